@@ -1,0 +1,139 @@
+# Fulmar. `make help` lists what you can ask for. Nothing here needs a network but `make setup`.
+
+BUILD  ?= release
+CC     ?= gcc
+ifeq ($(origin CC),default)
+CC     := gcc
+endif
+CXX    := $(if $(findstring clang,$(CC)),clang++,g++)
+OUT    ?= out/$(BUILD)
+ROOMS  ?= base os core wire loop extract store net browser worker pool api upkeep cli
+PREFIX ?= /usr/local
+T      ?=
+
+VERSION := $(shell sed -n 's/^\#\# \[\([0-9.]*\)\].*/\1/p' CHANGELOG.md 2>/dev/null | head -1)
+
+WARN  := -Wall -Wextra -Wshadow -Wconversion -Wimplicit-fallthrough -Wformat=2 -Wvla -Wcast-qual \
+         -Wwrite-strings -Wundef -Werror
+CWARN := -Wstrict-prototypes -Wmissing-prototypes -Wframe-larger-than=16384
+HARD  := -fstack-protector-strong -fstack-clash-protection -fPIE
+FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=3 $(HARD)
+FLAGS_debug   := -O0 -g
+FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DFULMAR_SANITIZED=1
+FLAGS_tsan    := -O1 -g -fsanitize=thread -DFULMAR_SANITIZED=1
+FLAGS_cov     := -O0 -g --coverage
+FLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DFULMAR_SANITIZED=1
+LINK_release  := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+LINK_asan     := -fsanitize=address,undefined
+LINK_tsan     := -fsanitize=thread
+LINK_cov      := --coverage
+LINK_fuzz     := -fsanitize=fuzzer,address,undefined
+
+PKGS   := libuv libmicrohttpd libcurl simdjson libxml-2.0 yaml-0.1 sqlite3 libseccomp libcares
+PKGCFL := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
+LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread
+
+COMMON  = -Isrc -D_GNU_SOURCE -DFULMAR_VERSION='"$(or $(VERSION),0.0.0)"' $(PKGCFL) $(WARN) $(FLAGS_$(BUILD)) -MMD -MP
+CFLAGS  = -std=gnu17 $(CWARN) $(COMMON)
+CXXFLAGS = -std=c++17 -fno-exceptions -fno-rtti $(COMMON)
+
+LIBSRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c src/$(r)/*/*.c src/$(r)/*.cc)))
+LIBOBJ := $(addprefix $(OUT)/,$(addsuffix .o,$(basename $(LIBSRC))))
+LIB    := $(OUT)/libfulmar.a
+MAINOBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard src/main/*.c)))
+PRACOBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard practice/*.c)))
+UNITS  := $(patsubst tests/unit/%.c,$(OUT)/tests/unit/%,$(sort $(wildcard tests/unit/test_*$(T)*.c)))
+CONFS  := $(patsubst tests/conform/%.c,$(OUT)/tests/conform/%,$(sort $(wildcard tests/conform/test_*$(T)*.c)))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*$(T)*.c)))
+
+.DEFAULT_GOAL := build
+
+$(OUT)/%.o: %.c
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
+$(OUT)/%.o: %.cc
+	@mkdir -p $(dir $@)
+	$(Q)$(CXX) $(CXXFLAGS) -c $< -o $@
+$(LIB): $(LIBOBJ)
+	@mkdir -p $(dir $@)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+$(OUT)/fulmar: $(MAINOBJ) $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $(MAINOBJ) $(LIB) $(LIBS) -o $@
+$(OUT)/fulmar-practice: $(PRACOBJ) $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $(PRACOBJ) $(LIB) $(LIBS) -o $@
+$(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
+$(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) -lcmocka $(LIBS) -o $@
+$(OUT)/bench/%: $(OUT)/bench/%.o $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
+.SECONDARY:
+Q := $(if $(V),,@)
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)
+
+# ---- what you can ask for ----
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: ## install missing Debian packages (root or sudo)
+	@tools/setup.sh
+
+build: $(OUT)/fulmar $(OUT)/fulmar-practice ## build the programs into out/release
+
+demo: ## the main job on the practice site, from nothing to checked records
+	@tools/setup.sh
+	@$(MAKE) --no-print-directory -j$$(nproc) build
+	@tools/demo.sh $(OUT)
+
+run: build ## run the service in the foreground
+	$(OUT)/fulmar serve
+
+lint: ## floors, sizes, self-contained headers, man pages, format
+	@tools/floors.sh
+	@tools/sizes.sh
+	@tools/headers.sh
+	@for page in deploy/man/*.[1-8]; do [ ! -e "$$page" ] || mandoc -Tlint -Wwarning "$$page" || exit 1; done
+
+fmt: ## format the sources
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+
+unit: $(UNITS) ## unit tests (T=name: only those)
+	@tests/run.sh $(UNITS)
+
+conform: $(CONFS) ## the store's and the server's promises
+	@tests/run.sh $(CONFS)
+
+fuzzers: $(FUZZERS)
+fuzz: ## every fuzz target for SECONDS (60)
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=fuzz CC=clang fuzzers
+	@tests/fuzz/run.sh out/fuzz/tests/fuzz $${SECONDS:-60}
+
+system: build ## the real processes, real Chromium, kills and faults
+	@tests/system/run.sh $(OUT)
+
+check: ## install what is missing, build with gcc and clang, lint, test (also with sanitizers)
+	@tools/setup.sh
+	@tests/check.sh
+
+soak: build ## 500 jobs one after the other: nothing grows
+	@tests/system/soak.sh $(OUT)
+
+bench: ## figures of docs/reference/benchmarks.md
+	@bench/run.sh
+
+sim: ## queue rules and store under random operations, many seeds
+	@$(MAKE) --no-print-directory conform T=store
+
+install: build ## into PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/fulmar $(DESTDIR)$(PREFIX)/share/man/man1
+	install $(OUT)/fulmar $(OUT)/fulmar-practice $(DESTDIR)$(PREFIX)/bin
+	cp -R sites $(DESTDIR)$(PREFIX)/share/fulmar/
+	install -m 644 deploy/man/fulmar.1 $(DESTDIR)$(PREFIX)/share/man/man1
+
+clean: ## remove what was built
+	rm -rf out
+
+.PHONY: help setup build demo run lint fmt unit conform fuzzers fuzz system check soak bench sim install clean

@@ -1,0 +1,30 @@
+/* lane.h - rules of a lane: rate (GCRA), order, fairness (stride), breaker. Pure; the store keeps
+ * the numbers. A lane is normally "site/class". All times are store time in ms. */
+#pragma once
+
+#include "base/span.h"
+
+/* GCRA: one integer per key. emit_ms = T, burst >= 1. */
+bool lane_may_start(int64_t tat_ms, int64_t emit_ms, int64_t burst, int64_t now_ms);
+int64_t lane_next_tat(int64_t tat_ms, int64_t emit_ms, int64_t now_ms);
+int64_t lane_start_at(int64_t tat_ms, int64_t emit_ms, int64_t burst); /* earliest instant */
+
+/* rank = ready_at − prio·AGING: waiting adds the same to everybody, so order never changes. */
+enum { LANE_AGING_MS = 30000, LANE_STRIDE = 1 << 20 };
+int64_t lane_rank(int64_t ready_at_ms, int prio);
+int64_t lane_next_pass(int64_t pass, int64_t weight);
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+struct breaker {
+    enum breaker_state state;
+    int64_t fails;    /* health errors in a row */
+    int64_t until_ms; /* open until */
+    int64_t trips;    /* openings since the last success */
+};
+enum breaker_sign { BREAKER_OK, BREAKER_HEALTH_ERROR, BREAKER_NO_VERDICT };
+/* closed → open after 5 health errors in a row; open 10 s·2^trips, at most 30 min; then one probe.
+ * A probe without verdict (crash, cancel, release) re-arms the probe. */
+void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms);
+bool breaker_allows(const struct breaker *b, int64_t active, int64_t now_ms);
+void breaker_started(struct breaker *b, int64_t now_ms); /* open and due → half open */
+const char *breaker_state_name(enum breaker_state s);

@@ -1,0 +1,48 @@
+/* metrics.h - every metric: THE table. A row gives name, type, unit, label values and help; the row
+ * gives the number, the /metrics text and the docs page. Labels come from closed lists. Thread-safe. */
+#pragma once
+
+#include "base/span.h"
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+/*  X(id, "fulmar_name", type, "label key or empty", "label values", "help") – histograms are in ms,
+ *  exposed in seconds. */
+#define METRICS_TABLE(X)                                                                                                    \
+    X(JOBS_SUBMITTED, "fulmar_jobs_submitted_total", METRIC_COUNTER, "", "", "jobs accepted")                                \
+    X(JOBS_FINISHED, "fulmar_jobs_finished_total", METRIC_COUNTER, "outcome", "complete partial empty_confirmed sampled dead cancelled expired", "jobs ended, by outcome") \
+    X(JOB_FAILURES, "fulmar_job_failures_total", METRIC_COUNTER, "class", "bad_input not_found protected suspended withheld login_required session_invalid rate_limited blocked network timeout stuck browser drift empty_suspect resource crash cancelled internal", "attempts that failed, by class") \
+    X(JOBS, "fulmar_jobs", METRIC_GAUGE, "state", "blocked scheduled ready active succeeded dead cancelled expired", "jobs in the store, by state") \
+    X(QUEUE_WAIT, "fulmar_queue_wait_seconds", METRIC_HISTOGRAM, "", "", "from accepted or due to started")                  \
+    X(JOB_DURATION, "fulmar_job_duration_seconds", METRIC_HISTOGRAM, "", "", "from start to end of an attempt")             \
+    X(JOB_STALE, "fulmar_jobs_duplicate_execution_total", METRIC_COUNTER, "", "", "calls of a lease that was no longer held") \
+    X(POSTS, "fulmar_posts_extracted_total", METRIC_COUNTER, "", "", "posts committed")                                     \
+    X(WORKERS, "fulmar_workers", METRIC_GAUGE, "state", "starting idle busy stopping", "worker processes by state")          \
+    X(WORKER_RESTARTS, "fulmar_worker_restarts_total", METRIC_COUNTER, "reason", "crash retired killed", "workers replaced") \
+    X(BROWSERS, "fulmar_browsers", METRIC_GAUGE, "state", "starting ready draining", "browsers by state")                  \
+    X(BROWSER_LAUNCHES, "fulmar_browser_launches_total", METRIC_COUNTER, "result", "ok failed", "browser starts")           \
+    X(BROWSER_EXITS, "fulmar_browser_exits_total", METRIC_COUNTER, "reason", "crash recycle_age recycle_jobs recycle_memory probe_failed hang shutdown", "browser ends") \
+    X(BROWSER_CONTEXTS, "fulmar_browser_contexts", METRIC_GAUGE, "", "", "contexts open")                                   \
+    X(RENDERER_CRASHES, "fulmar_renderer_crashes_total", METRIC_COUNTER, "", "", "pages that crashed or were killed")       \
+    X(CDP_COMMANDS, "fulmar_cdp_commands_total", METRIC_COUNTER, "result", "ok error timeout dropped", "DevTools commands") \
+    X(PROBE_FAILURES, "fulmar_browser_probe_failures_total", METRIC_COUNTER, "", "", "failed health probes")                \
+    X(HTTP_REQUESTS, "fulmar_http_requests_total", METRIC_COUNTER, "code", "2xx 3xx 4xx 5xx", "HTTP answers")               \
+    X(STORE_TX, "fulmar_store_tx_seconds", METRIC_HISTOGRAM, "", "", "one group commit")                                   \
+    X(STORE_OPS, "fulmar_store_operations_total", METRIC_COUNTER, "result", "ok refused failed", "store operations")        \
+    X(MISSED_WAKEUPS, "fulmar_store_missed_wakeups_total", METRIC_COUNTER, "", "", "work found only by the safety poll; must stay 0") \
+    X(LOOP_SLOW, "fulmar_loop_slow_callbacks_total", METRIC_COUNTER, "", "", "callbacks that held the loop above 2 ms")      \
+    X(SSE_CLIENTS, "fulmar_sse_clients", METRIC_GAUGE, "", "", "event streams open")
+
+#define METRIC_ID(id, name, type, key, values, help) METRIC_##id,
+enum metric_id { METRICS_TABLE(METRIC_ID) METRICS_COUNT };
+#undef METRIC_ID
+
+/* label: index into the row's values (0 when it has none); out of range counts as bug. */
+void metric_add(enum metric_id id, int label, int64_t n);
+void metric_set(enum metric_id id, int label, int64_t v);
+void metric_time(enum metric_id id, int64_t ms);
+int64_t metric_get(enum metric_id id, int label);
+/* Index of a label value by name, or -1. */
+int metric_label(enum metric_id id, struct span value);
+/* Prometheus text 0.0.4 of all rows, zeros included. */
+void metrics_write(struct buf *out);

@@ -1,0 +1,33 @@
+#include "core/retry.h"
+
+#include "base/need.h"
+
+/* Odd constants that keep the draws of one job independent of each other. */
+#define RETRY_STEP 0x9e3779b97f4a7c15u
+#define RETRY_HINT 0xd1b54a32d192ed03u
+
+static int64_t draw(struct span job_id, int n, uint64_t seed, int64_t most)
+{
+    uint64_t h = span_hash(job_id, seed + (uint64_t)n * RETRY_STEP);
+    h ^= h >> 29;
+    return (int64_t)(h % ((uint64_t)most + 1));
+}
+
+static int64_t own_delay_ms(const struct retry_policy *p, int n)
+{
+    int64_t d = p->base_ms;
+    for (int i = 1; i < n && d < p->cap_ms; i++)
+        d = d > p->cap_ms / 2 ? p->cap_ms : d * 2;
+    return d < p->cap_ms ? d : p->cap_ms;
+}
+
+int64_t retry_delay_ms(const struct retry_policy *p, struct span job_id, int n, uint64_t seed, int64_t hint_ms)
+{
+    need(p->base_ms > 0 && p->cap_ms > 0 && n > 0);
+    int64_t d = own_delay_ms(p, n);
+    int64_t delay = d / 2 + draw(job_id, n, seed, d - d / 2);
+    if (hint_ms <= 0)
+        return delay;
+    int64_t later = draw(job_id, n, seed ^ RETRY_HINT, hint_ms / 5);
+    return (delay > hint_ms ? delay : hint_ms) + later;
+}

@@ -1,0 +1,77 @@
+#include "core/verdict.h"
+
+#include "base/need.h"
+
+static const char *const verdict_names[] = {
+    [VERDICT_NONE] = "none",
+    [VERDICT_COMPLETE] = "complete",
+    [VERDICT_PARTIAL] = "partial",
+    [VERDICT_EMPTY_CONFIRMED] = "empty_confirmed",
+    [VERDICT_SAMPLED] = "sampled",
+};
+_Static_assert(sizeof verdict_names / sizeof verdict_names[0] == VERDICT_COUNT, "a name each");
+
+static const char *const end_names[] = {
+    [END_NONE] = "none",
+    [END_LIMIT] = "limit",
+    [END_TERMINATE] = "terminate",
+    [END_NO_NEW_IDS] = "no_new_ids",
+    [END_OLDEST_REACHED] = "oldest_reached",
+    [END_CURSOR_REPEAT] = "cursor_repeat",
+    [END_BUDGET] = "budget",
+};
+_Static_assert(sizeof end_names / sizeof end_names[0] == END_COUNT, "a name each");
+
+static bool end_is_proven(enum end_reason r)
+{
+    return r == END_TERMINATE || r == END_NO_NEW_IDS || r == END_OLDEST_REACHED;
+}
+
+enum verdict verdict_decide(const struct verdict_facts *facts)
+{
+    if (facts->posts > 0)
+        return end_is_proven(facts->end) ? VERDICT_COMPLETE : VERDICT_PARTIAL;
+    if (facts->source_said_empty)
+        return VERDICT_EMPTY_CONFIRMED;
+    /* Posts came, and every one of them was older than asked for. */
+    if (facts->end == END_OLDEST_REACHED)
+        return VERDICT_EMPTY_CONFIRMED;
+    /* Empty pages prove nothing by themselves; with a profile that claims no post they do. */
+    if (facts->claimed == 0 && end_is_proven(facts->end))
+        return VERDICT_EMPTY_CONFIRMED;
+    return VERDICT_NONE;
+}
+
+const char *verdict_name(enum verdict v)
+{
+    need((unsigned)v < VERDICT_COUNT);
+    return verdict_names[v];
+}
+
+const char *end_reason_name(enum end_reason r)
+{
+    need((unsigned)r < END_COUNT);
+    return end_names[r];
+}
+
+bool verdict_parse(struct span name, enum verdict *out)
+{
+    for (int i = 0; i < VERDICT_COUNT; i++) {
+        if (span_is(name, verdict_names[i])) {
+            *out = (enum verdict)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool end_reason_parse(struct span name, enum end_reason *out)
+{
+    for (int i = 0; i < END_COUNT; i++) {
+        if (span_is(name, end_names[i])) {
+            *out = (enum end_reason)i;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,31 @@
+/* verdict.h - how a job that ends well ended, and why it stopped there (records.md §5). */
+#pragma once
+
+#include "base/span.h"
+
+enum verdict { VERDICT_NONE, VERDICT_COMPLETE, VERDICT_PARTIAL, VERDICT_EMPTY_CONFIRMED, VERDICT_SAMPLED, VERDICT_COUNT };
+
+enum end_reason {
+    END_NONE,
+    END_LIMIT,         /* as many as asked for */
+    END_TERMINATE,     /* the source said: no more */
+    END_NO_NEW_IDS,    /* three pages in a row without a new id */
+    END_OLDEST_REACHED, /* older than `since` */
+    END_CURSOR_REPEAT, /* the same cursor came again without a new id */
+    END_BUDGET,        /* turns or bytes of the job used up */
+    END_COUNT
+};
+
+/* What a collection saw; the rule below turns it into a verdict or FAILURE_EMPTY_SUSPECT. */
+struct verdict_facts {
+    int64_t posts;       /* committed, all attempts */
+    int64_t claimed;     /* posts the profile says the account has; -1 unknown */
+    bool source_said_empty; /* emptyState text, terminate on page one, or search without result */
+    enum end_reason end;
+};
+/* VERDICT_NONE means: 200 and nothing, without proof (empty_suspect). */
+enum verdict verdict_decide(const struct verdict_facts *facts);
+const char *verdict_name(enum verdict v);
+const char *end_reason_name(enum end_reason r);
+bool verdict_parse(struct span name, enum verdict *out);
+bool end_reason_parse(struct span name, enum end_reason *out);

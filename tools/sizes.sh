@@ -1,0 +1,16 @@
+#!/bin/sh
+# A file above 1000 lines or the supervisor above 500 wants splitting.
+set -eu
+cd "$(dirname "$0")/.."
+bad=0
+for file in $(find src practice -name '*.c' -o -name '*.h' -o -name '*.cc'); do
+    lines=$(wc -l <"$file")
+    most=1000
+    [ "$file" = src/main/supervisor.c ] && most=500
+    if [ "$lines" -gt "$most" ]; then
+        echo "$file: $lines lines, at most $most"
+        bad=1
+    fi
+done
+[ "$bad" -eq 0 ] && echo "sizes: ok"
+exit "$bad"
