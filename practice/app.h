@@ -1,0 +1,24 @@
+/* app.h - the web app: one page for every address, and its script.
+ *
+ * The script asks for GraphQL-shaped JSON and shows it in a virtualised list with the test ids of
+ * the real site. It never asks again by itself after a failure; a person presses Retry. */
+#pragma once
+
+#include "base/span.h"
+
+extern const char app_index_page[], app_login_page[], app_panel_page[];
+extern const char app_loop_page[], app_memory_page[], app_crash_page[];
+extern const char app_style[], app_script[];
+
+struct app_op {
+    const char *name;  /* "UserTweets" */
+    char query_id[24]; /* 22 characters */
+};
+struct app_meta {
+    bool logged_in;
+    bool drift; /* the test ids of posts have other names */
+    bool alert; /* a dialog opens before anything else */
+    const struct app_op *ops;
+    size_t op_count;
+};
+void app_add_page(struct buf *out, const struct app_meta *meta);

@@ -1,0 +1,53 @@
+/* faults.h - what may be wrong with the practice site on purpose.
+ *
+ * A set of faults comes from the command line, from the panel, or from one request's own `fault`
+ * parameters. Chances are drawn from the seed and a counter per kind, so the n-th draw of a kind is
+ * the same in every run with that seed. */
+#pragma once
+
+#include "base/json.h"
+
+#include <stdatomic.h>
+
+/*        name           bounds           help */
+#define FAULT_KINDS(X)                                                                         \
+    X(latency_ms, 600000, "every page and API answer waits this long")                         \
+    X(latency_random_ms, 600000, "and up to this much longer, drawn anew each time")           \
+    X(rate429, 1, "chance that an API call is answered 429")                                   \
+    X(rate429_s, 86400, "seconds until the limit of such a 429 is over (default 5)")           \
+    X(error5xx, 1, "chance that an API call is answered 503")                                  \
+    X(cut, 1, "chance that the connection ends in the middle of an API answer")                \
+    X(never, 1, "chance that an API call is never answered")                                   \
+    X(empty_page, 1, "chance of a page without posts, whose cursor leads on")                  \
+    X(drift, 1, "1: members of the API's JSON have other names")                               \
+    X(drift_dom, 1, "1: test ids of the page have other names")                                \
+    X(login_wall, 1, "chance that a page without a session leads to the login page")
+
+enum fault_kind {
+#define FAULT_ENUM(name, most, help) FAULT_##name,
+    FAULT_KINDS(FAULT_ENUM)
+#undef FAULT_ENUM
+    FAULT_COUNT
+};
+
+struct faults {
+    double value[FAULT_COUNT];
+};
+struct fault_draws {
+    uint64_t seed;
+    atomic_uint_fast64_t drawn[FAULT_COUNT];
+};
+
+/* "KIND=VALUE" or "KIND:VALUE"; "latency" means latency_ms, "5xx" error5xx, "rate429=P/SECONDS"
+ * both of them. E_BAD_INPUT with a sentence that names the kinds. */
+MUST_USE err faults_set(struct faults *set, struct span text, struct fault *f);
+/* One JSON object of kinds and numbers; kinds that are not named stay. Nothing changes on failure. */
+MUST_USE err faults_set_json(struct faults *set, struct span json, struct fault *f);
+/* {"latency_ms":0,…}; with_help: {"values":{…},"help":{…}} */
+void faults_add_json(struct buf *out, const struct faults *set, bool with_help);
+
+bool faults_draw(struct fault_draws *d, enum fault_kind kind, double chance);
+/* A number in [0, limit]. */
+int64_t faults_draw_below(struct fault_draws *d, enum fault_kind kind, int64_t limit);
+const char *faults_name(enum fault_kind kind);
+const char *faults_help(enum fault_kind kind);

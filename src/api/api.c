@@ -1,0 +1,368 @@
+#include "api/inside.h"
+
+#include "base/log.h"
+#include "base/need.h"
+#include "base/text.h"
+
+enum {
+    CALL_ARENA_MAX = 16 * 1024 * 1024, /* a page of 500 jobs with their texts */
+    HEARTBEAT_MS = 15 * 1000,          /* below the usual 30-60 s of proxies */
+    JSON_MAX = 32 * 1024 * 1024,
+};
+
+static const char *const no_query[] = {NULL};
+static const char *const ready_query[] = {"verbose", NULL};
+static const char *const list_query[] = {"state", "limit", "after", NULL};
+static const char *const items_query[] = {"after", "limit", NULL};
+static const char *const events_query[] = {"after", "job", NULL};
+
+/* Every path, in the order they are tried. */
+static const struct route routes[] = {
+    {"/livez", "GET, HEAD", false, false, no_query, health_live},
+    {"/readyz", "GET, HEAD", false, false, ready_query, health_ready},
+    {"/metrics", "GET, HEAD", false, false, no_query, health_metrics},
+    {"/", "GET, HEAD", false, true, no_query, front_show},
+    {"/style.css", "GET, HEAD", false, false, no_query, front_style},
+    {"/v1/events", "GET, HEAD", false, true, events_query, events_stream},
+    {"/v1/jobs", "POST", true, true, no_query, jobs_create},
+    {"/v1/jobs", "GET, HEAD", false, true, list_query, jobs_list},
+    {"/v1/jobs/{id}", "GET, HEAD", false, true, no_query, jobs_show},
+    {"/v1/jobs/{id}/cancel", "POST", true, true, no_query, jobs_cancel},
+    {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, items_query, items_posts},
+    {"/v1/jobs/{id}/users", "GET, HEAD", false, true, items_query, items_users},
+    {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
+    {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
+};
+enum { ROUTES = sizeof routes / sizeof routes[0] };
+
+/* ---- answers ---- */
+
+struct buf answer_buf(void)
+{
+    return BUF(ANSWER_MAX);
+}
+
+static void send_answer(struct request *r, struct answer *a, const char *const *headers)
+{
+    size_t n = 0;
+    for (; headers && headers[n]; n++) {
+        need(n + 1 < sizeof a->headers / sizeof a->headers[0]);
+        a->headers[n] = headers[n];
+    }
+    request_answer(r, a);
+}
+
+void answer_json(struct request *r, int status, struct buf *body, const char *const *headers)
+{
+    struct span text;
+    if (buf_end(body, &text)) {
+        buf_free(body);
+        answer_problem(r, 500, "internal", "the answer is larger than %d bytes", ANSWER_MAX);
+        return;
+    }
+    struct answer a = {.status = status, .type = "application/json; charset=utf-8", .body = text};
+    send_answer(r, &a, headers);
+    buf_free(body);
+}
+
+static void send_problem(struct request *r, struct problem *p, const char *const *headers)
+{
+    struct buf body = answer_buf();
+    p->request_id = r->id;
+    problem_write(&body, p);
+    struct answer a = {.status = p->status, .type = "application/problem+json", .body = buf_span(&body)};
+    send_answer(r, &a, headers);
+    buf_free(&body);
+}
+
+void answer_problem(struct request *r, int status, const char *code, const char *fmt, ...)
+{
+    struct buf detail = BUF(1024);
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vfmt(&detail, fmt, ap);
+    va_end(ap);
+    struct problem p = {.status = status, .code = code, .detail = buf_span(&detail)};
+    send_problem(r, &p, NULL);
+    buf_free(&detail);
+}
+
+void answer_busy(struct request *r, int status, const char *code, const char *detail)
+{
+    struct problem p = {.status = status, .code = code, .detail = span_of(detail), .retryable = true};
+    send_problem(r, &p, (const char *const[]){"Retry-After", "5", NULL});
+}
+
+/* The code of a problem for an error of the store. */
+static const char *code_of(err e)
+{
+    if (e == E_NOT_FOUND)
+        return "not_found";
+    if (e == E_CONFLICT)
+        return "conflict_state";
+    if (e == E_BAD_INPUT)
+        return "validation_failed";
+    if (e == E_BUSY)
+        return "queue_full";
+    if (e == E_DISK_FULL)
+        return "disk_full";
+    if (e == E_STORE)
+        return "store_failed";
+    return "internal";
+}
+
+void answer_fault(struct request *r, err e, const struct fault *f)
+{
+    enum err_class class = err_class(e);
+    /* Words about our own troubles name files and addresses: they are for the log. */
+    bool ours = class != ERR_FINAL && class != ERR_WAIT;
+    if (ours)
+        log_error("api.failed", F_X("result", e), F_C("why", f->words), F_S("request", r->id));
+    if (class == ERR_WAIT || class == ERR_RETRY)
+        answer_busy(r, err_http(e), code_of(e), ours || e == E_DISK_FULL || !f->words[0] ? err_text(e) : f->words);
+    else
+        answer_problem(r, err_http(e), code_of(e), "%s", ours || !f->words[0] ? err_text(e) : f->words);
+}
+
+bool query_number(struct request *r, const char *name, int64_t min, int64_t max, int64_t *value)
+{
+    struct span text;
+    int64_t n;
+    if (!request_query(r, name, &text))
+        return true;
+    if (span_int(text, &n) && n >= min && n <= max) {
+        *value = n;
+        return true;
+    }
+    answer_problem(r, 400, "bad_parameter", "%s must be a whole number from %lld to %lld", name, (long long)min,
+                   (long long)max);
+    return false;
+}
+
+/* ---- calls ---- */
+
+static void call_free(struct call *c)
+{
+    arena_free(&c->op.arena);
+    free(c);
+}
+
+static void on_op_done(struct store_op *op)
+{
+    struct call *c = (struct call *)(void *)op;
+    c->busy = false;
+    if (!c->request) {
+        call_free(c);
+        return;
+    }
+    c->then(c);
+}
+
+struct call *call_new(struct api *a, struct request *r, struct span id)
+{
+    struct call *c = heap_new_of(struct call);
+    c->api = a;
+    c->request = r;
+    c->op.arena = arena_new(CALL_ARENA_MAX);
+    c->left = -1;
+    span_copy(id, c->id, sizeof c->id);
+    r->owner = c;
+    return c;
+}
+
+void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c))
+{
+    need(!c->busy);
+    c->busy = true;
+    c->then = then;
+    c->op.verb = verb;
+    c->op.on_done = on_op_done;
+    c->op.result = E_OK;
+    c->op.fault = (struct fault){0};
+    if (!c->request->stream)
+        request_hold(c->request);
+    store_thread_post(c->api->store, &c->op);
+}
+
+/* ---- routing ---- */
+
+/* True when the path has the route's shape; *out_id is what stands for {id}. */
+static bool matches(struct span path, const char *pattern, struct span *out_id)
+{
+    struct span p = span_of(pattern);
+    size_t hole = span_find(p, SPAN("{id}"));
+    *out_id = SPAN_NONE;
+    if (hole == p.n)
+        return span_eq(path, p);
+    struct span before = span_cut(p, 0, hole), behind = span_cut(p, hole + 4, p.n);
+    if (path.n <= before.n + behind.n || !span_starts(path, before) || !span_ends(path, behind))
+        return false;
+    *out_id = span_cut(path, hole, path.n - before.n - behind.n);
+    return span_find_char(*out_id, '/') == out_id->n;
+}
+
+static bool accepts(const struct route *route, const struct request *r)
+{
+    if (route->post)
+        return span_is(r->method, "POST");
+    return r->head || span_is(r->method, "GET");
+}
+
+static void refuse_method(struct request *r, const char *allow)
+{
+    struct problem p = {.status = 405, .code = "method_not_allowed", .detail = span_of("this path knows other methods")};
+    send_problem(r, &p, (const char *const[]){"Allow", allow, NULL});
+}
+
+static void refuse_unknown_path(struct request *r)
+{
+    struct problem p = {.status = 404,
+                        .code = "not_found",
+                        .detail = span_of("there is nothing at this path"),
+                        .hint = "paths are /v1/jobs, /v1/events, /livez, /readyz and /metrics"};
+    send_problem(r, &p, NULL);
+}
+
+static const struct route *route_of(struct request *r, struct span *out_id)
+{
+    struct buf allow = BUF(64);
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (!matches(r->path, routes[i].path, out_id))
+            continue;
+        if (accepts(&routes[i], r)) {
+            buf_free(&allow);
+            return &routes[i];
+        }
+        if (allow.n)
+            buf_add_text(&allow, ", ");
+        buf_add_text(&allow, routes[i].allow);
+    }
+    char text[64];
+    if (allow.n)
+        refuse_method(r, span_copy(buf_span(&allow), text, sizeof text));
+    else
+        refuse_unknown_path(r);
+    buf_free(&allow);
+    return NULL;
+}
+
+static bool query_known(struct request *r, const struct route *route)
+{
+    struct span unknown = request_query_unknown(r, route->query);
+    if (!unknown.n)
+        return true;
+    const char *near = text_nearest(unknown, route->query);
+    if (near)
+        answer_problem(r, 400, "unknown_parameter", "unknown query parameter; did you mean \"%s\"?", near);
+    else
+        answer_problem(r, 400, "unknown_parameter", "unknown query parameter \"%.*s\"",
+                       (int)(unknown.n < 64 ? unknown.n : 64), unknown.p);
+    return false;
+}
+
+static void on_head(void *ctx, struct request *r)
+{
+    struct api *a = ctx;
+    struct span id;
+    const struct route *route = route_of(r, &id);
+    if (!route || !query_known(r, route))
+        return;
+    if (id.p && !id_valid(id, "job")) {
+        answer_problem(r, 404, "not_found", "there is no such job");
+        return;
+    }
+    if (route->run == jobs_create && a->draining) {
+        answer_busy(r, 503, "draining", "the service is stopping and accepts no more jobs");
+        return;
+    }
+    r->route = route;
+}
+
+static void on_request(void *ctx, struct request *r)
+{
+    struct span id;
+    const struct route *route = r->route;
+    need(route && matches(r->path, route->path, &id));
+    route->run(ctx, r, id);
+}
+
+static void on_gone(void *ctx, struct request *r)
+{
+    (void)ctx;
+    struct call *c = r->owner;
+    r->owner = NULL;
+    if (!c)
+        return;
+    events_forget(c);
+    c->request = NULL;
+    if (!c->busy)
+        call_free(c);
+}
+
+static void on_late(void *ctx, struct request *r)
+{
+    (void)ctx;
+    struct call *c = r->owner;
+    if (c) { /* the operation goes on; nobody hears of it */
+        c->request = NULL;
+        r->owner = NULL;
+    }
+    answer_busy(r, 504, "timeout",
+                "no answer in time; what was asked may still happen: repeat a POST with the same Idempotency-Key");
+}
+
+/* ---- starting and stopping ---- */
+
+err api_start(struct api **out, struct loop *l, struct store_thread *store, const struct api_config *config,
+              struct fault *f)
+{
+    struct api *a = heap_new_of(struct api);
+    a->loop = l;
+    a->store = store;
+    a->config = *config;
+    a->json = json_parser_new(JSON_MAX);
+    a->heartbeat = timer_new(l, events_heartbeat, a, "event streams' heartbeat");
+    list_init(&a->streams);
+    struct http_config http = {
+        .listeners = {config->listeners[0], config->listeners[1]},
+        .body_max = config->body_max,
+        .header_timeout_ms = config->header_timeout_ms,
+        .request_timeout_ms = config->request_timeout_ms,
+        .connections_max = config->connections_max,
+    };
+    struct http_face face = {
+        .on_head = on_head, .on_request = on_request, .on_gone = on_gone, .on_late = on_late, .ctx = a};
+    err e = http_start(&a->http, l, &http, &face, f);
+    if (e) {
+        api_stop(&a);
+        return e;
+    }
+    timer_start(a->heartbeat, HEARTBEAT_MS);
+    *out = a;
+    return E_OK;
+}
+
+void api_drain(struct api *a)
+{
+    a->draining = true;
+}
+
+void api_new_events(struct api *a, int64_t last_event)
+{
+    if (last_event <= a->last_event)
+        return;
+    a->last_event = last_event;
+    events_more(a);
+}
+
+void api_stop(struct api **handle)
+{
+    struct api *a = *handle;
+    if (!a)
+        return;
+    http_stop(&a->http);
+    timer_close(&a->heartbeat);
+    json_parser_free(&a->json);
+    free(a);
+    *handle = NULL;
+}

@@ -1,0 +1,40 @@
+/* api.h - the HTTP face: jobs, posts, events, health, metrics and one plain page (docs: api/openapi.yaml).
+ *
+ * libmicrohttpd's epoll descriptor lives inside the node's loop; requests that need the store are
+ * suspended until the store thread answered. Every request has an absolute deadline. Ambiguous
+ * messages (two Hosts, Content-Length with chunked, …) are refused with 400 and the connection is
+ * closed. Errors are RFC 9457 problem+json. */
+#pragma once
+
+#include "core/settings.h"
+#include "extract/pack.h"
+#include "loop/loop.h"
+#include "store/thread.h"
+
+struct api;
+
+/* One row of the status page and of /readyz?verbose; filled by the node. */
+struct api_status {
+    bool ready;            /* store open, a browser healthy, egress there */
+    const char *why;       /* when not ready: one sentence; literal */
+    const char *isolation; /* tier reached */
+    int64_t workers_idle, workers_busy, workers_starting;
+    int64_t browsers_ready, tabs_open;
+};
+
+struct api_config {
+    int listeners[2]; /* listening sockets, inherited: TCP and Unix; −1 none. Owned by the api from now on */
+    int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
+    struct pack *const *packs; /* for validation; borrowed */
+    size_t pack_count;
+    void (*status)(void *ctx, struct api_status *out);
+    /* A cancel was stored for a job that is running: the pool tells its worker now. */
+    void (*cancelled)(void *ctx, struct span job_id);
+    void *ctx;
+};
+
+MUST_USE err api_start(struct api **out, struct loop *l, struct store_thread *store, const struct api_config *config,
+                       struct fault *f);
+void api_drain(struct api *a); /* accepts answer 503 from now on */
+void api_new_events(struct api *a, int64_t last_event); /* after each store group: wakes event streams */
+void api_stop(struct api **a);

@@ -1,0 +1,221 @@
+#include "api/inside.h"
+
+#include "core/metrics.h"
+#include "wire/sse.h"
+
+enum {
+    EVENTS_PAGE = 200,
+    HEARTBEAT_MS = 15 * 1000, /* below the usual 30-60 s of proxies */
+    RETRY_MS = 2000,
+    LOG_LIMIT_MAX = 5000,
+};
+
+void events_add_json(struct buf *out, const struct event_view *e)
+{
+    struct json_w w = json_w(out);
+    char when[WHEN_TEXT];
+    json_open(&w);
+    json_kv_int(&w, "seq", e->seq);
+    json_kv_cstr(&w, "at", when_text_ms((wall){e->at_ms}, when));
+    json_kv_text(&w, "job", e->job.n ? e->job : SPAN_NONE);
+    json_kv_text(&w, "event", e->kind);
+    json_key(&w, "data");
+    json_put_raw(&w, e->body);
+    json_close(&w);
+}
+
+static void post_events(struct call *c, void (*then)(struct call *c))
+{
+    arena_reset(c->op.arena);
+    c->asked_at = c->api->last_event;
+    c->op.in.events.after = c->after;
+    c->op.in.events.job = span_of(c->id);
+    c->op.in.events.limit = c->page;
+    call_post(c, STORE_EVENTS, then);
+}
+
+static int64_t last_seq(const struct call *c)
+{
+    size_t n = c->op.out.events.count;
+    return n ? c->op.out.events.events[n - 1].seq : c->after;
+}
+
+/* ---- GET /v1/events ---- */
+
+static void on_stream_events(struct call *c);
+
+/* Asks for what is new, when there may be something and the client has taken what it got. */
+static void advance(struct call *c)
+{
+    if (!c->busy && c->request && stream_drained(c->request) && c->after < c->api->last_event)
+        post_events(c, on_stream_events);
+}
+
+static void on_stream_events(struct call *c)
+{
+    if (c->op.result) {
+        stream_fail(c->request);
+        return;
+    }
+    struct buf text = answer_buf(), one = BUF(PAGE_BYTES);
+    size_t n = c->op.out.events.count;
+    for (size_t i = 0; i < n; i++) {
+        const struct event_view *e = &c->op.out.events.events[i];
+        buf_clear(&one);
+        events_add_json(&one, e);
+        if (!one.failed)
+            sse_add(&text, e->seq, e->kind, buf_span(&one));
+    }
+    c->after = last_seq(c);
+    /* Nothing found is everything up to then: the filter let nothing through. */
+    if (!n && c->asked_at > c->after)
+        c->after = c->asked_at;
+    if (text.n)
+        stream_feed(c->request, buf_span(&text));
+    buf_free(&text);
+    buf_free(&one);
+    advance(c);
+}
+
+static void on_pull(void *ctx, struct request *r)
+{
+    (void)ctx;
+    struct call *c = r->owner;
+    if (!c->busy && c->after < c->api->last_event)
+        post_events(c, on_stream_events);
+}
+
+/* Where to begin: ?after=, else Last-Event-ID (a browser that reconnects), else now. */
+static bool first_position(struct api *a, struct request *r, int64_t *out_after)
+{
+    int64_t after = a->last_event;
+    struct span last = request_header(r, "Last-Event-ID");
+    if (last.n && (!span_int(last, &after) || after < 0)) {
+        answer_problem(r, 400, "bad_header", "Last-Event-ID must be the number of an event");
+        return false;
+    }
+    if (!last.n && !query_number(r, "after", 0, INT64_MAX, &after))
+        return false;
+    /* A number from the future is of another store: from now on, then. 0: the newest is not known yet. */
+    *out_after = a->last_event && after > a->last_event ? a->last_event : after;
+    return true;
+}
+
+void events_stream(struct api *a, struct request *r, struct span id)
+{
+    (void)id;
+    int64_t after;
+    struct span job = SPAN_NONE;
+    if (!first_position(a, r, &after))
+        return;
+    if (request_query(r, "job", &job) && !id_valid(job, "job")) {
+        answer_problem(r, 400, "bad_parameter", "job must be the id of a job");
+        return;
+    }
+    if (a->stream_count >= EVENT_STREAMS_MAX) {
+        answer_busy(r, 503, "too_many_streams", "too many event streams are open");
+        return;
+    }
+    struct call *c = call_new(a, r, job);
+    c->after = after;
+    c->page = EVENTS_PAGE;
+    list_add(&a->streams, &c->node);
+    metric_set(METRIC_SSE_CLIENTS, 0, (int64_t)++a->stream_count);
+    struct answer head = {
+        .status = 200, .type = "text/event-stream", .headers = {"X-Accel-Buffering", "no", NULL}};
+    request_stream(r, &head, &(struct stream_face){.on_pull = on_pull});
+    /* Something to send at once, so that the client sees the stream open. */
+    struct buf hello = BUF(256);
+    sse_add_retry(&hello, RETRY_MS);
+    stream_feed(r, buf_span(&hello));
+    buf_free(&hello);
+}
+
+void events_forget(struct call *c)
+{
+    if (!list_on(&c->node))
+        return;
+    list_remove(&c->node);
+    metric_set(METRIC_SSE_CLIENTS, 0, (int64_t)--c->api->stream_count);
+}
+
+void events_more(struct api *a)
+{
+    list_each(&a->streams, node, after)
+        advance(LIST_OF(node, struct call, node));
+}
+
+void events_heartbeat(void *ctx)
+{
+    struct api *a = ctx;
+    struct buf text = BUF(64);
+    sse_add_comment(&text, "still here");
+    list_each(&a->streams, node, after) {
+        struct call *c = LIST_OF(node, struct call, node);
+        if (stream_drained(c->request))
+            stream_feed(c->request, buf_span(&text));
+    }
+    buf_free(&text);
+    timer_start(a->heartbeat, HEARTBEAT_MS);
+}
+
+/* ---- GET /v1/jobs/{id}/log ---- */
+
+static void on_log_page(struct call *c)
+{
+    struct request *r = c->request;
+    if (c->op.result) {
+        stream_fail(r);
+        return;
+    }
+    struct buf lines = answer_buf();
+    struct span text;
+    size_t n = c->op.out.events.count;
+    for (size_t i = 0; i < n && c->left != 0; i++) {
+        events_add_json(&lines, &c->op.out.events.events[i]);
+        buf_add_char(&lines, '\n');
+        if (c->left > 0)
+            c->left--;
+    }
+    c->after = last_seq(c);
+    if (buf_end(&lines, &text)) {
+        stream_fail(r);
+    } else {
+        if (text.n)
+            stream_feed(r, text);
+        if (!n || c->left == 0)
+            stream_end(r);
+    }
+    buf_free(&lines);
+}
+
+static void on_log_pull(void *ctx, struct request *r)
+{
+    (void)ctx;
+    post_events(r->owner, on_log_page);
+}
+
+static void on_log_known(struct call *c)
+{
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    struct answer head = {.status = 200,
+                          .type = "application/x-ndjson",
+                          .headers = {"Job-State", job_state_name(c->op.out.job.state), NULL}};
+    request_stream(c->request, &head, &(struct stream_face){.on_pull = on_log_pull});
+}
+
+void events_log(struct api *a, struct request *r, struct span id)
+{
+    int64_t after = 0, limit = -1;
+    if (!query_number(r, "after", 0, INT64_MAX, &after) || !query_number(r, "limit", 1, LOG_LIMIT_MAX, &limit))
+        return;
+    struct call *c = call_new(a, r, id);
+    c->after = after;
+    c->left = limit;
+    c->page = EVENTS_PAGE;
+    c->op.in.job.id = span_of(c->id);
+    call_post(c, STORE_JOB, on_log_known);
+}

@@ -1,0 +1,77 @@
+#include "api/inside.h"
+
+#include "core/metrics.h"
+
+static void answer_text(struct request *r, int status, const char *text)
+{
+    request_answer(r, &(struct answer){.status = status,
+                                       .type = "text/plain; charset=utf-8",
+                                       .body = span_of(text),
+                                       .headers = {status == 503 ? "Retry-After" : NULL, "5", NULL}});
+}
+
+/* Touches nothing: that the loop got here is the answer. */
+void health_live(struct api *a, struct request *r, struct span id)
+{
+    (void)a;
+    (void)id;
+    answer_text(r, 200, "ok\n");
+}
+
+static void add_verbose(struct buf *out, const struct api_status *s, bool ready, const char *why)
+{
+    struct json_w w = json_w(out);
+    json_open(&w);
+    json_kv_bool(&w, "ready", ready);
+    json_kv_cstr(&w, "why", ready ? NULL : why);
+    json_kv_cstr(&w, "isolation", s->isolation);
+    json_key(&w, "workers");
+    json_open(&w);
+    json_kv_int(&w, "starting", s->workers_starting);
+    json_kv_int(&w, "idle", s->workers_idle);
+    json_kv_int(&w, "busy", s->workers_busy);
+    json_close(&w);
+    json_key(&w, "browsers");
+    json_open(&w);
+    json_kv_int(&w, "ready", s->browsers_ready);
+    json_kv_int(&w, "tabs_open", s->tabs_open);
+    json_close(&w);
+    json_kv_int(&w, "event_streams", metric_get(METRIC_SSE_CLIENTS, 0));
+    json_close(&w);
+    buf_add_char(out, '\n');
+}
+
+void health_ready(struct api *a, struct request *r, struct span id)
+{
+    (void)id;
+    struct api_status status = {0};
+    struct span verbose;
+    a->config.status(a->config.ctx, &status);
+    bool ready = status.ready && !a->draining;
+    const char *why = a->draining ? "the service is stopping" : status.why ? status.why : "not ready yet";
+    if (request_query(r, "verbose", &verbose)) {
+        struct buf body = answer_buf();
+        add_verbose(&body, &status, ready, why);
+        answer_json(r, ready ? 200 : 503, &body,
+                    (const char *const[]){ready ? NULL : "Retry-After", "5", NULL});
+        return;
+    }
+    char text[256];
+    snprintf(text, sizeof text, "%s\n", ready ? "ok" : why);
+    answer_text(r, ready ? 200 : 503, text);
+}
+
+void health_metrics(struct api *a, struct request *r, struct span id)
+{
+    (void)a;
+    (void)id;
+    struct buf body = answer_buf();
+    struct span text;
+    metrics_write(&body);
+    if (buf_end(&body, &text))
+        answer_problem(r, 500, "internal", "the metrics are larger than %d bytes", ANSWER_MAX);
+    else
+        request_answer(r, &(struct answer){
+                              .status = 200, .type = "text/plain; version=0.0.4; charset=utf-8", .body = text});
+    buf_free(&body);
+}

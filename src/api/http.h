@@ -1,0 +1,92 @@
+/* http.h - the HTTP server: the only code that knows libmicrohttpd.
+ *
+ * Happy path: a connection is accepted → its head is whole by header_timeout → checks (ambiguous
+ * messages, Host, foreign origins) → on_head, which may answer already → body, at most body_max
+ * bytes, whole by request_timeout → on_request → request_answer() now or later, or
+ * request_stream(). libmicrohttpd's epoll descriptor is watched by the node's loop; nothing blocks.
+ *
+ * Failure modes: a trickled head or body is cut (the socket is shut down) at its absolute deadline; a
+ * handler that has no answer by request_timeout is answered 504; a client that does not read a
+ * stream for request_timeout is cut; too large a body is 413 before it is read; a head above 32 KiB
+ * is 431; two Hosts, two Content-Lengths, Content-Length with chunked, NUL bytes or folded lines in
+ * the head are 400 and the connection is closed.
+ *
+ * Everything on the loop's thread. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "loop/loop.h"
+
+struct http;
+struct http_connection;
+
+/* One request, from its whole head until its answer went out or its connection broke. */
+struct request {
+    struct span method, path; /* path raw, without query */
+    struct span body;         /* from on_request on */
+    struct span id;           /* request id: the client's X-Request-Id when it is sane, else ours */
+    struct arena *arena;      /* for this request only; not for what a store operation needs */
+    bool head;                /* HEAD: answered like GET, without the body */
+    const void *route;        /* of whoever answers; set in on_head */
+    void *owner;              /* of whoever answers: what on_gone has to clean up; NULL = nothing */
+    struct http *http;
+    /* below: http.c only */
+    struct http_connection *connection;
+    struct buf received;
+    void *response; /* waits for the server's next turn */
+    int status;
+    void *stream;
+    bool held, seen, answered;
+};
+
+struct http_face {
+    void (*on_head)(void *ctx, struct request *r);    /* may answer, may set r->route */
+    void (*on_request)(void *ctx, struct request *r); /* answer, stream, or request_hold() */
+    void (*on_gone)(void *ctx, struct request *r);    /* the request ends, answered or not; once */
+    void (*on_late)(void *ctx, struct request *r);    /* held too long: must answer now */
+    void *ctx;
+};
+
+struct http_config {
+    int listeners[2]; /* TCP, Unix; −1 none; owned from now on, also on failure */
+    int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
+};
+
+MUST_USE err http_start(struct http **out, struct loop *l, const struct http_config *config,
+                        const struct http_face *face, struct fault *f);
+/* Cuts every connection; on_gone comes for every open request before it returns. */
+void http_stop(struct http **h);
+
+/* Value of a header, empty when it is not there. Names without regard to case. */
+struct span request_header(const struct request *r, const char *name);
+/* Value of a query parameter, percent-decoded, in the request's arena; false when not there. */
+bool request_query(struct request *r, const char *name, struct span *out_value);
+/* Name of a query parameter that is not in the NULL-terminated list, or empty. */
+struct span request_query_unknown(struct request *r, const char *const *known);
+
+/* Keeps the request open until request_answer() or request_stream() comes from elsewhere. */
+void request_hold(struct request *r);
+
+struct answer {
+    int status;
+    const char *type;       /* Content-Type */
+    struct span body;       /* copied */
+    const char *headers[12]; /* name, value, name, value, …, NULL; copied */
+    bool closes;            /* the connection ends after it */
+};
+/* Exactly once per request, or request_stream(). */
+void request_answer(struct request *r, const struct answer *answer);
+
+/* A body of unknown length. on_pull asks for more, at once or later: exactly one stream_feed(),
+ * stream_end() or stream_fail() answers it, but stream_feed() may also come without being asked. */
+struct stream_face {
+    void (*on_pull)(void *ctx, struct request *r);
+    void *ctx;
+};
+void request_stream(struct request *r, const struct answer *head, const struct stream_face *face);
+void stream_feed(struct request *r, struct span bytes);
+void stream_end(struct request *r);  /* the body is whole */
+void stream_fail(struct request *r); /* the connection breaks, so that the client can tell */
+/* Nothing is waiting to be sent: the client has taken all that was fed. */
+bool stream_drained(const struct request *r);

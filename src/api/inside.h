@@ -1,0 +1,99 @@
+/* inside.h - what the files of this room share. Nobody else includes it.
+ *
+ * A request that needs the store owns a `struct call`: one store operation and the arena that its
+ * texts live in. The call outlives the request when the client goes away first: it then waits for
+ * its operation and frees itself. */
+#pragma once
+
+#include "api/api.h"
+#include "api/http.h"
+#include "base/json.h"
+#include "wire/problem.h"
+
+enum {
+    ANSWER_MAX = 4 * 1024 * 1024,
+    PAGE_BYTES = 256 * 1024, /* of a stream's page */
+    EVENT_STREAMS_MAX = 200,
+};
+
+struct api {
+    struct loop *loop;
+    struct store_thread *store;
+    struct api_config config;
+    struct http *http;
+    struct json_parser *json;
+    struct list streams; /* open event streams: calls */
+    size_t stream_count;
+    struct timer *heartbeat;
+    int64_t last_event;
+    bool draining;
+};
+
+struct route {
+    const char *path; /* "{id}" stands for a job's id */
+    const char *allow; /* methods for the Allow header */
+    bool post;
+    bool store; /* needs a call */
+    const char *const *query; /* parameters it knows; NULL-terminated */
+    void (*run)(struct api *a, struct request *r, struct span id);
+};
+
+struct call {
+    struct store_op op; /* first: found from the operation */
+    struct api *api;
+    struct request *request; /* NULL once the client is gone */
+    void (*then)(struct call *c); /* the operation came back, and the client is there */
+    bool busy;                    /* the operation is at the store */
+    struct list node;             /* in api->streams */
+    char id[ID_TEXT];             /* job of the request; empty = none */
+    char key[256];                /* Idempotency-Key */
+    int64_t after;                /* last position given out */
+    int64_t left;                 /* of a limited page; −1 = everything there is */
+    int64_t asked_at;             /* event streams: newest event when the operation was posted */
+    int kind;                     /* enum item_kind */
+    size_t page;                  /* rows asked for */
+    bool replayed;
+};
+
+/* ---- api.c ---- */
+struct call *call_new(struct api *a, struct request *r, struct span id);
+void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c));
+
+struct buf answer_buf(void);
+/* Sends what is in the buf, which is freed; headers: name, value, …, NULL, or NULL. */
+void answer_json(struct request *r, int status, struct buf *body, const char *const *headers);
+__attribute__((format(printf, 4, 5))) void answer_problem(struct request *r, int status, const char *code,
+                                                          const char *fmt, ...);
+void answer_busy(struct request *r, int status, const char *code, const char *detail);
+void answer_fault(struct request *r, err e, const struct fault *f);
+/* Query parameter as a number in a range; false: answered 400. *value stays when it is not given. */
+MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max, int64_t *value);
+
+/* ---- jobs.c ---- */
+void jobs_create(struct api *a, struct request *r, struct span id);
+void jobs_list(struct api *a, struct request *r, struct span id);
+void jobs_show(struct api *a, struct request *r, struct span id);
+void jobs_cancel(struct api *a, struct request *r, struct span id);
+
+/* ---- items.c ---- */
+void items_posts(struct api *a, struct request *r, struct span id);
+void items_users(struct api *a, struct request *r, struct span id);
+void items_unavailable(struct api *a, struct request *r, struct span id);
+
+/* ---- events.c ---- */
+void events_stream(struct api *a, struct request *r, struct span id);
+void events_log(struct api *a, struct request *r, struct span id);
+void events_heartbeat(void *api); /* timer */
+void events_more(struct api *a);  /* last_event moved */
+void events_forget(struct call *c);
+/* One event as a JSON object on one line, without a line end. */
+void events_add_json(struct buf *out, const struct event_view *e);
+
+/* ---- health.c ---- */
+void health_live(struct api *a, struct request *r, struct span id);
+void health_ready(struct api *a, struct request *r, struct span id);
+void health_metrics(struct api *a, struct request *r, struct span id);
+
+/* ---- front.c ---- */
+void front_show(struct api *a, struct request *r, struct span id);
+void front_style(struct api *a, struct request *r, struct span id);

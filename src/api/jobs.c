@@ -1,0 +1,255 @@
+#include "api/inside.h"
+#include "api/order.h"
+#include "api/view.h"
+
+#include "base/id.h"
+#include "core/metrics.h"
+#include "os/clock.h"
+#include "os/random.h"
+
+enum {
+    LIST_LIMIT = 50,
+    LIST_MAX = 200,
+    KEY_MAX = 255,
+};
+
+static void answer_job(struct call *c, int status, const char *const *headers)
+{
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    view_job(&w, &c->op.out.job, c->api->json, true);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, status, &body, headers);
+}
+
+/* Asks for the job of the call; its texts live in the call. */
+static void post_job(struct call *c, void (*then)(struct call *c))
+{
+    c->op.in.job.id = span_of(c->id);
+    call_post(c, STORE_JOB, then);
+}
+
+/* ---- POST /v1/jobs ---- */
+
+static void on_created(struct call *c)
+{
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    char location[64];
+    snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
+    answer_job(c, 202, (const char *const[]){"Location", location, "Retry-After", "1",
+                                             c->replayed ? "Idempotency-Replayed" : NULL, "true", NULL});
+}
+
+static void on_accepted(struct call *c)
+{
+    if (c->op.result == E_BAD_INPUT && c->key[0]) {
+        answer_problem(c->request, 422, "idempotency_mismatch",
+                       "this Idempotency-Key was used with another body; use a new one for a new job");
+        return;
+    }
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    c->replayed = c->op.out.accept.replayed;
+    if (!c->replayed)
+        metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
+    span_copy(span_of(c->op.out.accept.id), c->id, sizeof c->id);
+    post_job(c, on_created);
+}
+
+static bool content_type_fits(struct request *r)
+{
+    struct span type = request_header(r, "Content-Type");
+    struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
+    return !type.n || span_eq_nocase(media, SPAN("application/json"));
+}
+
+/* The header's value, with or without quotes; false: not 1 to 255 visible ASCII characters. */
+static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
+{
+    struct span key = request_header(r, "Idempotency-Key");
+    out[0] = '\0';
+    if (!key.p)
+        return true;
+    if (key.n >= 2 && key.p[0] == '"' && key.p[key.n - 1] == '"')
+        key = span_cut(key, 1, key.n - 2);
+    if (!key.n || key.n > KEY_MAX)
+        return false;
+    for (size_t i = 0; i < key.n; i++)
+        if (key.p[i] <= ' ' || key.p[i] > '~')
+            return false;
+    span_copy(key, out, KEY_MAX + 1);
+    return true;
+}
+
+static void answer_refusal(struct request *r, const struct order_refusal *refusal)
+{
+    struct problem p = {
+        .status = refusal->status,
+        .code = refusal->code,
+        .detail = refusal->detail,
+        .request_id = r->id,
+        .errors = refusal->errors,
+        .error_count = refusal->error_count,
+    };
+    struct buf body = answer_buf();
+    problem_write(&body, &p);
+    request_answer(
+        r, &(struct answer){.status = p.status, .type = "application/problem+json", .body = buf_span(&body)});
+    buf_free(&body);
+}
+
+void jobs_create(struct api *a, struct request *r, struct span id)
+{
+    if (!content_type_fits(r)) {
+        answer_problem(r, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+        return;
+    }
+    struct call *c = call_new(a, r, id);
+    if (!idempotency_key(r, c->key)) {
+        answer_problem(r, 400, "bad_header", "Idempotency-Key must be 1 to 255 visible ASCII characters");
+        return;
+    }
+    struct order order;
+    struct order_refusal refusal;
+    if (!order_read(&order, &refusal, a->json, a->config.packs, a->config.pack_count, r->body, c->op.arena)) {
+        answer_refusal(r, &refusal);
+        return;
+    }
+    uint8_t random[10];
+    random_bytes(random, sizeof random);
+    id_make(c->id, "job", clock_wall(), random);
+    c->op.in.accept = (struct accept_args){
+        .id = span_of(c->id),
+        .site = order.site,
+        .kind = order.kind,
+        .target = order.target,
+        .lane = order.lane,
+        .spec = order.spec,
+        .limit = order.limit,
+        .prio = order.prio,
+        .idempotency_key = span_of(c->key),
+        .request_hash = span_hash(r->body, 0),
+    };
+    call_post(c, STORE_ACCEPT, on_accepted);
+}
+
+/* ---- GET /v1/jobs/{id} ---- */
+
+static void on_shown(struct call *c)
+{
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    char tag[32];
+    snprintf(tag, sizeof tag, "\"r%lld\"", (long long)c->op.out.job.revision);
+    answer_job(c, 200, (const char *const[]){"ETag", tag, NULL});
+}
+
+void jobs_show(struct api *a, struct request *r, struct span id)
+{
+    post_job(call_new(a, r, id), on_shown);
+}
+
+/* ---- POST /v1/jobs/{id}/cancel ---- */
+
+static void on_cancel_shown(struct call *c)
+{
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    /* 202: a worker was told and will stop; 200: it is cancelled. */
+    answer_job(c, c->op.out.job.state == JOB_ACTIVE ? 202 : 200, NULL);
+}
+
+static void on_cancelled(struct call *c)
+{
+    if (c->op.result == E_CONFLICT) {
+        answer_problem(c->request, 409, "conflict_state", "the job has already ended, it cannot be cancelled");
+        return;
+    }
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    if (c->op.out.cancel.active && c->api->config.cancelled)
+        c->api->config.cancelled(c->api->config.ctx, span_of(c->id));
+    post_job(c, on_cancel_shown);
+}
+
+void jobs_cancel(struct api *a, struct request *r, struct span id)
+{
+    struct call *c = call_new(a, r, id);
+    c->op.in.job.id = span_of(c->id);
+    call_post(c, STORE_CANCEL, on_cancelled);
+}
+
+/* ---- GET /v1/jobs ---- */
+
+static void on_listed(struct call *c)
+{
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    const struct job_view *jobs = c->op.out.jobs.jobs;
+    size_t found = c->op.out.jobs.count;
+    size_t count = found < c->page ? found : c->page; /* one more was asked for: is there a next page? */
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "list");
+    json_key(&w, "data");
+    json_open_array(&w);
+    for (size_t i = 0; i < count; i++)
+        view_job(&w, &jobs[i], c->api->json, false);
+    json_close_array(&w);
+    json_key(&w, "page");
+    json_open(&w);
+    json_kv_int(&w, "limit", (int64_t)c->page);
+    json_kv_bool(&w, "has_more", found > count);
+    json_kv_cstr(&w, "next_after", found > count ? jobs[count - 1].id : NULL);
+    json_close(&w);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    char link[160];
+    const char *state = c->op.in.jobs.state >= 0 ? job_state_name((enum job_state)c->op.in.jobs.state) : NULL;
+    if (found > count)
+        snprintf(link, sizeof link, "</v1/jobs?limit=%zu&after=%s%s%s>; rel=\"next\"", c->page, jobs[count - 1].id,
+                 state ? "&state=" : "", state ? state : "");
+    answer_json(c->request, 200, &body, (const char *const[]){found > count ? "Link" : NULL, link, NULL});
+}
+
+void jobs_list(struct api *a, struct request *r, struct span id)
+{
+    int64_t limit = LIST_LIMIT;
+    struct span text, after = SPAN_NONE;
+    int wanted = -1;
+    enum job_state state;
+    if (!query_number(r, "limit", 1, LIST_MAX, &limit))
+        return;
+    if (request_query(r, "state", &text)) {
+        if (!job_state_parse(text, &state)) {
+            answer_problem(r, 400, "bad_parameter",
+                           "state must be scheduled, ready, active, succeeded, dead, cancelled or expired");
+            return;
+        }
+        wanted = (int)state;
+    }
+    if (request_query(r, "after", &after) && !id_valid(after, "job")) {
+        answer_problem(r, 400, "bad_parameter", "after must be the id of a job");
+        return;
+    }
+    struct call *c = call_new(a, r, id);
+    c->page = (size_t)limit;
+    span_copy(after, c->id, sizeof c->id);
+    c->op.in.jobs = (struct jobs_query){
+        .state = wanted, .after = span_of(c->id), .limit = c->page + 1};
+    call_post(c, STORE_JOBS, on_listed);
+}

@@ -1,0 +1,288 @@
+#include "api/order.h"
+
+#include "base/text.h"
+#include "base/when.h"
+
+enum { NAMES_MAX = 32 };
+
+struct reading {
+    struct order *order;
+    struct order_refusal *refusal;
+    struct arena *arena;
+    struct pack *const *packs;
+    size_t pack_count;
+    struct pack *pack;
+    struct span target; /* as typed */
+    wall since, until;
+    bool has_since, has_until;
+};
+
+static const char *const members[] = {"site", "kind", "target", "limit", "since", "until", "priority", NULL};
+
+__attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer, const char *code,
+                                                         const char *fmt, ...)
+{
+    if (r->refusal->error_count == ORDER_ERRORS_MAX)
+        return;
+    struct buf text = BUF(512);
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vfmt(&text, fmt, ap);
+    va_end(ap);
+    r->refusal->errors[r->refusal->error_count++] = (struct problem_error){
+        .pointer = arena_keep(r->arena, pointer),
+        .code = code,
+        .detail = arena_keep(r->arena, buf_span(&text)),
+    };
+    buf_free(&text);
+}
+
+/* JSON Pointer of a top-level member (RFC 6901: ~ and / are escaped), cut where it is absurdly long. */
+static struct span pointer_to(struct reading *r, struct span key)
+{
+    struct buf text = BUF(300);
+    buf_add_char(&text, '/');
+    for (size_t i = 0; i < key.n && i < 128; i++) {
+        if (key.p[i] == '~')
+            buf_add_text(&text, "~0");
+        else if (key.p[i] == '/')
+            buf_add_text(&text, "~1");
+        else
+            buf_add_char(&text, key.p[i]);
+    }
+    struct span pointer = arena_keep(r->arena, buf_span(&text));
+    buf_free(&text);
+    return pointer;
+}
+
+static bool known(struct span key)
+{
+    for (size_t i = 0; members[i]; i++)
+        if (span_is(key, members[i]))
+            return true;
+    return false;
+}
+
+static bool refuse_unknown(struct reading *r, struct json body)
+{
+    for (struct json_iter i = json_each(body); json_next(&i);) {
+        if (known(i.key))
+            continue;
+        const char *near = text_nearest(i.key, members);
+        if (near)
+            refuse(r, pointer_to(r, i.key), "unknown_field", "did you mean \"%s\"?", near);
+        else
+            refuse(r, pointer_to(r, i.key), "unknown_field",
+                   "known are site, kind, target, limit, since, until, priority");
+    }
+    return r->refusal->error_count > 0;
+}
+
+static bool refuse_twice(struct reading *r, struct json body)
+{
+    for (size_t m = 0; members[m]; m++) {
+        size_t times = 0;
+        for (struct json_iter i = json_each(body); json_next(&i);)
+            times += span_is(i.key, members[m]);
+        if (times > 1)
+            refuse(r, pointer_to(r, span_of(members[m])), "duplicate_field", "given %zu times", times);
+    }
+    return r->refusal->error_count > 0;
+}
+
+/* A member that is there and not null. */
+static bool given(struct json body, const char *key, struct json *out)
+{
+    *out = json_get(body, span_of(key));
+    return out->doc && !json_is(*out, JSON_NULL);
+}
+
+/* Names of packs or kinds, for words and for the nearest one. */
+struct names {
+    const char *list[NAMES_MAX + 1];
+    struct buf words;
+};
+
+static void add_name(struct reading *r, struct names *n, size_t at, struct span name)
+{
+    if (at >= NAMES_MAX)
+        return;
+    n->list[at] = arena_text(r->arena, name);
+    if (at)
+        buf_add_text(&n->words, ", ");
+    buf_add(&n->words, name);
+}
+
+static void refuse_name(struct reading *r, const char *pointer, struct span wrong, struct names *n)
+{
+    const char *near = text_nearest(wrong, n->list);
+    if (near)
+        refuse(r, span_of(pointer), "unknown", "did you mean \"%s\"?", near);
+    else
+        refuse(r, span_of(pointer), "unknown", "known are: %.*s", SP(buf_span(&n->words)));
+    buf_free(&n->words);
+}
+
+static void read_site(struct reading *r, struct json body)
+{
+    struct json v;
+    struct span site = SPAN("x");
+    if (given(body, "site", &v) && !json_text(v, &site)) {
+        refuse(r, SPAN("/site"), "type", "must be a text such as \"x\"");
+        return;
+    }
+    struct names names = {.words = BUF(1024)};
+    for (size_t i = 0; i < r->pack_count; i++) {
+        if (span_eq(pack_name(r->packs[i]), site))
+            r->pack = r->packs[i];
+        add_name(r, &names, i, pack_name(r->packs[i]));
+    }
+    if (!r->pack) {
+        refuse_name(r, "/site", site, &names);
+        return;
+    }
+    r->order->site = pack_name(r->pack);
+    buf_free(&names.words);
+}
+
+static void read_kind(struct reading *r, struct json body)
+{
+    struct json v;
+    struct span kind;
+    if (!given(body, "kind", &v)) {
+        refuse(r, SPAN("/kind"), "required", "says what to collect: posts, profile, hashtag or search");
+        return;
+    }
+    if (!json_text(v, &kind)) {
+        refuse(r, SPAN("/kind"), "type", "must be a text such as \"posts\"");
+        return;
+    }
+    if (!r->pack)
+        return;
+    const struct span *kinds;
+    size_t count = pack_targets(r->pack, &kinds);
+    struct names names = {.words = BUF(1024)};
+    for (size_t i = 0; i < count; i++) {
+        if (span_eq(kinds[i], kind))
+            r->order->kind = kinds[i];
+        add_name(r, &names, i, kinds[i]);
+    }
+    if (!r->order->kind.n)
+        refuse_name(r, "/kind", kind, &names);
+    buf_free(&names.words);
+}
+
+static void read_target(struct reading *r, struct json body)
+{
+    struct json v;
+    struct span typed;
+    if (!given(body, "target", &v)) {
+        refuse(r, SPAN("/target"), "required", "says whose or which: \"@nasa\", \"#opendata\", \"heat pump lang:en\"");
+        return;
+    }
+    if (!json_text(v, &typed)) {
+        refuse(r, SPAN("/target"), "type", "must be a text such as \"@nasa\"");
+        return;
+    }
+    if (!r->pack || !r->order->kind.n)
+        return;
+    struct buf canonical = BUF(4096);
+    struct fault f = {0};
+    err e = pack_target(r->pack, r->order->kind, typed, &canonical, &f);
+    if (e)
+        refuse(r, SPAN("/target"), "pattern", "%s", f.words[0] ? f.words : err_text(e));
+    else
+        r->order->target = arena_keep(r->arena, buf_span(&canonical));
+    buf_free(&canonical);
+}
+
+static void read_number(struct reading *r, struct json body, const char *key, int64_t min, int64_t max,
+                        int64_t *value)
+{
+    struct json v;
+    int64_t n;
+    if (!given(body, key, &v))
+        return;
+    struct span pointer = pointer_to(r, span_of(key));
+    if (!json_int(v, &n))
+        refuse(r, pointer, "type", "must be a whole number");
+    else if (n < min || n > max)
+        refuse(r, pointer, "range", "must be %lld to %lld", (long long)min, (long long)max);
+    else
+        *value = n;
+}
+
+static bool read_time(struct reading *r, struct json body, const char *key, wall *out)
+{
+    struct json v;
+    struct span text;
+    if (!given(body, key, &v))
+        return false;
+    if (json_text(v, &text) && when_parse(text, out))
+        return true;
+    refuse(r, pointer_to(r, span_of(key)), "format", "must be a date (2026-02-06) or RFC 3339 (2026-02-06T12:00:00Z)");
+    return false;
+}
+
+static void write_spec(struct reading *r)
+{
+    struct buf text = BUF(1024);
+    struct json_w w = json_w(&text);
+    char when[WHEN_TEXT];
+    json_open(&w);
+    if (r->order->limit)
+        json_kv_int(&w, "limit", r->order->limit);
+    if (r->has_since)
+        json_kv_cstr(&w, "since", when_text(r->since, when));
+    if (r->has_until)
+        json_kv_cstr(&w, "until", when_text(r->until, when));
+    json_close(&w);
+    r->order->spec = arena_keep(r->arena, buf_span(&text));
+    buf_free(&text);
+}
+
+static bool refused(struct order_refusal *out, int status, const char *code, const char *detail)
+{
+    out->status = status;
+    out->code = code;
+    out->detail = span_of(detail);
+    return false;
+}
+
+bool order_read(struct order *out, struct order_refusal *out_refusal, struct json_parser *parser,
+                struct pack *const *packs, size_t pack_count, struct span body, struct arena *a)
+{
+    *out = (struct order){0};
+    *out_refusal = (struct order_refusal){0};
+    struct reading r = {
+        .order = out, .refusal = out_refusal, .arena = a, .packs = packs, .pack_count = pack_count};
+    struct fault f = {0};
+    struct json root;
+    if (json_parse(parser, body, &root, &f)) {
+        char *words = arena_fmt(a, "the body is not JSON: %s", f.words);
+        return refused(out_refusal, 400, "malformed_json", words);
+    }
+    if (!json_is(root, JSON_OBJECT))
+        return refused(out_refusal, 400, "malformed_json", "the body must be a JSON object");
+    if (refuse_unknown(&r, root))
+        return refused(out_refusal, 400, "unknown_field", "the body has members that are not known");
+    if (refuse_twice(&r, root))
+        return refused(out_refusal, 400, "duplicate_field", "the body names a member more than once");
+
+    int64_t prio = ORDER_PRIORITY;
+    read_site(&r, root);
+    read_kind(&r, root);
+    read_target(&r, root);
+    read_number(&r, root, "limit", 1, ORDER_LIMIT_MAX, &out->limit);
+    read_number(&r, root, "priority", 0, 9, &prio);
+    r.has_since = read_time(&r, root, "since", &r.since);
+    r.has_until = read_time(&r, root, "until", &r.until);
+    if (r.has_since && r.has_until && r.since.ms >= r.until.ms)
+        refuse(&r, SPAN("/until"), "range", "must be later than since");
+    if (out_refusal->error_count)
+        return refused(out_refusal, 422, "validation_failed", "values were refused, see errors");
+    out->prio = (int)prio;
+    out->lane = span_of(arena_fmt(a, "%.*s/normal", SP(out->site)));
+    write_spec(&r);
+    return true;
+}

@@ -1,0 +1,131 @@
+#include "api/view.h"
+
+enum { STORED_MAX = 1024 * 1024 };
+
+/* Stored JSON as a value: it came from another process, so it is looked at before it is passed on. */
+static void put_stored(struct json_w *w, const char *key, struct span text, struct json_parser *parser)
+{
+    struct json root;
+    struct buf small = BUF(STORED_MAX);
+    json_key(w, key);
+    if (!text.n) {
+        json_put_null(w);
+    } else if (json_parse(parser, text, &root, NULL)) {
+        json_put_text(w, text);
+    } else {
+        json_add_raw(&small, root);
+        json_put_raw(w, buf_span(&small));
+    }
+    buf_free(&small);
+}
+
+static void put_time(struct json_w *w, const char *key, int64_t ms)
+{
+    char text[WHEN_TEXT];
+    json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
+}
+
+static void put_failure(struct json_w *w, const struct job_view *job)
+{
+    json_key(w, "failure");
+    if (job->failure == FAILURE_NONE) {
+        json_put_null(w);
+        return;
+    }
+    const struct failure_row *row = failure_row(job->failure);
+    json_open(w);
+    json_kv_cstr(w, "class", row->name);
+    json_kv_cstr(w, "meaning", row->meaning);
+    json_kv_cstr(w, "advice", row->advice);
+    json_kv_text(w, "why", job->why.n ? job->why : SPAN_NONE);
+    json_kv_bool(w, "about_target", row->about_target);
+    json_kv_bool(w, "final", job_is_final(job->state));
+    json_close(w);
+}
+
+static void put_counts(struct json_w *w, const struct job_view *job)
+{
+    json_key(w, "counts");
+    json_open(w);
+    json_kv_int(w, "posts", job->have);
+    json_kv_int(w, "users", job->users);
+    json_kv_int(w, "batches", job->next_batch);
+    json_close(w);
+    json_key(w, "attempts");
+    json_open(w);
+    json_kv_int(w, "started", job->fence);
+    json_kv_int(w, "failed", job->n_fail);
+    json_kv_int(w, "crashed", job->n_crash);
+    json_kv_int(w, "throttled", job->n_throttle);
+    json_kv_int(w, "released", job->n_release);
+    json_close(w);
+}
+
+static void put_link(struct json_w *w, const char *key, const char *id, const char *rest)
+{
+    struct buf path = BUF(128);
+    buf_fmt(&path, "/v1/jobs/%s%s", id, rest);
+    json_kv_text(w, key, buf_span(&path));
+    buf_free(&path);
+}
+
+static void put_links(struct json_w *w, const char *id)
+{
+    struct buf path = BUF(128);
+    json_key(w, "links");
+    json_open(w);
+    put_link(w, "self", id, "");
+    put_link(w, "posts", id, "/posts");
+    put_link(w, "users", id, "/users");
+    put_link(w, "unavailable", id, "/unavailable");
+    put_link(w, "log", id, "/log");
+    put_link(w, "cancel", id, "/cancel");
+    buf_fmt(&path, "/v1/events?job=%s&after=0", id);
+    json_kv_text(w, "events", buf_span(&path));
+    json_close(w);
+    buf_free(&path);
+}
+
+static void put_duration(struct json_w *w, const char *key, int64_t from, int64_t to)
+{
+    if (from > 0 && to >= from)
+        json_kv_int(w, key, to - from);
+    else
+        json_kv_null(w, key);
+}
+
+void view_job(struct json_w *w, const struct job_view *job, struct json_parser *parser, bool with_report)
+{
+    json_open(w);
+    json_kv_cstr(w, "object", "job");
+    json_kv_cstr(w, "id", job->id);
+    json_kv_text(w, "site", job->site);
+    json_kv_text(w, "kind", job->kind);
+    json_kv_text(w, "target", job->target);
+    json_kv_text(w, "lane", job->lane);
+    put_stored(w, "options", job->spec, parser);
+    json_kv_cstr(w, "state", job_state_name(job->state));
+    json_kv_cstr(w, "verdict", job->verdict == VERDICT_NONE ? NULL : verdict_name(job->verdict));
+    json_kv_cstr(w, "end_reason", job->end == END_NONE ? NULL : end_reason_name(job->end));
+    put_failure(w, job);
+    if (job->limit > 0)
+        json_kv_int(w, "limit", job->limit);
+    else
+        json_kv_null(w, "limit");
+    put_counts(w, job);
+    put_time(w, "created_at", job->created_ms);
+    put_time(w, "not_before", job->state == JOB_SCHEDULED ? job->run_at_ms : 0);
+    put_time(w, "started_at", job->started_ms);
+    put_time(w, "finished_at", job->finished_ms);
+    json_key(w, "timings");
+    json_open(w);
+    put_duration(w, "queued_ms", job->created_ms, job->started_ms);
+    put_duration(w, "running_ms", job->started_ms, job->finished_ms);
+    json_close(w);
+    json_kv_bool(w, "cancel_requested", job->cancel_asked);
+    json_kv_int(w, "revision", job->revision);
+    if (with_report)
+        put_stored(w, "report", job->report, parser);
+    put_links(w, job->id);
+    json_close(w);
+}

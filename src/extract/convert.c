@@ -1,0 +1,311 @@
+#include "extract/convert.h"
+
+#include "base/text.h"
+
+/* Ids up to here are plain counters; above, the upper bits are milliseconds since the epoch below. */
+#define SNOWFLAKE_FIRST 29700859247
+#define SNOWFLAKE_EPOCH_MS 1288834974657
+#define SNOWFLAKE_SHIFT 22
+
+const char *const *convert_names(void)
+{
+    static const char *const names[] = {
+#define CONV_NAME(id, name) name,
+        CONVERSIONS(CONV_NAME)
+#undef CONV_NAME
+            NULL,
+    };
+    return names;
+}
+
+static struct value text_value(struct span s)
+{
+    return s.p ? (struct value){.kind = VALUE_TEXT, .text = s} : NO_VALUE;
+}
+
+static struct value int_value(int64_t n)
+{
+    return (struct value){.kind = VALUE_INT, .number = n};
+}
+
+static struct value bool_value(bool b)
+{
+    return (struct value){.kind = VALUE_BOOL, .number = b};
+}
+
+bool convert_int(struct json v, int64_t *out)
+{
+    if (json_int(v, out))
+        return true;
+    struct span s;
+    return json_text(v, &s) && span_int(s, out);
+}
+
+bool convert_snowflake(struct span id, wall *out_time)
+{
+    int64_t n = 0;
+    if (!span_int(id, &n) || n <= SNOWFLAKE_FIRST)
+        return false;
+    *out_time = (wall){(n >> SNOWFLAKE_SHIFT) + SNOWFLAKE_EPOCH_MS};
+    return true;
+}
+
+static struct span number_text(int64_t n, struct arena *scratch)
+{
+    char *at = arena_try(scratch, 24);
+    if (!at)
+        return SPAN_NONE;
+    char digits[24];
+    size_t i = sizeof digits;
+    uint64_t left = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do
+        digits[--i] = (char)('0' + (int)(left % 10));
+    while ((left /= 10) > 0);
+    if (n < 0)
+        digits[--i] = '-';
+    memcpy(at, digits + i, sizeof digits - i);
+    return (struct span){at, sizeof digits - i};
+}
+
+static struct value as_id(struct json v, struct arena *scratch)
+{
+    struct span s;
+    int64_t n = 0;
+    if (json_text(v, &s)) {
+        if (s.n == 0 || s.n > 20)
+            return NO_VALUE;
+        for (size_t i = 0; i < s.n; i++)
+            if (s.p[i] < '0' || s.p[i] > '9')
+                return NO_VALUE;
+        return text_value(s);
+    }
+    if (json_int(v, &n) && n >= 0)
+        return text_value(number_text(n, scratch));
+    return NO_VALUE;
+}
+
+static struct value as_int(struct json v, int64_t least)
+{
+    int64_t n = 0;
+    return convert_int(v, &n) && n >= least ? int_value(n) : NO_VALUE;
+}
+
+static struct value as_bool(struct json v)
+{
+    bool b = false;
+    struct span s;
+    if (json_bool(v, &b))
+        return bool_value(b);
+    if (json_text(v, &s) && (span_is(s, "true") || span_is(s, "false")))
+        return bool_value(s.p[0] == 't');
+    return NO_VALUE;
+}
+
+static struct value as_time(struct json v, enum conversion as, struct arena *scratch)
+{
+    struct span s;
+    wall t = {0};
+    if (as == CONV_TIME_MS) {
+        if (!convert_int(v, &t.ms))
+            return NO_VALUE;
+    } else if (!json_text(v, &s) || !(as == CONV_TIME_X ? when_parse_x(s, &t) : when_parse(s, &t))) {
+        return NO_VALUE;
+    }
+    char text[WHEN_TEXT];
+    return text_value(arena_keep(scratch, span_of(when_text(t, text))));
+}
+
+static struct value as_unescaped(struct span s, struct arena *scratch)
+{
+    if (span_find_char(s, '&') == s.n)
+        return text_value(s);
+    struct buf b = BUF(s.n * 4 + 16);
+    text_add_unescaped(&b, s);
+    struct value v = b.failed ? NO_VALUE : text_value(arena_keep(scratch, buf_span(&b)));
+    buf_free(&b);
+    return v;
+}
+
+static struct value as_enum(const struct conv_extra *x, struct span s)
+{
+    for (size_t i = 0; x->table && i < x->table->count; i++) {
+        const struct conv_row *row = &x->table->rows[i];
+        if (!span_eq(row->from, s))
+            continue;
+        if (x->table->as_bool && row->to.p)
+            return bool_value(span_is(row->to, "true"));
+        return text_value(row->to);
+    }
+    return NO_VALUE;
+}
+
+static struct value as_best(const struct conv_extra *x, struct json list)
+{
+    struct span best = SPAN_NONE;
+    int64_t best_rank = -1;
+    for (struct json_iter i = json_each(list); json_next(&i);) {
+        struct span take, where;
+        int64_t rank = 0;
+        if (x->where.n && !(json_text(json_get(i.value, x->where), &where) &&
+                            span_eq(where, x->equals)))
+            continue;
+        if (!json_text(json_get(i.value, x->take), &take))
+            continue;
+        if (!convert_int(json_get(i.value, x->rank), &rank))
+            rank = 0;
+        if (rank > best_rank) {
+            best = take;
+            best_rank = rank;
+        }
+    }
+    return text_value(best);
+}
+
+static struct value as_anchor_text(struct span s, struct arena *scratch)
+{
+    size_t open = span_find(s, SPAN("<a "));
+    if (open == s.n)
+        return s.n ? as_unescaped(s, scratch) : NO_VALUE;
+    struct span rest = span_cut(s, open, s.n);
+    size_t end = span_find_char(rest, '>');
+    if (end == rest.n)
+        return NO_VALUE;
+    rest = span_cut(rest, end + 1, rest.n);
+    struct span words = span_cut(rest, 0, span_find(rest, SPAN("</a>")));
+    return as_unescaped(words, scratch);
+}
+
+/* The path of a URL without query and fragment. */
+static struct span url_path(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '?' || s.p[i] == '#')
+            return span_cut(s, 0, i);
+    return s;
+}
+
+/* Where the file's ending (".jpg") starts, or n when there is none; *out_name: last segment. */
+static size_t file_ending(struct span path, size_t *out_name)
+{
+    size_t dot = path.n, at = path.n;
+    while (at > 0 && path.p[at - 1] != '/') {
+        at--;
+        if (path.p[at] == '.' && dot == path.n)
+            dot = at;
+    }
+    *out_name = at;
+    return dot;
+}
+
+static struct value as_file_stem(struct span s)
+{
+    struct span path = url_path(s);
+    size_t name = 0;
+    size_t dot = file_ending(path, &name);
+    return dot > name ? text_value(span_cut(path, name, dot - name)) : NO_VALUE;
+}
+
+static struct value as_url_format(struct span s, struct span argument, struct arena *scratch)
+{
+    struct span path = url_path(s);
+    size_t name = 0;
+    size_t dot = file_ending(path, &name);
+    if (dot == path.n || dot == name || path.n != s.n)
+        return text_value(s);
+    struct buf b = BUF(s.n + argument.n + 16);
+    buf_add(&b, span_cut(path, 0, dot));
+    buf_add(&b, SPAN("?format="));
+    buf_add(&b, span_cut(path, dot + 1, path.n));
+    buf_add(&b, argument);
+    struct value v = b.failed ? NO_VALUE : text_value(arena_keep(scratch, buf_span(&b)));
+    buf_free(&b);
+    return v;
+}
+
+static struct value as_after_colon(struct span s)
+{
+    size_t at = 0;
+    while (at < s.n && s.p[at] >= '0' && s.p[at] <= '9')
+        at++;
+    return text_value(at > 0 && at < s.n && s.p[at] == ':' ? span_cut(s, at + 1, s.n) : s);
+}
+
+static struct value as_without(struct span s, struct span part, struct arena *scratch)
+{
+    size_t at = part.n ? span_find(s, part) : s.n;
+    if (at == s.n)
+        return text_value(s);
+    char *p = arena_try(scratch, s.n);
+    if (!p)
+        return NO_VALUE;
+    memcpy(p, s.p, at);
+    memcpy(p + at, s.p + at + part.n, s.n - at - part.n);
+    return text_value((struct span){p, s.n - part.n});
+}
+
+static struct value snowflake_value(struct json v)
+{
+    struct span s;
+    wall t;
+    return json_text(v, &s) && convert_snowflake(s, &t) ? int_value(t.ms) : NO_VALUE;
+}
+
+static struct value of_text(enum conversion as, const struct conv_extra *x, struct span s,
+                            struct arena *scratch)
+{
+    switch (as) {
+    case CONV_TEXT:
+        return text_value(s);
+    case CONV_NOT_EMPTY:
+        return s.n ? text_value(s) : NO_VALUE;
+    case CONV_UNESCAPE:
+        return as_unescaped(s, scratch);
+    case CONV_ENUM:
+        return as_enum(x, s);
+    case CONV_ANCHOR_TEXT:
+        return as_anchor_text(s, scratch);
+    case CONV_FILE_STEM:
+        return as_file_stem(s);
+    case CONV_URL_AS_FORMAT:
+        return as_url_format(s, x->argument, scratch);
+    case CONV_AFTER_COLON:
+        return as_after_colon(s);
+    case CONV_WITHOUT:
+        return as_without(s, x->argument, scratch);
+    case CONV_ID:
+    case CONV_INT:
+    case CONV_COUNT:
+    case CONV_BOOL:
+    case CONV_TIME_X:
+    case CONV_TIME_RFC3339:
+    case CONV_TIME_MS:
+    case CONV_SNOWFLAKE_MS:
+    case CONV_BEST:
+    case CONV_COUNT_OF:
+        break;
+    }
+    return NO_VALUE;
+}
+
+struct value convert(enum conversion as, const struct conv_extra *extra, struct json v,
+                     struct arena *scratch)
+{
+    static const struct conv_extra none;
+    const struct conv_extra *x = extra ? extra : &none;
+    struct span s;
+    if (!v.doc)
+        return NO_VALUE;
+    if (as == CONV_ID)
+        return as_id(v, scratch);
+    if (as == CONV_INT || as == CONV_COUNT)
+        return as_int(v, as == CONV_COUNT ? 0 : INT64_MIN);
+    if (as == CONV_BOOL)
+        return as_bool(v);
+    if (as == CONV_TIME_X || as == CONV_TIME_RFC3339 || as == CONV_TIME_MS)
+        return as_time(v, as, scratch);
+    if (as == CONV_SNOWFLAKE_MS)
+        return snowflake_value(v);
+    if (as == CONV_BEST)
+        return as_best(x, v);
+    return json_text(v, &s) ? of_text(as, x, s, scratch) : NO_VALUE;
+}

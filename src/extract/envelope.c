@@ -1,0 +1,313 @@
+#include "extract/envelope.h"
+
+/* ---- reading the file ---- */
+
+static void read_step(struct form *f, const struct ynode *n, struct envelope_step *s)
+{
+    static const char *const keys[] = {"is", "entries", "entry", "items", "end", "pinned", "values", NULL};
+    static const struct {
+        const char *key;
+        enum carries carries;
+    } kinds[] = {{"entries", CARRIES_ENTRIES}, {"entry", CARRIES_ENTRY},
+                 {"items", CARRIES_ITEMS}, {"end", CARRIES_END}};
+    if (!form_keys(f, n, "a step", keys))
+        return;
+    s->is = form_text(f, n, "is", true);
+    s->pinned = form_bool(f, n, "pinned", false);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (ynode_find(n, kinds[i].key)) {
+            s->carries = kinds[i].carries;
+            s->path = arena_text(f->arena, form_text(f, n, kinds[i].key, true));
+        }
+    if (!s->path)
+        form_wrong(f, n, "a step needs one of: entries, entry, items, end");
+    s->value_count = form_texts(f, n, "values", s->carries == CARRIES_END, &s->values);
+}
+
+static void read_root_path(struct form *f, const struct ynode *at, struct span text,
+                           struct root_path *out)
+{
+    struct span part;
+    while (span_next(&text, '.', &part)) {
+        bool every = span_ends(part, SPAN("[*]"));
+        if (out->count + 2 > ROOT_STEPS_MAX) {
+            form_wrong(f, at, "path has more than %d steps", ROOT_STEPS_MAX);
+            return;
+        }
+        out->step[out->count++] = every ? span_cut(part, 0, part.n - 3) : part;
+        if (every)
+            out->step[out->count++] = SPAN_NONE;
+    }
+}
+
+static size_t read_root_paths(struct form *f, const struct ynode *map, const char *key,
+                              const struct root_path **out)
+{
+    const struct span *list = NULL;
+    size_t n = form_texts(f, map, key, true, &list);
+    struct root_path *paths = arena_get(f->arena, (n + 1) * sizeof *paths);
+    for (size_t i = 0; i < n; i++)
+        read_root_path(f, map, list[i], &paths[i]);
+    *out = paths;
+    return n;
+}
+
+static void read_entry(struct form *f, const struct ynode *n, struct envelope *e)
+{
+    static const char *const keys[] = {"id", "content", "item", "items", "module_item",
+                                       "module_item_id", "promoted", "kind", "post_kinds", "post",
+                                       "post_holder", "user", "user_holder", "tombstone",
+                                       "cursor_type", "cursor_value", "bottom", NULL};
+    if (!form_keys(f, n, "entry", keys))
+        return;
+    paths_read(f, n, "id", true, &e->id);
+    paths_read(f, n, "content", true, &e->content);
+    paths_read(f, n, "item", true, &e->item);
+    paths_read(f, n, "items", true, &e->items);
+    paths_read(f, n, "module_item", true, &e->module_item);
+    paths_read(f, n, "module_item_id", true, &e->module_item_id);
+    paths_read(f, n, "promoted", true, &e->promoted);
+    paths_read(f, n, "kind", true, &e->kind);
+    paths_read(f, n, "post", true, &e->post);
+    paths_read(f, n, "post_holder", true, &e->post_holder);
+    paths_read(f, n, "user", true, &e->user);
+    paths_read(f, n, "user_holder", true, &e->user_holder);
+    paths_read(f, n, "tombstone", true, &e->tombstone);
+    paths_read(f, n, "cursor_type", true, &e->cursor_type);
+    paths_read(f, n, "cursor_value", true, &e->cursor_value);
+    e->bottom_count = form_texts(f, n, "bottom", true, &e->bottoms);
+    e->post_kind_count = form_texts(f, n, "post_kinds", true, &e->post_kinds);
+}
+
+static void read_roots(struct form *f, const struct ynode *n, struct envelope *e)
+{
+    static const char *const keys[] = {"data", "posts", "users", "cursor", "empty", NULL};
+    if (!form_keys(f, n, "roots", keys))
+        return;
+    paths_read(f, n, "data", true, &e->data);
+    paths_read(f, n, "cursor", false, &e->root_cursor);
+    paths_read(f, n, "empty", false, &e->empty);
+    e->post_root_count = read_root_paths(f, n, "posts", &e->post_roots);
+    e->user_root_count = read_root_paths(f, n, "users", &e->user_roots);
+}
+
+void envelope_read(struct form *f, const struct ynode *root, struct envelope *out)
+{
+    static const char *const keys[] = {"instructions", "type", "steps", "entry", "skip",
+                                       "related", "replies", "roots", NULL};
+    if (!form_keys(f, root, "a timeline", keys))
+        return;
+    out->instructions = form_text(f, root, "instructions", true);
+    out->type = form_text(f, root, "type", true);
+    const struct ynode *list = form_list(f, root, "steps", true);
+    struct envelope_step *steps =
+        arena_get(f->arena, ((list ? list->count : 0) + 1) * sizeof *steps);
+    for (const struct ynode *n = list ? list->first : NULL; n && !f->failed; n = n->next)
+        read_step(f, n, &steps[out->step_count++]);
+    out->steps = steps;
+    read_entry(f, form_map(f, root, "entry", true), out);
+    out->skip_count = form_texts(f, root, "skip", true, &out->skips);
+    out->related_count = form_texts(f, root, "related", true, &out->relateds);
+    out->reply_count = form_texts(f, root, "replies", true, &out->replies);
+    read_roots(f, form_map(f, root, "roots", true), out);
+}
+
+/* ---- walking ---- */
+
+struct walker {
+    const struct envelope *e;
+    envelope_on_seen *on_seen;
+    void *ctx;
+    size_t looked_at;
+    bool stopped;
+};
+
+static bool starts_with_one(struct span s, const struct span *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_starts(s, list[i]))
+            return true;
+    return false;
+}
+
+static bool is_one_of(struct json v, const struct span *list, size_t n)
+{
+    struct span s;
+    for (size_t i = 0; json_text(v, &s) && i < n; i++)
+        if (span_eq(s, list[i]))
+            return true;
+    return false;
+}
+
+static void tell(struct walker *w, const struct seen *s)
+{
+    if (!w->stopped && !w->on_seen(w->ctx, s))
+        w->stopped = true;
+}
+
+/* A cursor may be an entry's content or an item of it. */
+static bool saw_cursor(struct walker *w, struct json content)
+{
+    struct span value;
+    struct json type = paths_get(&w->e->cursor_type, content);
+    if (!type.doc)
+        return false;
+    if (is_one_of(type, w->e->bottoms, w->e->bottom_count) &&
+        json_text(paths_get(&w->e->cursor_value, content), &value))
+        tell(w, &(struct seen){.what = SEEN_CURSOR, .text = value});
+    return true;
+}
+
+static enum record_section section_of(const struct envelope *e, struct span id, struct span module,
+                                      bool pinned)
+{
+    if (pinned)
+        return SECTION_PINNED;
+    if (starts_with_one(module, e->relateds, e->related_count) ||
+        starts_with_one(id, e->relateds, e->related_count))
+        return SECTION_RELATED;
+    if (starts_with_one(module, e->replies, e->reply_count) ||
+        starts_with_one(id, e->replies, e->reply_count))
+        return SECTION_REPLY;
+    return SECTION_TIMELINE;
+}
+
+static void on_item(struct walker *w, struct json item, enum record_section section)
+{
+    const struct envelope *e = w->e;
+    struct seen s = {.section = section};
+    struct json tomb = paths_get(&e->tombstone, item);
+    struct json post_holder = paths_get(&e->post_holder, item);
+    bool post_kind = is_one_of(paths_get(&e->kind, item), e->post_kinds, e->post_kind_count);
+    if (saw_cursor(w, item))
+        return;
+    if (paths_get(&e->promoted, item).doc) {
+        s.what = SEEN_PROMOTED;
+    } else if (post_holder.doc || post_kind) {
+        s.what = SEEN_POST;
+        s.object = paths_get(&e->post, item);
+        s.holder_empty = post_holder.doc && !s.object.doc && json_count(post_holder) == 0;
+    } else if (paths_get(&e->user_holder, item).doc) {
+        s.what = SEEN_USER;
+        s.object = paths_get(&e->user, item);
+    } else if (json_text(tomb, &s.text)) {
+        s.what = SEEN_TOMBSTONE;
+    } else {
+        return;
+    }
+    tell(w, &s);
+}
+
+static void on_items(struct walker *w, struct json items, struct span module, bool pinned)
+{
+    const struct envelope *e = w->e;
+    if (starts_with_one(module, e->skips, e->skip_count))
+        return;
+    for (struct json_iter i = json_each(items); !w->stopped && json_next(&i);) {
+        struct span id = SPAN_NONE;
+        if (w->looked_at++ >= ENTRIES_MAX)
+            return;
+        json_text(paths_get(&e->module_item_id, i.value), &id);
+        if (!starts_with_one(id, e->skips, e->skip_count))
+            on_item(w, paths_get(&e->module_item, i.value), section_of(e, id, module, pinned));
+    }
+}
+
+static void on_entry(struct walker *w, struct json entry, bool pinned)
+{
+    const struct envelope *e = w->e;
+    struct span id = SPAN_NONE;
+    if (w->looked_at++ >= ENTRIES_MAX)
+        return;
+    json_text(paths_get(&e->id, entry), &id);
+    struct json content = paths_get(&e->content, entry);
+    if (starts_with_one(id, e->skips, e->skip_count) || saw_cursor(w, content))
+        return;
+    struct json items = paths_get(&e->items, content);
+    if (json_is(items, JSON_ARRAY)) {
+        on_items(w, items, id, pinned);
+        return;
+    }
+    struct json item = paths_get(&e->item, content);
+    if (item.doc)
+        on_item(w, item, section_of(e, id, SPAN_NONE, pinned));
+}
+
+static void on_instruction(struct walker *w, struct json instruction)
+{
+    const struct envelope *e = w->e;
+    struct json type = json_get(instruction, e->type);
+    for (size_t i = 0; i < e->step_count; i++) {
+        const struct envelope_step *s = &e->steps[i];
+        if (!is_one_of(type, &s->is, 1))
+            continue;
+        struct json v = json_path(instruction, s->path);
+        if (s->carries == CARRIES_ENTRIES)
+            for (struct json_iter k = json_each(v); !w->stopped && json_next(&k);)
+                on_entry(w, k.value, s->pinned);
+        else if (s->carries == CARRIES_ENTRY)
+            on_entry(w, v, s->pinned);
+        else if (s->carries == CARRIES_ITEMS)
+            on_items(w, v, SPAN_NONE, s->pinned);
+        else if (is_one_of(v, s->values, s->value_count))
+            tell(w, &(struct seen){.what = SEEN_END});
+        return;
+    }
+}
+
+bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen *on_seen, void *ctx)
+{
+    struct walker w = {.e = e, .on_seen = on_seen, .ctx = ctx};
+    struct json list = json_find(root, e->instructions, JSON_ARRAY);
+    struct span id;
+    if (list.doc) {
+        for (struct json_iter i = json_each(list); !w.stopped && json_next(&i);)
+            on_instruction(&w, i.value);
+        return true;
+    }
+    if (json_text(paths_get(&e->id, root), &id) && paths_get(&e->content, root).doc) {
+        on_entry(&w, root, false);
+        return true;
+    }
+    return false;
+}
+
+/* The one place of a path where every element counts; paths without one give one object. */
+static size_t roots_of(const struct root_path *p, struct json root, struct walker *w,
+                       enum sighting what)
+{
+    struct json v = root;
+    size_t at = 0, told = 0;
+    while (at < p->count && p->step[at].n)
+        v = json_get(v, p->step[at++]);
+    if (at == p->count) {
+        if (!json_is(v, JSON_OBJECT))
+            return 0;
+        tell(w, &(struct seen){.what = what, .object = v, .section = SECTION_MAIN});
+        return 1;
+    }
+    for (struct json_iter i = json_each(v); json_is(v, JSON_ARRAY) && !w->stopped && json_next(&i);) {
+        struct json inner = i.value;
+        if (told >= ENTRIES_MAX)
+            break;
+        for (size_t k = at + 1; k < p->count; k++)
+            inner = json_get(inner, p->step[k]);
+        if (!json_is(inner, JSON_OBJECT))
+            continue;
+        tell(w, &(struct seen){.what = what, .object = inner, .section = SECTION_MAIN});
+        told++;
+    }
+    return told;
+}
+
+size_t envelope_roots(const struct root_path *paths, size_t count, struct json root,
+                      enum sighting what, envelope_on_seen *on_seen, void *ctx)
+{
+    struct walker w = {.on_seen = on_seen, .ctx = ctx};
+    for (size_t i = 0; i < count; i++) {
+        size_t n = roots_of(&paths[i], root, &w, what);
+        if (n)
+            return n;
+    }
+    return 0;
+}

@@ -1,0 +1,59 @@
+/* envelope.h - the paper around the records: instructions, entries, modules, cursors, roots.
+ *
+ * Which members carry what is data (maps/timeline.yaml); the walk is here. It tells its caller about
+ * each thing in page order and never recurses: a timeline has instructions, entries, module items. */
+#pragma once
+
+#include "extract/reader.h"
+#include "extract/signs.h"
+
+enum {
+    ENTRIES_MAX = 5000, /* looked at on one page, items of modules included */
+    ROOT_STEPS_MAX = 12,
+};
+
+enum carries { CARRIES_ENTRIES, CARRIES_ENTRY, CARRIES_ITEMS, CARRIES_END };
+struct envelope_step {
+    struct span is;
+    enum carries carries;
+    const char *path; /* of the entries, the entry, the items, or the word of an end */
+    bool pinned;
+    const struct span *values; /* words that mean "no more" */
+    size_t value_count;
+};
+struct root_path { /* members; an empty one stands for every element */
+    struct span step[ROOT_STEPS_MAX];
+    size_t count;
+};
+struct envelope {
+    struct span instructions, type;
+    const struct envelope_step *steps;
+    size_t step_count;
+    struct paths id, content, item, items, module_item, module_item_id, promoted, kind;
+    struct paths post, post_holder, user, user_holder, tombstone, cursor_type, cursor_value;
+    const struct span *bottoms, *post_kinds, *skips, *relateds, *replies;
+    size_t bottom_count, post_kind_count, skip_count, related_count, reply_count;
+    const struct root_path *post_roots, *user_roots;
+    size_t post_root_count, user_root_count;
+    struct paths root_cursor, data;
+    struct paths empty; /* an empty object here is a timeline without entries */
+};
+
+void envelope_read(struct form *f, const struct ynode *root, struct envelope *out);
+
+enum sighting { SEEN_POST, SEEN_USER, SEEN_PROMOTED, SEEN_TOMBSTONE, SEEN_CURSOR, SEEN_END };
+struct seen {
+    enum sighting what;
+    struct json object; /* post or user: the record's object, JSON_MISSING when its place is empty */
+    struct span text;   /* cursor value, tombstone text */
+    enum record_section section;
+    bool holder_empty; /* the place was there and empty: gone or not sent */
+};
+typedef bool envelope_on_seen(void *ctx, const struct seen *s); /* false stops the walk */
+
+/* Walks the first list of instructions below root, or root itself when it is one bare entry. False
+ * when there is no timeline in it. */
+bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen *on_seen, void *ctx);
+/* Objects at the root paths, in order. Returns how many were told. */
+size_t envelope_roots(const struct root_path *paths, size_t count, struct json root,
+                      enum sighting what, envelope_on_seen *on_seen, void *ctx);

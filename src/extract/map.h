@@ -1,0 +1,177 @@
+/* map.h - field maps: how one JSON object becomes one record.
+ *
+ * A map file names output members and, for each, the paths where its value may be, tried in order.
+ * Reading it compiles all paths into one tree (a trie), so that running the map walks each object
+ * once and fills a frame of slots; the fields are then written from the slots. Depth, list lengths
+ * and output are bounded, there are no loops and no conditions on values: a map always ends.
+ *
+ * Path syntax: members split by '.', then any of: [3] an element, [key=word] the element (or, where
+ * the site sends an object, the member) whose member `key` is `word`, '*' any member or element.
+ * "@name" at the start stands for every path of that name in the map's `prefixes`. */
+#pragma once
+
+#include "extract/convert.h"
+#include "extract/form.h"
+#include "extract/reader.h"
+
+enum {
+    MAP_SLOTS_MAX = 200,    /* different paths of one map */
+    MAP_FIELDS_MAX = 4096,  /* counters of one pack */
+    MAP_LIST_MAX = 256,     /* elements taken from one list */
+    MAP_NEST_MAX = 8,       /* members within members in a map file */
+    MAP_RECORD_BYTES = 1024 * 1024,
+};
+
+/* ---- compiled paths ---- */
+enum step_kind { STEP_MEMBER, STEP_INDEX, STEP_SELECT, STEP_ANY };
+struct trie {
+    enum step_kind kind;
+    struct span name;       /* member; or the word a select looks for */
+    struct span select_key; /* the member of an element that holds the word */
+    size_t index;
+    int slot;    /* where the value goes, -1 for a place on the way */
+    bool lifted; /* when missing, its members are looked for one level up */
+    struct trie *first, *next;
+    unsigned members, elements; /* children of kind MEMBER or ANY; INDEX, SELECT or ANY */
+    struct trie **by_hash;      /* members only, TRIE_BUCKETS chains; NULL for few */
+    struct trie *hash_next;
+};
+
+enum { TRIE_BUCKETS = 64 };
+static inline unsigned trie_hash(struct span s)
+{
+    if (s.n == 0)
+        return 0;
+    return ((unsigned)s.n * 7U + (unsigned char)s.p[0] * 3U + (unsigned char)s.p[s.n - 1] * 5U +
+            (unsigned char)s.p[s.n / 2]) % TRIE_BUCKETS;
+}
+
+/* ---- fields ---- */
+enum field_kind {
+    FIELD_VALUE,   /* from: one converted value */
+    FIELD_CONST,   /* value: a text of the pack */
+    FIELD_OBJECT,  /* members */
+    FIELD_LIST,    /* each: elements of a list, by a map of their own */
+    FIELD_ITEMS,   /* items: a fixed list of objects; those without their first member are left out */
+    FIELD_RECORD,  /* record: another object read by this same map, one level deep */
+    FIELD_EXPANDED, /* expand: text with its links put in */
+    FIELD_PRESENT, /* present: true when there is something at one of the paths */
+    FIELD_PICK,    /* pick: the first word whose condition holds */
+    FIELD_TEMPLATE, /* template: words with {fields} in them */
+    FIELD_CONTEXT, /* context: known to the reader, not in the answer */
+};
+enum context_word { CONTEXT_PINNED, CONTEXT_OP, CONTEXT_COLLECTED_AT, CONTEXT_SECTION };
+
+struct path_set {
+    unsigned count;
+    short slot[FIELD_PATHS_MAX];
+};
+struct alternative {
+    short slot, gate; /* gate: taken for good when something is there; -1 none */
+    enum conversion as;
+    const struct conv_extra *extra;
+    struct span otherwise; /* with a gate: what a missing value means; p NULL: null */
+};
+struct expand_source {
+    short text, links;
+    bool escaped;
+};
+struct expand_rule {
+    struct expand_source source[4];
+    unsigned sources;
+    struct span url, expanded, indices; /* members of a link */
+    struct path_set drop;               /* lists of things whose link leaves the text */
+    struct span drop_url;
+};
+struct pick {
+    struct path_set when, unless;
+    struct span is;
+};
+struct map;
+struct template_part {
+    struct span words;
+    const struct field *field; /* NULL: the words */
+};
+struct field {
+    struct span key, label; /* "screen_name", "author.screen_name" */
+    enum field_kind kind;
+    bool content; /* read from the content object (the original of a repost) */
+    int counter;  /* in struct field_hits[]; -1 none */
+    struct path_set when, unless; /* null unless / when something is there */
+    struct path_set blank_when;   /* object: all members null */
+    struct alternative alt[FIELD_PATHS_MAX];
+    unsigned alts;
+    struct span otherwise; /* text when no alternative matched; p NULL: null */
+    const struct field *fields; /* members, items (FIELD_OBJECT each) */
+    size_t field_count;
+    const struct map *element; /* FIELD_LIST */
+    bool scalar;               /* FIELD_LIST: elements are values, not objects */
+    const struct expand_rule *expand;
+    const struct pick *picks;
+    size_t pick_count;
+    bool as_bool;
+    const struct template_part *parts;
+    size_t part_count;
+    enum context_word context;
+};
+
+enum check_kind { CHECK_SNOWFLAKE_SECOND, CHECK_SUFFIX };
+struct check {
+    enum check_kind kind;
+    struct path_set a, b;
+};
+
+struct map {
+    struct span name;
+    struct trie root;
+    size_t slots;
+    const struct span *unwrap; /* members that hold the real object */
+    size_t unwraps;
+    struct path_set content; /* the object whose content is shown (the original of a repost) */
+    const struct field *fields;
+    size_t field_count;
+    const struct check *checks;
+    size_t check_count;
+    /* Roles: fields by label; NULL when the map does not say. */
+    const struct field *id, *author, *created_at;
+    const struct field *need[8];
+    size_t needs;
+    const struct field *fact_protected, *fact_posts;
+};
+
+/* Names of the pack's counters, filled while maps are read. */
+struct map_counters {
+    struct field_hits *row; /* MAP_FIELDS_MAX at most, grown by reading */
+    size_t count;
+};
+
+/* Compiles one map file; everything goes to the form's arena. NULL when the form failed. */
+const struct map *map_read(struct form *f, const struct ynode *root, struct map_counters *counters);
+
+/* ---- running ---- */
+struct map_run {
+    struct json_w *w;
+    struct arena *scratch;   /* reset by the caller after each record */
+    struct field_hits *hits; /* the reader's counters */
+    struct span base_url, op, collected_at, section;
+    bool pinned;
+    int depth;        /* 0 outermost record, 1 a quoted or reposted one */
+    size_t fallbacks;
+    bool failed_check;
+};
+struct frame {
+    const struct map *map;
+    struct json own[MAP_SLOTS_MAX];
+    struct json content[MAP_SLOTS_MAX];
+    bool has_content; /* content differs from own */
+    bool is_repost;   /* the map's content path leads somewhere, readable or not */
+};
+
+/* Unwraps the object and fills the frame. False when it is no object. */
+bool map_load(const struct map *m, struct json object, struct frame *out);
+/* The value of a plain field (VALUE, CONST, CONTEXT, PRESENT, PICK, TEMPLATE). */
+struct value map_value(struct map_run *run, const struct field *f, const struct frame *fr);
+/* Does every needed field have a value? */
+bool map_complete(struct map_run *run, const struct frame *fr);
+/* Writes the record; sets run->failed_check when an integrity check failed on the way. */
+void map_write(struct map_run *run, const struct frame *fr);

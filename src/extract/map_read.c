@@ -1,0 +1,755 @@
+/* map_read.c - from a map file to a compiled map. */
+#include "extract/map.h"
+
+enum { TRIE_HASH_FROM = 4, PATH_STEPS_MAX = 16 };
+
+struct compiler {
+    struct form *form;
+    struct map *map;
+    const struct ynode *prefixes;
+    struct map_counters *counters;
+    struct span prefix; /* label so far: "author." */
+    bool content;       /* inherited */
+    int nest;
+};
+
+static const struct field *compile_fields(struct compiler *c, const struct ynode *map,
+                                          size_t *out_count);
+
+/* ---- paths ---- */
+
+static bool same_step(const struct trie *t, const struct trie *step)
+{
+    return t->kind == step->kind && span_eq(t->name, step->name) && t->index == step->index &&
+           span_eq(t->select_key, step->select_key);
+}
+
+static struct trie *trie_child(struct compiler *c, struct trie *parent, const struct trie *step)
+{
+    struct trie **link = &parent->first;
+    while (*link && !same_step(*link, step))
+        link = &(*link)->next;
+    if (*link)
+        return *link;
+    struct trie *t = arena_new_of(c->form->arena, struct trie);
+    *t = *step;
+    t->slot = -1;
+    *link = t;
+    parent->members += step->kind == STEP_MEMBER || step->kind == STEP_ANY;
+    parent->elements += step->kind != STEP_MEMBER;
+    return t;
+}
+
+/* "[3]", "[key=word]" after a member; at is on '['. */
+static bool bracket_step(struct compiler *c, const struct ynode *at_node, struct span path, size_t *at,
+                         struct trie *out_step)
+{
+    struct span rest = span_cut(path, *at + 1, path.n);
+    size_t end = span_find_char(rest, ']');
+    struct span in = span_cut(rest, 0, end);
+    size_t eq = span_find_char(in, '=');
+    int64_t index = 0;
+    *at += end + 2;
+    if (end == rest.n) {
+        form_wrong(c->form, at_node, "'[' without ']' in path '%.*s'", SP(path));
+        return false;
+    }
+    if (span_is(in, "*")) {
+        *out_step = (struct trie){.kind = STEP_ANY};
+    } else if (eq < in.n) {
+        *out_step = (struct trie){.kind = STEP_SELECT,
+                                  .select_key = span_cut(in, 0, eq),
+                                  .name = span_cut(in, eq + 1, in.n)};
+    } else if (span_int(in, &index) && index >= 0 && index < MAP_LIST_MAX) {
+        *out_step = (struct trie){.kind = STEP_INDEX, .index = (size_t)index};
+    } else {
+        form_wrong(c->form, at_node, "cannot read '[%.*s]' in path '%.*s'", SP(in), SP(path));
+        return false;
+    }
+    return true;
+}
+
+static struct trie *add_steps(struct compiler *c, const struct ynode *node, struct trie *t,
+                              struct span path)
+{
+    size_t at = 0;
+    int steps = 0;
+    while (at < path.n) {
+        struct trie step = {0};
+        if (++steps > PATH_STEPS_MAX) {
+            form_wrong(c->form, node, "path has more than %d steps", PATH_STEPS_MAX);
+            return NULL;
+        }
+        if (path.p[at] == '[') {
+            if (!bracket_step(c, node, path, &at, &step))
+                return NULL;
+        } else {
+            size_t start = at;
+            while (at < path.n && path.p[at] != '.' && path.p[at] != '[')
+                at++;
+            step.name = span_cut(path, start, at - start);
+            step.kind = span_is(step.name, "*") ? STEP_ANY : STEP_MEMBER;
+            if (step.name.n == 0) {
+                form_wrong(c->form, node, "empty step in path '%.*s'", SP(path));
+                return NULL;
+            }
+            if (step.kind == STEP_ANY)
+                step.name = SPAN_NONE;
+        }
+        t = trie_child(c, t, &step);
+        if (at < path.n && path.p[at] == '.' && ++at == path.n) {
+            form_wrong(c->form, node, "path '%.*s' ends in a dot", SP(path));
+            return NULL;
+        }
+    }
+    return t;
+}
+
+static short slot_of(struct compiler *c, const struct ynode *node, struct trie *t)
+{
+    if (t->slot >= 0)
+        return (short)t->slot;
+    if (c->map->slots >= MAP_SLOTS_MAX) {
+        form_wrong(c->form, node, "more than %d different paths in one map", MAP_SLOTS_MAX);
+        return -1;
+    }
+    t->slot = (int)c->map->slots++;
+    return (short)t->slot;
+}
+
+/* Slots of one path text: several when it starts with a prefix. "." is the object itself. */
+static void add_path(struct compiler *c, const struct ynode *node, struct span path,
+                     struct path_set *set)
+{
+    struct span starts_buf = SPAN_NONE;
+    const struct span *starts = &starts_buf;
+    size_t count = 1;
+    if (span_is(path, "."))
+        path = SPAN_NONE;
+    if (path.n && path.p[0] == '@') {
+        size_t end = 1;
+        while (end < path.n && path.p[end] != '.' && path.p[end] != '[')
+            end++;
+        struct span name = span_cut(path, 1, end - 1);
+        char key[64];
+        const struct ynode *p =
+            c->prefixes ? ynode_find(c->prefixes, span_copy(name, key, sizeof key)) : NULL;
+        if (!p) {
+            form_wrong(c->form, node, "no prefix '%.*s' in this map", SP(name));
+            return;
+        }
+        count = form_texts_of(c->form, p, &starts);
+        path = span_cut(path, end < path.n && path.p[end] == '.' ? end + 1 : end, path.n);
+    }
+    for (size_t i = 0; i < count && !c->form->failed; i++) {
+        struct trie *t = add_steps(c, node, &c->map->root, starts[i]);
+        t = t ? add_steps(c, node, t, path) : NULL;
+        if (!t)
+            return;
+        if (set->count >= FIELD_PATHS_MAX) {
+            form_wrong(c->form, node, "more than %d paths here", FIELD_PATHS_MAX);
+            return;
+        }
+        set->slot[set->count++] = slot_of(c, node, t);
+    }
+}
+
+static void add_paths(struct compiler *c, const struct ynode *node, struct path_set *set)
+{
+    if (!node || c->form->failed)
+        return;
+    if (node->kind == YNODE_TEXT) {
+        add_path(c, node, node->text, set);
+        return;
+    }
+    if (node->kind == YNODE_MAP) {
+        form_wrong(c->form, node, "has to be a path or a list of paths");
+        return;
+    }
+    for (const struct ynode *n = node->first; n; n = n->next) {
+        if (n->kind == YNODE_TEXT)
+            add_path(c, n, n->text, set);
+        else
+            form_wrong(c->form, n, "has to be a path");
+    }
+}
+
+static short one_path(struct compiler *c, const struct ynode *map, const char *key, bool need)
+{
+    const struct ynode *n = c->form->failed ? NULL : ynode_find(map, key);
+    struct path_set set = {0};
+    if (n && n->kind == YNODE_TEXT)
+        add_path(c, n, n->text, &set);
+    else if (need || n)
+        form_wrong(c->form, n ? n : map, "'%s' has to be one path", key);
+    return set.count == 1 ? set.slot[0] : -1;
+}
+
+/* Chains of members by hash, where there are enough to be worth it. Depth is PATH_STEPS_MAX * 2. */
+static void finish_trie(struct arena *a, struct trie *t)
+{
+    if (t->members >= TRIE_HASH_FROM) {
+        t->by_hash = arena_get(a, TRIE_BUCKETS * sizeof *t->by_hash);
+        for (struct trie *k = t->first; k; k = k->next) {
+            if (k->kind != STEP_MEMBER)
+                continue;
+            unsigned h = trie_hash(k->name);
+            k->hash_next = t->by_hash[h];
+            t->by_hash[h] = k;
+        }
+    }
+    for (struct trie *k = t->first; k; k = k->next)
+        finish_trie(a, k);
+}
+
+/* ---- fields ---- */
+
+static const char *const value_keys[] = {"from", "as",   "table", "table_bool", "otherwise",
+                                         "argument", "take", "rank", "where", "equals",
+                                         "content", "when", "unless", NULL};
+
+static struct conv_table *read_table(struct compiler *c, const struct ynode *n, bool as_bool)
+{
+    if (!n)
+        return NULL;
+    if (n->kind != YNODE_MAP) {
+        form_wrong(c->form, n, "'table' has to be a mapping from the site's word to ours");
+        return NULL;
+    }
+    struct conv_table *t = arena_new_of(c->form->arena, struct conv_table);
+    struct conv_row *rows = arena_get(c->form->arena, (n->count + 1) * sizeof *rows);
+    for (const struct ynode *k = n->first; k; k = k->next) {
+        if (k->kind != YNODE_TEXT) {
+            form_wrong(c->form, k, "has to be text");
+            return NULL;
+        }
+        bool null = !k->quoted && span_is(k->text, "null");
+        rows[t->count++] = (struct conv_row){k->key, null ? SPAN_NONE : k->text};
+    }
+    t->rows = rows;
+    t->as_bool = as_bool;
+    return t;
+}
+
+static enum conversion read_conversion(struct compiler *c, const struct ynode *map,
+                                       enum conversion otherwise)
+{
+    const struct ynode *n = ynode_find(map, "as");
+    int i = n ? form_word(c->form, n, "conversion", convert_names()) : -1;
+    return i < 0 ? otherwise : (enum conversion)i;
+}
+
+static const struct conv_extra *read_extra(struct compiler *c, const struct ynode *map,
+                                           enum conversion as)
+{
+    struct conv_extra *x = arena_new_of(c->form->arena, struct conv_extra);
+    x->argument = form_text(c->form, map, "argument",
+                            as == CONV_WITHOUT || as == CONV_URL_AS_FORMAT);
+    if (as == CONV_BEST) {
+        x->take = form_text(c->form, map, "take", true);
+        x->rank = form_text(c->form, map, "rank", true);
+        x->where = form_text(c->form, map, "where", false);
+        x->equals = form_text(c->form, map, "equals", x->where.n > 0);
+    }
+    x->table = read_table(c, ynode_find(map, "table"), form_bool(c->form, map, "table_bool", false));
+    if (as == CONV_ENUM && !x->table)
+        form_wrong(c->form, map, "conversion 'enum' needs a 'table'");
+    return x;
+}
+
+static void add_alternatives(struct compiler *c, const struct ynode *node, struct field *f,
+                             enum conversion as, const struct conv_extra *extra)
+{
+    static const char *const keys[] = {"path", "as",    "if",     "otherwise", "argument",   "take",
+                                       "rank", "where", "equals", "table",     "table_bool", NULL};
+    struct path_set set = {0};
+    struct span otherwise = SPAN_NONE;
+    short gate = -1;
+    if (node->kind == YNODE_MAP) {
+        if (!form_keys(c->form, node, "an alternative", keys))
+            return;
+        as = read_conversion(c, node, as);
+        if (ynode_find(node, "as"))
+            extra = read_extra(c, node, as);
+        gate = one_path(c, node, "if", false);
+        otherwise = form_text(c->form, node, "otherwise", false);
+        if (otherwise.p && gate < 0)
+            form_wrong(c->form, node, "'otherwise' of an alternative needs an 'if'");
+        const struct ynode *p = ynode_find(node, "path");
+        if (!p)
+            form_wrong(c->form, node, "'path' is missing here");
+        add_paths(c, p, &set);
+    } else {
+        add_paths(c, node, &set);
+    }
+    for (unsigned i = 0; i < set.count && !c->form->failed; i++) {
+        if (f->alts >= FIELD_PATHS_MAX) {
+            form_wrong(c->form, node, "more than %d alternatives", FIELD_PATHS_MAX);
+            return;
+        }
+        f->alt[f->alts++] = (struct alternative){set.slot[i], gate, as, extra, otherwise};
+    }
+}
+
+static void read_alternatives(struct compiler *c, const struct ynode *node, struct field *f,
+                              enum conversion as, const struct conv_extra *extra)
+{
+    if (!node || c->form->failed)
+        return;
+    if (node->kind != YNODE_LIST) {
+        add_alternatives(c, node, f, as, extra);
+        return;
+    }
+    for (const struct ynode *n = node->first; n && !c->form->failed; n = n->next)
+        add_alternatives(c, n, f, as, extra);
+}
+
+static void field_value(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    f->kind = FIELD_VALUE;
+    if (!form_keys(c->form, n, "a field", value_keys))
+        return;
+    enum conversion as = read_conversion(c, n, CONV_TEXT);
+    const struct conv_extra *extra = read_extra(c, n, as);
+    f->otherwise = form_text(c->form, n, "otherwise", false);
+    read_alternatives(c, ynode_find(n, "from"), f, as, extra);
+}
+
+static void field_const(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"value", "when", "unless", "content", NULL};
+    f->kind = FIELD_CONST;
+    if (form_keys(c->form, n, "a constant field", keys))
+        f->otherwise = form_text(c->form, n, "value", true);
+}
+
+static void field_object(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"members", "content", "when", "unless", "blank_when", NULL};
+    f->kind = FIELD_OBJECT;
+    if (!form_keys(c->form, n, "a field with members", keys))
+        return;
+    add_paths(c, ynode_find(n, "blank_when"), &f->blank_when);
+    f->fields = compile_fields(c, form_map(c->form, n, "members", true), &f->field_count);
+}
+
+static void count_field(struct compiler *c, struct field *f)
+{
+    if (c->counters->count >= MAP_FIELDS_MAX)
+        return;
+    f->counter = (int)c->counters->count++;
+    c->counters->row[f->counter] =
+        (struct field_hits){.map = c->map->name, .field = f->label, .paths = f->alts};
+}
+
+/* The map of a list's elements: the same counters, a trie and slots of its own. */
+static struct map *element_map(struct compiler *c, const struct ynode *n, struct compiler *out_inner)
+{
+    struct map *m = arena_new_of(c->form->arena, struct map);
+    m->name = c->map->name;
+    m->root.slot = -1;
+    *out_inner = *c;
+    out_inner->map = m;
+    out_inner->content = false;
+    if (c->nest >= MAP_NEST_MAX)
+        form_wrong(c->form, n, "lists and members are nested deeper than %d", MAP_NEST_MAX);
+    return m;
+}
+
+static const struct check *read_checks(struct compiler *c, const struct ynode *list,
+                                       size_t *out_count);
+
+static void field_list(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"each",  "of",       "as",      "members", "checks",
+                                       "table", "argument", "content", "when",    "unless",
+                                       "take",  "rank",     "where",   "equals",  "table_bool", NULL};
+    f->kind = FIELD_LIST;
+    if (!form_keys(c->form, n, "a list field", keys))
+        return;
+    read_alternatives(c, ynode_find(n, "each"), f, CONV_TEXT, NULL);
+    struct compiler inner;
+    struct map *m = element_map(c, n, &inner);
+    inner.nest++;
+    const struct ynode *members = ynode_find(n, "members");
+    m->checks = read_checks(&inner, form_list(c->form, n, "checks", false), &m->check_count);
+    if (members) {
+        m->fields = compile_fields(&inner, form_map(c->form, n, "members", true), &m->field_count);
+    } else {
+        struct field *one = arena_new_of(c->form->arena, struct field);
+        enum conversion as = read_conversion(&inner, n, CONV_TEXT);
+        one->kind = FIELD_VALUE;
+        one->label = f->label;
+        one->counter = -1;
+        const struct ynode *of = ynode_find(n, "of");
+        struct ynode self = {.kind = YNODE_TEXT, .text = SPAN("."), .line = n->line, .column = n->column};
+        read_alternatives(&inner, of ? of : &self, one, as, read_extra(&inner, n, as));
+        m->fields = one;
+        m->field_count = 1;
+        f->scalar = true;
+    }
+    finish_trie(c->form->arena, &m->root);
+    f->element = m;
+}
+
+static void field_items(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"items", "content", "when", "unless", NULL};
+    f->kind = FIELD_ITEMS;
+    if (!form_keys(c->form, n, "a field with items", keys))
+        return;
+    const struct ynode *list = form_list(c->form, n, "items", true);
+    if (!list)
+        return;
+    struct field *items = arena_get(c->form->arena, (list->count + 1) * sizeof *items);
+    for (const struct ynode *k = list->first; k; k = k->next) {
+        struct field *item = &items[f->field_count++];
+        item->kind = FIELD_OBJECT;
+        item->label = f->label;
+        item->counter = -1;
+        item->content = c->content;
+        item->fields = compile_fields(c, k, &item->field_count);
+        if (!c->form->failed && (item->field_count == 0 || item->fields[0].kind != FIELD_VALUE))
+            form_wrong(c->form, k, "an item has to start with a plain value");
+    }
+    f->fields = items;
+}
+
+static void field_record(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"record", "content", "when", "unless", NULL};
+    f->kind = FIELD_RECORD;
+    if (form_keys(c->form, n, "a field with a record", keys))
+        read_alternatives(c, ynode_find(n, "record"), f, CONV_TEXT, NULL);
+}
+
+static void expand_texts(struct compiler *c, const struct ynode *list, struct expand_rule *x)
+{
+    static const char *const keys[] = {"path", "links", "escaped", NULL};
+    for (const struct ynode *k = list ? list->first : NULL; k; k = k->next) {
+        if (!form_keys(c->form, k, "a text to expand", keys))
+            return;
+        if (x->sources >= sizeof x->source / sizeof x->source[0]) {
+            form_wrong(c->form, k, "too many texts to expand");
+            return;
+        }
+        x->source[x->sources++] = (struct expand_source){
+            .text = one_path(c, k, "path", true),
+            .links = one_path(c, k, "links", false),
+            .escaped = form_bool(c->form, k, "escaped", false),
+        };
+    }
+}
+
+static void field_expand(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const outer[] = {"expand", "content", "when", "unless", NULL};
+    static const char *const inner[] = {"texts", "link", "drop", NULL};
+    static const char *const link_keys[] = {"url", "expanded", "indices", NULL};
+    static const char *const drop_keys[] = {"each", "url", NULL};
+    f->kind = FIELD_EXPANDED;
+    if (!form_keys(c->form, n, "a field to expand", outer))
+        return;
+    const struct ynode *rule = form_map(c->form, n, "expand", true);
+    const struct ynode *link = form_map(c->form, rule, "link", true);
+    const struct ynode *drop = form_map(c->form, rule, "drop", false);
+    if (!form_keys(c->form, rule, "expand", inner) || !form_keys(c->form, link, "link", link_keys) ||
+        (drop && !form_keys(c->form, drop, "drop", drop_keys)))
+        return;
+    struct expand_rule *x = arena_new_of(c->form->arena, struct expand_rule);
+    x->url = form_text(c->form, link, "url", true);
+    x->expanded = form_text(c->form, link, "expanded", true);
+    x->indices = form_text(c->form, link, "indices", true);
+    expand_texts(c, form_list(c->form, rule, "texts", true), x);
+    if (drop) {
+        x->drop_url = form_text(c->form, drop, "url", true);
+        add_paths(c, ynode_find(drop, "each"), &x->drop);
+    }
+    f->expand = x;
+    f->alts = x->sources;
+}
+
+static void field_present(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"present", "content", "when", "unless", NULL};
+    f->kind = FIELD_PRESENT;
+    if (form_keys(c->form, n, "a field with 'present'", keys))
+        read_alternatives(c, ynode_find(n, "present"), f, CONV_TEXT, NULL);
+}
+
+static void field_pick(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"pick", "otherwise", "content", "table_bool", NULL};
+    static const char *const pick_keys[] = {"is", "when", "unless", NULL};
+    f->kind = FIELD_PICK;
+    if (!form_keys(c->form, n, "a field with 'pick'", keys))
+        return;
+    f->otherwise = form_text(c->form, n, "otherwise", false);
+    f->as_bool = form_bool(c->form, n, "table_bool", false);
+    const struct ynode *list = form_list(c->form, n, "pick", true);
+    struct pick *picks = arena_get(c->form->arena, ((list ? list->count : 0) + 1) * sizeof *picks);
+    for (const struct ynode *k = list ? list->first : NULL; k; k = k->next) {
+        if (!form_keys(c->form, k, "a choice", pick_keys))
+            return;
+        struct pick *p = &picks[f->pick_count++];
+        p->is = form_text(c->form, k, "is", true);
+        add_paths(c, ynode_find(k, "when"), &p->when);
+        add_paths(c, ynode_find(k, "unless"), &p->unless);
+    }
+    f->picks = picks;
+}
+
+static void field_context(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"context", NULL};
+    static const char *const words[] = {"pinned", "op", "collected_at", "section", NULL};
+    f->kind = FIELD_CONTEXT;
+    if (!form_keys(c->form, n, "a field with 'context'", keys))
+        return;
+    int i = form_word(c->form, ynode_find(n, "context"), "context", words);
+    f->context = i < 0 ? CONTEXT_OP : (enum context_word)i;
+}
+
+/* Parts are resolved by link_templates(), when all fields are there; until then the words hold the
+ * text between the braces. */
+static void field_template(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"template", "otherwise", "content", "when", "unless", NULL};
+    f->kind = FIELD_TEMPLATE;
+    if (!form_keys(c->form, n, "a field with a template", keys))
+        return;
+    f->otherwise = form_text(c->form, n, "template", true);
+    const struct ynode *other = ynode_find(n, "otherwise");
+    if (other) {
+        struct field *second = arena_new_of(c->form->arena, struct field);
+        second->kind = FIELD_TEMPLATE;
+        second->counter = -1;
+        second->otherwise = form_text(c->form, n, "otherwise", true);
+        second->content = f->content;
+        f->fields = second;
+        f->field_count = 1;
+    }
+}
+
+struct field_form {
+    const char *key;
+    void (*read)(struct compiler *c, const struct ynode *n, struct field *f);
+};
+static const struct field_form field_forms[] = {
+    {"from", field_value},     {"value", field_const},     {"members", field_object},
+    {"items", field_items},    {"record", field_record},   {"expand", field_expand},
+    {"present", field_present}, {"pick", field_pick},      {"template", field_template},
+    {"context", field_context},
+};
+
+static void read_field(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    f->counter = -1;
+    f->content = c->content;
+    if (n->kind != YNODE_MAP) {
+        f->kind = FIELD_VALUE;
+        read_alternatives(c, n, f, CONV_TEXT, NULL);
+        count_field(c, f);
+        return;
+    }
+    bool outer_content = c->content;
+    f->content = c->content = form_bool(c->form, n, "content", c->content);
+    if (!ynode_find(n, "context") && !ynode_find(n, "pick")) {
+        add_paths(c, ynode_find(n, "when"), &f->when);
+        add_paths(c, ynode_find(n, "unless"), &f->unless);
+    }
+    bool known = ynode_find(n, "each") != NULL;
+    if (known)
+        field_list(c, n, f);
+    for (size_t i = 0; !known && i < sizeof field_forms / sizeof field_forms[0]; i++) {
+        if (!ynode_find(n, field_forms[i].key))
+            continue;
+        field_forms[i].read(c, n, f);
+        known = true;
+    }
+    if (!known)
+        form_wrong(c->form, n, "field '%.*s' needs one of: from, value, members, each, items, "
+                   "record, expand, present, pick, template, context", SP(f->key));
+    c->content = outer_content;
+    if (f->kind == FIELD_VALUE || f->kind == FIELD_LIST || f->kind == FIELD_EXPANDED)
+        count_field(c, f);
+}
+
+static const struct field *compile_fields(struct compiler *c, const struct ynode *map,
+                                          size_t *out_count)
+{
+    if (c->form->failed || !map)
+        return NULL;
+    if (map->kind != YNODE_MAP) {
+        form_wrong(c->form, map, "has to be a mapping from output member to its paths");
+        return NULL;
+    }
+    if (c->nest >= MAP_NEST_MAX) {
+        form_wrong(c->form, map, "lists and members are nested deeper than %d", MAP_NEST_MAX);
+        return NULL;
+    }
+    struct field *fields = arena_get(c->form->arena, (map->count + 1) * sizeof *fields);
+    struct span outer = c->prefix;
+    c->nest++;
+    for (const struct ynode *n = map->first; n && !c->form->failed; n = n->next) {
+        struct field *f = &fields[(*out_count)++];
+        f->key = n->key;
+        f->label = span_of(arena_fmt(c->form->arena, "%.*s%.*s", SP(outer), SP(n->key)));
+        c->prefix = span_of(arena_fmt(c->form->arena, "%.*s.", SP(f->label)));
+        read_field(c, n, f);
+    }
+    c->nest--;
+    c->prefix = outer;
+    return fields;
+}
+
+/* ---- the whole map ---- */
+
+static const struct field *find_label(const struct field *fields, size_t count, struct span label)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (span_eq(fields[i].label, label))
+            return &fields[i];
+        if (fields[i].kind != FIELD_OBJECT)
+            continue;
+        const struct field *f = find_label(fields[i].fields, fields[i].field_count, label);
+        if (f)
+            return f;
+    }
+    return NULL;
+}
+
+static const struct field *role(struct compiler *c, const struct ynode *map, const char *key, bool need)
+{
+    struct span label = form_text(c->form, map, key, need);
+    if (!label.p || c->form->failed)
+        return NULL;
+    const struct field *f = find_label(c->map->fields, c->map->field_count, label);
+    if (!f)
+        form_wrong(c->form, ynode_find(map, key), "there is no field '%.*s' in this map", SP(label));
+    return f;
+}
+
+static void read_roles(struct compiler *c, const struct ynode *is)
+{
+    static const char *const keys[] = {"id",    "author",    "created_at", "need",
+                                       "posts", "protected", NULL};
+    struct map *m = c->map;
+    if (!form_keys(c->form, is, "is", keys))
+        return;
+    m->id = role(c, is, "id", true);
+    m->author = role(c, is, "author", false);
+    m->created_at = role(c, is, "created_at", false);
+    m->fact_posts = role(c, is, "posts", false);
+    m->fact_protected = role(c, is, "protected", false);
+    const struct span *labels = NULL;
+    size_t n = form_texts(c->form, is, "need", true, &labels);
+    const struct ynode *at = ynode_find(is, "need");
+    for (size_t i = 0; i < n && !c->form->failed; i++) {
+        const struct field *f = find_label(m->fields, m->field_count, labels[i]);
+        if (!f || m->needs >= sizeof m->need / sizeof m->need[0])
+            form_wrong(c->form, at, "there is no field '%.*s' in this map (or too many)",
+                       SP(labels[i]));
+        else
+            m->need[m->needs++] = f;
+    }
+}
+
+static const struct check *read_checks(struct compiler *c, const struct ynode *list,
+                                       size_t *out_count)
+{
+    static const char *const keys[] = {"snowflake", "time_x", "suffix", "of", NULL};
+    if (!list)
+        return NULL;
+    struct check *checks = arena_get(c->form->arena, (list->count + 1) * sizeof *checks);
+    for (const struct ynode *k = list->first; k; k = k->next) {
+        if (!form_keys(c->form, k, "a check", keys))
+            return NULL;
+        struct check *one = &checks[(*out_count)++];
+        bool snowflake = ynode_find(k, "snowflake") != NULL;
+        one->kind = snowflake ? CHECK_SNOWFLAKE_SECOND : CHECK_SUFFIX;
+        add_paths(c, ynode_find(k, snowflake ? "snowflake" : "suffix"), &one->a);
+        add_paths(c, ynode_find(k, snowflake ? "time_x" : "of"), &one->b);
+        if (!c->form->failed && (!one->a.count || !one->b.count))
+            form_wrong(c->form, k, "a check is {snowflake, time_x} or {suffix, of}");
+    }
+    return checks;
+}
+
+static void link_template(struct compiler *c, struct field *f, const struct ynode *at)
+{
+    struct span text = f->otherwise;
+    size_t most = 1;
+    for (size_t i = 0; i < text.n; i++)
+        most += text.p[i] == '{' ? 2 : 0;
+    struct template_part *parts = arena_get(c->form->arena, (most + 1) * sizeof *parts);
+    while (text.n) {
+        size_t open = span_find_char(text, '{');
+        if (open)
+            parts[f->part_count++].words = span_cut(text, 0, open);
+        if (open == text.n)
+            break;
+        text = span_cut(text, open + 1, text.n);
+        size_t close = span_find_char(text, '}');
+        struct span name = span_cut(text, 0, close);
+        struct template_part *p = &parts[f->part_count++];
+        if (!span_is(name, "base"))
+            p->field = find_label(c->map->fields, c->map->field_count, name);
+        if (close == text.n || (!span_is(name, "base") && (!p->field || p->field->kind != FIELD_VALUE)))
+            form_wrong(c->form, at, "template: there is no plain field '%.*s'", SP(name));
+        text = span_cut(text, close + 1, text.n);
+    }
+    f->parts = parts;
+}
+
+/* Templates name fields by label, so they are resolved last; they stand at the top level. */
+static void link_templates(struct compiler *c, const struct ynode *fields_node)
+{
+    struct field *fields = arena_get(c->form->arena, (c->map->field_count + 1) * sizeof *fields);
+    if (c->map->field_count)
+        memcpy(fields, c->map->fields, c->map->field_count * sizeof *fields);
+    const struct ynode *n = fields_node->first;
+    c->map->fields = fields;
+    for (size_t i = 0; i < c->map->field_count && !c->form->failed; i++, n = n->next) {
+        if (fields[i].kind != FIELD_TEMPLATE)
+            continue;
+        link_template(c, &fields[i], n);
+        if (fields[i].field_count) {
+            struct field *second = arena_new_of(c->form->arena, struct field);
+            *second = fields[i].fields[0];
+            link_template(c, second, n);
+            fields[i].fields = second;
+        }
+    }
+}
+
+const struct map *map_read(struct form *f, const struct ynode *root, struct map_counters *counters)
+{
+    static const char *const keys[] = {"name", "unwrap", "lift",   "prefixes", "content",
+                                       "is",   "checks", "fields", NULL};
+    if (!form_keys(f, root, "a map", keys))
+        return NULL;
+    struct map *m = arena_new_of(f->arena, struct map);
+    struct compiler c = {.form = f, .map = m, .counters = counters};
+    m->root.slot = -1;
+    m->name = form_text(f, root, "name", true);
+    c.prefixes = form_map(f, root, "prefixes", false);
+    m->unwraps = form_texts(f, root, "unwrap", false, &m->unwrap);
+    add_paths(&c, ynode_find(root, "content"), &m->content);
+    const struct ynode *fields = form_map(f, root, "fields", true);
+    m->fields = compile_fields(&c, fields, &m->field_count);
+    m->checks = read_checks(&c, form_list(f, root, "checks", false), &m->check_count);
+    const struct span *lifts = NULL;
+    size_t n = form_texts(f, root, "lift", false, &lifts);
+    for (size_t i = 0; i < n && !f->failed; i++) {
+        struct trie step = {.kind = STEP_MEMBER, .name = lifts[i]};
+        trie_child(&c, &m->root, &step)->lifted = true;
+    }
+    if (!f->failed)
+        link_templates(&c, fields);
+    read_roles(&c, form_map(f, root, "is", true));
+    if (f->failed)
+        return NULL;
+    finish_trie(f->arena, &m->root);
+    return m;
+}

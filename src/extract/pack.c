@@ -1,0 +1,537 @@
+#include "extract/site.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    PACK_ARENA_BYTES = 32 * 1024 * 1024,
+    PACK_FILE_BYTES = 1024 * 1024,
+    PACK_TURNS_MAX = 100000,
+};
+
+/* ---- files ---- */
+
+struct loader {
+    struct pack *pack;
+    int sites_dirfd;
+    const char *name;
+    struct fault *fault;
+    uint64_t hash;
+};
+
+static err read_all(int fd, struct buf *out)
+{
+    for (;;) {
+        char *room = buf_room(out, 16 * 1024);
+        if (!room)
+            return E_TOO_BIG;
+        ssize_t n = read(fd, room, 16 * 1024);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return E_OS;
+        if (n == 0)
+            return E_OK;
+        out->n += (size_t)n;
+    }
+}
+
+/* A file of the pack: relative, nothing above the pack's own directory. */
+static err load_file(struct loader *l, const char *file, struct span *out_text)
+{
+    char path[512];
+    struct buf text = BUF(PACK_FILE_BYTES);
+    if (file[0] == '/' || strstr(file, ".."))
+        return fail(l->fault, E_CONFIG, "%s/%s: a pack may name only files below its own directory",
+                    l->name, file);
+    if (snprintf(path, sizeof path, "%s/%s", l->name, file) >= (int)sizeof path)
+        return fail(l->fault, E_CONFIG, "%s: file name is too long", l->name);
+    int fd = openat(l->sites_dirfd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return fail(l->fault, E_NOT_FOUND, "%s: there is no such file", path);
+    if (fd < 0)
+        return fail(l->fault, E_OS, "%s: cannot be opened: %s", path, strerrordesc_np(errno));
+    err e = read_all(fd, &text);
+    close(fd);
+    if (e) {
+        buf_free(&text);
+        return fail(l->fault, e, "%s: %s", path,
+                    e == E_TOO_BIG ? "the file is larger than 1 MiB" : "cannot be read");
+    }
+    *out_text = arena_keep(l->pack->arena, buf_span(&text));
+    buf_free(&text);
+    if (!out_text->p)
+        return fail(l->fault, E_TOO_BIG, "%s: the pack is too large", path);
+    l->hash = span_hash(*out_text, l->hash);
+    return E_OK;
+}
+
+/* Reads and parses; the form is then ready for the tree. */
+static err load_tree(struct loader *l, const char *file, struct form *form, struct ynode **out_root)
+{
+    struct span text;
+    err e = load_file(l, file, &text);
+    if (e)
+        return e;
+    *form = (struct form){
+        .file = arena_fmt(l->pack->arena, "%s/%s", l->name, file),
+        .arena = l->pack->arena,
+        .fault = l->fault,
+    };
+    return yaml_parse(l->pack->arena, form->file, text, out_root, l->fault);
+}
+
+/* ---- site.yaml ---- */
+
+static void read_input(struct form *f, const struct ynode *n, struct input_rule *r)
+{
+    static const char *const keys[] = {"accepts", "example", "strip", "characters", "needs_letter",
+                                       "longest", "reserved", NULL};
+    static const char *const classes[] = {"letters", "digits", "underscore", "other_letters", "any", NULL};
+    if (!form_keys(f, n, "an input", keys))
+        return;
+    r->name = n->key;
+    r->accepts = form_text(f, n, "accepts", true);
+    r->example = form_text(f, n, "example", true);
+    r->strip_count = form_texts(f, n, "strip", false, &r->strips);
+    r->needs_letter = form_bool(f, n, "needs_letter", false);
+    r->longest = (size_t)form_int(f, n, "longest", 100, 1, 4096);
+    r->reserved_count = form_texts(f, n, "reserved", false, &r->reserved);
+    const struct ynode *list = form_list(f, n, "characters", true);
+    bool *const flags[] = {&r->letters, &r->digits, &r->underscore, &r->other_letters, &r->any};
+    for (const struct ynode *k = list ? list->first : NULL; k; k = k->next) {
+        int i = form_word(f, k, "kind of character", classes);
+        if (i >= 0)
+            *flags[i] = true;
+    }
+}
+
+static void read_inputs(struct form *f, const struct ynode *map, struct pack *p)
+{
+    struct input_rule *rows = arena_get(f->arena, ((map ? map->count : 0) + 1) * sizeof *rows);
+    for (const struct ynode *n = map ? map->first : NULL; n && !f->failed; n = n->next)
+        read_input(f, n, &rows[p->input_count++]);
+    p->inputs = rows;
+}
+
+static void read_operation(struct form *f, const struct ynode *n, struct operation *o)
+{
+    static const char *const keys[] = {"role", "cursor", NULL};
+    static const char *const cursor_keys[] = {"parameter", "member", NULL};
+    static const char *const roles[] = {"timeline", "user", NULL};
+    if (!form_keys(f, n, "an operation", keys))
+        return;
+    o->name = n->key;
+    const struct ynode *role = ynode_find(n, "role");
+    if (!role)
+        form_wrong(f, n, "'role' is missing here");
+    o->role = form_word(f, role, "role", roles) == 1 ? OP_USER : OP_TIMELINE;
+    const struct ynode *cursor = form_map(f, n, "cursor", false);
+    if (!cursor || !form_keys(f, cursor, "cursor", cursor_keys))
+        return;
+    o->cursor_parameter = form_text(f, cursor, "parameter", true);
+    o->cursor_member = form_text(f, cursor, "member", true);
+}
+
+static void read_operations(struct form *f, const struct ynode *map, struct pack *p)
+{
+    struct operation *rows = arena_get(f->arena, ((map ? map->count : 0) + 1) * sizeof *rows);
+    for (const struct ynode *n = map ? map->first : NULL; n && !f->failed; n = n->next)
+        read_operation(f, n, &rows[p->operation_count++]);
+    p->operations = rows;
+}
+
+/* A word that has to be the name of an input or operation: index, or -1 with a suggestion. */
+static int find_name(struct form *f, const struct ynode *at, const char *what, struct span name,
+                     size_t count, struct span (*name_of)(const struct pack *p, size_t i),
+                     const struct pack *p)
+{
+    const char **words = arena_get(f->arena, (count + 1) * sizeof *words);
+    for (size_t i = 0; i < count; i++)
+        words[i] = arena_text(f->arena, name_of(p, i));
+    struct ynode node = {.kind = YNODE_TEXT, .text = name};
+    node.line = at ? at->line : 1;
+    node.column = at ? at->column : 1;
+    return form_word(f, &node, what, words);
+}
+
+static struct span input_name(const struct pack *p, size_t i)
+{
+    return p->inputs[i].name;
+}
+
+static struct span operation_name(const struct pack *p, size_t i)
+{
+    return p->operations[i].name;
+}
+
+static void read_capture(struct form *f, const struct ynode *n, const struct pack *p, struct target *t)
+{
+    static const char *const keys[] = {"operations", "end_repeat_pages", "turns_max",
+                                       "own_posts_only", NULL};
+    if (!form_keys(f, n, "capture", keys))
+        return;
+    const struct span *names = NULL;
+    size_t count = form_texts(f, n, "operations", true, &names);
+    struct operation *ops = arena_get(f->arena, (count + 1) * sizeof *ops);
+    for (size_t i = 0; i < count && !f->failed; i++) {
+        int at = find_name(f, ynode_find(n, "operations"), "operation", names[i],
+                           p->operation_count, operation_name, p);
+        if (at >= 0)
+            ops[t->operation_count++] = p->operations[at];
+    }
+    t->operations = ops;
+    t->end_repeat_pages = (int)form_int(f, n, "end_repeat_pages", 3, 1, 100);
+    t->turns_max = (int)form_int(f, n, "turns_max", 1000, 1, PACK_TURNS_MAX);
+    t->own_posts_only = form_bool(f, n, "own_posts_only", false);
+}
+
+static void read_target(struct form *f, const struct ynode *n, const struct pack *p, struct target *t)
+{
+    static const char *const keys[] = {"input", "url", "needs_session", "capture", NULL};
+    if (!form_keys(f, n, "a target", keys))
+        return;
+    t->kind = n->key;
+    t->url = form_text(f, n, "url", true);
+    t->needs_session = form_bool(f, n, "needs_session", false);
+    struct span input = form_text(f, n, "input", true);
+    int at = f->failed ? -1
+                       : find_name(f, ynode_find(n, "input"), "input", input, p->input_count,
+                                   input_name, p);
+    if (at >= 0)
+        t->input = &p->inputs[at];
+    read_capture(f, form_map(f, n, "capture", true), p, t);
+}
+
+static void read_targets(struct form *f, const struct ynode *map, struct pack *p)
+{
+    size_t n = map ? map->count : 0;
+    struct target *rows = arena_get(f->arena, (n + 1) * sizeof *rows);
+    struct span *kinds = arena_get(f->arena, (n + 1) * sizeof *kinds);
+    for (const struct ynode *k = map ? map->first : NULL; k && !f->failed; k = k->next) {
+        read_target(f, k, p, &rows[p->target_count]);
+        kinds[p->target_count++] = k->key;
+    }
+    p->targets = rows;
+    p->kinds = kinds;
+}
+
+static void read_expressions(struct form *f, const struct ynode *map, struct pack *p)
+{
+    struct expression *rows = arena_get(f->arena, ((map ? map->count : 0) + 1) * sizeof *rows);
+    for (const struct ynode *n = map ? map->first : NULL; n && !f->failed; n = n->next) {
+        if (n->kind != YNODE_TEXT)
+            form_wrong(f, n, "an expression has to be text");
+        rows[p->expression_count++] = (struct expression){n->key, span_trim(n->text)};
+    }
+    p->expressions = rows;
+}
+
+static err read_map_file(struct loader *l, struct form *site, const struct ynode *files,
+                         const char *key, const struct map **out)
+{
+    struct span file = form_text(site, files, key, true);
+    struct form form;
+    struct ynode *root;
+    if (site->failed)
+        return site->failed;
+    err e = load_tree(l, arena_text(l->pack->arena, file), &form, &root);
+    if (e)
+        return e;
+    *out = map_read(&form, root, &l->pack->counters);
+    return form.failed;
+}
+
+static err read_files(struct loader *l, struct form *site, const struct ynode *files)
+{
+    static const char *const keys[] = {"post", "user", "timeline", "signs", NULL};
+    struct pack *p = l->pack;
+    struct form form;
+    struct ynode *root;
+    if (!form_keys(site, files, "files", keys))
+        return site->failed ? site->failed : E_CONFIG;
+    err e = read_map_file(l, site, files, "post", &p->post);
+    if (!e)
+        e = read_map_file(l, site, files, "user", &p->user);
+    struct span timeline = form_text(site, files, "timeline", true);
+    struct span signs = form_text(site, files, "signs", true);
+    if (!e)
+        e = site->failed;
+    if (!e)
+        e = load_tree(l, arena_text(p->arena, timeline), &form, &root);
+    if (e)
+        return e;
+    envelope_read(&form, root, &p->envelope);
+    if (form.failed)
+        return form.failed;
+    e = load_tree(l, arena_text(p->arena, signs), &form, &root);
+    if (e)
+        return e;
+    signs_read(&form, root, &p->signs);
+    return form.failed;
+}
+
+static bool fine_name(const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < n; i++) {
+        char c = name[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_'))
+            return false;
+    }
+    return n > 0 && n <= 64;
+}
+
+static void read_site(struct form *f, const struct ynode *root, struct pack *p, int64_t *out_number)
+{
+    static const char *const keys[] = {"name", "version", "base_url", "hosts", "blocked", "files",
+                                       "inputs", "operations", "targets", "expressions", NULL};
+    if (!form_keys(f, root, "site.yaml", keys))
+        return;
+    p->name = form_text(f, root, "name", true);
+    *out_number = form_int(f, root, "version", 1, 1, 1000000);
+    p->base_url = form_text(f, root, "base_url", true);
+    if (!f->failed && (!(span_starts(p->base_url, SPAN("https://")) ||
+                         span_starts(p->base_url, SPAN("http://"))) ||
+                       span_ends(p->base_url, SPAN("/"))))
+        form_wrong(f, ynode_find(root, "base_url"),
+                   "'base_url' is https://host without a slash at the end");
+    p->host_count = form_texts(f, root, "hosts", true, &p->hosts);
+    p->blocked_count = form_texts(f, root, "blocked", false, &p->blocked);
+    read_inputs(f, form_map(f, root, "inputs", true), p);
+    read_operations(f, form_map(f, root, "operations", true), p);
+    read_targets(f, form_map(f, root, "targets", true), p);
+    read_expressions(f, form_map(f, root, "expressions", true), p);
+}
+
+static err load_site(struct loader *l)
+{
+    struct form form;
+    struct ynode *root;
+    int64_t number = 1;
+    struct pack *p = l->pack;
+    err e = load_tree(l, "site.yaml", &form, &root);
+    if (e)
+        return e;
+    read_site(&form, root, p, &number);
+    if (form.failed)
+        return form.failed;
+    const struct ynode *files = form_map(&form, root, "files", true);
+    e = form.failed ? form.failed : read_files(l, &form, files);
+    if (e)
+        return e;
+    if (!span_is(p->name, l->name))
+        return form_wrong(&form, ynode_find(root, "name"),
+                          "the pack calls itself '%.*s' but lies in '%s'", SP(p->name), l->name);
+    p->version = span_of(arena_fmt(p->arena, "%lld-%08x", (long long)number,
+                                   (unsigned)(l->hash ^ (l->hash >> 32))));
+    return E_OK;
+}
+
+err pack_open(struct pack **out, int sites_dirfd, const char *name, struct fault *f)
+{
+    if (!fine_name(name))
+        return fail(f, E_CONFIG, "a site's name is letters, digits, '-' and '_' only");
+    struct pack *p = heap_new_of(struct pack);
+    p->arena = arena_new(PACK_ARENA_BYTES);
+    p->counters.row = heap_get(MAP_FIELDS_MAX * sizeof *p->counters.row);
+    struct loader l = {.pack = p, .sites_dirfd = sites_dirfd, .name = name, .fault = f};
+    err e = load_site(&l);
+    if (e) {
+        pack_close(&p);
+        return e;
+    }
+    *out = p;
+    return E_OK;
+}
+
+void pack_close(struct pack **p)
+{
+    if (!*p)
+        return;
+    arena_free(&(*p)->arena);
+    free((*p)->counters.row);
+    free(*p);
+    *p = NULL;
+}
+
+/* ---- asking ---- */
+
+struct span pack_name(const struct pack *p)
+{
+    return p->name;
+}
+
+struct span pack_version(const struct pack *p)
+{
+    return p->version;
+}
+
+struct span pack_base_url(const struct pack *p)
+{
+    return p->base_url;
+}
+
+size_t pack_hosts(const struct pack *p, const struct span **out_hosts)
+{
+    *out_hosts = p->hosts;
+    return p->host_count;
+}
+
+size_t pack_blocked(const struct pack *p, const struct span **out_patterns)
+{
+    *out_patterns = p->blocked;
+    return p->blocked_count;
+}
+
+size_t pack_targets(const struct pack *p, const struct span **out_kinds)
+{
+    *out_kinds = p->kinds;
+    return p->target_count;
+}
+
+static const struct target *target_of(const struct pack *p, struct span kind)
+{
+    for (size_t i = 0; i < p->target_count; i++)
+        if (span_eq(p->targets[i].kind, kind))
+            return &p->targets[i];
+    return NULL;
+}
+
+struct span pack_target_accepts(const struct pack *p, struct span kind)
+{
+    const struct target *t = target_of(p, kind);
+    return t ? t->input->accepts : SPAN_NONE;
+}
+
+struct span pack_target_example(const struct pack *p, struct span kind)
+{
+    const struct target *t = target_of(p, kind);
+    return t ? t->input->example : SPAN_NONE;
+}
+
+struct span pack_expression(const struct pack *p, struct span name)
+{
+    for (size_t i = 0; i < p->expression_count; i++)
+        if (span_eq(p->expressions[i].name, name))
+            return p->expressions[i].text;
+    return SPAN_NONE;
+}
+
+/* ---- targets ---- */
+
+enum { KINDS_MAX = 64 };
+
+err pack_find_target(const struct pack *p, struct span kind, const struct target **out, struct fault *f)
+{
+    const struct target *t = target_of(p, kind);
+    if (t) {
+        *out = t;
+        return E_OK;
+    }
+    char names[KINDS_MAX][64], list[160];
+    const char *words[KINDS_MAX + 1] = {NULL};
+    size_t n = p->target_count < KINDS_MAX ? p->target_count : KINDS_MAX;
+    struct buf all = BUF(sizeof list - 1);
+    for (size_t i = 0; i < n; i++) {
+        words[i] = span_copy(p->kinds[i], names[i], sizeof names[i]);
+        buf_fmt(&all, "%s%s", i ? ", " : "", words[i]);
+    }
+    span_copy(buf_span(&all), list, sizeof list);
+    buf_free(&all);
+    const char *near = text_nearest(kind, words);
+    int shown = (int)(kind.n > 40 ? 40 : kind.n);
+    if (near)
+        return fail(f, E_BAD_INPUT, "unknown kind of target '%.*s'; did you mean '%s'?", shown,
+                    kind.p ? kind.p : "", near);
+    return fail(f, E_BAD_INPUT, "unknown kind of target '%.*s'; there are: %s", shown,
+                kind.p ? kind.p : "", list);
+}
+
+/* Letters of other scripts, roughly: anything beyond ASCII that is no space, sign or punctuation. */
+static bool other_letter(uint32_t c)
+{
+    if (c < 0xAA || c == 0xAB || c == 0xBB || (c >= 0xAC && c < 0xC0 && c != 0xB5 && c != 0xBA))
+        return false;
+    bool sign = c == 0xD7 || c == 0xF7 || c == 0xFFFD || (c >= 0x2000 && c <= 0x2BFF) ||
+                (c >= 0x3000 && c <= 0x3004) || (c >= 0x3008 && c <= 0x3020) ||
+                (c >= 0xE000 && c <= 0xF8FF) || (c >= 0xFE00 && c <= 0xFE6F) ||
+                (c >= 0xFF00 && c <= 0xFF0F) || (c >= 0xFF1A && c <= 0xFF20) || c >= 0xE0000;
+    return !sign;
+}
+
+static bool allowed(const struct input_rule *r, uint32_t c)
+{
+    if (c < 0x20 || c == 0x7F || (c >= 0x80 && c < 0xA0))
+        return false;
+    if (r->any)
+        return true;
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+        return r->letters;
+    if (c >= '0' && c <= '9')
+        return r->digits;
+    if (c == '_')
+        return r->underscore;
+    return c >= 0x80 && r->other_letters && other_letter(c);
+}
+
+static struct span stripped(const struct input_rule *r, struct span input)
+{
+    struct span s = span_trim(input);
+    for (size_t i = 0; i < r->strip_count; i++) {
+        struct span head = span_cut(s, 0, r->strips[i].n);
+        if (r->strips[i].n && span_eq_nocase(head, r->strips[i]))
+            s = span_cut(s, head.n, s.n);
+    }
+    return s;
+}
+
+static err refuse(const struct input_rule *r, struct span input, const char *why, struct fault *f)
+{
+    struct buf shown = BUF(256);
+    text_add_printable(&shown, span_cut(input, 0, 40));
+    char text[128];
+    span_copy(buf_span(&shown), text, sizeof text);
+    buf_free(&shown);
+    return fail(f, E_BAD_INPUT, "'%s' %s; wanted: %.*s", text, why,
+                (int)(r->accepts.n > 120 ? 120 : r->accepts.n), r->accepts.p);
+}
+
+err pack_target(const struct pack *p, struct span kind, struct span input, struct buf *out_canonical,
+                struct fault *f)
+{
+    const struct target *t = NULL;
+    err e = pack_find_target(p, kind, &t, f);
+    if (e)
+        return e;
+    const struct input_rule *r = t->input;
+    struct span s = stripped(r, input);
+    size_t at = 0, codes = 0;
+    bool letter = false;
+    if (s.n == 0)
+        return refuse(r, input, "is empty", f);
+    if (!text_valid(s))
+        return refuse(r, input, "is not valid UTF-8", f);
+    while (at < s.n) {
+        uint32_t c = text_next(s, &at);
+        if (!allowed(r, c))
+            return refuse(r, input, "has a character that cannot be in it", f);
+        letter = letter || c > '9';
+        codes++;
+    }
+    if (codes > r->longest)
+        return refuse(r, input, "is too long", f);
+    if (r->needs_letter && !letter)
+        return refuse(r, input, "has no letter in it", f);
+    for (size_t i = 0; i < r->reserved_count; i++)
+        if (span_eq_nocase(s, r->reserved[i]))
+            return refuse(r, input, "is a page of the site, not an account", f);
+    buf_add(out_canonical, s);
+    return out_canonical->failed ? fail(f, out_canonical->failed, "no room for the target") : E_OK;
+}

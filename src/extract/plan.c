@@ -1,0 +1,186 @@
+#include "extract/plan.h"
+
+#include "base/json.h"
+#include "base/text.h"
+#include "extract/site.h"
+
+enum {
+    URL_BYTES = 64 * 1024,
+    VARIABLES_BYTES = 32 * 1024,
+};
+
+/* ---- making ---- */
+
+static err fill_url(struct buf *out, struct span pattern, struct span base, struct span input)
+{
+    while (pattern.n) {
+        size_t open = span_find_char(pattern, '{');
+        buf_add(out, span_cut(pattern, 0, open));
+        pattern = span_cut(pattern, open, pattern.n);
+        if (span_starts(pattern, SPAN("{base}"))) {
+            buf_add(out, base);
+            pattern = span_cut(pattern, sizeof "{base}" - 1, pattern.n);
+        } else if (span_starts(pattern, SPAN("{input}"))) {
+            text_add_url_escaped(out, input);
+            pattern = span_cut(pattern, sizeof "{input}" - 1, pattern.n);
+        } else if (pattern.n) {
+            buf_add_char(out, pattern.p[0]);
+            pattern = span_cut(pattern, 1, pattern.n);
+        }
+    }
+    return out->failed;
+}
+
+static void note_roles(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->operation_count; i++) {
+        plan->wants_user = plan->wants_user || plan->operations[i].role == OP_USER;
+        plan->wants_timeline = plan->wants_timeline || plan->operations[i].role == OP_TIMELINE;
+    }
+}
+
+err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct span kind,
+              struct span canonical, struct span base_url, struct fault *f)
+{
+    const struct target *t = NULL;
+    err e = pack_find_target(p, kind, &t, f);
+    if (e)
+        return e;
+    struct plan plan = {
+        .strategy = PLAN_CAPTURE,
+        .kind = t->kind,
+        .operations = t->operations,
+        .operation_count = t->operation_count,
+        .end_repeat_pages = t->end_repeat_pages,
+        .turns_max = t->turns_max,
+        .needs_session = t->needs_session,
+        .own_posts_only = t->own_posts_only,
+    };
+    struct buf url = BUF(URL_BYTES);
+    e = fill_url(&url, t->url, base_url.n ? base_url : p->base_url, canonical);
+    plan.url = e ? SPAN_NONE : arena_keep(a, buf_span(&url));
+    buf_free(&url);
+    plan.canonical = arena_keep(a, canonical);
+    if (e)
+        return fail(f, e, "the target's URL is too long");
+    if (!plan.url.p || !plan.canonical.p)
+        return fail(f, E_NO_MEMORY, "no memory for the plan");
+    note_roles(&plan);
+    *out = plan;
+    return E_OK;
+}
+
+/* ---- the page's own requests ---- */
+
+static struct span url_query(struct span url, struct span *out_before)
+{
+    size_t hash = span_find_char(url, '#');
+    struct span whole = span_cut(url, 0, hash);
+    size_t mark = span_find_char(whole, '?');
+    *out_before = span_cut(whole, 0, mark);
+    return span_cut(whole, mark + 1, whole.n);
+}
+
+const struct operation *plan_operation(const struct plan *plan, struct span request_url)
+{
+    struct span path;
+    url_query(request_url, &path);
+    for (size_t i = 0; i < plan->operation_count; i++) {
+        struct span name = plan->operations[i].name;
+        if (path.n > name.n && span_ends(path, name) && path.p[path.n - name.n - 1] == '/')
+            return &plan->operations[i];
+    }
+    return NULL;
+}
+
+/* In a query '+' is a space. */
+static err query_value(struct span escaped, struct buf *out)
+{
+    struct buf plain = BUF(VARIABLES_BYTES);
+    for (size_t i = 0; i < escaped.n; i++)
+        buf_add_char(&plain, escaped.p[i] == '+' ? ' ' : escaped.p[i]);
+    bool fine = !plain.failed && text_add_url_unescaped(out, buf_span(&plain));
+    buf_free(&plain);
+    return !fine ? E_SHAPE : out->failed;
+}
+
+/* The object with one member replaced, or added at its end. */
+static err with_member(struct json object, struct span member, struct span text, struct buf *out)
+{
+    struct json_w w = json_w(out);
+    if (!json_is(object, JSON_OBJECT))
+        return E_SHAPE;
+    bool written = false;
+    json_open(&w);
+    for (struct json_iter i = json_each(object); json_next(&i);) {
+        json_key_span(&w, i.key);
+        if (span_eq(i.key, member)) {
+            json_put_text(&w, text);
+            written = true;
+            continue;
+        }
+        struct buf raw = BUF(VARIABLES_BYTES);
+        json_add_raw(&raw, i.value);
+        json_put_raw(&w, buf_span(&raw));
+        err e = raw.failed;
+        buf_free(&raw);
+        if (e)
+            return e;
+    }
+    if (!written) {
+        json_key_span(&w, member);
+        json_put_text(&w, text);
+    }
+    json_close(&w);
+    return out->failed;
+}
+
+static err resumed_value(const struct operation *op, struct span value, struct span cursor,
+                         struct buf *out)
+{
+    struct buf plain = BUF(VARIABLES_BYTES), changed = BUF(VARIABLES_BYTES);
+    struct json_parser *parser = json_parser_new(VARIABLES_BYTES);
+    struct json root;
+    err e = query_value(value, &plain);
+    if (!e && json_parse(parser, buf_span(&plain), &root, NULL) != E_OK)
+        e = E_SHAPE;
+    if (!e)
+        e = with_member(root, op->cursor_member, cursor, &changed);
+    if (!e) {
+        text_add_url_escaped(out, buf_span(&changed));
+        e = out->failed;
+    }
+    json_parser_free(&parser);
+    buf_free(&plain);
+    buf_free(&changed);
+    return e;
+}
+
+err plan_resume_url(const struct plan *plan, struct span request_url, struct span cursor,
+                    struct buf *out_url)
+{
+    const struct operation *op = plan_operation(plan, request_url);
+    struct span before, part;
+    bool done = false, first = true;
+    if (!op || op->cursor_parameter.n == 0)
+        return E_NOT_FOUND;
+    struct span query = url_query(request_url, &before);
+    buf_add(out_url, before);
+    while (span_next(&query, '&', &part)) {
+        size_t eq = span_find_char(part, '=');
+        buf_add_char(out_url, first ? '?' : '&');
+        first = false;
+        if (done || eq == part.n || !span_eq(span_cut(part, 0, eq), op->cursor_parameter)) {
+            buf_add(out_url, part);
+            continue;
+        }
+        buf_add(out_url, span_cut(part, 0, eq + 1));
+        err e = resumed_value(op, span_cut(part, eq + 1, part.n), cursor, out_url);
+        if (e)
+            return e;
+        done = true;
+    }
+    if (!done)
+        return E_SHAPE;
+    return out_url->failed;
+}

@@ -1,0 +1,57 @@
+/* plan.h - what a worker does for one job, worked out from the pack and the target.
+ *
+ * Pure: no clock, no I/O. Everything in a plan borrows from the pack or from the arena given to
+ * plan_make(). */
+#pragma once
+
+#include "base/arena.h"
+#include "base/span.h"
+#include "extract/pack.h"
+
+enum plan_strategy {
+    PLAN_CAPTURE, /* open the page in a browser and read the answers of its own API calls */
+};
+
+enum operation_role {
+    OP_TIMELINE, /* pages of records with a cursor */
+    OP_USER,     /* one user: facts about the target (protected, suspended, number of posts) */
+};
+
+/* One API call of the page that is worth reading. */
+struct operation {
+    struct span name; /* last segment of the request's path: "UserTweets" */
+    enum operation_role role;
+    /* How a cursor enters the page's own request: JSON member `cursor_member` of the query parameter
+     * `cursor_parameter`. Empty when the operation has no pages. */
+    struct span cursor_parameter;
+    struct span cursor_member;
+};
+
+struct plan {
+    enum plan_strategy strategy;
+    struct span kind, canonical;
+    struct span url; /* the page to open */
+    const struct operation *operations;
+    size_t operation_count;
+    /* The end of the list is proven by this many pages in a row without a new id. */
+    int end_repeat_pages;
+    int turns_max;       /* pages read at most, whatever happens */
+    bool needs_session;  /* the site shows this target to logged-in visitors only */
+    bool wants_user;     /* an OP_USER answer is part of the proof (empty, protected, number of posts) */
+    bool wants_timeline; /* false: done when the OP_USER answer is read */
+    bool own_posts_only; /* records of other authors that are not reposts are context, not results */
+};
+
+/* kind and canonical as pack_target() accepted them. base_url replaces the pack's when not empty
+ * (no slash at the end). E_BAD_INPUT (unknown kind), E_NO_MEMORY. */
+MUST_USE err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct span kind,
+                       struct span canonical, struct span base_url, struct fault *f);
+
+/* The URL of the page's own request, changed so that it starts at `cursor`. Every other parameter and
+ * member stays as it was. E_NOT_FOUND when the request is none of the plan's operations with pages,
+ * E_SHAPE when its parameters cannot be read, E_TOO_BIG from the buf. */
+MUST_USE err plan_resume_url(const struct plan *plan, struct span request_url, struct span cursor,
+                             struct buf *out_url);
+
+/* The operation of a request URL, or NULL: by the last path segment, whatever host or query. */
+const struct operation *plan_operation(const struct plan *plan, struct span request_url);

@@ -1,0 +1,471 @@
+#include "extract/reader.h"
+
+#include "extract/site.h"
+
+#include <stdlib.h>
+
+enum {
+    READER_SCRATCH_BYTES = 8 * 1024 * 1024,
+    READER_HEADERS_BYTES = 256 * 1024,
+    READER_RECORDS_FIRST = 64,
+};
+
+struct reader {
+    const struct pack *pack;
+    size_t max_body;
+    struct json_parser *body_parser, *header_parser;
+    struct arena *scratch; /* values of one record */
+    struct buf text;       /* one record being written */
+    struct field_hits *hits;
+};
+
+/* One call of reader_answer(). */
+struct answer {
+    struct reader *r;
+    const struct operation *op;
+    struct arena *arena;
+    struct reading *out;
+    struct fault *fault;
+    char collected[WHEN_TEXT];
+    uint64_t *keys; /* hash per record, beside out->records */
+    size_t room;
+    err failed;
+};
+
+/* ---- records ---- */
+
+static bool grow(struct answer *a)
+{
+    if (a->out->count < a->room)
+        return true;
+    size_t room = a->room ? a->room * 2 : READER_RECORDS_FIRST;
+    struct record *records = arena_try(a->arena, room * sizeof *records);
+    uint64_t *keys = arena_try(a->arena, room * sizeof *keys);
+    if (!records || !keys) {
+        a->failed = fail(a->fault, E_NO_MEMORY, "no memory for the records of this page");
+        return false;
+    }
+    if (a->out->count) {
+        memcpy(records, a->out->records, a->out->count * sizeof *records);
+        memcpy(keys, a->keys, a->out->count * sizeof *keys);
+    }
+    a->out->records = records;
+    a->keys = keys;
+    a->room = room;
+    return true;
+}
+
+static bool known(const struct answer *a, uint64_t key, enum record_kind kind, struct span id)
+{
+    for (size_t i = 0; i < a->out->count; i++)
+        if (a->keys[i] == key && a->out->records[i].kind == kind &&
+            span_eq(a->out->records[i].id, id))
+            return true;
+    return false;
+}
+
+static struct span keep(struct answer *a, struct span s)
+{
+    struct span kept = arena_keep(a->arena, s);
+    if (!kept.p && !a->failed)
+        a->failed = fail(a->fault, E_NO_MEMORY, "no memory for the records of this page");
+    return kept;
+}
+
+static bool add_record(struct answer *a, struct record rec)
+{
+    uint64_t key = span_hash(rec.id, (uint64_t)rec.kind);
+    if (rec.id.n && known(a, key, rec.kind, rec.id)) {
+        a->out->repeated++;
+        return false;
+    }
+    if (!grow(a))
+        return false;
+    rec.id = keep(a, rec.id);
+    rec.author_id = keep(a, rec.author_id);
+    rec.json = keep(a, rec.json);
+    if (a->failed)
+        return false;
+    a->keys[a->out->count] = key;
+    a->out->records[a->out->count++] = rec;
+    return true;
+}
+
+static struct span section_name(enum record_section s)
+{
+    switch (s) {
+    case SECTION_TIMELINE:
+        return SPAN("timeline");
+    case SECTION_PINNED:
+        return SPAN("pinned");
+    case SECTION_REPLY:
+        return SPAN("reply");
+    case SECTION_RELATED:
+        return SPAN("related");
+    case SECTION_MAIN:
+        return SPAN("main");
+    }
+    return SPAN("timeline");
+}
+
+/* ---- what is not there ---- */
+
+static void add_unavailable(struct answer *a, struct span state, struct span words, struct span where)
+{
+    struct reader *r = a->r;
+    buf_clear(&r->text);
+    struct json_w w = json_w(&r->text);
+    json_open(&w);
+    json_kv_cstr(&w, "schema", "xunavailable/1");
+    json_kv_null(&w, "id");
+    json_kv_text(&w, "state", state);
+    json_kv_text(&w, "reason_text", words);
+    json_kv_text(&w, "where", where);
+    json_key(&w, "provenance");
+    json_open(&w);
+    json_kv_cstr(&w, "source", "graphql");
+    json_kv_text(&w, "op", a->op->name);
+    json_kv_cstr(&w, "collected_at", a->collected);
+    json_close(&w);
+    json_close(&w);
+    a->out->unavailable++;
+    add_record(a, (struct record){.kind = RECORD_UNAVAILABLE, .json = buf_span(&r->text)});
+}
+
+/* True when an object of the "unavailable" kinds stands there; it is then noted. */
+static bool absent(struct answer *a, const struct seen *s)
+{
+    const struct signs *signs = &a->r->pack->signs;
+    struct span state, words;
+    if (!signs_absence(signs, s->object, &state, &words))
+        return false;
+    add_unavailable(a, state, words,
+                    s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
+    if (s->section != SECTION_MAIN)
+        return true;
+    struct sign sign = signs_of_state(signs, state);
+    a->out->sign = sign.is;
+    a->out->why = sign.why.p ? sign.why : keep(a, words);
+    if (s->what == SEEN_USER && sign.is == FAILURE_SUSPENDED)
+        a->out->user_suspended = true;
+    return true;
+}
+
+/* ---- posts and users ---- */
+
+static struct map_run run_of(struct answer *a, struct json_w *w, const struct seen *s)
+{
+    return (struct map_run){
+        .w = w,
+        .scratch = a->r->scratch,
+        .hits = a->r->hits,
+        .base_url = a->r->pack->base_url,
+        .op = a->op->name,
+        .collected_at = span_of(a->collected),
+        .section = section_name(s->section),
+        .pinned = s->section == SECTION_PINNED,
+    };
+}
+
+static struct span text_of(struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    if (!f)
+        return SPAN_NONE;
+    struct field quiet = *f;
+    quiet.counter = -1;
+    struct value v = map_value(run, &quiet, fr);
+    return v.kind == VALUE_TEXT ? v.text : SPAN_NONE;
+}
+
+static void note_facts(struct answer *a, struct map_run *run, const struct frame *fr)
+{
+    const struct map *m = fr->map;
+    struct field quiet;
+    a->out->user_id = keep(a, text_of(run, m->id, fr));
+    if (m->fact_protected) {
+        quiet = *m->fact_protected;
+        quiet.counter = -1;
+        struct value v = map_value(run, &quiet, fr);
+        a->out->user_protected = v.kind == VALUE_BOOL && v.number != 0;
+    }
+    if (m->fact_posts) {
+        quiet = *m->fact_posts;
+        quiet.counter = -1;
+        struct value v = map_value(run, &quiet, fr);
+        a->out->user_posts = v.kind == VALUE_INT ? v.number : -1;
+    }
+}
+
+static void read_object(struct answer *a, const struct map *m, enum record_kind kind,
+                        const struct seen *s)
+{
+    struct reader *r = a->r;
+    struct frame frame;
+    struct json_w w = json_w(&r->text);
+    struct map_run run = run_of(a, &w, s);
+    struct record rec = {.kind = kind, .section = s->section, .pinned = s->section == SECTION_PINNED};
+    arena_reset(r->scratch);
+    buf_clear(&r->text);
+    if (!map_load(m, s->object, &frame) || !map_complete(&run, &frame)) {
+        a->out->unparsed++;
+        return;
+    }
+    map_write(&run, &frame);
+    a->out->fallbacks += run.fallbacks;
+    if (r->text.failed) {
+        a->out->unparsed++;
+        return;
+    }
+    if (run.failed_check) {
+        a->out->rejected++;
+        return;
+    }
+    struct span when = text_of(&run, m->created_at, &frame);
+    rec.id = text_of(&run, m->id, &frame);
+    rec.author_id = text_of(&run, m->author, &frame);
+    if (when.n && !when_parse(when, &rec.created_at))
+        rec.created_at = (wall){0};
+    rec.repost = frame.is_repost;
+    rec.json = buf_span(&r->text);
+    if (!add_record(a, rec))
+        return;
+    a->out->posts += kind == RECORD_POST;
+    a->out->users += kind == RECORD_USER;
+    if (kind == RECORD_USER && a->op->role == OP_USER && a->out->user_id.n == 0)
+        note_facts(a, &run, &frame);
+}
+
+static void on_post(struct answer *a, const struct seen *s)
+{
+    a->out->entries++;
+    if (s->holder_empty)
+        add_unavailable(a, SPAN("unknown"), SPAN_NONE, SPAN("top"));
+    else if (!s->object.doc)
+        a->out->unparsed++;
+    else if (!absent(a, s))
+        read_object(a, a->r->pack->post, RECORD_POST, s);
+}
+
+static void on_user(struct answer *a, const struct seen *s)
+{
+    if (!s->object.doc)
+        add_unavailable(a, SPAN("unknown"), SPAN_NONE, SPAN("top"));
+    else if (!absent(a, s))
+        read_object(a, a->r->pack->user, RECORD_USER, s);
+}
+
+static bool on_seen(void *ctx, const struct seen *s)
+{
+    struct answer *a = ctx;
+    switch (s->what) {
+    case SEEN_POST:
+        on_post(a, s);
+        break;
+    case SEEN_USER:
+        on_user(a, s);
+        break;
+    case SEEN_PROMOTED:
+        a->out->entries++;
+        a->out->promoted++;
+        break;
+    case SEEN_TOMBSTONE:
+        a->out->entries++;
+        add_unavailable(a, signs_text_state(&a->r->pack->signs, s->text), s->text,
+                        s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
+        break;
+    case SEEN_CURSOR:
+        a->out->cursor = keep(a, s->text);
+        break;
+    case SEEN_END:
+        a->out->terminated = true;
+        break;
+    }
+    return !a->failed;
+}
+
+/* ---- the answer as a whole ---- */
+
+static void sign_as(struct answer *a, enum failure_class is, struct span why)
+{
+    a->out->sign = is;
+    a->out->why = why;
+}
+
+static void read_headers(struct answer *a, struct json headers, wall collected_at)
+{
+    const struct signs *s = &a->r->pack->signs;
+    int64_t n = 0;
+    if (span_int(signs_header(headers, s->header_remaining), &n) && n >= 0)
+        a->out->remaining = n;
+    if (span_int(signs_header(headers, s->header_reset), &n) && n > 0)
+        a->out->reset_at_s = n;
+    else if (span_int(signs_header(headers, s->header_retry_after), &n) && n >= 0 && n <= 86400)
+        a->out->reset_at_s = collected_at.ms / 1000 + n;
+}
+
+static void read_user_answer(struct answer *a, struct json root)
+{
+    const struct envelope *e = &a->r->pack->envelope;
+    size_t told = envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, on_seen, a);
+    if (told || a->failed)
+        return;
+    if (json_is(paths_get(&e->data, root), JSON_OBJECT))
+        sign_as(a, FAILURE_NOT_FOUND, SPAN("there is no such account"));
+    else
+        sign_as(a, FAILURE_DRIFT, SPAN("the answer has no data in a shape we know"));
+}
+
+/* No list of instructions: a single post, a list of users, the word that the account is gone, or a
+ * timeline that is an empty object. Returns false when it is none of these. */
+static bool read_without_timeline(struct answer *a, struct json root)
+{
+    const struct envelope *e = &a->r->pack->envelope;
+    struct span cursor;
+    if (envelope_roots(e->post_roots, e->post_root_count, root, SEEN_POST, on_seen, a))
+        return true;
+    for (size_t i = 0; i < e->empty.count; i++) {
+        struct json v = json_path(root, e->empty.path[i]);
+        if (json_is(v, JSON_OBJECT) && json_count(v) == 0)
+            return true;
+    }
+    if (!envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, on_seen, a))
+        return false;
+    if (json_text(paths_get(&e->root_cursor, root), &cursor))
+        a->out->cursor = keep(a, cursor);
+    return a->out->users > 0 || a->out->unavailable > 0;
+}
+
+static void read_timeline_answer(struct answer *a, struct json root)
+{
+    const struct envelope *e = &a->r->pack->envelope;
+    struct reading *o = a->out;
+    bool found = envelope_walk(e, root, on_seen, a) || read_without_timeline(a, root);
+    size_t had_to_be = o->entries - o->promoted;
+    if (a->failed || o->sign != FAILURE_NONE)
+        return;
+    if (!found)
+        sign_as(a, FAILURE_DRIFT, SPAN("the answer holds no timeline in a shape we know"));
+    else if (had_to_be > 0 && o->posts == 0 && o->unavailable == 0 && o->repeated == 0)
+        sign_as(a, FAILURE_DRIFT,
+                o->rejected ? SPAN("every post on the page failed its integrity checks")
+                            : SPAN("the page has posts, but none could be read"));
+}
+
+/* Data and errors may come together: data that is there is kept, and the errors are only words. */
+static void weigh_errors(struct answer *a, struct sign errors)
+{
+    struct reading *o = a->out;
+    if (errors.is == FAILURE_NONE)
+        return;
+    struct span why = keep(a, errors.why);
+    if (o->posts || o->users) {
+        o->why = why;
+        return;
+    }
+    if (o->sign == FAILURE_NONE || o->sign == FAILURE_DRIFT || o->sign == FAILURE_NOT_FOUND)
+        sign_as(a, errors.is, why);
+}
+
+static bool fine_status(int status)
+{
+    return status == 0 || (status >= 200 && status < 300);
+}
+
+static void read_body(struct answer *a, int status, struct json headers, struct span body)
+{
+    struct json root;
+    const struct signs *s = &a->r->pack->signs;
+    struct fault ignored = {0};
+    bool parsed = body.n && json_parse(a->r->body_parser, body, &root, &ignored) == E_OK &&
+                  json_is(root, JSON_OBJECT);
+    struct sign errors = {FAILURE_NONE, SPAN_NONE};
+    if (parsed)
+        errors = signs_errors(s, root, a->out->remaining);
+    if (parsed && fine_status(status)) {
+        if (a->op->role == OP_USER)
+            read_user_answer(a, root);
+        else
+            read_timeline_answer(a, root);
+        weigh_errors(a, errors);
+        return;
+    }
+    if (errors.is != FAILURE_NONE) {
+        sign_as(a, errors.is, keep(a, errors.why));
+        return;
+    }
+    struct sign sign = signs_answer(s, status, headers, body);
+    sign_as(a, sign.is != FAILURE_NONE ? sign.is : FAILURE_DRIFT,
+            sign.why.p ? sign.why : SPAN("the answer is not in a shape we know"));
+}
+
+err reader_answer(struct reader *r, const struct operation *op, int http_status,
+                  struct span headers_json, struct span body, wall collected_at, struct arena *arena,
+                  struct reading *out, struct fault *f)
+{
+    if (body.n > r->max_body)
+        return fail(f, E_TOO_BIG, "answer of %.*s has %zu bytes; the limit is %zu", SP(op->name),
+                    body.n, r->max_body);
+    struct reading fresh = {.remaining = -1, .user_posts = -1};
+    struct answer a = {.r = r, .op = op, .arena = arena, .out = &fresh, .fault = f};
+    struct json headers = JSON_MISSING;
+    when_text(collected_at, a.collected);
+    if (headers_json.n &&
+        json_parse(r->header_parser, headers_json, &headers, &(struct fault){0}) != E_OK)
+        headers = JSON_MISSING;
+    read_headers(&a, headers, collected_at);
+    read_body(&a, http_status, headers, body);
+    if (a.failed)
+        return a.failed;
+    *out = fresh;
+    return E_OK;
+}
+
+enum failure_class reader_page_sign(const struct pack *p, struct span page_url, int http_status,
+                                    struct span state_text, struct span *out_why)
+{
+    struct sign s = signs_page(&p->signs, page_url, http_status, state_text);
+    if (out_why)
+        *out_why = s.why;
+    return s.is;
+}
+
+/* ---- life ---- */
+
+struct reader *reader_new(const struct pack *p, size_t max_body)
+{
+    struct reader *r = heap_new_of(struct reader);
+    r->pack = p;
+    r->max_body = max_body;
+    r->body_parser = json_parser_new(max_body);
+    r->header_parser = json_parser_new(READER_HEADERS_BYTES);
+    r->scratch = arena_new(READER_SCRATCH_BYTES);
+    r->text = BUF(MAP_RECORD_BYTES);
+    r->hits = heap_get((p->counters.count + 1) * sizeof *r->hits);
+    reader_forget(r);
+    return r;
+}
+
+void reader_free(struct reader **r)
+{
+    if (!*r)
+        return;
+    json_parser_free(&(*r)->body_parser);
+    json_parser_free(&(*r)->header_parser);
+    arena_free(&(*r)->scratch);
+    buf_free(&(*r)->text);
+    free((*r)->hits);
+    free(*r);
+    *r = NULL;
+}
+
+size_t reader_fields(const struct reader *r, const struct field_hits **out_fields)
+{
+    *out_fields = r->hits;
+    return r->pack->counters.count;
+}
+
+void reader_forget(struct reader *r)
+{
+    for (size_t i = 0; i < r->pack->counters.count; i++)
+        r->hits[i] = r->pack->counters.row[i];
+}

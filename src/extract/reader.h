@@ -1,0 +1,86 @@
+/* reader.h - turning one API answer into records.
+ *
+ * A reader keeps its JSON parser and its counters from answer to answer; one reader serves one
+ * thread. Everything that a reading points to lives in the arena given to reader_answer().
+ *
+ * An answer that cannot be used is not an error of reader_answer(): it is a reading with a sign.
+ * Data and errors may come together; then the data is kept, sign stays FAILURE_NONE and `why` has
+ * the words. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/when.h"
+#include "core/failure.h"
+#include "extract/pack.h"
+#include "extract/plan.h"
+
+enum record_kind { RECORD_POST, RECORD_USER, RECORD_UNAVAILABLE };
+enum record_section {
+    SECTION_TIMELINE,
+    SECTION_PINNED,
+    SECTION_REPLY,
+    SECTION_RELATED, /* "discover more": shown, but not part of what was asked for */
+    SECTION_MAIN,    /* the answer is this one record */
+};
+
+struct record {
+    enum record_kind kind;
+    enum record_section section;
+    struct span id;        /* digits; may be empty for RECORD_UNAVAILABLE */
+    struct span author_id; /* posts: whose it is (the reposter's for a repost); may be empty */
+    wall created_at;       /* posts and users; 0 when unknown */
+    struct span json;      /* the normalised record, one line */
+    bool pinned;
+    bool repost;
+};
+
+struct reading {
+    struct record *records; /* in page order, every id once */
+    size_t count;
+    struct span cursor; /* for the next page; empty when there is none */
+    bool terminated;    /* the source said: this is the end */
+    /* What was on the page. entries: timeline entries and module items that hold a post, promoted
+     * ones included; rejected: records that failed an integrity check; unparsed: entries that should
+     * be a record and could not be read; users: user records. */
+    size_t entries, posts, promoted, unavailable, unparsed, rejected, repeated, users;
+    size_t fallbacks; /* fields read from another than the first path */
+    enum failure_class sign;
+    struct span why;    /* one sentence for a person; empty when there is nothing to say */
+    int64_t reset_at_s; /* Unix seconds: when the rate limit opens again; 0 unknown */
+    int64_t remaining;  /* requests left in this window; -1 unknown */
+    /* Facts about the target, from OP_USER. */
+    bool user_protected, user_suspended;
+    int64_t user_posts; /* -1 unknown */
+    struct span user_id;
+};
+
+struct reader;
+
+/* The pack must outlive the reader. max_body: largest answer read, in bytes. Never NULL. */
+struct reader *reader_new(const struct pack *p, size_t max_body);
+void reader_free(struct reader **r);
+
+/* headers_json: the headers object of the DevTools response as text, may be empty. collected_at goes
+ * into the records. E_TOO_BIG (body over max_body), E_NO_MEMORY (arena full). */
+MUST_USE err reader_answer(struct reader *r, const struct operation *op, int http_status,
+                           struct span headers_json, struct span body, wall collected_at,
+                           struct arena *a, struct reading *out, struct fault *f);
+
+/* The state of a page that gave no answer to read: its final URL (login redirect, locked account),
+ * the status of its document (0 unknown) and what the "state" expression returned (may be empty).
+ * FAILURE_NONE when there is nothing to see. out_why (may be NULL) borrows from the pack. */
+enum failure_class reader_page_sign(const struct pack *p, struct span page_url, int http_status,
+                                    struct span state_text, struct span *out_why);
+
+/* How often each field came from which of its paths, since reader_new() or reader_forget(): drift
+ * shows here before data is lost. */
+enum { FIELD_PATHS_MAX = 12 };
+struct field_hits {
+    struct span map, field;          /* "post", "author.name" */
+    uint64_t hits[FIELD_PATHS_MAX];  /* per path, in the pack's order; the last one takes the rest */
+    uint64_t missing;
+    size_t paths;
+};
+/* Borrowed from the reader, valid until reader_free(). */
+size_t reader_fields(const struct reader *r, const struct field_hits **out_fields);
+void reader_forget(struct reader *r);

@@ -1,0 +1,51 @@
+/* site.h - the inside of a pack, shared by pack.c, plan.c and reader.c only. */
+#pragma once
+
+#include "extract/envelope.h"
+#include "extract/map.h"
+#include "extract/pack.h"
+#include "extract/plan.h"
+
+struct input_rule {
+    struct span name, accepts, example;
+    const struct span *strips; /* taken off the front, e.g. "@" */
+    size_t strip_count;
+    bool letters, digits, underscore, other_letters, any;
+    bool needs_letter; /* digits alone are refused */
+    size_t longest;    /* code points */
+    const struct span *reserved;
+    size_t reserved_count;
+};
+struct target {
+    struct span kind, url;
+    const struct input_rule *input;
+    const struct operation *operations;
+    size_t operation_count;
+    int end_repeat_pages, turns_max;
+    bool needs_session, own_posts_only;
+};
+struct expression {
+    struct span name, text;
+};
+struct pack {
+    struct arena *arena;
+    struct span name, version, base_url;
+    const struct span *hosts, *blocked, *kinds;
+    size_t host_count, blocked_count;
+    const struct input_rule *inputs;
+    size_t input_count;
+    const struct operation *operations;
+    size_t operation_count;
+    const struct target *targets;
+    size_t target_count;
+    const struct expression *expressions;
+    size_t expression_count;
+    const struct map *post, *user;
+    struct envelope envelope;
+    struct signs signs;
+    struct map_counters counters;
+};
+
+/* The target of a kind; E_BAD_INPUT with a suggestion when there is none. */
+MUST_USE err pack_find_target(const struct pack *p, struct span kind, const struct target **out,
+                              struct fault *f);

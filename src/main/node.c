@@ -1,0 +1,406 @@
+/* The node: one loop (API, pool, browsers), one store thread beside it. It opens everything in the
+ * order of need, and closes it in the reverse. Failure modes: the supervisor's socket ends → orderly
+ * stop; a child ends → browsers or pool replace it; egress comes anew → listeners are given again. */
+#include "main/roles.h"
+
+#include "api/api.h"
+#include "base/log.h"
+#include "base/need.h"
+#include "browser/browser.h"
+#include "core/metrics.h"
+#include "extract/pack.h"
+#include "os/clock.h"
+#include "os/files.h"
+#include "os/random.h"
+#include "os/spawn.h"
+#include "pool/pool.h"
+#include "store/thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { ARENA_MAX = 4 * 1024 * 1024, STOP_HARD_MS = 4000, BLOCKED_MAX = 512 };
+
+struct node {
+    struct loop *loop;
+    struct settings settings;
+    struct site_list sites;
+    struct pool_site pool_sites[16];
+    struct store_thread *store;
+    struct waker *waker;
+    struct browsers *browsers;
+    struct pool *pool;
+    struct api *api;
+    struct watch *control, *egress;
+    struct listener_signal *children, *terminate;
+    struct timer *hard_stop;
+    enum isolation isolation;
+    int64_t startable;
+    bool stopping, ready_said;
+    struct span blocked[BLOCKED_MAX];
+    size_t blocked_count;
+    int code;
+};
+
+static void say_ready(struct node *n)
+{
+    if (n->ready_said || !browsers_ready(n->browsers))
+        return;
+    n->ready_said = true;
+    log_info("node.ready", F_C("isolation", isolation_name(n->isolation)));
+    (void)!write(ROLE_CONTROL_FD, "ready", 5);
+}
+
+/* ---- wake-ups ---- */
+
+static void on_store(void *ctx)
+{
+    struct node *n = ctx;
+    struct outlook outlook = {0};
+    int64_t last_event = 0;
+    if (!n->store)
+        return;
+    store_thread_collect(n->store, &outlook, &last_event);
+    n->startable = outlook.startable;
+    if (n->api)
+        api_new_events(n->api, last_event);
+    if (n->pool)
+        pool_kick(n->pool, n->startable);
+}
+
+static void wake_loop(void *ctx)
+{
+    struct node *n = ctx;
+    waker_wake(n->waker);
+}
+
+static void on_capacity(void *ctx)
+{
+    struct node *n = ctx;
+    say_ready(n);
+    if (n->pool)
+        pool_kick(n->pool, n->startable);
+}
+
+static void on_child(void *ctx, int signum)
+{
+    struct node *n = ctx;
+    pid_t pid;
+    int status;
+    (void)signum;
+    while (spawn_reap(&pid, &status)) {
+        if (n->pool && pool_child_ended(n->pool, pid, status))
+            continue;
+        if (n->browsers)
+            (void)browsers_child_ended(n->browsers, pid, status);
+    }
+}
+
+/* ---- stopping ---- */
+
+static void on_browsers_stopped(void *ctx)
+{
+    struct node *n = ctx;
+    loop_stop(n->loop);
+}
+
+static void on_drained(void *ctx)
+{
+    struct node *n = ctx;
+    browsers_stop(n->browsers, on_browsers_stopped, n);
+}
+
+static void on_hard_stop(void *ctx)
+{
+    struct node *n = ctx;
+    log_error("node.stop_forced", F_N("after_ms", STOP_HARD_MS));
+    n->code = 70;
+    loop_stop(n->loop);
+}
+
+static void stop(struct node *n, const char *why)
+{
+    if (n->stopping)
+        return;
+    n->stopping = true;
+    log_info("node.stopping", F_C("why", why));
+    int64_t grace_ms = SETTING(&n->settings, service, grace);
+    n->hard_stop = timer_new(n->loop, on_hard_stop, n, "node.hard_stop");
+    timer_start(n->hard_stop, grace_ms + SETTING(&n->settings, job, grace) + STOP_HARD_MS);
+    if (n->api)
+        api_drain(n->api);
+    if (n->pool)
+        pool_drain(n->pool, grace_ms, on_drained, n);
+    else
+        loop_stop(n->loop);
+}
+
+static void on_control(void *ctx, bool readable, bool writable)
+{
+    struct node *n = ctx;
+    char word[64];
+    (void)readable;
+    (void)writable;
+    ssize_t got = read(ROLE_CONTROL_FD, word, sizeof word);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    watch_close(&n->control);
+    stop(n, got > 0 ? "asked by the supervisor" : "the supervisor is gone");
+}
+
+static void on_egress(void *ctx, bool readable, bool writable)
+{
+    struct node *n = ctx;
+    char word[64];
+    (void)readable;
+    (void)writable;
+    ssize_t got = recv(ROLE_EGRESS_FD, word, sizeof word, MSG_DONTWAIT);
+    if (got > 0) {
+        browsers_egress_hello(n->browsers);
+        return;
+    }
+    if (got == 0) {
+        watch_close(&n->egress);
+        stop(n, "the way out is gone");
+    }
+}
+
+static void on_terminate(void *ctx, int signum)
+{
+    (void)signum;
+    stop(ctx, "signal");
+}
+
+/* ---- what the API asks ---- */
+
+static void status(void *ctx, struct api_status *out)
+{
+    struct node *n = ctx;
+    struct pool_view pool = {0};
+    struct browser_view views[64];
+    size_t count = browsers_view(n->browsers, views, 64);
+    *out = (struct api_status){.isolation = isolation_name(n->isolation)};
+    if (n->pool)
+        pool_view(n->pool, &pool);
+    out->workers_idle = pool.idle;
+    out->workers_busy = pool.busy + pool.stopping;
+    out->workers_starting = pool.starting;
+    for (size_t i = 0; i < count; i++) {
+        out->browsers_ready += span_is(span_of(views[i].state), "ready");
+        out->tabs_open += views[i].tabs;
+    }
+    out->ready = !n->stopping && browsers_ready(n->browsers);
+    out->why = n->stopping ? "the service is stopping"
+               : out->ready ? NULL
+                            : "no browser has answered a probe yet";
+}
+
+static void cancelled(void *ctx, struct span job_id)
+{
+    struct node *n = ctx;
+    pool_cancel(n->pool, job_id);
+}
+
+/* ---- starting ---- */
+
+static err check_isolation(struct node *n, struct fault *f)
+{
+    static const enum isolation wanted[] = {ISOLATION_NAMESPACE, ISOLATION_LANDLOCK, ISOLATION_FLAGS};
+    enum isolation least = wanted[SETTING(&n->settings, browser, isolation)];
+    n->isolation = sandbox_probe();
+    log_info("node.isolation", F_C("reached", isolation_name(n->isolation)),
+             F_C("configured", isolation_name(least)));
+    if (n->isolation >= least)
+        return E_OK;
+    return fail(f, E_CONFIG,
+                "isolation reached is '%s', configured is '%s': allow user namespaces on this machine "
+                "or lower browser.isolation",
+                isolation_name(n->isolation), isolation_name(least));
+}
+
+static void collect_blocked(struct node *n)
+{
+    for (size_t i = 0; i < n->sites.count; i++) {
+        const struct span *patterns = NULL;
+        size_t count = pack_blocked(n->sites.packs[i], &patterns);
+        for (size_t k = 0; k < count && n->blocked_count < BLOCKED_MAX; k++)
+            n->blocked[n->blocked_count++] = patterns[k];
+    }
+}
+
+static err start_store(struct node *n, const char *state_dir, struct fault *f)
+{
+    const struct settings *s = &n->settings;
+    struct store_thread_config c = {
+        .state_dir = state_dir,
+        .limits = {.ready_max = SETTING(s, store, ready_max),
+                   .disk_floor_bytes = SETTING(s, store, disk_floor),
+                   .fail_max = SETTING(s, job, fail_max),
+                   .crash_max = SETTING(s, job, crash_max),
+                   .throttle_max = SETTING(s, job, throttle_max),
+                   .retry_base_ms = SETTING(s, job, retry_base),
+                   .retry_cap_ms = SETTING(s, job, retry_cap),
+                   .lane_max_active = SETTING(s, lane, max_active),
+                   .lane_emit_ms = SETTING(s, lane, emit),
+                   .lane_burst = SETTING(s, lane, burst),
+                   .lease_ms = SETTING(s, job, lease)},
+        .retention_ms = SETTING(s, store, retention),
+        .seed = random_u64(),
+        .now = clock_wall,
+        .wake = wake_loop,
+        .wake_ctx = n};
+    n->waker = waker_new(n->loop, on_store, n, "store");
+    return store_thread_start(&n->store, &c, f);
+}
+
+static err start_browsers(struct node *n, const char *state_dir, struct fault *f)
+{
+    const struct settings *s = &n->settings;
+    static char binary[256], folder[512], configured[256];
+    span_copy(SETTING_S(s, browser, binary), configured, sizeof configured);
+    snprintf(folder, sizeof folder, "%s/run", state_dir);
+    err e = browser_find(span_of(configured), binary, f);
+    if (!e)
+        e = files_make_folder(folder, 0700, f);
+    if (e)
+        return e;
+    collect_blocked(n);
+    struct browsers_config c = {.binary = binary,
+                                .run_folder = folder,
+                                .egress_fd = ROLE_EGRESS_FD,
+                                .isolation = n->isolation,
+                                .count = (int)SETTING(s, browser, count),
+                                .contexts_max = (int)SETTING(s, browser, contexts_max),
+                                .jobs_max = SETTING(s, browser, jobs_max),
+                                .age_max_ms = SETTING(s, browser, age_max),
+                                .growth_max_percent = SETTING(s, browser, growth_max),
+                                .probe_every_ms = SETTING(s, browser, probe_every),
+                                .probe_timeout_ms = SETTING(s, browser, probe_timeout),
+                                .command_timeout_ms = SETTING(s, browser, command_timeout),
+                                .dispose_timeout_ms = SETTING(s, browser, dispose_timeout),
+                                .start_timeout_ms = SETTING(s, browser, start_timeout),
+                                .memory_max = SETTING(s, job, memory_max),
+                                .body_max = SETTING(s, browser, body_max),
+                                .blocked = n->blocked,
+                                .blocked_count = n->blocked_count};
+    return browsers_start(&n->browsers, n->loop, &c, on_capacity, n, f);
+}
+
+static err start_pool(struct node *n, struct fault *f)
+{
+    const struct settings *s = &n->settings;
+    for (size_t i = 0; i < n->sites.count; i++)
+        n->pool_sites[i] = (struct pool_site){n->sites.packs[i], n->sites.base_urls[i]};
+    struct pool_config c = {.workers = (int)SETTING(s, worker, count),
+                            .worker_jobs_max = SETTING(s, worker, max_jobs),
+                            .worker_memory_max = SETTING(s, worker, memory_max),
+                            .attempt_ms = SETTING(s, job, attempt_timeout),
+                            .stall_ms = SETTING(s, job, stall_timeout),
+                            .navigate_ms = SETTING(s, job, navigate_timeout),
+                            .batch_ms = SETTING(s, job, batch_timeout),
+                            .grace_ms = SETTING(s, job, grace),
+                            .lease_ms = SETTING(s, job, lease),
+                            .body_max = SETTING(s, browser, body_max),
+                            .sites = n->pool_sites,
+                            .site_count = n->sites.count,
+                            .sites_dirfd = ROLE_SITES_FD};
+    return pool_start(&n->pool, n->loop, n->store, n->browsers, &c, f);
+}
+
+static err start_api(struct node *n, struct fault *f)
+{
+    const struct settings *s = &n->settings;
+    struct api_config c = {.listeners = {ROLE_TCP_FD, ROLE_UNIX_FD},
+                           .body_max = SETTING(s, api, body_max),
+                           .header_timeout_ms = SETTING(s, api, header_timeout),
+                           .request_timeout_ms = SETTING(s, api, request_timeout),
+                           .connections_max = SETTING(s, api, connections_max),
+                           .packs = n->sites.packs,
+                           .pack_count = n->sites.count,
+                           .status = status,
+                           .cancelled = cancelled,
+                           .ctx = n};
+    return api_start(&n->api, n->loop, n->store, &c, f);
+}
+
+static err start_watches(struct node *n)
+{
+    err e = watch_new(&n->control, n->loop, ROLE_CONTROL_FD, true, false, on_control, n, "supervisor");
+    if (!e)
+        e = watch_new(&n->egress, n->loop, ROLE_EGRESS_FD, true, false, on_egress, n, "egress");
+    if (!e)
+        e = signal_new(&n->children, n->loop, SIGCHLD, on_child, n);
+    if (!e)
+        e = signal_new(&n->terminate, n->loop, SIGTERM, on_terminate, n);
+    return e;
+}
+
+static err start(struct node *n, struct arena *a, const char *state_dir, struct fault *f)
+{
+    n->loop = loop_new();
+    err e = role_settings(a, &n->settings, f);
+    role_log("node", &n->settings);
+    if (!e)
+        e = sites_open(&n->sites, ROLE_SITES_FD, &n->settings, f);
+    if (!e)
+        e = start_store(n, state_dir, f);
+    if (!e)
+        e = check_isolation(n, f);
+    if (!e)
+        e = start_watches(n);
+    if (!e)
+        e = start_browsers(n, state_dir, f);
+    if (!e)
+        e = start_pool(n, f);
+    if (!e)
+        e = start_api(n, f);
+    return e;
+}
+
+static void finish(struct node *n)
+{
+    api_stop(&n->api);
+    store_thread_stop(&n->store);
+    pool_free(&n->pool);
+    browsers_free(&n->browsers);
+    watch_close(&n->control);
+    watch_close(&n->egress);
+    signal_close(&n->children);
+    signal_close(&n->terminate);
+    timer_close(&n->hard_stop);
+    waker_close(&n->waker);
+    loop_free(&n->loop);
+    sites_close(&n->sites);
+}
+
+int node_main(int argc, char **argv)
+{
+    struct fault f = {0};
+    struct arena *a = arena_new(ARENA_MAX);
+    struct node *n = heap_new_of(struct node);
+    need(argc > 2);
+    signal(SIGPIPE, SIG_IGN);
+    spawn_become_reaper();
+    err e = start(n, a, argv[2], &f);
+    if (e) {
+        log_error("node.start_failed", F_X("result", e), F_C("why", f.words));
+        n->code = e == E_CONFIG ? 78 : e == E_CONFLICT ? 11 : e == E_NOT_FOUND ? 69 : 74;
+        if (n->browsers) { /* leave no browser behind */
+            browsers_stop(n->browsers, on_browsers_stopped, n);
+            loop_run(n->loop);
+        }
+        _exit(n->code); /* nothing accepted, nothing half-done: the kernel closes the rest */
+    }
+    log_info("node.started", F_C("state", argv[2]), F_N("workers", SETTING(&n->settings, worker, count)));
+    loop_run(n->loop);
+    int code = n->code;
+    finish(n);
+    free(n);
+    arena_free(&a);
+    log_info("node.stopped", F_N("code", code));
+    return code;
+}

@@ -1,0 +1,31 @@
+/* roles.h - what each process of the service is made of. Every one is this program again. */
+#pragma once
+
+#include "core/settings.h"
+
+/* Descriptors a role inherits. */
+enum {
+    ROLE_CONTROL_FD = 3,  /* node: supervisor's socket; egress: node's socket */
+    ROLE_EGRESS_FD = 4,   /* node: egress's socket */
+    ROLE_SETTINGS_FD = 5, /* settings as text, to be read to the end */
+    ROLE_SITES_FD = 6,    /* folder of the site packs */
+    ROLE_TCP_FD = 7,      /* node: listening sockets */
+    ROLE_UNIX_FD = 8,
+};
+
+int supervisor_main(int argc, char **argv); /* fulmar serve */
+int node_main(int argc, char **argv);       /* fulmar @node STATE_DIR */
+int egress_main(int argc, char **argv);     /* fulmar @egress */
+
+struct pack;
+struct site_list {
+    struct pack *packs[16];
+    struct span base_urls[16]; /* of site.base_url; empty = the pack's own */
+    size_t count;
+};
+/* Every pack of the folder that reads well; a broken one is an error with its place. */
+MUST_USE err sites_open(struct site_list *out, int sites_dirfd, const struct settings *s, struct fault *f);
+void sites_close(struct site_list *l);
+/* Settings from ROLE_SETTINGS_FD. */
+MUST_USE err role_settings(struct arena *a, struct settings *out, struct fault *f);
+void role_log(const char *role, const struct settings *s);

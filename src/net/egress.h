@@ -1,0 +1,36 @@
+/* egress.h - the only process that opens outbound sockets: an HTTP proxy that resolves, checks, connects.
+ *
+ * Browsers reach it through listening sockets made inside their network namespace and handed over a
+ * control socket. CONNECT makes a tunnel; absolute-form requests are forwarded in origin form with
+ * Connection: close. A name is resolved once, every address is checked (net/address.h), and the
+ * connection goes to the checked address. Denied: 403 with a reason; no answer in time: 504.
+ *
+ * Limits: 16 KiB of request head, 512 connections at once (later ones wait in the listener's queue),
+ * 64 KiB buffered each way per connection. Deadlines: 10 s for the head, connect_timeout_ms for
+ * resolving and connecting together, idle_timeout_ms without a byte either way. Every refusal
+ * carries the header Fulmar-Reason (private-address, port, host, not-allowed, no-such-name,
+ * connect-failed, no-answer, timeout, bad-request). Names in /etc/hosts are not used.
+ * http://fulmar.internal/probe is answered by egress itself with a small page: whoever gets it has
+ * a working way out. Addresses of this machine's own interfaces (at start) count as private. */
+#pragma once
+
+#include "base/span.h"
+
+struct egress_config {
+    const struct span *allow; /* "127.0.0.1:8471": reachable although private */
+    size_t allow_count;
+    bool only;                  /* nothing but `allow` */
+    const struct span *hosts;   /* "x.com", "*.twimg.com": names that may be reached; none = all public */
+    size_t host_count;
+    const uint16_t *ports;
+    size_t port_count;
+    int64_t connect_timeout_ms, idle_timeout_ms;
+    struct span dns; /* "127.0.0.1:5353,192.0.2.1": name servers; empty = those of /etc/resolv.conf */
+};
+/* Runs until end of file on control_fd. Enters the sandbox first. Returns the exit code. */
+int egress_run(const struct egress_config *config, int control_fd);
+
+/* Node's side. The control socket is SOCK_SEQPACKET. Egress says "hello" when it starts; after each
+ * hello node gives every listener again. life_fd: read end of a pipe whose write end node holds; at
+ * its end of file egress drops the listener and its connections. */
+MUST_USE err egress_give(int control_fd, int listener_fd, int life_fd, struct fault *f);

@@ -1,0 +1,20 @@
+/* files.h - files and folders, with words for what went wrong. */
+#pragma once
+
+#include "base/arena.h"
+
+/* Whole file below `dirfd` (AT_FDCWD for the current folder), at most max bytes, appended to out. */
+MUST_USE err files_read(int dirfd, const char *path, size_t max, struct buf *out, struct fault *f);
+/* Writes beside it and renames over it, 0600, fsynced. */
+MUST_USE err files_write(const char *path, struct span content, struct fault *f);
+MUST_USE err files_make_folder(const char *path, unsigned mode, struct fault *f); /* with parents; fine when there */
+/* Everything below and the folder itself; does not follow links. Fine when it is not there. */
+MUST_USE err files_remove_tree(const char *path, struct fault *f);
+/* Names of the entries of a folder, without dots; the array is NULL-terminated, in the arena. */
+MUST_USE err files_list(const char *path, struct arena *a, char ***out_names, size_t *out_count, struct fault *f);
+bool files_close_on_exec(int fd, bool on);
+/* Words for errno, with the way out for EACCES, EROFS, ENOSPC, ENOENT. Returns E_DISK_FULL, E_NOT_FOUND or E_OS. */
+err files_fault(struct fault *f, const char *doing, const char *path);
+/* Sends up to 4 descriptors with a message; receives likewise (CLOEXEC). −1 entries: none. */
+MUST_USE err files_send_fds(int socket_fd, struct span message, const int *fds, size_t count);
+MUST_USE err files_receive_fds(int socket_fd, char *message, size_t size, size_t *out_n, int fds[4], size_t *out_count); /* E_END at end of file, E_BUSY when nothing is there */

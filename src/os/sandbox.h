@@ -1,0 +1,29 @@
+/* sandbox.h - what each process gives up. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/span.h"
+
+/* Becomes `user` (name) for good; root only. Sets no_new_privs not. E_CONFIG when there is no such user. */
+MUST_USE err sandbox_become_user(const char *user, struct fault *f);
+bool sandbox_user_exists(const char *user);
+/* no_new_privs + seccomp allow-list of a worker: read, write, poll, memory, time, exit. Kills the
+ * process on anything else (SIGSYS). No open, no connect, no exec, no fork, no executable memory. */
+MUST_USE err sandbox_worker(struct fault *f);
+/* Egress after start: sockets, epoll, DNS; no open, no exec, no fork. */
+MUST_USE err sandbox_egress(struct fault *f);
+/* Landlock: files only below these folders (read-write) and those (read, execute); best effort by
+ * ABI. E_OS when the kernel has none. NULL-terminated lists. */
+MUST_USE err sandbox_landlock(const char *const *read_write, const char *const *read_only, struct fault *f);
+
+enum isolation { ISOLATION_NONE, ISOLATION_FLAGS, ISOLATION_LANDLOCK, ISOLATION_NAMESPACE };
+const char *isolation_name(enum isolation tier);
+/* The best tier this machine allows, found by trying in a child. */
+enum isolation sandbox_probe(void);
+/* In the launcher: a new user and network namespace with only loopback up, and a listening socket on
+ * 127.0.0.1:port inside it. */
+MUST_USE err sandbox_network(uint16_t port, int *out_listener, struct fault *f);
+/* The same listener without a namespace, and (Landlock tier) a rule that allows connecting to it only. */
+MUST_USE err sandbox_connect_only(uint16_t *out_port, int *out_listener, bool landlock, struct fault *f);
+MUST_USE err sandbox_no_new_privs(struct fault *f);

@@ -1,0 +1,1026 @@
+#include "pool/pool.h"
+
+#include "base/json.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/need.h"
+#include "core/metrics.h"
+#include "os/clock.h"
+#include "os/files.h"
+#include "os/random.h"
+#include "os/spawn.h"
+#include "pool/slot.h"
+#include "wire/frame.h"
+#include "worker/worker.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A sanitizer's own bookkeeping does not fit into the limit of a worker's data. */
+#ifdef FULMAR_SANITIZED
+#define WORKER_DATA_LIMITED 0
+#else
+#define WORKER_DATA_LIMITED 1
+#endif
+
+enum {
+    SLOT_MAGIC = 0x510751,
+    SLOT_IN_MAX = 36 * 1024 * 1024,
+    SLOT_OUT_MAX = 72 * 1024 * 1024,
+    JOB_ARENA_MAX = 1024 * 1024,
+    RESPAWN_MS = 200,
+    RETIRE_MS = 2000,
+    EVENT_KEEP_MAX = 64 * 1024,
+};
+
+struct slot {
+    int magic, number;
+    struct pool *pool;
+    enum slot_state state;
+    /* the worker */
+    pid_t pid;
+    struct stream *stream;
+    struct buf in;
+    int64_t jobs_served;
+    bool worker_gone, killed;
+    struct timer *respawn;
+    /* the job, from RESERVING to ENDING */
+    struct arena *arena;
+    struct lease lease;
+    const struct pool_site *site;
+    struct tab *tab;
+    bool tab_open, tab_closed, tab_gone;
+    enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
+    bool lease_lost, release;
+    mono started;
+    struct timer *attempt, *stall, *grace, *beat;
+    struct buf records; /* the RECORDS frame being committed */
+    bool committing, finishing, finished, beating, starting_op;
+    struct finish_args ending;
+    struct store_op reserve_op, started_op, beat_op, commit_op, finish_op;
+    struct arena *beat_arena, *commit_arena;
+    struct store_item *items;
+};
+
+struct pool {
+    struct loop *loop;
+    struct store_thread *store;
+    struct browsers *browsers;
+    struct pool_config config;
+    struct slot *slots;
+    int64_t startable;
+    int spawn_failures;
+    bool draining;
+    void (*on_drained)(void *ctx);
+    void *drain_ctx;
+    struct timer *drain;
+    char pack_names[WORKER_PACKS_MAX][64];
+    char body_max[24];
+};
+
+static void job_over(struct slot *s, enum failure_class failure, struct span why);
+static void advance(struct slot *s);
+static void spawn_worker(struct slot *s);
+
+static struct slot *slot_of(void *ctx)
+{
+    struct slot *s = ctx;
+    need(s && s->magic == SLOT_MAGIC);
+    return s;
+}
+
+static void move(struct slot *s, enum slot_event on)
+{
+    enum slot_state before = s->state;
+    if (!slot_move(&s->state, on))
+        bug("a slot made a move that is not in the table");
+    log_debug("slot.state", F_N("slot", s->number), F_C("from", slot_state_name(before)),
+              F_C("to", slot_state_name(s->state)));
+}
+
+static bool has_job(const struct slot *s)
+{
+    return s->state == SLOT_OPENING || s->state == SLOT_RUNNING || s->state == SLOT_STOPPING;
+}
+
+static void tell(struct slot *s, const struct frame *f)
+{
+    if (!s->stream)
+        return;
+    struct buf out = BUF(SLOT_OUT_MAX);
+    frame_add(&out, f);
+    struct span text;
+    if (buf_end(&out, &text) || stream_send(s->stream, text)) {
+        log_warn("worker.not_reading", F_N("slot", s->number), F_N("pid", s->pid));
+        kill(s->pid, SIGKILL);
+        s->killed = true;
+    }
+    buf_free(&out);
+}
+
+/* ---- stopping ---- */
+
+static void stop_job(struct slot *s, enum failure_class why, err told)
+{
+    if (s->state == SLOT_OPENING)
+        s->stop_class = why; /* seen when the tab is there */
+    if (s->state != SLOT_RUNNING)
+        return;
+    s->stop_class = why;
+    move(s, SLOT_ON_STOP);
+    tell(s, &(struct frame){.type = FRAME_CANCEL, .n = {told}});
+    timer_start(s->grace, s->pool->config.grace_ms);
+}
+
+static void on_grace(void *ctx)
+{
+    struct slot *s = slot_of(ctx);
+    if (s->state != SLOT_STOPPING && s->state != SLOT_RUNNING)
+        return;
+    log_warn("worker.killed", F_N("slot", s->number), F_N("pid", s->pid), F_C("job", s->lease.id));
+    s->killed = true;
+    if (s->pid > 0)
+        kill(s->pid, SIGKILL);
+}
+
+static void on_attempt_over(void *ctx)
+{
+    stop_job(slot_of(ctx), FAILURE_TIMEOUT, E_TIMEOUT);
+}
+
+static void on_stall(void *ctx)
+{
+    stop_job(slot_of(ctx), FAILURE_STUCK, E_TIMEOUT);
+}
+
+/* ---- heartbeat ---- */
+
+static void on_beat_done(struct store_op *op)
+{
+    struct slot *s = slot_of(op->ctx);
+    s->beating = false;
+    if (op->result == E_STALE && has_job(s)) {
+        s->lease_lost = true;
+        metric_add(METRIC_JOB_STALE, 0, 1);
+        stop_job(s, FAILURE_CANCELLED, E_STALE);
+    } else if (!op->result && op->out.heartbeat.cancel) {
+        stop_job(s, FAILURE_CANCELLED, E_CANCELLED);
+    }
+    advance(s);
+}
+
+static void on_beat(void *ctx)
+{
+    struct slot *s = slot_of(ctx);
+    if (!has_job(s))
+        return;
+    timer_start(s->beat, s->pool->config.lease_ms / 3);
+    if (s->beating)
+        return;
+    s->beating = true;
+    s->beat_op = (struct store_op){.verb = STORE_HEARTBEAT,
+                                   .arena = s->beat_arena,
+                                   .on_done = on_beat_done,
+                                   .ctx = s,
+                                   .in.lease = {span_of(s->lease.id), s->lease.nonce}};
+    store_thread_post(s->pool->store, &s->beat_op);
+}
+
+/* ---- commit ---- */
+
+static void on_commit_done(struct store_op *op)
+{
+    struct slot *s = slot_of(op->ctx);
+    struct frame f = {.type = FRAME_COMMITTED, .n = {op->result, op->out.commit.added, op->out.commit.have}};
+    s->committing = false;
+    free(s->items);
+    s->items = NULL;
+    buf_free(&s->records);
+    arena_reset(s->commit_arena);
+    if (!op->result) {
+        metric_add(METRIC_POSTS, 0, op->out.commit.added);
+        s->lease.have = op->out.commit.have;
+        if (has_job(s))
+            timer_start(s->stall, s->pool->config.stall_ms);
+    } else if (op->result == E_STALE) {
+        s->lease_lost = true;
+        metric_add(METRIC_JOB_STALE, 0, 1);
+    } else {
+        log_error("job.commit_failed", F_C("job", s->lease.id), F_X("result", op->result),
+                  F_C("why", op->fault.words));
+    }
+    if (has_job(s))
+        tell(s, &f);
+    advance(s);
+}
+
+static bool read_items(struct slot *s, struct span text, size_t *out_count)
+{
+    struct frame_item item;
+    struct span rest = text;
+    size_t count = 0;
+    err e;
+    while (!(e = frame_next_item(&rest, &item)))
+        count++;
+    if (e != E_END)
+        return false;
+    s->items = heap_get((count + 1) * sizeof *s->items);
+    rest = text;
+    for (size_t i = 0; i < count && !frame_next_item(&rest, &item); i++)
+        s->items[i] = (struct store_item){(enum item_kind)item.kind, item.id, item.created_ms, item.json};
+    *out_count = count;
+    return true;
+}
+
+static bool commit_records(struct slot *s, const struct frame *f)
+{
+    size_t count = 0;
+    struct frame kept = *f;
+    struct span cursor = f->t[0], items = f->t[1];
+    if (s->committing || s->state == SLOT_ENDING)
+        return false;
+    /* The frame borrows from the read buffer: keep its texts until the store has them. */
+    s->records = BUF(SLOT_IN_MAX);
+    buf_add(&s->records, cursor);
+    buf_add(&s->records, items);
+    if (s->records.failed)
+        return false;
+    kept.t[0] = (struct span){s->records.p, cursor.n};
+    kept.t[1] = (struct span){s->records.p + cursor.n, items.n};
+    if (!read_items(s, kept.t[1], &count))
+        return false;
+    s->committing = true;
+    s->commit_op = (struct store_op){.verb = STORE_COMMIT,
+                                     .arena = s->commit_arena,
+                                     .on_done = on_commit_done,
+                                     .ctx = s,
+                                     .in.commit = {.id = span_of(s->lease.id),
+                                                   .nonce = s->lease.nonce,
+                                                   .batch = f->n[0],
+                                                   .items = s->items,
+                                                   .count = count,
+                                                   .cursor = kept.t[0],
+                                                   .limit = s->lease.limit}};
+    store_thread_post(s->pool->store, &s->commit_op);
+    return true;
+}
+
+/* ---- what a worker may ask of its tab ---- */
+
+/* Only pages of the site: its base URL, or https on one of its hosts. */
+static bool url_allowed(const struct slot *s, struct span url)
+{
+    struct span base = s->site->base_url.n ? s->site->base_url : pack_base_url(s->site->pack);
+    if (span_starts(url, base) &&
+        (url.n == base.n || url.p[base.n] == '/' || url.p[base.n] == '?'))
+        return true;
+    return false;
+}
+
+static void refuse(struct slot *s, int64_t call, err e, struct span words)
+{
+    tell(s, &(struct frame){.type = FRAME_REPLY, .n = {call, e}, .t = {words}});
+}
+
+static void call_tab(struct slot *s, const struct frame *f, const char *method, struct span params)
+{
+    int64_t timeout_ms = f->n[1] < 1 ? 1 : f->n[1] > 600000 ? 600000 : f->n[1];
+    if (!s->tab_open || s->tab_gone) {
+        refuse(s, f->n[0], E_PAGE_GONE, SPAN("the tab is gone"));
+        return;
+    }
+    err e = tab_call(s->tab, (uint32_t)f->n[0], method, params, timeout_ms);
+    if (e)
+        refuse(s, f->n[0], e, span_of(err_text(e)));
+}
+
+static void call_with_text(struct slot *s, const struct frame *f, const char *method,
+                           const char *member, struct span text)
+{
+    struct buf b = BUF(256 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    json_open(&w);
+    json_kv_text(&w, member, text);
+    json_close(&w);
+    if (!buf_end(&b, &params))
+        call_tab(s, f, method, params);
+    buf_free(&b);
+}
+
+static void evaluate(struct slot *s, const struct frame *f)
+{
+    struct span expression = pack_expression(s->site->pack, f->t[0]);
+    struct buf b = BUF(256 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    if (!expression.n) {
+        refuse(s, f->n[0], E_DENIED, SPAN("the pack has no such expression"));
+        return;
+    }
+    json_open(&w);
+    json_kv_text(&w, "expression", expression);
+    json_kv_bool(&w, "returnByValue", true);
+    json_kv_int(&w, "timeout", 1000);
+    json_close(&w);
+    if (!buf_end(&b, &params))
+        call_tab(s, f, "Runtime.evaluate", params);
+    buf_free(&b);
+}
+
+static void intercept(struct slot *s, const struct frame *f)
+{
+    struct buf b = BUF(16 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    if (!f->t[0].n) {
+        call_tab(s, f, "Fetch.disable", SPAN("{}"));
+        return;
+    }
+    json_open(&w);
+    json_key(&w, "patterns");
+    json_open_array(&w);
+    json_open(&w);
+    json_kv_text(&w, "urlPattern", f->t[0]);
+    json_kv_cstr(&w, "requestStage", "Request");
+    json_close(&w);
+    json_close_array(&w);
+    json_close(&w);
+    if (!buf_end(&b, &params))
+        call_tab(s, f, "Fetch.enable", params);
+    buf_free(&b);
+}
+
+static void go_on(struct slot *s, const struct frame *f)
+{
+    struct buf b = BUF(128 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    if (f->t[2].n && !url_allowed(s, f->t[2])) {
+        refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));
+        return;
+    }
+    json_open(&w);
+    json_kv_text(&w, "requestId", f->t[0]);
+    if (f->t[2].n)
+        json_kv_text(&w, "url", f->t[2]);
+    json_close(&w);
+    if (!buf_end(&b, &params))
+        call_tab(s, f, "Fetch.continueRequest", params);
+    buf_free(&b);
+}
+
+/* ---- frames from the worker ---- */
+
+static void on_progress(struct slot *s)
+{
+    if (has_job(s))
+        timer_start(s->stall, s->pool->config.stall_ms);
+}
+
+static struct span keep_words(struct slot *s, struct span words, size_t max)
+{
+    return arena_keep(s->arena, span_cut(words, 0, max));
+}
+
+static void on_done(struct slot *s, const struct frame *f)
+{
+    bool failed = f->type == FRAME_FAIL;
+    s->ending.report = keep_words(s, f->t[1], 16384);
+    if (!failed && f->n[0] > VERDICT_NONE && f->n[0] < VERDICT_COUNT && f->n[1] >= 0 &&
+        f->n[1] < END_COUNT) {
+        s->ending.verdict = (enum verdict)f->n[0];
+        s->ending.end = (enum end_reason)f->n[1];
+        job_over(s, FAILURE_NONE, keep_words(s, f->t[0], 1000));
+        return;
+    }
+    enum failure_class class = failed && f->n[0] > FAILURE_NONE && f->n[0] < FAILURE_COUNT
+                                   ? (enum failure_class)f->n[0]
+                                   : FAILURE_INTERNAL;
+    s->ending.wait_ms = failed && f->n[1] > 0 ? f->n[1] : 0;
+    job_over(s, class, keep_words(s, f->t[0], 1000));
+}
+
+/* false: the worker broke the protocol and is killed. */
+static bool take_frame(struct slot *s, const struct frame *f)
+{
+    bool working = s->state == SLOT_RUNNING || s->state == SLOT_STOPPING;
+    if (f->type == FRAME_READY && s->state == SLOT_STARTING) {
+        s->pool->spawn_failures = 0;
+        move(s, SLOT_ON_READY);
+        return true;
+    }
+    if (f->type == FRAME_LOG) {
+        log_write(f->n[0] >= LOG_WARN ? LOG_WARN : LOG_INFO, "worker.says",
+                  (struct log_field[]){F_N("pid", s->pid), F_S("line", f->t[0])}, 2);
+        return true;
+    }
+    if (!working)
+        return s->state == SLOT_ENDING;
+    switch ((int)f->type) {
+    case FRAME_GOTO:
+        on_progress(s);
+        if (url_allowed(s, f->t[0]))
+            call_with_text(s, f, "Page.navigate", "url", f->t[0]);
+        else
+            refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));
+        return true;
+    case FRAME_BODY:
+        call_with_text(s, f, "Network.getResponseBody", "requestId", f->t[0]);
+        return true;
+    case FRAME_EVAL:
+        evaluate(s, f);
+        return true;
+    case FRAME_STOP_LOADING:
+        call_tab(s, f, "Page.stopLoading", SPAN("{}"));
+        return true;
+    case FRAME_INTERCEPT:
+        intercept(s, f);
+        return true;
+    case FRAME_CONTINUE:
+        go_on(s, f);
+        return true;
+    case FRAME_RECORDS:
+        return commit_records(s, f);
+    case FRAME_PROGRESS:
+        return true;
+    case FRAME_DONE:
+    case FRAME_FAIL:
+        on_done(s, f);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_worker_bytes(void *ctx, struct span bytes)
+{
+    struct slot *s = slot_of(ctx);
+    size_t used = 0;
+    err e = E_OK;
+    buf_add(&s->in, bytes);
+    if (s->in.failed)
+        e = E_TOO_BIG;
+    while (!e) {
+        struct frame f;
+        size_t size = 0;
+        e = frame_read(span_cut(buf_span(&s->in), used, SIZE_MAX), 'w', &f, &size);
+        if (e)
+            break;
+        used += size;
+        if (!take_frame(s, &f))
+            e = E_PROTOCOL;
+    }
+    buf_drop(&s->in, used);
+    if (e != E_BUSY) {
+        log_error("worker.protocol", F_N("slot", s->number), F_N("pid", s->pid), F_X("result", e));
+        s->killed = true;
+        kill(s->pid, SIGKILL);
+        buf_clear(&s->in);
+    }
+    advance(s);
+}
+
+static void on_worker_end(void *ctx, err why)
+{
+    struct slot *s = slot_of(ctx);
+    (void)why;
+    stream_close(&s->stream);
+    buf_clear(&s->in);
+    s->worker_gone = true;
+    advance(s);
+}
+
+/* ---- tab ---- */
+
+static void send_job(struct slot *s)
+{
+    const struct pool_config *c = &s->pool->config;
+    const struct lease *l = &s->lease;
+    struct frame f = {.type = FRAME_JOB,
+                      .n = {l->limit, l->next_batch, l->have, l->attempt, c->attempt_ms,
+                            c->navigate_ms, c->batch_ms},
+                      .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
+                            s->site->base_url}};
+    tell(s, &f);
+}
+
+static void on_started_done(struct store_op *op)
+{
+    struct slot *s = slot_of(op->ctx);
+    s->starting_op = false;
+    advance(s);
+}
+
+static void start_job(struct slot *s)
+{
+    const struct pool_config *c = &s->pool->config;
+    move(s, SLOT_ON_TAB);
+    send_job(s);
+    timer_start(s->attempt, c->attempt_ms);
+    timer_start(s->stall, c->stall_ms);
+    s->starting_op = true;
+    s->started_op = (struct store_op){.verb = STORE_STARTED,
+                                      .arena = s->beat_arena,
+                                      .on_done = on_started_done,
+                                      .ctx = s,
+                                      .in.lease = {span_of(s->lease.id), s->lease.nonce}};
+    store_thread_post(s->pool->store, &s->started_op);
+}
+
+static void on_tab_ready(void *ctx, err e, const char *words)
+{
+    struct slot *s = slot_of(ctx);
+    if (s->state == SLOT_OPENING && !e) {
+        if (s->stop_class) {
+            job_over(s, s->stop_class, SPAN("stopped before it started"));
+        } else if (s->pool->draining) {
+            s->release = true;
+            job_over(s, FAILURE_CANCELLED, SPAN("the service stops"));
+        } else {
+            start_job(s);
+        }
+    } else if (s->state == SLOT_OPENING) {
+        job_over(s, FAILURE_BROWSER, keep_words(s, span_of(words), 240));
+    }
+    advance(s);
+}
+
+static void on_tab_reply(void *ctx, uint32_t call, err e, struct span result)
+{
+    struct slot *s = slot_of(ctx);
+    if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
+        return;
+    if (result.n > (size_t)s->pool->config.body_max * 4) {
+        e = E_TOO_BIG;
+        result = SPAN("the answer is larger than browser.body_max");
+    }
+    tell(s, &(struct frame){.type = FRAME_REPLY, .n = {call, e}, .t = {result}});
+}
+
+static bool contains(struct span text, struct span needle)
+{
+    return span_find(text, needle) < text.n;
+}
+
+/* Only what the worker reads goes on: its API calls and its document. */
+static bool event_wanted(struct span method, struct span params)
+{
+    if (span_is(method, "Network.requestWillBeSent") || span_is(method, "Network.responseReceived"))
+        return contains(params, SPAN("\"type\":\"XHR\"")) ||
+               contains(params, SPAN("\"type\":\"Fetch\"")) ||
+               contains(params, SPAN("\"type\":\"Document\""));
+    return span_is(method, "Network.loadingFinished") || span_is(method, "Network.loadingFailed") ||
+           span_is(method, "Fetch.requestPaused");
+}
+
+static void on_tab_event(void *ctx, struct span method, struct span params)
+{
+    struct slot *s = slot_of(ctx);
+    if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
+        return;
+    if (event_wanted(method, params))
+        tell(s, &(struct frame){.type = FRAME_EVENT, .t = {method, params}});
+}
+
+static void on_tab_gone(void *ctx, err e, const char *words)
+{
+    struct slot *s = slot_of(ctx);
+    s->tab_gone = true;
+    if (s->state == SLOT_RUNNING || s->state == SLOT_STOPPING) {
+        tell(s, &(struct frame){.type = FRAME_GONE, .n = {e}, .t = {span_of(words)}});
+        timer_start(s->grace, s->pool->config.grace_ms);
+    }
+    advance(s);
+}
+
+static void on_tab_closed(void *ctx)
+{
+    struct slot *s = slot_of(ctx);
+    s->tab = NULL;
+    s->tab_closed = true;
+    advance(s);
+}
+
+static const struct tab_face face = {on_tab_ready, on_tab_reply, on_tab_event, on_tab_gone,
+                                     on_tab_closed};
+
+/* ---- job: start and end ---- */
+
+static const struct pool_site *find_site(const struct pool *p, struct span name)
+{
+    for (size_t i = 0; i < p->config.site_count; i++)
+        if (span_eq(pack_name(p->config.sites[i].pack), name))
+            return &p->config.sites[i];
+    return NULL;
+}
+
+static void open_tab(struct slot *s)
+{
+    struct fault f = {0};
+    s->site = find_site(s->pool, s->lease.site);
+    if (!s->site) {
+        job_over(s, FAILURE_BAD_INPUT, SPAN("no pack for this site is installed"));
+        return;
+    }
+    err e = tab_open(&s->tab, s->pool->browsers, &face, s, &f);
+    if (!e) {
+        s->tab_open = true;
+        return;
+    }
+    s->tab_closed = true;
+    s->release = true;
+    job_over(s, FAILURE_BROWSER, SPAN("no browser has room"));
+}
+
+static void on_reserved(struct store_op *op)
+{
+    struct slot *s = slot_of(op->ctx);
+    if (op->result) {
+        if (op->result != E_END)
+            log_warn("job.reserve_failed", F_X("result", op->result), F_C("why", op->fault.words));
+        s->pool->startable = 0;
+        move(s, SLOT_ON_NO_JOB);
+        arena_reset(s->arena);
+        advance(s);
+        return;
+    }
+    s->lease = op->out.lease;
+    s->started = loop_now(s->pool->loop);
+    metric_time(METRIC_QUEUE_WAIT, s->lease.waited_ms);
+    log_info("job.reserved", F_C("job", s->lease.id), F_N("attempt", s->lease.attempt),
+             F_N("slot", s->number), F_N("batch", s->lease.next_batch));
+    move(s, SLOT_ON_JOB);
+    timer_start(s->beat, s->pool->config.lease_ms / 3);
+    open_tab(s);
+    advance(s);
+}
+
+static void reserve(struct slot *s)
+{
+    move(s, SLOT_ON_ASK);
+    s->reserve_op = (struct store_op){.verb = STORE_RESERVE,
+                                      .arena = s->arena,
+                                      .on_done = on_reserved,
+                                      .ctx = s,
+                                      .in.reserve = {SPAN("node"), random_u64() >> 1}};
+    store_thread_post(s->pool->store, &s->reserve_op);
+}
+
+static void on_finished(struct store_op *op)
+{
+    struct slot *s = slot_of(op->ctx);
+    s->finishing = false;
+    if (op->result == E_STORE || op->result == E_DISK_FULL || op->result == E_BUSY) {
+        /* Unknown, not failed: the same call again; the nonce makes it idempotent. */
+        log_error("job.finish_retried", F_C("job", s->lease.id), F_X("result", op->result),
+                  F_C("why", op->fault.words));
+        timer_start(s->grace, 500);
+        return;
+    }
+    if (op->result == E_STALE)
+        metric_add(METRIC_JOB_STALE, 0, 1);
+    else if (op->result)
+        log_error("job.finish_failed", F_C("job", s->lease.id), F_X("result", op->result),
+                  F_C("why", op->fault.words));
+    else
+        log_info("job.ended", F_C("job", s->lease.id), F_C("state", job_state_name(op->out.finish.state)),
+                 F_C("failure", failure_name(s->ending.failure)),
+                 F_C("verdict", verdict_name(s->ending.verdict)), F_N("posts", s->lease.have),
+                 F_N("ms", loop_now(s->pool->loop).ms - s->started.ms),
+                 F_N("retry_in_ms", op->out.finish.retry_in_ms), F_S("why", s->ending.why));
+    s->finished = true;
+    advance(s);
+}
+
+static void post_finish(struct slot *s)
+{
+    s->finishing = true;
+    s->finish_op = (struct store_op){.verb = STORE_FINISH,
+                                     .arena = s->commit_arena,
+                                     .on_done = on_finished,
+                                     .ctx = s,
+                                     .in.finish = s->ending};
+    store_thread_post(s->pool->store, &s->finish_op);
+}
+
+/* The job is over on this side, whatever the reason: write the ending, close the tab. */
+static void job_over(struct slot *s, enum failure_class failure, struct span why)
+{
+    if (s->stop_class != FAILURE_NONE && failure != FAILURE_NONE) {
+        failure = s->stop_class;
+        if (failure == FAILURE_TIMEOUT)
+            why = SPAN("the attempt took longer than job.attempt_timeout");
+        else if (failure == FAILURE_STUCK)
+            why = SPAN("no progress within job.stall_timeout");
+        else if (failure == FAILURE_CANCELLED && !s->release)
+            why = SPAN("cancelled");
+    }
+    s->ending.id = span_of(s->lease.id);
+    s->ending.nonce = s->lease.nonce;
+    s->ending.failure = failure;
+    s->ending.why = why;
+    if (failure != FAILURE_NONE) {
+        s->ending.verdict = VERDICT_NONE;
+        metric_add(METRIC_JOB_FAILURES, (int)failure - 1, 1);
+        if (s->release)
+            s->ending.budget = BUDGET_RELEASE;
+    }
+    metric_time(METRIC_JOB_DURATION, loop_now(s->pool->loop).ms - s->started.ms);
+    timer_stop(s->attempt);
+    timer_stop(s->stall);
+    timer_stop(s->grace);
+    move(s, SLOT_ON_OVER);
+    if (s->tab && !s->tab_closed)
+        tab_close(s->tab);
+    else
+        s->tab_closed = true;
+}
+
+static void on_timer_grace(void *ctx)
+{
+    struct slot *s = slot_of(ctx);
+    if (s->state == SLOT_ENDING && !s->finished && !s->finishing)
+        post_finish(s);
+    else
+        on_grace(ctx);
+}
+
+static void clean(struct slot *s)
+{
+    move(s, SLOT_ON_CLEAN);
+    timer_stop(s->beat);
+    timer_stop(s->grace);
+    s->jobs_served++;
+    s->tab_open = s->tab_closed = s->tab_gone = false;
+    s->stop_class = FAILURE_NONE;
+    s->lease_lost = s->release = s->finished = false;
+    s->site = NULL;
+    s->ending = (struct finish_args){0};
+    s->lease = (struct lease){0};
+    arena_reset(s->arena);
+    arena_reset(s->beat_arena);
+    arena_reset(s->commit_arena);
+}
+
+static void retire(struct slot *s)
+{
+    log_debug("worker.retired", F_N("slot", s->number), F_N("pid", s->pid));
+    metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, SPAN("retired")), 1);
+    stream_close(&s->stream); /* end of file: it leaves by itself */
+    move(s, SLOT_ON_STOP);
+}
+
+static void check_drained(struct pool *p)
+{
+    if (!p->draining || !p->on_drained)
+        return;
+    for (int i = 0; i < p->config.workers; i++)
+        if (p->slots[i].state != SLOT_EMPTY)
+            return;
+    void (*on_drained)(void *) = p->on_drained;
+    p->on_drained = NULL;
+    on_drained(p->drain_ctx);
+}
+
+static void worker_gone(struct slot *s)
+{
+    if (has_job(s)) {
+        const char *reason = s->killed ? "killed" : "crash";
+        metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, span_of(reason)), 1);
+        if (s->state == SLOT_OPENING && !s->stop_class)
+            s->release = true; /* it never saw the job */
+        if (s->pool->draining)
+            s->release = true;
+        if (!s->stop_class && !s->release)
+            s->ending.budget = BUDGET_CRASH;
+        job_over(s, s->tab_gone ? FAILURE_BROWSER : FAILURE_CRASH, SPAN("the worker process died"));
+        return;
+    }
+    if (s->state == SLOT_STARTING || s->state == SLOT_IDLE) {
+        if (s->state == SLOT_STARTING)
+            s->pool->spawn_failures++;
+        move(s, SLOT_ON_WORKER_GONE);
+        s->worker_gone = false;
+    }
+}
+
+/* The one function that moves a slot on; safe to call at any time. */
+static void advance(struct slot *s)
+{
+    struct pool *p = s->pool;
+    if (s->worker_gone)
+        worker_gone(s);
+    if (s->state == SLOT_ENDING && !s->committing && !s->finishing && !s->finished && !timer_on(s->grace)) {
+        if (s->lease_lost)
+            s->finished = true;
+        else
+            post_finish(s);
+    }
+    if (s->state == SLOT_ENDING && s->finished && s->tab_closed && !s->beating && !s->starting_op &&
+        !s->committing)
+        clean(s);
+    if (s->state == SLOT_IDLE && s->worker_gone)
+        worker_gone(s);
+    if (s->state == SLOT_IDLE && (p->draining || s->jobs_served >= p->config.worker_jobs_max))
+        retire(s);
+    if (s->state == SLOT_EMPTY && !p->draining && !timer_on(s->respawn))
+        timer_start(s->respawn, p->spawn_failures ? RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures) : 0);
+    if (s->state == SLOT_IDLE)
+        pool_kick(p, p->startable);
+    check_drained(p);
+}
+
+/* ---- workers ---- */
+
+static void on_respawn(void *ctx)
+{
+    spawn_worker(slot_of(ctx));
+}
+
+static void spawn_worker(struct slot *s)
+{
+    struct pool *p = s->pool;
+    struct fault f = {0};
+    int pair[2];
+    if (p->draining || s->state != SLOT_EMPTY)
+        return;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
+        timer_start(s->respawn, RESPAWN_MS);
+        return;
+    }
+    int size = 1024 * 1024;
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    struct spawn sp = {.args = {"fulmar: worker", "@worker", p->body_max},
+                       .env = {"LANG=C.UTF-8"},
+                       .fds = {{pair[1], WORKER_SOCKET_FD}, {p->config.sites_dirfd, WORKER_SITES_FD}},
+                       .fd_count = 2,
+                       .death_signal = SIGKILL,
+                       .data_max = WORKER_DATA_LIMITED ? p->config.worker_memory_max : 0};
+    for (size_t i = 0; i < p->config.site_count; i++)
+        sp.args[3 + i] = p->pack_names[i];
+    err e = spawn_start(&sp, &s->pid, &f);
+    close(pair[1]);
+    if (!e)
+        e = stream_new(&s->stream, p->loop, pair[0], pair[0], SLOT_OUT_MAX, on_worker_bytes,
+                       on_worker_end, s, "worker");
+    if (e) {
+        close(pair[0]);
+        p->spawn_failures++;
+        log_error("worker.start_failed", F_X("result", e), F_C("why", f.words));
+        timer_start(s->respawn, RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures));
+        return;
+    }
+    s->worker_gone = s->killed = false;
+    s->jobs_served = 0;
+    move(s, SLOT_ON_SPAWNED);
+}
+
+bool pool_child_ended(struct pool *p, pid_t pid, int status)
+{
+    for (int i = 0; i < p->config.workers; i++) {
+        struct slot *s = &p->slots[i];
+        if (s->pid != pid)
+            continue;
+        s->pid = 0;
+        if (WIFSIGNALED(status) && !s->killed)
+            log_error("worker.died", F_N("slot", s->number), F_N("pid", pid),
+                      F_N("signal", WTERMSIG(status)), F_C("job", s->lease.id));
+        return true; /* what it said last is still in its socket; the end of file comes after it */
+    }
+    return false;
+}
+
+/* ---- the pool ---- */
+
+static void slot_init(struct pool *p, struct slot *s, int number)
+{
+    *s = (struct slot){.magic = SLOT_MAGIC, .number = number, .pool = p, .in = BUF(SLOT_IN_MAX)};
+    s->arena = arena_new(JOB_ARENA_MAX);
+    s->beat_arena = arena_new(JOB_ARENA_MAX);
+    s->commit_arena = arena_new(JOB_ARENA_MAX);
+    s->respawn = timer_new(p->loop, on_respawn, s, "worker.respawn");
+    s->attempt = timer_new(p->loop, on_attempt_over, s, "job.attempt");
+    s->stall = timer_new(p->loop, on_stall, s, "job.stall");
+    s->grace = timer_new(p->loop, on_timer_grace, s, "job.grace");
+    s->beat = timer_new(p->loop, on_beat, s, "job.heartbeat");
+}
+
+err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
+               struct browsers *browsers, const struct pool_config *config, struct fault *f)
+{
+    (void)f;
+    need(config->site_count <= WORKER_PACKS_MAX);
+    struct pool *p = heap_new_of(struct pool);
+    p->loop = l;
+    p->store = store;
+    p->browsers = browsers;
+    p->config = *config;
+    snprintf(p->body_max, sizeof p->body_max, "%lld", (long long)config->body_max * 2);
+    for (size_t i = 0; i < config->site_count; i++)
+        span_copy(pack_name(config->sites[i].pack), p->pack_names[i], sizeof p->pack_names[i]);
+    p->slots = heap_get((size_t)config->workers * sizeof *p->slots);
+    for (int i = 0; i < config->workers; i++) {
+        slot_init(p, &p->slots[i], i);
+        spawn_worker(&p->slots[i]);
+    }
+    *out = p;
+    return E_OK;
+}
+
+void pool_kick(struct pool *p, int64_t startable)
+{
+    int room = browsers_room(p->browsers);
+    p->startable = startable;
+    if (p->draining)
+        return;
+    int64_t asking = 0;
+    for (int i = 0; i < p->config.workers; i++)
+        asking += p->slots[i].state == SLOT_RESERVING;
+    for (int i = 0; i < p->config.workers && asking < startable && asking < room; i++)
+        if (p->slots[i].state == SLOT_IDLE) {
+            asking++;
+            reserve(&p->slots[i]);
+        }
+}
+
+void pool_cancel(struct pool *p, struct span job_id)
+{
+    for (int i = 0; i < p->config.workers; i++)
+        if (has_job(&p->slots[i]) && span_is(job_id, p->slots[i].lease.id))
+            stop_job(&p->slots[i], FAILURE_CANCELLED, E_CANCELLED);
+}
+
+static void release_running(void *ctx)
+{
+    struct pool *p = ctx;
+    for (int i = 0; i < p->config.workers; i++) {
+        struct slot *s = &p->slots[i];
+        if (s->state == SLOT_RUNNING)
+            s->release = true;
+        stop_job(s, FAILURE_CANCELLED, E_SHUTDOWN);
+    }
+}
+
+void pool_drain(struct pool *p, int64_t grace_ms, void (*on_drained)(void *ctx), void *ctx)
+{
+    p->draining = true;
+    p->on_drained = on_drained;
+    p->drain_ctx = ctx;
+    p->drain = timer_new(p->loop, release_running, p, "pool.drain");
+    timer_start(p->drain, grace_ms);
+    for (int i = 0; i < p->config.workers; i++) {
+        struct slot *s = &p->slots[i];
+        if (s->state == SLOT_STARTING) {
+            stream_close(&s->stream);
+            move(s, SLOT_ON_WORKER_GONE);
+        }
+        advance(s);
+    }
+    check_drained(p);
+}
+
+void pool_free(struct pool **pp)
+{
+    struct pool *p = *pp;
+    if (!p)
+        return;
+    for (int i = 0; i < p->config.workers; i++) {
+        struct slot *s = &p->slots[i];
+        if (s->stream)
+            stream_close(&s->stream);
+        timer_close(&s->respawn);
+        timer_close(&s->attempt);
+        timer_close(&s->stall);
+        timer_close(&s->grace);
+        timer_close(&s->beat);
+        arena_free(&s->arena);
+        arena_free(&s->beat_arena);
+        arena_free(&s->commit_arena);
+        buf_free(&s->in);
+        buf_free(&s->records);
+    }
+    if (p->drain)
+        timer_close(&p->drain);
+    free(p->slots);
+    free(p);
+    *pp = NULL;
+}
+
+void pool_view(const struct pool *p, struct pool_view *out)
+{
+    *out = (struct pool_view){0};
+    for (int i = 0; i < p->config.workers; i++) {
+        enum slot_state st = p->slots[i].state;
+        out->starting += st == SLOT_EMPTY || st == SLOT_STARTING;
+        out->idle += st == SLOT_IDLE || st == SLOT_RESERVING;
+        out->busy += st == SLOT_OPENING || st == SLOT_RUNNING;
+        out->stopping += st == SLOT_STOPPING || st == SLOT_ENDING;
+    }
+}

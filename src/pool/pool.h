@@ -1,0 +1,49 @@
+/* pool.h - slots: a worker process, at most one job, at most one tab each.
+ *
+ * Happy path: startable work → reserve → tab_open → JOB frame → RECORDS … committed … → DONE →
+ * finish in the store and tab closed → slot idle. Every ending goes the same way: tell the worker →
+ * grace → SIGKILL it → close the tab (its own ladder) → finish → idle. A slot counts as busy until
+ * the tab is closed and the store has the ending.
+ *
+ * Failure modes: worker dies (end of file: crash, finished, replaced), tab or browser dies (worker is
+ * told, falls through), node loses the lease (E_STALE: job dropped without a word), no progress for
+ * stall_ms (stuck), attempt_ms over (timeout), cancel, shutdown (given back without blame). */
+#pragma once
+
+#include "browser/browser.h"
+#include "extract/pack.h"
+#include "loop/loop.h"
+#include "store/thread.h"
+
+struct pool;
+
+struct pool_site {
+    const struct pack *pack;
+    struct span base_url; /* empty = the pack's own */
+};
+
+struct pool_config {
+    int workers;
+    int64_t worker_jobs_max, worker_memory_max;
+    int64_t attempt_ms, stall_ms, navigate_ms, batch_ms, grace_ms, lease_ms, body_max;
+    const struct pool_site *sites; /* borrowed */
+    size_t site_count;
+    int sites_dirfd; /* folder of the packs, given to workers */
+};
+
+MUST_USE err pool_start(struct pool **out, struct loop *l, struct store_thread *store, struct browsers *browsers,
+                        const struct pool_config *config, struct fault *f);
+/* There may be work, room, or both: after each store group, tab closed, browser ready. */
+void pool_kick(struct pool *p, int64_t startable);
+/* Stops a running job now (the store already has the wish). */
+void pool_cancel(struct pool *p, struct span job_id);
+/* No new jobs; running ones get grace_ms, then are given back; on_drained once all slots are empty. */
+void pool_drain(struct pool *p, int64_t grace_ms, void (*on_drained)(void *ctx), void *ctx);
+void pool_free(struct pool **p); /* after on_drained */
+/* A child of node ended: true when it was a worker. */
+bool pool_child_ended(struct pool *p, pid_t pid, int status);
+
+struct pool_view {
+    int64_t starting, idle, busy, stopping;
+};
+void pool_view(const struct pool *p, struct pool_view *out);

@@ -1,0 +1,293 @@
+#include "store/sqlite/db.h"
+
+#include "base/need.h"
+
+#include <sqlite3.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct query {
+    struct db *db;
+    sqlite3_stmt *stmt;
+};
+
+struct db {
+    sqlite3 *handle;
+    struct query prepared[SQL_COUNT];
+    int64_t page_bytes;
+    int64_t wal_pages;
+    err trouble;
+};
+
+static const char *const texts[] = {
+#define SQL_TEXT(id, text) text,
+    SQL_TABLE(SQL_TEXT)
+#undef SQL_TEXT
+};
+
+static struct db_arg null_arg(void)
+{
+    return DB_NULL;
+}
+
+struct db_arg db_text_or_null(struct span s)
+{
+    return s.n ? DB_T(s) : null_arg();
+}
+
+struct db_arg db_time_or_null(int64_t ms)
+{
+    return ms ? DB_I(ms) : null_arg();
+}
+
+static err explain(sqlite3 *handle, struct fault *f)
+{
+    int code = sqlite3_extended_errcode(handle);
+    int os = sqlite3_system_errno(handle);
+    int primary = code & 0xff;
+    if (primary == SQLITE_FULL || (primary == SQLITE_IOERR && (os == ENOSPC || os == EDQUOT || os == EFBIG)))
+        return fail(f, E_DISK_FULL, "the disk of the job store is full");
+    if (primary == SQLITE_CONSTRAINT)
+        return fail(f, E_BUG, "the job store refused a row: %s", sqlite3_errmsg(handle));
+    if (primary == SQLITE_READONLY || primary == SQLITE_CANTOPEN || primary == SQLITE_PERM)
+        return fail(f, E_STORE, "cannot write the job store: %s; check the owner and mode of store.path",
+                    sqlite3_errmsg(handle));
+    if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)
+        return fail(f, E_STORE, "the job store is damaged (%s); restore a backup or choose another store.path",
+                    sqlite3_errmsg(handle));
+    return fail(f, E_STORE, "job store: %s (%d)", sqlite3_errmsg(handle), code);
+}
+
+static err failed(struct db *d, struct fault *f)
+{
+    err e = explain(d->handle, f);
+    if (!d->trouble)
+        d->trouble = e;
+    return e;
+}
+
+err db_trouble(const struct db *d)
+{
+    return d->trouble;
+}
+
+void db_forgive(struct db *d)
+{
+    d->trouble = E_OK;
+}
+
+static int on_wal(void *ctx, sqlite3 *handle, const char *name, int pages)
+{
+    (void)handle;
+    (void)name;
+    struct db *d = ctx;
+    d->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+/* SQLite gives the log and its index the mode of the database file, so that is made first. */
+static err make_file(const char *path, struct fault *f)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        err e = errno == ENOSPC || errno == EDQUOT ? E_DISK_FULL : E_STORE;
+        return fail(f, e, "cannot open %s: %s; check the disk, owner and mode of store.path", path, strerror(errno));
+    }
+    close(fd);
+    return E_OK;
+}
+
+static err set_up(struct db *d, struct fault *f)
+{
+    /* page_size first: it only counts before the file has content. A commit is on disk when it
+     * returns (synchronous=FULL); the owner of the connection decides when to checkpoint. */
+    err e = db_script(d,
+                      "PRAGMA page_size=8192;"
+                      "PRAGMA journal_mode=WAL;"
+                      "PRAGMA synchronous=FULL;"
+                      "PRAGMA temp_store=MEMORY;"
+                      "PRAGMA mmap_size=0;"
+                      "PRAGMA cache_size=-16384;"
+                      "PRAGMA foreign_keys=OFF;"
+                      "PRAGMA journal_size_limit=67108864;",
+                      f);
+    if (e)
+        return e;
+    sqlite3_wal_autocheckpoint(d->handle, 0);
+    sqlite3_wal_hook(d->handle, on_wal, d);
+    struct query *q;
+    e = db_ask_args(d, SQL_PAGE_SIZE, &q, f, NULL, 0);
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (e == E_OK)
+        d->page_bytes = db_int(q, 0);
+    db_end(q);
+    return e;
+}
+
+err db_open(struct db **out, const char *path, struct fault *f)
+{
+    err e = make_file(path, f);
+    if (e)
+        return e;
+    struct db *d = heap_new_of(struct db);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2(path, &d->handle, flags, NULL) != SQLITE_OK)
+        e = failed(d, f);
+    if (!e)
+        e = set_up(d, f);
+    if (e) {
+        db_close(&d);
+        return e;
+    }
+    *out = d;
+    return E_OK;
+}
+
+void db_close(struct db **d)
+{
+    if (!*d)
+        return;
+    for (int i = 0; i < SQL_COUNT; i++)
+        sqlite3_finalize((*d)->prepared[i].stmt);
+    sqlite3_close((*d)->handle);
+    free(*d);
+    *d = NULL;
+}
+
+/* ---- statements ---- */
+
+static int bind(sqlite3_stmt *s, int place, const struct db_arg *a)
+{
+    switch (a->type) {
+    case DB_ARG_INT:
+        return sqlite3_bind_int64(s, place, a->i);
+    case DB_ARG_TEXT:
+        return sqlite3_bind_text64(s, place, a->s.p ? a->s.p : "", a->s.n, SQLITE_STATIC, SQLITE_UTF8);
+    case DB_ARG_NULL:
+        return sqlite3_bind_null(s, place);
+    }
+    bug("unknown argument type");
+}
+
+err db_ask_args(struct db *d, enum sql id, struct query **out, struct fault *f, const struct db_arg *args, size_t n)
+{
+    need((unsigned)id < SQL_COUNT);
+    struct query *q = &d->prepared[id];
+    q->db = d;
+    if (!q->stmt && sqlite3_prepare_v3(d->handle, texts[id], -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL) != SQLITE_OK)
+        return failed(d, f);
+    need(sqlite3_bind_parameter_count(q->stmt) == (int)n);
+    for (size_t i = 0; i < n; i++) {
+        if (bind(q->stmt, (int)i + 1, &args[i]) != SQLITE_OK) {
+            err e = failed(d, f);
+            db_end(q);
+            return e;
+        }
+    }
+    *out = q;
+    return E_OK;
+}
+
+err db_step(struct query *q, struct fault *f)
+{
+    int code = sqlite3_step(q->stmt);
+    if (code == SQLITE_ROW)
+        return E_OK;
+    if (code == SQLITE_DONE)
+        return E_END;
+    return failed(q->db, f);
+}
+
+err db_run_args(struct db *d, enum sql id, struct fault *f, const struct db_arg *args, size_t n)
+{
+    struct query *q;
+    err e = db_ask_args(d, id, &q, f, args, n);
+    if (e)
+        return e;
+    e = db_step(q, f);
+    db_end(q);
+    need(e != E_OK);
+    return e == E_END ? E_OK : e;
+}
+
+void db_end(struct query *q)
+{
+    if (!q)
+        return;
+    sqlite3_reset(q->stmt);
+    sqlite3_clear_bindings(q->stmt);
+}
+
+int64_t db_int(struct query *q, int column)
+{
+    return sqlite3_column_int64(q->stmt, column);
+}
+
+bool db_is_null(struct query *q, int column)
+{
+    return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
+}
+
+struct span db_text(struct query *q, int column)
+{
+    const char *p = (const char *)sqlite3_column_text(q->stmt, column);
+    int n = sqlite3_column_bytes(q->stmt, column);
+    return p ? (struct span){p, (size_t)n} : SPAN_NONE;
+}
+
+err db_keep(struct query *q, int column, struct arena *a, struct span *out, struct fault *f)
+{
+    struct span kept = arena_keep(a, db_text(q, column));
+    if (!kept.p)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    *out = kept;
+    return E_OK;
+}
+
+int64_t db_changes(struct db *d)
+{
+    return sqlite3_changes64(d->handle);
+}
+
+int64_t db_last_row(struct db *d)
+{
+    return sqlite3_last_insert_rowid(d->handle);
+}
+
+err db_script(struct db *d, const char *sql, struct fault *f)
+{
+    if (sqlite3_exec(d->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return failed(d, f);
+    return E_OK;
+}
+
+bool db_in_transaction(struct db *d)
+{
+    return !sqlite3_get_autocommit(d->handle);
+}
+
+/* ---- write-ahead log ---- */
+
+int64_t db_wal_bytes(struct db *d)
+{
+    return d->wal_pages * d->page_bytes;
+}
+
+void db_checkpoint(struct db *d, bool all)
+{
+    int mode = all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+    if (sqlite3_wal_checkpoint_v2(d->handle, NULL, mode, NULL, NULL) != SQLITE_OK)
+        return;
+    /* The next commit starts the log anew; until then there is nothing to move. */
+    d->wal_pages = 0;
+}
+
+const char *db_version(void)
+{
+    return sqlite3_libversion();
+}

@@ -1,0 +1,102 @@
+#include "store/sqlite/inside.h"
+
+#include "base/need.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static const int64_t BALLAST_BYTES = 64 << 20;
+enum { BALLAST_SHARE = 16 }; /* of a small disk: this part of it */
+
+static err fail_locked(struct store *s, int fd, struct fault *f)
+{
+    char text[24] = "";
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    int64_t pid = 0;
+    (void)span_int(span_trim((struct span){text, n > 0 ? (size_t)n : 0}), &pid);
+    return fail(f, E_CONFLICT, "process %lld uses the job store in %.120s; stop it or choose another store.path",
+                (long long)pid, s->dir);
+}
+
+static err fail_path(const struct store *s, struct fault *f)
+{
+    int code = errno;
+    if (code == ENOSPC || code == EDQUOT)
+        return fail(f, E_DISK_FULL, "no space left in %.120s; free some or choose another store.path", s->dir);
+    return fail(f, E_STORE, "cannot write in %.120s: %s; change its owner or mode or choose another store.path", s->dir,
+                strerror(code));
+}
+
+/* The lock dies with the process, so a lock file left behind never blocks a start. */
+err disk_lock(struct store *s, struct fault *f)
+{
+    if (mkdir(s->dir, 0700) != 0 && errno != EEXIST)
+        return fail_path(s, f);
+    char *path = NULL;
+    if (asprintf(&path, "%s/fulmar.lock", s->dir) < 0)
+        bug("no memory");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    free(path);
+    if (fd < 0)
+        return fail_path(s, f);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        err e = errno == EWOULDBLOCK ? fail_locked(s, fd, f) : fail_path(s, f);
+        close(fd);
+        return e;
+    }
+    char text[24];
+    int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+        err e = fail_path(s, f);
+        close(fd);
+        return e;
+    }
+    s->lock_fd = fd;
+    return E_OK;
+}
+
+int64_t disk_free_bytes(const struct store *s)
+{
+    struct statvfs v;
+    if (statvfs(s->dir, &v) != 0)
+        return 0;
+    return (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+}
+
+static int64_t ballast_bytes(const struct store *s)
+{
+    struct statvfs v;
+    if (statvfs(s->dir, &v) != 0)
+        return 0;
+    int64_t share = (int64_t)v.f_blocks * (int64_t)v.f_frsize / BALLAST_SHARE;
+    return share < BALLAST_BYTES ? share : BALLAST_BYTES;
+}
+
+void disk_ballast_fill(struct store *s)
+{
+    int64_t want = ballast_bytes(s);
+    struct stat st;
+    int fd = open(s->ballast_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool whole = fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= want;
+    /* Twice the room: filled to the brim it would be needed again at once. */
+    if (fd >= 0 && !whole && disk_free_bytes(s) > 2 * want)
+        whole = posix_fallocate(fd, 0, want) == 0;
+    if (fd >= 0 && !whole && ftruncate(fd, 0) != 0)
+        whole = false;
+    if (fd >= 0)
+        close(fd);
+    s->disk_full = !whole;
+}
+
+void disk_ballast_give(struct store *s)
+{
+    s->disk_full = true;
+    (void)unlink(s->ballast_path);
+}

@@ -1,0 +1,70 @@
+#include "base/json.h"
+
+#include "store/sqlite/inside.h"
+
+#include "base/need.h"
+
+struct json_w event_body(struct store *s, enum job_state state)
+{
+    buf_clear(&s->scratch);
+    struct json_w w = json_w(&s->scratch);
+    json_open(&w);
+    json_kv_cstr(&w, "state", job_state_name(state));
+    return w;
+}
+
+err event_add(struct store *s, const char *job, const char *kind, wall now, struct json_w *body, struct fault *f)
+{
+    struct span text;
+    json_close(body);
+    err e = buf_end(&s->scratch, &text);
+    if (e)
+        return fail(f, e, "event %s does not fit", kind);
+    e = db_run(s->db, SQL_EVENT_ADD, f, DB_T(span_of(job)), DB_T(span_of(kind)), DB_I(now.ms), DB_T(text));
+    if (e)
+        return e;
+    s->now.last_event = db_last_row(s->db);
+    return E_OK;
+}
+
+err store_events(struct store *s, int64_t after, struct span job, size_t limit, struct arena *a,
+                 struct event_view **out_events, size_t *out_count, struct fault *f)
+{
+    need(limit > 0 && limit <= 10000);
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    struct event_view *all = arena_try(a, limit * sizeof *all);
+    if (!all)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    struct query *q;
+    size_t n = 0;
+    err e = job.n ? db_ask(s->db, SQL_EVENTS_OF_JOB, &q, f, DB_I(after), DB_I(limit), DB_T(job))
+                  : db_ask(s->db, SQL_EVENTS, &q, f, DB_I(after), DB_I(limit));
+    if (e)
+        return e;
+    while ((e = db_step(q, f)) == E_OK) {
+        struct event_view *v = &all[n];
+        v->seq = db_int(q, 0);
+        v->at_ms = db_int(q, 1);
+        e = db_keep(q, 2, a, &v->job, n ? NULL : f);
+        if (!e)
+            e = db_keep(q, 3, a, &v->kind, n ? NULL : f);
+        if (!e)
+            e = db_keep(q, 4, a, &v->body, n ? NULL : f);
+        if (e)
+            break;
+        n++;
+    }
+    db_end(q);
+    /* What fits is answered; the reader goes on after the last one. */
+    if (e != E_END && !(e == E_TOO_BIG && n > 0))
+        return e;
+    *out_events = all;
+    *out_count = n;
+    return E_OK;
+}
+
+int64_t store_last_event(struct store *s)
+{
+    return s->now.last_event;
+}

@@ -1,0 +1,99 @@
+/* inside.h - what the files of this folder share. Nobody else includes it.
+ *
+ * Lanes and counts are few and asked for all the time, so they live in memory (struct tally) and are
+ * written to their rows by store_commit(); a rollback restores the copy taken by store_begin(). */
+#pragma once
+
+#include "core/lane.h"
+#include "store/sqlite/db.h"
+#include "store/store.h"
+
+enum {
+    LANES_MAX = 256,
+    LANE_NAME = 128,
+    SITE_NAME = 64,
+    REAP_MAX = 64,
+    RELEASE_MAX = 1000, /* a job given back more often ends: otherwise nothing bounds it */
+    ORD_PER_BATCH = 100000,
+};
+
+struct store_lane {
+    char name[LANE_NAME];
+    int64_t weight, pass, tat_ms, blocked_until_ms;
+    struct breaker breaker;
+    int64_t ready, active; /* jobs */
+    bool dirty;            /* differs from its row */
+};
+
+struct tally {
+    size_t lane_count;
+    int64_t by_state[JOB_STATES];
+    int64_t vtime; /* pass of the last start: where a lane that wakes up begins */
+    int64_t last_event;
+    struct store_lane lanes[LANES_MAX]; /* lane_id − 1 is the index */
+};
+
+/* The part of a job's row that transitions decide on. */
+struct job_row {
+    int64_t seq;
+    char id[ID_TEXT];
+    struct store_lane *lane;
+    enum job_state state;
+    uint64_t nonce; /* 0 when not active */
+    int64_t fence, prio, rank, run_at_ms;
+    bool started, suspect, cancel_asked;
+    int64_t n_fail, n_crash, n_throttle, n_release;
+    int64_t max_fail, max_crash, max_throttle, fail_base;
+    int64_t next_batch, limit, have, users;
+    char site[SITE_NAME];
+};
+
+struct store {
+    struct db *db; /* NULL after a failed reopening: the next group tries again */
+    char *dir, *path, *ballast_path;
+    int lock_fd;
+    struct store_limits limits;
+    uint64_t seed;
+    bool in_group;
+    bool disk_full;     /* the ballast was given back; only what ends jobs is let in */
+    int64_t disk_free;  /* bytes, when the group began */
+    int64_t reaped_ms;  /* store_reap() ran last */
+    struct buf scratch; /* body of the event being written */
+    struct job_row rows[REAP_MAX];
+    struct tally now, saved;
+};
+
+/* E_OK when a group is open and still sound. Every writing operation asks first. */
+MUST_USE err store_usable(struct store *s, struct fault *f);
+
+/* ---- disk.c: lock file, free space, ballast ---- */
+MUST_USE err disk_lock(struct store *s, struct fault *f);
+int64_t disk_free_bytes(const struct store *s);
+void disk_ballast_fill(struct store *s); /* clears disk_full when there is room again */
+void disk_ballast_give(struct store *s); /* sets disk_full */
+
+/* ---- lanes.c ---- */
+MUST_USE err lanes_load(struct store *s, struct fault *f);
+MUST_USE err lanes_flush(struct store *s, struct fault *f);
+/* The lane of that name, or NULL. */
+struct store_lane *lanes_find(struct store *s, struct span name);
+MUST_USE err lanes_add(struct store *s, struct span name, struct store_lane **out, struct fault *f);
+int64_t lanes_id(const struct store *s, const struct store_lane *l);
+void lanes_count(struct store *s, struct store_lane *l, enum job_state from, enum job_state to);
+struct store_lane *lanes_pick(struct store *s, int64_t now_ms);
+void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
+void lanes_block(struct store_lane *l, int64_t until_ms);
+void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t now_ms);
+void lanes_outlook(const struct store *s, int64_t now_ms, struct outlook *out);
+
+/* ---- jobs.c ---- */
+MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f); /* E_NOT_FOUND */
+/* The row when `nonce` holds its lease, else E_STALE. */
+MUST_USE err job_row_held(struct store *s, struct span id, uint64_t nonce, struct job_row *out, struct fault *f);
+/* Active jobs of an earlier process go back to ready, in front, with cursor and batch. */
+MUST_USE err jobs_release_all(struct store *s, wall now, struct fault *f);
+
+/* ---- events.c: a body is written into s->scratch ---- */
+struct json_w;
+struct json_w event_body(struct store *s, enum job_state state); /* open object with "state" */
+MUST_USE err event_add(struct store *s, const char *job, const char *kind, wall now, struct json_w *body, struct fault *f);

@@ -1,0 +1,107 @@
+/* schema.h - the tables. The CHECKs say what queue.md §2 says: a lease iff active, an end iff final,
+ * and the conservation law: every lease ever granted is accounted for exactly once. */
+#pragma once
+
+enum { SCHEMA_VERSION = 1 };
+
+/* clang-format off */
+#define SCHEMA_SQL                                                                             \
+    "CREATE TABLE lanes("                                                                      \
+    "  lane_id       INTEGER PRIMARY KEY,"                                                     \
+    "  name          TEXT NOT NULL UNIQUE,"                                                    \
+    "  weight        INTEGER NOT NULL CHECK(weight > 0),"                                      \
+    "  pass          INTEGER NOT NULL DEFAULT 0,"                                              \
+    "  tat_ms        INTEGER NOT NULL DEFAULT 0,"                                              \
+    "  blocked_until INTEGER NOT NULL DEFAULT 0,"                                              \
+    "  br_state      INTEGER NOT NULL DEFAULT 0 CHECK(br_state BETWEEN 0 AND 2),"              \
+    "  br_fails      INTEGER NOT NULL DEFAULT 0,"                                              \
+    "  br_until      INTEGER NOT NULL DEFAULT 0,"                                              \
+    "  br_trips      INTEGER NOT NULL DEFAULT 0"                                               \
+    ") STRICT;"                                                                                \
+    "CREATE TABLE jobs("                                                                       \
+    "  seq          INTEGER PRIMARY KEY,"                                                      \
+    "  id           TEXT NOT NULL UNIQUE,"                                                     \
+    "  site         TEXT NOT NULL,"                                                            \
+    "  kind         TEXT NOT NULL,"                                                            \
+    "  target       TEXT NOT NULL,"                                                            \
+    "  lane_id      INTEGER NOT NULL REFERENCES lanes(lane_id),"                               \
+    "  spec         TEXT NOT NULL,"                                                            \
+    "  job_limit    INTEGER NOT NULL CHECK(job_limit >= 0),"                                   \
+    "  state        INTEGER NOT NULL CHECK(state BETWEEN 0 AND 7),"                            \
+    "  prio         INTEGER NOT NULL CHECK(prio BETWEEN 0 AND 9),"                             \
+    "  rank         INTEGER NOT NULL,"                                                         \
+    "  run_at       INTEGER NOT NULL," /* due, or since when it is ready */                    \
+    "  fence        INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  nonce        INTEGER,"                                                                  \
+    "  worker       TEXT,"                                                                     \
+    "  lease_until  INTEGER,"                                                                  \
+    "  suspect      INTEGER NOT NULL DEFAULT 0 CHECK(suspect IN (0,1)),"                       \
+    "  started      INTEGER NOT NULL DEFAULT 0 CHECK(started IN (0,1)),"                       \
+    "  cancel_req   INTEGER NOT NULL DEFAULT 0 CHECK(cancel_req IN (0,1)),"                    \
+    "  n_fail       INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  n_crash      INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  n_throttle   INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  n_release    INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  n_ok         INTEGER NOT NULL DEFAULT 0 CHECK(n_ok <= 1),"                              \
+    "  n_void       INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  max_fail     INTEGER NOT NULL,"                                                         \
+    "  max_crash    INTEGER NOT NULL,"                                                         \
+    "  max_throttle INTEGER NOT NULL,"                                                         \
+    /* n_fail when posts were last added: only failures in a row without progress are bounded, so  \
+     * that a long job on a shaky line ends, and n_fail itself stays true to the law below. */ \
+    "  fail_base    INTEGER NOT NULL DEFAULT 0 CHECK(fail_base <= n_fail),"                    \
+    "  next_batch   INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  cursor       TEXT,"                                                                     \
+    "  have         INTEGER NOT NULL DEFAULT 0 CHECK(job_limit = 0 OR have <= job_limit),"     \
+    "  users        INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  failure      INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  verdict      INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  end_reason   INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  why          TEXT,"                                                                     \
+    "  report       TEXT,"                                                                     \
+    "  idem_key     TEXT,"                                                                     \
+    "  idem_hash    INTEGER,"                                                                  \
+    "  revision     INTEGER NOT NULL DEFAULT 1,"                                               \
+    "  created_at   INTEGER NOT NULL,"                                                         \
+    "  started_at   INTEGER,"                                                                  \
+    "  finished_at  INTEGER,"                                                                  \
+    "  CHECK((state = 3) = (lease_until IS NOT NULL)),"                                        \
+    "  CHECK((state = 3) = (nonce IS NOT NULL)),"                                              \
+    "  CHECK((state >= 4) = (finished_at IS NOT NULL)),"                                       \
+    "  CHECK((state = 4) = (n_ok = 1)),"                                                       \
+    "  CHECK((idem_key IS NULL) = (idem_hash IS NULL)),"                                       \
+    "  CHECK(n_fail - fail_base <= max_fail AND n_crash <= max_crash AND n_throttle <= max_throttle)," \
+    "  CHECK(fence = n_fail + n_crash + n_throttle + n_release + n_ok + n_void + (state = 3))" \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX jobs_ready ON jobs(lane_id, rank, seq) WHERE state = 2;"                     \
+    "CREATE INDEX jobs_due ON jobs(run_at, seq) WHERE state = 1;"                              \
+    "CREATE INDEX jobs_lease ON jobs(lease_until, seq) WHERE state = 3;"                       \
+    "CREATE INDEX jobs_ended ON jobs(finished_at) WHERE finished_at IS NOT NULL;"              \
+    "CREATE INDEX jobs_state ON jobs(state, seq);"                                             \
+    "CREATE UNIQUE INDEX jobs_key ON jobs(idem_key) WHERE idem_key IS NOT NULL;"               \
+    "CREATE TABLE items("                                                                      \
+    "  iid        INTEGER PRIMARY KEY,"                                                        \
+    "  site       TEXT NOT NULL,"                                                              \
+    "  kind       INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),"                               \
+    "  item_id    TEXT NOT NULL,"                                                              \
+    "  created_ms INTEGER NOT NULL,"                                                           \
+    "  links      INTEGER NOT NULL CHECK(links >= 0)," /* jobs that hold it */                 \
+    "  json       TEXT NOT NULL,"                                                              \
+    "  UNIQUE(site, kind, item_id)"                                                            \
+    ") STRICT;"                                                                                \
+    "CREATE TABLE job_items("                                                                  \
+    "  job  INTEGER NOT NULL,"                                                                 \
+    "  ord  INTEGER NOT NULL," /* batch * 100000 + index */                                    \
+    "  iid  INTEGER NOT NULL,"                                                                 \
+    "  PRIMARY KEY(job, ord)"                                                                  \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE UNIQUE INDEX job_items_once ON job_items(job, iid);"                               \
+    "CREATE TABLE events("                                                                     \
+    "  seq  INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \
+    "  job  TEXT NOT NULL,"                                                                    \
+    "  kind TEXT NOT NULL,"                                                                    \
+    "  at   INTEGER NOT NULL,"                                                                 \
+    "  body TEXT NOT NULL"                                                                     \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX events_job ON events(job, seq);"
+/* clang-format on */

@@ -1,0 +1,83 @@
+/* sql.h - every statement the store runs: THE table. Prepared once per connection.
+ *
+ * State numbers are those of enum job_state, written out: SQLite uses a partial index only when the
+ * query repeats the index's WHERE term literally. */
+#pragma once
+
+#define SQL_JOB_ROW                                                                            \
+    "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req," \
+    "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch," \
+    "job_limit,have,users,site"
+#define SQL_JOB_VIEW                                                                           \
+    "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason," \
+    "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                \
+    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision FROM jobs j JOIN lanes l USING(lane_id)"
+
+/* clang-format off */
+#define SQL_TABLE(X)                                                                           \
+    X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
+    X(SQL_USER_VERSION, "PRAGMA user_version")                                                 \
+    X(SQL_LANES, "SELECT lane_id,name,weight,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips" \
+                 " FROM lanes ORDER BY lane_id")                                               \
+    X(SQL_LANE_COUNTS, "SELECT lane_id,state,count(*) FROM jobs GROUP BY lane_id,state")       \
+    X(SQL_LANE_ADD, "INSERT INTO lanes(lane_id,name,weight) VALUES(?1,?2,?3)")                 \
+    X(SQL_LANE_WRITE, "UPDATE lanes SET pass=?2,tat_ms=?3,blocked_until=?4,br_state=?5,br_fails=?6,br_until=?7," \
+                      "br_trips=?8 WHERE lane_id=?1")                                          \
+    X(SQL_JOB, "SELECT " SQL_JOB_ROW " FROM jobs WHERE id=?1")                                 \
+    X(SQL_JOB_BY_KEY, "SELECT id,idem_hash FROM jobs WHERE idem_key=?1")                       \
+    X(SQL_ACCEPT, "INSERT INTO jobs(id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at," \
+                  "max_fail,max_crash,max_throttle,idem_key,idem_hash,created_at)"             \
+                  " VALUES(?1,?2,?3,?4,?5,?6,?7,2,?8,?9,?10,?11,?12,?13,?14,?15,?10)")         \
+    X(SQL_NEXT_READY, "SELECT seq,id,fence,site,kind,target,spec,cursor,job_limit,next_batch,have,run_at" \
+                      " FROM jobs WHERE lane_id=?1 AND state=2 ORDER BY rank,seq LIMIT 1")     \
+    X(SQL_LEASE, "UPDATE jobs SET state=3,fence=fence+1,nonce=?2,worker=?3,lease_until=?4,suspect=0,started=0," \
+                 "started_at=coalesce(started_at,?5),revision=revision+1 WHERE seq=?1")        \
+    X(SQL_STARTED, "UPDATE jobs SET started=1,revision=revision+1 WHERE id=?1 AND state=3 AND nonce=?2") \
+    X(SQL_HEARTBEAT, "UPDATE jobs SET lease_until=?3,suspect=0 WHERE id=?1 AND state=3 AND nonce=?2" \
+                     " RETURNING cancel_req")                                                  \
+    X(SQL_ITEM_FIND, "SELECT iid FROM items WHERE site=?1 AND kind=?2 AND item_id=?3")         \
+    X(SQL_ITEM_LINKED, "SELECT 1 FROM job_items WHERE job=?1 AND iid=?2")                      \
+    X(SQL_ITEM_ADD, "INSERT INTO items(site,kind,item_id,created_ms,json,links) VALUES(?1,?2,?3,?4,?5,1)") \
+    X(SQL_ITEM_WRITE, "UPDATE items SET created_ms=?2,json=?3,links=links+?4 WHERE iid=?1")    \
+    X(SQL_ITEM_LINK, "INSERT INTO job_items(job,ord,iid) VALUES(?1,?2,?3)")                    \
+    X(SQL_COMMIT, "UPDATE jobs SET next_batch=next_batch+1,cursor=coalesce(?2,cursor),have=?3,users=?4,fail_base=?5," \
+                  "revision=revision+1 WHERE seq=?1")                                          \
+    X(SQL_LEAVE, "UPDATE jobs SET state=?2,run_at=?3,n_fail=n_fail+?4,n_crash=n_crash+?5,n_throttle=n_throttle+?6," \
+                 "n_release=n_release+?7,n_ok=n_ok+?8,n_void=n_void+?9,failure=?10,verdict=?11,end_reason=?12," \
+                 "why=?13,report=coalesce(?14,report),finished_at=?15,nonce=NULL,worker=NULL,lease_until=NULL," \
+                 "suspect=0,started=0,revision=revision+1 WHERE seq=?1")                       \
+    X(SQL_CANCEL_WAITING, "UPDATE jobs SET state=6,failure=?2,finished_at=?3,cancel_req=1,revision=revision+1" \
+                          " WHERE seq=?1")                                                     \
+    X(SQL_CANCEL_ACTIVE, "UPDATE jobs SET cancel_req=1,revision=revision+1 WHERE seq=?1")      \
+    X(SQL_DUE, "SELECT seq,lane_id,run_at,prio FROM jobs WHERE state=1 AND run_at<=?1 ORDER BY run_at,seq LIMIT ?2") \
+    X(SQL_PROMOTE, "UPDATE jobs SET state=2,rank=?2,revision=revision+1 WHERE seq=?1")         \
+    X(SQL_LAPSED, "SELECT " SQL_JOB_ROW " FROM jobs WHERE state=3 AND lease_until<=?1 ORDER BY lease_until,seq LIMIT ?2") \
+    X(SQL_SUSPECT, "UPDATE jobs SET suspect=1,lease_until=?2,revision=revision+1 WHERE seq=?1") \
+    X(SQL_AMNESTY, "UPDATE jobs SET lease_until=?2 WHERE state=3 AND lease_until<?1")          \
+    X(SQL_FIRST_DUE, "SELECT run_at FROM jobs WHERE state=1 ORDER BY run_at,seq LIMIT 1")      \
+    X(SQL_FIRST_LAPSE, "SELECT lease_until FROM jobs WHERE state=3 ORDER BY lease_until LIMIT 1") \
+    X(SQL_OLD, "SELECT seq,state FROM jobs WHERE finished_at IS NOT NULL AND finished_at<?1 ORDER BY finished_at LIMIT ?2") \
+    X(SQL_UNLINK_COUNT, "UPDATE items SET links=links-1 WHERE iid IN"                          \
+                        " (SELECT iid FROM job_items WHERE job=?1 ORDER BY ord LIMIT ?2)")     \
+    X(SQL_UNLINK_DELETE, "DELETE FROM items WHERE links=0 AND iid IN"                          \
+                         " (SELECT iid FROM job_items WHERE job=?1 ORDER BY ord LIMIT ?2)")    \
+    X(SQL_UNLINK, "DELETE FROM job_items WHERE job=?1 AND ord IN"                              \
+                  " (SELECT ord FROM job_items WHERE job=?1 ORDER BY ord LIMIT ?2)")           \
+    X(SQL_JOB_DELETE, "DELETE FROM jobs WHERE seq=?1")                                         \
+    X(SQL_EVENT_ADD, "INSERT INTO events(job,kind,at,body) VALUES(?1,?2,?3,?4)")               \
+    X(SQL_EVENTS_PRUNE, "DELETE FROM events WHERE seq IN"                                      \
+                        " (SELECT seq FROM (SELECT seq,at FROM events ORDER BY seq LIMIT ?2) WHERE at<?1)") \
+    X(SQL_EVENT_LAST, "SELECT seq FROM sqlite_sequence WHERE name='events'")                   \
+    X(SQL_EVENTS, "SELECT seq,at,job,kind,body FROM events WHERE seq>?1 ORDER BY seq LIMIT ?2") \
+    X(SQL_EVENTS_OF_JOB, "SELECT seq,at,job,kind,body FROM events WHERE job=?3 AND seq>?1 ORDER BY seq LIMIT ?2") \
+    X(SQL_VIEW, "SELECT " SQL_JOB_VIEW " WHERE j.id=?1")                                       \
+    X(SQL_SEQ, "SELECT seq FROM jobs WHERE id=?1")                                             \
+    X(SQL_VIEWS, "SELECT " SQL_JOB_VIEW " WHERE j.seq<?1 ORDER BY j.seq DESC LIMIT ?2")        \
+    X(SQL_VIEWS_IN_STATE, "SELECT " SQL_JOB_VIEW " WHERE j.state=?3 AND j.seq<?1 ORDER BY j.seq DESC LIMIT ?2") \
+    X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
+                 " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4")
+/* clang-format on */
+
+#define SQL_ID(id, text) id,
+enum sql { SQL_TABLE(SQL_ID) SQL_COUNT };
+#undef SQL_ID

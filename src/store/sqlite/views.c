@@ -1,0 +1,109 @@
+/* views.c - jobs as people see them. */
+#include "store/sqlite/inside.h"
+
+#include "base/need.h"
+
+static err read_view(struct query *q, struct arena *a, struct job_view *v, struct fault *f)
+{
+    *v = (struct job_view){
+        .state = (enum job_state)db_int(q, 9),
+        .failure = (enum failure_class)db_int(q, 10),
+        .verdict = (enum verdict)db_int(q, 11),
+        .end = (enum end_reason)db_int(q, 12),
+        .limit = db_int(q, 13),
+        .have = db_int(q, 14),
+        .users = db_int(q, 15),
+        .fence = db_int(q, 16),
+        .n_fail = db_int(q, 17),
+        .n_crash = db_int(q, 18),
+        .n_throttle = db_int(q, 19),
+        .n_release = db_int(q, 20),
+        .next_batch = db_int(q, 21),
+        .created_ms = db_int(q, 22),
+        .run_at_ms = db_int(q, 23),
+        .started_ms = db_int(q, 24),
+        .finished_ms = db_int(q, 25),
+        .cancel_asked = db_int(q, 26) != 0,
+        .revision = db_int(q, 27),
+    };
+    span_copy(db_text(q, 0), v->id, sizeof v->id);
+    struct span *const texts[] = {&v->site, &v->kind, &v->target, &v->lane, &v->spec, &v->cursor, &v->why, &v->report};
+    for (int i = 0; i < 8; i++) {
+        err e = db_keep(q, 1 + i, a, texts[i], f);
+        if (e)
+            return e;
+    }
+    return E_OK;
+}
+
+err store_job(struct store *s, struct span id, struct arena *a, struct job_view *out, struct fault *f)
+{
+    struct job_view v;
+    struct query *q;
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    err e = db_ask(s->db, SQL_VIEW, &q, f, DB_T(id));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e)
+        e = read_view(q, a, &v, f);
+    else if (e == E_END)
+        e = fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)));
+    db_end(q);
+    if (!e)
+        *out = v;
+    return e;
+}
+
+/* Jobs before this number come next; all when nothing was seen yet. */
+static err start_of(struct store *s, struct span after, int64_t *out_seq, struct fault *f)
+{
+    *out_seq = INT64_MAX;
+    if (after.n == 0)
+        return E_OK;
+    struct query *q;
+    err e = db_ask(s->db, SQL_SEQ, &q, f, DB_T(after));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e)
+        *out_seq = db_int(q, 0);
+    db_end(q);
+    return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s to go on after", SP(span_cut(after, 0, 60))) : e;
+}
+
+err store_jobs(struct store *s, const struct jobs_query *query, struct arena *a, struct job_view **out_jobs,
+               size_t *out_count, struct fault *f)
+{
+    need(query->limit >= 1 && query->limit <= 500);
+    int64_t before;
+    struct query *q;
+    size_t n = 0;
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    err e = start_of(s, query->after, &before, f);
+    if (e)
+        return e;
+    struct job_view *all = arena_try(a, query->limit * sizeof *all);
+    if (!all)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    e = query->state < 0
+            ? db_ask(s->db, SQL_VIEWS, &q, f, DB_I(before), DB_I(query->limit))
+            : db_ask(s->db, SQL_VIEWS_IN_STATE, &q, f, DB_I(before), DB_I(query->limit), DB_I(query->state));
+    if (e)
+        return e;
+    while ((e = db_step(q, f)) == E_OK) {
+        e = read_view(q, a, &all[n], n ? NULL : f);
+        if (e)
+            break;
+        n++;
+    }
+    db_end(q);
+    /* What fits is answered; the reader goes on after the last one. */
+    if (e != E_END && !(e == E_TOO_BIG && n > 0))
+        return e;
+    *out_jobs = all;
+    *out_count = n;
+    return E_OK;
+}

@@ -1,0 +1,188 @@
+/* store.h - the queue and its results: operations and their contract (queue.md).
+ *
+ * Synchronous; each operation is one decision and one set of writes; each takes `now` (store time,
+ * Unix ms). Decide everything, then write: a refused operation leaves the state as it was. Between
+ * store_begin() and store_commit() any number of operations form a group with ONE fsync; an
+ * operation's answer may be given out only after store_commit() returned E_OK. A failed commit is
+ * *unknown*, not absent. One thread uses a store; others go through store/thread.h.
+ *
+ * Texts in arguments are borrowed for the call; texts in replies live in the arena given. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/when.h"
+#include "core/failure.h"
+#include "core/job.h"
+#include "core/verdict.h"
+
+struct store;
+
+struct store_limits { /* from settings; budgets of new jobs, lane defaults */
+    int64_t ready_max, disk_floor_bytes;
+    int64_t fail_max, crash_max, throttle_max;
+    int64_t retry_base_ms, retry_cap_ms;
+    int64_t lane_max_active, lane_emit_ms, lane_burst;
+    int64_t lease_ms;
+};
+
+/* Opens or makes STATE_DIR/fulmar.db (0600), checks the schema version, takes the lock file
+ * (E_CONFLICT names the pid that holds it). Read-only or full directories give E_STORE/E_DISK_FULL
+ * with the way out. Leases of an earlier process are released at once (n_release when the worker
+ * never confirmed, else n_crash is NOT charged either: the service died, not the job). */
+MUST_USE err store_open(struct store **out, const char *state_dir, const struct store_limits *limits, uint64_t seed,
+                        wall now, struct fault *f);
+void store_close(struct store **s);
+
+MUST_USE err store_begin(struct store *s, struct fault *f);
+MUST_USE err store_commit(struct store *s, struct fault *f); /* on error: rolled back, handle reopened */
+/* Between groups, when nothing waits: moves a long write-ahead log into the file. */
+void store_idle(struct store *s);
+
+/* ---- accept ---- */
+struct accept_args {
+    struct span id;     /* "job_…", made by the caller */
+    struct span site;   /* "x" */
+    struct span kind;   /* "posts" */
+    struct span target; /* canonical input: "nasa" */
+    struct span lane;   /* "x/normal" */
+    struct span spec;   /* JSON of the options: limit, since, until; kept as given */
+    int64_t limit;      /* posts wanted; 0 = all */
+    int prio;           /* 0-9, 5 normal */
+    struct span idempotency_key; /* may be empty */
+    uint64_t request_hash;       /* of the body, for the key */
+};
+struct accept_reply {
+    char id[ID_TEXT];
+    bool replayed; /* an earlier request with this key made it */
+};
+/* E_CONFLICT id exists; E_BAD_INPUT key used with another body; E_BUSY queue full; E_DISK_FULL. */
+MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, struct fault *f);
+
+/* ---- reserve ---- */
+struct lease {
+    char id[ID_TEXT];
+    int64_t fence;
+    uint64_t nonce;
+    struct span site, kind, target, spec, cursor; /* in the arena */
+    int64_t limit, next_batch, have; /* have: posts committed so far */
+    int64_t attempt;                 /* fence, counted from 1 */
+    int64_t waited_ms;               /* since it was accepted or due */
+};
+/* The next job that may start, or E_END when there is none now. random: 64 bits for the nonce. */
+MUST_USE err store_reserve(struct store *s, struct span worker, uint64_t random, wall now, struct arena *a,
+                           struct lease *out, struct fault *f);
+/* All of these answer E_STALE, changing nothing, when the nonce is not the current one. */
+MUST_USE err store_started(struct store *s, struct span id, uint64_t nonce, struct fault *f);
+struct heartbeat_reply {
+    bool cancel; /* somebody asked to stop this job */
+};
+MUST_USE err store_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now, struct heartbeat_reply *out, struct fault *f);
+
+/* ---- commit ---- */
+enum item_kind { ITEM_POST = 0, ITEM_USER = 1, ITEM_UNAVAILABLE = 2 };
+struct store_item {
+    enum item_kind kind;
+    struct span id;
+    int64_t created_ms; /* of the post; 0 unknown */
+    struct span json;   /* one normalised record */
+};
+struct commit_args {
+    struct span id;
+    uint64_t nonce;
+    int64_t batch; /* must be next_batch; next_batch − 1 answers `duplicate` */
+    const struct store_item *items;
+    size_t count;
+    struct span cursor; /* where the next attempt goes on; empty keeps the old one */
+    int64_t limit;      /* posts of the job stop here: surplus posts of this batch are not linked; 0 = none */
+};
+struct commit_reply {
+    bool duplicate; /* this batch was committed before: nothing written */
+    int64_t added;  /* posts new to this job */
+    int64_t have;   /* posts of this job now */
+};
+MUST_USE err store_commit_batch(struct store *s, const struct commit_args *args, wall now, struct commit_reply *out, struct fault *f);
+
+/* ---- finish ---- */
+struct finish_args {
+    struct span id;
+    uint64_t nonce;
+    enum failure_class failure;   /* FAILURE_NONE: ended well */
+    enum verdict verdict;         /* when it ended well */
+    enum end_reason end;
+    struct span why;              /* words for people */
+    struct span report;           /* JSON: counts, timings, warnings; may be empty */
+    int64_t wait_ms;              /* server's hint (429): not before this; 0 none */
+    enum failure_budget budget;   /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
+};
+struct finish_reply {
+    enum job_state state; /* after */
+    int64_t retry_in_ms;  /* when SCHEDULED */
+};
+MUST_USE err store_finish(struct store *s, const struct finish_args *args, wall now, struct finish_reply *out, struct fault *f);
+
+/* ---- cancel, reap, retention ---- */
+/* Waiting jobs end at once; an active one gets the flag (reply.active = true). Already ended: E_CONFLICT,
+ * already cancelled: E_OK. E_NOT_FOUND. */
+struct cancel_reply {
+    enum job_state state;
+    bool active;
+};
+MUST_USE err store_cancel(struct store *s, struct span id, wall now, struct cancel_reply *out, struct fault *f);
+/* Two passes over lapsed leases, at most 64 jobs per call; promotes due jobs; expires. */
+struct reap_reply {
+    int64_t promoted, suspected, reaped;
+};
+MUST_USE err store_reap(struct store *s, wall now, struct reap_reply *out, struct fault *f);
+/* Deletes ended jobs older than `before`, at most 100 per call, with items no job holds. */
+MUST_USE err store_retain(struct store *s, wall before, int64_t *out_deleted, struct fault *f);
+
+/* Earliest instant at which something may become startable or lapse; INT64_MAX = none. startable:
+ * jobs that could start right now. */
+struct outlook {
+    int64_t startable;
+    int64_t next_ms;
+    int64_t by_state[JOB_STATES];
+};
+MUST_USE err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *f);
+
+/* ---- queries ---- */
+struct job_view {
+    char id[ID_TEXT];
+    struct span site, kind, target, lane, spec, cursor, why, report;
+    enum job_state state;
+    enum failure_class failure;
+    enum verdict verdict;
+    enum end_reason end;
+    int64_t limit, have, users, fence, n_fail, n_crash, n_throttle, n_release, next_batch;
+    int64_t created_ms, run_at_ms, started_ms, finished_ms; /* 0 = not yet */
+    bool cancel_asked;
+    int64_t revision; /* grows with every change */
+};
+MUST_USE err store_job(struct store *s, struct span id, struct arena *a, struct job_view *out, struct fault *f);
+struct jobs_query {
+    int state;          /* enum job_state or -1 */
+    struct span after;  /* id of the last seen job; empty = from the newest */
+    size_t limit;       /* 1-500 */
+};
+/* Newest first. out_jobs in the arena. */
+MUST_USE err store_jobs(struct store *s, const struct jobs_query *q, struct arena *a, struct job_view **out_jobs,
+                        size_t *out_count, struct fault *f);
+struct item_view {
+    int64_t ord; /* position in the job; pass the last one as `after` */
+    enum item_kind kind;
+    struct span id, json;
+};
+/* Items of a job in page order, ord > after, at most limit and about bytes_max of JSON. kind −1 = all. */
+MUST_USE err store_items(struct store *s, struct span id, int kind, int64_t after, size_t limit, size_t bytes_max,
+                         struct arena *a, struct item_view **out_items, size_t *out_count, struct fault *f);
+struct event_view {
+    int64_t seq;
+    int64_t at_ms;
+    struct span job, kind, body; /* body: JSON object */
+};
+/* Events with seq > after, oldest first; job may be empty = all. */
+MUST_USE err store_events(struct store *s, int64_t after, struct span job, size_t limit, struct arena *a,
+                          struct event_view **out_events, size_t *out_count, struct fault *f);
+int64_t store_last_event(struct store *s);
+const char *store_version(void); /* SQLite's */

@@ -1,0 +1,508 @@
+/* thread.c - one thread owns the store. It takes everything that waits, applies it as one group with
+ * one commit, and hands it back. While one commit waits for the disk the next group collects, so
+ * there is no artificial delay.
+ *
+ * When a group fails: a full disk gives the ballast back and lets only what ends jobs try again; an
+ * operation that the schema refuses must not take its neighbours along, so they are run one by one;
+ * after an I/O error everything is answered with it and the store is opened anew. */
+#include "store/thread.h"
+
+#include "base/need.h"
+#include "core/metrics.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    GROUP_MAX = 512,
+    POLL_MS = 5000,  /* the safety poll: must find nothing */
+    TROUBLE_MS = 250, /* rest after the upkeep of a broken store failed */
+    MORE_MS = 100,    /* between two steps of a long deletion */
+    RETAIN_STEP = 100, /* jobs that one store_retain() deletes at most */
+};
+
+struct ops {
+    struct store_op *first, *last;
+};
+
+struct store_thread {
+    struct store_thread_config config;
+    struct store *store; /* the thread's alone between start and join */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t posted;
+    /* under the lock */
+    struct ops waiting, done;
+    bool stopping, stopped;
+    struct outlook outlook;
+    int64_t last_event;
+};
+
+/* ---- lists ---- */
+
+static void ops_add(struct ops *l, struct store_op *op)
+{
+    op->next = NULL;
+    if (l->last)
+        l->last->next = op;
+    else
+        l->first = op;
+    l->last = op;
+}
+
+static struct store_op *ops_shift(struct ops *l)
+{
+    struct store_op *op = l->first;
+    if (!op)
+        return NULL;
+    l->first = op->next;
+    if (!l->first)
+        l->last = NULL;
+    op->next = NULL;
+    return op;
+}
+
+static size_t ops_take(struct ops *from, struct store_op **out, size_t most)
+{
+    size_t n = 0;
+    while (n < most && from->first)
+        out[n++] = ops_shift(from);
+    return n;
+}
+
+/* ---- applying ---- */
+
+static bool op_reads(const struct store_op *op)
+{
+    return op->verb >= STORE_JOB;
+}
+
+/* What ends jobs or keeps them alive may use the ballast of a full disk; what makes more may not. */
+static bool op_needs_no_room(const struct store_op *op)
+{
+    return op->verb == STORE_FINISH || op->verb == STORE_CANCEL || op->verb == STORE_STARTED ||
+           op->verb == STORE_HEARTBEAT;
+}
+
+static err apply_write(struct store *s, struct store_op *op, wall now)
+{
+    struct fault *f = &op->fault;
+    switch (op->verb) {
+    case STORE_ACCEPT:
+        return store_accept(s, &op->in.accept, now, &op->out.accept, f);
+    case STORE_RESERVE:
+        return store_reserve(s, op->in.reserve.worker, op->in.reserve.random, now, op->arena, &op->out.lease, f);
+    case STORE_STARTED:
+        return store_started(s, op->in.lease.id, op->in.lease.nonce, f);
+    case STORE_HEARTBEAT:
+        return store_heartbeat(s, op->in.lease.id, op->in.lease.nonce, now, &op->out.heartbeat, f);
+    case STORE_COMMIT:
+        return store_commit_batch(s, &op->in.commit, now, &op->out.commit, f);
+    case STORE_FINISH:
+        return store_finish(s, &op->in.finish, now, &op->out.finish, f);
+    case STORE_CANCEL:
+        return store_cancel(s, op->in.job.id, now, &op->out.cancel, f);
+    case STORE_JOB:
+    case STORE_JOBS:
+    case STORE_ITEMS:
+    case STORE_EVENTS:
+    case STORE_VERBS:
+        break;
+    }
+    bug("not a writing operation");
+}
+
+static err apply_read(struct store *s, struct store_op *op)
+{
+    struct fault *f = &op->fault;
+    switch (op->verb) {
+    case STORE_JOB:
+        return store_job(s, op->in.job.id, op->arena, &op->out.job, f);
+    case STORE_JOBS:
+        return store_jobs(s, &op->in.jobs, op->arena, &op->out.jobs.jobs, &op->out.jobs.count, f);
+    case STORE_ITEMS:
+        return store_items(s, op->in.items.id, op->in.items.kind, op->in.items.after, op->in.items.limit,
+                           op->in.items.bytes_max, op->arena, &op->out.items.items, &op->out.items.count, f);
+    case STORE_EVENTS:
+        return store_events(s, op->in.events.after, op->in.events.job, op->in.events.limit, op->arena,
+                            &op->out.events.events, &op->out.events.count, f);
+    case STORE_ACCEPT:
+    case STORE_RESERVE:
+    case STORE_STARTED:
+    case STORE_HEARTBEAT:
+    case STORE_COMMIT:
+    case STORE_FINISH:
+    case STORE_CANCEL:
+    case STORE_VERBS:
+        break;
+    }
+    bug("not a reading operation");
+}
+
+static int64_t elapsed_ms(const struct timespec *since)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
+}
+
+/* One transaction. On failure nothing of it is there and no result was given. */
+static err write_group(struct store_thread *t, struct store_op **ops, size_t n, struct fault *f)
+{
+    struct timespec began;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    wall now = t->config.now();
+    err e = store_begin(t->store, f);
+    if (e)
+        return e;
+    for (size_t i = 0; i < n; i++) {
+        ops[i]->fault = (struct fault){0};
+        ops[i]->result = apply_write(t->store, ops[i], now);
+    }
+    e = store_commit(t->store, f);
+    metric_time(METRIC_STORE_TX, elapsed_ms(&began));
+    return e;
+}
+
+static void answer_all(struct store_op **ops, size_t n, err e, const struct fault *f)
+{
+    for (size_t i = 0; i < n; i++) {
+        ops[i]->result = e;
+        ops[i]->fault = *f;
+    }
+}
+
+static void write_one_by_one(struct store_thread *t, struct store_op **ops, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct fault f = {0};
+        err e = write_group(t, &ops[i], 1, &f);
+        if (e)
+            answer_all(&ops[i], 1, e, &f);
+    }
+}
+
+static void write_with_ballast(struct store_thread *t, struct store_op **ops, size_t n, const struct fault *full)
+{
+    struct store_op *again[GROUP_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (op_needs_no_room(ops[i]))
+            again[count++] = ops[i];
+        else
+            answer_all(&ops[i], 1, E_DISK_FULL, full);
+    }
+    struct fault f = {0};
+    err e = count ? write_group(t, again, count, &f) : E_OK;
+    if (e)
+        answer_all(again, count, e, &f);
+}
+
+static void write_all(struct store_thread *t, struct store_op **ops, size_t n)
+{
+    struct fault f = {0};
+    if (n == 0)
+        return;
+    err e = write_group(t, ops, n, &f);
+    if (e == E_DISK_FULL)
+        write_with_ballast(t, ops, n, &f);
+    else if (e == E_BUG && n > 1)
+        write_one_by_one(t, ops, n);
+    else if (e)
+        answer_all(ops, n, e, &f);
+}
+
+static void count_result(err e)
+{
+    int label = 1; /* refused */
+    if (e == E_OK || e == E_END)
+        label = 0;
+    else if (e == E_STORE || e == E_DISK_FULL || e == E_BUG)
+        label = 2;
+    metric_add(METRIC_STORE_OPS, label, 1);
+}
+
+/* Writes first, then reads: a read sees everything that was posted before it. */
+static void run(struct store_thread *t, struct store_op **ops, size_t n)
+{
+    struct store_op *writes[GROUP_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!op_reads(ops[i]))
+            writes[count++] = ops[i];
+    }
+    write_all(t, writes, count);
+    for (size_t i = 0; i < n; i++) {
+        if (op_reads(ops[i])) {
+            ops[i]->fault = (struct fault){0};
+            ops[i]->result = apply_read(t->store, ops[i]);
+        }
+        count_result(ops[i]->result);
+    }
+}
+
+/* ---- upkeep ---- */
+
+/* Reap, promote, and on a poll retention too. out_found: work whose time had come; out_more: there
+ * is more to delete. */
+static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out_more)
+{
+    struct fault f = {0};
+    struct reap_reply reply = {0};
+    wall now = t->config.now();
+    err e = store_begin(t->store, &f);
+    if (e)
+        return e;
+    e = store_reap(t->store, now, &reply, &f);
+    int64_t deleted = 0;
+    if (!e && poll && t->config.retention_ms > 0)
+        e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &f);
+    err committed = store_commit(t->store, &f);
+    if (e || committed)
+        return e ? e : committed;
+    *out_found = reply.promoted + reply.suspected + reply.reaped;
+    if (poll)
+        *out_more = deleted == RETAIN_STEP;
+    return E_OK;
+}
+
+static void publish_gauges(const struct outlook *o)
+{
+    for (int i = 0; i < JOB_STATES; i++)
+        metric_set(METRIC_JOBS, i, o->by_state[i]);
+}
+
+/* What may start now, what comes next; told to the loop. False when the store cannot say. */
+static bool look_ahead(struct store_thread *t, struct outlook *out)
+{
+    struct fault f = {0};
+    if (store_outlook(t->store, t->config.now(), out, &f))
+        return false;
+    publish_gauges(out);
+    pthread_mutex_lock(&t->lock);
+    t->outlook = *out;
+    t->last_event = store_last_event(t->store);
+    pthread_mutex_unlock(&t->lock);
+    return true;
+}
+
+/* ---- the thread ---- */
+
+static struct timespec instant_in(int64_t ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += (ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_nsec -= 1000000000;
+        at.tv_sec++;
+    }
+    return at;
+}
+
+/* Sleeps until something is posted, or for wait_ms. */
+static size_t next_group(struct store_thread *t, int64_t wait_ms, struct store_op **ops, bool *out_stop)
+{
+    struct timespec until = instant_in(wait_ms);
+    pthread_mutex_lock(&t->lock);
+    while (!t->waiting.first && !t->stopping && wait_ms > 0) {
+        if (pthread_cond_timedwait(&t->posted, &t->lock, &until))
+            break;
+    }
+    size_t n = ops_take(&t->waiting, ops, GROUP_MAX);
+    *out_stop = t->stopping && n == 0;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+static void hand_back(struct store_thread *t, struct store_op **ops, size_t n)
+{
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < n; i++)
+        ops_add(&t->done, ops[i]);
+    pthread_mutex_unlock(&t->lock);
+}
+
+struct watch {
+    int64_t poll_ms; /* time between two polls */
+    struct timespec polled;
+    struct timespec rested; /* trouble began: no upkeep for TROUBLE_MS */
+    bool resting;
+    bool more;            /* retention had more to delete than one call may */
+    struct outlook known; /* last told to the loop */
+    bool sure;            /* known is true */
+};
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t sleep_ms(const struct store_thread *t, const struct watch *w)
+{
+    int64_t left = w->poll_ms - elapsed_ms(&w->polled);
+    if (w->resting)
+        return TROUBLE_MS;
+    if (w->more)
+        left = sooner(left, MORE_MS);
+    if (w->sure && w->known.next_ms != INT64_MAX)
+        left = sooner(left, w->known.next_ms - t->config.now().ms);
+    return left > 0 ? left : 0;
+}
+
+/* A poll that finds what no due instant announced means that a wake-up was missed. */
+static bool missed(const struct store_thread *t, const struct outlook *before, const struct outlook *after,
+                   int64_t found)
+{
+    /* The clock is read last: what fell due while we looked was not missed. */
+    return (found > 0 || after->startable > before->startable) && before->next_ms > t->config.now().ms;
+}
+
+/* Runs the upkeep that is due. Returns whether the loop should hear of it. */
+static bool keep_up(struct store_thread *t, struct watch *w)
+{
+    if (w->resting && elapsed_ms(&w->rested) < TROUBLE_MS)
+        return false;
+    w->resting = false;
+    bool due = w->sure && w->known.next_ms <= t->config.now().ms;
+    int64_t since_ms = elapsed_ms(&w->polled);
+    bool poll = since_ms >= w->poll_ms || (w->more && since_ms >= MORE_MS);
+    if (!due && !poll && w->sure)
+        return false;
+    if (poll)
+        clock_gettime(CLOCK_MONOTONIC, &w->polled);
+    struct outlook before = w->known;
+    bool sure_before = w->sure;
+    int64_t found = 0;
+    err e = tend(t, poll, &found, &w->more);
+    w->sure = look_ahead(t, &w->known);
+    if (e || !w->sure) {
+        w->resting = true;
+        clock_gettime(CLOCK_MONOTONIC, &w->rested);
+        return false;
+    }
+    if (!due && sure_before && missed(t, &before, &w->known, found))
+        metric_add(METRIC_MISSED_WAKEUPS, 0, 1);
+    return due || found > 0 || !sure_before || w->known.startable != before.startable;
+}
+
+static void *thread_main(void *arg)
+{
+    struct store_thread *t = arg;
+    struct store_op *ops[GROUP_MAX];
+    int64_t lease_ms = t->config.limits.lease_ms;
+    struct watch w = {.poll_ms = lease_ms < POLL_MS ? lease_ms : POLL_MS};
+    clock_gettime(CLOCK_MONOTONIC, &w.polled);
+    w.sure = look_ahead(t, &w.known);
+    t->config.wake(t->config.wake_ctx); /* an earlier process may have left jobs that can start */
+    for (bool stop = false; !stop;) {
+        size_t n = next_group(t, sleep_ms(t, &w), ops, &stop);
+        if (n) {
+            run(t, ops, n);
+            w.sure = look_ahead(t, &w.known);
+            hand_back(t, ops, n);
+            t->config.wake(t->config.wake_ctx);
+        } else {
+            store_idle(t->store);
+        }
+        if (keep_up(t, &w))
+            t->config.wake(t->config.wake_ctx);
+    }
+    return NULL;
+}
+
+/* ---- face ---- */
+
+static err start_thread(struct store_thread *t, struct fault *f)
+{
+    /* Signals belong to the loop. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(&t->thread, NULL, thread_main, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code ? fail(f, E_OS, "cannot start the store thread: %s", strerror(code)) : E_OK;
+}
+
+static void free_thread(struct store_thread **t)
+{
+    pthread_cond_destroy(&(*t)->posted);
+    pthread_mutex_destroy(&(*t)->lock);
+    store_close(&(*t)->store);
+    free(*t);
+    *t = NULL;
+}
+
+err store_thread_start(struct store_thread **out, const struct store_thread_config *config, struct fault *f)
+{
+    struct store *store = NULL;
+    err e = store_open(&store, config->state_dir, &config->limits, config->seed, config->now(), f);
+    if (e)
+        return e;
+    struct store_thread *t = heap_new_of(struct store_thread);
+    t->config = *config;
+    t->store = store;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->posted, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&t->lock, NULL);
+    e = start_thread(t, f);
+    if (e) {
+        free_thread(&t);
+        return e;
+    }
+    *out = t;
+    return E_OK;
+}
+
+void store_thread_post(struct store_thread *t, struct store_op *op)
+{
+    need((unsigned)op->verb < STORE_VERBS && op->on_done);
+    pthread_mutex_lock(&t->lock);
+    if (t->stopped) {
+        op->fault = (struct fault){0};
+        op->result = fail(&op->fault, E_SHUTDOWN, "the service is stopping");
+        ops_add(&t->done, op);
+    } else {
+        ops_add(&t->waiting, op);
+        pthread_cond_signal(&t->posted);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void store_thread_collect(struct store_thread *t, struct outlook *out_outlook, int64_t *out_last_event)
+{
+    pthread_mutex_lock(&t->lock);
+    struct ops done = t->done;
+    t->done = (struct ops){0};
+    if (out_outlook)
+        *out_outlook = t->outlook;
+    if (out_last_event)
+        *out_last_event = t->last_event;
+    pthread_mutex_unlock(&t->lock);
+    for (struct store_op *op; (op = ops_shift(&done));)
+        op->on_done(op);
+}
+
+void store_thread_stop(struct store_thread **t)
+{
+    if (!*t)
+        return;
+    pthread_mutex_lock(&(*t)->lock);
+    (*t)->stopping = true;
+    pthread_cond_signal(&(*t)->posted);
+    pthread_mutex_unlock(&(*t)->lock);
+    pthread_join((*t)->thread, NULL);
+    /* An on_done that posts again is answered too, with E_SHUTDOWN. */
+    pthread_mutex_lock(&(*t)->lock);
+    (*t)->stopped = true;
+    pthread_mutex_unlock(&(*t)->lock);
+    while ((*t)->done.first)
+        store_thread_collect(*t, NULL, NULL);
+    free_thread(t);
+}

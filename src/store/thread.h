@@ -1,0 +1,69 @@
+/* thread.h - the one thread that owns the store and groups commits.
+ *
+ * Callers (the node's loop) fill a struct store_op, post it, and get it back by `on_done` ON THE LOOP
+ * THREAD after the group's commit is on disk: exactly once, never before store_thread_post() returned.
+ * The op and everything its arguments point to belong to the caller and stay until then; texts of the
+ * reply live in op->arena (given by the caller, touched by the store thread between post and done). */
+#pragma once
+
+#include "store/store.h"
+
+enum store_verb {
+    STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
+    STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS, STORE_VERBS
+};
+
+struct store_op {
+    enum store_verb verb;
+    struct arena *arena;
+    void (*on_done)(struct store_op *op);
+    void *ctx;
+    union {
+        struct accept_args accept;
+        struct { struct span worker; uint64_t random; } reserve;
+        struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT */
+        struct commit_args commit;
+        struct finish_args finish;
+        struct { struct span id; } job;                   /* CANCEL, JOB */
+        struct jobs_query jobs;
+        struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
+        struct { int64_t after; struct span job; size_t limit; } events;
+    } in;
+    union {
+        struct accept_reply accept;
+        struct lease lease;
+        struct heartbeat_reply heartbeat;
+        struct commit_reply commit;
+        struct finish_reply finish;
+        struct cancel_reply cancel;
+        struct job_view job;
+        struct { struct job_view *jobs; size_t count; } jobs;
+        struct { struct item_view *items; size_t count; } items;
+        struct { struct event_view *events; size_t count; } events;
+    } out;
+    err result;
+    struct fault fault;
+    struct store_op *next; /* the thread's */
+};
+
+struct store_thread;
+struct store_thread_config {
+    const char *state_dir;
+    struct store_limits limits;
+    int64_t retention_ms;
+    uint64_t seed;
+    wall (*now)(void);
+    /* Called on the STORE thread after a group; must only wake the loop (uv_async, eventfd). */
+    void (*wake)(void *ctx);
+    void *wake_ctx;
+};
+/* Opens the store in the calling thread (so errors come back here), then starts the thread. Reap,
+ * promotion and retention run on the thread by themselves, on time: it sleeps exactly until the
+ * next due instant or the next op. */
+MUST_USE err store_thread_start(struct store_thread **out, const struct store_thread_config *config, struct fault *f);
+void store_thread_post(struct store_thread *t, struct store_op *op);
+/* On the loop, after `wake`: runs on_done of everything finished; answers the outlook after the last
+ * group (startable jobs, counts) and the newest event number. */
+void store_thread_collect(struct store_thread *t, struct outlook *out_outlook, int64_t *out_last_event);
+/* Finishes what is posted, joins, closes. on_done of leftovers is called before it returns. */
+void store_thread_stop(struct store_thread **t);

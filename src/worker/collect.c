@@ -1,0 +1,361 @@
+#include "worker/collect.h"
+
+#include "base/json.h"
+#include "base/need.h"
+#include "os/clock.h"
+
+enum { COMMIT_MS = 60000, SIGN_MS = 2000, SEEN_FIRST = 256 };
+
+/* Ids seen in this attempt: open addressing, texts live in the arena. */
+struct seen {
+    struct span *slots;
+    size_t size, used;
+};
+
+struct collection {
+    struct page page;
+    const struct collect_order *order;
+    struct plan plan;
+    struct arena *arena;
+    struct seen seen;
+    struct span cursor; /* of the last page */
+    struct span user_id;
+    wall since;
+    bool has_since;
+    int64_t batch, have, claimed;
+    int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, fallbacks;
+    int pages_without_new;
+    bool source_said_empty, user_read;
+    enum end_reason end;
+    enum failure_class failure; /* what a page said, when it said something */
+    int64_t wait_ms;
+    struct span why;
+    struct fault fault;
+};
+
+static bool seen_add(struct seen *s, struct arena *a, struct span id)
+{
+    if (s->used * 2 >= s->size) {
+        struct seen bigger = {.size = s->size ? s->size * 2 : SEEN_FIRST};
+        bigger.slots = arena_get(a, bigger.size * sizeof *bigger.slots);
+        for (size_t i = 0; i < s->size; i++)
+            if (s->slots[i].p)
+                (void)seen_add(&bigger, a, s->slots[i]);
+        *s = bigger;
+    }
+    size_t at = (size_t)span_hash(id, 0) & (s->size - 1);
+    while (s->slots[at].p) {
+        if (span_eq(s->slots[at], id))
+            return false;
+        at = (at + 1) & (s->size - 1);
+    }
+    s->slots[at] = id;
+    s->used++;
+    return true;
+}
+
+static err note_failure(struct collection *c, const struct reading *r)
+{
+    c->failure = r->sign;
+    c->why = r->why;
+    if (r->sign == FAILURE_RATE_LIMITED && r->reset_at_s) {
+        int64_t wait_ms = r->reset_at_s * 1000 - clock_wall().ms;
+        c->wait_ms = wait_ms > 0 ? wait_ms : 1;
+    }
+    return E_PAGE;
+}
+
+/* A profile's answer: facts about the target decide some jobs at once. */
+static err read_user(struct collection *c, const struct reading *r)
+{
+    c->user_read = true;
+    c->claimed = r->user_posts;
+    c->user_id = r->user_id;
+    if (r->user_suspended || r->user_protected) {
+        c->failure = r->user_suspended ? FAILURE_SUSPENDED : FAILURE_PROTECTED;
+        c->why = r->user_suspended ? SPAN("the account is suspended")
+                                   : SPAN("only approved followers can see the posts");
+        /* The profile of a protected account is public; its posts are not. */
+        return r->user_protected && !r->user_suspended && !c->plan.wants_timeline ? E_OK : E_PAGE;
+    }
+    return E_OK;
+}
+
+static bool wanted(const struct collection *c, const struct record *r)
+{
+    if (r->kind != RECORD_POST)
+        return true;
+    if (r->section == SECTION_RELATED)
+        return false;
+    if (c->plan.own_posts_only && c->user_id.n && r->author_id.n && !r->repost &&
+        !span_eq(r->author_id, c->user_id))
+        return false;
+    return true;
+}
+
+static bool too_old(const struct collection *c, const struct record *r)
+{
+    return c->has_since && r->kind == RECORD_POST && r->created_at.ms &&
+           r->created_at.ms < c->since.ms;
+}
+
+/* Puts the new records of a page into one batch. Returns how many posts are new. */
+static int64_t fill_batch(struct collection *c, const struct reading *r, struct buf *out)
+{
+    int64_t fresh = 0;
+    bool older = false;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct record *rec = &r->records[i];
+        if (!wanted(c, rec))
+            continue;
+        if (too_old(c, rec)) {
+            older |= !rec->pinned;
+            continue;
+        }
+        if (rec->id.n && !seen_add(&c->seen, c->arena, rec->id)) {
+            c->repeated++;
+            continue;
+        }
+        if (rec->kind == RECORD_POST)
+            fresh++;
+        c->users += rec->kind == RECORD_USER;
+        c->unavailable += rec->kind == RECORD_UNAVAILABLE;
+        struct frame_item item = {(int)rec->kind, rec->created_at.ms, rec->id, rec->json};
+        frame_add_item(out, &item);
+    }
+    if (older && fresh == 0)
+        c->end = END_OLDEST_REACHED;
+    return fresh;
+}
+
+static err commit(struct collection *c, struct span items, struct span cursor)
+{
+    need_step("commit");
+    struct frame f = {.type = FRAME_RECORDS, .n = {c->batch, c->pages, c->claimed}, .t = {cursor, items}};
+    struct frame in;
+    err e = channel_send(c->page.channel, &f);
+    if (e)
+        return E_SHUTDOWN;
+    e = page_wait_frame(&c->page, FRAME_COMMITTED, &in, mono_add(clock_mono(), COMMIT_MS));
+    if (e)
+        return e;
+    if (in.n[0] != E_OK)
+        return in.n[0] > 0 && in.n[0] < E_COUNT ? (err)in.n[0] : E_PROTOCOL;
+    c->have = in.n[2];
+    c->batch++;
+    return E_OK;
+}
+
+/* Where the list ends (x-web.md §13): terminated; the same cursor again without a new id; three
+ * pages in a row without a new id. A page without posts but with a new cursor is not the end. */
+static void note_end(struct collection *c, const struct reading *r, int64_t fresh)
+{
+    c->pages_without_new = fresh ? 0 : c->pages_without_new + 1;
+    if (c->end)
+        return;
+    if (r->terminated) {
+        c->end = END_TERMINATE;
+        c->source_said_empty = c->pages == 1 && r->count == 0;
+    } else if (!fresh && c->cursor.n && span_eq(r->cursor, c->cursor)) {
+        c->end = END_CURSOR_REPEAT;
+    } else if (c->pages_without_new >= c->plan.end_repeat_pages) {
+        c->end = END_NO_NEW_IDS;
+    }
+}
+
+static err read_timeline(struct collection *c, const struct reading *r)
+{
+    struct buf items = BUF(16 * 1024 * 1024);
+    struct span text;
+    c->pages++;
+    int64_t fresh = fill_batch(c, r, &items);
+    bool full = c->order->limit > 0 && c->have + fresh >= c->order->limit;
+    note_end(c, r, fresh);
+    err e = buf_end(&items, &text);
+    /* Ask for the next page before the commit: the site works while the disk does. */
+    if (!e && !full && !c->end)
+        e = page_more(&c->page);
+    if (!e && (text.n || !span_eq(r->cursor, c->cursor)))
+        e = commit(c, text, r->cursor);
+    if (!e && c->order->limit > 0 && c->have >= c->order->limit)
+        c->end = END_LIMIT;
+    else if (!e && full && !c->end) /* ids known from an earlier attempt: not full after all */
+        e = page_more(&c->page);
+    c->cursor = r->cursor;
+    buf_free(&items);
+    return e;
+}
+
+static err commit_user(struct collection *c, const struct reading *r)
+{
+    struct buf items = BUF(1024 * 1024);
+    struct span text;
+    (void)fill_batch(c, r, &items);
+    err e = buf_end(&items, &text);
+    if (!e && text.n)
+        e = commit(c, text, SPAN_NONE);
+    buf_free(&items);
+    return e;
+}
+
+static err read_batch(struct collection *c, const struct operation *op, const struct reading *r)
+{
+    c->promoted += (int64_t)r->promoted;
+    c->rejected += (int64_t)r->rejected;
+    c->unparsed += (int64_t)r->unparsed;
+    c->fallbacks += (int64_t)r->fallbacks;
+    if (r->sign != FAILURE_NONE)
+        return note_failure(c, r);
+    if (op->role == OP_TIMELINE)
+        return c->plan.wants_timeline ? read_timeline(c, r) : E_OK;
+    err e = read_user(c, r);
+    if (e)
+        return e;
+    e = commit_user(c, r);
+    if (!e && !c->plan.wants_timeline)
+        c->end = END_TERMINATE;
+    return e;
+}
+
+/* No data in time: the page may say why. */
+static err explain_silence(struct collection *c)
+{
+    struct span why = SPAN_NONE;
+    enum failure_class sign = page_sign(&c->page, &why, SIGN_MS);
+    if (sign != FAILURE_NONE) {
+        c->failure = sign;
+        c->why = why;
+        return E_PAGE;
+    }
+    c->failure = c->pages || c->user_read ? FAILURE_STUCK : FAILURE_TIMEOUT;
+    return fail(&c->fault, E_TIMEOUT, "no data from the page for %lld ms after %lld pages",
+                (long long)c->order->batch_ms, (long long)c->pages);
+}
+
+static err collect(struct collection *c)
+{
+    const struct collect_order *o = c->order;
+    err e = page_goto(&c->page, c->plan.url, o->cursor, o->navigate_ms);
+    for (int turn = 0; !e && !c->end; turn++) {
+        struct reading reading = {0};
+        const struct operation *op = NULL;
+        if (turn >= c->plan.turns_max) {
+            c->end = END_BUDGET;
+            break;
+        }
+        e = page_next_batch(&c->page, clock_wall(), &reading, &op, o->batch_ms);
+        if (e == E_TIMEOUT)
+            return explain_silence(c);
+        if (!e)
+            e = read_batch(c, op, &reading);
+    }
+    return e;
+}
+
+static enum failure_class class_of(const struct collection *c, err e)
+{
+    if (c->failure != FAILURE_NONE)
+        return c->failure;
+    switch ((int)e) {
+    case E_TIMEOUT:
+        return FAILURE_TIMEOUT;
+    case E_NET:
+    case E_PAGE:
+        return FAILURE_NETWORK;
+    case E_PAGE_GONE:
+        return span_find(span_of(c->fault.words), SPAN("memory")) < strlen(c->fault.words)
+                   ? FAILURE_RESOURCE
+                   : FAILURE_CRASH;
+    case E_BROWSER_GONE:
+        return FAILURE_BROWSER;
+    case E_CANCELLED:
+    case E_SHUTDOWN:
+    case E_STALE:
+        return FAILURE_CANCELLED;
+    case E_TOO_BIG:
+    case E_NO_MEMORY:
+        return FAILURE_RESOURCE;
+    case E_SHAPE:
+        return FAILURE_DRIFT;
+    default:
+        return FAILURE_INTERNAL;
+    }
+}
+
+static struct span report(const struct collection *c)
+{
+    struct buf b = BUF(8192);
+    struct json_w w = json_w(&b);
+    json_open(&w);
+    json_kv_cstr(&w, "source", "capture");
+    json_kv_int(&w, "pages", c->pages);
+    json_kv_int(&w, "posts", c->have);
+    json_kv_int(&w, "users", c->users);
+    json_kv_int(&w, "unavailable", c->unavailable);
+    json_kv_int(&w, "promoted_dropped", c->promoted);
+    json_kv_int(&w, "duplicates", c->repeated);
+    json_kv_int(&w, "rejected", c->rejected);
+    json_kv_int(&w, "unparsed", c->unparsed);
+    json_kv_int(&w, "fallback_fields", c->fallbacks);
+    json_kv_int(&w, "requests", c->page.api_calls);
+    if (c->claimed >= 0)
+        json_kv_int(&w, "posts_claimed", c->claimed);
+    else
+        json_kv_null(&w, "posts_claimed");
+    json_close(&w);
+    struct span kept = arena_keep(c->arena, buf_span(&b));
+    buf_free(&b);
+    return kept;
+}
+
+static void read_spec(struct collection *c, struct json_parser *parser)
+{
+    struct json spec;
+    struct span since;
+    if (!c->order->spec.n || json_parse(parser, c->order->spec, &spec, NULL))
+        return;
+    if (json_text(json_get(spec, SPAN("since")), &since))
+        c->has_since = when_parse(since, &c->since);
+}
+
+static void conclude(struct collection *c, err e, struct collect_result *out)
+{
+    *out = (struct collect_result){.wait_ms = c->wait_ms, .report = report(c), .end = c->end};
+    if (e) {
+        out->failure = class_of(c, e);
+        out->why = c->why.n ? c->why : arena_keep(c->arena, span_of(c->fault.words));
+        if (!out->why.n)
+            out->why = span_of(err_text(e));
+        return;
+    }
+    if (!c->plan.wants_timeline) {
+        out->verdict = VERDICT_COMPLETE;
+        return;
+    }
+    struct verdict_facts facts = {c->have, c->claimed, c->source_said_empty, c->end};
+    out->verdict = verdict_decide(&facts);
+    if (out->verdict != VERDICT_NONE)
+        return;
+    out->failure = FAILURE_EMPTY_SUSPECT;
+    out->why = SPAN("the site answered, but without posts and without saying that there are none");
+}
+
+void collect_run(struct channel *channel, const struct pack *pack, struct reader *r,
+                 struct json_parser *events, const struct collect_order *order,
+                 struct arena *a, struct collect_result *out)
+{
+    struct collection *c = arena_new_of(a, struct collection);
+    c->order = order;
+    c->arena = a;
+    c->batch = order->next_batch;
+    c->have = order->have;
+    c->claimed = -1;
+    err e = plan_make(&c->plan, pack, a, order->kind, order->target, order->base_url, &c->fault);
+    page_init(&c->page, channel, pack, &c->plan, r, events, a, &c->fault);
+    read_spec(c, events);
+    if (!e)
+        e = collect(c);
+    else
+        c->failure = FAILURE_BAD_INPUT;
+    conclude(c, e, out);
+}

@@ -1,0 +1,23 @@
+/* collect.h - one job from start to end, as a story: open, read, commit, ask for more. */
+#pragma once
+
+#include "core/failure.h"
+#include "core/verdict.h"
+#include "worker/page.h"
+
+struct collect_order { /* from FRAME_JOB */
+    int64_t limit, next_batch, have, attempt_ms, navigate_ms, batch_ms;
+    struct span site, kind, target, spec, cursor, base_url;
+};
+
+struct collect_result {
+    enum failure_class failure; /* FAILURE_NONE: ended well */
+    enum verdict verdict;
+    enum end_reason end;
+    int64_t wait_ms;
+    struct span why, report; /* in the arena */
+};
+
+/* Runs the job. Everything it allocates is in `a`. Returns when the job is over, whatever happened. */
+void collect_run(struct channel *c, const struct pack *pack, struct reader *r, struct json_parser *events,
+                 const struct collect_order *order, struct arena *a, struct collect_result *out);

@@ -1,0 +1,329 @@
+#include "worker/page.h"
+
+#include "base/json.h"
+#include "base/need.h"
+#include "os/clock.h"
+
+#include <stdio.h>
+
+enum { NUDGE_MS = 1000, CALL_MS = 5000 };
+
+void page_init(struct page *p, struct channel *c, const struct pack *pack,
+               const struct plan *plan, struct reader *r, struct json_parser *events,
+               struct arena *a, struct fault *f)
+{
+    *p = (struct page){.channel = c,
+                       .pack = pack,
+                       .plan = plan,
+                       .reader = r,
+                       .events = events,
+                       .arena = a,
+                       .fault = f};
+}
+
+/* ---- what the page's network does ---- */
+
+static struct page_request *find_request(struct page *p, struct span id)
+{
+    for (size_t i = 0; i < p->request_count; i++)
+        if (span_is(id, p->requests[i].id))
+            return &p->requests[i];
+    return NULL;
+}
+
+static void forget_request(struct page *p, struct page_request *r)
+{
+    size_t at = (size_t)(r - p->requests);
+    need(at < p->request_count);
+    memmove(r, r + 1, (p->request_count - at - 1) * sizeof *r);
+    p->request_count--;
+}
+
+static struct span text_at(struct json v, const char *path)
+{
+    struct span s = SPAN_NONE;
+    (void)json_text(json_path(v, path), &s);
+    return s;
+}
+
+static void on_request(struct page *p, struct json params)
+{
+    struct span id = text_at(params, "requestId");
+    const struct operation *op = plan_operation(p->plan, text_at(params, "request.url"));
+    struct span method = text_at(params, "request.method");
+    if (!op || !id.n || id.n >= PAGE_REQUEST_ID_MAX || span_is(method, "OPTIONS"))
+        return;
+    if (find_request(p, id) || p->request_count == PAGE_REQUESTS_MAX)
+        return;
+    struct page_request *r = &p->requests[p->request_count++];
+    *r = (struct page_request){.operation = op};
+    span_copy(id, r->id, sizeof r->id);
+    p->api_calls++;
+}
+
+static void on_response(struct page *p, struct json params)
+{
+    int64_t status = 0;
+    (void)json_int(json_path(params, "response.status"), &status);
+    if (span_is(text_at(params, "type"), "Document")) {
+        span_copy(text_at(params, "response.url"), p->document_url, sizeof p->document_url);
+        p->document_status = (int)status;
+        return;
+    }
+    struct page_request *r = find_request(p, text_at(params, "requestId"));
+    if (!r)
+        return;
+    r->status = (int)status;
+    struct buf raw = BUF(65536);
+    json_add_raw(&raw, json_path(params, "response.headers"));
+    if (!raw.failed)
+        r->headers = arena_keep(p->arena, buf_span(&raw));
+    buf_free(&raw);
+}
+
+static void on_finished(struct page *p, struct json params, bool failed)
+{
+    struct page_request *r = find_request(p, text_at(params, "requestId"));
+    if (!r)
+        return;
+    r->finished = true;
+    if (failed) {
+        struct span why = text_at(params, "errorText");
+        span_copy(why.n ? why : SPAN("request failed"), r->failed, sizeof r->failed);
+    }
+}
+
+static err send_call(struct page *p, struct frame f, int64_t timeout_ms, uint32_t *out_call)
+{
+    f.n[0] = ++p->last_call;
+    f.n[1] = timeout_ms;
+    *out_call = p->last_call;
+    return channel_send(p->channel, &f);
+}
+
+/* The page holds its first timeline request: let it start at our cursor, then hold nothing more. */
+static err on_paused(struct page *p, struct json params)
+{
+    struct span id = text_at(params, "requestId"), url = text_at(params, "request.url");
+    const struct operation *op = plan_operation(p->plan, url);
+    struct buf changed = BUF(32768);
+    struct span target = SPAN_NONE;
+    uint32_t call = 0;
+    err e = E_OK;
+    bool ours = p->resume_cursor.n && op && op->role == OP_TIMELINE;
+    if (ours && !plan_resume_url(p->plan, url, p->resume_cursor, &changed))
+        target = buf_span(&changed);
+    struct frame f = {.type = FRAME_CONTINUE, .t = {id, url, target}};
+    e = send_call(p, f, CALL_MS, &call);
+    if (!e && ours) {
+        p->resume_cursor = SPAN_NONE;
+        e = send_call(p, (struct frame){.type = FRAME_INTERCEPT}, CALL_MS, &call);
+    }
+    buf_free(&changed);
+    return e;
+}
+
+static err on_event(struct page *p, struct span method, struct span text)
+{
+    struct json params;
+    if (json_parse(p->events, text, &params, NULL))
+        return E_OK; /* an event we cannot read is an event we did not see */
+    if (span_is(method, "Network.requestWillBeSent"))
+        on_request(p, params);
+    else if (span_is(method, "Network.responseReceived"))
+        on_response(p, params);
+    else if (span_is(method, "Network.loadingFinished"))
+        on_finished(p, params, false);
+    else if (span_is(method, "Network.loadingFailed"))
+        on_finished(p, params, true);
+    else if (span_is(method, "Fetch.requestPaused"))
+        return on_paused(p, params);
+    return E_OK;
+}
+
+/* ---- waiting ---- */
+
+/* Takes one frame in: events change the page's state, an ending sets `told`. */
+static err take(struct page *p, mono deadline, struct frame *out)
+{
+    err e = channel_next(p->channel, deadline, out);
+    if (e)
+        return e == E_END ? (p->told = E_SHUTDOWN) : e;
+    if (out->type == FRAME_EVENT)
+        return on_event(p, out->t[0], out->t[1]);
+    if (out->type == FRAME_CANCEL || out->type == FRAME_GONE) {
+        err why = out->n[0] > E_OK && out->n[0] < E_COUNT ? (err)out->n[0] : E_BUG;
+        if (!p->told)
+            p->told = why;
+        if (out->type == FRAME_GONE)
+            fail(p->fault, why, "%.*s", SP(out->t[0]));
+    }
+    return E_OK;
+}
+
+err page_wait_frame(struct page *p, enum frame_type type, struct frame *out, mono deadline)
+{
+    for (;;) {
+        err e = take(p, deadline, out);
+        if (e)
+            return e;
+        if (out->type == type)
+            return E_OK;
+        if (p->told == E_SHUTDOWN)
+            return p->told;
+    }
+}
+
+/* Sends a call and waits for its answer; the answer's text is valid until the next frame is taken. */
+static err ask(struct page *p, struct frame f, int64_t budget_ms, struct span *out_text)
+{
+    if (p->told)
+        return p->told;
+    uint32_t call = 0;
+    err e = send_call(p, f, budget_ms, &call);
+    /* Node keeps the call's own deadline; ours is only for a node that does not answer. */
+    mono deadline = mono_add(clock_mono(), budget_ms + CALL_MS);
+    while (!e) {
+        struct frame in;
+        e = take(p, deadline, &in);
+        if (e)
+            break;
+        if (p->told)
+            return p->told;
+        if (in.type != FRAME_REPLY || in.n[0] != call)
+            continue;
+        *out_text = in.t[0];
+        return in.n[1] >= E_OK && in.n[1] < E_COUNT ? (err)in.n[1] : E_PROTOCOL;
+    }
+    return e;
+}
+
+/* ---- verbs ---- */
+
+static err check_navigation(struct page *p, struct span answer)
+{
+    struct json v;
+    struct span error = SPAN_NONE;
+    if (json_parse(p->events, answer, &v, p->fault))
+        return E_PROTOCOL;
+    if (json_text(json_get(v, SPAN("errorText")), &error) && error.n)
+        return fail(p->fault, E_NET, "the page could not be opened: %.*s", SP(error));
+    return E_OK;
+}
+
+err page_goto(struct page *p, struct span url, struct span cursor, int64_t budget_ms)
+{
+    need_step("goto");
+    struct span answer = SPAN_NONE;
+    err e;
+    if (cursor.n) {
+        p->resume_cursor = cursor;
+        char pattern[160];
+        for (size_t i = 0; i < p->plan->operation_count; i++) {
+            const struct operation *op = &p->plan->operations[i];
+            if (op->role != OP_TIMELINE || !op->cursor_member.n)
+                continue;
+            snprintf(pattern, sizeof pattern, "*/%.*s?*", SP(op->name));
+            struct frame hold = {.type = FRAME_INTERCEPT, .t = {span_of(pattern)}};
+            e = ask(p, hold, CALL_MS, &answer);
+            if (e)
+                return e;
+            break;
+        }
+    }
+    struct frame f = {.type = FRAME_GOTO, .t = {url}};
+    e = ask(p, f, budget_ms, &answer);
+    if (e == E_TIMEOUT) {
+        uint32_t call = 0;
+        (void)!send_call(p, (struct frame){.type = FRAME_STOP_LOADING}, CALL_MS, &call);
+        return fail(p->fault, E_TIMEOUT, "the site did not answer the page within %lld ms",
+                    (long long)budget_ms);
+    }
+    if (e)
+        return fail(p->fault, e, "%.*s", SP(answer));
+    return check_navigation(p, answer);
+}
+
+err page_more(struct page *p)
+{
+    if (p->told)
+        return p->told;
+    uint32_t call = 0;
+    return send_call(p, (struct frame){.type = FRAME_EVAL, .t = {SPAN("scroll")}}, CALL_MS,
+                     &call);
+}
+
+static struct page_request *ready_request(struct page *p)
+{
+    for (size_t i = 0; i < p->request_count; i++)
+        if (p->requests[i].finished)
+            return &p->requests[i];
+    return NULL;
+}
+
+/* Reads one finished request: its body is asked for, unwrapped and turned into records. */
+static err read_answer(struct page *p, struct page_request *slot, wall now,
+                       struct reading *out, const struct operation **out_operation)
+{
+    struct page_request r = *slot;
+    struct span answer = SPAN_NONE, body = SPAN_NONE;
+    forget_request(p, slot);
+    *out_operation = r.operation;
+    if (r.failed[0])
+        return fail(p->fault, E_NET, "%.*s: %s", SP(r.operation->name), r.failed);
+    struct frame f = {.type = FRAME_BODY, .t = {span_of(r.id)}};
+    err e = ask(p, f, CALL_MS, &answer);
+    if (p->told)
+        return p->told;
+    if (e && r.status == 200)
+        return fail(p->fault, e == E_TIMEOUT ? e : E_NET, "%.*s: body could not be read: %.*s",
+                    SP(r.operation->name), SP(answer));
+    struct json v;
+    if (!e && !json_parse(p->events, answer, &v, p->fault))
+        (void)json_text(json_get(v, SPAN("body")), &body);
+    return reader_answer(p->reader, r.operation, r.status, r.headers, body, now, p->arena, out,
+                         p->fault);
+}
+
+err page_next_batch(struct page *p, wall now, struct reading *out,
+                    const struct operation **out_operation, int64_t budget_ms)
+{
+    need_step("wait for data");
+    mono deadline = mono_add(clock_mono(), budget_ms);
+    mono nudge = mono_add(clock_mono(), NUDGE_MS);
+    for (;;) {
+        if (p->told)
+            return p->told;
+        struct page_request *r = ready_request(p);
+        if (r)
+            return read_answer(p, r, now, out, out_operation);
+        if (mono_past(deadline, clock_mono()))
+            return E_TIMEOUT;
+        if (p->document_url[0] &&
+            reader_page_sign(p->pack, span_of(p->document_url), p->document_status, SPAN_NONE,
+                             NULL) != FAILURE_NONE)
+            return E_TIMEOUT; /* nothing will come: page_sign() has the reason */
+        struct frame f;
+        err e = take(p, nudge.ms < deadline.ms ? nudge : deadline, &f);
+        if (e && e != E_TIMEOUT)
+            return e;
+        if (mono_past(nudge, clock_mono())) {
+            nudge = mono_add(clock_mono(), NUDGE_MS);
+            if (p->request_count == 0 && page_more(p))
+                return p->told ? p->told : E_SHUTDOWN;
+        }
+    }
+}
+
+enum failure_class page_sign(struct page *p, struct span *out_why, int64_t budget_ms)
+{
+    struct span answer = SPAN_NONE, state = SPAN_NONE;
+    struct json v;
+    struct frame f = {.type = FRAME_EVAL, .t = {SPAN("state")}};
+    if (pack_expression(p->pack, SPAN("state")).n && !ask(p, f, budget_ms, &answer) &&
+        !json_parse(p->events, answer, &v, NULL)) {
+        if (json_text(json_path(v, "result.value"), &state))
+            state = arena_keep(p->arena, state);
+    }
+    return reader_page_sign(p->pack, span_of(p->document_url), p->document_status, state, out_why);
+}

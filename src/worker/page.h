@@ -1,0 +1,57 @@
+/* page.h - the worker's view of its tab: blocking verbs, each with a budget.
+ *
+ * The worker holds no DevTools session: it asks node by number, node stamps the session. It may open
+ * URLs of the pack's hosts, read bodies of responses it saw, evaluate the pack's own expressions by
+ * name, and move the page's own first request to a cursor. After the tab or the browser is gone, or
+ * the job was told to stop, every verb returns at once with that code, so a flow falls through to
+ * its end. */
+#pragma once
+
+#include "base/arena.h"
+#include "extract/reader.h"
+#include "worker/channel.h"
+
+enum { PAGE_REQUESTS_MAX = 32, PAGE_REQUEST_ID_MAX = 64 };
+
+struct page_request { /* one API call of the page that the plan wants to read */
+    char id[PAGE_REQUEST_ID_MAX];
+    const struct operation *operation;
+    int status;
+    char failed[96];     /* Chromium's error text; empty when it did not fail */
+    struct span headers; /* of the response, in the arena */
+    bool finished;
+};
+
+struct page {
+    struct channel *channel;
+    const struct pack *pack;
+    const struct plan *plan;
+    struct reader *reader;
+    struct arena *arena; /* the job's */
+    struct json_parser *events;
+    struct fault *fault;
+    uint32_t last_call;
+    err told; /* gone, cancelled, timed out: what every verb answers from then on */
+    char document_url[2048];
+    int document_status;
+    struct span resume_cursor; /* put into the first timeline request; empty when done */
+    struct page_request requests[PAGE_REQUESTS_MAX]; /* in order of their start */
+    size_t request_count;
+    int64_t api_calls;
+};
+
+void page_init(struct page *p, struct channel *c, const struct pack *pack, const struct plan *plan, struct reader *r,
+               struct json_parser *events, struct arena *a, struct fault *f);
+/* Opens the plan's URL. With a cursor the page's own first timeline request starts there. E_NET,
+ * E_TIMEOUT, or what ended the page. */
+MUST_USE err page_goto(struct page *p, struct span url, struct span cursor, int64_t budget_ms);
+/* The next answer of the page's API calls, read. Waits for data, never sleeps; nudges the page (scroll)
+ * each second in which no request is under way. E_TIMEOUT: nothing came in the budget. */
+MUST_USE err page_next_batch(struct page *p, wall now, struct reading *out, const struct operation **out_operation,
+                             int64_t budget_ms);
+/* Asks the page for more: the pack's "scroll". Does not wait for an answer. */
+MUST_USE err page_more(struct page *p);
+/* What the page itself shows, when no answer came: login wall, suspended, … or FAILURE_NONE. */
+enum failure_class page_sign(struct page *p, struct span *out_why, int64_t budget_ms);
+/* Handles what has arrived meanwhile and waits for a frame of this type (COMMITTED). */
+MUST_USE err page_wait_frame(struct page *p, enum frame_type type, struct frame *out, mono deadline);

@@ -1,0 +1,126 @@
+#include "worker/worker.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/need.h"
+#include "os/clock.h"
+#include "os/sandbox.h"
+#include "worker/collect.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { JOB_ARENA_MAX = 192 * 1024 * 1024, EVENT_MAX = 48 * 1024 * 1024 };
+
+struct worker {
+    struct channel channel;
+    struct pack *packs[WORKER_PACKS_MAX];
+    struct reader *readers[WORKER_PACKS_MAX];
+    size_t pack_count;
+    struct json_parser *events;
+    struct arena *arena;
+};
+
+static void send_log(enum log_level level, struct span line, void *ctx)
+{
+    struct worker *w = ctx;
+    struct frame f = {.type = FRAME_LOG, .n = {level}, .t = {span_cut(line, 0, 4000)}};
+    (void)!channel_send(&w->channel, &f);
+}
+
+static err start(struct worker *w, int argc, char **argv, struct fault *f)
+{
+    size_t body_max = argc > 2 ? (size_t)strtoull(argv[2], NULL, 10) : 0;
+    channel_init(&w->channel, WORKER_SOCKET_FD);
+    for (int i = 3; i < argc && w->pack_count < WORKER_PACKS_MAX; i++) {
+        err e = pack_open(&w->packs[w->pack_count], WORKER_SITES_FD, argv[i], f);
+        if (e)
+            return e;
+        w->readers[w->pack_count] = reader_new(w->packs[w->pack_count], body_max);
+        w->pack_count++;
+    }
+    close(WORKER_SITES_FD);
+    w->events = json_parser_new(EVENT_MAX);
+    w->arena = arena_new(JOB_ARENA_MAX);
+    log_setup("worker", LOG_LOGFMT, LOG_INFO, clock_wall);
+    log_divert(send_log, w);
+    return sandbox_worker(f);
+}
+
+static void finish(struct worker *w)
+{
+    for (size_t i = 0; i < w->pack_count; i++) {
+        reader_free(&w->readers[i]);
+        pack_close(&w->packs[i]);
+    }
+    json_parser_free(&w->events);
+    arena_free(&w->arena);
+    channel_fini(&w->channel);
+}
+
+/* The frame's texts are gone at the next read: the job keeps its own. */
+static void keep_order(struct arena *a, const struct frame *f, struct collect_order *out)
+{
+    *out = (struct collect_order){.limit = f->n[0],
+                                  .next_batch = f->n[1],
+                                  .have = f->n[2],
+                                  .attempt_ms = f->n[4],
+                                  .navigate_ms = f->n[5],
+                                  .batch_ms = f->n[6],
+                                  .site = arena_keep(a, f->t[1]),
+                                  .kind = arena_keep(a, f->t[2]),
+                                  .target = arena_keep(a, f->t[3]),
+                                  .spec = arena_keep(a, f->t[4]),
+                                  .cursor = arena_keep(a, f->t[5]),
+                                  .base_url = arena_keep(a, f->t[6])};
+}
+
+static err run_job(struct worker *w, const struct frame *job)
+{
+    struct collect_order order;
+    struct collect_result result = {.failure = FAILURE_BAD_INPUT, .why = SPAN("no such site")};
+    keep_order(w->arena, job, &order);
+    for (size_t i = 0; i < w->pack_count; i++)
+        if (span_eq(pack_name(w->packs[i]), order.site)) {
+            collect_run(&w->channel, w->packs[i], w->readers[i], w->events, &order, w->arena,
+                        &result);
+            break;
+        }
+    struct frame f = {.type = result.failure ? FRAME_FAIL : FRAME_DONE,
+                      .t = {span_cut(result.why, 0, 1000), result.report}};
+    f.n[0] = result.failure ? (int64_t)result.failure : (int64_t)result.verdict;
+    f.n[1] = result.failure ? result.wait_ms : (int64_t)result.end;
+    err e = channel_send(&w->channel, &f);
+    arena_reset(w->arena);
+    return e;
+}
+
+static err serve(struct worker *w)
+{
+    struct frame f = {.type = FRAME_READY, .n = {getpid()}};
+    if (w->pack_count)
+        f.t[0] = pack_version(w->packs[0]);
+    err e = channel_send(&w->channel, &f);
+    while (!e) {
+        need_step("idle");
+        e = channel_next(&w->channel, CHANNEL_FOREVER, &f);
+        if (!e && f.type == FRAME_JOB)
+            e = run_job(w, &f);
+        /* Anything else is a late answer to the last job. */
+    }
+    return e;
+}
+
+int worker_main(int argc, char **argv)
+{
+    struct worker w = {0};
+    struct fault fault = {0};
+    err e = start(&w, argc, argv, &fault);
+    if (e)
+        log_error("worker.start_failed", F_X("result", e), F_C("why", fault.words));
+    else
+        e = serve(&w);
+    log_divert(NULL, NULL);
+    finish(&w);
+    return e == E_END || e == E_OK ? 0 : 70;
+}

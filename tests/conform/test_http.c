@@ -1,0 +1,1264 @@
+/* Our HTTP server against the torture table and its own contract: a real loop, a real store in a
+ * folder of its own, the site packs of the checkout, and raw bytes over TCP and the Unix socket. */
+#include "api/api.h"
+#include "base/json.h"
+#include "os/clock.h"
+#include "os/files.h"
+#include "os/random.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+enum {
+    HEADER_MS = 700,
+    REQUEST_MS = 1500,
+    BODY_MAX = 64 * 1024,
+    ANSWER_MS = 20 * 1000, /* a test waits at most this long for anything */
+    ANSWER_BYTES = 8 * 1024 * 1024,
+};
+
+/* ---- the service under test, in a thread of its own ---- */
+
+struct task { /* something to do on the loop's thread */
+    void (*run)(struct task *t);
+    void *ctx;
+    bool done;
+    struct task *next;
+};
+
+static struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct loop *loop;
+    struct waker *store_wake, *task_wake;
+    struct store_thread *store;
+    struct api *api;
+    struct pack *pack;
+    struct task *tasks;
+    char folder[64], socket[128];
+    int listeners[2];
+    uint16_t port;
+    bool running, ready;
+    int cancelled;
+    char cancelled_id[ID_TEXT];
+} server = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ready = true};
+
+static void on_store(void *ctx)
+{
+    (void)ctx;
+    struct outlook outlook;
+    int64_t last_event;
+    store_thread_collect(server.store, &outlook, &last_event);
+    if (server.api)
+        api_new_events(server.api, last_event);
+}
+
+static void wake_loop(void *ctx)
+{
+    (void)ctx;
+    waker_wake(server.store_wake);
+}
+
+static void on_tasks(void *ctx)
+{
+    (void)ctx;
+    for (;;) {
+        pthread_mutex_lock(&server.lock);
+        struct task *t = server.tasks;
+        if (t)
+            server.tasks = t->next;
+        pthread_mutex_unlock(&server.lock);
+        if (!t)
+            return;
+        t->run(t);
+    }
+}
+
+static void task_done(struct task *t)
+{
+    pthread_mutex_lock(&server.lock);
+    t->done = true;
+    pthread_cond_broadcast(&server.changed);
+    pthread_mutex_unlock(&server.lock);
+}
+
+/* Runs it on the loop's thread and waits for task_done(). */
+static void on_loop(void (*run)(struct task *), void *ctx)
+{
+    struct task t = {.run = run, .ctx = ctx};
+    pthread_mutex_lock(&server.lock);
+    t.next = server.tasks;
+    server.tasks = &t;
+    pthread_mutex_unlock(&server.lock);
+    waker_wake(server.task_wake);
+    pthread_mutex_lock(&server.lock);
+    while (!t.done)
+        pthread_cond_wait(&server.changed, &server.lock);
+    pthread_mutex_unlock(&server.lock);
+}
+
+static void on_status(void *ctx, struct api_status *out)
+{
+    (void)ctx;
+    *out = (struct api_status){.ready = server.ready,
+                               .why = "no browser is <ready>",
+                               .isolation = "namespace",
+                               .workers_idle = 2,
+                               .browsers_ready = 1};
+}
+
+static void on_cancelled(void *ctx, struct span id)
+{
+    (void)ctx;
+    server.cancelled++;
+    span_copy(id, server.cancelled_id, sizeof server.cancelled_id);
+}
+
+static int listen_tcp(uint16_t *out_port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 4096), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
+    *out_port = ntohs(a.sin_port);
+    return fd;
+}
+
+static int listen_unix(const char *path)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    assert_true(fd >= 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%.*s", (int)sizeof a.sun_path - 1, path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    return fd;
+}
+
+static void *serve(void *ctx)
+{
+    (void)ctx;
+    loop_run(server.loop);
+    return NULL;
+}
+
+static void start_api(struct task *t)
+{
+    struct fault f = {0};
+    struct api_config config = {
+        .listeners = {server.listeners[0], server.listeners[1]},
+        .body_max = BODY_MAX,
+        .header_timeout_ms = HEADER_MS,
+        .request_timeout_ms = REQUEST_MS,
+        .connections_max = 8192,
+        .packs = &server.pack,
+        .pack_count = 1,
+        .status = on_status,
+        .cancelled = on_cancelled,
+    };
+    if (api_start(&server.api, server.loop, server.store, &config, &f))
+        fail_msg("api_start: %s", f.words);
+    on_store(NULL);
+    task_done(t);
+}
+
+static void stop_api(struct task *t)
+{
+    api_stop(&server.api);
+    store_thread_stop(&server.store);
+    waker_close(&server.store_wake);
+    waker_close(&server.task_wake);
+    loop_stop(server.loop);
+    task_done(t);
+}
+
+static void start_store(void)
+{
+    struct fault f = {0};
+    struct store_thread_config config = {
+        .state_dir = server.folder,
+        .limits = {.ready_max = 100000,
+                   .fail_max = 5,
+                   .crash_max = 2,
+                   .throttle_max = 50,
+                   .retry_base_ms = 2000,
+                   .retry_cap_ms = 300000,
+                   .lane_max_active = 64,
+                   .lane_burst = 64,
+                   .lease_ms = 60000},
+        .retention_ms = 30LL * 86400 * 1000,
+        .seed = 7,
+        .now = clock_wall,
+        .wake = wake_loop,
+    };
+    if (store_thread_start(&server.store, &config, &f))
+        fail_msg("store_thread_start: %s", f.words);
+}
+
+static int group_start(void **state)
+{
+    (void)state;
+    struct fault f = {0};
+    snprintf(server.folder, sizeof server.folder, "/tmp/fulmar-http-XXXXXX");
+    assert_non_null(mkdtemp(server.folder));
+    snprintf(server.socket, sizeof server.socket, "%s/fulmar.sock", server.folder);
+    server.listeners[0] = listen_tcp(&server.port);
+    server.listeners[1] = listen_unix(server.socket);
+    int sites = open("sites", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    if (sites < 0 || pack_open(&server.pack, sites, "x", &f))
+        fail_msg("site packs are read from the top folder of the checkout: %s", f.words);
+    close(sites);
+    server.loop = loop_new();
+    server.store_wake = waker_new(server.loop, on_store, NULL, "store");
+    server.task_wake = waker_new(server.loop, on_tasks, NULL, "tasks");
+    start_store();
+    assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
+    on_loop(start_api, NULL);
+    return 0;
+}
+
+static int group_stop(void **state)
+{
+    (void)state;
+    on_loop(stop_api, NULL);
+    pthread_join(server.thread, NULL);
+    loop_free(&server.loop);
+    pack_close(&server.pack);
+    return files_remove_tree(server.folder, NULL) != E_OK;
+}
+
+/* ---- the store, from the test ---- */
+
+static void store_op_done(struct store_op *op)
+{
+    task_done(op->ctx);
+}
+
+static void post_op(struct task *t)
+{
+    struct store_op *op = t->ctx;
+    op->on_done = store_op_done;
+    op->ctx = t;
+    store_thread_post(server.store, op);
+}
+
+static void run_op(struct store_op *op)
+{
+    on_loop(post_op, op);
+}
+
+/* Leases jobs until this one is held; the lanes of the tests hold few. */
+static struct lease lease_of(const char *id, struct arena *a)
+{
+    for (int i = 0; i < 64; i++) {
+        struct store_op op = {.verb = STORE_RESERVE, .arena = a};
+        op.in.reserve.worker = SPAN("test");
+        op.in.reserve.random = random_u64() | 1;
+        run_op(&op);
+        assert_int_equal(op.result, E_OK);
+        if (strcmp(op.out.lease.id, id) == 0)
+            return op.out.lease;
+    }
+    fail_msg("job %s is never leased", id);
+    return (struct lease){0};
+}
+
+static void commit_posts(const struct lease *l, int64_t batch, int from, int count)
+{
+    struct arena *a = arena_new(32 * 1024 * 1024);
+    struct store_item *items = arena_get(a, (size_t)count * sizeof *items);
+    for (int i = 0; i < count; i++) {
+        items[i].kind = ITEM_POST;
+        items[i].id = span_of(arena_fmt(a, "%s-%d", l->id, from + i));
+        items[i].created_ms = 1700000000000 + i;
+        items[i].json = span_of(
+            arena_fmt(a, "{\"id\":\"%d\",\"text\":\"post number %d of a long list of posts\"}", from + i, from + i));
+    }
+    struct store_op op = {.verb = STORE_COMMIT, .arena = a};
+    op.in.commit = (struct commit_args){
+        .id = span_of(l->id), .nonce = l->nonce, .batch = batch, .items = items, .count = (size_t)count};
+    run_op(&op);
+    if (op.result)
+        fail_msg("commit: %s %s", err_name(op.result), op.fault.words);
+    arena_free(&a);
+}
+
+static void finish(const struct lease *l, enum failure_class failure, enum verdict verdict, const char *why,
+                   const char *report)
+{
+    struct store_op op = {.verb = STORE_FINISH};
+    op.in.finish = (struct finish_args){.id = span_of(l->id),
+                                        .nonce = l->nonce,
+                                        .failure = failure,
+                                        .verdict = verdict,
+                                        .end = failure ? END_NONE : END_TERMINATE,
+                                        .why = span_of(why),
+                                        .report = span_of(report)};
+    run_op(&op);
+    if (op.result)
+        fail_msg("finish: %s %s", err_name(op.result), op.fault.words);
+}
+
+/* ---- bytes ---- */
+
+static int dial(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons(server.port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+static int dial_unix(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "%.*s", (int)sizeof a.sun_path - 1, server.socket);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+static void put(int fd, struct span bytes)
+{
+    while (bytes.n) {
+        ssize_t n = send(fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+        if (n <= 0)
+            return; /* the server may refuse in the middle */
+        bytes = span_cut(bytes, (size_t)n, bytes.n);
+    }
+}
+
+static bool readable(int fd, int64_t ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, (int)ms) == 1;
+}
+
+struct reply {
+    int status; /* 0: the connection ended without an answer */
+    struct buf text;
+    struct span head, body; /* body decoded when it was chunked */
+    struct buf decoded;
+    bool closed, whole;
+};
+
+static struct span header(const struct reply *r, const char *name)
+{
+    struct span rest = r->head, line;
+    while (span_next(&rest, '\n', &line)) {
+        size_t colon = span_find_char(line, ':');
+        if (span_eq_nocase(span_cut(line, 0, colon), span_of(name)))
+            return span_trim(span_cut(line, colon + 1, line.n));
+    }
+    return SPAN_NONE;
+}
+
+static bool dechunk(struct reply *r, struct span raw)
+{
+    buf_clear(&r->decoded);
+    for (;;) {
+        size_t end = span_find(raw, SPAN("\r\n"));
+        if (end == raw.n)
+            return false;
+        char digits[32], *stop;
+        span_copy(span_cut(raw, 0, end), digits, sizeof digits);
+        size_t n = strtoul(digits, &stop, 16);
+        if (stop == digits || raw.n < end + 2 + n + 2)
+            return false;
+        buf_add(&r->decoded, span_cut(raw, end + 2, n));
+        raw = span_cut(raw, end + 2 + n + 2, raw.n);
+        if (n == 0)
+            return true;
+    }
+}
+
+/* What came so far as an answer; true when it is whole. */
+static bool parse(struct reply *r, bool head_only)
+{
+    struct span all = buf_span(&r->text);
+    size_t end = span_find(all, SPAN("\r\n\r\n"));
+    if (end == all.n || !span_starts(all, SPAN("HTTP/1.")))
+        return false;
+    r->head = span_cut(all, 0, end + 2);
+    int64_t status, length;
+    assert_true(span_int(span_cut(all, 9, 3), &status));
+    r->status = (int)status;
+    struct span raw = span_cut(all, end + 4, all.n);
+    if (status == 100) {
+        buf_drop(&r->text, end + 4);
+        return parse(r, head_only);
+    }
+    if (head_only)
+        return true;
+    if (span_is(header(r, "Transfer-Encoding"), "chunked")) {
+        bool whole = dechunk(r, raw);
+        r->body = buf_span(&r->decoded);
+        return whole;
+    }
+    r->body = raw;
+    return span_int(header(r, "Content-Length"), &length) && raw.n >= (size_t)length;
+}
+
+static struct reply take(int fd, bool head_only)
+{
+    struct reply r = {.text = BUF(ANSWER_BYTES), .decoded = BUF(ANSWER_BYTES)};
+    mono deadline = mono_add(clock_mono(), ANSWER_MS);
+    while (!(r.whole = parse(&r, head_only)) && !r.closed) {
+        if (!readable(fd, mono_left(deadline, clock_mono())))
+            fail_msg("no whole answer in %d ms: %.*s", ANSWER_MS, (int)(r.text.n < 300 ? r.text.n : 300), r.text.p);
+        char *room = buf_room(&r.text, 65536);
+        assert_non_null(room);
+        ssize_t n = recv(fd, room, 65536, 0);
+        r.closed = n <= 0;
+        r.text.n += n > 0 ? (size_t)n : 0;
+    }
+    return r;
+}
+
+static void drop(struct reply *r)
+{
+    buf_free(&r->text);
+    buf_free(&r->decoded);
+}
+
+/* The connection ends within ms without a further answer. */
+static bool ends(int fd, int64_t ms)
+{
+    char c[4096];
+    mono deadline = mono_add(clock_mono(), ms);
+    while (readable(fd, mono_left(deadline, clock_mono())))
+        if (recv(fd, c, sizeof c, 0) <= 0)
+            return true;
+    return false;
+}
+
+static struct reply ask(struct span bytes, bool head_only)
+{
+    int fd = dial();
+    put(fd, bytes);
+    struct reply r = take(fd, head_only);
+    close(fd);
+    return r;
+}
+
+/* Sends raw bytes, wants a status, and that the connection is closed when `closes`. */
+static void expect_raw(struct span bytes, int status, bool closes)
+{
+    int fd = dial();
+    put(fd, bytes);
+    struct reply r = take(fd, false);
+    if (r.status != status)
+        fail_msg("wanted %d, got %d for: %.*s", status, r.status, (int)(bytes.n < 200 ? bytes.n : 200), bytes.p);
+    if (closes)
+        assert_true(r.closed || ends(fd, ANSWER_MS));
+    drop(&r);
+    close(fd);
+}
+
+static struct reply request(const char *method, const char *path, const char *headers, const char *body)
+{
+    struct buf text = BUF(BODY_MAX * 4);
+    buf_fmt(&text, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path, headers);
+    if (body)
+        buf_fmt(&text, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body));
+    buf_add_text(&text, "Connection: close\r\n\r\n");
+    if (body)
+        buf_add_text(&text, body);
+    struct reply r = ask(buf_span(&text), strcmp(method, "HEAD") == 0);
+    buf_free(&text);
+    return r;
+}
+
+static struct reply get(const char *path)
+{
+    return request("GET", path, "", NULL);
+}
+
+static void expect(const char *method, const char *path, const char *headers, const char *body, int status)
+{
+    struct reply r = request(method, path, headers, body);
+    if (r.status != status)
+        fail_msg("%s %s: wanted %d, got %d: %.*s", method, path, status, r.status, SP(r.body));
+    drop(&r);
+}
+
+static bool contains(struct span text, const char *what)
+{
+    return span_find(text, span_of(what)) < text.n;
+}
+
+/* A member of a JSON answer as text, by dotted path. */
+static char *member(struct span json, const char *path, char out[256])
+{
+    struct json_parser *p = json_parser_new(ANSWER_BYTES);
+    struct json root;
+    struct buf raw = BUF(65536);
+    struct span text;
+    if (json_parse(p, json, &root, NULL))
+        fail_msg("not JSON: %.*s", SP(json));
+    struct json v = json_path(root, path);
+    if (json_text(v, &text)) {
+        span_copy(text, out, 256);
+    } else {
+        json_add_raw(&raw, v);
+        span_copy(buf_span(&raw), out, 256);
+    }
+    buf_free(&raw);
+    json_parser_free(&p);
+    return out;
+}
+
+static void submit(const char *body, char id[256])
+{
+    struct reply r = request("POST", "/v1/jobs", "", body);
+    if (r.status != 202)
+        fail_msg("POST: %d %.*s", r.status, SP(r.body));
+    member(r.body, "id", id);
+    drop(&r);
+}
+
+/* ---- the torture table ---- */
+
+static void no_host_or_two_hosts_are_400(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nhost: evil.example\r\n\r\n"), 400, true);
+}
+
+static void content_length_with_chunked_is_400_and_closes(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
+                    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+               400, true);
+}
+
+static void two_content_lengths_are_400_and_close(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 9\r\n\r\n{}  "),
+               400, true);
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n{}  "),
+               400, true);
+}
+
+static void signed_content_lengths_are_400(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\n{}   "), 400, true);
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"), 400, true);
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5 5\r\n\r\n{}   "), 400, true);
+}
+
+static void a_coding_other_than_chunked_is_400(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+               400, true);
+}
+
+static void space_before_the_colon_is_400(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost : localhost\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing : a\r\n\r\n"), 400, true);
+}
+
+static void a_nul_or_a_fold_in_the_head_is_400(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing: a\0b\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nX-Thing: a\0b\r\nHost: localhost\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\0.evil.example\r\nX-Thing: a\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-\0Thing: a\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing: a\r\n b\r\nX-More: c\r\n\r\n"), 400, true);
+}
+
+static void ordinary_heads_are_not_refused(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"), 200, false);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost:localhost\r\nX-Empty:\r\nX-Blank:   \r\nX-Spaced:   a b  \r\n"
+                    "X-Tab:\tc\t\r\nAccept: */*\r\n\r\n"),
+               200, false);
+    expect_raw(SPAN("GET /livez HTTP/1.0\r\n\r\n"), 200, true);
+    struct buf text = BUF(65536);
+    buf_add_text(&text, "GET /livez HTTP/1.1\r\nHost: localhost\r\n");
+    for (int i = 0; i < 120; i++)
+        buf_fmt(&text, "X-Number-%d: %0100d\r\n", i, i);
+    buf_add_text(&text, "\r\n");
+    expect_raw(buf_span(&text), 200, false);
+    buf_free(&text);
+}
+
+static void sixty_four_kilobytes_of_headers_are_431(void **state)
+{
+    (void)state;
+    struct buf text = BUF(128 * 1024);
+    buf_add_text(&text, "GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: ");
+    for (int i = 0; i < 64 * 1024; i++)
+        buf_add_char(&text, 'a');
+    buf_add_text(&text, "\r\n\r\n");
+    expect_raw(buf_span(&text), 431, true);
+    buf_free(&text);
+}
+
+/* Sends a byte every 50 ms until the connection ends; answers how long that took. */
+static int64_t trickle(int fd, struct span bytes)
+{
+    mono began = clock_mono();
+    for (size_t i = 0; i < bytes.n && clock_mono().ms - began.ms < ANSWER_MS; i++) {
+        put(fd, span_cut(bytes, i, 1));
+        char c;
+        if (readable(fd, 50) && recv(fd, &c, 1, 0) <= 0)
+            break;
+    }
+    return clock_mono().ms - began.ms;
+}
+
+static void a_trickled_head_is_cut_at_the_head_deadline(void **state)
+{
+    (void)state;
+    struct buf text = BUF(8192);
+    buf_add_text(&text, "GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+    for (int i = 0; i < 2000; i++)
+        buf_add_char(&text, 'a');
+    int fd = dial();
+    int64_t took = trickle(fd, buf_span(&text));
+    assert_in_range(took, HEADER_MS - 100, HEADER_MS + 2000);
+    close(fd);
+    fd = dial(); /* a connection that says nothing at all ends as well */
+    assert_true(ends(fd, HEADER_MS + 2000));
+    close(fd);
+    buf_free(&text);
+}
+
+static void a_trickled_body_is_cut_at_the_body_deadline(void **state)
+{
+    (void)state;
+    struct buf body = BUF(8192);
+    for (int i = 0; i < 2000; i++)
+        buf_add_char(&body, ' ');
+    int fd = dial();
+    put(fd, SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                 "Content-Length: 2000\r\n\r\n"));
+    int64_t took = trickle(fd, buf_span(&body));
+    assert_in_range(took, REQUEST_MS - 100, REQUEST_MS + 2000);
+    close(fd);
+    buf_free(&body);
+}
+
+static void a_body_over_the_limit_is_413_before_it_is_read(void **state)
+{
+    (void)state;
+    /* No byte of the body is ever sent. */
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    "Content-Length: 1000000\r\n\r\n"),
+               413, true);
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                    "Content-Length: 99999999999\r\n\r\n"),
+               413, true);
+}
+
+static void a_chunked_body_over_the_limit_is_413(void **state)
+{
+    (void)state;
+    struct buf text = BUF(BODY_MAX * 4);
+    buf_add_text(&text, "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 80; i++) {
+        buf_add_text(&text, "400\r\n");
+        for (int j = 0; j < 1024; j++)
+            buf_add_char(&text, ' ');
+        buf_add_text(&text, "\r\n");
+    }
+    buf_add_text(&text, "0\r\n\r\n");
+    expect_raw(buf_span(&text), 413, true);
+    buf_free(&text);
+}
+
+static void an_unknown_method_is_405_with_allow(void **state)
+{
+    (void)state;
+    struct reply r = request("BREW", "/livez", "", NULL);
+    assert_int_equal(r.status, 405);
+    assert_true(span_is(header(&r, "Allow"), "GET, HEAD"));
+    drop(&r);
+    r = request("DELETE", "/v1/jobs", "", NULL);
+    assert_int_equal(r.status, 405);
+    assert_true(span_is(header(&r, "Allow"), "POST, GET, HEAD"));
+    drop(&r);
+}
+
+static void idle_connections_do_not_slow_livez(void **state)
+{
+    (void)state;
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    int count = 5000;
+    if (limit.rlim_cur < 10500)
+        count = (int)(limit.rlim_cur - 500) / 2;
+    int *fds = calloc((size_t)count, sizeof *fds);
+    assert_non_null(fds);
+    /* Each asks once and then stays silent: kept alive, so the head deadline does not end it. */
+    for (int i = 0; i < count; i++) {
+        fds[i] = dial();
+        put(fds[i], SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        struct reply r = take(fds[i], false);
+        assert_int_equal(r.status, 200);
+        drop(&r);
+    }
+    int64_t best = INT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        int64_t began = clock_mono_us();
+        struct reply r = get("/livez");
+        int64_t took = clock_mono_us() - began;
+        assert_int_equal(r.status, 200);
+        best = took < best ? took : best;
+        drop(&r);
+    }
+    print_message("/livez beside %d idle connections: %lld us\n", count, (long long)best);
+    assert_true(best < 50 * 1000);
+    for (int i = 0; i < count; i++)
+        close(fds[i]);
+    free(fds);
+}
+
+/* ---- who may ask ---- */
+
+static void foreign_hosts_and_origins_are_refused(void **state)
+{
+    (void)state;
+    expect_raw(SPAN("GET /v1/jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 421, true);
+    expect_raw(SPAN("GET /v1/jobs HTTP/1.1\r\nHost: localhost.evil.example:80\r\n\r\n"), 421, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"), 200, false);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: [::1]:8470\r\n\r\n"), 200, false);
+    expect("POST", "/v1/jobs", "Origin: http://evil.example\r\n", "{}", 403);
+    expect("POST", "/v1/jobs", "Sec-Fetch-Site: cross-site\r\n", "{}", 403);
+    expect("POST", "/v1/jobs", "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n", "{}", 422);
+}
+
+static void the_unix_socket_takes_any_host(void **state)
+{
+    (void)state;
+    int fd = dial_unix();
+    put(fd, SPAN("GET /livez HTTP/1.1\r\nHost: whatever\r\n\r\n"));
+    struct reply r = take(fd, false);
+    assert_int_equal(r.status, 200);
+    assert_true(span_is(r.body, "ok\n"));
+    drop(&r);
+    close(fd);
+}
+
+static void unknown_paths_and_parameters_are_problems(void **state)
+{
+    (void)state;
+    char text[256];
+    struct reply r = get("/v2/jobs");
+    assert_int_equal(r.status, 404);
+    assert_true(span_is(header(&r, "Content-Type"), "application/problem+json"));
+    assert_string_equal(member(r.body, "type", text), "urn:fulmar:problem:not-found");
+    assert_string_equal(member(r.body, "status", text), "404");
+    drop(&r);
+    expect("GET", "/v1/jobs/", "", NULL, 404);
+    expect("GET", "/v1/jobs/job_1", "", NULL, 404);
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "", NULL, 404);
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/posts", "", NULL, 404);
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/posts?limit=5", "", NULL, 404);
+    r = get("/v1/jobs?limti=5");
+    assert_int_equal(r.status, 400);
+    assert_true(contains(r.body, "did you mean \\\"limit\\\"?"));
+    drop(&r);
+    expect("GET", "/v1/jobs?limit=0", "", NULL, 400);
+    expect("GET", "/v1/jobs?state=asleep", "", NULL, 400);
+    expect("GET", "/v1/jobs?after=nonsense", "", NULL, 400);
+}
+
+static void the_request_id_is_kept_when_it_is_sane(void **state)
+{
+    (void)state;
+    struct reply r = request("GET", "/livez", "X-Request-Id: abc-1.2_3\r\n", NULL);
+    assert_true(span_is(header(&r, "X-Request-Id"), "abc-1.2_3"));
+    drop(&r);
+    r = request("GET", "/livez", "X-Request-Id: a b\r\n", NULL);
+    assert_true(span_starts(header(&r, "X-Request-Id"), SPAN("req_")));
+    drop(&r);
+}
+
+/* ---- health ---- */
+
+static void health_says_what_is(void **state)
+{
+    (void)state;
+    char text[256];
+    struct reply r = get("/readyz");
+    assert_int_equal(r.status, 200);
+    drop(&r);
+    server.ready = false;
+    r = get("/readyz");
+    assert_int_equal(r.status, 503);
+    assert_true(contains(r.body, "no browser is"));
+    drop(&r);
+    r = get("/readyz?verbose");
+    assert_int_equal(r.status, 503);
+    assert_string_equal(member(r.body, "ready", text), "false");
+    assert_string_equal(member(r.body, "workers.idle", text), "2");
+    drop(&r);
+    r = get("/");
+    assert_true(contains(r.body, "no browser is &lt;ready&gt;"));
+    drop(&r);
+    server.ready = true;
+    r = get("/metrics");
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, "fulmar_http_requests_total{code=\"5xx\"}"));
+    drop(&r);
+}
+
+static void head_has_no_body(void **state)
+{
+    (void)state;
+    struct reply r = request("HEAD", "/livez", "", NULL);
+    assert_int_equal(r.status, 200);
+    assert_true(span_is(header(&r, "Content-Length"), "3"));
+    assert_true(span_ends(buf_span(&r.text), SPAN("\r\n\r\n")));
+    drop(&r);
+    expect("HEAD", "/v1/jobs", "", NULL, 200);
+    expect("HEAD", "/v1/events", "", NULL, 200);
+}
+
+/* ---- jobs ---- */
+
+static void a_job_is_accepted_shown_and_listed(void **state)
+{
+    (void)state;
+    char id[256], text[256], path[300];
+    struct reply r = request("POST", "/v1/jobs", "",
+                             "{\"kind\":\"posts\",\"target\":\"@NASA\",\"limit\":20,\"since\":\"2026-02-06\",\"priority\":3}");
+    assert_int_equal(r.status, 202);
+    member(r.body, "id", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    assert_true(span_is(header(&r, "Location"), path));
+    assert_string_equal(member(r.body, "site", text), "x");
+    assert_string_equal(member(r.body, "lane", text), "x/normal");
+    assert_string_equal(member(r.body, "state", text), "ready");
+    assert_string_equal(member(r.body, "limit", text), "20");
+    assert_string_equal(member(r.body, "options.since", text), "2026-02-06T00:00:00Z");
+    assert_string_equal(member(r.body, "verdict", text), "null");
+    drop(&r);
+    r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "id", text), id);
+    member(r.body, "target", text);
+    assert_true(span_eq_nocase(span_of(text), SPAN("nasa")));
+    assert_string_equal(member(r.body, "links.self", text), path);
+    drop(&r);
+    r = get("/v1/jobs?state=ready&limit=5");
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, id));
+    drop(&r);
+    r = get("/");
+    assert_true(contains(r.body, id));
+    assert_true(contains(header(&r, "Content-Security-Policy"), "default-src 'none'"));
+    drop(&r);
+}
+
+static void mistakes_in_a_body_are_named(void **state)
+{
+    (void)state;
+    char text[256];
+    expect("POST", "/v1/jobs", "", "{\"kind\":", 400);
+    expect("POST", "/v1/jobs", "", "[]", 400);
+    expect("POST", "/v1/jobs", "", "", 400);
+    struct reply r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limti\":3}");
+    assert_int_equal(r.status, 400);
+    assert_true(contains(r.body, "\"pointer\":\"/limti\""));
+    assert_true(contains(r.body, "did you mean \\\"limit\\\"?"));
+    drop(&r);
+    r = request("POST", "/v1/jobs", "",
+                "{\"kind\":\"posts\",\"target\":\"not a handle!\",\"limit\":0,\"since\":\"yesterday\",\"priority\":10}");
+    assert_int_equal(r.status, 422);
+    assert_string_equal(member(r.body, "code", text), "validation_failed");
+    assert_true(contains(r.body, "/target") && contains(r.body, "/limit") && contains(r.body, "/since") &&
+                contains(r.body, "/priority"));
+    drop(&r);
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"post\",\"target\":\"@nasa\"}");
+    assert_int_equal(r.status, 422);
+    assert_true(contains(r.body, "did you mean \\\"posts\\\"?"));
+    drop(&r);
+    expect("POST", "/v1/jobs", "", "{\"site\":\"nowhere\",\"kind\":\"posts\",\"target\":\"@nasa\"}", 422);
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"kind\":\"posts\",\"target\":\"@nasa\"}", 400);
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":100001}", 422);
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":1.5}", 422);
+    expect("POST", "/v1/jobs", "",
+           "{\"kind\":\"posts\",\"target\":\"@nasa\",\"since\":\"2026-02-07\",\"until\":\"2026-02-06\"}", 422);
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
+                    "Content-Length: 2\r\nConnection: close\r\n\r\n{}"),
+               415, true);
+}
+
+static void a_key_makes_a_request_repeatable(void **state)
+{
+    (void)state;
+    char first[256], second[256];
+    const char *body = "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":7}";
+    struct reply r = request("POST", "/v1/jobs", "Idempotency-Key: \"key-1\"\r\n", body);
+    assert_int_equal(r.status, 202);
+    assert_false(header(&r, "Idempotency-Replayed").n);
+    member(r.body, "id", first);
+    drop(&r);
+    r = request("POST", "/v1/jobs", "Idempotency-Key: key-1\r\n", body);
+    assert_int_equal(r.status, 202);
+    assert_true(span_is(header(&r, "Idempotency-Replayed"), "true"));
+    assert_string_equal(member(r.body, "id", second), first);
+    drop(&r);
+    r = request("POST", "/v1/jobs", "Idempotency-Key: key-1\r\n", "{\"kind\":\"posts\",\"target\":\"@esa\"}");
+    assert_int_equal(r.status, 422);
+    assert_string_equal(member(r.body, "code", second), "idempotency_mismatch");
+    drop(&r);
+    expect("POST", "/v1/jobs", "Idempotency-Key: a b\r\n", body, 400);
+}
+
+static void cancelling_follows_the_state(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@waiting\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    struct reply r = request("POST", path, "", NULL);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "cancelled");
+    drop(&r);
+    expect("POST", path, "", NULL, 200); /* already so */
+
+    submit("{\"kind\":\"posts\",\"target\":\"@running\",\"priority\":0}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    struct lease l = lease_of(id, a);
+    int before = server.cancelled;
+    r = request("POST", path, "", NULL);
+    assert_int_equal(r.status, 202);
+    assert_string_equal(member(r.body, "state", text), "active");
+    assert_string_equal(member(r.body, "cancel_requested", text), "true");
+    drop(&r);
+    assert_int_equal(server.cancelled, before + 1);
+    assert_string_equal(server.cancelled_id, id);
+
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    expect("POST", path, "", NULL, 409);
+    expect("POST", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/cancel", "", NULL, 404);
+    arena_free(&a);
+}
+
+static void a_failed_job_is_200_and_explains_itself(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@gone\",\"priority\":0}", id);
+    struct lease l = lease_of(id, a);
+    finish(&l, FAILURE_SUSPENDED, VERDICT_NONE, "the account <script>alert(1)</script> is suspended",
+           "{\"pages\":1,\"requests\":3}");
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    struct reply r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "dead");
+    assert_string_equal(member(r.body, "failure.class", text), "suspended");
+    assert_string_equal(member(r.body, "failure.final", text), "true");
+    assert_true(strlen(member(r.body, "failure.advice", text)) > 4);
+    assert_string_equal(member(r.body, "report.requests", text), "3");
+    drop(&r);
+    r = get("/");
+    assert_true(contains(r.body, "&lt;script&gt;"));
+    assert_false(contains(r.body, "<script>"));
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/log", id);
+    r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, "\"event\":\"job.accepted\"") && contains(r.body, "\"event\":\"job.dead\""));
+    drop(&r);
+    arena_free(&a);
+}
+
+static size_t count_lines(struct span text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++)
+        n += text.p[i] == '\n';
+    return n;
+}
+
+static void posts_come_whole_or_in_pages(void **state)
+{
+    (void)state;
+    enum { POSTS = 6000, BATCH = 500 };
+    char id[256], path[400];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@many\",\"priority\":0}", id);
+    struct lease l = lease_of(id, a);
+    for (int i = 0; i < POSTS / BATCH; i++)
+        commit_posts(&l, l.next_batch + i, i * BATCH, BATCH);
+
+    snprintf(path, sizeof path, "/v1/jobs/%s/posts", id);
+    struct reply r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_true(r.whole);
+    assert_true(span_is(header(&r, "Content-Type"), "application/x-ndjson"));
+    assert_true(span_is(header(&r, "Job-State"), "active"));
+    assert_int_equal(count_lines(r.body), POSTS);
+    assert_true(span_starts(r.body, SPAN("{\"id\":\"0\"")));
+    drop(&r);
+
+    size_t seen = 0, pages = 0;
+    char next[400];
+    snprintf(next, sizeof next, "/v1/jobs/%s/posts?limit=1000", id);
+    for (;;) {
+        r = get(next);
+        assert_int_equal(r.status, 200);
+        size_t n = count_lines(r.body);
+        struct span link = header(&r, "Link");
+        seen += n;
+        pages++;
+        if (!n)
+            break;
+        assert_true(n <= 1000);
+        span_copy(span_cut(link, 1, span_find_char(link, '>') - 1), next, sizeof next);
+        drop(&r);
+    }
+    assert_false(header(&r, "Link").p);
+    drop(&r);
+    assert_int_equal(seen, POSTS);
+    assert_true(pages >= POSTS / 1000);
+
+    snprintf(path, sizeof path, "/v1/jobs/%s/users", id);
+    r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_int_equal(r.body.n, 0);
+    drop(&r);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    arena_free(&a);
+}
+
+static void a_reader_that_does_not_read_is_cut(void **state)
+{
+    (void)state;
+    char id[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@stalled\",\"priority\":0}", id);
+    struct lease l = lease_of(id, a);
+    struct arena *big = arena_new(64 << 20);
+    char *padding = arena_get(big, 2000);
+    memset(padding, 'x', 1999);
+    struct store_item *items = arena_get(big, 2000 * sizeof *items);
+    for (int batch = 0; batch < 5; batch++) {
+        for (int i = 0; i < 2000; i++)
+            items[i] = (struct store_item){.kind = ITEM_POST,
+                                           .id = span_of(arena_fmt(big, "%s-%d", id, batch * 2000 + i)),
+                                           .json = span_of(arena_fmt(big, "{\"t\":\"%s\"}", padding))};
+        struct store_op op = {.verb = STORE_COMMIT, .arena = big};
+        op.in.commit = (struct commit_args){.id = span_of(id),
+                                            .nonce = l.nonce,
+                                            .batch = l.next_batch + batch,
+                                            .items = items,
+                                            .count = 2000};
+        run_op(&op);
+        assert_int_equal(op.result, E_OK);
+    }
+    /* 20 MB are more than the buffers of both sockets: the server waits for us, but not for ever. */
+    int fd = dial();
+    int small = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    struct buf text = BUF(1024);
+    buf_fmt(&text, "GET /v1/jobs/%s/posts HTTP/1.1\r\nHost: localhost\r\n\r\n", id);
+    put(fd, buf_span(&text));
+    struct pollfd gone = {.fd = fd, .events = POLLRDHUP};
+    assert_int_equal(poll(&gone, 1, REQUEST_MS + 5000), 1);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    buf_free(&text);
+    close(fd);
+    arena_free(&big);
+    arena_free(&a);
+}
+
+/* ---- events ---- */
+
+/* Reads the stream until it holds the text, or fails after a while. */
+static void read_until(int fd, struct buf *all, const char *what)
+{
+    mono deadline = mono_add(clock_mono(), ANSWER_MS);
+    while (!contains(buf_span(all), what)) {
+        if (!readable(fd, mono_left(deadline, clock_mono())))
+            fail_msg("%s never came; so far: %.*s", what, SP(buf_span(all)));
+        char *room = buf_room(all, 65536);
+        assert_non_null(room);
+        ssize_t n = recv(fd, room, 65536, 0);
+        if (n <= 0)
+            fail_msg("the stream ended before %s; so far: %.*s", what, SP(buf_span(all)));
+        all->n += (size_t)n;
+    }
+}
+
+static void events_flow_and_resume_without_loss(void **state)
+{
+    (void)state;
+    char id[256], other[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@events\",\"priority\":0}", id);
+
+    struct buf text = BUF(1024), all = BUF(ANSWER_BYTES);
+    int fd = dial();
+    buf_fmt(&text, "GET /v1/events?job=%s&after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n", id);
+    put(fd, buf_span(&text));
+    read_until(fd, &all, "event: job.accepted");
+    assert_true(contains(buf_span(&all), "Content-Type: text/event-stream"));
+    assert_true(contains(buf_span(&all), "retry: "));
+
+    submit("{\"kind\":\"posts\",\"target\":\"@others\"}", other); /* not ours: filtered */
+    struct lease l = lease_of(id, a);
+    commit_posts(&l, l.next_batch, 0, 5);
+    read_until(fd, &all, "event: job.progress");
+    assert_true(contains(buf_span(&all), "event: job.started"));
+    assert_false(contains(buf_span(&all), other));
+    close(fd);
+
+    /* While nobody listens it goes on; the last number seen brings the rest. */
+    struct span seen = buf_span(&all);
+    size_t at = span_find(seen, SPAN("event: job.progress"));
+    struct span before = span_cut(seen, 0, at), line, last = SPAN_NONE;
+    while (span_next(&before, '\n', &line))
+        if (span_starts(line, SPAN("id: ")))
+            last = span_trim(span_cut(line, 4, line.n));
+    assert_true(last.n > 0);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    buf_clear(&text);
+    buf_fmt(&text, "GET /v1/events?job=%s HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: %.*s\r\n\r\n", id, SP(last));
+    buf_clear(&all);
+    fd = dial();
+    put(fd, buf_span(&text));
+    read_until(fd, &all, "event: job.finished");
+    assert_false(contains(buf_span(&all), "event: job.progress"));
+    assert_false(contains(buf_span(&all), "event: job.accepted"));
+    close(fd);
+    buf_free(&text);
+    buf_free(&all);
+    arena_free(&a);
+}
+
+static void bad_event_positions_are_refused(void **state)
+{
+    (void)state;
+    expect("GET", "/v1/events?after=x", "", NULL, 400);
+    expect("GET", "/v1/events", "Last-Event-ID: x\r\n", NULL, 400);
+    expect("GET", "/v1/events?job=x", "", NULL, 400);
+}
+
+static void clients_that_vanish_leave_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        int fd = dial();
+        put(fd, SPAN("GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        struct linger now = {.l_onoff = 1};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        close(fd);
+    }
+    for (int i = 0; i < 20; i++) {
+        int fd = dial();
+        put(fd, SPAN("GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        struct reply r = take(fd, false);
+        assert_int_equal(r.status, 200);
+        drop(&r);
+        close(fd);
+    }
+    expect("GET", "/livez", "", NULL, 200);
+}
+
+/* ---- last: no more jobs ---- */
+
+static void drain_api(struct task *t)
+{
+    api_drain(server.api);
+    task_done(t);
+}
+
+static void a_draining_service_accepts_nothing_and_still_answers(void **state)
+{
+    (void)state;
+    int stream = dial(); /* an open stream must not keep the service from stopping */
+    put(stream, SPAN("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    struct reply open = take(stream, true);
+    assert_int_equal(open.status, 200);
+    drop(&open);
+    on_loop(drain_api, NULL);
+    struct reply r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\"}");
+    assert_int_equal(r.status, 503);
+    assert_true(header(&r, "Retry-After").n > 0);
+    drop(&r);
+    expect("GET", "/readyz", "", NULL, 503);
+    expect("GET", "/v1/jobs", "", NULL, 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_host_or_two_hosts_are_400),
+        cmocka_unit_test(content_length_with_chunked_is_400_and_closes),
+        cmocka_unit_test(two_content_lengths_are_400_and_close),
+        cmocka_unit_test(signed_content_lengths_are_400),
+        cmocka_unit_test(a_coding_other_than_chunked_is_400),
+        cmocka_unit_test(space_before_the_colon_is_400),
+        cmocka_unit_test(a_nul_or_a_fold_in_the_head_is_400),
+        cmocka_unit_test(ordinary_heads_are_not_refused),
+        cmocka_unit_test(sixty_four_kilobytes_of_headers_are_431),
+        cmocka_unit_test(a_trickled_head_is_cut_at_the_head_deadline),
+        cmocka_unit_test(a_trickled_body_is_cut_at_the_body_deadline),
+        cmocka_unit_test(a_body_over_the_limit_is_413_before_it_is_read),
+        cmocka_unit_test(a_chunked_body_over_the_limit_is_413),
+        cmocka_unit_test(an_unknown_method_is_405_with_allow),
+        cmocka_unit_test(idle_connections_do_not_slow_livez),
+        cmocka_unit_test(foreign_hosts_and_origins_are_refused),
+        cmocka_unit_test(the_unix_socket_takes_any_host),
+        cmocka_unit_test(unknown_paths_and_parameters_are_problems),
+        cmocka_unit_test(the_request_id_is_kept_when_it_is_sane),
+        cmocka_unit_test(health_says_what_is),
+        cmocka_unit_test(head_has_no_body),
+        cmocka_unit_test(a_job_is_accepted_shown_and_listed),
+        cmocka_unit_test(mistakes_in_a_body_are_named),
+        cmocka_unit_test(a_key_makes_a_request_repeatable),
+        cmocka_unit_test(cancelling_follows_the_state),
+        cmocka_unit_test(a_failed_job_is_200_and_explains_itself),
+        cmocka_unit_test(posts_come_whole_or_in_pages),
+        cmocka_unit_test(a_reader_that_does_not_read_is_cut),
+        cmocka_unit_test(events_flow_and_resume_without_loss),
+        cmocka_unit_test(bad_event_positions_are_refused),
+        cmocka_unit_test(clients_that_vanish_leave_nothing),
+        cmocka_unit_test(a_draining_service_accepts_nothing_and_still_answers),
+    };
+    return cmocka_run_group_tests(tests, group_start, group_stop);
+}

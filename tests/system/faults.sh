@@ -1,0 +1,73 @@
+#!/bin/bash
+# Pages that hang, loop, crash or eat memory end with the right class inside their limits, while
+# neighbours finish unharmed; facts about targets end as facts.
+OUT=$1
+. "$(dirname "$0")/lib.sh"
+start_practice
+cat >"$WORK/extra.yaml" <<EOF
+worker:
+  count: 4
+browser:
+  count: 1
+  probe_every: 1s
+  probe_timeout: 3s
+job:
+  navigate_timeout: 3s
+  batch_timeout: 3s
+  stall_timeout: 10s
+  attempt_timeout: 20s
+  grace: 1s
+  retry_base: 50ms
+  retry_cap: 100ms
+  fail_max: 2
+  crash_max: 2
+  throttle_max: 2
+  memory_max: 300MiB
+EOF
+start_service
+expect() { # TARGET CLASSES…
+    local target=$1 id
+    shift
+    id=$(submit posts "@$target" 40)
+    [ -n "$id" ] || die "$target was not accepted"
+    wait_job "$id" 90
+    local class
+    class=$(job_class "$id")
+    case " $* " in *" $class "*) ;; *) die "@$target ended as $class, not $*: $(job "$id" | jq -c .)" ;; esac
+    [ -n "$(job "$id" | jq -r '.failure.why // empty')" ] || die "@$target: no words"
+    say "faults: @$target → $class"
+    check
+}
+neighbour=$(submit posts @practice_500 300)
+expect suspended_one suspended
+expect protected_one protected
+expect missing_one not_found
+expect fault_never timeout stuck
+expect fault_hang timeout network
+expect fault_loop timeout stuck
+expect fault_memory resource crash
+expect fault_crash crash
+expect fault_5xx network
+expect fault_cut network
+expect fault_drift drift
+expect fault_empty empty_suspect
+expect fault_login login_required
+expect fault_429 rate_limited
+expect fault_redirect network
+wait_job "$neighbour" 60
+same_as_truth "$neighbour" posts @practice_500 300 || die "the neighbour was harmed"
+id=$(submit posts @practice_empty 10)
+wait_job "$id" 30
+[ "$(job "$id" | jq -r .verdict)" = empty_confirmed ] || die "practice_empty: $(job "$id" | jq -c .)"
+id=$(submit posts @practice_small)
+wait_job "$id" 30
+[ "$(job "$id" | jq -r .verdict)" = complete ] || die "practice_small: $(job "$id" | jq -c .)"
+same_as_truth "$id" posts @practice_small || die "practice_small"
+id=$(submit posts @practice_huge)
+wait_until 20 "practice_huge runs" test "$(job_state "$id")" = active
+call -X POST "http://fulmar/v1/jobs/$id/cancel" >/dev/null
+wait_job "$id" 15
+[ "$(job_state "$id")" = cancelled ] || die "cancel: $(job "$id" | jq -c .)"
+stop_service || die "the service did not stop in order"
+wait_until 5 "no process and no folder is left: $(ours)" nothing_left
+say "faults: $CHECKS classes as promised, neighbour unharmed"

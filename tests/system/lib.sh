@@ -1,0 +1,164 @@
+# Shared by the system tests: real processes on free loopback ports, in a folder of their own.
+# Every process that a test starts is ended by its pid when the test ends, however it ends.
+# shellcheck shell=bash
+
+set -u
+OUT=${OUT:?folder of the programs}
+OUT=$(realpath "$OUT")
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+SEED=${SEED:-7}
+PRACTICE_PID="" SERVICE_PID="" API="" SITE="" CHECKS=0
+
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/fulmar-test.XXXXXX")
+chmod 755 "$WORK"
+
+say() { printf '%s\n' "$*"; }
+check() { CHECKS=$((CHECKS + 1)); }
+die() {
+    say "FAIL: $*"
+    say "--- last lines of the service"
+    tail -${LOG_LINES:-40} "$WORK/service.log" 2>/dev/null
+    exit 1
+}
+
+# wait_until SECONDS WORDS COMMAND…: polls a condition, never just sleeps.
+wait_until() {
+    local deadline=$(($(date +%s%N) / 1000000 + $1 * 1000)) words=$2
+    shift 2
+    until "$@"; do
+        if [ $(($(date +%s%N) / 1000000)) -gt $deadline ]; then
+            die "not in time: $words"
+        fi
+        sleep 0.02
+    done
+}
+
+start_practice() { # arguments go to the practice site
+    "$OUT/fulmar-practice" --seed "$SEED" --port 0 "$@" >"$WORK/practice.log" 2>&1 &
+    PRACTICE_PID=$!
+    wait_until 10 "practice site listens" grep -q 'listening on' "$WORK/practice.log"
+    SITE=$(sed -n 's/.*listening on \(http[^ ]*\).*/\1/p' "$WORK/practice.log" | head -1)
+    SITE=${SITE%/}
+}
+
+write_config() { # lines "section.name=value" override
+    cat >"$WORK/fulmar.yaml" <<EOF
+api:
+  port: 0
+store:
+  path: $WORK/state
+  disk_floor: 1MiB
+site:
+  path: $ROOT/sites
+  base_url: ["x=$SITE"]
+egress:
+  only: true
+  allow: ["${SITE#http://}"]
+$(cat "$WORK/extra.yaml" 2>/dev/null)
+EOF
+    chmod 644 "$WORK/fulmar.yaml"
+}
+
+start_service() {
+    [ -f "$WORK/fulmar.yaml" ] || write_config
+    "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
+    SERVICE_PID=$!
+    wait_until 20 "API answers" api_up
+    wait_until 30 "service is ready" service_ready
+}
+
+SOCK() { echo "$WORK/state/fulmar.sock"; }
+call() { curl -sS --max-time 20 --unix-socket "$(SOCK)" "$@"; }
+api_up() {
+    kill -0 "$SERVICE_PID" 2>/dev/null || die "the service ended by itself"
+    [ "$(call -o /dev/null -w '%{http_code}' http://fulmar/livez 2>/dev/null)" = 200 ]
+}
+service_ready() { [ "$(call -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
+
+submit() { # KIND TARGET [LIMIT] → job id
+    local body
+    body=$(jq -cn --arg kind "$1" --arg target "$2" --argjson limit "${3:-null}" \
+        '{kind:$kind,target:$target} + (if $limit then {limit:$limit} else {} end)')
+    call -H 'Content-Type: application/json' -d "$body" http://fulmar/v1/jobs | jq -r '.id // empty'
+}
+job() { call "http://fulmar/v1/jobs/$1"; }
+job_state() { job "$1" | jq -r .state; }
+job_ended() { case "$(job_state "$1")" in succeeded | dead | failed | cancelled | expired) return 0 ;; *) return 1 ;; esac; }
+job_class() { job "$1" | jq -r '.failure.class // "none"'; }
+wait_job() { wait_until "${2:-60}" "job $1 ends ($(job "$1" | jq -c '{state,failure}'))" job_ended "$1"; }
+
+posts_of() { call "http://fulmar/v1/jobs/$1/posts"; }
+
+# The members that the generator states, in one form, sorted by id.
+MEMBERS='{schema,id,url,kind,author,created_at,created_at_ms,text,text_raw,text_truncated,is_long,lang,counts,urls,hashtags,cashtags,mentions,media,conversation_id,reply_to,quote_of,repost_of,is_pinned,source_app,possibly_sensitive,quoted:(.quoted.id // null),reposted:(.reposted.id // null)}'
+normal() { jq -cS "$MEMBERS" | sort; }
+
+# same_as_truth JOB KIND TARGET [LIMIT]
+same_as_truth() {
+    local path
+    case "$2" in
+    posts) path="posts/${3#@}" ;;
+    hashtag) path="hashtag/${3#\#}" ;;
+    search) path="search?q=$(jq -rn --arg q "$3" '$q|@uri')" ;;
+    esac
+    case "$path" in *\?*) path="$path&" ;; *) path="$path?" ;; esac
+    curl -sS "$SITE/truth/${path}limit=${4:-100000}" | normal >"$WORK/truth.$1"
+    posts_of "$1" | normal >"$WORK/got.$1"
+    check
+    if ! cmp -s "$WORK/truth.$1" "$WORK/got.$1"; then
+        say "job $1 $2 $3: $(wc -l <"$WORK/got.$1") posts, truth $(wc -l <"$WORK/truth.$1")"
+        diff "$WORK/truth.$1" "$WORK/got.$1" | cut -c1-600 | head -4
+        job "$1" | jq -c '{state,verdict,end_reason,failure,report}'
+        return 1
+    fi
+    rm -f "$WORK/truth.$1" "$WORK/got.$1"
+}
+
+# Every process below the service, by parentage.
+tree() { # PID
+    local child
+    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+        echo "$child"
+        tree "$child"
+    done
+}
+role_pids() { # node | egress | worker | browser | supervisor
+    local pid
+    [ "$1" = supervisor ] && echo "$SERVICE_PID" && return
+    for pid in $(tree "$SERVICE_PID"); do
+        case "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" in
+        "fulmar: $1 "*) echo "$pid" ;;
+        *chromium*--remote-debugging-pipe*--type=*) ;;
+        *chromium*--remote-debugging-pipe*) [ "$1" = browser ] && echo "$pid" ;;
+        esac
+    done
+}
+ours() { pgrep -f "$WORK/state" || true; }
+nothing_left() { [ -z "$(ours)" ] && [ -z "$(ls -A "$WORK/state/run" 2>/dev/null)" ]; }
+
+stop_service() {
+    [ -n "$SERVICE_PID" ] || return 0
+    kill -TERM "$SERVICE_PID" 2>/dev/null
+    wait_until 25 "the service stops" gone "$SERVICE_PID"
+    wait "$SERVICE_PID" 2>/dev/null
+    local code=$?
+    SERVICE_PID=""
+    return $code
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+finish() {
+    local code=$?
+    trap - EXIT INT TERM
+    if [ -n "$SERVICE_PID" ]; then
+        kill -TERM "$SERVICE_PID" 2>/dev/null
+        for _ in $(seq 100); do gone "$SERVICE_PID" && break; sleep 0.1; done
+        kill -KILL "$SERVICE_PID" 2>/dev/null
+    fi
+    for pid in $(ours); do kill -KILL "$pid" 2>/dev/null; done
+    [ -n "$PRACTICE_PID" ] && kill -KILL "$PRACTICE_PID" 2>/dev/null
+    if [ $code -eq 0 ] || [ -z "${KEEP:-}" ]; then rm -rf "$WORK"; else say "kept: $WORK"; fi
+    exit $code
+}
+trap finish EXIT
+trap 'exit 130' INT TERM

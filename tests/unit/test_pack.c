@@ -1,0 +1,417 @@
+/* Site packs: the real one, broken copies of it, targets, plans and resumed requests. */
+#include "base/json.h"
+#include "extract/plan.h"
+#include "extract/reader.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_BYTES = 1024 * 1024 };
+
+static const char *const pack_files[] = {"site.yaml", "signs.yaml", "maps/post.yaml", "maps/user.yaml",
+                                         "maps/timeline.yaml"};
+enum { PACK_FILES = sizeof pack_files / sizeof pack_files[0] };
+
+static const char *sites_dir(void)
+{
+    const char *s = getenv("FULMAR_SITES");
+    return s ? s : "sites";
+}
+
+static struct pack *open_real(void)
+{
+    struct fault f = {0};
+    struct pack *p = NULL;
+    int fd = open(sites_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    if (pack_open(&p, fd, "x", &f))
+        fail_msg("%s", f.words);
+    close(fd);
+    return p;
+}
+
+/* ---- broken copies ---- */
+
+static char temp[256];
+
+static void read_whole(const char *path, struct buf *out)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    buf_clear(out);
+    char *room = buf_room(out, FILE_BYTES / 2);
+    assert_non_null(room);
+    out->n += fread(room, 1, FILE_BYTES / 2, f);
+    fclose(f);
+}
+
+static void write_whole(const char *path, struct span text)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text.p, 1, text.n, f), text.n);
+    fclose(f);
+}
+
+/* Copies the real pack into a temporary directory as "x", one text of one file replaced. Returns the
+ * line and column where the replacement starts. */
+static void copy_pack(const char *file, const char *old, const char *new, int *out_line, int *out_column)
+{
+    char path[600];
+    struct buf text = BUF(FILE_BYTES), changed = BUF(FILE_BYTES);
+    snprintf(path, sizeof path, "%s/x", temp);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/x/maps", temp);
+    mkdir(path, 0700);
+    for (size_t i = 0; i < PACK_FILES; i++) {
+        snprintf(path, sizeof path, "%s/x/%s", sites_dir(), pack_files[i]);
+        read_whole(path, &text);
+        struct span s = buf_span(&text);
+        if (strcmp(pack_files[i], file) == 0) {
+            size_t at = span_find(s, span_of(old));
+            if (at == s.n)
+                fail_msg("%s has no '%s' to replace", file, old);
+            *out_line = *out_column = 1;
+            for (size_t k = 0; k < at; k++) {
+                *out_line += s.p[k] == '\n';
+                *out_column = s.p[k] == '\n' ? 1 : *out_column + 1;
+            }
+            buf_clear(&changed);
+            buf_add(&changed, span_cut(s, 0, at));
+            buf_add_text(&changed, new);
+            buf_add(&changed, span_cut(s, at + strlen(old), s.n));
+            s = buf_span(&changed);
+        }
+        snprintf(path, sizeof path, "%s/x/%s", temp, pack_files[i]);
+        write_whole(path, s);
+    }
+    buf_free(&text);
+    buf_free(&changed);
+}
+
+static err open_copy(struct fault *f, struct pack **out)
+{
+    int fd = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    err e = pack_open(out, fd, "x", f);
+    close(fd);
+    return e;
+}
+
+static void remove_copy(void)
+{
+    char path[600];
+    for (size_t i = 0; i < PACK_FILES; i++) {
+        snprintf(path, sizeof path, "%s/x/%s", temp, pack_files[i]);
+        unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/x/maps", temp);
+    rmdir(path);
+    snprintf(path, sizeof path, "%s/x", temp);
+    rmdir(path);
+}
+
+/* The words must hold "x/FILE:LINE:COLUMN: " + words, with the place where the replacement starts
+ * plus `shift` columns. */
+static void broken(const char *file, const char *old, const char *new, int shift, const char *words)
+{
+    struct fault f = {0};
+    struct pack *p = NULL;
+    int line = 0, column = 0;
+    char wanted[400];
+    copy_pack(file, old, new, &line, &column);
+    err e = open_copy(&f, &p);
+    remove_copy();
+    if (!e)
+        fail_msg("'%s' was accepted", new);
+    assert_null(p);
+    snprintf(wanted, sizeof wanted, "x/%s:%d:%d: %s", file, line, column + shift, words);
+    if (strncmp(f.words, wanted, strlen(wanted)) != 0)
+        fail_msg("wanted: %s\n     got: %s", wanted, f.words);
+}
+
+static void test_broken(void **state)
+{
+    (void)state;
+    broken("site.yaml", "operations: [UserByScreenName, UserTweets]",
+           "operatons: [UserByScreenName, UserTweets]", 0,
+           "unknown key 'operatons' in capture; did you mean 'operations'?");
+    broken("site.yaml", "[UserByScreenName, UserTweets]", "[UserByScreenName, UserTwets]", 0,
+           "unknown operation 'UserTwets'; did you mean 'UserTweets'?");
+    broken("site.yaml", "input: tag", "input: tga", 7, "unknown input 'tga'; did you mean 'tag'?");
+    broken("site.yaml", "role: user", "role: usr", 6, "unknown role 'usr'; did you mean 'user'?");
+    broken("site.yaml", "longest: 15", "longest: many", 9, "'longest' has to be a whole number");
+    broken("site.yaml", "needs_session: true", "needs_session: yes", 15,
+           "'needs_session' has to be true or false");
+    broken("site.yaml", "base_url: https://x.com", "base_url: https://x.com/", 10,
+           "'base_url' is https://host without a slash at the end");
+    broken("site.yaml", "turns_max: 1\n", "turns_max: 0\n", 11, "'turns_max' has to be a whole number from 1");
+    broken("maps/post.yaml", "lang: {content: true, from: legacy.lang}",
+           "lang: {content: true, form: legacy.lang}", 6, "field 'lang' needs one of: from");
+    broken("maps/post.yaml", "as: snowflake_ms", "as: snowflake_m", 4,
+           "unknown conversion 'snowflake_m'; did you mean 'snowflake_ms'?");
+    broken("maps/post.yaml", "\"indices[0]\"", "\"indices[0\"", 0, "'[' without ']' in path 'indices[0'");
+    broken("maps/post.yaml", "\"indices[0]\"", "\"indices[-1]\"", 0, "cannot read '[-1]' in path");
+    broken("maps/post.yaml", "text_raw: {content: true, from: [\"@note.text\"",
+           "text_raw: {content: true, from: [\"@nte.text\"", 33, "no prefix 'nte' in this map");
+    broken("maps/post.yaml", "from: legacy.bookmark_count", "from: legacy..bookmark_count", 6,
+           "empty step in path 'legacy..bookmark_count'");
+    broken("maps/user.yaml", "url: {template: \"{base}/{screen_name}\"}",
+           "url: {template: \"{base}/{handle}\"}", 5, "template: there is no plain field 'handle'");
+    broken("maps/user.yaml", "posts: counts.posts", "posts: counts.postz", 7,
+           "there is no field 'counts.postz' in this map");
+    broken("maps/timeline.yaml", "moduleItems", "moduleItems, itmes: x", 13,
+           "unknown key 'itmes' in a step; did you mean 'items'?");
+    broken("signs.yaml", "{codes: [144], is: not_found", "{codes: [144], is: not_fond", 19,
+           "unknown failure class 'not_fond'; did you mean 'not_found'?");
+    broken("signs.yaml", "{status: 429,", "{status: 4290,", 9, "'status' is a number such as 429");
+}
+
+static void test_broken_files(void **state)
+{
+    (void)state;
+    struct fault f = {0};
+    struct pack *p = NULL;
+    int line, column;
+    copy_pack("site.yaml", "post: maps/post.yaml", "post: ../../etc/passwd", &line, &column);
+    assert_int_equal(open_copy(&f, &p), E_CONFIG);
+    assert_non_null(strstr(f.words, "below its own directory"));
+    f = (struct fault){0};
+    copy_pack("site.yaml", "post: maps/post.yaml", "post: maps/pots.yaml", &line, &column);
+    assert_int_equal(open_copy(&f, &p), E_NOT_FOUND);
+    assert_non_null(strstr(f.words, "x/maps/pots.yaml"));
+    f = (struct fault){0};
+    copy_pack("site.yaml", "name: x\n", "name: [x\n", &line, &column);
+    assert_int_equal(open_copy(&f, &p), E_BAD_SYNTAX);
+    f = (struct fault){0};
+    copy_pack("site.yaml", "name: x\n", "name: y\n", &line, &column);
+    assert_int_equal(open_copy(&f, &p), E_CONFIG);
+    assert_non_null(strstr(f.words, "calls itself 'y'"));
+    remove_copy();
+    f = (struct fault){0};
+    assert_int_equal(open_copy(&f, &p), E_NOT_FOUND);
+    int fd = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(pack_open(&p, fd, "../x", NULL), E_CONFIG);
+    assert_int_equal(pack_open(&p, fd, "", NULL), E_CONFIG);
+    close(fd);
+    assert_null(p);
+}
+
+/* ---- the real pack ---- */
+
+static void test_facts(void **state)
+{
+    (void)state;
+    struct pack *p = open_real();
+    const struct span *list = NULL;
+    assert_true(span_is(pack_name(p), "x"));
+    assert_true(span_is(pack_base_url(p), "https://x.com"));
+    assert_true(span_starts(pack_version(p), SPAN("1-")));
+    assert_int_equal(pack_version(p).n, 10);
+    assert_int_equal(pack_targets(p, &list), 4);
+    assert_true(span_is(list[0], "posts"));
+    assert_true(span_is(list[3], "search"));
+    size_t n = pack_hosts(p, &list);
+    bool twimg = false;
+    for (size_t i = 0; i < n; i++)
+        twimg = twimg || span_is(list[i], "*.twimg.com");
+    assert_true(twimg);
+    assert_true(pack_blocked(p, &list) > 0);
+    assert_true(pack_expression(p, SPAN("scroll")).n > 0);
+    assert_true(pack_expression(p, SPAN("retry")).n > 0);
+    assert_true(pack_expression(p, SPAN("state")).n > 0);
+    assert_null(pack_expression(p, SPAN("alert(1)")).p);
+    assert_true(span_is(pack_target_example(p, SPAN("posts")), "nasa"));
+    assert_null(pack_target_accepts(p, SPAN("nothing")).p);
+    pack_close(&p);
+    assert_null(p);
+    pack_close(&p);
+}
+
+static void test_version_follows_content(void **state)
+{
+    (void)state;
+    struct pack *p = NULL, *q = NULL;
+    int line, column;
+    copy_pack("signs.yaml", "X asks for a login", "X wants a login", &line, &column);
+    assert_int_equal(open_copy(NULL, &q), E_OK);
+    remove_copy();
+    p = open_real();
+    assert_false(span_eq(pack_version(p), pack_version(q)));
+    pack_close(&p);
+    pack_close(&q);
+}
+
+static void accepts(const struct pack *p, const char *kind, const char *input, const char *canonical)
+{
+    struct buf out = BUF(4096);
+    struct fault f = {0};
+    if (pack_target(p, span_of(kind), span_of(input), &out, &f))
+        fail_msg("%s", f.words);
+    if (!span_is(buf_span(&out), canonical))
+        fail_msg("%s: wanted %s, got %.*s", input, canonical, SP(buf_span(&out)));
+    buf_free(&out);
+}
+
+static void refuses(const struct pack *p, const char *kind, const char *input, const char *words)
+{
+    struct buf out = BUF(4096);
+    struct fault f = {0};
+    assert_int_equal(pack_target(p, span_of(kind), span_of(input), &out, &f), E_BAD_INPUT);
+    if (!strstr(f.words, words))
+        fail_msg("%s: wanted '%s' in: %s", input, words, f.words);
+    assert_int_equal(out.n, 0);
+    buf_free(&out);
+}
+
+static void test_targets(void **state)
+{
+    (void)state;
+    struct pack *p = open_real();
+    char longest[600];
+    memset(longest, 'a', sizeof longest);
+    longest[512] = 0;
+    accepts(p, "posts", "@nasa", "nasa");
+    accepts(p, "posts", "  NASA ", "NASA");
+    accepts(p, "profile", "https://x.com/nasa", "nasa");
+    accepts(p, "profile", "https://www.twitter.com/@Na_5a", "Na_5a");
+    accepts(p, "hashtag", "#opendata", "opendata");
+    accepts(p, "hashtag", "＃Zürich2025", "Zürich2025");
+    accepts(p, "hashtag", "東京", "東京");
+    accepts(p, "search", "heat pump lang:en", "heat pump lang:en");
+    accepts(p, "search", "\"a (b OR c)\" -d", "\"a (b OR c)\" -d");
+    accepts(p, "search", longest, longest);
+    longest[512] = 'a';
+    longest[513] = 0;
+    refuses(p, "search", longest, "is too long");
+    refuses(p, "search", "  ", "is empty");
+    refuses(p, "search", "a\nb", "has a character that cannot be in it");
+    refuses(p, "posts", "@", "is empty");
+    refuses(p, "posts", "a_handle_that_is_long", "is too long");
+    refuses(p, "posts", "na-sa", "1 to 15 letters, digits or underscores");
+    refuses(p, "posts", "nasa/status/1", "has a character that cannot be in it");
+    refuses(p, "posts", "\xFF\xFE", "is not valid UTF-8");
+    refuses(p, "posts", "Home", "is a page of the site");
+    refuses(p, "hashtag", "#2025", "has no letter in it");
+    refuses(p, "hashtag", "open data", "has a character");
+    refuses(p, "post", "nasa", "did you mean 'posts'?");
+    refuses(p, "followers", "nasa", "there are: posts, profile, hashtag, search");
+    pack_close(&p);
+}
+
+/* ---- plans ---- */
+
+static void plan_url(const struct pack *p, const char *kind, const char *canonical, const char *base,
+                     const char *url)
+{
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    assert_int_equal(plan_make(&plan, p, a, span_of(kind), span_of(canonical), span_of(base), NULL), E_OK);
+    if (!span_is(plan.url, url))
+        fail_msg("wanted %s, got %.*s", url, SP(plan.url));
+    arena_free(&a);
+}
+
+static void test_plan(void **state)
+{
+    (void)state;
+    struct pack *p = open_real();
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    struct fault f = {0};
+    plan_url(p, "posts", "nasa", NULL, "https://x.com/nasa");
+    plan_url(p, "hashtag", "Zürich", NULL, "https://x.com/hashtag/Z%C3%BCrich?f=live");
+    plan_url(p, "search", "a b&c{base}", "http://127.0.0.1:8080",
+             "http://127.0.0.1:8080/search?q=a%20b%26c%7Bbase%7D&src=typed_query&f=live");
+    assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
+    assert_true(plan.wants_user && plan.wants_timeline && plan.own_posts_only && !plan.needs_session);
+    assert_int_equal(plan.end_repeat_pages, 3);
+    assert_int_equal(plan.strategy, PLAN_CAPTURE);
+    const struct operation *op =
+        plan_operation(&plan, SPAN("https://x.com/i/api/graphql/abc_-1/UserTweets?variables=%7B%7D"));
+    assert_non_null(op);
+    assert_int_equal(op->role, OP_TIMELINE);
+    assert_non_null(plan_operation(&plan, SPAN("https://api.x.com/graphql/q/UserByScreenName")));
+    assert_null(plan_operation(&plan, SPAN("https://x.com/i/api/graphql/q/UserTweetsAndReplies?a=/UserTweets")));
+    assert_null(plan_operation(&plan, SPAN("https://x.com/i/api/graphql/q/NotUserTweets")));
+    assert_null(plan_operation(&plan, SPAN("")));
+    assert_int_equal(plan_make(&plan, p, a, SPAN("profile"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
+    assert_true(plan.wants_user && !plan.wants_timeline);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("search"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
+    assert_true(!plan.wants_user && plan.wants_timeline && plan.needs_session);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("serch"), SPAN("nasa"), SPAN_NONE, &f), E_BAD_INPUT);
+    assert_non_null(strstr(f.words, "did you mean 'search'?"));
+    arena_free(&a);
+    pack_close(&p);
+}
+
+static void resumes(const struct plan *plan, const char *url, const char *cursor, const char *wanted)
+{
+    struct buf out = BUF(65536);
+    assert_int_equal(plan_resume_url(plan, span_of(url), span_of(cursor), &out), E_OK);
+    if (!span_is(buf_span(&out), wanted))
+        fail_msg("wanted %s\n     got %.*s", wanted, SP(buf_span(&out)));
+    buf_free(&out);
+}
+
+static void test_resume(void **state)
+{
+    (void)state;
+    struct pack *p = open_real();
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    struct buf small = BUF(64), out = BUF(65536);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
+    resumes(&plan, "https://x.com/i/api/graphql/Q/UserTweets?variables=%7B%22userId%22%3A%2211348282%22%2C%22count%22%3A20%7D&features=%7B%22a%22%3Atrue%7D",
+            "DAA\"x+/=",
+            "https://x.com/i/api/graphql/Q/UserTweets?variables=%7B%22userId%22%3A%2211348282%22%2C%22count%22%3A20%2C%22cursor%22%3A%22DAA%5C%22x%2B%2F%3D%22%7D&features=%7B%22a%22%3Atrue%7D");
+    resumes(&plan, "https://x.com/g/UserTweets?features=%7B%7D&variables=%7B%22cursor%22%3A%22old%22%2C%22a%22%3A%5B1%2C%7B%22b%22%3Anull%7D%5D%7D#top",
+            "new",
+            "https://x.com/g/UserTweets?features=%7B%7D&variables=%7B%22cursor%22%3A%22new%22%2C%22a%22%3A%5B1%2C%7B%22b%22%3Anull%7D%5D%7D");
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/Other?variables=%7B%7D"), SPAN("c"), &out), E_NOT_FOUND);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserByScreenName?variables=%7B%7D"), SPAN("c"), &out), E_NOT_FOUND);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?features=%7B%7D"), SPAN("c"), &out), E_SHAPE);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%7B%22"), SPAN("c"), &out), E_SHAPE);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%5B%5D"), SPAN("c"), &out), E_SHAPE);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%ZZ"), SPAN("c"), &out), E_SHAPE);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/i/api/graphql/Q/UserTweets?variables=%7B%22userId%22%3A%2211348282%22%7D"), SPAN("cccc"), &small), E_TOO_BIG);
+    buf_free(&small);
+    buf_free(&out);
+    arena_free(&a);
+    pack_close(&p);
+}
+
+static int make_temp(void **state)
+{
+    (void)state;
+    const char *base = getenv("TMPDIR");
+    snprintf(temp, sizeof temp, "%s/fulmar-pack-XXXXXX", base ? base : "/tmp");
+    return mkdtemp(temp) ? 0 : -1;
+}
+
+static int drop_temp(void **state)
+{
+    (void)state;
+    remove_copy();
+    return rmdir(temp);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_broken),  cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_facts),   cmocka_unit_test(test_version_follows_content),
+        cmocka_unit_test(test_targets), cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_resume),
+    };
+    return cmocka_run_group_tests(tests, make_temp, drop_temp);
+}
