@@ -156,8 +156,13 @@ static void note_end(struct collection *c, const struct reading *r, int64_t fres
     if (r->terminated) {
         c->end = END_TERMINATE;
         c->source_said_empty = c->pages == 1 && r->count == 0;
+    } else if (c->claimed == 0 && c->have == 0 && r->entries == 0) {
+        c->end = END_TERMINATE; /* the profile says: no posts; the list says the same */
+        c->source_said_empty = true;
     } else if (!fresh && c->cursor.n && span_eq(r->cursor, c->cursor)) {
-        c->end = END_CURSOR_REPEAT;
+        /* Only cursors, and the same again: the site's way to say "no more". With entries it is a
+         * search that stalls, which proves nothing. */
+        c->end = r->entries ? END_CURSOR_REPEAT : END_NO_NEW_IDS;
     } else if (c->pages_without_new >= c->plan.end_repeat_pages) {
         c->end = END_NO_NEW_IDS;
     }

@@ -1,0 +1,473 @@
+/* The worker's flow against a scripted node: what it asks for, what it commits, how it ends. */
+#include "base/json.h"
+#include "os/clock.h"
+#include "worker/collect.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { PAGES_MAX = 12 };
+
+/* One answer of the site, as the scripted node plays it. */
+struct script_page {
+    int first, count;   /* posts: newest first, numbered */
+    const char *cursor; /* Bottom */
+    bool terminate, fails, never;
+    int status; /* 0 = 200 */
+};
+
+struct script {
+    struct script_page pages[PAGES_MAX];
+    int page_count;
+    int claimed;         /* posts the profile says */
+    int cancel_at, gone_at; /* page before which the job is cancelled, the tab dies; 0 never */
+    const char *cursor;  /* the job starts here */
+    int64_t limit, have;
+    const char *spec;
+    /* what the node saw */
+    int next_page, batches, scrolls, committed;
+    bool held, moved;
+    char last_cursor[64], moved_url[512];
+    int fd;
+};
+
+static int64_t post_ms(int number)
+{
+    return 1780000000000 - (int64_t)number * 3600000;
+}
+
+static void add_post(struct buf *b, int number)
+{
+    char when[64];
+    time_t second = (time_t)(post_ms(number) / 1000);
+    struct tm t;
+    gmtime_r(&second, &t);
+    strftime(when, sizeof when, "%a %b %d %H:%M:%S +0000 %Y", &t);
+    unsigned long long id = (unsigned long long)(post_ms(number) - 1288834974657) << 22;
+    buf_fmt(b,
+            "{\"entryId\":\"tweet-%llu\",\"sortIndex\":\"%llu\",\"content\":{\"entryType\":"
+            "\"TimelineTimelineItem\",\"__typename\":\"TimelineTimelineItem\",\"itemContent\":{"
+            "\"itemType\":\"TimelineTweet\",\"__typename\":\"TimelineTweet\",\"tweet_results\":{"
+            "\"result\":{\"__typename\":\"Tweet\",\"rest_id\":\"%llu\",\"core\":{\"user_results\":{"
+            "\"result\":{\"__typename\":\"User\",\"rest_id\":\"99\",\"core\":{\"screen_name\":"
+            "\"someone\",\"name\":\"Some One\"}}}},\"legacy\":{\"created_at\":\"%s\",\"full_text\":"
+            "\"post %d\",\"conversation_id_str\":\"%llu\",\"user_id_str\":\"99\",\"lang\":\"en\","
+            "\"reply_count\":1,\"retweet_count\":2,\"favorite_count\":3,\"quote_count\":4,"
+            "\"entities\":{},\"id_str\":\"%llu\"},\"views\":{\"count\":\"7\",\"state\":"
+            "\"EnabledWithCount\"}}}}}}",
+            id, id, id, when, number, id, id);
+}
+
+static void add_timeline(struct buf *b, const struct script_page *p)
+{
+    buf_add_text(b, "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"timeline\":{"
+                    "\"timeline\":{\"instructions\":[{\"type\":\"TimelineAddEntries\",\"entries\":[");
+    for (int i = 0; i < p->count; i++) {
+        add_post(b, p->first + i);
+        buf_add_char(b, ',');
+    }
+    buf_fmt(b,
+            "{\"entryId\":\"cursor-bottom-1\",\"sortIndex\":\"1\",\"content\":{\"entryType\":"
+            "\"TimelineTimelineCursor\",\"value\":\"%s\",\"cursorType\":\"Bottom\"}}]}",
+            p->cursor);
+    if (p->terminate)
+        buf_add_text(b, ",{\"type\":\"TimelineTerminateTimeline\",\"direction\":\"Bottom\"}");
+    buf_add_text(b, "]}}}}}}");
+}
+
+static void add_user(struct buf *b, int claimed)
+{
+    buf_fmt(b,
+            "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"rest_id\":\"99\","
+            "\"core\":{\"screen_name\":\"someone\",\"name\":\"Some One\",\"created_at\":"
+            "\"Mon Jan 05 10:00:00 +0000 2015\"},\"privacy\":{\"protected\":false},"
+            "\"tweet_counts\":{\"tweets\":%d,\"media_tweets\":0},\"relationship_counts\":{"
+            "\"followers\":5,\"following\":6}}}}}",
+            claimed);
+}
+
+/* ---- the node's side ---- */
+
+static void give(struct script *s, const struct frame *f)
+{
+    struct buf b = BUF(8 << 20);
+    frame_add(&b, f);
+    for (size_t at = 0; at < b.n;) {
+        ssize_t n = write(s->fd, b.p + at, b.n - at);
+        if (n <= 0)
+            break;
+        at += (size_t)n;
+    }
+    buf_free(&b);
+}
+
+static void give_event(struct script *s, const char *method, const char *params)
+{
+    give(s, &(struct frame){.type = FRAME_EVENT, .t = {span_of(method), span_of(params)}});
+}
+
+static void play_request(struct script *s, const char *id, const char *op, const struct script_page *p)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+             "{\"requestId\":\"%s\",\"type\":\"XHR\",\"request\":{\"method\":\"GET\",\"url\":"
+             "\"https://x.com/i/api/graphql/q/%s?variables=%%7B%%7D\"}}", id, op);
+    give_event(s, "Network.requestWillBeSent", text);
+    if (p && p->never)
+        return;
+    if (p && p->fails) {
+        snprintf(text, sizeof text, "{\"requestId\":\"%s\",\"errorText\":\"net::ERR_CONNECTION_RESET\"}", id);
+        give_event(s, "Network.loadingFailed", text);
+        return;
+    }
+    snprintf(text, sizeof text,
+             "{\"requestId\":\"%s\",\"type\":\"XHR\",\"response\":{\"status\":%d,\"url\":"
+             "\"https://x.com/i/api/graphql/q/%s\",\"headers\":{\"x-rate-limit-reset\":\"%lld\"}}}",
+             id, p && p->status ? p->status : 200, op, (long long)(clock_wall().ms / 1000 + 60));
+    give_event(s, "Network.responseReceived", text);
+    snprintf(text, sizeof text, "{\"requestId\":\"%s\"}", id);
+    give_event(s, "Network.loadingFinished", text);
+}
+
+static void play_next_page(struct script *s)
+{
+    char id[16];
+    int n = s->next_page;
+    if (n >= s->page_count)
+        return;
+    s->next_page++;
+    if (s->cancel_at && n == s->cancel_at)
+        give(s, &(struct frame){.type = FRAME_CANCEL, .n = {E_CANCELLED}});
+    if (s->gone_at && n == s->gone_at)
+        give(s, &(struct frame){.type = FRAME_GONE, .n = {E_PAGE_GONE}, .t = {SPAN("the page crashed")}});
+    snprintf(id, sizeof id, "page%d", n);
+    play_request(s, id, "UserTweets", &s->pages[n]);
+}
+
+static void answer_body(struct script *s, const struct frame *f)
+{
+    struct buf body = BUF(4 << 20), text = BUF(8 << 20);
+    if (span_is(f->t[0], "user"))
+        add_user(&body, s->claimed);
+    else if (s->pages[f->t[0].p[4] - '0'].status == 429)
+        buf_add_text(&body, "Rate limit exceeded");
+    else
+        add_timeline(&body, &s->pages[f->t[0].p[4] - '0']);
+    struct json_w w = json_w(&text);
+    json_open(&w);
+    json_kv_text(&w, "body", buf_span(&body));
+    json_kv_bool(&w, "base64Encoded", false);
+    json_close(&w);
+    give(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {buf_span(&text)}});
+    buf_free(&body);
+    buf_free(&text);
+}
+
+static void commit(struct script *s, const struct frame *f)
+{
+    struct span rest = f->t[1];
+    struct frame_item item;
+    int64_t added = 0;
+    while (frame_next_item(&rest, &item) == E_OK)
+        added += item.kind == RECORD_POST;
+    if (s->limit && s->have + added > s->limit)
+        added = s->limit - s->have;
+    s->have += added;
+    s->committed += (int)added;
+    s->batches++;
+    if (f->t[0].n)
+        span_copy(f->t[0], s->last_cursor, sizeof s->last_cursor);
+    give(s, &(struct frame){.type = FRAME_COMMITTED, .n = {E_OK, added, s->have}});
+}
+
+static void on_frame(struct script *s, const struct frame *f)
+{
+    struct frame ok = {.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {SPAN("{}")}};
+    switch ((int)f->type) {
+    case FRAME_GOTO:
+        give(s, &ok);
+        play_request(s, "user", "UserByScreenName", NULL);
+        if (s->held)
+            give_event(s, "Fetch.requestPaused",
+                       "{\"requestId\":\"hold\",\"request\":{\"url\":\"https://x.com/i/api/graphql/q/UserTweets?variables="
+                       "%7B%22userId%22%3A%2299%22%7D&features=%7B%7D\"}}");
+        else
+            play_next_page(s);
+        break;
+    case FRAME_INTERCEPT:
+        s->held = f->t[0].n > 0;
+        give(s, &ok);
+        break;
+    case FRAME_CONTINUE:
+        s->moved = f->t[2].n > 0;
+        span_copy(f->t[2], s->moved_url, sizeof s->moved_url);
+        give(s, &ok);
+        play_next_page(s);
+        break;
+    case FRAME_BODY:
+        answer_body(s, f);
+        break;
+    case FRAME_EVAL:
+        give(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {SPAN("{\"result\":{\"type\":\"string\",\"value\":\"\"}}")}});
+        if (span_is(f->t[0], "scroll")) {
+            s->scrolls++;
+            play_next_page(s);
+        }
+        break;
+    case FRAME_RECORDS:
+        commit(s, f);
+        break;
+    default:
+        break;
+    }
+}
+
+static void *play(void *arg)
+{
+    struct script *s = arg;
+    struct buf in = BUF(16 << 20);
+    for (;;) {
+        struct frame f;
+        size_t size = 0;
+        err e = frame_read(buf_span(&in), 'w', &f, &size);
+        if (!e) {
+            on_frame(s, &f);
+            buf_drop(&in, size);
+            continue;
+        }
+        char *room = buf_room(&in, 65536);
+        ssize_t n = room ? read(s->fd, room, 65536) : 0;
+        if (n <= 0)
+            break;
+        in.n += (size_t)n;
+    }
+    buf_free(&in);
+    return NULL;
+}
+
+/* ---- running a job ---- */
+
+static struct pack *pack;
+
+static struct collect_result run(struct script *s, struct arena *a)
+{
+    int pair[2];
+    pthread_t node;
+    struct channel c;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    s->fd = pair[1];
+    assert_int_equal(pthread_create(&node, NULL, play, s), 0);
+    channel_init(&c, pair[0]);
+    struct reader *r = reader_new(pack, 8 << 20);
+    struct json_parser *events = json_parser_new(8 << 20);
+    struct collect_order order = {.limit = s->limit,
+                                  .have = s->have,
+                                  .next_batch = s->cursor ? 3 : 0,
+                                  .navigate_ms = 5000,
+                                  .batch_ms = 700,
+                                  .site = SPAN("x"),
+                                  .kind = SPAN("posts"),
+                                  .target = SPAN("someone"),
+                                  .spec = span_of(s->spec),
+                                  .cursor = span_of(s->cursor)};
+    struct collect_result out;
+    collect_run(&c, pack, r, events, &order, a, &out);
+    close(pair[0]);
+    pthread_join(node, NULL);
+    close(pair[1]);
+    channel_fini(&c);
+    reader_free(&r);
+    json_parser_free(&events);
+    return out;
+}
+
+#define JOB(...)                                                                               \
+    struct arena *a = arena_new(64 << 20);                                                     \
+    struct script s = {__VA_ARGS__};                                                           \
+    struct collect_result r = run(&s, a)
+
+static void a_terminated_list_is_complete(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.committed, 40);
+    assert_string_equal(s.last_cursor, "c2");
+    arena_free(&a);
+}
+
+static void the_limit_ends_it_without_asking_for_more(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .limit = 30, .page_count = 3, .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    assert_int_equal(r.end, END_LIMIT);
+    assert_int_equal(s.committed, 30);
+    assert_int_equal(s.next_page, 2);
+    arena_free(&a);
+}
+
+static void an_empty_page_with_a_live_cursor_is_not_the_end(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .page_count = 4,
+        .pages = {{0, 20, "c1"}, {0, 0, "c2"}, {20, 20, "c3"}, {0, 0, "c4", .terminate = true}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.committed, 40);
+    arena_free(&a);
+}
+
+static void a_repeated_cursor_without_entries_is_the_end(void **state)
+{
+    (void)state;
+    JOB(.claimed = 20, .page_count = 2, .pages = {{0, 20, "c1"}, {0, 0, "c1"}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(r.end, END_NO_NEW_IDS);
+    assert_int_equal(s.committed, 20);
+    arena_free(&a);
+}
+
+static void posts_that_come_again_are_counted_once(void **state)
+{
+    (void)state;
+    JOB(.claimed = 30, .page_count = 2, .pages = {{0, 20, "c1"}, {10, 20, "c2", .terminate = true}});
+    assert_int_equal(s.committed, 30);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    arena_free(&a);
+}
+
+static void no_posts_of_an_empty_profile_are_confirmed(void **state)
+{
+    (void)state;
+    JOB(.claimed = 0, .page_count = 1, .pages = {{0, 0, "c1"}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_EMPTY_CONFIRMED);
+    arena_free(&a);
+}
+
+static void no_posts_of_a_full_profile_are_suspect(void **state)
+{
+    (void)state;
+    JOB(.claimed = 50, .page_count = 3, .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
+    assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
+    arena_free(&a);
+}
+
+static void a_resumed_job_starts_at_its_cursor(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .cursor = "c2", .have = 40, .page_count = 1, .pages = {{40, 20, "c3", .terminate = true}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_true(s.moved);
+    assert_non_null(strstr(s.moved_url, "c2"));
+    assert_non_null(strstr(s.moved_url, "features="));
+    assert_int_equal(s.committed, 20);
+    arena_free(&a);
+}
+
+static void older_posts_than_since_end_it(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .spec = "{\"since\":\"2026-05-28T06:30:00Z\"}", .page_count = 3,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    assert_int_equal(r.end, END_OLDEST_REACHED);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_true(s.committed < 20);
+    arena_free(&a);
+}
+
+static void a_429_says_how_long_to_wait(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .status = 429}});
+    assert_int_equal(r.failure, FAILURE_RATE_LIMITED);
+    assert_true(r.wait_ms > 50000 && r.wait_ms <= 61000);
+    assert_int_equal(s.committed, 20);
+    arena_free(&a);
+}
+
+static void a_cut_connection_is_network(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .fails = true}});
+    assert_int_equal(r.failure, FAILURE_NETWORK);
+    assert_non_null(strstr(r.why.p, "ERR_CONNECTION_RESET"));
+    arena_free(&a);
+}
+
+static void silence_after_data_is_stuck(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .never = true}});
+    assert_int_equal(r.failure, FAILURE_STUCK);
+    arena_free(&a);
+}
+
+static void a_cancel_ends_the_flow(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .page_count = 3, .cancel_at = 1, .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    assert_int_equal(r.failure, FAILURE_CANCELLED);
+    arena_free(&a);
+}
+
+static void a_crashed_page_ends_the_flow(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .page_count = 3, .gone_at = 1, .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    assert_int_equal(r.failure, FAILURE_CRASH);
+    assert_non_null(strstr(r.why.p, "crashed"));
+    arena_free(&a);
+}
+
+static int open_pack(void **state)
+{
+    (void)state;
+    int folder = open("sites", O_RDONLY | O_DIRECTORY);
+    struct fault f = {0};
+    err e = pack_open(&pack, folder, "x", &f);
+    if (e)
+        print_error("%s\n", f.words);
+    close(folder);
+    return e ? -1 : 0;
+}
+
+static int close_pack(void **state)
+{
+    (void)state;
+    pack_close(&pack);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_terminated_list_is_complete),
+        cmocka_unit_test(the_limit_ends_it_without_asking_for_more),
+        cmocka_unit_test(an_empty_page_with_a_live_cursor_is_not_the_end),
+        cmocka_unit_test(a_repeated_cursor_without_entries_is_the_end),
+        cmocka_unit_test(posts_that_come_again_are_counted_once),
+        cmocka_unit_test(no_posts_of_an_empty_profile_are_confirmed),
+        cmocka_unit_test(no_posts_of_a_full_profile_are_suspect),
+        cmocka_unit_test(a_resumed_job_starts_at_its_cursor),
+        cmocka_unit_test(older_posts_than_since_end_it),
+        cmocka_unit_test(a_429_says_how_long_to_wait),
+        cmocka_unit_test(a_cut_connection_is_network),
+        cmocka_unit_test(silence_after_data_is_stuck),
+        cmocka_unit_test(a_cancel_ends_the_flow),
+        cmocka_unit_test(a_crashed_page_ends_the_flow),
+    };
+    return cmocka_run_group_tests(tests, open_pack, close_pack);
+}
