@@ -396,16 +396,21 @@ struct part {
     uint64_t id;                   /* PART_MENTION */
 };
 struct draft {
-    struct part *parts; /* PARTS_MAX */
-    size_t count;
+    struct part *parts;
+    size_t count, cap;
     size_t of_kind[PART_MENTION + 1];
 };
 
 static void draft_add(struct draft *t, struct part part)
 {
-    need(t->count < PARTS_MAX);
+    need(t->count < t->cap);
     t->parts[t->count++] = part;
     t->of_kind[part.kind]++;
+}
+
+static struct draft draft_new(struct arena *arena)
+{
+    return (struct draft){.parts = arena_get(arena, PARTS_MAX * sizeof(struct part)), .cap = PARTS_MAX};
 }
 
 static void draft_text(struct draft *t, struct span text)
@@ -848,7 +853,7 @@ static bool make_repost(const struct model *m, struct post *p, struct dice *d, s
     p->reposted = arena_get(arena, sizeof(*o));
     memcpy(p->reposted, o, sizeof(*o));
     /* The wrapper's text is a cut copy with one mention, as the site sends it. */
-    struct draft t = {.parts = arena_get(arena, 3 * sizeof(struct part))};
+    struct draft t = draft_new(arena);
     draft_text(&t, SPAN("RT"));
     draft_mention(m, &t, &other, arena);
     struct span start = o->clean;
@@ -883,7 +888,7 @@ static struct post *make_post(const struct model *m, const struct account *autho
         return p;
     if (kind == POST_REPOST)
         p->kind = POST_PLAIN;
-    struct draft t = {.parts = arena_get(arena, PARTS_MAX * sizeof(struct part))};
+    struct draft t = draft_new(arena);
     uint32_t leading = 0;
     if (p->kind == POST_REPLY && !(dice_percent(&ref, 35) && !words && make_thread(m, p, s, index, arena))) {
         make_reply(m, p, &t, &ref, arena);

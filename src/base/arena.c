@@ -17,17 +17,17 @@
 #include <sanitizer/asan_interface.h>
 enum { GAP = 16 }; /* a poisoned gap after each piece: writing past its end is found at once */
 #define CLOSE_MEMORY(p, n) ASAN_POISON_MEMORY_REGION(p, n)
-#define OPEN_MEMORY(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
+#define OPEN_MEMORY(p, n)  ASAN_UNPOISON_MEMORY_REGION(p, n)
 #else
 enum { GAP = 0 };
 #define CLOSE_MEMORY(p, n) ((void)(p), (void)(n))
-#define OPEN_MEMORY(p, n) ((void)(p), (void)(n))
+#define OPEN_MEMORY(p, n)  ((void)(p), (void)(n))
 #endif
 
 enum {
     ALIGN = _Alignof(max_align_t),
-    BLOCK_FIRST = 16 * 1024,   /* most requests fit here */
-    BLOCK_MOST = 1024 * 1024,  /* blocks double up to this */
+    BLOCK_FIRST = 16 * 1024,  /* most requests fit here */
+    BLOCK_MOST = 1024 * 1024, /* blocks double up to this */
 };
 
 struct block {
@@ -114,8 +114,8 @@ static struct block *block_new(size_t size)
     return b;
 }
 
-/* A block with room for `size` bytes. A large piece gets a block of its own, so that the rest of
- * the current one is not lost. */
+/* A block with room for `size` bytes. A large piece gets a block of its own, so that the rest
+ * of the current one is not lost. */
 static struct block *block_for(struct arena *a, size_t size)
 {
     if (a->now && a->now->size - a->now->used >= size)

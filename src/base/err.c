@@ -44,7 +44,7 @@ const char *err_text(err e)
     return row_of(e)->text;
 }
 
-/* Words go into log lines and answers: one line, and no half of a UTF-8 character at the cut. */
+/* Words go into log lines and answers: one line, and no half of a character at the cut. */
 static void tidy(char *words, size_t n)
 {
     size_t head = n;

@@ -2,7 +2,7 @@
 //
 // The tape is an array of 64-bit words: a type in the top byte, a payload below.
 //   r            first word of the document; its value follows
-//   { [          payload: low 32 bits the index after the closing word, next 24 bits the number of
+//   { [          payload: low 32 bits the index after the closing word, next 24 bits how many
 //                children (saturated); keys and values lie between
 //   } ]          closing word
 //   "            payload: offset into the string bytes: 32-bit length, text, NUL
@@ -40,8 +40,8 @@ struct json_parser {
 namespace {
 
 constexpr size_t FIRST_ROOM = 16 * 1024;
-// simdjson opens a bracket only below its limit, except for an empty one, which costs it nothing:
-// [] may stand on level 65.
+// simdjson opens a bracket only below its limit. An empty one costs it nothing, so [] may stand
+// on level 65.
 constexpr size_t SIMD_DEPTH = JSON_DEPTH_MOST + 1;
 constexpr size_t COUNT_MOST = 0xffffff; // a count that says "this many or more"
 

@@ -3,7 +3,8 @@
  * Reader: simdjson's DOM (json.cc is the only C++ file) behind a value of two words. A document is
  * parsed once into a parser that keeps its memory for the next page; values are valid until the
  * next json_parse() on that parser. Depth is limited to 64. Integers above 2^53 keep their digits
- * (json_int), ids should travel as strings anyway. Member lookup is linear, in document order.
+ * (json_int), ids should travel as strings anyway; beyond 64 bits they become reals. A \u escape of
+ * half a surrogate pair reads as U+FFFD. Member lookup is linear, in document order.
  *
  * Writer: straight lines into a bounded buf; commas and nesting are kept by the writer; invalid
  * UTF-8 is replaced by U+FFFD. */

@@ -12,8 +12,8 @@
 
 enum {
     LINE_MAX_BYTES = 16 * 1024,
-    LINE_TAIL = 32,     /* kept free for the end of a line whose fields did not fit */
-    VALUE_MAX = 2000,   /* a longer field is cut: the log is not where payloads live */
+    LINE_TAIL = 32,   /* kept free for the end of a line whose fields did not fit */
+    VALUE_MAX = 2000, /* a longer field is cut: the log is not where payloads live */
     KEPT_LINES = 64,
     KEPT_BYTES = 1000, /* of each line in memory */
 };
@@ -41,7 +41,8 @@ static _Thread_local bool writing;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
-void log_setup(const char *role, enum log_format format, enum log_level lowest, wall (*now)(void))
+void log_setup(const char *role, enum log_format format, enum log_level lowest,
+               wall (*now)(void))
 {
     pthread_mutex_lock(&state.lock);
     span_copy(span_of(role), state.role, sizeof state.role);
@@ -204,7 +205,8 @@ static void emit(struct buf *b)
     }
 }
 
-void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n)
+void log_write(enum log_level level, const char *event, const struct log_field *fields,
+               size_t n)
 {
     if (level < state.lowest || writing)
         return;
@@ -224,7 +226,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 
 void log_last_lines(void (*each)(struct span line, void *ctx), void *ctx)
 {
-    /* A crash report must come out even when the crashed thread, or a stuck one, holds the lock. */
+    /* A crash report must come out even when a stuck thread, or this one, holds the lock. */
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 1;

@@ -25,7 +25,8 @@ struct log_field {
 
 /* Sets the role shown in each line, the format, the lowest level written, and the clock. */
 void log_setup(const char *role, enum log_format format, enum log_level lowest, wall (*now)(void));
-/* Where a line goes instead of stderr (workers send frames); NULL = stderr. */
+/* Where a line goes instead of stderr (workers send frames); NULL = stderr. The line has no newline.
+ * One call at a time; what the sink itself logs is dropped. */
 void log_divert(void (*sink)(enum log_level level, struct span line, void *ctx), void *ctx);
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 /* The role given to log_setup(); "-" before it. */

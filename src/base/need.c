@@ -36,7 +36,7 @@ static void print_line(struct span line, void *ctx)
 
 void bug_at(const char *file, int line, const char *what)
 {
-    /* A promise broken while reporting a broken promise: the first report is the one that counts. */
+    /* A promise may break while another is being reported: the first report counts. */
     static atomic_flag reporting = ATOMIC_FLAG_INIT;
     if (!atomic_flag_test_and_set(&reporting)) {
         char text[512];

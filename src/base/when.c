@@ -35,7 +35,8 @@ static struct date date_of(wall t)
     int64_t day_of_era = z - era * 146097;
     int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t day_of_year =
+        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t march_month = (5 * day_of_year + 2) / 153;
     int month = (int)(march_month < 10 ? march_month + 3 : march_month - 9);
     return (struct date){
@@ -52,16 +53,16 @@ static struct date date_of(wall t)
 char *when_text(wall t, char out[WHEN_TEXT])
 {
     struct date d = date_of(t);
-    snprintf(out, WHEN_TEXT, "%04lld-%02d-%02dT%02d:%02d:%02dZ", (long long)d.year, d.month, d.day,
-             d.hour, d.minute, d.second);
+    snprintf(out, WHEN_TEXT, "%04lld-%02d-%02dT%02d:%02d:%02dZ", (long long)d.year, d.month,
+             d.day, d.hour, d.minute, d.second);
     return out;
 }
 
 char *when_text_ms(wall t, char out[WHEN_TEXT])
 {
     struct date d = date_of(t);
-    snprintf(out, WHEN_TEXT, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", (long long)d.year, d.month,
-             d.day, d.hour, d.minute, d.second, d.ms);
+    snprintf(out, WHEN_TEXT, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", (long long)d.year,
+             d.month, d.day, d.hour, d.minute, d.second, d.ms);
     return out;
 }
 
@@ -187,8 +188,9 @@ bool when_parse_x(struct span text, wall *out_time)
     if (!take_name(&text, "MonTueWedThuFriSatSun", &weekday) ||
         !take_name(&text, "JanFebMarAprMayJunJulAugSepOctNovDec", &d.month) ||
         !take_digits(&text, 2, 1, 31, &d.day) || !take_char(&text, ' ') ||
-        !take_clock(&text, &d) || !take_char(&text, ' ') || !take_offset(&text, false, &offset) ||
-        !take_char(&text, ' ') || !take_digits(&text, 4, 0, 9999, &year) || text.n > 0)
+        !take_clock(&text, &d) || !take_char(&text, ' ') ||
+        !take_offset(&text, false, &offset) || !take_char(&text, ' ') ||
+        !take_digits(&text, 4, 0, 9999, &year) || text.n > 0)
         return false;
     d.year = year;
     if (!is_date(&d))

@@ -9,7 +9,7 @@
 enum {
     DEPTH_MOST = 32,
     NODES_MOST = 65536,
-    TEXT_MOST = 4 * 1024 * 1024, /* of a file; libyaml needs several times that while it reads */
+    TEXT_MOST = 4 * 1024 * 1024, /* libyaml needs several times that while it reads */
 };
 
 struct level {
@@ -27,7 +27,7 @@ struct build {
     int depth;
     struct ynode *root;
     size_t nodes;
-    /* Keys seen so far, by mapping and text: duplicates are found without comparing them all. */
+    /* Keys seen so far, by mapping and text: finds duplicates without comparing them all. */
     struct ynode **seen;
     struct ynode **seen_in;
     size_t seen_size, seen_count;
@@ -86,7 +86,7 @@ static void seen_grow(struct build *b)
     free(seen_in);
 }
 
-/* The node that has this key in this mapping already; NULL when it is new and now remembered. */
+/* The node that has this key in this mapping already; NULL when it is new, now remembered. */
 static const struct ynode *seen_add(struct build *b, struct ynode *map, struct ynode *node)
 {
     if (b->seen_count * 2 >= b->seen_size)
@@ -168,9 +168,9 @@ static err on_key(struct build *b, struct level *level, const yaml_event_t *even
     node->key_column = node->column;
     const struct ynode *twin = seen_add(b, level->node, node);
     if (twin)
-        return fail(b->f, E_BAD_SYNTAX, "%s:%d:%d: key '%.*s' was given before, in line %d", b->file,
-                    node->key_line, node->key_column, node->key.n < 64 ? (int)node->key.n : 64,
-                    node->key.p, twin->key_line);
+        return fail(b->f, E_BAD_SYNTAX, "%s:%d:%d: key '%.*s' was given before, in line %d",
+                    b->file, node->key_line, node->key_column,
+                    node->key.n < 64 ? (int)node->key.n : 64, node->key.p, twin->key_line);
     link_child(level, node);
     level->key = node;
     return E_OK;
@@ -266,10 +266,12 @@ err yaml_parse(struct arena *a, const char *file, struct span text, struct ynode
 {
     struct build b = {.arena = a, .file = file, .f = f};
     if (text.n > TEXT_MOST)
-        return fail(f, E_TOO_BIG, "%s: %zu bytes are over the limit of %d", file, text.n, TEXT_MOST);
+        return fail(f, E_TOO_BIG, "%s: %zu bytes are over the limit of %d", file, text.n,
+                    TEXT_MOST);
     need(yaml_parser_initialize(&b.parser));
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b.parser, (const unsigned char *)(text.p ? text.p : ""), text.n);
+    yaml_parser_set_input_string(&b.parser, (const unsigned char *)(text.p ? text.p : ""),
+                                 text.n);
     err e = build_tree(&b);
     yaml_parser_delete(&b.parser);
     free(b.seen);

@@ -2,10 +2,11 @@
 
 #include "base/text.h"
 
-/* Ids up to here are plain counters; above, the upper bits are milliseconds since the epoch below. */
-#define SNOWFLAKE_FIRST 29700859247
+/* Ids up to here are plain counters; above, the upper bits are milliseconds since the epoch
+ * below. */
+#define SNOWFLAKE_FIRST    29700859247
 #define SNOWFLAKE_EPOCH_MS 1288834974657
-#define SNOWFLAKE_SHIFT 22
+#define SNOWFLAKE_SHIFT    22
 
 const char *const *convert_names(void)
 {
@@ -108,7 +109,8 @@ static struct value as_time(struct json v, enum conversion as, struct arena *scr
     if (as == CONV_TIME_MS) {
         if (!convert_int(v, &t.ms))
             return NO_VALUE;
-    } else if (!json_text(v, &s) || !(as == CONV_TIME_X ? when_parse_x(s, &t) : when_parse(s, &t))) {
+    } else if (!json_text(v, &s) ||
+               !(as == CONV_TIME_X ? when_parse_x(s, &t) : when_parse(s, &t))) {
         return NO_VALUE;
     }
     char text[WHEN_TEXT];
@@ -146,8 +148,8 @@ static struct value as_best(const struct conv_extra *x, struct json list)
     for (struct json_iter i = json_each(list); json_next(&i);) {
         struct span take, where;
         int64_t rank = 0;
-        if (x->where.n && !(json_text(json_get(i.value, x->where), &where) &&
-                            span_eq(where, x->equals)))
+        if (x->where.n &&
+            !(json_text(json_get(i.value, x->where), &where) && span_eq(where, x->equals)))
             continue;
         if (!json_text(json_get(i.value, x->take), &take))
             continue;

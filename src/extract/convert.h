@@ -7,24 +7,25 @@
 
 /* Each row: constant, name in a map file, what it does. */
 #define CONVERSIONS(X)                                                                         \
-    X(CONV_TEXT, "text")                 /* text as it is */                                   \
-    X(CONV_ID, "id")                     /* digits, from text or a whole number; written as text */ \
-    X(CONV_INT, "int")                   /* whole number, also written as text */              \
-    X(CONV_COUNT, "count")               /* the same, never negative */                        \
-    X(CONV_BOOL, "bool")                 /* true or false, also "true" and "false" */          \
-    X(CONV_TIME_X, "time_x")             /* "Wed Jul 08 21:59:10 +0000 2026" */                \
+    X(CONV_TEXT, "text")     /* text as it is */                                               \
+    X(CONV_ID, "id")         /* digits, from text or a whole number; written as text */        \
+    X(CONV_INT, "int")       /* whole number, also written as text */                          \
+    X(CONV_COUNT, "count")   /* the same, never negative */                                    \
+    X(CONV_BOOL, "bool")     /* true or false, also "true" and "false" */                      \
+    X(CONV_TIME_X, "time_x") /* "Wed Jul 08 21:59:10 +0000 2026" */                            \
     X(CONV_TIME_RFC3339, "time_rfc3339") /* "2026-07-08T21:59:10Z" */                          \
     X(CONV_TIME_MS, "time_ms")           /* Unix milliseconds, number or text */               \
-    X(CONV_SNOWFLAKE_MS, "snowflake_ms") /* the milliseconds inside an id; none before 2010-11 */ \
-    X(CONV_UNESCAPE, "unescape")         /* text with HTML entities decoded */                 \
-    X(CONV_ENUM, "enum")                 /* by the field's table */                            \
-    X(CONV_BEST, "best")                 /* of a list: the member of the element ranked highest */ \
-    X(CONV_ANCHOR_TEXT, "anchor_text")   /* the words between <a ...> and </a> */              \
-    X(CONV_FILE_STEM, "file_stem")       /* of a URL: last path segment, without its ending */ \
+    X(CONV_SNOWFLAKE_MS,                                                                       \
+      "snowflake_ms")            /* the milliseconds inside an id; none before 2010-11 */      \
+    X(CONV_UNESCAPE, "unescape") /* text with HTML entities decoded */                         \
+    X(CONV_ENUM, "enum")         /* by the field's table */                                    \
+    X(CONV_BEST, "best")         /* of a list: the member of the element ranked highest */     \
+    X(CONV_ANCHOR_TEXT, "anchor_text") /* the words between <a ...> and </a> */                \
+    X(CONV_FILE_STEM, "file_stem")     /* of a URL: last path segment, without its ending */   \
     X(CONV_URL_AS_FORMAT, "url_as_format") /* .../KEY.jpg to .../KEY?format=jpg + argument */  \
-    X(CONV_AFTER_COLON, "after_colon")   /* without a leading "digits:" */                     \
-    X(CONV_WITHOUT, "without")           /* text without the first occurrence of the argument */ \
-    X(CONV_NOT_EMPTY, "not_empty")       /* text; the empty text counts as missing */
+    X(CONV_AFTER_COLON, "after_colon")     /* without a leading "digits:" */                   \
+    X(CONV_WITHOUT, "without")     /* text without the first occurrence of the argument */     \
+    X(CONV_NOT_EMPTY, "not_empty") /* text; the empty text counts as missing */
 
 enum conversion {
 #define CONV_ENUMERATE(id, name) id,
@@ -45,8 +46,8 @@ struct conv_table {
 
 /* What a conversion may need beside the value. */
 struct conv_extra {
-    struct span argument;                 /* without, url_as_format */
-    const struct conv_table *table;       /* enum */
+    struct span argument;                  /* without, url_as_format */
+    const struct conv_table *table;        /* enum */
     struct span take, rank, where, equals; /* best */
 };
 
@@ -58,11 +59,12 @@ struct value {
 };
 #define NO_VALUE ((struct value){.kind = VALUE_NONE})
 
-/* VALUE_NONE when the value is missing, null or cannot be converted. Text borrows from the document,
- * the pack or `scratch`. */
+/* VALUE_NONE when the value is missing, null or cannot be converted. Text borrows from the
+ * document, the pack or `scratch`. */
 struct value convert(enum conversion as, const struct conv_extra *extra, struct json v,
                      struct arena *scratch);
-/* The time inside a snowflake id; false for ids that are plain counters (before November 2010). */
+/* The time inside a snowflake id; false for ids that are plain counters (before November 2010).
+ */
 bool convert_snowflake(struct span id, wall *out_time);
 /* Text or number as a whole number. */
 bool convert_int(struct json v, int64_t *out);

@@ -4,12 +4,15 @@
 
 static void read_step(struct form *f, const struct ynode *n, struct envelope_step *s)
 {
-    static const char *const keys[] = {"is", "entries", "entry", "items", "end", "pinned", "values", NULL};
+    static const char *const keys[] = {"is",  "entries", "entry",  "items",
+                                       "end", "pinned",  "values", NULL};
     static const struct {
         const char *key;
         enum carries carries;
-    } kinds[] = {{"entries", CARRIES_ENTRIES}, {"entry", CARRIES_ENTRY},
-                 {"items", CARRIES_ITEMS}, {"end", CARRIES_END}};
+    } kinds[] = {{"entries", CARRIES_ENTRIES},
+                 {"entry", CARRIES_ENTRY},
+                 {"items", CARRIES_ITEMS},
+                 {"end", CARRIES_END}};
     if (!form_keys(f, n, "a step", keys))
         return;
     s->is = form_text(f, n, "is", true);
@@ -54,10 +57,12 @@ static size_t read_root_paths(struct form *f, const struct ynode *map, const cha
 
 static void read_entry(struct form *f, const struct ynode *n, struct envelope *e)
 {
-    static const char *const keys[] = {"id", "content", "item", "items", "module_item",
-                                       "module_item_id", "promoted", "kind", "post_kinds", "post",
-                                       "post_holder", "user", "user_holder", "tombstone",
-                                       "cursor_type", "cursor_value", "bottom", NULL};
+    static const char *const keys[] = {"id",           "content",     "item",
+                                       "items",        "module_item", "module_item_id",
+                                       "promoted",     "kind",        "post_kinds",
+                                       "post",         "post_holder", "user",
+                                       "user_holder",  "tombstone",   "cursor_type",
+                                       "cursor_value", "bottom",      NULL};
     if (!form_keys(f, n, "entry", keys))
         return;
     paths_read(f, n, "id", true, &e->id);
@@ -93,8 +98,8 @@ static void read_roots(struct form *f, const struct ynode *n, struct envelope *e
 
 void envelope_read(struct form *f, const struct ynode *root, struct envelope *out)
 {
-    static const char *const keys[] = {"instructions", "type", "steps", "entry", "skip",
-                                       "related", "replies", "roots", NULL};
+    static const char *const keys[] = {"instructions", "type",    "steps", "entry", "skip",
+                                       "related",      "replies", "roots", NULL};
     if (!form_keys(f, root, "a timeline", keys))
         return;
     out->instructions = form_text(f, root, "instructions", true);
@@ -158,8 +163,8 @@ static bool saw_cursor(struct walker *w, struct json content)
     return true;
 }
 
-static enum record_section section_of(const struct envelope *e, struct span id, struct span module,
-                                      bool pinned)
+static enum record_section section_of(const struct envelope *e, struct span id,
+                                      struct span module, bool pinned)
 {
     if (pinned)
         return SECTION_PINNED;
@@ -255,7 +260,8 @@ static void on_instruction(struct walker *w, struct json instruction)
     }
 }
 
-bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen *on_seen, void *ctx)
+bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen *on_seen,
+                   void *ctx)
 {
     struct walker w = {.e = e, .on_seen = on_seen, .ctx = ctx};
     struct json list = json_find(root, e->instructions, JSON_ARRAY);
@@ -286,7 +292,8 @@ static size_t roots_of(const struct root_path *p, struct json root, struct walke
         tell(w, &(struct seen){.what = what, .object = v, .section = SECTION_MAIN});
         return 1;
     }
-    for (struct json_iter i = json_each(v); json_is(v, JSON_ARRAY) && !w->stopped && json_next(&i);) {
+    for (struct json_iter i = json_each(v);
+         json_is(v, JSON_ARRAY) && !w->stopped && json_next(&i);) {
         struct json inner = i.value;
         if (told >= ENTRIES_MAX)
             break;

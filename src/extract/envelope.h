@@ -1,7 +1,8 @@
 /* envelope.h - the paper around the records: instructions, entries, modules, cursors, roots.
  *
- * Which members carry what is data (maps/timeline.yaml); the walk is here. It tells its caller about
- * each thing in page order and never recurses: a timeline has instructions, entries, module items. */
+ * Which members carry what is data (maps/timeline.yaml); the walk is here. It tells its caller
+ * about each thing in page order and never recurses: a timeline has instructions, entries,
+ * module items. */
 #pragma once
 
 #include "extract/reader.h"
@@ -44,16 +45,18 @@ void envelope_read(struct form *f, const struct ynode *root, struct envelope *ou
 enum sighting { SEEN_POST, SEEN_USER, SEEN_PROMOTED, SEEN_TOMBSTONE, SEEN_CURSOR, SEEN_END };
 struct seen {
     enum sighting what;
-    struct json object; /* post or user: the record's object, JSON_MISSING when its place is empty */
-    struct span text;   /* cursor value, tombstone text */
+    struct json
+        object; /* post or user: the record's object, JSON_MISSING when its place is empty */
+    struct span text; /* cursor value, tombstone text */
     enum record_section section;
     bool holder_empty; /* the place was there and empty: gone or not sent */
 };
 typedef bool envelope_on_seen(void *ctx, const struct seen *s); /* false stops the walk */
 
-/* Walks the first list of instructions below root, or root itself when it is one bare entry. False
- * when there is no timeline in it. */
-bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen *on_seen, void *ctx);
+/* Walks the first list of instructions below root, or root itself when it is one bare entry.
+ * False when there is no timeline in it. */
+bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen *on_seen,
+                   void *ctx);
 /* Objects at the root paths, in order. Returns how many were told. */
 size_t envelope_roots(const struct root_path *paths, size_t count, struct json root,
                       enum sighting what, envelope_on_seen *on_seen, void *ctx);

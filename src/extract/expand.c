@@ -12,8 +12,8 @@ struct cuts {
     size_t count;
 };
 
-/* Byte offset of a code point, going on from an earlier place; text.n when past the end. UTF-8 from
- * the parser is valid: every byte that is no continuation starts a code point. */
+/* Byte offset of a code point, going on from an earlier place; text.n when past the end. UTF-8
+ * from the parser is valid: every byte that is no continuation starts a code point. */
 static size_t byte_of(struct span text, size_t code, size_t *at_code, size_t *at_byte)
 {
     if (code < *at_code) {
@@ -68,8 +68,9 @@ static void add_links(struct cuts *c, struct span text, struct json links,
         if (!json_text(json_get(i.value, names->expanded), &expanded))
             expanded = url;
         struct json indices = json_get(i.value, names->indices);
-        bool whole = json_int(json_at(indices, 0), &from) && json_int(json_at(indices, 1), &to) &&
-                     from >= 0 && to > from && (size_t)to <= text.n;
+        bool whole = json_int(json_at(indices, 0), &from) &&
+                     json_int(json_at(indices, 1), &to) && from >= 0 && to > from &&
+                     (size_t)to <= text.n;
         if (whole) {
             size_t b = byte_of(text, (size_t)from, &at_code, &at_byte);
             size_t e = byte_of(text, (size_t)to, &at_code, &at_byte);

@@ -1,4 +1,5 @@
-/* expand.h - a text with its links put in: what a person sees, not what the wire carries. Pure. */
+/* expand.h - a text with its links put in: what a person sees, not what the wire carries. Pure.
+ */
 #pragma once
 
 #include "base/json.h"
@@ -10,10 +11,10 @@ struct expand_names {
     struct span drop_url;               /* member of an element of `drops` */
 };
 
-/* Every link of `links` (elements {url, expanded, indices: [from, to]}) is replaced by its expanded
- * form; every link named in `drops` leaves the text; the rest is trimmed. Indices are code points
- * over the text as sent. escaped: the text is HTML-escaped and is decoded piece by piece, after the
- * cuts, so that indices stay true. Where indices do not fit the text, the link is looked for by its
- * words. */
+/* Every link of `links` (elements {url, expanded, indices: [from, to]}) is replaced by its
+ * expanded form; every link named in `drops` leaves the text; the rest is trimmed. Indices are
+ * code points over the text as sent. escaped: the text is HTML-escaped and is decoded piece by
+ * piece, after the cuts, so that indices stay true. Where indices do not fit the text, the link
+ * is looked for by its words. */
 void expand_text(struct buf *out, struct span text, bool escaped, struct json links,
                  const struct json *drops, size_t drop_count, const struct expand_names *names);

@@ -14,8 +14,8 @@ err form_wrong(struct form *f, const struct ynode *at, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(words, sizeof words, fmt, ap);
     va_end(ap);
-    return fail(f->fault, E_CONFIG, "%s:%d:%d: %s", f->file, at ? at->line : 1, at ? at->column : 1,
-                words);
+    return fail(f->fault, E_CONFIG, "%s:%d:%d: %s", f->file, at ? at->line : 1,
+                at ? at->column : 1, words);
 }
 
 static err wrong_key(struct form *f, const struct ynode *n, const char *where,
@@ -32,7 +32,8 @@ static err wrong_key(struct form *f, const struct ynode *n, const char *where,
                       n->key.p, where);
 }
 
-bool form_keys(struct form *f, const struct ynode *map, const char *where, const char *const *known)
+bool form_keys(struct form *f, const struct ynode *map, const char *where,
+               const char *const *known)
 {
     if (f->failed)
         return false;
@@ -94,8 +95,8 @@ int64_t form_int(struct form *f, const struct ynode *map, const char *key, int64
         return otherwise;
     int64_t v = 0;
     if (n->kind != YNODE_TEXT || !span_int(n->text, &v) || v < least || v > most) {
-        form_wrong(f, n, "'%s' has to be a whole number from %lld to %lld", key, (long long)least,
-                   (long long)most);
+        form_wrong(f, n, "'%s' has to be a whole number from %lld to %lld", key,
+                   (long long)least, (long long)most);
         return otherwise;
     }
     return v;
@@ -156,7 +157,8 @@ struct ynode *form_list(struct form *f, const struct ynode *map, const char *key
     return child(f, map, key, need, YNODE_LIST);
 }
 
-int form_word(struct form *f, const struct ynode *node, const char *what, const char *const *words)
+int form_word(struct form *f, const struct ynode *node, const char *what,
+              const char *const *words)
 {
     if (f->failed || !node)
         return -1;
@@ -170,7 +172,8 @@ int form_word(struct form *f, const struct ynode *node, const char *what, const 
     const char *near = text_nearest(node->text, words);
     int n = (int)(node->text.n > 60 ? 60 : node->text.n);
     if (near)
-        form_wrong(f, node, "unknown %s '%.*s'; did you mean '%s'?", what, n, node->text.p, near);
+        form_wrong(f, node, "unknown %s '%.*s'; did you mean '%s'?", what, n, node->text.p,
+                   near);
     else
         form_wrong(f, node, "unknown %s '%.*s'", what, n, node->text.p);
     return -1;

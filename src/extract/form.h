@@ -1,7 +1,8 @@
-/* form.h - reading a pack's YAML: what may be written where, and words with file, line and column.
+/* form.h - reading a pack's YAML: what may be written where, and words with file, line and
+ * column.
  *
- * A form is one file being read. The first mistake sticks; later calls answer with empty values, so a
- * reader is straight lines with one check at its end. */
+ * A form is one file being read. The first mistake sticks; later calls answer with empty
+ * values, so a reader is straight lines with one check at its end. */
 #pragma once
 
 #include "base/arena.h"
@@ -19,9 +20,10 @@ struct form {
 /* Notes a mistake at the node and returns E_CONFIG. */
 __attribute__((format(printf, 3, 4))) err form_wrong(struct form *f, const struct ynode *at,
                                                      const char *fmt, ...);
-/* Every key of the mapping must be among `known` (NULL-terminated); `where` is for the words. False
- * when the node is no mapping or a key is unknown. */
-bool form_keys(struct form *f, const struct ynode *map, const char *where, const char *const *known);
+/* Every key of the mapping must be among `known` (NULL-terminated); `where` is for the words.
+ * False when the node is no mapping or a key is unknown. */
+bool form_keys(struct form *f, const struct ynode *map, const char *where,
+               const char *const *known);
 
 /* Members of a mapping. need: a missing one is a mistake. Text borrows from the arena. */
 struct span form_text(struct form *f, const struct ynode *map, const char *key, bool need);
@@ -33,8 +35,11 @@ size_t form_texts(struct form *f, const struct ynode *map, const char *key, bool
                   const struct span **out_list);
 /* The same for a node that is itself a text or a list of texts. */
 size_t form_texts_of(struct form *f, const struct ynode *node, const struct span **out_list);
-/* A mapping or list below a key; NULL when missing (a mistake when needed) or of another kind. */
+/* A mapping or list below a key; NULL when missing (a mistake when needed) or of another kind.
+ */
 struct ynode *form_map(struct form *f, const struct ynode *map, const char *key, bool need);
 struct ynode *form_list(struct form *f, const struct ynode *map, const char *key, bool need);
-/* Index of the text in `words` (NULL-terminated); a mistake with a suggestion and -1 otherwise. */
-int form_word(struct form *f, const struct ynode *node, const char *what, const char *const *words);
+/* Index of the text in `words` (NULL-terminated); a mistake with a suggestion and -1 otherwise.
+ */
+int form_word(struct form *f, const struct ynode *node, const char *what,
+              const char *const *words);

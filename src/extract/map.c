@@ -19,7 +19,8 @@ static const struct trie *member_of(const struct trie *t, struct span key)
 }
 
 /* Children that are not plain members: '*', and a select where the site sent an object. */
-static void walk_others(const struct trie *t, struct span key, struct json v, struct json *slots)
+static void walk_others(const struct trie *t, struct span key, struct json v,
+                        struct json *slots)
 {
     for (const struct trie *k = t->first; k; k = k->next)
         if (k->kind == STEP_ANY || (k->kind == STEP_SELECT && span_eq(k->name, key)))
@@ -111,7 +112,8 @@ static bool any_of(const struct path_set *set, const struct json *slots)
     return first_of(set, slots).doc != NULL;
 }
 
-/* A content object that lacks what a record needs is a stub: then the object's own content counts. */
+/* A content object that lacks what a record needs is a stub: then the object's own content
+ * counts. */
 static bool content_usable(const struct map *m, const struct json *slots)
 {
     for (size_t i = 0; i < m->needs; i++) {
@@ -178,7 +180,8 @@ static struct value words_value(struct span words, bool as_bool)
     return (struct value){.kind = VALUE_TEXT, .text = words};
 }
 
-static struct value plain_value(struct map_run *run, const struct field *f, const struct frame *fr)
+static struct value plain_value(struct map_run *run, const struct field *f,
+                                const struct frame *fr)
 {
     const struct json *slots = slots_of(f, fr);
     for (unsigned i = 0; i < f->alts; i++) {
@@ -206,7 +209,8 @@ static struct value pick_value(const struct field *f, const struct frame *fr)
     return words_value(f->otherwise, f->as_bool);
 }
 
-static struct value template_value(struct map_run *run, const struct field *f, const struct frame *fr)
+static struct value template_value(struct map_run *run, const struct field *f,
+                                   const struct frame *fr)
 {
     struct buf b = BUF(4096);
     bool whole = true;
@@ -224,8 +228,9 @@ static struct value template_value(struct map_run *run, const struct field *f, c
             buf_add(&b, v.text);
         }
     }
-    struct value v = whole && !b.failed ? words_value(arena_keep(run->scratch, buf_span(&b)), false)
-                                        : NO_VALUE;
+    struct value v = whole && !b.failed
+                         ? words_value(arena_keep(run->scratch, buf_span(&b)), false)
+                         : NO_VALUE;
     buf_free(&b);
     return v.kind == VALUE_NONE && f->field_count ? template_value(run, &f->fields[0], fr) : v;
 }
@@ -318,7 +323,8 @@ static void run_checks(struct map_run *run, const struct map *m, const struct js
     for (size_t i = 0; i < m->check_count; i++) {
         const struct check *c = &m->checks[i];
         struct json a = first_of(&c->a, slots), b = first_of(&c->b, slots);
-        bool holds = c->kind == CHECK_SNOWFLAKE_SECOND ? snowflake_holds(a, b) : suffix_holds(a, b);
+        bool holds =
+            c->kind == CHECK_SNOWFLAKE_SECOND ? snowflake_holds(a, b) : suffix_holds(a, b);
         run->failed_check = run->failed_check || !holds;
     }
 }

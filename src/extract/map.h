@@ -1,12 +1,14 @@
 /* map.h - field maps: how one JSON object becomes one record.
  *
- * A map file names output members and, for each, the paths where its value may be, tried in order.
- * Reading it compiles all paths into one tree (a trie), so that running the map walks each object
- * once and fills a frame of slots; the fields are then written from the slots. Depth, list lengths
- * and output are bounded, there are no loops and no conditions on values: a map always ends.
+ * A map file names output members and, for each, the paths where its value may be, tried in
+ * order. Reading it compiles all paths into one tree (a trie), so that running the map walks
+ * each object once and fills a frame of slots; the fields are then written from the slots.
+ * Depth, list lengths and output are bounded, there are no loops and no conditions on values: a
+ * map always ends.
  *
- * Path syntax: members split by '.', then any of: [3] an element, [key=word] the element (or, where
- * the site sends an object, the member) whose member `key` is `word`, '*' any member or element.
+ * Path syntax: members split by '.', then any of: [3] an element, [key=word] the element (or,
+ * where the site sends an object, the member) whose member `key` is `word`, '*' any member or
+ * element.
  * "@name" at the start stands for every path of that name in the map's `prefixes`. */
 #pragma once
 
@@ -15,10 +17,10 @@
 #include "extract/reader.h"
 
 enum {
-    MAP_SLOTS_MAX = 200,    /* different paths of one map */
-    MAP_FIELDS_MAX = 4096,  /* counters of one pack */
-    MAP_LIST_MAX = 256,     /* elements taken from one list */
-    MAP_NEST_MAX = 8,       /* members within members in a map file */
+    MAP_SLOTS_MAX = 200,   /* different paths of one map */
+    MAP_FIELDS_MAX = 4096, /* counters of one pack */
+    MAP_LIST_MAX = 256,    /* elements taken from one list */
+    MAP_NEST_MAX = 8,      /* members within members in a map file */
     MAP_RECORD_BYTES = 1024 * 1024,
 };
 
@@ -43,22 +45,24 @@ static inline unsigned trie_hash(struct span s)
     if (s.n == 0)
         return 0;
     return ((unsigned)s.n * 7U + (unsigned char)s.p[0] * 3U + (unsigned char)s.p[s.n - 1] * 5U +
-            (unsigned char)s.p[s.n / 2]) % TRIE_BUCKETS;
+            (unsigned char)s.p[s.n / 2]) %
+           TRIE_BUCKETS;
 }
 
 /* ---- fields ---- */
 enum field_kind {
-    FIELD_VALUE,   /* from: one converted value */
-    FIELD_CONST,   /* value: a text of the pack */
-    FIELD_OBJECT,  /* members */
-    FIELD_LIST,    /* each: elements of a list, by a map of their own */
-    FIELD_ITEMS,   /* items: a fixed list of objects; those without their first member are left out */
-    FIELD_RECORD,  /* record: another object read by this same map, one level deep */
+    FIELD_VALUE,    /* from: one converted value */
+    FIELD_CONST,    /* value: a text of the pack */
+    FIELD_OBJECT,   /* members */
+    FIELD_LIST,     /* each: elements of a list, by a map of their own */
+    FIELD_ITEMS,    /* items: a fixed list of objects; those without their first member are left
+                       out */
+    FIELD_RECORD,   /* record: another object read by this same map, one level deep */
     FIELD_EXPANDED, /* expand: text with its links put in */
-    FIELD_PRESENT, /* present: true when there is something at one of the paths */
-    FIELD_PICK,    /* pick: the first word whose condition holds */
+    FIELD_PRESENT,  /* present: true when there is something at one of the paths */
+    FIELD_PICK,     /* pick: the first word whose condition holds */
     FIELD_TEMPLATE, /* template: words with {fields} in them */
-    FIELD_CONTEXT, /* context: known to the reader, not in the answer */
+    FIELD_CONTEXT,  /* context: known to the reader, not in the answer */
 };
 enum context_word { CONTEXT_PINNED, CONTEXT_OP, CONTEXT_COLLECTED_AT, CONTEXT_SECTION };
 
@@ -95,13 +99,13 @@ struct template_part {
 struct field {
     struct span key, label; /* "screen_name", "author.screen_name" */
     enum field_kind kind;
-    bool content; /* read from the content object (the original of a repost) */
-    int counter;  /* in struct field_hits[]; -1 none */
+    bool content;                 /* read from the content object (the original of a repost) */
+    int counter;                  /* in struct field_hits[]; -1 none */
     struct path_set when, unless; /* null unless / when something is there */
     struct path_set blank_when;   /* object: all members null */
     struct alternative alt[FIELD_PATHS_MAX];
     unsigned alts;
-    struct span otherwise; /* text when no alternative matched; p NULL: null */
+    struct span otherwise;      /* text when no alternative matched; p NULL: null */
     const struct field *fields; /* members, items (FIELD_OBJECT each) */
     size_t field_count;
     const struct map *element; /* FIELD_LIST */
@@ -146,7 +150,8 @@ struct map_counters {
 };
 
 /* Compiles one map file; everything goes to the form's arena. NULL when the form failed. */
-const struct map *map_read(struct form *f, const struct ynode *root, struct map_counters *counters);
+const struct map *map_read(struct form *f, const struct ynode *root,
+                           struct map_counters *counters);
 
 /* ---- running ---- */
 struct map_run {
@@ -155,7 +160,7 @@ struct map_run {
     struct field_hits *hits; /* the reader's counters */
     struct span base_url, op, collected_at, section;
     bool pinned;
-    int depth;        /* 0 outermost record, 1 a quoted or reposted one */
+    int depth; /* 0 outermost record, 1 a quoted or reposted one */
     size_t fallbacks;
     bool failed_check;
 };

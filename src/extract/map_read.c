@@ -41,8 +41,8 @@ static struct trie *trie_child(struct compiler *c, struct trie *parent, const st
 }
 
 /* "[3]", "[key=word]" after a member; at is on '['. */
-static bool bracket_step(struct compiler *c, const struct ynode *at_node, struct span path, size_t *at,
-                         struct trie *out_step)
+static bool bracket_step(struct compiler *c, const struct ynode *at_node, struct span path,
+                         size_t *at, struct trie *out_step)
 {
     struct span rest = span_cut(path, *at + 1, path.n);
     size_t end = span_find_char(rest, ']');
@@ -185,7 +185,8 @@ static short one_path(struct compiler *c, const struct ynode *map, const char *k
     return set.count == 1 ? set.slot[0] : -1;
 }
 
-/* Chains of members by hash, where there are enough to be worth it. Depth is PATH_STEPS_MAX * 2. */
+/* Chains of members by hash, where there are enough to be worth it. Depth is PATH_STEPS_MAX
+ * * 2. */
 static void finish_trie(struct arena *a, struct trie *t)
 {
     if (t->members >= TRIE_HASH_FROM) {
@@ -204,9 +205,9 @@ static void finish_trie(struct arena *a, struct trie *t)
 
 /* ---- fields ---- */
 
-static const char *const value_keys[] = {"from", "as",   "table", "table_bool", "otherwise",
-                                         "argument", "take", "rank", "where", "equals",
-                                         "content", "when", "unless", NULL};
+static const char *const value_keys[] = {
+    "from", "as",    "table",  "table_bool", "otherwise", "argument", "take",
+    "rank", "where", "equals", "content",    "when",      "unless",   NULL};
 
 static struct conv_table *read_table(struct compiler *c, const struct ynode *n, bool as_bool)
 {
@@ -243,15 +244,16 @@ static const struct conv_extra *read_extra(struct compiler *c, const struct ynod
                                            enum conversion as)
 {
     struct conv_extra *x = arena_new_of(c->form->arena, struct conv_extra);
-    x->argument = form_text(c->form, map, "argument",
-                            as == CONV_WITHOUT || as == CONV_URL_AS_FORMAT);
+    x->argument =
+        form_text(c->form, map, "argument", as == CONV_WITHOUT || as == CONV_URL_AS_FORMAT);
     if (as == CONV_BEST) {
         x->take = form_text(c->form, map, "take", true);
         x->rank = form_text(c->form, map, "rank", true);
         x->where = form_text(c->form, map, "where", false);
         x->equals = form_text(c->form, map, "equals", x->where.n > 0);
     }
-    x->table = read_table(c, ynode_find(map, "table"), form_bool(c->form, map, "table_bool", false));
+    x->table =
+        read_table(c, ynode_find(map, "table"), form_bool(c->form, map, "table_bool", false));
     if (as == CONV_ENUM && !x->table)
         form_wrong(c->form, map, "conversion 'enum' needs a 'table'");
     return x;
@@ -260,8 +262,9 @@ static const struct conv_extra *read_extra(struct compiler *c, const struct ynod
 static void add_alternatives(struct compiler *c, const struct ynode *node, struct field *f,
                              enum conversion as, const struct conv_extra *extra)
 {
-    static const char *const keys[] = {"path", "as",    "if",     "otherwise", "argument",   "take",
-                                       "rank", "where", "equals", "table",     "table_bool", NULL};
+    static const char *const keys[] = {"path",     "as",    "if",         "otherwise",
+                                       "argument", "take",  "rank",       "where",
+                                       "equals",   "table", "table_bool", NULL};
     struct path_set set = {0};
     struct span otherwise = SPAN_NONE;
     short gate = -1;
@@ -325,7 +328,8 @@ static void field_const(struct compiler *c, const struct ynode *n, struct field 
 
 static void field_object(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"members", "content", "when", "unless", "blank_when", NULL};
+    static const char *const keys[] = {"members", "content",    "when",
+                                       "unless",  "blank_when", NULL};
     f->kind = FIELD_OBJECT;
     if (!form_keys(c->form, n, "a field with members", keys))
         return;
@@ -343,7 +347,8 @@ static void count_field(struct compiler *c, struct field *f)
 }
 
 /* The map of a list's elements: the same counters, a trie and slots of its own. */
-static struct map *element_map(struct compiler *c, const struct ynode *n, struct compiler *out_inner)
+static struct map *element_map(struct compiler *c, const struct ynode *n,
+                               struct compiler *out_inner)
 {
     struct map *m = arena_new_of(c->form->arena, struct map);
     m->name = c->map->name;
@@ -361,9 +366,9 @@ static const struct check *read_checks(struct compiler *c, const struct ynode *l
 
 static void field_list(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"each",  "of",       "as",      "members", "checks",
-                                       "table", "argument", "content", "when",    "unless",
-                                       "take",  "rank",     "where",   "equals",  "table_bool", NULL};
+    static const char *const keys[] = {
+        "each", "of",     "as",   "members", "checks", "table",  "argument",   "content",
+        "when", "unless", "take", "rank",    "where",  "equals", "table_bool", NULL};
     f->kind = FIELD_LIST;
     if (!form_keys(c->form, n, "a list field", keys))
         return;
@@ -374,7 +379,8 @@ static void field_list(struct compiler *c, const struct ynode *n, struct field *
     const struct ynode *members = ynode_find(n, "members");
     m->checks = read_checks(&inner, form_list(c->form, n, "checks", false), &m->check_count);
     if (members) {
-        m->fields = compile_fields(&inner, form_map(c->form, n, "members", true), &m->field_count);
+        m->fields =
+            compile_fields(&inner, form_map(c->form, n, "members", true), &m->field_count);
     } else {
         struct field *one = arena_new_of(c->form->arena, struct field);
         enum conversion as = read_conversion(&inner, n, CONV_TEXT);
@@ -382,7 +388,8 @@ static void field_list(struct compiler *c, const struct ynode *n, struct field *
         one->label = f->label;
         one->counter = -1;
         const struct ynode *of = ynode_find(n, "of");
-        struct ynode self = {.kind = YNODE_TEXT, .text = SPAN("."), .line = n->line, .column = n->column};
+        struct ynode self = {
+            .kind = YNODE_TEXT, .text = SPAN("."), .line = n->line, .column = n->column};
         read_alternatives(&inner, of ? of : &self, one, as, read_extra(&inner, n, as));
         m->fields = one;
         m->field_count = 1;
@@ -453,7 +460,8 @@ static void field_expand(struct compiler *c, const struct ynode *n, struct field
     const struct ynode *rule = form_map(c->form, n, "expand", true);
     const struct ynode *link = form_map(c->form, rule, "link", true);
     const struct ynode *drop = form_map(c->form, rule, "drop", false);
-    if (!form_keys(c->form, rule, "expand", inner) || !form_keys(c->form, link, "link", link_keys) ||
+    if (!form_keys(c->form, rule, "expand", inner) ||
+        !form_keys(c->form, link, "link", link_keys) ||
         (drop && !form_keys(c->form, drop, "drop", drop_keys)))
         return;
     struct expand_rule *x = arena_new_of(c->form->arena, struct expand_rule);
@@ -487,7 +495,8 @@ static void field_pick(struct compiler *c, const struct ynode *n, struct field *
     f->otherwise = form_text(c->form, n, "otherwise", false);
     f->as_bool = form_bool(c->form, n, "table_bool", false);
     const struct ynode *list = form_list(c->form, n, "pick", true);
-    struct pick *picks = arena_get(c->form->arena, ((list ? list->count : 0) + 1) * sizeof *picks);
+    struct pick *picks =
+        arena_get(c->form->arena, ((list ? list->count : 0) + 1) * sizeof *picks);
     for (const struct ynode *k = list ? list->first : NULL; k; k = k->next) {
         if (!form_keys(c->form, k, "a choice", pick_keys))
             return;
@@ -510,11 +519,12 @@ static void field_context(struct compiler *c, const struct ynode *n, struct fiel
     f->context = i < 0 ? CONTEXT_OP : (enum context_word)i;
 }
 
-/* Parts are resolved by link_templates(), when all fields are there; until then the words hold the
- * text between the braces. */
+/* Parts are resolved by link_templates(), when all fields are there; until then the words hold
+ * the text between the braces. */
 static void field_template(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"template", "otherwise", "content", "when", "unless", NULL};
+    static const char *const keys[] = {"template", "otherwise", "content",
+                                       "when",     "unless",    NULL};
     f->kind = FIELD_TEMPLATE;
     if (!form_keys(c->form, n, "a field with a template", keys))
         return;
@@ -536,9 +546,9 @@ struct field_form {
     void (*read)(struct compiler *c, const struct ynode *n, struct field *f);
 };
 static const struct field_form field_forms[] = {
-    {"from", field_value},     {"value", field_const},     {"members", field_object},
-    {"items", field_items},    {"record", field_record},   {"expand", field_expand},
-    {"present", field_present}, {"pick", field_pick},      {"template", field_template},
+    {"from", field_value},      {"value", field_const},   {"members", field_object},
+    {"items", field_items},     {"record", field_record}, {"expand", field_expand},
+    {"present", field_present}, {"pick", field_pick},     {"template", field_template},
     {"context", field_context},
 };
 
@@ -568,8 +578,10 @@ static void read_field(struct compiler *c, const struct ynode *n, struct field *
         known = true;
     }
     if (!known)
-        form_wrong(c->form, n, "field '%.*s' needs one of: from, value, members, each, items, "
-                   "record, expand, present, pick, template, context", SP(f->key));
+        form_wrong(c->form, n,
+                   "field '%.*s' needs one of: from, value, members, each, items, "
+                   "record, expand, present, pick, template, context",
+                   SP(f->key));
     c->content = outer_content;
     if (f->kind == FIELD_VALUE || f->kind == FIELD_LIST || f->kind == FIELD_EXPANDED)
         count_field(c, f);
@@ -605,7 +617,8 @@ static const struct field *compile_fields(struct compiler *c, const struct ynode
 
 /* ---- the whole map ---- */
 
-static const struct field *find_label(const struct field *fields, size_t count, struct span label)
+static const struct field *find_label(const struct field *fields, size_t count,
+                                      struct span label)
 {
     for (size_t i = 0; i < count; i++) {
         if (span_eq(fields[i].label, label))
@@ -619,14 +632,16 @@ static const struct field *find_label(const struct field *fields, size_t count, 
     return NULL;
 }
 
-static const struct field *role(struct compiler *c, const struct ynode *map, const char *key, bool need)
+static const struct field *role(struct compiler *c, const struct ynode *map, const char *key,
+                                bool need)
 {
     struct span label = form_text(c->form, map, key, need);
     if (!label.p || c->form->failed)
         return NULL;
     const struct field *f = find_label(c->map->fields, c->map->field_count, label);
     if (!f)
-        form_wrong(c->form, ynode_find(map, key), "there is no field '%.*s' in this map", SP(label));
+        form_wrong(c->form, ynode_find(map, key), "there is no field '%.*s' in this map",
+                   SP(label));
     return f;
 }
 
@@ -695,7 +710,8 @@ static void link_template(struct compiler *c, struct field *f, const struct ynod
         struct template_part *p = &parts[f->part_count++];
         if (!span_is(name, "base"))
             p->field = find_label(c->map->fields, c->map->field_count, name);
-        if (close == text.n || (!span_is(name, "base") && (!p->field || p->field->kind != FIELD_VALUE)))
+        if (close == text.n ||
+            (!span_is(name, "base") && (!p->field || p->field->kind != FIELD_VALUE)))
             form_wrong(c->form, at, "template: there is no plain field '%.*s'", SP(name));
         text = span_cut(text, close + 1, text.n);
     }
@@ -705,7 +721,8 @@ static void link_template(struct compiler *c, struct field *f, const struct ynod
 /* Templates name fields by label, so they are resolved last; they stand at the top level. */
 static void link_templates(struct compiler *c, const struct ynode *fields_node)
 {
-    struct field *fields = arena_get(c->form->arena, (c->map->field_count + 1) * sizeof *fields);
+    struct field *fields =
+        arena_get(c->form->arena, (c->map->field_count + 1) * sizeof *fields);
     if (c->map->field_count)
         memcpy(fields, c->map->fields, c->map->field_count * sizeof *fields);
     const struct ynode *n = fields_node->first;
@@ -723,7 +740,8 @@ static void link_templates(struct compiler *c, const struct ynode *fields_node)
     }
 }
 
-const struct map *map_read(struct form *f, const struct ynode *root, struct map_counters *counters)
+const struct map *map_read(struct form *f, const struct ynode *root,
+                           struct map_counters *counters)
 {
     static const char *const keys[] = {"name", "unwrap", "lift",   "prefixes", "content",
                                        "is",   "checks", "fields", NULL};

@@ -47,8 +47,8 @@ static err load_file(struct loader *l, const char *file, struct span *out_text)
     char path[512];
     struct buf text = BUF(PACK_FILE_BYTES);
     if (file[0] == '/' || strstr(file, ".."))
-        return fail(l->fault, E_CONFIG, "%s/%s: a pack may name only files below its own directory",
-                    l->name, file);
+        return fail(l->fault, E_CONFIG,
+                    "%s/%s: a pack may name only files below its own directory", l->name, file);
     if (snprintf(path, sizeof path, "%s/%s", l->name, file) >= (int)sizeof path)
         return fail(l->fault, E_CONFIG, "%s: file name is too long", l->name);
     int fd = openat(l->sites_dirfd, path, O_RDONLY | O_CLOEXEC);
@@ -72,7 +72,8 @@ static err load_file(struct loader *l, const char *file, struct span *out_text)
 }
 
 /* Reads and parses; the form is then ready for the tree. */
-static err load_tree(struct loader *l, const char *file, struct form *form, struct ynode **out_root)
+static err load_tree(struct loader *l, const char *file, struct form *form,
+                     struct ynode **out_root)
 {
     struct span text;
     err e = load_file(l, file, &text);
@@ -90,9 +91,10 @@ static err load_tree(struct loader *l, const char *file, struct form *form, stru
 
 static void read_input(struct form *f, const struct ynode *n, struct input_rule *r)
 {
-    static const char *const keys[] = {"accepts", "example", "strip", "characters", "needs_letter",
-                                       "longest", "reserved", NULL};
-    static const char *const classes[] = {"letters", "digits", "underscore", "other_letters", "any", NULL};
+    static const char *const keys[] = {"accepts",      "example", "strip",    "characters",
+                                       "needs_letter", "longest", "reserved", NULL};
+    static const char *const classes[] = {"letters",       "digits", "underscore",
+                                          "other_letters", "any",    NULL};
     if (!form_keys(f, n, "an input", keys))
         return;
     r->name = n->key;
@@ -170,7 +172,8 @@ static struct span operation_name(const struct pack *p, size_t i)
     return p->operations[i].name;
 }
 
-static void read_capture(struct form *f, const struct ynode *n, const struct pack *p, struct target *t)
+static void read_capture(struct form *f, const struct ynode *n, const struct pack *p,
+                         struct target *t)
 {
     static const char *const keys[] = {"operations", "end_repeat_pages", "turns_max",
                                        "own_posts_only", NULL};
@@ -191,7 +194,8 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
     t->own_posts_only = form_bool(f, n, "own_posts_only", false);
 }
 
-static void read_target(struct form *f, const struct ynode *n, const struct pack *p, struct target *t)
+static void read_target(struct form *f, const struct ynode *n, const struct pack *p,
+                        struct target *t)
 {
     static const char *const keys[] = {"input", "url", "needs_session", "capture", NULL};
     if (!form_keys(f, n, "a target", keys))
@@ -288,10 +292,12 @@ static bool fine_name(const char *name)
     return n > 0 && n <= 64;
 }
 
-static void read_site(struct form *f, const struct ynode *root, struct pack *p, int64_t *out_number)
+static void read_site(struct form *f, const struct ynode *root, struct pack *p,
+                      int64_t *out_number)
 {
-    static const char *const keys[] = {"name", "version", "base_url", "hosts", "blocked", "files",
-                                       "inputs", "operations", "targets", "expressions", NULL};
+    static const char *const keys[] = {"name",    "version",     "base_url", "hosts",
+                                       "blocked", "files",       "inputs",   "operations",
+                                       "targets", "expressions", NULL};
     if (!form_keys(f, root, "site.yaml", keys))
         return;
     p->name = form_text(f, root, "name", true);
@@ -328,7 +334,8 @@ static err load_site(struct loader *l)
         return e;
     if (!span_is(p->name, l->name))
         return form_wrong(&form, ynode_find(root, "name"),
-                          "the pack calls itself '%.*s' but lies in '%s'", SP(p->name), l->name);
+                          "the pack calls itself '%.*s' but lies in '%s'", SP(p->name),
+                          l->name);
     p->version = span_of(arena_fmt(p->arena, "%lld-%08x", (long long)number,
                                    (unsigned)(l->hash ^ (l->hash >> 32))));
     return E_OK;
@@ -428,7 +435,8 @@ struct span pack_expression(const struct pack *p, struct span name)
 
 enum { KINDS_MAX = 64 };
 
-err pack_find_target(const struct pack *p, struct span kind, const struct target **out, struct fault *f)
+err pack_find_target(const struct pack *p, struct span kind, const struct target **out,
+                     struct fault *f)
 {
     const struct target *t = target_of(p, kind);
     if (t) {
@@ -454,7 +462,8 @@ err pack_find_target(const struct pack *p, struct span kind, const struct target
                 kind.p ? kind.p : "", list);
 }
 
-/* Letters of other scripts, roughly: anything beyond ASCII that is no space, sign or punctuation. */
+/* Letters of other scripts, roughly: anything beyond ASCII that is no space, sign or
+ * punctuation. */
 static bool other_letter(uint32_t c)
 {
     if (c < 0xAA || c == 0xAB || c == 0xBB || (c >= 0xAC && c < 0xC0 && c != 0xB5 && c != 0xBA))
@@ -492,7 +501,8 @@ static struct span stripped(const struct input_rule *r, struct span input)
     return s;
 }
 
-static err refuse(const struct input_rule *r, struct span input, const char *why, struct fault *f)
+static err refuse(const struct input_rule *r, struct span input, const char *why,
+                  struct fault *f)
 {
     struct buf shown = BUF(256);
     text_add_printable(&shown, span_cut(input, 0, 40));
@@ -503,8 +513,8 @@ static err refuse(const struct input_rule *r, struct span input, const char *why
                 (int)(r->accepts.n > 120 ? 120 : r->accepts.n), r->accepts.p);
 }
 
-err pack_target(const struct pack *p, struct span kind, struct span input, struct buf *out_canonical,
-                struct fault *f)
+err pack_target(const struct pack *p, struct span kind, struct span input,
+                struct buf *out_canonical, struct fault *f)
 {
     const struct target *t = NULL;
     err e = pack_find_target(p, kind, &t, f);
@@ -533,5 +543,6 @@ err pack_target(const struct pack *p, struct span kind, struct span input, struc
         if (span_eq_nocase(s, r->reserved[i]))
             return refuse(r, input, "is a page of the site, not an account", f);
     buf_add(out_canonical, s);
-    return out_canonical->failed ? fail(f, out_canonical->failed, "no room for the target") : E_OK;
+    return out_canonical->failed ? fail(f, out_canonical->failed, "no room for the target")
+                                 : E_OK;
 }

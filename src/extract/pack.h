@@ -1,9 +1,9 @@
 /* pack.h - one site pack: everything that is true of one site, as data.
  *
- * A pack is sites/NAME/site.yaml plus the map files it names. Reading it checks every key, compiles
- * the field maps into programs (map.h) and the signs into tables; after that it never changes and
- * may be shared by threads. There is no code in a pack and no loop in a map: reading an answer always
- * ends.
+ * A pack is sites/NAME/site.yaml plus the map files it names. Reading it checks every key,
+ * compiles the field maps into programs (map.h) and the signs into tables; after that it never
+ * changes and may be shared by threads. There is no code in a pack and no loop in a map:
+ * reading an answer always ends.
  *
  * Spans returned here borrow from the pack and live as long as it does. */
 #pragma once
@@ -12,32 +12,35 @@
 
 struct pack;
 
-/* Reads NAME/site.yaml and the files it names below the directory sites_dirfd. Errors are E_CONFIG
- * (what the file says), E_BAD_SYNTAX (not YAML), E_NOT_FOUND (no such pack), E_TOO_BIG; the words
- * name the place: "x/site.yaml:12:5: unknown key 'operatons' in capture; did you mean
- * 'operations'?". NAME is letters, digits, '-' and '_' only. */
+/* Reads NAME/site.yaml and the files it names below the directory sites_dirfd. Errors are
+ * E_CONFIG (what the file says), E_BAD_SYNTAX (not YAML), E_NOT_FOUND (no such pack),
+ * E_TOO_BIG; the words name the place: "x/site.yaml:12:5: unknown key 'operatons' in capture;
+ * did you mean 'operations'?". NAME is letters, digits, '-' and '_' only. */
 MUST_USE err pack_open(struct pack **out, int sites_dirfd, const char *name, struct fault *f);
 void pack_close(struct pack **p); /* NULL inside is fine; clears it */
 
-struct span pack_name(const struct pack *p);     /* "x" */
-struct span pack_version(const struct pack *p);  /* "1-1f3a9c02": number in the file, hash of all files */
+struct span pack_name(const struct pack *p); /* "x" */
+struct span
+pack_version(const struct pack *p); /* "1-1f3a9c02": number in the file, hash of all files */
 struct span pack_base_url(const struct pack *p); /* "https://x.com", no slash at the end */
 /* Host patterns egress may reach: "x.com", "*.twimg.com". */
 size_t pack_hosts(const struct pack *p, const struct span **out_hosts);
 /* URL patterns for Network.setBlockedURLs ('*' is any text). */
 size_t pack_blocked(const struct pack *p, const struct span **out_patterns);
 
-/* Checks a target as a person typed it ("@nasa", "https://x.com/nasa") and writes its one canonical
- * form: handle without @, tag without #. E_BAD_INPUT with the reason and what is accepted. */
+/* Checks a target as a person typed it ("@nasa", "https://x.com/nasa") and writes its one
+ * canonical form: handle without @, tag without #. E_BAD_INPUT with the reason and what is
+ * accepted. */
 MUST_USE err pack_target(const struct pack *p, struct span kind, struct span input,
                          struct buf *out_canonical, struct fault *f);
 /* Names of the targets ("posts", "profile", ...), in file order. */
 size_t pack_targets(const struct pack *p, const struct span **out_kinds);
-/* One sentence on what a target takes ("a handle such as @nasa: ..."); SPAN_NONE when unknown. */
+/* One sentence on what a target takes ("a handle such as @nasa: ..."); SPAN_NONE when unknown.
+ */
 struct span pack_target_accepts(const struct pack *p, struct span kind);
 /* The target's plain example input, for probes and help; SPAN_NONE when unknown. */
 struct span pack_target_example(const struct pack *p, struct span kind);
 
-/* A page expression by name ("scroll", "retry", "state"): only these are ever evaluated in a page.
- * SPAN_NONE when unknown. What each returns is said beside it in site.yaml. */
+/* A page expression by name ("scroll", "retry", "state"): only these are ever evaluated in a
+ * page. SPAN_NONE when unknown. What each returns is said beside it in site.yaml. */
 struct span pack_expression(const struct pack *p, struct span name);

@@ -105,7 +105,8 @@ static err query_value(struct span escaped, struct buf *out)
 }
 
 /* The object with one member replaced, or added at its end. */
-static err with_member(struct json object, struct span member, struct span text, struct buf *out)
+static err with_member(struct json object, struct span member, struct span text,
+                       struct buf *out)
 {
     struct json_w w = json_w(out);
     if (!json_is(object, JSON_OBJECT))

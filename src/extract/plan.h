@@ -21,8 +21,8 @@ enum operation_role {
 struct operation {
     struct span name; /* last segment of the request's path: "UserTweets" */
     enum operation_role role;
-    /* How a cursor enters the page's own request: JSON member `cursor_member` of the query parameter
-     * `cursor_parameter`. Empty when the operation has no pages. */
+    /* How a cursor enters the page's own request: JSON member `cursor_member` of the query
+     * parameter `cursor_parameter`. Empty when the operation has no pages. */
     struct span cursor_parameter;
     struct span cursor_member;
 };
@@ -37,21 +37,24 @@ struct plan {
     int end_repeat_pages;
     int turns_max;       /* pages read at most, whatever happens */
     bool needs_session;  /* the site shows this target to logged-in visitors only */
-    bool wants_user;     /* an OP_USER answer is part of the proof (empty, protected, number of posts) */
+    bool wants_user;     /* an OP_USER answer is part of the proof (empty, protected, number of
+                            posts) */
     bool wants_timeline; /* false: done when the OP_USER answer is read */
-    bool own_posts_only; /* records of other authors that are not reposts are context, not results */
+    bool own_posts_only; /* records of other authors that are not reposts are context, not
+                            results */
 };
 
-/* kind and canonical as pack_target() accepted them. base_url replaces the pack's when not empty
- * (no slash at the end). E_BAD_INPUT (unknown kind), E_NO_MEMORY. */
-MUST_USE err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct span kind,
-                       struct span canonical, struct span base_url, struct fault *f);
+/* kind and canonical as pack_target() accepted them. base_url replaces the pack's when not
+ * empty (no slash at the end). E_BAD_INPUT (unknown kind), E_NO_MEMORY. */
+MUST_USE err plan_make(struct plan *out, const struct pack *p, struct arena *a,
+                       struct span kind, struct span canonical, struct span base_url,
+                       struct fault *f);
 
-/* The URL of the page's own request, changed so that it starts at `cursor`. Every other parameter and
- * member stays as it was. E_NOT_FOUND when the request is none of the plan's operations with pages,
- * E_SHAPE when its parameters cannot be read, E_TOO_BIG from the buf. */
-MUST_USE err plan_resume_url(const struct plan *plan, struct span request_url, struct span cursor,
-                             struct buf *out_url);
+/* The URL of the page's own request, changed so that it starts at `cursor`. Every other
+ * parameter and member stays as it was. E_NOT_FOUND when the request is none of the plan's
+ * operations with pages, E_SHAPE when its parameters cannot be read, E_TOO_BIG from the buf. */
+MUST_USE err plan_resume_url(const struct plan *plan, struct span request_url,
+                             struct span cursor, struct buf *out_url);
 
 /* The operation of a request URL, or NULL: by the last path segment, whatever host or query. */
 const struct operation *plan_operation(const struct plan *plan, struct span request_url);

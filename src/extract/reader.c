@@ -110,7 +110,8 @@ static struct span section_name(enum record_section s)
 
 /* ---- what is not there ---- */
 
-static void add_unavailable(struct answer *a, struct span state, struct span words, struct span where)
+static void add_unavailable(struct answer *a, struct span state, struct span words,
+                            struct span where)
 {
     struct reader *r = a->r;
     buf_clear(&r->text);
@@ -139,8 +140,7 @@ static bool absent(struct answer *a, const struct seen *s)
     struct span state, words;
     if (!signs_absence(signs, s->object, &state, &words))
         return false;
-    add_unavailable(a, state, words,
-                    s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
+    add_unavailable(a, state, words, s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
     if (s->section != SECTION_MAIN)
         return true;
     struct sign sign = signs_of_state(signs, state);
@@ -203,7 +203,8 @@ static void read_object(struct answer *a, const struct map *m, enum record_kind 
     struct frame frame;
     struct json_w w = json_w(&r->text);
     struct map_run run = run_of(a, &w, s);
-    struct record rec = {.kind = kind, .section = s->section, .pinned = s->section == SECTION_PINNED};
+    struct record rec = {
+        .kind = kind, .section = s->section, .pinned = s->section == SECTION_PINNED};
     arena_reset(r->scratch);
     buf_clear(&r->text);
     if (!map_load(m, s->object, &frame) || !map_complete(&run, &frame)) {
@@ -306,17 +307,21 @@ static void read_headers(struct answer *a, struct json headers, wall collected_a
 static void read_user_answer(struct answer *a, struct json root)
 {
     const struct envelope *e = &a->r->pack->envelope;
-    size_t told = envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, on_seen, a);
-    if (told || a->failed)
+    size_t told =
+        envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, on_seen, a);
+    struct reading *o = a->out;
+    if (a->failed || o->users || o->unavailable)
         return;
-    if (json_is(paths_get(&e->data, root), JSON_OBJECT))
+    if (told)
+        sign_as(a, FAILURE_DRIFT, SPAN("the account could not be read"));
+    else if (json_is(paths_get(&e->data, root), JSON_OBJECT))
         sign_as(a, FAILURE_NOT_FOUND, SPAN("there is no such account"));
     else
         sign_as(a, FAILURE_DRIFT, SPAN("the answer has no data in a shape we know"));
 }
 
-/* No list of instructions: a single post, a list of users, the word that the account is gone, or a
- * timeline that is an empty object. Returns false when it is none of these. */
+/* No list of instructions: a single post, a list of users, the word that the account is gone,
+ * or a timeline that is an empty object. Returns false when it is none of these. */
 static bool read_without_timeline(struct answer *a, struct json root)
 {
     const struct envelope *e = &a->r->pack->envelope;
@@ -351,7 +356,8 @@ static void read_timeline_answer(struct answer *a, struct json root)
                             : SPAN("the page has posts, but none could be read"));
 }
 
-/* Data and errors may come together: data that is there is kept, and the errors are only words. */
+/* Data and errors may come together: data that is there is kept, and the errors are only words.
+ */
 static void weigh_errors(struct answer *a, struct sign errors)
 {
     struct reading *o = a->out;
@@ -399,12 +405,12 @@ static void read_body(struct answer *a, int status, struct json headers, struct 
 }
 
 err reader_answer(struct reader *r, const struct operation *op, int http_status,
-                  struct span headers_json, struct span body, wall collected_at, struct arena *arena,
-                  struct reading *out, struct fault *f)
+                  struct span headers_json, struct span body, wall collected_at,
+                  struct arena *arena, struct reading *out, struct fault *f)
 {
     if (body.n > r->max_body)
-        return fail(f, E_TOO_BIG, "answer of %.*s has %zu bytes; the limit is %zu", SP(op->name),
-                    body.n, r->max_body);
+        return fail(f, E_TOO_BIG, "answer of %.*s has %zu bytes; the limit is %zu",
+                    SP(op->name), body.n, r->max_body);
     struct reading fresh = {.remaining = -1, .user_posts = -1};
     struct answer a = {.r = r, .op = op, .arena = arena, .out = &fresh, .fault = f};
     struct json headers = JSON_MISSING;

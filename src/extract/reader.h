@@ -3,9 +3,9 @@
  * A reader keeps its JSON parser and its counters from answer to answer; one reader serves one
  * thread. Everything that a reading points to lives in the arena given to reader_answer().
  *
- * An answer that cannot be used is not an error of reader_answer(): it is a reading with a sign.
- * Data and errors may come together; then the data is kept, sign stays FAILURE_NONE and `why` has
- * the words. */
+ * An answer that cannot be used is not an error of reader_answer(): it is a reading with a
+ * sign. Data and errors may come together; then the data is kept, sign stays FAILURE_NONE and
+ * `why` has the words. */
 #pragma once
 
 #include "base/arena.h"
@@ -39,9 +39,9 @@ struct reading {
     size_t count;
     struct span cursor; /* for the next page; empty when there is none */
     bool terminated;    /* the source said: this is the end */
-    /* What was on the page. entries: timeline entries and module items that hold a post, promoted
-     * ones included; rejected: records that failed an integrity check; unparsed: entries that should
-     * be a record and could not be read; users: user records. */
+    /* What was on the page. entries: timeline entries and module items that hold a post,
+     * promoted ones included; rejected: records that failed an integrity check; unparsed:
+     * entries that should be a record and could not be read; users: user records. */
     size_t entries, posts, promoted, unavailable, unparsed, rejected, repeated, users;
     size_t fallbacks; /* fields read from another than the first path */
     enum failure_class sign;
@@ -60,24 +60,26 @@ struct reader;
 struct reader *reader_new(const struct pack *p, size_t max_body);
 void reader_free(struct reader **r);
 
-/* headers_json: the headers object of the DevTools response as text, may be empty. collected_at goes
- * into the records. E_TOO_BIG (body over max_body), E_NO_MEMORY (arena full). */
+/* headers_json: the headers object of the DevTools response as text, may be empty. collected_at
+ * goes into the records. E_TOO_BIG (body over max_body), E_NO_MEMORY (arena full). */
 MUST_USE err reader_answer(struct reader *r, const struct operation *op, int http_status,
                            struct span headers_json, struct span body, wall collected_at,
                            struct arena *a, struct reading *out, struct fault *f);
 
-/* The state of a page that gave no answer to read: its final URL (login redirect, locked account),
- * the status of its document (0 unknown) and what the "state" expression returned (may be empty).
- * FAILURE_NONE when there is nothing to see. out_why (may be NULL) borrows from the pack. */
+/* The state of a page that gave no answer to read: its final URL (login redirect, locked
+ * account), the status of its document (0 unknown) and what the "state" expression returned
+ * (may be empty). FAILURE_NONE when there is nothing to see. out_why (may be NULL) borrows from
+ * the pack. */
 enum failure_class reader_page_sign(const struct pack *p, struct span page_url, int http_status,
                                     struct span state_text, struct span *out_why);
 
-/* How often each field came from which of its paths, since reader_new() or reader_forget(): drift
- * shows here before data is lost. */
+/* How often each field came from which of its paths, since reader_new() or reader_forget():
+ * drift shows here before data is lost. */
 enum { FIELD_PATHS_MAX = 12 };
 struct field_hits {
-    struct span map, field;          /* "post", "author.name" */
-    uint64_t hits[FIELD_PATHS_MAX];  /* per path, in the pack's order; the last one takes the rest */
+    struct span map, field; /* "post", "author.name" */
+    uint64_t
+        hits[FIELD_PATHS_MAX]; /* per path, in the pack's order; the last one takes the rest */
     uint64_t missing;
     size_t paths;
 };

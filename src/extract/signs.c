@@ -54,8 +54,9 @@ static void read_status(struct form *f, const struct ynode *map, struct sign_rul
     if (fine && rest.n)
         fine = span_int(rest, &to);
     if (!fine || from < 100 || to > 599 || to < from) {
-        form_wrong(f, ynode_find(map, "status"), "'status' is a number such as 429 or a range such "
-                                                 "as 500-599");
+        form_wrong(f, ynode_find(map, "status"),
+                   "'status' is a number such as 429 or a range such "
+                   "as 500-599");
         return;
     }
     r->status_from = (int)from;
@@ -64,8 +65,9 @@ static void read_status(struct form *f, const struct ynode *map, struct sign_rul
 
 static void read_rule(struct form *f, const struct ynode *n, struct sign_rule *r)
 {
-    static const char *const keys[] = {"status", "codes", "has", "header", "header_has", "path",
-                                       "body",   "is",    "with_quota_left", "why", NULL};
+    static const char *const keys[] = {"status",          "codes", "has",  "header",
+                                       "header_has",      "path",  "body", "is",
+                                       "with_quota_left", "why",   NULL};
     static const char *const bodies[] = {"any", "empty", "html", NULL};
     if (!form_keys(f, n, "a sign", keys))
         return;
@@ -91,7 +93,8 @@ static void read_table(struct form *f, const struct ynode *root, const char *key
     if (!form_keys(f, map, key, keys))
         return;
     const struct ynode *list = form_list(f, map, "rules", true);
-    struct sign_rule *rules = arena_get(f->arena, ((list ? list->count : 0) + 1) * sizeof *rules);
+    struct sign_rule *rules =
+        arena_get(f->arena, ((list ? list->count : 0) + 1) * sizeof *rules);
     for (const struct ynode *n = list ? list->first : NULL; n && !f->failed; n = n->next)
         read_rule(f, n, &rules[out->count++]);
     out->rule = rules;
@@ -175,7 +178,8 @@ void signs_read(struct form *f, const struct ynode *root, struct signs *out)
         return;
     const struct ynode *headers = form_map(f, root, "headers", true);
     const struct ynode *errors = form_map(f, root, "errors", true);
-    if (!form_keys(f, headers, "headers", header_keys) || !form_keys(f, errors, "errors", error_keys))
+    if (!form_keys(f, headers, "headers", header_keys) ||
+        !form_keys(f, errors, "errors", error_keys))
         return;
     out->header_reset = form_text(f, headers, "reset", false);
     out->header_remaining = form_text(f, headers, "remaining", false);
@@ -271,7 +275,8 @@ static enum body_shape shape_of(struct span body)
     return b.p[0] == '<' ? BODY_HTML : BODY_ANY;
 }
 
-struct sign signs_answer(const struct signs *s, int status, struct json headers, struct span body)
+struct sign signs_answer(const struct signs *s, int status, struct json headers,
+                         struct span body)
 {
     char room[NORMAL_BYTES];
     for (size_t i = 0; i < s->answers.count; i++) {
@@ -300,7 +305,8 @@ static struct span path_of_url(struct span url)
     return span_cut(rest, span_find_char(rest, '/'), rest.n);
 }
 
-struct sign signs_page(const struct signs *s, struct span url, int status, struct span state_text)
+struct sign signs_page(const struct signs *s, struct span url, int status,
+                       struct span state_text)
 {
     struct span path = path_of_url(url);
     char room[NORMAL_BYTES];

@@ -1,5 +1,5 @@
-/* signs.h - how a login wall, a limit, a missing or suspended account look: tables of the pack that
- * turn what the site says into a failure class. Pure. */
+/* signs.h - how a login wall, a limit, a missing or suspended account look: tables of the pack
+ * that turn what the site says into a failure class. Pure. */
 #pragma once
 
 #include "base/json.h"
@@ -74,8 +74,10 @@ struct sign {
 /* The error list of an answer; remaining: requests left in the window, -1 unknown. */
 struct sign signs_errors(const struct signs *s, struct json root, int64_t remaining);
 /* The answer as such: status, headers (may be JSON_MISSING), body. */
-struct sign signs_answer(const struct signs *s, int status, struct json headers, struct span body);
-struct sign signs_page(const struct signs *s, struct span url, int status, struct span state_text);
+struct sign signs_answer(const struct signs *s, int status, struct json headers,
+                         struct span body);
+struct sign signs_page(const struct signs *s, struct span url, int status,
+                       struct span state_text);
 /* Value of a header by lower-case name; SPAN_NONE when missing. */
 struct span signs_header(struct json headers, struct span name);
 /* What stands in place of a record: false when the object is of no such type. */

@@ -1,8 +1,8 @@
-/* Recorded answers of the site, each with what a correct extractor must yield. The table printed at
- * the end says what was compared; any difference fails.
+/* Recorded answers of the site, each with what a correct extractor must yield. The table
+ * printed at the end says what was compared; any difference fails.
  *
- * FULMAR_FIXTURES names the directory (default ../shared/fixtures/x); without it the test is skipped.
- * FULMAR_SITES names the site packs (default sites). */
+ * FULMAR_FIXTURES names the directory (default ../shared/fixtures/x); without it the test is
+ * skipped. FULMAR_SITES names the site packs (default sites). */
 #include "base/json.h"
 #include "extract/reader.h"
 
@@ -45,8 +45,8 @@ static void compare(const char *file, struct span id, const char *field, struct 
         differences++;
         if (shown++ < SHOWN_MAX)
             printf("%s %.*s %s: wanted %.*s, got %.*s\n", file, SP(id), field,
-                   (int)(w.n > 300 ? 300 : w.n), w.p ? w.p : "(nothing)", (int)(g.n > 300 ? 300 : g.n),
-                   g.p ? g.p : "(nothing)");
+                   (int)(w.n > 300 ? 300 : w.n), w.p ? w.p : "(nothing)",
+                   (int)(g.n > 300 ? 300 : g.n), g.p ? g.p : "(nothing)");
     }
     buf_free(&a);
     buf_free(&b);
@@ -78,14 +78,19 @@ static void compare_pairs(const char *file, struct span id, struct json want, st
                           const struct pair *pairs, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        compare(file, id, pairs[i].want, json_path(want, pairs[i].want), json_path(got, pairs[i].got));
+        compare(file, id, pairs[i].want, json_path(want, pairs[i].want),
+                json_path(got, pairs[i].got));
 }
 
 static void compare_media(const char *file, struct span id, struct json want, struct json got)
 {
     static const struct pair pairs[] = {
-        {"type", "type"},     {"url", "url"},       {"thumb", "thumb_url"},
-        {"width", "width"},   {"height", "height"}, {"alt", "alt"},
+        {"type", "type"},
+        {"url", "url"},
+        {"thumb", "thumb_url"},
+        {"width", "width"},
+        {"height", "height"},
+        {"alt", "alt"},
         {"duration_ms", "duration_ms"},
     };
     compared++;
@@ -94,14 +99,17 @@ static void compare_media(const char *file, struct span id, struct json want, st
         return;
     }
     for (size_t i = 0; i < json_count(want); i++)
-        compare_pairs(file, id, json_at(want, i), json_at(got, i), pairs, sizeof pairs / sizeof pairs[0]);
+        compare_pairs(file, id, json_at(want, i), json_at(got, i), pairs,
+                      sizeof pairs / sizeof pairs[0]);
 }
 
 static void compare_card(const char *file, struct span id, struct json want, struct json got)
 {
     static const struct pair pairs[] = {
-        {"card.name", "card.name"}, {"card.title", "card.title"},
-        {"card.url", "card.url"},   {"card.domain", "card.domain"},
+        {"card.name", "card.name"},
+        {"card.title", "card.title"},
+        {"card.url", "card.url"},
+        {"card.domain", "card.domain"},
     };
     static const struct pair poll[] = {
         {"card.poll.options", "card.poll.options"},
@@ -138,8 +146,8 @@ static void compare_post(const char *file, struct json want, struct json got, bo
         {"edit_ids", "edit.ids"},
     };
     static const struct pair counts[] = {
-        {"counts.reply", "counts.reply"},   {"counts.repost", "counts.repost"},
-        {"counts.like", "counts.like"},     {"counts.quote", "counts.quote"},
+        {"counts.reply", "counts.reply"},       {"counts.repost", "counts.repost"},
+        {"counts.like", "counts.like"},         {"counts.quote", "counts.quote"},
         {"counts.bookmark", "counts.bookmark"}, {"counts.view", "counts.view"},
     };
     struct span id = SPAN("?");
@@ -151,26 +159,35 @@ static void compare_post(const char *file, struct json want, struct json got, bo
         for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
             compare(file, id, counts[i].got, json_get(want, SPAN("counts")),
                     json_path(got, counts[i].got));
-    compare_list(file, id, "urls", json_get(want, SPAN("urls")), json_get(got, SPAN("urls")), "expanded");
-    compare_list(file, id, "hashtags", json_get(want, SPAN("hashtags")), json_get(got, SPAN("hashtags")), NULL);
-    compare_list(file, id, "cashtags", json_get(want, SPAN("cashtags")), json_get(got, SPAN("cashtags")), NULL);
-    compare_list(file, id, "mentions", json_get(want, SPAN("mentions")), json_get(got, SPAN("mentions")), "screen_name");
+    compare_list(file, id, "urls", json_get(want, SPAN("urls")), json_get(got, SPAN("urls")),
+                 "expanded");
+    compare_list(file, id, "hashtags", json_get(want, SPAN("hashtags")),
+                 json_get(got, SPAN("hashtags")), NULL);
+    compare_list(file, id, "cashtags", json_get(want, SPAN("cashtags")),
+                 json_get(got, SPAN("cashtags")), NULL);
+    compare_list(file, id, "mentions", json_get(want, SPAN("mentions")),
+                 json_get(got, SPAN("mentions")), "screen_name");
     compare_media(file, id, json_get(want, SPAN("media")), json_get(got, SPAN("media")));
     compare_card(file, id, want, got);
     if (json_is(json_get(want, SPAN("reply_to_id")), JSON_TEXT) ||
         json_is(json_get(want, SPAN("reply_to_author")), JSON_TEXT)) {
-        compare(file, id, "reply_to_id", json_get(want, SPAN("reply_to_id")), json_path(got, "reply_to.post_id"));
-        compare(file, id, "reply_to_author", json_get(want, SPAN("reply_to_author")), json_path(got, "reply_to.screen_name"));
+        compare(file, id, "reply_to_id", json_get(want, SPAN("reply_to_id")),
+                json_path(got, "reply_to.post_id"));
+        compare(file, id, "reply_to_author", json_get(want, SPAN("reply_to_author")),
+                json_path(got, "reply_to.screen_name"));
     } else {
-        compare(file, id, "reply_to", json_get(want, SPAN("reply_to_id")), json_get(got, SPAN("reply_to")));
+        compare(file, id, "reply_to", json_get(want, SPAN("reply_to_id")),
+                json_get(got, SPAN("reply_to")));
     }
     if (json_is(json_get(want, SPAN("repost_of_author")), JSON_TEXT))
         compare(file, id, "repost_of_author", json_get(want, SPAN("repost_of_author")),
                 json_path(got, "reposted.author.screen_name"));
     if (!outer || !json_get(want, SPAN("section")).doc)
         return;
-    compare(file, id, "pinned", json_get(want, SPAN("pinned")), json_get(got, SPAN("is_pinned")));
-    compare(file, id, "section", json_get(want, SPAN("section")), json_path(got, "position.section"));
+    compare(file, id, "pinned", json_get(want, SPAN("pinned")),
+            json_get(got, SPAN("is_pinned")));
+    compare(file, id, "section", json_get(want, SPAN("section")),
+            json_path(got, "position.section"));
 }
 
 static void compare_user(const char *file, struct json want, struct json got)
@@ -198,8 +215,9 @@ static void compare_user(const char *file, struct json want, struct json got)
     struct span id = SPAN("?");
     json_text(json_get(want, SPAN("id")), &id);
     compare_pairs(file, id, want, got, pairs, sizeof pairs / sizeof pairs[0]);
-    /* Answers without any location: the expectation writes "", our records say null, because the
-     * source does not say. Counted apart, and only where the answer really has no such member. */
+    /* Answers without any location: the expectation writes "", our records say null, because
+     * the source does not say. Counted apart, and only where the answer really has no such
+     * member. */
     struct json location = json_get(got, SPAN("location"));
     if (!body_says_location && json_is(location, JSON_NULL))
         unsaid++;
@@ -207,7 +225,8 @@ static void compare_user(const char *file, struct json want, struct json got)
         compare(file, id, "location", json_get(want, SPAN("location")), location);
 }
 
-/* Quoted and reposted posts lie inside the outer records: each wanted one must be there, equal. */
+/* Quoted and reposted posts lie inside the outer records: each wanted one must be there, equal.
+ */
 static void compare_nested(const char *file, struct json want, const struct reading *r)
 {
     struct span id = SPAN_NONE;
@@ -312,13 +331,14 @@ static void compare_rest(const char *file, struct json expect, const struct read
         differences++;
         printf("%s: wanted cursor %.*s, got %.*s\n", file, SP(want), SP(r->cursor));
     }
-    /* A tombstone among other entries is a record; only an answer that is nothing else is a sign. */
+    /* A tombstone among other entries is a record; only an answer that is nothing else is a
+     * sign. */
     bool whole = json_text(json_get(expect, SPAN("state")), &want) && r->entries == 0;
     compared++;
     if (whole && !span_is(want, "no_posts") && class_of_state(want) != r->sign) {
         differences++;
-        printf("%s: wanted sign for %.*s, got %s (%.*s)\n", file, SP(want), failure_name(r->sign),
-               SP(r->why));
+        printf("%s: wanted sign for %.*s, got %s (%.*s)\n", file, SP(want),
+               failure_name(r->sign), SP(r->why));
     }
     if (r->unparsed || r->rejected) {
         differences++;
@@ -346,10 +366,12 @@ static void check_file(const char *dir, const char *name)
     snprintf(label, sizeof label, "%s/%s", dir, name);
     snprintf(path, sizeof path, "%s/graphql/%s/%s", fixtures, dir, name);
     read_file(path, &body);
-    snprintf(path, sizeof path, "%s/graphql/%s/%.*s.expect.json", fixtures, dir, (int)stem, name);
+    snprintf(path, sizeof path, "%s/graphql/%s/%.*s.expect.json", fixtures, dir, (int)stem,
+             name);
     assert_int_equal(json_parse(expect_parser, read_file(path, &text), &expect, NULL), E_OK);
-    assert_int_equal(reader_answer(reader, is_user_file(name) ? &user : &timeline, 200, SPAN_NONE,
-                                   buf_span(&body), (wall){1786093200000}, arena, &r, NULL),
+    assert_int_equal(reader_answer(reader, is_user_file(name) ? &user : &timeline, 200,
+                                   SPAN_NONE, buf_span(&body), (wall){1786093200000}, arena, &r,
+                                   NULL),
                      E_OK);
     body_says_location = span_find(buf_span(&body), SPAN("\"location\"")) < body.n;
     files++;

@@ -17,8 +17,8 @@
 
 enum { FILE_BYTES = 1024 * 1024 };
 
-static const char *const pack_files[] = {"site.yaml", "signs.yaml", "maps/post.yaml", "maps/user.yaml",
-                                         "maps/timeline.yaml"};
+static const char *const pack_files[] = {"site.yaml", "signs.yaml", "maps/post.yaml",
+                                         "maps/user.yaml", "maps/timeline.yaml"};
 enum { PACK_FILES = sizeof pack_files / sizeof pack_files[0] };
 
 static const char *sites_dir(void)
@@ -62,9 +62,10 @@ static void write_whole(const char *path, struct span text)
     fclose(f);
 }
 
-/* Copies the real pack into a temporary directory as "x", one text of one file replaced. Returns the
- * line and column where the replacement starts. */
-static void copy_pack(const char *file, const char *old, const char *new, int *out_line, int *out_column)
+/* Copies the real pack into a temporary directory as "x", one text of one file replaced.
+ * Returns the line and column where the replacement starts. */
+static void copy_pack(const char *file, const char *old, const char *new, int *out_line,
+                      int *out_column)
 {
     char path[600];
     struct buf text = BUF(FILE_BYTES), changed = BUF(FILE_BYTES);
@@ -120,9 +121,10 @@ static void remove_copy(void)
     rmdir(path);
 }
 
-/* The words must hold "x/FILE:LINE:COLUMN: " + words, with the place where the replacement starts
- * plus `shift` columns. */
-static void broken(const char *file, const char *old, const char *new, int shift, const char *words)
+/* The words must hold "x/FILE:LINE:COLUMN: " + words, with the place where the replacement
+ * starts plus `shift` columns. */
+static void broken(const char *file, const char *old, const char *new, int shift,
+                   const char *words)
 {
     struct fault f = {0};
     struct pack *p = NULL;
@@ -147,33 +149,41 @@ static void test_broken(void **state)
            "unknown key 'operatons' in capture; did you mean 'operations'?");
     broken("site.yaml", "[UserByScreenName, UserTweets]", "[UserByScreenName, UserTwets]", 0,
            "unknown operation 'UserTwets'; did you mean 'UserTweets'?");
-    broken("site.yaml", "input: tag", "input: tga", 7, "unknown input 'tga'; did you mean 'tag'?");
-    broken("site.yaml", "role: user", "role: usr", 6, "unknown role 'usr'; did you mean 'user'?");
-    broken("site.yaml", "longest: 15", "longest: many", 9, "'longest' has to be a whole number");
+    broken("site.yaml", "input: tag", "input: tga", 7,
+           "unknown input 'tga'; did you mean 'tag'?");
+    broken("site.yaml", "role: user", "role: usr", 6,
+           "unknown role 'usr'; did you mean 'user'?");
+    broken("site.yaml", "longest: 15", "longest: many", 9,
+           "'longest' has to be a whole number");
     broken("site.yaml", "needs_session: true", "needs_session: yes", 15,
            "'needs_session' has to be true or false");
     broken("site.yaml", "base_url: https://x.com", "base_url: https://x.com/", 10,
            "'base_url' is https://host without a slash at the end");
-    broken("site.yaml", "turns_max: 1\n", "turns_max: 0\n", 11, "'turns_max' has to be a whole number from 1");
+    broken("site.yaml", "turns_max: 1\n", "turns_max: 0\n", 11,
+           "'turns_max' has to be a whole number from 1");
     broken("maps/post.yaml", "lang: {content: true, from: legacy.lang}",
            "lang: {content: true, form: legacy.lang}", 6, "field 'lang' needs one of: from");
     broken("maps/post.yaml", "as: snowflake_ms", "as: snowflake_m", 4,
            "unknown conversion 'snowflake_m'; did you mean 'snowflake_ms'?");
-    broken("maps/post.yaml", "\"indices[0]\"", "\"indices[0\"", 0, "'[' without ']' in path 'indices[0'");
-    broken("maps/post.yaml", "\"indices[0]\"", "\"indices[-1]\"", 0, "cannot read '[-1]' in path");
+    broken("maps/post.yaml", "\"indices[0]\"", "\"indices[0\"", 0,
+           "'[' without ']' in path 'indices[0'");
+    broken("maps/post.yaml", "\"indices[0]\"", "\"indices[-1]\"", 0,
+           "cannot read '[-1]' in path");
     broken("maps/post.yaml", "text_raw: {content: true, from: [\"@note.text\"",
            "text_raw: {content: true, from: [\"@nte.text\"", 33, "no prefix 'nte' in this map");
     broken("maps/post.yaml", "from: legacy.bookmark_count", "from: legacy..bookmark_count", 6,
            "empty step in path 'legacy..bookmark_count'");
     broken("maps/user.yaml", "url: {template: \"{base}/{screen_name}\"}",
-           "url: {template: \"{base}/{handle}\"}", 5, "template: there is no plain field 'handle'");
+           "url: {template: \"{base}/{handle}\"}", 5,
+           "template: there is no plain field 'handle'");
     broken("maps/user.yaml", "posts: counts.posts", "posts: counts.postz", 7,
            "there is no field 'counts.postz' in this map");
     broken("maps/timeline.yaml", "moduleItems", "moduleItems, itmes: x", 13,
            "unknown key 'itmes' in a step; did you mean 'items'?");
     broken("signs.yaml", "{codes: [144], is: not_found", "{codes: [144], is: not_fond", 19,
            "unknown failure class 'not_fond'; did you mean 'not_found'?");
-    broken("signs.yaml", "{status: 429,", "{status: 4290,", 9, "'status' is a number such as 429");
+    broken("signs.yaml", "{status: 429,", "{status: 4290,", 9,
+           "'status' is a number such as 429");
 }
 
 static void test_broken_files(void **state)
@@ -251,7 +261,8 @@ static void test_version_follows_content(void **state)
     pack_close(&q);
 }
 
-static void accepts(const struct pack *p, const char *kind, const char *input, const char *canonical)
+static void accepts(const struct pack *p, const char *kind, const char *input,
+                    const char *canonical)
 {
     struct buf out = BUF(4096);
     struct fault f = {0};
@@ -262,7 +273,8 @@ static void accepts(const struct pack *p, const char *kind, const char *input, c
     buf_free(&out);
 }
 
-static void refuses(const struct pack *p, const char *kind, const char *input, const char *words)
+static void refuses(const struct pack *p, const char *kind, const char *input,
+                    const char *words)
 {
     struct buf out = BUF(4096);
     struct fault f = {0};
@@ -310,12 +322,13 @@ static void test_targets(void **state)
 
 /* ---- plans ---- */
 
-static void plan_url(const struct pack *p, const char *kind, const char *canonical, const char *base,
-                     const char *url)
+static void plan_url(const struct pack *p, const char *kind, const char *canonical,
+                     const char *base, const char *url)
 {
     struct arena *a = arena_new(1024 * 1024);
     struct plan plan;
-    assert_int_equal(plan_make(&plan, p, a, span_of(kind), span_of(canonical), span_of(base), NULL), E_OK);
+    assert_int_equal(
+        plan_make(&plan, p, a, span_of(kind), span_of(canonical), span_of(base), NULL), E_OK);
     if (!span_is(plan.url, url))
         fail_msg("wanted %s, got %.*s", url, SP(plan.url));
     arena_free(&a);
@@ -333,28 +346,34 @@ static void test_plan(void **state)
     plan_url(p, "search", "a b&c{base}", "http://127.0.0.1:8080",
              "http://127.0.0.1:8080/search?q=a%20b%26c%7Bbase%7D&src=typed_query&f=live");
     assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
-    assert_true(plan.wants_user && plan.wants_timeline && plan.own_posts_only && !plan.needs_session);
+    assert_true(plan.wants_user && plan.wants_timeline && plan.own_posts_only &&
+                !plan.needs_session);
     assert_int_equal(plan.end_repeat_pages, 3);
     assert_int_equal(plan.strategy, PLAN_CAPTURE);
-    const struct operation *op =
-        plan_operation(&plan, SPAN("https://x.com/i/api/graphql/abc_-1/UserTweets?variables=%7B%7D"));
+    const struct operation *op = plan_operation(
+        &plan, SPAN("https://x.com/i/api/graphql/abc_-1/UserTweets?variables=%7B%7D"));
     assert_non_null(op);
     assert_int_equal(op->role, OP_TIMELINE);
-    assert_non_null(plan_operation(&plan, SPAN("https://api.x.com/graphql/q/UserByScreenName")));
-    assert_null(plan_operation(&plan, SPAN("https://x.com/i/api/graphql/q/UserTweetsAndReplies?a=/UserTweets")));
+    assert_non_null(
+        plan_operation(&plan, SPAN("https://api.x.com/graphql/q/UserByScreenName")));
+    assert_null(plan_operation(
+        &plan, SPAN("https://x.com/i/api/graphql/q/UserTweetsAndReplies?a=/UserTweets")));
     assert_null(plan_operation(&plan, SPAN("https://x.com/i/api/graphql/q/NotUserTweets")));
     assert_null(plan_operation(&plan, SPAN("")));
-    assert_int_equal(plan_make(&plan, p, a, SPAN("profile"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("profile"), SPAN("nasa"), SPAN_NONE, &f),
+                     E_OK);
     assert_true(plan.wants_user && !plan.wants_timeline);
     assert_int_equal(plan_make(&plan, p, a, SPAN("search"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
     assert_true(!plan.wants_user && plan.wants_timeline && plan.needs_session);
-    assert_int_equal(plan_make(&plan, p, a, SPAN("serch"), SPAN("nasa"), SPAN_NONE, &f), E_BAD_INPUT);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("serch"), SPAN("nasa"), SPAN_NONE, &f),
+                     E_BAD_INPUT);
     assert_non_null(strstr(f.words, "did you mean 'search'?"));
     arena_free(&a);
     pack_close(&p);
 }
 
-static void resumes(const struct plan *plan, const char *url, const char *cursor, const char *wanted)
+static void resumes(const struct plan *plan, const char *url, const char *cursor,
+                    const char *wanted)
 {
     struct buf out = BUF(65536);
     assert_int_equal(plan_resume_url(plan, span_of(url), span_of(cursor), &out), E_OK);
@@ -370,20 +389,49 @@ static void test_resume(void **state)
     struct arena *a = arena_new(1024 * 1024);
     struct plan plan;
     struct buf small = BUF(64), out = BUF(65536);
-    assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
-    resumes(&plan, "https://x.com/i/api/graphql/Q/UserTweets?variables=%7B%22userId%22%3A%2211348282%22%2C%22count%22%3A20%7D&features=%7B%22a%22%3Atrue%7D",
+    assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL),
+                     E_OK);
+    resumes(&plan,
+            "https://x.com/i/api/graphql/Q/"
+            "UserTweets?variables=%7B%22userId%22%3A%2211348282%22%2C%22count%22%3A20%7D&"
+            "features=%7B%22a%22%3Atrue%7D",
             "DAA\"x+/=",
-            "https://x.com/i/api/graphql/Q/UserTweets?variables=%7B%22userId%22%3A%2211348282%22%2C%22count%22%3A20%2C%22cursor%22%3A%22DAA%5C%22x%2B%2F%3D%22%7D&features=%7B%22a%22%3Atrue%7D");
-    resumes(&plan, "https://x.com/g/UserTweets?features=%7B%7D&variables=%7B%22cursor%22%3A%22old%22%2C%22a%22%3A%5B1%2C%7B%22b%22%3Anull%7D%5D%7D#top",
+            "https://x.com/i/api/graphql/Q/"
+            "UserTweets?variables=%7B%22userId%22%3A%2211348282%22%2C%22count%22%3A20%2C%"
+            "22cursor%22%3A%22DAA%5C%22x%2B%2F%3D%22%7D&features=%7B%22a%22%3Atrue%7D");
+    resumes(&plan,
+            "https://x.com/g/"
+            "UserTweets?features=%7B%7D&variables=%7B%22cursor%22%3A%22old%22%2C%22a%22%3A%5B1%"
+            "2C%7B%22b%22%3Anull%7D%5D%7D#top",
             "new",
-            "https://x.com/g/UserTweets?features=%7B%7D&variables=%7B%22cursor%22%3A%22new%22%2C%22a%22%3A%5B1%2C%7B%22b%22%3Anull%7D%5D%7D");
-    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/Other?variables=%7B%7D"), SPAN("c"), &out), E_NOT_FOUND);
-    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserByScreenName?variables=%7B%7D"), SPAN("c"), &out), E_NOT_FOUND);
-    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?features=%7B%7D"), SPAN("c"), &out), E_SHAPE);
-    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%7B%22"), SPAN("c"), &out), E_SHAPE);
-    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%5B%5D"), SPAN("c"), &out), E_SHAPE);
-    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%ZZ"), SPAN("c"), &out), E_SHAPE);
-    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/i/api/graphql/Q/UserTweets?variables=%7B%22userId%22%3A%2211348282%22%7D"), SPAN("cccc"), &small), E_TOO_BIG);
+            "https://x.com/g/"
+            "UserTweets?features=%7B%7D&variables=%7B%22cursor%22%3A%22new%22%2C%22a%22%3A%5B1%"
+            "2C%7B%22b%22%3Anull%7D%5D%7D");
+    assert_int_equal(
+        plan_resume_url(&plan, SPAN("https://x.com/g/Other?variables=%7B%7D"), SPAN("c"), &out),
+        E_NOT_FOUND);
+    assert_int_equal(plan_resume_url(&plan,
+                                     SPAN("https://x.com/g/UserByScreenName?variables=%7B%7D"),
+                                     SPAN("c"), &out),
+                     E_NOT_FOUND);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?features=%7B%7D"),
+                                     SPAN("c"), &out),
+                     E_SHAPE);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%7B%22"),
+                                     SPAN("c"), &out),
+                     E_SHAPE);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%5B%5D"),
+                                     SPAN("c"), &out),
+                     E_SHAPE);
+    assert_int_equal(plan_resume_url(&plan, SPAN("https://x.com/g/UserTweets?variables=%ZZ"),
+                                     SPAN("c"), &out),
+                     E_SHAPE);
+    assert_int_equal(
+        plan_resume_url(&plan,
+                        SPAN("https://x.com/i/api/graphql/Q/"
+                             "UserTweets?variables=%7B%22userId%22%3A%2211348282%22%7D"),
+                        SPAN("cccc"), &small),
+        E_TOO_BIG);
     buf_free(&small);
     buf_free(&out);
     arena_free(&a);

@@ -77,6 +77,23 @@ static err take_over(struct store *s, wall now, struct fault *f)
     return e ? e : committed;
 }
 
+/* On a full disk the ballast makes room for the log: what runs can end, nothing new comes in. */
+static err start_up(struct store *s, wall now, struct fault *f)
+{
+    struct fault first = {0};
+    disk_ballast_fill(s);
+    bool laid = !s->disk_full;
+    err e = attach(s, &first);
+    if (!e)
+        e = take_over(s, now, &first);
+    if (e != E_DISK_FULL || !laid)
+        return e ? fail(f, e, "%s", first.words) : E_OK;
+    disk_ballast_give(s);
+    if (!s->db && (e = attach(s, f)))
+        return e;
+    return take_over(s, now, f);
+}
+
 err store_open(struct store **out, const char *state_dir, const struct store_limits *limits, uint64_t seed, wall now,
                struct fault *f)
 {
@@ -91,12 +108,8 @@ err store_open(struct store **out, const char *state_dir, const struct store_lim
     s->reaped_ms = now.ms;
     s->scratch = BUF(256 * 1024);
     err e = disk_lock(s, f);
-    if (!e) {
-        disk_ballast_fill(s);
-        e = attach(s, f);
-    }
     if (!e)
-        e = take_over(s, now, f);
+        e = start_up(s, now, f);
     if (e) {
         store_close(&s);
         return e;

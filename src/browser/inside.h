@@ -1,0 +1,167 @@
+/* inside.h - what the files of this room share. Nobody outside includes it.
+ *
+ * browser.c keeps the fleet: slots, starts, ends, retirement. browser process → struct browser
+ * (process of life in life.c), its pages → struct tab (tab.c), its renderers → memory.c, its health
+ * → probe.c.
+ *
+ * Rule of this room: callbacks of the DevTools pipe change states and ask; freeing happens only in
+ * browsers_step(), which runs from a timer and from nowhere else. */
+#pragma once
+
+#include "base/list.h"
+#include "browser/broker.h"
+#include "browser/browser.h"
+#include "browser/pipe.h"
+#include "browser/profile.h"
+#include "os/clock.h"
+
+enum {
+    ID_SIZE = 64,
+    WORDS_SIZE = 160,
+    TAB_CALLS_MAX = 64,
+    TAB_RENDERERS_MAX = 8,
+    RENDERERS_MAX = 128,
+    PROCESSES_MAX = 192,
+    KILL_WAIT_MS = 3000,
+    END_WAIT_MS = 2000,
+};
+
+/* What becomes of a browser:
+ *   STARTING → READY → DRAINING → ENDING → KILLED → gone
+ * ENDING: pipe closed, it leaves by itself. KILLED: its group was killed. Both wait for the process
+ * to be reaped and for the group to be empty. */
+enum browser_state { BROWSER_STARTING, BROWSER_READY, BROWSER_DRAINING, BROWSER_ENDING, BROWSER_KILLED, BROWSER_GONE };
+
+/* A page and its context:
+ *   QUEUED → CONTEXT → TARGET → ATTACH → SETUP → OPEN → DISPOSE → RENDERER → CLOSED
+ * OPEN without an owner is the prepared one. LOST: its browser died; CLOSED once that is confirmed. */
+enum tab_state { TAB_QUEUED, TAB_CONTEXT, TAB_TARGET, TAB_ATTACH, TAB_SETUP, TAB_OPEN, TAB_DISPOSE, TAB_RENDERER, TAB_LOST, TAB_CLOSED };
+
+struct renderer {
+    struct list node;
+    struct browser *browser;
+    struct tab *tab; /* NULL: not known whose */
+    pid_t pid;
+    int fd; /* of the process */
+    struct watch *watch;
+    bool too_big; /* killed for its memory */
+    bool seen;    /* in the latest list of processes */
+};
+
+struct tab {
+    struct list node; /* in browser->tabs */
+    struct browser *browser;
+    enum tab_state state;
+    const struct tab_face *face; /* NULL: the prepared one, which has no owner */
+    void *ctx;
+    bool probe;
+    bool close_asked, ready_told, gone_told;
+    err gone; /* why, once it is */
+    char gone_words[WORDS_SIZE];
+    char context[ID_SIZE], target[ID_SIZE], session[ID_SIZE];
+    int setup_left;
+    err setup_failed;
+    char setup_words[WORDS_SIZE];
+    int calls;
+    bool disposed;       /* the browser said so */
+    bool renderer_killed;
+    mono deadline;       /* of the state, on the way out */
+    int64_t flood_bytes; /* of events, in the window */
+    mono flood_until;
+};
+
+struct probe {
+    struct tab *tab;
+    mono next, deadline;
+    bool running;
+    int misses;
+};
+
+struct browser {
+    struct list node; /* in browsers->all */
+    struct browsers *fleet;
+    int slot;
+    enum browser_state state;
+    bool retire; /* its replacement is on the way */
+    pid_t pid;
+    bool reaped;
+    struct profile profile;
+    struct devpipe *pipe;
+    struct broker *broker;
+    int control_fd, listener_fd, life_read, life_write;
+    struct watch *control;
+    mono started, ready_at, deadline;
+    int64_t jobs;
+    struct list tabs, renderers;
+    struct tab *preparing;
+    bool pids_asked;
+    pid_t pids[PROCESSES_MAX]; /* all but renderers: what is compared for growth */
+    size_t pid_count;
+    int64_t pss_bytes, pss_first;
+    mono memory_next, growth_next, too_big_until;
+    struct probe probe;
+    mono last_good_probe;
+    bool probed_good;
+};
+
+struct slot {
+    mono next_start;
+    int failures;
+};
+
+struct browsers {
+    struct loop *loop;
+    struct browsers_config config;
+    char *binary, *run_folder;
+    struct span user_agent;
+    char *blocked_json; /* params of Network.setBlockedURLs */
+    void (*on_capacity)(void *ctx);
+    void *ctx;
+    void (*on_stopped)(void *ctx);
+    void *stopped_ctx;
+    struct timer *tick;
+    struct list all;
+    struct slot slots[64];
+    uint64_t number; /* of the next folder */
+    bool stopping, stopped_told;
+    bool capacity_grew;
+};
+
+/* browser.c */
+void browsers_soon(struct browsers *f); /* a step in the next turn */
+
+/* life.c: one browser process */
+MUST_USE err browser_start(struct browsers *f, int slot, struct fault *fault);
+void browser_end(struct browser *b);                   /* gently */
+void browser_kill(struct browser *b, const char *why); /* at once; its tabs are lost */
+void browser_lost(struct browser *b, const char *why); /* it is dead, or as good as dead */
+void browser_step(struct browser *b, mono now);
+void browser_free(struct browser *b);
+bool browser_takes_calls(const struct browser *b);
+void browser_give(struct browser *b); /* its listener to egress */
+MUST_USE err browser_ask(struct browser *b, const void *owner, struct span session, const char *method, struct span params,
+                         int64_t timeout_ms, broker_answer *on_answer, void *ctx, uint32_t tag);
+
+/* tab.c */
+struct tab *tab_new(struct browser *b, const struct tab_face *face, void *ctx, bool probe);
+void tab_take(struct tab *t, const struct tab_face *face, void *ctx); /* the prepared one gets its owner */
+void tab_prepare_next(struct browser *b);
+void tab_gone(struct tab *t, err e, const char *words);
+void tab_lost(struct tab *t, const char *words);
+void tab_event(struct browser *b, const struct cdp_message *m);
+/* Tells what is to be told; true when the tab was freed. */
+bool tab_step(struct tab *t, mono now);
+void tab_renderer_ended(struct tab *t);
+void tab_free(struct tab *t);
+
+/* memory.c */
+void memory_step(struct browser *b, mono now);
+void memory_ask(struct browser *b, struct tab *fresh); /* learn the processes; a new renderer is fresh's */
+size_t memory_renderers_of(const struct browser *b, const struct tab *t);
+void memory_kill_of(struct browser *b, const struct tab *t);
+void memory_forget_tab(struct browser *b, const struct tab *t);
+void memory_end(struct browser *b);
+
+/* probe.c */
+void probe_step(struct browser *b, mono now);
+void probe_end(struct browser *b);

@@ -1,0 +1,433 @@
+#include "cli/cli.h"
+
+#include "cli/inside.h"
+
+#include "base/text.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+enum { ARENA_MAX = 64 * 1024 * 1024 };
+
+enum {
+    IN_GET = 1,
+    IN_JOBS = 2,
+    IN_DOCTOR = 4,
+    IN_CONFIG = 8,
+    IN_VERSION = 16,
+    IN_SERVED = IN_GET | IN_JOBS,
+    IN_ALL = 31,
+};
+
+/* ---- the tables ---- */
+
+static const struct flag {
+    const char *name;
+    char letter;       /* 0 = none */
+    const char *value; /* what it takes, for the help; NULL = nothing */
+    size_t at;         /* in struct cli */
+    int verbs;
+    const char *help;
+} flags[] = {
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_SERVED, "get: posts wanted, 1-100000, else all; jobs list: rows"},
+    {"since", 0, "DATE", offsetof(struct cli, since), IN_GET, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
+    {"until", 0, "DATE", offsetof(struct cli, until), IN_GET, "no posts newer than this"},
+    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_GET, "site pack to use; default x"},
+    {"json", 0, NULL, offsetof(struct cli, json), IN_GET | IN_JOBS | IN_DOCTOR | IN_VERSION, "JSON; for records one a line"},
+    {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
+    {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET, "write the records there, all or nothing"},
+    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only jobs in this state"},
+    {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
+    {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration file; else $FULMAR_CONFIG and the usual places"},
+    {"quiet", 'q', NULL, offsetof(struct cli, quiet), IN_ALL, "say nothing but errors"},
+    {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
+};
+enum { FLAGS = sizeof flags / sizeof flags[0] };
+
+static const struct verb {
+    const char *name;
+    int bit;
+    int (*run)(struct cli *c);
+    const char *usage; /* lines */
+    const char *what;
+} verbs[] = {
+    {"get", IN_GET, get_run,
+     "fulmar get posts @nasa --limit 200\n"
+     "fulmar get hashtag '#opendata' --since 2026-02-01 --csv --out opendata.csv\n"
+     "fulmar get search 'heat pump lang:en' -n 50 --json\n"
+     "fulmar get profile @nasa\n",
+     "collect posts or a profile; starts a service for itself when none is running"},
+    {"jobs", IN_JOBS, jobs_run,
+     "fulmar jobs list [--state active] [--limit 20]\n"
+     "fulmar jobs show JOB\n"
+     "fulmar jobs cancel JOB\n"
+     "fulmar jobs log JOB\n",
+     "look at jobs of a running service, and stop them"},
+    {"doctor", IN_DOCTOR, doctor_run, "fulmar doctor [--json]\n", "check this machine; says how to mend what is wrong"},
+    {"config", IN_CONFIG, config_run,
+     "fulmar config check [FILE]\n"
+     "fulmar config init [FILE]\n",
+     "check the configuration, or write a sample with every setting"},
+    {"version", IN_VERSION, version_run, "fulmar version [--json]\n", "what this is"},
+};
+enum { VERBS = sizeof verbs / sizeof verbs[0] };
+
+static const struct verb *verb_of(const char *name)
+{
+    for (size_t i = 0; i < VERBS; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+/* ---- words for people ---- */
+
+void cli_say(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("fulmar: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+}
+
+void cli_note(const struct cli *c, const char *fmt, ...)
+{
+    if (c->quiet)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+}
+
+int cli_usage(const char *verb, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("fulmar: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\nhelp: fulmar %s%s--help\n", verb ? verb : "", verb ? " " : "");
+    return EXIT_USAGE;
+}
+
+char *cli_printable(struct cli *c, struct span text)
+{
+    struct buf safe = BUF(64 * 1024);
+    text_add_printable(&safe, span_cut(text, 0, 16 * 1024));
+    char *kept = arena_text(c->arena, buf_span(&safe));
+    buf_free(&safe);
+    return kept ? kept : arena_fmt(c->arena, "…");
+}
+
+int cli_exit_of(err e)
+{
+    switch (e) {
+    case E_OK:
+        return EXIT_DONE;
+    case E_CONFIG:
+    case E_BAD_SYNTAX:
+        return EXIT_CONFIG;
+    case E_NOT_FOUND:
+        return EXIT_NO_INPUT;
+    case E_BAD_INPUT:
+        return EXIT_USAGE;
+    case E_NET:
+        return EXIT_UNAVAILABLE;
+    case E_TIMEOUT:
+    case E_BUSY:
+        return EXIT_TRY_LATER;
+    case E_DISK_FULL:
+        return EXIT_IO;
+    case E_PROTOCOL:
+    case E_TOO_BIG:
+        return EXIT_PROTOCOL;
+    default:
+        return EXIT_SOFTWARE;
+    }
+}
+
+int cli_exit_of_status(int status)
+{
+    switch (status) {
+    case 400:
+    case 413:
+    case 415:
+    case 422:
+        return EXIT_DATA;
+    case 401:
+    case 403:
+    case 421:
+        return EXIT_NO_PERMISSION;
+    case 404:
+        return EXIT_NOT_FOUND;
+    case 409:
+        return EXIT_CONFLICT;
+    case 429:
+    case 503:
+    case 504:
+        return EXIT_TRY_LATER;
+    case 507:
+        return EXIT_IO;
+    default:
+        return status >= 500 ? EXIT_SOFTWARE : EXIT_PROTOCOL;
+    }
+}
+
+static void print_filtered(const char *before, struct span text, const char *after)
+{
+    struct buf safe = BUF(16 * 1024);
+    text_add_printable(&safe, span_cut(text, 0, 2000));
+    fprintf(stderr, "%s%.*s%s", before, SP(buf_span(&safe)), after);
+    buf_free(&safe);
+}
+
+static void print_errors(struct json problem)
+{
+    for (struct json_iter i = json_each(json_get(problem, SPAN("errors"))); json_next(&i);) {
+        struct span pointer = SPAN("?"), detail = SPAN("");
+        json_text(json_get(i.value, SPAN("pointer")), &pointer);
+        json_text(json_get(i.value, SPAN("detail")), &detail);
+        print_filtered("  ", span_starts(pointer, SPAN("/")) ? span_cut(pointer, 1, pointer.n) : pointer, ": ");
+        print_filtered("", detail, "\n");
+    }
+}
+
+int cli_problem(const struct client_answer *a)
+{
+    struct json_parser *parser = json_parser_new(2 * 1024 * 1024);
+    struct json problem;
+    struct span detail, code, id, hint;
+    if (json_parse(parser, buf_span(&a->body), &problem, NULL) ||
+        !json_text(json_get(problem, SPAN("detail")), &detail)) {
+        cli_say("the server answered %d without saying why; is it Fulmar?", a->status);
+        json_parser_free(&parser);
+        return a->status >= 500 ? EXIT_SOFTWARE : EXIT_PROTOCOL;
+    }
+    print_filtered("fulmar: ", detail, "\n");
+    print_errors(problem);
+    if (json_text(json_get(problem, SPAN("hint")), &hint))
+        print_filtered("  ", hint, "\n");
+    if (a->retry_after_s > 0)
+        fprintf(stderr, "  try again in %lld s\n", (long long)a->retry_after_s);
+    if (json_text(json_get(problem, SPAN("code")), &code) && json_text(json_get(problem, SPAN("request_id")), &id)) {
+        print_filtered("  ", code, " ");
+        print_filtered("(", id, ")\n");
+    }
+    json_parser_free(&parser);
+    return cli_exit_of_status(a->status);
+}
+
+int cli_settings(struct cli *c)
+{
+    struct fault f = {0};
+    err e = config_load(c->arena, c->config, &c->settings, c->config_file, &f);
+    if (!e)
+        return EXIT_DONE;
+    cli_say("%s", f.words[0] ? f.words : err_text(e));
+    return cli_exit_of(e);
+}
+
+/* ---- help ---- */
+
+static void print_short(FILE *to)
+{
+    fputs("Fulmar collects public posts and says exactly how each job ended.\n"
+          "\n"
+          "  fulmar get posts @nasa --limit 20     posts of an account\n"
+          "  fulmar get search 'heat pump' --csv   posts that match\n"
+          "  fulmar serve                          run the service: API on http://127.0.0.1:8470\n"
+          "  fulmar doctor                         check this machine\n"
+          "\n"
+          "All verbs and flags: fulmar --help. It sends no usage data anywhere.\n",
+          to);
+}
+
+static void print_flags(int bits)
+{
+    for (size_t i = 0; i < FLAGS; i++) {
+        if (!(flags[i].verbs & bits))
+            continue;
+        char left[48];
+        snprintf(left, sizeof left, "%s%c%s --%s %s", flags[i].letter ? "-" : " ",
+                 flags[i].letter ? flags[i].letter : ' ', flags[i].letter ? "," : " ", flags[i].name,
+                 flags[i].value ? flags[i].value : "");
+        printf("  %-22s %s\n", left, flags[i].help);
+    }
+}
+
+static void print_lines(const char *text)
+{
+    struct span rest = span_of(text), line;
+    while (span_next(&rest, '\n', &line))
+        printf("  %.*s\n", SP(line));
+}
+
+void cli_help(const char *name)
+{
+    const struct verb *verb = name ? verb_of(name) : NULL;
+    if (verb) {
+        printf("fulmar %s: %s\n\n", verb->name, verb->what);
+        print_lines(verb->usage);
+        printf("\n");
+        print_flags(verb->bit);
+        return;
+    }
+    printf("Fulmar collects public posts and says exactly how each job ended.\n\n");
+    for (size_t i = 0; i < VERBS; i++) {
+        print_lines(verbs[i].usage);
+        printf("      %s\n", verbs[i].what);
+    }
+    printf("  fulmar serve [--config FILE]\n      run the service in the foreground\n\n");
+    print_flags(IN_ALL);
+    printf("\nExit status: 0 done; 1 job failed; 2 partial; 4 cancelled; 5 not found; 6 empty without proof;\n"
+           "7 protected, suspended or withheld; 8 blocked or rate-limited; 9 the site changed; 10 unhealthy;\n"
+           "11 conflict; 64 wrong call; 65 wrong value; 66 no such file; 69 no service; 70 internal error;\n"
+           "73 cannot create output; 74 read or write error; 75 try again later; 76 not our server;\n"
+           "77 not permitted; 78 configuration; 130 interrupted. More: man fulmar\n");
+}
+
+/* ---- reading the call ---- */
+
+static const struct flag *flag_named(struct span name)
+{
+    for (size_t i = 0; i < FLAGS; i++)
+        if (span_is(name, flags[i].name) || (name.n == 1 && flags[i].letter == name.p[0]))
+            return &flags[i];
+    return NULL;
+}
+
+static const char **value_at(struct cli *c, const struct flag *f)
+{
+    return (const char **)(void *)((char *)c + f->at);
+}
+
+static int unknown_flag(struct span name, int bits)
+{
+    const char *known[FLAGS + 1] = {NULL};
+    size_t n = 0;
+    for (size_t i = 0; i < FLAGS; i++)
+        if (flags[i].verbs & bits)
+            known[n++] = flags[i].name;
+    const char *near = text_nearest(name, known);
+    if (near)
+        return cli_usage(NULL, "unknown flag '--%.*s'; did you mean '--%s'?", SP(span_cut(name, 0, 60)), near);
+    return cli_usage(NULL, "unknown flag '%.*s'", SP(span_cut(name, 0, 60)));
+}
+
+/* One word that begins with '-'; *at moves on when the flag's value is the next word. */
+static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_used)
+{
+    const char *word = argv[*at];
+    struct span rest = span_of(word + (word[1] == '-' ? 2 : 1));
+    size_t equals = word[1] == '-' ? span_find_char(rest, '=') : rest.n;
+    struct span name = span_cut(rest, 0, equals);
+    const struct flag *f = flag_named(name);
+    if (!f || (word[1] != '-' && name.n != 1) || (word[1] == '-' && name.n == 1))
+        return unknown_flag(name, IN_ALL);
+    *out_used |= 1 << (f - flags);
+    if (!f->value) {
+        if (equals < rest.n)
+            return cli_usage(NULL, "--%s takes no value", f->name);
+        *(bool *)(void *)((char *)c + f->at) = true;
+        return EXIT_DONE;
+    }
+    if (equals < rest.n) {
+        *value_at(c, f) = rest.p + equals + 1;
+        return EXIT_DONE;
+    }
+    if (*at + 1 >= argc)
+        return cli_usage(NULL, "--%s needs a value: %s", f->name, f->value);
+    *value_at(c, f) = argv[++*at];
+    return EXIT_DONE;
+}
+
+static int read_call(struct cli *c, int argc, char **argv, int *out_used)
+{
+    bool only_words = false;
+    for (int i = 1; i < argc; i++) {
+        if (!only_words && strcmp(argv[i], "--") == 0) {
+            only_words = true;
+        } else if (!only_words && strcmp(argv[i], "--version") == 0 && c->word_count == 0) {
+            c->words[c->word_count++] = "version";
+        } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
+            int code = read_flag(c, argc, argv, &i, out_used);
+            if (code)
+                return code;
+        } else if (c->word_count == CLI_WORDS_MAX) {
+            return cli_usage(NULL, "too many words; put a search between quotes: fulmar get search 'heat pump'");
+        } else {
+            c->words[c->word_count++] = argv[i];
+        }
+    }
+    return EXIT_DONE;
+}
+
+static int flags_fit(const struct verb *verb, int used)
+{
+    for (size_t i = 0; i < FLAGS; i++)
+        if ((used >> i & 1) && !(flags[i].verbs & verb->bit))
+            return cli_usage(verb->name, "%s does not know --%s", verb->name, flags[i].name);
+    return EXIT_DONE;
+}
+
+static int unknown_verb(const char *word)
+{
+    const char *known[VERBS + 3] = {"serve", "help"};
+    for (size_t i = 0; i < VERBS; i++)
+        known[i + 2] = verbs[i].name;
+    const char *near = text_nearest(span_of(word), known);
+    if (near)
+        return cli_usage(NULL, "unknown verb '%.60s'; did you mean '%s'?", word, near);
+    return cli_usage(NULL, "unknown verb '%.60s'", word);
+}
+
+static int run(struct cli *c, int argc, char **argv)
+{
+    int used = 0;
+    int code = read_call(c, argc, argv, &used);
+    if (code)
+        return code;
+    if (!c->word_count) {
+        if (c->help)
+            cli_help(NULL);
+        else if (argc > 1)
+            return cli_usage(NULL, "a verb is missing, such as get");
+        else
+            print_short(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(c->words[0], "help") == 0) {
+        if (c->word_count > 1 && !verb_of(c->words[1]))
+            return unknown_verb(c->words[1]);
+        cli_help(c->word_count > 1 ? c->words[1] : NULL);
+        return EXIT_DONE;
+    }
+    const struct verb *verb = verb_of(c->words[0]);
+    if (!verb)
+        return unknown_verb(c->words[0]);
+    if (c->help) {
+        cli_help(verb->name);
+        return EXIT_DONE;
+    }
+    code = flags_fit(verb, used);
+    return code ? code : verb->run(c);
+}
+
+int cli_main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_DFL); /* `fulmar … | head` ends quietly, whatever our parent ignores */
+    static struct cli c;
+    c.arena = arena_new(ARENA_MAX);
+    int code = run(&c, argc, argv);
+    if (fflush(stdout) && code == EXIT_DONE) {
+        cli_say("standard output cannot be written");
+        code = EXIT_IO;
+    }
+    arena_free(&c.arena);
+    return code;
+}

@@ -1,0 +1,66 @@
+/* inside.h - what the verbs share. Nobody outside of this room includes it. */
+#pragma once
+
+#include "base/json.h"
+#include "core/settings.h"
+#include "net/client.h"
+#include "upkeep/config.h"
+
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_JOB_FAILED = 1,
+    EXIT_PARTIAL = 2,
+    EXIT_CANCELLED = 4,
+    EXIT_NOT_FOUND = 5,
+    EXIT_UNHEALTHY = 10,
+    EXIT_CONFLICT = 11,
+    EXIT_USAGE = 64,
+    EXIT_DATA = 65,
+    EXIT_NO_INPUT = 66,
+    EXIT_UNAVAILABLE = 69,
+    EXIT_SOFTWARE = 70,
+    EXIT_CANNOT_CREATE = 73,
+    EXIT_IO = 74,
+    EXIT_TRY_LATER = 75,
+    EXIT_PROTOCOL = 76,
+    EXIT_NO_PERMISSION = 77,
+    EXIT_CONFIG = 78,
+    EXIT_INTERRUPTED = 130,
+};
+
+enum { CLI_WORDS_MAX = 16 };
+
+struct cli {
+    struct arena *arena; /* until the program ends */
+    const char *words[CLI_WORDS_MAX]; /* verb and what follows it, without flags */
+    size_t word_count;
+    /* flags; NULL or false = not given */
+    const char *server, *config, *limit, *since, *until, *priority, *site, *out, *state;
+    bool quiet, json, csv, help;
+    /* filled by cli_settings() */
+    struct settings settings;
+    char config_file[CONFIG_PATH_MAX];
+};
+
+/* Reads the configuration; prints what is wrong with it. 0 or an exit code. */
+int cli_settings(struct cli *c);
+/* "fulmar: …" on standard error. */
+__attribute__((format(printf, 1, 2))) void cli_say(const char *fmt, ...);
+/* The same, unless --quiet. */
+__attribute__((format(printf, 2, 3))) void cli_note(const struct cli *c, const char *fmt, ...);
+/* Words of a wrong call, and where help is. Returns EXIT_USAGE. */
+__attribute__((format(printf, 2, 3))) int cli_usage(const char *verb, const char *fmt, ...);
+int cli_exit_of(err e);         /* of an operation of ours that failed */
+int cli_exit_of_status(int status); /* of an HTTP answer */
+/* Prints a problem document (or what came instead of one) and returns the exit code. */
+int cli_problem(const struct client_answer *a);
+void cli_help(const char *verb); /* NULL: the whole */
+/* Text fit for a terminal: control characters become visible. In the arena. */
+char *cli_printable(struct cli *c, struct span text);
+
+/* ---- verbs ---- */
+int get_run(struct cli *c);
+int jobs_run(struct cli *c);
+int doctor_run(struct cli *c);
+int config_run(struct cli *c);
+int version_run(struct cli *c);

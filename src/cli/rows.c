@@ -1,0 +1,340 @@
+#include "cli/rows.h"
+
+#include "base/text.h"
+#include "os/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    RECORD_MAX = 8 * 1024 * 1024,
+    LINE_MAX = 16 * 1024 * 1024,
+    TEXT_LEAST = 20, /* columns a text gets at least, however narrow the terminal */
+};
+
+struct column {
+    const char *title;
+    const char *path; /* dotted path in the record */
+    size_t width;     /* in tables: 0 = the rest of the line */
+    bool right;
+};
+
+static const struct column post_csv[] = {
+    {"id", "id", 0, false},
+    {"url", "url", 0, false},
+    {"kind", "kind", 0, false},
+    {"created_at", "created_at", 0, false},
+    {"author.id", "author.id", 0, false},
+    {"author.screen_name", "author.screen_name", 0, false},
+    {"author.name", "author.name", 0, false},
+    {"text", "text", 0, false},
+    {"lang", "lang", 0, false},
+    {"counts.reply", "counts.reply", 0, false},
+    {"counts.repost", "counts.repost", 0, false},
+    {"counts.like", "counts.like", 0, false},
+    {"counts.quote", "counts.quote", 0, false},
+    {"counts.bookmark", "counts.bookmark", 0, false},
+    {"counts.view", "counts.view", 0, false},
+    {"hashtags", "hashtags", 0, false},
+    {"urls", "urls", 0, false},
+    {"mentions", "mentions", 0, false},
+    {"media", "media", 0, false},
+    {"conversation_id", "conversation_id", 0, false},
+    {"reply_to.post_id", "reply_to.post_id", 0, false},
+    {"quote_of", "quote_of", 0, false},
+    {"repost_of", "repost_of", 0, false},
+    {"is_pinned", "is_pinned", 0, false},
+    {"provenance.collected_at", "provenance.collected_at", 0, false},
+    {NULL, NULL, 0, false},
+};
+static const struct column user_csv[] = {
+    {"id", "id", 0, false},
+    {"screen_name", "screen_name", 0, false},
+    {"name", "name", 0, false},
+    {"url", "url", 0, false},
+    {"created_at", "created_at", 0, false},
+    {"description", "description", 0, false},
+    {"location", "location", 0, false},
+    {"website", "website", 0, false},
+    {"counts.followers", "counts.followers", 0, false},
+    {"counts.following", "counts.following", 0, false},
+    {"counts.posts", "counts.posts", 0, false},
+    {"counts.media", "counts.media", 0, false},
+    {"counts.listed", "counts.listed", 0, false},
+    {"protected", "protected", 0, false},
+    {"verified.blue", "verified.blue", 0, false},
+    {"verified.type", "verified.type", 0, false},
+    {"state", "state", 0, false},
+    {"avatar_url", "avatar_url", 0, false},
+    {"collected_at", "collected_at", 0, false},
+    {NULL, NULL, 0, false},
+};
+static const struct column post_table[] = {
+    {"TIME", "created_at", 16, false},
+    {"AUTHOR", "author.screen_name", 15, false},
+    {"LIKES", "counts.like", 8, true},
+    {"REPOSTS", "counts.repost", 8, true},
+    {"TEXT", "text", 0, false},
+    {NULL, NULL, 0, false},
+};
+static const struct column user_table[] = {
+    {"ACCOUNT", "screen_name", 15, false},
+    {"NAME", "name", 24, false},
+    {"FOLLOWERS", "counts.followers", 10, true},
+    {"POSTS", "counts.posts", 9, true},
+    {"DESCRIPTION", "description", 0, false},
+    {NULL, NULL, 0, false},
+};
+
+struct rows {
+    struct rows_config config;
+    const struct column *columns;
+    FILE *to;
+    char *part; /* the file's name until it is whole */
+    char *path;
+    struct json_parser *parser;
+    struct buf line;
+    int64_t count;
+};
+
+static err broken(struct rows *r, const char *doing, struct fault *f)
+{
+    return files_fault(f, doing, r->path ? r->path : "standard output");
+}
+
+/* ---- cells ---- */
+
+void rows_add_cell(struct buf *out, struct span text)
+{
+    bool formula = text.n && strchr("=+-@\t\r", text.p[0]);
+    bool quote = formula;
+    for (size_t i = 0; i < text.n && !quote; i++)
+        quote = text.p[i] == '"' || text.p[i] == ',' || text.p[i] == '\n' || text.p[i] == '\r';
+    /* The full-width forms of = + - @ count as well for some spreadsheets. */
+    struct span head = span_cut(text, 0, 3);
+    if (span_is(head, "\xef\xbc\x9d") || span_is(head, "\xef\xbc\x8b") || span_is(head, "\xef\xbc\x8d") ||
+        span_is(head, "\xef\xbc\xa0"))
+        formula = quote = true;
+    if (!quote) {
+        buf_add(out, text);
+        return;
+    }
+    buf_add_char(out, '"');
+    if (formula)
+        buf_add_char(out, '\'');
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '"')
+            buf_add_char(out, '"');
+        buf_add_char(out, text.p[i]);
+    }
+    buf_add_char(out, '"');
+}
+
+/* A value as the text of a cell: texts as they are, null as nothing, lists and objects as JSON. */
+static void add_value(struct buf *out, struct json v)
+{
+    struct span text;
+    if (json_text(v, &text))
+        buf_add(out, text);
+    else if (v.doc && !json_is(v, JSON_NULL))
+        json_add_raw(out, v);
+}
+
+static void add_padded(struct buf *out, struct span text, const struct column *c, size_t rest)
+{
+    struct buf safe = BUF(256 * 1024), cut = BUF(256 * 1024);
+    size_t width = c->width ? c->width : rest;
+    text_add_printable(&safe, text);
+    size_t used = text_add_cut(&cut, buf_span(&safe), width);
+    for (size_t i = used; c->right && i < width; i++)
+        buf_add_char(out, ' ');
+    buf_add(out, buf_span(&cut));
+    for (size_t i = used; !c->right && c->width && i < width; i++)
+        buf_add_char(out, ' ');
+    buf_free(&safe);
+    buf_free(&cut);
+}
+
+static size_t rest_of_line(const struct rows *r)
+{
+    size_t used = 0;
+    for (const struct column *c = r->columns; c->title; c++)
+        used += c->width ? c->width + 2 : 0;
+    return r->config.columns > used + TEXT_LEAST ? r->config.columns - used : TEXT_LEAST;
+}
+
+/* "2026-02-06T21:09:45Z" as "2026-02-06 21:09". */
+static void shorten_time(struct buf *cell, const struct column *c)
+{
+    struct span t = buf_span(cell);
+    if (strcmp(c->path, "created_at") != 0 || t.n < 16 || t.p[10] != 'T')
+        return;
+    cell->p[10] = ' ';
+    cell->n = 16;
+}
+
+static void add_record(struct rows *r, struct json record)
+{
+    struct buf cell = BUF(RECORD_MAX);
+    bool table = r->config.form == ROWS_TABLE;
+    for (const struct column *c = r->columns; c->title; c++) {
+        if (c != r->columns)
+            buf_add_text(&r->line, table ? "  " : ",");
+        buf_clear(&cell);
+        add_value(&cell, json_path(record, c->path));
+        if (table) {
+            shorten_time(&cell, c);
+            add_padded(&r->line, buf_span(&cell), c, rest_of_line(r));
+        } else {
+            rows_add_cell(&r->line, buf_span(&cell));
+        }
+    }
+    buf_add_text(&r->line, table ? "\n" : "\r\n");
+    buf_free(&cell);
+}
+
+static void add_titles(struct rows *r)
+{
+    bool table = r->config.form == ROWS_TABLE;
+    for (const struct column *c = r->columns; c->title; c++) {
+        if (c != r->columns)
+            buf_add_text(&r->line, table ? "  " : ",");
+        if (table)
+            add_padded(&r->line, span_of(c->title), c, rest_of_line(r));
+        else
+            buf_add_text(&r->line, c->title);
+    }
+    buf_add_text(&r->line, table ? "\n" : "\r\n");
+}
+
+static err write_line(struct rows *r, struct fault *f)
+{
+    struct span text;
+    err e = buf_end(&r->line, &text);
+    if (e)
+        return fail(f, e, "a record is too large to be written");
+    if (fwrite(text.p, 1, text.n, r->to) != text.n)
+        return broken(r, "write", f);
+    buf_clear(&r->line);
+    return E_OK;
+}
+
+/* ---- face ---- */
+
+static const struct column *columns_of(const struct rows_config *c)
+{
+    if (c->form == ROWS_TABLE)
+        return c->users ? user_table : post_table;
+    return c->users ? user_csv : post_csv;
+}
+
+static err open_file(struct rows *r, const char *path, struct fault *f)
+{
+    size_t n = strlen(path);
+    r->path = heap_get(n + 1);
+    memcpy(r->path, path, n + 1);
+    r->part = heap_get(n + sizeof ".XXXXXX");
+    snprintf(r->part, n + sizeof ".XXXXXX", "%s.XXXXXX", path);
+    int fd = mkostemp(r->part, O_CLOEXEC);
+    if (fd < 0) {
+        free(r->part);
+        r->part = NULL;
+        return broken(r, "create", f);
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(fd, 0666 & ~mask) || !(r->to = fdopen(fd, "w"))) {
+        close(fd);
+        return broken(r, "create", f);
+    }
+    return E_OK;
+}
+
+static void rows_free(struct rows **handle)
+{
+    struct rows *r = *handle;
+    if (r->part)
+        unlink(r->part);
+    free(r->part);
+    free(r->path);
+    buf_free(&r->line);
+    json_parser_free(&r->parser);
+    free(r);
+    *handle = NULL;
+}
+
+err rows_open(struct rows **out, const struct rows_config *config, struct fault *f)
+{
+    struct rows *r = heap_new_of(struct rows);
+    r->config = *config;
+    r->columns = columns_of(config);
+    r->line = BUF(LINE_MAX);
+    r->parser = json_parser_new(RECORD_MAX);
+    r->to = stdout;
+    err e = config->path ? open_file(r, config->path, f) : E_OK;
+    if (!e && config->form == ROWS_CSV) {
+        add_titles(r);
+        e = write_line(r, f);
+    }
+    if (e) {
+        if (r->to && r->to != stdout)
+            fclose(r->to);
+        rows_free(&r);
+        return e;
+    }
+    *out = r;
+    return E_OK;
+}
+
+err rows_add(struct rows *r, struct span json, struct fault *f)
+{
+    struct json record;
+    if (r->config.form == ROWS_JSON) {
+        buf_add(&r->line, json);
+        buf_add_char(&r->line, '\n');
+    } else {
+        err e = json_parse(r->parser, json, &record, f);
+        if (e)
+            return e;
+        if (r->config.form == ROWS_TABLE && r->count == 0)
+            add_titles(r);
+        add_record(r, record);
+    }
+    r->count++;
+    return write_line(r, f);
+}
+
+int64_t rows_count(const struct rows *r)
+{
+    return r->count;
+}
+
+err rows_flush(struct rows *r, struct fault *f)
+{
+    return fflush(r->to) ? broken(r, "write", f) : E_OK;
+}
+
+err rows_close(struct rows **handle, bool keep, struct fault *f)
+{
+    struct rows *r = *handle;
+    if (!r)
+        return E_OK;
+    err e = rows_flush(r, f);
+    if (r->path) {
+        if (!e && keep && fsync(fileno(r->to)))
+            e = broken(r, "write", f);
+        if (fclose(r->to) && !e)
+            e = broken(r, "write", f);
+        if (!e && keep) {
+            if (rename(r->part, r->path)) {
+                e = broken(r, "name", f);
+            } else {
+                free(r->part);
+                r->part = NULL;
+            }
+        }
+    }
+    rows_free(handle);
+    return e;
+}
