@@ -45,7 +45,6 @@ struct renderer {
     int fd; /* of the process */
     struct watch *watch;
     bool too_big; /* killed for its memory */
-    bool seen;    /* in the latest list of processes */
 };
 
 struct tab {
@@ -55,6 +54,7 @@ struct tab {
     const struct tab_face *face; /* NULL: the prepared one, which has no owner */
     void *ctx;
     bool probe;
+    bool context_asked; /* its id is on the way */
     bool close_asked, ready_told, gone_told;
     err gone; /* why, once it is */
     char gone_words[WORDS_SIZE];
@@ -82,6 +82,7 @@ struct browser {
     struct browsers *fleet;
     int slot;
     enum browser_state state;
+    bool worn;   /* is to be replaced when its turn comes */
     bool retire; /* its replacement is on the way */
     pid_t pid;
     bool reaped;
@@ -94,6 +95,7 @@ struct browser {
     int64_t jobs;
     struct list tabs, renderers;
     struct tab *preparing;
+    mono prepare_after; /* after one failed, the next prepared tab waits */
     bool pids_asked;
     pid_t pids[PROCESSES_MAX]; /* all but renderers: what is compared for growth */
     size_t pid_count;
@@ -125,6 +127,7 @@ struct browsers {
     uint64_t number; /* of the next folder */
     bool stopping, stopped_told;
     bool capacity_grew;
+    bool soon; /* a step was asked for */
 };
 
 /* browser.c */
@@ -152,11 +155,13 @@ void tab_event(struct browser *b, const struct cdp_message *m);
 /* Tells what is to be told; true when the tab was freed. */
 bool tab_step(struct tab *t, mono now);
 void tab_renderer_ended(struct tab *t);
+void tab_mapped(struct browser *b); /* the processes are known: the tab being prepared is ready */
 void tab_free(struct tab *t);
 
 /* memory.c */
 void memory_step(struct browser *b, mono now);
-void memory_ask(struct browser *b, struct tab *fresh); /* learn the processes; a new renderer is fresh's */
+/* Learn the processes. for_new: a new renderer belongs to the tab being prepared; then tab_mapped() comes. */
+void memory_ask(struct browser *b, bool for_new);
 size_t memory_renderers_of(const struct browser *b, const struct tab *t);
 void memory_kill_of(struct browser *b, const struct tab *t);
 void memory_forget_tab(struct browser *b, const struct tab *t);

@@ -144,34 +144,39 @@ static void take_process(struct browser *b, struct span item)
         renderer_new(b, (pid_t)id);
 }
 
-static void on_processes(void *ctx, uint32_t tag, err e, struct span payload)
+static void take_processes(struct browser *b, bool tag, struct span payload)
 {
-    struct browser *b = ctx;
-    b->pids_asked = false;
     struct span list, item;
-    if (e || !cdp_member(payload, "processInfo", &list))
+    if (!cdp_member(payload, "processInfo", &list))
         return;
     b->pid_count = 0;
     for (int i = 0; i < PROCESSES_MAX && cdp_next_item(&list, &item); i++)
         take_process(b, item);
-    struct tab *fresh = NULL;
-    list_each(&b->tabs, at, after)
-    {
-        struct tab *t = LIST_OF(at, struct tab, node);
-        if (tag && t == b->preparing && t->state == TAB_SETUP)
-            fresh = t;
-    }
-    assign(b, fresh && memory_renderers_of(b, fresh) == 0 ? fresh : NULL);
-    if (tag)
-        browsers_soon(b->fleet);
+    struct tab *fresh = tag ? b->preparing : NULL;
+    assign(b, fresh && fresh->state == TAB_SETUP && memory_renderers_of(b, fresh) == 0 ? fresh : NULL);
 }
 
-void memory_ask(struct browser *b, struct tab *fresh)
+static void on_processes(void *ctx, uint32_t tag, err e, struct span payload)
 {
-    if (b->pids_asked && !fresh)
+    struct browser *b = ctx;
+    if (!tag)
+        b->pids_asked = false;
+    if (!e)
+        take_processes(b, tag, payload);
+    if (tag)
+        tab_mapped(b);
+}
+
+void memory_ask(struct browser *b, bool for_new)
+{
+    if (b->pids_asked && !for_new)
         return;
-    b->pids_asked = browser_ask(b, fresh, SPAN_NONE, "SystemInfo.getProcessInfo", SPAN_NONE, b->fleet->config.command_timeout_ms,
-                                on_processes, b, fresh != NULL) == E_OK;
+    err e = browser_ask(b, b, SPAN_NONE, "SystemInfo.getProcessInfo", SPAN_NONE, b->fleet->config.command_timeout_ms, on_processes,
+                        b, for_new);
+    if (!for_new)
+        b->pids_asked = e == E_OK;
+    else if (e)
+        tab_mapped(b);
 }
 
 static void watch_one(struct browser *b, struct renderer *r, mono now)
@@ -209,9 +214,9 @@ static void watch_growth(struct browser *b)
     if (b->pss_first == 0)
         b->pss_first = sum;
     int64_t percent = b->fleet->config.growth_max_percent;
-    if (percent > 0 && !b->retire && sum > b->pss_first / 100 * percent) {
+    if (percent > 0 && !b->worn && sum > b->pss_first / 100 * percent) {
         log_info("browser.grew", F_N("slot", b->slot), F_N("bytes", sum), F_N("first", b->pss_first));
-        b->retire = true;
+        b->worn = true;
     }
 }
 
@@ -222,7 +227,7 @@ void memory_step(struct browser *b, mono now)
         list_each(&b->renderers, at, after)
             watch_one(b, LIST_OF(at, struct renderer, node), now);
         if (!list_empty(&b->tabs))
-            memory_ask(b, NULL);
+            memory_ask(b, false);
     }
     if (mono_past(b->growth_next, now) && b->pid_count > 0) {
         b->growth_next = mono_add(now, GROWTH_EVERY_MS);

@@ -326,6 +326,8 @@ static int start_due(struct supervisor *s)
 
 static void end_stop(struct supervisor *s)
 {
+    if (!s->stopping)
+        return;
     if (s->node.pid && mono_past(s->stop_by, clock_mono())) {
         log_error("child.killed", F_C("name", "node"), F_N("pid", s->node.pid));
         kill(s->node.pid, SIGKILL);

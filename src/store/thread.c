@@ -451,7 +451,8 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     pthread_cond_init(&t->posted, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&t->lock, NULL);
-    e = start_thread(t, f);
+    struct outlook first; /* for a collect that comes before the thread had its first turn */
+    e = look_ahead(t, &first) ? start_thread(t, f) : fail(f, E_STORE, "the job store cannot be read");
     if (e) {
         free_thread(&t);
         return e;

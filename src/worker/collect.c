@@ -120,7 +120,10 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             fresh++;
         c->users += rec->kind == RECORD_USER;
         c->unavailable += rec->kind == RECORD_UNAVAILABLE;
-        struct frame_item item = {(int)rec->kind, rec->created_at.ms, rec->id, rec->json};
+        struct span id = rec->id;
+        if (!id.n) /* a tombstone names no post: its place in the job is its name */
+            id = span_of(arena_fmt(c->arena, "at-%lld-%zu", (long long)c->batch, i));
+        struct frame_item item = {(int)rec->kind, rec->created_at.ms, id, rec->json};
         frame_add_item(out, &item);
     }
     if (older && fresh == 0)

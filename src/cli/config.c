@@ -1,0 +1,112 @@
+#include "cli/inside.h"
+
+#include "base/text.h"
+#include "os/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { SAMPLE_MAX = 256 * 1024 };
+
+static int check(struct cli *c, const char *path)
+{
+    if (path)
+        c->config = path;
+    int code = cli_settings(c);
+    if (code)
+        return code;
+    char place[CONFIG_PATH_MAX];
+    struct fault f = {0};
+    err e = config_state_dir(&c->settings, place, &f);
+    if (!e)
+        e = config_socket(&c->settings, place, &f);
+    if (e) {
+        cli_say("%s", f.words);
+        return cli_exit_of(e);
+    }
+    if (!c->quiet)
+        printf("%s: ok\n", c->config_file[0] ? c->config_file : "no configuration file, every setting has its default");
+    return EXIT_DONE;
+}
+
+/* Where `init` writes when it is not told. */
+static const char *usual_place(struct cli *c)
+{
+    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    if (xdg && xdg[0] == '/')
+        return arena_fmt(c->arena, "%s/fulmar/fulmar.yaml", xdg);
+    if (getuid() != 0 && home && *home)
+        return arena_fmt(c->arena, "%s/.config/fulmar/fulmar.yaml", home);
+    return "/etc/fulmar/fulmar.yaml";
+}
+
+static err make_folder_of(struct cli *c, const char *path, struct fault *f)
+{
+    char *folder = arena_text(c->arena, span_of(path));
+    char *slash = folder ? strrchr(folder, '/') : NULL;
+    if (!slash || slash == folder)
+        return E_OK;
+    *slash = '\0';
+    return files_make_folder(folder, 0755, f);
+}
+
+static bool write_all(int fd, struct span text)
+{
+    while (text.n) {
+        ssize_t n = write(fd, text.p, text.n);
+        if (n < 0)
+            return false;
+        text = span_cut(text, (size_t)n, text.n);
+    }
+    return true;
+}
+
+static int init(struct cli *c, const char *path)
+{
+    struct fault f = {0};
+    if (!path)
+        path = c->config ? c->config : usual_place(c);
+    if (make_folder_of(c, path, &f)) {
+        cli_say("%s", f.words);
+        return EXIT_CANNOT_CREATE;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        if (errno == EEXIST)
+            cli_say("%s is there already; it is left as it is", path);
+        else if (files_fault(&f, "create", path))
+            cli_say("%s", f.words);
+        return EXIT_CANNOT_CREATE;
+    }
+    struct buf text = BUF(SAMPLE_MAX);
+    settings_write(&text, NULL);
+    bool whole = write_all(fd, buf_span(&text)) && fsync(fd) == 0;
+    whole = close(fd) == 0 && whole;
+    buf_free(&text);
+    if (!whole) {
+        unlink(path);
+        cli_say("%s cannot be written", path);
+        return EXIT_IO;
+    }
+    cli_note(c, "wrote %s; change it, then: fulmar config check %s", path, path);
+    return EXIT_DONE;
+}
+
+int config_run(struct cli *c)
+{
+    static const char *const actions[] = {"check", "init", NULL};
+    const char *action = c->word_count > 1 ? c->words[1] : NULL;
+    const char *path = c->word_count > 2 ? c->words[2] : NULL;
+    if (!action)
+        return cli_usage("config", "config needs an action: check or init");
+    if (c->word_count > 3)
+        return cli_usage("config", "too many words");
+    if (strcmp(action, "check") == 0)
+        return check(c, path);
+    if (strcmp(action, "init") == 0)
+        return init(c, path);
+    const char *near = text_nearest(span_of(action), actions);
+    return near ? cli_usage("config", "unknown action '%.40s'; did you mean '%s'?", action, near)
+                : cli_usage("config", "unknown action '%.40s'; known are check and init", action);
+}

@@ -1,0 +1,540 @@
+#include "cli/rows.h"
+#include "cli/service.h"
+
+#include "base/text.h"
+#include "core/failure.h"
+#include "core/job.h"
+#include "core/verdict.h"
+#include "os/clock.h"
+#include "wire/sse.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum {
+    DRAW_MS = 100,        /* at most ten times a second */
+    PLAIN_MS = 30 * 1000, /* without a terminal: a line now and then keeps CI logs alive */
+    FETCH_MS = 500,
+    FETCH_ROWS = 500,
+    FETCH_MAX = 8 * 1024 * 1024,
+    SILENT_MS = 60 * 1000, /* the service sends a sign of life every 15 s */
+    RETRIES = 10,
+    RETRY_MS = 300,
+    ANSWER_MS = 40 * 1000,
+    LINE_COLUMNS = 200,
+};
+
+/* ---- Ctrl-C: the first press is a wish, the second ends us ---- */
+
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int signum)
+{
+    (void)signum;
+    if (++interrupts > 1)
+        _exit(EXIT_INTERRUPTED);
+}
+
+static bool interrupted(void)
+{
+    return interrupts > 0;
+}
+
+/* ---- one get ---- */
+
+struct get {
+    struct cli *cli;
+    struct service service;
+    struct rows *rows;
+    struct json_parser *parser;
+    struct sse_reader stream;
+    struct fault fault;
+    const char *kind, *target;
+    char id[64];
+    enum job_state state;
+    int64_t have, limit, batches, attempt, after;
+    mono began, drawn, fetched;
+    bool on_terminal, users, drawing;
+    bool broken; /* records cannot be written */
+};
+
+static size_t terminal_columns(int fd)
+{
+    struct winsize size;
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 80;
+}
+
+/* ---- the line of progress ---- */
+
+static void clear_line(struct get *g)
+{
+    if (g->drawing)
+        fputs("\r\x1b[K", stderr);
+    g->drawing = false;
+}
+
+static void add_progress(struct buf *out, const struct get *g)
+{
+    buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)), g->users ? "profile" : g->kind,
+            (long long)g->have);
+    if (g->limit)
+        buf_fmt(out, "/%lld", (long long)g->limit);
+    buf_fmt(out, "  p%lld  %llds", (long long)g->batches, (long long)((clock_mono().ms - g->began.ms) / 1000));
+    if (g->attempt > 1)
+        buf_fmt(out, "  attempt %lld", (long long)g->attempt);
+    buf_fmt(out, "  [%s]", g->state == JOB_ACTIVE ? "running" : g->id[0] ? job_state_name(g->state) : "starting");
+}
+
+static void show_progress(struct get *g)
+{
+    mono now = clock_mono();
+    int64_t pause = g->on_terminal ? DRAW_MS : PLAIN_MS;
+    if (g->cli->quiet || now.ms - g->drawn.ms < pause)
+        return;
+    g->drawn = now;
+    struct buf line = BUF(4096), cut = BUF(4096);
+    add_progress(&line, g);
+    size_t columns = g->on_terminal ? terminal_columns(STDERR_FILENO) - 1 : LINE_COLUMNS;
+    text_add_cut(&cut, buf_span(&line), columns);
+    if (g->on_terminal)
+        fprintf(stderr, "\r%.*s\x1b[K", SP(buf_span(&cut)));
+    else
+        fprintf(stderr, "%.*s\n", SP(buf_span(&cut)));
+    g->drawing = g->on_terminal;
+    fflush(stderr);
+    buf_free(&line);
+    buf_free(&cut);
+}
+
+/* ---- asking for the job ---- */
+
+static int build_body(struct get *g, struct buf *body)
+{
+    const struct cli *c = g->cli;
+    int64_t number;
+    struct json_w w = json_w(body);
+    json_open(&w);
+    if (c->site)
+        json_kv_cstr(&w, "site", c->site);
+    json_kv_cstr(&w, "kind", g->kind);
+    json_kv_cstr(&w, "target", g->target);
+    if (c->limit) {
+        if (!span_int(span_of(c->limit), &g->limit) || g->limit < 1)
+            return cli_usage("get", "--limit must be a whole number from 1, not '%.40s'", c->limit);
+        json_kv_int(&w, "limit", g->limit);
+    }
+    if (c->since)
+        json_kv_cstr(&w, "since", c->since);
+    if (c->until)
+        json_kv_cstr(&w, "until", c->until);
+    if (c->priority) {
+        if (!span_int(span_of(c->priority), &number))
+            return cli_usage("get", "--priority must be 0 to 9, not '%.40s'", c->priority);
+        json_kv_int(&w, "priority", number);
+    }
+    json_close(&w);
+    return EXIT_DONE;
+}
+
+static int say_fault(struct get *g, err e, const struct fault *f)
+{
+    clear_line(g);
+    if (service_died(&g->service))
+        return EXIT_SOFTWARE;
+    cli_say("%s", f->words[0] ? f->words : err_text(e));
+    return cli_exit_of(e);
+}
+
+static bool on_wait(void *ctx)
+{
+    struct get *g = ctx;
+    show_progress(g);
+    return !interrupted();
+}
+
+static int read_accepted(struct get *g, const struct client_answer *answer)
+{
+    struct json job;
+    struct span id;
+    clear_line(g);
+    if (answer->status != 202)
+        return cli_problem(answer);
+    if (json_parse(g->parser, buf_span(&answer->body), &job, NULL) || !json_text(json_get(job, SPAN("id")), &id)) {
+        cli_say("the answer is not a job; is this a Fulmar service?");
+        return EXIT_PROTOCOL;
+    }
+    span_copy(id, g->id, sizeof g->id);
+    return EXIT_DONE;
+}
+
+static int submit(struct get *g)
+{
+    struct buf body = BUF(64 * 1024);
+    struct client_answer answer = {0};
+    struct fault f = {0};
+    int code = build_body(g, &body);
+    if (code) {
+        buf_free(&body);
+        return code;
+    }
+    struct client_request q = {.method = "POST",
+                               .path = "/v1/jobs",
+                               .body = buf_span(&body),
+                               .timeout_ms = ANSWER_MS,
+                               .on_tick = on_wait,
+                               .ctx = g};
+    err e = client_send(g->service.client, &q, &answer, &f);
+    if (e == E_CANCELLED)
+        code = EXIT_INTERRUPTED;
+    else if (e)
+        code = say_fault(g, e, &f);
+    else
+        code = read_accepted(g, &answer);
+    buf_free(&answer.body);
+    buf_free(&body);
+    return code;
+}
+
+/* ---- records ---- */
+
+static err add_lines(struct get *g, struct span text, int64_t *out_count)
+{
+    struct span line;
+    int64_t n = 0;
+    err e = E_OK;
+    while (!e && span_next(&text, '\n', &line)) {
+        if (!line.n)
+            continue;
+        e = rows_add(g->rows, line, &g->fault);
+        n++;
+    }
+    if (!e && n)
+        e = rows_flush(g->rows, &g->fault);
+    *out_count = n;
+    return e;
+}
+
+/* One page of what is new. Sets g->broken when writing fails: then nothing makes sense any more. */
+static err fetch_page(struct get *g, int64_t *out_count)
+{
+    char path[200];
+    struct client_answer answer;
+    if (g->after >= 0)
+        snprintf(path, sizeof path, "/v1/jobs/%s/%s?limit=%d&after=%lld", g->id, g->users ? "users" : "posts",
+                 FETCH_ROWS, (long long)g->after);
+    else
+        snprintf(path, sizeof path, "/v1/jobs/%s/%s?limit=%d", g->id, g->users ? "users" : "posts", FETCH_ROWS);
+    struct client_request q = {.method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = FETCH_MAX};
+    *out_count = 0;
+    err e = client_send(g->service.second, &q, &answer, &g->fault);
+    if (!e && answer.status != 200)
+        e = fail(&g->fault, E_PROTOCOL, "the records cannot be read: status %d", answer.status);
+    if (!e && answer.body.n) {
+        clear_line(g);
+        e = add_lines(g, buf_span(&answer.body), out_count);
+        g->broken = e != E_OK;
+        if (!e && answer.next_after >= 0)
+            g->after = answer.next_after;
+    }
+    buf_free(&answer.body);
+    return e;
+}
+
+static err fetch_all(struct get *g)
+{
+    int64_t n = 0;
+    err e;
+    do
+        e = fetch_page(g, &n);
+    while (!e && n > 0 && !interrupted());
+    return e;
+}
+
+/* ---- following ---- */
+
+static void on_event(void *ctx, int64_t id, struct span event, struct span data)
+{
+    (void)id;
+    (void)event;
+    struct get *g = ctx;
+    struct json root;
+    struct span state;
+    int64_t batch;
+    if (json_parse(g->parser, data, &root, NULL))
+        return;
+    struct json body = json_get(root, SPAN("data"));
+    if (json_text(json_get(body, SPAN("state")), &state) && !job_state_parse(state, &g->state))
+        return; /* a state that this version does not know */
+    json_int(json_get(body, span_of(g->users ? "users" : "have")), &g->have);
+    json_int(json_get(body, SPAN("attempt")), &g->attempt);
+    if (json_int(json_get(body, SPAN("batch")), &batch))
+        g->batches = batch + 1;
+}
+
+static bool on_stream(void *ctx, struct span bytes)
+{
+    struct get *g = ctx;
+    return sse_read(&g->stream, bytes, on_event, g) == E_OK && !job_is_final(g->state);
+}
+
+static bool on_follow(void *ctx)
+{
+    struct get *g = ctx;
+    mono now = clock_mono();
+    if (g->have > rows_count(g->rows) && now.ms - g->fetched.ms >= FETCH_MS) {
+        int64_t n;
+        g->fetched = now;
+        err e = fetch_page(g, &n);
+        if (e && g->broken)
+            return false;
+        g->fault = (struct fault){0}; /* the service may come back; the last fetch tells */
+    }
+    show_progress(g);
+    return !interrupted();
+}
+
+/* The state by asking; false when nobody answers. */
+static bool ask_state(struct get *g)
+{
+    char path[100];
+    struct client_answer answer;
+    struct json job;
+    struct span state;
+    snprintf(path, sizeof path, "/v1/jobs/%s", g->id);
+    struct client_request q = {.method = "GET", .path = path, .timeout_ms = 5000};
+    bool known = !client_send(g->service.second, &q, &answer, NULL) && answer.status == 200 &&
+                 !json_parse(g->parser, buf_span(&answer.body), &job, NULL) &&
+                 json_text(json_get(job, SPAN("state")), &state) && job_state_parse(state, &g->state);
+    buf_free(&answer.body);
+    return known;
+}
+
+static int follow(struct get *g)
+{
+    int lost = 0;
+    while (!job_is_final(g->state)) {
+        char path[160];
+        struct client_answer answer;
+        struct fault f = {0};
+        int64_t from = g->stream.last_id;
+        snprintf(path, sizeof path, "/v1/events?job=%s&after=%lld", g->id, (long long)(from > 0 ? from : 0));
+        struct client_request q = {.method = "GET",
+                                   .path = path,
+                                   .stall_ms = SILENT_MS,
+                                   .on_bytes = on_stream,
+                                   .on_tick = on_follow,
+                                   .ctx = g};
+        err e = client_send(g->service.client, &q, &answer, &f);
+        buf_free(&answer.body);
+        if (interrupted())
+            return EXIT_INTERRUPTED;
+        if (g->broken)
+            return say_fault(g, E_OS, &g->fault);
+        if (job_is_final(g->state))
+            return EXIT_DONE;
+        if (g->stream.last_id > from)
+            lost = 0;
+        if (service_died(&g->service))
+            return EXIT_SOFTWARE;
+        if (ask_state(g))
+            continue;
+        if (++lost > RETRIES)
+            return say_fault(g, e ? e : E_NET, &f);
+        if (lost == 1) {
+            clear_line(g);
+            cli_note(g->cli, "the connection was lost; reconnecting…");
+        }
+        sse_reader_fini(&g->stream);
+        int64_t last = g->stream.last_id;
+        g->stream = sse_reader(1024 * 1024);
+        g->stream.last_id = last;
+        poll(NULL, 0, RETRY_MS);
+    }
+    return EXIT_DONE;
+}
+
+/* ---- the end ---- */
+
+static struct span text_of(struct json v, const char *path)
+{
+    struct span text = SPAN("");
+    json_text(json_path(v, path), &text);
+    return text;
+}
+
+static void next_command(struct get *g)
+{
+    if (g->service.embedded)
+        cli_note(g->cli, "it is kept; with `fulmar serve` running: fulmar jobs show %s", g->id);
+    else
+        cli_note(g->cli, "more: fulmar jobs show %s", g->id);
+}
+
+static int report_success(struct get *g, struct json job)
+{
+    struct span verdict = text_of(job, "verdict"), end = text_of(job, "end_reason");
+    long long seconds = (long long)((clock_mono().ms - g->began.ms) / 1000);
+    cli_note(g->cli, "%s: %lld %s of %s in %lld s (%s)", cli_printable(g->cli, verdict),
+             (long long)rows_count(g->rows), g->users ? "users" : "posts", cli_printable(g->cli, span_of(g->target)),
+             seconds, end.n ? cli_printable(g->cli, end) : "done");
+    next_command(g);
+    enum verdict v;
+    enum end_reason r;
+    /* As many as asked for is what was asked for. */
+    if (verdict_parse(verdict, &v) && v == VERDICT_PARTIAL && !(end_reason_parse(end, &r) && r == END_LIMIT))
+        return EXIT_PARTIAL;
+    return EXIT_DONE;
+}
+
+static int report_failure(struct get *g, struct json job)
+{
+    enum failure_class class;
+    struct span why = text_of(job, "failure.why");
+    if (!failure_parse(text_of(job, "failure.class"), &class))
+        class = g->state == JOB_CANCELLED ? FAILURE_CANCELLED : FAILURE_INTERNAL;
+    const struct failure_row *row = failure_row(class);
+    cli_say("%s: %s", row->name, row->meaning);
+    if (why.n)
+        fprintf(stderr, "  why: %s\n", cli_printable(g->cli, why));
+    fprintf(stderr, "  what to do: %s\n", row->advice);
+    if (rows_count(g->rows))
+        fprintf(stderr, "  %lld records came before that\n", (long long)rows_count(g->rows));
+    next_command(g);
+    return row->exit_code ? row->exit_code : EXIT_JOB_FAILED;
+}
+
+static int conclude(struct get *g)
+{
+    char path[100];
+    struct client_answer answer;
+    struct json job;
+    struct fault f = {0};
+    err e = fetch_all(g);
+    clear_line(g);
+    if (e)
+        return say_fault(g, e, &g->fault);
+    snprintf(path, sizeof path, "/v1/jobs/%s", g->id);
+    struct client_request q = {.method = "GET", .path = path, .timeout_ms = ANSWER_MS};
+    e = client_send(g->service.client, &q, &answer, &f);
+    int code;
+    if (e)
+        code = say_fault(g, e, &f);
+    else if (answer.status != 200 || json_parse(g->parser, buf_span(&answer.body), &job, NULL))
+        code = cli_problem(&answer);
+    else if (g->state == JOB_SUCCEEDED)
+        code = report_success(g, job);
+    else
+        code = report_failure(g, job);
+    buf_free(&answer.body);
+    return code;
+}
+
+static void say_interrupted(struct get *g)
+{
+    clear_line(g);
+    if (!g->id[0])
+        return;
+    if (!g->service.embedded) {
+        cli_note(g->cli, "stopped following; job %s goes on\nlook: fulmar jobs show %s · stop it: fulmar jobs cancel %s",
+                 g->id, g->id, g->id);
+        return;
+    }
+    char path[100];
+    struct client_answer answer;
+    cli_note(g->cli, "cancelling job %s and stopping the service of this command", g->id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", g->id);
+    struct client_request q = {.method = "POST", .path = path, .timeout_ms = 5000};
+    if (client_send(g->service.second, &q, &answer, NULL))
+        cli_note(g->cli, "the service did not answer; it is stopped all the same");
+    buf_free(&answer.body);
+}
+
+/* ---- the verb ---- */
+
+static int open_rows(struct get *g)
+{
+    struct cli *c = g->cli;
+    if (c->json && c->csv)
+        return cli_usage("get", "--json and --csv exclude each other");
+    bool table = !c->json && !c->csv && !c->out && isatty(STDOUT_FILENO);
+    struct rows_config config = {.form = c->csv ? ROWS_CSV : table ? ROWS_TABLE : ROWS_JSON,
+                                 .users = g->users,
+                                 .columns = terminal_columns(STDOUT_FILENO),
+                                 .path = c->out};
+    err e = rows_open(&g->rows, &config, &g->fault);
+    if (!e)
+        return EXIT_DONE;
+    cli_say("%s", g->fault.words);
+    return EXIT_CANNOT_CREATE;
+}
+
+static int collect(struct get *g)
+{
+    int code = service_open(&g->service, g->cli, true, interrupted);
+    if (!code)
+        code = submit(g);
+    if (!code) {
+        clear_line(g);
+        cli_note(g->cli, "%s accepted", g->id);
+        code = follow(g);
+    }
+    if (!code)
+        code = conclude(g);
+    if (interrupted()) {
+        say_interrupted(g);
+        code = EXIT_INTERRUPTED;
+    }
+    return code;
+}
+
+/* What came is kept whenever the job itself has ended, also when it failed half-way. */
+static bool worth_keeping(const struct get *g, int code)
+{
+    return job_is_final(g->state) && !g->broken && code != EXIT_INTERRUPTED;
+}
+
+int get_run(struct cli *c)
+{
+    static const char *const kinds[] = {"posts", "profile", "hashtag", "search", NULL};
+    if (c->word_count < 3)
+        return cli_usage("get", "get needs a kind and a target: fulmar get posts @nasa (put #tags between quotes)");
+    if (c->word_count > 3)
+        return cli_usage("get", "one target at a time; put a search between quotes: fulmar get search 'heat pump'");
+    struct get g = {.cli = c, .kind = c->words[1], .target = c->words[2], .after = -1, .state = JOB_READY};
+    bool known = false;
+    for (size_t i = 0; kinds[i]; i++)
+        known |= strcmp(kinds[i], g.kind) == 0;
+    /* Packs may know more kinds than these; without one only a near miss is surely wrong. */
+    const char *near = known ? NULL : text_nearest(span_of(g.kind), kinds);
+    if (near)
+        return cli_usage("get", "unknown kind '%.40s'; did you mean '%s'?", g.kind, near);
+    g.users = strcmp(g.kind, "profile") == 0;
+    g.on_terminal = isatty(STDERR_FILENO) && !c->quiet;
+    g.began = clock_mono();
+    if (!g.on_terminal)
+        g.drawn = g.began;
+
+    int code = open_rows(&g);
+    if (code)
+        return code;
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    g.parser = json_parser_new(FETCH_MAX);
+    g.stream = sse_reader(1024 * 1024);
+    show_progress(&g);
+    code = collect(&g);
+    struct fault f = {0};
+    if (rows_close(&g.rows, worth_keeping(&g, code), &f)) {
+        cli_say("%s", f.words);
+        code = EXIT_IO;
+    }
+    service_close(&g.service);
+    sse_reader_fini(&g.stream);
+    json_parser_free(&g.parser);
+    return code;
+}
