@@ -1,5 +1,6 @@
-/* The pages of the practice site as text. They stand in C so that the program is one file and needs
- * nothing beside it; each string is the whole document, one line of it in each line here. */
+/* The pages of the practice site as text. They stand in C so that the program is one file and
+ * needs nothing beside it; each string is the whole document, one line of it in each line here.
+ */
 #include "app.h"
 
 #include "base/json.h"
@@ -673,7 +674,8 @@ const char app_script[] =
 void app_add_page(struct buf *out, const struct app_meta *meta)
 {
     buf_add_text(out, app_page_head);
-    buf_add_text(out, meta->alert ? "<script>alert('Please look at this first.');</script>\n" : "");
+    buf_add_text(out,
+                 meta->alert ? "<script>alert('Please look at this first.');</script>\n" : "");
     buf_add_text(out, "<script>window.__META_DATA__=");
     struct json_w w = json_w(out);
     json_open(&w);
@@ -689,5 +691,6 @@ void app_add_page(struct buf *out, const struct app_meta *meta)
         json_kv_cstr(&w, meta->ops[i].name, meta->ops[i].query_id);
     json_close(&w);
     json_close(&w);
-    buf_add_text(out, ";</script>\n<script src=\"/web/app.js\" defer></script>\n</body></html>\n");
+    buf_add_text(out,
+                 ";</script>\n<script src=\"/web/app.js\" defer></script>\n</body></html>\n");
 }

@@ -1,7 +1,7 @@
 /* app.h - the web app: one page for every address, and its script.
  *
- * The script asks for GraphQL-shaped JSON and shows it in a virtualised list with the test ids of
- * the real site. It never asks again by itself after a failure; a person presses Retry. */
+ * The script asks for GraphQL-shaped JSON and shows it in a virtualised list with the test ids
+ * of the real site. It never asks again by itself after a failure; a person presses Retry. */
 #pragma once
 
 #include "base/span.h"

@@ -50,9 +50,10 @@ static err kind_unknown(struct span name, struct fault *f)
         buf_fmt(&all, "%s%s", i ? " " : "", kinds[i].name);
     }
     const char *near = text_nearest(name, names);
-    err e = near ? fail(f, E_BAD_INPUT, "unknown fault '%.*s'; did you mean '%s'?", SP(name), near)
-                 : fail(f, E_BAD_INPUT, "unknown fault '%.*s'; there are: %.*s", SP(name),
-                        SP(buf_span(&all)));
+    err e =
+        near ? fail(f, E_BAD_INPUT, "unknown fault '%.*s'; did you mean '%s'?", SP(name), near)
+             : fail(f, E_BAD_INPUT, "unknown fault '%.*s'; there are: %.*s", SP(name),
+                    SP(buf_span(&all)));
     buf_free(&all);
     return e;
 }

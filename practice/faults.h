@@ -1,8 +1,8 @@
 /* faults.h - what may be wrong with the practice site on purpose.
  *
- * A set of faults comes from the command line, from the panel, or from one request's own `fault`
- * parameters. Chances are drawn from the seed and a counter per kind, so the n-th draw of a kind is
- * the same in every run with that seed. */
+ * A set of faults comes from the command line, from the panel, or from one request's own
+ * `fault` parameters. Chances are drawn from the seed and a counter per kind, so the n-th draw
+ * of a kind is the same in every run with that seed. */
 #pragma once
 
 #include "base/json.h"
@@ -27,7 +27,7 @@ enum fault_kind {
 #define FAULT_ENUM(name, most, help) FAULT_##name,
     FAULT_KINDS(FAULT_ENUM)
 #undef FAULT_ENUM
-    FAULT_COUNT
+        FAULT_COUNT
 };
 
 struct faults {
@@ -41,7 +41,8 @@ struct fault_draws {
 /* "KIND=VALUE" or "KIND:VALUE"; "latency" means latency_ms, "5xx" error5xx, "rate429=P/SECONDS"
  * both of them. E_BAD_INPUT with a sentence that names the kinds. */
 MUST_USE err faults_set(struct faults *set, struct span text, struct fault *f);
-/* One JSON object of kinds and numbers; kinds that are not named stay. Nothing changes on failure. */
+/* One JSON object of kinds and numbers; kinds that are not named stay. Nothing changes on
+ * failure. */
 MUST_USE err faults_set_json(struct faults *set, struct span json, struct fault *f);
 /* {"latency_ms":0,…}; with_help: {"values":{…},"help":{…}} */
 void faults_add_json(struct buf *out, const struct faults *set, bool with_help);

@@ -180,8 +180,8 @@ static void put_user_modern(struct answer *an, const struct account *a, const st
     json_close(w);
 }
 
-static void put_number_object(struct answer *an, const char *key, const char *first, int64_t first_value,
-                              const char *second, int64_t second_value)
+static void put_number_object(struct answer *an, const char *key, const char *first,
+                              int64_t first_value, const char *second, int64_t second_value)
 {
     json_key(&an->w, key);
     json_open(&an->w);
@@ -196,7 +196,8 @@ static void put_user_newest(struct answer *an, const struct account *a, const st
 {
     struct json_w *w = &an->w;
     put_number_object(an, "action_counts", "favorites_count", p->likes, NULL, 0);
-    put_number_object(an, "relationship_counts", "followers", p->followers, "following", p->following);
+    put_number_object(an, "relationship_counts", "followers", p->followers, "following",
+                      p->following);
     put_number_object(an, "tweet_counts", "media_tweets", p->media, "tweets", a->posts.count);
     if (p->banner.p) {
         json_key(w, "banner");
@@ -275,7 +276,8 @@ static void put_user(struct answer *an, const struct account *a)
 
 /* ---- entities, media, cards ---- */
 
-static void put_tags(struct answer *an, const char *key, const struct tag_entity *tags, size_t n, bool always)
+static void put_tags(struct answer *an, const char *key, const struct tag_entity *tags,
+                     size_t n, bool always)
 {
     if (n == 0 && !always)
         return;
@@ -326,8 +328,8 @@ static void put_mentions(struct answer *an, const struct words *t, bool always)
     json_close_array(w);
 }
 
-static void put_size(struct answer *an, const char *key, const struct media *v, int32_t width_max,
-                     const char *resize)
+static void put_size(struct answer *an, const char *key, const struct media *v,
+                     int32_t width_max, const char *resize)
 {
     struct json_w *w = &an->w;
     int32_t width = v->width < width_max ? v->width : width_max;
@@ -353,7 +355,8 @@ static void put_video_info(struct answer *an, const struct media *v)
         json_open(w);
         if (v->variants[i].bitrate >= 0)
             json_kv_int(w, "bitrate", v->variants[i].bitrate);
-        json_kv_cstr(w, "content_type", v->variants[i].bitrate < 0 ? "application/x-mpegURL" : "video/mp4");
+        json_kv_cstr(w, "content_type",
+                     v->variants[i].bitrate < 0 ? "application/x-mpegURL" : "video/mp4");
         json_kv_text(w, "url", v->variants[i].url);
         json_close(w);
     }
@@ -367,12 +370,14 @@ static void put_one_media(struct answer *an, const struct post *p, const struct 
     static const char *const prefixes[] = {"3", "13", "16"};
     struct json_w *w = &an->w;
     struct span code = span_cut(p->media_link, sizeof("https://t.co/") - 1, p->media_link.n);
-    const char *key = arena_fmt(an->arena, "%s_%llu", prefixes[v->type], (unsigned long long)v->id);
+    const char *key =
+        arena_fmt(an->arena, "%s_%llu", prefixes[v->type], (unsigned long long)v->id);
     json_open(w);
     json_kv_cstr(w, "display_url", arena_fmt(an->arena, "pic.x.com/%.*s", SP(code)));
     json_kv_cstr(w, "expanded_url",
                  arena_fmt(an->arena, "https://x.com/%s/status/%llu/%s/1", p->author.handle,
-                           (unsigned long long)p->id, v->type == MEDIA_VIDEO ? "video" : "photo"));
+                           (unsigned long long)p->id,
+                           v->type == MEDIA_VIDEO ? "video" : "photo"));
     if (v->alt.p)
         json_kv_text(w, "ext_alt_text", v->alt);
     json_key(w, "ext_media_availability");
@@ -482,7 +487,8 @@ static void put_card(struct answer *an, const struct post *p)
     }
     json_close_array(w);
     if (c->type == CARD_POLL)
-        json_kv_cstr(w, "name", arena_fmt(an->arena, "poll%zuchoice_text_only", c->choice_count));
+        json_kv_cstr(w, "name",
+                     arena_fmt(an->arena, "poll%zuchoice_text_only", c->choice_count));
     else
         json_kv_cstr(w, "name", "summary_large_image");
     if (c->type == CARD_POLL)
@@ -501,7 +507,8 @@ static void put_post(struct answer *an, const struct post *p);
 static void put_note(struct answer *an, const struct post *p)
 {
     struct json_w *w = &an->w;
-    const char *plain = arena_fmt(an->arena, "NoteTweet:%llu", (unsigned long long)(p->id - 17));
+    const char *plain =
+        arena_fmt(an->arena, "NoteTweet:%llu", (unsigned long long)(p->id - 17));
     char encoded[64];
     model_base64url((const uint8_t *)plain, strlen(plain), encoded);
     json_key(w, "note_tweet");
@@ -639,8 +646,9 @@ static const char *app_anchor(struct answer *an, const char *app)
         else
             buf_add_char(&escaped, *c);
     }
-    const char *anchor = arena_fmt(an->arena, "<a href=\"https://apps.example/client\" rel=\"nofollow\">%.*s</a>",
-                                   SP(buf_span(&escaped)));
+    const char *anchor = arena_fmt(
+        an->arena, "<a href=\"https://apps.example/client\" rel=\"nofollow\">%.*s</a>",
+        SP(buf_span(&escaped)));
     buf_free(&escaped);
     return anchor;
 }
@@ -738,7 +746,8 @@ static void put_promotion(struct answer *an, const struct post *p)
     put_user(an, &p->author);
     json_close(w);
     json_kv_cstr(w, "disclosureType", "NoDisclosure");
-    json_kv_cstr(w, "impressionId", arena_fmt(an->arena, "%llx", (unsigned long long)(p->id >> 8)));
+    json_kv_cstr(w, "impressionId",
+                 arena_fmt(an->arena, "%llx", (unsigned long long)(p->id >> 8)));
     json_close(w);
 }
 
@@ -812,9 +821,11 @@ static void put_people(struct answer *an, const char *prefix, const char *title,
     json_open_array(w);
     for (uint64_t i = 0; i < 3; i++) {
         struct account a;
-        model_account_number(an->model, (uint32_t)(model_mix(key, 0x90, i) % ACCOUNTS_NUMBERED), &a);
+        model_account_number(an->model, (uint32_t)(model_mix(key, 0x90, i) % ACCOUNTS_NUMBERED),
+                             &a);
         json_open(w);
-        json_kv_cstr(w, "entryId", arena_fmt(an->arena, "%s-user-%llu", entry, (unsigned long long)a.id));
+        json_kv_cstr(w, "entryId",
+                     arena_fmt(an->arena, "%s-user-%llu", entry, (unsigned long long)a.id));
         json_key(w, "item");
         json_open(w);
         json_key(w, "itemContent");
@@ -926,19 +937,23 @@ static bool cursor_parse(struct span text, uint64_t key, struct place *out)
     return true;
 }
 
-static bool page_is_empty(const struct spoil *spoil, const struct model *m, uint64_t key, struct place at)
+static bool page_is_empty(const struct spoil *spoil, const struct model *m, uint64_t key,
+                          struct place at)
 {
     if (spoil->empty_always)
         return true;
-    uint64_t draw = model_mix(m->seed ^ key, 0x93, ((uint64_t)at.index << 16) | at.attempt) >> 11;
+    uint64_t draw =
+        model_mix(m->seed ^ key, 0x93, ((uint64_t)at.index << 16) | at.attempt) >> 11;
     return (double)draw / 9007199254740992.0 < spoil->empty_page;
 }
 
 /* ---- documents ---- */
 
-static void answer_init(struct answer *an, const struct model *m, const struct spoil *spoil, struct buf *out)
+static void answer_init(struct answer *an, const struct model *m, const struct spoil *spoil,
+                        struct buf *out)
 {
-    *an = (struct answer){.w = json_w(out), .model = m, .spoil = spoil, .arena = arena_new(ARENA_MAX)};
+    *an = (struct answer){
+        .w = json_w(out), .model = m, .spoil = spoil, .arena = arena_new(ARENA_MAX)};
 }
 
 static void answer_fini(struct answer *an)
@@ -1069,7 +1084,8 @@ static void put_pin(struct answer *an, const struct account *a)
 }
 
 /* Posts [at, end), with advertisements and the people box between them. */
-static void put_timeline_posts(struct answer *an, const struct account *a, uint32_t at, uint32_t end)
+static void put_timeline_posts(struct answer *an, const struct account *a, uint32_t at,
+                               uint32_t end)
 {
     uint64_t key = model_mix(a->posts.key, 0x94, at);
     uint32_t ad_place = (uint32_t)(key % 3 ? (key >> 8) % PAGE_POSTS : PAGE_POSTS);
@@ -1082,7 +1098,8 @@ static void put_timeline_posts(struct answer *an, const struct account *a, uint3
     }
 }
 
-static void put_user_timeline(struct answer *an, const struct account *a, struct place at, bool first)
+static void put_user_timeline(struct answer *an, const struct account *a, struct place at,
+                              bool first)
 {
     uint32_t count = a->state == ACCOUNT_OPEN ? a->posts.count : 0;
     bool empty = page_is_empty(an->spoil, an->model, a->posts.key, at);
@@ -1092,7 +1109,8 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
     struct place next = {end, empty ? (uint16_t)(at.attempt + 1) : 0};
     if (end == at.index && !empty)
         next = at; /* the end: the same cursor again */
-    an->sort = (int64_t)(((uint64_t)(a->posts.newest_ms - 1288834974657) << 22)) - (int64_t)at.index * 3;
+    an->sort = (int64_t)(((uint64_t)(a->posts.newest_ms - 1288834974657) << 22)) -
+               (int64_t)at.index * 3;
     open_timeline(an, a);
     if (first)
         put_bare_instruction(an, "TimelineClearCache", NULL);
@@ -1166,7 +1184,8 @@ static uint32_t put_results(struct answer *an, const struct search *s, bool top,
     return at;
 }
 
-static void put_replaced_cursor(struct answer *an, const char *entry, const char *type, const char *value)
+static void put_replaced_cursor(struct answer *an, const char *entry, const char *type,
+                                const char *value)
 {
     struct json_w *w = &an->w;
     json_open(w);
@@ -1179,7 +1198,8 @@ static void put_replaced_cursor(struct answer *an, const char *entry, const char
     json_close(w);
 }
 
-static void put_search_cursors(struct answer *an, bool first, const char *top, const char *bottom)
+static void put_search_cursors(struct answer *an, bool first, const char *top,
+                               const char *bottom)
 {
     static const char top_entry[] = "cursor-top-9223372036854775807";
     static const char bottom_entry[] = "cursor-bottom-0";
@@ -1198,8 +1218,8 @@ static void put_search_cursors(struct answer *an, bool first, const char *top, c
     close_entries(an);
 }
 
-static void put_search(struct answer *an, const struct search *s, bool top, uint64_t key, struct place at,
-                       bool first)
+static void put_search(struct answer *an, const struct search *s, bool top, uint64_t key,
+                       struct place at, bool first)
 {
     struct json_w *w = &an->w;
     an->sort = 2085474410189291520 - (int64_t)at.index * 3;
@@ -1223,17 +1243,19 @@ static void put_search(struct answer *an, const struct search *s, bool top, uint
         uint32_t after = put_results(an, s, top, at.index);
         next = after == at.index ? at : (struct place){after, 0};
     }
-    put_search_cursors(an, first, cursor_text(an, key, 'T', at), cursor_text(an, key, 'B', next));
+    put_search_cursors(an, first, cursor_text(an, key, 'T', at),
+                       cursor_text(an, key, 'B', next));
     json_close_array(w);
     for (int i = 0; i < 5; i++)
         json_close(w);
 }
 
-int graphql_search(const struct model *m, struct span query, struct span product, struct span cursor,
-                   const struct spoil *spoil, struct buf *out)
+int graphql_search(const struct model *m, struct span query, struct span product,
+                   struct span cursor, const struct spoil *spoil, struct buf *out)
 {
     if (query.n > 512) {
-        graphql_error(out, 214, "BadRequest: Raw query length exceeds max allowed 512", "Validation");
+        graphql_error(out, 214, "BadRequest: Raw query length exceeds max allowed 512",
+                      "Validation");
         return 200;
     }
     struct answer an;
@@ -1242,7 +1264,8 @@ int graphql_search(const struct model *m, struct span query, struct span product
     int status = 200;
     bool top = !span_is(product, "Latest");
     if (!model_search(m, query, an.arena, &s)) {
-        graphql_error(out, 214, "BadRequest: SearchQueryParsingException(ERROR_EMPTY_QUERY)", "Validation");
+        graphql_error(out, 214, "BadRequest: SearchQueryParsingException(ERROR_EMPTY_QUERY)",
+                      "Validation");
         goto out;
     }
     /* A cursor belongs to one query with one product. */
@@ -1259,8 +1282,8 @@ out:
     return status;
 }
 
-int graphql_post(const struct model *m, struct span handle, uint64_t id, const struct spoil *spoil,
-                 struct buf *out)
+int graphql_post(const struct model *m, struct span handle, uint64_t id,
+                 const struct spoil *spoil, struct buf *out)
 {
     struct account a;
     uint32_t index;

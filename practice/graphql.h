@@ -1,7 +1,7 @@
 /* graphql.h - the answers of the web app's own API, shaped as the real one shapes them.
  *
- * Each function appends one JSON document to `out` and returns the HTTP status that goes with it.
- * Paging is stateless: a cursor carries the place where the next page begins. */
+ * Each function appends one JSON document to `out` and returns the HTTP status that goes with
+ * it. Paging is stateless: a cursor carries the place where the next page begins. */
 #pragma once
 
 #include "model.h"
@@ -19,10 +19,10 @@ int graphql_user(const struct model *m, struct span handle, struct buf *out);
 int graphql_user_tweets(const struct model *m, uint64_t user_id, struct span cursor,
                         const struct spoil *spoil, struct buf *out);
 /* product: "Top", "Latest". */
-int graphql_search(const struct model *m, struct span query, struct span product, struct span cursor,
-                   const struct spoil *spoil, struct buf *out);
+int graphql_search(const struct model *m, struct span query, struct span product,
+                   struct span cursor, const struct spoil *spoil, struct buf *out);
 /* One post of an account's own timeline. */
-int graphql_post(const struct model *m, struct span handle, uint64_t id, const struct spoil *spoil,
-                 struct buf *out);
+int graphql_post(const struct model *m, struct span handle, uint64_t id,
+                 const struct spoil *spoil, struct buf *out);
 /* {"errors":[…]} */
 void graphql_error(struct buf *out, int code, const char *message, const char *kind);

@@ -1,4 +1,5 @@
-/* limits.h - calls per operation and client in a window, as the site counts them. Thread-safe. */
+/* limits.h - calls per operation and client in a window, as the site counts them. Thread-safe.
+ */
 #pragma once
 
 #include "base/when.h"

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,10 @@ static const char help[] =
     "  fulmar-practice truth user @NAME      [--seed N] [--layout ...]\n"
     "  fulmar-practice truth accounts        [--seed N] [--limit N]\n"
     "\n"
-    "  --seed N         which world (default 1); the same seed gives the same world everywhere\n"
-    "  --port P         0 (default) takes a free port; the address is printed on the first line\n"
+    "  --seed N         which world (default 1); the same seed gives the same world "
+    "everywhere\n"
+    "  --port P         0 (default) takes a free port; the address is printed on the first "
+    "line\n"
     "  --host ADDRESS   default 127.0.0.1\n"
     "  --threads N      1 to 64, default 2\n"
     "  --layout L       which generation of user objects the API sends, default l3\n"
@@ -38,9 +41,9 @@ static const char help[] =
     "\n"
     "Faults (also as ?fault=KIND:VALUE on any page, and at /panel/faults):\n";
 
-static const char *const option_names[] = {"--seed",       "--port",  "--host",  "--threads", "--layout",
-                                           "--rate-limit", "--fault", "--limit", "--product", "--help",
-                                           NULL};
+static const char *const option_names[] = {"--seed",    "--port",       "--host",  "--threads",
+                                           "--layout",  "--rate-limit", "--fault", "--limit",
+                                           "--product", "--help",       NULL};
 
 struct command {
     struct server_options server;
@@ -66,7 +69,8 @@ static void print_help(void)
 {
     fputs(help, stdout);
     for (int i = 0; i < FAULT_COUNT; i++)
-        printf("  %-18s %s\n", faults_name((enum fault_kind)i), faults_help((enum fault_kind)i));
+        printf("  %-18s %s\n", faults_name((enum fault_kind)i),
+               faults_help((enum fault_kind)i));
 }
 
 static int64_t read_number(const char *option, struct span text, int64_t least, int64_t most)
@@ -152,8 +156,8 @@ static void take_option(struct command *c, int argc, char **argv, int *at)
 
 static void read_command(struct command *c, int argc, char **argv)
 {
-    *c = (struct command){.limit = -1,
-                          .server = {.host = "127.0.0.1", .threads = 2, .model = {1, LAYOUT_L3}}};
+    *c = (struct command){
+        .limit = -1, .server = {.host = "127.0.0.1", .threads = 2, .model = {1, LAYOUT_L3}}};
     int words = 0;
     for (int i = 1; i < argc; i++) {
         struct span word = span_of(argv[i]);
@@ -206,7 +210,8 @@ static int print_accounts(const struct command *c)
 
 static int not_found(struct span what)
 {
-    fprintf(stderr, "fulmar-practice: no account named '%.*s' in this world; see: truth accounts\n",
+    fprintf(stderr,
+            "fulmar-practice: no account named '%.*s' in this world; see: truth accounts\n",
             SP(what));
     return EXIT_NOT_FOUND;
 }
@@ -268,16 +273,23 @@ static int run_server(const struct command *c)
     sigemptyset(&stops);
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
-    sigprocmask(SIG_BLOCK, &stops, NULL); /* before there are threads: only sigwait() sees them */
+    sigprocmask(SIG_BLOCK, &stops,
+                NULL); /* before there are threads: only sigwait() sees them */
     signal(SIGPIPE, SIG_IGN);
+    /* Every answer takes and gives back the same few hundred KB: keep the pages, or a quarter
+     * of the time goes into faulting them in again. */
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
     err e = server_open(&c->server, &server, &f);
     if (e) {
         fprintf(stderr, "fulmar-practice: %s\n", f.words);
-        return e == E_BAD_INPUT ? EXIT_USAGE : e == E_CONFLICT || e == E_DENIED ? EXIT_BUSY : EXIT_SYSTEM;
+        return e == E_BAD_INPUT                   ? EXIT_USAGE
+               : e == E_CONFLICT || e == E_DENIED ? EXIT_BUSY
+                                                  : EXIT_SYSTEM;
     }
     bool is_v6 = strchr(c->server.host, ':') != NULL;
-    printf("listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", c->server.host, is_v6 ? "]" : "",
-           server_port(server));
+    printf("listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", c->server.host,
+           is_v6 ? "]" : "", server_port(server));
     fflush(stdout);
     sigwait(&stops, &signal_number);
     server_close(&server);

@@ -10,13 +10,14 @@
 
 static const int64_t SNOWFLAKE_EPOCH_MS = 1288834974657;
 static const int64_t DAY_MS = 86400000;
-enum { REF_SPACE = 5000 };      /* accounts that others mention, answer, quote and repost */
-enum { AUTHOR_SPACE = 20000 };  /* accounts that a search finds */
+enum { REF_SPACE = 5000 };     /* accounts that others mention, answer, quote and repost */
+enum { AUTHOR_SPACE = 20000 }; /* accounts that a search finds */
 enum { NUMBER_BITS = 20, CLASS_BITS = 2 };
 enum { PINNED_WITHIN = 120 };
 enum { LONG_CUT_POINTS = 250 }; /* where the cut copy of a long post ends at the latest */
 
-/* What a hash is drawn for. Two draws with the same salt for the same thing are the same draw. */
+/* What a hash is drawn for. Two draws with the same salt for the same thing are the same draw.
+ */
 enum salt {
     SALT_ACCOUNT = 0x1001,
     SALT_HANDLE,
@@ -71,7 +72,8 @@ static bool dice_percent(struct dice *d, uint32_t percent)
 
 void model_base64url(const uint8_t *bytes, size_t n, char *out)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     size_t at = 0;
     for (size_t i = 0; i < n; i += 3) {
         uint32_t v = (uint32_t)bytes[i] << 16;
@@ -123,14 +125,14 @@ static const struct {
     uint32_t posts;
     enum account_fault fault;
 } named[] = {
-    {"practice_empty", 0, AFAULT_NONE},     {"practice_small", 7, AFAULT_NONE},
-    {"practice_huge", 100000, AFAULT_NONE}, {"fault_none", 100, AFAULT_NONE},
-    {"fault_loop", 100, AFAULT_LOOP},       {"fault_crash", 100, AFAULT_CRASH},
-    {"fault_memory", 100, AFAULT_MEMORY},   {"fault_never", 100, AFAULT_NEVER},
-    {"fault_hang", 100, AFAULT_HANG},       {"fault_cut", 100, AFAULT_CUT},
-    {"fault_5xx", 100, AFAULT_5XX},         {"fault_drift", 100, AFAULT_DRIFT},
-    {"fault_empty", 100, AFAULT_EMPTY},     {"fault_login", 100, AFAULT_LOGIN},
-    {"fault_429", 100, AFAULT_429},         {"fault_alert", 100, AFAULT_ALERT},
+    {"practice_empty", 0, AFAULT_NONE},       {"practice_small", 7, AFAULT_NONE},
+    {"practice_huge", 100000, AFAULT_NONE},   {"fault_none", 100, AFAULT_NONE},
+    {"fault_loop", 100, AFAULT_LOOP},         {"fault_crash", 100, AFAULT_CRASH},
+    {"fault_memory", 100, AFAULT_MEMORY},     {"fault_never", 100, AFAULT_NEVER},
+    {"fault_hang", 100, AFAULT_HANG},         {"fault_cut", 100, AFAULT_CUT},
+    {"fault_5xx", 100, AFAULT_5XX},           {"fault_drift", 100, AFAULT_DRIFT},
+    {"fault_empty", 100, AFAULT_EMPTY},       {"fault_login", 100, AFAULT_LOGIN},
+    {"fault_429", 100, AFAULT_429},           {"fault_alert", 100, AFAULT_ALERT},
     {"fault_redirect", 100, AFAULT_REDIRECT},
 };
 enum { NAMED_COUNT = sizeof(named) / sizeof(named[0]) };
@@ -180,10 +182,10 @@ static int32_t draw_pinned(const struct stream *s)
     return -1;
 }
 
-static void account_fill(const struct model *m, enum account_class class, uint32_t number, uint32_t posts,
-                         bool posts_fixed, struct account *a)
+static void account_fill(const struct model *m, enum account_class class, uint32_t number,
+                         uint32_t posts, bool posts_fixed, struct account *a)
 {
-    uint64_t key = model_mix(m->seed, SALT_ACCOUNT + ((uint64_t)class << 32), number);
+    uint64_t key = model_mix(m->seed, SALT_ACCOUNT + ((uint64_t) class << 32), number);
     struct dice d = dice_for(key, SALT_STREAM, 0);
     uint32_t drawn = draw_post_count(&d);
     a->class = class;
@@ -198,7 +200,7 @@ static void account_fill(const struct model *m, enum account_class class, uint32
     a->created_ms = a->posts.newest_ms - step_ms * ((int64_t)a->posts.count + 2) -
                     (int64_t)(dice_next(&d) % (uint64_t)(DAY_MS * 700));
     a->created_ms -= a->created_ms % 1000;
-    a->id = snowflake(a->created_ms, ((uint64_t)class << NUMBER_BITS) | number);
+    a->id = snowflake(a->created_ms, ((uint64_t) class << NUMBER_BITS) | number);
     a->end = (enum timeline_end)(dice_below(&d, 4) < 2 ? END_REPEATS : 1 + dice_below(&d, 2));
     a->layout = m->layout == LAYOUT_MIXED ? (enum layout)dice_below(&d, 3) : m->layout;
     a->pinned = draw_pinned(&a->posts);
@@ -221,7 +223,8 @@ static bool handle_valid(struct span handle)
         return false;
     for (size_t i = 0; i < handle.n; i++) {
         char c = handle.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_'))
             return false;
     }
     return true;
@@ -327,7 +330,8 @@ const char *model_account_state_name(enum account_state s)
     bug("account state");
 }
 
-struct span model_account_name(const struct model *m, const struct account *a, struct arena *arena)
+struct span model_account_name(const struct model *m, const struct account *a,
+                               struct arena *arena)
 {
     (void)m;
     struct dice d = dice_for(a->posts.key, SALT_PROFILE, 1);
@@ -338,7 +342,8 @@ struct span model_account_name(const struct model *m, const struct account *a, s
 /* Ten characters as in a shortened link. */
 static struct span short_link(struct dice *d, struct arena *arena)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     char code[11] = {0};
     for (size_t i = 0; i < 10; i++)
         code[i] = digits[dice_below(d, 62)];
@@ -357,8 +362,8 @@ void model_profile(const struct model *m, const struct account *a, struct arena 
     p.likes = (int64_t)dice_below(&d, 50000);
     p.listed = (int64_t)dice_below(&d, 400);
     p.blue = dice_percent(&d, 30);
-    p.description = span_of(arena_fmt(arena, "Notes from station %u. Facts & figures, <no> opinions ☕",
-                                      dice_below(&d, 900)));
+    p.description = span_of(arena_fmt(
+        arena, "Notes from station %u. Facts & figures, <no> opinions ☕", dice_below(&d, 900)));
     p.location = span_of(words_places[dice_below(&d, (uint32_t)words_places_count)]);
     if (dice_percent(&d, 60)) {
         const char *site = words_sites[dice_below(&d, (uint32_t)words_sites_count)];
@@ -371,8 +376,9 @@ void model_profile(const struct model *m, const struct account *a, struct arena 
         bytes[i] = (uint8_t)dice_next(&d);
     char key[16];
     model_base64url(bytes, sizeof(bytes), key);
-    p.avatar = span_of(arena_fmt(arena, "https://pbs.twimg.com/profile_images/%llu/%s_normal.jpg",
-                                 (unsigned long long)(a->id + 4096), key));
+    p.avatar =
+        span_of(arena_fmt(arena, "https://pbs.twimg.com/profile_images/%llu/%s_normal.jpg",
+                          (unsigned long long)(a->id + 4096), key));
     if (dice_percent(&d, 70))
         p.banner = span_of(arena_fmt(arena, "https://pbs.twimg.com/profile_banners/%llu/%lld",
                                      (unsigned long long)a->id,
@@ -410,7 +416,8 @@ static void draft_add(struct draft *t, struct part part)
 
 static struct draft draft_new(struct arena *arena)
 {
-    return (struct draft){.parts = arena_get(arena, PARTS_MAX * sizeof(struct part)), .cap = PARTS_MAX};
+    return (struct draft){.parts = arena_get(arena, PARTS_MAX * sizeof(struct part)),
+                          .cap = PARTS_MAX};
 }
 
 static void draft_text(struct draft *t, struct span text)
@@ -454,11 +461,12 @@ static void draft_url(struct draft *t, struct dice *d, struct arena *arena)
     const char *site = words_sites[dice_below(d, (uint32_t)words_sites_count)];
     uint32_t page = dice_below(d, 100000);
     draft_space(t);
-    draft_add(t, (struct part){.kind = PART_URL,
-                               .text = short_link(d, arena),
-                               .expanded = span_of(arena_fmt(
-                                   arena, "https://%s/notes/%u?from=feed&part=%u", site, page, page % 7)),
-                               .display = span_of(arena_fmt(arena, "%s/notes/%u?fr…", site, page))});
+    draft_add(t, (struct part){
+                     .kind = PART_URL,
+                     .text = short_link(d, arena),
+                     .expanded = span_of(arena_fmt(
+                         arena, "https://%s/notes/%u?from=feed&part=%u", site, page, page % 7)),
+                     .display = span_of(arena_fmt(arena, "%s/notes/%u?fr…", site, page))});
 }
 
 /* One sentence with its number put in. */
@@ -470,7 +478,8 @@ static void draft_sentence(struct draft *t, struct dice *d, const struct tongue 
     struct span before = span_cut(s, 0, hole);
     struct span after = span_cut(s, hole + 3, s.n);
     draft_space(t);
-    draft_text(t, span_of(arena_fmt(arena, "%.*s%u%.*s", SP(before), dice_below(d, 100000), SP(after))));
+    draft_text(t, span_of(arena_fmt(arena, "%.*s%u%.*s", SP(before), dice_below(d, 100000),
+                                    SP(after))));
 }
 
 static uint32_t points_of(struct span s)
@@ -522,7 +531,8 @@ static void note_entity(struct words *w, const struct part *part, uint32_t start
     case PART_TEXT:
         break;
     case PART_URL:
-        w->urls[w->url_count++] = (struct url_entity){part->text, part->expanded, part->display, start, end};
+        w->urls[w->url_count++] =
+            (struct url_entity){part->text, part->expanded, part->display, start, end};
         break;
     case PART_HASHTAG:
         w->hashtags[w->hashtag_count++] = tag;
@@ -537,7 +547,8 @@ static void note_entity(struct words *w, const struct part *part, uint32_t start
     }
 }
 
-/* The first `parts` parts as they are sent; `tail` follows without space, then the media link. */
+/* The first `parts` parts as they are sent; `tail` follows without space, then the media link.
+ */
 static void render(const struct draft *t, size_t parts, bool escaped, struct span tail,
                    struct span media_link, struct arena *arena, struct words *out)
 {
@@ -596,14 +607,17 @@ static void video_variants(struct media *v, struct dice *d, struct arena *arena)
     } steps[] = {{256000, 4}, {832000, 2}, {2176000, 1}};
     unsigned long long id = (unsigned long long)v->id;
     v->variants[0] = (struct variant){
-        span_of(arena_fmt(arena, "https://video.twimg.com/amplify_video/%llu/pl/p%08x.m3u8?tag=14", id,
+        span_of(arena_fmt(arena,
+                          "https://video.twimg.com/amplify_video/%llu/pl/p%08x.m3u8?tag=14", id,
                           dice_below(d, 0xffffffff))),
         -1};
     for (size_t i = 0; i < 3; i++)
         v->variants[i + 1] = (struct variant){
-            span_of(arena_fmt(arena, "https://video.twimg.com/amplify_video/%llu/vid/avc1/%dx%d/v%08x.mp4?tag=14",
-                              id, v->width / steps[i].divisor, v->height / steps[i].divisor,
-                              dice_below(d, 0xffffffff))),
+            span_of(arena_fmt(
+                arena,
+                "https://video.twimg.com/amplify_video/%llu/vid/avc1/%dx%d/v%08x.mp4?tag=14",
+                id, v->width / steps[i].divisor, v->height / steps[i].divisor,
+                dice_below(d, 0xffffffff))),
             steps[i].bitrate};
     v->variant_count = 4;
     if (dice_percent(d, 50)) { /* the order of variants promises nothing */
@@ -612,17 +626,24 @@ static void video_variants(struct media *v, struct dice *d, struct arena *arena)
         v->variants[3] = swap;
     }
     v->duration_ms = 2000 + (int64_t)dice_below(d, 140000);
-    v->key = span_of(arena_fmt(arena, "_p%08x%06x", dice_below(d, 0xffffffff), dice_below(d, 0xffffff)));
-    v->url = span_of(arena_fmt(arena, "https://pbs.twimg.com/amplify_video_thumb/%llu/img/%.*s.jpg", id,
-                               SP(v->key)));
+    v->key = span_of(
+        arena_fmt(arena, "_p%08x%06x", dice_below(d, 0xffffffff), dice_below(d, 0xffffff)));
+    v->url = span_of(arena_fmt(
+        arena, "https://pbs.twimg.com/amplify_video_thumb/%llu/img/%.*s.jpg", id, SP(v->key)));
 }
 
-static struct media draw_media(struct dice *d, int64_t post_ms, enum media_type type, struct arena *arena)
+static struct media draw_media(struct dice *d, int64_t post_ms, enum media_type type,
+                               struct arena *arena)
 {
-    static const int32_t shapes[][4] = {{1600, 900, 16, 9}, {1200, 1200, 1, 1}, {900, 1600, 9, 16}};
+    static const int32_t shapes[][4] = {
+        {1600, 900, 16, 9}, {1200, 1200, 1, 1}, {900, 1600, 9, 16}};
     const int32_t *shape = shapes[dice_below(d, 3)];
-    struct media v = {.type = type, .duration_ms = -1, .width = shape[0], .height = shape[1],
-                      .aspect_w = shape[2], .aspect_h = shape[3]};
+    struct media v = {.type = type,
+                      .duration_ms = -1,
+                      .width = shape[0],
+                      .height = shape[1],
+                      .aspect_w = shape[2],
+                      .aspect_h = shape[3]};
     v.id = snowflake(post_ms - 1000 - (int64_t)dice_below(d, 90000), dice_next(d));
     uint8_t bytes[11];
     for (size_t i = 0; i < 8; i++)
@@ -643,7 +664,8 @@ static struct media draw_media(struct dice *d, int64_t post_ms, enum media_type 
         video_variants(&v, d, arena);
         break;
     case MEDIA_GIF:
-        v.url = span_of(arena_fmt(arena, "https://pbs.twimg.com/tweet_video_thumb/%s.jpg", key));
+        v.url =
+            span_of(arena_fmt(arena, "https://pbs.twimg.com/tweet_video_thumb/%s.jpg", key));
         v.variants[0] = (struct variant){
             span_of(arena_fmt(arena, "https://video.twimg.com/tweet_video/%s.mp4", key)), 0};
         v.variant_count = 1;
@@ -666,7 +688,8 @@ static void draw_all_media(struct post *p, struct dice *d, struct arena *arena)
 
 static void draw_poll(struct post *p, struct dice *d, struct arena *arena)
 {
-    static const char *const labels[] = {"Yes", "No & never", "Maybe 🤷", "Ask again < later"};
+    static const char *const labels[] = {"Yes", "No & never", "Maybe 🤷",
+                                         "Ask again < later"};
     p->card.type = CARD_POLL;
     p->card.url = SPAN("https://x.com");
     p->card.choice_count = 2 + dice_below(d, 3);
@@ -679,7 +702,8 @@ static void draw_poll(struct post *p, struct dice *d, struct arena *arena)
     p->card.is_final = p->card.ends_ms < world_end_ms();
 }
 
-static void draw_card(struct post *p, const struct draft *t, struct dice *d, struct arena *arena)
+static void draw_card(struct post *p, const struct draft *t, struct dice *d,
+                      struct arena *arena)
 {
     if (p->media_count > 0 || p->kind == POST_QUOTE)
         return;
@@ -706,8 +730,8 @@ static void draw_card(struct post *p, const struct draft *t, struct dice *d, str
 /* ---- posts ---- */
 
 /* A plain post older than `before_ms` by somebody else; false when none is at hand. */
-static bool find_older(const struct model *m, struct dice *d, int64_t before_ms, struct account *out_author,
-                       uint32_t *out_index)
+static bool find_older(const struct model *m, struct dice *d, int64_t before_ms,
+                       struct account *out_author, uint32_t *out_index)
 {
     for (int turn = 0; turn < 4; turn++) {
         model_account_number(m, dice_below(d, REF_SPACE), out_author);
@@ -716,7 +740,8 @@ static bool find_older(const struct model *m, struct dice *d, int64_t before_ms,
         if (before_ms <= s->newest_ms)
             at += (uint64_t)((s->newest_ms - before_ms) / s->step_ms) + 1;
         for (int look = 0; look < 12 && at < s->count; look++, at++) {
-            if (wanted_kind(s, (uint32_t)at) == POST_PLAIN && model_stream_ms(s, (uint32_t)at) < before_ms) {
+            if (wanted_kind(s, (uint32_t)at) == POST_PLAIN &&
+                model_stream_ms(s, (uint32_t)at) < before_ms) {
                 *out_index = (uint32_t)at;
                 return true;
             }
@@ -756,23 +781,34 @@ static void draft_body(const struct model *m, struct post *p, struct draft *t, s
         draft_mention(m, t, &who, arena);
     }
     for (uint32_t n = dice_percent(d, 30) ? 1 + dice_below(d, 2) : 0; n > 0; n--)
-        draft_tag(t,
-                  span_of(arena_fmt(arena, "#%s",
-                                    words_hashtags[dice_below(d, (uint32_t)words_hashtags_count)])),
-                  arena);
+        draft_tag(
+            t,
+            span_of(arena_fmt(arena, "#%s",
+                              words_hashtags[dice_below(d, (uint32_t)words_hashtags_count)])),
+            arena);
     if (dice_percent(d, 6))
-        draft_tag(t,
-                  span_of(arena_fmt(arena, "$%s",
-                                    words_cashtags[dice_below(d, (uint32_t)words_cashtags_count)])),
-                  arena);
+        draft_tag(
+            t,
+            span_of(arena_fmt(arena, "$%s",
+                              words_cashtags[dice_below(d, (uint32_t)words_cashtags_count)])),
+            arena);
     if (dice_percent(d, 25))
         draft_url(t, d, arena);
 }
 
+/* "-word" and "OR" make another search, but nothing that a result contains. */
+static bool is_wanted(struct span word)
+{
+    return !(word.n > 1 && word.p[0] == '-') && !span_is(word, "OR");
+}
+
 /* Everything that the search asked for and that is not in the text by itself. */
-static void draft_words(struct draft *t, const struct span *words, size_t count, struct arena *arena)
+static void draft_words(struct draft *t, const struct span *words, size_t count,
+                        struct arena *arena)
 {
     for (size_t i = 0; i < count; i++) {
+        if (!is_wanted(words[i]))
+            continue;
         if (words[i].n > 1 && (words[i].p[0] == '#' || words[i].p[0] == '$')) {
             draft_tag(t, words[i], arena);
             continue;
@@ -782,7 +818,8 @@ static void draft_words(struct draft *t, const struct span *words, size_t count,
     }
 }
 
-static void render_post(struct post *p, const struct draft *t, uint32_t leading_points, struct arena *arena)
+static void render_post(struct post *p, const struct draft *t, uint32_t leading_points,
+                        struct arena *arena)
 {
     if (!p->is_long) {
         render(t, t->count, true, SPAN_NONE, p->media_link, arena, &p->sent);
@@ -812,8 +849,8 @@ static void make_reply(const struct model *m, struct post *p, struct draft *t, s
 }
 
 /* An answer to an own plain post: a thread. */
-static bool make_thread(const struct model *m, struct post *p, const struct stream *s, uint32_t index,
-                        struct arena *arena)
+static bool make_thread(const struct model *m, struct post *p, const struct stream *s,
+                        uint32_t index, struct arena *arena)
 {
     (void)m;
     for (uint32_t older = index + 1; older < index + 6 && older < s->count; older++) {
@@ -828,11 +865,12 @@ static bool make_thread(const struct model *m, struct post *p, const struct stre
     return false;
 }
 
-static struct post *make_post(const struct model *m, const struct account *author, const struct stream *s,
-                              uint32_t index, enum post_kind kind, const struct span *words,
-                              size_t word_count, struct arena *arena);
+static struct post *make_post(const struct model *m, const struct account *author,
+                              const struct stream *s, uint32_t index, enum post_kind kind,
+                              const struct span *words, size_t word_count, struct arena *arena);
 
-static bool make_quote(const struct model *m, struct post *p, struct dice *d, struct arena *arena)
+static bool make_quote(const struct model *m, struct post *p, struct dice *d,
+                       struct arena *arena)
 {
     struct account other;
     uint32_t index = 0;
@@ -843,13 +881,15 @@ static bool make_quote(const struct model *m, struct post *p, struct dice *d, st
     return true;
 }
 
-static bool make_repost(const struct model *m, struct post *p, struct dice *d, struct arena *arena)
+static bool make_repost(const struct model *m, struct post *p, struct dice *d,
+                        struct arena *arena)
 {
     struct account other;
     uint32_t index = 0;
     if (!find_older(m, d, p->ms, &other, &index))
         return false;
-    const struct post *o = make_post(m, &other, &other.posts, index, POST_PLAIN, NULL, 0, arena);
+    const struct post *o =
+        make_post(m, &other, &other.posts, index, POST_PLAIN, NULL, 0, arena);
     p->reposted = arena_get(arena, sizeof(*o));
     memcpy(p->reposted, o, sizeof(*o));
     /* The wrapper's text is a cut copy with one mention, as the site sends it. */
@@ -860,7 +900,8 @@ static bool make_repost(const struct model *m, struct post *p, struct dice *d, s
     size_t at = 0;
     for (int points = 0; points < 110 && at < start.n; points++)
         (void)text_next(start, &at);
-    draft_text(&t, span_of(arena_fmt(arena, ": %.*s%s", (int)at, start.p, at < start.n ? "…" : "")));
+    draft_text(
+        &t, span_of(arena_fmt(arena, ": %.*s%s", (int)at, start.p, at < start.n ? "…" : "")));
     render(&t, t.count, true, SPAN_NONE, SPAN_NONE, arena, &p->sent);
     p->lang = o->lang;
     p->app = o->app;
@@ -871,9 +912,9 @@ static bool make_repost(const struct model *m, struct post *p, struct dice *d, s
     return true;
 }
 
-static struct post *make_post(const struct model *m, const struct account *author, const struct stream *s,
-                              uint32_t index, enum post_kind kind, const struct span *words,
-                              size_t word_count, struct arena *arena)
+static struct post *make_post(const struct model *m, const struct account *author,
+                              const struct stream *s, uint32_t index, enum post_kind kind,
+                              const struct span *words, size_t word_count, struct arena *arena)
 {
     struct post *p = arena_new_of(arena, struct post);
     struct dice d = dice_for(s->key, SALT_POST, index);
@@ -890,14 +931,16 @@ static struct post *make_post(const struct model *m, const struct account *autho
         p->kind = POST_PLAIN;
     struct draft t = draft_new(arena);
     uint32_t leading = 0;
-    if (p->kind == POST_REPLY && !(dice_percent(&ref, 35) && !words && make_thread(m, p, s, index, arena))) {
+    if (p->kind == POST_REPLY &&
+        !(dice_percent(&ref, 35) && !words && make_thread(m, p, s, index, arena))) {
         make_reply(m, p, &t, &ref, arena);
         leading = p->kind == POST_REPLY ? points_of(t.parts[0].text) + 1 : 0;
     }
     if (p->kind == POST_QUOTE && !make_quote(m, p, &ref, arena))
         p->kind = POST_PLAIN;
     const struct tongue *tongue =
-        &words_tongues[dice_percent(&d, 55) ? 0 : dice_below(&d, (uint32_t)words_tongues_count)];
+        &words_tongues[dice_percent(&d, 55) ? 0
+                                            : dice_below(&d, (uint32_t)words_tongues_count)];
     p->lang = tongue->code;
     p->is_long = dice_percent(&d, 7);
     p->is_limited = dice_percent(&d, 4);
@@ -913,7 +956,8 @@ static struct post *make_post(const struct model *m, const struct account *autho
     return p;
 }
 
-struct post *model_post(const struct model *m, const struct account *a, uint32_t index, struct arena *arena)
+struct post *model_post(const struct model *m, const struct account *a, uint32_t index,
+                        struct arena *arena)
 {
     need(index < a->posts.count);
     return make_post(m, a, &a->posts, index, wanted_kind(&a->posts, index), NULL, 0, arena);
@@ -936,7 +980,8 @@ static bool take_time(struct span value, int64_t *out_ms)
 }
 
 /* True when the term was an operator. */
-static bool take_operator(const struct model *m, struct span term, struct search *s, struct bounds *b)
+static bool take_operator(const struct model *m, struct span term, struct search *s,
+                          struct bounds *b)
 {
     size_t colon = span_find_char(term, ':');
     if (colon == term.n)
@@ -991,8 +1036,8 @@ static uint32_t search_count(const struct search *s, uint64_t key)
         struct span digits = span_cut(w, 8, w.n);
         if (digits.n && digits.p[0] == '_')
             digits = span_cut(digits, 1, digits.n);
-        if (w.n > 8 && span_eq_nocase(span_cut(w, 0, 8), SPAN("practice")) && span_int(digits, &n) &&
-            n >= 0 && n <= 1000000)
+        if (w.n > 8 && span_eq_nocase(span_cut(w, 0, 8), SPAN("practice")) &&
+            span_int(digits, &n) && n >= 0 && n <= 1000000)
             return (uint32_t)n;
     }
     struct dice d = dice_for(key, SALT_STREAM, 1);
@@ -1041,10 +1086,12 @@ static uint32_t first_below(const struct stream *s, int64_t until_ms, uint64_t m
     return low;
 }
 
-bool model_search(const struct model *m, struct span query, struct arena *arena, struct search *out_search)
+bool model_search(const struct model *m, struct span query, struct arena *arena,
+                  struct search *out_search)
 {
     struct search s = {0};
-    struct bounds b = {.since_ms = 0, .until_ms = INT64_MAX, .since_id = 0, .max_id = UINT64_MAX};
+    struct bounds b = {
+        .since_ms = 0, .until_ms = INT64_MAX, .since_id = 0, .max_id = UINT64_MAX};
     struct span rest = arena_keep(arena, query), term;
     bool any = false;
     while (span_next(&rest, ' ', &term)) {
@@ -1085,14 +1132,15 @@ struct post *model_search_post(const struct model *m, const struct search *s, ui
             return NULL;
         p = model_post(m, &s->author, index, arena);
         for (size_t i = 0; i < s->word_count; i++)
-            if (span_find(p->clean, s->words[i]) == p->clean.n)
+            if (is_wanted(s->words[i]) && span_find(p->clean, s->words[i]) == p->clean.n)
                 return NULL;
     } else {
         struct account author;
         model_account_number(
-            m, (uint32_t)(model_mix(s->stream.key, SALT_SEARCH_AUTHOR, index) % AUTHOR_SPACE), &author);
-        p = make_post(m, &author, &s->stream, index, kind == POST_REPOST ? POST_PLAIN : kind, s->words,
-                      s->word_count, arena);
+            m, (uint32_t)(model_mix(s->stream.key, SALT_SEARCH_AUTHOR, index) % AUTHOR_SPACE),
+            &author);
+        p = make_post(m, &author, &s->stream, index, kind == POST_REPOST ? POST_PLAIN : kind,
+                      s->words, s->word_count, arena);
     }
     bool in_tongue = !s->lang.n || span_is(s->lang, p->lang);
     if (!in_tongue || !filter_passes(s->replies, p->kind == POST_REPLY) ||

@@ -1,12 +1,14 @@
 /* model.h - the world of the practice site: accounts and posts, computed from a seed.
  *
- * Nothing is stored. Post `index` of any account (0 = newest) is a pure function of seed, account
- * and index, so a server, a command line and a test that share a seed agree on every post.
+ * Nothing is stored. Post `index` of any account (0 = newest) is a pure function of seed,
+ * account and index, so a server, a command line and a test that share a seed agree on every
+ * post.
  *
- * Promises: ids are snowflakes that agree with created_at; a timeline descends strictly in time;
- * originals of reposts, quoted posts and answered posts are older than the post that refers to
- * them, and are real posts of their own author's timeline. What is not promised: posts found by a
- * hashtag or by words live in the search only, like replies that a profile does not show.
+ * Promises: ids are snowflakes that agree with created_at; a timeline descends strictly in
+ * time; originals of reposts, quoted posts and answered posts are older than the post that
+ * refers to them, and are real posts of their own author's timeline. What is not promised:
+ * posts found by a hashtag or by words live in the search only, like replies that a profile
+ * does not show.
  *
  * All text lives in the arena that the caller passes; nothing here keeps state. */
 #pragma once
@@ -50,7 +52,8 @@ enum account_fault {
 /* A descending row of posts: where the times and ids of a timeline or a search come from. */
 struct stream {
     uint64_t key;
-    int64_t newest_ms, step_ms; /* step > 0: post i lies in (newest-(i+1)*step, newest-i*step] */
+    int64_t newest_ms,
+        step_ms; /* step > 0: post i lies in (newest-(i+1)*step, newest-i*step] */
     uint32_t count;
 };
 
@@ -70,7 +73,7 @@ struct account {
 /* The parts of an account that only a profile shows. Spans live in the arena. */
 struct profile {
     struct span description, location, website_tco, website, website_shown;
-    struct span avatar, banner;         /* banner.p == NULL: none */
+    struct span avatar, banner;          /* banner.p == NULL: none */
     struct span category, verified_type; /* .p == NULL: none */
     int64_t followers, following, media, likes, listed;
     bool blue;
@@ -79,7 +82,14 @@ struct profile {
 enum post_kind { POST_PLAIN, POST_REPLY, POST_QUOTE, POST_REPOST };
 enum media_type { MEDIA_PHOTO, MEDIA_VIDEO, MEDIA_GIF };
 enum card_type { CARD_NONE, CARD_LINK, CARD_POLL };
-enum { URLS_MAX = 3, TAGS_MAX = 4, MENTIONS_MAX = 4, MEDIA_MAX = 4, VARIANTS_MAX = 4, CHOICES_MAX = 4 };
+enum {
+    URLS_MAX = 3,
+    TAGS_MAX = 4,
+    MENTIONS_MAX = 4,
+    MEDIA_MAX = 4,
+    VARIANTS_MAX = 4,
+    CHOICES_MAX = 4
+};
 
 /* start and end are code points in the text they belong to (see struct words). */
 struct url_entity {
@@ -136,8 +146,8 @@ struct post {
     uint64_t id;
     int64_t ms; /* Unix time */
     enum post_kind kind;
-    bool is_long;     /* note: full text beside a cut copy */
-    bool is_limited;  /* sent inside TweetWithVisibilityResults */
+    bool is_long;      /* note: full text beside a cut copy */
+    bool is_limited;   /* sent inside TweetWithVisibilityResults */
     struct words sent; /* legacy.full_text: HTML-escaped, of a long post the cut copy */
     struct words note; /* only of a long post: not escaped */
     struct span clean; /* what a reader should end up with */
@@ -157,9 +167,9 @@ struct post {
 };
 
 enum search_filter { FILTER_ANY, FILTER_ONLY, FILTER_WITHOUT };
-/* A search as understood. Operators: from: since: until: since_time: until_time: since_id: max_id:
- * lang: filter:replies filter:media (also with a minus); anything else is a word, a #tag, a $SYM
- * that every result contains. */
+/* A search as understood. Operators: from: since: until: since_time: until_time: since_id:
+ * max_id: lang: filter:replies filter:media (also with a minus); anything else is a word, a
+ * #tag, a $SYM that every result contains. */
 struct search {
     struct stream stream;
     bool from_account;
@@ -181,7 +191,8 @@ bool model_account_by_id(const struct model *m, uint64_t id, struct account *out
 /* The n-th account of the generator, n < ACCOUNTS_NUMBERED. */
 enum { ACCOUNTS_NUMBERED = 100000 };
 void model_account_number(const struct model *m, uint32_t n, struct account *out_account);
-struct span model_account_name(const struct model *m, const struct account *a, struct arena *arena);
+struct span model_account_name(const struct model *m, const struct account *a,
+                               struct arena *arena);
 void model_profile(const struct model *m, const struct account *a, struct arena *arena,
                    struct profile *out_profile);
 const char *model_account_state_name(enum account_state s);
@@ -191,10 +202,13 @@ uint64_t model_stream_id(const struct stream *s, uint32_t index);
 /* Index of the post with this id in the stream; false when there is none. */
 bool model_stream_find(const struct stream *s, uint64_t id, uint32_t *out_index);
 
-struct post *model_post(const struct model *m, const struct account *a, uint32_t index, struct arena *arena);
+struct post *model_post(const struct model *m, const struct account *a, uint32_t index,
+                        struct arena *arena);
 
-/* Spans of the search borrow from `query`, which must outlive it. False: nothing to search for. */
-bool model_search(const struct model *m, struct span query, struct arena *arena, struct search *out_search);
+/* Spans of the search borrow from `query`, which must outlive it. False: nothing to search for.
+ */
+bool model_search(const struct model *m, struct span query, struct arena *arena,
+                  struct search *out_search);
 /* Post at index of the search's stream, or NULL where a filter leaves it out. */
 struct post *model_search_post(const struct model *m, const struct search *s, uint32_t index,
                                struct arena *arena);

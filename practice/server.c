@@ -56,11 +56,11 @@ struct request {
     int status;
     const char *type;
     struct buf body;
-    const char *still;    /* a body that lives for ever, instead of `body` */
-    struct truth *truth;  /* a body that is written while it is sent */
+    const char *still;   /* a body that lives for ever, instead of `body` */
+    struct truth *truth; /* a body that is written while it is sent */
     size_t header_count;
     char headers[HEADERS_MAX][2][160];
-    int64_t wait_ms;      /* before the answer; -1: for ever */
+    int64_t wait_ms; /* before the answer; -1: for ever */
     struct wait_entry waits;
 };
 
@@ -168,7 +168,8 @@ static uint64_t client_key(struct request *r)
     return model_mix(3, in.sin_addr.s_addr, 0);
 }
 
-static enum MHD_Result on_fault_argument(void *ctx, enum MHD_ValueKind kind, const char *key, const char *value)
+static enum MHD_Result on_fault_argument(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                         const char *value)
 {
     struct request *r = ctx;
     struct span rest = span_of(value), one;
@@ -233,7 +234,8 @@ static struct span read_text(struct json object, const char *key)
     return text;
 }
 
-static bool read_wish(struct request *r, struct span op, struct json_parser *parser, struct wish *out)
+static bool read_wish(struct request *r, struct span op, struct json_parser *parser,
+                      struct wish *out)
 {
     struct json v;
     if (json_parse(parser, argument(r, "variables"), &v, NULL))
@@ -336,7 +338,8 @@ static void route_api(struct request *r, struct span rest)
         return;
     }
     struct limit_state state;
-    if (!limits_take(s->limits, model_mix(client_key(r), span_hash(rest, 5), 0), now_wall(), &state)) {
+    if (!limits_take(s->limits, model_mix(client_key(r), span_hash(rest, 5), 0), now_wall(),
+                     &state)) {
         put_limit(r, state);
         answer_limited(r, state, false);
         return;
@@ -345,7 +348,8 @@ static void route_api(struct request *r, struct span rest)
     struct wish wish = {0};
     if (!read_wish(r, rest, parser, &wish)) {
         put_limit(r, state);
-        graphql_error(&r->body, 336, "The variables of this operation are missing or cannot be read",
+        graphql_error(&r->body, 336,
+                      "The variables of this operation are missing or cannot be read",
                       "Validation");
         answer(r, 400, "application/json; charset=utf-8");
     } else if (!answer_fault(r, &wish, state)) {
@@ -367,8 +371,10 @@ static void answer_app(struct request *r, bool with_alert)
     if (!cookie(r, "guest_id").n) {
         char value[96];
         uint64_t n = atomic_fetch_add(&s->guests, 1);
-        snprintf(value, sizeof(value), "guest_id=v1%%3A%llu; Path=/; SameSite=Lax",
-                 (unsigned long long)model_mix(s->options.model.seed, (uint64_t)now_wall().ms, n) >> 4);
+        snprintf(
+            value, sizeof(value), "guest_id=v1%%3A%llu; Path=/; SameSite=Lax",
+            (unsigned long long)model_mix(s->options.model.seed, (uint64_t)now_wall().ms, n) >>
+                4);
         answer_header(r, "Set-Cookie", value);
     }
     app_add_page(&r->body, &meta);
@@ -389,7 +395,8 @@ static void answer_login_wall(struct request *r)
 static void answer_next_redirect(struct request *r)
 {
     char to[64];
-    snprintf(to, sizeof(to), "/fault_redirect?n=%lld", (long long)argument_number(r, "n", 0) + 1);
+    snprintf(to, sizeof(to), "/fault_redirect?n=%lld",
+             (long long)argument_number(r, "n", 0) + 1);
     answer_redirect(r, to);
 }
 
@@ -457,9 +464,9 @@ static void route_page(struct request *r)
 /* A valid picture of one pixel in a colour of its own, and the weight of a photo behind it. */
 static void answer_picture(struct request *r)
 {
-    static const uint8_t gif[] = {'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0x80, 0, 0,
-                                  0,   0,   0,   0,   0,   0,   ',', 0, 0, 0, 0,    1, 0,
-                                  1,   0,   0,   2,   2,   0x44, 1, 0, ';'};
+    static const uint8_t gif[] = {'G', 'I', 'F', '8', '9', 'a', 1, 0,    1, 0, 0x80, 0,
+                                  0,   0,   0,   0,   0,   0,   0, ',',  0, 0, 0,    0,
+                                  1,   0,   1,   0,   0,   2,   2, 0x44, 1, 0, ';'};
     uint64_t colour = span_hash(r->path, r->server->options.model.seed);
     struct span head = {(const char *)gif, sizeof(gif)};
     buf_add(&r->body, head);
@@ -473,9 +480,10 @@ static void answer_picture(struct request *r)
 
 static bool is_picture(struct request *r)
 {
-    static const char *const roots[] = {"/media/",   "/profile_images/",     "/profile_banners/",
-                                        "/card_img/", "/amplify_video_thumb/", "/tweet_video_thumb/",
-                                        "/favicon.ico"};
+    static const char *const roots[] = {
+        "/media/",     "/profile_images/",      "/profile_banners/",
+        "/card_img/",  "/amplify_video_thumb/", "/tweet_video_thumb/",
+        "/favicon.ico"};
     for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
         if (span_starts(r->path, span_of(roots[i])))
             return true;
@@ -533,8 +541,9 @@ static void route_truth(struct request *r, struct span rest)
         answer_truth(r, t, truth_open_search(t, m, buf_span(&query), order, limit));
         buf_free(&query);
     } else {
-        answer_words(r, 404, "there are /truth/posts/HANDLE, /truth/user/HANDLE, /truth/hashtag/TAG, "
-                             "/truth/search?q= and /truth/accounts?count=");
+        answer_words(r, 404,
+                     "there are /truth/posts/HANDLE, /truth/user/HANDLE, /truth/hashtag/TAG, "
+                     "/truth/search?q= and /truth/accounts?count=");
     }
 }
 
@@ -673,8 +682,8 @@ static struct MHD_Response *make_response(struct request *r)
         struct stream_body *b = heap_new_of(struct stream_body);
         *b = (struct stream_body){.truth = r->truth, .text = BUF(4 * 1024 * 1024)};
         r->truth = NULL;
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 64 * 1024, on_truth_wanted, b,
-                                                 on_truth_sent);
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 64 * 1024, on_truth_wanted,
+                                                 b, on_truth_sent);
     }
     if (r->still) {
         void *text = (void *)(uintptr_t)r->still; /* the library only reads it */
@@ -685,7 +694,8 @@ static struct MHD_Response *make_response(struct request *r)
         struct cut_body *b = heap_new_of(struct cut_body);
         b->text = r->body;
         r->body = (struct buf){0};
-        return MHD_create_response_from_callback(b->text.n, 16 * 1024, on_cut_wanted, b, on_cut_sent);
+        return MHD_create_response_from_callback(b->text.n, 16 * 1024, on_cut_wanted, b,
+                                                 on_cut_sent);
     }
     struct MHD_Response *response =
         MHD_create_response_from_buffer(r->body.n, r->body.p, MHD_RESPMEM_MUST_FREE);
@@ -775,16 +785,19 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **co
 
 /* ---- life ---- */
 
-static err listen_on(const struct server_options *o, int *out_socket, uint16_t *out_port, struct fault *f)
+static err listen_on(const struct server_options *o, int *out_socket, uint16_t *out_port,
+                     struct fault *f)
 {
     char port[8];
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_PASSIVE,
+                             .ai_socktype = SOCK_STREAM};
     struct addrinfo *at = NULL;
     int on = 1, s = -1;
     err e = E_OK;
     snprintf(port, sizeof(port), "%u", o->port);
     if (getaddrinfo(o->host, port, &hints, &at) != 0)
-        return fail(f, E_BAD_INPUT, "'%s' is not an IP address; use for example 127.0.0.1", o->host);
+        return fail(f, E_BAD_INPUT, "'%s' is not an IP address; use for example 127.0.0.1",
+                    o->host);
     s = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (s < 0) {
         e = fail(f, E_OS, "no socket: %s", strerror(errno));
@@ -793,17 +806,22 @@ static err listen_on(const struct server_options *o, int *out_socket, uint16_t *
     setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(s, at->ai_addr, at->ai_addrlen) || listen(s, 512)) {
         int why = errno;
-        e = why == EADDRINUSE ? fail(f, E_CONFLICT, "port %s of %s is in use; choose another, or 0 for a free one",
-                                     port, o->host)
-            : why == EACCES   ? fail(f, E_DENIED, "port %s needs privileges; choose one above 1023", port)
-                              : fail(f, E_OS, "cannot listen on %s port %s: %s", o->host, port, strerror(why));
+        e = why == EADDRINUSE
+                ? fail(f, E_CONFLICT,
+                       "port %s of %s is in use; choose another, or 0 for a free one", port,
+                       o->host)
+            : why == EACCES
+                ? fail(f, E_DENIED, "port %s needs privileges; choose one above 1023", port)
+                : fail(f, E_OS, "cannot listen on %s port %s: %s", o->host, port,
+                       strerror(why));
         goto out;
     }
     struct sockaddr_storage bound;
     socklen_t size = sizeof(bound);
     getsockname(s, (struct sockaddr *)&bound, &size);
-    *out_port = bound.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)(void *)&bound)->sin6_port)
-                                            : ntohs(((struct sockaddr_in *)(void *)&bound)->sin_port);
+    *out_port = bound.ss_family == AF_INET6
+                    ? ntohs(((struct sockaddr_in6 *)(void *)&bound)->sin6_port)
+                    : ntohs(((struct sockaddr_in *)(void *)&bound)->sin_port);
     *out_socket = s;
     s = -1;
 out:
@@ -828,7 +846,8 @@ static void name_ops(struct server *s)
     }
 }
 
-err server_open(const struct server_options *options, struct server **out_server, struct fault *f)
+err server_open(const struct server_options *options, struct server **out_server,
+                struct fault *f)
 {
     int listening = -1;
     uint16_t port = 0;
@@ -849,19 +868,22 @@ err server_open(const struct server_options *options, struct server **out_server
     name_ops(s);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
     struct MHD_OptionItem pool[] = {
-        {options->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)options->threads, NULL},
+        {options->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
+         (intptr_t)options->threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, listening,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
+                                 listening, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
                                  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(96 * 1024), MHD_OPTION_ARRAY,
-                                 pool, MHD_OPTION_END);
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(96 * 1024),
+                                 MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
     if (!s->daemon) {
         close(listening);
         server_close(&s);
-        return fail(f, E_OS, "the HTTP server did not start; is the limit of open files or threads reached?");
+        return fail(
+            f, E_OS,
+            "the HTTP server did not start; is the limit of open files or threads reached?");
     }
     *out_server = s;
     return E_OK;

@@ -19,7 +19,8 @@ struct server_options {
 };
 
 /* E_BAD_INPUT: the host is no address. E_CONFLICT: the port is in use. E_DENIED, E_OS. */
-MUST_USE err server_open(const struct server_options *options, struct server **out_server, struct fault *f);
+MUST_USE err server_open(const struct server_options *options, struct server **out_server,
+                         struct fault *f);
 uint16_t server_port(const struct server *s);
 /* Ends within moments, whatever is being waited for. */
 void server_close(struct server **s);

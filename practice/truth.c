@@ -108,7 +108,8 @@ static void put_media_names(struct json_w *w, const struct media *v, struct aren
     static const char *const types[] = {"photo", "video", "gif"};
     put_id(w, "id", v->id);
     json_kv_text(w, "key", v->key);
-    json_kv_cstr(w, "media_key", arena_fmt(line, "%s_%llu", prefixes[v->type], (unsigned long long)v->id));
+    json_kv_cstr(w, "media_key",
+                 arena_fmt(line, "%s_%llu", prefixes[v->type], (unsigned long long)v->id));
     json_kv_cstr(w, "type", types[v->type]);
     if (v->type != MEDIA_PHOTO) {
         json_kv_text(w, "url", best_variant(v)->url);
@@ -119,8 +120,8 @@ static void put_media_names(struct json_w *w, const struct media *v, struct aren
     struct span format = span_cut(v->url, v->url.n - 3, 3);
     json_kv_text(w, "url", v->url);
     json_kv_cstr(w, "url_orig",
-                 arena_fmt(line, "https://pbs.twimg.com/media/%.*s?format=%.*s&name=orig", SP(v->key),
-                           SP(format)));
+                 arena_fmt(line, "https://pbs.twimg.com/media/%.*s?format=%.*s&name=orig",
+                           SP(v->key), SP(format)));
     json_kv_null(w, "thumb_url");
 }
 
@@ -218,8 +219,9 @@ static void put_head(struct json_w *w, const struct post *p, struct arena *line)
 {
     json_kv_cstr(w, "schema", "xpost/1");
     put_id(w, "id", p->id);
-    json_kv_cstr(w, "url", arena_fmt(line, "https://x.com/%s/status/%llu", p->author.handle,
-                                     (unsigned long long)p->id));
+    json_kv_cstr(w, "url",
+                 arena_fmt(line, "https://x.com/%s/status/%llu", p->author.handle,
+                           (unsigned long long)p->id));
     json_kv_cstr(w, "kind", kind_name(p->kind));
     json_key(w, "author");
     json_open(w);
@@ -268,8 +270,8 @@ static void put_pinned(struct json_w *w, enum pinned pinned)
         json_kv_bool(w, "is_pinned", pinned == PINNED_YES);
 }
 
-static void put_nested(struct json_w *w, const char *id_key, const char *key, const struct post *p,
-                       struct arena *line)
+static void put_nested(struct json_w *w, const char *id_key, const char *key,
+                       const struct post *p, struct arena *line)
 {
     put_id_or_null(w, id_key, p ? p->id : 0);
     json_key(w, key);
@@ -292,7 +294,8 @@ static void put_nested(struct json_w *w, const char *id_key, const char *key, co
     json_close(w);
 }
 
-static void put_post(struct buf *out, const struct post *p, enum pinned pinned, struct arena *line)
+static void put_post(struct buf *out, const struct post *p, enum pinned pinned,
+                     struct arena *line)
 {
     struct json_w w = json_w(out);
     json_open(&w);
@@ -329,8 +332,8 @@ bool truth_open_posts(struct truth *t, const struct model *m, struct span handle
     return true;
 }
 
-bool truth_open_search(struct truth *t, const struct model *m, struct span query, enum truth_order order,
-                       int64_t limit)
+bool truth_open_search(struct truth *t, const struct model *m, struct span query,
+                       enum truth_order order, int64_t limit)
 {
     truth_init(t, m, limit);
     t->is_search = true;
@@ -405,11 +408,13 @@ static void put_user_counts(struct json_w *w, const struct account *a, const str
     json_kv_int(w, "posts", a->posts.count);
     json_kv_int(w, "media", p->media);
     json_kv_int(w, "likes_given", p->likes);
-    put_count(w, "listed", a->layout == LAYOUT_L3 ? -1 : p->listed); /* gone from the newest layout */
+    put_count(w, "listed",
+              a->layout == LAYOUT_L3 ? -1 : p->listed); /* gone from the newest layout */
     json_close(w);
 }
 
-static void put_user(struct json_w *w, const struct model *m, const struct account *a, struct arena *line)
+static void put_user(struct json_w *w, const struct model *m, const struct account *a,
+                     struct arena *line)
 {
     struct profile p;
     model_profile(m, a, line, &p);
@@ -440,8 +445,8 @@ static void put_user(struct json_w *w, const struct model *m, const struct accou
     json_open_array(w);
     if (a->pinned >= 0)
         json_put_text(w, span_of(arena_fmt(line, "%llu",
-                                           (unsigned long long)model_stream_id(&a->posts,
-                                                                               (uint32_t)a->pinned))));
+                                           (unsigned long long)model_stream_id(
+                                               &a->posts, (uint32_t)a->pinned))));
     json_close_array(w);
 }
 

@@ -56,7 +56,8 @@ static int64_t sweep(struct waiting *w, const struct pollfd *polled, size_t poll
         struct wait_entry *e = LIST_OF(at, struct wait_entry, node);
         bool lost = w->stopped;
         for (size_t i = 0; i < polled_count && !lost; i++)
-            lost = polled[i].fd == e->socket && (polled[i].revents & (POLLRDHUP | POLLHUP | POLLERR));
+            lost = polled[i].fd == e->socket &&
+                   (polled[i].revents & (POLLRDHUP | POLLHUP | POLLERR));
         if (lost || mono_past(e->until, now)) {
             wake(w, e, lost);
             continue;

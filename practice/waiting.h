@@ -1,7 +1,7 @@
 /* waiting.h - connections that are not to be answered yet, or ever, without a thread for each.
  *
- * One thread watches all of them. It wakes a connection when its time has come or when the peer has
- * gone away, whichever is first; the request handler is then called again. */
+ * One thread watches all of them. It wakes a connection when its time has come or when the peer
+ * has gone away, whichever is first; the request handler is then called again. */
 #pragma once
 
 #include "base/list.h"

@@ -2,22 +2,30 @@
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
+/* One sentence is one line, whatever its width. */
+/* clang-format off */
 const char *const words_first[HANDLE_WORDS] = {
-    "Calm",  "Brave", "Quiet", "Swift", "Amber", "Lunar", "Solar", "Misty", "Rusty", "Sunny", "Windy",
-    "Green", "Ivory", "Coral", "Royal", "Proud", "Early", "Noble", "Vivid", "Lucky", "Tidal", "Polar",
-    "Rural", "Urban", "Civic", "Exact", "Fresh", "Gold",  "Happy", "Jade",  "Keen",  "Mild",
+    "Calm",  "Brave", "Quiet", "Swift", "Amber", "Lunar", "Solar", "Misty",
+    "Rusty", "Sunny", "Windy", "Green", "Ivory", "Coral", "Royal", "Proud",
+    "Early", "Noble", "Vivid", "Lucky", "Tidal", "Polar", "Rural", "Urban",
+    "Civic", "Exact", "Fresh", "Gold",  "Happy", "Jade",  "Keen",  "Mild",
 };
 const char *const words_second[HANDLE_WORDS] = {
-    "Otter", "Heron", "Maple", "River", "Stone", "Cedar", "Finch", "Field", "Ridge", "Cloud", "Bay",
-    "Lark",  "Comet", "Delta", "Ember", "Fjord", "Grove", "Haven", "Inlet", "Kite",  "Lilac", "Moss",
-    "North", "Oasis", "Pine",  "Quill", "Reef",  "Spark", "Tide",  "Vale",  "Wren",  "Yarn",
+    "Otter", "Heron", "Maple", "River", "Stone", "Cedar", "Finch", "Field",
+    "Ridge", "Cloud", "Bay",   "Lark",  "Comet", "Delta", "Ember", "Fjord",
+    "Grove", "Haven", "Inlet", "Kite",  "Lilac", "Moss",  "North", "Oasis",
+    "Pine",  "Quill", "Reef",  "Spark", "Tide",  "Vale",  "Wren",  "Yarn",
 };
 const char *const words_names[] = {
-    "Harbour Notes",      "Mira Vale",      "Tom & Ada",      "Ночной дозор",    "青い鳥の記録",
-    "Café Québec",        "Ridge <Weather>", "مرصد الجبل",     "Field Lab 🔬",    "Østersø Radio",
-    "डाक घर",              "Cedar Bikes 🚲", "Łódź Transport", "작은 책방",        "Civic Data Desk",
-    "Open Rivers",        "Niña & Co.",     "Sam \"Kite\" Ito", "👩‍🔬 Lab diary", "Old Mill Bakery",
-    "The Quiet Observer", "Παλιός Χάρτης",  "Polar Desk",     "ร้านหนังสือ",      "Windmill Works",
+    "Harbour Notes",         "Mira Vale",       "Tom & Ada",
+    "Ночной дозор",          "青い鳥の記録",    "Café Québec",
+    "Ridge <Weather>",       "مرصد الجبل",      "Field Lab 🔬",
+    "Østersø Radio",         "डाक घर",          "Cedar Bikes 🚲",
+    "Łódź Transport",        "작은 책방",       "Civic Data Desk",
+    "Open Rivers",           "Niña & Co.",      "Sam \"Kite\" Ito",
+    "👩‍🔬 Lab diary", "Old Mill Bakery", "The Quiet Observer",
+    "Παλιός Χάρτης",         "Polar Desk",      "ร้านหนังสือ",
+    "Windmill Works",
 };
 const size_t words_names_count = COUNT(words_names);
 
@@ -90,33 +98,39 @@ static const char *const undetermined[] = {
     "{n}!!!",
 };
 
+/* clang-format on */
+
 #define TONGUE(code, list)                                                                     \
     {                                                                                          \
         code, list, COUNT(list)                                                                \
     }
 const struct tongue words_tongues[] = {
-    TONGUE("en", english),    TONGUE("de", german),   TONGUE("es", spanish), TONGUE("fr", french),
-    TONGUE("pt", portuguese), TONGUE("ja", japanese), TONGUE("ar", arabic),  TONGUE("hi", hindi),
-    TONGUE("ru", russian),    TONGUE("ko", korean),   TONGUE("zh", chinese), TONGUE("th", thai),
+    TONGUE("en", english),       TONGUE("de", german),     TONGUE("es", spanish),
+    TONGUE("fr", french),        TONGUE("pt", portuguese), TONGUE("ja", japanese),
+    TONGUE("ar", arabic),        TONGUE("hi", hindi),      TONGUE("ru", russian),
+    TONGUE("ko", korean),        TONGUE("zh", chinese),    TONGUE("th", thai),
     TONGUE("und", undetermined),
 };
 const size_t words_tongues_count = COUNT(words_tongues);
 
-const char *const words_hashtags[] = {"opendata", "rivers",   "nighttrain", "Çevre",  "天気",
-                                      "Brücken",  "tidewatch", "погода",     "R2D2",   "slow_news",
-                                      "maps",     "café",     "साइकिल",       "fieldwork", "BirdsOfTheBay"};
+const char *const words_hashtags[] = {"opendata", "rivers",    "nighttrain",   "Çevre",
+                                      "天気",     "Brücken",   "tidewatch",    "погода",
+                                      "R2D2",     "slow_news", "maps",         "café",
+                                      "साइकिल",   "fieldwork", "BirdsOfTheBay"};
 const size_t words_hashtags_count = COUNT(words_hashtags);
 const char *const words_cashtags[] = {"FLMR", "TIDE", "OTTR", "KITE", "REEF"};
 const size_t words_cashtags_count = COUNT(words_cashtags);
-const char *const words_sites[] = {"harbour.example", "news.tidewatch.example", "data.rivers.example",
-                                   "maps.example",    "bücher.example",         "blog.cedar.example"};
+const char *const words_sites[] = {"harbour.example",     "news.tidewatch.example",
+                                   "data.rivers.example", "maps.example",
+                                   "bücher.example",      "blog.cedar.example"};
 const size_t words_sites_count = COUNT(words_sites);
-const char *const words_places[] = {"Old Harbour", "Köln & Umgebung", "東京", "São Tomé", "on the night train",
-                                    ""};
+const char *const words_places[] = {"Old Harbour", "Köln & Umgebung",    "東京",
+                                    "São Tomé",    "on the night train", ""};
 const size_t words_places_count = COUNT(words_places);
-const char *const words_apps[] = {"Practice Web App", "Practice for iPhone", "Practice for Android",
-                                  "Tide & Time Scheduler"};
+const char *const words_apps[] = {"Practice Web App", "Practice for iPhone",
+                                  "Practice for Android", "Tide & Time Scheduler"};
 const size_t words_apps_count = COUNT(words_apps);
-const char *const words_alts[] = {"A grey harbour at dawn, two boats", "Chart: water level < 2 m & falling",
-                                  "夜の列車 🚆", "Close-up of a \"keep left\" sign"};
+const char *const words_alts[] = {"A grey harbour at dawn, two boats",
+                                  "Chart: water level < 2 m & falling", "夜の列車 🚆",
+                                  "Close-up of a \"keep left\" sign"};
 const size_t words_alts_count = COUNT(words_alts);

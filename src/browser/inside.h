@@ -91,6 +91,9 @@ struct browser {
     struct broker *broker;
     int control_fd, listener_fd, life_read, life_write;
     struct watch *control;
+    int stderr_fd;
+    struct watch *complaints;
+    char complaint[WORDS_SIZE]; /* the last thing it wrote there */
     mono started, ready_at, deadline;
     int64_t jobs;
     struct list tabs, renderers;

@@ -39,11 +39,12 @@ static void close_all(int *fds, size_t n)
 
 err launch_start(const struct launch *l, struct launched *out, struct fault *f)
 {
-    int to[2] = {-1, -1}, from[2] = {-1, -1}, control[2] = {-1, -1};
-    if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0 ||
+    int to[2] = {-1, -1}, from[2] = {-1, -1}, control[2] = {-1, -1}, words[2] = {-1, -1};
+    if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0 || pipe2(words, O_CLOEXEC | O_NONBLOCK) != 0 ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0) {
         close_all(to, 2);
         close_all(from, 2);
+        close_all(words, 2);
         return fail(f, E_OS, "no descriptors for a browser: errno %d; raise the limit on open files", errno);
     }
     /* Best effort: a busy browser must not wait for us after every 64 KiB. */
@@ -54,8 +55,8 @@ err launch_start(const struct launch *l, struct launched *out, struct fault *f)
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     struct spawn s = {
         .args = {"fulmar: launcher", "@launch", l->binary, l->folder, tier, parent, span_copy(l->user_agent, agent, sizeof agent)},
-        .fds = {{to[0], FD_TO_BROWSER}, {from[1], FD_FROM_BROWSER}, {control[1], FD_CONTROL}},
-        .fd_count = 3,
+        .fds = {{to[0], FD_TO_BROWSER}, {from[1], FD_FROM_BROWSER}, {control[1], FD_CONTROL}, {words[1], 2}},
+        .fd_count = 4,
         .own_group = true,
         .death_signal = SIGKILL,
         .data_max = l->data_max,
@@ -67,7 +68,9 @@ err launch_start(const struct launch *l, struct launched *out, struct fault *f)
     close(to[0]);
     close(from[1]);
     close(control[1]);
+    close(words[1]);
     if (e) {
+        close(words[0]);
         close(to[1]);
         close(from[0]);
         close(control[0]);
@@ -76,6 +79,7 @@ err launch_start(const struct launch *l, struct launched *out, struct fault *f)
     out->to_fd = to[1];
     out->from_fd = from[0];
     out->control_fd = control[0];
+    out->stderr_fd = words[0];
     return E_OK;
 }
 
@@ -251,6 +255,10 @@ int launch_main(int argc, char **argv)
     add_flags(&flags, binary, folder, port, agent);
     add_env(&env, folder);
     files_close_on_exec(FD_CONTROL, true);
+    /* Chromium talks to nobody in particular; what matters arrives on the pipe. */
+    int quiet = getenv("FULMAR_BROWSER_STDERR") ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (quiet >= 0)
+        (void)!dup2(quiet, STDERR_FILENO);
     execve(binary, flags.list, env.list);
     snprintf(fault.words, sizeof fault.words, "cannot run %s: errno %d", binary, errno);
     return complain(fault.words);

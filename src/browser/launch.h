@@ -21,6 +21,7 @@ struct launched {
     pid_t pid;
     int to_fd, from_fd; /* DevTools pipe: we write, we read */
     int control_fd;     /* says "listener" with a descriptor, or "error: words" */
+    int stderr_fd;      /* what the browser complains about */
 };
 MUST_USE err launch_start(const struct launch *l, struct launched *out, struct fault *f);
 /* What the control socket says: E_OK with the listener, E_BUSY (nothing yet), else the launcher failed. */

@@ -86,6 +86,27 @@ static void on_control(void *ctx, bool readable, bool writable)
         browser_give(b);
 }
 
+/* Read always, so that it never blocks there; kept for the case that it does not start. */
+static void on_complaint(void *ctx, bool readable, bool writable)
+{
+    (void)readable;
+    (void)writable;
+    struct browser *b = ctx;
+    char text[4096];
+    ssize_t n = read(b->stderr_fd, text, sizeof text);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        watch_close(&b->complaints);
+        return;
+    }
+    struct span rest = {text, (size_t)n}, line;
+    while (span_next(&rest, '\n', &line)) {
+        if (line.n > 0)
+            span_copy(line, b->complaint, sizeof b->complaint);
+    }
+}
+
 static void on_version(void *ctx, uint32_t tag, err e, struct span payload)
 {
     (void)tag;
@@ -128,6 +149,7 @@ static err greet(struct browser *b)
 static err connect_pipes(struct browser *b, const struct launched *l)
 {
     b->control_fd = l->control_fd;
+    b->stderr_fd = l->stderr_fd;
     err e = devpipe_new(&b->pipe, b->fleet->loop, l->from_fd, l->to_fd, on_message, on_pipe_end, b);
     if (e) {
         close(l->from_fd);
@@ -135,6 +157,8 @@ static err connect_pipes(struct browser *b, const struct launched *l)
         return e;
     }
     e = watch_new(&b->control, b->fleet->loop, b->control_fd, true, false, on_control, b, "launcher");
+    if (!e)
+        e = watch_new(&b->complaints, b->fleet->loop, b->stderr_fd, true, false, on_complaint, b, "browser's stderr");
     return e ? e : greet(b);
 }
 
@@ -168,7 +192,7 @@ err browser_start(struct browsers *f, int slot, struct fault *fault)
     struct browser *b = heap_new_of(struct browser);
     b->fleet = f;
     b->slot = slot;
-    b->profile.lock_fd = b->control_fd = b->listener_fd = b->life_read = b->life_write = -1;
+    b->profile.lock_fd = b->control_fd = b->stderr_fd = b->listener_fd = b->life_read = b->life_write = -1;
     list_init(&b->tabs);
     list_init(&b->renderers);
     b->broker = broker_new(f->loop, (size_t)(f->config.contexts_max + 4) * CALLS_PER_TAB, send_command, on_event, b);
@@ -234,7 +258,8 @@ void browser_kill(struct browser *b, const char *why)
         return;
     bool ending = b->state == BROWSER_ENDING;
     if (!ending) {
-        log_warn("browser.killed", F_N("slot", b->slot), F_N("pid", b->pid), F_C("words", why));
+        log_warn("browser.killed", F_N("slot", b->slot), F_N("pid", b->pid), F_C("words", why),
+                 F_C("said", b->ready_at.ms ? "" : b->complaint));
         note_failure(b);
     }
     b->state = BROWSER_KILLED;
@@ -294,6 +319,8 @@ void browser_free(struct browser *b)
 {
     need(list_empty(&b->tabs));
     memory_end(b);
+    watch_close(&b->complaints);
+    close_fd(&b->stderr_fd);
     broker_free(&b->broker);
     if (b->profile.lock_fd >= 0)
         close(b->profile.lock_fd);

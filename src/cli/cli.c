@@ -83,10 +83,18 @@ static const struct verb *verb_of(const char *name)
 
 /* ---- words for people ---- */
 
+/* A line of progress may stand where we write. */
+static void clear_progress(void)
+{
+    if (isatty(STDERR_FILENO))
+        fputs("\r\x1b[K", stderr);
+}
+
 void cli_say(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
+    clear_progress();
     fputs("fulmar: ", stderr);
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
@@ -99,6 +107,7 @@ void cli_note(const struct cli *c, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
+    clear_progress();
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
     va_end(ap);

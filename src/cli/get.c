@@ -491,10 +491,13 @@ static int collect(struct get *g)
     return code;
 }
 
-/* What came is kept whenever the job itself has ended, also when it failed half-way. */
+/* What came is kept whenever the job itself has ended, also when it failed half-way; a job that
+ * failed without a record leaves no file, so that an older one is not lost to it. */
 static bool worth_keeping(const struct get *g, int code)
 {
-    return job_is_final(g->state) && !g->broken && code != EXIT_INTERRUPTED;
+    if (!job_is_final(g->state) || g->broken || code == EXIT_INTERRUPTED)
+        return false;
+    return g->state == JOB_SUCCEEDED || rows_count(g->rows) > 0;
 }
 
 int get_run(struct cli *c)

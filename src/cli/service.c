@@ -147,6 +147,25 @@ static bool is_ready(struct service *s, char *why, size_t size)
     return ready;
 }
 
+static bool is_stopping(struct service *s)
+{
+    char why[256] = "";
+    return !is_ready(s, why, sizeof why) && strcmp(why, "the service is stopping") == 0;
+}
+
+/* An embedded service of an earlier command may be about to end: it is no service for us, and ours
+ * can start only when it is gone. False: it stays. */
+static bool outlast(struct service *s, const char *socket_path, bool (*interrupted)(void))
+{
+    mono deadline = mono_add(clock_mono(), STOP_MS);
+    while (!mono_past(deadline, clock_mono()) && !(interrupted && interrupted())) {
+        if (!is_stopping(s))
+            return !somebody_listens(socket_path);
+        poll(NULL, 0, POLL_MS);
+    }
+    return false;
+}
+
 static int wait_ready(struct service *s, const char *socket_path, bool (*interrupted)(void))
 {
     char why[256] = "it does not listen yet";
@@ -196,8 +215,13 @@ static int find(struct service *out, struct cli *c, bool may_embed, bool (*inter
         return cli_exit_of(e);
     }
     snprintf(out->shown, sizeof out->shown, "unix:%s", path);
-    if (somebody_listens(path))
-        return open_clients(out);
+    if (somebody_listens(path)) {
+        code = open_clients(out);
+        if (code || !may_embed || !outlast(out, path, interrupted))
+            return code;
+        client_close(&out->client);
+        client_close(&out->second);
+    }
     if (may_embed)
         return embed(out, c, path, interrupted);
     cli_say("no service answers at %s; start one: fulmar serve", path);

@@ -3,17 +3,17 @@
 #include "base/need.h"
 
 static const char *const state_names[] = {
-    [JOB_BLOCKED] = "blocked", [JOB_SCHEDULED] = "scheduled", [JOB_READY] = "ready",
-    [JOB_ACTIVE] = "active",   [JOB_SUCCEEDED] = "succeeded", [JOB_DEAD] = "dead",
+    [JOB_BLOCKED] = "blocked",     [JOB_SCHEDULED] = "scheduled", [JOB_READY] = "ready",
+    [JOB_ACTIVE] = "active",       [JOB_SUCCEEDED] = "succeeded", [JOB_DEAD] = "dead",
     [JOB_CANCELLED] = "cancelled", [JOB_EXPIRED] = "expired",
 };
 _Static_assert(sizeof state_names / sizeof state_names[0] == JOB_STATES, "a name each");
 
 static const char *const event_names[] = {
-    [JOB_ON_DUE] = "due",         [JOB_ON_RESERVE] = "reserve", [JOB_ON_DONE] = "done",
-    [JOB_ON_RETRY] = "retry",     [JOB_ON_THROTTLE] = "throttle", [JOB_ON_RELEASE] = "release",
-    [JOB_ON_LOST] = "lost",       [JOB_ON_GIVE_UP] = "give_up", [JOB_ON_CANCEL] = "cancel",
-    [JOB_ON_EXPIRE] = "expire",   [JOB_ON_REPLAY] = "replay",
+    [JOB_ON_DUE] = "due",       [JOB_ON_RESERVE] = "reserve",   [JOB_ON_DONE] = "done",
+    [JOB_ON_RETRY] = "retry",   [JOB_ON_THROTTLE] = "throttle", [JOB_ON_RELEASE] = "release",
+    [JOB_ON_LOST] = "lost",     [JOB_ON_GIVE_UP] = "give_up",   [JOB_ON_CANCEL] = "cancel",
+    [JOB_ON_EXPIRE] = "expire", [JOB_ON_REPLAY] = "replay",
 };
 _Static_assert(sizeof event_names / sizeof event_names[0] == JOB_EVENTS, "a name each");
 
@@ -23,24 +23,15 @@ static const struct move {
     enum job_event on;
     enum job_state to;
 } moves[] = {
-    {JOB_BLOCKED, JOB_ON_DUE, JOB_READY},
-    {JOB_BLOCKED, JOB_ON_CANCEL, JOB_CANCELLED},
-    {JOB_SCHEDULED, JOB_ON_DUE, JOB_READY},
-    {JOB_SCHEDULED, JOB_ON_CANCEL, JOB_CANCELLED},
-    {JOB_SCHEDULED, JOB_ON_EXPIRE, JOB_EXPIRED},
-    {JOB_READY, JOB_ON_RESERVE, JOB_ACTIVE},
-    {JOB_READY, JOB_ON_CANCEL, JOB_CANCELLED},
-    {JOB_READY, JOB_ON_EXPIRE, JOB_EXPIRED},
-    {JOB_ACTIVE, JOB_ON_DONE, JOB_SUCCEEDED},
-    {JOB_ACTIVE, JOB_ON_RETRY, JOB_SCHEDULED},
-    {JOB_ACTIVE, JOB_ON_THROTTLE, JOB_SCHEDULED},
-    {JOB_ACTIVE, JOB_ON_RELEASE, JOB_READY},
-    {JOB_ACTIVE, JOB_ON_LOST, JOB_SCHEDULED},
-    {JOB_ACTIVE, JOB_ON_GIVE_UP, JOB_DEAD},
-    {JOB_ACTIVE, JOB_ON_CANCEL, JOB_CANCELLED},
-    {JOB_DEAD, JOB_ON_REPLAY, JOB_READY},
-    {JOB_CANCELLED, JOB_ON_REPLAY, JOB_READY},
-    {JOB_EXPIRED, JOB_ON_REPLAY, JOB_READY},
+    {JOB_BLOCKED, JOB_ON_DUE, JOB_READY},         {JOB_BLOCKED, JOB_ON_CANCEL, JOB_CANCELLED},
+    {JOB_SCHEDULED, JOB_ON_DUE, JOB_READY},       {JOB_SCHEDULED, JOB_ON_CANCEL, JOB_CANCELLED},
+    {JOB_SCHEDULED, JOB_ON_EXPIRE, JOB_EXPIRED},  {JOB_READY, JOB_ON_RESERVE, JOB_ACTIVE},
+    {JOB_READY, JOB_ON_CANCEL, JOB_CANCELLED},    {JOB_READY, JOB_ON_EXPIRE, JOB_EXPIRED},
+    {JOB_ACTIVE, JOB_ON_DONE, JOB_SUCCEEDED},     {JOB_ACTIVE, JOB_ON_RETRY, JOB_SCHEDULED},
+    {JOB_ACTIVE, JOB_ON_THROTTLE, JOB_SCHEDULED}, {JOB_ACTIVE, JOB_ON_RELEASE, JOB_READY},
+    {JOB_ACTIVE, JOB_ON_LOST, JOB_SCHEDULED},     {JOB_ACTIVE, JOB_ON_GIVE_UP, JOB_DEAD},
+    {JOB_ACTIVE, JOB_ON_CANCEL, JOB_CANCELLED},   {JOB_DEAD, JOB_ON_REPLAY, JOB_READY},
+    {JOB_CANCELLED, JOB_ON_REPLAY, JOB_READY},    {JOB_EXPIRED, JOB_ON_REPLAY, JOB_READY},
 };
 
 bool job_move(enum job_state *state, enum job_event on)

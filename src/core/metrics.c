@@ -11,8 +11,9 @@ enum {
 };
 
 /* Upper bounds of the histograms in ms; the last bucket is +Inf. */
-static const int64_t bounds_ms[BOUNDS] = {1,    2,    5,     10,    25,    50,     100,    250,    500,
-                                          1000, 2500, 5000,  10000, 30000, 60000,  120000, 300000, 900000};
+static const int64_t bounds_ms[BOUNDS] = {1,     2,     5,     10,     25,     50,
+                                          100,   250,   500,   1000,   2500,   5000,
+                                          10000, 30000, 60000, 120000, 300000, 900000};
 
 static const struct row {
     const char *name;
@@ -132,15 +133,16 @@ static void write_values(struct buf *out, enum metric_id id)
     }
     struct span rest = span_of(r->values), part;
     for (int i = 0; span_next(&rest, ' ', &part); i++)
-        buf_fmt(out, "%s{%s=\"%.*s\"} %lld\n", r->name, r->key, SP(part), (long long)metric_get(id, i));
+        buf_fmt(out, "%s{%s=\"%.*s\"} %lld\n", r->name, r->key, SP(part),
+                (long long)metric_get(id, i));
 }
 
 void metrics_write(struct buf *out)
 {
     for (int i = 0; i < METRICS_COUNT; i++) {
         enum metric_id id = (enum metric_id)i;
-        buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n", rows[id].name, rows[id].help, rows[id].name,
-                type_name(rows[id].type));
+        buf_fmt(out, "# HELP %s %s\n# TYPE %s %s\n", rows[id].name, rows[id].help,
+                rows[id].name, type_name(rows[id].type));
         if (rows[id].type == METRIC_HISTOGRAM)
             write_histogram(out, id);
         else

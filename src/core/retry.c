@@ -21,7 +21,8 @@ static int64_t own_delay_ms(const struct retry_policy *p, int n)
     return d < p->cap_ms ? d : p->cap_ms;
 }
 
-int64_t retry_delay_ms(const struct retry_policy *p, struct span job_id, int n, uint64_t seed, int64_t hint_ms)
+int64_t retry_delay_ms(const struct retry_policy *p, struct span job_id, int n, uint64_t seed,
+                       int64_t hint_ms)
 {
     need(p->base_ms > 0 && p->cap_ms > 0 && n > 0);
     int64_t d = own_delay_ms(p, n);

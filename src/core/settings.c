@@ -100,18 +100,21 @@ static bool parse_number(const struct setting_row *row, struct span text, int64_
     return ok;
 }
 
-static const char *limit_text(const struct unit *units, size_t n, int64_t v, char out[LIMIT_TEXT])
+static const char *limit_text(const struct unit *units, size_t n, int64_t v,
+                              char out[LIMIT_TEXT])
 {
     for (size_t i = 0; i < n; i++) {
         if (i + 1 == n || (v >= units[i].factor && v % units[i].factor == 0)) {
-            snprintf(out, LIMIT_TEXT, "%lld%s", (long long)(v / units[i].factor), units[i].suffix);
+            snprintf(out, LIMIT_TEXT, "%lld%s", (long long)(v / units[i].factor),
+                     units[i].suffix);
             break;
         }
     }
     return out;
 }
 
-static err fail_value(const struct setting_row *row, struct span text, const char *where, struct fault *f)
+static err fail_value(const struct setting_row *row, struct span text, const char *where,
+                      struct fault *f)
 {
     char lo[LIMIT_TEXT], hi[LIMIT_TEXT];
     const struct unit *units = row->type == SETTING_SIZE ? size_units : duration_units;
@@ -119,23 +122,26 @@ static err fail_value(const struct setting_row *row, struct span text, const cha
     text = span_cut(text, 0, 40);
     switch (row->type) {
     case SETTING_BOOL:
-        return fail(f, E_CONFIG, "%s'%s.%s' must be true or false, not '%.*s'", where, row->section,
-                    row->name, SP(text));
+        return fail(f, E_CONFIG, "%s'%s.%s' must be true or false, not '%.*s'", where,
+                    row->section, row->name, SP(text));
     case SETTING_INT:
-        return fail(f, E_CONFIG, "%s'%s.%s' must be a whole number from %lld to %lld, not '%.*s'", where,
-                    row->section, row->name, (long long)row->min, (long long)row->max, SP(text));
+        return fail(
+            f, E_CONFIG, "%s'%s.%s' must be a whole number from %lld to %lld, not '%.*s'",
+            where, row->section, row->name, (long long)row->min, (long long)row->max, SP(text));
     case SETTING_DURATION:
     case SETTING_SIZE:
-        return fail(f, E_CONFIG, "%s'%s.%s' must be a %s from %s to %s, not '%.*s'", where, row->section,
-                    row->name, row->type == SETTING_SIZE ? "size such as 64MiB" : "duration such as 30s",
-                    limit_text(units, count, row->min, lo), limit_text(units, count, row->max, hi), SP(text));
+        return fail(f, E_CONFIG, "%s'%s.%s' must be a %s from %s to %s, not '%.*s'", where,
+                    row->section, row->name,
+                    row->type == SETTING_SIZE ? "size such as 64MiB" : "duration such as 30s",
+                    limit_text(units, count, row->min, lo),
+                    limit_text(units, count, row->max, hi), SP(text));
     case SETTING_ENUM:
-        return fail(f, E_CONFIG, "%s'%s.%s' must be one of: %s; not '%.*s'", where, row->section, row->name,
-                    row->choices, SP(text));
+        return fail(f, E_CONFIG, "%s'%s.%s' must be one of: %s; not '%.*s'", where,
+                    row->section, row->name, row->choices, SP(text));
     case SETTING_TEXT:
     case SETTING_LIST:
-        return fail(f, E_CONFIG, "%s'%s.%s' has a value that cannot be kept: '%.*s'", where, row->section,
-                    row->name, SP(text));
+        return fail(f, E_CONFIG, "%s'%s.%s' has a value that cannot be kept: '%.*s'", where,
+                    row->section, row->name, SP(text));
     }
     bug("unknown setting type");
 }
@@ -168,8 +174,8 @@ static bool has_control(struct span text)
     return false;
 }
 
-static err set_value(struct settings *s, enum setting_id id, struct arena *a, struct span text, const char *where,
-                     struct fault *f)
+static err set_value(struct settings *s, enum setting_id id, struct arena *a, struct span text,
+                     const char *where, struct fault *f)
 {
     const struct setting_row *row = &rows[id];
     struct span kept;
@@ -208,8 +214,9 @@ static err fail_section(struct span section, const char *where, struct fault *f)
         names[i] = rows[i].section;
     names[SETTINGS_COUNT] = NULL;
     const char *near = text_nearest(section, names);
-    return fail(f, E_CONFIG, "%sunknown section '%.*s'%s%s%s", where, SP(span_cut(section, 0, 40)),
-                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return fail(f, E_CONFIG, "%sunknown section '%.*s'%s%s%s", where,
+                SP(span_cut(section, 0, 40)), near ? "; did you mean '" : "", near ? near : "",
+                near ? "'?" : "");
 }
 
 static err fail_name(struct span section, struct span name, const char *where, struct fault *f)
@@ -222,11 +229,13 @@ static err fail_name(struct span section, struct span name, const char *where, s
     }
     names[n] = NULL;
     const char *near = text_nearest(name, names);
-    return fail(f, E_CONFIG, "%sunknown setting '%.*s' in '%.*s'%s%s%s", where, SP(span_cut(name, 0, 40)),
-                SP(section), near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return fail(f, E_CONFIG, "%sunknown setting '%.*s' in '%.*s'%s%s%s", where,
+                SP(span_cut(name, 0, 40)), SP(section), near ? "; did you mean '" : "",
+                near ? near : "", near ? "'?" : "");
 }
 
-static err find(struct span section, struct span name, const char *where, enum setting_id *out_id, struct fault *f)
+static err find(struct span section, struct span name, const char *where,
+                enum setting_id *out_id, struct fault *f)
 {
     if (!section_known(section))
         return fail_section(section, where, f);
@@ -272,33 +281,37 @@ static err read_list(struct settings *s, enum setting_id id, struct arena *a, co
     for (const struct ynode *n = list->first; n; n = n->next) {
         where_text(file, n->line, n->column, where);
         if (n->kind != YNODE_TEXT || span_find_char(n->text, ' ') < n->text.n)
-            return fail(f, E_CONFIG, "%s'%s.%s' must be a list of single words", where, rows[id].section,
-                        rows[id].name);
+            return fail(f, E_CONFIG, "%s'%s.%s' must be a list of single words", where,
+                        rows[id].section, rows[id].name);
         char *joined = arena_fmt(a, "%.*s%s%.*s", SP(all), all.n ? " " : "", SP(n->text));
         if (!joined)
-            return fail(f, E_CONFIG, "%s'%s.%s' is too long", where, rows[id].section, rows[id].name);
+            return fail(f, E_CONFIG, "%s'%s.%s' is too long", where, rows[id].section,
+                        rows[id].name);
         all = span_of(joined);
     }
     return set_value(s, id, a, all, where_text(file, list->line, list->column, where), f);
 }
 
-static err read_setting(struct settings *s, struct arena *a, const char *file, struct span section,
-                        const struct ynode *node, struct fault *f)
+static err read_setting(struct settings *s, struct arena *a, const char *file,
+                        struct span section, const struct ynode *node, struct fault *f)
 {
     char where[WHERE_TEXT];
     enum setting_id id;
-    err e = find(section, node->key, where_text(file, node->key_line, node->key_column, where), &id, f);
+    err e = find(section, node->key, where_text(file, node->key_line, node->key_column, where),
+                 &id, f);
     if (e)
         return e;
     if (node->kind == YNODE_LIST && rows[id].type == SETTING_LIST)
         return read_list(s, id, a, file, node, f);
     where_text(file, node->line, node->column, where);
     if (node->kind != YNODE_TEXT)
-        return fail(f, E_CONFIG, "%s'%s.%s' must be a single value", where, rows[id].section, rows[id].name);
+        return fail(f, E_CONFIG, "%s'%s.%s' must be a single value", where, rows[id].section,
+                    rows[id].name);
     return set_value(s, id, a, node->text, where, f);
 }
 
-err settings_read(struct settings *s, struct arena *a, const char *file, const struct ynode *root, struct fault *f)
+err settings_read(struct settings *s, struct arena *a, const char *file,
+                  const struct ynode *root, struct fault *f)
 {
     char where[WHERE_TEXT];
     if (root->kind != YNODE_MAP)
@@ -307,13 +320,15 @@ err settings_read(struct settings *s, struct arena *a, const char *file, const s
     for (const struct ynode *section = root->first; section; section = section->next) {
         if (!section_known(section->key))
             return fail_section(section->key,
-                                where_text(file, section->key_line, section->key_column, where), f);
+                                where_text(file, section->key_line, section->key_column, where),
+                                f);
         /* A section whose settings are all commented out is empty text. */
         if (section->kind == YNODE_TEXT && section->text.n == 0)
             continue;
         if (section->kind != YNODE_MAP)
             return fail(f, E_CONFIG, "%ssection '%.*s' must hold 'name: value' lines",
-                        where_text(file, section->line, section->column, where), SP(section->key));
+                        where_text(file, section->line, section->column, where),
+                        SP(section->key));
         for (const struct ynode *n = section->first; n; n = n->next) {
             err e = read_setting(s, a, file, section->key, n, f);
             if (e)
@@ -335,7 +350,8 @@ err settings_set(struct settings *s, struct arena *a, struct span assignment, st
     err e = find(span_cut(left, 0, dot), span_cut(left, dot + 1, left.n), "", &id, f);
     if (e)
         return e;
-    return set_value(s, id, a, span_trim(span_cut(assignment, equals + 1, assignment.n)), "", f);
+    return set_value(s, id, a, span_trim(span_cut(assignment, equals + 1, assignment.n)), "",
+                     f);
 }
 
 /* ---- writing ---- */
@@ -407,7 +423,8 @@ void settings_write(struct buf *out, const struct settings *s_or_null)
 {
     const char *section = "";
     if (!s_or_null)
-        buf_add_text(out, "# Settings of Fulmar. Every line shows the default; take the # away to change one.\n");
+        buf_add_text(out, "# Settings of Fulmar. Every line shows the default; take the # away "
+                          "to change one.\n");
     for (int i = 0; i < SETTINGS_COUNT; i++) {
         const struct setting_row *row = &rows[i];
         if (!span_is(span_of(section), row->section)) {

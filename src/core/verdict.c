@@ -3,10 +3,8 @@
 #include "base/need.h"
 
 static const char *const verdict_names[] = {
-    [VERDICT_NONE] = "none",
-    [VERDICT_COMPLETE] = "complete",
-    [VERDICT_PARTIAL] = "partial",
-    [VERDICT_EMPTY_CONFIRMED] = "empty_confirmed",
+    [VERDICT_NONE] = "none",       [VERDICT_COMPLETE] = "complete",
+    [VERDICT_PARTIAL] = "partial", [VERDICT_EMPTY_CONFIRMED] = "empty_confirmed",
     [VERDICT_SAMPLED] = "sampled",
 };
 _Static_assert(sizeof verdict_names / sizeof verdict_names[0] == VERDICT_COUNT, "a name each");

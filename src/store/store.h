@@ -3,7 +3,8 @@
  * Synchronous; each operation is one decision and one set of writes; each takes `now` (store time,
  * Unix ms). Decide everything, then write: a refused operation leaves the state as it was. Between
  * store_begin() and store_commit() any number of operations form a group with ONE fsync; an
- * operation's answer may be given out only after store_commit() returned E_OK. A failed commit is
+ * operation's answer may be given out only after store_commit() returned E_OK. Writing operations
+ * need an open group, queries do not. A failed commit is
  * *unknown*, not absent. One thread uses a store; others go through store/thread.h.
  *
  * Texts in arguments are borrowed for the call; texts in replies live in the arena given. */
@@ -103,7 +104,10 @@ struct commit_reply {
 };
 MUST_USE err store_commit_batch(struct store *s, const struct commit_args *args, wall now, struct commit_reply *out, struct fault *f);
 
-/* ---- finish ---- */
+/* ---- finish ----
+ * What follows is the failure table's budget: again later, again at once, or the end. Only failures in
+ * a row are counted against fail_max: a batch that added posts starts the count (and the delay) over.
+ * Once a cancel was asked for, every ending but a good one is CANCELLED. */
 struct finish_args {
     struct span id;
     uint64_t nonce;
@@ -129,7 +133,9 @@ struct cancel_reply {
     bool active;
 };
 MUST_USE err store_cancel(struct store *s, struct span id, wall now, struct cancel_reply *out, struct fault *f);
-/* Two passes over lapsed leases, at most 64 jobs per call; promotes due jobs; expires. */
+/* Two passes over lapsed leases, at most 64 jobs per call; promotes due jobs; lays the disk ballast
+ * anew when there is room again. When it did not run for two lease periods (suspended machine) all
+ * leases first get one more period, so that nobody is suspected for our sleep. */
 struct reap_reply {
     int64_t promoted, suspected, reaped;
 };

@@ -1,10 +1,11 @@
-/* thread.c - one thread owns the store. It takes everything that waits, applies it as one group with
- * one commit, and hands it back. While one commit waits for the disk the next group collects, so
- * there is no artificial delay.
+/* thread.c - one thread owns the store. It takes everything that waits, applies it as one group
+ * with one commit, and hands it back. While one commit waits for the disk the next group
+ * collects, so there is no artificial delay.
  *
- * When a group fails: a full disk gives the ballast back and lets only what ends jobs try again; an
- * operation that the schema refuses must not take its neighbours along, so they are run one by one;
- * after an I/O error everything is answered with it and the store is opened anew. */
+ * When a group fails: a full disk gives the ballast back and lets only what ends jobs try
+ * again; an operation that the schema refuses must not take its neighbours along, so they are
+ * run one by one; after an I/O error everything is answered with it and the store is opened
+ * anew. */
 #include "store/thread.h"
 
 #include "base/need.h"
@@ -17,9 +18,9 @@
 
 enum {
     GROUP_MAX = 512,
-    POLL_MS = 5000,  /* the safety poll: must find nothing */
-    TROUBLE_MS = 250, /* rest after the upkeep of a broken store failed */
-    MORE_MS = 100,    /* between two steps of a long deletion */
+    POLL_MS = 5000,    /* the safety poll: must find nothing */
+    TROUBLE_MS = 250,  /* rest after the upkeep of a broken store failed */
+    MORE_MS = 100,     /* between two steps of a long deletion */
     RETAIN_STEP = 100, /* jobs that one store_retain() deletes at most */
 };
 
@@ -79,7 +80,8 @@ static bool op_reads(const struct store_op *op)
     return op->verb >= STORE_JOB;
 }
 
-/* What ends jobs or keeps them alive may use the ballast of a full disk; what makes more may not. */
+/* What ends jobs or keeps them alive may use the ballast of a full disk; what makes more may
+ * not. */
 static bool op_needs_no_room(const struct store_op *op)
 {
     return op->verb == STORE_FINISH || op->verb == STORE_CANCEL || op->verb == STORE_STARTED ||
@@ -93,11 +95,13 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_ACCEPT:
         return store_accept(s, &op->in.accept, now, &op->out.accept, f);
     case STORE_RESERVE:
-        return store_reserve(s, op->in.reserve.worker, op->in.reserve.random, now, op->arena, &op->out.lease, f);
+        return store_reserve(s, op->in.reserve.worker, op->in.reserve.random, now, op->arena,
+                             &op->out.lease, f);
     case STORE_STARTED:
         return store_started(s, op->in.lease.id, op->in.lease.nonce, f);
     case STORE_HEARTBEAT:
-        return store_heartbeat(s, op->in.lease.id, op->in.lease.nonce, now, &op->out.heartbeat, f);
+        return store_heartbeat(s, op->in.lease.id, op->in.lease.nonce, now, &op->out.heartbeat,
+                               f);
     case STORE_COMMIT:
         return store_commit_batch(s, &op->in.commit, now, &op->out.commit, f);
     case STORE_FINISH:
@@ -121,13 +125,15 @@ static err apply_read(struct store *s, struct store_op *op)
     case STORE_JOB:
         return store_job(s, op->in.job.id, op->arena, &op->out.job, f);
     case STORE_JOBS:
-        return store_jobs(s, &op->in.jobs, op->arena, &op->out.jobs.jobs, &op->out.jobs.count, f);
+        return store_jobs(s, &op->in.jobs, op->arena, &op->out.jobs.jobs, &op->out.jobs.count,
+                          f);
     case STORE_ITEMS:
-        return store_items(s, op->in.items.id, op->in.items.kind, op->in.items.after, op->in.items.limit,
-                           op->in.items.bytes_max, op->arena, &op->out.items.items, &op->out.items.count, f);
+        return store_items(s, op->in.items.id, op->in.items.kind, op->in.items.after,
+                           op->in.items.limit, op->in.items.bytes_max, op->arena,
+                           &op->out.items.items, &op->out.items.count, f);
     case STORE_EVENTS:
-        return store_events(s, op->in.events.after, op->in.events.job, op->in.events.limit, op->arena,
-                            &op->out.events.events, &op->out.events.count, f);
+        return store_events(s, op->in.events.after, op->in.events.job, op->in.events.limit,
+                            op->arena, &op->out.events.events, &op->out.events.count, f);
     case STORE_ACCEPT:
     case STORE_RESERVE:
     case STORE_STARTED:
@@ -184,7 +190,8 @@ static void write_one_by_one(struct store_thread *t, struct store_op **ops, size
     }
 }
 
-static void write_with_ballast(struct store_thread *t, struct store_op **ops, size_t n, const struct fault *full)
+static void write_with_ballast(struct store_thread *t, struct store_op **ops, size_t n,
+                               const struct fault *full)
 {
     struct store_op *again[GROUP_MAX];
     size_t count = 0;
@@ -245,8 +252,8 @@ static void run(struct store_thread *t, struct store_op **ops, size_t n)
 
 /* ---- upkeep ---- */
 
-/* Reap, promote, and on a poll retention too. out_found: work whose time had come; out_more: there
- * is more to delete. */
+/* Reap, promote, and on a poll retention too. out_found: work whose time had come; out_more:
+ * there is more to delete. */
 static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out_more)
 {
     struct fault f = {0};
@@ -304,7 +311,8 @@ static struct timespec instant_in(int64_t ms)
 }
 
 /* Sleeps until something is posted, or for wait_ms. */
-static size_t next_group(struct store_thread *t, int64_t wait_ms, struct store_op **ops, bool *out_stop)
+static size_t next_group(struct store_thread *t, int64_t wait_ms, struct store_op **ops,
+                         bool *out_stop)
 {
     struct timespec until = instant_in(wait_ms);
     pthread_mutex_lock(&t->lock);
@@ -354,11 +362,12 @@ static int64_t sleep_ms(const struct store_thread *t, const struct watch *w)
 }
 
 /* A poll that finds what no due instant announced means that a wake-up was missed. */
-static bool missed(const struct store_thread *t, const struct outlook *before, const struct outlook *after,
-                   int64_t found)
+static bool missed(const struct store_thread *t, const struct outlook *before,
+                   const struct outlook *after, int64_t found)
 {
     /* The clock is read last: what fell due while we looked was not missed. */
-    return (found > 0 || after->startable > before->startable) && before->next_ms > t->config.now().ms;
+    return (found > 0 || after->startable > before->startable) &&
+           before->next_ms > t->config.now().ms;
 }
 
 /* Runs the upkeep that is due. Returns whether the loop should hear of it. */
@@ -397,7 +406,8 @@ static void *thread_main(void *arg)
     struct watch w = {.poll_ms = lease_ms < POLL_MS ? lease_ms : POLL_MS};
     clock_gettime(CLOCK_MONOTONIC, &w.polled);
     w.sure = look_ahead(t, &w.known);
-    t->config.wake(t->config.wake_ctx); /* an earlier process may have left jobs that can start */
+    t->config.wake(
+        t->config.wake_ctx); /* an earlier process may have left jobs that can start */
     for (bool stop = false; !stop;) {
         size_t n = next_group(t, sleep_ms(t, &w), ops, &stop);
         if (n) {
@@ -436,10 +446,12 @@ static void free_thread(struct store_thread **t)
     *t = NULL;
 }
 
-err store_thread_start(struct store_thread **out, const struct store_thread_config *config, struct fault *f)
+err store_thread_start(struct store_thread **out, const struct store_thread_config *config,
+                       struct fault *f)
 {
     struct store *store = NULL;
-    err e = store_open(&store, config->state_dir, &config->limits, config->seed, config->now(), f);
+    err e =
+        store_open(&store, config->state_dir, &config->limits, config->seed, config->now(), f);
     if (e)
         return e;
     struct store_thread *t = heap_new_of(struct store_thread);
@@ -452,7 +464,8 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&t->lock, NULL);
     struct outlook first; /* for a collect that comes before the thread had its first turn */
-    e = look_ahead(t, &first) ? start_thread(t, f) : fail(f, E_STORE, "the job store cannot be read");
+    e = look_ahead(t, &first) ? start_thread(t, f)
+                              : fail(f, E_STORE, "the job store cannot be read");
     if (e) {
         free_thread(&t);
         return e;
@@ -476,7 +489,8 @@ void store_thread_post(struct store_thread *t, struct store_op *op)
     pthread_mutex_unlock(&t->lock);
 }
 
-void store_thread_collect(struct store_thread *t, struct outlook *out_outlook, int64_t *out_last_event)
+void store_thread_collect(struct store_thread *t, struct outlook *out_outlook,
+                          int64_t *out_last_event)
 {
     pthread_mutex_lock(&t->lock);
     struct ops done = t->done;

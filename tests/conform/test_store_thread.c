@@ -78,13 +78,21 @@ static int set_up(void **state)
     const char *tmp = getenv("TMPDIR");
     w = calloc(1, sizeof *w);
     *state = w;
-    snprintf(w->dir, sizeof w->dir, "%s/fulmar-thread-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    snprintf(w->dir, sizeof w->dir, "%s/fulmar-thread-XXXXXX",
+             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->config = (struct store_thread_config){
         .state_dir = w->dir,
-        .limits = {.ready_max = 1000000, .fail_max = 3, .crash_max = 2, .throttle_max = 4, .retry_base_ms = 20,
-                   .retry_cap_ms = 60000, .lane_max_active = 1000, .lane_burst = 1, .lease_ms = 15000},
+        .limits = {.ready_max = 1000000,
+                   .fail_max = 3,
+                   .crash_max = 2,
+                   .throttle_max = 4,
+                   .retry_base_ms = 20,
+                   .retry_cap_ms = 60000,
+                   .lane_max_active = 1000,
+                   .lane_burst = 1,
+                   .lease_ms = 15000},
         .seed = 3,
         .now = real_now,
         .wake = wake,
@@ -155,8 +163,13 @@ static void prepare_accept(struct call *c, const char *id)
 {
     snprintf(c->id, sizeof c->id, "%s", id);
     c->op.in.accept = (struct accept_args){
-        .id = span_of(c->id), .site = SPAN("x"), .kind = SPAN("posts"), .target = SPAN("nasa"),
-        .lane = SPAN("x/normal"), .spec = SPAN("{}"), .prio = 5,
+        .id = span_of(c->id),
+        .site = SPAN("x"),
+        .kind = SPAN("posts"),
+        .target = SPAN("nasa"),
+        .lane = SPAN("x/normal"),
+        .spec = SPAN("{}"),
+        .prio = 5,
     };
 }
 
@@ -179,7 +192,9 @@ static struct call *reserved(struct call *c)
 static err finish(const struct lease *l, enum failure_class failure, struct finish_reply *out)
 {
     struct call c = {0};
-    c.op.in.finish = (struct finish_args){.id = span_of(l->id), .nonce = l->nonce, .failure = failure,
+    c.op.in.finish = (struct finish_args){.id = span_of(l->id),
+                                          .nonce = l->nonce,
+                                          .failure = failure,
                                           .verdict = failure ? VERDICT_NONE : VERDICT_COMPLETE};
     err e = answer(&c, STORE_FINISH);
     *out = c.op.out.finish;
@@ -220,7 +235,8 @@ static void many_callers_share_few_commits_and_each_is_answered_once(void **stat
 static void a_read_sees_what_was_posted_before_it(void **state)
 {
     (void)state;
-    struct call write = {0}, read_job = {.arena = arena_new(1 << 20)}, list = {.arena = arena_new(1 << 20)};
+    struct call write = {0}, read_job = {.arena = arena_new(1 << 20)},
+                list = {.arena = arena_new(1 << 20)};
     struct call events = {.arena = arena_new(1 << 20)}, items = {.arena = arena_new(1 << 20)};
     prepare_accept(&write, "job_1");
     post(&write, STORE_ACCEPT);
@@ -257,7 +273,8 @@ static void a_job_walks_through_all_its_verbs(void **state)
     assert_int_equal(answer(&c, STORE_HEARTBEAT), E_OK);
     assert_false(c.op.out.heartbeat.cancel);
     const struct store_item item = {.kind = ITEM_POST, .id = SPAN("1"), .json = SPAN("{}")};
-    c.op.in.commit = (struct commit_args){.id = span_of(l->id), .nonce = l->nonce, .items = &item, .count = 1};
+    c.op.in.commit = (struct commit_args){
+        .id = span_of(l->id), .nonce = l->nonce, .items = &item, .count = 1};
     assert_int_equal(answer(&c, STORE_COMMIT), E_OK);
     assert_int_equal(c.op.out.commit.added, 1);
     c.op.in.job.id = span_of(l->id);
@@ -413,7 +430,7 @@ static void what_was_acknowledged_is_there_after_a_kill(void **state)
     enum { ENOUGH = 2000 };
     struct call c = {.arena = arena_new(1 << 20)};
     int pipes[2], n = 0;
-    char (*ids)[ID_TEXT] = calloc(100000, ID_TEXT);
+    char(*ids)[ID_TEXT] = calloc(100000, ID_TEXT);
     store_thread_stop(&w->t);
     assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
     pid_t pid = fork();
@@ -501,11 +518,12 @@ static void a_poisoned_operation_fails_alone(void **state)
     store_thread_stop(&w->t);
     snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "CREATE TRIGGER poison BEFORE INSERT ON jobs WHEN NEW.id='job_13'"
-                                  " BEGIN SELECT RAISE(ABORT,'poison'); END",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "CREATE TRIGGER poison BEFORE INSERT ON jobs WHEN NEW.id='job_13'"
+                     " BEGIN SELECT RAISE(ABORT,'poison'); END",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
     sqlite3_close(db);
     start();
     for (int i = 0; i < CALLS; i++) {

@@ -46,7 +46,7 @@ expect fault_never timeout stuck
 expect fault_hang timeout network
 expect fault_loop timeout stuck
 expect fault_memory resource crash
-expect fault_crash crash
+expect fault_crash crash resource
 expect fault_5xx network
 expect fault_cut network
 expect fault_drift drift

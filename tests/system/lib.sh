@@ -90,7 +90,13 @@ wait_job() { wait_until "${2:-60}" "job $1 ends ($(job "$1" | jq -c '{state,fail
 posts_of() { call "http://fulmar/v1/jobs/$1/posts"; }
 
 # The members that the generator states, in one form, sorted by id.
-MEMBERS='{schema,id,url,kind,author,created_at,created_at_ms,text,text_raw,text_truncated,is_long,lang,counts,urls,hashtags,cashtags,mentions,media,conversation_id,reply_to,quote_of,repost_of,is_pinned,source_app,possibly_sensitive,quoted:(.quoted.id // null),reposted:(.reposted.id // null)}'
+MEMBERS='def norm: {schema,id,url,kind,author,created_at,created_at_ms,text,text_raw,text_truncated,is_long,lang,
+  counts,urls,hashtags,cashtags,mentions,conversation_id,reply_to,quote_of,repost_of,is_pinned,source_app,possibly_sensitive,
+  media: [.media[]? | {id,key,media_key,type,url,url_orig,thumb_url,width,height,duration_ms,alt,variants}],
+  card: (if .card then .card | {name,title,url,domain,poll} else null end),
+  quoted: (if .quoted then .quoted | norm | del(.is_pinned) else null end),
+  reposted: (if .reposted then .reposted | norm | del(.is_pinned) else null end)};
+  norm'
 normal() { jq -cS "$MEMBERS" | sort; }
 
 # same_as_truth JOB KIND TARGET [LIMIT]

@@ -129,15 +129,15 @@ static void exit_codes_are_those_of_the_manual(void **state)
         int code;
         enum failure_budget budget;
     } rows[] = {
-        {FAILURE_BAD_INPUT, 65, BUDGET_NONE},     {FAILURE_NOT_FOUND, 5, BUDGET_NONE},
-        {FAILURE_PROTECTED, 7, BUDGET_NONE},      {FAILURE_SUSPENDED, 7, BUDGET_NONE},
-        {FAILURE_WITHHELD, 7, BUDGET_NONE},       {FAILURE_LOGIN_REQUIRED, 77, BUDGET_NONE},
+        {FAILURE_BAD_INPUT, 65, BUDGET_NONE},       {FAILURE_NOT_FOUND, 5, BUDGET_NONE},
+        {FAILURE_PROTECTED, 7, BUDGET_NONE},        {FAILURE_SUSPENDED, 7, BUDGET_NONE},
+        {FAILURE_WITHHELD, 7, BUDGET_NONE},         {FAILURE_LOGIN_REQUIRED, 77, BUDGET_NONE},
         {FAILURE_SESSION_INVALID, 77, BUDGET_NONE}, {FAILURE_RATE_LIMITED, 8, BUDGET_THROTTLE},
-        {FAILURE_BLOCKED, 8, BUDGET_NONE},        {FAILURE_NETWORK, 1, BUDGET_FAIL},
-        {FAILURE_TIMEOUT, 1, BUDGET_FAIL},        {FAILURE_STUCK, 1, BUDGET_FAIL},
-        {FAILURE_BROWSER, 1, BUDGET_RELEASE},     {FAILURE_DRIFT, 9, BUDGET_NONE},
-        {FAILURE_EMPTY_SUSPECT, 6, BUDGET_FAIL},  {FAILURE_RESOURCE, 1, BUDGET_FAIL},
-        {FAILURE_CRASH, 1, BUDGET_CRASH},         {FAILURE_CANCELLED, 4, BUDGET_NONE},
+        {FAILURE_BLOCKED, 8, BUDGET_NONE},          {FAILURE_NETWORK, 1, BUDGET_FAIL},
+        {FAILURE_TIMEOUT, 1, BUDGET_FAIL},          {FAILURE_STUCK, 1, BUDGET_FAIL},
+        {FAILURE_BROWSER, 1, BUDGET_RELEASE},       {FAILURE_DRIFT, 9, BUDGET_NONE},
+        {FAILURE_EMPTY_SUSPECT, 6, BUDGET_FAIL},    {FAILURE_RESOURCE, 1, BUDGET_FAIL},
+        {FAILURE_CRASH, 1, BUDGET_CRASH},           {FAILURE_CANCELLED, 4, BUDGET_NONE},
         {FAILURE_INTERNAL, 1, BUDGET_FAIL},
     };
     assert_int_equal(sizeof rows / sizeof rows[0], FAILURE_COUNT - 1);
@@ -217,8 +217,10 @@ static void delays_differ_by_job_and_seed(void **state)
     for (int j = 0; j < 200; j++) {
         char id[32];
         snprintf(id, sizeof id, "job_%d", j);
-        same += retry_delay_ms(&p, span_of(id), 1, 1, 0) == retry_delay_ms(&p, span_of(id), 1, 2, 0);
-        same += retry_delay_ms(&p, span_of(id), 1, 1, 0) == retry_delay_ms(&p, SPAN("job_x"), 1, 1, 0);
+        same += retry_delay_ms(&p, span_of(id), 1, 1, 0) ==
+                retry_delay_ms(&p, span_of(id), 1, 2, 0);
+        same += retry_delay_ms(&p, span_of(id), 1, 1, 0) ==
+                retry_delay_ms(&p, SPAN("job_x"), 1, 1, 0);
     }
     assert_true(same < 5);
 }
@@ -340,7 +342,8 @@ static void breaker_opens_longer_each_time_up_to_half_an_hour(void **state)
         assert_true(open_ms >= before && open_ms <= 1800000);
         before = open_ms;
         now = b.until_ms;
-        breaker_note(&b, BREAKER_HEALTH_ERROR, now); /* a straggler from before says nothing new */
+        breaker_note(&b, BREAKER_HEALTH_ERROR,
+                     now); /* a straggler from before says nothing new */
         assert_int_equal(b.until_ms, now);
         breaker_started(&b, now);
         breaker_note(&b, BREAKER_HEALTH_ERROR, now);
@@ -381,12 +384,13 @@ static void settings_are_read(void **state)
     (void)state;
     struct settings s;
     struct fault f = {0};
-    assert_int_equal(read_text(&s,
-                               "api:\n  port: 9000\n  body_max: 2MiB\nworker:\n"
-                               "job:\n  attempt_timeout: 90s\negress:\n  only: true\n  ports: [80, 8443]\n"
-                               "  allow: 10.0.0.1:80  10.0.0.2:80\nlog:\n  level: warn\n",
-                               &f),
-                     E_OK);
+    assert_int_equal(
+        read_text(&s,
+                  "api:\n  port: 9000\n  body_max: 2MiB\nworker:\n"
+                  "job:\n  attempt_timeout: 90s\negress:\n  only: true\n  ports: [80, 8443]\n"
+                  "  allow: 10.0.0.1:80  10.0.0.2:80\nlog:\n  level: warn\n",
+                  &f),
+        E_OK);
     assert_int_equal(SETTING(&s, api, port), 9000);
     assert_int_equal(SETTING(&s, api, body_max), 2 << 20);
     assert_int_equal(SETTING(&s, job, attempt_timeout), 90000);
@@ -405,16 +409,21 @@ static void setting_mistakes_name_place_and_remedy(void **state)
     static const struct {
         const char *text, *words;
     } rows[] = {
-        {"api:\n  prot: 1\n", "fulmar.yaml:2:3: unknown setting 'prot' in 'api'; did you mean 'port'?"},
+        {"api:\n  prot: 1\n",
+         "fulmar.yaml:2:3: unknown setting 'prot' in 'api'; did you mean 'port'?"},
         {"appi:\n  port: 1\n", "fulmar.yaml:1:1: unknown section 'appi'; did you mean 'api'?"},
         {"zebra:\n  port: 1\n", "fulmar.yaml:1:1: unknown section 'zebra'"},
-        {"api:\n  port: 70000\n", "'api.port' must be a whole number from 0 to 65535, not '70000'"},
+        {"api:\n  port: 70000\n",
+         "'api.port' must be a whole number from 0 to 65535, not '70000'"},
         {"api:\n  port: many\n", "fulmar.yaml:2:9: 'api.port' must be a whole number"},
-        {"job:\n  lease: 5\n", "'job.lease' must be a duration such as 30s from 1s to 10m, not '5'"},
+        {"job:\n  lease: 5\n",
+         "'job.lease' must be a duration such as 30s from 1s to 10m, not '5'"},
         {"job:\n  lease: 11m\n", "from 1s to 10m, not '11m'"},
-        {"api:\n  body_max: 1TB\n", "'api.body_max' must be a size such as 64MiB from 1KiB to 32MiB"},
+        {"api:\n  body_max: 1TB\n",
+         "'api.body_max' must be a size such as 64MiB from 1KiB to 32MiB"},
         {"egress:\n  only: yes\n", "'egress.only' must be true or false, not 'yes'"},
-        {"log:\n  level: loud\n", "'log.level' must be one of: debug info warn error; not 'loud'"},
+        {"log:\n  level: loud\n",
+         "'log.level' must be one of: debug info warn error; not 'loud'"},
         {"api: 5\n", "section 'api' must hold 'name: value' lines"},
         {"api:\n  host: [a, b]\n", "'api.host' must be a single value"},
         {"- a\n", "settings must be sections"},
@@ -439,7 +448,8 @@ static void one_setting_can_be_set_from_the_command_line(void **state)
     assert_int_equal(SETTING(&s, worker, count), 8);
     assert_int_equal(settings_set(&s, arena, SPAN("egress.ports=80,81"), &f), E_OK);
     assert_true(span_is(SETTING_S(&s, egress, ports), "80 81"));
-    assert_int_equal(settings_set(&s, arena, SPAN("site.base_url=x=http://127.0.0.1:1/"), &f), E_OK);
+    assert_int_equal(settings_set(&s, arena, SPAN("site.base_url=x=http://127.0.0.1:1/"), &f),
+                     E_OK);
     assert_true(span_is(SETTING_S(&s, site, base_url), "x=http://127.0.0.1:1/"));
     assert_int_equal(settings_set(&s, arena, SPAN("worker.cuont=8"), &f), E_CONFIG);
     assert_string_equal(f.words, "unknown setting 'cuont' in 'worker'; did you mean 'count'?");
@@ -472,8 +482,10 @@ static void written_settings_read_back_the_same(void **state)
     struct settings s, back;
     struct fault f = {0};
     settings_default(&s);
-    assert_int_equal(settings_set(&s, arena, SPAN("store.path=/var/lib/ful mar: #1"), &f), E_OK);
-    assert_int_equal(settings_set(&s, arena, SPAN("egress.allow=[::1]:80 10.1.1.1:9"), &f), E_OK);
+    assert_int_equal(settings_set(&s, arena, SPAN("store.path=/var/lib/ful mar: #1"), &f),
+                     E_OK);
+    assert_int_equal(settings_set(&s, arena, SPAN("egress.allow=[::1]:80 10.1.1.1:9"), &f),
+                     E_OK);
     assert_int_equal(settings_set(&s, arena, SPAN("api.host=\"quoted\""), &f), E_OK);
     settings_write(&out, &s);
     assert_true(span_find_char(buf_span(&out), '\n') < out.n);
@@ -504,7 +516,8 @@ static void metrics_text_shows_every_row(void **state)
     metrics_write(&out);
     assert_int_equal(out.failed, E_OK);
     struct span text = buf_span(&out);
-    assert_has(text, "# TYPE fulmar_jobs_submitted_total counter\nfulmar_jobs_submitted_total 3\n");
+    assert_has(text,
+               "# TYPE fulmar_jobs_submitted_total counter\nfulmar_jobs_submitted_total 3\n");
     assert_has(text, "fulmar_job_failures_total{class=\"drift\"} 2\n");
     assert_has(text, "fulmar_job_failures_total{class=\"crash\"} 0\n");
     assert_has(text, "fulmar_jobs{state=\"ready\"} 7\n");
@@ -512,7 +525,8 @@ static void metrics_text_shows_every_row(void **state)
     assert_has(text, "fulmar_store_tx_seconds_bucket{le=\"0.005\"} 1\n");
     assert_has(text, "fulmar_store_tx_seconds_bucket{le=\"2.500\"} 2\n");
     assert_has(text, "fulmar_store_tx_seconds_bucket{le=\"+Inf\"} 3\n");
-    assert_has(text, "fulmar_store_tx_seconds_sum 1000001.202\nfulmar_store_tx_seconds_count 3\n");
+    assert_has(text,
+               "fulmar_store_tx_seconds_sum 1000001.202\nfulmar_store_tx_seconds_count 3\n");
     buf_free(&out);
 }
 
@@ -520,11 +534,14 @@ static void metric_labels_agree_with_the_other_tables(void **state)
 {
     (void)state;
     for (int s = 0; s < JOB_STATES; s++)
-        assert_int_equal(metric_label(METRIC_JOBS, span_of(job_state_name((enum job_state)s))), s);
+        assert_int_equal(metric_label(METRIC_JOBS, span_of(job_state_name((enum job_state)s))),
+                         s);
     for (int c = FAILURE_NONE + 1; c < FAILURE_COUNT; c++)
-        assert_true(metric_label(METRIC_JOB_FAILURES, span_of(failure_name((enum failure_class)c))) >= 0);
+        assert_true(metric_label(METRIC_JOB_FAILURES,
+                                 span_of(failure_name((enum failure_class)c))) >= 0);
     for (int v = VERDICT_NONE + 1; v < VERDICT_COUNT; v++)
-        assert_true(metric_label(METRIC_JOBS_FINISHED, span_of(verdict_name((enum verdict)v))) >= 0);
+        assert_true(
+            metric_label(METRIC_JOBS_FINISHED, span_of(verdict_name((enum verdict)v))) >= 0);
 }
 
 int main(void)
@@ -547,10 +564,14 @@ int main(void)
         cmocka_unit_test(breaker_probe_without_verdict_is_armed_again),
         cmocka_unit_test(breaker_opens_longer_each_time_up_to_half_an_hour),
         cmocka_unit_test_setup_teardown(settings_are_read, make_arena, drop_arena),
-        cmocka_unit_test_setup_teardown(setting_mistakes_name_place_and_remedy, make_arena, drop_arena),
-        cmocka_unit_test_setup_teardown(one_setting_can_be_set_from_the_command_line, make_arena, drop_arena),
-        cmocka_unit_test_setup_teardown(sample_file_documents_every_setting_and_changes_nothing, make_arena, drop_arena),
-        cmocka_unit_test_setup_teardown(written_settings_read_back_the_same, make_arena, drop_arena),
+        cmocka_unit_test_setup_teardown(setting_mistakes_name_place_and_remedy, make_arena,
+                                        drop_arena),
+        cmocka_unit_test_setup_teardown(one_setting_can_be_set_from_the_command_line,
+                                        make_arena, drop_arena),
+        cmocka_unit_test_setup_teardown(sample_file_documents_every_setting_and_changes_nothing,
+                                        make_arena, drop_arena),
+        cmocka_unit_test_setup_teardown(written_settings_read_back_the_same, make_arena,
+                                        drop_arena),
         cmocka_unit_test(metrics_text_shows_every_row),
         cmocka_unit_test(metric_labels_agree_with_the_other_tables),
     };

@@ -48,16 +48,20 @@ static err explain(sqlite3 *handle, struct fault *f)
     int code = sqlite3_extended_errcode(handle);
     int os = sqlite3_system_errno(handle);
     int primary = code & 0xff;
-    if (primary == SQLITE_FULL || (primary == SQLITE_IOERR && (os == ENOSPC || os == EDQUOT || os == EFBIG)))
+    if (primary == SQLITE_FULL ||
+        (primary == SQLITE_IOERR && (os == ENOSPC || os == EDQUOT || os == EFBIG)))
         return fail(f, E_DISK_FULL, "the disk of the job store is full");
     if (primary == SQLITE_CONSTRAINT)
         return fail(f, E_BUG, "the job store refused a row: %s", sqlite3_errmsg(handle));
     if (primary == SQLITE_READONLY || primary == SQLITE_CANTOPEN || primary == SQLITE_PERM)
-        return fail(f, E_STORE, "cannot write the job store: %s; check the owner and mode of store.path",
+        return fail(f, E_STORE,
+                    "cannot write the job store: %s; check the owner and mode of store.path",
                     sqlite3_errmsg(handle));
     if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)
-        return fail(f, E_STORE, "the job store is damaged (%s); restore a backup or choose another store.path",
-                    sqlite3_errmsg(handle));
+        return fail(
+            f, E_STORE,
+            "the job store is damaged (%s); restore a backup or choose another store.path",
+            sqlite3_errmsg(handle));
     return fail(f, E_STORE, "job store: %s (%d)", sqlite3_errmsg(handle), code);
 }
 
@@ -94,7 +98,8 @@ static err make_file(const char *path, struct fault *f)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
         err e = errno == ENOSPC || errno == EDQUOT ? E_DISK_FULL : E_STORE;
-        return fail(f, e, "cannot open %s: %s; check the disk, owner and mode of store.path", path, strerror(errno));
+        return fail(f, e, "cannot open %s: %s; check the disk, owner and mode of store.path",
+                    path, strerror(errno));
     }
     close(fd);
     return E_OK;
@@ -167,19 +172,22 @@ static int bind(sqlite3_stmt *s, int place, const struct db_arg *a)
     case DB_ARG_INT:
         return sqlite3_bind_int64(s, place, a->i);
     case DB_ARG_TEXT:
-        return sqlite3_bind_text64(s, place, a->s.p ? a->s.p : "", a->s.n, SQLITE_STATIC, SQLITE_UTF8);
+        return sqlite3_bind_text64(s, place, a->s.p ? a->s.p : "", a->s.n, SQLITE_STATIC,
+                                   SQLITE_UTF8);
     case DB_ARG_NULL:
         return sqlite3_bind_null(s, place);
     }
     bug("unknown argument type");
 }
 
-err db_ask_args(struct db *d, enum sql id, struct query **out, struct fault *f, const struct db_arg *args, size_t n)
+err db_ask_args(struct db *d, enum sql id, struct query **out, struct fault *f,
+                const struct db_arg *args, size_t n)
 {
     need((unsigned)id < SQL_COUNT);
     struct query *q = &d->prepared[id];
     q->db = d;
-    if (!q->stmt && sqlite3_prepare_v3(d->handle, texts[id], -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL) != SQLITE_OK)
+    if (!q->stmt && sqlite3_prepare_v3(d->handle, texts[id], -1, SQLITE_PREPARE_PERSISTENT,
+                                       &q->stmt, NULL) != SQLITE_OK)
         return failed(d, f);
     need(sqlite3_bind_parameter_count(q->stmt) == (int)n);
     for (size_t i = 0; i < n; i++) {

@@ -1,8 +1,8 @@
 /* db.h - the little of SQLite that the store uses: one connection, prepared statements, errors.
  *
- * The only file that knows sqlite3.h is db.c. A statement is asked for by its row in sql.h, prepared
- * once, and reset by db_end(). Errors: E_DISK_FULL when the disk is full, E_BUG when a constraint of
- * the schema was broken (then our code is wrong), E_STORE for all else. */
+ * The only file that knows sqlite3.h is db.c. A statement is asked for by its row in sql.h,
+ * prepared once, and reset by db_end(). Errors: E_DISK_FULL when the disk is full, E_BUG when a
+ * constraint of the schema was broken (then our code is wrong), E_STORE for all else. */
 #pragma once
 
 #include "base/arena.h"
@@ -11,8 +11,8 @@
 struct db;
 struct query;
 
-/* Opens or makes the file (mode 0600) and sets the connection up: WAL, every commit on disk before
- * it returns, checkpoints only by db_checkpoint(). */
+/* Opens or makes the file (mode 0600) and sets the connection up: WAL, every commit on disk
+ * before it returns, checkpoints only by db_checkpoint(). */
 MUST_USE err db_open(struct db **out, const char *path, struct fault *f);
 void db_close(struct db **d);
 
@@ -29,11 +29,13 @@ struct db_arg {
 struct db_arg db_text_or_null(struct span s);
 struct db_arg db_time_or_null(int64_t ms);
 
-MUST_USE err db_ask_args(struct db *d, enum sql id, struct query **out, struct fault *f, const struct db_arg *args,
+MUST_USE err db_ask_args(struct db *d, enum sql id, struct query **out, struct fault *f,
+                         const struct db_arg *args, size_t n);
+MUST_USE err db_run_args(struct db *d, enum sql id, struct fault *f, const struct db_arg *args,
                          size_t n);
-MUST_USE err db_run_args(struct db *d, enum sql id, struct fault *f, const struct db_arg *args, size_t n);
 #define DB_ARGS(...)                                                                           \
-    (const struct db_arg[]){__VA_ARGS__}, sizeof((const struct db_arg[]){__VA_ARGS__}) / sizeof(struct db_arg)
+    (const struct db_arg[]){__VA_ARGS__},                                                      \
+        sizeof((const struct db_arg[]){__VA_ARGS__}) / sizeof(struct db_arg)
 /* Binds ?1, ?2 …; rows come from db_step(). */
 #define db_ask(d, id, out, f, ...) db_ask_args(d, id, out, f, DB_ARGS(__VA_ARGS__))
 /* Runs a statement that gives no rows. */
@@ -45,19 +47,21 @@ int64_t db_int(struct query *q, int column);            /* NULL reads as 0 */
 bool db_is_null(struct query *q, int column);
 struct span db_text(struct query *q, int column); /* until the next step */
 /* A copy in the arena; E_TOO_BIG past its limit. NULL reads as empty. */
-MUST_USE err db_keep(struct query *q, int column, struct arena *a, struct span *out, struct fault *f);
+MUST_USE err db_keep(struct query *q, int column, struct arena *a, struct span *out,
+                     struct fault *f);
 int64_t db_changes(struct db *d);  /* rows of the last write */
 int64_t db_last_row(struct db *d); /* rowid of the last insert */
 
 MUST_USE err db_script(struct db *d, const char *sql, struct fault *f);
-/* The first failure of any statement since db_forgive(): a group that met one must be rolled back. */
+/* The first failure of any statement since db_forgive(): a group that met one must be rolled
+ * back. */
 err db_trouble(const struct db *d);
 void db_forgive(struct db *d);
 bool db_in_transaction(struct db *d);
 
 /* ---- write-ahead log ---- */
 int64_t db_wal_bytes(struct db *d); /* after the last commit */
-/* Moves the log into the file. all: and gives its space back to the disk. When that fails nothing is
- * lost: the log stays as it is and the next call tries again. */
+/* Moves the log into the file. all: and gives its space back to the disk. When that fails
+ * nothing is lost: the log stays as it is and the next call tries again. */
 void db_checkpoint(struct db *d, bool all);
 const char *db_version(void);

@@ -21,17 +21,22 @@ static err fail_locked(struct store *s, int fd, struct fault *f)
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
     int64_t pid = 0;
     (void)span_int(span_trim((struct span){text, n > 0 ? (size_t)n : 0}), &pid);
-    return fail(f, E_CONFLICT, "process %lld uses the job store in %.120s; stop it or choose another store.path",
-                (long long)pid, s->dir);
+    return fail(
+        f, E_CONFLICT,
+        "process %lld uses the job store in %.120s; stop it or choose another store.path",
+        (long long)pid, s->dir);
 }
 
 static err fail_path(const struct store *s, struct fault *f)
 {
     int code = errno;
     if (code == ENOSPC || code == EDQUOT)
-        return fail(f, E_DISK_FULL, "no space left in %.120s; free some or choose another store.path", s->dir);
-    return fail(f, E_STORE, "cannot write in %.120s: %s; change its owner or mode or choose another store.path", s->dir,
-                strerror(code));
+        return fail(f, E_DISK_FULL,
+                    "no space left in %.120s; free some or choose another store.path", s->dir);
+    return fail(
+        f, E_STORE,
+        "cannot write in %.120s: %s; change its owner or mode or choose another store.path",
+        s->dir, strerror(code));
 }
 
 /* The lock dies with the process, so a lock file left behind never blocks a start. */

@@ -13,14 +13,16 @@ struct json_w event_body(struct store *s, enum job_state state)
     return w;
 }
 
-err event_add(struct store *s, const char *job, const char *kind, wall now, struct json_w *body, struct fault *f)
+err event_add(struct store *s, const char *job, const char *kind, wall now, struct json_w *body,
+              struct fault *f)
 {
     struct span text;
     json_close(body);
     err e = buf_end(&s->scratch, &text);
     if (e)
         return fail(f, e, "event %s does not fit", kind);
-    e = db_run(s->db, SQL_EVENT_ADD, f, DB_T(span_of(job)), DB_T(span_of(kind)), DB_I(now.ms), DB_T(text));
+    e = db_run(s->db, SQL_EVENT_ADD, f, DB_T(span_of(job)), DB_T(span_of(kind)), DB_I(now.ms),
+               DB_T(text));
     if (e)
         return e;
     s->now.last_event = db_last_row(s->db);

@@ -1,7 +1,8 @@
 /* inside.h - what the files of this folder share. Nobody else includes it.
  *
- * Lanes and counts are few and asked for all the time, so they live in memory (struct tally) and are
- * written to their rows by store_commit(); a rollback restores the copy taken by store_begin(). */
+ * Lanes and counts are few and asked for all the time, so they live in memory (struct tally)
+ * and are written to their rows by store_commit(); a rollback restores the copy taken by
+ * store_begin(). */
 #pragma once
 
 #include "core/lane.h"
@@ -77,7 +78,8 @@ MUST_USE err lanes_load(struct store *s, struct fault *f);
 MUST_USE err lanes_flush(struct store *s, struct fault *f);
 /* The lane of that name, or NULL. */
 struct store_lane *lanes_find(struct store *s, struct span name);
-MUST_USE err lanes_add(struct store *s, struct span name, struct store_lane **out, struct fault *f);
+MUST_USE err lanes_add(struct store *s, struct span name, struct store_lane **out,
+                       struct fault *f);
 int64_t lanes_id(const struct store *s, const struct store_lane *l);
 void lanes_count(struct store *s, struct store_lane *l, enum job_state from, enum job_state to);
 struct store_lane *lanes_pick(struct store *s, int64_t now_ms);
@@ -87,13 +89,16 @@ void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t now_ms);
 void lanes_outlook(const struct store *s, int64_t now_ms, struct outlook *out);
 
 /* ---- jobs.c ---- */
-MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f); /* E_NOT_FOUND */
+MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out,
+                          struct fault *f); /* E_NOT_FOUND */
 /* The row when `nonce` holds its lease, else E_STALE. */
-MUST_USE err job_row_held(struct store *s, struct span id, uint64_t nonce, struct job_row *out, struct fault *f);
+MUST_USE err job_row_held(struct store *s, struct span id, uint64_t nonce, struct job_row *out,
+                          struct fault *f);
 /* Active jobs of an earlier process go back to ready, in front, with cursor and batch. */
 MUST_USE err jobs_release_all(struct store *s, wall now, struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;
 struct json_w event_body(struct store *s, enum job_state state); /* open object with "state" */
-MUST_USE err event_add(struct store *s, const char *job, const char *kind, wall now, struct json_w *body, struct fault *f);
+MUST_USE err event_add(struct store *s, const char *job, const char *kind, wall now,
+                       struct json_w *body, struct fault *f);

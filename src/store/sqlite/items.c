@@ -1,4 +1,5 @@
-/* items.c - results: a batch of records with its cursor, in one transaction; reading them back. */
+/* items.c - results: a batch of records with its cursor, in one transaction; reading them back.
+ */
 #include "store/sqlite/inside.h"
 
 #include "base/json.h"
@@ -9,11 +10,12 @@ struct tallying {
 };
 
 /* The item's row and whether this job holds it already. iid 0: there is none. */
-static err find_item(struct store *s, const struct job_row *r, const struct store_item *it, int64_t *out_iid,
-                     bool *out_linked, struct fault *f)
+static err find_item(struct store *s, const struct job_row *r, const struct store_item *it,
+                     int64_t *out_iid, bool *out_linked, struct fault *f)
 {
     struct query *q;
-    err e = db_ask(s->db, SQL_ITEM_FIND, &q, f, DB_T(span_of(r->site)), DB_I(it->kind), DB_T(it->id));
+    err e = db_ask(s->db, SQL_ITEM_FIND, &q, f, DB_T(span_of(r->site)), DB_I(it->kind),
+                   DB_T(it->id));
     if (e)
         return e;
     e = db_step(q, f);
@@ -31,8 +33,8 @@ static err find_item(struct store *s, const struct job_row *r, const struct stor
     return e == E_END ? E_OK : e;
 }
 
-static err put_item(struct store *s, const struct job_row *r, const struct store_item *it, int64_t ord,
-                    struct tallying *t, struct fault *f)
+static err put_item(struct store *s, const struct job_row *r, const struct store_item *it,
+                    int64_t ord, struct tallying *t, struct fault *f)
 {
     int64_t iid;
     bool linked;
@@ -43,10 +45,11 @@ static err put_item(struct store *s, const struct job_row *r, const struct store
     if (surplus)
         return E_OK;
     if (iid) {
-        e = db_run(s->db, SQL_ITEM_WRITE, f, DB_I(iid), DB_I(it->created_ms), DB_T(it->json), DB_I(!linked));
+        e = db_run(s->db, SQL_ITEM_WRITE, f, DB_I(iid), DB_I(it->created_ms), DB_T(it->json),
+                   DB_I(!linked));
     } else {
-        e = db_run(s->db, SQL_ITEM_ADD, f, DB_T(span_of(r->site)), DB_I(it->kind), DB_T(it->id), DB_I(it->created_ms),
-                   DB_T(it->json));
+        e = db_run(s->db, SQL_ITEM_ADD, f, DB_T(span_of(r->site)), DB_I(it->kind), DB_T(it->id),
+                   DB_I(it->created_ms), DB_T(it->json));
         iid = db_last_row(s->db);
     }
     if (e || linked)
@@ -57,16 +60,17 @@ static err put_item(struct store *s, const struct job_row *r, const struct store
     return db_run(s->db, SQL_ITEM_LINK, f, DB_I(r->seq), DB_I(ord), DB_I(iid));
 }
 
-static err write_batch(struct store *s, const struct job_row *r, const struct commit_args *a, wall now,
-                       struct tallying *t, struct fault *f)
+static err write_batch(struct store *s, const struct job_row *r, const struct commit_args *a,
+                       wall now, struct tallying *t, struct fault *f)
 {
     for (size_t i = 0; i < a->count; i++) {
         err e = put_item(s, r, &a->items[i], a->batch * ORD_PER_BATCH + (int64_t)i, t, f);
         if (e)
             return e;
     }
-    err e = db_run(s->db, SQL_COMMIT, f, DB_I(r->seq), db_text_or_null(a->cursor), DB_I(t->have), DB_I(t->users),
-                   DB_I(t->added > 0 ? r->n_fail : r->fail_base));
+    err e =
+        db_run(s->db, SQL_COMMIT, f, DB_I(r->seq), db_text_or_null(a->cursor), DB_I(t->have),
+               DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base));
     if (e)
         return e;
     struct json_w w = event_body(s, JOB_ACTIVE);
@@ -84,8 +88,8 @@ static int64_t smaller_limit(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-err store_commit_batch(struct store *s, const struct commit_args *args, wall now, struct commit_reply *out,
-                       struct fault *f)
+err store_commit_batch(struct store *s, const struct commit_args *args, wall now,
+                       struct commit_reply *out, struct fault *f)
 {
     struct job_row r;
     err e = store_usable(s, f);
@@ -98,18 +102,20 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
         return E_OK;
     }
     if (args->batch != r.next_batch)
-        return fail(f, E_CONFLICT, "batch %lld of job %s is not the next one, %lld", (long long)args->batch, r.id,
-                    (long long)r.next_batch);
+        return fail(f, E_CONFLICT, "batch %lld of job %s is not the next one, %lld",
+                    (long long)args->batch, r.id, (long long)r.next_batch);
     if (args->count > ORD_PER_BATCH)
         return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
     for (size_t i = 0; i < args->count; i++) {
         const struct store_item *it = &args->items[i];
         if ((unsigned)it->kind > ITEM_UNAVAILABLE || it->id.n == 0)
-            return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind", i);
+            return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind",
+                        i);
     }
     if (s->disk_full)
         return fail(f, E_DISK_FULL, "no space left for the records of job %s", r.id);
-    struct tallying t = {.have = r.have, .users = r.users, .most = smaller_limit(args->limit, r.limit)};
+    struct tallying t = {
+        .have = r.have, .users = r.users, .most = smaller_limit(args->limit, r.limit)};
     e = write_batch(s, &r, args, now, &t, f);
     if (e)
         return e;
@@ -128,11 +134,13 @@ static err job_seq(struct store *s, struct span id, int64_t *out_seq, struct fau
     e = db_step(q, f);
     *out_seq = e == E_OK ? db_int(q, 0) : 0;
     db_end(q);
-    return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60))) : e;
+    return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)))
+                      : e;
 }
 
-err store_items(struct store *s, struct span id, int kind, int64_t after, size_t limit, size_t bytes_max,
-                struct arena *a, struct item_view **out_items, size_t *out_count, struct fault *f)
+err store_items(struct store *s, struct span id, int kind, int64_t after, size_t limit,
+                size_t bytes_max, struct arena *a, struct item_view **out_items,
+                size_t *out_count, struct fault *f)
 {
     need(limit > 0 && limit <= 10000);
     int64_t seq;

@@ -45,7 +45,8 @@ static void read_row(struct store *s, struct query *q, struct job_row *r)
     span_copy(db_text(q, 24), r->site, sizeof r->site);
 }
 
-static err find_row(struct store *s, struct span id, bool *out_found, struct job_row *out, struct fault *f)
+static err find_row(struct store *s, struct span id, bool *out_found, struct job_row *out,
+                    struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_JOB, &q, f, DB_T(id));
@@ -68,14 +69,16 @@ err job_row_find(struct store *s, struct span id, struct job_row *out, struct fa
     return e;
 }
 
-err job_row_held(struct store *s, struct span id, uint64_t nonce, struct job_row *out, struct fault *f)
+err job_row_held(struct store *s, struct span id, uint64_t nonce, struct job_row *out,
+                 struct fault *f)
 {
     bool found;
     err e = find_row(s, id, &found, out, f);
     if (e)
         return e;
     if (!found || out->state != JOB_ACTIVE || out->nonce != nonce)
-        return fail(f, E_STALE, "the lease of job %.*s is no longer held", SP(span_cut(id, 0, 60)));
+        return fail(f, E_STALE, "the lease of job %.*s is no longer held",
+                    SP(span_cut(id, 0, 60)));
     return E_OK;
 }
 
@@ -97,17 +100,20 @@ static err check_accept(const struct accept_args *a, struct fault *f)
 {
     if (a->id.n == 0 || a->id.n >= ID_TEXT)
         return fail(f, E_BAD_INPUT, "the job id is not valid");
-    if (a->site.n == 0 || a->site.n >= SITE_NAME || a->lane.n == 0 || a->lane.n >= LANE_NAME || a->kind.n == 0)
+    if (a->site.n == 0 || a->site.n >= SITE_NAME || a->lane.n == 0 || a->lane.n >= LANE_NAME ||
+        a->kind.n == 0)
         return fail(f, E_BAD_INPUT, "site, kind and lane of a job must be short names");
     if (a->target.n > TARGET_MAX || a->idempotency_key.n > KEY_MAX)
-        return fail(f, E_BAD_INPUT, "the target may have %d bytes, the idempotency key %d", TARGET_MAX, KEY_MAX);
+        return fail(f, E_BAD_INPUT, "the target may have %d bytes, the idempotency key %d",
+                    TARGET_MAX, KEY_MAX);
     if (a->prio < 0 || a->prio > 9 || a->limit < 0)
         return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
     return E_OK;
 }
 
 /* E_END when no job has the key; E_OK and the reply when this request made one. */
-static err find_by_key(struct store *s, const struct accept_args *a, struct accept_reply *out, struct fault *f)
+static err find_by_key(struct store *s, const struct accept_args *a, struct accept_reply *out,
+                       struct fault *f)
 {
     if (a->idempotency_key.n == 0)
         return E_END;
@@ -130,24 +136,29 @@ static err check_room(struct store *s, struct fault *f)
 {
     const int64_t *n = s->now.by_state;
     if (s->disk_full || s->disk_free < s->limits.disk_floor_bytes)
-        return fail(f, E_DISK_FULL, "%lld MiB are free on the disk of the job store, too little to accept a job",
-                    (long long)(s->disk_free >> 20));
+        return fail(
+            f, E_DISK_FULL,
+            "%lld MiB are free on the disk of the job store, too little to accept a job",
+            (long long)(s->disk_free >> 20));
     if (n[JOB_READY] + n[JOB_SCHEDULED] + n[JOB_BLOCKED] >= s->limits.ready_max) {
         if (f && !f->code)
             f->wait_ms = QUEUE_FULL_WAIT_MS;
-        return fail(f, E_BUSY, "%lld jobs are waiting already; try again later", (long long)s->limits.ready_max);
+        return fail(f, E_BUSY, "%lld jobs are waiting already; try again later",
+                    (long long)s->limits.ready_max);
     }
     return E_OK;
 }
 
-static err write_accept(struct store *s, const struct accept_args *a, struct store_lane *lane, wall now, struct fault *f)
+static err write_accept(struct store *s, const struct accept_args *a, struct store_lane *lane,
+                        wall now, struct fault *f)
 {
     bool keyed = a->idempotency_key.n > 0;
-    err e = db_run(s->db, SQL_ACCEPT, f, DB_T(a->id), DB_T(a->site), DB_T(a->kind), DB_T(a->target),
-                   DB_I(lanes_id(s, lane)), DB_T(a->spec), DB_I(a->limit), DB_I(a->prio),
-                   DB_I(lane_rank(now.ms, a->prio)), DB_I(now.ms), DB_I(s->limits.fail_max), DB_I(s->limits.crash_max),
-                   DB_I(s->limits.throttle_max), db_text_or_null(a->idempotency_key),
-                   keyed ? DB_I(a->request_hash) : DB_NULL);
+    err e =
+        db_run(s->db, SQL_ACCEPT, f, DB_T(a->id), DB_T(a->site), DB_T(a->kind), DB_T(a->target),
+               DB_I(lanes_id(s, lane)), DB_T(a->spec), DB_I(a->limit), DB_I(a->prio),
+               DB_I(lane_rank(now.ms, a->prio)), DB_I(now.ms), DB_I(s->limits.fail_max),
+               DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max),
+               db_text_or_null(a->idempotency_key), keyed ? DB_I(a->request_hash) : DB_NULL);
     if (e)
         return e;
     lanes_count(s, lane, JOB_STATES, JOB_READY);
@@ -160,7 +171,8 @@ static err write_accept(struct store *s, const struct accept_args *a, struct sto
     return event_add(s, span_copy(a->id, id, sizeof id), "job.accepted", now, &w, f);
 }
 
-err store_accept(struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, struct fault *f)
+err store_accept(struct store *s, const struct accept_args *args, wall now,
+                 struct accept_reply *out, struct fault *f)
 {
     struct accept_reply reply = {0};
     bool exists;
@@ -195,7 +207,8 @@ err store_accept(struct store *s, const struct accept_args *args, wall now, stru
 
 /* ---- reserve ---- */
 
-static err read_lease(struct query *q, struct arena *a, wall now, struct lease *l, struct fault *f)
+static err read_lease(struct query *q, struct arena *a, wall now, struct lease *l,
+                      struct fault *f)
 {
     struct span *const texts[] = {&l->site, &l->kind, &l->target, &l->spec, &l->cursor};
     span_copy(db_text(q, 1), l->id, sizeof l->id);
@@ -213,8 +226,8 @@ static err read_lease(struct query *q, struct arena *a, wall now, struct lease *
     return E_OK;
 }
 
-err store_reserve(struct store *s, struct span worker, uint64_t random, wall now, struct arena *a, struct lease *out,
-                  struct fault *f)
+err store_reserve(struct store *s, struct span worker, uint64_t random, wall now,
+                  struct arena *a, struct lease *out, struct fault *f)
 {
     struct lease l = {.nonce = random ? random : 1};
     struct query *q;
@@ -235,8 +248,8 @@ err store_reserve(struct store *s, struct span worker, uint64_t random, wall now
     db_end(q);
     if (e)
         return e;
-    e = db_run(s->db, SQL_LEASE, f, DB_I(seq), DB_I(l.nonce), DB_T(worker), DB_I(now.ms + s->limits.lease_ms),
-               DB_I(now.ms));
+    e = db_run(s->db, SQL_LEASE, f, DB_I(seq), DB_I(l.nonce), DB_T(worker),
+               DB_I(now.ms + s->limits.lease_ms), DB_I(now.ms));
     if (e)
         return e;
     lanes_count(s, lane, JOB_READY, JOB_ACTIVE);
@@ -258,24 +271,27 @@ err store_started(struct store *s, struct span id, uint64_t nonce, struct fault 
     if (!e)
         e = db_run(s->db, SQL_STARTED, f, DB_T(id), DB_I(nonce));
     if (!e && db_changes(s->db) == 0)
-        e = fail(f, E_STALE, "the lease of job %.*s is no longer held", SP(span_cut(id, 0, 60)));
+        e = fail(f, E_STALE, "the lease of job %.*s is no longer held",
+                 SP(span_cut(id, 0, 60)));
     return e;
 }
 
-err store_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now, struct heartbeat_reply *out,
-                    struct fault *f)
+err store_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now,
+                    struct heartbeat_reply *out, struct fault *f)
 {
     struct query *q;
     err e = store_usable(s, f);
     if (!e)
-        e = db_ask(s->db, SQL_HEARTBEAT, &q, f, DB_T(id), DB_I(nonce), DB_I(now.ms + s->limits.lease_ms));
+        e = db_ask(s->db, SQL_HEARTBEAT, &q, f, DB_T(id), DB_I(nonce),
+                   DB_I(now.ms + s->limits.lease_ms));
     if (e)
         return e;
     e = db_step(q, f);
     bool cancel = e == E_OK && db_int(q, 0) != 0;
     db_end(q);
     if (e == E_END)
-        return fail(f, E_STALE, "the lease of job %.*s is no longer held", SP(span_cut(id, 0, 60)));
+        return fail(f, E_STALE, "the lease of job %.*s is no longer held",
+                    SP(span_cut(id, 0, 60)));
     if (!e)
         out->cancel = cancel;
     return e;
@@ -295,15 +311,18 @@ struct leaving {
     struct span why, report;
 };
 
-static int64_t own_delay(const struct store *s, const struct job_row *r, int64_t n, int64_t hint_ms)
+static int64_t own_delay(const struct store *s, const struct job_row *r, int64_t n,
+                         int64_t hint_ms)
 {
-    struct retry_policy policy = {.base_ms = s->limits.retry_base_ms, .cap_ms = s->limits.retry_cap_ms};
+    struct retry_policy policy = {.base_ms = s->limits.retry_base_ms,
+                                  .cap_ms = s->limits.retry_cap_ms};
     return retry_delay_ms(&policy, span_of(r->id), n < 64 ? (int)n : 64, s->seed, hint_ms);
 }
 
-/* Charges the lease to `budget` and says what follows: again later, again at once, or the end. */
-static void charge(const struct store *s, const struct job_row *r, enum failure_budget budget, int64_t hint_ms,
-                   struct leaving *l)
+/* Charges the lease to `budget` and says what follows: again later, again at once, or the end.
+ */
+static void charge(const struct store *s, const struct job_row *r, enum failure_budget budget,
+                   int64_t hint_ms, struct leaving *l)
 {
     int64_t n;
     switch (budget) {
@@ -350,7 +369,8 @@ static const char *leaving_event(enum job_state to, enum job_event on)
     return on == JOB_ON_THROTTLE ? "job.throttled" : "job.retrying";
 }
 
-static struct json_w leaving_body(struct store *s, const struct job_row *r, const struct leaving *l, enum job_state to)
+static struct json_w leaving_body(struct store *s, const struct job_row *r,
+                                  const struct leaving *l, enum job_state to)
 {
     struct json_w w = event_body(s, to);
     json_kv_int(&w, "attempt", r->fence);
@@ -368,10 +388,10 @@ static struct json_w leaving_body(struct store *s, const struct job_row *r, cons
     return w;
 }
 
-/* One active job goes where the event leads. A released job keeps the rank it was leased with: that
- * was the smallest of its lane, so it is in front again. */
-static err leave(struct store *s, const struct job_row *r, struct leaving *l, wall now, enum job_state *out_state,
-                 struct fault *f)
+/* One active job goes where the event leads. A released job keeps the rank it was leased with:
+ * that was the smallest of its lane, so it is in front again. */
+static err leave(struct store *s, const struct job_row *r, struct leaving *l, wall now,
+                 enum job_state *out_state, struct fault *f)
 {
     /* Once asked to stop, every ending but a good one is `cancelled`. */
     if (r->cancel_asked && l->on != JOB_ON_DONE) {
@@ -381,11 +401,13 @@ static err leave(struct store *s, const struct job_row *r, struct leaving *l, wa
     enum job_state to = r->state;
     need(job_move(&to, l->on));
     int64_t run_at = to == JOB_SCHEDULED ? now.ms + l->wait_ms : now.ms;
-    err e = db_run(s->db, SQL_LEAVE, f, DB_I(r->seq), DB_I(to), DB_I(job_is_final(to) ? r->run_at_ms : run_at),
-                   DB_I(l->count == COUNT_FAIL), DB_I(l->count == COUNT_CRASH), DB_I(l->count == COUNT_THROTTLE),
-                   DB_I(l->count == COUNT_RELEASE), DB_I(l->count == COUNT_OK), DB_I(l->count == COUNT_VOID),
-                   DB_I(l->failure), DB_I(l->verdict), DB_I(l->end), db_text_or_null(l->why),
-                   db_text_or_null(l->report), job_is_final(to) ? DB_I(now.ms) : DB_NULL);
+    err e = db_run(s->db, SQL_LEAVE, f, DB_I(r->seq), DB_I(to),
+                   DB_I(job_is_final(to) ? r->run_at_ms : run_at), DB_I(l->count == COUNT_FAIL),
+                   DB_I(l->count == COUNT_CRASH), DB_I(l->count == COUNT_THROTTLE),
+                   DB_I(l->count == COUNT_RELEASE), DB_I(l->count == COUNT_OK),
+                   DB_I(l->count == COUNT_VOID), DB_I(l->failure), DB_I(l->verdict),
+                   DB_I(l->end), db_text_or_null(l->why), db_text_or_null(l->report),
+                   job_is_final(to) ? DB_I(now.ms) : DB_NULL);
     if (e)
         return e;
     lanes_count(s, r->lane, JOB_ACTIVE, to);
@@ -407,7 +429,8 @@ static enum breaker_sign sign_of(const struct finish_args *a, enum failure_budge
     return row->breaker ? BREAKER_HEALTH_ERROR : BREAKER_NO_VERDICT;
 }
 
-err store_finish(struct store *s, const struct finish_args *args, wall now, struct finish_reply *out, struct fault *f)
+err store_finish(struct store *s, const struct finish_args *args, wall now,
+                 struct finish_reply *out, struct fault *f)
 {
     need((unsigned)args->failure < FAILURE_COUNT);
     struct job_row r;
@@ -418,7 +441,8 @@ err store_finish(struct store *s, const struct finish_args *args, wall now, stru
         return e;
     bool overridden = args->budget == BUDGET_RELEASE || args->budget == BUDGET_CRASH;
     enum failure_budget budget = overridden ? args->budget : failure_row(args->failure)->budget;
-    struct leaving l = {.failure = args->failure, .end = args->end, .why = args->why, .report = args->report};
+    struct leaving l = {
+        .failure = args->failure, .end = args->end, .why = args->why, .report = args->report};
     int64_t hint = args->wait_ms < HINT_MAX_MS ? args->wait_ms : HINT_MAX_MS;
     if (args->failure == FAILURE_NONE && !overridden) {
         l.on = JOB_ON_DONE;
@@ -446,7 +470,8 @@ static err cancel_waiting(struct store *s, const struct job_row *r, wall now, st
 {
     enum job_state to = r->state;
     need(job_move(&to, JOB_ON_CANCEL));
-    err e = db_run(s->db, SQL_CANCEL_WAITING, f, DB_I(r->seq), DB_I(FAILURE_CANCELLED), DB_I(now.ms));
+    err e = db_run(s->db, SQL_CANCEL_WAITING, f, DB_I(r->seq), DB_I(FAILURE_CANCELLED),
+                   DB_I(now.ms));
     if (e)
         return e;
     lanes_count(s, r->lane, r->state, to);
@@ -455,7 +480,8 @@ static err cancel_waiting(struct store *s, const struct job_row *r, wall now, st
     return event_add(s, r->id, "job.cancelled", now, &w, f);
 }
 
-err store_cancel(struct store *s, struct span id, wall now, struct cancel_reply *out, struct fault *f)
+err store_cancel(struct store *s, struct span id, wall now, struct cancel_reply *out,
+                 struct fault *f)
 {
     struct job_row r;
     err e = store_usable(s, f);
@@ -499,7 +525,8 @@ static err promote(struct store *s, wall now, int64_t *out_promoted, struct faul
     db_end(q);
     for (size_t i = 0; e == E_END && i < n; i++) {
         need(due[i].lane >= 1 && due[i].lane <= (int64_t)s->now.lane_count);
-        err wrote = db_run(s->db, SQL_PROMOTE, f, DB_I(due[i].seq), DB_I(lane_rank(due[i].run_at, (int)due[i].prio)));
+        err wrote = db_run(s->db, SQL_PROMOTE, f, DB_I(due[i].seq),
+                           DB_I(lane_rank(due[i].run_at, (int)due[i].prio)));
         if (wrote)
             return wrote;
         lanes_count(s, &s->now.lanes[due[i].lane - 1], JOB_SCHEDULED, JOB_READY);
@@ -508,12 +535,13 @@ static err promote(struct store *s, wall now, int64_t *out_promoted, struct faul
     return e == E_END ? E_OK : e;
 }
 
-/* The second pass: nobody spoke for the job in time. A worker that never confirmed the start is no
- * crash: the lease was lost on the way. */
+/* The second pass: nobody spoke for the job in time. A worker that never confirmed the start is
+ * no crash: the lease was lost on the way. */
 static err reap_one(struct store *s, const struct job_row *r, wall now, struct fault *f)
 {
     enum job_state state;
-    struct leaving l = {.failure = FAILURE_CRASH, .why = SPAN("the worker was not heard of in time")};
+    struct leaving l = {.failure = FAILURE_CRASH,
+                        .why = SPAN("the worker was not heard of in time")};
     charge(s, r, r->started ? BUDGET_CRASH : BUDGET_RELEASE, 0, &l);
     lanes_sign(r->lane, BREAKER_NO_VERDICT, now.ms);
     return leave(s, r, &l, now, &state, f);
@@ -545,7 +573,8 @@ err store_reap(struct store *s, wall now, struct reap_reply *out, struct fault *
             e = reap_one(s, r, now, f);
             reply.reaped++;
         } else {
-            e = db_run(s->db, SQL_SUSPECT, f, DB_I(r->seq), DB_I(now.ms + s->limits.lease_ms / 3));
+            e = db_run(s->db, SQL_SUSPECT, f, DB_I(r->seq),
+                       DB_I(now.ms + s->limits.lease_ms / 3));
             reply.suspected++;
         }
     }
@@ -568,7 +597,9 @@ err jobs_release_all(struct store *s, wall now, struct fault *f)
             return e;
         for (size_t i = 0; i < n; i++) {
             enum job_state state;
-            struct leaving l = {.on = JOB_ON_RELEASE, .count = COUNT_RELEASE, .why = SPAN("the service was restarted")};
+            struct leaving l = {.on = JOB_ON_RELEASE,
+                                .count = COUNT_RELEASE,
+                                .why = SPAN("the service was restarted")};
             lanes_sign(s->rows[i].lane, BREAKER_NO_VERDICT, now.ms);
             e = leave(s, &s->rows[i], &l, now, &state, f);
             if (e)

@@ -85,9 +85,10 @@ err lanes_flush(struct store *s, struct fault *f)
         struct store_lane *l = &s->now.lanes[i];
         if (!l->dirty)
             continue;
-        err e = db_run(s->db, SQL_LANE_WRITE, f, DB_I(i + 1), DB_I(l->pass), DB_I(l->tat_ms), DB_I(l->blocked_until_ms),
-                       DB_I(l->breaker.state), DB_I(l->breaker.fails), DB_I(l->breaker.until_ms),
-                       DB_I(l->breaker.trips));
+        err e =
+            db_run(s->db, SQL_LANE_WRITE, f, DB_I(i + 1), DB_I(l->pass), DB_I(l->tat_ms),
+                   DB_I(l->blocked_until_ms), DB_I(l->breaker.state), DB_I(l->breaker.fails),
+                   DB_I(l->breaker.until_ms), DB_I(l->breaker.trips));
         if (e)
             return e;
         l->dirty = false;
@@ -110,7 +111,8 @@ err lanes_add(struct store *s, struct span name, struct store_lane **out, struct
     struct store_lane *l = &s->now.lanes[s->now.lane_count];
     *l = (struct store_lane){.weight = weight_of(name), .pass = s->now.vtime, .dirty = true};
     span_copy(name, l->name, sizeof l->name);
-    err e = db_run(s->db, SQL_LANE_ADD, f, DB_I(s->now.lane_count + 1), DB_T(name), DB_I(l->weight));
+    err e = db_run(s->db, SQL_LANE_ADD, f, DB_I(s->now.lane_count + 1), DB_T(name),
+                   DB_I(l->weight));
     if (e)
         return e;
     s->now.lane_count++;
@@ -161,8 +163,8 @@ static bool has_room(const struct store *s, const struct store_lane *l)
 
 static bool may_start(const struct store *s, const struct store_lane *l, int64_t now_ms)
 {
-    return l->ready > 0 && l->active < s->limits.lane_max_active && l->blocked_until_ms <= now_ms &&
-           breaker_allows(&l->breaker, l->active, now_ms) &&
+    return l->ready > 0 && l->active < s->limits.lane_max_active &&
+           l->blocked_until_ms <= now_ms && breaker_allows(&l->breaker, l->active, now_ms) &&
            lane_may_start(l->tat_ms, s->limits.lane_emit_ms, s->limits.lane_burst, now_ms);
 }
 
@@ -211,7 +213,8 @@ static int64_t startable(const struct store *s, const struct store_lane *l, int6
         n = l->ready;
     int64_t emit = s->limits.lane_emit_ms;
     if (emit > 0) {
-        int64_t saved = (now_ms - lane_start_at(l->tat_ms, emit, s->limits.lane_burst)) / emit + 1;
+        int64_t saved =
+            (now_ms - lane_start_at(l->tat_ms, emit, s->limits.lane_burst)) / emit + 1;
         int64_t burst = s->limits.lane_burst > 1 ? s->limits.lane_burst : 1;
         saved = saved < burst ? saved : burst;
         n = n < saved ? n : saved;

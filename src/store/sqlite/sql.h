@@ -1,7 +1,8 @@
 /* sql.h - every statement the store runs: THE table. Prepared once per connection.
  *
  * State numbers are those of enum job_state, written out: SQLite uses a partial index only when the
- * query repeats the index's WHERE term literally. */
+ * query repeats the index's WHERE term literally. INDEXED BY where the planner, which knows no
+ * statistics, would take jobs_state and sort. */
 #pragma once
 
 #define SQL_JOB_ROW                                                                            \
@@ -29,7 +30,7 @@
                   "max_fail,max_crash,max_throttle,idem_key,idem_hash,created_at)"             \
                   " VALUES(?1,?2,?3,?4,?5,?6,?7,2,?8,?9,?10,?11,?12,?13,?14,?15,?10)")         \
     X(SQL_NEXT_READY, "SELECT seq,id,fence,site,kind,target,spec,cursor,job_limit,next_batch,have,run_at" \
-                      " FROM jobs WHERE lane_id=?1 AND state=2 ORDER BY rank,seq LIMIT 1")     \
+                      " FROM jobs INDEXED BY jobs_ready WHERE lane_id=?1 AND state=2 ORDER BY rank,seq LIMIT 1")     \
     X(SQL_LEASE, "UPDATE jobs SET state=3,fence=fence+1,nonce=?2,worker=?3,lease_until=?4,suspect=0,started=0," \
                  "started_at=coalesce(started_at,?5),revision=revision+1 WHERE seq=?1")        \
     X(SQL_STARTED, "UPDATE jobs SET started=1,revision=revision+1 WHERE id=?1 AND state=3 AND nonce=?2") \
@@ -49,13 +50,13 @@
     X(SQL_CANCEL_WAITING, "UPDATE jobs SET state=6,failure=?2,finished_at=?3,cancel_req=1,revision=revision+1" \
                           " WHERE seq=?1")                                                     \
     X(SQL_CANCEL_ACTIVE, "UPDATE jobs SET cancel_req=1,revision=revision+1 WHERE seq=?1")      \
-    X(SQL_DUE, "SELECT seq,lane_id,run_at,prio FROM jobs WHERE state=1 AND run_at<=?1 ORDER BY run_at,seq LIMIT ?2") \
+    X(SQL_DUE, "SELECT seq,lane_id,run_at,prio FROM jobs INDEXED BY jobs_due WHERE state=1 AND run_at<=?1 ORDER BY run_at,seq LIMIT ?2") \
     X(SQL_PROMOTE, "UPDATE jobs SET state=2,rank=?2,revision=revision+1 WHERE seq=?1")         \
-    X(SQL_LAPSED, "SELECT " SQL_JOB_ROW " FROM jobs WHERE state=3 AND lease_until<=?1 ORDER BY lease_until,seq LIMIT ?2") \
+    X(SQL_LAPSED, "SELECT " SQL_JOB_ROW " FROM jobs INDEXED BY jobs_lease WHERE state=3 AND lease_until<=?1 ORDER BY lease_until,seq LIMIT ?2") \
     X(SQL_SUSPECT, "UPDATE jobs SET suspect=1,lease_until=?2,revision=revision+1 WHERE seq=?1") \
-    X(SQL_AMNESTY, "UPDATE jobs SET lease_until=?2 WHERE state=3 AND lease_until<?1")          \
-    X(SQL_FIRST_DUE, "SELECT run_at FROM jobs WHERE state=1 ORDER BY run_at,seq LIMIT 1")      \
-    X(SQL_FIRST_LAPSE, "SELECT lease_until FROM jobs WHERE state=3 ORDER BY lease_until LIMIT 1") \
+    X(SQL_AMNESTY, "UPDATE jobs INDEXED BY jobs_lease SET lease_until=?2 WHERE state=3 AND lease_until<?1")          \
+    X(SQL_FIRST_DUE, "SELECT run_at FROM jobs INDEXED BY jobs_due WHERE state=1 ORDER BY run_at,seq LIMIT 1")      \
+    X(SQL_FIRST_LAPSE, "SELECT lease_until FROM jobs INDEXED BY jobs_lease WHERE state=3 ORDER BY lease_until LIMIT 1") \
     X(SQL_OLD, "SELECT seq,state FROM jobs WHERE finished_at IS NOT NULL AND finished_at<?1 ORDER BY finished_at LIMIT ?2") \
     X(SQL_UNLINK_COUNT, "UPDATE items SET links=links-1 WHERE iid IN"                          \
                         " (SELECT iid FROM job_items WHERE job=?1 ORDER BY ord LIMIT ?2)")     \

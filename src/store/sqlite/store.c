@@ -1,4 +1,5 @@
-/* store.c - opening, groups, retention, outlook. Operations are in jobs.c, items.c, events.c, views.c. */
+/* store.c - opening, groups, retention, outlook. Operations are in jobs.c, items.c, events.c,
+ * views.c. */
 #include "store/store.h"
 
 #include "store/sqlite/inside.h"
@@ -44,7 +45,9 @@ static err make_schema(struct db *d, struct fault *f)
     if (e)
         return e;
     if (version > SCHEMA_VERSION)
-        return fail(f, E_STORE, "a newer version of Fulmar made this job store; use that, or choose another store.path");
+        return fail(f, E_STORE,
+                    "a newer version of Fulmar made this job store; use that, or choose "
+                    "another store.path");
     if (version == SCHEMA_VERSION)
         return E_OK;
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
@@ -77,7 +80,8 @@ static err take_over(struct store *s, wall now, struct fault *f)
     return e ? e : committed;
 }
 
-/* On a full disk the ballast makes room for the log: what runs can end, nothing new comes in. */
+/* On a full disk the ballast makes room for the log: what runs can end, nothing new comes in.
+ */
 static err start_up(struct store *s, wall now, struct fault *f)
 {
     struct fault first = {0};
@@ -94,8 +98,8 @@ static err start_up(struct store *s, wall now, struct fault *f)
     return take_over(s, now, f);
 }
 
-err store_open(struct store **out, const char *state_dir, const struct store_limits *limits, uint64_t seed, wall now,
-               struct fault *f)
+err store_open(struct store **out, const char *state_dir, const struct store_limits *limits,
+               uint64_t seed, wall now, struct fault *f)
 {
     struct store *s = heap_new_of(struct store);
     s->dir = path_in(state_dir, ".");
@@ -176,8 +180,8 @@ static void undo(struct store *s, err why)
         disk_ballast_give(s);
         return;
     }
-    /* After an I/O error nothing that the handle believes is certain: read it all again. A failure
-     * to do so shows in the next store_begin(). */
+    /* After an I/O error nothing that the handle believes is certain: read it all again. A
+     * failure to do so shows in the next store_begin(). */
     db_close(&s->db);
     (void)attach(s, &ignored);
 }

@@ -27,7 +27,8 @@ static err read_view(struct query *q, struct arena *a, struct job_view *v, struc
         .revision = db_int(q, 27),
     };
     span_copy(db_text(q, 0), v->id, sizeof v->id);
-    struct span *const texts[] = {&v->site, &v->kind, &v->target, &v->lane, &v->spec, &v->cursor, &v->why, &v->report};
+    struct span *const texts[] = {&v->site, &v->kind,   &v->target, &v->lane,
+                                  &v->spec, &v->cursor, &v->why,    &v->report};
     for (int i = 0; i < 8; i++) {
         err e = db_keep(q, 1 + i, a, texts[i], f);
         if (e)
@@ -36,7 +37,8 @@ static err read_view(struct query *q, struct arena *a, struct job_view *v, struc
     return E_OK;
 }
 
-err store_job(struct store *s, struct span id, struct arena *a, struct job_view *out, struct fault *f)
+err store_job(struct store *s, struct span id, struct arena *a, struct job_view *out,
+              struct fault *f)
 {
     struct job_view v;
     struct query *q;
@@ -70,11 +72,13 @@ static err start_of(struct store *s, struct span after, int64_t *out_seq, struct
     if (!e)
         *out_seq = db_int(q, 0);
     db_end(q);
-    return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s to go on after", SP(span_cut(after, 0, 60))) : e;
+    return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s to go on after",
+                             SP(span_cut(after, 0, 60)))
+                      : e;
 }
 
-err store_jobs(struct store *s, const struct jobs_query *query, struct arena *a, struct job_view **out_jobs,
-               size_t *out_count, struct fault *f)
+err store_jobs(struct store *s, const struct jobs_query *query, struct arena *a,
+               struct job_view **out_jobs, size_t *out_count, struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 500);
     int64_t before;
@@ -88,9 +92,9 @@ err store_jobs(struct store *s, const struct jobs_query *query, struct arena *a,
     struct job_view *all = arena_try(a, query->limit * sizeof *all);
     if (!all)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    e = query->state < 0
-            ? db_ask(s->db, SQL_VIEWS, &q, f, DB_I(before), DB_I(query->limit))
-            : db_ask(s->db, SQL_VIEWS_IN_STATE, &q, f, DB_I(before), DB_I(query->limit), DB_I(query->state));
+    e = query->state < 0 ? db_ask(s->db, SQL_VIEWS, &q, f, DB_I(before), DB_I(query->limit))
+                         : db_ask(s->db, SQL_VIEWS_IN_STATE, &q, f, DB_I(before),
+                                  DB_I(query->limit), DB_I(query->state));
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
