@@ -43,7 +43,9 @@ MUST_USE err browser_find(struct span configured, char out_path[256], struct fau
 
 MUST_USE err browsers_start(struct browsers **out, struct loop *l, const struct browsers_config *config,
                             void (*on_capacity)(void *ctx), void *ctx, struct fault *f);
-/* Closes every tab and browser, removes the profile folders; on_stopped comes once. */
+/* Ends every browser (pages still open hear on_gone, or on_ready, with E_SHUTDOWN), removes the profile
+ * folders; on_stopped comes once, when no process is left. browsers_free() only after it; it frees
+ * tabs that were never closed, too. */
 void browsers_stop(struct browsers *b, void (*on_stopped)(void *ctx), void *ctx);
 void browsers_free(struct browsers **b);
 int browsers_room(const struct browsers *b); /* tabs that could be opened now */
@@ -64,7 +66,9 @@ size_t browsers_view(const struct browsers *b, struct browser_view *out, size_t 
 
 struct tab_face {
     void (*on_ready)(void *ctx, err e, const char *words);         /* once */
-    void (*on_reply)(void *ctx, uint32_t call, err e, struct span result); /* result: JSON of "result", or the error message */
+    /* E_OK with JSON of "result"; E_BAD_INPUT with the browser's message (as it stands in the JSON) when
+     * it refused; else no bytes. */
+    void (*on_reply)(void *ctx, uint32_t call, err e, struct span result);
     void (*on_event)(void *ctx, struct span method, struct span params);
     void (*on_gone)(void *ctx, err e, const char *words);          /* at most once, after on_ready(E_OK) */
     void (*on_closed)(void *ctx);                                  /* once, after tab_close(); tab is freed then */
@@ -72,6 +76,11 @@ struct tab_face {
 /* E_BUSY when there is no room (wait for on_capacity). */
 MUST_USE err tab_open(struct tab **out, struct browsers *b, const struct tab_face *face, void *ctx, struct fault *f);
 /* Sends a command on the tab's session; on_reply comes exactly once with this call number, E_TIMEOUT
- * after timeout_ms, E_PAGE_GONE/E_BROWSER_GONE when it cannot come. At most 64 open. */
+ * after timeout_ms, E_PAGE_GONE/E_BROWSER_GONE when it cannot come. At most 64 open (E_BUSY).
+ * E_CONFLICT before on_ready and after tab_close(). E_DENIED: methods that reach beyond the page
+ * (Browser.*, Target.*, files of this machine) and Page.navigate to anything but http, https and
+ * about:blank; its "url" must stand there once and plainly. */
 MUST_USE err tab_call(struct tab *t, uint32_t call, const char *method, struct span params_json, int64_t timeout_ms);
+/* Once, always, also after on_gone and after on_ready with an error. Calls that are still open are
+ * forgotten: from now on only on_closed comes. */
 void tab_close(struct tab *t);

@@ -8,7 +8,7 @@
 #include "browser/inside.h"
 #include "browser/process.h"
 
-enum { WATCH_EVERY_MS = 500, GROWTH_EVERY_MS = 10000, BLAME_MS = 2000, GROWTH_JOBS = 10 };
+enum { WATCH_EVERY_MS = 500, GROWTH_EVERY_MS = 30000, BLAME_MS = 2000, GROWTH_JOBS = 10 };
 
 static void renderer_free(struct renderer *r)
 {

@@ -439,13 +439,13 @@ static void say_interrupted(struct get *g)
     if (!g->id[0])
         return;
     if (!g->service.embedded) {
-        cli_note(g->cli, "stopped following; job %s goes on\nlook: fulmar jobs show %s · stop it: fulmar jobs cancel %s",
+        cli_note(g->cli, "stopped following; %s goes on\nlook: fulmar jobs show %s · stop it: fulmar jobs cancel %s",
                  g->id, g->id, g->id);
         return;
     }
     char path[100];
     struct client_answer answer;
-    cli_note(g->cli, "cancelling job %s and stopping the service of this command", g->id);
+    cli_note(g->cli, "cancelling %s and stopping the service of this command", g->id);
     snprintf(path, sizeof path, "/v1/jobs/%s/cancel", g->id);
     struct client_request q = {.method = "POST", .path = path, .timeout_ms = 5000};
     if (client_send(g->service.second, &q, &answer, NULL))

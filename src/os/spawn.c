@@ -98,7 +98,12 @@ static void child_fds(const struct spawn *s, int report_fd)
 static void child_limits(const struct spawn *s, int report_fd)
 {
     child_limit(report_fd, RLIMIT_CORE, 0);
-    if (s->data_max > 0)
+    bool limited = s->data_max > 0;
+#ifdef FULMAR_SANITIZED
+    /* The sanitizer's shadow memory is terabytes of address space: this program would not start. */
+    limited = limited && s->path;
+#endif
+    if (limited)
         child_limit(report_fd, RLIMIT_DATA, s->data_max);
     if (s->files_max > 0)
         child_limit(report_fd, RLIMIT_NOFILE, s->files_max);

@@ -4,8 +4,8 @@
  * Unix ms). Decide everything, then write: a refused operation leaves the state as it was. Between
  * store_begin() and store_commit() any number of operations form a group with ONE fsync; an
  * operation's answer may be given out only after store_commit() returned E_OK. Writing operations
- * need an open group, queries do not. A failed commit is
- * *unknown*, not absent. One thread uses a store; others go through store/thread.h.
+ * need an open group, queries do not. A failed commit is *unknown*, not absent. One thread uses a
+ * store; others go through store/thread.h.
  *
  * Texts in arguments are borrowed for the call; texts in replies live in the arena given. */
 #pragma once

@@ -46,6 +46,7 @@ static const struct {
     {"/bomb", "text/html",
      "<title>bomb</title><script>const a=[];setInterval(()=>{const b=new Uint8Array(20e6);b.fill(7);a.push(b)},10)</script>"},
     {"/alert", "text/html", "<title>alert</title><script>alert('one');document.title='after '+confirm('two')</script>"},
+    {"/ads", "text/html", "<title>ads</title><script>fetch('/ads/data').then(()=>document.title='came',()=>document.title='blocked')</script>"},
     {"/leave", "text/html", "<title>leave</title><script>onbeforeunload=e=>{e.preventDefault();return 'x'}</script>"},
 };
 
@@ -110,6 +111,11 @@ static void origin_listen(void)
 }
 
 /* ---- the world of one test ---- */
+
+static bool says(struct span s, const char *text)
+{
+    return span_find(s, span_of(text)) < s.n;
+}
 
 static pid_t egress_pid;
 static int egress_control = -1;
@@ -262,6 +268,7 @@ static void page_open(struct page *p)
     for (int i = 0; i < CALLS; i++)
         p->reply[i] = BUF(1 << 20);
     WAIT_FOR(browsers_room(w.browsers) > 0);
+    note_groups();
     if (tab_open(&p->tab, w.browsers, &FACE, p, &f) != E_OK)
         fail_msg("no page: %s", f.words);
     assert_false(p->ready); /* never from inside the call */
@@ -304,18 +311,20 @@ static void page_go(struct page *p, const char *path)
         fail_msg("navigation failed: %.*s", SP(result));
 }
 
-static bool says(struct span s, const char *text)
+static void page_wait(struct page *p, const char *expression, const char *text)
 {
-    return span_find(s, span_of(text)) < s.n;
+    char params[200];
+    snprintf(params, sizeof params, "{\"expression\":\"%s\"}", expression);
+    for (int64_t end = clock_mono().ms + PATIENCE_MS; clock_mono().ms < end;) {
+        if (says(page_ask(p, "Runtime.evaluate", params), text))
+            return;
+    }
+    fail_msg("%s never became %s", expression, text);
 }
 
 static void page_wait_title(struct page *p, const char *title)
 {
-    for (int64_t end = clock_mono().ms + PATIENCE_MS; clock_mono().ms < end;) {
-        if (says(page_ask(p, "Runtime.evaluate", "{\"expression\":\"document.title\"}"), title))
-            return;
-    }
-    fail_msg("the title never became %s", title);
+    page_wait(p, "document.title", title);
 }
 
 static struct browsers_config usual(void)
@@ -350,8 +359,33 @@ static void world_open(const struct browsers_config *config)
     assert_int_equal(signal_new(&w.child, w.loop, SIGCHLD, on_child, NULL), E_OK);
 }
 
-/* Processes whose command line names our run folder. */
-static int processes_left(void)
+static pid_t groups[64]; /* of every browser a test has seen; a group's number is its leader's pid */
+static size_t group_count;
+
+static bool is_ours(struct span command, pid_t pid)
+{
+    if (says(command, run_folder))
+        return true;
+    pid_t group = getpgid(pid);
+    for (size_t i = 0; i < group_count; i++) {
+        if (groups[i] == group)
+            return true;
+    }
+    return false;
+}
+
+static void note_groups(void)
+{
+    struct browser_view v[8];
+    size_t n = browsers_view(w.browsers, v, 8);
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].pid > 1 && group_count < sizeof groups / sizeof *groups)
+            groups[group_count++] = v[i].pid;
+    }
+}
+
+/* Processes of our browsers whose command line names `with`. Returns how many; signals them if asked. */
+static int for_each_process(const char *with, int signum)
 {
     int n = 0;
     DIR *dir = opendir("/proc");
@@ -361,12 +395,20 @@ static int processes_left(void)
         struct buf text = BUF(1 << 20);
         snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && files_read(AT_FDCWD, path, 1 << 19, &text, NULL) == E_OK &&
-            says(buf_span(&text), run_folder))
+            is_ours(buf_span(&text), (pid_t)strtol(entry->d_name, NULL, 10)) && says(buf_span(&text), with)) {
             n++;
+            if (signum)
+                kill((pid_t)strtol(entry->d_name, NULL, 10), signum);
+        }
         buf_free(&text);
     }
     closedir(dir);
     return n;
+}
+
+static int processes_left(void)
+{
+    return for_each_process("", 0);
 }
 
 static size_t folders_left(void)
@@ -382,11 +424,13 @@ static size_t folders_left(void)
 
 static void world_close(void)
 {
+    note_groups();
     browsers_stop(w.browsers, on_stopped, NULL);
     assert_false(w.stopped);
     WAIT_FOR(w.stopped);
     assert_int_equal(processes_left(), 0);
     assert_int_equal(folders_left(), 0);
+    group_count = 0;
     browsers_free(&w.browsers);
     signal_close(&w.child);
     timer_close(&w.guard);
@@ -446,7 +490,7 @@ static void private_addresses(void **state)
     struct page p = {0};
     page_open(&p);
     page_ask(&p, "Page.navigate", "{\"url\":\"http://127.0.0.1/\"}");
-    assert_true(says(page_ask(&p, "Runtime.evaluate", "{\"expression\":\"document.body.innerText\"}"), "egress: "));
+    page_wait(&p, "document.documentElement.innerText", "egress: ");
     assert_true(says(page_ask(&p, "Page.navigate", "{\"url\":\"https://169.254.169.254/\"}"), "ERR_TUNNEL_CONNECTION_FAILED"));
     page_close(&p);
     world_close();
@@ -717,26 +761,122 @@ static void old_folders(void **state)
     assert_int_equal(folders_left(), 0);
 }
 
+/* Without zygotes open pages go on, every new one fails, and no event says so: the probe finds it. */
+static void zygotes_killed(void **state)
+{
+    (void)state;
+    struct browsers_config config = usual();
+    config.probe_every_ms = 200;
+    config.probe_timeout_ms = 3000;
+    config.command_timeout_ms = 2000;
+    world_open(&config);
+    struct page p = {0};
+    page_open(&p);
+    WAIT_FOR(browsers_ready(w.browsers));
+    pid_t pid = browser_pid();
+    page_call(&p, 1, "Runtime.evaluate", "{\"expression\":\"new Promise(()=>{})\",\"awaitPromise\":true}", 60000);
+    assert_true(for_each_process("--type=zygote", SIGKILL) > 0);
+    expect_replaced(&p, pid);
+    world_close();
+}
+
+static void blocked_addresses(void **state)
+{
+    (void)state;
+    struct browsers_config config = usual();
+    struct span blocked[] = {SPAN("*/ads/*")};
+    config.blocked = blocked;
+    config.blocked_count = 1;
+    config.user_agent = SPAN("Test Agent (of ours)");
+    world_open(&config);
+    struct page p = {0};
+    page_open(&p);
+    page_go(&p, "/ads");
+    page_wait_title(&p, "blocked");
+    assert_true(says(page_ask(&p, "Runtime.evaluate", "{\"expression\":\"navigator.userAgent\"}"), "Test Agent (of ours)"));
+    page_close(&p);
+    world_close();
+}
+
+static void lesser_isolation(void **state)
+{
+    (void)state;
+    enum isolation tiers[] = {ISOLATION_FLAGS, ISOLATION_LANDLOCK};
+    for (size_t i = 0; i < 2; i++) {
+        int pid = fork();
+        if (pid == 0) {
+            uint16_t port;
+            int listener;
+            _exit(sandbox_connect_only(&port, &listener, tiers[i] == ISOLATION_LANDLOCK, NULL) ? 1 : 0);
+        }
+        int status = 1;
+        waitpid(pid, &status, 0);
+        if (status != 0)
+            continue; /* this kernel has no such tier */
+        struct browsers_config config = usual();
+        config.isolation = tiers[i];
+        world_open(&config);
+        struct page p = {0};
+        page_open(&p);
+        page_go(&p, "/hello");
+        page_wait_title(&p, "fetched");
+        page_ask(&p, "Page.navigate", "{\"url\":\"http://127.0.0.1/\"}");
+        page_wait(&p, "document.documentElement.innerText", "egress: ");
+        page_close(&p);
+        world_close();
+    }
+}
+
+static int start_egress(void);
+
+/* Egress dies and comes back: it gets every listener again, pages that are open work on. */
+static void egress_restarts(void **state)
+{
+    (void)state;
+    struct browsers_config config = usual();
+    config.probe_every_ms = 300;
+    world_open(&config);
+    struct page p = {0};
+    page_open(&p);
+    page_go(&p, "/hello");
+    pid_t pid = browser_pid();
+    pid_t old = egress_pid;
+    kill(old, SIGKILL);
+    while (waitpid(old, NULL, 0) < 0 && errno == EINTR)
+        ;
+    assert_int_equal(start_egress(), 0);
+    browsers_egress_hello(w.browsers);
+    page_go(&p, "/hello");
+    page_wait_title(&p, "fetched");
+    page_close(&p);
+    assert_int_equal(browser_pid(), pid);
+    world_close();
+}
+
 /* ---- around all tests ---- */
+
+static int egress_side = -1; /* egress's end, kept for the next one */
 
 static int start_egress(void)
 {
-    int control[2];
+    int control[2] = {egress_control, egress_side};
     static char allowed[32];
     static struct span allow[1];
     snprintf(allowed, sizeof allowed, "127.0.0.1:%u", origin_port);
     allow[0] = span_of(allowed);
     static struct egress_config config;
     config = (struct egress_config){.allow = allow, .allow_count = 1, .connect_timeout_ms = 5000, .idle_timeout_ms = 20000};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0)
+    if (egress_control < 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0)
         return 1;
     egress_pid = fork();
     if (egress_pid == 0) {
-        close(control[0]);
+        /* Nothing of the browsers: their pipes must end when we close them. */
+        close_range(3, (unsigned)control[1] - 1, 0);
+        close_range((unsigned)control[1] + 1, ~0U, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         _exit(egress_run(&config, control[1]));
     }
-    close(control[1]);
+    egress_side = control[1];
     egress_control = control[0];
     char hello[16];
     size_t n, count;
@@ -761,6 +901,7 @@ static int teardown(void **state)
 {
     (void)state;
     close(egress_control);
+    close(egress_side);
     while (waitpid(egress_pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return files_remove_tree(run_folder, NULL) != E_OK;
@@ -792,7 +933,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(page_crash),      cmocka_unit_test(browser_killed),    cmocka_unit_test(browser_stopped),
         cmocka_unit_test(endless_loop),    cmocka_unit_test(memory_bomb),       cmocka_unit_test(many_cycles),
         cmocka_unit_test(retirement),      cmocka_unit_test(start_failure),     cmocka_unit_test(stop_in_the_middle),
-        cmocka_unit_test(old_folders),
+        cmocka_unit_test(old_folders),     cmocka_unit_test(zygotes_killed),    cmocka_unit_test(blocked_addresses),
+        cmocka_unit_test(lesser_isolation), cmocka_unit_test(egress_restarts),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

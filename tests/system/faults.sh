@@ -37,6 +37,10 @@ expect() { # TARGET CLASSES…
     [ -n "$(job "$id" | jq -r '.failure.why // empty')" ] || die "@$target: no words"
     say "faults: @$target → $class"
     check
+    # A good job between two bad ones: five bad ones in a row would open the lane's breaker.
+    id=$(submit posts @practice_small 5)
+    wait_job "$id" 30
+    same_as_truth "$id" posts @practice_small 5 || die "the job after @$target differs from the truth"
 }
 neighbour=$(submit posts @practice_500 300)
 expect suspended_one suspended

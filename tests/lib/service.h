@@ -1,0 +1,257 @@
+/* service.h - the API over a real store, on a loop in a thread of its own, for tests. One per program.
+ * Include it once, in the program's only file. */
+#pragma once
+
+#include "api/api.h"
+#include "os/clock.h"
+#include "os/files.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+enum {
+    HEADER_MS = 700,
+    REQUEST_MS = 1500,
+    BODY_MAX = 64 * 1024,
+};
+
+/* ---- the service under test, in a thread of its own ---- */
+
+struct task { /* something to do on the loop's thread */
+    void (*run)(struct task *t);
+    void *ctx;
+    bool done;
+    struct task *next;
+};
+
+static struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct loop *loop;
+    struct waker *store_wake, *task_wake;
+    struct store_thread *store;
+    struct api *api;
+    struct pack *pack;
+    struct task *tasks;
+    char folder[96], socket[108];
+    int listeners[2];
+    uint16_t port;
+    bool ready;
+    void (*on_group)(void); /* on the loop, after each group of the store; may be NULL */
+    int cancelled;
+    char cancelled_id[ID_TEXT];
+} server = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ready = true};
+
+static void on_store(void *ctx)
+{
+    (void)ctx;
+    struct outlook outlook;
+    int64_t last_event;
+    store_thread_collect(server.store, &outlook, &last_event);
+    if (server.api)
+        api_new_events(server.api, last_event);
+    if (server.on_group)
+        server.on_group();
+}
+
+static void wake_loop(void *ctx)
+{
+    (void)ctx;
+    waker_wake(server.store_wake);
+}
+
+static void on_tasks(void *ctx)
+{
+    (void)ctx;
+    for (;;) {
+        pthread_mutex_lock(&server.lock);
+        struct task *t = server.tasks;
+        if (t)
+            server.tasks = t->next;
+        pthread_mutex_unlock(&server.lock);
+        if (!t)
+            return;
+        t->run(t);
+    }
+}
+
+static void task_done(struct task *t)
+{
+    pthread_mutex_lock(&server.lock);
+    t->done = true;
+    pthread_cond_broadcast(&server.changed);
+    pthread_mutex_unlock(&server.lock);
+}
+
+/* Runs it on the loop's thread and waits for task_done(). */
+static void on_loop(void (*run)(struct task *), void *ctx)
+{
+    struct task t = {.run = run, .ctx = ctx};
+    pthread_mutex_lock(&server.lock);
+    t.next = server.tasks;
+    server.tasks = &t;
+    pthread_mutex_unlock(&server.lock);
+    waker_wake(server.task_wake);
+    pthread_mutex_lock(&server.lock);
+    while (!t.done)
+        pthread_cond_wait(&server.changed, &server.lock);
+    pthread_mutex_unlock(&server.lock);
+}
+
+static void on_status(void *ctx, struct api_status *out)
+{
+    (void)ctx;
+    *out = (struct api_status){.ready = server.ready,
+                               .why = "no browser is <ready>",
+                               .isolation = "namespace",
+                               .workers_idle = 2,
+                               .browsers_ready = 1};
+}
+
+static void on_cancelled(void *ctx, struct span id)
+{
+    (void)ctx;
+    server.cancelled++;
+    span_copy(id, server.cancelled_id, sizeof server.cancelled_id);
+}
+
+static int listen_tcp(uint16_t *out_port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 4096), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
+    *out_port = ntohs(a.sin_port);
+    return fd;
+}
+
+static int listen_unix(const char *path)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    assert_true(fd >= 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%.*s", (int)sizeof a.sun_path - 1, path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    return fd;
+}
+
+static void *serve(void *ctx)
+{
+    (void)ctx;
+    loop_run(server.loop);
+    return NULL;
+}
+
+static void start_api(struct task *t)
+{
+    struct fault f = {0};
+    struct api_config config = {
+        .listeners = {server.listeners[0], server.listeners[1]},
+        .body_max = BODY_MAX,
+        .header_timeout_ms = HEADER_MS,
+        .request_timeout_ms = REQUEST_MS,
+        .connections_max = 8192,
+        .packs = &server.pack,
+        .pack_count = 1,
+        .status = on_status,
+        .cancelled = on_cancelled,
+    };
+    if (api_start(&server.api, server.loop, server.store, &config, &f))
+        fail_msg("api_start: %s", f.words);
+    on_store(NULL);
+    task_done(t);
+}
+
+static void stop_api(struct task *t)
+{
+    api_stop(&server.api);
+    store_thread_stop(&server.store);
+    waker_close(&server.store_wake);
+    waker_close(&server.task_wake);
+    loop_stop(server.loop);
+    task_done(t);
+}
+
+static void start_store(void)
+{
+    struct fault f = {0};
+    struct store_thread_config config = {
+        .state_dir = server.folder,
+        .limits = {.ready_max = 100000,
+                   .fail_max = 5,
+                   .crash_max = 2,
+                   .throttle_max = 50,
+                   .retry_base_ms = 2000,
+                   .retry_cap_ms = 300000,
+                   .lane_max_active = 64,
+                   .lane_burst = 64,
+                   .lease_ms = 60000},
+        .retention_ms = 30LL * 86400 * 1000,
+        .seed = 7,
+        .now = clock_wall,
+        .wake = wake_loop,
+    };
+    if (store_thread_start(&server.store, &config, &f))
+        fail_msg("store_thread_start: %s", f.words);
+}
+
+/* Everything but the API, which must start on the loop. server.folder and server.socket are set. */
+static int service_open_parts(void)
+{
+    struct fault f = {0};
+    server.listeners[0] = listen_tcp(&server.port);
+    server.listeners[1] = listen_unix(server.socket);
+    const char *folder = getenv("FULMAR_SITES") ? getenv("FULMAR_SITES") : "sites";
+    int sites = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    if (sites < 0 || pack_open(&server.pack, sites, "x", &f)) {
+        fprintf(stderr, "site packs are read from the top folder of the checkout: %s\n", f.words);
+        return 1;
+    }
+    close(sites);
+    server.loop = loop_new();
+    server.store_wake = waker_new(server.loop, on_store, NULL, "store");
+    server.task_wake = waker_new(server.loop, on_tasks, NULL, "tasks");
+    start_store();
+    return 0;
+}
+
+static int group_start(void **state)
+{
+    (void)state;
+    snprintf(server.folder, sizeof server.folder, "/tmp/fulmar-test-XXXXXX");
+    assert_non_null(mkdtemp(server.folder));
+    snprintf(server.socket, sizeof server.socket, "%s/fulmar.sock", server.folder);
+    if (service_open_parts())
+        return 1;
+    assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
+    on_loop(start_api, NULL);
+    return 0;
+}
+
+static int group_stop(void **state)
+{
+    (void)state;
+    on_loop(stop_api, NULL);
+    pthread_join(server.thread, NULL);
+    loop_free(&server.loop);
+    pack_close(&server.pack);
+    return files_remove_tree(server.folder, NULL) != E_OK;
+}
