@@ -29,8 +29,8 @@ EOT
     submit_all "$1" "$POSTS"
     wait_until 120 "the warm-up ends" all_ended
     settle "$SERVICE_PID" "$(value browser_n "$idle")"
-    local browser_pids
-    browser_pids=$(role_pids browser)
+    local browsers
+    browsers=$(browser_pids)
     before=$(cost "$SERVICE_PID")
     submit_all "$JOBS" "$POSTS" --parallel --parallel-max 40
     wait_until 600 "half of the jobs end" half_done
@@ -39,7 +39,7 @@ EOT
     wait_until 600 "all jobs end" all_ended
     settle "$SERVICE_PID" "$(value browser_n "$idle")"
     after=$(cost "$SERVICE_PID")
-    [ "$browser_pids" = "$(role_pids browser)" ] || die "a browser was replaced: its CPU would be counted as ours"
+    [ "$browsers" = "$(browser_pids)" ] || die "a browser was replaced: its CPU would be counted as ours"
     read_views "$POSTS"
     same_as_truth "$(head -1 "$WORK/ids")" posts "@$HANDLE" "$POSTS" || die "a result differs from the truth"
     stop_service || die "the service did not stop in order"

@@ -58,14 +58,25 @@ cost() {
 
 # memory PID → ours_pss_mb=… browser_pss_mb=…
 memory() {
-    local kind pid ms
-    processes "$1" | while read -r kind pid ms; do
+    local kind pid _
+    processes "$1" | while read -r kind pid _; do
         awk -v kind="$kind" '/^Pss:/ {print kind, $2}' "/proc/$pid/smaps_rollup" 2>/dev/null
     done | awk '{ kb[$1] += $2 }
         END { printf "ours_pss_mb=%.1f browser_pss_mb=%.1f\n", kb["ours"] / 1024, kb["browser"] / 1024 }'
 }
 
-# settled PID BROWSER_PROCESSES: the renderers of ended jobs are gone.
+# The browsers themselves, without their helpers.
+browser_pids() {
+    local pid
+    for pid in $(tree "$SERVICE_PID"); do
+        case "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")" in
+        *--type=*) ;;
+        *--remote-debugging-pipe*) echo "$pid" ;;
+        esac
+    done
+}
+
+# settle PID BROWSER_PROCESSES: waits until the renderers of ended jobs are gone.
 browser_settled() { [ "$(value browser_n "$(cost "$1")")" -le "$2" ]; }
 settle() {
     local turn
@@ -92,7 +103,7 @@ output = "$WORK/answers/$i"
 silent
 EOT
     done >"$WORK/submit.curl"
-    curl "$@" -K "$WORK/submit.curl" || die "the jobs could not be submitted"
+    curl --no-progress-meter "$@" -K "$WORK/submit.curl" || die "the jobs could not be submitted"
     for ((i = 0; i < count; i++)); do jq -r '.id // empty' "$WORK/answers/$i"; done >"$WORK/ids"
     [ "$(wc -l <"$WORK/ids")" -eq "$count" ] || die "not every job was accepted: $(head -c 300 "$WORK/answers/0")"
 }

@@ -12,10 +12,11 @@ SCRIPTS=${SCRIPTS:-usual-puppeteer tuned-puppeteer usual-playwright tuned-playwr
 AT_ONCE=${AT_ONCE:-1 4 8}
 HERE=$(cd "$(dirname "$0")" && pwd)
 
-NODE=$(command -v node) && command -v npm >/dev/null || {
+NODE=$(command -v node)
+if [ -z "$NODE" ] || ! command -v npm >/dev/null; then
     say "skipped: node and npm are not installed"
     exit 0
-}
+fi
 mkdir "$WORK/scripts" "$WORK/home"
 chmod 777 "$WORK/home"
 cp "$HERE"/*.mjs "$HERE/package.json" "$WORK/scripts"

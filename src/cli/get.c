@@ -51,6 +51,7 @@ struct get {
     struct json_parser *parser;
     struct sse_reader stream;
     struct fault fault;
+    struct buf body; /* the order as JSON */
     const char *kind, *target;
     char id[64];
     enum job_state state;
@@ -112,11 +113,12 @@ static void show_progress(struct get *g)
 
 /* ---- asking for the job ---- */
 
-static int build_body(struct get *g, struct buf *body)
+/* The call as the body of a request; what only the site packs can judge is left to the service. */
+static int build_body(struct get *g)
 {
     const struct cli *c = g->cli;
     int64_t number;
-    struct json_w w = json_w(body);
+    struct json_w w = json_w(&g->body);
     json_open(&w);
     if (c->site)
         json_kv_cstr(&w, "site", c->site);
@@ -173,17 +175,12 @@ static int read_accepted(struct get *g, const struct client_answer *answer)
 
 static int submit(struct get *g)
 {
-    struct buf body = BUF(64 * 1024);
     struct client_answer answer = {0};
     struct fault f = {0};
-    int code = build_body(g, &body);
-    if (code) {
-        buf_free(&body);
-        return code;
-    }
+    int code = EXIT_DONE;
     struct client_request q = {.method = "POST",
                                .path = "/v1/jobs",
-                               .body = buf_span(&body),
+                               .body = buf_span(&g->body),
                                .timeout_ms = ANSWER_MS,
                                .on_tick = on_wait,
                                .ctx = g};
@@ -195,7 +192,6 @@ static int submit(struct get *g)
     else
         code = read_accepted(g, &answer);
     buf_free(&answer.body);
-    buf_free(&body);
     return code;
 }
 
@@ -521,9 +517,14 @@ int get_run(struct cli *c)
     if (!g.on_terminal)
         g.drawn = g.began;
 
-    int code = open_rows(&g);
-    if (code)
+    g.body = BUF(64 * 1024);
+    int code = build_body(&g);
+    if (!code)
+        code = open_rows(&g);
+    if (code) {
+        buf_free(&g.body);
         return code;
+    }
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -539,5 +540,6 @@ int get_run(struct cli *c)
     service_close(&g.service);
     sse_reader_fini(&g.stream);
     json_parser_free(&g.parser);
+    buf_free(&g.body);
     return code;
 }

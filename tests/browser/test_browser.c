@@ -262,6 +262,31 @@ static void page_closed(void *ctx)
 
 static const struct tab_face FACE = {page_ready, page_reply, page_event, page_gone, page_closed};
 
+static pid_t groups[64]; /* of every browser a test has seen; a group's number is its leader's pid */
+static size_t group_count;
+
+static bool is_ours(struct span command, pid_t pid)
+{
+    if (says(command, run_folder))
+        return true;
+    pid_t group = getpgid(pid);
+    for (size_t i = 0; i < group_count; i++) {
+        if (groups[i] == group)
+            return true;
+    }
+    return false;
+}
+
+static void note_groups(void)
+{
+    struct browser_view v[8];
+    size_t n = browsers_view(w.browsers, v, 8);
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].pid > 1 && group_count < sizeof groups / sizeof *groups)
+            groups[group_count++] = v[i].pid;
+    }
+}
+
 static void page_open(struct page *p)
 {
     struct fault f = {0};
@@ -357,31 +382,6 @@ static void world_open(const struct browsers_config *config)
     if (browsers_start(&w.browsers, w.loop, config, on_capacity, NULL, &f) != E_OK)
         fail_msg("not started: %s", f.words);
     assert_int_equal(signal_new(&w.child, w.loop, SIGCHLD, on_child, NULL), E_OK);
-}
-
-static pid_t groups[64]; /* of every browser a test has seen; a group's number is its leader's pid */
-static size_t group_count;
-
-static bool is_ours(struct span command, pid_t pid)
-{
-    if (says(command, run_folder))
-        return true;
-    pid_t group = getpgid(pid);
-    for (size_t i = 0; i < group_count; i++) {
-        if (groups[i] == group)
-            return true;
-    }
-    return false;
-}
-
-static void note_groups(void)
-{
-    struct browser_view v[8];
-    size_t n = browsers_view(w.browsers, v, 8);
-    for (size_t i = 0; i < n; i++) {
-        if (v[i].pid > 1 && group_count < sizeof groups / sizeof *groups)
-            groups[group_count++] = v[i].pid;
-    }
 }
 
 /* Processes of our browsers whose command line names `with`. Returns how many; signals them if asked. */

@@ -9,55 +9,40 @@ struct tallying {
     int64_t have, users, added, most; /* most: posts the job may have; 0 = any number */
 };
 
-/* The item's row and whether this job holds it already. iid 0: there is none. */
-static err find_item(struct store *s, const struct job_row *r, const struct store_item *it,
-                     int64_t *out_iid, bool *out_linked, struct fault *f)
+/* Whether this job has read this record before, in an earlier batch or attempt. */
+static err has_item(struct store *s, const struct job_row *r, const struct store_item *it,
+                    bool *out_has, struct fault *f)
 {
     struct query *q;
-    err e = db_ask(s->db, SQL_ITEM_FIND, &q, f, DB_T(span_of(r->site)), DB_I(it->kind),
-                   DB_T(it->id));
+    err e = db_ask(s->db, SQL_ITEM_FIND, &q, f, DB_I(r->seq), DB_I(it->kind), DB_T(it->id));
     if (e)
         return e;
     e = db_step(q, f);
-    *out_iid = e == E_OK ? db_int(q, 0) : 0;
-    *out_linked = false;
-    db_end(q);
-    if (e)
-        return e == E_END ? E_OK : e;
-    e = db_ask(s->db, SQL_ITEM_LINKED, &q, f, DB_I(r->seq), DB_I(*out_iid));
-    if (e)
-        return e;
-    e = db_step(q, f);
-    *out_linked = e == E_OK;
+    *out_has = e == E_OK;
     db_end(q);
     return e == E_END ? E_OK : e;
 }
 
+/* The first reading of a record stands: a pinned post that comes again in the flow of a later
+ * attempt must not lose its pin. Each job keeps its own readings: counts and places are what that
+ * job saw, and another job's reading never changes them. */
 static err put_item(struct store *s, const struct job_row *r, const struct store_item *it,
                     int64_t ord, struct tallying *t, struct fault *f)
 {
-    int64_t iid;
-    bool linked;
-    err e = find_item(s, r, it, &iid, &linked, f);
-    if (e)
+    bool has;
+    err e = has_item(s, r, it, &has, f);
+    if (e || has)
         return e;
-    bool surplus = it->kind == ITEM_POST && !linked && t->most > 0 && t->have >= t->most;
-    if (surplus)
+    if (it->kind == ITEM_POST && t->most > 0 && t->have >= t->most)
         return E_OK;
-    if (iid) {
-        e = db_run(s->db, SQL_ITEM_WRITE, f, DB_I(iid), DB_I(it->created_ms), DB_T(it->json),
-                   DB_I(!linked));
-    } else {
-        e = db_run(s->db, SQL_ITEM_ADD, f, DB_T(span_of(r->site)), DB_I(it->kind), DB_T(it->id),
-                   DB_I(it->created_ms), DB_T(it->json));
-        iid = db_last_row(s->db);
-    }
-    if (e || linked)
+    e = db_run(s->db, SQL_ITEM_ADD, f, DB_I(r->seq), DB_T(span_of(r->site)), DB_I(it->kind),
+               DB_T(it->id), DB_I(it->created_ms), DB_T(it->json));
+    if (e)
         return e;
     t->have += it->kind == ITEM_POST;
     t->added += it->kind == ITEM_POST;
     t->users += it->kind == ITEM_USER;
-    return db_run(s->db, SQL_ITEM_LINK, f, DB_I(r->seq), DB_I(ord), DB_I(iid));
+    return db_run(s->db, SQL_ITEM_LINK, f, DB_I(r->seq), DB_I(ord), DB_I(db_last_row(s->db)));
 }
 
 static err write_batch(struct store *s, const struct job_row *r, const struct commit_args *a,

@@ -81,13 +81,14 @@ enum { SCHEMA_VERSION = 1 };
     "CREATE UNIQUE INDEX jobs_key ON jobs(idem_key) WHERE idem_key IS NOT NULL;"               \
     "CREATE TABLE items("                                                                      \
     "  iid        INTEGER PRIMARY KEY,"                                                        \
+    "  job        INTEGER NOT NULL," /* whose reading this is: each job keeps its own */       \
     "  site       TEXT NOT NULL,"                                                              \
     "  kind       INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),"                               \
     "  item_id    TEXT NOT NULL,"                                                              \
     "  created_ms INTEGER NOT NULL,"                                                           \
     "  links      INTEGER NOT NULL CHECK(links >= 0)," /* jobs that hold it */                 \
     "  json       TEXT NOT NULL,"                                                              \
-    "  UNIQUE(site, kind, item_id)"                                                            \
+    "  UNIQUE(job, kind, item_id)"                                                             \
     ") STRICT;"                                                                                \
     "CREATE TABLE job_items("                                                                  \
     "  job  INTEGER NOT NULL,"                                                                 \

@@ -36,10 +36,8 @@
     X(SQL_STARTED, "UPDATE jobs SET started=1,revision=revision+1 WHERE id=?1 AND state=3 AND nonce=?2") \
     X(SQL_HEARTBEAT, "UPDATE jobs SET lease_until=?3,suspect=0 WHERE id=?1 AND state=3 AND nonce=?2" \
                      " RETURNING cancel_req")                                                  \
-    X(SQL_ITEM_FIND, "SELECT iid FROM items WHERE site=?1 AND kind=?2 AND item_id=?3")         \
-    X(SQL_ITEM_LINKED, "SELECT 1 FROM job_items WHERE job=?1 AND iid=?2")                      \
-    X(SQL_ITEM_ADD, "INSERT INTO items(site,kind,item_id,created_ms,json,links) VALUES(?1,?2,?3,?4,?5,1)") \
-    X(SQL_ITEM_WRITE, "UPDATE items SET created_ms=?2,json=?3,links=links+?4 WHERE iid=?1")    \
+    X(SQL_ITEM_FIND, "SELECT iid FROM items WHERE job=?1 AND kind=?2 AND item_id=?3")          \
+    X(SQL_ITEM_ADD, "INSERT INTO items(job,site,kind,item_id,created_ms,json,links) VALUES(?1,?2,?3,?4,?5,?6,1)") \
     X(SQL_ITEM_LINK, "INSERT INTO job_items(job,ord,iid) VALUES(?1,?2,?3)")                    \
     X(SQL_COMMIT, "UPDATE jobs SET next_batch=next_batch+1,cursor=coalesce(?2,cursor),have=?3,users=?4,fail_base=?5," \
                   "revision=revision+1 WHERE seq=?1")                                          \
