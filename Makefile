@@ -66,6 +66,8 @@ $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
 $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) -lcmocka $(LIBS) -o $@
+$(OUT)/tools/%: $(OUT)/tools/%.o $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
 $(OUT)/bench/%: $(OUT)/bench/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
 .SECONDARY:
@@ -91,10 +93,15 @@ demo: ## the main job on the practice site, from nothing to checked records
 run: build ## run the service in the foreground
 	$(OUT)/fulmar serve
 
-lint: ## floors, sizes, self-contained headers, man pages, format
+reference: $(OUT)/tools/reference ## write the reference pages that come from tables
+	@for page in failures settings metrics; do $(OUT)/tools/reference $$page >docs/reference/$$page.md; done
+
+lint: $(OUT)/tools/reference ## floors, sizes, self-contained headers, man pages, format
 	@tools/floors.sh
 	@tools/sizes.sh
 	@tools/headers.sh
+	@for page in failures settings metrics; do $(OUT)/tools/reference $$page | cmp -s - docs/reference/$$page.md || \
+	    { echo "docs/reference/$$page.md is not what the table says: make reference"; exit 1; }; done
 	@for page in deploy/man/*.[1-8]; do [ ! -e "$$page" ] || mandoc -Tlint -Wwarning "$$page" || exit 1; done
 
 fmt: ## format the sources
@@ -136,4 +143,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: help setup build demo run lint fmt unit conform fuzzers fuzz system check soak bench sim install clean
+.PHONY: reference help setup build demo run lint fmt unit conform fuzzers fuzz system check soak bench sim install clean

@@ -482,7 +482,7 @@ static void on_answer(struct slot *s, uint32_t call, struct json result)
         keep_text(result, "browserContextId", s->context);
         s->call = command(s, "Target.createTarget",
                           "\"url\":\"about:blank\",\"browserContextId\":\"%s\",\"width\":1280,"
-                          "\"height\":1024",
+                          "\"height\":2000",
                           s->context);
         s->step = STEP_TARGET;
         break;

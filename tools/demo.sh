@@ -76,9 +76,9 @@ get() { # NAME ARGS…
     echo $? >"$WORK/$name.code"
 }
 get profile profile "@$account" & jobs_pids="$!"
-get hashtag hashtag "#practice1" --limit 60 & jobs_pids="$jobs_pids $!"
+get hashtag hashtag "#practice_60" & jobs_pids="$jobs_pids $!"
 get search search "from:$account" --limit 40 & jobs_pids="$jobs_pids $!"
-get suspended posts "@suspended_account" --limit 20 & jobs_pids="$jobs_pids $!"
+get suspended posts "@suspended_one" --limit 20 & jobs_pids="$jobs_pids $!"
 get posts posts "@practice_100" --limit 100 & jobs_pids="$jobs_pids $!"
 progress() {
     curl -s --unix-socket "$SOCKET" "http://fulmar/v1/jobs?limit=10" |
@@ -103,7 +103,7 @@ failed=0
 for name in profile hashtag search posts suspended; do
     code=$(cat "$WORK/$name.code")
     lines=$(wc -l <"$RESULTS/$name.ndjson" 2>/dev/null || echo 0)
-    printf '   %-10s exit %-3s %4s records  %s\n' "$name" "$code" "$lines" "$(grep -v '^$' "$WORK/$name.err" | tail -1)"
+    printf '   %-10s exit %-3s %4s records  %s\n' "$name" "$code" "$lines" "$(grep -E '^(complete|partial|empty_confirmed|sampled|fulmar):' "$WORK/$name.err" | head -1)"
     want=0
     [ $name = suspended ] && want=7
     [ "$code" = $want ] || failed=1

@@ -15,7 +15,7 @@ export const settings = {
   idsFile: process.env.IDS,
 };
 export const url = `${settings.site}/${settings.handle}`;
-export const viewport = { width: 1280, height: 1024 };
+export const viewport = { width: 1280, height: 2000 };
 // The flag that saves most is given to everybody.
 export const flags = ['--blink-settings=imagesEnabled=false'];
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));

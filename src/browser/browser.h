@@ -65,7 +65,7 @@ struct browser_view { /* for the API and the status page */
 size_t browsers_view(const struct browsers *b, struct browser_view *out, size_t max);
 
 struct tab_face {
-    void (*on_ready)(void *ctx, err e, const char *words);         /* once */
+    void (*on_ready)(void *ctx, err e, const char *words);         /* once; E_OK, E_BROWSER_GONE, E_SHUTDOWN */
     /* E_OK with JSON of "result"; E_BAD_INPUT with the browser's message (as it stands in the JSON) when
      * it refused; else no bytes. */
     void (*on_reply)(void *ctx, uint32_t call, err e, struct span result);

@@ -57,7 +57,7 @@ static void prepare_failed(struct tab *t, err e, const char *step, struct span p
     t->browser->worn = true;
     t->browser->prepare_after = mono_add(now_of(t), 1000);
     t->browser->probe.next = now_of(t);
-    tab_gone(t, e == E_PROTOCOL ? E_PAGE_GONE : e, words);
+    tab_gone(t, E_BROWSER_GONE, words);
 }
 
 void tab_mapped(struct browser *b)
@@ -241,12 +241,13 @@ void tab_gone(struct tab *t, err e, const char *words)
 {
     if (t->gone)
         return;
-    t->gone = e;
+    /* Before it was handed over nothing is the fault of the job that waits for it. */
+    t->gone = t->ready_told || e == E_SHUTDOWN ? e : E_BROWSER_GONE;
     snprintf(t->gone_words, sizeof t->gone_words, "%s", words);
     prepared(t);
     /* A crashed page never answers: whoever waits hears it here, first of all. */
     if (!t->close_asked)
-        broker_end_owner(t->browser->broker, t, e);
+        broker_end_owner(t->browser->broker, t, t->gone);
     tell_gone(t);
     if (t->state < TAB_DISPOSE && !t->close_asked)
         dispose(t);

@@ -148,7 +148,7 @@ static int say_fault(struct get *g, err e, const struct fault *f)
     if (service_died(&g->service))
         return EXIT_SOFTWARE;
     cli_say("%s", f->words[0] ? f->words : err_text(e));
-    return cli_exit_of(e);
+    return g->broken ? EXIT_IO : cli_exit_of(e);
 }
 
 static bool on_wait(void *ctx)

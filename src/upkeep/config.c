@@ -119,7 +119,8 @@ err config_state_dir(const struct settings *s, char out[CONFIG_PATH_MAX], struct
     struct span set = SETTING_S(s, store, path);
     if (set.n)
         return path_of(out, f, "%.*s", SP(set));
-    if (getuid() == 0 && !environment("XDG_STATE_HOME"))
+    const char *base = environment("XDG_STATE_HOME");
+    if (getuid() == 0 && !(base && base[0] == '/'))
         return path_of(out, f, "/var/lib/fulmar");
     err e = xdg(out, "XDG_STATE_HOME", ".local/state", "fulmar", f);
     if (e == E_NOT_FOUND)

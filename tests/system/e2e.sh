@@ -32,7 +32,7 @@ for ((i = 0; i < JOBS; i++)); do
     [ $((i % 20)) -eq 0 ] && limit=500
     case $((i % 10)) in
     0 | 1 | 2 | 3 | 4 | 5) kind=posts target="@$account" ;;
-    6 | 7) kind=hashtag target="#practice$((i % 7))" ;;
+    6 | 7) kind=hashtag target="#practice_$((10 + i % 70))" ;;
     8) kind=search target="from:$account" ;;
     9) kind=profile target="@$account" limit=null ;;
     esac
