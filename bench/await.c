@@ -2,10 +2,11 @@
  *
  *   await SOCKET PROGRAM ARGS…
  *
- * Prints livez_ms (the first 200 of /livez), readyz_ms (the first 200 of /readyz) and stop_ms (from
- * SIGTERM to its end) after the start of the program. A connection that the program has not
- * accepted yet is waited on, so the first answer is seen when it comes; between two attempts lie 2 ms,
- * which is the resolution. The program's output goes where ours goes, to stderr. */
+ * Prints livez_ms (the first 200 of /livez), readyz_ms (the first 200 of /readyz) and stop_ms
+ * (from SIGTERM to its end) after the start of the program. A connection that the program has
+ * not accepted yet is waited on, so the first answer is seen when it comes; between two
+ * attempts lie 2 ms, which is the resolution. The program's output goes where ours goes, to
+ * stderr. */
 #include "base/span.h"
 
 #include <errno.h>
@@ -54,7 +55,8 @@ static int status_of(const char *socket_path, const char *url_path)
     int status = 0, fd = connect_to(socket_path);
     if (fd < 0)
         return 0;
-    int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: fulmar\r\nConnection: close\r\n\r\n", url_path);
+    int n = snprintf(text, sizeof text,
+                     "GET %s HTTP/1.1\r\nHost: fulmar\r\nConnection: close\r\n\r\n", url_path);
     if (send(fd, text, (size_t)n, MSG_NOSIGNAL) == n) {
         ssize_t got = recv(fd, text, sizeof text - 1, MSG_WAITALL);
         text[got > 0 ? got : 0] = '\0';
@@ -71,7 +73,8 @@ static bool ended(pid_t pid)
 }
 
 /* ms after `began_us` of the first 200; ends the program and us when there is none. */
-static double wait_for(pid_t pid, const char *socket_path, const char *url_path, int64_t began_us)
+static double wait_for(pid_t pid, const char *socket_path, const char *url_path,
+                       int64_t began_us)
 {
     while (status_of(socket_path, url_path) != 200) {
         if (ended(pid)) {
@@ -79,7 +82,8 @@ static double wait_for(pid_t pid, const char *socket_path, const char *url_path,
             exit(1);
         }
         if (now_us() - began_us > GIVE_UP_MS * 1000LL) {
-            fprintf(stderr, "await: %s did not answer 200 in %d s\n", url_path, GIVE_UP_MS / 1000);
+            fprintf(stderr, "await: %s did not answer 200 in %d s\n", url_path,
+                    GIVE_UP_MS / 1000);
             kill(pid, SIGTERM);
             exit(1);
         }

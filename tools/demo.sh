@@ -35,6 +35,8 @@ until_true() { # TRIES COMMAND…
 
 chmod 755 "$WORK"
 mkdir -p "$RESULTS"
+rm -f "$RESULTS"/*.ndjson
+: >"$WORK/practice.log"
 echo "1. practice site: a small server that behaves like X's web app, data from a seed"
 "$OUT/fulmar-practice" --seed 7 --port 0 >"$WORK/practice.log" 2>&1 &
 PRACTICE=$!
@@ -67,7 +69,7 @@ ready() {
 until_true 600 ready || give_up "the service did not get ready"
 grep -o 'node.isolation.*' "$WORK/service.log" | sed 's/^node.isolation/   isolation:/'
 
-echo "3. four jobs, side by side"
+echo "3. five jobs, side by side"
 account=$(curl -s "$SITE/truth/accounts?count=20" | jq -r 'select(.state == "ok" and .posts > 50) | .screen_name' | head -1)
 get() { # NAME ARGS…
     local name=$1
@@ -102,7 +104,8 @@ echo "5. verdicts, and what was written where"
 failed=0
 for name in profile hashtag search posts suspended; do
     code=$(cat "$WORK/$name.code")
-    lines=$(wc -l <"$RESULTS/$name.ndjson" 2>/dev/null || echo 0)
+    lines=0
+    [ -f "$RESULTS/$name.ndjson" ] && lines=$(wc -l <"$RESULTS/$name.ndjson")
     printf '   %-10s exit %-3s %4s records  %s\n' "$name" "$code" "$lines" "$(grep -E '^(complete|partial|empty_confirmed|sampled|fulmar):' "$WORK/$name.err" | head -1)"
     want=0
     [ $name = suspended ] && want=7

@@ -1,8 +1,8 @@
 /* The supervisor: holds the listening sockets, starts node and egress, starts them again when they
  * end, stops them when asked. It parses nothing but the configuration and never touches the store.
  *
- * Failure modes: a child dies → again at once, then with a growing pause; after five deaths in a
- * minute it gives up and says so. A child that cannot start (configuration, second daemon, no
+ * Failure modes: a child dies → again at once, then with a growing pause; after six early deaths
+ * (each within three seconds of its start) in a minute it gives up and says so. A child that cannot start (configuration, second daemon, no
  * browser) ends the service with that child's code. The supervisor itself dies → node and egress see
  * end of file and leave. */
 #include "main/roles.h"
@@ -36,6 +36,7 @@
 enum {
     BACKLOG = 1024,
     DEATHS_MAX = 5,
+    LIFE_SHORT_MS = 3000,
     DEATHS_WINDOW_MS = 60000,
     RESTART_FIRST_MS = 100,
     STOP_SLACK_MS = 6000,
@@ -50,6 +51,7 @@ struct child {
     pid_t pid;
     mono deaths[DEATHS_MAX];
     int death_count;
+    mono born;
     mono start_at; /* when to start it again */
     bool wanted;
 };
@@ -226,6 +228,8 @@ static err start(struct supervisor *s, struct child *c, struct fault *f)
 {
     err e = c == &s->node ? start_node(s, f) : start_child(s, c, s->egress_pair[1], f);
     if (!e)
+        c->born = clock_mono();
+    if (!e)
         log_info("child.started", F_C("name", c->name), F_N("pid", c->pid));
     return e;
 }
@@ -268,13 +272,16 @@ static void note_death(struct supervisor *s, struct child *c, int status)
         stop(s, "a part of the service cannot start");
         return;
     }
+    /* Only early deaths mean that starting again does not help. */
+    if (now.ms - c->born.ms >= LIFE_SHORT_MS)
+        c->death_count = 0;
     int recent = 0;
     for (int i = 0; i < c->death_count; i++)
         recent += now.ms - c->deaths[i].ms < DEATHS_WINDOW_MS;
     if (recent >= DEATHS_MAX) {
         log_error("child.given_up", F_C("name", c->name), F_N("deaths", recent + 1));
         s->code = EXIT_TROUBLE;
-        stop(s, "a part of the service died six times in a minute");
+        stop(s, "a part of the service dies again and again at its start");
         return;
     }
     if (c->death_count == DEATHS_MAX) {

@@ -10,7 +10,7 @@ struct range4 {
     uint32_t base;
     int bits;
 };
-#define IP4(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
+#define IP4(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 static const struct range4 DENIED4[] = {
     {IP4(0, 0, 0, 0), 8},       /* this network */
     {IP4(10, 0, 0, 0), 8},      /* private */

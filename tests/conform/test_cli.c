@@ -596,13 +596,13 @@ static int play_service(const char *config_file)
 {
     static struct settings settings;
     char used[CONFIG_PATH_MAX], state[CONFIG_PATH_MAX], path[CONFIG_PATH_MAX + 16];
-    struct arena *a = arena_new(1 << 20);
     struct watch *life;
     const char *zone = getenv("TZ");
     if (zone && strcmp(zone, "FAIL") == 0) {
         fprintf(stderr, "2026-11-23T10:00:00Z error node start.failed why=\"the disk is made of cheese\"\n");
         return 78;
     }
+    struct arena *a = arena_new(1 << 20);
     if (config_load(a, config_file, &settings, used, NULL) || config_state_dir(&settings, state, NULL))
         return 78;
     span_copy(span_of(state), server.folder, sizeof server.folder);

@@ -3,6 +3,7 @@
 #include "../lib/service.h"
 
 #include "base/json.h"
+#include "base/yaml.h"
 #include "os/random.h"
 
 #include <poll.h>
@@ -965,6 +966,39 @@ static void clients_that_vanish_leave_nothing(void **state)
     expect("GET", "/livez", "", NULL, 200);
 }
 
+/* ---- the description ---- */
+
+/* Every path of api/openapi.yaml is there with exactly the methods that it lists. */
+static void the_description_is_what_is_served(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(16 << 20);
+    struct buf text = BUF(1 << 20);
+    struct ynode *root;
+    struct fault f = {0};
+    assert_int_equal(files_read(AT_FDCWD, "api/openapi.yaml", 1 << 20, &text, &f), E_OK);
+    if (yaml_parse(a, "openapi.yaml", buf_span(&text), &root, &f))
+        fail_msg("%s", f.words);
+    const struct ynode *paths = ynode_find(root, "paths");
+    assert_non_null(paths);
+    assert_true(paths->count >= 12);
+    for (const struct ynode *p = paths->first; p; p = p->next) {
+        char path[200], methods[64];
+        size_t hole = span_find(p->key, SPAN("{id}"));
+        snprintf(path, sizeof path, "%.*s%s%.*s", SP(span_cut(p->key, 0, hole)),
+                 hole < p->key.n ? "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" : "", SP(span_cut(p->key, hole + 4, p->key.n)));
+        bool post = ynode_find(p, "post"), get_too = ynode_find(p, "get");
+        snprintf(methods, sizeof methods, "%s%s%s", post ? "POST" : "", post && get_too ? ", " : "",
+                 get_too ? "GET, HEAD" : "");
+        struct reply r = request("OPTIONS", path, "", NULL);
+        if (r.status != 405 || !span_is(header(&r, "Allow"), methods))
+            fail_msg("%s: described as %s, served as %.*s (%d)", path, methods, SP(header(&r, "Allow")), r.status);
+        drop(&r);
+    }
+    buf_free(&text);
+    arena_free(&a);
+}
+
 /* ---- last: no more jobs ---- */
 
 static void drain_api(struct task *t)
@@ -1024,6 +1058,7 @@ int main(void)
         cmocka_unit_test(events_flow_and_resume_without_loss),
         cmocka_unit_test(bad_event_positions_are_refused),
         cmocka_unit_test(clients_that_vanish_leave_nothing),
+        cmocka_unit_test(the_description_is_what_is_served),
         cmocka_unit_test(a_draining_service_accepts_nothing_and_still_answers),
     };
     return cmocka_run_group_tests(tests, group_start, group_stop);

@@ -809,6 +809,35 @@ static void batches_are_dense_and_a_repeated_one_writes_nothing(void **state)
     check_invariants();
 }
 
+static void first_text_of(const char *job, char out[64])
+{
+    struct item_view *items;
+    size_t count;
+    assert_int_equal(store_items(w->s, span_of(job), ITEM_POST, -1, 1, 1 << 20, w->a, &items, &count, &w->f), E_OK);
+    assert_int_equal(count, 1);
+    span_copy(items[0].json, out, 64);
+}
+
+static void the_first_reading_of_a_post_stands_and_other_jobs_do_not_change_it(void **state)
+{
+    (void)state;
+    struct commit_reply c;
+    char text[64];
+    accept_job("job_1");
+    struct lease l = lease_next();
+    assert_int_equal(commit_posts(&l, 0, 1, 2, "c1", 0, &c), E_OK);
+    assert_int_equal(commit_posts(&l, 1, 1, 2, "c2", 0, &c), E_OK); /* the same posts again */
+    assert_int_equal(c.added, 0);
+    accept_job("job_2");
+    struct lease other = lease_next();
+    assert_int_equal(commit_posts(&other, 0, 50, 1, "c1", 0, &c), E_OK);
+    assert_int_equal(commit_posts(&other, 1, 1, 2, "c2", 0, &c), E_OK);
+    assert_int_equal(c.added, 2);
+    first_text_of("job_1", text);
+    assert_string_equal(text, "{\"id\":\"1\",\"batch\":0}");
+    check_invariants();
+}
+
 static void a_job_never_has_more_posts_than_its_limit(void **state)
 {
     (void)state;
@@ -1690,6 +1719,7 @@ int main(void)
         T(after_a_long_sleep_leases_get_one_more_period),
         T(a_restart_releases_what_ran_and_keeps_its_place),
         T(batches_are_dense_and_a_repeated_one_writes_nothing),
+        T(the_first_reading_of_a_post_stands_and_other_jobs_do_not_change_it),
         T(a_job_never_has_more_posts_than_its_limit),
         T(posts_users_and_unavailable_are_kept_apart),
         T(items_come_in_page_order_and_in_bounded_portions),
