@@ -60,7 +60,8 @@ void answer_json(struct request *r, int status, struct buf *body, const char *co
         answer_problem(r, 500, "internal", "the answer is larger than %d bytes", ANSWER_MAX);
         return;
     }
-    struct answer a = {.status = status, .type = "application/json; charset=utf-8", .body = text};
+    struct answer a = {
+        .status = status, .type = "application/json; charset=utf-8", .body = text};
     send_answer(r, &a, headers);
     buf_free(body);
 }
@@ -70,7 +71,8 @@ static void send_problem(struct request *r, struct problem *p, const char *const
     struct buf body = answer_buf();
     p->request_id = r->id;
     problem_write(&body, p);
-    struct answer a = {.status = p->status, .type = "application/problem+json", .body = buf_span(&body)};
+    struct answer a = {
+        .status = p->status, .type = "application/problem+json", .body = buf_span(&body)};
     send_answer(r, &a, headers);
     buf_free(&body);
 }
@@ -89,7 +91,8 @@ void answer_problem(struct request *r, int status, const char *code, const char 
 
 void answer_busy(struct request *r, int status, const char *code, const char *detail)
 {
-    struct problem p = {.status = status, .code = code, .detail = span_of(detail), .retryable = true};
+    struct problem p = {
+        .status = status, .code = code, .detail = span_of(detail), .retryable = true};
     send_problem(r, &p, (const char *const[]){"Retry-After", "5", NULL});
 }
 
@@ -119,9 +122,11 @@ void answer_fault(struct request *r, err e, const struct fault *f)
     if (ours)
         log_error("api.failed", F_X("result", e), F_C("why", f->words), F_S("request", r->id));
     if (class == ERR_WAIT || class == ERR_RETRY)
-        answer_busy(r, err_http(e), code_of(e), ours || e == E_DISK_FULL || !f->words[0] ? err_text(e) : f->words);
+        answer_busy(r, err_http(e), code_of(e),
+                    ours || e == E_DISK_FULL || !f->words[0] ? err_text(e) : f->words);
     else
-        answer_problem(r, err_http(e), code_of(e), "%s", ours || !f->words[0] ? err_text(e) : f->words);
+        answer_problem(r, err_http(e), code_of(e), "%s",
+                       ours || !f->words[0] ? err_text(e) : f->words);
 }
 
 bool query_number(struct request *r, const char *name, int64_t min, int64_t max, int64_t *value)
@@ -134,8 +139,8 @@ bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
         *value = n;
         return true;
     }
-    answer_problem(r, 400, "bad_parameter", "%s must be a whole number from %lld to %lld", name, (long long)min,
-                   (long long)max);
+    answer_problem(r, 400, "bad_parameter", "%s must be a whole number from %lld to %lld", name,
+                   (long long)min, (long long)max);
     return false;
 }
 
@@ -210,7 +215,9 @@ static bool accepts(const struct route *route, const struct request *r)
 
 static void refuse_method(struct request *r, const char *allow)
 {
-    struct problem p = {.status = 405, .code = "method_not_allowed", .detail = span_of("this path knows other methods")};
+    struct problem p = {.status = 405,
+                        .code = "method_not_allowed",
+                        .detail = span_of("this path knows other methods")};
     send_problem(r, &p, (const char *const[]){"Allow", allow, NULL});
 }
 
@@ -253,7 +260,8 @@ static bool query_known(struct request *r, const struct route *route)
         return true;
     const char *near = text_nearest(unknown, route->query);
     if (near)
-        answer_problem(r, 400, "unknown_parameter", "unknown query parameter; did you mean \"%s\"?", near);
+        answer_problem(r, 400, "unknown_parameter",
+                       "unknown query parameter; did you mean \"%s\"?", near);
     else
         answer_problem(r, 400, "unknown_parameter", "unknown query parameter \"%.*s\"",
                        (int)(unknown.n < 64 ? unknown.n : 64), unknown.p);
@@ -308,13 +316,14 @@ static void on_late(void *ctx, struct request *r)
         r->owner = NULL;
     }
     answer_busy(r, 504, "timeout",
-                "no answer in time; what was asked may still happen: repeat a POST with the same Idempotency-Key");
+                "no answer in time; what was asked may still happen: repeat a POST with the "
+                "same Idempotency-Key");
 }
 
 /* ---- starting and stopping ---- */
 
-err api_start(struct api **out, struct loop *l, struct store_thread *store, const struct api_config *config,
-              struct fault *f)
+err api_start(struct api **out, struct loop *l, struct store_thread *store,
+              const struct api_config *config, struct fault *f)
 {
     struct api *a = heap_new_of(struct api);
     a->loop = l;
@@ -330,8 +339,11 @@ err api_start(struct api **out, struct loop *l, struct store_thread *store, cons
         .request_timeout_ms = config->request_timeout_ms,
         .connections_max = config->connections_max,
     };
-    struct http_face face = {
-        .on_head = on_head, .on_request = on_request, .on_gone = on_gone, .on_late = on_late, .ctx = a};
+    struct http_face face = {.on_head = on_head,
+                             .on_request = on_request,
+                             .on_gone = on_gone,
+                             .on_late = on_late,
+                             .ctx = a};
     err e = http_start(&a->http, l, &http, &face, f);
     if (e) {
         api_stop(&a);

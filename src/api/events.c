@@ -96,7 +96,8 @@ static bool first_position(struct api *a, struct request *r, int64_t *out_after)
     }
     if (!last.n && !query_number(r, "after", 0, INT64_MAX, &after))
         return false;
-    /* A number from the future is of another store: from now on, then. 0: the newest is not known yet. */
+    /* A number from the future is of another store: from now on, then. 0: the newest is not
+     * known yet. */
     *out_after = a->last_event && after > a->last_event ? a->last_event : after;
     return true;
 }
@@ -121,8 +122,9 @@ void events_stream(struct api *a, struct request *r, struct span id)
     c->page = EVENTS_PAGE;
     list_add(&a->streams, &c->node);
     metric_set(METRIC_SSE_CLIENTS, 0, (int64_t)++a->stream_count);
-    struct answer head = {
-        .status = 200, .type = "text/event-stream", .headers = {"X-Accel-Buffering", "no", NULL}};
+    struct answer head = {.status = 200,
+                          .type = "text/event-stream",
+                          .headers = {"X-Accel-Buffering", "no", NULL}};
     request_stream(r, &head, &(struct stream_face){.on_pull = on_pull});
     /* Something to send at once, so that the client sees the stream open. */
     struct buf hello = BUF(256);
@@ -141,8 +143,7 @@ void events_forget(struct call *c)
 
 void events_more(struct api *a)
 {
-    list_each(&a->streams, node, after)
-        advance(LIST_OF(node, struct call, node));
+    list_each(&a->streams, node, after) advance(LIST_OF(node, struct call, node));
 }
 
 void events_heartbeat(void *ctx)
@@ -150,7 +151,8 @@ void events_heartbeat(void *ctx)
     struct api *a = ctx;
     struct buf text = BUF(64);
     sse_add_comment(&text, "still here");
-    list_each(&a->streams, node, after) {
+    list_each(&a->streams, node, after)
+    {
         struct call *c = LIST_OF(node, struct call, node);
         if (stream_drained(c->request))
             stream_feed(c->request, buf_span(&text));
@@ -210,7 +212,8 @@ static void on_log_known(struct call *c)
 void events_log(struct api *a, struct request *r, struct span id)
 {
     int64_t after = 0, limit = -1;
-    if (!query_number(r, "after", 0, INT64_MAX, &after) || !query_number(r, "limit", 1, LOG_LIMIT_MAX, &limit))
+    if (!query_number(r, "after", 0, INT64_MAX, &after) ||
+        !query_number(r, "limit", 1, LOG_LIMIT_MAX, &limit))
         return;
     struct call *c = call_new(a, r, id);
     c->after = after;

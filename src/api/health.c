@@ -4,10 +4,11 @@
 
 static void answer_text(struct request *r, int status, const char *text)
 {
-    request_answer(r, &(struct answer){.status = status,
-                                       .type = "text/plain; charset=utf-8",
-                                       .body = span_of(text),
-                                       .headers = {status == 503 ? "Retry-After" : NULL, "5", NULL}});
+    request_answer(
+        r, &(struct answer){.status = status,
+                            .type = "text/plain; charset=utf-8",
+                            .body = span_of(text),
+                            .headers = {status == 503 ? "Retry-After" : NULL, "5", NULL}});
 }
 
 /* Touches nothing: that the loop got here is the answer. */
@@ -18,7 +19,8 @@ void health_live(struct api *a, struct request *r, struct span id)
     answer_text(r, 200, "ok\n");
 }
 
-static void add_verbose(struct buf *out, const struct api_status *s, bool ready, const char *why)
+static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
+                        const char *why)
 {
     struct json_w w = json_w(out);
     json_open(&w);
@@ -48,7 +50,9 @@ void health_ready(struct api *a, struct request *r, struct span id)
     struct span verbose;
     a->config.status(a->config.ctx, &status);
     bool ready = status.ready && !a->draining;
-    const char *why = a->draining ? "the service is stopping" : status.why ? status.why : "not ready yet";
+    const char *why = a->draining  ? "the service is stopping"
+                      : status.why ? status.why
+                                   : "not ready yet";
     if (request_query(r, "verbose", &verbose)) {
         struct buf body = answer_buf();
         add_verbose(&body, &status, ready, why);
@@ -71,7 +75,8 @@ void health_metrics(struct api *a, struct request *r, struct span id)
     if (buf_end(&body, &text))
         answer_problem(r, 500, "internal", "the metrics are larger than %d bytes", ANSWER_MAX);
     else
-        request_answer(r, &(struct answer){
-                              .status = 200, .type = "text/plain; version=0.0.4; charset=utf-8", .body = text});
+        request_answer(r, &(struct answer){.status = 200,
+                                           .type = "text/plain; version=0.0.4; charset=utf-8",
+                                           .body = text});
     buf_free(&body);
 }

@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 enum {
-    HEAD_MAX = 32 * 1024,        /* memory of a connection: its head, its answer's head, a piece of body */
+    HEAD_MAX =
+        32 * 1024, /* memory of a connection: its head, its answer's head, a piece of body */
     KEEP_ALIVE_MS = 60 * 1000,   /* from an answer to the whole head of the next request */
     LINGER_MS = 5 * 1000,        /* to send an answer that came at the last moment */
     ARENA_MAX = 4 * 1024 * 1024, /* of one request */
@@ -29,7 +30,15 @@ enum {
 
 /* What a connection is waiting for. Each phase has one fixed time, so its list is ordered by
  * deadline and only the first of each list must be looked at. */
-enum phase { PHASE_HEAD, PHASE_REQUEST, PHASE_LINGER, PHASE_STREAM, PHASE_IDLE, PHASE_FREE, PHASES };
+enum phase {
+    PHASE_HEAD,
+    PHASE_REQUEST,
+    PHASE_LINGER,
+    PHASE_STREAM,
+    PHASE_IDLE,
+    PHASE_FREE,
+    PHASES
+};
 
 struct http_connection {
     unsigned magic;
@@ -137,7 +146,8 @@ static void wake(struct http_connection *c)
 static void cut(struct http_connection *c)
 {
     /* Closing throws away what the client did not take, instead of keeping it in the kernel. */
-    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+               sizeof(struct linger));
     shutdown(c->fd, SHUT_RDWR);
     if (c->request && c->request->stream)
         ((struct stream_state *)c->request->stream)->failed = true;
@@ -211,7 +221,8 @@ static void on_readable(void *ctx, bool readable, bool writable)
     run(door->http);
 }
 
-__attribute__((format(printf, 2, 0))) static void on_message(void *ctx, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_message(void *ctx, const char *fmt,
+                                                             va_list ap)
 {
     (void)ctx;
     struct buf text = BUF(512);
@@ -240,12 +251,13 @@ bool request_query(struct request *r, const char *name, struct span *out_value)
 {
     const char *raw = NULL;
     size_t n = 0;
-    if (MHD_lookup_connection_value_n(r->connection->mhd, MHD_GET_ARGUMENT_KIND, name, strlen(name), &raw, &n) !=
-        MHD_YES)
+    if (MHD_lookup_connection_value_n(r->connection->mhd, MHD_GET_ARGUMENT_KIND, name,
+                                      strlen(name), &raw, &n) != MHD_YES)
         return false;
     struct buf text = BUF(HEAD_MAX);
     struct span value = {raw, raw ? n : 0};
-    if (!text_add_url_unescaped(&text, value)) { /* a broken escape: shown as it came, to be refused */
+    if (!text_add_url_unescaped(&text,
+                                value)) { /* a broken escape: shown as it came, to be refused */
         buf_clear(&text);
         buf_add(&text, value);
     }
@@ -259,7 +271,8 @@ struct unknown {
     struct span found;
 };
 
-static enum MHD_Result look_for_unknown(void *ctx, enum MHD_ValueKind kind, const char *key, const char *value)
+static enum MHD_Result look_for_unknown(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                        const char *value)
 {
     (void)kind;
     (void)value;
@@ -296,7 +309,8 @@ static bool is_token(struct span name)
     return name.n > 0;
 }
 
-static enum MHD_Result look_at_header(void *ctx, enum MHD_ValueKind kind, const char *key, const char *value)
+static enum MHD_Result look_at_header(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                      const char *value)
 {
     (void)kind;
     struct head_facts *facts = ctx;
@@ -318,15 +332,17 @@ static enum MHD_Result look_at_header(void *ctx, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
-/* The library of Debian 12 (0.9.75) ends a header at a NUL byte and silently drops what is behind
- * it; later ones refuse it by themselves. It keeps the head in one piece, lines in order, CR LF
- * overwritten, so what it dropped shows as a gap between the end of a value and the next name. */
+/* The library of Debian 12 (0.9.75) ends a header at a NUL byte and silently drops what is
+ * behind it; later ones refuse it by themselves. It keeps the head in one piece, lines in
+ * order, CR LF overwritten, so what it dropped shows as a gap between the end of a value and
+ * the next name. */
 static bool keeps_head_in_place(void)
 {
     return strncmp(MHD_get_version(), "0.9.75", 6) == 0;
 }
 
-static bool head_is_torn(const struct http_connection *c, const struct head_facts *facts, const char *start)
+static bool head_is_torn(const struct http_connection *c, const struct head_facts *facts,
+                         const char *start)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
@@ -336,8 +352,8 @@ static bool head_is_torn(const struct http_connection *c, const struct head_fact
     return info && facts->expected && facts->expected + 2 != start + info->header_size;
 }
 
-static const char *head_mistake(struct http_connection *c, struct head_facts *facts, const char *start,
-                                const char *version)
+static const char *head_mistake(struct http_connection *c, struct head_facts *facts,
+                                const char *start, const char *version)
 {
     *facts = (struct head_facts){0};
     MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, look_at_header, facts);
@@ -351,7 +367,8 @@ static const char *head_mistake(struct http_connection *c, struct head_facts *fa
         return "more than one Content-Length header";
     if (facts->lengths && facts->codings)
         return "Content-Length together with Transfer-Encoding";
-    if (facts->codings > 1 || (facts->codings && !span_eq_nocase(facts->coding, SPAN("chunked"))))
+    if (facts->codings > 1 ||
+        (facts->codings && !span_eq_nocase(facts->coding, SPAN("chunked"))))
         return "Transfer-Encoding other than chunked";
     if (keeps_head_in_place() && head_is_torn(c, facts, start))
         return "a NUL byte or a folded line in the head";
@@ -393,8 +410,8 @@ static bool host_is_ours(const struct http_connection *c, struct span host)
         return true;
     struct span name = without_port(host);
     char own[64];
-    return span_eq_nocase(name, SPAN("localhost")) || span_is(name, "127.0.0.1") || span_is(name, "[::1]") ||
-           span_eq_nocase(name, own_address(c, own));
+    return span_eq_nocase(name, SPAN("localhost")) || span_is(name, "127.0.0.1") ||
+           span_is(name, "[::1]") || span_eq_nocase(name, own_address(c, own));
 }
 
 /* True when a browser says that a page of another site makes this request. */
@@ -407,16 +424,20 @@ static bool from_elsewhere(const struct request *r, struct span host)
     if (!origin.n)
         return false;
     size_t slashes = span_find(origin, SPAN("://"));
-    return slashes == origin.n || !span_eq_nocase(span_cut(origin, slashes + 3, origin.n), host);
+    return slashes == origin.n ||
+           !span_eq_nocase(span_cut(origin, slashes + 3, origin.n), host);
 }
 
 /* ---- answers ---- */
 
-static void refuse(struct request *r, int status, const char *code, const char *detail, bool closes)
+static void refuse(struct request *r, int status, const char *code, const char *detail,
+                   bool closes)
 {
     struct buf body = BUF(4096);
-    problem_write(&body, &(struct problem){
-                             .status = status, .code = code, .detail = span_of(detail), .request_id = r->id});
+    problem_write(&body, &(struct problem){.status = status,
+                                           .code = code,
+                                           .detail = span_of(detail),
+                                           .request_id = r->id});
     request_answer(r, &(struct answer){.status = status,
                                        .type = "application/problem+json",
                                        .body = buf_span(&body),
@@ -433,14 +454,16 @@ static void add_headers(struct MHD_Response *m, const struct request *r, const s
     MHD_add_response_header(m, "Server", "fulmar");
     char id[80];
     MHD_add_response_header(m, "X-Request-Id", span_copy(r->id, id, sizeof id));
-    for (size_t i = 0; i + 1 < sizeof a->headers / sizeof a->headers[0] && a->headers[i]; i += 2)
+    for (size_t i = 0; i + 1 < sizeof a->headers / sizeof a->headers[0] && a->headers[i];
+         i += 2)
         if (MHD_add_response_header(m, a->headers[i], a->headers[i + 1]) != MHD_YES)
             log_warn("http.header", F_C("name", a->headers[i]));
     if (a->closes)
         MHD_add_response_header(m, "Connection", "close");
 }
 
-/* The library takes a response only inside its handler; anything else is given on its next call. */
+/* The library takes a response only inside its handler; anything else is given on its next
+ * call. */
 static void hand_over(struct request *r, struct MHD_Response *m, int status)
 {
     need(!r->answered);
@@ -455,8 +478,8 @@ void request_answer(struct request *r, const struct answer *a)
 {
     static char nothing;
     void *bytes = a->body.n ? memcpy(heap_get(a->body.n), a->body.p, a->body.n) : &nothing;
-    struct MHD_Response *m =
-        MHD_create_response_from_buffer(a->body.n, bytes, a->body.n ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *m = MHD_create_response_from_buffer(
+        a->body.n, bytes, a->body.n ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     need(m);
     add_headers(m, r, a);
     hand_over(r, m, a->status);
@@ -494,8 +517,8 @@ static ssize_t on_read(void *ctx, uint64_t position, char *out, size_t max)
     }
     if (s->ended)
         return MHD_CONTENT_READER_END_OF_STREAM;
-    /* Everything fed has gone out. Nothing is owed to the client, so nothing is late: what feeds the
-     * stream has its own deadlines. */
+    /* Everything fed has gone out. Nothing is owed to the client, so nothing is late: what
+     * feeds the stream has its own deadlines. */
     enter(c, PHASE_FREE);
     MHD_suspend_connection(c->mhd);
     c->suspended = true;
@@ -511,14 +534,15 @@ static void on_read_over(void *ctx)
     free(s);
 }
 
-void request_stream(struct request *r, const struct answer *head, const struct stream_face *face)
+void request_stream(struct request *r, const struct answer *head,
+                    const struct stream_face *face)
 {
     struct stream_state *s = heap_new_of(struct stream_state);
     s->face = *face;
     s->request = r;
     s->waiting = BUF(STREAM_MAX);
-    struct MHD_Response *m =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE, on_read, s, on_read_over);
+    struct MHD_Response *m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE,
+                                                               on_read, s, on_read_over);
     need(m);
     add_headers(m, r, head);
     r->stream = s;
@@ -571,15 +595,16 @@ static bool sane_id(struct span id)
         return false;
     for (size_t i = 0; i < id.n; i++) {
         char c = id.p[i];
-        bool fine = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
-                    c == '_' || c == '-';
+        bool fine = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                    (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
         if (!fine)
             return false;
     }
     return true;
 }
 
-static struct request *request_new(struct http_connection *c, const char *method, const char *url)
+static struct request *request_new(struct http_connection *c, const char *method,
+                                   const char *url)
 {
     struct request *r = heap_new_of(struct request);
     r->http = c->http;
@@ -627,11 +652,13 @@ static void look_at_head(struct request *r, const char *start, const char *versi
         return;
     }
     if (!host_is_ours(c, facts.host)) {
-        refuse(r, 421, "wrong_host", "the Host header names another server than this one", true);
+        refuse(r, 421, "wrong_host", "the Host header names another server than this one",
+               true);
         return;
     }
     if (!r->head && !span_is(r->method, "GET") && from_elsewhere(r, facts.host)) {
-        refuse(r, 403, "foreign_origin", "a page of another site may not change anything here", true);
+        refuse(r, 403, "foreign_origin", "a page of another site may not change anything here",
+               true);
         return;
     }
     int64_t length;
@@ -652,8 +679,9 @@ static enum MHD_Result give_response(struct request *r)
     return done;
 }
 
-static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method,
-                                 const char *version, const char *data, size_t *data_size, void **request)
+static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const char *url,
+                                 const char *method, const char *version, const char *data,
+                                 size_t *data_size, void **request)
 {
     (void)ctx;
     struct http_connection *c = connection_of(mhd);
@@ -684,7 +712,8 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
     return MHD_YES;
 }
 
-static void on_completed(void *ctx, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode how)
+static void on_completed(void *ctx, struct MHD_Connection *mhd, void **request,
+                         enum MHD_RequestTerminationCode how)
 {
     (void)ctx;
     (void)how;
@@ -747,22 +776,24 @@ static err open_door(struct http *h, int i, struct fault *f)
     /* MHD_USE_ERROR_LOG only so that its words come to our log, at debug. */
     unsigned kind = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     door->mhd = MHD_start_daemon(
-        kind, 0, NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->config.connections_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_END);
+        kind, 0, NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->config.connections_max,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, door,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
     if (!door->mhd)
         return fail(f, E_OS, "the HTTP server could not be started");
     h->config.listeners[i] = -1; /* closed by the library */
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(door->mhd, MHD_DAEMON_INFO_EPOLL_FD);
     if (!info)
         return fail(f, E_OS, "the HTTP server has no epoll descriptor");
-    return watch_new(&door->watch, h->loop, info->epoll_fd, true, false, on_readable, door, "http");
+    return watch_new(&door->watch, h->loop, info->epoll_fd, true, false, on_readable, door,
+                     "http");
 }
 
-err http_start(struct http **out, struct loop *l, const struct http_config *config, const struct http_face *face,
-               struct fault *f)
+err http_start(struct http **out, struct loop *l, const struct http_config *config,
+               const struct http_face *face, struct fault *f)
 {
     struct http *h = heap_new_of(struct http);
     h->loop = l;
@@ -791,7 +822,8 @@ err http_start(struct http **out, struct loop *l, const struct http_config *conf
 static void wake_all(struct http *h)
 {
     for (int p = 0; p < PHASES; p++) {
-        list_each(&h->phases[p], node, after) {
+        list_each(&h->phases[p], node, after)
+        {
             struct http_connection *c = LIST_OF(node, struct http_connection, node);
             struct request *r = c->request;
             if (!c->suspended)

@@ -1,15 +1,16 @@
 /* http.h - the HTTP server: the only code that knows libmicrohttpd.
  *
- * Happy path: a connection is accepted → its head is whole by header_timeout → checks (ambiguous
- * messages, Host, foreign origins) → on_head, which may answer already → body, at most body_max
- * bytes, whole by request_timeout → on_request → request_answer() now or later, or
- * request_stream(). libmicrohttpd's epoll descriptor is watched by the node's loop; nothing blocks.
+ * Happy path: a connection is accepted → its head is whole by header_timeout → checks
+ * (ambiguous messages, Host, foreign origins) → on_head, which may answer already → body, at
+ * most body_max bytes, whole by request_timeout → on_request → request_answer() now or later,
+ * or request_stream(). libmicrohttpd's epoll descriptor is watched by the node's loop; nothing
+ * blocks.
  *
- * Failure modes: a trickled head or body is cut (the socket is shut down) at its absolute deadline; a
- * handler that has no answer by request_timeout is answered 504; a client that does not read a
- * stream for request_timeout is cut; too large a body is 413 before it is read; a head above 32 KiB
- * is 431; two Hosts, two Content-Lengths, Content-Length with chunked, NUL bytes or folded lines in
- * the head are 400 and the connection is closed.
+ * Failure modes: a trickled head or body is cut (the socket is shut down) at its absolute
+ * deadline; a handler that has no answer by request_timeout is answered 504; a client that does
+ * not read a stream for request_timeout is cut; too large a body is 413 before it is read; a
+ * head above 32 KiB is 431; two Hosts, two Content-Lengths, Content-Length with chunked, NUL
+ * bytes or folded lines in the head are 400 and the connection is closed.
  *
  * Everything on the loop's thread. */
 #pragma once
@@ -25,11 +26,11 @@ struct http_connection;
 struct request {
     struct span method, path; /* path raw, without query */
     struct span body;         /* from on_request on */
-    struct span id;           /* request id: the client's X-Request-Id when it is sane, else ours */
-    struct arena *arena;      /* for this request only; not for what a store operation needs */
-    bool head;                /* HEAD: answered like GET, without the body */
-    const void *route;        /* of whoever answers; set in on_head */
-    void *owner;              /* of whoever answers: what on_gone has to clean up; NULL = nothing */
+    struct span id;      /* request id: the client's X-Request-Id when it is sane, else ours */
+    struct arena *arena; /* for this request only; not for what a store operation needs */
+    bool head;           /* HEAD: answered like GET, without the body */
+    const void *route;   /* of whoever answers; set in on_head */
+    void *owner;         /* of whoever answers: what on_gone has to clean up; NULL = nothing */
     struct http *http;
     /* below: http.c only */
     struct http_connection *connection;
@@ -43,8 +44,8 @@ struct request {
 struct http_face {
     void (*on_head)(void *ctx, struct request *r);    /* may answer, may set r->route */
     void (*on_request)(void *ctx, struct request *r); /* answer, stream, or request_hold() */
-    void (*on_gone)(void *ctx, struct request *r);    /* the request ends, answered or not; once */
-    void (*on_late)(void *ctx, struct request *r);    /* held too long: must answer now */
+    void (*on_gone)(void *ctx, struct request *r); /* the request ends, answered or not; once */
+    void (*on_late)(void *ctx, struct request *r); /* held too long: must answer now */
     void *ctx;
 };
 
@@ -70,21 +71,23 @@ void request_hold(struct request *r);
 
 struct answer {
     int status;
-    const char *type;       /* Content-Type */
-    struct span body;       /* copied */
+    const char *type;        /* Content-Type */
+    struct span body;        /* copied */
     const char *headers[12]; /* name, value, name, value, …, NULL; copied */
-    bool closes;            /* the connection ends after it */
+    bool closes;             /* the connection ends after it */
 };
 /* Exactly once per request, or request_stream(). */
 void request_answer(struct request *r, const struct answer *answer);
 
 /* A body of unknown length. on_pull asks for more, at once or later: exactly one stream_feed(),
- * stream_end() or stream_fail() answers it, but stream_feed() may also come without being asked. */
+ * stream_end() or stream_fail() answers it, but stream_feed() may also come without being
+ * asked. */
 struct stream_face {
     void (*on_pull)(void *ctx, struct request *r);
     void *ctx;
 };
-void request_stream(struct request *r, const struct answer *head, const struct stream_face *face);
+void request_stream(struct request *r, const struct answer *head,
+                    const struct stream_face *face);
 void stream_feed(struct request *r, struct span bytes);
 void stream_end(struct request *r);  /* the body is whole */
 void stream_fail(struct request *r); /* the connection breaks, so that the client can tell */

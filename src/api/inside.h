@@ -1,8 +1,8 @@
 /* inside.h - what the files of this room share. Nobody else includes it.
  *
- * A request that needs the store owns a `struct call`: one store operation and the arena that its
- * texts live in. The call outlives the request when the client goes away first: it then waits for
- * its operation and frees itself. */
+ * A request that needs the store owns a `struct call`: one store operation and the arena that
+ * its texts live in. The call outlives the request when the client goes away first: it then
+ * waits for its operation and frees itself. */
 #pragma once
 
 #include "api/api.h"
@@ -30,10 +30,10 @@ struct api {
 };
 
 struct route {
-    const char *path; /* "{id}" stands for a job's id */
+    const char *path;  /* "{id}" stands for a job's id */
     const char *allow; /* methods for the Allow header */
     bool post;
-    bool store; /* needs a call */
+    bool store;               /* needs a call */
     const char *const *query; /* parameters it knows; NULL-terminated */
     void (*run)(struct api *a, struct request *r, struct span id);
 };
@@ -41,7 +41,7 @@ struct route {
 struct call {
     struct store_op op; /* first: found from the operation */
     struct api *api;
-    struct request *request; /* NULL once the client is gone */
+    struct request *request;      /* NULL once the client is gone */
     void (*then)(struct call *c); /* the operation came back, and the client is there */
     bool busy;                    /* the operation is at the store */
     struct list node;             /* in api->streams */
@@ -49,9 +49,9 @@ struct call {
     char key[256];                /* Idempotency-Key */
     int64_t after;                /* last position given out */
     int64_t left;                 /* of a limited page; −1 = everything there is */
-    int64_t asked_at;             /* event streams: newest event when the operation was posted */
-    int kind;                     /* enum item_kind */
-    size_t page;                  /* rows asked for */
+    int64_t asked_at; /* event streams: newest event when the operation was posted */
+    int kind;         /* enum item_kind */
+    size_t page;      /* rows asked for */
     bool replayed;
 };
 
@@ -62,12 +62,14 @@ void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c
 struct buf answer_buf(void);
 /* Sends what is in the buf, which is freed; headers: name, value, …, NULL, or NULL. */
 void answer_json(struct request *r, int status, struct buf *body, const char *const *headers);
-__attribute__((format(printf, 4, 5))) void answer_problem(struct request *r, int status, const char *code,
-                                                          const char *fmt, ...);
+__attribute__((format(printf, 4, 5))) void
+answer_problem(struct request *r, int status, const char *code, const char *fmt, ...);
 void answer_busy(struct request *r, int status, const char *code, const char *detail);
 void answer_fault(struct request *r, err e, const struct fault *f);
-/* Query parameter as a number in a range; false: answered 400. *value stays when it is not given. */
-MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max, int64_t *value);
+/* Query parameter as a number in a range; false: answered 400. *value stays when it is not
+ * given. */
+MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
+                           int64_t *value);
 
 /* ---- jobs.c ---- */
 void jobs_create(struct api *a, struct request *r, struct span id);

@@ -5,7 +5,6 @@ enum {
     ITEMS_MAX = 5000, /* largest limit of a page */
 };
 
-
 static void add_lines(struct buf *out, const struct call *c)
 {
     for (size_t i = 0; i < c->op.out.items.count; i++) {
@@ -22,7 +21,8 @@ static int64_t last_position(const struct call *c)
 
 static const char *noun(const struct call *c)
 {
-    static const char *const nouns[] = {[ITEM_POST] = "posts", [ITEM_USER] = "users", [ITEM_UNAVAILABLE] = "unavailable"};
+    static const char *const nouns[] = {
+        [ITEM_POST] = "posts", [ITEM_USER] = "users", [ITEM_UNAVAILABLE] = "unavailable"};
     return nouns[c->kind];
 }
 
@@ -51,11 +51,13 @@ static void on_page(struct call *c)
     bool more = c->op.out.items.count > 0;
     c->after = last_position(c);
     snprintf(next, sizeof next, "%lld", (long long)c->after);
-    snprintf(link, sizeof link, "</v1/jobs/%s/%s?after=%s&limit=%zu>; rel=\"next\"", c->id, noun(c), next, c->page);
+    snprintf(link, sizeof link, "</v1/jobs/%s/%s?after=%s&limit=%zu>; rel=\"next\"", c->id,
+             noun(c), next, c->page);
     request_answer(c->request, &(struct answer){.status = 200,
                                                 .type = "application/x-ndjson",
                                                 .body = buf_span(&body),
-                                                .headers = {"Next-After", next, more ? "Link" : NULL, link, NULL}});
+                                                .headers = {"Next-After", next,
+                                                            more ? "Link" : NULL, link, NULL}});
     buf_free(&body);
 }
 
@@ -104,7 +106,8 @@ static void on_known(struct call *c)
 static void show(struct api *a, struct request *r, struct span id, enum item_kind kind)
 {
     int64_t after = -1, limit = 0; /* -1: from the first position, which may be 0 */
-    if (!query_number(r, "after", 0, INT64_MAX, &after) || !query_number(r, "limit", 1, ITEMS_MAX, &limit))
+    if (!query_number(r, "after", 0, INT64_MAX, &after) ||
+        !query_number(r, "limit", 1, ITEMS_MAX, &limit))
         return;
     struct call *c = call_new(a, r, id);
     c->kind = (int)kind;

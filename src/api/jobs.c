@@ -39,15 +39,18 @@ static void on_created(struct call *c)
     }
     char location[64];
     snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
-    answer_job(c, 202, (const char *const[]){"Location", location, "Retry-After", "1",
-                                             c->replayed ? "Idempotency-Replayed" : NULL, "true", NULL});
+    answer_job(c, 202,
+               (const char *const[]){"Location", location, "Retry-After", "1",
+                                     c->replayed ? "Idempotency-Replayed" : NULL, "true",
+                                     NULL});
 }
 
 static void on_accepted(struct call *c)
 {
     if (c->op.result == E_BAD_INPUT && c->key[0]) {
-        answer_problem(c->request, 422, "idempotency_mismatch",
-                       "this Idempotency-Key was used with another body; use a new one for a new job");
+        answer_problem(
+            c->request, 422, "idempotency_mismatch",
+            "this Idempotency-Key was used with another body; use a new one for a new job");
         return;
     }
     if (c->op.result) {
@@ -98,25 +101,29 @@ static void answer_refusal(struct request *r, const struct order_refusal *refusa
     };
     struct buf body = answer_buf();
     problem_write(&body, &p);
-    request_answer(
-        r, &(struct answer){.status = p.status, .type = "application/problem+json", .body = buf_span(&body)});
+    request_answer(r, &(struct answer){.status = p.status,
+                                       .type = "application/problem+json",
+                                       .body = buf_span(&body)});
     buf_free(&body);
 }
 
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
     if (!content_type_fits(r)) {
-        answer_problem(r, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+        answer_problem(r, 415, "unsupported_media_type",
+                       "send the body as Content-Type: application/json");
         return;
     }
     struct call *c = call_new(a, r, id);
     if (!idempotency_key(r, c->key)) {
-        answer_problem(r, 400, "bad_header", "Idempotency-Key must be 1 to 255 visible ASCII characters");
+        answer_problem(r, 400, "bad_header",
+                       "Idempotency-Key must be 1 to 255 visible ASCII characters");
         return;
     }
     struct order order;
     struct order_refusal refusal;
-    if (!order_read(&order, &refusal, a->json, a->config.packs, a->config.pack_count, r->body, c->op.arena)) {
+    if (!order_read(&order, &refusal, a->json, a->config.packs, a->config.pack_count, r->body,
+                    c->op.arena)) {
         answer_refusal(r, &refusal);
         return;
     }
@@ -171,7 +178,8 @@ static void on_cancel_shown(struct call *c)
 static void on_cancelled(struct call *c)
 {
     if (c->op.result == E_CONFLICT) {
-        answer_problem(c->request, 409, "conflict_state", "the job has already ended, it cannot be cancelled");
+        answer_problem(c->request, 409, "conflict_state",
+                       "the job has already ended, it cannot be cancelled");
         return;
     }
     if (c->op.result) {
@@ -200,7 +208,8 @@ static void on_listed(struct call *c)
     }
     const struct job_view *jobs = c->op.out.jobs.jobs;
     size_t found = c->op.out.jobs.count;
-    size_t count = found < c->page ? found : c->page; /* one more was asked for: is there a next page? */
+    size_t count =
+        found < c->page ? found : c->page; /* one more was asked for: is there a next page? */
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     json_open(&w);
@@ -219,11 +228,13 @@ static void on_listed(struct call *c)
     json_close(&w);
     buf_add_char(&body, '\n');
     char link[160];
-    const char *state = c->op.in.jobs.state >= 0 ? job_state_name((enum job_state)c->op.in.jobs.state) : NULL;
+    const char *state =
+        c->op.in.jobs.state >= 0 ? job_state_name((enum job_state)c->op.in.jobs.state) : NULL;
     if (found > count)
-        snprintf(link, sizeof link, "</v1/jobs?limit=%zu&after=%s%s%s>; rel=\"next\"", c->page, jobs[count - 1].id,
-                 state ? "&state=" : "", state ? state : "");
-    answer_json(c->request, 200, &body, (const char *const[]){found > count ? "Link" : NULL, link, NULL});
+        snprintf(link, sizeof link, "</v1/jobs?limit=%zu&after=%s%s%s>; rel=\"next\"", c->page,
+                 jobs[count - 1].id, state ? "&state=" : "", state ? state : "");
+    answer_json(c->request, 200, &body,
+                (const char *const[]){found > count ? "Link" : NULL, link, NULL});
 }
 
 void jobs_list(struct api *a, struct request *r, struct span id)
@@ -237,7 +248,8 @@ void jobs_list(struct api *a, struct request *r, struct span id)
     if (request_query(r, "state", &text)) {
         if (!job_state_parse(text, &state)) {
             answer_problem(r, 400, "bad_parameter",
-                           "state must be scheduled, ready, active, succeeded, dead, cancelled or expired");
+                           "state must be scheduled, ready, active, succeeded, dead, cancelled "
+                           "or expired");
             return;
         }
         wanted = (int)state;
@@ -249,7 +261,7 @@ void jobs_list(struct api *a, struct request *r, struct span id)
     struct call *c = call_new(a, r, id);
     c->page = (size_t)limit;
     span_copy(after, c->id, sizeof c->id);
-    c->op.in.jobs = (struct jobs_query){
-        .state = wanted, .after = span_of(c->id), .limit = c->page + 1};
+    c->op.in.jobs =
+        (struct jobs_query){.state = wanted, .after = span_of(c->id), .limit = c->page + 1};
     call_post(c, STORE_JOBS, on_listed);
 }

@@ -17,10 +17,11 @@ struct reading {
     bool has_since, has_until;
 };
 
-static const char *const members[] = {"site", "kind", "target", "limit", "since", "until", "priority", NULL};
+static const char *const members[] = {"site",  "kind",  "target",   "limit",
+                                      "since", "until", "priority", NULL};
 
-__attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer, const char *code,
-                                                         const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
+                                                         const char *code, const char *fmt, ...)
 {
     if (r->refusal->error_count == ORDER_ERRORS_MAX)
         return;
@@ -37,7 +38,8 @@ __attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, stru
     buf_free(&text);
 }
 
-/* JSON Pointer of a top-level member (RFC 6901: ~ and / are escaped), cut where it is absurdly long. */
+/* JSON Pointer of a top-level member (RFC 6901: ~ and / are escaped), cut where it is absurdly
+ * long. */
 static struct span pointer_to(struct reading *r, struct span key)
 {
     struct buf text = BUF(300);
@@ -85,7 +87,8 @@ static bool refuse_twice(struct reading *r, struct json body)
         for (struct json_iter i = json_each(body); json_next(&i);)
             times += span_is(i.key, members[m]);
         if (times > 1)
-            refuse(r, pointer_to(r, span_of(members[m])), "duplicate_field", "given %zu times", times);
+            refuse(r, pointer_to(r, span_of(members[m])), "duplicate_field", "given %zu times",
+                   times);
     }
     return r->refusal->error_count > 0;
 }
@@ -113,7 +116,8 @@ static void add_name(struct reading *r, struct names *n, size_t at, struct span 
     buf_add(&n->words, name);
 }
 
-static void refuse_name(struct reading *r, const char *pointer, struct span wrong, struct names *n)
+static void refuse_name(struct reading *r, const char *pointer, struct span wrong,
+                        struct names *n)
 {
     const char *near = text_nearest(wrong, n->list);
     if (near)
@@ -150,7 +154,8 @@ static void read_kind(struct reading *r, struct json body)
     struct json v;
     struct span kind;
     if (!given(body, "kind", &v)) {
-        refuse(r, SPAN("/kind"), "required", "says what to collect: posts, profile, hashtag or search");
+        refuse(r, SPAN("/kind"), "required",
+               "says what to collect: posts, profile, hashtag or search");
         return;
     }
     if (!json_text(v, &kind)) {
@@ -177,7 +182,8 @@ static void read_target(struct reading *r, struct json body)
     struct json v;
     struct span typed;
     if (!given(body, "target", &v)) {
-        refuse(r, SPAN("/target"), "required", "says whose or which: \"@nasa\", \"#opendata\", \"heat pump lang:en\"");
+        refuse(r, SPAN("/target"), "required",
+               "says whose or which: \"@nasa\", \"#opendata\", \"heat pump lang:en\"");
         return;
     }
     if (!json_text(v, &typed)) {
@@ -196,8 +202,8 @@ static void read_target(struct reading *r, struct json body)
     buf_free(&canonical);
 }
 
-static void read_number(struct reading *r, struct json body, const char *key, int64_t min, int64_t max,
-                        int64_t *value)
+static void read_number(struct reading *r, struct json body, const char *key, int64_t min,
+                        int64_t max, int64_t *value)
 {
     struct json v;
     int64_t n;
@@ -220,7 +226,8 @@ static bool read_time(struct reading *r, struct json body, const char *key, wall
         return false;
     if (json_text(v, &text) && when_parse(text, out))
         return true;
-    refuse(r, pointer_to(r, span_of(key)), "format", "must be a date (2026-02-06) or RFC 3339 (2026-02-06T12:00:00Z)");
+    refuse(r, pointer_to(r, span_of(key)), "format",
+           "must be a date (2026-02-06) or RFC 3339 (2026-02-06T12:00:00Z)");
     return false;
 }
 
@@ -249,13 +256,17 @@ static bool refused(struct order_refusal *out, int status, const char *code, con
     return false;
 }
 
-bool order_read(struct order *out, struct order_refusal *out_refusal, struct json_parser *parser,
-                struct pack *const *packs, size_t pack_count, struct span body, struct arena *a)
+bool order_read(struct order *out, struct order_refusal *out_refusal,
+                struct json_parser *parser, struct pack *const *packs, size_t pack_count,
+                struct span body, struct arena *a)
 {
     *out = (struct order){0};
     *out_refusal = (struct order_refusal){0};
-    struct reading r = {
-        .order = out, .refusal = out_refusal, .arena = a, .packs = packs, .pack_count = pack_count};
+    struct reading r = {.order = out,
+                        .refusal = out_refusal,
+                        .arena = a,
+                        .packs = packs,
+                        .pack_count = pack_count};
     struct fault f = {0};
     struct json root;
     if (json_parse(parser, body, &root, &f)) {
@@ -265,9 +276,11 @@ bool order_read(struct order *out, struct order_refusal *out_refusal, struct jso
     if (!json_is(root, JSON_OBJECT))
         return refused(out_refusal, 400, "malformed_json", "the body must be a JSON object");
     if (refuse_unknown(&r, root))
-        return refused(out_refusal, 400, "unknown_field", "the body has members that are not known");
+        return refused(out_refusal, 400, "unknown_field",
+                       "the body has members that are not known");
     if (refuse_twice(&r, root))
-        return refused(out_refusal, 400, "duplicate_field", "the body names a member more than once");
+        return refused(out_refusal, 400, "duplicate_field",
+                       "the body names a member more than once");
 
     int64_t prio = ORDER_PRIORITY;
     read_site(&r, root);
@@ -280,7 +293,8 @@ bool order_read(struct order *out, struct order_refusal *out_refusal, struct jso
     if (r.has_since && r.has_until && r.since.ms >= r.until.ms)
         refuse(&r, SPAN("/until"), "range", "must be later than since");
     if (out_refusal->error_count)
-        return refused(out_refusal, 422, "validation_failed", "values were refused, see errors");
+        return refused(out_refusal, 422, "validation_failed",
+                       "values were refused, see errors");
     out->prio = (int)prio;
     out->lane = span_of(arena_fmt(a, "%.*s/normal", SP(out->site)));
     write_spec(&r);

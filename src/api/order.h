@@ -1,7 +1,8 @@
-/* order.h - what a client asks for in POST /v1/jobs: the body read, checked, made canonical. Pure.
+/* order.h - what a client asks for in POST /v1/jobs: the body read, checked, made canonical.
+ * Pure.
  *
- * Unknown members are 400 with the nearest known name; wrong values are 422; all of them are listed
- * at once. Everything lives in the arena given. */
+ * Unknown members are 400 with the nearest known name; wrong values are 422; all of them are
+ * listed at once. Everything lives in the arena given. */
 #pragma once
 
 #include "base/json.h"
@@ -12,9 +13,9 @@ enum { ORDER_LIMIT_MAX = 100000, ORDER_PRIORITY = 5 };
 
 struct order {
     struct span site, kind, target, lane; /* target canonical, lane "x/normal" */
-    struct span spec;                     /* {"limit":200,"since":"2026-02-06T00:00:00Z"}: what was given */
-    int64_t limit;                        /* 0 = all */
-    int prio;                             /* 0 urgent … 9 */
+    struct span spec; /* {"limit":200,"since":"2026-02-06T00:00:00Z"}: what was given */
+    int64_t limit;    /* 0 = all */
+    int prio;         /* 0 urgent … 9 */
 };
 
 enum { ORDER_ERRORS_MAX = 16 };
@@ -27,5 +28,6 @@ struct order_refusal {
 };
 
 /* False: refusal says why. */
-MUST_USE bool order_read(struct order *out, struct order_refusal *out_refusal, struct json_parser *parser,
-                         struct pack *const *packs, size_t pack_count, struct span body, struct arena *a);
+MUST_USE bool order_read(struct order *out, struct order_refusal *out_refusal,
+                         struct json_parser *parser, struct pack *const *packs,
+                         size_t pack_count, struct span body, struct arena *a);

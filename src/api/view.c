@@ -2,8 +2,10 @@
 
 enum { STORED_MAX = 1024 * 1024 };
 
-/* Stored JSON as a value: it came from another process, so it is looked at before it is passed on. */
-static void put_stored(struct json_w *w, const char *key, struct span text, struct json_parser *parser)
+/* Stored JSON as a value: it came from another process, so it is looked at before it is passed
+ * on. */
+static void put_stored(struct json_w *w, const char *key, struct span text,
+                       struct json_parser *parser)
 {
     struct json root;
     struct buf small = BUF(STORED_MAX);
@@ -94,7 +96,8 @@ static void put_duration(struct json_w *w, const char *key, int64_t from, int64_
         json_kv_null(w, key);
 }
 
-void view_job(struct json_w *w, const struct job_view *job, struct json_parser *parser, bool with_report)
+void view_job(struct json_w *w, const struct job_view *job, struct json_parser *parser,
+              bool with_report)
 {
     json_open(w);
     json_kv_cstr(w, "object", "job");
@@ -105,7 +108,8 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     json_kv_text(w, "lane", job->lane);
     put_stored(w, "options", job->spec, parser);
     json_kv_cstr(w, "state", job_state_name(job->state));
-    json_kv_cstr(w, "verdict", job->verdict == VERDICT_NONE ? NULL : verdict_name(job->verdict));
+    json_kv_cstr(w, "verdict",
+                 job->verdict == VERDICT_NONE ? NULL : verdict_name(job->verdict));
     json_kv_cstr(w, "end_reason", job->end == END_NONE ? NULL : end_reason_name(job->end));
     put_failure(w, job);
     if (job->limit > 0)

@@ -1,7 +1,8 @@
 /* view.h - a job as the API shows it. Pure.
  *
- * {"object":"job","id":…,"state":…,"verdict":…|null,"end_reason":…|null,"failure":{…}|null,…}; every
- * member is always there; what is not known is null. docs/reference/http-api.md explains each. */
+ * {"object":"job","id":…,"state":…,"verdict":…|null,"end_reason":…|null,"failure":{…}|null,…};
+ * every member is always there; what is not known is null. docs/reference/http-api.md explains
+ * each. */
 #pragma once
 
 #include "base/json.h"
@@ -9,4 +10,5 @@
 
 /* parser checks the worker's report before it is shown as JSON; what does not parse is shown as
  * text. with_report: false leaves the report out (lists). */
-void view_job(struct json_w *w, const struct job_view *job, struct json_parser *parser, bool with_report);
+void view_job(struct json_w *w, const struct job_view *job, struct json_parser *parser,
+              bool with_report);

@@ -7,9 +7,13 @@
 #include "base/log.h"
 #include "base/need.h"
 
-/* id = turn of the place << PLACE_BITS | place: a place used again has another id. Chromium takes
- * ids up to 2^31. */
-enum { PLACE_BITS = 12, PLACES_MAX = 1 << PLACE_BITS, TURN_MASK = (1 << (31 - PLACE_BITS)) - 1 };
+/* id = turn of the place << PLACE_BITS | place: a place used again has another id. Chromium
+ * takes ids up to 2^31. */
+enum {
+    PLACE_BITS = 12,
+    PLACES_MAX = 1 << PLACE_BITS,
+    TURN_MASK = (1 << (31 - PLACE_BITS)) - 1
+};
 
 struct call {
     struct list node; /* in open, or in spare */
@@ -37,8 +41,10 @@ struct broker {
 
 static void on_timer(void *ctx);
 
-struct broker *broker_new(struct loop *l, size_t calls_max, err (*send)(void *ctx, struct span command),
-                          void (*on_event)(void *ctx, const struct cdp_message *event), void *ctx)
+struct broker *broker_new(struct loop *l, size_t calls_max,
+                          err (*send)(void *ctx, struct span command),
+                          void (*on_event)(void *ctx, const struct cdp_message *event),
+                          void *ctx)
 {
     struct broker *b = heap_new_of(struct broker);
     if (calls_max > PLACES_MAX)
@@ -152,18 +158,19 @@ static void on_timer(void *ctx)
     mono now = loop_now(b->loop);
     while (expire_one(b, now))
         ;
-    list_each(&b->open, at, after)
-        arm(b, LIST_OF(at, struct call, node)->deadline);
+    list_each(&b->open, at, after) arm(b, LIST_OF(at, struct call, node)->deadline);
 }
 
-err broker_call(struct broker *b, const void *owner, struct span session, const char *method, struct span params,
-                int64_t timeout_ms, broker_answer *on_answer, void *ctx, uint32_t tag)
+err broker_call(struct broker *b, const void *owner, struct span session, const char *method,
+                struct span params, int64_t timeout_ms, broker_answer *on_answer, void *ctx,
+                uint32_t tag)
 {
     if (list_empty(&b->spare))
         return E_BUSY;
     struct call *c = LIST_OF(b->spare.next, struct call, node);
     buf_clear(&b->command);
-    cdp_add_command(&b->command, c->turn << PLACE_BITS | (uint32_t)(c - b->places), session, method, params);
+    cdp_add_command(&b->command, c->turn << PLACE_BITS | (uint32_t)(c - b->places), session,
+                    method, params);
     struct span command;
     err e = buf_end(&b->command, &command);
     if (!e)

@@ -43,8 +43,7 @@ int browsers_room(const struct browsers *f)
     int room = 0;
     if (f->stopping)
         return 0;
-    list_each(&f->all, at, after)
-        room += room_of(LIST_OF(at, struct browser, node));
+    list_each(&f->all, at, after) room += room_of(LIST_OF(at, struct browser, node));
     return room;
 }
 
@@ -55,7 +54,8 @@ bool browsers_ready(const struct browsers *f)
     list_each(&f->all, at, after)
     {
         const struct browser *b = LIST_OF(at, struct browser, node);
-        if (b->state == BROWSER_READY && b->probed_good && now.ms - b->last_good_probe.ms <= lately)
+        if (b->state == BROWSER_READY && b->probed_good &&
+            now.ms - b->last_good_probe.ms <= lately)
             return true;
     }
     return false;
@@ -123,7 +123,8 @@ static bool replacement_ready(const struct browsers *f, const struct browser *ol
 static bool is_old(const struct browser *b, mono now)
 {
     const struct browsers_config *c = &b->fleet->config;
-    return b->worn || (c->jobs_max > 0 && b->jobs >= c->jobs_max) || (c->age_max_ms > 0 && now.ms - b->started.ms >= c->age_max_ms);
+    return b->worn || (c->jobs_max > 0 && b->jobs >= c->jobs_max) ||
+           (c->age_max_ms > 0 && now.ms - b->started.ms >= c->age_max_ms);
 }
 
 /* One retires at a time, and its replacement is ready before it stops taking pages. */
@@ -140,8 +141,8 @@ static void retire_one(struct browsers *f, mono now)
     }
     if (!next)
         return;
-    log_info("browser.retires", F_N("slot", next->slot), F_N("pid", next->pid), F_N("jobs", next->jobs),
-             F_N("age_ms", now.ms - next->started.ms));
+    log_info("browser.retires", F_N("slot", next->slot), F_N("pid", next->pid),
+             F_N("jobs", next->jobs), F_N("age_ms", now.ms - next->started.ms));
     next->retire = true;
 }
 
@@ -156,7 +157,8 @@ static void drain(struct browser *b)
 /* One context waits with everything set up, so that a job does not. */
 static void keep_prepared(struct browser *b)
 {
-    if (b->state != BROWSER_READY || b->retire || !mono_past(b->prepare_after, loop_now(b->fleet->loop)))
+    if (b->state != BROWSER_READY || b->retire ||
+        !mono_past(b->prepare_after, loop_now(b->fleet->loop)))
         return;
     list_each(&b->tabs, at, after)
     {
@@ -194,8 +196,7 @@ static void tell(struct browsers *f)
 static void step_one(struct browser *b, mono now)
 {
     browser_step(b, now);
-    list_each(&b->tabs, at, after)
-        tab_step(LIST_OF(at, struct tab, node), now);
+    list_each(&b->tabs, at, after) tab_step(LIST_OF(at, struct tab, node), now);
     if (!b->fleet->stopping) {
         drain(b);
         keep_prepared(b);
@@ -236,8 +237,9 @@ static char *keep_text(struct span s)
 
 static char *blocked_params(const struct browsers_config *config)
 {
-    static const char *const heavy[] = {"*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.avif", "*.ico", "*.mp4", "*.webm", "*.m4s",
-                                        "*.m3u8", "*.mp3", "*.woff", "*.woff2", "*.ttf", "*.otf"};
+    static const char *const heavy[] = {
+        "*.png",  "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.avif",  "*.ico", "*.mp4",
+        "*.webm", "*.m4s", "*.m3u8", "*.mp3", "*.woff", "*.woff2", "*.ttf", "*.otf"};
     struct buf text = BUF(256 * 1024);
     struct json_w w = json_w(&text);
     json_open(&w);
@@ -254,10 +256,11 @@ static char *blocked_params(const struct browsers_config *config)
     return kept;
 }
 
-err browsers_start(struct browsers **out, struct loop *l, const struct browsers_config *config, void (*on_capacity)(void *ctx), void *ctx,
-                   struct fault *f)
+err browsers_start(struct browsers **out, struct loop *l, const struct browsers_config *config,
+                   void (*on_capacity)(void *ctx), void *ctx, struct fault *f)
 {
-    if (config->count < 1 || config->count > (int)(sizeof(((struct browsers *)0)->slots) / sizeof(struct slot)))
+    if (config->count < 1 ||
+        config->count > (int)(sizeof(((struct browsers *)0)->slots) / sizeof(struct slot)))
         return fail(f, E_CONFIG, "browser.count must be from 1 to 64, not %d", config->count);
     char path[256];
     err e = browser_find(span_of(config->binary), path, f);
@@ -289,8 +292,7 @@ void browsers_stop(struct browsers *f, void (*on_stopped)(void *ctx), void *ctx)
     f->stopping = true;
     f->on_stopped = on_stopped;
     f->stopped_ctx = ctx;
-    list_each(&f->all, at, after)
-        browser_end(LIST_OF(at, struct browser, node));
+    list_each(&f->all, at, after) browser_end(LIST_OF(at, struct browser, node));
     browsers_soon(f);
 }
 
@@ -323,7 +325,8 @@ bool browsers_child_ended(struct browsers *f, pid_t pid, int status)
         struct browser *b = LIST_OF(at, struct browser, node);
         if (b->pid != pid || b->reaped)
             continue;
-        log_info("browser.ended", F_N("slot", b->slot), F_N("pid", pid), F_N("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+        log_info("browser.ended", F_N("slot", b->slot), F_N("pid", pid),
+                 F_N("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
                  F_N("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
         b->reaped = true;
         browser_kill(b, "its process ended");
@@ -335,8 +338,7 @@ bool browsers_child_ended(struct browsers *f, pid_t pid, int status)
 
 void browsers_egress_hello(struct browsers *f)
 {
-    list_each(&f->all, at, after)
-        browser_give(LIST_OF(at, struct browser, node));
+    list_each(&f->all, at, after) browser_give(LIST_OF(at, struct browser, node));
 }
 
 /* The ready one with the fewest pages. */
@@ -363,7 +365,8 @@ static struct tab *prepared_tab(struct browser *b)
     return NULL;
 }
 
-err tab_open(struct tab **out, struct browsers *f, const struct tab_face *face, void *ctx, struct fault *fault)
+err tab_open(struct tab **out, struct browsers *f, const struct tab_face *face, void *ctx,
+             struct fault *fault)
 {
     if (f->stopping)
         return fail(fault, E_SHUTDOWN, "the browsers are being stopped");

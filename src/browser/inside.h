@@ -1,11 +1,11 @@
 /* inside.h - what the files of this room share. Nobody outside includes it.
  *
  * browser.c keeps the fleet: slots, starts, ends, retirement. browser process → struct browser
- * (process of life in life.c), its pages → struct tab (tab.c), its renderers → memory.c, its health
- * → probe.c.
+ * (process of life in life.c), its pages → struct tab (tab.c), its renderers → memory.c, its
+ * health → probe.c.
  *
- * Rule of this room: callbacks of the DevTools pipe change states and ask; freeing happens only in
- * browsers_step(), which runs from a timer and from nowhere else. */
+ * Rule of this room: callbacks of the DevTools pipe change states and ask; freeing happens only
+ * in browsers_step(), which runs from a timer and from nowhere else. */
 #pragma once
 
 #include "base/list.h"
@@ -28,14 +28,33 @@ enum {
 
 /* What becomes of a browser:
  *   STARTING → READY → DRAINING → ENDING → KILLED → gone
- * ENDING: pipe closed, it leaves by itself. KILLED: its group was killed. Both wait for the process
- * to be reaped and for the group to be empty. */
-enum browser_state { BROWSER_STARTING, BROWSER_READY, BROWSER_DRAINING, BROWSER_ENDING, BROWSER_KILLED, BROWSER_GONE };
+ * ENDING: pipe closed, it leaves by itself. KILLED: its group was killed. Both wait for the
+ * process to be reaped and for the group to be empty. */
+enum browser_state {
+    BROWSER_STARTING,
+    BROWSER_READY,
+    BROWSER_DRAINING,
+    BROWSER_ENDING,
+    BROWSER_KILLED,
+    BROWSER_GONE
+};
 
 /* A page and its context:
  *   QUEUED → CONTEXT → TARGET → ATTACH → SETUP → OPEN → DISPOSE → RENDERER → CLOSED
- * OPEN without an owner is the prepared one. LOST: its browser died; CLOSED once that is confirmed. */
-enum tab_state { TAB_QUEUED, TAB_CONTEXT, TAB_TARGET, TAB_ATTACH, TAB_SETUP, TAB_OPEN, TAB_DISPOSE, TAB_RENDERER, TAB_LOST, TAB_CLOSED };
+ * OPEN without an owner is the prepared one. LOST: its browser died; CLOSED once that is
+ * confirmed. */
+enum tab_state {
+    TAB_QUEUED,
+    TAB_CONTEXT,
+    TAB_TARGET,
+    TAB_ATTACH,
+    TAB_SETUP,
+    TAB_OPEN,
+    TAB_DISPOSE,
+    TAB_RENDERER,
+    TAB_LOST,
+    TAB_CLOSED
+};
 
 struct renderer {
     struct list node;
@@ -63,7 +82,7 @@ struct tab {
     err setup_failed;
     char setup_words[WORDS_SIZE];
     int calls;
-    bool disposed;       /* the browser said so */
+    bool disposed; /* the browser said so */
     bool renderer_killed;
     mono deadline;       /* of the state, on the way out */
     int64_t flood_bytes; /* of events, in the window */
@@ -145,12 +164,14 @@ void browser_step(struct browser *b, mono now);
 void browser_free(struct browser *b);
 bool browser_takes_calls(const struct browser *b);
 void browser_give(struct browser *b); /* its listener to egress */
-MUST_USE err browser_ask(struct browser *b, const void *owner, struct span session, const char *method, struct span params,
-                         int64_t timeout_ms, broker_answer *on_answer, void *ctx, uint32_t tag);
+MUST_USE err browser_ask(struct browser *b, const void *owner, struct span session,
+                         const char *method, struct span params, int64_t timeout_ms,
+                         broker_answer *on_answer, void *ctx, uint32_t tag);
 
 /* tab.c */
 struct tab *tab_new(struct browser *b, const struct tab_face *face, void *ctx, bool probe);
-void tab_take(struct tab *t, const struct tab_face *face, void *ctx); /* the prepared one gets its owner */
+void tab_take(struct tab *t, const struct tab_face *face,
+              void *ctx); /* the prepared one gets its owner */
 void tab_prepare_next(struct browser *b);
 void tab_gone(struct tab *t, err e, const char *words);
 void tab_lost(struct tab *t, const char *words);
@@ -158,12 +179,14 @@ void tab_event(struct browser *b, const struct cdp_message *m);
 /* Tells what is to be told; true when the tab was freed. */
 bool tab_step(struct tab *t, mono now);
 void tab_renderer_ended(struct tab *t);
-void tab_mapped(struct browser *b); /* the processes are known: the tab being prepared is ready */
+void tab_mapped(
+    struct browser *b); /* the processes are known: the tab being prepared is ready */
 void tab_free(struct tab *t);
 
 /* memory.c */
 void memory_step(struct browser *b, mono now);
-/* Learn the processes. for_new: a new renderer belongs to the tab being prepared; then tab_mapped() comes. */
+/* Learn the processes. for_new: a new renderer belongs to the tab being prepared; then
+ * tab_mapped() comes. */
 void memory_ask(struct browser *b, bool for_new);
 size_t memory_renderers_of(const struct browser *b, const struct tab *t);
 void memory_kill_of(struct browser *b, const struct tab *t);

@@ -40,12 +40,15 @@ static void close_all(int *fds, size_t n)
 err launch_start(const struct launch *l, struct launched *out, struct fault *f)
 {
     int to[2] = {-1, -1}, from[2] = {-1, -1}, control[2] = {-1, -1}, words[2] = {-1, -1};
-    if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0 || pipe2(words, O_CLOEXEC | O_NONBLOCK) != 0 ||
+    if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0 ||
+        pipe2(words, O_CLOEXEC | O_NONBLOCK) != 0 ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0) {
         close_all(to, 2);
         close_all(from, 2);
         close_all(words, 2);
-        return fail(f, E_OS, "no descriptors for a browser: errno %d; raise the limit on open files", errno);
+        return fail(f, E_OS,
+                    "no descriptors for a browser: errno %d; raise the limit on open files",
+                    errno);
     }
     /* Best effort: a busy browser must not wait for us after every 64 KiB. */
     (void)!fcntl(to[1], F_SETPIPE_SZ, PIPE_SIZE);
@@ -54,8 +57,12 @@ err launch_start(const struct launch *l, struct launched *out, struct fault *f)
     snprintf(tier, sizeof tier, "%d", (int)l->isolation);
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     struct spawn s = {
-        .args = {"fulmar: launcher", "@launch", l->binary, l->folder, tier, parent, span_copy(l->user_agent, agent, sizeof agent)},
-        .fds = {{to[0], FD_TO_BROWSER}, {from[1], FD_FROM_BROWSER}, {control[1], FD_CONTROL}, {words[1], 2}},
+        .args = {"fulmar: launcher", "@launch", l->binary, l->folder, tier, parent,
+                 span_copy(l->user_agent, agent, sizeof agent)},
+        .fds = {{to[0], FD_TO_BROWSER},
+                {from[1], FD_FROM_BROWSER},
+                {control[1], FD_CONTROL},
+                {words[1], 2}},
         .fd_count = 4,
         .own_group = true,
         .death_signal = SIGKILL,
@@ -104,12 +111,16 @@ err launch_receive(int control_fd, int *out_listener, struct fault *f)
 
 err browser_find(struct span configured, char out_path[256], struct fault *f)
 {
-    static const char *const usual[] = {"/usr/lib/chromium/chromium-headless-shell", "/usr/lib/chromium/chromium"};
+    static const char *const usual[] = {"/usr/lib/chromium/chromium-headless-shell",
+                                        "/usr/lib/chromium/chromium"};
     if (configured.n > 0) {
         span_copy(configured, out_path, 256);
         if (access(out_path, X_OK) == 0)
             return E_OK;
-        return fail(f, E_NOT_FOUND, "there is no browser at %s; correct the path or install chromium-headless-shell", out_path);
+        return fail(
+            f, E_NOT_FOUND,
+            "there is no browser at %s; correct the path or install chromium-headless-shell",
+            out_path);
     }
     for (size_t i = 0; i < 2; i++) {
         if (access(usual[i], X_OK) == 0) {
@@ -117,7 +128,9 @@ err browser_find(struct span configured, char out_path[256], struct fault *f)
             return E_OK;
         }
     }
-    return fail(f, E_NOT_FOUND, "no browser was found; install the package chromium-headless-shell or set its path");
+    return fail(
+        f, E_NOT_FOUND,
+        "no browser was found; install the package chromium-headless-shell or set its path");
 }
 
 /* ---- the launcher's side ---- */
@@ -161,11 +174,13 @@ static void add_fixed(struct flags *g)
         "--disable-backgrounding-occluded-windows",
         "--disable-renderer-backgrounding",
         "--blink-settings=imagesEnabled=false",
-        /* Without the first, loopback and link-local go past the proxy; without "force", WebRTC does. */
+        /* Without the first, loopback and link-local go past the proxy; without "force", WebRTC
+           does. */
         "--proxy-bypass-list=<-loopback>",
         "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        "--disable-features=Translate,OptimizationHints,MediaRouter,SpareRendererForSitePerProcess,BackForwardCache,PaintHolding",
+        "--disable-features=Translate,OptimizationHints,MediaRouter,"
+        "SpareRendererForSitePerProcess,BackForwardCache,PaintHolding",
         "--js-flags=--max-old-space-size=256",
         "--log-level=3",
         "--lang=en-US",
@@ -177,10 +192,12 @@ static void add_fixed(struct flags *g)
 static bool shared_memory_is_small(void)
 {
     struct statvfs v;
-    return statvfs("/dev/shm", &v) != 0 || access("/dev/shm", W_OK) != 0 || v.f_bavail * v.f_frsize < SHARED_MEMORY_MIN;
+    return statvfs("/dev/shm", &v) != 0 || access("/dev/shm", W_OK) != 0 ||
+           v.f_bavail * v.f_frsize < SHARED_MEMORY_MIN;
 }
 
-static void add_flags(struct flags *g, const char *binary, const char *folder, uint16_t port, const char *agent)
+static void add_flags(struct flags *g, const char *binary, const char *folder, uint16_t port,
+                      const char *agent)
 {
     add(g, "%s", binary);
     add_fixed(g);
@@ -192,10 +209,12 @@ static void add_flags(struct flags *g, const char *binary, const char *folder, u
         add(g, "--user-agent=%s", agent);
 }
 
-/* A clean environment: proxy variables, session buses and the like would change what it does. */
+/* A clean environment: proxy variables, session buses and the like would change what it does.
+ */
 static void add_env(struct flags *env, const char *folder)
 {
-    static const char *const names[] = {"HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"};
+    static const char *const names[] = {"HOME",           "TMPDIR",        "XDG_CONFIG_HOME",
+                                        "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         add(env, "%s=%s", names[i], folder);
     add(env, "PATH=/usr/bin:/bin");
@@ -245,7 +264,8 @@ int launch_main(int argc, char **argv)
         return complain("wrong number of arguments");
     const char *binary = argv[2], *folder = argv[3], *agent = argv[6];
     int64_t tier, parent;
-    if (!span_int(span_of(argv[4]), &tier) || tier < ISOLATION_FLAGS || tier > ISOLATION_NAMESPACE || !span_int(span_of(argv[5]), &parent))
+    if (!span_int(span_of(argv[4]), &tier) || tier < ISOLATION_FLAGS ||
+        tier > ISOLATION_NAMESPACE || !span_int(span_of(argv[5]), &parent))
         return complain("wrong arguments");
     struct fault fault = {0};
     uint16_t port;

@@ -2,9 +2,9 @@
  *
  * Node starts a launcher: this very program with the arguments
  *   "fulmar: launcher" "@launch" BINARY FOLDER TIER PARENT USER_AGENT
- * The launcher enters its own network namespace (or the next best tier), opens the one listening
- * socket there, hands it to node over the control socket, gives up privileges and becomes Chromium.
- * Its pid is the browser's pid and the leader of its process group. */
+ * The launcher enters its own network namespace (or the next best tier), opens the one
+ * listening socket there, hands it to node over the control socket, gives up privileges and
+ * becomes Chromium. Its pid is the browser's pid and the leader of its process group. */
 #pragma once
 
 #include <sys/types.h>
@@ -24,7 +24,8 @@ struct launched {
     int stderr_fd;      /* what the browser complains about */
 };
 MUST_USE err launch_start(const struct launch *l, struct launched *out, struct fault *f);
-/* What the control socket says: E_OK with the listener, E_BUSY (nothing yet), else the launcher failed. */
+/* What the control socket says: E_OK with the listener, E_BUSY (nothing yet), else the launcher
+ * failed. */
 MUST_USE err launch_receive(int control_fd, int *out_listener, struct fault *f);
 
 /* The launcher's main(): for main.c when argv[1] is "@launch". Returns only when it failed. */

@@ -20,12 +20,14 @@ bool browser_takes_calls(const struct browser *b)
     return b->state == BROWSER_READY || b->state == BROWSER_DRAINING;
 }
 
-err browser_ask(struct browser *b, const void *owner, struct span session, const char *method, struct span params,
-                int64_t timeout_ms, broker_answer *on_answer, void *ctx, uint32_t tag)
+err browser_ask(struct browser *b, const void *owner, struct span session, const char *method,
+                struct span params, int64_t timeout_ms, broker_answer *on_answer, void *ctx,
+                uint32_t tag)
 {
     if (!b->pipe)
         return E_BROWSER_GONE;
-    return broker_call(b->broker, owner, session, method, params, timeout_ms, on_answer, ctx, tag);
+    return broker_call(b->broker, owner, session, method, params, timeout_ms, on_answer, ctx,
+                       tag);
 }
 
 /* ---- start ---- */
@@ -49,7 +51,8 @@ static void on_message(void *ctx, struct span text)
 
 static void on_pipe_end(void *ctx, err why)
 {
-    browser_kill(ctx, why == E_TOO_BIG ? "it sent a message that is too long" : "its pipe ended");
+    browser_kill(ctx,
+                 why == E_TOO_BIG ? "it sent a message that is too long" : "its pipe ended");
 }
 
 static void close_fd(int *fd)
@@ -122,7 +125,8 @@ static void on_version(void *ctx, uint32_t tag, err e, struct span payload)
     b->state = BROWSER_READY;
     b->ready_at = loop_now(b->fleet->loop);
     b->probe.next = b->memory_next = b->growth_next = b->ready_at;
-    log_info("browser.ready", F_N("slot", b->slot), F_N("pid", b->pid), F_S("product", product), F_N("ms", b->ready_at.ms - b->started.ms));
+    log_info("browser.ready", F_N("slot", b->slot), F_N("pid", b->pid), F_S("product", product),
+             F_N("ms", b->ready_at.ms - b->started.ms));
     b->fleet->capacity_grew = true;
     browsers_soon(b->fleet);
 }
@@ -140,9 +144,11 @@ static err greet(struct browser *b)
     int64_t ms = b->fleet->config.start_timeout_ms;
     err e = browser_ask(b, b, SPAN_NONE, "Browser.getVersion", SPAN_NONE, ms, on_version, b, 0);
     if (!e)
-        e = browser_ask(b, b, SPAN_NONE, "Target.setDiscoverTargets", SPAN("{\"discover\":true}"), ms, on_nothing, b, 0);
+        e = browser_ask(b, b, SPAN_NONE, "Target.setDiscoverTargets",
+                        SPAN("{\"discover\":true}"), ms, on_nothing, b, 0);
     if (!e)
-        e = browser_ask(b, b, SPAN_NONE, "Browser.setDownloadBehavior", SPAN("{\"behavior\":\"deny\"}"), ms, on_nothing, b, 0);
+        e = browser_ask(b, b, SPAN_NONE, "Browser.setDownloadBehavior",
+                        SPAN("{\"behavior\":\"deny\"}"), ms, on_nothing, b, 0);
     return e;
 }
 
@@ -150,15 +156,18 @@ static err connect_pipes(struct browser *b, const struct launched *l)
 {
     b->control_fd = l->control_fd;
     b->stderr_fd = l->stderr_fd;
-    err e = devpipe_new(&b->pipe, b->fleet->loop, l->from_fd, l->to_fd, on_message, on_pipe_end, b);
+    err e =
+        devpipe_new(&b->pipe, b->fleet->loop, l->from_fd, l->to_fd, on_message, on_pipe_end, b);
     if (e) {
         close(l->from_fd);
         close(l->to_fd);
         return e;
     }
-    e = watch_new(&b->control, b->fleet->loop, b->control_fd, true, false, on_control, b, "launcher");
+    e = watch_new(&b->control, b->fleet->loop, b->control_fd, true, false, on_control, b,
+                  "launcher");
     if (!e)
-        e = watch_new(&b->complaints, b->fleet->loop, b->stderr_fd, true, false, on_complaint, b, "browser's stderr");
+        e = watch_new(&b->complaints, b->fleet->loop, b->stderr_fd, true, false, on_complaint,
+                      b, "browser's stderr");
     return e ? e : greet(b);
 }
 
@@ -192,10 +201,12 @@ err browser_start(struct browsers *f, int slot, struct fault *fault)
     struct browser *b = heap_new_of(struct browser);
     b->fleet = f;
     b->slot = slot;
-    b->profile.lock_fd = b->control_fd = b->stderr_fd = b->listener_fd = b->life_read = b->life_write = -1;
+    b->profile.lock_fd = b->control_fd = b->stderr_fd = b->listener_fd = b->life_read =
+        b->life_write = -1;
     list_init(&b->tabs);
     list_init(&b->renderers);
-    b->broker = broker_new(f->loop, (size_t)(f->config.contexts_max + 4) * CALLS_PER_TAB, send_command, on_event, b);
+    b->broker = broker_new(f->loop, (size_t)(f->config.contexts_max + 4) * CALLS_PER_TAB,
+                           send_command, on_event, b);
     b->started = loop_now(f->loop);
     b->deadline = mono_add(b->started, f->config.start_timeout_ms);
     list_add(&f->all, &b->node);
@@ -220,8 +231,7 @@ void browser_lost(struct browser *b, const char *why)
     close_fd(&b->listener_fd);
     b->probe.running = false;
     b->preparing = NULL;
-    list_each(&b->tabs, at, after)
-        tab_lost(LIST_OF(at, struct tab, node), why);
+    list_each(&b->tabs, at, after) tab_lost(LIST_OF(at, struct tab, node), why);
     probe_end(b);
     broker_end_all(b->broker, E_BROWSER_GONE);
     browsers_soon(b->fleet);
@@ -239,12 +249,18 @@ void browser_end(struct browser *b)
 
 static void note_failure(struct browser *b)
 {
-    enum { STEADY_MS = 60000, BACKOFF_FIRST_MS = 500, BACKOFF_MAX_MS = 30000, DOUBLINGS_MAX = 6 };
+    enum {
+        STEADY_MS = 60000,
+        BACKOFF_FIRST_MS = 500,
+        BACKOFF_MAX_MS = 30000,
+        DOUBLINGS_MAX = 6
+    };
     struct slot *s = &b->fleet->slots[b->slot];
     mono now = loop_now(b->fleet->loop);
     if (b->ready_at.ms && now.ms - b->ready_at.ms > STEADY_MS)
         s->failures = 0;
-    int64_t wait = (int64_t)BACKOFF_FIRST_MS << (s->failures < DOUBLINGS_MAX ? s->failures : DOUBLINGS_MAX);
+    int64_t wait = (int64_t)BACKOFF_FIRST_MS
+                   << (s->failures < DOUBLINGS_MAX ? s->failures : DOUBLINGS_MAX);
     /* The first death of one that worked is no reason to wait. */
     if (b->ready_at.ms && s->failures == 0)
         wait = 0;
@@ -275,7 +291,8 @@ static bool group_is_empty(const struct browser *b)
     return b->pid <= 1 || (kill(-b->pid, 0) != 0 && errno == ESRCH);
 }
 
-/* Reaped, but others of its group may take a moment: the number of the group stays theirs until then. */
+/* Reaped, but others of its group may take a moment: the number of the group stays theirs until
+ * then. */
 static void bury(struct browser *b, mono now)
 {
     if (!b->reaped && b->pid > 1) {

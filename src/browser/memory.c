@@ -50,7 +50,8 @@ static struct renderer *renderer_new(struct browser *b, pid_t pid)
     r->browser = b;
     r->pid = pid;
     r->fd = fd;
-    if (watch_new(&r->watch, b->fleet->loop, fd, true, false, on_ended, r, "renderer") != E_OK) {
+    if (watch_new(&r->watch, b->fleet->loop, fd, true, false, on_ended, r, "renderer") !=
+        E_OK) {
         close(fd);
         free(r);
         return NULL;
@@ -62,8 +63,7 @@ static struct renderer *renderer_new(struct browser *b, pid_t pid)
 size_t memory_renderers_of(const struct browser *b, const struct tab *t)
 {
     size_t n = 0;
-    list_each(&b->renderers, at, after)
-        n += LIST_OF(at, struct renderer, node)->tab == t;
+    list_each(&b->renderers, at, after) n += LIST_OF(at, struct renderer, node)->tab == t;
     return n;
 }
 
@@ -89,8 +89,7 @@ void memory_forget_tab(struct browser *b, const struct tab *t)
 
 void memory_end(struct browser *b)
 {
-    list_each(&b->renderers, at, after)
-        renderer_free(LIST_OF(at, struct renderer, node));
+    list_each(&b->renderers, at, after) renderer_free(LIST_OF(at, struct renderer, node));
 }
 
 static bool is_live(const struct tab *t)
@@ -98,10 +97,10 @@ static bool is_live(const struct tab *t)
     return t->state == TAB_OPEN || t->state == TAB_SETUP;
 }
 
-/* DevTools does not say which renderer belongs to which page. Contexts are made one after the other,
- * so the new renderer is the new tab's; later, when a page moved to another process, the one tab
- * without a renderer gets the one renderer without a tab. In doubt a renderer stays nobody's: its
- * memory is watched all the same, and a crash event names the tab. */
+/* DevTools does not say which renderer belongs to which page. Contexts are made one after the
+ * other, so the new renderer is the new tab's; later, when a page moved to another process, the
+ * one tab without a renderer gets the one renderer without a tab. In doubt a renderer stays
+ * nobody's: its memory is watched all the same, and a crash event names the tab. */
 static void assign(struct browser *b, struct tab *fresh)
 {
     struct renderer *stray = NULL;
@@ -133,7 +132,8 @@ static void take_process(struct browser *b, struct span item)
 {
     struct span type;
     int64_t id;
-    if (!cdp_member_text(item, "type", &type) || !cdp_member_int(item, "id", &id) || id <= 1 || id > INT32_MAX)
+    if (!cdp_member_text(item, "type", &type) || !cdp_member_int(item, "id", &id) || id <= 1 ||
+        id > INT32_MAX)
         return;
     if (!span_is(type, "renderer")) {
         if (b->pid_count < PROCESSES_MAX)
@@ -153,7 +153,8 @@ static void take_processes(struct browser *b, bool tag, struct span payload)
     for (int i = 0; i < PROCESSES_MAX && cdp_next_item(&list, &item); i++)
         take_process(b, item);
     struct tab *fresh = tag ? b->preparing : NULL;
-    assign(b, fresh && fresh->state == TAB_SETUP && memory_renderers_of(b, fresh) == 0 ? fresh : NULL);
+    assign(b, fresh && fresh->state == TAB_SETUP && memory_renderers_of(b, fresh) == 0 ? fresh
+                                                                                       : NULL);
 }
 
 static void on_processes(void *ctx, uint32_t tag, err e, struct span payload)
@@ -171,8 +172,8 @@ void memory_ask(struct browser *b, bool for_new)
 {
     if (b->pids_asked && !for_new)
         return;
-    err e = browser_ask(b, b, SPAN_NONE, "SystemInfo.getProcessInfo", SPAN_NONE, b->fleet->config.command_timeout_ms, on_processes,
-                        b, for_new);
+    err e = browser_ask(b, b, SPAN_NONE, "SystemInfo.getProcessInfo", SPAN_NONE,
+                        b->fleet->config.command_timeout_ms, on_processes, b, for_new);
     if (!for_new)
         b->pids_asked = e == E_OK;
     else if (e)
@@ -184,11 +185,13 @@ static void watch_one(struct browser *b, struct renderer *r, mono now)
     int64_t max = b->fleet->config.memory_max, bytes = process_resident(r->pid);
     if (max <= 0 || bytes <= max || r->too_big)
         return;
-    log_warn("browser.page_too_big", F_N("slot", b->slot), F_N("renderer", r->pid), F_N("bytes", bytes), F_N("max", max));
+    log_warn("browser.page_too_big", F_N("slot", b->slot), F_N("renderer", r->pid),
+             F_N("bytes", bytes), F_N("max", max));
     r->too_big = true;
     b->too_big_until = mono_add(now, BLAME_MS);
     char words[WORDS_SIZE];
-    snprintf(words, sizeof words, "the page used more memory than %" PRId64 " MB and was ended", max >> 20);
+    snprintf(words, sizeof words, "the page used more memory than %" PRId64 " MB and was ended",
+             max >> 20);
     struct tab *t = r->tab;
     process_kill(r->fd);
     if (t)
@@ -215,7 +218,8 @@ static void watch_growth(struct browser *b)
         b->pss_first = sum;
     int64_t percent = b->fleet->config.growth_max_percent;
     if (percent > 0 && !b->worn && sum > b->pss_first / 100 * percent) {
-        log_info("browser.grew", F_N("slot", b->slot), F_N("bytes", sum), F_N("first", b->pss_first));
+        log_info("browser.grew", F_N("slot", b->slot), F_N("bytes", sum),
+                 F_N("first", b->pss_first));
         b->worn = true;
     }
 }

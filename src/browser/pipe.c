@@ -81,14 +81,16 @@ static void on_stream_end(void *ctx, err why)
 }
 
 err devpipe_new(struct devpipe **out, struct loop *l, int read_fd, int write_fd,
-                void (*on_message)(void *ctx, struct span text), void (*on_end)(void *ctx, err why), void *ctx)
+                void (*on_message)(void *ctx, struct span text),
+                void (*on_end)(void *ctx, err why), void *ctx)
 {
     struct devpipe *p = heap_new_of(struct devpipe);
     p->on_message = on_message;
     p->on_end = on_end;
     p->ctx = ctx;
     p->part = BUF(PIPE_MESSAGE_MAX);
-    err e = stream_new(&p->stream, l, read_fd, write_fd, PIPE_OUT_MAX, on_bytes, on_stream_end, p, "devtools");
+    err e = stream_new(&p->stream, l, read_fd, write_fd, PIPE_OUT_MAX, on_bytes, on_stream_end,
+                       p, "devtools");
     if (e) {
         free(p);
         return e;

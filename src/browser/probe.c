@@ -1,7 +1,8 @@
 #include "base/log.h"
 #include "browser/inside.h"
 
-/* "Connected" is not "healthy": a new context, a navigation through egress, an evaluation, the end. */
+/* "Connected" is not "healthy": a new context, a navigation through egress, an evaluation, the
+ * end. */
 
 enum { CALL_NAVIGATE = 1, CALL_EVALUATE, MISSES_MAX = 2 };
 
@@ -23,7 +24,8 @@ static void no_way_out(struct browser *b, struct span words)
 static void miss(struct browser *b, const char *words)
 {
     b->probe.misses++;
-    log_warn("browser.probe_missed", F_N("slot", b->slot), F_N("misses", b->probe.misses), F_C("words", words));
+    log_warn("browser.probe_missed", F_N("slot", b->slot), F_N("misses", b->probe.misses),
+             F_C("words", words));
     b->probe.running = false;
     b->probe.next = loop_now(b->fleet->loop);
     browsers_soon(b->fleet);
@@ -43,7 +45,8 @@ static void on_ready(void *ctx, err e, const char *words)
     if (!b->probe.running)
         return;
     if (!e)
-        e = tab_call(b->probe.tab, CALL_NAVIGATE, "Page.navigate", SPAN("{\"url\":\"http://fulmar.internal/probe\"}"),
+        e = tab_call(b->probe.tab, CALL_NAVIGATE, "Page.navigate",
+                     SPAN("{\"url\":\"http://fulmar.internal/probe\"}"),
                      b->fleet->config.probe_timeout_ms);
     if (e) {
         miss(b, words[0] ? words : err_text(e));
@@ -59,8 +62,10 @@ static void on_navigated(struct browser *b, struct span result)
         let_go(b);
         return;
     }
-    err e = tab_call(b->probe.tab, CALL_EVALUATE, "Runtime.evaluate",
-                     SPAN("{\"expression\":\"location.href\",\"returnByValue\":true,\"timeout\":2000}"), b->fleet->config.probe_timeout_ms);
+    err e = tab_call(
+        b->probe.tab, CALL_EVALUATE, "Runtime.evaluate",
+        SPAN("{\"expression\":\"location.href\",\"returnByValue\":true,\"timeout\":2000}"),
+        b->fleet->config.probe_timeout_ms);
     if (e) {
         miss(b, err_text(e));
         let_go(b);

@@ -27,7 +27,8 @@ int64_t process_resident(pid_t pid)
         return -1;
     struct span rest = span_of(text), size, resident;
     int64_t pages;
-    if (!span_next(&rest, ' ', &size) || !span_next(&rest, ' ', &resident) || !span_int(resident, &pages))
+    if (!span_next(&rest, ' ', &size) || !span_next(&rest, ' ', &resident) ||
+        !span_int(resident, &pages))
         return -1;
     return pages * sysconf(_SC_PAGESIZE);
 }

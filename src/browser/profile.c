@@ -26,7 +26,8 @@ err profile_make(struct profile *p, const char *run_folder, uint64_t number, str
     err e = files_make_folder(run_folder, 0700, f);
     if (e)
         return e;
-    int n = snprintf(p->path, sizeof p->path, "%s/browser-%ld-%llu", run_folder, (long)getpid(), (unsigned long long)number);
+    int n = snprintf(p->path, sizeof p->path, "%s/browser-%ld-%llu", run_folder, (long)getpid(),
+                     (unsigned long long)number);
     if (n < 0 || (size_t)n >= sizeof p->path)
         return fail(f, E_CONFIG, "the path of the run folder is too long: %s", run_folder);
     e = files_remove_tree(p->path, f); /* of an earlier process with our pid */
@@ -54,7 +55,8 @@ static bool is_profile(struct span name)
 {
     struct span rest = span_cut(name, 8, SIZE_MAX), pid;
     int64_t number;
-    return span_starts(name, SPAN("browser-")) && span_next(&rest, '-', &pid) && span_int(pid, &number) && span_int(rest, &number);
+    return span_starts(name, SPAN("browser-")) && span_next(&rest, '-', &pid) &&
+           span_int(pid, &number) && span_int(rest, &number);
 }
 
 size_t profile_sweep(const char *run_folder)
@@ -66,7 +68,8 @@ size_t profile_sweep(const char *run_folder)
         count = 0;
     for (size_t i = 0; i < count; i++) {
         char path[PROFILE_PATH];
-        if (!is_profile(span_of(names[i])) || snprintf(path, sizeof path, "%s/%s", run_folder, names[i]) >= (int)sizeof path)
+        if (!is_profile(span_of(names[i])) ||
+            snprintf(path, sizeof path, "%s/%s", run_folder, names[i]) >= (int)sizeof path)
             continue;
         int fd = lock_folder(path);
         if (fd < 0)

@@ -30,9 +30,11 @@ static bool keep_id(char *to, struct span id)
     return true;
 }
 
-static err ask(struct tab *t, struct span session, const char *method, struct span params, broker_answer *on_answer)
+static err ask(struct tab *t, struct span session, const char *method, struct span params,
+               broker_answer *on_answer)
 {
-    return browser_ask(t->browser, t, session, method, params, t->browser->fleet->config.command_timeout_ms, on_answer, t, 0);
+    return browser_ask(t->browser, t, session, method, params,
+                       t->browser->fleet->config.command_timeout_ms, on_answer, t, 0);
 }
 
 /* ---- preparing ---- */
@@ -50,8 +52,10 @@ static void prepare_failed(struct tab *t, err e, const char *step, struct span p
     struct span said = SPAN_NONE;
     char words[WORDS_SIZE];
     cdp_member_text(payload, "message", &said);
-    snprintf(words, sizeof words, "%s: %s%s%.*s", step, err_text(e), said.n ? ": " : "", SP(span_cut(said, 0, 80)));
-    log_warn("browser.tab_not_ready", F_N("slot", t->browser->slot), F_X("result", e), F_C("words", words));
+    snprintf(words, sizeof words, "%s: %s%s%.*s", step, err_text(e), said.n ? ": " : "",
+             SP(span_cut(said, 0, 80)));
+    log_warn("browser.tab_not_ready", F_N("slot", t->browser->slot), F_X("result", e),
+             F_C("words", words));
     /* A context whose id never came cannot be disposed of, and a browser that does not answer
      * here will not answer elsewhere: look closer now, replace it soon. */
     t->browser->worn = true;
@@ -86,13 +90,15 @@ static void on_setup(void *ctx, uint32_t tag, err e, struct span payload)
         return;
     /* The barrier: every set-up command is answered. */
     if (t->setup_failed) {
-        prepare_failed(t, t->setup_failed, t->setup_words[0] ? t->setup_words : "setting the page up", SPAN_NONE);
+        prepare_failed(t, t->setup_failed,
+                       t->setup_words[0] ? t->setup_words : "setting the page up", SPAN_NONE);
         return;
     }
     memory_ask(t->browser, true);
 }
 
-static err set_up_one(struct tab *t, struct span session, const char *method, struct span params)
+static err set_up_one(struct tab *t, struct span session, const char *method,
+                      struct span params)
 {
     err e = ask(t, session, method, params, on_setup);
     if (!e)
@@ -106,8 +112,11 @@ static void set_up(struct tab *t)
     struct span session = span_of(t->session);
     char network[160], download[160];
     int64_t body = f->config.body_max;
-    snprintf(network, sizeof network, "{\"maxTotalBufferSize\":%" PRId64 ",\"maxResourceBufferSize\":%" PRId64 "}", body * BUFFER_FACTOR, body);
-    snprintf(download, sizeof download, "{\"behavior\":\"deny\",\"browserContextId\":\"%s\"}", t->context);
+    snprintf(network, sizeof network,
+             "{\"maxTotalBufferSize\":%" PRId64 ",\"maxResourceBufferSize\":%" PRId64 "}",
+             body * BUFFER_FACTOR, body);
+    snprintf(download, sizeof download, "{\"behavior\":\"deny\",\"browserContextId\":\"%s\"}",
+             t->context);
     const struct {
         struct span session;
         const char *method;
@@ -180,7 +189,10 @@ static void on_context(void *ctx, uint32_t tag, err e, struct span payload)
     }
     if (!e) {
         t->state = TAB_TARGET;
-        snprintf(params, sizeof params, "{\"url\":\"about:blank\",\"browserContextId\":\"%s\",\"width\":%d,\"height\":%d}", t->context, WIDTH, HEIGHT);
+        snprintf(
+            params, sizeof params,
+            "{\"url\":\"about:blank\",\"browserContextId\":\"%s\",\"width\":%d,\"height\":%d}",
+            t->context, WIDTH, HEIGHT);
         e = ask(t, SPAN_NONE, "Target.createTarget", span_of(params), on_target);
     }
     if (e)
@@ -199,7 +211,8 @@ void tab_prepare_next(struct browser *b)
             continue;
         b->preparing = t;
         t->state = TAB_CONTEXT;
-        err e = ask(t, SPAN_NONE, "Target.createBrowserContext", SPAN("{\"disposeOnDetach\":true}"), on_context);
+        err e = ask(t, SPAN_NONE, "Target.createBrowserContext",
+                    SPAN("{\"disposeOnDetach\":true}"), on_context);
         t->context_asked = e == E_OK;
         if (e)
             prepare_failed(t, e, "making a context", SPAN_NONE);
@@ -321,8 +334,9 @@ static void dispose(struct tab *t)
         return;
     }
     snprintf(params, sizeof params, "{\"browserContextId\":\"%s\"}", t->context);
-    err e = browser_ask(t->browser, t, SPAN_NONE, "Target.disposeBrowserContext", span_of(params),
-                        config->dispose_timeout_ms + KILL_WAIT_MS, on_disposed, t, 0);
+    err e =
+        browser_ask(t->browser, t, SPAN_NONE, "Target.disposeBrowserContext", span_of(params),
+                    config->dispose_timeout_ms + KILL_WAIT_MS, on_disposed, t, 0);
     if (e)
         log_warn("browser.not_disposed", F_N("slot", t->browser->slot), F_X("result", e));
 }
@@ -343,7 +357,8 @@ static void climb(struct tab *t, mono now)
     if (!mono_past(t->deadline, now))
         return;
     if (!t->renderer_killed) {
-        log_warn("browser.renderer_killed", F_N("slot", t->browser->slot), F_N("disposed", t->disposed),
+        log_warn("browser.renderer_killed", F_N("slot", t->browser->slot),
+                 F_N("disposed", t->disposed),
                  F_N("renderers", memory_renderers_of(t->browser, t)));
         t->renderer_killed = true;
         t->deadline = mono_add(now, KILL_WAIT_MS);
@@ -355,7 +370,8 @@ static void climb(struct tab *t, mono now)
 
 bool tab_step(struct tab *t, mono now)
 {
-    if ((t->state == TAB_DISPOSE || t->state == TAB_RENDERER) && browser_takes_calls(t->browser))
+    if ((t->state == TAB_DISPOSE || t->state == TAB_RENDERER) &&
+        browser_takes_calls(t->browser))
         climb(t, now);
     /* Nothing below may be told from inside a call of the owner, so it is told here. */
     bool known = t->state == TAB_OPEN || t->gone;
@@ -389,14 +405,20 @@ void tab_free(struct tab *t)
 
 /* ---- talking ---- */
 
-/* What a page's session may be asked. The rest reaches beyond the page: other contexts, files of
- * this machine, the browser itself. */
+/* What a page's session may be asked. The rest reaches beyond the page: other contexts, files
+ * of this machine, the browser itself. */
 static bool method_allowed(struct span method)
 {
-    static const char *const domains[] = {"Page.", "Runtime.", "Network.", "DOM.", "Input.", "Emulation.", "Storage.", "Performance.",
-                                          "Fetch.", "Log.", "DOMSnapshot.", "CSS.", "Inspector.", "Accessibility."};
-    static const char *const refused[] = {"Page.setDownloadBehavior", "DOM.setFileInputFiles", "DOM.getFileInfo",
-                                          "Network.loadNetworkResource", "Page.close", "Network.setBypassServiceWorker"};
+    static const char *const domains[] = {
+        "Page.",        "Runtime.", "Network.",     "DOM.",          "Input.",
+        "Emulation.",   "Storage.", "Performance.", "Fetch.",        "Log.",
+        "DOMSnapshot.", "CSS.",     "Inspector.",   "Accessibility."};
+    static const char *const refused[] = {"Page.setDownloadBehavior",
+                                          "DOM.setFileInputFiles",
+                                          "DOM.getFileInfo",
+                                          "Network.loadNetworkResource",
+                                          "Page.close",
+                                          "Network.setBypassServiceWorker"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         if (span_is(method, refused[i]))
             return false;
@@ -413,8 +435,8 @@ static bool method_allowed(struct span method)
     return false;
 }
 
-/* file: shows files of this machine, chrome: crashes or hangs on request. The last "url" would win
- * in the browser, so there may be one only, and its key must be plain. */
+/* file: shows files of this machine, chrome: crashes or hangs on request. The last "url" would
+ * win in the browser, so there may be one only, and its key must be plain. */
 static bool navigation_allowed(struct span params)
 {
     struct span url, rest = params;
@@ -426,7 +448,8 @@ static bool navigation_allowed(struct span params)
     if (count != 1 || span_find(params, SPAN("\\u")) != params.n)
         return span_is(url, "about:blank") && count == 1;
     struct span head = span_cut(url, 0, 8);
-    return span_is(url, "about:blank") || span_eq_nocase(head, SPAN("https://")) || span_eq_nocase(span_cut(head, 0, 7), SPAN("http://"));
+    return span_is(url, "about:blank") || span_eq_nocase(head, SPAN("https://")) ||
+           span_eq_nocase(span_cut(head, 0, 7), SPAN("http://"));
 }
 
 static void on_answer(void *ctx, uint32_t tag, err e, struct span payload)
@@ -440,7 +463,8 @@ static void on_answer(void *ctx, uint32_t tag, err e, struct span payload)
     t->face->on_reply(t->ctx, tag, e == E_PROTOCOL ? E_BAD_INPUT : e, words);
 }
 
-err tab_call(struct tab *t, uint32_t call, const char *method, struct span params_json, int64_t timeout_ms)
+err tab_call(struct tab *t, uint32_t call, const char *method, struct span params_json,
+             int64_t timeout_ms)
 {
     if (t->gone)
         return t->gone;
@@ -452,7 +476,8 @@ err tab_call(struct tab *t, uint32_t call, const char *method, struct span param
         return E_DENIED;
     if (strcmp(method, "Page.navigate") == 0 && !navigation_allowed(params_json))
         return E_DENIED;
-    err e = browser_ask(t->browser, t, span_of(t->session), method, params_json, timeout_ms, on_answer, t, call);
+    err e = browser_ask(t->browser, t, span_of(t->session), method, params_json, timeout_ms,
+                        on_answer, t, call);
     if (!e)
         t->calls++;
     return e == E_END ? E_BROWSER_GONE : e;
@@ -491,9 +516,12 @@ static void crashed(struct tab *t, struct span params)
     cdp_member_text(params, "status", &status);
     cdp_member_int(params, "errorCode", &code);
     if (!mono_past(b->too_big_until, now_of(t)))
-        snprintf(words, sizeof words, "the page used more memory than %" PRId64 " MB and was ended", b->fleet->config.memory_max >> 20);
+        snprintf(words, sizeof words,
+                 "the page used more memory than %" PRId64 " MB and was ended",
+                 b->fleet->config.memory_max >> 20);
     else
-        snprintf(words, sizeof words, "the page's process ended: %.*s, code %" PRId64, SP(span_cut(status, 0, 40)), code);
+        snprintf(words, sizeof words, "the page's process ended: %.*s, code %" PRId64,
+                 SP(span_cut(status, 0, 40)), code);
     tab_gone(t, E_PAGE_GONE, words);
 }
 
@@ -510,9 +538,10 @@ static void answer_dialog(struct tab *t, struct span params)
 {
     struct span type = SPAN_NONE;
     cdp_member_text(params, "type", &type);
-    struct span answer = span_is(type, "beforeunload") ? SPAN("{\"accept\":true}") : SPAN("{\"accept\":false}");
-    (void)!browser_ask(t->browser, t, span_of(t->session), "Page.handleJavaScriptDialog", answer,
-                       t->browser->fleet->config.command_timeout_ms, ignore, NULL, 0);
+    struct span answer =
+        span_is(type, "beforeunload") ? SPAN("{\"accept\":true}") : SPAN("{\"accept\":false}");
+    (void)!browser_ask(t->browser, t, span_of(t->session), "Page.handleJavaScriptDialog",
+                       answer, t->browser->fleet->config.command_timeout_ms, ignore, NULL, 0);
 }
 
 static bool floods(struct tab *t, size_t n)
@@ -558,6 +587,7 @@ void tab_event(struct browser *b, const struct cdp_message *m)
         return;
     if (span_is(m->method, "Target.targetCrashed"))
         crashed(t, m->payload);
-    else if (span_is(m->method, "Target.targetDestroyed") || span_is(m->method, "Target.detachedFromTarget"))
+    else if (span_is(m->method, "Target.targetDestroyed") ||
+             span_is(m->method, "Target.detachedFromTarget"))
         tab_gone(t, E_PAGE_GONE, "the browser closed the page");
 }

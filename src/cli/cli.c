@@ -21,6 +21,7 @@ enum {
 
 /* ---- the tables ---- */
 
+/* clang-format off */
 static const struct flag {
     const char *name;
     char letter;       /* 0 = none */
@@ -72,6 +73,8 @@ static const struct verb {
     {"version", IN_VERSION, version_run, "fulmar version [--json]\n", "what this is"},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
+
+/* clang-format on */
 
 static const struct verb *verb_of(const char *name)
 {
@@ -201,7 +204,9 @@ static void print_errors(struct json problem)
         struct span pointer = SPAN("?"), detail = SPAN("");
         json_text(json_get(i.value, SPAN("pointer")), &pointer);
         json_text(json_get(i.value, SPAN("detail")), &detail);
-        print_filtered("  ", span_starts(pointer, SPAN("/")) ? span_cut(pointer, 1, pointer.n) : pointer, ": ");
+        print_filtered(
+            "  ", span_starts(pointer, SPAN("/")) ? span_cut(pointer, 1, pointer.n) : pointer,
+            ": ");
         print_filtered("", detail, "\n");
     }
 }
@@ -223,7 +228,8 @@ int cli_problem(const struct client_answer *a)
         print_filtered("  ", hint, "\n");
     if (a->retry_after_s > 0)
         fprintf(stderr, "  try again in %lld s\n", (long long)a->retry_after_s);
-    if (json_text(json_get(problem, SPAN("code")), &code) && json_text(json_get(problem, SPAN("request_id")), &id)) {
+    if (json_text(json_get(problem, SPAN("code")), &code) &&
+        json_text(json_get(problem, SPAN("request_id")), &id)) {
         print_filtered("  ", code, " ");
         print_filtered("(", id, ")\n");
     }
@@ -249,7 +255,8 @@ static void print_short(FILE *to)
           "\n"
           "  fulmar get posts @nasa --limit 20     posts of an account\n"
           "  fulmar get search 'heat pump' --csv   posts that match\n"
-          "  fulmar serve                          run the service: API on http://127.0.0.1:8470\n"
+          "  fulmar serve                          run the service: API on "
+          "http://127.0.0.1:8470\n"
           "  fulmar doctor                         check this machine\n"
           "\n"
           "All verbs and flags: fulmar --help. It sends no usage data anywhere.\n",
@@ -263,8 +270,8 @@ static void print_flags(int bits)
             continue;
         char left[48];
         snprintf(left, sizeof left, "%s%c%s --%s %s", flags[i].letter ? "-" : " ",
-                 flags[i].letter ? flags[i].letter : ' ', flags[i].letter ? "," : " ", flags[i].name,
-                 flags[i].value ? flags[i].value : "");
+                 flags[i].letter ? flags[i].letter : ' ', flags[i].letter ? "," : " ",
+                 flags[i].name, flags[i].value ? flags[i].value : "");
         printf("  %-22s %s\n", left, flags[i].help);
     }
 }
@@ -293,10 +300,14 @@ void cli_help(const char *name)
     }
     printf("  fulmar serve [--config FILE]\n      run the service in the foreground\n\n");
     print_flags(IN_ALL);
-    printf("\nExit status: 0 done; 1 job failed; 2 partial; 4 cancelled; 5 not found; 6 empty without proof;\n"
-           "7 protected, suspended or withheld; 8 blocked or rate-limited; 9 the site changed; 10 unhealthy;\n"
-           "11 conflict; 64 wrong call; 65 wrong value; 66 no such file; 69 no service; 70 internal error;\n"
-           "73 cannot create output; 74 read or write error; 75 try again later; 76 not our server;\n"
+    printf("\nExit status: 0 done; 1 job failed; 2 partial; 4 cancelled; 5 not found; 6 empty "
+           "without proof;\n"
+           "7 protected, suspended or withheld; 8 blocked or rate-limited; 9 the site changed; "
+           "10 unhealthy;\n"
+           "11 conflict; 64 wrong call; 65 wrong value; 66 no such file; 69 no service; 70 "
+           "internal error;\n"
+           "73 cannot create output; 74 read or write error; 75 try again later; 76 not our "
+           "server;\n"
            "77 not permitted; 78 configuration; 130 interrupted. More: man fulmar\n");
 }
 
@@ -324,7 +335,8 @@ static int unknown_flag(struct span name, int bits)
             known[n++] = flags[i].name;
     const char *near = text_nearest(name, known);
     if (near)
-        return cli_usage(NULL, "unknown flag '--%.*s'; did you mean '--%s'?", SP(span_cut(name, 0, 60)), near);
+        return cli_usage(NULL, "unknown flag '--%.*s'; did you mean '--%s'?",
+                         SP(span_cut(name, 0, 60)), near);
     return cli_usage(NULL, "unknown flag '%.*s'", SP(span_cut(name, 0, 60)));
 }
 
@@ -368,7 +380,9 @@ static int read_call(struct cli *c, int argc, char **argv, int *out_used)
             if (code)
                 return code;
         } else if (c->word_count == CLI_WORDS_MAX) {
-            return cli_usage(NULL, "too many words; put a search between quotes: fulmar get search 'heat pump'");
+            return cli_usage(
+                NULL,
+                "too many words; put a search between quotes: fulmar get search 'heat pump'");
         } else {
             c->words[c->word_count++] = argv[i];
         }

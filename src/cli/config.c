@@ -26,7 +26,9 @@ static int check(struct cli *c, const char *path)
         return cli_exit_of(e);
     }
     if (!c->quiet)
-        printf("%s: ok\n", c->config_file[0] ? c->config_file : "no configuration file, every setting has its default");
+        printf("%s: ok\n", c->config_file[0]
+                               ? c->config_file
+                               : "no configuration file, every setting has its default");
     return EXIT_DONE;
 }
 
@@ -107,6 +109,8 @@ int config_run(struct cli *c)
     if (strcmp(action, "init") == 0)
         return init(c, path);
     const char *near = text_nearest(span_of(action), actions);
-    return near ? cli_usage("config", "unknown action '%.40s'; did you mean '%s'?", action, near)
-                : cli_usage("config", "unknown action '%.40s'; known are check and init", action);
+    return near
+               ? cli_usage("config", "unknown action '%.40s'; did you mean '%s'?", action, near)
+               : cli_usage("config", "unknown action '%.40s'; known are check and init",
+                           action);
 }

@@ -48,13 +48,15 @@ struct doctor {
     char state_dir[CONFIG_PATH_MAX];
 };
 
-__attribute__((format(printf, 5, 6))) static void found(struct doctor *d, const char *name, enum health health,
-                                                        const char *fix, const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void found(struct doctor *d, const char *name,
+                                                        enum health health, const char *fix,
+                                                        const char *fmt, ...)
 {
     if (d->count == CHECKS_MAX)
         return;
     struct check *c = &d->checks[d->count++];
-    *c = (struct check){.name = name, .health = health, .fix = health >= HEALTH_WARN ? fix : NULL};
+    *c = (struct check){
+        .name = name, .health = health, .fix = health >= HEALTH_WARN ? fix : NULL};
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(c->detail, sizeof c->detail, fmt, ap);
@@ -66,7 +68,8 @@ __attribute__((format(printf, 5, 6))) static void found(struct doctor *d, const 
 static void check_config(struct doctor *d)
 {
     struct fault f = {0};
-    err e = config_load(d->cli->arena, d->cli->config, &d->cli->settings, d->cli->config_file, &f);
+    err e =
+        config_load(d->cli->arena, d->cli->config, &d->cli->settings, d->cli->config_file, &f);
     d->settings = &d->cli->settings;
     if (e) {
         settings_default(d->settings);
@@ -75,7 +78,8 @@ static void check_config(struct doctor *d)
         return;
     }
     found(d, "config", HEALTH_OK, NULL, "%s",
-          d->cli->config_file[0] ? d->cli->config_file : "no file; every setting has its default");
+          d->cli->config_file[0] ? d->cli->config_file
+                                 : "no file; every setting has its default");
 }
 
 static void check_sites(struct doctor *d)
@@ -87,7 +91,8 @@ static void check_sites(struct doctor *d)
     if (!e)
         e = files_list(folder, d->cli->arena, &names, &count, &f);
     if (e) {
-        found(d, "sites", HEALTH_FAIL, "set site.path or $FULMAR_SITES to the folder of the site packs", "%s", f.words);
+        found(d, "sites", HEALTH_FAIL,
+              "set site.path or $FULMAR_SITES to the folder of the site packs", "%s", f.words);
         return;
     }
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -98,18 +103,20 @@ static void check_sites(struct doctor *d)
             continue;
         if (pack_open(&pack, fd, names[i], &why)) {
             bad++;
-            found(d, "sites", HEALTH_FAIL, "correct the pack, or install it again", "%s", why.words);
+            found(d, "sites", HEALTH_FAIL, "correct the pack, or install it again", "%s",
+                  why.words);
             continue;
         }
         size_t used = strlen(good);
-        snprintf(good + used, sizeof good - used, "%s%.*s %.*s", used ? ", " : "", SP(pack_name(pack)),
-                 SP(pack_version(pack)));
+        snprintf(good + used, sizeof good - used, "%s%.*s %.*s", used ? ", " : "",
+                 SP(pack_name(pack)), SP(pack_version(pack)));
         pack_close(&pack);
     }
     if (fd >= 0)
         close(fd);
     if (!good[0] && !bad)
-        found(d, "sites", HEALTH_FAIL, "install the site packs there, or set site.path", "no site pack in %s", folder);
+        found(d, "sites", HEALTH_FAIL, "install the site packs there, or set site.path",
+              "no site pack in %s", folder);
     else if (good[0])
         found(d, "sites", HEALTH_OK, NULL, "%s: %s", folder, good);
 }
@@ -138,7 +145,8 @@ static void check_state_dir(struct doctor *d)
     memcpy(there, d->state_dir, sizeof there);
     nearest_there(there);
     if (access(there, W_OK | X_OK) != 0)
-        found(d, "state folder", HEALTH_FAIL, "make it writable for this user, or set store.path to one that is",
+        found(d, "state folder", HEALTH_FAIL,
+              "make it writable for this user, or set store.path to one that is",
               "%s cannot be written", there);
     else if (strcmp(there, d->state_dir) != 0)
         found(d, "state folder", HEALTH_OK, NULL, "%s (will be made)", d->state_dir);
@@ -148,8 +156,11 @@ static void check_state_dir(struct doctor *d)
     struct statvfs disk;
     if (statvfs(there, &disk))
         return;
-    int64_t available = (int64_t)(disk.f_bavail * disk.f_frsize), floor = SETTING(d->settings, store, disk_floor);
-    enum health health = available < floor ? HEALTH_FAIL : available < floor + (1LL << 30) ? HEALTH_WARN : HEALTH_OK;
+    int64_t available = (int64_t)(disk.f_bavail * disk.f_frsize),
+            floor = SETTING(d->settings, store, disk_floor);
+    enum health health = available < floor                 ? HEALTH_FAIL
+                         : available < floor + (1LL << 30) ? HEALTH_WARN
+                                                           : HEALTH_OK;
     found(d, "disk", health, "free some space there; below store.disk_floor no job is accepted",
           "%lld MiB available at %s", (long long)(available >> 20), there);
 }
@@ -200,7 +211,9 @@ static bool version_of(const char *binary, char out[120])
         spawn_kill_group(pid);
         waitpid(pid, NULL, 0);
     }
-    span_copy(span_trim(span_cut((struct span){out, n}, 0, span_find_char((struct span){out, n}, '\n'))), out, 120);
+    span_copy(span_trim(span_cut((struct span){out, n}, 0,
+                                 span_find_char((struct span){out, n}, '\n'))),
+              out, 120);
     return !e && n > 0;
 }
 
@@ -209,24 +222,28 @@ static void check_browser(struct doctor *d)
     char path[256], version[120];
     struct fault f = {0};
     if (browser_find(SETTING_S(d->settings, browser, binary), path, &f)) {
-        found(d, "chromium", HEALTH_FAIL, "apt install chromium-headless-shell, or set browser.binary", "%s", f.words);
+        found(d, "chromium", HEALTH_FAIL,
+              "apt install chromium-headless-shell, or set browser.binary", "%s", f.words);
         return;
     }
     if (version_of(path, version))
         found(d, "chromium", HEALTH_OK, NULL, "%s (%s)", path, version);
     else
-        found(d, "chromium", HEALTH_FAIL, "install it again, or set browser.binary to one that runs",
+        found(d, "chromium", HEALTH_FAIL,
+              "install it again, or set browser.binary to one that runs",
               "%s does not say its version", path);
 }
 
 static void check_isolation(struct doctor *d)
 {
-    static const enum isolation least[] = {ISOLATION_NAMESPACE, ISOLATION_LANDLOCK, ISOLATION_FLAGS};
+    static const enum isolation least[] = {ISOLATION_NAMESPACE, ISOLATION_LANDLOCK,
+                                           ISOLATION_FLAGS};
     int64_t wanted = SETTING(d->settings, browser, isolation);
     enum isolation reached = sandbox_probe();
     enum isolation needed = wanted >= 0 && wanted < 3 ? least[wanted] : ISOLATION_NAMESPACE;
     found(d, "isolation", reached >= needed ? HEALTH_OK : HEALTH_FAIL,
-          "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces>0), run as "
+          "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
+          "user.max_user_namespaces>0), run as "
           "root, or lower browser.isolation knowing what that means",
           "browsers get: %s; wanted: %s", isolation_name(reached), isolation_name(needed));
 }
@@ -238,17 +255,20 @@ static void check_namespaces(struct doctor *d)
     if (!files_read(AT_FDCWD, "/proc/sys/user/max_user_namespaces", 64, &text, NULL))
         span_int(span_trim(buf_span(&text)), &most);
     buf_free(&text);
-    found(d, "user namespaces", most > 0 ? HEALTH_OK : HEALTH_WARN, "sysctl user.max_user_namespaces=15000",
+    found(d, "user namespaces", most > 0 ? HEALTH_OK : HEALTH_WARN,
+          "sysctl user.max_user_namespaces=15000",
           most > 0 ? "at most %lld" : "none allowed (%lld)", (long long)most);
 }
 
 static void check_landlock(struct doctor *d)
 {
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long version =
+        syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version > 0)
         found(d, "landlock", HEALTH_OK, NULL, "version %ld", version);
     else
-        found(d, "landlock", HEALTH_WARN, "use a kernel from 5.13 on with lsm=landlock; without it one wall is missing",
+        found(d, "landlock", HEALTH_WARN,
+              "use a kernel from 5.13 on with lsm=landlock; without it one wall is missing",
               "this kernel has none");
 }
 
@@ -262,20 +282,22 @@ static void check_files(struct doctor *d)
     enum health health = files.rlim_max < FILES_LEAST  ? HEALTH_FAIL
                          : files.rlim_max < FILES_GOOD ? HEALTH_WARN
                                                        : HEALTH_OK;
-    found(d, "open files", health, "raise the hard limit: LimitNOFILE= of the service, or ulimit -Hn",
-          "at most %llu", (unsigned long long)files.rlim_max);
+    found(d, "open files", health,
+          "raise the hard limit: LimitNOFILE= of the service, or ulimit -Hn", "at most %llu",
+          (unsigned long long)files.rlim_max);
 }
 
 static void check_shm(struct doctor *d)
 {
     struct statvfs shm;
     if (statvfs("/dev/shm", &shm)) {
-        found(d, "/dev/shm", HEALTH_WARN, "mount a tmpfs there; pages of the browser live in it", "is not there");
+        found(d, "/dev/shm", HEALTH_WARN,
+              "mount a tmpfs there; pages of the browser live in it", "is not there");
         return;
     }
     int64_t mib = (int64_t)(shm.f_blocks * shm.f_frsize) >> 20;
-    found(d, "/dev/shm", mib < 64 ? HEALTH_WARN : HEALTH_OK, "make it larger (containers: --shm-size=1g)", "%lld MiB",
-          (long long)mib);
+    found(d, "/dev/shm", mib < 64 ? HEALTH_WARN : HEALTH_OK,
+          "make it larger (containers: --shm-size=1g)", "%lld MiB", (long long)mib);
 }
 
 static int64_t available_mib(void)
@@ -298,11 +320,14 @@ static int64_t available_mib(void)
 static void check_memory(struct doctor *d)
 {
     int64_t have = available_mib();
-    int64_t wanted = SETTING(d->settings, browser, count) * BROWSER_MIB + SETTING(d->settings, worker, count) * TAB_MIB;
+    int64_t wanted = SETTING(d->settings, browser, count) * BROWSER_MIB +
+                     SETTING(d->settings, worker, count) * TAB_MIB;
     if (have < 0)
         return;
-    found(d, "memory", have < wanted ? HEALTH_WARN : HEALTH_OK, "lower browser.count and worker.count",
-          "%lld MiB available; browsers and their pages take about %lld MiB", (long long)have, (long long)wanted);
+    found(d, "memory", have < wanted ? HEALTH_WARN : HEALTH_OK,
+          "lower browser.count and worker.count",
+          "%lld MiB available; browsers and their pages take about %lld MiB", (long long)have,
+          (long long)wanted);
 }
 
 static void check_clock(struct doctor *d)
@@ -310,8 +335,8 @@ static void check_clock(struct doctor *d)
     char when[WHEN_TEXT];
     wall now = clock_wall();
     bool sane = now.ms > when_days(2024, 1, 1) * 86400000LL;
-    found(d, "clock", sane ? HEALTH_OK : HEALTH_FAIL, "set the clock; certificates and ids depend on it", "%s",
-          when_text(now, when));
+    found(d, "clock", sane ? HEALTH_OK : HEALTH_FAIL,
+          "set the clock; certificates and ids depend on it", "%s", when_text(now, when));
 }
 
 static void check_sqlite(struct doctor *d)
@@ -321,14 +346,16 @@ static void check_sqlite(struct doctor *d)
         return;
     bool fixed = major > 3 || (major == 3 && (minor > 51 || (minor == 51 && patch >= 3)));
     found(d, "sqlite", fixed ? HEALTH_OK : HEALTH_WARN,
-          "3.51.3 mends a rare corruption of the write-ahead log with several connections; Fulmar writes with one, "
+          "3.51.3 mends a rare corruption of the write-ahead log with several connections; "
+          "Fulmar writes with one, "
           "so an update is welcome but not urgent",
           "%s", store_version());
 }
 
 /* ---- the port, and who we are ---- */
 
-static bool parse_listen(const struct doctor *d, struct sockaddr_storage *out, socklen_t *out_size)
+static bool parse_listen(const struct doctor *d, struct sockaddr_storage *out,
+                         socklen_t *out_size)
 {
     char host[128];
     uint16_t port = htons((uint16_t)SETTING(d->settings, api, port));
@@ -357,8 +384,9 @@ static bool service_answers(const char *server)
     struct client *client = NULL;
     struct client_answer answer = {0};
     struct client_request q = {.method = "GET", .path = "/livez", .timeout_ms = 2000};
-    bool ours = !client_open(&client, span_of(server), NULL) && !client_send(client, &q, &answer, NULL) &&
-                answer.status == 200 && span_is(buf_span(&answer.body), "ok\n");
+    bool ours = !client_open(&client, span_of(server), NULL) &&
+                !client_send(client, &q, &answer, NULL) && answer.status == 200 &&
+                span_is(buf_span(&answer.body), "ok\n");
     buf_free(&answer.body);
     client_close(&client);
     return ours;
@@ -371,7 +399,8 @@ static void check_port(struct doctor *d)
     long long port = (long long)SETTING(d->settings, api, port);
     struct span host = SETTING_S(d->settings, api, host);
     if (!parse_listen(d, &address, &size)) {
-        found(d, "port", HEALTH_FAIL, "set api.host to an IP address", "api.host is '%.*s'", SP(host));
+        found(d, "port", HEALTH_FAIL, "set api.host to an IP address", "api.host is '%.*s'",
+              SP(host));
         return;
     }
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -381,15 +410,18 @@ static void check_port(struct doctor *d)
     int error = bind(fd, (struct sockaddr *)&address, size) ? errno : 0;
     close(fd);
     bool v6 = address.ss_family == AF_INET6;
-    char *server = arena_fmt(d->cli->arena, "http://%s%.*s%s:%lld", v6 ? "[" : "", SP(host), v6 ? "]" : "", port);
+    char *server = arena_fmt(d->cli->arena, "http://%s%.*s%s:%lld", v6 ? "[" : "", SP(host),
+                             v6 ? "]" : "", port);
     if (!error)
         found(d, "port", HEALTH_OK, NULL, "%.*s port %lld is free", SP(host), port);
     else if (error == EADDRINUSE && service_answers(server))
         found(d, "port", HEALTH_OK, NULL, "a Fulmar service answers at %s", server);
     else if (error == EADDRINUSE)
-        found(d, "port", HEALTH_FAIL, "set api.port to another one", "%s is taken by another program", server);
+        found(d, "port", HEALTH_FAIL, "set api.port to another one",
+              "%s is taken by another program", server);
     else
-        found(d, "port", HEALTH_FAIL, "set api.host and api.port to what this user may listen on",
+        found(d, "port", HEALTH_FAIL,
+              "set api.host and api.port to what this user may listen on",
               "%s cannot be listened on", server);
 }
 
@@ -401,7 +433,10 @@ static void check_user(struct doctor *d)
     }
     struct span wanted = SETTING_S(d->settings, service, user);
     char name[64];
-    span_copy(wanted.n ? wanted : sandbox_user_exists("fulmar") ? SPAN("fulmar") : SPAN("nobody"), name, sizeof name);
+    span_copy(wanted.n                        ? wanted
+              : sandbox_user_exists("fulmar") ? SPAN("fulmar")
+                                              : SPAN("nobody"),
+              name, sizeof name);
     if (sandbox_user_exists(name))
         found(d, "user", HEALTH_INFO, NULL, "root: the service becomes user %s", name);
     else
@@ -438,8 +473,8 @@ static void print_check(struct cli *c, const struct check *k)
 {
     if (c->quiet && k->health < HEALTH_WARN)
         return;
-    printf("%-4s  %-16s %s\n", k->health == HEALTH_FAIL ? "FAIL" : health_names[k->health], k->name,
-           cli_printable(c, span_of(k->detail)));
+    printf("%-4s  %-16s %s\n", k->health == HEALTH_FAIL ? "FAIL" : health_names[k->health],
+           k->name, cli_printable(c, span_of(k->detail)));
     if (k->fix)
         printf("      %-16s → %s\n", "", k->fix);
 }
@@ -447,9 +482,9 @@ static void print_check(struct cli *c, const struct check *k)
 int doctor_run(struct cli *c)
 {
     static void (*const steps[])(struct doctor * d) = {
-        check_config,    check_sites,    check_state_dir, check_socket, check_browser, check_isolation, check_namespaces,
-        check_landlock,  check_files,    check_shm,       check_memory, check_clock,   check_sqlite,    check_port,
-        check_user,
+        check_config,    check_sites,      check_state_dir, check_socket, check_browser,
+        check_isolation, check_namespaces, check_landlock,  check_files,  check_shm,
+        check_memory,    check_clock,      check_sqlite,    check_port,   check_user,
     };
     if (c->word_count > 1)
         return cli_usage("doctor", "too many words");
@@ -468,6 +503,7 @@ int doctor_run(struct cli *c)
     if (c->json)
         print_json(&d, healthy);
     else if (!c->quiet)
-        printf("%s\n", healthy ? "this machine can run Fulmar" : "something has to be mended first");
+        printf("%s\n",
+               healthy ? "this machine can run Fulmar" : "something has to be mended first");
     return healthy ? EXIT_DONE : EXIT_UNHEALTHY;
 }

@@ -80,14 +80,18 @@ static void clear_line(struct get *g)
 
 static void add_progress(struct buf *out, const struct get *g)
 {
-    buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)), g->users ? "profile" : g->kind,
-            (long long)g->have);
+    buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)),
+            g->users ? "profile" : g->kind, (long long)g->have);
     if (g->limit)
         buf_fmt(out, "/%lld", (long long)g->limit);
-    buf_fmt(out, "  p%lld  %llds", (long long)g->batches, (long long)((clock_mono().ms - g->began.ms) / 1000));
+    buf_fmt(out, "  p%lld  %llds", (long long)g->batches,
+            (long long)((clock_mono().ms - g->began.ms) / 1000));
     if (g->attempt > 1)
         buf_fmt(out, "  attempt %lld", (long long)g->attempt);
-    buf_fmt(out, "  [%s]", g->state == JOB_ACTIVE ? "running" : g->id[0] ? job_state_name(g->state) : "starting");
+    buf_fmt(out, "  [%s]",
+            g->state == JOB_ACTIVE ? "running"
+            : g->id[0]             ? job_state_name(g->state)
+                                   : "starting");
 }
 
 static void show_progress(struct get *g)
@@ -113,7 +117,8 @@ static void show_progress(struct get *g)
 
 /* ---- asking for the job ---- */
 
-/* The call as the body of a request; what only the site packs can judge is left to the service. */
+/* The call as the body of a request; what only the site packs can judge is left to the service.
+ */
 static int build_body(struct get *g)
 {
     const struct cli *c = g->cli;
@@ -126,7 +131,8 @@ static int build_body(struct get *g)
     json_kv_cstr(&w, "target", g->target);
     if (c->limit) {
         if (!span_int(span_of(c->limit), &g->limit) || g->limit < 1)
-            return cli_usage("get", "--limit must be a whole number from 1, not '%.40s'", c->limit);
+            return cli_usage("get", "--limit must be a whole number from 1, not '%.40s'",
+                             c->limit);
         json_kv_int(&w, "limit", g->limit);
     }
     if (c->since)
@@ -165,7 +171,8 @@ static int read_accepted(struct get *g, const struct client_answer *answer)
     clear_line(g);
     if (answer->status != 202)
         return cli_problem(answer);
-    if (json_parse(g->parser, buf_span(&answer->body), &job, NULL) || !json_text(json_get(job, SPAN("id")), &id)) {
+    if (json_parse(g->parser, buf_span(&answer->body), &job, NULL) ||
+        !json_text(json_get(job, SPAN("id")), &id)) {
         cli_say("the answer is not a job; is this a Fulmar service?");
         return EXIT_PROTOCOL;
     }
@@ -214,17 +221,20 @@ static err add_lines(struct get *g, struct span text, int64_t *out_count)
     return e;
 }
 
-/* One page of what is new. Sets g->broken when writing fails: then nothing makes sense any more. */
+/* One page of what is new. Sets g->broken when writing fails: then nothing makes sense any
+ * more. */
 static err fetch_page(struct get *g, int64_t *out_count)
 {
     char path[200];
     struct client_answer answer;
     if (g->after >= 0)
-        snprintf(path, sizeof path, "/v1/jobs/%s/%s?limit=%d&after=%lld", g->id, g->users ? "users" : "posts",
-                 FETCH_ROWS, (long long)g->after);
+        snprintf(path, sizeof path, "/v1/jobs/%s/%s?limit=%d&after=%lld", g->id,
+                 g->users ? "users" : "posts", FETCH_ROWS, (long long)g->after);
     else
-        snprintf(path, sizeof path, "/v1/jobs/%s/%s?limit=%d", g->id, g->users ? "users" : "posts", FETCH_ROWS);
-    struct client_request q = {.method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = FETCH_MAX};
+        snprintf(path, sizeof path, "/v1/jobs/%s/%s?limit=%d", g->id,
+                 g->users ? "users" : "posts", FETCH_ROWS);
+    struct client_request q = {
+        .method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = FETCH_MAX};
     *out_count = 0;
     err e = client_send(g->service.second, &q, &answer, &g->fault);
     if (!e && answer.status != 200)
@@ -304,7 +314,8 @@ static bool ask_state(struct get *g)
     struct client_request q = {.method = "GET", .path = path, .timeout_ms = 5000};
     bool known = !client_send(g->service.second, &q, &answer, NULL) && answer.status == 200 &&
                  !json_parse(g->parser, buf_span(&answer.body), &job, NULL) &&
-                 json_text(json_get(job, SPAN("state")), &state) && job_state_parse(state, &g->state);
+                 json_text(json_get(job, SPAN("state")), &state) &&
+                 job_state_parse(state, &g->state);
     buf_free(&answer.body);
     return known;
 }
@@ -317,7 +328,8 @@ static int follow(struct get *g)
         struct client_answer answer;
         struct fault f = {0};
         int64_t from = g->stream.last_id;
-        snprintf(path, sizeof path, "/v1/events?job=%s&after=%lld", g->id, (long long)(from > 0 ? from : 0));
+        snprintf(path, sizeof path, "/v1/events?job=%s&after=%lld", g->id,
+                 (long long)(from > 0 ? from : 0));
         struct client_request q = {.method = "GET",
                                    .path = path,
                                    .stall_ms = SILENT_MS,
@@ -375,13 +387,15 @@ static int report_success(struct get *g, struct json job)
     struct span verdict = text_of(job, "verdict"), end = text_of(job, "end_reason");
     long long seconds = (long long)((clock_mono().ms - g->began.ms) / 1000);
     cli_note(g->cli, "%s: %lld %s of %s in %lld s (%s)", cli_printable(g->cli, verdict),
-             (long long)rows_count(g->rows), g->users ? "users" : "posts", cli_printable(g->cli, span_of(g->target)),
-             seconds, end.n ? cli_printable(g->cli, end) : "done");
+             (long long)rows_count(g->rows), g->users ? "users" : "posts",
+             cli_printable(g->cli, span_of(g->target)), seconds,
+             end.n ? cli_printable(g->cli, end) : "done");
     next_command(g);
     enum verdict v;
     enum end_reason r;
     /* As many as asked for is what was asked for. */
-    if (verdict_parse(verdict, &v) && v == VERDICT_PARTIAL && !(end_reason_parse(end, &r) && r == END_LIMIT))
+    if (verdict_parse(verdict, &v) && v == VERDICT_PARTIAL &&
+        !(end_reason_parse(end, &r) && r == END_LIMIT))
         return EXIT_PARTIAL;
     return EXIT_DONE;
 }
@@ -435,7 +449,9 @@ static void say_interrupted(struct get *g)
     if (!g->id[0])
         return;
     if (!g->service.embedded) {
-        cli_note(g->cli, "stopped following; %s goes on\nlook: fulmar jobs show %s · stop it: fulmar jobs cancel %s",
+        cli_note(g->cli,
+                 "stopped following; %s goes on\nlook: fulmar jobs show %s · stop it: fulmar "
+                 "jobs cancel %s",
                  g->id, g->id, g->id);
         return;
     }
@@ -457,7 +473,9 @@ static int open_rows(struct get *g)
     if (c->json && c->csv)
         return cli_usage("get", "--json and --csv exclude each other");
     bool table = !c->json && !c->csv && !c->out && isatty(STDOUT_FILENO);
-    struct rows_config config = {.form = c->csv ? ROWS_CSV : table ? ROWS_TABLE : ROWS_JSON,
+    struct rows_config config = {.form = c->csv  ? ROWS_CSV
+                                         : table ? ROWS_TABLE
+                                                 : ROWS_JSON,
                                  .users = g->users,
                                  .columns = terminal_columns(STDOUT_FILENO),
                                  .path = c->out};
@@ -500,10 +518,15 @@ int get_run(struct cli *c)
 {
     static const char *const kinds[] = {"posts", "profile", "hashtag", "search", NULL};
     if (c->word_count < 3)
-        return cli_usage("get", "get needs a kind and a target: fulmar get posts @nasa (put #tags between quotes)");
+        return cli_usage(
+            "get",
+            "get needs a kind and a target: fulmar get posts @nasa (put #tags between quotes)");
     if (c->word_count > 3)
-        return cli_usage("get", "one target at a time; put a search between quotes: fulmar get search 'heat pump'");
-    struct get g = {.cli = c, .kind = c->words[1], .target = c->words[2], .after = -1, .state = JOB_READY};
+        return cli_usage(
+            "get",
+            "one target at a time; put a search between quotes: fulmar get search 'heat pump'");
+    struct get g = {
+        .cli = c, .kind = c->words[1], .target = c->words[2], .after = -1, .state = JOB_READY};
     bool known = false;
     for (size_t i = 0; kinds[i]; i++)
         known |= strcmp(kinds[i], g.kind) == 0;

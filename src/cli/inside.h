@@ -31,7 +31,7 @@ enum exit_code {
 enum { CLI_WORDS_MAX = 16 };
 
 struct cli {
-    struct arena *arena; /* until the program ends */
+    struct arena *arena;              /* until the program ends */
     const char *words[CLI_WORDS_MAX]; /* verb and what follows it, without flags */
     size_t word_count;
     /* flags; NULL or false = not given */
@@ -50,7 +50,7 @@ __attribute__((format(printf, 1, 2))) void cli_say(const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) void cli_note(const struct cli *c, const char *fmt, ...);
 /* Words of a wrong call, and where help is. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const char *verb, const char *fmt, ...);
-int cli_exit_of(err e);         /* of an operation of ours that failed */
+int cli_exit_of(err e);             /* of an operation of ours that failed */
 int cli_exit_of_status(int status); /* of an HTTP answer */
 /* Prints a problem document (or what came instead of one) and returns the exit code. */
 int cli_problem(const struct client_answer *a);

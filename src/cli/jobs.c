@@ -23,10 +23,12 @@ static long long number_at(struct json v, const char *path)
 }
 
 /* One request; 0 with *out to be freed, or an exit code with everything said. */
-static int ask(struct service *s, const char *method, const char *path, struct client_answer *out)
+static int ask(struct service *s, const char *method, const char *path,
+               struct client_answer *out)
 {
     struct fault f = {0};
-    struct client_request q = {.method = method, .path = path, .timeout_ms = ANSWER_MS, .body_max = ANSWER_MAX};
+    struct client_request q = {
+        .method = method, .path = path, .timeout_ms = ANSWER_MS, .body_max = ANSWER_MAX};
     err e = client_send(s->client, &q, out, &f);
     int code = EXIT_DONE;
     if (e) {
@@ -59,7 +61,8 @@ static void print_row(struct cli *c, struct json job)
     text_add_cut(&target, buf_span(&safe), 30);
     printf("%-31s  %-8s  %-10s  %-15s  %8lld  %.*s\n", cli_printable(c, text_at(job, "id")),
            cli_printable(c, text_at(job, "kind")), cli_printable(c, text_at(job, "state")),
-           outcome.n ? cli_printable(c, outcome) : "-", number_at(job, "counts.posts"), SP(buf_span(&target)));
+           outcome.n ? cli_printable(c, outcome) : "-", number_at(job, "counts.posts"),
+           SP(buf_span(&target)));
     buf_free(&target);
     buf_free(&safe);
 }
@@ -69,7 +72,8 @@ static int print_list(struct cli *c, struct client_answer *a)
     struct json_parser *parser = json_parser_new(ANSWER_MAX);
     struct json root;
     int code = EXIT_DONE;
-    if (json_parse(parser, buf_span(&a->body), &root, NULL) || !json_get(root, SPAN("data")).doc) {
+    if (json_parse(parser, buf_span(&a->body), &root, NULL) ||
+        !json_get(root, SPAN("data")).doc) {
         json_parser_free(&parser);
         return not_ours(a);
     }
@@ -77,7 +81,8 @@ static int print_list(struct cli *c, struct client_answer *a)
     if (json_count(data) == 0)
         cli_note(c, "no such job; submit one: fulmar get posts @nasa");
     else
-        printf("%-31s  %-8s  %-10s  %-15s  %8s  %s\n", "JOB", "KIND", "STATE", "OUTCOME", "POSTS", "TARGET");
+        printf("%-31s  %-8s  %-10s  %-15s  %8s  %s\n", "JOB", "KIND", "STATE", "OUTCOME",
+               "POSTS", "TARGET");
     for (struct json_iter i = json_each(data); json_next(&i);)
         print_row(c, i.value);
     bool more = false;
@@ -101,7 +106,8 @@ static int list(struct cli *c, struct service *s)
     }
     buf_add_char(&path, '\0');
     struct client_answer answer;
-    int code = path.failed ? cli_usage("jobs", "--state is too long") : ask(s, "GET", path.p, &answer);
+    int code =
+        path.failed ? cli_usage("jobs", "--state is too long") : ask(s, "GET", path.p, &answer);
     buf_free(&path);
     if (code)
         return code;
@@ -123,8 +129,8 @@ static void print_line(struct cli *c, const char *name, struct span value)
 static void print_job(struct cli *c, struct json job)
 {
     print_line(c, "job", text_at(job, "id"));
-    printf("%-10s %s %s %s\n", "target", cli_printable(c, text_at(job, "site")), cli_printable(c, text_at(job, "kind")),
-           cli_printable(c, text_at(job, "target")));
+    printf("%-10s %s %s %s\n", "target", cli_printable(c, text_at(job, "site")),
+           cli_printable(c, text_at(job, "kind")), cli_printable(c, text_at(job, "target")));
     print_line(c, "state", text_at(job, "state"));
     print_line(c, "verdict", text_at(job, "verdict"));
     print_line(c, "end", text_at(job, "end_reason"));
@@ -132,10 +138,12 @@ static void print_job(struct cli *c, struct json job)
     print_line(c, "meaning", text_at(job, "failure.meaning"));
     print_line(c, "why", text_at(job, "failure.why"));
     print_line(c, "advice", text_at(job, "failure.advice"));
-    printf("%-10s %lld posts, %lld users\n", "counts", number_at(job, "counts.posts"), number_at(job, "counts.users"));
-    printf("%-10s %lld started, %lld failed, %lld crashed, %lld throttled, %lld given back\n", "attempts",
-           number_at(job, "attempts.started"), number_at(job, "attempts.failed"), number_at(job, "attempts.crashed"),
-           number_at(job, "attempts.throttled"), number_at(job, "attempts.released"));
+    printf("%-10s %lld posts, %lld users\n", "counts", number_at(job, "counts.posts"),
+           number_at(job, "counts.users"));
+    printf("%-10s %lld started, %lld failed, %lld crashed, %lld throttled, %lld given back\n",
+           "attempts", number_at(job, "attempts.started"), number_at(job, "attempts.failed"),
+           number_at(job, "attempts.crashed"), number_at(job, "attempts.throttled"),
+           number_at(job, "attempts.released"));
     print_line(c, "accepted", text_at(job, "created_at"));
     print_line(c, "not before", text_at(job, "not_before"));
     print_line(c, "started", text_at(job, "started_at"));
@@ -180,8 +188,9 @@ static int cancel(struct cli *c, struct service *s, const char *id)
         return code;
     if (c->json)
         return show_answer(c, &answer);
-    cli_note(c, answer.status == 202 ? "%s is being stopped; look: fulmar jobs show %s"
-                                     : "%s is cancelled; look: fulmar jobs show %s",
+    cli_note(c,
+             answer.status == 202 ? "%s is being stopped; look: fulmar jobs show %s"
+                                  : "%s is cancelled; look: fulmar jobs show %s",
              id, id);
     buf_free(&answer.body);
     return EXIT_DONE;
@@ -193,8 +202,8 @@ static void print_event(struct cli *c, struct json event)
 {
     struct buf data = BUF(64 * 1024);
     json_add_raw(&data, json_get(event, SPAN("data")));
-    printf("%s  %-14s  %s\n", cli_printable(c, text_at(event, "at")), cli_printable(c, text_at(event, "event")),
-           cli_printable(c, buf_span(&data)));
+    printf("%s  %-14s  %s\n", cli_printable(c, text_at(event, "at")),
+           cli_printable(c, text_at(event, "event")), cli_printable(c, buf_span(&data)));
     buf_free(&data);
 }
 
@@ -234,15 +243,20 @@ int jobs_run(struct cli *c)
         known |= strcmp(actions[i], action) == 0;
     if (!known) {
         const char *near = text_nearest(span_of(action), actions);
-        return near ? cli_usage("jobs", "unknown action '%.40s'; did you mean '%s'?", action, near)
-                    : cli_usage("jobs", "unknown action '%.40s'; known are list, show, cancel, log", action);
+        return near ? cli_usage("jobs", "unknown action '%.40s'; did you mean '%s'?", action,
+                                near)
+                    : cli_usage("jobs",
+                                "unknown action '%.40s'; known are list, show, cancel, log",
+                                action);
     }
     if (!lists && !id)
-        return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them", action);
+        return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them",
+                         action);
     if (c->word_count > (lists ? 2U : 3U))
         return cli_usage("jobs", "too many words");
     if (!lists && !id_valid(span_of(id), "job")) {
-        cli_say("'%s' is not the id of a job; fulmar jobs list shows them", cli_printable(c, span_of(id)));
+        cli_say("'%s' is not the id of a job; fulmar jobs list shows them",
+                cli_printable(c, span_of(id)));
         return EXIT_DATA;
     }
     struct service service;

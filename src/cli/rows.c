@@ -71,20 +71,14 @@ static const struct column user_csv[] = {
     {NULL, NULL, 0, false},
 };
 static const struct column post_table[] = {
-    {"TIME", "created_at", 16, false},
-    {"AUTHOR", "author.screen_name", 15, false},
-    {"LIKES", "counts.like", 8, true},
-    {"REPOSTS", "counts.repost", 8, true},
-    {"TEXT", "text", 0, false},
-    {NULL, NULL, 0, false},
+    {"TIME", "created_at", 16, false}, {"AUTHOR", "author.screen_name", 15, false},
+    {"LIKES", "counts.like", 8, true}, {"REPOSTS", "counts.repost", 8, true},
+    {"TEXT", "text", 0, false},        {NULL, NULL, 0, false},
 };
 static const struct column user_table[] = {
-    {"ACCOUNT", "screen_name", 15, false},
-    {"NAME", "name", 24, false},
-    {"FOLLOWERS", "counts.followers", 10, true},
-    {"POSTS", "counts.posts", 9, true},
-    {"DESCRIPTION", "description", 0, false},
-    {NULL, NULL, 0, false},
+    {"ACCOUNT", "screen_name", 15, false},       {"NAME", "name", 24, false},
+    {"FOLLOWERS", "counts.followers", 10, true}, {"POSTS", "counts.posts", 9, true},
+    {"DESCRIPTION", "description", 0, false},    {NULL, NULL, 0, false},
 };
 
 struct rows {
@@ -113,8 +107,8 @@ void rows_add_cell(struct buf *out, struct span text)
         quote = text.p[i] == '"' || text.p[i] == ',' || text.p[i] == '\n' || text.p[i] == '\r';
     /* The full-width forms of = + - @ count as well for some spreadsheets. */
     struct span head = span_cut(text, 0, 3);
-    if (span_is(head, "\xef\xbc\x9d") || span_is(head, "\xef\xbc\x8b") || span_is(head, "\xef\xbc\x8d") ||
-        span_is(head, "\xef\xbc\xa0"))
+    if (span_is(head, "\xef\xbc\x9d") || span_is(head, "\xef\xbc\x8b") ||
+        span_is(head, "\xef\xbc\x8d") || span_is(head, "\xef\xbc\xa0"))
         formula = quote = true;
     if (!quote) {
         buf_add(out, text);
@@ -131,7 +125,8 @@ void rows_add_cell(struct buf *out, struct span text)
     buf_add_char(out, '"');
 }
 
-/* A value as the text of a cell: texts as they are, null as nothing, lists and objects as JSON. */
+/* A value as the text of a cell: texts as they are, null as nothing, lists and objects as JSON.
+ */
 static void add_value(struct buf *out, struct json v)
 {
     struct span text;

@@ -9,9 +9,10 @@ struct rows;
 
 struct rows_config {
     enum rows_form form;
-    bool users;       /* records are users, else posts */
-    size_t columns;   /* of the terminal, for tables */
-    const char *path; /* NULL: standard output; else written beside and renamed by rows_close() */
+    bool users;     /* records are users, else posts */
+    size_t columns; /* of the terminal, for tables */
+    const char
+        *path; /* NULL: standard output; else written beside and renamed by rows_close() */
 };
 /* E_OS: the file cannot be created. */
 MUST_USE err rows_open(struct rows **out, const struct rows_config *config, struct fault *f);
@@ -22,5 +23,6 @@ MUST_USE err rows_flush(struct rows *r, struct fault *f);
 /* keep: the file gets its name; otherwise it is removed. */
 MUST_USE err rows_close(struct rows **r, bool keep, struct fault *f);
 
-/* One CSV cell (RFC 4180). A cell that a spreadsheet would take for a formula gets a leading '. */
+/* One CSV cell (RFC 4180). A cell that a spreadsheet would take for a formula gets a leading '.
+ */
 void rows_add_cell(struct buf *out, struct span text);

@@ -23,9 +23,21 @@ enum {
 
 /* What a service needs of our environment; nothing else goes along. */
 static const char *const kept_names[] = {
-    "PATH",           "HOME",            "USER",         "LANG",   "LC_ALL",        "TMPDIR",
-    "XDG_STATE_HOME", "XDG_CONFIG_HOME", "FULMAR_SITES", "TZ",     "FULMAR_CONFIG", "LD_LIBRARY_PATH",
-    "ASAN_OPTIONS",   "UBSAN_OPTIONS",   NULL,
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "XDG_STATE_HOME",
+    "XDG_CONFIG_HOME",
+    "FULMAR_SITES",
+    "TZ",
+    "FULMAR_CONFIG",
+    "LD_LIBRARY_PATH",
+    "ASAN_OPTIONS",
+    "UBSAN_OPTIONS",
+    NULL,
 };
 
 static bool somebody_listens(const char *path)
@@ -118,7 +130,8 @@ static int start(struct service *s, struct cli *c)
     if (c->config_file[0]) {
         char folder[CONFIG_PATH_MAX] = "";
         bool relative = c->config_file[0] != '/' && getcwd(folder, sizeof folder);
-        snprintf(file, sizeof file, "%s%s%s", relative ? folder : "", relative ? "/" : "", c->config_file);
+        snprintf(file, sizeof file, "%s%s%s", relative ? folder : "", relative ? "/" : "",
+                 c->config_file);
         sp.args[3] = "--config";
         sp.args[4] = file;
     }
@@ -153,8 +166,8 @@ static bool is_stopping(struct service *s)
     return !is_ready(s, why, sizeof why) && strcmp(why, "the service is stopping") == 0;
 }
 
-/* An embedded service of an earlier command may be about to end: it is no service for us, and ours
- * can start only when it is gone. False: it stays. */
+/* An embedded service of an earlier command may be about to end: it is no service for us, and
+ * ours can start only when it is gone. False: it stays. */
 static bool outlast(struct service *s, const char *socket_path, bool (*interrupted)(void))
 {
     mono deadline = mono_add(clock_mono(), STOP_MS);
@@ -179,14 +192,17 @@ static int wait_ready(struct service *s, const char *socket_path, bool (*interru
             return EXIT_DONE;
         poll(NULL, 0, POLL_MS);
     }
-    cli_say("the service was not ready after %d s: %s. `fulmar doctor` may know why.", START_MS / 1000, why);
+    cli_say("the service was not ready after %d s: %s. `fulmar doctor` may know why.",
+            START_MS / 1000, why);
     print_last_line(s);
     return EXIT_UNAVAILABLE;
 }
 
-static int embed(struct service *s, struct cli *c, const char *socket_path, bool (*interrupted)(void))
+static int embed(struct service *s, struct cli *c, const char *socket_path,
+                 bool (*interrupted)(void))
 {
-    cli_note(c, "no service is running; starting one for this command (to keep one: fulmar serve)");
+    cli_note(
+        c, "no service is running; starting one for this command (to keep one: fulmar serve)");
     int code = start(s, c);
     if (!code)
         code = open_clients(s);

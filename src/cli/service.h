@@ -1,7 +1,9 @@
-/* service.h - the service a verb talks to: a running one, or one of its own for as long as it lasts.
+/* service.h - the service a verb talks to: a running one, or one of its own for as long as it
+ * lasts.
  *
- * An embedded service is this very program as `serve --embedded`, in a process group of its own. It
- * watches the read end of a pipe as descriptor 3: when this process ends in whatever way, it stops. */
+ * An embedded service is this very program as `serve --embedded`, in a process group of its
+ * own. It watches the read end of a pipe as descriptor 3: when this process ends in whatever
+ * way, it stops. */
 #pragma once
 
 #include "cli/inside.h"
@@ -10,7 +12,8 @@
 
 struct service {
     struct client *client; /* for one request at a time */
-    struct client *second; /* for another one beside it (an event stream is open on the first) */
+    struct client
+        *second; /* for another one beside it (an event stream is open on the first) */
     bool embedded;
     char shown[300]; /* "unix:/…", "http://…" */
     /* of an embedded one */
@@ -19,11 +22,12 @@ struct service {
     bool ended;
 };
 
-/* Finds it: --server, else $FULMAR_SERVER, else the local socket of the configuration; when nobody
- * answers at the local socket and `embed`, starts one. 0 or an exit code; the words are printed.
- * interrupted: looked at while waiting; may be NULL. */
+/* Finds it: --server, else $FULMAR_SERVER, else the local socket of the configuration; when
+ * nobody answers at the local socket and `embed`, starts one. 0 or an exit code; the words are
+ * printed. interrupted: looked at while waiting; may be NULL. */
 int service_open(struct service *out, struct cli *c, bool embed, bool (*interrupted)(void));
-/* An embedded one that has ended by itself: says so with its last words. False while it runs. */
+/* An embedded one that has ended by itself: says so with its last words. False while it runs.
+ */
 bool service_died(struct service *s);
 /* Stops an embedded one and waits for it. */
 void service_close(struct service *s);

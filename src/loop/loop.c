@@ -119,7 +119,8 @@ static void timer_fired(uv_timer_t *uv)
 
 void timer_start(struct timer *t, int64_t ms)
 {
-    /* libuv counts from the start of this turn; a callback that took long would fire it early. */
+    /* libuv counts from the start of this turn; a callback that took long would fire it early.
+     */
     uv_update_time(t->uv.loop);
     need_ok(uv_timer_start(&t->uv, timer_fired, ms > 0 ? (uint64_t)ms : 0, 0));
 }
@@ -175,7 +176,8 @@ static void watch_ready(uv_poll_t *uv, int status, int events)
 }
 
 err watch_new(struct watch **out, struct loop *l, int fd, bool read, bool write,
-              void (*on_ready)(void *ctx, bool readable, bool writable), void *ctx, const char *name)
+              void (*on_ready)(void *ctx, bool readable, bool writable), void *ctx,
+              const char *name)
 {
     struct watch *w = heap_new_of(struct watch);
     if (uv_poll_init(&l->uv, &w->uv, fd) != 0) {
@@ -267,7 +269,8 @@ static void signal_came(uv_signal_t *uv, int signum)
     s->on_signal(s->ctx, signum);
 }
 
-err signal_new(struct listener_signal **out, struct loop *l, int signum, void (*on_signal)(void *ctx, int signum), void *ctx)
+err signal_new(struct listener_signal **out, struct loop *l, int signum,
+               void (*on_signal)(void *ctx, int signum), void *ctx)
 {
     struct listener_signal *s = heap_new_of(struct listener_signal);
     need_ok(uv_signal_init(&l->uv, &s->uv));
@@ -356,7 +359,8 @@ static ssize_t put_bytes(int fd, struct span bytes)
 static bool stream_flush(struct stream *s)
 {
     while (s->queue.n > s->written) {
-        ssize_t put = put_bytes(s->write_fd, span_cut(buf_span(&s->queue), s->written, SIZE_MAX));
+        ssize_t put =
+            put_bytes(s->write_fd, span_cut(buf_span(&s->queue), s->written, SIZE_MAX));
         if (put < 0 && errno == EAGAIN)
             break;
         if (put < 0)
@@ -432,8 +436,8 @@ static void stream_late(void *ctx)
 }
 
 err stream_new(struct stream **out, struct loop *l, int read_fd, int write_fd, size_t out_max,
-               void (*on_bytes)(void *ctx, struct span bytes), void (*on_end)(void *ctx, err why), void *ctx,
-               const char *name)
+               void (*on_bytes)(void *ctx, struct span bytes),
+               void (*on_end)(void *ctx, err why), void *ctx, const char *name)
 {
     struct stream *s = heap_new_of(struct stream);
     s->loop = l;

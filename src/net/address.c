@@ -10,7 +10,8 @@ struct range4 {
     uint32_t base;
     int bits;
 };
-#define IP4(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+#define IP4(a, b, c, d)                                                                        \
+    ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 static const struct range4 DENIED4[] = {
     {IP4(0, 0, 0, 0), 8},       /* this network */
     {IP4(10, 0, 0, 0), 8},      /* private */
@@ -48,8 +49,9 @@ static bool starts_with_bits(const unsigned char *a, const unsigned char *prefix
     return true;
 }
 
-/* Public unicast is 2000::/3; everything outside it is refused at once: ::/96, loopback, 64:ff9b
- * (NAT64), 100::, fc00::/7, fe80::/10, fec0::/10, ff00::/8 and what is not assigned yet. */
+/* Public unicast is 2000::/3; everything outside it is refused at once: ::/96, loopback,
+ * 64:ff9b (NAT64), 100::, fc00::/7, fe80::/10, fec0::/10, ff00::/8 and what is not assigned
+ * yet. */
 static bool public6(const unsigned char a[16])
 {
     static const struct {
@@ -157,7 +159,8 @@ static bool numeric6(struct span host, struct in6_addr *out)
     return inet_pton(AF_INET6, text, out) == 1;
 }
 
-bool address_numeric(struct span host, uint16_t port, struct sockaddr_storage *out, socklen_t *out_size)
+bool address_numeric(struct span host, uint16_t port, struct sockaddr_storage *out,
+                     socklen_t *out_size)
 {
     if (host.n == 0)
         return false;
@@ -165,7 +168,8 @@ bool address_numeric(struct span host, uint16_t port, struct sockaddr_storage *o
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     memset(out, 0, sizeof *out);
     if (numeric4(host, &four)) {
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(four)}};
+        struct sockaddr_in in = {
+            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(four)}};
         memcpy(out, &in, sizeof in);
         *out_size = sizeof in;
         return true;
@@ -179,7 +183,8 @@ bool address_numeric(struct span host, uint16_t port, struct sockaddr_storage *o
 
 /* ---- texts ---- */
 
-bool address_split(struct span host_port, uint16_t fallback_port, struct span *out_host, uint16_t *out_port)
+bool address_split(struct span host_port, uint16_t fallback_port, struct span *out_host,
+                   uint16_t *out_port)
 {
     size_t end;
     if (host_port.n > 0 && host_port.p[0] == '[') {

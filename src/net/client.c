@@ -35,7 +35,8 @@ err client_open(struct client **out, struct span server, struct fault *f)
     if (span_starts(server, SPAN("unix:")) && server.n > 5 && server.n - 5 < PATH_MAX_BYTES) {
         span_copy(span_cut(server, 5, server.n), c->socket, sizeof c->socket);
         snprintf(c->base, sizeof c->base, "http://localhost");
-    } else if ((span_starts(server, SPAN("http://")) || span_starts(server, SPAN("https://"))) &&
+    } else if ((span_starts(server, SPAN("http://")) ||
+                span_starts(server, SPAN("https://"))) &&
                server.n < sizeof c->base) {
         struct span base = server;
         while (base.n && base.p[base.n - 1] == '/')
@@ -71,7 +72,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
     struct transfer *t = ctx;
     struct span line = {bytes, size * count};
     size_t colon = span_find_char(line, ':');
-    struct span name = span_cut(line, 0, colon), value = span_trim(span_cut(line, colon + 1, line.n));
+    struct span name = span_cut(line, 0, colon),
+                value = span_trim(span_cut(line, colon + 1, line.n));
     int64_t number;
     t->last_byte = clock_mono();
     if (colon == line.n || !span_int(value, &number) || number < 0)
@@ -112,14 +114,16 @@ static struct curl_slist *headers_of(const struct client_request *q)
     return list;
 }
 
-static void set_up(struct client *c, struct transfer *t, const char *url, struct curl_slist *headers)
+static void set_up(struct client *c, struct transfer *t, const char *url,
+                   struct curl_slist *headers)
 {
     const struct client_request *q = t->request;
     CURL *h = c->easy;
     curl_easy_reset(h);
     curl_easy_setopt(h, CURLOPT_URL, url);
     curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(h, CURLOPT_PROXY, ""); /* the service is ours: whatever the environment says */
+    curl_easy_setopt(h, CURLOPT_PROXY,
+                     ""); /* the service is ours: whatever the environment says */
     curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(h, CURLOPT_USERAGENT, "fulmar");
@@ -179,14 +183,17 @@ static err drive(struct transfer *t, struct fault *f)
             return E_CANCELLED;
         int64_t silent_ms = clock_mono().ms - t->last_byte.ms;
         if (t->request->stall_ms > 0 && silent_ms > t->request->stall_ms)
-            return fail(f, E_TIMEOUT, "%.150s has been silent for %lld s", c->shown, (long long)(silent_ms / 1000));
+            return fail(f, E_TIMEOUT, "%.150s has been silent for %lld s", c->shown,
+                        (long long)(silent_ms / 1000));
         curl_multi_poll(c->multi, NULL, 0, TICK_MS, NULL);
     }
 }
 
-err client_send(struct client *c, const struct client_request *q, struct client_answer *out, struct fault *f)
+err client_send(struct client *c, const struct client_request *q, struct client_answer *out,
+                struct fault *f)
 {
-    *out = (struct client_answer){.body = BUF(q->body_max ? q->body_max : 1024 * 1024), .next_after = -1};
+    *out = (struct client_answer){.body = BUF(q->body_max ? q->body_max : 1024 * 1024),
+                                  .next_after = -1};
     struct transfer t = {.client = c, .request = q, .answer = out, .last_byte = clock_mono()};
     struct buf url = BUF(8192);
     buf_fmt(&url, "%s%s", c->base, q->path);

@@ -1,8 +1,8 @@
 /* client.h - a blocking HTTP client for the command line: the only code that knows libcurl.
  *
- * Speaks to one server, over a Unix socket or TCP, one request at a time, connections reused. No
- * redirects, no proxy from the environment. While it waits it calls on_tick about ten times a
- * second, so that a line of progress lives and Ctrl-C is heard. */
+ * Speaks to one server, over a Unix socket or TCP, one request at a time, connections reused.
+ * No redirects, no proxy from the environment. While it waits it calls on_tick about ten times
+ * a second, so that a line of progress lives and Ctrl-C is heard. */
 #pragma once
 
 #include "base/span.h"
@@ -14,14 +14,15 @@ MUST_USE err client_open(struct client **out, struct span server, struct fault *
 void client_close(struct client **c);
 
 struct client_request {
-    const char *method; /* "GET", "POST" */
-    const char *path;   /* "/v1/jobs?limit=5" */
-    struct span body;   /* JSON; sent when not empty */
+    const char *method;     /* "GET", "POST" */
+    const char *path;       /* "/v1/jobs?limit=5" */
+    struct span body;       /* JSON; sent when not empty */
     const char *headers[8]; /* "Name: value", NULL-terminated */
-    int64_t timeout_ms; /* the whole answer has come by then; 0 = a stream without an end */
-    int64_t stall_ms;   /* no byte for this long ends it (E_TIMEOUT); 0 = never */
-    size_t body_max;    /* of the answer, when it is kept */
-    /* A 2xx answer is handed over piece by piece and not kept; false stops (E_CANCELLED). NULL: kept. */
+    int64_t timeout_ms;     /* the whole answer has come by then; 0 = a stream without an end */
+    int64_t stall_ms;       /* no byte for this long ends it (E_TIMEOUT); 0 = never */
+    size_t body_max;        /* of the answer, when it is kept */
+    /* A 2xx answer is handed over piece by piece and not kept; false stops (E_CANCELLED). NULL:
+     * kept. */
     bool (*on_bytes)(void *ctx, struct span bytes);
     bool (*on_tick)(void *ctx); /* false stops (E_CANCELLED); may be NULL */
     void *ctx;
@@ -29,11 +30,12 @@ struct client_request {
 
 struct client_answer {
     int status;
-    struct buf body;       /* the whole answer, or of an error; owned by the caller: buf_free() */
+    struct buf body; /* the whole answer, or of an error; owned by the caller: buf_free() */
     int64_t retry_after_s; /* 0 = not said */
     int64_t next_after;    /* Next-After header; -1 = not said */
 };
 
-/* E_NET: nobody answers there (words say who). E_TIMEOUT. E_PROTOCOL: not HTTP, or cut in the middle.
- * Any status is E_OK. *out is always safe to buf_free(). */
-MUST_USE err client_send(struct client *c, const struct client_request *q, struct client_answer *out, struct fault *f);
+/* E_NET: nobody answers there (words say who). E_TIMEOUT. E_PROTOCOL: not HTTP, or cut in the
+ * middle. Any status is E_OK. *out is always safe to buf_free(). */
+MUST_USE err client_send(struct client *c, const struct client_request *q,
+                         struct client_answer *out, struct fault *f);

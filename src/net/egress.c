@@ -47,7 +47,8 @@ struct egress {
     size_t own_count;
 };
 
-/* A listening socket in a browser's network, with the pipe that says the browser still lives. */
+/* A listening socket in a browser's network, with the pipe that says the browser still lives.
+ */
 struct door {
     struct list node;
     struct egress *egress;
@@ -73,12 +74,12 @@ struct conn {
     int down_fd, up_fd; /* the browser's side, the world's side */
     struct watch *down, *up;
     struct timer *timer;
-    mono deadline, armed; /* armed: when the timer will fire */
-    struct flow out, in; /* down → up, up → down */
+    mono deadline, armed;  /* armed: when the timer will fire */
+    struct flow out, in;   /* down → up, up → down */
     bool tunnel, answered; /* answered: a byte came from above */
     struct proxybody body;
-    struct buf forward;  /* the rewritten head, until a connection is there */
-    bool trusted;        /* the config names this host and port */
+    struct buf forward; /* the rewritten head, until a connection is there */
+    bool trusted;       /* the config names this host and port */
     char host[NAME_MAX_SIZE];
     uint16_t port;
     struct lookup *lookup;
@@ -192,12 +193,15 @@ static const char *status_text(int status)
     }
 }
 
-static void conn_reply_page(struct conn *c, int status, const char *reason, const char *type, const char *page)
+static void conn_reply_page(struct conn *c, int status, const char *reason, const char *type,
+                            const char *page)
 {
     drop_up(c);
     c->in.start = c->in.end = 0;
     struct buf text = BUF(8 * 1024);
-    buf_fmt(&text, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\nConnection: close\r\n",
+    buf_fmt(&text,
+            "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: "
+            "no-store\r\nConnection: close\r\n",
             status, status_text(status), type, strlen(page));
     if (reason)
         buf_fmt(&text, "Fulmar-Reason: %s\r\n", reason);
@@ -212,7 +216,8 @@ static void conn_reply_page(struct conn *c, int status, const char *reason, cons
 
 static void conn_reply(struct conn *c, int status, const char *reason, const char *words)
 {
-    log_info("egress.refused", F_C("host", c->host), F_N("port", c->port), F_N("status", status), F_C("reason", reason));
+    log_info("egress.refused", F_C("host", c->host), F_N("port", c->port),
+             F_N("status", status), F_C("reason", reason));
     char page[400];
     snprintf(page, sizeof page, "egress: %s\n", words);
     conn_reply_page(c, status, reason, "text/plain", page);
@@ -239,7 +244,8 @@ static bool in_allow(const struct egress_config *config, struct span host, uint1
     for (size_t i = 0; i < config->allow_count; i++) {
         struct span allowed;
         uint16_t allowed_port;
-        if (address_split(config->allow[i], 0, &allowed, &allowed_port) && allowed_port == port && same_host(host, allowed))
+        if (address_split(config->allow[i], 0, &allowed, &allowed_port) &&
+            allowed_port == port && same_host(host, allowed))
             return true;
     }
     return false;
@@ -272,8 +278,10 @@ static bool same_address(const struct sockaddr_storage *a, const struct sockaddr
     if (a->ss_family != b->ss_family)
         return false;
     if (a->ss_family == AF_INET)
-        return memcmp(&((const struct sockaddr_in *)a)->sin_addr, &((const struct sockaddr_in *)b)->sin_addr, 4) == 0;
-    return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr, &((const struct sockaddr_in6 *)b)->sin6_addr, 16) == 0;
+        return memcmp(&((const struct sockaddr_in *)a)->sin_addr,
+                      &((const struct sockaddr_in *)b)->sin_addr, 4) == 0;
+    return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
+                  &((const struct sockaddr_in6 *)b)->sin6_addr, 16) == 0;
 }
 
 static bool may_reach(const struct conn *c, const struct sockaddr_storage *a)
@@ -296,7 +304,8 @@ static bool is_name(struct span host)
         return false;
     for (size_t i = 0; i < host.n; i++) {
         char c = host.p[i];
-        bool fine = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '_' || c == '.';
+        bool fine = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+                    c == '-' || c == '_' || c == '.';
         if (!fine)
             return false;
     }
@@ -376,7 +385,8 @@ static void on_up(void *ctx, bool readable, bool writable)
 
 static bool connect_one(struct conn *c, const struct sockaddr_storage *a)
 {
-    socklen_t size = a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    socklen_t size =
+        a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     drop_up(c);
     c->up_fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (c->up_fd < 0)
@@ -385,10 +395,12 @@ static bool connect_one(struct conn *c, const struct sockaddr_storage *a)
     setsockopt(c->up_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(c->up_fd, (const struct sockaddr *)a, size) != 0 && errno != EINPROGRESS)
         return false;
-    return watch_new(&c->up, c->egress->loop, c->up_fd, false, true, on_up, c, "egress up") == E_OK;
+    return watch_new(&c->up, c->egress->loop, c->up_fd, false, true, on_up, c, "egress up") ==
+           E_OK;
 }
 
-/* One address after the other within the same deadline; an address without a route fails at once. */
+/* One address after the other within the same deadline; an address without a route fails at
+ * once. */
 static void conn_connect_next(struct conn *c)
 {
     c->state = CONN_CONNECT;
@@ -419,7 +431,8 @@ static void on_found(void *ctx, err e, const struct sockaddr_storage *found, siz
         return;
     }
     if (e) {
-        conn_reply(c, e == E_TIMEOUT ? 504 : 502, e == E_TIMEOUT ? "timeout" : "no-such-name", "the host name was not resolved");
+        conn_reply(c, e == E_TIMEOUT ? 504 : 502, e == E_TIMEOUT ? "timeout" : "no-such-name",
+                   "the host name was not resolved");
         return;
     }
     memcpy(c->found, found, count * sizeof *found);
@@ -427,11 +440,13 @@ static void on_found(void *ctx, err e, const struct sockaddr_storage *found, siz
     conn_check_and_connect(c);
 }
 
-static const char PROBE_PAGE[] = "<!doctype html><title>fulmar probe</title><p>The way out works.</p>\n";
+static const char PROBE_PAGE[] =
+    "<!doctype html><title>fulmar probe</title><p>The way out works.</p>\n";
 
 static bool is_probe(const struct proxyhead *h)
 {
-    return !h->tunnel && h->port == 80 && span_eq_nocase(h->host, SPAN("fulmar.internal")) && span_is(h->path, "/probe");
+    return !h->tunnel && h->port == 80 && span_eq_nocase(h->host, SPAN("fulmar.internal")) &&
+           span_is(h->path, "/probe");
 }
 
 static void conn_request(struct conn *c, const struct proxyhead *h)
@@ -443,8 +458,10 @@ static void conn_request(struct conn *c, const struct proxyhead *h)
     span_copy(h->host, c->host, sizeof c->host);
     struct span host = h->host;
     /* RFC 6761: these names mean loopback and are never asked of a name server. */
-    bool loopback = address_host_matches(host, SPAN("localhost")) || address_host_matches(host, SPAN("*.localhost"));
-    bool numeric = address_numeric(loopback ? SPAN("127.0.0.1") : host, h->port, &c->found[0], &size);
+    bool loopback = address_host_matches(host, SPAN("localhost")) ||
+                    address_host_matches(host, SPAN("*.localhost"));
+    bool numeric =
+        address_numeric(loopback ? SPAN("127.0.0.1") : host, h->port, &c->found[0], &size);
     if (is_probe(h)) {
         conn_reply_page(c, 200, NULL, "text/html", PROBE_PAGE);
         return;
@@ -477,7 +494,8 @@ static void conn_request(struct conn *c, const struct proxyhead *h)
 static void conn_head(struct conn *c)
 {
     struct span added;
-    /* Never more than a head: its rewritten form must fit into the flow with what came behind it. */
+    /* Never more than a head: its rewritten form must fit into the flow with what came behind
+     * it. */
     enum moved m = flow_read(&c->out, c->down_fd, PROXYHEAD_MAX - flow_held(&c->out), &added);
     if (m == MOVED_BROKEN || (c->out.eof && flow_held(&c->out) == 0)) {
         conn_close(c);
@@ -485,11 +503,13 @@ static void conn_head(struct conn *c)
     }
     struct proxyhead h;
     const char *why;
-    err e = proxyhead_read((struct span){c->out.bytes + c->out.start, flow_held(&c->out)}, &h, &why);
+    err e = proxyhead_read((struct span){c->out.bytes + c->out.start, flow_held(&c->out)}, &h,
+                           &why);
     if (e == E_BUSY && !c->out.eof)
         return;
     if (e) {
-        conn_reply(c, e == E_TOO_BIG ? 431 : 400, "bad-request", e == E_BUSY ? "the request ended in its head" : why);
+        conn_reply(c, e == E_TOO_BIG ? 431 : 400, "bad-request",
+                   e == E_BUSY ? "the request ended in its head" : why);
         return;
     }
     c->forward = BUF(PROXYHEAD_MAX * 2);
@@ -499,7 +519,8 @@ static void conn_head(struct conn *c)
     c->out.start += h.size;
     if (!h.tunnel) {
         size_t held = flow_held(&c->out);
-        size_t take = proxybody_take(&c->body, (struct span){c->out.bytes + c->out.start, held});
+        size_t take =
+            proxybody_take(&c->body, (struct span){c->out.bytes + c->out.start, held});
         c->out.end = c->out.start + take;
     }
     conn_request(c, &h);
@@ -513,8 +534,8 @@ static bool fail_from_above(struct conn *c)
     return true;
 }
 
-/* Down to up. A plain request has one body; what follows it is read and forgotten, so that a reused
- * connection can never carry a request for another host to this one. */
+/* Down to up. A plain request has one body; what follows it is read and forgotten, so that a
+ * reused connection can never carry a request for another host to this one. */
 static enum moved move_out(struct conn *c)
 {
     struct span added;
@@ -545,7 +566,8 @@ static enum moved move_out(struct conn *c)
 static enum moved move_in(struct conn *c, bool *out_replied)
 {
     struct span added;
-    enum moved m = c->up_fd >= 0 ? flow_read(&c->in, c->up_fd, FLOW_SIZE, &added) : MOVED_NOTHING;
+    enum moved m =
+        c->up_fd >= 0 ? flow_read(&c->in, c->up_fd, FLOW_SIZE, &added) : MOVED_NOTHING;
     if (m == MOVED_SOME && !c->in.eof)
         c->answered = true;
     if (m == MOVED_BROKEN || (m == MOVED_SOME && c->in.eof)) {
@@ -600,7 +622,8 @@ static void conn_relay_move(struct conn *c)
     conn_interest(c);
 }
 
-/* Our own answer: write it, close our side, then wait for theirs so that no reset eats the answer. */
+/* Our own answer: write it, close our side, then wait for theirs so that no reset eats the
+ * answer. */
 static void conn_reply_move(struct conn *c)
 {
     char nowhere[4096];
@@ -825,7 +848,8 @@ static void on_control(void *ctx, bool readable, bool writable)
             loop_stop(g->loop);
             return;
         }
-        bool taken = !e && count == 2 && span_eq((struct span){message, n}, SPAN("listener")) && door_open(g, fds[0], fds[1]) == E_OK;
+        bool taken = !e && count == 2 && span_eq((struct span){message, n}, SPAN("listener")) &&
+                     door_open(g, fds[0], fds[1]) == E_OK;
         if (taken)
             continue;
         log_warn("egress.bad_message", F_N("fds", count), F_N("doors", g->door_count));
@@ -854,7 +878,8 @@ static err egress_start(struct egress *g, struct fault *f)
     err e = resolver_new(&g->resolver, g->loop, g->config->dns, f);
     if (!e)
         e = sandbox_egress(f);
-    if (!e && watch_new(&g->control, g->loop, g->control_fd, true, false, on_control, g, "egress control") != E_OK)
+    if (!e && watch_new(&g->control, g->loop, g->control_fd, true, false, on_control, g,
+                        "egress control") != E_OK)
         e = fail(f, E_OS, "the control socket cannot be watched");
     if (!e && files_send_fds(g->control_fd, SPAN("hello"), NULL, 0) != E_OK)
         e = fail(f, E_OS, "nobody is at the other end of the control socket");
@@ -873,8 +898,7 @@ int egress_run(const struct egress_config *config, int control_fd)
         log_error("egress.not_started", F_X("result", e), F_C("words", fault.words));
     else
         loop_run(g.loop);
-    list_each(&g.doors, at, after)
-        door_close(LIST_OF(at, struct door, node));
+    list_each(&g.doors, at, after) door_close(LIST_OF(at, struct door, node));
     watch_close(&g.control);
     resolver_free(&g.resolver);
     timer_close(&g.retry);
@@ -887,6 +911,7 @@ err egress_give(int control_fd, int listener_fd, int life_fd, struct fault *f)
     int fds[2] = {listener_fd, life_fd};
     err e = files_send_fds(control_fd, SPAN("listener"), fds, 2);
     if (e)
-        return fail(f, e == E_END ? E_OS : e, "egress did not take the listener: %s", err_text(e));
+        return fail(f, e == E_END ? E_OS : e, "egress did not take the listener: %s",
+                    err_text(e));
     return E_OK;
 }

@@ -4,7 +4,8 @@
 
 static bool token_char(char c)
 {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static bool is_token(struct span s)
@@ -38,7 +39,8 @@ static bool next_line(struct span *rest, struct span *out)
     return true;
 }
 
-static bool next_field(struct span *rest, struct span *out_name, struct span *out_value, struct span *out_line)
+static bool next_field(struct span *rest, struct span *out_name, struct span *out_value,
+                       struct span *out_line)
 {
     if (!next_line(rest, out_line))
         return false;
@@ -81,7 +83,8 @@ static const char *read_request_line(struct span line, struct proxyhead *h)
         return "the request line is broken";
     if (!span_is(version, "HTTP/1.1") && !span_is(version, "HTTP/1.0"))
         return "only HTTP/1.1 and HTTP/1.0 are spoken";
-    if (span_find_char(target, '@') != target.n && span_find_char(target, '@') < span_find_char(span_cut(target, 7, SIZE_MAX), '/') + 7)
+    if (span_find_char(target, '@') != target.n &&
+        span_find_char(target, '@') < span_find_char(span_cut(target, 7, SIZE_MAX), '/') + 7)
         return "a user name in the address is not forwarded";
     h->tunnel = span_is(h->method, "CONNECT");
     return read_target(target, h);
@@ -147,8 +150,9 @@ err proxyhead_read(struct span bytes, struct proxyhead *out, const char **out_wh
 
 static bool hop_by_hop(struct span name)
 {
-    static const char *const names[] = {"host", "connection", "proxy-connection", "keep-alive", "te", "trailer",
-                                        "upgrade", "proxy-authorization", "proxy-authenticate", "expect"};
+    static const char *const names[] = {
+        "host",    "connection", "proxy-connection",    "keep-alive",         "te",
+        "trailer", "upgrade",    "proxy-authorization", "proxy-authenticate", "expect"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (span_eq_nocase(name, span_of(names[i])))
             return true;
@@ -177,7 +181,8 @@ void proxyhead_add_origin(struct buf *out, const struct proxyhead *h)
             h->path.n > 0 && h->path.p[0] == '/' ? "" : "/", SP(h->path), SP(h->authority));
     struct span rest = h->fields, name, value, line;
     while (next_field(&rest, &name, &value, &line)) {
-        bool framing = span_eq_nocase(name, SPAN("content-length")) || span_eq_nocase(name, SPAN("transfer-encoding"));
+        bool framing = span_eq_nocase(name, SPAN("content-length")) ||
+                       span_eq_nocase(name, SPAN("transfer-encoding"));
         if (hop_by_hop(name) || (!framing && named_by_connection(h->fields, name)))
             continue;
         buf_add(out, line);
@@ -188,7 +193,16 @@ void proxyhead_add_origin(struct buf *out, const struct proxyhead *h)
 
 /* ---- bodies ---- */
 
-enum { CHUNK_SIZE, CHUNK_EXTENSION, CHUNK_LF, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF, CHUNK_TRAILER, CHUNK_TRAILER_LF };
+enum {
+    CHUNK_SIZE,
+    CHUNK_EXTENSION,
+    CHUNK_LF,
+    CHUNK_DATA,
+    CHUNK_DATA_CR,
+    CHUNK_DATA_LF,
+    CHUNK_TRAILER,
+    CHUNK_TRAILER_LF
+};
 
 struct proxybody proxybody_of(const struct proxyhead *h)
 {

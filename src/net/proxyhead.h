@@ -1,7 +1,7 @@
 /* proxyhead.h - the head of a request to the proxy, and how long its body is. Pure.
  *
- * Strict, because what is ambiguous here becomes a smuggled request behind us: CRLF line ends, no
- * folded lines, no space before the colon, at most one Content-Length and never beside
+ * Strict, because what is ambiguous here becomes a smuggled request behind us: CRLF line ends,
+ * no folded lines, no space before the colon, at most one Content-Length and never beside
  * Transfer-Encoding, no user name in the URL. */
 #pragma once
 
@@ -12,10 +12,10 @@ enum { PROXYHEAD_MAX = 16 * 1024 };
 enum proxyhead_body { BODY_NONE, BODY_LENGTH, BODY_CHUNKED };
 
 struct proxyhead {
-    bool tunnel;        /* CONNECT */
-    struct span method; /* spans borrow from the bytes read */
+    bool tunnel;           /* CONNECT */
+    struct span method;    /* spans borrow from the bytes read */
     struct span authority; /* "x.com:443" as asked */
-    struct span host;   /* without the port */
+    struct span host;      /* without the port */
     uint16_t port;
     struct span path;   /* "/a?b"; "/" at least */
     struct span fields; /* header lines with their line ends */

@@ -57,7 +57,8 @@ static void on_socket(void *ctx, bool readable, bool writable)
     struct dns_socket *s = ctx;
     struct resolver *r = s->resolver;
     int fd = s->fd;
-    ares_process_fd(r->channel, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
+    ares_process_fd(r->channel, readable ? fd : ARES_SOCKET_BAD,
+                    writable ? fd : ARES_SOCKET_BAD);
     arm(r);
 }
 
@@ -88,7 +89,8 @@ static void on_state(void *ctx, ares_socket_t fd, int readable, int writable)
     }
     place->resolver = r;
     place->fd = fd;
-    if (watch_new(&place->watch, r->loop, fd, readable, writable, on_socket, place, "dns") != E_OK)
+    if (watch_new(&place->watch, r->loop, fd, readable, writable, on_socket, place, "dns") !=
+        E_OK)
         place->watch = NULL;
 }
 
@@ -108,13 +110,16 @@ err resolver_new(struct resolver **out, struct loop *l, struct span servers, str
     int bad = ares_library_init(ARES_LIB_INIT_ALL);
     if (!bad)
         bad = ares_init_options(&r->channel, &o,
-                                ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+                                ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+                                    ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
     if (bad) {
         free(r);
         return fail(f, E_OS, "the name resolver did not start: %s", ares_strerror(bad));
     }
     char text[512];
-    if (servers.n > 0 && ares_set_servers_ports_csv(r->channel, span_copy(servers, text, sizeof text)) != ARES_SUCCESS) {
+    if (servers.n > 0 &&
+        ares_set_servers_ports_csv(r->channel, span_copy(servers, text, sizeof text)) !=
+            ARES_SUCCESS) {
         ares_destroy(r->channel);
         free(r);
         return fail(f, E_CONFIG, "these are no name servers: \"%.*s\"", SP(servers));
@@ -166,7 +171,8 @@ static void on_answer(void *ctx, int status, int timeouts, struct ares_addrinfo 
     struct sockaddr_storage found[RESOLVE_MAX] = {0};
     size_t count = 0;
     err e = error_of(status);
-    for (struct ares_addrinfo_node *n = answer ? answer->nodes : NULL; n && count < RESOLVE_MAX; n = n->ai_next) {
+    for (struct ares_addrinfo_node *n = answer ? answer->nodes : NULL; n && count < RESOLVE_MAX;
+         n = n->ai_next) {
         if ((size_t)n->ai_addrlen <= sizeof found[0])
             memcpy(&found[count++], n->ai_addr, (size_t)n->ai_addrlen);
     }
@@ -184,8 +190,9 @@ static void on_answer(void *ctx, int status, int timeouts, struct ares_addrinfo 
 }
 
 void resolver_look(struct resolver *r, const char *name, uint16_t port,
-                   void (*on_found)(void *ctx, err e, const struct sockaddr_storage *found, size_t count), void *ctx,
-                   struct lookup **out_lookup)
+                   void (*on_found)(void *ctx, err e, const struct sockaddr_storage *found,
+                                    size_t count),
+                   void *ctx, struct lookup **out_lookup)
 {
     struct lookup *look = heap_new_of(struct lookup);
     look->on_found = on_found;
@@ -194,7 +201,9 @@ void resolver_look(struct resolver *r, const char *name, uint16_t port,
     *out_lookup = look;
     char service[8];
     snprintf(service, sizeof service, "%u", port);
-    struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NUMERICSERV | ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NUMERICSERV | ARES_AI_NOSORT,
+                                        .ai_family = AF_UNSPEC,
+                                        .ai_socktype = SOCK_STREAM};
     ares_getaddrinfo(r->channel, name, service, &hints, on_answer, look);
     arm(r);
 }

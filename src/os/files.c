@@ -108,7 +108,8 @@ static bool sync_folder_of(const char *path)
     if (!slash)
         span_copy(SPAN("."), folder, sizeof folder);
     else
-        span_copy((struct span){path, slash == path ? 1 : (size_t)(slash - path)}, folder, sizeof folder);
+        span_copy((struct span){path, slash == path ? 1 : (size_t)(slash - path)}, folder,
+                  sizeof folder);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -186,7 +187,10 @@ static void remove_below(int dirfd, int depth, int *error)
             continue;
         if (unlinkat(dirfd, entry->d_name, 0) == 0 || errno == ENOENT)
             continue;
-        int below = depth < TREE_DEPTH_MAX ? openat(dirfd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        int below =
+            depth < TREE_DEPTH_MAX
+                ? openat(dirfd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                : -1;
         if (below >= 0)
             remove_below(below, depth + 1, error);
         if (unlinkat(dirfd, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT && !*error)
@@ -216,7 +220,8 @@ err files_remove_tree(const char *path, struct fault *f)
     return files_fault(f, "remove", path);
 }
 
-err files_list(const char *path, struct arena *a, char ***out_names, size_t *out_count, struct fault *f)
+err files_list(const char *path, struct arena *a, char ***out_names, size_t *out_count,
+               struct fault *f)
 {
     DIR *dir = opendir(path);
     if (!dir)
@@ -312,11 +317,15 @@ static void take_fds(struct msghdr *m, int fds[FDS_MAX], size_t *count)
     }
 }
 
-err files_receive_fds(int socket_fd, char *message, size_t size, size_t *out_n, int fds[4], size_t *out_count)
+err files_receive_fds(int socket_fd, char *message, size_t size, size_t *out_n, int fds[4],
+                      size_t *out_count)
 {
     union fd_control control = {0};
     struct iovec part = {.iov_base = message, .iov_len = size};
-    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
     for (size_t i = 0; i < FDS_MAX; i++)
         fds[i] = -1;
     *out_n = *out_count = 0;

@@ -33,10 +33,12 @@ err sandbox_become_user(const char *user, struct fault *f)
 {
     struct passwd *who = getpwnam(user);
     if (!who)
-        return fail(f, E_CONFIG, "there is no user \"%s\"; create it or name another one", user);
+        return fail(f, E_CONFIG, "there is no user \"%s\"; create it or name another one",
+                    user);
     if (geteuid() != 0)
         return fail(f, E_OS, "only root can become user %s", user);
-    if (initgroups(user, who->pw_gid) != 0 || setresgid(who->pw_gid, who->pw_gid, who->pw_gid) != 0 ||
+    if (initgroups(user, who->pw_gid) != 0 ||
+        setresgid(who->pw_gid, who->pw_gid, who->pw_gid) != 0 ||
         setresuid(who->pw_uid, who->pw_uid, who->pw_uid) != 0)
         return fail(f, E_OS, "cannot become user %s: errno %d", user, errno);
     if (who->pw_uid != 0 && setuid(0) == 0)
@@ -53,34 +55,65 @@ err sandbox_no_new_privs(struct fault *f)
 
 /* ---- seccomp ---- */
 
-/* Memory, time, descriptors that are already open, and the end: what any plain C program needs. */
+/* Memory, time, descriptors that are already open, and the end: what any plain C program needs.
+ */
 static const int CALLS_COMMON[] = {
-    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(poll), SCMP_SYS(ppoll),
-    SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(close),
-    SCMP_SYS(fstat), SCMP_SYS(lseek), SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
-    SCMP_SYS(futex), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom), SCMP_SYS(getpid),
-    SCMP_SYS(getppid), SCMP_SYS(gettid), SCMP_SYS(getrusage), SCMP_SYS(sched_yield), SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(readv),
+    SCMP_SYS(writev),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(sendto),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(close),
+    SCMP_SYS(fstat),
+    SCMP_SYS(lseek),
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(futex),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_getres),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(time),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(getpid),
+    SCMP_SYS(getppid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit),
     SCMP_SYS(exit_group),
 };
 static const int CALLS_EGRESS[] = {
-    SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(accept), SCMP_SYS(accept4),
-    SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
-    SCMP_SYS(shutdown), SCMP_SYS(sendmmsg), SCMP_SYS(recvmmsg), SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl),
-    SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2), SCMP_SYS(pipe2), SCMP_SYS(fcntl),
-    SCMP_SYS(uname), SCMP_SYS(prlimit64), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
-    SCMP_SYS(dup), SCMP_SYS(sysinfo),
+    SCMP_SYS(socket),        SCMP_SYS(connect),    SCMP_SYS(bind),       SCMP_SYS(accept),
+    SCMP_SYS(accept4),       SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getsockname),
+    SCMP_SYS(getpeername),   SCMP_SYS(shutdown),   SCMP_SYS(sendmmsg),   SCMP_SYS(recvmmsg),
+    SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl),  SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
+    SCMP_SYS(eventfd2),      SCMP_SYS(pipe2),      SCMP_SYS(fcntl),      SCMP_SYS(uname),
+    SCMP_SYS(prlimit64),     SCMP_SYS(getuid),     SCMP_SYS(geteuid),    SCMP_SYS(getgid),
+    SCMP_SYS(getegid),       SCMP_SYS(dup),        SCMP_SYS(sysinfo),
 };
 /* Asked by libraries that manage without an answer. */
 static const int CALLS_REFUSED_SOFTLY[] = {SCMP_SYS(newfstatat), SCMP_SYS(statx)};
 static const int CALLS_REFUSED_EGRESS[] = {
-    SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(access), SCMP_SYS(readlink),
+    SCMP_SYS(open),  SCMP_SYS(openat), SCMP_SYS(stat),
+    SCMP_SYS(lstat), SCMP_SYS(access), SCMP_SYS(readlink),
 };
 #ifdef FULMAR_SANITIZED
 static const int CALLS_SANITIZER[] = {
-    SCMP_SYS(sigaltstack), SCMP_SYS(sched_getaffinity), SCMP_SYS(getcwd), SCMP_SYS(prctl), SCMP_SYS(rseq),
-    SCMP_SYS(set_robust_list), SCMP_SYS(readlink), SCMP_SYS(prlimit64),
+    SCMP_SYS(sigaltstack), SCMP_SYS(sched_getaffinity), SCMP_SYS(getcwd),   SCMP_SYS(prctl),
+    SCMP_SYS(rseq),        SCMP_SYS(set_robust_list),   SCMP_SYS(readlink), SCMP_SYS(prlimit64),
 };
 #endif
 
@@ -100,14 +133,18 @@ static int add_all(scmp_filter_ctx c, uint32_t action, const int *calls, size_t 
 static int add_common(scmp_filter_ctx c)
 {
     int failed = add_all(c, SCMP_ACT_ALLOW, CALLS_COMMON, COUNT(CALLS_COMMON));
-    failed |= add_all(c, SCMP_ACT_ERRNO(EACCES), CALLS_REFUSED_SOFTLY, COUNT(CALLS_REFUSED_SOFTLY));
+    failed |=
+        add_all(c, SCMP_ACT_ERRNO(EACCES), CALLS_REFUSED_SOFTLY, COUNT(CALLS_REFUSED_SOFTLY));
     /* "Not a terminal": stdio asks, libuv then falls back to fcntl(). */
     failed |= seccomp_rule_add(c, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 0);
     /* Never executable memory. */
-    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     /* abort() sends a signal to this very process, and to no other. */
-    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 #ifdef FULMAR_SANITIZED
     failed |= add_all(c, SCMP_ACT_ALLOW, CALLS_SANITIZER, COUNT(CALLS_SANITIZER));
 #endif
@@ -133,7 +170,9 @@ static err load(scmp_filter_ctx c, int failed, struct fault *f)
         failed = seccomp_load(c); /* sets no_new_privs */
     seccomp_release(c);
     if (failed)
-        return fail(f, E_OS, "the kernel refused the system call filter (seccomp); it must be built with CONFIG_SECCOMP_FILTER");
+        return fail(f, E_OS,
+                    "the kernel refused the system call filter (seccomp); it must be built "
+                    "with CONFIG_SECCOMP_FILTER");
     return E_OK;
 }
 
@@ -143,8 +182,10 @@ err sandbox_worker(struct fault *f)
     if (!c)
         return fail(f, E_NO_MEMORY, "no memory for the system call filter");
     int failed = add_common(c);
-    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0));
-    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_SETFL, 0));
+    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                               SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0));
+    failed |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                               SCMP_A1(SCMP_CMP_EQ, F_SETFL, 0));
     return load(c, failed, f);
 }
 
@@ -156,9 +197,11 @@ err sandbox_egress(struct fault *f)
     int failed = add_common(c);
     failed |= add_all(c, SCMP_ACT_ALLOW, CALLS_EGRESS, COUNT(CALLS_EGRESS));
 #ifndef FULMAR_SANITIZED
-    failed |= add_all(c, SCMP_ACT_ERRNO(EACCES), CALLS_REFUSED_EGRESS, COUNT(CALLS_REFUSED_EGRESS));
+    failed |=
+        add_all(c, SCMP_ACT_ERRNO(EACCES), CALLS_REFUSED_EGRESS, COUNT(CALLS_REFUSED_EGRESS));
 #else
-    failed |= add_all(c, SCMP_ACT_ERRNO(EACCES), CALLS_REFUSED_EGRESS, COUNT(CALLS_REFUSED_EGRESS) - 1);
+    failed |= add_all(c, SCMP_ACT_ERRNO(EACCES), CALLS_REFUSED_EGRESS,
+                      COUNT(CALLS_REFUSED_EGRESS) - 1);
 #endif
     return load(c, failed, f);
 }
@@ -174,11 +217,14 @@ enum {
     ABI_IOCTL = 5,
 };
 #define FS_ALL_ABI1 ((UINT64_C(1) << 13) - 1)
-#define FS_REFER (UINT64_C(1) << 13)
+#define FS_REFER    (UINT64_C(1) << 13)
 #define FS_TRUNCATE (UINT64_C(1) << 14)
-#define FS_IOCTL (UINT64_C(1) << 15)
-#define FS_READ_EXECUTE (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define FS_FOR_FILES (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL)
+#define FS_IOCTL    (UINT64_C(1) << 15)
+#define FS_READ_EXECUTE                                                                        \
+    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FS_FOR_FILES                                                                           \
+    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |                               \
+     LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL)
 
 struct ruleset_attr {
     uint64_t fs, net;
@@ -226,11 +272,13 @@ static err landlock_path(int ruleset, const char *path, uint64_t rights, struct 
     return failed ? fail(f, E_OS, "Landlock: no rule for %s: errno %d", path, error) : E_OK;
 }
 
-err sandbox_landlock(const char *const *read_write, const char *const *read_only, struct fault *f)
+err sandbox_landlock(const char *const *read_write, const char *const *read_only,
+                     struct fault *f)
 {
     int abi = landlock_abi();
     if (abi == 0)
-        return fail(f, E_OS, "this kernel has no Landlock; it needs 5.13 with CONFIG_SECURITY_LANDLOCK");
+        return fail(f, E_OS,
+                    "this kernel has no Landlock; it needs 5.13 with CONFIG_SECURITY_LANDLOCK");
     uint64_t all = FS_ALL_ABI1;
     all |= abi >= ABI_REFER ? FS_REFER : 0;
     all |= abi >= ABI_TRUNCATE ? FS_TRUNCATE : 0;
@@ -298,7 +346,8 @@ static bool loopback_up(void)
 
 static err listen_on(uint16_t port, int *out_listener, uint16_t *out_port, struct fault *f)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof a;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int one = 1;
@@ -321,16 +370,21 @@ err sandbox_network(uint16_t port, int *out_listener, struct fault *f)
     uid_t user = getuid();
     gid_t group = getgid();
     if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
-        return fail(f, E_OS, "no network namespace of its own: errno %d; allow unprivileged user namespaces "
-                    "(kernel.unprivileged_userns_clone, AppArmor, the container's seccomp profile)", errno);
+        return fail(
+            f, E_OS,
+            "no network namespace of its own: errno %d; allow unprivileged user namespaces "
+            "(kernel.unprivileged_userns_clone, AppArmor, the container's seccomp profile)",
+            errno);
     char uid_map[48], gid_map[48];
     snprintf(uid_map, sizeof uid_map, "%u %u 1", user, user);
     snprintf(gid_map, sizeof gid_map, "%u %u 1", group, group);
-    if (!write_proc("/proc/self/setgroups", "deny") || !write_proc("/proc/self/uid_map", uid_map) ||
+    if (!write_proc("/proc/self/setgroups", "deny") ||
+        !write_proc("/proc/self/uid_map", uid_map) ||
         !write_proc("/proc/self/gid_map", gid_map))
         return fail(f, E_OS, "cannot map the user into its own namespace: errno %d", errno);
     if (!loopback_up())
-        return fail(f, E_OS, "cannot raise the loopback of the new network namespace: errno %d", errno);
+        return fail(f, E_OS, "cannot raise the loopback of the new network namespace: errno %d",
+                    errno);
     return listen_on(port, out_listener, NULL, f);
 }
 

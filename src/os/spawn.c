@@ -100,7 +100,8 @@ static void child_limits(const struct spawn *s, int report_fd)
     child_limit(report_fd, RLIMIT_CORE, 0);
     bool limited = s->data_max > 0;
 #ifdef FULMAR_SANITIZED
-    /* The sanitizer's shadow memory is terabytes of address space: this program would not start. */
+    /* The sanitizer's shadow memory is terabytes of address space: this program would not
+     * start. */
     limited = limited && s->path;
 #endif
     if (limited)
@@ -170,8 +171,8 @@ err spawn_start(const struct spawn *s, pid_t *out_pid, struct fault *f)
     err e = E_OK;
     if (pid < 0) {
         char text[80];
-        e = fail(f, E_OS, "cannot start %s: %s; check the limits on processes and memory", s->args[0],
-                 strerror_r(error, text, sizeof text));
+        e = fail(f, E_OS, "cannot start %s: %s; check the limits on processes and memory",
+                 s->args[0], strerror_r(error, text, sizeof text));
     } else {
         e = parent_wait_exec(report[0], pid, s, f);
     }

@@ -27,8 +27,8 @@ static const char *home(void)
     return entry && entry->pw_dir && *entry->pw_dir ? entry->pw_dir : NULL;
 }
 
-__attribute__((format(printf, 3, 4))) static err path_of(char out[CONFIG_PATH_MAX], struct fault *f,
-                                                         const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static err path_of(char out[CONFIG_PATH_MAX],
+                                                         struct fault *f, const char *fmt, ...)
 {
     char path[CONFIG_PATH_MAX];
     va_list ap;
@@ -36,7 +36,8 @@ __attribute__((format(printf, 3, 4))) static err path_of(char out[CONFIG_PATH_MA
     int n = vsnprintf(path, sizeof path, fmt, ap);
     va_end(ap);
     if (n < 0 || n >= CONFIG_PATH_MAX)
-        return fail(f, E_CONFIG, "path is longer than %d bytes: %.80s…", CONFIG_PATH_MAX - 1, path);
+        return fail(f, E_CONFIG, "path is longer than %d bytes: %.80s…", CONFIG_PATH_MAX - 1,
+                    path);
     memcpy(out, path, (size_t)n + 1);
     return E_OK;
 }
@@ -46,9 +47,10 @@ static bool there(const char *path)
     return access(path, F_OK) == 0;
 }
 
-/* Below an XDG base folder: $variable/rest, else ~/fallback/rest. E_NOT_FOUND without a home. */
-static err xdg(char out[CONFIG_PATH_MAX], const char *variable, const char *fallback, const char *rest,
-               struct fault *f)
+/* Below an XDG base folder: $variable/rest, else ~/fallback/rest. E_NOT_FOUND without a home.
+ */
+static err xdg(char out[CONFIG_PATH_MAX], const char *variable, const char *fallback,
+               const char *rest, struct fault *f)
 {
     const char *base = environment(variable);
     if (base && base[0] == '/') /* the specification says: ignore relative ones */
@@ -60,7 +62,8 @@ static err xdg(char out[CONFIG_PATH_MAX], const char *variable, const char *fall
 }
 
 /* out is "" when there is no configuration file. */
-static err find_file(const char *path, char out[CONFIG_PATH_MAX], bool *out_named, struct fault *f)
+static err find_file(const char *path, char out[CONFIG_PATH_MAX], bool *out_named,
+                     struct fault *f)
 {
     const char *named = path ? path : environment("FULMAR_CONFIG");
     *out_named = named != NULL;
@@ -83,8 +86,8 @@ static err find_file(const char *path, char out[CONFIG_PATH_MAX], bool *out_name
     return E_OK;
 }
 
-err config_load(struct arena *a, const char *path, struct settings *out, char out_file[CONFIG_PATH_MAX],
-                struct fault *f)
+err config_load(struct arena *a, const char *path, struct settings *out,
+                char out_file[CONFIG_PATH_MAX], struct fault *f)
 {
     bool named;
     out_file[0] = '\0';
@@ -101,7 +104,8 @@ err config_load(struct arena *a, const char *path, struct settings *out, char ou
     e = files_read(AT_FDCWD, out_file, FILE_MAX, &text, f);
     if (e)
         goto out;
-    /* Every text of the tree is copied into the arena by the reader, so the file's bytes may go. */
+    /* Every text of the tree is copied into the arena by the reader, so the file's bytes may
+     * go. */
     e = yaml_parse(a, out_file, buf_span(&text), &root, f);
     if (e)
         goto out;
@@ -124,7 +128,8 @@ err config_state_dir(const struct settings *s, char out[CONFIG_PATH_MAX], struct
         return path_of(out, f, "/var/lib/fulmar");
     err e = xdg(out, "XDG_STATE_HOME", ".local/state", "fulmar", f);
     if (e == E_NOT_FOUND)
-        return fail(f, E_CONFIG, "no home folder to keep the state in; set store.path or $XDG_STATE_HOME");
+        return fail(f, E_CONFIG,
+                    "no home folder to keep the state in; set store.path or $XDG_STATE_HOME");
     return e;
 }
 
@@ -145,7 +150,9 @@ err config_socket(const struct settings *s, char out[CONFIG_PATH_MAX], struct fa
         return e;
     size_t longest = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
     if (strlen(path) > longest)
-        return fail(f, E_CONFIG, "the path of the Unix socket is longer than %zu bytes; set api.socket to a shorter one",
+        return fail(f, E_CONFIG,
+                    "the path of the Unix socket is longer than %zu bytes; set api.socket to a "
+                    "shorter one",
                     longest);
     memcpy(out, path, strlen(path) + 1);
     return E_OK;
@@ -167,7 +174,8 @@ static err program_folder(char out[CONFIG_PATH_MAX], struct fault *f)
     return E_OK;
 }
 
-static err nearest_above(char folder[CONFIG_PATH_MAX], char out[CONFIG_PATH_MAX], struct fault *f)
+static err nearest_above(char folder[CONFIG_PATH_MAX], char out[CONFIG_PATH_MAX],
+                         struct fault *f)
 {
     for (;;) {
         char probe[CONFIG_PATH_MAX];
@@ -200,6 +208,7 @@ err config_sites_dir(const struct settings *s, char out[CONFIG_PATH_MAX], struct
     e = nearest_above(folder, out, f);
     if (e == E_NOT_FOUND)
         return fail(f, E_NOT_FOUND,
-                    "no site packs beside the program; set site.path or $FULMAR_SITES to the folder that holds x/site.yaml");
+                    "no site packs beside the program; set site.path or $FULMAR_SITES to the "
+                    "folder that holds x/site.yaml");
     return e;
 }

@@ -4,7 +4,8 @@
 
 static void skip_space(struct span s, size_t *at)
 {
-    while (*at < s.n && (s.p[*at] == ' ' || s.p[*at] == '\t' || s.p[*at] == '\n' || s.p[*at] == '\r'))
+    while (*at < s.n &&
+           (s.p[*at] == ' ' || s.p[*at] == '\t' || s.p[*at] == '\n' || s.p[*at] == '\r'))
         (*at)++;
 }
 
@@ -168,8 +169,8 @@ bool cdp_next_item(struct span *rest, struct span *out_value)
 
 /* ---- the envelope ---- */
 
-/* Takes `,"sessionId":"…"}` or `}` off the end. In a JSON text that stands at top level: inside a
- * string the quotes would be escaped, and the last brace closes the message. */
+/* Takes `,"sessionId":"…"}` or `}` off the end. In a JSON text that stands at top level: inside
+ * a string the quotes would be escaped, and the last brace closes the message. */
 static bool cut_tail(struct span *s, struct span *out_session)
 {
     const struct span key = SPAN(",\"sessionId\":\"");
@@ -293,7 +294,8 @@ err cdp_read(struct span text, struct cdp_message *out)
     return read_slowly(text, out) ? E_OK : E_PROTOCOL;
 }
 
-void cdp_add_command(struct buf *out, uint32_t id, struct span session, const char *method, struct span params)
+void cdp_add_command(struct buf *out, uint32_t id, struct span session, const char *method,
+                     struct span params)
 {
     buf_fmt(out, "{\"id\":%u,\"method\":\"%s\",\"params\":", id, method);
     if (params.n > 0)

@@ -13,14 +13,15 @@
 enum { CDP_SESSION_MAX = 64, CDP_DEPTH_MAX = 200 };
 
 struct cdp_message {
-    bool answer;          /* has an id */
-    int64_t id;           /* of an answer */
-    bool refused;         /* an answer with "error" */
-    struct span method;   /* of an event; empty for answers */
-    struct span session;  /* empty: the browser itself */
-    struct span payload;  /* JSON of "result", "error" or "params"; empty when there is none */
+    bool answer;         /* has an id */
+    int64_t id;          /* of an answer */
+    bool refused;        /* an answer with "error" */
+    struct span method;  /* of an event; empty for answers */
+    struct span session; /* empty: the browser itself */
+    struct span payload; /* JSON of "result", "error" or "params"; empty when there is none */
 };
-/* Spans borrow from text. E_PROTOCOL when it is no such message. A payload is skipped, not checked. */
+/* Spans borrow from text. E_PROTOCOL when it is no such message. A payload is skipped, not
+ * checked. */
 MUST_USE err cdp_read(struct span text, struct cdp_message *out);
 
 /* JSON value of a member of one object, found without a tree. Keys are compared as they stand,
@@ -33,4 +34,5 @@ bool cdp_member_int(struct span object, const char *key, int64_t *out_value);
 bool cdp_next_item(struct span *rest, struct span *out_value);
 
 /* {"id":…,"method":…,"params":…,"sessionId":…}; params is trusted JSON (an object) or empty. */
-void cdp_add_command(struct buf *out, uint32_t id, struct span session, const char *method, struct span params);
+void cdp_add_command(struct buf *out, uint32_t id, struct span session, const char *method,
+                     struct span params);

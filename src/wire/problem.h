@@ -1,16 +1,17 @@
 /* problem.h - RFC 9457 problem documents. Pure writer.
  *
- * `code` is the contract with machines ("not_found"); title and detail are for people and may be
- * reworded. The type is "urn:fulmar:problem:" and the code with hyphens; every code is explained in
- * docs/reference/http-api.md. */
+ * `code` is the contract with machines ("not_found"); title and detail are for people and may
+ * be reworded. The type is "urn:fulmar:problem:" and the code with hyphens; every code is
+ * explained in docs/reference/http-api.md. */
 #pragma once
 
 #include "base/span.h"
 
 struct problem_error { /* one refused member of the request */
-    struct span pointer;  /* JSON Pointer into the body ("/limit"), or the query parameter's name */
-    const char *code;     /* "unknown_field" */
-    struct span detail;   /* one sentence */
+    struct span
+        pointer;      /* JSON Pointer into the body ("/limit"), or the query parameter's name */
+    const char *code; /* "unknown_field" */
+    struct span detail; /* one sentence */
 };
 
 struct problem {

@@ -81,7 +81,8 @@ static void read_field(struct sse_reader *r, struct span line)
     }
 }
 
-static err end_line(struct sse_reader *r, void (*on_event)(void *, int64_t, struct span, struct span), void *ctx)
+static err end_line(struct sse_reader *r,
+                    void (*on_event)(void *, int64_t, struct span, struct span), void *ctx)
 {
     struct span line, data, event;
     err e = buf_end(&r->line, &line);
@@ -105,8 +106,8 @@ static err end_line(struct sse_reader *r, void (*on_event)(void *, int64_t, stru
     return E_OK;
 }
 
-err sse_read(struct sse_reader *r, struct span bytes, void (*on_event)(void *, int64_t, struct span, struct span),
-             void *ctx)
+err sse_read(struct sse_reader *r, struct span bytes,
+             void (*on_event)(void *, int64_t, struct span, struct span), void *ctx)
 {
     for (size_t i = 0; i < bytes.n; i++) {
         char c = bytes.p[i];

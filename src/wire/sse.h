@@ -13,7 +13,8 @@ void sse_add_comment(struct buf *out, const char *text);
 /* "retry: ms", how long a client waits before it connects again. */
 void sse_add_retry(struct buf *out, int64_t ms);
 
-/* Reads a stream in pieces of any size. A frame longer than frame_max ends the reading (E_TOO_BIG). */
+/* Reads a stream in pieces of any size. A frame longer than frame_max ends the reading
+ * (E_TOO_BIG). */
 struct sse_reader {
     struct buf line, data, event;
     int64_t last_id; /* newest id seen; what to send as Last-Event-ID; -1 none */
@@ -24,4 +25,6 @@ struct sse_reader sse_reader(size_t frame_max);
 void sse_reader_fini(struct sse_reader *r);
 /* Calls on_event for every whole frame in order. Spans are good during the call. */
 MUST_USE err sse_read(struct sse_reader *r, struct span bytes,
-                      void (*on_event)(void *ctx, int64_t id, struct span event, struct span data), void *ctx);
+                      void (*on_event)(void *ctx, int64_t id, struct span event,
+                                       struct span data),
+                      void *ctx);

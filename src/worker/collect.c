@@ -20,8 +20,8 @@ struct collection {
     struct seen seen;
     struct span cursor; /* of the last page */
     struct span user_id;
-    wall since;
-    bool has_since;
+    wall since, until;
+    bool has_since, has_until;
     int64_t batch, have, claimed;
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, fallbacks;
     int pages_without_new;
@@ -99,10 +99,17 @@ static bool too_old(const struct collection *c, const struct record *r)
            r->created_at.ms < c->since.ms;
 }
 
+static bool too_new(const struct collection *c, const struct record *r)
+{
+    return c->has_until && r->kind == RECORD_POST && r->created_at.ms >= c->until.ms;
+}
+
 /* Puts the new records of a page into one batch. Returns how many posts are new. */
-static int64_t fill_batch(struct collection *c, const struct reading *r, struct buf *out)
+static int64_t fill_batch(struct collection *c, const struct reading *r, struct buf *out,
+                          bool *out_filtered)
 {
     int64_t fresh = 0;
+    *out_filtered = false;
     bool older = false;
     for (size_t i = 0; i < r->count; i++) {
         const struct record *rec = &r->records[i];
@@ -110,6 +117,10 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             continue;
         if (too_old(c, rec)) {
             older |= !rec->pinned;
+            continue;
+        }
+        if (too_new(c, rec)) {
+            *out_filtered = true;
             continue;
         }
         if (rec->id.n && !seen_add(&c->seen, c->arena, rec->id)) {
@@ -151,9 +162,9 @@ static err commit(struct collection *c, struct span items, struct span cursor)
 
 /* Where the list ends (x-web.md §13): terminated; the same cursor again without a new id; three
  * pages in a row without a new id. A page without posts but with a new cursor is not the end. */
-static void note_end(struct collection *c, const struct reading *r, int64_t fresh)
+static void note_end(struct collection *c, const struct reading *r, int64_t fresh, bool filtered)
 {
-    c->pages_without_new = fresh ? 0 : c->pages_without_new + 1;
+    c->pages_without_new = fresh || filtered ? 0 : c->pages_without_new + 1;
     if (c->end)
         return;
     if (r->terminated) {
@@ -162,7 +173,7 @@ static void note_end(struct collection *c, const struct reading *r, int64_t fres
     } else if (c->claimed == 0 && c->have == 0 && r->entries == 0) {
         c->end = END_TERMINATE; /* the profile says: no posts; the list says the same */
         c->source_said_empty = true;
-    } else if (!fresh && c->cursor.n && span_eq(r->cursor, c->cursor)) {
+    } else if (!fresh && !filtered && c->cursor.n && span_eq(r->cursor, c->cursor)) {
         /* Only cursors, and the same again: the site's way to say "no more". With entries it is a
          * search that stalls, which proves nothing. */
         c->end = r->entries ? END_CURSOR_REPEAT : END_NO_NEW_IDS;
@@ -176,9 +187,10 @@ static err read_timeline(struct collection *c, const struct reading *r)
     struct buf items = BUF(16 * 1024 * 1024);
     struct span text;
     c->pages++;
-    int64_t fresh = fill_batch(c, r, &items);
+    bool filtered;
+    int64_t fresh = fill_batch(c, r, &items, &filtered);
     bool full = c->order->limit > 0 && c->have + fresh >= c->order->limit;
-    note_end(c, r, fresh);
+    note_end(c, r, fresh, filtered);
     err e = buf_end(&items, &text);
     /* Ask for the next page before the commit: the site works while the disk does. */
     if (!e && !full && !c->end)
@@ -198,7 +210,8 @@ static err commit_user(struct collection *c, const struct reading *r)
 {
     struct buf items = BUF(1024 * 1024);
     struct span text;
-    (void)fill_batch(c, r, &items);
+    bool filtered;
+    (void)fill_batch(c, r, &items, &filtered);
     err e = buf_end(&items, &text);
     if (!e && text.n)
         e = commit(c, text, SPAN_NONE);
@@ -319,11 +332,13 @@ static struct span report(const struct collection *c)
 static void read_spec(struct collection *c, struct json_parser *parser)
 {
     struct json spec;
-    struct span since;
+    struct span since, until;
     if (!c->order->spec.n || json_parse(parser, c->order->spec, &spec, NULL))
         return;
     if (json_text(json_get(spec, SPAN("since")), &since))
         c->has_since = when_parse(since, &c->since);
+    if (json_text(json_get(spec, SPAN("until")), &until))
+        c->has_until = when_parse(until, &c->until);
 }
 
 static void conclude(struct collection *c, err e, struct collect_result *out)

@@ -1,5 +1,6 @@
-/* Real Chromium, a real egress process, an origin of its own. Skipped with a message when there is
- * no browser on this machine. As root it drops to nobody first: Chromium's own sandbox stays on. */
+/* Real Chromium, a real egress process, an origin of its own. Skipped with a message when there
+ * is no browser on this machine. As root it drops to nobody first: Chromium's own sandbox stays
+ * on. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -40,14 +41,22 @@ static uint16_t origin_port;
 static const struct {
     const char *path, *type, *body;
 } PAGES[] = {
-    {"/hello", "text/html", "<title>hello</title><script>fetch('/data').then(r=>r.json()).then(d=>document.title=d.word)</script>"},
+    {"/hello", "text/html",
+     "<title>hello</title><script>fetch('/"
+     "data').then(r=>r.json()).then(d=>document.title=d.word)</script>"},
     {"/data", "application/json", "{\"word\":\"fetched\"}"},
     {"/loop", "text/html", "<title>loop</title><script>setTimeout(()=>{for(;;);},0)</script>"},
     {"/bomb", "text/html",
-     "<title>bomb</title><script>const a=[];setInterval(()=>{const b=new Uint8Array(20e6);b.fill(7);a.push(b)},10)</script>"},
-    {"/alert", "text/html", "<title>alert</title><script>alert('one');document.title='after '+confirm('two')</script>"},
-    {"/ads", "text/html", "<title>ads</title><script>fetch('/ads/data').then(()=>document.title='came',()=>document.title='blocked')</script>"},
-    {"/leave", "text/html", "<title>leave</title><script>onbeforeunload=e=>{e.preventDefault();return 'x'}</script>"},
+     "<title>bomb</title><script>const a=[];setInterval(()=>{const b=new "
+     "Uint8Array(20e6);b.fill(7);a.push(b)},10)</script>"},
+    {"/alert", "text/html",
+     "<title>alert</title><script>alert('one');document.title='after "
+     "'+confirm('two')</script>"},
+    {"/ads", "text/html",
+     "<title>ads</title><script>fetch('/ads/"
+     "data').then(()=>document.title='came',()=>document.title='blocked')</script>"},
+    {"/leave", "text/html",
+     "<title>leave</title><script>onbeforeunload=e=>{e.preventDefault();return 'x'}</script>"},
 };
 
 static void answer(int fd, struct span head)
@@ -59,12 +68,15 @@ static void answer(int fd, struct span head)
     for (size_t i = 0; i < sizeof PAGES / sizeof *PAGES; i++) {
         if (!span_is(path, PAGES[i].path))
             continue;
-        int n = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+        int n = snprintf(text, sizeof text,
+                         "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: "
+                         "%zu\r\nConnection: close\r\n\r\n%s",
                          PAGES[i].type, strlen(PAGES[i].body), PAGES[i].body);
         (void)!write(fd, text, (size_t)n);
         return;
     }
-    struct span none = SPAN("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    struct span none =
+        SPAN("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     (void)!write(fd, none.p, none.n);
 }
 
@@ -234,9 +246,11 @@ static void page_event(void *ctx, struct span method, struct span params)
     struct page *p = ctx;
     char id[64];
     p->events++;
-    if (span_is(method, "Network.responseReceived") && span_find(params, SPAN("/data\"")) < params.n)
+    if (span_is(method, "Network.responseReceived") &&
+        span_find(params, SPAN("/data\"")) < params.n)
         find_text(params, "requestId", p->data_request, sizeof p->data_request);
-    if (span_is(method, "Network.loadingFinished") && find_text(params, "requestId", id, sizeof id) && strcmp(id, p->data_request) == 0)
+    if (span_is(method, "Network.loadingFinished") &&
+        find_text(params, "requestId", id, sizeof id) && strcmp(id, p->data_request) == 0)
         p->data_loaded = true;
     loop_stop(w.loop);
 }
@@ -260,9 +274,11 @@ static void page_closed(void *ctx)
     loop_stop(w.loop);
 }
 
-static const struct tab_face FACE = {page_ready, page_reply, page_event, page_gone, page_closed};
+static const struct tab_face FACE = {page_ready, page_reply, page_event, page_gone,
+                                     page_closed};
 
-static pid_t groups[64]; /* of every browser a test has seen; a group's number is its leader's pid */
+static pid_t
+    groups[64]; /* of every browser a test has seen; a group's number is its leader's pid */
 static size_t group_count;
 
 static bool is_ours(struct span command, pid_t pid)
@@ -311,7 +327,8 @@ static void page_close(struct page *p)
         buf_free(&p->reply[i]);
 }
 
-static void page_call(struct page *p, uint32_t call, const char *method, const char *params, int64_t ms)
+static void page_call(struct page *p, uint32_t call, const char *method, const char *params,
+                      int64_t ms)
 {
     p->replied[call] = false;
     p->pending++;
@@ -323,7 +340,8 @@ static struct span page_ask(struct page *p, const char *method, const char *para
     page_call(p, 0, method, params, 20000);
     WAIT_FOR(p->replied[0]);
     if (p->reply_err[0])
-        fail_msg("%s answered %s: %.*s", method, err_name(p->reply_err[0]), SP(buf_span(&p->reply[0])));
+        fail_msg("%s answered %s: %.*s", method, err_name(p->reply_err[0]),
+                 SP(buf_span(&p->reply[0])));
     return buf_span(&p->reply[0]);
 }
 
@@ -384,7 +402,8 @@ static void world_open(const struct browsers_config *config)
     assert_int_equal(signal_new(&w.child, w.loop, SIGCHLD, on_child, NULL), E_OK);
 }
 
-/* Processes of our browsers whose command line names `with`. Returns how many; signals them if asked. */
+/* Processes of our browsers whose command line names `with`. Returns how many; signals them if
+ * asked. */
 static int for_each_process(const char *with, int signum)
 {
     int n = 0;
@@ -394,8 +413,10 @@ static int for_each_process(const char *with, int signum)
         char path[300];
         struct buf text = BUF(1 << 20);
         snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && files_read(AT_FDCWD, path, 1 << 19, &text, NULL) == E_OK &&
-            is_ours(buf_span(&text), (pid_t)strtol(entry->d_name, NULL, 10)) && says(buf_span(&text), with)) {
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+            files_read(AT_FDCWD, path, 1 << 19, &text, NULL) == E_OK &&
+            is_ours(buf_span(&text), (pid_t)strtol(entry->d_name, NULL, 10)) &&
+            says(buf_span(&text), with)) {
             n++;
             if (signum)
                 kill((pid_t)strtol(entry->d_name, NULL, 10), signum);
@@ -461,14 +482,19 @@ static void opens_and_reads(void **state)
     WAIT_FOR(p.data_loaded);
     char params[100];
     snprintf(params, sizeof params, "{\"requestId\":\"%s\"}", p.data_request);
-    assert_true(says(page_ask(&p, "Network.getResponseBody", params), "{\\\"word\\\":\\\"fetched\\\"}"));
+    assert_true(says(page_ask(&p, "Network.getResponseBody", params),
+                     "{\\\"word\\\":\\\"fetched\\\"}"));
     page_wait_title(&p, "\"fetched\"");
     assert_true(p.events > 3);
     /* What reaches beyond the page is refused here. */
     const struct span file = SPAN("{\"url\":\"file:///etc/passwd\"}");
     assert_int_equal(tab_call(p.tab, 1, "Page.navigate", file, 1000), E_DENIED);
-    assert_int_equal(tab_call(p.tab, 1, "Page.navigate", SPAN("{\"url\":\"http://a/\",\"url\":\"file:///\"}"), 1000), E_DENIED);
-    assert_int_equal(tab_call(p.tab, 1, "Page.navigate", SPAN("{\"u\\u0072l\":\"file:///\",\"url\":\"http://a\"}"), 1000), E_DENIED);
+    assert_int_equal(tab_call(p.tab, 1, "Page.navigate",
+                              SPAN("{\"url\":\"http://a/\",\"url\":\"file:///\"}"), 1000),
+                     E_DENIED);
+    assert_int_equal(tab_call(p.tab, 1, "Page.navigate",
+                              SPAN("{\"u\\u0072l\":\"file:///\",\"url\":\"http://a\"}"), 1000),
+                     E_DENIED);
     assert_int_equal(tab_call(p.tab, 1, "Browser.close", SPAN_NONE, 1000), E_DENIED);
     assert_int_equal(tab_call(p.tab, 1, "DOM.setFileInputFiles", SPAN_NONE, 1000), E_DENIED);
     page_call(&p, 2, "Runtime.noSuchThing", "{}", 5000);
@@ -481,7 +507,8 @@ static void opens_and_reads(void **state)
     world_close();
 }
 
-/* A private address that the config does not name: egress answers, the network is not reached. */
+/* A private address that the config does not name: egress answers, the network is not reached.
+ */
 static void private_addresses(void **state)
 {
     (void)state;
@@ -491,7 +518,8 @@ static void private_addresses(void **state)
     page_open(&p);
     page_ask(&p, "Page.navigate", "{\"url\":\"http://127.0.0.1/\"}");
     page_wait(&p, "document.documentElement.innerText", "egress: ");
-    assert_true(says(page_ask(&p, "Page.navigate", "{\"url\":\"https://169.254.169.254/\"}"), "ERR_TUNNEL_CONNECTION_FAILED"));
+    assert_true(says(page_ask(&p, "Page.navigate", "{\"url\":\"https://169.254.169.254/\"}"),
+                     "ERR_TUNNEL_CONNECTION_FAILED"));
     page_close(&p);
     world_close();
 }
@@ -522,13 +550,16 @@ static void page_crash(void **state)
     page_open(&p);
     page_open(&neighbour);
     pid_t pid = browser_pid();
-    page_call(&p, 1, "Runtime.evaluate", "{\"expression\":\"new Promise(()=>{})\",\"awaitPromise\":true}", 60000);
+    page_call(&p, 1, "Runtime.evaluate",
+              "{\"expression\":\"new Promise(()=>{})\",\"awaitPromise\":true}", 60000);
     page_call(&p, 2, "Page.crash", "{}", 60000);
     WAIT_FOR(p.gone);
     assert_int_equal(p.gone_err, E_PAGE_GONE);
     assert_false(p.gone_before_replies);
     assert_int_equal(p.reply_err[1], E_PAGE_GONE);
-    assert_int_equal(tab_call(p.tab, 3, "Runtime.evaluate", SPAN("{\"expression\":\"1\"}"), 1000), E_PAGE_GONE);
+    assert_int_equal(
+        tab_call(p.tab, 3, "Runtime.evaluate", SPAN("{\"expression\":\"1\"}"), 1000),
+        E_PAGE_GONE);
     page_close(&p);
     page_go(&neighbour, "/hello");
     page_close(&neighbour);
@@ -559,7 +590,8 @@ static void browser_killed(void **state)
     struct page p = {0};
     page_open(&p);
     pid_t pid = browser_pid();
-    page_call(&p, 1, "Runtime.evaluate", "{\"expression\":\"new Promise(()=>{})\",\"awaitPromise\":true}", 60000);
+    page_call(&p, 1, "Runtime.evaluate",
+              "{\"expression\":\"new Promise(()=>{})\",\"awaitPromise\":true}", 60000);
     kill(pid, SIGKILL);
     expect_replaced(&p, pid);
     world_close();
@@ -576,7 +608,8 @@ static void browser_stopped(void **state)
     page_open(&p);
     WAIT_FOR(browsers_ready(w.browsers));
     pid_t pid = browser_pid();
-    page_call(&p, 1, "Runtime.evaluate", "{\"expression\":\"new Promise(()=>{})\",\"awaitPromise\":true}", 60000);
+    page_call(&p, 1, "Runtime.evaluate",
+              "{\"expression\":\"new Promise(()=>{})\",\"awaitPromise\":true}", 60000);
     kill(pid, SIGSTOP);
     expect_replaced(&p, pid);
     world_close();
@@ -679,7 +712,8 @@ static void retirement(void **state)
         page_close(&p);
     }
     bool always_room = true;
-    WAIT_FOR((always_room = always_room && browsers_room(w.browsers) > 0) && browser_pid() != first);
+    WAIT_FOR((always_room = always_room && browsers_room(w.browsers) > 0) &&
+             browser_pid() != first);
     assert_true(always_room);
     page_go(&held, "/hello"); /* the old one serves what it has */
     assert_int_equal(kill(first, 0), 0);
@@ -706,7 +740,8 @@ static void start_failure(void **state)
     config.binary = "/no/such/browser";
     struct fault f = {0};
     struct loop *l = loop_new();
-    assert_int_equal(browsers_start(&w.browsers, l, &config, on_capacity, NULL, &f), E_NOT_FOUND);
+    assert_int_equal(browsers_start(&w.browsers, l, &config, on_capacity, NULL, &f),
+                     E_NOT_FOUND);
     assert_non_null(strstr(f.words, "/no/such/browser"));
     loop_free(&l);
 }
@@ -797,7 +832,9 @@ static void blocked_addresses(void **state)
     page_open(&p);
     page_go(&p, "/ads");
     page_wait_title(&p, "blocked");
-    assert_true(says(page_ask(&p, "Runtime.evaluate", "{\"expression\":\"navigator.userAgent\"}"), "Test Agent (of ours)"));
+    assert_true(
+        says(page_ask(&p, "Runtime.evaluate", "{\"expression\":\"navigator.userAgent\"}"),
+             "Test Agent (of ours)"));
     page_close(&p);
     world_close();
 }
@@ -811,7 +848,9 @@ static void lesser_isolation(void **state)
         if (pid == 0) {
             uint16_t port;
             int listener;
-            _exit(sandbox_connect_only(&port, &listener, tiers[i] == ISOLATION_LANDLOCK, NULL) ? 1 : 0);
+            _exit(sandbox_connect_only(&port, &listener, tiers[i] == ISOLATION_LANDLOCK, NULL)
+                      ? 1
+                      : 0);
         }
         int status = 1;
         waitpid(pid, &status, 0);
@@ -869,8 +908,10 @@ static int start_egress(void)
     snprintf(allowed, sizeof allowed, "127.0.0.1:%u", origin_port);
     allow[0] = span_of(allowed);
     static struct egress_config config;
-    config = (struct egress_config){.allow = allow, .allow_count = 1, .connect_timeout_ms = 5000, .idle_timeout_ms = 20000};
-    if (egress_control < 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0)
+    config = (struct egress_config){
+        .allow = allow, .allow_count = 1, .connect_timeout_ms = 5000, .idle_timeout_ms = 20000};
+    if (egress_control < 0 &&
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0)
         return 1;
     egress_pid = fork();
     if (egress_pid == 0) {
@@ -885,7 +926,8 @@ static int start_egress(void)
     char hello[16];
     size_t n, count;
     int fds[4];
-    return egress_pid < 0 || files_receive_fds(egress_control, hello, sizeof hello, &n, fds, &count) != E_OK;
+    return egress_pid < 0 ||
+           files_receive_fds(egress_control, hello, sizeof hello, &n, fds, &count) != E_OK;
 }
 
 static int setup(void **state)
@@ -928,17 +970,21 @@ int main(int argc, char **argv)
         return 0;
     }
     if (sandbox_probe() != ISOLATION_NAMESPACE) {
-        printf("skipped: no network namespaces on this machine (%s)\n", isolation_name(sandbox_probe()));
+        printf("skipped: no network namespaces on this machine (%s)\n",
+               isolation_name(sandbox_probe()));
         return 0;
     }
     spawn_become_reaper();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens_and_reads), cmocka_unit_test(private_addresses), cmocka_unit_test(dialogs),
-        cmocka_unit_test(page_crash),      cmocka_unit_test(browser_killed),    cmocka_unit_test(browser_stopped),
-        cmocka_unit_test(endless_loop),    cmocka_unit_test(memory_bomb),       cmocka_unit_test(many_cycles),
-        cmocka_unit_test(retirement),      cmocka_unit_test(start_failure),     cmocka_unit_test(stop_in_the_middle),
-        cmocka_unit_test(old_folders),     cmocka_unit_test(zygotes_killed),    cmocka_unit_test(blocked_addresses),
-        cmocka_unit_test(lesser_isolation), cmocka_unit_test(egress_restarts),
+        cmocka_unit_test(opens_and_reads),   cmocka_unit_test(private_addresses),
+        cmocka_unit_test(dialogs),           cmocka_unit_test(page_crash),
+        cmocka_unit_test(browser_killed),    cmocka_unit_test(browser_stopped),
+        cmocka_unit_test(endless_loop),      cmocka_unit_test(memory_bomb),
+        cmocka_unit_test(many_cycles),       cmocka_unit_test(retirement),
+        cmocka_unit_test(start_failure),     cmocka_unit_test(stop_in_the_middle),
+        cmocka_unit_test(old_folders),       cmocka_unit_test(zygotes_killed),
+        cmocka_unit_test(blocked_addresses), cmocka_unit_test(lesser_isolation),
+        cmocka_unit_test(egress_restarts),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

@@ -1,6 +1,6 @@
-/* The command line against a real API over a real store. Every call runs in a process of its own, as
- * it does in life; a robot in the place of the workers answers the jobs. When a call starts an
- * embedded service it starts this program again, which then plays the service. */
+/* The command line against a real API over a real store. Every call runs in a process of its
+ * own, as it does in life; a robot in the place of the workers answers the jobs. When a call
+ * starts an embedded service it starts this program again, which then plays the service. */
 #include "../lib/service.h"
 
 #include "base/json.h"
@@ -54,8 +54,13 @@ static void robot_finish(struct store_op *op)
         .id = span_of(robot.lease.id),
         .nonce = robot.lease.nonce,
         .failure = gone ? FAILURE_SUSPENDED : FAILURE_NONE,
-        .verdict = gone ? VERDICT_NONE : cut || limited ? VERDICT_PARTIAL : VERDICT_COMPLETE,
-        .end = gone ? END_NONE : cut ? END_BUDGET : limited ? END_LIMIT : END_TERMINATE,
+        .verdict = gone             ? VERDICT_NONE
+                   : cut || limited ? VERDICT_PARTIAL
+                                    : VERDICT_COMPLETE,
+        .end = gone      ? END_NONE
+               : cut     ? END_BUDGET
+               : limited ? END_LIMIT
+                         : END_TERMINATE,
         .why = gone ? SPAN("it says \x1b[31msuspended") : SPAN(""),
     };
     robot_post(STORE_FINISH, robot_rest);
@@ -65,24 +70,31 @@ static struct span robot_record(bool user, int64_t i)
 {
     struct arena *a = robot.op.arena;
     if (user)
-        return span_of(arena_fmt(a, "{\"id\":\"1\",\"screen_name\":\"nasa\",\"name\":\"NASA\",\"counts\":{\"followers\":5}}"));
-    return span_of(arena_fmt(a,
-                             "{\"id\":\"%lld\",\"created_at\":\"2026-02-06T21:09:45Z\",\"author\":{\"screen_name\":\"nasa\"},"
-                             "\"text\":\"=number \\\"%lld\\\", two\",\"counts\":{\"like\":%lld,\"repost\":null},\"hashtags\":[\"a\"]}",
-                             (long long)(1000 + i), (long long)i, (long long)i));
+        return span_of(arena_fmt(a, "{\"id\":\"1\",\"screen_name\":\"nasa\",\"name\":\"NASA\","
+                                    "\"counts\":{\"followers\":5}}"));
+    return span_of(
+        arena_fmt(a,
+                  "{\"id\":\"%lld\",\"created_at\":\"2026-02-06T21:09:45Z\",\"author\":{"
+                  "\"screen_name\":\"nasa\"},"
+                  "\"text\":\"=number \\\"%lld\\\", "
+                  "two\",\"counts\":{\"like\":%lld,\"repost\":null},\"hashtags\":[\"a\"]}",
+                  (long long)(1000 + i), (long long)i, (long long)i));
 }
 
 static void robot_commit(struct store_op *op)
 {
     (void)op;
     bool user = span_is(robot.lease.kind, "profile");
-    int64_t n = user ? 1 : robot.lease.limit > 0 && robot.lease.limit < 600 ? robot.lease.limit : POSTS;
+    int64_t n = user                                               ? 1
+                : robot.lease.limit > 0 && robot.lease.limit < 600 ? robot.lease.limit
+                                                                   : POSTS;
     if (span_is(robot.lease.target, "gone"))
         n = 0;
     for (int64_t i = 0; i < n; i++)
-        robot.items[i] = (struct store_item){.kind = user ? ITEM_USER : ITEM_POST,
-                                             .id = span_of(arena_fmt(robot.op.arena, "%s-%lld", robot.lease.id, (long long)i)),
-                                             .json = robot_record(user, i)};
+        robot.items[i] = (struct store_item){
+            .kind = user ? ITEM_USER : ITEM_POST,
+            .id = span_of(arena_fmt(robot.op.arena, "%s-%lld", robot.lease.id, (long long)i)),
+            .json = robot_record(user, i)};
     robot.op.in.commit = (struct commit_args){.id = span_of(robot.lease.id),
                                               .nonce = robot.lease.nonce,
                                               .batch = robot.lease.next_batch,
@@ -99,7 +111,8 @@ static void robot_leased(struct store_op *op)
         return;
     }
     robot.lease = op->out.lease;
-    if (span_is(robot.lease.target, "forever")) { /* it stays leased: somebody follows it in vain */
+    if (span_is(robot.lease.target,
+                "forever")) { /* it stays leased: somebody follows it in vain */
         robot.busy = false;
         return;
     }
@@ -146,7 +159,8 @@ static int spool(void)
 
 static struct call begin(const char *const *args)
 {
-    struct call c = {.out = BUF(OUTPUT_MAX), .err = BUF(OUTPUT_MAX), .out_fd = spool(), .err_fd = spool()};
+    struct call c = {
+        .out = BUF(OUTPUT_MAX), .err = BUF(OUTPUT_MAX), .out_fd = spool(), .err_fd = spool()};
     char *argv[20] = {NULL};
     int argc = 0;
     argv[argc++] = strdup("fulmar");
@@ -215,7 +229,8 @@ static struct call call(const char *const *args)
 static void expect_code(struct call *c, int code)
 {
     if (c->code != code)
-        fail_msg("wanted exit code %d, got %d; it said: %.*s", code, c->code, SP(buf_span(&c->err)));
+        fail_msg("wanted exit code %d, got %d; it said: %.*s", code, c->code,
+                 SP(buf_span(&c->err)));
 }
 
 static bool says(const struct buf *b, const char *what)
@@ -311,7 +326,8 @@ static void get_prints_records_one_a_line(void **state)
     expect_code(&c, 0);
     assert_int_equal(lines(&c.out), POSTS);
     assert_true(span_starts(buf_span(&c.out), SPAN("{\"id\":\"1000\"")));
-    assert_true(says(&c.err, "complete: 25 posts of @nasa") && says(&c.err, "fulmar jobs show job_"));
+    assert_true(says(&c.err, "complete: 25 posts of @nasa") &&
+                says(&c.err, "fulmar jobs show job_"));
     drop(&c);
     c = CALL(server_flag(), "get", "posts", "@nasa", "-n", "3", "-q");
     expect_code(&c, 0); /* as many as asked for: partial, and fine */
@@ -358,9 +374,17 @@ static void csv_is_safe_for_spreadsheets(void **state)
     static const struct {
         const char *text, *cell;
     } rows[] = {
-        {"plain", "plain"}, {"a,b", "\"a,b\""},       {"say \"x\"", "\"say \"\"x\"\"\""}, {"two\nlines", "\"two\nlines\""},
-        {"=1+1", "\"'=1+1\""}, {"+1", "\"'+1\""},     {"-1", "\"'-1\""},                 {"@nasa", "\"'@nasa\""},
-        {"\tx", "\"'\tx\""},   {"", ""},              {"＝1", "\"'＝1\""},
+        {"plain", "plain"},
+        {"a,b", "\"a,b\""},
+        {"say \"x\"", "\"say \"\"x\"\"\""},
+        {"two\nlines", "\"two\nlines\""},
+        {"=1+1", "\"'=1+1\""},
+        {"+1", "\"'+1\""},
+        {"-1", "\"'-1\""},
+        {"@nasa", "\"'@nasa\""},
+        {"\tx", "\"'\tx\""},
+        {"", ""},
+        {"＝1", "\"'＝1\""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct buf cell = BUF(100);
@@ -390,7 +414,8 @@ static void out_is_all_or_nothing(void **state)
     assert_int_equal(files_read(AT_FDCWD, path, OUTPUT_MAX, &text, NULL), E_OK);
     assert_int_equal(lines(&text), POSTS);
     buf_free(&text);
-    EXPECT(73, "create", server_flag(), "get", "posts", "@nasa", "--out", "/nonexistent/folder/x.json");
+    EXPECT(73, "create", server_flag(), "get", "posts", "@nasa", "--out",
+           "/nonexistent/folder/x.json");
     snprintf(path, sizeof path, "%s/never.json", server.folder);
     EXPECT(65, "target", server_flag(), "get", "posts", "no handle!", "--out", path);
     assert_int_equal(stat(path, &info), -1);
@@ -406,7 +431,8 @@ static void endings_have_their_codes(void **state)
     drop(&c);
     EXPECT(2, "partial", server_flag(), "get", "posts", "@cut");
     EXPECT(65, "since:", server_flag(), "get", "posts", "@nasa", "--since", "yesterday");
-    EXPECT(65, "limit: must be 1 to 100000", server_flag(), "get", "posts", "@nasa", "--limit", "999999");
+    EXPECT(65, "limit: must be 1 to 100000", server_flag(), "get", "posts", "@nasa", "--limit",
+           "999999");
     EXPECT(65, "site:", server_flag(), "get", "posts", "@nasa", "--site", "nowhere");
 }
 
@@ -430,7 +456,8 @@ static void until_says(struct call *c, const char *words)
 static void one_interrupt_stops_following_only(void **state)
 {
     (void)state;
-    struct call c = begin((const char *const[]){server_flag(), "get", "posts", "@forever", NULL});
+    struct call c =
+        begin((const char *const[]){server_flag(), "get", "posts", "@forever", NULL});
     until_says(&c, "accepted");
     kill(c.pid, SIGINT);
     end(&c);
@@ -445,7 +472,8 @@ static void jobs_are_listed_shown_cancelled_and_logged(void **state)
 {
     (void)state;
     char id[64];
-    struct call c = begin((const char *const[]){server_flag(), "get", "posts", "@forever", NULL});
+    struct call c =
+        begin((const char *const[]){server_flag(), "get", "posts", "@forever", NULL});
     until_says(&c, "accepted");
     kill(c.pid, SIGINT);
     end(&c);
@@ -541,7 +569,8 @@ static void get_brings_its_own_service_and_takes_it_away(void **state)
     write_embedded_config();
     EXPECT(69, "start one: fulmar serve", "--config", embedded_config, "jobs", "list");
     for (int i = 0; i < 2; i++) {
-        struct call c = CALL("--config", embedded_config, "get", "posts", "@nasa", "--limit", "4");
+        struct call c =
+            CALL("--config", embedded_config, "get", "posts", "@nasa", "--limit", "4");
         expect_code(&c, 0);
         assert_int_equal(lines(&c.out), 4);
         assert_true(says(&c.err, "starting one for this command"));
@@ -559,7 +588,8 @@ static void an_interrupt_cancels_the_job_of_an_embedded_service(void **state)
     char path[300];
     struct stat info;
     write_embedded_config();
-    struct call c = begin((const char *const[]){"--config", embedded_config, "get", "posts", "@forever", NULL});
+    struct call c = begin(
+        (const char *const[]){"--config", embedded_config, "get", "posts", "@forever", NULL});
     until_says(&c, "accepted");
     kill(c.pid, SIGINT);
     end(&c);
@@ -575,11 +605,13 @@ static void an_embedded_service_that_fails_is_quoted(void **state)
 {
     (void)state;
     write_embedded_config();
-    setenv("TZ", "FAIL", 1); /* the played service fails then; of what it inherits this is free for it */
+    setenv("TZ", "FAIL",
+           1); /* the played service fails then; of what it inherits this is free for it */
     struct call c = CALL("--config", embedded_config, "get", "posts", "@nasa");
     unsetenv("TZ");
     expect_code(&c, 70);
-    assert_true(says(&c.err, "ended with code 78") && says(&c.err, "the disk is made of cheese"));
+    assert_true(says(&c.err, "ended with code 78") &&
+                says(&c.err, "the disk is made of cheese"));
     drop(&c);
 }
 
@@ -599,11 +631,13 @@ static int play_service(const char *config_file)
     struct watch *life;
     const char *zone = getenv("TZ");
     if (zone && strcmp(zone, "FAIL") == 0) {
-        fprintf(stderr, "2026-11-23T10:00:00Z error node start.failed why=\"the disk is made of cheese\"\n");
+        fprintf(stderr, "2026-11-23T10:00:00Z error node start.failed why=\"the disk is made "
+                        "of cheese\"\n");
         return 78;
     }
     struct arena *a = arena_new(1 << 20);
-    if (config_load(a, config_file, &settings, used, NULL) || config_state_dir(&settings, state, NULL))
+    if (config_load(a, config_file, &settings, used, NULL) ||
+        config_state_dir(&settings, state, NULL))
         return 78;
     span_copy(span_of(state), server.folder, sizeof server.folder);
     snprintf(server.socket, sizeof server.socket, "%s/fulmar.sock", server.folder);

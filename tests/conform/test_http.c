@@ -1,5 +1,6 @@
-/* Our HTTP server against the torture table and its own contract: a real loop, a real store in a
- * folder of its own, the site packs of the checkout, and raw bytes over TCP and the Unix socket. */
+/* Our HTTP server against the torture table and its own contract: a real loop, a real store in
+ * a folder of its own, the site packs of the checkout, and raw bytes over TCP and the Unix
+ * socket. */
 #include "../lib/service.h"
 
 #include "base/json.h"
@@ -59,19 +60,23 @@ static void commit_posts(const struct lease *l, int64_t batch, int from, int cou
         items[i].id = span_of(arena_fmt(a, "%s-%d", l->id, from + i));
         items[i].created_ms = 1700000000000 + i;
         items[i].json = span_of(
-            arena_fmt(a, "{\"id\":\"%d\",\"text\":\"post number %d of a long list of posts\"}", from + i, from + i));
+            arena_fmt(a, "{\"id\":\"%d\",\"text\":\"post number %d of a long list of posts\"}",
+                      from + i, from + i));
     }
     struct store_op op = {.verb = STORE_COMMIT, .arena = a};
-    op.in.commit = (struct commit_args){
-        .id = span_of(l->id), .nonce = l->nonce, .batch = batch, .items = items, .count = (size_t)count};
+    op.in.commit = (struct commit_args){.id = span_of(l->id),
+                                        .nonce = l->nonce,
+                                        .batch = batch,
+                                        .items = items,
+                                        .count = (size_t)count};
     run_op(&op);
     if (op.result)
         fail_msg("commit: %s %s", err_name(op.result), op.fault.words);
     arena_free(&a);
 }
 
-static void finish(const struct lease *l, enum failure_class failure, enum verdict verdict, const char *why,
-                   const char *report)
+static void finish(const struct lease *l, enum failure_class failure, enum verdict verdict,
+                   const char *why, const char *report)
 {
     struct store_op op = {.verb = STORE_FINISH};
     op.in.finish = (struct finish_args){.id = span_of(l->id),
@@ -196,7 +201,8 @@ static struct reply take(int fd, bool head_only)
     mono deadline = mono_add(clock_mono(), ANSWER_MS);
     while (!(r.whole = parse(&r, head_only)) && !r.closed) {
         if (!readable(fd, mono_left(deadline, clock_mono())))
-            fail_msg("no whole answer in %d ms: %.*s", ANSWER_MS, (int)(r.text.n < 300 ? r.text.n : 300), r.text.p);
+            fail_msg("no whole answer in %d ms: %.*s", ANSWER_MS,
+                     (int)(r.text.n < 300 ? r.text.n : 300), r.text.p);
         char *room = buf_room(&r.text, 65536);
         assert_non_null(room);
         ssize_t n = recv(fd, room, 65536, 0);
@@ -239,19 +245,22 @@ static void expect_raw(struct span bytes, int status, bool closes)
     put(fd, bytes);
     struct reply r = take(fd, false);
     if (r.status != status)
-        fail_msg("wanted %d, got %d for: %.*s", status, r.status, (int)(bytes.n < 200 ? bytes.n : 200), bytes.p);
+        fail_msg("wanted %d, got %d for: %.*s", status, r.status,
+                 (int)(bytes.n < 200 ? bytes.n : 200), bytes.p);
     if (closes)
         assert_true(r.closed || ends(fd, ANSWER_MS));
     drop(&r);
     close(fd);
 }
 
-static struct reply request(const char *method, const char *path, const char *headers, const char *body)
+static struct reply request(const char *method, const char *path, const char *headers,
+                            const char *body)
 {
     struct buf text = BUF(BODY_MAX * 4);
     buf_fmt(&text, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path, headers);
     if (body)
-        buf_fmt(&text, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body));
+        buf_fmt(&text, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                strlen(body));
     buf_add_text(&text, "Connection: close\r\n\r\n");
     if (body)
         buf_add_text(&text, body);
@@ -265,7 +274,8 @@ static struct reply get(const char *path)
     return request("GET", path, "", NULL);
 }
 
-static void expect(const char *method, const char *path, const char *headers, const char *body, int status)
+static void expect(const char *method, const char *path, const char *headers, const char *body,
+                   int status)
 {
     struct reply r = request(method, path, headers, body);
     if (r.status != status)
@@ -314,8 +324,10 @@ static void no_host_or_two_hosts_are_400(void **state)
 {
     (void)state;
     expect_raw(SPAN("GET /livez HTTP/1.1\r\n\r\n"), 400, true);
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"), 400, true);
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nhost: evil.example\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"), 400,
+               true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nhost: evil.example\r\n\r\n"),
+               400, true);
 }
 
 static void content_length_with_chunked_is_400_and_closes(void **state)
@@ -329,24 +341,32 @@ static void content_length_with_chunked_is_400_and_closes(void **state)
 static void two_content_lengths_are_400_and_close(void **state)
 {
     (void)state;
-    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 9\r\n\r\n{}  "),
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+                    "4\r\nContent-Length: 9\r\n\r\n{}  "),
                400, true);
-    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n{}  "),
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+                    "4\r\nContent-Length: 4\r\n\r\n{}  "),
                400, true);
 }
 
 static void signed_content_lengths_are_400(void **state)
 {
     (void)state;
-    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\n{}   "), 400, true);
-    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"), 400, true);
-    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5 5\r\n\r\n{}   "), 400, true);
+    expect_raw(
+        SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\n{}   "),
+        400, true);
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"),
+               400, true);
+    expect_raw(
+        SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5 5\r\n\r\n{}   "),
+        400, true);
 }
 
 static void a_coding_other_than_chunked_is_400(void **state)
 {
     (void)state;
-    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, "
+                    "chunked\r\n\r\n0\r\n\r\n"),
                400, true);
 }
 
@@ -354,24 +374,33 @@ static void space_before_the_colon_is_400(void **state)
 {
     (void)state;
     expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost : localhost\r\n\r\n"), 400, true);
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing : a\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing : a\r\n\r\n"), 400,
+               true);
 }
 
 static void a_nul_or_a_fold_in_the_head_is_400(void **state)
 {
     (void)state;
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing: a\0b\r\n\r\n"), 400, true);
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nX-Thing: a\0b\r\nHost: localhost\r\n\r\n"), 400, true);
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\0.evil.example\r\nX-Thing: a\r\n\r\n"), 400, true);
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-\0Thing: a\r\n\r\n"), 400, true);
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing: a\r\n b\r\nX-More: c\r\n\r\n"), 400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing: a\0b\r\n\r\n"), 400,
+               true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nX-Thing: a\0b\r\nHost: localhost\r\n\r\n"), 400,
+               true);
+    expect_raw(
+        SPAN("GET /livez HTTP/1.1\r\nHost: localhost\0.evil.example\r\nX-Thing: a\r\n\r\n"),
+        400, true);
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-\0Thing: a\r\n\r\n"), 400,
+               true);
+    expect_raw(
+        SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Thing: a\r\n b\r\nX-More: c\r\n\r\n"),
+        400, true);
 }
 
 static void ordinary_heads_are_not_refused(void **state)
 {
     (void)state;
     expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"), 200, false);
-    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost:localhost\r\nX-Empty:\r\nX-Blank:   \r\nX-Spaced:   a b  \r\n"
+    expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost:localhost\r\nX-Empty:\r\nX-Blank:   "
+                    "\r\nX-Spaced:   a b  \r\n"
                     "X-Tab:\tc\t\r\nAccept: */*\r\n\r\n"),
                200, false);
     expect_raw(SPAN("GET /livez HTTP/1.0\r\n\r\n"), 200, true);
@@ -433,8 +462,9 @@ static void a_trickled_body_is_cut_at_the_body_deadline(void **state)
     for (int i = 0; i < 2000; i++)
         buf_add_char(&body, ' ');
     int fd = dial();
-    put(fd, SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                 "Content-Length: 2000\r\n\r\n"));
+    put(fd,
+        SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+             "Content-Length: 2000\r\n\r\n"));
     int64_t took = trickle(fd, buf_span(&body));
     assert_in_range(took, REQUEST_MS - 100, REQUEST_MS + 2000);
     close(fd);
@@ -445,9 +475,10 @@ static void a_body_over_the_limit_is_413_before_it_is_read(void **state)
 {
     (void)state;
     /* No byte of the body is ever sent. */
-    expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                    "Content-Length: 1000000\r\n\r\n"),
-               413, true);
+    expect_raw(
+        SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+             "Content-Length: 1000000\r\n\r\n"),
+        413, true);
     expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
                     "Content-Length: 99999999999\r\n\r\n"),
                413, true);
@@ -457,7 +488,9 @@ static void a_chunked_body_over_the_limit_is_413(void **state)
 {
     (void)state;
     struct buf text = BUF(BODY_MAX * 4);
-    buf_add_text(&text, "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    buf_add_text(
+        &text,
+        "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 80; i++) {
         buf_add_text(&text, "400\r\n");
         for (int j = 0; j < 1024; j++)
@@ -494,7 +527,8 @@ static void idle_connections_do_not_slow_livez(void **state)
         count = (int)(limit.rlim_cur - 500) / 2;
     int *fds = calloc((size_t)count, sizeof *fds);
     assert_non_null(fds);
-    /* Each asks once and then stays silent: kept alive, so the head deadline does not end it. */
+    /* Each asks once and then stays silent: kept alive, so the head deadline does not end it.
+     */
     for (int i = 0; i < count; i++) {
         fds[i] = dial();
         put(fds[i], SPAN("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"));
@@ -524,12 +558,14 @@ static void foreign_hosts_and_origins_are_refused(void **state)
 {
     (void)state;
     expect_raw(SPAN("GET /v1/jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 421, true);
-    expect_raw(SPAN("GET /v1/jobs HTTP/1.1\r\nHost: localhost.evil.example:80\r\n\r\n"), 421, true);
+    expect_raw(SPAN("GET /v1/jobs HTTP/1.1\r\nHost: localhost.evil.example:80\r\n\r\n"), 421,
+               true);
     expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"), 200, false);
     expect_raw(SPAN("GET /livez HTTP/1.1\r\nHost: [::1]:8470\r\n\r\n"), 200, false);
     expect("POST", "/v1/jobs", "Origin: http://evil.example\r\n", "{}", 403);
     expect("POST", "/v1/jobs", "Sec-Fetch-Site: cross-site\r\n", "{}", 403);
-    expect("POST", "/v1/jobs", "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n", "{}", 422);
+    expect("POST", "/v1/jobs", "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n",
+           "{}", 422);
 }
 
 static void the_unix_socket_takes_any_host(void **state)
@@ -627,7 +663,8 @@ static void a_job_is_accepted_shown_and_listed(void **state)
     (void)state;
     char id[256], text[256], path[300];
     struct reply r = request("POST", "/v1/jobs", "",
-                             "{\"kind\":\"posts\",\"target\":\"@NASA\",\"limit\":20,\"since\":\"2026-02-06\",\"priority\":3}");
+                             "{\"kind\":\"posts\",\"target\":\"@NASA\",\"limit\":20,\"since\":"
+                             "\"2026-02-06\",\"priority\":3}");
     assert_int_equal(r.status, 202);
     member(r.body, "id", id);
     snprintf(path, sizeof path, "/v1/jobs/%s", id);
@@ -663,28 +700,36 @@ static void mistakes_in_a_body_are_named(void **state)
     expect("POST", "/v1/jobs", "", "{\"kind\":", 400);
     expect("POST", "/v1/jobs", "", "[]", 400);
     expect("POST", "/v1/jobs", "", "", 400);
-    struct reply r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limti\":3}");
+    struct reply r = request("POST", "/v1/jobs", "",
+                             "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limti\":3}");
     assert_int_equal(r.status, 400);
     assert_true(contains(r.body, "\"pointer\":\"/limti\""));
     assert_true(contains(r.body, "did you mean \\\"limit\\\"?"));
     drop(&r);
     r = request("POST", "/v1/jobs", "",
-                "{\"kind\":\"posts\",\"target\":\"not a handle!\",\"limit\":0,\"since\":\"yesterday\",\"priority\":10}");
+                "{\"kind\":\"posts\",\"target\":\"not a "
+                "handle!\",\"limit\":0,\"since\":\"yesterday\",\"priority\":10}");
     assert_int_equal(r.status, 422);
     assert_string_equal(member(r.body, "code", text), "validation_failed");
-    assert_true(contains(r.body, "/target") && contains(r.body, "/limit") && contains(r.body, "/since") &&
-                contains(r.body, "/priority"));
+    assert_true(contains(r.body, "/target") && contains(r.body, "/limit") &&
+                contains(r.body, "/since") && contains(r.body, "/priority"));
     drop(&r);
     r = request("POST", "/v1/jobs", "", "{\"kind\":\"post\",\"target\":\"@nasa\"}");
     assert_int_equal(r.status, 422);
     assert_true(contains(r.body, "did you mean \\\"posts\\\"?"));
     drop(&r);
-    expect("POST", "/v1/jobs", "", "{\"site\":\"nowhere\",\"kind\":\"posts\",\"target\":\"@nasa\"}", 422);
-    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"kind\":\"posts\",\"target\":\"@nasa\"}", 400);
-    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":100001}", 422);
-    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":1.5}", 422);
     expect("POST", "/v1/jobs", "",
-           "{\"kind\":\"posts\",\"target\":\"@nasa\",\"since\":\"2026-02-07\",\"until\":\"2026-02-06\"}", 422);
+           "{\"site\":\"nowhere\",\"kind\":\"posts\",\"target\":\"@nasa\"}", 422);
+    expect("POST", "/v1/jobs", "",
+           "{\"kind\":\"posts\",\"kind\":\"posts\",\"target\":\"@nasa\"}", 400);
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":100001}",
+           422);
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":1.5}",
+           422);
+    expect("POST", "/v1/jobs", "",
+           "{\"kind\":\"posts\",\"target\":\"@nasa\",\"since\":\"2026-02-07\",\"until\":\"2026-"
+           "02-06\"}",
+           422);
     expect_raw(SPAN("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
                     "Content-Length: 2\r\nConnection: close\r\n\r\n{}"),
                415, true);
@@ -705,7 +750,8 @@ static void a_key_makes_a_request_repeatable(void **state)
     assert_true(span_is(header(&r, "Idempotency-Replayed"), "true"));
     assert_string_equal(member(r.body, "id", second), first);
     drop(&r);
-    r = request("POST", "/v1/jobs", "Idempotency-Key: key-1\r\n", "{\"kind\":\"posts\",\"target\":\"@esa\"}");
+    r = request("POST", "/v1/jobs", "Idempotency-Key: key-1\r\n",
+                "{\"kind\":\"posts\",\"target\":\"@esa\"}");
     assert_int_equal(r.status, 422);
     assert_string_equal(member(r.body, "code", second), "idempotency_mismatch");
     drop(&r);
@@ -750,7 +796,8 @@ static void a_failed_job_is_200_and_explains_itself(void **state)
     struct arena *a = arena_new(1 << 20);
     submit("{\"kind\":\"posts\",\"target\":\"@gone\",\"priority\":0}", id);
     struct lease l = lease_of(id, a);
-    finish(&l, FAILURE_SUSPENDED, VERDICT_NONE, "the account <script>alert(1)</script> is suspended",
+    finish(&l, FAILURE_SUSPENDED, VERDICT_NONE,
+           "the account <script>alert(1)</script> is suspended",
            "{\"pages\":1,\"requests\":3}");
     snprintf(path, sizeof path, "/v1/jobs/%s", id);
     struct reply r = get(path);
@@ -768,7 +815,8 @@ static void a_failed_job_is_200_and_explains_itself(void **state)
     snprintf(path, sizeof path, "/v1/jobs/%s/log", id);
     r = get(path);
     assert_int_equal(r.status, 200);
-    assert_true(contains(r.body, "\"event\":\"job.accepted\"") && contains(r.body, "\"event\":\"job.dead\""));
+    assert_true(contains(r.body, "\"event\":\"job.accepted\"") &&
+                contains(r.body, "\"event\":\"job.dead\""));
     drop(&r);
     arena_free(&a);
 }
@@ -845,9 +893,10 @@ static void a_reader_that_does_not_read_is_cut(void **state)
     struct store_item *items = arena_get(big, 2000 * sizeof *items);
     for (int batch = 0; batch < 5; batch++) {
         for (int i = 0; i < 2000; i++)
-            items[i] = (struct store_item){.kind = ITEM_POST,
-                                           .id = span_of(arena_fmt(big, "%s-%d", id, batch * 2000 + i)),
-                                           .json = span_of(arena_fmt(big, "{\"t\":\"%s\"}", padding))};
+            items[i] = (struct store_item){
+                .kind = ITEM_POST,
+                .id = span_of(arena_fmt(big, "%s-%d", id, batch * 2000 + i)),
+                .json = span_of(arena_fmt(big, "{\"t\":\"%s\"}", padding))};
         struct store_op op = {.verb = STORE_COMMIT, .arena = big};
         op.in.commit = (struct commit_args){.id = span_of(id),
                                             .nonce = l.nonce,
@@ -857,7 +906,8 @@ static void a_reader_that_does_not_read_is_cut(void **state)
         run_op(&op);
         assert_int_equal(op.result, E_OK);
     }
-    /* 20 MB are more than the buffers of both sockets: the server waits for us, but not for ever. */
+    /* 20 MB are more than the buffers of both sockets: the server waits for us, but not for
+     * ever. */
     int fd = dial();
     int small = 4096;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
@@ -924,7 +974,9 @@ static void events_flow_and_resume_without_loss(void **state)
     assert_true(last.n > 0);
     finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
     buf_clear(&text);
-    buf_fmt(&text, "GET /v1/events?job=%s HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: %.*s\r\n\r\n", id, SP(last));
+    buf_fmt(&text,
+            "GET /v1/events?job=%s HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: %.*s\r\n\r\n",
+            id, SP(last));
     buf_clear(&all);
     fd = dial();
     put(fd, buf_span(&text));
@@ -957,7 +1009,8 @@ static void clients_that_vanish_leave_nothing(void **state)
     }
     for (int i = 0; i < 20; i++) {
         int fd = dial();
-        put(fd, SPAN("GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        put(fd, SPAN("GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez "
+                     "HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         struct reply r = take(fd, false);
         assert_int_equal(r.status, 200);
         drop(&r);
@@ -986,13 +1039,15 @@ static void the_description_is_what_is_served(void **state)
         char path[200], methods[64];
         size_t hole = span_find(p->key, SPAN("{id}"));
         snprintf(path, sizeof path, "%.*s%s%.*s", SP(span_cut(p->key, 0, hole)),
-                 hole < p->key.n ? "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" : "", SP(span_cut(p->key, hole + 4, p->key.n)));
+                 hole < p->key.n ? "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" : "",
+                 SP(span_cut(p->key, hole + 4, p->key.n)));
         bool post = ynode_find(p, "post"), get_too = ynode_find(p, "get");
-        snprintf(methods, sizeof methods, "%s%s%s", post ? "POST" : "", post && get_too ? ", " : "",
-                 get_too ? "GET, HEAD" : "");
+        snprintf(methods, sizeof methods, "%s%s%s", post ? "POST" : "",
+                 post && get_too ? ", " : "", get_too ? "GET, HEAD" : "");
         struct reply r = request("OPTIONS", path, "", NULL);
         if (r.status != 405 || !span_is(header(&r, "Allow"), methods))
-            fail_msg("%s: described as %s, served as %.*s (%d)", path, methods, SP(header(&r, "Allow")), r.status);
+            fail_msg("%s: described as %s, served as %.*s (%d)", path, methods,
+                     SP(header(&r, "Allow")), r.status);
         drop(&r);
     }
     buf_free(&text);
@@ -1016,7 +1071,8 @@ static void a_draining_service_accepts_nothing_and_still_answers(void **state)
     assert_int_equal(open.status, 200);
     drop(&open);
     on_loop(drain_api, NULL);
-    struct reply r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\"}");
+    struct reply r =
+        request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\"}");
     assert_int_equal(r.status, 503);
     assert_true(header(&r, "Retry-After").n > 0);
     drop(&r);

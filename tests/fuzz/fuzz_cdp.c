@@ -1,5 +1,5 @@
-/* The envelope reader must stay inside its text, and must agree with itself: what it calls a payload
- * lies within the message. */
+/* The envelope reader must stay inside its text, and must agree with itself: what it calls a
+ * payload lies within the message. */
 #include "base/need.h"
 #include "wire/cdp.h"
 

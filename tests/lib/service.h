@@ -1,5 +1,5 @@
-/* service.h - the API over a real store, on a loop in a thread of its own, for tests. One per program.
- * Include it once, in the program's only file. */
+/* service.h - the API over a real store, on a loop in a thread of its own, for tests. One per
+ * program. Include it once, in the program's only file. */
 #pragma once
 
 #include "api/api.h"
@@ -53,7 +53,8 @@ static struct {
     void (*on_group)(void); /* on the loop, after each group of the store; may be NULL */
     int cancelled;
     char cancelled_id[ID_TEXT];
-} server = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ready = true};
+} server = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ready = true};
 
 static void on_store(void *ctx)
 {
@@ -213,7 +214,8 @@ static void start_store(void)
         fail_msg("store_thread_start: %s", f.words);
 }
 
-/* Everything but the API, which must start on the loop. server.folder and server.socket are set. */
+/* Everything but the API, which must start on the loop. server.folder and server.socket are
+ * set. */
 static int service_open_parts(void)
 {
     struct fault f = {0};
@@ -222,7 +224,8 @@ static int service_open_parts(void)
     const char *folder = getenv("FULMAR_SITES") ? getenv("FULMAR_SITES") : "sites";
     int sites = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
     if (sites < 0 || pack_open(&server.pack, sites, "x", &f)) {
-        fprintf(stderr, "site packs are read from the top folder of the checkout: %s\n", f.words);
+        fprintf(stderr, "site packs are read from the top folder of the checkout: %s\n",
+                f.words);
         return 1;
     }
     close(sites);

@@ -22,7 +22,8 @@ static struct cdp_message read_good(const char *text)
 static void answer(void **state)
 {
     (void)state;
-    struct cdp_message m = read_good("{\"id\":42,\"result\":{\"a\":\"}\"},\"sessionId\":\"ABC\"}");
+    struct cdp_message m =
+        read_good("{\"id\":42,\"result\":{\"a\":\"}\"},\"sessionId\":\"ABC\"}");
     assert_true(m.answer);
     assert_false(m.refused);
     assert_int_equal(m.id, 42);
@@ -36,7 +37,8 @@ static void answer(void **state)
 static void refusal(void **state)
 {
     (void)state;
-    struct cdp_message m = read_good("{\"id\":7,\"error\":{\"code\":-32000,\"message\":\"No \\\"x\\\"\"},\"sessionId\":\"S\"}");
+    struct cdp_message m = read_good("{\"id\":7,\"error\":{\"code\":-32000,\"message\":\"No "
+                                     "\\\"x\\\"\"},\"sessionId\":\"S\"}");
     struct span words;
     int64_t code;
     assert_true(m.answer && m.refused);
@@ -49,7 +51,8 @@ static void refusal(void **state)
 static void event(void **state)
 {
     (void)state;
-    struct cdp_message m = read_good("{\"method\":\"Page.loadEventFired\",\"params\":{\"timestamp\":1.5},\"sessionId\":\"S1\"}");
+    struct cdp_message m = read_good("{\"method\":\"Page.loadEventFired\",\"params\":{"
+                                     "\"timestamp\":1.5},\"sessionId\":\"S1\"}");
     assert_false(m.answer);
     assert_span(m.method, "Page.loadEventFired");
     assert_span(m.payload, "{\"timestamp\":1.5}");
@@ -64,17 +67,20 @@ static void event(void **state)
 static void foreign_session(void **state)
 {
     (void)state;
-    struct cdp_message m = read_good("{\"method\":\"T.a\",\"params\":{\"x\":1,\"sessionId\":\"INNER\"}}");
+    struct cdp_message m =
+        read_good("{\"method\":\"T.a\",\"params\":{\"x\":1,\"sessionId\":\"INNER\"}}");
     assert_int_equal(m.session.n, 0);
     assert_span(m.payload, "{\"x\":1,\"sessionId\":\"INNER\"}");
-    m = read_good("{\"method\":\"T.a\",\"params\":{\"s\":\",\\\"sessionId\\\":\\\"FORGED\\\"}\"},\"sessionId\":\"REAL\"}");
+    m = read_good("{\"method\":\"T.a\",\"params\":{\"s\":\",\\\"sessionId\\\":\\\"FORGED\\\"}"
+                  "\"},\"sessionId\":\"REAL\"}");
     assert_span(m.session, "REAL");
 }
 
 static void other_order(void **state)
 {
     (void)state;
-    struct cdp_message m = read_good(" { \"sessionId\" : \"S\" , \"params\" : [1,{\"a\":[]}] , \"method\" : \"X.y\", \"extra\":null } ");
+    struct cdp_message m = read_good(" { \"sessionId\" : \"S\" , \"params\" : [1,{\"a\":[]}] , "
+                                     "\"method\" : \"X.y\", \"extra\":null } ");
     assert_span(m.session, "S");
     assert_span(m.method, "X.y");
     assert_span(m.payload, "[1,{\"a\":[]}]");
@@ -86,9 +92,22 @@ static void broken(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "{", "}", "{}", "[]", "null", "{\"id\":}", "{\"id\":\"1\",\"result\":{}}", "{\"id\":1,\"result\":{}",
-        "{\"id\":1,\"result\":{]}", "{\"method\":\"\"}", "{\"method\":\"a", "{\"id\":99999999999999999999,\"result\":{}}",
-        "{\"id\":1,\"result\":{}}x", "{\"method\":1}", "{\"id\":1,\"method\":\"a\"} {",
+        "",
+        "{",
+        "}",
+        "{}",
+        "[]",
+        "null",
+        "{\"id\":}",
+        "{\"id\":\"1\",\"result\":{}}",
+        "{\"id\":1,\"result\":{}",
+        "{\"id\":1,\"result\":{]}",
+        "{\"method\":\"\"}",
+        "{\"method\":\"a",
+        "{\"id\":99999999999999999999,\"result\":{}}",
+        "{\"id\":1,\"result\":{}}x",
+        "{\"method\":1}",
+        "{\"id\":1,\"method\":\"a\"} {",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct cdp_message m;
@@ -127,19 +146,23 @@ static void command(void **state)
     (void)state;
     struct buf out = BUF(1000);
     cdp_add_command(&out, 5, SPAN("S"), "Page.enable", SPAN_NONE);
-    assert_span(buf_span(&out), "{\"id\":5,\"method\":\"Page.enable\",\"params\":{},\"sessionId\":\"S\"}");
+    assert_span(buf_span(&out),
+                "{\"id\":5,\"method\":\"Page.enable\",\"params\":{},\"sessionId\":\"S\"}");
     buf_clear(&out);
     cdp_add_command(&out, 6, SPAN_NONE, "Target.closeTarget", SPAN("{\"a\":1}"));
-    assert_span(buf_span(&out), "{\"id\":6,\"method\":\"Target.closeTarget\",\"params\":{\"a\":1}}");
+    assert_span(buf_span(&out),
+                "{\"id\":6,\"method\":\"Target.closeTarget\",\"params\":{\"a\":1}}");
     buf_free(&out);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answer),      cmocka_unit_test(refusal), cmocka_unit_test(event),
-        cmocka_unit_test(foreign_session), cmocka_unit_test(other_order), cmocka_unit_test(broken),
-        cmocka_unit_test(too_deep),    cmocka_unit_test(items),   cmocka_unit_test(command),
+        cmocka_unit_test(answer),      cmocka_unit_test(refusal),
+        cmocka_unit_test(event),       cmocka_unit_test(foreign_session),
+        cmocka_unit_test(other_order), cmocka_unit_test(broken),
+        cmocka_unit_test(too_deep),    cmocka_unit_test(items),
+        cmocka_unit_test(command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -388,6 +388,16 @@ static void older_posts_than_since_end_it(void **state)
     arena_free(&a);
 }
 
+static void newer_posts_than_until_are_left_out(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .spec = "{\"until\":\"2026-05-26T00:00:00Z\"}", .page_count = 5,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}, {60, 20, "c4"}, {80, 20, "c5", .terminate = true}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_true(s.committed > 0 && s.committed < 60);
+    arena_free(&a);
+}
+
 static void a_429_says_how_long_to_wait(void **state)
 {
     (void)state;
@@ -463,6 +473,7 @@ int main(void)
         cmocka_unit_test(no_posts_of_a_full_profile_are_suspect),
         cmocka_unit_test(a_resumed_job_starts_at_its_cursor),
         cmocka_unit_test(older_posts_than_since_end_it),
+        cmocka_unit_test(newer_posts_than_until_are_left_out),
         cmocka_unit_test(a_429_says_how_long_to_wait),
         cmocka_unit_test(a_cut_connection_is_network),
         cmocka_unit_test(silence_after_data_is_stuck),

@@ -35,7 +35,8 @@ static void write_file(const char *name, const char *text)
 static int start(void **state)
 {
     (void)state;
-    static const char *const names[] = {"FULMAR_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "FULMAR_SITES"};
+    static const char *const names[] = {"FULMAR_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME",
+                                        "FULMAR_SITES"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);
     snprintf(folder, sizeof folder, "/tmp/fulmar-config-XXXXXX");
@@ -92,7 +93,8 @@ static void mistakes_say_where(void **state)
     assert_int_equal(config_load(arena, below("bad.yaml"), &settings, file, &f), E_CONFIG);
     assert_true(span_find(span_of(f.words), SPAN("bad.yaml:2:3")) < strlen(f.words));
     f = (struct fault){0};
-    assert_int_equal(config_load(arena, below("missing.yaml"), &settings, file, &f), E_NOT_FOUND);
+    assert_int_equal(config_load(arena, below("missing.yaml"), &settings, file, &f),
+                     E_NOT_FOUND);
     assert_true(strstr(f.words, "missing.yaml") != NULL);
     f = (struct fault){0};
     char *longest = arena_get(arena, 400);
@@ -105,11 +107,13 @@ static void the_state_folder_follows_setting_environment_user(void **state)
     (void)state;
     char path[CONFIG_PATH_MAX];
     assert_int_equal(config_state_dir(&settings, path, NULL), E_OK);
-    assert_string_equal(path, getuid() == 0 ? "/var/lib/fulmar" : below("home/.local/state/fulmar"));
+    assert_string_equal(path,
+                        getuid() == 0 ? "/var/lib/fulmar" : below("home/.local/state/fulmar"));
     setenv("XDG_STATE_HOME", below("state"), 1);
     assert_int_equal(config_state_dir(&settings, path, NULL), E_OK);
     assert_string_equal(path, below("state/fulmar"));
-    assert_int_equal(settings_set(&settings, arena, SPAN("store.path=/some/where"), NULL), E_OK);
+    assert_int_equal(settings_set(&settings, arena, SPAN("store.path=/some/where"), NULL),
+                     E_OK);
     assert_int_equal(config_state_dir(&settings, path, NULL), E_OK);
     assert_string_equal(path, "/some/where");
 }
@@ -119,10 +123,12 @@ static void the_socket_is_in_the_state_folder_or_where_it_is_set(void **state)
     (void)state;
     char path[CONFIG_PATH_MAX];
     struct fault f = {0};
-    assert_int_equal(settings_set(&settings, arena, SPAN("store.path=/some/where"), NULL), E_OK);
+    assert_int_equal(settings_set(&settings, arena, SPAN("store.path=/some/where"), NULL),
+                     E_OK);
     assert_int_equal(config_socket(&settings, path, &f), E_OK);
     assert_string_equal(path, "/some/where/fulmar.sock");
-    assert_int_equal(settings_set(&settings, arena, SPAN("api.socket=/run/f.sock"), NULL), E_OK);
+    assert_int_equal(settings_set(&settings, arena, SPAN("api.socket=/run/f.sock"), NULL),
+                     E_OK);
     assert_int_equal(config_socket(&settings, path, &f), E_OK);
     assert_string_equal(path, "/run/f.sock");
     char *longest = arena_get(arena, 200);
@@ -149,9 +155,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_nearest_file_wins, start, stop),
         cmocka_unit_test_setup_teardown(mistakes_say_where, start, stop),
-        cmocka_unit_test_setup_teardown(the_state_folder_follows_setting_environment_user, start, stop),
-        cmocka_unit_test_setup_teardown(the_socket_is_in_the_state_folder_or_where_it_is_set, start, stop),
-        cmocka_unit_test_setup_teardown(the_sites_follow_setting_environment_program, start, stop),
+        cmocka_unit_test_setup_teardown(the_state_folder_follows_setting_environment_user,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(the_socket_is_in_the_state_folder_or_where_it_is_set,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(the_sites_follow_setting_environment_program, start,
+                                        stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* A real egress process, clients on loopback, a small origin and a small name server as threads. */
+/* A real egress process, clients on loopback, a small origin and a small name server as
+ * threads. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -109,7 +110,8 @@ static void *origin_serve(void *ctx)
     int fd = (int)(intptr_t)ctx;
     struct buf seen = BUF(ANSWER_MAX);
     char byte;
-    while (!span_ends(buf_span(&seen), SPAN("\r\n\r\n")) && !span_starts(buf_span(&seen), SPAN("raw"))) {
+    while (!span_ends(buf_span(&seen), SPAN("\r\n\r\n")) &&
+           !span_starts(buf_span(&seen), SPAN("raw"))) {
         if (recv(fd, &byte, 1, 0) <= 0)
             break;
         buf_add_char(&seen, byte);
@@ -150,7 +152,8 @@ static void *origin_run(void *ctx)
     }
 }
 
-/* ---- a name server: good.test → 127.0.0.1, mixed.test → public and private, else no such name ---- */
+/* ---- a name server: good.test → 127.0.0.1, mixed.test → public and private, else no such name
+ * ---- */
 
 static int dns_fd;
 static uint16_t dns_port;
@@ -255,13 +258,15 @@ static void world_close(struct world *w)
 
 static int connect_to(uint16_t port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     return fd;
 }
 
-static void ask(const struct world *w, struct buf *out, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void ask(const struct world *w, struct buf *out, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 static void ask(const struct world *w, struct buf *out, const char *fmt, ...)
 {
     struct buf text = BUF(100 * 1024);
@@ -285,7 +290,8 @@ static bool has(const struct buf *b, const char *text)
 static void expect(const struct buf *b, const char *start, const char *inside)
 {
     if (!span_starts(buf_span(b), span_of(start)) || !has(b, inside))
-        fail_msg("expected \"%s\" with \"%s\", got \"%.*s\"", start, inside, SP(span_cut(buf_span(b), 0, 600)));
+        fail_msg("expected \"%s\" with \"%s\", got \"%.*s\"", start, inside,
+                 SP(span_cut(buf_span(b), 0, 600)));
 }
 
 static char allowed_text[32];
@@ -294,7 +300,10 @@ static char dns_text[32];
 
 static struct egress_config permissive(void)
 {
-    return (struct egress_config){.allow = allowed, .allow_count = 3, .connect_timeout_ms = 700, .idle_timeout_ms = 700,
+    return (struct egress_config){.allow = allowed,
+                                  .allow_count = 3,
+                                  .connect_timeout_ms = 700,
+                                  .idle_timeout_ms = 700,
                                   .dns = span_of(dns_text)};
 }
 
@@ -306,7 +315,8 @@ static void forwards(void **state)
     world_open(&w, &config);
     struct buf b = BUF(ANSWER_MAX);
     ask(&w, &b,
-        "GET http://127.0.0.1:%u/a?b=1 HTTP/1.1\r\nHost: other.example\r\nProxy-Connection: keep-alive\r\nAccept: x\r\n"
+        "GET http://127.0.0.1:%u/a?b=1 HTTP/1.1\r\nHost: other.example\r\nProxy-Connection: "
+        "keep-alive\r\nAccept: x\r\n"
         "Connection: keep-alive, X-Mine\r\nX-Mine: 1\r\n\r\n",
         origin_port);
     expect(&b, "HTTP/1.1 200 OK\r\nX-Seen", "\r\n\r\nGET /a?b=1 HTTP/1.1\r\nHost: 127.0.0.1:");
@@ -331,7 +341,8 @@ static void forwards_bodies(void **state)
     world_open(&w, &config);
     struct buf b = BUF(ANSWER_MAX), text = BUF(ANSWER_MAX);
     enum { BODY = 600000 };
-    buf_fmt(&text, "POST http://127.0.0.1:%u/echo/%d HTTP/1.1\r\nContent-Length: %d\r\n\r\n", origin_port, BODY, BODY);
+    buf_fmt(&text, "POST http://127.0.0.1:%u/echo/%d HTTP/1.1\r\nContent-Length: %d\r\n\r\n",
+            origin_port, BODY, BODY);
     for (size_t i = 0; i < BODY; i++)
         buf_add_char(&text, (char)('A' + i % 19));
     buf_add_text(&text, "GET http://10.0.0.1/smuggled HTTP/1.1\r\n\r\n");
@@ -342,7 +353,10 @@ static void forwards_bodies(void **state)
     assert_true(b.n > BODY);
     assert_int_equal(b.p[b.n - 1], 'A' + (BODY - 1) % 19);
     assert_false(has(&b, "smuggled"));
-    ask(&w, &b, "POST http://127.0.0.1:%u/echo/15 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /x", origin_port);
+    ask(&w, &b,
+        "POST http://127.0.0.1:%u/echo/15 HTTP/1.1\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /x",
+        origin_port);
     expect(&b, "HTTP/1.1 200", "\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
     assert_false(has(&b, "GET /x"));
     buf_free(&b);
@@ -359,10 +373,12 @@ static void tunnels(void **state)
     struct buf b = BUF(ANSWER_MAX);
     int fd = connect_to(w.port);
     char text[200];
-    snprintf(text, sizeof text, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\n", origin_port);
+    snprintf(text, sizeof text, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\n",
+             origin_port);
     send_all(fd, span_of(text));
     const char established[] = "HTTP/1.1 200 Connection established\r\n\r\n";
-    assert_int_equal(recv(fd, text, sizeof established - 1, MSG_WAITALL), sizeof established - 1);
+    assert_int_equal(recv(fd, text, sizeof established - 1, MSG_WAITALL),
+                     sizeof established - 1);
     assert_memory_equal(text, established, sizeof established - 1);
     send_all(fd, SPAN("raw bytes"));
     assert_int_equal(recv(fd, text, 9, MSG_WAITALL), 9);
@@ -379,8 +395,10 @@ static void denies(void **state)
 {
     (void)state;
     static const char *const private_hosts[] = {
-        "127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1",
-        "169.254.169.254", "0", "127.0.0.1.", "192.168.1.1", "[fe80::1]", "mixed.test", "good.test",
+        "127.0.0.1",   "2130706433",      "0x7f.1",     "0177.0.0.1",
+        "127.1",       "localhost",       "[::1]",      "[::ffff:127.0.0.1]",
+        "10.0.0.1",    "169.254.169.254", "0",          "127.0.0.1.",
+        "192.168.1.1", "[fe80::1]",       "mixed.test", "good.test",
     };
     struct world w;
     struct egress_config config = permissive();
@@ -532,7 +550,8 @@ static void life_ends(void **state)
     world_close(&w);
 }
 
-/* More clients than places: the ones beyond wait in the queue and are served when others leave. */
+/* More clients than places: the ones beyond wait in the queue and are served when others leave.
+ */
 static void many_connections(void **state)
 {
     (void)state;
@@ -576,9 +595,11 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forwards),  cmocka_unit_test(forwards_bodies), cmocka_unit_test(tunnels),
-        cmocka_unit_test(denies),    cmocka_unit_test(allow_lists),     cmocka_unit_test(refuses_bad_requests),
-        cmocka_unit_test(deadlines), cmocka_unit_test(life_ends),       cmocka_unit_test(many_connections),
+        cmocka_unit_test(forwards),         cmocka_unit_test(forwards_bodies),
+        cmocka_unit_test(tunnels),          cmocka_unit_test(denies),
+        cmocka_unit_test(allow_lists),      cmocka_unit_test(refuses_bad_requests),
+        cmocka_unit_test(deadlines),        cmocka_unit_test(life_ends),
+        cmocka_unit_test(many_connections),
     };
     return cmocka_run_group_tests(tests, start_world, NULL);
 }

@@ -160,7 +160,8 @@ static void watches(void **state)
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     s.fd = pair[0];
-    assert_int_equal(watch_new(&s.watch, s.loop, pair[0], false, true, on_ready, &s, "test"), E_OK);
+    assert_int_equal(watch_new(&s.watch, s.loop, pair[0], false, true, on_ready, &s, "test"),
+                     E_OK);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, echo_thread, &pair[1]), 0);
     run(&s);
@@ -221,8 +222,11 @@ static void streams(void **state)
     enum { SIZE = 4 << 20 };
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    assert_int_equal(stream_new(&s.a, s.loop, pair[0], pair[0], SIZE, ignore_bytes, ignore_end, &s, "a"), E_OK);
-    assert_int_equal(stream_new(&s.b, s.loop, pair[1], pair[1], SIZE, on_bytes, on_end, &s, "b"), E_OK);
+    assert_int_equal(
+        stream_new(&s.a, s.loop, pair[0], pair[0], SIZE, ignore_bytes, ignore_end, &s, "a"),
+        E_OK);
+    assert_int_equal(
+        stream_new(&s.b, s.loop, pair[1], pair[1], SIZE, on_bytes, on_end, &s, "b"), E_OK);
     char *text = heap_get(SIZE);
     unsigned sum = 0;
     for (size_t i = 0; i < SIZE; i++) {
@@ -255,7 +259,8 @@ static void stream_of_pipes(void **state)
     int to[2], from[2];
     assert_int_equal(pipe2(to, O_CLOEXEC), 0);
     assert_int_equal(pipe2(from, O_CLOEXEC), 0);
-    assert_int_equal(stream_new(&s.a, s.loop, from[0], to[1], 1 << 20, on_bytes, on_end, &s, "a"), E_OK);
+    assert_int_equal(
+        stream_new(&s.a, s.loop, from[0], to[1], 1 << 20, on_bytes, on_end, &s, "a"), E_OK);
     assert_int_equal(write(from[1], "hello", 5), 5);
     s.stop_at_bytes = 5;
     run(&s);
@@ -285,7 +290,9 @@ static void stream_closed_inside(void **state)
     struct seen s = setup();
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    assert_int_equal(stream_new(&s.a, s.loop, pair[0], pair[0], 1 << 20, close_inside, on_end, &s, "a"), E_OK);
+    assert_int_equal(
+        stream_new(&s.a, s.loop, pair[0], pair[0], 1 << 20, close_inside, on_end, &s, "a"),
+        E_OK);
     assert_int_equal(write(pair[1], "hello", 5), 5);
     close(pair[1]);
     run(&s);
@@ -296,8 +303,9 @@ static void stream_closed_inside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(timers),  cmocka_unit_test(wakers),          cmocka_unit_test(signals),
-        cmocka_unit_test(watches), cmocka_unit_test(watch_of_a_file), cmocka_unit_test(streams),
+        cmocka_unit_test(timers),          cmocka_unit_test(wakers),
+        cmocka_unit_test(signals),         cmocka_unit_test(watches),
+        cmocka_unit_test(watch_of_a_file), cmocka_unit_test(streams),
         cmocka_unit_test(stream_of_pipes), cmocka_unit_test(stream_closed_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,8 @@ static int status_of(pid_t pid)
     return status;
 }
 
-/* true when the descriptor reached end of file in time: every holder of the other end is gone */
+/* true when the descriptor reached end of file in time: every holder of the other end is gone
+ */
 static bool ends(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -128,7 +129,8 @@ static void descriptors(void **state)
     int pair[2], a[2], fds[4];
     char text[16];
     size_t n, count;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     assert_int_equal(pipe2(a, O_CLOEXEC), 0);
     assert_int_equal(files_receive_fds(pair[1], text, sizeof text, &n, fds, &count), E_BUSY);
     assert_int_equal(files_send_fds(pair[0], SPAN("two"), a, 2), E_OK);
@@ -158,7 +160,8 @@ static void spawned_descriptors(void **state)
     assert_int_equal(pipe(leak), 0); /* without CLOEXEC on purpose */
     struct spawn s = {
         .path = "/bin/sh",
-        .args = {"sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; echo to4 >&4; echo \"$A$HOME\"; pwd", NULL},
+        .args = {"sh", "-c",
+                 "ls /proc/self/fd | tr '\\n' ' '; echo to4 >&4; echo \"$A$HOME\"; pwd", NULL},
         .env = {"A=1", "PATH=/usr/bin:/bin", NULL},
         .fd_count = 2,
         .folder = "/usr",
@@ -228,7 +231,8 @@ static void spawned_limits(void **state)
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     struct spawn s = {
         .path = "/bin/sh",
-        .args = {"sh", "-c", "ulimit -n; ulimit -d; ulimit -c; nice; kill -0 -$$ && echo group", NULL},
+        .args = {"sh", "-c", "ulimit -n; ulimit -d; ulimit -c; nice; kill -0 -$$ && echo group",
+                 NULL},
         .env = {"PATH=/usr/bin:/bin", NULL},
         .fd_count = 1,
         .own_group = true,
@@ -244,12 +248,14 @@ static void spawned_limits(void **state)
     status_of(pid);
     char text[100] = "", expected[100];
     assert_true(read(out[0], text, sizeof text - 1) > 0);
-    snprintf(expected, sizeof expected, "77\n65536\n0\n%d\ngroup\n", getpriority(PRIO_PROCESS, 0) + 3);
+    snprintf(expected, sizeof expected, "77\n65536\n0\n%d\ngroup\n",
+             getpriority(PRIO_PROCESS, 0) + 3);
     assert_string_equal(text, expected);
     close(out[0]);
 }
 
-/* A process in the middle starts a child with a death signal and is killed: the child goes too. */
+/* A process in the middle starts a child with a death signal and is killed: the child goes too.
+ */
 static void death_signal(void **state)
 {
     (void)state;
@@ -258,7 +264,10 @@ static void death_signal(void **state)
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     pid_t middle = fork();
     if (middle == 0) {
-        struct spawn s = {.path = "/bin/sleep", .args = {"sleep", "1000", NULL}, .fd_count = 1, .death_signal = SIGKILL};
+        struct spawn s = {.path = "/bin/sleep",
+                          .args = {"sleep", "1000", NULL},
+                          .fd_count = 1,
+                          .death_signal = SIGKILL};
         s.fds[0].ours = alive[1];
         s.fds[0].theirs = 5;
         pid_t pid;
@@ -283,8 +292,11 @@ static void group_kill(void **state)
     (void)state;
     int alive[2];
     assert_int_equal(pipe2(alive, O_CLOEXEC), 0);
-    struct spawn s = {.path = "/bin/sh", .args = {"sh", "-c", "sleep 1000 & sleep 1000 & wait", NULL},
-                      .env = {"PATH=/usr/bin:/bin", NULL}, .fd_count = 1, .own_group = true};
+    struct spawn s = {.path = "/bin/sh",
+                      .args = {"sh", "-c", "sleep 1000 & sleep 1000 & wait", NULL},
+                      .env = {"PATH=/usr/bin:/bin", NULL},
+                      .fd_count = 1,
+                      .own_group = true};
     s.fds[0].ours = alive[1];
     s.fds[0].theirs = 5;
     pid_t pid, ended;
@@ -370,7 +382,8 @@ static void worker_exec(void)
 static void worker_code(void)
 {
     must(sandbox_worker(NULL) == E_OK);
-    (void)!mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)!mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                0);
 }
 static void worker_kill(void)
 {
@@ -389,7 +402,8 @@ static void worker_sandbox(void **state)
     int status = in_child(worker_plain);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
-    void (*const forbidden[])(void) = {worker_open, worker_socket, worker_fork, worker_exec, worker_code, worker_kill};
+    void (*const forbidden[])(void) = {worker_open, worker_socket, worker_fork,
+                                       worker_exec, worker_code,   worker_kill};
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
         status = in_child(forbidden[i]);
         if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
@@ -506,11 +520,21 @@ int main(int argc, char **argv)
         return 7;
     spawn_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clocks),        cmocka_unit_test(files),          cmocka_unit_test(tree),
-        cmocka_unit_test(descriptors),   cmocka_unit_test(spawned_descriptors), cmocka_unit_test(spawned_swap),
-        cmocka_unit_test(spawn_failure), cmocka_unit_test(spawned_limits), cmocka_unit_test(death_signal),
-        cmocka_unit_test(group_kill),    cmocka_unit_test(self),           cmocka_unit_test(worker_sandbox),
-        cmocka_unit_test(egress_sandbox), cmocka_unit_test(landlock),      cmocka_unit_test(network),
+        cmocka_unit_test(clocks),
+        cmocka_unit_test(files),
+        cmocka_unit_test(tree),
+        cmocka_unit_test(descriptors),
+        cmocka_unit_test(spawned_descriptors),
+        cmocka_unit_test(spawned_swap),
+        cmocka_unit_test(spawn_failure),
+        cmocka_unit_test(spawned_limits),
+        cmocka_unit_test(death_signal),
+        cmocka_unit_test(group_kill),
+        cmocka_unit_test(self),
+        cmocka_unit_test(worker_sandbox),
+        cmocka_unit_test(egress_sandbox),
+        cmocka_unit_test(landlock),
+        cmocka_unit_test(network),
         cmocka_unit_test(users),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -32,16 +32,21 @@ static void a_problem_is_rfc_9457(void **state)
     bool retryable = false;
     problem_write(&out, &p);
     assert_int_equal(json_parse(parser, buf_span(&out), &root, NULL), E_OK);
-    assert_true(json_text(json_get(root, SPAN("type")), &text) && span_is(text, "urn:fulmar:problem:validation-failed"));
-    assert_true(json_text(json_get(root, SPAN("title")), &text) && span_is(text, "Unprocessable Content"));
+    assert_true(json_text(json_get(root, SPAN("type")), &text) &&
+                span_is(text, "urn:fulmar:problem:validation-failed"));
+    assert_true(json_text(json_get(root, SPAN("title")), &text) &&
+                span_is(text, "Unprocessable Content"));
     assert_true(json_int(json_get(root, SPAN("status")), &status) && status == 422);
-    assert_true(json_text(json_get(root, SPAN("detail")), &text) && span_is(text, "values \"were\" refused"));
-    assert_true(json_text(json_get(root, SPAN("code")), &text) && span_is(text, "validation_failed"));
+    assert_true(json_text(json_get(root, SPAN("detail")), &text) &&
+                span_is(text, "values \"were\" refused"));
+    assert_true(json_text(json_get(root, SPAN("code")), &text) &&
+                span_is(text, "validation_failed"));
     assert_true(json_text(json_get(root, SPAN("request_id")), &text) && span_is(text, "req_1"));
     assert_true(json_bool(json_get(root, SPAN("retryable")), &retryable) && retryable);
     struct json rows = json_get(root, SPAN("errors"));
     assert_int_equal(json_count(rows), 2);
-    assert_true(json_text(json_get(json_at(rows, 1), SPAN("pointer")), &text) && span_is(text, "/a~1b"));
+    assert_true(json_text(json_get(json_at(rows, 1), SPAN("pointer")), &text) &&
+                span_is(text, "/a~1b"));
     assert_true(json_text(json_get(json_at(rows, 1), SPAN("detail")), &text) &&
                 span_is(text, "did you mean \"x\"?\n\x01"));
     json_parser_free(&parser);
@@ -51,7 +56,8 @@ static void a_problem_is_rfc_9457(void **state)
 static void every_status_we_send_has_a_title(void **state)
 {
     (void)state;
-    static const int sent[] = {400, 403, 404, 405, 409, 413, 415, 421, 422, 429, 500, 502, 503, 504, 507};
+    static const int sent[] = {400, 403, 404, 405, 409, 413, 415, 421,
+                               422, 429, 500, 502, 503, 504, 507};
     for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++)
         assert_string_not_equal(problem_title(sent[i]), "Error");
     /* So has every error of ours that can become an answer. */

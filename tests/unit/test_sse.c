@@ -1,4 +1,5 @@
-/* Server-sent events: what is written is read back, in pieces of any size, and nothing can be forged. */
+/* Server-sent events: what is written is read back, in pieces of any size, and nothing can be
+ * forged. */
 #include "wire/sse.h"
 
 #include <setjmp.h>
@@ -55,7 +56,8 @@ static void line_ends_cannot_forge_a_frame(void **state)
 static void pieces_of_any_size_give_the_same(void **state)
 {
     (void)state;
-    struct span text = SPAN("retry: 5\r\n\r\nid: 3\r\nevent: x\r\ndata: 1\r\ndata: 2\r\n\r\n: note\n\nid:4\ndata:y\n\ndata: tail");
+    struct span text = SPAN("retry: 5\r\n\r\nid: 3\r\nevent: x\r\ndata: 1\r\ndata: 2\r\n\r\n: "
+                            "note\n\nid:4\ndata:y\n\ndata: tail");
     for (size_t piece = 1; piece <= text.n; piece++) {
         struct seen seen = {0};
         struct sse_reader r = sse_reader(1024);
