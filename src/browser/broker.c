@@ -158,7 +158,10 @@ static void on_timer(void *ctx)
     mono now = loop_now(b->loop);
     while (expire_one(b, now))
         ;
-    list_each(&b->open, at, after) arm(b, LIST_OF(at, struct call, node)->deadline);
+    list_each(&b->open, at, after)
+    {
+        arm(b, LIST_OF(at, struct call, node)->deadline);
+    }
 }
 
 err broker_call(struct broker *b, const void *owner, struct span session, const char *method,

@@ -43,7 +43,10 @@ int browsers_room(const struct browsers *f)
     int room = 0;
     if (f->stopping)
         return 0;
-    list_each(&f->all, at, after) room += room_of(LIST_OF(at, struct browser, node));
+    list_each(&f->all, at, after)
+    {
+        room += room_of(LIST_OF(at, struct browser, node));
+    }
     return room;
 }
 
@@ -196,7 +199,10 @@ static void tell(struct browsers *f)
 static void step_one(struct browser *b, mono now)
 {
     browser_step(b, now);
-    list_each(&b->tabs, at, after) tab_step(LIST_OF(at, struct tab, node), now);
+    list_each(&b->tabs, at, after)
+    {
+        tab_step(LIST_OF(at, struct tab, node), now);
+    }
     if (!b->fleet->stopping) {
         drain(b);
         keep_prepared(b);
@@ -292,7 +298,10 @@ void browsers_stop(struct browsers *f, void (*on_stopped)(void *ctx), void *ctx)
     f->stopping = true;
     f->on_stopped = on_stopped;
     f->stopped_ctx = ctx;
-    list_each(&f->all, at, after) browser_end(LIST_OF(at, struct browser, node));
+    list_each(&f->all, at, after)
+    {
+        browser_end(LIST_OF(at, struct browser, node));
+    }
     browsers_soon(f);
 }
 
@@ -338,7 +347,10 @@ bool browsers_child_ended(struct browsers *f, pid_t pid, int status)
 
 void browsers_egress_hello(struct browsers *f)
 {
-    list_each(&f->all, at, after) browser_give(LIST_OF(at, struct browser, node));
+    list_each(&f->all, at, after)
+    {
+        browser_give(LIST_OF(at, struct browser, node));
+    }
 }
 
 /* The ready one with the fewest pages. */

@@ -179,8 +179,8 @@ static void add_fixed(struct flags *g)
         "--proxy-bypass-list=<-loopback>",
         "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        "--disable-features=Translate,OptimizationHints,MediaRouter,"
-        "SpareRendererForSitePerProcess,BackForwardCache,PaintHolding",
+        ("--disable-features=Translate,OptimizationHints,MediaRouter,"
+         "SpareRendererForSitePerProcess,BackForwardCache,PaintHolding"),
         "--js-flags=--max-old-space-size=256",
         "--log-level=3",
         "--lang=en-US",

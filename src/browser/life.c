@@ -231,7 +231,10 @@ void browser_lost(struct browser *b, const char *why)
     close_fd(&b->listener_fd);
     b->probe.running = false;
     b->preparing = NULL;
-    list_each(&b->tabs, at, after) tab_lost(LIST_OF(at, struct tab, node), why);
+    list_each(&b->tabs, at, after)
+    {
+        tab_lost(LIST_OF(at, struct tab, node), why);
+    }
     probe_end(b);
     broker_end_all(b->broker, E_BROWSER_GONE);
     browsers_soon(b->fleet);

@@ -63,7 +63,10 @@ static struct renderer *renderer_new(struct browser *b, pid_t pid)
 size_t memory_renderers_of(const struct browser *b, const struct tab *t)
 {
     size_t n = 0;
-    list_each(&b->renderers, at, after) n += LIST_OF(at, struct renderer, node)->tab == t;
+    list_each(&b->renderers, at, after)
+    {
+        n += LIST_OF(at, struct renderer, node)->tab == t;
+    }
     return n;
 }
 
@@ -89,7 +92,10 @@ void memory_forget_tab(struct browser *b, const struct tab *t)
 
 void memory_end(struct browser *b)
 {
-    list_each(&b->renderers, at, after) renderer_free(LIST_OF(at, struct renderer, node));
+    list_each(&b->renderers, at, after)
+    {
+        renderer_free(LIST_OF(at, struct renderer, node));
+    }
 }
 
 static bool is_live(const struct tab *t)

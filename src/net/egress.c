@@ -898,7 +898,10 @@ int egress_run(const struct egress_config *config, int control_fd)
         log_error("egress.not_started", F_X("result", e), F_C("words", fault.words));
     else
         loop_run(g.loop);
-    list_each(&g.doors, at, after) door_close(LIST_OF(at, struct door, node));
+    list_each(&g.doors, at, after)
+    {
+        door_close(LIST_OF(at, struct door, node));
+    }
     watch_close(&g.control);
     resolver_free(&g.resolver);
     timer_close(&g.retry);
