@@ -3,14 +3,15 @@
  *   reference --site URL [--handle NAME] [--posts 100] [--jobs 40] [--at-once 4] [--browsers 1]
  *             [--warm N] [--ids FILE] [--binary PATH]
  *
- * Each job: a fresh browser context, /HANDLE, scroll, the bodies of the page's UserTweets calls by
- * Network.getResponseBody until so many posts are counted, the context disposed of. It drives
- * Chromium on the DevTools pipe, with its sandbox on, and has nothing that makes the service a
- * service: no queue, no records, no processes of its own, no network namespace, no egress.
+ * Each job: a fresh browser context, /HANDLE, scroll, the bodies of the page's UserTweets calls
+ * by Network.getResponseBody until so many posts are counted, the context disposed of. It
+ * drives Chromium on the DevTools pipe, with its sandbox on, and has nothing that makes the
+ * service a service: no queue, no records, no processes of its own, no network namespace, no
+ * egress.
  *
- * One line of name=value pairs goes to stdout. CPU is that of the processes in /proc, children that
- * have ended and were waited for included; memory is the proportional set size of the browsers when
- * half of the jobs are done. Warm-up jobs come first and count nowhere. */
+ * One line of name=value pairs goes to stdout. CPU is that of the processes in /proc, children
+ * that have ended and were waited for included; memory is the proportional set size of the
+ * browsers when half of the jobs are done. Warm-up jobs come first and count nowhere. */
 #include "base/json.h"
 #include "base/need.h"
 
@@ -59,7 +60,15 @@ struct browser {
 };
 
 /* What the slot waits for. */
-enum step { STEP_IDLE, STEP_CONTEXT, STEP_TARGET, STEP_SESSION, STEP_SETUP, STEP_READ, STEP_DISPOSE };
+enum step {
+    STEP_IDLE,
+    STEP_CONTEXT,
+    STEP_TARGET,
+    STEP_SESSION,
+    STEP_SETUP,
+    STEP_READ,
+    STEP_DISPOSE
+};
 
 struct slot {
     struct browser *browser;
@@ -74,7 +83,8 @@ struct slot {
 };
 
 struct sample {
-    double counted_ms, whole_ms; /* from the start until all posts are counted; until disposed */
+    double counted_ms,
+        whole_ms; /* from the start until all posts are counted; until disposed */
 };
 
 static struct {
@@ -89,8 +99,8 @@ static struct {
     bool ids_written;
 } all;
 
-/* Moves to the end of the list, and once more when the list has grown by what was just read: the
- * body is often here before the page has laid it out. */
+/* Moves to the end of the list, and once more when the list has grown by what was just read:
+ * the body is often here before the page has laid it out. */
 static const char SCROLL[] =
     "(() => { const root = document.documentElement, from = root.scrollHeight;"
     " const go = () => { const h = root.scrollHeight;"
@@ -139,12 +149,11 @@ __attribute__((format(printf, 1, 2))) static _Noreturn void die(const char *fmt,
     exit(1);
 }
 
+static volatile sig_atomic_t asked_to_stop;
+
 static void on_signal(int signal_number)
 {
-    for (int i = 0; i < BROWSERS_MAX; i++)
-        if (all.browsers[i].pid > 0)
-            kill(-all.browsers[i].pid, SIGKILL);
-    _exit(128 + signal_number);
+    asked_to_stop = signal_number;
 }
 
 static int64_t now_us(void)
@@ -183,11 +192,12 @@ static bool process_read(const char *pid, struct process *out)
     snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
     if (!read_text(path, text, sizeof text))
         return false;
-    /* The name may hold anything, also spaces and brackets: the numbers come after the last one. */
+    /* The name may hold anything, also spaces and brackets: the numbers come after the last
+     * one. */
     const char *rest = strrchr(text, ')');
     if (!rest ||
-        sscanf(rest + 2, "%*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld %lld %lld", &parent,
-               &user, &system, &child_user, &child_system) != 5)
+        sscanf(rest + 2, "%*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld %lld %lld",
+               &parent, &user, &system, &child_user, &child_system) != 5)
         return false;
     *out = (struct process){(pid_t)strtol(pid, NULL, 10), parent,
                             user + system + child_user + child_system, false};
@@ -262,7 +272,8 @@ static int64_t own_cpu_us(void)
 {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000LL + u.ru_utime.tv_usec + u.ru_stime.tv_usec;
+    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000LL + u.ru_utime.tv_usec +
+           u.ru_stime.tv_usec;
 }
 
 /* ---- starting Chromium ---- */
@@ -275,23 +286,38 @@ static void become_nobody(void)
         _exit(127);
 }
 
-static _Noreturn void browser_child(const struct browser *b, int read_end, int write_end, pid_t parent)
+static _Noreturn void browser_child(const struct browser *b, int read_end, int write_end,
+                                    pid_t parent)
 {
     char profile[96], home[96];
     snprintf(profile, sizeof profile, "--user-data-dir=%s", b->profile);
     snprintf(home, sizeof home, "HOME=%s", b->profile);
-    const char *args[] = {
-        all.o.binary, "--remote-debugging-pipe", profile, "--disable-gpu",
-        "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
-        "--disable-extensions", "--disable-sync", "--no-first-run", "--mute-audio",
-        "--disable-breakpad", "--metrics-recording-only", "--disable-domain-reliability",
-        "--password-store=basic", "--disable-dev-shm-usage", "--block-new-web-contents",
-        "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows",
-        "--disable-renderer-backgrounding", "--blink-settings=imagesEnabled=false",
-        "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-        "--disable-features=Translate,OptimizationHints,MediaRouter,SpareRendererForSitePerProcess,"
-        "BackForwardCache",
-        NULL};
+    const char *args[] = {all.o.binary,
+                          "--remote-debugging-pipe",
+                          profile,
+                          "--disable-gpu",
+                          "--disable-background-networking",
+                          "--disable-component-update",
+                          "--disable-default-apps",
+                          "--disable-extensions",
+                          "--disable-sync",
+                          "--no-first-run",
+                          "--mute-audio",
+                          "--disable-breakpad",
+                          "--metrics-recording-only",
+                          "--disable-domain-reliability",
+                          "--password-store=basic",
+                          "--disable-dev-shm-usage",
+                          "--block-new-web-contents",
+                          "--disable-background-timer-throttling",
+                          "--disable-backgrounding-occluded-windows",
+                          "--disable-renderer-backgrounding",
+                          "--blink-settings=imagesEnabled=false",
+                          "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+                          "--disable-features=Translate,OptimizationHints,MediaRouter,"
+                          "SpareRendererForSitePerProcess,"
+                          "BackForwardCache",
+                          NULL};
     const char *env[] = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", home, NULL};
     int null_fd = open("/dev/null", O_RDWR);
     setpgid(0, 0);
@@ -347,8 +373,8 @@ static void send_all(const struct browser *b, struct span text)
 }
 
 /* The number of a command says which slot it is of: number % AT_ONCE_MAX. */
-__attribute__((format(printf, 3, 4))) static uint32_t command(struct slot *s, const char *method,
-                                                              const char *params, ...)
+__attribute__((format(printf, 3, 4))) static uint32_t
+command(struct slot *s, const char *method, const char *params, ...)
 {
     struct buf b = BUF(65536);
     uint32_t call = ++all.last_call * AT_ONCE_MAX + (uint32_t)(s - all.slots);
@@ -386,8 +412,8 @@ static void job_set_up(struct slot *s)
 {
     command(s, "Page.enable", "%s", "");
     command(s, "Network.setBypassServiceWorker", "\"bypass\":true");
-    command(s, "Network.enable", "\"maxTotalBufferSize\":%d,\"maxResourceBufferSize\":%d", 4 * BODY_MAX,
-            BODY_MAX);
+    command(s, "Network.enable", "\"maxTotalBufferSize\":%d,\"maxResourceBufferSize\":%d",
+            4 * BODY_MAX, BODY_MAX);
     s->setup_left = 3;
     s->step = STEP_SETUP;
 }
@@ -459,7 +485,8 @@ static void on_body(struct slot *s, struct json result)
     write_ids(s);
     s->session[0] = '\0'; /* a command to the browser itself */
     s->step = STEP_DISPOSE;
-    s->call = command(s, "Target.disposeBrowserContext", "\"browserContextId\":\"%s\"", s->context);
+    s->call =
+        command(s, "Target.disposeBrowserContext", "\"browserContextId\":\"%s\"", s->context);
 }
 
 static void keep_text(struct json from, const char *name, char out[ID_TEXT])
@@ -488,7 +515,8 @@ static void on_answer(struct slot *s, uint32_t call, struct json result)
         break;
     case STEP_TARGET:
         keep_text(result, "targetId", target);
-        s->call = command(s, "Target.attachToTarget", "\"targetId\":\"%s\",\"flatten\":true", target);
+        s->call =
+            command(s, "Target.attachToTarget", "\"targetId\":\"%s\",\"flatten\":true", target);
         s->step = STEP_SESSION;
         break;
     case STEP_SESSION:
@@ -598,7 +626,8 @@ static void look_at_clock(void)
         if (s->step == STEP_IDLE)
             continue;
         if (now - s->began_us > JOB_MS * 1000LL)
-            die("a job did not end in %d s: step %d, %d posts", JOB_MS / 1000, (int)s->step, s->posts);
+            die("a job did not end in %d s: step %d, %d posts", JOB_MS / 1000, (int)s->step,
+                s->posts);
         if (s->step == STEP_READ && !s->request[0] && !s->body_call && now > s->nudge_us) {
             all.nudges++;
             job_scroll(s);
@@ -613,6 +642,8 @@ static void wait_once(int timeout_ms)
         p[i] = (struct pollfd){.fd = all.browsers[i].from, .events = POLLIN};
     if (poll(p, (nfds_t)all.o.browsers, timeout_ms) < 0 && errno != EINTR)
         die("poll: %s", strerror(errno));
+    if (asked_to_stop)
+        die("stopped by signal %d", (int)asked_to_stop);
     for (int i = 0; i < all.o.browsers; i++)
         if (p[i].revents)
             browser_read(&all.browsers[i]);
@@ -663,19 +694,21 @@ static double percentile(double *v, int n, int percent)
 static void report(double seconds, int64_t browser_ms, int64_t own_us)
 {
     int n = all.o.jobs;
-    double *counted = calloc((size_t)n, sizeof *counted), *whole = calloc((size_t)n, sizeof *whole);
+    double *counted = calloc((size_t)n, sizeof *counted),
+           *whole = calloc((size_t)n, sizeof *whole);
     need(counted && whole);
     for (int i = 0; i < n; i++) {
         counted[i] = all.samples[i].counted_ms;
         whole[i] = all.samples[i].whole_ms;
     }
-    printf("program=reference jobs=%d at_once=%d browsers=%d seconds=%.2f jobs_per_min=%.1f "
-           "median_ms=%.0f p95_ms=%.0f whole_median_ms=%.0f whole_p95_ms=%.0f browser_cpu_ms=%.0f "
-           "own_cpu_ms=%.1f browser_pss_mb=%.0f own_pss_mb=%.1f nudges=%lld\n",
-           n, all.o.at_once, all.o.browsers, seconds, n * 60 / seconds, percentile(counted, n, 50),
-           percentile(counted, n, 95), percentile(whole, n, 50), percentile(whole, n, 95),
-           (double)browser_ms / n, (double)own_us / 1000 / n, (double)all.pss_kb / 1024,
-           (double)process_pss_kb(getpid()) / 1024, (long long)all.nudges);
+    printf(
+        "program=reference jobs=%d at_once=%d browsers=%d seconds=%.2f jobs_per_min=%.1f "
+        "median_ms=%.0f p95_ms=%.0f whole_median_ms=%.0f whole_p95_ms=%.0f browser_cpu_ms=%.0f "
+        "own_cpu_ms=%.1f browser_pss_mb=%.0f own_pss_mb=%.1f nudges=%lld\n",
+        n, all.o.at_once, all.o.browsers, seconds, n * 60 / seconds, percentile(counted, n, 50),
+        percentile(counted, n, 95), percentile(whole, n, 50), percentile(whole, n, 95),
+        (double)browser_ms / n, (double)own_us / 1000 / n, (double)all.pss_kb / 1024,
+        (double)process_pss_kb(getpid()) / 1024, (long long)all.nudges);
     free(counted);
     free(whole);
 }
@@ -708,27 +741,50 @@ static int number(const char *text, int most, const char *what)
 static void read_options(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"site", required_argument, NULL, 's'},     {"handle", required_argument, NULL, 'h'},
-        {"posts", required_argument, NULL, 'p'},    {"jobs", required_argument, NULL, 'j'},
-        {"at-once", required_argument, NULL, 'a'},  {"browsers", required_argument, NULL, 'b'},
-        {"warm", required_argument, NULL, 'w'},     {"ids", required_argument, NULL, 'i'},
-        {"binary", required_argument, NULL, 'x'},   {NULL, 0, NULL, 0}};
+        {"site", required_argument, NULL, 's'},    {"handle", required_argument, NULL, 'h'},
+        {"posts", required_argument, NULL, 'p'},   {"jobs", required_argument, NULL, 'j'},
+        {"at-once", required_argument, NULL, 'a'}, {"browsers", required_argument, NULL, 'b'},
+        {"warm", required_argument, NULL, 'w'},    {"ids", required_argument, NULL, 'i'},
+        {"binary", required_argument, NULL, 'x'},  {NULL, 0, NULL, 0}};
     struct options *o = &all.o;
     *o = (struct options){.handle = "practice_500",
                           .binary = "/usr/lib/chromium/chromium-headless-shell",
-                          .posts = 100, .jobs = 40, .at_once = 4, .browsers = 1, .warm = -1};
+                          .posts = 100,
+                          .jobs = 40,
+                          .at_once = 4,
+                          .browsers = 1,
+                          .warm = -1};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
-        case 's': o->site = optarg; break;
-        case 'h': o->handle = optarg; break;
-        case 'i': o->ids_file = optarg; break;
-        case 'x': o->binary = optarg; break;
-        case 'p': o->posts = number(optarg, POSTS_MAX, "--posts"); break;
-        case 'j': o->jobs = number(optarg, JOBS_MAX, "--jobs"); break;
-        case 'a': o->at_once = number(optarg, AT_ONCE_MAX, "--at-once"); break;
-        case 'b': o->browsers = number(optarg, BROWSERS_MAX, "--browsers"); break;
-        case 'w': o->warm = number(optarg, JOBS_MAX, "--warm"); break;
-        default: exit(64);
+        case 's':
+            o->site = optarg;
+            break;
+        case 'h':
+            o->handle = optarg;
+            break;
+        case 'i':
+            o->ids_file = optarg;
+            break;
+        case 'x':
+            o->binary = optarg;
+            break;
+        case 'p':
+            o->posts = number(optarg, POSTS_MAX, "--posts");
+            break;
+        case 'j':
+            o->jobs = number(optarg, JOBS_MAX, "--jobs");
+            break;
+        case 'a':
+            o->at_once = number(optarg, AT_ONCE_MAX, "--at-once");
+            break;
+        case 'b':
+            o->browsers = number(optarg, BROWSERS_MAX, "--browsers");
+            break;
+        case 'w':
+            o->warm = number(optarg, JOBS_MAX, "--warm");
+            break;
+        default:
+            exit(64);
         }
     }
     if (!o->site || !o->posts || !o->jobs || !o->at_once || !o->browsers)

@@ -222,6 +222,17 @@ static err check_isolation(struct node *n, struct fault *f)
                 isolation_name(n->isolation), isolation_name(least));
 }
 
+/* Node writes only below its state folder; its children inherit that (Chromium needs its shared
+ * memory and its own entries in /proc). Before the store thread starts: the rule is per thread. */
+static void confine(const char *state_dir)
+{
+    const char *const write_here[] = {state_dir, "/dev", "/proc", NULL};
+    const char *const read_here[] = {"/", NULL};
+    struct fault f = {0};
+    if (sandbox_landlock(write_here, read_here, &f))
+        log_warn("node.landlock_missing", F_C("why", f.words));
+}
+
 static void collect_blocked(struct node *n)
 {
     for (size_t i = 0; i < n->sites.count; i++) {
@@ -346,6 +357,8 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     role_log("node", &n->settings);
     if (!e)
         e = sites_open(&n->sites, ROLE_SITES_FD, &n->settings, f);
+    if (!e)
+        confine(state_dir);
     if (!e)
         e = start_store(n, state_dir, f);
     if (!e)

@@ -5,6 +5,7 @@
 #include "base/need.h"
 #include "os/clock.h"
 #include "os/sandbox.h"
+#include "os/spawn.h"
 #include "worker/collect.h"
 
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static err start(struct worker *w, int argc, char **argv, struct fault *f)
         w->pack_count++;
     }
     close(WORKER_SITES_FD);
+    close(spawn_self_fd()); /* a worker starts nothing */
     w->events = json_parser_new(EVENT_MAX);
     w->arena = arena_new(JOB_ARENA_MAX);
     log_setup("worker", LOG_LOGFMT, LOG_INFO, clock_wall);
