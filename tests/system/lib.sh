@@ -134,7 +134,7 @@ role_pids() { # node | egress | worker | browser | supervisor
     for pid in $(tree "$SERVICE_PID"); do
         case "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" in
         "fulmar: $1 "*) echo "$pid" ;;
-        *chromium*--remote-debugging-pipe*--type=*) ;;
+        *--type=*) ;;
         *chromium*--remote-debugging-pipe*) [ "$1" = browser ] && echo "$pid" ;;
         esac
     done
