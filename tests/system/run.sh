@@ -9,9 +9,16 @@ fi
 for test in ${TESTS:-practice faults kill e2e}; do
     [ -f "$here/$test.sh" ] || continue
     began=$(date +%s)
-    if ! timeout 900 bash "$here/$test.sh" "$OUT"; then
+    program=$OUT
+    [ "$test" = practice ] && program=$OUT/fulmar-practice
+    # The details of a failure are in the test's own last lines.
+    if ! timeout 900 bash "$here/$test.sh" "$program" >"${TMPDIR:-/tmp}/fulmar-system.$$" 2>&1; then
+        tail -60 "${TMPDIR:-/tmp}/fulmar-system.$$"
+        rm -f "${TMPDIR:-/tmp}/fulmar-system.$$"
         echo "FAIL  system/$test"
         exit 1
     fi
+    grep -aE '^(faults|kill|e2e):' "${TMPDIR:-/tmp}/fulmar-system.$$"
+    rm -f "${TMPDIR:-/tmp}/fulmar-system.$$"
     echo "ok    system/$test  $(($(date +%s) - began)) s"
 done
