@@ -61,7 +61,8 @@ struct renderer {
     struct browser *browser;
     struct tab *tab; /* NULL: not known whose */
     pid_t pid;
-    int fd; /* of the process */
+    int fd;         /* of the process */
+    uint64_t order; /* in which they were first seen */
     struct watch *watch;
     bool too_big; /* killed for its memory */
 };
@@ -116,6 +117,9 @@ struct browser {
     mono started, ready_at, deadline;
     int64_t jobs;
     struct list tabs, renderers;
+    uint64_t renderer_order;
+    uint64_t
+        fresh_after; /* renderers up to this order were there before the tab being prepared */
     struct tab *preparing;
     mono prepare_after; /* after one failed, the next prepared tab waits */
     bool pids_asked;

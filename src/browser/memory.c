@@ -50,6 +50,7 @@ static struct renderer *renderer_new(struct browser *b, pid_t pid)
     r->browser = b;
     r->pid = pid;
     r->fd = fd;
+    r->order = ++b->renderer_order;
     if (watch_new(&r->watch, b->fleet->loop, fd, true, false, on_ended, r, "renderer") !=
         E_OK) {
         close(fd);
@@ -114,7 +115,7 @@ static void assign(struct browser *b, struct tab *fresh)
     list_each(&b->renderers, at, after)
     {
         struct renderer *r = LIST_OF(at, struct renderer, node);
-        if (!r->tab) {
+        if (!r->tab && (!fresh || r->order > b->fresh_after)) {
             stray = r;
             strays++;
         }

@@ -210,6 +210,7 @@ void tab_prepare_next(struct browser *b)
         if (t->state != TAB_QUEUED)
             continue;
         b->preparing = t;
+        b->fresh_after = b->renderer_order;
         t->state = TAB_CONTEXT;
         err e = ask(t, SPAN_NONE, "Target.createBrowserContext",
                     SPAN("{\"disposeOnDetach\":true}"), on_context);

@@ -2,7 +2,7 @@
  * end, stops them when asked. It parses nothing but the configuration and never touches the store.
  *
  * Failure modes: a child dies → again at once, then with a growing pause; after six early deaths
- * (each within three seconds of its start) in a minute it gives up and says so. A child that cannot start (configuration, second daemon, no
+ * (each within a second of its start) in a minute it gives up and says so. A child that cannot start (configuration, second daemon, no
  * browser) ends the service with that child's code. The supervisor itself dies → node and egress see
  * end of file and leave. */
 #include "main/roles.h"
@@ -36,7 +36,7 @@
 enum {
     BACKLOG = 1024,
     DEATHS_MAX = 5,
-    LIFE_SHORT_MS = 3000,
+    LIFE_SHORT_MS = 1000,
     DEATHS_WINDOW_MS = 60000,
     RESTART_FIRST_MS = 100,
     STOP_SLACK_MS = 6000,

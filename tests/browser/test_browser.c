@@ -688,11 +688,12 @@ static void many_cycles(void **state)
         if (i % 10 == 0)
             page_go(&p, "/hello");
         page_close(&p);
-        /* The next prepared page holds descriptors of its own: wait until it is there. */
+        /* Counted when everything that is opened once has been. */
         if (i == 4)
             before = open_descriptors();
     }
-    assert_in_range(open_descriptors(), 1, before + 4);
+    /* Some belong to pages and renderers that are on their way in or out. */
+    WAIT_FOR(open_descriptors() <= before + 4);
     world_close();
 }
 
