@@ -275,10 +275,6 @@ int launch_main(int argc, char **argv)
     add_flags(&flags, binary, folder, port, agent);
     add_env(&env, folder);
     files_close_on_exec(FD_CONTROL, true);
-    /* Chromium talks to nobody in particular; what matters arrives on the pipe. */
-    int quiet = getenv("FULMAR_BROWSER_STDERR") ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (quiet >= 0)
-        (void)!dup2(quiet, STDERR_FILENO);
     execve(binary, flags.list, env.list);
     snprintf(fault.words, sizeof fault.words, "cannot run %s: errno %d", binary, errno);
     return complain(fault.words);

@@ -1,9 +1,9 @@
 #!/bin/bash
 # Mixed jobs at 10 workers with random latency, 429 and cut connections: the set of posts and every
-# field equal the truth; nothing is left. JOBS=200 by default.
+# field equal the truth; nothing is left. JOBS=60 by default.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
-JOBS=${JOBS:-200}
+JOBS=${JOBS:-60}
 
 start_practice
 cat >"$WORK/extra.yaml" <<EOF
