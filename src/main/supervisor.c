@@ -431,6 +431,9 @@ int supervisor_main(int argc, char **argv)
              F_C("state", s->state_dir));
     supervise(s);
     (void)unlink(s->socket_path);
-    log_info("service.stopped", F_N("code", s->code));
-    return s->code;
+    int code = s->code;
+    log_info("service.stopped", F_N("code", code));
+    arena_free(&s->arena);
+    free(s);
+    return code;
 }
