@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -573,10 +574,22 @@ static void many_connections(void **state)
     world_close(&w);
 }
 
+/* The world outside is a process of its own: this one stays without threads, because what it forks
+ * goes on without exec, and a fork beside threads may inherit a lock that nobody will open. */
+static pid_t outside;
+
+static _Noreturn void run_outside(void)
+{
+    pthread_t thread;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (pthread_create(&thread, NULL, origin_run, NULL) == 0)
+        dns_run(NULL);
+    _exit(1);
+}
+
 static int start_world(void **state)
 {
     (void)state;
-    pthread_t thread;
     origin_fd = listen_local(&origin_port, SOCK_STREAM);
     dns_fd = listen_local(&dns_port, SOCK_DGRAM);
     snprintf(allowed_text, sizeof allowed_text, "127.0.0.1:%u", origin_port);
@@ -586,9 +599,18 @@ static int start_world(void **state)
     allowed[0] = span_of(allowed_text);
     allowed[1] = span_of(name_text);
     allowed[2] = SPAN("127.0.0.1:1"); /* nobody listens there */
-    if (pthread_create(&thread, NULL, origin_run, NULL) != 0 || pthread_detach(thread) != 0)
-        return 1;
-    return pthread_create(&thread, NULL, dns_run, NULL) != 0 || pthread_detach(thread) != 0;
+    fflush(NULL);
+    outside = fork();
+    if (outside == 0)
+        run_outside();
+    return outside < 0;
+}
+
+static int end_world(void **state)
+{
+    (void)state;
+    kill(outside, SIGKILL);
+    return waitpid(outside, NULL, 0) != outside;
 }
 
 int main(void)
@@ -601,5 +623,5 @@ int main(void)
         cmocka_unit_test(deadlines),        cmocka_unit_test(life_ends),
         cmocka_unit_test(many_connections),
     };
-    return cmocka_run_group_tests(tests, start_world, NULL);
+    return cmocka_run_group_tests(tests, start_world, end_world);
 }
