@@ -96,8 +96,9 @@ run: build ## run the service in the foreground
 reference: $(OUT)/tools/reference ## write the reference pages that come from tables
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page >docs/reference/$$page.md; done
 
-lint: $(OUT)/tools/reference ## floors, sizes, self-contained headers, man pages, format
+lint: build $(OUT)/tools/reference ## floors, sizes, unused code, self-contained headers, man pages, format
 	@tools/floors.sh
+	@tools/unused.sh $(OUT)
 	@tools/sizes.sh
 	@tools/headers.sh
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page | cmp -s - docs/reference/$$page.md || \

@@ -90,7 +90,7 @@ void model_base64url(const uint8_t *bytes, size_t n, char *out)
 
 /* ---- streams ---- */
 
-int64_t model_stream_ms(const struct stream *s, uint32_t index)
+static int64_t stream_ms(const struct stream *s, uint32_t index)
 {
     uint64_t jitter = model_mix(s->key, SALT_JITTER, index) % (uint64_t)s->step_ms;
     return s->newest_ms - (int64_t)index * s->step_ms - (int64_t)jitter;
@@ -103,7 +103,7 @@ static uint64_t snowflake(int64_t ms, uint64_t low)
 
 uint64_t model_stream_id(const struct stream *s, uint32_t index)
 {
-    return snowflake(model_stream_ms(s, index), model_mix(s->key, SALT_ID, index));
+    return snowflake(stream_ms(s, index), model_mix(s->key, SALT_ID, index));
 }
 
 bool model_stream_find(const struct stream *s, uint64_t id, uint32_t *out_index)
@@ -741,7 +741,7 @@ static bool find_older(const struct model *m, struct dice *d, int64_t before_ms,
             at += (uint64_t)((s->newest_ms - before_ms) / s->step_ms) + 1;
         for (int look = 0; look < 12 && at < s->count; look++, at++) {
             if (wanted_kind(s, (uint32_t)at) == POST_PLAIN &&
-                model_stream_ms(s, (uint32_t)at) < before_ms) {
+                stream_ms(s, (uint32_t)at) < before_ms) {
                 *out_index = (uint32_t)at;
                 return true;
             }
@@ -921,7 +921,7 @@ static struct post *make_post(const struct model *m, const struct account *autho
     struct dice ref = dice_for(s->key, SALT_REF, index);
     p->author = *author;
     p->author_name = model_account_name(m, author, arena);
-    p->ms = model_stream_ms(s, index);
+    p->ms = stream_ms(s, index);
     p->id = p->conversation_id = model_stream_id(s, index);
     p->kind = kind;
     p->sensitive = -1;
@@ -1078,7 +1078,7 @@ static uint32_t first_below(const struct stream *s, int64_t until_ms, uint64_t m
     uint32_t low = 0, high = s->count;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        if (model_stream_ms(s, mid) < until_ms && model_stream_id(s, mid) <= max_id)
+        if (stream_ms(s, mid) < until_ms && model_stream_id(s, mid) <= max_id)
             high = mid;
         else
             low = mid + 1;

@@ -197,7 +197,6 @@ void model_profile(const struct model *m, const struct account *a, struct arena 
                    struct profile *out_profile);
 const char *model_account_state_name(enum account_state s);
 
-int64_t model_stream_ms(const struct stream *s, uint32_t index);
 uint64_t model_stream_id(const struct stream *s, uint32_t index);
 /* Index of the post with this id in the stream; false when there is none. */
 bool model_stream_find(const struct stream *s, uint64_t id, uint32_t *out_index);

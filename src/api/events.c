@@ -10,7 +10,8 @@ enum {
     LOG_LIMIT_MAX = 5000,
 };
 
-void events_add_json(struct buf *out, const struct event_view *e)
+/* One event as a JSON object on one line, without a line end. */
+static void add_json(struct buf *out, const struct event_view *e)
 {
     struct json_w w = json_w(out);
     char when[WHEN_TEXT];
@@ -62,7 +63,7 @@ static void on_stream_events(struct call *c)
     for (size_t i = 0; i < n; i++) {
         const struct event_view *e = &c->op.out.events.events[i];
         buf_clear(&one);
-        events_add_json(&one, e);
+        add_json(&one, e);
         if (!one.failed)
             sse_add(&text, e->seq, e->kind, buf_span(&one));
     }
@@ -174,7 +175,7 @@ static void on_log_page(struct call *c)
     struct span text;
     size_t n = c->op.out.events.count;
     for (size_t i = 0; i < n && c->left != 0; i++) {
-        events_add_json(&lines, &c->op.out.events.events[i]);
+        add_json(&lines, &c->op.out.events.events[i]);
         buf_add_char(&lines, '\n');
         if (c->left > 0)
             c->left--;

@@ -88,8 +88,6 @@ void events_log(struct api *a, struct request *r, struct span id);
 void events_heartbeat(void *api); /* timer */
 void events_more(struct api *a);  /* last_event moved */
 void events_forget(struct call *c);
-/* One event as a JSON object on one line, without a line end. */
-void events_add_json(struct buf *out, const struct event_view *e);
 
 /* ---- health.c ---- */
 void health_live(struct api *a, struct request *r, struct span id);

@@ -99,11 +99,6 @@ void arena_reset(struct arena *a)
     CLOSE_MEMORY(a->first->bytes, a->first->size);
 }
 
-size_t arena_used(const struct arena *a)
-{
-    return a->used;
-}
-
 static struct block *block_new(size_t size)
 {
     struct block *b = calloc(1, sizeof(struct block) + size);

@@ -11,7 +11,6 @@ struct arena;
 struct arena *arena_new(size_t limit_bytes);
 void arena_free(struct arena **a); /* NULL inside is fine; clears it */
 void arena_reset(struct arena *a);
-size_t arena_used(const struct arena *a);
 
 /* Zeroed, aligned for any type. NULL when the limit would be passed: for sizes the outside chose. */
 void *arena_try(struct arena *a, size_t n);

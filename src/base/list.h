@@ -41,15 +41,6 @@ static inline void list_remove(struct list *node) /* fine when it is on no list 
     node->next->prev = node->prev;
     node->next = node->prev = NULL;
 }
-/* First node taken off, or NULL. */
-static inline struct list *list_shift(struct list *head)
-{
-    if (list_empty(head))
-        return NULL;
-    struct list *node = head->next;
-    list_remove(node);
-    return node;
-}
 /* Safe against removal of the current node. */
 #define list_each(head, at, after)                                                             \
     for (struct list *at = (head)->next, *after = at->next; at != (head); at = after, after = at->next)

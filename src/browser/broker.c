@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/need.h"
+#include "core/metrics.h"
 
 /* id = turn of the place << PLACE_BITS | place: a place used again has another id. Chromium
  * takes ids up to 2^31. */
@@ -83,8 +84,21 @@ static void arm(struct broker *b, mono deadline)
     timer_start(b->timer, mono_left(deadline, loop_now(b->loop)));
 }
 
+/* Labels of METRIC_CDP_COMMANDS, in its order. */
+enum result { RESULT_OK, RESULT_ERROR, RESULT_TIMEOUT, RESULT_DROPPED };
+
+static enum result result_of(err e)
+{
+    if (e == E_OK)
+        return RESULT_OK;
+    if (e == E_PROTOCOL)
+        return RESULT_ERROR;
+    return e == E_TIMEOUT ? RESULT_TIMEOUT : RESULT_DROPPED;
+}
+
 static void finish(struct broker *b, struct call *c, err e, struct span payload)
 {
+    metric_add(METRIC_CDP_COMMANDS, (int)result_of(e), 1);
     struct call done = *c;
     list_remove(&c->node);
     c->turn = (c->turn + 1) & TURN_MASK;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "browser/inside.h"
+#include "core/metrics.h"
 
 enum { STEP_MS = 100, STEP_WAITING_MS = 15 };
 
@@ -210,6 +211,25 @@ static void step_one(struct browser *b, mono now)
     tab_prepare_next(b);
 }
 
+static void count(const struct browsers *f)
+{
+    int64_t by_state[BROWSER_DRAINING + 1] = {0}, contexts = 0;
+    list_each(&f->all, at, after)
+    {
+        const struct browser *b = LIST_OF(at, struct browser, node);
+        if (b->state <= BROWSER_DRAINING)
+            by_state[b->state]++;
+        list_each(&b->tabs, tab_at, tab_after)
+        {
+            const struct tab *t = LIST_OF(tab_at, struct tab, node);
+            contexts += t->context[0] && t->state < TAB_LOST;
+        }
+    }
+    for (int i = 0; i <= BROWSER_DRAINING; i++)
+        metric_set(METRIC_BROWSERS, i, by_state[i]);
+    metric_set(METRIC_BROWSER_CONTEXTS, 0, contexts);
+}
+
 static void browsers_step(void *ctx)
 {
     struct browsers *f = ctx;
@@ -229,6 +249,7 @@ static void browsers_step(void *ctx)
         retire_one(f, now);
         fill_slots(f, now);
     }
+    count(f);
     tell(f);
     timer_start(f->tick, f->soon ? 0 : next);
 }
@@ -338,7 +359,7 @@ bool browsers_child_ended(struct browsers *f, pid_t pid, int status)
                  F_N("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
                  F_N("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
         b->reaped = true;
-        browser_kill(b, "its process ended");
+        browser_kill(b, "crash", "its process ended");
         browsers_soon(f);
         return true;
     }

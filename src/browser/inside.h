@@ -102,7 +102,7 @@ struct browser {
     struct browsers *fleet;
     int slot;
     enum browser_state state;
-    bool worn;   /* is to be replaced when its turn comes */
+    const char *worn; /* why it is to be replaced when its turn comes, NULL: it is not */
     bool retire; /* its replacement is on the way */
     pid_t pid;
     bool reaped;
@@ -162,8 +162,8 @@ void browsers_soon(struct browsers *f); /* a step in the next turn */
 /* life.c: one browser process */
 MUST_USE err browser_start(struct browsers *f, int slot, struct fault *fault);
 void browser_end(struct browser *b);                   /* gently */
-void browser_kill(struct browser *b, const char *why); /* at once; its tabs are lost */
-void browser_lost(struct browser *b, const char *why); /* it is dead, or as good as dead */
+/* At once; its tabs are lost. reason: a label of METRIC_BROWSER_EXITS. */
+void browser_kill(struct browser *b, const char *reason, const char *why);
 void browser_step(struct browser *b, mono now);
 void browser_free(struct browser *b);
 bool browser_takes_calls(const struct browser *b);

@@ -10,6 +10,7 @@
 #include "base/need.h"
 #include "browser/inside.h"
 #include "browser/launch.h"
+#include "core/metrics.h"
 #include "net/egress.h"
 #include "os/spawn.h"
 
@@ -51,7 +52,7 @@ static void on_message(void *ctx, struct span text)
 
 static void on_pipe_end(void *ctx, err why)
 {
-    browser_kill(ctx,
+    browser_kill(ctx, "crash",
                  why == E_TOO_BIG ? "it sent a message that is too long" : "its pipe ended");
 }
 
@@ -84,7 +85,7 @@ static void on_control(void *ctx, bool readable, bool writable)
     watch_close(&b->control);
     close_fd(&b->control_fd);
     if (e)
-        browser_kill(b, fault.words);
+        browser_kill(b, "crash", fault.words);
     else
         browser_give(b);
 }
@@ -118,12 +119,13 @@ static void on_version(void *ctx, uint32_t tag, err e, struct span payload)
     if (b->state != BROWSER_STARTING)
         return;
     if (e) {
-        browser_kill(b, "it did not say its version in time");
+        browser_kill(b, "hang", "it did not say its version in time");
         return;
     }
     cdp_member_text(payload, "product", &product);
     b->state = BROWSER_READY;
     b->ready_at = loop_now(b->fleet->loop);
+    metric_add(METRIC_BROWSER_LAUNCHES, metric_label(METRIC_BROWSER_LAUNCHES, SPAN("ok")), 1);
     b->probe.next = b->memory_next = b->growth_next = b->ready_at;
     log_info("browser.ready", F_N("slot", b->slot), F_N("pid", b->pid), F_S("product", product),
              F_N("ms", b->ready_at.ms - b->started.ms));
@@ -214,14 +216,14 @@ err browser_start(struct browsers *f, int slot, struct fault *fault)
     if (!e)
         e = launch(b, fault);
     if (e)
-        browser_kill(b, fault && fault->words[0] ? fault->words : err_text(e));
+        browser_kill(b, "crash", fault && fault->words[0] ? fault->words : err_text(e));
     return e;
 }
 
 /* ---- end ---- */
 
 /* Nobody can talk to it any more: all who waited hear so. */
-void browser_lost(struct browser *b, const char *why)
+static void browser_lost(struct browser *b, const char *why)
 {
     devpipe_close(&b->pipe);
     watch_close(&b->control);
@@ -240,11 +242,33 @@ void browser_lost(struct browser *b, const char *why)
     browsers_soon(b->fleet);
 }
 
+/* One that never was ready is a failed launch, not an end. */
+static void count_end(const struct browser *b, const char *reason)
+{
+    if (b->ready_at.ms)
+        metric_add(METRIC_BROWSER_EXITS, metric_label(METRIC_BROWSER_EXITS, span_of(reason)),
+                   1);
+    else if (!b->fleet->stopping)
+        metric_add(METRIC_BROWSER_LAUNCHES,
+                   metric_label(METRIC_BROWSER_LAUNCHES, SPAN("failed")), 1);
+}
+
+static const char *why_it_retires(const struct browser *b)
+{
+    const struct browsers_config *c = &b->fleet->config;
+    if (b->fleet->stopping)
+        return "shutdown";
+    if (b->worn)
+        return b->worn;
+    return c->jobs_max > 0 && b->jobs >= c->jobs_max ? "recycle_jobs" : "recycle_age";
+}
+
 void browser_end(struct browser *b)
 {
     if (b->state >= BROWSER_ENDING)
         return;
     log_info("browser.ending", F_N("slot", b->slot), F_N("pid", b->pid), F_N("jobs", b->jobs));
+    count_end(b, why_it_retires(b));
     b->state = BROWSER_ENDING;
     b->deadline = mono_add(loop_now(b->fleet->loop), END_WAIT_MS);
     browser_lost(b, "the browser is being closed");
@@ -271,7 +295,7 @@ static void note_failure(struct browser *b)
     s->next_start = mono_add(now, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
 }
 
-void browser_kill(struct browser *b, const char *why)
+void browser_kill(struct browser *b, const char *reason, const char *why)
 {
     if (b->state >= BROWSER_KILLED)
         return;
@@ -280,6 +304,7 @@ void browser_kill(struct browser *b, const char *why)
         log_warn("browser.killed", F_N("slot", b->slot), F_N("pid", b->pid), F_C("words", why),
                  F_C("said", b->ready_at.ms ? "" : b->complaint));
         note_failure(b);
+        count_end(b, reason);
     }
     b->state = BROWSER_KILLED;
     b->deadline = mono_add(loop_now(b->fleet->loop), KILL_WAIT_MS);
@@ -300,7 +325,7 @@ static void bury(struct browser *b, mono now)
 {
     if (!b->reaped && b->pid > 1) {
         if (mono_past(b->deadline, now) && b->state == BROWSER_ENDING)
-            browser_kill(b, "it did not leave by itself");
+            browser_kill(b, "hang", "it did not leave by itself");
         return;
     }
     if (!group_is_empty(b)) {
@@ -326,7 +351,7 @@ static void bury(struct browser *b, mono now)
 void browser_step(struct browser *b, mono now)
 {
     if (b->state == BROWSER_STARTING && mono_past(b->deadline, now))
-        browser_kill(b, "it did not start in time");
+        browser_kill(b, "hang", "it did not start in time");
     if (browser_takes_calls(b)) {
         memory_step(b, now);
         probe_step(b, now);

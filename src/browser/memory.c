@@ -227,7 +227,7 @@ static void watch_growth(struct browser *b)
     if (percent > 0 && !b->worn && sum > b->pss_first / 100 * percent) {
         log_info("browser.grew", F_N("slot", b->slot), F_N("bytes", sum),
                  F_N("first", b->pss_first));
-        b->worn = true;
+        b->worn = "recycle_memory";
     }
 }
 

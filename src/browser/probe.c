@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "browser/inside.h"
+#include "core/metrics.h"
 
 /* "Connected" is not "healthy": a new context, a navigation through egress, an evaluation, the
  * end. */
@@ -24,6 +25,7 @@ static void no_way_out(struct browser *b, struct span words)
 static void miss(struct browser *b, const char *words)
 {
     b->probe.misses++;
+    metric_add(METRIC_PROBE_FAILURES, 0, 1);
     log_warn("browser.probe_missed", F_N("slot", b->slot), F_N("misses", b->probe.misses),
              F_C("words", words));
     b->probe.running = false;
@@ -125,7 +127,7 @@ void probe_step(struct browser *b, mono now)
         let_go(b);
     }
     if (p->misses >= MISSES_MAX) {
-        browser_kill(b, "it does not answer its health probe");
+        browser_kill(b, "probe_failed", "it does not answer its health probe");
         return;
     }
     if (p->running || !mono_past(p->next, now))

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "browser/inside.h"
+#include "core/metrics.h"
 
 enum {
     WIDTH = 1280,
@@ -58,7 +59,7 @@ static void prepare_failed(struct tab *t, err e, const char *step, struct span p
              F_C("words", words));
     /* A context whose id never came cannot be disposed of, and a browser that does not answer
      * here will not answer elsewhere: look closer now, replace it soon. */
-    t->browser->worn = true;
+    t->browser->worn = "probe_failed";
     t->browser->prepare_after = mono_add(now_of(t), 1000);
     t->browser->probe.next = now_of(t);
     tab_gone(t, E_BROWSER_GONE, words);
@@ -366,7 +367,7 @@ static void climb(struct tab *t, mono now)
         memory_kill_of(t->browser, t);
         return;
     }
-    browser_kill(t->browser, "a context was not disposed of in time");
+    browser_kill(t->browser, "hang", "a context was not disposed of in time");
 }
 
 bool tab_step(struct tab *t, mono now)
@@ -514,6 +515,7 @@ static void crashed(struct tab *t, struct span params)
     int64_t code = 0;
     char words[WORDS_SIZE];
     struct browser *b = t->browser;
+    metric_add(METRIC_RENDERER_CRASHES, 0, 1);
     cdp_member_text(params, "status", &status);
     cdp_member_int(params, "errorCode", &code);
     if (!mono_past(b->too_big_until, now_of(t)))

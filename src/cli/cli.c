@@ -163,7 +163,8 @@ int cli_exit_of(err e)
     }
 }
 
-int cli_exit_of_status(int status)
+/* Of an HTTP answer. */
+static int exit_of_status(int status)
 {
     switch (status) {
     case 400:
@@ -234,13 +235,13 @@ int cli_problem(const struct client_answer *a)
         print_filtered("(", id, ")\n");
     }
     json_parser_free(&parser);
-    return cli_exit_of_status(a->status);
+    return exit_of_status(a->status);
 }
 
 int cli_settings(struct cli *c)
 {
     struct fault f = {0};
-    err e = config_load(c->arena, c->config, &c->settings, c->config_file, &f);
+    err e = config_load(c->arena, c->config, NULL, &c->settings, c->config_file, &f);
     if (!e)
         return EXIT_DONE;
     cli_say("%s", f.words[0] ? f.words : err_text(e));
@@ -283,7 +284,8 @@ static void print_lines(const char *text)
         printf("  %.*s\n", SP(line));
 }
 
-void cli_help(const char *name)
+/* NULL: the whole. */
+static void help(const char *name)
 {
     const struct verb *verb = name ? verb_of(name) : NULL;
     if (verb) {
@@ -298,7 +300,7 @@ void cli_help(const char *name)
         print_lines(verbs[i].usage);
         printf("      %s\n", verbs[i].what);
     }
-    printf("  fulmar serve [--config FILE]\n      run the service in the foreground\n\n");
+    printf("  fulmar serve [--config FILE] [--set section.name=value]...\n      run the service in the foreground; what is set here wins over the file\n\n");
     print_flags(IN_ALL);
     printf("\nExit status: 0 done; 1 job failed; 2 partial; 4 cancelled; 5 not found; 6 empty "
            "without proof;\n"
@@ -417,7 +419,7 @@ static int run(struct cli *c, int argc, char **argv)
         return code;
     if (!c->word_count) {
         if (c->help)
-            cli_help(NULL);
+            help(NULL);
         else if (argc > 1)
             return cli_usage(NULL, "a verb is missing, such as get");
         else
@@ -427,14 +429,14 @@ static int run(struct cli *c, int argc, char **argv)
     if (strcmp(c->words[0], "help") == 0) {
         if (c->word_count > 1 && !verb_of(c->words[1]))
             return unknown_verb(c->words[1]);
-        cli_help(c->word_count > 1 ? c->words[1] : NULL);
+        help(c->word_count > 1 ? c->words[1] : NULL);
         return EXIT_DONE;
     }
     const struct verb *verb = verb_of(c->words[0]);
     if (!verb)
         return unknown_verb(c->words[0]);
     if (c->help) {
-        cli_help(verb->name);
+        help(verb->name);
         return EXIT_DONE;
     }
     code = flags_fit(verb, used);

@@ -3,8 +3,7 @@
 #include "base/text.h"
 #include "os/files.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SAMPLE_MAX = 256 * 1024 };
@@ -53,17 +52,6 @@ static err make_folder_of(struct cli *c, const char *path, struct fault *f)
     return files_make_folder(folder, 0755, f);
 }
 
-static bool write_all(int fd, struct span text)
-{
-    while (text.n) {
-        ssize_t n = write(fd, text.p, text.n);
-        if (n < 0)
-            return false;
-        text = span_cut(text, (size_t)n, text.n);
-    }
-    return true;
-}
-
 static int init(struct cli *c, const char *path)
 {
     struct fault f = {0};
@@ -73,24 +61,19 @@ static int init(struct cli *c, const char *path)
         cli_say("%s", f.words);
         return EXIT_CANNOT_CREATE;
     }
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        if (errno == EEXIST)
-            cli_say("%s is there already; it is left as it is", path);
-        else if (files_fault(&f, "create", path))
-            cli_say("%s", f.words);
+    if (access(path, F_OK) == 0) {
+        cli_say("%s is there already; it is left as it is", path);
         return EXIT_CANNOT_CREATE;
     }
     struct buf text = BUF(SAMPLE_MAX);
     settings_write(&text, NULL);
-    bool whole = write_all(fd, buf_span(&text)) && fsync(fd) == 0;
-    whole = close(fd) == 0 && whole;
+    err e = files_write(path, buf_span(&text), &f);
     buf_free(&text);
-    if (!whole) {
-        unlink(path);
-        cli_say("%s cannot be written", path);
-        return EXIT_IO;
+    if (e) {
+        cli_say("%s", f.words);
+        return e == E_DISK_FULL ? EXIT_IO : EXIT_CANNOT_CREATE;
     }
+    chmod(path, 0644); /* no secrets in it, and the service may run as another user */
     cli_note(c, "wrote %s; change it, then: fulmar config check %s", path, path);
     return EXIT_DONE;
 }

@@ -69,7 +69,7 @@ static void check_config(struct doctor *d)
 {
     struct fault f = {0};
     err e =
-        config_load(d->cli->arena, d->cli->config, &d->cli->settings, d->cli->config_file, &f);
+        config_load(d->cli->arena, d->cli->config, NULL, &d->cli->settings, d->cli->config_file, &f);
     d->settings = &d->cli->settings;
     if (e) {
         settings_default(d->settings);

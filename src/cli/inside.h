@@ -51,10 +51,8 @@ __attribute__((format(printf, 2, 3))) void cli_note(const struct cli *c, const c
 /* Words of a wrong call, and where help is. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const char *verb, const char *fmt, ...);
 int cli_exit_of(err e);             /* of an operation of ours that failed */
-int cli_exit_of_status(int status); /* of an HTTP answer */
 /* Prints a problem document (or what came instead of one) and returns the exit code. */
 int cli_problem(const struct client_answer *a);
-void cli_help(const char *verb); /* NULL: the whole */
 /* Text fit for a terminal: control characters become visible. In the arena. */
 char *cli_printable(struct cli *c, struct span text);
 

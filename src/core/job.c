@@ -9,14 +9,6 @@ static const char *const state_names[] = {
 };
 _Static_assert(sizeof state_names / sizeof state_names[0] == JOB_STATES, "a name each");
 
-static const char *const event_names[] = {
-    [JOB_ON_DUE] = "due",       [JOB_ON_RESERVE] = "reserve",   [JOB_ON_DONE] = "done",
-    [JOB_ON_RETRY] = "retry",   [JOB_ON_THROTTLE] = "throttle", [JOB_ON_RELEASE] = "release",
-    [JOB_ON_LOST] = "lost",     [JOB_ON_GIVE_UP] = "give_up",   [JOB_ON_CANCEL] = "cancel",
-    [JOB_ON_EXPIRE] = "expire", [JOB_ON_REPLAY] = "replay",
-};
-_Static_assert(sizeof event_names / sizeof event_names[0] == JOB_EVENTS, "a name each");
-
 /* What is not written here cannot happen. */
 static const struct move {
     enum job_state from;
@@ -65,10 +57,4 @@ bool job_state_parse(struct span name, enum job_state *out)
         }
     }
     return false;
-}
-
-const char *job_event_name(enum job_event e)
-{
-    need((unsigned)e < JOB_EVENTS);
-    return event_names[e];
 }

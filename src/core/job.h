@@ -37,4 +37,3 @@ MUST_USE bool job_move(enum job_state *state, enum job_event on);
 bool job_is_final(enum job_state s);
 const char *job_state_name(enum job_state s); /* "scheduled", "ready", "active", "succeeded", … */
 bool job_state_parse(struct span name, enum job_state *out);
-const char *job_event_name(enum job_event e);

@@ -94,16 +94,3 @@ void breaker_started(struct breaker *b, int64_t now_ms)
     if (b->state == BREAKER_OPEN && now_ms >= b->until_ms)
         b->state = BREAKER_HALF_OPEN;
 }
-
-const char *breaker_state_name(enum breaker_state s)
-{
-    switch (s) {
-    case BREAKER_CLOSED:
-        return "closed";
-    case BREAKER_OPEN:
-        return "open";
-    case BREAKER_HALF_OPEN:
-        return "half_open";
-    }
-    bug("unknown breaker state");
-}

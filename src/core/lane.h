@@ -27,4 +27,3 @@ enum breaker_sign { BREAKER_OK, BREAKER_HEALTH_ERROR, BREAKER_NO_VERDICT };
 void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms);
 bool breaker_allows(const struct breaker *b, int64_t active, int64_t now_ms);
 void breaker_started(struct breaker *b, int64_t now_ms); /* open and due → half open */
-const char *breaker_state_name(enum breaker_state s);

@@ -34,7 +34,8 @@ static struct value bool_value(bool b)
     return (struct value){.kind = VALUE_BOOL, .number = b};
 }
 
-bool convert_int(struct json v, int64_t *out)
+/* Text or number as a whole number. */
+static bool convert_int(struct json v, int64_t *out)
 {
     if (json_int(v, out))
         return true;

@@ -66,5 +66,3 @@ struct value convert(enum conversion as, const struct conv_extra *extra, struct 
 /* The time inside a snowflake id; false for ids that are plain counters (before November 2010).
  */
 bool convert_snowflake(struct span id, wall *out_time);
-/* Text or number as a whole number. */
-bool convert_int(struct json v, int64_t *out);

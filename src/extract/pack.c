@@ -411,18 +411,6 @@ static const struct target *target_of(const struct pack *p, struct span kind)
     return NULL;
 }
 
-struct span pack_target_accepts(const struct pack *p, struct span kind)
-{
-    const struct target *t = target_of(p, kind);
-    return t ? t->input->accepts : SPAN_NONE;
-}
-
-struct span pack_target_example(const struct pack *p, struct span kind)
-{
-    const struct target *t = target_of(p, kind);
-    return t ? t->input->example : SPAN_NONE;
-}
-
 struct span pack_expression(const struct pack *p, struct span name)
 {
     for (size_t i = 0; i < p->expression_count; i++)

@@ -35,11 +35,6 @@ MUST_USE err pack_target(const struct pack *p, struct span kind, struct span inp
                          struct buf *out_canonical, struct fault *f);
 /* Names of the targets ("posts", "profile", ...), in file order. */
 size_t pack_targets(const struct pack *p, const struct span **out_kinds);
-/* One sentence on what a target takes ("a handle such as @nasa: ..."); SPAN_NONE when unknown.
- */
-struct span pack_target_accepts(const struct pack *p, struct span kind);
-/* The target's plain example input, for probes and help; SPAN_NONE when unknown. */
-struct span pack_target_example(const struct pack *p, struct span kind);
 
 /* A page expression by name ("scroll", "retry", "state"): only these are ever evaluated in a
  * page. SPAN_NONE when unknown. What each returns is said beside it in site.yaml. */

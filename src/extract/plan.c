@@ -34,7 +34,6 @@ static err fill_url(struct buf *out, struct span pattern, struct span base, stru
 static void note_roles(struct plan *plan)
 {
     for (size_t i = 0; i < plan->operation_count; i++) {
-        plan->wants_user = plan->wants_user || plan->operations[i].role == OP_USER;
         plan->wants_timeline = plan->wants_timeline || plan->operations[i].role == OP_TIMELINE;
     }
 }
@@ -53,7 +52,6 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
         .operation_count = t->operation_count,
         .end_repeat_pages = t->end_repeat_pages,
         .turns_max = t->turns_max,
-        .needs_session = t->needs_session,
         .own_posts_only = t->own_posts_only,
     };
     struct buf url = BUF(URL_BYTES);

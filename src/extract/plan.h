@@ -36,9 +36,6 @@ struct plan {
     /* The end of the list is proven by this many pages in a row without a new id. */
     int end_repeat_pages;
     int turns_max;       /* pages read at most, whatever happens */
-    bool needs_session;  /* the site shows this target to logged-in visitors only */
-    bool wants_user;     /* an OP_USER answer is part of the proof (empty, protected, number of
-                            posts) */
     bool wants_timeline; /* false: done when the OP_USER answer is read */
     bool own_posts_only; /* records of other authors that are not reposts are context, not
                             results */

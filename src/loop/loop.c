@@ -9,7 +9,9 @@
 #include <uv.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/need.h"
+#include "core/metrics.h"
 #include "os/clock.h"
 
 enum {
@@ -84,6 +86,34 @@ mono loop_now(struct loop *l)
     return l->now;
 }
 
+/* ---- the watchdog: nothing may hold the loop for long ---- */
+
+enum {
+    SLOW_US = 2000,
+    VERY_SLOW_US = 50000,
+};
+
+struct turn {
+    const char *name; /* copied: the object may be closed meanwhile, its name is a constant */
+    int64_t began_us;
+};
+
+static struct turn turn_begin(const char *name)
+{
+    need_step(name);
+    return (struct turn){name, clock_mono_us()};
+}
+
+static void turn_end(const struct turn *t)
+{
+    int64_t took_us = clock_mono_us() - t->began_us;
+    if (took_us <= SLOW_US)
+        return;
+    metric_add(METRIC_LOOP_SLOW, 0, 1);
+    log_at(took_us > VERY_SLOW_US ? LOG_WARN : LOG_DEBUG, "loop.slow", F_C("callback", t->name),
+           F_N("us", took_us));
+}
+
 /* The last handle of an object frees it. */
 static void free_object(uv_handle_t *h)
 {
@@ -113,8 +143,9 @@ struct timer *timer_new(struct loop *l, void (*on_fire)(void *ctx), void *ctx, c
 static void timer_fired(uv_timer_t *uv)
 {
     struct timer *t = uv->data;
-    need_step(t->name);
+    struct turn turn = turn_begin(t->name);
     t->on_fire(t->ctx);
+    turn_end(&turn);
 }
 
 void timer_start(struct timer *t, int64_t ms)
@@ -167,10 +198,11 @@ static void watch_apply(struct watch *w)
 static void watch_ready(uv_poll_t *uv, int status, int events)
 {
     struct watch *w = uv->data;
-    need_step(w->name);
+    struct turn turn = turn_begin(w->name);
     /* An error condition: whoever reads or writes next sees which one. libuv has stopped. */
     bool broken = status < 0;
     w->on_ready(w->ctx, broken || (events & UV_READABLE), broken || (events & UV_WRITABLE));
+    turn_end(&turn);
     if (broken && !w->closed)
         watch_apply(w);
 }
@@ -226,8 +258,9 @@ static void waker_woken(uv_async_t *uv)
     struct waker *w = uv->data;
     if (uv_is_closing((uv_handle_t *)uv))
         return;
-    need_step(w->name);
+    struct turn turn = turn_begin(w->name);
     w->on_wake(w->ctx);
+    turn_end(&turn);
 }
 
 struct waker *waker_new(struct loop *l, void (*on_wake)(void *ctx), void *ctx, const char *name)
@@ -265,8 +298,9 @@ struct listener_signal {
 static void signal_came(uv_signal_t *uv, int signum)
 {
     struct listener_signal *s = uv->data;
-    need_step("signal");
+    struct turn turn = turn_begin("signal");
     s->on_signal(s->ctx, signum);
+    turn_end(&turn);
 }
 
 err signal_new(struct listener_signal **out, struct loop *l, int signum,

@@ -2,7 +2,9 @@
  *
  * One loop per process, one thread. A call that starts something either returns an error and will
  * never call back, or succeeds and calls back never before it has returned. After x_close() no
- * callback of that object comes; its memory is freed by the loop when libuv is done with it. */
+ * callback of that object comes; its memory is freed by the loop when libuv is done with it. Names
+ * are constants. A callback that holds the loop above 2 ms is counted (fulmar_loop_slow_callbacks_total)
+ * and named at debug level, above 50 ms as a warning. */
 #pragma once
 
 #include "base/when.h"

@@ -35,6 +35,7 @@
 
 enum {
     BACKLOG = 1024,
+    SETS_MAX = 64, /* --set on the command line */
     DEATHS_MAX = 5,
     LIFE_SHORT_MS = 1000,
     DEATHS_WINDOW_MS = 60000,
@@ -135,10 +136,10 @@ static err prepare_state(struct supervisor *s, struct fault *f)
     return E_OK;
 }
 
-static err prepare(struct supervisor *s, const char *config_file, struct fault *f)
+static err prepare(struct supervisor *s, const char *config_file, const char *const *set, struct fault *f)
 {
     char used[CONFIG_PATH_MAX];
-    err e = config_load(s->arena, config_file, &s->settings, used, f);
+    err e = config_load(s->arena, config_file, set, &s->settings, used, f);
     if (!e)
         e = config_state_dir(&s->settings, s->state_dir, f);
     if (!e)
@@ -398,7 +399,7 @@ static int open_signals(void)
 
 static int usage(const char *word)
 {
-    fprintf(stderr, "fulmar: serve does not know '%s'\nusage: fulmar serve [--config FILE]\n", word);
+    fprintf(stderr, "fulmar: serve does not know '%s'\nusage: fulmar serve [--config FILE] [--set section.name=value]...\n", word);
     return 64;
 }
 
@@ -406,11 +407,14 @@ int supervisor_main(int argc, char **argv)
 {
     struct supervisor *s = heap_new_of(struct supervisor);
     struct fault f = {0};
-    const char *config_file = NULL;
+    const char *config_file = NULL, *set[SETS_MAX + 1] = {NULL};
+    size_t sets = 0;
     s->tcp = s->unix_ = s->sites = s->life = s->control = -1;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             config_file = argv[++i];
+        else if (strcmp(argv[i], "--set") == 0 && i + 1 < argc && sets < SETS_MAX)
+            set[sets++] = argv[++i];
         else if (strcmp(argv[i], "--embedded") == 0)
             s->embedded = true;
         else
@@ -421,7 +425,7 @@ int supervisor_main(int argc, char **argv)
     s->egress = (struct child){.name = "egress", .word = "@egress"};
     s->life = s->embedded ? LIFE_FD : -1;
     signal(SIGPIPE, SIG_IGN);
-    err e = prepare(s, config_file, &f);
+    err e = prepare(s, config_file, set, &f);
     if (e) {
         fprintf(stderr, "fulmar: %s\n", f.words[0] ? f.words : err_text(e));
         return e == E_CONFLICT ? EXIT_UNAVAILABLE : e == E_OS || e == E_DISK_FULL ? 74 : EXIT_CONFIG;

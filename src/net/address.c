@@ -228,20 +228,3 @@ bool address_host_matches(struct span host, struct span pattern)
     return host.n > tail.n && span_eq_nocase(span_cut(host, host.n - tail.n, tail.n), tail);
 }
 
-void address_add_text(struct buf *out, const struct sockaddr *a)
-{
-    char text[INET6_ADDRSTRLEN] = "?";
-    if (a->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, a, sizeof in);
-        inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
-        buf_fmt(out, "%s:%u", text, ntohs(in.sin_port));
-    } else if (a->sa_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, a, sizeof in6);
-        inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof text);
-        buf_fmt(out, "[%s]:%u", text, ntohs(in6.sin6_port));
-    } else {
-        buf_add_text(out, text);
-    }
-}

@@ -14,4 +14,3 @@ bool address_numeric(struct span host, uint16_t port, struct sockaddr_storage *o
 bool address_split(struct span host_port, uint16_t fallback_port, struct span *out_host, uint16_t *out_port);
 /* Case-insensitive match of a name with "x.com" or "*.twimg.com". */
 bool address_host_matches(struct span host, struct span pattern);
-void address_add_text(struct buf *out, const struct sockaddr *a); /* "1.2.3.4:80", "[::1]:80" */

@@ -36,6 +36,7 @@ enum {
     RESPAWN_MS = 200,
     RETIRE_MS = 2000,
     EVENT_KEEP_MAX = 64 * 1024,
+    STEP_SIZE = 32,
 };
 
 struct slot {
@@ -57,6 +58,7 @@ struct slot {
     bool tab_open, tab_closed, tab_gone;
     enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
     bool lease_lost, release;
+    char step[STEP_SIZE]; /* where the worker says it is */
     mono started;
     struct timer *attempt, *stall, *grace, *beat;
     struct buf records; /* the RECORDS frame being committed */
@@ -94,11 +96,43 @@ static struct slot *slot_of(void *ctx)
     return s;
 }
 
+/* Label of METRIC_WORKERS that shows a slot in this state; -1: no worker is there. */
+static int worker_label(enum slot_state state)
+{
+    enum { STARTING, IDLE, BUSY, STOPPING };
+    switch (state) {
+    case SLOT_STARTING:
+        return STARTING;
+    case SLOT_IDLE:
+    case SLOT_RESERVING:
+        return IDLE;
+    case SLOT_OPENING:
+    case SLOT_RUNNING:
+        return BUSY;
+    case SLOT_STOPPING:
+    case SLOT_ENDING:
+        return STOPPING;
+    case SLOT_EMPTY:
+    case SLOT_STATES:
+        break;
+    }
+    return -1;
+}
+
+static void count_worker(enum slot_state state, int by)
+{
+    int label = worker_label(state);
+    if (label >= 0)
+        metric_add(METRIC_WORKERS, label, by);
+}
+
 static void move(struct slot *s, enum slot_event on)
 {
     enum slot_state before = s->state;
     if (!slot_move(&s->state, on))
         bug("a slot made a move that is not in the table");
+    count_worker(before, -1);
+    count_worker(s->state, 1);
     log_debug("slot.state", F_N("slot", s->number), F_C("from", slot_state_name(before)),
               F_C("to", slot_state_name(s->state)));
 }
@@ -406,6 +440,12 @@ static void on_done(struct slot *s, const struct frame *f)
     job_over(s, class, keep_words(s, f->t[0], 1000));
 }
 
+static void note_step(struct slot *s, struct span step)
+{
+    span_copy(step, s->step, sizeof s->step);
+    log_debug("job.step", F_C("job", s->lease.id), F_C("step", s->step));
+}
+
 /* false: the worker broke the protocol and is killed. */
 static bool take_frame(struct slot *s, const struct frame *f)
 {
@@ -448,6 +488,7 @@ static bool take_frame(struct slot *s, const struct frame *f)
     case FRAME_RECORDS:
         return commit_records(s, f);
     case FRAME_PROGRESS:
+        note_step(s, f->t[0]);
         return true;
     case FRAME_DONE:
     case FRAME_FAIL:
@@ -503,8 +544,7 @@ static void send_job(struct slot *s)
     const struct pool_config *c = &s->pool->config;
     const struct lease *l = &s->lease;
     struct frame f = {.type = FRAME_JOB,
-                      .n = {l->limit, l->next_batch, l->have, l->attempt, c->attempt_ms,
-                            c->navigate_ms, c->batch_ms},
+                      .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms},
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
                             s->site->base_url}};
     tell(s, &f);
@@ -709,15 +749,22 @@ static void post_finish(struct slot *s)
     store_thread_post(s->pool->store, &s->finish_op);
 }
 
+/* The words, and where the worker was. */
+static struct span at_step(const struct slot *s, const char *words)
+{
+    const char *text = arena_fmt(s->arena, "%s (step: %s)", words, s->step);
+    return span_of(s->step[0] && text ? text : words);
+}
+
 /* The job is over on this side, whatever the reason: write the ending, close the tab. */
 static void job_over(struct slot *s, enum failure_class failure, struct span why)
 {
     if (s->stop_class != FAILURE_NONE && failure != FAILURE_NONE) {
         failure = s->stop_class;
         if (failure == FAILURE_TIMEOUT)
-            why = SPAN("the attempt took longer than job.attempt_timeout");
+            why = at_step(s, "the attempt took longer than job.attempt_timeout");
         else if (failure == FAILURE_STUCK)
-            why = SPAN("no progress within job.stall_timeout");
+            why = at_step(s, "no progress within job.stall_timeout");
         else if (failure == FAILURE_CANCELLED && !s->release)
             why = SPAN("cancelled");
     }
@@ -760,6 +807,7 @@ static void clean(struct slot *s)
     s->tab_open = s->tab_closed = s->tab_gone = false;
     s->stop_class = FAILURE_NONE;
     s->lease_lost = s->release = s->finished = false;
+    s->step[0] = '\0';
     s->site = NULL;
     s->ending = (struct finish_args){0};
     s->lease = (struct lease){0};
@@ -799,7 +847,7 @@ static void worker_gone(struct slot *s)
             s->release = true;
         if (!s->stop_class && !s->release)
             s->ending.budget = BUDGET_CRASH;
-        job_over(s, s->tab_gone ? FAILURE_BROWSER : FAILURE_CRASH, SPAN("the worker process died"));
+        job_over(s, s->tab_gone ? FAILURE_BROWSER : FAILURE_CRASH, at_step(s, "the worker process died"));
         return;
     }
     if (s->state == SLOT_STARTING || s->state == SLOT_IDLE) {

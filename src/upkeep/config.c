@@ -62,11 +62,9 @@ static err xdg(char out[CONFIG_PATH_MAX], const char *variable, const char *fall
 }
 
 /* out is "" when there is no configuration file. */
-static err find_file(const char *path, char out[CONFIG_PATH_MAX], bool *out_named,
-                     struct fault *f)
+static err find_file(const char *path, char out[CONFIG_PATH_MAX], struct fault *f)
 {
     const char *named = path ? path : environment("FULMAR_CONFIG");
-    *out_named = named != NULL;
     if (named)
         return path_of(out, f, "%s", named);
     err e = xdg(out, "XDG_CONFIG_HOME", ".config", "fulmar/fulmar.yaml", f);
@@ -86,35 +84,36 @@ static err find_file(const char *path, char out[CONFIG_PATH_MAX], bool *out_name
     return E_OK;
 }
 
-err config_load(struct arena *a, const char *path, struct settings *out,
-                char out_file[CONFIG_PATH_MAX], struct fault *f)
+static err read_file(struct arena *a, const char *file, struct settings *s, struct fault *f)
 {
-    bool named;
-    out_file[0] = '\0';
-    err e = find_file(path, out_file, &named, f);
-    if (e)
-        return e;
-    settings_default(out);
-    if (!out_file[0])
-        return E_OK;
-
     struct buf text = BUF(FILE_MAX);
-    struct settings read = *out;
     struct ynode *root;
-    e = files_read(AT_FDCWD, out_file, FILE_MAX, &text, f);
-    if (e)
-        goto out;
+    err e = files_read(AT_FDCWD, file, FILE_MAX, &text, f);
     /* Every text of the tree is copied into the arena by the reader, so the file's bytes may
      * go. */
-    e = yaml_parse(a, out_file, buf_span(&text), &root, f);
-    if (e)
-        goto out;
-    e = settings_read(&read, a, out_file, root, f);
-    if (e)
-        goto out;
-    *out = read;
-out:
+    if (!e)
+        e = yaml_parse(a, file, buf_span(&text), &root, f);
+    if (!e)
+        e = settings_read(s, a, file, root, f);
     buf_free(&text);
+    return e;
+}
+
+err config_load(struct arena *a, const char *path, const char *const *set, struct settings *out,
+                char out_file[CONFIG_PATH_MAX], struct fault *f)
+{
+    out_file[0] = '\0';
+    err e = find_file(path, out_file, f);
+    if (e)
+        return e;
+    struct settings read;
+    settings_default(&read);
+    if (out_file[0])
+        e = read_file(a, out_file, &read, f);
+    for (; !e && set && *set; set++)
+        e = settings_set(&read, a, span_of(*set), f);
+    if (!e)
+        *out = read;
     return e;
 }
 

@@ -115,12 +115,6 @@ err frame_read(struct span bytes, char sender, struct frame *out, size_t *out_si
     return E_OK;
 }
 
-const char *frame_name(enum frame_type t)
-{
-    need(t < FRAME_TYPES);
-    return rows[t].name;
-}
-
 void frame_add_item(struct buf *out, const struct frame_item *i)
 {
     buf_add_char(out, (char)i->kind);

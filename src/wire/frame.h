@@ -12,7 +12,7 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
 /*  X(name, sender 'n'ode or 'w'orker, numbers, texts, largest frame in bytes, "numbers; texts") */
 #define FRAME_TABLE(X)                                                                                                   \
     X(FRAME_READY, 'w', 1, 1, 256, "pid; versions of the packs")                                                          \
-    X(FRAME_JOB, 'n', 7, 7, 262144, "limit, next_batch, have, attempt, attempt_ms, navigate_ms, batch_ms; id, site, kind, target, spec, cursor, base URL") \
+    X(FRAME_JOB, 'n', 5, 7, 262144, "limit, next_batch, have, navigate_ms, batch_ms; id, site, kind, target, spec, cursor, base URL") \
     X(FRAME_GOTO, 'w', 2, 1, 16384, "call, timeout_ms; url")                                                              \
     X(FRAME_BODY, 'w', 2, 1, 4096, "call, timeout_ms; request id")                                                        \
     X(FRAME_EVAL, 'w', 2, 1, 256, "call, timeout_ms; name of the pack's expression")                                      \
@@ -25,7 +25,7 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
     X(FRAME_CANCEL, 'n', 1, 0, 64, "err: E_CANCELLED, E_SHUTDOWN or E_TIMEOUT")                                           \
     X(FRAME_RECORDS, 'w', 3, 2, 33554432, "batch, pages, posts claimed by the profile; cursor, items")                     \
     X(FRAME_COMMITTED, 'n', 3, 0, 64, "err, added, have")                                                                 \
-    X(FRAME_PROGRESS, 'w', 2, 1, 512, "pages, posts; step")                                                               \
+    X(FRAME_PROGRESS, 'w', 0, 1, 256, "the step it is in")                                                               \
     X(FRAME_LOG, 'w', 1, 1, 4096, "level; line")                                                                          \
     X(FRAME_DONE, 'w', 2, 2, 65536, "verdict, end reason; why, report JSON")                                              \
     X(FRAME_FAIL, 'w', 2, 2, 65536, "failure class, wait_ms; why, report JSON")
@@ -45,7 +45,6 @@ void frame_add(struct buf *out, const struct frame *f);
 /* Reads one frame from the front of `bytes` sent by `sender`: E_OK and its size, E_BUSY when more
  * bytes are needed, E_PROTOCOL when this is no frame of that sender. Texts borrow from `bytes`. */
 MUST_USE err frame_read(struct span bytes, char sender, struct frame *out, size_t *out_size);
-const char *frame_name(enum frame_type t);
 
 /* Items inside FRAME_RECORDS: kind u8, created_ms i64, id text, json text; repeated. */
 struct frame_item {

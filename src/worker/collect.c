@@ -4,7 +4,7 @@
 #include "base/need.h"
 #include "os/clock.h"
 
-enum { COMMIT_MS = 60000, SIGN_MS = 2000, SEEN_FIRST = 256 };
+enum { COMMIT_MS = 60000, SIGN_MS = 2000, SEEN_FIRST = 256, REPORT_MAX = 32 * 1024 };
 
 /* Ids seen in this attempt: open addressing, texts live in the arena. */
 struct seen {
@@ -23,7 +23,7 @@ struct collection {
     wall since, until;
     bool has_since, has_until;
     int64_t batch, have, claimed;
-    int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, fallbacks;
+    int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed;
     int pages_without_new;
     bool source_said_empty, user_read;
     enum end_reason end;
@@ -144,7 +144,7 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
 
 static err commit(struct collection *c, struct span items, struct span cursor)
 {
-    need_step("commit");
+    page_step(&c->page, "commit");
     struct frame f = {.type = FRAME_RECORDS, .n = {c->batch, c->pages, c->claimed}, .t = {cursor, items}};
     struct frame in;
     err e = channel_send(c->page.channel, &f);
@@ -224,7 +224,6 @@ static err read_batch(struct collection *c, const struct operation *op, const st
     c->promoted += (int64_t)r->promoted;
     c->rejected += (int64_t)r->rejected;
     c->unparsed += (int64_t)r->unparsed;
-    c->fallbacks += (int64_t)r->fallbacks;
     if (r->sign != FAILURE_NONE)
         return note_failure(c, r);
     if (op->role == OP_TIMELINE)
@@ -303,9 +302,28 @@ static enum failure_class class_of(const struct collection *c, err e)
     }
 }
 
+/* Which fields did not come from the first of their paths: a change of the site shows here first. */
+static void report_fallbacks(const struct collection *c, struct json_w *w)
+{
+    const struct field_hits *fields;
+    size_t count = reader_fields(c->page.reader, &fields);
+    json_key(w, "fallbacks");
+    json_open(w);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t later = 0;
+        for (size_t path = 1; path < fields[i].paths && path < FIELD_PATHS_MAX; path++)
+            later += fields[i].hits[path];
+        const char *name =
+            later ? arena_fmt(c->arena, "%.*s.%.*s", SP(fields[i].map), SP(fields[i].field)) : NULL;
+        if (name)
+            json_kv_int(w, name, (int64_t)later);
+    }
+    json_close(w);
+}
+
 static struct span report(const struct collection *c)
 {
-    struct buf b = BUF(8192);
+    struct buf b = BUF(REPORT_MAX);
     struct json_w w = json_w(&b);
     json_open(&w);
     json_kv_cstr(&w, "source", "capture");
@@ -317,7 +335,7 @@ static struct span report(const struct collection *c)
     json_kv_int(&w, "duplicates", c->repeated);
     json_kv_int(&w, "rejected", c->rejected);
     json_kv_int(&w, "unparsed", c->unparsed);
-    json_kv_int(&w, "fallback_fields", c->fallbacks);
+    report_fallbacks(c, &w);
     json_kv_int(&w, "requests", c->page.api_calls);
     if (c->claimed >= 0)
         json_kv_int(&w, "posts_claimed", c->claimed);
@@ -373,6 +391,7 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     c->batch = order->next_batch;
     c->have = order->have;
     c->claimed = -1;
+    reader_forget(r);
     err e = plan_make(&c->plan, pack, a, order->kind, order->target, order->base_url, &c->fault);
     page_init(&c->page, channel, pack, &c->plan, r, events, a, &c->fault);
     read_spec(c, events);

@@ -93,6 +93,13 @@ static void on_finished(struct page *p, struct json params, bool failed)
     }
 }
 
+void page_step(struct page *p, const char *step)
+{
+    need_step(step);
+    /* That node is gone shows at the next read. */
+    (void)!channel_send(p->channel, &(struct frame){.type = FRAME_PROGRESS, .t = {span_of(step)}});
+}
+
 static err send_call(struct page *p, struct frame f, int64_t timeout_ms, uint32_t *out_call)
 {
     f.n[0] = ++p->last_call;
@@ -213,7 +220,7 @@ static err check_navigation(struct page *p, struct span answer)
 
 err page_goto(struct page *p, struct span url, struct span cursor, int64_t budget_ms)
 {
-    need_step("goto");
+    page_step(p, "goto");
     struct span answer = SPAN_NONE;
     err e;
     if (cursor.n) {
@@ -288,7 +295,7 @@ static err read_answer(struct page *p, struct page_request *slot, wall now,
 err page_next_batch(struct page *p, wall now, struct reading *out,
                     const struct operation **out_operation, int64_t budget_ms)
 {
-    need_step("wait for data");
+    page_step(p, "wait for data");
     mono deadline = mono_add(clock_mono(), budget_ms);
     mono nudge = mono_add(clock_mono(), NUDGE_MS);
     for (;;) {

@@ -44,6 +44,8 @@ void page_init(struct page *p, struct channel *c, const struct pack *pack, const
                struct json_parser *events, struct arena *a, struct fault *f);
 /* Opens the plan's URL. With a cursor the page's own first timeline request starts there. E_NET,
  * E_TIMEOUT, or what ended the page. */
+/* Says where the job is: for crash records here, for node in FRAME_PROGRESS. */
+void page_step(struct page *p, const char *step);
 MUST_USE err page_goto(struct page *p, struct span url, struct span cursor, int64_t budget_ms);
 /* The next answer of the page's API calls, read. Waits for data, never sleeps; nudges the page (scroll)
  * each second in which no request is under way. E_TIMEOUT: nothing came in the budget. */

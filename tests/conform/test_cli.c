@@ -636,7 +636,7 @@ static int play_service(const char *config_file)
         return 78;
     }
     struct arena *a = arena_new(1 << 20);
-    if (config_load(a, config_file, &settings, used, NULL) ||
+    if (config_load(a, config_file, NULL, &settings, used, NULL) ||
         config_state_dir(&settings, state, NULL))
         return 78;
     span_copy(span_of(state), server.folder, sizeof server.folder);

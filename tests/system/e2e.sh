@@ -56,6 +56,14 @@ for ((i = 0; i < JOBS; i++)); do
     [ "${kinds[i]}" = profile ] && continue
     same_as_truth "${ids[i]}" "${kinds[i]}" "${targets[i]}" "${limits[i]}" || wrong=$((wrong + 1))
 done
+# What the figures say is what happened.
+metric() { call http://fulmar/metrics | awk -v name="$1" 'index($1, name) == 1 {n += $2} END {print n + 0}'; }
+for pair in "fulmar_jobs_finished_total $JOBS" "fulmar_jobs_submitted_total $JOBS" "fulmar_workers{ 10" \
+    'fulmar_browsers{ 2' 'fulmar_browser_launches_total{result="ok"} 2'; do
+    got=$(metric "${pair% *}")
+    [ "$got" = "${pair##* }" ] || die "the metric ${pair% *} says $got, not ${pair##* }"
+done
+[ "$(metric 'fulmar_cdp_commands_total{result="ok"}')" -gt "$JOBS" ] || die "DevTools commands were not counted"
 [ $wrong -eq 0 ] || die "$wrong of $JOBS jobs differ from the truth"
 stop_service || die "the service did not stop in order ($?)"
 wait_until 5 "no process and no folder is left: $(ours)" nothing_left

@@ -36,9 +36,7 @@ static void pieces_are_zeroed_aligned_and_apart(void **state)
         for (size_t i = 0; i < 2000; i++)
             for (size_t k = 0; k < sizes[i]; k++)
                 assert_int_equal((unsigned char)pieces[i][k], i % 255 + 1);
-        assert_true(arena_used(a) > 0);
         arena_reset(a);
-        assert_int_equal(arena_used(a), 0);
     }
     arena_free(&a);
     assert_null(a);
@@ -52,12 +50,10 @@ static void limit_holds(void **state)
     assert_null(arena_try(a, 1001));
     assert_null(arena_try(a, SIZE_MAX));
     assert_null(arena_try(a, SIZE_MAX - 8));
-    assert_int_equal(arena_used(a), 0);
     size_t n = 0;
     while (arena_try(a, 10))
         n++;
     assert_int_equal(n, 62); /* 16 bytes each */
-    assert_true(arena_used(a) <= 1000);
     assert_null(arena_text(a, SPAN("0123456789")));
     assert_null(arena_keep(a, SPAN("0123456789")).p);
     assert_null(arena_fmt(a, "%d", 123456));

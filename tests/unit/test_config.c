@@ -57,7 +57,7 @@ static int stop(void **state)
 static int64_t port_of(const char *path, char file[CONFIG_PATH_MAX])
 {
     struct fault f = {0};
-    if (config_load(arena, path, &settings, file, &f))
+    if (config_load(arena, path, NULL, &settings, file, &f))
         fail_msg("%s", f.words);
     return SETTING(&settings, api, port);
 }
@@ -84,22 +84,38 @@ static void the_nearest_file_wins(void **state)
     assert_string_equal(file, below("given.yaml"));
 }
 
+static void the_command_line_wins_over_the_file(void **state)
+{
+    (void)state;
+    char file[CONFIG_PATH_MAX];
+    struct fault f = {0};
+    const char *set[] = {"api.port=9", "worker.count=3", NULL};
+    write_file("given.yaml", "api:\n  port: 1\n  host: 127.0.0.2\n");
+    assert_int_equal(config_load(arena, below("given.yaml"), set, &settings, file, &f), E_OK);
+    assert_int_equal(SETTING(&settings, api, port), 9);
+    assert_int_equal(SETTING(&settings, worker, count), 3);
+    assert_true(span_is(SETTING_S(&settings, api, host), "127.0.0.2"));
+    const char *wrong[] = {"api.prot=9", NULL};
+    assert_int_equal(config_load(arena, NULL, wrong, &settings, file, &f), E_CONFIG);
+    assert_true(strstr(f.words, "did you mean") != NULL);
+}
+
 static void mistakes_say_where(void **state)
 {
     (void)state;
     char file[CONFIG_PATH_MAX];
     struct fault f = {0};
     write_file("bad.yaml", "api:\n  prot: 1\n");
-    assert_int_equal(config_load(arena, below("bad.yaml"), &settings, file, &f), E_CONFIG);
+    assert_int_equal(config_load(arena, below("bad.yaml"), NULL, &settings, file, &f), E_CONFIG);
     assert_true(span_find(span_of(f.words), SPAN("bad.yaml:2:3")) < strlen(f.words));
     f = (struct fault){0};
-    assert_int_equal(config_load(arena, below("missing.yaml"), &settings, file, &f),
+    assert_int_equal(config_load(arena, below("missing.yaml"), NULL, &settings, file, &f),
                      E_NOT_FOUND);
     assert_true(strstr(f.words, "missing.yaml") != NULL);
     f = (struct fault){0};
     char *longest = arena_get(arena, 400);
     memset(longest, 'a', 399);
-    assert_int_equal(config_load(arena, longest, &settings, file, &f), E_CONFIG);
+    assert_int_equal(config_load(arena, longest, NULL, &settings, file, &f), E_CONFIG);
 }
 
 static void the_state_folder_follows_setting_environment_user(void **state)
@@ -154,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_nearest_file_wins, start, stop),
+        cmocka_unit_test_setup_teardown(the_command_line_wins_over_the_file, start, stop),
         cmocka_unit_test_setup_teardown(mistakes_say_where, start, stop),
         cmocka_unit_test_setup_teardown(the_state_folder_follows_setting_environment_user,
                                         start, stop),

@@ -77,7 +77,6 @@ static void every_event_is_used(void **state)
             used = used || job_move(&to, (enum job_event)on);
         }
         assert_true(used);
-        assert_true(job_event_name((enum job_event)on)[0] != 0);
     }
 }
 
@@ -350,7 +349,6 @@ static void breaker_opens_longer_each_time_up_to_half_an_hour(void **state)
         assert_int_equal(b.state, BREAKER_OPEN);
     }
     assert_int_equal(before, 1800000);
-    assert_string_equal(breaker_state_name(BREAKER_HALF_OPEN), "half_open");
 }
 
 /* ---- settings ---- */

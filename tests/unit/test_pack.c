@@ -240,8 +240,6 @@ static void test_facts(void **state)
     assert_true(pack_expression(p, SPAN("retry")).n > 0);
     assert_true(pack_expression(p, SPAN("state")).n > 0);
     assert_null(pack_expression(p, SPAN("alert(1)")).p);
-    assert_true(span_is(pack_target_example(p, SPAN("posts")), "nasa"));
-    assert_null(pack_target_accepts(p, SPAN("nothing")).p);
     pack_close(&p);
     assert_null(p);
     pack_close(&p);
@@ -346,8 +344,7 @@ static void test_plan(void **state)
     plan_url(p, "search", "a b&c{base}", "http://127.0.0.1:8080",
              "http://127.0.0.1:8080/search?q=a%20b%26c%7Bbase%7D&src=typed_query&f=live");
     assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
-    assert_true(plan.wants_user && plan.wants_timeline && plan.own_posts_only &&
-                !plan.needs_session);
+    assert_true(plan.wants_timeline && plan.own_posts_only);
     assert_int_equal(plan.end_repeat_pages, 3);
     assert_int_equal(plan.strategy, PLAN_CAPTURE);
     const struct operation *op = plan_operation(
@@ -362,9 +359,9 @@ static void test_plan(void **state)
     assert_null(plan_operation(&plan, SPAN("")));
     assert_int_equal(plan_make(&plan, p, a, SPAN("profile"), SPAN("nasa"), SPAN_NONE, &f),
                      E_OK);
-    assert_true(plan.wants_user && !plan.wants_timeline);
+    assert_true(!plan.wants_timeline);
     assert_int_equal(plan_make(&plan, p, a, SPAN("search"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
-    assert_true(!plan.wants_user && plan.wants_timeline && plan.needs_session);
+    assert_true(plan.wants_timeline);
     assert_int_equal(plan_make(&plan, p, a, SPAN("serch"), SPAN("nasa"), SPAN_NONE, &f),
                      E_BAD_INPUT);
     assert_non_null(strstr(f.words, "did you mean 'search'?"));

@@ -38,11 +38,6 @@ struct db_arg db_text_or_null(struct span s)
     return s.n ? DB_T(s) : null_arg();
 }
 
-struct db_arg db_time_or_null(int64_t ms)
-{
-    return ms ? DB_I(ms) : null_arg();
-}
-
 static err explain(sqlite3 *handle, struct fault *f)
 {
     int code = sqlite3_extended_errcode(handle);
@@ -234,11 +229,6 @@ void db_end(struct query *q)
 int64_t db_int(struct query *q, int column)
 {
     return sqlite3_column_int64(q->stmt, column);
-}
-
-bool db_is_null(struct query *q, int column)
-{
-    return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
 }
 
 struct span db_text(struct query *q, int column)

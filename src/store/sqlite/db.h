@@ -27,7 +27,6 @@ struct db_arg {
 #define DB_NULL ((struct db_arg){.type = DB_ARG_NULL})
 /* A text, or NULL when it is empty; a time, or NULL when it is 0. */
 struct db_arg db_text_or_null(struct span s);
-struct db_arg db_time_or_null(int64_t ms);
 
 MUST_USE err db_ask_args(struct db *d, enum sql id, struct query **out, struct fault *f,
                          const struct db_arg *args, size_t n);
@@ -44,7 +43,6 @@ MUST_USE err db_run_args(struct db *d, enum sql id, struct fault *f, const struc
 MUST_USE err db_step(struct query *q, struct fault *f); /* E_OK: a row; E_END: no more */
 void db_end(struct query *q);                           /* NULL is fine */
 int64_t db_int(struct query *q, int column);            /* NULL reads as 0 */
-bool db_is_null(struct query *q, int column);
 struct span db_text(struct query *q, int column); /* until the next step */
 /* A copy in the arena; E_TOO_BIG past its limit. NULL reads as empty. */
 MUST_USE err db_keep(struct query *q, int column, struct arena *a, struct span *out,

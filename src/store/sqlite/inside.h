@@ -18,6 +18,14 @@ enum {
     ORD_PER_BATCH = 100000,
 };
 
+/* How a job ended, in the order of the labels of METRIC_JOBS_FINISHED: the verdicts first. */
+enum outcome {
+    OUTCOME_DEAD = VERDICT_COUNT - 1,
+    OUTCOME_CANCELLED,
+    OUTCOME_EXPIRED,
+    OUTCOMES
+};
+
 struct store_lane {
     char name[LANE_NAME];
     int64_t weight, pass, tat_ms, blocked_until_ms;
@@ -29,6 +37,7 @@ struct store_lane {
 struct tally {
     size_t lane_count;
     int64_t by_state[JOB_STATES];
+    int64_t ended[OUTCOMES]; /* jobs that ended since the store was opened */
     int64_t vtime; /* pass of the last start: where a lane that wakes up begins */
     int64_t last_event;
     struct store_lane lanes[LANES_MAX]; /* lane_id − 1 is the index */
@@ -89,8 +98,6 @@ void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t now_ms);
 void lanes_outlook(const struct store *s, int64_t now_ms, struct outlook *out);
 
 /* ---- jobs.c ---- */
-MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out,
-                          struct fault *f); /* E_NOT_FOUND */
 /* The row when `nonce` holds its lease, else E_STALE. */
 MUST_USE err job_row_held(struct store *s, struct span id, uint64_t nonce, struct job_row *out,
                           struct fault *f);

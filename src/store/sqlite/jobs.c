@@ -60,7 +60,7 @@ static err find_row(struct store *s, struct span id, bool *out_found, struct job
     return e == E_END ? E_OK : e;
 }
 
-err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f)
+static err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f)
 {
     bool found;
     err e = find_row(s, id, &found, out, f);
@@ -388,6 +388,18 @@ static struct json_w leaving_body(struct store *s, const struct job_row *r,
     return w;
 }
 
+static void count_ended(struct store *s, enum job_state to, enum verdict verdict)
+{
+    if (to == JOB_SUCCEEDED && verdict != VERDICT_NONE)
+        s->now.ended[verdict - 1]++;
+    else if (to == JOB_DEAD)
+        s->now.ended[OUTCOME_DEAD]++;
+    else if (to == JOB_CANCELLED)
+        s->now.ended[OUTCOME_CANCELLED]++;
+    else if (to == JOB_EXPIRED)
+        s->now.ended[OUTCOME_EXPIRED]++;
+}
+
 /* One active job goes where the event leads. A released job keeps the rank it was leased with:
  * that was the smallest of its lane, so it is in front again. */
 static err leave(struct store *s, const struct job_row *r, struct leaving *l, wall now,
@@ -411,6 +423,7 @@ static err leave(struct store *s, const struct job_row *r, struct leaving *l, wa
     if (e)
         return e;
     lanes_count(s, r->lane, JOB_ACTIVE, to);
+    count_ended(s, to, l->verdict);
     struct json_w w = leaving_body(s, r, l, to);
     e = event_add(s, r->id, leaving_event(to, l->on), now, &w, f);
     if (!e)
@@ -475,6 +488,7 @@ static err cancel_waiting(struct store *s, const struct job_row *r, wall now, st
     if (e)
         return e;
     lanes_count(s, r->lane, r->state, to);
+    count_ended(s, to, VERDICT_NONE);
     struct json_w w = event_body(s, to);
     json_kv_int(&w, "have", r->have);
     return event_add(s, r->id, "job.cancelled", now, &w, f);

@@ -6,6 +6,7 @@
 #include "store/sqlite/schema.h"
 
 #include "base/need.h"
+#include "core/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,6 +208,8 @@ err store_commit(struct store *s, struct fault *f)
         undo(s, e);
         return fail(f, e, "%s", cause.code ? cause.words : err_text(e));
     }
+    for (int i = 0; i < OUTCOMES; i++)
+        metric_add(METRIC_JOBS_FINISHED, i, s->now.ended[i] - s->saved.ended[i]);
     shorten_log(s, s->disk_full ? WAL_FULL_BYTES : WAL_MAX_BYTES);
     return E_OK;
 }
