@@ -239,7 +239,8 @@ static struct value context_value(const struct map_run *run, enum context_word w
 {
     switch (w) {
     case CONTEXT_PINNED:
-        return (struct value){.kind = VALUE_BOOL, .number = run->pinned};
+        /* Where the list pinned its own entry says nothing about a post inside it. */
+        return run->depth > 0 ? NO_VALUE : (struct value){.kind = VALUE_BOOL, .number = run->pinned};
     case CONTEXT_OP:
         return words_value(run->op, false);
     case CONTEXT_COLLECTED_AT:
@@ -434,16 +435,13 @@ static void put_record(struct map_run *run, const struct field *f, const struct 
     struct json object = JSON_MISSING;
     for (unsigned i = 0; i < f->alts && !json_is(object, JSON_OBJECT); i++)
         object = slots[f->alt[i].slot];
-    bool pinned = run->pinned;
     if (run->depth > 0 || !json_is(object, JSON_OBJECT) || !map_load(fr->map, object, &inner) ||
         !map_complete(run, &inner)) {
         json_put_null(run->w);
         return;
     }
     run->depth++;
-    run->pinned = false;
     map_write(run, &inner);
-    run->pinned = pinned;
     run->depth--;
 }
 

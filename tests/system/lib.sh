@@ -94,8 +94,8 @@ MEMBERS='def norm: {schema,id,url,kind,author,created_at,created_at_ms,text,text
   counts,urls,hashtags,cashtags,mentions,conversation_id,reply_to,quote_of,repost_of,is_pinned,source_app,possibly_sensitive,
   media: [.media[]? | {id,key,media_key,type,url,url_orig,thumb_url,width,height,duration_ms,alt,variants}],
   card: (if .card then .card | {name,title,url,domain,poll} else null end),
-  quoted: (if .quoted then .quoted | norm | del(.is_pinned) else null end),
-  reposted: (if .reposted then .reposted | norm | del(.is_pinned) else null end)};
+  quoted: (if .quoted then .quoted | norm else null end),
+  reposted: (if .reposted then .reposted | norm else null end)};
   norm'
 normal() { jq -cS "$MEMBERS" | sort; }
 
