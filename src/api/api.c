@@ -189,6 +189,25 @@ void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c
     store_thread_post(c->api->store, &c->op);
 }
 
+static void on_job_known(struct call *c)
+{
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    struct answer head = {.status = 200,
+                          .type = "application/x-ndjson",
+                          .headers = {"Job-State", job_state_name(c->op.out.job.state), NULL}};
+    request_stream(c->request, &head, &(struct stream_face){.on_pull = c->on_pull});
+}
+
+void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request *r))
+{
+    c->on_pull = on_pull;
+    c->op.in.job.id = span_of(c->id);
+    call_post(c, STORE_JOB, on_job_known);
+}
+
 /* ---- routing ---- */
 
 /* True when the path has the route's shape; *out_id is what stands for {id}. */

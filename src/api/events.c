@@ -198,18 +198,6 @@ static void on_log_pull(void *ctx, struct request *r)
     post_events(r->owner, on_log_page);
 }
 
-static void on_log_known(struct call *c)
-{
-    if (c->op.result) {
-        answer_fault(c->request, c->op.result, &c->op.fault);
-        return;
-    }
-    struct answer head = {.status = 200,
-                          .type = "application/x-ndjson",
-                          .headers = {"Job-State", job_state_name(c->op.out.job.state), NULL}};
-    request_stream(c->request, &head, &(struct stream_face){.on_pull = on_log_pull});
-}
-
 void events_log(struct api *a, struct request *r, struct span id)
 {
     int64_t after = 0, limit = -1;
@@ -220,6 +208,5 @@ void events_log(struct api *a, struct request *r, struct span id)
     c->after = after;
     c->left = limit;
     c->page = EVENTS_PAGE;
-    c->op.in.job.id = span_of(c->id);
-    call_post(c, STORE_JOB, on_log_known);
+    call_stream_lines(c, on_log_pull);
 }

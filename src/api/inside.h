@@ -53,11 +53,14 @@ struct call {
     int kind;         /* enum item_kind */
     size_t page;      /* rows asked for */
     bool replayed;
+    void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
 };
 
 /* ---- api.c ---- */
 struct call *call_new(struct api *a, struct request *r, struct span id);
 void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c));
+/* Answers with a stream of NDJSON about the job c->id, or 404. on_pull's request->owner is the call. */
+void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request *r));
 
 struct buf answer_buf(void);
 /* Sends what is in the buf, which is freed; headers: name, value, …, NULL, or NULL. */

@@ -91,18 +91,6 @@ static void next_page(void *ctx, struct request *r)
     post_items(r->owner, on_stream_page);
 }
 
-static void on_known(struct call *c)
-{
-    if (c->op.result) {
-        answer_fault(c->request, c->op.result, &c->op.fault);
-        return;
-    }
-    struct answer head = {.status = 200,
-                          .type = "application/x-ndjson",
-                          .headers = {"Job-State", job_state_name(c->op.out.job.state), NULL}};
-    request_stream(c->request, &head, &(struct stream_face){.on_pull = next_page});
-}
-
 static void show(struct api *a, struct request *r, struct span id, enum item_kind kind)
 {
     int64_t after = -1, limit = 0; /* -1: from the first position, which may be 0 */
@@ -117,8 +105,7 @@ static void show(struct api *a, struct request *r, struct span id, enum item_kin
         post_items(c, on_page);
         return;
     }
-    c->op.in.job.id = span_of(c->id);
-    call_post(c, STORE_JOB, on_known);
+    call_stream_lines(c, next_page);
 }
 
 void items_posts(struct api *a, struct request *r, struct span id)
