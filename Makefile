@@ -19,11 +19,14 @@ CWARN := -Wstrict-prototypes -Wmissing-prototypes -Wframe-larger-than=16384
 HARD  := -fstack-protector-strong -fstack-clash-protection -fPIE
 FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=3 $(HARD)
 FLAGS_debug   := -O0 -g
-FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DFULMAR_SANITIZED=1
+FLAGS_points  := $(FLAGS_release) -DFULMAR_FAULT_POINTS
+FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+                 -DFULMAR_SANITIZED=1 -DFULMAR_FAULT_POINTS
 FLAGS_tsan    := -O1 -g -fsanitize=thread -DFULMAR_SANITIZED=1
 FLAGS_cov     := -O0 -g --coverage
 FLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DFULMAR_SANITIZED=1
 LINK_release  := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+LINK_points   := $(LINK_release)
 LINK_asan     := -fsanitize=address,undefined
 LINK_tsan     := -fsanitize=thread
 LINK_cov      := --coverage

@@ -30,7 +30,7 @@ const char app_index_page[] =
     "<li><a href=\"/practice_100\">/practice_100</a>, <a href=\"/practice_small\">/practice_small</a>, <a href=\"/practice_huge\">/practice_huge</a>, <a href=\"/practice_empty\">/practice_empty</a>; /practice_N has N posts</li>\n"
     "<li><a href=\"/suspended_one\">/suspended_one</a>, <a href=\"/protected_one\">/protected_one</a>, <a href=\"/missing_one\">/missing_one</a></li>\n"
     "<li><a href=\"/hashtag/opendata?f=live\">/hashtag/opendata</a>, <a href=\"/search?q=tide%20lang%3Aen&amp;f=live\">/search?q=tide lang:en</a>; #practice_N has N posts</li>\n"
-    "<li>/fault_loop crash memory never hang cut 5xx drift empty login 429 alert redirect</li>\n"
+    "<li>/fault_loop crash memory never hang cut 5xx drift empty login 429 alert redirect event cursor</li>\n"
     "<li><a href=\"/panel\">/panel</a>: faults; <a href=\"/truth/accounts?count=20\">/truth/accounts</a>, /truth/posts/HANDLE, /truth/user/HANDLE, /truth/hashtag/TAG, /truth/search?q=</li>\n"
     "</ul></body></html>\n";
 
@@ -93,6 +93,12 @@ const char app_memory_page[] =
     "}\n"
     "more();\n"
     "</script></body></html>\n";
+
+/* A request whose header is longer than most programs expect of an event. */
+const char app_event_page[] =
+    "<!DOCTYPE html><html><head><title>event</title></head><body><p>This page makes a very long event.</p>\n"
+    "<script>fetch('/i/api/graphql/x/UserTweets?variables={}', {headers: {'X-Long': 'a'.repeat(20000000)}});</script>\n"
+    "</body></html>\n";
 
 /* A tree so deep that laying it out overflows the stack of the renderer. */
 const char app_crash_page[] =

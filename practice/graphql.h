@@ -13,6 +13,7 @@ struct spoil {
     double empty_page; /* probability of a page without posts but with a live cursor */
     bool empty_always; /* no posts, and a live cursor, for ever */
     bool drift;        /* members renamed */
+    bool long_cursor;  /* cursors of 400 000 bytes */
 };
 
 int graphql_user(const struct model *m, struct span handle, struct buf *out);

@@ -36,7 +36,7 @@ static const char help[] =
     "\n"
     "Accounts: practice_N has N posts (practice_empty, _small, _huge: 0, 7, 100000);\n"
     "suspended_*, protected_*, missing_*; many more under /truth/accounts?count=N.\n"
-    "fault_loop crash memory never hang cut 5xx drift empty login 429 alert redirect break in\n"
+    "fault_loop crash memory never hang cut 5xx drift empty login 429 alert redirect event cursor break in\n"
     "one way each. The hashtag #practice_N has N posts. Panel: /panel\n"
     "\n"
     "Faults (also as ?fault=KIND:VALUE on any page, and at /panel/faults):\n";

@@ -133,7 +133,8 @@ static const struct {
     {"fault_5xx", 100, AFAULT_5XX},           {"fault_drift", 100, AFAULT_DRIFT},
     {"fault_empty", 100, AFAULT_EMPTY},       {"fault_login", 100, AFAULT_LOGIN},
     {"fault_429", 100, AFAULT_429},           {"fault_alert", 100, AFAULT_ALERT},
-    {"fault_redirect", 100, AFAULT_REDIRECT},
+    {"fault_redirect", 100, AFAULT_REDIRECT}, {"fault_event", 100, AFAULT_EVENT},
+    {"fault_cursor", 100, AFAULT_CURSOR},
 };
 enum { NAMED_COUNT = sizeof(named) / sizeof(named[0]) };
 

@@ -47,6 +47,8 @@ enum account_fault {
     AFAULT_429,
     AFAULT_ALERT,
     AFAULT_REDIRECT,
+    AFAULT_EVENT,
+    AFAULT_CURSOR,
 };
 
 /* A descending row of posts: where the times and ids of a timeline or a search come from. */

@@ -311,6 +311,7 @@ static int run_wish(struct request *r, const struct wish *wish)
     struct spoil spoil = {
         .empty_page = r->faults.value[FAULT_empty_page],
         .empty_always = own == AFAULT_EMPTY,
+        .long_cursor = own == AFAULT_CURSOR,
         .drift = own == AFAULT_DRIFT || r->faults.value[FAULT_drift] > 0,
     };
     if (span_is(wish->op, "UserByScreenName"))
@@ -416,6 +417,9 @@ static void route_account_page(struct request *r, struct span handle)
     case AFAULT_MEMORY:
         answer_still(r, 200, "text/html; charset=utf-8", app_memory_page);
         break;
+    case AFAULT_EVENT:
+        answer_still(r, 200, "text/html; charset=utf-8", app_event_page);
+        break;
     case AFAULT_HANG:
         r->wait_ms = -1;
         answer_text(r, 200, "");
@@ -434,6 +438,7 @@ static void route_account_page(struct request *r, struct span handle)
     case AFAULT_EMPTY:
     case AFAULT_429:
     case AFAULT_ALERT:
+    case AFAULT_CURSOR:
         answer_app(r, own == AFAULT_ALERT);
         break;
     }

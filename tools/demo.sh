@@ -7,6 +7,8 @@ OUT=$(realpath "$1")
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/fulmar-demo.XXXXXX")
 RESULTS=${DEMO_OUT:-$ROOT/out/demo}
+PLAY_SITE=127.0.0.1:8471 # of the commands at the end: what they play on, and where the page is then
+PLAY_PORT=8472
 PRACTICE="" SERVICE=""
 finish() {
     code=$?
@@ -82,13 +84,25 @@ get hashtag hashtag "#practice_60" & jobs_pids="$jobs_pids $!"
 get search search "from:$account" --limit 40 & jobs_pids="$jobs_pids $!"
 get suspended posts "@suspended_one" --limit 20 & jobs_pids="$jobs_pids $!"
 get posts posts "@practice_100" --limit 100 & jobs_pids="$jobs_pids $!"
-progress() {
+jobs_now() { # a line each: kind, records, limit, state
     curl -s --unix-socket "$SOCKET" "http://fulmar/v1/jobs?limit=10" |
-        jq -r '(.data // .jobs) | reverse | map("\(.kind) \(.counts.posts // 0) [\(.state)]") | join("   ")'
+        jq -r '.data | reverse[] | [.kind, (if .kind == "profile" then .counts.users else .counts.posts end), .limit // 0, .state] | @tsv'
+}
+progress() { # the jobs in one line: how much of how much, and where they are
+    jobs_now | awk -F'\t' '{
+        printf("%s%s %d", (NR > 1 ? "   " : ""), $1, $2)
+        if ($3) printf("/%d (%d%%)", $3, 100 * $2 / $3)
+        printf(" [%s]", ($4 == "active" ? "running" : $4))
+    }'
 }
 running() { for pid in $jobs_pids; do kill -0 "$pid" 2>/dev/null && return 0; done; return 1; }
+ticks=0
 while running; do
-    if [ -t 1 ]; then printf '\r   %s\033[K' "$(progress)"; fi
+    if [ -t 1 ]; then
+        printf '\r   %s\033[K' "$(progress | cut -c "1-$(($(tput cols 2>/dev/null || echo 80) - 4))")"
+    elif [ $((ticks++ % 10)) -eq 5 ]; then
+        echo "   $(progress)"
+    fi
     sleep 0.2
 done
 # shellcheck disable=SC2086
@@ -113,10 +127,34 @@ for name in profile hashtag search posts suspended; do
 done
 echo "   records: $RESULTS/*.ndjson   (the store was temporary and is gone)"
 echo
-echo "6. try next"
-echo "   $OUT/fulmar-practice --seed 7 --port 8471            # the practice site to play with"
-echo "   $OUT/fulmar doctor                                   # what this machine offers"
-echo "   $OUT/fulmar get posts @practice_100 --limit 20       # starts a service by itself when none runs"
+# What is left behind: a configuration to go on with. As root the service becomes another user,
+# who may not be able to look into this folder: then its state is where root's services have theirs.
+play_state=$RESULTS/state
+[ "$(id -u)" = 0 ] && play_state=/var/lib/fulmar-demo
+cat >"$RESULTS/fulmar.yaml" <<EOF
+# Fulmar on the practice site, written by make demo. To undo: rm -r $play_state
+api:
+  port: $PLAY_PORT
+store:
+  path: $play_state
+site:
+  path: $ROOT/sites
+  base_url: ["x=http://$PLAY_SITE"]
+egress:
+  only: true
+  allow: ["$PLAY_SITE"]
+EOF
+near() { # a path as one would type it here
+    local short
+    short=$(realpath --relative-to=. "$1")
+    case "$short" in ../*) echo "$1" ;; *) echo "$short" ;; esac
+}
+programs=$(near "$OUT")
+config=$(near "$RESULTS/fulmar.yaml")
+echo "6. try next, one after the other"
+echo "   $programs/fulmar-practice --seed 7 --port ${PLAY_SITE#*:} &"
+echo "   $programs/fulmar get posts @practice_100 --limit 20 --config $config"
+echo "   $programs/fulmar serve --config $config     # the page: http://127.0.0.1:$PLAY_PORT/"
 if [ $failed -ne 0 ]; then
     tail -30 "$WORK/service.log" >&2
     give_up "a job did not end as it should"

@@ -114,19 +114,26 @@ static const char *code_of(err e)
     return "internal";
 }
 
+/* What a client may read of it. Words about our own troubles name files and addresses: they are for
+ * the log. */
+static const char *public_words(err e, const struct fault *f, bool ours)
+{
+    if (e == E_DISK_FULL)
+        return "the disk of the job store is full: free space where store.path is, then try again";
+    return ours || !f->words[0] ? err_text(e) : f->words;
+}
+
 void answer_fault(struct request *r, err e, const struct fault *f)
 {
     enum err_class class = err_class(e);
-    /* Words about our own troubles name files and addresses: they are for the log. */
     bool ours = class != ERR_FINAL && class != ERR_WAIT;
-    if (ours)
+    if (ours || e == E_DISK_FULL)
         log_error("api.failed", F_X("result", e), F_C("why", f->words), F_S("request", r->id));
     if (class == ERR_WAIT || class == ERR_RETRY)
         answer_busy(r, err_http(e), code_of(e),
-                    ours || e == E_DISK_FULL || !f->words[0] ? err_text(e) : f->words);
+                    public_words(e, f, ours));
     else
-        answer_problem(r, err_http(e), code_of(e), "%s",
-                       ours || !f->words[0] ? err_text(e) : f->words);
+        answer_problem(r, err_http(e), code_of(e), "%s", public_words(e, f, ours));
 }
 
 bool query_number(struct request *r, const char *name, int64_t min, int64_t max, int64_t *value)

@@ -45,6 +45,20 @@ static void put_failure(struct json_w *w, const struct job_view *job)
     json_close(w);
 }
 
+/* Why a job has not started yet, so that nobody has to guess. */
+static void put_waiting(struct json_w *w, const struct job_view *job)
+{
+    json_key(w, "waiting_for");
+    if (job->waiting == WAITING_NONE) {
+        json_put_null(w);
+        return;
+    }
+    json_open(w);
+    json_kv_cstr(w, "reason", waiting_name(job->waiting));
+    put_time(w, "until", job->waiting_until_ms);
+    json_close(w);
+}
+
 static void put_counts(struct json_w *w, const struct job_view *job)
 {
     json_key(w, "counts");
@@ -119,6 +133,7 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     put_counts(w, job);
     put_time(w, "created_at", job->created_ms);
     put_time(w, "not_before", job->state == JOB_SCHEDULED ? job->run_at_ms : 0);
+    put_waiting(w, job);
     put_time(w, "started_at", job->started_ms);
     put_time(w, "finished_at", job->finished_ms);
     json_key(w, "timings");

@@ -10,7 +10,7 @@
 #include "browser/inside.h"
 #include "core/metrics.h"
 
-enum { STEP_MS = 100, STEP_WAITING_MS = 15 };
+enum { STEP_MS = 100, STEP_WAITING_MS = 15, EGRESS_SLOW_MS = 1500 };
 
 void browsers_soon(struct browsers *f)
 {
@@ -366,12 +366,34 @@ bool browsers_child_ended(struct browsers *f, pid_t pid, int status)
     return false;
 }
 
+/* Probes were missed because of the way out. */
+static void forgive(struct browsers *f)
+{
+    list_each(&f->all, at, after)
+    {
+        LIST_OF(at, struct browser, node)->probe.misses = 0;
+    }
+}
+
 void browsers_egress_hello(struct browsers *f)
 {
+    forgive(f);
     list_each(&f->all, at, after)
     {
         browser_give(LIST_OF(at, struct browser, node));
     }
+}
+
+void browsers_egress_answered(struct browsers *f, mono asked)
+{
+    if (loop_now(f->loop).ms - asked.ms >= EGRESS_SLOW_MS)
+        forgive(f);
+    f->egress_asked = asked;
+}
+
+const char *browsers_trouble(const struct browsers *f)
+{
+    return f->trouble[0] ? f->trouble : NULL;
 }
 
 /* The ready one with the fewest pages. */

@@ -7,7 +7,10 @@
  *
  * Failure modes: renderer crash (on_gone E_PAGE_GONE; every pending call is answered first),
  * browser killed (end of file → on_gone E_BROWSER_GONE), browser stopped or half dead (probe:
- * open, navigate through egress, evaluate, dispose; two misses → killed as a group), page that
+ * open, navigate through egress, evaluate, dispose; two misses → killed as a group; after one
+ * such end the next waits for a good probe of any browser, or a minute: what is wrong with all
+ * of them is not mended by killing them), browser that never starts (again with a growing pause;
+ * after three times an error with the remedy, once a minute), page that
  * never answers (every call has its own deadline), page that eats memory (resident memory
  * watched twice a second; above the job's limit its renderer is killed → E_PAGE_GONE with words
  * "memory").
@@ -58,6 +61,12 @@ bool browsers_ready(const struct browsers *b); /* a probe succeeded lately */
 bool browsers_child_ended(struct browsers *b, pid_t pid, int status);
 /* Egress (re)started and said hello: hand it every listener again. */
 void browsers_egress_hello(struct browsers *b);
+/* Egress answered what it was asked at `asked`. From the first time on a browser that misses its
+ * probes is killed only when egress answered a question asked after the miss. Does it answer late
+ * or not at all, the way out is what is sick, and the misses are forgotten. */
+void browsers_egress_answered(struct browsers *b, mono asked);
+/* Why none becomes ready, for a person; NULL: no reason is known. Valid until the next step. */
+const char *browsers_trouble(const struct browsers *b);
 
 struct browser_view { /* for the API and the status page */
     int slot;

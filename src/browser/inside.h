@@ -95,6 +95,7 @@ struct probe {
     mono next, deadline;
     bool running;
     int misses;
+    mono missed; /* the last one */
 };
 
 struct browser {
@@ -154,6 +155,11 @@ struct browsers {
     bool stopping, stopped_told;
     bool capacity_grew;
     bool soon; /* a step was asked for */
+    mono egress_asked; /* the last question that egress answered; 0: it never did */
+    mono probe_kill;   /* the last end for missed probes; 0: none, or a probe succeeded since */
+    int early_deaths;  /* in a row, before the first word */
+    mono early_said;
+    char trouble[2 * WORDS_SIZE];
 };
 
 /* browser.c */

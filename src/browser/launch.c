@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,74 @@ err browser_find(struct span configured, char out_path[256], struct fault *f)
     return fail(
         f, E_NOT_FOUND,
         "no browser was found; install the package chromium-headless-shell or set its path");
+}
+
+/* ---- walls around the browser ---- */
+
+static bool holds(const char *folder, const char *path)
+{
+    size_t n = strlen(folder);
+    return strncmp(folder, path, n) == 0 &&
+           (path[n] == '/' || path[n] == '\0' || (n == 1 && *folder == '/'));
+}
+
+size_t launch_paths(const char *binary, const char *private_path,
+                    struct sandbox_path out[LAUNCH_PATHS_MAX])
+{
+    static const char *const system_folders[] = {
+        "/bin",       "/sbin",          "/lib",           "/lib32",           "/lib64",
+        "/usr/bin",   "/usr/sbin",      "/usr/lib",       "/usr/lib32",       "/usr/lib64",
+        "/usr/share", "/usr/local/bin", "/usr/local/lib", "/usr/local/share", "/opt"};
+    static char real[PATH_MAX], folder[PATH_MAX];
+    char kept[PATH_MAX];
+    size_t n = 0;
+    if (!realpath(private_path, kept))
+        return 0;
+    for (size_t i = 0; i < sizeof system_folders / sizeof *system_folders; i++) {
+        if (!holds(system_folders[i], kept))
+            out[n++] = (struct sandbox_path){system_folders[i], PATH_RUN};
+    }
+    if (!realpath(binary, real))
+        return n;
+    out[n++] = (struct sandbox_path){real, PATH_RUN};
+    size_t end = (size_t)(strrchr(real, '/') - real);
+    span_copy((struct span){real, end ? end : 1}, folder, sizeof folder);
+    if (!holds(folder, kept))
+        out[n++] = (struct sandbox_path){folder, PATH_RUN};
+    return n;
+}
+
+/* For one instance per profile; the headless shell does without. */
+bool launch_needs_sockets(const char *binary)
+{
+    return span_ends(span_of(binary), SPAN("/chromium"));
+}
+
+/* Without Landlock Chromium runs all the same: node has said at its start that it is missing.
+ */
+static err wall_in(const char *binary, const char *folder, struct fault *f)
+{
+    static const struct sandbox_path fixed[] = {{"/etc", PATH_READ},
+                                                {"/sys", PATH_READ},
+                                                {"/proc", PATH_WRITE},
+                                                {"/var/cache/fontconfig", PATH_READ},
+                                                {"/run/systemd/resolve", PATH_READ},
+                                                {"/dev/null", PATH_WRITE},
+                                                {"/dev/zero", PATH_WRITE},
+                                                {"/dev/full", PATH_WRITE},
+                                                {"/dev/random", PATH_READ},
+                                                {"/dev/urandom", PATH_READ},
+                                                {"/dev/shm", PATH_OWN}};
+    enum { FIXED = sizeof fixed / sizeof *fixed };
+    struct sandbox_path paths[LAUNCH_PATHS_MAX + FIXED + 1];
+    size_t n = launch_paths(binary, folder, paths);
+    memcpy(paths + n, fixed, sizeof fixed);
+    n += FIXED;
+    paths[n++] = (struct sandbox_path){folder, PATH_OWN};
+    err e = sandbox_landlock_abi() > 0 ? sandbox_files(paths, n, true, f) : E_OK;
+    if (!e && !launch_needs_sockets(binary))
+        e = sandbox_browser(f);
+    return e;
 }
 
 /* ---- the launcher's side ---- */
@@ -275,6 +344,8 @@ int launch_main(int argc, char **argv)
     add_flags(&flags, binary, folder, port, agent);
     add_env(&env, folder);
     files_close_on_exec(FD_CONTROL, true);
+    if (wall_in(binary, folder, &fault))
+        return complain(fault.words);
     execve(binary, flags.list, env.list);
     snprintf(fault.words, sizeof fault.words, "cannot run %s: errno %d", binary, errno);
     return complain(fault.words);

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -124,6 +125,8 @@ static void on_version(void *ctx, uint32_t tag, err e, struct span payload)
     }
     cdp_member_text(payload, "product", &product);
     b->state = BROWSER_READY;
+    b->fleet->early_deaths = 0;
+    b->fleet->trouble[0] = '\0';
     b->ready_at = loop_now(b->fleet->loop);
     metric_add(METRIC_BROWSER_LAUNCHES, metric_label(METRIC_BROWSER_LAUNCHES, SPAN("ok")), 1);
     b->probe.next = b->memory_next = b->growth_next = b->ready_at;
@@ -295,6 +298,23 @@ static void note_failure(struct browser *b)
     s->next_start = mono_add(now, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
 }
 
+/* One that never starts is tried for ever; somebody should look. */
+static void note_early_death(struct browser *b, const char *why)
+{
+    enum { DEATHS_MIN = 3, SAY_EVERY_MS = 60000 };
+    struct browsers *f = b->fleet;
+    mono now = loop_now(f->loop);
+    if (b->ready_at.ms || f->stopping || ++f->early_deaths < DEATHS_MIN)
+        return;
+    snprintf(f->trouble, sizeof f->trouble,
+             "no browser starts (%d tries): %s%s%s; check browser.binary with fulmar doctor",
+             f->early_deaths, why, b->complaint[0] ? "; it said: " : "", b->complaint);
+    if (f->early_said.ms && now.ms - f->early_said.ms < SAY_EVERY_MS)
+        return;
+    f->early_said = now;
+    log_error("browser.does_not_start", F_N("tries", f->early_deaths), F_C("why", f->trouble));
+}
+
 void browser_kill(struct browser *b, const char *reason, const char *why)
 {
     if (b->state >= BROWSER_KILLED)
@@ -304,6 +324,7 @@ void browser_kill(struct browser *b, const char *reason, const char *why)
         log_warn("browser.killed", F_N("slot", b->slot), F_N("pid", b->pid), F_C("words", why),
                  F_C("said", b->ready_at.ms ? "" : b->complaint));
         note_failure(b);
+        note_early_death(b, why);
         count_end(b, reason);
     }
     b->state = BROWSER_KILLED;

@@ -202,7 +202,7 @@ static void watch_one(struct browser *b, struct renderer *r, mono now)
     struct tab *t = r->tab;
     process_kill(r->fd);
     if (t)
-        tab_gone(t, E_PAGE_GONE, words);
+        tab_gone(t, E_TOO_BIG, words);
 }
 
 /* Proportional memory of the processes that stay when pages go. */

@@ -5,7 +5,13 @@
 /* "Connected" is not "healthy": a new context, a navigation through egress, an evaluation, the
  * end. */
 
-enum { CALL_NAVIGATE = 1, CALL_EVALUATE, MISSES_MAX = 2 };
+enum {
+    CALL_NAVIGATE = 1,
+    CALL_EVALUATE,
+    MISSES_MAX = 2,
+    EGRESS_WAIT_MS = 3000, /* egress is asked every second */
+    KILL_AGAIN_MS = 60000, /* when killing one has not helped */
+};
 
 static void finish(struct browser *b)
 {
@@ -25,6 +31,7 @@ static void no_way_out(struct browser *b, struct span words)
 static void miss(struct browser *b, const char *words)
 {
     b->probe.misses++;
+    b->probe.missed = loop_now(b->fleet->loop);
     metric_add(METRIC_PROBE_FAILURES, 0, 1);
     log_warn("browser.probe_missed", F_N("slot", b->slot), F_N("misses", b->probe.misses),
              F_C("words", words));
@@ -112,12 +119,31 @@ static void on_closed(void *ctx)
     if (!b->probe.running || b->probe.tab)
         return;
     b->probe.misses = 0;
+    b->fleet->probe_kill.ms = 0;
     b->probed_good = true;
     b->last_good_probe = loop_now(b->fleet->loop);
     finish(b);
 }
 
 static const struct tab_face FACE = {on_ready, on_reply, on_event, on_gone, on_closed};
+
+/* Too often missed: is it this browser, or what all of them need? */
+static void judge(struct browser *b, mono now)
+{
+    struct browsers *f = b->fleet;
+    bool egress_lives = !f->egress_asked.ms || f->egress_asked.ms >= b->probe.missed.ms;
+    if (!egress_lives) {
+        if (now.ms - b->probe.missed.ms >= EGRESS_WAIT_MS)
+            no_way_out(b, SPAN("egress does not answer"));
+        return;
+    }
+    if (f->probe_kill.ms && now.ms - f->probe_kill.ms < KILL_AGAIN_MS) {
+        no_way_out(b, SPAN("the browser before missed its probes too"));
+        return;
+    }
+    f->probe_kill = now;
+    browser_kill(b, "probe_failed", "it does not answer its health probe");
+}
 
 void probe_step(struct browser *b, mono now)
 {
@@ -127,7 +153,7 @@ void probe_step(struct browser *b, mono now)
         let_go(b);
     }
     if (p->misses >= MISSES_MAX) {
-        browser_kill(b, "probe_failed", "it does not answer its health probe");
+        judge(b, now);
         return;
     }
     if (p->running || !mono_past(p->next, now))

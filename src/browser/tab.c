@@ -518,14 +518,15 @@ static void crashed(struct tab *t, struct span params)
     metric_add(METRIC_RENDERER_CRASHES, 0, 1);
     cdp_member_text(params, "status", &status);
     cdp_member_int(params, "errorCode", &code);
-    if (!mono_past(b->too_big_until, now_of(t)))
+    bool too_big = !mono_past(b->too_big_until, now_of(t));
+    if (too_big)
         snprintf(words, sizeof words,
                  "the page used more memory than %" PRId64 " MB and was ended",
                  b->fleet->config.memory_max >> 20);
     else
         snprintf(words, sizeof words, "the page's process ended: %.*s, code %" PRId64,
                  SP(span_cut(status, 0, 40)), code);
-    tab_gone(t, E_PAGE_GONE, words);
+    tab_gone(t, too_big ? E_TOO_BIG : E_PAGE_GONE, words);
 }
 
 static void ignore(void *ctx, uint32_t tag, err e, struct span payload)

@@ -15,8 +15,10 @@ enum {
     IN_DOCTOR = 4,
     IN_CONFIG = 8,
     IN_VERSION = 16,
+    IN_SERVE = 32,
     IN_SERVED = IN_GET | IN_JOBS,
-    IN_ALL = 31,
+    IN_CLIENT = 31, /* everything but the service itself */
+    IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
 /* ---- the tables ---- */
@@ -30,21 +32,29 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_SERVED, "get: posts wanted, 1-100000, else all; jobs list: rows"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_SERVED, "get: posts wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
     {"since", 0, "DATE", offsetof(struct cli, since), IN_GET, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
     {"until", 0, "DATE", offsetof(struct cli, until), IN_GET, "no posts newer than this"},
-    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal"},
+    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal, 9 last"},
     {"site", 0, "NAME", offsetof(struct cli, site), IN_GET, "site pack to use; default x"},
-    {"json", 0, NULL, offsetof(struct cli, json), IN_GET | IN_JOBS | IN_DOCTOR | IN_VERSION, "JSON; for records one a line"},
+    {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
-    {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET, "write the records there, all or nothing"},
-    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only jobs in this state"},
+    {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET, "write the records there, all or nothing; - is standard output"},
+    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only: scheduled, ready, active, succeeded, cancelled or dead"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
-    {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration file; else $FULMAR_CONFIG and the usual places"},
-    {"quiet", 'q', NULL, offsetof(struct cli, quiet), IN_ALL, "say nothing but errors"},
+    {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
+    {"set", 0, "NAME=VALUE", offsetof(struct cli, set), IN_SERVE, "a setting such as api.port=8471; wins over the file; may come again"},
+    {"quiet", 'q', NULL, offsetof(struct cli, quiet), IN_CLIENT, "say nothing but errors"},
     {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
 };
 enum { FLAGS = sizeof flags / sizeof flags[0] };
+
+/* The service has its own process and its own reading of the call; only its help is here. */
+static int serve_run(struct cli *c)
+{
+    (void)c;
+    return cli_usage("serve", "serve comes first: fulmar serve --config FILE");
+}
 
 static const struct verb {
     const char *name;
@@ -52,25 +62,41 @@ static const struct verb {
     int (*run)(struct cli *c);
     const char *usage; /* lines */
     const char *what;
+    const char *more;  /* lines, in the help of the verb alone; NULL = nothing */
 } verbs[] = {
     {"get", IN_GET, get_run,
      "fulmar get posts @nasa --limit 200\n"
      "fulmar get hashtag '#opendata' --since 2026-02-01 --csv --out opendata.csv\n"
      "fulmar get search 'heat pump lang:en' -n 50 --json\n"
      "fulmar get profile @nasa\n",
-     "collect posts or a profile; starts a service for itself when none is running"},
+     "collect posts or a profile; starts a service for itself when none is running",
+     "Records go to standard output: a table on a terminal, else JSON, one record a line.\n"
+     "Progress and the verdict go to standard error; the exit status says how it ended.\n"
+     "A file given with --out gets its name when the job has ended; a device or a pipe is\n"
+     "written as records come. Ctrl-C stops following; the job of a running service goes on.\n"},
     {"jobs", IN_JOBS, jobs_run,
      "fulmar jobs list [--state active] [--limit 20]\n"
      "fulmar jobs show JOB\n"
      "fulmar jobs cancel JOB\n"
      "fulmar jobs log JOB\n",
-     "look at jobs of a running service, and stop them"},
-    {"doctor", IN_DOCTOR, doctor_run, "fulmar doctor [--json]\n", "check this machine; says how to mend what is wrong"},
+     "look at jobs of a running service, and stop them",
+     "Without an action it lists. JOB is the id that get and jobs list print: job_...\n"},
+    {"serve", IN_SERVE, serve_run,
+     "fulmar serve [--config FILE] [--set NAME=VALUE]...\n",
+     "run the service in the foreground: API and page on http://127.0.0.1:8470",
+     "Stop it with Ctrl-C or SIGTERM; jobs that were running go on at the next start.\n"
+     "Every setting with its range and meaning: fulmar config init -\n"},
+    {"doctor", IN_DOCTOR, doctor_run, "fulmar doctor [--json]\n",
+     "check this machine; says how to mend what is wrong",
+     "Ends with 10 when something has to be mended.\n"},
     {"config", IN_CONFIG, config_run,
      "fulmar config check [FILE]\n"
      "fulmar config init [FILE]\n",
-     "check the configuration, or write a sample with every setting"},
-    {"version", IN_VERSION, version_run, "fulmar version [--json]\n", "what this is"},
+     "check the configuration, or write a sample with every setting",
+     "check: without FILE it reads the one that the service would read.\n"
+     "init:  FILE - is standard output; without FILE it writes ~/.config/fulmar/fulmar.yaml,\n"
+     "       as root /etc/fulmar/fulmar.yaml, and says so. It never writes over a file.\n"},
+    {"version", IN_VERSION, version_run, "fulmar version [--json]\n", "what this is", NULL},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
@@ -199,17 +225,26 @@ static void print_filtered(const char *before, struct span text, const char *aft
     buf_free(&safe);
 }
 
-static void print_errors(struct json problem)
+/* "limit: must be …" */
+static void print_error(const char *before, struct json error)
 {
+    struct span pointer = SPAN("?"), detail = SPAN("");
+    json_text(json_get(error, SPAN("pointer")), &pointer);
+    json_text(json_get(error, SPAN("detail")), &detail);
+    print_filtered(before, span_cut(pointer, span_starts(pointer, SPAN("/")), pointer.n), ": ");
+    print_filtered("", detail, "\n");
+}
+
+/* The first value that was refused says more than the sentence that some were. */
+static void print_detail(struct json problem, struct span detail)
+{
+    bool first = true;
     for (struct json_iter i = json_each(json_get(problem, SPAN("errors"))); json_next(&i);) {
-        struct span pointer = SPAN("?"), detail = SPAN("");
-        json_text(json_get(i.value, SPAN("pointer")), &pointer);
-        json_text(json_get(i.value, SPAN("detail")), &detail);
-        print_filtered(
-            "  ", span_starts(pointer, SPAN("/")) ? span_cut(pointer, 1, pointer.n) : pointer,
-            ": ");
-        print_filtered("", detail, "\n");
+        print_error(first ? "fulmar: " : "  ", i.value);
+        first = false;
     }
+    if (first)
+        print_filtered("fulmar: ", detail, "\n");
 }
 
 int cli_problem(const struct client_answer *a)
@@ -223,8 +258,7 @@ int cli_problem(const struct client_answer *a)
         json_parser_free(&parser);
         return a->status >= 500 ? EXIT_SOFTWARE : EXIT_PROTOCOL;
     }
-    print_filtered("fulmar: ", detail, "\n");
-    print_errors(problem);
+    print_detail(problem, detail);
     if (json_text(json_get(problem, SPAN("hint")), &hint))
         print_filtered("  ", hint, "\n");
     if (a->retry_after_s > 0)
@@ -269,11 +303,11 @@ static void print_flags(int bits)
     for (size_t i = 0; i < FLAGS; i++) {
         if (!(flags[i].verbs & bits))
             continue;
-        char left[48];
+        char left[64];
         snprintf(left, sizeof left, "%s%c%s --%s %s", flags[i].letter ? "-" : " ",
                  flags[i].letter ? flags[i].letter : ' ', flags[i].letter ? "," : " ",
                  flags[i].name, flags[i].value ? flags[i].value : "");
-        printf("  %-22s %s\n", left, flags[i].help);
+        printf("  %-22s  %s\n", left, flags[i].help);
     }
 }
 
@@ -291,6 +325,10 @@ static void help(const char *name)
     if (verb) {
         printf("fulmar %s: %s\n\n", verb->name, verb->what);
         print_lines(verb->usage);
+        if (verb->more) {
+            printf("\n");
+            print_lines(verb->more);
+        }
         printf("\n");
         print_flags(verb->bit);
         return;
@@ -300,7 +338,7 @@ static void help(const char *name)
         print_lines(verbs[i].usage);
         printf("      %s\n", verbs[i].what);
     }
-    printf("  fulmar serve [--config FILE] [--set section.name=value]...\n      run the service in the foreground; what is set here wins over the file\n\n");
+    printf("\n");
     print_flags(IN_ALL);
     printf("\nExit status: 0 done; 1 job failed; 2 partial; 4 cancelled; 5 not found; 6 empty "
            "without proof;\n"
@@ -310,7 +348,8 @@ static void help(const char *name)
            "internal error;\n"
            "73 cannot create output; 74 read or write error; 75 try again later; 76 not our "
            "server;\n"
-           "77 not permitted; 78 configuration; 130 interrupted. More: man fulmar\n");
+           "77 not permitted; 78 configuration; 130 interrupted.\n"
+           "One verb: fulmar help get. All of it: man fulmar\n");
 }
 
 /* ---- reading the call ---- */
@@ -402,9 +441,9 @@ static int flags_fit(const struct verb *verb, int used)
 
 static int unknown_verb(const char *word)
 {
-    const char *known[VERBS + 3] = {"serve", "help"};
+    const char *known[VERBS + 2] = {"help"};
     for (size_t i = 0; i < VERBS; i++)
-        known[i + 2] = verbs[i].name;
+        known[i + 1] = verbs[i].name;
     const char *near = text_nearest(span_of(word), known);
     if (near)
         return cli_usage(NULL, "unknown verb '%.60s'; did you mean '%s'?", word, near);

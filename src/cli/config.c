@@ -52,9 +52,21 @@ static err make_folder_of(struct cli *c, const char *path, struct fault *f)
     return files_make_folder(folder, 0755, f);
 }
 
+/* The sample on standard output. */
+static int print_sample(void)
+{
+    struct buf text = BUF(SAMPLE_MAX);
+    settings_write(&text, NULL);
+    fwrite(text.p, 1, text.n, stdout);
+    buf_free(&text);
+    return EXIT_DONE;
+}
+
 static int init(struct cli *c, const char *path)
 {
     struct fault f = {0};
+    if (path && strcmp(path, "-") == 0)
+        return print_sample();
     if (!path)
         path = c->config ? c->config : usual_place(c);
     if (make_folder_of(c, path, &f)) {

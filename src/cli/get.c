@@ -1,13 +1,16 @@
 #include "cli/rows.h"
 #include "cli/service.h"
 
+#include "api/order.h"
 #include "base/text.h"
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/verdict.h"
+#include "extract/pack.h"
 #include "os/clock.h"
 #include "wire/sse.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -24,6 +27,8 @@ enum {
     RETRY_MS = 300,
     ANSWER_MS = 40 * 1000,
     LINE_COLUMNS = 200,
+    KINDS_MAX = 32, /* of a site pack, for words */
+    TARGET_MAX = 4096,
 };
 
 /* ---- Ctrl-C: the first press is a wish, the second ends us ---- */
@@ -55,7 +60,7 @@ struct get {
     const char *kind, *target;
     char id[64];
     enum job_state state;
-    int64_t have, limit, batches, attempt, after;
+    int64_t have, limit, priority, batches, attempt, after;
     mono began, drawn, fetched;
     bool on_terminal, users, drawing;
     bool broken; /* records cannot be written */
@@ -115,44 +120,126 @@ static void show_progress(struct get *g)
     buf_free(&cut);
 }
 
-/* ---- asking for the job ---- */
+/* ---- the call ---- */
+
+/* Numbers and dates are judged here, so that a wrong flag is a wrong call whatever answers. */
+static int check_flags(struct get *g)
+{
+    const struct cli *c = g->cli;
+    static const char dates[] = "a date (2026-02-06) or a date and time (2026-02-06T12:00:00Z)";
+    wall since, until;
+    if (c->json && c->csv)
+        return cli_usage("get", "--json and --csv exclude each other");
+    if (c->out && !*c->out)
+        return cli_usage("get", "--out needs the name of a file, or - for standard output");
+    if (c->limit &&
+        (!span_int(span_of(c->limit), &g->limit) || g->limit < 1 || g->limit > ORDER_LIMIT_MAX))
+        return cli_usage("get", "--limit must be 1 to %d, not '%.40s'", ORDER_LIMIT_MAX,
+                         c->limit);
+    if (c->priority &&
+        (!span_int(span_of(c->priority), &g->priority) || g->priority < 0 || g->priority > 9))
+        return cli_usage("get", "--priority must be 0 to 9, not '%.40s'", c->priority);
+    if (c->since && !when_parse(span_of(c->since), &since))
+        return cli_usage("get", "--since must be %s, not '%.40s'", dates, c->since);
+    if (c->until && !when_parse(span_of(c->until), &until))
+        return cli_usage("get", "--until must be %s, not '%.40s'", dates, c->until);
+    if (c->since && c->until && since.ms >= until.ms)
+        return cli_usage("get", "--until must be later than --since");
+    return EXIT_DONE;
+}
 
 /* The call as the body of a request; what only the site packs can judge is left to the service.
  */
-static int build_body(struct get *g)
+static void build_body(struct get *g)
 {
     const struct cli *c = g->cli;
-    int64_t number;
     struct json_w w = json_w(&g->body);
     json_open(&w);
     if (c->site)
         json_kv_cstr(&w, "site", c->site);
     json_kv_cstr(&w, "kind", g->kind);
     json_kv_cstr(&w, "target", g->target);
-    if (c->limit) {
-        if (!span_int(span_of(c->limit), &g->limit) || g->limit < 1)
-            return cli_usage("get", "--limit must be a whole number from 1, not '%.40s'",
-                             c->limit);
+    if (c->limit)
         json_kv_int(&w, "limit", g->limit);
-    }
     if (c->since)
         json_kv_cstr(&w, "since", c->since);
     if (c->until)
         json_kv_cstr(&w, "until", c->until);
-    if (c->priority) {
-        if (!span_int(span_of(c->priority), &number))
-            return cli_usage("get", "--priority must be 0 to 9, not '%.40s'", c->priority);
-        json_kv_int(&w, "priority", number);
-    }
+    if (c->priority)
+        json_kv_int(&w, "priority", g->priority);
     json_close(&w);
-    return EXIT_DONE;
 }
+
+/* ---- what the site pack says, before a whole service is started to say it ---- */
+
+static int check_kind(struct cli *c, const struct pack *pack)
+{
+    const char *names[KINDS_MAX + 1] = {NULL};
+    const struct span *kinds;
+    struct buf known = BUF(1024);
+    size_t count = pack_targets(pack, &kinds);
+    for (size_t i = 0; i < count && i < KINDS_MAX; i++) {
+        if (span_is(kinds[i], c->words[1])) {
+            buf_free(&known);
+            return EXIT_DONE;
+        }
+        names[i] = arena_text(c->arena, kinds[i]);
+        buf_fmt(&known, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *near = text_nearest(span_of(c->words[1]), names);
+    int code =
+        near ? cli_usage("get", "unknown kind '%.40s'; did you mean '%s'?", c->words[1], near)
+             : cli_usage("get", "unknown kind '%.40s'; known are %.*s", c->words[1],
+                         SP(buf_span(&known)));
+    buf_free(&known);
+    return code;
+}
+
+static int check_target(struct cli *c, const struct pack *pack)
+{
+    struct fault f = {0};
+    struct buf canonical = BUF(TARGET_MAX);
+    err e = pack_target(pack, span_of(c->words[1]), span_of(c->words[2]), &canonical, &f);
+    buf_free(&canonical);
+    if (!e)
+        return EXIT_DONE;
+    cli_say("target: %s", cli_printable(c, span_of(f.words[0] ? f.words : err_text(e))));
+    return EXIT_DATA;
+}
+
+/* Before a service is embedded: its packs are the ones that this process finds as well. */
+static int ask_pack(struct cli *c)
+{
+    char folder[CONFIG_PATH_MAX];
+    const char *site = c->site ? c->site : "x";
+    struct pack *pack = NULL;
+    struct fault f = {0};
+    int fd = config_sites_dir(&c->settings, folder, &f)
+                 ? -1
+                 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return EXIT_DONE; /* the service says what is wrong with the folder */
+    err e = pack_open(&pack, fd, site, &f);
+    close(fd);
+    if (e) {
+        cli_say("%s%s", e == E_NOT_FOUND ? "site: " : "",
+                cli_printable(c, span_of(f.words[0] ? f.words : err_text(e))));
+        return e == E_NOT_FOUND ? EXIT_DATA : EXIT_CONFIG;
+    }
+    int code = check_kind(c, pack);
+    if (!code)
+        code = check_target(c, pack);
+    pack_close(&pack);
+    return code;
+}
+
+/* ---- submitting ---- */
 
 static int say_fault(struct get *g, err e, const struct fault *f)
 {
     clear_line(g);
     if (service_died(&g->service))
-        return EXIT_SOFTWARE;
+        return g->service.code;
     cli_say("%s", f->words[0] ? f->words : err_text(e));
     return g->broken ? EXIT_IO : cli_exit_of(e);
 }
@@ -164,13 +251,27 @@ static bool on_wait(void *ctx)
     return !interrupted();
 }
 
+/* An unknown kind is a wrong call, whether the service or this process knows the pack. */
+static bool refuses_kind(struct get *g, const struct client_answer *answer)
+{
+    struct json problem;
+    struct span pointer;
+    if (json_parse(g->parser, buf_span(&answer->body), &problem, NULL))
+        return false;
+    struct json_iter i = json_each(json_get(problem, SPAN("errors")));
+    return json_next(&i) && json_text(json_get(i.value, SPAN("pointer")), &pointer) &&
+           span_is(pointer, "/kind");
+}
+
 static int read_accepted(struct get *g, const struct client_answer *answer)
 {
     struct json job;
     struct span id;
     clear_line(g);
-    if (answer->status != 202)
-        return cli_problem(answer);
+    if (answer->status != 202) {
+        int code = cli_problem(answer);
+        return refuses_kind(g, answer) ? EXIT_USAGE : code;
+    }
     if (json_parse(g->parser, buf_span(&answer->body), &job, NULL) ||
         !json_text(json_get(job, SPAN("id")), &id)) {
         cli_say("the answer is not a job; is this a Fulmar service?");
@@ -347,7 +448,7 @@ static int follow(struct get *g)
         if (g->stream.last_id > from)
             lost = 0;
         if (service_died(&g->service))
-            return EXIT_SOFTWARE;
+            return g->service.code;
         if (ask_state(g))
             continue;
         if (++lost > RETRIES)
@@ -374,20 +475,24 @@ static struct span text_of(struct json v, const char *path)
     return text;
 }
 
+/* A command that works as it is printed: it asks where this one asked. */
 static void next_command(struct get *g)
 {
-    if (g->service.embedded)
-        cli_note(g->cli, "it is kept; with `fulmar serve` running: fulmar jobs show %s", g->id);
-    else
-        cli_note(g->cli, "more: fulmar jobs show %s", g->id);
+    const struct cli *c = g->cli;
+    const char *flag = c->server ? " --server " : c->config ? " --config " : "";
+    const char *value = c->server ? c->server : c->config ? c->config : "";
+    cli_note(c, "%s: fulmar jobs show %s%s%s",
+             g->service.embedded ? "it is kept; with `fulmar serve` running" : "more", g->id,
+             flag, value);
 }
 
 static int report_success(struct get *g, struct json job)
 {
     struct span verdict = text_of(job, "verdict"), end = text_of(job, "end_reason");
     long long seconds = (long long)((clock_mono().ms - g->began.ms) / 1000);
-    cli_note(g->cli, "%s: %lld %s of %s in %lld s (%s)", cli_printable(g->cli, verdict),
-             (long long)rows_count(g->rows), g->users ? "users" : "posts",
+    long long count = (long long)rows_count(g->rows);
+    cli_note(g->cli, "%s: %lld %s%s of %s in %lld s (%s)", cli_printable(g->cli, verdict),
+             count, g->users ? "user" : "post", count == 1 ? "" : "s",
              cli_printable(g->cli, span_of(g->target)), seconds,
              end.n ? cli_printable(g->cli, end) : "done");
     next_command(g);
@@ -470,15 +575,13 @@ static void say_interrupted(struct get *g)
 static int open_rows(struct get *g)
 {
     struct cli *c = g->cli;
-    if (c->json && c->csv)
-        return cli_usage("get", "--json and --csv exclude each other");
     bool table = !c->json && !c->csv && !c->out && isatty(STDOUT_FILENO);
     struct rows_config config = {.form = c->csv  ? ROWS_CSV
                                          : table ? ROWS_TABLE
                                                  : ROWS_JSON,
                                  .users = g->users,
                                  .columns = terminal_columns(STDOUT_FILENO),
-                                 .path = c->out};
+                                 .path = c->out && strcmp(c->out, "-") ? c->out : NULL};
     err e = rows_open(&g->rows, &config, &g->fault);
     if (!e)
         return EXIT_DONE;
@@ -488,7 +591,7 @@ static int open_rows(struct get *g)
 
 static int collect(struct get *g)
 {
-    int code = service_open(&g->service, g->cli, true, interrupted);
+    int code = service_open(&g->service, g->cli, ask_pack, interrupted);
     if (!code)
         code = submit(g);
     if (!code) {
@@ -516,7 +619,6 @@ static bool worth_keeping(const struct get *g, int code)
 
 int get_run(struct cli *c)
 {
-    static const char *const kinds[] = {"posts", "profile", "hashtag", "search", NULL};
     if (c->word_count < 3)
         return cli_usage(
             "get",
@@ -527,27 +629,19 @@ int get_run(struct cli *c)
             "one target at a time; put a search between quotes: fulmar get search 'heat pump'");
     struct get g = {
         .cli = c, .kind = c->words[1], .target = c->words[2], .after = -1, .state = JOB_READY};
-    bool known = false;
-    for (size_t i = 0; kinds[i]; i++)
-        known |= strcmp(kinds[i], g.kind) == 0;
-    /* Packs may know more kinds than these; without one only a near miss is surely wrong. */
-    const char *near = known ? NULL : text_nearest(span_of(g.kind), kinds);
-    if (near)
-        return cli_usage("get", "unknown kind '%.40s'; did you mean '%s'?", g.kind, near);
     g.users = strcmp(g.kind, "profile") == 0;
     g.on_terminal = isatty(STDERR_FILENO) && !c->quiet;
     g.began = clock_mono();
     if (!g.on_terminal)
         g.drawn = g.began;
 
-    g.body = BUF(64 * 1024);
-    int code = build_body(&g);
+    int code = check_flags(&g);
     if (!code)
         code = open_rows(&g);
-    if (code) {
-        buf_free(&g.body);
+    if (code)
         return code;
-    }
+    g.body = BUF(64 * 1024);
+    build_body(&g);
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

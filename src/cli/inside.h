@@ -36,6 +36,7 @@ struct cli {
     size_t word_count;
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *site, *out, *state;
+    const char *set; /* of serve, which reads it itself: here for the help */
     bool quiet, json, csv, help;
     /* filled by cli_settings() */
     struct settings settings;
@@ -50,7 +51,7 @@ __attribute__((format(printf, 1, 2))) void cli_say(const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) void cli_note(const struct cli *c, const char *fmt, ...);
 /* Words of a wrong call, and where help is. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const char *verb, const char *fmt, ...);
-int cli_exit_of(err e);             /* of an operation of ours that failed */
+int cli_exit_of(err e); /* of an operation of ours that failed */
 /* Prints a problem document (or what came instead of one) and returns the exit code. */
 int cli_problem(const struct client_answer *a);
 /* Text fit for a terminal: control characters become visible. In the arena. */

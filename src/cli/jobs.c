@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, LIST_ROWS = 20 };
+enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, LIST_ROWS = 20, LIST_MAX = 200 };
 
 static struct span text_at(struct json v, const char *path)
 {
@@ -51,18 +51,33 @@ static int not_ours(struct client_answer *a)
 
 /* ---- list ---- */
 
+/* What the job is there for: accounts for a profile, else posts. */
+static long long records_of(struct json job)
+{
+    return number_at(job, span_is(text_at(job, "kind"), "profile") ? "counts.users"
+                                                                   : "counts.posts");
+}
+
+/* How it ended; in parentheses how its last attempt did, when it goes on. */
+static const char *outcome_of(struct cli *c, struct json job)
+{
+    struct span failure = text_at(job, "failure.class"), verdict = text_at(job, "verdict");
+    bool final = true;
+    if (!failure.n)
+        return verdict.n ? cli_printable(c, verdict) : "-";
+    json_bool(json_path(job, "failure.final"), &final);
+    const char *class = cli_printable(c, failure);
+    return final ? class : arena_fmt(c->arena, "(%s)", class);
+}
+
 static void print_row(struct cli *c, struct json job)
 {
     struct buf target = BUF(1024), safe = BUF(16 * 1024);
-    struct span outcome = text_at(job, "failure.class");
-    if (!outcome.n)
-        outcome = text_at(job, "verdict");
     text_add_printable(&safe, text_at(job, "target"));
     text_add_cut(&target, buf_span(&safe), 30);
     printf("%-31s  %-8s  %-10s  %-15s  %8lld  %.*s\n", cli_printable(c, text_at(job, "id")),
            cli_printable(c, text_at(job, "kind")), cli_printable(c, text_at(job, "state")),
-           outcome.n ? cli_printable(c, outcome) : "-", number_at(job, "counts.posts"),
-           SP(buf_span(&target)));
+           outcome_of(c, job), records_of(job), SP(buf_span(&target)));
     buf_free(&target);
     buf_free(&safe);
 }
@@ -82,7 +97,7 @@ static int print_list(struct cli *c, struct client_answer *a)
         cli_note(c, "no such job; submit one: fulmar get posts @nasa");
     else
         printf("%-31s  %-8s  %-10s  %-15s  %8s  %s\n", "JOB", "KIND", "STATE", "OUTCOME",
-               "POSTS", "TARGET");
+               "RECORDS", "TARGET");
     for (struct json_iter i = json_each(data); json_next(&i);)
         print_row(c, i.value);
     bool more = false;
@@ -93,11 +108,8 @@ static int print_list(struct cli *c, struct client_answer *a)
     return code;
 }
 
-static int list(struct cli *c, struct service *s)
+static int list(struct cli *c, struct service *s, int64_t limit)
 {
-    int64_t limit = LIST_ROWS;
-    if (c->limit && (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > 200))
-        return cli_usage("jobs", "--limit must be 1 to 200, not '%.40s'", c->limit);
     struct buf path = BUF(4096);
     buf_fmt(&path, "/v1/jobs?limit=%lld", (long long)limit);
     if (c->state) {
@@ -126,12 +138,22 @@ static void print_line(struct cli *c, const char *name, struct span value)
         printf("%-10s %s\n", name, cli_printable(c, value));
 }
 
+static void print_waiting(struct cli *c, struct json job)
+{
+    struct span reason = text_at(job, "waiting_for.reason");
+    struct span until = text_at(job, "waiting_for.until");
+    if (reason.n)
+        printf("%-10s for %s%s%s\n", "waits", cli_printable(c, reason),
+               until.n ? " until " : "", until.n ? cli_printable(c, until) : "");
+}
+
 static void print_job(struct cli *c, struct json job)
 {
     print_line(c, "job", text_at(job, "id"));
     printf("%-10s %s %s %s\n", "target", cli_printable(c, text_at(job, "site")),
            cli_printable(c, text_at(job, "kind")), cli_printable(c, text_at(job, "target")));
     print_line(c, "state", text_at(job, "state"));
+    print_waiting(c, job);
     print_line(c, "verdict", text_at(job, "verdict"));
     print_line(c, "end", text_at(job, "end_reason"));
     print_line(c, "failure", text_at(job, "failure.class"));
@@ -259,12 +281,16 @@ int jobs_run(struct cli *c)
                 cli_printable(c, span_of(id)));
         return EXIT_DATA;
     }
+    int64_t limit = LIST_ROWS;
+    if (lists && c->limit &&
+        (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > LIST_MAX))
+        return cli_usage("jobs", "--limit must be 1 to %d, not '%.40s'", LIST_MAX, c->limit);
     struct service service;
-    int code = service_open(&service, c, false, NULL);
+    int code = service_open(&service, c, NULL, NULL);
     if (code)
         return code;
     if (lists)
-        code = list(c, &service);
+        code = list(c, &service, limit);
     else if (strcmp(action, "show") == 0)
         code = show(c, &service, id);
     else if (strcmp(action, "cancel") == 0)

@@ -85,8 +85,9 @@ struct rows {
     struct rows_config config;
     const struct column *columns;
     FILE *to;
-    char *part; /* the file's name until it is whole */
-    char *path;
+    char *part; /* the file's name until it is whole; NULL: written straight through */
+    char *path; /* as it was given, for words; NULL: standard output */
+    char *name; /* the name `part` gets: `path` with its links followed */
     struct json_parser *parser;
     struct buf line;
     int64_t count;
@@ -224,25 +225,92 @@ static const struct column *columns_of(const struct rows_config *c)
     return c->users ? user_csv : post_csv;
 }
 
-static err open_file(struct rows *r, const char *path, struct fault *f)
+static char *copy_of(const char *text)
 {
-    size_t n = strlen(path);
-    r->path = heap_get(n + 1);
-    memcpy(r->path, path, n + 1);
+    size_t n = strlen(text) + 1;
+    char *copy = heap_get(n);
+    memcpy(copy, text, n);
+    return copy;
+}
+
+static bool is_standard_output(const struct stat *info)
+{
+    struct stat ours;
+    return !fstat(STDOUT_FILENO, &ours) && ours.st_dev == info->st_dev &&
+           ours.st_ino == info->st_ino;
+}
+
+/* A device, a pipe, our own standard output: somebody else's object, never replaced. */
+static err open_through(struct rows *r, struct fault *f)
+{
+    int fd = open(r->path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return broken(r, "write", f);
+    r->to = fdopen(fd, "w");
+    if (r->to)
+        return E_OK;
+    close(fd);
+    return broken(r, "write", f);
+}
+
+static err open_beside(struct rows *r, mode_t mode, struct fault *f)
+{
+    size_t n = strlen(r->name);
     r->part = heap_get(n + sizeof ".XXXXXX");
-    snprintf(r->part, n + sizeof ".XXXXXX", "%s.XXXXXX", path);
+    snprintf(r->part, n + sizeof ".XXXXXX", "%s.XXXXXX", r->name);
     int fd = mkostemp(r->part, O_CLOEXEC);
     if (fd < 0) {
         free(r->part);
         r->part = NULL;
         return broken(r, "create", f);
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(fd, 0666 & ~mask) || !(r->to = fdopen(fd, "w"))) {
+    if (fchmod(fd, mode) || !(r->to = fdopen(fd, "w"))) {
         close(fd);
         return broken(r, "create", f);
     }
+    return E_OK;
+}
+
+/* Whatever can be said against the file is said here, before a job is submitted for it. */
+static err open_file(struct rows *r, const char *path, struct fault *f)
+{
+    struct stat info;
+    mode_t mask = umask(0);
+    umask(mask);
+    r->to = NULL;
+    r->path = copy_of(path);
+    if (stat(path, &info)) {
+        r->name = copy_of(path);
+        return open_beside(r, 0666 & ~mask, f);
+    }
+    if (S_ISDIR(info.st_mode))
+        return fail(f, E_OS, "cannot create %s: it is a folder; name a file in it", path);
+    if (is_standard_output(&info)) {
+        r->to = stdout;
+        return E_OK;
+    }
+    if (!S_ISREG(info.st_mode))
+        return open_through(r, f);
+    if (access(path, W_OK) || !(r->name = realpath(path, NULL)))
+        return broken(r, "create", f);
+    return open_beside(r, info.st_mode & 0777, f);
+}
+
+/* Closes what was opened for it; standard output stays open. */
+static int close_file(struct rows *r)
+{
+    FILE *to = r->to;
+    r->to = NULL;
+    return to && to != stdout ? fclose(to) : 0;
+}
+
+/* The file is whole: it gets its name. */
+static err name_file(struct rows *r, struct fault *f)
+{
+    if (rename(r->part, r->name))
+        return broken(r, "create", f);
+    free(r->part);
+    r->part = NULL;
     return E_OK;
 }
 
@@ -253,6 +321,7 @@ static void rows_free(struct rows **handle)
         unlink(r->part);
     free(r->part);
     free(r->path);
+    free(r->name);
     buf_free(&r->line);
     json_parser_free(&r->parser);
     free(r);
@@ -273,8 +342,7 @@ err rows_open(struct rows **out, const struct rows_config *config, struct fault 
         e = write_line(r, f);
     }
     if (e) {
-        if (r->to && r->to != stdout)
-            fclose(r->to);
+        close_file(r);
         rows_free(&r);
         return e;
     }
@@ -316,20 +384,12 @@ err rows_close(struct rows **handle, bool keep, struct fault *f)
     if (!r)
         return E_OK;
     err e = rows_flush(r, f);
-    if (r->path) {
-        if (!e && keep && fsync(fileno(r->to)))
-            e = broken(r, "write", f);
-        if (fclose(r->to) && !e)
-            e = broken(r, "write", f);
-        if (!e && keep) {
-            if (rename(r->part, r->path)) {
-                e = broken(r, "name", f);
-            } else {
-                free(r->part);
-                r->part = NULL;
-            }
-        }
-    }
+    if (!e && keep && r->part && fsync(fileno(r->to)))
+        e = broken(r, "write", f);
+    if (close_file(r) && !e)
+        e = broken(r, "write", f);
+    if (!e && keep && r->part)
+        e = name_file(r, f);
     rows_free(handle);
     return e;
 }

@@ -11,16 +11,17 @@ struct rows_config {
     enum rows_form form;
     bool users;     /* records are users, else posts */
     size_t columns; /* of the terminal, for tables */
-    const char
-        *path; /* NULL: standard output; else written beside and renamed by rows_close() */
+    /* NULL: standard output. A file is written beside its name and renamed by rows_close().
+     * What is no regular file (a device, a pipe, /dev/stdout) is written straight through. */
+    const char *path;
 };
-/* E_OS: the file cannot be created. */
+/* E_OS and others: it cannot be written: a folder, no permission, no such folder. */
 MUST_USE err rows_open(struct rows **out, const struct rows_config *config, struct fault *f);
 /* One record, as JSON. E_OS, E_DISK_FULL: it cannot be written. */
 MUST_USE err rows_add(struct rows *r, struct span json, struct fault *f);
 int64_t rows_count(const struct rows *r);
 MUST_USE err rows_flush(struct rows *r, struct fault *f);
-/* keep: the file gets its name; otherwise it is removed. */
+/* keep: a file gets its name; otherwise it is removed. */
 MUST_USE err rows_close(struct rows **r, bool keep, struct fault *f);
 
 /* One CSV cell (RFC 4180). A cell that a spreadsheet would take for a formula gets a leading '.

@@ -1,5 +1,6 @@
 #include "cli/service.h"
 
+#include "base/text.h"
 #include "os/clock.h"
 #include "os/spawn.h"
 
@@ -18,7 +19,7 @@ enum {
     POLL_MS = 50,
     STOP_MS = 30 * 1000, /* service.grace, then browsers and profiles are cleaned up */
     LIFE_FD = 3,
-    LOG_TAIL = 4096,
+    LOG_TAIL = 8 * 1024,
 };
 
 /* What a service needs of our environment; nothing else goes along. */
@@ -67,24 +68,81 @@ static int open_clients(struct service *s)
 
 /* ---- an embedded service ---- */
 
-/* The last whole line of its log, for people. */
-static void print_last_line(const struct service *s)
+/* The text of `why=…` in a line of the log. */
+static bool why_of(struct span line, struct buf *out)
 {
+    size_t at = span_find(line, SPAN(" why="));
+    if (at == line.n)
+        return false;
+    struct span rest = span_cut(line, at + 5, line.n);
+    bool quoted = rest.n && rest.p[0] == '"';
+    for (size_t i = quoted; i < rest.n && rest.p[i] != (quoted ? '"' : ' '); i++) {
+        if (quoted && rest.p[i] == '\\' && i + 1 < rest.n)
+            i++;
+        buf_add_char(out, rest.p[i]);
+    }
+    return out->n > 0;
+}
+
+/* Why it ended, as well as its log says: the sentence it left for people (`fulmar: …`), else
+ * the reason of its last error, else its last line. */
+static void read_reason(const struct service *s, struct buf *out)
+{
+    static const struct span ours = {"fulmar: ", 8};
     char text[LOG_TAIL];
     off_t size = lseek(s->log_fd, 0, SEEK_END);
     off_t from = size > LOG_TAIL ? size - LOG_TAIL : 0;
     ssize_t n = pread(s->log_fd, text, sizeof text, from);
-    struct span rest = {text, n > 0 ? (size_t)n : 0}, line, last = SPAN_NONE, error = SPAN_NONE;
+    struct span rest = {text, n > 0 ? (size_t)n : 0}, line;
+    struct span sentence = SPAN_NONE, error = SPAN_NONE, last = SPAN_NONE;
     while (span_next(&rest, '\n', &line)) {
         if (line.n)
             last = line;
-        if (span_find(line, SPAN(" error ")) < line.n || span_starts(line, SPAN("fulmar: ")))
+        if (span_starts(line, ours))
+            sentence = span_cut(line, ours.n, line.n);
+        if (span_find(line, SPAN(" error ")) < line.n &&
+            span_find(line, SPAN(" why=")) < line.n)
             error = line;
     }
-    if (error.n)
-        last = error;
-    if (last.n)
-        cli_say("its last words: %.*s", SP(last));
+    if (sentence.n)
+        buf_add(out, sentence);
+    else if (!why_of(error, out))
+        buf_add(out, last);
+}
+
+/* What a service says by its code is ours to pass on: the configuration, a missing part, the
+ * disk. All else is a fault of this program. */
+static int code_of(int status)
+{
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    if (code == EXIT_CONFLICT)
+        return EXIT_UNAVAILABLE; /* another service has the state folder */
+    return code >= EXIT_USAGE && code <= EXIT_CONFIG ? code : EXIT_SOFTWARE;
+}
+
+/* "fulmar: BEFORE: reason"; false when there is none. */
+static bool say_reason(const struct service *s, const char *before)
+{
+    struct buf reason = BUF(LOG_TAIL), safe = BUF(4 * LOG_TAIL);
+    read_reason(s, &reason);
+    text_add_printable(&safe, buf_span(&reason));
+    bool there = safe.n > 0;
+    if (there)
+        cli_say("%s: %.*s", before, SP(buf_span(&safe)));
+    buf_free(&reason);
+    buf_free(&safe);
+    return there;
+}
+
+static void say_died(const struct service *s, int status)
+{
+    if (WIFSIGNALED(status)) {
+        cli_say("the service was ended by signal %d", WTERMSIG(status));
+        say_reason(s, "its last words");
+    } else if (!say_reason(s,
+                           s->was_ready ? "the service ended" : "the service did not start")) {
+        cli_say("the service ended with code %d and without a word", WEXITSTATUS(status));
+    }
 }
 
 bool service_died(struct service *s)
@@ -94,11 +152,8 @@ bool service_died(struct service *s)
         return false;
     if (!s->ended && waitpid(s->pid, &status, WNOHANG) == s->pid) {
         s->ended = true;
-        if (WIFEXITED(status))
-            cli_say("the service ended with code %d", WEXITSTATUS(status));
-        else
-            cli_say("the service was ended by signal %d", WTERMSIG(status));
-        print_last_line(s);
+        s->code = code_of(status);
+        say_died(s, status);
     }
     return s->ended;
 }
@@ -122,7 +177,10 @@ static int start(struct service *s, struct cli *c)
         cli_say("the operating system gives no more descriptors");
         return EXIT_SOFTWARE;
     }
-    struct spawn sp = {.args = {"fulmar", "serve", "--embedded"},
+    /* It serves this command through the socket of the state folder; the address of the
+     * configuration may belong to another service, so it gets a port nobody else wants. */
+    struct spawn sp = {.args = {"fulmar", "serve", "--embedded", "--set", "api.port=0", "--set",
+                                "api.host=127.0.0.1"},
                        .fds = {{pipe_fds[0], LIFE_FD}, {s->log_fd, 2}},
                        .fd_count = 2,
                        .own_group = true};
@@ -132,8 +190,8 @@ static int start(struct service *s, struct cli *c)
         bool relative = c->config_file[0] != '/' && getcwd(folder, sizeof folder);
         snprintf(file, sizeof file, "%s%s%s", relative ? folder : "", relative ? "/" : "",
                  c->config_file);
-        sp.args[3] = "--config";
-        sp.args[4] = file;
+        sp.args[7] = "--config";
+        sp.args[8] = file;
     }
     fill_environment(&sp, c->arena);
     err e = spawn_start(&sp, &s->pid, &f);
@@ -185,16 +243,17 @@ static int wait_ready(struct service *s, const char *socket_path, bool (*interru
     mono deadline = mono_add(clock_mono(), START_MS);
     while (!mono_past(deadline, clock_mono())) {
         if (service_died(s))
-            return EXIT_SOFTWARE;
+            return s->code;
         if (interrupted && interrupted())
             return EXIT_INTERRUPTED;
-        if (somebody_listens(socket_path) && is_ready(s, why, sizeof why))
+        s->was_ready = somebody_listens(socket_path) && is_ready(s, why, sizeof why);
+        if (s->was_ready)
             return EXIT_DONE;
         poll(NULL, 0, POLL_MS);
     }
     cli_say("the service was not ready after %d s: %s. `fulmar doctor` may know why.",
             START_MS / 1000, why);
-    print_last_line(s);
+    say_reason(s, "its last words");
     return EXIT_UNAVAILABLE;
 }
 
@@ -213,7 +272,8 @@ static int embed(struct service *s, struct cli *c, const char *socket_path,
 
 /* ---- face ---- */
 
-static int find(struct service *out, struct cli *c, bool may_embed, bool (*interrupted)(void))
+static int find(struct service *out, struct cli *c, int (*before_embed)(struct cli *c),
+                bool (*interrupted)(void))
 {
     const char *named = c->server ? c->server : getenv("FULMAR_SERVER");
     if (named && *named) {
@@ -233,21 +293,24 @@ static int find(struct service *out, struct cli *c, bool may_embed, bool (*inter
     snprintf(out->shown, sizeof out->shown, "unix:%s", path);
     if (somebody_listens(path)) {
         code = open_clients(out);
-        if (code || !may_embed || !outlast(out, path, interrupted))
+        if (code || !before_embed || !outlast(out, path, interrupted))
             return code;
         client_close(&out->client);
         client_close(&out->second);
     }
-    if (may_embed)
-        return embed(out, c, path, interrupted);
-    cli_say("no service answers at %s; start one: fulmar serve", path);
-    return EXIT_UNAVAILABLE;
+    if (!before_embed) {
+        cli_say("no service answers at %s; start one: fulmar serve", path);
+        return EXIT_UNAVAILABLE;
+    }
+    code = before_embed(c);
+    return code ? code : embed(out, c, path, interrupted);
 }
 
-int service_open(struct service *out, struct cli *c, bool may_embed, bool (*interrupted)(void))
+int service_open(struct service *out, struct cli *c, int (*before_embed)(struct cli *c),
+                 bool (*interrupted)(void))
 {
     *out = (struct service){.life_fd = -1, .log_fd = -1};
-    int code = find(out, c, may_embed, interrupted);
+    int code = find(out, c, before_embed, interrupted);
     if (code)
         service_close(out);
     return code;

@@ -19,15 +19,18 @@ struct service {
     /* of an embedded one */
     pid_t pid;
     int life_fd, log_fd;
-    bool ended;
+    bool ended, was_ready;
+    int code; /* when it has died: what to exit with */
 };
 
 /* Finds it: --server, else $FULMAR_SERVER, else the local socket of the configuration; when
- * nobody answers at the local socket and `embed`, starts one. 0 or an exit code; the words are
- * printed. interrupted: looked at while waiting; may be NULL. */
-int service_open(struct service *out, struct cli *c, bool embed, bool (*interrupted)(void));
-/* An embedded one that has ended by itself: says so with its last words. False while it runs.
- */
+ * nobody answers at the local socket and `before_embed` is not NULL, asks that one (0 or an
+ * exit code) and then starts a service. 0 or an exit code; the words are printed. interrupted:
+ * looked at while waiting; may be NULL. */
+int service_open(struct service *out, struct cli *c, int (*before_embed)(struct cli *c),
+                 bool (*interrupted)(void));
+/* An embedded one that has ended by itself: says why, once, and s->code is the exit code that
+ * goes with it. False while it runs. */
 bool service_died(struct service *s);
 /* Stops an embedded one and waits for it. */
 void service_close(struct service *s);

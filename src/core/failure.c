@@ -27,7 +27,7 @@ static const struct failure_row rows[] = {
         .budget = BUDGET_NONE, .about_target = true, .exit_code = 7, .http = 451},
     [FAILURE_LOGIN_REQUIRED] = {
         .name = "login_required", .meaning = "The site shows this only to people who are logged in.",
-        .advice = "Add a login session for the site, or ask for something public.",
+        .advice = "This version has no login sessions: ask for something that the site shows to everybody.",
         .budget = BUDGET_NONE, .exit_code = 77, .http = 403},
     [FAILURE_SESSION_INVALID] = {
         .name = "session_invalid", .meaning = "The site no longer accepts the login session.",
@@ -59,7 +59,7 @@ static const struct failure_row rows[] = {
         .budget = BUDGET_RELEASE, .exit_code = 1, .http = 503},
     [FAILURE_DRIFT] = {
         .name = "drift", .meaning = "The page answered in a shape we do not know.",
-        .advice = "Update the site pack; `fulmar site test` shows which field moved.",
+        .advice = "Update the site pack; `field_paths` in the job's report shows where each field came from.",
         .budget = BUDGET_NONE, .breaker = true, .exit_code = 9, .http = 502},
     [FAILURE_EMPTY_SUSPECT] = {
         .name = "empty_suspect", .meaning = "The page came without posts and without proof that there are none.",
@@ -71,7 +71,7 @@ static const struct failure_row rows[] = {
         .budget = BUDGET_FAIL, .exit_code = 1, .http = 503},
     [FAILURE_CRASH] = {
         .name = "crash", .meaning = "The process that ran the attempt died.",
-        .advice = "Report it with the crash record from the state directory.",
+        .advice = "Report it with the lines of the log about this job and its worker.",
         .budget = BUDGET_CRASH, .exit_code = 1, .http = 500},
     [FAILURE_CANCELLED] = {
         .name = "cancelled", .meaning = "Somebody asked to stop the job.",

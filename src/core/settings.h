@@ -63,6 +63,7 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(site, base_url, SETTING_LIST, "", 0, 0, "", "NAME=URL: run a pack against another base URL")                 \
     X(service, user, SETTING_TEXT, "", 0, 0, "", "user to become when started as root; empty = fulmar, else nobody") \
     X(service, grace, SETTING_DURATION, "5s", 100, 600000, "", "running jobs get this long at shutdown")           \
+    X(service, watchdog, SETTING_DURATION, "10s", 0, 3600000, "", "a process that shows no life for this long is killed and started again; at least 3s, 0 = never") \
     X(log, level, SETTING_ENUM, "info", 0, 0, "debug info warn error", "lowest level written")                    \
     X(log, format, SETTING_ENUM, "logfmt", 0, 0, "logfmt json", "form of the log lines")
 

@@ -176,7 +176,7 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
                          struct target *t)
 {
     static const char *const keys[] = {"operations", "end_repeat_pages", "turns_max",
-                                       "own_posts_only", NULL};
+                                       "reopen_pages", "own_posts_only", NULL};
     if (!form_keys(f, n, "capture", keys))
         return;
     const struct span *names = NULL;
@@ -191,6 +191,7 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
     t->operations = ops;
     t->end_repeat_pages = (int)form_int(f, n, "end_repeat_pages", 3, 1, 100);
     t->turns_max = (int)form_int(f, n, "turns_max", 1000, 1, PACK_TURNS_MAX);
+    t->reopen_pages = (int)form_int(f, n, "reopen_pages", 0, 0, PACK_TURNS_MAX);
     t->own_posts_only = form_bool(f, n, "own_posts_only", false);
 }
 

@@ -52,6 +52,7 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
         .operation_count = t->operation_count,
         .end_repeat_pages = t->end_repeat_pages,
         .turns_max = t->turns_max,
+        .reopen_pages = t->reopen_pages,
         .own_posts_only = t->own_posts_only,
     };
     struct buf url = BUF(URL_BYTES);

@@ -36,6 +36,7 @@ struct plan {
     /* The end of the list is proven by this many pages in a row without a new id. */
     int end_repeat_pages;
     int turns_max;       /* pages read at most, whatever happens */
+    int reopen_pages;    /* the page is opened anew after so many, 0 never: it keeps what it showed */
     bool wants_timeline; /* false: done when the OP_USER answer is read */
     bool own_posts_only; /* records of other authors that are not reposts are context, not
                             results */

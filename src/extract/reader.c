@@ -72,6 +72,16 @@ static struct span keep(struct answer *a, struct span s)
     return kept;
 }
 
+static void take_cursor(struct answer *a, struct span cursor)
+{
+    if (cursor.n > READER_CURSOR_MAX) {
+        a->out->sign = FAILURE_DRIFT;
+        a->out->why = SPAN("the cursor of the list is longer than any we know");
+        return;
+    }
+    a->out->cursor = keep(a, cursor);
+}
+
 static bool add_record(struct answer *a, struct record rec)
 {
     uint64_t key = span_hash(rec.id, (uint64_t)rec.kind);
@@ -275,7 +285,7 @@ static bool on_seen(void *ctx, const struct seen *s)
                         s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
         break;
     case SEEN_CURSOR:
-        a->out->cursor = keep(a, s->text);
+        take_cursor(a, s->text);
         break;
     case SEEN_END:
         a->out->terminated = true;
@@ -336,7 +346,7 @@ static bool read_without_timeline(struct answer *a, struct json root)
     if (!envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, on_seen, a))
         return false;
     if (json_text(paths_get(&e->root_cursor, root), &cursor))
-        a->out->cursor = keep(a, cursor);
+        take_cursor(a, cursor);
     return a->out->users > 0 || a->out->unavailable > 0;
 }
 

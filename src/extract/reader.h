@@ -57,6 +57,7 @@ struct reading {
 struct reader;
 
 /* The pack must outlive the reader. max_body: largest answer read, in bytes. Never NULL. */
+enum { READER_CURSOR_MAX = 8192 }; /* a longer one is none: the answer has a shape we do not know */
 struct reader *reader_new(const struct pack *p, size_t max_body);
 void reader_free(struct reader **r);
 

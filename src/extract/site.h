@@ -21,7 +21,7 @@ struct target {
     const struct input_rule *input;
     const struct operation *operations;
     size_t operation_count;
-    int end_repeat_pages, turns_max;
+    int end_repeat_pages, turns_max, reopen_pages;
     bool needs_session, own_posts_only;
 };
 struct expression {

@@ -47,7 +47,8 @@ int egress_main(int argc, char **argv)
         e = sites_open(&sites, ROLE_SITES_FD, &s, &f);
     if (e) {
         log_error("egress.start_failed", F_X("result", e), F_C("why", f.words));
-        return 78;
+        role_why(f.words);
+        return e == E_OS ? 74 : 78;
     }
     close(ROLE_SITES_FD);
     struct egress_config c = {.allow = allow,
@@ -56,6 +57,8 @@ int egress_main(int argc, char **argv)
                               .hosts = hosts,
                               .host_count = hosts_of(&sites, hosts, WORDS_MAX),
                               .ports = ports,
+                              .beat = role_beat,
+                              .beat_ms = ROLE_BEAT_MS,
                               .connect_timeout_ms = SETTING(&s, egress, connect_timeout),
                               .idle_timeout_ms = SETTING(&s, egress, idle_timeout)};
     size_t n = words_of(SETTING_S(&s, egress, ports), port_words, 64);
@@ -64,7 +67,7 @@ int egress_main(int argc, char **argv)
         if (span_int(port_words[i], &port) && port > 0 && port < 65536)
             ports[c.port_count++] = (uint16_t)port;
     }
-    int code = egress_run(&c, ROLE_CONTROL_FD);
+    int code = egress_run(&c, ROLE_PEER_FD);
     sites_close(&sites);
     arena_free(&a);
     return code;

@@ -2,6 +2,7 @@
 #include "browser/launch.h"
 #include "cli/cli.h"
 #include "main/roles.h"
+#include "os/faults.h"
 #include "os/spawn.h"
 #include "worker/worker.h"
 
@@ -17,6 +18,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+    fault_map();
     spawn_init();
     for (size_t i = 0; argc > 1 && i < sizeof roles / sizeof *roles; i++)
         if (strcmp(argv[1], roles[i].word) == 0)

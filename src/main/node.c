@@ -7,8 +7,10 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "browser/browser.h"
+#include "browser/launch.h"
 #include "core/metrics.h"
 #include "extract/pack.h"
+#include "net/egress.h"
 #include "os/clock.h"
 #include "os/files.h"
 #include "os/random.h"
@@ -23,7 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ARENA_MAX = 4 * 1024 * 1024, STOP_HARD_MS = 4000, BLOCKED_MAX = 512 };
+enum { ARENA_MAX = 4 * 1024 * 1024, STOP_HARD_MS = 4000, BLOCKED_MAX = 512, EGRESS_SILENT_MS = 2000 };
 
 struct node {
     struct loop *loop;
@@ -37,12 +39,14 @@ struct node {
     struct api *api;
     struct watch *control, *egress;
     struct listener_signal *children, *terminate;
-    struct timer *hard_stop;
+    struct timer *hard_stop, *beat;
+    mono asked; /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
     int64_t startable;
     bool stopping, ready_said;
     struct span blocked[BLOCKED_MAX];
     size_t blocked_count;
+    char binary[256]; /* of the browser */
     int code;
 };
 
@@ -52,7 +56,6 @@ static void say_ready(struct node *n)
         return;
     n->ready_said = true;
     log_info("node.ready", F_C("isolation", isolation_name(n->isolation)));
-    (void)!write(ROLE_CONTROL_FD, "ready", 5);
 }
 
 /* ---- wake-ups ---- */
@@ -145,10 +148,10 @@ static void on_control(void *ctx, bool readable, bool writable)
     char word[64];
     (void)readable;
     (void)writable;
-    ssize_t got = read(ROLE_CONTROL_FD, word, sizeof word);
+    ssize_t got = read(ROLE_SUPERVISOR_FD, word, sizeof word);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    watch_close(&n->control);
+    watch_close(&n->control); /* once is enough; beats still go the other way */
     stop(n, got > 0 ? "asked by the supervisor" : "the supervisor is gone");
 }
 
@@ -158,15 +161,36 @@ static void on_egress(void *ctx, bool readable, bool writable)
     char word[64];
     (void)readable;
     (void)writable;
-    ssize_t got = recv(ROLE_EGRESS_FD, word, sizeof word, MSG_DONTWAIT);
-    if (got > 0) {
+    ssize_t got = recv(ROLE_PEER_FD, word, sizeof word, MSG_DONTWAIT);
+    struct span said = {word, got > 0 ? (size_t)got : 0};
+    if (span_is(said, "hello")) {
+        n->asked.ms = 0; /* a question to the one before is lost */
         browsers_egress_hello(n->browsers);
-        return;
+    } else if (span_is(said, "pong") && n->asked.ms) {
+        browsers_egress_answered(n->browsers, n->asked);
+        n->asked.ms = 0;
     }
     if (got == 0) {
         watch_close(&n->egress);
         stop(n, "the way out is gone");
     }
+}
+
+/* ---- signs of life ---- */
+
+static bool egress_is_silent(const struct node *n)
+{
+    return n->asked.ms && loop_now(n->loop).ms - n->asked.ms > EGRESS_SILENT_MS;
+}
+
+static void on_beat(void *ctx)
+{
+    struct node *n = ctx;
+    mono now = loop_now(n->loop);
+    role_beat();
+    if (!n->asked.ms && egress_ping(ROLE_PEER_FD) == E_OK)
+        n->asked = now;
+    timer_start(n->beat, ROLE_BEAT_MS);
 }
 
 static void on_terminate(void *ctx, int signum)
@@ -194,9 +218,12 @@ static void status(void *ctx, struct api_status *out)
         out->tabs_open += views[i].tabs;
     }
     out->ready = !n->stopping && browsers_ready(n->browsers);
-    out->why = n->stopping ? "the service is stopping"
-               : out->ready ? NULL
-                            : "no browser has answered a probe yet";
+    const char *trouble = browsers_trouble(n->browsers);
+    out->why = n->stopping           ? "the service is stopping"
+               : out->ready          ? NULL
+               : trouble             ? trouble
+               : egress_is_silent(n) ? "egress does not answer; the supervisor replaces it"
+                                     : "no browser has answered a probe yet";
 }
 
 static void cancelled(void *ctx, struct span job_id)
@@ -213,7 +240,7 @@ static err check_isolation(struct node *n, struct fault *f)
     enum isolation least = wanted[SETTING(&n->settings, browser, isolation)];
     n->isolation = sandbox_probe();
     log_info("node.isolation", F_C("reached", isolation_name(n->isolation)),
-             F_C("configured", isolation_name(least)));
+             F_C("configured", isolation_name(least)), F_N("landlock_abi", sandbox_landlock_abi()));
     if (n->isolation >= least)
         return E_OK;
     return fail(f, E_CONFIG,
@@ -222,15 +249,27 @@ static err check_isolation(struct node *n, struct fault *f)
                 isolation_name(n->isolation), isolation_name(least));
 }
 
-/* Node writes only below its state folder; its children inherit that (Chromium needs its shared
- * memory and its own entries in /proc). Before the store thread starts: the rule is per thread. */
-static void confine(const char *state_dir)
+/* Node writes only below its state folder and executes only this program, the browser and the
+ * system's programs: nothing that it could write. Its children inherit that (Chromium needs its
+ * shared memory and its own entries in /proc). Before the store thread starts: the rule is per
+ * thread. */
+static void confine(const char *state_dir, const char *browser)
 {
-    const char *const write_here[] = {state_dir, "/dev", "/proc", NULL};
-    const char *const read_here[] = {"/", NULL};
+    char self[40];
     struct fault f = {0};
-    if (sandbox_landlock(write_here, read_here, &f))
+    snprintf(self, sizeof self, "/proc/self/fd/%d", spawn_self_fd());
+    struct sandbox_path paths[LAUNCH_PATHS_MAX + 5] = {{state_dir, PATH_OWN},
+                                                       {"/dev", PATH_OWN},
+                                                       {"/proc", PATH_OWN},
+                                                       {"/", PATH_READ},
+                                                       {self, PATH_RUN}};
+    size_t n = 5 + launch_paths(browser, state_dir, paths + 5);
+    if (sandbox_files(paths, n, false, &f))
         log_warn("node.landlock_missing", F_C("why", f.words));
+    if (launch_needs_sockets(browser))
+        log_warn("node.api_within_reach",
+                 F_C("why", "the full browser needs Unix sockets; taken over, it could reach the API: install "
+                            "chromium-headless-shell"));
 }
 
 static void collect_blocked(struct node *n)
@@ -271,18 +310,15 @@ static err start_store(struct node *n, const char *state_dir, struct fault *f)
 static err start_browsers(struct node *n, const char *state_dir, struct fault *f)
 {
     const struct settings *s = &n->settings;
-    static char binary[256], folder[512], configured[256];
-    span_copy(SETTING_S(s, browser, binary), configured, sizeof configured);
+    static char folder[512];
     snprintf(folder, sizeof folder, "%s/run", state_dir);
-    err e = browser_find(span_of(configured), binary, f);
-    if (!e)
-        e = files_make_folder(folder, 0700, f);
+    err e = files_make_folder(folder, 0700, f);
     if (e)
         return e;
     collect_blocked(n);
-    struct browsers_config c = {.binary = binary,
+    struct browsers_config c = {.binary = n->binary,
                                 .run_folder = folder,
-                                .egress_fd = ROLE_EGRESS_FD,
+                                .egress_fd = ROLE_PEER_FD,
                                 .isolation = n->isolation,
                                 .count = (int)SETTING(s, browser, count),
                                 .contexts_max = (int)SETTING(s, browser, contexts_max),
@@ -340,9 +376,9 @@ static err start_api(struct node *n, struct fault *f)
 
 static err start_watches(struct node *n)
 {
-    err e = watch_new(&n->control, n->loop, ROLE_CONTROL_FD, true, false, on_control, n, "supervisor");
+    err e = watch_new(&n->control, n->loop, ROLE_SUPERVISOR_FD, true, false, on_control, n, "supervisor");
     if (!e)
-        e = watch_new(&n->egress, n->loop, ROLE_EGRESS_FD, true, false, on_egress, n, "egress");
+        e = watch_new(&n->egress, n->loop, ROLE_PEER_FD, true, false, on_egress, n, "egress");
     if (!e)
         e = signal_new(&n->children, n->loop, SIGCHLD, on_child, n);
     if (!e)
@@ -357,12 +393,14 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     role_log("node", &n->settings);
     if (!e)
         e = sites_open(&n->sites, ROLE_SITES_FD, &n->settings, f);
-    if (!e)
-        confine(state_dir);
-    if (!e)
-        e = start_store(n, state_dir, f);
+    if (!e) /* what may be missing is looked for before anything is made */
+        e = browser_find(SETTING_S(&n->settings, browser, binary), n->binary, f);
     if (!e)
         e = check_isolation(n, f);
+    if (!e)
+        confine(state_dir, n->binary);
+    if (!e)
+        e = start_store(n, state_dir, f);
     if (!e)
         e = start_watches(n);
     if (!e)
@@ -371,7 +409,11 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
         e = start_pool(n, f);
     if (!e)
         e = start_api(n, f);
-    return e;
+    if (e)
+        return e;
+    n->beat = timer_new(n->loop, on_beat, n, "node.beat");
+    timer_start(n->beat, 0);
+    return E_OK;
 }
 
 static void finish(struct node *n)
@@ -385,9 +427,19 @@ static void finish(struct node *n)
     signal_close(&n->children);
     signal_close(&n->terminate);
     timer_close(&n->hard_stop);
+    timer_close(&n->beat);
     waker_close(&n->waker);
     loop_free(&n->loop);
     sites_close(&n->sites);
+}
+
+/* 78: the configuration is not valid; 69: something that is needed is away, or another service is
+ * here; 74: the disk or the kernel. */
+static int start_code(err e)
+{
+    if (e == E_CONFIG || e == E_BAD_SYNTAX || e == E_BAD_INPUT)
+        return 78;
+    return e == E_CONFLICT || e == E_NOT_FOUND ? 69 : 74;
 }
 
 int node_main(int argc, char **argv)
@@ -401,7 +453,8 @@ int node_main(int argc, char **argv)
     err e = start(n, a, argv[2], &f);
     if (e) {
         log_error("node.start_failed", F_X("result", e), F_C("why", f.words));
-        n->code = e == E_CONFIG ? 78 : e == E_CONFLICT ? 11 : e == E_NOT_FOUND ? 69 : 74;
+        role_why(f.words[0] ? f.words : err_text(e));
+        n->code = start_code(e);
         if (n->browsers) { /* leave no browser behind */
             browsers_stop(n->browsers, on_browsers_stopped, n);
             loop_run(n->loop);

@@ -6,6 +6,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { SETTINGS_MAX = 256 * 1024 };
@@ -31,6 +33,25 @@ void role_log(const char *role, const struct settings *s)
 {
     log_setup(role, (enum log_format)SETTING(s, log, format), (enum log_level)SETTING(s, log, level),
               clock_wall);
+}
+
+/* Never waits: a supervisor that is stopped must not stop us. */
+static void tell(const char *text, size_t n)
+{
+    (void)!send(ROLE_SUPERVISOR_FD, text, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void role_beat(void)
+{
+    tell(ROLE_BEAT, strlen(ROLE_BEAT));
+}
+
+void role_why(const char *words)
+{
+    char text[256];
+    int n = snprintf(text, sizeof text, ROLE_WHY "%s", words);
+    if (n > 0)
+        tell(text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 }
 
 /* "x=http://127.0.0.1:8471" among the words of site.base_url. */
@@ -70,8 +91,10 @@ err sites_open(struct site_list *out, int sites_dirfd, const struct settings *s,
         if (!is_pack(sites_dirfd, entry->d_name))
             continue;
         e = pack_open(&out->packs[out->count], sites_dirfd, entry->d_name, f);
-        if (e)
+        if (e) { /* whatever it is, the pack must be mended */
+            e = e == E_OS || e == E_NO_MEMORY ? e : E_CONFIG;
             break;
+        }
         out->base_urls[out->count] = base_url_of(s, pack_name(out->packs[out->count]));
         out->count++;
     }

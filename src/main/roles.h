@@ -3,15 +3,21 @@
 
 #include "core/settings.h"
 
-/* Descriptors a role inherits. */
+/* Descriptors a role inherits. The sockets keep messages apart (SOCK_SEQPACKET). */
 enum {
-    ROLE_CONTROL_FD = 3,  /* node: supervisor's socket; egress: node's socket */
-    ROLE_EGRESS_FD = 4,   /* node: egress's socket */
+    ROLE_SUPERVISOR_FD = 3, /* beats and last words go there; to node comes "stop"; end of file: it is gone */
+    ROLE_PEER_FD = 4,     /* between node and egress (net/egress.h) */
     ROLE_SETTINGS_FD = 5, /* settings as text, to be read to the end */
     ROLE_SITES_FD = 6,    /* folder of the site packs */
     ROLE_TCP_FD = 7,      /* node: listening sockets */
     ROLE_UNIX_FD = 8,
 };
+
+/* What node and egress say to the supervisor: a beat every ROLE_BEAT_MS from the moment they serve,
+ * and before they end at their start, why. */
+enum { ROLE_BEAT_MS = 1000 };
+#define ROLE_BEAT "beat"
+#define ROLE_WHY  "why "
 
 int supervisor_main(int argc, char **argv); /* fulmar serve */
 int node_main(int argc, char **argv);       /* fulmar @node STATE_DIR */
@@ -23,9 +29,11 @@ struct site_list {
     struct span base_urls[16]; /* of site.base_url; empty = the pack's own */
     size_t count;
 };
-/* Every pack of the folder that reads well; a broken one is an error with its place. */
+/* Every pack of the folder; a broken one is E_CONFIG with its place. */
 MUST_USE err sites_open(struct site_list *out, int sites_dirfd, const struct settings *s, struct fault *f);
 void sites_close(struct site_list *l);
 /* Settings from ROLE_SETTINGS_FD. */
 MUST_USE err role_settings(struct arena *a, struct settings *out, struct fault *f);
 void role_log(const char *role, const struct settings *s);
+void role_beat(void);
+void role_why(const char *words); /* repeated by the supervisor as its last line */

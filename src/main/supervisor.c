@@ -2,25 +2,25 @@
  * end, stops them when asked. It parses nothing but the configuration and never touches the store.
  *
  * Failure modes: a child dies → again at once, then with a growing pause; after six early deaths
- * (each within a second of its start) in a minute it gives up and says so. A child that cannot start (configuration, second daemon, no
- * browser) ends the service with that child's code. The supervisor itself dies → node and egress see
- * end of file and leave. */
+ * (each within a second of its start) in a minute it gives up and says so. A child that hangs or is
+ * stopped → its beat stays away → SIGKILL, and again from the top. A child that cannot start
+ * (configuration, second daemon, no browser) ends the service with that child's code and words. The
+ * supervisor itself dies → node and egress see end of file and leave.
+ *
+ * Signals of a terminal or a service manager reach the supervisor only: its children have groups of
+ * their own and are deaf to them, so that node can finish in order before egress goes. */
+#include "main/place.h"
 #include "main/roles.h"
 
 #include "base/log.h"
 #include "base/need.h"
 #include "os/clock.h"
-#include "os/files.h"
-#include "os/sandbox.h"
+#include "os/faults.h"
 #include "os/spawn.h"
-#include "upkeep/config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,23 +28,24 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
-    BACKLOG = 1024,
     SETS_MAX = 64, /* --set on the command line */
     DEATHS_MAX = 5,
     LIFE_SHORT_MS = 1000,
     DEATHS_WINDOW_MS = 60000,
     RESTART_FIRST_MS = 100,
     STOP_SLACK_MS = 6000,
+    LOOK_MS = ROLE_BEAT_MS,
+    SILENT_MIN = 3,       /* looks without a beat: fewer may be chance */
+    SILENT_STARTING = 50, /* more of them before the first beat: a large store is checked then */
     LIFE_FD = 3, /* of an embedded service: its user's life */
     EXIT_CONFIG = 78,
     EXIT_UNAVAILABLE = 69,
     EXIT_TROUBLE = 70,
+    EXIT_INPUT_OUTPUT = 74,
 };
 
 struct child {
@@ -54,121 +55,23 @@ struct child {
     int death_count;
     mono born;
     mono start_at; /* when to start it again */
-    bool wanted;
+    int talk;      /* our end of its socket: beats and last words come, "stop" goes; −1 none */
+    bool beat, lives; /* since the last look; ever */
+    int silent;       /* looks in a row without a beat */
+    char why[240];    /* what it said before it ended */
 };
 
 struct supervisor {
     struct arena *arena;
-    struct settings settings;
-    char state_dir[CONFIG_PATH_MAX], sites_dir[CONFIG_PATH_MAX], socket_path[CONFIG_PATH_MAX];
-    int tcp, unix_, sites, signals, life;
+    struct place place;
+    int signals, life;
     int egress_pair[2];  /* [0] node's end, [1] egress's end; kept so that either may be replaced */
-    int control;         /* to the node */
     struct child node, egress;
     bool embedded, stopping;
-    mono stop_by;
+    mono stop_by, look_at;
     int code;
+    char why[280]; /* of the code, for a person */
 };
-
-/* ---- preparing, before any privilege is dropped ---- */
-
-static err listen_tcp(struct supervisor *s, struct fault *f)
-{
-    char host[64];
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)SETTING(&s->settings, api, port))};
-    int one = 1;
-    span_copy(SETTING_S(&s->settings, api, host), host, sizeof host);
-    if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
-        return fail(f, E_CONFIG, "api.host '%s' is not an IPv4 address", host);
-    s->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s->tcp < 0)
-        return fail(f, E_OS, "no TCP socket: %s", strerror(errno));
-    (void)setsockopt(s->tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(s->tcp, (struct sockaddr *)&a, sizeof a) || listen(s->tcp, BACKLOG))
-        return fail(f, E_CONFLICT, "cannot listen on %s port %lld (%s): stop what uses it or set api.port", host,
-                    (long long)SETTING(&s->settings, api, port), strerror(errno));
-    socklen_t size = sizeof a;
-    if (!getsockname(s->tcp, (struct sockaddr *)&a, &size))
-        s->settings.v[SET_api_port].number = ntohs(a.sin_port);
-    return E_OK;
-}
-
-static err listen_unix(struct supervisor *s, struct fault *f)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    span_copy(span_of(s->socket_path), a.sun_path, sizeof a.sun_path);
-    s->unix_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s->unix_ < 0)
-        return fail(f, E_OS, "no Unix socket: %s", strerror(errno));
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool taken = probe >= 0 && connect(probe, (struct sockaddr *)&a, sizeof a) == 0;
-    if (probe >= 0)
-        close(probe);
-    if (taken)
-        return fail(f, E_CONFLICT, "a service already answers on %s: stop it, or set another store.path", s->socket_path);
-    (void)unlink(s->socket_path);
-    mode_t before = umask(0117);
-    int bad = bind(s->unix_, (struct sockaddr *)&a, sizeof a) || listen(s->unix_, BACKLOG);
-    umask(before);
-    return bad ? files_fault(f, "cannot listen on", s->socket_path) : E_OK;
-}
-
-static const char *service_user(struct supervisor *s)
-{
-    static char name[64];
-    span_copy(SETTING_S(&s->settings, service, user), name, sizeof name);
-    if (name[0])
-        return name;
-    return sandbox_user_exists("fulmar") ? "fulmar" : "nobody";
-}
-
-/* The state folder belongs to whom the service becomes. */
-static err prepare_state(struct supervisor *s, struct fault *f)
-{
-    err e = files_make_folder(s->state_dir, 0700, f);
-    if (e || geteuid() != 0)
-        return e;
-    struct passwd *user = getpwnam(service_user(s));
-    if (!user)
-        return fail(f, E_CONFIG, "there is no user '%s': create it or set service.user", service_user(s));
-    if (chown(s->state_dir, user->pw_uid, user->pw_gid))
-        return files_fault(f, "cannot hand over", s->state_dir);
-    return E_OK;
-}
-
-static err prepare(struct supervisor *s, const char *config_file, const char *const *set, struct fault *f)
-{
-    char used[CONFIG_PATH_MAX];
-    err e = config_load(s->arena, config_file, set, &s->settings, used, f);
-    if (!e)
-        e = config_state_dir(&s->settings, s->state_dir, f);
-    if (!e)
-        e = config_socket(&s->settings, s->socket_path, f);
-    if (!e)
-        e = config_sites_dir(&s->settings, s->sites_dir, f);
-    role_log("supervisor", &s->settings);
-    if (!e)
-        e = prepare_state(s, f);
-    if (!e)
-        e = listen_tcp(s, f);
-    if (!e)
-        e = listen_unix(s, f);
-    if (e)
-        return e;
-    s->sites = open(s->sites_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->sites < 0)
-        return files_fault(f, "cannot open the site packs in", s->sites_dir);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->egress_pair))
-        return fail(f, E_OS, "no socket pair: %s", strerror(errno));
-    if (geteuid() == 0) {
-        struct passwd *user = getpwnam(service_user(s));
-        if (user && chown(s->socket_path, user->pw_uid, user->pw_gid))
-            return files_fault(f, "cannot hand over", s->socket_path);
-        log_info("service.user", F_C("name", service_user(s)));
-        e = sandbox_become_user(service_user(s), f);
-    }
-    return e;
-}
 
 /* ---- children ---- */
 
@@ -176,7 +79,7 @@ static err prepare(struct supervisor *s, const char *config_file, const char *co
 static int settings_fd(const struct supervisor *s)
 {
     struct buf text = BUF(256 * 1024);
-    settings_write(&text, &s->settings);
+    settings_write(&text, &s->place.settings);
     int fd = memfd_create("settings", MFD_CLOEXEC);
     bool ok = fd >= 0 && !text.failed && write(fd, text.p, text.n) == (ssize_t)text.n && lseek(fd, 0, SEEK_SET) == 0;
     buf_free(&text);
@@ -187,52 +90,123 @@ static int settings_fd(const struct supervisor *s)
     return fd;
 }
 
-static err start_child(struct supervisor *s, struct child *c, int control, struct fault *f)
+/* Its own group and deaf: Ctrl-C and the like are the supervisor's to answer. */
+static err spawn_child(struct supervisor *s, struct child *c, int talk, struct fault *f)
 {
     int settings = settings_fd(s);
     if (settings < 0)
         return fail(f, E_OS, "the settings cannot be passed on: %s", strerror(errno));
     bool node = c == &s->node;
-    struct spawn sp = {.args = {node ? "fulmar: node" : "fulmar: egress", c->word, s->state_dir},
+    struct spawn sp = {.args = {node ? "fulmar: node" : "fulmar: egress", c->word, s->place.state_dir},
                        .env = {"LANG=C.UTF-8", "PATH=/usr/bin:/bin"},
-                       .fds = {{control, ROLE_CONTROL_FD}, {settings, ROLE_SETTINGS_FD}, {s->sites, ROLE_SITES_FD}},
-                       .fd_count = 3};
+                       .fds = {{talk, ROLE_SUPERVISOR_FD},
+                               {s->egress_pair[node ? 0 : 1], ROLE_PEER_FD},
+                               {settings, ROLE_SETTINGS_FD},
+                               {s->place.sites, ROLE_SITES_FD}},
+                       .fd_count = 4,
+                       .own_group = true,
+                       .deaf = true};
     if (node) {
-        sp.fds[sp.fd_count].ours = s->egress_pair[0];
-        sp.fds[sp.fd_count++].theirs = ROLE_EGRESS_FD;
-        sp.fds[sp.fd_count].ours = s->tcp;
+        sp.fds[sp.fd_count].ours = s->place.tcp;
         sp.fds[sp.fd_count++].theirs = ROLE_TCP_FD;
-        sp.fds[sp.fd_count].ours = s->unix_;
+        sp.fds[sp.fd_count].ours = s->place.unix_;
         sp.fds[sp.fd_count++].theirs = ROLE_UNIX_FD;
     }
+    fault_point("supervisor.start");
     err e = spawn_start(&sp, &c->pid, f);
+    fault_point("supervisor.started");
     close(settings);
     return e;
 }
 
-static err start_node(struct supervisor *s, struct fault *f)
+static void hang_up(struct child *c)
 {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-        return fail(f, E_OS, "no socket pair: %s", strerror(errno));
-    err e = start_child(s, &s->node, pair[1], f);
-    close(pair[1]);
-    if (s->control >= 0)
-        close(s->control);
-    s->control = e ? -1 : pair[0];
-    if (e)
-        close(pair[0]);
-    return e;
+    if (c->talk >= 0)
+        close(c->talk);
+    c->talk = -1;
 }
 
 static err start(struct supervisor *s, struct child *c, struct fault *f)
 {
-    err e = c == &s->node ? start_node(s, f) : start_child(s, c, s->egress_pair[1], f);
-    if (!e)
-        c->born = clock_mono();
-    if (!e)
-        log_info("child.started", F_C("name", c->name), F_N("pid", c->pid));
-    return e;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return fail(f, E_OS, "no socket pair: %s", strerror(errno));
+    err e = spawn_child(s, c, pair[1], f);
+    close(pair[1]);
+    if (e) {
+        close(pair[0]);
+        return e;
+    }
+    hang_up(c);
+    c->talk = pair[0];
+    c->born = clock_mono();
+    c->beat = c->lives = false;
+    c->silent = 0;
+    c->why[0] = '\0';
+    log_info("child.started", F_C("name", c->name), F_N("pid", c->pid));
+    return E_OK;
+}
+
+/* All that a child has said. */
+static void hear(struct child *c)
+{
+    char text[sizeof c->why];
+    while (c->talk >= 0) {
+        ssize_t n = recv(c->talk, text, sizeof text - 1, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            hang_up(c); /* it ended: SIGCHLD says how */
+            return;
+        }
+        struct span said = {text, (size_t)n};
+        if (span_is(said, ROLE_BEAT))
+            c->beat = true;
+        else if (span_starts(said, SPAN(ROLE_WHY)))
+            span_copy(span_cut(said, strlen(ROLE_WHY), SIZE_MAX), c->why, sizeof c->why);
+    }
+}
+
+/* Beats are counted by looks, not by the clock: after a sleep of the machine, or of this process,
+ * one look is due, and what came meanwhile has been heard before it. */
+static void look(struct supervisor *s)
+{
+    struct child *children[] = {&s->egress, &s->node};
+    int64_t watchdog_ms = SETTING(&s->place.settings, service, watchdog);
+    int most = (int)(watchdog_ms / LOOK_MS) > SILENT_MIN ? (int)(watchdog_ms / LOOK_MS) : SILENT_MIN;
+    mono now = clock_mono();
+    if (!mono_past(s->look_at, now))
+        return;
+    s->look_at = mono_add(now, LOOK_MS);
+    for (size_t i = 0; i < 2; i++) {
+        struct child *c = children[i];
+        c->silent = c->beat ? 0 : c->silent + 1;
+        c->lives |= c->beat;
+        c->beat = false;
+        if (!c->pid || s->stopping || !watchdog_ms || c->silent < most + (c->lives ? 0 : SILENT_STARTING))
+            continue;
+        log_error("child.silent", F_C("name", c->name), F_N("pid", c->pid), F_N("beats_missed", c->silent));
+        kill(c->pid, SIGKILL);
+        c->silent = 0;
+    }
+}
+
+/* The first code and its words stay. */
+static void set_code(struct supervisor *s, int code, const char *why)
+{
+    if (s->code)
+        return;
+    s->code = code;
+    span_copy(span_of(why), s->why, sizeof s->why);
+}
+
+static void set_code_of(struct supervisor *s, const struct child *c, int code, const char *otherwise)
+{
+    char words[sizeof s->why];
+    snprintf(words, sizeof words, "%s %s", c->name, otherwise);
+    set_code(s, code, c->why[0] ? c->why : words);
 }
 
 static void stop(struct supervisor *s, const char *why)
@@ -241,11 +215,10 @@ static void stop(struct supervisor *s, const char *why)
         return;
     s->stopping = true;
     log_info("service.stopping", F_C("why", why));
-    s->stop_by = mono_add(clock_mono(), SETTING(&s->settings, service, grace) + SETTING(&s->settings, job, grace) + STOP_SLACK_MS);
-    if (s->control >= 0) {
-        close(s->control); /* end of file: the node leaves in order */
-        s->control = -1;
-    }
+    s->stop_by = mono_add(clock_mono(), SETTING(&s->place.settings, service, grace) +
+                                           SETTING(&s->place.settings, job, grace) + STOP_SLACK_MS);
+    if (s->node.talk >= 0 && send(s->node.talk, "stop", 4, MSG_DONTWAIT | MSG_NOSIGNAL) != 4)
+        hang_up(&s->node); /* end of file says the same */
 }
 
 /* Exit codes by which a child says: starting me again cannot help. */
@@ -254,22 +227,24 @@ static bool final_code(int status)
     if (!WIFEXITED(status))
         return false;
     int code = WEXITSTATUS(status);
-    return code == EXIT_CONFIG || code == EXIT_UNAVAILABLE || code == 11 || code == 74;
+    return code == EXIT_CONFIG || code == EXIT_UNAVAILABLE || code == EXIT_INPUT_OUTPUT;
 }
 
 static void note_death(struct supervisor *s, struct child *c, int status)
 {
     mono now = clock_mono();
     c->pid = 0;
+    hear(c);
     if (s->stopping) {
-        if (c == &s->node && WIFEXITED(status) && WEXITSTATUS(status))
-            s->code = WEXITSTATUS(status);
+        if (c == &s->node && status)
+            set_code_of(s, c, WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_TROUBLE,
+                        "did not end in order; the log says more");
         return;
     }
     log_error("child.ended", F_C("name", c->name), F_N("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
               F_N("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
     if (final_code(status)) {
-        s->code = WEXITSTATUS(status);
+        set_code_of(s, c, WEXITSTATUS(status), "cannot start; the log says more");
         stop(s, "a part of the service cannot start");
         return;
     }
@@ -281,7 +256,7 @@ static void note_death(struct supervisor *s, struct child *c, int status)
         recent += now.ms - c->deaths[i].ms < DEATHS_WINDOW_MS;
     if (recent >= DEATHS_MAX) {
         log_error("child.given_up", F_C("name", c->name), F_N("deaths", recent + 1));
-        s->code = EXIT_TROUBLE;
+        set_code_of(s, c, EXIT_TROUBLE, "dies again and again at its start; the log says more");
         stop(s, "a part of the service dies again and again at its start");
         return;
     }
@@ -310,7 +285,7 @@ static int start_due(struct supervisor *s)
 {
     struct child *children[] = {&s->egress, &s->node};
     mono now = clock_mono();
-    int64_t wait_ms = 60000;
+    int64_t wait_ms = mono_left(s->look_at, now);
     for (size_t i = 0; i < 2; i++) {
         struct child *c = children[i];
         struct fault f = {0};
@@ -324,10 +299,9 @@ static int start_due(struct supervisor *s)
         if (start(s, c, &f)) {
             log_error("child.start_failed", F_C("name", c->name), F_C("why", f.words));
             c->start_at = mono_add(now, 1000);
-            wait_ms = 1000;
         }
     }
-    if (s->stopping)
+    if (s->stopping && mono_left(s->stop_by, now) < wait_ms)
         wait_ms = mono_left(s->stop_by, now);
     return (int)wait_ms;
 }
@@ -340,7 +314,7 @@ static void end_stop(struct supervisor *s)
         log_error("child.killed", F_C("name", "node"), F_N("pid", s->node.pid));
         kill(s->node.pid, SIGKILL);
         s->stop_by = mono_add(clock_mono(), 2000);
-        s->code = EXIT_TROUBLE;
+        set_code(s, EXIT_TROUBLE, "node did not stop in time and was killed");
     }
     if (!s->node.pid && s->egress_pair[0] >= 0) {
         close(s->egress_pair[0]); /* end of file: egress leaves */
@@ -368,20 +342,19 @@ static void supervise(struct supervisor *s)
         end_stop(s);
         if (s->stopping && !s->node.pid && !s->egress.pid)
             return;
-        struct pollfd p[3] = {{.fd = s->signals, .events = POLLIN},
+        struct pollfd p[4] = {{.fd = s->signals, .events = POLLIN},
                               {.fd = s->stopping ? -1 : s->life, .events = POLLIN},
-                              {.fd = s->control, .events = POLLIN}};
-        if (poll(p, 3, wait_ms + 1) < 0 && errno != EINTR)
+                              {.fd = s->node.talk, .events = POLLIN},
+                              {.fd = s->egress.talk, .events = POLLIN}};
+        if (poll(p, 4, wait_ms + 1) < 0 && errno != EINTR)
             bug("poll failed");
+        hear(&s->node);
+        hear(&s->egress);
         if (p[0].revents)
             on_signals(s);
         if (p[1].revents)
             stop(s, "its user is gone");
-        char word[64];
-        if (p[2].revents && s->control >= 0 && read(s->control, word, sizeof word) <= 0) {
-            close(s->control); /* the node ended: SIGCHLD says how */
-            s->control = -1;
-        }
+        look(s);
     }
 }
 
@@ -397,10 +370,45 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int usage(const char *word)
+static int usage(const char *unknown)
 {
-    fprintf(stderr, "fulmar: serve does not know '%s'\nusage: fulmar serve [--config FILE] [--set section.name=value]...\n", word);
-    return 64;
+    static const char text[] =
+        "usage: fulmar serve [--config FILE] [--set section.name=value]...\n"
+        "Runs the service in the foreground until it is told to stop (Ctrl-C, SIGTERM).\n"
+        "  --config FILE              settings\n"
+        "  --set section.name=value   one setting, stronger than the file; may be repeated\n"
+        "All settings: fulmar config init -\n";
+    if (unknown)
+        fprintf(stderr, "fulmar: serve does not know '%s'\n", unknown);
+    fputs(text, unknown ? stderr : stdout);
+    return unknown ? 64 : 0;
+}
+
+/* E_OK, or why the service cannot start; the code in s. */
+static err prepare(struct supervisor *s, const char *config_file, const char *const *set, struct fault *f)
+{
+    err e = place_open(&s->place, s->arena, config_file, set, f);
+    if (!e && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->egress_pair))
+        e = fail(f, E_OS, "no socket pair: %s", strerror(errno));
+    if (e)
+        set_code(s,
+                 e == E_CONFLICT                   ? EXIT_UNAVAILABLE
+                 : e == E_OS || e == E_DISK_FULL ? EXIT_INPUT_OUTPUT
+                                                   : EXIT_CONFIG,
+                 f->words[0] ? f->words : err_text(e));
+    return e;
+}
+
+static void run(struct supervisor *s)
+{
+    const struct place *p = &s->place;
+    s->signals = open_signals();
+    s->look_at = mono_add(clock_mono(), LOOK_MS);
+    log_info("service.started", F_N("port", SETTING(&p->settings, api, port)), F_C("socket", p->socket_path),
+             F_C("state", p->state_dir));
+    supervise(s);
+    (void)unlink(p->socket_path);
+    log_info("service.stopped", F_N("code", s->code));
 }
 
 int supervisor_main(int argc, char **argv)
@@ -409,7 +417,8 @@ int supervisor_main(int argc, char **argv)
     struct fault f = {0};
     const char *config_file = NULL, *set[SETS_MAX + 1] = {NULL};
     size_t sets = 0;
-    s->tcp = s->unix_ = s->sites = s->life = s->control = -1;
+    s->life = -1;
+    s->place.tcp = s->place.unix_ = s->place.sites = -1;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             config_file = argv[++i];
@@ -418,25 +427,19 @@ int supervisor_main(int argc, char **argv)
         else if (strcmp(argv[i], "--embedded") == 0)
             s->embedded = true;
         else
-            return usage(argv[i]);
+            return usage(strcmp(argv[i], "--help") && strcmp(argv[i], "-h") ? argv[i] : NULL);
     }
     s->arena = arena_new(4 * 1024 * 1024);
-    s->node = (struct child){.name = "node", .word = "@node"};
-    s->egress = (struct child){.name = "egress", .word = "@egress"};
+    s->node = (struct child){.name = "node", .word = "@node", .talk = -1};
+    s->egress = (struct child){.name = "egress", .word = "@egress", .talk = -1};
     s->life = s->embedded ? LIFE_FD : -1;
     signal(SIGPIPE, SIG_IGN);
-    err e = prepare(s, config_file, set, &f);
-    if (e) {
-        fprintf(stderr, "fulmar: %s\n", f.words[0] ? f.words : err_text(e));
-        return e == E_CONFLICT ? EXIT_UNAVAILABLE : e == E_OS || e == E_DISK_FULL ? 74 : EXIT_CONFIG;
-    }
-    s->signals = open_signals();
-    log_info("service.started", F_N("port", SETTING(&s->settings, api, port)), F_C("socket", s->socket_path),
-             F_C("state", s->state_dir));
-    supervise(s);
-    (void)unlink(s->socket_path);
+    if (!prepare(s, config_file, set, &f))
+        run(s);
+    /* The last line tells a person why, whatever the log said before. */
+    if (s->code)
+        fprintf(stderr, "fulmar: %s\n", s->why);
     int code = s->code;
-    log_info("service.stopped", F_N("code", code));
     arena_free(&s->arena);
     free(s);
     return code;

@@ -17,6 +17,7 @@
 #include "net/address.h"
 #include "net/proxyhead.h"
 #include "net/resolve.h"
+#include "os/faults.h"
 #include "os/files.h"
 #include "os/sandbox.h"
 
@@ -42,6 +43,7 @@ struct egress {
     struct list doors, conns;
     size_t door_count, conn_count;
     struct timer *retry; /* after "too many open files" */
+    struct timer *beat;
     bool paused;
     struct sockaddr_storage own[OWN_MAX]; /* addresses of this machine */
     size_t own_count;
@@ -603,6 +605,7 @@ static void conn_interest(struct conn *c)
 static void conn_relay_move(struct conn *c)
 {
     bool progress = false;
+    fault_point("egress.relay");
     for (int i = 0; i < MOVES_PER_TURN; i++) {
         bool replied = false;
         enum moved in = move_in(c, &replied);
@@ -848,6 +851,11 @@ static void on_control(void *ctx, bool readable, bool writable)
             loop_stop(g->loop);
             return;
         }
+        if (!e && count == 0 && span_is((struct span){message, n}, "ping")) {
+            /* Nobody reads at the other end: it does not miss the answer either. */
+            (void)!files_send_fds(g->control_fd, SPAN("pong"), NULL, 0);
+            continue;
+        }
         bool taken = !e && count == 2 && span_eq((struct span){message, n}, SPAN("listener")) &&
                      door_open(g, fds[0], fds[1]) == E_OK;
         if (taken)
@@ -856,6 +864,13 @@ static void on_control(void *ctx, bool readable, bool writable)
         for (size_t i = 0; i < count; i++)
             close(fds[i]);
     }
+}
+
+static void on_beat(void *ctx)
+{
+    struct egress *g = ctx;
+    g->config->beat();
+    timer_start(g->beat, g->config->beat_ms);
 }
 
 static void raise_descriptors(void)
@@ -883,6 +898,8 @@ static err egress_start(struct egress *g, struct fault *f)
         e = fail(f, E_OS, "the control socket cannot be watched");
     if (!e && files_send_fds(g->control_fd, SPAN("hello"), NULL, 0) != E_OK)
         e = fail(f, E_OS, "nobody is at the other end of the control socket");
+    if (!e && g->config->beat)
+        timer_start(g->beat, 0);
     return e;
 }
 
@@ -893,6 +910,7 @@ int egress_run(const struct egress_config *config, int control_fd)
     list_init(&g.doors);
     list_init(&g.conns);
     g.retry = timer_new(g.loop, on_retry, &g, "egress accept again");
+    g.beat = timer_new(g.loop, on_beat, &g, "egress beat");
     err e = egress_start(&g, &fault);
     if (e)
         log_error("egress.not_started", F_X("result", e), F_C("words", fault.words));
@@ -905,8 +923,14 @@ int egress_run(const struct egress_config *config, int control_fd)
     watch_close(&g.control);
     resolver_free(&g.resolver);
     timer_close(&g.retry);
+    timer_close(&g.beat);
     loop_free(&g.loop);
     return e ? 1 : 0;
+}
+
+err egress_ping(int control_fd)
+{
+    return files_send_fds(control_fd, SPAN("ping"), NULL, 0);
 }
 
 err egress_give(int control_fd, int listener_fd, int life_fd, struct fault *f)

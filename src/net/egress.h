@@ -25,12 +25,16 @@ struct egress_config {
     const uint16_t *ports;
     size_t port_count;
     int64_t connect_timeout_ms, idle_timeout_ms;
+    void (*beat)(void); /* called every beat_ms while it serves; NULL: never */
+    int64_t beat_ms;
     struct span dns; /* "127.0.0.1:5353,192.0.2.1": name servers; empty = those of /etc/resolv.conf */
 };
 /* Runs until end of file on control_fd. Enters the sandbox first. Returns the exit code. */
 int egress_run(const struct egress_config *config, int control_fd);
 
 /* Node's side. The control socket is SOCK_SEQPACKET. Egress says "hello" when it starts; after each
- * hello node gives every listener again. life_fd: read end of a pipe whose write end node holds; at
+ * hello node gives every listener again. Whoever hears nothing from it asks: "ping" is answered by
+ * "pong". life_fd: read end of a pipe whose write end node holds; at
  * its end of file egress drops the listener and its connections. */
+MUST_USE err egress_ping(int control_fd);
 MUST_USE err egress_give(int control_fd, int listener_fd, int life_fd, struct fault *f);

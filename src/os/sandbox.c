@@ -9,6 +9,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -206,6 +207,48 @@ err sandbox_egress(struct fault *f)
     return load(c, failed, f);
 }
 
+/* Permissions and owners by path: Landlock does not govern them. The rest is what no browser
+ * needs and what has opened kernels before. */
+static const int CALLS_REFUSED_BROWSER[] = {
+    SCMP_SYS(chmod),
+    SCMP_SYS(fchmodat),
+    SCMP_SYS(chown),
+    SCMP_SYS(lchown),
+    SCMP_SYS(fchownat),
+    SCMP_SYS(setxattr),
+    SCMP_SYS(lsetxattr),
+    SCMP_SYS(removexattr),
+    SCMP_SYS(lremovexattr),
+    SCMP_SYS(keyctl),
+    SCMP_SYS(add_key),
+    SCMP_SYS(request_key),
+    SCMP_SYS(bpf),
+    SCMP_SYS(userfaultfd),
+    SCMP_SYS(perf_event_open),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(process_vm_writev),
+    SCMP_SYS(open_by_handle_at),
+};
+/* Newer than this system's library may be: by number, the same on every machine. */
+static const int CALLS_MISSING_BROWSER[] = {
+    SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
+    452 /* fchmodat2 */,      463 /* setxattrat */,     466 /* removexattrat */,
+};
+
+err sandbox_browser(struct fault *f)
+{
+    scmp_filter_ctx c = seccomp_init(SCMP_ACT_ALLOW);
+    if (!c)
+        return fail(f, E_NO_MEMORY, "no memory for the system call filter");
+    int failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_UNIX));
+    failed |=
+        add_all(c, SCMP_ACT_ERRNO(EPERM), CALLS_REFUSED_BROWSER, COUNT(CALLS_REFUSED_BROWSER));
+    failed |=
+        add_all(c, SCMP_ACT_ERRNO(ENOSYS), CALLS_MISSING_BROWSER, COUNT(CALLS_MISSING_BROWSER));
+    return load(c, failed, f);
+}
+
 /* ---- Landlock, by system call: this system's headers may be older than its kernel ---- */
 
 enum {
@@ -215,34 +258,36 @@ enum {
     ABI_TRUNCATE = 3,
     ABI_NET = 4,
     ABI_IOCTL = 5,
+    ABI_SCOPE = 6,
 };
 #define FS_ALL_ABI1 ((UINT64_C(1) << 13) - 1)
 #define FS_REFER    (UINT64_C(1) << 13)
 #define FS_TRUNCATE (UINT64_C(1) << 14)
 #define FS_IOCTL    (UINT64_C(1) << 15)
-#define FS_READ_EXECUTE                                                                        \
-    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define SCOPE_ALL   UINT64_C(3) /* abstract Unix sockets, signals */
 #define FS_FOR_FILES                                                                           \
     (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |                               \
      LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL)
 
 struct ruleset_attr {
-    uint64_t fs, net;
+    uint64_t fs, net, scoped;
 };
 struct net_port_attr {
     uint64_t allowed, port;
 };
 
-static int landlock_abi(void)
+int sandbox_landlock_abi(void)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     return abi < 0 ? 0 : (int)abi;
 }
 
-static int landlock_new(int abi, uint64_t fs, uint64_t net)
+/* What this kernel does not know is left out. */
+static int landlock_new(int abi, struct ruleset_attr attr)
 {
-    struct ruleset_attr attr = {.fs = fs, .net = net};
-    size_t size = abi >= ABI_NET ? sizeof attr : sizeof attr.fs;
+    size_t size = abi >= ABI_SCOPE ? sizeof attr
+                  : abi >= ABI_NET ? offsetof(struct ruleset_attr, scoped)
+                                   : sizeof attr.fs;
     return (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 }
 
@@ -258,8 +303,8 @@ static err landlock_enter(int ruleset, struct fault *f)
 static err landlock_path(int ruleset, const char *path, uint64_t rights, struct fault *f)
 {
     int fd = open(path, O_PATH | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return E_OK; /* what is not there needs no rule */
+    if (fd < 0 && (errno == ENOENT || errno == EACCES || errno == ENOTDIR))
+        return E_OK; /* no rule: nothing is allowed there */
     if (fd < 0)
         return fail(f, E_OS, "Landlock: cannot open %s: errno %d", path, errno);
     struct stat st;
@@ -272,10 +317,25 @@ static err landlock_path(int ruleset, const char *path, uint64_t rights, struct 
     return failed ? fail(f, E_OS, "Landlock: no rule for %s: errno %d", path, error) : E_OK;
 }
 
-err sandbox_landlock(const char *const *read_write, const char *const *read_only,
-                     struct fault *f)
+static uint64_t rights_of(enum path_right right, uint64_t all)
 {
-    int abi = landlock_abi();
+    const uint64_t read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+    switch (right) {
+    case PATH_READ:
+        break;
+    case PATH_RUN:
+        return read | LANDLOCK_ACCESS_FS_EXECUTE;
+    case PATH_WRITE:
+        return (read | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL) & all;
+    case PATH_OWN:
+        return all & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE;
+    }
+    return read;
+}
+
+err sandbox_files(const struct sandbox_path *paths, size_t count, bool scoped, struct fault *f)
+{
+    int abi = sandbox_landlock_abi();
     if (abi == 0)
         return fail(f, E_OS,
                     "this kernel has no Landlock; it needs 5.13 with CONFIG_SECURITY_LANDLOCK");
@@ -283,14 +343,13 @@ err sandbox_landlock(const char *const *read_write, const char *const *read_only
     all |= abi >= ABI_REFER ? FS_REFER : 0;
     all |= abi >= ABI_TRUNCATE ? FS_TRUNCATE : 0;
     all |= abi >= ABI_IOCTL ? FS_IOCTL : 0;
-    int ruleset = landlock_new(abi, all, 0);
+    int ruleset =
+        landlock_new(abi, (struct ruleset_attr){.fs = all, .scoped = scoped ? SCOPE_ALL : 0});
     if (ruleset < 0)
         return fail(f, E_OS, "the kernel refused a Landlock rule set: errno %d", errno);
     err e = E_OK;
-    for (size_t i = 0; !e && read_write && read_write[i]; i++)
-        e = landlock_path(ruleset, read_write[i], all, f);
-    for (size_t i = 0; !e && read_only && read_only[i]; i++)
-        e = landlock_path(ruleset, read_only[i], FS_READ_EXECUTE, f);
+    for (size_t i = 0; !e && i < count; i++)
+        e = landlock_path(ruleset, paths[i].path, rights_of(paths[i].right, all), f);
     if (!e)
         return landlock_enter(ruleset, f);
     close(ruleset);
@@ -299,10 +358,10 @@ err sandbox_landlock(const char *const *read_write, const char *const *read_only
 
 static err landlock_connect(uint16_t port, struct fault *f)
 {
-    int abi = landlock_abi();
+    int abi = sandbox_landlock_abi();
     if (abi < ABI_NET)
         return fail(f, E_OS, "this kernel's Landlock knows no network rules; it needs 6.7");
-    int ruleset = landlock_new(abi, 0, NET_CONNECT_TCP);
+    int ruleset = landlock_new(abi, (struct ruleset_attr){.net = NET_CONNECT_TCP});
     if (ruleset < 0)
         return fail(f, E_OS, "the kernel refused a Landlock rule set: errno %d", errno);
     struct net_port_attr attr = {.allowed = NET_CONNECT_TCP, .port = port};
@@ -410,7 +469,7 @@ enum isolation sandbox_probe(void)
         int listener = -1;
         if (sandbox_network(3128, &listener, NULL) == E_OK)
             _exit(ISOLATION_NAMESPACE);
-        _exit(landlock_abi() >= ABI_NET ? ISOLATION_LANDLOCK : ISOLATION_FLAGS);
+        _exit(sandbox_landlock_abi() >= ABI_NET ? ISOLATION_LANDLOCK : ISOLATION_FLAGS);
     }
     if (pid < 0)
         return ISOLATION_FLAGS;

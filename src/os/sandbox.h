@@ -13,9 +13,25 @@ bool sandbox_user_exists(const char *user);
 MUST_USE err sandbox_worker(struct fault *f);
 /* Egress after start: sockets, epoll, DNS; no open, no exec, no fork. */
 MUST_USE err sandbox_egress(struct fault *f);
-/* Landlock: files only below these folders (read-write) and those (read, execute); best effort by
- * ABI. E_OS when the kernel has none. NULL-terminated lists. */
-MUST_USE err sandbox_landlock(const char *const *read_write, const char *const *read_only, struct fault *f);
+/* What remains allowed below a path (a folder, or one file). Each includes reading. */
+enum path_right {
+    PATH_READ,
+    PATH_RUN,   /* execute */
+    PATH_WRITE, /* write what is there, make nothing */
+    PATH_OWN,   /* make, write, remove; not execute */
+};
+struct sandbox_path {
+    const char *path; /* what is not there, or closed to us, needs no rule */
+    enum path_right right;
+};
+/* Landlock: files only below these paths, for this thread and what it starts; best effort by ABI.
+ * `scoped`: and no signal and no abstract socket to a process outside (ABI 6). It does not govern
+ * chmod() and connect() to a socket's path: sandbox_browser(). E_OS when the kernel has none. */
+MUST_USE err sandbox_files(const struct sandbox_path *paths, size_t count, bool scoped, struct fault *f);
+int sandbox_landlock_abi(void); /* 0: the kernel has none */
+/* Chromium's process tree, beside its own sandbox: no new Unix socket (socketpair() stays), so that
+ * no socket's path can be connected to; no io_uring, which would make one; no changed permissions. */
+MUST_USE err sandbox_browser(struct fault *f);
 
 enum isolation { ISOLATION_NONE, ISOLATION_FLAGS, ISOLATION_LANDLOCK, ISOLATION_NAMESPACE };
 const char *isolation_name(enum isolation tier);

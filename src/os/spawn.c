@@ -10,8 +10,12 @@
 #include <unistd.h>
 
 #include "base/need.h"
+#include "os/faults.h"
 
-enum { FD_SAFE = 256 }; /* descriptors are moved above this before they get their places */
+enum {
+    FD_SAFE = 256,   /* descriptors are moved above this before they get their places */
+    CPU_SLACK_S = 5, /* from SIGXCPU to SIGKILL */
+};
 
 /* Words of the step that failed travel with errno from the child. */
 struct child_report {
@@ -49,22 +53,29 @@ static _Noreturn void child_fail(int report_fd, const char *step)
     _exit(127);
 }
 
-static void child_signals(void)
+static void child_signals(bool deaf)
 {
     for (int s = 1; s < NSIG; s++) {
         if (s != SIGKILL && s != SIGSTOP)
             signal(s, SIG_DFL);
     }
+    /* What is ignored stays so through exec. TTOU: a group in the background may write its log
+     * to the terminal. */
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGTTOU};
+    for (size_t i = 0; deaf && i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void child_limit(int report_fd, __rlimit_resource_t what, int64_t max)
+static void child_limit(int report_fd, __rlimit_resource_t what, int64_t soft, int64_t hard)
 {
-    struct rlimit old, now = {.rlim_cur = (rlim_t)max, .rlim_max = (rlim_t)max};
+    struct rlimit old, now = {.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
     if (getrlimit(what, &old) == 0 && old.rlim_max < now.rlim_max)
-        now.rlim_cur = now.rlim_max = old.rlim_max;
+        now.rlim_max = old.rlim_max;
+    if (now.rlim_cur > now.rlim_max)
+        now.rlim_cur = now.rlim_max;
     if (setrlimit(what, &now) != 0)
         child_fail(report_fd, "setrlimit");
 }
@@ -97,7 +108,7 @@ static void child_fds(const struct spawn *s, int report_fd)
 
 static void child_limits(const struct spawn *s, int report_fd)
 {
-    child_limit(report_fd, RLIMIT_CORE, 0);
+    child_limit(report_fd, RLIMIT_CORE, 0, 0);
     bool limited = s->data_max > 0;
 #ifdef FULMAR_SANITIZED
     /* The sanitizer's shadow memory is terabytes of address space: this program would not
@@ -105,9 +116,11 @@ static void child_limits(const struct spawn *s, int report_fd)
     limited = limited && s->path;
 #endif
     if (limited)
-        child_limit(report_fd, RLIMIT_DATA, s->data_max);
+        child_limit(report_fd, RLIMIT_DATA, s->data_max, s->data_max);
     if (s->files_max > 0)
-        child_limit(report_fd, RLIMIT_NOFILE, s->files_max);
+        child_limit(report_fd, RLIMIT_NOFILE, s->files_max, s->files_max);
+    if (s->cpu_max_s > 0)
+        child_limit(report_fd, RLIMIT_CPU, s->cpu_max_s, s->cpu_max_s + CPU_SLACK_S);
     if (s->nice && setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + s->nice) != 0)
         child_fail(report_fd, "setpriority");
 }
@@ -116,7 +129,7 @@ static _Noreturn void child_run(const struct spawn *s, int report_fd, pid_t pare
 {
     if (s->own_group && setpgid(0, 0) != 0)
         child_fail(report_fd, "setpgid");
-    child_signals();
+    child_signals(s->deaf);
     report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, FD_SAFE);
     int exe = s->path ? -1 : fcntl(self_fd, F_DUPFD_CLOEXEC, FD_SAFE);
     child_fds(s, report_fd);
@@ -128,7 +141,7 @@ static _Noreturn void child_run(const struct spawn *s, int report_fd, pid_t pare
     if (s->death_signal && getppid() != parent)
         _exit(127); /* the parent died before we asked to be told */
     char *const *args = (char *const *)(uintptr_t)s->args;
-    char *const *env = (char *const *)(uintptr_t)s->env;
+    char *const *env = (char *const *)(uintptr_t)fault_environment(s->env);
     if (s->path)
         execve(s->path, args, env);
     else

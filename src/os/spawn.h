@@ -13,10 +13,12 @@ struct spawn {
     const char *env[16];              /* whole environment, "NAME=value"; NULL-terminated */
     struct { int ours, theirs; } fds[SPAWN_FDS_MAX]; /* theirs ≥ 0; everything else is closed, stderr stays */
     size_t fd_count;
-    bool own_group;       /* setpgid: killable as a group */
+    bool own_group;       /* setpgid: killable as a group, out of reach of the terminal's keys */
+    bool deaf;            /* ignores INT, TERM, HUP: whoever stops it says so over its socket */
     int death_signal;     /* sent when the parent thread dies; 0 none */
     int64_t data_max;     /* RLIMIT_DATA; 0 unlimited */
     int64_t files_max;    /* RLIMIT_NOFILE; 0 unchanged */
+    int64_t cpu_max_s;    /* RLIMIT_CPU: SIGXCPU by then, SIGKILL 5 s later; 0 unlimited */
     int nice;             /* added */
     const char *folder;   /* working directory; NULL = "/" */
 };

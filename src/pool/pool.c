@@ -6,6 +6,7 @@
 #include "base/need.h"
 #include "core/metrics.h"
 #include "os/clock.h"
+#include "os/faults.h"
 #include "os/files.h"
 #include "os/random.h"
 #include "os/spawn.h"
@@ -34,9 +35,14 @@ enum {
     SLOT_OUT_MAX = 72 * 1024 * 1024,
     JOB_ARENA_MAX = 1024 * 1024,
     RESPAWN_MS = 200,
-    RETIRE_MS = 2000,
+    WORKER_FILES_MAX = 64, /* it keeps five descriptors open, the packs at its start a few more */
+    RETIRE_MS = 2000, /* a worker whose socket was closed leaves by itself, or is killed */
+    START_MS = 10000, /* a worker says READY in this time, or is killed */
     EVENT_KEEP_MAX = 64 * 1024,
     STEP_SIZE = 32,
+    REST_MS = 1000,
+    ITEMS_MAX = 100000, /* of one batch, as the store allows */
+    LOG_LINES_MAX = 100, /* of one worker in a second */
 };
 
 struct slot {
@@ -49,7 +55,10 @@ struct slot {
     struct buf in;
     int64_t jobs_served;
     bool worker_gone, killed;
-    struct timer *respawn;
+    mono log_until; /* of the second in which log_lines are counted */
+    int64_t log_lines;
+    pid_t retired; /* the one before, until it has left; no other starts meanwhile */
+    struct timer *respawn, *deadline;
     /* the job, from RESERVING to ENDING */
     struct arena *arena;
     struct lease lease;
@@ -58,6 +67,7 @@ struct slot {
     bool tab_open, tab_closed, tab_gone;
     enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
     bool lease_lost, release;
+    bool too_big; /* something for the worker did not fit into a frame */
     char step[STEP_SIZE]; /* where the worker says it is */
     mono started;
     struct timer *attempt, *stall, *grace, *beat;
@@ -77,6 +87,7 @@ struct pool {
     struct slot *slots;
     int64_t startable;
     int spawn_failures;
+    struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
     bool draining;
     void (*on_drained)(void *ctx);
     void *drain_ctx;
@@ -142,17 +153,33 @@ static bool has_job(const struct slot *s)
     return s->state == SLOT_OPENING || s->state == SLOT_RUNNING || s->state == SLOT_STOPPING;
 }
 
+/* A worker that has ended already has no pid, though its socket may still be open. */
+static void kill_worker(struct slot *s)
+{
+    s->killed = true;
+    if (s->pid > 0)
+        kill(s->pid, SIGKILL);
+}
+
+/* What does not fit was too large on the page's side: nothing that a page does may end node. */
 static void tell(struct slot *s, const struct frame *f)
 {
     if (!s->stream)
         return;
+    if (!frame_fits(f) && f->type == FRAME_REPLY) {
+        tell(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_TOO_BIG}});
+        return;
+    }
+    if (!frame_fits(f)) {
+        s->too_big = true;
+        return;
+    }
     struct buf out = BUF(SLOT_OUT_MAX);
     frame_add(&out, f);
     struct span text;
     if (buf_end(&out, &text) || stream_send(s->stream, text)) {
         log_warn("worker.not_reading", F_N("slot", s->number), F_N("pid", s->pid));
-        kill(s->pid, SIGKILL);
-        s->killed = true;
+        kill_worker(s);
     }
     buf_free(&out);
 }
@@ -177,9 +204,7 @@ static void on_grace(void *ctx)
     if (s->state != SLOT_STOPPING && s->state != SLOT_RUNNING)
         return;
     log_warn("worker.killed", F_N("slot", s->number), F_N("pid", s->pid), F_C("job", s->lease.id));
-    s->killed = true;
-    if (s->pid > 0)
-        kill(s->pid, SIGKILL);
+    kill_worker(s);
 }
 
 static void on_attempt_over(void *ctx)
@@ -227,10 +252,17 @@ static void on_beat(void *ctx)
 
 /* ---- commit ---- */
 
+/* The store itself is in trouble; no fault of the job's. */
+static bool store_cannot(err e)
+{
+    return e == E_STORE || e == E_DISK_FULL || e == E_BUSY;
+}
+
 static void on_commit_done(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
     struct frame f = {.type = FRAME_COMMITTED, .n = {op->result, op->out.commit.added, op->out.commit.have}};
+    fault_point("node.committed");
     s->committing = false;
     free(s->items);
     s->items = NULL;
@@ -245,6 +277,8 @@ static void on_commit_done(struct store_op *op)
         s->lease_lost = true;
         metric_add(METRIC_JOB_STALE, 0, 1);
     } else {
+        if (store_cannot(op->result))
+            s->release = true; /* not the job's fault: it goes on from its last batch */
         log_error("job.commit_failed", F_C("job", s->lease.id), F_X("result", op->result),
                   F_C("why", op->fault.words));
     }
@@ -259,8 +293,12 @@ static bool read_items(struct slot *s, struct span text, size_t *out_count)
     struct span rest = text;
     size_t count = 0;
     err e;
-    while (!(e = frame_next_item(&rest, &item)))
-        count++;
+    while (!(e = frame_next_item(&rest, &item)) && ++count <= ITEMS_MAX) {
+        /* One record is one line wherever it is shown. */
+        if (span_find_char(item.json, '\n') < item.json.n ||
+            span_find_char(item.json, '\r') < item.json.n)
+            return false;
+    }
     if (e != E_END)
         return false;
     s->items = heap_get((count + 1) * sizeof *s->items);
@@ -278,6 +316,7 @@ static bool commit_records(struct slot *s, const struct frame *f)
     struct span cursor = f->t[0], items = f->t[1];
     if (s->committing || s->state == SLOT_ENDING)
         return false;
+    buf_free(&s->records);
     /* The frame borrows from the read buffer: keep its texts until the store has them. */
     s->records = BUF(SLOT_IN_MAX);
     buf_add(&s->records, cursor);
@@ -288,6 +327,7 @@ static bool commit_records(struct slot *s, const struct frame *f)
     kept.t[1] = (struct span){s->records.p + cursor.n, items.n};
     if (!read_items(s, kept.t[1], &count))
         return false;
+    fault_point("node.records");
     s->committing = true;
     s->commit_op = (struct store_op){.verb = STORE_COMMIT,
                                      .arena = s->commit_arena,
@@ -342,7 +382,9 @@ static void call_with_text(struct slot *s, const struct frame *f, const char *me
     json_open(&w);
     json_kv_text(&w, member, text);
     json_close(&w);
-    if (!buf_end(&b, &params))
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
         call_tab(s, f, method, params);
     buf_free(&b);
 }
@@ -362,7 +404,9 @@ static void evaluate(struct slot *s, const struct frame *f)
     json_kv_bool(&w, "returnByValue", true);
     json_kv_int(&w, "timeout", 1000);
     json_close(&w);
-    if (!buf_end(&b, &params))
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
         call_tab(s, f, "Runtime.evaluate", params);
     buf_free(&b);
 }
@@ -385,7 +429,9 @@ static void intercept(struct slot *s, const struct frame *f)
     json_close(&w);
     json_close_array(&w);
     json_close(&w);
-    if (!buf_end(&b, &params))
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
         call_tab(s, f, "Fetch.enable", params);
     buf_free(&b);
 }
@@ -404,7 +450,9 @@ static void go_on(struct slot *s, const struct frame *f)
     if (f->t[2].n)
         json_kv_text(&w, "url", f->t[2]);
     json_close(&w);
-    if (!buf_end(&b, &params))
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
         call_tab(s, f, "Fetch.continueRequest", params);
     buf_free(&b);
 }
@@ -425,7 +473,7 @@ static struct span keep_words(struct slot *s, struct span words, size_t max)
 static void on_done(struct slot *s, const struct frame *f)
 {
     bool failed = f->type == FRAME_FAIL;
-    s->ending.report = keep_words(s, f->t[1], 16384);
+    s->ending.report = keep_words(s, f->t[1], 32768);
     if (!failed && f->n[0] > VERDICT_NONE && f->n[0] < VERDICT_COUNT && f->n[1] >= 0 &&
         f->n[1] < END_COUNT) {
         s->ending.verdict = (enum verdict)f->n[0];
@@ -447,23 +495,40 @@ static void note_step(struct slot *s, struct span step)
 }
 
 /* false: the worker broke the protocol and is killed. */
+/* A worker may not fill the disk with its log. */
+static bool log_allowed(struct slot *s)
+{
+    mono now = loop_now(s->pool->loop);
+    if (mono_past(s->log_until, now)) {
+        if (s->log_lines > LOG_LINES_MAX)
+            log_warn("worker.log_dropped", F_N("pid", s->pid),
+                     F_N("lines", s->log_lines - LOG_LINES_MAX));
+        s->log_until = mono_add(now, 1000);
+        s->log_lines = 0;
+    }
+    return ++s->log_lines <= LOG_LINES_MAX;
+}
+
 static bool take_frame(struct slot *s, const struct frame *f)
 {
     bool working = s->state == SLOT_RUNNING || s->state == SLOT_STOPPING;
     if (f->type == FRAME_READY && s->state == SLOT_STARTING) {
         s->pool->spawn_failures = 0;
+        timer_stop(s->deadline);
         move(s, SLOT_ON_READY);
         return true;
     }
     if (f->type == FRAME_LOG) {
-        log_write(f->n[0] >= LOG_WARN ? LOG_WARN : LOG_INFO, "worker.says",
-                  (struct log_field[]){F_N("pid", s->pid), F_S("line", f->t[0])}, 2);
+        if (log_allowed(s))
+            log_write(f->n[0] >= LOG_WARN ? LOG_WARN : LOG_INFO, "worker.says",
+                      (struct log_field[]){F_N("pid", s->pid), F_S("line", f->t[0])}, 2);
         return true;
     }
     if (!working)
         return s->state == SLOT_ENDING;
     switch ((int)f->type) {
     case FRAME_GOTO:
+        fault_point("node.goto");
         on_progress(s);
         if (url_allowed(s, f->t[0]))
             call_with_text(s, f, "Page.navigate", "url", f->t[0]);
@@ -471,6 +536,7 @@ static bool take_frame(struct slot *s, const struct frame *f)
             refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));
         return true;
     case FRAME_BODY:
+        fault_point("node.body");
         call_with_text(s, f, "Network.getResponseBody", "requestId", f->t[0]);
         return true;
     case FRAME_EVAL:
@@ -520,8 +586,7 @@ static void on_worker_bytes(void *ctx, struct span bytes)
     buf_drop(&s->in, used);
     if (e != E_BUSY) {
         log_error("worker.protocol", F_N("slot", s->number), F_N("pid", s->pid), F_X("result", e));
-        s->killed = true;
-        kill(s->pid, SIGKILL);
+        kill_worker(s);
         buf_clear(&s->in);
     }
     advance(s);
@@ -548,6 +613,7 @@ static void send_job(struct slot *s)
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
                             s->site->base_url}};
     tell(s, &f);
+    need(!s->too_big); /* accept and commit keep the parts small */
 }
 
 static void on_started_done(struct store_op *op)
@@ -560,6 +626,7 @@ static void on_started_done(struct store_op *op)
 static void start_job(struct slot *s)
 {
     const struct pool_config *c = &s->pool->config;
+    fault_point("node.opened");
     move(s, SLOT_ON_TAB);
     send_job(s);
     timer_start(s->attempt, c->attempt_ms);
@@ -577,11 +644,11 @@ static void on_tab_ready(void *ctx, err e, const char *words)
 {
     struct slot *s = slot_of(ctx);
     if (s->state == SLOT_OPENING && !e) {
-        if (s->stop_class) {
-            job_over(s, s->stop_class, SPAN("stopped before it started"));
-        } else if (s->pool->draining) {
+        if (s->pool->draining) {
             s->release = true;
             job_over(s, FAILURE_CANCELLED, SPAN("the service stops"));
+        } else if (s->stop_class) {
+            job_over(s, s->stop_class, SPAN("stopped before it started"));
         } else {
             start_job(s);
         }
@@ -626,6 +693,8 @@ static void on_tab_event(void *ctx, struct span method, struct span params)
         return;
     if (event_wanted(method, params))
         tell(s, &(struct frame){.type = FRAME_EVENT, .t = {method, params}});
+    if (s->too_big)
+        stop_job(s, FAILURE_RESOURCE, E_TOO_BIG);
 }
 
 static void on_tab_gone(void *ctx, err e, const char *words)
@@ -682,8 +751,10 @@ static void on_reserved(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
     if (op->result) {
-        if (op->result != E_END)
+        if (op->result != E_END) {
             log_warn("job.reserve_failed", F_X("result", op->result), F_C("why", op->fault.words));
+            timer_start(s->pool->rest, REST_MS);
+        }
         s->pool->startable = 0;
         move(s, SLOT_ON_NO_JOB);
         arena_reset(s->arena);
@@ -691,6 +762,7 @@ static void on_reserved(struct store_op *op)
         return;
     }
     s->lease = op->out.lease;
+    fault_point("node.reserved");
     s->started = loop_now(s->pool->loop);
     metric_time(METRIC_QUEUE_WAIT, s->lease.waited_ms);
     log_info("job.reserved", F_C("job", s->lease.id), F_N("attempt", s->lease.attempt),
@@ -712,11 +784,25 @@ static void reserve(struct slot *s)
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 
+static void note_ending(const struct slot *s, const struct finish_reply *r)
+{
+    log_info("job.ended", F_C("job", s->lease.id), F_C("state", job_state_name(r->state)),
+             F_C("failure", failure_name(s->ending.failure)),
+             F_C("verdict", verdict_name(s->ending.verdict)), F_N("posts", s->lease.have),
+             F_N("ms", loop_now(s->pool->loop).ms - s->started.ms),
+             F_N("retry_in_ms", r->retry_in_ms), F_S("why", s->ending.why));
+    if (r->breaker_until_ms)
+        log_warn("lane.breaker_open", F_C("lane", r->lane), F_C("job", s->lease.id),
+                 F_C("failure", failure_name(s->ending.failure)),
+                 F_N("until_ms", r->breaker_until_ms));
+}
+
 static void on_finished(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
+    fault_point("node.finished");
     s->finishing = false;
-    if (op->result == E_STORE || op->result == E_DISK_FULL || op->result == E_BUSY) {
+    if (store_cannot(op->result)) {
         /* Unknown, not failed: the same call again; the nonce makes it idempotent. */
         log_error("job.finish_retried", F_C("job", s->lease.id), F_X("result", op->result),
                   F_C("why", op->fault.words));
@@ -729,17 +815,14 @@ static void on_finished(struct store_op *op)
         log_error("job.finish_failed", F_C("job", s->lease.id), F_X("result", op->result),
                   F_C("why", op->fault.words));
     else
-        log_info("job.ended", F_C("job", s->lease.id), F_C("state", job_state_name(op->out.finish.state)),
-                 F_C("failure", failure_name(s->ending.failure)),
-                 F_C("verdict", verdict_name(s->ending.verdict)), F_N("posts", s->lease.have),
-                 F_N("ms", loop_now(s->pool->loop).ms - s->started.ms),
-                 F_N("retry_in_ms", op->out.finish.retry_in_ms), F_S("why", s->ending.why));
+        note_ending(s, &op->out.finish);
     s->finished = true;
     advance(s);
 }
 
 static void post_finish(struct slot *s)
 {
+    fault_point("node.finish");
     s->finishing = true;
     s->finish_op = (struct store_op){.verb = STORE_FINISH,
                                      .arena = s->commit_arena,
@@ -765,6 +848,8 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
             why = at_step(s, "the attempt took longer than job.attempt_timeout");
         else if (failure == FAILURE_STUCK)
             why = at_step(s, "no progress within job.stall_timeout");
+        else if (failure == FAILURE_RESOURCE)
+            why = SPAN("the page made an event that is too large to be read");
         else if (failure == FAILURE_CANCELLED && !s->release)
             why = SPAN("cancelled");
     }
@@ -806,7 +891,7 @@ static void clean(struct slot *s)
     s->jobs_served++;
     s->tab_open = s->tab_closed = s->tab_gone = false;
     s->stop_class = FAILURE_NONE;
-    s->lease_lost = s->release = s->finished = false;
+    s->lease_lost = s->release = s->finished = s->too_big = false;
     s->step[0] = '\0';
     s->site = NULL;
     s->ending = (struct finish_args){0};
@@ -820,7 +905,10 @@ static void retire(struct slot *s)
 {
     log_debug("worker.retired", F_N("slot", s->number), F_N("pid", s->pid));
     metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, SPAN("retired")), 1);
-    stream_close(&s->stream); /* end of file: it leaves by itself */
+    stream_close(&s->stream); /* end of file */
+    s->retired = s->pid;
+    s->pid = 0;
+    timer_start(s->deadline, RETIRE_MS);
     move(s, SLOT_ON_STOP);
 }
 
@@ -877,7 +965,7 @@ static void advance(struct slot *s)
         worker_gone(s);
     if (s->state == SLOT_IDLE && (p->draining || s->jobs_served >= p->config.worker_jobs_max))
         retire(s);
-    if (s->state == SLOT_EMPTY && !p->draining && !timer_on(s->respawn))
+    if (s->state == SLOT_EMPTY && !p->draining && !s->retired && !timer_on(s->respawn))
         timer_start(s->respawn, p->spawn_failures ? RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures) : 0);
     if (s->state == SLOT_IDLE)
         pool_kick(p, p->startable);
@@ -885,6 +973,18 @@ static void advance(struct slot *s)
 }
 
 /* ---- workers ---- */
+
+static void on_deadline(void *ctx)
+{
+    struct slot *s = slot_of(ctx);
+    pid_t late = s->retired ? s->retired : s->state == SLOT_STARTING ? s->pid : 0;
+    if (late <= 0)
+        return;
+    log_warn("worker.killed", F_N("slot", s->number), F_N("pid", late),
+             F_C("why", s->retired ? "it did not leave" : "it did not start in time"));
+    s->killed = true;
+    kill(late, SIGKILL);
+}
 
 static void on_respawn(void *ctx)
 {
@@ -910,6 +1010,11 @@ static void spawn_worker(struct slot *s)
                        .fds = {{pair[1], WORKER_SOCKET_FD}, {p->config.sites_dirfd, WORKER_SITES_FD}},
                        .fd_count = 2,
                        .death_signal = SIGKILL,
+                       .deaf = true, /* node drains it first */
+                       .files_max = WORKER_FILES_MAX,
+                       /* All its jobs spinning to their last moment: only one that no timer ends
+                        * gets there. */
+                       .cpu_max_s = p->config.worker_jobs_max * (p->config.attempt_ms / 1000 + 1),
                        .data_max = WORKER_DATA_LIMITED ? p->config.worker_memory_max : 0};
     for (size_t i = 0; i < p->config.site_count; i++)
         sp.args[3 + i] = p->pack_names[i];
@@ -927,6 +1032,7 @@ static void spawn_worker(struct slot *s)
     }
     s->worker_gone = s->killed = false;
     s->jobs_served = 0;
+    timer_start(s->deadline, START_MS);
     move(s, SLOT_ON_SPAWNED);
 }
 
@@ -934,6 +1040,12 @@ bool pool_child_ended(struct pool *p, pid_t pid, int status)
 {
     for (int i = 0; i < p->config.workers; i++) {
         struct slot *s = &p->slots[i];
+        if (s->retired == pid) {
+            s->retired = 0;
+            timer_stop(s->deadline);
+            advance(s);
+            return true;
+        }
         if (s->pid != pid)
             continue;
         s->pid = 0;
@@ -947,6 +1059,13 @@ bool pool_child_ended(struct pool *p, pid_t pid, int status)
 
 /* ---- the pool ---- */
 
+static void on_rested(void *ctx)
+{
+    struct pool *p = ctx;
+    /* What may start is not known after a failure: one asks. */
+    pool_kick(p, p->startable > 0 ? p->startable : 1);
+}
+
 static void slot_init(struct pool *p, struct slot *s, int number)
 {
     *s = (struct slot){.magic = SLOT_MAGIC, .number = number, .pool = p, .in = BUF(SLOT_IN_MAX)};
@@ -954,6 +1073,7 @@ static void slot_init(struct pool *p, struct slot *s, int number)
     s->beat_arena = arena_new(JOB_ARENA_MAX);
     s->commit_arena = arena_new(JOB_ARENA_MAX);
     s->respawn = timer_new(p->loop, on_respawn, s, "worker.respawn");
+    s->deadline = timer_new(p->loop, on_deadline, s, "worker.deadline");
     s->attempt = timer_new(p->loop, on_attempt_over, s, "job.attempt");
     s->stall = timer_new(p->loop, on_stall, s, "job.stall");
     s->grace = timer_new(p->loop, on_timer_grace, s, "job.grace");
@@ -973,6 +1093,7 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
     snprintf(p->body_max, sizeof p->body_max, "%lld", (long long)config->body_max * 2);
     for (size_t i = 0; i < config->site_count; i++)
         span_copy(pack_name(config->sites[i].pack), p->pack_names[i], sizeof p->pack_names[i]);
+    p->rest = timer_new(l, on_rested, p, "pool.rest");
     p->slots = heap_get((size_t)config->workers * sizeof *p->slots);
     for (int i = 0; i < config->workers; i++) {
         slot_init(p, &p->slots[i], i);
@@ -986,7 +1107,7 @@ void pool_kick(struct pool *p, int64_t startable)
 {
     int room = browsers_room(p->browsers);
     p->startable = startable;
-    if (p->draining)
+    if (p->draining || timer_on(p->rest))
         return;
     int64_t asking = 0;
     for (int i = 0; i < p->config.workers; i++)
@@ -1010,8 +1131,8 @@ static void release_running(void *ctx)
     struct pool *p = ctx;
     for (int i = 0; i < p->config.workers; i++) {
         struct slot *s = &p->slots[i];
-        if (s->state == SLOT_RUNNING)
-            s->release = true;
+        if (has_job(s))
+            s->release = true; /* not cancelled: it goes on after the next start */
         stop_job(s, FAILURE_CANCELLED, E_SHUTDOWN);
     }
 }
@@ -1044,6 +1165,7 @@ void pool_free(struct pool **pp)
         if (s->stream)
             stream_close(&s->stream);
         timer_close(&s->respawn);
+        timer_close(&s->deadline);
         timer_close(&s->attempt);
         timer_close(&s->stall);
         timer_close(&s->grace);
@@ -1054,6 +1176,7 @@ void pool_free(struct pool **pp)
         buf_free(&s->in);
         buf_free(&s->records);
     }
+    timer_close(&p->rest);
     if (p->drain)
         timer_close(&p->drain);
     free(p->slots);

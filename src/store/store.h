@@ -19,6 +19,11 @@
 
 struct store;
 
+enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536 };
+
+/* What holds a lane up: the labels of METRIC_LANES. */
+enum lane_word { LANE_OPEN, LANE_FULL, LANE_BLOCKED, LANE_BREAKER_OPEN, LANE_WORDS };
+
 struct store_limits { /* from settings; budgets of new jobs, lane defaults */
     int64_t ready_max, disk_floor_bytes;
     int64_t fail_max, crash_max, throttle_max;
@@ -94,7 +99,7 @@ struct commit_args {
     int64_t batch; /* must be next_batch; next_batch − 1 answers `duplicate` */
     const struct store_item *items;
     size_t count;
-    struct span cursor; /* where the next attempt goes on; empty keeps the old one */
+    struct span cursor; /* where the next attempt goes on, at most STORE_CURSOR_MAX; empty keeps the old one */
     int64_t limit;      /* posts of the job stop here: surplus posts of this batch are not linked; 0 = none */
 };
 struct commit_reply {
@@ -106,7 +111,8 @@ MUST_USE err store_commit_batch(struct store *s, const struct commit_args *args,
 
 /* ---- finish ----
  * What follows is the failure table's budget: again later, again at once, or the end. Only failures in
- * a row are counted against fail_max: a batch that added posts starts the count (and the delay) over.
+ * a row are counted against fail_max and crash_max: a batch that added posts starts the counts (and
+ * the delay) over. After the first crash in a row the job is due at once.
  * Once a cancel was asked for, every ending but a good one is CANCELLED. */
 struct finish_args {
     struct span id;
@@ -122,6 +128,8 @@ struct finish_args {
 struct finish_reply {
     enum job_state state; /* after */
     int64_t retry_in_ms;  /* when SCHEDULED */
+    int64_t breaker_until_ms; /* this ending opened the breaker of `lane` until then; 0: it did not */
+    char lane[LANE_NAME];
 };
 MUST_USE err store_finish(struct store *s, const struct finish_args *args, wall now, struct finish_reply *out, struct fault *f);
 
@@ -140,8 +148,9 @@ struct reap_reply {
     int64_t promoted, suspected, reaped;
 };
 MUST_USE err store_reap(struct store *s, wall now, struct reap_reply *out, struct fault *f);
-/* Deletes ended jobs older than `before`, at most 100 per call, with items no job holds. */
-MUST_USE err store_retain(struct store *s, wall before, int64_t *out_deleted, struct fault *f);
+/* Deletes ended jobs older than `before`, a bounded piece per call, with items no job holds.
+ * out_more: there is more to delete. */
+MUST_USE err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_more, struct fault *f);
 
 /* Earliest instant at which something may become startable or lapse; INT64_MAX = none. startable:
  * jobs that could start right now. */
@@ -149,10 +158,23 @@ struct outlook {
     int64_t startable;
     int64_t next_ms;
     int64_t by_state[JOB_STATES];
+    int64_t lanes[LANE_WORDS]; /* lanes with waiting or active jobs, by what holds them up */
 };
 MUST_USE err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *f);
 
 /* ---- queries ---- */
+/* What a job that has not started waits for. */
+enum waiting {
+    WAITING_NONE,
+    WAITING_TIME,    /* its not-before: backoff, or as asked */
+    WAITING_WORKER,  /* its turn: nothing else holds it up */
+    WAITING_RATE,    /* the lane's rate */
+    WAITING_LANE,    /* the lane has as many jobs running as it may */
+    WAITING_SITE,    /* the site asked to wait (429) */
+    WAITING_BREAKER, /* the site failed too often in a row */
+    WAITING_DISK,    /* the disk is full */
+};
+const char *waiting_name(enum waiting w);
 struct job_view {
     char id[ID_TEXT];
     struct span site, kind, target, lane, spec, cursor, why, report;
@@ -162,17 +184,19 @@ struct job_view {
     enum end_reason end;
     int64_t limit, have, users, fence, n_fail, n_crash, n_throttle, n_release, next_batch;
     int64_t created_ms, run_at_ms, started_ms, finished_ms; /* 0 = not yet */
+    enum waiting waiting;
+    int64_t waiting_until_ms; /* 0: nobody knows */
     bool cancel_asked;
     int64_t revision; /* grows with every change */
 };
-MUST_USE err store_job(struct store *s, struct span id, struct arena *a, struct job_view *out, struct fault *f);
+MUST_USE err store_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out, struct fault *f);
 struct jobs_query {
     int state;          /* enum job_state or -1 */
     struct span after;  /* id of the last seen job; empty = from the newest */
     size_t limit;       /* 1-500 */
 };
 /* Newest first. out_jobs in the arena. */
-MUST_USE err store_jobs(struct store *s, const struct jobs_query *q, struct arena *a, struct job_view **out_jobs,
+MUST_USE err store_jobs(struct store *s, const struct jobs_query *q, wall now, struct arena *a, struct job_view **out_jobs,
                         size_t *out_count, struct fault *f);
 struct item_view {
     int64_t ord; /* position in the job; pass the last one as `after` */

@@ -10,6 +10,7 @@
 
 #include "base/need.h"
 #include "core/metrics.h"
+#include "os/faults.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -21,7 +22,6 @@ enum {
     POLL_MS = 5000,    /* the safety poll: must find nothing */
     TROUBLE_MS = 250,  /* rest after the upkeep of a broken store failed */
     MORE_MS = 100,     /* between two steps of a long deletion */
-    RETAIN_STEP = 100, /* jobs that one store_retain() deletes at most */
 };
 
 struct ops {
@@ -118,14 +118,14 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     bug("not a writing operation");
 }
 
-static err apply_read(struct store *s, struct store_op *op)
+static err apply_read(struct store *s, struct store_op *op, wall now)
 {
     struct fault *f = &op->fault;
     switch (op->verb) {
     case STORE_JOB:
-        return store_job(s, op->in.job.id, op->arena, &op->out.job, f);
+        return store_job(s, op->in.job.id, now, op->arena, &op->out.job, f);
     case STORE_JOBS:
-        return store_jobs(s, &op->in.jobs, op->arena, &op->out.jobs.jobs, &op->out.jobs.count,
+        return store_jobs(s, &op->in.jobs, now, op->arena, &op->out.jobs.jobs, &op->out.jobs.count,
                           f);
     case STORE_ITEMS:
         return store_items(s, op->in.items.id, op->in.items.kind, op->in.items.after,
@@ -166,6 +166,9 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
     for (size_t i = 0; i < n; i++) {
         ops[i]->fault = (struct fault){0};
         ops[i]->result = apply_write(t->store, ops[i], now);
+        fault_point_if(ops[i]->verb == STORE_RESERVE && !ops[i]->result, "store.reserve");
+        fault_point_if(ops[i]->verb == STORE_COMMIT, "store.commit");
+        fault_point_if(ops[i]->verb == STORE_FINISH, "store.finish");
     }
     e = store_commit(t->store, f);
     metric_time(METRIC_STORE_TX, elapsed_ms(&began));
@@ -244,7 +247,7 @@ static void run(struct store_thread *t, struct store_op **ops, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (op_reads(ops[i])) {
             ops[i]->fault = (struct fault){0};
-            ops[i]->result = apply_read(t->store, ops[i]);
+            ops[i]->result = apply_read(t->store, ops[i], t->config.now());
         }
         count_result(ops[i]->result);
     }
@@ -264,14 +267,15 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
         return e;
     e = store_reap(t->store, now, &reply, &f);
     int64_t deleted = 0;
+    bool more = false;
     if (!e && poll && t->config.retention_ms > 0)
-        e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &f);
+        e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &more, &f);
     err committed = store_commit(t->store, &f);
     if (e || committed)
         return e ? e : committed;
     *out_found = reply.promoted + reply.suspected + reply.reaped;
     if (poll)
-        *out_more = deleted == RETAIN_STEP;
+        *out_more = more;
     return E_OK;
 }
 
@@ -279,6 +283,8 @@ static void publish_gauges(const struct outlook *o)
 {
     for (int i = 0; i < JOB_STATES; i++)
         metric_set(METRIC_JOBS, i, o->by_state[i]);
+    for (int i = 0; i < LANE_WORDS; i++)
+        metric_set(METRIC_LANES, i, o->lanes[i]);
 }
 
 /* What may start now, what comes next; told to the loop. False when the store cannot say. */

@@ -69,13 +69,24 @@ static bool take_text(struct span *rest, struct span *out)
     return true;
 }
 
-void frame_add(struct buf *out, const struct frame *f)
+static size_t size_of(const struct frame *f)
 {
     need(f->type > FRAME_NONE && f->type < FRAME_TYPES);
-    const struct frame_row *row = &rows[f->type];
-    size_t size = 1 + (size_t)row->numbers * 8;
-    for (size_t i = 0; i < row->texts; i++)
+    size_t size = 1 + (size_t)rows[f->type].numbers * 8;
+    for (size_t i = 0; i < rows[f->type].texts; i++)
         size += 4 + f->t[i].n;
+    return size;
+}
+
+bool frame_fits(const struct frame *f)
+{
+    return size_of(f) <= rows[f->type].size_max;
+}
+
+void frame_add(struct buf *out, const struct frame *f)
+{
+    const struct frame_row *row = &rows[f->type];
+    size_t size = size_of(f);
     need(size <= row->size_max);
     add_u32(out, (uint32_t)size);
     buf_add_char(out, (char)f->type);

@@ -40,7 +40,9 @@ struct frame {
     struct span t[FRAME_TEXTS_MAX]; /* borrowed */
 };
 
-/* Appends the frame; a frame larger than its row allows is our bug. */
+/* Whether the frame is within what its row allows: asked before sizes that others chose are sent. */
+bool frame_fits(const struct frame *f);
+/* Appends the frame; one that does not fit is our bug. */
 void frame_add(struct buf *out, const struct frame *f);
 /* Reads one frame from the front of `bytes` sent by `sender`: E_OK and its size, E_BUSY when more
  * bytes are needed, E_PROTOCOL when this is no frame of that sender. Texts borrow from `bytes`. */

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/need.h"
 #include "os/clock.h"
+#include "os/faults.h"
 
 enum { COMMIT_MS = 60000, SIGN_MS = 2000, SEEN_FIRST = 256, REPORT_MAX = 32 * 1024 };
 
@@ -24,7 +25,8 @@ struct collection {
     bool has_since, has_until;
     int64_t batch, have, claimed;
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed;
-    int pages_without_new;
+    int pages_without_new, pages_open; /* open: read since the page was opened */
+    bool reopened;                     /* the next timeline page is the first of a page opened anew */
     bool source_said_empty, user_read;
     enum end_reason end;
     enum failure_class failure; /* what a page said, when it said something */
@@ -33,23 +35,35 @@ struct collection {
     struct fault fault;
 };
 
+/* The place of the id: taken by it, or free for it. */
+static struct span *seen_place(const struct seen *s, struct span id)
+{
+    size_t at = (size_t)span_hash(id, 0) & (s->size - 1);
+    while (s->slots[at].p && !span_eq(s->slots[at], id))
+        at = (at + 1) & (s->size - 1);
+    return &s->slots[at];
+}
+
+static void seen_grow(struct seen *s, struct arena *a)
+{
+    struct seen bigger = {.size = s->size ? s->size * 2 : SEEN_FIRST, .used = s->used};
+    bigger.slots = arena_get(a, bigger.size * sizeof *bigger.slots);
+    for (size_t i = 0; i < s->size; i++) {
+        if (s->slots[i].p)
+            *seen_place(&bigger, s->slots[i]) = s->slots[i];
+    }
+    *s = bigger;
+}
+
+/* False when it was there. */
 static bool seen_add(struct seen *s, struct arena *a, struct span id)
 {
-    if (s->used * 2 >= s->size) {
-        struct seen bigger = {.size = s->size ? s->size * 2 : SEEN_FIRST};
-        bigger.slots = arena_get(a, bigger.size * sizeof *bigger.slots);
-        for (size_t i = 0; i < s->size; i++)
-            if (s->slots[i].p)
-                (void)seen_add(&bigger, a, s->slots[i]);
-        *s = bigger;
-    }
-    size_t at = (size_t)span_hash(id, 0) & (s->size - 1);
-    while (s->slots[at].p) {
-        if (span_eq(s->slots[at], id))
-            return false;
-        at = (at + 1) & (s->size - 1);
-    }
-    s->slots[at] = id;
+    if (s->used * 2 >= s->size)
+        seen_grow(s, a);
+    struct span *place = seen_place(s, id);
+    if (place->p)
+        return false;
+    *place = arena_keep(a, id);
     s->used++;
     return true;
 }
@@ -57,7 +71,7 @@ static bool seen_add(struct seen *s, struct arena *a, struct span id)
 static err note_failure(struct collection *c, const struct reading *r)
 {
     c->failure = r->sign;
-    c->why = r->why;
+    c->why = arena_keep(c->arena, r->why);
     if (r->sign == FAILURE_RATE_LIMITED && r->reset_at_s) {
         int64_t wait_ms = r->reset_at_s * 1000 - clock_wall().ms;
         c->wait_ms = wait_ms > 0 ? wait_ms : 1;
@@ -70,7 +84,7 @@ static err read_user(struct collection *c, const struct reading *r)
 {
     c->user_read = true;
     c->claimed = r->user_posts;
-    c->user_id = r->user_id;
+    c->user_id = arena_keep(c->arena, r->user_id);
     if (r->user_suspended || r->user_protected) {
         c->failure = r->user_suspended ? FAILURE_SUSPENDED : FAILURE_PROTECTED;
         c->why = r->user_suspended ? SPAN("the account is suspended")
@@ -150,6 +164,7 @@ static err commit(struct collection *c, struct span items, struct span cursor)
     err e = channel_send(c->page.channel, &f);
     if (e)
         return E_SHUTDOWN;
+    fault_point("worker.records");
     e = page_wait_frame(&c->page, FRAME_COMMITTED, &in, mono_add(clock_mono(), COMMIT_MS));
     if (e)
         return e;
@@ -182,26 +197,46 @@ static void note_end(struct collection *c, const struct reading *r, int64_t fres
     }
 }
 
+/* More of the list: from the open page, or from the page opened anew at the cursor, because a page
+ * keeps all it has shown and would run out of memory in a long job. */
+static err go_on(struct collection *c, struct span cursor)
+{
+    bool again = c->plan.reopen_pages && c->pages_open >= c->plan.reopen_pages && cursor.n &&
+                 !span_eq(cursor, c->cursor);
+    if (!again)
+        return page_more(&c->page);
+    c->pages_open = 0;
+    c->reopened = true;
+    return page_goto(&c->page, c->plan.url, cursor, c->order->navigate_ms);
+}
+
 static err read_timeline(struct collection *c, const struct reading *r)
 {
     struct buf items = BUF(16 * 1024 * 1024);
     struct span text;
     c->pages++;
+    c->pages_open++;
     bool filtered;
     int64_t fresh = fill_batch(c, r, &items, &filtered);
+    if (c->reopened && r->entries && !fresh && !filtered) {
+        buf_free(&items);
+        return fail(&c->fault, E_PAGE, "the page opened anew did not go on where it was");
+    }
+    c->reopened = false;
     bool full = c->order->limit > 0 && c->have + fresh >= c->order->limit;
     note_end(c, r, fresh, filtered);
     err e = buf_end(&items, &text);
     /* Ask for the next page before the commit: the site works while the disk does. */
+    struct span cursor = arena_keep(c->arena, r->cursor);
     if (!e && !full && !c->end)
-        e = page_more(&c->page);
-    if (!e && (text.n || !span_eq(r->cursor, c->cursor)))
-        e = commit(c, text, r->cursor);
+        e = go_on(c, cursor);
+    if (!e && (text.n || !span_eq(cursor, c->cursor)))
+        e = commit(c, text, cursor);
     if (!e && c->order->limit > 0 && c->have >= c->order->limit)
         c->end = END_LIMIT;
     else if (!e && full && !c->end) /* ids known from an earlier attempt: not full after all */
-        e = page_more(&c->page);
-    c->cursor = r->cursor;
+        e = go_on(c, cursor);
+    c->cursor = cursor;
     buf_free(&items);
     return e;
 }
@@ -221,6 +256,7 @@ static err commit_user(struct collection *c, const struct reading *r)
 
 static err read_batch(struct collection *c, const struct operation *op, const struct reading *r)
 {
+    fault_point_if(op->role == OP_TIMELINE, "worker.page");
     c->promoted += (int64_t)r->promoted;
     c->rejected += (int64_t)r->rejected;
     c->unparsed += (int64_t)r->unparsed;
@@ -283,9 +319,7 @@ static enum failure_class class_of(const struct collection *c, err e)
     case E_PAGE:
         return FAILURE_NETWORK;
     case E_PAGE_GONE:
-        return span_find(span_of(c->fault.words), SPAN("memory")) < strlen(c->fault.words)
-                   ? FAILURE_RESOURCE
-                   : FAILURE_CRASH;
+        return FAILURE_CRASH;
     case E_BROWSER_GONE:
         return FAILURE_BROWSER;
     case E_CANCELLED:
@@ -294,6 +328,7 @@ static enum failure_class class_of(const struct collection *c, err e)
         return FAILURE_CANCELLED;
     case E_TOO_BIG:
     case E_NO_MEMORY:
+    case E_DISK_FULL:
         return FAILURE_RESOURCE;
     case E_SHAPE:
         return FAILURE_DRIFT;
@@ -302,21 +337,28 @@ static enum failure_class class_of(const struct collection *c, err e)
     }
 }
 
-/* Which fields did not come from the first of their paths: a change of the site shows here first. */
-static void report_fallbacks(const struct collection *c, struct json_w *w)
+/* Which path each field with several came from, in the pack's order: a change of the site shows
+ * here first. */
+static void report_paths(const struct collection *c, struct json_w *w)
 {
     const struct field_hits *fields;
     size_t count = reader_fields(c->page.reader, &fields);
-    json_key(w, "fallbacks");
+    json_key(w, "field_paths");
     json_open(w);
     for (size_t i = 0; i < count; i++) {
         uint64_t later = 0;
         for (size_t path = 1; path < fields[i].paths && path < FIELD_PATHS_MAX; path++)
             later += fields[i].hits[path];
-        const char *name =
-            later ? arena_fmt(c->arena, "%.*s.%.*s", SP(fields[i].map), SP(fields[i].field)) : NULL;
-        if (name)
-            json_kv_int(w, name, (int64_t)later);
+        const char *name = later ? arena_fmt(c->arena, "%.*s.%.*s", SP(fields[i].map),
+                                             SP(fields[i].field))
+                                 : NULL;
+        if (!name)
+            continue;
+        json_key(w, name);
+        json_open_array(w);
+        for (size_t path = 0; path < fields[i].paths && path < FIELD_PATHS_MAX; path++)
+            json_put_int(w, (int64_t)fields[i].hits[path]);
+        json_close_array(w);
     }
     json_close(w);
 }
@@ -335,7 +377,7 @@ static struct span report(const struct collection *c)
     json_kv_int(&w, "duplicates", c->repeated);
     json_kv_int(&w, "rejected", c->rejected);
     json_kv_int(&w, "unparsed", c->unparsed);
-    report_fallbacks(c, &w);
+    report_paths(c, &w);
     json_kv_int(&w, "requests", c->page.api_calls);
     if (c->claimed >= 0)
         json_kv_int(&w, "posts_claimed", c->claimed);
@@ -383,7 +425,7 @@ static void conclude(struct collection *c, err e, struct collect_result *out)
 
 void collect_run(struct channel *channel, const struct pack *pack, struct reader *r,
                  struct json_parser *events, const struct collect_order *order,
-                 struct arena *a, struct collect_result *out)
+                 struct arena *a, struct arena *page_arena, struct collect_result *out)
 {
     struct collection *c = arena_new_of(a, struct collection);
     c->order = order;
@@ -393,7 +435,7 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     c->claimed = -1;
     reader_forget(r);
     err e = plan_make(&c->plan, pack, a, order->kind, order->target, order->base_url, &c->fault);
-    page_init(&c->page, channel, pack, &c->plan, r, events, a, &c->fault);
+    page_init(&c->page, channel, pack, &c->plan, r, events, a, page_arena, &c->fault);
     read_spec(c, events);
     if (!e)
         e = collect(c);

@@ -3,14 +3,15 @@
 #include "base/json.h"
 #include "base/need.h"
 #include "os/clock.h"
+#include "os/faults.h"
 
 #include <stdio.h>
 
-enum { NUDGE_MS = 1000, CALL_MS = 5000 };
+enum { NUDGE_MS = 1000, CALL_MS = 5000, GONE_MS = 1000 };
 
 void page_init(struct page *p, struct channel *c, const struct pack *pack,
                const struct plan *plan, struct reader *r, struct json_parser *events,
-               struct arena *a, struct fault *f)
+               struct arena *a, struct arena *page_arena, struct fault *f)
 {
     *p = (struct page){.channel = c,
                        .pack = pack,
@@ -18,6 +19,7 @@ void page_init(struct page *p, struct channel *c, const struct pack *pack,
                        .reader = r,
                        .events = events,
                        .arena = a,
+                       .page_arena = page_arena,
                        .fault = f};
 }
 
@@ -86,11 +88,15 @@ static void on_finished(struct page *p, struct json params, bool failed)
     struct page_request *r = find_request(p, text_at(params, "requestId"));
     if (!r)
         return;
-    r->finished = true;
-    if (failed) {
-        struct span why = text_at(params, "errorText");
-        span_copy(why.n ? why : SPAN("request failed"), r->failed, sizeof r->failed);
+    struct span why = text_at(params, "errorText");
+    /* The page itself went on elsewhere: nothing failed, and nothing will come. */
+    if (failed && span_is(why, "net::ERR_ABORTED")) {
+        forget_request(p, r);
+        return;
     }
+    r->finished = true;
+    if (failed)
+        span_copy(why.n ? why : SPAN("request failed"), r->failed, sizeof r->failed);
 }
 
 void page_step(struct page *p, const char *step)
@@ -223,6 +229,10 @@ err page_goto(struct page *p, struct span url, struct span cursor, int64_t budge
     page_step(p, "goto");
     struct span answer = SPAN_NONE;
     err e;
+    fault_point("worker.goto");
+    p->request_count = 0;
+    p->document_url[0] = '\0';
+    p->document_status = 0;
     if (cursor.n) {
         p->resume_cursor = cursor;
         char pattern[160];
@@ -268,6 +278,16 @@ static struct page_request *ready_request(struct page *p)
     return NULL;
 }
 
+/* The page ended while it was asked: FRAME_GONE, which is on its way, says why. */
+static err wait_gone(struct page *p, err e)
+{
+    struct frame in;
+    mono deadline = mono_add(clock_mono(), GONE_MS);
+    while (!p->told && !take(p, deadline, &in))
+        ;
+    return p->told ? p->told : e;
+}
+
 /* Reads one finished request: its body is asked for, unwrapped and turned into records. */
 static err read_answer(struct page *p, struct page_request *slot, wall now,
                        struct reading *out, const struct operation **out_operation)
@@ -275,6 +295,7 @@ static err read_answer(struct page *p, struct page_request *slot, wall now,
     struct page_request r = *slot;
     struct span answer = SPAN_NONE, body = SPAN_NONE;
     forget_request(p, slot);
+    arena_reset(p->page_arena);
     *out_operation = r.operation;
     if (r.failed[0])
         return fail(p->fault, E_NET, "%.*s: %s", SP(r.operation->name), r.failed);
@@ -282,13 +303,16 @@ static err read_answer(struct page *p, struct page_request *slot, wall now,
     err e = ask(p, f, CALL_MS, &answer);
     if (p->told)
         return p->told;
+    if (e == E_PAGE_GONE || e == E_BROWSER_GONE || (e == E_TOO_BIG && !answer.n))
+        return wait_gone(p, e);
     if (e && r.status == 200)
-        return fail(p->fault, e == E_TIMEOUT ? e : E_NET, "%.*s: body could not be read: %.*s",
-                    SP(r.operation->name), SP(answer));
+        return fail(p->fault, e == E_TIMEOUT || e == E_TOO_BIG ? e : E_NET,
+                    "%.*s: the answer could not be read: %.*s", SP(r.operation->name),
+                    SP(answer.n ? answer : span_of(err_text(e))));
     struct json v;
     if (!e && !json_parse(p->events, answer, &v, p->fault))
         (void)json_text(json_get(v, SPAN("body")), &body);
-    return reader_answer(p->reader, r.operation, r.status, r.headers, body, now, p->arena, out,
+    return reader_answer(p->reader, r.operation, r.status, r.headers, body, now, p->page_arena, out,
                          p->fault);
 }
 

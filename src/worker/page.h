@@ -27,7 +27,8 @@ struct page {
     const struct pack *pack;
     const struct plan *plan;
     struct reader *reader;
-    struct arena *arena; /* the job's */
+    struct arena *arena;      /* the job's */
+    struct arena *page_arena; /* what was read last; empty again at the next read */
     struct json_parser *events;
     struct fault *fault;
     uint32_t last_call;
@@ -41,13 +42,14 @@ struct page {
 };
 
 void page_init(struct page *p, struct channel *c, const struct pack *pack, const struct plan *plan, struct reader *r,
-               struct json_parser *events, struct arena *a, struct fault *f);
-/* Opens the plan's URL. With a cursor the page's own first timeline request starts there. E_NET,
- * E_TIMEOUT, or what ended the page. */
+               struct json_parser *events, struct arena *a, struct arena *page_arena, struct fault *f);
 /* Says where the job is: for crash records here, for node in FRAME_PROGRESS. */
 void page_step(struct page *p, const char *step);
+/* Opens the plan's URL, also once more in the same tab: requests of the page before are forgotten. With
+ * a cursor the page's own first timeline request starts there. E_NET, E_TIMEOUT, or what ended the
+ * page. */
 MUST_USE err page_goto(struct page *p, struct span url, struct span cursor, int64_t budget_ms);
-/* The next answer of the page's API calls, read. Waits for data, never sleeps; nudges the page (scroll)
+/* The next answer of the page's API calls, read; it lives until the next call. Waits for data, never sleeps; nudges the page (scroll)
  * each second in which no request is under way. E_TIMEOUT: nothing came in the budget. */
 MUST_USE err page_next_batch(struct page *p, wall now, struct reading *out, const struct operation **out_operation,
                              int64_t budget_ms);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "os/clock.h"
+#include "os/faults.h"
 #include "os/sandbox.h"
 #include "os/spawn.h"
 #include "worker/collect.h"
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { JOB_ARENA_MAX = 192 * 1024 * 1024, EVENT_MAX = 48 * 1024 * 1024 };
+enum { JOB_ARENA_MAX = 128 * 1024 * 1024, PAGE_ARENA_MAX = 128 * 1024 * 1024, EVENT_MAX = 48 * 1024 * 1024 };
 
 struct worker {
     struct channel channel;
@@ -19,7 +20,7 @@ struct worker {
     struct reader *readers[WORKER_PACKS_MAX];
     size_t pack_count;
     struct json_parser *events;
-    struct arena *arena;
+    struct arena *arena, *page_arena;
 };
 
 static void send_log(enum log_level level, struct span line, void *ctx)
@@ -44,6 +45,7 @@ static err start(struct worker *w, int argc, char **argv, struct fault *f)
     close(spawn_self_fd()); /* a worker starts nothing */
     w->events = json_parser_new(EVENT_MAX);
     w->arena = arena_new(JOB_ARENA_MAX);
+    w->page_arena = arena_new(PAGE_ARENA_MAX);
     log_setup("worker", LOG_LOGFMT, LOG_INFO, clock_wall);
     log_divert(send_log, w);
     return sandbox_worker(f);
@@ -57,6 +59,7 @@ static void finish(struct worker *w)
     }
     json_parser_free(&w->events);
     arena_free(&w->arena);
+    arena_free(&w->page_arena);
     channel_fini(&w->channel);
 }
 
@@ -84,15 +87,17 @@ static err run_job(struct worker *w, const struct frame *job)
     for (size_t i = 0; i < w->pack_count; i++)
         if (span_eq(pack_name(w->packs[i]), order.site)) {
             collect_run(&w->channel, w->packs[i], w->readers[i], w->events, &order, w->arena,
-                        &result);
+                        w->page_arena, &result);
             break;
         }
     struct frame f = {.type = result.failure ? FRAME_FAIL : FRAME_DONE,
                       .t = {span_cut(result.why, 0, 1000), result.report}};
     f.n[0] = result.failure ? (int64_t)result.failure : (int64_t)result.verdict;
     f.n[1] = result.failure ? result.wait_ms : (int64_t)result.end;
+    fault_point("worker.finish");
     err e = channel_send(&w->channel, &f);
     arena_reset(w->arena);
+    arena_reset(w->page_arena);
     return e;
 }
 

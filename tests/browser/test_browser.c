@@ -655,7 +655,7 @@ static void memory_bomb(void **state)
     page_go(&neighbour, "/hello");
     page_go(&p, "/bomb");
     WAIT_FOR(p.gone);
-    assert_int_equal(p.gone_err, E_PAGE_GONE);
+    assert_int_equal(p.gone_err, E_TOO_BIG);
     assert_non_null(strstr(p.words, "memory"));
     page_wait_title(&neighbour, "fetched");
     page_close(&p);
@@ -730,10 +730,12 @@ static void start_failure(void **state)
     config.binary = "/bin/false";
     world_open(&config);
     w.late = false;
-    timer_start(w.guard, 1500);
+    timer_start(w.guard, 3500);
     while (!w.late)
         loop_run(w.loop);
     assert_int_equal(browsers_room(w.browsers), 0);
+    assert_non_null(browsers_trouble(w.browsers));
+    assert_non_null(strstr(browsers_trouble(w.browsers), "no browser starts"));
     assert_false(browsers_ready(w.browsers));
     struct page p = {0};
     assert_int_equal(tab_open(&p.tab, w.browsers, &FACE, &p, NULL), E_BUSY);
@@ -897,6 +899,73 @@ static void egress_restarts(void **state)
     world_close();
 }
 
+/* The pids of all that are there, in order of slots. */
+static size_t browser_pids(pid_t out[8])
+{
+    struct browser_view v[8];
+    size_t n = browsers_view(w.browsers, v, 8);
+    for (size_t i = 0; i < n; i++)
+        out[i] = v[i].pid;
+    return n;
+}
+
+/* Egress hangs and says nothing to whoever asks: no browser pays for it. */
+static void egress_hangs(void **state)
+{
+    (void)state;
+    struct browsers_config config = usual();
+    pid_t before[8], after[8];
+    config.count = 2;
+    config.probe_every_ms = 200;
+    config.probe_timeout_ms = 700;
+    world_open(&config);
+    WAIT_FOR(browser_pids(before) == 2 && browsers_room(w.browsers) == 8 &&
+             browsers_ready(w.browsers));
+    browsers_egress_answered(w.browsers, clock_mono());
+    kill(egress_pid, SIGSTOP);
+    mono asked = clock_mono();
+    w.late = false;
+    timer_start(w.guard, 8000);
+    while (!w.late)
+        loop_run(w.loop);
+    assert_int_equal(browser_pids(after), 2);
+    assert_memory_equal(before, after, 2 * sizeof *before);
+    kill(egress_pid, SIGCONT);
+    browsers_egress_answered(w.browsers, asked);
+    WAIT_FOR(browsers_ready(w.browsers));
+    assert_int_equal(browser_pids(after), 2);
+    assert_memory_equal(before, after, 2 * sizeof *before);
+    world_close();
+}
+
+/* It hangs where nobody asks it: one browser is tried anew, and that shows that it was not the
+ * browsers. */
+static void all_miss(void **state)
+{
+    (void)state;
+    struct browsers_config config = usual();
+    pid_t before[8], after[8];
+    config.count = 2;
+    config.probe_every_ms = 200;
+    config.probe_timeout_ms = 700;
+    world_open(&config);
+    WAIT_FOR(browser_pids(before) == 2 && browsers_room(w.browsers) == 8 &&
+             browsers_ready(w.browsers));
+    kill(egress_pid, SIGSTOP);
+    w.late = false;
+    timer_start(w.guard, 10000);
+    while (!w.late)
+        loop_run(w.loop);
+    kill(egress_pid, SIGCONT);
+    assert_int_equal(browser_pids(after), 2);
+    int kept = 0;
+    for (int i = 0; i < 2; i++)
+        kept += after[i] == before[0] || after[i] == before[1];
+    assert_int_equal(kept, 1);
+    WAIT_FOR(browsers_ready(w.browsers));
+    world_close();
+}
+
 /* ---- around all tests ---- */
 
 static int egress_side = -1; /* egress's end, kept for the next one */
@@ -985,7 +1054,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(start_failure),     cmocka_unit_test(stop_in_the_middle),
         cmocka_unit_test(old_folders),       cmocka_unit_test(zygotes_killed),
         cmocka_unit_test(blocked_addresses), cmocka_unit_test(lesser_isolation),
-        cmocka_unit_test(egress_restarts),
+        cmocka_unit_test(egress_restarts),   cmocka_unit_test(egress_hangs),
+        cmocka_unit_test(all_miss),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/rows.h"
 #include "core/metrics.h"
+#include "net/client.h"
 #include "os/random.h"
 #include "os/spawn.h"
 #include "upkeep/config.h"
@@ -14,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 enum { CALL_MS = 40 * 1000, OUTPUT_MAX = 4 * 1024 * 1024, POSTS = 25 };
@@ -277,6 +279,10 @@ static void no_word_gives_eight_lines(void **state)
     c = CALL("get", "-h");
     expect_code(&c, 0);
     drop(&c);
+    c = CALL("help", "serve");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "--set NAME=VALUE") && !says(&c.out, "--quiet"));
+    drop(&c);
 }
 
 static void mistakes_are_named_and_are_64(void **state)
@@ -284,11 +290,22 @@ static void mistakes_are_named_and_are_64(void **state)
     (void)state;
     EXPECT(64, "did you mean 'get'?", "gte", "posts", "@nasa");
     EXPECT(64, "did you mean '--limit'?", "get", "posts", "@nasa", "--limti", "5");
-    EXPECT(64, "did you mean 'posts'?", "get", "post", "@nasa");
     EXPECT(64, "did you mean 'show'?", "jobs", "shwo", "x");
     EXPECT(64, "needs a value", "get", "posts", "@nasa", "--limit");
     EXPECT(64, "takes no value", "get", "posts", "@nasa", "--json=yes");
-    EXPECT(64, "whole number", "get", "posts", "@nasa", "--limit", "many");
+    static const char *const limits[] = {
+        "0", "-5", "many", "100001", "99999999999", "9e9", "99999999999999999999999"};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        EXPECT(64, "--limit must be 1 to 100000", "get", "posts", "@nasa", "--limit",
+               limits[i]);
+    EXPECT(64, "--limit must be 1 to 200", "jobs", "list", "--limit", "201");
+    EXPECT(64, "--priority must be 0 to 9", "get", "posts", "@nasa", "--priority", "10");
+    EXPECT(64, "--since must be a date", "get", "posts", "@nasa", "--since", "yesterday");
+    EXPECT(64, "--until must be a date", "get", "posts", "@nasa", "--until", "2026-02-31");
+    EXPECT(64, "later than --since", "get", "posts", "@nasa", "--since", "2026-02-06",
+           "--until", "2026-02-06");
+    EXPECT(64, "--out needs", "get", "posts", "@nasa", "--out", "");
+    EXPECT(64, "serve comes first", "--config", "x.yaml", "serve");
     EXPECT(64, "needs a kind and a target", "get", "posts");
     EXPECT(64, "between quotes", "get", "search", "heat", "pump");
     EXPECT(64, "does not know --csv", "jobs", "list", "--csv");
@@ -421,6 +438,113 @@ static void out_is_all_or_nothing(void **state)
     assert_int_equal(stat(path, &info), -1);
 }
 
+/* The text a reader of the pipe gets, while the call writes it. */
+static void read_pipe(int fd, struct call *c, struct buf *out)
+{
+    char piece[4096];
+    ssize_t n;
+    mono deadline = mono_add(clock_mono(), CALL_MS);
+    while (!mono_past(deadline, clock_mono())) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        poll(&p, 1, 10);
+        n = p.revents & POLLIN ? read(fd, piece, sizeof piece) : -1;
+        if (n > 0)
+            buf_add(out, (struct span){piece, (size_t)n});
+        else if (p.revents & POLLHUP)
+            break;
+    }
+    end(c);
+}
+
+static void out_never_replaces_what_is_no_file(void **state)
+{
+    (void)state;
+    char path[200], link[200];
+    struct stat info;
+    struct buf text = BUF(OUTPUT_MAX);
+    snprintf(path, sizeof path, "%s/pipe", server.folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(reader >= 0);
+    struct call c = begin(
+        (const char *const[]){server_flag(), "get", "posts", "@nasa", "--out", path, NULL});
+    read_pipe(reader, &c, &text);
+    close(reader);
+    expect_code(&c, 0);
+    assert_int_equal(lines(&text), POSTS);
+    assert_int_equal(c.out.n, 0);
+    drop(&c);
+    assert_int_equal(stat(path, &info), 0);
+    assert_true(S_ISFIFO(info.st_mode));
+
+    /* A link stays a link, and the file keeps its mode. */
+    snprintf(path, sizeof path, "%s/linked.json", server.folder);
+    snprintf(link, sizeof link, "%s/link.json", server.folder);
+    assert_int_equal(files_write(path, SPAN("old"), NULL), E_OK);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(symlink(path, link), 0);
+    EXPECT(0, "complete", server_flag(), "get", "posts", "@nasa", "--out", link);
+    assert_int_equal(lstat(link, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    assert_int_equal(lstat(path, &info), 0);
+    assert_int_equal(info.st_mode, S_IFREG | 0640);
+    buf_clear(&text);
+    assert_int_equal(files_read(AT_FDCWD, path, OUTPUT_MAX, &text, NULL), E_OK);
+    assert_int_equal(lines(&text), POSTS);
+    buf_free(&text);
+
+    static const char *const outputs[] = {"-", "/dev/stdout"};
+    for (size_t i = 0; i < 2; i++) {
+        c = CALL(server_flag(), "get", "posts", "@nasa", "--out", outputs[i]);
+        expect_code(&c, 0);
+        assert_int_equal(lines(&c.out), POSTS);
+        drop(&c);
+    }
+}
+
+/* Nodes like /dev/null and /dev/full, but ours: a mistake here must not cost the machine its
+ * own. */
+static void out_writes_through_to_a_device(void **state)
+{
+    (void)state;
+    char path[200];
+    struct stat info;
+    static const struct {
+        const char *name;
+        unsigned minor;
+        int code;
+    } devices[] = {{"null", 3, 0}, {"full", 7, 74}};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", server.folder, devices[i].name);
+        int fd = mknod(path, S_IFCHR | 0600, makedev(1, devices[i].minor))
+                     ? -1
+                     : open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            skip(); /* only root may, and not everywhere */
+        close(fd);
+        EXPECT(devices[i].code, "", server_flag(), "get", "posts", "@nasa", "--out", path);
+        assert_int_equal(lstat(path, &info), 0);
+        assert_true(S_ISCHR(info.st_mode));
+    }
+}
+
+static void what_cannot_be_written_is_said_before_a_job_is_submitted(void **state)
+{
+    (void)state;
+    char path[200];
+    EXPECT(73, "it is a folder", server_flag(), "get", "posts", "@neversent", "--out",
+           server.folder);
+    EXPECT(73, "create", server_flag(), "get", "posts", "@neversent", "--out",
+           "/nonexistent/folder/x.json");
+    EXPECT(73, "create", server_flag(), "get", "posts", "@neversent", "--out", "/proc/x.json");
+    snprintf(path, sizeof path, "%s/", server.folder);
+    EXPECT(73, "it is a folder", server_flag(), "get", "posts", "@neversent", "--out", path);
+    struct call c = CALL(server_flag(), "jobs", "list", "--limit", "200", "--json");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "\"nasa\"") && !says(&c.out, "neversent"));
+    drop(&c);
+}
+
 static void endings_have_their_codes(void **state)
 {
     (void)state;
@@ -430,10 +554,11 @@ static void endings_have_their_codes(void **state)
     assert_false(says(&c.err, "\x1b")); /* text from outside never reaches the terminal raw */
     drop(&c);
     EXPECT(2, "partial", server_flag(), "get", "posts", "@cut");
-    EXPECT(65, "since:", server_flag(), "get", "posts", "@nasa", "--since", "yesterday");
-    EXPECT(65, "limit: must be 1 to 100000", server_flag(), "get", "posts", "@nasa", "--limit",
-           "999999");
-    EXPECT(65, "site:", server_flag(), "get", "posts", "@nasa", "--site", "nowhere");
+    /* What the service refuses: the value and why come first. */
+    EXPECT(65, "fulmar: site: known are: x\n", server_flag(), "get", "posts", "@nasa", "--site",
+           "nowhere");
+    EXPECT(64, "kind: did you mean \"posts\"?", server_flag(), "get", "post", "@nasa");
+    EXPECT(64, "fulmar: kind: known are:", server_flag(), "get", "nothing", "@nasa");
 }
 
 /* Waits until the call has said the words. */
@@ -485,6 +610,13 @@ static void jobs_are_listed_shown_cancelled_and_logged(void **state)
     expect_code(&c, 0);
     assert_true(says(&c.out, id) && says(&c.out, "OUTCOME"));
     drop(&c);
+    c = CALL(server_flag(), "get", "profile", "@onlyone");
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "list", "--limit", "1");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "RECORDS") && says(&c.out, "       1  onlyone\n"));
+    drop(&c);
     c = CALL(server_flag(), "jobs", "show", id);
     expect_code(&c, 0);
     assert_true(says(&c.out, "x posts forever"));
@@ -503,6 +635,31 @@ static void jobs_are_listed_shown_cancelled_and_logged(void **state)
     EXPECT(65, "state must be", server_flag(), "jobs", "list", "--state", "asleep");
 }
 
+/* The page for people: an account is a record there as well. */
+static void the_page_shows_the_same_jobs(void **state)
+{
+    (void)state;
+    struct client *client;
+    struct client_answer answer;
+    char address[200];
+    struct call c = CALL(server_flag(), "get", "profile", "@pageone");
+    expect_code(&c, 0);
+    drop(&c);
+    snprintf(address, sizeof address, "unix:%s", server.socket);
+    assert_int_equal(client_open(&client, span_of(address), NULL), E_OK);
+    struct client_request q = {
+        .method = "GET", .path = "/", .timeout_ms = 5000, .body_max = OUTPUT_MAX};
+    assert_int_equal(client_send(client, &q, &answer, NULL), E_OK);
+    assert_int_equal(answer.status, 200);
+    struct span page = buf_span(&answer.body);
+    size_t at = span_find(page, SPAN("pageone"));
+    struct span row = span_cut(page, at, span_find(span_cut(page, at, page.n), SPAN("</tr>")));
+    assert_true(span_find(row, SPAN("/users?limit=200\">1</a>")) < row.n);
+    assert_true(says(&answer.body, "<script nonce=\""));
+    buf_free(&answer.body);
+    client_close(&client);
+}
+
 /* ---- config, doctor ---- */
 
 static void config_is_written_once_and_checked(void **state)
@@ -519,6 +676,15 @@ static void config_is_written_once_and_checked(void **state)
     assert_int_equal(files_write(path, SPAN("api:\n  prot: 1\n"), NULL), E_OK);
     EXPECT(78, "did you mean 'port'?", "config", "check", path);
     EXPECT(66, "nonexistent", "config", "check", "/nonexistent.yaml");
+    EXPECT(66, "nonexistent", "get", "posts", "@nasa", "--config", "/nonexistent.yaml");
+    c = CALL("config", "init", "-");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "api:\n") && c.err.n == 0);
+    assert_int_equal(files_write(path, buf_span(&c.out), NULL), E_OK);
+    drop(&c);
+    c = CALL("config", "check", path);
+    expect_code(&c, 0);
+    drop(&c);
 }
 
 static void doctor_checks_this_machine(void **state)
@@ -601,18 +767,63 @@ static void an_interrupt_cancels_the_job_of_an_embedded_service(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-static void an_embedded_service_that_fails_is_quoted(void **state)
+/* How the played service fails, by TZ: of what it inherits this is free for it. */
+static const struct {
+    const char *zone, *log;
+    int code;
+    const char *words;
+    int want;
+} failures[] = {
+    {"FAIL",
+     "Z error node start.failed why=\"the disk is made of \\\"cheese\\\"\"\nZ info bye\n", 78,
+     "fulmar: the service did not start: the disk is made of \"cheese\"\n", 78},
+    {"FAIL1",
+     "Z error node node.start_failed why=first\nZ error supervisor child.ended name=node "
+     "code=69\nfulmar: no Chromium is here\nZ info supervisor service.stopped code=69\n",
+     69, "fulmar: the service did not start: no Chromium is here\n", 69},
+    {"FAIL2",
+     "Z error node node.start_failed why=disk\nZ error supervisor child.ended code=74\n", 74,
+     "did not start: disk\n", 74},
+    {"FAIL3", "fulmar: another service has it\n", 11, "another service has it", 69},
+    {"FAIL4", "half a word", 1, "did not start: half a word\n", 70},
+    {"FAIL5", "", 70, "code 70", 70},
+};
+enum { FAILURES = sizeof failures / sizeof failures[0] };
+
+static void an_embedded_service_that_fails_says_why(void **state)
 {
     (void)state;
     write_embedded_config();
-    setenv("TZ", "FAIL",
-           1); /* the played service fails then; of what it inherits this is free for it */
-    struct call c = CALL("--config", embedded_config, "get", "posts", "@nasa");
-    unsetenv("TZ");
-    expect_code(&c, 70);
-    assert_true(says(&c.err, "ended with code 78") &&
-                says(&c.err, "the disk is made of cheese"));
-    drop(&c);
+    for (size_t i = 0; i < FAILURES; i++) {
+        setenv("TZ", failures[i].zone, 1);
+        EXPECT(failures[i].want, failures[i].words, "--config", embedded_config, "get", "posts",
+               "@nasa");
+        unsetenv("TZ");
+    }
+}
+
+static void no_service_is_started_for_an_order_that_the_pack_refuses(void **state)
+{
+    (void)state;
+    static const struct {
+        int code;
+        const char *words, *kind, *target;
+    } orders[] = {
+        {64, "fulmar: unknown kind 'nothing'; known are posts", "nothing", "@nasa"},
+        {64, "did you mean 'posts'?", "post", "@nasa"},
+        {65, "fulmar: target: ", "posts", "no handle!"},
+    };
+    write_embedded_config();
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+        struct call c =
+            CALL("--config", embedded_config, "get", orders[i].kind, orders[i].target);
+        expect_code(&c, orders[i].code);
+        if (!says(&c.err, orders[i].words) || says(&c.err, "starting one"))
+            fail_msg("wanted '%s' and no service: %.*s", orders[i].words, SP(buf_span(&c.err)));
+        drop(&c);
+    }
+    EXPECT(65, "fulmar: site: ", "--config", embedded_config, "get", "posts", "@nasa", "--site",
+           "nowhere");
 }
 
 /* What this program does as `serve --embedded --config FILE`. */
@@ -624,17 +835,32 @@ static void on_life_end(void *ctx, bool readable, bool writable)
     loop_stop(server.loop);
 }
 
-static int play_service(const char *config_file)
+/* What follows `flag`; NULL when it is not there. */
+static const char *value_of(char **argv, const char *flag, const char *starts)
+{
+    for (; *argv; argv++)
+        if (strcmp(argv[0], flag) == 0 && argv[1] &&
+            span_starts(span_of(argv[1]), span_of(starts)))
+            return argv[1];
+    return NULL;
+}
+
+static int play_service(char **argv)
 {
     static struct settings settings;
+    const char *config_file = value_of(argv, "--config", "");
     char used[CONFIG_PATH_MAX], state[CONFIG_PATH_MAX], path[CONFIG_PATH_MAX + 16];
     struct watch *life;
     const char *zone = getenv("TZ");
-    if (zone && strcmp(zone, "FAIL") == 0) {
-        fprintf(stderr, "2026-11-23T10:00:00Z error node start.failed why=\"the disk is made "
-                        "of cheese\"\n");
-        return 78;
+    for (size_t i = 0; zone && i < FAILURES; i++) {
+        if (strcmp(zone, failures[i].zone))
+            continue;
+        fputs(failures[i].log, stderr);
+        return failures[i].code;
     }
+    /* The port of the configuration may be another service's. */
+    if (!value_of(argv, "--set", "api.port=0"))
+        return 78;
     struct arena *a = arena_new(1 << 20);
     if (config_load(a, config_file, NULL, &settings, used, NULL) ||
         config_state_dir(&settings, state, NULL))
@@ -673,7 +899,7 @@ int main(int argc, char **argv)
 {
     spawn_init();
     if (argc > 1 && strcmp(argv[1], "serve") == 0)
-        return play_service(argc > 4 ? argv[4] : NULL);
+        return play_service(argv);
     unsetenv("FULMAR_SERVER");
     unsetenv("FULMAR_CONFIG");
     char sites[200];
@@ -690,14 +916,19 @@ int main(int argc, char **argv)
         cmocka_unit_test(get_works_over_tcp_and_by_environment),
         cmocka_unit_test(csv_is_safe_for_spreadsheets),
         cmocka_unit_test(out_is_all_or_nothing),
+        cmocka_unit_test(out_never_replaces_what_is_no_file),
+        cmocka_unit_test(out_writes_through_to_a_device),
+        cmocka_unit_test(what_cannot_be_written_is_said_before_a_job_is_submitted),
         cmocka_unit_test(endings_have_their_codes),
         cmocka_unit_test(one_interrupt_stops_following_only),
         cmocka_unit_test(jobs_are_listed_shown_cancelled_and_logged),
+        cmocka_unit_test(the_page_shows_the_same_jobs),
         cmocka_unit_test(config_is_written_once_and_checked),
         cmocka_unit_test(doctor_checks_this_machine),
         cmocka_unit_test(get_brings_its_own_service_and_takes_it_away),
         cmocka_unit_test(an_interrupt_cancels_the_job_of_an_embedded_service),
-        cmocka_unit_test(an_embedded_service_that_fails_is_quoted),
+        cmocka_unit_test(an_embedded_service_that_fails_says_why),
+        cmocka_unit_test(no_service_is_started_for_an_order_that_the_pack_refuses),
     };
     return cmocka_run_group_tests(tests, cli_group_start, cli_group_stop);
 }

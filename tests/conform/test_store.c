@@ -224,7 +224,7 @@ static struct job_view view(const char *id)
 {
     struct job_view v;
     struct fault f = {0};
-    err e = store_job(w->s, span_of(id), w->a, &v, &f);
+    err e = store_job(w->s, span_of(id), now(), w->a, &v, &f);
     if (e)
         fail_msg("store_job %s: %s", id, f.words);
     return v;
@@ -334,10 +334,10 @@ static const char *const offenders[] = {
     "SELECT count(*) FROM jobs WHERE "
     "fence<>n_fail+n_crash+n_throttle+n_release+n_ok+n_void+(state=3)",
     /* I7: budgets */
-    "SELECT count(*) FROM jobs WHERE n_fail-fail_base>max_fail OR n_crash>max_crash OR "
+    "SELECT count(*) FROM jobs WHERE n_fail-fail_base>max_fail OR n_crash-crash_base>max_crash OR "
     "n_throttle>max_throttle",
     "SELECT count(*) FROM jobs WHERE state<4 AND (n_fail-fail_base>=max_fail OR "
-    "n_crash>=max_crash"
+    "n_crash-crash_base>=max_crash"
     " OR n_throttle>=max_throttle)",
     /* I8: at most one success, and a verdict with it only */
     "SELECT count(*) FROM jobs WHERE (n_ok=1)<>(state=4) OR (verdict<>0)<>(state=4)",
@@ -430,7 +430,7 @@ static void an_accepted_job_survives_a_kill_and_an_uncommitted_one_does_not(void
     assert_int_equal(view("job_b").state, JOB_READY);
     assert_int_equal(view("job_c").state, JOB_READY);
     struct job_view v;
-    assert_int_equal(store_job(w->s, SPAN("job_d"), w->a, &v, &w->f), E_NOT_FOUND);
+    assert_int_equal(store_job(w->s, SPAN("job_d"), now(), w->a, &v, &w->f), E_NOT_FOUND);
     check_invariants();
 }
 
@@ -706,14 +706,10 @@ static void the_reaper_passes_twice(void **state)
     w->now += 5000;
     assert_int_equal(reap().reaped, 1);
     struct job_view v = view("job_1");
-    assert_int_equal(v.state, JOB_SCHEDULED);
+    assert_int_equal(v.state, JOB_READY); /* the first crash costs no time */
     assert_int_equal(v.n_crash, 1);
     assert_int_equal(v.failure, FAILURE_CRASH);
     assert_int_equal(heartbeat(l.id, l.nonce, NULL), E_STALE);
-    w->now = v.run_at_ms - 1;
-    assert_int_equal(reap().promoted, 0);
-    w->now++;
-    assert_int_equal(reap().promoted, 1);
     l = lease_next();
     assert_int_equal(started(l.id, l.nonce), E_OK);
     for (int i = 0; i < 8 && view("job_1").state == JOB_ACTIVE; i++) {
@@ -1004,7 +1000,7 @@ static void budgets_end_a_job(void **state)
     } rows[] = {{FAILURE_RESOURCE, 3},
                 {FAILURE_CRASH, 2},
                 {FAILURE_RATE_LIMITED, 4},
-                {FAILURE_BROWSER, 1000}};
+                {FAILURE_BROWSER, 30}};
     for (int i = 0; i < 4; i++) {
         char id[ID_TEXT];
         snprintf(id, sizeof id, "job_%d", i);
@@ -1051,6 +1047,167 @@ static void only_failures_in_a_row_without_progress_end_a_job(void **state)
     while (fail_once("job_1", FAILURE_RESOURCE))
         n++;
     assert_int_equal(n, 2); /* the tenth was already one without progress after it */
+}
+
+static void only_crashes_in_a_row_without_progress_end_a_job(void **state)
+{
+    (void)state;
+    struct commit_reply c;
+    struct finish_reply r = {0};
+    struct finish_args crash = {.failure = FAILURE_CRASH, .budget = BUDGET_CRASH};
+    accept_job("job_1");
+    for (int i = 0; i < 5; i++) {
+        struct lease l = lease_next();
+        assert_int_equal(commit_posts(&l, i, i * 3, 3, "c", 0, &c), E_OK);
+        crash.id = span_of(l.id);
+        crash.nonce = l.nonce;
+        assert_int_equal(finish_args(&crash, &r), E_OK);
+        assert_int_equal(r.state, JOB_SCHEDULED);
+        assert_int_equal(r.retry_in_ms, 0);
+        assert_int_equal(reap().promoted, 1); /* at once */
+    }
+    check_invariants();
+    struct lease l = lease_next();
+    crash.id = span_of(l.id);
+    crash.nonce = l.nonce;
+    assert_int_equal(finish_args(&crash, &r), E_OK);
+    assert_int_equal(r.state, JOB_DEAD); /* the fifth was already one without progress after it */
+    check_invariants();
+}
+
+/* A job that kills what runs it is given back without blame, but not for ever and not at full
+ * speed. */
+static void releases_in_a_row_wait_longer_and_longer(void **state)
+{
+    (void)state;
+    struct commit_reply c;
+    accept_job("job_1");
+    for (int round = 0; round < 2; round++) {
+        struct lease l = lease_next();
+        assert_int_equal(commit_posts(&l, round, round * 3, 3, "c", 0, &c), E_OK);
+        assert_int_equal(finish(&l, FAILURE_BROWSER).state, JOB_READY); /* progress: all anew */
+        for (int i = 0; i < 3; i++) {
+            l = lease_next();
+            assert_int_equal(finish(&l, FAILURE_BROWSER).state, i < 2 ? JOB_READY : JOB_SCHEDULED);
+        }
+        w->now += 3600000;
+        reap();
+    }
+    check_invariants();
+}
+
+/* The service ends whenever this job runs: it may not take all others along for ever. */
+static void a_job_under_which_the_service_dies_ends(void **state)
+{
+    (void)state;
+    accept_job("job_1");
+    int deaths = 0;
+    for (; deaths < 100 && !job_is_final(view("job_1").state); deaths++) {
+        lease_next();
+        reopen();
+        w->now += 3600000;
+        reap();
+    }
+    assert_int_equal(deaths, 30);
+    struct job_view v = view("job_1");
+    assert_int_equal(v.state, JOB_DEAD);
+    assert_int_equal(v.failure, FAILURE_CRASH);
+    check_invariants();
+}
+
+static void a_cursor_has_a_limit(void **state)
+{
+    (void)state;
+    static char long_cursor[STORE_CURSOR_MAX + 2];
+    struct commit_reply c;
+    memset(long_cursor, 'c', sizeof long_cursor - 1);
+    accept_job("job_1");
+    struct lease l = lease_next();
+    uint64_t before = content();
+    assert_int_equal(commit_posts(&l, 0, 0, 3, long_cursor, 0, &c), E_BAD_INPUT);
+    assert_true(content() == before);
+    long_cursor[STORE_CURSOR_MAX] = '\0';
+    assert_int_equal(commit_posts(&l, 0, 0, 3, long_cursor, 0, &c), E_OK);
+}
+
+/* A site that gave posts before it failed is healthy: one long job on a shaky line must not close
+ * the lane for all others. */
+static void failures_after_progress_do_not_open_the_breaker(void **state)
+{
+    (void)state;
+    struct commit_reply c;
+    for (int i = 0; i < 12; i++) {
+        char id[ID_TEXT];
+        snprintf(id, sizeof id, "job_%d", i);
+        accept_job(id);
+    }
+    for (int i = 0; i < 8; i++) {
+        struct lease l = lease_next();
+        assert_int_equal(commit_posts(&l, 0, i * 3, 3, "c", 0, &c), E_OK);
+        assert_int_equal(finish(&l, FAILURE_NETWORK).breaker_until_ms, 0);
+    }
+    assert_true(outlook().startable > 0);
+    assert_int_equal(outlook().lanes[LANE_OPEN], 1);
+}
+
+static void one_bad_target_does_not_open_the_breaker(void **state)
+{
+    (void)state;
+    accept_job("job_1");
+    for (int i = 0; i < 3; i++)
+        fail_once("job_1", FAILURE_NETWORK); /* to its end: three attempts, one target */
+    for (int i = 2; i < 6; i++) {
+        char id[ID_TEXT];
+        snprintf(id, sizeof id, "job_%d", i);
+        accept_job(id);
+    }
+    for (int i = 0; i < 3; i++) {
+        struct lease l = lease_next();
+        assert_int_equal(finish(&l, FAILURE_DRIFT).breaker_until_ms, 0);
+    }
+    struct lease l = lease_next(); /* the fifth target in a row */
+    assert_true(finish(&l, FAILURE_DRIFT).breaker_until_ms > 0);
+}
+
+static void a_waiting_job_says_what_it_waits_for(void **state)
+{
+    (void)state;
+    struct finish_reply r = {0};
+    for (int i = 0; i < 9; i++) {
+        char id[ID_TEXT];
+        snprintf(id, sizeof id, "job_%d", i);
+        accept_job(id);
+    }
+    assert_int_equal(view("job_8").waiting, WAITING_WORKER);
+    struct lease l;
+    int64_t until = 0;
+    for (int i = 0; i < 5; i++) {
+        l = lease_next();
+        assert_int_equal(view(l.id).waiting, WAITING_NONE);
+        r = finish(&l, FAILURE_NETWORK);
+        until = r.breaker_until_ms;
+        assert_int_equal(until > 0, i == 4);
+    }
+    assert_string_equal(r.lane, "x/normal");
+    assert_int_equal(view(l.id).waiting, WAITING_TIME);
+    assert_int_equal(view(l.id).waiting_until_ms, w->now + r.retry_in_ms);
+    assert_int_equal(view("job_8").waiting, WAITING_BREAKER);
+    assert_int_equal(view("job_8").waiting_until_ms, until);
+    assert_int_equal(outlook().lanes[LANE_BREAKER_OPEN], 1);
+    assert_string_equal(waiting_name(WAITING_BREAKER), "breaker");
+    w->now = until;
+    l = lease_next(); /* the probe */
+    assert_int_equal(view("job_8").waiting, WAITING_BREAKER);
+    finish(&l, FAILURE_NONE);
+    assert_int_equal(view("job_8").waiting, WAITING_WORKER);
+    l = lease_next();
+    struct finish_args slow = {.id = span_of(l.id),
+                               .nonce = l.nonce,
+                               .failure = FAILURE_RATE_LIMITED,
+                               .wait_ms = 90000};
+    assert_int_equal(finish_args(&slow, &r), E_OK);
+    assert_int_equal(view("job_8").waiting, WAITING_SITE);
+    assert_int_equal(view("job_8").waiting_until_ms, w->now + 90000);
 }
 
 static void a_throttle_blocks_the_lane_for_as_long_as_the_site_said(void **state)
@@ -1199,23 +1356,24 @@ static void retention_deletes_old_ended_jobs_and_what_only_they_held(void **stat
     assert_int_equal(commit_posts(&l, 0, 5, 10, "c", 0, &c), E_OK);
     finish(&l, FAILURE_NONE);
     int64_t deleted;
+    bool more;
     begin();
-    assert_int_equal(store_retain(w->s, (wall){T0}, &deleted, &w->f), E_OK);
+    assert_int_equal(store_retain(w->s, (wall){T0}, &deleted, &more, &w->f), E_OK);
     commit();
     assert_int_equal(deleted, 0);
     begin();
-    assert_int_equal(store_retain(w->s, (wall){T0 + 1}, &deleted, &w->f), E_OK);
+    assert_int_equal(store_retain(w->s, (wall){T0 + 1}, &deleted, &more, &w->f), E_OK);
     commit();
     assert_int_equal(deleted, 1);
     struct job_view v;
-    assert_int_equal(store_job(w->s, SPAN("job_1"), w->a, &v, &w->f), E_NOT_FOUND);
+    assert_int_equal(store_job(w->s, SPAN("job_1"), now(), w->a, &v, &w->f), E_NOT_FOUND);
     assert_int_equal(ask("SELECT count(*) FROM items"), 10);
     assert_int_equal(ask("SELECT count(*) FROM items WHERE links<>1"), 0);
     assert_int_equal(ask("SELECT count(*) FROM events WHERE job='job_1'"), 0);
     int64_t last = store_last_event(w->s);
     w->now += 100000;
     begin();
-    assert_int_equal(store_retain(w->s, now(), &deleted, &w->f), E_OK);
+    assert_int_equal(store_retain(w->s, now(), &deleted, &more, &w->f), E_OK);
     commit();
     assert_int_equal(deleted, 1);
     assert_int_equal(view("job_3").state, JOB_READY); /* not ended: stays */
@@ -1238,12 +1396,14 @@ static void a_job_with_many_items_is_deleted_in_steps(void **state)
         assert_int_equal(commit_posts(&l, b, b * 250, 250, "c", 0, &c), E_OK);
     finish(&l, FAILURE_NONE);
     int64_t deleted = 0, calls = 0;
+    bool more;
     for (; deleted == 0 && calls < 10; calls++) {
         begin();
-        assert_int_equal(store_retain(w->s, (wall){w->now + 1}, &deleted, &w->f), E_OK);
+        assert_int_equal(store_retain(w->s, (wall){w->now + 1}, &deleted, &more, &w->f), E_OK);
         commit();
     }
     assert_int_equal(calls, 2);
+    assert_false(more);
     assert_int_equal(ask("SELECT count(*) FROM items"), 0);
 }
 
@@ -1264,7 +1424,7 @@ static void jobs_are_listed_newest_first(void **state)
         struct job_view *v;
         size_t n;
         q.after = span_of(last);
-        assert_int_equal(store_jobs(w->s, &q, w->a, &v, &n, &w->f), E_OK);
+        assert_int_equal(store_jobs(w->s, &q, now(), w->a, &v, &n, &w->f), E_OK);
         for (size_t i = 0; i < n; i++) {
             char want[ID_TEXT];
             snprintf(want, sizeof want, "job_%02d", 24 - seen++);
@@ -1278,11 +1438,11 @@ static void jobs_are_listed_newest_first(void **state)
     struct job_view *v;
     size_t n;
     q = (struct jobs_query){.state = JOB_SUCCEEDED, .limit = 10};
-    assert_int_equal(store_jobs(w->s, &q, w->a, &v, &n, &w->f), E_OK);
+    assert_int_equal(store_jobs(w->s, &q, now(), w->a, &v, &n, &w->f), E_OK);
     assert_int_equal(n, 1);
     assert_string_equal(v[0].id, "job_00");
     q.after = SPAN("job_99");
-    assert_int_equal(store_jobs(w->s, &q, w->a, &v, &n, &w->f), E_NOT_FOUND);
+    assert_int_equal(store_jobs(w->s, &q, now(), w->a, &v, &n, &w->f), E_NOT_FOUND);
 }
 
 static void every_move_leaves_an_event(void **state)
@@ -1534,6 +1694,11 @@ static void on_a_full_disk_jobs_end_and_none_is_accepted(void **state)
     struct accept_reply accepted;
     assert_int_equal(accept_args(&more, &accepted), E_DISK_FULL);
     assert_int_equal(commit_posts(&running[1], 0, 0, 100, "c1", 0, &c), E_DISK_FULL);
+    /* A job that started now would only fail. */
+    struct lease none;
+    assert_int_equal(reserve(&none), E_END);
+    assert_int_equal(outlook().startable, 0);
+    assert_int_equal(view("job_09").waiting, WAITING_DISK);
     assert_true(content() == before);
     for (int i = 0; i < 4; i++)
         assert_int_equal(finish(&running[i], FAILURE_NONE).state, JOB_SUCCEEDED);
@@ -1726,6 +1891,13 @@ int main(void)
         T(every_failure_ends_as_the_table_says),
         T(budgets_end_a_job),
         T(only_failures_in_a_row_without_progress_end_a_job),
+        T(only_crashes_in_a_row_without_progress_end_a_job),
+        T(releases_in_a_row_wait_longer_and_longer),
+        T(a_job_under_which_the_service_dies_ends),
+        T(a_cursor_has_a_limit),
+        T(failures_after_progress_do_not_open_the_breaker),
+        T(one_bad_target_does_not_open_the_breaker),
+        T(a_waiting_job_says_what_it_waits_for),
         T(a_throttle_blocks_the_lane_for_as_long_as_the_site_said),
         T(a_released_job_is_in_front_again),
         T(cancel_does_what_each_state_allows),

@@ -83,32 +83,38 @@ submit() { # KIND TARGET [LIMIT] → job id
 }
 job() { call "http://fulmar/v1/jobs/$1"; }
 job_state() { job "$1" | jq -r .state; }
-job_ended() { case "$(job_state "$1")" in succeeded | dead | failed | cancelled | expired) return 0 ;; *) return 1 ;; esac; }
+# Without jq: this one is asked many times a second.
+job_ended() { [[ "$(job "$1")" =~ '"state":"'(succeeded|dead|failed|cancelled|expired)'"' ]]; }
 job_class() { job "$1" | jq -r '.failure.class // "none"'; }
 wait_job() { wait_until "${2:-60}" "job $1 ends ($(job "$1" | jq -c '{state,failure}'))" job_ended "$1"; }
 
 posts_of() { call "http://fulmar/v1/jobs/$1/posts"; }
 
-# The members that the generator states, in one form, sorted by id.
-MEMBERS='def norm: {schema,id,url,kind,author,created_at,created_at_ms,text,text_raw,text_truncated,is_long,lang,
+# The members that the generator states, in one form: `post` of a post, `user` of an account.
+MEMBERS='def post: {schema,id,url,kind,author,created_at,created_at_ms,text,text_raw,text_truncated,is_long,lang,
   counts,urls,hashtags,cashtags,mentions,conversation_id,reply_to,quote_of,repost_of,is_pinned,source_app,possibly_sensitive,
   media: [.media[]? | {id,key,media_key,type,url,url_orig,thumb_url,width,height,duration_ms,alt,variants}],
   card: (if .card then .card | {name,title,url,domain,poll} else null end),
-  quoted: (if .quoted then .quoted | norm else null end),
-  reposted: (if .reposted then .reposted | norm else null end)};
-  norm'
-normal() { jq -cS "$MEMBERS" | sort; }
+  quoted: (if .quoted then .quoted | post else null end),
+  reposted: (if .reposted then .reposted | post else null end)};
+  def user: {schema,id,screen_name,name,url,created_at,description,location,website,website_tco,avatar_url,
+  avatar_shape,banner_url,counts,protected,category,pinned_ids,state, verified: (.verified | {blue,type,legacy})};'
+normal() { jq -cS "$MEMBERS post" | sort; }
 
-# same_as_truth JOB KIND TARGET [LIMIT]
-same_as_truth() {
+truth_path() { # KIND TARGET [LIMIT]
     local path
-    case "$2" in
-    posts) path="posts/${3#@}" ;;
-    hashtag) path="hashtag/${3#\#}" ;;
-    search) path="search?q=$(jq -rn --arg q "$3" '$q|@uri')" ;;
+    case "$1" in
+    profile) path="user/${2#@}" ;;
+    posts) path="posts/${2#@}" ;;
+    hashtag) path="hashtag/${2#\#}" ;;
+    search) path="search?q=$(jq -rn --arg q "$2" '$q|@uri')" ;;
     esac
     case "$path" in *\?*) path="$path&" ;; *) path="$path?" ;; esac
-    curl -sS "$SITE/truth/${path}limit=${4:-100000}" | normal >"$WORK/truth.$1"
+    echo "truth/${path}limit=${3:-100000}"
+}
+# same_as_truth JOB KIND TARGET [LIMIT]
+same_as_truth() {
+    curl -sS "$SITE/$(truth_path "${@:2}")" | normal >"$WORK/truth.$1"
     posts_of "$1" | normal >"$WORK/got.$1"
     check
     if ! cmp -s "$WORK/truth.$1" "$WORK/got.$1"; then
@@ -132,7 +138,7 @@ role_pids() { # node | egress | worker | browser | supervisor
     local pid
     [ "$1" = supervisor ] && echo "$SERVICE_PID" && return
     for pid in $(tree "$SERVICE_PID"); do
-        case "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" in
+        case "$({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null)" in
         "fulmar: $1 "*) echo "$pid" ;;
         *--type=*) ;;
         *chromium*--remote-debugging-pipe*) [ "$1" = browser ] && echo "$pid" ;;
@@ -159,10 +165,13 @@ finish() {
     if [ -n "$SERVICE_PID" ]; then
         kill -TERM "$SERVICE_PID" 2>/dev/null
         for _ in $(seq 100); do gone "$SERVICE_PID" && break; sleep 0.1; done
-        kill -KILL "$SERVICE_PID" 2>/dev/null
+        { kill -KILL "$SERVICE_PID" && wait "$SERVICE_PID"; } 2>/dev/null
     fi
     for pid in $(ours); do kill -KILL "$pid" 2>/dev/null; done
-    [ -n "$PRACTICE_PID" ] && kill -KILL "$PRACTICE_PID" 2>/dev/null
+    if [ -n "$PRACTICE_PID" ]; then
+        kill -KILL "$PRACTICE_PID"
+        wait "$PRACTICE_PID"
+    fi 2>/dev/null
     if [ $code -eq 0 ] || [ -z "${KEEP:-}" ]; then rm -rf "$WORK"; else say "kept: $WORK"; fi
     exit $code
 }

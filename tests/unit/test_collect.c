@@ -11,19 +11,21 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { PAGES_MAX = 12 };
+enum { PAGES_MAX = 140 };
 
 /* One answer of the site, as the scripted node plays it. */
 struct script_page {
     int first, count;   /* posts: newest first, numbered */
     const char *cursor; /* Bottom */
     bool terminate, fails, never;
+    bool too_big; /* the page dies of its memory when its answer is asked for */
     int status; /* 0 = 200 */
 };
 
@@ -36,7 +38,7 @@ struct script {
     int64_t limit, have;
     const char *spec;
     /* what the node saw */
-    int next_page, batches, scrolls, committed;
+    int next_page, batches, scrolls, committed, opened;
     bool held, moved;
     char last_cursor[64], moved_url[512];
     int fd;
@@ -158,12 +160,19 @@ static void play_next_page(struct script *s)
 static void answer_body(struct script *s, const struct frame *f)
 {
     struct buf body = BUF(4 << 20), text = BUF(8 << 20);
-    if (span_is(f->t[0], "user"))
+    bool user = span_is(f->t[0], "user");
+    const struct script_page *page = user ? NULL : &s->pages[strtol(f->t[0].p + 4, NULL, 10)];
+    if (page && page->too_big) {
+        give(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_TOO_BIG}});
+        give(s, &(struct frame){.type = FRAME_GONE, .n = {E_TOO_BIG}, .t = {SPAN("the page used more memory")}});
+        return;
+    }
+    if (user)
         add_user(&body, s->claimed);
-    else if (s->pages[f->t[0].p[4] - '0'].status == 429)
+    else if (page->status == 429)
         buf_add_text(&body, "Rate limit exceeded");
     else
-        add_timeline(&body, &s->pages[f->t[0].p[4] - '0']);
+        add_timeline(&body, page);
     struct json_w w = json_w(&text);
     json_open(&w);
     json_kv_text(&w, "body", buf_span(&body));
@@ -196,6 +205,7 @@ static void on_frame(struct script *s, const struct frame *f)
     struct frame ok = {.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {SPAN("{}")}};
     switch ((int)f->type) {
     case FRAME_GOTO:
+        s->opened++;
         give(s, &ok);
         play_request(s, "user", "UserByScreenName", NULL);
         if (s->held)
@@ -282,7 +292,9 @@ static struct collect_result run(struct script *s, struct arena *a)
                                   .spec = span_of(s->spec),
                                   .cursor = span_of(s->cursor)};
     struct collect_result out;
-    collect_run(&c, pack, r, events, &order, a, &out);
+    struct arena *page_arena = arena_new(32 << 20);
+    collect_run(&c, pack, r, events, &order, a, page_arena, &out);
+    arena_free(&page_arena);
     close(pair[0]);
     pthread_join(node, NULL);
     close(pair[1]);
@@ -305,6 +317,51 @@ static void a_terminated_list_is_complete(void **state)
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(s.committed, 40);
     assert_string_equal(s.last_cursor, "c2");
+    arena_free(&a);
+}
+
+/* A page keeps what it has shown: a long list is read from pages opened anew at the cursor. */
+static void a_long_list_is_read_from_several_pages(void **state)
+{
+    (void)state;
+    static char cursors[PAGES_MAX][8];
+    struct arena *a = arena_new(64 << 20);
+    struct script s = {.claimed = 260, .page_count = 130};
+    for (int i = 0; i < s.page_count; i++) {
+        snprintf(cursors[i], sizeof cursors[i], "c%d", i);
+        s.pages[i] = (struct script_page){.first = i * 2, .count = 2, .cursor = cursors[i], .terminate = i == 129};
+    }
+    struct collect_result r = run(&s, a);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.committed, 260);
+    assert_int_equal(s.opened, 3);
+    assert_non_null(strstr(s.moved_url, "c119"));
+    arena_free(&a);
+}
+
+static void a_page_opened_anew_that_starts_over_is_no_end(void **state)
+{
+    (void)state;
+    static char cursors[PAGES_MAX][8];
+    struct arena *a = arena_new(64 << 20);
+    struct script s = {.claimed = 260, .page_count = 70};
+    for (int i = 0; i < s.page_count; i++) {
+        snprintf(cursors[i], sizeof cursors[i], "c%d", i);
+        s.pages[i] = (struct script_page){.first = i % 60 * 2, .count = 2, .cursor = cursors[i]};
+    }
+    struct collect_result r = run(&s, a);
+    assert_int_equal(r.failure, FAILURE_NETWORK);
+    assert_int_equal(s.committed, 120);
+    arena_free(&a);
+}
+
+static void a_page_that_outgrows_its_memory_is_a_matter_of_resources(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .too_big = true}});
+    assert_int_equal(r.failure, FAILURE_RESOURCE);
+    assert_true(span_is(r.why, "the page used more memory"));
+    assert_int_equal(s.committed, 20);
     arena_free(&a);
 }
 
@@ -465,6 +522,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_terminated_list_is_complete),
+        cmocka_unit_test(a_long_list_is_read_from_several_pages),
+        cmocka_unit_test(a_page_opened_anew_that_starts_over_is_no_end),
+        cmocka_unit_test(a_page_that_outgrows_its_memory_is_a_matter_of_resources),
         cmocka_unit_test(the_limit_ends_it_without_asking_for_more),
         cmocka_unit_test(an_empty_page_with_a_live_cursor_is_not_the_end),
         cmocka_unit_test(a_repeated_cursor_without_entries_is_the_end),

@@ -553,6 +553,43 @@ static void life_ends(void **state)
 
 /* More clients than places: the ones beyond wait in the queue and are served when others leave.
  */
+static int beats_fd;
+
+static void write_beat(void)
+{
+    (void)!write(beats_fd, "b", 1);
+}
+
+/* It shows that it lives, inside its sandbox: by itself, and when asked. */
+static void signs_of_life(void **state)
+{
+    (void)state;
+    struct egress_config config = permissive();
+    struct world w;
+    int beats[2], fds[4];
+    char text[64];
+    size_t n, count;
+    assert_int_equal(pipe2(beats, O_CLOEXEC), 0);
+    beats_fd = beats[1];
+    config.beat = write_beat;
+    config.beat_ms = 20;
+    world_open(&w, &config);
+    close(beats[1]);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(read(beats[0], text, 1), 1);
+    for (int i = 0; i < 3; i++) {
+        struct pollfd p = {.fd = w.control, .events = POLLIN};
+        assert_int_equal(egress_ping(w.control), E_OK);
+        assert_int_equal(poll(&p, 1, 10000), 1);
+        assert_int_equal(files_receive_fds(w.control, text, sizeof text, &n, fds, &count), E_OK);
+        assert_true(span_is((struct span){text, n}, "pong") && count == 0);
+    }
+    world_close(&w);
+    while (read(beats[0], text, sizeof text) > 0)
+        ;
+    close(beats[0]);
+}
+
 static void many_connections(void **state)
 {
     (void)state;
@@ -621,6 +658,7 @@ int main(void)
         cmocka_unit_test(tunnels),          cmocka_unit_test(denies),
         cmocka_unit_test(allow_lists),      cmocka_unit_test(refuses_bad_requests),
         cmocka_unit_test(deadlines),        cmocka_unit_test(life_ends),
+        cmocka_unit_test(signs_of_life),
         cmocka_unit_test(many_connections),
     };
     return cmocka_run_group_tests(tests, start_world, end_world);

@@ -48,6 +48,18 @@ static void every_type_survives_the_wire(void **state)
         }
 }
 
+static void what_does_not_fit_is_known_before(void **state)
+{
+    (void)state;
+    static char bytes[300];
+    struct frame f = {.type = FRAME_PROGRESS, .t = {{bytes, 200}}};
+    assert_true(frame_fits(&f));
+    f.t[0].n = 251;
+    assert_true(frame_fits(&f)); /* with the type and the length exactly 256 */
+    f.t[0].n = 252;
+    assert_false(frame_fits(&f));
+}
+
 static void a_cut_frame_waits_for_the_rest(void **state)
 {
     (void)state;
@@ -122,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_survives_the_wire),
+        cmocka_unit_test(what_does_not_fit_is_known_before),
         cmocka_unit_test(a_cut_frame_waits_for_the_rest),
         cmocka_unit_test(the_other_side_may_not_send_it),
         cmocka_unit_test(a_length_that_lies_is_refused),

@@ -19,6 +19,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -312,6 +314,39 @@ static void group_kill(void **state)
     close(alive[0]);
 }
 
+/* Signals for the supervisor pass it by; what it starts hears them again. */
+static void deaf(void **state)
+{
+    (void)state;
+    struct spawn s = {
+        .path = "/bin/sh",
+        .args = {"sh", "-c", "kill -INT $$; kill -TERM $$; kill -HUP $$; exit 7", NULL},
+        .env = {"PATH=/usr/bin:/bin", NULL},
+        .deaf = true};
+    pid_t pid;
+    assert_int_equal(spawn_start(&s, &pid, NULL), E_OK);
+    int status = status_of(pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    s.deaf = false;
+    assert_int_equal(spawn_start(&s, &pid, NULL), E_OK);
+    status = status_of(pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+}
+
+/* One that spins ends by itself, and one that ignores that is killed. */
+static void processor_limit(void **state)
+{
+    (void)state;
+    struct spawn s = {.path = "/bin/sh",
+                      .args = {"sh", "-c", "ulimit -t; ulimit -Ht; while :; do :; done", NULL},
+                      .env = {"PATH=/usr/bin:/bin", NULL},
+                      .cpu_max_s = 1};
+    pid_t pid;
+    assert_int_equal(spawn_start(&s, &pid, NULL), E_OK);
+    int status = status_of(pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU);
+}
+
 /* This very program again, by descriptor. */
 static void self(void **state)
 {
@@ -436,12 +471,39 @@ static void egress_sandbox(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
+/* Sockets with paths are out of reach, also by the ways around; what Chromium needs stays. */
+static void browser_act(void)
+{
+    int pair[2];
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "%s/listener", folder);
+    int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    must(bind(listener, (struct sockaddr *)&a, sizeof a) == 0 && listen(listener, 1) == 0);
+    must(sandbox_no_new_privs(NULL) == E_OK && sandbox_browser(NULL) == E_OK);
+    must(socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EACCES);
+    must(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0 && errno == EACCES);
+    must(syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno == ENOSYS);
+    must(chmod(folder, 0777) < 0 && errno == EPERM);
+    must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    must(connect(pair[0], (struct sockaddr *)&a, sizeof a) < 0 && errno == EISCONN);
+    must(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+}
+
+static void browser_sandbox(void **state)
+{
+    (void)state;
+    int status = in_child(browser_act);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void landlock_act(void)
 {
     char inside[128], outside[] = "/etc/hostname";
-    const char *const rw[] = {folder, NULL}, *const ro[] = {"/usr", "/no/such/thing", NULL};
+    const struct sandbox_path paths[] = {
+        {folder, PATH_OWN}, {"/usr", PATH_RUN}, {"/no/such/thing", PATH_RUN}};
     struct fault f = {0};
-    if (sandbox_landlock(rw, ro, &f) != E_OK)
+    if (sandbox_files(paths, 3, true, &f) != E_OK)
         _exit(strstr(f.words, "no Landlock") ? 77 : 98);
     snprintf(inside, sizeof inside, "%s/landlock", folder);
     must(files_write(inside, SPAN("x"), NULL) == E_OK);
@@ -449,6 +511,12 @@ static void landlock_act(void)
     must(open("/usr/landlock", O_CREAT | O_WRONLY, 0600) < 0 && errno == EACCES);
     int fd = open("/usr/bin/env", O_RDONLY);
     must(fd >= 0);
+    /* What it can write it cannot execute. */
+    must(fchmodat(AT_FDCWD, inside, 0700, 0) == 0);
+    execl(inside, inside, (char *)NULL);
+    must(errno == EACCES);
+    if (sandbox_landlock_abi() >= 6)
+        must(kill(getppid(), 0) < 0 && errno == EPERM);
 }
 
 static void landlock(void **state)
@@ -530,9 +598,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(spawned_limits),
         cmocka_unit_test(death_signal),
         cmocka_unit_test(group_kill),
+        cmocka_unit_test(deaf),
+        cmocka_unit_test(processor_limit),
         cmocka_unit_test(self),
         cmocka_unit_test(worker_sandbox),
         cmocka_unit_test(egress_sandbox),
+        cmocka_unit_test(browser_sandbox),
         cmocka_unit_test(landlock),
         cmocka_unit_test(network),
         cmocka_unit_test(users),

@@ -11,10 +11,10 @@
 
 enum {
     LANES_MAX = 256,
-    LANE_NAME = 128,
     SITE_NAME = 64,
     REAP_MAX = 64,
-    RELEASE_MAX = 1000, /* a job given back more often ends: otherwise nothing bounds it */
+    RELEASES_FREE = 3, /* in a row without progress: given back at once; later ones wait longer and longer */
+    RELEASES_MAX = 30, /* then the job ends: otherwise nothing bounds one that kills what runs it */
     ORD_PER_BATCH = 100000,
 };
 
@@ -31,6 +31,7 @@ struct store_lane {
     int64_t weight, pass, tat_ms, blocked_until_ms;
     struct breaker breaker;
     int64_t ready, active; /* jobs */
+    int64_t last_bad;      /* job whose health error was counted last; 0 none */
     bool dirty;            /* differs from its row */
 };
 
@@ -53,7 +54,8 @@ struct job_row {
     int64_t fence, prio, rank, run_at_ms;
     bool started, suspect, cancel_asked;
     int64_t n_fail, n_crash, n_throttle, n_release;
-    int64_t max_fail, max_crash, max_throttle, fail_base;
+    int64_t max_fail, max_crash, max_throttle, fail_base, crash_base, release_base;
+    bool progressed; /* this lease added posts */
     int64_t next_batch, limit, have, users;
     char site[SITE_NAME];
 };
@@ -94,8 +96,11 @@ void lanes_count(struct store *s, struct store_lane *l, enum job_state from, enu
 struct store_lane *lanes_pick(struct store *s, int64_t now_ms);
 void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
 void lanes_block(struct store_lane *l, int64_t until_ms);
-void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t now_ms);
+void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms);
 void lanes_outlook(const struct store *s, int64_t now_ms, struct outlook *out);
+/* What a ready job of the lane waits for. */
+enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
+                           int64_t *out_until_ms);
 
 /* ---- jobs.c ---- */
 /* The row when `nonce` holds its lease, else E_STALE. */

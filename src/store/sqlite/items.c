@@ -55,7 +55,10 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
     }
     err e =
         db_run(s->db, SQL_COMMIT, f, DB_I(r->seq), db_text_or_null(a->cursor), DB_I(t->have),
-               DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base));
+               DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base),
+               DB_I(t->added > 0 ? r->n_crash : r->crash_base),
+               DB_I(t->added > 0 || r->progressed),
+               DB_I(t->added > 0 ? r->n_release : r->release_base));
     if (e)
         return e;
     struct json_w w = event_body(s, JOB_ACTIVE);
@@ -89,6 +92,9 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
     if (args->batch != r.next_batch)
         return fail(f, E_CONFLICT, "batch %lld of job %s is not the next one, %lld",
                     (long long)args->batch, r.id, (long long)r.next_batch);
+    if (args->cursor.n > STORE_CURSOR_MAX)
+        return fail(f, E_BAD_INPUT, "a cursor may have %d bytes, this one has %zu",
+                    STORE_CURSOR_MAX, args->cursor.n);
     if (args->count > ORD_PER_BATCH)
         return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
     for (size_t i = 0; i < args->count; i++) {

@@ -8,6 +8,8 @@
 
 /* A server may ask us to wait, but not for ever. */
 static const int64_t HINT_MAX_MS = 24 * 3600 * 1000;
+/* A lane is shared: one answer does not close it for longer; the next job asks again. */
+static const int64_t LANE_BLOCK_MAX_MS = 3600 * 1000;
 enum { QUEUE_FULL_WAIT_MS = 5000, TARGET_MAX = 4096, KEY_MAX = 256 };
 
 /* ---- rows ---- */
@@ -40,6 +42,9 @@ static void read_row(struct store *s, struct query *q, struct job_row *r)
         .limit = db_int(q, 21),
         .have = db_int(q, 22),
         .users = db_int(q, 23),
+        .crash_base = db_int(q, 25),
+        .progressed = db_int(q, 26) != 0,
+        .release_base = db_int(q, 27),
     };
     span_copy(db_text(q, 1), r->id, sizeof r->id);
     span_copy(db_text(q, 24), r->site, sizeof r->site);
@@ -103,6 +108,8 @@ static err check_accept(const struct accept_args *a, struct fault *f)
     if (a->site.n == 0 || a->site.n >= SITE_NAME || a->lane.n == 0 || a->lane.n >= LANE_NAME ||
         a->kind.n == 0)
         return fail(f, E_BAD_INPUT, "site, kind and lane of a job must be short names");
+    if (a->spec.n > STORE_SPEC_MAX)
+        return fail(f, E_BAD_INPUT, "the options may have %d bytes", STORE_SPEC_MAX);
     if (a->target.n > TARGET_MAX || a->idempotency_key.n > KEY_MAX)
         return fail(f, E_BAD_INPUT, "the target may have %d bytes, the idempotency key %d",
                     TARGET_MAX, KEY_MAX);
@@ -138,8 +145,9 @@ static err check_room(struct store *s, struct fault *f)
     if (s->disk_full || s->disk_free < s->limits.disk_floor_bytes)
         return fail(
             f, E_DISK_FULL,
-            "%lld MiB are free on the disk of the job store, too little to accept a job",
-            (long long)(s->disk_free >> 20));
+            "%lld MiB are free in %.120s, too little to accept a job; free some or lower "
+            "store.disk_floor",
+            (long long)(s->disk_free >> 20), s->dir);
     if (n[JOB_READY] + n[JOB_SCHEDULED] + n[JOB_BLOCKED] >= s->limits.ready_max) {
         if (f && !f->code)
             f->wait_ms = QUEUE_FULL_WAIT_MS;
@@ -234,7 +242,8 @@ err store_reserve(struct store *s, struct span worker, uint64_t random, wall now
     err e = store_usable(s, f);
     if (e)
         return e;
-    struct store_lane *lane = lanes_pick(s, now.ms);
+    /* Without room for its records a job would only fail. */
+    struct store_lane *lane = s->disk_full ? NULL : lanes_pick(s, now.ms);
     if (!lane)
         return E_END;
     e = db_ask(s->db, SQL_NEXT_READY, &q, f, DB_I(lanes_id(s, lane)));
@@ -311,6 +320,11 @@ struct leaving {
     struct span why, report;
 };
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int64_t own_delay(const struct store *s, const struct job_row *r, int64_t n,
                          int64_t hint_ms)
 {
@@ -337,10 +351,11 @@ static void charge(const struct store *s, const struct job_row *r, enum failure_
         l->wait_ms = own_delay(s, r, n, hint_ms);
         return;
     case BUDGET_CRASH:
-        n = r->n_crash + 1;
+        n = r->n_crash + 1 - r->crash_base;
         l->count = COUNT_CRASH;
         l->on = n >= r->max_crash ? JOB_ON_GIVE_UP : JOB_ON_LOST;
-        l->wait_ms = own_delay(s, r, n, 0);
+        /* The first time it was the worker; from the second on it may be the job. */
+        l->wait_ms = n > 1 ? own_delay(s, r, n, 0) : 0;
         return;
     case BUDGET_THROTTLE:
         n = r->n_throttle + 1;
@@ -349,8 +364,10 @@ static void charge(const struct store *s, const struct job_row *r, enum failure_
         l->wait_ms = own_delay(s, r, n, hint_ms);
         return;
     case BUDGET_RELEASE:
+        n = r->n_release + 1 - r->release_base;
         l->count = COUNT_RELEASE;
-        l->on = r->n_release + 1 >= RELEASE_MAX ? JOB_ON_GIVE_UP : JOB_ON_RELEASE;
+        l->on = n >= RELEASES_MAX ? JOB_ON_GIVE_UP : n > RELEASES_FREE ? JOB_ON_LOST : JOB_ON_RELEASE;
+        l->wait_ms = n > RELEASES_FREE ? own_delay(s, r, n - RELEASES_FREE, 0) : 0;
         return;
     }
     bug("unknown budget");
@@ -431,13 +448,14 @@ static err leave(struct store *s, const struct job_row *r, struct leaving *l, wa
     return e;
 }
 
-static enum breaker_sign sign_of(const struct finish_args *a, enum failure_budget budget)
+/* A site that tells facts about the target, or gave posts before it failed, is healthy. */
+static enum breaker_sign sign_of(const struct finish_args *a, const struct job_row *r,
+                                 enum failure_budget budget)
 {
     const struct failure_row *row = failure_row(a->failure);
     if (budget == BUDGET_RELEASE || budget == BUDGET_CRASH)
         return BREAKER_NO_VERDICT;
-    /* A site that tells facts about the target is healthy. */
-    if (a->failure == FAILURE_NONE || row->about_target)
+    if (a->failure == FAILURE_NONE || row->about_target || r->progressed)
         return BREAKER_OK;
     return row->breaker ? BREAKER_HEALTH_ERROR : BREAKER_NO_VERDICT;
 }
@@ -456,7 +474,7 @@ err store_finish(struct store *s, const struct finish_args *args, wall now,
     enum failure_budget budget = overridden ? args->budget : failure_row(args->failure)->budget;
     struct leaving l = {
         .failure = args->failure, .end = args->end, .why = args->why, .report = args->report};
-    int64_t hint = args->wait_ms < HINT_MAX_MS ? args->wait_ms : HINT_MAX_MS;
+    int64_t hint = smaller(args->wait_ms, HINT_MAX_MS);
     if (args->failure == FAILURE_NONE && !overridden) {
         l.on = JOB_ON_DONE;
         l.count = COUNT_OK;
@@ -466,9 +484,14 @@ err store_finish(struct store *s, const struct finish_args *args, wall now,
     }
     /* Without a time from the server the lane rests as long as this job. */
     if (budget == BUDGET_THROTTLE)
-        lanes_block(r.lane, now.ms + (hint > 0 ? hint : l.wait_ms));
-    lanes_sign(r.lane, sign_of(args, budget), now.ms);
+        lanes_block(r.lane, now.ms + smaller(hint > 0 ? hint : l.wait_ms, LANE_BLOCK_MAX_MS));
     struct finish_reply reply = {0};
+    int64_t trips = r.lane->breaker.trips;
+    lanes_sign(r.lane, sign_of(args, &r, budget), r.seq, now.ms);
+    if (r.lane->breaker.trips > trips) {
+        reply.breaker_until_ms = r.lane->breaker.until_ms;
+        span_copy(span_of(r.lane->name), reply.lane, sizeof reply.lane);
+    }
     e = leave(s, &r, &l, now, &reply.state, f);
     if (e)
         return e;
@@ -557,7 +580,7 @@ static err reap_one(struct store *s, const struct job_row *r, wall now, struct f
     struct leaving l = {.failure = FAILURE_CRASH,
                         .why = SPAN("the worker was not heard of in time")};
     charge(s, r, r->started ? BUDGET_CRASH : BUDGET_RELEASE, 0, &l);
-    lanes_sign(r->lane, BREAKER_NO_VERDICT, now.ms);
+    lanes_sign(r->lane, BREAKER_NO_VERDICT, r->seq, now.ms);
     return leave(s, r, &l, now, &state, f);
 }
 
@@ -611,10 +634,13 @@ err jobs_release_all(struct store *s, wall now, struct fault *f)
             return e;
         for (size_t i = 0; i < n; i++) {
             enum job_state state;
-            struct leaving l = {.on = JOB_ON_RELEASE,
-                                .count = COUNT_RELEASE,
-                                .why = SPAN("the service was restarted")};
-            lanes_sign(s->rows[i].lane, BREAKER_NO_VERDICT, now.ms);
+            struct leaving l = {.why = SPAN("the service was restarted")};
+            charge(s, &s->rows[i], BUDGET_RELEASE, 0, &l);
+            if (l.on == JOB_ON_GIVE_UP) { /* each time this job ran the service ended */
+                l.failure = FAILURE_CRASH;
+                l.why = SPAN("the service ended again and again while this job ran");
+            }
+            lanes_sign(s->rows[i].lane, BREAKER_NO_VERDICT, s->rows[i].seq, now.ms);
             e = leave(s, &s->rows[i], &l, now, &state, f);
             if (e)
                 return e;

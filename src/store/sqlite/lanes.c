@@ -197,8 +197,14 @@ void lanes_block(struct store_lane *l, int64_t until_ms)
     l->dirty = true;
 }
 
-void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t now_ms)
+/* One bad target tried again and again says nothing new about the site: errors in a row count when
+ * they are of different jobs. */
+void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms)
 {
+    if (sign == BREAKER_HEALTH_ERROR && l->breaker.state == BREAKER_CLOSED && l->last_bad == job)
+        return;
+    if (sign != BREAKER_NO_VERDICT)
+        l->last_bad = sign == BREAKER_HEALTH_ERROR ? job : 0;
     breaker_note(&l->breaker, sign, now_ms);
     l->dirty = true;
 }
@@ -222,10 +228,58 @@ static int64_t startable(const struct store *s, const struct store_lane *l, int6
     return n;
 }
 
+enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
+                           int64_t *out_until_ms)
+{
+    int64_t rate = lane_start_at(l->tat_ms, s->limits.lane_emit_ms, s->limits.lane_burst);
+    *out_until_ms = 0;
+    if (s->disk_full)
+        return WAITING_DISK;
+    if (l->breaker.state == BREAKER_OPEN && l->breaker.until_ms > now_ms) {
+        *out_until_ms = l->breaker.until_ms;
+        return WAITING_BREAKER;
+    }
+    if (l->blocked_until_ms > now_ms) {
+        *out_until_ms = l->blocked_until_ms;
+        return WAITING_SITE;
+    }
+    if (!has_room(s, l)) /* half open: one probe at a time */
+        return l->breaker.state == BREAKER_CLOSED ? WAITING_LANE : WAITING_BREAKER;
+    if (rate > now_ms) {
+        *out_until_ms = rate;
+        return WAITING_RATE;
+    }
+    return WAITING_WORKER;
+}
+
+static enum lane_word word_of(enum waiting w)
+{
+    switch (w) {
+    case WAITING_BREAKER:
+        return LANE_BREAKER_OPEN;
+    case WAITING_SITE:
+        return LANE_BLOCKED;
+    case WAITING_LANE:
+        return LANE_FULL;
+    case WAITING_NONE:
+    case WAITING_TIME:
+    case WAITING_WORKER:
+    case WAITING_RATE:
+    case WAITING_DISK:
+        break;
+    }
+    return LANE_OPEN;
+}
+
 void lanes_outlook(const struct store *s, int64_t now_ms, struct outlook *out)
 {
     for (size_t i = 0; i < s->now.lane_count; i++) {
         const struct store_lane *l = &s->now.lanes[i];
+        int64_t until;
+        if (l->ready > 0 || l->active > 0)
+            out->lanes[word_of(lanes_waiting(s, l, now_ms, &until))]++;
+        if (s->disk_full)
+            continue;
         out->startable += startable(s, l, now_ms);
         if (l->ready == 0 || !has_room(s, l))
             continue;

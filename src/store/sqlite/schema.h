@@ -2,7 +2,7 @@
  * and the conservation law: every lease ever granted is accounted for exactly once. */
 #pragma once
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
 
 /* clang-format off */
 #define SCHEMA_SQL                                                                             \
@@ -47,9 +47,12 @@ enum { SCHEMA_VERSION = 1 };
     "  max_fail     INTEGER NOT NULL,"                                                         \
     "  max_crash    INTEGER NOT NULL,"                                                         \
     "  max_throttle INTEGER NOT NULL,"                                                         \
-    /* n_fail when posts were last added: only failures in a row without progress are bounded, so  \
-     * that a long job on a shaky line ends, and n_fail itself stays true to the law below. */ \
+    /* n_fail, n_crash, n_release when posts were last added: only those in a row without progress \
+     * are bounded, so that a long job on a shaky line ends, and the counts stay true to the law. */ \
     "  fail_base    INTEGER NOT NULL DEFAULT 0 CHECK(fail_base <= n_fail),"                    \
+    "  crash_base   INTEGER NOT NULL DEFAULT 0 CHECK(crash_base <= n_crash),"                  \
+    "  release_base INTEGER NOT NULL DEFAULT 0 CHECK(release_base <= n_release),"              \
+    "  progressed   INTEGER NOT NULL DEFAULT 0 CHECK(progressed IN (0,1))," /* this lease added posts */ \
     "  next_batch   INTEGER NOT NULL DEFAULT 0,"                                               \
     "  cursor       TEXT,"                                                                     \
     "  have         INTEGER NOT NULL DEFAULT 0 CHECK(job_limit = 0 OR have <= job_limit),"     \
@@ -70,7 +73,7 @@ enum { SCHEMA_VERSION = 1 };
     "  CHECK((state >= 4) = (finished_at IS NOT NULL)),"                                       \
     "  CHECK((state = 4) = (n_ok = 1)),"                                                       \
     "  CHECK((idem_key IS NULL) = (idem_hash IS NULL)),"                                       \
-    "  CHECK(n_fail - fail_base <= max_fail AND n_crash <= max_crash AND n_throttle <= max_throttle)," \
+    "  CHECK(n_fail - fail_base <= max_fail AND n_crash - crash_base <= max_crash AND n_throttle <= max_throttle)," \
     "  CHECK(fence = n_fail + n_crash + n_throttle + n_release + n_ok + n_void + (state = 3))" \
     ") STRICT;"                                                                                \
     "CREATE INDEX jobs_ready ON jobs(lane_id, rank, seq) WHERE state = 2;"                     \

@@ -51,9 +51,13 @@ static err make_schema(struct db *d, struct fault *f)
                     "another store.path");
     if (version == SCHEMA_VERSION)
         return E_OK;
+    if (version > 0)
+        return fail(f, E_STORE,
+                    "a development version of Fulmar made this job store, which this one cannot bring "
+                    "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 1, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=1; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 2, "user_version below");
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=2; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
@@ -236,7 +240,8 @@ static err unlink_items(struct store *s, int64_t job, int64_t *rows, struct faul
     return e;
 }
 
-err store_retain(struct store *s, wall before, int64_t *out_deleted, struct fault *f)
+err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_more,
+                 struct fault *f)
 {
     struct {
         int64_t seq;
@@ -274,6 +279,7 @@ err store_retain(struct store *s, wall before, int64_t *out_deleted, struct faul
     if (e)
         return e;
     *out_deleted = deleted;
+    *out_more = deleted == RETAIN_JOBS || rows == 0;
     return E_OK;
 }
 

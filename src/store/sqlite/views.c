@@ -3,7 +3,30 @@
 
 #include "base/need.h"
 
-static err read_view(struct query *q, struct arena *a, struct job_view *v, struct fault *f)
+const char *waiting_name(enum waiting w)
+{
+    static const char *const names[] = {
+        [WAITING_NONE] = "none", [WAITING_TIME] = "time",       [WAITING_WORKER] = "worker",
+        [WAITING_RATE] = "rate", [WAITING_LANE] = "lane",       [WAITING_SITE] = "site",
+        [WAITING_DISK] = "disk", [WAITING_BREAKER] = "breaker",
+    };
+    need((unsigned)w < sizeof names / sizeof *names);
+    return names[w];
+}
+
+static void read_waiting(const struct store *s, wall now, struct job_view *v)
+{
+    if (v->state == JOB_SCHEDULED) {
+        v->waiting = WAITING_TIME;
+        v->waiting_until_ms = v->run_at_ms;
+    }
+    for (size_t i = 0; v->state == JOB_READY && i < s->now.lane_count; i++) {
+        if (span_is(v->lane, s->now.lanes[i].name))
+            v->waiting = lanes_waiting(s, &s->now.lanes[i], now.ms, &v->waiting_until_ms);
+    }
+}
+
+static err read_view(const struct store *s, wall now, struct query *q, struct arena *a, struct job_view *v, struct fault *f)
 {
     *v = (struct job_view){
         .state = (enum job_state)db_int(q, 9),
@@ -34,10 +57,11 @@ static err read_view(struct query *q, struct arena *a, struct job_view *v, struc
         if (e)
             return e;
     }
+    read_waiting(s, now, v);
     return E_OK;
 }
 
-err store_job(struct store *s, struct span id, struct arena *a, struct job_view *out,
+err store_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
               struct fault *f)
 {
     struct job_view v;
@@ -49,7 +73,7 @@ err store_job(struct store *s, struct span id, struct arena *a, struct job_view 
         return e;
     e = db_step(q, f);
     if (!e)
-        e = read_view(q, a, &v, f);
+        e = read_view(s, now, q, a, &v, f);
     else if (e == E_END)
         e = fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)));
     db_end(q);
@@ -77,7 +101,7 @@ static err start_of(struct store *s, struct span after, int64_t *out_seq, struct
                       : e;
 }
 
-err store_jobs(struct store *s, const struct jobs_query *query, struct arena *a,
+err store_jobs(struct store *s, const struct jobs_query *query, wall now, struct arena *a,
                struct job_view **out_jobs, size_t *out_count, struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 500);
@@ -98,7 +122,7 @@ err store_jobs(struct store *s, const struct jobs_query *query, struct arena *a,
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
-        e = read_view(q, a, &all[n], n ? NULL : f);
+        e = read_view(s, now, q, a, &all[n], n ? NULL : f);
         if (e)
             break;
         n++;

@@ -1,0 +1,130 @@
+#include "main/place.h"
+
+#include "base/log.h"
+#include "main/roles.h"
+#include "os/files.h"
+#include "os/sandbox.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 1024 };
+
+static err listen_tcp(struct place *p, struct fault *f)
+{
+    char host[64];
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)SETTING(&p->settings, api, port))};
+    int one = 1;
+    span_copy(SETTING_S(&p->settings, api, host), host, sizeof host);
+    if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
+        return fail(f, E_CONFIG, "api.host '%s' is not an IPv4 address", host);
+    p->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (p->tcp < 0)
+        return fail(f, E_OS, "no TCP socket: %s", strerror(errno));
+    (void)setsockopt(p->tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(p->tcp, (struct sockaddr *)&a, sizeof a) || listen(p->tcp, BACKLOG))
+        return fail(f, E_CONFLICT, "cannot listen on %s port %lld (%s): stop what uses it or set api.port", host,
+                    (long long)SETTING(&p->settings, api, port), strerror(errno));
+    socklen_t size = sizeof a;
+    if (!getsockname(p->tcp, (struct sockaddr *)&a, &size))
+        p->settings.v[SET_api_port].number = ntohs(a.sin_port);
+    return E_OK;
+}
+
+static err listen_unix(struct place *p, struct fault *f)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    span_copy(span_of(p->socket_path), a.sun_path, sizeof a.sun_path);
+    p->unix_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (p->unix_ < 0)
+        return fail(f, E_OS, "no Unix socket: %s", strerror(errno));
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool taken = probe >= 0 && connect(probe, (struct sockaddr *)&a, sizeof a) == 0;
+    if (probe >= 0)
+        close(probe);
+    if (taken)
+        return fail(f, E_CONFLICT, "a service already answers on %s: stop it, or set another store.path", p->socket_path);
+    (void)unlink(p->socket_path);
+    mode_t before = umask(0117);
+    int bad = bind(p->unix_, (struct sockaddr *)&a, sizeof a) || listen(p->unix_, BACKLOG);
+    umask(before);
+    return bad ? files_fault(f, "listen on", p->socket_path) : E_OK;
+}
+
+static const char *service_user(struct place *p)
+{
+    static char name[64];
+    span_copy(SETTING_S(&p->settings, service, user), name, sizeof name);
+    if (name[0])
+        return name;
+    return sandbox_user_exists("fulmar") ? "fulmar" : "nobody";
+}
+
+/* Chromium runs as this user: as root its own sandbox would not start, and it must stay on. */
+static err find_user(struct place *p, struct passwd **out, struct fault *f)
+{
+    *out = getpwnam(service_user(p));
+    if (!*out)
+        return fail(f, E_CONFIG, "there is no user '%s': create it or set service.user", service_user(p));
+    if ((*out)->pw_uid == 0)
+        return fail(f, E_CONFIG,
+                    "service.user is '%s', which is root: Chromium must not run as root; name an unprivileged "
+                    "user, or leave it empty for 'fulmar' or 'nobody'",
+                    service_user(p));
+    return E_OK;
+}
+
+/* The state folder belongs to whom the service becomes. */
+static err prepare_state(struct place *p, struct fault *f)
+{
+    struct passwd *user = NULL;
+    err e = geteuid() == 0 ? find_user(p, &user, f) : E_OK;
+    if (!e)
+        e = files_make_folder(p->state_dir, 0700, f);
+    if (e || !user)
+        return e;
+    if (chown(p->state_dir, user->pw_uid, user->pw_gid))
+        return files_fault(f, "hand over", p->state_dir);
+    return E_OK;
+}
+
+err place_open(struct place *p, struct arena *a, const char *config_file, const char *const *set,
+               struct fault *f)
+{
+    char used[CONFIG_PATH_MAX];
+    err e = config_load(a, config_file, set, &p->settings, used, f);
+    if (!e)
+        e = config_state_dir(&p->settings, p->state_dir, f);
+    if (!e)
+        e = config_socket(&p->settings, p->socket_path, f);
+    if (!e)
+        e = config_sites_dir(&p->settings, p->sites_dir, f);
+    role_log("supervisor", &p->settings);
+    if (!e)
+        e = prepare_state(p, f);
+    if (!e)
+        e = listen_tcp(p, f);
+    if (!e)
+        e = listen_unix(p, f);
+    if (e)
+        return e;
+    p->sites = open(p->sites_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p->sites < 0)
+        return files_fault(f, "open the site packs in", p->sites_dir);
+    if (geteuid() == 0) {
+        struct passwd *user = getpwnam(service_user(p));
+        if (user && chown(p->socket_path, user->pw_uid, user->pw_gid))
+            return files_fault(f, "hand over", p->socket_path);
+        log_info("service.user", F_C("name", service_user(p)));
+        e = sandbox_become_user(service_user(p), f);
+    }
+    return e;
+}
