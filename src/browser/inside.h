@@ -122,6 +122,7 @@ struct browser {
     uint64_t
         fresh_after; /* renderers up to this order were there before the tab being prepared */
     struct tab *preparing;
+    uint32_t prepare_number; /* of the tab being prepared, never 0 */
     mono prepare_after; /* after one failed, the next prepared tab waits */
     bool pids_asked;
     pid_t pids[PROCESSES_MAX]; /* all but renderers: what is compared for growth */

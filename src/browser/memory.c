@@ -169,9 +169,11 @@ static void on_processes(void *ctx, uint32_t tag, err e, struct span payload)
     struct browser *b = ctx;
     if (!tag)
         b->pids_asked = false;
+    /* The tab it was asked for may have been closed meanwhile: the next one has its own answer. */
+    bool fresh = tag && tag == b->prepare_number;
     if (!e)
-        take_processes(b, tag, payload);
-    if (tag)
+        take_processes(b, fresh, payload);
+    if (fresh)
         tab_mapped(b);
 }
 
@@ -180,7 +182,8 @@ void memory_ask(struct browser *b, bool for_new)
     if (b->pids_asked && !for_new)
         return;
     err e = browser_ask(b, b, SPAN_NONE, "SystemInfo.getProcessInfo", SPAN_NONE,
-                        b->fleet->config.command_timeout_ms, on_processes, b, for_new);
+                        b->fleet->config.command_timeout_ms, on_processes, b,
+                        for_new ? b->prepare_number : 0);
     if (!for_new)
         b->pids_asked = e == E_OK;
     else if (e)

@@ -211,6 +211,8 @@ void tab_prepare_next(struct browser *b)
         if (t->state != TAB_QUEUED)
             continue;
         b->preparing = t;
+        if (++b->prepare_number == 0)
+            b->prepare_number = 1;
         b->fresh_after = b->renderer_order;
         t->state = TAB_CONTEXT;
         err e = ask(t, SPAN_NONE, "Target.createBrowserContext",

@@ -25,7 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ARENA_MAX = 4 * 1024 * 1024, STOP_HARD_MS = 4000, BLOCKED_MAX = 512, EGRESS_SILENT_MS = 2000 };
+enum { OWN_FILES = 2048, ARENA_MAX = 4 * 1024 * 1024, BLOCKED_MAX = 512, EGRESS_SILENT_MS = 2000 };
 
 struct node {
     struct loop *loop;
@@ -119,10 +119,12 @@ static void on_drained(void *ctx)
 
 static void on_hard_stop(void *ctx)
 {
-    struct node *n = ctx;
-    log_error("node.stop_forced", F_N("after_ms", STOP_HARD_MS));
-    n->code = 70;
-    loop_stop(n->loop);
+    (void)ctx;
+    /* What hangs cannot be closed in order. The kernel ends workers and browsers with us; folders of
+     * browsers are removed at the next start. */
+    log_error("node.stop_forced", F_C("why", "jobs or browsers did not end in time"));
+    role_why("it had to stop before everything had ended; the log says more");
+    _exit(70);
 }
 
 static void stop(struct node *n, const char *why)
@@ -133,7 +135,7 @@ static void stop(struct node *n, const char *why)
     log_info("node.stopping", F_C("why", why));
     int64_t grace_ms = SETTING(&n->settings, service, grace);
     n->hard_stop = timer_new(n->loop, on_hard_stop, n, "node.hard_stop");
-    timer_start(n->hard_stop, grace_ms + SETTING(&n->settings, job, grace) + STOP_HARD_MS);
+    timer_start(n->hard_stop, grace_ms + SETTING(&n->settings, job, grace) + role_stop_ms(&n->settings));
     if (n->api)
         api_drain(n->api);
     if (n->pool)
@@ -361,11 +363,18 @@ static err start_pool(struct node *n, struct fault *f)
 static err start_api(struct node *n, struct fault *f)
 {
     const struct settings *s = &n->settings;
+    /* Clients may not take the descriptors that browsers, workers and the store need. */
+    int64_t most = SETTING(s, api, connections_max);
+    int64_t room = files_raise_limit(most + OWN_FILES) - OWN_FILES;
+    if (room < most) {
+        log_warn("api.fewer_connections", F_N("connections_max", most), F_N("room", room > 16 ? room : 16));
+        most = room > 16 ? room : 16;
+    }
     struct api_config c = {.listeners = {ROLE_TCP_FD, ROLE_UNIX_FD},
                            .body_max = SETTING(s, api, body_max),
                            .header_timeout_ms = SETTING(s, api, header_timeout),
                            .request_timeout_ms = SETTING(s, api, request_timeout),
-                           .connections_max = SETTING(s, api, connections_max),
+                           .connections_max = most,
                            .packs = n->sites.packs,
                            .pack_count = n->sites.count,
                            .status = status,

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,6 +27,12 @@ static err listen_tcp(struct place *p, struct fault *f)
     span_copy(SETTING_S(&p->settings, api, host), host, sizeof host);
     if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
         return fail(f, E_CONFIG, "api.host '%s' is not an IPv4 address", host);
+    /* There are no keys yet: whoever reaches the port may submit and read. */
+    if (ntohl(a.sin_addr.s_addr) >> 24 != 127)
+        return fail(f, E_CONFIG,
+                    "api.host '%s' is not a loopback address (127.0.0.0/8): the API has no keys yet, so only this "
+                    "machine may reach it",
+                    host);
     p->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (p->tcp < 0)
         return fail(f, E_OS, "no TCP socket: %s", strerror(errno));
@@ -37,6 +44,35 @@ static err listen_tcp(struct place *p, struct fault *f)
     if (!getsockname(p->tcp, (struct sockaddr *)&a, &size))
         p->settings.v[SET_api_port].number = ntohs(a.sin_port);
     return E_OK;
+}
+
+/* Two services that start at the same moment must not take each other's socket. The lock is on the
+ * folder itself: nothing is left when the service ends. */
+static err lock_state(struct place *p, struct fault *f)
+{
+    p->lock = open(p->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p->lock < 0)
+        return files_fault(f, "open", p->state_dir);
+    if (flock(p->lock, LOCK_EX | LOCK_NB))
+        return fail(f, E_CONFLICT, "another service uses %s: stop it, or set another store.path", p->state_dir);
+    return E_OK;
+}
+
+static err remove_old_socket(const struct place *p, struct fault *f)
+{
+    struct stat st;
+    if (lstat(p->socket_path, &st))
+        return E_OK;
+    if (!S_ISSOCK(st.st_mode))
+        return fail(f, E_CONFIG, "%s is there and is no socket: set another api.socket", p->socket_path);
+    return unlink(p->socket_path) ? files_fault(f, "remove the old socket", p->socket_path) : E_OK;
+}
+
+void place_leave(const struct place *p)
+{
+    struct stat st;
+    if (p->socket_inode && !lstat(p->socket_path, &st) && st.st_ino == p->socket_inode)
+        (void)unlink(p->socket_path);
 }
 
 static err listen_unix(struct place *p, struct fault *f)
@@ -52,11 +88,17 @@ static err listen_unix(struct place *p, struct fault *f)
         close(probe);
     if (taken)
         return fail(f, E_CONFLICT, "a service already answers on %s: stop it, or set another store.path", p->socket_path);
-    (void)unlink(p->socket_path);
+    err e = remove_old_socket(p, f);
+    if (e)
+        return e;
     mode_t before = umask(0117);
     int bad = bind(p->unix_, (struct sockaddr *)&a, sizeof a) || listen(p->unix_, BACKLOG);
     umask(before);
-    return bad ? files_fault(f, "listen on", p->socket_path) : E_OK;
+    struct stat st;
+    if (bad || lstat(p->socket_path, &st))
+        return files_fault(f, "listen on", p->socket_path);
+    p->socket_inode = st.st_ino;
+    return E_OK;
 }
 
 static const char *service_user(struct place *p)
@@ -96,13 +138,9 @@ static err prepare_state(struct place *p, struct fault *f)
     return E_OK;
 }
 
-err place_open(struct place *p, struct arena *a, const char *config_file, const char *const *set,
-               struct fault *f)
+static err open_all(struct place *p, struct fault *f)
 {
-    char used[CONFIG_PATH_MAX];
-    err e = config_load(a, config_file, set, &p->settings, used, f);
-    if (!e)
-        e = config_state_dir(&p->settings, p->state_dir, f);
+    err e = config_state_dir(&p->settings, p->state_dir, f);
     if (!e)
         e = config_socket(&p->settings, p->socket_path, f);
     if (!e)
@@ -110,6 +148,8 @@ err place_open(struct place *p, struct arena *a, const char *config_file, const 
     role_log("supervisor", &p->settings);
     if (!e)
         e = prepare_state(p, f);
+    if (!e)
+        e = lock_state(p, f);
     if (!e)
         e = listen_tcp(p, f);
     if (!e)
@@ -127,4 +167,15 @@ err place_open(struct place *p, struct arena *a, const char *config_file, const 
         e = sandbox_become_user(service_user(p), f);
     }
     return e;
+}
+
+err place_open(struct place *p, struct arena *a, const char *config_file, const char *const *set,
+               struct fault *f)
+{
+    char used[CONFIG_PATH_MAX];
+    err e = config_load(a, config_file, set, &p->settings, used, f);
+    if (e)
+        return e;
+    e = open_all(p, f);
+    return e == E_NOT_FOUND ? E_CONFIG : e; /* a setting that leads nowhere */
 }

@@ -78,6 +78,12 @@ static bool is_pack(int dirfd, const char *name)
     return faccessat(dirfd, path, R_OK, 0) == 0;
 }
 
+int64_t role_stop_ms(const struct settings *s)
+{
+    enum { STEP_MS = 3000, STEPS = 3, AIR_MS = 3000 };
+    return SETTING(s, browser, dispose_timeout) + STEP_MS * STEPS + AIR_MS;
+}
+
 err sites_open(struct site_list *out, int sites_dirfd, const struct settings *s, struct fault *f)
 {
     *out = (struct site_list){0};

@@ -35,5 +35,8 @@ void sites_close(struct site_list *l);
 /* Settings from ROLE_SETTINGS_FD. */
 MUST_USE err role_settings(struct arena *a, struct settings *out, struct fault *f);
 void role_log(const char *role, const struct settings *s);
+/* What the end of the last browser may take, after the jobs have ended: the steps of the stop
+ * ladder (browser/inside.h) and some air. */
+int64_t role_stop_ms(const struct settings *s);
 void role_beat(void);
 void role_why(const char *words); /* repeated by the supervisor as its last line */

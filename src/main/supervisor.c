@@ -1,10 +1,11 @@
 /* The supervisor: holds the listening sockets, starts node and egress, starts them again when they
  * end, stops them when asked. It parses nothing but the configuration and never touches the store.
  *
- * Failure modes: a child dies → again at once, then with a growing pause; after six early deaths
- * (each within a second of its start) in a minute it gives up and says so. A child that hangs or is
+ * Failure modes: a child dies → again at once, then with a growing pause; after six early deaths in
+ * a row (each within a second of its start) it gives up and says so. A child that hangs or is
  * stopped → its beat stays away → SIGKILL, and again from the top. A child that cannot start
- * (configuration, second daemon, no browser) ends the service with that child's code and words. The
+ * (configuration, second daemon, no browser) ends the service with that child's code and words; one
+ * that has served is tried again, because what is in its way may pass. The
  * supervisor itself dies → node and egress see end of file and leave.
  *
  * Signals of a terminal or a service manager reach the supervisor only: its children have groups of
@@ -33,11 +34,15 @@
 
 enum {
     SETS_MAX = 64, /* --set on the command line */
-    DEATHS_MAX = 5,
+    DEATHS_KEPT = 12,
+    EARLY_MAX = 6,
     LIFE_SHORT_MS = 1000,
     DEATHS_WINDOW_MS = 60000,
     RESTART_FIRST_MS = 100,
-    STOP_SLACK_MS = 6000,
+    STOP_SLACK_MS = 3000, /* node forces itself to end before that */
+    RESTARTS_FREE = 4,    /* in a minute; then there is a pause, and it grows */
+    RESTART_MAX_MS = 10000,
+    RESTART_LATER_MS = 2000,
     LOOK_MS = ROLE_BEAT_MS,
     SILENT_MIN = 3,       /* looks without a beat: fewer may be chance */
     SILENT_STARTING = 50, /* more of them before the first beat: a large store is checked then */
@@ -46,13 +51,15 @@ enum {
     EXIT_UNAVAILABLE = 69,
     EXIT_TROUBLE = 70,
     EXIT_INPUT_OUTPUT = 74,
+    EXIT_NO_INPUT = 66, /* a file that was named is not there */
 };
 
 struct child {
     const char *name, *word;
     pid_t pid;
-    mono deaths[DEATHS_MAX];
-    int death_count;
+    mono deaths[DEATHS_KEPT]; /* the last ones */
+    int death_count, early;   /* early: in a row, each within LIFE_SHORT_MS */
+    bool served;              /* it has beaten, in one of its lives */
     mono born;
     mono start_at; /* when to start it again */
     int talk;      /* our end of its socket: beats and last words come, "stop" goes; −1 none */
@@ -184,6 +191,7 @@ static void look(struct supervisor *s)
         struct child *c = children[i];
         c->silent = c->beat ? 0 : c->silent + 1;
         c->lives |= c->beat;
+        c->served |= c->lives;
         c->beat = false;
         if (!c->pid || s->stopping || !watchdog_ms || c->silent < most + (c->lives ? 0 : SILENT_STARTING))
             continue;
@@ -216,7 +224,8 @@ static void stop(struct supervisor *s, const char *why)
     s->stopping = true;
     log_info("service.stopping", F_C("why", why));
     s->stop_by = mono_add(clock_mono(), SETTING(&s->place.settings, service, grace) +
-                                           SETTING(&s->place.settings, job, grace) + STOP_SLACK_MS);
+                                           SETTING(&s->place.settings, job, grace) +
+                                           role_stop_ms(&s->place.settings) + STOP_SLACK_MS);
     if (s->node.talk >= 0 && send(s->node.talk, "stop", 4, MSG_DONTWAIT | MSG_NOSIGNAL) != 4)
         hang_up(&s->node); /* end of file says the same */
 }
@@ -228,6 +237,22 @@ static bool final_code(int status)
         return false;
     int code = WEXITSTATUS(status);
     return code == EXIT_CONFIG || code == EXIT_UNAVAILABLE || code == EXIT_INPUT_OUTPUT;
+}
+
+/* How long to wait before the next start: not at all for what happens now and then. */
+static int64_t pause_ms(struct child *c, mono now)
+{
+    int recent = 0;
+    for (int i = 0; i < c->death_count; i++)
+        recent += now.ms - c->deaths[i].ms < DEATHS_WINDOW_MS;
+    if (c->death_count == DEATHS_KEPT) {
+        memmove(c->deaths, c->deaths + 1, sizeof c->deaths - sizeof c->deaths[0]);
+        c->death_count--;
+    }
+    c->deaths[c->death_count++] = now;
+    int more = c->early > 1 && recent <= RESTARTS_FREE ? c->early - 1 : recent - RESTARTS_FREE;
+    int64_t ms = more <= 0 ? 0 : (int64_t)RESTART_FIRST_MS << (more - 1);
+    return ms < RESTART_MAX_MS ? ms : RESTART_MAX_MS;
 }
 
 static void note_death(struct supervisor *s, struct child *c, int status)
@@ -243,29 +268,25 @@ static void note_death(struct supervisor *s, struct child *c, int status)
     }
     log_error("child.ended", F_C("name", c->name), F_N("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
               F_N("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+    /* Once it has served, what kept it from starting may pass: a full disk, a lock of a child that
+     * is just ending. */
+    if (final_code(status) && c->served) {
+        c->start_at = mono_add(now, RESTART_LATER_MS);
+        return;
+    }
     if (final_code(status)) {
         set_code_of(s, c, WEXITSTATUS(status), "cannot start; the log says more");
         stop(s, "a part of the service cannot start");
         return;
     }
-    /* Only early deaths mean that starting again does not help. */
-    if (now.ms - c->born.ms >= LIFE_SHORT_MS)
-        c->death_count = 0;
-    int recent = 0;
-    for (int i = 0; i < c->death_count; i++)
-        recent += now.ms - c->deaths[i].ms < DEATHS_WINDOW_MS;
-    if (recent >= DEATHS_MAX) {
-        log_error("child.given_up", F_C("name", c->name), F_N("deaths", recent + 1));
+    c->early = now.ms - c->born.ms < LIFE_SHORT_MS ? c->early + 1 : 0;
+    if (c->early >= EARLY_MAX) {
+        log_error("child.given_up", F_C("name", c->name), F_N("deaths", c->early));
         set_code_of(s, c, EXIT_TROUBLE, "dies again and again at its start; the log says more");
         stop(s, "a part of the service dies again and again at its start");
         return;
     }
-    if (c->death_count == DEATHS_MAX) {
-        memmove(c->deaths, c->deaths + 1, sizeof c->deaths - sizeof c->deaths[0]);
-        c->death_count--;
-    }
-    c->deaths[c->death_count++] = now;
-    c->start_at = mono_add(now, recent ? (int64_t)RESTART_FIRST_MS << recent : 0);
+    c->start_at = mono_add(now, pause_ms(c, now));
 }
 
 static void reap(struct supervisor *s)
@@ -393,6 +414,7 @@ static err prepare(struct supervisor *s, const char *config_file, const char *co
     if (e)
         set_code(s,
                  e == E_CONFLICT                   ? EXIT_UNAVAILABLE
+                 : e == E_NOT_FOUND              ? EXIT_NO_INPUT
                  : e == E_OS || e == E_DISK_FULL ? EXIT_INPUT_OUTPUT
                                                    : EXIT_CONFIG,
                  f->words[0] ? f->words : err_text(e));
@@ -407,7 +429,7 @@ static void run(struct supervisor *s)
     log_info("service.started", F_N("port", SETTING(&p->settings, api, port)), F_C("socket", p->socket_path),
              F_C("state", p->state_dir));
     supervise(s);
-    (void)unlink(p->socket_path);
+    place_leave(p);
     log_info("service.stopped", F_N("code", s->code));
 }
 
@@ -426,8 +448,10 @@ int supervisor_main(int argc, char **argv)
             set[sets++] = argv[++i];
         else if (strcmp(argv[i], "--embedded") == 0)
             s->embedded = true;
-        else
+        else {
+            free(s);
             return usage(strcmp(argv[i], "--help") && strcmp(argv[i], "-h") ? argv[i] : NULL);
+        }
     }
     s->arena = arena_new(4 * 1024 * 1024);
     s->node = (struct child){.name = "node", .word = "@node", .talk = -1};

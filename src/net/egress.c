@@ -873,21 +873,9 @@ static void on_beat(void *ctx)
     timer_start(g->beat, g->config->beat_ms);
 }
 
-static void raise_descriptors(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    rlim_t want = CONNS_MAX * 2 + DOORS_MAX * 2 + 256;
-    if (limit.rlim_cur >= want)
-        return;
-    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static err egress_start(struct egress *g, struct fault *f)
 {
-    raise_descriptors();
+    (void)files_raise_limit(CONNS_MAX * 2 + DOORS_MAX * 2 + 256);
     note_own_addresses(g);
     /* What reads files does so now; afterwards none can be opened. */
     err e = resolver_new(&g->resolver, g->loop, g->config->dns, f);

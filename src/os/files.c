@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -139,6 +140,20 @@ err files_write(const char *path, struct span content, struct fault *f)
     if (e)
         unlink(beside);
     return e;
+}
+
+int64_t files_raise_limit(int64_t want)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    rlim_t more = limit.rlim_max < (rlim_t)want ? limit.rlim_max : (rlim_t)want;
+    if (more > limit.rlim_cur) {
+        limit.rlim_cur = more;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+            return 0;
+    }
+    return limit.rlim_cur < INT64_MAX ? (int64_t)limit.rlim_cur : INT64_MAX;
 }
 
 err files_make_folder(const char *path, unsigned mode, struct fault *f)

@@ -13,6 +13,8 @@ MUST_USE err files_remove_tree(const char *path, struct fault *f);
 /* Names of the entries of a folder, without dots; the array is NULL-terminated, in the arena. */
 MUST_USE err files_list(const char *path, struct arena *a, char ***out_names, size_t *out_count, struct fault *f);
 bool files_close_on_exec(int fd, bool on);
+/* Raises the soft limit of open files to `want`, as far as the hard one allows; returns what it is. */
+int64_t files_raise_limit(int64_t want);
 /* Words for errno, with the way out for EACCES, EROFS, ENOSPC, ENOENT. Returns E_DISK_FULL, E_NOT_FOUND or E_OS. */
 err files_fault(struct fault *f, const char *doing, const char *path);
 /* Sends up to 4 descriptors with a message; receives likewise (CLOEXEC). −1 entries: none. */

@@ -130,8 +130,13 @@ static _Noreturn void child_run(const struct spawn *s, int report_fd, pid_t pare
     if (s->own_group && setpgid(0, 0) != 0)
         child_fail(report_fd, "setpgid");
     child_signals(s->deaf);
-    report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, FD_SAFE);
+    int high = fcntl(report_fd, F_DUPFD_CLOEXEC, FD_SAFE);
+    if (high < 0)
+        child_fail(report_fd, "dup");
+    report_fd = high;
     int exe = s->path ? -1 : fcntl(self_fd, F_DUPFD_CLOEXEC, FD_SAFE);
+    if (!s->path && exe < 0)
+        child_fail(report_fd, "dup");
     child_fds(s, report_fd);
     child_limits(s, report_fd);
     if (chdir(s->folder ? s->folder : "/") != 0)

@@ -195,7 +195,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 start_group
 first=$SERVICE_PID
-refused 69 'already answers' --set api.port=0
+refused 69 'another service uses' --set api.port=0
 refused 69 '.' --set "api.socket=$WORK/state/other.sock"
 SERVICE_PID=$first
 stop_service || die "the first service did not stop in order"
