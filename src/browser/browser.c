@@ -380,7 +380,9 @@ void browsers_egress_hello(struct browsers *f)
     forgive(f);
     list_each(&f->all, at, after)
     {
-        browser_give(LIST_OF(at, struct browser, node));
+        struct browser *b = LIST_OF(at, struct browser, node);
+        probe_end(b); /* it went through the egress before */
+        browser_give(b);
     }
 }
 

@@ -84,7 +84,7 @@ worker:
 browser:
   count: 2
   probe_every: 500ms
-  probe_timeout: 1500ms
+  probe_timeout: 3s
 job:
   retry_base: 50ms
   retry_cap: 200ms
@@ -175,12 +175,11 @@ stop_service || die "the service did not stop in order"
 refused() { # CODE PATTERN ARGUMENTS…
     local expected=$1 pattern=$2
     shift 2
-    : >"$WORK/service.log"
-    "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" "$@" >"$WORK/service.log" 2>&1 &
+    "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" "$@" >"$WORK/refused.log" 2>&1 &
     SERVICE_PID=$!
     ended_with "$expected" "$*"
-    tail -1 "$WORK/service.log" | grep -qE "^fulmar: .*$pattern" || die "$*: the last line is: $(tail -1 "$WORK/service.log")"
-    ! grep -q 'cannot cannot' "$WORK/service.log" || die "$*: doubled words"
+    tail -1 "$WORK/refused.log" | grep -qE "^fulmar: .*$pattern" || die "$*: the last line is: $(tail -1 "$WORK/refused.log")"
+    ! grep -q 'cannot cannot' "$WORK/refused.log" || die "$*: doubled words"
     check
 }
 setting </dev/null
