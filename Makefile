@@ -20,7 +20,8 @@ HARD  := -fstack-protector-strong -fstack-clash-protection -fPIE
 FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=3 $(HARD)
 FLAGS_debug   := -O0 -g
 FLAGS_points  := $(FLAGS_release) -DFULMAR_FAULT_POINTS
-FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+# With sanitizers gcc forgets the ranges of numbers and sees texts cut that are not.
+FLAGS_asan    := $(if $(findstring clang,$(CC)),,-Wno-format-truncation) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
                  -DFULMAR_SANITIZED=1 -DFULMAR_FAULT_POINTS
 FLAGS_tsan    := -O1 -g -fsanitize=thread -DFULMAR_SANITIZED=1
 FLAGS_cov     := -O0 -g --coverage
@@ -99,7 +100,7 @@ run: build ## run the service in the foreground
 reference: $(OUT)/tools/reference ## write the reference pages that come from tables
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page >docs/reference/$$page.md; done
 
-lint: build $(OUT)/tools/reference ## floors, sizes, unused code, self-contained headers, man pages, format
+lint: build $(OUT)/tools/reference ## floors, sizes, unused code, self-contained headers, man pages, scripts, clang-tidy
 	@tools/floors.sh
 	@tools/unused.sh $(OUT)
 	@tools/sizes.sh
@@ -107,6 +108,11 @@ lint: build $(OUT)/tools/reference ## floors, sizes, unused code, self-contained
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page | cmp -s - docs/reference/$$page.md || \
 	    { echo "docs/reference/$$page.md is not what the table says: make reference"; exit 1; }; done
 	@for page in deploy/man/*.[1-8]; do [ ! -e "$$page" ] || mandoc -Tlint -Wwarning "$$page" || exit 1; done
+	@find tests tools bench .ci -name '*.sh' -o -path .ci/run | xargs shellcheck -S warning && echo "scripts: ok"
+	@$(MAKE) --no-print-directory tidy
+
+tidy: ## clang-tidy over src and practice
+	@find src practice -name '*.c' | sort | xargs -P $$(nproc) -n 4 tools/tidy.sh && echo "tidy: ok"
 
 fmt: ## format the sources
 	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
@@ -118,12 +124,13 @@ conform: $(CONFS) ## the store's and the server's promises
 	@tests/run.sh $(CONFS)
 
 fuzzers: $(FUZZERS)
-fuzz: ## every fuzz target for SECONDS (60)
+fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=fuzz CC=clang fuzzers
 	@tests/fuzz/run.sh out/fuzz/tests/fuzz $${SECONDS:-60}
 
-system: build ## the real processes, real Chromium, kills and faults
-	@tests/system/run.sh $(OUT)
+system: build ## the real processes, real Chromium, kills and faults (TESTS="kill e2e": only those)
+	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang BUILD=points OUT=out/points build
+	@POINTS=out/points tests/system/run.sh $(OUT)
 
 check: ## install what is missing, build with gcc and clang, lint, test (also with sanitizers)
 	@tools/setup.sh
@@ -147,4 +154,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint fmt unit conform fuzzers fuzz system check soak bench sim install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform fuzzers fuzz system check soak bench sim install clean

@@ -1,23 +1,27 @@
 #!/bin/bash
 # What `make check` runs, in the order of how soon it would tell you something. Stops at the first
-# failure. PARTS picks some: build lint unit clang asan browser system.
+# failure. PARTS picks some: build lint unit clang asan fuzz browser system.
 set -eu
 cd "$(dirname "$0")/.."
 make="make --no-print-directory -j$(nproc)"
 began=$(date +%s)
 step() { echo "== $1 ($(($(date +%s) - began)) s)"; }
-wants() { case " ${PARTS:-build lint unit clang asan browser system} " in *" $1 "*) true ;; *) false ;; esac; }
+wants() { case " ${PARTS:-build lint unit clang asan fuzz browser system} " in *" $1 "*) true ;; *) false ;; esac; }
 
-tests_of() { # OUT: test programs of the quick kinds
-    for source in tests/unit/test_*.c tests/conform/test_*.c; do
-        [ -e "$source" ] && echo "$1/${source%.c}"
+tests_of() { # OUT FOLDERS…: test programs of these kinds
+    local out=$1 source
+    shift
+    for kind in "$@"; do
+        for source in tests/"$kind"/test_*.c; do
+            [ -e "$source" ] && echo "$out/${source%.c}"
+        done
     done
 }
 
 if wants build; then
     step "build with gcc"
     # shellcheck disable=SC2046
-    $make build $(tests_of out/release)
+    $make build $(tests_of out/release unit conform)
 fi
 if wants lint; then
     step "lint"
@@ -26,36 +30,45 @@ fi
 if wants unit; then
     step "unit and conformance tests"
     # shellcheck disable=SC2046
-    tests/run.sh $(tests_of out/release)
+    tests/run.sh $(tests_of out/release unit conform)
 fi
 if wants clang; then
-    step "build with clang"
-    $make CC=clang OUT=out/clang build
+    step "build with clang, with fault points"
+    $make CC=clang BUILD=points build
 fi
 if wants asan; then
     step "the same tests with AddressSanitizer and UBSan"
     # shellcheck disable=SC2046
-    $make BUILD=asan build $(tests_of out/asan)
+    $make BUILD=asan build $(tests_of out/asan unit conform browser)
     # shellcheck disable=SC2046
-    ASAN_OPTIONS=detect_leaks=1 tests/run.sh $(tests_of out/asan)
+    ASAN_OPTIONS=detect_leaks=1 tests/run.sh $(tests_of out/asan unit conform)
+fi
+if wants fuzz; then
+    step "each fuzz target for 5 seconds"
+    $make BUILD=fuzz CC=clang fuzzers
+    tests/fuzz/run.sh out/fuzz/tests/fuzz 5
 fi
 if wants browser; then
     step "browser tests"
-    programs=""
-    for source in tests/browser/test_*.c; do
-        [ -e "$source" ] && programs="$programs out/release/${source%.c}"
-    done
-    # shellcheck disable=SC2086
-    $make build $programs
-    # shellcheck disable=SC2086
-    tests/run.sh $programs
+    # shellcheck disable=SC2046
+    $make build $(tests_of out/release browser)
+    # shellcheck disable=SC2046
+    tests/run.sh $(tests_of out/release browser)
 fi
 if wants system; then
     step "system tests"
-    bash tests/system/run.sh out/release
-    if [ -x out/asan/fulmar ]; then
-        step "system tests with AddressSanitizer and UBSan"
-        JOBS=20 TESTS="e2e" bash tests/system/run.sh out/asan
-    fi
+    $make CC=clang BUILD=points build
+    POINTS=out/points tests/system/run.sh out/release
+fi
+if wants browser && [ -x out/asan/fulmar ]; then
+    step "browser tests with AddressSanitizer and UBSan"
+    # shellcheck disable=SC2046
+    tests/run.sh $(tests_of out/asan browser)
+fi
+if wants system && [ -x out/asan/fulmar ]; then
+    step "system tests with AddressSanitizer and UBSan"
+    # A sanitized program starts slower; the phase with the most of ours at work stands for all.
+    REPLACED_MAX=4000 TAKEN_UP_MAX=3000 PHASES=commit JOBS=20 TESTS="faults kill e2e" \
+        tests/system/run.sh out/asan
 fi
 step "check passed"

@@ -3,12 +3,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 bad=0
-for header in $(find src -name '*.h'); do
+while read -r header; do
     if ! printf '#include "%s"\n' "${header#src/}" |
         ${CC:-gcc} -std=gnu17 -D_GNU_SOURCE -Isrc -Wall -Wextra -Werror -fsyntax-only -x c -; then
         echo "$header does not stand alone"
         bad=1
     fi
-done
+done <<EOF
+$(find src -name '*.h' | sort)
+EOF
 [ "$bad" -eq 0 ] && echo "headers: ok"
 exit "$bad"

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 bad=0
-for file in $(find src practice -name '*.c' -o -name '*.h' -o -name '*.cc'); do
+while read -r file; do
     lines=$(wc -l <"$file")
     most=1200
     case "$file" in practice/*) most=1400 ;; esac
@@ -12,6 +12,8 @@ for file in $(find src practice -name '*.c' -o -name '*.h' -o -name '*.cc'); do
         echo "$file: $lines lines, at most $most"
         bad=1
     fi
-done
+done <<EOF
+$(find src practice -name '*.c' -o -name '*.h' -o -name '*.cc' | sort)
+EOF
 [ "$bad" -eq 0 ] && echo "sizes: ok"
 exit "$bad"

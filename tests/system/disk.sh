@@ -8,7 +8,7 @@ if ! mount -t tmpfs -o size=40m tmpfs "$WORK/disk" 2>/dev/null; then
     say "disk: skipped: no file system can be mounted here (needs root)"
     exit 0
 fi
-# shellcheck disable=SC2064
+# shellcheck disable=SC2064,SC2154
 trap "code=\$?; umount -l '$WORK/disk'; (exit \$code); finish" EXIT
 chmod 755 "$WORK/disk"
 cat >"$WORK/extra.yaml" <<EOF

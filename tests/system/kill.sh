@@ -208,7 +208,7 @@ run_case() { # ROLE SIGNAL PHASE HOW POINT SKIP; fails when only the times are w
     [ -z "${VERBOSE:-}" ] || say "     $words: replaced after $back_ms ms, job taken up $up_ms ms later"
 }
 
-total=0 last_id= back_ms=0 up_ms=0 back_most=0 up_most=0
+total=0 last_id='' back_ms=0 up_ms=0 back_most=0 up_most=0
 # The node dies before each browser does: a new node waits for nothing, while a browser that died a
 # moment ago would be started after a pause, as it should.
 for phase in ${PHASES:-reserve open navigate capture commit finish}; do

@@ -172,6 +172,12 @@ finish() {
         kill -KILL "$PRACTICE_PID"
         wait "$PRACTICE_PID"
     fi 2>/dev/null
+    # A sanitizer's report ends a process that is then replaced: without this nobody would see it.
+    if grep -aqE 'Sanitizer: |runtime error: ' "$WORK/service.log" 2>/dev/null; then
+        say "FAIL: a sanitizer has something to say"
+        grep -aE -A25 'Sanitizer: |runtime error: ' "$WORK/service.log" | head -40
+        code=1
+    fi
     if [ $code -eq 0 ] || [ -z "${KEEP:-}" ]; then rm -rf "$WORK"; else say "kept: $WORK"; fi
     exit $code
 }

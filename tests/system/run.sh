@@ -1,24 +1,25 @@
 #!/bin/bash
-# All system tests against the programs in the folder given. Skips with a message without Chromium.
+# All system tests (or TESTS) against the programs in the folder given; the kill matrix against those in
+# POINTS, which have fault points (the same folder by default). Skips with a message without Chromium.
 OUT=$1
 here=$(dirname "$0")
 if [ ! -x /usr/lib/chromium/chromium-headless-shell ] && [ ! -x /usr/lib/chromium/chromium ]; then
     echo "skipped: no Chromium on this machine (make setup installs it)"
     exit 0
 fi
-for test in ${TESTS:-practice faults kill e2e}; do
-    [ -f "$here/$test.sh" ] || continue
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+for test in ${TESTS:-practice faults disk processes kill e2e}; do
     began=$(date +%s)
     program=$OUT
     [ "$test" = practice ] && program=$OUT/fulmar-practice
+    [ "$test" = kill ] && program=${POINTS:-$OUT}
     # The details of a failure are in the test's own last lines.
-    if ! timeout 900 bash "$here/$test.sh" "$program" >"${TMPDIR:-/tmp}/fulmar-system.$$" 2>&1; then
-        tail -60 "${TMPDIR:-/tmp}/fulmar-system.$$"
-        rm -f "${TMPDIR:-/tmp}/fulmar-system.$$"
+    if ! timeout 900 bash "$here/$test.sh" "$program" >"$said" 2>&1; then
+        tail -60 "$said"
         echo "FAIL  system/$test"
         exit 1
     fi
-    grep -aE '^(faults|kill|e2e):' "${TMPDIR:-/tmp}/fulmar-system.$$"
-    rm -f "${TMPDIR:-/tmp}/fulmar-system.$$"
+    grep -a "^$test:" "$said"
     echo "ok    system/$test  $(($(date +%s) - began)) s"
 done
