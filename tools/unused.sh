@@ -14,14 +14,12 @@ done
 # shellcheck disable=SC2046
 called=$(nm -A $(find "$out" -name '*.o' -not -path '*/tests/*') | awk '$2 == "U" {print $3}' | sort -u)
 # shellcheck disable=SC2046
-tested=$(nm -A $(find "$out/tests" -name '*.o') 2>/dev/null | awk '$2 == "U" {print $3}' | sort -u)
-# shellcheck disable=SC2046
 while read -r object name; do
     file=${object#"$out/"}
     file=${file%.o}.c
     if [ -e "$file" ] && [ "$name" != main ] && ! grep -qxF "$name" <<<"$called"; then
         uses=$(grep -cw "$name" "$file")
-        if grep -qxF "$name" <<<"$tested" && [ "$uses" -gt 1 ]; then
+        if [ "$uses" -gt 1 ] && grep -rqw --include='*.c' "$name" tests bench; then
             continue
         elif [ "$uses" -gt 1 ]; then
             echo "$file: $name() is used in this file only: make it static"
