@@ -18,5 +18,5 @@ for program in "$@"; do
     fi
     rm -f "$log"
 done
-echo "$((count - failed)) of $count test programs passed"
+echo "$((count - failed)) passed, $failed failed"
 [ "$failed" -eq 0 ]
