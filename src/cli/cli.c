@@ -16,8 +16,9 @@ enum {
     IN_CONFIG = 8,
     IN_VERSION = 16,
     IN_SERVE = 32,
+    IN_SITE = 64,
     IN_SERVED = IN_GET | IN_JOBS,
-    IN_CLIENT = 31, /* everything but the service itself */
+    IN_CLIENT = 31 | IN_SITE, /* everything but the service itself */
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -37,12 +38,13 @@ static const struct flag {
     {"until", 0, "DATE", offsetof(struct cli, until), IN_GET, "no posts newer than this"},
     {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal, 9 last"},
     {"site", 0, "NAME", offsetof(struct cli, site), IN_GET, "site pack to use; default x"},
-    {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION, "JSON; for records one a line"},
+    {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET, "write the records there, all or nothing; - is standard output"},
     {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only: scheduled, ready, active, succeeded, cancelled or dead"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
+    {"accept", 0, NULL, offsetof(struct cli, accept), IN_SITE, "test only: what the pack reads now becomes what is expected"},
     {"set", 0, "NAME=VALUE", offsetof(struct cli, set), IN_SERVE, "a setting such as api.port=8471; wins over the file; may come again"},
     {"quiet", 'q', NULL, offsetof(struct cli, quiet), IN_CLIENT, "say nothing but errors"},
     {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
@@ -86,6 +88,17 @@ static const struct verb {
      "run the service in the foreground: API and page on http://127.0.0.1:8470",
      "Stop it with Ctrl-C or SIGTERM; jobs that were running go on at the next start.\n"
      "Every setting with its range and meaning: fulmar config init -\n"},
+    {"site", IN_SITE, site_run,
+     "fulmar site list\n"
+     "fulmar site show x\n"
+     "fulmar site check [NAME or FOLDER]\n"
+     "fulmar site test x RECORDINGS [--accept]\n"
+     "fulmar site diff FOLDER_BEFORE FOLDER_AFTER RECORDINGS\n",
+     "look at site packs, and try them on recorded answers without any traffic",
+     "FOLDER is that of a pack, with site.yaml in it. RECORDINGS is a folder with bodies of the\n"
+     "site's answers, OPERATION-anything.json; beside each may lie what is expected of it,\n"
+     "OPERATION-anything.records.ndjson (test --accept writes it).\n"
+     "Ends with 9 when test or diff finds a difference, 65 when a pack is broken.\n"},
     {"doctor", IN_DOCTOR, doctor_run, "fulmar doctor [--json]\n",
      "check this machine; says how to mend what is wrong",
      "Ends with 10 when something has to be mended.\n"},

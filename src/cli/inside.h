@@ -12,6 +12,7 @@ enum exit_code {
     EXIT_PARTIAL = 2,
     EXIT_CANCELLED = 4,
     EXIT_NOT_FOUND = 5,
+    EXIT_DRIFT = 9,
     EXIT_UNHEALTHY = 10,
     EXIT_CONFLICT = 11,
     EXIT_USAGE = 64,
@@ -37,7 +38,7 @@ struct cli {
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *site, *out, *state;
     const char *set; /* of serve, which reads it itself: here for the help */
-    bool quiet, json, csv, help;
+    bool quiet, json, csv, help, accept;
     /* filled by cli_settings() */
     struct settings settings;
     char config_file[CONFIG_PATH_MAX];
@@ -63,3 +64,4 @@ int jobs_run(struct cli *c);
 int doctor_run(struct cli *c);
 int config_run(struct cli *c);
 int version_run(struct cli *c);
+int site_run(struct cli *c);

@@ -412,6 +412,29 @@ static const struct target *target_of(const struct pack *p, struct span kind)
     return NULL;
 }
 
+bool pack_target_view(const struct pack *p, struct span kind, struct target_view *out)
+{
+    const struct target *t = target_of(p, kind);
+    if (!t)
+        return false;
+    *out = (struct target_view){.kind = t->kind,
+                                .accepts = t->input->accepts,
+                                .example = t->input->example,
+                                .url = t->url,
+                                .needs_session = t->needs_session,
+                                .operations = t->operations,
+                                .operation_count = t->operation_count};
+    return true;
+}
+
+const struct operation *pack_operation(const struct pack *p, struct span name)
+{
+    for (size_t i = 0; i < p->operation_count; i++)
+        if (span_eq(p->operations[i].name, name))
+            return &p->operations[i];
+    return NULL;
+}
+
 struct span pack_expression(const struct pack *p, struct span name)
 {
     for (size_t i = 0; i < p->expression_count; i++)

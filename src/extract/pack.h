@@ -36,6 +36,18 @@ MUST_USE err pack_target(const struct pack *p, struct span kind, struct span inp
 /* Names of the targets ("posts", "profile", ...), in file order. */
 size_t pack_targets(const struct pack *p, const struct span **out_kinds);
 
+/* One target, to be shown. */
+struct target_view {
+    struct span kind, accepts, example, url;
+    bool needs_session;
+    const struct operation *operations; /* plan.h */
+    size_t operation_count;
+};
+/* False when the pack has no such target. */
+bool pack_target_view(const struct pack *p, struct span kind, struct target_view *out);
+/* The API call of that name, or NULL. */
+const struct operation *pack_operation(const struct pack *p, struct span name);
+
 /* A page expression by name ("scroll", "retry", "state"): only these are ever evaluated in a
  * page. SPAN_NONE when unknown. What each returns is said beside it in site.yaml. */
 struct span pack_expression(const struct pack *p, struct span name);

@@ -687,6 +687,53 @@ static void config_is_written_once_and_checked(void **state)
     drop(&c);
 }
 
+/* The recordings of tests/data/x are answers of the practice site. */
+static void site_packs_are_shown_checked_and_tried(void **state)
+{
+    (void)state;
+    char copy[200], file[300], map[300];
+    struct call c = CALL("site", "check");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "x ") && says(&c.out, ": ok"));
+    drop(&c);
+    c = CALL("site", "list");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "x ") && says(&c.out, "hashtag"));
+    drop(&c);
+    c = CALL("site", "show", "x");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "UserTweets") && says(&c.out, "a handle such as @nasa"));
+    drop(&c);
+    EXPECT(66, "nosuch", "site", "show", "nosuch");
+    EXPECT(64, "did you mean 'check'?", "site", "chek");
+    EXPECT(64, "does not take 1 words", "site", "test", "x");
+    EXPECT(66, "no recording", "site", "test", "x", "src");
+    EXPECT(0, " 0 differences", "site", "test", "x", "tests/data/x");
+
+    /* A pack that reads less: every field and record that changes is named. */
+    snprintf(copy, sizeof copy, "%s/changed", server.folder);
+    char command[700];
+    snprintf(command, sizeof command, "mkdir -p %s && cp -r sites/x %s/x", copy, copy);
+    assert_int_equal(system(command), 0);
+    snprintf(copy, sizeof copy, "%s/changed/x", server.folder);
+    snprintf(map, sizeof map, "%s/maps/post.yaml", copy);
+    snprintf(command, sizeof command, "sed -i 's/^  lang:.*/  lang: legacy.language/' %s", map);
+    assert_int_equal(system(command), 0);
+    c = CALL("site", "diff", "sites/x", copy, "tests/data/x");
+    expect_code(&c, 9);
+    assert_true(says(&c.out, " lang: \"") && says(&c.out, "→ null"));
+    assert_false(says(&c.out, " text: "));
+    drop(&c);
+    c = CALL("site", "test", copy, "tests/data/x", "--json");
+    expect_code(&c, 9);
+    assert_true(says(&c.out, "\"field\":\"lang\""));
+    drop(&c);
+    snprintf(file, sizeof file, "%s/site.yaml", copy);
+    snprintf(command, sizeof command, "echo 'nonsense: 1' >>%s", file);
+    assert_int_equal(system(command), 0);
+    EXPECT(65, "unknown key 'nonsense'", "site", "check", copy);
+}
+
 static void doctor_checks_this_machine(void **state)
 {
     (void)state;
@@ -924,6 +971,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(jobs_are_listed_shown_cancelled_and_logged),
         cmocka_unit_test(the_page_shows_the_same_jobs),
         cmocka_unit_test(config_is_written_once_and_checked),
+        cmocka_unit_test(site_packs_are_shown_checked_and_tried),
         cmocka_unit_test(doctor_checks_this_machine),
         cmocka_unit_test(get_brings_its_own_service_and_takes_it_away),
         cmocka_unit_test(an_interrupt_cancels_the_job_of_an_embedded_service),

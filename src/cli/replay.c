@@ -1,0 +1,321 @@
+#include "cli/replay.h"
+
+#include "base/json.h"
+#include "extract/reader.h"
+#include "os/files.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    BODY_MAX = 64 * 1024 * 1024,
+    LINES_MAX = 64 * 1024 * 1024,
+    DEPTH_MAX = 12,
+    NAME_MAX_BYTES = 400,
+};
+#define EXPECTED ".records.ndjson"
+
+/* The records of one recording, as they are compared: one JSON text each. */
+struct lines {
+    struct span *line;
+    size_t count;
+};
+
+static err path_of(char out[NAME_MAX_BYTES], const char *folder, const char *name, const char *end,
+                   struct fault *f)
+{
+    int n = snprintf(out, NAME_MAX_BYTES, "%s/%.*s%s", folder,
+                     (int)(strlen(name) - (*end ? strlen(".json") : 0)), name, end);
+    return n < NAME_MAX_BYTES ? E_OK : fail(f, E_TOO_BIG, "the path of %.80s is too long", name);
+}
+
+static bool is_recording(const char *name)
+{
+    struct span s = span_of(name);
+    return span_ends(s, SPAN(".json")) && !span_ends(s, SPAN(".expect.json"));
+}
+
+/* ---- reading ---- */
+
+static const struct operation *operation_of(const struct pack *p, const char *name)
+{
+    size_t n = strcspn(name, "-.");
+    return pack_operation(p, (struct span){name, n});
+}
+
+/* What the pack makes of the answer; its verdict on the whole as a line of its own. */
+static err read_with(struct replay *r, const struct pack *p, const char *name, struct span body,
+                     struct lines *out, struct fault *f)
+{
+    const struct operation *op = operation_of(p, name);
+    struct reading reading;
+    if (!op)
+        return fail(f, E_BAD_INPUT,
+                    "%s: the name of a recording begins with an operation of the pack, such as "
+                    "UserTweets-1.json",
+                    name);
+    struct reader *reader = reader_new(p, BODY_MAX);
+    err e = reader_answer(reader, op, 200, SPAN_NONE, body, (wall){0}, r->arena, &reading, f);
+    reader_free(&reader);
+    if (e)
+        return e;
+    out->line = arena_get(r->arena, (reading.count + 1) * sizeof *out->line);
+    out->count = 0;
+    for (size_t i = 0; i < reading.count; i++)
+        out->line[out->count++] = reading.records[i].json;
+    char *sum = arena_fmt(
+        r->arena,
+        "{\"schema\":\"reading/1\",\"id\":\"\",\"sign\":\"%s\",\"cursor\":%s,\"terminated\":%s,"
+        "\"promoted\":%zu,\"unparsed\":%zu,\"rejected\":%zu}",
+        failure_name(reading.sign), reading.cursor.n ? "true" : "false",
+        reading.terminated ? "true" : "false", reading.promoted, reading.unparsed,
+        reading.rejected);
+    if (!sum)
+        return E_NO_MEMORY;
+    out->line[out->count++] = span_of(sum);
+    r->records += reading.count;
+    return E_OK;
+}
+
+static err read_expected(struct replay *r, const char *path, struct lines *out, bool *out_there,
+                         struct fault *f)
+{
+    struct buf text = BUF(LINES_MAX);
+    struct fault quiet = {0};
+    err e = files_read(AT_FDCWD, path, LINES_MAX, &text, &quiet);
+    *out_there = e != E_NOT_FOUND;
+    if (e) {
+        buf_free(&text);
+        return e == E_NOT_FOUND ? E_OK : fail(f, e, "%s", quiet.words);
+    }
+    struct span all = arena_keep(r->arena, buf_span(&text)), line;
+    size_t count = 1;
+    for (size_t i = 0; i < all.n; i++)
+        count += all.p[i] == '\n';
+    out->line = arena_get(r->arena, count * sizeof *out->line);
+    out->count = 0;
+    while (span_next(&all, '\n', &line))
+        if (line.n)
+            out->line[out->count++] = line;
+    buf_free(&text);
+    return E_OK;
+}
+
+static err write_expected(const char *path, const struct lines *l, struct fault *f)
+{
+    struct buf text = BUF(LINES_MAX);
+    struct span all;
+    for (size_t i = 0; i < l->count; i++) {
+        buf_add(&text, l->line[i]);
+        buf_add_char(&text, '\n');
+    }
+    err e = buf_end(&text, &all);
+    if (!e)
+        e = files_write(path, all, f);
+    buf_free(&text);
+    return e;
+}
+
+/* ---- comparing ---- */
+
+struct comparison {
+    struct replay *replay;
+    const char *recording;
+    struct span id;
+    char field[NAME_MAX_BYTES];
+};
+
+static struct span raw(struct replay *r, struct json v)
+{
+    struct buf text = BUF(4096);
+    if (!v.doc)
+        return SPAN_NONE;
+    json_add_raw(&text, v);
+    struct span kept = arena_keep(r->arena, span_cut(buf_span(&text), 0, 4096));
+    buf_free(&text);
+    return kept;
+}
+
+static void tell(struct comparison *c, const char *field, struct span before, struct span after)
+{
+    struct difference d = {c->recording, c->id, field, before, after};
+    c->replay->differences++;
+    c->replay->on_difference(c->replay->ctx, &d);
+}
+
+static void compare(struct comparison *c, struct json before, struct json after, size_t at, int depth);
+
+static void compare_member(struct comparison *c, struct span key, struct json before,
+                           struct json after, size_t at, int depth)
+{
+    int n = snprintf(c->field + at, sizeof c->field - at, "%s%.*s", at ? "." : "", SP(key));
+    size_t end = at + (size_t)(n < 0 ? 0 : n);
+    if (end < sizeof c->field)
+        compare(c, before, after, end, depth + 1);
+    c->field[at] = '\0';
+}
+
+/* Objects member by member; everything else as a whole, so that a list that moved is one line. */
+static void compare(struct comparison *c, struct json before, struct json after, size_t at, int depth)
+{
+    if (json_is(before, JSON_OBJECT) && json_is(after, JSON_OBJECT) && depth < DEPTH_MAX) {
+        for (struct json_iter i = json_each(before); json_next(&i);)
+            compare_member(c, i.key, i.value, json_get(after, i.key), at, depth);
+        for (struct json_iter i = json_each(after); json_next(&i);)
+            if (!json_get(before, i.key).doc)
+                compare_member(c, i.key, JSON_MISSING, i.value, at, depth);
+        return;
+    }
+    struct span a = raw(c->replay, before), b = raw(c->replay, after);
+    c->replay->fields++;
+    if (!span_eq(a, b))
+        tell(c, c->field, a, b);
+}
+
+/* A record by schema and id, which may come once only in a recording. */
+static bool find_record(struct json_parser *parser, const struct lines *l, struct span schema,
+                        struct span id, struct json *out)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        struct span s = SPAN_NONE, n = SPAN_NONE;
+        if (json_parse(parser, l->line[i], out, NULL))
+            continue;
+        (void)json_text(json_get(*out, SPAN("schema")), &s);
+        (void)json_text(json_get(*out, SPAN("id")), &n);
+        if (span_eq(s, schema) && span_eq(n, id))
+            return true;
+    }
+    return false;
+}
+
+struct parsers {
+    struct json_parser *one, *other;
+};
+
+static void compare_line(struct comparison *c, const struct parsers *p, struct span line,
+                         const struct lines *others, bool only_missing)
+{
+    struct json mine, its;
+    struct span schema = SPAN_NONE, id = SPAN_NONE;
+    if (json_parse(p->one, line, &mine, NULL)) {
+        tell(c, NULL, line, SPAN_NONE);
+        return;
+    }
+    (void)json_text(json_get(mine, SPAN("schema")), &schema);
+    (void)json_text(json_get(mine, SPAN("id")), &id);
+    c->id = arena_keep(c->replay->arena, id);
+    if (!find_record(p->other, others, schema, id, &its))
+        tell(c, NULL, only_missing ? SPAN_NONE : line, only_missing ? line : SPAN_NONE);
+    else if (!only_missing)
+        compare(c, mine, its, 0, 0);
+}
+
+static void compare_lines(struct replay *r, const char *recording, const struct lines *before,
+                          const struct lines *after)
+{
+    struct comparison c = {.replay = r, .recording = recording};
+    struct parsers p = {json_parser_new(LINES_MAX), json_parser_new(LINES_MAX)};
+    for (size_t i = 0; i < before->count; i++)
+        compare_line(&c, &p, before->line[i], after, false);
+    for (size_t i = 0; i < after->count; i++)
+        compare_line(&c, &p, after->line[i], before, true);
+    json_parser_free(&p.one);
+    json_parser_free(&p.other);
+}
+
+/* ---- the face ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Calls `each` for every recording with its body; memory of one is given back before the next. */
+static err each_recording(struct replay *r, const char *folder, struct fault *f,
+                          err (*each)(struct replay *r, const char *folder, const char *name,
+                                      struct span body, void *ctx, struct fault *f),
+                          void *ctx)
+{
+    struct arena *names_arena = arena_new(16 * 1024 * 1024);
+    char **names = NULL;
+    size_t count = 0;
+    err e = files_list(folder, names_arena, &names, &count, f);
+    qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 0; !e && i < count; i++) {
+        char path[NAME_MAX_BYTES];
+        struct buf body = BUF(BODY_MAX);
+        if (!is_recording(names[i]))
+            continue;
+        e = path_of(path, folder, names[i], "", f);
+        if (!e)
+            e = files_read(AT_FDCWD, path, BODY_MAX, &body, f);
+        if (!e)
+            e = each(r, folder, names[i], buf_span(&body), ctx, f);
+        buf_free(&body);
+        arena_reset(r->arena);
+        r->recordings++;
+    }
+    arena_free(&names_arena);
+    if (!e && !r->recordings)
+        e = fail(f, E_NOT_FOUND, "no recording (OPERATION-name.json) in %.200s", folder);
+    return e;
+}
+
+struct test {
+    const struct pack *pack, *other;
+    bool accept;
+};
+
+static err test_one(struct replay *r, const char *folder, const char *name, struct span body,
+                    void *ctx, struct fault *f)
+{
+    const struct test *t = ctx;
+    char path[NAME_MAX_BYTES];
+    struct lines is = {0}, expected = {0};
+    bool there = false;
+    err e = path_of(path, folder, name, EXPECTED, f);
+    if (!e)
+        e = read_with(r, t->pack, name, body, &is, f);
+    if (!e && t->accept)
+        return write_expected(path, &is, f);
+    if (!e)
+        e = read_expected(r, path, &expected, &there, f);
+    if (e)
+        return e;
+    if (there)
+        compare_lines(r, name, &expected, &is);
+    else
+        r->unexpected++;
+    return E_OK;
+}
+
+static err diff_one(struct replay *r, const char *folder, const char *name, struct span body,
+                    void *ctx, struct fault *f)
+{
+    const struct test *t = ctx;
+    struct lines before = {0}, after = {0};
+    (void)folder;
+    err e = read_with(r, t->pack, name, body, &before, f);
+    if (!e)
+        e = read_with(r, t->other, name, body, &after, f);
+    if (!e)
+        compare_lines(r, name, &before, &after);
+    return e;
+}
+
+err replay_test(struct replay *r, const struct pack *p, const char *folder, bool accept,
+                struct fault *f)
+{
+    struct test t = {.pack = p, .accept = accept};
+    return each_recording(r, folder, f, test_one, &t);
+}
+
+err replay_diff(struct replay *r, const struct pack *before, const struct pack *after,
+                const char *folder, struct fault *f)
+{
+    struct test t = {.pack = before, .other = after};
+    return each_recording(r, folder, f, diff_one, &t);
+}
