@@ -20,6 +20,7 @@
     X(never, 1, "chance that an API call is never answered")                                   \
     X(empty_page, 1, "chance of a page without posts, whose cursor leads on")                  \
     X(drift, 1, "1: members of the API's JSON have other names")                               \
+    X(mutation, 14, "number of a change of the API (mutate.h); the page itself knows it")       \
     X(drift_dom, 1, "1: test ids of the page have other names")                                \
     X(login_wall, 1, "chance that a page without a session leads to the login page")
 

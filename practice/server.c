@@ -3,6 +3,7 @@
 #include "app.h"
 #include "graphql.h"
 #include "limits.h"
+#include "mutate.h"
 #include "truth.h"
 #include "waiting.h"
 
@@ -323,6 +324,27 @@ static int run_wish(struct request *r, const struct wish *wish)
     return graphql_search(m, wish->query, wish->product, wish->cursor, &spoil, &r->body);
 }
 
+/* The answer in the shape of a changed API; the page's script is told how to read it. */
+static void change_shape(struct request *r)
+{
+    int number = (int)r->faults.value[FAULT_mutation];
+    struct span from, to;
+    struct buf shape = BUF(256);
+    if (number < 1 || number > MUTATIONS)
+        return;
+    mutate_apply(number, &r->body);
+    mutate_words(number, &from, &to);
+    buf_add_char(&shape, '[');
+    json_add_string(&shape, from);
+    buf_add_char(&shape, ',');
+    json_add_string(&shape, to);
+    buf_add_text(&shape, "]");
+    char text[256];
+    answer_header(r, "x-practice-mutation", mutate_name(number));
+    answer_header(r, "x-practice-shape", span_copy(buf_span(&shape), text, sizeof text));
+    buf_free(&shape);
+}
+
 static void route_api(struct request *r, struct span rest)
 {
     struct server *s = r->server;
@@ -354,7 +376,9 @@ static void route_api(struct request *r, struct span rest)
                       "Validation");
         answer(r, 400, "application/json; charset=utf-8");
     } else if (!answer_fault(r, &wish, state)) {
-        answer(r, run_wish(r, &wish), "application/json; charset=utf-8");
+        int status = run_wish(r, &wish);
+        change_shape(r);
+        answer(r, status, "application/json; charset=utf-8");
     }
     json_parser_free(&parser);
 }

@@ -25,10 +25,18 @@ static bool end_is_proven(enum end_reason r)
     return r == END_TERMINATE || r == END_NO_NEW_IDS || r == END_OLDEST_REACHED;
 }
 
+bool verdict_is_drift(int64_t read, int64_t lost)
+{
+    enum { LOST_LEAST = 3, LOST_SHARE = 5 };
+    return lost >= LOST_LEAST && lost * LOST_SHARE >= read + lost;
+}
+
 enum verdict verdict_decide(const struct verdict_facts *facts)
 {
     if (facts->posts > 0)
-        return end_is_proven(facts->end) ? VERDICT_COMPLETE : VERDICT_PARTIAL;
+        return end_is_proven(facts->end) && !facts->lost ? VERDICT_COMPLETE : VERDICT_PARTIAL;
+    if (facts->lost)
+        return VERDICT_NONE;
     if (facts->source_said_empty)
         return VERDICT_EMPTY_CONFIRMED;
     /* Posts came, and every one of them was older than asked for. */

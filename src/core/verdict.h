@@ -19,11 +19,15 @@ enum end_reason {
 /* What a collection saw; the rule below turns it into a verdict or FAILURE_EMPTY_SUSPECT. */
 struct verdict_facts {
     int64_t posts;       /* committed, all attempts */
+    int64_t lost;        /* entries that should be a post and could not be read, or failed a check */
     int64_t claimed;     /* posts the profile says the account has; -1 unknown */
     bool source_said_empty; /* emptyState text, terminate on page one, or search without result */
     enum end_reason end;
 };
-/* VERDICT_NONE means: 200 and nothing, without proof (empty_suspect). */
+/* A page of which this many posts were read and this many lost: has the site changed? One broken post
+ * among many is no change; three or more that are a fifth of the page are. */
+bool verdict_is_drift(int64_t read, int64_t lost);
+/* Where something was lost nothing is complete. VERDICT_NONE means: 200 and nothing, without proof (empty_suspect). */
 enum verdict verdict_decide(const struct verdict_facts *facts);
 const char *verdict_name(enum verdict v);
 const char *end_reason_name(enum end_reason r);

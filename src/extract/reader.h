@@ -76,7 +76,7 @@ enum failure_class reader_page_sign(const struct pack *p, struct span page_url, 
 
 /* How often each field came from which of its paths, since reader_new() or reader_forget():
  * drift shows here before data is lost. */
-enum { FIELD_PATHS_MAX = 12 };
+enum { FIELD_PATHS_MAX = 20 };
 struct field_hits {
     struct span map, field; /* "post", "author.name" */
     uint64_t

@@ -223,6 +223,14 @@ static err read_timeline(struct collection *c, const struct reading *r)
         return fail(&c->fault, E_PAGE, "the page opened anew did not go on where it was");
     }
     c->reopened = false;
+    /* Also the last page of a list has its cursors, or says that it is the last. */
+    if ((c->pages > 1 || c->claimed != 0) && !r->entries && !r->count && !r->cursor.n &&
+        !r->terminated) {
+        buf_free(&items);
+        c->failure = FAILURE_DRIFT;
+        c->why = SPAN("a page of the list has nothing in it that we know, not even a cursor");
+        return E_PAGE;
+    }
     bool full = c->order->limit > 0 && c->have + fresh >= c->order->limit;
     note_end(c, r, fresh, filtered);
     err e = buf_end(&items, &text);
@@ -254,6 +262,15 @@ static err commit_user(struct collection *c, const struct reading *r)
     return e;
 }
 
+/* Nothing of such a page is kept: what could be read of it would pass for the whole. */
+static err note_drift(struct collection *c, const struct reading *r, int64_t lost)
+{
+    c->failure = FAILURE_DRIFT;
+    c->why = span_of(arena_fmt(c->arena, "%lld of %lld posts of a page could not be read",
+                               (long long)lost, (long long)lost + (long long)r->posts));
+    return E_PAGE;
+}
+
 static err read_batch(struct collection *c, const struct operation *op, const struct reading *r)
 {
     fault_point_if(op->role == OP_TIMELINE, "worker.page");
@@ -262,6 +279,9 @@ static err read_batch(struct collection *c, const struct operation *op, const st
     c->unparsed += (int64_t)r->unparsed;
     if (r->sign != FAILURE_NONE)
         return note_failure(c, r);
+    int64_t lost = (int64_t)(r->unparsed + r->rejected);
+    if (verdict_is_drift((int64_t)r->posts, lost))
+        return note_drift(c, r, lost);
     if (op->role == OP_TIMELINE)
         return c->plan.wants_timeline ? read_timeline(c, r) : E_OK;
     err e = read_user(c, r);
@@ -415,7 +435,11 @@ static void conclude(struct collection *c, err e, struct collect_result *out)
         out->verdict = VERDICT_COMPLETE;
         return;
     }
-    struct verdict_facts facts = {c->have, c->claimed, c->source_said_empty, c->end};
+    struct verdict_facts facts = {.posts = c->have,
+                                  .lost = c->unparsed + c->rejected,
+                                  .claimed = c->claimed,
+                                  .source_said_empty = c->source_said_empty,
+                                  .end = c->end};
     out->verdict = verdict_decide(&facts);
     if (out->verdict != VERDICT_NONE)
         return;

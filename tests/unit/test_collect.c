@@ -25,6 +25,7 @@ struct script_page {
     int first, count;   /* posts: newest first, numbered */
     const char *cursor; /* Bottom */
     bool terminate, fails, never;
+    int broken; /* of the posts: without a text */
     bool too_big; /* the page dies of its memory when its answer is asked for */
     int status; /* 0 = 200 */
 };
@@ -49,7 +50,7 @@ static int64_t post_ms(int number)
     return 1780000000000 - (int64_t)number * 3600000;
 }
 
-static void add_post(struct buf *b, int number)
+static void add_post(struct buf *b, int number, bool broken)
 {
     char when[64];
     time_t second = (time_t)(post_ms(number) / 1000);
@@ -63,12 +64,12 @@ static void add_post(struct buf *b, int number)
             "\"itemType\":\"TimelineTweet\",\"__typename\":\"TimelineTweet\",\"tweet_results\":{"
             "\"result\":{\"__typename\":\"Tweet\",\"rest_id\":\"%llu\",\"core\":{\"user_results\":{"
             "\"result\":{\"__typename\":\"User\",\"rest_id\":\"99\",\"core\":{\"screen_name\":"
-            "\"someone\",\"name\":\"Some One\"}}}},\"legacy\":{\"created_at\":\"%s\",\"full_text\":"
+            "\"someone\",\"name\":\"Some One\"}}}},\"legacy\":{\"created_at\":\"%s\",\"%s\":"
             "\"post %d\",\"conversation_id_str\":\"%llu\",\"user_id_str\":\"99\",\"lang\":\"en\","
             "\"reply_count\":1,\"retweet_count\":2,\"favorite_count\":3,\"quote_count\":4,"
             "\"entities\":{},\"id_str\":\"%llu\"},\"views\":{\"count\":\"7\",\"state\":"
             "\"EnabledWithCount\"}}}}}}",
-            id, id, id, when, number, id, id);
+            id, id, id, when, broken ? "body" : "full_text", number, id, id);
 }
 
 static void add_timeline(struct buf *b, const struct script_page *p)
@@ -76,7 +77,7 @@ static void add_timeline(struct buf *b, const struct script_page *p)
     buf_add_text(b, "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"timeline\":{"
                     "\"timeline\":{\"instructions\":[{\"type\":\"TimelineAddEntries\",\"entries\":[");
     for (int i = 0; i < p->count; i++) {
-        add_post(b, p->first + i);
+        add_post(b, p->first + i, i < p->broken);
         buf_add_char(b, ',');
     }
     buf_fmt(b,
@@ -355,6 +356,27 @@ static void a_page_opened_anew_that_starts_over_is_no_end(void **state)
     arena_free(&a);
 }
 
+static void one_broken_post_is_lost_and_said(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .page_count = 2,
+        .pages = {{0, 20, "c1", .broken = 1}, {20, 20, "c2", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_PARTIAL); /* not all of it: never complete */
+    assert_int_equal(s.committed, 39);
+    assert_true(span_find(r.report, SPAN("\"unparsed\":1")) < r.report.n);
+    arena_free(&a);
+}
+
+static void many_broken_posts_are_drift(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .page_count = 3, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}, {40, 20, "c3"}});
+    assert_int_equal(r.failure, FAILURE_DRIFT);
+    assert_int_equal(s.committed, 20);
+    arena_free(&a);
+}
+
 static void a_page_that_outgrows_its_memory_is_a_matter_of_resources(void **state)
 {
     (void)state;
@@ -524,6 +546,8 @@ int main(void)
         cmocka_unit_test(a_terminated_list_is_complete),
         cmocka_unit_test(a_long_list_is_read_from_several_pages),
         cmocka_unit_test(a_page_opened_anew_that_starts_over_is_no_end),
+        cmocka_unit_test(one_broken_post_is_lost_and_said),
+        cmocka_unit_test(many_broken_posts_are_drift),
         cmocka_unit_test(a_page_that_outgrows_its_memory_is_a_matter_of_resources),
         cmocka_unit_test(the_limit_ends_it_without_asking_for_more),
         cmocka_unit_test(an_empty_page_with_a_live_cursor_is_not_the_end),

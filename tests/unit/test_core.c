@@ -149,6 +149,18 @@ static void exit_codes_are_those_of_the_manual(void **state)
 
 /* ---- verdict ---- */
 
+static void many_lost_posts_are_drift(void **state)
+{
+    (void)state;
+    assert_false(verdict_is_drift(20, 0));
+    assert_false(verdict_is_drift(18, 2)); /* one or two broken posts are no change of the site */
+    assert_false(verdict_is_drift(17, 3));
+    assert_true(verdict_is_drift(12, 3));
+    assert_true(verdict_is_drift(16, 4));
+    assert_true(verdict_is_drift(0, 3));
+    assert_false(verdict_is_drift(0, 2)); /* the reader itself says so when none was read */
+}
+
 static void verdicts_follow_the_proof(void **state)
 {
     (void)state;
@@ -159,6 +171,8 @@ static void verdicts_follow_the_proof(void **state)
         {{.posts = 10, .claimed = -1, .end = END_TERMINATE}, VERDICT_COMPLETE},
         {{.posts = 10, .claimed = -1, .end = END_NO_NEW_IDS}, VERDICT_COMPLETE},
         {{.posts = 10, .claimed = -1, .end = END_OLDEST_REACHED}, VERDICT_COMPLETE},
+        {{.posts = 10, .lost = 1, .claimed = -1, .end = END_TERMINATE}, VERDICT_PARTIAL},
+        {{.posts = 0, .lost = 1, .claimed = 0, .end = END_NO_NEW_IDS}, VERDICT_NONE},
         {{.posts = 10, .claimed = -1, .end = END_LIMIT}, VERDICT_PARTIAL},
         {{.posts = 10, .claimed = -1, .end = END_BUDGET}, VERDICT_PARTIAL},
         {{.posts = 10, .claimed = -1, .end = END_CURSOR_REPEAT}, VERDICT_PARTIAL},
@@ -552,6 +566,7 @@ int main(void)
         cmocka_unit_test(every_failure_has_a_whole_row_and_a_unique_name),
         cmocka_unit_test(exit_codes_are_those_of_the_manual),
         cmocka_unit_test(verdicts_follow_the_proof),
+        cmocka_unit_test(many_lost_posts_are_drift),
         cmocka_unit_test(delays_stay_in_bounds_and_repeat),
         cmocka_unit_test(delays_differ_by_job_and_seed),
         cmocka_unit_test(jitter_only_adds_to_what_a_server_asked_for),
