@@ -89,6 +89,18 @@ bool address_public(const struct sockaddr *a)
     return public4(IP4(b[12], b[13], b[14], b[15]));
 }
 
+void address_unmap(struct sockaddr_storage *a)
+{
+    struct sockaddr_in6 in6;
+    memcpy(&in6, a, sizeof in6);
+    if (a->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
+        return;
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = in6.sin6_port};
+    memcpy(&in.sin_addr, in6.sin6_addr.s6_addr + 12, sizeof in.sin_addr);
+    memset(a, 0, sizeof *a);
+    memcpy(a, &in, sizeof in);
+}
+
 /* ---- numeric hosts ---- */
 
 /* One part as browsers read it: 0x… hexadecimal, 0… octal, else decimal. */

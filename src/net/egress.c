@@ -292,8 +292,11 @@ static bool may_reach(const struct conn *c, const struct sockaddr_storage *a)
         return true;
     if (!address_public((const struct sockaddr *)a))
         return false;
+    /* This machine's own address in its IPv6 dress is still its own. */
+    struct sockaddr_storage plain = *a;
+    address_unmap(&plain);
     for (size_t i = 0; i < c->egress->own_count; i++) {
-        if (same_address(a, &c->egress->own[i]))
+        if (same_address(&plain, &c->egress->own[i]))
             return false;
     }
     return true;

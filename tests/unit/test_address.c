@@ -5,6 +5,7 @@
 
 #include "net/address.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -222,9 +223,31 @@ static void matches(void **state)
     assert_false(address_host_matches(SPAN("www.x.com"), SPAN("x.com")));
 }
 
+static void a_mapped_address_is_the_one_it_maps(void **state)
+{
+    (void)state;
+    struct sockaddr_storage a = {0}, plain;
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(443)};
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:93.184.216.34", &in6.sin6_addr), 1);
+    memcpy(&a, &in6, sizeof in6);
+    address_unmap(&a);
+    struct sockaddr_in in;
+    memcpy(&in, &a, sizeof in);
+    char text[64];
+    assert_int_equal(in.sin_family, AF_INET);
+    assert_int_equal(ntohs(in.sin_port), 443);
+    assert_string_equal(inet_ntop(AF_INET, &in.sin_addr, text, sizeof text), "93.184.216.34");
+    assert_int_equal(inet_pton(AF_INET6, "2606:2800:220:1::1", &in6.sin6_addr), 1);
+    memcpy(&a, &in6, sizeof in6);
+    plain = a;
+    address_unmap(&a);
+    assert_memory_equal(&a, &plain, sizeof a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mapped_address_is_the_one_it_maps),
         cmocka_unit_test(denied), cmocka_unit_test(allowed), cmocka_unit_test(spellings),
         cmocka_unit_test(names),  cmocka_unit_test(split),   cmocka_unit_test(matches),
     };
