@@ -52,14 +52,22 @@ static err read_with(struct replay *r, const struct pack *p, const char *name, s
 {
     const struct operation *op = operation_of(p, name);
     struct reading reading;
-    if (!op)
-        return fail(f, E_BAD_INPUT,
-                    "%s: the name of a recording begins with an operation of the pack, such as "
-                    "UserTweets-1.json",
-                    name);
     struct reader *reader = reader_new(p, BODY_MAX);
-    err e = reader_answer(reader, op, 200, SPAN_NONE, body, (wall){0}, r->arena, &reading, f);
+    struct fault why = {0};
+    err e;
+    if (op)
+        e = reader_answer(reader, op, 200, SPAN_NONE, body, (wall){0}, r->arena, &reading, &why);
+    else
+        e = reader_document(reader, (struct span){name, strcspn(name, "-.")}, 200, SPAN_NONE, body,
+                            (wall){0}, r->arena, &reading, &why);
     reader_free(&reader);
+    if (e == E_NOT_FOUND)
+        return fail(f, E_BAD_INPUT,
+                    "%s: the name of a recording begins with an operation or a source of the pack, "
+                    "such as UserTweets-1.json",
+                    name);
+    if (e)
+        (void)fail(f, e, "%s", why.words);
     if (e)
         return e;
     out->line = arena_get(r->arena, (reading.count + 1) * sizeof *out->line);

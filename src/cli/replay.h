@@ -1,7 +1,7 @@
 /* replay.h - recorded answers through a site pack, without any traffic.
  *
- * A recording is a file OPERATION.json or OPERATION-anything.json with the body of one answer of the
- * site's API. Beside it may lie what the pack is to make of it: the same name with .records.ndjson,
+ * A recording is a file NAME.json or NAME-anything.json with the body of one answer of the site: NAME is
+ * an operation of the page's own API, or a source of the pack. Beside it may lie what the pack is to make of it: the same name with .records.ndjson,
  * one record a line, in page order. */
 #pragma once
 
@@ -23,7 +23,7 @@ struct replay {
 
 /* Reads every recording of the folder with the pack and compares it with its expectation; with
  * `accept` writes the expectations instead. E_NOT_FOUND: no recording there; E_BAD_INPUT: a file name
- * that is no operation of the pack; the words name the file. */
+ * that is no operation and no source of the pack; the words name the file. */
 MUST_USE err replay_test(struct replay *r, const struct pack *p, const char *folder, bool accept,
                          struct fault *f);
 /* The same recordings with two packs: what would change. */

@@ -54,6 +54,10 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(browser, start_timeout, SETTING_DURATION, "10s", 100, 600000, "", "a browser has answered by then")         \
     X(browser, body_max, SETTING_SIZE, "8MiB", 65536, 33554432, "", "largest answer of a page that is read")       \
     X(browser, isolation, SETTING_ENUM, "required", 0, 0, "required landlock flags", "least isolation: required = own network namespace; landlock; flags") \
+    X(fetch, contact, SETTING_TEXT, "", 0, 0, "", "URL in the User-Agent of requests without a browser: who asks, and where to complain") \
+    X(fetch, timeout, SETTING_DURATION, "20s", 100, 600000, "", "an answer without a browser is whole by then")    \
+    X(fetch, interval, SETTING_DURATION, "2s", 0, 3600000, "", "least time between two requests without a browser to one host") \
+    X(fetch, body_max, SETTING_SIZE, "8MiB", 65536, 33554432, "", "largest answer without a browser, decoded")    \
     X(egress, allow, SETTING_LIST, "", 0, 0, "", "address:port that may be reached although private")              \
     X(egress, only, SETTING_BOOL, "false", 0, 0, "", "reach only what `allow` lists")                             \
     X(egress, ports, SETTING_LIST, "80 443", 0, 0, "", "ports that may be reached")                                \

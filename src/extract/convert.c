@@ -1,6 +1,7 @@
 #include "extract/convert.h"
 
 #include "base/text.h"
+#include "extract/format.h"
 
 /* Ids up to here are plain counters; above, the upper bits are milliseconds since the epoch
  * below. */
@@ -69,53 +70,62 @@ static struct span number_text(int64_t n, struct arena *scratch)
     return (struct span){at, sizeof digits - i};
 }
 
-static struct value as_id(struct json v, struct arena *scratch)
+static struct value text_as_id(struct span s)
 {
-    struct span s;
-    int64_t n = 0;
-    if (json_text(v, &s)) {
-        if (s.n == 0 || s.n > 20)
-            return NO_VALUE;
-        for (size_t i = 0; i < s.n; i++)
-            if (s.p[i] < '0' || s.p[i] > '9')
-                return NO_VALUE;
-        return text_value(s);
-    }
-    if (json_int(v, &n) && n >= 0)
-        return text_value(number_text(n, scratch));
-    return NO_VALUE;
-}
-
-static struct value as_int(struct json v, int64_t least)
-{
-    int64_t n = 0;
-    return convert_int(v, &n) && n >= least ? int_value(n) : NO_VALUE;
-}
-
-static struct value as_bool(struct json v)
-{
-    bool b = false;
-    struct span s;
-    if (json_bool(v, &b))
-        return bool_value(b);
-    if (json_text(v, &s) && (span_is(s, "true") || span_is(s, "false")))
-        return bool_value(s.p[0] == 't');
-    return NO_VALUE;
-}
-
-static struct value as_time(struct json v, enum conversion as, struct arena *scratch)
-{
-    struct span s;
-    wall t = {0};
-    if (as == CONV_TIME_MS) {
-        if (!convert_int(v, &t.ms))
-            return NO_VALUE;
-    } else if (!json_text(v, &s) ||
-               !(as == CONV_TIME_X ? when_parse_x(s, &t) : when_parse(s, &t))) {
+    if (s.n == 0 || s.n > 20)
         return NO_VALUE;
-    }
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return NO_VALUE;
+    return text_value(s);
+}
+
+static struct value int_at_least(int64_t n, int64_t least)
+{
+    return n >= least ? int_value(n) : NO_VALUE;
+}
+
+static struct value text_as_int(struct span s, int64_t least)
+{
+    int64_t n = 0;
+    return span_int(s, &n) ? int_at_least(n, least) : NO_VALUE;
+}
+
+static struct value text_as_bool(struct span s)
+{
+    if (!span_is(s, "true") && !span_is(s, "false"))
+        return NO_VALUE;
+    return bool_value(s.p[0] == 't');
+}
+
+static struct value time_value(wall t, struct arena *scratch)
+{
     char text[WHEN_TEXT];
     return text_value(arena_keep(scratch, span_of(when_text(t, text))));
+}
+
+/* The argument says behind which words the id starts. */
+static bool snowflake_in(const struct conv_extra *x, struct span s, wall *out)
+{
+    return convert_snowflake(x->argument.n ? format_digits_after(s, x->argument) : s, out);
+}
+
+static struct value text_as_time(enum conversion as, const struct conv_extra *x, struct span s,
+                                 struct arena *scratch)
+{
+    wall t = {0};
+    bool fine = false;
+    if (as == CONV_TIME_MS)
+        fine = span_int(s, &t.ms);
+    else if (as == CONV_TIME_X)
+        fine = when_parse_x(s, &t);
+    else if (as == CONV_TIME_RFC3339)
+        fine = when_parse(s, &t);
+    else if (as == CONV_TIME_FORMAT)
+        fine = format_time(x->argument, s, &t);
+    else
+        fine = snowflake_in(x, s, &t);
+    return fine ? time_value(t, scratch) : NO_VALUE;
 }
 
 static struct value as_unescaped(struct span s, struct arena *scratch)
@@ -246,21 +256,96 @@ static struct value as_without(struct span s, struct span part, struct arena *sc
     return text_value((struct span){p, s.n - part.n});
 }
 
-static struct value snowflake_value(struct json v)
+static struct value text_as_snowflake(const struct conv_extra *x, struct span s)
 {
-    struct span s;
     wall t;
-    return json_text(v, &s) && convert_snowflake(s, &t) ? int_value(t.ms) : NO_VALUE;
+    return snowflake_in(x, s, &t) ? int_value(t.ms) : NO_VALUE;
 }
 
-static struct value of_text(enum conversion as, const struct conv_extra *x, struct span s,
-                            struct arena *scratch)
+/* The text that a person reads in a text of HTML; .p NULL when there is none. */
+static struct span read_html(const struct conv_extra *x, struct span s, struct arena *scratch)
 {
+    struct html_doc *doc = NULL;
+    if (html_open(&doc, HTML_PAGE, s, NULL))
+        return SPAN_NONE;
+    struct html_node from = html_root(doc);
+    if (x->below) {
+        const struct html_found *found = html_find(doc, x->below, from, scratch);
+        from = found && found->count ? found->nodes[0] : (struct html_node){NULL};
+    }
+    struct span text = from.at ? html_text(doc, from, scratch) : SPAN_NONE;
+    html_close(&doc);
+    return text;
+}
+
+/* What format.h makes of a text, kept in scratch. */
+static struct value as_formatted(enum conversion as, const struct conv_extra *x, struct span s,
+                                 struct arena *scratch)
+{
+    struct buf b = BUF(FORMAT_URL_MAX);
+    bool fine = as == CONV_UNPROXY ? format_unproxied(&b, x, s) : format_with_ending(&b, s);
+    struct value v =
+        fine && !b.failed ? text_value(arena_keep(scratch, buf_span(&b))) : NO_VALUE;
+    buf_free(&b);
+    return v;
+}
+
+static struct value as_count(enum conversion as, const struct conv_extra *x, struct span s)
+{
+    int64_t n = 0;
+    bool fine = as == CONV_COUNT_LABEL ? format_label(x, s, &n)
+                                       : format_count(s, as == CONV_COUNT_SHORT, &n);
+    return fine ? int_value(n) : NO_VALUE;
+}
+
+static struct value of_markup(enum conversion as, const struct conv_extra *x, struct span s,
+                              struct arena *scratch)
+{
+    double real = 0;
+    if (as == CONV_COUNT_TEXT || as == CONV_COUNT_SHORT || as == CONV_COUNT_LABEL)
+        return as_count(as, x, s);
+    if (as == CONV_PERCENT)
+        return format_percent(s, &real) ? (struct value){.kind = VALUE_REAL, .real = real}
+                                        : NO_VALUE;
+    if (as == CONV_DIGITS_AFTER)
+        return text_as_id(format_digits_after(s, x->argument));
+    if (as == CONV_HTML_TEXT)
+        return text_value(s);
+    if (as == CONV_TRIM)
+        return span_trim(s).n ? text_value(span_trim(s)) : NO_VALUE;
+    return as_formatted(as, x, s, scratch);
+}
+
+struct value convert_text(enum conversion as, const struct conv_extra *extra, struct span s,
+                          struct arena *scratch)
+{
+    static const struct conv_extra none;
+    const struct conv_extra *x = extra ? extra : &none;
+    if (x->below || as == CONV_HTML_TEXT)
+        s = read_html(x, s, scratch);
+    if (!s.p)
+        return NO_VALUE;
     switch (as) {
     case CONV_TEXT:
         return text_value(s);
     case CONV_NOT_EMPTY:
         return s.n ? text_value(s) : NO_VALUE;
+    case CONV_ID:
+        return text_as_id(s);
+    case CONV_INT:
+        return text_as_int(s, INT64_MIN);
+    case CONV_COUNT:
+        return text_as_int(s, 0);
+    case CONV_BOOL:
+        return text_as_bool(s);
+    case CONV_TIME_X:
+    case CONV_TIME_RFC3339:
+    case CONV_TIME_MS:
+    case CONV_TIME_FORMAT:
+    case CONV_SNOWFLAKE_TIME:
+        return text_as_time(as, x, s, scratch);
+    case CONV_SNOWFLAKE_MS:
+        return text_as_snowflake(x, s);
     case CONV_UNESCAPE:
         return as_unescaped(s, scratch);
     case CONV_ENUM:
@@ -275,14 +360,16 @@ static struct value of_text(enum conversion as, const struct conv_extra *x, stru
         return as_after_colon(s);
     case CONV_WITHOUT:
         return as_without(s, x->argument, scratch);
-    case CONV_ID:
-    case CONV_INT:
-    case CONV_COUNT:
-    case CONV_BOOL:
-    case CONV_TIME_X:
-    case CONV_TIME_RFC3339:
-    case CONV_TIME_MS:
-    case CONV_SNOWFLAKE_MS:
+    case CONV_COUNT_TEXT:
+    case CONV_COUNT_SHORT:
+    case CONV_COUNT_LABEL:
+    case CONV_PERCENT:
+    case CONV_DIGITS_AFTER:
+    case CONV_UNPROXY:
+    case CONV_FORMAT_AS_ENDING:
+    case CONV_HTML_TEXT:
+    case CONV_TRIM:
+        return of_markup(as, x, s, scratch);
     case CONV_BEST:
     case CONV_COUNT_OF:
         break;
@@ -290,25 +377,30 @@ static struct value of_text(enum conversion as, const struct conv_extra *x, stru
     return NO_VALUE;
 }
 
+/* A whole number of JSON, not written as text. */
+static struct value of_number(enum conversion as, int64_t n, struct arena *scratch)
+{
+    if (as == CONV_ID)
+        return n >= 0 ? text_value(number_text(n, scratch)) : NO_VALUE;
+    if (as == CONV_INT || as == CONV_COUNT)
+        return int_at_least(n, as == CONV_COUNT ? 0 : INT64_MIN);
+    if (as == CONV_TIME_MS)
+        return time_value((wall){n}, scratch);
+    return NO_VALUE;
+}
+
 struct value convert(enum conversion as, const struct conv_extra *extra, struct json v,
                      struct arena *scratch)
 {
     static const struct conv_extra none;
-    const struct conv_extra *x = extra ? extra : &none;
     struct span s;
-    if (!v.doc)
-        return NO_VALUE;
-    if (as == CONV_ID)
-        return as_id(v, scratch);
-    if (as == CONV_INT || as == CONV_COUNT)
-        return as_int(v, as == CONV_COUNT ? 0 : INT64_MIN);
-    if (as == CONV_BOOL)
-        return as_bool(v);
-    if (as == CONV_TIME_X || as == CONV_TIME_RFC3339 || as == CONV_TIME_MS)
-        return as_time(v, as, scratch);
-    if (as == CONV_SNOWFLAKE_MS)
-        return snowflake_value(v);
-    if (as == CONV_BEST)
-        return as_best(x, v);
-    return json_text(v, &s) ? of_text(as, x, s, scratch) : NO_VALUE;
+    int64_t n = 0;
+    bool b = false;
+    if (json_text(v, &s))
+        return convert_text(as, extra, s, scratch);
+    if (json_int(v, &n))
+        return of_number(as, n, scratch);
+    if (as == CONV_BOOL && json_bool(v, &b))
+        return bool_value(b);
+    return as == CONV_BEST ? as_best(extra ? extra : &none, v) : NO_VALUE;
 }

@@ -1,9 +1,11 @@
-/* convert.h - one JSON value to one value of a record. Pure; nothing here knows a site. */
+/* convert.h - one JSON value, or one text of a document, to one value of a record. Pure; nothing
+ * here knows a site. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/when.h"
+#include "extract/html.h"
 
 /* Each row: constant, name in a map file, what it does. */
 #define CONVERSIONS(X)                                                                         \
@@ -25,7 +27,18 @@
     X(CONV_URL_AS_FORMAT, "url_as_format") /* .../KEY.jpg to .../KEY?format=jpg + argument */  \
     X(CONV_AFTER_COLON, "after_colon")     /* without a leading "digits:" */                   \
     X(CONV_WITHOUT, "without")     /* text without the first occurrence of the argument */     \
-    X(CONV_NOT_EMPTY, "not_empty") /* text; the empty text counts as missing */
+    X(CONV_NOT_EMPTY, "not_empty") /* text; the empty text counts as missing */                \
+    X(CONV_SNOWFLAKE_TIME, "snowflake_time") /* the second inside an id */                     \
+    X(CONV_TIME_FORMAT, "time_format")       /* by the argument, see format.h */               \
+    X(CONV_COUNT_TEXT, "count_text")   /* "1,234 votes": whole number at the start, or none */ \
+    X(CONV_COUNT_SHORT, "count_short") /* the same, also "8.7K" and "1.2M" */                  \
+    X(CONV_COUNT_LABEL, "count_label") /* of "3 replies, 25 reposts": the number of a word */  \
+    X(CONV_PERCENT, "percent")         /* "69.8%" */                                           \
+    X(CONV_DIGITS_AFTER, "digits_after") /* the digits behind the argument */                  \
+    X(CONV_UNPROXY, "unproxy")           /* a URL from the path of a proxy for images */       \
+    X(CONV_FORMAT_AS_ENDING, "format_as_ending") /* .../KEY?format=jpg&... to .../KEY.jpg */   \
+    X(CONV_HTML_TEXT, "html_text")               /* HTML in a text: what a person reads */     \
+    X(CONV_TRIM, "trim") /* text without white space around; none when empty */
 
 enum conversion {
 #define CONV_ENUMERATE(id, name) id,
@@ -46,16 +59,33 @@ struct conv_table {
 
 /* What a conversion may need beside the value. */
 struct conv_extra {
-    struct span argument;                  /* without, url_as_format */
+    /* without, url_as_format, time_format, digits_after, unproxy; snowflakes: the id stands behind
+     * these words */
+    struct span argument;
     const struct conv_table *table;        /* enum */
     struct span take, rank, where, equals; /* best */
+    /* count_label: the words that name this number, and all words of the label. A part with a word
+     * that is none of `among` is a label we cannot read; a word that is not there counts `absent`.
+     */
+    const struct span *words, *among;
+    size_t word_count, among_count;
+    int64_t absent; /* -1: none */
+    /* unproxy: beginnings of the path that go, '*' standing for one segment; what is left is
+     * percent-decoded, or base64 after one of strip64. Left without a scheme it gets https:// when it
+     * starts with one of `hosts`, else the argument in front. */
+    const struct span *strip, *strip64, *hosts;
+    size_t strip_count, strip64_count, host_count;
+    bool without_query; /* unproxy */
+    /* The text is HTML, and what a person reads in this place of it is converted. */
+    const struct html_path *below;
 };
 
-enum value_kind { VALUE_NONE, VALUE_TEXT, VALUE_INT, VALUE_BOOL };
+enum value_kind { VALUE_NONE, VALUE_TEXT, VALUE_INT, VALUE_BOOL, VALUE_REAL };
 struct value {
     enum value_kind kind;
     struct span text;
     int64_t number; /* VALUE_INT; VALUE_BOOL: 0 or 1 */
+    double real;    /* VALUE_REAL */
 };
 #define NO_VALUE ((struct value){.kind = VALUE_NONE})
 
@@ -63,6 +93,9 @@ struct value {
  * document, the pack or `scratch`. */
 struct value convert(enum conversion as, const struct conv_extra *extra, struct json v,
                      struct arena *scratch);
+/* The same for a text that was found in a document. */
+struct value convert_text(enum conversion as, const struct conv_extra *extra, struct span s,
+                          struct arena *scratch);
 /* The time inside a snowflake id; false for ids that are plain counters (before November 2010).
  */
 bool convert_snowflake(struct span id, wall *out_time);

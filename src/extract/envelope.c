@@ -37,20 +37,22 @@ static void read_root_path(struct form *f, const struct ynode *at, struct span t
             form_wrong(f, at, "path has more than %d steps", ROOT_STEPS_MAX);
             return;
         }
-        out->step[out->count++] = every ? span_cut(part, 0, part.n - 3) : part;
+        if (!span_is(part, "[*]")) /* at the start: the answer itself is the list */
+            out->step[out->count++] = every ? span_cut(part, 0, part.n - 3) : part;
         if (every)
             out->step[out->count++] = SPAN_NONE;
     }
 }
 
-static size_t read_root_paths(struct form *f, const struct ynode *map, const char *key,
-                              const struct root_path **out)
+size_t envelope_read_roots(struct form *f, const struct ynode *map, const char *key,
+                           const struct root_path **out)
 {
     const struct span *list = NULL;
     size_t n = form_texts(f, map, key, true, &list);
     struct root_path *paths = arena_get(f->arena, (n + 1) * sizeof *paths);
     for (size_t i = 0; i < n; i++)
-        read_root_path(f, map, list[i], &paths[i]);
+        if (!span_is(list[i], "."))
+            read_root_path(f, map, list[i], &paths[i]);
     *out = paths;
     return n;
 }
@@ -92,8 +94,8 @@ static void read_roots(struct form *f, const struct ynode *n, struct envelope *e
     paths_read(f, n, "data", true, &e->data);
     paths_read(f, n, "cursor", false, &e->root_cursor);
     paths_read(f, n, "empty", false, &e->empty);
-    e->post_root_count = read_root_paths(f, n, "posts", &e->post_roots);
-    e->user_root_count = read_root_paths(f, n, "users", &e->user_roots);
+    e->post_root_count = envelope_read_roots(f, n, "posts", &e->post_roots);
+    e->user_root_count = envelope_read_roots(f, n, "users", &e->user_roots);
 }
 
 void envelope_read(struct form *f, const struct ynode *root, struct envelope *out)

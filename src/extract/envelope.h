@@ -41,6 +41,10 @@ struct envelope {
 };
 
 void envelope_read(struct form *f, const struct ynode *root, struct envelope *out);
+/* A list of root paths below a key: members by '.', "[*]" for every element, "." for the answer
+ * itself. Returns the number; the rows lie in the arena. */
+size_t envelope_read_roots(struct form *f, const struct ynode *map, const char *key,
+                           const struct root_path **out);
 
 enum sighting { SEEN_POST, SEEN_USER, SEEN_PROMOTED, SEEN_TOMBSTONE, SEEN_CURSOR, SEEN_END };
 struct seen {

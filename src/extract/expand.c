@@ -83,6 +83,29 @@ static void add_links(struct cuts *c, struct span text, struct json links,
     }
 }
 
+/* A cut inside a character would break the text: such a link is none. */
+static bool at_character(struct span text, int64_t byte)
+{
+    return byte >= 0 && (size_t)byte <= text.n &&
+           ((size_t)byte == text.n || ((unsigned char)text.p[byte] & 0xC0U) != 0x80U);
+}
+
+static void add_by_bytes(struct cuts *c, struct span text, struct json links,
+                         const struct expand_names *names)
+{
+    for (struct json_iter i = json_each(links); json_next(&i);) {
+        struct span expanded = SPAN_NONE;
+        int64_t from = -1, to = -1;
+        for (struct json_iter k = json_each(json_get(i.value, names->each));
+             !expanded.n && json_next(&k);)
+            (void)json_text(json_get(k.value, names->expanded), &expanded);
+        if (expanded.n && json_int(json_path(i.value, names->from), &from) &&
+            json_int(json_path(i.value, names->to), &to) && at_character(text, from) &&
+            at_character(text, to) && from < to)
+            add_cut(c, (size_t)from, (size_t)to, expanded);
+    }
+}
+
 static void add_piece(struct buf *out, struct span piece, bool escaped)
 {
     if (escaped && span_find_char(piece, '&') < piece.n)
@@ -96,7 +119,10 @@ void expand_text(struct buf *out, struct span text, bool escaped, struct json li
 {
     struct cuts cuts;
     cuts.count = 0;
-    add_links(&cuts, text, links, names);
+    if (names->from)
+        add_by_bytes(&cuts, text, links, names);
+    else
+        add_links(&cuts, text, links, names);
     for (size_t d = 0; d < drop_count; d++)
         for (struct json_iter i = json_each(drops[d]); json_next(&i);) {
             struct span url;

@@ -9,6 +9,10 @@ enum { EXPAND_LINKS_MAX = 128 };
 struct expand_names {
     struct span url, expanded, indices; /* members of an element of `links` */
     struct span drop_url;               /* member of an element of `drops` */
+    /* When `from` is there: elements of `links` say by bytes where they are (paths from, to), and an
+     * element of their list `each` has `expanded`; what has none stays as it is. */
+    const char *from, *to;
+    struct span each;
 };
 
 /* Every link of `links` (elements {url, expanded, indices: [from, to]}) is replaced by its

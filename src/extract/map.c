@@ -1,4 +1,4 @@
-/* map.c - running a compiled map over one object. */
+/* map.c - running a compiled map over one object or element. */
 #include "extract/map.h"
 
 #include "extract/expand.h"
@@ -7,7 +7,7 @@ enum { UNWRAP_MAX = 3 };
 
 /* ---- loading: one walk, values into slots ---- */
 
-static void walk(const struct trie *t, struct json v, struct json *slots);
+static void walk(const struct trie *t, struct json v, struct place *slots);
 
 static const struct trie *member_of(const struct trie *t, struct span key)
 {
@@ -20,14 +20,14 @@ static const struct trie *member_of(const struct trie *t, struct span key)
 
 /* Children that are not plain members: '*', and a select where the site sent an object. */
 static void walk_others(const struct trie *t, struct span key, struct json v,
-                        struct json *slots)
+                        struct place *slots)
 {
     for (const struct trie *k = t->first; k; k = k->next)
         if (k->kind == STEP_ANY || (k->kind == STEP_SELECT && span_eq(k->name, key)))
             walk(k, v, slots);
 }
 
-static void walk_object(const struct trie *t, struct json v, struct json *slots)
+static void walk_object(const struct trie *t, struct json v, struct place *slots)
 {
     unsigned found = 0;
     for (struct json_iter i = json_each(v); json_next(&i);) {
@@ -43,7 +43,7 @@ static void walk_object(const struct trie *t, struct json v, struct json *slots)
     }
 }
 
-static void walk_element(const struct trie *t, size_t index, struct json v, struct json *slots)
+static void walk_element(const struct trie *t, size_t index, struct json v, struct place *slots)
 {
     struct span asked = SPAN_NONE, word = SPAN_NONE;
     for (const struct trie *k = t->first; k; k = k->next) {
@@ -59,13 +59,13 @@ static void walk_element(const struct trie *t, size_t index, struct json v, stru
 }
 
 /* Depth is that of the pack's paths, whatever the answer looks like. */
-static void walk(const struct trie *t, struct json v, struct json *slots)
+static void walk(const struct trie *t, struct json v, struct place *slots)
 {
     enum json_type type = json_type(v);
     if (type == JSON_NULL || type == JSON_NONE)
         return;
-    if (t->slot >= 0 && !slots[t->slot].doc)
-        slots[t->slot] = v;
+    if (t->slot >= 0 && !slots[t->slot].json.doc)
+        slots[t->slot].json = v;
     if (!t->first)
         return;
     if (type == JSON_OBJECT) {
@@ -90,7 +90,7 @@ static struct json unwrapped(const struct map *m, struct json v)
     return v;
 }
 
-static void load_slots(const struct map *m, struct json v, struct json *slots)
+static void load_slots(const struct map *m, struct json v, struct place *slots)
 {
     memset(slots, 0, m->slots * sizeof *slots);
     walk(&m->root, v, slots);
@@ -99,28 +99,28 @@ static void load_slots(const struct map *m, struct json v, struct json *slots)
             walk_object(k, v, slots);
 }
 
-static struct json first_of(const struct path_set *set, const struct json *slots)
+static struct place first_of(const struct path_set *set, const struct place *slots)
 {
     for (unsigned i = 0; i < set->count; i++)
-        if (slots[set->slot[i]].doc)
+        if (place_is_there(slots[set->slot[i]]))
             return slots[set->slot[i]];
-    return JSON_MISSING;
+    return (struct place){0};
 }
 
-static bool any_of(const struct path_set *set, const struct json *slots)
+static bool any_of(const struct path_set *set, const struct place *slots)
 {
-    return first_of(set, slots).doc != NULL;
+    return place_is_there(first_of(set, slots));
 }
 
 /* A content object that lacks what a record needs is a stub: then the object's own content
  * counts. */
-static bool content_usable(const struct map *m, const struct json *slots)
+static bool content_usable(const struct map *m, const struct place *slots)
 {
     for (size_t i = 0; i < m->needs; i++) {
         const struct field *f = m->need[i];
         bool there = f->kind != FIELD_VALUE;
         for (unsigned a = 0; a < f->alts && !there; a++)
-            there = slots[f->alt[a].slot].doc != NULL;
+            there = place_is_there(slots[f->alt[a].slot]);
         if (!there)
             return false;
     }
@@ -135,7 +135,7 @@ bool map_load(const struct map *m, struct json object, struct frame *out)
     load_slots(m, object, out->own);
     if (!json_is(object, JSON_OBJECT))
         return false;
-    struct json content = first_of(&m->content, out->own);
+    struct json content = first_of(&m->content, out->own).json;
     if (!json_is(content, JSON_OBJECT))
         return true;
     out->is_repost = true;
@@ -144,9 +144,38 @@ bool map_load(const struct map *m, struct json object, struct frame *out)
     return true;
 }
 
+static void ask_paths(struct map_run *run, const struct map *m, struct html_node node,
+                      bool early, struct place *slots)
+{
+    for (size_t i = 0; i < m->slots; i++)
+        if (m->paths[i].early == early)
+            slots[i].html = html_find(run->doc, m->paths[i].path, node, run->scratch);
+}
+
+/* What `record` finds leaves the document before most paths are asked. */
+static void load_paths(struct map_run *run, const struct map *m, struct html_node node,
+                       struct place *slots)
+{
+    memset(slots, 0, m->slots * sizeof *slots);
+    ask_paths(run, m, node, true, slots);
+    for (size_t i = 0; i < m->slots; i++)
+        for (size_t k = 0; m->paths[i].record && slots[i].html && k < slots[i].html->count; k++)
+            html_cut(run->doc, slots[i].html->nodes[k]);
+    ask_paths(run, m, node, false, slots);
+}
+
+bool map_load_node(struct map_run *run, const struct map *m, struct html_node node,
+                   struct frame *out)
+{
+    out->map = m;
+    out->has_content = out->is_repost = false;
+    load_paths(run, m, node, out->own);
+    return html_is_element(node);
+}
+
 /* ---- values ---- */
 
-static const struct json *slots_of(const struct field *f, const struct frame *fr)
+static const struct place *slots_of(const struct field *f, const struct frame *fr)
 {
     return f->content && fr->has_content ? fr->content : fr->own;
 }
@@ -154,7 +183,7 @@ static const struct json *slots_of(const struct field *f, const struct frame *fr
 /* when and unless are asked of the object itself; inside `content` of the content. */
 static bool ruled_out(const struct field *f, const struct frame *fr)
 {
-    const struct json *slots = slots_of(f, fr);
+    const struct place *slots = slots_of(f, fr);
     return (f->when.count && !any_of(&f->when, slots)) || any_of(&f->unless, slots);
 }
 
@@ -180,18 +209,39 @@ static struct value words_value(struct span words, bool as_bool)
     return (struct value){.kind = VALUE_TEXT, .text = words};
 }
 
+/* What the map says in place of a value, as the conversion would have given it. */
+static struct value stated_value(struct span words, enum conversion as)
+{
+    int64_t n = 0;
+    bool counts = as == CONV_INT || as == CONV_COUNT || as == CONV_COUNT_TEXT;
+    if (counts && span_int(words, &n))
+        return (struct value){.kind = VALUE_INT, .number = n};
+    return words_value(words, as == CONV_BOOL);
+}
+
+static struct value converted(struct map_run *run, const struct alternative *alt,
+                              struct place p)
+{
+    if (!p.html)
+        return convert(alt->as, alt->extra, p.json, run->scratch);
+    struct span text = p.html->text;
+    if (!text.p)
+        text = html_text(run->doc, place_node(p), run->scratch);
+    return text.p ? convert_text(alt->as, alt->extra, text, run->scratch) : NO_VALUE;
+}
+
 static struct value plain_value(struct map_run *run, const struct field *f,
                                 const struct frame *fr)
 {
-    const struct json *slots = slots_of(f, fr);
+    const struct place *slots = slots_of(f, fr);
     for (unsigned i = 0; i < f->alts; i++) {
         const struct alternative *alt = &f->alt[i];
-        if (alt->gate >= 0 && !slots[alt->gate].doc)
+        if (alt->gate >= 0 && !place_is_there(slots[alt->gate]))
             continue;
-        struct value v = convert(alt->as, alt->extra, slots[alt->slot], run->scratch);
+        struct value v = converted(run, alt, slots[alt->slot]);
         if (v.kind != VALUE_NONE || alt->gate >= 0) {
             hit(run, f, i, v.kind != VALUE_NONE);
-            return v.kind != VALUE_NONE ? v : words_value(alt->otherwise, alt->as == CONV_BOOL);
+            return v.kind != VALUE_NONE ? v : stated_value(alt->otherwise, alt->as);
         }
     }
     hit(run, f, 0, false);
@@ -200,7 +250,7 @@ static struct value plain_value(struct map_run *run, const struct field *f,
 
 static struct value pick_value(const struct field *f, const struct frame *fr)
 {
-    const struct json *slots = slots_of(f, fr);
+    const struct place *slots = slots_of(f, fr);
     for (size_t i = 0; i < f->pick_count; i++) {
         const struct pick *p = &f->picks[i];
         if ((!p->when.count || any_of(&p->when, slots)) && !any_of(&p->unless, slots))
@@ -240,7 +290,8 @@ static struct value context_value(const struct map_run *run, enum context_word w
     switch (w) {
     case CONTEXT_PINNED:
         /* Where the list pinned its own entry says nothing about a post inside it. */
-        return run->depth > 0 ? NO_VALUE : (struct value){.kind = VALUE_BOOL, .number = run->pinned};
+        return run->depth > 0 ? NO_VALUE
+                              : (struct value){.kind = VALUE_BOOL, .number = run->pinned};
     case CONTEXT_OP:
         return words_value(run->op, false);
     case CONTEXT_COLLECTED_AT:
@@ -253,10 +304,10 @@ static struct value context_value(const struct map_run *run, enum context_word w
 
 static struct value present_value(const struct field *f, const struct frame *fr)
 {
-    const struct json *slots = slots_of(f, fr);
+    const struct place *slots = slots_of(f, fr);
     bool there = false;
     for (unsigned i = 0; i < f->alts && !there; i++)
-        there = slots[f->alt[i].slot].doc != NULL;
+        there = place_is_there(slots[f->alt[i].slot]);
     return (struct value){.kind = VALUE_BOOL, .number = there};
 }
 
@@ -282,6 +333,7 @@ struct value map_value(struct map_run *run, const struct field *f, const struct 
     case FIELD_ITEMS:
     case FIELD_RECORD:
     case FIELD_EXPANDED:
+    case FIELD_READ:
         break;
     }
     return NO_VALUE;
@@ -289,8 +341,10 @@ struct value map_value(struct map_run *run, const struct field *f, const struct 
 
 bool map_complete(struct map_run *run, const struct frame *fr)
 {
-    for (size_t i = 0; i < fr->map->needs; i++) {
-        struct field quiet = *fr->map->need[i];
+    const struct map *m = fr->map;
+    bool inner = run->depth > 0 && m->inner_needs;
+    for (size_t i = 0; i < (inner ? m->inner_needs : m->needs); i++) {
+        struct field quiet = inner ? *m->inner_need[i] : *m->need[i];
         quiet.counter = -1;
         if (map_value(run, &quiet, fr).kind == VALUE_NONE)
             return false;
@@ -319,15 +373,32 @@ static bool suffix_holds(struct json suffix, struct json of)
     return span_ends(t, s);
 }
 
-static void run_checks(struct map_run *run, const struct map *m, const struct json *slots)
+static bool within_holds(struct map_run *run, const struct check *c, const struct frame *fr)
 {
-    for (size_t i = 0; i < m->check_count; i++) {
-        const struct check *c = &m->checks[i];
-        struct json a = first_of(&c->a, slots), b = first_of(&c->b, slots);
-        bool holds =
-            c->kind == CHECK_SNOWFLAKE_SECOND ? snowflake_holds(a, b) : suffix_holds(a, b);
-        run->failed_check = run->failed_check || !holds;
-    }
+    struct value id = map_value(run, &c->id, fr), time = map_value(run, &c->time, fr);
+    wall in_id, said;
+    if (id.kind != VALUE_TEXT || !convert_snowflake(id.text, &in_id))
+        return true;
+    if (time.kind != VALUE_TEXT || !when_parse(time.text, &said))
+        return true;
+    int64_t apart = in_id.ms / 1000 - said.ms / 1000;
+    return apart >= -c->within_s && apart <= c->within_s;
+}
+
+static bool holds(struct map_run *run, const struct check *c, const struct frame *fr)
+{
+    if (c->kind == CHECK_SNOWFLAKE_WITHIN)
+        return within_holds(run, c, fr);
+    struct json a = first_of(&c->a, fr->own).json, b = first_of(&c->b, fr->own).json;
+    return c->kind == CHECK_SNOWFLAKE_SECOND ? snowflake_holds(a, b) : suffix_holds(a, b);
+}
+
+static void run_checks(struct map_run *run, const struct frame *fr)
+{
+    const struct map *m = fr->map;
+    for (size_t i = 0; i < m->check_count; i++)
+        if (!holds(run, &m->checks[i], fr))
+            run->failed_check = true;
 }
 
 /* ---- writing ---- */
@@ -350,6 +421,9 @@ static void put_value(struct json_w *w, struct value v)
     case VALUE_BOOL:
         json_put_bool(w, v.number != 0);
         return;
+    case VALUE_REAL:
+        json_put_real(w, v.real);
+        return;
     }
 }
 
@@ -367,51 +441,70 @@ static void put_object(struct map_run *run, const struct field *f, const struct 
     json_close(run->w);
 }
 
-static struct json list_of(struct map_run *run, const struct field *f, const struct frame *fr)
+static bool is_list(struct place p)
 {
-    const struct json *slots = slots_of(f, fr);
+    return json_is(p.json, JSON_ARRAY) || (p.html && p.html->count);
+}
+
+static struct place list_of(struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    const struct place *slots = slots_of(f, fr);
     for (unsigned i = 0; i < f->alts; i++) {
         const struct alternative *alt = &f->alt[i];
-        if (alt->gate >= 0 && !slots[alt->gate].doc)
+        if (alt->gate >= 0 && !place_is_there(slots[alt->gate]))
             continue;
-        struct json list = slots[alt->slot];
-        if (json_is(list, JSON_ARRAY) || alt->gate >= 0) {
-            hit(run, f, i, json_is(list, JSON_ARRAY));
+        struct place list = slots[alt->slot];
+        if (is_list(list) || alt->gate >= 0) {
+            hit(run, f, i, is_list(list) || json_is(list.json, JSON_OBJECT));
             return list;
         }
     }
     hit(run, f, 0, false);
-    return JSON_MISSING;
+    return (struct place){0};
 }
 
-static void put_element(struct map_run *run, const struct field *f, struct json v)
+static void put_element(struct map_run *run, const struct field *f, const struct frame *fr,
+                        bool is_object)
 {
-    const struct map *m = f->element;
-    struct frame fr;
-    fr.map = m;
-    fr.has_content = false;
-    load_slots(m, v, fr.own);
-    run_checks(run, m, fr.own);
+    const struct map *m = fr->map;
+    if (m->only.count && !any_of(&m->only, fr->own))
+        return;
+    run_checks(run, fr);
     if (f->scalar) {
-        struct value one = map_value(run, &m->fields[0], &fr);
+        struct value one = map_value(run, &m->fields[0], fr);
         if (one.kind != VALUE_NONE)
             put_value(run->w, one);
         return;
     }
-    if (!json_is(v, JSON_OBJECT))
+    if (!is_object)
         return;
     json_open(run->w);
-    put_fields(run, m->fields, m->field_count, &fr);
+    put_fields(run, m->fields, m->field_count, fr);
     json_close(run->w);
 }
 
-static void put_list(struct map_run *run, const struct field *f, const struct frame *fr)
+static void put_list(struct map_run *run, const struct field *f, const struct frame *outer)
 {
     size_t taken = 0;
+    struct frame fr;
+    fr.map = f->element;
+    fr.has_content = fr.is_repost = false;
     json_open_array(run->w);
-    struct json list = list_of(run, f, fr);
-    for (struct json_iter i = json_each(list); taken < MAP_LIST_MAX && json_next(&i); taken++)
-        put_element(run, f, i.value);
+    struct place list = list_of(run, f, outer);
+    if (json_is(list.json, JSON_OBJECT)) { /* behind a gate: the one element there is */
+        load_slots(f->element, list.json, fr.own);
+        put_element(run, f, &fr, true);
+        list.json = JSON_MISSING;
+    }
+    for (struct json_iter i = json_each(list.json); taken < MAP_LIST_MAX && json_next(&i);
+         taken++) {
+        load_slots(f->element, i.value, fr.own);
+        put_element(run, f, &fr, json_is(i.value, JSON_OBJECT));
+    }
+    for (size_t i = 0; list.html && i < list.html->count && i < MAP_LIST_MAX; i++) {
+        load_paths(run, f->element, list.html->nodes[i], fr.own);
+        put_element(run, f, &fr, true);
+    }
     json_close_array(run->w);
 }
 
@@ -428,36 +521,85 @@ static void put_items(struct map_run *run, const struct field *f, const struct f
     json_close_array(run->w);
 }
 
+/* The inner record's place, loaded; false when there is none. */
+static bool load_record(struct map_run *run, const struct field *f, const struct frame *fr,
+                        struct frame *out)
+{
+    const struct place *slots = slots_of(f, fr);
+    for (unsigned i = 0; i < f->alts; i++) {
+        struct place p = slots[f->alt[i].slot];
+        if (json_is(p.json, JSON_OBJECT))
+            return map_load(fr->map, p.json, out);
+        if (place_node(p).at)
+            return map_load_node(run, fr->map, place_node(p), out);
+    }
+    return false;
+}
+
+/* What is known of a record that is not there. */
+static void put_missing(struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    if (f->field_count == 0 || ruled_out(&f->fields[0], fr))
+        json_put_null(run->w);
+    else
+        put_object(run, &f->fields[0], fr);
+}
+
 static void put_record(struct map_run *run, const struct field *f, const struct frame *fr)
 {
-    const struct json *slots = slots_of(f, fr);
     struct frame inner;
-    struct json object = JSON_MISSING;
-    for (unsigned i = 0; i < f->alts && !json_is(object, JSON_OBJECT); i++)
-        object = slots[f->alt[i].slot];
-    if (run->depth > 0 || !json_is(object, JSON_OBJECT) || !map_load(fr->map, object, &inner) ||
-        !map_complete(run, &inner)) {
-        json_put_null(run->w);
+    if (run->depth > 0 || !load_record(run, f, fr, &inner)) {
+        put_missing(run, f, fr);
         return;
     }
     run->depth++;
-    map_write(run, &inner);
+    bool complete = map_complete(run, &inner);
+    if (complete)
+        map_write(run, &inner);
     run->depth--;
+    if (!complete)
+        put_missing(run, f, fr);
+}
+
+static void put_read(struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    const struct place *slots = slots_of(f, fr);
+    for (unsigned i = 0; i < f->alts; i++) {
+        struct html_node n = place_node(slots[f->alt[i].slot]);
+        if (!n.at)
+            continue;
+        struct buf b = BUF(HTML_TEXT_MAX);
+        html_read(run->doc, n, &f->instead, &b);
+        struct span text = b.n ? span_trim(buf_span(&b)) : SPAN("");
+        json_put_text(run->w, text.n ? text : SPAN(""));
+        buf_free(&b);
+        hit(run, f, i, true);
+        return;
+    }
+    hit(run, f, 0, false);
+    put_value(run->w, words_value(f->otherwise, false));
 }
 
 static void put_expanded(struct map_run *run, const struct field *f, const struct frame *fr)
 {
-    const struct json *slots = slots_of(f, fr);
+    const struct place *slots = slots_of(f, fr);
     const struct expand_rule *x = f->expand;
-    struct expand_names names = {x->url, x->expanded, x->indices, x->drop_url};
+    struct expand_names names = {.url = x->url,
+                                 .expanded = x->expanded,
+                                 .indices = x->indices,
+                                 .drop_url = x->drop_url,
+                                 .from = x->from,
+                                 .to = x->to,
+                                 .each = x->each};
     for (unsigned i = 0; i < x->sources; i++) {
         struct span text;
-        if (x->source[i].text < 0 || !json_text(slots[x->source[i].text], &text))
+        if (x->source[i].text < 0 || !json_text(slots[x->source[i].text].json, &text))
             continue;
-        struct json links = x->source[i].links >= 0 ? slots[x->source[i].links] : JSON_MISSING;
+        struct json links =
+            x->source[i].links >= 0 ? slots[x->source[i].links].json : JSON_MISSING;
         struct json drops[FIELD_PATHS_MAX];
         for (unsigned d = 0; d < x->drop.count; d++)
-            drops[d] = slots[x->drop.slot[d]];
+            drops[d] = slots[x->drop.slot[d]].json;
         struct buf b = BUF(MAP_RECORD_BYTES);
         expand_text(&b, text, x->source[i].escaped, links, drops, x->drop.count, &names);
         json_put_text(run->w, b.n ? buf_span(&b) : SPAN(""));
@@ -492,6 +634,9 @@ static void put_field(struct map_run *run, const struct field *f, const struct f
     case FIELD_EXPANDED:
         put_expanded(run, f, fr);
         return;
+    case FIELD_READ:
+        put_read(run, f, fr);
+        return;
     case FIELD_VALUE:
     case FIELD_CONST:
     case FIELD_PRESENT:
@@ -515,5 +660,5 @@ void map_write(struct map_run *run, const struct frame *fr)
     json_open(run->w);
     put_fields(run, fr->map->fields, fr->map->field_count, fr);
     json_close(run->w);
-    run_checks(run, fr->map, fr->own);
+    run_checks(run, fr);
 }

@@ -1,4 +1,7 @@
-/* map.h - field maps: how one JSON object becomes one record.
+/* map.h - field maps: how one JSON object, or one element of a document, becomes one record.
+ *
+ * There is one engine and there are two locators. A map says at its top which it is for:
+ * `locator: json` (as is understood) or `locator: html`, for HTML and XML.
  *
  * A map file names output members and, for each, the paths where its value may be, tried in
  * order. Reading it compiles all paths into one tree (a trie), so that running the map walks
@@ -9,11 +12,18 @@
  * Path syntax: members split by '.', then any of: [3] an element, [key=word] the element (or,
  * where the site sends an object, the member) whose member `key` is `word`, '*' any member or
  * element.
- * "@name" at the start stands for every path of that name in the map's `prefixes`. */
+ * "@name" at the start stands for every path of that name in the map's `prefixes`.
+ *
+ * In a map for documents a path is an XPath, asked of the record's element: it has to be relative.
+ * {name} in it stands for the text of that name in `prefixes`. All are compiled when the pack is
+ * read and asked once per record. Elements that `record` finds are taken out before the others are
+ * asked: no path of a post ever sees the inside of the post it quotes, but for those that start with
+ * the record's own path. */
 #pragma once
 
 #include "extract/convert.h"
 #include "extract/form.h"
+#include "extract/place.h"
 #include "extract/reader.h"
 
 enum {
@@ -52,17 +62,19 @@ static inline unsigned trie_hash(struct span s)
 /* ---- fields ---- */
 enum field_kind {
     FIELD_VALUE,    /* from: one converted value */
-    FIELD_CONST,    /* value: a text of the pack */
+    FIELD_CONST,    /* value: a text of the pack; null for what the source never says */
     FIELD_OBJECT,   /* members */
     FIELD_LIST,     /* each: elements of a list, by a map of their own */
     FIELD_ITEMS,    /* items: a fixed list of objects; those without their first member are left
                        out */
-    FIELD_RECORD,   /* record: another object read by this same map, one level deep */
+    FIELD_RECORD,   /* record: another object read by this same map, one level deep; `missing`:
+                       members for when it is not there */
     FIELD_EXPANDED, /* expand: text with its links put in */
     FIELD_PRESENT,  /* present: true when there is something at one of the paths */
     FIELD_PICK,     /* pick: the first word whose condition holds */
     FIELD_TEMPLATE, /* template: words with {fields} in them */
     FIELD_CONTEXT,  /* context: known to the reader, not in the answer */
+    FIELD_READ,     /* read: what a person reads in an element, see html_read() */
 };
 enum context_word { CONTEXT_PINNED, CONTEXT_OP, CONTEXT_COLLECTED_AT, CONTEXT_SECTION };
 
@@ -84,7 +96,11 @@ struct expand_rule {
     struct expand_source source[4];
     unsigned sources;
     struct span url, expanded, indices; /* members of a link */
-    struct path_set drop;               /* lists of things whose link leaves the text */
+    /* Instead of `url` and `indices`: where a link is, in bytes (dotted paths), and the list in it one
+     * of whose elements has `expanded`. */
+    const char *from, *to;
+    struct span each;
+    struct path_set drop; /* lists of things whose link leaves the text */
     struct span drop_url;
 };
 struct pick {
@@ -117,17 +133,34 @@ struct field {
     const struct template_part *parts;
     size_t part_count;
     enum context_word context;
+    struct html_instead_list instead; /* FIELD_READ */
 };
 
-enum check_kind { CHECK_SNOWFLAKE_SECOND, CHECK_SUFFIX };
+enum check_kind {
+    CHECK_SNOWFLAKE_SECOND, /* the second inside an id is that of a time */
+    CHECK_SUFFIX,           /* a text ends in another */
+    CHECK_SNOWFLAKE_WITHIN, /* as the first, with conversions and some seconds between */
+};
 struct check {
     enum check_kind kind;
     struct path_set a, b;
+    struct field id, time; /* CHECK_SNOWFLAKE_WITHIN: plain values */
+    int64_t within_s;
+};
+/* One XPath of a map; its number is its slot. */
+struct map_path {
+    struct span text;
+    const struct html_path *path;
+    bool record; /* what it finds is taken out of the document */
+    bool early;  /* asked before that: it starts with a record's path, so it means the inside */
 };
 
+enum map_locator { MAP_JSON, MAP_HTML };
 struct map {
     struct span name;
-    struct trie root;
+    enum map_locator locator;
+    struct trie root;       /* MAP_JSON */
+    struct map_path *paths; /* MAP_HTML: room for MAP_SLOTS_MAX */
     size_t slots;
     const struct span *unwrap; /* members that hold the real object */
     size_t unwraps;
@@ -136,10 +169,15 @@ struct map {
     size_t field_count;
     const struct check *checks;
     size_t check_count;
+    struct path_set only; /* of a list's elements: those that have one of these */
     /* Roles: fields by label; NULL when the map does not say. */
     const struct field *id, *author, *created_at;
+    const struct field *handle; /* users: names the record where there is no id */
+    const struct field *repost; /* there is a value: somebody passed the post on */
     const struct field *need[8];
     size_t needs;
+    const struct field *inner_need[8]; /* of a record inside another; as `need` when not said */
+    size_t inner_needs;
     const struct field *fact_protected, *fact_posts;
 };
 
@@ -149,9 +187,10 @@ struct map_counters {
     size_t count;
 };
 
-/* Compiles one map file; everything goes to the form's arena. NULL when the form failed. */
+/* Compiles one map file; everything goes to the form's arena, its XPaths also to `paths`. NULL when
+ * the form failed. */
 const struct map *map_read(struct form *f, const struct ynode *root,
-                           struct map_counters *counters);
+                           struct map_counters *counters, struct html_paths *paths);
 
 /* ---- running ---- */
 struct map_run {
@@ -159,6 +198,7 @@ struct map_run {
     struct arena *scratch;   /* reset by the caller after each record */
     struct field_hits *hits; /* the reader's counters */
     struct span base_url, op, collected_at, section;
+    struct html_doc *doc; /* of a map for documents */
     bool pinned;
     int depth; /* 0 outermost record, 1 a quoted or reposted one */
     size_t fallbacks;
@@ -166,14 +206,17 @@ struct map_run {
 };
 struct frame {
     const struct map *map;
-    struct json own[MAP_SLOTS_MAX];
-    struct json content[MAP_SLOTS_MAX];
+    struct place own[MAP_SLOTS_MAX];
+    struct place content[MAP_SLOTS_MAX];
     bool has_content; /* content differs from own */
     bool is_repost;   /* the map's content path leads somewhere, readable or not */
 };
 
 /* Unwraps the object and fills the frame. False when it is no object. */
 bool map_load(const struct map *m, struct json object, struct frame *out);
+/* The same for an element of run->doc; what is found lies in run->scratch. */
+bool map_load_node(struct map_run *run, const struct map *m, struct html_node node,
+                   struct frame *out);
 /* The value of a plain field (VALUE, CONST, CONTEXT, PRESENT, PICK, TEMPLATE). */
 struct value map_value(struct map_run *run, const struct field *f, const struct frame *fr);
 /* Does every needed field have a value? */

@@ -1,6 +1,8 @@
 /* map_read.c - from a map file to a compiled map. */
 #include "extract/map.h"
 
+#include "extract/xpath.h"
+
 enum { TRIE_HASH_FROM = 4, PATH_STEPS_MAX = 16 };
 
 struct compiler {
@@ -8,6 +10,7 @@ struct compiler {
     struct map *map;
     const struct ynode *prefixes;
     struct map_counters *counters;
+    struct html_paths *paths;
     struct span prefix; /* label so far: "author." */
     bool content;       /* inherited */
     int nest;
@@ -117,6 +120,30 @@ static short slot_of(struct compiler *c, const struct ynode *node, struct trie *
     return (short)t->slot;
 }
 
+/* ---- XPaths ---- */
+
+/* One slot per different path: conditions that name a record's path see what the record found. */
+static void add_xpath(struct compiler *c, const struct ynode *node, struct span text,
+                      bool record, struct path_set *set)
+{
+    struct map *m = c->map;
+    size_t i = 0;
+    while (i < m->slots && !span_eq(m->paths[i].text, text))
+        i++;
+    if (i == MAP_SLOTS_MAX || set->count >= FIELD_PATHS_MAX) {
+        form_wrong(c->form, node, "more than %d paths here", (int)i);
+        return;
+    }
+    if (i == m->slots) {
+        const struct html_path *path = xpath_read(c->form, c->paths, c->prefixes, node, text);
+        if (!path)
+            return;
+        m->paths[m->slots++] = (struct map_path){.text = text, .path = path};
+    }
+    m->paths[i].record = m->paths[i].record || record;
+    set->slot[set->count++] = (short)i;
+}
+
 /* Slots of one path text: several when it starts with a prefix. "." is the object itself. */
 static void add_path(struct compiler *c, const struct ynode *node, struct span path,
                      struct path_set *set)
@@ -124,6 +151,10 @@ static void add_path(struct compiler *c, const struct ynode *node, struct span p
     struct span starts_buf = SPAN_NONE;
     const struct span *starts = &starts_buf;
     size_t count = 1;
+    if (c->map->locator == MAP_HTML) {
+        add_xpath(c, node, path, false, set);
+        return;
+    }
     if (span_is(path, "."))
         path = SPAN_NONE;
     if (path.n && path.p[0] == '@') {
@@ -205,9 +236,12 @@ static void finish_trie(struct arena *a, struct trie *t)
 
 /* ---- fields ---- */
 
-static const char *const value_keys[] = {
-    "from", "as",    "table",  "table_bool", "otherwise", "argument", "take",
-    "rank", "where", "equals", "content",    "when",      "unless",   NULL};
+#define CONVERSION_KEYS                                                                        \
+    "as", "table", "table_bool", "argument", "take", "rank", "where", "equals", "words",       \
+        "among", "absent", "strip", "strip64", "hosts", "without_query", "below"
+
+static const char *const value_keys[] = {"from",   "otherwise",     "content", "when",
+                                         "unless", CONVERSION_KEYS, NULL};
 
 static struct conv_table *read_table(struct compiler *c, const struct ynode *n, bool as_bool)
 {
@@ -240,12 +274,33 @@ static enum conversion read_conversion(struct compiler *c, const struct ynode *m
     return i < 0 ? otherwise : (enum conversion)i;
 }
 
+static bool needs_argument(enum conversion as)
+{
+    return as == CONV_WITHOUT || as == CONV_URL_AS_FORMAT || as == CONV_TIME_FORMAT ||
+           as == CONV_DIGITS_AFTER || as == CONV_UNPROXY;
+}
+
+static void read_markup_extra(struct compiler *c, const struct ynode *map, enum conversion as,
+                              struct conv_extra *x)
+{
+    struct form *f = c->form;
+    bool label = as == CONV_COUNT_LABEL;
+    x->word_count = form_texts(f, map, "words", label, &x->words);
+    x->among_count = form_texts(f, map, "among", label, &x->among);
+    x->absent = form_int(f, map, "absent", -1, 0, 0);
+    x->strip_count = form_texts(f, map, "strip", as == CONV_UNPROXY, &x->strip);
+    x->strip64_count = form_texts(f, map, "strip64", false, &x->strip64);
+    x->host_count = form_texts(f, map, "hosts", false, &x->hosts);
+    x->without_query = form_bool(f, map, "without_query", false);
+    x->below = xpath_member(f, c->paths, c->prefixes, map, "below", false);
+}
+
 static const struct conv_extra *read_extra(struct compiler *c, const struct ynode *map,
                                            enum conversion as)
 {
     struct conv_extra *x = arena_new_of(c->form->arena, struct conv_extra);
-    x->argument =
-        form_text(c->form, map, "argument", as == CONV_WITHOUT || as == CONV_URL_AS_FORMAT);
+    x->argument = form_text(c->form, map, "argument", needs_argument(as));
+    read_markup_extra(c, map, as, x);
     if (as == CONV_BEST) {
         x->take = form_text(c->form, map, "take", true);
         x->rank = form_text(c->form, map, "rank", true);
@@ -262,9 +317,7 @@ static const struct conv_extra *read_extra(struct compiler *c, const struct ynod
 static void add_alternatives(struct compiler *c, const struct ynode *node, struct field *f,
                              enum conversion as, const struct conv_extra *extra)
 {
-    static const char *const keys[] = {"path",     "as",    "if",         "otherwise",
-                                       "argument", "take",  "rank",       "where",
-                                       "equals",   "table", "table_bool", NULL};
+    static const char *const keys[] = {"path", "if", "otherwise", CONVERSION_KEYS, NULL};
     struct path_set set = {0};
     struct span otherwise = SPAN_NONE;
     short gate = -1;
@@ -322,8 +375,12 @@ static void field_const(struct compiler *c, const struct ynode *n, struct field 
 {
     static const char *const keys[] = {"value", "when", "unless", "content", NULL};
     f->kind = FIELD_CONST;
-    if (form_keys(c->form, n, "a constant field", keys))
-        f->otherwise = form_text(c->form, n, "value", true);
+    if (!form_keys(c->form, n, "a constant field", keys))
+        return;
+    f->otherwise = form_text(c->form, n, "value", true);
+    const struct ynode *value = ynode_find(n, "value");
+    if (value && !value->quoted && span_is(f->otherwise, "null"))
+        f->otherwise = SPAN_NONE;
 }
 
 static void field_object(struct compiler *c, const struct ynode *n, struct field *f)
@@ -352,6 +409,10 @@ static struct map *element_map(struct compiler *c, const struct ynode *n,
 {
     struct map *m = arena_new_of(c->form->arena, struct map);
     m->name = c->map->name;
+    m->locator = c->map->locator;
+    m->paths = c->map->locator == MAP_HTML
+                   ? arena_get(c->form->arena, MAP_SLOTS_MAX * sizeof *m->paths)
+                   : NULL;
     m->root.slot = -1;
     *out_inner = *c;
     out_inner->map = m;
@@ -366,9 +427,8 @@ static const struct check *read_checks(struct compiler *c, const struct ynode *l
 
 static void field_list(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {
-        "each", "of",     "as",   "members", "checks", "table",  "argument",   "content",
-        "when", "unless", "take", "rank",    "where",  "equals", "table_bool", NULL};
+    static const char *const keys[] = {"each", "of",     "members",       "checks", "content",
+                                       "when", "unless", CONVERSION_KEYS, "only",   NULL};
     f->kind = FIELD_LIST;
     if (!form_keys(c->form, n, "a list field", keys))
         return;
@@ -378,6 +438,7 @@ static void field_list(struct compiler *c, const struct ynode *n, struct field *
     inner.nest++;
     const struct ynode *members = ynode_find(n, "members");
     m->checks = read_checks(&inner, form_list(c->form, n, "checks", false), &m->check_count);
+    add_paths(&inner, ynode_find(n, "only"), &m->only);
     if (members) {
         m->fields =
             compile_fields(&inner, form_map(c->form, n, "members", true), &m->field_count);
@@ -422,12 +483,64 @@ static void field_items(struct compiler *c, const struct ynode *n, struct field 
     f->fields = items;
 }
 
+static void read_field(struct compiler *c, const struct ynode *n, struct field *f);
+
 static void field_record(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"record", "content", "when", "unless", NULL};
+    static const char *const keys[] = {"record", "missing", "content", "when", "unless", NULL};
     f->kind = FIELD_RECORD;
-    if (form_keys(c->form, n, "a field with a record", keys))
+    if (!form_keys(c->form, n, "a field with a record", keys))
+        return;
+    const struct ynode *missing = form_map(c->form, n, "missing", false);
+    if (missing) {
+        struct field *other = arena_new_of(c->form->arena, struct field);
+        other->label = f->label;
+        read_field(c, missing, other);
+        if (!c->form->failed && other->kind != FIELD_OBJECT)
+            form_wrong(c->form, missing, "'missing' has to have members");
+        f->fields = other;
+        f->field_count = 1;
+    }
+    if (c->map->locator == MAP_JSON) {
         read_alternatives(c, ynode_find(n, "record"), f, CONV_TEXT, NULL);
+        return;
+    }
+    struct path_set set = {0};
+    add_xpath(c, n, form_text(c->form, n, "record", true), true, &set);
+    f->alts = set.count;
+    f->alt[0] = (struct alternative){.slot = set.slot[0], .gate = -1};
+}
+
+static void read_instead(struct compiler *c, const struct ynode *list,
+                         struct html_instead_list *out)
+{
+    static const char *const keys[] = {"of", "put", NULL};
+    if (!list)
+        return;
+    struct html_instead *rows = arena_get(c->form->arena, (list->count + 1) * sizeof *rows);
+    for (const struct ynode *k = list->first; k && !c->form->failed; k = k->next) {
+        if (!form_keys(c->form, k, "a replacement", keys))
+            return;
+        struct html_instead *row = &rows[out->count++];
+        row->of = xpath_member(c->form, c->paths, c->prefixes, k, "of", true);
+        row->put = xpath_member(c->form, c->paths, c->prefixes, k, "put", true);
+    }
+    out->row = rows;
+}
+
+static void field_read(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"read", "instead", "otherwise", "when", "unless", NULL};
+    f->kind = FIELD_READ;
+    if (!form_keys(c->form, n, "a field to read", keys))
+        return;
+    if (c->map->locator != MAP_HTML) {
+        form_wrong(c->form, n, "'read' is for maps with 'locator: html'");
+        return;
+    }
+    f->otherwise = form_text(c->form, n, "otherwise", false);
+    read_alternatives(c, ynode_find(n, "read"), f, CONV_TEXT, NULL);
+    read_instead(c, form_list(c->form, n, "instead", false), &f->instead);
 }
 
 static void expand_texts(struct compiler *c, const struct ynode *list, struct expand_rule *x)
@@ -452,7 +565,8 @@ static void field_expand(struct compiler *c, const struct ynode *n, struct field
 {
     static const char *const outer[] = {"expand", "content", "when", "unless", NULL};
     static const char *const inner[] = {"texts", "link", "drop", NULL};
-    static const char *const link_keys[] = {"url", "expanded", "indices", NULL};
+    static const char *const link_keys[] = {"url", "expanded", "indices", "from",
+                                            "to",  "each",     NULL};
     static const char *const drop_keys[] = {"each", "url", NULL};
     f->kind = FIELD_EXPANDED;
     if (!form_keys(c->form, n, "a field to expand", outer))
@@ -465,9 +579,15 @@ static void field_expand(struct compiler *c, const struct ynode *n, struct field
         (drop && !form_keys(c->form, drop, "drop", drop_keys)))
         return;
     struct expand_rule *x = arena_new_of(c->form->arena, struct expand_rule);
-    x->url = form_text(c->form, link, "url", true);
+    bool in_bytes = ynode_find(link, "from") != NULL;
     x->expanded = form_text(c->form, link, "expanded", true);
-    x->indices = form_text(c->form, link, "indices", true);
+    x->url = form_text(c->form, link, "url", !in_bytes);
+    x->indices = form_text(c->form, link, "indices", !in_bytes);
+    if (in_bytes) {
+        x->from = arena_text(c->form->arena, form_text(c->form, link, "from", true));
+        x->to = arena_text(c->form->arena, form_text(c->form, link, "to", true));
+        x->each = form_text(c->form, link, "each", true);
+    }
     expand_texts(c, form_list(c->form, rule, "texts", true), x);
     if (drop) {
         x->drop_url = form_text(c->form, drop, "url", true);
@@ -549,7 +669,7 @@ static const struct field_form field_forms[] = {
     {"from", field_value},      {"value", field_const},   {"members", field_object},
     {"items", field_items},     {"record", field_record}, {"expand", field_expand},
     {"present", field_present}, {"pick", field_pick},     {"template", field_template},
-    {"context", field_context},
+    {"context", field_context}, {"read", field_read},
 };
 
 static void read_field(struct compiler *c, const struct ynode *n, struct field *f)
@@ -580,10 +700,11 @@ static void read_field(struct compiler *c, const struct ynode *n, struct field *
     if (!known)
         form_wrong(c->form, n,
                    "field '%.*s' needs one of: from, value, members, each, items, "
-                   "record, expand, present, pick, template, context",
+                   "record, expand, read, present, pick, template, context",
                    SP(f->key));
     c->content = outer_content;
-    if (f->kind == FIELD_VALUE || f->kind == FIELD_LIST || f->kind == FIELD_EXPANDED)
+    if (f->kind == FIELD_VALUE || f->kind == FIELD_LIST || f->kind == FIELD_EXPANDED ||
+        f->kind == FIELD_READ)
         count_field(c, f);
 }
 
@@ -645,49 +766,82 @@ static const struct field *role(struct compiler *c, const struct ynode *map, con
     return f;
 }
 
+static void read_needs(struct compiler *c, const struct ynode *is, const char *key, bool need,
+                       const struct field *list[8], size_t *count)
+{
+    const struct map *m = c->map;
+    const struct span *labels = NULL;
+    size_t n = form_texts(c->form, is, key, need, &labels);
+    for (size_t i = 0; i < n && !c->form->failed; i++) {
+        const struct field *f = find_label(m->fields, m->field_count, labels[i]);
+        if (!f || *count >= 8)
+            form_wrong(c->form, ynode_find(is, key),
+                       "there is no field '%.*s' in this map (or too many)", SP(labels[i]));
+        else
+            list[(*count)++] = f;
+    }
+}
+
 static void read_roles(struct compiler *c, const struct ynode *is)
 {
-    static const char *const keys[] = {"id",    "author",    "created_at", "need",
-                                       "posts", "protected", NULL};
+    static const char *const keys[] = {"id",         "author",    "created_at", "need",
+                                       "posts",      "protected", "repost",     "handle",
+                                       "inner_need", NULL};
     struct map *m = c->map;
     if (!form_keys(c->form, is, "is", keys))
         return;
     m->id = role(c, is, "id", true);
     m->author = role(c, is, "author", false);
     m->created_at = role(c, is, "created_at", false);
+    m->handle = role(c, is, "handle", false);
+    m->repost = role(c, is, "repost", false);
     m->fact_posts = role(c, is, "posts", false);
     m->fact_protected = role(c, is, "protected", false);
-    const struct span *labels = NULL;
-    size_t n = form_texts(c->form, is, "need", true, &labels);
-    const struct ynode *at = ynode_find(is, "need");
-    for (size_t i = 0; i < n && !c->form->failed; i++) {
-        const struct field *f = find_label(m->fields, m->field_count, labels[i]);
-        if (!f || m->needs >= sizeof m->need / sizeof m->need[0])
-            form_wrong(c->form, at, "there is no field '%.*s' in this map (or too many)",
-                       SP(labels[i]));
-        else
-            m->need[m->needs++] = f;
+    read_needs(c, is, "need", true, m->need, &m->needs);
+    read_needs(c, is, "inner_need", false, m->inner_need, &m->inner_needs);
+}
+
+/* A plain value of a check: paths and conversions as in a field, not counted. */
+static void check_value(struct compiler *c, const struct ynode *check, const char *key,
+                        struct field *f)
+{
+    f->counter = -1;
+    read_alternatives(c, ynode_find(check, key), f, CONV_TEXT, NULL);
+    if (!c->form->failed && !f->alts)
+        form_wrong(c->form, check, "'%s' of a check needs a path", key);
+}
+
+static void read_check(struct compiler *c, const struct ynode *k, struct check *one)
+{
+    bool within = ynode_find(k, "within_s") != NULL;
+    bool snowflake = ynode_find(k, "snowflake") != NULL;
+    one->within_s = form_int(c->form, k, "within_s", 0, 0, 86400);
+    if (within) {
+        one->kind = CHECK_SNOWFLAKE_WITHIN;
+        check_value(c, k, "snowflake", &one->id);
+        check_value(c, k, "time", &one->time);
+        return;
     }
+    one->kind = snowflake ? CHECK_SNOWFLAKE_SECOND : CHECK_SUFFIX;
+    add_paths(c, ynode_find(k, snowflake ? "snowflake" : "suffix"), &one->a);
+    add_paths(c, ynode_find(k, snowflake ? "time_x" : "of"), &one->b);
+    if (!c->form->failed && (!one->a.count || !one->b.count))
+        form_wrong(
+            c->form, k,
+            "a check is {snowflake, time_x}, {snowflake, time, within_s} or {suffix, of}");
 }
 
 static const struct check *read_checks(struct compiler *c, const struct ynode *list,
                                        size_t *out_count)
 {
-    static const char *const keys[] = {"snowflake", "time_x", "suffix", "of", NULL};
+    static const char *const keys[] = {"snowflake", "time_x", "time", "within_s",
+                                       "suffix",    "of",     NULL};
     if (!list)
         return NULL;
     struct check *checks = arena_get(c->form->arena, (list->count + 1) * sizeof *checks);
-    for (const struct ynode *k = list->first; k; k = k->next) {
-        if (!form_keys(c->form, k, "a check", keys))
-            return NULL;
-        struct check *one = &checks[(*out_count)++];
-        bool snowflake = ynode_find(k, "snowflake") != NULL;
-        one->kind = snowflake ? CHECK_SNOWFLAKE_SECOND : CHECK_SUFFIX;
-        add_paths(c, ynode_find(k, snowflake ? "snowflake" : "suffix"), &one->a);
-        add_paths(c, ynode_find(k, snowflake ? "time_x" : "of"), &one->b);
-        if (!c->form->failed && (!one->a.count || !one->b.count))
-            form_wrong(c->form, k, "a check is {snowflake, time_x} or {suffix, of}");
-    }
+    for (const struct ynode *k = list->first; k && !c->form->failed; k = k->next)
+        if (form_keys(c->form, k, "a check", keys))
+            read_check(c, k, &checks[(*out_count)++]);
     return checks;
 }
 
@@ -740,29 +894,59 @@ static void link_templates(struct compiler *c, const struct ynode *fields_node)
     }
 }
 
-const struct map *map_read(struct form *f, const struct ynode *root,
-                           struct map_counters *counters)
+static void read_locator(struct compiler *c, const struct ynode *root)
 {
-    static const char *const keys[] = {"name", "unwrap", "lift",   "prefixes", "content",
-                                       "is",   "checks", "fields", NULL};
+    static const char *const words[] = {"json", "html", NULL};
+    static const char *const json_only[] = {"unwrap", "lift", "content", NULL};
+    struct map *m = c->map;
+    const struct ynode *n = ynode_find(root, "locator");
+    if (!n || form_word(c->form, n, "locator", words) != 1)
+        return;
+    m->locator = MAP_HTML;
+    m->paths = arena_get(c->form->arena, MAP_SLOTS_MAX * sizeof *m->paths);
+    for (const char *const *key = json_only; *key; key++)
+        if (ynode_find(root, *key))
+            form_wrong(c->form, ynode_find(root, *key), "'%s' is for maps of JSON", *key);
+}
+
+static void note_early(struct map *m)
+{
+    for (size_t i = 0; m->paths && i < m->slots; i++)
+        for (size_t k = 0; k < m->slots; k++)
+            if (m->paths[k].record && span_starts(m->paths[i].text, m->paths[k].text))
+                m->paths[i].early = true;
+}
+
+static void read_lifts(struct compiler *c, const struct ynode *root)
+{
+    const struct span *lifts = NULL;
+    size_t n = form_texts(c->form, root, "lift", false, &lifts);
+    for (size_t i = 0; i < n && !c->form->failed; i++) {
+        struct trie step = {.kind = STEP_MEMBER, .name = lifts[i]};
+        trie_child(c, &c->map->root, &step)->lifted = true;
+    }
+}
+
+const struct map *map_read(struct form *f, const struct ynode *root,
+                           struct map_counters *counters, struct html_paths *paths)
+{
+    static const char *const keys[] = {"name",    "locator", "unwrap", "lift",   "prefixes",
+                                       "content", "is",      "checks", "fields", NULL};
     if (!form_keys(f, root, "a map", keys))
         return NULL;
     struct map *m = arena_new_of(f->arena, struct map);
-    struct compiler c = {.form = f, .map = m, .counters = counters};
+    struct compiler c = {.form = f, .map = m, .counters = counters, .paths = paths};
     m->root.slot = -1;
     m->name = form_text(f, root, "name", true);
     c.prefixes = form_map(f, root, "prefixes", false);
+    read_locator(&c, root);
     m->unwraps = form_texts(f, root, "unwrap", false, &m->unwrap);
     add_paths(&c, ynode_find(root, "content"), &m->content);
     const struct ynode *fields = form_map(f, root, "fields", true);
     m->fields = compile_fields(&c, fields, &m->field_count);
     m->checks = read_checks(&c, form_list(f, root, "checks", false), &m->check_count);
-    const struct span *lifts = NULL;
-    size_t n = form_texts(f, root, "lift", false, &lifts);
-    for (size_t i = 0; i < n && !f->failed; i++) {
-        struct trie step = {.kind = STEP_MEMBER, .name = lifts[i]};
-        trie_child(&c, &m->root, &step)->lifted = true;
-    }
+    read_lifts(&c, root);
+    note_early(m);
     if (!f->failed)
         link_templates(&c, fields);
     read_roles(&c, form_map(f, root, "is", true));

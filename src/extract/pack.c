@@ -92,7 +92,8 @@ static err load_tree(struct loader *l, const char *file, struct form *form,
 static void read_input(struct form *f, const struct ynode *n, struct input_rule *r)
 {
     static const char *const keys[] = {"accepts",      "example", "strip",    "characters",
-                                       "needs_letter", "longest", "reserved", NULL};
+                                       "needs_letter", "longest", "reserved", "also",
+                                       "host",         NULL};
     static const char *const classes[] = {"letters",       "digits", "underscore",
                                           "other_letters", "any",    NULL};
     if (!form_keys(f, n, "an input", keys))
@@ -102,6 +103,8 @@ static void read_input(struct form *f, const struct ynode *n, struct input_rule 
     r->example = form_text(f, n, "example", true);
     r->strip_count = form_texts(f, n, "strip", false, &r->strips);
     r->needs_letter = form_bool(f, n, "needs_letter", false);
+    r->also = form_text(f, n, "also", false);
+    r->host = form_bool(f, n, "host", false);
     r->longest = (size_t)form_int(f, n, "longest", 100, 1, 4096);
     r->reserved_count = form_texts(f, n, "reserved", false, &r->reserved);
     const struct ynode *list = form_list(f, n, "characters", true);
@@ -172,6 +175,14 @@ static struct span operation_name(const struct pack *p, size_t i)
     return p->operations[i].name;
 }
 
+static void read_limits(struct form *f, const struct ynode *n, struct plan_step *s)
+{
+    s->end_repeat_pages = (int)form_int(f, n, "end_repeat_pages", 3, 1, 100);
+    s->turns_max = (int)form_int(f, n, "turns_max", 1000, 1, PACK_TURNS_MAX);
+    s->reopen_pages = (int)form_int(f, n, "reopen_pages", 0, 0, PACK_TURNS_MAX);
+    s->own_posts_only = form_bool(f, n, "own_posts_only", false);
+}
+
 static void read_capture(struct form *f, const struct ynode *n, const struct pack *p,
                          struct target *t)
 {
@@ -179,6 +190,7 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
                                        "reopen_pages", "own_posts_only", NULL};
     if (!form_keys(f, n, "capture", keys))
         return;
+    struct plan_step *s = &t->steps[t->step_count++];
     const struct span *names = NULL;
     size_t count = form_texts(f, n, "operations", true, &names);
     struct operation *ops = arena_get(f->arena, (count + 1) * sizeof *ops);
@@ -187,18 +199,66 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
                            p->operation_count, operation_name, p);
         if (at >= 0)
             ops[t->operation_count++] = p->operations[at];
+        s->wants_timeline |= at >= 0 && p->operations[at].role == OP_TIMELINE;
     }
     t->operations = ops;
-    t->end_repeat_pages = (int)form_int(f, n, "end_repeat_pages", 3, 1, 100);
-    t->turns_max = (int)form_int(f, n, "turns_max", 1000, 1, PACK_TURNS_MAX);
-    t->reopen_pages = (int)form_int(f, n, "reopen_pages", 0, 0, PACK_TURNS_MAX);
-    t->own_posts_only = form_bool(f, n, "own_posts_only", false);
+    s->strategy = PLAN_CAPTURE;
+    read_limits(f, n, s);
+}
+
+/* The names become sources when these are read: link_target(). */
+static void read_fetch(struct form *f, const struct ynode *n, struct target *t)
+{
+    static const char *const keys[] = {"sources", "end_repeat_pages", "turns_max",
+                                       "own_posts_only", NULL};
+    if (!form_keys(f, n, "fetch", keys))
+        return;
+    struct plan_step *s = &t->steps[t->step_count++];
+    s->strategy = PLAN_FETCH;
+    t->source_count = form_texts(f, n, "sources", true, &t->source_names);
+    read_limits(f, n, s);
+}
+
+/* As they stand in `strategies`; without it in the order of enum plan_strategy. */
+static void read_order(struct form *f, const struct ynode *n, struct target *t)
+{
+    const char *const names[] = {plan_strategy_name(PLAN_CAPTURE), plan_strategy_name(PLAN_FETCH),
+                                 NULL};
+    const struct ynode *list = form_list(f, n, "strategies", false);
+    struct plan_step sorted[PLAN_STRATEGIES];
+    size_t count = 0;
+    if (!list || f->failed)
+        return;
+    for (const struct ynode *k = list->first; k && !f->failed; k = k->next) {
+        int wanted = form_word(f, k, "strategy", names);
+        for (size_t i = 0; i < t->step_count && count < PLAN_STRATEGIES; i++)
+            if ((int)t->steps[i].strategy == wanted)
+                sorted[count++] = t->steps[i];
+    }
+    if (!f->failed && count != t->step_count)
+        form_wrong(f, list, "'strategies' names each strategy of the target once");
+    if (!f->failed)
+        memcpy(t->steps, sorted, count * sizeof sorted[0]);
+}
+
+static void read_fallback(struct form *f, const struct ynode *n, struct target *t)
+{
+    const struct ynode *list = form_list(f, n, "fallback_on", false);
+    const char *names[FAILURE_COUNT + 1] = {NULL};
+    for (int i = 0; i < FAILURE_COUNT; i++)
+        names[i] = failure_name((enum failure_class)i);
+    for (const struct ynode *k = list ? list->first : NULL; k && !f->failed; k = k->next) {
+        int class = form_word(f, k, "failure class", names);
+        if (class >= 0)
+            t->fallback_on[class] = true;
+    }
 }
 
 static void read_target(struct form *f, const struct ynode *n, const struct pack *p,
                         struct target *t)
 {
-    static const char *const keys[] = {"input", "url", "needs_session", "capture", NULL};
+    static const char *const keys[] = {"input", "url",        "needs_session", "capture",
+                                       "fetch", "strategies", "fallback_on",   NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
     t->kind = n->key;
@@ -210,7 +270,16 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
                                    input_name, p);
     if (at >= 0)
         t->input = &p->inputs[at];
-    read_capture(f, form_map(f, n, "capture", true), p, t);
+    const struct ynode *capture = form_map(f, n, "capture", false);
+    const struct ynode *fetch = form_map(f, n, "fetch", false);
+    if (capture)
+        read_capture(f, capture, p, t);
+    if (fetch)
+        read_fetch(f, fetch, t);
+    if (!f->failed && t->step_count == 0)
+        form_wrong(f, n, "a target needs a strategy: capture, fetch");
+    read_order(f, n, t);
+    read_fallback(f, n, t);
 }
 
 static void read_targets(struct form *f, const struct ynode *map, struct pack *p)
@@ -248,8 +317,13 @@ static err read_map_file(struct loader *l, struct form *site, const struct ynode
     err e = load_tree(l, arena_text(l->pack->arena, file), &form, &root);
     if (e)
         return e;
-    *out = map_read(&form, root, &l->pack->counters);
+    *out = map_read(&form, root, &l->pack->counters, &l->pack->paths);
     return form.failed;
+}
+
+static bool uses_capture(const struct pack *p)
+{
+    return pack_needs_page(p, SPAN_NONE);
 }
 
 static err read_files(struct loader *l, struct form *site, const struct ynode *files)
@@ -260,25 +334,80 @@ static err read_files(struct loader *l, struct form *site, const struct ynode *f
     struct ynode *root;
     if (!form_keys(site, files, "files", keys))
         return site->failed ? site->failed : E_CONFIG;
-    err e = read_map_file(l, site, files, "post", &p->post);
-    if (!e)
-        e = read_map_file(l, site, files, "user", &p->user);
-    struct span timeline = form_text(site, files, "timeline", true);
+    err e = E_OK;
+    if (uses_capture(p)) {
+        e = read_map_file(l, site, files, "post", &p->post);
+        if (!e)
+            e = read_map_file(l, site, files, "user", &p->user);
+        struct span timeline = form_text(site, files, "timeline", true);
+        if (!e)
+            e = site->failed;
+        if (!e)
+            e = load_tree(l, arena_text(p->arena, timeline), &form, &root);
+        if (e)
+            return e;
+        envelope_read(&form, root, &p->envelope);
+        if (form.failed)
+            return form.failed;
+    }
     struct span signs = form_text(site, files, "signs", true);
-    if (!e)
-        e = site->failed;
-    if (!e)
-        e = load_tree(l, arena_text(p->arena, timeline), &form, &root);
-    if (e)
-        return e;
-    envelope_read(&form, root, &p->envelope);
-    if (form.failed)
-        return form.failed;
+    if (site->failed)
+        return site->failed;
     e = load_tree(l, arena_text(p->arena, signs), &form, &root);
     if (e)
         return e;
     signs_read(&form, root, &p->signs);
     return form.failed;
+}
+
+static err load_source_file(void *ctx, struct span file, struct form *out_form,
+                            struct ynode **out_root)
+{
+    struct loader *l = ctx;
+    return load_tree(l, arena_text(l->pack->arena, file), out_form, out_root);
+}
+
+static struct span source_name(const struct pack *p, size_t i)
+{
+    return p->sources[i].op.name;
+}
+
+/* Names of sources become sources. A step that ends in a list wants it. */
+static err link_target(struct form *f, const struct ynode *n, const struct pack *p,
+                       struct target *t)
+{
+    const struct ynode *at = form_map(f, n, "fetch", false);
+    at = at ? ynode_find(at, "sources") : NULL;
+    bool list = false;
+    t->sources = arena_get(f->arena, (t->source_count + 1) * sizeof *t->sources);
+    for (size_t i = 0; i < t->source_count && !f->failed; i++) {
+        int which = find_name(f, at, "source", t->source_names[i], p->source_count, source_name, p);
+        if (which < 0)
+            break;
+        t->sources[i] = &p->sources[which];
+        list = list || t->sources[i]->op.role == OP_TIMELINE;
+        if (!t->sources[i]->url.n)
+            form_wrong(f, at, "source '%.*s' has no 'url' to fetch", SP(t->source_names[i]));
+        else if (list && i + 1 < t->source_count)
+            form_wrong(f, at, "a list has to be the last of the sources");
+    }
+    for (size_t i = 0; i < t->step_count; i++)
+        if (t->steps[i].strategy == PLAN_FETCH)
+            t->steps[i].wants_timeline = list;
+    return f->failed;
+}
+
+static err read_sources(struct loader *l, struct form *site, const struct ynode *root)
+{
+    struct pack *p = l->pack;
+    const struct source_reading how = {load_source_file, l, &p->counters, &p->paths};
+    err e = sources_read(site, form_map(site, root, "sources", false), &how, &p->sources,
+                         &p->source_count);
+    const struct ynode *n = form_map(site, root, "targets", true);
+    n = n ? n->first : NULL;
+    for (size_t i = 0; i < p->target_count && !e && n; i++, n = n->next)
+        e = link_target(site, n, p, &p->targets[i]);
+    return e;
 }
 
 static bool fine_name(const char *name)
@@ -298,7 +427,7 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
 {
     static const char *const keys[] = {"name",    "version",     "base_url", "hosts",
                                        "blocked", "files",       "inputs",   "operations",
-                                       "targets", "expressions", NULL};
+                                       "targets", "expressions", "sources",  NULL};
     if (!form_keys(f, root, "site.yaml", keys))
         return;
     p->name = form_text(f, root, "name", true);
@@ -312,9 +441,9 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
     p->host_count = form_texts(f, root, "hosts", true, &p->hosts);
     p->blocked_count = form_texts(f, root, "blocked", false, &p->blocked);
     read_inputs(f, form_map(f, root, "inputs", true), p);
-    read_operations(f, form_map(f, root, "operations", true), p);
+    read_operations(f, form_map(f, root, "operations", false), p);
     read_targets(f, form_map(f, root, "targets", true), p);
-    read_expressions(f, form_map(f, root, "expressions", true), p);
+    read_expressions(f, form_map(f, root, "expressions", uses_capture(p)), p);
 }
 
 static err load_site(struct loader *l)
@@ -331,6 +460,8 @@ static err load_site(struct loader *l)
         return form.failed;
     const struct ynode *files = form_map(&form, root, "files", true);
     e = form.failed ? form.failed : read_files(l, &form, files);
+    if (!e)
+        e = read_sources(l, &form, root);
     if (e)
         return e;
     if (!span_is(p->name, l->name))
@@ -363,6 +494,7 @@ void pack_close(struct pack **p)
 {
     if (!*p)
         return;
+    html_paths_free(&(*p)->paths);
     arena_free(&(*p)->arena);
     free((*p)->counters.row);
     free(*p);
@@ -497,9 +629,11 @@ static bool allowed(const struct input_rule *r, uint32_t c)
         return r->letters;
     if (c >= '0' && c <= '9')
         return r->digits;
-    if (c == '_')
-        return r->underscore;
-    return c >= 0x80 && r->other_letters && other_letter(c);
+    if (c == '_' && r->underscore)
+        return true;
+    if (c < 0x80)
+        return r->also.n && memchr(r->also.p, (int)c, r->also.n);
+    return r->other_letters && other_letter(c);
 }
 
 static struct span stripped(const struct input_rule *r, struct span input)
@@ -525,6 +659,40 @@ static err refuse(const struct input_rule *r, struct span input, const char *why
                 (int)(r->accepts.n > 120 ? 120 : r->accepts.n), r->accepts.p);
 }
 
+/* A name as DNS has it, with a dot; a number is none. */
+static bool fine_host(struct span h)
+{
+    bool letter = false;
+    for (size_t i = 0; i < h.n; i++) {
+        char c = h.p[i];
+        bool alpha = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool inner = i > 0 && i + 1 < h.n && h.p[i - 1] != '.';
+        if (!alpha && !(c >= '0' && c <= '9') && !((c == '.' || c == '-') && inner))
+            return false;
+        letter = c == '.' ? false : letter || alpha;
+    }
+    return h.n > 0 && h.n <= 253 && letter && span_find_char(h, '.') < h.n;
+}
+
+/* Takes "@host" off the end; false when there is none. */
+static bool take_host(struct span *s, struct span *out_host)
+{
+    size_t at = s->n;
+    while (at > 0 && s->p[at - 1] != '@')
+        at--;
+    if (at == 0)
+        return false;
+    *out_host = span_cut(*s, at, s->n);
+    *s = span_trim(span_cut(*s, 0, at - 1));
+    return fine_host(*out_host);
+}
+
+static void add_lower(struct buf *out, struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        buf_add_char(out, s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] + 32) : s.p[i]);
+}
+
 err pack_target(const struct pack *p, struct span kind, struct span input,
                 struct buf *out_canonical, struct fault *f)
 {
@@ -533,9 +701,11 @@ err pack_target(const struct pack *p, struct span kind, struct span input,
     if (e)
         return e;
     const struct input_rule *r = t->input;
-    struct span s = stripped(r, input);
+    struct span s = stripped(r, input), host = SPAN_NONE;
     size_t at = 0, codes = 0;
     bool letter = false;
+    if (r->host && !take_host(&s, &host))
+        return refuse(r, input, "does not end in '@' and the name of a host", f);
     if (s.n == 0)
         return refuse(r, input, "is empty", f);
     if (!text_valid(s))
@@ -555,6 +725,10 @@ err pack_target(const struct pack *p, struct span kind, struct span input,
         if (span_eq_nocase(s, r->reserved[i]))
             return refuse(r, input, "is a page of the site, not an account", f);
     buf_add(out_canonical, s);
+    if (host.n) {
+        buf_add_char(out_canonical, '@');
+        add_lower(out_canonical, host);
+    }
     return out_canonical->failed ? fail(f, out_canonical->failed, "no room for the target")
                                  : E_OK;
 }

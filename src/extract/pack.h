@@ -23,14 +23,20 @@ struct span pack_name(const struct pack *p); /* "x" */
 struct span
 pack_version(const struct pack *p); /* "1-1f3a9c02": number in the file, hash of all files */
 struct span pack_base_url(const struct pack *p); /* "https://x.com", no slash at the end */
+/* Where a job's requests go: base_url when it is not empty, else the pack's with the target's host in
+ * it ("https://mastodon.social"). E_BAD_INPUT, E_TOO_BIG. */
+MUST_USE err pack_base(const struct pack *p, struct span kind, struct span canonical,
+                       struct span base_url, struct buf *out, struct fault *f);
+/* Does a job of this kind need a page in a browser? An empty kind: does any? */
+bool pack_needs_page(const struct pack *p, struct span kind);
 /* Host patterns egress may reach: "x.com", "*.twimg.com". */
 size_t pack_hosts(const struct pack *p, const struct span **out_hosts);
 /* URL patterns for Network.setBlockedURLs ('*' is any text). */
 size_t pack_blocked(const struct pack *p, const struct span **out_patterns);
 
 /* Checks a target as a person typed it ("@nasa", "https://x.com/nasa") and writes its one
- * canonical form: handle without @, tag without #. E_BAD_INPUT with the reason and what is
- * accepted. */
+ * canonical form: handle without @, tag without #; "name@host" with the host in lower case where the
+ * site has many. E_BAD_INPUT with the reason and what is accepted. */
 MUST_USE err pack_target(const struct pack *p, struct span kind, struct span input,
                          struct buf *out_canonical, struct fault *f);
 /* Names of the targets ("posts", "profile", ...), in file order. */

@@ -11,17 +11,27 @@ enum {
 
 /* ---- making ---- */
 
-static err fill_url(struct buf *out, struct span pattern, struct span base, struct span input)
+const char *plan_strategy_name(enum plan_strategy s)
+{
+    static const char *const names[PLAN_STRATEGIES] = {[PLAN_CAPTURE] = "capture",
+                                                       [PLAN_FETCH] = "fetch"};
+    return names[s];
+}
+
+static err fill_url(struct buf *out, struct span pattern, const struct plan *plan)
 {
     while (pattern.n) {
         size_t open = span_find_char(pattern, '{');
         buf_add(out, span_cut(pattern, 0, open));
         pattern = span_cut(pattern, open, pattern.n);
         if (span_starts(pattern, SPAN("{base}"))) {
-            buf_add(out, base);
+            buf_add(out, plan->base);
             pattern = span_cut(pattern, sizeof "{base}" - 1, pattern.n);
+        } else if (span_starts(pattern, SPAN("{host}"))) {
+            buf_add(out, plan->host);
+            pattern = span_cut(pattern, sizeof "{host}" - 1, pattern.n);
         } else if (span_starts(pattern, SPAN("{input}"))) {
-            text_add_url_escaped(out, input);
+            text_add_url_escaped(out, plan->input);
             pattern = span_cut(pattern, sizeof "{input}" - 1, pattern.n);
         } else if (pattern.n) {
             buf_add_char(out, pattern.p[0]);
@@ -31,11 +41,69 @@ static err fill_url(struct buf *out, struct span pattern, struct span base, stru
     return out->failed;
 }
 
-static void note_roles(struct plan *plan)
+/* "alice@example.org" in two, at the last '@'. */
+static void cut_host(const struct target *t, struct plan *plan)
 {
-    for (size_t i = 0; i < plan->operation_count; i++) {
-        plan->wants_timeline = plan->wants_timeline || plan->operations[i].role == OP_TIMELINE;
+    size_t at = plan->canonical.n;
+    plan->input = plan->canonical;
+    while (t->input->host && at > 0 && plan->canonical.p[at - 1] != '@')
+        at--;
+    if (!t->input->host || at == 0)
+        return;
+    plan->input = span_cut(plan->canonical, 0, at - 1);
+    plan->host = span_cut(plan->canonical, at, plan->canonical.n);
+}
+
+static err add_base(const struct pack *p, const struct plan *plan, struct span base_url,
+                    struct buf *out, struct fault *f)
+{
+    err e = E_OK;
+    if (base_url.n)
+        buf_add(out, base_url);
+    else
+        e = fill_url(out, p->base_url, plan);
+    return e || out->failed ? fail(f, E_TOO_BIG, "the site's URL is too long") : E_OK;
+}
+
+err pack_base(const struct pack *p, struct span kind, struct span canonical, struct span base_url,
+              struct buf *out, struct fault *f)
+{
+    const struct target *t = NULL;
+    struct plan plan = {.canonical = canonical};
+    err e = pack_find_target(p, kind, &t, f);
+    if (e)
+        return e;
+    cut_host(t, &plan);
+    return add_base(p, &plan, base_url, out, f);
+}
+
+bool pack_needs_page(const struct pack *p, struct span kind)
+{
+    for (size_t i = 0; i < p->target_count; i++) {
+        const struct target *t = &p->targets[i];
+        for (size_t k = 0; (!kind.n || span_eq(t->kind, kind)) && k < t->step_count; k++)
+            if (t->steps[k].strategy != PLAN_FETCH)
+                return true;
     }
+    return false;
+}
+
+static err fill_texts(struct plan *plan, const struct target *t, const struct pack *p,
+                      struct arena *a, struct span base_url, struct fault *f)
+{
+    struct buf base = BUF(URL_BYTES), url = BUF(URL_BYTES);
+    plan->canonical = arena_keep(a, plan->canonical);
+    cut_host(t, plan);
+    err e = add_base(p, plan, base_url, &base, f);
+    plan->base = e ? SPAN_NONE : arena_keep(a, buf_span(&base));
+    if (!e && fill_url(&url, t->url, plan))
+        e = fail(f, E_TOO_BIG, "the target's URL is too long");
+    plan->url = e ? SPAN_NONE : arena_keep(a, buf_span(&url));
+    buf_free(&base);
+    buf_free(&url);
+    if (!e && (!plan->url.p || !plan->base.p || !plan->canonical.p))
+        e = fail(f, E_NO_MEMORY, "no memory for the plan");
+    return e;
 }
 
 err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct span kind,
@@ -46,27 +114,20 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
     if (e)
         return e;
     struct plan plan = {
-        .strategy = PLAN_CAPTURE,
+        .step_count = t->step_count,
         .kind = t->kind,
+        .canonical = canonical,
         .operations = t->operations,
         .operation_count = t->operation_count,
-        .end_repeat_pages = t->end_repeat_pages,
-        .turns_max = t->turns_max,
-        .reopen_pages = t->reopen_pages,
-        .own_posts_only = t->own_posts_only,
+        .sources = t->sources,
+        .source_count = t->source_count,
     };
-    struct buf url = BUF(URL_BYTES);
-    e = fill_url(&url, t->url, base_url.n ? base_url : p->base_url, canonical);
-    plan.url = e ? SPAN_NONE : arena_keep(a, buf_span(&url));
-    buf_free(&url);
-    plan.canonical = arena_keep(a, canonical);
-    if (e)
-        return fail(f, e, "the target's URL is too long");
-    if (!plan.url.p || !plan.canonical.p)
-        return fail(f, E_NO_MEMORY, "no memory for the plan");
-    note_roles(&plan);
-    *out = plan;
-    return E_OK;
+    memcpy(plan.steps, t->steps, sizeof plan.steps);
+    memcpy(plan.fallback_on, t->fallback_on, sizeof plan.fallback_on);
+    e = fill_texts(&plan, t, p, a, base_url, f);
+    if (!e)
+        *out = plan;
+    return e;
 }
 
 /* ---- the page's own requests ---- */

@@ -6,11 +6,15 @@
 
 #include "base/arena.h"
 #include "base/span.h"
+#include "core/failure.h"
 #include "extract/pack.h"
 
 enum plan_strategy {
     PLAN_CAPTURE, /* open the page in a browser and read the answers of its own API calls */
+    PLAN_FETCH,   /* ask for the sources of the pack, without a browser */
+    PLAN_STRATEGIES
 };
+const char *plan_strategy_name(enum plan_strategy s);
 
 enum operation_role {
     OP_TIMELINE, /* pages of records with a cursor */
@@ -27,12 +31,9 @@ struct operation {
     struct span cursor_member;
 };
 
-struct plan {
+/* One strategy of a target and its limits. */
+struct plan_step {
     enum plan_strategy strategy;
-    struct span kind, canonical;
-    struct span url; /* the page to open */
-    const struct operation *operations;
-    size_t operation_count;
     /* The end of the list is proven by this many pages in a row without a new id. */
     int end_repeat_pages;
     int turns_max;       /* pages read at most, whatever happens */
@@ -40,6 +41,21 @@ struct plan {
     bool wants_timeline; /* false: done when the OP_USER answer is read */
     bool own_posts_only; /* records of other authors that are not reposts are context, not
                             results */
+};
+
+struct source; /* source.h */
+struct plan {
+    struct plan_step steps[PLAN_STRATEGIES]; /* the next one runs where the one before failed ... */
+    size_t step_count;
+    bool fallback_on[FAILURE_COUNT]; /* ... with a class that is true here */
+    struct span kind, canonical;
+    struct span base;        /* of every URL, no slash at the end */
+    struct span input, host; /* canonical, where the target is "input@host" cut in two */
+    struct span url;         /* capture: the page to open */
+    const struct operation *operations;
+    size_t operation_count;
+    const struct source *const *sources; /* fetch: asked in this order, the last one page by page */
+    size_t source_count;
 };
 
 /* kind and canonical as pack_target() accepted them. base_url replaces the pack's when not
@@ -56,3 +72,17 @@ MUST_USE err plan_resume_url(const struct plan *plan, struct span request_url,
 
 /* The operation of a request URL, or NULL: by the last path segment, whatever host or query. */
 const struct operation *plan_operation(const struct plan *plan, struct span request_url);
+
+/* ---- sources ---- */
+
+/* Variables of a source's URL; an empty one is not there. */
+struct source_vars {
+    struct span base, host; /* as they are */
+    struct span input, id, cursor; /* escaped */
+    int64_t limit;          /* records that are still wanted; 0: as many as there are */
+};
+/* The URL to fetch. A parameter of the query whose variable is not there is left out; a cursor that
+ * is a URL is the URL. E_NOT_FOUND when a variable before the query is not there, E_TOO_BIG. */
+MUST_USE err source_url(const struct source *s, const struct source_vars *v, struct buf *out);
+/* Its name and role, as for a call of the page's own API. */
+const struct operation *source_operation(const struct source *s);

@@ -1,35 +1,12 @@
-#include "extract/reader.h"
-
-#include "extract/site.h"
+#include "extract/answer.h"
 
 #include <stdlib.h>
 
 enum {
     READER_SCRATCH_BYTES = 8 * 1024 * 1024,
+    READER_FOUND_BYTES = 16 * 1024 * 1024,
     READER_HEADERS_BYTES = 256 * 1024,
     READER_RECORDS_FIRST = 64,
-};
-
-struct reader {
-    const struct pack *pack;
-    size_t max_body;
-    struct json_parser *body_parser, *header_parser;
-    struct arena *scratch; /* values of one record */
-    struct buf text;       /* one record being written */
-    struct field_hits *hits;
-};
-
-/* One call of reader_answer(). */
-struct answer {
-    struct reader *r;
-    const struct operation *op;
-    struct arena *arena;
-    struct reading *out;
-    struct fault *fault;
-    char collected[WHEN_TEXT];
-    uint64_t *keys; /* hash per record, beside out->records */
-    size_t room;
-    err failed;
 };
 
 /* ---- records ---- */
@@ -55,16 +32,19 @@ static bool grow(struct answer *a)
     return true;
 }
 
-static bool known(const struct answer *a, uint64_t key, enum record_kind kind, struct span id)
+/* A post and somebody's repost of it are two where the repost's own id is not known. */
+static bool known(const struct answer *a, uint64_t key, const struct record *rec)
 {
-    for (size_t i = 0; i < a->out->count; i++)
-        if (a->keys[i] == key && a->out->records[i].kind == kind &&
-            span_eq(a->out->records[i].id, id))
+    for (size_t i = 0; i < a->out->count; i++) {
+        const struct record *r = &a->out->records[i];
+        if (a->keys[i] == key && r->kind == rec->kind && r->repost == rec->repost &&
+            span_eq(r->id, rec->id))
             return true;
+    }
     return false;
 }
 
-static struct span keep(struct answer *a, struct span s)
+struct span answer_keep(struct answer *a, struct span s)
 {
     struct span kept = arena_keep(a->arena, s);
     if (!kept.p && !a->failed)
@@ -72,28 +52,28 @@ static struct span keep(struct answer *a, struct span s)
     return kept;
 }
 
-static void take_cursor(struct answer *a, struct span cursor)
+void answer_cursor(struct answer *a, struct span cursor)
 {
     if (cursor.n > READER_CURSOR_MAX) {
         a->out->sign = FAILURE_DRIFT;
         a->out->why = SPAN("the cursor of the list is longer than any we know");
         return;
     }
-    a->out->cursor = keep(a, cursor);
+    a->out->cursor = answer_keep(a, cursor);
 }
 
 static bool add_record(struct answer *a, struct record rec)
 {
     uint64_t key = span_hash(rec.id, (uint64_t)rec.kind);
-    if (rec.id.n && known(a, key, rec.kind, rec.id)) {
+    if (rec.id.n && known(a, key, &rec)) {
         a->out->repeated++;
         return false;
     }
     if (!grow(a))
         return false;
-    rec.id = keep(a, rec.id);
-    rec.author_id = keep(a, rec.author_id);
-    rec.json = keep(a, rec.json);
+    rec.id = answer_keep(a, rec.id);
+    rec.author_id = answer_keep(a, rec.author_id);
+    rec.json = answer_keep(a, rec.json);
     if (a->failed)
         return false;
     a->keys[a->out->count] = key;
@@ -114,33 +94,36 @@ static struct span section_name(enum record_section s)
         return SPAN("related");
     case SECTION_MAIN:
         return SPAN("main");
+    case SECTION_THREAD:
+        return SPAN("thread");
     }
     return SPAN("timeline");
 }
 
 /* ---- what is not there ---- */
 
-static void add_unavailable(struct answer *a, struct span state, struct span words,
-                            struct span where)
+void answer_unavailable(struct answer *a, struct span id, struct span state, struct span words,
+                        struct span where)
 {
     struct reader *r = a->r;
     buf_clear(&r->text);
     struct json_w w = json_w(&r->text);
     json_open(&w);
     json_kv_cstr(&w, "schema", "xunavailable/1");
-    json_kv_null(&w, "id");
+    json_kv_text(&w, "id", id.n ? id : SPAN_NONE);
     json_kv_text(&w, "state", state);
     json_kv_text(&w, "reason_text", words);
     json_kv_text(&w, "where", where);
     json_key(&w, "provenance");
     json_open(&w);
-    json_kv_cstr(&w, "source", "graphql");
+    json_kv_text(&w, "source", a->as);
     json_kv_text(&w, "op", a->op->name);
     json_kv_cstr(&w, "collected_at", a->collected);
     json_close(&w);
     json_close(&w);
     a->out->unavailable++;
-    add_record(a, (struct record){.kind = RECORD_UNAVAILABLE, .json = buf_span(&r->text)});
+    add_record(
+        a, (struct record){.kind = RECORD_UNAVAILABLE, .id = id, .json = buf_span(&r->text)});
 }
 
 /* True when an object of the "unavailable" kinds stands there; it is then noted. */
@@ -150,12 +133,14 @@ static bool absent(struct answer *a, const struct seen *s)
     struct span state, words;
     if (!signs_absence(signs, s->object, &state, &words))
         return false;
-    add_unavailable(a, state, words, s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
+    answer_unavailable(a, SPAN_NONE, state, words,
+                       s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
     if (s->section != SECTION_MAIN)
         return true;
     struct sign sign = signs_of_state(signs, state);
     a->out->sign = sign.is;
-    a->out->why = sign.why.p ? sign.why : keep(a, words);
+    a->out->why = sign.why.p ? sign.why : answer_keep(a, words);
+    a->out->state = sign.state;
     if (s->what == SEEN_USER && sign.is == FAILURE_SUSPENDED)
         a->out->user_suspended = true;
     return true;
@@ -163,7 +148,7 @@ static bool absent(struct answer *a, const struct seen *s)
 
 /* ---- posts and users ---- */
 
-static struct map_run run_of(struct answer *a, struct json_w *w, const struct seen *s)
+static struct map_run run_of(struct answer *a, struct json_w *w, enum record_section section)
 {
     return (struct map_run){
         .w = w,
@@ -172,8 +157,9 @@ static struct map_run run_of(struct answer *a, struct json_w *w, const struct se
         .base_url = a->r->pack->base_url,
         .op = a->op->name,
         .collected_at = span_of(a->collected),
-        .section = section_name(s->section),
-        .pinned = s->section == SECTION_PINNED,
+        .doc = a->doc,
+        .section = section_name(section),
+        .pinned = section == SECTION_PINNED,
     };
 }
 
@@ -191,7 +177,7 @@ static void note_facts(struct answer *a, struct map_run *run, const struct frame
 {
     const struct map *m = fr->map;
     struct field quiet;
-    a->out->user_id = keep(a, text_of(run, m->id, fr));
+    a->out->user_id = answer_keep(a, text_of(run, m->id, fr));
     if (m->fact_protected) {
         quiet = *m->fact_protected;
         quiet.counter = -1;
@@ -206,66 +192,110 @@ static void note_facts(struct answer *a, struct map_run *run, const struct frame
     }
 }
 
-static void read_object(struct answer *a, const struct map *m, enum record_kind kind,
-                        const struct seen *s)
+static bool load(struct map_run *run, const struct map *m, const struct record_place *at,
+                 struct frame *out)
+{
+    return at->node.at ? map_load_node(run, m, at->node, out) : map_load(m, at->object, out);
+}
+
+/* A user of a source that names no ids is known by the handle. */
+static struct span id_of(struct map_run *run, const struct frame *fr)
+{
+    struct span id = text_of(run, fr->map->id, fr);
+    struct span handle = id.n ? SPAN_NONE : text_of(run, fr->map->handle, fr);
+    if (!handle.n)
+        return id;
+    char *text =
+        arena_fmt(run->scratch, "@%.*s", (int)(handle.n > 64 ? 64 : handle.n), handle.p);
+    return span_of(text);
+}
+
+static bool passed_on(struct map_run *run, const struct frame *fr)
+{
+    return fr->is_repost || text_of(run, fr->map->repost, fr).n > 0;
+}
+
+/* The frame is loaded and complete: writes it and adds the record. */
+static bool write_record(struct answer *a, struct map_run *run, const struct frame *frame,
+                         struct record rec)
+{
+    struct reader *r = a->r;
+    const struct map *m = frame->map;
+    map_write(run, frame);
+    a->out->fallbacks += run->fallbacks;
+    if (r->text.failed) {
+        a->out->unparsed++;
+        return false;
+    }
+    if (run->failed_check) {
+        a->out->rejected++;
+        return false;
+    }
+    struct span when = text_of(run, m->created_at, frame);
+    rec.id = id_of(run, frame);
+    rec.author_id = text_of(run, m->author, frame);
+    if (when.n && !when_parse(when, &rec.created_at))
+        rec.created_at = (wall){0};
+    rec.repost = passed_on(run, frame);
+    rec.json = buf_span(&r->text);
+    if (!add_record(a, rec))
+        return false;
+    a->out->posts += rec.kind == RECORD_POST;
+    a->out->users += rec.kind == RECORD_USER;
+    return true;
+}
+
+bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
+                   const struct record_place *at)
 {
     struct reader *r = a->r;
     struct frame frame;
     struct json_w w = json_w(&r->text);
-    struct map_run run = run_of(a, &w, s);
+    struct map_run run = run_of(a, &w, at->section);
     struct record rec = {
-        .kind = kind, .section = s->section, .pinned = s->section == SECTION_PINNED};
+        .kind = kind, .section = at->section, .pinned = at->section == SECTION_PINNED};
     arena_reset(r->scratch);
     buf_clear(&r->text);
-    if (!map_load(m, s->object, &frame) || !map_complete(&run, &frame)) {
+    if (!load(&run, m, at, &frame) || !map_complete(&run, &frame)) {
         a->out->unparsed++;
-        return;
+        return false;
     }
-    map_write(&run, &frame);
-    a->out->fallbacks += run.fallbacks;
-    if (r->text.failed) {
-        a->out->unparsed++;
-        return;
-    }
-    if (run.failed_check) {
-        a->out->rejected++;
-        return;
-    }
-    struct span when = text_of(&run, m->created_at, &frame);
-    rec.id = text_of(&run, m->id, &frame);
-    rec.author_id = text_of(&run, m->author, &frame);
-    if (when.n && !when_parse(when, &rec.created_at))
-        rec.created_at = (wall){0};
-    rec.repost = frame.is_repost;
-    rec.json = buf_span(&r->text);
-    if (!add_record(a, rec))
-        return;
-    a->out->posts += kind == RECORD_POST;
-    a->out->users += kind == RECORD_USER;
-    if (kind == RECORD_USER && a->op->role == OP_USER && a->out->user_id.n == 0)
+    if (!write_record(a, &run, &frame, rec))
+        return false;
+    bool account = kind == RECORD_USER && (a->op->role == OP_USER || at->is_account);
+    if (account && a->out->user_id.n == 0)
         note_facts(a, &run, &frame);
+    return true;
+}
+
+static void on_object(struct answer *a, const struct map *m, enum record_kind kind,
+                      const struct seen *s)
+{
+    const struct record_place at = {.object = s->object, .section = s->section};
+    if (m)
+        answer_record(a, m, kind, &at);
 }
 
 static void on_post(struct answer *a, const struct seen *s)
 {
     a->out->entries++;
     if (s->holder_empty)
-        add_unavailable(a, SPAN("unknown"), SPAN_NONE, SPAN("top"));
+        answer_unavailable(a, SPAN_NONE, SPAN("unknown"), SPAN_NONE, SPAN("top"));
     else if (!s->object.doc)
         a->out->unparsed++;
     else if (!absent(a, s))
-        read_object(a, a->r->pack->post, RECORD_POST, s);
+        on_object(a, a->post, RECORD_POST, s);
 }
 
 static void on_user(struct answer *a, const struct seen *s)
 {
     if (!s->object.doc)
-        add_unavailable(a, SPAN("unknown"), SPAN_NONE, SPAN("top"));
+        answer_unavailable(a, SPAN_NONE, SPAN("unknown"), SPAN_NONE, SPAN("top"));
     else if (!absent(a, s))
-        read_object(a, a->r->pack->user, RECORD_USER, s);
+        on_object(a, a->user, RECORD_USER, s);
 }
 
-static bool on_seen(void *ctx, const struct seen *s)
+bool answer_on_seen(void *ctx, const struct seen *s)
 {
     struct answer *a = ctx;
     switch (s->what) {
@@ -281,11 +311,11 @@ static bool on_seen(void *ctx, const struct seen *s)
         break;
     case SEEN_TOMBSTONE:
         a->out->entries++;
-        add_unavailable(a, signs_text_state(&a->r->pack->signs, s->text), s->text,
-                        s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
+        answer_unavailable(a, SPAN_NONE, signs_text_state(&a->r->pack->signs, s->text), s->text,
+                           s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
         break;
     case SEEN_CURSOR:
-        take_cursor(a, s->text);
+        answer_cursor(a, s->text);
         break;
     case SEEN_END:
         a->out->terminated = true;
@@ -296,38 +326,65 @@ static bool on_seen(void *ctx, const struct seen *s)
 
 /* ---- the answer as a whole ---- */
 
-static void sign_as(struct answer *a, enum failure_class is, struct span why)
+void answer_sign(struct answer *a, enum failure_class is, struct span why)
 {
     a->out->sign = is;
     a->out->why = why;
 }
 
-static void read_headers(struct answer *a, struct json headers, wall collected_at)
+void answer_sign_all(struct answer *a, struct sign sign)
+{
+    a->out->sign = sign.is;
+    a->out->why = sign.why;
+    a->out->state = sign.state;
+    a->out->says_empty = sign.says == SAYS_EMPTY;
+    a->out->loading = sign.says == SAYS_WAIT;
+    a->out->terminated = a->out->terminated || sign.says == SAYS_END;
+}
+
+/* Sites say it as Unix seconds, as seconds from now, or as a time. 0: not said. */
+static int64_t reset_of(struct span text, wall now)
+{
+    enum { DAY_S = 86400 };
+    int64_t n = 0;
+    wall at;
+    if (span_int(text, &n))
+        return n <= 0 ? 0 : n <= DAY_S ? now.ms / 1000 + n : n;
+    return text.n && when_parse(text, &at) && at.ms > 0 ? at.ms / 1000 : 0;
+}
+
+void answer_headers(struct answer *a, struct span headers_json, struct json *out_headers,
+                    wall collected_at)
 {
     const struct signs *s = &a->r->pack->signs;
     int64_t n = 0;
+    struct json headers = JSON_MISSING;
+    if (headers_json.n &&
+        json_parse(a->r->header_parser, headers_json, &headers, &(struct fault){0}) != E_OK)
+        headers = JSON_MISSING;
     if (span_int(signs_header(headers, s->header_remaining), &n) && n >= 0)
         a->out->remaining = n;
-    if (span_int(signs_header(headers, s->header_reset), &n) && n > 0)
-        a->out->reset_at_s = n;
-    else if (span_int(signs_header(headers, s->header_retry_after), &n) && n >= 0 && n <= 86400)
+    a->out->reset_at_s = reset_of(signs_header(headers, s->header_reset), collected_at);
+    if (!a->out->reset_at_s && span_int(signs_header(headers, s->header_retry_after), &n) &&
+        n >= 0 && n <= 86400)
         a->out->reset_at_s = collected_at.ms / 1000 + n;
+    *out_headers = headers;
 }
 
 static void read_user_answer(struct answer *a, struct json root)
 {
     const struct envelope *e = &a->r->pack->envelope;
     size_t told =
-        envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, on_seen, a);
+        envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, answer_on_seen, a);
     struct reading *o = a->out;
     if (a->failed || o->users || o->unavailable)
         return;
     if (told)
-        sign_as(a, FAILURE_DRIFT, SPAN("the account could not be read"));
+        answer_sign(a, FAILURE_DRIFT, SPAN("the account could not be read"));
     else if (json_is(paths_get(&e->data, root), JSON_OBJECT))
-        sign_as(a, FAILURE_NOT_FOUND, SPAN("there is no such account"));
+        answer_sign(a, FAILURE_NOT_FOUND, SPAN("there is no such account"));
     else
-        sign_as(a, FAILURE_DRIFT, SPAN("the answer has no data in a shape we know"));
+        answer_sign(a, FAILURE_DRIFT, SPAN("the answer has no data in a shape we know"));
 }
 
 /* No list of instructions: a single post, a list of users, the word that the account is gone,
@@ -336,17 +393,17 @@ static bool read_without_timeline(struct answer *a, struct json root)
 {
     const struct envelope *e = &a->r->pack->envelope;
     struct span cursor;
-    if (envelope_roots(e->post_roots, e->post_root_count, root, SEEN_POST, on_seen, a))
+    if (envelope_roots(e->post_roots, e->post_root_count, root, SEEN_POST, answer_on_seen, a))
         return true;
     for (size_t i = 0; i < e->empty.count; i++) {
         struct json v = json_path(root, e->empty.path[i]);
         if (json_is(v, JSON_OBJECT) && json_count(v) == 0)
             return true;
     }
-    if (!envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, on_seen, a))
+    if (!envelope_roots(e->user_roots, e->user_root_count, root, SEEN_USER, answer_on_seen, a))
         return false;
     if (json_text(paths_get(&e->root_cursor, root), &cursor))
-        take_cursor(a, cursor);
+        answer_cursor(a, cursor);
     return a->out->users > 0 || a->out->unavailable > 0;
 }
 
@@ -354,16 +411,16 @@ static void read_timeline_answer(struct answer *a, struct json root)
 {
     const struct envelope *e = &a->r->pack->envelope;
     struct reading *o = a->out;
-    bool found = envelope_walk(e, root, on_seen, a) || read_without_timeline(a, root);
+    bool found = envelope_walk(e, root, answer_on_seen, a) || read_without_timeline(a, root);
     size_t had_to_be = o->entries - o->promoted;
     if (a->failed || o->sign != FAILURE_NONE)
         return;
     if (!found)
-        sign_as(a, FAILURE_DRIFT, SPAN("the answer holds no timeline in a shape we know"));
+        answer_sign(a, FAILURE_DRIFT, SPAN("the answer holds no timeline in a shape we know"));
     else if (had_to_be > 0 && o->posts == 0 && o->unavailable == 0 && o->repeated == 0)
-        sign_as(a, FAILURE_DRIFT,
-                o->rejected ? SPAN("every post on the page failed its integrity checks")
-                            : SPAN("the page has posts, but none could be read"));
+        answer_sign(a, FAILURE_DRIFT,
+                    o->rejected ? SPAN("every post on the page failed its integrity checks")
+                                : SPAN("the page has posts, but none could be read"));
 }
 
 /* Data and errors may come together: data that is there is kept, and the errors are only words.
@@ -373,16 +430,16 @@ static void weigh_errors(struct answer *a, struct sign errors)
     struct reading *o = a->out;
     if (errors.is == FAILURE_NONE)
         return;
-    struct span why = keep(a, errors.why);
+    struct span why = answer_keep(a, errors.why);
     if (o->posts || o->users) {
         o->why = why;
         return;
     }
     if (o->sign == FAILURE_NONE || o->sign == FAILURE_DRIFT || o->sign == FAILURE_NOT_FOUND)
-        sign_as(a, errors.is, why);
+        answer_sign(a, errors.is, why);
 }
 
-static bool fine_status(int status)
+bool answer_fine_status(int status)
 {
     return status == 0 || (status >= 200 && status < 300);
 }
@@ -394,10 +451,10 @@ static void read_body(struct answer *a, int status, struct json headers, struct 
     struct fault ignored = {0};
     bool parsed = body.n && json_parse(a->r->body_parser, body, &root, &ignored) == E_OK &&
                   json_is(root, JSON_OBJECT);
-    struct sign errors = {FAILURE_NONE, SPAN_NONE};
+    struct sign errors = {.is = FAILURE_NONE};
     if (parsed)
         errors = signs_errors(s, root, a->out->remaining);
-    if (parsed && fine_status(status)) {
+    if (parsed && answer_fine_status(status)) {
         if (a->op->role == OP_USER)
             read_user_answer(a, root);
         else
@@ -406,12 +463,12 @@ static void read_body(struct answer *a, int status, struct json headers, struct 
         return;
     }
     if (errors.is != FAILURE_NONE) {
-        sign_as(a, errors.is, keep(a, errors.why));
+        answer_sign(a, errors.is, answer_keep(a, errors.why));
         return;
     }
     struct sign sign = signs_answer(s, status, headers, body);
-    sign_as(a, sign.is != FAILURE_NONE ? sign.is : FAILURE_DRIFT,
-            sign.why.p ? sign.why : SPAN("the answer is not in a shape we know"));
+    answer_sign(a, sign.is != FAILURE_NONE ? sign.is : FAILURE_DRIFT,
+                sign.why.p ? sign.why : SPAN("the answer is not in a shape we know"));
 }
 
 err reader_answer(struct reader *r, const struct operation *op, int http_status,
@@ -423,12 +480,12 @@ err reader_answer(struct reader *r, const struct operation *op, int http_status,
                     SP(op->name), body.n, r->max_body);
     struct reading fresh = {.remaining = -1, .user_posts = -1};
     struct answer a = {.r = r, .op = op, .arena = arena, .out = &fresh, .fault = f};
-    struct json headers = JSON_MISSING;
+    struct json headers;
+    a.post = r->pack->post;
+    a.user = r->pack->user;
+    a.as = SPAN("graphql");
     when_text(collected_at, a.collected);
-    if (headers_json.n &&
-        json_parse(r->header_parser, headers_json, &headers, &(struct fault){0}) != E_OK)
-        headers = JSON_MISSING;
-    read_headers(&a, headers, collected_at);
+    answer_headers(&a, headers_json, &headers, collected_at);
     read_body(&a, http_status, headers, body);
     if (a.failed)
         return a.failed;
@@ -441,7 +498,7 @@ enum failure_class reader_page_sign(const struct pack *p, struct span page_url, 
 {
     struct sign s = signs_page(&p->signs, page_url, http_status, state_text);
     if (out_why)
-        *out_why = s.why;
+        *out_why = s.is ? s.why : SPAN_NONE;
     return s.is;
 }
 
@@ -455,6 +512,7 @@ struct reader *reader_new(const struct pack *p, size_t max_body)
     r->body_parser = json_parser_new(max_body);
     r->header_parser = json_parser_new(READER_HEADERS_BYTES);
     r->scratch = arena_new(READER_SCRATCH_BYTES);
+    r->found = arena_new(READER_FOUND_BYTES);
     r->text = BUF(MAP_RECORD_BYTES);
     r->hits = heap_get((p->counters.count + 1) * sizeof *r->hits);
     reader_forget(r);
@@ -468,6 +526,7 @@ void reader_free(struct reader **r)
     json_parser_free(&(*r)->body_parser);
     json_parser_free(&(*r)->header_parser);
     arena_free(&(*r)->scratch);
+    arena_free(&(*r)->found);
     buf_free(&(*r)->text);
     free((*r)->hits);
     free(*r);

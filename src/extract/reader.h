@@ -1,4 +1,5 @@
-/* reader.h - turning one API answer into records.
+/* reader.h - turning one answer into records: of the page's own API (reader_answer), or of any other
+ * source that the pack names (reader_document).
  *
  * A reader keeps its JSON parser and its counters from answer to answer; one reader serves one
  * thread. Everything that a reading points to lives in the arena given to reader_answer().
@@ -21,12 +22,14 @@ enum record_section {
     SECTION_REPLY,
     SECTION_RELATED, /* "discover more": shown, but not part of what was asked for */
     SECTION_MAIN,    /* the answer is this one record */
+    SECTION_THREAD,  /* part of the thread around it, before or after */
 };
 
 struct record {
     enum record_kind kind;
     enum record_section section;
-    struct span id;        /* digits; may be empty for RECORD_UNAVAILABLE */
+    struct span id; /* digits; of a user whose source names no ids "@handle"; may be empty for
+                              RECORD_UNAVAILABLE */
     struct span author_id; /* posts: whose it is (the reposter's for a repost); may be empty */
     wall created_at;       /* posts and users; 0 when unknown */
     struct span json;      /* the normalised record, one line */
@@ -46,6 +49,10 @@ struct reading {
     size_t fallbacks; /* fields read from another than the first path */
     enum failure_class sign;
     struct span why;    /* one sentence for a person; empty when there is nothing to say */
+    struct span state;  /* the pack's word for what the page says of itself: "suspended",
+                           "search_empty", "loading", ...; empty when it says nothing */
+    bool says_empty;    /* the site itself says that there is nothing */
+    bool loading;       /* the page had not finished */
     int64_t reset_at_s; /* Unix seconds: when the rate limit opens again; 0 unknown */
     int64_t remaining;  /* requests left in this window; -1 unknown */
     /* Facts about the target, from OP_USER. */
@@ -57,7 +64,9 @@ struct reading {
 struct reader;
 
 /* The pack must outlive the reader. max_body: largest answer read, in bytes. Never NULL. */
-enum { READER_CURSOR_MAX = 8192 }; /* a longer one is none: the answer has a shape we do not know */
+enum {
+    READER_CURSOR_MAX = 8192
+}; /* a longer one is none: the answer has a shape we do not know */
 struct reader *reader_new(const struct pack *p, size_t max_body);
 void reader_free(struct reader **r);
 
@@ -66,6 +75,13 @@ void reader_free(struct reader **r);
 MUST_USE err reader_answer(struct reader *r, const struct operation *op, int http_status,
                            struct span headers_json, struct span body, wall collected_at,
                            struct arena *a, struct reading *out, struct fault *f);
+
+/* The same for a source of the pack's section `sources`, by its name: HTML, XML or plain JSON.
+ * Records are as those of reader_answer(), with what that source can know; where a page tells whose
+ * it is, that account comes as a user record. E_NOT_FOUND when the pack has no such source. */
+MUST_USE err reader_document(struct reader *r, struct span source_name, int http_status,
+                             struct span headers_json, struct span body, wall collected_at,
+                             struct arena *a, struct reading *out, struct fault *f);
 
 /* The state of a page that gave no answer to read: its final URL (login redirect, locked
  * account), the status of its document (0 unknown) and what the "state" expression returned

@@ -65,10 +65,11 @@ static void read_status(struct form *f, const struct ynode *map, struct sign_rul
 
 static void read_rule(struct form *f, const struct ynode *n, struct sign_rule *r)
 {
-    static const char *const keys[] = {"status",          "codes", "has",  "header",
-                                       "header_has",      "path",  "body", "is",
-                                       "with_quota_left", "why",   NULL};
+    static const char *const keys[] = {
+        "status", "codes",           "has", "header", "header_has", "path", "body",
+        "is",     "with_quota_left", "why", "state",  "says",       NULL};
     static const char *const bodies[] = {"any", "empty", "html", NULL};
+    static const char *const says[] = {"nothing", "empty", "end", "wait", NULL};
     if (!form_keys(f, n, "a sign", keys))
         return;
     read_status(f, n, r);
@@ -80,17 +81,21 @@ static void read_rule(struct form *f, const struct ynode *n, struct sign_rule *r
     const struct ynode *body = ynode_find(n, "body");
     int shape = body ? form_word(f, body, "body", bodies) : 0;
     r->body = shape > 0 ? (enum body_shape)shape : BODY_ANY;
-    r->is = read_class(f, n, "is", true);
+    const struct ynode *word = ynode_find(n, "says");
+    int said = word ? form_word(f, word, "'says'", says) : 0;
+    r->says = said > 0 ? (enum sign_says)said : SAYS_NOTHING;
+    r->state = form_text(f, n, "state", false);
+    r->is = read_class(f, n, "is", r->says == SAYS_NOTHING);
     r->quota_left = read_class(f, n, "with_quota_left", false);
     r->why = form_text(f, n, "why", false);
 }
 
-static void read_table(struct form *f, const struct ynode *root, const char *key,
-                       struct sign_table *out)
+void signs_read_table(struct form *f, const struct ynode *root, const char *key, bool need,
+                      struct sign_table *out)
 {
     static const char *const keys[] = {"rules", "otherwise", NULL};
-    const struct ynode *map = form_map(f, root, key, true);
-    if (!form_keys(f, map, key, keys))
+    const struct ynode *map = form_map(f, root, key, need);
+    if (!map || !form_keys(f, map, key, keys))
         return;
     const struct ynode *list = form_list(f, map, "rules", true);
     struct sign_rule *rules =
@@ -103,7 +108,7 @@ static void read_table(struct form *f, const struct ynode *root, const char *key
 
 static void read_absences(struct form *f, const struct ynode *list, struct signs *s)
 {
-    static const char *const keys[] = {"type", "state", "reason", "text", NULL};
+    static const char *const keys[] = {"type", "state", "reason", "text", "empty", NULL};
     struct absence *rows = arena_get(f->arena, ((list ? list->count : 0) + 1) * sizeof *rows);
     for (const struct ynode *n = list ? list->first : NULL; n; n = n->next) {
         if (!form_keys(f, n, "a type", keys))
@@ -113,6 +118,7 @@ static void read_absences(struct form *f, const struct ynode *list, struct signs
         a->state = form_text(f, n, "state", true);
         paths_read(f, n, "reason", false, &a->reason);
         paths_read(f, n, "text", false, &a->text);
+        paths_read(f, n, "empty", false, &a->empty);
     }
     s->absences = rows;
 }
@@ -176,22 +182,27 @@ void signs_read(struct form *f, const struct ynode *root, struct signs *out)
     static const char *const error_keys[] = {"list", "code", "message", NULL};
     if (!form_keys(f, root, "signs", keys))
         return;
+    /* A site that is only fetched has its signs in its pages. */
     const struct ynode *headers = form_map(f, root, "headers", true);
-    const struct ynode *errors = form_map(f, root, "errors", true);
-    if (!form_keys(f, headers, "headers", header_keys) ||
-        !form_keys(f, errors, "errors", error_keys))
+    const struct ynode *errors = form_map(f, root, "errors", false);
+    if (!form_keys(f, headers, "headers", header_keys))
         return;
     out->header_reset = form_text(f, headers, "reset", false);
     out->header_remaining = form_text(f, headers, "remaining", false);
     out->header_retry_after = form_text(f, headers, "retry_after", false);
-    out->errors = form_text(f, errors, "list", true);
-    paths_read(f, errors, "code", true, &out->code);
-    paths_read(f, errors, "message", true, &out->message);
-    read_table(f, root, "error_rules", &out->error_rules);
-    read_table(f, root, "answers", &out->answers);
-    read_table(f, root, "pages", &out->pages);
-    read_table(f, root, "states", &out->states);
-    read_unavailable(f, form_map(f, root, "unavailable", true), out);
+    bool all = errors != NULL;
+    if (all && form_keys(f, errors, "errors", error_keys)) {
+        out->errors = form_text(f, errors, "list", true);
+        paths_read(f, errors, "code", true, &out->code);
+        paths_read(f, errors, "message", true, &out->message);
+    }
+    signs_read_table(f, root, "error_rules", all, &out->error_rules);
+    signs_read_table(f, root, "answers", all, &out->answers);
+    signs_read_table(f, root, "pages", all, &out->pages);
+    signs_read_table(f, root, "states", all, &out->states);
+    const struct ynode *gone = form_map(f, root, "unavailable", all);
+    if (gone)
+        read_unavailable(f, gone, out);
 }
 
 /* ---- matching ---- */
@@ -244,9 +255,24 @@ struct span signs_header(struct json headers, struct span name)
     return SPAN_NONE;
 }
 
+static struct sign sign_of(const struct sign_rule *r)
+{
+    return (struct sign){.is = r->is, .why = r->why, .state = r->state, .says = r->says};
+}
+
+void signs_read_one(struct form *f, const struct ynode *map, const char *key, struct sign *out)
+{
+    struct sign_rule r = {0};
+    const struct ynode *n = form_map(f, map, key, false);
+    if (!n)
+        return;
+    read_rule(f, n, &r);
+    *out = sign_of(&r);
+}
+
 struct sign signs_errors(const struct signs *s, struct json root, int64_t remaining)
 {
-    struct sign first = {FAILURE_NONE, SPAN_NONE};
+    struct sign first = {.is = FAILURE_NONE};
     for (struct json_iter i = json_each(json_get(root, s->errors)); json_next(&i);) {
         struct json code = paths_get(&s->code, i.value);
         struct span message = SPAN_NONE;
@@ -259,10 +285,13 @@ struct sign signs_errors(const struct signs *s, struct json root, int64_t remain
             if (!has_code(r, code) || !has_words(r, words))
                 continue;
             bool other = r->quota_left != FAILURE_NONE && remaining > 0;
-            return (struct sign){other ? r->quota_left : r->is, r->why.p ? r->why : message};
+            struct sign sign = sign_of(r);
+            sign.is = other ? r->quota_left : r->is;
+            sign.why = r->why.p ? r->why : message;
+            return sign;
         }
         if (first.is == FAILURE_NONE)
-            first = (struct sign){s->error_rules.otherwise, message};
+            first = (struct sign){.is = s->error_rules.otherwise, .why = message};
     }
     return first;
 }
@@ -275,12 +304,12 @@ static enum body_shape shape_of(struct span body)
     return b.p[0] == '<' ? BODY_HTML : BODY_ANY;
 }
 
-struct sign signs_answer(const struct signs *s, int status, struct json headers,
-                         struct span body)
+struct sign signs_answer_by(const struct sign_table *t, int status, struct json headers,
+                            struct span body)
 {
     char room[NORMAL_BYTES];
-    for (size_t i = 0; i < s->answers.count; i++) {
-        const struct sign_rule *r = &s->answers.rule[i];
+    for (size_t i = 0; i < t->count; i++) {
+        const struct sign_rule *r = &t->rule[i];
         if (r->status_from && (status < r->status_from || status > r->status_to))
             continue;
         if (r->body != BODY_ANY && r->body != shape_of(body))
@@ -293,9 +322,15 @@ struct sign signs_answer(const struct signs *s, int status, struct json headers,
         }
         if (r->has_count && !has_words(r, normal(body, room)))
             continue;
-        return (struct sign){r->is, r->why};
+        return sign_of(r);
     }
-    return (struct sign){s->answers.otherwise, SPAN_NONE};
+    return (struct sign){.is = t->otherwise};
+}
+
+struct sign signs_answer(const struct signs *s, int status, struct json headers,
+                         struct span body)
+{
+    return signs_answer_by(&s->answers, status, headers, body);
 }
 
 static struct span path_of_url(struct span url)
@@ -305,25 +340,33 @@ static struct span path_of_url(struct span url)
     return span_cut(rest, span_find_char(rest, '/'), rest.n);
 }
 
+struct sign signs_words(const struct signs *s, struct span state_text)
+{
+    char room[NORMAL_BYTES];
+    struct span words = normal(state_text, room);
+    for (size_t i = 0; i < s->states.count && words.n; i++)
+        if (has_words(&s->states.rule[i], words))
+            return sign_of(&s->states.rule[i]);
+    return (struct sign){.is = FAILURE_NONE};
+}
+
 struct sign signs_page(const struct signs *s, struct span url, int status,
                        struct span state_text)
 {
     struct span path = path_of_url(url);
-    char room[NORMAL_BYTES];
     for (size_t i = 0; i < s->pages.count; i++)
         if (span_starts(path, s->pages.rule[i].path))
-            return (struct sign){s->pages.rule[i].is, s->pages.rule[i].why};
-    struct span words = normal(state_text, room);
-    for (size_t i = 0; i < s->states.count && words.n; i++)
-        if (has_words(&s->states.rule[i], words))
-            return (struct sign){s->states.rule[i].is, s->states.rule[i].why};
+            return sign_of(&s->pages.rule[i]);
+    struct sign said = signs_words(s, state_text);
+    if (said.is != FAILURE_NONE || said.state.n)
+        return said;
     for (size_t i = 0; i < s->answers.count && status >= 300; i++) {
         const struct sign_rule *r = &s->answers.rule[i];
         if (r->body == BODY_ANY && !r->header.n && !r->has_count && status >= r->status_from &&
             status <= r->status_to)
-            return (struct sign){r->is, r->why};
+            return sign_of(r);
     }
-    return (struct sign){FAILURE_NONE, SPAN_NONE};
+    return (struct sign){.is = FAILURE_NONE};
 }
 
 /* ---- objects in place of records ---- */
@@ -355,7 +398,9 @@ bool signs_absence(const struct signs *s, struct json object, struct span *out_s
     for (size_t i = 0; i < s->absence_count; i++) {
         const struct absence *a = &s->absences[i];
         struct span reason, text = SPAN_NONE, state = SPAN_NONE;
-        if (!span_eq(a->type, type))
+        struct json holder = paths_get(&a->empty, object);
+        if (!span_eq(a->type, type) ||
+            (a->empty.count && !(json_is(holder, JSON_OBJECT) && json_count(holder) == 0)))
             continue;
         bool has_text = json_text(paths_get(&a->text, object), &text);
         if (json_text(paths_get(&a->reason, object), &reason)) {
@@ -375,6 +420,7 @@ struct sign signs_of_state(const struct signs *s, struct span state)
 {
     for (size_t i = 0; i < s->class_count; i++)
         if (span_eq(s->classes[i].state, state))
-            return (struct sign){s->classes[i].is, s->classes[i].why};
-    return (struct sign){FAILURE_NONE, SPAN_NONE};
+            return (struct sign){
+                .is = s->classes[i].is, .why = s->classes[i].why, .state = s->classes[i].state};
+    return (struct sign){.is = FAILURE_NONE};
 }

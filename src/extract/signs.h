@@ -19,6 +19,13 @@ void paths_read(struct form *f, const struct ynode *map, const char *key, bool n
                 struct paths *out);
 
 enum body_shape { BODY_ANY, BODY_EMPTY, BODY_HTML };
+/* What a page says of itself that is no failure. */
+enum sign_says {
+    SAYS_NOTHING,
+    SAYS_EMPTY, /* there is nothing here, on the word of the site */
+    SAYS_END,   /* the list ends here */
+    SAYS_WAIT,  /* it is still loading */
+};
 struct sign_rule {
     int status_from, status_to; /* 0: any */
     const struct span *codes;   /* decimal texts */
@@ -28,7 +35,9 @@ struct sign_rule {
     struct span header, header_has; /* header's name in lower case; empty: any */
     struct span path;               /* start of a page URL's path */
     enum body_shape body;
-    enum failure_class is;
+    struct span state; /* the word for it: "suspended", "search_empty", ... */
+    enum sign_says says;
+    enum failure_class is;         /* FAILURE_NONE only where it says something */
     enum failure_class quota_left; /* instead of `is` while requests remain; FAILURE_NONE: no */
     struct span why;
 };
@@ -41,6 +50,7 @@ struct sign_table {
 struct absence { /* one type of object that stands where a record should be */
     struct span type, state;
     struct paths reason, text;
+    struct paths empty; /* only when this is an object without members */
 };
 struct word_pair {
     struct span from, to;
@@ -66,16 +76,29 @@ struct signs {
 };
 
 void signs_read(struct form *f, const struct ynode *root, struct signs *out);
+/* One table {rules, otherwise} below a key; a missing one stays empty unless needed. */
+void signs_read_table(struct form *f, const struct ynode *map, const char *key, bool need,
+                      struct sign_table *out);
 
+/* What a sign says. */
 struct sign {
-    enum failure_class is; /* FAILURE_NONE: nothing matched */
+    enum failure_class is; /* FAILURE_NONE: nothing matched, or it only says something */
     struct span why;       /* the pack's words, else the site's */
+    struct span state;     /* the pack's word for it; may be empty */
+    enum sign_says says;
 };
+/* One sign {is, why, state, says} below a key; a missing one stays empty. */
+void signs_read_one(struct form *f, const struct ynode *map, const char *key, struct sign *out);
 /* The error list of an answer; remaining: requests left in the window, -1 unknown. */
 struct sign signs_errors(const struct signs *s, struct json root, int64_t remaining);
 /* The answer as such: status, headers (may be JSON_MISSING), body. */
 struct sign signs_answer(const struct signs *s, int status, struct json headers,
                          struct span body);
+/* The same by the table of another source. */
+struct sign signs_answer_by(const struct sign_table *t, int status, struct json headers,
+                            struct span body);
+/* What a page says in place of records, by the table `states`. */
+struct sign signs_words(const struct signs *s, struct span words);
 struct sign signs_page(const struct signs *s, struct span url, int status,
                        struct span state_text);
 /* Value of a header by lower-case name; SPAN_NONE when missing. */

@@ -5,13 +5,16 @@
 #include "extract/map.h"
 #include "extract/pack.h"
 #include "extract/plan.h"
+#include "extract/source.h"
 
 struct input_rule {
     struct span name, accepts, example;
     const struct span *strips; /* taken off the front, e.g. "@" */
     size_t strip_count;
     bool letters, digits, underscore, other_letters, any;
+    struct span also;  /* ASCII signs that are allowed as well */
     bool needs_letter; /* digits alone are refused */
+    bool host;         /* ends in "@host": the rules are about what stands before it */
     size_t longest;    /* code points */
     const struct span *reserved;
     size_t reserved_count;
@@ -19,10 +22,15 @@ struct input_rule {
 struct target {
     struct span kind, url;
     const struct input_rule *input;
-    const struct operation *operations;
+    const struct operation *operations; /* capture */
     size_t operation_count;
-    int end_repeat_pages, turns_max, reopen_pages;
-    bool needs_session, own_posts_only;
+    const struct source **sources; /* fetch; by name until the sources are read */
+    const struct span *source_names;
+    size_t source_count;
+    struct plan_step steps[PLAN_STRATEGIES]; /* in the order in which they are tried */
+    size_t step_count;
+    bool fallback_on[FAILURE_COUNT];
+    bool needs_session;
 };
 struct expression {
     struct span name, text;
@@ -36,7 +44,7 @@ struct pack {
     size_t input_count;
     const struct operation *operations;
     size_t operation_count;
-    const struct target *targets;
+    struct target *targets; /* their sources are filled in last */
     size_t target_count;
     const struct expression *expressions;
     size_t expression_count;
@@ -44,6 +52,9 @@ struct pack {
     struct envelope envelope;
     struct signs signs;
     struct map_counters counters;
+    const struct source *sources;
+    size_t source_count;
+    struct html_paths paths; /* every XPath of every file */
 };
 
 /* The target of a kind; E_BAD_INPUT with a suggestion when there is none. */

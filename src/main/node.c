@@ -35,6 +35,7 @@ struct node {
     struct store_thread *store;
     struct waker *waker;
     struct browsers *browsers;
+    struct fetcher *fetcher;
     struct pool *pool;
     struct api *api;
     struct watch *control, *egress;
@@ -168,6 +169,8 @@ static void on_egress(void *ctx, bool readable, bool writable)
     if (span_is(said, "hello")) {
         n->asked.ms = 0; /* a question to the one before is lost */
         browsers_egress_hello(n->browsers);
+        if (n->fetcher)
+            fetcher_egress_hello(n->fetcher);
     } else if (span_is(said, "pong") && n->asked.ms) {
         browsers_egress_answered(n->browsers, n->asked);
         n->asked.ms = 0;
@@ -344,6 +347,13 @@ static err start_pool(struct node *n, struct fault *f)
     const struct settings *s = &n->settings;
     for (size_t i = 0; i < n->sites.count; i++)
         n->pool_sites[i] = (struct pool_site){n->sites.packs[i], n->sites.base_urls[i]};
+    struct fetch_config fetch = {.egress_fd = ROLE_PEER_FD,
+                                 .contact = SETTING_S(s, fetch, contact),
+                                 .interval_ms = SETTING(s, fetch, interval),
+                                 .body_max = (size_t)SETTING(s, fetch, body_max)};
+    err e = fetcher_start(&n->fetcher, n->loop, &fetch, f);
+    if (e)
+        return e;
     struct pool_config c = {.workers = (int)SETTING(s, worker, count),
                             .worker_jobs_max = SETTING(s, worker, max_jobs),
                             .worker_memory_max = SETTING(s, worker, memory_max),
@@ -354,6 +364,8 @@ static err start_pool(struct node *n, struct fault *f)
                             .grace_ms = SETTING(s, job, grace),
                             .lease_ms = SETTING(s, job, lease),
                             .body_max = SETTING(s, browser, body_max),
+                            .fetch_ms = SETTING(s, fetch, timeout),
+                            .fetcher = n->fetcher,
                             .sites = n->pool_sites,
                             .site_count = n->sites.count,
                             .sites_dirfd = ROLE_SITES_FD};
@@ -430,6 +442,7 @@ static void finish(struct node *n)
     api_stop(&n->api);
     store_thread_stop(&n->store);
     pool_free(&n->pool);
+    fetcher_free(&n->fetcher);
     browsers_free(&n->browsers);
     watch_close(&n->control);
     watch_close(&n->egress);

@@ -2,9 +2,8 @@
 
 #include "base/arena.h"
 #include "base/need.h"
+#include "net/curl.h"
 #include "os/clock.h"
-
-#include <curl/curl.h>
 
 enum {
     TICK_MS = 100,
@@ -47,7 +46,7 @@ err client_open(struct client **out, struct span server, struct fault *f)
         return fail(f, E_BAD_INPUT, "server must be unix:/path or http://host:port, not '%.*s'",
                     (int)(server.n < 120 ? server.n : 120), server.p);
     }
-    need(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    curl_begin();
     c->multi = curl_multi_init();
     c->easy = curl_easy_init();
     need(c->multi && c->easy);
@@ -62,7 +61,7 @@ void client_close(struct client **handle)
         return;
     curl_easy_cleanup(c->easy);
     curl_multi_cleanup(c->multi);
-    curl_global_cleanup();
+    curl_finish();
     free(c);
     *handle = NULL;
 }

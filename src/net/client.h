@@ -1,4 +1,4 @@
-/* client.h - a blocking HTTP client for the command line: the only code that knows libcurl.
+/* client.h - a blocking HTTP client for the command line.
  *
  * Speaks to one server, over a Unix socket or TCP, one request at a time, connections reused.
  * No redirects, no proxy from the environment. While it waits it calls on_tick about ten times

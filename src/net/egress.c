@@ -49,12 +49,13 @@ struct egress {
     size_t own_count;
 };
 
-/* A listening socket in a browser's network, with the pipe that says the browser still lives.
+/* A listening socket in a browser's network, or node's own, with the pipe that says the browser still lives.
  */
 struct door {
     struct list node;
     struct egress *egress;
     int fd, life_fd;
+    bool own; /* node's: any public host */
     struct watch *watch, *life;
 };
 
@@ -478,7 +479,7 @@ static void conn_request(struct conn *c, const struct proxyhead *h)
     c->trusted = in_allow(config, host, h->port);
     if (!c->trusted && config->only)
         conn_denied(c, "not-allowed", "only hosts on the allow list are reachable");
-    else if (!c->trusted && !host_allowed(config, host))
+    else if (!c->trusted && !c->door->own && !host_allowed(config, host))
         conn_denied(c, "host", "the host is not on the list of hosts");
     else if (!c->trusted && !port_allowed(config, h->port))
         conn_denied(c, "port", "the port is not allowed");
@@ -748,6 +749,19 @@ static bool conn_open(struct door *d, int fd)
     return true;
 }
 
+/* The name of node's own listener can be seen by everybody on this machine: whoever connects to it
+ * has to be of our own user. Closes what is not. */
+static bool may_enter(const struct door *d, int fd)
+{
+    struct ucred peer = {0};
+    socklen_t size = sizeof peer;
+    if (!d->own || (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == getuid()))
+        return true;
+    log_warn("egress.stranger", F_N("uid", peer.uid), F_N("pid", peer.pid));
+    close(fd);
+    return false;
+}
+
 static void on_door(void *ctx, bool readable, bool writable)
 {
     (void)readable;
@@ -762,7 +776,8 @@ static void on_door(void *ctx, bool readable, bool writable)
         }
         int fd = accept4(d->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            conn_open(d, fd);
+            if (may_enter(d, fd))
+                conn_open(d, fd);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -817,7 +832,7 @@ static void on_life(void *ctx, bool readable, bool writable)
         door_close(d);
 }
 
-static err door_open(struct egress *g, int fd, int life_fd)
+static err door_open(struct egress *g, int fd, int life_fd, bool own)
 {
     if (g->door_count >= DOORS_MAX)
         return E_TOO_BIG;
@@ -825,6 +840,7 @@ static err door_open(struct egress *g, int fd, int life_fd)
     d->egress = g;
     d->fd = fd;
     d->life_fd = life_fd;
+    d->own = own;
     err e = watch_new(&d->watch, g->loop, fd, !g->paused, false, on_door, d, "egress door");
     if (!e)
         e = watch_new(&d->life, g->loop, life_fd, true, false, on_life, d, "egress life");
@@ -836,6 +852,14 @@ static err door_open(struct egress *g, int fd, int life_fd)
     list_add(&g->doors, &d->node);
     g->door_count++;
     return E_OK;
+}
+
+static bool message_taken(struct egress *g, struct span message, const int *fds, size_t count)
+{
+    bool own = span_is(message, "own listener");
+    if (count != 2 || !(own || span_is(message, "listener")))
+        return false;
+    return door_open(g, fds[0], fds[1], own) == E_OK;
 }
 
 static void on_control(void *ctx, bool readable, bool writable)
@@ -859,9 +883,7 @@ static void on_control(void *ctx, bool readable, bool writable)
             (void)!files_send_fds(g->control_fd, SPAN("pong"), NULL, 0);
             continue;
         }
-        bool taken = !e && count == 2 && span_eq((struct span){message, n}, SPAN("listener")) &&
-                     door_open(g, fds[0], fds[1]) == E_OK;
-        if (taken)
+        if (!e && message_taken(g, (struct span){message, n}, fds, count))
             continue;
         log_warn("egress.bad_message", F_N("fds", count), F_N("doors", g->door_count));
         for (size_t i = 0; i < count; i++)
@@ -911,6 +933,10 @@ int egress_run(const struct egress_config *config, int control_fd)
     {
         door_close(LIST_OF(at, struct door, node));
     }
+    list_each(&g.conns, at, after)
+    {
+        conn_close(LIST_OF(at, struct conn, node));
+    }
     watch_close(&g.control);
     resolver_free(&g.resolver);
     timer_close(&g.retry);
@@ -924,12 +950,22 @@ err egress_ping(int control_fd)
     return files_send_fds(control_fd, SPAN("ping"), NULL, 0);
 }
 
-err egress_give(int control_fd, int listener_fd, int life_fd, struct fault *f)
+static err give(int control_fd, struct span message, int listener_fd, int life_fd, struct fault *f)
 {
     int fds[2] = {listener_fd, life_fd};
-    err e = files_send_fds(control_fd, SPAN("listener"), fds, 2);
+    err e = files_send_fds(control_fd, message, fds, 2);
     if (e)
         return fail(f, e == E_END ? E_OS : e, "egress did not take the listener: %s",
                     err_text(e));
     return E_OK;
+}
+
+err egress_give(int control_fd, int listener_fd, int life_fd, struct fault *f)
+{
+    return give(control_fd, SPAN("listener"), listener_fd, life_fd, f);
+}
+
+err egress_give_own(int control_fd, int listener_fd, int life_fd, struct fault *f)
+{
+    return give(control_fd, SPAN("own listener"), listener_fd, life_fd, f);
 }

@@ -5,6 +5,10 @@
  * Connection: close. A name is resolved once, every address is checked (net/address.h), and the
  * connection goes to the checked address. Denied: 403 with a reason; no answer in time: 504.
  *
+ * Node's own requests (net/fetch.h) come through a listening Unix socket of its own, handed over the
+ * same way; only processes of the same user may connect to it. They may go to any public host: which
+ * one a job may ask is node's to check.
+ *
  * Limits: 16 KiB of request head, 512 connections at once (later ones wait in the listener's queue),
  * 64 KiB buffered each way per connection. Deadlines: 10 s for the head, connect_timeout_ms for
  * resolving and connecting together, idle_timeout_ms without a byte either way. Every refusal
@@ -38,3 +42,5 @@ int egress_run(const struct egress_config *config, int control_fd);
  * its end of file egress drops the listener and its connections. */
 MUST_USE err egress_ping(int control_fd);
 MUST_USE err egress_give(int control_fd, int listener_fd, int life_fd, struct fault *f);
+/* The same for node's own requests: an AF_UNIX stream listener. */
+MUST_USE err egress_give_own(int control_fd, int listener_fd, int life_fd, struct fault *f);

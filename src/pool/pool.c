@@ -1,4 +1,4 @@
-#include "pool/pool.h"
+#include "pool/inside.h"
 
 #include "base/json.h"
 #include "base/list.h"
@@ -10,9 +10,6 @@
 #include "os/files.h"
 #include "os/random.h"
 #include "os/spawn.h"
-#include "pool/slot.h"
-#include "wire/frame.h"
-#include "worker/worker.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -29,83 +26,9 @@
 #define WORKER_DATA_LIMITED 1
 #endif
 
-enum {
-    SLOT_MAGIC = 0x510751,
-    SLOT_IN_MAX = 36 * 1024 * 1024,
-    SLOT_OUT_MAX = 72 * 1024 * 1024,
-    JOB_ARENA_MAX = 1024 * 1024,
-    RESPAWN_MS = 200,
-    WORKER_FILES_MAX = 64, /* it keeps five descriptors open, the packs at its start a few more */
-    RETIRE_MS = 2000, /* a worker whose socket was closed leaves by itself, or is killed */
-    START_MS = 10000, /* a worker says READY in this time, or is killed */
-    EVENT_KEEP_MAX = 64 * 1024,
-    STEP_SIZE = 32,
-    REST_MS = 1000,
-    ITEMS_MAX = 100000, /* of one batch, as the store allows */
-    LOG_LINES_MAX = 100, /* of one worker in a second */
-};
-
-struct slot {
-    int magic, number;
-    struct pool *pool;
-    enum slot_state state;
-    /* the worker */
-    pid_t pid;
-    struct stream *stream;
-    struct buf in;
-    int64_t jobs_served;
-    bool worker_gone, killed;
-    mono log_until; /* of the second in which log_lines are counted */
-    int64_t log_lines;
-    pid_t retired; /* the one before, until it has left; no other starts meanwhile */
-    struct timer *respawn, *deadline;
-    /* the job, from RESERVING to ENDING */
-    struct arena *arena;
-    struct lease lease;
-    const struct pool_site *site;
-    struct tab *tab;
-    bool tab_open, tab_closed, tab_gone;
-    enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
-    bool lease_lost, release;
-    bool too_big; /* something for the worker did not fit into a frame */
-    char step[STEP_SIZE]; /* where the worker says it is */
-    mono started;
-    struct timer *attempt, *stall, *grace, *beat;
-    struct buf records; /* the RECORDS frame being committed */
-    bool committing, finishing, finished, beating, starting_op;
-    struct finish_args ending;
-    struct store_op reserve_op, started_op, beat_op, commit_op, finish_op;
-    struct arena *beat_arena, *commit_arena;
-    struct store_item *items;
-};
-
-struct pool {
-    struct loop *loop;
-    struct store_thread *store;
-    struct browsers *browsers;
-    struct pool_config config;
-    struct slot *slots;
-    int64_t startable;
-    int spawn_failures;
-    struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
-    bool draining;
-    void (*on_drained)(void *ctx);
-    void *drain_ctx;
-    struct timer *drain;
-    char pack_names[WORKER_PACKS_MAX][64];
-    char body_max[24];
-};
-
 static void job_over(struct slot *s, enum failure_class failure, struct span why);
 static void advance(struct slot *s);
 static void spawn_worker(struct slot *s);
-
-static struct slot *slot_of(void *ctx)
-{
-    struct slot *s = ctx;
-    need(s && s->magic == SLOT_MAGIC);
-    return s;
-}
 
 /* Label of METRIC_WORKERS that shows a slot in this state; -1: no worker is there. */
 static int worker_label(enum slot_state state)
@@ -148,7 +71,7 @@ static void move(struct slot *s, enum slot_event on)
               F_C("to", slot_state_name(s->state)));
 }
 
-static bool has_job(const struct slot *s)
+bool slot_has_job(const struct slot *s)
 {
     return s->state == SLOT_OPENING || s->state == SLOT_RUNNING || s->state == SLOT_STOPPING;
 }
@@ -162,12 +85,12 @@ static void kill_worker(struct slot *s)
 }
 
 /* What does not fit was too large on the page's side: nothing that a page does may end node. */
-static void tell(struct slot *s, const struct frame *f)
+void slot_tell(struct slot *s, const struct frame *f)
 {
     if (!s->stream)
         return;
     if (!frame_fits(f) && f->type == FRAME_REPLY) {
-        tell(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_TOO_BIG}});
+        slot_tell(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_TOO_BIG}});
         return;
     }
     if (!frame_fits(f)) {
@@ -194,7 +117,7 @@ static void stop_job(struct slot *s, enum failure_class why, err told)
         return;
     s->stop_class = why;
     move(s, SLOT_ON_STOP);
-    tell(s, &(struct frame){.type = FRAME_CANCEL, .n = {told}});
+    slot_tell(s, &(struct frame){.type = FRAME_CANCEL, .n = {told}});
     timer_start(s->grace, s->pool->config.grace_ms);
 }
 
@@ -223,7 +146,7 @@ static void on_beat_done(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
     s->beating = false;
-    if (op->result == E_STALE && has_job(s)) {
+    if (op->result == E_STALE && slot_has_job(s)) {
         s->lease_lost = true;
         metric_add(METRIC_JOB_STALE, 0, 1);
         stop_job(s, FAILURE_CANCELLED, E_STALE);
@@ -236,7 +159,7 @@ static void on_beat_done(struct store_op *op)
 static void on_beat(void *ctx)
 {
     struct slot *s = slot_of(ctx);
-    if (!has_job(s))
+    if (!slot_has_job(s))
         return;
     timer_start(s->beat, s->pool->config.lease_ms / 3);
     if (s->beating)
@@ -271,7 +194,7 @@ static void on_commit_done(struct store_op *op)
     if (!op->result) {
         metric_add(METRIC_POSTS, 0, op->out.commit.added);
         s->lease.have = op->out.commit.have;
-        if (has_job(s))
+        if (slot_has_job(s))
             timer_start(s->stall, s->pool->config.stall_ms);
     } else if (op->result == E_STALE) {
         s->lease_lost = true;
@@ -282,8 +205,8 @@ static void on_commit_done(struct store_op *op)
         log_error("job.commit_failed", F_C("job", s->lease.id), F_X("result", op->result),
                   F_C("why", op->fault.words));
     }
-    if (has_job(s))
-        tell(s, &f);
+    if (slot_has_job(s))
+        slot_tell(s, &f);
     advance(s);
 }
 
@@ -344,126 +267,7 @@ static bool commit_records(struct slot *s, const struct frame *f)
     return true;
 }
 
-/* ---- what a worker may ask of its tab ---- */
-
-/* Only pages of the site: its base URL, or https on one of its hosts. */
-static bool url_allowed(const struct slot *s, struct span url)
-{
-    struct span base = s->site->base_url.n ? s->site->base_url : pack_base_url(s->site->pack);
-    if (span_starts(url, base) &&
-        (url.n == base.n || url.p[base.n] == '/' || url.p[base.n] == '?'))
-        return true;
-    return false;
-}
-
-static void refuse(struct slot *s, int64_t call, err e, struct span words)
-{
-    tell(s, &(struct frame){.type = FRAME_REPLY, .n = {call, e}, .t = {words}});
-}
-
-static void call_tab(struct slot *s, const struct frame *f, const char *method, struct span params)
-{
-    int64_t timeout_ms = f->n[1] < 1 ? 1 : f->n[1] > 600000 ? 600000 : f->n[1];
-    if (!s->tab_open || s->tab_gone) {
-        refuse(s, f->n[0], E_PAGE_GONE, SPAN("the tab is gone"));
-        return;
-    }
-    err e = tab_call(s->tab, (uint32_t)f->n[0], method, params, timeout_ms);
-    if (e)
-        refuse(s, f->n[0], e, span_of(err_text(e)));
-}
-
-static void call_with_text(struct slot *s, const struct frame *f, const char *method,
-                           const char *member, struct span text)
-{
-    struct buf b = BUF(256 * 1024);
-    struct json_w w = json_w(&b);
-    struct span params;
-    json_open(&w);
-    json_kv_text(&w, member, text);
-    json_close(&w);
-    if (buf_end(&b, &params))
-        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
-    else
-        call_tab(s, f, method, params);
-    buf_free(&b);
-}
-
-static void evaluate(struct slot *s, const struct frame *f)
-{
-    struct span expression = pack_expression(s->site->pack, f->t[0]);
-    struct buf b = BUF(256 * 1024);
-    struct json_w w = json_w(&b);
-    struct span params;
-    if (!expression.n) {
-        refuse(s, f->n[0], E_DENIED, SPAN("the pack has no such expression"));
-        return;
-    }
-    json_open(&w);
-    json_kv_text(&w, "expression", expression);
-    json_kv_bool(&w, "returnByValue", true);
-    json_kv_int(&w, "timeout", 1000);
-    json_close(&w);
-    if (buf_end(&b, &params))
-        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
-    else
-        call_tab(s, f, "Runtime.evaluate", params);
-    buf_free(&b);
-}
-
-static void intercept(struct slot *s, const struct frame *f)
-{
-    struct buf b = BUF(16 * 1024);
-    struct json_w w = json_w(&b);
-    struct span params;
-    if (!f->t[0].n) {
-        call_tab(s, f, "Fetch.disable", SPAN("{}"));
-        return;
-    }
-    json_open(&w);
-    json_key(&w, "patterns");
-    json_open_array(&w);
-    json_open(&w);
-    json_kv_text(&w, "urlPattern", f->t[0]);
-    json_kv_cstr(&w, "requestStage", "Request");
-    json_close(&w);
-    json_close_array(&w);
-    json_close(&w);
-    if (buf_end(&b, &params))
-        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
-    else
-        call_tab(s, f, "Fetch.enable", params);
-    buf_free(&b);
-}
-
-static void go_on(struct slot *s, const struct frame *f)
-{
-    struct buf b = BUF(128 * 1024);
-    struct json_w w = json_w(&b);
-    struct span params;
-    if (f->t[2].n && !url_allowed(s, f->t[2])) {
-        refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));
-        return;
-    }
-    json_open(&w);
-    json_kv_text(&w, "requestId", f->t[0]);
-    if (f->t[2].n)
-        json_kv_text(&w, "url", f->t[2]);
-    json_close(&w);
-    if (buf_end(&b, &params))
-        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
-    else
-        call_tab(s, f, "Fetch.continueRequest", params);
-    buf_free(&b);
-}
-
 /* ---- frames from the worker ---- */
-
-static void on_progress(struct slot *s)
-{
-    if (has_job(s))
-        timer_start(s->stall, s->pool->config.stall_ms);
-}
 
 static struct span keep_words(struct slot *s, struct span words, size_t max)
 {
@@ -526,31 +330,9 @@ static bool take_frame(struct slot *s, const struct frame *f)
     }
     if (!working)
         return s->state == SLOT_ENDING;
+    if (slot_call(s, f))
+        return true;
     switch ((int)f->type) {
-    case FRAME_GOTO:
-        fault_point("node.goto");
-        on_progress(s);
-        if (url_allowed(s, f->t[0]))
-            call_with_text(s, f, "Page.navigate", "url", f->t[0]);
-        else
-            refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));
-        return true;
-    case FRAME_BODY:
-        fault_point("node.body");
-        call_with_text(s, f, "Network.getResponseBody", "requestId", f->t[0]);
-        return true;
-    case FRAME_EVAL:
-        evaluate(s, f);
-        return true;
-    case FRAME_STOP_LOADING:
-        call_tab(s, f, "Page.stopLoading", SPAN("{}"));
-        return true;
-    case FRAME_INTERCEPT:
-        intercept(s, f);
-        return true;
-    case FRAME_CONTINUE:
-        go_on(s, f);
-        return true;
     case FRAME_RECORDS:
         return commit_records(s, f);
     case FRAME_PROGRESS:
@@ -609,10 +391,10 @@ static void send_job(struct slot *s)
     const struct pool_config *c = &s->pool->config;
     const struct lease *l = &s->lease;
     struct frame f = {.type = FRAME_JOB,
-                      .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms},
+                      .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms, c->fetch_ms},
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
                             s->site->base_url}};
-    tell(s, &f);
+    slot_tell(s, &f);
     need(!s->too_big); /* accept and commit keep the parts small */
 }
 
@@ -667,7 +449,7 @@ static void on_tab_reply(void *ctx, uint32_t call, err e, struct span result)
         e = E_TOO_BIG;
         result = SPAN("the answer is larger than browser.body_max");
     }
-    tell(s, &(struct frame){.type = FRAME_REPLY, .n = {call, e}, .t = {result}});
+    slot_tell(s, &(struct frame){.type = FRAME_REPLY, .n = {call, e}, .t = {result}});
 }
 
 static bool contains(struct span text, struct span needle)
@@ -692,7 +474,7 @@ static void on_tab_event(void *ctx, struct span method, struct span params)
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
         return;
     if (event_wanted(method, params))
-        tell(s, &(struct frame){.type = FRAME_EVENT, .t = {method, params}});
+        slot_tell(s, &(struct frame){.type = FRAME_EVENT, .t = {method, params}});
     if (s->too_big)
         stop_job(s, FAILURE_RESOURCE, E_TOO_BIG);
 }
@@ -702,7 +484,7 @@ static void on_tab_gone(void *ctx, err e, const char *words)
     struct slot *s = slot_of(ctx);
     s->tab_gone = true;
     if (s->state == SLOT_RUNNING || s->state == SLOT_STOPPING) {
-        tell(s, &(struct frame){.type = FRAME_GONE, .n = {e}, .t = {span_of(words)}});
+        slot_tell(s, &(struct frame){.type = FRAME_GONE, .n = {e}, .t = {span_of(words)}});
         timer_start(s->grace, s->pool->config.grace_ms);
     }
     advance(s);
@@ -735,6 +517,10 @@ static void open_tab(struct slot *s)
     s->site = find_site(s->pool, s->lease.site);
     if (!s->site) {
         job_over(s, FAILURE_BAD_INPUT, SPAN("no pack for this site is installed"));
+        return;
+    }
+    if (!pack_needs_page(s->site->pack, s->lease.kind)) {
+        on_tab_ready(s, E_OK, NULL);
         return;
     }
     err e = tab_open(&s->tab, s->pool->browsers, &face, s, &f);
@@ -867,6 +653,7 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
     timer_stop(s->attempt);
     timer_stop(s->stall);
     timer_stop(s->grace);
+    fetch_cancel(&s->fetch);
     move(s, SLOT_ON_OVER);
     if (s->tab && !s->tab_closed)
         tab_close(s->tab);
@@ -926,7 +713,7 @@ static void check_drained(struct pool *p)
 
 static void worker_gone(struct slot *s)
 {
-    if (has_job(s)) {
+    if (slot_has_job(s)) {
         const char *reason = s->killed ? "killed" : "crash";
         metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, span_of(reason)), 1);
         if (s->state == SLOT_OPENING && !s->stop_class)
@@ -1103,9 +890,18 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
     return E_OK;
 }
 
+static bool all_without_page(const struct pool *p)
+{
+    for (size_t i = 0; i < p->config.site_count; i++)
+        if (pack_needs_page(p->config.sites[i].pack, SPAN_NONE))
+            return false;
+    return true;
+}
+
 void pool_kick(struct pool *p, int64_t startable)
 {
-    int room = browsers_room(p->browsers);
+    /* Which job comes next is the store's to say: one may need a page as long as any kind does. */
+    int room = all_without_page(p) ? p->config.workers : browsers_room(p->browsers);
     p->startable = startable;
     if (p->draining || timer_on(p->rest))
         return;
@@ -1122,7 +918,7 @@ void pool_kick(struct pool *p, int64_t startable)
 void pool_cancel(struct pool *p, struct span job_id)
 {
     for (int i = 0; i < p->config.workers; i++)
-        if (has_job(&p->slots[i]) && span_is(job_id, p->slots[i].lease.id))
+        if (slot_has_job(&p->slots[i]) && span_is(job_id, p->slots[i].lease.id))
             stop_job(&p->slots[i], FAILURE_CANCELLED, E_CANCELLED);
 }
 
@@ -1131,7 +927,7 @@ static void release_running(void *ctx)
     struct pool *p = ctx;
     for (int i = 0; i < p->config.workers; i++) {
         struct slot *s = &p->slots[i];
-        if (has_job(s))
+        if (slot_has_job(s))
             s->release = true; /* not cancelled: it goes on after the next start */
         stop_job(s, FAILURE_CANCELLED, E_SHUTDOWN);
     }
@@ -1164,6 +960,7 @@ void pool_free(struct pool **pp)
         struct slot *s = &p->slots[i];
         if (s->stream)
             stream_close(&s->stream);
+        fetch_cancel(&s->fetch);
         timer_close(&s->respawn);
         timer_close(&s->deadline);
         timer_close(&s->attempt);

@@ -1,7 +1,8 @@
 /* pool.h - slots: a worker process, at most one job, at most one tab each.
  *
  * Happy path: startable work → reserve → tab_open → JOB frame → RECORDS … committed … → DONE →
- * finish in the store and tab closed → slot idle. Every ending goes the same way: tell the worker →
+ * finish in the store and tab closed → slot idle. A job whose strategies are all `fetch` (the pack
+ * says so) gets no tab: it asks node for answers instead (FRAME_FETCH). Every ending goes the same way: tell the worker →
  * grace → SIGKILL it → close the tab (its own ladder) → finish → idle. A slot counts as busy until
  * the tab is closed and the store has the ending.
  *
@@ -13,6 +14,7 @@
 #include "browser/browser.h"
 #include "extract/pack.h"
 #include "loop/loop.h"
+#include "net/fetch.h"
 #include "store/thread.h"
 
 struct pool;
@@ -26,6 +28,8 @@ struct pool_config {
     int workers;
     int64_t worker_jobs_max, worker_memory_max;
     int64_t attempt_ms, stall_ms, navigate_ms, batch_ms, grace_ms, lease_ms, body_max;
+    int64_t fetch_ms;        /* an answer without a browser is whole by then */
+    struct fetcher *fetcher; /* borrowed; outlives the pool */
     const struct pool_site *sites; /* borrowed */
     size_t site_count;
     int sites_dirfd; /* folder of the packs, given to workers */

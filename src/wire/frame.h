@@ -12,13 +12,15 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
 /*  X(name, sender 'n'ode or 'w'orker, numbers, texts, largest frame in bytes, "numbers; texts") */
 #define FRAME_TABLE(X)                                                                                                   \
     X(FRAME_READY, 'w', 1, 1, 256, "pid; versions of the packs")                                                          \
-    X(FRAME_JOB, 'n', 5, 7, 262144, "limit, next_batch, have, navigate_ms, batch_ms; id, site, kind, target, spec, cursor, base URL") \
+    X(FRAME_JOB, 'n', 6, 7, 262144, "limit, next_batch, have, navigate_ms, batch_ms, fetch_ms; id, site, kind, target, spec, cursor, base URL") \
     X(FRAME_GOTO, 'w', 2, 1, 16384, "call, timeout_ms; url")                                                              \
     X(FRAME_BODY, 'w', 2, 1, 4096, "call, timeout_ms; request id")                                                        \
     X(FRAME_EVAL, 'w', 2, 1, 256, "call, timeout_ms; name of the pack's expression")                                      \
     X(FRAME_STOP_LOADING, 'w', 2, 0, 256, "call, timeout_ms")                                                             \
     X(FRAME_INTERCEPT, 'w', 2, 1, 4096, "call, timeout_ms; URL pattern whose next request is held")                       \
     X(FRAME_CONTINUE, 'w', 2, 3, 65536, "call, timeout_ms; held request id, its URL, new URL or empty")                   \
+    X(FRAME_FETCH, 'w', 2, 2, 16384, "call, timeout_ms; name of the pack's source, URL")                                  \
+    X(FRAME_FETCHED, 'n', 3, 3, 67108864, "call, err, status; final URL or words, headers as JSON, body")                 \
     X(FRAME_REPLY, 'n', 2, 1, 67108864, "call, err; result or words")                                                     \
     X(FRAME_EVENT, 'n', 0, 2, 16777216, "method, params")                                                                 \
     X(FRAME_GONE, 'n', 1, 1, 1024, "err; words")                                                                          \

@@ -1,39 +1,12 @@
-#include "worker/collect.h"
+#include "worker/inside.h"
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/need.h"
 #include "os/clock.h"
 #include "os/faults.h"
 
-enum { COMMIT_MS = 60000, SIGN_MS = 2000, SEEN_FIRST = 256, REPORT_MAX = 32 * 1024 };
-
-/* Ids seen in this attempt: open addressing, texts live in the arena. */
-struct seen {
-    struct span *slots;
-    size_t size, used;
-};
-
-struct collection {
-    struct page page;
-    const struct collect_order *order;
-    struct plan plan;
-    struct arena *arena;
-    struct seen seen;
-    struct span cursor; /* of the last page */
-    struct span user_id;
-    wall since, until;
-    bool has_since, has_until;
-    int64_t batch, have, claimed;
-    int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed;
-    int pages_without_new, pages_open; /* open: read since the page was opened */
-    bool reopened;                     /* the next timeline page is the first of a page opened anew */
-    bool source_said_empty, user_read;
-    enum end_reason end;
-    enum failure_class failure; /* what a page said, when it said something */
-    int64_t wait_ms;
-    struct span why;
-    struct fault fault;
-};
+enum { COMMIT_MS = 60000, SEEN_FIRST = 256, REPORT_MAX = 32 * 1024 };
 
 /* The place of the id: taken by it, or free for it. */
 static struct span *seen_place(const struct seen *s, struct span id)
@@ -90,7 +63,7 @@ static err read_user(struct collection *c, const struct reading *r)
         c->why = r->user_suspended ? SPAN("the account is suspended")
                                    : SPAN("only approved followers can see the posts");
         /* The profile of a protected account is public; its posts are not. */
-        return r->user_protected && !r->user_suspended && !c->plan.wants_timeline ? E_OK : E_PAGE;
+        return r->user_protected && !r->user_suspended && !c->step->wants_timeline ? E_OK : E_PAGE;
     }
     return E_OK;
 }
@@ -101,7 +74,7 @@ static bool wanted(const struct collection *c, const struct record *r)
         return true;
     if (r->section == SECTION_RELATED)
         return false;
-    if (c->plan.own_posts_only && c->user_id.n && r->author_id.n && !r->repost &&
+    if (c->step->own_posts_only && c->user_id.n && r->author_id.n && !r->repost &&
         !span_eq(r->author_id, c->user_id))
         return false;
     return true;
@@ -160,6 +133,8 @@ static err commit(struct collection *c, struct span items, struct span cursor)
 {
     page_step(&c->page, "commit");
     struct frame f = {.type = FRAME_RECORDS, .n = {c->batch, c->pages, c->claimed}, .t = {cursor, items}};
+    if (c->source.n && cursor.n) /* only this source can go on there */
+        f.t[0] = span_of(arena_fmt(c->arena, "~%.*s:%.*s", SP(c->source), SP(cursor)));
     struct frame in;
     err e = channel_send(c->page.channel, &f);
     if (e)
@@ -192,22 +167,9 @@ static void note_end(struct collection *c, const struct reading *r, int64_t fres
         /* Only cursors, and the same again: the site's way to say "no more". With entries it is a
          * search that stalls, which proves nothing. */
         c->end = r->entries ? END_CURSOR_REPEAT : END_NO_NEW_IDS;
-    } else if (c->pages_without_new >= c->plan.end_repeat_pages) {
+    } else if (c->pages_without_new >= c->step->end_repeat_pages) {
         c->end = END_NO_NEW_IDS;
     }
-}
-
-/* More of the list: from the open page, or from the page opened anew at the cursor, because a page
- * keeps all it has shown and would run out of memory in a long job. */
-static err go_on(struct collection *c, struct span cursor)
-{
-    bool again = c->plan.reopen_pages && c->pages_open >= c->plan.reopen_pages && cursor.n &&
-                 !span_eq(cursor, c->cursor);
-    if (!again)
-        return page_more(&c->page);
-    c->pages_open = 0;
-    c->reopened = true;
-    return page_goto(&c->page, c->plan.url, cursor, c->order->navigate_ms);
 }
 
 static err read_timeline(struct collection *c, const struct reading *r)
@@ -237,13 +199,13 @@ static err read_timeline(struct collection *c, const struct reading *r)
     /* Ask for the next page before the commit: the site works while the disk does. */
     struct span cursor = arena_keep(c->arena, r->cursor);
     if (!e && !full && !c->end)
-        e = go_on(c, cursor);
+        e = c->go_on(c, cursor);
     if (!e && (text.n || !span_eq(cursor, c->cursor)))
         e = commit(c, text, cursor);
     if (!e && c->order->limit > 0 && c->have >= c->order->limit)
         c->end = END_LIMIT;
     else if (!e && full && !c->end) /* ids known from an earlier attempt: not full after all */
-        e = go_on(c, cursor);
+        e = c->go_on(c, cursor);
     c->cursor = cursor;
     buf_free(&items);
     return e;
@@ -271,7 +233,7 @@ static err note_drift(struct collection *c, const struct reading *r, int64_t los
     return E_PAGE;
 }
 
-static err read_batch(struct collection *c, const struct operation *op, const struct reading *r)
+err collection_read(struct collection *c, const struct operation *op, const struct reading *r)
 {
     fault_point_if(op->role == OP_TIMELINE, "worker.page");
     c->promoted += (int64_t)r->promoted;
@@ -283,48 +245,13 @@ static err read_batch(struct collection *c, const struct operation *op, const st
     if (verdict_is_drift((int64_t)r->posts, lost))
         return note_drift(c, r, lost);
     if (op->role == OP_TIMELINE)
-        return c->plan.wants_timeline ? read_timeline(c, r) : E_OK;
+        return c->step->wants_timeline ? read_timeline(c, r) : E_OK;
     err e = read_user(c, r);
     if (e)
         return e;
     e = commit_user(c, r);
-    if (!e && !c->plan.wants_timeline)
+    if (!e && !c->step->wants_timeline)
         c->end = END_TERMINATE;
-    return e;
-}
-
-/* No data in time: the page may say why. */
-static err explain_silence(struct collection *c)
-{
-    struct span why = SPAN_NONE;
-    enum failure_class sign = page_sign(&c->page, &why, SIGN_MS);
-    if (sign != FAILURE_NONE) {
-        c->failure = sign;
-        c->why = why;
-        return E_PAGE;
-    }
-    c->failure = c->pages || c->user_read ? FAILURE_STUCK : FAILURE_TIMEOUT;
-    return fail(&c->fault, E_TIMEOUT, "no data from the page for %lld ms after %lld pages",
-                (long long)c->order->batch_ms, (long long)c->pages);
-}
-
-static err collect(struct collection *c)
-{
-    const struct collect_order *o = c->order;
-    err e = page_goto(&c->page, c->plan.url, o->cursor, o->navigate_ms);
-    for (int turn = 0; !e && !c->end; turn++) {
-        struct reading reading = {0};
-        const struct operation *op = NULL;
-        if (turn >= c->plan.turns_max) {
-            c->end = END_BUDGET;
-            break;
-        }
-        e = page_next_batch(&c->page, clock_wall(), &reading, &op, o->batch_ms);
-        if (e == E_TIMEOUT)
-            return explain_silence(c);
-        if (!e)
-            e = read_batch(c, op, &reading);
-    }
     return e;
 }
 
@@ -383,12 +310,31 @@ static void report_paths(const struct collection *c, struct json_w *w)
     json_close(w);
 }
 
+/* Which strategy gave what, in the order in which they ran. */
+static void report_attempts(const struct collection *c, struct json_w *w)
+{
+    json_key(w, "sources");
+    json_open_array(w);
+    for (size_t i = 0; i < c->attempt_count; i++) {
+        const struct attempt *t = &c->attempts[i];
+        json_open(w);
+        json_kv_cstr(w, "source", plan_strategy_name(t->strategy));
+        json_kv_int(w, "pages", t->pages);
+        json_kv_int(w, "posts", t->posts);
+        json_kv_cstr(w, "state", t->failure ? failure_name(t->failure) : "ok");
+        json_kv_text(w, "first_error", t->failure ? t->why : SPAN_NONE);
+        json_close(w);
+    }
+    json_close_array(w);
+}
+
 static struct span report(const struct collection *c)
 {
     struct buf b = BUF(REPORT_MAX);
     struct json_w w = json_w(&b);
     json_open(&w);
-    json_kv_cstr(&w, "source", "capture");
+    json_kv_cstr(&w, "source", c->step ? plan_strategy_name(c->step->strategy) : NULL);
+    report_attempts(c, &w);
     json_kv_int(&w, "pages", c->pages);
     json_kv_int(&w, "posts", c->have);
     json_kv_int(&w, "users", c->users);
@@ -421,17 +367,69 @@ static void read_spec(struct collection *c, struct json_parser *parser)
         c->has_until = when_parse(until, &c->until);
 }
 
+static struct span words_of(const struct collection *c, err e)
+{
+    struct span words = c->why.n ? c->why : arena_keep(c->arena, span_of(c->fault.words));
+    return words.n ? words : span_of(err_text(e));
+}
+
+/* What the failed strategy said must not pass for what the next one says. */
+static void forget(struct collection *c)
+{
+    c->failure = FAILURE_NONE;
+    c->why = SPAN_NONE;
+    c->wait_ms = 0;
+    c->fault = (struct fault){0};
+    c->cursor = c->source = SPAN_NONE;
+    c->claimed = -1;
+    c->end = END_NONE;
+    c->pages_without_new = c->pages_open = 0;
+    c->reopened = c->source_said_empty = c->user_read = false;
+}
+
+/* The strategies in the pack's order: the next one where the one before failed in a way that the pack
+ * names, and nobody told the job to end. */
+static err collect(struct collection *c)
+{
+    err e = E_BUG;
+    for (size_t i = 0; i < c->plan.step_count; i++) {
+        int64_t pages = c->pages, had = c->have;
+        c->step = &c->plan.steps[i];
+        switch (c->step->strategy) {
+        case PLAN_CAPTURE:
+            e = capture_run(c);
+            break;
+        case PLAN_FETCH:
+            e = fetch_run(c);
+            break;
+        case PLAN_STRATEGIES:
+            break;
+        }
+        enum failure_class class = e ? class_of(c, e) : FAILURE_NONE;
+        c->attempts[c->attempt_count++] =
+            (struct attempt){.strategy = c->step->strategy,
+                             .pages = c->pages - pages,
+                             .posts = c->have - had,
+                             .failure = class,
+                             .why = e ? words_of(c, e) : SPAN_NONE};
+        if (!e || c->page.told || !c->plan.fallback_on[class] || i + 1 == c->plan.step_count)
+            break;
+        log_info("job.fallback", F_C("from", plan_strategy_name(c->step->strategy)),
+                 F_C("failure", failure_name(class)));
+        forget(c);
+    }
+    return e;
+}
+
 static void conclude(struct collection *c, err e, struct collect_result *out)
 {
     *out = (struct collect_result){.wait_ms = c->wait_ms, .report = report(c), .end = c->end};
     if (e) {
         out->failure = class_of(c, e);
-        out->why = c->why.n ? c->why : arena_keep(c->arena, span_of(c->fault.words));
-        if (!out->why.n)
-            out->why = span_of(err_text(e));
+        out->why = words_of(c, e);
         return;
     }
-    if (!c->plan.wants_timeline) {
+    if (!c->step->wants_timeline) {
         out->verdict = VERDICT_COMPLETE;
         return;
     }

@@ -6,7 +6,7 @@
 #include "worker/page.h"
 
 struct collect_order { /* from FRAME_JOB */
-    int64_t limit, next_batch, have, navigate_ms, batch_ms;
+    int64_t limit, next_batch, have, navigate_ms, batch_ms, fetch_ms;
     struct span site, kind, target, spec, cursor, base_url;
 };
 

@@ -7,7 +7,12 @@
 
 #include <stdio.h>
 
-enum { NUDGE_MS = 1000, CALL_MS = 5000, GONE_MS = 1000 };
+enum {
+    NUDGE_MS = 1000,
+    CALL_MS = 5000,
+    GONE_MS = 1000,
+    TURN_MS = 300000, /* to wait for a turn at a host; the job's own limits end it before */
+};
 
 void page_init(struct page *p, struct channel *c, const struct pack *pack,
                const struct plan *plan, struct reader *r, struct json_parser *events,
@@ -344,6 +349,45 @@ err page_next_batch(struct page *p, wall now, struct reading *out,
                 return p->told ? p->told : E_SHUTDOWN;
         }
     }
+}
+
+static err keep_answer(struct page *p, const struct frame *f, struct page_answer *out)
+{
+    arena_reset(p->page_arena);
+    *out = (struct page_answer){.status = (int)f->n[2],
+                                .url = arena_keep(p->page_arena, f->t[0]),
+                                .headers = arena_keep(p->page_arena, f->t[1]),
+                                .body = arena_keep(p->page_arena, f->t[2])};
+    if (!out->url.p || !out->headers.p || !out->body.p)
+        return fail(p->fault, E_NO_MEMORY, "no memory for the answer");
+    return E_OK;
+}
+
+err page_fetch(struct page *p, struct span source, struct span url, int64_t budget_ms,
+               struct page_answer *out)
+{
+    uint32_t call = 0;
+    if (p->told)
+        return p->told;
+    struct frame f = {.type = FRAME_FETCH, .t = {source, url}};
+    if (!frame_fits(&f))
+        return fail(p->fault, E_TOO_BIG, "the URL to fetch is too long");
+    err e = send_call(p, f, budget_ms, &call);
+    mono deadline = mono_add(clock_mono(), budget_ms + TURN_MS);
+    p->api_calls++;
+    while (!e) {
+        struct frame in;
+        e = take(p, deadline, &in);
+        if (!e && p->told)
+            e = p->told;
+        if (e || in.type != FRAME_FETCHED || in.n[0] != call)
+            continue;
+        if (in.n[1] == E_OK)
+            return keep_answer(p, &in, out);
+        e = in.n[1] > E_OK && in.n[1] < E_COUNT ? (err)in.n[1] : E_PROTOCOL;
+        return fail(p->fault, e, "%.*s", (int)(in.t[0].n > 200 ? 200 : in.t[0].n), in.t[0].p);
+    }
+    return e;
 }
 
 enum failure_class page_sign(struct page *p, struct span *out_why, int64_t budget_ms)

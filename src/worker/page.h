@@ -1,7 +1,7 @@
 /* page.h - the worker's view of its tab: blocking verbs, each with a budget.
  *
  * The worker holds no DevTools session: it asks node by number, node stamps the session. It may open
- * URLs of the pack's hosts, read bodies of responses it saw, evaluate the pack's own expressions by
+ * URLs of the pack's hosts, fetch them without a browser, read bodies of responses it saw, evaluate the pack's own expressions by
  * name, and move the page's own first request to a cursor. After the tab or the browser is gone, or
  * the job was told to stop, every verb returns at once with that code, so a flow falls through to
  * its end. */
@@ -55,6 +55,15 @@ MUST_USE err page_next_batch(struct page *p, wall now, struct reading *out, cons
                              int64_t budget_ms);
 /* Asks the page for more: the pack's "scroll". Does not wait for an answer. */
 MUST_USE err page_more(struct page *p);
+/* An answer without a browser: node asks for the URL, for the pack's source of that name. It waits
+ * for its turn at the host. Headers and body live in the page's arena. Words of a failure are in the
+ * fault. */
+struct page_answer {
+    int status;
+    struct span url, headers, body;
+};
+MUST_USE err page_fetch(struct page *p, struct span source, struct span url, int64_t budget_ms,
+                        struct page_answer *out);
 /* What the page itself shows, when no answer came: login wall, suspended, … or FAILURE_NONE. */
 enum failure_class page_sign(struct page *p, struct span *out_why, int64_t budget_ms);
 /* Handles what has arrived meanwhile and waits for a frame of this type (COMMITTED). */

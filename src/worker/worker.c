@@ -71,6 +71,7 @@ static void keep_order(struct arena *a, const struct frame *f, struct collect_or
                                   .have = f->n[2],
                                   .navigate_ms = f->n[3],
                                   .batch_ms = f->n[4],
+                                  .fetch_ms = f->n[5],
                                   .site = arena_keep(a, f->t[1]),
                                   .kind = arena_keep(a, f->t[2]),
                                   .target = arena_keep(a, f->t[3]),

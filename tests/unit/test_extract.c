@@ -56,7 +56,9 @@ static void converts(enum conversion as, const char *json, const char *wanted)
                                            {{"none", 4}, {NULL, 0}}};
     static const struct conv_table table = {rows, 2, false};
     struct conv_extra extra = {
-        .argument = as == CONV_WITHOUT ? SPAN("_normal") : SPAN("&name=orig"),
+        .argument = as == CONV_WITHOUT      ? SPAN("_normal")
+                    : as == CONV_SNOWFLAKE_MS || as == CONV_SNOWFLAKE_TIME ? SPAN_NONE
+                                           : SPAN("&name=orig"),
         .table = &table,
         .take = SPAN("url"),
         .rank = SPAN("bitrate"),
@@ -142,8 +144,10 @@ static void test_conversions(void **state)
 static void expands(const char *text, bool escaped, const char *links, const char *drop,
                     const char *wanted)
 {
-    static const struct expand_names names = {
-        {"url", 3}, {"expanded_url", 12}, {"indices", 7}, {"url", 3}};
+    static const struct expand_names names = {.url = {"url", 3},
+                                             .expanded = {"expanded_url", 12},
+                                             .indices = {"indices", 7},
+                                             .drop_url = {"url", 3}};
     char all[4096];
     struct buf out = BUF(65536);
     snprintf(all, sizeof all, "{\"l\":%s,\"d\":%s}", links, drop);
@@ -197,6 +201,7 @@ static struct span run_map(const char *yaml, const char *json, struct buf *out,
     struct fault f = {0};
     static struct field_hits rows[64];
     struct map_counters counters = {rows, 0};
+    struct html_paths paths = {0};
     struct arena *a = arena_new(4 * 1024 * 1024);
     struct form form = {.file = "t.yaml", .arena = a, .fault = &f};
     struct ynode *root;
@@ -204,7 +209,7 @@ static struct span run_map(const char *yaml, const char *json, struct buf *out,
     struct json_w w = json_w(out);
     if (yaml_parse(a, "t.yaml", span_of(yaml), &root, &f))
         fail_msg("%s", f.words);
-    const struct map *m = map_read(&form, root, &counters);
+    const struct map *m = map_read(&form, root, &counters, &paths);
     if (!m)
         fail_msg("%s", f.words);
     struct map_run run = {

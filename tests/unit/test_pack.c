@@ -17,8 +17,28 @@
 
 enum { FILE_BYTES = 1024 * 1024 };
 
-static const char *const pack_files[] = {"site.yaml", "signs.yaml", "maps/post.yaml",
-                                         "maps/user.yaml", "maps/timeline.yaml"};
+static const char *const pack_files[] = {
+    "site.yaml", "signs.yaml",
+    "maps/dom_head.yaml",
+    "maps/dom_page.yaml",
+    "maps/dom_post.yaml",
+    "maps/dom_schema.yaml",
+    "maps/dom_user.yaml",
+    "maps/nitter_feed_page.yaml",
+    "maps/nitter_feed_post.yaml",
+    "maps/nitter_page.yaml",
+    "maps/nitter_post.yaml",
+    "maps/nitter_user.yaml",
+    "maps/oembed_page.yaml",
+    "maps/oembed_post.yaml",
+    "maps/post.yaml",
+    "maps/syndication_page.yaml",
+    "maps/syndication_post.yaml",
+    "maps/timeline.yaml",
+    "maps/timeline_profile_page.yaml",
+    "maps/timeline_profile_post.yaml",
+    "maps/user.yaml",
+};
 enum { PACK_FILES = sizeof pack_files / sizeof pack_files[0] };
 
 static const char *sites_dir(void)
@@ -180,6 +200,18 @@ static void test_broken(void **state)
            "there is no field 'counts.postz' in this map");
     broken("maps/timeline.yaml", "moduleItems", "moduleItems, itmes: x", 13,
            "unknown key 'itmes' in a step; did you mean 'items'?");
+    broken("site.yaml", "role: timeline, as: nitter_rss", "rol: timeline, as: nitter_rss", 0,
+           "unknown key 'rol' in a source; did you mean 'role'?");
+    broken("site.yaml", "post: maps/syndication_post.yaml", "post: maps/nitter_post.yaml", 6,
+           "this source needs a map with 'locator: json'");
+    broken("maps/nitter_post.yaml", "has-class('tweet-content')]\"", "has-class('tweet-content'\"", -8,
+           "XPath './/div[has-class(");
+    broken("maps/nitter_page.yaml", "is: skip", "is: skipp", 4,
+           "unknown kind 'skipp'; did you mean 'skip'?");
+    broken("maps/dom_page.yaml", "format: html", "format: htm", 8,
+           "unknown format 'htm'; did you mean 'html'?");
+    broken("maps/syndication_page.yaml", "section: main", "section: mian", 9,
+           "unknown section 'mian'; did you mean 'main'?");
     broken("signs.yaml", "{codes: [144], is: not_found", "{codes: [144], is: not_fond", 19,
            "unknown failure class 'not_fond'; did you mean 'not_found'?");
     broken("signs.yaml", "{status: 429,", "{status: 4290,", 9,
@@ -344,9 +376,10 @@ static void test_plan(void **state)
     plan_url(p, "search", "a b&c{base}", "http://127.0.0.1:8080",
              "http://127.0.0.1:8080/search?q=a%20b%26c%7Bbase%7D&src=typed_query&f=live");
     assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
-    assert_true(plan.wants_timeline && plan.own_posts_only);
-    assert_int_equal(plan.end_repeat_pages, 3);
-    assert_int_equal(plan.strategy, PLAN_CAPTURE);
+    assert_int_equal(plan.step_count, 1);
+    assert_true(plan.steps[0].wants_timeline && plan.steps[0].own_posts_only);
+    assert_int_equal(plan.steps[0].end_repeat_pages, 3);
+    assert_int_equal(plan.steps[0].strategy, PLAN_CAPTURE);
     const struct operation *op = plan_operation(
         &plan, SPAN("https://x.com/i/api/graphql/abc_-1/UserTweets?variables=%7B%7D"));
     assert_non_null(op);
@@ -359,9 +392,9 @@ static void test_plan(void **state)
     assert_null(plan_operation(&plan, SPAN("")));
     assert_int_equal(plan_make(&plan, p, a, SPAN("profile"), SPAN("nasa"), SPAN_NONE, &f),
                      E_OK);
-    assert_true(!plan.wants_timeline);
+    assert_true(!plan.steps[0].wants_timeline);
     assert_int_equal(plan_make(&plan, p, a, SPAN("search"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
-    assert_true(plan.wants_timeline);
+    assert_true(plan.steps[0].wants_timeline);
     assert_int_equal(plan_make(&plan, p, a, SPAN("serch"), SPAN("nasa"), SPAN_NONE, &f),
                      E_BAD_INPUT);
     assert_non_null(strstr(f.words, "did you mean 'search'?"));

@@ -1,0 +1,59 @@
+/* answer.h - one answer being read: what reader.c (the page's own API) and document.c (every other
+ * source) share. Private to these two. */
+#pragma once
+
+#include "extract/reader.h"
+#include "extract/site.h"
+
+struct reader {
+    const struct pack *pack;
+    size_t max_body;
+    struct json_parser *body_parser, *header_parser;
+    struct arena *scratch; /* values of one record */
+    struct arena *found;   /* what is found on one page, beside its records */
+    struct buf text;       /* one record being written */
+    struct field_hits *hits;
+};
+
+/* One call of reader_answer() or reader_document(). */
+struct answer {
+    struct reader *r;
+    const struct operation *op;
+    const struct map *post, *user;
+    struct span as;       /* provenance.source of what is not there */
+    struct html_doc *doc; /* of records that are elements */
+    struct arena *arena;
+    struct reading *out;
+    struct fault *fault;
+    char collected[WHEN_TEXT];
+    uint64_t *keys; /* hash per record, beside out->records */
+    size_t room;
+    err failed;
+};
+
+/* Where one record is: an object, or an element of answer.doc. */
+struct record_place {
+    struct json object;
+    struct html_node node;
+    enum record_section section;
+    bool is_account; /* the account whose page it is: its facts go into the reading */
+};
+
+/* A copy in the answer's arena. */
+struct span answer_keep(struct answer *a, struct span s);
+void answer_sign(struct answer *a, enum failure_class is, struct span why);
+/* A sign of the pack, with its state; what it says becomes part of the reading. */
+void answer_sign_all(struct answer *a, struct sign sign);
+void answer_cursor(struct answer *a, struct span cursor);
+/* What stands in place of a record; id may be empty. */
+void answer_unavailable(struct answer *a, struct span id, struct span state, struct span words,
+                        struct span where);
+/* True when a record was added. */
+bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
+                   const struct record_place *at);
+/* The callback of envelope.h; ctx is the answer. */
+bool answer_on_seen(void *ctx, const struct seen *s);
+/* Rate limits of the headers; *out_headers is JSON_MISSING when there are none. */
+void answer_headers(struct answer *a, struct span headers_json, struct json *out_headers,
+                    wall collected_at);
+bool answer_fine_status(int status);

@@ -1,0 +1,56 @@
+/* fetch.h - HTTP without a browser: node's pooled client. Every connection goes through egress.
+ *
+ * Happy path: egress says hello and is given our listener; fetch_start → its turn at the host →
+ * connection from the pool, or a new one to the listener, behind which egress is → answer whole and
+ * within its limits → on_done.
+ *
+ * It asks only where the request says it may: `origin` as it is, https on `hosts`, and the same for
+ * each of at most five redirects; from https never back to http. TLS is verified here, so egress
+ * carries only sealed bytes. No cookies, no credentials, no proxy from the environment, no name is
+ * resolved here.
+ *
+ * Failure modes: not allowed by the request or by egress (E_DENIED), redirected to where it may not go
+ * or too often (E_SHAPE), no connection, cut or bad TLS
+ * (E_NET), the whole answer is not there by timeout_ms, however it trickles (E_TIMEOUT), more bytes
+ * after decoding than body_max, or more than 64 KiB of head (E_TOO_BIG), egress ends (E_NET). Any
+ * status is an answer. */
+#pragma once
+
+#include "loop/loop.h"
+
+struct fetcher;
+struct fetch; /* a request under way */
+
+struct fetch_config {
+    int egress_fd;       /* control socket to egress; borrowed */
+    struct span contact; /* URL in the User-Agent: who asks, and where to complain */
+    int64_t interval_ms; /* least time between two requests to one origin */
+    size_t body_max;
+};
+MUST_USE err fetcher_start(struct fetcher **out, struct loop *l, const struct fetch_config *config,
+                           struct fault *f);
+/* Egress is there, or there again. */
+void fetcher_egress_hello(struct fetcher *fr);
+void fetcher_free(struct fetcher **fr); /* no callback comes any more */
+
+struct fetch_request {
+    struct span url;
+    int64_t timeout_ms;       /* for the whole answer, from the moment it is its turn */
+    struct span origin;       /* "https://host", "http://127.0.0.1:8471" */
+    const struct span *hosts; /* patterns as in egress_config; borrowed until the end */
+    size_t host_count;
+    bool any_redirect; /* redirects may lead to any host (egress still refuses private ones) */
+    int64_t keep_ms;   /* a 2xx or 4xx answer serves the same URL for so long; 0: it is not kept */
+};
+struct fetch_answer {
+    err failed; /* E_OK: the rest is there */
+    const char *words;
+    int status;
+    struct span url, headers, body; /* final URL; headers as a JSON object, as sent; borrowed */
+};
+
+/* E_DENIED, E_BAD_INPUT: never starts. on_done comes once, and the request is gone with it. */
+MUST_USE err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_request *q,
+                         void (*on_done)(void *ctx, const struct fetch_answer *a), void *ctx,
+                         struct fault *f);
+void fetch_cancel(struct fetch **r); /* NULL inside is fine */

@@ -1,0 +1,222 @@
+/* calls.c - what a worker may ask for: only what the pack and the job's own target allow. */
+#include "pool/inside.h"
+
+#include "base/json.h"
+#include "os/faults.h"
+
+enum { ROBOTS_KEEP_MS = 24 * 3600 * 1000 /* RFC 9309: not longer */ };
+
+static void on_progress(struct slot *s)
+{
+    if (slot_has_job(s))
+        timer_start(s->stall, s->pool->config.stall_ms);
+}
+
+/* ---- of its tab ---- */
+
+/* Only pages of the site: its base URL, or https on one of its hosts. */
+static bool url_allowed(const struct slot *s, struct span url)
+{
+    struct span base = s->site->base_url.n ? s->site->base_url : pack_base_url(s->site->pack);
+    if (span_starts(url, base) &&
+        (url.n == base.n || url.p[base.n] == '/' || url.p[base.n] == '?'))
+        return true;
+    return false;
+}
+
+static void refuse(struct slot *s, int64_t call, err e, struct span words)
+{
+    slot_tell(s, &(struct frame){.type = FRAME_REPLY, .n = {call, e}, .t = {words}});
+}
+
+static void call_tab(struct slot *s, const struct frame *f, const char *method, struct span params)
+{
+    int64_t timeout_ms = f->n[1] < 1 ? 1 : f->n[1] > 600000 ? 600000 : f->n[1];
+    if (!s->tab_open || s->tab_gone) {
+        refuse(s, f->n[0], E_PAGE_GONE, SPAN("the tab is gone"));
+        return;
+    }
+    err e = tab_call(s->tab, (uint32_t)f->n[0], method, params, timeout_ms);
+    if (e)
+        refuse(s, f->n[0], e, span_of(err_text(e)));
+}
+
+static void call_with_text(struct slot *s, const struct frame *f, const char *method,
+                           const char *member, struct span text)
+{
+    struct buf b = BUF(256 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    json_open(&w);
+    json_kv_text(&w, member, text);
+    json_close(&w);
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
+        call_tab(s, f, method, params);
+    buf_free(&b);
+}
+
+static void evaluate(struct slot *s, const struct frame *f)
+{
+    struct span expression = pack_expression(s->site->pack, f->t[0]);
+    struct buf b = BUF(256 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    if (!expression.n) {
+        refuse(s, f->n[0], E_DENIED, SPAN("the pack has no such expression"));
+        return;
+    }
+    json_open(&w);
+    json_kv_text(&w, "expression", expression);
+    json_kv_bool(&w, "returnByValue", true);
+    json_kv_int(&w, "timeout", 1000);
+    json_close(&w);
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
+        call_tab(s, f, "Runtime.evaluate", params);
+    buf_free(&b);
+}
+
+static void intercept(struct slot *s, const struct frame *f)
+{
+    struct buf b = BUF(16 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    if (!f->t[0].n) {
+        call_tab(s, f, "Fetch.disable", SPAN("{}"));
+        return;
+    }
+    json_open(&w);
+    json_key(&w, "patterns");
+    json_open_array(&w);
+    json_open(&w);
+    json_kv_text(&w, "urlPattern", f->t[0]);
+    json_kv_cstr(&w, "requestStage", "Request");
+    json_close(&w);
+    json_close_array(&w);
+    json_close(&w);
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
+        call_tab(s, f, "Fetch.enable", params);
+    buf_free(&b);
+}
+
+static void go_on(struct slot *s, const struct frame *f)
+{
+    struct buf b = BUF(128 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    if (f->t[2].n && !url_allowed(s, f->t[2])) {
+        refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));
+        return;
+    }
+    json_open(&w);
+    json_kv_text(&w, "requestId", f->t[0]);
+    if (f->t[2].n)
+        json_kv_text(&w, "url", f->t[2]);
+    json_close(&w);
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
+        call_tab(s, f, "Fetch.continueRequest", params);
+    buf_free(&b);
+}
+
+/* ---- without a browser ---- */
+
+static void answer_fetch(struct slot *s, int64_t call, const struct fetch_answer *a)
+{
+    struct frame f = {.type = FRAME_FETCHED, .n = {call, a->failed, a->status}};
+    f.t[0] = a->failed ? span_of(a->words) : a->url;
+    if (!a->failed) {
+        f.t[1] = a->headers;
+        f.t[2] = a->body;
+    }
+    if (!frame_fits(&f))
+        f = (struct frame){.type = FRAME_FETCHED,
+                           .n = {call, E_TOO_BIG},
+                           .t = {SPAN("the answer is larger than a frame")}};
+    slot_tell(s, &f);
+}
+
+static void on_fetched(void *ctx, const struct fetch_answer *a)
+{
+    struct slot *s = slot_of(ctx);
+    s->fetch = NULL;
+    if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
+        return;
+    on_progress(s);
+    answer_fetch(s, s->fetch_call, a);
+}
+
+/* Only the site: what the pack and the job's own target say, whatever the worker asks. What a site
+ * asks of robots is worth keeping. */
+static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
+{
+    struct buf base = BUF(4096);
+    struct fetch_request q = {.url = f->t[1], .timeout_ms = f->n[1]};
+    if (s->fetch)
+        return fail(why, E_BUSY, "one request at a time");
+    if (q.timeout_ms < 1 || q.timeout_ms > 600000)
+        return fail(why, E_BAD_INPUT, "the time for the request is out of range");
+    err e = pack_base(s->site->pack, s->lease.kind, s->lease.target, s->site->base_url, &base, why);
+    q.origin = buf_span(&base);
+    q.host_count = pack_hosts(s->site->pack, &q.hosts);
+    if (span_is(f->t[0], "robots") && span_ends(f->t[1], SPAN("/robots.txt")))
+        q.keep_ms = ROBOTS_KEEP_MS;
+    s->fetch_call = f->n[0];
+    if (!e)
+        e = fetch_start(&s->fetch, s->pool->config.fetcher, &q, on_fetched, s, why);
+    buf_free(&base);
+    return e;
+}
+
+static void fetch(struct slot *s, const struct frame *f)
+{
+    struct fault why = {0};
+    fault_point("node.fetch");
+    on_progress(s);
+    err e = start_fetch(s, f, &why);
+    if (e)
+        answer_fetch(s, f->n[0], &(struct fetch_answer){.failed = e, .words = why.words});
+}
+
+/* ---- the call ---- */
+
+bool slot_call(struct slot *s, const struct frame *f)
+{
+    switch ((int)f->type) {
+    case FRAME_GOTO:
+        fault_point("node.goto");
+        on_progress(s);
+        if (url_allowed(s, f->t[0]))
+            call_with_text(s, f, "Page.navigate", "url", f->t[0]);
+        else
+            refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));
+        return true;
+    case FRAME_BODY:
+        fault_point("node.body");
+        call_with_text(s, f, "Network.getResponseBody", "requestId", f->t[0]);
+        return true;
+    case FRAME_EVAL:
+        evaluate(s, f);
+        return true;
+    case FRAME_STOP_LOADING:
+        call_tab(s, f, "Page.stopLoading", SPAN("{}"));
+        return true;
+    case FRAME_INTERCEPT:
+        intercept(s, f);
+        return true;
+    case FRAME_CONTINUE:
+        go_on(s, f);
+        return true;
+    case FRAME_FETCH:
+        fetch(s, f);
+        return true;
+    default:
+        return false;
+    }
+}

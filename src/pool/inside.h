@@ -1,0 +1,89 @@
+/* inside.h - a slot and its pool, shared by pool.c and calls.c. Private to the pool. */
+#pragma once
+
+#include "base/need.h"
+#include "pool/pool.h"
+#include "pool/slot.h"
+#include "wire/frame.h"
+#include "worker/worker.h"
+
+enum {
+    SLOT_MAGIC = 0x510751,
+    SLOT_IN_MAX = 36 * 1024 * 1024,
+    SLOT_OUT_MAX = 72 * 1024 * 1024,
+    JOB_ARENA_MAX = 1024 * 1024,
+    RESPAWN_MS = 200,
+    WORKER_FILES_MAX = 64, /* it keeps five descriptors open, the packs at its start a few more */
+    RETIRE_MS = 2000, /* a worker whose socket was closed leaves by itself, or is killed */
+    START_MS = 10000, /* a worker says READY in this time, or is killed */
+    EVENT_KEEP_MAX = 64 * 1024,
+    STEP_SIZE = 32,
+    REST_MS = 1000,
+    ITEMS_MAX = 100000, /* of one batch, as the store allows */
+    LOG_LINES_MAX = 100, /* of one worker in a second */
+};
+
+struct slot {
+    int magic, number;
+    struct pool *pool;
+    enum slot_state state;
+    /* the worker */
+    pid_t pid;
+    struct stream *stream;
+    struct buf in;
+    int64_t jobs_served;
+    bool worker_gone, killed;
+    mono log_until; /* of the second in which log_lines are counted */
+    int64_t log_lines;
+    pid_t retired; /* the one before, until it has left; no other starts meanwhile */
+    struct timer *respawn, *deadline;
+    /* the job, from RESERVING to ENDING */
+    struct arena *arena;
+    struct lease lease;
+    const struct pool_site *site;
+    struct tab *tab; /* NULL also for a job that needs no page */
+    bool tab_open, tab_closed, tab_gone;
+    struct fetch *fetch; /* the one request without a browser */
+    int64_t fetch_call;
+    enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
+    bool lease_lost, release;
+    bool too_big; /* something for the worker did not fit into a frame */
+    char step[STEP_SIZE]; /* where the worker says it is */
+    mono started;
+    struct timer *attempt, *stall, *grace, *beat;
+    struct buf records; /* the RECORDS frame being committed */
+    bool committing, finishing, finished, beating, starting_op;
+    struct finish_args ending;
+    struct store_op reserve_op, started_op, beat_op, commit_op, finish_op;
+    struct arena *beat_arena, *commit_arena;
+    struct store_item *items;
+};
+
+struct pool {
+    struct loop *loop;
+    struct store_thread *store;
+    struct browsers *browsers;
+    struct pool_config config;
+    struct slot *slots;
+    int64_t startable;
+    int spawn_failures;
+    struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
+    bool draining;
+    void (*on_drained)(void *ctx);
+    void *drain_ctx;
+    struct timer *drain;
+    char pack_names[WORKER_PACKS_MAX][64];
+    char body_max[24];
+};
+
+static inline struct slot *slot_of(void *ctx)
+{
+    struct slot *s = ctx;
+    need(s && s->magic == SLOT_MAGIC);
+    return s;
+}
+
+bool slot_has_job(const struct slot *s);
+void slot_tell(struct slot *s, const struct frame *f);
+/* What a worker may ask of its tab, and of the site without one. False when the frame is no such call. */
+bool slot_call(struct slot *s, const struct frame *f);

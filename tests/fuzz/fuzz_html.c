@@ -1,0 +1,76 @@
+/* Bytes of a page or a feed through every other source of the real pack: the first byte chooses the
+ * source and the status, the rest is the body. FULMAR_SITES names the site packs (default sites). */
+#include "base/json.h"
+#include "base/need.h"
+#include "extract/format.h"
+#include "extract/reader.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { BODY_BYTES = 1024 * 1024 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct pack *pack;
+static struct reader *reader;
+static struct arena *arena;
+static struct json_parser *parser;
+
+static void set_up(void)
+{
+    const char *sites = getenv("FULMAR_SITES");
+    struct fault f = {0};
+    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || pack_open(&pack, fd, "x", &f)) {
+        fprintf(stderr, "site pack: %s\n", fd < 0 ? "no such directory" : f.words);
+        exit(1);
+    }
+    close(fd);
+    reader = reader_new(pack, BODY_BYTES);
+    arena = arena_new(64 * 1024 * 1024);
+    parser = json_parser_new(4 * 1024 * 1024);
+}
+
+/* Formats of times and numbers on the same bytes: no answer is fine, a crash is not. */
+static void formats(struct span text)
+{
+    wall t = {0};
+    int64_t n = 0;
+    double real = 0;
+    if (format_time(SPAN("%b %d, %Y · %I:%M %p %z"), text, &t) || format_time(text, text, &t))
+        need(t.ms > 0 || t.ms <= 0);
+    if (format_count(text, true, &n))
+        need(n >= 0);
+    if (format_percent(text, &real))
+        need(real >= 0 && real <= 100);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const sources[] = {
+        "nitter_timeline",  "nitter_profile", "nitter_feed", "tweet_result",
+        "timeline_profile", "oembed",         "dom",         "dom_profile"};
+    static const int statuses[] = {200, 404, 429, 500};
+    struct reading r;
+    struct json root;
+    if (!pack)
+        set_up();
+    if (size == 0)
+        return 0;
+    struct span body = {(const char *)data + 1, size - 1};
+    arena_reset(arena);
+    formats(body);
+    err e = reader_document(reader, span_of(sources[data[0] & 7]), statuses[data[0] >> 3 & 3],
+                            SPAN_NONE, body, (wall){1786093200000}, arena, &r, NULL);
+    if (e)
+        return 0;
+    /* Whatever came in, what goes out is JSON, with an id where one is promised. */
+    for (size_t i = 0; i < r.count; i++) {
+        need(json_parse(parser, r.records[i].json, &root, NULL) == E_OK);
+        need(r.records[i].kind == RECORD_UNAVAILABLE || r.records[i].id.n > 0);
+    }
+    return 0;
+}

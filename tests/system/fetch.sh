@@ -1,0 +1,168 @@
+#!/bin/bash
+# Sites that need no browser, from the command line to the records: what is asked, how often, and what
+# becomes of limits, refusals and robots.txt. The site is a table of answers on loopback.
+OUT=$1
+. "$(dirname "$0")/lib.sh"
+
+DATA=$ROOT/tests/data
+cc -O1 -o "$WORK/httpd" "$ROOT/tests/system/httpd.c" || die "the site for the test cannot be built"
+table() { cat >"$WORK/table.new" && mv "$WORK/table.new" "$WORK/table"; }
+asked() { grep -cF -- "$1" "$WORK/asked"; }
+table </dev/null
+"$WORK/httpd" "$WORK/table" >"$WORK/asked" &
+PRACTICE_PID=$!
+wait_until 10 "the site listens" test -s "$WORK/asked"
+SITE=http://127.0.0.1:$(head -1 "$WORK/asked")
+
+cat >"$WORK/fulmar.yaml" <<EOF
+api:
+  port: 0
+store:
+  path: $WORK/state
+  disk_floor: 1MiB
+site:
+  path: $ROOT/sites
+  base_url: ["x=$SITE", "bluesky=$SITE", "mastodon=$SITE"]
+egress:
+  only: true
+  allow: ["${SITE#http://}"]
+browser:
+  count: 1
+fetch:
+  interval: 0ms
+  contact: https://example.org/why
+job:
+  retry_base: 100ms
+  retry_cap: 200ms
+  fail_max: 2
+EOF
+start_service
+order() { # SITE KIND TARGET [LIMIT] → job id
+    local body
+    body=$(jq -cn --arg site "$1" --arg kind "$2" --arg target "$3" --argjson limit "${4:-null}" \
+        '{site:$site,kind:$kind,target:$target} + (if $limit then {limit:$limit} else {} end)')
+    call -H 'Content-Type: application/json' -d "$body" http://fulmar/v1/jobs | jq -r '.id // empty'
+}
+expect() { # JOB JQ WANTED WORDS
+    local got
+    check
+    got=$(job "$1" | jq -r "$2")
+    [ "$got" = "$3" ] || die "$4: $2 is '$got', not '$3': $(job "$1" | jq -c '{state,verdict,end_reason,failure,report}')"
+}
+known() { posts_of "$1" | jq -c 'del(.collected_at,.provenance,.reposted.provenance,.quoted.provenance)' | sort; }
+recorded() { cat "$@" | jq -c 'select(.schema == "post/1") | del(.collected_at,.provenance,.reposted.provenance,.quoted.provenance)' | sort; }
+
+# ---- bluesky: two pages to their end ----
+
+ALICE=did:plc:alice0000000000000000000
+feed='/xrpc/app.bsky.feed.getAuthorFeed?actor=alice.test&filter=posts_and_author_threads&includePins=true&limit=100'
+bluesky() {
+    cat <<EOF
+/xrpc/app.bsky.actor.getProfile?actor=alice.test 200 $DATA/bluesky/profile-1.json
+$feed&cursor=2025-02-18T12%3A00%3A00Z 200 $DATA/bluesky/author_feed-2.json
+$feed 200 $DATA/bluesky/author_feed-1.json
+${feed%00} 200 $DATA/bluesky/author_feed-2.json
+EOF
+}
+bluesky | table
+id=$(order bluesky posts @alice.test)
+wait_job "$id"
+expect "$id" .state succeeded "posts"
+expect "$id" .verdict complete "posts"
+expect "$id" .counts.posts 13 "posts"
+expect "$id" '.report.sources[0] | [.source,.pages,.posts,.state] | join(" ")' "fetch 2 13 ok" "posts"
+known "$id" >"$WORK/got"
+recorded "$DATA"/bluesky/author_feed-[12].records.ndjson | grep -v 3kother >"$WORK/want"
+cmp "$WORK/got" "$WORK/want" || die "the records are not the recorded ones: $(diff "$WORK/got" "$WORK/want" | head -4)"
+check
+[ "$(asked "User-Agent: Fulmar/")" = "$(($(wc -l <"$WORK/asked") - 1))" ] || die "the client does not say who it is"
+grep -q '(+https://example.org/why)' "$WORK/asked" || die "the client does not say whom to ask"
+[ "$(asked '/robots.txt')" = 1 ] || die "robots.txt was asked for $(asked '/robots.txt') times"
+check
+
+# a limit asks for no more than it needs, and robots.txt is remembered
+feed_1='/xrpc/app.bsky.feed.getAuthorFeed?actor=alice.test&filter=posts_and_author_threads&includePins=true&limit=1 '
+id=$(order bluesky profile @alice.test)
+wait_job "$id"
+expect "$id" .state succeeded "profile"
+[ "$(call "http://fulmar/v1/jobs/$id/users" | jq -r '.id')" = "$ALICE" ] || die "the profile's record is not there"
+id=$(order bluesky posts @alice.test 1)
+wait_job "$id"
+expect "$id" '[.state,.verdict,.end_reason,.counts.posts|tostring]|join(" ")' "succeeded partial limit 1" "a limit"
+[ "$(asked "$feed_1")" -ge 1 ] || die "a limit of one asked for more: $(tail -3 "$WORK/asked")"
+[ "$(asked '/robots.txt')" = 1 ] || die "robots.txt was not remembered"
+check
+
+# ---- mastodon: the host is part of the target, the next page is in a header ----
+
+list='/api/v1/accounts/109000000000000001/statuses?'
+{
+    echo "/api/v1/accounts/lookup?acct=alice 200 $DATA/mastodon/account-1.json"
+    echo "${list}max_id=1 200 $DATA/mastodon/statuses-2.json"
+    echo "${list}exclude_replies=true&limit=40 200 $DATA/mastodon/statuses-1.json Link: <$SITE${list}max_id=1>; rel=\"next\", <$SITE${list}min_id=9>; rel=\"prev\""
+} | table
+# No browser has a part in it: they are all stopped meanwhile.
+# shellcheck disable=SC2046
+kill -STOP $(role_pids browser)
+id=$(order mastodon posts @alice@Example.Test)
+wait_job "$id" 10
+# shellcheck disable=SC2046
+kill -CONT $(role_pids browser)
+expect "$id" '[.state,.verdict,.end_reason,.counts.posts,.target|tostring]|join(" ")' \
+    "succeeded complete terminate 7 alice@example.test" "a Mastodon account"
+known "$id" >"$WORK/got"
+recorded "$DATA"/mastodon/statuses-1.records.ndjson >"$WORK/want"
+cmp "$WORK/got" "$WORK/want" || die "the records are not the recorded ones: $(diff "$WORK/got" "$WORK/want" | head -4)"
+check
+[ -z "$(order mastodon posts @alice)" ] || die "an account without its instance is taken"
+[ -z "$(order mastodon posts @alice@127.0.0.1)" ] || die "an address is taken for an instance"
+check
+
+# ---- what a site may say ----
+
+say_error() { printf '%s' "$1" >"$WORK/error.json"; }
+refused() { # STATUS BODY HEADER FAILURE WORDS
+    say_error "$2"
+    { echo "/xrpc/app.bsky.actor.getProfile $1 $WORK/error.json $3"; bluesky; } | table
+    id=$(order bluesky posts @alice.test)
+    wait_job "$id" 30
+    expect "$id" .failure.class "$4" "$5"
+}
+refused 400 '{"error":"InvalidRequest","message":"Profile not found"}' "" not_found "a missing account"
+refused 400 '{"error":"AccountTakedown","message":"Account has been suspended"}' "" suspended "a suspended account"
+refused 400 '{"error":"AccountDeactivated","message":"Account is deactivated"}' "" not_found "a deactivated account"
+refused 401 '{"error":"AuthMissing","message":"Authentication Required"}' "" login_required "a login wall"
+refused 403 '<html>no</html>' "" blocked "an edge that refuses"
+refused 502 '{"error":"UpstreamFailure"}' "" network "trouble of the site"
+refused 200 '{"renamed":true}' "" drift "a new shape"
+refused 302 '' "Location: http://127.0.0.1:1/" drift "a redirect to a forbidden place"
+
+# a limit is waited for, and the job then goes on
+say_error '{"error":"RateLimitExceeded","message":"Rate Limit Exceeded"}'
+{ echo "/xrpc/app.bsky.actor.getProfile 429 $WORK/error.json ratelimit-reset: $(($(date +%s) + 3))"; bluesky; } | table
+id=$(order bluesky posts @alice.test)
+waits() { grep -q "job.ended job=$1 .*failure=rate_limited" "$WORK/service.log"; }
+wait_until 10 "the limit is seen" waits "$id"
+bluesky | table
+wait_job "$id" 30
+expect "$id" .state succeeded "after a limit"
+grep -q "job.ended job=$id .*failure=rate_limited.* retry_in_ms=[1-9][0-9][0-9][0-9]" "$WORK/service.log" ||
+    die "the reset time of the limit was not kept: $(grep "job=$id" "$WORK/service.log" | tail -3)"
+check
+
+# ---- robots.txt that says no ----
+
+stop_service
+printf 'User-agent: *\nDisallow: /xrpc/\n' >"$WORK/robots.txt"
+{ echo "/robots.txt 200 $WORK/robots.txt"; bluesky; } | table
+start_service
+before=$(asked /xrpc/)
+id=$(order bluesky posts @alice.test)
+wait_job "$id" 30
+expect "$id" .failure.class blocked "robots.txt says no"
+[ "$(asked /xrpc/)" = "$before" ] || die "asked for what robots.txt forbids"
+check
+
+stop_service || die "the service did not end well"
+nothing_left || die "left behind: $(ours)"
+say "fetch: $CHECKS checks"

@@ -1,0 +1,540 @@
+/* Node's HTTP client through a real egress process, to a small origin on loopback. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "net/egress.h"
+#include "net/fetch.h"
+#include "net/robots.h"
+#include "os/files.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { BODY_MAX = 100 * 1024, BIG = 200 * 1024, NAP_US = 30000 };
+
+/* 300 000 times 'a', and {"small":true}, packed by gzip. */
+static const unsigned char packed_big[] = {
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 237, 193, 1, 13, 0, 0,
+    0, 194, 160, 172, 239, 95, 194, 30, 14, 40, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 248, 49, 95, 242,
+    78, 244, 224, 147, 4, 0,
+};
+static const unsigned char packed_small[] = {
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 206, 77, 204,
+    201, 81, 178, 42, 41, 42, 77, 173, 5, 0, 94, 53, 207, 56, 14, 0,
+    0, 0,
+};
+
+/* ---- the origin: a process per connection ---- */
+
+static uint16_t origin_port, other_port;
+static pid_t origin_pid;
+
+static int listen_local(uint16_t *out_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
+    *out_port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void put(int fd, const void *bytes, size_t n)
+{
+    const char *p = bytes;
+    while (n > 0) {
+        ssize_t got = send(fd, p, n, MSG_NOSIGNAL);
+        if (got <= 0)
+            _exit(0);
+        p += got;
+        n -= (size_t)got;
+    }
+}
+
+static void put_text(int fd, const char *text)
+{
+    put(fd, text, strlen(text));
+}
+
+static void put_zeros(int fd, size_t n)
+{
+    static char piece[4096];
+    memset(piece, 'x', sizeof piece);
+    for (size_t at = 0; at < n; at += sizeof piece)
+        put(fd, piece, sizeof piece);
+}
+
+static void put_packed(int fd, const unsigned char *bytes, size_t n)
+{
+    put_text(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n");
+    put(fd, bytes, n);
+}
+
+static void put_slowly(int fd)
+{
+    put_text(fd, "HTTP/1.1 200 OK\r\n\r\n");
+    for (;;) {
+        put_text(fd, "a");
+        usleep(NAP_US);
+    }
+}
+
+static void answer(int fd, struct span head)
+{
+    char text[300];
+    if (span_starts(head, SPAN("GET /ok"))) {
+        put_text(fd, "HTTP/1.1 200 OK\r\nX-One: 1\r\nX-Quote: a\"b\r\n\r\n");
+        put(fd, head.p, head.n);
+    } else if (span_starts(head, SPAN("GET /status/429"))) {
+        put_text(fd, "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\nno");
+    } else if (span_starts(head, SPAN("GET /packed/small"))) {
+        put_packed(fd, packed_small, sizeof packed_small);
+    } else if (span_starts(head, SPAN("GET /packed/big"))) {
+        put_packed(fd, packed_big, sizeof packed_big);
+    } else if (span_starts(head, SPAN("GET /big"))) {
+        put_text(fd, "HTTP/1.1 200 OK\r\n\r\n");
+        put_zeros(fd, BIG);
+    } else if (span_starts(head, SPAN("GET /head"))) {
+        put_text(fd, "HTTP/1.1 200 OK\r\n");
+        for (int i = 0; i < 100; i++) {
+            put_text(fd, "X-Much: ");
+            put_zeros(fd, 4096);
+            put_text(fd, "\r\n");
+        }
+        put_text(fd, "\r\n");
+    } else if (span_starts(head, SPAN("GET /slow"))) {
+        put_slowly(fd);
+    } else if (span_starts(head, SPAN("GET /never"))) {
+        pause();
+    } else if (span_starts(head, SPAN("GET /to/ok"))) {
+        put_text(fd, "HTTP/1.1 302 Found\r\nLocation: /ok?moved\r\n\r\n");
+    } else if (span_starts(head, SPAN("GET /to/elsewhere"))) {
+        snprintf(text, sizeof text,
+                 "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%u/ok\r\n\r\n", other_port);
+        put_text(fd, text);
+    } else if (span_starts(head, SPAN("GET /to/file"))) {
+        put_text(fd, "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n");
+    } else if (span_starts(head, SPAN("GET /to/itself"))) {
+        put_text(fd, "HTTP/1.1 302 Found\r\nLocation: /to/itself\r\n\r\n");
+    }
+}
+
+static void serve(int fd)
+{
+    struct buf head = BUF(64 * 1024);
+    char byte;
+    while (!span_ends(buf_span(&head), SPAN("\r\n\r\n"))) {
+        if (head.failed || recv(fd, &byte, 1, 0) <= 0)
+            break;
+        buf_add_char(&head, byte);
+        if (head.n == 1 && byte == 22) /* TLS: this origin knows none */
+            _exit(0);
+    }
+    answer(fd, buf_span(&head));
+    shutdown(fd, SHUT_RDWR);
+    _exit(0);
+}
+
+static void origin_run(int a, int b)
+{
+    struct pollfd p[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
+    signal(SIGCHLD, SIG_IGN);
+    for (;;) {
+        poll(p, 2, -1);
+        for (int i = 0; i < 2; i++) {
+            if (!(p[i].revents & POLLIN))
+                continue;
+            int fd = accept4(p[i].fd, NULL, NULL, SOCK_CLOEXEC);
+            if (fork() == 0)
+                serve(fd);
+            close(fd);
+        }
+    }
+}
+
+/* ---- the world: egress, a loop, a fetcher ---- */
+
+static struct {
+    pid_t egress;
+    int control;
+    struct loop *loop;
+    struct fetcher *fetcher;
+    struct timer *late;
+    char allow_text[2][32], origin_text[64];
+    struct span allow[2];
+} world;
+
+static struct {
+    bool done;
+    err failed;
+    int status;
+    char words[240], url[300];
+    struct buf headers, body;
+} got;
+
+static void on_done(void *ctx, const struct fetch_answer *a)
+{
+    (void)ctx;
+    got.done = true;
+    got.failed = a->failed;
+    got.status = a->status;
+    span_copy(span_of(a->words), got.words, sizeof got.words);
+    span_copy(a->url, got.url, sizeof got.url);
+    buf_clear(&got.headers);
+    buf_clear(&got.body);
+    buf_add(&got.headers, a->headers);
+    buf_add(&got.body, a->body);
+    loop_stop(world.loop);
+}
+
+static void on_late(void *ctx)
+{
+    (void)ctx;
+    loop_stop(world.loop);
+}
+
+static void run(int64_t ms)
+{
+    timer_start(world.late, ms);
+    loop_run(world.loop);
+    timer_stop(world.late);
+}
+
+static err ask_where(const char *url, const char *origin, int64_t timeout_ms, int64_t keep_ms)
+{
+    struct fetch *r = NULL;
+    struct fault f = {0};
+    struct fetch_request q = {.url = span_of(url),
+                              .timeout_ms = timeout_ms,
+                              .origin = span_of(origin),
+                              .keep_ms = keep_ms};
+    got.done = false;
+    err e = fetch_start(&r, world.fetcher, &q, on_done, NULL, &f);
+    assert_false(got.done);
+    if (e)
+        return e;
+    run(10000);
+    assert_true(got.done);
+    return got.failed;
+}
+
+static err ask(const char *path, int64_t timeout_ms)
+{
+    char url[300];
+    snprintf(url, sizeof url, "%s%s", world.origin_text, path);
+    return ask_where(url, world.origin_text, timeout_ms, 0);
+}
+
+static bool body_has(const char *text)
+{
+    return span_find(buf_span(&got.body), span_of(text)) < got.body.n;
+}
+
+static bool headers_have(const char *text)
+{
+    return span_find(buf_span(&got.headers), span_of(text)) < got.headers.n;
+}
+
+static void open_fetcher(int64_t interval_ms)
+{
+    struct fetch_config c = {.egress_fd = world.control,
+                             .contact = SPAN("https://example.org/bot"),
+                             .interval_ms = interval_ms,
+                             .body_max = BODY_MAX};
+    assert_int_equal(fetcher_start(&world.fetcher, world.loop, &c, NULL), E_OK);
+    fetcher_egress_hello(world.fetcher);
+}
+
+static void start_egress(void)
+{
+    int control[2];
+    char hello[16];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
+    fflush(NULL);
+    world.egress = fork();
+    if (world.egress == 0) {
+        /* It may reach the second origin too: not to go there is the client's own doing. */
+        struct span hosts[] = {SPAN("only.example")};
+        struct egress_config c = {.allow = world.allow,
+                                  .allow_count = 2,
+                                  .hosts = hosts,
+                                  .host_count = 1,
+                                  .connect_timeout_ms = 700,
+                                  .idle_timeout_ms = 5000,
+                                  .dns = SPAN("127.0.0.1:1")};
+        close(control[0]);
+        dup2(open("/dev/null", O_WRONLY), 2);
+        _exit(egress_run(&c, control[1]));
+    }
+    close(control[1]);
+    world.control = control[0];
+    assert_true(recv(world.control, hello, sizeof hello, 0) == 5);
+}
+
+/* ---- tests ---- */
+
+static void answers(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("/ok?a=b%20c", 3000), E_OK);
+    assert_int_equal(got.status, 200);
+    assert_true(body_has("GET /ok?a=b%20c HTTP/1.1\r\n"));
+    assert_true(body_has("User-Agent: Fulmar/"));
+    assert_true(body_has(" (+https://example.org/bot)\r\n"));
+    assert_true(headers_have("\"X-One\":\"1\"") && headers_have("\"X-Quote\":\"a\\\"b\""));
+    assert_int_equal(ask("/status/429", 3000), E_OK);
+    assert_int_equal(got.status, 429);
+    assert_true(headers_have("\"Retry-After\":\"7\""));
+    assert_int_equal(ask("/packed/small", 3000), E_OK);
+    assert_true(span_is(buf_span(&got.body), "{\"small\":true}"));
+}
+
+static void limits(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("/big", 3000), E_TOO_BIG);
+    assert_int_equal(ask("/packed/big", 3000), E_TOO_BIG);
+    assert_int_equal(ask("/head", 3000), E_TOO_BIG);
+    assert_int_equal(ask("/slow", 300), E_TIMEOUT);
+    assert_int_equal(ask("/never", 300), E_TIMEOUT);
+    assert_int_equal(ask("/cut", 3000), E_NET);
+}
+
+static void redirects(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("/to/ok", 3000), E_OK);
+    assert_true(body_has("GET /ok?moved"));
+    assert_true(span_ends(span_of(got.url), SPAN("/ok?moved")));
+    assert_int_equal(ask("/to/elsewhere", 3000), E_SHAPE);
+    assert_non_null(strstr(got.words, "may not go"));
+    assert_int_equal(ask("/to/file", 3000), E_SHAPE);
+    assert_int_equal(ask("/to/itself", 3000), E_SHAPE);
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    char url[100];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/ok", other_port);
+    assert_int_equal(ask_where(url, world.origin_text, 1000, 0), E_DENIED);
+    snprintf(url, sizeof url, "http://user@127.0.0.1:%u/ok", origin_port);
+    assert_int_equal(ask_where(url, world.origin_text, 1000, 0), E_BAD_INPUT);
+    assert_int_equal(ask_where("file:///etc/passwd", "file:///", 1000, 0), E_BAD_INPUT);
+    assert_int_equal(ask_where("ftp://a.example/", "ftp://a.example", 1000, 0), E_BAD_INPUT);
+    /* What egress refuses: private addresses that it was not told of, ports, names unknown. */
+    assert_int_equal(ask_where("http://10.0.0.1/", "http://10.0.0.1", 2000, 0), E_DENIED);
+    assert_non_null(strstr(got.words, "private-address"));
+    assert_int_equal(ask_where("https://127.0.0.1/", "https://127.0.0.1", 2000, 0), E_DENIED);
+    assert_int_equal(ask_where("http://a.example:99/", "http://a.example:99", 2000, 0), E_DENIED);
+    assert_true(ask_where("http://a.example/", "http://a.example", 2000, 0) != E_DENIED);
+}
+
+/* A tunnel leads to the origin, and what does not speak TLS there is no answer. */
+static void sealed(void **state)
+{
+    (void)state;
+    char origin[64];
+    snprintf(origin, sizeof origin, "https://127.0.0.1:%u", origin_port);
+    assert_int_equal(ask_where(origin, origin, 2000, 0), E_NET);
+}
+
+static void keeps(void **state)
+{
+    (void)state;
+    char url[100], first[40];
+    snprintf(url, sizeof url, "%s/ok/kept", world.origin_text);
+    assert_int_equal(ask_where(url, world.origin_text, 1000, 60000), E_OK);
+    span_copy(buf_span(&got.body), first, sizeof first);
+    kill(origin_pid, SIGSTOP);
+    err e = ask_where(url, world.origin_text, 300, 60000);
+    err other = ask("/ok/kept", 300); /* this one does not want what is kept */
+    kill(origin_pid, SIGCONT);
+    assert_int_equal(e, E_OK);
+    assert_int_equal(other, E_TIMEOUT);
+}
+
+static void turns(void **state)
+{
+    (void)state;
+    fetcher_free(&world.fetcher);
+    open_fetcher(250);
+    mono start = loop_now(world.loop);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ask("/ok", 3000), E_OK);
+    int64_t took = loop_now(world.loop).ms - start.ms;
+    assert_true(took >= 450 && took < 5000);
+    fetcher_free(&world.fetcher);
+    open_fetcher(0);
+}
+
+static void cancels(void **state)
+{
+    (void)state;
+    struct fetch *r = NULL;
+    char url[100];
+    snprintf(url, sizeof url, "%s/never", world.origin_text);
+    struct fetch_request q = {
+        .url = span_of(url), .timeout_ms = 3000, .origin = span_of(world.origin_text)};
+    got.done = false;
+    assert_int_equal(fetch_start(&r, world.fetcher, &q, on_done, NULL, NULL), E_OK);
+    run(100);
+    fetch_cancel(&r);
+    assert_null(r);
+    run(100);
+    assert_false(got.done);
+    assert_int_equal(ask("/ok", 3000), E_OK);
+    got.done = false;
+    assert_int_equal(fetch_start(&r, world.fetcher, &q, on_done, NULL, NULL), E_OK);
+    run(50);
+    fetcher_free(&world.fetcher); /* with a request under way */
+    open_fetcher(0);
+    assert_false(got.done);
+}
+
+/* Egress ends in the middle: the request fails; the next one waits for the next egress. */
+static void egress_ends(void **state)
+{
+    (void)state;
+    struct fetch *r = NULL;
+    int status;
+    char url[100];
+    snprintf(url, sizeof url, "%s/never", world.origin_text);
+    struct fetch_request q = {
+        .url = span_of(url), .timeout_ms = 5000, .origin = span_of(world.origin_text)};
+    got.done = false;
+    assert_int_equal(fetch_start(&r, world.fetcher, &q, on_done, NULL, NULL), E_OK);
+    run(100);
+    kill(world.egress, SIGKILL);
+    waitpid(world.egress, &status, 0);
+    run(3000);
+    assert_true(got.done);
+    assert_int_equal(got.failed, E_NET);
+    assert_int_equal(ask("/ok", 300), E_TIMEOUT);
+    int old = world.control;
+    start_egress();
+    dup2(world.control, old);
+    close(world.control);
+    world.control = old;
+    fetcher_egress_hello(world.fetcher);
+    assert_int_equal(ask("/ok", 3000), E_OK);
+}
+
+static void robots(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *path;
+        bool allowed;
+    } rows[] = {
+        {"", "/a", true},
+        {"User-agent: *\nDisallow: /", "/a", false},
+        {"User-agent: *\nDisallow:", "/a", true},
+        {"user-agent: *\ndisallow: /a\nallow: /a/b", "/a/b/c", true},
+        {"User-agent: *\nAllow: /a/b\nDisallow: /a", "/a/c", false},
+        {"User-agent: *\nDisallow: /a\nAllow: /a", "/a", true},
+        {"User-agent: other\nDisallow: /\n\nUser-agent: *\nAllow: /", "/a", true},
+        {"User-agent: *\nDisallow: /\nUser-agent: FULMAR\nDisallow: /x", "/a", true},
+        {"User-agent: one\nUser-agent: fulmar\nDisallow: /a", "/a", false},
+        {"User-agent: fulmar\nDisallow: /a\nUser-agent: two\nDisallow: /b", "/b", true},
+        {"User-agent: fulmar\nDisallow: /a\n\nUser-agent: fulmar\nDisallow: /b", "/b", false},
+        {"User-agent: *\nDisallow: /*.json$", "/a/b.json", false},
+        {"User-agent: *\nDisallow: /*.json$", "/a/b.json?x", true},
+        {"User-agent: *\nDisallow: /a*b*c", "/a1b2c3", false},
+        {"User-agent: *\nDisallow: /a*b*c", "/a1c", true},
+        {"\xEF\xBB\xBFUser-agent: *\r\nDisallow: /a # no\r\n", "/a", false},
+        {"Sitemap: https://x/\nUser-agent: *\nSitemap: https://x/\nDisallow: /a", "/a", false},
+        {"Disallow: /a", "/a", true},
+        {"User-agent: *\nDisallow: /$", "/", false},
+        {"User-agent: *\nDisallow: /$", "/a", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (robots_allow(span_of(rows[i].text), SPAN("Fulmar"), span_of(rows[i].path)) !=
+            rows[i].allowed)
+            fail_msg("row %zu: %s", i, rows[i].text);
+}
+
+static int start_world(void **state)
+{
+    (void)state;
+    int a = listen_local(&origin_port), b = listen_local(&other_port);
+    got.headers = BUF(1 << 20);
+    got.body = BUF(1 << 20);
+    fflush(NULL);
+    origin_pid = fork();
+    if (origin_pid == 0) {
+        setpgid(0, 0); /* its own children end with it */
+        origin_run(a, b);
+    }
+    close(a);
+    close(b);
+    snprintf(world.origin_text, sizeof world.origin_text, "http://127.0.0.1:%u", origin_port);
+    snprintf(world.allow_text[0], sizeof world.allow_text[0], "127.0.0.1:%u", origin_port);
+    snprintf(world.allow_text[1], sizeof world.allow_text[1], "127.0.0.1:%u", other_port);
+    world.allow[0] = span_of(world.allow_text[0]);
+    world.allow[1] = span_of(world.allow_text[1]);
+    start_egress();
+    world.loop = loop_new();
+    world.late = timer_new(world.loop, on_late, NULL, "late");
+    open_fetcher(0);
+    return 0;
+}
+
+static int end_world(void **state)
+{
+    (void)state;
+    fetcher_free(&world.fetcher);
+    timer_close(&world.late);
+    loop_free(&world.loop);
+    close(world.control);
+    buf_free(&got.headers);
+    buf_free(&got.body);
+    kill(-origin_pid, SIGKILL);
+    kill(origin_pid, SIGKILL);
+    return waitpid(origin_pid, NULL, 0) != origin_pid;
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(robots),  cmocka_unit_test(answers),     cmocka_unit_test(limits),
+        cmocka_unit_test(refuses), cmocka_unit_test(redirects),   cmocka_unit_test(sealed),
+        cmocka_unit_test(keeps),   cmocka_unit_test(turns),       cmocka_unit_test(cancels),
+        cmocka_unit_test(egress_ends),
+    };
+    return cmocka_run_group_tests(tests, start_world, end_world);
+}
