@@ -24,18 +24,29 @@ struct lines {
     size_t count;
 };
 
+/* Bytes of the ending that marks a recording; 0: it is none. */
+static size_t ending_of(const char *name)
+{
+    static const struct span endings[] = {{".json", 5}, {".xml", 4}, {".html", 5}};
+    struct span s = span_of(name);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (span_ends(s, endings[i]))
+            return endings[i].n;
+    return 0;
+}
+
 static err path_of(char out[NAME_MAX_BYTES], const char *folder, const char *name, const char *end,
                    struct fault *f)
 {
     int n = snprintf(out, NAME_MAX_BYTES, "%s/%.*s%s", folder,
-                     (int)(strlen(name) - (*end ? strlen(".json") : 0)), name, end);
+                     (int)(*end ? span_of(name).n - ending_of(name) : span_of(name).n), name, end);
     return n < NAME_MAX_BYTES ? E_OK : fail(f, E_TOO_BIG, "the path of %.80s is too long", name);
 }
 
 static bool is_recording(const char *name)
 {
     struct span s = span_of(name);
-    return span_ends(s, SPAN(".json")) && !span_ends(s, SPAN(".expect.json"));
+    return ending_of(name) && !span_ends(s, SPAN(".expect.json"));
 }
 
 /* ---- reading ---- */

@@ -1,6 +1,6 @@
 /* replay.h - recorded answers through a site pack, without any traffic.
  *
- * A recording is a file NAME.json or NAME-anything.json with the body of one answer of the site: NAME is
+ * A recording is a file NAME.json, .xml or .html, or NAME-anything.json, with the body of one answer of the site: NAME is
  * an operation of the page's own API, or a source of the pack. Beside it may lie what the pack is to make of it: the same name with .records.ndjson,
  * one record a line, in page order. */
 #pragma once

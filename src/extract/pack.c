@@ -93,7 +93,7 @@ static void read_input(struct form *f, const struct ynode *n, struct input_rule 
 {
     static const char *const keys[] = {"accepts",      "example", "strip",    "characters",
                                        "needs_letter", "longest", "reserved", "also",
-                                       "host",         NULL};
+                                       "host",         "url",     NULL};
     static const char *const classes[] = {"letters",       "digits", "underscore",
                                           "other_letters", "any",    NULL};
     if (!form_keys(f, n, "an input", keys))
@@ -105,6 +105,7 @@ static void read_input(struct form *f, const struct ynode *n, struct input_rule 
     r->needs_letter = form_bool(f, n, "needs_letter", false);
     r->also = form_text(f, n, "also", false);
     r->host = form_bool(f, n, "host", false);
+    r->url = form_bool(f, n, "url", false);
     r->longest = (size_t)form_int(f, n, "longest", 100, 1, 4096);
     r->reserved_count = form_texts(f, n, "reserved", false, &r->reserved);
     const struct ynode *list = form_list(f, n, "characters", true);
@@ -427,13 +428,17 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
 {
     static const char *const keys[] = {"name",    "version",     "base_url", "hosts",
                                        "blocked", "files",       "inputs",   "operations",
-                                       "targets", "expressions", "sources",  NULL};
+                                       "targets", "expressions", "sources",  "any_redirect",
+                                       NULL};
     if (!form_keys(f, root, "site.yaml", keys))
         return;
     p->name = form_text(f, root, "name", true);
     *out_number = form_int(f, root, "version", 1, 1, 1000000);
     p->base_url = form_text(f, root, "base_url", true);
-    if (!f->failed && (!(span_starts(p->base_url, SPAN("https://")) ||
+    p->any_redirect = form_bool(f, root, "any_redirect", false);
+    /* A target that is a URL is its own base. */
+    bool own = span_is(p->base_url, "{input}");
+    if (!f->failed && !own && (!(span_starts(p->base_url, SPAN("https://")) ||
                          span_starts(p->base_url, SPAN("http://"))) ||
                        span_ends(p->base_url, SPAN("/"))))
         form_wrong(f, ynode_find(root, "base_url"),
@@ -516,6 +521,11 @@ struct span pack_version(const struct pack *p)
 struct span pack_base_url(const struct pack *p)
 {
     return p->base_url;
+}
+
+bool pack_any_redirect(const struct pack *p)
+{
+    return p->any_redirect;
 }
 
 size_t pack_hosts(const struct pack *p, const struct span **out_hosts)
@@ -687,6 +697,18 @@ static bool take_host(struct span *s, struct span *out_host)
     return fine_host(*out_host);
 }
 
+/* What is in the host is checked by whoever asks it. */
+static bool fine_url(struct span s)
+{
+    size_t head = span_starts(s, SPAN("https://"))  ? sizeof "https://" - 1
+                  : span_starts(s, SPAN("http://")) ? sizeof "http://" - 1
+                                                    : s.n;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] == 0x7f || strchr("\"<>\\^`{|}", s.p[i]))
+            return false;
+    return head < s.n && s.p[head] != '/' && span_find_char(s, '#') == s.n;
+}
+
 static void add_lower(struct buf *out, struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -704,6 +726,8 @@ err pack_target(const struct pack *p, struct span kind, struct span input,
     struct span s = stripped(r, input), host = SPAN_NONE;
     size_t at = 0, codes = 0;
     bool letter = false;
+    if (r->url && !fine_url(s))
+        return refuse(r, input, "is no URL", f);
     if (r->host && !take_host(&s, &host))
         return refuse(r, input, "does not end in '@' and the name of a host", f);
     if (s.n == 0)

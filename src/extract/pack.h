@@ -27,6 +27,8 @@ struct span pack_base_url(const struct pack *p); /* "https://x.com", no slash at
  * it ("https://mastodon.social"). E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err pack_base(const struct pack *p, struct span kind, struct span canonical,
                        struct span base_url, struct buf *out, struct fault *f);
+/* May a fetch of this site be redirected to any host? */
+bool pack_any_redirect(const struct pack *p);
 /* Does a job of this kind need a page in a browser? An empty kind: does any? */
 bool pack_needs_page(const struct pack *p, struct span kind);
 /* Host patterns egress may reach: "x.com", "*.twimg.com". */

@@ -60,6 +60,8 @@ static err add_base(const struct pack *p, const struct plan *plan, struct span b
     err e = E_OK;
     if (base_url.n)
         buf_add(out, base_url);
+    else if (span_is(p->base_url, "{input}"))
+        buf_add(out, plan->input);
     else
         e = fill_url(out, p->base_url, plan);
     return e || out->failed ? fail(f, E_TOO_BIG, "the site's URL is too long") : E_OK;

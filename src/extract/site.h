@@ -14,6 +14,7 @@ struct input_rule {
     bool letters, digits, underscore, other_letters, any;
     struct span also;  /* ASCII signs that are allowed as well */
     bool needs_letter; /* digits alone are refused */
+    bool url;          /* a whole URL, http or https */
     bool host;         /* ends in "@host": the rules are about what stands before it */
     size_t longest;    /* code points */
     const struct span *reserved;
@@ -38,6 +39,7 @@ struct expression {
 struct pack {
     struct arena *arena;
     struct span name, version, base_url;
+    bool any_redirect;
     const struct span *hosts, *blocked, *kinds;
     size_t host_count, blocked_count;
     const struct input_rule *inputs;

@@ -20,10 +20,10 @@ enum {
     HEAD_MAX = 64 * 1024,
     URL_MAX = 8 * 1024,
     NAME_MAX_SIZE = 256,
-    CONNS_KEPT = 16,      /* idle connections */
+    CONNS_KEPT = 16, /* idle connections */
     CONNS_PER_HOST = 4,
-    PLACES = 256,         /* origins whose last request is remembered */
-    KEPT = 64,            /* answers that serve again */
+    PLACES = 256, /* origins whose last request is remembered */
+    KEPT = 64,    /* answers that serve again */
     KEPT_BODY_MAX = 512 * 1024,
     HTTPS_PORT = 443,
     BACKLOG = 128,
@@ -477,7 +477,8 @@ static void redirected(struct fetch *r, const char *to)
 
 static err refusal(const char *reason)
 {
-    static const char *const final[] = {"private-address", "port", "host", "not-allowed", "bad-request"};
+    static const char *const final[] = {"private-address", "port", "host", "not-allowed",
+                                        "bad-request"};
     for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
         if (strcmp(reason, final[i]) == 0)
             return E_DENIED;
@@ -535,8 +536,9 @@ err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_reque
     struct origin to;
     struct fetch *r = heap_new_of(struct fetch);
     CURLU *u = url_read(q->origin, &r->origin);
-    err e = u ? E_OK : fail(f, E_BAD_INPUT, "'%.*s' is no place to ask",
-                            (int)(q->origin.n > 100 ? 100 : q->origin.n), q->origin.p);
+    err e = u ? E_OK
+              : fail(f, E_BAD_INPUT, "'%.*s' is no place to ask",
+                     (int)(q->origin.n > 100 ? 100 : q->origin.n), q->origin.p);
     curl_url_cleanup(u);
     r->q = *q;
     r->url = e ? NULL : url_read(q->url, &to);

@@ -27,8 +27,8 @@ struct fetch_config {
     int64_t interval_ms; /* least time between two requests to one origin */
     size_t body_max;
 };
-MUST_USE err fetcher_start(struct fetcher **out, struct loop *l, const struct fetch_config *config,
-                           struct fault *f);
+MUST_USE err fetcher_start(struct fetcher **out, struct loop *l,
+                           const struct fetch_config *config, struct fault *f);
 /* Egress is there, or there again. */
 void fetcher_egress_hello(struct fetcher *fr);
 void fetcher_free(struct fetcher **fr); /* no callback comes any more */
@@ -40,7 +40,8 @@ struct fetch_request {
     const struct span *hosts; /* patterns as in egress_config; borrowed until the end */
     size_t host_count;
     bool any_redirect; /* redirects may lead to any host (egress still refuses private ones) */
-    int64_t keep_ms;   /* a 2xx or 4xx answer serves the same URL for so long; 0: it is not kept */
+    int64_t
+        keep_ms; /* a 2xx or 4xx answer serves the same URL for so long; 0: it is not kept */
 };
 struct fetch_answer {
     err failed; /* E_OK: the rest is there */

@@ -29,7 +29,8 @@ static void refuse(struct slot *s, int64_t call, err e, struct span words)
     slot_tell(s, &(struct frame){.type = FRAME_REPLY, .n = {call, e}, .t = {words}});
 }
 
-static void call_tab(struct slot *s, const struct frame *f, const char *method, struct span params)
+static void call_tab(struct slot *s, const struct frame *f, const char *method,
+                     struct span params)
 {
     int64_t timeout_ms = f->n[1] < 1 ? 1 : f->n[1] > 600000 ? 600000 : f->n[1];
     if (!s->tab_open || s->tab_gone) {
@@ -162,9 +163,11 @@ static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
         return fail(why, E_BUSY, "one request at a time");
     if (q.timeout_ms < 1 || q.timeout_ms > 600000)
         return fail(why, E_BAD_INPUT, "the time for the request is out of range");
-    err e = pack_base(s->site->pack, s->lease.kind, s->lease.target, s->site->base_url, &base, why);
+    err e =
+        pack_base(s->site->pack, s->lease.kind, s->lease.target, s->site->base_url, &base, why);
     q.origin = buf_span(&base);
     q.host_count = pack_hosts(s->site->pack, &q.hosts);
+    q.any_redirect = pack_any_redirect(s->site->pack);
     if (span_is(f->t[0], "robots") && span_ends(f->t[1], SPAN("/robots.txt")))
         q.keep_ms = ROBOTS_KEEP_MS;
     s->fetch_call = f->n[0];

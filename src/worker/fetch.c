@@ -7,7 +7,8 @@
 enum { URL_MAX = 16 * 1024, URL_HEAD = 8 /* "https://" */ };
 
 /* Egress or node refuses to go there at all: the target names no place that can be asked. */
-static err fetch(struct collection *c, struct span source, struct span url, struct page_answer *out)
+static err fetch(struct collection *c, struct span source, struct span url,
+                 struct page_answer *out)
 {
     err e = page_fetch(&c->page, source, url, c->order->fetch_ms, out);
     if (e == E_DENIED || e == E_BAD_INPUT)
@@ -36,13 +37,14 @@ static err read_robots(struct collection *c, struct span origin)
     struct buf url = BUF(URL_MAX);
     page_step(&c->page, "robots");
     buf_fmt(&url, "%.*s/robots.txt", SP(origin));
-    err e = url.failed ? E_TOO_BIG
-                       : fetch(c, SPAN("robots"), buf_span(&url), &a);
+    err e = url.failed ? E_TOO_BIG : fetch(c, SPAN("robots"), buf_span(&url), &a);
     buf_free(&url);
     if (e)
         return e;
     if (a.status >= 500 || a.status == 429)
-        return no_robots(c, FAILURE_NETWORK, "the site's robots.txt cannot be read for now, so nothing else is asked");
+        return no_robots(
+            c, FAILURE_NETWORK,
+            "the site's robots.txt cannot be read for now, so nothing else is asked");
     c->robots_of = arena_keep(c->arena, origin);
     c->robots = a.status >= 200 && a.status < 300 ? arena_keep(c->arena, a.body) : SPAN("");
     if (!c->robots.p || !c->robots_of.p)
@@ -57,7 +59,8 @@ static err ask_robots(struct collection *c, struct span url)
     if (e)
         return e;
     if (!robots_allow(c->robots, SPAN("Fulmar"), path.n ? path : SPAN("/")))
-        return no_robots(c, FAILURE_BLOCKED, "the site's robots.txt asks robots not to read this");
+        return no_robots(c, FAILURE_BLOCKED,
+                         "the site's robots.txt asks robots not to read this");
     return E_OK;
 }
 
@@ -89,6 +92,7 @@ static err read_source(struct collection *c, const struct source *s, struct span
     if (!e)
         e = reader_document(c->page.reader, op->name, a.status, a.headers, a.body, clock_wall(),
                             c->page.page_arena, &reading, &c->fault);
+    reading.terminated = reading.terminated || reading.says_empty;
     return e ? e : collection_read(c, op, &reading);
 }
 
@@ -136,7 +140,8 @@ err fetch_run(struct collection *c)
     for (size_t i = 0; !e && i < c->plan.source_count; i++) {
         const struct source *s = c->plan.sources[i];
         c->source = source_operation(s)->name;
-        e = source_operation(s)->role == OP_TIMELINE ? read_list(c, s) : read_source(c, s, SPAN_NONE);
+        e = source_operation(s)->role == OP_TIMELINE ? read_list(c, s)
+                                                     : read_source(c, s, SPAN_NONE);
     }
     return e;
 }

@@ -709,6 +709,9 @@ static void site_packs_are_shown_checked_and_tried(void **state)
     EXPECT(64, "does not take 1 words", "site", "test", "x");
     EXPECT(66, "no recording", "site", "test", "x", "src");
     EXPECT(0, " 0 differences", "site", "test", "x", "tests/data/x");
+    EXPECT(0, " 0 differences", "site", "test", "bluesky", "tests/data/bluesky");
+    EXPECT(0, " 0 differences", "site", "test", "mastodon", "tests/data/mastodon");
+    EXPECT(0, " 0 differences", "site", "test", "generic-feed", "tests/data/generic-feed");
 
     /* A pack that reads less: every field and record that changes is named. */
     snprintf(copy, sizeof copy, "%s/changed", server.folder);

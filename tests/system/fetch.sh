@@ -118,6 +118,32 @@ check
 [ -z "$(order mastodon posts @alice@127.0.0.1)" ] || die "an address is taken for an instance"
 check
 
+# ---- any feed: the target is its URL, and a redirect may lead elsewhere ----
+
+{
+    echo "/moved 301 - Location: $SITE/feed.xml"
+    echo "/feed.xml 200 $DATA/generic-feed/feed-rss.xml"
+    echo "/empty.xml 200 $DATA/generic-feed/feed-empty.xml"
+    echo "/page 200 $DATA/generic-feed/feed-page.html"
+} | table
+ends() { # TARGET STATE VERDICT-OR-CLASS POSTS
+    id=$(order generic-feed posts "$1")
+    wait_job "$id" 30
+    expect "$id" '[.state,.verdict // .failure.class,.counts.posts|tostring]|join(" ")' "$2 $3 $4" "$1"
+}
+ends "$SITE/moved" succeeded partial 3
+known "$id" >"$WORK/got"
+recorded "$DATA"/generic-feed/feed-rss.records.ndjson >"$WORK/want"
+cmp "$WORK/got" "$WORK/want" || die "the items are not the recorded ones: $(diff "$WORK/got" "$WORK/want" | head -4)"
+ends "$SITE/empty.xml" succeeded empty_confirmed 0
+ends "$SITE/page" dead bad_input 0
+ends "$SITE/nosuch" dead not_found 0
+ends "http://127.0.0.1:1/feed" dead bad_input 0
+ends "http://169.254.169.254/latest" dead bad_input 0
+[ -z "$(order generic-feed posts "file:///etc/passwd")" ] || die "a file is taken for a feed"
+[ -z "$(order generic-feed posts "https://a.test/ b")" ] || die "a broken URL is taken for a feed"
+check
+
 # ---- what a site may say ----
 
 say_error() { printf '%s' "$1" >"$WORK/error.json"; }

@@ -25,7 +25,7 @@ static size_t read_body(const char *file, char *body)
 static void answer(int fd, const char *table, const char *target)
 {
     static char body[BODY_SIZE];
-    char line[LINE_SIZE], prefix[LINE_SIZE], file[LINE_SIZE], head[2 * LINE_SIZE];
+    static char line[LINE_SIZE], prefix[LINE_SIZE], file[LINE_SIZE], head[2 * LINE_SIZE];
     FILE *f = fopen(table, "r");
     int status = 404;
     const char *header = "";
@@ -44,15 +44,17 @@ static void answer(int fd, const char *table, const char *target)
     }
     if (f)
         fclose(f);
-    int size = snprintf(head, sizeof head, "HTTP/1.1 %d Answer\r\nContent-Length: %zu\r\n%s%s\r\n", status, n,
-                        header, header[0] ? "\r\n" : "");
+    int size =
+        snprintf(head, sizeof head, "HTTP/1.1 %d Answer\r\nContent-Length: %zu\r\n%s%s\r\n",
+                 status, n, header, header[0] ? "\r\n" : "");
     if (write(fd, head, (size_t)size) == size && n > 0)
         (void)!write(fd, body, n);
 }
 
 static void serve(int fd, const char *table)
 {
-    char head[LINE_SIZE * 8], target[LINE_SIZE] = "";
+    static char head[LINE_SIZE * 8];
+    char target[LINE_SIZE] = "";
     size_t n = 0;
     while (n + 1 < sizeof head) {
         ssize_t got = read(fd, head + n, sizeof head - 1 - n);

@@ -42,6 +42,10 @@ struct script {
     int next_page, batches, scrolls, committed, opened;
     bool held, moved;
     char last_cursor[64], moved_url[512];
+    /* fetches: what robots.txt says, NULL: there is none; status and text of the first source */
+    const char *robots, *feed;
+    int feed_status, fetches;
+    char first_url[200];
     int fd;
 };
 
@@ -201,6 +205,18 @@ static void commit(struct script *s, const struct frame *f)
     give(s, &(struct frame){.type = FRAME_COMMITTED, .n = {E_OK, added, s->have}});
 }
 
+static void answer_fetch(struct script *s, const struct frame *f)
+{
+    bool robots = span_is(f->t[0], "robots");
+    int status = robots ? (s->robots ? 200 : 404) : s->feed_status;
+    struct span body = span_of(robots ? s->robots : s->feed);
+    if (!robots && !s->fetches++)
+        span_copy(f->t[1], s->first_url, sizeof s->first_url);
+    give(s, &(struct frame){.type = FRAME_FETCHED,
+                            .n = {f->n[0], status ? E_OK : E_NET, status},
+                            .t = {status ? f->t[1] : SPAN("the host is away"), SPAN("{}"), body}});
+}
+
 static void on_frame(struct script *s, const struct frame *f)
 {
     struct frame ok = {.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {SPAN("{}")}};
@@ -235,6 +251,9 @@ static void on_frame(struct script *s, const struct frame *f)
             s->scrolls++;
             play_next_page(s);
         }
+        break;
+    case FRAME_FETCH:
+        answer_fetch(s, f);
         break;
     case FRAME_RECORDS:
         commit(s, f);
@@ -287,6 +306,7 @@ static struct collect_result run(struct script *s, struct arena *a)
                                   .next_batch = s->cursor ? 3 : 0,
                                   .navigate_ms = 5000,
                                   .batch_ms = 700,
+                                  .fetch_ms = 5000,
                                   .site = SPAN("x"),
                                   .kind = SPAN("posts"),
                                   .target = SPAN("someone"),
@@ -540,6 +560,145 @@ static int close_pack(void **state)
     return 0;
 }
 
+/* ---- strategies in order ---- */
+
+static struct pack *open_from(const char *folder)
+{
+    struct pack *p = NULL;
+    struct fault f = {0};
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    if (pack_open(&p, fd, "x", &f))
+        fail_msg("%s", f.words);
+    close(fd);
+    return p;
+}
+
+/* The pack of X with a feed behind its own API, for when that is limited. */
+static struct pack *open_with_feed(void)
+{
+    char folder[] = "/tmp/fulmar-collect-XXXXXX", command[900];
+    const char *sites = getenv("FULMAR_SITES");
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command,
+             "cp -r %s/x %s/x && sed -i -e '0,/own_posts_only: true/s//own_posts_only: true\\n"
+             "    fetch: {sources: [nitter_feed]}\\n    fallback_on: [rate_limited]/' "
+             "-e 's|^  nitter_feed: {|  nitter_feed: {url: \"{base}/{input}/rss?n={limit}\\&c={cursor}\", limit: 20, |' "
+             "%s/x/site.yaml",
+             sites ? sites : "sites", folder, folder);
+    assert_int_equal(system(command), 0);
+    struct pack *p = open_from(folder);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+    return p;
+}
+
+static const char *feed_of(int posts)
+{
+    static char text[4096];
+    struct buf b = BUF(sizeof text - 1);
+    buf_add_text(&b, "<?xml version=\"1.0\"?><rss version=\"2.0\" "
+                     "xmlns:dc=\"http://purl.org/dc/elements/1.1/\"><channel><title>t</title>");
+    for (int i = 0; i < posts; i++) {
+        char when[64];
+        time_t second = (time_t)(post_ms(i) / 1000);
+        struct tm t;
+        gmtime_r(&second, &t);
+        strftime(when, sizeof when, "%a, %d %b %Y %H:%M:%S GMT", &t);
+        unsigned long long id = (unsigned long long)(post_ms(i) - 1288834974657) << 22;
+        buf_fmt(&b,
+                "<item><title>post</title><dc:creator>@someone</dc:creator><description>post %d"
+                "</description><pubDate>%s</pubDate><guid>https://n.test/someone/status/%llu#m</guid>"
+                "<link>https://n.test/someone/status/%llu#m</link></item>",
+                i, when, id, id);
+    }
+    buf_add_text(&b, "</channel></rss>");
+    span_copy(buf_span(&b), text, sizeof text);
+    assert_false(b.failed);
+    buf_free(&b);
+    return text;
+}
+
+static bool reports(const struct collect_result *r, const char *text)
+{
+    return span_find(r->report, span_of(text)) < r->report.n;
+}
+
+static void the_next_strategy_runs_where_the_pack_says(void **state)
+{
+    (void)state;
+    struct pack *usual = pack;
+    pack = open_with_feed();
+    JOB(.claimed = 40, .limit = 30, .page_count = 2, .feed = feed_of(3), .feed_status = 200,
+        .robots = "User-agent: *\nAllow: /\n", .pages = {{0, 20, "c1"}, {20, 20, "c2", .status = 429}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_PARTIAL); /* a feed shows one page and proves nothing */
+    assert_int_equal(s.have, 20); /* the three of the feed are known already */
+    assert_string_equal(s.first_url, "https://x.com/someone/rss?n=10");
+    assert_true(reports(&r, "{\"source\":\"capture\",\"pages\":1,\"posts\":20,\"state\":\"rate_limited\""));
+    assert_true(reports(&r, "{\"source\":\"fetch\",\"pages\":1,\"posts\":0,\"state\":\"ok\",\"first_error\":null}"));
+    assert_string_equal(s.last_cursor, "c1");
+    arena_free(&a);
+    pack_close(&pack);
+    pack = usual;
+}
+
+static void other_failures_do_not_run_the_next_strategy(void **state)
+{
+    (void)state;
+    struct pack *usual = pack;
+    pack = open_with_feed();
+    JOB(.claimed = 40, .page_count = 1, .feed = feed_of(3), .feed_status = 200,
+        .pages = {{0, 20, "c1", .fails = true}});
+    assert_int_equal(r.failure, FAILURE_NETWORK);
+    assert_int_equal(s.fetches, 0);
+    arena_free(&a);
+    pack_close(&pack);
+    pack = usual;
+}
+
+static void the_last_strategy_says_how_it_ended(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *robots;
+        int status, fetches;
+        enum failure_class failure;
+    } rows[] = {
+        {NULL, 0, 1, FAILURE_NETWORK},
+        {NULL, 404, 1, FAILURE_NOT_FOUND},
+        {NULL, 429, 1, FAILURE_RATE_LIMITED},
+        {"User-agent: *\nDisallow: /someone/\n", 200, 0, FAILURE_BLOCKED},
+        {"User-agent: fulmar\nDisallow: /*?n=\n", 200, 0, FAILURE_BLOCKED},
+        {"User-agent: other\nDisallow: /\n", 200, 1, FAILURE_NONE},
+    };
+    struct pack *usual = pack;
+    pack = open_with_feed();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        JOB(.claimed = 40, .page_count = 1, .feed = rows[i].status == 200 ? feed_of(3) : "no",
+            .feed_status = rows[i].status,
+            .robots = rows[i].robots, .pages = {{0, 20, "c1", .status = 429}});
+        if (r.failure != rows[i].failure || s.fetches != rows[i].fetches)
+            fail_msg("row %zu: %s, %d fetches, %.*s", i, failure_name(r.failure), s.fetches,
+                     SP(r.why));
+        assert_int_equal(s.committed, rows[i].failure ? 0 : 3);
+        arena_free(&a);
+    }
+    pack_close(&pack);
+    pack = usual;
+}
+
+/* A cursor belongs to what it came from. */
+static void a_cursor_of_a_source_is_not_the_page_s(void **state)
+{
+    (void)state;
+    JOB(.claimed = 20, .page_count = 1, .cursor = "~nitter_feed:abc",
+        .pages = {{0, 20, "c1", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_false(s.moved);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +722,10 @@ int main(void)
         cmocka_unit_test(silence_after_data_is_stuck),
         cmocka_unit_test(a_cancel_ends_the_flow),
         cmocka_unit_test(a_crashed_page_ends_the_flow),
+        cmocka_unit_test(the_next_strategy_runs_where_the_pack_says),
+        cmocka_unit_test(other_failures_do_not_run_the_next_strategy),
+        cmocka_unit_test(the_last_strategy_says_how_it_ended),
+        cmocka_unit_test(a_cursor_of_a_source_is_not_the_page_s),
     };
     return cmocka_run_group_tests(tests, open_pack, close_pack);
 }

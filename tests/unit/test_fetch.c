@@ -27,32 +27,25 @@ enum { BODY_MAX = 100 * 1024, BIG = 200 * 1024, NAP_US = 30000 };
 
 /* 300 000 times 'a', and {"small":true}, packed by gzip. */
 static const unsigned char packed_big[] = {
-    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 237, 193, 1, 13, 0, 0,
-    0, 194, 160, 172, 239, 95, 194, 30, 14, 40, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 248, 49, 95, 242,
-    78, 244, 224, 147, 4, 0,
+    31,  139, 8,  0, 0, 0, 0, 0, 2, 3, 237, 193, 1, 13, 0, 0, 0, 194, 160, 172, 239, 95, 194,
+    30,  14,  40, 0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 0,   0,   0,   0,   0,  0,
+    0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0,  0, 0, 0, 248, 49,  95,  242, 78, 244,
+    224, 147, 4,  0,
 };
 static const unsigned char packed_small[] = {
-    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 206, 77, 204,
-    201, 81, 178, 42, 41, 42, 77, 173, 5, 0, 94, 53, 207, 56, 14, 0,
-    0, 0,
+    31, 139, 8,  0,  0,  0,  0,   0, 2, 3,  171, 86,  42, 206, 77, 204, 201,
+    81, 178, 42, 41, 42, 77, 173, 5, 0, 94, 53,  207, 56, 14,  0,  0,   0,
 };
 
 /* ---- the origin: a process per connection ---- */
@@ -359,7 +352,8 @@ static void refuses(void **state)
     assert_int_equal(ask_where("http://10.0.0.1/", "http://10.0.0.1", 2000, 0), E_DENIED);
     assert_non_null(strstr(got.words, "private-address"));
     assert_int_equal(ask_where("https://127.0.0.1/", "https://127.0.0.1", 2000, 0), E_DENIED);
-    assert_int_equal(ask_where("http://a.example:99/", "http://a.example:99", 2000, 0), E_DENIED);
+    assert_int_equal(ask_where("http://a.example:99/", "http://a.example:99", 2000, 0),
+                     E_DENIED);
     assert_true(ask_where("http://a.example/", "http://a.example", 2000, 0) != E_DENIED);
 }
 
@@ -531,9 +525,9 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(robots),  cmocka_unit_test(answers),     cmocka_unit_test(limits),
-        cmocka_unit_test(refuses), cmocka_unit_test(redirects),   cmocka_unit_test(sealed),
-        cmocka_unit_test(keeps),   cmocka_unit_test(turns),       cmocka_unit_test(cancels),
+        cmocka_unit_test(robots),      cmocka_unit_test(answers),   cmocka_unit_test(limits),
+        cmocka_unit_test(refuses),     cmocka_unit_test(redirects), cmocka_unit_test(sealed),
+        cmocka_unit_test(keeps),       cmocka_unit_test(turns),     cmocka_unit_test(cancels),
         cmocka_unit_test(egress_ends),
     };
     return cmocka_run_group_tests(tests, start_world, end_world);

@@ -350,6 +350,129 @@ static void test_targets(void **state)
     pack_close(&p);
 }
 
+/* Strategies of a target: what is wrong with them is said where it stands. */
+static void test_broken_strategies(void **state)
+{
+    (void)state;
+    const char *limits = "      own_posts_only: true\n  profile:";
+    struct {
+        const char *text, *words;
+    } rows[] = {
+        {"      own_posts_only: true\n    strategies: [capture, fetsh]\n  profile:",
+         "unknown strategy 'fetsh'; did you mean 'fetch'?"},
+        {"      own_posts_only: true\n    strategies: [fetch]\n  profile:",
+         "'strategies' names each strategy of the target once"},
+        {"      own_posts_only: true\n    fallback_on: [drifted]\n  profile:",
+         "unknown failure class 'drifted'; did you mean 'drift'?"},
+        {"      own_posts_only: true\n    fetch: {sources: [nosuch]}\n  profile:", "unknown source 'nosuch'"},
+        {"      own_posts_only: true\n    fetch: {sources: [oembed]}\n  profile:",
+         "source 'oembed' has no 'url' to fetch"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fault f = {0};
+        struct pack *p = NULL;
+        int line = 0, column = 0;
+        copy_pack("site.yaml", limits, rows[i].text, &line, &column);
+        err e = open_copy(&f, &p);
+        remove_copy();
+        if (e != E_CONFIG || !strstr(f.words, rows[i].words) || strncmp(f.words, "x/site.yaml:", 12) != 0)
+            fail_msg("row %zu: %s", i, f.words);
+    }
+}
+
+/* Packs that need no browser. */
+static struct pack *open_named(const char *name)
+{
+    struct fault f = {0};
+    struct pack *p = NULL;
+    int fd = open(sites_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    if (pack_open(&p, fd, name, &f))
+        fail_msg("%s", f.words);
+    close(fd);
+    return p;
+}
+
+static void base_is(const struct pack *p, const char *kind, const char *canonical,
+                    const char *base_url, const char *wanted)
+{
+    struct buf b = BUF(1000);
+    assert_int_equal(pack_base(p, span_of(kind), span_of(canonical), span_of(base_url), &b, NULL),
+                     E_OK);
+    if (!span_is(buf_span(&b), wanted))
+        fail_msg("wanted %s, got %.*s", wanted, SP(buf_span(&b)));
+    buf_free(&b);
+}
+
+static void test_fetched_sites(void **state)
+{
+    (void)state;
+    struct pack *p = open_named("bluesky");
+    accepts(p, "posts", "@alice.bsky.social", "alice.bsky.social");
+    accepts(p, "posts", "did:plc:z72i7hdynmk6r22z27h6tvur", "did:plc:z72i7hdynmk6r22z27h6tvur");
+    accepts(p, "profile", "https://bsky.app/profile/alice.test", "alice.test");
+    accepts(p, "hashtag", "#Zürich", "Zürich");
+    refuses(p, "posts", "alice/../bob", "has a character that cannot be in it");
+    refuses(p, "posts", "alice test", "has a character that cannot be in it");
+    refuses(p, "posts", "a?b=c", "has a character that cannot be in it");
+    assert_false(pack_needs_page(p, SPAN("posts")) || pack_needs_page(p, SPAN_NONE));
+    base_is(p, "posts", "alice.test", "", "https://public.api.bsky.app");
+    base_is(p, "posts", "alice.test", "http://127.0.0.1:1", "http://127.0.0.1:1");
+    pack_close(&p);
+    p = open_named("mastodon");
+    accepts(p, "posts", "@alice@Mastodon.Social", "alice@mastodon.social");
+    accepts(p, "hashtag", "#opendata@example.test", "opendata@example.test");
+    accepts(p, "search", "a@b heat@x.example.test", "a@b heat@x.example.test");
+    static const char *const wrong[] = {
+        "@alice",           "alice@",          "alice@localhost",  "alice@127.0.0.1",
+        "alice@a.test:80",  "alice@a.test/b",  "alice@.test",      "alice@a..test",
+        "alice@a.test.",    "alice@[::1]",     "alice@2130706433", "alice@user:b@c.test/",
+        "alice@-a.test",    "@@a.test",        "alice@a_b.test",   "alice@ a.test"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        refuses(p, "posts", wrong[i], "wanted: an account with its instance");
+    assert_false(pack_needs_page(p, SPAN_NONE));
+    base_is(p, "posts", "alice@example.test", "", "https://example.test");
+    base_is(p, "search", "a@b c@example.test", "", "https://example.test");
+    pack_close(&p);
+    p = open_real();
+    assert_true(pack_needs_page(p, SPAN("posts")) && pack_needs_page(p, SPAN_NONE));
+    assert_false(pack_needs_page(p, SPAN("nosuch")));
+    base_is(p, "posts", "nasa", "", "https://x.com");
+    pack_close(&p);
+}
+
+static void source_url_is(const struct source_vars *v, const char *wanted)
+{
+    struct pack *p = open_named("bluesky");
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    struct buf b = BUF(4000);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("search"), SPAN("heat pump"), SPAN_NONE, NULL),
+                     E_OK);
+    assert_int_equal(plan.source_count, 1);
+    err e = source_url(plan.sources[0], v, &b);
+    if (wanted ? e || !span_is(buf_span(&b), wanted) : e != E_NOT_FOUND)
+        fail_msg("wanted %s, got %.*s", wanted ? wanted : "nothing", SP(buf_span(&b)));
+    buf_free(&b);
+    arena_free(&a);
+    pack_close(&p);
+}
+
+static void test_source_urls(void **state)
+{
+    (void)state;
+    struct source_vars v = {.base = SPAN("https://b"), .input = SPAN("heat & pump")};
+    source_url_is(&v, "https://b/xrpc/app.bsky.feed.searchPosts?q=heat%20%26%20pump&sort=latest&limit=100");
+    v.limit = 7;
+    v.cursor = SPAN("a=b&c");
+    source_url_is(&v, "https://b/xrpc/app.bsky.feed.searchPosts?q=heat%20%26%20pump&sort=latest"
+                      "&limit=7&cursor=a%3Db%26c");
+    v.cursor = SPAN("https://b/next?x");
+    source_url_is(&v, "https://b/next?x");
+    v = (struct source_vars){.input = SPAN("x")};
+    source_url_is(&v, NULL);
+}
+
 /* ---- plans ---- */
 
 static void plan_url(const struct pack *p, const char *kind, const char *canonical,
@@ -489,7 +612,9 @@ int main(void)
         cmocka_unit_test(test_broken),  cmocka_unit_test(test_broken_files),
         cmocka_unit_test(test_facts),   cmocka_unit_test(test_version_follows_content),
         cmocka_unit_test(test_targets), cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_resume),  cmocka_unit_test(test_fetched_sites),
+        cmocka_unit_test(test_broken_strategies),
+        cmocka_unit_test(test_source_urls),
     };
     return cmocka_run_group_tests(tests, make_temp, drop_temp);
 }
