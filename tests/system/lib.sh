@@ -83,8 +83,9 @@ submit() { # KIND TARGET [LIMIT] → job id
 }
 job() { call "http://fulmar/v1/jobs/$1"; }
 job_state() { job "$1" | jq -r .state; }
-# Without jq: this one is asked many times a second.
-job_ended() { [[ "$(job "$1")" =~ '"state":"'(succeeded|dead|failed|cancelled|expired)'"' ]]; }
+# Without jq: this one is asked many times a second. The state of the job is the one before its verdict;
+# the report has states of its own.
+job_ended() { [[ "$(job "$1")" =~ '"state":"'(succeeded|dead|failed|cancelled|expired)'","verdict"' ]]; }
 job_class() { job "$1" | jq -r '.failure.class // "none"'; }
 wait_job() { wait_until "${2:-60}" "job $1 ends ($(job "$1" | jq -c '{state,failure}'))" job_ended "$1"; }
 
