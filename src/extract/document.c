@@ -24,6 +24,7 @@ struct visit {
     int status;
     struct json headers;
     struct span body;
+    enum record_section section; /* of the part that is read, else the page's */
 };
 
 static void drift(struct answer *a, struct span why)
@@ -55,7 +56,7 @@ static bool on_root(void *ctx, const struct seen *s)
     struct visit *v = ctx;
     struct seen other = *s;
     struct span word;
-    other.section = v->page->section;
+    other.section = v->section;
     if (json_text(paths_get(&v->page->pinned_at, s->object), &word) &&
         span_eq(word, v->page->pinned_is))
         other.section = SECTION_PINNED;
@@ -106,6 +107,16 @@ static bool is_known(const struct page *p, struct json root)
     return list ? json_is(root, JSON_ARRAY) : paths_get(&p->known, root).doc != NULL;
 }
 
+static void read_parts(struct visit *v, struct json root)
+{
+    for (size_t i = 0; i < v->page->part_count; i++) {
+        const struct page_part *part = &v->page->parts[i];
+        v->section = part->section;
+        envelope_roots(&part->path, 1, root, SEEN_POST, on_root, v);
+    }
+    v->section = v->page->section;
+}
+
 static void read_json(struct visit *v, struct span text)
 {
     struct answer *a = v->a;
@@ -126,6 +137,7 @@ static void read_json(struct visit *v, struct span text)
         return;
     }
     read_next(v, root);
+    read_parts(v, root);
     envelope_roots(p->roots, p->root_count, root, SEEN_POST, on_root, v);
     envelope_roots(p->user_roots, p->user_root_count, root, SEEN_USER, on_root, v);
     if (has_records(a->out) || a->out->sign != FAILURE_NONE || a->failed)
@@ -346,7 +358,8 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
     a.out = &fresh;
     a.fault = f;
     struct visit v = {
-        .a = &a, .source = source, .page = &source->page, .status = http_status, .body = body};
+        .a = &a, .source = source, .page = &source->page, .status = http_status, .body = body,
+        .section = source->page.section};
     when_text(collected_at, a.collected);
     answer_headers(&a, headers_json, &v.headers, collected_at);
     if (v.page->format == PAGE_JSON)

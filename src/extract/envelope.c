@@ -31,6 +31,9 @@ static void read_root_path(struct form *f, const struct ynode *at, struct span t
                            struct root_path *out)
 {
     struct span part;
+    out->repeats = span_ends(text, SPAN("+"));
+    if (out->repeats)
+        text = span_cut(text, 0, text.n - 1);
     while (span_next(&text, '.', &part)) {
         bool every = span_ends(part, SPAN("[*]"));
         if (out->count + 2 > ROOT_STEPS_MAX) {
@@ -42,6 +45,11 @@ static void read_root_path(struct form *f, const struct ynode *at, struct span t
         if (every)
             out->step[out->count++] = SPAN_NONE;
     }
+    size_t every = 0;
+    while (every < out->count && out->step[every].n)
+        every++;
+    if (out->repeats && (!every || every + 1 < out->count))
+        form_wrong(f, at, "\"+\" follows a member, as in parent+ or replies[*]+");
 }
 
 size_t envelope_read_roots(struct form *f, const struct ynode *map, const char *key,
@@ -280,6 +288,56 @@ bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen 
     return false;
 }
 
+/* ---- roots ---- */
+
+/* Values that are still to be looked into, each with the elements that wait beside it. */
+struct descent {
+    struct json_iter waiting[ROOT_DEPTH_MAX];
+    struct json chain[ROOT_DEPTH_MAX];
+    size_t depth;
+};
+
+static size_t tell_root(struct walker *w, struct json v, enum sighting what)
+{
+    if (!json_is(v, JSON_OBJECT) || w->stopped || w->looked_at++ >= ENTRIES_MAX)
+        return 0;
+    tell(w, &(struct seen){.what = what, .object = v, .section = SECTION_MAIN});
+    return 1;
+}
+
+/* Each object below the member, before those below itself. */
+static size_t tell_tree(struct walker *w, struct json list, struct span member,
+                        enum sighting what)
+{
+    struct descent d = {.depth = 1};
+    size_t told = 0;
+    d.waiting[0] = json_each(list);
+    while (d.depth && !w->stopped) {
+        struct json_iter *i = &d.waiting[d.depth - 1];
+        if (!json_next(i)) {
+            d.depth--;
+            continue;
+        }
+        told += tell_root(w, i->value, what);
+        struct json inner = json_get(i->value, member);
+        if (json_is(inner, JSON_ARRAY) && d.depth < ROOT_DEPTH_MAX)
+            d.waiting[d.depth++] = json_each(inner);
+    }
+    return told;
+}
+
+static size_t tell_chain(struct walker *w, struct json v, struct span member,
+                         enum sighting what)
+{
+    struct descent d = {0};
+    size_t told = 0;
+    for (; json_is(v, JSON_OBJECT) && d.depth < ROOT_DEPTH_MAX; v = json_get(v, member))
+        d.chain[d.depth++] = v;
+    while (d.depth)
+        told += tell_root(w, d.chain[--d.depth], what);
+    return told;
+}
+
 /* The one place of a path where every element counts; paths without one give one object. */
 static size_t roots_of(const struct root_path *p, struct json root, struct walker *w,
                        enum sighting what)
@@ -288,23 +346,18 @@ static size_t roots_of(const struct root_path *p, struct json root, struct walke
     size_t at = 0, told = 0;
     while (at < p->count && p->step[at].n)
         v = json_get(v, p->step[at++]);
-    if (at == p->count) {
-        if (!json_is(v, JSON_OBJECT))
-            return 0;
-        tell(w, &(struct seen){.what = what, .object = v, .section = SECTION_MAIN});
-        return 1;
-    }
-    for (struct json_iter i = json_each(v);
-         json_is(v, JSON_ARRAY) && !w->stopped && json_next(&i);) {
+    if (at == p->count)
+        return p->repeats ? tell_chain(w, v, p->step[p->count - 1], what)
+                          : tell_root(w, v, what);
+    if (!json_is(v, JSON_ARRAY))
+        return 0;
+    if (p->repeats)
+        return tell_tree(w, v, p->step[at - 1], what);
+    for (struct json_iter i = json_each(v); !w->stopped && json_next(&i);) {
         struct json inner = i.value;
-        if (told >= ENTRIES_MAX)
-            break;
         for (size_t k = at + 1; k < p->count; k++)
             inner = json_get(inner, p->step[k]);
-        if (!json_is(inner, JSON_OBJECT))
-            continue;
-        tell(w, &(struct seen){.what = what, .object = inner, .section = SECTION_MAIN});
-        told++;
+        told += tell_root(w, inner, what);
     }
     return told;
 }

@@ -11,6 +11,7 @@
 enum {
     ENTRIES_MAX = 5000, /* looked at on one page, items of modules included */
     ROOT_STEPS_MAX = 12,
+    ROOT_DEPTH_MAX = 64, /* of a repeated step: as deep as JSON may be at all */
 };
 
 enum carries { CARRIES_ENTRIES, CARRIES_ENTRY, CARRIES_ITEMS, CARRIES_END };
@@ -25,6 +26,7 @@ struct envelope_step {
 struct root_path { /* members; an empty one stands for every element */
     struct span step[ROOT_STEPS_MAX];
     size_t count;
+    bool repeats; /* the last member again below each object found, to the bottom */
 };
 struct envelope {
     struct span instructions, type;
@@ -42,7 +44,9 @@ struct envelope {
 
 void envelope_read(struct form *f, const struct ynode *root, struct envelope *out);
 /* A list of root paths below a key: members by '.', "[*]" for every element, "." for the answer
- * itself. Returns the number; the rows lie in the arena. */
+ * itself. A "+" at the end: what is found has the same member below it, and so on ("replies[*]+": a
+ * tree, each reply before its own replies; "parent+": a chain, its far end first). Returns the number;
+ * the rows lie in the arena. */
 size_t envelope_read_roots(struct form *f, const struct ynode *map, const char *key,
                            const struct root_path **out);
 
@@ -61,6 +65,6 @@ typedef bool envelope_on_seen(void *ctx, const struct seen *s); /* false stops t
  * False when there is no timeline in it. */
 bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen *on_seen,
                    void *ctx);
-/* Objects at the root paths, in order. Returns how many were told. */
+/* Objects at the first root path that has any. Returns how many were told. */
 size_t envelope_roots(const struct root_path *paths, size_t count, struct json root,
                       enum sighting what, envelope_on_seen *on_seen, void *ctx);

@@ -84,11 +84,31 @@ static void read_markup(struct page_form *p, struct page *out)
     read_states(p, out);
 }
 
+static void read_parts(struct page_form *p, struct page *out)
+{
+    static const char *const keys[] = {"items", "section", NULL};
+    for (const struct ynode *n = rules_of(p, "parts"); n && !p->f->failed; n = n->next) {
+        struct page_part *part = &out->parts[out->part_count++];
+        const struct root_path *path = NULL;
+        if (!form_keys(p->f, n, "a part", keys))
+            return;
+        if (envelope_read_roots(p->f, n, "items", &path) != 1 && !p->f->failed)
+            form_wrong(p->f, n, "a part has one path");
+        form_text(p->f, n, "section", true);
+        int section = form_word(p->f, ynode_find(n, "section"), "section", sections);
+        if (p->f->failed || section < 0)
+            return;
+        part->path = path[0];
+        part->section = (enum record_section)section;
+    }
+}
+
 static void read_plain(struct page_form *p, struct page *out)
 {
     static const char *const pinned_keys[] = {"path", "is", NULL};
     const struct ynode *pinned = form_map(p->f, p->root, "pinned", false);
-    if (!ynode_find(p->root, "users") || ynode_find(p->root, "items"))
+    read_parts(p, out);
+    if ((!ynode_find(p->root, "users") && !out->part_count) || ynode_find(p->root, "items"))
         out->root_count = envelope_read_roots(p->f, p->root, "items", &out->roots);
     if (ynode_find(p->root, "users"))
         out->user_root_count = envelope_read_roots(p->f, p->root, "users", &out->user_roots);
@@ -107,7 +127,8 @@ void page_read(struct form *f, const struct ynode *root, struct html_paths *path
 {
     static const char *const plain[] = {
         "format",  "script",   "items", "known",  "blank",       "section", "none",
-        "answers", "prefixes", "users", "cursor", "cursor_link", "pinned",  NULL};
+        "answers", "prefixes", "users", "cursor", "cursor_link", "pinned",  "parts",
+        NULL};
     static const char *const markup[] = {
         "format",  "prefixes", "unpack", "items",   "kinds",         "gone_text",
         "gone_id", "cursor",   "head",   "schema",  "states",        "frame",

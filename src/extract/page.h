@@ -26,6 +26,12 @@ struct page_state {
     struct span words;
 };
 
+/* Records of one answer that stand in several places, as a post, what it answers and what answers it. */
+struct page_part {
+    struct root_path path;
+    enum record_section section;
+};
+
 struct page {
     enum page_format format;
     const struct html_path *script; /* HTML: the answer is the JSON in this element */
@@ -34,6 +40,8 @@ struct page {
     size_t root_count;
     const struct root_path *user_roots;
     size_t user_root_count;
+    struct page_part parts[PAGE_RULES_MAX]; /* in place of roots: all of them, in this order */
+    size_t part_count;
     struct paths next;      /* the cursor; a list whose answer has none ends there */
     bool next_link;         /* it is the URL of the header Link with rel="next" */
     struct paths pinned_at; /* of an item: has this word when it is pinned */

@@ -133,15 +133,27 @@ static err no_more(struct collection *c, struct span cursor)
     return E_OK;
 }
 
+/* A source before the last: one answer, whose end is not that of the job. */
+static err read_first(struct collection *c, const struct source *s)
+{
+    err e = read_source(c, s, SPAN_NONE);
+    if (c->end == END_TERMINATE && c->step->wants_timeline)
+        c->end = END_NONE;
+    c->cursor = SPAN_NONE;
+    c->source_said_empty = false;
+    return e;
+}
+
 err fetch_run(struct collection *c)
 {
     err e = E_OK;
     c->go_on = no_more;
-    for (size_t i = 0; !e && i < c->plan.source_count; i++) {
+    for (size_t i = 0; !e && !c->end && i < c->plan.source_count; i++) {
         const struct source *s = c->plan.sources[i];
+        bool last = i + 1 == c->plan.source_count;
         c->source = source_operation(s)->name;
-        e = source_operation(s)->role == OP_TIMELINE ? read_list(c, s)
-                                                     : read_source(c, s, SPAN_NONE);
+        e = last && source_operation(s)->role == OP_TIMELINE ? read_list(c, s)
+                                                             : read_first(c, s);
     }
     return e;
 }
