@@ -100,12 +100,12 @@ static void add_state(struct buf *out, const struct job_view *job)
     buf_add_text(out, "</td>");
 }
 
-/* What the job is there for: accounts for a profile, else posts. */
+/* What the job is there for. */
 static void add_records(struct buf *out, const struct job_view *job)
 {
-    bool users = span_is(job->kind, "profile");
+    bool users = job->counts == ITEM_USER;
     buf_fmt(out, "<td class=\"n\"><a href=\"/v1/jobs/%s/%s?limit=200\">%lld</a>", job->id,
-            users ? "users" : "posts", (long long)(users ? job->users : job->have));
+            users ? "users" : "posts", (long long)job->have);
     if (job->limit > 0)
         buf_fmt(out, " / %lld", (long long)job->limit);
     buf_add_text(out, "</td>");

@@ -138,6 +138,7 @@ void jobs_create(struct api *a, struct request *r, struct span id)
         .lane = order.lane,
         .spec = order.spec,
         .limit = order.limit,
+        .counts = order.users ? ITEM_USER : ITEM_POST,
         .prio = order.prio,
         .idempotency_key = span_of(c->key),
         .request_hash = span_hash(r->body, 0),

@@ -15,10 +15,13 @@ struct reading {
     struct span target; /* as typed */
     wall since, until;
     bool has_since, has_until;
+    struct span product; /* as given */
+    int64_t depth;       /* -1: not given */
 };
 
 static const char *const members[] = {"site",  "kind",  "target",   "limit",
-                                      "since", "until", "priority", NULL};
+                                      "since", "until", "priority", "product", "depth",
+                                      NULL};
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
                                                          const char *code, const char *fmt, ...)
@@ -75,7 +78,8 @@ static bool refuse_unknown(struct reading *r, struct json body)
             refuse(r, pointer_to(r, i.key), "unknown_field", "did you mean \"%s\"?", near);
         else
             refuse(r, pointer_to(r, i.key), "unknown_field",
-                   "known are site, kind, target, limit, since, until, priority");
+                   "known are site, kind, target, limit, since, until, priority, product, "
+                   "depth");
     }
     return r->refusal->error_count > 0;
 }
@@ -231,6 +235,36 @@ static bool read_time(struct reading *r, struct json body, const char *key, wall
     return false;
 }
 
+/* Which of the target's products; without one its first. */
+static void read_product(struct reading *r, struct json body)
+{
+    struct json v;
+    struct span name;
+    struct fault f = {0};
+    if (given(body, "product", &v) && (!json_text(v, &r->product) || !r->product.n)) {
+        refuse(r, SPAN("/product"), "type", "must be a text such as \"latest\"");
+        return;
+    }
+    if (!r->pack || !r->order->kind.n)
+        return;
+    err e = pack_product(r->pack, r->order->kind, r->product, &name, &r->order->users, &f);
+    if (e)
+        refuse(r, SPAN("/product"), "unknown", "%s", f.words[0] ? f.words : err_text(e));
+}
+
+static void read_depth(struct reading *r, struct json body)
+{
+    struct json v;
+    r->depth = -1;
+    if (!given(body, "depth", &v))
+        return;
+    if (r->pack && r->order->kind.n && !pack_has_depth(r->pack, r->order->kind))
+        refuse(r, SPAN("/depth"), "unknown", "%.*s has no depth: only a thread does",
+               SP(r->order->kind));
+    else
+        read_number(r, body, "depth", 0, ORDER_DEPTH_MAX, &r->depth);
+}
+
 static void write_spec(struct reading *r)
 {
     struct buf text = BUF(1024);
@@ -243,6 +277,10 @@ static void write_spec(struct reading *r)
         json_kv_cstr(&w, "since", when_text(r->since, when));
     if (r->has_until)
         json_kv_cstr(&w, "until", when_text(r->until, when));
+    if (r->product.n)
+        json_kv_text(&w, "product", r->product);
+    if (r->depth >= 0)
+        json_kv_int(&w, "depth", r->depth);
     json_close(&w);
     r->order->spec = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
@@ -288,6 +326,8 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_target(&r, root);
     read_number(&r, root, "limit", 1, ORDER_LIMIT_MAX, &out->limit);
     read_number(&r, root, "priority", 0, 9, &prio);
+    read_product(&r, root);
+    read_depth(&r, root);
     r.has_since = read_time(&r, root, "since", &r.since);
     r.has_until = read_time(&r, root, "until", &r.until);
     if (r.has_since && r.has_until && r.since.ms >= r.until.ms)

@@ -63,7 +63,7 @@ static void put_counts(struct json_w *w, const struct job_view *job)
 {
     json_key(w, "counts");
     json_open(w);
-    json_kv_int(w, "posts", job->have);
+    json_kv_int(w, "posts", job->counts == ITEM_POST ? job->have : 0);
     json_kv_int(w, "users", job->users);
     json_kv_int(w, "batches", job->next_batch);
     json_close(w);
@@ -119,6 +119,7 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     json_kv_text(w, "site", job->site);
     json_kv_text(w, "kind", job->kind);
     json_kv_text(w, "target", job->target);
+    json_kv_cstr(w, "records", job->counts == ITEM_USER ? "users" : "posts");
     json_kv_text(w, "lane", job->lane);
     put_stored(w, "options", job->spec, parser);
     json_kv_cstr(w, "state", job_state_name(job->state));

@@ -33,9 +33,11 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_SERVED, "get: posts wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_SERVED, "get: records wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
     {"since", 0, "DATE", offsetof(struct cli, since), IN_GET, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
     {"until", 0, "DATE", offsetof(struct cli, until), IN_GET, "no posts newer than this"},
+    {"product", 0, "NAME", offsetof(struct cli, product), IN_GET, "of a search or hashtag: latest (default), top, people, media"},
+    {"depth", 0, "N", offsetof(struct cli, depth), IN_GET, "of a thread: replies at most N steps below the post; 0 none; else all"},
     {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal, 9 last"},
     {"site", 0, "NAME", offsetof(struct cli, site), IN_GET, "site pack to use; default x"},
     {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
@@ -70,8 +72,10 @@ static const struct verb {
      "fulmar get posts @nasa --limit 200\n"
      "fulmar get hashtag '#opendata' --since 2026-02-01 --csv --out opendata.csv\n"
      "fulmar get search 'heat pump lang:en' -n 50 --json\n"
-     "fulmar get profile @nasa\n",
-     "collect posts or a profile; starts a service for itself when none is running",
+     "fulmar get search 'heat pump' --product people --limit 100\n"
+     "fulmar get thread https://x.com/nasa/status/1800000000000000000 --depth 1\n"
+     "fulmar get followers @nasa --csv --out followers.csv\n",
+     "collect posts or users; starts a service for itself when none is running",
      "Records go to standard output: a table on a terminal, else JSON, one record a line.\n"
      "Progress and the verdict go to standard error; the exit status says how it ended.\n"
      "A file given with --out gets its name when the job has ended; a device or a pipe is\n"

@@ -60,7 +60,7 @@ struct get {
     const char *kind, *target;
     char id[64];
     enum job_state state;
-    int64_t have, limit, priority, batches, attempt, after;
+    int64_t have, limit, priority, depth, batches, attempt, after;
     mono began, drawn, fetched;
     bool on_terminal, users, drawing;
     bool broken; /* records cannot be written */
@@ -86,7 +86,7 @@ static void clear_line(struct get *g)
 static void add_progress(struct buf *out, const struct get *g)
 {
     buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)),
-            g->users ? "profile" : g->kind, (long long)g->have);
+            g->kind, (long long)g->have);
     if (g->limit)
         buf_fmt(out, "/%lld", (long long)g->limit);
     buf_fmt(out, "  p%lld  %llds", (long long)g->batches,
@@ -145,6 +145,9 @@ static int check_flags(struct get *g)
         return cli_usage("get", "--until must be %s, not '%.40s'", dates, c->until);
     if (c->since && c->until && since.ms >= until.ms)
         return cli_usage("get", "--until must be later than --since");
+    if (c->depth &&
+        (!span_int(span_of(c->depth), &g->depth) || g->depth < 0 || g->depth > ORDER_DEPTH_MAX))
+        return cli_usage("get", "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
     return EXIT_DONE;
 }
 
@@ -167,6 +170,10 @@ static void build_body(struct get *g)
         json_kv_cstr(&w, "until", c->until);
     if (c->priority)
         json_kv_int(&w, "priority", g->priority);
+    if (c->product)
+        json_kv_cstr(&w, "product", c->product);
+    if (c->depth)
+        json_kv_int(&w, "depth", g->depth);
     json_close(&w);
 }
 
@@ -193,6 +200,22 @@ static int check_kind(struct cli *c, const struct pack *pack)
                          SP(buf_span(&known)));
     buf_free(&known);
     return code;
+}
+
+static int check_options(struct cli *c, const struct pack *pack)
+{
+    struct fault f = {0};
+    struct span name;
+    bool users;
+    if (pack_product(pack, span_of(c->words[1]), span_of(c->product), &name, &users, &f)) {
+        cli_say("product: %s", cli_printable(c, span_of(f.words)));
+        return EXIT_DATA;
+    }
+    if (c->depth && !pack_has_depth(pack, span_of(c->words[1]))) {
+        cli_say("depth: %s has no depth: only a thread does", c->words[1]);
+        return EXIT_DATA;
+    }
+    return EXIT_DONE;
 }
 
 static int check_target(struct cli *c, const struct pack *pack)
@@ -229,6 +252,8 @@ static int ask_pack(struct cli *c)
     int code = check_kind(c, pack);
     if (!code)
         code = check_target(c, pack);
+    if (!code)
+        code = check_options(c, pack);
     pack_close(&pack);
     return code;
 }
@@ -266,7 +291,7 @@ static bool refuses_kind(struct get *g, const struct client_answer *answer)
 static int read_accepted(struct get *g, const struct client_answer *answer)
 {
     struct json job;
-    struct span id;
+    struct span id, records;
     clear_line(g);
     if (answer->status != 202) {
         int code = cli_problem(answer);
@@ -278,6 +303,12 @@ static int read_accepted(struct get *g, const struct client_answer *answer)
         return EXIT_PROTOCOL;
     }
     span_copy(id, g->id, sizeof g->id);
+    if (json_text(json_get(job, SPAN("records")), &records))
+        g->users = span_is(records, "users");
+    if (rows_about(g->rows, g->users, &g->fault)) {
+        cli_say("%s", g->fault.words);
+        return EXIT_IO;
+    }
     return EXIT_DONE;
 }
 
@@ -376,7 +407,7 @@ static void on_event(void *ctx, int64_t id, struct span event, struct span data)
     struct json body = json_get(root, SPAN("data"));
     if (json_text(json_get(body, SPAN("state")), &state) && !job_state_parse(state, &g->state))
         return; /* a state that this version does not know */
-    json_int(json_get(body, span_of(g->users ? "users" : "have")), &g->have);
+    json_int(json_get(body, SPAN("have")), &g->have);
     json_int(json_get(body, SPAN("attempt")), &g->attempt);
     if (json_int(json_get(body, SPAN("batch")), &batch))
         g->batches = batch + 1;
@@ -579,7 +610,6 @@ static int open_rows(struct get *g)
     struct rows_config config = {.form = c->csv  ? ROWS_CSV
                                          : table ? ROWS_TABLE
                                                  : ROWS_JSON,
-                                 .users = g->users,
                                  .columns = terminal_columns(STDOUT_FILENO),
                                  .path = c->out && strcmp(c->out, "-") ? c->out : NULL};
     err e = rows_open(&g->rows, &config, &g->fault);
@@ -629,7 +659,6 @@ int get_run(struct cli *c)
             "one target at a time; put a search between quotes: fulmar get search 'heat pump'");
     struct get g = {
         .cli = c, .kind = c->words[1], .target = c->words[2], .after = -1, .state = JOB_READY};
-    g.users = strcmp(g.kind, "profile") == 0;
     g.on_terminal = isatty(STDERR_FILENO) && !c->quiet;
     g.began = clock_mono();
     if (!g.on_terminal)

@@ -36,7 +36,7 @@ struct cli {
     const char *words[CLI_WORDS_MAX]; /* verb and what follows it, without flags */
     size_t word_count;
     /* flags; NULL or false = not given */
-    const char *server, *config, *limit, *since, *until, *priority, *site, *out, *state;
+    const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
     const char *set; /* of serve, which reads it itself: here for the help */
     bool quiet, json, csv, help, accept;
     /* filled by cli_settings() */

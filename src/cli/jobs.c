@@ -51,10 +51,10 @@ static int not_ours(struct client_answer *a)
 
 /* ---- list ---- */
 
-/* What the job is there for: accounts for a profile, else posts. */
+/* What the job is there for. */
 static long long records_of(struct json job)
 {
-    return number_at(job, span_is(text_at(job, "kind"), "profile") ? "counts.users"
+    return number_at(job, span_is(text_at(job, "records"), "users") ? "counts.users"
                                                                    : "counts.posts");
 }
 

@@ -218,11 +218,11 @@ static err write_line(struct rows *r, struct fault *f)
 
 /* ---- face ---- */
 
-static const struct column *columns_of(const struct rows_config *c)
+static const struct column *columns_of(enum rows_form form, bool users)
 {
-    if (c->form == ROWS_TABLE)
-        return c->users ? user_table : post_table;
-    return c->users ? user_csv : post_csv;
+    if (form == ROWS_TABLE)
+        return users ? user_table : post_table;
+    return users ? user_csv : post_csv;
 }
 
 static char *copy_of(const char *text)
@@ -332,15 +332,11 @@ err rows_open(struct rows **out, const struct rows_config *config, struct fault 
 {
     struct rows *r = heap_new_of(struct rows);
     r->config = *config;
-    r->columns = columns_of(config);
+    r->columns = columns_of(config->form, false);
     r->line = BUF(LINE_MAX);
     r->parser = json_parser_new(RECORD_MAX);
     r->to = stdout;
     err e = config->path ? open_file(r, config->path, f) : E_OK;
-    if (!e && config->form == ROWS_CSV) {
-        add_titles(r);
-        e = write_line(r, f);
-    }
     if (e) {
         close_file(r);
         rows_free(&r);
@@ -348,6 +344,15 @@ err rows_open(struct rows **out, const struct rows_config *config, struct fault 
     }
     *out = r;
     return E_OK;
+}
+
+err rows_about(struct rows *r, bool users, struct fault *f)
+{
+    r->columns = columns_of(r->config.form, users);
+    if (r->config.form != ROWS_CSV)
+        return E_OK;
+    add_titles(r);
+    return write_line(r, f);
 }
 
 err rows_add(struct rows *r, struct span json, struct fault *f)

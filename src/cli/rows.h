@@ -9,7 +9,6 @@ struct rows;
 
 struct rows_config {
     enum rows_form form;
-    bool users;     /* records are users, else posts */
     size_t columns; /* of the terminal, for tables */
     /* NULL: standard output. A file is written beside its name and renamed by rows_close().
      * What is no regular file (a device, a pipe, /dev/stdout) is written straight through. */
@@ -17,6 +16,8 @@ struct rows_config {
 };
 /* E_OS and others: it cannot be written: a folder, no permission, no such folder. */
 MUST_USE err rows_open(struct rows **out, const struct rows_config *config, struct fault *f);
+/* Once, before the first record: these are users, else posts. Writes the titles of a CSV. E_OS. */
+MUST_USE err rows_about(struct rows *r, bool users, struct fault *f);
 /* One record, as JSON. E_OS, E_DISK_FULL: it cannot be written. */
 MUST_USE err rows_add(struct rows *r, struct span json, struct fault *f);
 int64_t rows_count(const struct rows *r);

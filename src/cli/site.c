@@ -153,6 +153,10 @@ static int show(struct cli *c, const char *name)
                t.needs_session ? "  (shown to people who are logged in)" : "");
         for (size_t o = 0; o < t.operation_count; o++)
             printf(" %.*s", SP(t.operations[o].name));
+        printf("\n  records  %s%s", t.users ? "users" : "posts",
+               t.depth ? ", --depth of the replies" : "");
+        for (size_t o = 0; o < t.product_count; o++)
+            printf("%s%.*s", o ? ", " : "; --product ", SP(t.products[o]));
         printf("\n");
     }
     pack_close(&p);

@@ -13,6 +13,8 @@ struct reader {
     struct arena *found;   /* what is found on one page, beside its records */
     struct buf text;       /* one record being written */
     struct field_hits *hits;
+    struct span focus; /* of a thread: the post it is about */
+    bool focus_seen;   /* in an answer before */
 };
 
 /* One call of reader_answer() or reader_document(). */
@@ -28,6 +30,10 @@ struct answer {
     char collected[WHEN_TEXT];
     uint64_t *keys; /* hash per record, beside out->records */
     size_t room;
+    struct span *more; /* out->more while it grows */
+    size_t more_room;
+    struct span place; /* entry that is being read */
+    bool focus_seen, had_focus; /* the post that a thread is about was in this answer, before it */
     err failed;
 };
 

@@ -351,7 +351,8 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
     if (body.n > r->max_body)
         return fail(f, E_TOO_BIG, "answer of %.*s has %zu bytes; the limit is %zu",
                     SP(source_name), body.n, r->max_body);
-    struct reading fresh = {.remaining = -1, .user_posts = -1};
+    struct reading fresh = {.remaining = -1, .user_posts = -1, .user_media = -1,
+                            .user_followers = -1, .user_following = -1};
     struct answer a = {.r = r, .op = &source->op, .post = source->post, .user = source->user};
     a.as = source->as;
     a.arena = arena;

@@ -5,7 +5,8 @@
 static void read_step(struct form *f, const struct ynode *n, struct envelope_step *s)
 {
     static const char *const keys[] = {"is",  "entries", "entry",  "items",
-                                       "end", "pinned",  "values", NULL};
+                                       "end", "pinned",  "values", "module",
+                                       NULL};
     static const struct {
         const char *key;
         enum carries carries;
@@ -22,6 +23,8 @@ static void read_step(struct form *f, const struct ynode *n, struct envelope_ste
             s->carries = kinds[i].carries;
             s->path = arena_text(f->arena, form_text(f, n, kinds[i].key, true));
         }
+    struct span module = form_text(f, n, "module", false);
+    s->module = module.n ? arena_text(f->arena, module) : NULL;
     if (!s->path)
         form_wrong(f, n, "a step needs one of: entries, entry, items, end");
     s->value_count = form_texts(f, n, "values", s->carries == CARRIES_END, &s->values);
@@ -72,7 +75,8 @@ static void read_entry(struct form *f, const struct ynode *n, struct envelope *e
                                        "promoted",     "kind",        "post_kinds",
                                        "post",         "post_holder", "user",
                                        "user_holder",  "tombstone",   "cursor_type",
-                                       "cursor_value", "bottom",      NULL};
+                                       "cursor_value", "bottom",      "more",
+                                       NULL};
     if (!form_keys(f, n, "entry", keys))
         return;
     paths_read(f, n, "id", true, &e->id);
@@ -91,17 +95,20 @@ static void read_entry(struct form *f, const struct ynode *n, struct envelope *e
     paths_read(f, n, "cursor_type", true, &e->cursor_type);
     paths_read(f, n, "cursor_value", true, &e->cursor_value);
     e->bottom_count = form_texts(f, n, "bottom", true, &e->bottoms);
+    e->more_count = form_texts(f, n, "more", false, &e->mores);
     e->post_kind_count = form_texts(f, n, "post_kinds", true, &e->post_kinds);
 }
 
 static void read_roots(struct form *f, const struct ynode *n, struct envelope *e)
 {
-    static const char *const keys[] = {"data", "posts", "users", "cursor", "empty", NULL};
+    static const char *const keys[] = {"data", "posts", "users", "cursor", "empty", "missing",
+                                       NULL};
     if (!form_keys(f, n, "roots", keys))
         return;
     paths_read(f, n, "data", true, &e->data);
     paths_read(f, n, "cursor", false, &e->root_cursor);
     paths_read(f, n, "empty", false, &e->empty);
+    paths_read(f, n, "missing", false, &e->missing);
     e->post_root_count = envelope_read_roots(f, n, "posts", &e->post_roots);
     e->user_root_count = envelope_read_roots(f, n, "users", &e->user_roots);
 }
@@ -161,15 +168,17 @@ static void tell(struct walker *w, const struct seen *s)
 }
 
 /* A cursor may be an entry's content or an item of it. */
-static bool saw_cursor(struct walker *w, struct json content)
+static bool saw_cursor(struct walker *w, struct json content, enum record_section section)
 {
+    const struct envelope *e = w->e;
     struct span value;
-    struct json type = paths_get(&w->e->cursor_type, content);
+    struct json type = paths_get(&e->cursor_type, content);
     if (!type.doc)
         return false;
-    if (is_one_of(type, w->e->bottoms, w->e->bottom_count) &&
-        json_text(paths_get(&w->e->cursor_value, content), &value))
-        tell(w, &(struct seen){.what = SEEN_CURSOR, .text = value});
+    bool more = is_one_of(type, e->mores, e->more_count);
+    if ((more || is_one_of(type, e->bottoms, e->bottom_count)) && section != SECTION_RELATED &&
+        json_text(paths_get(&e->cursor_value, content), &value))
+        tell(w, &(struct seen){.what = more ? SEEN_MORE : SEEN_CURSOR, .text = value});
     return true;
 }
 
@@ -187,14 +196,15 @@ static enum record_section section_of(const struct envelope *e, struct span id,
     return SECTION_TIMELINE;
 }
 
-static void on_item(struct walker *w, struct json item, enum record_section section)
+static void on_item(struct walker *w, struct json item, struct span id,
+                    enum record_section section)
 {
     const struct envelope *e = w->e;
-    struct seen s = {.section = section};
+    struct seen s = {.section = section, .entry = id};
     struct json tomb = paths_get(&e->tombstone, item);
     struct json post_holder = paths_get(&e->post_holder, item);
     bool post_kind = is_one_of(paths_get(&e->kind, item), e->post_kinds, e->post_kind_count);
-    if (saw_cursor(w, item))
+    if (saw_cursor(w, item, section))
         return;
     if (paths_get(&e->promoted, item).doc) {
         s.what = SEEN_PROMOTED;
@@ -224,7 +234,8 @@ static void on_items(struct walker *w, struct json items, struct span module, bo
             return;
         json_text(paths_get(&e->module_item_id, i.value), &id);
         if (!starts_with_one(id, e->skips, e->skip_count))
-            on_item(w, paths_get(&e->module_item, i.value), section_of(e, id, module, pinned));
+            on_item(w, paths_get(&e->module_item, i.value), id,
+                    section_of(e, id, module, pinned));
     }
 }
 
@@ -236,7 +247,8 @@ static void on_entry(struct walker *w, struct json entry, bool pinned)
         return;
     json_text(paths_get(&e->id, entry), &id);
     struct json content = paths_get(&e->content, entry);
-    if (starts_with_one(id, e->skips, e->skip_count) || saw_cursor(w, content))
+    if (starts_with_one(id, e->skips, e->skip_count) ||
+        saw_cursor(w, content, SECTION_TIMELINE))
         return;
     struct json items = paths_get(&e->items, content);
     if (json_is(items, JSON_ARRAY)) {
@@ -245,7 +257,7 @@ static void on_entry(struct walker *w, struct json entry, bool pinned)
     }
     struct json item = paths_get(&e->item, content);
     if (item.doc)
-        on_item(w, item, section_of(e, id, SPAN_NONE, pinned));
+        on_item(w, item, id, section_of(e, id, SPAN_NONE, pinned));
 }
 
 static void on_instruction(struct walker *w, struct json instruction)
@@ -257,13 +269,17 @@ static void on_instruction(struct walker *w, struct json instruction)
         if (!is_one_of(type, &s->is, 1))
             continue;
         struct json v = json_path(instruction, s->path);
+        struct span module = SPAN_NONE;
         if (s->carries == CARRIES_ENTRIES)
             for (struct json_iter k = json_each(v); !w->stopped && json_next(&k);)
                 on_entry(w, k.value, s->pinned);
         else if (s->carries == CARRIES_ENTRY)
             on_entry(w, v, s->pinned);
         else if (s->carries == CARRIES_ITEMS)
-            on_items(w, v, SPAN_NONE, s->pinned);
+            on_items(w, v, s->module && json_text(json_path(instruction, s->module), &module)
+                               ? module
+                               : SPAN_NONE,
+                     s->pinned);
         else if (is_one_of(v, s->values, s->value_count))
             tell(w, &(struct seen){.what = SEEN_END});
         return;

@@ -19,6 +19,7 @@ struct envelope_step {
     struct span is;
     enum carries carries;
     const char *path; /* of the entries, the entry, the items, or the word of an end */
+    const char *module; /* of the id of the module that items are added to; NULL none */
     bool pinned;
     const struct span *values; /* words that mean "no more" */
     size_t value_count;
@@ -34,12 +35,13 @@ struct envelope {
     size_t step_count;
     struct paths id, content, item, items, module_item, module_item_id, promoted, kind;
     struct paths post, post_holder, user, user_holder, tombstone, cursor_type, cursor_value;
-    const struct span *bottoms, *post_kinds, *skips, *relateds, *replies;
-    size_t bottom_count, post_kind_count, skip_count, related_count, reply_count;
+    const struct span *bottoms, *mores, *post_kinds, *skips, *relateds, *replies;
+    size_t more_count, bottom_count, post_kind_count, skip_count, related_count, reply_count;
     const struct root_path *post_roots, *user_roots;
     size_t post_root_count, user_root_count;
     struct paths root_cursor, data;
     struct paths empty; /* an empty object here is a timeline without entries */
+    struct paths missing; /* an empty object here: there is no such thing */
 };
 
 void envelope_read(struct form *f, const struct ynode *root, struct envelope *out);
@@ -50,12 +52,13 @@ void envelope_read(struct form *f, const struct ynode *root, struct envelope *ou
 size_t envelope_read_roots(struct form *f, const struct ynode *map, const char *key,
                            const struct root_path **out);
 
-enum sighting { SEEN_POST, SEEN_USER, SEEN_PROMOTED, SEEN_TOMBSTONE, SEEN_CURSOR, SEEN_END };
+enum sighting { SEEN_POST, SEEN_USER, SEEN_PROMOTED, SEEN_TOMBSTONE, SEEN_CURSOR, SEEN_MORE, SEEN_END };
 struct seen {
     enum sighting what;
     struct json
         object; /* post or user: the record's object, JSON_MISSING when its place is empty */
     struct span text; /* cursor value, tombstone text */
+    struct span entry; /* id of the entry or item */
     enum record_section section;
     bool holder_empty; /* the place was there and empty: gone or not sent */
 };

@@ -178,7 +178,8 @@ struct map {
     size_t needs;
     const struct field *inner_need[8]; /* of a record inside another; as `need` when not said */
     size_t inner_needs;
-    const struct field *fact_protected, *fact_posts;
+    const struct field *reply_to; /* posts: what it answers */
+    const struct field *fact_protected, *fact_posts, *fact_media, *fact_followers, *fact_following;
 };
 
 /* Names of the pack's counters, filled while maps are read. */

@@ -786,7 +786,8 @@ static void read_roles(struct compiler *c, const struct ynode *is)
 {
     static const char *const keys[] = {"id",         "author",    "created_at", "need",
                                        "posts",      "protected", "repost",     "handle",
-                                       "inner_need", NULL};
+                                       "inner_need", "reply_to",  "media",      "followers",
+                                       "following",  NULL};
     struct map *m = c->map;
     if (!form_keys(c->form, is, "is", keys))
         return;
@@ -796,6 +797,10 @@ static void read_roles(struct compiler *c, const struct ynode *is)
     m->handle = role(c, is, "handle", false);
     m->repost = role(c, is, "repost", false);
     m->fact_posts = role(c, is, "posts", false);
+    m->fact_media = role(c, is, "media", false);
+    m->fact_followers = role(c, is, "followers", false);
+    m->fact_following = role(c, is, "following", false);
+    m->reply_to = role(c, is, "reply_to", false);
     m->fact_protected = role(c, is, "protected", false);
     read_needs(c, is, "need", true, m->need, &m->needs);
     read_needs(c, is, "inner_need", false, m->inner_need, &m->inner_needs);

@@ -93,7 +93,8 @@ static void read_input(struct form *f, const struct ynode *n, struct input_rule 
 {
     static const char *const keys[] = {"accepts",      "example", "strip",    "characters",
                                        "needs_letter", "longest", "reserved", "also",
-                                       "host",         "url",     NULL};
+                                       "host",         "url",     "after",
+                                       "ends",         NULL};
     static const char *const classes[] = {"letters",       "digits", "underscore",
                                           "other_letters", "any",    NULL};
     if (!form_keys(f, n, "an input", keys))
@@ -105,6 +106,8 @@ static void read_input(struct form *f, const struct ynode *n, struct input_rule 
     r->needs_letter = form_bool(f, n, "needs_letter", false);
     r->also = form_text(f, n, "also", false);
     r->host = form_bool(f, n, "host", false);
+    r->after_count = form_texts(f, n, "after", false, &r->afters);
+    r->ends = form_text(f, n, "ends", false);
     r->url = form_bool(f, n, "url", false);
     r->longest = (size_t)form_int(f, n, "longest", 100, 1, 4096);
     r->reserved_count = form_texts(f, n, "reserved", false, &r->reserved);
@@ -129,14 +132,15 @@ static void read_operation(struct form *f, const struct ynode *n, struct operati
 {
     static const char *const keys[] = {"role", "cursor", NULL};
     static const char *const cursor_keys[] = {"parameter", "member", NULL};
-    static const char *const roles[] = {"timeline", "user", NULL};
+    static const char *const roles[] = {"timeline", "user", "post", NULL};
     if (!form_keys(f, n, "an operation", keys))
         return;
     o->name = n->key;
     const struct ynode *role = ynode_find(n, "role");
     if (!role)
         form_wrong(f, n, "'role' is missing here");
-    o->role = form_word(f, role, "role", roles) == 1 ? OP_USER : OP_TIMELINE;
+    int which = form_word(f, role, "role", roles);
+    o->role = which < 0 ? OP_TIMELINE : (enum operation_role)which;
     const struct ynode *cursor = form_map(f, n, "cursor", false);
     if (!cursor || !form_keys(f, cursor, "cursor", cursor_keys))
         return;
@@ -182,13 +186,19 @@ static void read_limits(struct form *f, const struct ynode *n, struct plan_step 
     s->turns_max = (int)form_int(f, n, "turns_max", 1000, 1, PACK_TURNS_MAX);
     s->reopen_pages = (int)form_int(f, n, "reopen_pages", 0, 0, PACK_TURNS_MAX);
     s->own_posts_only = form_bool(f, n, "own_posts_only", false);
+    static const char *const claims[PLAN_CLAIMS + 1] = {"posts", "media", "followers", "following",
+                                                        NULL};
+    const struct ynode *claim = ynode_find(n, "claimed");
+    int which = claim ? form_word(f, claim, "number of a profile", claims) : CLAIM_POSTS;
+    s->claim = which < 0 ? CLAIM_POSTS : (enum plan_claim)which;
 }
 
 static void read_capture(struct form *f, const struct ynode *n, const struct pack *p,
                          struct target *t)
 {
-    static const char *const keys[] = {"operations", "end_repeat_pages", "turns_max",
-                                       "reopen_pages", "own_posts_only", NULL};
+    static const char *const keys[] = {"operations",   "end_repeat_pages", "turns_max",
+                                       "reopen_pages", "own_posts_only",   "claimed",
+                                       "more",         NULL};
     if (!form_keys(f, n, "capture", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
@@ -200,9 +210,10 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
                            p->operation_count, operation_name, p);
         if (at >= 0)
             ops[t->operation_count++] = p->operations[at];
-        s->wants_timeline |= at >= 0 && p->operations[at].role == OP_TIMELINE;
+        s->wants_timeline |= at >= 0 && p->operations[at].role != OP_USER;
     }
     t->operations = ops;
+    t->more = form_text(f, n, "more", false);
     s->strategy = PLAN_CAPTURE;
     read_limits(f, n, s);
 }
@@ -259,12 +270,14 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
                         struct target *t)
 {
     static const char *const keys[] = {"input", "url",        "needs_session", "capture",
-                                       "fetch", "strategies", "fallback_on",   NULL};
+                                       "fetch", "strategies", "fallback_on",   "records",
+                                       "products", "thread",  NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
     t->kind = n->key;
     t->url = form_text(f, n, "url", true);
     t->needs_session = form_bool(f, n, "needs_session", false);
+    target_read_records(f, n, t);
     struct span input = form_text(f, n, "input", true);
     int at = f->failed ? -1
                        : find_name(f, ynode_find(n, "input"), "input", input, p->input_count,
@@ -564,6 +577,10 @@ bool pack_target_view(const struct pack *p, struct span kind, struct target_view
                                 .example = t->input->example,
                                 .url = t->url,
                                 .needs_session = t->needs_session,
+                                .users = t->product_count ? t->products[0].users : t->users,
+                                .depth = t->thread,
+                                .products = t->product_names,
+                                .product_count = t->product_count,
                                 .operations = t->operations,
                                 .operation_count = t->operation_count};
     return true;
@@ -654,6 +671,14 @@ static struct span stripped(const struct input_rule *r, struct span input)
         if (r->strips[i].n && span_eq_nocase(head, r->strips[i]))
             s = span_cut(s, head.n, s.n);
     }
+    for (size_t i = 0; i < r->after_count; i++) {
+        size_t at = span_find(s, r->afters[i]);
+        if (at < s.n)
+            s = span_cut(s, at + r->afters[i].n, s.n);
+    }
+    for (size_t i = 0; r->ends.n && i < s.n; i++)
+        if (memchr(r->ends.p, s.p[i], r->ends.n))
+            s = span_cut(s, 0, i);
     return s;
 }
 

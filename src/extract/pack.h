@@ -44,10 +44,21 @@ MUST_USE err pack_target(const struct pack *p, struct span kind, struct span inp
 /* Names of the targets ("posts", "profile", ...), in file order. */
 size_t pack_targets(const struct pack *p, const struct span **out_kinds);
 
+/* One answer to a question may come in several products ("latest", "top", "people", "media" of a
+ * search). Checks the one that a job asks for; empty: the target's first. *out_name is empty where
+ * the target has none; *out_users: the records of the job are users, else posts. E_BAD_INPUT with
+ * what there is. */
+MUST_USE err pack_product(const struct pack *p, struct span kind, struct span product,
+                          struct span *out_name, bool *out_users, struct fault *f);
+/* Is the target a thread, of which a job may limit the depth? */
+bool pack_has_depth(const struct pack *p, struct span kind);
+
 /* One target, to be shown. */
 struct target_view {
     struct span kind, accepts, example, url;
-    bool needs_session;
+    bool needs_session, users, depth;
+    const struct span *products; /* names, the default first */
+    size_t product_count;
     const struct operation *operations; /* plan.h */
     size_t operation_count;
 };

@@ -18,6 +18,15 @@ const char *plan_strategy_name(enum plan_strategy s)
     return names[s];
 }
 
+/* A parameter of the query without a value is left out: back to the '?' or '&' before it. */
+static void drop_parameter(struct buf *out)
+{
+    while (out->n > 0 && out->p[out->n - 1] != '?' && out->p[out->n - 1] != '&')
+        out->n--;
+    if (out->n > 0)
+        out->n--;
+}
+
 static err fill_url(struct buf *out, struct span pattern, const struct plan *plan)
 {
     while (pattern.n) {
@@ -33,6 +42,12 @@ static err fill_url(struct buf *out, struct span pattern, const struct plan *pla
         } else if (span_starts(pattern, SPAN("{input}"))) {
             text_add_url_escaped(out, plan->input);
             pattern = span_cut(pattern, sizeof "{input}" - 1, pattern.n);
+        } else if (span_starts(pattern, SPAN("{product}"))) {
+            if (plan->product_url.n)
+                text_add_url_escaped(out, plan->product_url);
+            else
+                drop_parameter(out);
+            pattern = span_cut(pattern, sizeof "{product}" - 1, pattern.n);
         } else if (pattern.n) {
             buf_add_char(out, pattern.p[0]);
             pattern = span_cut(pattern, 1, pattern.n);
@@ -90,6 +105,13 @@ bool pack_needs_page(const struct pack *p, struct span kind)
     return false;
 }
 
+static void take_product(struct plan *plan, const struct target *t, const struct product *product)
+{
+    plan->users = product ? product->users : t->users;
+    plan->product = product ? product->name : SPAN_NONE;
+    plan->product_url = product ? product->value : SPAN_NONE;
+}
+
 static err fill_texts(struct plan *plan, const struct target *t, const struct pack *p,
                       struct arena *a, struct span base_url, struct fault *f)
 {
@@ -123,13 +145,35 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
         .operation_count = t->operation_count,
         .sources = t->sources,
         .source_count = t->source_count,
+        .more = t->more.n ? t->more : SPAN("scroll"),
     };
     memcpy(plan.steps, t->steps, sizeof plan.steps);
     memcpy(plan.fallback_on, t->fallback_on, sizeof plan.fallback_on);
+    take_product(&plan, t, t->product_count ? &t->products[0] : NULL);
     e = fill_texts(&plan, t, p, a, base_url, f);
+    if (e)
+        return e;
+    plan.focus = t->thread ? plan.input : SPAN_NONE;
+    *out = plan;
+    return E_OK;
+}
+
+err plan_choose(struct plan *plan, const struct pack *p, struct arena *a, struct span product,
+                struct fault *f)
+{
+    const struct target *t = NULL;
+    const struct product *chosen = NULL;
+    struct buf url = BUF(URL_BYTES);
+    err e = pack_find_target(p, plan->kind, &t, f);
     if (!e)
-        *out = plan;
-    return e;
+        e = target_product(t, product, &chosen, f);
+    if (e)
+        return e;
+    take_product(plan, t, chosen);
+    e = fill_url(&url, t->url, plan) ? fail(f, E_TOO_BIG, "the target's URL is too long") : E_OK;
+    plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
+    buf_free(&url);
+    return !e && !plan->url.p ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
 }
 
 /* ---- the page's own requests ---- */
@@ -217,6 +261,30 @@ static err resumed_value(const struct operation *op, struct span value, struct s
     buf_free(&plain);
     buf_free(&changed);
     return e;
+}
+
+bool plan_request_cursor(const struct plan *plan, struct span request_url, struct buf *out)
+{
+    const struct operation *op = plan_operation(plan, request_url);
+    struct span before, part, query = url_query(request_url, &before), text = SPAN_NONE;
+    if (!op || !op->cursor_parameter.n)
+        return false;
+    while (span_next(&query, '&', &part)) {
+        size_t eq = span_find_char(part, '=');
+        if (eq == part.n || !span_eq(span_cut(part, 0, eq), op->cursor_parameter))
+            continue;
+        struct buf plain = BUF(VARIABLES_BYTES);
+        struct json_parser *parser = json_parser_new(VARIABLES_BYTES);
+        struct json root;
+        if (!query_value(span_cut(part, eq + 1, part.n), &plain) &&
+            json_parse(parser, buf_span(&plain), &root, NULL) == E_OK &&
+            json_text(json_get(root, op->cursor_member), &text))
+            buf_add(out, text);
+        json_parser_free(&parser);
+        buf_free(&plain);
+        return text.n > 0 && !out->failed;
+    }
+    return false;
 }
 
 err plan_resume_url(const struct plan *plan, struct span request_url, struct span cursor,

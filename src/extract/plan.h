@@ -19,7 +19,11 @@ const char *plan_strategy_name(enum plan_strategy s);
 enum operation_role {
     OP_TIMELINE, /* pages of records with a cursor */
     OP_USER,     /* one user: facts about the target (protected, suspended, number of posts) */
+    OP_POST,     /* one post without what is around it: all that a visitor without a login is shown */
 };
+
+/* What the profile of an account says about the list that a job reads: how many it has. */
+enum plan_claim { CLAIM_POSTS, CLAIM_MEDIA, CLAIM_FOLLOWERS, CLAIM_FOLLOWING, PLAN_CLAIMS };
 
 /* One API call of the page that is worth reading. */
 struct operation {
@@ -41,6 +45,7 @@ struct plan_step {
     bool wants_timeline; /* false: done when the OP_USER answer is read */
     bool own_posts_only; /* records of other authors that are not reposts are context, not
                             results */
+    enum plan_claim claim; /* what proves that an empty list is empty */
 };
 
 struct source; /* source.h */
@@ -49,6 +54,11 @@ struct plan {
     size_t step_count;
     bool fallback_on[FAILURE_COUNT]; /* ... with a class that is true here */
     struct span kind, canonical;
+    struct span product;     /* "latest", "people", …; empty where the target has none */
+    struct span product_url; /* its word in the URL; empty: the parameter is left out */
+    bool users;              /* its records are users: these are counted, limited, and all there is */
+    struct span more;        /* capture: the expression that makes the page ask for more */
+    struct span focus;       /* of a thread: id of the post that it is about; else empty */
     struct span base;        /* of every URL, no slash at the end */
     struct span input, host; /* canonical, where the target is "input@host" cut in two */
     struct span url;         /* capture: the page to open */
@@ -63,6 +73,15 @@ struct plan {
 MUST_USE err plan_make(struct plan *out, const struct pack *p, struct arena *a,
                        struct span kind, struct span canonical, struct span base_url,
                        struct fault *f);
+
+/* Another product of the target than its default, which plan_make() takes. E_BAD_INPUT when the
+ * target has no products or none of this name, E_TOO_BIG, E_NO_MEMORY. */
+MUST_USE err plan_choose(struct plan *plan, const struct pack *p, struct arena *a,
+                         struct span product, struct fault *f);
+
+/* The cursor that a request of the page asks for; written plainly into `out`. False when it has none:
+ * the first page. */
+bool plan_request_cursor(const struct plan *plan, struct span request_url, struct buf *out);
 
 /* The URL of the page's own request, changed so that it starts at `cursor`. Every other
  * parameter and member stays as it was. E_NOT_FOUND when the request is none of the plan's

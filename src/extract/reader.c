@@ -73,6 +73,8 @@ static bool add_record(struct answer *a, struct record rec)
         return false;
     rec.id = answer_keep(a, rec.id);
     rec.author_id = answer_keep(a, rec.author_id);
+    rec.reply_to = answer_keep(a, rec.reply_to);
+    rec.place = answer_keep(a, rec.place);
     rec.json = answer_keep(a, rec.json);
     if (a->failed)
         return false;
@@ -122,8 +124,33 @@ void answer_unavailable(struct answer *a, struct span id, struct span state, str
     json_close(&w);
     json_close(&w);
     a->out->unavailable++;
-    add_record(
-        a, (struct record){.kind = RECORD_UNAVAILABLE, .id = id, .json = buf_span(&r->text)});
+    add_record(a, (struct record){.kind = RECORD_UNAVAILABLE,
+                                  .id = id,
+                                  .place = a->place,
+                                  .json = buf_span(&r->text)});
+}
+
+/* Is this entry that of the post that the thread is about? Where the post itself is not there, only
+ * the name of its entry tells. */
+static bool is_focus(const struct answer *a, const struct seen *s)
+{
+    struct span focus = a->r->focus;
+    return focus.n && s->section == SECTION_TIMELINE && s->entry.n > focus.n &&
+           span_ends(s->entry, focus) && s->entry.p[s->entry.n - focus.n - 1] == '-';
+}
+
+/* Instead of the record that the answer is about: what that means for the job. */
+static void sign_absence(struct answer *a, struct span state, struct span words)
+{
+    struct sign sign = signs_of_state(&a->r->pack->signs, state);
+    a->out->sign = sign.is;
+    a->out->why = sign.why.p ? sign.why : answer_keep(a, words);
+    a->out->state = sign.state;
+}
+
+static struct span where_of(const struct seen *s)
+{
+    return s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top");
 }
 
 /* True when an object of the "unavailable" kinds stands there; it is then noted. */
@@ -133,15 +160,11 @@ static bool absent(struct answer *a, const struct seen *s)
     struct span state, words;
     if (!signs_absence(signs, s->object, &state, &words))
         return false;
-    answer_unavailable(a, SPAN_NONE, state, words,
-                       s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
-    if (s->section != SECTION_MAIN)
+    answer_unavailable(a, SPAN_NONE, state, words, where_of(s));
+    if (s->section != SECTION_MAIN && !is_focus(a, s))
         return true;
-    struct sign sign = signs_of_state(signs, state);
-    a->out->sign = sign.is;
-    a->out->why = sign.why.p ? sign.why : answer_keep(a, words);
-    a->out->state = sign.state;
-    if (s->what == SEEN_USER && sign.is == FAILURE_SUSPENDED)
+    sign_absence(a, state, words);
+    if (s->what == SEEN_USER && a->out->sign == FAILURE_SUSPENDED)
         a->out->user_suspended = true;
     return true;
 }
@@ -173,6 +196,16 @@ static struct span text_of(struct map_run *run, const struct field *f, const str
     return v.kind == VALUE_TEXT ? v.text : SPAN_NONE;
 }
 
+static int64_t number_of(struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    if (!f)
+        return -1;
+    struct field quiet = *f;
+    quiet.counter = -1;
+    struct value v = map_value(run, &quiet, fr);
+    return v.kind == VALUE_INT ? v.number : -1;
+}
+
 static void note_facts(struct answer *a, struct map_run *run, const struct frame *fr)
 {
     const struct map *m = fr->map;
@@ -184,12 +217,10 @@ static void note_facts(struct answer *a, struct map_run *run, const struct frame
         struct value v = map_value(run, &quiet, fr);
         a->out->user_protected = v.kind == VALUE_BOOL && v.number != 0;
     }
-    if (m->fact_posts) {
-        quiet = *m->fact_posts;
-        quiet.counter = -1;
-        struct value v = map_value(run, &quiet, fr);
-        a->out->user_posts = v.kind == VALUE_INT ? v.number : -1;
-    }
+    a->out->user_posts = number_of(run, m->fact_posts, fr);
+    a->out->user_media = number_of(run, m->fact_media, fr);
+    a->out->user_followers = number_of(run, m->fact_followers, fr);
+    a->out->user_following = number_of(run, m->fact_following, fr);
 }
 
 static bool load(struct map_run *run, const struct map *m, const struct record_place *at,
@@ -234,6 +265,7 @@ static bool write_record(struct answer *a, struct map_run *run, const struct fra
     struct span when = text_of(run, m->created_at, frame);
     rec.id = id_of(run, frame);
     rec.author_id = text_of(run, m->author, frame);
+    rec.reply_to = text_of(run, m->reply_to, frame);
     if (when.n && !when_parse(when, &rec.created_at))
         rec.created_at = (wall){0};
     rec.repost = passed_on(run, frame);
@@ -243,6 +275,19 @@ static bool write_record(struct answer *a, struct map_run *run, const struct fra
     a->out->posts += rec.kind == RECORD_POST;
     a->out->users += rec.kind == RECORD_USER;
     return true;
+}
+
+/* In a thread a plain post is the one it is about, or stands above it, or answers it. */
+static enum record_section section_around(struct answer *a, struct map_run *run,
+                                          const struct frame *fr, enum record_section section)
+{
+    if (!a->r->focus.n || section != SECTION_TIMELINE || fr->map != a->post)
+        return section;
+    if (span_eq(id_of(run, fr), a->r->focus)) {
+        a->focus_seen = true;
+        return SECTION_MAIN;
+    }
+    return a->focus_seen || a->had_focus ? SECTION_REPLY : SECTION_THREAD;
 }
 
 bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
@@ -260,6 +305,8 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
         a->out->unparsed++;
         return false;
     }
+    rec.section = section_around(a, &run, &frame, at->section);
+    run.section = section_name(rec.section);
     if (!write_record(a, &run, &frame, rec))
         return false;
     bool account = kind == RECORD_USER && (a->op->role == OP_USER || at->is_account);
@@ -276,12 +323,46 @@ static void on_object(struct answer *a, const struct map *m, enum record_kind ki
         answer_record(a, m, kind, &at);
 }
 
+static void on_tombstone(struct answer *a, const struct seen *s)
+{
+    struct span state = signs_text_state(&a->r->pack->signs, s->text);
+    a->out->entries++;
+    answer_unavailable(a, SPAN_NONE, state, s->text, where_of(s));
+    if (is_focus(a, s))
+        sign_absence(a, state, s->text);
+}
+
+/* Beside the cursor of the list: what the page shows folded. */
+static void on_more(struct answer *a, struct span cursor)
+{
+    struct reading *o = a->out;
+    if (cursor.n > READER_CURSOR_MAX) {
+        answer_cursor(a, cursor);
+        return;
+    }
+    if (o->more_count == a->more_room) {
+        size_t room = a->more_room ? a->more_room * 2 : 16;
+        struct span *list = arena_try(a->arena, room * sizeof *list);
+        if (!list) {
+            a->failed = fail(a->fault, E_NO_MEMORY, "no memory for the cursors of this page");
+            return;
+        }
+        if (o->more_count)
+            memcpy(list, a->more, o->more_count * sizeof *list);
+        o->more = a->more = list;
+        a->more_room = room;
+    }
+    a->more[o->more_count++] = answer_keep(a, cursor);
+}
+
 static void on_post(struct answer *a, const struct seen *s)
 {
     a->out->entries++;
-    if (s->holder_empty)
-        answer_unavailable(a, SPAN_NONE, SPAN("unknown"), SPAN_NONE, SPAN("top"));
-    else if (!s->object.doc)
+    if (s->holder_empty) {
+        answer_unavailable(a, SPAN_NONE, SPAN("unknown"), SPAN_NONE, where_of(s));
+        if (is_focus(a, s))
+            sign_absence(a, SPAN("not_found"), SPAN_NONE);
+    } else if (!s->object.doc)
         a->out->unparsed++;
     else if (!absent(a, s))
         on_object(a, a->post, RECORD_POST, s);
@@ -289,6 +370,7 @@ static void on_post(struct answer *a, const struct seen *s)
 
 static void on_user(struct answer *a, const struct seen *s)
 {
+    a->out->entries += a->op->role == OP_TIMELINE;
     if (!s->object.doc)
         answer_unavailable(a, SPAN_NONE, SPAN("unknown"), SPAN_NONE, SPAN("top"));
     else if (!absent(a, s))
@@ -298,6 +380,7 @@ static void on_user(struct answer *a, const struct seen *s)
 bool answer_on_seen(void *ctx, const struct seen *s)
 {
     struct answer *a = ctx;
+    a->place = s->entry;
     switch (s->what) {
     case SEEN_POST:
         on_post(a, s);
@@ -310,9 +393,10 @@ bool answer_on_seen(void *ctx, const struct seen *s)
         a->out->promoted++;
         break;
     case SEEN_TOMBSTONE:
-        a->out->entries++;
-        answer_unavailable(a, SPAN_NONE, signs_text_state(&a->r->pack->signs, s->text), s->text,
-                           s->section == SECTION_REPLY ? SPAN("reply") : SPAN("top"));
+        on_tombstone(a, s);
+        break;
+    case SEEN_MORE:
+        on_more(a, s->text);
         break;
     case SEEN_CURSOR:
         answer_cursor(a, s->text);
@@ -395,6 +479,13 @@ static bool read_without_timeline(struct answer *a, struct json root)
     struct span cursor;
     if (envelope_roots(e->post_roots, e->post_root_count, root, SEEN_POST, answer_on_seen, a))
         return true;
+    for (size_t i = 0; i < e->missing.count; i++) {
+        struct json v = json_path(root, e->missing.path[i]);
+        if (json_is(v, JSON_OBJECT) && json_count(v) == 0) {
+            answer_sign(a, FAILURE_NOT_FOUND, SPAN("the site knows no such thing"));
+            return true;
+        }
+    }
     for (size_t i = 0; i < e->empty.count; i++) {
         struct json v = json_path(root, e->empty.path[i]);
         if (json_is(v, JSON_OBJECT) && json_count(v) == 0)
@@ -417,7 +508,8 @@ static void read_timeline_answer(struct answer *a, struct json root)
         return;
     if (!found)
         answer_sign(a, FAILURE_DRIFT, SPAN("the answer holds no timeline in a shape we know"));
-    else if (had_to_be > 0 && o->posts == 0 && o->unavailable == 0 && o->repeated == 0)
+    else if (had_to_be > 0 && o->posts == 0 && o->users == 0 && o->unavailable == 0 &&
+             o->repeated == 0)
         answer_sign(a, FAILURE_DRIFT,
                     o->rejected ? SPAN("every post on the page failed its integrity checks")
                                 : SPAN("the page has posts, but none could be read"));
@@ -478,9 +570,11 @@ err reader_answer(struct reader *r, const struct operation *op, int http_status,
     if (body.n > r->max_body)
         return fail(f, E_TOO_BIG, "answer of %.*s has %zu bytes; the limit is %zu",
                     SP(op->name), body.n, r->max_body);
-    struct reading fresh = {.remaining = -1, .user_posts = -1};
+    struct reading fresh = {.remaining = -1, .user_posts = -1, .user_media = -1,
+                            .user_followers = -1, .user_following = -1};
     struct answer a = {.r = r, .op = op, .arena = arena, .out = &fresh, .fault = f};
     struct json headers;
+    a.had_focus = r->focus_seen;
     a.post = r->pack->post;
     a.user = r->pack->user;
     a.as = SPAN("graphql");
@@ -489,8 +583,15 @@ err reader_answer(struct reader *r, const struct operation *op, int http_status,
     read_body(&a, http_status, headers, body);
     if (a.failed)
         return a.failed;
+    r->focus_seen |= a.focus_seen;
     *out = fresh;
     return E_OK;
+}
+
+void reader_focus(struct reader *r, struct span post_id)
+{
+    r->focus = post_id;
+    r->focus_seen = false;
 }
 
 enum failure_class reader_page_sign(const struct pack *p, struct span page_url, int http_status,

@@ -31,6 +31,8 @@ struct record {
     struct span id; /* digits; of a user whose source names no ids "@handle"; may be empty for
                               RECORD_UNAVAILABLE */
     struct span author_id; /* posts: whose it is (the reposter's for a repost); may be empty */
+    struct span reply_to;  /* posts: id of the post it answers; empty when it answers none */
+    struct span place; /* RECORD_UNAVAILABLE: name of the entry it stands in; may be empty */
     wall created_at;       /* posts and users; 0 when unknown */
     struct span json;      /* the normalised record, one line */
     bool pinned;
@@ -41,9 +43,11 @@ struct reading {
     struct record *records; /* in page order, every id once */
     size_t count;
     struct span cursor; /* for the next page; empty when there is none */
+    const struct span *more; /* cursors of what is folded: more answers, more of one branch */
+    size_t more_count;
     bool terminated;    /* the source said: this is the end */
-    /* What was on the page. entries: timeline entries and module items that hold a post,
-     * promoted ones included; rejected: records that failed an integrity check; unparsed:
+    /* What was on the page. entries: timeline entries and module items that hold a post (or, in
+     * a list of users, a user), promoted ones included; rejected: records that failed an integrity check; unparsed:
      * entries that should be a record and could not be read; users: user records. */
     size_t entries, posts, promoted, unavailable, unparsed, rejected, repeated, users;
     size_t fallbacks; /* fields read from another than the first path */
@@ -57,7 +61,7 @@ struct reading {
     int64_t remaining;  /* requests left in this window; -1 unknown */
     /* Facts about the target, from OP_USER. */
     bool user_protected, user_suspended;
-    int64_t user_posts; /* -1 unknown */
+    int64_t user_posts, user_media, user_followers, user_following; /* -1 unknown */
     struct span user_id;
 };
 
@@ -69,6 +73,11 @@ enum {
 }; /* a longer one is none: the answer has a shape we do not know */
 struct reader *reader_new(const struct pack *p, size_t max_body);
 void reader_free(struct reader **r);
+
+/* The answers that follow are a thread about this post (digits, borrowed): it is the main record, plain
+ * posts before it are the thread above, others are replies; when it is not there, that is the sign
+ * of the answer. Empty: lists again. */
+void reader_focus(struct reader *r, struct span post_id);
 
 /* headers_json: the headers object of the DevTools response as text, may be empty. collected_at
  * goes into the records. E_TOO_BIG (body over max_body), E_NO_MEMORY (arena full). */

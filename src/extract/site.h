@@ -14,11 +14,18 @@ struct input_rule {
     bool letters, digits, underscore, other_letters, any;
     struct span also;  /* ASCII signs that are allowed as well */
     bool needs_letter; /* digits alone are refused */
+    const struct span *afters; /* what stands behind the last of one of these counts: "/status/" */
+    size_t after_count;
+    struct span ends;  /* signs at which it ends: "/?#" */
     bool url;          /* a whole URL, http or https */
     bool host;         /* ends in "@host": the rules are about what stands before it */
     size_t longest;    /* code points */
     const struct span *reserved;
     size_t reserved_count;
+};
+struct product {
+    struct span name, value; /* value: its word in the URL; may be empty */
+    bool users;
 };
 struct target {
     struct span kind, url;
@@ -32,6 +39,12 @@ struct target {
     size_t step_count;
     bool fallback_on[FAILURE_COUNT];
     bool needs_session;
+    struct span more; /* expression of capture; empty: "scroll" */
+    bool users;  /* its records are users, else posts; a product has its own word */
+    bool thread; /* about one post: records are placed around it, jobs may limit the depth */
+    const struct product *products; /* the first is the default */
+    const struct span *product_names;
+    size_t product_count;
 };
 struct expression {
     struct span name, text;
@@ -58,6 +71,12 @@ struct pack {
     size_t source_count;
     struct html_paths paths; /* every XPath of every file */
 };
+
+/* The keys `records`, `products` and `thread` of a target (products.c). */
+void target_read_records(struct form *f, const struct ynode *n, struct target *t);
+/* NULL: the target has no products. E_BAD_INPUT: none of this name. */
+MUST_USE err target_product(const struct target *t, struct span name, const struct product **out,
+                            struct fault *f);
 
 /* The target of a kind; E_BAD_INPUT with a suggestion when there is none. */
 MUST_USE err pack_find_target(const struct pack *p, struct span kind, const struct target **out,

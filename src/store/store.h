@@ -45,6 +45,8 @@ MUST_USE err store_commit(struct store *s, struct fault *f); /* on error: rolled
 /* Between groups, when nothing waits: moves a long write-ahead log into the file. */
 void store_idle(struct store *s);
 
+enum item_kind { ITEM_POST = 0, ITEM_USER = 1, ITEM_UNAVAILABLE = 2 };
+
 /* ---- accept ---- */
 struct accept_args {
     struct span id;     /* "job_…", made by the caller */
@@ -53,7 +55,9 @@ struct accept_args {
     struct span target; /* canonical input: "nasa" */
     struct span lane;   /* "x/normal" */
     struct span spec;   /* JSON of the options: limit, since, until; kept as given */
-    int64_t limit;      /* posts wanted; 0 = all */
+    int64_t limit;      /* records wanted, of the kind below; 0 = all */
+    enum item_kind counts; /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress
+                              and verdict count these */
     int prio;           /* 0-9, 5 normal */
     struct span idempotency_key; /* may be empty */
     uint64_t request_hash;       /* of the body, for the key */
@@ -71,7 +75,7 @@ struct lease {
     int64_t fence;
     uint64_t nonce;
     struct span site, kind, target, spec, cursor; /* in the arena */
-    int64_t limit, next_batch, have; /* have: posts committed so far */
+    int64_t limit, next_batch, have; /* have: records committed so far, of the kind it counts */
     int64_t attempt;                 /* fence, counted from 1 */
     int64_t waited_ms;               /* since it was accepted or due */
 };
@@ -86,7 +90,6 @@ struct heartbeat_reply {
 MUST_USE err store_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now, struct heartbeat_reply *out, struct fault *f);
 
 /* ---- commit ---- */
-enum item_kind { ITEM_POST = 0, ITEM_USER = 1, ITEM_UNAVAILABLE = 2 };
 struct store_item {
     enum item_kind kind;
     struct span id;
@@ -100,18 +103,19 @@ struct commit_args {
     const struct store_item *items;
     size_t count;
     struct span cursor; /* where the next attempt goes on, at most STORE_CURSOR_MAX; empty keeps the old one */
-    int64_t limit;      /* posts of the job stop here: surplus posts of this batch are not linked; 0 = none */
+    int64_t limit;      /* counted records of the job stop here: surplus ones of this batch are not linked; 0 = none */
 };
 struct commit_reply {
     bool duplicate; /* this batch was committed before: nothing written */
-    int64_t added;  /* posts new to this job */
-    int64_t have;   /* posts of this job now */
+    int64_t added;  /* counted records new to this job */
+    int64_t have;   /* counted records of this job now */
 };
+/* A job that counts users holds no posts: a batch with one is E_BAD_INPUT. */
 MUST_USE err store_commit_batch(struct store *s, const struct commit_args *args, wall now, struct commit_reply *out, struct fault *f);
 
 /* ---- finish ----
  * What follows is the failure table's budget: again later, again at once, or the end. Only failures in
- * a row are counted against fail_max and crash_max: a batch that added posts starts the counts (and
+ * a row are counted against fail_max and crash_max: a batch that added counted records starts the counts (and
  * the delay) over. After the first crash in a row the job is due at once.
  * Once a cancel was asked for, every ending but a good one is CANCELLED. */
 struct finish_args {
@@ -182,6 +186,7 @@ struct job_view {
     enum failure_class failure;
     enum verdict verdict;
     enum end_reason end;
+    enum item_kind counts; /* what `have` and `limit` are about */
     int64_t limit, have, users, fence, n_fail, n_crash, n_throttle, n_release, next_batch;
     int64_t created_ms, run_at_ms, started_ms, finished_ms; /* 0 = not yet */
     enum waiting waiting;

@@ -6,40 +6,7 @@
 #include "os/clock.h"
 #include "os/faults.h"
 
-enum { COMMIT_MS = 60000, SEEN_FIRST = 256, REPORT_MAX = 32 * 1024 };
-
-/* The place of the id: taken by it, or free for it. */
-static struct span *seen_place(const struct seen *s, struct span id)
-{
-    size_t at = (size_t)span_hash(id, 0) & (s->size - 1);
-    while (s->slots[at].p && !span_eq(s->slots[at], id))
-        at = (at + 1) & (s->size - 1);
-    return &s->slots[at];
-}
-
-static void seen_grow(struct seen *s, struct arena *a)
-{
-    struct seen bigger = {.size = s->size ? s->size * 2 : SEEN_FIRST, .used = s->used};
-    bigger.slots = arena_get(a, bigger.size * sizeof *bigger.slots);
-    for (size_t i = 0; i < s->size; i++) {
-        if (s->slots[i].p)
-            *seen_place(&bigger, s->slots[i]) = s->slots[i];
-    }
-    *s = bigger;
-}
-
-/* False when it was there. */
-static bool seen_add(struct seen *s, struct arena *a, struct span id)
-{
-    if (s->used * 2 >= s->size)
-        seen_grow(s, a);
-    struct span *place = seen_place(s, id);
-    if (place->p)
-        return false;
-    *place = arena_keep(a, id);
-    s->used++;
-    return true;
-}
+enum { COMMIT_MS = 60000, REPORT_MAX = 32 * 1024 };
 
 static err note_failure(struct collection *c, const struct reading *r)
 {
@@ -52,11 +19,29 @@ static err note_failure(struct collection *c, const struct reading *r)
     return E_PAGE;
 }
 
+/* What the profile says of the list that is read. */
+static int64_t claimed_by(const struct reading *r, enum plan_claim claim)
+{
+    switch (claim) {
+    case CLAIM_POSTS:
+        return r->user_posts;
+    case CLAIM_MEDIA:
+        return r->user_media;
+    case CLAIM_FOLLOWERS:
+        return r->user_followers;
+    case CLAIM_FOLLOWING:
+        return r->user_following;
+    case PLAN_CLAIMS:
+        break;
+    }
+    bug("what does the profile claim?");
+}
+
 /* A profile's answer: facts about the target decide some jobs at once. */
 static err read_user(struct collection *c, const struct reading *r)
 {
     c->user_read = true;
-    c->claimed = r->user_posts;
+    c->claimed = claimed_by(r, c->step->claim);
     c->user_id = arena_keep(c->arena, r->user_id);
     if (r->user_suspended || r->user_protected) {
         c->failure = r->user_suspended ? FAILURE_SUSPENDED : FAILURE_PROTECTED;
@@ -68,10 +53,14 @@ static err read_user(struct collection *c, const struct reading *r)
     return E_OK;
 }
 
-static bool wanted(const struct collection *c, const struct record *r)
+static bool wanted(struct collection *c, const struct record *r)
 {
+    if (c->plan.focus.n && !thread_wants(c, r))
+        return false;
     if (r->kind != RECORD_POST)
         return true;
+    if (c->plan.users)
+        return false;
     if (r->section == SECTION_RELATED)
         return false;
     if (c->step->own_posts_only && c->user_id.n && r->author_id.n && !r->repost &&
@@ -91,7 +80,33 @@ static bool too_new(const struct collection *c, const struct record *r)
     return c->has_until && r->kind == RECORD_POST && r->created_at.ms >= c->until.ms;
 }
 
-/* Puts the new records of a page into one batch. Returns how many posts are new. */
+/* What the job is there for: posts, or users. */
+static bool counted(const struct collection *c, enum record_kind kind)
+{
+    return kind == (c->plan.users ? RECORD_USER : RECORD_POST);
+}
+
+/* A tombstone names no post: its entry is its name, or else its place in the job. */
+static struct span name_of(const struct collection *c, const struct record *rec, size_t at)
+{
+    if (rec->id.n)
+        return rec->id;
+    if (rec->place.n)
+        return span_of(arena_fmt(c->arena, "at-%.*s", (int)(rec->place.n > 200 ? 200 : rec->place.n),
+                                 rec->place.p));
+    return span_of(arena_fmt(c->arena, "at-%lld-%zu", (long long)c->batch, at));
+}
+
+/* The same digits name a post and a user: what was seen keeps them apart. */
+static bool add_seen(struct collection *c, const struct record *rec, struct span id)
+{
+    if (rec->kind == RECORD_POST)
+        return seen_add(&c->seen, c->arena, id, 0);
+    char *name = arena_fmt(c->arena, "%d %.*s", (int)rec->kind, SP(id));
+    return seen_add(&c->seen, c->arena, span_of(name), 0);
+}
+
+/* Puts the new records of a page into one batch. Returns how many that are counted are new. */
 static int64_t fill_batch(struct collection *c, const struct reading *r, struct buf *out,
                           bool *out_filtered)
 {
@@ -110,17 +125,14 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             *out_filtered = true;
             continue;
         }
-        if (rec->id.n && !seen_add(&c->seen, c->arena, rec->id)) {
+        struct span id = name_of(c, rec, i);
+        if (!add_seen(c, rec, id)) {
             c->repeated++;
             continue;
         }
-        if (rec->kind == RECORD_POST)
-            fresh++;
+        fresh += counted(c, rec->kind);
         c->users += rec->kind == RECORD_USER;
         c->unavailable += rec->kind == RECORD_UNAVAILABLE;
-        struct span id = rec->id;
-        if (!id.n) /* a tombstone names no post: its place in the job is its name */
-            id = span_of(arena_fmt(c->arena, "at-%lld-%zu", (long long)c->batch, i));
         struct frame_item item = {(int)rec->kind, rec->created_at.ms, id, rec->json};
         frame_add_item(out, &item);
     }
@@ -179,14 +191,17 @@ static err read_timeline(struct collection *c, const struct reading *r)
     c->pages++;
     c->pages_open++;
     bool filtered;
-    int64_t fresh = fill_batch(c, r, &items, &filtered);
+    bool thread = c->plan.focus.n > 0;
+    if (thread)
+        thread_measure(c, r);
+    int64_t had = c->unavailable, fresh = fill_batch(c, r, &items, &filtered);
     if (c->reopened && r->entries && !fresh && !filtered) {
         buf_free(&items);
         return fail(&c->fault, E_PAGE, "the page opened anew did not go on where it was");
     }
     c->reopened = false;
     /* Also the last page of a list has its cursors, or says that it is the last. */
-    if ((c->pages > 1 || c->claimed != 0) && !r->entries && !r->count && !r->cursor.n &&
+    if (!thread && (c->pages > 1 || c->claimed != 0) && !r->entries && !r->count && !r->cursor.n &&
         !r->terminated) {
         buf_free(&items);
         c->failure = FAILURE_DRIFT;
@@ -194,10 +209,16 @@ static err read_timeline(struct collection *c, const struct reading *r)
         return E_PAGE;
     }
     bool full = c->order->limit > 0 && c->have + fresh >= c->order->limit;
-    note_end(c, r, fresh, filtered);
-    err e = buf_end(&items, &text);
-    /* Ask for the next page before the commit: the site works while the disk does. */
-    struct span cursor = arena_keep(c->arena, r->cursor);
+    err e = E_OK;
+    if (thread)
+        e = thread_note_end(c, r, fresh + c->unavailable - had + filtered);
+    else
+        note_end(c, r, fresh, filtered);
+    if (!e)
+        e = buf_end(&items, &text);
+    /* Ask for the next page before the commit: the site works while the disk does. A thread has no one
+     * place to go on from: it is read anew, and what is known is known. */
+    struct span cursor = thread ? SPAN_NONE : arena_keep(c->arena, r->cursor);
     if (!e && !full && !c->end)
         e = c->go_on(c, cursor);
     if (!e && (text.n || !span_eq(cursor, c->cursor)))
@@ -207,6 +228,23 @@ static err read_timeline(struct collection *c, const struct reading *r)
     else if (!e && full && !c->end) /* ids known from an earlier attempt: not full after all */
         e = c->go_on(c, cursor);
     c->cursor = cursor;
+    buf_free(&items);
+    return e;
+}
+
+/* All that a visitor is shown of a thread. */
+static err read_alone(struct collection *c, const struct reading *r)
+{
+    struct buf items = BUF(1024 * 1024);
+    struct span text;
+    bool filtered;
+    c->pages++;
+    (void)fill_batch(c, r, &items, &filtered);
+    err e = buf_end(&items, &text);
+    if (!e && text.n)
+        e = commit(c, text, SPAN_NONE);
+    c->thread.alone = true;
+    c->end = END_TERMINATE;
     buf_free(&items);
     return e;
 }
@@ -228,8 +266,10 @@ static err commit_user(struct collection *c, const struct reading *r)
 static err note_drift(struct collection *c, const struct reading *r, int64_t lost)
 {
     c->failure = FAILURE_DRIFT;
-    c->why = span_of(arena_fmt(c->arena, "%lld of %lld posts of a page could not be read",
-                               (long long)lost, (long long)lost + (long long)r->posts));
+    size_t read = c->plan.users ? r->users : r->posts;
+    c->why = span_of(arena_fmt(c->arena, "%lld of %lld %s of a page could not be read",
+                               (long long)lost, (long long)lost + (long long)read,
+                               c->plan.users ? "users" : "posts"));
     return E_PAGE;
 }
 
@@ -242,14 +282,18 @@ err collection_read(struct collection *c, const struct operation *op, const stru
     if (r->sign != FAILURE_NONE)
         return note_failure(c, r);
     int64_t lost = (int64_t)(r->unparsed + r->rejected);
-    if (verdict_is_drift((int64_t)r->posts, lost))
+    if (verdict_is_drift((int64_t)(c->plan.users ? r->users : r->posts), lost))
         return note_drift(c, r, lost);
     if (op->role == OP_TIMELINE)
         return c->step->wants_timeline ? read_timeline(c, r) : E_OK;
+    if (op->role == OP_POST)
+        return c->thread.read ? E_OK : read_alone(c, r);
     err e = read_user(c, r);
     if (e)
         return e;
-    e = commit_user(c, r);
+    /* Whose list of users it is does not belong to the list. */
+    if (!c->plan.users || !c->step->wants_timeline)
+        e = commit_user(c, r);
     if (!e && !c->step->wants_timeline)
         c->end = END_TERMINATE;
     return e;
@@ -336,8 +380,8 @@ static struct span report(const struct collection *c)
     json_kv_cstr(&w, "source", c->step ? plan_strategy_name(c->step->strategy) : NULL);
     report_attempts(c, &w);
     json_kv_int(&w, "pages", c->pages);
-    json_kv_int(&w, "posts", c->have);
-    json_kv_int(&w, "users", c->users);
+    json_kv_int(&w, "posts", c->plan.users ? 0 : c->have);
+    json_kv_int(&w, "users", c->plan.users ? c->have : c->users);
     json_kv_int(&w, "unavailable", c->unavailable);
     json_kv_int(&w, "promoted_dropped", c->promoted);
     json_kv_int(&w, "duplicates", c->repeated);
@@ -345,26 +389,36 @@ static struct span report(const struct collection *c)
     json_kv_int(&w, "unparsed", c->unparsed);
     report_paths(c, &w);
     json_kv_int(&w, "requests", c->page.api_calls);
-    if (c->claimed >= 0)
+    if (c->thread.unplaced)
+        json_kv_int(&w, "unplaced", c->thread.unplaced);
+    bool posts = c->claimed >= 0 && c->step && c->step->claim == CLAIM_POSTS;
+    if (posts)
         json_kv_int(&w, "posts_claimed", c->claimed);
     else
         json_kv_null(&w, "posts_claimed");
+    if (c->claimed >= 0 && !posts)
+        json_kv_int(&w, "claimed", c->claimed);
     json_close(&w);
     struct span kept = arena_keep(c->arena, buf_span(&b));
     buf_free(&b);
     return kept;
 }
 
-static void read_spec(struct collection *c, struct json_parser *parser)
+static err read_spec(struct collection *c, struct json_parser *parser)
 {
     struct json spec;
-    struct span since, until;
+    struct span since, until, product;
+    c->thread.depth = -1;
     if (!c->order->spec.n || json_parse(parser, c->order->spec, &spec, NULL))
-        return;
+        return E_OK;
+    (void)json_int(json_get(spec, SPAN("depth")), &c->thread.depth);
     if (json_text(json_get(spec, SPAN("since")), &since))
         c->has_since = when_parse(since, &c->since);
     if (json_text(json_get(spec, SPAN("until")), &until))
         c->has_until = when_parse(until, &c->until);
+    if (!json_text(json_get(spec, SPAN("product")), &product))
+        return E_OK;
+    return plan_choose(&c->plan, c->page.pack, c->arena, product, &c->fault);
 }
 
 static struct span words_of(const struct collection *c, err e)
@@ -385,6 +439,8 @@ static void forget(struct collection *c)
     c->end = END_NONE;
     c->pages_without_new = c->pages_open = 0;
     c->reopened = c->source_said_empty = c->user_read = false;
+    c->thread = (struct thread){.depth = c->thread.depth};
+    reader_focus(c->page.reader, c->plan.focus);
 }
 
 /* The strategies in the pack's order: the next one where the one before failed in a way that the pack
@@ -429,12 +485,12 @@ static void conclude(struct collection *c, err e, struct collect_result *out)
         out->why = words_of(c, e);
         return;
     }
-    if (!c->step->wants_timeline) {
-        out->verdict = VERDICT_COMPLETE;
+    if (!c->step->wants_timeline || c->thread.alone) {
+        out->verdict = c->thread.alone ? VERDICT_SAMPLED : VERDICT_COMPLETE;
         return;
     }
     struct verdict_facts facts = {.posts = c->have,
-                                  .lost = c->unparsed + c->rejected,
+                                  .lost = c->unparsed + c->rejected + c->thread.unplaced,
                                   .claimed = c->claimed,
                                   .source_said_empty = c->source_said_empty,
                                   .end = c->end};
@@ -442,7 +498,7 @@ static void conclude(struct collection *c, err e, struct collect_result *out)
     if (out->verdict != VERDICT_NONE)
         return;
     out->failure = FAILURE_EMPTY_SUSPECT;
-    out->why = SPAN("the site answered, but without posts and without saying that there are none");
+    out->why = SPAN("the site answered, but without records and without saying that there are none");
 }
 
 void collect_run(struct channel *channel, const struct pack *pack, struct reader *r,
@@ -458,7 +514,9 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     reader_forget(r);
     err e = plan_make(&c->plan, pack, a, order->kind, order->target, order->base_url, &c->fault);
     page_init(&c->page, channel, pack, &c->plan, r, events, a, page_arena, &c->fault);
-    read_spec(c, events);
+    if (!e)
+        e = read_spec(c, events);
+    reader_focus(r, e ? SPAN_NONE : c->plan.focus);
     if (!e)
         e = collect(c);
     else

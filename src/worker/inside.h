@@ -12,9 +12,28 @@ struct attempt { /* one strategy, as it ended */
 };
 
 /* Ids seen in this attempt: open addressing, texts live in the arena. */
+struct seen_slot {
+    struct span id;
+    int64_t number;
+};
 struct seen {
-    struct span *slots;
+    struct seen_slot *slots;
     size_t size, used;
+};
+/* False when it was there; its number stays. */
+bool seen_add(struct seen *s, struct arena *a, struct span id, int64_t number);
+bool seen_find(const struct seen *s, struct span id, int64_t *out_number);
+
+/* A thread has several cursors at a time: one of the list and one of each branch that is folded. It is
+ * whole when each that was shown was also followed. */
+struct thread {
+    int64_t depth;            /* replies are wanted so many steps below the post; -1 all */
+    struct seen steps;        /* of a post: how many steps it stands below the post */
+    struct seen shown, asked; /* cursors */
+    size_t open;              /* shown and not asked for */
+    int64_t unplaced;         /* replies to something that was not shown, where depth matters */
+    bool read;                /* an answer with the post itself was read */
+    bool alone;               /* a visitor is shown the post, and nothing around it */
 };
 
 struct collection {
@@ -28,6 +47,7 @@ struct collection {
     size_t attempt_count;
     struct arena *arena;
     struct seen seen;
+    struct thread thread;
     struct span source; /* fetch: name of the source that is read */
     struct span robots, robots_of; /* what the site asks of robots, and which one */
     struct span cursor; /* of the last page */
@@ -50,6 +70,14 @@ struct collection {
  * why in c->failure. */
 MUST_USE err collection_read(struct collection *c, const struct operation *op,
                              const struct reading *r);
+/* ---- thread.c ---- */
+/* Notes how deep the replies of the answer stand. */
+void thread_measure(struct collection *c, const struct reading *r);
+/* Is the reply within the depth that was asked for? */
+bool thread_wants(struct collection *c, const struct record *r);
+/* What the answer says of the end; E_PAGE when it is no thread. fresh: records that are new. */
+MUST_USE err thread_note_end(struct collection *c, const struct reading *r, int64_t fresh);
+
 /* The strategies; each runs to its end. */
 MUST_USE err capture_run(struct collection *c);
 MUST_USE err fetch_run(struct collection *c);

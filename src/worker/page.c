@@ -65,6 +65,12 @@ static void on_request(struct page *p, struct json params)
     struct page_request *r = &p->requests[p->request_count++];
     *r = (struct page_request){.operation = op};
     span_copy(id, r->id, sizeof r->id);
+    if (p->plan->focus.n) {
+        struct buf cursor = BUF(READER_CURSOR_MAX);
+        if (plan_request_cursor(p->plan, text_at(params, "request.url"), &cursor))
+            r->cursor = arena_keep(p->arena, buf_span(&cursor));
+        buf_free(&cursor);
+    }
     p->api_calls++;
 }
 
@@ -271,8 +277,7 @@ err page_more(struct page *p)
     if (p->told)
         return p->told;
     uint32_t call = 0;
-    return send_call(p, (struct frame){.type = FRAME_EVAL, .t = {SPAN("scroll")}}, CALL_MS,
-                     &call);
+    return send_call(p, (struct frame){.type = FRAME_EVAL, .t = {p->plan->more}}, CALL_MS, &call);
 }
 
 static struct page_request *ready_request(struct page *p)
@@ -302,6 +307,7 @@ static err read_answer(struct page *p, struct page_request *slot, wall now,
     forget_request(p, slot);
     arena_reset(p->page_arena);
     *out_operation = r.operation;
+    p->asked = r.cursor;
     if (r.failed[0])
         return fail(p->fault, E_NET, "%.*s: %s", SP(r.operation->name), r.failed);
     struct frame f = {.type = FRAME_BODY, .t = {span_of(r.id)}};

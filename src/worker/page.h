@@ -16,6 +16,7 @@ enum { PAGE_REQUESTS_MAX = 32, PAGE_REQUEST_ID_MAX = 64 };
 struct page_request { /* one API call of the page that the plan wants to read */
     char id[PAGE_REQUEST_ID_MAX];
     const struct operation *operation;
+    struct span cursor; /* of a thread: what it asks for, in the arena; empty: its first page */
     int status;
     char failed[96];     /* Chromium's error text; empty when it did not fail */
     struct span headers; /* of the response, in the arena */
@@ -35,6 +36,7 @@ struct page {
     err told; /* gone, cancelled, timed out: what every verb answers from then on */
     char document_url[2048];
     int document_status;
+    struct span asked; /* the cursor of the answer that was read last; of a thread only */
     struct span resume_cursor; /* put into the first timeline request; empty when done */
     struct page_request requests[PAGE_REQUESTS_MAX]; /* in order of their start */
     size_t request_count;
@@ -53,7 +55,7 @@ MUST_USE err page_goto(struct page *p, struct span url, struct span cursor, int6
  * each second in which no request is under way. E_TIMEOUT: nothing came in the budget. */
 MUST_USE err page_next_batch(struct page *p, wall now, struct reading *out, const struct operation **out_operation,
                              int64_t budget_ms);
-/* Asks the page for more: the pack's "scroll". Does not wait for an answer. */
+/* Asks the page for more: the plan's expression for it, mostly "scroll". Does not wait for an answer. */
 MUST_USE err page_more(struct page *p);
 /* An answer without a browser: node asks for the URL, for the pack's source of that name. It waits
  * for its turn at the host. Headers and body live in the page's arena. Words of a failure are in the

@@ -237,9 +237,9 @@ static struct outlook outlook(void)
     return o;
 }
 
-/* Posts first..first+count−1 as one batch. */
-static err commit_posts(const struct lease *l, int64_t batch, int first, int count,
-                        const char *cursor, int64_t limit, struct commit_reply *out)
+/* Records first..first+count−1 of one kind as one batch. */
+static err commit_kind(enum item_kind kind, const struct lease *l, int64_t batch, int first,
+                       int count, const char *cursor, int64_t limit, struct commit_reply *out)
 {
     static struct store_item items[256];
     static char ids[256][24], texts[256][48];
@@ -249,7 +249,7 @@ static err commit_posts(const struct lease *l, int64_t batch, int first, int cou
         snprintf(texts[i], sizeof texts[i], "{\"id\":\"%d\",\"batch\":%lld}", first + i,
                  (long long)batch);
         items[i] = (struct store_item){
-            .kind = ITEM_POST, .id = span_of(ids[i]), .json = span_of(texts[i])};
+            .kind = kind, .id = span_of(ids[i]), .json = span_of(texts[i])};
     }
     struct commit_args args = {.id = span_of(l->id),
                                .nonce = l->nonce,
@@ -262,6 +262,12 @@ static err commit_posts(const struct lease *l, int64_t batch, int first, int cou
     err e = store_commit_batch(w->s, &args, now(), out, &w->f);
     commit();
     return e;
+}
+
+static err commit_posts(const struct lease *l, int64_t batch, int first, int count,
+                        const char *cursor, int64_t limit, struct commit_reply *out)
+{
+    return commit_kind(ITEM_POST, l, batch, first, count, cursor, limit, out);
 }
 
 /* ---- the rows, seen from outside ---- */
@@ -344,7 +350,9 @@ static const char *const offenders[] = {
     /* I9: have is what is linked; within the limit; links are counted; batches fit */
     "SELECT count(*) FROM jobs j WHERE have<>(SELECT count(*) FROM job_items k JOIN items i "
     "USING(iid)"
-    " WHERE k.job=j.seq AND i.kind=0)",
+    " WHERE k.job=j.seq AND i.kind=j.counts)",
+    "SELECT count(*) FROM jobs j WHERE users<>(SELECT count(*) FROM job_items k JOIN items i "
+    "USING(iid) WHERE k.job=j.seq AND i.kind=1)",
     "SELECT count(*) FROM jobs WHERE job_limit>0 AND have>job_limit",
     "SELECT count(*) FROM items i WHERE links<>(SELECT count(*) FROM job_items k WHERE "
     "k.iid=i.iid) OR links=0",
@@ -851,6 +859,34 @@ static void a_job_never_has_more_posts_than_its_limit(void **state)
                      E_OK); /* the job's own limit holds too */
     assert_int_equal(c.have, 10);
     assert_int_equal(ask("SELECT count(*) FROM items"), 10);
+    check_invariants();
+}
+
+static void a_job_of_users_counts_users(void **state)
+{
+    (void)state;
+    struct commit_reply c;
+    struct accept_reply reply;
+    struct accept_args args = job_args("job_1");
+    args.limit = 10;
+    args.counts = ITEM_USER;
+    assert_int_equal(accept_args(&args, &reply), E_OK);
+    struct lease l = lease_next();
+    assert_int_equal(commit_kind(ITEM_USER, &l, 0, 1, 6, "c1", 10, &c), E_OK);
+    assert_int_equal(c.added, 6);
+    assert_int_equal(c.have, 6);
+    assert_int_equal(commit_kind(ITEM_UNAVAILABLE, &l, 1, 1, 3, "c2", 10, &c), E_OK);
+    assert_int_equal(c.have, 6);
+    /* Three of these are known, and the limit stops the others at ten. */
+    assert_int_equal(commit_kind(ITEM_USER, &l, 2, 4, 20, "c3", 10, &c), E_OK);
+    assert_int_equal(c.added, 4);
+    assert_int_equal(c.have, 10);
+    assert_int_equal(commit_posts(&l, 3, 1, 1, "c4", 10, &c), E_BAD_INPUT);
+    struct job_view v = view("job_1");
+    assert_int_equal(v.counts, ITEM_USER);
+    assert_int_equal(v.have, 10);
+    assert_int_equal(v.users, 10);
+    assert_int_equal(ask("SELECT count(*) FROM items WHERE kind=1"), 10);
     check_invariants();
 }
 
@@ -1747,8 +1783,11 @@ static void random_commit(struct held *h)
 {
     struct commit_reply c;
     int64_t batch = rnd(4) ? h->batch : h->batch + (int64_t)rnd(3) - 1;
-    err e = commit_posts(&h->l, batch, (int)rnd(60), (int)rnd(12), rnd(2) ? "c" : "", 0, &c);
-    assert_true(e == E_OK || e == E_STALE || e == E_CONFLICT);
+    enum item_kind kind = view(h->l.id).counts;
+    if (rnd(10) == 0) /* of the other kind: a job of posts keeps users beside, one of users no posts */
+        kind = kind == ITEM_POST ? ITEM_USER : ITEM_POST;
+    err e = commit_kind(kind, &h->l, batch, (int)rnd(60), (int)rnd(12), rnd(2) ? "c" : "", 0, &c);
+    assert_true(e == E_OK || e == E_STALE || e == E_CONFLICT || e == E_BAD_INPUT);
     if (e == E_OK && !c.duplicate)
         h->batch = batch + 1;
 }
@@ -1777,6 +1816,7 @@ static void random_accept(int *count)
     args.lane = span_of(lane);
     args.prio = (int)rnd(10);
     args.limit = rnd(2) ? (int64_t)rnd(20) : 0;
+    args.counts = rnd(4) ? ITEM_POST : ITEM_USER;
     args.request_hash = rnd(3);
     args.idempotency_key = rnd(3) ? SPAN_NONE : span_of(key);
     err e = accept_args(&args, &reply);
@@ -1886,6 +1926,7 @@ int main(void)
         T(batches_are_dense_and_a_repeated_one_writes_nothing),
         T(the_first_reading_of_a_post_stands_and_other_jobs_do_not_change_it),
         T(a_job_never_has_more_posts_than_its_limit),
+        T(a_job_of_users_counts_users),
         T(posts_users_and_unavailable_are_kept_apart),
         T(items_come_in_page_order_and_in_bounded_portions),
         T(every_failure_ends_as_the_table_says),

@@ -259,9 +259,9 @@ static void test_facts(void **state)
     assert_true(span_is(pack_base_url(p), "https://x.com"));
     assert_true(span_starts(pack_version(p), SPAN("1-")));
     assert_int_equal(pack_version(p).n, 10);
-    assert_int_equal(pack_targets(p, &list), 4);
+    assert_int_equal(pack_targets(p, &list), 11);
     assert_true(span_is(list[0], "posts"));
-    assert_true(span_is(list[3], "search"));
+    assert_true(span_is(list[7], "search"));
     size_t n = pack_hosts(p, &list);
     bool twimg = false;
     for (size_t i = 0; i < n; i++)
@@ -270,6 +270,7 @@ static void test_facts(void **state)
     assert_true(pack_blocked(p, &list) > 0);
     assert_true(pack_expression(p, SPAN("scroll")).n > 0);
     assert_true(pack_expression(p, SPAN("retry")).n > 0);
+    assert_true(pack_expression(p, SPAN("unfold")).n > 0);
     assert_true(pack_expression(p, SPAN("state")).n > 0);
     assert_null(pack_expression(p, SPAN("alert(1)")).p);
     pack_close(&p);
@@ -346,7 +347,71 @@ static void test_targets(void **state)
     refuses(p, "hashtag", "#2025", "has no letter in it");
     refuses(p, "hashtag", "open data", "has a character");
     refuses(p, "post", "nasa", "did you mean 'posts'?");
-    refuses(p, "followers", "nasa", "there are: posts, profile, hashtag, search");
+    refuses(p, "quarks", "nasa", "there are: posts, replies, media, profile, followers");
+    accepts(p, "thread", "1800000000000000001", "1800000000000000001");
+    accepts(p, "thread", "https://x.com/nasa/status/1800000000000000001", "1800000000000000001");
+    accepts(p, "thread", "https://twitter.com/i/web/status/20?s=20#top", "20");
+    accepts(p, "thread", "x.com/a/status/12/photo/1", "12");
+    refuses(p, "thread", "https://x.com/nasa", "a post by its id or its URL");
+    refuses(p, "thread", "https://x.com/nasa/status/", "is empty");
+    refuses(p, "thread", "123456789012345678901", "is too long");
+    accepts(p, "list", "https://x.com/i/lists/84839422", "84839422");
+    accepts(p, "list", "84839422", "84839422");
+    refuses(p, "list", "https://x.com/i/communities/5", "a list by its id");
+    accepts(p, "community", "https://x.com/i/communities/1493446837214187523/media", "1493446837214187523");
+    accepts(p, "followers", "https://x.com/nasa", "nasa");
+    pack_close(&p);
+}
+
+static void product_is(const struct pack *p, const char *kind, const char *product,
+                       const char *name, bool users)
+{
+    struct span got = SPAN_NONE;
+    bool got_users = !users;
+    struct fault f = {0};
+    if (pack_product(p, span_of(kind), span_of(product), &got, &got_users, &f))
+        fail_msg("%s: %s", kind, f.words);
+    assert_true(span_is(got, name));
+    assert_int_equal(got_users, users);
+}
+
+static void no_product(const struct pack *p, const char *kind, const char *product,
+                       const char *words)
+{
+    struct span name;
+    bool users;
+    struct fault f = {0};
+    assert_int_equal(pack_product(p, span_of(kind), span_of(product), &name, &users, &f),
+                     E_BAD_INPUT);
+    if (!strstr(f.words, words))
+        fail_msg("wanted '%s' in: %s", words, f.words);
+}
+
+static void test_products(void **state)
+{
+    (void)state;
+    struct pack *p = open_real();
+    product_is(p, "search", "", "latest", false);
+    product_is(p, "search", "top", "top", false);
+    product_is(p, "search", "people", "people", true);
+    product_is(p, "hashtag", "media", "media", false);
+    product_is(p, "posts", "", "", false);
+    product_is(p, "profile", "", "", true);
+    product_is(p, "followers", "", "", true);
+    no_product(p, "search", "peopel", "did you mean 'people'?");
+    no_product(p, "search", "xyzzy", "there are: latest, top, people, media");
+    no_product(p, "posts", "latest", "posts has no products to choose from");
+    no_product(p, "quarks", "latest", "unknown kind of target");
+    assert_true(pack_has_depth(p, SPAN("thread")));
+    assert_false(pack_has_depth(p, SPAN("search")));
+    assert_false(pack_has_depth(p, SPAN("quarks")));
+    struct target_view v;
+    assert_true(pack_target_view(p, SPAN("search"), &v));
+    assert_int_equal(v.product_count, 4);
+    assert_true(span_is(v.products[0], "latest"));
+    assert_false(v.users || v.depth);
+    assert_true(pack_target_view(p, SPAN("thread"), &v));
+    assert_true(v.depth && !v.users && v.product_count == 0);
     pack_close(&p);
 }
 
@@ -525,6 +590,70 @@ static void test_plan(void **state)
     pack_close(&p);
 }
 
+static void chosen_url(const struct pack *p, const char *kind, const char *product,
+                       const char *url, bool users)
+{
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    assert_int_equal(plan_make(&plan, p, a, span_of(kind), SPAN("q"), SPAN_NONE, NULL), E_OK);
+    assert_int_equal(plan_choose(&plan, p, a, span_of(product), NULL), E_OK);
+    if (!span_is(plan.url, url))
+        fail_msg("wanted %s, got %.*s", url, SP(plan.url));
+    assert_true(span_is(plan.product, product));
+    assert_int_equal(plan.users, users);
+    arena_free(&a);
+}
+
+/* A product without a word of its own leaves its parameter out. */
+static void test_chosen_products(void **state)
+{
+    (void)state;
+    struct pack *p = open_real();
+    chosen_url(p, "search", "latest", "https://x.com/search?q=q&src=typed_query&f=live", false);
+    chosen_url(p, "search", "top", "https://x.com/search?q=q&src=typed_query", false);
+    chosen_url(p, "search", "people", "https://x.com/search?q=q&src=typed_query&f=user", true);
+    chosen_url(p, "hashtag", "top", "https://x.com/hashtag/q", false);
+    chosen_url(p, "hashtag", "media", "https://x.com/hashtag/q?f=media", false);
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    assert_int_equal(plan_make(&plan, p, a, SPAN("followers"), SPAN("q"), SPAN_NONE, NULL), E_OK);
+    assert_true(plan.users && span_is(plan.url, "https://x.com/q/followers"));
+    assert_int_equal(plan.steps[0].claim, CLAIM_FOLLOWERS);
+    assert_int_equal(plan_choose(&plan, p, a, SPAN("top"), NULL), E_BAD_INPUT);
+    assert_true(span_is(plan.more, "scroll") && plan.focus.n == 0);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("thread"), SPAN("20"), SPAN_NONE, NULL), E_OK);
+    assert_true(span_is(plan.more, "unfold") && span_is(plan.focus, "20"));
+    arena_free(&a);
+    pack_close(&p);
+}
+
+static void test_request_cursor(void **state)
+{
+    (void)state;
+    struct pack *p = open_real();
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    struct buf out = BUF(256), small = BUF(2);
+    const char *asked = "https://x.com/i/api/graphql/q/TweetDetail?features=%7B%7D&variables="
+                        "%7B%22cursor%22%3A%22a%2Bb%22%7D";
+    assert_int_equal(plan_make(&plan, p, a, SPAN("thread"), SPAN("20"), SPAN_NONE, NULL), E_OK);
+    assert_true(plan_request_cursor(&plan, span_of(asked), &out));
+    assert_true(span_is(buf_span(&out), "a+b"));
+    buf_clear(&out);
+    assert_false(plan_request_cursor(&plan, span_of(asked), &small));
+    assert_false(plan_request_cursor(
+        &plan, SPAN("https://x.com/q/TweetDetail?variables=%7B%22a%22%3A1%7D"), &out));
+    assert_false(plan_request_cursor(&plan, SPAN("https://x.com/q/TweetDetail?variables=%7B"), &out));
+    assert_false(plan_request_cursor(&plan, SPAN("https://x.com/q/TweetDetail"), &out));
+    assert_false(plan_request_cursor(&plan, SPAN("https://x.com/q/Other?variables=%7B%7D"), &out));
+    assert_false(plan_request_cursor(&plan, SPAN("https://x.com/q/TweetResultByRestId?variables=%7B%7D"), &out));
+    assert_int_equal(out.n, 0);
+    buf_free(&out);
+    buf_free(&small);
+    arena_free(&a);
+    pack_close(&p);
+}
+
 static void resumes(const struct plan *plan, const char *url, const char *cursor,
                     const char *wanted)
 {
@@ -612,6 +741,9 @@ int main(void)
         cmocka_unit_test(test_broken),  cmocka_unit_test(test_broken_files),
         cmocka_unit_test(test_facts),   cmocka_unit_test(test_version_follows_content),
         cmocka_unit_test(test_targets), cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_chosen_products),
+        cmocka_unit_test(test_request_cursor),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fetched_sites),
         cmocka_unit_test(test_broken_strategies),
         cmocka_unit_test(test_source_urls),

@@ -55,8 +55,9 @@ struct job_row {
     bool started, suspect, cancel_asked;
     int64_t n_fail, n_crash, n_throttle, n_release;
     int64_t max_fail, max_crash, max_throttle, fail_base, crash_base, release_base;
-    bool progressed; /* this lease added posts */
+    bool progressed; /* this lease added counted records */
     int64_t next_batch, limit, have, users;
+    enum item_kind counts;
     char site[SITE_NAME];
 };
 

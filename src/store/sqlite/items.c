@@ -6,7 +6,7 @@
 #include "base/need.h"
 
 struct tallying {
-    int64_t have, users, added, most; /* most: posts the job may have; 0 = any number */
+    int64_t have, users, added, most; /* most: records the job may have; 0 = any number */
 };
 
 /* Whether this job has read this record before, in an earlier batch or attempt. */
@@ -33,14 +33,15 @@ static err put_item(struct store *s, const struct job_row *r, const struct store
     err e = has_item(s, r, it, &has, f);
     if (e || has)
         return e;
-    if (it->kind == ITEM_POST && t->most > 0 && t->have >= t->most)
+    bool counted = it->kind == r->counts;
+    if (counted && t->most > 0 && t->have >= t->most)
         return E_OK;
     e = db_run(s->db, SQL_ITEM_ADD, f, DB_I(r->seq), DB_T(span_of(r->site)), DB_I(it->kind),
                DB_T(it->id), DB_I(it->created_ms), DB_T(it->json));
     if (e)
         return e;
-    t->have += it->kind == ITEM_POST;
-    t->added += it->kind == ITEM_POST;
+    t->have += counted;
+    t->added += counted;
     t->users += it->kind == ITEM_USER;
     return db_run(s->db, SQL_ITEM_LINK, f, DB_I(r->seq), DB_I(ord), DB_I(db_last_row(s->db)));
 }
@@ -102,6 +103,9 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
         if ((unsigned)it->kind > ITEM_UNAVAILABLE || it->id.n == 0)
             return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind",
                         i);
+        if (it->kind == ITEM_POST && r.counts == ITEM_USER)
+            return fail(f, E_BAD_INPUT, "record %zu of the batch is a post; job %s is about users",
+                        i, r.id);
     }
     if (s->disk_full)
         return fail(f, E_DISK_FULL, "no space left for the records of job %s", r.id);

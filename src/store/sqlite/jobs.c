@@ -45,6 +45,7 @@ static void read_row(struct store *s, struct query *q, struct job_row *r)
         .crash_base = db_int(q, 25),
         .progressed = db_int(q, 26) != 0,
         .release_base = db_int(q, 27),
+        .counts = (enum item_kind)db_int(q, 28),
     };
     span_copy(db_text(q, 1), r->id, sizeof r->id);
     span_copy(db_text(q, 24), r->site, sizeof r->site);
@@ -115,6 +116,8 @@ static err check_accept(const struct accept_args *a, struct fault *f)
                     TARGET_MAX, KEY_MAX);
     if (a->prio < 0 || a->prio > 9 || a->limit < 0)
         return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
+    if (a->counts != ITEM_POST && a->counts != ITEM_USER)
+        return fail(f, E_BAD_INPUT, "a job counts posts or users");
     return E_OK;
 }
 
@@ -166,7 +169,8 @@ static err write_accept(struct store *s, const struct accept_args *a, struct sto
                DB_I(lanes_id(s, lane)), DB_T(a->spec), DB_I(a->limit), DB_I(a->prio),
                DB_I(lane_rank(now.ms, a->prio)), DB_I(now.ms), DB_I(s->limits.fail_max),
                DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max),
-               db_text_or_null(a->idempotency_key), keyed ? DB_I(a->request_hash) : DB_NULL);
+               db_text_or_null(a->idempotency_key), keyed ? DB_I(a->request_hash) : DB_NULL,
+               DB_I(a->counts));
     if (e)
         return e;
     lanes_count(s, lane, JOB_STATES, JOB_READY);
@@ -448,7 +452,7 @@ static err leave(struct store *s, const struct job_row *r, struct leaving *l, wa
     return e;
 }
 
-/* A site that tells facts about the target, or gave posts before it failed, is healthy. */
+/* A site that tells facts about the target, or gave records before it failed, is healthy. */
 static enum breaker_sign sign_of(const struct finish_args *a, const struct job_row *r,
                                  enum failure_budget budget)
 {

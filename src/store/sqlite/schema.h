@@ -2,7 +2,7 @@
  * and the conservation law: every lease ever granted is accounted for exactly once. */
 #pragma once
 
-enum { SCHEMA_VERSION = 2 };
+enum { SCHEMA_VERSION = 3 };
 
 /* clang-format off */
 #define SCHEMA_SQL                                                                             \
@@ -47,16 +47,17 @@ enum { SCHEMA_VERSION = 2 };
     "  max_fail     INTEGER NOT NULL,"                                                         \
     "  max_crash    INTEGER NOT NULL,"                                                         \
     "  max_throttle INTEGER NOT NULL,"                                                         \
-    /* n_fail, n_crash, n_release when posts were last added: only those in a row without progress \
+    /* n_fail, n_crash, n_release when counted records were last added: only those in a row without progress \
      * are bounded, so that a long job on a shaky line ends, and the counts stay true to the law. */ \
     "  fail_base    INTEGER NOT NULL DEFAULT 0 CHECK(fail_base <= n_fail),"                    \
     "  crash_base   INTEGER NOT NULL DEFAULT 0 CHECK(crash_base <= n_crash),"                  \
     "  release_base INTEGER NOT NULL DEFAULT 0 CHECK(release_base <= n_release),"              \
-    "  progressed   INTEGER NOT NULL DEFAULT 0 CHECK(progressed IN (0,1))," /* this lease added posts */ \
+    "  progressed   INTEGER NOT NULL DEFAULT 0 CHECK(progressed IN (0,1))," /* this lease added counted records */ \
     "  next_batch   INTEGER NOT NULL DEFAULT 0,"                                               \
     "  cursor       TEXT,"                                                                     \
     "  have         INTEGER NOT NULL DEFAULT 0 CHECK(job_limit = 0 OR have <= job_limit),"     \
     "  users        INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  counts       INTEGER NOT NULL DEFAULT 0 CHECK(counts BETWEEN 0 AND 1)," /* kind of item that have counts */ \
     "  failure      INTEGER NOT NULL DEFAULT 0,"                                               \
     "  verdict      INTEGER NOT NULL DEFAULT 0,"                                               \
     "  end_reason   INTEGER NOT NULL DEFAULT 0,"                                               \
@@ -68,6 +69,7 @@ enum { SCHEMA_VERSION = 2 };
     "  created_at   INTEGER NOT NULL,"                                                         \
     "  started_at   INTEGER,"                                                                  \
     "  finished_at  INTEGER,"                                                                  \
+    "  CHECK(counts = 0 OR have = users),"                                                     \
     "  CHECK((state = 3) = (lease_until IS NOT NULL)),"                                        \
     "  CHECK((state = 3) = (nonce IS NOT NULL)),"                                              \
     "  CHECK((state >= 4) = (finished_at IS NOT NULL)),"                                       \

@@ -8,11 +8,11 @@
 #define SQL_JOB_ROW                                                                            \
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req," \
     "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch," \
-    "job_limit,have,users,site,crash_base,progressed,release_base"
+    "job_limit,have,users,site,crash_base,progressed,release_base,counts"
 #define SQL_JOB_VIEW                                                                           \
     "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason," \
     "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                \
-    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision FROM jobs j JOIN lanes l USING(lane_id)"
+    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts FROM jobs j JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
 #define SQL_TABLE(X)                                                                           \
@@ -27,8 +27,8 @@
     X(SQL_JOB, "SELECT " SQL_JOB_ROW " FROM jobs WHERE id=?1")                                 \
     X(SQL_JOB_BY_KEY, "SELECT id,idem_hash FROM jobs WHERE idem_key=?1")                       \
     X(SQL_ACCEPT, "INSERT INTO jobs(id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at," \
-                  "max_fail,max_crash,max_throttle,idem_key,idem_hash,created_at)"             \
-                  " VALUES(?1,?2,?3,?4,?5,?6,?7,2,?8,?9,?10,?11,?12,?13,?14,?15,?10)")         \
+                  "max_fail,max_crash,max_throttle,idem_key,idem_hash,created_at,counts)"      \
+                  " VALUES(?1,?2,?3,?4,?5,?6,?7,2,?8,?9,?10,?11,?12,?13,?14,?15,?10,?16)")         \
     X(SQL_NEXT_READY, "SELECT seq,id,fence,site,kind,target,spec,cursor,job_limit,next_batch,have,run_at" \
                       " FROM jobs INDEXED BY jobs_ready WHERE lane_id=?1 AND state=2 ORDER BY rank,seq LIMIT 1")     \
     X(SQL_LEASE, "UPDATE jobs SET state=3,fence=fence+1,nonce=?2,worker=?3,lease_until=?4,suspect=0,started=0,progressed=0," \

@@ -56,8 +56,8 @@ static err make_schema(struct db *d, struct fault *f)
                     "a development version of Fulmar made this job store, which this one cannot bring "
                     "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 2, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=2; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 3, "user_version below");
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=3; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
