@@ -594,13 +594,15 @@ void reader_focus(struct reader *r, struct span post_id)
     r->focus_seen = false;
 }
 
-enum failure_class reader_page_sign(const struct pack *p, struct span page_url, int http_status,
-                                    struct span state_text, struct span *out_why)
+struct page_sign reader_page_sign(const struct pack *p, struct span page_url, int http_status,
+                                  struct span state_text)
 {
     struct sign s = signs_page(&p->signs, page_url, http_status, state_text);
-    if (out_why)
-        *out_why = s.is ? s.why : SPAN_NONE;
-    return s.is;
+    return (struct page_sign){.is = s.is,
+                              .why = s.is ? s.why : SPAN_NONE,
+                              .state = s.state,
+                              .says_empty = s.says == SAYS_EMPTY,
+                              .loading = s.says == SAYS_WAIT};
 }
 
 /* ---- life ---- */

@@ -92,12 +92,16 @@ MUST_USE err reader_document(struct reader *r, struct span source_name, int http
                              struct span headers_json, struct span body, wall collected_at,
                              struct arena *a, struct reading *out, struct fault *f);
 
-/* The state of a page that gave no answer to read: its final URL (login redirect, locked
- * account), the status of its document (0 unknown) and what the "state" expression returned
- * (may be empty). FAILURE_NONE when there is nothing to see. out_why (may be NULL) borrows from
- * the pack. */
-enum failure_class reader_page_sign(const struct pack *p, struct span page_url, int http_status,
-                                    struct span state_text, struct span *out_why);
+/* What a page says of itself, beside any answer: by its final URL (login redirect, locked account),
+ * the status of its document (0 unknown) and the words that the "state" expression returned (may be
+ * empty). Everything is empty when there is nothing to see. */
+struct page_sign {
+    enum failure_class is;
+    struct span why, state;   /* borrow from the pack */
+    bool says_empty, loading; /* as in struct reading */
+};
+struct page_sign reader_page_sign(const struct pack *p, struct span page_url, int http_status,
+                                  struct span state_text);
 
 /* How often each field came from which of its paths, since reader_new() or reader_forget():
  * drift shows here before data is lost. */

@@ -71,6 +71,7 @@ static void evaluate(struct slot *s, const struct frame *f)
     json_open(&w);
     json_kv_text(&w, "expression", expression);
     json_kv_bool(&w, "returnByValue", true);
+    json_kv_bool(&w, "awaitPromise", true); /* "settled" says it when the page does */
     json_kv_int(&w, "timeout", 1000);
     json_close(&w);
     if (buf_end(&b, &params))

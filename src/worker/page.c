@@ -342,8 +342,8 @@ err page_next_batch(struct page *p, wall now, struct reading *out,
         if (mono_past(deadline, clock_mono()))
             return E_TIMEOUT;
         if (p->document_url[0] &&
-            reader_page_sign(p->pack, span_of(p->document_url), p->document_status, SPAN_NONE,
-                             NULL) != FAILURE_NONE)
+            reader_page_sign(p->pack, span_of(p->document_url), p->document_status, SPAN_NONE)
+                    .is != FAILURE_NONE)
             return E_TIMEOUT; /* nothing will come: page_sign() has the reason */
         struct frame f;
         err e = take(p, nudge.ms < deadline.ms ? nudge : deadline, &f);
@@ -396,15 +396,15 @@ err page_fetch(struct page *p, struct span source, struct span url, int64_t budg
     return e;
 }
 
-enum failure_class page_sign(struct page *p, struct span *out_why, int64_t budget_ms)
+struct page_sign page_sign(struct page *p, const char *expression, int64_t budget_ms)
 {
     struct span answer = SPAN_NONE, state = SPAN_NONE;
     struct json v;
-    struct frame f = {.type = FRAME_EVAL, .t = {SPAN("state")}};
-    if (pack_expression(p->pack, SPAN("state")).n && !ask(p, f, budget_ms, &answer) &&
+    struct frame f = {.type = FRAME_EVAL, .t = {span_of(expression)}};
+    if (pack_expression(p->pack, f.t[0]).n && !ask(p, f, budget_ms, &answer) &&
         !json_parse(p->events, answer, &v, NULL)) {
         if (json_text(json_path(v, "result.value"), &state))
             state = arena_keep(p->arena, state);
     }
-    return reader_page_sign(p->pack, span_of(p->document_url), p->document_status, state, out_why);
+    return reader_page_sign(p->pack, span_of(p->document_url), p->document_status, state);
 }

@@ -66,7 +66,8 @@ struct page_answer {
 };
 MUST_USE err page_fetch(struct page *p, struct span source, struct span url, int64_t budget_ms,
                         struct page_answer *out);
-/* What the page itself shows, when no answer came: login wall, suspended, … or FAILURE_NONE. */
-enum failure_class page_sign(struct page *p, struct span *out_why, int64_t budget_ms);
+/* What the page itself says: login wall, suspended, nothing found, … `expression` of the pack returns
+ * the words: "state" those that stand there now, "settled" those that come to stand there. */
+struct page_sign page_sign(struct page *p, const char *expression, int64_t budget_ms);
 /* Handles what has arrived meanwhile and waits for a frame of this type (COMMITTED). */
 MUST_USE err page_wait_frame(struct page *p, enum frame_type type, struct frame *out, mono deadline);

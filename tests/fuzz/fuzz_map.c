@@ -57,6 +57,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         need(json_parse(parser, r.records[i].json, &root, NULL) == E_OK);
         need(r.records[i].kind == RECORD_UNAVAILABLE || r.records[i].id.n > 0);
     }
-    reader_page_sign(pack, body, 0, body, NULL);
+    reader_page_sign(pack, body, 0, body);
     return 0;
 }

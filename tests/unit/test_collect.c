@@ -46,6 +46,7 @@ struct script {
     const char *robots, *feed;
     int feed_status, fetches;
     char first_url[200];
+    const char *says; /* the page, in place of posts */
     int fd;
 };
 
@@ -220,6 +221,7 @@ static void answer_fetch(struct script *s, const struct frame *f)
 static void on_frame(struct script *s, const struct frame *f)
 {
     struct frame ok = {.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {SPAN("{}")}};
+    char said[300];
     switch ((int)f->type) {
     case FRAME_GOTO:
         s->opened++;
@@ -246,7 +248,9 @@ static void on_frame(struct script *s, const struct frame *f)
         answer_body(s, f);
         break;
     case FRAME_EVAL:
-        give(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {SPAN("{\"result\":{\"type\":\"string\",\"value\":\"\"}}")}});
+        snprintf(said, sizeof said, "{\"result\":{\"type\":\"string\",\"value\":\"%s\"}}",
+                 s->says && !span_is(f->t[0], "scroll") ? s->says : "");
+        give(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {span_of(said)}});
         if (span_is(f->t[0], "scroll")) {
             s->scrolls++;
             play_next_page(s);
@@ -462,6 +466,31 @@ static void no_posts_of_a_full_profile_are_suspect(void **state)
     JOB(.claimed = 50, .page_count = 3, .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
     assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
     arena_free(&a);
+}
+
+/* Empty answers prove nothing; the page's own word does. */
+static void no_posts_are_confirmed_by_the_page(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        enum failure_class failure;
+        enum verdict verdict;
+    } rows[] = {
+        {"No results for it", FAILURE_NONE, VERDICT_EMPTY_CONFIRMED},
+        {"@someone hasn't posted", FAILURE_NONE, VERDICT_EMPTY_CONFIRMED},
+        {"These posts are protected", FAILURE_PROTECTED, VERDICT_NONE},
+        {"Something went wrong. Try reloading.", FAILURE_NETWORK, VERDICT_NONE},
+        {"page is loading", FAILURE_EMPTY_SUSPECT, VERDICT_NONE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        JOB(.claimed = 50, .says = rows[i].says, .page_count = 3,
+            .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
+        if (r.failure != rows[i].failure)
+            fail_msg("%s: %s", rows[i].says, failure_name(r.failure));
+        assert_int_equal(r.verdict, rows[i].verdict);
+        arena_free(&a);
+    }
 }
 
 static void a_resumed_job_starts_at_its_cursor(void **state)
@@ -714,6 +743,7 @@ int main(void)
         cmocka_unit_test(posts_that_come_again_are_counted_once),
         cmocka_unit_test(no_posts_of_an_empty_profile_are_confirmed),
         cmocka_unit_test(no_posts_of_a_full_profile_are_suspect),
+        cmocka_unit_test(no_posts_are_confirmed_by_the_page),
         cmocka_unit_test(a_resumed_job_starts_at_its_cursor),
         cmocka_unit_test(older_posts_than_since_end_it),
         cmocka_unit_test(newer_posts_than_until_are_left_out),

@@ -867,12 +867,34 @@ static void test_drift(void **state)
 
 static void page_is(const char *url, int status, const char *state, enum failure_class wanted)
 {
-    struct span why;
-    enum failure_class got = reader_page_sign(pack, span_of(url), status, span_of(state), &why);
-    if (got != wanted)
+    struct page_sign got = reader_page_sign(pack, span_of(url), status, span_of(state));
+    if (got.is != wanted)
         fail_msg("%s %d '%s': wanted %s, got %s", url, status, state ? state : "",
-                 failure_name(wanted), failure_name(got));
-    assert_int_equal(wanted == FAILURE_NONE, why.n == 0);
+                 failure_name(wanted), failure_name(got.is));
+    assert_int_equal(wanted == FAILURE_NONE, got.why.n == 0);
+}
+
+static void test_a_page_says_that_there_is_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        bool empty, loading;
+    } rows[] = {
+        {"No results for “abc”\nTry searching for something else", true, false},
+        {"@nobody hasn’t posted\nWhen they do, their posts will show up here.", true, false},
+        {"page is loading", false, true},
+        {"Something went wrong. Try reloading.", false, false},
+        {"", false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct page_sign s =
+            reader_page_sign(pack, SPAN("https://x.com/nasa"), 200, span_of(rows[i].words));
+        assert_int_equal(s.says_empty, rows[i].empty);
+        assert_int_equal(s.loading, rows[i].loading);
+    }
+    /* Where the page ended up counts more than what stands there. */
+    assert_false(reader_page_sign(pack, SPAN("https://x.com/login"), 200, span_of(rows[0].words)).says_empty);
 }
 
 static void test_page_signs(void **state)
@@ -1031,6 +1053,7 @@ int main(void)
         cmocka_unit_test(test_envelope),    cmocka_unit_test(test_user_layouts),
         cmocka_unit_test(test_signs),       cmocka_unit_test(test_data_and_errors),
         cmocka_unit_test(test_drift),       cmocka_unit_test(test_page_signs),
+        cmocka_unit_test(test_a_page_says_that_there_is_nothing),
         cmocka_unit_test(test_limits),      cmocka_unit_test(test_counters),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
