@@ -33,7 +33,7 @@ LINK_tsan     := -fsanitize=thread
 LINK_cov      := --coverage
 LINK_fuzz     := -fsanitize=fuzzer,address,undefined
 
-PKGS   := libuv libmicrohttpd libcurl simdjson libxml-2.0 yaml-0.1 sqlite3 libseccomp libcares
+PKGS   := libuv libmicrohttpd libcurl simdjson libxml-2.0 yaml-0.1 sqlite3 libseccomp libcares libzstd libsodium zlib
 PKGCFL := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread
 

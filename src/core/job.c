@@ -24,6 +24,7 @@ static const struct move {
     {JOB_ACTIVE, JOB_ON_LOST, JOB_SCHEDULED},     {JOB_ACTIVE, JOB_ON_GIVE_UP, JOB_DEAD},
     {JOB_ACTIVE, JOB_ON_CANCEL, JOB_CANCELLED},   {JOB_DEAD, JOB_ON_REPLAY, JOB_READY},
     {JOB_CANCELLED, JOB_ON_REPLAY, JOB_READY},    {JOB_EXPIRED, JOB_ON_REPLAY, JOB_READY},
+    {JOB_DEAD, JOB_ON_REPAIR, JOB_SUCCEEDED},
 };
 
 bool job_move(enum job_state *state, enum job_event on)

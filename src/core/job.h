@@ -29,6 +29,7 @@ enum job_event {
     JOB_ON_CANCEL,
     JOB_ON_EXPIRE,
     JOB_ON_REPLAY,
+    JOB_ON_REPAIR,    /* its evidence, read again, gave the result */
     JOB_EVENTS
 };
 

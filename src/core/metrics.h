@@ -30,6 +30,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(HTTP_REQUESTS, "fulmar_http_requests_total", METRIC_COUNTER, "code", "2xx 3xx 4xx 5xx", "HTTP answers")               \
     X(STORE_TX, "fulmar_store_tx_seconds", METRIC_HISTOGRAM, "", "", "one group commit")                                   \
     X(STORE_OPS, "fulmar_store_operations_total", METRIC_COUNTER, "result", "ok refused failed", "store operations")        \
+    X(EVIDENCE, "fulmar_evidence_pieces_total", METRIC_COUNTER, "result", "kept not_kept", "pieces of evidence offered to the store") \
+    X(EVIDENCE_BYTES, "fulmar_evidence_bytes", METRIC_GAUGE, "", "", "bytes of evidence on the disk, compressed") \
+    X(JOBS_REPAIRED, "fulmar_jobs_repaired_total", METRIC_COUNTER, "", "", "dead jobs that succeeded when their evidence was read again") \
     X(MISSED_WAKEUPS, "fulmar_store_missed_wakeups_total", METRIC_COUNTER, "", "", "work found only by the safety poll; must stay 0") \
     X(LOOP_SLOW, "fulmar_loop_slow_callbacks_total", METRIC_COUNTER, "", "", "callbacks that held the loop above 2 ms")      \
     X(SSE_CLIENTS, "fulmar_sse_clients", METRIC_GAUGE, "", "", "event streams open")

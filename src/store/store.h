@@ -30,6 +30,7 @@ struct store_limits { /* from settings; budgets of new jobs, lane defaults */
     int64_t retry_base_ms, retry_cap_ms;
     int64_t lane_max_active, lane_emit_ms, lane_burst;
     int64_t lease_ms;
+    int64_t evidence_age_ms, evidence_bytes, evidence_job_bytes, evidence_job_count;
 };
 
 /* Opens or makes STATE_DIR/fulmar.db (0600), checks the schema version, takes the lock file

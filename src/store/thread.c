@@ -108,6 +108,12 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_finish(s, &op->in.finish, now, &op->out.finish, f);
     case STORE_CANCEL:
         return store_cancel(s, op->in.job.id, now, &op->out.cancel, f);
+    case STORE_EVIDENCE:
+        return store_evidence_add(s, &op->in.evidence, now, &op->out.evidence, f);
+    case STORE_REPAIR:
+        return store_repair(s, &op->in.repair, now, &op->out.repair, f);
+    case STORE_EVIDENCE_LIST:
+    case STORE_EVIDENCE_READ:
     case STORE_JOB:
     case STORE_JOBS:
     case STORE_ITEMS:
@@ -134,6 +140,13 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_EVENTS:
         return store_events(s, op->in.events.after, op->in.events.job, op->in.events.limit,
                             op->arena, &op->out.events.events, &op->out.events.count, f);
+    case STORE_EVIDENCE_LIST:
+        return store_evidence_list(s, op->in.piece.id, op->arena, &op->out.list, f);
+    case STORE_EVIDENCE_READ:
+        return store_evidence_read(s, op->in.piece.id, op->in.piece.n, op->arena, &op->out.piece,
+                                   f);
+    case STORE_EVIDENCE:
+    case STORE_REPAIR:
     case STORE_ACCEPT:
     case STORE_RESERVE:
     case STORE_STARTED:
@@ -267,15 +280,17 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
         return e;
     e = store_reap(t->store, now, &reply, &f);
     int64_t deleted = 0;
-    bool more = false;
+    bool more = false, more_evidence = false;
     if (!e && poll && t->config.retention_ms > 0)
         e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &more, &f);
+    if (!e && poll)
+        e = store_evidence_retain(t->store, now, &more_evidence, &f);
     err committed = store_commit(t->store, &f);
     if (e || committed)
         return e ? e : committed;
     *out_found = reply.promoted + reply.suspected + reply.reaped;
     if (poll)
-        *out_more = more;
+        *out_more = store_evidence_sweep(t->store) || more || more_evidence;
     return E_OK;
 }
 

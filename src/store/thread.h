@@ -6,11 +6,14 @@
  * reply live in op->arena (given by the caller, touched by the store thread between post and done). */
 #pragma once
 
+#include "store/evidence.h"
 #include "store/store.h"
 
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
-    STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS, STORE_VERBS
+    STORE_EVIDENCE, STORE_REPAIR, /* reading ones follow */
+    STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
+    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_VERBS
 };
 
 struct store_op {
@@ -25,6 +28,9 @@ struct store_op {
         struct commit_args commit;
         struct finish_args finish;
         struct { struct span id; } job;                   /* CANCEL, JOB */
+        struct evidence_args evidence;
+        struct repair_args repair;
+        struct { struct span id; int64_t n; } piece;      /* EVIDENCE_LIST, EVIDENCE_READ */
         struct jobs_query jobs;
         struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
         struct { int64_t after; struct span job; size_t limit; } events;
@@ -37,6 +43,10 @@ struct store_op {
         struct finish_reply finish;
         struct cancel_reply cancel;
         struct job_view job;
+        struct evidence_reply evidence;
+        struct repair_reply repair;
+        struct evidence_list list;
+        struct evidence_view piece;
         struct { struct job_view *jobs; size_t count; } jobs;
         struct { struct item_view *items; size_t count; } items;
         struct { struct event_view *events; size_t count; } events;

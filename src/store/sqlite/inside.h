@@ -16,6 +16,7 @@ enum {
     RELEASES_FREE = 3, /* in a row without progress: given back at once; later ones wait longer and longer */
     RELEASES_MAX = 30, /* then the job ends: otherwise nothing bounds one that kills what runs it */
     ORD_PER_BATCH = 100000,
+    SWEEP_FOLDERS = 256, /* of evidence: the first two digits of a digest */
 };
 
 /* How a job ended, in the order of the labels of METRIC_JOBS_FINISHED: the verdicts first. */
@@ -41,6 +42,7 @@ struct tally {
     int64_t ended[OUTCOMES]; /* jobs that ended since the store was opened */
     int64_t vtime; /* pass of the last start: where a lane that wakes up begins */
     int64_t last_event;
+    int64_t evidence_bytes; /* of all files, compressed */
     struct store_lane lanes[LANES_MAX]; /* lane_id − 1 is the index */
 };
 
@@ -72,6 +74,7 @@ struct store {
     int64_t disk_free;  /* bytes, when the group began */
     int64_t reaped_ms;  /* store_reap() ran last */
     struct buf scratch; /* body of the event being written */
+    int sweep_left;     /* folders of evidence to be looked at for files without a row */
     struct job_row rows[REAP_MAX];
     struct tally now, saved;
 };
@@ -109,6 +112,17 @@ MUST_USE err job_row_held(struct store *s, struct span id, uint64_t nonce, struc
                           struct fault *f);
 /* Active jobs of an earlier process go back to ready, in front, with cursor and batch. */
 MUST_USE err jobs_release_all(struct store *s, wall now, struct fault *f);
+
+/* E_NOT_FOUND. */
+MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f);
+
+/* ---- items.c ---- */
+/* The number of the job, E_NOT_FOUND. */
+MUST_USE err items_job(struct store *s, struct span id, int64_t *out_seq, struct fault *f);
+
+/* ---- evidence.c ---- */
+/* Takes the evidence off a job that goes, at most *rows of it, which is counted down. */
+MUST_USE err evidence_forget(struct store *s, int64_t job, int64_t *rows, struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;

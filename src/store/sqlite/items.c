@@ -120,7 +120,7 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
 
 /* ---- reading ---- */
 
-static err job_seq(struct store *s, struct span id, int64_t *out_seq, struct fault *f)
+err items_job(struct store *s, struct span id, int64_t *out_seq, struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_SEQ, &q, f, DB_T(id));
@@ -143,7 +143,7 @@ err store_items(struct store *s, struct span id, int kind, int64_t after, size_t
     size_t n = 0, bytes = 0;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    err e = job_seq(s, id, &seq, f);
+    err e = items_job(s, id, &seq, f);
     if (e)
         return e;
     struct item_view *all = arena_try(a, limit * sizeof *all);

@@ -66,7 +66,7 @@ static err find_row(struct store *s, struct span id, bool *out_found, struct job
     return e == E_END ? E_OK : e;
 }
 
-static err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f)
+err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f)
 {
     bool found;
     err e = find_row(s, id, &found, out, f);

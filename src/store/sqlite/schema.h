@@ -109,5 +109,42 @@ enum { SCHEMA_VERSION = 3 };
     "  at   INTEGER NOT NULL,"                                                                 \
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
-    "CREATE INDEX events_job ON events(job, seq);"
+    "CREATE INDEX events_job ON events(job, seq);"                                             \
+    EVIDENCE_SQL
+
+/* What jobs read, kept as evidence. The bytes are in files called after their digest; a row of
+ * evidence_files is one of them, with how many pieces name it. A file without a row is removed. */
+#define EVIDENCE_SQL                                                                           \
+    "CREATE TABLE evidence_files("                                                             \
+    "  hash   TEXT PRIMARY KEY,"                                                               \
+    "  bytes  INTEGER NOT NULL CHECK(bytes >= 0),"                                             \
+    "  stored INTEGER NOT NULL CHECK(stored > 0)," /* compressed, on the disk */               \
+    "  refs   INTEGER NOT NULL CHECK(refs >= 0)"                                               \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE TABLE evidence("                                                                   \
+    "  eid      INTEGER PRIMARY KEY AUTOINCREMENT,"                                            \
+    "  job      INTEGER NOT NULL,"                                                             \
+    "  n        INTEGER NOT NULL,"  /* in the job, from 1, in the order in which they came */  \
+    "  kind     INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),"                                 \
+    "  attempt  INTEGER NOT NULL,"                                                             \
+    "  batch    INTEGER NOT NULL,"  /* of the records that were read from it */                \
+    "  reason   INTEGER NOT NULL,"  /* failure that it was kept for; 0: always */              \
+    "  status   INTEGER NOT NULL,"                                                             \
+    "  at       INTEGER NOT NULL,"                                                             \
+    "  bytes    INTEGER NOT NULL,"                                                             \
+    "  strategy TEXT NOT NULL,"                                                                \
+    "  name     TEXT NOT NULL,"                                                                \
+    "  url      TEXT NOT NULL,"                                                                \
+    "  headers  TEXT NOT NULL,"                                                                \
+    "  hash     TEXT NOT NULL,"                                                                \
+    "  UNIQUE(job, n)"                                                                         \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX evidence_at ON evidence(at, eid);"                                           \
+    "CREATE TABLE evidence_gaps("                                                              \
+    "  job  INTEGER NOT NULL,"                                                                 \
+    "  kind INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),"                                     \
+    "  gap  INTEGER NOT NULL CHECK(gap > 0),"                                                  \
+    "  n    INTEGER NOT NULL CHECK(n > 0),"                                                    \
+    "  PRIMARY KEY(job, kind, gap)"                                                            \
+    ") WITHOUT ROWID, STRICT;"
 /* clang-format on */

@@ -15,6 +15,36 @@
     "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts FROM jobs j JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
+#define SQL_EVIDENCE_VIEW \
+    "n,kind,attempt,batch,reason,status,at,bytes,strategy,name,url,headers,hash FROM evidence"
+#define SQL_EVIDENCE_TABLE(X)                                                                  \
+    X(SQL_EVIDENCE_SUM, "SELECT coalesce(sum(stored),0) FROM evidence_files")                  \
+    X(SQL_EVIDENCE_USED, "SELECT count(*),coalesce(sum(bytes),0),coalesce(max(n),0),coalesce(sum(kind=?2),0)" \
+                         " FROM evidence WHERE job=?1")                                        \
+    X(SQL_EVIDENCE_FILE, "SELECT stored FROM evidence_files WHERE hash=?1")                    \
+    X(SQL_EVIDENCE_FILE_ADD, "INSERT INTO evidence_files(hash,bytes,stored,refs) VALUES(?1,?2,?3,1)" \
+                             " ON CONFLICT(hash) DO UPDATE SET refs=refs+1,stored=excluded.stored")  \
+    X(SQL_EVIDENCE_FILE_LESS, "UPDATE evidence_files SET refs=refs-1 WHERE hash=?1")           \
+    X(SQL_EVIDENCE_FILE_GONE, "DELETE FROM evidence_files WHERE hash=?1 AND refs=0 RETURNING stored") \
+    X(SQL_EVIDENCE_ADD, "INSERT INTO evidence(job,n,kind,attempt,batch,reason,status,at,bytes,strategy,name,url,headers,hash)" \
+                        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")             \
+    X(SQL_EVIDENCE_DELETE, "DELETE FROM evidence WHERE eid=?1")                                \
+    X(SQL_EVIDENCE_OLD, "SELECT eid,job,kind,hash FROM evidence WHERE at<?1 ORDER BY at,eid LIMIT ?2") \
+    X(SQL_EVIDENCE_OF_JOB, "SELECT eid,job,kind,hash FROM evidence WHERE job=?1 ORDER BY n LIMIT ?2") \
+    X(SQL_EVIDENCE_LIST, "SELECT " SQL_EVIDENCE_VIEW " WHERE job=?1 ORDER BY n LIMIT ?2")      \
+    X(SQL_EVIDENCE_ONE, "SELECT " SQL_EVIDENCE_VIEW " WHERE job=?1 AND n=?2")                  \
+    X(SQL_GAP_ADD, "INSERT INTO evidence_gaps(job,kind,gap,n) VALUES(?1,?2,?3,?4)"             \
+                   " ON CONFLICT(job,kind,gap) DO UPDATE SET n=n+excluded.n")                  \
+    X(SQL_GAPS, "SELECT kind,gap,n FROM evidence_gaps WHERE job=?1 ORDER BY kind,gap")         \
+    X(SQL_GAPS_DELETE, "DELETE FROM evidence_gaps WHERE job=?1")                               \
+    X(SQL_ITEM_READ, "SELECT iid,json FROM items WHERE job=?1 AND kind=?2 AND item_id=?3")     \
+    X(SQL_ITEM_REPLACE, "UPDATE items SET json=?2,created_ms=?3 WHERE iid=?1")                 \
+    X(SQL_JOB_FACTS, "SELECT revision,failure,n_void FROM jobs WHERE seq=?1")                  \
+    X(SQL_REPAIR, "UPDATE jobs SET state=4,failure=0,verdict=?2,end_reason=?3,why=?4,report=coalesce(?5,report)," \
+                  "n_ok=1,n_fail=n_fail-?6,n_crash=n_crash-?7,n_throttle=n_throttle-?8,n_release=n_release-?9,n_void=n_void-?10," \
+                  "fail_base=min(fail_base,n_fail-?6),crash_base=min(crash_base,n_crash-?7),"  \
+                  "release_base=min(release_base,n_release-?9),finished_at=?11,revision=revision+1 WHERE seq=?1")
+
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
     X(SQL_USER_VERSION, "PRAGMA user_version")                                                 \
@@ -74,7 +104,8 @@
     X(SQL_VIEWS, "SELECT " SQL_JOB_VIEW " WHERE j.seq<?1 ORDER BY j.seq DESC LIMIT ?2")        \
     X(SQL_VIEWS_IN_STATE, "SELECT " SQL_JOB_VIEW " WHERE j.state=?3 AND j.seq<?1 ORDER BY j.seq DESC LIMIT ?2") \
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
-                 " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4")
+                 " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
+    SQL_EVIDENCE_TABLE(X)
 /* clang-format on */
 
 #define SQL_ID(id, text) id,

@@ -70,6 +70,8 @@ static err attach(struct store *s, struct fault *f)
         e = lanes_load(s, f);
     if (!e)
         e = read_number(s->db, SQL_EVENT_LAST, &s->now.last_event, f);
+    if (!e)
+        e = read_number(s->db, SQL_EVIDENCE_SUM, &s->now.evidence_bytes, f);
     if (e)
         db_close(&s->db);
     return e;
@@ -116,6 +118,7 @@ err store_open(struct store **out, const char *state_dir, const struct store_lim
     s->seed = seed;
     s->reaped_ms = now.ms;
     s->scratch = BUF(256 * 1024);
+    s->sweep_left = SWEEP_FOLDERS; /* of a process that ended between a file and its row */
     err e = disk_lock(s, f);
     if (!e)
         e = start_up(s, now, f);
@@ -267,7 +270,11 @@ err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_m
         if (e)
             return e;
         /* A job with more items than one call may delete goes over several calls. */
-        if (rows == 0)
+        if (rows > 0)
+            e = evidence_forget(s, old[i].seq, &rows, f);
+        if (e)
+            return e;
+        if (rows <= 0)
             break;
         e = db_run(s->db, SQL_JOB_DELETE, f, DB_I(old[i].seq));
         if (e)
@@ -279,7 +286,7 @@ err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_m
     if (e)
         return e;
     *out_deleted = deleted;
-    *out_more = deleted == RETAIN_JOBS || rows == 0;
+    *out_more = deleted == RETAIN_JOBS || rows <= 0;
     return E_OK;
 }
 

@@ -1,0 +1,13 @@
+/* digest.h - SHA-256: what bytes are called after. */
+#pragma once
+
+#include "base/span.h"
+
+enum { DIGEST_BYTES = 32, DIGEST_TEXT = 65 };
+
+/* The digest of the bytes. */
+void digest_sha256(struct span bytes, unsigned char out[DIGEST_BYTES]);
+/* The same in lower-case hexadecimal, terminated. Returns out. */
+char *digest_text(struct span bytes, char out[DIGEST_TEXT]);
+/* Whether this is what digest_text() writes. */
+bool digest_is_text(struct span text);
