@@ -1628,7 +1628,7 @@ static void the_log_is_moved_into_the_file_when_nothing_waits(void **state)
 /* What runs once at opening, or looks at a bounded number of rows from one end. */
 static bool may_scan(enum sql id)
 {
-    return id == SQL_LANES || id == SQL_LANE_COUNTS || id == SQL_EVENTS_PRUNE ||
+    return id == SQL_EVIDENCE_SUM || id == SQL_LANES || id == SQL_LANE_COUNTS || id == SQL_EVENTS_PRUNE ||
            id == SQL_EVENT_LAST;
 }
 
