@@ -8,6 +8,7 @@
 #include "base/span.h"
 #include "core/failure.h"
 
+enum { EVIDENCE_PIECE_MAX = 8 * 1024 * 1024 /* bytes of one piece, uncompressed */ };
 enum evidence_keep { EVIDENCE_NEVER, EVIDENCE_ON_FAILURE, EVIDENCE_ALWAYS, EVIDENCE_KEEPS };
 bool evidence_keep_parse(struct span name, enum evidence_keep *out);
 const char *evidence_keep_name(enum evidence_keep k); /* "on_failure" */

@@ -368,6 +368,7 @@ static err start_pool(struct node *n, struct fault *f)
                             .grace_ms = SETTING(s, job, grace),
                             .lease_ms = SETTING(s, job, lease),
                             .body_max = SETTING(s, browser, body_max),
+                            .evidence = (enum evidence_keep)SETTING(s, evidence, keep),
                             .fetch_ms = SETTING(s, fetch, timeout),
                             .fetcher = n->fetcher,
                             .sites = n->pool_sites,

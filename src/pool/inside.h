@@ -1,6 +1,8 @@
 /* inside.h - a slot and its pool, shared by pool.c and calls.c. Private to the pool. */
 #pragma once
 
+#include "base/json.h"
+#include "base/log.h"
 #include "base/need.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
@@ -43,6 +45,9 @@ struct slot {
     const struct pool_site *site;
     struct tab *tab; /* NULL also for a job that needs no page */
     bool tab_open, tab_closed, tab_gone;
+    bool picturing, screen_done, dom_done; /* the page is asked for pictures before it is closed */
+    int pictures_left;
+    struct timer *picture;
     struct fetch *fetch; /* the one request without a browser */
     int64_t fetch_call;
     enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
@@ -65,6 +70,8 @@ struct pool {
     struct browsers *browsers;
     struct pool_config config;
     struct slot *slots;
+    struct json_parser *json; /* of what was stored with a job */
+    size_t evidence_bytes;    /* on their way to the store */
     int64_t startable;
     int spawn_failures;
     struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
@@ -87,3 +94,14 @@ bool slot_has_job(const struct slot *s);
 void slot_tell(struct slot *s, const struct frame *f);
 /* What a worker may ask of its tab, and of the site without one. False when the frame is no such call. */
 bool slot_call(struct slot *s, const struct frame *f);
+
+/* ---- evidence.c ---- */
+/* What of the job is kept: as it asks, else as configured. */
+enum evidence_keep slot_keep(const struct slot *s);
+/* A piece of evidence from the worker. False: it breaks the protocol. */
+bool slot_evidence(struct slot *s, const struct frame *f);
+/* The job has failed, its tab is still there: asks for pictures. True: s->picturing, and the tab stays
+ * until slot_pictures_reply() is true, or slot_pictures_give_up(). */
+bool slot_pictures_start(struct slot *s);
+bool slot_pictures_reply(struct slot *s, uint32_t call, err e, struct span reply);
+void slot_pictures_give_up(struct slot *s, enum evidence_gap gap);

@@ -338,6 +338,8 @@ static bool take_frame(struct slot *s, const struct frame *f)
     case FRAME_PROGRESS:
         note_step(s, f->t[0]);
         return true;
+    case FRAME_EVIDENCE:
+        return slot_evidence(s, f);
     case FRAME_DONE:
     case FRAME_FAIL:
         on_done(s, f);
@@ -391,7 +393,8 @@ static void send_job(struct slot *s)
     const struct pool_config *c = &s->pool->config;
     const struct lease *l = &s->lease;
     struct frame f = {.type = FRAME_JOB,
-                      .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms, c->fetch_ms},
+                      .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms, c->fetch_ms,
+                            slot_keep(s)},
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
                             s->site->base_url}};
     slot_tell(s, &f);
@@ -440,9 +443,37 @@ static void on_tab_ready(void *ctx, err e, const char *words)
     advance(s);
 }
 
+static void close_tab(struct slot *s)
+{
+    if (s->tab && !s->tab_closed)
+        tab_close(s->tab);
+    else
+        s->tab_closed = true;
+}
+
+/* The pictures are there, or will not come: the job ends as it would have without them. */
+static void pictures_over(struct slot *s)
+{
+    s->picturing = false;
+    timer_stop(s->picture);
+    close_tab(s);
+    advance(s);
+}
+
+static void on_picture_late(void *ctx)
+{
+    struct slot *s = slot_of(ctx);
+    if (!s->picturing)
+        return;
+    slot_pictures_give_up(s, GAP_PAGE_SILENT);
+    pictures_over(s);
+}
+
 static void on_tab_reply(void *ctx, uint32_t call, err e, struct span result)
 {
     struct slot *s = slot_of(ctx);
+    if (s->picturing && slot_pictures_reply(s, call, e, result))
+        pictures_over(s);
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
         return;
     if (result.n > (size_t)s->pool->config.body_max * 4) {
@@ -486,6 +517,11 @@ static void on_tab_gone(void *ctx, err e, const char *words)
     if (s->state == SLOT_RUNNING || s->state == SLOT_STOPPING) {
         slot_tell(s, &(struct frame){.type = FRAME_GONE, .n = {e}, .t = {span_of(words)}});
         timer_start(s->grace, s->pool->config.grace_ms);
+    }
+    if (s->picturing) {
+        slot_pictures_give_up(s, GAP_PAGE_GONE);
+        pictures_over(s);
+        return;
     }
     advance(s);
 }
@@ -655,10 +691,8 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
     timer_stop(s->grace);
     fetch_cancel(&s->fetch);
     move(s, SLOT_ON_OVER);
-    if (s->tab && !s->tab_closed)
-        tab_close(s->tab);
-    else
-        s->tab_closed = true;
+    if (!slot_pictures_start(s))
+        close_tab(s);
 }
 
 static void on_timer_grace(void *ctx)
@@ -739,7 +773,8 @@ static void advance(struct slot *s)
     struct pool *p = s->pool;
     if (s->worker_gone)
         worker_gone(s);
-    if (s->state == SLOT_ENDING && !s->committing && !s->finishing && !s->finished && !timer_on(s->grace)) {
+    if (s->state == SLOT_ENDING && !s->picturing && !s->committing && !s->finishing && !s->finished &&
+        !timer_on(s->grace)) {
         if (s->lease_lost)
             s->finished = true;
         else
@@ -863,6 +898,7 @@ static void slot_init(struct pool *p, struct slot *s, int number)
     s->deadline = timer_new(p->loop, on_deadline, s, "worker.deadline");
     s->attempt = timer_new(p->loop, on_attempt_over, s, "job.attempt");
     s->stall = timer_new(p->loop, on_stall, s, "job.stall");
+    s->picture = timer_new(p->loop, on_picture_late, s, "job.picture");
     s->grace = timer_new(p->loop, on_timer_grace, s, "job.grace");
     s->beat = timer_new(p->loop, on_beat, s, "job.heartbeat");
 }
@@ -880,6 +916,7 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
     snprintf(p->body_max, sizeof p->body_max, "%lld", (long long)config->body_max * 2);
     for (size_t i = 0; i < config->site_count; i++)
         span_copy(pack_name(config->sites[i].pack), p->pack_names[i], sizeof p->pack_names[i]);
+    p->json = json_parser_new(STORE_SPEC_MAX);
     p->rest = timer_new(l, on_rested, p, "pool.rest");
     p->slots = heap_get((size_t)config->workers * sizeof *p->slots);
     for (int i = 0; i < config->workers; i++) {
@@ -965,6 +1002,7 @@ void pool_free(struct pool **pp)
         timer_close(&s->deadline);
         timer_close(&s->attempt);
         timer_close(&s->stall);
+        timer_close(&s->picture);
         timer_close(&s->grace);
         timer_close(&s->beat);
         arena_free(&s->arena);
@@ -973,6 +1011,7 @@ void pool_free(struct pool **pp)
         buf_free(&s->in);
         buf_free(&s->records);
     }
+    json_parser_free(&p->json);
     timer_close(&p->rest);
     if (p->drain)
         timer_close(&p->drain);

@@ -28,6 +28,7 @@ struct pool_config {
     int workers;
     int64_t worker_jobs_max, worker_memory_max;
     int64_t attempt_ms, stall_ms, navigate_ms, batch_ms, grace_ms, lease_ms, body_max;
+    enum evidence_keep evidence; /* of jobs that do not say */
     int64_t fetch_ms;        /* an answer without a browser is whole by then */
     struct fetcher *fetcher; /* borrowed; outlives the pool */
     const struct pool_site *sites; /* borrowed */

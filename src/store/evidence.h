@@ -11,7 +11,6 @@
 #include "store/store.h"
 
 enum {
-    EVIDENCE_PIECE_MAX = 8 * 1024 * 1024, /* bytes of one piece, uncompressed */
     EVIDENCE_PICTURES_MAX = 3,            /* screenshots of one job, and doms */
     EVIDENCE_LIST_MAX = 1000,
     EVIDENCE_TEXT_MAX = 16 * 1024, /* of a URL, of headers */

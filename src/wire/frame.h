@@ -12,7 +12,7 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
 /*  X(name, sender 'n'ode or 'w'orker, numbers, texts, largest frame in bytes, "numbers; texts") */
 #define FRAME_TABLE(X)                                                                                                   \
     X(FRAME_READY, 'w', 1, 1, 256, "pid; versions of the packs")                                                          \
-    X(FRAME_JOB, 'n', 6, 7, 262144, "limit, next_batch, have, navigate_ms, batch_ms, fetch_ms; id, site, kind, target, spec, cursor, base URL") \
+    X(FRAME_JOB, 'n', 7, 7, 262144, "limit, next_batch, have, navigate_ms, batch_ms, fetch_ms, evidence; id, site, kind, target, spec, cursor, base URL") \
     X(FRAME_GOTO, 'w', 2, 1, 16384, "call, timeout_ms; url")                                                              \
     X(FRAME_BODY, 'w', 2, 1, 4096, "call, timeout_ms; request id")                                                        \
     X(FRAME_EVAL, 'w', 2, 1, 256, "call, timeout_ms; name of the pack's expression")                                      \
@@ -29,6 +29,7 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
     X(FRAME_COMMITTED, 'n', 3, 0, 64, "err, added, have")                                                                 \
     X(FRAME_PROGRESS, 'w', 0, 1, 256, "the step it is in")                                                               \
     X(FRAME_LOG, 'w', 1, 1, 4096, "level; line")                                                                          \
+    X(FRAME_EVIDENCE, 'w', 6, 5, 9437184, "status, read at ms, batch, failure class or 0, gap or 0, how many; strategy, name, URL, headers as JSON, body") \
     X(FRAME_DONE, 'w', 2, 2, 65536, "verdict, end reason; why, report JSON")                                              \
     X(FRAME_FAIL, 'w', 2, 2, 65536, "failure class, wait_ms; why, report JSON")
 

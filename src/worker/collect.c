@@ -159,6 +159,7 @@ static err commit(struct collection *c, struct span items, struct span cursor)
         return in.n[0] > 0 && in.n[0] < E_COUNT ? (err)in.n[0] : E_PROTOCOL;
     c->have = in.n[2];
     c->batch++;
+    c->evidence.batch = c->batch;
     return E_OK;
 }
 
@@ -513,7 +514,9 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     c->claimed = -1;
     reader_forget(r);
     err e = plan_make(&c->plan, pack, a, order->kind, order->target, order->base_url, &c->fault);
-    page_init(&c->page, channel, pack, &c->plan, r, events, a, page_arena, &c->fault);
+    evidence_init(&c->evidence, channel, order->keep);
+    c->evidence.batch = c->batch;
+    page_init(&c->page, channel, pack, &c->plan, r, events, &c->evidence, a, page_arena, &c->fault);
     if (!e)
         e = read_spec(c, events);
     reader_focus(r, e ? SPAN_NONE : c->plan.focus);
@@ -522,4 +525,6 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     else
         c->failure = FAILURE_BAD_INPUT;
     conclude(c, e, out);
+    evidence_end(&c->evidence, out->failure);
+    evidence_fini(&c->evidence);
 }

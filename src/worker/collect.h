@@ -1,12 +1,14 @@
 /* collect.h - one job from start to end, as a story: open, read, commit, ask for more. */
 #pragma once
 
+#include "core/evidence.h"
 #include "core/failure.h"
 #include "core/verdict.h"
 #include "worker/page.h"
 
 struct collect_order { /* from FRAME_JOB */
     int64_t limit, next_batch, have, navigate_ms, batch_ms, fetch_ms;
+    enum evidence_keep keep;
     struct span site, kind, target, spec, cursor, base_url;
 };
 

@@ -88,9 +88,20 @@ static err read_source(struct collection *c, const struct source *s, struct span
         page_step(&c->page, arena_fmt(c->arena, "fetch %.20s", op->name.p));
         e = fetch(c, op->name, buf_span(&url), &a);
     }
+    wall now = clock_wall();
+    if (!e)
+        evidence_take(c->page.evidence,
+                      &(struct evidence_note){.strategy = plan_strategy_name(PLAN_FETCH),
+                                              .name = op->name,
+                                              .url = a.url,
+                                              .headers = a.headers,
+                                              .body = a.body,
+                                              .status = a.status,
+                                              .at = now,
+                                              .stays = op->role == OP_USER});
     buf_free(&url);
     if (!e)
-        e = reader_document(c->page.reader, op->name, a.status, a.headers, a.body, clock_wall(),
+        e = reader_document(c->page.reader, op->name, a.status, a.headers, a.body, now,
                             c->page.page_arena, &reading, &c->fault);
     reading.terminated = reading.terminated || reading.says_empty;
     return e ? e : collection_read(c, op, &reading);

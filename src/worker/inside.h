@@ -38,6 +38,7 @@ struct thread {
 
 struct collection {
     struct page page;
+    struct evidence evidence;
     const struct collect_order *order;
     struct plan plan;
     const struct plan_step *step; /* of the plan: what is tried now */

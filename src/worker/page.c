@@ -16,13 +16,15 @@ enum {
 
 void page_init(struct page *p, struct channel *c, const struct pack *pack,
                const struct plan *plan, struct reader *r, struct json_parser *events,
-               struct arena *a, struct arena *page_arena, struct fault *f)
+               struct evidence *evidence, struct arena *a, struct arena *page_arena,
+               struct fault *f)
 {
     *p = (struct page){.channel = c,
                        .pack = pack,
                        .plan = plan,
                        .reader = r,
                        .events = events,
+                       .evidence = evidence,
                        .arena = a,
                        .page_arena = page_arena,
                        .fault = f};
@@ -64,6 +66,8 @@ static void on_request(struct page *p, struct json params)
         return;
     struct page_request *r = &p->requests[p->request_count++];
     *r = (struct page_request){.operation = op};
+    if (p->evidence->keep != EVIDENCE_NEVER)
+        r->url = arena_keep(p->arena, text_at(params, "request.url"));
     span_copy(id, r->id, sizeof r->id);
     if (p->plan->focus.n) {
         struct buf cursor = BUF(READER_CURSOR_MAX);
@@ -323,6 +327,14 @@ static err read_answer(struct page *p, struct page_request *slot, wall now,
     struct json v;
     if (!e && !json_parse(p->events, answer, &v, p->fault))
         (void)json_text(json_get(v, SPAN("body")), &body);
+    evidence_take(p->evidence, &(struct evidence_note){.strategy = plan_strategy_name(PLAN_CAPTURE),
+                                                       .name = r.operation->name,
+                                                       .url = r.url,
+                                                       .headers = r.headers,
+                                                       .body = body,
+                                                       .status = r.status,
+                                                       .at = now,
+                                                       .stays = r.operation->role == OP_USER});
     return reader_answer(p->reader, r.operation, r.status, r.headers, body, now, p->page_arena, out,
                          p->fault);
 }

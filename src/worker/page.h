@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "extract/reader.h"
 #include "worker/channel.h"
+#include "worker/evidence.h"
 
 enum { PAGE_REQUESTS_MAX = 32, PAGE_REQUEST_ID_MAX = 64 };
 
@@ -19,7 +20,7 @@ struct page_request { /* one API call of the page that the plan wants to read */
     struct span cursor; /* of a thread: what it asks for, in the arena; empty: its first page */
     int status;
     char failed[96];     /* Chromium's error text; empty when it did not fail */
-    struct span headers; /* of the response, in the arena */
+    struct span url, headers; /* of the response, in the arena */
     bool finished;
 };
 
@@ -31,6 +32,7 @@ struct page {
     struct arena *arena;      /* the job's */
     struct arena *page_arena; /* what was read last; empty again at the next read */
     struct json_parser *events;
+    struct evidence *evidence; /* takes what is read; borrowed */
     struct fault *fault;
     uint32_t last_call;
     err told; /* gone, cancelled, timed out: what every verb answers from then on */
@@ -44,7 +46,7 @@ struct page {
 };
 
 void page_init(struct page *p, struct channel *c, const struct pack *pack, const struct plan *plan, struct reader *r,
-               struct json_parser *events, struct arena *a, struct arena *page_arena, struct fault *f);
+               struct json_parser *events, struct evidence *evidence, struct arena *a, struct arena *page_arena, struct fault *f);
 /* Says where the job is: for crash records here, for node in FRAME_PROGRESS. */
 void page_step(struct page *p, const char *step);
 /* Opens the plan's URL, also once more in the same tab: requests of the page before are forgotten. With

@@ -63,6 +63,11 @@ static void finish(struct worker *w)
     channel_fini(&w->channel);
 }
 
+static enum evidence_keep keep_of(int64_t n)
+{
+    return n >= 0 && n < EVIDENCE_KEEPS ? (enum evidence_keep)n : EVIDENCE_NEVER;
+}
+
 /* The frame's texts are gone at the next read: the job keeps its own. */
 static void keep_order(struct arena *a, const struct frame *f, struct collect_order *out)
 {
@@ -72,6 +77,7 @@ static void keep_order(struct arena *a, const struct frame *f, struct collect_or
                                   .navigate_ms = f->n[3],
                                   .batch_ms = f->n[4],
                                   .fetch_ms = f->n[5],
+                                  .keep = keep_of(f->n[6]),
                                   .site = arena_keep(a, f->t[1]),
                                   .kind = arena_keep(a, f->t[2]),
                                   .target = arena_keep(a, f->t[3]),

@@ -47,6 +47,15 @@ struct script {
     int feed_status, fetches;
     char first_url[200];
     const char *says; /* the page, in place of posts */
+    /* evidence: what is kept, and what came of it */
+    enum evidence_keep keep;
+    int pieces, pieces_at_end; /* before the last commit, in all */
+    int older;                 /* pieces that are said to be missing */
+    char names[40][24];        /* of the pieces, in order */
+    int64_t batches_of[40];
+    char headers[400], piece_url[200]; /* of the last one */
+    size_t body_bytes;
+    int64_t reason;
     int fd;
 };
 
@@ -141,7 +150,7 @@ static void play_request(struct script *s, const char *id, const char *op, const
     }
     snprintf(text, sizeof text,
              "{\"requestId\":\"%s\",\"type\":\"XHR\",\"response\":{\"status\":%d,\"url\":"
-             "\"https://x.com/i/api/graphql/q/%s\",\"headers\":{\"x-rate-limit-reset\":\"%lld\"}}}",
+             "\"https://x.com/i/api/graphql/q/%s\",\"headers\":{\"Set-Cookie\":\"sid=secret\",\"authorization\":\"Bearer secret\",\"x-rate-limit-reset\":\"%lld\"}}}",
              id, p && p->status ? p->status : 200, op, (long long)(clock_wall().ms / 1000 + 60));
     give_event(s, "Network.responseReceived", text);
     snprintf(text, sizeof text, "{\"requestId\":\"%s\"}", id);
@@ -218,6 +227,23 @@ static void answer_fetch(struct script *s, const struct frame *f)
                             .t = {status ? f->t[1] : SPAN("the host is away"), SPAN("{}"), body}});
 }
 
+static void take_piece(struct script *s, const struct frame *f)
+{
+    if (f->n[4]) {
+        s->older += (int)f->n[5];
+        return;
+    }
+    if (s->pieces < 40) {
+        span_copy(f->t[1], s->names[s->pieces], sizeof s->names[0]);
+        s->batches_of[s->pieces] = f->n[2];
+    }
+    s->pieces++;
+    s->reason = f->n[3];
+    s->body_bytes += f->t[4].n;
+    span_copy(f->t[2], s->piece_url, sizeof s->piece_url);
+    span_copy(f->t[3], s->headers, sizeof s->headers);
+}
+
 static void on_frame(struct script *s, const struct frame *f)
 {
     struct frame ok = {.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {SPAN("{}")}};
@@ -259,7 +285,11 @@ static void on_frame(struct script *s, const struct frame *f)
     case FRAME_FETCH:
         answer_fetch(s, f);
         break;
+    case FRAME_EVIDENCE:
+        take_piece(s, f);
+        break;
     case FRAME_RECORDS:
+        s->pieces_at_end = s->pieces;
         commit(s, f);
         break;
     default:
@@ -311,6 +341,7 @@ static struct collect_result run(struct script *s, struct arena *a)
                                   .navigate_ms = 5000,
                                   .batch_ms = 700,
                                   .fetch_ms = 5000,
+                                  .keep = s->keep,
                                   .site = SPAN("x"),
                                   .kind = SPAN("posts"),
                                   .target = SPAN("someone"),
@@ -728,6 +759,101 @@ static void a_cursor_of_a_source_is_not_the_page_s(void **state)
     arena_free(&a);
 }
 
+/* ---- evidence ---- */
+
+static void a_failed_job_shows_what_it_read(void **state)
+{
+    (void)state;
+    JOB(.keep = EVIDENCE_ON_FAILURE, .claimed = 60, .page_count = 3,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}, {40, 20, "c3"}});
+    assert_int_equal(r.failure, FAILURE_DRIFT);
+    assert_int_equal(s.pieces_at_end, 0); /* nothing until it had failed */
+    assert_int_equal(s.pieces, 3);
+    assert_string_equal(s.names[0], "UserByScreenName");
+    assert_string_equal(s.names[2], "UserTweets");
+    assert_int_equal(s.batches_of[1], 1); /* the account was batch 0 */
+    assert_int_equal(s.batches_of[2], 2);
+    assert_int_equal(s.reason, FAILURE_DRIFT);
+    assert_int_equal(s.older, 0);
+    assert_true(s.body_bytes > 10000);
+    assert_non_null(strstr(s.piece_url, "/UserTweets?variables="));
+    assert_non_null(strstr(s.headers, "x-rate-limit-reset"));
+    assert_null(strstr(s.headers, "secret"));
+    arena_free(&a);
+}
+
+static void a_good_job_shows_nothing_unless_it_is_asked_to(void **state)
+{
+    (void)state;
+    JOB(.keep = EVIDENCE_ON_FAILURE, .claimed = 20, .page_count = 1, .pages = {{0, 20, "c1", .terminate = true}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.pieces, 0);
+    struct script all = {.keep = EVIDENCE_ALWAYS, .claimed = 20, .page_count = 1, .pages = {{0, 20, "c1", .terminate = true}}};
+    r = run(&all, a);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(all.pieces, 2);
+    assert_int_equal(all.pieces_at_end, 2); /* each before its records */
+    assert_int_equal(all.reason, FAILURE_NONE);
+    arena_free(&a);
+}
+
+static void never_is_never_and_a_cancelled_job_shows_nothing(void **state)
+{
+    (void)state;
+    JOB(.keep = EVIDENCE_NEVER, .claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
+    assert_int_equal(r.failure, FAILURE_DRIFT);
+    assert_int_equal(s.pieces, 0);
+    struct script told = {.keep = EVIDENCE_ON_FAILURE, .claimed = 60, .cancel_at = 1, .page_count = 2,
+                          .pages = {{0, 20, "c1"}, {20, 20, "c2"}}};
+    r = run(&told, a);
+    assert_int_equal(r.failure, FAILURE_CANCELLED);
+    assert_int_equal(told.pieces, 0);
+    arena_free(&a);
+}
+
+static void only_the_last_pages_are_held_and_the_account(void **state)
+{
+    (void)state;
+    static char cursors[PAGES_MAX][8];
+    struct arena *a = arena_new(64 << 20);
+    struct script s = {.keep = EVIDENCE_ON_FAILURE, .claimed = 260, .page_count = 40};
+    for (int i = 0; i < s.page_count; i++) {
+        snprintf(cursors[i], sizeof cursors[i], "c%d", i);
+        s.pages[i] = (struct script_page){.first = i * 5, .count = 5, .cursor = cursors[i], .broken = i == 39 ? 5 : 0};
+    }
+    struct collect_result r = run(&s, a);
+    assert_int_equal(r.failure, FAILURE_DRIFT);
+    assert_int_equal(s.pieces, EVIDENCE_RING_PIECES);
+    assert_string_equal(s.names[0], "UserByScreenName");
+    assert_int_equal(s.older, 41 - EVIDENCE_RING_PIECES);
+    assert_int_equal(s.batches_of[15], 40);
+    arena_free(&a);
+}
+
+static void the_ring_keeps_to_its_bytes(void **state)
+{
+    (void)state;
+    static char body[3 << 20], huge[EVIDENCE_PIECE_MAX + 1];
+    struct evidence e;
+    struct channel none = {.fd = -1};
+    evidence_init(&e, &none, EVIDENCE_ON_FAILURE);
+    struct evidence_note n = {.strategy = "capture", .name = SPAN("a"), .body = {body, sizeof body}};
+    for (int i = 0; i < 9; i++) {
+        evidence_take(&e, &n);
+        assert_true(e.bytes <= EVIDENCE_RING_BYTES);
+    }
+    assert_int_equal(e.count, 2);
+    assert_int_equal(e.older, 7);
+    n.body = (struct span){huge, sizeof huge};
+    evidence_take(&e, &n);
+    assert_int_equal(e.too_large, 1);
+    assert_int_equal(e.count, 2); /* what was held stays */
+    evidence_end(&e, FAILURE_NONE);
+    assert_int_equal(e.count, 0);
+    assert_int_equal(e.bytes, 0);
+    evidence_fini(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -756,6 +882,11 @@ int main(void)
         cmocka_unit_test(other_failures_do_not_run_the_next_strategy),
         cmocka_unit_test(the_last_strategy_says_how_it_ended),
         cmocka_unit_test(a_cursor_of_a_source_is_not_the_page_s),
+        cmocka_unit_test(a_failed_job_shows_what_it_read),
+        cmocka_unit_test(a_good_job_shows_nothing_unless_it_is_asked_to),
+        cmocka_unit_test(never_is_never_and_a_cancelled_job_shows_nothing),
+        cmocka_unit_test(only_the_last_pages_are_held_and_the_account),
+        cmocka_unit_test(the_ring_keeps_to_its_bytes),
     };
     return cmocka_run_group_tests(tests, open_pack, close_pack);
 }

@@ -1,0 +1,7 @@
+/* base64.h - RFC 4648 base64, as DevTools sends pictures. Pure. */
+#pragma once
+
+#include "base/span.h"
+
+/* Appends what the text stands for. False on anything but whole, padded base64. */
+MUST_USE bool base64_add_plain(struct buf *out, struct span text);
