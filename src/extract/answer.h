@@ -12,9 +12,13 @@ struct reader {
     struct arena *scratch; /* values of one record */
     struct arena *found;   /* what is found on one page, beside its records */
     struct buf text;       /* one record being written */
-    struct field_hits *hits;
     struct span focus; /* of a thread: the post it is about */
     bool focus_seen;   /* in an answer before */
+    struct field_hits *hits, *told; /* told: as of the last reader_counts() */
+    struct news *news;              /* members that no map knows */
+    struct span expected_author;
+    char author_room[32];
+    int64_t page; /* timeline answers since reader_forget() */
 };
 
 /* One call of reader_answer() or reader_document(). */
@@ -34,6 +38,8 @@ struct answer {
     size_t more_room;
     struct span place; /* entry that is being read */
     bool focus_seen, had_focus; /* the post that a thread is about was in this answer, before it */
+    struct span last_sort, last_id; /* of the entry before */
+    size_t taken[2];                /* posts and users, of which some are looked at for news */
     err failed;
 };
 
@@ -42,6 +48,8 @@ struct record_place {
     struct json object;
     struct html_node node;
     enum record_section section;
+    struct span sort; /* as in struct seen */
+    bool alone;
     bool is_account; /* the account whose page it is: its facts go into the reading */
 };
 
@@ -54,6 +62,9 @@ void answer_cursor(struct answer *a, struct span cursor);
 /* What stands in place of a record; id may be empty. */
 void answer_unavailable(struct answer *a, struct span id, struct span state, struct span words,
                         struct span where);
+/* The line of a record that failed a check (rejected.c); .p NULL when it does not fit. */
+struct span answer_rejected(struct answer *a, const struct map_run *run, struct record rec,
+                            const struct record_place *at);
 /* True when a record was added. */
 bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
                    const struct record_place *at);

@@ -370,6 +370,7 @@ struct value convert_text(enum conversion as, const struct conv_extra *extra, st
     case CONV_HTML_TEXT:
     case CONV_TRIM:
         return of_markup(as, x, s, scratch);
+    case CONV_REAL:
     case CONV_BEST:
     case CONV_COUNT_OF:
         break;
@@ -396,8 +397,11 @@ struct value convert(enum conversion as, const struct conv_extra *extra, struct 
     struct span s;
     int64_t n = 0;
     bool b = false;
+    double real = 0;
     if (json_text(v, &s))
         return convert_text(as, extra, s, scratch);
+    if (as == CONV_REAL)
+        return json_real(v, &real) ? (struct value){.kind = VALUE_REAL, .real = real} : NO_VALUE;
     if (json_int(v, &n))
         return of_number(as, n, scratch);
     if (as == CONV_BOOL && json_bool(v, &b))

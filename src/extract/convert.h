@@ -38,6 +38,7 @@
     X(CONV_UNPROXY, "unproxy")           /* a URL from the path of a proxy for images */       \
     X(CONV_FORMAT_AS_ENDING, "format_as_ending") /* .../KEY?format=jpg&... to .../KEY.jpg */   \
     X(CONV_HTML_TEXT, "html_text")               /* HTML in a text: what a person reads */     \
+    X(CONV_REAL, "real") /* a number with or without a point */                                \
     X(CONV_TRIM, "trim") /* text without white space around; none when empty */
 
 enum conversion {

@@ -363,6 +363,7 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
         .section = source->page.section};
     when_text(collected_at, a.collected);
     answer_headers(&a, headers_json, &v.headers, collected_at);
+    r->page += source->op.role == OP_TIMELINE;
     if (v.page->format == PAGE_JSON)
         read_json(&v, body);
     else

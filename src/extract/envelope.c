@@ -76,11 +76,13 @@ static void read_entry(struct form *f, const struct ynode *n, struct envelope *e
                                        "post",         "post_holder", "user",
                                        "user_holder",  "tombstone",   "cursor_type",
                                        "cursor_value", "bottom",      "more",
+                                       "sort",
                                        NULL};
     if (!form_keys(f, n, "entry", keys))
         return;
     paths_read(f, n, "id", true, &e->id);
     paths_read(f, n, "content", true, &e->content);
+    paths_read(f, n, "sort", false, &e->sort);
     paths_read(f, n, "item", true, &e->item);
     paths_read(f, n, "items", true, &e->items);
     paths_read(f, n, "module_item", true, &e->module_item);
@@ -196,15 +198,13 @@ static enum record_section section_of(const struct envelope *e, struct span id,
     return SECTION_TIMELINE;
 }
 
-static void on_item(struct walker *w, struct json item, struct span id,
-                    enum record_section section)
+static void on_item(struct walker *w, struct json item, struct seen s)
 {
     const struct envelope *e = w->e;
-    struct seen s = {.section = section, .entry = id};
     struct json tomb = paths_get(&e->tombstone, item);
     struct json post_holder = paths_get(&e->post_holder, item);
     bool post_kind = is_one_of(paths_get(&e->kind, item), e->post_kinds, e->post_kind_count);
-    if (saw_cursor(w, item, section))
+    if (saw_cursor(w, item, s.section))
         return;
     if (paths_get(&e->promoted, item).doc) {
         s.what = SEEN_PROMOTED;
@@ -234,8 +234,8 @@ static void on_items(struct walker *w, struct json items, struct span module, bo
             return;
         json_text(paths_get(&e->module_item_id, i.value), &id);
         if (!starts_with_one(id, e->skips, e->skip_count))
-            on_item(w, paths_get(&e->module_item, i.value), id,
-                    section_of(e, id, module, pinned));
+            on_item(w, paths_get(&e->module_item, i.value),
+                    (struct seen){.section = section_of(e, id, module, pinned), .entry = id});
     }
 }
 
@@ -256,8 +256,11 @@ static void on_entry(struct walker *w, struct json entry, bool pinned)
         return;
     }
     struct json item = paths_get(&e->item, content);
+    struct seen s = {
+        .section = section_of(e, id, SPAN_NONE, pinned), .entry = id, .alone = true};
+    json_text(paths_get(&e->sort, entry), &s.sort);
     if (item.doc)
-        on_item(w, item, id, section_of(e, id, SPAN_NONE, pinned));
+        on_item(w, item, s);
 }
 
 static void on_instruction(struct walker *w, struct json instruction)

@@ -34,6 +34,7 @@ struct envelope {
     const struct envelope_step *steps;
     size_t step_count;
     struct paths id, content, item, items, module_item, module_item_id, promoted, kind;
+    struct paths sort; /* of an entry: what it is sorted by; may be empty */
     struct paths post, post_holder, user, user_holder, tombstone, cursor_type, cursor_value;
     const struct span *bottoms, *mores, *post_kinds, *skips, *relateds, *replies;
     size_t more_count, bottom_count, post_kind_count, skip_count, related_count, reply_count;
@@ -60,6 +61,8 @@ struct seen {
     struct span text; /* cursor value, tombstone text */
     struct span entry; /* id of the entry or item */
     enum record_section section;
+    struct span sort;  /* of an entry that is one thing; empty for things of a module */
+    bool alone;        /* an entry that is one thing, not one of a module */
     bool holder_empty; /* the place was there and empty: gone or not sent */
 };
 typedef bool envelope_on_seen(void *ctx, const struct seen *s); /* false stops the walk */

@@ -43,7 +43,8 @@ static void walk_object(const struct trie *t, struct json v, struct place *slots
     }
 }
 
-static void walk_element(const struct trie *t, size_t index, struct json v, struct place *slots)
+static void walk_element(const struct trie *t, size_t index, bool last, struct json v,
+                         struct place *slots)
 {
     struct span asked = SPAN_NONE, word = SPAN_NONE;
     for (const struct trie *k = t->first; k; k = k->next) {
@@ -52,10 +53,18 @@ static void walk_element(const struct trie *t, size_t index, struct json v, stru
             if (!json_text(json_get(v, asked), &word))
                 word = SPAN_NONE;
         }
-        if (k->kind == STEP_ANY || (k->kind == STEP_INDEX && k->index == index) ||
+        if (k->kind == STEP_ANY || (k->kind == STEP_LAST && last) ||
+            (k->kind == STEP_INDEX && k->index == index) ||
             (k->kind == STEP_SELECT && span_eq(word, k->name)))
             walk(k, v, slots);
     }
+}
+
+/* Of several elements the first counts, and something true before something false. */
+static bool is_false(struct json v)
+{
+    bool b = true;
+    return json_bool(v, &b) && !b;
 }
 
 /* Depth is that of the pack's paths, whatever the answer looks like. */
@@ -64,20 +73,20 @@ static void walk(const struct trie *t, struct json v, struct place *slots)
     enum json_type type = json_type(v);
     if (type == JSON_NULL || type == JSON_NONE)
         return;
-    if (t->slot >= 0 && !slots[t->slot].json.doc)
+    if (t->slot >= 0 && (!slots[t->slot].json.doc || is_false(slots[t->slot].json)))
         slots[t->slot].json = v;
     if (!t->first)
         return;
     if (type == JSON_OBJECT) {
         walk_object(t, v, slots);
     } else if (type == JSON_ARRAY && t->elements) {
-        size_t index = 0;
+        size_t index = 0, count = t->last ? json_count(v) : 0;
         for (struct json_iter i = json_each(v); index < MAP_LIST_MAX && json_next(&i); index++)
-            walk_element(t, index, i.value, slots);
+            walk_element(t, index, index + 1 == count, i.value, slots);
     }
 }
 
-static struct json unwrapped(const struct map *m, struct json v)
+struct json map_unwrapped(const struct map *m, struct json v)
 {
     for (int turn = 0; turn < UNWRAP_MAX; turn++) {
         struct json inner = JSON_MISSING;
@@ -131,7 +140,7 @@ bool map_load(const struct map *m, struct json object, struct frame *out)
 {
     out->map = m;
     out->has_content = out->is_repost = false;
-    object = unwrapped(m, object);
+    object = map_unwrapped(m, object);
     load_slots(m, object, out->own);
     if (!json_is(object, JSON_OBJECT))
         return false;
@@ -139,7 +148,7 @@ bool map_load(const struct map *m, struct json object, struct frame *out)
     if (!json_is(content, JSON_OBJECT))
         return true;
     out->is_repost = true;
-    load_slots(m, unwrapped(m, content), out->content);
+    load_slots(m, map_unwrapped(m, content), out->content);
     out->has_content = content_usable(m, out->content);
     return true;
 }
@@ -285,6 +294,11 @@ static struct value template_value(struct map_run *run, const struct field *f,
     return v.kind == VALUE_NONE && f->field_count ? template_value(run, &f->fields[0], fr) : v;
 }
 
+static struct value place_value(const struct map_run *run, int64_t n)
+{
+    return run->depth > 0 || n < 0 ? NO_VALUE : (struct value){.kind = VALUE_INT, .number = n};
+}
+
 static struct value context_value(const struct map_run *run, enum context_word w)
 {
     switch (w) {
@@ -298,6 +312,10 @@ static struct value context_value(const struct map_run *run, enum context_word w
         return words_value(run->collected_at, false);
     case CONTEXT_SECTION:
         return words_value(run->section, false);
+    case CONTEXT_PAGE:
+        return place_value(run, run->page);
+    case CONTEXT_INDEX:
+        return place_value(run, run->index);
     }
     return NO_VALUE;
 }
@@ -309,6 +327,16 @@ static struct value present_value(const struct field *f, const struct frame *fr)
     for (unsigned i = 0; i < f->alts && !there; i++)
         there = place_is_there(slots[f->alt[i].slot]);
     return (struct value){.kind = VALUE_BOOL, .number = there};
+}
+
+static struct value same_value(const struct field *f, const struct frame *fr)
+{
+    const struct place *slots = slots_of(f, fr);
+    struct span a, b;
+    if (!json_text(first_of(&f->picks->when, slots).json, &a) ||
+        !json_text(first_of(&f->picks->unless, slots).json, &b))
+        return NO_VALUE;
+    return (struct value){.kind = VALUE_BOOL, .number = span_eq(a, b)};
 }
 
 struct value map_value(struct map_run *run, const struct field *f, const struct frame *fr)
@@ -328,6 +356,9 @@ struct value map_value(struct map_run *run, const struct field *f, const struct 
         return template_value(run, f, fr);
     case FIELD_CONTEXT:
         return context_value(run, f->context);
+    case FIELD_SAME:
+        return same_value(f, fr);
+    case FIELD_FLAGS:
     case FIELD_OBJECT:
     case FIELD_LIST:
     case FIELD_ITEMS:
@@ -354,51 +385,37 @@ bool map_complete(struct map_run *run, const struct frame *fr)
 
 /* ---- checks ---- */
 
-static bool snowflake_holds(struct json id, struct json time)
+/* A time as the site sends it, without the way over our own form: most records are checked so. */
+static enum check_result check_by_x(const struct check *c, const struct frame *fr)
 {
-    struct span id_text, time_text;
-    wall in_id, said;
-    if (!json_text(id, &id_text) || !convert_snowflake(id_text, &in_id))
-        return true; /* an old id carries no time: nothing to compare */
-    if (!json_text(time, &time_text) || !when_parse_x(time_text, &said))
-        return true;
-    return in_id.ms / 1000 == said.ms / 1000;
+    struct span id, time;
+    wall said;
+    if (!json_text(first_of(&c->id_at, fr->own).json, &id) ||
+        !json_text(first_of(&c->time_at, fr->own).json, &time) || !when_parse_x(time, &said))
+        return CHECK_NA;
+    return check_snowflake(id, said, c->within_s);
 }
 
-static bool suffix_holds(struct json suffix, struct json of)
+static enum check_result check_values(struct map_run *run, const struct check *c,
+                                      const struct frame *fr)
 {
-    struct span s, t;
-    if (!json_text(suffix, &s) || !json_text(of, &t))
-        return true;
-    return span_ends(t, s);
-}
-
-static bool within_holds(struct map_run *run, const struct check *c, const struct frame *fr)
-{
-    struct value id = map_value(run, &c->id, fr), time = map_value(run, &c->time, fr);
-    wall in_id, said;
-    if (id.kind != VALUE_TEXT || !convert_snowflake(id.text, &in_id))
-        return true;
-    if (time.kind != VALUE_TEXT || !when_parse(time.text, &said))
-        return true;
-    int64_t apart = in_id.ms / 1000 - said.ms / 1000;
-    return apart >= -c->within_s && apart <= c->within_s;
-}
-
-static bool holds(struct map_run *run, const struct check *c, const struct frame *fr)
-{
-    if (c->kind == CHECK_SNOWFLAKE_WITHIN)
-        return within_holds(run, c, fr);
-    struct json a = first_of(&c->a, fr->own).json, b = first_of(&c->b, fr->own).json;
-    return c->kind == CHECK_SNOWFLAKE_SECOND ? snowflake_holds(a, b) : suffix_holds(a, b);
+    if (any_of(&c->unless, fr->own))
+        return CHECK_NA;
+    struct value of = plain_value(run, &c->of, fr), against = plain_value(run, &c->against, fr);
+    struct check_input in = {.argument = c->argument, .within_s = c->within_s};
+    in.of = of.kind == VALUE_TEXT ? of.text : SPAN_NONE;
+    in.against = against.kind == VALUE_TEXT ? against.text : SPAN_NONE;
+    return check_apply(check_row(c->id)->rule, &in);
 }
 
 static void run_checks(struct map_run *run, const struct frame *fr)
 {
     const struct map *m = fr->map;
-    for (size_t i = 0; i < m->check_count; i++)
-        if (!holds(run, &m->checks[i], fr))
-            run->failed_check = true;
+    for (size_t i = 0; i < m->check_count; i++) {
+        const struct check *c = &m->checks[i];
+        check_note(&run->checks, c->id,
+                   c->by_x ? check_by_x(c, fr) : check_values(run, c, fr));
+    }
 }
 
 /* ---- writing ---- */
@@ -552,11 +569,14 @@ static void put_record(struct map_run *run, const struct field *f, const struct 
         put_missing(run, f, fr);
         return;
     }
+    struct check_sheet outer = run->checks;
+    run->checks = (struct check_sheet){0};
     run->depth++;
     bool complete = map_complete(run, &inner);
     if (complete)
         map_write(run, &inner);
     run->depth--;
+    run->checks = outer;
     if (!complete)
         put_missing(run, f, fr);
 }
@@ -611,6 +631,26 @@ static void put_expanded(struct map_run *run, const struct field *f, const struc
     json_put_null(run->w);
 }
 
+static bool is_true(struct place p)
+{
+    return place_is_there(p) && !is_false(p.json);
+}
+
+static void put_flags(struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    const struct place *slots = slots_of(f, fr);
+    json_open_array(run->w);
+    for (size_t i = 0; i < f->pick_count; i++) {
+        const struct pick *p = &f->picks[i];
+        bool set = false;
+        for (unsigned k = 0; k < p->when.count; k++)
+            set = set || is_true(slots[p->when.slot[k]]);
+        if (set)
+            json_put_text(run->w, p->is);
+    }
+    json_close_array(run->w);
+}
+
 static void put_field(struct map_run *run, const struct field *f, const struct frame *fr)
 {
     json_key_span(run->w, f->key);
@@ -637,6 +677,10 @@ static void put_field(struct map_run *run, const struct field *f, const struct f
     case FIELD_READ:
         put_read(run, f, fr);
         return;
+    case FIELD_FLAGS:
+        put_flags(run, f, fr);
+        return;
+    case FIELD_SAME:
     case FIELD_VALUE:
     case FIELD_CONST:
     case FIELD_PRESENT:
@@ -655,10 +699,35 @@ static void put_fields(struct map_run *run, const struct field *fields, size_t c
         put_field(run, &fields[i], fr);
 }
 
+/* Every check that is for this kind of record, so that what was not checked is seen as well. */
+static void put_quality(struct map_run *run)
+{
+    int score = check_score(&run->checks);
+    json_key(run->w, "quality");
+    json_open(run->w);
+    json_key(run->w, "checks");
+    json_open(run->w);
+    for (int i = 0; i < CHECK_COUNT; i++)
+        if (strchr(check_row((enum check_id)i)->of, run->kind))
+            json_kv_cstr(run->w, check_row((enum check_id)i)->name,
+                         check_result_name(run->checks.result[i]));
+    json_close(run->w);
+    if (score < 0)
+        json_kv_null(run->w, "score");
+    else
+        json_kv_int(run->w, "score", score);
+    json_close(run->w);
+}
+
 void map_write(struct map_run *run, const struct frame *fr)
 {
     json_open(run->w);
     put_fields(run, fr->map->fields, fr->map->field_count, fr);
-    json_close(run->w);
     run_checks(run, fr);
+    if (run->kind)
+        put_quality(run);
+    json_close(run->w);
+    enum check_id failed = check_hard_failure(&run->checks);
+    if (run->failed == CHECK_COUNT)
+        run->failed = failed;
 }

@@ -11,7 +11,7 @@
  *
  * Path syntax: members split by '.', then any of: [3] an element, [key=word] the element (or,
  * where the site sends an object, the member) whose member `key` is `word`, '*' any member or
- * element.
+ * element, [last] the last element.
  * "@name" at the start stands for every path of that name in the map's `prefixes`.
  *
  * In a map for documents a path is an XPath, asked of the record's element: it has to be relative.
@@ -21,6 +21,7 @@
  * the record's own path. */
 #pragma once
 
+#include "extract/check.h"
 #include "extract/convert.h"
 #include "extract/form.h"
 #include "extract/place.h"
@@ -35,16 +36,18 @@ enum {
 };
 
 /* ---- compiled paths ---- */
-enum step_kind { STEP_MEMBER, STEP_INDEX, STEP_SELECT, STEP_ANY };
+enum step_kind { STEP_MEMBER, STEP_INDEX, STEP_SELECT, STEP_ANY, STEP_LAST };
 struct trie {
     enum step_kind kind;
     struct span name;       /* member; or the word a select looks for */
     struct span select_key; /* the member of an element that holds the word */
     size_t index;
     int slot;    /* where the value goes, -1 for a place on the way */
+    bool open;   /* of `known`: any member may come here */
     bool lifted; /* when missing, its members are looked for one level up */
     struct trie *first, *next;
-    unsigned members, elements; /* children of kind MEMBER or ANY; INDEX, SELECT or ANY */
+    unsigned members, elements; /* children of kind MEMBER or ANY; all but MEMBER */
+    bool last;                  /* a child of kind LAST */
     struct trie **by_hash;      /* members only, TRIE_BUCKETS chains; NULL for few */
     struct trie *hash_next;
 };
@@ -74,9 +77,18 @@ enum field_kind {
     FIELD_PICK,     /* pick: the first word whose condition holds */
     FIELD_TEMPLATE, /* template: words with {fields} in them */
     FIELD_CONTEXT,  /* context: known to the reader, not in the answer */
+    FIELD_FLAGS,    /* flags: the words at whose paths something true is */
+    FIELD_SAME,     /* same: two values are the same text; null when one is not there */
     FIELD_READ,     /* read: what a person reads in an element, see html_read() */
 };
-enum context_word { CONTEXT_PINNED, CONTEXT_OP, CONTEXT_COLLECTED_AT, CONTEXT_SECTION };
+enum context_word {
+    CONTEXT_PINNED,
+    CONTEXT_OP,
+    CONTEXT_COLLECTED_AT,
+    CONTEXT_SECTION,
+    CONTEXT_PAGE,  /* which page of the attempt, from 1 */
+    CONTEXT_INDEX, /* which entry of the page, from 0 */
+};
 
 struct path_set {
     unsigned count;
@@ -127,7 +139,8 @@ struct field {
     const struct map *element; /* FIELD_LIST */
     bool scalar;               /* FIELD_LIST: elements are values, not objects */
     const struct expand_rule *expand;
-    const struct pick *picks;
+    const struct pick *picks; /* FIELD_PICK; FIELD_FLAGS: `is` and `when` of each; FIELD_SAME: `when`
+                                 and `unless` are the two sides of the only one */
     size_t pick_count;
     bool as_bool;
     const struct template_part *parts;
@@ -136,15 +149,14 @@ struct field {
     struct html_instead_list instead; /* FIELD_READ */
 };
 
-enum check_kind {
-    CHECK_SNOWFLAKE_SECOND, /* the second inside an id is that of a time */
-    CHECK_SUFFIX,           /* a text ends in another */
-    CHECK_SNOWFLAKE_WITHIN, /* as the first, with conversions and some seconds between */
-};
+/* Two values of the record that have to agree (check.h). */
 struct check {
-    enum check_kind kind;
-    struct path_set a, b;
-    struct field id, time; /* CHECK_SNOWFLAKE_WITHIN: plain values */
+    enum check_id id;
+    bool by_x; /* the paths of an id and of a time of the form time_x, read without detours */
+    struct path_set id_at, time_at;
+    struct path_set unless;   /* does not apply when something is there */
+    struct field of, against; /* else: plain values */
+    struct span argument;
     int64_t within_s;
 };
 /* One XPath of a map; its number is its slot. */
@@ -169,6 +181,7 @@ struct map {
     size_t field_count;
     const struct check *checks;
     size_t check_count;
+    struct trie *known; /* members that are read or known to be unused; NULL: any may come */
     struct path_set only; /* of a list's elements: those that have one of these */
     /* Roles: fields by label; NULL when the map does not say. */
     const struct field *id, *author, *created_at;
@@ -201,9 +214,12 @@ struct map_run {
     struct span base_url, op, collected_at, section;
     struct html_doc *doc; /* of a map for documents */
     bool pinned;
-    int depth; /* 0 outermost record, 1 a quoted or reposted one */
+    char kind;           /* 'p' a post, 'u' a user: whose checks `quality` lists; 0: without it */
+    int64_t page, index; /* for `position`; negative: unknown */
+    int depth;           /* 0 outermost record, 1 a quoted or reposted one */
     size_t fallbacks;
-    bool failed_check;
+    struct check_sheet checks; /* of the record being written; what the reader knows is set before */
+    enum check_id failed;      /* the first hard check that failed, of records inside as well */
 };
 struct frame {
     const struct map *map;
@@ -213,6 +229,8 @@ struct frame {
     bool is_repost;   /* the map's content path leads somewhere, readable or not */
 };
 
+/* The object that holds the record: the pack's `unwrap` members taken off. */
+struct json map_unwrapped(const struct map *m, struct json v);
 /* Unwraps the object and fills the frame. False when it is no object. */
 bool map_load(const struct map *m, struct json object, struct frame *out);
 /* The same for an element of run->doc; what is found lies in run->scratch. */
@@ -222,5 +240,6 @@ bool map_load_node(struct map_run *run, const struct map *m, struct html_node no
 struct value map_value(struct map_run *run, const struct field *f, const struct frame *fr);
 /* Does every needed field have a value? */
 bool map_complete(struct map_run *run, const struct frame *fr);
-/* Writes the record; sets run->failed_check when an integrity check failed on the way. */
+/* Writes the record and, as its last member, `quality`; sets run->failed when a hard check failed on the
+ * way, which is CHECK_COUNT before. */
 void map_write(struct map_run *run, const struct frame *fr);

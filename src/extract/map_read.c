@@ -40,6 +40,7 @@ static struct trie *trie_child(struct compiler *c, struct trie *parent, const st
     *link = t;
     parent->members += step->kind == STEP_MEMBER || step->kind == STEP_ANY;
     parent->elements += step->kind != STEP_MEMBER;
+    parent->last |= step->kind == STEP_LAST;
     return t;
 }
 
@@ -59,6 +60,8 @@ static bool bracket_step(struct compiler *c, const struct ynode *at_node, struct
     }
     if (span_is(in, "*")) {
         *out_step = (struct trie){.kind = STEP_ANY};
+    } else if (span_is(in, "last")) {
+        *out_step = (struct trie){.kind = STEP_LAST};
     } else if (eq < in.n) {
         *out_step = (struct trie){.kind = STEP_SELECT,
                                   .select_key = span_cut(in, 0, eq),
@@ -106,6 +109,23 @@ static struct trie *add_steps(struct compiler *c, const struct ynode *node, stru
         }
     }
     return t;
+}
+
+/* The same path among the members that are known, as far as it goes through members of objects; what
+ * lies behind a "*" or in a list is not looked at. */
+static void add_known(struct compiler *c, struct span path, struct trie **at)
+{
+    struct span part;
+    for (struct span rest = path; *at && !(*at)->open && span_next(&rest, '.', &part);) {
+        size_t bracket = span_find_char(part, '[');
+        struct trie step = {.kind = STEP_MEMBER, .name = span_cut(part, 0, bracket)};
+        if (span_is(part, "*")) {
+            (*at)->open = true;
+            return;
+        }
+        *at = step.name.n ? trie_child(c, *at, &step) : *at;
+        (*at)->open |= bracket < part.n;
+    }
 }
 
 static short slot_of(struct compiler *c, const struct ynode *node, struct trie *t)
@@ -177,6 +197,9 @@ static void add_path(struct compiler *c, const struct ynode *node, struct span p
         t = t ? add_steps(c, node, t, path) : NULL;
         if (!t)
             return;
+        struct trie *known = c->map->known;
+        add_known(c, starts[i], &known);
+        add_known(c, path, &known);
         if (set->count >= FIELD_PATHS_MAX) {
             form_wrong(c->form, node, "more than %d paths here", FIELD_PATHS_MAX);
             return;
@@ -628,10 +651,46 @@ static void field_pick(struct compiler *c, const struct ynode *n, struct field *
     f->picks = picks;
 }
 
+/* A word and the paths at which something true means it. */
+static void field_flags(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"flags", "content", "when", "unless", NULL};
+    f->kind = FIELD_FLAGS;
+    const struct ynode *map = form_map(c->form, n, "flags", true);
+    if (!form_keys(c->form, n, "a field with 'flags'", keys) || !map)
+        return;
+    struct pick *rows = arena_get(c->form->arena, (map->count + 1) * sizeof *rows);
+    for (const struct ynode *k = map->first; k && !c->form->failed; k = k->next) {
+        rows[f->pick_count].is = k->key;
+        add_paths(c, k, &rows[f->pick_count++].when);
+    }
+    f->picks = rows;
+}
+
+static void field_same(struct compiler *c, const struct ynode *n, struct field *f)
+{
+    static const char *const keys[] = {"same", "content", "when", "unless", NULL};
+    static const char *const inner[] = {"of", "with", NULL};
+    f->kind = FIELD_SAME;
+    const struct ynode *map = form_map(c->form, n, "same", true);
+    if (!form_keys(c->form, n, "a field with 'same'", keys) || !map ||
+        !form_keys(c->form, map, "same", inner))
+        return;
+    struct pick *sides = arena_new_of(c->form->arena, struct pick);
+    add_paths(c, ynode_find(map, "of"), &sides->when);
+    add_paths(c, ynode_find(map, "with"), &sides->unless);
+    if (!c->form->failed &&
+        (!sides->when.count || !sides->unless.count || c->map->locator != MAP_JSON))
+        form_wrong(c->form, map, "'same' is {of, with}, in a map for JSON");
+    f->picks = sides;
+}
+
 static void field_context(struct compiler *c, const struct ynode *n, struct field *f)
 {
     static const char *const keys[] = {"context", NULL};
-    static const char *const words[] = {"pinned", "op", "collected_at", "section", NULL};
+    static const char *const words[] = {"pinned",  "op",   "collected_at",
+                                        "section", "page", "index",
+                                        NULL};
     f->kind = FIELD_CONTEXT;
     if (!form_keys(c->form, n, "a field with 'context'", keys))
         return;
@@ -669,7 +728,8 @@ static const struct field_form field_forms[] = {
     {"from", field_value},      {"value", field_const},   {"members", field_object},
     {"items", field_items},     {"record", field_record}, {"expand", field_expand},
     {"present", field_present}, {"pick", field_pick},     {"template", field_template},
-    {"context", field_context}, {"read", field_read},
+    {"context", field_context}, {"read", field_read},     {"flags", field_flags},
+    {"same", field_same},
 };
 
 static void read_field(struct compiler *c, const struct ynode *n, struct field *f)
@@ -700,7 +760,7 @@ static void read_field(struct compiler *c, const struct ynode *n, struct field *
     if (!known)
         form_wrong(c->form, n,
                    "field '%.*s' needs one of: from, value, members, each, items, "
-                   "record, expand, read, present, pick, template, context",
+                   "record, expand, read, present, pick, flags, same, template, context",
                    SP(f->key));
     c->content = outer_content;
     if (f->kind == FIELD_VALUE || f->kind == FIELD_LIST || f->kind == FIELD_EXPANDED ||
@@ -816,31 +876,54 @@ static void check_value(struct compiler *c, const struct ynode *check, const cha
         form_wrong(c->form, check, "'%s' of a check needs a path", key);
 }
 
-static void read_check(struct compiler *c, const struct ynode *k, struct check *one)
+/* {check: NAME, of: VALUE, against: VALUE} */
+static void read_named_check(struct compiler *c, const struct ynode *k, struct check *one)
 {
-    bool within = ynode_find(k, "within_s") != NULL;
-    bool snowflake = ynode_find(k, "snowflake") != NULL;
-    one->within_s = form_int(c->form, k, "within_s", 0, 0, 86400);
-    if (within) {
-        one->kind = CHECK_SNOWFLAKE_WITHIN;
-        check_value(c, k, "snowflake", &one->id);
-        check_value(c, k, "time", &one->time);
+    int id = form_word(c->form, ynode_find(k, "check"), "check", check_names());
+    if (id < 0)
+        return;
+    one->id = (enum check_id)id;
+    if (check_row(one->id)->rule == RULE_GIVEN) {
+        form_wrong(c->form, k, "'%s' is checked where the list is read, not in a map",
+                   check_row(one->id)->name);
         return;
     }
-    one->kind = snowflake ? CHECK_SNOWFLAKE_SECOND : CHECK_SUFFIX;
-    add_paths(c, ynode_find(k, snowflake ? "snowflake" : "suffix"), &one->a);
-    add_paths(c, ynode_find(k, snowflake ? "time_x" : "of"), &one->b);
-    if (!c->form->failed && (!one->a.count || !one->b.count))
-        form_wrong(
-            c->form, k,
-            "a check is {snowflake, time_x}, {snowflake, time, within_s} or {suffix, of}");
+    one->argument = form_text(c->form, k, "argument", false);
+    add_paths(c, ynode_find(k, "unless"), &one->unless);
+    check_value(c, k, "of", &one->of);
+    check_value(c, k, "against", &one->against);
+}
+
+/* The checks that nearly every map has, with words of their own. */
+static void read_check(struct compiler *c, const struct ynode *k, struct check *one)
+{
+    bool snowflake = ynode_find(k, "snowflake") != NULL;
+    one->within_s = form_int(c->form, k, "within_s", 0, 0, 86400);
+    if (ynode_find(k, "check")) {
+        read_named_check(c, k, one);
+        return;
+    }
+    one->id = snowflake ? CHECK_ID_TIME : CHECK_MEDIA_KEY;
+    one->by_x = snowflake && ynode_find(k, "time_x");
+    if (one->by_x) {
+        add_paths(c, ynode_find(k, "snowflake"), &one->id_at);
+        add_paths(c, ynode_find(k, "time_x"), &one->time_at);
+    } else if (ynode_find(k, snowflake ? "time" : "of")) {
+        check_value(c, k, snowflake ? "snowflake" : "suffix", &one->of);
+        check_value(c, k, snowflake ? "time" : "of", &one->against);
+    } else {
+        form_wrong(c->form, k,
+                   "a check is {check, of, against}, {snowflake, time_x}, {snowflake, time, "
+                   "within_s} or {suffix, of}");
+    }
 }
 
 static const struct check *read_checks(struct compiler *c, const struct ynode *list,
                                        size_t *out_count)
 {
-    static const char *const keys[] = {"snowflake", "time_x", "time", "within_s",
-                                       "suffix",    "of",     NULL};
+    static const char *const keys[] = {"snowflake", "time_x",  "time",  "within_s", "suffix",
+                                       "of",        "against", "check", "argument", "unless",
+                                       NULL};
     if (!list)
         return NULL;
     struct check *checks = arena_get(c->form->arena, (list->count + 1) * sizeof *checks);
@@ -929,6 +1012,21 @@ static void read_lifts(struct compiler *c, const struct ynode *root)
     for (size_t i = 0; i < n && !c->form->failed; i++) {
         struct trie step = {.kind = STEP_MEMBER, .name = lifts[i]};
         trie_child(c, &c->map->root, &step)->lifted = true;
+        if (c->map->known)
+            trie_child(c, c->map->known, &step)->lifted = true;
+    }
+}
+
+/* Members that the site sends and no field needs. */
+static void read_known(struct compiler *c, const struct ynode *root)
+{
+    const struct span *list = NULL;
+    size_t n = form_texts(c->form, root, "known", false, &list);
+    if (n && c->map->locator != MAP_JSON)
+        form_wrong(c->form, ynode_find(root, "known"), "'known' is for maps of JSON");
+    for (size_t i = 0; i < n && !c->form->failed; i++) {
+        struct trie *at = c->map->known;
+        add_known(c, list[i], &at);
     }
 }
 
@@ -936,12 +1034,15 @@ const struct map *map_read(struct form *f, const struct ynode *root,
                            struct map_counters *counters, struct html_paths *paths)
 {
     static const char *const keys[] = {"name",    "locator", "unwrap", "lift",   "prefixes",
-                                       "content", "is",      "checks", "fields", NULL};
+                                       "content", "is",      "checks", "fields", "known",
+                                       NULL};
     if (!form_keys(f, root, "a map", keys))
         return NULL;
     struct map *m = arena_new_of(f->arena, struct map);
     struct compiler c = {.form = f, .map = m, .counters = counters, .paths = paths};
     m->root.slot = -1;
+    if (ynode_find(root, "known"))
+        m->known = arena_new_of(f->arena, struct trie);
     m->name = form_text(f, root, "name", true);
     c.prefixes = form_map(f, root, "prefixes", false);
     read_locator(&c, root);
@@ -951,6 +1052,7 @@ const struct map *map_read(struct form *f, const struct ynode *root,
     m->fields = compile_fields(&c, fields, &m->field_count);
     m->checks = read_checks(&c, form_list(f, root, "checks", false), &m->check_count);
     read_lifts(&c, root);
+    read_known(&c, root);
     note_early(m);
     if (!f->failed)
         link_templates(&c, fields);
@@ -958,5 +1060,7 @@ const struct map *map_read(struct form *f, const struct ynode *root,
     if (f->failed)
         return NULL;
     finish_trie(f->arena, &m->root);
+    if (m->known)
+        finish_trie(f->arena, m->known);
     return m;
 }

@@ -130,11 +130,15 @@ static void read_inputs(struct form *f, const struct ynode *map, struct pack *p)
 
 static void read_operation(struct form *f, const struct ynode *n, struct operation *o)
 {
-    static const char *const keys[] = {"role", "cursor", NULL};
+    static const char *const keys[] = {"role", "cursor", "order", NULL};
     static const char *const cursor_keys[] = {"parameter", "member", NULL};
     static const char *const roles[] = {"timeline", "user", "post", NULL};
+    static const char *const orders[] = {"none", "entries", "ids", NULL};
     if (!form_keys(f, n, "an operation", keys))
         return;
+    const struct ynode *order = ynode_find(n, "order");
+    int at = order ? form_word(f, order, "order", orders) : 0;
+    o->order = at > 0 ? (enum list_order)at : ORDER_NONE;
     o->name = n->key;
     const struct ynode *role = ynode_find(n, "role");
     if (!role)

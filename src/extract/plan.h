@@ -24,11 +24,18 @@ enum operation_role {
 
 /* What the profile of an account says about the list that a job reads: how many it has. */
 enum plan_claim { CLAIM_POSTS, CLAIM_MEDIA, CLAIM_FOLLOWERS, CLAIM_FOLLOWING, PLAN_CLAIMS };
+/* What an answer promises of its posts, pinned ones aside. */
+enum list_order {
+    ORDER_NONE,
+    ORDER_ENTRIES, /* the site's own sort key of the entries goes down */
+    ORDER_IDS,     /* the newest id first */
+};
 
 /* One API call of the page that is worth reading. */
 struct operation {
     struct span name; /* last segment of the request's path: "UserTweets" */
     enum operation_role role;
+    enum list_order order;
     /* How a cursor enters the page's own request: JSON member `cursor_member` of the query
      * parameter `cursor_parameter`. Empty when the operation has no pages. */
     struct span cursor_parameter;

@@ -1,5 +1,8 @@
 #include "extract/answer.h"
 
+#include "core/drift.h"
+#include "extract/news.h"
+
 #include <stdlib.h>
 
 enum {
@@ -7,6 +10,7 @@ enum {
     READER_FOUND_BYTES = 16 * 1024 * 1024,
     READER_HEADERS_BYTES = 256 * 1024,
     READER_RECORDS_FIRST = 64,
+    NEWS_EVERY = 16, /* of the records of an answer; the first one always */
 };
 
 /* ---- records ---- */
@@ -183,6 +187,9 @@ static struct map_run run_of(struct answer *a, struct json_w *w, enum record_sec
         .doc = a->doc,
         .section = section_name(section),
         .pinned = section == SECTION_PINNED,
+        .page = a->op->role == OP_TIMELINE ? a->r->page : -1,
+        .index = a->out->entries ? (int64_t)a->out->entries - 1 : -1,
+        .failed = CHECK_COUNT,
     };
 }
 
@@ -246,22 +253,44 @@ static bool passed_on(struct map_run *run, const struct frame *fr)
     return fr->is_repost || text_of(run, fr->map->repost, fr).n > 0;
 }
 
-/* The frame is loaded and complete: writes it and adds the record. */
-static bool write_record(struct answer *a, struct map_run *run, const struct frame *frame,
-                         struct record rec)
+/* ---- what only the list knows ---- */
+
+static bool goes_down(const struct answer *a, const struct record_place *at, struct span id)
 {
-    struct reader *r = a->r;
+    if (a->op->order == ORDER_ENTRIES)
+        return !a->last_sort.n || !at->sort.n || check_compare_ids(at->sort, a->last_sort) < 0;
+    return !a->last_id.n || check_compare_ids(id, a->last_id) < 0;
+}
+
+/* Posts in a module stand where their thread does, pinned ones where they were put. */
+static void check_order(struct answer *a, struct map_run *run, const struct record *rec,
+                        const struct record_place *at)
+{
+    if (a->op->order == ORDER_NONE || !at->alone || rec->section != SECTION_TIMELINE)
+        return;
+    bool fine = goes_down(a, at, rec->id);
+    check_note(&run->checks, CHECK_ORDER, fine ? CHECK_OK : CHECK_FAIL);
+    a->out->disorder += !fine;
+    a->last_sort = at->sort;
+    a->last_id = answer_keep(a, rec->id);
+}
+
+static void check_author(struct answer *a, struct map_run *run, const struct record *rec,
+                         const struct record_place *at)
+{
+    struct span wanted = a->r->expected_author;
+    if (!wanted.n || !rec->author_id.n || !at->alone || rec->repost ||
+        rec->section == SECTION_RELATED)
+        return;
+    check_note(&run->checks, CHECK_AUTHOR,
+               span_eq(rec->author_id, wanted) ? CHECK_OK : CHECK_FAIL);
+}
+
+/* ---- posts and users, written ---- */
+
+static struct record facts_of(struct map_run *run, const struct frame *frame, struct record rec)
+{
     const struct map *m = frame->map;
-    map_write(run, frame);
-    a->out->fallbacks += run->fallbacks;
-    if (r->text.failed) {
-        a->out->unparsed++;
-        return false;
-    }
-    if (run->failed_check) {
-        a->out->rejected++;
-        return false;
-    }
     struct span when = text_of(run, m->created_at, frame);
     rec.id = id_of(run, frame);
     rec.author_id = text_of(run, m->author, frame);
@@ -269,7 +298,34 @@ static bool write_record(struct answer *a, struct map_run *run, const struct fra
     if (when.n && !when_parse(when, &rec.created_at))
         rec.created_at = (wall){0};
     rec.repost = passed_on(run, frame);
+    return rec;
+}
+
+/* The frame is loaded and complete: writes it and adds the record. */
+static bool write_record(struct answer *a, struct map_run *run, const struct frame *frame,
+                         struct record rec, const struct record_place *at)
+{
+    struct reader *r = a->r;
+    rec = facts_of(run, frame, rec);
+    if (rec.kind == RECORD_POST) {
+        check_order(a, run, &rec, at);
+        check_author(a, run, &rec, at);
+    }
+    map_write(run, frame);
+    a->out->fallbacks += run->fallbacks;
+    if (r->text.failed) {
+        a->out->unparsed++;
+        return false;
+    }
     rec.json = buf_span(&r->text);
+    if (run->failed != CHECK_COUNT) {
+        a->out->rejected++;
+        rec.json = answer_rejected(a, run, rec, at);
+        rec.kind = RECORD_REJECTED;
+        if (rec.json.p)
+            add_record(a, rec);
+        return false;
+    }
     if (!add_record(a, rec))
         return false;
     a->out->posts += rec.kind == RECORD_POST;
@@ -299,6 +355,7 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
     struct map_run run = run_of(a, &w, at->section);
     struct record rec = {
         .kind = kind, .section = at->section, .pinned = at->section == SECTION_PINNED};
+    run.kind = kind == RECORD_USER ? 'u' : 'p';
     arena_reset(r->scratch);
     buf_clear(&r->text);
     if (!load(&run, m, at, &frame) || !map_complete(&run, &frame)) {
@@ -307,7 +364,9 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
     }
     rec.section = section_around(a, &run, &frame, at->section);
     run.section = section_name(rec.section);
-    if (!write_record(a, &run, &frame, rec))
+    if (!at->node.at && a->taken[kind == RECORD_USER]++ % NEWS_EVERY == 0)
+        news_look(r->news, m, at->object);
+    if (!write_record(a, &run, &frame, rec, at))
         return false;
     bool account = kind == RECORD_USER && (a->op->role == OP_USER || at->is_account);
     if (account && a->out->user_id.n == 0)
@@ -318,7 +377,8 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
 static void on_object(struct answer *a, const struct map *m, enum record_kind kind,
                       const struct seen *s)
 {
-    const struct record_place at = {.object = s->object, .section = s->section};
+    const struct record_place at = {
+        .object = s->object, .section = s->section, .sort = s->sort, .alone = s->alone};
     if (m)
         answer_record(a, m, kind, &at);
 }
@@ -580,6 +640,7 @@ err reader_answer(struct reader *r, const struct operation *op, int http_status,
     a.as = SPAN("graphql");
     when_text(collected_at, a.collected);
     answer_headers(&a, headers_json, &headers, collected_at);
+    r->page += op->role == OP_TIMELINE;
     read_body(&a, http_status, headers, body);
     if (a.failed)
         return a.failed;
@@ -618,6 +679,8 @@ struct reader *reader_new(const struct pack *p, size_t max_body)
     r->found = arena_new(READER_FOUND_BYTES);
     r->text = BUF(MAP_RECORD_BYTES);
     r->hits = heap_get((p->counters.count + 1) * sizeof *r->hits);
+    r->told = heap_get((p->counters.count + 1) * sizeof *r->told);
+    r->news = heap_new_of(struct news);
     reader_forget(r);
     return r;
 }
@@ -632,6 +695,8 @@ void reader_free(struct reader **r)
     arena_free(&(*r)->found);
     buf_free(&(*r)->text);
     free((*r)->hits);
+    free((*r)->told);
+    free((*r)->news);
     free(*r);
     *r = NULL;
 }
@@ -642,8 +707,55 @@ size_t reader_fields(const struct reader *r, const struct field_hits **out_field
     return r->pack->counters.count;
 }
 
+void reader_expect_author(struct reader *r, struct span id)
+{
+    span_copy(id, r->author_room, sizeof r->author_room);
+    r->expected_author = span_of(r->author_room);
+}
+
 void reader_forget(struct reader *r)
 {
+    r->page = 0;
+    r->expected_author = SPAN_NONE;
+    *r->news = (struct news){0};
     for (size_t i = 0; i < r->pack->counters.count; i++)
-        r->hits[i] = r->pack->counters.row[i];
+        r->hits[i] = r->told[i] = r->pack->counters.row[i];
+}
+
+/* One field, as far as it was counted since the last time. */
+static bool count_of(const struct field_hits *now, const struct field_hits *told,
+                     struct drift_line *out)
+{
+    bool any = now->missing != told->missing;
+    out->missing = (int64_t)(now->missing - told->missing);
+    out->paths = now->paths < DRIFT_PATHS ? now->paths : DRIFT_PATHS;
+    for (size_t i = 0; i < out->paths; i++) {
+        out->hits[i] = (int64_t)(now->hits[i] - told->hits[i]);
+        any = any || out->hits[i];
+    }
+    return any;
+}
+
+void reader_counts(struct reader *r, struct buf *out)
+{
+    size_t start = out->n;
+    drift_add_version(out, r->pack->version);
+    size_t head = out->n;
+    for (size_t i = 0; i < r->pack->counters.count; i++) {
+        struct drift_line line = {.map = r->hits[i].map, .name = r->hits[i].field};
+        if (count_of(&r->hits[i], &r->told[i], &line))
+            drift_add_line(out, &line);
+        r->told[i] = r->hits[i];
+    }
+    for (size_t i = 0; i < r->news->count; i++) {
+        uint64_t n = r->news->row[i].count - r->news->row[i].told;
+        struct drift_line line = {.news = true, .name = span_of(r->news->row[i].name)};
+        line.hits[0] = (int64_t)n;
+        line.paths = 1;
+        if (n)
+            drift_add_line(out, &line);
+        r->news->row[i].told = r->news->row[i].count;
+    }
+    if (out->n == head)
+        out->n = start;
 }

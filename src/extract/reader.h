@@ -15,7 +15,13 @@
 #include "extract/pack.h"
 #include "extract/plan.h"
 
-enum record_kind { RECORD_POST, RECORD_USER, RECORD_UNAVAILABLE };
+enum record_kind {
+    RECORD_POST,
+    RECORD_USER,
+    RECORD_UNAVAILABLE,
+    RECORD_REJECTED, /* failed a hard check (check.h): kept apart, with what was read and its source */
+    RECORD_CONFLICT, /* two readings of one record disagree: made by who sees both, see merge.h */
+};
 enum record_section {
     SECTION_TIMELINE,
     SECTION_PINNED,
@@ -47,10 +53,11 @@ struct reading {
     size_t more_count;
     bool terminated;    /* the source said: this is the end */
     /* What was on the page. entries: timeline entries and module items that hold a post (or, in
-     * a list of users, a user), promoted ones included; rejected: records that failed an integrity check; unparsed:
+     * a list of users, a user), promoted ones included; rejected: records that failed a hard check; unparsed:
      * entries that should be a record and could not be read; users: user records. */
     size_t entries, posts, promoted, unavailable, unparsed, rejected, repeated, users;
     size_t fallbacks; /* fields read from another than the first path */
+    size_t disorder;  /* posts out of the order that the operation promises */
     enum failure_class sign;
     struct span why;    /* one sentence for a person; empty when there is nothing to say */
     struct span state;  /* the pack's word for what the page says of itself: "suspended",
@@ -103,6 +110,10 @@ struct page_sign {
 struct page_sign reader_page_sign(const struct pack *p, struct span page_url, int http_status,
                                   struct span state_text);
 
+/* The account whose own list is read: an entry of the list by another, that is no repost, fails the check
+ * `author`. Empty: any may come. Forgotten by reader_forget(). */
+void reader_expect_author(struct reader *r, struct span id);
+
 /* How often each field came from which of its paths, since reader_new() or reader_forget():
  * drift shows here before data is lost. */
 enum { FIELD_PATHS_MAX = 20 };
@@ -113,6 +124,9 @@ struct field_hits {
     uint64_t missing;
     size_t paths;
 };
+/* What was counted since the last call, as text of core/drift.h: the pack's version, fields, and members
+ * that no map knows. Nothing counted: nothing is added. */
+void reader_counts(struct reader *r, struct buf *out);
 /* Borrowed from the reader, valid until reader_free(). */
 size_t reader_fields(const struct reader *r, const struct field_hits **out_fields);
-void reader_forget(struct reader *r);
+void reader_forget(struct reader *r); /* a new job begins: counters, page numbers, the author */

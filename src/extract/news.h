@@ -1,0 +1,22 @@
+/* news.h - members of a site's objects that no map knows: the first thing that shows when a site changes
+ * its answers. A bounded set of names, each with how often it was seen.
+ *
+ * What a map knows is what it reads and what its `known` lists. Looked at are the objects that the map's
+ * paths lead through, not the elements of lists and not what `known` ends in ".*" for. */
+#pragma once
+
+#include "base/json.h"
+
+enum { NEWS_MAX = 64, NEWS_NAME = 96 };
+
+struct news {
+    struct {
+        char name[NEWS_NAME]; /* "post.legacy.mood" */
+        uint64_t count, told;
+    } row[NEWS_MAX];
+    size_t count;
+};
+
+struct map;
+/* The object of one record, as map_load() takes it. */
+void news_look(struct news *n, const struct map *m, struct json object);
