@@ -355,6 +355,7 @@ err api_start(struct api **out, struct loop *l, struct store_thread *store,
     a->loop = l;
     a->store = store;
     a->config = *config;
+    packs_hold(a->config.packs);
     a->json = json_parser_new(JSON_MAX);
     a->heartbeat = timer_new(l, events_heartbeat, a, "event streams' heartbeat");
     list_init(&a->streams);
@@ -380,6 +381,13 @@ err api_start(struct api **out, struct loop *l, struct store_thread *store,
     return E_OK;
 }
 
+void api_use(struct api *a, struct packs *packs)
+{
+    packs_hold(packs);
+    packs_drop(&a->config.packs);
+    a->config.packs = packs;
+}
+
 void api_drain(struct api *a)
 {
     a->draining = true;
@@ -401,6 +409,7 @@ void api_stop(struct api **handle)
     http_stop(&a->http);
     timer_close(&a->heartbeat);
     json_parser_free(&a->json);
+    packs_drop(&a->config.packs);
     free(a);
     *handle = NULL;
 }

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "core/settings.h"
-#include "extract/pack.h"
+#include "extract/packs.h"
 #include "loop/loop.h"
 #include "store/thread.h"
 
@@ -20,13 +20,19 @@ struct api_status {
     const char *isolation; /* tier reached */
     int64_t workers_idle, workers_busy, workers_starting;
     int64_t browsers_ready, tabs_open;
+    struct api_site {
+        const char *name;
+        const struct pack *pack; /* in use; NULL: there never was a good one */
+        wall loaded;
+        const char *error; /* why what lies in the folder is not in use; NULL: it is */
+    } sites[16];
+    size_t site_count;
 };
 
 struct api_config {
     int listeners[2]; /* listening sockets, inherited: TCP and Unix; −1 none. Owned by the api from now on */
     int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
-    struct pack *const *packs; /* for validation; borrowed */
-    size_t pack_count;
+    struct packs *packs; /* for validation; held */
     void (*status)(void *ctx, struct api_status *out);
     /* A cancel was stored for a job that is running: the pool tells its worker now. */
     void (*cancelled)(void *ctx, struct span job_id);
@@ -35,6 +41,7 @@ struct api_config {
 
 MUST_USE err api_start(struct api **out, struct loop *l, struct store_thread *store, const struct api_config *config,
                        struct fault *f);
+void api_use(struct api *a, struct packs *packs); /* other packs from now on */
 void api_drain(struct api *a); /* accepts answer 503 from now on */
 void api_new_events(struct api *a, int64_t last_event); /* after each store group: wakes event streams */
 void api_stop(struct api **a);

@@ -19,6 +19,24 @@ void health_live(struct api *a, struct request *r, struct span id)
     answer_text(r, 200, "ok\n");
 }
 
+static void put_sites(struct json_w *w, const struct api_status *s)
+{
+    char text[WHEN_TEXT];
+    json_open_array(w);
+    for (size_t i = 0; i < s->site_count; i++) {
+        const struct api_site *site = &s->sites[i];
+        json_open(w);
+        if (site->pack)
+            pack_put_name(w, site->pack);
+        else
+            json_kv_cstr(w, "name", site->name);
+        json_kv_cstr(w, "loaded_at", site->pack ? when_text_ms(site->loaded, text) : NULL);
+        json_kv_cstr(w, "last_error", site->error);
+        json_close(w);
+    }
+    json_close_array(w);
+}
+
 static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
                         const char *why)
 {
@@ -38,6 +56,8 @@ static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
     json_kv_int(&w, "ready", s->browsers_ready);
     json_kv_int(&w, "tabs_open", s->tabs_open);
     json_close(&w);
+    json_key(&w, "sites");
+    put_sites(&w, s);
     json_kv_int(&w, "event_streams", metric_get(METRIC_SSE_CLIENTS, 0));
     json_close(&w);
     buf_add_char(out, '\n');

@@ -122,7 +122,7 @@ void jobs_create(struct api *a, struct request *r, struct span id)
     }
     struct order order;
     struct order_refusal refusal;
-    if (!order_read(&order, &refusal, a->json, a->config.packs, a->config.pack_count, r->body,
+    if (!order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count, r->body,
                     c->op.arena)) {
         answer_refusal(r, &refusal);
         return;

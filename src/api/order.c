@@ -149,7 +149,7 @@ static void read_site(struct reading *r, struct json body)
         refuse_name(r, "/site", site, &names);
         return;
     }
-    r->order->site = pack_name(r->pack);
+    r->order->site = arena_keep(r->arena, pack_name(r->pack)); /* the pack may go before the order */
     buf_free(&names.words);
 }
 
@@ -173,7 +173,7 @@ static void read_kind(struct reading *r, struct json body)
     struct names names = {.words = BUF(1024)};
     for (size_t i = 0; i < count; i++) {
         if (span_eq(kinds[i], kind))
-            r->order->kind = kinds[i];
+            r->order->kind = arena_keep(r->arena, kinds[i]);
         add_name(r, &names, i, kinds[i]);
     }
     if (!r->order->kind.n)

@@ -262,7 +262,7 @@ static char *keep_text(struct span s)
     return span_copy(s, text, s.n + 1);
 }
 
-static char *blocked_params(const struct browsers_config *config)
+static char *blocked_params(const struct span *patterns, size_t count)
 {
     static const char *const heavy[] = {
         "*.png",  "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.avif",  "*.ico", "*.mp4",
@@ -274,8 +274,8 @@ static char *blocked_params(const struct browsers_config *config)
     json_open_array(&w);
     for (size_t i = 0; i < sizeof heavy / sizeof *heavy; i++)
         json_put_text(&w, span_of(heavy[i]));
-    for (size_t i = 0; i < config->blocked_count; i++)
-        json_put_text(&w, config->blocked[i]);
+    for (size_t i = 0; i < count; i++)
+        json_put_text(&w, patterns[i]);
     json_close_array(&w);
     json_close(&w);
     char *kept = keep_text(buf_span(&text));
@@ -299,7 +299,8 @@ err browsers_start(struct browsers **out, struct loop *l, const struct browsers_
     b->binary = keep_text(span_of(path));
     b->run_folder = keep_text(span_of(config->run_folder));
     b->user_agent = (struct span){keep_text(config->user_agent), config->user_agent.n};
-    b->blocked_json = blocked_params(config);
+    b->blocked_json = blocked_params(config->blocked, config->blocked_count);
+    b->config.blocked = NULL;
     b->config.binary = b->binary;
     b->config.run_folder = b->run_folder;
     b->on_capacity = on_capacity;
@@ -312,6 +313,12 @@ err browsers_start(struct browsers **out, struct loop *l, const struct browsers_
     browsers_soon(b);
     *out = b;
     return E_OK;
+}
+
+void browsers_block(struct browsers *f, const struct span *patterns, size_t count)
+{
+    free(f->blocked_json);
+    f->blocked_json = blocked_params(patterns, count);
 }
 
 void browsers_stop(struct browsers *f, void (*on_stopped)(void *ctx), void *ctx)

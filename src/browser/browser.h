@@ -39,7 +39,7 @@ struct browsers_config {
         start_timeout_ms;
     int64_t memory_max, body_max;
     struct span user_agent;     /* empty = Chromium's own */
-    const struct span *blocked; /* URL patterns never loaded */
+    const struct span *blocked; /* URL patterns never loaded; borrowed for the call only */
     size_t blocked_count;
 };
 
@@ -53,6 +53,8 @@ MUST_USE err browsers_start(struct browsers **out, struct loop *l,
 /* Ends every browser (pages still open hear on_gone, or on_ready, with E_SHUTDOWN), removes the
  * profile folders; on_stopped comes once, when no process is left. browsers_free() only after
  * it; it frees tabs that were never closed, too. */
+/* Other patterns for the pages opened from now on; borrowed for the call. */
+void browsers_block(struct browsers *f, const struct span *patterns, size_t count);
 void browsers_stop(struct browsers *b, void (*on_stopped)(void *ctx), void *ctx);
 void browsers_free(struct browsers **b);
 int browsers_room(const struct browsers *b);   /* tabs that could be opened now */

@@ -104,8 +104,7 @@ static void list_one(struct cli *c, const struct pack *p)
     if (c->json) {
         struct json_w w = json_w(&line);
         json_open(&w);
-        json_kv_text(&w, "name", pack_name(p));
-        json_kv_text(&w, "version", pack_version(p));
+        pack_put_name(&w, p);
         json_kv_text(&w, "base_url", pack_base_url(p));
         json_key(&w, "targets");
         json_open_array(&w);

@@ -19,7 +19,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(JOB_STALE, "fulmar_jobs_duplicate_execution_total", METRIC_COUNTER, "", "", "calls of a lease that was no longer held") \
     X(POSTS, "fulmar_posts_extracted_total", METRIC_COUNTER, "", "", "posts committed")                                     \
     X(WORKERS, "fulmar_workers", METRIC_GAUGE, "state", "starting idle busy stopping", "worker processes by state")          \
-    X(WORKER_RESTARTS, "fulmar_worker_restarts_total", METRIC_COUNTER, "reason", "crash retired killed", "workers replaced") \
+    X(WORKER_RESTARTS, "fulmar_worker_restarts_total", METRIC_COUNTER, "reason", "crash retired killed packs version", "workers replaced; packs: for others that were reloaded; version: it had read others than node") \
+    X(SITE_RELOADS, "fulmar_site_reloads_total", METRIC_COUNTER, "result", "loaded refused removed", "changes of site packs, by what became of them") \
     X(BROWSERS, "fulmar_browsers", METRIC_GAUGE, "state", "starting ready draining", "browsers by state")                  \
     X(BROWSER_LAUNCHES, "fulmar_browser_launches_total", METRIC_COUNTER, "result", "ok failed", "browser starts")           \
     X(BROWSER_EXITS, "fulmar_browser_exits_total", METRIC_COUNTER, "reason", "crash recycle_age recycle_jobs recycle_memory probe_failed hang shutdown", "browser ends") \

@@ -1,6 +1,9 @@
 #include "extract/site.h"
 
+#include "base/json.h"
+#include "base/need.h"
 #include "base/text.h"
+#include "extract/packs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +14,7 @@
 enum {
     PACK_ARENA_BYTES = 32 * 1024 * 1024,
     PACK_FILE_BYTES = 1024 * 1024,
+    PACK_FILES_BYTES = 16 * 1024 * 1024,
     PACK_TURNS_MAX = 100000,
 };
 
@@ -19,6 +23,7 @@ enum {
 struct loader {
     struct pack *pack;
     int sites_dirfd;
+    struct span image; /* read from there when it is not empty */
     const char *name;
     struct fault *fault;
     uint64_t hash;
@@ -41,6 +46,27 @@ static err read_all(int fd, struct buf *out)
     }
 }
 
+static err read_path(const struct loader *l, const char *path, struct buf *out)
+{
+    struct span text;
+    if (l->image.n) {
+        if (!image_find(l->image, span_of(path), &text))
+            return fail(l->fault, E_NOT_FOUND, "%s: there is no such file", path);
+        buf_add(out, text);
+        return out->failed;
+    }
+    int fd = openat(l->sites_dirfd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return fail(l->fault, E_NOT_FOUND, "%s: there is no such file", path);
+    if (fd < 0)
+        return fail(l->fault, E_OS, "%s: cannot be opened: %s", path, strerrordesc_np(errno));
+    err e = read_all(fd, out);
+    close(fd);
+    return e ? fail(l->fault, e, "%s: %s", path,
+                    e == E_TOO_BIG ? "the file is larger than 1 MiB" : "cannot be read")
+             : E_OK;
+}
+
 /* A file of the pack: relative, nothing above the pack's own directory. */
 static err load_file(struct loader *l, const char *file, struct span *out_text)
 {
@@ -51,21 +77,15 @@ static err load_file(struct loader *l, const char *file, struct span *out_text)
                     "%s/%s: a pack may name only files below its own directory", l->name, file);
     if (snprintf(path, sizeof path, "%s/%s", l->name, file) >= (int)sizeof path)
         return fail(l->fault, E_CONFIG, "%s: file name is too long", l->name);
-    int fd = openat(l->sites_dirfd, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return fail(l->fault, E_NOT_FOUND, "%s: there is no such file", path);
-    if (fd < 0)
-        return fail(l->fault, E_OS, "%s: cannot be opened: %s", path, strerrordesc_np(errno));
-    err e = read_all(fd, &text);
-    close(fd);
-    if (e) {
-        buf_free(&text);
-        return fail(l->fault, e, "%s: %s", path,
-                    e == E_TOO_BIG ? "the file is larger than 1 MiB" : "cannot be read");
-    }
-    *out_text = arena_keep(l->pack->arena, buf_span(&text));
+    err e = read_path(l, path, &text);
+    *out_text = e ? SPAN_NONE : arena_keep(l->pack->arena, buf_span(&text));
     buf_free(&text);
+    if (e)
+        return e;
     if (!out_text->p)
+        return fail(l->fault, E_TOO_BIG, "%s: the pack is too large", path);
+    image_add(&l->pack->files, span_of(path), *out_text);
+    if (l->pack->files.failed)
         return fail(l->fault, E_TOO_BIG, "%s: the pack is too large", path);
     l->hash = span_hash(*out_text, l->hash);
     return E_OK;
@@ -472,12 +492,11 @@ static err load_site(struct loader *l)
 {
     struct form form;
     struct ynode *root;
-    int64_t number = 1;
     struct pack *p = l->pack;
     err e = load_tree(l, "site.yaml", &form, &root);
     if (e)
         return e;
-    read_site(&form, root, p, &number);
+    read_site(&form, root, p, &p->number);
     if (form.failed)
         return form.failed;
     const struct ynode *files = form_map(&form, root, "files", true);
@@ -490,20 +509,22 @@ static err load_site(struct loader *l)
         return form_wrong(&form, ynode_find(root, "name"),
                           "the pack calls itself '%.*s' but lies in '%s'", SP(p->name),
                           l->name);
-    p->version = span_of(arena_fmt(p->arena, "%lld-%08x", (long long)number,
+    p->version = span_of(arena_fmt(p->arena, "%lld-%08x", (long long)p->number,
                                    (unsigned)(l->hash ^ (l->hash >> 32))));
     return E_OK;
 }
 
-err pack_open(struct pack **out, int sites_dirfd, const char *name, struct fault *f)
+static err open_with(struct loader *l, struct pack **out)
 {
-    if (!fine_name(name))
-        return fail(f, E_CONFIG, "a site's name is letters, digits, '-' and '_' only");
+    if (!fine_name(l->name))
+        return fail(l->fault, E_CONFIG, "a site's name is letters, digits, '-' and '_' only");
     struct pack *p = heap_new_of(struct pack);
+    p->holders = 1;
     p->arena = arena_new(PACK_ARENA_BYTES);
+    p->files = BUF(PACK_FILES_BYTES);
     p->counters.row = heap_get(MAP_FIELDS_MAX * sizeof *p->counters.row);
-    struct loader l = {.pack = p, .sites_dirfd = sites_dirfd, .name = name, .fault = f};
-    err e = load_site(&l);
+    l->pack = p;
+    err e = load_site(l);
     if (e) {
         pack_close(&p);
         return e;
@@ -512,11 +533,37 @@ err pack_open(struct pack **out, int sites_dirfd, const char *name, struct fault
     return E_OK;
 }
 
+err pack_open(struct pack **out, int sites_dirfd, const char *name, struct fault *f)
+{
+    struct loader l = {.sites_dirfd = sites_dirfd, .name = name, .fault = f};
+    return open_with(&l, out);
+}
+
+err pack_open_image(struct pack **out, struct span image, const char *name, struct fault *f)
+{
+    struct loader l = {.sites_dirfd = -1, .image = image, .name = name, .fault = f};
+    if (!image.n)
+        return fail(f, E_NOT_FOUND, "%s: there is no such pack", name);
+    return open_with(&l, out);
+}
+
+struct pack *pack_hold(struct pack *p)
+{
+    need(p->holders > 0);
+    p->holders++;
+    return p;
+}
+
 void pack_close(struct pack **p)
 {
     if (!*p)
         return;
+    if (--(*p)->holders > 0) {
+        *p = NULL;
+        return;
+    }
     html_paths_free(&(*p)->paths);
+    buf_free(&(*p)->files);
     arena_free(&(*p)->arena);
     free((*p)->counters.row);
     free(*p);
@@ -533,6 +580,19 @@ struct span pack_name(const struct pack *p)
 struct span pack_version(const struct pack *p)
 {
     return p->version;
+}
+
+struct span pack_image(const struct pack *p)
+{
+    return buf_span(&p->files);
+}
+
+void pack_put_name(struct json_w *w, const struct pack *p)
+{
+    size_t dash = span_find_char(p->version, '-');
+    json_kv_text(w, "name", p->name);
+    json_kv_int(w, "version", p->number);
+    json_kv_text(w, "hash", span_cut(p->version, dash + 1, p->version.n));
 }
 
 struct span pack_base_url(const struct pack *p)

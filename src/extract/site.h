@@ -51,6 +51,9 @@ struct expression {
 };
 struct pack {
     struct arena *arena;
+    int holders;
+    struct buf files; /* all of them, as packs.h says */
+    int64_t number;
     struct span name, version, base_url;
     bool any_redirect;
     const struct span *hosts, *blocked, *kinds;

@@ -1,7 +1,6 @@
 #include "main/roles.h"
 
 #include "base/log.h"
-#include "extract/pack.h"
 #include "net/egress.h"
 
 #include <stdio.h>
@@ -19,32 +18,17 @@ static size_t words_of(struct span list, struct span *out, size_t max)
     return n;
 }
 
-static size_t hosts_of(const struct site_list *sites, struct span *out, size_t max)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < sites->count; i++) {
-        const struct span *hosts = NULL;
-        size_t count = pack_hosts(sites->packs[i], &hosts);
-        for (size_t k = 0; k < count && n < max; k++)
-            out[n++] = hosts[k];
-    }
-    return n;
-}
-
 int egress_main(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
     static struct settings s;
-    static struct span allow[WORDS_MAX], hosts[WORDS_MAX], port_words[64];
+    static struct span allow[WORDS_MAX], port_words[64];
     static uint16_t ports[64];
-    struct site_list sites;
     struct fault f = {0};
     struct arena *a = arena_new(ARENA_MAX);
     err e = role_settings(a, &s, &f);
     role_log("egress", &s);
-    if (!e)
-        e = sites_open(&sites, ROLE_SITES_FD, &s, &f);
     if (e) {
         log_error("egress.start_failed", F_X("result", e), F_C("why", f.words));
         role_why(f.words);
@@ -54,8 +38,7 @@ int egress_main(int argc, char **argv)
     struct egress_config c = {.allow = allow,
                               .allow_count = words_of(SETTING_S(&s, egress, allow), allow, WORDS_MAX),
                               .only = SETTING(&s, egress, only) != 0,
-                              .hosts = hosts,
-                              .host_count = hosts_of(&sites, hosts, WORDS_MAX),
+                              .hosts_told = true,
                               .ports = ports,
                               .beat = role_beat,
                               .beat_ms = ROLE_BEAT_MS,
@@ -68,7 +51,6 @@ int egress_main(int argc, char **argv)
             ports[c.port_count++] = (uint16_t)port;
     }
     int code = egress_run(&c, ROLE_PEER_FD);
-    sites_close(&sites);
     arena_free(&a);
     return code;
 }

@@ -2,6 +2,7 @@
  * order of need, and closes it in the reverse. Failure modes: the supervisor's socket ends → orderly
  * stop; a child ends → browsers or pool replace it; egress comes anew → listeners are given again. */
 #include "main/roles.h"
+#include "main/sites.h"
 
 #include "api/api.h"
 #include "base/log.h"
@@ -9,7 +10,6 @@
 #include "browser/browser.h"
 #include "browser/launch.h"
 #include "core/metrics.h"
-#include "extract/pack.h"
 #include "net/egress.h"
 #include "os/clock.h"
 #include "os/files.h"
@@ -30,8 +30,7 @@ enum { OWN_FILES = 2048, ARENA_MAX = 4 * 1024 * 1024, BLOCKED_MAX = 512, EGRESS_
 struct node {
     struct loop *loop;
     struct settings settings;
-    struct site_list sites;
-    struct pool_site pool_sites[16];
+    struct sites *sites;
     struct store_thread *store;
     struct waker *waker;
     struct browsers *browsers;
@@ -40,13 +39,12 @@ struct node {
     struct api *api;
     struct watch *control, *egress;
     struct listener_signal *children, *terminate;
-    struct timer *hard_stop, *beat;
+    struct timer *hard_stop, *beat, *look; /* look: at the folder of the site packs */
     mono asked; /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
     int64_t startable;
     bool stopping, ready_said;
-    struct span blocked[BLOCKED_MAX];
-    size_t blocked_count;
+    struct buf hosts; /* as egress was told last */
     char binary[256]; /* of the browser */
     int code;
 };
@@ -145,6 +143,71 @@ static void stop(struct node *n, const char *why)
         loop_stop(n->loop);
 }
 
+/* ---- site packs ---- */
+
+static void add_hosts(void *ctx, const struct packs *packs)
+{
+    struct buf *out = ctx;
+    for (size_t i = 0; i < packs->count; i++) {
+        const struct span *hosts = NULL;
+        size_t count = pack_hosts(packs->pack[i], &hosts);
+        for (size_t k = 0; k < count; k++) {
+            buf_add(out, hosts[k]);
+            buf_add_char(out, ' ');
+        }
+    }
+}
+
+/* Those of the packs in use, and of older ones that a job still works with. */
+static void tell_hosts(struct node *n, bool again)
+{
+    struct buf hosts = BUF(EGRESS_HOSTS_MAX);
+    if (n->pool)
+        pool_each_packs(n->pool, add_hosts, &hosts);
+    else
+        add_hosts(&hosts, sites_packs(n->sites));
+    if (hosts.failed)
+        log_error("node.too_many_hosts", F_N("bytes_max", EGRESS_HOSTS_MAX));
+    bool same = span_eq(buf_span(&hosts), buf_span(&n->hosts));
+    if (hosts.failed || (same && !again) || egress_tell_hosts(ROLE_PEER_FD, buf_span(&hosts))) {
+        buf_free(&hosts); /* what could not be told is told at the next look, or hello */
+        return;
+    }
+    buf_free(&n->hosts);
+    n->hosts = hosts;
+}
+
+static size_t blocked(const struct packs *packs, struct span out[BLOCKED_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < packs->count; i++) {
+        const struct span *patterns = NULL;
+        size_t count = pack_blocked(packs->pack[i], &patterns);
+        for (size_t k = 0; k < count && n < BLOCKED_MAX; k++)
+            out[n++] = patterns[k];
+    }
+    return n;
+}
+
+static void look_at_sites(struct node *n, bool force)
+{
+    struct span patterns[BLOCKED_MAX];
+    if (!n->stopping && sites_look(n->sites, force, loop_now(n->loop), clock_wall())) {
+        struct packs *packs = sites_packs(n->sites);
+        browsers_block(n->browsers, patterns, blocked(packs, patterns));
+        api_use(n->api, packs);
+        pool_use(n->pool, packs);
+    }
+    tell_hosts(n, false);
+}
+
+static void on_look(void *ctx)
+{
+    struct node *n = ctx;
+    look_at_sites(n, false);
+    timer_start(n->look, SETTING(&n->settings, site, reload));
+}
+
 static void on_control(void *ctx, bool readable, bool writable)
 {
     struct node *n = ctx;
@@ -154,6 +217,11 @@ static void on_control(void *ctx, bool readable, bool writable)
     ssize_t got = read(ROLE_SUPERVISOR_FD, word, sizeof word);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (got > 0 && span_is((struct span){word, (size_t)got}, ROLE_RELOAD)) {
+        log_info("node.reload", F_C("why", "asked to"));
+        look_at_sites(n, true);
+        return;
+    }
     watch_close(&n->control); /* once is enough; beats still go the other way */
     stop(n, got > 0 ? "asked by the supervisor" : "the supervisor is gone");
 }
@@ -168,6 +236,7 @@ static void on_egress(void *ctx, bool readable, bool writable)
     struct span said = {word, got > 0 ? (size_t)got : 0};
     if (span_is(said, "hello")) {
         n->asked.ms = 0; /* a question to the one before is lost */
+        tell_hosts(n, true);
         browsers_egress_hello(n->browsers);
         if (n->fetcher)
             fetcher_egress_hello(n->fetcher);
@@ -229,6 +298,7 @@ static void status(void *ctx, struct api_status *out)
                : trouble             ? trouble
                : egress_is_silent(n) ? "egress does not answer; the supervisor replaces it"
                                      : "no browser has answered a probe yet";
+    out->site_count = sites_view(n->sites, out->sites, PACKS_MAX);
 }
 
 static void cancelled(void *ctx, struct span job_id)
@@ -277,16 +347,6 @@ static void confine(const char *state_dir, const char *browser)
                             "chromium-headless-shell"));
 }
 
-static void collect_blocked(struct node *n)
-{
-    for (size_t i = 0; i < n->sites.count; i++) {
-        const struct span *patterns = NULL;
-        size_t count = pack_blocked(n->sites.packs[i], &patterns);
-        for (size_t k = 0; k < count && n->blocked_count < BLOCKED_MAX; k++)
-            n->blocked[n->blocked_count++] = patterns[k];
-    }
-}
-
 static err start_store(struct node *n, const char *state_dir, struct fault *f)
 {
     const struct settings *s = &n->settings;
@@ -324,7 +384,8 @@ static err start_browsers(struct node *n, const char *state_dir, struct fault *f
     err e = files_make_folder(folder, 0700, f);
     if (e)
         return e;
-    collect_blocked(n);
+    struct span patterns[BLOCKED_MAX];
+    size_t pattern_count = blocked(sites_packs(n->sites), patterns);
     struct browsers_config c = {.binary = n->binary,
                                 .run_folder = folder,
                                 .egress_fd = ROLE_PEER_FD,
@@ -341,16 +402,14 @@ static err start_browsers(struct node *n, const char *state_dir, struct fault *f
                                 .start_timeout_ms = SETTING(s, browser, start_timeout),
                                 .memory_max = SETTING(s, job, memory_max),
                                 .body_max = SETTING(s, browser, body_max),
-                                .blocked = n->blocked,
-                                .blocked_count = n->blocked_count};
+                                .blocked = patterns,
+                                .blocked_count = pattern_count};
     return browsers_start(&n->browsers, n->loop, &c, on_capacity, n, f);
 }
 
 static err start_pool(struct node *n, struct fault *f)
 {
     const struct settings *s = &n->settings;
-    for (size_t i = 0; i < n->sites.count; i++)
-        n->pool_sites[i] = (struct pool_site){n->sites.packs[i], n->sites.base_urls[i]};
     struct fetch_config fetch = {.egress_fd = ROLE_PEER_FD,
                                  .contact = SETTING_S(s, fetch, contact),
                                  .interval_ms = SETTING(s, fetch, interval),
@@ -371,9 +430,7 @@ static err start_pool(struct node *n, struct fault *f)
                             .evidence = (enum evidence_keep)SETTING(s, evidence, keep),
                             .fetch_ms = SETTING(s, fetch, timeout),
                             .fetcher = n->fetcher,
-                            .sites = n->pool_sites,
-                            .site_count = n->sites.count,
-                            .sites_dirfd = ROLE_SITES_FD};
+                            .packs = sites_packs(n->sites)};
     return pool_start(&n->pool, n->loop, n->store, n->browsers, &c, f);
 }
 
@@ -392,8 +449,7 @@ static err start_api(struct node *n, struct fault *f)
                            .header_timeout_ms = SETTING(s, api, header_timeout),
                            .request_timeout_ms = SETTING(s, api, request_timeout),
                            .connections_max = most,
-                           .packs = n->sites.packs,
-                           .pack_count = n->sites.count,
+                           .packs = sites_packs(n->sites),
                            .status = status,
                            .cancelled = cancelled,
                            .ctx = n};
@@ -418,7 +474,7 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     err e = role_settings(a, &n->settings, f);
     role_log("node", &n->settings);
     if (!e)
-        e = sites_open(&n->sites, ROLE_SITES_FD, &n->settings, f);
+        e = sites_open(&n->sites, ROLE_SITES_FD, ROLE_PACKS_FD, &n->settings, clock_wall(), f);
     if (!e) /* what may be missing is looked for before anything is made */
         e = browser_find(SETTING_S(&n->settings, browser, binary), n->binary, f);
     if (!e)
@@ -439,6 +495,9 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
         return e;
     n->beat = timer_new(n->loop, on_beat, n, "node.beat");
     timer_start(n->beat, 0);
+    n->look = timer_new(n->loop, on_look, n, "node.look");
+    if (SETTING(&n->settings, site, reload))
+        timer_start(n->look, SETTING(&n->settings, site, reload));
     return E_OK;
 }
 
@@ -455,9 +514,11 @@ static void finish(struct node *n)
     signal_close(&n->terminate);
     timer_close(&n->hard_stop);
     timer_close(&n->beat);
+    timer_close(&n->look);
     waker_close(&n->waker);
     loop_free(&n->loop);
     sites_close(&n->sites);
+    buf_free(&n->hosts);
 }
 
 /* 78: the configuration is not valid; 69: something that is needed is away, or another service is

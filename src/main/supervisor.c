@@ -72,9 +72,10 @@ struct supervisor {
     struct arena *arena;
     struct place place;
     int signals, life;
+    int packs; /* memory in which a node leaves the site packs to the next one */
     int egress_pair[2];  /* [0] node's end, [1] egress's end; kept so that either may be replaced */
     struct child node, egress;
-    bool embedded, stopping;
+    bool embedded, stopping, terminal; /* terminal: it was started on one */
     mono stop_by, look_at;
     int code;
     char why[280]; /* of the code, for a person */
@@ -118,6 +119,8 @@ static err spawn_child(struct supervisor *s, struct child *c, int talk, struct f
         sp.fds[sp.fd_count++].theirs = ROLE_TCP_FD;
         sp.fds[sp.fd_count].ours = s->place.unix_;
         sp.fds[sp.fd_count++].theirs = ROLE_UNIX_FD;
+        sp.fds[sp.fd_count].ours = s->packs;
+        sp.fds[sp.fd_count++].theirs = ROLE_PACKS_FD;
     }
     fault_point("supervisor.start");
     err e = spawn_start(&sp, &c->pid, f);
@@ -347,12 +350,35 @@ static void end_stop(struct supervisor *s)
         kill(s->egress.pid, SIGKILL);
 }
 
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* A person's "read it again" and the end of the terminal come as the same signal. */
+static void on_hangup(struct supervisor *s)
+{
+    if (s->terminal && !has_terminal()) {
+        stop(s, "its terminal is gone");
+        return;
+    }
+    log_info("service.reload", F_C("why", "SIGHUP"));
+    if (!s->stopping && s->node.talk >= 0)
+        (void)!send(s->node.talk, ROLE_RELOAD, strlen(ROLE_RELOAD), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void on_signals(struct supervisor *s)
 {
     struct signalfd_siginfo info;
-    while (read(s->signals, &info, sizeof info) == (ssize_t)sizeof info)
-        if (info.ssi_signo != SIGCHLD)
+    while (read(s->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            on_hangup(s);
+        else if (info.ssi_signo != SIGCHLD)
             stop(s, info.ssi_signo == SIGINT ? "interrupted" : "asked to");
+    }
     reap(s);
 }
 
@@ -409,8 +435,9 @@ static int usage(const char *unknown)
 static err prepare(struct supervisor *s, const char *config_file, const char *const *set, struct fault *f)
 {
     err e = place_open(&s->place, s->arena, config_file, set, f);
-    if (!e && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->egress_pair))
-        e = fail(f, E_OS, "no socket pair: %s", strerror(errno));
+    if (!e && (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->egress_pair) ||
+               (s->packs = memfd_create("packs", MFD_CLOEXEC)) < 0))
+        e = fail(f, E_OS, "no socket pair, or no memory: %s", strerror(errno));
     if (e)
         set_code(s,
                  e == E_CONFLICT                   ? EXIT_UNAVAILABLE
@@ -425,6 +452,7 @@ static void run(struct supervisor *s)
 {
     const struct place *p = &s->place;
     s->signals = open_signals();
+    s->terminal = has_terminal();
     s->look_at = mono_add(clock_mono(), LOOK_MS);
     log_info("service.started", F_N("port", SETTING(&p->settings, api, port)), F_C("socket", p->socket_path),
              F_C("state", p->state_dir));

@@ -33,6 +33,7 @@ enum {
     OWN_MAX = 64,
     NAME_MAX_SIZE = 254,
 };
+#define HOSTS_HEAD "hosts "
 
 struct egress {
     struct loop *loop;
@@ -45,6 +46,7 @@ struct egress {
     struct timer *retry; /* after "too many open files" */
     struct timer *beat;
     bool paused;
+    struct buf hosts; /* told by node, separated by spaces */
     struct sockaddr_storage own[OWN_MAX]; /* addresses of this machine */
     size_t own_count;
 };
@@ -265,10 +267,15 @@ static bool port_allowed(const struct egress_config *config, uint16_t port)
     return false;
 }
 
-static bool host_allowed(const struct egress_config *config, struct span host)
+static bool host_allowed(const struct egress *g, struct span host)
 {
+    const struct egress_config *config = g->config;
+    struct span rest = buf_span(&g->hosts), name;
+    while (span_next(&rest, ' ', &name))
+        if (address_host_matches(host, name))
+            return true;
     if (config->host_count == 0)
-        return true;
+        return !config->hosts_told;
     for (size_t i = 0; i < config->host_count; i++) {
         if (address_host_matches(host, config->hosts[i]))
             return true;
@@ -479,7 +486,7 @@ static void conn_request(struct conn *c, const struct proxyhead *h)
     c->trusted = in_allow(config, host, h->port);
     if (!c->trusted && config->only)
         conn_denied(c, "not-allowed", "only hosts on the allow list are reachable");
-    else if (!c->trusted && !c->door->own && !host_allowed(config, host))
+    else if (!c->trusted && !c->door->own && !host_allowed(c->egress, host))
         conn_denied(c, "host", "the host is not on the list of hosts");
     else if (!c->trusted && !port_allowed(config, h->port))
         conn_denied(c, "port", "the port is not allowed");
@@ -862,12 +869,22 @@ static bool message_taken(struct egress *g, struct span message, const int *fds,
     return door_open(g, fds[0], fds[1], own) == E_OK;
 }
 
+static bool hosts_taken(struct egress *g, struct span message, size_t fds)
+{
+    struct span head = SPAN(HOSTS_HEAD);
+    if (fds || !g->config->hosts_told || !span_starts(message, head))
+        return false;
+    buf_clear(&g->hosts);
+    buf_add(&g->hosts, span_cut(message, head.n, message.n));
+    return true;
+}
+
 static void on_control(void *ctx, bool readable, bool writable)
 {
     (void)readable;
     (void)writable;
     struct egress *g = ctx;
-    char message[64];
+    static char message[EGRESS_HOSTS_MAX + 64];
     size_t n, count;
     int fds[4];
     for (;;) {
@@ -883,7 +900,8 @@ static void on_control(void *ctx, bool readable, bool writable)
             (void)!files_send_fds(g->control_fd, SPAN("pong"), NULL, 0);
             continue;
         }
-        if (!e && message_taken(g, (struct span){message, n}, fds, count))
+        if (!e && (hosts_taken(g, (struct span){message, n}, count) ||
+                   message_taken(g, (struct span){message, n}, fds, count)))
             continue;
         log_warn("egress.bad_message", F_N("fds", count), F_N("doors", g->door_count));
         for (size_t i = 0; i < count; i++)
@@ -918,7 +936,10 @@ static err egress_start(struct egress *g, struct fault *f)
 
 int egress_run(const struct egress_config *config, int control_fd)
 {
-    struct egress g = {.loop = loop_new(), .config = config, .control_fd = control_fd};
+    struct egress g = {.loop = loop_new(),
+                       .config = config,
+                       .control_fd = control_fd,
+                       .hosts = BUF(EGRESS_HOSTS_MAX)};
     struct fault fault = {0};
     list_init(&g.doors);
     list_init(&g.conns);
@@ -937,6 +958,7 @@ int egress_run(const struct egress_config *config, int control_fd)
     {
         conn_close(LIST_OF(at, struct conn, node));
     }
+    buf_free(&g.hosts);
     watch_close(&g.control);
     resolver_free(&g.resolver);
     timer_close(&g.retry);
@@ -948,6 +970,17 @@ int egress_run(const struct egress_config *config, int control_fd)
 err egress_ping(int control_fd)
 {
     return files_send_fds(control_fd, SPAN("ping"), NULL, 0);
+}
+
+err egress_tell_hosts(int control_fd, struct span names)
+{
+    struct buf text = BUF(EGRESS_HOSTS_MAX + 64);
+    buf_add_text(&text, HOSTS_HEAD);
+    buf_add(&text, names);
+    err e = names.n > EGRESS_HOSTS_MAX ? E_TOO_BIG
+                                       : files_send_fds(control_fd, buf_span(&text), NULL, 0);
+    buf_free(&text);
+    return e;
 }
 
 static err give(int control_fd, struct span message, int listener_fd, int life_fd, struct fault *f)

@@ -20,12 +20,15 @@
 
 #include "base/span.h"
 
+enum { EGRESS_HOSTS_MAX = 32 * 1024 };
+
 struct egress_config {
     const struct span *allow; /* "127.0.0.1:8471": reachable although private */
     size_t allow_count;
     bool only;                  /* nothing but `allow` */
     const struct span *hosts;   /* "x.com", "*.twimg.com": names that may be reached; none = all public */
     size_t host_count;
+    bool hosts_told; /* node tells the names (egress_tell_hosts); none may be reached before */
     const uint16_t *ports;
     size_t port_count;
     int64_t connect_timeout_ms, idle_timeout_ms;
@@ -41,6 +44,8 @@ int egress_run(const struct egress_config *config, int control_fd);
  * "pong". life_fd: read end of a pipe whose write end node holds; at
  * its end of file egress drops the listener and its connections. */
 MUST_USE err egress_ping(int control_fd);
+/* Names that browsers may reach from now on, separated by spaces, instead of those told before. */
+MUST_USE err egress_tell_hosts(int control_fd, struct span names);
 MUST_USE err egress_give(int control_fd, int listener_fd, int life_fd, struct fault *f);
 /* The same for node's own requests: an AF_UNIX stream listener. */
 MUST_USE err egress_give_own(int control_fd, int listener_fd, int life_fd, struct fault *f);

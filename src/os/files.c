@@ -268,6 +268,58 @@ err files_list(const char *path, struct arena *a, char ***out_names, size_t *out
     return E_OK;
 }
 
+/* ---- digest ---- */
+
+enum { DIGEST_DEPTH_MAX = 8, DIGEST_FILES_MAX = 5000 };
+
+static uint64_t digest_of(const char *path, const struct stat *st)
+{
+    const int64_t facts[] = {(int64_t)st->st_mode, (int64_t)st->st_size, (int64_t)st->st_ino,
+                             (int64_t)st->st_mtim.tv_sec, (int64_t)st->st_mtim.tv_nsec,
+                             (int64_t)st->st_ctim.tv_sec, (int64_t)st->st_ctim.tv_nsec};
+    uint64_t h = span_hash((struct span){(const char *)facts, sizeof facts}, 0);
+    return span_hash(span_of(path), h);
+}
+
+/* The sum does not depend on the order in which a folder tells its names. */
+static uint64_t digest_below(int dirfd, const char *path, int depth, int *left)
+{
+    int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    uint64_t sum = 0;
+    if (!folder && fd >= 0)
+        close(fd);
+    if (!folder)
+        return 0;
+    struct dirent *entry;
+    while ((entry = readdir(folder)) && *left > 0) {
+        char below[PATH_SIZE];
+        struct stat st;
+        if (entry->d_name[0] == '.' ||
+            snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >= PATH_SIZE)
+            continue;
+        (*left)--;
+        if (fstatat(dirfd, below, &st, 0)) /* gone, or a link that leads nowhere */
+            continue;
+        if (!S_ISDIR(st.st_mode))
+            sum += digest_of(below, &st);
+        else if (depth < DIGEST_DEPTH_MAX)
+            sum += digest_below(dirfd, below, depth + 1, left);
+    }
+    closedir(folder);
+    return sum;
+}
+
+uint64_t files_digest(int dirfd, const char *path)
+{
+    struct stat st;
+    int left = DIGEST_FILES_MAX;
+    if (fstatat(dirfd, path, &st, 0) || !S_ISDIR(st.st_mode))
+        return 0;
+    uint64_t sum = digest_below(dirfd, path, 0, &left);
+    return sum ? sum : 1;
+}
+
 bool files_close_on_exec(int fd, bool on)
 {
     int flags = fcntl(fd, F_GETFD);

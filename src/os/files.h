@@ -12,6 +12,9 @@ MUST_USE err files_make_folder(const char *path, unsigned mode, struct fault *f)
 MUST_USE err files_remove_tree(const char *path, struct fault *f);
 /* Names of the entries of a folder, without dots; the array is NULL-terminated, in the arena. */
 MUST_USE err files_list(const char *path, struct arena *a, char ***out_names, size_t *out_count, struct fault *f);
+/* One number for everything below a folder: names, sizes, and when each file was changed, links followed.
+ * Names that begin with a dot do not count. 0: there is no such folder. */
+uint64_t files_digest(int dirfd, const char *path);
 bool files_close_on_exec(int fd, bool on);
 /* Raises the soft limit of open files to `want`, as far as the hard one allows; returns what it is. */
 int64_t files_raise_limit(int64_t want);

@@ -17,7 +17,7 @@ static void on_progress(struct slot *s)
 /* Only pages of the site: its base URL, or https on one of its hosts. */
 static bool url_allowed(const struct slot *s, struct span url)
 {
-    struct span base = s->site->base_url.n ? s->site->base_url : pack_base_url(s->site->pack);
+    struct span base = s->site.base_url.n ? s->site.base_url : pack_base_url(s->site.pack);
     if (span_starts(url, base) &&
         (url.n == base.n || url.p[base.n] == '/' || url.p[base.n] == '?'))
         return true;
@@ -60,7 +60,7 @@ static void call_with_text(struct slot *s, const struct frame *f, const char *me
 
 static void evaluate(struct slot *s, const struct frame *f)
 {
-    struct span expression = pack_expression(s->site->pack, f->t[0]);
+    struct span expression = pack_expression(s->site.pack, f->t[0]);
     struct buf b = BUF(256 * 1024);
     struct json_w w = json_w(&b);
     struct span params;
@@ -165,10 +165,10 @@ static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
     if (q.timeout_ms < 1 || q.timeout_ms > 600000)
         return fail(why, E_BAD_INPUT, "the time for the request is out of range");
     err e =
-        pack_base(s->site->pack, s->lease.kind, s->lease.target, s->site->base_url, &base, why);
+        pack_base(s->site.pack, s->lease.kind, s->lease.target, s->site.base_url, &base, why);
     q.origin = buf_span(&base);
-    q.host_count = pack_hosts(s->site->pack, &q.hosts);
-    q.any_redirect = pack_any_redirect(s->site->pack);
+    q.host_count = pack_hosts(s->site.pack, &q.hosts);
+    q.any_redirect = pack_any_redirect(s->site.pack);
     if (span_is(f->t[0], "robots") && span_ends(f->t[1], SPAN("/robots.txt")))
         q.keep_ms = ROBOTS_KEEP_MS;
     s->fetch_call = f->n[0];

@@ -33,6 +33,7 @@ struct slot {
     pid_t pid;
     struct stream *stream;
     struct buf in;
+    struct packs *packs; /* that the worker was started with; held */
     int64_t jobs_served;
     bool worker_gone, killed;
     mono log_until; /* of the second in which log_lines are counted */
@@ -42,7 +43,10 @@ struct slot {
     /* the job, from RESERVING to ENDING */
     struct arena *arena;
     struct lease lease;
-    const struct pool_site *site;
+    struct {
+        const struct pack *pack; /* of packs */
+        struct span base_url;    /* empty = the pack's own */
+    } site;
     struct tab *tab; /* NULL also for a job that needs no page */
     bool tab_open, tab_closed, tab_gone;
     bool picturing, screen_done, dom_done; /* the page is asked for pictures before it is closed */
@@ -79,7 +83,7 @@ struct pool {
     void (*on_drained)(void *ctx);
     void *drain_ctx;
     struct timer *drain;
-    char pack_names[WORKER_PACKS_MAX][64];
+    struct packs *packs; /* of the next worker; held */
     char body_max[24];
 };
 

@@ -313,10 +313,24 @@ static bool log_allowed(struct slot *s)
     return ++s->log_lines <= LOG_LINES_MAX;
 }
 
+/* A job is planned here and read there: both by the same packs, or not at all. */
+static bool versions_agree(struct slot *s, struct span versions)
+{
+    if (span_eq(versions, buf_span(&s->packs->versions)))
+        return true;
+    metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, SPAN("version")), 1);
+    log_error("worker.other_packs", F_N("slot", s->number), F_N("pid", s->pid), F_S("it_has", versions),
+              F_S("node_has", buf_span(&s->packs->versions)));
+    kill_worker(s);
+    return false;
+}
+
 static bool take_frame(struct slot *s, const struct frame *f)
 {
     bool working = s->state == SLOT_RUNNING || s->state == SLOT_STOPPING;
     if (f->type == FRAME_READY && s->state == SLOT_STARTING) {
+        if (!versions_agree(s, f->t[0]))
+            return true;
         s->pool->spawn_failures = 0;
         timer_stop(s->deadline);
         move(s, SLOT_ON_READY);
@@ -396,7 +410,7 @@ static void send_job(struct slot *s)
                       .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms, c->fetch_ms,
                             slot_keep(s)},
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
-                            s->site->base_url}};
+                            s->site.base_url}};
     slot_tell(s, &f);
     need(!s->too_big); /* accept and commit keep the parts small */
 }
@@ -539,23 +553,18 @@ static const struct tab_face face = {on_tab_ready, on_tab_reply, on_tab_event, o
 
 /* ---- job: start and end ---- */
 
-static const struct pool_site *find_site(const struct pool *p, struct span name)
-{
-    for (size_t i = 0; i < p->config.site_count; i++)
-        if (span_eq(pack_name(p->config.sites[i].pack), name))
-            return &p->config.sites[i];
-    return NULL;
-}
-
 static void open_tab(struct slot *s)
 {
     struct fault f = {0};
-    s->site = find_site(s->pool, s->lease.site);
-    if (!s->site) {
-        job_over(s, FAILURE_BAD_INPUT, SPAN("no pack for this site is installed"));
+    size_t at = packs_find(s->packs, s->lease.site);
+    if (at == PACKS_MAX) {
+        job_over(s, FAILURE_BAD_INPUT,
+                 SPAN("the site pack was removed after the job was accepted; put it back and submit again"));
         return;
     }
-    if (!pack_needs_page(s->site->pack, s->lease.kind)) {
+    s->site.pack = s->packs->pack[at];
+    s->site.base_url = s->packs->base_url[at];
+    if (!pack_needs_page(s->site.pack, s->lease.kind)) {
         on_tab_ready(s, E_OK, NULL);
         return;
     }
@@ -714,7 +723,7 @@ static void clean(struct slot *s)
     s->stop_class = FAILURE_NONE;
     s->lease_lost = s->release = s->finished = s->too_big = false;
     s->step[0] = '\0';
-    s->site = NULL;
+    s->site.pack = NULL;
     s->ending = (struct finish_args){0};
     s->lease = (struct lease){0};
     arena_reset(s->arena);
@@ -722,10 +731,16 @@ static void clean(struct slot *s)
     arena_reset(s->commit_arena);
 }
 
+static bool has_old_packs(const struct slot *s)
+{
+    return s->packs != s->pool->packs;
+}
+
 static void retire(struct slot *s)
 {
+    struct span reason = has_old_packs(s) ? SPAN("packs") : SPAN("retired");
     log_debug("worker.retired", F_N("slot", s->number), F_N("pid", s->pid));
-    metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, SPAN("retired")), 1);
+    metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, reason), 1);
     stream_close(&s->stream); /* end of file */
     s->retired = s->pid;
     s->pid = 0;
@@ -785,7 +800,8 @@ static void advance(struct slot *s)
         clean(s);
     if (s->state == SLOT_IDLE && s->worker_gone)
         worker_gone(s);
-    if (s->state == SLOT_IDLE && (p->draining || s->jobs_served >= p->config.worker_jobs_max))
+    if (s->state == SLOT_IDLE &&
+        (p->draining || has_old_packs(s) || s->jobs_served >= p->config.worker_jobs_max))
         retire(s);
     if (s->state == SLOT_EMPTY && !p->draining && !s->retired && !timer_on(s->respawn))
         timer_start(s->respawn, p->spawn_failures ? RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures) : 0);
@@ -829,7 +845,7 @@ static void spawn_worker(struct slot *s)
     (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     struct spawn sp = {.args = {"fulmar: worker", "@worker", p->body_max},
                        .env = {"LANG=C.UTF-8"},
-                       .fds = {{pair[1], WORKER_SOCKET_FD}, {p->config.sites_dirfd, WORKER_SITES_FD}},
+                       .fds = {{pair[1], WORKER_SOCKET_FD}, {p->packs->image_fd, WORKER_PACKS_FD}},
                        .fd_count = 2,
                        .death_signal = SIGKILL,
                        .deaf = true, /* node drains it first */
@@ -838,8 +854,11 @@ static void spawn_worker(struct slot *s)
                         * gets there. */
                        .cpu_max_s = p->config.worker_jobs_max * (p->config.attempt_ms / 1000 + 1),
                        .data_max = WORKER_DATA_LIMITED ? p->config.worker_memory_max : 0};
-    for (size_t i = 0; i < p->config.site_count; i++)
-        sp.args[3 + i] = p->pack_names[i];
+    char names[PACKS_MAX][64 + 1];
+    for (size_t i = 0; i < p->packs->count; i++)
+        sp.args[3 + i] = span_copy(pack_name(p->packs->pack[i]), names[i], sizeof names[i]);
+    packs_drop(&s->packs);
+    s->packs = packs_hold(p->packs);
     err e = spawn_start(&sp, &s->pid, &f);
     close(pair[1]);
     if (!e)
@@ -907,15 +926,13 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
                struct browsers *browsers, const struct pool_config *config, struct fault *f)
 {
     (void)f;
-    need(config->site_count <= WORKER_PACKS_MAX);
     struct pool *p = heap_new_of(struct pool);
     p->loop = l;
     p->store = store;
     p->browsers = browsers;
     p->config = *config;
     snprintf(p->body_max, sizeof p->body_max, "%lld", (long long)config->body_max * 2);
-    for (size_t i = 0; i < config->site_count; i++)
-        span_copy(pack_name(config->sites[i].pack), p->pack_names[i], sizeof p->pack_names[i]);
+    p->packs = packs_hold(config->packs);
     p->json = json_parser_new(STORE_SPEC_MAX);
     p->rest = timer_new(l, on_rested, p, "pool.rest");
     p->slots = heap_get((size_t)config->workers * sizeof *p->slots);
@@ -929,10 +946,27 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
 
 static bool all_without_page(const struct pool *p)
 {
-    for (size_t i = 0; i < p->config.site_count; i++)
-        if (pack_needs_page(p->config.sites[i].pack, SPAN_NONE))
+    for (size_t i = 0; i < p->packs->count; i++)
+        if (pack_needs_page(p->packs->pack[i], SPAN_NONE))
             return false;
     return true;
+}
+
+void pool_use(struct pool *p, struct packs *packs)
+{
+    packs_hold(packs);
+    packs_drop(&p->packs);
+    p->packs = packs;
+    for (int i = 0; i < p->config.workers; i++)
+        advance(&p->slots[i]);
+}
+
+void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct packs *packs), void *ctx)
+{
+    each(ctx, p->packs);
+    for (int i = 0; i < p->config.workers; i++)
+        if (p->slots[i].packs && p->slots[i].packs != p->packs)
+            each(ctx, p->slots[i].packs);
 }
 
 void pool_kick(struct pool *p, int64_t startable)
@@ -1010,8 +1044,10 @@ void pool_free(struct pool **pp)
         arena_free(&s->commit_arena);
         buf_free(&s->in);
         buf_free(&s->records);
+        packs_drop(&s->packs);
     }
     json_parser_free(&p->json);
+    packs_drop(&p->packs);
     timer_close(&p->rest);
     if (p->drain)
         timer_close(&p->drain);

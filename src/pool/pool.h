@@ -12,17 +12,12 @@
 #pragma once
 
 #include "browser/browser.h"
-#include "extract/pack.h"
+#include "extract/packs.h"
 #include "loop/loop.h"
 #include "net/fetch.h"
 #include "store/thread.h"
 
 struct pool;
-
-struct pool_site {
-    const struct pack *pack;
-    struct span base_url; /* empty = the pack's own */
-};
 
 struct pool_config {
     int workers;
@@ -31,15 +26,18 @@ struct pool_config {
     enum evidence_keep evidence; /* of jobs that do not say */
     int64_t fetch_ms;        /* an answer without a browser is whole by then */
     struct fetcher *fetcher; /* borrowed; outlives the pool */
-    const struct pool_site *sites; /* borrowed */
-    size_t site_count;
-    int sites_dirfd; /* folder of the packs, given to workers */
+    struct packs *packs;     /* the pool holds them as long as it works with them */
 };
 
 MUST_USE err pool_start(struct pool **out, struct loop *l, struct store_thread *store, struct browsers *browsers,
                         const struct pool_config *config, struct fault *f);
 /* There may be work, room, or both: after each store group, tab closed, browser ready. */
 void pool_kick(struct pool *p, int64_t startable);
+/* Other packs from now on. Idle workers are replaced at once, busy ones after their job, which goes on
+ * with the packs that it was started with; no worker takes another job with the old ones. */
+void pool_use(struct pool *p, struct packs *packs);
+/* Calls each() for every set that a job may still be working with, the current one first. */
+void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct packs *packs), void *ctx);
 /* Stops a running job now (the store already has the wish). */
 void pool_cancel(struct pool *p, struct span job_id);
 /* No new jobs; running ones get grace_ms, then are given back; on_drained once all slots are empty. */

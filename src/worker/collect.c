@@ -378,6 +378,10 @@ static struct span report(const struct collection *c)
     struct buf b = BUF(REPORT_MAX);
     struct json_w w = json_w(&b);
     json_open(&w);
+    json_key(&w, "pack");
+    json_open(&w);
+    pack_put_name(&w, c->page.pack);
+    json_close(&w);
     json_kv_cstr(&w, "source", c->step ? plan_strategy_name(c->step->strategy) : NULL);
     report_attempts(c, &w);
     json_kv_int(&w, "pages", c->pages);

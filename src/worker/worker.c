@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "os/faults.h"
 #include "os/sandbox.h"
+#include "extract/packs.h"
 #include "os/spawn.h"
 #include "worker/collect.h"
 
@@ -16,8 +17,8 @@ enum { JOB_ARENA_MAX = 128 * 1024 * 1024, PAGE_ARENA_MAX = 128 * 1024 * 1024, EV
 
 struct worker {
     struct channel channel;
-    struct pack *packs[WORKER_PACKS_MAX];
-    struct reader *readers[WORKER_PACKS_MAX];
+    struct pack *packs[PACKS_MAX];
+    struct reader *readers[PACKS_MAX];
     size_t pack_count;
     struct json_parser *events;
     struct arena *arena, *page_arena;
@@ -30,18 +31,29 @@ static void send_log(enum log_level level, struct span line, void *ctx)
     (void)!channel_send(&w->channel, &f);
 }
 
+/* From the memory that node gave: what lies in the folder may be another version by now. */
+static err open_packs(struct worker *w, char **names, int count, size_t body_max, struct fault *f)
+{
+    struct buf image;
+    err e = packs_read_image(WORKER_PACKS_FD, &image, f);
+    for (int i = 0; !e && i < count && w->pack_count < PACKS_MAX; i++) {
+        struct pack **p = &w->packs[w->pack_count];
+        e = pack_open_image(p, buf_span(&image), names[i], f);
+        if (!e)
+            w->readers[w->pack_count++] = reader_new(*p, body_max);
+    }
+    buf_free(&image);
+    return e;
+}
+
 static err start(struct worker *w, int argc, char **argv, struct fault *f)
 {
     size_t body_max = argc > 2 ? (size_t)strtoull(argv[2], NULL, 10) : 0;
     channel_init(&w->channel, WORKER_SOCKET_FD);
-    for (int i = 3; i < argc && w->pack_count < WORKER_PACKS_MAX; i++) {
-        err e = pack_open(&w->packs[w->pack_count], WORKER_SITES_FD, argv[i], f);
-        if (e)
-            return e;
-        w->readers[w->pack_count] = reader_new(w->packs[w->pack_count], body_max);
-        w->pack_count++;
-    }
-    close(WORKER_SITES_FD);
+    err e = open_packs(w, argv + 3, argc - 3, body_max, f);
+    if (e)
+        return e;
+    close(WORKER_PACKS_FD);
     close(spawn_self_fd()); /* a worker starts nothing */
     w->events = json_parser_new(EVENT_MAX);
     w->arena = arena_new(JOB_ARENA_MAX);
@@ -110,10 +122,12 @@ static err run_job(struct worker *w, const struct frame *job)
 
 static err serve(struct worker *w)
 {
-    struct frame f = {.type = FRAME_READY, .n = {getpid()}};
-    if (w->pack_count)
-        f.t[0] = pack_version(w->packs[0]);
+    struct buf versions = BUF(PACKS_MAX * 128);
+    for (size_t i = 0; i < w->pack_count; i++)
+        packs_add_version(&versions, w->packs[i]);
+    struct frame f = {.type = FRAME_READY, .n = {getpid()}, .t = {buf_span(&versions)}};
     err e = channel_send(&w->channel, &f);
+    buf_free(&versions);
     while (!e) {
         need_step("idle");
         e = channel_next(&w->channel, CHANNEL_FOREVER, &f);

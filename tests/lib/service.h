@@ -44,7 +44,7 @@ static struct {
     struct waker *store_wake, *task_wake;
     struct store_thread *store;
     struct api *api;
-    struct pack *pack;
+    struct packs *packs;
     struct task *tasks;
     char folder[96], socket[108];
     int listeners[2];
@@ -170,8 +170,7 @@ static void start_api(struct task *t)
         .header_timeout_ms = HEADER_MS,
         .request_timeout_ms = REQUEST_MS,
         .connections_max = 8192,
-        .packs = &server.pack,
-        .pack_count = 1,
+        .packs = server.packs,
         .status = on_status,
         .cancelled = on_cancelled,
     };
@@ -223,12 +222,15 @@ static int service_open_parts(void)
     server.listeners[1] = listen_unix(server.socket);
     const char *folder = getenv("FULMAR_SITES") ? getenv("FULMAR_SITES") : "sites";
     int sites = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-    if (sites < 0 || pack_open(&server.pack, sites, "x", &f)) {
+    struct pack *pack = NULL;
+    if (sites < 0 || pack_open(&pack, sites, "x", &f)) {
         fprintf(stderr, "site packs are read from the top folder of the checkout: %s\n",
                 f.words);
         return 1;
     }
     close(sites);
+    server.packs = packs_new();
+    packs_add(server.packs, pack, SPAN_NONE);
     server.loop = loop_new();
     server.store_wake = waker_new(server.loop, on_store, NULL, "store");
     server.task_wake = waker_new(server.loop, on_tasks, NULL, "tasks");
@@ -255,6 +257,6 @@ static int group_stop(void **state)
     on_loop(stop_api, NULL);
     pthread_join(server.thread, NULL);
     loop_free(&server.loop);
-    pack_close(&server.pack);
+    packs_drop(&server.packs);
     return files_remove_tree(server.folder, NULL) != E_OK;
 }

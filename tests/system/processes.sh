@@ -39,7 +39,7 @@ browser:
 service:
   grace: 500ms
 EOF
-for signal in INT TERM HUP; do
+for signal in INT TERM; do
     for whom in group everybody; do
         start_group
         id=$(submit posts @practice_500 400)
@@ -62,7 +62,47 @@ for signal in INT TERM HUP; do
         stop_service || die "the service did not stop in order"
     done
 done
-say "processes: INT, TERM and HUP end the service in order, and the job goes on afterwards"
+say "processes: INT and TERM end the service in order, and the job goes on afterwards"
+
+# HUP means: read the site packs again. Nobody ends, whoever gets it.
+start_group
+node=$(role_pids node)
+id=$(submit posts @practice_500 400)
+wait_until 20 "the job runs" has_posts "$id"
+reloads() { [ "$(logged node.reload)" -ge "$1" ]; }
+kill -HUP -- "-$SERVICE_PID"
+wait_until 5 "the packs are read again" reloads 1
+# shellcheck disable=SC2046
+kill -HUP $(role_pids worker) $(role_pids egress) $(role_pids node)
+kill -HUP "$SERVICE_PID"
+wait_until 5 "the packs are read again" reloads 2
+wait_job "$id" 60
+[ "$(job_state "$id")" = succeeded ] || die "HUP: $(job "$id" | jq -c '{state,failure}')"
+[ "$(job "$id" | jq .attempts.started)" = 1 ] || die "HUP: the job was started again"
+same_as_truth "$id" posts @practice_500 400 || die "HUP: differs from the truth"
+[ "$(role_pids node)" = "$node" ] || die "HUP: node was replaced"
+[ "$(logged ' error ')" = 0 ] || die "HUP: errors in the log: $(grep ' error ' "$WORK/service.log")"
+stop_service || die "the service did not stop in order"
+# When a terminal goes, what runs on it gets HUP as well, and there it means: end.
+if command -v script >/dev/null; then
+    : >"$WORK/service.log"
+    script -qfc "exec $OUT/fulmar serve --config $WORK/fulmar.yaml 2>>$WORK/service.log" /dev/null </dev/null >/dev/null 2>&1 &
+    terminal=$!
+    serving() { SERVICE_PID=$(pgrep -P "$terminal" | head -1) && [ -n "$SERVICE_PID" ]; }
+    wait_until 10 "the service starts on a terminal" serving
+    wait_until 20 "API answers" api_up
+    wait_until 30 "service is ready" service_ready
+    kill -HUP "$SERVICE_PID"
+    wait_until 5 "on a terminal HUP reads the packs again" reloads 1
+    api_up || die "on a terminal HUP ended the service"
+    kill -KILL "$terminal"
+    wait "$terminal" 2>/dev/null
+    wait_until 25 "without its terminal the service ends" gone "$SERVICE_PID"
+    SERVICE_PID=""
+    [ "$(logged 'its terminal is gone')" = 1 ] || die "the service does not say that its terminal is gone"
+    nothing_left || die "without its terminal: left are $(ours) $(ls "$WORK/state/run")"
+fi
+say "processes: HUP reads the site packs again; only when the terminal is gone does it end the service, in order"
 
 # ---- limits ----
 

@@ -420,6 +420,43 @@ static void denies(void **state)
     world_close(&w);
 }
 
+/* Egress has heard what was sent before: it answers in order. */
+static void wait_pong(int control)
+{
+    struct pollfd p = {.fd = control, .events = POLLIN};
+    char text[16];
+    size_t n, count;
+    int fds[4];
+    assert_int_equal(egress_ping(control), E_OK);
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_int_equal(files_receive_fds(control, text, sizeof text, &n, fds, &count), E_OK);
+    assert_true(span_is((struct span){text, n}, "pong"));
+}
+
+static void hosts_that_are_told(void **state)
+{
+    (void)state;
+    struct world w;
+    struct egress_config config = permissive();
+    config.hosts_told = true;
+    world_open(&w, &config);
+    struct buf b = BUF(ANSWER_MAX);
+    ask(&w, &b, "GET http://nowhere.test/ HTTP/1.1\r\n\r\n"); /* nothing was told yet */
+    expect(&b, "HTTP/1.1 403 ", "Fulmar-Reason: host\r\n");
+    assert_int_equal(egress_tell_hosts(w.control, SPAN("x.com *.test ")), E_OK);
+    wait_pong(w.control);
+    ask(&w, &b, "GET http://nowhere.test/ HTTP/1.1\r\n\r\n");
+    expect(&b, "HTTP/1.1 502 ", "no-such-name");
+    ask(&w, &b, "GET http://example.com/ HTTP/1.1\r\n\r\n");
+    expect(&b, "HTTP/1.1 403 ", "Fulmar-Reason: host\r\n");
+    assert_int_equal(egress_tell_hosts(w.control, SPAN("x.com ")), E_OK); /* instead, not in addition */
+    wait_pong(w.control);
+    ask(&w, &b, "GET http://nowhere.test/ HTTP/1.1\r\n\r\n");
+    expect(&b, "HTTP/1.1 403 ", "Fulmar-Reason: host\r\n");
+    buf_free(&b);
+    world_close(&w);
+}
+
 static void allow_lists(void **state)
 {
     (void)state;
@@ -656,7 +693,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forwards),         cmocka_unit_test(forwards_bodies),
         cmocka_unit_test(tunnels),          cmocka_unit_test(denies),
-        cmocka_unit_test(allow_lists),      cmocka_unit_test(refuses_bad_requests),
+        cmocka_unit_test(allow_lists),      cmocka_unit_test(hosts_that_are_told),
+        cmocka_unit_test(refuses_bad_requests),
         cmocka_unit_test(deadlines),        cmocka_unit_test(life_ends),
         cmocka_unit_test(signs_of_life),
         cmocka_unit_test(many_connections),
