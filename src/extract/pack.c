@@ -466,7 +466,7 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
     static const char *const keys[] = {"name",    "version",     "base_url", "hosts",
                                        "blocked", "files",       "inputs",   "operations",
                                        "targets", "expressions", "sources",  "any_redirect",
-                                       NULL};
+                                       "media",   NULL};
     if (!form_keys(f, root, "site.yaml", keys))
         return;
     p->name = form_text(f, root, "name", true);
@@ -486,6 +486,7 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
     read_operations(f, form_map(f, root, "operations", false), p);
     read_targets(f, form_map(f, root, "targets", true), p);
     read_expressions(f, form_map(f, root, "expressions", uses_capture(p)), p);
+    media_read(f, form_map(f, root, "media", false), p);
 }
 
 static err load_site(struct loader *l)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "extract/envelope.h"
+#include "extract/form.h"
 #include "extract/map.h"
 #include "extract/pack.h"
 #include "extract/plan.h"
@@ -73,6 +74,8 @@ struct pack {
     const struct source *sources;
     size_t source_count;
     struct html_paths paths; /* every XPath of every file */
+    const struct media_rule *media;
+    size_t media_count;
 };
 
 /* The keys `records`, `products` and `thread` of a target (products.c). */
@@ -84,3 +87,6 @@ MUST_USE err target_product(const struct target *t, struct span name, const stru
 /* The target of a kind; E_BAD_INPUT with a suggestion when there is none. */
 MUST_USE err pack_find_target(const struct pack *p, struct span kind, const struct target **out,
                               struct fault *f);
+
+/* media.c: the section `media`; map may be NULL. */
+void media_read(struct form *f, const struct ynode *map, struct pack *p);
