@@ -34,6 +34,10 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(EVIDENCE, "fulmar_evidence_pieces_total", METRIC_COUNTER, "result", "kept not_kept", "pieces of evidence offered to the store") \
     X(EVIDENCE_BYTES, "fulmar_evidence_bytes", METRIC_GAUGE, "", "", "bytes of evidence on the disk, compressed") \
     X(JOBS_REPAIRED, "fulmar_jobs_repaired_total", METRIC_COUNTER, "", "", "dead jobs that succeeded when their evidence was read again") \
+    X(FILES, "fulmar_files", METRIC_GAUGE, "", "", "media files kept")                                                     \
+    X(FILE_BYTES, "fulmar_file_bytes", METRIC_GAUGE, "", "", "bytes of media files kept")                                   \
+    X(DOWNLOADS, "fulmar_downloads_total", METRIC_COUNTER, "outcome", "kept reused failed", "media files asked for, by outcome") \
+    X(DOWNLOAD_BYTES, "fulmar_download_bytes_total", METRIC_COUNTER, "", "", "bytes of media files fetched")               \
     X(MISSED_WAKEUPS, "fulmar_store_missed_wakeups_total", METRIC_COUNTER, "", "", "work found only by the safety poll; must stay 0") \
     X(LOOP_SLOW, "fulmar_loop_slow_callbacks_total", METRIC_COUNTER, "", "", "callbacks that held the loop above 2 ms")      \
     X(SSE_CLIENTS, "fulmar_sse_clients", METRIC_GAUGE, "", "", "event streams open")

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/id.h"
+#include "base/sha256.h"
 #include "base/when.h"
 #include "core/failure.h"
 #include "core/job.h"
@@ -156,6 +157,47 @@ MUST_USE err store_reap(struct store *s, wall now, struct reap_reply *out, struc
 /* Deletes ended jobs older than `before`, a bounded piece per call, with items no job holds.
  * out_more: there is more to delete. */
 MUST_USE err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_more, struct fault *f);
+
+/* ---- files of media ----
+ * A file lies below STATE/files as ab/HASH.suffix, named by its SHA-256: the same bytes are kept once,
+ * whatever job or URL they came from, and stay as long as a job holds them. What is being fetched lies
+ * in STATE/files/part; a part that nobody goes on with is removed after a day. */
+struct file_view {
+    char hash[SHA256_TEXT];
+    char suffix[16], mime[64];
+    int64_t bytes;
+    int64_t at_ms; /* fetched from this URL; of store_file(): first kept */
+    int status;    /* of the answer that brought it; 0 when not asked by URL */
+};
+struct file_take_args {
+    struct span id;
+    uint64_t nonce;
+    struct span url; /* as the record says */
+};
+struct file_take_reply {
+    bool known; /* it is there: the job holds it from now on; otherwise what may still be kept: */
+    struct file_view file;
+    int64_t job_bytes, total_bytes; /* of files that the job holds, of all */
+    int64_t room_bytes;             /* free on the disk above store.disk_floor */
+};
+/* E_STALE, E_BAD_INPUT. */
+MUST_USE err store_file_take(struct store *s, const struct file_take_args *args, struct file_take_reply *out,
+                             struct fault *f);
+struct file_put_args {
+    struct span id;
+    uint64_t nonce;
+    struct span url, part; /* name of the whole file in STATE/files/part */
+    struct span hash, suffix, mime;
+    int64_t bytes;
+    int status;
+};
+/* The part gets its name and its row; the job holds it. E_STALE, E_BAD_INPUT (no such part, another
+ * size), E_DISK_FULL, E_OS. */
+MUST_USE err store_file_put(struct store *s, const struct file_put_args *args, wall now, struct fault *f);
+/* A query. E_NOT_FOUND. */
+MUST_USE err store_file(struct store *s, struct span hash, struct file_view *out, struct fault *f);
+/* A bounded piece of: removing files that no job holds; after a start, files without a row; old parts. */
+MUST_USE err store_files_tend(struct store *s, wall now, bool *out_more, struct fault *f);
 
 /* Earliest instant at which something may become startable or lapse; INT64_MAX = none. startable:
  * jobs that could start right now. */

@@ -114,10 +114,15 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_repair(s, &op->in.repair, now, &op->out.repair, f);
     case STORE_EVIDENCE_LIST:
     case STORE_EVIDENCE_READ:
+    case STORE_FILE_TAKE:
+        return store_file_take(s, &op->in.file_take, &op->out.file_take, f);
+    case STORE_FILE_PUT:
+        return store_file_put(s, &op->in.file_put, now, f);
     case STORE_JOB:
     case STORE_JOBS:
     case STORE_ITEMS:
     case STORE_EVENTS:
+    case STORE_FILE:
     case STORE_VERBS:
         break;
     }
@@ -147,6 +152,10 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
                                    f);
     case STORE_EVIDENCE:
     case STORE_REPAIR:
+    case STORE_FILE:
+        return store_file(s, op->in.file.hash, &op->out.file, f);
+    case STORE_FILE_TAKE:
+    case STORE_FILE_PUT:
     case STORE_ACCEPT:
     case STORE_RESERVE:
     case STORE_STARTED:
@@ -280,17 +289,19 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
         return e;
     e = store_reap(t->store, now, &reply, &f);
     int64_t deleted = 0;
-    bool more = false, more_evidence = false;
+    bool more = false, more_evidence = false, more_files = false;
     if (!e && poll && t->config.retention_ms > 0)
         e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &more, &f);
     if (!e && poll)
         e = store_evidence_retain(t->store, now, &more_evidence, &f);
+    if (!e && poll)
+        e = store_files_tend(t->store, now, &more_files, &f);
     err committed = store_commit(t->store, &f);
     if (e || committed)
         return e ? e : committed;
     *out_found = reply.promoted + reply.suspected + reply.reaped;
     if (poll)
-        *out_more = store_evidence_sweep(t->store) || more || more_evidence;
+        *out_more = store_evidence_sweep(t->store) || more || more_evidence || more_files;
     return E_OK;
 }
 

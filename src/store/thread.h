@@ -11,9 +11,9 @@
 
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
-    STORE_EVIDENCE, STORE_REPAIR, /* reading ones follow */
+    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
-    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_VERBS
+    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_VERBS
 };
 
 struct store_op {
@@ -27,6 +27,9 @@ struct store_op {
         struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT */
         struct commit_args commit;
         struct finish_args finish;
+        struct file_take_args file_take;
+        struct file_put_args file_put;
+        struct { struct span hash; } file;
         struct { struct span id; } job;                   /* CANCEL, JOB */
         struct evidence_args evidence;
         struct repair_args repair;
@@ -42,6 +45,8 @@ struct store_op {
         struct commit_reply commit;
         struct finish_reply finish;
         struct cancel_reply cancel;
+        struct file_take_reply file_take;
+        struct file_view file;
         struct job_view job;
         struct evidence_reply evidence;
         struct repair_reply repair;

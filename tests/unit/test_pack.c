@@ -181,7 +181,7 @@ static void test_broken(void **state)
            "'base_url' is https://host without a slash at the end");
     broken("site.yaml", "turns_max: 1\n", "turns_max: 0\n", 11,
            "'turns_max' has to be a whole number from 1");
-    broken("site.yaml", "[image/jpeg, image/png,", "[image/jpg, image/png,", 7,
+    broken("site.yaml", "[image/jpeg, image/png,", "[image/jpg, image/png,", 0,
            "'image/jpg' is no type of file that is kept");
     broken("site.yaml", "[\"https://pbs.twimg.com/media/\"]", "[\"http://pbs.twimg.com/media/\"]", 0,
            "'places' are beginnings of URLs: https://host/path/");

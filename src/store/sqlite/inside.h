@@ -17,6 +17,7 @@ enum {
     RELEASES_MAX = 30, /* then the job ends: otherwise nothing bounds one that kills what runs it */
     ORD_PER_BATCH = 100000,
     SWEEP_FOLDERS = 256, /* of evidence: the first two digits of a digest */
+    DOOMED_MAX = 64, /* files removed at once */
 };
 
 /* How a job ended, in the order of the labels of METRIC_JOBS_FINISHED: the verdicts first. */
@@ -43,6 +44,7 @@ struct tally {
     int64_t vtime; /* pass of the last start: where a lane that wakes up begins */
     int64_t last_event;
     int64_t evidence_bytes; /* of all files, compressed */
+    int64_t files, file_bytes; /* of media */
     struct store_lane lanes[LANES_MAX]; /* lane_id − 1 is the index */
 };
 
@@ -77,6 +79,12 @@ struct store {
     int sweep_left;     /* folders of evidence to be looked at for files without a row */
     struct job_row rows[REAP_MAX];
     struct tally now, saved;
+    /* files.c */
+    char *doomed[DOOMED_MAX]; /* paths to remove when the group is on disk */
+    size_t doomed_count;
+    bool placed;            /* this group gave a file its name */
+    int sweep_at;           /* folder that is looked through next; 256: all were */
+    int64_t parts_swept_ms; /* 0: never */
 };
 
 /* E_OK when a group is open and still sound. Every writing operation asks first. */
@@ -123,6 +131,12 @@ MUST_USE err items_job(struct store *s, struct span id, int64_t *out_seq, struct
 /* ---- evidence.c ---- */
 /* Takes the evidence off a job that goes, at most *rows of it, which is counted down. */
 MUST_USE err evidence_forget(struct store *s, int64_t job, int64_t *rows, struct fault *f);
+/* ---- files.c ---- */
+MUST_USE err files_load(struct store *s, struct fault *f);
+/* Takes up to *rows files off the job. */
+MUST_USE err files_release(struct store *s, int64_t job, int64_t *rows, struct fault *f);
+/* The group is on disk, or rolled back. */
+void files_after_group(struct store *s, bool committed);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;

@@ -147,4 +147,31 @@ enum { SCHEMA_VERSION = 3 };
     "  n    INTEGER NOT NULL CHECK(n > 0),"                                                    \
     "  PRIMARY KEY(job, kind, gap)"                                                            \
     ") WITHOUT ROWID, STRICT;"
+
+/* Files of media. Named by their content; `refs` jobs hold them. */
+#define SCHEMA_FILES_SQL                                                                       \
+    "CREATE TABLE files("                                                        \
+    "  fid        INTEGER PRIMARY KEY,"                                                        \
+    "  hash       TEXT NOT NULL UNIQUE CHECK(length(hash) = 64),"                              \
+    "  suffix     TEXT NOT NULL,"                                                              \
+    "  mime       TEXT NOT NULL,"                                                              \
+    "  bytes      INTEGER NOT NULL CHECK(bytes > 0),"                                          \
+    "  first_seen INTEGER NOT NULL,"                                                           \
+    "  refs       INTEGER NOT NULL DEFAULT 0 CHECK(refs >= 0)"                                 \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX files_free ON files(fid) WHERE refs = 0;"                      \
+    "CREATE TABLE file_urls(" /* where it came from: not fetched again */        \
+    "  site   TEXT NOT NULL,"                                                                  \
+    "  url    TEXT NOT NULL,"                                                                  \
+    "  fid    INTEGER NOT NULL,"                                                               \
+    "  status INTEGER NOT NULL,"                                                               \
+    "  at     INTEGER NOT NULL,"                                                               \
+    "  PRIMARY KEY(site, url)"                                                                 \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE INDEX file_urls_of ON file_urls(fid);"                               \
+    "CREATE TABLE job_files("                                                    \
+    "  job INTEGER NOT NULL,"                                                                  \
+    "  fid INTEGER NOT NULL,"                                                                  \
+    "  PRIMARY KEY(job, fid)"                                                                  \
+    ") WITHOUT ROWID, STRICT;"
 /* clang-format on */

@@ -105,7 +105,23 @@
     X(SQL_VIEWS_IN_STATE, "SELECT " SQL_JOB_VIEW " WHERE j.state=?3 AND j.seq<?1 ORDER BY j.seq DESC LIMIT ?2") \
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
                  " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
-    SQL_EVIDENCE_TABLE(X)
+    SQL_EVIDENCE_TABLE(X)                                                                      \
+    X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
+    X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
+                       " JOIN files f USING(fid) WHERE u.site=?1 AND u.url=?2")                \
+    X(SQL_FILE_ADD, "INSERT INTO files(hash,suffix,mime,bytes,first_seen) VALUES(?1,?2,?3,?4,?5)") \
+    X(SQL_FILE_URL_ADD, "INSERT OR REPLACE INTO file_urls(site,url,fid,status,at) VALUES(?1,?2,?3,?4,?5)") \
+    X(SQL_JOB_FILE_ADD, "INSERT OR IGNORE INTO job_files(job,fid) VALUES(?1,?2)")              \
+    X(SQL_FILE_HELD, "UPDATE files SET refs=refs+1 WHERE fid=?1")                              \
+    X(SQL_JOB_FILE_BYTES, "SELECT coalesce(sum(f.bytes),0) FROM job_files k JOIN files f USING(fid) WHERE k.job=?1") \
+    X(SQL_FILE_TOTALS, "SELECT count(*),coalesce(sum(bytes),0) FROM files")                    \
+    X(SQL_FILES_LET_GO, "UPDATE files SET refs=refs-1 WHERE fid IN"                            \
+                        " (SELECT fid FROM job_files WHERE job=?1 ORDER BY fid LIMIT ?2)")     \
+    X(SQL_JOB_FILES_DELETE, "DELETE FROM job_files WHERE job=?1 AND fid IN"                    \
+                            " (SELECT fid FROM job_files WHERE job=?1 ORDER BY fid LIMIT ?2)") \
+    X(SQL_FILES_FREE, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files INDEXED BY files_free WHERE refs=0 ORDER BY fid LIMIT ?1") \
+    X(SQL_FILE_URLS_DELETE, "DELETE FROM file_urls WHERE fid=?1")                              \
+    X(SQL_FILE_DELETE, "DELETE FROM files WHERE fid=?1")
 /* clang-format on */
 
 #define SQL_ID(id, text) id,

@@ -57,7 +57,10 @@ static err make_schema(struct db *d, struct fault *f)
                     "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
     _Static_assert(SCHEMA_VERSION == 3, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=3; COMMIT;", f);
+    return db_script(d,
+                     "BEGIN IMMEDIATE;" SCHEMA_SQL SCHEMA_FILES_SQL
+                     "PRAGMA user_version=3; COMMIT;",
+                     f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
@@ -72,6 +75,8 @@ static err attach(struct store *s, struct fault *f)
         e = read_number(s->db, SQL_EVENT_LAST, &s->now.last_event, f);
     if (!e)
         e = read_number(s->db, SQL_EVIDENCE_SUM, &s->now.evidence_bytes, f);
+    if (!e)
+        e = files_load(s, f);
     if (e)
         db_close(&s->db);
     return e;
@@ -184,6 +189,7 @@ static void undo(struct store *s, err why)
     if (db_in_transaction(s->db) && db_script(s->db, "ROLLBACK", &ignored))
         why = E_STORE;
     copy_tally(&s->now, &s->saved);
+    files_after_group(s, false);
     if (why == E_DISK_FULL) {
         disk_ballast_give(s);
         return;
@@ -217,6 +223,7 @@ err store_commit(struct store *s, struct fault *f)
     }
     for (int i = 0; i < OUTCOMES; i++)
         metric_add(METRIC_JOBS_FINISHED, i, s->now.ended[i] - s->saved.ended[i]);
+    files_after_group(s, true);
     shorten_log(s, s->disk_full ? WAL_FULL_BYTES : WAL_MAX_BYTES);
     return E_OK;
 }
@@ -267,6 +274,9 @@ err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_m
     int64_t rows = RETAIN_ROWS, deleted = 0;
     for (size_t i = 0; i < n; i++) {
         e = unlink_items(s, old[i].seq, &rows, f);
+        if (e)
+            return e;
+        e = rows > 0 ? files_release(s, old[i].seq, &rows, f) : E_OK;
         if (e)
             return e;
         /* A job with more items than one call may delete goes over several calls. */
