@@ -1,5 +1,7 @@
 #include "api/order.h"
 
+#include "extract/media.h"
+
 #include "base/text.h"
 #include "base/when.h"
 
@@ -17,11 +19,12 @@ struct reading {
     bool has_since, has_until;
     struct span product; /* as given */
     int64_t depth;       /* -1: not given */
+    bool files;          /* media: download */
 };
 
 static const char *const members[] = {"site",  "kind",  "target",   "limit",
                                       "since", "until", "priority", "product", "depth",
-                                      NULL};
+                                      "media", NULL};
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
                                                          const char *code, const char *fmt, ...)
@@ -79,7 +82,7 @@ static bool refuse_unknown(struct reading *r, struct json body)
         else
             refuse(r, pointer_to(r, i.key), "unknown_field",
                    "known are site, kind, target, limit, since, until, priority, product, "
-                   "depth");
+                   "depth, media");
     }
     return r->refusal->error_count > 0;
 }
@@ -265,6 +268,31 @@ static void read_depth(struct reading *r, struct json body)
         read_number(r, body, "depth", 0, ORDER_DEPTH_MAX, &r->depth);
 }
 
+/* What becomes of media: their URLs in the records, or their files as well. */
+static void read_media(struct reading *r, struct json body)
+{
+    static const char *const choices[] = {"urls", "download", NULL};
+    struct json v;
+    struct span text;
+    if (!given(body, "media", &v))
+        return;
+    if (!json_text(v, &text)) {
+        refuse(r, SPAN("/media"), "type", "must be \"urls\" or \"download\"");
+        return;
+    }
+    r->files = span_is(text, "download");
+    const char *near = text_nearest(text, choices);
+    if (!r->files && !span_is(text, "urls") && near)
+        refuse(r, SPAN("/media"), "unknown", "did you mean \"%s\"?", near);
+    else if (!r->files && !span_is(text, "urls"))
+        refuse(r, SPAN("/media"), "unknown", "known are: urls, download");
+    else if (r->files && r->pack && !pack_has_media(r->pack))
+        refuse(r, SPAN("/media"), "not_supported",
+               "the site pack %.*s names no files that may be fetched; leave it out, or \"urls\"",
+               (int)(r->order->site.n > 60 ? 60 : r->order->site.n), r->order->site.p);
+}
+
+/* node looks for "media":"download" in it (pool/media.c). */
 static void write_spec(struct reading *r)
 {
     struct buf text = BUF(1024);
@@ -281,6 +309,8 @@ static void write_spec(struct reading *r)
         json_kv_text(&w, "product", r->product);
     if (r->depth >= 0)
         json_kv_int(&w, "depth", r->depth);
+    if (r->files)
+        json_kv_cstr(&w, "media", "download");
     json_close(&w);
     r->order->spec = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
@@ -330,6 +360,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_depth(&r, root);
     r.has_since = read_time(&r, root, "since", &r.since);
     r.has_until = read_time(&r, root, "until", &r.until);
+    read_media(&r, root);
     if (r.has_since && r.has_until && r.since.ms >= r.until.ms)
         refuse(&r, SPAN("/until"), "range", "must be later than since");
     if (out_refusal->error_count)

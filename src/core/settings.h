@@ -63,6 +63,11 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(fetch, timeout, SETTING_DURATION, "20s", 100, 600000, "", "an answer without a browser is whole by then")    \
     X(fetch, interval, SETTING_DURATION, "2s", 0, 3600000, "", "least time between two requests without a browser to one host") \
     X(fetch, body_max, SETTING_SIZE, "8MiB", 65536, 33554432, "", "largest answer without a browser, decoded")    \
+    X(media, file_bytes, SETTING_SIZE, "256MiB", 1024, 1099511627776, "", "largest media file that is fetched; the site pack may say less") \
+    X(media, job_bytes, SETTING_SIZE, "2GiB", 1024, 1099511627776, "", "media files of one job together")         \
+    X(media, total_bytes, SETTING_SIZE, "20GiB", 0, 1125899906842624, "", "media files kept together; above it none is fetched") \
+    X(media, timeout, SETTING_DURATION, "2m", 1000, 3600000, "", "a media file is whole by then")                  \
+    X(media, interval, SETTING_DURATION, "500ms", 1, 3600000, "", "least time between two requests for media files to one host") \
     X(egress, allow, SETTING_LIST, "", 0, 0, "", "address:port that may be reached although private")              \
     X(egress, only, SETTING_BOOL, "false", 0, 0, "", "reach only what `allow` lists")                             \
     X(egress, ports, SETTING_LIST, "80 443", 0, 0, "", "ports that may be reached")                                \
@@ -71,6 +76,7 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(site, path, SETTING_TEXT, "", 0, 0, "", "folder of the site packs; empty = beside the program")              \
     X(site, base_url, SETTING_LIST, "", 0, 0, "", "NAME=URL: run a pack against another base URL")                 \
     X(site, reload, SETTING_DURATION, "2s", 0, 3600000, "", "how often the folder is looked at for changed packs; a change must have rested as long; 0 = only on SIGHUP") \
+    X(site, media_base, SETTING_LIST, "", 0, 0, "", "NAME=URL: ask there for the media files of a pack, whatever host they name; for drills") \
     X(service, user, SETTING_TEXT, "", 0, 0, "", "user to become when started as root; empty = fulmar, else nobody") \
     X(service, grace, SETTING_DURATION, "5s", 100, 600000, "", "running jobs get this long at shutdown")           \
     X(service, watchdog, SETTING_DURATION, "10s", 0, 3600000, "", "a process that shows no life for this long is killed and started again; at least 3s, 0 = never") \

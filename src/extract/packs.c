@@ -73,10 +73,11 @@ void packs_add_version(struct buf *out, const struct pack *p)
     buf_add_char(out, '\n');
 }
 
-void packs_add(struct packs *ps, struct pack *p, struct span base_url)
+void packs_add(struct packs *ps, struct pack *p, struct span base_url, struct span media_base)
 {
     need(ps->image_fd < 0 && ps->count < PACKS_MAX);
     ps->pack[ps->count] = p;
+    ps->media_base[ps->count] = media_base;
     ps->base_url[ps->count++] = base_url;
     packs_add_version(&ps->versions, p);
 }

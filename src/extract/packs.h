@@ -16,13 +16,14 @@ struct packs {
     size_t count;
     struct pack *pack[PACKS_MAX];
     struct span base_url[PACKS_MAX]; /* instead of the pack's own; empty: the pack's own */
+    struct span media_base[PACKS_MAX]; /* where files of media are asked for; empty: where their URLs say */
     int image_fd;                    /* sealed memory with the files of all; -1 before packs_seal() */
     struct buf versions;             /* packs_add_version() of each */
 };
 
 struct packs *packs_new(void); /* held once */
 /* Takes the pack over. At most PACKS_MAX. */
-void packs_add(struct packs *ps, struct pack *p, struct span base_url);
+void packs_add(struct packs *ps, struct pack *p, struct span base_url, struct span media_base);
 /* No more packs from now on; the memory for workers is made. E_OS, E_TOO_BIG. */
 MUST_USE err packs_seal(struct packs *ps, struct fault *f);
 struct packs *packs_hold(struct packs *ps);

@@ -407,8 +407,10 @@ static err start_browsers(struct node *n, const char *state_dir, struct fault *f
     return browsers_start(&n->browsers, n->loop, &c, on_capacity, n, f);
 }
 
-static err start_pool(struct node *n, struct fault *f)
+static err start_pool(struct node *n, const char *state_dir, struct fault *f)
 {
+    static char parts[512];
+    snprintf(parts, sizeof parts, "%s/files/part", state_dir);
     const struct settings *s = &n->settings;
     struct fetch_config fetch = {.egress_fd = ROLE_PEER_FD,
                                  .contact = SETTING_S(s, fetch, contact),
@@ -430,7 +432,13 @@ static err start_pool(struct node *n, struct fault *f)
                             .evidence = (enum evidence_keep)SETTING(s, evidence, keep),
                             .fetch_ms = SETTING(s, fetch, timeout),
                             .fetcher = n->fetcher,
-                            .packs = sites_packs(n->sites)};
+                            .packs = sites_packs(n->sites),
+                            .media = {.folder = parts,
+                                      .file_bytes = SETTING(s, media, file_bytes),
+                                      .job_bytes = SETTING(s, media, job_bytes),
+                                      .total_bytes = SETTING(s, media, total_bytes),
+                                      .timeout_ms = SETTING(s, media, timeout),
+                                      .interval_ms = SETTING(s, media, interval)}};
     return pool_start(&n->pool, n->loop, n->store, n->browsers, &c, f);
 }
 
@@ -488,7 +496,7 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     if (!e)
         e = start_browsers(n, state_dir, f);
     if (!e)
-        e = start_pool(n, f);
+        e = start_pool(n, state_dir, f);
     if (!e)
         e = start_api(n, f);
     if (e)

@@ -145,10 +145,10 @@ static void remove_row(struct sites *s, size_t at)
 
 /* ---- the set ---- */
 
-/* "x=http://127.0.0.1:8471" among the words of site.base_url. */
-static struct span base_url_of(const struct settings *s, struct span name)
+/* "x=http://127.0.0.1:8471" among the words of site.base_url or site.media_base. */
+static struct span base_of(struct span rest, struct span name)
 {
-    struct span rest = SETTING_S(s, site, base_url), word;
+    struct span word;
     while (span_next(&rest, ' ', &word)) {
         size_t at = span_find_char(word, '=');
         if (at < word.n && span_eq(span_cut(word, 0, at), name))
@@ -176,7 +176,9 @@ static err make_set(struct sites *s, struct fault *f)
     struct packs *set = packs_new();
     for (size_t i = 0; i < s->count; i++)
         if (s->rows[i].pack)
-            packs_add(set, pack_hold(s->rows[i].pack), base_url_of(s->settings, span_of(s->rows[i].name)));
+            packs_add(set, pack_hold(s->rows[i].pack),
+                      base_of(SETTING_S(s->settings, site, base_url), span_of(s->rows[i].name)),
+                      base_of(SETTING_S(s->settings, site, media_base), span_of(s->rows[i].name)));
     err e = packs_seal(set, f);
     if (e) {
         packs_drop(&set);

@@ -81,7 +81,8 @@ struct fetch {
     int redirects;
     struct buf head, body;
     char reason[32]; /* why egress refused */
-    bool too_big;
+    bool too_big, stopped; /* stopped: the sink wants no more */
+    struct curl_slist *lines; /* of q.headers */
     const struct kept *found;
     char words[240];
     void (*on_done)(void *ctx, const struct fetch_answer *a);
@@ -220,6 +221,7 @@ static void drop(struct fetch *r)
     curl_url_cleanup(r->url);
     buf_free(&r->head);
     buf_free(&r->body);
+    curl_slist_free_all(r->lines);
     free((char *)(uintptr_t)r->q.url.p);
     free(r);
 }
@@ -264,10 +266,22 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
     return r->too_big ? 0 : line.n;
 }
 
+static size_t give_to_sink(struct fetch *r, struct span piece)
+{
+    long status = 0;
+    curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 300 && status < 400)
+        return piece.n;
+    r->stopped = !r->q.sink->on_bytes(r->q.sink->ctx, (int)status, buf_span(&r->head), piece);
+    return r->stopped ? 0 : piece.n;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 {
     struct fetch *r = ctx;
     struct span piece = {bytes, size * count};
+    if (r->q.sink)
+        return give_to_sink(r, piece);
     buf_add(&r->body, piece);
     r->too_big = r->body.failed != E_OK;
     return r->too_big ? 0 : piece.n;
@@ -369,7 +383,8 @@ static void set_up(struct fetch *r)
     curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(h, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, "gzip");
+    curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, r->q.sink ? NULL : "gzip");
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, r->lines);
     curl_easy_setopt(h, CURLOPT_USERAGENT, fr->agent);
     curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(h, CURLOPT_HEADERDATA, r);
@@ -406,19 +421,58 @@ static void on_turn(void *ctx)
 }
 
 /* How long it has to wait for its turn at the origin; the turn is then taken. */
-static int64_t take_turn(struct fetcher *fr, const struct origin *o)
+static struct place *place_of(struct fetcher *fr, const struct origin *o)
 {
-    mono now = loop_now(fr->loop);
     uint64_t key = span_hash(span_of(o->host), (uint64_t)o->port + 1);
     struct place *p = &fr->places[key % PLACES];
-    if (p->origin != key && mono_past(p->next, now))
+    if (p->origin != key && mono_past(p->next, loop_now(fr->loop)))
         *p = (struct place){.origin = key};
+    return p;
+}
+
+static int64_t take_turn(struct fetcher *fr, const struct origin *o, int64_t interval_ms)
+{
+    mono now = loop_now(fr->loop);
+    struct place *p = place_of(fr, o);
     int64_t wait = mono_left(p->next, now);
-    p->next = mono_add(wait > 0 ? p->next : now, fr->config.interval_ms);
+    p->next = mono_add(wait > 0 ? p->next : now, interval_ms);
+    return wait > 0 ? wait : 0;
+}
+
+void fetcher_rest(struct fetcher *fr, struct span url, int64_t ms)
+{
+    struct origin o;
+    CURLU *u = url_read(url, &o);
+    curl_url_cleanup(u);
+    struct place *p = u ? place_of(fr, &o) : NULL;
+    mono until = mono_add(loop_now(fr->loop), ms);
+    if (p && p->next.ms < until.ms)
+        p->next = until;
+}
+
+int64_t fetcher_turn_ms(const struct fetcher *fr, struct span url)
+{
+    struct origin o;
+    CURLU *u = url_read(url, &o);
+    curl_url_cleanup(u);
+    if (!u)
+        return 0;
+    int64_t wait = mono_left(place_of((struct fetcher *)(uintptr_t)fr, &o)->next, loop_now(fr->loop));
     return wait > 0 ? wait : 0;
 }
 
 /* ---- what came ---- */
+
+struct span fetch_header(struct span head, struct span name)
+{
+    struct span line;
+    while (span_next(&head, '\n', &line)) {
+        size_t colon = span_find_char(line, ':');
+        if (colon < line.n && span_eq_nocase(span_cut(line, 0, colon), name))
+            return span_trim(span_cut(line, colon + 1, line.n));
+    }
+    return SPAN("");
+}
 
 static void put_headers(struct json_w *w, struct span head)
 {
@@ -435,6 +489,8 @@ static void put_headers(struct json_w *w, struct span head)
 static void answered(struct fetch *r, int status)
 {
     char *url = NULL;
+    curl_off_t wait_s = 0;
+    curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &wait_s);
     struct buf headers = BUF(HEAD_MAX * 8);
     struct json_w w = json_w(&headers);
     json_open(&w);
@@ -447,7 +503,9 @@ static void answered(struct fetch *r, int status)
     done(r, (struct fetch_answer){.status = status,
                                   .url = span_of(url),
                                   .headers = text,
-                                  .body = buf_span(&r->body)});
+                                  .body = buf_span(&r->body),
+                                  .head = buf_span(&r->head),
+                                  .retry_after_ms = wait_s > 0 ? (int64_t)wait_s * 1000 : 0});
     curl_free(url);
     buf_free(&headers);
 }
@@ -489,6 +547,10 @@ static void finished(struct fetch *r, CURLcode code)
 {
     long status = 0;
     char *to = NULL;
+    if (code != CURLE_OK && r->stopped) {
+        failed(r, E_CANCELLED, "stopped", "");
+        return;
+    }
     if (code != CURLE_OK && r->too_big) {
         failed(r, E_TOO_BIG, "the answer is larger than its limit", "");
         return;
@@ -554,6 +616,8 @@ err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_reque
     r->owner = fr;
     r->q.url = (struct span){copy_of(q->url), q->url.n};
     r->q.origin = SPAN_NONE;
+    for (size_t i = 0; i < 3 && q->headers[i]; i++)
+        r->lines = curl_slist_append(r->lines, q->headers[i]);
     r->head = BUF(HEAD_MAX);
     r->body = BUF(fr->config.body_max);
     r->on_done = on_done;
@@ -561,7 +625,8 @@ err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_reque
     r->turn = timer_new(fr->loop, on_turn, r, "fetch.turn");
     r->found = q->keep_ms > 0 ? kept_find(fr, r->q.url.p) : NULL;
     list_add(&fr->requests, &r->node);
-    timer_start(r->turn, r->found ? 0 : take_turn(fr, &to));
+    int64_t interval_ms = q->interval_ms > 0 ? q->interval_ms : fr->config.interval_ms;
+    timer_start(r->turn, r->found ? 0 : take_turn(fr, &to, interval_ms));
     *out = r;
     return E_OK;
 }

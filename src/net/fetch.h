@@ -33,6 +33,14 @@ MUST_USE err fetcher_start(struct fetcher **out, struct loop *l,
 void fetcher_egress_hello(struct fetcher *fr);
 void fetcher_free(struct fetcher **fr); /* no callback comes any more */
 
+/* Takes the body piece by piece, as it is sent (no decoding); of a redirect nothing comes. `head`: the
+ * lines of the answer's head. False stops: the request ends with E_CANCELLED. The request itself must
+ * not be cancelled from within. */
+struct fetch_sink {
+    bool (*on_bytes)(void *ctx, int status, struct span head, struct span bytes);
+    void *ctx;
+};
+
 struct fetch_request {
     struct span url;
     int64_t timeout_ms;       /* for the whole answer, from the moment it is its turn */
@@ -42,16 +50,28 @@ struct fetch_request {
     bool any_redirect; /* redirects may lead to any host (egress still refuses private ones) */
     int64_t
         keep_ms; /* a 2xx or 4xx answer serves the same URL for so long; 0: it is not kept */
+    int64_t interval_ms;           /* 0: as fetch_config says */
+    const struct fetch_sink *sink; /* NULL: the body is kept; borrowed until the end */
+    const char *headers[3];        /* "Range: bytes=5-", NULL-terminated; copied */
 };
 struct fetch_answer {
     err failed; /* E_OK: the rest is there */
     const char *words;
     int status;
     struct span url, headers, body; /* final URL; headers as a JSON object, as sent; borrowed */
+    struct span head;               /* the headers as lines */
+    int64_t retry_after_ms;         /* what the header of that name says; 0: nothing */
 };
+/* Value of a header in the lines of a head; empty when it is not there. */
+struct span fetch_header(struct span head, struct span name);
 
 /* E_DENIED, E_BAD_INPUT: never starts. on_done comes once, and the request is gone with it. */
 MUST_USE err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_request *q,
                          void (*on_done)(void *ctx, const struct fetch_answer *a), void *ctx,
                          struct fault *f);
 void fetch_cancel(struct fetch **r); /* NULL inside is fine */
+
+/* Nothing more goes to the origin of this URL for so long. */
+void fetcher_rest(struct fetcher *fr, struct span url, int64_t ms);
+/* How long a request to it would wait for its turn. */
+int64_t fetcher_turn_ms(const struct fetcher *fr, struct span url);

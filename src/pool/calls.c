@@ -2,11 +2,12 @@
 #include "pool/inside.h"
 
 #include "base/json.h"
+#include "extract/media.h"
 #include "os/faults.h"
 
 enum { ROBOTS_KEEP_MS = 24 * 3600 * 1000 /* RFC 9309: not longer */ };
 
-static void on_progress(struct slot *s)
+void slot_progress(struct slot *s)
 {
     if (slot_has_job(s))
         timer_start(s->stall, s->pool->config.stall_ms);
@@ -150,8 +151,27 @@ static void on_fetched(void *ctx, const struct fetch_answer *a)
     s->fetch = NULL;
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
         return;
-    on_progress(s);
+    slot_progress(s);
     answer_fetch(s, s->fetch_call, a);
+}
+
+/* robots.txt of a host of media files, for a job that fetches them. */
+static err start_media_robots(struct slot *s, const struct frame *f, struct fault *why)
+{
+    struct buf url = BUF(4096);
+    struct fetch_request q = {.timeout_ms = f->n[1], .keep_ms = ROBOTS_KEEP_MS};
+    struct span origin = media_origin(f->t[1]);
+    if (!slot_wants_media(s) || !pack_media_origin(s->site.pack, origin) ||
+        !span_is(span_cut(f->t[1], origin.n, f->t[1].n), "/robots.txt"))
+        return fail(why, E_DENIED, "this is no host of media files");
+    slot_media_url(s, f->t[1], &url);
+    q.url = buf_span(&url);
+    q.origin = media_origin(q.url);
+    q.interval_ms = s->pool->config.media.interval_ms;
+    s->fetch_call = f->n[0];
+    err e = fetch_start(&s->fetch, s->pool->config.fetcher, &q, on_fetched, s, why);
+    buf_free(&url);
+    return e;
 }
 
 /* Only the site: what the pack and the job's own target say, whatever the worker asks. What a site
@@ -164,6 +184,8 @@ static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
         return fail(why, E_BUSY, "one request at a time");
     if (q.timeout_ms < 1 || q.timeout_ms > 600000)
         return fail(why, E_BAD_INPUT, "the time for the request is out of range");
+    if (span_is(f->t[0], "media"))
+        return start_media_robots(s, f, why);
     err e =
         pack_base(s->site.pack, s->lease.kind, s->lease.target, s->site.base_url, &base, why);
     q.origin = buf_span(&base);
@@ -182,7 +204,7 @@ static void fetch(struct slot *s, const struct frame *f)
 {
     struct fault why = {0};
     fault_point("node.fetch");
-    on_progress(s);
+    slot_progress(s);
     err e = start_fetch(s, f, &why);
     if (e)
         answer_fetch(s, f->n[0], &(struct fetch_answer){.failed = e, .words = why.words});
@@ -195,7 +217,7 @@ bool slot_call(struct slot *s, const struct frame *f)
     switch ((int)f->type) {
     case FRAME_GOTO:
         fault_point("node.goto");
-        on_progress(s);
+        slot_progress(s);
         if (url_allowed(s, f->t[0]))
             call_with_text(s, f, "Page.navigate", "url", f->t[0]);
         else
@@ -219,6 +241,9 @@ bool slot_call(struct slot *s, const struct frame *f)
         return true;
     case FRAME_FETCH:
         fetch(s, f);
+        return true;
+    case FRAME_DOWNLOAD:
+        slot_download(s, f);
         return true;
     default:
         return false;

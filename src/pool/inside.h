@@ -46,6 +46,7 @@ struct slot {
     struct {
         const struct pack *pack; /* of packs */
         struct span base_url;    /* empty = the pack's own */
+        struct span media_base;  /* where files of media are asked for; empty = where their URLs say */
     } site;
     struct tab *tab; /* NULL also for a job that needs no page */
     bool tab_open, tab_closed, tab_gone;
@@ -54,6 +55,7 @@ struct slot {
     struct timer *picture;
     struct fetch *fetch; /* the one request without a browser */
     int64_t fetch_call;
+    struct media_call *media; /* the one file of media that is asked for */
     enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
     bool lease_lost, release;
     bool too_big; /* something for the worker did not fit into a frame */
@@ -96,6 +98,18 @@ static inline struct slot *slot_of(void *ctx)
 
 bool slot_has_job(const struct slot *s);
 void slot_tell(struct slot *s, const struct frame *f);
+/* Progress was made: the stall clock starts over. */
+void slot_progress(struct slot *s);
+/* The one function that moves a slot on; safe to call at any time. */
+void slot_advance(struct slot *s);
+/* media.c: FRAME_DOWNLOAD. */
+void slot_download(struct slot *s, const struct frame *f);
+/* The job is over: nothing is fetched any more. While slot->media is there, the store still works. */
+void slot_media_stop(struct slot *s);
+/* Whether the job asked for files of media. */
+bool slot_wants_media(const struct slot *s);
+/* The URL as it is asked for: at site.media_base, when there is one. */
+void slot_media_url(const struct slot *s, struct span url, struct buf *out);
 /* What a worker may ask of its tab, and of the site without one. False when the frame is no such call. */
 bool slot_call(struct slot *s, const struct frame *f);
 

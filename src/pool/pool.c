@@ -564,6 +564,7 @@ static void open_tab(struct slot *s)
     }
     s->site.pack = s->packs->pack[at];
     s->site.base_url = s->packs->base_url[at];
+    s->site.media_base = s->packs->media_base[at];
     if (!pack_needs_page(s->site.pack, s->lease.kind)) {
         on_tab_ready(s, E_OK, NULL);
         return;
@@ -699,6 +700,7 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
     timer_stop(s->stall);
     timer_stop(s->grace);
     fetch_cancel(&s->fetch);
+    slot_media_stop(s);
     move(s, SLOT_ON_OVER);
     if (!slot_pictures_start(s))
         close_tab(s);
@@ -796,7 +798,7 @@ static void advance(struct slot *s)
             post_finish(s);
     }
     if (s->state == SLOT_ENDING && s->finished && s->tab_closed && !s->beating && !s->starting_op &&
-        !s->committing)
+        !s->committing && !s->media)
         clean(s);
     if (s->state == SLOT_IDLE && s->worker_gone)
         worker_gone(s);
@@ -808,6 +810,11 @@ static void advance(struct slot *s)
     if (s->state == SLOT_IDLE)
         pool_kick(p, p->startable);
     check_drained(p);
+}
+
+void slot_advance(struct slot *s)
+{
+    advance(s);
 }
 
 /* ---- workers ---- */

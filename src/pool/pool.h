@@ -19,6 +19,12 @@
 
 struct pool;
 
+struct pool_media { /* limits of what is fetched for a job that wants the files of its media */
+    const char *folder; /* where a file lies until it is whole: STATE/files/part */
+    int64_t file_bytes, job_bytes, total_bytes;
+    int64_t timeout_ms, interval_ms;
+};
+
 struct pool_config {
     int workers;
     int64_t worker_jobs_max, worker_memory_max;
@@ -27,6 +33,7 @@ struct pool_config {
     int64_t fetch_ms;        /* an answer without a browser is whole by then */
     struct fetcher *fetcher; /* borrowed; outlives the pool */
     struct packs *packs;     /* the pool holds them as long as it works with them */
+    struct pool_media media;
 };
 
 MUST_USE err pool_start(struct pool **out, struct loop *l, struct store_thread *store, struct browsers *browsers,

@@ -21,6 +21,8 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
     X(FRAME_CONTINUE, 'w', 2, 3, 65536, "call, timeout_ms; held request id, its URL, new URL or empty")                   \
     X(FRAME_FETCH, 'w', 2, 2, 16384, "call, timeout_ms; name of the pack's source, URL")                                  \
     X(FRAME_FETCHED, 'n', 3, 3, 67108864, "call, err, status; final URL or words, headers as JSON, body")                 \
+    X(FRAME_DOWNLOAD, 'w', 2, 2, 16384, "call, timeout_ms; kind of media, URL")                                           \
+    X(FRAME_DOWNLOADED, 'n', 6, 3, 4096, "call, err, status, bytes, fetched at (ms), 1: it was there; SHA-256 or words, MIME type, path in the state folder") \
     X(FRAME_REPLY, 'n', 2, 1, 67108864, "call, err; result or words")                                                     \
     X(FRAME_EVENT, 'n', 0, 2, 16777216, "method, params")                                                                 \
     X(FRAME_GONE, 'n', 1, 1, 1024, "err; words")                                                                          \

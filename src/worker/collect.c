@@ -133,7 +133,11 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
         fresh += counted(c, rec->kind);
         c->users += rec->kind == RECORD_USER;
         c->unavailable += rec->kind == RECORD_UNAVAILABLE;
-        struct frame_item item = {(int)rec->kind, rec->created_at.ms, id, rec->json};
+        struct span json = rec->json;
+        bool surplus = c->order->limit > 0 && c->have + fresh > c->order->limit;
+        if (c->media.wanted && rec->kind == RECORD_POST && !surplus)
+            json = media_fetch(c, json);
+        struct frame_item item = {(int)rec->kind, rec->created_at.ms, id, json};
         frame_add_item(out, &item);
     }
     if (older && fresh == 0)
@@ -393,6 +397,7 @@ static struct span report(const struct collection *c)
     json_kv_int(&w, "rejected", c->rejected);
     json_kv_int(&w, "unparsed", c->unparsed);
     report_paths(c, &w);
+    media_report(c, &w);
     json_kv_int(&w, "requests", c->page.api_calls);
     if (c->thread.unplaced)
         json_kv_int(&w, "unplaced", c->thread.unplaced);
@@ -412,7 +417,7 @@ static struct span report(const struct collection *c)
 static err read_spec(struct collection *c, struct json_parser *parser)
 {
     struct json spec;
-    struct span since, until, product;
+    struct span since, until, product, media;
     c->thread.depth = -1;
     if (!c->order->spec.n || json_parse(parser, c->order->spec, &spec, NULL))
         return E_OK;
@@ -421,6 +426,8 @@ static err read_spec(struct collection *c, struct json_parser *parser)
         c->has_since = when_parse(since, &c->since);
     if (json_text(json_get(spec, SPAN("until")), &until))
         c->has_until = when_parse(until, &c->until);
+    if (json_text(json_get(spec, SPAN("media")), &media))
+        c->media.wanted = span_is(media, "download");
     if (!json_text(json_get(spec, SPAN("product")), &product))
         return E_OK;
     return plan_choose(&c->plan, c->page.pack, c->arena, product, &c->fault);

@@ -2,6 +2,7 @@
  * worker. */
 #pragma once
 
+#include "base/json.h"
 #include "worker/collect.h"
 
 struct attempt { /* one strategy, as it ended */
@@ -36,6 +37,18 @@ struct thread {
     bool alone;               /* a visitor is shown the post, and nothing around it */
 };
 
+enum { MEDIA_HOSTS_MAX = 8 };
+struct media_host { /* what robots.txt of a host of media files says */
+    struct span origin, robots;
+    enum failure_class closed; /* the file cannot be had: nothing is asked there */
+};
+struct media_work {
+    bool wanted; /* the job asked for the files */
+    int64_t files, reused, failed, bytes;
+    struct media_host hosts[MEDIA_HOSTS_MAX];
+    size_t host_count;
+};
+
 struct collection {
     struct page page;
     struct evidence evidence;
@@ -61,6 +74,7 @@ struct collection {
     bool reopened;                     /* the next timeline page is the first of a page opened anew */
     bool source_said_empty, user_read;
     enum end_reason end;
+    struct media_work media;
     enum failure_class failure; /* what a page said, when it said something */
     int64_t wait_ms;
     struct span why;
@@ -79,6 +93,11 @@ bool thread_wants(struct collection *c, const struct record *r);
 /* What the answer says of the end; E_PAGE when it is no thread. fresh: records that are new. */
 MUST_USE err thread_note_end(struct collection *c, const struct reading *r, int64_t fresh);
 
+/* media.c: the record with `file` or `file_error` in each of its media. A failed file fails nothing; after
+ * the job was told to end, the record comes back as it is. In the page's arena. */
+struct span media_fetch(struct collection *c, struct span record);
+/* Members of the report about files; nothing when the job did not ask for them. */
+void media_report(const struct collection *c, struct json_w *w);
 /* The strategies; each runs to its end. */
 MUST_USE err capture_run(struct collection *c);
 MUST_USE err fetch_run(struct collection *c);

@@ -11,6 +11,7 @@ enum {
     NUDGE_MS = 1000,
     CALL_MS = 5000,
     GONE_MS = 1000,
+    DOWNLOAD_MS = 3600000, /* node answers, or ends the job, long before */
     TURN_MS = 300000, /* to wait for a turn at a host; the job's own limits end it before */
 };
 
@@ -381,31 +382,67 @@ static err keep_answer(struct page *p, const struct frame *f, struct page_answer
     return E_OK;
 }
 
-err page_fetch(struct page *p, struct span source, struct span url, int64_t budget_ms,
-               struct page_answer *out)
+/* Sends the call and waits for its answer, whose second number is an error. */
+static err ask_node(struct page *p, const struct frame *f, int64_t budget_ms, int64_t wait_ms,
+                    enum frame_type type, struct frame *in)
 {
     uint32_t call = 0;
     if (p->told)
         return p->told;
-    struct frame f = {.type = FRAME_FETCH, .t = {source, url}};
-    if (!frame_fits(&f))
+    if (!frame_fits(f))
         return fail(p->fault, E_TOO_BIG, "the URL to fetch is too long");
-    err e = send_call(p, f, budget_ms, &call);
-    mono deadline = mono_add(clock_mono(), budget_ms + TURN_MS);
-    p->api_calls++;
+    err e = send_call(p, *f, budget_ms, &call);
+    mono deadline = mono_add(clock_mono(), wait_ms);
     while (!e) {
-        struct frame in;
-        e = take(p, deadline, &in);
+        e = take(p, deadline, in);
         if (!e && p->told)
             e = p->told;
-        if (e || in.type != FRAME_FETCHED || in.n[0] != call)
-            continue;
-        if (in.n[1] == E_OK)
-            return keep_answer(p, &in, out);
-        e = in.n[1] > E_OK && in.n[1] < E_COUNT ? (err)in.n[1] : E_PROTOCOL;
-        return fail(p->fault, e, "%.*s", (int)(in.t[0].n > 200 ? 200 : in.t[0].n), in.t[0].p);
+        if (!e && in->type == type && in->n[0] == call)
+            return in->n[1] >= E_OK && in->n[1] < E_COUNT ? (err)in->n[1] : E_PROTOCOL;
     }
+    *in = (struct frame){0};
     return e;
+}
+
+err page_fetch(struct page *p, struct span source, struct span url, int64_t budget_ms,
+               struct page_answer *out)
+{
+    struct frame f = {.type = FRAME_FETCH, .t = {source, url}}, in = {0};
+    p->api_calls++;
+    err e = ask_node(p, &f, budget_ms, budget_ms + TURN_MS, FRAME_FETCHED, &in);
+    if (!e)
+        return keep_answer(p, &in, out);
+    if (in.type == FRAME_NONE)
+        return e;
+    return fail(p->fault, e, "%.*s", (int)(in.t[0].n > 200 ? 200 : in.t[0].n), in.t[0].p);
+}
+
+err page_media_robots(struct page *p, struct span url, int64_t budget_ms, int *out_status,
+                      struct span *out_body)
+{
+    struct frame f = {.type = FRAME_FETCH, .t = {SPAN("media"), url}}, in = {0};
+    err e = ask_node(p, &f, budget_ms, budget_ms + TURN_MS, FRAME_FETCHED, &in);
+    *out_status = (int)in.n[2];
+    *out_body = in.t[2];
+    return e;
+}
+
+err page_download(struct page *p, struct span kind, struct span url, struct page_file *out)
+{
+    struct frame f = {.type = FRAME_DOWNLOAD, .t = {kind, url}}, in = {0};
+    err e = ask_node(p, &f, DOWNLOAD_MS, DOWNLOAD_MS, FRAME_DOWNLOADED, &in);
+    *out = (struct page_file){.status = (int)in.n[2]};
+    if (e) {
+        out->words = in.t[0];
+        return e;
+    }
+    out->bytes = in.n[3];
+    out->at_ms = in.n[4];
+    out->known = in.n[5] == 1;
+    out->hash = in.t[0];
+    out->mime = in.t[1];
+    out->path = in.t[2];
+    return E_OK;
 }
 
 struct page_sign page_sign(struct page *p, const char *expression, int64_t budget_ms)

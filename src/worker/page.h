@@ -71,5 +71,18 @@ MUST_USE err page_fetch(struct page *p, struct span source, struct span url, int
 /* What the page itself says: login wall, suspended, nothing found, … `expression` of the pack returns
  * the words: "state" those that stand there now, "settled" those that come to stand there. */
 struct page_sign page_sign(struct page *p, const char *expression, int64_t budget_ms);
+/* robots.txt of a host of media files. The body is valid until the next verb; the arenas stay as they
+ * are. */
+MUST_USE err page_media_robots(struct page *p, struct span url, int64_t budget_ms, int *out_status,
+                               struct span *out_body);
+/* One file of media: node fetches and keeps it, or has it already. Texts are valid until the next verb.
+ * The error says what a failure was (net/download.h); *out then holds its words and the status. */
+struct page_file {
+    int status;
+    int64_t bytes, at_ms;
+    bool known; /* it was there */
+    struct span hash, mime, path, words;
+};
+MUST_USE err page_download(struct page *p, struct span kind, struct span url, struct page_file *out);
 /* Handles what has arrived meanwhile and waits for a frame of this type (COMMITTED). */
 MUST_USE err page_wait_frame(struct page *p, enum frame_type type, struct frame *out, mono deadline);
