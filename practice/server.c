@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include "app.h"
+#include "files.h"
 #include "graphql.h"
 #include "limits.h"
 #include "mutate.h"
@@ -10,6 +11,8 @@
 #include <microhttpd.h>
 
 #include "base/need.h"
+#include "base/sha256.h"
+#include "wire/range.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +28,7 @@ enum { BODY_MAX = 64 * 1024, ANSWER_MAX = 8 * 1024 * 1024, HEADERS_MAX = 8 };
 enum { CONNECTIONS_MAX = 2000, IDLE_S = 120 };
 enum { PICTURE_PAD = 24 * 1024 }; /* what a small photo weighs */
 enum { OPS = 4 };
+enum { LIMITED_MAX = 4096 };
 static const uint32_t REQUEST_MAGIC = 0x70726171;
 
 struct server {
@@ -39,6 +43,7 @@ struct server {
     struct app_op ops[OPS];
     uint8_t *picture; /* the bytes after a picture's header */
     atomic_uint_fast64_t guests;
+    atomic_uchar limited[LIMITED_MAX]; /* files whose first request was refused */
 };
 
 enum plan { PLAN_ANSWER, PLAN_CUT, PLAN_DROP };
@@ -519,6 +524,108 @@ static bool is_picture(struct request *r)
     return false;
 }
 
+/* ---- files of media ---- */
+
+/* The part that is asked for, when the client still means this file. */
+static void cut_to_range(struct request *r, const char *etag)
+{
+    int64_t from = 0, count = 0;
+    char text[80];
+    size_t size = r->body.n;
+    struct span same = span_of(
+        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "If-Range"));
+    struct span header =
+        span_of(MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Range"));
+    if (!header.n || (same.n && !span_is(same, etag)))
+        return;
+    switch (range_read(header, (int64_t)size, &from, &count)) {
+    case RANGE_ALL:
+        return;
+    case RANGE_NONE:
+        snprintf(text, sizeof(text), "bytes */%zu", size);
+        answer_header(r, "Content-Range", text);
+        buf_clear(&r->body);
+        r->status = 416;
+        return;
+    case RANGE_PART:
+        snprintf(text, sizeof(text), "bytes %lld-%lld/%zu", (long long)from,
+                 (long long)(from + count - 1), size);
+        answer_header(r, "Content-Range", text);
+        buf_drop(&r->body, (size_t)from);
+        r->body.n = (size_t)count;
+        r->status = 206;
+        r->plan = PLAN_ANSWER;
+        return;
+    }
+}
+
+static bool answer_media(struct request *r)
+{
+    struct practice_file file;
+    char etag[24];
+    if (!files_find(r->path, argument(r, "format"), argument(r, "name"),
+                    r->server->options.model.seed, &file))
+        return false;
+    atomic_uchar *seen = &r->server->limited[file.key % LIMITED_MAX];
+    if (file.outcome == FILE_missing || file.outcome == FILE_no_orig) {
+        answer_text(r, 404, "");
+        return true;
+    }
+    if (file.outcome == FILE_limited && !atomic_exchange(seen, 1)) {
+        answer_header(r, "Retry-After", "1");
+        answer_text(r, 429, "");
+        return true;
+    }
+    if (file.outcome == FILE_slow)
+        r->wait_ms = 1000;
+    if (file.outcome == FILE_cut)
+        r->plan = PLAN_CUT;
+    files_add(&file, &r->body);
+    snprintf(etag, sizeof(etag), "\"%016llx\"", (unsigned long long)file.key);
+    answer_header(r, "ETag", etag);
+    answer_header(r, "Accept-Ranges", "bytes");
+    answer(r, 200, file.type);
+    cut_to_range(r, etag);
+    return true;
+}
+
+/* What a media URL, as the records name it, leads to. */
+static void answer_media_truth(struct request *r)
+{
+    struct span url = argument(r, "url"), rest = span_cut(url, sizeof("https://") - 1, url.n);
+    size_t slash = span_find_char(rest, '/'), query = span_find_char(rest, '?');
+    struct span path = span_cut(rest, slash, query - (slash < query ? slash : query));
+    struct span pairs = span_cut(rest, query + 1, rest.n), pair, format = SPAN_NONE,
+                name = SPAN_NONE;
+    struct practice_file file;
+    struct buf bytes = BUF(ANSWER_MAX);
+    struct sha256 sum;
+    char text[SHA256_TEXT];
+    while (span_next(&pairs, '&', &pair)) {
+        if (span_starts(pair, SPAN("format=")))
+            format = span_cut(pair, 7, pair.n);
+        if (span_starts(pair, SPAN("name=")))
+            name = span_cut(pair, 5, pair.n);
+    }
+    if (!files_find(path, format, name, r->server->options.model.seed, &file)) {
+        answer_words(r, 404, "no such media");
+        return;
+    }
+    files_add(&file, &bytes);
+    sha256_init(&sum);
+    sha256_add(&sum, buf_span(&bytes));
+    sha256_text(&sum, text);
+    struct json_w w = json_w(&r->body);
+    json_open(&w);
+    json_kv_cstr(&w, "outcome", files_outcome(file.outcome));
+    json_kv_cstr(&w, "sha256", text);
+    json_kv_int(&w, "bytes", (int64_t)file.bytes);
+    json_kv_cstr(&w, "type", file.type);
+    json_close(&w);
+    answer(r, 200, "application/json; charset=utf-8");
+    buf_free(&bytes);
+}
+
 /* ---- truth ---- */
 
 static void answer_truth(struct request *r, struct truth *t, bool opened)
@@ -551,7 +658,9 @@ static void route_truth(struct request *r, struct span rest)
     struct span what;
     if (!span_next(&rest, '/', &what))
         what = SPAN_NONE;
-    if (span_is(what, "accounts")) {
+    if (span_is(what, "media")) {
+        answer_media_truth(r);
+    } else if (span_is(what, "accounts")) {
         answer_accounts(r);
     } else if (span_is(what, "user")) {
         bool found = truth_user(m, rest, &r->body);
@@ -572,7 +681,7 @@ static void route_truth(struct request *r, struct span rest)
     } else {
         answer_words(r, 404,
                      "there are /truth/posts/HANDLE, /truth/user/HANDLE, /truth/hashtag/TAG, "
-                     "/truth/search?q= and /truth/accounts?count=");
+                     "/truth/search?q=, /truth/media?url= and /truth/accounts?count=");
     }
 }
 
@@ -600,6 +709,13 @@ static void route_panel_faults(struct request *r)
     }
     faults_add_json(&r->body, &now, argument(r, "help").n > 0);
     answer(r, 200, "application/json; charset=utf-8");
+}
+
+/* As the pages show photos. */
+static bool shown_small(struct request *r)
+{
+    return span_starts(r->path, SPAN("/media/")) && !span_is(argument(r, "name"), "orig") &&
+           !span_is(argument(r, "name"), "4096x4096") && !span_is(argument(r, "name"), "large");
 }
 
 /* ---- routing ---- */
@@ -634,6 +750,10 @@ static void route(struct request *r)
         answer_still(r, 200, "image/svg+xml",
                      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"18\" height=\"18\">"
                      "<circle cx=\"9\" cy=\"9\" r=\"8\" fill=\"#fc3\"/></svg>");
+    } else if (span_is(r->path, "/robots.txt")) {
+        answer_text(r, 200, "User-agent: *\nDisallow: /media/private/\n");
+    } else if (!shown_small(r) && answer_media(r)) {
+        return;
     } else if (is_picture(r)) {
         answer_picture(r);
     } else if (under(r, "/truth/", &rest)) {

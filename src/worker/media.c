@@ -280,4 +280,12 @@ void media_report(const struct collection *c, struct json_w *w)
     json_kv_int(w, "files_failed", m->failed);
     json_kv_int(w, "files_reused", m->reused);
     json_kv_int(w, "file_bytes", m->bytes);
+    json_key(w, "warnings");
+    json_open_array(w);
+    if (m->failed)
+        json_put_text(w, span_of(arena_fmt(c->arena, "%lld of %lld media files are missing; each says "
+                                                     "why in file_error",
+                                           (long long)m->failed,
+                                           (long long)(m->failed + m->files))));
+    json_close_array(w);
 }
