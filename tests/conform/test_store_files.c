@@ -426,29 +426,6 @@ static void an_old_part_is_removed_and_a_young_one_stays(void **state)
     assert_true(there("part/young"));
 }
 
-static void a_store_of_the_version_before_is_brought_up_to_date(void **state)
-{
-    (void)state;
-    char path[128], command[300];
-    struct lease l = job("job_1");
-    end(&l);
-    store_close(&w->s);
-    snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
-    snprintf(command, sizeof command,
-             "sqlite3 %s 'DROP TABLE files; DROP TABLE file_urls; DROP TABLE job_files; PRAGMA "
-             "user_version=2' 2>/dev/null",
-             path);
-    if (system(command) != 0) {
-        puts("skipped: no sqlite3 program here");
-        open_store();
-        skip();
-    }
-    open_store();
-    l = job("job_2");
-    struct made m = put(&l, "https://a/1", "new");
-    expect_kept(&m);
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -463,7 +440,6 @@ int main(void)
         T(a_file_that_somebody_removed_is_fetched_again),
         T(a_crash_leaves_no_row_without_file_and_no_file_without_row),
         T(an_old_part_is_removed_and_a_young_one_stays),
-        T(a_store_of_the_version_before_is_brought_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
