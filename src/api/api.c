@@ -28,6 +28,9 @@ static const struct route routes[] = {
     {"/v1/jobs", "GET, HEAD", false, true, list_query, jobs_list},
     {"/v1/jobs/{id}", "GET, HEAD", false, true, no_query, jobs_show},
     {"/v1/jobs/{id}/cancel", "POST", true, true, no_query, jobs_cancel},
+    {"/v1/jobs/{id}/artifacts", "GET, HEAD", false, true, no_query, artifacts_list},
+    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", false, true, no_query, artifacts_show},
+    {"/v1/jobs/{id}/repair", "POST", true, true, no_query, artifacts_repair},
     {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, items_query, items_posts},
     {"/v1/jobs/{id}/users", "GET, HEAD", false, true, items_query, items_users},
     {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
@@ -221,6 +224,14 @@ void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request
 static bool matches(struct span path, const char *pattern, struct span *out_id)
 {
     struct span p = span_of(pattern);
+    if (span_ends(p, SPAN("/{n}"))) {
+        while (path.n && path.p[path.n - 1] >= '0' && path.p[path.n - 1] <= '9')
+            path.n--;
+        if (!span_ends(path, SPAN("/")))
+            return false;
+        path.n--;
+        p.n -= 4;
+    }
     size_t hole = span_find(p, SPAN("{id}"));
     *out_id = SPAN_NONE;
     if (hole == p.n)

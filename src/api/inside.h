@@ -30,7 +30,7 @@ struct api {
 };
 
 struct route {
-    const char *path;  /* "{id}" stands for a job's id */
+    const char *path;  /* "{id}" stands for a job's id, "/{n}" at the end for a number */
     const char *allow; /* methods for the Allow header */
     bool post;
     bool store;               /* needs a call */
@@ -79,6 +79,14 @@ void jobs_create(struct api *a, struct request *r, struct span id);
 void jobs_list(struct api *a, struct request *r, struct span id);
 void jobs_show(struct api *a, struct request *r, struct span id);
 void jobs_cancel(struct api *a, struct request *r, struct span id);
+
+/* The operation is done: answers 200 with the job as it is now. */
+void jobs_answer(struct call *c);
+
+/* ---- artifacts.c ---- */
+void artifacts_list(struct api *a, struct request *r, struct span id);
+void artifacts_show(struct api *a, struct request *r, struct span id);
+void artifacts_repair(struct api *a, struct request *r, struct span id);
 
 /* ---- items.c ---- */
 void items_posts(struct api *a, struct request *r, struct span id);

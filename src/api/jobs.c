@@ -159,6 +159,11 @@ static void on_shown(struct call *c)
     answer_job(c, 200, (const char *const[]){"ETag", tag, NULL});
 }
 
+void jobs_answer(struct call *c)
+{
+    post_job(c, on_shown);
+}
+
 void jobs_show(struct api *a, struct request *r, struct span id)
 {
     post_job(call_new(a, r, id), on_shown);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "base/when.h"
+#include "core/evidence.h"
 
 enum { NAMES_MAX = 32 };
 
@@ -17,14 +18,15 @@ struct reading {
     struct span target; /* as typed */
     wall since, until;
     bool has_since, has_until;
-    struct span product; /* as given */
-    int64_t depth;       /* -1: not given */
-    bool files;          /* media: download */
+    struct span product;  /* as given */
+    int64_t depth;        /* -1: not given */
+    bool files;           /* media: download */
+    const char *evidence; /* NULL: as configured */
 };
 
-static const char *const members[] = {"site",  "kind",  "target",   "limit",
-                                      "since", "until", "priority", "product", "depth",
-                                      "media", NULL};
+static const char *const members[] = {"site",     "kind",    "target", "limit", "since", "until",
+                                      "priority", "product", "depth",  "media", "evidence",
+                                      NULL};
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
                                                          const char *code, const char *fmt, ...)
@@ -71,6 +73,16 @@ static bool known(struct span key)
     return false;
 }
 
+static struct span known_members(struct reading *r)
+{
+    struct buf text = BUF(1024);
+    for (size_t i = 0; members[i]; i++)
+        buf_fmt(&text, "%s%s", i ? ", " : "", members[i]);
+    struct span kept = arena_keep(r->arena, buf_span(&text));
+    buf_free(&text);
+    return kept;
+}
+
 static bool refuse_unknown(struct reading *r, struct json body)
 {
     for (struct json_iter i = json_each(body); json_next(&i);) {
@@ -81,8 +93,7 @@ static bool refuse_unknown(struct reading *r, struct json body)
             refuse(r, pointer_to(r, i.key), "unknown_field", "did you mean \"%s\"?", near);
         else
             refuse(r, pointer_to(r, i.key), "unknown_field",
-                   "known are site, kind, target, limit, since, until, priority, product, "
-                   "depth, media");
+                   "known are %.*s", SP(known_members(r)));
     }
     return r->refusal->error_count > 0;
 }
@@ -292,6 +303,19 @@ static void read_media(struct reading *r, struct json body)
                (int)(r->order->site.n > 60 ? 60 : r->order->site.n), r->order->site.p);
 }
 
+static void read_evidence(struct reading *r, struct json body)
+{
+    struct json v;
+    struct span name;
+    enum evidence_keep keep;
+    if (!given(body, "evidence", &v))
+        return;
+    if (json_text(v, &name) && evidence_keep_parse(name, &keep))
+        r->evidence = evidence_keep_name(keep);
+    else
+        refuse(r, SPAN("/evidence"), "unknown", "must be never, on_failure or always");
+}
+
 /* node looks for "media":"download" in it (pool/media.c). */
 static void write_spec(struct reading *r)
 {
@@ -311,6 +335,8 @@ static void write_spec(struct reading *r)
         json_kv_int(&w, "depth", r->depth);
     if (r->files)
         json_kv_cstr(&w, "media", "download");
+    if (r->evidence)
+        json_kv_cstr(&w, "evidence", r->evidence);
     json_close(&w);
     r->order->spec = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
@@ -361,6 +387,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     r.has_since = read_time(&r, root, "since", &r.since);
     r.has_until = read_time(&r, root, "until", &r.until);
     read_media(&r, root);
+    read_evidence(&r, root);
     if (r.has_since && r.has_until && r.since.ms >= r.until.ms)
         refuse(&r, SPAN("/until"), "range", "must be later than since");
     if (out_refusal->error_count)

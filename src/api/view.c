@@ -95,6 +95,7 @@ static void put_links(struct json_w *w, const char *id)
     put_link(w, "users", id, "/users");
     put_link(w, "unavailable", id, "/unavailable");
     put_link(w, "log", id, "/log");
+    put_link(w, "artifacts", id, "/artifacts");
     put_link(w, "cancel", id, "/cancel");
     buf_fmt(&path, "/v1/events?job=%s&after=0", id);
     json_kv_text(w, "events", buf_span(&path));

@@ -16,6 +16,9 @@ bool base64_add_plain(struct buf *out, struct span text)
     if (text.n % 4)
         return false;
     size_t padding = span_ends(text, SPAN("==")) ? 2 : span_ends(text, SPAN("=")) ? 1 : 0;
+    char *to = buf_room(out, text.n / 4 * 3), *start = to;
+    if (!to)
+        return false;
     for (size_t at = 0; at < text.n; at += 4) {
         size_t digits = at + 4 == text.n ? 4 - padding : 4;
         unsigned value = 0;
@@ -26,7 +29,8 @@ bool base64_add_plain(struct buf *out, struct span text)
             value = value << 6 | (unsigned)d;
         }
         for (size_t i = 0; i + 1 < digits; i++)
-            buf_add_char(out, (char)(value >> (16 - 8 * i) & 0xff));
+            *to++ = (char)(value >> (16 - 8 * i) & 0xff);
     }
-    return !out->failed;
+    out->n += (size_t)(to - start);
+    return true;
 }

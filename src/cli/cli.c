@@ -17,8 +17,10 @@ enum {
     IN_VERSION = 16,
     IN_SERVE = 32,
     IN_SITE = 64,
-    IN_SERVED = IN_GET | IN_JOBS,
-    IN_CLIENT = 31 | IN_SITE, /* everything but the service itself */
+    IN_ARTIFACTS = 128,
+    IN_REPLAY = 256,
+    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY,
+    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY, /* everything but the service itself */
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -33,16 +35,21 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_SERVED, "get: records wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_GET | IN_JOBS, "get: records wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
     {"since", 0, "DATE", offsetof(struct cli, since), IN_GET, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
     {"until", 0, "DATE", offsetof(struct cli, until), IN_GET, "no posts newer than this"},
     {"product", 0, "NAME", offsetof(struct cli, product), IN_GET, "of a search or hashtag: latest (default), top, people, media"},
     {"depth", 0, "N", offsetof(struct cli, depth), IN_GET, "of a thread: replies at most N steps below the post; 0 none; else all"},
     {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal, 9 last"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_GET, "site pack to use; default x"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_GET | IN_REPLAY, "site pack to use, default x; replay: or the folder of one, default that of the job"},
+    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_GET, "what is read is kept: never, on_failure or always; else as configured"},
+    {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
+    {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY, "with --failed: how they ended; default drift"},
+    {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
+    {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
     {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
-    {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET, "write the records there, all or nothing; - is standard output"},
+    {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; artifacts: a folder"},
     {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only: scheduled, ready, active, succeeded, cancelled or dead"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
@@ -87,6 +94,19 @@ static const struct verb {
      "fulmar jobs log JOB\n",
      "look at jobs of a running service, and stop them",
      "Without an action it lists. JOB is the id that get and jobs list print: job_...\n"},
+    {"artifacts", IN_ARTIFACTS, artifacts_run,
+     "fulmar artifacts JOB [--out FOLDER] [--warc FILE.warc.gz]\n",
+     "what a job read, kept as evidence: answers, screenshot, page",
+     "Without --out and --warc it lists them. By default only jobs that fail keep evidence;\n"
+     "see evidence.keep in the configuration, and get --evidence. Ends with 5 when there is none.\n"},
+    {"replay", IN_REPLAY, replay_run,
+     "fulmar replay JOB [--site FOLDER] [--apply]\n"
+     "fulmar replay --failed [--class drift] [--site FOLDER] [--apply]\n",
+     "read a job's evidence again with today's site pack, without any traffic",
+     "Says which records would come, go or change, and how the job would end. With --apply a dead\n"
+     "job that reads well now gets these records and succeeds: partial, unless the evidence shows\n"
+     "the end of the list. Ends with 0 when it reads well, else as the job would end (9 the site\n"
+     "changed), 5 without evidence; with --failed with 2 when some do not read well.\n"},
     {"serve", IN_SERVE, serve_run,
      "fulmar serve [--config FILE] [--set NAME=VALUE]...\n",
      "run the service in the foreground: API and page on http://127.0.0.1:8470",

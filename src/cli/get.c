@@ -3,6 +3,7 @@
 
 #include "api/order.h"
 #include "base/text.h"
+#include "core/evidence.h"
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/verdict.h"
@@ -139,6 +140,10 @@ static int check_flags(struct get *g)
     if (c->priority &&
         (!span_int(span_of(c->priority), &g->priority) || g->priority < 0 || g->priority > 9))
         return cli_usage("get", "--priority must be 0 to 9, not '%.40s'", c->priority);
+    enum evidence_keep keep;
+    if (c->evidence && !evidence_keep_parse(span_of(c->evidence), &keep))
+        return cli_usage("get", "--evidence must be never, on_failure or always, not '%.40s'",
+                         c->evidence);
     if (c->since && !when_parse(span_of(c->since), &since))
         return cli_usage("get", "--since must be %s, not '%.40s'", dates, c->since);
     if (c->until && !when_parse(span_of(c->until), &until))
@@ -174,6 +179,8 @@ static void build_body(struct get *g)
         json_kv_cstr(&w, "product", c->product);
     if (c->depth)
         json_kv_int(&w, "depth", g->depth);
+    if (c->evidence)
+        json_kv_cstr(&w, "evidence", c->evidence);
     json_close(&w);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "core/settings.h"
+#include "extract/pack.h"
 #include "net/client.h"
 #include "upkeep/config.h"
 
@@ -37,8 +38,9 @@ struct cli {
     size_t word_count;
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
+    const char *evidence, *class, *warc;
     const char *set; /* of serve, which reads it itself: here for the help */
-    bool quiet, json, csv, help, accept;
+    bool quiet, json, csv, help, accept, failed, apply;
     /* filled by cli_settings() */
     struct settings settings;
     char config_file[CONFIG_PATH_MAX];
@@ -58,6 +60,9 @@ int cli_problem(const struct client_answer *a);
 /* Text fit for a terminal: control characters become visible. In the arena. */
 char *cli_printable(struct cli *c, struct span text);
 
+/* A pack by its name below the configured folder, or by the path of its own folder. 0 or an exit code. */
+int cli_open_pack(struct cli *c, const char *name, struct pack **out);
+
 /* ---- verbs ---- */
 int get_run(struct cli *c);
 int jobs_run(struct cli *c);
@@ -65,3 +70,5 @@ int doctor_run(struct cli *c);
 int config_run(struct cli *c);
 int version_run(struct cli *c);
 int site_run(struct cli *c);
+int artifacts_run(struct cli *c);
+int replay_run(struct cli *c);

@@ -232,6 +232,16 @@ static void compare_line(struct comparison *c, const struct parsers *p, struct s
         compare(c, mine, its, 0, 0);
 }
 
+void replay_record(struct replay *r, const char *name, struct span before, struct span after)
+{
+    struct comparison c = {.replay = r, .recording = name};
+    struct parsers p = {json_parser_new(LINES_MAX), json_parser_new(LINES_MAX)};
+    struct lines one = {.line = &after, .count = 1};
+    compare_line(&c, &p, before, &one, false);
+    json_parser_free(&p.one);
+    json_parser_free(&p.other);
+}
+
 static void compare_lines(struct replay *r, const char *recording, const struct lines *before,
                           const struct lines *after)
 {

@@ -26,6 +26,8 @@ struct replay {
  * that is no operation and no source of the pack; the words name the file. */
 MUST_USE err replay_test(struct replay *r, const struct pack *p, const char *folder, bool accept,
                          struct fault *f);
+/* One record before and after: tells every field that differs. `name` stands for the recording. */
+void replay_record(struct replay *r, const char *name, struct span before, struct span after);
 /* The same recordings with two packs: what would change. */
 MUST_USE err replay_diff(struct replay *r, const struct pack *before, const struct pack *after,
                          const char *folder, struct fault *f);

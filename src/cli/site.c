@@ -26,8 +26,7 @@ static int open_sites(struct cli *c, char folder[CONFIG_PATH_MAX])
     return fd;
 }
 
-/* A name below the configured folder, or the path of a pack's own folder. 0 or an exit code. */
-static int open_pack(struct cli *c, const char *name, struct pack **out)
+int cli_open_pack(struct cli *c, const char *name, struct pack **out)
 {
     struct fault f = {0};
     char folder[CONFIG_PATH_MAX], path[PATH_BYTES], again[PATH_BYTES];
@@ -133,7 +132,7 @@ static int show(struct cli *c, const char *name)
 {
     struct pack *p = NULL;
     const struct span *kinds, *hosts;
-    int code = open_pack(c, name, &p);
+    int code = cli_open_pack(c, name, &p);
     if (code)
         return code;
     size_t host_count = pack_hosts(p, &hosts);
@@ -167,7 +166,7 @@ static int check(struct cli *c, const char *name)
     struct pack *p = NULL;
     if (!name)
         return each_pack(c, check_one);
-    int code = open_pack(c, name, &p);
+    int code = cli_open_pack(c, name, &p);
     if (!code)
         check_one(c, p);
     pack_close(&p);
@@ -228,7 +227,7 @@ static int test(struct cli *c, const char *name, const char *folder)
 {
     struct fault f = {0};
     struct pack *p = NULL;
-    int code = open_pack(c, name, &p);
+    int code = cli_open_pack(c, name, &p);
     if (code)
         return code;
     struct replay r = {.arena = arena_new(RECORDING_ARENA), .on_difference = print_difference, .ctx = c};
@@ -243,9 +242,9 @@ static int diff(struct cli *c, const char *before, const char *after, const char
 {
     struct fault f = {0};
     struct pack *old = NULL, *new = NULL;
-    int code = open_pack(c, before, &old);
+    int code = cli_open_pack(c, before, &old);
     if (!code)
-        code = open_pack(c, after, &new);
+        code = cli_open_pack(c, after, &new);
     if (!code) {
         struct replay r = {
             .arena = arena_new(RECORDING_ARENA), .on_difference = print_difference, .ctx = c};

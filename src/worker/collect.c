@@ -145,7 +145,7 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
     return fresh;
 }
 
-static err commit(struct collection *c, struct span items, struct span cursor)
+static err commit_to_node(struct collection *c, struct span items, struct span cursor)
 {
     page_step(&c->page, "commit");
     struct frame f = {.type = FRAME_RECORDS, .n = {c->batch, c->pages, c->claimed}, .t = {cursor, items}};
@@ -227,7 +227,7 @@ static err read_timeline(struct collection *c, const struct reading *r)
     if (!e && !full && !c->end)
         e = c->go_on(c, cursor);
     if (!e && (text.n || !span_eq(cursor, c->cursor)))
-        e = commit(c, text, cursor);
+        e = c->commit(c, text, cursor);
     if (!e && c->order->limit > 0 && c->have >= c->order->limit)
         c->end = END_LIMIT;
     else if (!e && full && !c->end) /* ids known from an earlier attempt: not full after all */
@@ -247,7 +247,7 @@ static err read_alone(struct collection *c, const struct reading *r)
     (void)fill_batch(c, r, &items, &filtered);
     err e = buf_end(&items, &text);
     if (!e && text.n)
-        e = commit(c, text, SPAN_NONE);
+        e = c->commit(c, text, SPAN_NONE);
     c->thread.alone = true;
     c->end = END_TERMINATE;
     buf_free(&items);
@@ -262,7 +262,7 @@ static err commit_user(struct collection *c, const struct reading *r)
     (void)fill_batch(c, r, &items, &filtered);
     err e = buf_end(&items, &text);
     if (!e && text.n)
-        e = commit(c, text, SPAN_NONE);
+        e = c->commit(c, text, SPAN_NONE);
     buf_free(&items);
     return e;
 }
@@ -304,7 +304,7 @@ err collection_read(struct collection *c, const struct operation *op, const stru
     return e;
 }
 
-static enum failure_class class_of(const struct collection *c, err e)
+enum failure_class collection_class(const struct collection *c, err e)
 {
     if (c->failure != FAILURE_NONE)
         return c->failure;
@@ -414,13 +414,13 @@ static struct span report(const struct collection *c)
     return kept;
 }
 
-static err read_spec(struct collection *c, struct json_parser *parser)
+static void read_spec(struct collection *c, struct json_parser *parser)
 {
     struct json spec;
     struct span since, until, product, media;
     c->thread.depth = -1;
     if (!c->order->spec.n || json_parse(parser, c->order->spec, &spec, NULL))
-        return E_OK;
+        return;
     (void)json_int(json_get(spec, SPAN("depth")), &c->thread.depth);
     if (json_text(json_get(spec, SPAN("since")), &since))
         c->has_since = when_parse(since, &c->since);
@@ -428,9 +428,8 @@ static err read_spec(struct collection *c, struct json_parser *parser)
         c->has_until = when_parse(until, &c->until);
     if (json_text(json_get(spec, SPAN("media")), &media))
         c->media.wanted = span_is(media, "download");
-    if (!json_text(json_get(spec, SPAN("product")), &product))
-        return E_OK;
-    return plan_choose(&c->plan, c->page.pack, c->arena, product, &c->fault);
+    if (json_text(json_get(spec, SPAN("product")), &product))
+        c->product = arena_keep(c->arena, product);
 }
 
 static struct span words_of(const struct collection *c, err e)
@@ -440,7 +439,7 @@ static struct span words_of(const struct collection *c, err e)
 }
 
 /* What the failed strategy said must not pass for what the next one says. */
-static void forget(struct collection *c)
+void collection_forget(struct collection *c)
 {
     c->failure = FAILURE_NONE;
     c->why = SPAN_NONE;
@@ -473,7 +472,7 @@ static err collect(struct collection *c)
         case PLAN_STRATEGIES:
             break;
         }
-        enum failure_class class = e ? class_of(c, e) : FAILURE_NONE;
+        enum failure_class class = e ? collection_class(c, e) : FAILURE_NONE;
         c->attempts[c->attempt_count++] =
             (struct attempt){.strategy = c->step->strategy,
                              .pages = c->pages - pages,
@@ -484,16 +483,16 @@ static err collect(struct collection *c)
             break;
         log_info("job.fallback", F_C("from", plan_strategy_name(c->step->strategy)),
                  F_C("failure", failure_name(class)));
-        forget(c);
+        collection_forget(c);
     }
     return e;
 }
 
-static void conclude(struct collection *c, err e, struct collect_result *out)
+void collection_conclude(struct collection *c, err e, struct collect_result *out)
 {
     *out = (struct collect_result){.wait_ms = c->wait_ms, .report = report(c), .end = c->end};
     if (e) {
-        out->failure = class_of(c, e);
+        out->failure = collection_class(c, e);
         out->why = words_of(c, e);
         return;
     }
@@ -513,29 +512,44 @@ static void conclude(struct collection *c, err e, struct collect_result *out)
     out->why = SPAN("the site answered, but without records and without saying that there are none");
 }
 
+void collection_init(struct collection *c, const struct collect_order *order, struct arena *a,
+                     struct json_parser *parser)
+{
+    *c = (struct collection){.order = order,
+                             .arena = a,
+                             .commit = commit_to_node,
+                             .batch = order->next_batch,
+                             .have = order->have,
+                             .claimed = -1};
+    read_spec(c, parser);
+}
+
+err collection_plan(struct collection *c, const struct pack *pack)
+{
+    const struct collect_order *o = c->order;
+    err e = plan_make(&c->plan, pack, c->arena, o->kind, o->target, o->base_url, &c->fault);
+    if (!e && c->product.n)
+        e = plan_choose(&c->plan, pack, c->arena, c->product, &c->fault);
+    reader_focus(c->page.reader, e ? SPAN_NONE : c->plan.focus);
+    return e;
+}
+
 void collect_run(struct channel *channel, const struct pack *pack, struct reader *r,
                  struct json_parser *events, const struct collect_order *order,
                  struct arena *a, struct arena *page_arena, struct collect_result *out)
 {
     struct collection *c = arena_new_of(a, struct collection);
-    c->order = order;
-    c->arena = a;
-    c->batch = order->next_batch;
-    c->have = order->have;
-    c->claimed = -1;
+    collection_init(c, order, a, events);
     reader_forget(r);
-    err e = plan_make(&c->plan, pack, a, order->kind, order->target, order->base_url, &c->fault);
     evidence_init(&c->evidence, channel, order->keep);
     c->evidence.batch = c->batch;
     page_init(&c->page, channel, pack, &c->plan, r, events, &c->evidence, a, page_arena, &c->fault);
-    if (!e)
-        e = read_spec(c, events);
-    reader_focus(r, e ? SPAN_NONE : c->plan.focus);
+    err e = collection_plan(c, pack);
     if (!e)
         e = collect(c);
     else
         c->failure = FAILURE_BAD_INPUT;
-    conclude(c, e, out);
+    collection_conclude(c, e, out);
     evidence_end(&c->evidence, out->failure);
     evidence_fini(&c->evidence);
 }

@@ -55,6 +55,8 @@ struct collection {
     const struct collect_order *order;
     struct plan plan;
     const struct plan_step *step; /* of the plan: what is tried now */
+    /* Puts the items of a page where they belong, and counts what is had. */
+    err (*commit)(struct collection *c, struct span items, struct span cursor);
     /* Asks for more of the list, from here; the answer is read later. */
     err (*go_on)(struct collection *c, struct span cursor);
     struct attempt attempts[PLAN_STRATEGIES];
@@ -64,6 +66,7 @@ struct collection {
     struct thread thread;
     struct span source; /* fetch: name of the source that is read */
     struct span robots, robots_of; /* what the site asks of robots, and which one */
+    struct span product; /* of the target, as ordered; empty: its first */
     struct span cursor; /* of the last page */
     struct span user_id;
     wall since, until;
@@ -98,6 +101,14 @@ MUST_USE err thread_note_end(struct collection *c, const struct reading *r, int6
 struct span media_fetch(struct collection *c, struct span record);
 /* Members of the report about files; nothing when the job did not ask for them. */
 void media_report(const struct collection *c, struct json_w *w);
+/* What every way of collecting begins and ends with; the plan is made when the page is. */
+MUST_USE err collection_plan(struct collection *c, const struct pack *pack);
+void collection_init(struct collection *c, const struct collect_order *order, struct arena *a,
+                     struct json_parser *parser);
+/* Nothing that the part before said passes for what the next one says. */
+void collection_forget(struct collection *c);
+enum failure_class collection_class(const struct collection *c, err e);
+void collection_conclude(struct collection *c, err e, struct collect_result *out);
 /* The strategies; each runs to its end. */
 MUST_USE err capture_run(struct collection *c);
 MUST_USE err fetch_run(struct collection *c);

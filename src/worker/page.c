@@ -118,6 +118,8 @@ static void on_finished(struct page *p, struct json params, bool failed)
 void page_step(struct page *p, const char *step)
 {
     need_step(step);
+    if (!p->channel)
+        return;
     /* That node is gone shows at the next read. */
     (void)!channel_send(p->channel, &(struct frame){.type = FRAME_PROGRESS, .t = {span_of(step)}});
 }

@@ -48,7 +48,7 @@ struct page {
 void page_init(struct page *p, struct channel *c, const struct pack *pack, const struct plan *plan, struct reader *r,
                struct json_parser *events, struct evidence *evidence, struct arena *a, struct arena *page_arena, struct fault *f);
 /* Says where the job is: for crash records here, for node in FRAME_PROGRESS. */
-void page_step(struct page *p, const char *step);
+void page_step(struct page *p, const char *step); /* without a channel nobody hears it */
 /* Opens the plan's URL, also once more in the same tab: requests of the page before are forgotten. With
  * a cursor the page's own first timeline request starts there. E_NET, E_TIMEOUT, or what ended the
  * page. */
