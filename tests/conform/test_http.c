@@ -1019,6 +1019,135 @@ static void clients_that_vanish_leave_nothing(void **state)
     expect("GET", "/livez", "", NULL, 200);
 }
 
+/* ---- evidence ---- */
+
+static void keep_piece(const struct lease *l, enum evidence_kind kind, struct span headers,
+                       struct span body, enum evidence_gap gap)
+{
+    struct store_op op = {.verb = STORE_EVIDENCE};
+    op.in.evidence = (struct evidence_args){.id = span_of(l->id),
+                                            .nonce = l->nonce,
+                                            .kind = kind,
+                                            .gap = gap,
+                                            .reason = FAILURE_DRIFT,
+                                            .status = 200,
+                                            .at_ms = 1770412185123,
+                                            .strategy = SPAN("capture"),
+                                            .name = SPAN("UserTweets"),
+                                            .url = SPAN("https://x.com/UserTweets"),
+                                            .headers = headers,
+                                            .body = body};
+    run_op(&op);
+    assert_int_equal(op.result, E_OK);
+}
+
+static void artifacts_are_listed_and_come_as_downloads(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@proof\",\"priority\":0,\"evidence\":\"always\"}", id);
+    struct lease l = lease_of(id, a);
+    assert_true(span_find(l.spec, SPAN("\"evidence\":\"always\"")) < l.spec.n);
+    keep_piece(&l, EVIDENCE_RESPONSE, SPAN("{\"Content-Type\":\"text/html; charset=utf-8\"}"),
+               SPAN("<script>alert(1)</script>"), GAP_NONE);
+    keep_piece(&l, EVIDENCE_RESPONSE, SPAN("{\"content-type\":\"text/html\\r\\nX-Evil: 1\"}"),
+               SPAN("two"), GAP_NONE);
+    keep_piece(&l, EVIDENCE_SCREENSHOT, SPAN("{}"), SPAN("\xff\xd8\xff"), GAP_NONE);
+    keep_piece(&l, EVIDENCE_DOM, SPAN("{}"), SPAN_NONE, GAP_PAGE_SILENT);
+    snprintf(path, sizeof path, "/v1/jobs/%s/artifacts", id);
+    struct reply r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, "\"kind\":\"response\"") && contains(r.body, "\"kind\":\"screenshot\""));
+    assert_true(contains(r.body, "\"collected_at\":\"2026-02-06T21:09:45.123Z\""));
+    assert_true(contains(r.body, "\"reason\":\"drift\""));
+    assert_true(contains(r.body, "\"not_kept\":[{\"kind\":\"dom\",\"reason\":\"page_silent\""));
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/artifacts/1", id);
+    r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_true(span_is(r.body, "<script>alert(1)</script>"));
+    assert_true(span_is(header(&r, "Content-Type"), "text/html"));
+    assert_true(span_starts(header(&r, "Content-Disposition"), SPAN("attachment; filename=\"job_")));
+    assert_true(span_starts(header(&r, "Content-Security-Policy"), SPAN("sandbox")));
+    assert_true(span_is(header(&r, "X-Content-Type-Options"), "nosniff"));
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/artifacts/2", id);
+    r = get(path);
+    assert_true(span_is(header(&r, "Content-Type"), "application/octet-stream"));
+    assert_false(header(&r, "X-Evil").p);
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/artifacts/3", id);
+    r = get(path);
+    assert_true(span_is(header(&r, "Content-Type"), "image/jpeg"));
+    drop(&r);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    static const char *const none[] = {"4", "0", "99999999999999999999", "../1", "1/2", "x", ""};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        snprintf(path, sizeof path, "/v1/jobs/%s/artifacts/%s", id, none[i]);
+        expect("GET", path, "", NULL, 404);
+    }
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/artifacts", "", NULL, 404);
+    struct reply bad = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@a\",\"evidence\":\"sometimes\"}");
+    assert_int_equal(bad.status, 422);
+    assert_true(contains(bad.body, "/evidence"));
+    (void)text;
+    drop(&bad);
+    arena_free(&a);
+}
+
+static void a_dead_job_is_repaired_once_and_only_as_it_was_seen(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256], body[600];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@mended\",\"priority\":0}", id);
+    struct lease l = lease_of(id, a);
+    snprintf(path, sizeof path, "/v1/jobs/%s/repair", id);
+    expect("POST", path, "", "{\"revision\":2,\"items\":[]}", 409); /* active */
+    finish(&l, FAILURE_DRIFT, VERDICT_NONE, "of a shape we do not know", "");
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    struct reply r = get(path);
+    member(r.body, "revision", text);
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/repair", id);
+    static const char *const wrong[] = {
+        "{\"items\":[]}", "{\"revision\":1}", "{\"revision\":1,\"items\":{}}",
+        "{\"revision\":1,\"items\":[{\"kind\":\"post\",\"id\":\"1\"}]}",
+        "{\"revision\":1,\"items\":[{\"kind\":\"thing\",\"id\":\"1\",\"record\":\"{}\"}]}",
+        "{\"revision\":1,\"items\":[{\"kind\":\"post\",\"id\":\"1\",\"record\":\"{\\n}\"}]}",
+        "{\"revision\":1,\"items\":[{\"kind\":\"post\",\"id\":\"1\",\"record\":\"{no json\"}]}",
+        "{\"revision\":1,\"items\":[],\"finish\":{\"verdict\":\"none\"}}",
+        "{\"revision\":1,\"items\":[],\"finish\":{\"verdict\":\"partial\",\"report\":\"{\"}}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect("POST", path, "", wrong[i], 422);
+    expect("POST", path, "", "[]", 400);
+    expect("POST", path, "", "{\"revision\":999,\"items\":[]}", 409);
+    snprintf(body, sizeof body,
+             "{\"revision\":%s,\"items\":[{\"kind\":\"post\",\"id\":\"1\",\"created_at_ms\":5,"
+             "\"record\":\"{\\\"id\\\":\\\"1\\\"}\"}],\"finish\":{\"verdict\":\"partial\","
+             "\"end_reason\":\"budget\",\"report\":\"{\\\"pages\\\":1}\"}}",
+             text);
+    r = request("POST", path, "", body);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "succeeded");
+    assert_string_equal(member(r.body, "verdict", text), "partial");
+    assert_string_equal(member(r.body, "end_reason", text), "budget");
+    assert_string_equal(member(r.body, "report.pages", text), "1");
+    assert_string_equal(member(r.body, "counts.posts", text), "1");
+    drop(&r);
+    expect("POST", path, "", body, 409);
+    snprintf(path, sizeof path, "/v1/jobs/%s/posts", id);
+    r = get(path);
+    assert_true(span_is(r.body, "{\"id\":\"1\"}\n"));
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/log", id);
+    r = get(path);
+    assert_true(contains(r.body, "\"event\":\"job.repaired\"") && contains(r.body, "\"was\":\"drift\""));
+    drop(&r);
+    arena_free(&a);
+}
+
 /* ---- the description ---- */
 
 /* Every path of api/openapi.yaml is there with exactly the methods that it lists. */
@@ -1037,10 +1166,14 @@ static void the_description_is_what_is_served(void **state)
     assert_true(paths->count >= 12);
     for (const struct ynode *p = paths->first; p; p = p->next) {
         char path[200], methods[64];
+        struct span number = SPAN("{n}");
         size_t hole = span_find(p->key, SPAN("{id}"));
+        bool numbered = span_ends(p->key, number);
         snprintf(path, sizeof path, "%.*s%s%.*s", SP(span_cut(p->key, 0, hole)),
                  hole < p->key.n ? "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" : "",
                  SP(span_cut(p->key, hole + 4, p->key.n)));
+        if (numbered)
+            snprintf(path + strlen(path) - number.n, 2, "1");
         bool post = ynode_find(p, "post"), get_too = ynode_find(p, "get");
         snprintf(methods, sizeof methods, "%s%s%s", post ? "POST" : "",
                  post && get_too ? ", " : "", get_too ? "GET, HEAD" : "");
@@ -1114,6 +1247,8 @@ int main(void)
         cmocka_unit_test(events_flow_and_resume_without_loss),
         cmocka_unit_test(bad_event_positions_are_refused),
         cmocka_unit_test(clients_that_vanish_leave_nothing),
+        cmocka_unit_test(artifacts_are_listed_and_come_as_downloads),
+        cmocka_unit_test(a_dead_job_is_repaired_once_and_only_as_it_was_seen),
         cmocka_unit_test(the_description_is_what_is_served),
         cmocka_unit_test(a_draining_service_accepts_nothing_and_still_answers),
     };
