@@ -14,6 +14,7 @@ static const char *const no_query[] = {NULL};
 static const char *const ready_query[] = {"verbose", NULL};
 static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
+static const char *const fields_query[] = {"hours", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
@@ -34,6 +35,9 @@ static const struct route routes[] = {
     {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, items_query, items_posts},
     {"/v1/jobs/{id}/users", "GET, HEAD", false, true, items_query, items_users},
     {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
+    {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
+    {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
+    {"/v1/sites/{id}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
     {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };

@@ -30,7 +30,7 @@ struct api {
 };
 
 struct route {
-    const char *path;  /* "{id}" stands for a job's id, "/{n}" at the end for a number */
+    const char *path;  /* "{id}" stands for a job's id or a site's name, "/{n}" at the end for a number */
     const char *allow; /* methods for the Allow header */
     bool post;
     bool store;               /* needs a call */
@@ -92,6 +92,11 @@ void artifacts_repair(struct api *a, struct request *r, struct span id);
 void items_posts(struct api *a, struct request *r, struct span id);
 void items_users(struct api *a, struct request *r, struct span id);
 void items_unavailable(struct api *a, struct request *r, struct span id);
+void items_rejected(struct api *a, struct request *r, struct span id);
+void items_conflicts(struct api *a, struct request *r, struct span id);
+
+/* ---- sites.c ---- */
+void sites_fields(struct api *a, struct request *r, struct span name);
 
 /* ---- events.c ---- */
 void events_stream(struct api *a, struct request *r, struct span id);

@@ -22,7 +22,8 @@ static int64_t last_position(const struct call *c)
 static const char *noun(const struct call *c)
 {
     static const char *const nouns[] = {
-        [ITEM_POST] = "posts", [ITEM_USER] = "users", [ITEM_UNAVAILABLE] = "unavailable"};
+        [ITEM_POST] = "posts", [ITEM_USER] = "users", [ITEM_UNAVAILABLE] = "unavailable",
+        [ITEM_REJECTED] = "rejected", [ITEM_CONFLICT] = "conflicts"};
     return nouns[c->kind];
 }
 
@@ -116,6 +117,16 @@ void items_posts(struct api *a, struct request *r, struct span id)
 void items_users(struct api *a, struct request *r, struct span id)
 {
     show(a, r, id, ITEM_USER);
+}
+
+void items_rejected(struct api *a, struct request *r, struct span id)
+{
+    show(a, r, id, ITEM_REJECTED);
+}
+
+void items_conflicts(struct api *a, struct request *r, struct span id)
+{
+    show(a, r, id, ITEM_CONFLICT);
 }
 
 void items_unavailable(struct api *a, struct request *r, struct span id)

@@ -65,6 +65,8 @@ static void put_counts(struct json_w *w, const struct job_view *job)
     json_open(w);
     json_kv_int(w, "posts", job->counts == ITEM_POST ? job->have : 0);
     json_kv_int(w, "users", job->users);
+    json_kv_int(w, "rejected", job->rejected);
+    json_kv_int(w, "conflicts", job->conflicts);
     json_kv_int(w, "batches", job->next_batch);
     json_close(w);
     json_key(w, "attempts");
@@ -94,6 +96,8 @@ static void put_links(struct json_w *w, const char *id)
     put_link(w, "posts", id, "/posts");
     put_link(w, "users", id, "/users");
     put_link(w, "unavailable", id, "/unavailable");
+    put_link(w, "rejected", id, "/rejected");
+    put_link(w, "conflicts", id, "/conflicts");
     put_link(w, "log", id, "/log");
     put_link(w, "artifacts", id, "/artifacts");
     put_link(w, "cancel", id, "/cancel");

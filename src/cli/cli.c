@@ -51,7 +51,8 @@ static const struct flag {
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; artifacts: a folder"},
     {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only: scheduled, ready, active, succeeded, cancelled or dead"},
-    {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
+    {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
+    {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
     {"accept", 0, NULL, offsetof(struct cli, accept), IN_SITE, "test only: what the pack reads now becomes what is expected"},
     {"set", 0, "NAME=VALUE", offsetof(struct cli, set), IN_SERVE, "a setting such as api.port=8471; wins over the file; may come again"},
@@ -91,9 +92,13 @@ static const struct verb {
      "fulmar jobs list [--state active] [--limit 20]\n"
      "fulmar jobs show JOB\n"
      "fulmar jobs cancel JOB\n"
-     "fulmar jobs log JOB\n",
+     "fulmar jobs log JOB\n"
+     "fulmar jobs rejected JOB\n"
+     "fulmar jobs conflicts JOB\n",
      "look at jobs of a running service, and stop them",
-     "Without an action it lists. JOB is the id that get and jobs list print: job_...\n"},
+     "Without an action it lists. JOB is the id that get and jobs list print: job_...\n"
+     "rejected: records that failed a check and are no results, with their source and the reason.\n"
+     "conflicts: fields on which two readings of one record disagree.\n"},
     {"artifacts", IN_ARTIFACTS, artifacts_run,
      "fulmar artifacts JOB [--out FOLDER] [--warc FILE.warc.gz]\n",
      "what a job read, kept as evidence: answers, screenshot, page",
@@ -117,11 +122,14 @@ static const struct verb {
      "fulmar site show x\n"
      "fulmar site check [NAME or FOLDER]\n"
      "fulmar site test x RECORDINGS [--accept]\n"
-     "fulmar site diff FOLDER_BEFORE FOLDER_AFTER RECORDINGS\n",
+     "fulmar site diff FOLDER_BEFORE FOLDER_AFTER RECORDINGS\n"
+     "fulmar site fields [NAME] [--hours 24]\n",
      "look at site packs, and try them on recorded answers without any traffic",
      "FOLDER is that of a pack, with site.yaml in it. RECORDINGS is a folder with bodies of the\n"
      "site's answers, OPERATION-anything.json; beside each may lie what is expected of it,\n"
      "OPERATION-anything.records.ndjson (test --accept writes it).\n"
+     "fields asks a running service where the fields of its records came from, and marks what is\n"
+     "not as it was in the days before; NAME is x unless given.\n"
      "Ends with 9 when test or diff finds a difference, 65 when a pack is broken.\n"},
     {"doctor", IN_DOCTOR, doctor_run, "fulmar doctor [--json]\n",
      "check this machine; says how to mend what is wrong",

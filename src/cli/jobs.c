@@ -160,8 +160,9 @@ static void print_job(struct cli *c, struct json job)
     print_line(c, "meaning", text_at(job, "failure.meaning"));
     print_line(c, "why", text_at(job, "failure.why"));
     print_line(c, "advice", text_at(job, "failure.advice"));
-    printf("%-10s %lld posts, %lld users\n", "counts", number_at(job, "counts.posts"),
-           number_at(job, "counts.users"));
+    printf("%-10s %lld posts, %lld users, %lld rejected, %lld conflicts\n", "counts",
+           number_at(job, "counts.posts"), number_at(job, "counts.users"),
+           number_at(job, "counts.rejected"), number_at(job, "counts.conflicts"));
     printf("%-10s %lld started, %lld failed, %lld crashed, %lld throttled, %lld given back\n",
            "attempts", number_at(job, "attempts.started"), number_at(job, "attempts.failed"),
            number_at(job, "attempts.crashed"), number_at(job, "attempts.throttled"),
@@ -253,11 +254,49 @@ static int show_log(struct cli *c, struct service *s, const char *id)
     return EXIT_DONE;
 }
 
+/* ---- what is no result ---- */
+
+static void print_apart(struct cli *c, struct json line)
+{
+    struct buf values = BUF(64 * 1024);
+    struct json v = json_get(line, SPAN("values"));
+    if (v.doc)
+        json_add_raw(&values, v);
+    printf("%-20s  %-12s  %s\n", cli_printable(c, text_at(line, "id")),
+           cli_printable(c, text_at(line, v.doc ? "field" : "check")),
+           cli_printable(c, v.doc ? buf_span(&values) : text_at(line, "reason")));
+    buf_free(&values);
+}
+
+/* Records kept apart, or conflicts: a line each; with --json as they are stored. */
+static int show_apart(struct cli *c, struct service *s, const char *id, const char *what)
+{
+    struct client_answer answer;
+    char path[100];
+    snprintf(path, sizeof path, "/v1/jobs/%s/%s", id, what);
+    int code = ask(s, "GET", path, &answer);
+    if (code)
+        return code;
+    struct json_parser *parser = json_parser_new(ANSWER_MAX);
+    struct span rest = buf_span(&answer.body), line;
+    struct json record;
+    if (c->json)
+        fwrite(answer.body.p, 1, answer.body.n, stdout);
+    while (!c->json && span_next(&rest, '\n', &line))
+        if (line.n && !json_parse(parser, line, &record, NULL))
+            print_apart(c, record);
+    json_parser_free(&parser);
+    buf_free(&answer.body);
+    return EXIT_DONE;
+}
+
 /* ---- the verb ---- */
 
 int jobs_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "show", "cancel", "log", NULL};
+    static const char *const actions[] = {"list", "show",     "cancel",
+                                          "log",  "rejected", "conflicts",
+                                          NULL};
     const char *action = c->word_count > 1 ? c->words[1] : "list";
     const char *id = c->word_count > 2 ? c->words[2] : NULL;
     bool lists = strcmp(action, "list") == 0, known = false;
@@ -268,7 +307,8 @@ int jobs_run(struct cli *c)
         return near ? cli_usage("jobs", "unknown action '%.40s'; did you mean '%s'?", action,
                                 near)
                     : cli_usage("jobs",
-                                "unknown action '%.40s'; known are list, show, cancel, log",
+                                "unknown action '%.40s'; known are list, show, cancel, log, rejected, "
+                                "conflicts",
                                 action);
     }
     if (!lists && !id)
@@ -295,6 +335,8 @@ int jobs_run(struct cli *c)
         code = show(c, &service, id);
     else if (strcmp(action, "cancel") == 0)
         code = cancel(c, &service, id);
+    else if (strcmp(action, "log") != 0)
+        code = show_apart(c, &service, id, action);
     else
         code = show_log(c, &service, id);
     service_close(&service);

@@ -1,6 +1,7 @@
 #include "cli/inside.h"
 
 #include "base/text.h"
+#include "cli/fields.h"
 #include "cli/replay.h"
 #include "extract/plan.h"
 #include "os/files.h"
@@ -259,7 +260,7 @@ static int diff(struct cli *c, const char *before, const char *after, const char
 
 int site_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "show", "check", "test", "diff", NULL};
+    static const char *const actions[] = {"list", "show", "check", "test", "diff", "fields", NULL};
     const char *action = c->word_count > 1 ? c->words[1] : "list";
     size_t words = c->word_count > 2 ? c->word_count - 2 : 0;
     const char *const *word = c->words + 2;
@@ -276,6 +277,8 @@ int site_run(struct cli *c)
         return test(c, word[0], word[1]);
     if (strcmp(action, "diff") == 0 && words == 3)
         return diff(c, word[0], word[1], word[2]);
+    if (strcmp(action, "fields") == 0 && words <= 1)
+        return fields_show(c, words ? word[0] : "x");
     for (size_t i = 0; actions[i]; i++)
         if (strcmp(actions[i], action) == 0)
             return cli_usage("site", "site %s does not take %zu words", action, words);

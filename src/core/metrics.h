@@ -18,6 +18,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(JOB_DURATION, "fulmar_job_duration_seconds", METRIC_HISTOGRAM, "", "", "from start to end of an attempt")             \
     X(JOB_STALE, "fulmar_jobs_duplicate_execution_total", METRIC_COUNTER, "", "", "calls of a lease that was no longer held") \
     X(POSTS, "fulmar_posts_extracted_total", METRIC_COUNTER, "", "", "posts committed")                                     \
+    X(REJECTED, "fulmar_records_rejected_total", METRIC_COUNTER, "", "", "records kept apart: they failed a check")              \
+    X(CONFLICTS, "fulmar_record_conflicts_total", METRIC_COUNTER, "", "", "records whose two readings disagree in a field")      \
+    X(DRIFT, "fulmar_drift_fields", METRIC_GAUGE, "mark", "missing fallback member", "fields of all sites that are not read as in the week before; fulmar site fields names them") \
     X(WORKERS, "fulmar_workers", METRIC_GAUGE, "state", "starting idle busy stopping", "worker processes by state")          \
     X(WORKER_RESTARTS, "fulmar_worker_restarts_total", METRIC_COUNTER, "reason", "crash retired killed packs version", "workers replaced; packs: for others that were reloaded; version: it had read others than node") \
     X(SITE_RELOADS, "fulmar_site_reloads_total", METRIC_COUNTER, "result", "loaded refused removed", "changes of site packs, by what became of them") \

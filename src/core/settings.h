@@ -28,6 +28,7 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(evidence, bytes, SETTING_SIZE, "1GiB", 0, 1099511627776, "", "room on the disk for all of them; the oldest go first") \
     X(evidence, job_bytes, SETTING_SIZE, "32MiB", 65536, 1073741824, "", "bytes that are kept of one job, uncompressed") \
     X(evidence, job_count, SETTING_INT, "200", 1, 500, "", "pieces that are kept of one job")                  \
+    X(store, field_retention, SETTING_DURATION, "14d", 3600000, 315360000000, "", "how long it is known which path each field of a record came from") \
     X(worker, count, SETTING_INT, "4", 1, 256, "", "job processes, one job each")                                  \
     X(worker, max_jobs, SETTING_INT, "50", 1, 100000, "", "jobs after which a worker is replaced")                  \
     X(worker, memory_max, SETTING_SIZE, "256MiB", 67108864, 4294967296, "", "address space of a worker for data")   \

@@ -370,6 +370,17 @@ struct value map_value(struct map_run *run, const struct field *f, const struct 
     return NO_VALUE;
 }
 
+void map_count_missing(struct map_run *run, const struct frame *fr)
+{
+    const struct map *m = fr->map;
+    for (size_t i = 0; i < m->needs; i++) {
+        struct field quiet = *m->need[i];
+        quiet.counter = -1;
+        if (map_value(run, &quiet, fr).kind == VALUE_NONE)
+            hit(run, m->need[i], 0, false);
+    }
+}
+
 bool map_complete(struct map_run *run, const struct frame *fr)
 {
     const struct map *m = fr->map;

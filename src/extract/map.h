@@ -240,6 +240,8 @@ bool map_load_node(struct map_run *run, const struct map *m, struct html_node no
 struct value map_value(struct map_run *run, const struct field *f, const struct frame *fr);
 /* Does every needed field have a value? */
 bool map_complete(struct map_run *run, const struct frame *fr);
+/* Counts the needed fields that have none: of a record that is not written, nothing else is counted. */
+void map_count_missing(struct map_run *run, const struct frame *fr);
 /* Writes the record and, as its last member, `quality`; sets run->failed when a hard check failed on the
  * way, which is CHECK_COUNT before. */
 void map_write(struct map_run *run, const struct frame *fr);

@@ -358,14 +358,18 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
     run.kind = kind == RECORD_USER ? 'u' : 'p';
     arena_reset(r->scratch);
     buf_clear(&r->text);
-    if (!load(&run, m, at, &frame) || !map_complete(&run, &frame)) {
+    bool loaded = load(&run, m, at, &frame);
+    bool complete = loaded && map_complete(&run, &frame);
+    if (!at->node.at && (!complete || a->taken[kind == RECORD_USER]++ % NEWS_EVERY == 0))
+        news_look(r->news, m, at->object);
+    if (!complete) {
+        if (loaded)
+            map_count_missing(&run, &frame);
         a->out->unparsed++;
         return false;
     }
     rec.section = section_around(a, &run, &frame, at->section);
     run.section = section_name(rec.section);
-    if (!at->node.at && a->taken[kind == RECORD_USER]++ % NEWS_EVERY == 0)
-        news_look(r->news, m, at->object);
     if (!write_record(a, &run, &frame, rec, at))
         return false;
     bool account = kind == RECORD_USER && (a->op->role == OP_USER || at->is_account);

@@ -368,6 +368,7 @@ static err start_store(struct node *n, const char *state_dir, struct fault *f)
                    .evidence_job_bytes = SETTING(s, evidence, job_bytes),
                    .evidence_job_count = SETTING(s, evidence, job_count)},
         .retention_ms = SETTING(s, store, retention),
+        .field_retention_ms = SETTING(s, store, field_retention),
         .seed = random_u64(),
         .now = clock_wall,
         .wake = wake_loop,

@@ -193,6 +193,8 @@ static void on_commit_done(struct store_op *op)
     arena_reset(s->commit_arena);
     if (!op->result) {
         metric_add(METRIC_POSTS, 0, op->out.commit.added);
+        metric_add(METRIC_REJECTED, 0, op->out.commit.rejected);
+        metric_add(METRIC_CONFLICTS, 0, op->out.commit.conflicts);
         s->lease.have = op->out.commit.have;
         if (slot_has_job(s))
             timer_start(s->stall, s->pool->config.stall_ms);
@@ -244,10 +246,13 @@ static bool commit_records(struct slot *s, const struct frame *f)
     s->records = BUF(SLOT_IN_MAX);
     buf_add(&s->records, cursor);
     buf_add(&s->records, items);
+    buf_add(&s->records, span_cut(f->t[2], 0, DRIFT_TEXT_MAX));
     if (s->records.failed)
         return false;
     kept.t[0] = (struct span){s->records.p, cursor.n};
     kept.t[1] = (struct span){s->records.p + cursor.n, items.n};
+    size_t before = cursor.n + items.n;
+    kept.t[2] = (struct span){s->records.p + before, s->records.n - before};
     if (!read_items(s, kept.t[1], &count))
         return false;
     fault_point("node.records");
@@ -262,6 +267,7 @@ static bool commit_records(struct slot *s, const struct frame *f)
                                                    .items = s->items,
                                                    .count = count,
                                                    .cursor = kept.t[0],
+                                                   .counts = kept.t[2],
                                                    .limit = s->lease.limit}};
     store_thread_post(s->pool->store, &s->commit_op);
     return true;
@@ -278,6 +284,7 @@ static void on_done(struct slot *s, const struct frame *f)
 {
     bool failed = f->type == FRAME_FAIL;
     s->ending.report = keep_words(s, f->t[1], 32768);
+    s->ending.counts = keep_words(s, f->t[2], DRIFT_TEXT_MAX);
     if (!failed && f->n[0] > VERDICT_NONE && f->n[0] < VERDICT_COUNT && f->n[1] >= 0 &&
         f->n[1] < END_COUNT) {
         s->ending.verdict = (enum verdict)f->n[0];

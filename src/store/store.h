@@ -14,6 +14,7 @@
 #include "base/id.h"
 #include "base/sha256.h"
 #include "base/when.h"
+#include "core/drift.h"
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/verdict.h"
@@ -47,7 +48,8 @@ MUST_USE err store_commit(struct store *s, struct fault *f); /* on error: rolled
 /* Between groups, when nothing waits: moves a long write-ahead log into the file. */
 void store_idle(struct store *s);
 
-enum item_kind { ITEM_POST = 0, ITEM_USER = 1, ITEM_UNAVAILABLE = 2 };
+/* REJECTED: read, but failed a check, kept apart; CONFLICT: two readings of one record disagree. */
+enum item_kind { ITEM_POST = 0, ITEM_USER = 1, ITEM_UNAVAILABLE = 2, ITEM_REJECTED = 3, ITEM_CONFLICT = 4 };
 
 /* ---- accept ---- */
 struct accept_args {
@@ -105,11 +107,13 @@ struct commit_args {
     const struct store_item *items;
     size_t count;
     struct span cursor; /* where the next attempt goes on, at most STORE_CURSOR_MAX; empty keeps the old one */
+    struct span counts; /* of fields, as text of core/drift.h; may be empty */
     int64_t limit;      /* counted records of the job stop here: surplus ones of this batch are not linked; 0 = none */
 };
 struct commit_reply {
     bool duplicate; /* this batch was committed before: nothing written */
     int64_t added;  /* counted records new to this job */
+    int64_t rejected, conflicts; /* new to this job */
     int64_t have;   /* counted records of this job now */
 };
 /* A job that counts users holds no posts: a batch with one is E_BAD_INPUT. */
@@ -128,6 +132,7 @@ struct finish_args {
     enum end_reason end;
     struct span why;              /* words for people */
     struct span report;           /* JSON: counts, timings, warnings; may be empty */
+    struct span counts;           /* of fields, as in struct commit_args */
     int64_t wait_ms;              /* server's hint (429): not before this; 0 none */
     enum failure_budget budget;   /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
 };
@@ -230,7 +235,7 @@ struct job_view {
     enum verdict verdict;
     enum end_reason end;
     enum item_kind counts; /* what `have` and `limit` are about */
-    int64_t limit, have, users, fence, n_fail, n_crash, n_throttle, n_release, next_batch;
+    int64_t limit, have, users, rejected, conflicts, fence, n_fail, n_crash, n_throttle, n_release, next_batch;
     int64_t created_ms, run_at_ms, started_ms, finished_ms; /* 0 = not yet */
     enum waiting waiting;
     int64_t waiting_until_ms; /* 0: nobody knows */
@@ -263,4 +268,26 @@ struct event_view {
 MUST_USE err store_events(struct store *s, int64_t after, struct span job, size_t limit, struct arena *a,
                           struct event_view **out_events, size_t *out_count, struct fault *f);
 int64_t store_last_event(struct store *s);
+
+/* ---- fields: where the members of records came from, hour by hour ---- */
+enum { FIELD_HOURS_MAX = 24 * 31, FIELD_DAYS_BEFORE = 7 };
+struct field_view {
+    struct span name;
+    bool member;                     /* one that no map knows; counted in hits[0] */
+    struct drift_counts now, before; /* in the hours asked for; in the days before */
+    int64_t first_ms;                /* hour in which it was first counted, as far back as is looked */
+    enum drift_mark mark;
+};
+struct fields_view {
+    struct span version; /* of the pack that counted last; only its counts are compared */
+    struct field_view *fields; /* by name */
+    size_t count;
+};
+/* The last `hours` against the FIELD_DAYS_BEFORE days before them. A site nobody read gives none. */
+MUST_USE err store_fields(struct store *s, struct span site, int64_t hours, wall now, struct arena *a,
+                          struct fields_view *out, struct fault *f);
+/* How many fields of all sites are marked in the last day, by mark. */
+MUST_USE err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], struct fault *f);
+/* Deletes counts of hours before. Needs an open group. */
+MUST_USE err store_retain_fields(struct store *s, wall before, struct fault *f);
 const char *store_version(void); /* SQLite's */

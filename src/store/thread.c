@@ -21,6 +21,7 @@ enum {
     GROUP_MAX = 512,
     POLL_MS = 5000,    /* the safety poll: must find nothing */
     TROUBLE_MS = 250,  /* rest after the upkeep of a broken store failed */
+    DRIFT_MS = 300000, /* between two looks at all fields of all sites */
     MORE_MS = 100,     /* between two steps of a long deletion */
 };
 
@@ -123,6 +124,7 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_ITEMS:
     case STORE_EVENTS:
     case STORE_FILE:
+    case STORE_FIELDS:
     case STORE_VERBS:
         break;
     }
@@ -150,10 +152,13 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_EVIDENCE_READ:
         return store_evidence_read(s, op->in.piece.id, op->in.piece.n, op->arena, &op->out.piece,
                                    f);
-    case STORE_EVIDENCE:
-    case STORE_REPAIR:
     case STORE_FILE:
         return store_file(s, op->in.file.hash, &op->out.file, f);
+    case STORE_FIELDS:
+        return store_fields(s, op->in.fields.site, op->in.fields.hours, now, op->arena,
+                            &op->out.fields, f);
+    case STORE_EVIDENCE:
+    case STORE_REPAIR:
     case STORE_FILE_TAKE:
     case STORE_FILE_PUT:
     case STORE_ACCEPT:
@@ -296,6 +301,8 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
         e = store_evidence_retain(t->store, now, &more_evidence, &f);
     if (!e && poll)
         e = store_files_tend(t->store, now, &more_files, &f);
+    if (!e && poll && t->config.field_retention_ms > 0)
+        e = store_retain_fields(t->store, (wall){now.ms - t->config.field_retention_ms}, &f);
     err committed = store_commit(t->store, &f);
     if (e || committed)
         return e ? e : committed;
@@ -371,6 +378,8 @@ struct watch {
     struct timespec polled;
     struct timespec rested; /* trouble began: no upkeep for TROUBLE_MS */
     bool resting;
+    struct timespec drift_at; /* last look at the fields */
+    bool drift_seen;
     bool more;            /* retention had more to delete than one call may */
     struct outlook known; /* last told to the loop */
     bool sure;            /* known is true */
@@ -402,6 +411,21 @@ static bool missed(const struct store_thread *t, const struct outlook *before,
            before->next_ms > t->config.now().ms;
 }
 
+/* Whether the sites are what they were, for /metrics. What cannot be read now is read the next time. */
+static void watch_drift(struct store_thread *t, struct watch *w)
+{
+    int64_t marks[DRIFT_MARKS];
+    struct fault f = {0};
+    if (w->drift_seen && elapsed_ms(&w->drift_at) < DRIFT_MS)
+        return;
+    w->drift_seen = true;
+    clock_gettime(CLOCK_MONOTONIC, &w->drift_at);
+    if (store_drift(t->store, t->config.now(), marks, &f))
+        return;
+    for (int i = DRIFT_NONE + 1; i < DRIFT_MARKS; i++)
+        metric_set(METRIC_DRIFT, i - 1, marks[i]);
+}
+
 /* Runs the upkeep that is due. Returns whether the loop should hear of it. */
 static bool keep_up(struct store_thread *t, struct watch *w)
 {
@@ -419,6 +443,8 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     bool sure_before = w->sure;
     int64_t found = 0;
     err e = tend(t, poll, &found, &w->more);
+    if (!e && poll)
+        watch_drift(t, w);
     w->sure = look_ahead(t, &w->known);
     if (e || !w->sure) {
         w->resting = true;

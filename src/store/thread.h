@@ -13,7 +13,7 @@ enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
     STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
-    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_VERBS
+    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS, STORE_VERBS
 };
 
 struct store_op {
@@ -37,6 +37,7 @@ struct store_op {
         struct jobs_query jobs;
         struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
         struct { int64_t after; struct span job; size_t limit; } events;
+        struct { struct span site; int64_t hours; } fields;
     } in;
     union {
         struct accept_reply accept;
@@ -55,6 +56,7 @@ struct store_op {
         struct { struct job_view *jobs; size_t count; } jobs;
         struct { struct item_view *items; size_t count; } items;
         struct { struct event_view *events; size_t count; } events;
+        struct fields_view fields;
     } out;
     err result;
     struct fault fault;
@@ -65,7 +67,7 @@ struct store_thread;
 struct store_thread_config {
     const char *state_dir;
     struct store_limits limits;
-    int64_t retention_ms;
+    int64_t retention_ms, field_retention_ms;
     uint64_t seed;
     wall (*now)(void);
     /* Called on the STORE thread after a group; must only wake the loop (uv_async, eventfd). */

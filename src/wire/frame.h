@@ -27,13 +27,13 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
     X(FRAME_EVENT, 'n', 0, 2, 16777216, "method, params")                                                                 \
     X(FRAME_GONE, 'n', 1, 1, 1024, "err; words")                                                                          \
     X(FRAME_CANCEL, 'n', 1, 0, 64, "err: E_CANCELLED, E_SHUTDOWN or E_TIMEOUT")                                           \
-    X(FRAME_RECORDS, 'w', 3, 2, 33554432, "batch, pages, posts claimed by the profile; cursor, items")                     \
+    X(FRAME_RECORDS, 'w', 3, 3, 33554432, "batch, pages, posts claimed by the profile; cursor, items, counts of fields")   \
     X(FRAME_COMMITTED, 'n', 3, 0, 64, "err, added, have")                                                                 \
     X(FRAME_PROGRESS, 'w', 0, 1, 256, "the step it is in")                                                               \
     X(FRAME_LOG, 'w', 1, 1, 4096, "level; line")                                                                          \
     X(FRAME_EVIDENCE, 'w', 6, 5, 9437184, "status, read at ms, batch, failure class or 0, gap or 0, how many; strategy, name, URL, headers as JSON, body") \
-    X(FRAME_DONE, 'w', 2, 2, 65536, "verdict, end reason; why, report JSON")                                              \
-    X(FRAME_FAIL, 'w', 2, 2, 65536, "failure class, wait_ms; why, report JSON")
+    X(FRAME_DONE, 'w', 2, 3, 65536, "verdict, end reason; why, report JSON, counts of fields")                            \
+    X(FRAME_FAIL, 'w', 2, 3, 65536, "failure class, wait_ms; why, report JSON, counts of fields")
 
 #define FRAME_ENUM(name, sender, numbers, texts, size, help) name,
 enum frame_type { FRAME_NONE, FRAME_TABLE(FRAME_ENUM) FRAME_TYPES };

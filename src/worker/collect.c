@@ -6,6 +6,8 @@
 #include "os/clock.h"
 #include "os/faults.h"
 
+#include "core/drift.h"
+
 enum { COMMIT_MS = 60000, REPORT_MAX = 32 * 1024 };
 
 static err note_failure(struct collection *c, const struct reading *r)
@@ -43,6 +45,8 @@ static err read_user(struct collection *c, const struct reading *r)
     c->user_read = true;
     c->claimed = claimed_by(r, c->step->claim);
     c->user_id = arena_keep(c->arena, r->user_id);
+    if (c->step->own_posts_only)
+        reader_expect_author(c->page.reader, c->user_id);
     if (r->user_suspended || r->user_protected) {
         c->failure = r->user_suspended ? FAILURE_SUSPENDED : FAILURE_PROTECTED;
         c->why = r->user_suspended ? SPAN("the account is suspended")
@@ -128,8 +132,12 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
         struct span id = name_of(c, rec, i);
         if (!add_seen(c, rec, id)) {
             c->repeated++;
+            if (rec->kind == RECORD_POST)
+                (void)conflict_find(&c->conflicts, c->arena, c->page.events, rec, out);
             continue;
         }
+        if (rec->kind == RECORD_POST)
+            conflict_keep(&c->conflicts, c->arena, c->page.events, rec);
         fresh += counted(c, rec->kind);
         c->users += rec->kind == RECORD_USER;
         c->unavailable += rec->kind == RECORD_UNAVAILABLE;
@@ -145,10 +153,21 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
     return fresh;
 }
 
+/* Of the fields, since they were last told. */
+static struct span counts_of(struct collection *c, struct arena *a)
+{
+    struct buf b = BUF(DRIFT_TEXT_MAX + 1024);
+    reader_counts(c->page.reader, &b);
+    struct span kept = arena_keep(a, buf_span(&b));
+    buf_free(&b);
+    return kept;
+}
+
 static err commit_to_node(struct collection *c, struct span items, struct span cursor)
 {
     page_step(&c->page, "commit");
-    struct frame f = {.type = FRAME_RECORDS, .n = {c->batch, c->pages, c->claimed}, .t = {cursor, items}};
+    struct frame f = {.type = FRAME_RECORDS, .n = {c->batch, c->pages, c->claimed}, .t = {cursor, items, SPAN_NONE}};
+    f.t[2] = counts_of(c, c->page.page_arena);
     if (c->source.n && cursor.n) /* only this source can go on there */
         f.t[0] = span_of(arena_fmt(c->arena, "~%.*s:%.*s", SP(c->source), SP(cursor)));
     struct frame in;
@@ -283,6 +302,7 @@ err collection_read(struct collection *c, const struct operation *op, const stru
     fault_point_if(op->role == OP_TIMELINE, "worker.page");
     c->promoted += (int64_t)r->promoted;
     c->rejected += (int64_t)r->rejected;
+    c->disorder += (int64_t)r->disorder;
     c->unparsed += (int64_t)r->unparsed;
     if (r->sign != FAILURE_NONE)
         return note_failure(c, r);
@@ -395,6 +415,8 @@ static struct span report(const struct collection *c)
     json_kv_int(&w, "promoted_dropped", c->promoted);
     json_kv_int(&w, "duplicates", c->repeated);
     json_kv_int(&w, "rejected", c->rejected);
+    json_kv_int(&w, "conflicts", c->conflicts.found);
+    json_kv_int(&w, "out_of_order", c->disorder);
     json_kv_int(&w, "unparsed", c->unparsed);
     report_paths(c, &w);
     media_report(c, &w);
@@ -491,6 +513,7 @@ static err collect(struct collection *c)
 void collection_conclude(struct collection *c, err e, struct collect_result *out)
 {
     *out = (struct collect_result){.wait_ms = c->wait_ms, .report = report(c), .end = c->end};
+    out->counts = counts_of(c, c->arena);
     if (e) {
         out->failure = collection_class(c, e);
         out->why = words_of(c, e);

@@ -17,7 +17,7 @@ struct collect_result {
     enum verdict verdict;
     enum end_reason end;
     int64_t wait_ms;
-    struct span why, report; /* in the arena */
+    struct span why, report, counts; /* in the arena; counts: of fields, see core/drift.h */
 };
 
 /* Runs the job. What it allocates is in `a`, what one page brought in `page_arena`. Returns when the job is over, whatever happened. */

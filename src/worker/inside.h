@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "worker/collect.h"
+#include "worker/conflict.h"
 
 struct attempt { /* one strategy, as it ended */
     enum plan_strategy strategy;
@@ -64,6 +65,7 @@ struct collection {
     struct arena *arena;
     struct seen seen;
     struct thread thread;
+    struct conflict_book conflicts;
     struct span source; /* fetch: name of the source that is read */
     struct span robots, robots_of; /* what the site asks of robots, and which one */
     struct span product; /* of the target, as ordered; empty: its first */
@@ -72,7 +74,7 @@ struct collection {
     wall since, until;
     bool has_since, has_until;
     int64_t batch, have, claimed;
-    int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed;
+    int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;
     int pages_without_new, pages_open; /* open: read since the page was opened */
     bool reopened;                     /* the next timeline page is the first of a page opened anew */
     bool source_said_empty, user_read;

@@ -110,7 +110,7 @@ static err run_job(struct worker *w, const struct frame *job)
             break;
         }
     struct frame f = {.type = result.failure ? FRAME_FAIL : FRAME_DONE,
-                      .t = {span_cut(result.why, 0, 1000), result.report}};
+                      .t = {span_cut(result.why, 0, 1000), result.report, result.counts}};
     f.n[0] = result.failure ? (int64_t)result.failure : (int64_t)result.verdict;
     f.n[1] = result.failure ? result.wait_ms : (int64_t)result.end;
     fault_point("worker.finish");

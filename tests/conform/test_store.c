@@ -890,6 +890,147 @@ static void a_job_of_users_counts_users(void **state)
     check_invariants();
 }
 
+static void what_is_no_result_is_counted_apart(void **state)
+{
+    (void)state;
+    accept_job("job_1");
+    struct lease l = lease_next();
+    const struct store_item items[] = {
+        {.kind = ITEM_POST, .id = SPAN("1"), .json = SPAN("{}")},
+        {.kind = ITEM_REJECTED, .id = SPAN("2"), .json = SPAN("{\"check\":\"id_time\"}")},
+        {.kind = ITEM_CONFLICT, .id = SPAN("1 text"), .json = SPAN("{\"field\":\"text\"}")},
+        {.kind = ITEM_CONFLICT, .id = SPAN("1 media"), .json = SPAN("{}")},
+    };
+    struct commit_args args = {
+        .id = span_of(l.id), .nonce = l.nonce, .items = items, .count = 4, .limit = 1};
+    struct commit_reply c;
+    struct item_view *v;
+    size_t n;
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_OK);
+    commit();
+    assert_int_equal(c.have, 1);
+    assert_int_equal(c.rejected, 1);
+    assert_int_equal(c.conflicts, 2);
+    struct job_view job = view("job_1");
+    assert_int_equal(job.have, 1);
+    assert_int_equal(job.rejected, 1);
+    assert_int_equal(job.conflicts, 2);
+    assert_int_equal(store_items(w->s, SPAN("job_1"), ITEM_REJECTED, -1, 100, 1 << 20, w->a, &v, &n,
+                                 &w->f),
+                     E_OK);
+    assert_int_equal(n, 1);
+    assert_true(span_is(v[0].id, "2"));
+    check_invariants();
+}
+
+static void count_fields(struct lease *l, int64_t batch, const char *text)
+{
+    struct commit_args args = {
+        .id = span_of(l->id), .nonce = l->nonce, .batch = batch, .counts = span_of(text)};
+    struct commit_reply c;
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_OK);
+    commit();
+}
+
+static struct fields_view fields_of(const char *site, int64_t hours)
+{
+    struct fields_view out;
+    assert_int_equal(store_fields(w->s, span_of(site), hours, now(), w->a, &out, &w->f), E_OK);
+    return out;
+}
+
+static const struct field_view *field_in(const struct fields_view *all, const char *name)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (span_is(all->fields[i].name, name))
+            return &all->fields[i];
+    fail_msg("no field %s", name);
+    return NULL;
+}
+
+static void counts_of_fields_add_up_by_the_hour(void **state)
+{
+    (void)state;
+    const int64_t hour = 3600000;
+    accept_job("job_1");
+    struct lease l = lease_next();
+    assert_int_equal(fields_of("x", 24).count, 0);
+    count_fields(&l, 0, "=1-a\npost.text 0 30\nuser.created_at 0 25\n");
+    count_fields(&l, 1, "=1-a\npost.text 0 10 2\n");
+    struct fields_view all = fields_of("x", 24);
+    assert_true(span_is(all.version, "1-a"));
+    assert_int_equal(all.count, 2);
+    assert_int_equal(field_in(&all, "post.text")->now.hits[0], 40);
+    assert_int_equal(field_in(&all, "post.text")->now.hits[1], 2);
+    assert_int_equal(field_in(&all, "post.text")->mark, DRIFT_NONE);
+    /* a batch that is told twice counts once */
+    struct commit_args again = {
+        .id = span_of(l.id), .nonce = l.nonce, .batch = 1, .counts = SPAN("=1-a\npost.text 9\n")};
+    struct commit_reply c;
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &again, now(), &c, &w->f), E_OK);
+    commit();
+    assert_true(c.duplicate);
+    /* two days later accounts have no time any more, and a member is there that was not */
+    w->now += 48 * hour;
+    begin();
+    struct heartbeat_reply beat;
+    assert_int_equal(store_heartbeat(w->s, span_of(l.id), l.nonce, now(), &beat, &w->f), E_OK);
+    commit();
+    count_fields(&l, 2, "=1-a\npost.text 0 30\nuser.created_at 20\n+user.made_at 20\n");
+    all = fields_of("x", 24);
+    assert_int_equal(field_in(&all, "post.text")->before.hits[0], 40);
+    assert_int_equal(field_in(&all, "post.text")->mark, DRIFT_NONE);
+    assert_int_equal(field_in(&all, "user.created_at")->mark, DRIFT_MISSING);
+    const struct field_view *made = field_in(&all, "user.made_at");
+    assert_true(made->member);
+    assert_int_equal(made->mark, DRIFT_MEMBER);
+    assert_int_equal(made->first_ms, w->now / hour * hour);
+    int64_t marks[DRIFT_MARKS];
+    assert_int_equal(store_drift(w->s, now(), marks, &w->f), E_OK);
+    assert_int_equal(marks[DRIFT_MISSING], 1);
+    assert_int_equal(marks[DRIFT_MEMBER], 1);
+    assert_int_equal(marks[DRIFT_FALLBACK], 0);
+    /* another version of the pack is another thing */
+    w->now += hour;
+    count_fields(&l, 3, "=2-b\npost.text 5\n");
+    all = fields_of("x", 24);
+    assert_true(span_is(all.version, "2-b"));
+    assert_int_equal(all.count, 1);
+    assert_int_equal(field_in(&all, "post.text")->before.hits[0], 0);
+    /* what is old goes */
+    begin();
+    assert_int_equal(store_retain_fields(w->s, (wall){w->now - 24 * hour}, &w->f), E_OK);
+    commit();
+    assert_int_equal(ask("SELECT count(*) FROM field_counts WHERE hour * 3600000 < 1 + (SELECT max(hour) FROM "
+                         "field_counts) * 3600000 - 24 * 3600000"),
+                     0);
+    assert_true(ask("SELECT count(*) FROM field_counts") > 0);
+}
+
+/* A worker that was taken over cannot fill the disk with names, nor put a count where none belongs. */
+static void counts_of_fields_are_bounded(void **state)
+{
+    (void)state;
+    accept_job("job_1");
+    struct lease l = lease_next();
+    struct buf text = BUF(4 << 20);
+    buf_add_text(&text, "post.text 0 1\n=1-a\n");
+    for (int i = 0; i < 6000; i++)
+        buf_fmt(&text, "post.field_%d 1\n+post.member_%d 1\n", i, i);
+    buf_add_text(&text, "junk\npost.x -5 7\n\n=\npost.y 1\n");
+    buf_add_char(&text, '\0');
+    count_fields(&l, 0, text.p);
+    count_fields(&l, 1, text.p);
+    assert_int_equal(ask("SELECT count(*) FROM field_counts"), 4096);
+    assert_int_equal(ask("SELECT count(*) FROM field_counts WHERE path=-2"), 256);
+    assert_int_equal(ask("SELECT count(*) FROM field_counts WHERE name='post.text'"), 0);
+    assert_int_equal(fields_of("x", 24).count, 2048);
+    buf_free(&text);
+}
+
 static void posts_users_and_unavailable_are_kept_apart(void **state)
 {
     (void)state;
@@ -1927,6 +2068,9 @@ int main(void)
         T(the_first_reading_of_a_post_stands_and_other_jobs_do_not_change_it),
         T(a_job_never_has_more_posts_than_its_limit),
         T(a_job_of_users_counts_users),
+        T(what_is_no_result_is_counted_apart),
+        T(counts_of_fields_add_up_by_the_hour),
+        T(counts_of_fields_are_bounded),
         T(posts_users_and_unavailable_are_kept_apart),
         T(items_come_in_page_order_and_in_bounded_portions),
         T(every_failure_ends_as_the_table_says),

@@ -26,6 +26,8 @@ struct script_page {
     const char *cursor; /* Bottom */
     bool terminate, fails, never;
     int broken; /* of the posts: without a text */
+    int false_time; /* the first posts name another second than their ids */
+    int edited;     /* the first posts have another text */
     bool too_big; /* the page dies of its memory when its answer is asked for */
     int status; /* 0 = 200 */
 };
@@ -41,6 +43,8 @@ struct script {
     /* what the node saw */
     int next_page, batches, scrolls, committed, opened;
     bool held, moved;
+    int kinds[RECORD_CONFLICT + 1], counted; /* items by kind; batches with counts of fields */
+    char apart[4096];                        /* the last item that is no result */
     char last_cursor[64], moved_url[512];
     /* fetches: what robots.txt says, NULL: there is none; status and text of the first source */
     const char *robots, *feed;
@@ -64,10 +68,10 @@ static int64_t post_ms(int number)
     return 1780000000000 - (int64_t)number * 3600000;
 }
 
-static void add_post(struct buf *b, int number, bool broken)
+static void add_post(struct buf *b, int number, bool broken, bool false_time, bool edited)
 {
     char when[64];
-    time_t second = (time_t)(post_ms(number) / 1000);
+    time_t second = (time_t)(post_ms(number) / 1000) + false_time;
     struct tm t;
     gmtime_r(&second, &t);
     strftime(when, sizeof when, "%a %b %d %H:%M:%S +0000 %Y", &t);
@@ -79,11 +83,11 @@ static void add_post(struct buf *b, int number, bool broken)
             "\"result\":{\"__typename\":\"Tweet\",\"rest_id\":\"%llu\",\"core\":{\"user_results\":{"
             "\"result\":{\"__typename\":\"User\",\"rest_id\":\"99\",\"core\":{\"screen_name\":"
             "\"someone\",\"name\":\"Some One\"}}}},\"legacy\":{\"created_at\":\"%s\",\"%s\":"
-            "\"post %d\",\"conversation_id_str\":\"%llu\",\"user_id_str\":\"99\",\"lang\":\"en\","
+            "\"post %d%s\",\"conversation_id_str\":\"%llu\",\"user_id_str\":\"99\",\"lang\":\"en\","
             "\"reply_count\":1,\"retweet_count\":2,\"favorite_count\":3,\"quote_count\":4,"
             "\"entities\":{},\"id_str\":\"%llu\"},\"views\":{\"count\":\"7\",\"state\":"
             "\"EnabledWithCount\"}}}}}}",
-            id, id, id, when, broken ? "body" : "full_text", number, id, id);
+            id, id, id, when, broken ? "body" : "full_text", number, edited ? " edited" : "", id, id);
 }
 
 static void add_timeline(struct buf *b, const struct script_page *p)
@@ -91,7 +95,7 @@ static void add_timeline(struct buf *b, const struct script_page *p)
     buf_add_text(b, "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"timeline\":{"
                     "\"timeline\":{\"instructions\":[{\"type\":\"TimelineAddEntries\",\"entries\":[");
     for (int i = 0; i < p->count; i++) {
-        add_post(b, p->first + i, i < p->broken);
+        add_post(b, p->first + i, i < p->broken, i < p->false_time, i < p->edited);
         buf_add_char(b, ',');
     }
     buf_fmt(b,
@@ -203,8 +207,13 @@ static void commit(struct script *s, const struct frame *f)
     struct span rest = f->t[1];
     struct frame_item item;
     int64_t added = 0;
-    while (frame_next_item(&rest, &item) == E_OK)
+    while (frame_next_item(&rest, &item) == E_OK) {
         added += item.kind == RECORD_POST;
+        s->kinds[item.kind]++;
+        if (item.kind >= RECORD_REJECTED)
+            span_copy(item.json, s->apart, sizeof s->apart);
+    }
+    s->counted += f->t[2].n > 0;
     if (s->limit && s->have + added > s->limit)
         added = s->limit - s->have;
     s->have += added;
@@ -420,6 +429,60 @@ static void one_broken_post_is_lost_and_said(void **state)
     assert_int_equal(r.verdict, VERDICT_PARTIAL); /* not all of it: never complete */
     assert_int_equal(s.committed, 39);
     assert_true(span_find(r.report, SPAN("\"unparsed\":1")) < r.report.n);
+    arena_free(&a);
+}
+
+static void a_post_that_contradicts_itself_is_kept_apart(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .page_count = 2,
+        .pages = {{0, 20, "c1", .false_time = 1}, {20, 20, "c2", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    assert_int_equal(s.committed, 39);
+    assert_int_equal(s.kinds[RECORD_REJECTED], 1);
+    assert_true(strstr(s.apart, "\"check\":\"id_time\"") != NULL);
+    assert_true(strstr(s.apart, "\"raw\":{") != NULL);
+    assert_true(span_find(r.report, SPAN("\"rejected\":1")) < r.report.n);
+    arena_free(&a);
+}
+
+static void a_good_reading_of_what_was_kept_apart_counts(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .page_count = 2,
+        .pages = {{0, 20, "c1", .false_time = 1}, {0, 30, "c2", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(s.committed, 30);
+    assert_int_equal(s.kinds[RECORD_REJECTED], 1);
+    arena_free(&a);
+}
+
+static void readings_that_disagree_are_noted(void **state)
+{
+    (void)state;
+    JOB(.claimed = 30, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {10, 20, "c2", .edited = 2, .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(s.committed, 30);
+    assert_int_equal(s.kinds[RECORD_CONFLICT], 2);
+    assert_true(strstr(s.apart, "\"field\":\"text\"") != NULL);
+    assert_true(strstr(s.apart, "\"values\":{\"graphql\":\"post 11\",\"graphql#2\":\"post 11 "
+                                "edited\"}") != NULL);
+    assert_true(strstr(s.apart, "\"kept\":\"graphql\",\"by_rule\":\"graphql#2\"") != NULL);
+    assert_true(span_find(r.report, SPAN("\"conflicts\":2")) < r.report.n);
+    arena_free(&a);
+}
+
+static void counts_of_fields_travel_with_batches_and_with_a_drift(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
+    assert_int_equal(r.failure, FAILURE_DRIFT);
+    assert_int_equal(s.counted, s.batches);
+    assert_true(s.batches >= 1);
+    assert_true(span_find(r.counts, SPAN("post.text_raw 5 0 15\n")) < r.counts.n);
+    assert_true(span_find(r.counts, SPAN("+post.legacy.body")) < r.counts.n);
     arena_free(&a);
 }
 
@@ -861,6 +924,10 @@ int main(void)
         cmocka_unit_test(a_long_list_is_read_from_several_pages),
         cmocka_unit_test(a_page_opened_anew_that_starts_over_is_no_end),
         cmocka_unit_test(one_broken_post_is_lost_and_said),
+        cmocka_unit_test(a_post_that_contradicts_itself_is_kept_apart),
+        cmocka_unit_test(a_good_reading_of_what_was_kept_apart_counts),
+        cmocka_unit_test(readings_that_disagree_are_noted),
+        cmocka_unit_test(counts_of_fields_travel_with_batches_and_with_a_drift),
         cmocka_unit_test(many_broken_posts_are_drift),
         cmocka_unit_test(a_page_that_outgrows_its_memory_is_a_matter_of_resources),
         cmocka_unit_test(the_limit_ends_it_without_asking_for_more),

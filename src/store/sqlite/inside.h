@@ -137,6 +137,9 @@ MUST_USE err files_load(struct store *s, struct fault *f);
 MUST_USE err files_release(struct store *s, int64_t job, int64_t *rows, struct fault *f);
 /* The group is on disk, or rolled back. */
 void files_after_group(struct store *s, bool committed);
+/* ---- fields.c: adds what a worker counted to the hour ---- */
+MUST_USE err fields_add(struct store *s, struct span site, struct span counts, wall now,
+                        struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;

@@ -6,7 +6,8 @@
 #include "base/need.h"
 
 struct tallying {
-    int64_t have, users, added, most; /* most: records the job may have; 0 = any number */
+    int64_t have, users, added, rejected, conflicts;
+    int64_t most; /* records the job may have; 0 = any number */
 };
 
 /* Whether this job has read this record before, in an earlier batch or attempt. */
@@ -43,6 +44,8 @@ static err put_item(struct store *s, const struct job_row *r, const struct store
     t->have += counted;
     t->added += counted;
     t->users += it->kind == ITEM_USER;
+    t->rejected += it->kind == ITEM_REJECTED;
+    t->conflicts += it->kind == ITEM_CONFLICT;
     return db_run(s->db, SQL_ITEM_LINK, f, DB_I(r->seq), DB_I(ord), DB_I(db_last_row(s->db)));
 }
 
@@ -60,6 +63,10 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
                DB_I(t->added > 0 ? r->n_crash : r->crash_base),
                DB_I(t->added > 0 || r->progressed),
                DB_I(t->added > 0 ? r->n_release : r->release_base));
+    if (!e && (t->rejected || t->conflicts))
+        e = db_run(s->db, SQL_APART, f, DB_I(r->seq), DB_I(t->rejected), DB_I(t->conflicts));
+    if (!e)
+        e = fields_add(s, span_of(r->site), a->counts, now, f);
     if (e)
         return e;
     struct json_w w = event_body(s, JOB_ACTIVE);
@@ -100,7 +107,7 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
         return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
     for (size_t i = 0; i < args->count; i++) {
         const struct store_item *it = &args->items[i];
-        if ((unsigned)it->kind > ITEM_UNAVAILABLE || it->id.n == 0)
+        if ((unsigned)it->kind > ITEM_CONFLICT || it->id.n == 0)
             return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind",
                         i);
         if (it->kind == ITEM_POST && r.counts == ITEM_USER)
@@ -114,7 +121,8 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
     e = write_batch(s, &r, args, now, &t, f);
     if (e)
         return e;
-    *out = (struct commit_reply){.added = t.added, .have = t.have};
+    *out = (struct commit_reply){
+        .added = t.added, .have = t.have, .rejected = t.rejected, .conflicts = t.conflicts};
     return E_OK;
 }
 

@@ -497,6 +497,8 @@ err store_finish(struct store *s, const struct finish_args *args, wall now,
         span_copy(span_of(r.lane->name), reply.lane, sizeof reply.lane);
     }
     e = leave(s, &r, &l, now, &reply.state, f);
+    if (!e)
+        e = fields_add(s, span_of(r.site), args->counts, now, f);
     if (e)
         return e;
     reply.retry_in_ms = reply.state == JOB_SCHEDULED ? l.wait_ms : 0;

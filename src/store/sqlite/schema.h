@@ -58,6 +58,8 @@ enum { SCHEMA_VERSION = 3 };
     "  have         INTEGER NOT NULL DEFAULT 0 CHECK(job_limit = 0 OR have <= job_limit),"     \
     "  users        INTEGER NOT NULL DEFAULT 0,"                                               \
     "  counts       INTEGER NOT NULL DEFAULT 0 CHECK(counts BETWEEN 0 AND 1)," /* kind of item that have counts */ \
+    "  rejected     INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  conflicts    INTEGER NOT NULL DEFAULT 0,"                                               \
     "  failure      INTEGER NOT NULL DEFAULT 0,"                                               \
     "  verdict      INTEGER NOT NULL DEFAULT 0,"                                               \
     "  end_reason   INTEGER NOT NULL DEFAULT 0,"                                               \
@@ -88,7 +90,7 @@ enum { SCHEMA_VERSION = 3 };
     "  iid        INTEGER PRIMARY KEY,"                                                        \
     "  job        INTEGER NOT NULL," /* whose reading this is: each job keeps its own */       \
     "  site       TEXT NOT NULL,"                                                              \
-    "  kind       INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),"                               \
+    "  kind       INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 4),"                               \
     "  item_id    TEXT NOT NULL,"                                                              \
     "  created_ms INTEGER NOT NULL,"                                                           \
     "  links      INTEGER NOT NULL CHECK(links >= 0)," /* jobs that hold it */                 \
@@ -110,7 +112,20 @@ enum { SCHEMA_VERSION = 3 };
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
     "CREATE INDEX events_job ON events(job, seq);"                                             \
-    EVIDENCE_SQL
+    FIELDS_SQL EVIDENCE_SQL FILES_SQL
+
+/* Which path each field of a record came from, by the hour. */
+#define FIELDS_SQL                                                                             \
+    "CREATE TABLE field_counts("                                                               \
+    "  site    TEXT NOT NULL,"                                                                 \
+    "  hour    INTEGER NOT NULL," /* since 1970 */                                             \
+    "  version TEXT NOT NULL,"    /* of the site pack */                                       \
+    "  name    TEXT NOT NULL,"    /* field, or member that no map knows */                     \
+    "  path    INTEGER NOT NULL CHECK(path BETWEEN -2 AND 19)," /* -1 missing, -2 a member */  \
+    "  n       INTEGER NOT NULL,"                                                              \
+    "  PRIMARY KEY(site, version, name, path, hour)"                                           \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE INDEX field_counts_hour ON field_counts(site, hour, version, path);"
 
 /* What jobs read, kept as evidence. The bytes are in files called after their digest; a row of
  * evidence_files is one of them, with how many pieces name it. A file without a row is removed. */
@@ -149,7 +164,7 @@ enum { SCHEMA_VERSION = 3 };
     ") WITHOUT ROWID, STRICT;"
 
 /* Files of media. Named by their content; `refs` jobs hold them. */
-#define SCHEMA_FILES_SQL                                                                       \
+#define FILES_SQL                                                                              \
     "CREATE TABLE files("                                                        \
     "  fid        INTEGER PRIMARY KEY,"                                                        \
     "  hash       TEXT NOT NULL UNIQUE CHECK(length(hash) = 64),"                              \

@@ -12,7 +12,8 @@
 #define SQL_JOB_VIEW                                                                           \
     "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason," \
     "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                \
-    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts FROM jobs j JOIN lanes l USING(lane_id)"
+    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts" \
+    " FROM jobs j JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
 #define SQL_EVIDENCE_VIEW \
@@ -71,6 +72,7 @@
     X(SQL_ITEM_LINK, "INSERT INTO job_items(job,ord,iid) VALUES(?1,?2,?3)")                    \
     X(SQL_COMMIT, "UPDATE jobs SET next_batch=next_batch+1,cursor=coalesce(?2,cursor),have=?3,users=?4,fail_base=?5,crash_base=?6,progressed=?7,release_base=?8," \
                   "revision=revision+1 WHERE seq=?1")                                          \
+    X(SQL_APART, "UPDATE jobs SET rejected=rejected+?2,conflicts=conflicts+?3 WHERE seq=?1")   \
     X(SQL_LEAVE, "UPDATE jobs SET state=?2,run_at=?3,n_fail=n_fail+?4,n_crash=n_crash+?5,n_throttle=n_throttle+?6," \
                  "n_release=n_release+?7,n_ok=n_ok+?8,n_void=n_void+?9,failure=?10,verdict=?11,end_reason=?12," \
                  "why=?13,report=coalesce(?14,report),finished_at=?15,nonce=NULL,worker=NULL,lease_until=NULL," \
@@ -121,7 +123,16 @@
                             " (SELECT fid FROM job_files WHERE job=?1 ORDER BY fid LIMIT ?2)") \
     X(SQL_FILES_FREE, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files INDEXED BY files_free WHERE refs=0 ORDER BY fid LIMIT ?1") \
     X(SQL_FILE_URLS_DELETE, "DELETE FROM file_urls WHERE fid=?1")                              \
-    X(SQL_FILE_DELETE, "DELETE FROM files WHERE fid=?1")
+    X(SQL_FILE_DELETE, "DELETE FROM files WHERE fid=?1")                                       \
+    X(SQL_FIELD_ROWS, "SELECT count(*),coalesce(sum(path=-2),0) FROM field_counts WHERE site=?1 AND hour=?2 AND version=?3") \
+    X(SQL_FIELD_ADD, "INSERT INTO field_counts(site,hour,version,name,path,n) VALUES(?1,?2,?3,?4,?5,?6)" \
+                     " ON CONFLICT DO UPDATE SET n=n+excluded.n")                              \
+    X(SQL_FIELD_VERSION, "SELECT version FROM field_counts WHERE site=?1 ORDER BY hour DESC LIMIT 1") \
+    X(SQL_FIELDS, "SELECT name,path,sum(CASE WHEN hour>=?3 THEN n ELSE 0 END),sum(CASE WHEN hour<?3 THEN n ELSE 0 END)," \
+                  "min(hour) FROM field_counts WHERE site=?1 AND version=?2 AND hour>=?4"  \
+                  " GROUP BY name,path ORDER BY name,path")                                    \
+    X(SQL_FIELD_SITE, "SELECT min(site) FROM field_counts WHERE site>?1")                      \
+    X(SQL_FIELDS_PRUNE, "DELETE FROM field_counts WHERE site=?1 AND hour<?2")
 /* clang-format on */
 
 #define SQL_ID(id, text) id,

@@ -57,10 +57,7 @@ static err make_schema(struct db *d, struct fault *f)
                     "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
     _Static_assert(SCHEMA_VERSION == 3, "user_version below");
-    return db_script(d,
-                     "BEGIN IMMEDIATE;" SCHEMA_SQL SCHEMA_FILES_SQL
-                     "PRAGMA user_version=3; COMMIT;",
-                     f);
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=3; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */

@@ -49,6 +49,8 @@ static err read_view(const struct store *s, wall now, struct query *q, struct ar
         .cancel_asked = db_int(q, 26) != 0,
         .revision = db_int(q, 27),
         .counts = (enum item_kind)db_int(q, 28),
+        .rejected = db_int(q, 29),
+        .conflicts = db_int(q, 30),
     };
     span_copy(db_text(q, 0), v->id, sizeof v->id);
     struct span *const texts[] = {&v->site, &v->kind,   &v->target, &v->lane,
