@@ -23,12 +23,12 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(store, ready_max, SETTING_INT, "100000", 1, 10000000, "", "jobs that may wait; above it the API answers 503") \
     X(store, disk_floor, SETTING_SIZE, "64MiB", 0, 1099511627776, "", "free bytes below which no job is accepted")   \
     X(store, retention, SETTING_DURATION, "30d", 1000, 315360000000, "", "how long ended jobs and their posts stay") \
+    X(store, field_retention, SETTING_DURATION, "14d", 3600000, 315360000000, "", "how long it is known which path each field of a record came from") \
     X(evidence, keep, SETTING_ENUM, "on_failure", 0, 0, "never on_failure always", "when the answers that a job read are kept; a job may ask for another") \
     X(evidence, age, SETTING_DURATION, "7d", 1000, 315360000000, "", "how long they stay, at most as long as their job") \
     X(evidence, bytes, SETTING_SIZE, "1GiB", 0, 1099511627776, "", "room on the disk for all of them; the oldest go first") \
     X(evidence, job_bytes, SETTING_SIZE, "32MiB", 65536, 1073741824, "", "bytes that are kept of one job, uncompressed") \
     X(evidence, job_count, SETTING_INT, "200", 1, 500, "", "pieces that are kept of one job")                  \
-    X(store, field_retention, SETTING_DURATION, "14d", 3600000, 315360000000, "", "how long it is known which path each field of a record came from") \
     X(worker, count, SETTING_INT, "4", 1, 256, "", "job processes, one job each")                                  \
     X(worker, max_jobs, SETTING_INT, "50", 1, 100000, "", "jobs after which a worker is replaced")                  \
     X(worker, memory_max, SETTING_SIZE, "256MiB", 67108864, 4294967296, "", "address space of a worker for data")   \

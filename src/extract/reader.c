@@ -161,13 +161,13 @@ static struct span where_of(const struct seen *s)
 static bool absent(struct answer *a, const struct seen *s)
 {
     const struct signs *signs = &a->r->pack->signs;
-    struct span state, words;
-    if (!signs_absence(signs, s->object, &state, &words))
+    struct absent what;
+    if (!signs_absence(signs, s->object, &what))
         return false;
-    answer_unavailable(a, SPAN_NONE, state, words, where_of(s));
+    answer_unavailable(a, answer_keep(a, what.id), what.state, what.words, where_of(s));
     if (s->section != SECTION_MAIN && !is_focus(a, s))
         return true;
-    sign_absence(a, state, words);
+    sign_absence(a, what.state, what.words);
     if (s->what == SEEN_USER && a->out->sign == FAILURE_SUSPENDED)
         a->out->user_suspended = true;
     return true;

@@ -108,7 +108,7 @@ void signs_read_table(struct form *f, const struct ynode *root, const char *key,
 
 static void read_absences(struct form *f, const struct ynode *list, struct signs *s)
 {
-    static const char *const keys[] = {"type", "state", "reason", "text", "empty", NULL};
+    static const char *const keys[] = {"type", "state", "reason", "text", "empty", "id", NULL};
     struct absence *rows = arena_get(f->arena, ((list ? list->count : 0) + 1) * sizeof *rows);
     for (const struct ynode *n = list ? list->first : NULL; n; n = n->next) {
         if (!form_keys(f, n, "a type", keys))
@@ -119,6 +119,7 @@ static void read_absences(struct form *f, const struct ynode *list, struct signs
         paths_read(f, n, "reason", false, &a->reason);
         paths_read(f, n, "text", false, &a->text);
         paths_read(f, n, "empty", false, &a->empty);
+        paths_read(f, n, "id", false, &a->id);
     }
     s->absences = rows;
 }
@@ -389,8 +390,7 @@ static struct span reason_state(const struct signs *s, struct span reason)
     return SPAN_NONE;
 }
 
-bool signs_absence(const struct signs *s, struct json object, struct span *out_state,
-                   struct span *out_words)
+bool signs_absence(const struct signs *s, struct json object, struct absent *out)
 {
     struct span type;
     if (!json_text(json_get(object, s->type), &type))
@@ -409,8 +409,8 @@ bool signs_absence(const struct signs *s, struct json object, struct span *out_s
         } else if (has_text) {
             state = signs_text_state(s, text);
         }
-        *out_state = state.p ? state : a->state;
-        *out_words = text;
+        *out = (struct absent){.state = state.p ? state : a->state, .words = text};
+        json_text(paths_get(&a->id, object), &out->id);
         return true;
     }
     return false;

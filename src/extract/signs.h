@@ -51,6 +51,7 @@ struct absence { /* one type of object that stands where a record should be */
     struct span type, state;
     struct paths reason, text;
     struct paths empty; /* only when this is an object without members */
+    struct paths id;    /* what it would be called if it were there; may be nothing */
 };
 struct word_pair {
     struct span from, to;
@@ -103,9 +104,11 @@ struct sign signs_page(const struct signs *s, struct span url, int status,
                        struct span state_text);
 /* Value of a header by lower-case name; SPAN_NONE when missing. */
 struct span signs_header(struct json headers, struct span name);
+struct absent {
+    struct span state, words, id; /* id may be empty */
+};
 /* What stands in place of a record: false when the object is of no such type. */
-bool signs_absence(const struct signs *s, struct json object, struct span *out_state,
-                   struct span *out_words);
+bool signs_absence(const struct signs *s, struct json object, struct absent *out);
 /* The same for a text alone ("This Post is from a suspended account."). */
 struct span signs_text_state(const struct signs *s, struct span words);
 struct sign signs_of_state(const struct signs *s, struct span state);

@@ -324,7 +324,7 @@ err collection_read(struct collection *c, const struct operation *op, const stru
     return e;
 }
 
-enum failure_class collection_class(const struct collection *c, err e)
+static enum failure_class class_of(const struct collection *c, err e)
 {
     if (c->failure != FAILURE_NONE)
         return c->failure;
@@ -494,7 +494,7 @@ static err collect(struct collection *c)
         case PLAN_STRATEGIES:
             break;
         }
-        enum failure_class class = e ? collection_class(c, e) : FAILURE_NONE;
+        enum failure_class class = e ? class_of(c, e) : FAILURE_NONE;
         c->attempts[c->attempt_count++] =
             (struct attempt){.strategy = c->step->strategy,
                              .pages = c->pages - pages,
@@ -515,7 +515,7 @@ void collection_conclude(struct collection *c, err e, struct collect_result *out
     *out = (struct collect_result){.wait_ms = c->wait_ms, .report = report(c), .end = c->end};
     out->counts = counts_of(c, c->arena);
     if (e) {
-        out->failure = collection_class(c, e);
+        out->failure = class_of(c, e);
         out->why = words_of(c, e);
         return;
     }

@@ -109,7 +109,6 @@ void collection_init(struct collection *c, const struct collect_order *order, st
                      struct json_parser *parser);
 /* Nothing that the part before said passes for what the next one says. */
 void collection_forget(struct collection *c);
-enum failure_class collection_class(const struct collection *c, err e);
 void collection_conclude(struct collection *c, err e, struct collect_result *out);
 /* The strategies; each runs to its end. */
 MUST_USE err capture_run(struct collection *c);

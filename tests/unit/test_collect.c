@@ -851,7 +851,7 @@ static void a_good_job_shows_nothing_unless_it_is_asked_to(void **state)
     JOB(.keep = EVIDENCE_ON_FAILURE, .claimed = 20, .page_count = 1, .pages = {{0, 20, "c1", .terminate = true}});
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(s.pieces, 0);
-    struct script all = {.keep = EVIDENCE_ALWAYS, .claimed = 20, .page_count = 1, .pages = {{0, 20, "c1", .terminate = true}}};
+    static struct script all = {.keep = EVIDENCE_ALWAYS, .claimed = 20, .page_count = 1, .pages = {{0, 20, "c1", .terminate = true}}};
     r = run(&all, a);
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(all.pieces, 2);
@@ -866,7 +866,7 @@ static void never_is_never_and_a_cancelled_job_shows_nothing(void **state)
     JOB(.keep = EVIDENCE_NEVER, .claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.pieces, 0);
-    struct script told = {.keep = EVIDENCE_ON_FAILURE, .claimed = 60, .cancel_at = 1, .page_count = 2,
+    static struct script told = {.keep = EVIDENCE_ON_FAILURE, .claimed = 60, .cancel_at = 1, .page_count = 2,
                           .pages = {{0, 20, "c1"}, {20, 20, "c2"}}};
     r = run(&told, a);
     assert_int_equal(r.failure, FAILURE_CANCELLED);
