@@ -17,6 +17,7 @@ struct app_op {
 struct app_meta {
     bool logged_in;
     bool drift; /* the test ids of posts have other names */
+    bool guest; /* visitors are shown posts without their threads */
     bool alert; /* a dialog opens before anything else */
     const struct app_op *ops;
     size_t op_count;

@@ -22,6 +22,7 @@
     X(drift, 1, "1: members of the API's JSON have other names")                               \
     X(mutation, 14, "number of a change of the API (mutate.h); the page itself knows it")       \
     X(drift_dom, 1, "1: test ids of the page have other names")                                \
+    X(guest, 1, "1: visitors without a session are shown a post without its thread")           \
     X(login_wall, 1, "chance that a page without a session leads to the login page")
 
 enum fault_kind {

@@ -2,7 +2,7 @@
  * with bytes of their own, and some that are not as they should be.
  *
  * What becomes of a file follows from its address alone, so a test knows it beforehand
- * (/truth/media?url=). Only what Fulmar asks for (orig, 4096x4096, large, mp4) has such troubles; the
+ * (/truth/file?url=). Only what Fulmar asks for (orig, 4096x4096, large, mp4) has such troubles; the
  * small pictures of the pages have none. */
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "graphql.h"
+#include "answer.h"
 
 #include "top.h"
 
@@ -6,17 +6,7 @@
 
 #include <stdio.h>
 
-enum { ARENA_MAX = 16 * 1024 * 1024 };
 enum { SCAN_MAX = 400 }; /* posts looked at for one page of a filtered search */
-
-/* One answer being written. */
-struct answer {
-    struct json_w w;
-    const struct model *model;
-    struct arena *arena;
-    const struct spoil *spoil;
-    int64_t sort; /* sortIndex of the next entry; descends */
-};
 
 /* ---- small things ---- */
 
@@ -25,7 +15,7 @@ static struct span id_text(struct answer *an, uint64_t id)
     return span_of(arena_fmt(an->arena, "%llu", (unsigned long long)id));
 }
 
-static void put_id(struct answer *an, const char *key, uint64_t id)
+void graphql_put_id(struct answer *an, const char *key, uint64_t id)
 {
     json_kv_text(&an->w, key, id_text(an, id));
 }
@@ -222,7 +212,7 @@ static void put_user_newest(struct answer *an, const struct account *a, const st
 }
 
 /* One value: the account as an object. */
-static void put_user(struct answer *an, const struct account *a)
+void graphql_put_user(struct answer *an, const struct account *a)
 {
     struct json_w *w = &an->w;
     struct profile p;
@@ -235,7 +225,7 @@ static void put_user(struct answer *an, const struct account *a)
     json_open(w);
     json_kv_cstr(w, "__typename", "User");
     json_kv_cstr(w, "id", arena_fmt(an->arena, "%s%s", encoded, padding[strlen(plain) % 3]));
-    put_id(an, "rest_id", a->id);
+    graphql_put_id(an, "rest_id", a->id);
     json_key(w, "affiliates_highlighted_label");
     json_open(w);
     json_close(w);
@@ -259,7 +249,7 @@ static void put_user(struct answer *an, const struct account *a)
     if (p.category.p) {
         json_key(w, "professional");
         json_open(w);
-        put_id(an, "rest_id", a->id + 77);
+        graphql_put_id(an, "rest_id", a->id + 77);
         json_kv_cstr(w, "professional_type", "Business");
         json_key(w, "category");
         json_open_array(w);
@@ -319,7 +309,7 @@ static void put_mentions(struct answer *an, const struct words *t, bool always)
     json_open_array(w);
     for (size_t i = 0; i < t->mention_count; i++) {
         json_open(w);
-        put_id(an, "id_str", t->mentions[i].id);
+        graphql_put_id(an, "id_str", t->mentions[i].id);
         put_range(an, "indices", t->mentions[i].start, t->mentions[i].end);
         json_kv_text(w, "name", t->mentions[i].name);
         json_kv_text(w, "screen_name", t->mentions[i].handle);
@@ -384,7 +374,7 @@ static void put_one_media(struct answer *an, const struct post *p, const struct 
     json_open(w);
     json_kv_cstr(w, "status", "Available");
     json_close(w);
-    put_id(an, "id_str", v->id);
+    graphql_put_id(an, "id_str", v->id);
     put_range(an, "indices", p->sent.media_start, p->sent.media_end);
     json_kv_cstr(w, "media_key", key);
     json_key(w, "media_results");
@@ -502,8 +492,6 @@ static void put_card(struct answer *an, const struct post *p)
 
 /* ---- posts ---- */
 
-static void put_post(struct answer *an, const struct post *p);
-
 static void put_note(struct answer *an, const struct post *p)
 {
     struct json_w *w = &an->w;
@@ -536,7 +524,7 @@ static void put_quote_link(struct answer *an, const struct post *p)
 {
     struct json_w *w = &an->w;
     const struct post *q = p->quoted;
-    put_id(an, "quoted_status_id_str", q->id);
+    graphql_put_id(an, "quoted_status_id_str", q->id);
     json_key(w, "quoted_status_permalink");
     json_open(w);
     json_kv_cstr(w, "display", arena_fmt(an->arena, "x.com/%s/st…", q->author.handle));
@@ -565,7 +553,7 @@ static void put_legacy(struct answer *an, const struct post *p)
     json_open(w);
     put_legacy_counts(an, p);
     json_kv_bool(w, "bookmarked", false);
-    put_id(an, "conversation_id_str", p->conversation_id);
+    graphql_put_id(an, "conversation_id_str", p->conversation_id);
     put_time(an, "created_at", p->ms);
     put_range(an, "display_text_range", p->sent.shown_from, p->sent.shown_to);
     json_key(w, "entities");
@@ -585,11 +573,11 @@ static void put_legacy(struct answer *an, const struct post *p)
     }
     json_kv_bool(w, "favorited", false);
     json_kv_text(w, an->spoil->drift ? "body_text" : "full_text", p->sent.text);
-    put_id(an, "id_str", p->id);
+    graphql_put_id(an, "id_str", p->id);
     if (p->reply_to_id) {
         json_kv_text(w, "in_reply_to_screen_name", p->reply_to_handle);
-        put_id(an, "in_reply_to_status_id_str", p->reply_to_id);
-        put_id(an, "in_reply_to_user_id_str", p->reply_to_user);
+        graphql_put_id(an, "in_reply_to_status_id_str", p->reply_to_id);
+        graphql_put_id(an, "in_reply_to_user_id_str", p->reply_to_user);
     }
     json_kv_bool(w, "is_quote_status", p->quoted != NULL);
     json_kv_cstr(w, "lang", p->lang);
@@ -604,10 +592,10 @@ static void put_legacy(struct answer *an, const struct post *p)
         json_key(w, "retweeted_status_result");
         json_open(w);
         json_key(w, "result");
-        put_post(an, p->reposted);
+        graphql_put_post(an, p->reposted);
         json_close(w);
     }
-    put_id(an, "user_id_str", p->author.id);
+    graphql_put_id(an, "user_id_str", p->author.id);
     json_close(w);
 }
 
@@ -662,7 +650,7 @@ static void put_post_members(struct answer *an, const struct post *p)
     json_key(w, "user_results");
     json_open(w);
     json_key(w, "result");
-    put_user(an, &p->author);
+    graphql_put_user(an, &p->author);
     json_close(w);
     json_close(w);
     put_edit_control(an, p);
@@ -674,10 +662,10 @@ static void put_post_members(struct answer *an, const struct post *p)
         json_key(w, "quoted_status_result");
         json_open(w);
         json_key(w, "result");
-        put_post(an, p->quoted);
+        graphql_put_post(an, p->quoted);
         json_close(w);
     }
-    put_id(an, "rest_id", p->id);
+    graphql_put_id(an, "rest_id", p->id);
     json_kv_cstr(w, "source", app_anchor(an, p->app));
     json_key(w, "unmention_data");
     json_open(w);
@@ -686,7 +674,7 @@ static void put_post_members(struct answer *an, const struct post *p)
 }
 
 /* One value. Nesting ends by itself: quoted posts and originals refer to nothing. */
-static void put_post(struct answer *an, const struct post *p)
+void graphql_put_post(struct answer *an, const struct post *p)
 {
     struct json_w *w = &an->w;
     json_open(w);
@@ -712,7 +700,7 @@ static void put_post(struct answer *an, const struct post *p)
 
 /* ---- timeline entries ---- */
 
-static void open_entry(struct answer *an, const char *entry_id)
+void graphql_open_entry(struct answer *an, const char *entry_id)
 {
     json_open(&an->w);
     json_kv_cstr(&an->w, "entryId", entry_id);
@@ -721,19 +709,17 @@ static void open_entry(struct answer *an, const char *entry_id)
     json_open(&an->w);
 }
 
-static void close_entry(struct answer *an)
+void graphql_close_entry(struct answer *an)
 {
     json_close(&an->w);
     json_close(&an->w);
 }
 
-static void put_entry_type(struct answer *an, const char *type)
+void graphql_put_entry_type(struct answer *an, const char *type)
 {
     json_kv_cstr(&an->w, "entryType", type);
     json_kv_cstr(&an->w, "__typename", type);
 }
-
-enum tweet_role { ROLE_NORMAL, ROLE_PINNED, ROLE_PROMOTED };
 
 static void put_promotion(struct answer *an, const struct post *p)
 {
@@ -743,7 +729,7 @@ static void put_promotion(struct answer *an, const struct post *p)
     json_key(w, "advertiser_results");
     json_open(w);
     json_key(w, "result");
-    put_user(an, &p->author);
+    graphql_put_user(an, &p->author);
     json_close(w);
     json_kv_cstr(w, "disclosureType", "NoDisclosure");
     json_kv_cstr(w, "impressionId",
@@ -751,7 +737,7 @@ static void put_promotion(struct answer *an, const struct post *p)
     json_close(w);
 }
 
-static void put_tweet_item(struct answer *an, const struct post *p, enum tweet_role role)
+void graphql_put_tweet_item(struct answer *an, const struct post *p, enum tweet_role role)
 {
     struct json_w *w = &an->w;
     json_key(w, "itemContent");
@@ -761,7 +747,7 @@ static void put_tweet_item(struct answer *an, const struct post *p, enum tweet_r
     json_key(w, an->spoil->drift ? "post_results" : "tweet_results");
     json_open(w);
     json_key(w, "result");
-    put_post(an, p);
+    graphql_put_post(an, p);
     json_close(w);
     json_kv_cstr(w, "tweetDisplayType", "Tweet");
     if (role == ROLE_PINNED) {
@@ -777,45 +763,45 @@ static void put_tweet_item(struct answer *an, const struct post *p, enum tweet_r
     json_close(w);
 }
 
-static void put_tweet_entry(struct answer *an, const struct post *p, enum tweet_role role)
+void graphql_put_tweet_entry(struct answer *an, const struct post *p, enum tweet_role role)
 {
     unsigned long long id = (unsigned long long)p->id;
     const char *entry = role == ROLE_PROMOTED
                             ? arena_fmt(an->arena, "promoted-tweet-%llu-%llx", id, id >> 20)
                             : arena_fmt(an->arena, "tweet-%llu", id);
-    open_entry(an, entry);
-    put_entry_type(an, "TimelineTimelineItem");
-    put_tweet_item(an, p, role);
+    graphql_open_entry(an, entry);
+    graphql_put_entry_type(an, "TimelineTimelineItem");
+    graphql_put_tweet_item(an, p, role);
     json_key(&an->w, "clientEventInfo");
     json_open(&an->w);
     json_kv_cstr(&an->w, "component", role == ROLE_PINNED ? "pinned_tweets" : "tweet");
     json_kv_cstr(&an->w, "element", "tweet");
     json_close(&an->w);
-    close_entry(an);
+    graphql_close_entry(an);
 }
 
-static void put_cursor_content(struct answer *an, const char *type, const char *value)
+void graphql_put_cursor_content(struct answer *an, const char *type, const char *value)
 {
-    put_entry_type(an, "TimelineTimelineCursor");
+    graphql_put_entry_type(an, "TimelineTimelineCursor");
     json_kv_cstr(&an->w, "value", value);
     json_kv_cstr(&an->w, "cursorType", type);
 }
 
-static void put_cursor_entry(struct answer *an, const char *type, const char *value)
+void graphql_put_cursor_entry(struct answer *an, const char *type, const char *value)
 {
-    open_entry(an, arena_fmt(an->arena, "cursor-%s-%lld", type[0] == 'T' ? "top" : "bottom",
+    graphql_open_entry(an, arena_fmt(an->arena, "cursor-%s-%lld", type[0] == 'T' ? "top" : "bottom",
                              (long long)an->sort));
-    put_cursor_content(an, type, value);
-    close_entry(an);
+    graphql_put_cursor_content(an, type, value);
+    graphql_close_entry(an);
 }
 
 /* A box of three accounts: "Who to follow" on a profile, "People" in a Top search. */
-static void put_people(struct answer *an, const char *prefix, const char *title, uint64_t key)
+void graphql_put_people(struct answer *an, const char *prefix, const char *title, uint64_t key)
 {
     struct json_w *w = &an->w;
     const char *entry = arena_fmt(an->arena, "%s-%lld", prefix, (long long)an->sort);
-    open_entry(an, entry);
-    put_entry_type(an, "TimelineTimelineModule");
+    graphql_open_entry(an, entry);
+    graphql_put_entry_type(an, "TimelineTimelineModule");
     json_kv_cstr(w, "displayType", "Vertical");
     json_key(w, "items");
     json_open_array(w);
@@ -835,7 +821,7 @@ static void put_people(struct answer *an, const char *prefix, const char *title,
         json_key(w, "user_results");
         json_open(w);
         json_key(w, "result");
-        put_user(an, &a);
+        graphql_put_user(an, &a);
         json_close(w);
         json_kv_cstr(w, "userDisplayType", "User");
         json_close(w);
@@ -848,11 +834,11 @@ static void put_people(struct answer *an, const char *prefix, const char *title,
     json_kv_cstr(w, "displayType", "Classic");
     json_kv_cstr(w, "text", title);
     json_close(w);
-    close_entry(an);
+    graphql_close_entry(an);
 }
 
 /* An advertisement: some account's post that has nothing to do with the page. */
-static void put_advertisement(struct answer *an, uint64_t key)
+void graphql_put_advertisement(struct answer *an, uint64_t key)
 {
     struct account a;
     for (uint64_t turn = 0; turn < 8; turn++) {
@@ -864,17 +850,12 @@ static void put_advertisement(struct answer *an, uint64_t key)
             model_post(an->model, &a, (uint32_t)((draw >> 32) % a.posts.count), an->arena);
         if (p->reposted)
             continue;
-        put_tweet_entry(an, p, ROLE_PROMOTED);
+        graphql_put_tweet_entry(an, p, ROLE_PROMOTED);
         return;
     }
 }
 
 /* ---- cursors ---- */
-
-struct place {
-    uint32_t index;   /* where the page begins */
-    uint16_t attempt; /* empty pages given at this place so far */
-};
 
 static uint32_t cursor_check(uint64_t key, const struct place *at)
 {
@@ -891,7 +872,7 @@ static char *long_cursor_text(struct answer *an)
     return text;
 }
 
-static char *cursor_text(struct answer *an, uint64_t key, char side, struct place at)
+char *graphql_cursor_text(struct answer *an, uint64_t key, char side, struct place at)
 {
     if (an->spoil && an->spoil->long_cursor)
         return long_cursor_text(an);
@@ -919,7 +900,7 @@ static int digit_of(char c)
     return c == '-' ? 62 : c == '_' ? 63 : -1;
 }
 
-static bool cursor_parse(struct span text, uint64_t key, struct place *out)
+bool graphql_cursor_parse(struct span text, uint64_t key, struct place *out)
 {
     if (text.n != 24 || !span_starts(text, SPAN("DAAH")))
         return false;
@@ -949,7 +930,7 @@ static bool cursor_parse(struct span text, uint64_t key, struct place *out)
     return true;
 }
 
-static bool page_is_empty(const struct spoil *spoil, const struct model *m, uint64_t key,
+bool graphql_page_is_empty(const struct spoil *spoil, const struct model *m, uint64_t key,
                           struct place at)
 {
     if (spoil->empty_always)
@@ -961,14 +942,14 @@ static bool page_is_empty(const struct spoil *spoil, const struct model *m, uint
 
 /* ---- documents ---- */
 
-static void answer_init(struct answer *an, const struct model *m, const struct spoil *spoil,
+void graphql_init(struct answer *an, const struct model *m, const struct spoil *spoil,
                         struct buf *out)
 {
     *an = (struct answer){
         .w = json_w(out), .model = m, .spoil = spoil, .arena = arena_new(ARENA_MAX)};
 }
 
-static void answer_fini(struct answer *an)
+void graphql_fini(struct answer *an)
 {
     arena_free(&an->arena);
 }
@@ -996,7 +977,7 @@ void graphql_error(struct buf *out, int code, const char *message, const char *k
     json_close(&w);
 }
 
-static void put_unavailable_user(struct answer *an)
+void graphql_put_unavailable_user(struct answer *an)
 {
     struct json_w *w = &an->w;
     json_open(w);
@@ -1016,23 +997,23 @@ int graphql_user(const struct model *m, struct span handle, struct buf *out)
         return 200;
     }
     struct answer an;
-    answer_init(&an, m, &unspoilt, out);
+    graphql_init(&an, m, &unspoilt, out);
     json_open(&an.w);
     json_key(&an.w, "data");
     json_open(&an.w);
     json_key(&an.w, "user");
     json_open(&an.w);
     if (a.state == ACCOUNT_SUSPENDED)
-        put_id(&an, "rest_id", a.id);
+        graphql_put_id(&an, "rest_id", a.id);
     json_key(&an.w, "result");
     if (a.state == ACCOUNT_SUSPENDED)
-        put_unavailable_user(&an);
+        graphql_put_unavailable_user(&an);
     else
-        put_user(&an, &a);
+        graphql_put_user(&an, &a);
     json_close(&an.w);
     json_close(&an.w);
     json_close(&an.w);
-    answer_fini(&an);
+    graphql_fini(&an);
     return 200;
 }
 
@@ -1063,7 +1044,7 @@ static void close_timeline(struct answer *an)
         json_close(&an->w);
 }
 
-static void put_bare_instruction(struct answer *an, const char *type, const char *direction)
+void graphql_put_bare_instruction(struct answer *an, const char *type, const char *direction)
 {
     json_open(&an->w);
     json_kv_cstr(&an->w, "type", type);
@@ -1072,7 +1053,7 @@ static void put_bare_instruction(struct answer *an, const char *type, const char
     json_close(&an->w);
 }
 
-static void open_entries(struct answer *an)
+void graphql_open_entries(struct answer *an)
 {
     json_open(&an->w);
     json_kv_cstr(&an->w, "type", "TimelineAddEntries");
@@ -1080,7 +1061,7 @@ static void open_entries(struct answer *an)
     json_open_array(&an->w);
 }
 
-static void close_entries(struct answer *an)
+void graphql_close_entries(struct answer *an)
 {
     json_close_array(&an->w);
     json_close(&an->w);
@@ -1091,7 +1072,7 @@ static void put_pin(struct answer *an, const struct account *a)
     json_open(&an->w);
     json_kv_cstr(&an->w, "type", "TimelinePinEntry");
     json_key(&an->w, "entry");
-    put_tweet_entry(an, model_post(an->model, a, (uint32_t)a->pinned, an->arena), ROLE_PINNED);
+    graphql_put_tweet_entry(an, model_post(an->model, a, (uint32_t)a->pinned, an->arena), ROLE_PINNED);
     json_close(&an->w);
 }
 
@@ -1103,10 +1084,10 @@ static void put_timeline_posts(struct answer *an, const struct account *a, uint3
     uint32_t ad_place = (uint32_t)(key % 3 ? (key >> 8) % PAGE_POSTS : PAGE_POSTS);
     for (uint32_t i = at; i < end; i++) {
         if (i - at == ad_place)
-            put_advertisement(an, key);
+            graphql_put_advertisement(an, key);
         if (at == 0 && i == 3)
-            put_people(an, "who-to-follow", "Who to follow", key);
-        put_tweet_entry(an, model_post(an->model, a, i, an->arena), ROLE_NORMAL);
+            graphql_put_people(an, "who-to-follow", "Who to follow", key);
+        graphql_put_tweet_entry(an, model_post(an->model, a, i, an->arena), ROLE_NORMAL);
     }
 }
 
@@ -1114,7 +1095,7 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
                               bool first)
 {
     uint32_t count = a->state == ACCOUNT_OPEN ? a->posts.count : 0;
-    bool empty = page_is_empty(an->spoil, an->model, a->posts.key, at);
+    bool empty = graphql_page_is_empty(an->spoil, an->model, a->posts.key, at);
     uint32_t end = at.index;
     if (!empty && at.index < count)
         end = count - at.index > PAGE_POSTS ? at.index + PAGE_POSTS : count;
@@ -1125,18 +1106,18 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
                (int64_t)at.index * 3;
     open_timeline(an, a);
     if (first)
-        put_bare_instruction(an, "TimelineClearCache", NULL);
+        graphql_put_bare_instruction(an, "TimelineClearCache", NULL);
     if (first && a->pinned >= 0 && count > 0 && !empty)
         put_pin(an, a);
-    open_entries(an);
+    graphql_open_entries(an);
     put_timeline_posts(an, a, at.index, end);
-    put_cursor_entry(an, "Top", cursor_text(an, a->posts.key, 'T', at));
-    put_cursor_entry(an, "Bottom", cursor_text(an, a->posts.key, 'B', next));
-    close_entries(an);
+    graphql_put_cursor_entry(an, "Top", graphql_cursor_text(an, a->posts.key, 'T', at));
+    graphql_put_cursor_entry(an, "Bottom", graphql_cursor_text(an, a->posts.key, 'B', next));
+    graphql_close_entries(an);
     bool past_end = at.index >= count && !empty && a->end != END_REPEATS;
     bool with_last = a->end == END_SAID_WITH_LAST && end > at.index && end == count;
     if (a->state == ACCOUNT_OPEN && (past_end || with_last))
-        put_bare_instruction(an, "TimelineTerminateTimeline", "Bottom");
+        graphql_put_bare_instruction(an, "TimelineTerminateTimeline", "Bottom");
     close_timeline(an);
 }
 
@@ -1149,12 +1130,12 @@ int graphql_user_tweets(const struct model *m, uint64_t user_id, struct span cur
         return 200;
     }
     struct place at = {0};
-    if (cursor.n && !cursor_parse(cursor, a.posts.key, &at)) {
+    if (cursor.n && !graphql_cursor_parse(cursor, a.posts.key, &at)) {
         graphql_error(out, 214, "BadRequest: cursor cannot be read", "Validation");
         return 400;
     }
     struct answer an;
-    answer_init(&an, m, spoil, out);
+    graphql_init(&an, m, spoil, out);
     if (a.state == ACCOUNT_SUSPENDED) {
         json_open(&an.w);
         json_key(&an.w, "data");
@@ -1162,14 +1143,14 @@ int graphql_user_tweets(const struct model *m, uint64_t user_id, struct span cur
         json_key(&an.w, "user");
         json_open(&an.w);
         json_key(&an.w, "result");
-        put_unavailable_user(&an);
+        graphql_put_unavailable_user(&an);
         json_close(&an.w);
         json_close(&an.w);
         json_close(&an.w);
     } else {
         put_user_timeline(&an, &a, at, cursor.n == 0);
     }
-    answer_fini(&an);
+    graphql_fini(&an);
     return 200;
 }
 
@@ -1189,8 +1170,8 @@ static uint32_t put_results(struct answer *an, const struct search *s, bool top,
         if (!p)
             continue;
         if (given == ad_place)
-            put_advertisement(an, key);
-        put_tweet_entry(an, p, ROLE_NORMAL);
+            graphql_put_advertisement(an, key);
+        graphql_put_tweet_entry(an, p, ROLE_NORMAL);
         given++;
     }
     return at;
@@ -1204,9 +1185,9 @@ static void put_replaced_cursor(struct answer *an, const char *entry, const char
     json_kv_cstr(w, "type", "TimelineReplaceEntry");
     json_kv_cstr(w, "entry_id_to_replace", entry);
     json_key(w, "entry");
-    open_entry(an, entry);
-    put_cursor_content(an, type, value);
-    close_entry(an);
+    graphql_open_entry(an, entry);
+    graphql_put_cursor_content(an, type, value);
+    graphql_close_entry(an);
     json_close(w);
 }
 
@@ -1216,18 +1197,18 @@ static void put_search_cursors(struct answer *an, bool first, const char *top,
     static const char top_entry[] = "cursor-top-9223372036854775807";
     static const char bottom_entry[] = "cursor-bottom-0";
     if (!first) {
-        close_entries(an);
+        graphql_close_entries(an);
         put_replaced_cursor(an, top_entry, "Top", top);
         put_replaced_cursor(an, bottom_entry, "Bottom", bottom);
         return;
     }
-    open_entry(an, top_entry);
-    put_cursor_content(an, "Top", top);
-    close_entry(an);
-    open_entry(an, bottom_entry);
-    put_cursor_content(an, "Bottom", bottom);
-    close_entry(an);
-    close_entries(an);
+    graphql_open_entry(an, top_entry);
+    graphql_put_cursor_content(an, "Top", top);
+    graphql_close_entry(an);
+    graphql_open_entry(an, bottom_entry);
+    graphql_put_cursor_content(an, "Bottom", bottom);
+    graphql_close_entry(an);
+    graphql_close_entries(an);
 }
 
 static void put_search(struct answer *an, const struct search *s, bool top, uint64_t key,
@@ -1246,17 +1227,17 @@ static void put_search(struct answer *an, const struct search *s, bool top, uint
     json_open(w);
     json_key(w, "instructions");
     json_open_array(w);
-    open_entries(an);
-    bool empty = page_is_empty(an->spoil, an->model, key, at);
+    graphql_open_entries(an);
+    bool empty = graphql_page_is_empty(an->spoil, an->model, key, at);
     struct place next = {at.index, (uint16_t)(at.attempt + 1)};
     if (!empty) {
         if (first && top && s->past > s->first)
-            put_people(an, "toptabsrpusermodule", "People", key);
+            graphql_put_people(an, "toptabsrpusermodule", "People", key);
         uint32_t after = put_results(an, s, top, at.index);
         next = after == at.index ? at : (struct place){after, 0};
     }
-    put_search_cursors(an, first, cursor_text(an, key, 'T', at),
-                       cursor_text(an, key, 'B', next));
+    put_search_cursors(an, first, graphql_cursor_text(an, key, 'T', at),
+                       graphql_cursor_text(an, key, 'B', next));
     json_close_array(w);
     for (int i = 0; i < 5; i++)
         json_close(w);
@@ -1271,7 +1252,7 @@ int graphql_search(const struct model *m, struct span query, struct span product
         return 200;
     }
     struct answer an;
-    answer_init(&an, m, spoil, out);
+    graphql_init(&an, m, spoil, out);
     struct search s;
     int status = 200;
     bool top = !span_is(product, "Latest");
@@ -1283,39 +1264,13 @@ int graphql_search(const struct model *m, struct span query, struct span product
     /* A cursor belongs to one query with one product. */
     uint64_t key = model_mix(s.stream.key, span_hash(query, 3), top ? 1 : 2);
     struct place at = {0};
-    if (cursor.n && !cursor_parse(cursor, key, &at)) {
+    if (cursor.n && !graphql_cursor_parse(cursor, key, &at)) {
         graphql_error(out, 214, "BadRequest: cursor cannot be read", "Validation");
         status = 400;
         goto out;
     }
     put_search(&an, &s, top, key, at, cursor.n == 0);
 out:
-    answer_fini(&an);
+    graphql_fini(&an);
     return status;
-}
-
-int graphql_post(const struct model *m, struct span handle, uint64_t id,
-                 const struct spoil *spoil, struct buf *out)
-{
-    struct account a;
-    uint32_t index;
-    if (!model_account(m, handle, &a) || a.state != ACCOUNT_OPEN ||
-        !model_stream_find(&a.posts, id, &index)) {
-        buf_add_text(out, "{\"data\":{\"tweetResult\":{}}}");
-        return 200;
-    }
-    struct answer an;
-    answer_init(&an, m, spoil, out);
-    json_open(&an.w);
-    json_key(&an.w, "data");
-    json_open(&an.w);
-    json_key(&an.w, "tweetResult");
-    json_open(&an.w);
-    json_key(&an.w, "result");
-    put_post(&an, model_post(m, &a, index, an.arena));
-    json_close(&an.w);
-    json_close(&an.w);
-    json_close(&an.w);
-    answer_fini(&an);
-    return 200;
 }

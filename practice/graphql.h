@@ -22,8 +22,5 @@ int graphql_user_tweets(const struct model *m, uint64_t user_id, struct span cur
 /* product: "Top", "Latest". */
 int graphql_search(const struct model *m, struct span query, struct span product,
                    struct span cursor, const struct spoil *spoil, struct buf *out);
-/* One post of an account's own timeline. */
-int graphql_post(const struct model *m, struct span handle, uint64_t id,
-                 const struct spoil *spoil, struct buf *out);
 /* {"errors":[…]} */
 void graphql_error(struct buf *out, int code, const char *message, const char *kind);

@@ -103,7 +103,8 @@ static uint64_t snowflake(int64_t ms, uint64_t low)
 
 uint64_t model_stream_id(const struct stream *s, uint32_t index)
 {
-    return snowflake(stream_ms(s, index), model_mix(s->key, SALT_ID, index));
+    return snowflake(stream_ms(s, index),
+                     s->owned ? s->owner : model_mix(s->key, SALT_ID, index));
 }
 
 bool model_stream_find(const struct stream *s, uint64_t id, uint32_t *out_index)
@@ -191,6 +192,8 @@ static void account_fill(const struct model *m, enum account_class class, uint32
     uint32_t drawn = draw_post_count(&d);
     a->class = class;
     a->posts.key = key;
+    a->posts.owned = true;
+    a->posts.owner = ((uint32_t) class << NUMBER_BITS) | number;
     a->posts.count = posts_fixed ? posts : drawn;
     a->posts.newest_ms = world_end_ms() - (int64_t)(dice_next(&d) % (uint64_t)(20 * DAY_MS));
     int64_t life_ms = DAY_MS * 365 + (int64_t)(dice_next(&d) % (uint64_t)(DAY_MS * 365 * 7));
@@ -292,7 +295,8 @@ bool model_account(const struct model *m, struct span handle, struct account *ou
     return span_eq_nocase(span_of(out_account->handle), name);
 }
 
-bool model_account_by_id(const struct model *m, uint64_t id, struct account *out_account)
+/* The account whose number and class are the low bits of an id. */
+static bool account_of_bits(const struct model *m, uint64_t id, struct account *out_account)
 {
     uint32_t number = (uint32_t)(id & ((1u << NUMBER_BITS) - 1));
     switch ((enum account_class)((id >> NUMBER_BITS) & ((1u << CLASS_BITS) - 1))) {
@@ -315,7 +319,19 @@ bool model_account_by_id(const struct model *m, uint64_t id, struct account *out
         account_shut(m, number, out_account);
         break;
     }
-    return out_account->id == id;
+    return true;
+}
+
+bool model_account_by_id(const struct model *m, uint64_t id, struct account *out_account)
+{
+    return account_of_bits(m, id, out_account) && out_account->id == id;
+}
+
+bool model_status(const struct model *m, uint64_t id, struct account *out_account,
+                  uint32_t *out_index)
+{
+    return account_of_bits(m, id, out_account) &&
+           model_stream_find(&out_account->posts, id, out_index);
 }
 
 const char *model_account_state_name(enum account_state s)
@@ -359,6 +375,10 @@ void model_profile(const struct model *m, const struct account *a, struct arena 
     struct profile p = {0};
     p.followers = (int64_t)dice_below(&d, 1u << (4 + dice_below(&d, 18)));
     p.following = (int64_t)dice_below(&d, 3000);
+    if (a->class == CLASS_COUNTED) { /* as many as the name says */
+        p.followers = a->posts.count;
+        p.following = a->posts.count / 2;
+    }
     p.media = (int64_t)a->posts.count / 3;
     p.likes = (int64_t)dice_below(&d, 50000);
     p.listed = (int64_t)dice_below(&d, 400);
@@ -964,6 +984,19 @@ struct post *model_post(const struct model *m, const struct account *a, uint32_t
     return make_post(m, a, &a->posts, index, wanted_kind(&a->posts, index), NULL, 0, arena);
 }
 
+struct post *model_answer(const struct model *m, const struct account *author,
+                          const struct stream *s, const struct post *parent,
+                          uint64_t conversation_id, struct arena *arena)
+{
+    struct post *p = make_post(m, author, s, 0, POST_PLAIN, NULL, 0, arena);
+    p->kind = POST_REPLY;
+    p->reply_to_id = parent->id;
+    p->reply_to_user = parent->author.id;
+    p->reply_to_handle = arena_keep(arena, span_of(parent->author.handle));
+    p->conversation_id = conversation_id;
+    return p;
+}
+
 /* ---- search ---- */
 
 struct bounds {
@@ -1115,6 +1148,17 @@ bool model_search(const struct model *m, struct span query, struct arena *arena,
     s.past = past_time < past_id ? past_time : past_id;
     *out_search = s;
     return true;
+}
+
+void model_feed(const struct model *m, uint64_t key, uint32_t count, struct search *out_search)
+{
+    struct dice d = dice_for(model_mix(m->seed, SALT_SEARCH, key), SALT_STREAM, 2);
+    struct search s = {.past = count};
+    s.stream.key = model_mix(m->seed, SALT_SEARCH, key);
+    s.stream.count = count;
+    s.stream.newest_ms = world_end_ms() - (int64_t)dice_below(&d, 3600 * 1000);
+    s.stream.step_ms = 1000 + (int64_t)dice_below(&d, 3600 * 1000);
+    *out_search = s;
 }
 
 static bool filter_passes(enum search_filter f, bool has)

@@ -57,6 +57,10 @@ struct stream {
     int64_t newest_ms,
         step_ms; /* step > 0: post i lies in (newest-(i+1)*step, newest-i*step] */
     uint32_t count;
+    /* Ids of an account's own posts name the account in their low bits, so that a post is found by its
+     * id alone; those of other streams do not. */
+    bool owned;
+    uint32_t owner;
 };
 
 struct account {
@@ -205,6 +209,18 @@ bool model_stream_find(const struct stream *s, uint64_t id, uint32_t *out_index)
 
 struct post *model_post(const struct model *m, const struct account *a, uint32_t index,
                         struct arena *arena);
+
+/* The account of an own post and its index, by the id alone; false when there is no such post. The
+ * account may be suspended or protected. */
+bool model_status(const struct model *m, uint64_t id, struct account *out_account,
+                  uint32_t *out_index);
+/* A post that answers `parent`, of a stream of its own. */
+struct post *model_answer(const struct model *m, const struct account *author,
+                          const struct stream *s, const struct post *parent,
+                          uint64_t conversation_id, struct arena *arena);
+
+/* A list of posts by many authors that is no search: as a search without words. */
+void model_feed(const struct model *m, uint64_t key, uint32_t count, struct search *out_search);
 
 /* Spans of the search borrow from `query`, which must outlive it. False: nothing to search for.
  */

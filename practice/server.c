@@ -2,7 +2,7 @@
 
 #include "app.h"
 #include "files.h"
-#include "graphql.h"
+#include "graphql_lists.h"
 #include "limits.h"
 #include "mutate.h"
 #include "truth.h"
@@ -27,7 +27,7 @@
 enum { BODY_MAX = 64 * 1024, ANSWER_MAX = 8 * 1024 * 1024, HEADERS_MAX = 8 };
 enum { CONNECTIONS_MAX = 2000, IDLE_S = 120 };
 enum { PICTURE_PAD = 24 * 1024 }; /* what a small photo weighs */
-enum { OPS = 4 };
+enum { OPS = 11 };
 enum { LIMITED_MAX = 4096 };
 static const uint32_t REQUEST_MAGIC = 0x70726171;
 
@@ -220,7 +220,7 @@ static void take_latency(struct request *r)
 /* What an operation was asked for. Spans borrow from the parser. */
 struct wish {
     struct span op, handle, query, product, cursor;
-    uint64_t user_id, post_id;
+    uint64_t user_id, post_id, list_id;
 };
 
 static bool read_id(struct json v, uint64_t *out)
@@ -252,14 +252,17 @@ static bool read_wish(struct request *r, struct span op, struct json_parser *par
                          .product = read_text(v, "product"),
                          .cursor = read_text(v, "cursor")};
     bool user = read_id(json_get(v, SPAN("userId")), &out->user_id);
-    bool post = read_id(json_get(v, SPAN("tweetId")), &out->post_id);
+    bool post = read_id(json_get(v, SPAN("tweetId")), &out->post_id) ||
+                read_id(json_get(v, SPAN("focalTweetId")), &out->post_id);
+    bool list = read_id(json_get(v, SPAN("listId")), &out->list_id) ||
+                read_id(json_get(v, SPAN("communityId")), &out->list_id);
     if (span_is(op, "UserByScreenName"))
         return out->handle.n > 0;
-    if (span_is(op, "UserTweets"))
-        return user;
-    if (span_is(op, "TweetResultByRestId"))
+    if (span_is(op, "TweetDetail") || span_is(op, "TweetResultByRestId"))
         return post;
-    return span_is(op, "SearchTimeline");
+    if (span_is(op, "ListLatestTweetsTimeline") || span_is(op, "CommunityTweetsTimeline"))
+        return list;
+    return user || span_is(op, "SearchTimeline");
 }
 
 static void answer_limited(struct request *r, struct limit_state state, bool with_retry_after)
@@ -279,10 +282,12 @@ static void put_limit(struct request *r, struct limit_state state)
 
 static enum account_fault fault_of(struct request *r, const struct wish *wish)
 {
+    const struct model *m = &r->server->options.model;
     struct account a;
-    if (!wish->user_id || !model_account_by_id(&r->server->options.model, wish->user_id, &a))
-        return AFAULT_NONE;
-    return a.fault;
+    uint32_t index;
+    if (wish->post_id && model_status(m, wish->post_id, &a, &index))
+        return a.fault;
+    return wish->user_id && model_account_by_id(m, wish->user_id, &a) ? a.fault : AFAULT_NONE;
 }
 
 /* True when a fault took the place of the answer. */
@@ -324,8 +329,25 @@ static int run_wish(struct request *r, const struct wish *wish)
         return graphql_user(m, wish->handle, &r->body);
     if (span_is(wish->op, "UserTweets"))
         return graphql_user_tweets(m, wish->user_id, wish->cursor, &spoil, &r->body);
+    if (span_is(wish->op, "UserTweetsAndReplies"))
+        return graphql_replies(m, wish->user_id, wish->cursor, &spoil, &r->body);
+    if (span_is(wish->op, "UserMedia"))
+        return graphql_media(m, wish->user_id, wish->cursor, &spoil, &r->body);
+    if (span_is(wish->op, "Followers") || span_is(wish->op, "Following"))
+        return graphql_follows(m, wish->user_id, span_is(wish->op, "Followers"), wish->cursor,
+                               &spoil, &r->body);
+    if (span_is(wish->op, "ListLatestTweetsTimeline"))
+        return graphql_list(m, wish->list_id, wish->cursor, &spoil, &r->body);
+    if (span_is(wish->op, "CommunityTweetsTimeline"))
+        return graphql_community(m, wish->list_id, wish->cursor, &spoil, &r->body);
+    if (span_is(wish->op, "TweetDetail"))
+        return graphql_thread(m, wish->post_id, wish->cursor, &spoil, &r->body);
     if (span_is(wish->op, "TweetResultByRestId"))
-        return graphql_post(m, wish->handle, wish->post_id, &spoil, &r->body);
+        return graphql_post_alone(m, wish->post_id, &spoil, &r->body);
+    if (span_is(wish->product, "People"))
+        return graphql_people(m, wish->query, wish->cursor, &spoil, &r->body);
+    if (span_is(wish->product, "Media"))
+        return graphql_search_media(m, wish->query, wish->cursor, &spoil, &r->body);
     return graphql_search(m, wish->query, wish->product, wish->cursor, &spoil, &r->body);
 }
 
@@ -396,6 +418,7 @@ static void answer_app(struct request *r, bool with_alert)
     struct app_meta meta = {.logged_in = cookie(r, "auth_token").n > 0,
                             .drift = r->faults.value[FAULT_drift_dom] > 0,
                             .alert = with_alert,
+                            .guest = r->faults.value[FAULT_guest] > 0,
                             .ops = s->ops,
                             .op_count = OPS};
     if (!cookie(r, "guest_id").n) {
@@ -485,7 +508,7 @@ static void route_page(struct request *r)
         answer_login_wall(r);
         return;
     }
-    if (span_is(first, "hashtag") || span_is(first, "search"))
+    if (span_is(first, "hashtag") || span_is(first, "search") || span_is(first, "i"))
         answer_app(r, false);
     else if (first.n <= 15)
         route_account_page(r, first);
@@ -650,15 +673,59 @@ static void answer_accounts(struct request *r)
     answer(r, 200, "application/x-ndjson; charset=utf-8");
 }
 
+/* The id of a post of an account, whatever state the account is in. */
+static void answer_status(struct request *r, struct span handle)
+{
+    struct account a;
+    int64_t index = argument_number(r, "index", 0);
+    if (!model_account(&r->server->options.model, handle, &a) || index < 0 ||
+        index >= a.posts.count) {
+        answer_words(r, 404, "no such account or post");
+        return;
+    }
+    buf_fmt(&r->body, "%llu\n", (unsigned long long)model_stream_id(&a.posts, (uint32_t)index));
+    answer(r, 200, "text/plain; charset=utf-8");
+}
+
+static bool route_truth_lists(struct request *r, struct span what, struct span rest)
+{
+    const struct model *m = &r->server->options.model;
+    int64_t limit = argument_number(r, "limit", -1), id = 0;
+    struct truth *t = heap_new_of(struct truth);
+    (void)span_int(rest, &id);
+    if (span_is(what, "replies"))
+        answer_truth(r, t, truth_open_tab(t, m, rest, TRUTH_REPLIES, limit));
+    else if (span_is(what, "media"))
+        answer_truth(r, t, truth_open_tab(t, m, rest, TRUTH_GRID, limit));
+    else if (span_is(what, "followers") || span_is(what, "following"))
+        answer_truth(r, t, truth_open_follows(t, m, rest, span_is(what, "followers"), limit));
+    else if (span_is(what, "list") || span_is(what, "community"))
+        answer_truth(r, t,
+                     truth_open_feed(t, m, span_is(what, "list") ? FEED_LIST : FEED_COMMUNITY,
+                                     (uint64_t)id, limit));
+    else if (span_is(what, "thread"))
+        answer_truth(r, t,
+                     truth_open_thread(t, m, (uint64_t)id, argument_number(r, "depth", -1), limit));
+    else {
+        free(t);
+        if (!span_is(what, "status"))
+            return false;
+        answer_status(r, rest);
+    }
+    return true;
+}
+
 static void route_truth(struct request *r, struct span rest)
 {
     const struct model *m = &r->server->options.model;
     int64_t limit = argument_number(r, "limit", -1);
-    enum truth_order order = span_is(argument(r, "product"), "Top") ? TRUTH_TOP : TRUTH_LATEST;
-    struct span what;
+    struct span product = argument(r, "product"), what;
+    enum truth_order order = span_is(product, "Top")     ? TRUTH_TOP
+                             : span_is(product, "Media") ? TRUTH_MEDIA
+                                                         : TRUTH_LATEST;
     if (!span_next(&rest, '/', &what))
         what = SPAN_NONE;
-    if (span_is(what, "media")) {
+    if (span_is(what, "file")) {
         answer_media_truth(r);
     } else if (span_is(what, "accounts")) {
         answer_accounts(r);
@@ -670,18 +737,25 @@ static void route_truth(struct request *r, struct span rest)
     } else if (span_is(what, "posts")) {
         struct truth *t = heap_new_of(struct truth);
         answer_truth(r, t, truth_open_posts(t, m, rest, limit));
+    } else if (route_truth_lists(r, what, rest)) {
+        return;
     } else if (span_is(what, "search") || span_is(what, "hashtag")) {
         struct truth *t = heap_new_of(struct truth);
         struct buf query = BUF(4096);
         if (span_is(what, "hashtag"))
             buf_add_char(&query, '#');
         buf_add(&query, span_is(what, "hashtag") ? rest : argument(r, "q"));
-        answer_truth(r, t, truth_open_search(t, m, buf_span(&query), order, limit));
+        answer_truth(r, t,
+                     span_is(argument(r, "product"), "People")
+                         ? truth_open_people(t, m, buf_span(&query), limit)
+                         : truth_open_search(t, m, buf_span(&query), order, limit));
         buf_free(&query);
     } else {
         answer_words(r, 404,
-                     "there are /truth/posts/HANDLE, /truth/user/HANDLE, /truth/hashtag/TAG, "
-                     "/truth/search?q=, /truth/media?url= and /truth/accounts?count=");
+                     "there are /truth/posts/HANDLE, replies, media, followers, following, user, "
+                     "/truth/status/HANDLE?index=, /truth/thread/ID?depth=, /truth/list/ID, "
+                     "/truth/community/ID, /truth/hashtag/TAG, /truth/search?q=, "
+                     "/truth/file?url= and /truth/accounts?count=");
     }
 }
 
@@ -982,8 +1056,10 @@ out:
 
 static void name_ops(struct server *s)
 {
-    static const char *const names[OPS] = {"UserByScreenName", "UserTweets", "SearchTimeline",
-                                           "TweetResultByRestId"};
+    static const char *const names[OPS] = {
+        "UserByScreenName", "UserTweets", "SearchTimeline", "TweetResultByRestId",
+        "UserTweetsAndReplies", "UserMedia", "Followers", "Following",
+        "ListLatestTweetsTimeline", "CommunityTweetsTimeline", "TweetDetail"};
     for (size_t i = 0; i < OPS; i++) {
         uint8_t bytes[18];
         char text[32];

@@ -336,12 +336,75 @@ bool truth_open_search(struct truth *t, const struct model *m, struct span query
                        enum truth_order order, int64_t limit)
 {
     truth_init(t, m, limit);
-    t->is_search = true;
+    t->kind = TRUTH_SEARCH;
     t->order = order;
     if (!model_search(m, query, t->arena, &t->search)) {
         truth_close(t);
         return false;
     }
+    if (order == TRUTH_MEDIA)
+        t->search.media = FILTER_ONLY;
+    return true;
+}
+
+bool truth_open_tab(struct truth *t, const struct model *m, struct span handle,
+                    enum truth_kind kind, int64_t limit)
+{
+    if (!truth_open_posts(t, m, handle, limit))
+        return false;
+    t->kind = kind;
+    t->pinned_done = true; /* these tabs show no pinned post */
+    t->account.pinned = -1;
+    return true;
+}
+
+bool truth_open_follows(struct truth *t, const struct model *m, struct span handle,
+                        bool followers, int64_t limit)
+{
+    struct account a;
+    if (!model_account(m, handle, &a))
+        return false;
+    truth_init(t, m, limit);
+    t->kind = TRUTH_CROWD;
+    t->crowd = followers ? lists_followers(m, &a) : lists_following(m, &a);
+    if (a.state != ACCOUNT_OPEN)
+        t->crowd.count = 0;
+    return true;
+}
+
+bool truth_open_people(struct truth *t, const struct model *m, struct span query,
+                       int64_t limit)
+{
+    if (!truth_open_search(t, m, query, TRUTH_LATEST, limit))
+        return false;
+    t->kind = TRUTH_CROWD;
+    t->crowd = lists_people(&t->search);
+    return true;
+}
+
+bool truth_open_feed(struct truth *t, const struct model *m, enum feed_kind kind, uint64_t id,
+                     int64_t limit)
+{
+    struct search s;
+    if (!lists_feed(m, kind, id, &s))
+        return false;
+    truth_init(t, m, limit);
+    t->kind = TRUTH_SEARCH;
+    t->search = s;
+    return true;
+}
+
+bool truth_open_thread(struct truth *t, const struct model *m, uint64_t id, int64_t depth,
+                       int64_t limit)
+{
+    struct account a;
+    uint32_t index;
+    if (!model_status(m, id, &a, &index) || a.state != ACCOUNT_OPEN)
+        return false;
+    truth_init(t, m, limit);
+    t->kind = TRUTH_THREAD;
+    t->depth = depth;
+    lists_thread(m, &a, index, t->arena, &t->thread);
     return true;
 }
 
@@ -367,6 +430,38 @@ static struct post *next_of_search(struct truth *t)
     return NULL;
 }
 
+static bool is_ahead(const struct truth *t, uint32_t index)
+{
+    for (size_t i = 0; i < (t->ahead_count < 16 ? t->ahead_count : 16); i++)
+        if (t->ahead[i] == index)
+            return true;
+    return false;
+}
+
+/* An answer to an own post comes behind it: both are the account's. */
+static struct post *next_of_replies(struct truth *t)
+{
+    const struct account *a = &t->account;
+    uint32_t parent;
+    if (t->held) {
+        uint32_t index = t->held - 1;
+        t->held = 0;
+        return model_post(t->model, a, index, t->line);
+    }
+    while (t->next < a->posts.count && is_ahead(t, t->next))
+        t->next++;
+    if (t->next >= a->posts.count)
+        return NULL;
+    uint32_t index = t->next++;
+    struct post *p = model_post(t->model, a, index, t->line);
+    if (p->reply_to_user != a->id || !model_stream_find(&a->posts, p->reply_to_id, &parent) ||
+        is_ahead(t, parent))
+        return p;
+    t->ahead[t->ahead_count++ % 16] = parent;
+    t->held = index + 1;
+    return model_post(t->model, a, parent, t->line);
+}
+
 static struct post *next_of_timeline(struct truth *t, enum pinned *out_pinned)
 {
     const struct account *a = &t->account;
@@ -378,9 +473,53 @@ static struct post *next_of_timeline(struct truth *t, enum pinned *out_pinned)
     }
     if (a->pinned >= 0 && t->next == (uint32_t)a->pinned)
         t->next++;
-    if (t->next >= a->posts.count)
-        return NULL;
-    return model_post(t->model, a, t->next++, t->line);
+    while (t->next < a->posts.count) {
+        struct post *p = model_post(t->model, a, t->next++, t->line);
+        if (t->kind != TRUTH_GRID || (p->media_count && !p->reposted))
+            return p;
+        arena_reset(t->line);
+    }
+    return NULL;
+}
+
+/* The post above, the post itself, then branch by branch. */
+static const struct post *next_of_thread(struct truth *t)
+{
+    const struct thread *h = &t->thread;
+    if (t->next == 0) {
+        t->next++;
+        const struct post *above = h->above_gone ? NULL : lists_thread_above(t->model, h, t->line);
+        if (above)
+            return above;
+    }
+    if (t->next == 1) {
+        t->next++;
+        return h->focal;
+    }
+    for (; t->next - 2 < h->branches; t->next++, t->below = 0) {
+        uint32_t branch = t->next - 2;
+        uint32_t most = lists_branch_length(h, branch);
+        if (t->depth >= 0 && (int64_t)most > t->depth)
+            most = (uint32_t)t->depth;
+        if (t->below < most)
+            return lists_branch_post(t->model, h, branch, ++t->below, t->line);
+    }
+    return NULL;
+}
+
+static void put_user_line(struct buf *out, const struct model *m, const struct account *a,
+                          struct arena *line);
+
+static bool next_of_crowd(struct truth *t, struct buf *out)
+{
+    struct account a;
+    while (t->next < t->crowd.count) {
+        if (!lists_account(t->model, &t->crowd, t->next++, &a))
+            continue;
+        put_user_line(out, t->model, &a, t->line);
+        return true;
+    }
+    return false;
 }
 
 bool truth_next(struct truth *t, struct buf *out)
@@ -389,7 +528,25 @@ bool truth_next(struct truth *t, struct buf *out)
         return false;
     enum pinned pinned = PINNED_NO;
     arena_reset(t->line);
-    const struct post *p = t->is_search ? next_of_search(t) : next_of_timeline(t, &pinned);
+    const struct post *p = NULL;
+    switch (t->kind) {
+    case TRUTH_REPLIES:
+        p = next_of_replies(t);
+        break;
+    case TRUTH_POSTS:
+    case TRUTH_GRID:
+        p = next_of_timeline(t, &pinned);
+        break;
+    case TRUTH_SEARCH:
+        p = next_of_search(t);
+        break;
+    case TRUTH_THREAD:
+        p = next_of_thread(t);
+        break;
+    case TRUTH_CROWD:
+        t->left--;
+        return next_of_crowd(t, out);
+    }
     if (!p)
         return false;
     t->left--;
@@ -448,6 +605,17 @@ static void put_user(struct json_w *w, const struct model *m, const struct accou
                                            (unsigned long long)model_stream_id(
                                                &a->posts, (uint32_t)a->pinned))));
     json_close_array(w);
+}
+
+static void put_user_line(struct buf *out, const struct model *m, const struct account *a,
+                          struct arena *line)
+{
+    struct json_w w = json_w(out);
+    json_open(&w);
+    put_user(&w, m, a, line);
+    json_kv_cstr(&w, "state", model_account_state_name(a->state));
+    json_close(&w);
+    buf_add_char(out, '\n');
 }
 
 bool truth_user(const struct model *m, struct span handle, struct buf *out)

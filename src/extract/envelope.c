@@ -76,8 +76,7 @@ static void read_entry(struct form *f, const struct ynode *n, struct envelope *e
                                        "post",         "post_holder", "user",
                                        "user_holder",  "tombstone",   "cursor_type",
                                        "cursor_value", "bottom",      "more",
-                                       "sort",
-                                       NULL};
+                                       "sort",         "user_kinds",  NULL};
     if (!form_keys(f, n, "entry", keys))
         return;
     paths_read(f, n, "id", true, &e->id);
@@ -97,6 +96,7 @@ static void read_entry(struct form *f, const struct ynode *n, struct envelope *e
     paths_read(f, n, "cursor_type", true, &e->cursor_type);
     paths_read(f, n, "cursor_value", true, &e->cursor_value);
     e->bottom_count = form_texts(f, n, "bottom", true, &e->bottoms);
+    e->user_kind_count = form_texts(f, n, "user_kinds", false, &e->user_kinds);
     e->more_count = form_texts(f, n, "more", false, &e->mores);
     e->post_kind_count = form_texts(f, n, "post_kinds", true, &e->post_kinds);
 }
@@ -203,6 +203,7 @@ static void on_item(struct walker *w, struct json item, struct seen s)
     const struct envelope *e = w->e;
     struct json tomb = paths_get(&e->tombstone, item);
     struct json post_holder = paths_get(&e->post_holder, item);
+    struct json user_holder = paths_get(&e->user_holder, item);
     bool post_kind = is_one_of(paths_get(&e->kind, item), e->post_kinds, e->post_kind_count);
     if (saw_cursor(w, item, s.section))
         return;
@@ -212,9 +213,11 @@ static void on_item(struct walker *w, struct json item, struct seen s)
         s.what = SEEN_POST;
         s.object = paths_get(&e->post, item);
         s.holder_empty = post_holder.doc && !s.object.doc && json_count(post_holder) == 0;
-    } else if (paths_get(&e->user_holder, item).doc) {
+    } else if (user_holder.doc ||
+               is_one_of(paths_get(&e->kind, item), e->user_kinds, e->user_kind_count)) {
         s.what = SEEN_USER;
         s.object = paths_get(&e->user, item);
+        s.holder_empty = user_holder.doc && !s.object.doc && json_count(user_holder) == 0;
     } else if (json_text(tomb, &s.text)) {
         s.what = SEEN_TOMBSTONE;
     } else {

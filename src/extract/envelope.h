@@ -36,8 +36,8 @@ struct envelope {
     struct paths id, content, item, items, module_item, module_item_id, promoted, kind;
     struct paths sort; /* of an entry: what it is sorted by; may be empty */
     struct paths post, post_holder, user, user_holder, tombstone, cursor_type, cursor_value;
-    const struct span *bottoms, *mores, *post_kinds, *skips, *relateds, *replies;
-    size_t more_count, bottom_count, post_kind_count, skip_count, related_count, reply_count;
+    const struct span *bottoms, *mores, *post_kinds, *user_kinds, *skips, *relateds, *replies;
+    size_t more_count, user_kind_count, bottom_count, post_kind_count, skip_count, related_count, reply_count;
     const struct root_path *post_roots, *user_roots;
     size_t post_root_count, user_root_count;
     struct paths root_cursor, data;

@@ -435,8 +435,10 @@ static void on_post(struct answer *a, const struct seen *s)
 static void on_user(struct answer *a, const struct seen *s)
 {
     a->out->entries += a->op->role == OP_TIMELINE;
-    if (!s->object.doc)
+    if (s->holder_empty)
         answer_unavailable(a, SPAN_NONE, SPAN("unknown"), SPAN_NONE, SPAN("top"));
+    else if (!s->object.doc)
+        a->out->unparsed++;
     else if (!absent(a, s))
         on_object(a, a->user, RECORD_USER, s);
 }

@@ -57,10 +57,8 @@ static err read_user(struct collection *c, const struct reading *r)
     return E_OK;
 }
 
-static bool wanted(struct collection *c, const struct record *r)
+static bool wanted(const struct collection *c, const struct record *r)
 {
-    if (c->plan.focus.n && !thread_wants(c, r))
-        return false;
     if (r->kind != RECORD_POST)
         return true;
     if (c->plan.users)
@@ -134,6 +132,10 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             c->repeated++;
             if (rec->kind == RECORD_POST)
                 (void)conflict_find(&c->conflicts, c->arena, c->page.events, rec, out);
+            continue;
+        }
+        if (!thread_wants(c, rec)) {
+            *out_filtered = true;
             continue;
         }
         if (rec->kind == RECORD_POST)

@@ -93,7 +93,7 @@ MUST_USE err collection_read(struct collection *c, const struct operation *op,
 /* ---- thread.c ---- */
 /* Notes how deep the replies of the answer stand. */
 void thread_measure(struct collection *c, const struct reading *r);
-/* Is the reply within the depth that was asked for? */
+/* Is the record within the depth that was asked for? Always outside threads. */
 bool thread_wants(struct collection *c, const struct record *r);
 /* What the answer says of the end; E_PAGE when it is no thread. fresh: records that are new. */
 MUST_USE err thread_note_end(struct collection *c, const struct reading *r, int64_t fresh);

@@ -48,7 +48,7 @@ TRIES='def tries: if .type == "photo" then
 truth_of_media() { # RECORDS → {url: truth}
     jq -r "$TRIES"' .media[]? | tries[]' "$1" | sort -u >"$WORK/urls"
     jq -rRn --arg site "$SITE" \
-        'inputs | "url = \"\($site)/truth/media?url=\(@uri)\"\nwrite-out = \"\\n\""' <"$WORK/urls" |
+        'inputs | "url = \"\($site)/truth/file?url=\(@uri)\"\nwrite-out = \"\\n\""' <"$WORK/urls" |
         curl -sS -K - | grep . >"$WORK/truths"
     [ "$(wc -l <"$WORK/truths")" = "$(wc -l <"$WORK/urls")" ] || die "the truth about media is not whole"
     paste "$WORK/urls" "$WORK/truths" |
