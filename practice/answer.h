@@ -18,7 +18,6 @@ void graphql_init(struct answer *an, const struct model *m, const struct spoil *
                   struct buf *out);
 void graphql_fini(struct answer *an);
 
-void graphql_put_id(struct answer *an, const char *key, uint64_t id);
 /* One value each. */
 void graphql_put_user(struct answer *an, const struct account *a);
 void graphql_put_unavailable_user(struct answer *an);
@@ -47,7 +46,6 @@ struct place {
 /* side: 'T'op or 'B'ottom. */
 char *graphql_cursor_text(struct answer *an, uint64_t key, char side, struct place at);
 bool graphql_cursor_parse(struct span text, uint64_t key, struct place *out);
-void graphql_put_cursor_content(struct answer *an, const char *type, const char *value);
 void graphql_put_cursor_entry(struct answer *an, const char *type, const char *value);
 bool graphql_page_is_empty(const struct spoil *spoil, const struct model *m, uint64_t key,
                            struct place at);

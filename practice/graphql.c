@@ -15,7 +15,7 @@ static struct span id_text(struct answer *an, uint64_t id)
     return span_of(arena_fmt(an->arena, "%llu", (unsigned long long)id));
 }
 
-void graphql_put_id(struct answer *an, const char *key, uint64_t id)
+static void put_id(struct answer *an, const char *key, uint64_t id)
 {
     json_kv_text(&an->w, key, id_text(an, id));
 }
@@ -225,7 +225,7 @@ void graphql_put_user(struct answer *an, const struct account *a)
     json_open(w);
     json_kv_cstr(w, "__typename", "User");
     json_kv_cstr(w, "id", arena_fmt(an->arena, "%s%s", encoded, padding[strlen(plain) % 3]));
-    graphql_put_id(an, "rest_id", a->id);
+    put_id(an, "rest_id", a->id);
     json_key(w, "affiliates_highlighted_label");
     json_open(w);
     json_close(w);
@@ -249,7 +249,7 @@ void graphql_put_user(struct answer *an, const struct account *a)
     if (p.category.p) {
         json_key(w, "professional");
         json_open(w);
-        graphql_put_id(an, "rest_id", a->id + 77);
+        put_id(an, "rest_id", a->id + 77);
         json_kv_cstr(w, "professional_type", "Business");
         json_key(w, "category");
         json_open_array(w);
@@ -309,7 +309,7 @@ static void put_mentions(struct answer *an, const struct words *t, bool always)
     json_open_array(w);
     for (size_t i = 0; i < t->mention_count; i++) {
         json_open(w);
-        graphql_put_id(an, "id_str", t->mentions[i].id);
+        put_id(an, "id_str", t->mentions[i].id);
         put_range(an, "indices", t->mentions[i].start, t->mentions[i].end);
         json_kv_text(w, "name", t->mentions[i].name);
         json_kv_text(w, "screen_name", t->mentions[i].handle);
@@ -374,7 +374,7 @@ static void put_one_media(struct answer *an, const struct post *p, const struct 
     json_open(w);
     json_kv_cstr(w, "status", "Available");
     json_close(w);
-    graphql_put_id(an, "id_str", v->id);
+    put_id(an, "id_str", v->id);
     put_range(an, "indices", p->sent.media_start, p->sent.media_end);
     json_kv_cstr(w, "media_key", key);
     json_key(w, "media_results");
@@ -524,7 +524,7 @@ static void put_quote_link(struct answer *an, const struct post *p)
 {
     struct json_w *w = &an->w;
     const struct post *q = p->quoted;
-    graphql_put_id(an, "quoted_status_id_str", q->id);
+    put_id(an, "quoted_status_id_str", q->id);
     json_key(w, "quoted_status_permalink");
     json_open(w);
     json_kv_cstr(w, "display", arena_fmt(an->arena, "x.com/%s/st…", q->author.handle));
@@ -553,7 +553,7 @@ static void put_legacy(struct answer *an, const struct post *p)
     json_open(w);
     put_legacy_counts(an, p);
     json_kv_bool(w, "bookmarked", false);
-    graphql_put_id(an, "conversation_id_str", p->conversation_id);
+    put_id(an, "conversation_id_str", p->conversation_id);
     put_time(an, "created_at", p->ms);
     put_range(an, "display_text_range", p->sent.shown_from, p->sent.shown_to);
     json_key(w, "entities");
@@ -573,11 +573,11 @@ static void put_legacy(struct answer *an, const struct post *p)
     }
     json_kv_bool(w, "favorited", false);
     json_kv_text(w, an->spoil->drift ? "body_text" : "full_text", p->sent.text);
-    graphql_put_id(an, "id_str", p->id);
+    put_id(an, "id_str", p->id);
     if (p->reply_to_id) {
         json_kv_text(w, "in_reply_to_screen_name", p->reply_to_handle);
-        graphql_put_id(an, "in_reply_to_status_id_str", p->reply_to_id);
-        graphql_put_id(an, "in_reply_to_user_id_str", p->reply_to_user);
+        put_id(an, "in_reply_to_status_id_str", p->reply_to_id);
+        put_id(an, "in_reply_to_user_id_str", p->reply_to_user);
     }
     json_kv_bool(w, "is_quote_status", p->quoted != NULL);
     json_kv_cstr(w, "lang", p->lang);
@@ -595,7 +595,7 @@ static void put_legacy(struct answer *an, const struct post *p)
         graphql_put_post(an, p->reposted);
         json_close(w);
     }
-    graphql_put_id(an, "user_id_str", p->author.id);
+    put_id(an, "user_id_str", p->author.id);
     json_close(w);
 }
 
@@ -665,7 +665,7 @@ static void put_post_members(struct answer *an, const struct post *p)
         graphql_put_post(an, p->quoted);
         json_close(w);
     }
-    graphql_put_id(an, "rest_id", p->id);
+    put_id(an, "rest_id", p->id);
     json_kv_cstr(w, "source", app_anchor(an, p->app));
     json_key(w, "unmention_data");
     json_open(w);
@@ -780,7 +780,7 @@ void graphql_put_tweet_entry(struct answer *an, const struct post *p, enum tweet
     graphql_close_entry(an);
 }
 
-void graphql_put_cursor_content(struct answer *an, const char *type, const char *value)
+static void put_cursor_content(struct answer *an, const char *type, const char *value)
 {
     graphql_put_entry_type(an, "TimelineTimelineCursor");
     json_kv_cstr(&an->w, "value", value);
@@ -791,7 +791,7 @@ void graphql_put_cursor_entry(struct answer *an, const char *type, const char *v
 {
     graphql_open_entry(an, arena_fmt(an->arena, "cursor-%s-%lld", type[0] == 'T' ? "top" : "bottom",
                              (long long)an->sort));
-    graphql_put_cursor_content(an, type, value);
+    put_cursor_content(an, type, value);
     graphql_close_entry(an);
 }
 
@@ -1004,7 +1004,7 @@ int graphql_user(const struct model *m, struct span handle, struct buf *out)
     json_key(&an.w, "user");
     json_open(&an.w);
     if (a.state == ACCOUNT_SUSPENDED)
-        graphql_put_id(&an, "rest_id", a.id);
+        put_id(&an, "rest_id", a.id);
     json_key(&an.w, "result");
     if (a.state == ACCOUNT_SUSPENDED)
         graphql_put_unavailable_user(&an);
@@ -1186,7 +1186,7 @@ static void put_replaced_cursor(struct answer *an, const char *entry, const char
     json_kv_cstr(w, "entry_id_to_replace", entry);
     json_key(w, "entry");
     graphql_open_entry(an, entry);
-    graphql_put_cursor_content(an, type, value);
+    put_cursor_content(an, type, value);
     graphql_close_entry(an);
     json_close(w);
 }
@@ -1203,10 +1203,10 @@ static void put_search_cursors(struct answer *an, bool first, const char *top,
         return;
     }
     graphql_open_entry(an, top_entry);
-    graphql_put_cursor_content(an, "Top", top);
+    put_cursor_content(an, "Top", top);
     graphql_close_entry(an);
     graphql_open_entry(an, bottom_entry);
-    graphql_put_cursor_content(an, "Bottom", bottom);
+    put_cursor_content(an, "Bottom", bottom);
     graphql_close_entry(an);
     graphql_close_entries(an);
 }

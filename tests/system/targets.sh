@@ -138,7 +138,7 @@ wait_job "$id" 120
 curl -sS "$SITE/truth/followers/practice_700" | jq -cS "$MEMBERS user" | sort >"$WORK/truth"
 call "http://fulmar/v1/jobs/$id/users" | jq -cS "$MEMBERS user" | sort >"$WORK/got"
 cmp -s "$WORK/truth" "$WORK/got" || die "after the kill: $(wc -l <"$WORK/got") users, truth $(wc -l <"$WORK/truth")"
-[ "$(jq -c '[.report.pages]' <<<"$(job "$id")")" != '[16]' ] || die "the row was read from its start again"
+[ "$(job "$id" | jq .report.pages)" -lt 14 ] || die "the row was read from its start again"
 
 # ---- a visitor without a session is shown the post alone: that is said
 

@@ -40,6 +40,8 @@ struct script {
     const char *cursor;  /* the job starts here */
     int64_t limit, have;
     const char *spec;
+    const char *kind; /* NULL: posts */
+    bool people;      /* the pages hold users */
     /* what the node saw */
     int next_page, batches, scrolls, committed, opened;
     bool held, moved;
@@ -90,12 +92,25 @@ static void add_post(struct buf *b, int number, bool broken, bool false_time, bo
             id, id, id, when, broken ? "body" : "full_text", number, edited ? " edited" : "", id, id);
 }
 
-static void add_timeline(struct buf *b, const struct script_page *p)
+static void add_follower(struct buf *b, int number)
+{
+    buf_fmt(b,
+            "{\"entryId\":\"user-%d\",\"sortIndex\":\"9\",\"content\":{\"entryType\":"
+            "\"TimelineTimelineItem\",\"itemContent\":{\"itemType\":\"TimelineUser\",\"user_results\":"
+            "{\"result\":{\"__typename\":\"User\",\"rest_id\":\"%d\",\"core\":{\"screen_name\":\"u%d\","
+            "\"name\":\"U\"}}}}}}",
+            1000 + number, 1000 + number, number);
+}
+
+static void add_timeline(struct buf *b, const struct script_page *p, bool people)
 {
     buf_add_text(b, "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"timeline\":{"
                     "\"timeline\":{\"instructions\":[{\"type\":\"TimelineAddEntries\",\"entries\":[");
     for (int i = 0; i < p->count; i++) {
-        add_post(b, p->first + i, i < p->broken, i < p->false_time, i < p->edited);
+        if (people)
+            add_follower(b, p->first + i);
+        else
+            add_post(b, p->first + i, i < p->broken, i < p->false_time, i < p->edited);
         buf_add_char(b, ',');
     }
     buf_fmt(b,
@@ -173,7 +188,7 @@ static void play_next_page(struct script *s)
     if (s->gone_at && n == s->gone_at)
         give(s, &(struct frame){.type = FRAME_GONE, .n = {E_PAGE_GONE}, .t = {SPAN("the page crashed")}});
     snprintf(id, sizeof id, "page%d", n);
-    play_request(s, id, "UserTweets", &s->pages[n]);
+    play_request(s, id, s->people ? "Followers" : "UserTweets", &s->pages[n]);
 }
 
 static void answer_body(struct script *s, const struct frame *f)
@@ -191,7 +206,7 @@ static void answer_body(struct script *s, const struct frame *f)
     else if (page->status == 429)
         buf_add_text(&body, "Rate limit exceeded");
     else
-        add_timeline(&body, page);
+        add_timeline(&body, page, s->people);
     struct json_w w = json_w(&text);
     json_open(&w);
     json_kv_text(&w, "body", buf_span(&body));
@@ -208,7 +223,7 @@ static void commit(struct script *s, const struct frame *f)
     struct frame_item item;
     int64_t added = 0;
     while (frame_next_item(&rest, &item) == E_OK) {
-        added += item.kind == RECORD_POST;
+        added += item.kind == (s->people ? RECORD_USER : RECORD_POST);
         s->kinds[item.kind]++;
         if (item.kind >= RECORD_REJECTED)
             span_copy(item.json, s->apart, sizeof s->apart);
@@ -352,7 +367,7 @@ static struct collect_result run(struct script *s, struct arena *a)
                                   .fetch_ms = 5000,
                                   .keep = s->keep,
                                   .site = SPAN("x"),
-                                  .kind = SPAN("posts"),
+                                  .kind = s->kind ? span_of(s->kind) : SPAN("posts"),
                                   .target = SPAN("someone"),
                                   .spec = span_of(s->spec),
                                   .cursor = span_of(s->cursor)};
@@ -513,6 +528,50 @@ static void the_limit_ends_it_without_asking_for_more(void **state)
     assert_int_equal(r.end, END_LIMIT);
     assert_int_equal(s.committed, 30);
     assert_int_equal(s.next_page, 2);
+    arena_free(&a);
+}
+
+/* The profile of add_user() has 5 followers; its own record is no follower. */
+static void a_row_of_users_counts_users(void **state)
+{
+    (void)state;
+    JOB(.kind = "followers", .people = true, .page_count = 2,
+        .pages = {{0, 3, "c1"}, {3, 2, "c2", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.committed, 5);
+    assert_true(span_find(r.report, SPAN("\"posts\":0,\"users\":5,")) < r.report.n);
+    assert_true(span_find(r.report, SPAN("\"claimed\":5")) < r.report.n);
+    arena_free(&a);
+}
+
+static void the_limit_of_a_row_of_users_counts_users(void **state)
+{
+    (void)state;
+    JOB(.kind = "followers", .people = true, .limit = 4, .page_count = 3,
+        .pages = {{0, 3, "c1"}, {3, 3, "c2"}, {6, 3, "c3"}});
+    assert_int_equal(r.end, END_LIMIT);
+    assert_int_equal(s.committed, 4);
+    assert_int_equal(s.next_page, 2);
+    arena_free(&a);
+}
+
+static void no_users_of_a_followed_account_are_suspect(void **state)
+{
+    (void)state;
+    JOB(.kind = "followers", .people = true, .page_count = 4,
+        .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}, {0, 0, "c4"}});
+    assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
+    arena_free(&a);
+}
+
+static void a_product_that_is_none_is_bad_input(void **state)
+{
+    (void)state;
+    JOB(.spec = "{\"product\":\"top\"}");
+    assert_int_equal(r.failure, FAILURE_BAD_INPUT);
+    assert_true(span_find(r.why, SPAN("posts has no products")) < r.why.n);
+    assert_int_equal(s.opened, 0);
     arena_free(&a);
 }
 
@@ -931,6 +990,10 @@ int main(void)
         cmocka_unit_test(many_broken_posts_are_drift),
         cmocka_unit_test(a_page_that_outgrows_its_memory_is_a_matter_of_resources),
         cmocka_unit_test(the_limit_ends_it_without_asking_for_more),
+        cmocka_unit_test(a_row_of_users_counts_users),
+        cmocka_unit_test(the_limit_of_a_row_of_users_counts_users),
+        cmocka_unit_test(no_users_of_a_followed_account_are_suspect),
+        cmocka_unit_test(a_product_that_is_none_is_bad_input),
         cmocka_unit_test(an_empty_page_with_a_live_cursor_is_not_the_end),
         cmocka_unit_test(a_repeated_cursor_without_entries_is_the_end),
         cmocka_unit_test(posts_that_come_again_are_counted_once),
