@@ -10,6 +10,7 @@ extern const char app_index_page[], app_login_page[], app_panel_page[];
 extern const char app_loop_page[], app_memory_page[], app_event_page[], app_crash_page[];
 extern const char app_style[], app_script[];
 
+#define APP_RENAMED "V9" /* at the end of a renamed call */
 struct app_op {
     const char *name;  /* "UserTweets" */
     char query_id[24]; /* 22 characters */
@@ -19,6 +20,9 @@ struct app_meta {
     bool drift; /* the test ids of posts have other names */
     bool guest; /* visitors are shown posts without their threads */
     bool alert; /* a dialog opens before anything else */
+    bool renamed;             /* the calls of the API have other names */
+    bool pictures_far;        /* at the addresses of the real site */
+    int64_t pictures_late_ms; /* a sign that they are loading stands in their place so long */
     const struct app_op *ops;
     size_t op_count;
 };

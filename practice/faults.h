@@ -23,6 +23,9 @@
     X(mutation, 14, "number of a change of the API (mutate.h); the page itself knows it")       \
     X(drift_dom, 1, "1: test ids of the page have other names")                                \
     X(guest, 1, "1: visitors without a session are shown a post without its thread")           \
+    X(renamed, 1, "1: calls of the API have other names; the page itself knows them")          \
+    X(pictures_far, 1, "1: pictures have the addresses of the real site")                      \
+    X(pictures_late_ms, 600000, "pictures of posts come so much later than the posts")         \
     X(login_wall, 1, "chance that a page without a session leads to the login page")
 
 enum fault_kind {

@@ -381,6 +381,8 @@ static void route_api(struct request *r, struct span rest)
         return;
     }
     bool known = false;
+    if (span_ends(rest, SPAN(APP_RENAMED)))
+        rest = span_cut(rest, 0, rest.n - sizeof APP_RENAMED + 1);
     for (size_t i = 0; i < OPS; i++)
         known = known || span_is(rest, s->ops[i].name);
     if (!known) {
@@ -419,6 +421,9 @@ static void answer_app(struct request *r, bool with_alert)
                             .drift = r->faults.value[FAULT_drift_dom] > 0,
                             .alert = with_alert,
                             .guest = r->faults.value[FAULT_guest] > 0,
+                            .renamed = r->faults.value[FAULT_renamed] > 0,
+                            .pictures_far = r->faults.value[FAULT_pictures_far] > 0,
+                            .pictures_late_ms = (int64_t)r->faults.value[FAULT_pictures_late_ms],
                             .ops = s->ops,
                             .op_count = OPS};
     if (!cookie(r, "guest_id").n) {

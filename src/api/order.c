@@ -22,11 +22,12 @@ struct reading {
     int64_t depth;        /* -1: not given */
     bool files;           /* media: download */
     const char *evidence; /* NULL: as configured */
+    const char *strategy; /* NULL: as the pack says */
 };
 
 static const char *const members[] = {"site",     "kind",    "target", "limit", "since", "until",
                                       "priority", "product", "depth",  "media", "evidence",
-                                      NULL};
+                                      "strategy", NULL};
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
                                                          const char *code, const char *fmt, ...)
@@ -220,6 +221,33 @@ static void read_target(struct reading *r, struct json body)
     buf_free(&canonical);
 }
 
+/* One strategy of the target instead of all that the pack has for it. */
+static void read_strategy(struct reading *r, struct json body)
+{
+    struct json v;
+    struct span wanted;
+    const char *tried[NAMES_MAX];
+    if (!given(body, "strategy", &v))
+        return;
+    if (!json_text(v, &wanted)) {
+        refuse(r, SPAN("/strategy"), "type", "must be a text such as \"dom\"");
+        return;
+    }
+    if (!r->pack || !r->order->kind.n)
+        return;
+    size_t count = pack_strategies(r->pack, r->order->kind, tried, NAMES_MAX);
+    struct names names = {.words = BUF(1024)};
+    for (size_t i = 0; i < count; i++) {
+        if (span_is(wanted, tried[i]))
+            r->strategy = tried[i];
+        add_name(r, &names, i, span_of(tried[i]));
+    }
+    if (!r->strategy)
+        refuse_name(r, "/strategy", wanted, &names);
+    else
+        buf_free(&names.words);
+}
+
 static void read_number(struct reading *r, struct json body, const char *key, int64_t min,
                         int64_t max, int64_t *value)
 {
@@ -337,6 +365,8 @@ static void write_spec(struct reading *r)
         json_kv_cstr(&w, "media", "download");
     if (r->evidence)
         json_kv_cstr(&w, "evidence", r->evidence);
+    if (r->strategy)
+        json_kv_cstr(&w, "strategy", r->strategy);
     json_close(&w);
     r->order->spec = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
@@ -380,6 +410,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_site(&r, root);
     read_kind(&r, root);
     read_target(&r, root);
+    read_strategy(&r, root);
     read_number(&r, root, "limit", 1, ORDER_LIMIT_MAX, &out->limit);
     read_number(&r, root, "priority", 0, 9, &prio);
     read_product(&r, root);

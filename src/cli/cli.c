@@ -47,6 +47,7 @@ static const struct flag {
     {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY, "with --failed: how they ended; default drift"},
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
     {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
+    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_GET, "only this way of reading the site: capture, dom or fetch"},
     {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; artifacts: a folder"},

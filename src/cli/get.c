@@ -173,6 +173,8 @@ static void build_body(struct get *g)
         json_kv_cstr(&w, "since", c->since);
     if (c->until)
         json_kv_cstr(&w, "until", c->until);
+    if (c->strategy)
+        json_kv_cstr(&w, "strategy", c->strategy);
     if (c->priority)
         json_kv_int(&w, "priority", g->priority);
     if (c->product)
@@ -237,6 +239,23 @@ static int check_target(struct cli *c, const struct pack *pack)
     return EXIT_DATA;
 }
 
+static int check_strategy(struct cli *c, const struct pack *pack)
+{
+    const char *tried[KINDS_MAX + 1] = {NULL};
+    struct buf known = BUF(1024);
+    size_t count = pack_strategies(pack, span_of(c->words[1]), tried, KINDS_MAX);
+    bool fits = !c->strategy;
+    for (size_t i = 0; i < count; i++) {
+        fits = fits || strcmp(c->strategy, tried[i]) == 0;
+        buf_fmt(&known, "%s%s", i ? ", " : "", tried[i]);
+    }
+    if (!fits)
+        cli_say("strategy: '%.40s' cannot read %s; known are %.*s", c->strategy, c->words[1],
+                SP(buf_span(&known)));
+    buf_free(&known);
+    return fits ? EXIT_DONE : EXIT_DATA;
+}
+
 /* Before a service is embedded: its packs are the ones that this process finds as well. */
 static int ask_pack(struct cli *c)
 {
@@ -261,6 +280,8 @@ static int ask_pack(struct cli *c)
         code = check_target(c, pack);
     if (!code)
         code = check_options(c, pack);
+    if (!code)
+        code = check_strategy(c, pack);
     pack_close(&pack);
     return code;
 }

@@ -38,7 +38,7 @@ struct cli {
     size_t word_count;
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
-    const char *evidence, *class, *warc, *hours;
+    const char *strategy, *evidence, *class, *warc, *hours;
     const char *set; /* of serve, which reads it itself: here for the help */
     bool quiet, json, csv, help, accept, failed, apply;
     /* filled by cli_settings() */

@@ -33,6 +33,8 @@ bool verdict_is_drift(int64_t read, int64_t lost)
 
 enum verdict verdict_decide(const struct verdict_facts *facts)
 {
+    if (facts->sampled)
+        return facts->posts > 0 ? VERDICT_SAMPLED : VERDICT_NONE;
     if (facts->posts > 0)
         return end_is_proven(facts->end) && !facts->lost ? VERDICT_COMPLETE : VERDICT_PARTIAL;
     if (facts->lost)

@@ -22,6 +22,7 @@ struct verdict_facts {
     int64_t lost;        /* entries that should be a post and could not be read, or failed a check */
     int64_t claimed;     /* posts the profile says the account has; -1 unknown */
     bool source_said_empty; /* emptyState text, terminate on page one, or search without result */
+    bool sampled; /* an anonymous view: a sample whose emptiness proves nothing */
     enum end_reason end;
 };
 /* A page of which this many posts were read and this many lost: has the site changed? One broken post

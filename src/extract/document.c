@@ -211,6 +211,10 @@ static void on_item(struct visit *v, struct html_node n)
     case PAGE_UNAVAILABLE:
         on_gone(v, n, at.section);
         return;
+    case PAGE_UNKNOWN:
+        a->out->entries++;
+        a->out->unparsed++;
+        return;
     case PAGE_SKIP:
         return;
     }

@@ -242,6 +242,20 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
     read_limits(f, n, s);
 }
 
+/* Its source is found when the sources are read: link_shown(). */
+static void read_dom(struct form *f, const struct ynode *n, struct target *t)
+{
+    static const char *const keys[] = {"source",  "end_repeat_pages", "turns_max",
+                                       "retries", "own_posts_only",   NULL};
+    if (!form_keys(f, n, "dom", keys))
+        return;
+    struct plan_step *s = &t->steps[t->step_count++];
+    s->strategy = PLAN_DOM;
+    form_text(f, n, "source", true);
+    s->retries_max = (int)form_int(f, n, "retries", 3, 0, 20);
+    read_limits(f, n, s);
+}
+
 /* The names become sources when these are read: link_target(). */
 static void read_fetch(struct form *f, const struct ynode *n, struct target *t)
 {
@@ -258,8 +272,8 @@ static void read_fetch(struct form *f, const struct ynode *n, struct target *t)
 /* As they stand in `strategies`; without it in the order of enum plan_strategy. */
 static void read_order(struct form *f, const struct ynode *n, struct target *t)
 {
-    const char *const names[] = {plan_strategy_name(PLAN_CAPTURE), plan_strategy_name(PLAN_FETCH),
-                                 NULL};
+    const char *const names[] = {plan_strategy_name(PLAN_CAPTURE), plan_strategy_name(PLAN_DOM),
+                                 plan_strategy_name(PLAN_FETCH), NULL};
     const struct ynode *list = form_list(f, n, "strategies", false);
     struct plan_step sorted[PLAN_STRATEGIES];
     size_t count = 0;
@@ -295,7 +309,7 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
 {
     static const char *const keys[] = {"input", "url",        "needs_session", "capture",
                                        "fetch", "strategies", "fallback_on",   "records",
-                                       "products", "thread",  NULL};
+                                       "products", "thread",  "dom",           NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
     t->kind = n->key;
@@ -309,13 +323,16 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
     if (at >= 0)
         t->input = &p->inputs[at];
     const struct ynode *capture = form_map(f, n, "capture", false);
+    const struct ynode *dom = form_map(f, n, "dom", false);
     const struct ynode *fetch = form_map(f, n, "fetch", false);
     if (capture)
         read_capture(f, capture, p, t);
+    if (dom)
+        read_dom(f, dom, t);
     if (fetch)
         read_fetch(f, fetch, t);
     if (!f->failed && t->step_count == 0)
-        form_wrong(f, n, "a target needs a strategy: capture, fetch");
+        form_wrong(f, n, "a target needs a strategy: capture, dom, fetch");
     read_order(f, n, t);
     read_fallback(f, n, t);
 }
@@ -410,6 +427,26 @@ static struct span source_name(const struct pack *p, size_t i)
     return p->sources[i].op.name;
 }
 
+/* What the page shows is read as a document, by a source of the pack. */
+static void link_shown(struct form *f, const struct ynode *n, const struct pack *p, struct target *t)
+{
+    static const char *const needed[] = {"watch", "more", "retry", "state"};
+    const struct ynode *at = form_map(f, n, "dom", false);
+    at = at ? ynode_find(at, "source") : NULL;
+    int which = at ? find_name(f, at, "source", at->text, p->source_count, source_name, p) : -1;
+    if (which < 0)
+        return;
+    t->shown = &p->sources[which];
+    for (size_t i = 0; i < t->step_count; i++)
+        if (t->steps[i].strategy == PLAN_DOM)
+            t->steps[i].wants_timeline = t->shown->op.role == OP_TIMELINE;
+    if (t->shown->page.format != PAGE_HTML || t->shown->page.script)
+        form_wrong(f, at, "'dom' needs a source of the format html");
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (!f->failed && !pack_expression(p, span_of(needed[i])).n)
+            form_wrong(f, at, "'dom' needs the expression '%s'", needed[i]);
+}
+
 /* Names of sources become sources. A step that ends in a list wants it. */
 static err link_target(struct form *f, const struct ynode *n, const struct pack *p,
                        struct target *t)
@@ -417,6 +454,7 @@ static err link_target(struct form *f, const struct ynode *n, const struct pack 
     const struct ynode *at = form_map(f, n, "fetch", false);
     at = at ? ynode_find(at, "sources") : NULL;
     bool list = false;
+    link_shown(f, n, p, t);
     t->sources = arena_get(f->arena, (t->source_count + 1) * sizeof *t->sources);
     for (size_t i = 0; i < t->source_count && !f->failed; i++) {
         int which = find_name(f, at, "source", t->source_names[i], p->source_count, source_name, p);

@@ -38,6 +38,9 @@ MUST_USE err pack_base(const struct pack *p, struct span kind, struct span canon
                        struct span base_url, struct buf *out, struct fault *f);
 /* May a fetch of this site be redirected to any host? */
 bool pack_any_redirect(const struct pack *p);
+/* Names of the strategies of a target, in the order in which they are tried; 0 when there is no such
+ * target. At most `max` are written. */
+size_t pack_strategies(const struct pack *p, struct span kind, const char **out_names, size_t max);
 /* Does a job of this kind need a page in a browser? An empty kind: does any? */
 bool pack_needs_page(const struct pack *p, struct span kind);
 /* Host patterns egress may reach: "x.com", "*.twimg.com". */

@@ -37,8 +37,8 @@ static int rule_of(struct page_form *p, const struct ynode *n, const char *what,
 
 static void read_kinds(struct page_form *p, struct page *out)
 {
-    static const char *const kinds[] = {"post",        "user", "promoted",
-                                        "unavailable", "skip", NULL};
+    static const char *const kinds[] = {"post", "user",    "promoted", "unavailable",
+                                        "skip", "unknown", NULL};
     for (const struct ynode *n = rules_of(p, "kinds"); n && !p->f->failed; n = n->next) {
         struct page_kind_rule *r = &out->kinds[out->kind_count++];
         r->is = (enum page_kind)rule_of(p, n, "kind", kinds, &r->when);

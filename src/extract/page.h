@@ -9,7 +9,14 @@
 enum { PAGE_RULES_MAX = 16 };
 
 enum page_format { PAGE_JSON, PAGE_HTML, PAGE_XML };
-enum page_kind { PAGE_POST, PAGE_USER, PAGE_PROMOTED, PAGE_UNAVAILABLE, PAGE_SKIP };
+enum page_kind {
+    PAGE_POST,
+    PAGE_USER,
+    PAGE_PROMOTED,
+    PAGE_UNAVAILABLE,
+    PAGE_SKIP,
+    PAGE_UNKNOWN, /* has to be a record, and is none that we know: counts as one not read */
+};
 /* XPaths asked of an item; the first that holds decides. */
 struct page_kind_rule {
     enum page_kind is;

@@ -13,8 +13,8 @@ enum {
 
 const char *plan_strategy_name(enum plan_strategy s)
 {
-    static const char *const names[PLAN_STRATEGIES] = {[PLAN_CAPTURE] = "capture",
-                                                       [PLAN_FETCH] = "fetch"};
+    static const char *const names[PLAN_STRATEGIES] = {
+        [PLAN_CAPTURE] = "capture", [PLAN_DOM] = "dom", [PLAN_FETCH] = "fetch"};
     return names[s];
 }
 
@@ -25,6 +25,28 @@ static void drop_parameter(struct buf *out)
         out->n--;
     if (out->n > 0)
         out->n--;
+}
+
+bool plan_strategy_parse(struct span name, enum plan_strategy *out)
+{
+    for (int i = 0; i < PLAN_STRATEGIES; i++)
+        if (span_is(name, plan_strategy_name((enum plan_strategy)i))) {
+            *out = (enum plan_strategy)i;
+            return true;
+        }
+    return false;
+}
+
+err plan_only(struct plan *plan, enum plan_strategy s, struct fault *f)
+{
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].strategy == s) {
+            plan->steps[0] = plan->steps[i];
+            plan->step_count = 1;
+            return E_OK;
+        }
+    return fail(f, E_BAD_INPUT, "'%.*s' cannot be read by the strategy %s here", SP(plan->kind),
+                plan_strategy_name(s));
 }
 
 static err fill_url(struct buf *out, struct span pattern, const struct plan *plan)
@@ -112,6 +134,17 @@ static void take_product(struct plan *plan, const struct target *t, const struct
     plan->product_url = product ? product->value : SPAN_NONE;
 }
 
+size_t pack_strategies(const struct pack *p, struct span kind, const char **out_names, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->target_count; i++) {
+        const struct target *t = &p->targets[i];
+        for (size_t k = 0; span_eq(t->kind, kind) && k < t->step_count && n < max; k++)
+            out_names[n++] = plan_strategy_name(t->steps[k].strategy);
+    }
+    return n;
+}
+
 static err fill_texts(struct plan *plan, const struct target *t, const struct pack *p,
                       struct arena *a, struct span base_url, struct fault *f)
 {
@@ -143,6 +176,7 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
         .canonical = canonical,
         .operations = t->operations,
         .operation_count = t->operation_count,
+        .shown = t->shown,
         .sources = t->sources,
         .source_count = t->source_count,
         .more = t->more.n ? t->more : SPAN("scroll"),

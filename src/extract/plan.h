@@ -11,10 +11,12 @@
 
 enum plan_strategy {
     PLAN_CAPTURE, /* open the page in a browser and read the answers of its own API calls */
+    PLAN_DOM,     /* open the page in a browser and read what it shows */
     PLAN_FETCH,   /* ask for the sources of the pack, without a browser */
     PLAN_STRATEGIES
 };
 const char *plan_strategy_name(enum plan_strategy s);
+bool plan_strategy_parse(struct span name, enum plan_strategy *out);
 
 enum operation_role {
     OP_TIMELINE, /* pages of records with a cursor */
@@ -48,6 +50,7 @@ struct plan_step {
     /* The end of the list is proven by this many pages in a row without a new id. */
     int end_repeat_pages;
     int turns_max;       /* pages read at most, whatever happens */
+    int retries_max;     /* dom: times that "Retry" is pressed before the page's word is taken */
     int reopen_pages;    /* the page is opened anew after so many, 0 never: it keeps what it showed */
     bool wants_timeline; /* false: done when the OP_USER answer is read */
     bool own_posts_only; /* records of other authors that are not reposts are context, not
@@ -71,6 +74,7 @@ struct plan {
     struct span url;         /* capture: the page to open */
     const struct operation *operations;
     size_t operation_count;
+    const struct source *shown;          /* dom: how what the page shows is read */
     const struct source *const *sources; /* fetch: asked in this order, the last one page by page */
     size_t source_count;
 };
@@ -89,6 +93,8 @@ MUST_USE err plan_choose(struct plan *plan, const struct pack *p, struct arena *
 /* The cursor that a request of the page asks for; written plainly into `out`. False when it has none:
  * the first page. */
 bool plan_request_cursor(const struct plan *plan, struct span request_url, struct buf *out);
+/* Leaves this one strategy of the plan. E_BAD_INPUT when it has no such. */
+MUST_USE err plan_only(struct plan *plan, enum plan_strategy s, struct fault *f);
 
 /* The URL of the page's own request, changed so that it starts at `cursor`. Every other
  * parameter and member stays as it was. E_NOT_FOUND when the request is none of the plan's

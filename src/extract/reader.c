@@ -79,6 +79,7 @@ static bool add_record(struct answer *a, struct record rec)
     rec.author_id = answer_keep(a, rec.author_id);
     rec.reply_to = answer_keep(a, rec.reply_to);
     rec.place = answer_keep(a, rec.place);
+    rec.passed_on = answer_keep(a, rec.passed_on);
     rec.json = answer_keep(a, rec.json);
     if (a->failed)
         return false;
@@ -248,11 +249,6 @@ static struct span id_of(struct map_run *run, const struct frame *fr)
     return span_of(text);
 }
 
-static bool passed_on(struct map_run *run, const struct frame *fr)
-{
-    return fr->is_repost || text_of(run, fr->map->repost, fr).n > 0;
-}
-
 /* ---- what only the list knows ---- */
 
 static bool goes_down(const struct answer *a, const struct record_place *at, struct span id)
@@ -297,7 +293,8 @@ static struct record facts_of(struct map_run *run, const struct frame *frame, st
     rec.reply_to = text_of(run, m->reply_to, frame);
     if (when.n && !when_parse(when, &rec.created_at))
         rec.created_at = (wall){0};
-    rec.repost = passed_on(run, frame);
+    rec.passed_on = text_of(run, m->repost, frame);
+    rec.repost = frame->is_repost || rec.passed_on.n > 0;
     return rec;
 }
 

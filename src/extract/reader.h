@@ -43,6 +43,8 @@ struct record {
     struct span json;      /* the normalised record, one line */
     bool pinned;
     bool repost;
+    struct span passed_on; /* of a repost: what the map's role `repost` says: the original's id, or who
+                              passed it on; may be empty */
 };
 
 struct reading {

@@ -33,6 +33,7 @@ struct target {
     const struct input_rule *input;
     const struct operation *operations; /* capture */
     size_t operation_count;
+    const struct source *shown; /* dom */
     const struct source **sources; /* fetch; by name until the sources are read */
     const struct span *source_names;
     size_t source_count;

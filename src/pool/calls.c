@@ -71,6 +71,8 @@ static void evaluate(struct slot *s, const struct frame *f)
     }
     json_open(&w);
     json_kv_text(&w, "expression", expression);
+    if (f->n[2] > 0)
+        json_kv_int(&w, "contextId", f->n[2]);
     json_kv_bool(&w, "returnByValue", true);
     json_kv_bool(&w, "awaitPromise", true); /* "settled" says it when the page does */
     json_kv_int(&w, "timeout", 1000);
@@ -79,6 +81,47 @@ static void evaluate(struct slot *s, const struct frame *f)
         refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
     else
         call_tab(s, f, "Runtime.evaluate", params);
+    buf_free(&b);
+}
+
+/* A step of node's own before the worker's call: it is answered first, and what it says counts. */
+static void watch_step(struct slot *s, const char *method, struct span params)
+{
+    if (s->watch_failed)
+        return;
+    if (!s->tab_open || s->tab_gone)
+        s->watch_failed = E_PAGE_GONE;
+    else
+        s->watch_failed = tab_call(s->tab, WATCH_STEP, method, params, 5000);
+}
+
+/* The expression runs in a world of its own in every document from now on, and only that world gets
+ * the function by which it speaks: a page that calls it by name calls nothing. */
+static void watch(struct slot *s, const struct frame *f)
+{
+    struct span expression = pack_expression(s->site.pack, f->t[0]);
+    struct buf b = BUF(256 * 1024);
+    struct json_w w = json_w(&b);
+    struct span params;
+    if (!expression.n) {
+        refuse(s, f->n[0], E_DENIED, SPAN("the pack has no such expression"));
+        return;
+    }
+    s->watching = true;
+    s->watch_call = (uint32_t)f->n[0];
+    s->watch_failed = E_OK;
+    /* Without it the function does not reach new documents. */
+    watch_step(s, "Runtime.enable", SPAN("{}"));
+    watch_step(s, "Runtime.addBinding",
+               SPAN("{\"name\":\"" WATCH_HAND "\",\"executionContextName\":\"" WATCH_WORLD "\"}"));
+    json_open(&w);
+    json_kv_text(&w, "source", expression);
+    json_kv_cstr(&w, "worldName", WATCH_WORLD);
+    json_close(&w);
+    if (buf_end(&b, &params))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
+        call_tab(s, f, "Page.addScriptToEvaluateOnNewDocument", params);
     buf_free(&b);
 }
 
@@ -229,6 +272,9 @@ bool slot_call(struct slot *s, const struct frame *f)
         return true;
     case FRAME_EVAL:
         evaluate(s, f);
+        return true;
+    case FRAME_WATCH:
+        watch(s, f);
         return true;
     case FRAME_STOP_LOADING:
         call_tab(s, f, "Page.stopLoading", SPAN("{}"));

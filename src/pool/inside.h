@@ -58,6 +58,9 @@ struct slot {
     struct media_call *media; /* the one file of media that is asked for */
     enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
     bool lease_lost, release;
+    bool watching; /* what the pack's expression says of the page is passed on */
+    uint32_t watch_call;
+    err watch_failed;
     bool too_big; /* something for the worker did not fit into a frame */
     char step[STEP_SIZE]; /* where the worker says it is */
     mono started;
@@ -123,3 +126,7 @@ bool slot_evidence(struct slot *s, const struct frame *f);
 bool slot_pictures_start(struct slot *s);
 bool slot_pictures_reply(struct slot *s, uint32_t call, err e, struct span reply);
 void slot_pictures_give_up(struct slot *s, enum evidence_gap gap);
+/* What the expression that watches the page calls; no script of the page itself has it. */
+#define WATCH_HAND "fulmar_hand"
+#define WATCH_WORLD "fulmar"
+#define WATCH_STEP UINT32_MAX /* the number of node's own calls for it */

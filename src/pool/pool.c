@@ -10,6 +10,7 @@
 #include "os/files.h"
 #include "os/random.h"
 #include "os/spawn.h"
+#include "wire/cdp.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -497,6 +498,12 @@ static void on_tab_reply(void *ctx, uint32_t call, err e, struct span result)
         pictures_over(s);
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
         return;
+    if (call == WATCH_STEP) {
+        s->watch_failed = s->watch_failed ? s->watch_failed : e;
+        return;
+    }
+    if (call == s->watch_call && s->watch_failed && !e)
+        e = s->watch_failed;
     if (result.n > (size_t)s->pool->config.body_max * 4) {
         e = E_TOO_BIG;
         result = SPAN("the answer is larger than browser.body_max");
@@ -509,9 +516,12 @@ static bool contains(struct span text, struct span needle)
     return span_find(text, needle) < text.n;
 }
 
-/* Only what the worker reads goes on: its API calls and its document. */
-static bool event_wanted(struct span method, struct span params)
+/* Only what the worker reads goes on: its API calls, its document, and what watches the page. */
+static bool event_wanted(const struct slot *s, struct span method, struct span params)
 {
+    struct span name;
+    if (span_is(method, "Runtime.bindingCalled"))
+        return s->watching && cdp_member_text(params, "name", &name) && span_is(name, WATCH_HAND);
     if (span_is(method, "Network.requestWillBeSent") || span_is(method, "Network.responseReceived"))
         return contains(params, SPAN("\"type\":\"XHR\"")) ||
                contains(params, SPAN("\"type\":\"Fetch\"")) ||
@@ -525,7 +535,7 @@ static void on_tab_event(void *ctx, struct span method, struct span params)
     struct slot *s = slot_of(ctx);
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
         return;
-    if (event_wanted(method, params))
+    if (event_wanted(s, method, params))
         slot_tell(s, &(struct frame){.type = FRAME_EVENT, .t = {method, params}});
     if (s->too_big)
         stop_job(s, FAILURE_RESOURCE, E_TOO_BIG);
@@ -730,7 +740,9 @@ static void clean(struct slot *s)
     s->jobs_served++;
     s->tab_open = s->tab_closed = s->tab_gone = false;
     s->stop_class = FAILURE_NONE;
-    s->lease_lost = s->release = s->finished = s->too_big = false;
+    s->lease_lost = s->release = s->finished = s->too_big = s->watching = false;
+    s->watch_call = 0;
+    s->watch_failed = E_OK;
     s->step[0] = '\0';
     s->site.pack = NULL;
     s->ending = (struct finish_args){0};

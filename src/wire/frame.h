@@ -15,7 +15,8 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
     X(FRAME_JOB, 'n', 7, 7, 262144, "limit, next_batch, have, navigate_ms, batch_ms, fetch_ms, evidence; id, site, kind, target, spec, cursor, base URL") \
     X(FRAME_GOTO, 'w', 2, 1, 16384, "call, timeout_ms; url")                                                              \
     X(FRAME_BODY, 'w', 2, 1, 4096, "call, timeout_ms; request id")                                                        \
-    X(FRAME_EVAL, 'w', 2, 1, 256, "call, timeout_ms; name of the pack's expression")                                      \
+    X(FRAME_EVAL, 'w', 3, 1, 256, "call, timeout_ms, world as an event named it or 0 for the page's own; name of the pack's expression") \
+    X(FRAME_WATCH, 'w', 2, 1, 256, "call, timeout_ms; name of the pack's expression that runs beside every new document") \
     X(FRAME_STOP_LOADING, 'w', 2, 0, 256, "call, timeout_ms")                                                             \
     X(FRAME_INTERCEPT, 'w', 2, 1, 4096, "call, timeout_ms; URL pattern whose next request is held")                       \
     X(FRAME_CONTINUE, 'w', 2, 3, 65536, "call, timeout_ms; held request id, its URL, new URL or empty")                   \

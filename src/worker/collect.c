@@ -8,9 +8,21 @@
 
 #include "core/drift.h"
 
-enum { COMMIT_MS = 60000, REPORT_MAX = 32 * 1024 };
+enum { SIGN_MS = 2000, SETTLED_MS = 4000, COMMIT_MS = 60000, REPORT_MAX = 32 * 1024 };
 
-static err note_failure(struct collection *c, const struct reading *r)
+/* Reposts have ids of their own, but not on every source. */
+static struct span repost_key(const struct collection *c, struct span original)
+{
+    return span_of(arena_fmt(c->page.page_arena, "repost of %.*s", SP(span_cut(original, 0, 64))));
+}
+
+bool collection_has_repost(const struct collection *c, struct span original)
+{
+    int64_t number;
+    return seen_find(&c->seen, repost_key(c, original), &number);
+}
+
+err collection_fail(struct collection *c, const struct reading *r)
 {
     c->failure = r->sign;
     c->why = arena_keep(c->arena, r->why);
@@ -59,11 +71,9 @@ static err read_user(struct collection *c, const struct reading *r)
 
 static bool wanted(const struct collection *c, const struct record *r)
 {
-    if (r->kind != RECORD_POST)
-        return true;
-    if (c->plan.users)
-        return false;
-    if (r->section == SECTION_RELATED)
+    if (r->kind != RECORD_POST) /* the account of a list comes along; a profile has no posts */
+        return c->step->wants_timeline || r->kind == RECORD_USER;
+    if (c->plan.users || !c->step->wants_timeline || r->section == SECTION_RELATED)
         return false;
     if (c->step->own_posts_only && c->user_id.n && r->author_id.n && !r->repost &&
         !span_eq(r->author_id, c->user_id))
@@ -138,6 +148,8 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             *out_filtered = true;
             continue;
         }
+        if (rec->repost && rec->passed_on.n)
+            (void)seen_add(&c->seen, c->arena, repost_key(c, rec->passed_on), 0);
         if (rec->kind == RECORD_POST)
             conflict_keep(&c->conflicts, c->arena, c->page.events, rec);
         fresh += counted(c, rec->kind);
@@ -275,26 +287,27 @@ static err read_alone(struct collection *c, const struct reading *r)
     return e;
 }
 
-static err commit_user(struct collection *c, const struct reading *r)
+err collection_keep(struct collection *c, const struct reading *r, int64_t *out_fresh)
 {
-    struct buf items = BUF(1024 * 1024);
+    struct buf items = BUF(16 * 1024 * 1024);
     struct span text;
     bool filtered;
-    (void)fill_batch(c, r, &items, &filtered);
+    *out_fresh = fill_batch(c, r, &items, &filtered);
     err e = buf_end(&items, &text);
     if (!e && text.n)
         e = c->commit(c, text, SPAN_NONE);
+    if (!e && c->order->limit > 0 && c->have >= c->order->limit && c->step->wants_timeline)
+        c->end = END_LIMIT;
     buf_free(&items);
     return e;
 }
 
 /* Nothing of such a page is kept: what could be read of it would pass for the whole. */
-static err note_drift(struct collection *c, const struct reading *r, int64_t lost)
+err collection_drift(struct collection *c, int64_t read, int64_t lost)
 {
     c->failure = FAILURE_DRIFT;
-    size_t read = c->plan.users ? r->users : r->posts;
     c->why = span_of(arena_fmt(c->arena, "%lld of %lld %s of a page could not be read",
-                               (long long)lost, (long long)lost + (long long)read,
+                               (long long)lost, (long long)(lost + read),
                                c->plan.users ? "users" : "posts"));
     return E_PAGE;
 }
@@ -307,10 +320,11 @@ err collection_read(struct collection *c, const struct operation *op, const stru
     c->disorder += (int64_t)r->disorder;
     c->unparsed += (int64_t)r->unparsed;
     if (r->sign != FAILURE_NONE)
-        return note_failure(c, r);
+        return collection_fail(c, r);
     int64_t lost = (int64_t)(r->unparsed + r->rejected);
-    if (verdict_is_drift((int64_t)(c->plan.users ? r->users : r->posts), lost))
-        return note_drift(c, r, lost);
+    int64_t read = (int64_t)(c->plan.users ? r->users : r->posts), fresh = 0;
+    if (verdict_is_drift(read, lost))
+        return collection_drift(c, read, lost);
     if (op->role == OP_TIMELINE)
         return c->step->wants_timeline ? read_timeline(c, r) : E_OK;
     if (op->role == OP_POST)
@@ -320,10 +334,39 @@ err collection_read(struct collection *c, const struct operation *op, const stru
         return e;
     /* Whose list of users it is does not belong to the list. */
     if (!c->plan.users || !c->step->wants_timeline)
-        e = commit_user(c, r);
+        e = collection_keep(c, r, &fresh);
     if (!e && !c->step->wants_timeline)
         c->end = END_TERMINATE;
     return e;
+}
+
+err collection_explain_silence(struct collection *c)
+{
+    struct page_sign said = page_sign(&c->page, "state", SIGN_MS);
+    if (said.is != FAILURE_NONE) {
+        c->failure = said.is;
+        c->why = said.why;
+        return E_PAGE;
+    }
+    c->failure = c->pages || c->user_read ? FAILURE_STUCK : FAILURE_TIMEOUT;
+    return fail(&c->fault, E_TIMEOUT, "no data from the page for %lld ms after %lld pages",
+                (long long)c->order->batch_ms, (long long)c->pages);
+}
+
+err collection_ask_what_is_empty(struct collection *c)
+{
+    bool nothing = c->have == 0 && !c->unparsed && !c->rejected;
+    if (!c->step->wants_timeline || !nothing || c->source_said_empty)
+        return E_OK;
+    struct page_sign said = page_sign(&c->page, "settled", SETTLED_MS);
+    if (c->page.told)
+        return c->page.told;
+    c->source_said_empty = said.says_empty;
+    if (said.is == FAILURE_NONE)
+        return E_OK;
+    c->failure = said.is;
+    c->why = said.why;
+    return E_PAGE;
 }
 
 static enum failure_class class_of(const struct collection *c, err e)
@@ -441,7 +484,7 @@ static struct span report(const struct collection *c)
 static void read_spec(struct collection *c, struct json_parser *parser)
 {
     struct json spec;
-    struct span since, until, product, media;
+    struct span since, until, product, media, strategy;
     c->thread.depth = -1;
     if (!c->order->spec.n || json_parse(parser, c->order->spec, &spec, NULL))
         return;
@@ -454,6 +497,8 @@ static void read_spec(struct collection *c, struct json_parser *parser)
         c->media.wanted = span_is(media, "download");
     if (json_text(json_get(spec, SPAN("product")), &product))
         c->product = arena_keep(c->arena, product);
+    if (json_text(json_get(spec, SPAN("strategy")), &strategy))
+        c->has_strategy = plan_strategy_parse(strategy, &c->strategy);
 }
 
 static struct span words_of(const struct collection *c, err e)
@@ -462,9 +507,11 @@ static struct span words_of(const struct collection *c, err e)
     return words.n ? words : span_of(err_text(e));
 }
 
-/* What the failed strategy said must not pass for what the next one says. */
+/* What the failed strategy said must not pass for what the next one says, and what it lost the next
+ * one reads: it begins at the top of the list. */
 void collection_forget(struct collection *c)
 {
+    c->unparsed = c->rejected = 0;
     c->failure = FAILURE_NONE;
     c->why = SPAN_NONE;
     c->wait_ms = 0;
@@ -473,7 +520,7 @@ void collection_forget(struct collection *c)
     c->claimed = -1;
     c->end = END_NONE;
     c->pages_without_new = c->pages_open = 0;
-    c->reopened = c->source_said_empty = c->user_read = false;
+    c->reopened = c->source_said_empty = c->user_read = c->guest = c->sampled = false;
     c->thread = (struct thread){.depth = c->thread.depth};
     reader_focus(c->page.reader, c->plan.focus);
 }
@@ -489,6 +536,9 @@ static err collect(struct collection *c)
         switch (c->step->strategy) {
         case PLAN_CAPTURE:
             e = capture_run(c);
+            break;
+        case PLAN_DOM:
+            e = dom_run(c);
             break;
         case PLAN_FETCH:
             e = fetch_run(c);
@@ -529,6 +579,7 @@ void collection_conclude(struct collection *c, err e, struct collect_result *out
                                   .lost = c->unparsed + c->rejected + c->thread.unplaced,
                                   .claimed = c->claimed,
                                   .source_said_empty = c->source_said_empty,
+                                  .sampled = c->sampled,
                                   .end = c->end};
     out->verdict = verdict_decide(&facts);
     if (out->verdict != VERDICT_NONE)
@@ -555,6 +606,8 @@ err collection_plan(struct collection *c, const struct pack *pack)
     err e = plan_make(&c->plan, pack, c->arena, o->kind, o->target, o->base_url, &c->fault);
     if (!e && c->product.n)
         e = plan_choose(&c->plan, pack, c->arena, c->product, &c->fault);
+    if (!e && c->has_strategy)
+        e = plan_only(&c->plan, c->strategy, &c->fault);
     reader_focus(c->page.reader, e ? SPAN_NONE : c->plan.focus);
     return e;
 }
@@ -577,4 +630,5 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     collection_conclude(c, e, out);
     evidence_end(&c->evidence, out->failure);
     evidence_fini(&c->evidence);
+    page_fini(&c->page);
 }

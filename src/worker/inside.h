@@ -72,12 +72,15 @@ struct collection {
     struct span cursor; /* of the last page */
     struct span user_id;
     wall since, until;
-    bool has_since, has_until;
+    bool has_since, has_until, has_strategy;
+    enum plan_strategy strategy; /* the only one wanted */
     int64_t batch, have, claimed;
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;
     int pages_without_new, pages_open; /* open: read since the page was opened */
     bool reopened;                     /* the next timeline page is the first of a page opened anew */
     bool source_said_empty, user_read;
+    bool guest;   /* dom: nobody is logged in */
+    bool sampled; /* what was read is no more than a sample of the list */
     enum end_reason end;
     struct media_work media;
     enum failure_class failure; /* what a page said, when it said something */
@@ -110,6 +113,20 @@ void collection_init(struct collection *c, const struct collect_order *order, st
 /* Nothing that the part before said passes for what the next one says. */
 void collection_forget(struct collection *c);
 void collection_conclude(struct collection *c, err e, struct collect_result *out);
+/* The same for what a page shows, in pieces: new records are committed, the rest is the caller's. */
+MUST_USE err collection_keep(struct collection *c, const struct reading *r, int64_t *out_fresh);
+/* Was a repost of this post read already, under an id of its own? */
+bool collection_has_repost(const struct collection *c, struct span original);
+/* What a sign says becomes the failure; with the time that its limit names. */
+err collection_fail(struct collection *c, const struct reading *r);
+/* No data in time: the page may say why. */
+err collection_explain_silence(struct collection *c);
+/* A list that ended without a post: what the page makes of it is the word of the site, that there is
+ * nothing, or why nothing is shown. */
+MUST_USE err collection_ask_what_is_empty(struct collection *c);
+/* A page lost so much that it is not the one we know. */
+err collection_drift(struct collection *c, int64_t read, int64_t lost);
 /* The strategies; each runs to its end. */
 MUST_USE err capture_run(struct collection *c);
+MUST_USE err dom_run(struct collection *c);
 MUST_USE err fetch_run(struct collection *c);

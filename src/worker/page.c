@@ -12,6 +12,7 @@ enum {
     CALL_MS = 5000,
     GONE_MS = 1000,
     DOWNLOAD_MS = 3600000, /* node answers, or ends the job, long before */
+    SHOWN_MAX = 64 * 1024 * 1024, /* of messages not taken yet */
     TURN_MS = 300000, /* to wait for a turn at a host; the job's own limits end it before */
 };
 
@@ -28,7 +29,13 @@ void page_init(struct page *p, struct channel *c, const struct pack *pack,
                        .evidence = evidence,
                        .arena = a,
                        .page_arena = page_arena,
+                       .shown = BUF(SHOWN_MAX),
                        .fault = f};
+}
+
+void page_fini(struct page *p)
+{
+    buf_free(&p->shown);
 }
 
 /* ---- what the page's network does ---- */
@@ -97,6 +104,10 @@ static void on_response(struct page *p, struct json params)
     if (!raw.failed)
         r->headers = arena_keep(p->arena, buf_span(&raw));
     buf_free(&raw);
+    if (status == 429) {
+        p->limit_status = (int)status;
+        p->limit_headers = r->headers;
+    }
 }
 
 static void on_finished(struct page *p, struct json params, bool failed)
@@ -106,7 +117,7 @@ static void on_finished(struct page *p, struct json params, bool failed)
         return;
     struct span why = text_at(params, "errorText");
     /* The page itself went on elsewhere: nothing failed, and nothing will come. */
-    if (failed && span_is(why, "net::ERR_ABORTED")) {
+    if (p->watching || (failed && span_is(why, "net::ERR_ABORTED"))) {
         forget_request(p, r);
         return;
     }
@@ -154,6 +165,21 @@ static err on_paused(struct page *p, struct json params)
     return e;
 }
 
+/* Kept until it is its turn: messages also come while a batch is being committed. */
+static void on_shown(struct page *p, struct json params)
+{
+    struct span text = text_at(params, "payload");
+    uint32_t n = (uint32_t)text.n;
+    if (!p->watching || !text.n || !json_int(json_get(params, SPAN("executionContextId")), &p->world))
+        return;
+    buf_add(&p->shown, (struct span){(const char *)&n, sizeof n});
+    buf_add(&p->shown, text);
+    if (p->shown.failed && !p->told) {
+        p->told = E_TOO_BIG;
+        fail(p->fault, E_TOO_BIG, "the page shows more than can be read");
+    }
+}
+
 static err on_event(struct page *p, struct span method, struct span text)
 {
     struct json params;
@@ -167,6 +193,8 @@ static err on_event(struct page *p, struct span method, struct span text)
         on_finished(p, params, false);
     else if (span_is(method, "Network.loadingFailed"))
         on_finished(p, params, true);
+    else if (span_is(method, "Runtime.bindingCalled"))
+        on_shown(p, params);
     else if (span_is(method, "Fetch.requestPaused"))
         return on_paused(p, params);
     return E_OK;
@@ -249,6 +277,8 @@ err page_goto(struct page *p, struct span url, struct span cursor, int64_t budge
     err e;
     fault_point("worker.goto");
     p->request_count = 0;
+    buf_clear(&p->shown);
+    p->limit_status = 0;
     p->document_url[0] = '\0';
     p->document_status = 0;
     if (cursor.n) {
@@ -279,12 +309,37 @@ err page_goto(struct page *p, struct span url, struct span cursor, int64_t budge
     return check_navigation(p, answer);
 }
 
-err page_more(struct page *p)
+/* Evaluates an expression of the pack where the page is watched, else in the page itself. */
+static err evaluate(struct page *p, struct span expression)
 {
+    uint32_t call = 0;
     if (p->told)
         return p->told;
-    uint32_t call = 0;
-    return send_call(p, (struct frame){.type = FRAME_EVAL, .t = {p->plan->more}}, CALL_MS, &call);
+    if (p->watching && !p->world)
+        return E_OK; /* the page has not said anything yet */
+    struct frame f = {.type = FRAME_EVAL, .n = {0, 0, p->world}, .t = {expression}};
+    return send_call(p, f, CALL_MS, &call);
+}
+
+err page_more(struct page *p)
+{
+    return evaluate(p, p->watching ? SPAN("more") : p->plan->more);
+}
+
+err page_retry(struct page *p)
+{
+    return evaluate(p, SPAN("retry"));
+}
+
+err page_watch(struct page *p)
+{
+    struct span answer = SPAN_NONE;
+    page_step(p, "watch");
+    if (p->watching)
+        return E_OK;
+    p->watching = true;
+    err e = ask(p, (struct frame){.type = FRAME_WATCH, .t = {SPAN("watch")}}, CALL_MS, &answer);
+    return e ? fail(p->fault, e, "the page cannot be watched: %.*s", SP(span_cut(answer, 0, 200))) : E_OK;
 }
 
 static struct page_request *ready_request(struct page *p)
@@ -342,6 +397,14 @@ static err read_answer(struct page *p, struct page_request *slot, wall now,
                          p->fault);
 }
 
+/* Nothing will come any more: page_sign() has the reason. */
+static bool ended_elsewhere(const struct page *p)
+{
+    return p->document_url[0] &&
+           reader_page_sign(p->pack, span_of(p->document_url), p->document_status, SPAN_NONE).is !=
+               FAILURE_NONE;
+}
+
 err page_next_batch(struct page *p, wall now, struct reading *out,
                     const struct operation **out_operation, int64_t budget_ms)
 {
@@ -356,11 +419,46 @@ err page_next_batch(struct page *p, wall now, struct reading *out,
             return read_answer(p, r, now, out, out_operation);
         if (mono_past(deadline, clock_mono()))
             return E_TIMEOUT;
-        if (p->document_url[0] &&
-            reader_page_sign(p->pack, span_of(p->document_url), p->document_status, SPAN_NONE)
-                    .is != FAILURE_NONE)
-            return E_TIMEOUT; /* nothing will come: page_sign() has the reason */
+        if (ended_elsewhere(p))
+            return E_TIMEOUT;
         struct frame f;
+        err e = take(p, nudge.ms < deadline.ms ? nudge : deadline, &f);
+        if (e && e != E_TIMEOUT)
+            return e;
+        if (mono_past(nudge, clock_mono())) {
+            nudge = mono_add(clock_mono(), NUDGE_MS);
+            if (p->request_count == 0 && page_more(p))
+                return p->told ? p->told : E_SHUTDOWN;
+        }
+    }
+}
+
+/* The first message that waits, taken out. */
+static err take_shown(struct page *p, struct shown *out)
+{
+    uint32_t n = 0;
+    struct span all = buf_span(&p->shown);
+    need(all.n >= sizeof n);
+    memcpy(&n, all.p, sizeof n);
+    arena_reset(p->page_arena);
+    err e = shown_read(p->events, span_cut(all, sizeof n, n), out, p->fault);
+    buf_drop(&p->shown, sizeof n + n);
+    return e;
+}
+
+err page_next_shown(struct page *p, struct shown *out, int64_t budget_ms)
+{
+    page_step(p, "wait for the page");
+    mono deadline = mono_add(clock_mono(), budget_ms);
+    mono nudge = mono_add(clock_mono(), NUDGE_MS);
+    for (;;) {
+        struct frame f;
+        if (p->told)
+            return p->told;
+        if (p->shown.n)
+            return take_shown(p, out);
+        if (mono_past(deadline, clock_mono()) || ended_elsewhere(p))
+            return E_TIMEOUT;
         err e = take(p, nudge.ms < deadline.ms ? nudge : deadline, &f);
         if (e && e != E_TIMEOUT)
             return e;

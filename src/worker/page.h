@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "extract/reader.h"
+#include "extract/shown.h"
 #include "worker/channel.h"
 #include "worker/evidence.h"
 
@@ -39,6 +40,11 @@ struct page {
     char document_url[2048];
     int document_status;
     struct span asked; /* the cursor of the answer that was read last; of a thread only */
+    bool watching; /* dom: what the page shows is handed over as it comes */
+    int64_t world; /* where the expression runs that does it, as its messages name it */
+    struct buf shown; /* its messages not taken yet: length in four bytes, text */
+    int limit_status;         /* of the last API call that was refused as too many; 0 none */
+    struct span limit_headers;
     struct span resume_cursor; /* put into the first timeline request; empty when done */
     struct page_request requests[PAGE_REQUESTS_MAX]; /* in order of their start */
     size_t request_count;
@@ -47,6 +53,7 @@ struct page {
 
 void page_init(struct page *p, struct channel *c, const struct pack *pack, const struct plan *plan, struct reader *r,
                struct json_parser *events, struct evidence *evidence, struct arena *a, struct arena *page_arena, struct fault *f);
+void page_fini(struct page *p);
 /* Says where the job is: for crash records here, for node in FRAME_PROGRESS. */
 void page_step(struct page *p, const char *step); /* without a channel nobody hears it */
 /* Opens the plan's URL, also once more in the same tab: requests of the page before are forgotten. With
@@ -57,7 +64,16 @@ MUST_USE err page_goto(struct page *p, struct span url, struct span cursor, int6
  * each second in which no request is under way. E_TIMEOUT: nothing came in the budget. */
 MUST_USE err page_next_batch(struct page *p, wall now, struct reading *out, const struct operation **out_operation,
                              int64_t budget_ms);
-/* Asks the page for more: the plan's expression for it, mostly "scroll". Does not wait for an answer. */
+/* From the next page_goto() on the pack's expression "watch" hands over what the page shows; bodies
+ * of the page's API calls are no longer read. */
+MUST_USE err page_watch(struct page *p);
+/* The next message of it; it borrows until the next call. Asks for more ("more") each second in which
+ * nothing comes. E_TIMEOUT: nothing came in the budget, or nothing will. E_SHAPE, E_TOO_BIG. */
+MUST_USE err page_next_shown(struct page *p, struct shown *out, int64_t budget_ms);
+/* Presses "Retry". Does not wait for what comes of it. */
+MUST_USE err page_retry(struct page *p);
+/* Asks the page for more: the plan's expression for it, mostly "scroll", or "more" of a page that is
+ * watched. Does not wait for an answer. */
 MUST_USE err page_more(struct page *p);
 /* An answer without a browser: node asks for the URL, for the pack's source of that name. It waits
  * for its turn at the host. Headers and body live in the page's arena. Words of a failure are in the

@@ -4,6 +4,7 @@
 # a wrong record, and never a success with less in it than there is.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
+STRATEGY=capture # what reads the page itself instead is the matter of dom.sh
 cat >"$WORK/extra.yaml" <<EOF
 worker:
   count: 3

@@ -3,6 +3,7 @@
 # neighbours finish unharmed; facts about targets end as facts.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
+STRATEGY=capture # what reads the page itself instead is the matter of dom.sh
 start_practice
 cat >"$WORK/extra.yaml" <<EOF
 worker:

@@ -75,10 +75,11 @@ api_up() {
 }
 service_ready() { [ "$(call -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
 
-submit() { # KIND TARGET [LIMIT] → job id
+submit() { # KIND TARGET [LIMIT] → job id; STRATEGY: only this one
     local body
-    body=$(jq -cn --arg kind "$1" --arg target "$2" --argjson limit "${3:-null}" \
-        '{kind:$kind,target:$target} + (if $limit then {limit:$limit} else {} end)')
+    body=$(jq -cn --arg kind "$1" --arg target "$2" --argjson limit "${3:-null}" --arg strategy "${STRATEGY:-}" \
+        '{kind:$kind,target:$target} + (if $limit then {limit:$limit} else {} end)
+         + (if $strategy != "" then {strategy:$strategy} else {} end)')
     call -H 'Content-Type: application/json' -d "$body" http://fulmar/v1/jobs | jq -r '.id // empty'
 }
 job() { call "http://fulmar/v1/jobs/$1"; }

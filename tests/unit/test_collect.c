@@ -384,6 +384,7 @@ static struct collect_result run(struct script *s, struct arena *a)
     return out;
 }
 
+#define ONLY_CAPTURE "{\"strategy\":\"capture\"}"
 #define JOB(...)                                                                               \
     struct arena *a = arena_new(64 << 20);                                                     \
     struct script s = {__VA_ARGS__};                                                           \
@@ -492,7 +493,7 @@ static void readings_that_disagree_are_noted(void **state)
 static void counts_of_fields_travel_with_batches_and_with_a_drift(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
+    JOB(.spec = ONLY_CAPTURE, .claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.counted, s.batches);
     assert_true(s.batches >= 1);
@@ -504,7 +505,7 @@ static void counts_of_fields_travel_with_batches_and_with_a_drift(void **state)
 static void many_broken_posts_are_drift(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .page_count = 3, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}, {40, 20, "c3"}});
+    JOB(.claimed = 60, .spec = ONLY_CAPTURE, .page_count = 3, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}, {40, 20, "c3"}});
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.committed, 20);
     arena_free(&a);
@@ -701,7 +702,7 @@ static void a_cut_connection_is_network(void **state)
 static void silence_after_data_is_stuck(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .never = true}});
+    JOB(.claimed = 60, .spec = ONLY_CAPTURE, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .never = true}});
     assert_int_equal(r.failure, FAILURE_STUCK);
     arena_free(&a);
 }
@@ -763,8 +764,8 @@ static struct pack *open_with_feed(void)
     const char *sites = getenv("FULMAR_SITES");
     assert_non_null(mkdtemp(folder));
     snprintf(command, sizeof command,
-             "cp -r %s/x %s/x && sed -i -e '0,/own_posts_only: true/s//own_posts_only: true\\n"
-             "    fetch: {sources: [nitter_feed]}\\n    fallback_on: [rate_limited]/' "
+             "cp -r %s/x %s/x && sed -i -e '0,/^    dom: .*/s//    fetch: {sources: [nitter_feed]}/' "
+             "-e '0,/^    fallback_on: .*/s//    fallback_on: [rate_limited]/' "
              "-e 's|^  nitter_feed: {|  nitter_feed: {url: \"{base}/{input}/rss?n={limit}\\&c={cursor}\", limit: 20, |' "
              "%s/x/site.yaml",
              sites ? sites : "sites", folder, folder);
@@ -886,7 +887,7 @@ static void a_cursor_of_a_source_is_not_the_page_s(void **state)
 static void a_failed_job_shows_what_it_read(void **state)
 {
     (void)state;
-    JOB(.keep = EVIDENCE_ON_FAILURE, .claimed = 60, .page_count = 3,
+    JOB(.spec = ONLY_CAPTURE, .keep = EVIDENCE_ON_FAILURE, .claimed = 60, .page_count = 3,
         .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}, {40, 20, "c3"}});
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.pieces_at_end, 0); /* nothing until it had failed */
@@ -922,10 +923,10 @@ static void a_good_job_shows_nothing_unless_it_is_asked_to(void **state)
 static void never_is_never_and_a_cancelled_job_shows_nothing(void **state)
 {
     (void)state;
-    JOB(.keep = EVIDENCE_NEVER, .claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
+    JOB(.spec = ONLY_CAPTURE, .keep = EVIDENCE_NEVER, .claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.pieces, 0);
-    static struct script told = {.keep = EVIDENCE_ON_FAILURE, .claimed = 60, .cancel_at = 1, .page_count = 2,
+    static struct script told = {.spec = ONLY_CAPTURE, .keep = EVIDENCE_ON_FAILURE, .claimed = 60, .cancel_at = 1, .page_count = 2,
                           .pages = {{0, 20, "c1"}, {20, 20, "c2"}}};
     r = run(&told, a);
     assert_int_equal(r.failure, FAILURE_CANCELLED);
@@ -938,7 +939,7 @@ static void only_the_last_pages_are_held_and_the_account(void **state)
     (void)state;
     static char cursors[PAGES_MAX][8];
     struct arena *a = arena_new(64 << 20);
-    struct script s = {.keep = EVIDENCE_ON_FAILURE, .claimed = 260, .page_count = 40};
+    struct script s = {.spec = ONLY_CAPTURE, .keep = EVIDENCE_ON_FAILURE, .claimed = 260, .page_count = 40};
     for (int i = 0; i < s.page_count; i++) {
         snprintf(cursors[i], sizeof cursors[i], "c%d", i);
         s.pages[i] = (struct script_page){.first = i * 5, .count = 5, .cursor = cursors[i], .broken = i == 39 ? 5 : 0};

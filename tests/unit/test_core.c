@@ -169,6 +169,8 @@ static void verdicts_follow_the_proof(void **state)
         enum verdict want;
     } rows[] = {
         {{.posts = 10, .claimed = -1, .end = END_TERMINATE}, VERDICT_COMPLETE},
+        {{.posts = 10, .claimed = 90, .sampled = true, .end = END_NO_NEW_IDS}, VERDICT_SAMPLED},
+        {{.sampled = true, .source_said_empty = true, .end = END_TERMINATE}, VERDICT_NONE},
         {{.posts = 10, .claimed = -1, .end = END_NO_NEW_IDS}, VERDICT_COMPLETE},
         {{.posts = 10, .claimed = -1, .end = END_OLDEST_REACHED}, VERDICT_COMPLETE},
         {{.posts = 10, .lost = 1, .claimed = -1, .end = END_TERMINATE}, VERDICT_PARTIAL},

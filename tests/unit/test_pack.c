@@ -425,19 +425,22 @@ static void test_products(void **state)
 static void test_broken_strategies(void **state)
 {
     (void)state;
-    const char *limits = "      own_posts_only: true\n  profile:";
+    const char *limits = "    dom: {source: dom_profile, turns_max: 1000}\n"
+                         "    fallback_on: [drift, timeout, stuck, blocked]\n";
     struct {
         const char *text, *words;
     } rows[] = {
-        {"      own_posts_only: true\n    strategies: [capture, fetsh]\n  profile:",
+        {"    dom: {source: dom_profile}\n    strategies: [capture, fetsh]\n",
          "unknown strategy 'fetsh'; did you mean 'fetch'?"},
-        {"      own_posts_only: true\n    strategies: [fetch]\n  profile:",
+        {"    dom: {source: dom_profile}\n    strategies: [dom]\n",
          "'strategies' names each strategy of the target once"},
-        {"      own_posts_only: true\n    fallback_on: [drifted]\n  profile:",
-         "unknown failure class 'drifted'; did you mean 'drift'?"},
-        {"      own_posts_only: true\n    fetch: {sources: [nosuch]}\n  profile:", "unknown source 'nosuch'"},
-        {"      own_posts_only: true\n    fetch: {sources: [oembed]}\n  profile:",
-         "source 'oembed' has no 'url' to fetch"},
+        {"    fallback_on: [drifted]\n", "unknown failure class 'drifted'; did you mean 'drift'?"},
+        {"    fetch: {sources: [nosuch]}\n", "unknown source 'nosuch'"},
+        {"    fetch: {sources: [oembed]}\n", "source 'oembed' has no 'url' to fetch"},
+        {"    dom: {source: dom_profil}\n",
+         "unknown source 'dom_profil'; did you mean 'dom_profile'?"},
+        {"    dom: {source: nitter_feed}\n", "'dom' needs a source of the format html"},
+        {"    dom: {turns_max: 1}\n", "'source' is missing"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fault f = {0};
@@ -449,6 +452,32 @@ static void test_broken_strategies(void **state)
         if (e != E_CONFIG || !strstr(f.words, rows[i].words) || strncmp(f.words, "x/site.yaml:", 12) != 0)
             fail_msg("row %zu: %s", i, f.words);
     }
+}
+
+static void test_one_strategy(void **state)
+{
+    (void)state;
+    struct pack *p = open_real();
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    const char *names[4];
+    enum plan_strategy s;
+    assert_int_equal(pack_strategies(p, SPAN("posts"), names, 4), 2);
+    assert_string_equal(names[0], "capture");
+    assert_string_equal(names[1], "dom");
+    assert_int_equal(pack_strategies(p, SPAN("posts"), names, 1), 1);
+    assert_int_equal(pack_strategies(p, SPAN("nosuch"), names, 4), 0);
+    assert_true(plan_strategy_parse(SPAN("dom"), &s) && s == PLAN_DOM);
+    assert_false(plan_strategy_parse(SPAN("don"), &s));
+    assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
+    assert_int_equal(plan.step_count, 2);
+    assert_int_equal(plan_only(&plan, PLAN_DOM, NULL), E_OK);
+    assert_int_equal(plan.step_count, 1);
+    assert_int_equal(plan.steps[0].strategy, PLAN_DOM);
+    assert_true(plan.steps[0].wants_timeline && plan.shown);
+    assert_int_equal(plan_only(&plan, PLAN_CAPTURE, NULL), E_BAD_INPUT);
+    arena_free(&a);
+    pack_close(&p);
 }
 
 /* Packs that need no browser. */
@@ -570,7 +599,9 @@ static void test_plan(void **state)
     plan_url(p, "search", "a b&c{base}", "http://127.0.0.1:8080",
              "http://127.0.0.1:8080/search?q=a%20b%26c%7Bbase%7D&src=typed_query&f=live");
     assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
-    assert_int_equal(plan.step_count, 1);
+    assert_int_equal(plan.step_count, 2);
+    assert_true(plan.fallback_on[FAILURE_DRIFT] && plan.fallback_on[FAILURE_BLOCKED]);
+    assert_false(plan.fallback_on[FAILURE_SUSPENDED] || plan.fallback_on[FAILURE_RATE_LIMITED]);
     assert_true(plan.steps[0].wants_timeline && plan.steps[0].own_posts_only);
     assert_int_equal(plan.steps[0].end_repeat_pages, 3);
     assert_int_equal(plan.steps[0].strategy, PLAN_CAPTURE);
@@ -752,6 +783,7 @@ int main(void)
         cmocka_unit_test(test_request_cursor),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fetched_sites),
         cmocka_unit_test(test_broken_strategies),
+        cmocka_unit_test(test_one_strategy),
         cmocka_unit_test(test_source_urls),
     };
     return cmocka_run_group_tests(tests, make_temp, drop_temp);
