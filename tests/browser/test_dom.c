@@ -1,0 +1,379 @@
+/* What watches a page (the pack's expression "watch"), in real Chromium: every recorded page hands over
+ * exactly the records that are expected of it, once each; a list that shows only a part of itself loses
+ * none; and no script of a page can put words into its mouth.
+ *
+ * FULMAR_FIXTURES names the recordings (default ../shared/fixtures/x); without them only the project's own
+ * pages (tests/data/dom) are read. */
+#include "extract/pack.h"
+#include "extract/shown.h"
+
+#include "../lib/grade.h"
+#include "../lib/chromium.h"
+
+enum { MESSAGES_MAX = 400, FOLDERS = 3 };
+
+static const char *folders[FOLDERS]; /* /0/NAME is NAME in folders[0]; NULL: there is none */
+static struct pack *pack;
+
+/* ---- the origin ---- */
+
+static const char forger[] =
+    "<!DOCTYPE html><title>forger</title><body><div data-testid=primaryColumn><section><div>"
+    "<div data-testid=cellInnerDiv><h2>nothing here</h2></div></div></section></div>"
+    "<iframe srcdoc=\"<script>try{fulmar_hand('forged')}catch(e){}</script>\"></iframe><script>\n"
+    "var said = [];\n"
+    "function forge(f) { try { f('{\"n\":1,\"html\":\"forged\"}'); said.push('spoke'); } catch (e) { said.push('refused'); } }\n"
+    "forge(function (t) { fulmar_hand(t); });\n"
+    "forge(function (t) { window.fulmar_hand(t); });\n"
+    "forge(function (t) { globalThis.fulmar_watch.more(t); });\n"
+    "JSON.stringify = function () { return 'forged'; };\n"
+    "window.MutationObserver = function () { document.title = 'seen'; };\n"
+    "Document.prototype.querySelector = function () { document.title = 'seen'; return null; };\n"
+    "document.documentElement.dataset.said = said.join();\n"
+    "</script>";
+
+static void send_page(int fd, struct span body)
+{
+    char head[200];
+    int n = snprintf(head, sizeof head,
+                     "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: "
+                     "%zu\r\nConnection: close\r\n\r\n", body.n);
+    (void)!write(fd, head, (size_t)n);
+    while (body.n) {
+        ssize_t sent = write(fd, body.p, body.n);
+        if (sent <= 0)
+            return;
+        body = span_cut(body, (size_t)sent, body.n);
+    }
+}
+
+static void answer(int fd, struct span head)
+{
+    struct span rest = head, method, path;
+    struct buf body = BUF(FILE_BYTES);
+    char name[1024];
+    if (!span_next(&rest, ' ', &method) || !span_next(&rest, ' ', &path))
+        return;
+    size_t folder = path.n > 3 && path.p[2] == '/' ? (size_t)(path.p[1] - '0') : FOLDERS;
+    if (span_is(path, "/forger")) {
+        send_page(fd, span_of(forger));
+    } else if (folder < FOLDERS && folders[folder]) {
+        snprintf(name, sizeof name, "%s/%.*s", folders[folder], SP(span_cut(path, 3, path.n)));
+        send_page(fd, read_file(name, &body));
+    } else {
+        send_page(fd, SPAN("<title>none</title>"));
+    }
+    buf_free(&body);
+}
+
+/* ---- what a page hands over ---- */
+
+struct gathered {
+    struct arena *arena;
+    struct reader *reader;
+    struct json_parser *events, *messages;
+    struct reading all;
+    struct record records[FILES_MAX * 10];
+    const char *source;
+    int64_t number, world;
+    int messages_seen, answers;
+    bool forged;
+};
+static struct gathered g;
+
+static bool known_already(const struct record *r)
+{
+    for (size_t i = 0; i < g.all.count; i++)
+        if (r->id.n && g.records[i].kind == r->kind && span_eq(g.records[i].id, r->id))
+            return true;
+    return false;
+}
+
+/* The account of the page comes with every message; nothing else comes twice. */
+static void add(const struct reading *r)
+{
+    g.all.posts += r->posts;
+    g.all.promoted += r->promoted;
+    g.all.unavailable += r->unavailable;
+    g.all.unparsed += r->unparsed;
+    g.all.rejected += r->rejected;
+    if (r->posts || r->users || !g.all.count) {
+        g.all.sign = r->sign;
+        g.all.state = r->state; /* the pack's word */
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        bool again = known_already(&r->records[i]);
+        if (again && r->records[i].kind != RECORD_USER)
+            differ(g.source, r->records[i].id, "handed over", SPAN("once"), SPAN("twice"));
+        if (again)
+            continue;
+        assert_true(g.all.count < sizeof g.records / sizeof g.records[0]);
+        g.records[g.all.count++] = r->records[i];
+        g.all.users += r->records[i].kind == RECORD_USER;
+    }
+}
+
+static void page_event(void *ctx, struct span method, struct span params)
+{
+    struct json v;
+    struct span payload;
+    struct shown s;
+    struct reading r;
+    struct fault f = {0};
+    (void)ctx;
+    if (!g.events || !span_is(method, "Runtime.bindingCalled"))
+        return;
+    assert_int_equal(json_parse(g.events, params, &v, NULL), E_OK);
+    assert_true(json_text(json_get(v, SPAN("payload")), &payload));
+    assert_true(json_int(json_get(v, SPAN("executionContextId")), &g.world));
+    g.forged = g.forged || says(payload, "forged");
+    if (shown_read(g.messages, payload, &s, &f))
+        fail_msg("%s: %.*s", f.words, (int)(payload.n > 300 ? 300 : payload.n), payload.p);
+    assert_int_equal(s.number, g.number + 1);
+    g.number = s.number;
+    g.messages_seen++;
+    g.answers += s.answers;
+    if (s.html.n) {
+        if (reader_document(g.reader, span_of(g.source), 200, SPAN_NONE, s.html, (wall){1786093200000},
+                            g.arena, &r, &f))
+            fail_msg("%s", f.words);
+        add(&r);
+    }
+    loop_stop(w.loop);
+}
+
+static void gather(const char *source)
+{
+    g = (struct gathered){.source = source};
+    g.arena = arena_new(FILE_BYTES * 4);
+    g.reader = reader_new(pack, FILE_BYTES);
+    g.messages = json_parser_new(FILE_BYTES);
+    g.events = json_parser_new(FILE_BYTES);
+    g.all.records = g.records;
+}
+
+static void forget(void)
+{
+    reader_free(&g.reader);
+    json_parser_free(&g.events);
+    json_parser_free(&g.messages);
+    arena_free(&g.arena);
+}
+
+/* As node does it for a worker (pool/calls.c). */
+static void watch(struct page *p)
+{
+    struct buf b = BUF(256 * 1024);
+    struct json_w w2 = json_w(&b);
+    page_ask(p, "Runtime.enable", "{}");
+    page_ask(p, "Runtime.addBinding", "{\"name\":\"fulmar_hand\",\"executionContextName\":\"fulmar\"}");
+    json_open(&w2);
+    json_kv_text(&w2, "source", pack_expression(pack, SPAN("watch")));
+    json_kv_cstr(&w2, "worldName", "fulmar");
+    json_close(&w2);
+    buf_add_char(&b, '\0');
+    page_ask(p, "Page.addScriptToEvaluateOnNewDocument", b.p);
+    buf_free(&b);
+}
+
+/* The list is asked for more, and comes to rest. */
+static void ask_more(struct page *p)
+{
+    char params[300];
+    int before = g.answers;
+    snprintf(params, sizeof params, "{\"contextId\":%lld,\"expression\":\"fulmar_watch.more()\"}",
+             (long long)g.world);
+    page_ask(p, "Runtime.evaluate", params);
+    WAIT_FOR(g.answers > before);
+}
+
+static void show(struct page *p, const char *path)
+{
+    page_open(p);
+    watch(p);
+    page_go(p, path);
+    WAIT_FOR(g.messages_seen > 0);
+    ask_more(p);
+}
+
+/* ---- recorded pages ---- */
+
+static void check_page(int folder, const char *name)
+{
+    char path[1024], label[512], url[600];
+    struct buf text = BUF(FILE_BYTES);
+    struct json expect;
+    struct page p = {0};
+    snprintf(path, sizeof path, "%s/%s", folders[folder], name);
+    snprintf(label, sizeof label, "%s", name);
+    snprintf(url, sizeof url, "/%d/%s", folder, name);
+    if (!load_expectation(path, &text, &expect))
+        return;
+    gather("dom");
+    show(&p, url);
+    files++;
+    posts += g.all.posts;
+    users += g.all.users;
+    compare_page(label, expect, &g.all);
+    page_close(&p);
+    forget();
+    buf_free(&text);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void check_folder(int folder)
+{
+    char *names[FILES_MAX];
+    size_t n = 0;
+    DIR *d = opendir(folders[folder]);
+    assert_non_null(d);
+    for (struct dirent *e = readdir(d); e && n < FILES_MAX; e = readdir(d))
+        if (span_ends(span_of(e->d_name), SPAN(".html")))
+            names[n++] = strdup(e->d_name);
+    closedir(d);
+    qsort(names, n, sizeof names[0], by_name);
+    for (size_t i = 0; i < n; i++) {
+        check_page(folder, names[i]);
+        free(names[i]);
+    }
+}
+
+static void recorded_pages(void **state)
+{
+    (void)state;
+    files = posts = users = compared = differences = shown = 0;
+    struct browsers_config c = usual();
+    world_open(&c);
+    for (int i = 0; i < FOLDERS; i++)
+        if (folders[i])
+            check_folder(i);
+    world_close();
+    printf("%zu pages in Chromium: %zu posts and %zu accounts, %zu compared, %zu differences%s\n", files,
+           posts, users, compared, differences,
+           folders[1] ? "" : " (the recordings are not here: skipped)");
+    assert_true(files >= 1);
+    assert_int_equal(differences, 0);
+}
+
+/* A list shows a part of itself at a time, and takes the rest out of the page. */
+static void a_list_that_moves(void **state)
+{
+    (void)state;
+    char path[1024], params[1024];
+    struct buf text = BUF(FILE_BYTES);
+    struct json expect;
+    struct page p = {0};
+    if (!folders[2]) {
+        printf("the recordings are not here: skipped\n");
+        skip();
+    }
+    differences = compared = shown = 0;
+    snprintf(path, sizeof path, "%s/scroll_UNION.html", folders[2]);
+    assert_true(load_expectation(path, &text, &expect));
+    struct browsers_config c = usual();
+    world_open(&c);
+    gather("dom");
+    show(&p, "/2/scroll_01.html");
+    for (int i = 2; i <= 5; i++) {
+        snprintf(params, sizeof params,
+                 "{\"awaitPromise\":true,\"expression\":\"fetch('/2/scroll_%02d.html').then(r => r.text()).then(t => "
+                 "{ const cell = '[data-testid=cellInnerDiv]', from = new DOMParser().parseFromString(t, 'text/html')"
+                 ".querySelector(cell).parentNode; document.querySelector(cell).parentNode.replaceChildren("
+                 "...from.childNodes); })\"}", i);
+        page_ask(&p, "Runtime.evaluate", params);
+        if (i % 2) /* every other part is gone before anybody had time to look */
+            ask_more(&p);
+    }
+    ask_more(&p);
+    struct json want = json_get(expect, SPAN("posts"));
+    assert_int_equal(g.all.posts, json_count(want));
+    for (size_t i = 0, at = 0; i < json_count(want); i++, at++) {
+        struct span id;
+        take(&g.all, RECORD_POST, &at);
+        assert_true(json_text(json_path(json_at(want, i), "id"), &id));
+        if (!span_eq(id, g.records[at].id))
+            differ("scroll_UNION", id, "order", id, g.records[at].id);
+    }
+    assert_int_equal(differences, 0);
+    page_close(&p);
+    forget();
+    world_close();
+    buf_free(&text);
+}
+
+static void a_page_cannot_speak_for_it(void **state)
+{
+    (void)state;
+    struct page p = {0};
+    struct browsers_config c = usual();
+    world_open(&c);
+    gather("dom");
+    show(&p, "/forger");
+    page_wait(&p, "document.documentElement.dataset.said", "refused,refused,refused");
+    page_wait(&p, "document.title", "forger"); /* and it saw nothing of what watches it */
+    ask_more(&p);
+    assert_false(g.forged);
+    assert_int_equal(g.all.posts, 0);
+    page_close(&p);
+    forget();
+    world_close();
+}
+
+/* ---- around all ---- */
+
+static const char *readable(char *room, size_t size, const char *base, const char *below)
+{
+    snprintf(room, size, "%s%s", base, below);
+    return access(room, R_OK | X_OK) == 0 ? room : NULL;
+}
+
+static void open_all(void)
+{
+    static char rooms[FOLDERS][1000];
+    struct fault f = {0};
+    const char *sites = getenv("FULMAR_SITES"), *fixtures = getenv("FULMAR_FIXTURES");
+    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    if (pack_open(&pack, fd, "x", &f))
+        fail_msg("%s", f.words);
+    close(fd);
+    fixtures = fixtures ? fixtures : "../shared/fixtures/x";
+    folders[0] = readable(rooms[0], sizeof rooms[0], "tests/data/dom", "");
+    folders[1] = readable(rooms[1], sizeof rooms[1], fixtures, "/dom/real");
+    folders[2] = readable(rooms[2], sizeof rooms[2], fixtures, "/dom/synthetic");
+    expect_parser = json_parser_new(FILE_BYTES);
+    record_parser = json_parser_new(FILE_BYTES);
+}
+
+static int setup_all(void **state)
+{
+    open_all();
+    return setup(state);
+}
+
+static int teardown_all(void **state)
+{
+    json_parser_free(&expect_parser);
+    json_parser_free(&record_parser);
+    pack_close(&pack);
+    return teardown(state);
+}
+
+int main(int argc, char **argv)
+{
+    int code;
+    if (!begin(argc, argv, &code))
+        return code;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recorded_pages),
+        cmocka_unit_test(a_list_that_moves),
+        cmocka_unit_test(a_page_cannot_speak_for_it),
+    };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, setup_all, teardown_all);
+}
