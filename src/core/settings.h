@@ -78,6 +78,7 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(site, base_url, SETTING_LIST, "", 0, 0, "", "NAME=URL: run a pack against another base URL")                 \
     X(site, reload, SETTING_DURATION, "2s", 0, 3600000, "", "how often the folder is looked at for changed packs; a change must have rested as long; 0 = only on SIGHUP") \
     X(site, media_base, SETTING_LIST, "", 0, 0, "", "NAME=URL: ask there for the media files of a pack, whatever host they name; for drills") \
+    X(site, instance, SETTING_LIST, "", 0, 0, "", "NAME=URL: a server that a pack's sources may be read from, e.g. nitter=https://nitter.example") \
     X(service, user, SETTING_TEXT, "", 0, 0, "", "user to become when started as root; empty = fulmar, else nobody") \
     X(service, grace, SETTING_DURATION, "5s", 100, 600000, "", "running jobs get this long at shutdown")           \
     X(service, watchdog, SETTING_DURATION, "10s", 0, 3600000, "", "a process that shows no life for this long is killed and started again; at least 3s, 0 = never") \

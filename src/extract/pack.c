@@ -114,7 +114,7 @@ static void read_input(struct form *f, const struct ynode *n, struct input_rule 
     static const char *const keys[] = {"accepts",      "example", "strip",    "characters",
                                        "needs_letter", "longest", "reserved", "also",
                                        "host",         "url",     "after",
-                                       "ends",         NULL};
+                                       "ends",         "split",   NULL};
     static const char *const classes[] = {"letters",       "digits", "underscore",
                                           "other_letters", "any",    NULL};
     if (!form_keys(f, n, "an input", keys))
@@ -128,6 +128,7 @@ static void read_input(struct form *f, const struct ynode *n, struct input_rule 
     r->host = form_bool(f, n, "host", false);
     r->after_count = form_texts(f, n, "after", false, &r->afters);
     r->ends = form_text(f, n, "ends", false);
+    r->split = form_text(f, n, "split", false);
     r->url = form_bool(f, n, "url", false);
     r->longest = (size_t)form_int(f, n, "longest", 100, 1, 4096);
     r->reserved_count = form_texts(f, n, "reserved", false, &r->reserved);
@@ -242,6 +243,19 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
     read_limits(f, n, s);
 }
 
+static void read_classes(struct form *f, const struct ynode *n, const char *key, bool out[FAILURE_COUNT])
+{
+    const struct ynode *list = form_list(f, n, key, false);
+    const char *names[FAILURE_COUNT + 1] = {NULL};
+    for (int i = 0; i < FAILURE_COUNT; i++)
+        names[i] = failure_name((enum failure_class)i);
+    for (const struct ynode *k = list ? list->first : NULL; k && !f->failed; k = k->next) {
+        int class = form_word(f, k, "failure class", names);
+        if (class >= 0)
+            out[class] = true;
+    }
+}
+
 /* Its source is found when the sources are read: link_shown(). */
 static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 {
@@ -260,11 +274,13 @@ static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 static void read_fetch(struct form *f, const struct ynode *n, struct target *t)
 {
     static const char *const keys[] = {"sources", "end_repeat_pages", "turns_max",
-                                       "own_posts_only", NULL};
+                                       "own_posts_only", "after", NULL};
     if (!form_keys(f, n, "fetch", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
     s->strategy = PLAN_FETCH;
+    read_classes(f, n, "after", s->after);
+    s->has_after = ynode_find(n, "after") != NULL;
     t->source_count = form_texts(f, n, "sources", true, &t->source_names);
     read_limits(f, n, s);
 }
@@ -289,19 +305,6 @@ static void read_order(struct form *f, const struct ynode *n, struct target *t)
         form_wrong(f, list, "'strategies' names each strategy of the target once");
     if (!f->failed)
         memcpy(t->steps, sorted, count * sizeof sorted[0]);
-}
-
-static void read_fallback(struct form *f, const struct ynode *n, struct target *t)
-{
-    const struct ynode *list = form_list(f, n, "fallback_on", false);
-    const char *names[FAILURE_COUNT + 1] = {NULL};
-    for (int i = 0; i < FAILURE_COUNT; i++)
-        names[i] = failure_name((enum failure_class)i);
-    for (const struct ynode *k = list ? list->first : NULL; k && !f->failed; k = k->next) {
-        int class = form_word(f, k, "failure class", names);
-        if (class >= 0)
-            t->fallback_on[class] = true;
-    }
 }
 
 static void read_target(struct form *f, const struct ynode *n, const struct pack *p,
@@ -334,7 +337,7 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
     if (!f->failed && t->step_count == 0)
         form_wrong(f, n, "a target needs a strategy: capture, dom, fetch");
     read_order(f, n, t);
-    read_fallback(f, n, t);
+    read_classes(f, n, "fallback_on", t->fallback_on);
 }
 
 static void read_targets(struct form *f, const struct ynode *map, struct pack *p)
@@ -348,6 +351,21 @@ static void read_targets(struct form *f, const struct ynode *map, struct pack *p
     }
     p->targets = rows;
     p->kinds = kinds;
+}
+
+/* Names of servers that stand in the URLs of sources; without a URL it is the operator who says it. */
+static void read_instances(struct form *f, const struct ynode *map, struct pack *p)
+{
+    struct buf words = BUF(4096);
+    for (const struct ynode *n = map ? map->first : NULL; n && !f->failed; n = n->next) {
+        struct span url = form_text(f, map, arena_text(f->arena, n->key), true);
+        if (url.n && !span_starts(url, SPAN("https://")))
+            form_wrong(f, n, "an instance is https://host, or empty where there is none");
+        if (url.n)
+            buf_fmt(&words, "%s%.*s=%.*s", words.n ? " " : "", SP(n->key), SP(url));
+    }
+    p->instances = arena_keep(f->arena, buf_span(&words));
+    buf_free(&words);
 }
 
 static void read_expressions(struct form *f, const struct ynode *map, struct pack *p)
@@ -461,11 +479,12 @@ static err link_target(struct form *f, const struct ynode *n, const struct pack 
         if (which < 0)
             break;
         t->sources[i] = &p->sources[which];
+        bool was_list = list;
         list = list || t->sources[i]->op.role == OP_TIMELINE;
         if (!t->sources[i]->url.n)
             form_wrong(f, at, "source '%.*s' has no 'url' to fetch", SP(t->source_names[i]));
-        else if (list && i + 1 < t->source_count)
-            form_wrong(f, at, "a list has to be the last of the sources");
+        else if (was_list && t->sources[i]->op.role != OP_TIMELINE)
+            form_wrong(f, at, "lists have to be the last of the sources");
     }
     for (size_t i = 0; i < t->step_count; i++)
         if (t->steps[i].strategy == PLAN_FETCH)
@@ -504,7 +523,7 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
     static const char *const keys[] = {"name",    "version",     "base_url", "hosts",
                                        "blocked", "files",       "inputs",   "operations",
                                        "targets", "expressions", "sources",  "any_redirect",
-                                       "media",   NULL};
+                                       "media",   "instances",   NULL};
     if (!form_keys(f, root, "site.yaml", keys))
         return;
     p->name = form_text(f, root, "name", true);
@@ -525,6 +544,7 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
     read_targets(f, form_map(f, root, "targets", true), p);
     read_expressions(f, form_map(f, root, "expressions", uses_capture(p)), p);
     media_read(f, form_map(f, root, "media", false), p);
+    read_instances(f, form_map(f, root, "instances", false), p);
 }
 
 static err load_site(struct loader *l)
@@ -873,6 +893,9 @@ err pack_target(const struct pack *p, struct span kind, struct span input,
         return refuse(r, input, "is too long", f);
     if (r->needs_letter && !letter)
         return refuse(r, input, "has no letter in it", f);
+    size_t cut = span_find(s, r->split);
+    if (r->split.n && (cut == 0 || cut + r->split.n >= s.n))
+        return refuse(r, input, "names an account, but nothing of it", f);
     for (size_t i = 0; i < r->reserved_count; i++)
         if (span_eq_nocase(s, r->reserved[i]))
             return refuse(r, input, "is a page of the site, not an account", f);

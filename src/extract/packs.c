@@ -73,12 +73,16 @@ void packs_add_version(struct buf *out, const struct pack *p)
     buf_add_char(out, '\n');
 }
 
-void packs_add(struct packs *ps, struct pack *p, struct span base_url, struct span media_base)
+void packs_add(struct packs *ps, struct pack *p, const struct pack_places *places)
 {
     need(ps->image_fd < 0 && ps->count < PACKS_MAX);
     ps->pack[ps->count] = p;
-    ps->media_base[ps->count] = media_base;
-    ps->base_url[ps->count++] = base_url;
+    struct buf *kept = &ps->instances[ps->count];
+    *kept = BUF(PACK_INSTANCES_MAX);
+    buf_add(kept, places->instances);
+    need(!kept->failed);
+    ps->places[ps->count] = *places;
+    ps->places[ps->count++].instances = buf_span(kept);
     packs_add_version(&ps->versions, p);
 }
 
@@ -143,8 +147,10 @@ void packs_drop(struct packs **at)
     *at = NULL;
     if (!ps || --ps->holders > 0)
         return;
-    for (size_t i = 0; i < ps->count; i++)
+    for (size_t i = 0; i < ps->count; i++) {
         pack_close(&ps->pack[i]);
+        buf_free(&ps->instances[i]);
+    }
     if (ps->image_fd >= 0)
         close(ps->image_fd);
     buf_free(&ps->versions);

@@ -9,21 +9,29 @@
 #include "base/arena.h"
 #include "extract/pack.h"
 
-enum { PACKS_MAX = 16 };
+enum { PACKS_MAX = 16, PACK_INSTANCES_MAX = 4096 };
+
+/* Where the requests of a pack go. */
+struct pack_places {
+    struct span base_url;   /* instead of the pack's own; empty: the pack's own */
+    struct span media_base; /* where files of media are asked for; empty: where their URLs say */
+    struct span instances;  /* "NAME=URL NAME=URL": servers that its sources may be read from */
+};
 
 struct packs {
     int holders;
     size_t count;
     struct pack *pack[PACKS_MAX];
-    struct span base_url[PACKS_MAX]; /* instead of the pack's own; empty: the pack's own */
-    struct span media_base[PACKS_MAX]; /* where files of media are asked for; empty: where their URLs say */
+    struct pack_places places[PACKS_MAX];
+    struct buf instances[PACKS_MAX]; /* what the places point to */
     int image_fd;                    /* sealed memory with the files of all; -1 before packs_seal() */
     struct buf versions;             /* packs_add_version() of each */
 };
 
 struct packs *packs_new(void); /* held once */
-/* Takes the pack over. At most PACKS_MAX. */
-void packs_add(struct packs *ps, struct pack *p, struct span base_url, struct span media_base);
+/* Takes the pack over, and a copy of the instances; the two bases outlive every set. At most PACKS_MAX
+ * packs, and PACK_INSTANCES_MAX bytes of instances. */
+void packs_add(struct packs *ps, struct pack *p, const struct pack_places *places);
 /* No more packs from now on; the memory for workers is made. E_OS, E_TOO_BIG. */
 MUST_USE err packs_seal(struct packs *ps, struct fault *f);
 struct packs *packs_hold(struct packs *ps);

@@ -37,6 +37,29 @@ bool plan_strategy_parse(struct span name, enum plan_strategy *out)
     return false;
 }
 
+struct span pack_instances(const struct pack *p)
+{
+    return p->instances;
+}
+
+err plan_configure(struct plan *plan, struct span instances, struct arena *a, struct fault *f)
+{
+    const struct source **kept = arena_get(a, (plan->source_count + 1) * sizeof *kept);
+    size_t count = 0, steps = 0;
+    if (!kept)
+        return fail(f, E_NO_MEMORY, "no memory for the plan");
+    for (size_t i = 0; i < plan->source_count; i++)
+        if (source_is_configured(plan->sources[i], instances))
+            kept[count++] = plan->sources[i];
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].strategy != PLAN_FETCH || count)
+            plan->steps[steps++] = plan->steps[i];
+    plan->sources = kept;
+    plan->source_count = count;
+    plan->step_count = steps;
+    return E_OK;
+}
+
 err plan_only(struct plan *plan, enum plan_strategy s, struct fault *f)
 {
     for (size_t i = 0; i < plan->step_count; i++)
@@ -64,6 +87,9 @@ static err fill_url(struct buf *out, struct span pattern, const struct plan *pla
         } else if (span_starts(pattern, SPAN("{input}"))) {
             text_add_url_escaped(out, plan->input);
             pattern = span_cut(pattern, sizeof "{input}" - 1, pattern.n);
+        } else if (span_starts(pattern, SPAN("{item}"))) {
+            text_add_url_escaped(out, plan->item);
+            pattern = span_cut(pattern, sizeof "{item}" - 1, pattern.n);
         } else if (span_starts(pattern, SPAN("{product}"))) {
             if (plan->product_url.n)
                 text_add_url_escaped(out, plan->product_url);
@@ -78,11 +104,17 @@ static err fill_url(struct buf *out, struct span pattern, const struct plan *pla
     return out->failed;
 }
 
-/* "alice@example.org" in two, at the last '@'. */
-static void cut_host(const struct target *t, struct plan *plan)
+/* "alice@example.org" in two, at the last '@'; "alice.test/post/3k2" at what the pack says. */
+static void cut_target(const struct target *t, struct plan *plan)
 {
     size_t at = plan->canonical.n;
     plan->input = plan->canonical;
+    struct span split = t->input->split;
+    if (split.n) {
+        size_t cut = span_find(plan->canonical, split);
+        plan->input = span_cut(plan->canonical, 0, cut);
+        plan->item = span_cut(plan->canonical, cut + split.n, plan->canonical.n);
+    }
     while (t->input->host && at > 0 && plan->canonical.p[at - 1] != '@')
         at--;
     if (!t->input->host || at == 0)
@@ -112,7 +144,7 @@ err pack_base(const struct pack *p, struct span kind, struct span canonical, str
     err e = pack_find_target(p, kind, &t, f);
     if (e)
         return e;
-    cut_host(t, &plan);
+    cut_target(t, &plan);
     return add_base(p, &plan, base_url, out, f);
 }
 
@@ -150,7 +182,7 @@ static err fill_texts(struct plan *plan, const struct target *t, const struct pa
 {
     struct buf base = BUF(URL_BYTES), url = BUF(URL_BYTES);
     plan->canonical = arena_keep(a, plan->canonical);
-    cut_host(t, plan);
+    cut_target(t, plan);
     err e = add_base(p, plan, base_url, &base, f);
     plan->base = e ? SPAN_NONE : arena_keep(a, buf_span(&base));
     if (!e && fill_url(&url, t->url, plan))

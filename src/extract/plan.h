@@ -22,6 +22,7 @@ enum operation_role {
     OP_TIMELINE, /* pages of records with a cursor */
     OP_USER,     /* one user: facts about the target (protected, suspended, number of posts) */
     OP_POST,     /* one post without what is around it: all that a visitor without a login is shown */
+    OP_PART,     /* records that belong to the list and stand in an answer of their own before it */
 };
 
 /* What the profile of an account says about the list that a job reads: how many it has. */
@@ -53,6 +54,8 @@ struct plan_step {
     int retries_max;     /* dom: times that "Retry" is pressed before the page's word is taken */
     int reopen_pages;    /* the page is opened anew after so many, 0 never: it keeps what it showed */
     bool wants_timeline; /* false: done when the OP_USER answer is read */
+    bool after[FAILURE_COUNT]; /* with has_after: it is worth its while only where the one before ended so */
+    bool has_after;
     bool own_posts_only; /* records of other authors that are not reposts are context, not
                             results */
     enum plan_claim claim; /* what proves that an empty list is empty */
@@ -71,6 +74,7 @@ struct plan {
     struct span focus;       /* of a thread: id of the post that it is about; else empty */
     struct span base;        /* of every URL, no slash at the end */
     struct span input, host; /* canonical, where the target is "input@host" cut in two */
+    struct span item;        /* what follows the input, where the pack splits it */
     struct span url;         /* capture: the page to open */
     const struct operation *operations;
     size_t operation_count;
@@ -93,6 +97,8 @@ MUST_USE err plan_choose(struct plan *plan, const struct pack *p, struct arena *
 /* The cursor that a request of the page asks for; written plainly into `out`. False when it has none:
  * the first page. */
 bool plan_request_cursor(const struct plan *plan, struct span request_url, struct buf *out);
+/* Leaves the sources whose servers are known ("NAME=URL NAME=URL"); without any, fetch is no strategy. */
+MUST_USE err plan_configure(struct plan *plan, struct span instances, struct arena *a, struct fault *f);
 /* Leaves this one strategy of the plan. E_BAD_INPUT when it has no such. */
 MUST_USE err plan_only(struct plan *plan, enum plan_strategy s, struct fault *f);
 
@@ -110,11 +116,16 @@ const struct operation *plan_operation(const struct plan *plan, struct span requ
 /* Variables of a source's URL; an empty one is not there. */
 struct source_vars {
     struct span base, host; /* as they are */
-    struct span input, id, cursor; /* escaped */
+    struct span input, item, id, cursor; /* escaped */
+    struct span instances; /* "NAME=URL NAME=URL": each is a variable of that name, as it is */
     int64_t limit;          /* records that are still wanted; 0: as many as there are */
 };
 /* The URL to fetch. A parameter of the query whose variable is not there is left out; a cursor that
  * is a URL is the URL. E_NOT_FOUND when a variable before the query is not there, E_TOO_BIG. */
 MUST_USE err source_url(const struct source *s, const struct source_vars *v, struct buf *out);
+/* Is every server that its URL names among the instances? */
+bool source_is_configured(const struct source *s, struct span instances);
+/* An anonymous view: what it shows is a sample. */
+bool source_is_sampled(const struct source *s);
 /* Its name and role, as for a call of the page's own API. */
 const struct operation *source_operation(const struct source *s);

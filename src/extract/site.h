@@ -20,6 +20,7 @@ struct input_rule {
     struct span ends;  /* signs at which it ends: "/?#" */
     bool url;          /* a whole URL, http or https */
     bool host;         /* ends in "@host": the rules are about what stands before it */
+    struct span split; /* stands between {input} and {item}; empty: there is no item */
     size_t longest;    /* code points */
     const struct span *reserved;
     size_t reserved_count;
@@ -58,6 +59,7 @@ struct pack {
     int64_t number;
     struct span name, version, base_url;
     bool any_redirect;
+    struct span instances; /* "NAME=URL NAME=URL" */
     const struct span *hosts, *blocked, *kinds;
     size_t host_count, blocked_count;
     const struct input_rule *inputs;

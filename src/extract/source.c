@@ -1,6 +1,7 @@
 #include "extract/source.h"
 
 #include "base/text.h"
+#include "extract/token.h"
 
 #include <stdio.h>
 
@@ -63,13 +64,14 @@ static err read_source(struct form *site, const struct ynode *n,
                        struct source *s)
 {
     static const char *const keys[] = {"role", "as",     "page", "post",  "user",
-                                       "head", "schema", "url",  "limit", NULL};
-    static const char *const roles[] = {"timeline", "user", NULL};
+                                       "head", "schema", "url",  "limit", "sampled", NULL};
+    static const char *const roles[] = {"timeline", "user", "post", "part", NULL};
     if (!form_keys(site, n, "a source", keys))
         return site->failed;
     s->op.name = n->key;
     s->as = form_text(site, n, "as", true);
     s->url = form_text(site, n, "url", false);
+    s->sampled = form_bool(site, n, "sampled", false);
     s->limit = (int)form_int(site, n, "limit", 0, 1, 1000);
     form_text(site, n, "role", true);
     s->op.role =
@@ -122,21 +124,56 @@ const struct operation *source_operation(const struct source *s)
 
 /* ---- URLs ---- */
 
+bool source_is_sampled(const struct source *s)
+{
+    return s->sampled;
+}
+
+static struct span instance(struct span words, struct span name)
+{
+    struct span word;
+    while (span_next(&words, ' ', &word)) {
+        size_t eq = span_find_char(word, '=');
+        if (span_eq(span_cut(word, 0, eq), name))
+            return span_cut(word, eq + 1, word.n);
+    }
+    return SPAN_NONE;
+}
+
+bool source_is_configured(const struct source *s, struct span instances)
+{
+    static const char *const known[] = {"base",   "host",  "input", "item",
+                                        "id",     "cursor", "limit", "token"};
+    for (struct span rest = s->url; rest.n;) {
+        rest = span_cut(rest, span_find_char(rest, '{') + 1, rest.n);
+        struct span name = span_cut(rest, 0, span_find_char(rest, '}'));
+        bool fine = !name.n || instance(instances, name).n;
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+            fine = fine || span_is(name, known[i]);
+        if (!fine)
+            return false;
+    }
+    return true;
+}
+
 /* Appends a piece of the template; false when a variable in it is not there. */
 static bool fill(const struct source *s, const struct source_vars *v, struct span piece,
                  struct buf *out)
 {
-    char limit[24] = "";
+    char limit[24] = "", token[TOKEN_MAX] = "";
     int64_t wanted = v->limit > 0 && v->limit < s->limit ? v->limit : s->limit;
     if (wanted > 0)
         snprintf(limit, sizeof limit, "%lld", (long long)wanted);
+    (void)token_of_id(v->input, token);
     const struct {
         const char *name;
         struct span value;
         bool raw;
     } rows[] = {{"base", v->base, true},      {"host", v->host, true},
-                {"input", v->input, false},   {"id", v->id, false},
-                {"cursor", v->cursor, false}, {"limit", span_of(limit), true}};
+                {"input", v->input, false},   {"item", v->item, false},
+                {"id", v->id, false},
+                {"cursor", v->cursor, false}, {"limit", span_of(limit), true},
+                {"token", span_of(token), true}};
     while (piece.n) {
         size_t open = span_find_char(piece, '{');
         buf_add(out, span_cut(piece, 0, open));
@@ -144,8 +181,8 @@ static bool fill(const struct source *s, const struct source_vars *v, struct spa
         if (!piece.n)
             break;
         size_t close = span_find_char(piece, '}');
-        struct span name = span_cut(piece, 1, close - 1), value = SPAN_NONE;
-        bool raw = false;
+        struct span name = span_cut(piece, 1, close - 1), value = instance(v->instances, name);
+        bool raw = true;
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
             if (span_is(name, rows[i].name)) {
                 value = rows[i].value;

@@ -17,6 +17,7 @@ struct source {
     struct operation op; /* name and role, as for a call of the page's own API */
     struct span as;      /* provenance.source of what is not there */
     struct span url;     /* what to fetch, with {variables}; empty: the source is not fetched */
+    bool sampled;        /* an anonymous view: a sample, whose emptiness proves nothing */
     int limit;           /* most records that one request may ask for; 0: it does not say */
     struct page page;
     const struct map *post, *user, *head, *schema; /* NULL: the page has no such records */

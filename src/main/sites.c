@@ -171,15 +171,35 @@ static void remember(const struct sites *s)
         log_warn("site.not_remembered", F_N("errno", errno));
 }
 
+/* A pack's own instances belong to its own base URL. */
+static err add_pack(struct packs *set, struct pack *pack, const struct settings *s, struct fault *f)
+{
+    struct span name = pack_name(pack);
+    struct buf instances = BUF(PACK_INSTANCES_MAX);
+    struct pack_places places = {.base_url = base_of(SETTING_S(s, site, base_url), name),
+                                 .media_base = base_of(SETTING_S(s, site, media_base), name)};
+    struct span own = places.base_url.n ? SPAN_NONE : pack_instances(pack);
+    buf_add(&instances, SETTING_S(s, site, instance));
+    if (instances.n && own.n)
+        buf_add_char(&instances, ' ');
+    buf_add(&instances, own);
+    bool fits = !instances.failed;
+    places.instances = buf_span(&instances);
+    if (fits)
+        packs_add(set, pack_hold(pack), &places);
+    buf_free(&instances);
+    return fits ? E_OK : fail(f, E_CONFIG, "site.instance is too long");
+}
+
 static err make_set(struct sites *s, struct fault *f)
 {
     struct packs *set = packs_new();
-    for (size_t i = 0; i < s->count; i++)
+    err e = E_OK;
+    for (size_t i = 0; !e && i < s->count; i++)
         if (s->rows[i].pack)
-            packs_add(set, pack_hold(s->rows[i].pack),
-                      base_of(SETTING_S(s->settings, site, base_url), span_of(s->rows[i].name)),
-                      base_of(SETTING_S(s->settings, site, media_base), span_of(s->rows[i].name)));
-    err e = packs_seal(set, f);
+            e = add_pack(set, s->rows[i].pack, s->settings, f);
+    if (!e)
+        e = packs_seal(set, f);
     if (e) {
         packs_drop(&set);
         return e;

@@ -217,6 +217,19 @@ static err start_media_robots(struct slot *s, const struct frame *f, struct faul
     return e;
 }
 
+/* The instance that the URL lies on; empty when on none. */
+static struct span instance_of(const struct slot *s, struct span url)
+{
+    struct span rest = s->site.instances, word;
+    while (span_next(&rest, ' ', &word)) {
+        struct span base = span_cut(word, span_find_char(word, '=') + 1, word.n);
+        if (base.n && span_starts(url, base) &&
+            (url.n == base.n || url.p[base.n] == '/' || url.p[base.n] == '?'))
+            return base;
+    }
+    return SPAN_NONE;
+}
+
 /* Only the site: what the pack and the job's own target say, whatever the worker asks. What a site
  * asks of robots is worth keeping. */
 static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
@@ -231,7 +244,8 @@ static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
         return start_media_robots(s, f, why);
     err e =
         pack_base(s->site.pack, s->lease.kind, s->lease.target, s->site.base_url, &base, why);
-    q.origin = buf_span(&base);
+    struct span instance = instance_of(s, q.url);
+    q.origin = instance.n ? instance : buf_span(&base);
     q.host_count = pack_hosts(s->site.pack, &q.hosts);
     q.any_redirect = pack_any_redirect(s->site.pack);
     if (span_is(f->t[0], "robots") && span_ends(f->t[1], SPAN("/robots.txt")))

@@ -47,6 +47,7 @@ struct slot {
         const struct pack *pack; /* of packs */
         struct span base_url;    /* empty = the pack's own */
         struct span media_base;  /* where files of media are asked for; empty = where their URLs say */
+        struct span instances;   /* "NAME=URL NAME=URL": where its sources may be read from */
     } site;
     struct tab *tab; /* NULL also for a job that needs no page */
     bool tab_open, tab_closed, tab_gone;

@@ -418,7 +418,7 @@ static void send_job(struct slot *s)
                       .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms, c->fetch_ms,
                             slot_keep(s)},
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
-                            s->site.base_url}};
+                            s->site.base_url, s->site.instances}};
     slot_tell(s, &f);
     need(!s->too_big); /* accept and commit keep the parts small */
 }
@@ -570,6 +570,15 @@ static const struct tab_face face = {on_tab_ready, on_tab_reply, on_tab_event, o
 
 /* ---- job: start and end ---- */
 
+/* An order for fetch alone never opens a page. */
+static bool needs_page(const struct slot *s)
+{
+    struct span strategy;
+    if (cdp_member_text(s->lease.spec, "strategy", &strategy) && span_is(strategy, "fetch"))
+        return false;
+    return pack_needs_page(s->site.pack, s->lease.kind);
+}
+
 static void open_tab(struct slot *s)
 {
     struct fault f = {0};
@@ -580,9 +589,10 @@ static void open_tab(struct slot *s)
         return;
     }
     s->site.pack = s->packs->pack[at];
-    s->site.base_url = s->packs->base_url[at];
-    s->site.media_base = s->packs->media_base[at];
-    if (!pack_needs_page(s->site.pack, s->lease.kind)) {
+    s->site.base_url = s->packs->places[at].base_url;
+    s->site.media_base = s->packs->places[at].media_base;
+    s->site.instances = s->packs->places[at].instances;
+    if (!needs_page(s)) {
         on_tab_ready(s, E_OK, NULL);
         return;
     }

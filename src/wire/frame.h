@@ -7,12 +7,12 @@
 
 #include "base/span.h"
 
-enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 7, FRAME_HEAD = 5 };
+enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 8, FRAME_HEAD = 5 };
 
 /*  X(name, sender 'n'ode or 'w'orker, numbers, texts, largest frame in bytes, "numbers; texts") */
 #define FRAME_TABLE(X)                                                                                                   \
     X(FRAME_READY, 'w', 1, 1, 4096, "pid; versions of the packs (packs_add_version)")                                     \
-    X(FRAME_JOB, 'n', 7, 7, 262144, "limit, next_batch, have, navigate_ms, batch_ms, fetch_ms, evidence; id, site, kind, target, spec, cursor, base URL") \
+    X(FRAME_JOB, 'n', 7, 8, 262144, "limit, next_batch, have, navigate_ms, batch_ms, fetch_ms, evidence; id, site, kind, target, spec, cursor, base URL, instances") \
     X(FRAME_GOTO, 'w', 2, 1, 16384, "call, timeout_ms; url")                                                              \
     X(FRAME_BODY, 'w', 2, 1, 4096, "call, timeout_ms; request id")                                                        \
     X(FRAME_EVAL, 'w', 3, 1, 256, "call, timeout_ms, world as an event named it or 0 for the page's own; name of the pack's expression") \

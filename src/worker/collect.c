@@ -329,6 +329,8 @@ err collection_read(struct collection *c, const struct operation *op, const stru
         return c->step->wants_timeline ? read_timeline(c, r) : E_OK;
     if (op->role == OP_POST)
         return c->thread.read ? E_OK : read_alone(c, r);
+    if (op->role == OP_PART)
+        return collection_keep(c, r, &fresh);
     err e = read_user(c, r);
     if (e)
         return e;
@@ -525,6 +527,20 @@ void collection_forget(struct collection *c)
     reader_focus(c->page.reader, c->plan.focus);
 }
 
+bool collection_may_go_on(const struct collection *c, err e)
+{
+    enum failure_class class = class_of(c, e);
+    return !c->page.told && class != FAILURE_CANCELLED && !failure_row(class)->about_target;
+}
+
+/* Is the next strategy worth its while? */
+static bool may_fall_back(const struct collection *c, size_t next, enum failure_class class)
+{
+    if (c->page.told || next >= c->plan.step_count || !c->plan.fallback_on[class])
+        return false;
+    return !c->plan.steps[next].has_after || c->plan.steps[next].after[class];
+}
+
 /* The strategies in the pack's order: the next one where the one before failed in a way that the pack
  * names, and nobody told the job to end. */
 static err collect(struct collection *c)
@@ -553,7 +569,7 @@ static err collect(struct collection *c)
                              .posts = c->have - had,
                              .failure = class,
                              .why = e ? words_of(c, e) : SPAN_NONE};
-        if (!e || c->page.told || !c->plan.fallback_on[class] || i + 1 == c->plan.step_count)
+        if (!e || !may_fall_back(c, i + 1, class))
             break;
         log_info("job.fallback", F_C("from", plan_strategy_name(c->step->strategy)),
                  F_C("failure", failure_name(class)));
@@ -606,6 +622,8 @@ err collection_plan(struct collection *c, const struct pack *pack)
     err e = plan_make(&c->plan, pack, c->arena, o->kind, o->target, o->base_url, &c->fault);
     if (!e && c->product.n)
         e = plan_choose(&c->plan, pack, c->arena, c->product, &c->fault);
+    if (!e)
+        e = plan_configure(&c->plan, o->instances, c->arena, &c->fault);
     if (!e && c->has_strategy)
         e = plan_only(&c->plan, c->strategy, &c->fault);
     reader_focus(c->page.reader, e ? SPAN_NONE : c->plan.focus);

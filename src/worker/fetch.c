@@ -73,8 +73,10 @@ static err read_source(struct collection *c, const struct source *s, struct span
     struct source_vars vars = {.base = plan->base,
                                .host = plan->host,
                                .input = plan->input,
+                               .item = plan->item,
                                .id = c->user_id,
                                .cursor = cursor,
+                               .instances = c->order->instances,
                                .limit = left > 0 ? left : 0};
     struct page_answer a;
     struct reading reading = {0};
@@ -144,27 +146,22 @@ static err no_more(struct collection *c, struct span cursor)
     return E_OK;
 }
 
-/* A source before the last: one answer, whose end is not that of the job. */
-static err read_first(struct collection *c, const struct source *s)
-{
-    err e = read_source(c, s, SPAN_NONE);
-    if (c->end == END_TERMINATE && c->step->wants_timeline)
-        c->end = END_NONE;
-    c->cursor = SPAN_NONE;
-    c->source_said_empty = false;
-    return e;
-}
-
 err fetch_run(struct collection *c)
 {
     err e = E_OK;
     c->go_on = no_more;
-    for (size_t i = 0; !e && !c->end && i < c->plan.source_count; i++) {
+    for (size_t i = 0; i < c->plan.source_count; i++) {
         const struct source *s = c->plan.sources[i];
-        bool last = i + 1 == c->plan.source_count;
+        bool list = source_operation(s)->role == OP_TIMELINE;
         c->source = source_operation(s)->name;
-        e = last && source_operation(s)->role == OP_TIMELINE ? read_list(c, s)
-                                                             : read_first(c, s);
+        c->sampled = source_is_sampled(s);
+        e = list ? read_list(c, s) : read_source(c, s, SPAN_NONE);
+        /* Lists stand in for each other: where one cannot be had the next is read. */
+        bool last = i + 1 == c->plan.source_count;
+        if (e ? !list || last || !collection_may_go_on(c, e) : list)
+            break;
+        if (e)
+            collection_forget(c);
     }
     return e;
 }

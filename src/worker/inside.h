@@ -117,6 +117,9 @@ void collection_conclude(struct collection *c, err e, struct collect_result *out
 MUST_USE err collection_keep(struct collection *c, const struct reading *r, int64_t *out_fresh);
 /* Was a repost of this post read already, under an id of its own? */
 bool collection_has_repost(const struct collection *c, struct span original);
+/* Another server may know better; not where the target itself is the reason, or the job was told to end. */
+bool collection_may_go_on(const struct collection *c, err e);
+void collection_forget(struct collection *c);
 /* What a sign says becomes the failure; with the time that its limit names. */
 err collection_fail(struct collection *c, const struct reading *r);
 /* No data in time: the page may say why. */

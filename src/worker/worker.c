@@ -95,7 +95,8 @@ static void keep_order(struct arena *a, const struct frame *f, struct collect_or
                                   .target = arena_keep(a, f->t[3]),
                                   .spec = arena_keep(a, f->t[4]),
                                   .cursor = arena_keep(a, f->t[5]),
-                                  .base_url = arena_keep(a, f->t[6])};
+                                  .base_url = arena_keep(a, f->t[6]),
+                                  .instances = arena_keep(a, f->t[7])};
 }
 
 static err run_job(struct worker *w, const struct frame *job)

@@ -234,7 +234,7 @@ static int service_open_parts(void)
     }
     close(sites);
     server.packs = packs_new();
-    packs_add(server.packs, pack, SPAN_NONE, SPAN_NONE);
+    packs_add(server.packs, pack, &(struct pack_places){0});
     server.loop = loop_new();
     server.store_wake = waker_new(server.loop, on_store, NULL, "store");
     server.task_wake = waker_new(server.loop, on_tasks, NULL, "tasks");

@@ -8,7 +8,7 @@ cat >"$WORK/extra.yaml" <<EOS
 worker:
   count: 3
 job:
-  batch_timeout: 3s
+  batch_timeout: 8s
   retry_base: 50ms
   retry_cap: 100ms
   fail_max: 2

@@ -51,6 +51,7 @@ struct script {
     /* fetches: what robots.txt says, NULL: there is none; status and text of the first source */
     const char *robots, *feed;
     int feed_status, fetches;
+    const char *instances, *second; /* servers; what https://s.test answers */
     char first_url[200];
     const char *says; /* the page, in place of posts */
     /* evidence: what is kept, and what came of it */
@@ -242,8 +243,9 @@ static void commit(struct script *s, const struct frame *f)
 static void answer_fetch(struct script *s, const struct frame *f)
 {
     bool robots = span_is(f->t[0], "robots");
-    int status = robots ? (s->robots ? 200 : 404) : s->feed_status;
-    struct span body = span_of(robots ? s->robots : s->feed);
+    bool second = s->second && !robots && span_starts(f->t[1], SPAN("https://s.test/"));
+    int status = second ? 200 : robots ? (s->robots ? 200 : 404) : s->feed_status;
+    struct span body = span_of(second ? s->second : robots ? s->robots : s->feed);
     if (!robots && !s->fetches++)
         span_copy(f->t[1], s->first_url, sizeof s->first_url);
     give(s, &(struct frame){.type = FRAME_FETCHED,
@@ -370,6 +372,7 @@ static struct collect_result run(struct script *s, struct arena *a)
                                   .kind = s->kind ? span_of(s->kind) : SPAN("posts"),
                                   .target = SPAN("someone"),
                                   .spec = span_of(s->spec),
+                                  .instances = span_of(s->instances),
                                   .cursor = span_of(s->cursor)};
     struct collect_result out;
     struct arena *page_arena = arena_new(32 << 20);
@@ -760,11 +763,11 @@ static struct pack *open_from(const char *folder)
 /* The pack of X with a feed behind its own API, for when that is limited. */
 static struct pack *open_with_feed(void)
 {
-    char folder[] = "/tmp/fulmar-collect-XXXXXX", command[900];
+    char folder[] = "/tmp/fulmar-collect-XXXXXX", command[1200];
     const char *sites = getenv("FULMAR_SITES");
     assert_non_null(mkdtemp(folder));
     snprintf(command, sizeof command,
-             "cp -r %s/x %s/x && sed -i -e '0,/^    dom: .*/s//    fetch: {sources: [nitter_feed]}/' "
+             "cp -r %s/x %s/x && sed -i -e \"/^    # Another's view/,/^      turns_max: 500/d\" -e '0,/^    dom: .*/s//    fetch: {sources: [nitter_feed]}/' "
              "-e '0,/^    fallback_on: .*/s//    fallback_on: [rate_limited]/' "
              "-e 's|^  nitter_feed: {|  nitter_feed: {url: \"{base}/{input}/rss?n={limit}\\&c={cursor}\", limit: 20, |' "
              "%s/x/site.yaml",
@@ -869,6 +872,40 @@ static void the_last_strategy_says_how_it_ended(void **state)
     }
     pack_close(&pack);
     pack = usual;
+}
+
+#define ENTRIES(list)                                                                          \
+    "<html><script id=\"__NEXT_DATA__\" type=\"application/json\">{\"props\":{\"pageProps\":{"          \
+    "\"timeline\":{\"entries\":[" list "]}}}}</script></html>"
+#define ONE_POST                                                                               \
+    "{\"content\":{\"tweet\":{\"id_str\":\"20\",\"full_text\":\"hello\",\"created_at\":"                 \
+    "\"Tue Mar 21 20:50:14 +0000 2006\",\"user\":{\"id_str\":\"99\",\"screen_name\":\"someone\","         \
+    "\"name\":\"S\"}}}}"
+
+/* Servers stand in for each other. What one shows to anybody is a sample, and nothing is no proof. */
+static void another_server_is_asked_where_one_fails(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *instances, *second;
+        int first_status, fetches;
+        enum failure_class failure;
+        enum verdict verdict;
+    } rows[] = {
+        {"nitter=https://n.test syndication=https://s.test", ENTRIES(ONE_POST), 502, 2, FAILURE_NONE, VERDICT_SAMPLED},
+        {"nitter=https://n.test syndication=https://s.test", ENTRIES(""), 502, 2, FAILURE_EMPTY_SUSPECT, VERDICT_NONE},
+        {"syndication=https://s.test", ENTRIES(ONE_POST), 502, 1, FAILURE_NONE, VERDICT_SAMPLED},
+        {"nitter=https://n.test", ENTRIES(ONE_POST), 502, 1, FAILURE_NETWORK, VERDICT_NONE},
+        {"", ENTRIES(ONE_POST), 502, 0, FAILURE_BAD_INPUT, VERDICT_NONE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        JOB(.spec = "{\"strategy\":\"fetch\"}", .instances = rows[i].instances, .second = rows[i].second,
+            .feed = "<html>Bad gateway</html>", .feed_status = rows[i].first_status);
+        if (r.failure != rows[i].failure || s.fetches != rows[i].fetches || r.verdict != rows[i].verdict)
+            fail_msg("row %zu: %s, %d fetches, verdict %s, %.*s", i, failure_name(r.failure), s.fetches,
+                     verdict_name(r.verdict), SP(r.why));
+        arena_free(&a);
+    }
 }
 
 /* A cursor belongs to what it came from. */
@@ -1012,6 +1049,7 @@ int main(void)
         cmocka_unit_test(the_next_strategy_runs_where_the_pack_says),
         cmocka_unit_test(other_failures_do_not_run_the_next_strategy),
         cmocka_unit_test(the_last_strategy_says_how_it_ended),
+        cmocka_unit_test(another_server_is_asked_where_one_fails),
         cmocka_unit_test(a_cursor_of_a_source_is_not_the_page_s),
         cmocka_unit_test(a_failed_job_shows_what_it_read),
         cmocka_unit_test(a_good_job_shows_nothing_unless_it_is_asked_to),

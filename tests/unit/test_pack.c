@@ -462,7 +462,7 @@ static void test_one_strategy(void **state)
     struct plan plan;
     const char *names[4];
     enum plan_strategy s;
-    assert_int_equal(pack_strategies(p, SPAN("posts"), names, 4), 2);
+    assert_int_equal(pack_strategies(p, SPAN("posts"), names, 4), 3);
     assert_string_equal(names[0], "capture");
     assert_string_equal(names[1], "dom");
     assert_int_equal(pack_strategies(p, SPAN("posts"), names, 1), 1);
@@ -470,12 +470,51 @@ static void test_one_strategy(void **state)
     assert_true(plan_strategy_parse(SPAN("dom"), &s) && s == PLAN_DOM);
     assert_false(plan_strategy_parse(SPAN("don"), &s));
     assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
-    assert_int_equal(plan.step_count, 2);
+    assert_int_equal(plan.step_count, 3);
     assert_int_equal(plan_only(&plan, PLAN_DOM, NULL), E_OK);
     assert_int_equal(plan.step_count, 1);
     assert_int_equal(plan.steps[0].strategy, PLAN_DOM);
     assert_true(plan.steps[0].wants_timeline && plan.shown);
     assert_int_equal(plan_only(&plan, PLAN_CAPTURE, NULL), E_BAD_INPUT);
+    arena_free(&a);
+    pack_close(&p);
+}
+
+/* A source is read where its server is known; a strategy without a source is none. */
+static void test_instances(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *instances;
+        size_t sources, steps;
+    } rows[] = {
+        {"", 0, 2},
+        {"other=https://o.test", 0, 2},
+        {"nitter=https://n.test", 1, 3},
+        {"syndication=https://s.test nitter=https://n.test", 2, 3},
+    };
+    struct pack *p = open_real();
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    struct buf url = BUF(4096);
+    assert_true(span_is(pack_instances(p), "syndication=https://syndication.twitter.com "
+                                           "tweet_result=https://cdn.syndication.twimg.com"));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
+        assert_int_equal(plan_configure(&plan, span_of(rows[i].instances), a, NULL), E_OK);
+        assert_int_equal(plan.source_count, rows[i].sources);
+        assert_int_equal(plan.step_count, rows[i].steps);
+    }
+    struct source_vars v = {.input = SPAN("nasa"), .instances = span_of(rows[3].instances)};
+    assert_int_equal(source_url(plan.sources[0], &v, &url), E_OK);
+    assert_true(span_is(buf_span(&url), "https://n.test/nasa"));
+    assert_false(source_is_sampled(plan.sources[0]));
+    assert_true(source_is_sampled(plan.sources[1]));
+    v.cursor = SPAN("ab=/");
+    buf_clear(&url);
+    assert_int_equal(source_url(plan.sources[0], &v, &url), E_OK);
+    assert_true(span_is(buf_span(&url), "https://n.test/nasa?cursor=ab%3D%2F"));
+    buf_free(&url);
     arena_free(&a);
     pack_close(&p);
 }
@@ -599,7 +638,7 @@ static void test_plan(void **state)
     plan_url(p, "search", "a b&c{base}", "http://127.0.0.1:8080",
              "http://127.0.0.1:8080/search?q=a%20b%26c%7Bbase%7D&src=typed_query&f=live");
     assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, &f), E_OK);
-    assert_int_equal(plan.step_count, 2);
+    assert_int_equal(plan.step_count, 3);
     assert_true(plan.fallback_on[FAILURE_DRIFT] && plan.fallback_on[FAILURE_BLOCKED]);
     assert_false(plan.fallback_on[FAILURE_SUSPENDED] || plan.fallback_on[FAILURE_RATE_LIMITED]);
     assert_true(plan.steps[0].wants_timeline && plan.steps[0].own_posts_only);
@@ -784,6 +823,7 @@ int main(void)
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fetched_sites),
         cmocka_unit_test(test_broken_strategies),
         cmocka_unit_test(test_one_strategy),
+        cmocka_unit_test(test_instances),
         cmocka_unit_test(test_source_urls),
     };
     return cmocka_run_group_tests(tests, make_temp, drop_temp);

@@ -158,7 +158,7 @@ static void files_in_memory_are_the_same_pack(void **state)
     struct buf image, again;
     struct fault f = {0};
     for (size_t i = 0; i < 4; i++)
-        packs_add(ps, open_real(names[i]), SPAN_NONE, SPAN_NONE);
+        packs_add(ps, open_real(names[i]), &(struct pack_places){0});
     assert_int_equal(packs_seal(ps, &f), E_OK);
     assert_int_equal(packs_read_image(ps->image_fd, &image, &f), E_OK);
     assert_int_equal(packs_read_image(ps->image_fd, &again, &f), E_OK); /* whoever read before */
@@ -209,9 +209,9 @@ static void a_set_lives_as_long_as_somebody_works_with_it(void **state)
     struct fault f = {0};
     struct packs *old = packs_new(), *new = packs_new();
     struct pack *kept = open_real("bluesky");
-    packs_add(old, open_real("x"), SPAN("http://127.0.0.1:1"), SPAN_NONE);
-    packs_add(old, kept, SPAN_NONE, SPAN_NONE);
-    packs_add(new, pack_hold(kept), SPAN_NONE, SPAN_NONE);
+    packs_add(old, open_real("x"), &(struct pack_places){.base_url = SPAN("http://127.0.0.1:1")});
+    packs_add(old, kept, &(struct pack_places){0});
+    packs_add(new, pack_hold(kept), &(struct pack_places){0});
     assert_int_equal(packs_seal(old, &f), E_OK);
     assert_int_equal(packs_seal(new, &f), E_OK);
     assert_int_equal(packs_find(old, SPAN("x")), 0);
