@@ -388,7 +388,7 @@ static void compare(struct rerun *r)
     size_t kept = 0;
     for (size_t i = 0; i < r->now_count; i++) {
         const struct store_item *it = &r->now[i];
-        struct span key = key_of(r, it->kind, it->id);
+        struct span key = key_of(r, (int)it->kind, it->id);
         struct had *had = r->known_size ? place_of(r, key) : NULL;
         struct telling t = {r, key};
         struct replay diff = {.arena = r->arena, .on_difference = on_difference, .ctx = &t};
@@ -418,7 +418,7 @@ static void compare(struct rerun *r)
 static void add_item(struct json_w *w, const struct store_item *it)
 {
     json_open(w);
-    json_kv_cstr(w, "kind", kind_name(it->kind));
+    json_kv_cstr(w, "kind", kind_name((int)it->kind));
     json_kv_text(w, "id", it->id);
     json_kv_int(w, "created_at_ms", it->created_ms);
     json_kv_text(w, "record", it->json);

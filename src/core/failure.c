@@ -59,7 +59,7 @@ static const struct failure_row rows[] = {
         .budget = BUDGET_RELEASE, .exit_code = 1, .http = 503},
     [FAILURE_DRIFT] = {
         .name = "drift", .meaning = "The page answered in a shape we do not know.",
-        .advice = "Update the site pack; `field_paths` in the job's report shows where each field came from.",
+        .advice = "Update the site pack and try it with `fulmar replay JOB`; `field_paths` in the job's report shows where each field came from.",
         .budget = BUDGET_NONE, .breaker = true, .exit_code = 9, .http = 502},
     [FAILURE_EMPTY_SUSPECT] = {
         .name = "empty_suspect", .meaning = "The page came without posts and without proof that there are none.",
