@@ -13,8 +13,8 @@ static int digit_of(char c)
 
 bool base64_add_plain(struct buf *out, struct span text)
 {
-    if (text.n % 4)
-        return false;
+    if (text.n % 4 || !text.n)
+        return !text.n;
     size_t padding = span_ends(text, SPAN("==")) ? 2 : span_ends(text, SPAN("=")) ? 1 : 0;
     char *to = buf_room(out, text.n / 4 * 3), *start = to;
     if (!to)

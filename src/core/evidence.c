@@ -141,19 +141,24 @@ static bool is_secret(struct span name)
     return span_is(s, "key") || span_is(s, "sig");
 }
 
+static void add_parameter(struct buf *out, struct span part)
+{
+    size_t equals = span_find_char(part, '=');
+    bool secret = equals < part.n && is_secret(span_cut(part, 0, equals));
+    buf_add(out, secret ? span_cut(part, 0, equals + 1) : part);
+    if (secret)
+        buf_add_text(out, "***");
+}
+
 static void add_query(struct buf *out, struct span query)
 {
-    struct span part;
-    for (char before = '?'; span_next(&query, '&', &part); before = '&') {
-        size_t equals = span_find_char(part, '=');
-        struct span name = span_cut(part, 0, equals);
+    for (char before = '?';; before = '&') {
+        size_t end = span_find_char(query, '&');
         buf_add_char(out, before);
-        if (equals < part.n && is_secret(name)) {
-            buf_add(out, name);
-            buf_add_text(out, "=***");
-        } else {
-            buf_add(out, part);
-        }
+        add_parameter(out, span_cut(query, 0, end));
+        if (end == query.n)
+            return;
+        query = span_cut(query, end + 1, query.n);
     }
 }
 

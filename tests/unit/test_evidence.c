@@ -79,6 +79,8 @@ static void urls_lose_their_secrets(void **state)
         {"https://x.com/?API_KEY=abc&sig", "https://x.com/?API_KEY=***&sig"},
         {"https://u@x.com?next=a@b", "https://x.com?next=a@b"},
         {"", ""},
+        {"https://x.com/?", "https://x.com/?"},
+        {"https://x.com/?a&&token=1&", "https://x.com/?a&&token=***&"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct buf b = BUF(1000);
