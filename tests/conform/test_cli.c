@@ -300,6 +300,13 @@ static void mistakes_are_named_and_are_64(void **state)
                limits[i]);
     EXPECT(64, "--limit must be 1 to 200", "jobs", "list", "--limit", "201");
     EXPECT(64, "--priority must be 0 to 9", "get", "posts", "@nasa", "--priority", "10");
+    EXPECT(64, "--evidence must be", "get", "posts", "@nasa", "--evidence", "sometimes");
+    EXPECT(64, "needs the id of one job", "artifacts");
+    EXPECT(64, "needs the id of one job, or --failed", "replay");
+    EXPECT(64, "needs the id of one job, or --failed", "replay", "job_1", "--failed");
+    EXPECT(64, "--class must be a failure", "replay", "--failed", "--class", "nonsense");
+    EXPECT(64, "does not know --apply", "artifacts", "job_1", "--apply");
+    EXPECT(65, "not the id of a job", "replay", "job_1");
     EXPECT(64, "--since must be a date", "get", "posts", "@nasa", "--since", "yesterday");
     EXPECT(64, "--until must be a date", "get", "posts", "@nasa", "--until", "2026-02-31");
     EXPECT(64, "later than --since", "get", "posts", "@nasa", "--since", "2026-02-06",

@@ -9,6 +9,8 @@ cat >"$WORK/extra.yaml" <<EOF
 worker:
   count: 2
 job:
+  attempt_timeout: 15s
+  grace: 1s
   batch_timeout: 3s
   retry_base: 50ms
   retry_cap: 100ms
@@ -109,6 +111,15 @@ case $class in timeout | stuck) ;; *) die "a silent page ended as $class" ;; esa
 [ "$(artifacts "$silent" | jq '([.data[] | select(.kind == "screenshot")] + [.not_kept[] | select(.kind == "screenshot")]) | length')" = 1 ] ||
     die "neither a screenshot nor a reason: $(artifacts "$silent")"
 expect_code 5 fulmar replay "$silent"
+
+# ---- a page that is busy for ever: no picture, but the reason, and the job ends all the same ----
+busy=$(submit posts @fault_loop 20)
+wait_job "$busy" 40
+[ "$(artifacts "$busy" | jq -c '[.not_kept[] | select(.reason == "page_silent") | .kind]')" = '["screenshot","dom"]' ] ||
+    die "it does not say why there is no picture: $(artifacts "$busy")"
+[ "$(job "$busy" | jq '.timings.running_ms < 25000')" = true ] || die "the picture delayed the end: $(job "$busy" | jq -c .timings)"
+check
+say "evidence: a page that never answers gives no picture; the list says why"
 
 # ---- WARC ----
 fulmar artifacts "$shown" --warc "$WORK/job.warc" 2>/dev/null || die "no WARC"
