@@ -37,7 +37,7 @@ static const struct route routes[] = {
     {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
     {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
     {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
-    {"/v1/sites/{id}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
+    {"/v1/sites/{name}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
     {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
@@ -224,7 +224,7 @@ void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request
 
 /* ---- routing ---- */
 
-/* True when the path has the route's shape; *out_id is what stands for {id}. */
+/* True when the path has the route's shape; *out_id is what stands for {id} or {name}. */
 static bool matches(struct span path, const char *pattern, struct span *out_id)
 {
     struct span p = span_of(pattern);
@@ -236,11 +236,11 @@ static bool matches(struct span path, const char *pattern, struct span *out_id)
         path.n--;
         p.n -= 4;
     }
-    size_t hole = span_find(p, SPAN("{id}"));
+    size_t hole = span_find_char(p, '{'), end = span_find_char(p, '}');
     *out_id = SPAN_NONE;
     if (hole == p.n)
         return span_eq(path, p);
-    struct span before = span_cut(p, 0, hole), behind = span_cut(p, hole + 4, p.n);
+    struct span before = span_cut(p, 0, hole), behind = span_cut(p, end + 1, p.n);
     if (path.n <= before.n + behind.n || !span_starts(path, before) || !span_ends(path, behind))
         return false;
     *out_id = span_cut(path, hole, path.n - before.n - behind.n);
@@ -316,7 +316,8 @@ static void on_head(void *ctx, struct request *r)
     const struct route *route = route_of(r, &id);
     if (!route || !query_known(r, route))
         return;
-    if (id.p && !id_valid(id, "job")) {
+    bool of_job = strstr(route->path, "{id}") != NULL;
+    if (of_job && !id_valid(id, "job")) {
         answer_problem(r, 404, "not_found", "there is no such job");
         return;
     }

@@ -30,7 +30,7 @@ struct api {
 };
 
 struct route {
-    const char *path;  /* "{id}" stands for a job's id or a site's name, "/{n}" at the end for a number */
+    const char *path;  /* "{id}" stands for a job's id, "{name}" for a site's, "/{n}" at the end for a number */
     const char *allow; /* methods for the Allow header */
     bool post;
     bool store;               /* needs a call */
