@@ -178,3 +178,24 @@ int form_word(struct form *f, const struct ynode *node, const char *what,
         form_wrong(f, node, "unknown %s '%.*s'", what, n, node->text.p);
     return -1;
 }
+
+void form_nothing(struct form *f, const struct ynode *at, const char *what, struct span name,
+                  const char *where, const char *const *names)
+{
+    const char *near = text_nearest(name, names);
+    if (near)
+        form_wrong(f, at, "there is no %s '%.*s' %s; did you mean '%s'?", what, SP(name), where,
+                   near);
+    else
+        form_wrong(f, at, "there is no %s '%.*s' %s", what, SP(name), where);
+}
+
+void form_no_key(struct form *f, const struct ynode *at, const char *what, struct span name,
+                 const char *where, const struct ynode *keys)
+{
+    const char **names = arena_get(f->arena, ((keys ? keys->count : 0) + 1) * sizeof *names);
+    size_t n = 0;
+    for (const struct ynode *k = keys ? keys->first : NULL; k; k = k->next)
+        names[n++] = arena_text(f->arena, k->key);
+    form_nothing(f, at, what, name, where, names);
+}

@@ -25,6 +25,13 @@ __attribute__((format(printf, 3, 4))) err form_wrong(struct form *f, const struc
 bool form_keys(struct form *f, const struct ynode *map, const char *where,
                const char *const *known);
 
+/* "there is no WHAT 'NAME' WHERE", with the nearest of `names` (NULL-terminated), or of the keys of a
+ * mapping (may be NULL). */
+void form_nothing(struct form *f, const struct ynode *at, const char *what, struct span name,
+                  const char *where, const char *const *names);
+void form_no_key(struct form *f, const struct ynode *at, const char *what, struct span name,
+                 const char *where, const struct ynode *keys);
+
 /* Members of a mapping. need: a missing one is a mistake. Text borrows from the arena. */
 struct span form_text(struct form *f, const struct ynode *map, const char *key, bool need);
 bool form_bool(struct form *f, const struct ynode *map, const char *key, bool otherwise);

@@ -186,7 +186,7 @@ static void add_path(struct compiler *c, const struct ynode *node, struct span p
         const struct ynode *p =
             c->prefixes ? ynode_find(c->prefixes, span_copy(name, key, sizeof key)) : NULL;
         if (!p) {
-            form_wrong(c->form, node, "no prefix '%.*s' in this map", SP(name));
+            form_no_key(c->form, node, "prefix", name, "in this map", c->prefixes);
             return;
         }
         count = form_texts_of(c->form, p, &starts);
@@ -813,6 +813,25 @@ static const struct field *find_label(const struct field *fields, size_t count,
     return NULL;
 }
 
+/* Labels of all fields, those in objects too. */
+static void collect_labels(struct compiler *c, const struct field *fields, size_t count,
+                           const char **out, size_t *n)
+{
+    for (size_t i = 0; i < count && *n < MAP_SLOTS_MAX; i++) {
+        out[(*n)++] = arena_text(c->form->arena, fields[i].label);
+        if (fields[i].kind == FIELD_OBJECT)
+            collect_labels(c, fields[i].fields, fields[i].field_count, out, n);
+    }
+}
+
+static void no_field(struct compiler *c, const struct ynode *at, struct span label)
+{
+    const char *labels[MAP_SLOTS_MAX + 1] = {NULL};
+    size_t n = 0;
+    collect_labels(c, c->map->fields, c->map->field_count, labels, &n);
+    form_nothing(c->form, at, "field", label, "in this map", labels);
+}
+
 static const struct field *role(struct compiler *c, const struct ynode *map, const char *key,
                                 bool need)
 {
@@ -821,8 +840,7 @@ static const struct field *role(struct compiler *c, const struct ynode *map, con
         return NULL;
     const struct field *f = find_label(c->map->fields, c->map->field_count, label);
     if (!f)
-        form_wrong(c->form, ynode_find(map, key), "there is no field '%.*s' in this map",
-                   SP(label));
+        no_field(c, ynode_find(map, key), label);
     return f;
 }
 
@@ -834,9 +852,10 @@ static void read_needs(struct compiler *c, const struct ynode *is, const char *k
     size_t n = form_texts(c->form, is, key, need, &labels);
     for (size_t i = 0; i < n && !c->form->failed; i++) {
         const struct field *f = find_label(m->fields, m->field_count, labels[i]);
-        if (!f || *count >= 8)
-            form_wrong(c->form, ynode_find(is, key),
-                       "there is no field '%.*s' in this map (or too many)", SP(labels[i]));
+        if (!f)
+            no_field(c, ynode_find(is, key), labels[i]);
+        else if (*count >= 8)
+            form_wrong(c->form, ynode_find(is, key), "more than 8 fields here");
         else
             list[(*count)++] = f;
     }

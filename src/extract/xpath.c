@@ -20,7 +20,7 @@ static bool add_filled(struct form *f, const struct ynode *prefixes, const struc
         const struct ynode *p =
             prefixes ? ynode_find(prefixes, span_copy(name, key, sizeof key)) : NULL;
         if (close == path.n || !p || p->kind != YNODE_TEXT) {
-            form_wrong(f, at, "no prefix '%.*s' in this file", SP(name));
+            form_no_key(f, at, "prefix", name, "in this file", prefixes);
             return false;
         }
         buf_add(out, p->text);

@@ -196,14 +196,56 @@ static void test_broken(void **state)
     broken("maps/post.yaml", "\"indices[0]\"", "\"indices[-1]\"", 0,
            "cannot read '[-1]' in path");
     broken("maps/post.yaml", "text_raw: {content: true, from: [\"@note.text\"",
-           "text_raw: {content: true, from: [\"@nte.text\"", 33, "no prefix 'nte' in this map");
+           "text_raw: {content: true, from: [\"@nte.text\"", 33,
+           "there is no prefix 'nte' in this map; did you mean 'note'?");
     broken("maps/post.yaml", "from: legacy.bookmark_count", "from: legacy..bookmark_count", 6,
            "empty step in path 'legacy..bookmark_count'");
     broken("maps/user.yaml", "url: {template: \"{base}/{screen_name}\"}",
            "url: {template: \"{base}/{handle}\"}", 5,
            "template: there is no plain field 'handle'");
     broken("maps/user.yaml", "posts: counts.posts", "posts: counts.postz", 7,
-           "there is no field 'counts.postz' in this map");
+           "there is no field 'counts.postz' in this map; did you mean 'counts.posts'?");
+    broken("maps/post.yaml", "need: [id,", "need: [idd,", 6,
+           "there is no field 'idd' in this map; did you mean 'id'?");
+    /* checks, flags, same, known */
+    broken("maps/post.yaml", "{check: conversation,", "{check: conversaton,", 8,
+           "unknown check 'conversaton'; did you mean 'conversation'?");
+    broken("maps/post.yaml", "{check: conversation,", "{check: order,", 0,
+           "'order' is checked where the list is read, not in a map");
+    broken("maps/post.yaml", "{check: conversation, of:", "{check: conversation, off:", 22,
+           "unknown key 'off' in a check; did you mean 'of'?");
+    broken("maps/post.yaml", "- {snowflake: [rest_id, legacy.id_str], time_x: legacy.created_at}",
+           "- {snowflake: [rest_id, legacy.id_str]}", 2, "a check is {check, of, against}");
+    broken("maps/user.yaml", "{check: user_node, of: rest_id, against: id,",
+           "{check: user_node, of: rest_id,", 0, "'against' of a check needs a path");
+    broken("maps/post.yaml", "          of: [rest_id, legacy.id_str]",
+           "          off: [rest_id, legacy.id_str]", 10,
+           "unknown key 'off' in same; did you mean 'of'?");
+    broken("maps/post.yaml", "\"edit_control.edit_tweet_ids[last]\"",
+           "\"edit_control.edit_tweet_ids[lst]\"", 0, "cannot read '[lst]' in path");
+    broken("maps/post.yaml", "{context: page}", "{context: pge}", 10,
+           "unknown context 'pge'; did you mean 'page'?");
+    broken("maps/dom_post.yaml", "name: dom_post", "known: [a]\nname: dom_post", 7,
+           "'known' is for maps of JSON");
+    broken("maps/dom_post.yaml", "locator: html", "locator: htlm", 9,
+           "unknown locator 'htlm'; did you mean 'html'?");
+    broken("maps/dom_post.yaml", "read: \"{words}\"", "read: \"{wrds}\"", 6,
+           "there is no prefix 'wrds' in this file; did you mean 'words'?");
+    broken("maps/nitter_page.yaml", "frame:", "fram:", 0,
+           "unknown key 'fram' in a page; did you mean 'frame'?");
+    broken("maps/syndication_page.yaml", "known: [__typename]", "items_: x", 0,
+           "unknown key 'items_' in a page; did you mean 'items'?");
+    broken("site.yaml", "order: entries", "order: entrys", 7,
+           "unknown order 'entrys'; did you mean 'entries'?");
+    broken("maps/timeline.yaml", "sort: [sortIndex", "sorted: [sortIndex", 0,
+           "unknown key 'sorted' in entry; did you mean 'sort'?");
+    broken("signs.yaml", "{has: [\"no more items\"], state: end, says: end}",
+           "{has: [\"no more items\"], state: end, says: ends}", 43,
+           "unknown 'says' 'ends'; did you mean 'end'?");
+    broken("signs.yaml", "error_rules:", "error_rule:", 0,
+           "unknown key 'error_rule' in signs; did you mean 'error_rules'?");
+    broken("signs.yaml", "- {type: TweetPreviewDisplay, state: preview_only}",
+           "- {type: TweetPreviewDisplay}", 2, "'state' is missing here");
     broken("maps/timeline.yaml", "moduleItems", "moduleItems, itmes: x", 13,
            "unknown key 'itmes' in a step; did you mean 'items'?");
     broken("site.yaml", "role: timeline, as: nitter_rss", "rol: timeline, as: nitter_rss", 0,
