@@ -14,9 +14,9 @@ static int64_t found(const struct drift_counts *c)
 /* A share with four digits; null of nothing. */
 static void put_share(struct json_w *w, int64_t n, int64_t of)
 {
-    int64_t tenthousandths = of > 0 ? n * 10000 / of : 0;
+    int64_t parts = of > 0 ? n * 10000 / of : 0;
     if (of > 0)
-        json_put_real(w, (double)tenthousandths / 10000);
+        json_put_real(w, (double)parts / 10000);
     else
         json_put_null(w);
 }

@@ -479,7 +479,7 @@ static void test_bad_maps(void **state)
 {
     (void)state;
     bad_map(MAP_HEAD "fields:\n  id: \"//p[\"", "t.yaml:5:7: XPath '//p[': ");
-    bad_map(MAP_HEAD "fields:\n  id: \"{nix}/p\"", "t.yaml:5:7: no prefix 'nix' in this file");
+    bad_map(MAP_HEAD "fields:\n  id: \"{nix}/p\"", "t.yaml:5:7: there is no prefix 'nix' in this file");
     bad_map(MAP_HEAD "fields:\n  id: {from: a, as: count_label}",
             "t.yaml:5:7: 'words' is missing here");
     bad_map(MAP_HEAD "fields:\n  id: {from: a, as: time_format}",
