@@ -26,6 +26,7 @@
     X(renamed, 1, "1: calls of the API have other names; the page itself knows them")          \
     X(pictures_far, 1, "1: pictures have the addresses of the real site")                      \
     X(pictures_late_ms, 600000, "pictures of posts come so much later than the posts")         \
+    X(held, 50000, "so many of the newest posts of accounts growing_N are not written yet")     \
     X(login_wall, 1, "chance that a page without a session leads to the login page")
 
 enum fault_kind {

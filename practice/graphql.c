@@ -123,7 +123,7 @@ static void put_user_legacy(struct answer *an, const struct account *a, const st
     if (p->banner.p)
         json_kv_text(w, "profile_banner_url", p->banner);
     json_kv_cstr(w, "profile_interstitial_type", "");
-    json_kv_int(w, "statuses_count", a->posts.count);
+    json_kv_int(w, "statuses_count", a->posts.count - a->first);
     json_kv_cstr(w, "translator_type", "none");
     if (p->website.p)
         json_kv_text(w, "url", p->website_tco);
@@ -188,7 +188,7 @@ static void put_user_newest(struct answer *an, const struct account *a, const st
     put_number_object(an, "action_counts", "favorites_count", p->likes, NULL, 0);
     put_number_object(an, "relationship_counts", "followers", p->followers, "following",
                       p->following);
-    put_number_object(an, "tweet_counts", "media_tweets", p->media, "tweets", a->posts.count);
+    put_number_object(an, "tweet_counts", "media_tweets", p->media, "tweets", a->posts.count - a->first);
     if (p->banner.p) {
         json_key(w, "banner");
         json_open(w);
@@ -1134,6 +1134,8 @@ int graphql_user_tweets(const struct model *m, uint64_t user_id, struct span cur
         graphql_error(out, 214, "BadRequest: cursor cannot be read", "Validation");
         return 400;
     }
+    if (!cursor.n)
+        at.index = a.first;
     struct answer an;
     graphql_init(&an, m, spoil, out);
     if (a.state == ACCOUNT_SUSPENDED) {

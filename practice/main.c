@@ -157,7 +157,7 @@ static void take_option(struct command *c, int argc, char **argv, int *at)
 static void read_command(struct command *c, int argc, char **argv)
 {
     *c = (struct command){
-        .limit = -1, .server = {.host = "127.0.0.1", .threads = 2, .model = {1, LAYOUT_L3}}};
+        .limit = -1, .server = {.host = "127.0.0.1", .threads = 2, .model = {.seed = 1, .layout = LAYOUT_L3}}};
     int words = 0;
     for (int i = 1; i < argc; i++) {
         struct span word = span_of(argv[i]);

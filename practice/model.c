@@ -13,6 +13,8 @@ static const int64_t DAY_MS = 86400000;
 enum { REF_SPACE = 5000 };     /* accounts that others mention, answer, quote and repost */
 enum { AUTHOR_SPACE = 20000 }; /* accounts that a search finds */
 enum { NUMBER_BITS = 20, CLASS_BITS = 2 };
+/* Numbers of CLASS_COUNTED from there on are those of growing accounts. */
+enum { GROWING = 1000000, GROWING_MAX = (1 << NUMBER_BITS) - GROWING };
 enum { PINNED_WITHIN = 120 };
 enum { LONG_CUT_POINTS = 250 }; /* where the cut copy of a long post ends at the latest */
 
@@ -241,6 +243,20 @@ static void account_counted(const struct model *m, uint32_t posts, struct accoun
     account_fill(m, CLASS_COUNTED, posts, posts, true, out);
 }
 
+/* growing_N: as practice_N, but its newest posts may not have been written yet. What is pinned is old. */
+static void account_growing(const struct model *m, uint32_t posts, struct account *out)
+{
+    uint32_t held = atomic_load(&m->held);
+    *out = (struct account){.state = ACCOUNT_OPEN};
+    snprintf(out->handle, sizeof(out->handle), "growing_%u", posts);
+    account_fill(m, CLASS_COUNTED, GROWING + posts, posts, true, out);
+    out->first = held < posts ? held : posts;
+    uint32_t old = posts > 2 ? posts - 2 : 0;
+    while (old > 0 && wanted_kind(&out->posts, old) == POST_REPOST)
+        old--;
+    out->pinned = old > posts / 2 ? (int32_t)old : -1;
+}
+
 static void account_named(const struct model *m, uint32_t which, struct account *out)
 {
     *out = (struct account){.state = ACCOUNT_OPEN, .fault = named[which].fault};
@@ -289,6 +305,10 @@ bool model_account(const struct model *m, struct span handle, struct account *ou
         account_counted(m, (uint32_t)number, out_account);
         return true;
     }
+    if (digits == 8 && span_starts(name, SPAN("growing_")) && number < GROWING_MAX) {
+        account_growing(m, (uint32_t)number, out_account);
+        return true;
+    }
     if (number >= ACCOUNTS_NUMBERED)
         return false;
     model_account_number(m, (uint32_t)number, out_account);
@@ -306,9 +326,10 @@ static bool account_of_bits(const struct model *m, uint64_t id, struct account *
         model_account_number(m, number, out_account);
         break;
     case CLASS_COUNTED:
-        if (number > 999999)
-            return false;
-        account_counted(m, number, out_account);
+        if (number >= GROWING)
+            account_growing(m, number - GROWING, out_account);
+        else
+            account_counted(m, number, out_account);
         break;
     case CLASS_NAMED:
         if (number >= NAMED_COUNT)
@@ -1143,6 +1164,8 @@ bool model_search(const struct model *m, struct span query, struct arena *arena,
     else
         search_stream(m, &s);
     s.first = first_below(&s.stream, b.until_ms, b.max_id);
+    if (s.from_account && s.first < s.author.first)
+        s.first = s.author.first;
     uint32_t past_time = first_below(&s.stream, b.since_ms, UINT64_MAX);
     uint32_t past_id = first_below(&s.stream, INT64_MAX, b.since_id);
     s.past = past_time < past_id ? past_time : past_id;

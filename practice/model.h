@@ -16,12 +16,17 @@
 #include "base/arena.h"
 #include "base/when.h"
 
+#include <stdatomic.h>
+
 /* How user objects look: three generations of the web app's answers. */
 enum layout { LAYOUT_L1, LAYOUT_L2, LAYOUT_L3, LAYOUT_MIXED };
 
 struct model {
     uint64_t seed;
     enum layout layout;
+    /* So many of the newest posts of accounts named growing_N are not there yet; less of it, and
+     * they have been written. Set while others read. */
+    _Atomic uint32_t held;
 };
 
 enum account_state { ACCOUNT_OPEN, ACCOUNT_PROTECTED, ACCOUNT_SUSPENDED };
@@ -68,6 +73,7 @@ struct account {
     uint64_t id;
     int64_t created_ms;
     struct stream posts;
+    uint32_t first; /* index of the newest post that is there: 0 but for growing_N */
     int32_t pinned; /* index of the pinned post, -1 when there is none */
     enum account_state state;
     enum account_class class;

@@ -781,6 +781,7 @@ static void route_panel_faults(struct request *r)
             e = faults_set_json(&s->faults, body, &f);
     }
     struct faults now = s->faults;
+    atomic_store(&s->options.model.held, (uint32_t)now.value[FAULT_held]);
     pthread_mutex_unlock(&s->faults_lock);
     if (e) {
         answer_words(r, err_http(e), f.words[0] ? f.words : err_text(e));
@@ -1088,6 +1089,7 @@ err server_open(const struct server_options *options, struct server **out_server
     s->options = *options;
     s->port = port;
     s->faults = options->faults;
+    s->options.model.held = (uint32_t)options->faults.value[FAULT_held];
     s->draws.seed = options->model.seed;
     pthread_mutex_init(&s->faults_lock, NULL);
     s->waiting = waiting_new();

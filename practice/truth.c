@@ -328,6 +328,7 @@ bool truth_open_posts(struct truth *t, const struct model *m, struct span handle
     truth_init(t, m, limit);
     if (a.state != ACCOUNT_OPEN)
         a.posts.count = 0;
+    t->next = a.first;
     t->account = a;
     return true;
 }
@@ -562,7 +563,7 @@ static void put_user_counts(struct json_w *w, const struct account *a, const str
     json_open(w);
     json_kv_int(w, "followers", p->followers);
     json_kv_int(w, "following", p->following);
-    json_kv_int(w, "posts", a->posts.count);
+    json_kv_int(w, "posts", a->posts.count - a->first);
     json_kv_int(w, "media", p->media);
     json_kv_int(w, "likes_given", p->likes);
     put_count(w, "listed",

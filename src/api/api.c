@@ -15,6 +15,7 @@ static const char *const ready_query[] = {"verbose", NULL};
 static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
+static const char *const records_query[] = {"after", "limit", "fields", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
@@ -32,8 +33,8 @@ static const struct route routes[] = {
     {"/v1/jobs/{id}/artifacts", "GET, HEAD", false, true, no_query, artifacts_list},
     {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", false, true, no_query, artifacts_show},
     {"/v1/jobs/{id}/repair", "POST", true, true, no_query, artifacts_repair},
-    {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, items_query, items_posts},
-    {"/v1/jobs/{id}/users", "GET, HEAD", false, true, items_query, items_users},
+    {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, records_query, items_posts},
+    {"/v1/jobs/{id}/users", "GET, HEAD", false, true, records_query, items_users},
     {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
     {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
     {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
@@ -163,6 +164,7 @@ bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
 static void call_free(struct call *c)
 {
     arena_free(&c->op.arena);
+    free(c->fields);
     free(c);
 }
 
@@ -209,6 +211,7 @@ static void on_job_known(struct call *c)
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
+    items_job_known(c);
     struct answer head = {.status = 200,
                           .type = "application/x-ndjson",
                           .headers = {"Job-State", job_state_name(c->op.out.job.state), NULL}};

@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/http.h"
 #include "base/json.h"
+#include "extract/fields.h"
 #include "wire/problem.h"
 
 enum {
@@ -53,6 +54,8 @@ struct call {
     int kind;         /* enum item_kind */
     size_t page;      /* rows asked for */
     bool replayed;
+    bool job_fields;       /* of the job, once it is known */
+    struct fields *fields; /* of each record; NULL: all of it */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
 };
 
@@ -94,6 +97,8 @@ void items_users(struct api *a, struct request *r, struct span id);
 void items_unavailable(struct api *a, struct request *r, struct span id);
 void items_rejected(struct api *a, struct request *r, struct span id);
 void items_conflicts(struct api *a, struct request *r, struct span id);
+/* The job of the call is known: what it wants of each record. */
+void items_job_known(struct call *c);
 
 /* ---- sites.c ---- */
 void sites_fields(struct api *a, struct request *r, struct span name);

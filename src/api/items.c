@@ -5,12 +5,22 @@ enum {
     ITEMS_MAX = 5000, /* largest limit of a page */
 };
 
+/* A record that cannot be read is given as it is: it came from the store, and is for people to see. */
+static void add_record(struct buf *out, const struct call *c, struct span json)
+{
+    struct json record;
+    struct json_w w = json_w(out);
+    if (c->fields && !json_parse(c->api->json, json, &record, NULL))
+        fields_put(c->fields, record, &w);
+    else
+        buf_add(out, json);
+    buf_add_char(out, '\n');
+}
+
 static void add_lines(struct buf *out, const struct call *c)
 {
-    for (size_t i = 0; i < c->op.out.items.count; i++) {
-        buf_add(out, c->op.out.items.items[i].json);
-        buf_add_char(out, '\n');
-    }
+    for (size_t i = 0; i < c->op.out.items.count; i++)
+        add_record(out, c, c->op.out.items.items[i].json);
 }
 
 static int64_t last_position(const struct call *c)
@@ -38,7 +48,68 @@ static void post_items(struct call *c, void (*then)(struct call *c))
     call_post(c, STORE_ITEMS, then);
 }
 
+/* ---- what is wanted of each record ---- */
+
+static enum fields_of kind_of(const struct call *c)
+{
+    return c->kind == ITEM_USER ? FIELDS_OF_USERS : FIELDS_OF_POSTS;
+}
+
+/* ?fields=id,text or * for everything; false: answered 400. */
+static bool query_fields(struct call *c, struct span list)
+{
+    struct span name;
+    c->job_fields = false;
+    if (span_is(list, "*"))
+        return true;
+    c->fields = heap_new_of(struct fields);
+    while (span_next(&list, ',', &name)) {
+        const char *near = fields_near(kind_of(c), name);
+        if (fields_known(kind_of(c), name) && fields_add(c->fields, name))
+            continue;
+        if (fields_known(kind_of(c), name))
+            answer_problem(c->request, 400, "bad_parameter", "fields may name %d at most", FIELDS_MAX);
+        else if (near)
+            answer_problem(c->request, 400, "bad_parameter",
+                           "fields names something that no record has; did you mean \"%s\"?", near);
+        else
+            answer_problem(c->request, 400, "bad_parameter",
+                           "fields must be names such as id,text,author.name, or *");
+        return false;
+    }
+    return true;
+}
+
+void items_job_known(struct call *c)
+{
+    struct json spec;
+    const struct job_view *job = &c->op.out.job;
+    if (!c->job_fields || (job->counts == ITEM_USER ? FIELDS_OF_USERS : FIELDS_OF_POSTS) != kind_of(c) ||
+        json_parse(c->api->json, job->spec, &spec, NULL))
+        return;
+    for (struct json_iter i = json_each(json_get(spec, SPAN("fields"))); json_next(&i);) {
+        struct span name;
+        if (!c->fields)
+            c->fields = heap_new_of(struct fields);
+        if (!json_text(i.value, &name) || !fields_add(c->fields, name))
+            break;
+    }
+}
+
 /* ---- one page ---- */
+
+/* The next page asks for the same fields, where this one named some. */
+static void add_link(struct buf *out, const struct call *c, const char *next)
+{
+    buf_fmt(out, "</v1/jobs/%s/%s?after=%s&limit=%zu", c->id, noun(c), next, c->page);
+    bool asked = !c->job_fields && c->kind != ITEM_UNAVAILABLE;
+    if (asked)
+        buf_add_text(out, c->fields ? "&fields=" : "&fields=*");
+    for (size_t i = 0; asked && c->fields && i < c->fields->count; i++)
+        buf_fmt(out, "%s%.*s", i ? "," : "", SP(c->fields->path[i]));
+    buf_add_text(out, ">; rel=\"next\"");
+    buf_add_char(out, '\0');
+}
 
 static void on_page(struct call *c)
 {
@@ -48,18 +119,39 @@ static void on_page(struct call *c)
     }
     struct buf body = answer_buf();
     add_lines(&body, c);
-    char link[160], next[32];
+    struct buf link = BUF(FIELDS_TEXT_MAX + 512);
+    char next[32];
     bool more = c->op.out.items.count > 0;
     c->after = last_position(c);
     snprintf(next, sizeof next, "%lld", (long long)c->after);
-    snprintf(link, sizeof link, "</v1/jobs/%s/%s?after=%s&limit=%zu>; rel=\"next\"", c->id,
-             noun(c), next, c->page);
+    add_link(&link, c, next);
     request_answer(c->request, &(struct answer){.status = 200,
                                                 .type = "application/x-ndjson",
                                                 .body = buf_span(&body),
                                                 .headers = {"Next-After", next,
-                                                            more ? "Link" : NULL, link, NULL}});
+                                                            more ? "Link" : NULL, link.p, NULL}});
+    buf_free(&link);
     buf_free(&body);
+}
+
+static void on_job(struct call *c)
+{
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    items_job_known(c);
+    post_items(c, on_page);
+}
+
+static void post_page(struct call *c)
+{
+    if (!c->job_fields) {
+        post_items(c, on_page);
+        return;
+    }
+    c->op.in.job.id = span_of(c->id);
+    call_post(c, STORE_JOB, on_job);
 }
 
 /* ---- everything, page by page ---- */
@@ -102,8 +194,12 @@ static void show(struct api *a, struct request *r, struct span id, enum item_kin
     c->kind = (int)kind;
     c->after = after;
     c->page = limit ? (size_t)limit : ITEMS_PAGE;
+    c->job_fields = kind != ITEM_UNAVAILABLE;
+    struct span fields;
+    if (request_query(r, "fields", &fields) && !query_fields(c, fields))
+        return;
     if (limit) {
-        post_items(c, on_page);
+        post_page(c);
         return;
     }
     call_stream_lines(c, next_page);

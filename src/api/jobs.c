@@ -140,6 +140,8 @@ void jobs_create(struct api *a, struct request *r, struct span id)
         .limit = order.limit,
         .counts = order.users ? ITEM_USER : ITEM_POST,
         .prio = order.prio,
+        .mark = order.mark,
+        .variant = order.variant,
         .idempotency_key = span_of(c->key),
         .request_hash = span_hash(r->body, 0),
     };

@@ -5,6 +5,8 @@
 #include "base/text.h"
 #include "base/when.h"
 #include "core/evidence.h"
+#include "extract/exclude.h"
+#include "extract/fields.h"
 
 enum { NAMES_MAX = 32 };
 
@@ -17,17 +19,19 @@ struct reading {
     struct pack *pack;
     struct span target; /* as typed */
     wall since, until;
-    bool has_since, has_until;
+    bool has_since, has_until, since_last;
     struct span product;  /* as given */
     int64_t depth;        /* -1: not given */
     bool files;           /* media: download */
     const char *evidence; /* NULL: as configured */
     const char *strategy; /* NULL: as the pack says */
+    unsigned exclude;     /* enum exclude */
+    struct fields fields; /* wanted of each record */
 };
 
-static const char *const members[] = {"site",     "kind",    "target", "limit", "since", "until",
-                                      "priority", "product", "depth",  "media", "evidence",
-                                      "strategy", NULL};
+static const char *const members[] = {"site",     "kind",    "target",   "limit",  "since", "until",
+                                      "priority", "product", "depth",    "media",  "evidence",
+                                      "strategy", "exclude", "fields",   "since_last", NULL};
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
                                                          const char *code, const char *fmt, ...)
@@ -344,10 +348,143 @@ static void read_evidence(struct reading *r, struct json body)
         refuse(r, SPAN("/evidence"), "unknown", "must be never, on_failure or always");
 }
 
+static bool about_users(const struct reading *r)
+{
+    return r->order->users;
+}
+
+/* A list of texts; false when it is not given, or was refused. */
+static bool read_list(struct reading *r, struct json body, const char *key, const char *example,
+                      struct json *out)
+{
+    if (!given(body, key, out))
+        return false;
+    bool texts = json_is(*out, JSON_ARRAY) && json_count(*out) > 0;
+    for (struct json_iter i = json_each(*out); texts && json_next(&i);)
+        texts = json_is(i.value, JSON_TEXT);
+    if (!texts)
+        refuse(r, pointer_to(r, span_of(key)), "type", "must be a list of texts such as %s", example);
+    return texts;
+}
+
+static struct span pointer_at(struct reading *r, const char *key, size_t index)
+{
+    return span_of(arena_fmt(r->arena, "/%s/%zu", key, index));
+}
+
+static void read_exclude(struct reading *r, struct json body)
+{
+    struct json list;
+    if (!read_list(r, body, "exclude", "[\"replies\", \"reposts\"]", &list))
+        return;
+    if (about_users(r))
+        refuse(r, SPAN("/exclude"), "unknown", "%.*s has no posts to leave out", SP(r->order->kind));
+    size_t at = 0;
+    for (struct json_iter i = json_each(list); json_next(&i); at++) {
+        struct span name = SPAN_NONE;
+        json_text(i.value, &name);
+        const char *near = text_nearest(name, exclude_names);
+        r->exclude |= exclude_bit(name);
+        if (exclude_bit(name))
+            continue;
+        if (near)
+            refuse(r, pointer_at(r, "exclude", at), "unknown", "did you mean \"%s\"?", near);
+        else
+            refuse(r, pointer_at(r, "exclude", at), "unknown", "known are: replies, reposts, quotes");
+    }
+}
+
+static void read_fields(struct reading *r, struct json body)
+{
+    struct json list;
+    if (!read_list(r, body, "fields", "[\"id\", \"text\", \"counts.like\"]", &list))
+        return;
+    enum fields_of of = about_users(r) ? FIELDS_OF_USERS : FIELDS_OF_POSTS;
+    size_t at = 0;
+    for (struct json_iter i = json_each(list); json_next(&i); at++) {
+        struct span name = SPAN_NONE;
+        json_text(i.value, &name);
+        const char *near = fields_near(of, name);
+        if (!fields_known(of, name) && near)
+            refuse(r, pointer_at(r, "fields", at), "unknown", "did you mean \"%s\"?", near);
+        else if (!fields_known(of, name))
+            refuse(r, pointer_at(r, "fields", at), "unknown",
+                   "no record has this; names are dotted paths such as \"author.name\"");
+        else if (!fields_add(&r->fields, name))
+            refuse(r, SPAN("/fields"), "range", "at most %d fields", FIELDS_MAX);
+    }
+}
+
+static void read_since_last(struct reading *r, struct json body)
+{
+    struct json v;
+    if (!given(body, "since_last", &v))
+        return;
+    if (!json_bool(v, &r->since_last))
+        refuse(r, SPAN("/since_last"), "type", "must be true or false");
+    else if (r->since_last && about_users(r))
+        refuse(r, SPAN("/since_last"), "unknown", "%.*s is no list of posts", SP(r->order->kind));
+}
+
+/* What else the mark of a target belongs to: every option but those that cut the list, or shape what
+ * is delivered of it. An option that is not named here makes a list of its own: that loses nothing. */
+static void write_variant(struct reading *r, struct json_parser *parser)
+{
+    static const char *const same_list[] = {"limit",    "since",    "until",    "since_last",
+                                            "fields",   "strategy", "evidence", "media",
+                                            "priority", NULL};
+    struct buf text = BUF(8 * 1024), raw = BUF(8 * 1024);
+    struct json_w w = json_w(&text);
+    struct json spec = JSON_MISSING;
+    (void)!json_parse(parser, r->order->spec, &spec, NULL);
+    json_open(&w);
+    for (struct json_iter i = json_each(spec); json_next(&i);) {
+        bool same = false;
+        for (size_t k = 0; same_list[k]; k++)
+            same = same || span_is(i.key, same_list[k]);
+        if (same)
+            continue;
+        buf_clear(&raw);
+        json_add_raw(&raw, i.value);
+        json_key_span(&w, i.key);
+        json_put_raw(&w, buf_span(&raw));
+    }
+    json_close(&w);
+    r->order->variant = arena_keep(r->arena, buf_span(&text));
+    buf_free(&text);
+    buf_free(&raw);
+}
+
+static enum store_mark mark_of(const struct reading *r)
+{
+    if (r->since_last)
+        return MARK_USED;
+    return about_users(r) || r->has_since || r->has_until ? MARK_STAYS : MARK_WHEN_COMPLETE;
+}
+
+static void write_lists(struct reading *r, struct json_w *w)
+{
+    if (r->exclude) {
+        json_key(w, "exclude");
+        json_open_array(w);
+        for (unsigned i = 0; exclude_names[i]; i++)
+            if (r->exclude & 1u << i)
+                json_put_text(w, span_of(exclude_names[i]));
+        json_close_array(w);
+    }
+    if (r->fields.count) {
+        json_key(w, "fields");
+        json_open_array(w);
+        for (size_t i = 0; i < r->fields.count; i++)
+            json_put_text(w, r->fields.path[i]);
+        json_close_array(w);
+    }
+}
+
 /* node looks for "media":"download" in it (pool/media.c). */
 static void write_spec(struct reading *r)
 {
-    struct buf text = BUF(1024);
+    struct buf text = BUF(8 * 1024);
     struct json_w w = json_w(&text);
     char when[WHEN_TEXT];
     json_open(&w);
@@ -367,6 +504,9 @@ static void write_spec(struct reading *r)
         json_kv_cstr(&w, "evidence", r->evidence);
     if (r->strategy)
         json_kv_cstr(&w, "strategy", r->strategy);
+    if (r->since_last)
+        json_kv_bool(&w, "since_last", true);
+    write_lists(r, &w);
     json_close(&w);
     r->order->spec = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
@@ -415,6 +555,9 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_number(&r, root, "priority", 0, 9, &prio);
     read_product(&r, root);
     read_depth(&r, root);
+    read_exclude(&r, root);
+    read_fields(&r, root);
+    read_since_last(&r, root);
     r.has_since = read_time(&r, root, "since", &r.since);
     r.has_until = read_time(&r, root, "until", &r.until);
     read_media(&r, root);
@@ -427,5 +570,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     out->prio = (int)prio;
     out->lane = span_of(arena_fmt(a, "%.*s/normal", SP(out->site)));
     write_spec(&r);
+    write_variant(&r, parser); /* the body is no longer there after it */
+    out->mark = mark_of(&r);
     return true;
 }

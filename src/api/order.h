@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "extract/pack.h"
+#include "store/store.h"
 #include "wire/problem.h"
 
 enum { ORDER_LIMIT_MAX = 100000, ORDER_PRIORITY = 5, ORDER_DEPTH_MAX = 100 };
@@ -17,6 +18,8 @@ struct order {
     bool users;       /* it is about users, else about posts: limit counts these */
     int64_t limit;    /* 0 = all */
     int prio;         /* 0 urgent … 9 */
+    enum store_mark mark;
+    struct span variant; /* the options that change what the list is, as JSON */
 };
 
 enum { ORDER_ERRORS_MAX = 16 };

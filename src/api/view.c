@@ -67,6 +67,7 @@ static void put_counts(struct json_w *w, const struct job_view *job)
     json_kv_int(w, "users", job->users);
     json_kv_int(w, "rejected", job->rejected);
     json_kv_int(w, "conflicts", job->conflicts);
+    json_kv_int(w, "filtered", job->filtered);
     json_kv_int(w, "batches", job->next_batch);
     json_close(w);
     json_key(w, "attempts");

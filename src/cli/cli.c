@@ -41,6 +41,9 @@ static const struct flag {
     {"product", 0, "NAME", offsetof(struct cli, product), IN_GET, "of a search or hashtag: latest (default), top, people, media"},
     {"depth", 0, "N", offsetof(struct cli, depth), IN_GET, "of a thread: replies at most N steps below the post; 0 none; else all"},
     {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal, 9 last"},
+    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_GET, "only posts that earlier jobs of the same target have not brought"},
+    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_GET, "leave out posts of these kinds: replies,reposts,quotes"},
+    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_GET, "only these of each record: id,text,counts.like"},
     {"site", 0, "NAME", offsetof(struct cli, site), IN_GET | IN_REPLAY, "site pack to use, default x; replay: or the folder of one, default that of the job"},
     {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_GET, "what is read is kept: never, on_failure or always; else as configured"},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
@@ -81,6 +84,7 @@ static const struct verb {
      "fulmar get posts @nasa --limit 200\n"
      "fulmar get hashtag '#opendata' --since 2026-02-01 --csv --out opendata.csv\n"
      "fulmar get search 'heat pump lang:en' -n 50 --json\n"
+     "fulmar get posts @nasa --exclude replies,reposts --fields created_at,text,counts.like --csv\n"
      "fulmar get search 'heat pump' --product people --limit 100\n"
      "fulmar get thread https://x.com/nasa/status/1800000000000000000 --depth 1\n"
      "fulmar get followers @nasa --csv --out followers.csv\n",

@@ -7,6 +7,8 @@
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/verdict.h"
+#include "extract/exclude.h"
+#include "extract/fields.h"
 #include "extract/pack.h"
 #include "os/clock.h"
 #include "wire/sse.h"
@@ -58,6 +60,7 @@ struct get {
     struct sse_reader stream;
     struct fault fault;
     struct buf body; /* the order as JSON */
+    struct fields fields;
     const char *kind, *target;
     char id[64];
     enum job_state state;
@@ -123,6 +126,40 @@ static void show_progress(struct get *g)
 
 /* ---- the call ---- */
 
+static int check_exclude(const struct cli *c)
+{
+    struct span list = span_of(c->exclude), name;
+    while (span_next(&list, ',', &name)) {
+        const char *near = text_nearest(name, exclude_names);
+        if (exclude_bit(name))
+            continue;
+        if (near)
+            return cli_usage("get", "--exclude: did you mean '%s'?", near);
+        return cli_usage("get", "--exclude must be of replies, reposts and quotes, not '%.40s'", c->exclude);
+    }
+    return EXIT_DONE;
+}
+
+static int check_fields(struct get *g)
+{
+    /* Whether these are posts or users is for the service to say. */
+    struct span list = span_of(g->cli->fields), name;
+    while (span_next(&list, ',', &name)) {
+        bool known = fields_known(FIELDS_OF_POSTS, name) || fields_known(FIELDS_OF_USERS, name);
+        const char *near = fields_near(FIELDS_OF_POSTS, name);
+        if (!near)
+            near = fields_near(FIELDS_OF_USERS, name);
+        if (known && fields_add(&g->fields, name))
+            continue;
+        if (known)
+            return cli_usage("get", "--fields may name %d at most", FIELDS_MAX);
+        char *shown = cli_printable(g->cli, span_cut(name, 0, 40));
+        return near ? cli_usage("get", "--fields: no record has '%s'; did you mean '%s'?", shown, near)
+                    : cli_usage("get", "--fields: no record has '%s'", shown);
+    }
+    return EXIT_DONE;
+}
+
 /* Numbers and dates are judged here, so that a wrong flag is a wrong call whatever answers. */
 static int check_flags(struct get *g)
 {
@@ -153,7 +190,20 @@ static int check_flags(struct get *g)
     if (c->depth &&
         (!span_int(span_of(c->depth), &g->depth) || g->depth < 0 || g->depth > ORDER_DEPTH_MAX))
         return cli_usage("get", "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
-    return EXIT_DONE;
+    int code = check_exclude(c);
+    return code ? code : check_fields(g);
+}
+
+static void put_list(struct json_w *w, const char *key, const char *text)
+{
+    struct span list = span_of(text), name;
+    if (!list.n)
+        return;
+    json_key(w, key);
+    json_open_array(w);
+    while (span_next(&list, ',', &name))
+        json_put_text(w, name);
+    json_close_array(w);
 }
 
 /* The call as the body of a request; what only the site packs can judge is left to the service.
@@ -183,6 +233,10 @@ static void build_body(struct get *g)
         json_kv_int(&w, "depth", g->depth);
     if (c->evidence)
         json_kv_cstr(&w, "evidence", c->evidence);
+    if (c->since_last)
+        json_kv_bool(&w, "since_last", true);
+    put_list(&w, "exclude", c->exclude);
+    put_list(&w, "fields", c->fields);
     json_close(&w);
 }
 
@@ -554,7 +608,13 @@ static int report_success(struct get *g, struct json job)
              count, g->users ? "user" : "post", count == 1 ? "" : "s",
              cli_printable(g->cli, span_of(g->target)), seconds,
              end.n ? cli_printable(g->cli, end) : "done");
+    bool gap = false;
+    if (json_bool(json_path(job, "report.gap"), &gap) && gap)
+        cli_note(g->cli, "it stopped before it came to what was known: older posts that are new as well are missing, "
+                         "and --since-last will not bring them; use --since, or a higher --limit next time");
     next_command(g);
+    if (gap)
+        return EXIT_PARTIAL;
     enum verdict v;
     enum end_reason r;
     /* As many as asked for is what was asked for. */
@@ -638,6 +698,7 @@ static int open_rows(struct get *g)
     struct rows_config config = {.form = c->csv  ? ROWS_CSV
                                          : table ? ROWS_TABLE
                                                  : ROWS_JSON,
+                                 .fields = &g->fields,
                                  .columns = terminal_columns(STDOUT_FILENO),
                                  .path = c->out && strcmp(c->out, "-") ? c->out : NULL};
     err e = rows_open(&g->rows, &config, &g->fault);

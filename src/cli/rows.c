@@ -84,6 +84,7 @@ static const struct column user_table[] = {
 struct rows {
     struct rows_config config;
     const struct column *columns;
+    struct column *own; /* columns of the fields that were asked for; NULL: none were */
     FILE *to;
     char *part; /* the file's name until it is whole; NULL: written straight through */
     char *path; /* as it was given, for words; NULL: standard output */
@@ -218,6 +219,37 @@ static err write_line(struct rows *r, struct fault *f)
 
 /* ---- face ---- */
 
+static char *copy_of_span(struct span s)
+{
+    return span_copy(s, heap_get(s.n + 1), s.n + 1);
+}
+
+/* The id first: without it a line is nobody's. */
+static struct column *columns_of_fields(const struct fields *f)
+{
+    enum { WIDTH = 20 };
+    struct column *all = heap_get((f->count + 2) * sizeof *all), *at = all;
+    bool has_id = false;
+    for (size_t i = 0; i < f->count; i++)
+        has_id = has_id || span_is(f->path[i], "id");
+    if (!has_id) {
+        char *name = copy_of_span(SPAN("id"));
+        *at++ = (struct column){name, name, WIDTH, false};
+    }
+    for (size_t i = 0; i < f->count; i++) {
+        char *name = copy_of_span(f->path[i]);
+        *at++ = (struct column){name, name, i + 1 < f->count ? WIDTH : 0, false};
+    }
+    return all;
+}
+
+static void free_columns(struct column *all)
+{
+    for (struct column *c = all; c && c->title; c++)
+        free((char *)(uintptr_t)c->title);
+    free(all);
+}
+
 static const struct column *columns_of(enum rows_form form, bool users)
 {
     if (form == ROWS_TABLE)
@@ -324,6 +356,7 @@ static void rows_free(struct rows **handle)
     free(r->name);
     buf_free(&r->line);
     json_parser_free(&r->parser);
+    free_columns(r->own);
     free(r);
     *handle = NULL;
 }
@@ -333,6 +366,8 @@ err rows_open(struct rows **out, const struct rows_config *config, struct fault 
     struct rows *r = heap_new_of(struct rows);
     r->config = *config;
     r->columns = columns_of(config->form, false);
+    if (config->fields && config->fields->count)
+        r->columns = r->own = columns_of_fields(config->fields);
     r->line = BUF(LINE_MAX);
     r->parser = json_parser_new(RECORD_MAX);
     r->to = stdout;
@@ -348,7 +383,7 @@ err rows_open(struct rows **out, const struct rows_config *config, struct fault 
 
 err rows_about(struct rows *r, bool users, struct fault *f)
 {
-    r->columns = columns_of(r->config.form, users);
+    r->columns = r->own ? r->own : columns_of(r->config.form, users);
     if (r->config.form != ROWS_CSV)
         return E_OK;
     add_titles(r);

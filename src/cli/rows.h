@@ -1,7 +1,7 @@
 /* rows.h - records on their way out: NDJSON as they are, CSV, or a table for people. */
 #pragma once
 
-#include "base/json.h"
+#include "extract/fields.h"
 
 enum rows_form { ROWS_JSON, ROWS_CSV, ROWS_TABLE };
 
@@ -10,6 +10,7 @@ struct rows;
 struct rows_config {
     enum rows_form form;
     size_t columns; /* of the terminal, for tables */
+    const struct fields *fields; /* columns, after the id; none: those of the kind */
     /* NULL: standard output. A file is written beside its name and renamed by rows_close().
      * What is no regular file (a device, a pipe, /dev/stdout) is written straight through. */
     const char *path;

@@ -17,12 +17,14 @@ static const char *const end_names[] = {
     [END_OLDEST_REACHED] = "oldest_reached",
     [END_CURSOR_REPEAT] = "cursor_repeat",
     [END_BUDGET] = "budget",
+    [END_KNOWN_REACHED] = "known_reached",
 };
 _Static_assert(sizeof end_names / sizeof end_names[0] == END_COUNT, "a name each");
 
 static bool end_is_proven(enum end_reason r)
 {
-    return r == END_TERMINATE || r == END_NO_NEW_IDS || r == END_OLDEST_REACHED;
+    return r == END_TERMINATE || r == END_NO_NEW_IDS || r == END_OLDEST_REACHED ||
+           r == END_KNOWN_REACHED;
 }
 
 bool verdict_is_drift(int64_t read, int64_t lost)
@@ -44,6 +46,12 @@ enum verdict verdict_decide(const struct verdict_facts *facts)
     /* Posts came, and every one of them was older than asked for. */
     if (facts->end == END_OLDEST_REACHED)
         return VERDICT_EMPTY_CONFIRMED;
+    /* Nothing new, and what came proves that the list was read: complete up to what was known. */
+    if (facts->since_last && (facts->left_out || facts->end == END_KNOWN_REACHED) && end_is_proven(facts->end))
+        return VERDICT_COMPLETE;
+    /* Posts came, and every one of them was of a kind or a time that the job leaves out. */
+    if (facts->left_out)
+        return end_is_proven(facts->end) ? VERDICT_EMPTY_CONFIRMED : VERDICT_PARTIAL;
     /* Empty pages prove nothing by themselves; with a profile that claims no post they do. */
     if (facts->claimed == 0 && end_is_proven(facts->end))
         return VERDICT_EMPTY_CONFIRMED;

@@ -13,6 +13,7 @@ enum end_reason {
     END_OLDEST_REACHED, /* older than `since` */
     END_CURSOR_REPEAT, /* the same cursor came again without a new id */
     END_BUDGET,        /* turns or bytes of the job used up */
+    END_KNOWN_REACHED, /* from here on all was brought by earlier jobs of the same target */
     END_COUNT
 };
 
@@ -20,6 +21,8 @@ enum end_reason {
 struct verdict_facts {
     int64_t posts;       /* committed, all attempts */
     int64_t lost;        /* entries that should be a post and could not be read, or failed a check */
+    bool since_last;     /* only what is new was asked for, and there was a job before */
+    int64_t left_out;    /* posts that came and were left out as the job asked */
     int64_t claimed;     /* posts the profile says the account has; -1 unknown */
     bool source_said_empty; /* emptyState text, terminate on page one, or search without result */
     bool sampled; /* an anonymous view: a sample whose emptiness proves nothing */

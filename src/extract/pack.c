@@ -312,13 +312,16 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
 {
     static const char *const keys[] = {"input", "url",        "needs_session", "capture",
                                        "fetch", "strategies", "fallback_on",   "records",
-                                       "products", "thread",  "dom",           NULL};
+                                       "products", "thread",  "dom",           "order", NULL};
+    static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
     t->kind = n->key;
     t->url = form_text(f, n, "url", true);
     t->needs_session = form_bool(f, n, "needs_session", false);
     target_read_records(f, n, t);
+    const struct ynode *order = ynode_find(n, "order");
+    t->ranked = order && form_word(f, order, "order", orders) == 1;
     struct span input = form_text(f, n, "input", true);
     int at = f->failed ? -1
                        : find_name(f, ynode_find(n, "input"), "input", input, p->input_count,

@@ -212,6 +212,7 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
         .sources = t->sources,
         .source_count = t->source_count,
         .more = t->more.n ? t->more : SPAN("scroll"),
+        .ranked = t->ranked,
     };
     memcpy(plan.steps, t->steps, sizeof plan.steps);
     memcpy(plan.fallback_on, t->fallback_on, sizeof plan.fallback_on);

@@ -48,6 +48,7 @@ struct target {
     const struct product *products; /* the first is the default */
     const struct span *product_names;
     size_t product_count;
+    bool ranked; /* order: ranked */
 };
 struct expression {
     struct span name, text;

@@ -240,7 +240,7 @@ static bool commit_records(struct slot *s, const struct frame *f)
     size_t count = 0;
     struct frame kept = *f;
     struct span cursor = f->t[0], items = f->t[1];
-    if (s->committing || s->state == SLOT_ENDING)
+    if (s->committing || s->state == SLOT_ENDING || f->n[3] < 0 || f->n[3] > ITEMS_MAX)
         return false;
     buf_free(&s->records);
     /* The frame borrows from the read buffer: keep its texts until the store has them. */
@@ -269,7 +269,8 @@ static bool commit_records(struct slot *s, const struct frame *f)
                                                    .count = count,
                                                    .cursor = kept.t[0],
                                                    .counts = kept.t[2],
-                                                   .limit = s->lease.limit}};
+                                                   .limit = s->lease.limit,
+                                                   .filtered = f->n[3]}};
     store_thread_post(s->pool->store, &s->commit_op);
     return true;
 }
@@ -416,9 +417,9 @@ static void send_job(struct slot *s)
     const struct lease *l = &s->lease;
     struct frame f = {.type = FRAME_JOB,
                       .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms, c->fetch_ms,
-                            slot_keep(s)},
+                            slot_keep(s), l->filtered},
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
-                            s->site.base_url, s->site.instances}};
+                            s->site.base_url, s->site.instances, l->known}};
     slot_tell(s, &f);
     need(!s->too_big); /* accept and commit keep the parts small */
 }

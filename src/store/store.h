@@ -21,7 +21,15 @@
 
 struct store;
 
-enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536 };
+enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536, STORE_MARK_POSTS = 200 };
+
+/* How far a target was read: the newest posts that its jobs have brought. Kept for each site, kind,
+ * target and variant, longer than the jobs, and moved with the end of a job that ended well. */
+enum store_mark {
+    MARK_STAYS,         /* the job says nothing about the newest posts of the list */
+    MARK_WHEN_COMPLETE, /* an ordinary job: moved when it has the list to its end */
+    MARK_USED,          /* the job asks for what is new: gets the mark, and moves it */
+};
 
 /* What holds a lane up: the labels of METRIC_LANES. */
 enum lane_word { LANE_OPEN, LANE_FULL, LANE_BLOCKED, LANE_BREAKER_OPEN, LANE_WORDS };
@@ -63,6 +71,8 @@ struct accept_args {
     enum item_kind counts; /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress
                               and verdict count these */
     int prio;           /* 0-9, 5 normal */
+    enum store_mark mark;
+    struct span variant; /* what else decides which list it is; empty: nothing */
     struct span idempotency_key; /* may be empty */
     uint64_t request_hash;       /* of the body, for the key */
 };
@@ -80,6 +90,11 @@ struct lease {
     uint64_t nonce;
     struct span site, kind, target, spec, cursor; /* in the arena */
     int64_t limit, next_batch, have; /* have: records committed so far, of the kind it counts */
+    int64_t filtered;                /* posts left out so far */
+    /* MARK_USED: lines, the first the time of the newest post, then "created_ms id", newest first; as it
+     * was when the job first started, so that an attempt does not stop at what its own job brought.
+     * Empty: there is no mark. At most 48 KiB. */
+    struct span known;
     int64_t attempt;                 /* fence, counted from 1 */
     int64_t waited_ms;               /* since it was accepted or due */
 };
@@ -109,6 +124,7 @@ struct commit_args {
     struct span cursor; /* where the next attempt goes on, at most STORE_CURSOR_MAX; empty keeps the old one */
     struct span counts; /* of fields, as text of core/drift.h; may be empty */
     int64_t limit;      /* counted records of the job stop here: surplus ones of this batch are not linked; 0 = none */
+    int64_t filtered;   /* posts that came with it and were left out, as the job asks */
 };
 struct commit_reply {
     bool duplicate; /* this batch was committed before: nothing written */
@@ -235,7 +251,7 @@ struct job_view {
     enum verdict verdict;
     enum end_reason end;
     enum item_kind counts; /* what `have` and `limit` are about */
-    int64_t limit, have, users, rejected, conflicts, fence, n_fail, n_crash, n_throttle, n_release, next_batch;
+    int64_t limit, have, users, rejected, conflicts, filtered, fence, n_fail, n_crash, n_throttle, n_release, next_batch;
     int64_t created_ms, run_at_ms, started_ms, finished_ms; /* 0 = not yet */
     enum waiting waiting;
     int64_t waiting_until_ms; /* 0: nobody knows */

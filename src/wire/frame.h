@@ -7,12 +7,12 @@
 
 #include "base/span.h"
 
-enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 8, FRAME_HEAD = 5 };
+enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 9, FRAME_HEAD = 5 };
 
 /*  X(name, sender 'n'ode or 'w'orker, numbers, texts, largest frame in bytes, "numbers; texts") */
 #define FRAME_TABLE(X)                                                                                                   \
     X(FRAME_READY, 'w', 1, 1, 4096, "pid; versions of the packs (packs_add_version)")                                     \
-    X(FRAME_JOB, 'n', 7, 8, 262144, "limit, next_batch, have, navigate_ms, batch_ms, fetch_ms, evidence; id, site, kind, target, spec, cursor, base URL, instances") \
+    X(FRAME_JOB, 'n', 8, 9, 262144, "limit, next_batch, have, navigate_ms, batch_ms, fetch_ms, evidence, filtered; id, site, kind, target, spec, cursor, base URL, instances, known posts") \
     X(FRAME_GOTO, 'w', 2, 1, 16384, "call, timeout_ms; url")                                                              \
     X(FRAME_BODY, 'w', 2, 1, 4096, "call, timeout_ms; request id")                                                        \
     X(FRAME_EVAL, 'w', 3, 1, 256, "call, timeout_ms, world as an event named it or 0 for the page's own; name of the pack's expression") \
@@ -28,7 +28,7 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 8, FRAME_HEAD = 5 };
     X(FRAME_EVENT, 'n', 0, 2, 16777216, "method, params")                                                                 \
     X(FRAME_GONE, 'n', 1, 1, 1024, "err; words")                                                                          \
     X(FRAME_CANCEL, 'n', 1, 0, 64, "err: E_CANCELLED, E_SHUTDOWN or E_TIMEOUT")                                           \
-    X(FRAME_RECORDS, 'w', 3, 3, 33554432, "batch, pages, posts claimed by the profile; cursor, items, counts of fields")   \
+    X(FRAME_RECORDS, 'w', 4, 3, 33554432, "batch, pages, posts claimed by the profile, posts left out as asked; cursor, items, counts of fields") \
     X(FRAME_COMMITTED, 'n', 3, 0, 64, "err, added, have")                                                                 \
     X(FRAME_PROGRESS, 'w', 0, 1, 256, "the step it is in")                                                               \
     X(FRAME_LOG, 'w', 1, 1, 4096, "level; line")                                                                          \

@@ -3,12 +3,19 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/need.h"
+#include "extract/exclude.h"
 #include "os/clock.h"
 #include "os/faults.h"
 
 #include "core/drift.h"
 
-enum { SIGN_MS = 2000, SETTLED_MS = 4000, COMMIT_MS = 60000, REPORT_MAX = 32 * 1024 };
+enum {
+    SIGN_MS = 2000,
+    SETTLED_MS = 4000,
+    COMMIT_MS = 60000,
+    REPORT_MAX = 32 * 1024,
+    RECORD_MAX = 8 * 1024 * 1024,
+};
 
 /* Reposts have ids of their own, but not on every source. */
 static struct span repost_key(const struct collection *c, struct span original)
@@ -92,6 +99,24 @@ static bool too_new(const struct collection *c, const struct record *r)
     return c->has_until && r->kind == RECORD_POST && r->created_at.ms >= c->until.ms;
 }
 
+static bool excluded(const struct collection *c, const struct record *r)
+{
+    struct json post;
+    return c->exclude && r->kind == RECORD_POST && !json_parse(c->records, r->json, &post, NULL) &&
+           exclude_takes(c->exclude, post);
+}
+
+/* Such a post is on the page all the same: a page of them is not one without new ids. */
+static bool leave_out(struct collection *c, const struct record *r)
+{
+    if (r->id.n && !seen_add(&c->seen, c->arena, r->id, 0)) {
+        c->repeated++;
+        return false;
+    }
+    c->filtered++;
+    return true;
+}
+
 /* What the job is there for: posts, or users. */
 static bool counted(const struct collection *c, enum record_kind kind)
 {
@@ -125,16 +150,17 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
     int64_t fresh = 0;
     *out_filtered = false;
     bool older = false;
-    for (size_t i = 0; i < r->count; i++) {
+    size_t past = c->plan.ranked ? r->count : known_end(&c->known, r);
+    for (size_t i = 0; i < past; i++) {
         const struct record *rec = &r->records[i];
         if (!wanted(c, rec))
             continue;
-        if (too_old(c, rec)) {
+        if (too_old(c, rec) && !c->plan.ranked) {
             older |= !rec->pinned;
             continue;
         }
-        if (too_new(c, rec)) {
-            *out_filtered = true;
+        if (too_old(c, rec) || too_new(c, rec) || excluded(c, rec) || known_has(&c->known, rec)) {
+            *out_filtered |= leave_out(c, rec);
             continue;
         }
         struct span id = name_of(c, rec, i);
@@ -164,6 +190,8 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
     }
     if (older && fresh == 0)
         c->end = END_OLDEST_REACHED;
+    else if (past < r->count)
+        c->end = END_KNOWN_REACHED;
     return fresh;
 }
 
@@ -180,7 +208,10 @@ static struct span counts_of(struct collection *c, struct arena *a)
 static err commit_to_node(struct collection *c, struct span items, struct span cursor)
 {
     page_step(&c->page, "commit");
-    struct frame f = {.type = FRAME_RECORDS, .n = {c->batch, c->pages, c->claimed}, .t = {cursor, items, SPAN_NONE}};
+    int64_t filtered = c->filtered;
+    struct frame f = {.type = FRAME_RECORDS,
+                      .n = {c->batch, c->pages, c->claimed, filtered - c->told},
+                      .t = {cursor, items, SPAN_NONE}};
     f.t[2] = counts_of(c, c->page.page_arena);
     if (c->source.n && cursor.n) /* only this source can go on there */
         f.t[0] = span_of(arena_fmt(c->arena, "~%.*s:%.*s", SP(c->source), SP(cursor)));
@@ -195,6 +226,7 @@ static err commit_to_node(struct collection *c, struct span items, struct span c
     if (in.n[0] != E_OK)
         return in.n[0] > 0 && in.n[0] < E_COUNT ? (err)in.n[0] : E_PROTOCOL;
     c->have = in.n[2];
+    c->told = filtered;
     c->batch++;
     c->evidence.batch = c->batch;
     return E_OK;
@@ -232,7 +264,7 @@ static err read_timeline(struct collection *c, const struct reading *r)
     bool thread = c->plan.focus.n > 0;
     if (thread)
         thread_measure(c, r);
-    int64_t had = c->unavailable, fresh = fill_batch(c, r, &items, &filtered);
+    int64_t gone = c->unavailable, had = c->have, fresh = fill_batch(c, r, &items, &filtered);
     if (c->reopened && r->entries && !fresh && !filtered) {
         buf_free(&items);
         return fail(&c->fault, E_PAGE, "the page opened anew did not go on where it was");
@@ -249,7 +281,7 @@ static err read_timeline(struct collection *c, const struct reading *r)
     bool full = c->order->limit > 0 && c->have + fresh >= c->order->limit;
     err e = E_OK;
     if (thread)
-        e = thread_note_end(c, r, fresh + c->unavailable - had + filtered);
+        e = thread_note_end(c, r, fresh + c->unavailable - gone + filtered);
     else
         note_end(c, r, fresh, filtered);
     if (!e)
@@ -259,9 +291,10 @@ static err read_timeline(struct collection *c, const struct reading *r)
     struct span cursor = thread ? SPAN_NONE : arena_keep(c->arena, r->cursor);
     if (!e && !full && !c->end)
         e = c->go_on(c, cursor);
-    if (!e && (text.n || !span_eq(cursor, c->cursor)))
+    if (!e && (text.n || c->filtered > c->told || !span_eq(cursor, c->cursor)))
         e = c->commit(c, text, cursor);
-    if (!e && c->order->limit > 0 && c->have >= c->order->limit)
+    bool known = c->end == END_KNOWN_REACHED && had + fresh <= c->order->limit;
+    if (!e && c->order->limit > 0 && c->have >= c->order->limit && !known)
         c->end = END_LIMIT;
     else if (!e && full && !c->end) /* ids known from an earlier attempt: not full after all */
         e = c->go_on(c, cursor);
@@ -461,6 +494,12 @@ static struct span report(const struct collection *c)
     json_kv_int(&w, "unavailable", c->unavailable);
     json_kv_int(&w, "promoted_dropped", c->promoted);
     json_kv_int(&w, "duplicates", c->repeated);
+    json_kv_int(&w, "filtered", c->filtered);
+    json_kv_cstr(&w, "order", c->plan.ranked ? "ranked" : "time");
+    /* Between what this job brought and what was known there may be posts that nobody has. */
+    if (c->known.given)
+        json_kv_bool(&w, "gap", !c->plan.ranked && (c->end == END_LIMIT || c->end == END_BUDGET ||
+                                                    c->end == END_CURSOR_REPEAT));
     json_kv_int(&w, "rejected", c->rejected);
     json_kv_int(&w, "conflicts", c->conflicts.found);
     json_kv_int(&w, "out_of_order", c->disorder);
@@ -501,6 +540,13 @@ static void read_spec(struct collection *c, struct json_parser *parser)
         c->product = arena_keep(c->arena, product);
     if (json_text(json_get(spec, SPAN("strategy")), &strategy))
         c->has_strategy = plan_strategy_parse(strategy, &c->strategy);
+    for (struct json_iter i = json_each(json_get(spec, SPAN("exclude"))); json_next(&i);) {
+        struct span name;
+        if (json_text(i.value, &name))
+            c->exclude |= exclude_bit(name);
+    }
+    if (c->exclude)
+        c->records = json_parser_new(RECORD_MAX);
 }
 
 static struct span words_of(const struct collection *c, err e)
@@ -525,6 +571,7 @@ void collection_forget(struct collection *c)
     c->reopened = c->source_said_empty = c->user_read = c->guest = c->sampled = false;
     c->thread = (struct thread){.depth = c->thread.depth};
     reader_focus(c->page.reader, c->plan.focus);
+    c->known.row = 0;
 }
 
 bool collection_may_go_on(const struct collection *c, err e)
@@ -593,6 +640,8 @@ void collection_conclude(struct collection *c, err e, struct collect_result *out
     }
     struct verdict_facts facts = {.posts = c->have,
                                   .lost = c->unparsed + c->rejected + c->thread.unplaced,
+                                  .since_last = c->known.given,
+                                  .left_out = c->filtered,
                                   .claimed = c->claimed,
                                   .source_said_empty = c->source_said_empty,
                                   .sampled = c->sampled,
@@ -612,7 +661,10 @@ void collection_init(struct collection *c, const struct collect_order *order, st
                              .commit = commit_to_node,
                              .batch = order->next_batch,
                              .have = order->have,
+                             .filtered = order->filtered,
+                             .told = order->filtered,
                              .claimed = -1};
+    known_read(&c->known, order->known);
     read_spec(c, parser);
 }
 
@@ -649,4 +701,5 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     evidence_end(&c->evidence, out->failure);
     evidence_fini(&c->evidence);
     page_fini(&c->page);
+    json_parser_free(&c->records);
 }

@@ -9,7 +9,8 @@
 struct collect_order { /* from FRAME_JOB */
     int64_t limit, next_batch, have, navigate_ms, batch_ms, fetch_ms;
     enum evidence_keep keep;
-    struct span site, kind, target, spec, cursor, base_url, instances;
+    int64_t filtered; /* left out by earlier attempts */
+    struct span site, kind, target, spec, cursor, base_url, instances, known;
 };
 
 struct collect_result {

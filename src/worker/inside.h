@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "worker/collect.h"
 #include "worker/conflict.h"
+#include "worker/known.h"
 
 struct attempt { /* one strategy, as it ended */
     enum plan_strategy strategy;
@@ -75,6 +76,10 @@ struct collection {
     bool has_since, has_until, has_strategy;
     enum plan_strategy strategy; /* the only one wanted */
     int64_t batch, have, claimed;
+    struct known known;          /* by earlier jobs of the same target */
+    unsigned exclude;            /* enum exclude */
+    struct json_parser *records; /* reads records where that is asked; NULL: nobody asks */
+    int64_t filtered, told;      /* posts left out as the job asked; told: as node knows */
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;
     int pages_without_new, pages_open; /* open: read since the page was opened */
     bool reopened;                     /* the next timeline page is the first of a page opened anew */

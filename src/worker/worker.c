@@ -90,13 +90,15 @@ static void keep_order(struct arena *a, const struct frame *f, struct collect_or
                                   .batch_ms = f->n[4],
                                   .fetch_ms = f->n[5],
                                   .keep = keep_of(f->n[6]),
+                                  .filtered = f->n[7],
                                   .site = arena_keep(a, f->t[1]),
                                   .kind = arena_keep(a, f->t[2]),
                                   .target = arena_keep(a, f->t[3]),
                                   .spec = arena_keep(a, f->t[4]),
                                   .cursor = arena_keep(a, f->t[5]),
                                   .base_url = arena_keep(a, f->t[6]),
-                                  .instances = arena_keep(a, f->t[7])};
+                                  .instances = arena_keep(a, f->t[7]),
+                                  .known = arena_keep(a, f->t[8])};
 }
 
 static err run_job(struct worker *w, const struct frame *job)

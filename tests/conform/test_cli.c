@@ -419,6 +419,31 @@ static void csv_is_safe_for_spreadsheets(void **state)
     }
 }
 
+static void fields_are_what_comes_out(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "get", "posts", "@nasa", "--limit", "2", "--fields", "text");
+    expect_code(&c, 0);
+    assert_true(span_starts(buf_span(&c.out), SPAN("{\"id\":\"1000\",\"text\":")));
+    assert_false(says(&c.out, "hashtags"));
+    drop(&c);
+    c = CALL(server_flag(), "get", "posts", "@nasa", "--limit", "2", "--csv", "--fields", "text,author.screen_name");
+    expect_code(&c, 0);
+    assert_true(span_starts(buf_span(&c.out), SPAN("id,text,author.screen_name\r\n1000,")));
+    drop(&c);
+    EXPECT(64, "no record has 'likes'; did you mean 'counts.like'?", "get", "posts", "@nasa", "--fields", "id,likes");
+    EXPECT(64, "no record has 'lang'", "get", "profile", "@nasa", "--fields", "lang");
+    EXPECT(64, "did you mean 'replies'?", "get", "posts", "@nasa", "--exclude", "replys");
+    EXPECT(64, "must be of replies, reposts and quotes", "get", "posts", "@nasa", "--exclude", "everything");
+    c = CALL(server_flag(), "get", "posts", "@nasa", "--exclude", "replies,quotes", "-q");
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL(server_flag(), "get", "profile", "@nasa", "--exclude", "replies");
+    expect_code(&c, 65);
+    assert_true(says(&c.err, "no posts to leave out"));
+    drop(&c);
+}
+
 static void out_is_all_or_nothing(void **state)
 {
     (void)state;
@@ -972,6 +997,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(get_prints_records_one_a_line),
         cmocka_unit_test(get_works_over_tcp_and_by_environment),
         cmocka_unit_test(csv_is_safe_for_spreadsheets),
+        cmocka_unit_test(fields_are_what_comes_out),
         cmocka_unit_test(out_is_all_or_nothing),
         cmocka_unit_test(out_never_replaces_what_is_no_file),
         cmocka_unit_test(out_writes_through_to_a_device),

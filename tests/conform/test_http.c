@@ -880,6 +880,89 @@ static void posts_come_whole_or_in_pages(void **state)
     arena_free(&a);
 }
 
+static void options_of_a_job_are_checked_and_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option, *pointer, *words;
+    } rows[] = {
+        {"\"exclude\":[\"replys\"]", "/exclude/0", "did you mean \\\"replies\\\"?"},
+        {"\"exclude\":[\"replies\",\"everything else\"]", "/exclude/1", "known are: replies, reposts, quotes"},
+        {"\"exclude\":\"replies\"", "/exclude", "must be a list of texts"},
+        {"\"exclude\":[]", "/exclude", "must be a list of texts"},
+        {"\"fields\":[\"id\",\"likes\"]", "/fields/1", "did you mean \\\"counts.like\\\"?"},
+        {"\"fields\":[\"id\",7]", "/fields", "must be a list of texts"},
+        {"\"fields\":[\"counts.followers\"]", "/fields/0", "\"code\":\"unknown\""},
+        {"\"since_last\":\"yes\"", "/since_last", "must be true or false"},
+        {"\"since-last\":true", "/since-last", "did you mean \\\"since_last\\\"?"},
+        {"\"feilds\":[\"id\"]", "/feilds", "did you mean \\\"fields\\\"?"},
+    };
+    char id[256], path[400], body[400];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(body, sizeof body, "{\"kind\":\"posts\",\"target\":\"@nasa\",%s}", rows[i].option);
+        struct reply r = request("POST", "/v1/jobs", "", body);
+        char pointer[100];
+        snprintf(pointer, sizeof pointer, "\"pointer\":\"%s\"", rows[i].pointer);
+        if (r.status / 100 != 4 || !contains(r.body, pointer) || !contains(r.body, rows[i].words))
+            fail_msg("%s: %d %.*s", rows[i].option, r.status, SP(r.body));
+        drop(&r);
+    }
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"profile\",\"target\":\"@nasa\",\"exclude\":[\"replies\"]}", 422);
+    expect("POST", "/v1/jobs", "",
+           "{\"kind\":\"profile\",\"target\":\"@nasa\",\"fields\":[\"counts.followers\"]}", 202);
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"profile\",\"target\":\"@nasa\",\"since_last\":true}", 422);
+    submit("{\"kind\":\"posts\",\"target\":\"@options\",\"since_last\":true,\"exclude\":[\"quotes\",\"replies\"],"
+           "\"fields\":[\"text\",\"counts.like\"]}",
+           id);
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    struct reply r = get(path);
+    assert_true(contains(r.body, "\"exclude\":[\"replies\",\"quotes\"]"));
+    assert_true(contains(r.body, "\"fields\":[\"text\",\"counts.like\"]"));
+    assert_true(contains(r.body, "\"since_last\":true"));
+    assert_true(contains(r.body, "\"filtered\":0"));
+    drop(&r);
+}
+
+/* The store has the whole record; what is delivered is what was asked for. */
+static void records_are_delivered_with_the_fields_asked_for(void **state)
+{
+    (void)state;
+    char id[256], path[400];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@fields\",\"priority\":0,\"fields\":[\"lang\"]}", id);
+    struct lease l = lease_of(id, a);
+    commit_posts(&l, l.next_batch, 0, 3);
+    static const struct {
+        const char *query, *first;
+        int status;
+    } rows[] = {
+        {"", "{\"id\":\"0\"}\n", 200}, /* of the job: these records have no lang */
+        {"?limit=1", "{\"id\":\"0\"}\n", 200},
+        {"?fields=*", "{\"id\":\"0\",\"text\":\"post number 0 of a long list of posts\"}\n", 200},
+        {"?fields=text&limit=1", "{\"id\":\"0\",\"text\":\"post number 0 of a long list of posts\"}\n", 200},
+        {"?fields=id,lang", "{\"id\":\"0\"}\n", 200},
+        {"?fields=txt", "did you mean \\\"text\\\"?", 400},
+        {"?fields=text,,lang", "fields must be names", 400},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(path, sizeof path, "/v1/jobs/%s/posts%s", id, rows[i].query);
+        struct reply r = get(path);
+        bool right = r.status == 200 ? span_starts(r.body, span_of(rows[i].first)) : contains(r.body, rows[i].first);
+        if (r.status != rows[i].status || !right)
+            fail_msg("%s: %d %.*s", rows[i].query, r.status, SP(r.body));
+        drop(&r);
+    }
+    snprintf(path, sizeof path, "/v1/jobs/%s/posts?limit=1&fields=text,lang", id);
+    struct reply r = get(path);
+    struct span link = header(&r, "Link");
+    assert_true(span_find(link, SPAN("&fields=text,lang>")) < link.n);
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/unavailable?fields=id", id);
+    expect("GET", path, "", "", 400);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    arena_free(&a);
+}
+
 static void a_reader_that_does_not_read_is_cut(void **state)
 {
     (void)state;
@@ -1243,6 +1326,8 @@ int main(void)
         cmocka_unit_test(cancelling_follows_the_state),
         cmocka_unit_test(a_failed_job_is_200_and_explains_itself),
         cmocka_unit_test(posts_come_whole_or_in_pages),
+        cmocka_unit_test(options_of_a_job_are_checked_and_shown),
+        cmocka_unit_test(records_are_delivered_with_the_fields_asked_for),
         cmocka_unit_test(a_reader_that_does_not_read_is_cut),
         cmocka_unit_test(events_flow_and_resume_without_loss),
         cmocka_unit_test(bad_event_positions_are_refused),

@@ -324,6 +324,7 @@ static uint64_t content(void)
     h = mix_rows(db, "SELECT * FROM items ORDER BY iid", h);
     h = mix_rows(db, "SELECT * FROM job_items ORDER BY job,ord", h);
     h = mix_rows(db, "SELECT * FROM events ORDER BY seq", h);
+    h = mix_rows(db, "SELECT * FROM marks ORDER BY mid", h);
     sqlite3_close(db);
     return h;
 }
@@ -1074,6 +1075,35 @@ static void posts_users_and_unavailable_are_kept_apart(void **state)
     assert_true(content() == before);
 }
 
+static void what_was_left_out_is_counted_once(void **state)
+{
+    (void)state;
+    accept_job("job_1");
+    struct lease l = lease_next();
+    assert_int_equal(l.filtered, 0);
+    struct commit_args args = {
+        .id = span_of(l.id), .nonce = l.nonce, .filtered = 20, .cursor = SPAN("c1")};
+    struct commit_reply c;
+    for (int i = 0; i < 2; i++) { /* the second time it is known already */
+        begin();
+        assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_OK);
+        commit();
+        assert_true(c.duplicate == (i == 1));
+    }
+    args.batch = 1;
+    args.filtered = 3;
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_OK);
+    commit();
+    assert_int_equal(view("job_1").filtered, 23);
+    args.batch = 2;
+    args.filtered = -1;
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_TOO_BIG);
+    commit();
+    assert_int_equal(view("job_1").filtered, 23);
+}
+
 static void items_come_in_page_order_and_in_bounded_portions(void **state)
 {
     (void)state;
@@ -1802,6 +1832,198 @@ static void no_statement_walks_a_table_or_sorts(void **state)
     sqlite3_close(db);
 }
 
+/* ---- marks ---- */
+
+static struct lease start_marked(const char *id, enum store_mark mark, const char *variant)
+{
+    struct accept_args args = job_args(id);
+    struct accept_reply reply;
+    args.mark = mark;
+    args.variant = span_of(variant);
+    assert_int_equal(accept_args(&args, &reply), E_OK);
+    struct lease l = lease_next();
+    assert_string_equal(l.id, id);
+    return l;
+}
+
+/* Posts `newest` and older, one second apart, newest first: as a list has them. */
+static void bring(const struct lease *l, int newest, int count)
+{
+    struct store_item *items = calloc((size_t)count, sizeof *items);
+    char(*ids)[16] = calloc((size_t)count, sizeof *ids);
+    struct commit_reply c;
+    for (int i = 0; i < count; i++) {
+        snprintf(ids[i], sizeof ids[i], "p%d", newest - i);
+        items[i] = (struct store_item){.kind = ITEM_POST,
+                                       .id = span_of(ids[i]),
+                                       .created_ms = T0 - 1000000 + (newest - i) * 1000,
+                                       .json = SPAN("{}")};
+    }
+    struct commit_args args = {
+        .id = span_of(l->id), .nonce = l->nonce, .batch = l->next_batch, .items = items, .count = (size_t)count};
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_OK);
+    commit();
+    free(ids);
+    free(items);
+}
+
+static void expect_known(struct lease *l, int newest, size_t count)
+{
+    struct span rest = l->known, line;
+    char first[64];
+    size_t n = 0;
+    if (count == 0) {
+        assert_int_equal(rest.n, 0);
+        return;
+    }
+    snprintf(first, sizeof first, "%lld", (long long)(T0 - 1000000 + newest * 1000));
+    assert_true(span_next(&rest, '\n', &line));
+    assert_true(span_is(line, first));
+    snprintf(first, sizeof first, "%lld p%d", (long long)(T0 - 1000000 + newest * 1000), newest);
+    assert_true(span_starts(rest, span_of(first)));
+    while (span_next(&rest, '\n', &line))
+        n++;
+    assert_int_equal(n, count);
+}
+
+static void a_mark_moves_with_the_end_of_a_job_and_outlives_it(void **state)
+{
+    (void)state;
+    struct lease l = start_marked("job_1", MARK_USED, "{}");
+    expect_known(&l, 0, 0); /* the first one has all to read */
+    bring(&l, 50, 30);
+    finish(&l, FAILURE_NONE);
+    l = start_marked("job_2", MARK_USED, "{}");
+    expect_known(&l, 50, 30);
+    bring(&l, 53, 3);
+    finish(&l, FAILURE_NONE);
+    int64_t deleted;
+    bool more;
+    begin();
+    assert_int_equal(store_retain(w->s, (wall){T0 + 1000}, &deleted, &more, &w->f), E_OK);
+    commit();
+    assert_int_equal(deleted, 2);
+    reopen();
+    l = start_marked("job_3", MARK_USED, "{}");
+    expect_known(&l, 53, 33);
+    finish(&l, FAILURE_NONE); /* nothing new: it stays */
+    l = start_marked("job_4", MARK_USED, "{}");
+    expect_known(&l, 53, 33);
+    finish(&l, FAILURE_NONE);
+    begin();
+    assert_int_equal(store_retain(w->s, (wall){T0 + 366LL * 86400000}, &deleted, &more, &w->f), E_OK);
+    commit();
+    l = start_marked("job_5", MARK_USED, "{}");
+    expect_known(&l, 0, 0); /* a year later nobody came back for it */
+}
+
+static void jobs_that_end_badly_do_not_move_the_mark(void **state)
+{
+    (void)state;
+    struct lease l = start_marked("job_1", MARK_USED, "{}");
+    bring(&l, 50, 30);
+    finish(&l, FAILURE_SUSPENDED);
+    l = start_marked("job_2", MARK_USED, "{}");
+    expect_known(&l, 0, 0);
+    bring(&l, 50, 30);
+    struct cancel_reply c;
+    assert_int_equal(cancel("job_2", &c), E_OK);
+    finish(&l, FAILURE_CANCELLED);
+    l = start_marked("job_3", MARK_USED, "{}");
+    expect_known(&l, 0, 0);
+    bring(&l, 50, 30);
+    /* The end and the mark are one transaction. */
+    begin();
+    struct finish_reply reply;
+    struct finish_args args = {
+        .id = span_of(l.id), .nonce = l.nonce, .verdict = VERDICT_COMPLETE, .end = END_TERMINATE};
+    assert_int_equal(store_finish(w->s, &args, now(), &reply, &w->f), E_OK);
+    /* Seen from outside, as by one who comes after a kill at this point. */
+    assert_int_equal(ask("SELECT count(*) FROM marks"), 0);
+    assert_int_equal(ask("SELECT state FROM jobs WHERE id='job_3'"), JOB_ACTIVE);
+    commit();
+    assert_int_equal(ask("SELECT count(*) FROM marks"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM jobs WHERE known IS NOT NULL"), 0);
+}
+
+static void an_attempt_does_not_stop_at_what_came_meanwhile(void **state)
+{
+    (void)state;
+    struct lease l = start_marked("job_0", MARK_USED, "{}");
+    bring(&l, 50, 30);
+    finish(&l, FAILURE_NONE);
+    l = start_marked("job_1", MARK_USED, "{}");
+    expect_known(&l, 50, 30);
+    bring(&l, 60, 5);
+    struct lease other = start_marked("job_2", MARK_USED, "{}");
+    bring(&other, 60, 10);
+    finish(&other, FAILURE_NONE);
+    finish(&l, FAILURE_NETWORK); /* again later: with the mark of its first start */
+    w->now += 120000;
+    reap();
+    l = lease_next();
+    assert_string_equal(l.id, "job_1");
+    expect_known(&l, 50, 30);
+    finish(&l, FAILURE_NONE);
+    l = start_marked("job_3", MARK_USED, "{}");
+    expect_known(&l, 60, 40); /* of both, each once */
+}
+
+static void ordinary_jobs_move_the_mark_when_they_have_it_all(void **state)
+{
+    (void)state;
+    struct lease l = start_marked("job_1", MARK_STAYS, "{}");
+    bring(&l, 50, 30);
+    finish(&l, FAILURE_NONE);
+    l = start_marked("job_2", MARK_WHEN_COMPLETE, "{}");
+    expect_known(&l, 0, 0);
+    bring(&l, 50, 30);
+    struct finish_reply reply;
+    struct finish_args args = {
+        .id = span_of(l.id), .nonce = l.nonce, .verdict = VERDICT_PARTIAL, .end = END_LIMIT};
+    assert_int_equal(finish_args(&args, &reply), E_OK);
+    l = start_marked("job_3", MARK_USED, "{}");
+    expect_known(&l, 0, 0);
+    finish(&l, FAILURE_SUSPENDED);
+    l = start_marked("job_4", MARK_WHEN_COMPLETE, "{}");
+    bring(&l, 50, 30);
+    finish(&l, FAILURE_NONE);
+    l = start_marked("job_5", MARK_USED, "{}");
+    expect_known(&l, 50, 30);
+    finish(&l, FAILURE_SUSPENDED);
+    l = start_marked("job_6", MARK_USED, "{\"exclude\":[\"replies\"]}"); /* another list */
+    expect_known(&l, 0, 0);
+}
+
+static void a_mark_is_bounded_and_never_of_tomorrow(void **state)
+{
+    (void)state;
+    struct lease l = start_marked("job_1", MARK_USED, "{}");
+    bring(&l, 900, 250);
+    finish(&l, FAILURE_NONE);
+    l = start_marked("job_2", MARK_USED, "{}");
+    expect_known(&l, 900, STORE_MARK_POSTS);
+    char longest[700];
+    memset(longest, 'i', sizeof longest);
+    const struct store_item items[] = {
+        {.kind = ITEM_POST, .id = SPAN("tomorrow"), .created_ms = T0 + 86400000, .json = SPAN("{}")},
+        {.kind = ITEM_POST, .id = {longest, sizeof longest}, .created_ms = T0, .json = SPAN("{}")},
+        {.kind = ITEM_USER, .id = SPAN("somebody"), .created_ms = T0, .json = SPAN("{}")},
+    };
+    struct commit_args args = {.id = span_of(l.id), .nonce = l.nonce, .items = items, .count = 3};
+    struct commit_reply c;
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_OK);
+    commit();
+    finish(&l, FAILURE_NONE);
+    l = start_marked("job_3", MARK_USED, "{}");
+    char first[64];
+    snprintf(first, sizeof first, "%lld\n%lld tomorrow\n%lld p900\n", (long long)T0, (long long)(T0 + 86400000),
+             (long long)(T0 - 100000));
+    assert_true(span_starts(l.known, span_of(first)));
+}
+
 /* ---- full disk ---- */
 
 static void fill_disk(const char *dir)
@@ -2072,6 +2294,12 @@ int main(void)
         T(counts_of_fields_add_up_by_the_hour),
         T(counts_of_fields_are_bounded),
         T(posts_users_and_unavailable_are_kept_apart),
+        T(what_was_left_out_is_counted_once),
+        T(a_mark_moves_with_the_end_of_a_job_and_outlives_it),
+        T(jobs_that_end_badly_do_not_move_the_mark),
+        T(an_attempt_does_not_stop_at_what_came_meanwhile),
+        T(ordinary_jobs_move_the_mark_when_they_have_it_all),
+        T(a_mark_is_bounded_and_never_of_tomorrow),
         T(items_come_in_page_order_and_in_bounded_portions),
         T(every_failure_ends_as_the_table_says),
         T(budgets_end_a_job),

@@ -25,11 +25,12 @@ struct script_page {
     int first, count;   /* posts: newest first, numbered */
     const char *cursor; /* Bottom */
     bool terminate, fails, never;
-    int broken; /* of the posts: without a text */
-    int false_time; /* the first posts name another second than their ids */
-    int edited;     /* the first posts have another text */
-    bool too_big; /* the page dies of its memory when its answer is asked for */
-    int status; /* 0 = 200 */
+    bool replies;     /* each of them answers something */
+    bool too_big;     /* the page dies of its memory when its answer is asked for */
+    short broken;     /* of the posts: without a text */
+    short false_time; /* the first posts name another second than their ids */
+    short edited;     /* the first posts have another text */
+    short status;     /* 0 = 200 */
 };
 
 struct script {
@@ -38,15 +39,14 @@ struct script {
     int claimed;         /* posts the profile says */
     int cancel_at, gone_at; /* page before which the job is cancelled, the tab dies; 0 never */
     const char *cursor;  /* the job starts here */
-    int64_t limit, have;
-    const char *spec;
+    int64_t limit, have, filtered;
+    const char *spec, *known;
     const char *kind; /* NULL: posts */
     bool people;      /* the pages hold users */
     /* what the node saw */
     int next_page, batches, scrolls, committed, opened;
     bool held, moved;
     int kinds[RECORD_CONFLICT + 1], counted; /* items by kind; batches with counts of fields */
-    char apart[4096];                        /* the last item that is no result */
     char last_cursor[64], moved_url[512];
     /* fetches: what robots.txt says, NULL: there is none; status and text of the first source */
     const char *robots, *feed;
@@ -66,15 +66,18 @@ struct script {
     int fd;
 };
 
+/* The last item that is no result. */
+static char apart[4096];
+
 static int64_t post_ms(int number)
 {
     return 1780000000000 - (int64_t)number * 3600000;
 }
 
-static void add_post(struct buf *b, int number, bool broken, bool false_time, bool edited)
+static void add_post(struct buf *b, int number, const struct script_page *p, int i)
 {
     char when[64];
-    time_t second = (time_t)(post_ms(number) / 1000) + false_time;
+    time_t second = (time_t)(post_ms(number) / 1000) + (i < p->false_time);
     struct tm t;
     gmtime_r(&second, &t);
     strftime(when, sizeof when, "%a %b %d %H:%M:%S +0000 %Y", &t);
@@ -88,9 +91,10 @@ static void add_post(struct buf *b, int number, bool broken, bool false_time, bo
             "\"someone\",\"name\":\"Some One\"}}}},\"legacy\":{\"created_at\":\"%s\",\"%s\":"
             "\"post %d%s\",\"conversation_id_str\":\"%llu\",\"user_id_str\":\"99\",\"lang\":\"en\","
             "\"reply_count\":1,\"retweet_count\":2,\"favorite_count\":3,\"quote_count\":4,"
-            "\"entities\":{},\"id_str\":\"%llu\"},\"views\":{\"count\":\"7\",\"state\":"
+            "\"entities\":{},%s\"id_str\":\"%llu\"},\"views\":{\"count\":\"7\",\"state\":"
             "\"EnabledWithCount\"}}}}}}",
-            id, id, id, when, broken ? "body" : "full_text", number, edited ? " edited" : "", id, id);
+            id, id, id, when, i < p->broken ? "body" : "full_text", number, i < p->edited ? " edited" : "", id,
+            p->replies ? "\"in_reply_to_status_id_str\":\"5\"," : "", id);
 }
 
 static void add_follower(struct buf *b, int number)
@@ -111,7 +115,7 @@ static void add_timeline(struct buf *b, const struct script_page *p, bool people
         if (people)
             add_follower(b, p->first + i);
         else
-            add_post(b, p->first + i, i < p->broken, i < p->false_time, i < p->edited);
+            add_post(b, p->first + i, p, i);
         buf_add_char(b, ',');
     }
     buf_fmt(b,
@@ -227,12 +231,13 @@ static void commit(struct script *s, const struct frame *f)
         added += item.kind == (s->people ? RECORD_USER : RECORD_POST);
         s->kinds[item.kind]++;
         if (item.kind >= RECORD_REJECTED)
-            span_copy(item.json, s->apart, sizeof s->apart);
+            span_copy(item.json, apart, sizeof apart);
     }
     s->counted += f->t[2].n > 0;
     if (s->limit && s->have + added > s->limit)
         added = s->limit - s->have;
     s->have += added;
+    s->filtered += f->n[3];
     s->committed += (int)added;
     s->batches++;
     if (f->t[0].n)
@@ -363,6 +368,7 @@ static struct collect_result run(struct script *s, struct arena *a)
     struct json_parser *events = json_parser_new(8 << 20);
     struct collect_order order = {.limit = s->limit,
                                   .have = s->have,
+                                  .filtered = s->filtered,
                                   .next_batch = s->cursor ? 3 : 0,
                                   .navigate_ms = 5000,
                                   .batch_ms = 700,
@@ -373,7 +379,8 @@ static struct collect_result run(struct script *s, struct arena *a)
                                   .target = SPAN("someone"),
                                   .spec = span_of(s->spec),
                                   .instances = span_of(s->instances),
-                                  .cursor = span_of(s->cursor)};
+                                  .cursor = span_of(s->cursor),
+                                  .known = span_of(s->known)};
     struct collect_result out;
     struct arena *page_arena = arena_new(32 << 20);
     collect_run(&c, pack, r, events, &order, a, page_arena, &out);
@@ -392,6 +399,28 @@ static struct collect_result run(struct script *s, struct arena *a)
     struct arena *a = arena_new(64 << 20);                                                     \
     struct script s = {__VA_ARGS__};                                                           \
     struct collect_result r = run(&s, a)
+
+static struct pack *open_from(const char *folder);
+
+static struct pack *open_ranked(void)
+{
+    char folder[] = "/tmp/fulmar-collect-XXXXXX", command[400];
+    const char *sites = getenv("FULMAR_SITES");
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command,
+             "cp -r %s/x %s/x && sed -i '0,/^    input: handle/s//    input: handle\\n    order: ranked/' %s/x/site.yaml",
+             sites ? sites : "sites", folder, folder);
+    assert_int_equal(system(command), 0);
+    struct pack *p = open_from(folder);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+    return p;
+}
+
+#define JOB_AGAIN(...)                                                                         \
+    struct arena *b = arena_new(64 << 20);                                                     \
+    struct script t = {__VA_ARGS__};                                                           \
+    struct collect_result again = run(&t, b)
 
 static void a_terminated_list_is_complete(void **state)
 {
@@ -460,8 +489,8 @@ static void a_post_that_contradicts_itself_is_kept_apart(void **state)
     assert_int_equal(r.verdict, VERDICT_PARTIAL);
     assert_int_equal(s.committed, 39);
     assert_int_equal(s.kinds[RECORD_REJECTED], 1);
-    assert_true(strstr(s.apart, "\"check\":\"id_time\"") != NULL);
-    assert_true(strstr(s.apart, "\"raw\":{") != NULL);
+    assert_true(strstr(apart, "\"check\":\"id_time\"") != NULL);
+    assert_true(strstr(apart, "\"raw\":{") != NULL);
     assert_true(span_find(r.report, SPAN("\"rejected\":1")) < r.report.n);
     arena_free(&a);
 }
@@ -485,10 +514,10 @@ static void readings_that_disagree_are_noted(void **state)
     assert_int_equal(r.failure, FAILURE_NONE);
     assert_int_equal(s.committed, 30);
     assert_int_equal(s.kinds[RECORD_CONFLICT], 2);
-    assert_true(strstr(s.apart, "\"field\":\"text\"") != NULL);
-    assert_true(strstr(s.apart, "\"values\":{\"graphql\":\"post 11\",\"graphql#2\":\"post 11 "
+    assert_true(strstr(apart, "\"field\":\"text\"") != NULL);
+    assert_true(strstr(apart, "\"values\":{\"graphql\":\"post 11\",\"graphql#2\":\"post 11 "
                                 "edited\"}") != NULL);
-    assert_true(strstr(s.apart, "\"kept\":\"graphql\",\"by_rule\":\"graphql#2\"") != NULL);
+    assert_true(strstr(apart, "\"kept\":\"graphql\",\"by_rule\":\"graphql#2\"") != NULL);
     assert_true(span_find(r.report, SPAN("\"conflicts\":2")) < r.report.n);
     arena_free(&a);
 }
@@ -681,6 +710,196 @@ static void newer_posts_than_until_are_left_out(void **state)
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_true(s.committed > 0 && s.committed < 60);
     arena_free(&a);
+}
+
+/* As the store keeps it: posts `first` and older, so many of them. */
+static const char *known_from(int first, int count)
+{
+    static char text[32 * 1024];
+    struct buf b = BUF(sizeof text - 1);
+    buf_fmt(&b, "%lld\n", (long long)post_ms(first));
+    for (int i = first; i < first + count; i++)
+        buf_fmt(&b, "%lld %llu\n", (long long)post_ms(i),
+                (unsigned long long)(post_ms(i) - 1288834974657) << 22);
+    assert_false(b.failed);
+    span_copy(buf_span(&b), text, sizeof text);
+    buf_free(&b);
+    return text;
+}
+
+static void a_job_for_what_is_new_stops_at_what_is_known(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .known = known_from(25, 200), .page_count = 3,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(r.end, END_KNOWN_REACHED);
+    assert_int_equal(s.committed, 25);
+    assert_int_equal(s.next_page, 2);
+    assert_true(span_find(r.report, SPAN("\"gap\":false")) < r.report.n);
+    arena_free(&a);
+}
+
+static void a_job_for_what_is_new_with_nothing_new_is_complete(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .known = known_from(0, 200), .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2"}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(r.end, END_KNOWN_REACHED);
+    assert_int_equal(s.committed, 0);
+    assert_int_equal(s.next_page, 1);
+    arena_free(&a);
+    /* Also where the list is shorter than a row. */
+    JOB_AGAIN(.claimed = 2, .known = known_from(0, 2), .page_count = 1, .pages = {{0, 2, "c1", .terminate = true}});
+    assert_int_equal(again.verdict, VERDICT_COMPLETE);
+    assert_int_equal(again.end, END_TERMINATE);
+    assert_int_equal(t.committed, 0);
+    arena_free(&b);
+}
+
+static void known_posts_may_be_deleted(void **state)
+{
+    (void)state;
+    /* All that is known is gone: what is older than it is not new. */
+    JOB(.claimed = 400, .known = known_from(5, 10), .page_count = 3,
+        .pages = {{0, 5, "c1"}, {15, 20, "c2"}, {35, 20, "c3"}});
+    assert_int_equal(r.end, END_KNOWN_REACHED);
+    assert_int_equal(s.committed, 5);
+    arena_free(&a);
+}
+
+/* The row may lie on two pages. */
+static void a_page_may_end_in_the_middle_of_the_row(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .known = known_from(18, 100), .page_count = 3,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    assert_int_equal(r.end, END_KNOWN_REACHED);
+    assert_int_equal(s.committed, 18);
+    arena_free(&a);
+}
+
+static void without_a_mark_all_is_new(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .known = "", .spec = "{\"since_last\":true}", .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .terminate = true}});
+    assert_int_equal(r.end, END_TERMINATE);
+    assert_int_equal(s.committed, 40);
+    arena_free(&a);
+}
+
+static void a_limit_before_what_is_known_is_a_gap(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .limit = 10, .known = known_from(25, 200), .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}});
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    assert_int_equal(r.end, END_LIMIT);
+    assert_true(span_find(r.report, SPAN("\"gap\":true")) < r.report.n);
+    arena_free(&a);
+    /* Exactly as many as were new: nothing is missing. */
+    JOB_AGAIN(.claimed = 400, .limit = 15, .known = known_from(15, 200), .page_count = 2,
+              .pages = {{0, 20, "c1"}, {20, 20, "c2"}});
+    assert_int_equal(again.end, END_KNOWN_REACHED);
+    assert_int_equal(again.verdict, VERDICT_COMPLETE);
+    assert_int_equal(t.committed, 15);
+    arena_free(&b);
+}
+
+/* A list that is not in the order of time is read on: what is known, or out of time, is left out. */
+static void a_ranked_list_is_only_filtered(void **state)
+{
+    (void)state;
+    struct pack *usual = pack;
+    pack = open_ranked();
+    JOB(.claimed = 60, .known = known_from(20, 20), .page_count = 3,
+        .pages = {{20, 20, "c1"}, {0, 20, "c2"}, {40, 20, "c3", .terminate = true}});
+    assert_int_equal(r.end, END_TERMINATE);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.committed, 40);
+    assert_int_equal(s.filtered, 20);
+    assert_true(span_find(r.report, SPAN("\"order\":\"ranked\"")) < r.report.n);
+    arena_free(&a);
+    /* Two pages of posts before `since`, then one of the time that was asked for. */
+    JOB_AGAIN(.claimed = 60, .spec = "{\"since\":\"2026-05-28T01:00:00Z\"}", .page_count = 3,
+              .pages = {{20, 20, "c1"}, {40, 20, "c2"}, {0, 20, "c3", .terminate = true}});
+    assert_int_equal(again.end, END_TERMINATE);
+    assert_int_equal(t.committed, 20);
+    assert_int_equal(t.filtered, 40);
+    arena_free(&b);
+    pack_close(&pack);
+    pack = usual;
+}
+
+#define NO_REPLIES "{\"exclude\":[\"replies\"]}"
+
+static void excluded_posts_are_left_out_and_counted(void **state)
+{
+    (void)state;
+    JOB(.claimed = 60, .spec = NO_REPLIES, .page_count = 3,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .replies = true}, {40, 20, "c3", .terminate = true}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.committed, 40);
+    assert_int_equal(s.filtered, 20);
+    assert_true(span_find(r.report, SPAN("\"filtered\":20")) < r.report.n);
+    assert_string_equal(s.last_cursor, "c3");
+    arena_free(&a);
+}
+
+/* Three pages in a row without a post for the job are three pages with new ids all the same. */
+static void pages_of_excluded_posts_are_no_end(void **state)
+{
+    (void)state;
+    JOB(.claimed = 120, .spec = NO_REPLIES, .page_count = 6,
+        .pages = {{0, 20, "c1", .replies = true}, {20, 20, "c2", .replies = true},
+                  {40, 20, "c3", .replies = true}, {60, 20, "c4", .replies = true},
+                  {80, 20, "c5"}, {100, 20, "c6", .terminate = true}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.committed, 40);
+    assert_int_equal(s.filtered, 80);
+    arena_free(&a);
+}
+
+/* But the same excluded posts again and again are not new. */
+static void excluded_posts_that_come_again_are_an_end(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .spec = NO_REPLIES, .page_count = 5,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .replies = true}, {20, 20, "c3", .replies = true},
+                  {20, 20, "c4", .replies = true}, {20, 20, "c5", .replies = true}});
+    assert_int_equal(r.end, END_NO_NEW_IDS);
+    assert_int_equal(s.committed, 20);
+    assert_int_equal(s.filtered, 20); /* once each */
+    arena_free(&a);
+}
+
+static void excluded_posts_do_not_count_against_the_limit(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .limit = 30, .spec = NO_REPLIES, .page_count = 4,
+        .pages = {{0, 20, "c1", .replies = true}, {20, 20, "c2"}, {40, 20, "c3"}, {60, 20, "c4"}});
+    assert_int_equal(r.end, END_LIMIT);
+    assert_int_equal(s.committed, 30);
+    assert_int_equal(s.next_page, 3);
+    arena_free(&a);
+}
+
+static void nothing_but_excluded_posts_is_confirmed_as_empty(void **state)
+{
+    (void)state;
+    JOB(.claimed = 20, .spec = NO_REPLIES, .page_count = 2,
+        .pages = {{0, 20, "c1", .replies = true}, {0, 0, "c1", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_EMPTY_CONFIRMED);
+    assert_int_equal(s.filtered, 20);
+    arena_free(&a);
+    /* A later attempt sees only the end of the list: what the ones before left out counts. */
+    JOB_AGAIN(.claimed = 20, .spec = NO_REPLIES, .filtered = 20, .cursor = "c1", .page_count = 1,
+              .pages = {{0, 0, "c1", .terminate = true}});
+    assert_int_equal(again.verdict, VERDICT_EMPTY_CONFIRMED);
+    arena_free(&b);
 }
 
 static void a_429_says_how_long_to_wait(void **state)
@@ -1041,6 +1260,18 @@ int main(void)
         cmocka_unit_test(a_resumed_job_starts_at_its_cursor),
         cmocka_unit_test(older_posts_than_since_end_it),
         cmocka_unit_test(newer_posts_than_until_are_left_out),
+        cmocka_unit_test(a_job_for_what_is_new_stops_at_what_is_known),
+        cmocka_unit_test(a_job_for_what_is_new_with_nothing_new_is_complete),
+        cmocka_unit_test(known_posts_may_be_deleted),
+        cmocka_unit_test(a_page_may_end_in_the_middle_of_the_row),
+        cmocka_unit_test(without_a_mark_all_is_new),
+        cmocka_unit_test(a_limit_before_what_is_known_is_a_gap),
+        cmocka_unit_test(a_ranked_list_is_only_filtered),
+        cmocka_unit_test(excluded_posts_are_left_out_and_counted),
+        cmocka_unit_test(pages_of_excluded_posts_are_no_end),
+        cmocka_unit_test(excluded_posts_that_come_again_are_an_end),
+        cmocka_unit_test(excluded_posts_do_not_count_against_the_limit),
+        cmocka_unit_test(nothing_but_excluded_posts_is_confirmed_as_empty),
         cmocka_unit_test(a_429_says_how_long_to_wait),
         cmocka_unit_test(a_cut_connection_is_network),
         cmocka_unit_test(silence_after_data_is_stuck),

@@ -185,6 +185,17 @@ static void verdicts_follow_the_proof(void **state)
         {{.posts = 0, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
         {{.posts = 0, .claimed = -1, .end = END_NO_NEW_IDS}, VERDICT_NONE},
         {{.posts = 0, .claimed = 0, .end = END_NONE}, VERDICT_NONE},
+        /* left out as the job asked */
+        {{.posts = 0, .left_out = 9, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_EMPTY_CONFIRMED},
+        {{.posts = 0, .left_out = 9, .claimed = 9, .end = END_BUDGET}, VERDICT_PARTIAL},
+        {{.posts = 0, .left_out = 9, .lost = 1, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
+        /* only what is new */
+        {{.posts = 3, .since_last = true, .claimed = 9, .end = END_KNOWN_REACHED}, VERDICT_COMPLETE},
+        {{.posts = 3, .since_last = true, .lost = 1, .claimed = 9, .end = END_KNOWN_REACHED}, VERDICT_PARTIAL},
+        {{.posts = 0, .since_last = true, .claimed = 9, .end = END_KNOWN_REACHED}, VERDICT_COMPLETE},
+        {{.posts = 0, .since_last = true, .left_out = 2, .claimed = 2, .end = END_TERMINATE}, VERDICT_COMPLETE},
+        {{.posts = 0, .since_last = true, .left_out = 2, .claimed = 9, .end = END_CURSOR_REPEAT}, VERDICT_PARTIAL},
+        {{.posts = 0, .since_last = true, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(verdict_decide(&rows[i].facts), rows[i].want);

@@ -326,21 +326,21 @@ static void each_object_in_place_of_a_record_means_one_thing(void **state)
     struct tally t = {.section = "unavailable.types"};
     const struct signs *s = &pack->signs;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct span got, words;
+        struct absent got;
         struct json object = parsed(parser, cases[i].object);
         struct signs before = *s;
         before.absence_count = cases[i].row;
-        assert_false(signs_absence(&before, object, &got, &words));
+        assert_false(signs_absence(&before, object, &got));
         before.absence_count = cases[i].row + 1;
-        assert_true(signs_absence(&before, object, &got, &words));
+        assert_true(signs_absence(&before, object, &got));
         note(&t, cases[i].row, s->absence_count, cases[i].object);
-        if (!span_is(got, cases[i].state))
-            fail_msg("%s: wanted %s, got %.*s", cases[i].object, cases[i].state, SP(got));
-        is(cases[i].is, signs_of_state(s, got), cases[i].object);
+        if (!span_is(got.state, cases[i].state))
+            fail_msg("%s: wanted %s, got %.*s", cases[i].object, cases[i].state, SP(got.state));
+        is(cases[i].is, signs_of_state(s, got.state), cases[i].object);
     }
     all_seen(&t, s->absence_count);
-    struct span got, words;
-    assert_false(signs_absence(s, parsed(parser, "{\"__typename\":\"Tweet\"}"), &got, &words));
+    struct absent got;
+    assert_false(signs_absence(s, parsed(parser, "{\"__typename\":\"Tweet\"}"), &got));
 }
 
 static void each_reason_and_text_means_one_state(void **state)
@@ -379,15 +379,15 @@ static void each_reason_and_text_means_one_state(void **state)
     struct tally by_text = {.section = "unavailable.texts"};
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         char object[120];
-        struct span got, words;
+        struct absent got;
         size_t row = 0;
         snprintf(object, sizeof object, "{\"__typename\":\"TweetUnavailable\",\"reason\":\"%s\"}",
                  reasons[i][0]);
         while (row < s->reason_count && !span_is(s->reasons[row].from, reasons[i][0]))
             row++;
         note(&by_reason, row, s->reason_count, reasons[i][0]);
-        assert_true(signs_absence(s, parsed(parser, object), &got, &words));
-        assert_true(span_is(got, reasons[i][1]));
+        assert_true(signs_absence(s, parsed(parser, object), &got));
+        assert_true(span_is(got.state, reasons[i][1]));
     }
     all_seen(&by_reason, s->reason_count);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -60,7 +60,7 @@ static err add_line(struct adding *a, const struct drift_line *line, struct faul
     return e;
 }
 
-err fields_add(struct store *s, struct span site, struct span counts, wall now, struct fault *f)
+err field_counts_add(struct store *s, struct span site, struct span counts, wall now, struct fault *f)
 {
     struct adding a = {.s = s, .site = site, .hour = now.ms / HOUR_MS};
     struct drift_line line;

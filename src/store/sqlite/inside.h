@@ -60,6 +60,7 @@ struct job_row {
     int64_t n_fail, n_crash, n_throttle, n_release;
     int64_t max_fail, max_crash, max_throttle, fail_base, crash_base, release_base;
     bool progressed; /* this lease added counted records */
+    enum store_mark mark;
     int64_t next_batch, limit, have, users;
     enum item_kind counts;
     char site[SITE_NAME];
@@ -138,8 +139,11 @@ MUST_USE err files_release(struct store *s, int64_t job, int64_t *rows, struct f
 /* The group is on disk, or rolled back. */
 void files_after_group(struct store *s, bool committed);
 /* ---- fields.c: adds what a worker counted to the hour ---- */
-MUST_USE err fields_add(struct store *s, struct span site, struct span counts, wall now,
+MUST_USE err field_counts_add(struct store *s, struct span site, struct span counts, wall now,
                         struct fault *f);
+/* ---- marks.c ---- */
+/* The job ended well: its posts are known from now on. */
+MUST_USE err marks_move(struct store *s, const struct job_row *r, wall now, struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;

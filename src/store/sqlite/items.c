@@ -62,11 +62,11 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
                DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base),
                DB_I(t->added > 0 ? r->n_crash : r->crash_base),
                DB_I(t->added > 0 || r->progressed),
-               DB_I(t->added > 0 ? r->n_release : r->release_base));
+               DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered));
     if (!e && (t->rejected || t->conflicts))
         e = db_run(s->db, SQL_APART, f, DB_I(r->seq), DB_I(t->rejected), DB_I(t->conflicts));
     if (!e)
-        e = fields_add(s, span_of(r->site), a->counts, now, f);
+        e = field_counts_add(s, span_of(r->site), a->counts, now, f);
     if (e)
         return e;
     struct json_w w = event_body(s, JOB_ACTIVE);
@@ -103,7 +103,7 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
     if (args->cursor.n > STORE_CURSOR_MAX)
         return fail(f, E_BAD_INPUT, "a cursor may have %d bytes, this one has %zu",
                     STORE_CURSOR_MAX, args->cursor.n);
-    if (args->count > ORD_PER_BATCH)
+    if (args->count > ORD_PER_BATCH || args->filtered < 0 || args->filtered > ORD_PER_BATCH)
         return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
     for (size_t i = 0; i < args->count; i++) {
         const struct store_item *it = &args->items[i];

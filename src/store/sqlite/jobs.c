@@ -46,6 +46,7 @@ static void read_row(struct store *s, struct query *q, struct job_row *r)
         .progressed = db_int(q, 26) != 0,
         .release_base = db_int(q, 27),
         .counts = (enum item_kind)db_int(q, 28),
+        .mark = (enum store_mark)db_int(q, 29),
     };
     span_copy(db_text(q, 1), r->id, sizeof r->id);
     span_copy(db_text(q, 24), r->site, sizeof r->site);
@@ -114,6 +115,8 @@ static err check_accept(const struct accept_args *a, struct fault *f)
     if (a->target.n > TARGET_MAX || a->idempotency_key.n > KEY_MAX)
         return fail(f, E_BAD_INPUT, "the target may have %d bytes, the idempotency key %d",
                     TARGET_MAX, KEY_MAX);
+    if ((unsigned)a->mark > MARK_USED || a->variant.n > STORE_SPEC_MAX)
+        return fail(f, E_BAD_INPUT, "the mark of the job is not valid");
     if (a->prio < 0 || a->prio > 9 || a->limit < 0)
         return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
     if (a->counts != ITEM_POST && a->counts != ITEM_USER)
@@ -170,7 +173,7 @@ static err write_accept(struct store *s, const struct accept_args *a, struct sto
                DB_I(lane_rank(now.ms, a->prio)), DB_I(now.ms), DB_I(s->limits.fail_max),
                DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max),
                db_text_or_null(a->idempotency_key), keyed ? DB_I(a->request_hash) : DB_NULL,
-               DB_I(a->counts));
+               DB_I(a->counts), DB_I(a->mark), DB_T(a->variant.n ? a->variant : SPAN("")));
     if (e)
         return e;
     lanes_count(s, lane, JOB_STATES, JOB_READY);
@@ -234,6 +237,10 @@ static err read_lease(struct query *q, struct arena *a, wall now, struct lease *
     l->limit = db_int(q, 8);
     l->next_batch = db_int(q, 9);
     l->have = db_int(q, 10);
+    l->filtered = db_int(q, 12);
+    err e = db_keep(q, 14, a, &l->known, f);
+    if (e)
+        return e;
     l->waited_ms = now.ms > db_int(q, 11) ? now.ms - db_int(q, 11) : 0;
     return E_OK;
 }
@@ -258,11 +265,13 @@ err store_reserve(struct store *s, struct span worker, uint64_t random, wall now
     if (!e)
         e = read_lease(q, a, now, &l, f);
     int64_t seq = db_int(q, 0);
+    enum store_mark mark = (enum store_mark)db_int(q, 13);
     db_end(q);
     if (e)
         return e;
     e = db_run(s->db, SQL_LEASE, f, DB_I(seq), DB_I(l.nonce), DB_T(worker),
-               DB_I(now.ms + s->limits.lease_ms), DB_I(now.ms));
+               DB_I(now.ms + s->limits.lease_ms), DB_I(now.ms),
+               mark == MARK_USED ? DB_T(l.known.n ? l.known : SPAN("")) : DB_NULL);
     if (e)
         return e;
     lanes_count(s, lane, JOB_READY, JOB_ACTIVE);
@@ -489,6 +498,8 @@ err store_finish(struct store *s, const struct finish_args *args, wall now,
     /* Without a time from the server the lane rests as long as this job. */
     if (budget == BUDGET_THROTTLE)
         lanes_block(r.lane, now.ms + smaller(hint > 0 ? hint : l.wait_ms, LANE_BLOCK_MAX_MS));
+    bool brought = l.on == JOB_ON_DONE &&
+                   (r.mark == MARK_USED || (r.mark == MARK_WHEN_COMPLETE && l.verdict == VERDICT_COMPLETE));
     struct finish_reply reply = {0};
     int64_t trips = r.lane->breaker.trips;
     lanes_sign(r.lane, sign_of(args, &r, budget), r.seq, now.ms);
@@ -496,9 +507,11 @@ err store_finish(struct store *s, const struct finish_args *args, wall now,
         reply.breaker_until_ms = r.lane->breaker.until_ms;
         span_copy(span_of(r.lane->name), reply.lane, sizeof reply.lane);
     }
-    e = leave(s, &r, &l, now, &reply.state, f);
+    e = brought ? marks_move(s, &r, now, f) : E_OK;
     if (!e)
-        e = fields_add(s, span_of(r.site), args->counts, now, f);
+        e = leave(s, &r, &l, now, &reply.state, f);
+    if (!e)
+        e = field_counts_add(s, span_of(r.site), args->counts, now, f);
     if (e)
         return e;
     reply.retry_in_ms = reply.state == JOB_SCHEDULED ? l.wait_ms : 0;

@@ -60,6 +60,10 @@ enum { SCHEMA_VERSION = 3 };
     "  counts       INTEGER NOT NULL DEFAULT 0 CHECK(counts BETWEEN 0 AND 1)," /* kind of item that have counts */ \
     "  rejected     INTEGER NOT NULL DEFAULT 0,"                                               \
     "  conflicts    INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  filtered     INTEGER NOT NULL DEFAULT 0," /* posts left out, as the job asks */         \
+    "  mark         INTEGER NOT NULL DEFAULT 0 CHECK(mark BETWEEN 0 AND 2),"                   \
+    "  variant      TEXT NOT NULL DEFAULT '',"                                                 \
+    "  known        TEXT," /* the mark as it was at the first start; not of ended jobs */       \
     "  failure      INTEGER NOT NULL DEFAULT 0,"                                               \
     "  verdict      INTEGER NOT NULL DEFAULT 0,"                                               \
     "  end_reason   INTEGER NOT NULL DEFAULT 0,"                                               \
@@ -104,6 +108,17 @@ enum { SCHEMA_VERSION = 3 };
     "  PRIMARY KEY(job, ord)"                                                                  \
     ") WITHOUT ROWID, STRICT;"                                                                 \
     "CREATE UNIQUE INDEX job_items_once ON job_items(job, iid);"                               \
+    "CREATE TABLE marks("                                                                      \
+    "  mid        INTEGER PRIMARY KEY,"                                                        \
+    "  site       TEXT NOT NULL,"                                                              \
+    "  kind       TEXT NOT NULL,"                                                              \
+    "  target     TEXT NOT NULL,"                                                              \
+    "  variant    TEXT NOT NULL,"                                                              \
+    "  posts      TEXT NOT NULL," /* as struct lease says */                                   \
+    "  updated_at INTEGER NOT NULL,"                                                           \
+    "  UNIQUE(site, kind, target, variant)"                                                    \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX marks_age ON marks(updated_at);"                                             \
     "CREATE TABLE events("                                                                     \
     "  seq  INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \
     "  job  TEXT NOT NULL,"                                                                    \

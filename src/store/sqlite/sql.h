@@ -8,11 +8,11 @@
 #define SQL_JOB_ROW                                                                            \
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req," \
     "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch," \
-    "job_limit,have,users,site,crash_base,progressed,release_base,counts"
+    "job_limit,have,users,site,crash_base,progressed,release_base,counts,mark"
 #define SQL_JOB_VIEW                                                                           \
     "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason," \
     "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                \
-    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts" \
+    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts,j.filtered" \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
@@ -58,26 +58,28 @@
     X(SQL_JOB, "SELECT " SQL_JOB_ROW " FROM jobs WHERE id=?1")                                 \
     X(SQL_JOB_BY_KEY, "SELECT id,idem_hash FROM jobs WHERE idem_key=?1")                       \
     X(SQL_ACCEPT, "INSERT INTO jobs(id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at," \
-                  "max_fail,max_crash,max_throttle,idem_key,idem_hash,created_at,counts)"      \
-                  " VALUES(?1,?2,?3,?4,?5,?6,?7,2,?8,?9,?10,?11,?12,?13,?14,?15,?10,?16)")         \
-    X(SQL_NEXT_READY, "SELECT seq,id,fence,site,kind,target,spec,cursor,job_limit,next_batch,have,run_at" \
+                  "max_fail,max_crash,max_throttle,idem_key,idem_hash,created_at,counts,mark,variant)" \
+                  " VALUES(?1,?2,?3,?4,?5,?6,?7,2,?8,?9,?10,?11,?12,?13,?14,?15,?10,?16,?17,?18)") \
+    X(SQL_NEXT_READY, "SELECT seq,id,fence,site,kind,target,spec,cursor,job_limit,next_batch,have,run_at,filtered,mark," \
+                      "CASE WHEN mark=2 THEN coalesce(known,(SELECT m.posts FROM marks m WHERE m.site=jobs.site AND m.kind=jobs.kind" \
+                      " AND m.target=jobs.target AND m.variant=jobs.variant),'') END"            \
                       " FROM jobs INDEXED BY jobs_ready WHERE lane_id=?1 AND state=2 ORDER BY rank,seq LIMIT 1")     \
     X(SQL_LEASE, "UPDATE jobs SET state=3,fence=fence+1,nonce=?2,worker=?3,lease_until=?4,suspect=0,started=0,progressed=0," \
-                 "started_at=coalesce(started_at,?5),revision=revision+1 WHERE seq=?1")        \
+                 "started_at=coalesce(started_at,?5),known=?6,revision=revision+1 WHERE seq=?1") \
     X(SQL_STARTED, "UPDATE jobs SET started=1,revision=revision+1 WHERE id=?1 AND state=3 AND nonce=?2") \
     X(SQL_HEARTBEAT, "UPDATE jobs SET lease_until=?3,suspect=0 WHERE id=?1 AND state=3 AND nonce=?2" \
                      " RETURNING cancel_req")                                                  \
     X(SQL_ITEM_FIND, "SELECT iid FROM items WHERE job=?1 AND kind=?2 AND item_id=?3")          \
     X(SQL_ITEM_ADD, "INSERT INTO items(job,site,kind,item_id,created_ms,json,links) VALUES(?1,?2,?3,?4,?5,?6,1)") \
     X(SQL_ITEM_LINK, "INSERT INTO job_items(job,ord,iid) VALUES(?1,?2,?3)")                    \
-    X(SQL_COMMIT, "UPDATE jobs SET next_batch=next_batch+1,cursor=coalesce(?2,cursor),have=?3,users=?4,fail_base=?5,crash_base=?6,progressed=?7,release_base=?8," \
+    X(SQL_COMMIT, "UPDATE jobs SET next_batch=next_batch+1,cursor=coalesce(?2,cursor),have=?3,users=?4,fail_base=?5,crash_base=?6,progressed=?7,release_base=?8,filtered=filtered+?9," \
                   "revision=revision+1 WHERE seq=?1")                                          \
     X(SQL_APART, "UPDATE jobs SET rejected=rejected+?2,conflicts=conflicts+?3 WHERE seq=?1")   \
     X(SQL_LEAVE, "UPDATE jobs SET state=?2,run_at=?3,n_fail=n_fail+?4,n_crash=n_crash+?5,n_throttle=n_throttle+?6," \
                  "n_release=n_release+?7,n_ok=n_ok+?8,n_void=n_void+?9,failure=?10,verdict=?11,end_reason=?12," \
-                 "why=?13,report=coalesce(?14,report),finished_at=?15,nonce=NULL,worker=NULL,lease_until=NULL," \
+                 "why=?13,report=coalesce(?14,report),finished_at=?15,known=iif(?15 IS NULL,known,NULL),nonce=NULL,worker=NULL,lease_until=NULL," \
                  "suspect=0,started=0,revision=revision+1 WHERE seq=?1")                       \
-    X(SQL_CANCEL_WAITING, "UPDATE jobs SET state=6,failure=?2,finished_at=?3,cancel_req=1,revision=revision+1" \
+    X(SQL_CANCEL_WAITING, "UPDATE jobs SET state=6,failure=?2,finished_at=?3,known=NULL,cancel_req=1,revision=revision+1" \
                           " WHERE seq=?1")                                                     \
     X(SQL_CANCEL_ACTIVE, "UPDATE jobs SET cancel_req=1,revision=revision+1 WHERE seq=?1")      \
     X(SQL_DUE, "SELECT seq,lane_id,run_at,prio FROM jobs INDEXED BY jobs_due WHERE state=1 AND run_at<=?1 ORDER BY run_at,seq LIMIT ?2") \
@@ -94,6 +96,14 @@
                          " (SELECT iid FROM job_items WHERE job=?1 ORDER BY ord LIMIT ?2)")    \
     X(SQL_UNLINK, "DELETE FROM job_items WHERE job=?1 AND ord IN"                              \
                   " (SELECT ord FROM job_items WHERE job=?1 ORDER BY ord LIMIT ?2)")           \
+    X(SQL_MARK, "SELECT m.posts FROM marks m JOIN jobs j USING(site,kind,target,variant) WHERE j.seq=?1") \
+    X(SQL_MARK_POSTS, "SELECT i.item_id,i.created_ms FROM job_items k CROSS JOIN items i USING(iid)" \
+                      " WHERE k.job=?1 AND i.kind=0 ORDER BY k.ord LIMIT ?2")                  \
+    X(SQL_MARK_MOVE, "INSERT INTO marks(site,kind,target,variant,posts,updated_at)"            \
+                     " SELECT site,kind,target,variant,?2,?3 FROM jobs WHERE seq=?1"           \
+                     " ON CONFLICT(site,kind,target,variant) DO UPDATE SET posts=excluded.posts,updated_at=excluded.updated_at") \
+    X(SQL_MARKS_PRUNE, "DELETE FROM marks WHERE mid IN"                                        \
+                       " (SELECT mid FROM marks WHERE updated_at<?1 ORDER BY updated_at LIMIT ?2)") \
     X(SQL_JOB_DELETE, "DELETE FROM jobs WHERE seq=?1")                                         \
     X(SQL_EVENT_ADD, "INSERT INTO events(job,kind,at,body) VALUES(?1,?2,?3,?4)")               \
     X(SQL_EVENTS_PRUNE, "DELETE FROM events WHERE seq IN"                                      \

@@ -15,6 +15,8 @@
 static const int64_t WAL_IDLE_BYTES = 4 << 20;
 static const int64_t WAL_MAX_BYTES = 64 << 20;
 static const int64_t WAL_FULL_BYTES = 256 << 10; /* on a full disk the log must not grow */
+/* A mark is of use for as long as somebody comes back for what is new: a year longer than jobs stay. */
+static const int64_t MARK_KEEP_MS = 365LL * 86400 * 1000;
 enum { RETAIN_JOBS = 100, RETAIN_ROWS = 5000, RETAIN_EVENTS = 1000 };
 
 /* ---- open ---- */
@@ -290,6 +292,8 @@ err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_m
         deleted++;
     }
     e = db_run(s->db, SQL_EVENTS_PRUNE, f, DB_I(before.ms), DB_I(RETAIN_EVENTS));
+    if (!e)
+        e = db_run(s->db, SQL_MARKS_PRUNE, f, DB_I(before.ms - MARK_KEEP_MS), DB_I(RETAIN_JOBS));
     if (e)
         return e;
     *out_deleted = deleted;

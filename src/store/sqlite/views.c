@@ -51,6 +51,7 @@ static err read_view(const struct store *s, wall now, struct query *q, struct ar
         .counts = (enum item_kind)db_int(q, 28),
         .rejected = db_int(q, 29),
         .conflicts = db_int(q, 30),
+        .filtered = db_int(q, 31),
     };
     span_copy(db_text(q, 0), v->id, sizeof v->id);
     struct span *const texts[] = {&v->site, &v->kind,   &v->target, &v->lane,
