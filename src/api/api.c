@@ -39,6 +39,7 @@ static const struct route routes[] = {
     {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
     {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
     {"/v1/sites/{name}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
+    {"/v1/files/{name}", "GET, HEAD", false, true, no_query, files_show},
     {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
@@ -270,7 +271,7 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/events, /livez, /readyz and /metrics"};
+                        .hint = "paths are /v1/jobs, /v1/files, /v1/events, /livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
 

@@ -32,7 +32,8 @@ struct api_status {
 struct api_config {
     int listeners[2]; /* listening sockets, inherited: TCP and Unix; −1 none. Owned by the api from now on */
     int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
-    struct packs *packs; /* for validation; held */
+    const char *state_dir; /* files of media lie below it */
+    struct packs *packs;   /* for validation; held */
     void (*status)(void *ctx, struct api_status *out);
     /* A cancel was stored for a job that is running: the pool tells its worker now. */
     void (*cancelled)(void *ctx, struct span job_id);

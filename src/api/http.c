@@ -25,6 +25,7 @@ enum {
     ARENA_MAX = 4 * 1024 * 1024, /* of one request */
     STREAM_MAX = 4 * 1024 * 1024,
     STREAM_PIECE = 16 * 1024,
+    FILE_PIECE = 64 * 1024,
     CONNECTION_MAGIC = 0x434f4e4e,
 };
 
@@ -77,6 +78,8 @@ struct stream_state {
     struct buf waiting;
     size_t sent; /* of waiting */
     bool pulled, ended, failed;
+    int fd; /* of request_answer_file() */
+    off_t from;
 };
 
 /* ---- deadlines ---- */
@@ -449,7 +452,11 @@ static void add_headers(struct MHD_Response *m, const struct request *r, const s
 {
     if (a->type)
         MHD_add_response_header(m, "Content-Type", a->type);
-    MHD_add_response_header(m, "Cache-Control", "no-store");
+    bool stored = false;
+    for (size_t i = 0; i + 1 < sizeof a->headers / sizeof a->headers[0] && a->headers[i]; i += 2)
+        stored = stored || strcmp(a->headers[i], "Cache-Control") == 0;
+    if (!stored)
+        MHD_add_response_header(m, "Cache-Control", "no-store");
     MHD_add_response_header(m, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(m, "Server", "fulmar");
     char id[80];
@@ -543,6 +550,41 @@ void request_stream(struct request *r, const struct answer *head,
     s->waiting = BUF(STREAM_MAX);
     struct MHD_Response *m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE,
                                                                on_read, s, on_read_over);
+    need(m);
+    add_headers(m, r, head);
+    r->stream = s;
+    hand_over(r, m, head->status);
+}
+
+/* A read of a few pages that the kernel mostly has already. */
+static ssize_t on_read_file(void *ctx, uint64_t position, char *out, size_t max)
+{
+    struct stream_state *s = ctx;
+    if (s->failed || !s->request)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    ssize_t n = pread(s->fd, out, max, s->from + (off_t)position);
+    if (n <= 0)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    enter(s->request->connection, PHASE_STREAM);
+    return n;
+}
+
+static void on_file_over(void *ctx)
+{
+    struct stream_state *s = ctx;
+    close(s->fd);
+    on_read_over(ctx);
+}
+
+void request_answer_file(struct request *r, const struct answer *head, int fd, int64_t from,
+                         int64_t count)
+{
+    struct stream_state *s = heap_new_of(struct stream_state);
+    s->request = r;
+    s->fd = fd;
+    s->from = from;
+    struct MHD_Response *m = MHD_create_response_from_callback((uint64_t)count, FILE_PIECE,
+                                                               on_read_file, s, on_file_over);
     need(m);
     add_headers(m, r, head);
     r->stream = s;

@@ -73,11 +73,17 @@ struct answer {
     int status;
     const char *type;        /* Content-Type */
     struct span body;        /* copied */
-    const char *headers[12]; /* name, value, name, value, …, NULL; copied */
+    const char *headers[16]; /* name, value, name, value, …, NULL; copied. Unless one of them says
+                                otherwise, no answer may be stored (Cache-Control) */
     bool closes;             /* the connection ends after it */
 };
 /* Exactly once per request, or request_stream(). */
 void request_answer(struct request *r, const struct answer *answer);
+
+/* A part of a file as the body, piece by piece: never whole in memory. Owns the descriptor. A file that
+ * is shorter than that breaks the connection. */
+void request_answer_file(struct request *r, const struct answer *head, int fd, int64_t from,
+                         int64_t count);
 
 /* A body of unknown length. on_pull asks for more, at once or later: exactly one stream_feed(),
  * stream_end() or stream_fail() answers it, but stream_feed() may also come without being

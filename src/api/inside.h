@@ -103,6 +103,9 @@ void items_job_known(struct call *c);
 /* ---- sites.c ---- */
 void sites_fields(struct api *a, struct request *r, struct span name);
 
+/* ---- files.c ---- */
+void files_show(struct api *a, struct request *r, struct span hash);
+
 /* ---- events.c ---- */
 void events_stream(struct api *a, struct request *r, struct span id);
 void events_log(struct api *a, struct request *r, struct span id);

@@ -53,7 +53,8 @@ static const struct flag {
     {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_GET, "only this way of reading the site: capture, dom or fetch"},
     {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
-    {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; artifacts: a folder"},
+    {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
+    {"media", 0, "WHAT", offsetof(struct cli, media), IN_GET, "urls: of media in the records (default); download: their files as well"},
     {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only: scheduled, ready, active, succeeded, cancelled or dead"},
     {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
@@ -87,12 +88,14 @@ static const struct verb {
      "fulmar get posts @nasa --exclude replies,reposts --fields created_at,text,counts.like --csv\n"
      "fulmar get search 'heat pump' --product people --limit 100\n"
      "fulmar get thread https://x.com/nasa/status/1800000000000000000 --depth 1\n"
-     "fulmar get followers @nasa --csv --out followers.csv\n",
+     "fulmar get followers @nasa --csv --out followers.csv\n"
+     "fulmar get posts @nasa --limit 50 --media download --out nasa/\n",
      "collect posts or users; starts a service for itself when none is running",
      "Records go to standard output: a table on a terminal, else JSON, one record a line.\n"
      "Progress and the verdict go to standard error; the exit status says how it ended.\n"
      "A file given with --out gets its name when the job has ended; a device or a pipe is\n"
-     "written as records come. Ctrl-C stops following; the job of a running service goes on.\n"},
+     "written as records come. Ctrl-C stops following; the job of a running service goes on.\n"
+     "--media download --out FOLDER/ writes FOLDER/posts.ndjson and FOLDER/media/POST-1.jpg.\n"},
     {"jobs", IN_JOBS, jobs_run,
      "fulmar jobs list [--state active] [--limit 20]\n"
      "fulmar jobs show JOB\n"

@@ -1,3 +1,4 @@
+#include "cli/files.h"
 #include "cli/rows.h"
 #include "cli/service.h"
 
@@ -11,12 +12,14 @@
 #include "extract/fields.h"
 #include "extract/pack.h"
 #include "os/clock.h"
+#include "os/files.h"
 #include "wire/sse.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -68,6 +71,8 @@ struct get {
     mono began, drawn, fetched;
     bool on_terminal, users, drawing;
     bool broken; /* records cannot be written */
+    bool download;
+    struct media_files *files; /* of media, to be put beside the records; NULL: they are not */
 };
 
 static size_t terminal_columns(int fd)
@@ -168,6 +173,9 @@ static int check_flags(struct get *g)
     wall since, until;
     if (c->json && c->csv)
         return cli_usage("get", "--json and --csv exclude each other");
+    g->download = c->media && strcmp(c->media, "download") == 0;
+    if (c->media && !g->download && strcmp(c->media, "urls") != 0)
+        return cli_usage("get", "--media must be urls or download, not '%.40s'", c->media);
     if (c->out && !*c->out)
         return cli_usage("get", "--out needs the name of a file, or - for standard output");
     if (c->limit &&
@@ -237,6 +245,8 @@ static void build_body(struct get *g)
         json_kv_bool(&w, "since_last", true);
     put_list(&w, "exclude", c->exclude);
     put_list(&w, "fields", c->fields);
+    if (c->media)
+        json_kv_cstr(&w, "media", c->media);
     json_close(&w);
 }
 
@@ -427,6 +437,8 @@ static err add_lines(struct get *g, struct span text, int64_t *out_count)
         if (!line.n)
             continue;
         e = rows_add(g->rows, line, &g->fault);
+        if (g->files)
+            media_files_note(g->files, g->parser, line);
         n++;
     }
     if (!e && n)
@@ -641,6 +653,21 @@ static int report_failure(struct get *g, struct json job)
     return row->exit_code ? row->exit_code : EXIT_JOB_FAILED;
 }
 
+static int save_files(struct get *g)
+{
+    if (g->download && !g->files)
+        cli_note(g->cli, "files are kept by the service, below its state folder; --out FOLDER/ puts them "
+                         "beside the records");
+    if (!g->files)
+        return EXIT_DONE;
+    err e = media_files_save(g->files, g->service.second, on_wait, g, &g->fault);
+    clear_line(g);
+    if (e)
+        return say_fault(g, e, &g->fault);
+    cli_note(g->cli, "%lld media files", (long long)media_files_count(g->files));
+    return EXIT_DONE;
+}
+
 static int conclude(struct get *g)
 {
     char path[100];
@@ -651,6 +678,9 @@ static int conclude(struct get *g)
     clear_line(g);
     if (e)
         return say_fault(g, e, &g->fault);
+    int saved = save_files(g);
+    if (saved)
+        return saved;
     snprintf(path, sizeof path, "/v1/jobs/%s", g->id);
     struct client_request q = {.method = "GET", .path = path, .timeout_ms = ANSWER_MS};
     e = client_send(g->service.client, &q, &answer, &f);
@@ -691,9 +721,37 @@ static void say_interrupted(struct get *g)
 
 /* ---- the verb ---- */
 
+/* With files, --out may name a folder: one that is there, or a name that ends in a slash. */
+static bool out_is_folder(const struct get *g)
+{
+    const char *out = g->cli->out;
+    struct stat st;
+    if (!g->download || !out)
+        return false;
+    return span_ends(span_of(out), SPAN("/")) || (stat(out, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+static err use_folder(struct get *g)
+{
+    struct cli *c = g->cli;
+    struct span folder = span_of(c->out);
+    while (folder.n > 1 && folder.p[folder.n - 1] == '/')
+        folder.n--;
+    const char *path = arena_text(c->arena, folder);
+    err e = files_make_folder(path, 0777, &g->fault);
+    g->files = media_files_new(c->arena, path);
+    c->out = arena_fmt(c->arena, "%s/%s.%s", path, g->users ? "users" : "posts",
+                       c->csv ? "csv" : "ndjson");
+    return e;
+}
+
 static int open_rows(struct get *g)
 {
     struct cli *c = g->cli;
+    if (out_is_folder(g) && use_folder(g)) {
+        cli_say("%s", g->fault.words);
+        return EXIT_CANNOT_CREATE;
+    }
     bool table = !c->json && !c->csv && !c->out && isatty(STDOUT_FILENO);
     struct rows_config config = {.form = c->csv  ? ROWS_CSV
                                          : table ? ROWS_TABLE

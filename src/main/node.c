@@ -443,7 +443,7 @@ static err start_pool(struct node *n, const char *state_dir, struct fault *f)
     return pool_start(&n->pool, n->loop, n->store, n->browsers, &c, f);
 }
 
-static err start_api(struct node *n, struct fault *f)
+static err start_api(struct node *n, const char *state_dir, struct fault *f)
 {
     const struct settings *s = &n->settings;
     /* Clients may not take the descriptors that browsers, workers and the store need. */
@@ -458,6 +458,7 @@ static err start_api(struct node *n, struct fault *f)
                            .header_timeout_ms = SETTING(s, api, header_timeout),
                            .request_timeout_ms = SETTING(s, api, request_timeout),
                            .connections_max = most,
+                           .state_dir = state_dir,
                            .packs = sites_packs(n->sites),
                            .status = status,
                            .cancelled = cancelled,
@@ -499,7 +500,7 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     if (!e)
         e = start_pool(n, state_dir, f);
     if (!e)
-        e = start_api(n, f);
+        e = start_api(n, state_dir, f);
     if (e)
         return e;
     n->beat = timer_new(n->loop, on_beat, n, "node.beat");

@@ -1231,6 +1231,113 @@ static void a_dead_job_is_repaired_once_and_only_as_it_was_seen(void **state)
     arena_free(&a);
 }
 
+/* ---- files of media ---- */
+
+static void an_order_may_ask_for_files(void **state)
+{
+    (void)state;
+    char id[256], text[256];
+    submit("{\"kind\":\"posts\",\"target\":\"@nasa\",\"media\":\"download\"}", id);
+    char path[300];
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    struct reply r = get(path);
+    assert_string_equal(member(r.body, "options.media", text), "download");
+    drop(&r);
+    expect("POST", "/v1/jobs", "",
+           "{\"kind\":\"posts\",\"target\":\"@nasa\",\"media\":\"urls\"}", 202);
+    r = request("POST", "/v1/jobs", "",
+                "{\"kind\":\"posts\",\"target\":\"@nasa\",\"media\":\"downlod\"}");
+    assert_int_equal(r.status, 422);
+    assert_true(contains(r.body, "did you mean \\\"download\\\"?"));
+    drop(&r);
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\",\"media\":true}",
+           422);
+}
+
+/* Keeps a file as a job would; returns its hash. */
+static void keep_file(struct span content, char hash[SHA256_TEXT])
+{
+    char id[256], path[300];
+    struct fault f = {0};
+    struct sha256 sum;
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@files\",\"media\":\"download\"}", id);
+    struct lease l = lease_of(id, a);
+    sha256_init(&sum);
+    sha256_add(&sum, content);
+    sha256_text(&sum, hash);
+    snprintf(path, sizeof path, "%s/files/part", server.folder);
+    assert_int_equal(files_make_folder(path, 0700, &f), E_OK);
+    snprintf(path, sizeof path, "%s/files/part/one", server.folder);
+    assert_int_equal(files_write(path, content, &f), E_OK);
+    struct store_op op = {.verb = STORE_FILE_PUT};
+    op.in.file_put = (struct file_put_args){.id = span_of(l.id),
+                                            .nonce = l.nonce,
+                                            .url = SPAN("https://pbs.twimg.com/media/A"),
+                                            .part = SPAN("one"),
+                                            .hash = span_of(hash),
+                                            .suffix = SPAN("jpg"),
+                                            .mime = SPAN("image/jpeg"),
+                                            .bytes = (int64_t)content.n,
+                                            .status = 200};
+    run_op(&op);
+    if (op.result)
+        fail_msg("put: %s", op.fault.words);
+    arena_free(&a);
+}
+
+static void a_file_is_an_attachment_that_never_changes(void **state)
+{
+    (void)state;
+    enum { BYTES = 300000 };
+    char *content = heap_get(BYTES), hash[SHA256_TEXT], path[100], headers[200];
+    for (size_t i = 0; i < BYTES; i++)
+        content[i] = (char)(i * 7 + i / 251);
+    keep_file((struct span){content, BYTES}, hash);
+    snprintf(path, sizeof path, "/v1/files/%s", hash);
+    struct reply r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_true(span_eq(r.body, (struct span){content, BYTES}));
+    assert_true(span_is(header(&r, "Content-Type"), "image/jpeg"));
+    assert_true(contains(header(&r, "Content-Disposition"), "attachment; filename="));
+    assert_true(span_is(header(&r, "X-Content-Type-Options"), "nosniff"));
+    assert_true(contains(header(&r, "Content-Security-Policy"), "sandbox"));
+    assert_true(contains(header(&r, "Cache-Control"), "immutable"));
+    assert_true(contains(header(&r, "ETag"), hash));
+    drop(&r);
+    r = request("GET", path, "Range: bytes=1000-1999\r\n", NULL);
+    assert_int_equal(r.status, 206);
+    assert_true(span_eq(r.body, (struct span){content + 1000, 1000}));
+    assert_true(span_is(header(&r, "Content-Range"), "bytes 1000-1999/300000"));
+    drop(&r);
+    r = request("GET", path, "Range: bytes=299990-\r\nIf-Range: \"another\"\r\n", NULL);
+    assert_int_equal(r.status, 200);
+    drop(&r);
+    r = request("GET", path, "Range: bytes=300000-\r\n", NULL);
+    assert_int_equal(r.status, 416);
+    assert_true(span_is(header(&r, "Content-Range"), "bytes */300000"));
+    drop(&r);
+    snprintf(headers, sizeof headers, "If-None-Match: \"%s\"\r\n", hash);
+    r = request("GET", path, headers, NULL);
+    assert_int_equal(r.status, 304);
+    drop(&r);
+    expect("HEAD", path, "", NULL, 200);
+    expect("POST", path, "", "{}", 405);
+    free(content);
+}
+
+static void no_path_leads_to_another_file(void **state)
+{
+    (void)state;
+    expect("GET",
+           "/v1/files/0000000000000000000000000000000000000000000000000000000000000000", "", NULL,
+           404);
+    expect("GET", "/v1/files/..%2f..%2ffulmar.db", "", NULL, 404);
+    expect("GET", "/v1/files/../fulmar.db", "", NULL, 404);
+    expect("GET", "/v1/files/part", "", NULL, 404);
+    expect("GET", "/v1/files/", "", NULL, 404);
+}
+
 /* ---- the description ---- */
 
 /* Every path of api/openapi.yaml is there with exactly the methods that it lists. */
@@ -1334,6 +1441,9 @@ int main(void)
         cmocka_unit_test(clients_that_vanish_leave_nothing),
         cmocka_unit_test(artifacts_are_listed_and_come_as_downloads),
         cmocka_unit_test(a_dead_job_is_repaired_once_and_only_as_it_was_seen),
+        cmocka_unit_test(an_order_may_ask_for_files),
+        cmocka_unit_test(a_file_is_an_attachment_that_never_changes),
+        cmocka_unit_test(no_path_leads_to_another_file),
         cmocka_unit_test(the_description_is_what_is_served),
         cmocka_unit_test(a_draining_service_accepts_nothing_and_still_answers),
     };

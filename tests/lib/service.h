@@ -170,6 +170,7 @@ static void start_api(struct task *t)
         .header_timeout_ms = HEADER_MS,
         .request_timeout_ms = REQUEST_MS,
         .connections_max = 8192,
+        .state_dir = server.folder,
         .packs = server.packs,
         .status = on_status,
         .cancelled = on_cancelled,
