@@ -41,6 +41,7 @@ struct download {
     bool judged, taken; /* taken: its bytes are the file's */
     int64_t other, total, began_at;
     bool again; /* once more without a range */
+    bool ready; /* nothing was missing */
     /* all of them */
     int status, rounds;
     bool waited;
@@ -223,6 +224,9 @@ static err judge(struct download *d, int status, struct span head)
         range_judge(status, fetch_header(head, SPAN("Content-Range")), d->have, &d->total);
     d->again = says == RANGE_AGAIN;
     d->taken = says == RANGE_WHOLE || says == RANGE_REST;
+    d->ready = says == RANGE_READY;
+    if (d->ready) /* it brought the last part, which is empty */
+        d->status = 206;
     if (says == RANGE_WHOLE && begin_file(d, head))
         return d->failed;
     d->began_at = d->have;
@@ -367,8 +371,6 @@ static void on_fetched(void *ctx, const struct fetch_answer *a)
     d->fetch = NULL;
     if (!a->failed && !d->judged) /* an answer without a body */
         (void)judge(d, a->status, a->head);
-    if (!a->failed)
-        d->status = a->status;
     if (d->failed) {
         done(d);
     } else if (a->failed) {
@@ -376,7 +378,7 @@ static void on_fetched(void *ctx, const struct fetch_answer *a)
     } else if (d->again) {
         start_over(d);
         once_more(d, "the host sends other parts than asked for");
-    } else if (d->taken || a->status == 416) {
+    } else if (d->taken || d->ready) {
         whole(d);
     } else {
         refused(d, a);
@@ -397,7 +399,7 @@ static void ask(struct download *d)
                               .host_count = d->q.host_count,
                               .interval_ms = d->q.interval_ms,
                               .sink = &d->sink};
-    d->judged = d->taken = d->again = false;
+    d->judged = d->taken = d->again = d->ready = false;
     d->other = 0;
     d->total = -1;
     d->began_at = d->have;

@@ -88,7 +88,7 @@ static void answer(struct slot *s, const struct frame *f)
 static void failed(struct media_call *m, err e, int status, const char *words)
 {
     struct slot *s = m->slot;
-    log_info("media.failed", F_C("job", s->lease.id), F_S("url", buf_span(&m->url)),
+    log_debug("media.failed", F_C("job", s->lease.id), F_S("url", buf_span(&m->url)),
              F_X("result", e), F_N("status", status), F_C("why", words));
     metric_add(METRIC_DOWNLOADS, metric_label(METRIC_DOWNLOADS, SPAN("failed")), 1);
     answer(s, &(struct frame){.type = FRAME_DOWNLOADED,
