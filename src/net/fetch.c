@@ -692,6 +692,8 @@ err fetcher_start(struct fetcher **out, struct loop *l, const struct fetch_confi
         fetcher_free(&fr);
         return e;
     }
+    /* It may be there since before: a replaced node hears no hello. If it is away, it says hello. */
+    fetcher_egress_hello(fr);
     *out = fr;
     return E_OK;
 }

@@ -1,6 +1,6 @@
 /* fetch.h - HTTP without a browser: node's pooled client. Every connection goes through egress.
  *
- * Happy path: egress says hello and is given our listener; fetch_start → its turn at the host →
+ * Happy path: egress is given our listener, at the start and whenever it says hello; fetch_start → its turn at the host →
  * connection from the pool, or a new one to the listener, behind which egress is → answer whole and
  * within its limits → on_done.
  *

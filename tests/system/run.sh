@@ -1,5 +1,5 @@
 #!/bin/bash
-# All system tests (or TESTS) against the programs in the folder given; the kill matrix against those in
+# All system tests (or TESTS) against the programs in the folder given; those that kill against those in
 # POINTS, which have fault points (the same folder by default). Skips with a message without Chromium.
 OUT=$1
 here=$(dirname "$0")
@@ -9,11 +9,11 @@ if [ ! -x /usr/lib/chromium/chromium-headless-shell ] && [ ! -x /usr/lib/chromiu
 fi
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-for test in ${TESTS:-practice faults fetch targets drift dom reload evidence fields options disk processes kill e2e}; do
+for test in ${TESTS:-practice faults fetch targets drift dom reload evidence fields options media disk processes kill e2e}; do
     began=$(date +%s)
     program=$OUT
     [ "$test" = practice ] && program=$OUT/fulmar-practice
-    [ "$test" = kill ] && program=${POINTS:-$OUT}
+    [ "$test" = kill ] || [ "$test" = media ] && program=${POINTS:-$OUT}
     # The details of a failure are in the test's own last lines.
     if ! timeout 900 bash "$here/$test.sh" "$program" >"$said" 2>&1; then
         tail -60 "$said"
