@@ -265,6 +265,10 @@ static err read_timeline(struct collection *c, const struct reading *r)
     if (thread)
         thread_measure(c, r);
     int64_t gone = c->unavailable, had = c->have, fresh = fill_batch(c, r, &items, &filtered);
+    if (c->media.wanted && c->page.told) { /* not all of the files were asked for: the page comes again */
+        buf_free(&items);
+        return c->page.told;
+    }
     if (c->reopened && r->entries && !fresh && !filtered) {
         buf_free(&items);
         return fail(&c->fault, E_PAGE, "the page opened anew did not go on where it was");
@@ -326,7 +330,9 @@ err collection_keep(struct collection *c, const struct reading *r, int64_t *out_
     struct span text;
     bool filtered;
     *out_fresh = fill_batch(c, r, &items, &filtered);
-    err e = buf_end(&items, &text);
+    err e = c->media.wanted ? c->page.told : E_OK; /* not all of the files were asked for */
+    if (!e)
+        e = buf_end(&items, &text);
     if (!e && text.n)
         e = c->commit(c, text, SPAN_NONE);
     if (!e && c->order->limit > 0 && c->have >= c->order->limit && c->step->wants_timeline)

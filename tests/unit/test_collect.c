@@ -47,11 +47,15 @@ struct script {
     int next_page, batches, scrolls, committed, opened;
     bool held, moved;
     int kinds[RECORD_CONFLICT + 1], counted; /* items by kind; batches with counts of fields */
-    char last_cursor[64], moved_url[512];
+    char last_cursor[64], moved_url[400];
     /* fetches: what robots.txt says, NULL: there is none; status and text of the first source */
     const char *robots, *feed;
     int feed_status, fetches;
     const char *instances, *second; /* servers; what https://s.test answers */
+    /* media: what robots.txt of their host says; what became of it */
+    const char *media_robots;
+    int downloads, cancel_at_download, media_robots_asked, with_file, with_error;
+    char asked_for[120], error[240];
     char first_url[200];
     const char *says; /* the page, in place of posts */
     /* evidence: what is kept, and what came of it */
@@ -60,7 +64,7 @@ struct script {
     int older;                 /* pieces that are said to be missing */
     char names[40][24];        /* of the pieces, in order */
     int64_t batches_of[40];
-    char headers[400], piece_url[200]; /* of the last one */
+    char headers[300], piece_url[160]; /* of the last one */
     size_t body_bytes;
     int64_t reason;
     int fd;
@@ -72,6 +76,21 @@ static char apart[4096];
 static int64_t post_ms(int number)
 {
     return 1780000000000 - (int64_t)number * 3600000;
+}
+
+static bool with_media; /* every post has a photo, P<number>.jpg */
+
+static void add_entities(struct buf *b, int number)
+{
+    if (!with_media) {
+        buf_add_text(b, "\"entities\":{}");
+        return;
+    }
+    buf_fmt(b,
+            "\"entities\":{},\"extended_entities\":{\"media\":[{\"id_str\":\"%d\",\"media_key\":\"3_%d\","
+            "\"type\":\"photo\",\"media_url_https\":\"https://pbs.twimg.com/media/P%d.jpg\",\"url\":"
+            "\"https://t.co/a\",\"original_info\":{\"width\":5,\"height\":6}}]}",
+            1000 + number, 1000 + number, number);
 }
 
 static void add_post(struct buf *b, int number, const struct script_page *p, int i)
@@ -91,10 +110,11 @@ static void add_post(struct buf *b, int number, const struct script_page *p, int
             "\"someone\",\"name\":\"Some One\"}}}},\"legacy\":{\"created_at\":\"%s\",\"%s\":"
             "\"post %d%s\",\"conversation_id_str\":\"%llu\",\"user_id_str\":\"99\",\"lang\":\"en\","
             "\"reply_count\":1,\"retweet_count\":2,\"favorite_count\":3,\"quote_count\":4,"
-            "\"entities\":{},%s\"id_str\":\"%llu\"},\"views\":{\"count\":\"7\",\"state\":"
-            "\"EnabledWithCount\"}}}}}}",
+            "%s\"id_str\":\"%llu\",",
             id, id, id, when, i < p->broken ? "body" : "full_text", number, i < p->edited ? " edited" : "", id,
             p->replies ? "\"in_reply_to_status_id_str\":\"5\"," : "", id);
+    add_entities(b, number);
+    buf_add_text(b, "},\"views\":{\"count\":\"7\",\"state\":\"EnabledWithCount\"}}}}}}");
 }
 
 static void add_follower(struct buf *b, int number)
@@ -232,6 +252,11 @@ static void commit(struct script *s, const struct frame *f)
         s->kinds[item.kind]++;
         if (item.kind >= RECORD_REJECTED)
             span_copy(item.json, apart, sizeof apart);
+        s->with_file += span_find(item.json, SPAN("\"file\":{\"path\":\"files/ab/")) < item.json.n;
+        size_t at = span_find(item.json, SPAN("\"file_error\":"));
+        s->with_error += at < item.json.n;
+        if (at < item.json.n && !s->error[0])
+            span_copy(span_cut(item.json, at, item.json.n), s->error, sizeof s->error);
     }
     s->counted += f->t[2].n > 0;
     if (s->limit && s->have + added > s->limit)
@@ -275,6 +300,38 @@ static void take_piece(struct script *s, const struct frame *f)
     span_copy(f->t[3], s->headers, sizeof s->headers);
 }
 
+/* Of P<n>: n % 10 = 3 is there as 4096x4096 only, 7 meets trouble of the host. */
+static void answer_download(struct script *s, const struct frame *f)
+{
+    size_t dot = span_find_char(f->t[1], '?');
+    char digit = f->t[1].p[dot - 1];
+    bool orig = span_ends(f->t[1], SPAN("name=orig"));
+    if (++s->downloads == s->cancel_at_download) {
+        give(s, &(struct frame){.type = FRAME_CANCEL, .n = {E_CANCELLED}});
+        return;
+    }
+    if (!s->asked_for[0])
+        span_copy(f->t[1], s->asked_for, sizeof s->asked_for);
+    struct frame a = {.type = FRAME_DOWNLOADED, .n = {f->n[0], E_OK, 200, 5, 1780000000000, digit == '1'}};
+    a.t[0] = SPAN("ab00");
+    a.t[1] = SPAN("image/jpeg");
+    a.t[2] = SPAN("files/ab/ab00.jpg");
+    if (digit == '7' || (digit == '3' && orig)) {
+        a.n[1] = digit == '7' ? E_NET : E_NOT_FOUND;
+        a.n[2] = digit == '7' ? 500 : 404;
+        a.t[0] = SPAN("why not");
+    }
+    give(s, &a);
+}
+
+static void answer_media_robots(struct script *s, const struct frame *f)
+{
+    s->media_robots_asked++;
+    give(s, &(struct frame){.type = FRAME_FETCHED,
+                            .n = {f->n[0], E_OK, s->media_robots ? 200 : 404},
+                            .t = {f->t[1], SPAN("{}"), span_of(s->media_robots)}});
+}
+
 static void on_frame(struct script *s, const struct frame *f)
 {
     struct frame ok = {.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {SPAN("{}")}};
@@ -314,7 +371,13 @@ static void on_frame(struct script *s, const struct frame *f)
         }
         break;
     case FRAME_FETCH:
-        answer_fetch(s, f);
+        if (span_is(f->t[0], "media"))
+            answer_media_robots(s, f);
+        else
+            answer_fetch(s, f);
+        break;
+    case FRAME_DOWNLOAD:
+        answer_download(s, f);
         break;
     case FRAME_EVIDENCE:
         take_piece(s, f);
@@ -677,6 +740,84 @@ static void no_posts_are_confirmed_by_the_page(void **state)
         assert_int_equal(r.verdict, rows[i].verdict);
         arena_free(&a);
     }
+}
+
+static bool report_says(const struct collect_result *r, const char *text)
+{
+    return span_find(r->report, span_of(text)) < r->report.n;
+}
+
+static void files_of_media_are_said_in_the_records(void **state)
+{
+    (void)state;
+    with_media = true;
+    JOB(.claimed = 20, .spec = "{\"media\":\"download\"}", .page_count = 1,
+        .pages = {{0, 20, "c1", .terminate = true}});
+    with_media = false;
+    assert_int_equal(r.verdict, VERDICT_COMPLETE); /* a failed file changes nothing of it */
+    assert_int_equal(s.committed, 20);
+    assert_string_equal(s.asked_for, "https://pbs.twimg.com/media/P0?format=jpg&name=orig");
+    assert_int_equal(s.media_robots_asked, 1);
+    assert_int_equal(s.downloads, 22); /* two of them twice, none a third time */
+    assert_int_equal(s.with_file, 18);
+    assert_int_equal(s.with_error, 2);
+    assert_non_null(strstr(s.error, "\"class\":\"network\",\"why\":\"why not\",\"http_status\":500"));
+    assert_true(report_says(&r, "\"files\":18,\"files_failed\":2,\"files_reused\":2,\"file_bytes\":90"));
+    assert_true(report_says(&r, "2 of 20 media files are missing"));
+    arena_free(&a);
+}
+
+static void files_are_fetched_only_where_they_are_asked_for(void **state)
+{
+    (void)state;
+    with_media = true;
+    JOB(.claimed = 20, .page_count = 1, .pages = {{0, 20, "c1", .terminate = true}});
+    with_media = false;
+    assert_int_equal(s.downloads, 0);
+    assert_int_equal(s.with_file + s.with_error, 0);
+    assert_false(report_says(&r, "\"files\""));
+    arena_free(&a);
+}
+
+static void no_file_of_a_surplus_post_is_fetched(void **state)
+{
+    (void)state;
+    with_media = true;
+    JOB(.claimed = 20, .limit = 3, .spec = "{\"media\":\"download\"}", .page_count = 1,
+        .pages = {{0, 20, "c1"}});
+    with_media = false;
+    assert_int_equal(r.end, END_LIMIT);
+    assert_int_equal(s.committed, 3);
+    assert_int_equal(s.downloads, 3);
+    arena_free(&a);
+}
+
+static void robots_txt_of_the_media_host_is_obeyed(void **state)
+{
+    (void)state;
+    with_media = true;
+    JOB(.claimed = 20, .spec = "{\"media\":\"download\"}", .page_count = 1,
+        .media_robots = "User-agent: *\nDisallow: /media/\n", .pages = {{0, 20, "c1", .terminate = true}});
+    with_media = false;
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(s.media_robots_asked, 1);
+    assert_int_equal(s.downloads, 0);
+    assert_int_equal(s.with_error, 20);
+    assert_non_null(strstr(s.error, "\"class\":\"blocked\""));
+    arena_free(&a);
+}
+
+static void a_cancel_among_the_files_ends_the_job(void **state)
+{
+    (void)state;
+    with_media = true;
+    JOB(.claimed = 20, .spec = "{\"media\":\"download\"}", .page_count = 1, .cancel_at_download = 3,
+        .pages = {{0, 20, "c1", .terminate = true}});
+    with_media = false;
+    assert_int_equal(r.failure, FAILURE_CANCELLED);
+    assert_int_equal(s.downloads, 3);
+    assert_int_equal(s.committed, 0);
+    arena_free(&a);
 }
 
 static void a_resumed_job_starts_at_its_cursor(void **state)
@@ -1281,6 +1422,11 @@ int main(void)
         cmocka_unit_test(other_failures_do_not_run_the_next_strategy),
         cmocka_unit_test(the_last_strategy_says_how_it_ended),
         cmocka_unit_test(another_server_is_asked_where_one_fails),
+        cmocka_unit_test(files_of_media_are_said_in_the_records),
+        cmocka_unit_test(files_are_fetched_only_where_they_are_asked_for),
+        cmocka_unit_test(no_file_of_a_surplus_post_is_fetched),
+        cmocka_unit_test(robots_txt_of_the_media_host_is_obeyed),
+        cmocka_unit_test(a_cancel_among_the_files_ends_the_job),
         cmocka_unit_test(a_cursor_of_a_source_is_not_the_page_s),
         cmocka_unit_test(a_failed_job_shows_what_it_read),
         cmocka_unit_test(a_good_job_shows_nothing_unless_it_is_asked_to),
