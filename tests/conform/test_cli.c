@@ -307,6 +307,7 @@ static void mistakes_are_named_and_are_64(void **state)
     EXPECT(64, "--class must be a failure", "replay", "--failed", "--class", "nonsense");
     EXPECT(64, "does not know --apply", "artifacts", "job_1", "--apply");
     EXPECT(65, "not the id of a job", "replay", "job_1");
+    EXPECT(64, "--media must be urls or download, not 'all'", "get", "posts", "@nasa", "--media", "all");
     EXPECT(64, "--since must be a date", "get", "posts", "@nasa", "--since", "yesterday");
     EXPECT(64, "--until must be a date", "get", "posts", "@nasa", "--until", "2026-02-31");
     EXPECT(64, "later than --since", "get", "posts", "@nasa", "--since", "2026-02-06",

@@ -134,6 +134,19 @@ jq -r '.id as $id | .media | to_entries[]? | select(.value.file)
 [ "$(find "$WORK/beside/media" -type f | wc -l)" = "$files" ] || die "files beside the records: $(ls "$WORK/beside/media" | wc -l)"
 check
 
+# ---- two jobs that want the same at once ----
+
+kept() { call http://fulmar/metrics | sed -n 's/^fulmar_downloads_total{outcome="kept"} //p'; }
+fetched=$(kept)
+one=$(order posts @practice_300 60) two=$(order posts @practice_300 60)
+wait_job "$one" 60
+wait_job "$two" 60
+same_files "$one"
+same_files "$two"
+urls=$(jq -r '.media[]? | .file.url // empty' "$WORK/records" | sort -u | wc -l)
+[ "$(($(kept) - fetched))" = "$urls" ] || die "two jobs fetched $(($(kept) - fetched)) files, there are $urls"
+check
+
 # ---- a service of the command's own ----
 
 "$OUT/fulmar" get posts @practice_100 -n 30 --media urls --json --server "unix:$(SOCK)" -q >"$WORK/urls.ndjson" ||

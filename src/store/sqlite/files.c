@@ -222,13 +222,14 @@ static err place_part(struct store *s, const struct file_put_args *a, const char
     }
     err e = sync_part(part, a->bytes, f);
     folder_of(s, sub, folder);
-    if (!e && mkdir(folder, 0700) != 0 && errno != EEXIST)
+    bool made = !e && mkdir(folder, 0700) == 0;
+    if (!e && !made && errno != EEXIST)
         e = files_fault(f, "create", folder);
     if (!e && rename(part, path))
         e = files_fault(f, "create", path);
     if (!e)
         e = sync_folder(folder, f);
-    if (!e)
+    if (!e && made)
         e = sync_folder(folder_of(s, "", folder), f);
     if (!e)
         (void)unlink(tag);
