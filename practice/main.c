@@ -19,8 +19,11 @@ static const char help[] =
     "                  [--layout l1|l2|l3|mixed] [--rate-limit CALLS/SECONDS]\n"
     "                  [--fault KIND=VALUE]...\n"
     "  fulmar-practice truth posts @NAME     [--seed N] [--limit N]\n"
-    "  fulmar-practice truth hashtag TAG     [--seed N] [--limit N] [--product Latest|Top]\n"
-    "  fulmar-practice truth search QUERY    [--seed N] [--limit N] [--product Latest|Top]\n"
+    "  fulmar-practice truth hashtag TAG     [--seed N] [--limit N] [--product Latest|Top|Media]\n"
+    "  fulmar-practice truth search QUERY    [--seed N] [--limit N] [--product Latest|Top|Media]\n"
+    "  fulmar-practice truth replies|media|followers|following @NAME   [--seed N] [--limit N]\n"
+    "  fulmar-practice truth list|community ID   [--seed N] [--limit N]\n"
+    "  fulmar-practice truth thread ID       [--seed N] [--limit N]\n"
     "  fulmar-practice truth user @NAME      [--seed N] [--layout ...]\n"
     "  fulmar-practice truth accounts        [--seed N] [--limit N]\n"
     "\n"
@@ -102,9 +105,13 @@ static enum layout read_layout(struct span text)
 
 static enum truth_order read_product(struct span text)
 {
-    if (!span_is(text, "Latest") && !span_is(text, "Top"))
-        usage("--product is Latest or Top, not '%.*s'", SP(text));
-    return span_is(text, "Top") ? TRUTH_TOP : TRUTH_LATEST;
+    if (span_is(text, "Top"))
+        return TRUTH_TOP;
+    if (span_is(text, "Media"))
+        return TRUTH_MEDIA;
+    if (!span_is(text, "Latest"))
+        usage("--product is Latest, Top or Media, not '%.*s'", SP(text));
+    return TRUTH_LATEST;
 }
 
 static void read_option(struct command *c, const char *option, struct span value)
@@ -180,7 +187,7 @@ static void read_command(struct command *c, int argc, char **argv)
             usage("unexpected '%s'; put a search with spaces in quotes", argv[i]);
     }
     if (words == 1)
-        usage("truth needs to know of what: posts, hashtag, search, user, accounts");
+        usage("truth needs to know of what: posts, followers, thread, hashtag, search, user, …");
 }
 
 /* ---- truth ---- */
@@ -211,7 +218,7 @@ static int print_accounts(const struct command *c)
 static int not_found(struct span what)
 {
     fprintf(stderr,
-            "fulmar-practice: no account named '%.*s' in this world; see: truth accounts\n",
+            "fulmar-practice: there is no '%.*s' in this world; see: truth accounts\n",
             SP(what));
     return EXIT_NOT_FOUND;
 }
@@ -232,6 +239,29 @@ static int print_search(const struct command *c, struct span query)
     if (!truth_open_search(&t, &c->server.model, query, c->order, c->limit))
         usage("there is nothing to search for");
     return print_list(&t);
+}
+
+/* Tabs of a profile, lists and threads; false when the kind is none of these. */
+static bool open_list(const struct command *c, struct span kind, struct span what,
+                      struct truth *t, bool *out_found)
+{
+    const struct model *m = &c->server.model;
+    int64_t id = 0;
+    (void)span_int(what, &id);
+    if (span_is(kind, "replies"))
+        *out_found = truth_open_tab(t, m, what, TRUTH_REPLIES, c->limit);
+    else if (span_is(kind, "media"))
+        *out_found = truth_open_tab(t, m, what, TRUTH_GRID, c->limit);
+    else if (span_is(kind, "followers") || span_is(kind, "following"))
+        *out_found = truth_open_follows(t, m, what, span_is(kind, "followers"), c->limit);
+    else if (span_is(kind, "list") || span_is(kind, "community"))
+        *out_found = truth_open_feed(t, m, span_is(kind, "list") ? FEED_LIST : FEED_COMMUNITY,
+                                     (uint64_t)id, c->limit);
+    else if (span_is(kind, "thread"))
+        *out_found = truth_open_thread(t, m, (uint64_t)id, -1, c->limit);
+    else
+        return false;
+    return true;
 }
 
 static int run_truth(const struct command *c)
@@ -255,8 +285,13 @@ static int run_truth(const struct command *c)
         what = span_cut(what, 1, what.n);
     if (span_is(kind, "user"))
         return print_user(c, what);
+    bool found;
+    if (open_list(c, kind, what, &t, &found))
+        return found ? print_list(&t) : not_found(what);
     if (!span_is(kind, "posts"))
-        usage("truth of '%s'? There are posts, hashtag, search, user, accounts", c->truth_kind);
+        usage("truth of '%s'? There are posts, replies, media, followers, following, list, community, "
+              "thread, hashtag, search, user, accounts",
+              c->truth_kind);
     if (!truth_open_posts(&t, &c->server.model, what, c->limit))
         return not_found(what);
     return print_list(&t);

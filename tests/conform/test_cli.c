@@ -308,6 +308,7 @@ static void mistakes_are_named_and_are_64(void **state)
     EXPECT(64, "does not know --apply", "artifacts", "job_1", "--apply");
     EXPECT(65, "not the id of a job", "replay", "job_1");
     EXPECT(64, "--media must be urls or download, not 'all'", "get", "posts", "@nasa", "--media", "all");
+    EXPECT(64, "--depth must be 0 to 100", "get", "thread", "20", "--depth", "-1");
     EXPECT(64, "--since must be a date", "get", "posts", "@nasa", "--since", "yesterday");
     EXPECT(64, "--until must be a date", "get", "posts", "@nasa", "--until", "2026-02-31");
     EXPECT(64, "later than --since", "get", "posts", "@nasa", "--since", "2026-02-06",
@@ -736,6 +737,8 @@ static void site_packs_are_shown_checked_and_tried(void **state)
     c = CALL("site", "show", "x");
     expect_code(&c, 0);
     assert_true(says(&c.out, "UserTweets") && says(&c.out, "a handle such as @nasa"));
+    assert_true(says(&c.out, "posts; --product latest, top, people, media"));
+    assert_true(says(&c.out, "posts, --depth of the replies") && says(&c.out, "  records  users"));
     drop(&c);
     EXPECT(66, "nosuch", "site", "show", "nosuch");
     EXPECT(64, "did you mean 'check'?", "site", "chek");

@@ -693,6 +693,48 @@ static void a_job_is_accepted_shown_and_listed(void **state)
     drop(&r);
 }
 
+/* What a job is about, and which options its target has. */
+static void products_and_depths_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *member, *value;
+    } fine[] = {
+        {"{\"kind\":\"posts\",\"target\":\"@nasa\"}", "records", "posts"},
+        {"{\"kind\":\"followers\",\"target\":\"@nasa\"}", "records", "users"},
+        {"{\"kind\":\"search\",\"target\":\"heat\",\"product\":\"people\"}", "records", "users"},
+        {"{\"kind\":\"search\",\"target\":\"heat\",\"product\":null}", "records", "posts"},
+        {"{\"kind\":\"hashtag\",\"target\":\"#heat\",\"product\":\"top\"}", "options.product", "top"},
+        {"{\"kind\":\"thread\",\"target\":\"https://x.com/a/status/20\",\"depth\":0}", "options.depth", "0"},
+        {"{\"kind\":\"thread\",\"target\":\"https://x.com/a/status/20\"}", "target", "20"},
+        {"{\"kind\":\"list\",\"target\":\"https://x.com/i/lists/7?s=20\"}", "target", "7"},
+    };
+    static const struct {
+        const char *body, *pointer, *words;
+    } wrong[] = {
+        {"{\"kind\":\"search\",\"target\":\"heat\",\"product\":\"latets\"}", "/product", "did you mean 'latest'?"},
+        {"{\"kind\":\"search\",\"target\":\"heat\",\"product\":7}", "/product", "must be a text"},
+        {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"product\":\"top\"}", "/product", "posts has no products"},
+        {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"depth\":1}", "/depth", "posts has no depth"},
+        {"{\"kind\":\"thread\",\"target\":\"20\",\"depth\":-1}", "/depth", "must be 0 to 100"},
+        {"{\"kind\":\"thread\",\"target\":\"@nasa\"}", "/target", "a post by its id or its URL"},
+    };
+    char text[256];
+    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+        struct reply r = request("POST", "/v1/jobs", "", fine[i].body);
+        assert_int_equal(r.status, 202);
+        assert_string_equal(member(r.body, fine[i].member, text), fine[i].value);
+        drop(&r);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct reply r = request("POST", "/v1/jobs", "", wrong[i].body);
+        assert_int_equal(r.status, 422);
+        if (!contains(r.body, wrong[i].pointer) || !contains(r.body, wrong[i].words))
+            fail_msg("%s: %.*s", wrong[i].body, SP(r.body));
+        drop(&r);
+    }
+}
+
 static void mistakes_in_a_body_are_named(void **state)
 {
     (void)state;
@@ -1428,6 +1470,7 @@ int main(void)
         cmocka_unit_test(health_says_what_is),
         cmocka_unit_test(head_has_no_body),
         cmocka_unit_test(a_job_is_accepted_shown_and_listed),
+        cmocka_unit_test(products_and_depths_are_checked),
         cmocka_unit_test(mistakes_in_a_body_are_named),
         cmocka_unit_test(a_key_makes_a_request_repeatable),
         cmocka_unit_test(cancelling_follows_the_state),

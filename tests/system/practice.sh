@@ -219,6 +219,71 @@ top_has_the_same() {
     diff <(curl -s "$base/truth/hashtag/practice_70" | jq -r .id | sort) <(sort "$work/got")
 }
 
+# Everything in a page that is a record of this job, by the rules of x-web: no promoted ones, no boxes.
+page_all="$entries"' | map(if .type == "TimelineAddEntries" then .entries[]
+        elif .type == "TimelineAddToModule" then {entryId: .moduleEntryId, content: {items: .moduleItems}} else empty end)
+    | map(select(.entryId | test("^(who-to-follow|tweetdetailrelated|toptabs)") | not)
+          | if .content.items then .content.items[].item.itemContent else .content.itemContent // empty end
+          | select(.promotedMetadata | not))'
+page_ids="$page_all"' | map((.user_results.result // .tweet_results.result // empty) | if .tweet then .tweet else . end
+    | select(.__typename == "User" or .legacy.full_text) | .rest_id)'
+page_folded="$page_all"' | map(select(.cursorType // "" | startswith("ShowMore")) | .value)'
+
+# list_complete OP VARIABLES TRUTH [AUTHOR]: a list by its Bottom cursors, in order, against the truth
+list_complete() {
+    local cursor= next page=0
+    : >"$work/got"
+    while [ $page -lt 200 ]; do
+        page=$((page + 1))
+        graphql "$1" "$(jq -c --arg c "$cursor" 'if $c == "" then . else .cursor = $c end' <<<"$2")" >"$work/page.json"
+        jq -r "$page_ids | .[]" "$work/page.json" >"$work/page.ids" || return 1
+        if [ -n "${4:-}" ]; then # posts of others are context
+            jq -r --arg a "$4" "$page_all"' | map(.tweet_results.result // empty | if .tweet then .tweet else . end
+                | select(.core.user_results.result.rest_id == $a) | .rest_id) | .[]' "$work/page.json" >"$work/page.ids"
+        fi
+        cat "$work/page.ids" >>"$work/got"
+        next=$(jq -r "$page_cursor" "$work/page.json")
+        jq -e "$entries"' | any(.type == "TimelineTerminateTimeline" and (.direction | test("Bottom")))' "$work/page.json" >"$work/said" && break
+        [ ! -s "$work/page.ids" ] && [ "$next" = "$cursor" ] && break
+        cursor=$next
+    done
+    curl -s "$base/truth/$3" | jq -r .id >"$work/want"
+    [ -s "$work/want" ] || { echo "the truth is empty"; return 1; }
+    diff "$work/want" <(awk '!seen[$0]++' "$work/got")
+}
+by_user() { jq -nc --arg u "$(user_id "$1")" '{userId: $u, count: 20}'; }
+
+# thread_complete ID: every cursor that a page shows is followed once
+thread_complete() {
+    local -a left=("") ; local -A known=() ; local cursor
+    : >"$work/got"
+    while [ ${#left[@]} -gt 0 ]; do
+        cursor=${left[0]} left=("${left[@]:1}")
+        graphql TweetDetail "$(jq -nc --arg i "$1" --arg c "$cursor" '{focalTweetId: $i} + if $c == "" then {} else {cursor: $c} end')" >"$work/page.json"
+        jq -r "$page_ids | .[]" "$work/page.json" >>"$work/got" || return 1
+        while read -r cursor; do
+            [ -z "$cursor" ] || [ -n "${known[$cursor]:-}" ] || { known[$cursor]=1; left+=("$cursor"); }
+        done < <(jq -r "$page_cursor" "$work/page.json"; jq -r "$page_folded | .[]" "$work/page.json")
+    done
+    diff <(curl -s "$base/truth/thread/$1" | jq -r .id | sort) <(sort "$work/got")
+}
+threads_complete() {
+    local id
+    for id in $(curl -s "$base/truth/posts/practice_100?limit=25" | jq -r .id); do
+        thread_complete "$id" || return 1
+    done
+}
+depth_cuts() { # a thread to depth 1 has no answer to an answer
+    local id
+    for id in $(curl -s "$base/truth/posts/practice_100?limit=25" | jq -r .id); do
+        curl -s "$base/truth/thread/$id?depth=1" | jq -e --arg id "$id" \
+            'select(.id != $id and .conversation_id != .id and (.id | length) == ($id | length) and .id > $id) | .reply_to.post_id == $id' \
+            >"$work/said" || [ ! -s "$work/said" ] || return 1
+        grep -q false "$work/said" && { echo "$id"; return 1; }
+    done
+    return 0
+}
+
 status_of() { curl -s -o /dev/null --max-time 20 -w '%{http_code}' "$@"; }
 
 limit_header() { # NAME
@@ -246,6 +311,23 @@ check "ids agree with times" snowflakes_hold practice_500
 check "nothing refers to something younger" older_than_what_refers practice_500
 check "photo keys carry the media id" media_keys_hold practice_500
 check "no id comes twice in the world" no_id_twice
+check "replies are complete" list_complete UserTweetsAndReplies "$(by_user practice_90)" replies/practice_90 \
+    "$(user_id practice_90)"
+check "a media grid is complete" list_complete UserMedia "$(by_user practice_300)" media/practice_300
+check "followers are complete" list_complete Followers "$(by_user practice_170)" followers/practice_170
+check "those whom it follows are complete" list_complete Following "$(by_user practice_170)" following/practice_170
+check "people of a search are complete" list_complete SearchTimeline '{"rawQuery":"practice_130","product":"People"}' \
+    "search?q=practice_130&product=People"
+check "media of a search are complete" list_complete SearchTimeline '{"rawQuery":"practice_130","product":"Media"}' \
+    "search?q=practice_130&product=Media"
+check "a list is complete" list_complete ListLatestTweetsTimeline '{"listId":"84"}' list/84
+check "a community is complete" list_complete CommunityTweetsTimeline '{"communityId":"75"}' community/75
+check "threads are complete" threads_complete
+check "a depth cuts a thread" depth_cuts
+check "nobody follows practice_0" same "" "$(curl -s "$base/truth/followers/practice_0")"
+check "there is no list 1404" same '{}' "$(graphql ListLatestTweetsTimeline '{"listId":"1404"}' | jq -c .data.list)"
+check "the command tells the same truth" same "$(curl -s "$base/truth/followers/practice_170?limit=30" | md5sum)" \
+    "$("$program" truth followers @practice_170 --seed $seed --limit 30 | md5sum)"
 check "the handle's case does not matter" same "$(user_id practice_100)" "$(user_id PRACTICE_100)"
 
 ends=

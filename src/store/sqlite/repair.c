@@ -86,7 +86,7 @@ static err put_items(struct store *s, struct job_row *r, const struct repair_arg
             out->replaced++;
         } else if (!iid && !(it->kind == ITEM_POST && r->limit > 0 && r->have >= r->limit)) {
             e = add_item(s, r, it, r->next_batch * ORD_PER_BATCH + (int64_t)i, f);
-            r->have += it->kind == ITEM_POST;
+            r->have += it->kind == r->counts;
             r->users += it->kind == ITEM_USER;
             out->added++;
         }
@@ -96,7 +96,7 @@ static err put_items(struct store *s, struct job_row *r, const struct repair_arg
     out->have = r->have;
     return db_run(s->db, SQL_COMMIT, f, DB_I(r->seq), DB_NULL, DB_I(r->have), DB_I(r->users),
                   DB_I(r->fail_base), DB_I(r->crash_base), DB_I(r->progressed),
-                  DB_I(r->release_base));
+                  DB_I(r->release_base), DB_I(0));
 }
 
 /* Every lease is accounted for exactly once: the one whose answers were read again counts as the one
