@@ -145,22 +145,30 @@ static int check_exclude(const struct cli *c)
     return EXIT_DONE;
 }
 
-static int check_fields(struct get *g)
+/* What the records are is known. */
+static int check_fields_of(struct cli *c, enum fields_of of)
 {
-    /* Whether these are posts or users is for the service to say. */
-    struct span list = span_of(g->cli->fields), name;
+    struct span list = span_of(c->fields), name;
     while (span_next(&list, ',', &name)) {
-        bool known = fields_known(FIELDS_OF_POSTS, name) || fields_known(FIELDS_OF_USERS, name);
-        const char *near = fields_near(FIELDS_OF_POSTS, name);
-        if (!near)
-            near = fields_near(FIELDS_OF_USERS, name);
-        if (known && fields_add(&g->fields, name))
+        const char *near = fields_near(of, name);
+        if (fields_known(of, name))
             continue;
-        if (known)
-            return cli_usage("get", "--fields may name %d at most", FIELDS_MAX);
-        char *shown = cli_printable(g->cli, span_cut(name, 0, 40));
+        char *shown = cli_printable(c, span_cut(name, 0, 40));
         return near ? cli_usage("get", "--fields: no record has '%s'; did you mean '%s'?", shown, near)
                     : cli_usage("get", "--fields: no record has '%s'", shown);
+    }
+    return EXIT_DONE;
+}
+
+static int check_fields(struct get *g)
+{
+    /* Whether the records are posts or users is for the pack, or the service, to say. */
+    struct span list = span_of(g->cli->fields), name;
+    while (span_next(&list, ',', &name)) {
+        if (!fields_known(FIELDS_OF_USERS, name) && !fields_known(FIELDS_OF_POSTS, name))
+            return check_fields_of(g->cli, FIELDS_OF_POSTS);
+        if (!fields_add(&g->fields, name))
+            return cli_usage("get", "--fields may name %d at most", FIELDS_MAX);
     }
     return EXIT_DONE;
 }
@@ -288,7 +296,7 @@ static int check_options(struct cli *c, const struct pack *pack)
         cli_say("depth: %s has no depth: only a thread does", c->words[1]);
         return EXIT_DATA;
     }
-    return EXIT_DONE;
+    return check_fields_of(c, users ? FIELDS_OF_USERS : FIELDS_OF_POSTS);
 }
 
 static int check_target(struct cli *c, const struct pack *pack)

@@ -84,7 +84,7 @@ static err put_items(struct store *s, struct job_row *r, const struct repair_arg
             e = db_run(s->db, SQL_ITEM_REPLACE, f, DB_I(iid), DB_T(it->json),
                        DB_I(it->created_ms));
             out->replaced++;
-        } else if (!iid && !(it->kind == ITEM_POST && r->limit > 0 && r->have >= r->limit)) {
+        } else if (!iid && !(it->kind == r->counts && r->limit > 0 && r->have >= r->limit)) {
             e = add_item(s, r, it, r->next_batch * ORD_PER_BATCH + (int64_t)i, f);
             r->have += it->kind == r->counts;
             r->users += it->kind == ITEM_USER;
