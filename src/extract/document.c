@@ -4,6 +4,7 @@
 #include "extract/answer.h"
 
 #include "base/text.h"
+#include "extract/charset.h"
 
 #include <stdio.h>
 
@@ -325,7 +326,27 @@ static void read_elements(struct visit *v)
 
 /* ---- the document as a whole ---- */
 
-static void read_markup(struct visit *v)
+/* The body in UTF-8. False: it cannot be read, and the reading says why. */
+static bool in_utf8(struct visit *v, struct buf *room)
+{
+    struct answer *a = v->a;
+    struct span text, name;
+    if (!charset_read(v->body, signs_header(v->headers, SPAN("content-type")), room, &text,
+                      &name)) {
+        char *why = arena_fmt(a->arena, "the document is written in '%.*s', which is not read",
+                              (int)(name.n > 40 ? 40 : name.n), name.p);
+        drift(a, span_of(why));
+        return false;
+    }
+    if (room->failed) {
+        drift(a, SPAN("the document is larger than any we know"));
+        return false;
+    }
+    v->body = text;
+    return true;
+}
+
+static void open_markup(struct visit *v)
 {
     struct answer *a = v->a;
     struct fault f = {0};
@@ -343,6 +364,14 @@ static void read_markup(struct visit *v)
     else
         read_elements(v);
     html_close(&a->doc);
+}
+
+static void read_markup(struct visit *v)
+{
+    struct buf room = BUF(HTML_BYTES_MAX);
+    if (in_utf8(v, &room))
+        open_markup(v);
+    buf_free(&room);
 }
 
 err reader_document(struct reader *r, struct span source_name, int http_status,

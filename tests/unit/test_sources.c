@@ -1,0 +1,145 @@
+/* Sites that need no browser: what their packs make of answers as the web really has them. */
+#include "base/json.h"
+#include "extract/reader.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { BODY_BYTES = 4 * 1024 * 1024 };
+
+static const wall now = {1786093200000}; /* 2026-08-07T09:00:00Z */
+
+static struct pack *pack;
+static struct reader *reader;
+static struct arena *arena;
+static struct json_parser *parser;
+
+static struct reading answer(const char *source, int status, const char *headers,
+                             struct span body)
+{
+    struct reading r;
+    struct fault f = {0};
+    arena_reset(arena);
+    if (reader_document(reader, span_of(source), status, span_of(headers), body, now, arena, &r,
+                        &f))
+        fail_msg("%s", f.words);
+    return r;
+}
+
+static void value_is(const struct reading *r, size_t i, const char *path, const char *wanted)
+{
+    struct buf b = BUF(65536);
+    struct json root;
+    assert_true(i < r->count);
+    assert_int_equal(json_parse(parser, r->records[i].json, &root, NULL), E_OK);
+    struct json at = json_path(root, path);
+    if (at.doc)
+        json_add_raw(&b, at);
+    if (!span_is(buf_span(&b), wanted))
+        fail_msg("%s: wanted %s, got %.*s", path, wanted, SP(buf_span(&b)));
+    buf_free(&b);
+}
+
+static void open_site(const char *name)
+{
+    const char *sites = getenv("FULMAR_SITES");
+    struct fault f = {0};
+    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || pack_open(&pack, fd, name, &f))
+        fail_msg("site pack: %s", fd < 0 ? "no such directory" : f.words);
+    close(fd);
+    reader = reader_new(pack, BODY_BYTES);
+    arena = arena_new((size_t)BODY_BYTES * 4);
+    parser = json_parser_new(BODY_BYTES);
+}
+
+static int close_site(void **state)
+{
+    (void)state;
+    reader_free(&reader);
+    arena_free(&arena);
+    json_parser_free(&parser);
+    pack_close(&pack);
+    return 0;
+}
+
+static int open_feeds(void **state)
+{
+    (void)state;
+    open_site("generic-feed");
+    return 0;
+}
+
+static int open_mastodon(void **state)
+{
+    (void)state;
+    open_site("mastodon");
+    return 0;
+}
+
+/* ---- feeds ---- */
+
+#define RSS(head, inside)                                                                      \
+    head "<rss version='2.0'><channel><title>t</title><item><guid>g1</guid>" inside            \
+         "</item></channel></rss>"
+
+static void title_is(struct span feed, const char *content_type, const char *wanted)
+{
+    char headers[200];
+    snprintf(headers, sizeof headers, "{\"Content-Type\":\"%s\"}", content_type);
+    struct reading r = answer("feed", 200, headers, feed);
+    if (r.sign != FAILURE_NONE)
+        fail_msg("%s: sign %d: %.*s", wanted, r.sign, SP(r.why));
+    value_is(&r, 0, "title", wanted);
+}
+
+/* What a feed is written in is said by its first bytes, the header, or the feed itself; it is never
+ * taken for UTF-8 when it is not. */
+static void encodings(void **state)
+{
+    (void)state;
+    static const char wide[] = "\xFF\xFE<\0r\0s\0s\0>\0<\0c\0h\0a\0n\0n\0e\0l\0>\0<\0i\0t\0e\0m\0>\0"
+                               "<\0g\0u\0i\0d\0>\0g\0<\0/\0g\0u\0i\0d\0>\0<\0t\0i\0t\0l\0e\0>\0"
+                               "\xE9\0=\xD8\x00\xDE<\0/\0t\0i\0t\0l\0e\0>\0<\0/\0i\0t\0e\0m\0>\0"
+                               "<\0/\0c\0h\0a\0n\0n\0e\0l\0>\0<\0/\0r\0s\0s\0>";
+    title_is(SPAN(RSS("<?xml version='1.0' encoding='ISO-8859-1'?>",
+                      "<title>Caf\xE9 \x80</title>")),
+             "text/xml", "\"Café €\"");
+    title_is(SPAN(RSS("", "<title>\xCF\xF0\xE8\xE2\xE5\xF2</title>")),
+             "application/rss+xml; Charset=\\\"Windows-1251\\\"", "\"Привет\"");
+    title_is(SPAN(RSS("<?xml version='1.0' encoding='utf-8'?>", "<title>a\xF0</title>")),
+             "text/xml;charset=koi8-r", "\"aП\"");
+    title_is((struct span){wide, sizeof wide}, "text/xml", "\"é😀\"");
+    /* They say one thing, and send UTF-8. */
+    title_is(SPAN(RSS("<?xml version='1.0' encoding='iso-8859-1'?>", "<title>Café</title>")),
+             "text/xml; charset=us-ascii", "\"Café\"");
+    /* Broken, but said to be UTF-8, or nothing said: what is no character shows as that. */
+    title_is(SPAN(RSS("<?xml version='1.0' encoding='UTF-8'?>", "<title>a\xE9</title>")),
+             "text/xml", "\"a\xEF\xBF\xBD\"");
+    title_is(SPAN(RSS("", "<title>a\xE9</title>")), "text/xml", "\"a\xEF\xBF\xBD\"");
+    struct reading r = answer("feed", 200, "{\"content-type\":\"text/xml; charset=Shift_JIS\"}",
+                              SPAN(RSS("", "<title>\x83\x65</title>")));
+    assert_int_equal(r.sign, FAILURE_DRIFT);
+    assert_true(span_is(r.why, "the document is written in 'Shift_JIS', which is not read"));
+    r = answer("feed", 200, "", SPAN(RSS("<?xml version='1.0' encoding='iso-2022-jp'?>",
+                                         "<title>\x1B$B%F%9\x1B(B</title>")));
+    assert_int_equal(r.sign, FAILURE_DRIFT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(encodings, open_feeds, close_site),
+    };
+    (void)open_mastodon;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
