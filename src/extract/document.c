@@ -64,21 +64,59 @@ static bool on_root(void *ctx, const struct seen *s)
     return answer_on_seen(v->a, &other);
 }
 
-/* Link: <https://…>; rel="next", <…>; rel="prev" */
+/* rel=next, rel="next", rel="last next" (RFC 8288) */
+static bool is_next(struct span about)
+{
+    struct span part, word;
+    while (span_next(&about, ';', &part)) {
+        size_t eq = span_find_char(part, '=');
+        if (!span_eq_nocase(span_trim(span_cut(part, 0, eq)), SPAN("rel")))
+            continue;
+        part = span_trim(span_cut(part, eq + 1, part.n));
+        if (part.n >= 2 && part.p[0] == '"')
+            part = span_cut(part, 1, span_find_char(span_cut(part, 1, part.n), '"'));
+        while (span_next(&part, ' ', &word))
+            if (span_eq_nocase(span_trim(word), SPAN("next")))
+                return true;
+    }
+    return false;
+}
+
+/* <https://…>; rel="next", <…>; rel="prev" */
 static struct span link_next(struct span header)
 {
     while (header.n) {
         struct span rest = span_cut(header, span_find_char(header, '<') + 1, header.n);
         size_t end = span_find_char(rest, '>'), next = span_find_char(rest, '<');
-        struct span about = span_cut(rest, end, next > end ? next - end : 0);
-        if (span_find(about, SPAN("rel=\"next\"")) < about.n)
+        struct span about = span_cut(rest, end + 1, next > end ? next - end - 1 : 0);
+        if (next < rest.n && span_ends(span_trim(about), SPAN(",")))
+            about = span_cut(span_trim(about), 0, span_trim(about).n - 1);
+        if (is_next(about))
             return span_cut(rest, 0, end);
         header = span_cut(rest, next, rest.n);
     }
     return SPAN_NONE;
 }
 
-/* A list that gives no cursor any more has ended. */
+/* A header may come more than once: whatever stands in front of the site adds links of its own. */
+static struct span links_next(struct json headers)
+{
+    struct span value, next = SPAN_NONE;
+    for (struct json_iter i = json_each(headers); !next.n && json_next(&i);)
+        if (span_eq_nocase(i.key, SPAN("link")) && json_text(i.value, &value))
+            next = link_next(value);
+    return next;
+}
+
+/* A list that gives no cursor any more has ended. A missing header is a weaker word than a missing
+ * member: behind a page as long as was asked for there may be more. */
+static bool has_ended(const struct visit *v)
+{
+    const struct reading *o = v->a->out;
+    size_t most = (size_t)v->source->limit;
+    return !v->page->next_link || !most || o->entries + o->users < most;
+}
+
 static void read_next(struct visit *v, struct json root)
 {
     const struct page *p = v->page;
@@ -89,14 +127,14 @@ static void read_next(struct visit *v, struct json root)
         return;
     struct json at = paths_get(&p->next, root);
     if (p->next_link)
-        cursor = link_next(signs_header(v->headers, SPAN("link")));
+        cursor = links_next(v->headers);
     else if (!json_text(at, &cursor) && json_int(at, &number)) {
         snprintf(digits, sizeof digits, "%lld", (long long)number);
         cursor = span_of(digits);
     }
     if (cursor.n)
         answer_cursor(v->a, cursor);
-    else
+    else if (has_ended(v))
         v->a->out->terminated = true;
 }
 
@@ -137,10 +175,10 @@ static void read_json(struct visit *v, struct span text)
         drift(a, SPAN("the answer is not in a shape we know"));
         return;
     }
-    read_next(v, root);
     read_parts(v, root);
     envelope_roots(p->roots, p->root_count, root, SEEN_POST, on_root, v);
     envelope_roots(p->user_roots, p->user_root_count, root, SEEN_USER, on_root, v);
+    read_next(v, root);
     if (has_records(a->out) || a->out->sign != FAILURE_NONE || a->failed)
         return;
     if (a->out->unparsed || a->out->rejected)

@@ -135,11 +135,62 @@ static void encodings(void **state)
     assert_int_equal(r.sign, FAILURE_DRIFT);
 }
 
+/* ---- mastodon ---- */
+
+static void next_is(const char *headers, const char *cursor)
+{
+    struct reading r = answer("statuses", 200, headers, SPAN("[]"));
+    if (!span_is(r.cursor, cursor) || r.terminated != (cursor[0] == '\0'))
+        fail_msg("%s: cursor '%.*s', %s", headers, SP(r.cursor), r.terminated ? "end" : "no end");
+}
+
+/* A link that is overlooked would pass for the end of the list. */
+static void next_pages(void **state)
+{
+    (void)state;
+    next_is("{\"Link\":\"<https://a.test/2>; rel=\\\"next\\\", <https://a.test/0>; rel=\\\"prev\\\"\"}",
+            "https://a.test/2");
+    next_is("{\"Link\":\"<https://a.test/0>; rel=\\\"prev\\\", <https://a.test/2>; rel=\\\"next\\\"\"}",
+            "https://a.test/2");
+    next_is("{\"Link\":\"</style.css>; rel=preload; as=style\","
+            "\"link\":\"<https://a.test/2>; rel=\\\"next\\\"\"}",
+            "https://a.test/2");
+    next_is("{\"link\":\"<https://a.test/2?a=1,2;b>;title=\\\"x\\\";REL=next\"}",
+            "https://a.test/2?a=1,2;b");
+    next_is("{\"link\":\"<https://a.test/2>; rel=\\\"last Next\\\",<https://a.test/0>; rel=prev\"}",
+            "https://a.test/2");
+    next_is("{\"link\":\"<https://a.test/0>; rel=prev\"}", "");
+    next_is("{\"link\":\"<https://a.test/0>; title=\\\"rel=next\\\"\"}", "");
+    next_is("{}", "");
+    next_is("{\"link\":\"<\"}", "");
+}
+
+/* Forty were asked for and forty came, without a word on the next page: no proof that it is the last. */
+static void a_full_page_is_no_end(void **state)
+{
+    (void)state;
+    for (int n = 39; n <= 40; n++) {
+        struct buf b = BUF(BODY_BYTES);
+        buf_add_char(&b, '[');
+        for (int i = 0; i < n; i++)
+            buf_fmt(&b,
+                    "%s{\"id\":\"%d\",\"created_at\":\"2024-01-01T00:00:00.000Z\",\"content\":\"\","
+                    "\"uri\":\"u\",\"account\":{\"id\":\"1\",\"acct\":\"a\"}}",
+                    i ? "," : "", 100 + i);
+        buf_add_char(&b, ']');
+        struct reading r = answer("statuses", 200, "{}", buf_span(&b));
+        assert_int_equal(r.posts, n);
+        assert_int_equal(r.terminated, n == 39);
+        buf_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(encodings, open_feeds, close_site),
+        cmocka_unit_test_setup_teardown(next_pages, open_mastodon, close_site),
+        cmocka_unit_test_setup_teardown(a_full_page_is_no_end, open_mastodon, close_site),
     };
-    (void)open_mastodon;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
