@@ -192,7 +192,7 @@ struct map {
     const struct field *inner_need[8]; /* of a record inside another; as `need` when not said */
     size_t inner_needs;
     const struct field *reply_to; /* posts: what it answers */
-    const struct field *fact_protected, *fact_posts, *fact_media, *fact_followers, *fact_following;
+    const struct field *fact_protected, *fact_posts, *fact_suspended, *fact_media, *fact_followers, *fact_following;
 };
 
 /* Names of the pack's counters, filled while maps are read. */

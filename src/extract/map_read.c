@@ -866,7 +866,7 @@ static void read_roles(struct compiler *c, const struct ynode *is)
     static const char *const keys[] = {"id",         "author",    "created_at", "need",
                                        "posts",      "protected", "repost",     "handle",
                                        "inner_need", "reply_to",  "media",      "followers",
-                                       "following",  NULL};
+                                       "following",  "suspended", NULL};
     struct map *m = c->map;
     if (!form_keys(c->form, is, "is", keys))
         return;
@@ -881,6 +881,7 @@ static void read_roles(struct compiler *c, const struct ynode *is)
     m->fact_following = role(c, is, "following", false);
     m->reply_to = role(c, is, "reply_to", false);
     m->fact_protected = role(c, is, "protected", false);
+    m->fact_suspended = role(c, is, "suspended", false);
     read_needs(c, is, "need", true, m->need, &m->needs);
     read_needs(c, is, "inner_need", false, m->inner_need, &m->inner_needs);
 }

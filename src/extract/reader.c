@@ -214,17 +214,24 @@ static int64_t number_of(struct map_run *run, const struct field *f, const struc
     return v.kind == VALUE_INT ? v.number : -1;
 }
 
+static bool fact_of(struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    struct field quiet;
+    if (!f)
+        return false;
+    quiet = *f;
+    quiet.counter = -1;
+    struct value v = map_value(run, &quiet, fr);
+    return v.kind == VALUE_BOOL && v.number != 0;
+}
+
 static void note_facts(struct answer *a, struct map_run *run, const struct frame *fr)
 {
     const struct map *m = fr->map;
     struct field quiet;
     a->out->user_id = answer_keep(a, text_of(run, m->id, fr));
-    if (m->fact_protected) {
-        quiet = *m->fact_protected;
-        quiet.counter = -1;
-        struct value v = map_value(run, &quiet, fr);
-        a->out->user_protected = v.kind == VALUE_BOOL && v.number != 0;
-    }
+    a->out->user_protected = fact_of(run, m->fact_protected, fr);
+    a->out->user_suspended = fact_of(run, m->fact_suspended, fr);
     a->out->user_posts = number_of(run, m->fact_posts, fr);
     a->out->user_media = number_of(run, m->fact_media, fr);
     a->out->user_followers = number_of(run, m->fact_followers, fr);

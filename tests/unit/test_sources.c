@@ -185,12 +185,38 @@ static void a_full_page_is_no_end(void **state)
     }
 }
 
+/* Mastodon searches posts only for those who are logged in, and answers others with an empty list. */
+static void an_empty_search_proves_nothing(void **state)
+{
+    (void)state;
+    struct reading r = answer("search", 200, "{}",
+                              SPAN("{\"accounts\":[],\"statuses\":[],\"hashtags\":[]}"));
+    assert_int_equal(r.sign, FAILURE_LOGIN_REQUIRED);
+    assert_false(r.says_empty);
+}
+
+static void a_suspended_account_is_said(void **state)
+{
+    (void)state;
+    struct reading r = answer("account", 200, "{}",
+                              SPAN("{\"id\":\"1\",\"acct\":\"a\",\"suspended\":true,"
+                                   "\"statuses_count\":0}"));
+    assert_true(r.user_suspended);
+    value_is(&r, 0, "state", "\"suspended\"");
+    r = answer("account", 200, "{}", SPAN("{\"id\":\"1\",\"acct\":\"a\",\"followers_count\":-1}"));
+    assert_false(r.user_suspended);
+    value_is(&r, 0, "suspended", "null");
+    value_is(&r, 0, "counts.followers", "null");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(encodings, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(next_pages, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(a_full_page_is_no_end, open_mastodon, close_site),
+        cmocka_unit_test_setup_teardown(an_empty_search_proves_nothing, open_mastodon, close_site),
+        cmocka_unit_test_setup_teardown(a_suspended_account_is_said, open_mastodon, close_site),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
