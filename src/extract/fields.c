@@ -47,7 +47,7 @@ static const char *const users[] = {
     "counts", "counts.followers", "counts.following", "counts.posts", "counts.media", "counts.likes_given",
     "counts.listed", "counts_exact", "protected",
     "verified", "verified.blue", "verified.type", "verified.legacy", "verified.since_ms", "verified.identity",
-    "verified.trusted_verifier", "affiliate", "affiliate.screen_name", "affiliate.label", "category", "bot",
+    "verified.trusted_verifier", "affiliate", "affiliate.screen_name", "affiliate.label", "category", "bot", "suspended",
     "locked", "labels", "links", "links.name", "links.value", "links.verified_at", "pinned_ids",
     "about", "about.based_in", "about.location_accurate", "about.source", "about.name_changes",
     "about.last_change_ms", "state", "collected_at",

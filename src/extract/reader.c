@@ -228,7 +228,6 @@ static bool fact_of(struct map_run *run, const struct field *f, const struct fra
 static void note_facts(struct answer *a, struct map_run *run, const struct frame *fr)
 {
     const struct map *m = fr->map;
-    struct field quiet;
     a->out->user_id = answer_keep(a, text_of(run, m->id, fr));
     a->out->user_protected = fact_of(run, m->fact_protected, fr);
     a->out->user_suspended = fact_of(run, m->fact_suspended, fr);

@@ -232,6 +232,13 @@ static err commit_to_node(struct collection *c, struct span items, struct span c
     return E_OK;
 }
 
+/* Pages without new ids prove the end of a timeline of X only: the pages of a source may be empty
+ * while it goes on behind them, and its end is that it names no next one. */
+static enum end_reason end_without_new(const struct collection *c, enum end_reason proof)
+{
+    return c->step->strategy == PLAN_FETCH ? END_CURSOR_REPEAT : proof;
+}
+
 /* Where the list ends (x-web.md §13): terminated; the same cursor again without a new id; three
  * pages in a row without a new id. A page without posts but with a new cursor is not the end. */
 static void note_end(struct collection *c, const struct reading *r, int64_t fresh, bool filtered)
@@ -248,9 +255,9 @@ static void note_end(struct collection *c, const struct reading *r, int64_t fres
     } else if (!fresh && !filtered && c->cursor.n && span_eq(r->cursor, c->cursor)) {
         /* Only cursors, and the same again: the site's way to say "no more". With entries it is a
          * search that stalls, which proves nothing. */
-        c->end = r->entries ? END_CURSOR_REPEAT : END_NO_NEW_IDS;
+        c->end = end_without_new(c, r->entries ? END_CURSOR_REPEAT : END_NO_NEW_IDS);
     } else if (c->pages_without_new >= c->step->end_repeat_pages) {
-        c->end = END_NO_NEW_IDS;
+        c->end = end_without_new(c, END_NO_NEW_IDS);
     }
 }
 

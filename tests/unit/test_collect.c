@@ -50,6 +50,8 @@ struct script {
     char last_cursor[64], moved_url[400];
     /* fetches: what robots.txt says, NULL: there is none; status and text of the first source */
     const char *robots, *feed;
+    void (*answers)(struct script *s, struct buf *body); /* of a source, in place of `feed` */
+    const char *kind, *target;
     int feed_status, fetches;
     const char *instances, *second; /* servers; what https://s.test answers */
     /* media: what robots.txt of their host says; what became of it */
@@ -270,8 +272,23 @@ static void commit(struct script *s, const struct frame *f)
     give(s, &(struct frame){.type = FRAME_COMMITTED, .n = {E_OK, added, s->have}});
 }
 
+static void answer_source(struct script *s, const struct frame *f)
+{
+    struct buf body = BUF(1 << 20);
+    s->answers(s, &body);
+    s->fetches++;
+    give(s, &(struct frame){.type = FRAME_FETCHED,
+                            .n = {f->n[0], E_OK, 200},
+                            .t = {f->t[1], SPAN("{}"), buf_span(&body)}});
+    buf_free(&body);
+}
+
 static void answer_fetch(struct script *s, const struct frame *f)
 {
+    if (s->answers && !span_is(f->t[0], "robots")) {
+        answer_source(s, f);
+        return;
+    }
     bool robots = span_is(f->t[0], "robots");
     bool second = s->second && !robots && span_starts(f->t[1], SPAN("https://s.test/"));
     int status = second ? 200 : robots ? (s->robots ? 200 : 404) : s->feed_status;
@@ -437,9 +454,9 @@ static struct collect_result run(struct script *s, struct arena *a)
                                   .batch_ms = 700,
                                   .fetch_ms = 5000,
                                   .keep = s->keep,
-                                  .site = SPAN("x"),
+                                  .site = pack_name(pack),
                                   .kind = s->kind ? span_of(s->kind) : SPAN("posts"),
-                                  .target = SPAN("someone"),
+                                  .target = s->target ? span_of(s->target) : SPAN("someone"),
                                   .spec = span_of(s->spec),
                                   .instances = span_of(s->instances),
                                   .cursor = span_of(s->cursor),
@@ -1108,16 +1125,21 @@ static int close_pack(void **state)
 
 /* ---- strategies in order ---- */
 
-static struct pack *open_from(const char *folder)
+static struct pack *open_named(const char *folder, const char *name)
 {
     struct pack *p = NULL;
     struct fault f = {0};
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
-    if (pack_open(&p, fd, "x", &f))
+    if (pack_open(&p, fd, name, &f))
         fail_msg("%s", f.words);
     close(fd);
     return p;
+}
+
+static struct pack *open_from(const char *folder)
+{
+    return open_named(folder, "x");
 }
 
 /* The pack of X with a feed behind its own API, for when that is limited. */
@@ -1266,6 +1288,36 @@ static void another_server_is_asked_where_one_fails(void **state)
                      verdict_name(r.verdict), SP(r.why));
         arena_free(&a);
     }
+}
+
+/* Three posts, then pages without any, each with another cursor. */
+static void search_goes_on(struct script *s, struct buf *body)
+{
+    buf_fmt(body, "{\"cursor\":\"c%d\",\"posts\":[", s->fetches);
+    for (int i = 0; i < 3 && s->fetches == 0; i++)
+        buf_fmt(body,
+                "%s{\"uri\":\"at://did:plc:a/app.bsky.feed.post/%d\",\"author\":{\"did\":"
+                "\"did:plc:a\",\"handle\":\"a.test\"},\"record\":{\"text\":\"t\",\"createdAt\":"
+                "\"2024-01-01T00:00:00Z\"}}",
+                i ? "," : "", i);
+    buf_add_text(body, "]}");
+}
+
+/* The pages of such a site may be empty while the list goes on behind them. */
+static void empty_pages_of_a_source_prove_nothing(void **state)
+{
+    (void)state;
+    struct pack *usual = pack;
+    const char *sites = getenv("FULMAR_SITES");
+    pack = open_named(sites ? sites : "sites", "bluesky");
+    JOB(.kind = "search", .target = "heat pump", .answers = search_goes_on);
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(s.have, 3);
+    assert_int_equal(s.fetches, 4);
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    arena_free(&a);
+    pack_close(&pack);
+    pack = usual;
 }
 
 /* A cursor belongs to what it came from. */
@@ -1427,6 +1479,7 @@ int main(void)
         cmocka_unit_test(no_file_of_a_surplus_post_is_fetched),
         cmocka_unit_test(robots_txt_of_the_media_host_is_obeyed),
         cmocka_unit_test(a_cancel_among_the_files_ends_the_job),
+        cmocka_unit_test(empty_pages_of_a_source_prove_nothing),
         cmocka_unit_test(a_cursor_of_a_source_is_not_the_page_s),
         cmocka_unit_test(a_failed_job_shows_what_it_read),
         cmocka_unit_test(a_good_job_shows_nothing_unless_it_is_asked_to),
