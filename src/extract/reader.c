@@ -2,6 +2,7 @@
 
 #include "core/drift.h"
 #include "extract/news.h"
+#include "extract/format.h"
 
 #include <stdlib.h>
 
@@ -495,32 +496,53 @@ void answer_sign_all(struct answer *a, struct sign sign)
     a->out->terminated = a->out->terminated || sign.says == SAYS_END;
 }
 
-/* Sites say it as Unix seconds, as seconds from now, or as a time. 0: not said. */
-static int64_t reset_of(struct span text, wall now)
+/* Nothing is waited for longer: then the site is asked again, and a number in another unit cannot
+ * stop a job for ever. */
+enum { WAIT_MAX_S = 86400 };
+
+static bool time_in(struct span text, int64_t *out_s)
 {
-    enum { DAY_S = 86400 };
+    wall at = {0};
+    if (!when_parse(text, &at) && !format_time(SPAN("%a, %d %b %Y %H:%M:%S %z"), text, &at))
+        return false;
+    *out_s = at.ms / 1000;
+    return true;
+}
+
+/* Sites say it as Unix seconds, as seconds from now, or as a time. 0: not said. */
+static int64_t reset_of(struct span text, int64_t now_s)
+{
     int64_t n = 0;
-    wall at;
     if (span_int(text, &n))
-        return n <= 0 ? 0 : n <= DAY_S ? now.ms / 1000 + n : n;
-    return text.n && when_parse(text, &at) && at.ms > 0 ? at.ms / 1000 : 0;
+        n = n > 0 && n <= WAIT_MAX_S ? now_s + n : n;
+    else if (!time_in(text, &n))
+        return 0;
+    return n <= 0 ? 0 : n < now_s + WAIT_MAX_S ? n : now_s + WAIT_MAX_S;
+}
+
+/* Retry-After: seconds from now, also 0, or an HTTP date. */
+static int64_t retry_of(struct span text, int64_t now_s)
+{
+    int64_t n = 0;
+    if (!span_int(text, &n))
+        return reset_of(text, now_s);
+    return n < 0 ? 0 : now_s + (n < WAIT_MAX_S ? n : WAIT_MAX_S);
 }
 
 void answer_headers(struct answer *a, struct span headers_json, struct json *out_headers,
                     wall collected_at)
 {
     const struct signs *s = &a->r->pack->signs;
-    int64_t n = 0;
+    int64_t n = 0, now_s = collected_at.ms / 1000;
     struct json headers = JSON_MISSING;
     if (headers_json.n &&
         json_parse(a->r->header_parser, headers_json, &headers, &(struct fault){0}) != E_OK)
         headers = JSON_MISSING;
     if (span_int(signs_header(headers, s->header_remaining), &n) && n >= 0)
         a->out->remaining = n;
-    a->out->reset_at_s = reset_of(signs_header(headers, s->header_reset), collected_at);
-    if (!a->out->reset_at_s && span_int(signs_header(headers, s->header_retry_after), &n) &&
-        n >= 0 && n <= 86400)
-        a->out->reset_at_s = collected_at.ms / 1000 + n;
+    a->out->reset_at_s = reset_of(signs_header(headers, s->header_reset), now_s);
+    if (!a->out->reset_at_s)
+        a->out->reset_at_s = retry_of(signs_header(headers, s->header_retry_after), now_s);
     *out_headers = headers;
 }
 

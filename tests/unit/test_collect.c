@@ -41,7 +41,7 @@ struct script {
     const char *cursor;  /* the job starts here */
     int64_t limit, have, filtered;
     const char *spec, *known;
-    const char *kind; /* NULL: posts */
+    const char *kind, *target; /* NULL: posts, of someone */
     bool people;      /* the pages hold users */
     /* what the node saw */
     int next_page, batches, scrolls, committed, opened;
@@ -51,7 +51,6 @@ struct script {
     /* fetches: what robots.txt says, NULL: there is none; status and text of the first source */
     const char *robots, *feed;
     void (*answers)(struct script *s, struct buf *body); /* of a source, in place of `feed` */
-    const char *kind, *target;
     int feed_status, fetches;
     const char *instances, *second; /* servers; what https://s.test answers */
     /* media: what robots.txt of their host says; what became of it */

@@ -195,6 +195,31 @@ static void an_empty_search_proves_nothing(void **state)
     assert_false(r.says_empty);
 }
 
+static void waits_until(const char *headers, int64_t seconds_from_now)
+{
+    struct reading r = answer("statuses", 429, headers, SPAN("{}"));
+    int64_t wanted = seconds_from_now < 0 ? 0 : now.ms / 1000 + seconds_from_now;
+    assert_int_equal(r.sign, FAILURE_RATE_LIMITED);
+    if (r.reset_at_s != wanted)
+        fail_msg("%s: %lld, not %lld", headers, (long long)r.reset_at_s, (long long)wanted);
+}
+
+/* A day at most, whatever the site says and in which unit. */
+static void how_long_to_wait(void **state)
+{
+    (void)state;
+    waits_until("{}", -1);
+    waits_until("{\"Retry-After\":\"7\"}", 7);
+    waits_until("{\"Retry-After\":\"0\"}", 0);
+    waits_until("{\"Retry-After\":\"-5\"}", -1);
+    waits_until("{\"Retry-After\":\"Fri, 07 Aug 2026 09:02:00 GMT\"}", 120);
+    waits_until("{\"Retry-After\":\"soon\"}", -1);
+    waits_until("{\"Retry-After\":\"100000\"}", 86400);
+    waits_until("{\"X-RateLimit-Reset\":\"2026-08-07T09:05:00.000Z\",\"Retry-After\":\"7\"}", 300);
+    waits_until("{\"X-RateLimit-Reset\":\"1786093200500\"}", 86400);
+    waits_until("{\"X-RateLimit-Reset\":\"9223372036854775807\"}", 86400);
+}
+
 static void a_suspended_account_is_said(void **state)
 {
     (void)state;
@@ -216,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(next_pages, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(a_full_page_is_no_end, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(an_empty_search_proves_nothing, open_mastodon, close_site),
+        cmocka_unit_test_setup_teardown(how_long_to_wait, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(a_suspended_account_is_said, open_mastodon, close_site),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
