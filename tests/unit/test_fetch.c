@@ -474,6 +474,18 @@ static void robots(void **state)
         {"Disallow: /a", "/a", true},
         {"User-agent: *\nDisallow: /$", "/", false},
         {"User-agent: *\nDisallow: /$", "/a", true},
+        {"User-agent: *\rDisallow: /a\r", "/a", false},
+        {"User-agent: Fulmar/0.1\nDisallow: /", "/a", false},
+        {"User-agent: fulmarine\nDisallow: /", "/a", true},
+        {"User-agent: * all\nDisallow: /", "/a", false},
+        {"User-agent: *\nDisallow: /%66eed", "/feed", false},
+        {"User-agent: *\nDisallow: /feed", "/%66eed", false},
+        {"User-agent: *\nDisallow: /\xE3\x83\x84", "/%e3%83%84/x", false},
+        {"User-agent: *\nDisallow: /a%2fb", "/a/b", true},
+        {"User-agent: *\nDisallow: /a%2fb", "/a%2Fb", false},
+        {"User-agent: *\nDisallow: /a%2A$", "/a*", false},
+        {"User-agent: *\nDisallow: /a%2A$", "/ab", true},
+        {"User-agent: *\nDisallow: /a%", "/a%", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (robots_allow(span_of(rows[i].text), SPAN("Fulmar"), span_of(rows[i].path)) !=
