@@ -573,11 +573,8 @@ struct span html_text(struct html_doc *doc, struct html_node n, struct arena *a)
 
 /* ---- changes ---- */
 
-void html_cut(struct html_doc *doc, struct html_node n)
+static void put_aside(struct html_doc *doc, xmlNode *node)
 {
-    xmlNode *node = n.at;
-    if (!html_is_element(n) || !node->parent || node == xmlDocGetRootElement(doc->xml))
-        return;
     if (doc->cut_count == doc->cut_room) {
         size_t room = doc->cut_room ? doc->cut_room * 2 : CUTS_FIRST;
         xmlNode **cuts = reallocarray(doc->cuts, room, sizeof(xmlNode *));
@@ -588,6 +585,13 @@ void html_cut(struct html_doc *doc, struct html_node n)
     }
     xmlUnlinkNode(node);
     doc->cuts[doc->cut_count++] = node;
+}
+
+void html_cut(struct html_doc *doc, struct html_node n)
+{
+    xmlNode *node = n.at;
+    if (html_is_element(n) && node->parent && node != xmlDocGetRootElement(doc->xml))
+        put_aside(doc, node);
 }
 
 static void take_over(struct html_doc *doc, xmlNode *into, xmlDoc *part)
@@ -614,7 +618,8 @@ void html_unpack(struct html_doc *doc, struct html_node n)
     if (parse(HTML_PAGE, span_of((const char *)text), &part, &parts, NULL) == E_OK &&
         doc->parts + parts <= HTML_PARTS_MAX) {
         doc->parts += parts;
-        xmlNodeSetContent(node, NULL);
+        while (node->children) /* others may have been found in there */
+            put_aside(doc, node->children);
         take_over(doc, node, part);
     }
     xmlFreeDoc(part);

@@ -374,6 +374,15 @@ static void test_changes(void **state)
     assert_non_null(u);
     assert_true(span_is(html_text(doc, u->nodes[0], arena), "u"));
     html_close(&doc);
+    /* One inside the other: what was found in there stays readable. */
+    doc = opened(HTML_XML, SPAN("<rss><d>a<d>&lt;p>b&lt;/p></d></d></rss>"));
+    d = html_find(doc, path_of(&set, "//d"), html_root(doc), arena);
+    assert_int_equal(d->count, 2);
+    html_unpack(doc, d->nodes[0]);
+    html_unpack(doc, d->nodes[1]);
+    assert_true(span_is(html_text(doc, d->nodes[1], arena), "b"));
+    assert_true(span_is(html_text(doc, d->nodes[0], arena), "a\n\nb"));
+    html_close(&doc);
     html_paths_free(&set);
 }
 
