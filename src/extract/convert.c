@@ -266,7 +266,7 @@ static struct value text_as_snowflake(const struct conv_extra *x, struct span s)
 static struct span read_html(const struct conv_extra *x, struct span s, struct arena *scratch)
 {
     struct html_doc *doc = NULL;
-    if (html_open(&doc, HTML_PAGE, s, NULL))
+    if (html_open(&doc, HTML_PART, s, NULL))
         return SPAN_NONE;
     struct html_node from = html_root(doc);
     if (x->below) {

@@ -10,6 +10,7 @@
 
 enum {
     CUTS_FIRST = 16,
+    CLIMB_MAX = 32, /* elements around words that are asked whether they are a block */
     /* Distinct names of elements and attributes. Comparing the attributes of one tag with each
      * other takes quadratic time in their number, and only distinct ones are kept. */
     HTML_NAMES_BYTES = 32 * 1024,
@@ -29,6 +30,7 @@ struct html_doc {
     size_t parts;
     unsigned long work; /* steps of XPaths so far */
     bool exhausted;
+    bool lines; /* a <div> stands on lines of its own */
 };
 
 /* libxml2's characters; its own cast drops const. */
@@ -350,6 +352,7 @@ err html_open(struct html_doc **out, enum html_kind kind, struct span text, stru
     struct html_doc *doc = heap_new_of(struct html_doc);
     doc->xml = xml;
     doc->parts = parts;
+    doc->lines = kind != HTML_PAGE;
     doc->context = context_new(xml, be_silent, NULL);
     *out = doc;
     return E_OK;
@@ -488,6 +491,58 @@ static void add_attribute(struct buf *out, xmlNode *n, const char *name)
     xmlFree(value);
 }
 
+/* A text on its way through the elements. */
+struct telling {
+    struct html_doc *doc;
+    xmlNode *root;
+    const struct html_instead_list *instead;
+    struct buf *out;
+    const xmlNode *block, *cell; /* of the last words: where they stand */
+};
+
+static bool is_one_of(const xmlNode *n, const char *const *names)
+{
+    for (size_t i = 0; names[i]; i++)
+        if (named(n, names[i]))
+            return true;
+    return false;
+}
+
+static bool is_block(const struct telling *t, const xmlNode *n)
+{
+    static const char *const blocks[] = {"p",  "li", "ul", "ol", "h1",  "h2",         "h3", "h4",
+                                         "h5", "h6", "dt", "dd", "pre", "blockquote", "tr", NULL};
+    return is_one_of(n, blocks) || (t->doc->lines && named(n, "div"));
+}
+
+/* What the text ends with, spaces aside: 0 at its start. */
+static char last_sign(const struct buf *out)
+{
+    size_t n = out->n;
+    while (n && (out->p[n - 1] == ' ' || out->p[n - 1] == '\t'))
+        n--;
+    return n ? out->p[n - 1] : '\0';
+}
+
+/* Words of another block begin a line, those of another cell stand apart. */
+static void start_words(struct telling *t, const xmlNode *n)
+{
+    static const char *const cells[] = {"td", "th", NULL};
+    const xmlNode *cell = NULL;
+    int climb = 0;
+    for (; n != t->root && !is_block(t, n); n = n->parent) {
+        if (++climb > CLIMB_MAX)
+            return;
+        cell = !cell && is_one_of(n, cells) ? n : cell;
+    }
+    if (t->block && n != t->block && last_sign(t->out) != '\n')
+        buf_add_char(t->out, '\n');
+    else if (t->block && n == t->block && cell != t->cell)
+        buf_add_char(t->out, ' ');
+    t->block = n;
+    t->cell = cell;
+}
+
 /* Paragraphs after the first stand apart by an empty line. */
 static void start_paragraph(struct buf *out)
 {
@@ -497,16 +552,15 @@ static void start_paragraph(struct buf *out)
         buf_add_char(out, '\n');
 }
 
-static bool put_instead(struct html_doc *doc, xmlNode *n, const struct html_instead_list *list,
-                        struct buf *out)
+static bool put_instead(struct telling *t, xmlNode *n)
 {
     struct html_node node = {n};
-    for (size_t i = 0; list && i < list->count; i++) {
-        if (!html_holds(doc, list->row[i].of, node))
+    for (size_t i = 0; t->instead && i < t->instead->count; i++) {
+        if (!html_holds(t->doc, t->instead->row[i].of, node))
             continue;
-        xmlXPathObject *o = ask(doc, list->row[i].put, node);
+        xmlXPathObject *o = ask(t->doc, t->instead->row[i].put, node);
         xmlChar *text = o ? xmlXPathCastToString(o) : NULL;
-        buf_add(out, span_of((const char *)text));
+        buf_add(t->out, span_of((const char *)text));
         xmlFree(text);
         xmlXPathFreeObject(o);
         return true;
@@ -515,16 +569,20 @@ static bool put_instead(struct html_doc *doc, xmlNode *n, const struct html_inst
 }
 
 /* True when what is below the element is read too. */
-static bool enter(struct html_doc *doc, xmlNode *root, xmlNode *n,
-                  const struct html_instead_list *list, struct buf *out)
+static bool enter(struct telling *t, xmlNode *n)
 {
+    struct buf *out = t->out;
     if (n->type == XML_TEXT_NODE || n->type == XML_CDATA_SECTION_NODE) {
-        buf_add(out, span_of((const char *)n->content));
+        struct span words = span_of((const char *)n->content);
+        if (span_trim(words).n)
+            start_words(t, n);
+        buf_add(out, words);
         return false;
     }
-    if (n->type != XML_ELEMENT_NODE || (n != root && (named(n, "script") || named(n, "style"))))
+    if (n->type != XML_ELEMENT_NODE ||
+        (n != t->root && (named(n, "script") || named(n, "style"))))
         return false;
-    if (put_instead(doc, n, list, out))
+    if (put_instead(t, n))
         return false;
     if (named(n, "img"))
         add_attribute(out, n, "alt");
@@ -557,8 +615,9 @@ void html_read(struct html_doc *doc, struct html_node node,
         xmlFree(text);
         return;
     }
+    struct telling t = {.doc = doc, .root = root, .instead = instead, .out = out};
     for (xmlNode *n = root; n && !out->failed;)
-        n = following(root, n, enter(doc, root, n, instead, out));
+        n = following(root, n, enter(&t, n));
 }
 
 struct span html_text(struct html_doc *doc, struct html_node n, struct arena *a)

@@ -38,7 +38,11 @@ void html_paths_free(struct html_paths *set);
 
 /* ---- documents ---- */
 
-enum html_kind { HTML_PAGE, HTML_XML };
+enum html_kind {
+    HTML_PAGE,
+    HTML_XML,
+    HTML_PART, /* HTML inside another text, as feeds and APIs send it */
+};
 struct html_doc;
 /* E_BAD_SYNTAX (no document in it, XML that is not well-formed), E_TOO_BIG. Bytes that are no UTF-8
  * are replaced. The text may be freed afterwards. */
@@ -78,7 +82,8 @@ struct html_instead_list {
     size_t count;
 };
 /* The text of a node as a person reads it: its text nodes in order, the alt of images, a line break
- * for <br>, an empty line between paragraphs; nothing of scripts and styles below. The first rule that
+ * for <br>, an empty line between paragraphs, a line for each item of a list, heading or row of a table,
+ * outside HTML_PAGE also for each <div>; nothing of scripts and styles below. The first rule that
  * holds for an element replaces it. Cut at HTML_TEXT_MAX. instead may be NULL. */
 void html_read(struct html_doc *doc, struct html_node n,
                const struct html_instead_list *instead, struct buf *out);

@@ -135,6 +135,60 @@ static void encodings(void **state)
     assert_int_equal(r.sign, FAILURE_DRIFT);
 }
 
+#define ATOM(inside)                                                                           \
+    "<feed xmlns='http://www.w3.org/2005/Atom'><entry><id>e1</id>" inside "</entry></feed>"
+
+static void item_is(const char *feed, const char *path, const char *wanted)
+{
+    struct reading r = answer("feed", 200, "{}", span_of(feed));
+    if (r.sign != FAILURE_NONE)
+        fail_msg("%s: sign %d: %.*s", feed, r.sign, SP(r.why));
+    value_is(&r, 0, path, wanted);
+}
+
+/* Atom says what a text is: plain, HTML, or markup of its own. RSS does not: it is HTML. */
+static void texts(void **state)
+{
+    (void)state;
+    item_is(ATOM("<title>vector&lt;int&gt; &amp; co</title>"), "title", "\"vector<int> & co\"");
+    item_is(ATOM("<title type='text'>a &lt;b> c</title>"), "title", "\"a <b> c\"");
+    item_is(ATOM("<title type='html'>a &lt;b>c&lt;/b> &amp;amp; d</title>"), "title",
+            "\"a c & d\"");
+    item_is(ATOM("<content type='xhtml'><div xmlns='http://www.w3.org/1999/xhtml'><p>a &lt;b> "
+                 "c</p><p>d</p></div></content>"),
+            "text", "\"a <b> c\\n\\nd\"");
+    item_is(ATOM("<summary>1 &lt; 2</summary>"), "text", "\"1 < 2\"");
+    item_is(ATOM("<content type='html'>&lt;p>a&lt;/p></content>"), "text", "\"a\"");
+    item_is(RSS("", "<description>&lt;b>a&lt;/b> b</description>"), "text", "\"a b\"");
+}
+
+/* What stands on lines of its own is not glued together. */
+static void lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *html, *wanted;
+    } rows[] = {
+        {"<div>a</div><div>b</div>", "\"a\\nb\""},
+        {"<p>a</p>b", "\"a\\nb\""},
+        {"a<p>b</p>", "\"a\\n\\nb\""},
+        {"<h2>a</h2><p>b</p>", "\"a\\n\\nb\""},
+        {"<p>a</p><ul><li>b</li><li>c <b>d</b></li></ul>e", "\"a\\nb\\nc d\\ne\""},
+        {"<blockquote>a</blockquote>b", "\"a\\nb\""},
+        {"<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "\"a b\\nc\""},
+        {"a <i>b</i><b>c</b>", "\"a bc\""},
+        {" <ul>\n <li>a</li>\n <li>b</li></ul>", "\"a\\n b\""},
+        {"<div>\n<p>a</p>\n<p>b</p>\n</div>", "\"a\\n\\nb\""},
+        {"a<br>b", "\"a\\nb\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char feed[600];
+        snprintf(feed, sizeof feed, RSS("", "<description><![CDATA[%s]]></description>"),
+                 rows[i].html);
+        item_is(feed, "text", rows[i].wanted);
+    }
+}
+
 /* ---- mastodon ---- */
 
 static void next_is(const char *headers, const char *cursor)
@@ -238,6 +292,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(encodings, open_feeds, close_site),
+        cmocka_unit_test_setup_teardown(texts, open_feeds, close_site),
+        cmocka_unit_test_setup_teardown(lines, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(next_pages, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(a_full_page_is_no_end, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(an_empty_search_proves_nothing, open_mastodon, close_site),
