@@ -19,6 +19,7 @@ struct reader {
     struct span expected_author;
     char author_room[32];
     int64_t page; /* timeline answers since reader_forget() */
+    struct span page_url; /* borrowed: where the next document was got */
 };
 
 /* One call of reader_answer() or reader_document(). */

@@ -313,6 +313,8 @@ static struct value of_markup(enum conversion as, const struct conv_extra *x, st
         return text_value(s);
     if (as == CONV_TRIM)
         return span_trim(s).n ? text_value(span_trim(s)) : NO_VALUE;
+    if (as == CONV_WHOLE_URL)
+        return format_is_url(span_trim(s)) ? text_value(span_trim(s)) : NO_VALUE;
     return as_formatted(as, x, s, scratch);
 }
 
@@ -369,6 +371,7 @@ struct value convert_text(enum conversion as, const struct conv_extra *extra, st
     case CONV_FORMAT_AS_ENDING:
     case CONV_HTML_TEXT:
     case CONV_TRIM:
+    case CONV_WHOLE_URL:
         return of_markup(as, x, s, scratch);
     case CONV_REAL:
     case CONV_BEST:

@@ -39,7 +39,8 @@
     X(CONV_FORMAT_AS_ENDING, "format_as_ending") /* .../KEY?format=jpg&... to .../KEY.jpg */   \
     X(CONV_HTML_TEXT, "html_text")               /* HTML in a text: what a person reads */     \
     X(CONV_REAL, "real") /* a number with or without a point */                                \
-    X(CONV_TRIM, "trim") /* text without white space around; none when empty */
+    X(CONV_TRIM, "trim") /* text without white space around; none when empty */               \
+    X(CONV_WHOLE_URL, "whole_url") /* http or https; of an element: by xml:base and its page */
 
 enum conversion {
 #define CONV_ENUMERATE(id, name) id,

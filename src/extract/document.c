@@ -412,6 +412,11 @@ static void read_markup(struct visit *v)
     buf_free(&room);
 }
 
+void reader_page_url(struct reader *r, struct span url)
+{
+    r->page_url = url;
+}
+
 err reader_document(struct reader *r, struct span source_name, int http_status,
                     struct span headers_json, struct span body, wall collected_at,
                     struct arena *arena, struct reading *out, struct fault *f)

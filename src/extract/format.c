@@ -365,6 +365,13 @@ static bool has_scheme(struct span s)
     return span_starts(s, SPAN("https://")) || span_starts(s, SPAN("http://"));
 }
 
+bool format_is_url(struct span text)
+{
+    struct span head = span_cut(text, 0, sizeof "https://" - 1);
+    return span_eq_nocase(head, SPAN("https://")) ||
+           span_eq_nocase(span_cut(head, 0, sizeof "http://" - 1), SPAN("http://"));
+}
+
 static void add_whole(struct buf *out, const struct conv_extra *x, struct span s)
 {
     for (size_t i = 0; x->without_query && i < s.n; i++)

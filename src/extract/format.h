@@ -20,6 +20,8 @@ MUST_USE bool format_label(const struct conv_extra *x, struct span text, int64_t
 MUST_USE bool format_percent(struct span text, double *out);
 /* Digits behind the first place of `mark`; SPAN_NONE when there is no such place. */
 struct span format_digits_after(struct span text, struct span mark);
+/* Starts as one of http or https. */
+bool format_is_url(struct span text);
 /* See unproxy in convert.h. False when the text is no path of the proxy and no URL. */
 MUST_USE bool format_unproxied(struct buf *out, const struct conv_extra *x, struct span text);
 /* .../KEY?format=jpg&name=small as .../KEY.jpg; a URL without `format` stays, without its query. */

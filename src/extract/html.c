@@ -5,11 +5,14 @@
 #include <libxml/HTMLparser.h>
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
+#include <libxml/uri.h>
 #include <libxml/xpathInternals.h>
 #include <stdlib.h>
 
 enum {
     CUTS_FIRST = 16,
+    URL_MAX = 8 * 1024,
+    BASES_MAX = 8,  /* xml:base, one around the other */
     CLIMB_MAX = 32, /* elements around words that are asked whether they are a block */
     /* Distinct names of elements and attributes. Comparing the attributes of one tag with each
      * other takes quadratic time in their number, and only distinct ones are kept. */
@@ -628,6 +631,45 @@ struct span html_text(struct html_doc *doc, struct html_node n, struct arena *a)
     s = arena_keep(a, html_is_element(n) ? span_trim(s) : s);
     buf_free(&b);
     return s;
+}
+
+/* ---- links ---- */
+
+static struct span resolved(struct span url, struct span base, struct arena *a)
+{
+    char *text = url.n < URL_MAX ? arena_text(a, url) : NULL;
+    char *from = text && base.n ? arena_text(a, base) : NULL;
+    xmlChar *whole = text ? xmlBuildURI(words_in(text), words_in(from)) : NULL;
+    struct span s = whole ? kept_text(whole, a) : SPAN_NONE;
+    xmlFree(whole);
+    return s;
+}
+
+/* Nothing is copied of a base that is no URL by its length. */
+static struct span base_at(const xmlNode *n)
+{
+    const xmlAttr *base = n->type == XML_ELEMENT_NODE
+                              ? xmlHasNsProp(n, words_in("base"), XML_XML_NAMESPACE)
+                              : NULL;
+    const xmlNode *text = base ? base->children : NULL;
+    struct span s = text && !text->next ? span_of((const char *)text->content) : SPAN_NONE;
+    return s.n < URL_MAX ? span_trim(s) : SPAN_NONE;
+}
+
+struct span html_whole_url(struct html_node node, struct span url, struct span page_url,
+                           struct arena *a)
+{
+    struct span bases[BASES_MAX], base = page_url;
+    size_t count = 0;
+    for (const xmlNode *n = node.at; n && count < BASES_MAX; n = n->parent) {
+        bases[count] = base_at(n);
+        count += bases[count].n > 0;
+    }
+    while (count) {
+        struct span next = resolved(bases[--count], base, a);
+        base = next.n ? next : base;
+    }
+    return url.n ? resolved(url, base, a) : SPAN_NONE;
 }
 
 /* ---- changes ---- */

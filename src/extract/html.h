@@ -91,6 +91,11 @@ void html_read(struct html_doc *doc, struct html_node n,
  * NULL when the arena is full. */
 struct span html_text(struct html_doc *doc, struct html_node n, struct arena *a);
 
+/* The URL as seen from the node: resolved by the xml:base around it and the page's own address (may be
+ * empty). In the arena; .p NULL when it is none, or too long. */
+struct span html_whole_url(struct html_node n, struct span url, struct span page_url,
+                           struct arena *a);
+
 /* ---- changes, before reading ---- */
 
 /* Takes an element with all that is below out of the document: paths asked of the rest no longer

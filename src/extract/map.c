@@ -2,6 +2,7 @@
 #include "extract/map.h"
 
 #include "extract/expand.h"
+#include "extract/format.h"
 
 enum { UNWRAP_MAX = 3 };
 
@@ -236,6 +237,8 @@ static struct value converted(struct map_run *run, const struct alternative *alt
     struct span text = p.html->text;
     if (!text.p)
         text = html_text(run->doc, place_node(p), run->scratch);
+    if (alt->as == CONV_WHOLE_URL && !format_is_url(span_trim(text)))
+        text = html_whole_url(place_node(p), span_trim(text), run->page_url, run->scratch);
     return text.p ? convert_text(alt->as, alt->extra, text, run->scratch) : NO_VALUE;
 }
 

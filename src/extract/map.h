@@ -213,6 +213,7 @@ struct map_run {
     struct field_hits *hits; /* the reader's counters */
     struct span base_url, op, collected_at, section;
     struct html_doc *doc; /* of a map for documents */
+    struct span page_url; /* where the document was got; may be empty */
     bool pinned;
     char kind;           /* 'p' a post, 'u' a user: whose checks `quality` lists; 0: without it */
     int64_t page, index; /* for `position`; negative: unknown */

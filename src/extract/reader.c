@@ -187,6 +187,7 @@ static struct map_run run_of(struct answer *a, struct json_w *w, enum record_sec
         .op = a->op->name,
         .collected_at = span_of(a->collected),
         .doc = a->doc,
+        .page_url = a->r->page_url,
         .section = section_name(section),
         .pinned = section == SECTION_PINNED,
         .page = a->op->role == OP_TIMELINE ? a->r->page : -1,

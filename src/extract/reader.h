@@ -101,6 +101,10 @@ MUST_USE err reader_document(struct reader *r, struct span source_name, int http
                              struct span headers_json, struct span body, wall collected_at,
                              struct arena *a, struct reading *out, struct fault *f);
 
+/* Where the documents from now on were got: links in them are made whole by it. Borrowed until the next
+ * call; empty: not known. */
+void reader_page_url(struct reader *r, struct span url);
+
 /* What a page says of itself, beside any answer: by its final URL (login redirect, locked account),
  * the status of its document (0 unknown) and the words that the "state" expression returned (may be
  * empty). Everything is empty when there is nothing to see. */

@@ -102,9 +102,11 @@ static err read_source(struct collection *c, const struct source *s, struct span
                                               .at = now,
                                               .stays = op->role == OP_USER});
     buf_free(&url);
+    reader_page_url(c->page.reader, e ? SPAN_NONE : a.url);
     if (!e)
         e = reader_document(c->page.reader, op->name, a.status, a.headers, a.body, now,
                             c->page.page_arena, &reading, &c->fault);
+    reader_page_url(c->page.reader, SPAN_NONE);
     reading.terminated = reading.terminated || reading.says_empty;
     return e ? e : collection_read(c, op, &reading);
 }

@@ -189,6 +189,30 @@ static void lines(void **state)
     }
 }
 
+/* A link is whole, or it is none. */
+static void links(void **state)
+{
+    (void)state;
+    reader_page_url(reader, SPAN("https://a.test/feeds/all.xml"));
+    item_is(RSS("", "<link> /one </link>"), "url", "\"https://a.test/one\"");
+    item_is(RSS("", "<link>two?x=1&amp;y</link>"), "url", "\"https://a.test/feeds/two?x=1&y\"");
+    item_is(RSS("", "<link>https://b.test/ü x</link>"), "url", "\"https://b.test/ü x\"");
+    item_is(RSS("", "<link>//b.test/x</link>"), "url", "\"https://b.test/x\"");
+    item_is(RSS("", "<link>javascript:alert(1)</link>"), "url", "null");
+    item_is(RSS("", "<guid>g</guid><enclosure url='a.mp3'/>"), "media",
+            "[{\"type\":null,\"url\":\"https://a.test/feeds/a.mp3\",\"content_type\":null,"
+            "\"bytes\":null}]");
+    item_is("<feed xmlns='http://www.w3.org/2005/Atom' xml:base='https://c.test/x/'><entry "
+            "xml:base='y/'><id>e1</id><link href='z'/></entry></feed>",
+            "url", "\"https://c.test/x/y/z\"");
+    item_is("<feed xmlns='http://www.w3.org/2005/Atom' xml:base='/b/'><entry><id>e1</id>"
+            "<link href='z'/></entry></feed>",
+            "url", "\"https://a.test/b/z\"");
+    reader_page_url(reader, SPAN_NONE);
+    item_is(RSS("", "<link>/one</link>"), "url", "null");
+    item_is(RSS("", "<link>https://a.test/one</link>"), "url", "\"https://a.test/one\"");
+}
+
 /* ---- mastodon ---- */
 
 static void next_is(const char *headers, const char *cursor)
@@ -294,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(encodings, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(texts, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(lines, open_feeds, close_site),
+        cmocka_unit_test_setup_teardown(links, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(next_pages, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(a_full_page_is_no_end, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(an_empty_search_proves_nothing, open_mastodon, close_site),
