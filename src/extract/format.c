@@ -60,11 +60,17 @@ static bool take_name(struct span *text, const char *const *names, int *out)
 
 static bool take_zone(struct span *text, int *out_minutes)
 {
-    static const char *const names[] = {"UTC", "GMT", "UT", "Z"};
+    static const struct {
+        const char *name;
+        int hours;
+    } names[] = {{"UTC", 0},  {"GMT", 0},  {"UT", 0},   {"Z", 0},
+                 {"EST", -5}, {"EDT", -4}, {"CST", -6}, {"CDT", -5}, /* RFC 822 */
+                 {"MST", -7}, {"MDT", -6}, {"PST", -8}, {"PDT", -7}};
     *out_minutes = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (span_starts(*text, span_of(names[i]))) {
-            *text = rest_of(*text, strlen(names[i]));
+        if (span_starts(*text, span_of(names[i].name))) {
+            *text = rest_of(*text, strlen(names[i].name));
+            *out_minutes = names[i].hours * 60;
             return true;
         }
     if (text->n == 0 || (text->p[0] != '+' && text->p[0] != '-'))

@@ -8,7 +8,8 @@ enum { FORMAT_URL_MAX = 8192 };
 
 /* A time by a format as strftime() knows it: %a %b %B %d %m %Y %H %I %M %S %p %z, and words as they
  * are; a space stands for any white space. Names of months and days are English, whole or of three
- * letters; %z is +hhmm, Z, or one of UTC, GMT, UT. What the format leaves out is the start of the
+ * letters; %z is +hhmm, Z, or one of the names
+ * of RFC 822: UT, GMT (also UTC), EST, EDT, CST, CDT, MST, MDT, PST, PDT. What the format leaves out is the start of the
  * day, UTC. The whole text has to fit. */
 MUST_USE bool format_time(struct span format, struct span text, wall *out);
 

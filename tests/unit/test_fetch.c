@@ -395,6 +395,34 @@ static void turns(void **state)
     open_fetcher(0);
 }
 
+static void on_stuck(void *ctx, const struct fetch_answer *a)
+{
+    struct fetch **r = ctx;
+    (void)a;
+    *r = NULL;
+}
+
+/* Hosts that do not answer hold up nobody but those who ask them. */
+static void hosts_are_apart(void **state)
+{
+    (void)state;
+    struct fetch *stuck[6];
+    char never[100], other[64], url[100];
+    snprintf(never, sizeof never, "%s/never", world.origin_text);
+    for (size_t i = 0; i < 6; i++) {
+        struct fetch_request q = {.url = span_of(never),
+                                  .timeout_ms = 60000,
+                                  .origin = span_of(world.origin_text)};
+        assert_int_equal(fetch_start(&stuck[i], world.fetcher, &q, on_stuck, &stuck[i], NULL), E_OK);
+    }
+    snprintf(other, sizeof other, "http://127.0.0.1:%u", other_port);
+    snprintf(url, sizeof url, "%s/ok", other);
+    err e = ask_where(url, other, 3000, 0);
+    for (size_t i = 0; i < 6; i++)
+        fetch_cancel(&stuck[i]);
+    assert_int_equal(e, E_OK);
+}
+
 static void cancels(void **state)
 {
     (void)state;
@@ -540,6 +568,7 @@ int main(void)
         cmocka_unit_test(robots),      cmocka_unit_test(answers),   cmocka_unit_test(limits),
         cmocka_unit_test(refuses),     cmocka_unit_test(redirects), cmocka_unit_test(sealed),
         cmocka_unit_test(keeps),       cmocka_unit_test(turns),     cmocka_unit_test(cancels),
+        cmocka_unit_test(hosts_are_apart),
         cmocka_unit_test(egress_ends),
     };
     return cmocka_run_group_tests(tests, start_world, end_world);

@@ -213,6 +213,22 @@ static void links(void **state)
     item_is(RSS("", "<link>https://a.test/one</link>"), "url", "\"https://a.test/one\"");
 }
 
+static void times(void **state)
+{
+    (void)state;
+    item_is(RSS("", "<pubDate>Tue, 02 Jan 2024 10:00:00 EST</pubDate>"), "created_at",
+            "\"2024-01-02T15:00:00Z\"");
+    item_is(RSS("", "<pubDate>Tue, 02 Jan 2024 10:00:00 PDT</pubDate>"), "created_at",
+            "\"2024-01-02T17:00:00Z\"");
+    item_is(RSS("", "<pubDate>Tue, 02 Jan 2024 10:00:00 +0530</pubDate>"), "created_at",
+            "\"2024-01-02T04:30:00Z\"");
+    item_is(RSS("", "<pubDate>Tue, 02 Jan 2024 10:00:00</pubDate>"), "created_at", "null");
+    item_is(RSS("", "<pubDate>Tue, 02 Jan 2024 10:00:00 MESZ</pubDate>"), "created_at", "null");
+    item_is("<rss xmlns='http://example.test/rss2'><channel><language>de</language><item>"
+            "<guid>g</guid><pubDate>Tue, 02 Jan 2024 10:00:00 GMT</pubDate></item></channel></rss>",
+            "created_at", "\"2024-01-02T10:00:00Z\"");
+}
+
 /* ---- mastodon ---- */
 
 static void next_is(const char *headers, const char *cursor)
@@ -319,6 +335,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(texts, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(lines, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(links, open_feeds, close_site),
+        cmocka_unit_test_setup_teardown(times, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(next_pages, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(a_full_page_is_no_end, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(an_empty_search_proves_nothing, open_mastodon, close_site),
