@@ -25,6 +25,7 @@ enum {
     PLACES = 256, /* origins whose last request is remembered */
     KEPT = 64,    /* answers that serve again */
     KEPT_BODY_MAX = 512 * 1024,
+    HTTP_PORT = 80,
     HTTPS_PORT = 443,
     BACKLOG = 128,
 };
@@ -78,6 +79,8 @@ struct fetch {
     CURL *easy; /* NULL while it waits for its turn */
     struct timer *turn;
     mono deadline;
+    int64_t left_ms; /* of timeout_ms, while it waits for its turn */
+    int64_t interval_ms;
     int redirects;
     struct buf head, body;
     char reason[32]; /* why egress refused */
@@ -418,14 +421,27 @@ static void on_turn(void *ctx)
         return;
     }
     r->found = NULL;
-    r->deadline = mono_add(clock_mono(), r->q.timeout_ms);
+    r->deadline = mono_add(clock_mono(), r->left_ms);
     send_now(r);
+}
+
+/* Of two requests to a host with and without TLS one is the next of the other, however its name is
+ * spelled. */
+static uint64_t place_key(const struct origin *o)
+{
+    char name[NAME_MAX_SIZE];
+    size_t n = 0;
+    for (; o->host[n] && n < sizeof name; n++)
+        name[n] = o->host[n] >= 'A' && o->host[n] <= 'Z' ? (char)(o->host[n] | 0x20) : o->host[n];
+    n -= n && name[n - 1] == '.';
+    bool usual = o->port == HTTP_PORT || o->port == HTTPS_PORT;
+    return span_hash((struct span){name, n}, usual ? 1 : (uint64_t)o->port + 1);
 }
 
 /* How long it has to wait for its turn at the origin; the turn is then taken. */
 static struct place *place_of(struct fetcher *fr, const struct origin *o)
 {
-    uint64_t key = span_hash(span_of(o->host), (uint64_t)o->port + 1);
+    uint64_t key = place_key(o);
     struct place *p = &fr->places[key % PLACES];
     if (p->origin != key && mono_past(p->next, loop_now(fr->loop)))
         *p = (struct place){.origin = key};
@@ -532,7 +548,8 @@ static void redirected(struct fetch *r, const char *to)
     }
     curl_url_cleanup(r->url);
     r->url = u;
-    send_now(r);
+    r->left_ms = mono_left(r->deadline, clock_mono());
+    timer_start(r->turn, take_turn(r->owner, &next, r->interval_ms));
 }
 
 static err refusal(const char *reason)
@@ -622,13 +639,14 @@ err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_reque
         r->lines = curl_slist_append(r->lines, q->headers[i]);
     r->head = BUF(HEAD_MAX);
     r->body = BUF(fr->config.body_max);
+    r->left_ms = q->timeout_ms;
     r->on_done = on_done;
     r->ctx = ctx;
     r->turn = timer_new(fr->loop, on_turn, r, "fetch.turn");
     r->found = q->keep_ms > 0 ? kept_find(fr, r->q.url.p) : NULL;
     list_add(&fr->requests, &r->node);
-    int64_t interval_ms = q->interval_ms > 0 ? q->interval_ms : fr->config.interval_ms;
-    timer_start(r->turn, r->found ? 0 : take_turn(fr, &to, interval_ms));
+    r->interval_ms = q->interval_ms > 0 ? q->interval_ms : fr->config.interval_ms;
+    timer_start(r->turn, r->found ? 0 : take_turn(fr, &to, r->interval_ms));
     *out = r;
     return E_OK;
 }

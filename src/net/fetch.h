@@ -5,8 +5,8 @@
  * within its limits → on_done.
  *
  * It asks only where the request says it may: `origin` as it is, https on `hosts`, and the same for
- * each of at most five redirects; from https never back to http. TLS is verified here, so egress
- * carries only sealed bytes. No cookies, no credentials, no proxy from the environment, no name is
+ * each of at most five redirects, which wait for their turn as well; from https never back to http.
+ * TLS is verified here, so egress carries only sealed bytes. No cookies, no credentials, no proxy from the environment, no name is
  * resolved here.
  *
  * Failure modes: not allowed by the request or by egress (E_DENIED), redirected to where it may not go

@@ -391,6 +391,11 @@ static void turns(void **state)
         assert_int_equal(ask("/ok", 3000), E_OK);
     int64_t took = loop_now(world.loop).ms - start.ms;
     assert_true(took >= 450 && took < 5000);
+    /* A redirect is a request as well. */
+    start = loop_now(world.loop);
+    assert_int_equal(ask("/to/ok", 3000), E_OK);
+    took = loop_now(world.loop).ms - start.ms;
+    assert_true(took >= 400 && took < 5000);
     fetcher_free(&world.fetcher);
     open_fetcher(0);
 }
