@@ -568,7 +568,9 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
         return refused(out_refusal, 422, "validation_failed",
                        "values were refused, see errors");
     out->prio = (int)prio;
-    out->lane = span_of(arena_fmt(a, "%.*s/normal", SP(out->site)));
+    unsigned share = pack_share(r.pack, out->kind, out->target);
+    out->lane = span_of(share ? arena_fmt(a, "%.*s/normal-%u", SP(out->site), share)
+                              : arena_fmt(a, "%.*s/normal", SP(out->site)));
     write_spec(&r);
     write_variant(&r, parser); /* the body is no longer there after it */
     out->mark = mark_of(&r);

@@ -13,7 +13,8 @@
 enum { ORDER_LIMIT_MAX = 100000, ORDER_PRIORITY = 5, ORDER_DEPTH_MAX = 100 };
 
 struct order {
-    struct span site, kind, target, lane; /* target canonical, lane "x/normal" */
+    struct span site, kind, target, lane; /* target canonical, lane "x/normal", of a site on many
+                                          hosts "mastodon/normal-7" */
     struct span spec; /* {"limit":200,"since":"2026-02-06T00:00:00Z"}: what was given */
     bool users;       /* it is about users, else about posts: limit counts these */
     int64_t limit;    /* 0 = all */

@@ -36,6 +36,10 @@ struct span pack_base_url(const struct pack *p); /* "https://x.com", no slash at
  * it ("https://mastodon.social"). E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err pack_base(const struct pack *p, struct span kind, struct span canonical,
                        struct span base_url, struct buf *out, struct fault *f);
+/* A site on many hosts has PACK_SHARES shares, so that a host in trouble holds up few of the others:
+ * the share of the target's host, 1 to PACK_SHARES; 0 for a site on one host. */
+enum { PACK_SHARES = 16 };
+unsigned pack_share(const struct pack *p, struct span kind, struct span canonical);
 /* May a fetch of this site be redirected to any host? */
 bool pack_any_redirect(const struct pack *p);
 /* Names of the strategies of a target, in the order in which they are tried; 0 when there is no such

@@ -148,6 +148,25 @@ err pack_base(const struct pack *p, struct span kind, struct span canonical, str
     return add_base(p, &plan, base_url, out, f);
 }
 
+unsigned pack_share(const struct pack *p, struct span kind, struct span canonical)
+{
+    enum { HOST_MAX = 256 };
+    struct buf base = BUF(URL_BYTES), host = BUF(HOST_MAX);
+    unsigned share = 0;
+    if (span_find_char(p->base_url, '{') < p->base_url.n &&
+        pack_base(p, kind, canonical, SPAN_NONE, &base, NULL) == E_OK) {
+        struct span s = buf_span(&base);
+        size_t scheme = span_find(s, SPAN("://"));
+        s = span_cut(s, scheme < s.n ? scheme + 3 : 0, s.n);
+        for (size_t i = 0; i < s.n && !strchr("/?#:", s.p[i]); i++)
+            buf_add_char(&host, s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] | 0x20) : s.p[i]);
+        share = (unsigned)(span_hash(buf_span(&host), 0) % PACK_SHARES) + 1;
+    }
+    buf_free(&base);
+    buf_free(&host);
+    return share;
+}
+
 bool pack_needs_page(const struct pack *p, struct span kind)
 {
     for (size_t i = 0; i < p->target_count; i++) {

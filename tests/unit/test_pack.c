@@ -614,8 +614,23 @@ static void test_fetched_sites(void **state)
     assert_false(pack_needs_page(p, SPAN_NONE));
     base_is(p, "posts", "alice@example.test", "", "https://example.test");
     base_is(p, "search", "a@b c@example.test", "", "https://example.test");
+    unsigned share = pack_share(p, SPAN("posts"), SPAN("alice@example.test")), other = share;
+    assert_true(share >= 1 && share <= PACK_SHARES);
+    assert_int_equal(pack_share(p, SPAN("hashtag"), SPAN("opendata@example.test")), share);
+    for (int i = 0; i < 20 && other == share; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "alice@h%d.test", i);
+        other = pack_share(p, SPAN("posts"), span_of(name));
+    }
+    assert_int_not_equal(other, share);
+    pack_close(&p);
+    p = open_named("generic-feed");
+    share = pack_share(p, SPAN("posts"), SPAN("https://Example.test/feed.xml?a=b"));
+    assert_int_equal(pack_share(p, SPAN("posts"), SPAN("https://example.test:443/b")), share);
+    assert_int_equal(pack_share(p, SPAN("posts"), SPAN("http://example.test")), share);
     pack_close(&p);
     p = open_real();
+    assert_int_equal(pack_share(p, SPAN("posts"), SPAN("nasa")), 0);
     assert_true(pack_needs_page(p, SPAN("posts")) && pack_needs_page(p, SPAN_NONE));
     assert_false(pack_needs_page(p, SPAN("nosuch")));
     base_is(p, "posts", "nasa", "", "https://x.com");
