@@ -15,6 +15,7 @@ enum {
     LINES_MAX = 64 * 1024 * 1024,
     DEPTH_MAX = 12,
     NAME_MAX_BYTES = 400,
+    SHOWN_MAX = 4096,
 };
 #define EXPECTED ".records.ndjson"
 
@@ -147,15 +148,9 @@ struct comparison {
     char field[NAME_MAX_BYTES];
 };
 
-static struct span raw(struct replay *r, struct json v)
+static struct span shown(struct replay *r, const struct buf *raw)
 {
-    struct buf text = BUF(4096);
-    if (!v.doc)
-        return SPAN_NONE;
-    json_add_raw(&text, v);
-    struct span kept = arena_keep(r->arena, span_cut(buf_span(&text), 0, 4096));
-    buf_free(&text);
-    return kept;
+    return raw->n ? arena_keep(r->arena, span_cut(buf_span(raw), 0, SHOWN_MAX)) : SPAN_NONE;
 }
 
 static void tell(struct comparison *c, const char *field, struct span before, struct span after)
@@ -188,15 +183,22 @@ static void compare(struct comparison *c, struct json before, struct json after,
                 compare_member(c, i.key, JSON_MISSING, i.value, at, depth);
         return;
     }
-    struct span a = raw(c->replay, before), b = raw(c->replay, after);
+    struct buf a = BUF(LINES_MAX), b = BUF(LINES_MAX);
+    if (before.doc)
+        json_add_raw(&a, before);
+    if (after.doc)
+        json_add_raw(&b, after);
     c->replay->fields++;
-    if (!span_eq(a, b))
-        tell(c, c->field, a, b);
+    if (!span_eq(buf_span(&a), buf_span(&b)))
+        tell(c, c->field, shown(c->replay, &a), shown(c->replay, &b));
+    buf_free(&a);
+    buf_free(&b);
 }
 
-/* A record by schema and id, which may come once only in a recording. */
+/* A record by schema and id, which may come once only in a recording; of those without an id the one
+ * behind `earlier` others. */
 static bool find_record(struct json_parser *parser, const struct lines *l, struct span schema,
-                        struct span id, struct json *out)
+                        struct span id, size_t earlier, struct json *out)
 {
     for (size_t i = 0; i < l->count; i++) {
         struct span s = SPAN_NONE, n = SPAN_NONE;
@@ -204,19 +206,32 @@ static bool find_record(struct json_parser *parser, const struct lines *l, struc
             continue;
         (void)json_text(json_get(*out, SPAN("schema")), &s);
         (void)json_text(json_get(*out, SPAN("id")), &n);
-        if (span_eq(s, schema) && span_eq(n, id))
+        if (span_eq(s, schema) && span_eq(n, id) && !earlier--)
             return true;
     }
     return false;
+}
+
+/* How many records without an id and of the same schema stand before a line. */
+static size_t earlier_ones(struct json_parser *parser, const struct lines *l, size_t line,
+                           struct span schema, struct span id)
+{
+    struct json v;
+    struct lines before = {l->line, line};
+    size_t n = 0;
+    while (!id.n && find_record(parser, &before, schema, id, n, &v))
+        n++;
+    return n;
 }
 
 struct parsers {
     struct json_parser *one, *other;
 };
 
-static void compare_line(struct comparison *c, const struct parsers *p, struct span line,
-                         const struct lines *others, bool only_missing)
+static void compare_line(struct comparison *c, const struct parsers *p, const struct lines *all,
+                         size_t at, const struct lines *others, bool only_missing)
 {
+    struct span line = all->line[at];
     struct json mine, its;
     struct span schema = SPAN_NONE, id = SPAN_NONE;
     if (json_parse(p->one, line, &mine, NULL)) {
@@ -226,7 +241,8 @@ static void compare_line(struct comparison *c, const struct parsers *p, struct s
     (void)json_text(json_get(mine, SPAN("schema")), &schema);
     (void)json_text(json_get(mine, SPAN("id")), &id);
     c->id = arena_keep(c->replay->arena, id);
-    if (!find_record(p->other, others, schema, id, &its))
+    size_t earlier = earlier_ones(p->other, all, at, schema, id);
+    if (!find_record(p->other, others, schema, id, earlier, &its))
         tell(c, NULL, only_missing ? SPAN_NONE : line, only_missing ? line : SPAN_NONE);
     else if (!only_missing)
         compare(c, mine, its, 0, 0);
@@ -248,9 +264,9 @@ static void compare_lines(struct replay *r, const char *recording, const struct 
     struct comparison c = {.replay = r, .recording = recording};
     struct parsers p = {json_parser_new(LINES_MAX), json_parser_new(LINES_MAX)};
     for (size_t i = 0; i < before->count; i++)
-        compare_line(&c, &p, before->line[i], after, false);
+        compare_line(&c, &p, before, i, after, false);
     for (size_t i = 0; i < after->count; i++)
-        compare_line(&c, &p, after->line[i], before, true);
+        compare_line(&c, &p, after, i, before, true);
     json_parser_free(&p.one);
     json_parser_free(&p.other);
 }

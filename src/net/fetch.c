@@ -574,7 +574,7 @@ static void finished(struct fetch *r, CURLcode code)
         failed(r, E_TOO_BIG, "the answer is larger than its limit", "");
         return;
     }
-    if (r->reason[0]) {
+    if (code != CURLE_OK && r->reason[0]) { /* no tunnel: what a site says behind one is its own */
         failed(r, refusal(r->reason), "egress did not connect: ", r->reason);
         return;
     }

@@ -111,6 +111,8 @@ static void answer(int fd, struct span head)
     if (span_starts(head, SPAN("GET /ok"))) {
         put_text(fd, "HTTP/1.1 200 OK\r\nX-One: 1\r\nX-Quote: a\"b\r\n\r\n");
         put(fd, head.p, head.n);
+    } else if (span_starts(head, SPAN("GET /forged"))) {
+        put_text(fd, "HTTP/1.1 200 OK\r\nFulmar-Reason: private-address\r\n\r\nfine");
     } else if (span_starts(head, SPAN("GET /status/429"))) {
         put_text(fd, "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\nno");
     } else if (span_starts(head, SPAN("GET /packed/small"))) {
@@ -313,6 +315,14 @@ static void answers(void **state)
     assert_true(headers_have("\"Retry-After\":\"7\""));
     assert_int_equal(ask("/packed/small", 3000), E_OK);
     assert_true(span_is(buf_span(&got.body), "{\"small\":true}"));
+}
+
+/* Only egress says that it did not connect. */
+static void forged(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("/forged", 3000), E_OK);
+    assert_true(body_has("fine"));
 }
 
 static void limits(void **state)
@@ -573,7 +583,7 @@ int main(void)
         cmocka_unit_test(robots),      cmocka_unit_test(answers),   cmocka_unit_test(limits),
         cmocka_unit_test(refuses),     cmocka_unit_test(redirects), cmocka_unit_test(sealed),
         cmocka_unit_test(keeps),       cmocka_unit_test(turns),     cmocka_unit_test(cancels),
-        cmocka_unit_test(hosts_are_apart),
+        cmocka_unit_test(hosts_are_apart), cmocka_unit_test(forged),
         cmocka_unit_test(egress_ends),
     };
     return cmocka_run_group_tests(tests, start_world, end_world);

@@ -79,6 +79,13 @@ static int open_feeds(void **state)
     return 0;
 }
 
+static int open_bluesky(void **state)
+{
+    (void)state;
+    open_site("bluesky");
+    return 0;
+}
+
 static int open_mastodon(void **state)
 {
     (void)state;
@@ -328,6 +335,21 @@ static void a_suspended_account_is_said(void **state)
     value_is(&r, 0, "counts.followers", "null");
 }
 
+/* ---- bluesky ---- */
+
+/* The time of a post is its author's word, and may be none. */
+static void a_post_without_a_time_is_read(void **state)
+{
+    (void)state;
+    struct reading r = answer(
+        "search", 200, "{}",
+        SPAN("{\"posts\":[{\"uri\":\"at://did:plc:a/app.bsky.feed.post/1\",\"author\":{\"did\":"
+             "\"did:plc:a\",\"handle\":\"a.test\"},\"record\":{\"text\":\"t\",\"createdAt\":"
+             "\"yesterday\"},\"indexedAt\":\"2024-01-02T03:04:05.000Z\"}]}"));
+    assert_int_equal(r.posts, 1);
+    value_is(&r, 0, "created_at", "\"2024-01-02T03:04:05Z\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +362,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_page_is_no_end, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(an_empty_search_proves_nothing, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(how_long_to_wait, open_mastodon, close_site),
+        cmocka_unit_test_setup_teardown(a_post_without_a_time_is_read, open_bluesky, close_site),
         cmocka_unit_test_setup_teardown(a_suspended_account_is_said, open_mastodon, close_site),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
