@@ -157,7 +157,7 @@ struct json member(const json_parser *p, size_t at, struct span key)
     size_t end = after(p, at) - 1;
     for (at++; at < end; at = after(p, at + 1)) {
         struct span name = text_at(p, at);
-        if (name.n == key.n && memcmp(name.p, key.p, key.n) == 0)
+        if (name.n == key.n && (!key.n || memcmp(name.p, key.p, key.n) == 0))
             return {p, at + 1};
     }
     return {nullptr, 0};

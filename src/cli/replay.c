@@ -252,8 +252,8 @@ void replay_record(struct replay *r, const char *name, struct span before, struc
 {
     struct comparison c = {.replay = r, .recording = name};
     struct parsers p = {json_parser_new(LINES_MAX), json_parser_new(LINES_MAX)};
-    struct lines one = {.line = &after, .count = 1};
-    compare_line(&c, &p, before, &one, false);
+    struct lines mine = {.line = &before, .count = 1}, its = {.line = &after, .count = 1};
+    compare_line(&c, &p, &mine, 0, &its, false);
     json_parser_free(&p.one);
     json_parser_free(&p.other);
 }

@@ -312,6 +312,10 @@ static bool write_record(struct answer *a, struct map_run *run, const struct fra
 {
     struct reader *r = a->r;
     rec = facts_of(run, frame, rec);
+    if (!rec.id.n) { /* a name that is there and empty names nothing */
+        a->out->unparsed++;
+        return false;
+    }
     if (rec.kind == RECORD_POST) {
         check_order(a, run, &rec, at);
         check_author(a, run, &rec, at);

@@ -767,6 +767,18 @@ static void site_packs_are_shown_checked_and_tried(void **state)
     expect_code(&c, 9);
     assert_true(says(&c.out, "\"field\":\"lang\""));
     drop(&c);
+    /* A change far behind in a long value. */
+    snprintf(copy, sizeof copy, "%s/long", server.folder);
+    snprintf(command, sizeof command,
+             "mkdir -p %s && printf '<rss><channel><item><guid>g</guid><description>%%06000d</description>"
+             "</item></channel></rss>' 1 >%s/feed-1.xml",
+             copy, copy);
+    assert_int_equal(system(command), 0);
+    EXPECT(0, " 1 records", "site", "test", "generic-feed", copy, "--accept");
+    snprintf(command, sizeof command, "sed -i 's/0001\",/0002\",/' %s/feed-1.records.ndjson", copy);
+    assert_int_equal(system(command), 0);
+    EXPECT(9, " 1 differences", "site", "test", "generic-feed", copy);
+    snprintf(copy, sizeof copy, "%s/changed/x", server.folder);
     snprintf(file, sizeof file, "%s/site.yaml", copy);
     snprintf(command, sizeof command, "echo 'nonsense: 1' >>%s", file);
     assert_int_equal(system(command), 0);

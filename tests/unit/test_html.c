@@ -992,6 +992,18 @@ static void test_page_states(void **state)
     assert_int_equal(r.posts, 1);
 }
 
+/* A name that is there and empty names nobody. */
+static void test_nameless(void **state)
+{
+    (void)state;
+    struct reading r = document(
+        "nitter_timeline", 200,
+        NITTER("<div class='profile-card'><a class='profile-card-username' href='/x'></a></div>"));
+    for (size_t i = 0; i < r.count; i++)
+        assert_true(r.records[i].id.n > 0);
+    assert_int_equal(r.users, 0);
+}
+
 static void test_nitter_states(void **state)
 {
     (void)state;
@@ -1173,7 +1185,7 @@ int main(void)
         cmocka_unit_test(test_syndication),    cmocka_unit_test(test_timeline_profile),
         cmocka_unit_test(test_oembed),         cmocka_unit_test(test_dom),
         cmocka_unit_test(test_dom_accounts),   cmocka_unit_test(test_page_states),
-        cmocka_unit_test(test_nitter_states),  cmocka_unit_test(test_tombstones),
+        cmocka_unit_test(test_nitter_states),  cmocka_unit_test(test_nameless),  cmocka_unit_test(test_tombstones),
         cmocka_unit_test(test_statuses),       cmocka_unit_test(test_reading_limits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
