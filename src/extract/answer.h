@@ -17,6 +17,7 @@ struct reader {
     struct field_hits *hits, *told; /* told: as of the last reader_counts() */
     struct news *news;              /* members that no map knows */
     struct span expected_author;
+    bool unordered; /* whatever the operation promises, this list is not in its order */
     char author_room[32];
     int64_t page; /* timeline answers since reader_forget() */
     struct span page_url; /* borrowed: where the next document was got */

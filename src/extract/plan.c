@@ -181,6 +181,7 @@ bool pack_needs_page(const struct pack *p, struct span kind)
 static void take_product(struct plan *plan, const struct target *t, const struct product *product)
 {
     plan->users = product ? product->users : t->users;
+    plan->ranked = t->ranked || (product && product->ranked);
     plan->product = product ? product->name : SPAN_NONE;
     plan->product_url = product ? product->value : SPAN_NONE;
 }

@@ -14,12 +14,15 @@ static bool read_users(struct form *f, const struct ynode *n)
 
 static void read_product(struct form *f, const struct ynode *n, struct product *p)
 {
-    static const char *const keys[] = {"value", "records", NULL};
+    static const char *const keys[] = {"value", "records", "order", NULL};
+    static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a product", keys))
         return;
     p->name = n->key;
     p->value = form_text(f, n, "value", false);
     p->users = read_users(f, n);
+    const struct ynode *order = ynode_find(n, "order");
+    p->ranked = order && form_word(f, order, "order", orders) == 1;
 }
 
 void target_read_records(struct form *f, const struct ynode *n, struct target *t)

@@ -270,7 +270,7 @@ static bool goes_down(const struct answer *a, const struct record_place *at, str
 static void check_order(struct answer *a, struct map_run *run, const struct record *rec,
                         const struct record_place *at)
 {
-    if (a->op->order == ORDER_NONE || !at->alone || rec->section != SECTION_TIMELINE)
+    if (a->op->order == ORDER_NONE || a->r->unordered || !at->alone || rec->section != SECTION_TIMELINE)
         return;
     bool fine = goes_down(a, at, rec->id);
     check_note(&run->checks, CHECK_ORDER, fine ? CHECK_OK : CHECK_FAIL);
@@ -749,8 +749,14 @@ void reader_expect_author(struct reader *r, struct span id)
     r->expected_author = span_of(r->author_room);
 }
 
+void reader_expect_order(struct reader *r, bool expected)
+{
+    r->unordered = !expected;
+}
+
 void reader_forget(struct reader *r)
 {
+    r->unordered = false;
     r->page = 0;
     r->expected_author = SPAN_NONE;
     *r->news = (struct news){0};

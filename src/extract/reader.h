@@ -119,6 +119,9 @@ struct page_sign reader_page_sign(const struct pack *p, struct span page_url, in
 /* The account whose own list is read: an entry of the list by another, that is no repost, fails the check
  * `author`. Empty: any may come. Forgotten by reader_forget(). */
 void reader_expect_author(struct reader *r, struct span id);
+/* Whether the list is in the order that its operation promises, or was asked for by rank. Expected after
+ * reader_forget(). */
+void reader_expect_order(struct reader *r, bool expected);
 
 /* How often each field came from which of its paths, since reader_new() or reader_forget():
  * drift shows here before data is lost. */

@@ -27,7 +27,7 @@ struct input_rule {
 };
 struct product {
     struct span name, value; /* value: its word in the URL; may be empty */
-    bool users;
+    bool users, ranked;
 };
 struct target {
     struct span kind, url;

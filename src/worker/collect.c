@@ -631,6 +631,7 @@ static err collect(struct collection *c)
                              .why = e ? words_of(c, e) : SPAN_NONE};
         if (!e || !may_fall_back(c, i + 1, class))
             break;
+        evidence_end(&c->evidence, class); /* what this one read shows why it failed */
         log_info("job.fallback", F_C("from", plan_strategy_name(c->step->strategy)),
                  F_C("failure", failure_name(class)));
         collection_forget(c);
@@ -692,6 +693,7 @@ err collection_plan(struct collection *c, const struct pack *pack)
     if (!e && c->has_strategy)
         e = plan_only(&c->plan, c->strategy, &c->fault);
     reader_focus(c->page.reader, e ? SPAN_NONE : c->plan.focus);
+    reader_expect_order(c->page.reader, !c->plan.ranked);
     return e;
 }
 

@@ -21,7 +21,7 @@ struct view {
     int rests;     /* times in a row that the list rested at its bottom with nothing new */
     int older;     /* messages in a row with nothing but posts older than asked for */
     int retries;   /* "Retry" pressed since something new came */
-    int64_t read, lost, seen; /* posts: of the window, of the window, in all */
+    int64_t read, lost, seen; /* posts or users: of the window, of the window, in all */
 };
 
 /* ---- what a message brings ---- */
@@ -37,10 +37,23 @@ static bool take_repost(struct collection *c, struct record *r)
     return r->id.p != NULL;
 }
 
+/* Whose list of users it is does not belong to the list. */
+static void drop_account(struct reading *r)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->records[i].kind != RECORD_USER || !r->user_id.n ||
+            !span_eq(r->records[i].id, r->user_id))
+            r->records[kept++] = r->records[i];
+    r->count = kept;
+}
+
 /* The page names authors by their handles only. Posts of others between those of the account are
  * context, and so is a repost that another strategy has read. */
 static void take_records(struct collection *c, struct reading *r)
 {
+    if (c->plan.users && c->step->wants_timeline)
+        drop_account(r);
     for (size_t i = 0; i < r->count; i++) {
         struct record *rec = &r->records[i];
         bool foreign = c->step->own_posts_only && rec->author_id.n &&
@@ -59,15 +72,17 @@ static void take_account(struct collection *c, const struct reading *r)
     if (!r->users || (!r->user_id.n && r->user_posts < 0))
         return;
     c->user_read = true;
-    c->claimed = r->user_posts;
+    if (!c->plan.users) /* how many follow is not said where it can be relied on */
+        c->claimed = r->user_posts;
 }
 
-/* Messages are small: posts are counted over several of them before they are taken for drift. */
-static bool has_drifted(struct view *v, const struct reading *r)
+/* Messages are small: records are counted over several of them before they are taken for drift. */
+static bool has_drifted(const struct collection *c, struct view *v, const struct reading *r)
 {
-    v->read += (int64_t)r->posts;
+    int64_t read = (int64_t)(c->plan.users ? r->users : r->posts);
+    v->read += read;
     v->lost += (int64_t)(r->unparsed + r->rejected);
-    v->seen += (int64_t)r->posts;
+    v->seen += read;
     if (verdict_is_drift(v->read, v->lost))
         return true;
     if (v->read + v->lost >= WINDOW_POSTS)
@@ -81,7 +96,7 @@ static err keep(struct collection *c, struct view *v, struct reading *r)
     c->promoted += (int64_t)r->promoted;
     c->rejected += (int64_t)r->rejected;
     c->unparsed += (int64_t)r->unparsed;
-    if (has_drifted(v, r))
+    if (has_drifted(c, v, r))
         return collection_drift(c, v->read, v->lost);
     if (!r->count)
         return E_OK;

@@ -82,6 +82,23 @@ ends_as "$c" succeeded partial
 [ "$(job "$a" | jq .report.promoted_dropped)" -gt 0 ] || die "no advertisement was told apart: $(told "$a")"
 say "dom: 390 posts equal the truth in all that the page shows"
 
+# ---- other lists: tabs, lists, communities, and people
+
+users_shown() { jq -cS '{id, screen_name, name}' | sort; }
+faults '{"pictures_far":1}'
+a=$(order replies @practice_90 dom)
+b=$(order followers @practice_170 dom)
+c=$(order list 84 dom)
+ends_as "$a" succeeded complete
+shows_truth "$a" replies @practice_90 || die "replies by dom differ from the truth"
+ends_as "$b" succeeded complete
+curl -sS "$SITE/truth/followers/practice_170" | users_shown >"$WORK/truth"
+call "http://fulmar/v1/jobs/$b/users" | users_shown >"$WORK/got"
+cmp -s "$WORK/truth" "$WORK/got" || die "followers by dom differ from the truth: $(diff "$WORK/truth" "$WORK/got" | head -5) $(told "$b")"
+ends_as "$c" succeeded complete
+shows_truth "$c" list 84 || die "a list by dom differs from the truth"
+say "dom: replies, a list and followers equal the truth in all that the page shows"
+
 # ---- pictures that do not come
 
 faults '{"pictures_far":1,"pictures_late_ms":600000}'

@@ -107,7 +107,8 @@ truth_path() { # KIND TARGET [LIMIT]
     local path
     case "$1" in
     profile) path="user/${2#@}" ;;
-    posts) path="posts/${2#@}" ;;
+    posts | replies | followers | following) path="$1/${2#@}" ;;
+    list | community) path="$1/$2" ;;
     hashtag) path="hashtag/${2#\#}" ;;
     search) path="search?q=$(jq -rn --arg q "$2" '$q|@uri')" ;;
     esac

@@ -47,7 +47,7 @@ struct script {
     int next_page, batches, scrolls, committed, opened;
     bool held, moved;
     int kinds[RECORD_CONFLICT + 1], counted; /* items by kind; batches with counts of fields */
-    char last_cursor[64], moved_url[400];
+    char last_cursor[64], moved_url[300];
     /* fetches: what robots.txt says, NULL: there is none; status and text of the first source */
     const char *robots, *feed;
     void (*answers)(struct script *s, struct buf *body); /* of a source, in place of `feed` */
@@ -57,7 +57,7 @@ struct script {
     const char *media_robots;
     int downloads, cancel_at_download, media_robots_asked, with_file, with_error;
     char asked_for[120], error[240];
-    char first_url[200];
+    char first_url[140];
     const char *says; /* the page, in place of posts */
     /* evidence: what is kept, and what came of it */
     enum evidence_keep keep;
