@@ -11,7 +11,7 @@
 #include <microhttpd.h>
 
 #include "base/need.h"
-#include "base/sha256.h"
+#include "os/digest.h"
 #include "wire/range.h"
 
 #include <arpa/inet.h>
@@ -627,8 +627,8 @@ static void answer_media_truth(struct request *r)
                 name = SPAN_NONE;
     struct practice_file file;
     struct buf bytes = BUF(ANSWER_MAX);
-    struct sha256 sum;
-    char text[SHA256_TEXT];
+    struct digest sum;
+    char text[DIGEST_TEXT];
     while (span_next(&pairs, '&', &pair)) {
         if (span_starts(pair, SPAN("format=")))
             format = span_cut(pair, 7, pair.n);
@@ -640,9 +640,9 @@ static void answer_media_truth(struct request *r)
         return;
     }
     files_add(&file, &bytes);
-    sha256_init(&sum);
-    sha256_add(&sum, buf_span(&bytes));
-    sha256_text(&sum, text);
+    digest_init(&sum);
+    digest_add(&sum, buf_span(&bytes));
+    digest_end(&sum, text);
     struct json_w w = json_w(&r->body);
     json_open(&w);
     json_kv_cstr(&w, "outcome", files_outcome(file.outcome));

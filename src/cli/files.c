@@ -1,6 +1,6 @@
 #include "cli/files.h"
 
-#include "base/sha256.h"
+#include "os/digest.h"
 #include "os/files.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ enum { NAME_SIZE = 160, PATH_SIZE = 4096, STALL_MS = 60 * 1000 };
 struct media_file {
     struct media_file *next;
     int64_t bytes;
-    char hash[SHA256_TEXT], name[NAME_SIZE];
+    char hash[DIGEST_TEXT], name[NAME_SIZE];
 };
 
 struct media_files {
@@ -52,19 +52,11 @@ static void name_file(struct media_file *f, struct span post, int number, struct
              (int)(path.n - dot > 8 ? 8 : path.n - dot), path.p + dot);
 }
 
-static bool fine_hash(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!(s.p[i] >= '0' && s.p[i] <= '9') && !(s.p[i] >= 'a' && s.p[i] <= 'f'))
-            return false;
-    return s.n == SHA256_TEXT - 1;
-}
-
 static void note(struct media_files *m, struct span post, int number, struct json file)
 {
     struct span hash, path;
     int64_t bytes = 0;
-    if (!json_text(json_get(file, SPAN("sha256")), &hash) || !fine_hash(hash) ||
+    if (!json_text(json_get(file, SPAN("sha256")), &hash) || !digest_is_text(hash) ||
         !json_text(json_get(file, SPAN("path")), &path) ||
         !json_int(json_get(file, SPAN("bytes")), &bytes))
         return;

@@ -33,7 +33,7 @@ struct download {
     mono deadline;
     /* the file so far */
     int64_t have, flushed;
-    struct sha256 sum;
+    struct digest sum;
     char front[FILETYPE_HEAD];
     const struct filetype *type;
     char etag[256]; /* strong; empty: it cannot be gone on with */
@@ -75,7 +75,7 @@ static void start_over(struct download *d)
     d->have = d->flushed = 0;
     d->etag[0] = '\0';
     d->type = NULL;
-    sha256_init(&d->sum);
+    digest_init(&d->sum);
     if (ftruncate(d->fd, 0))
         note_disk(d, "write");
 }
@@ -141,7 +141,7 @@ static void add_to_sum(struct download *d, int64_t at, struct span bytes)
         size_t room = (size_t)(FILETYPE_HEAD - at);
         memcpy(d->front + at, bytes.p, bytes.n < room ? bytes.n : room);
     }
-    sha256_add(&d->sum, bytes);
+    digest_add(&d->sum, bytes);
 }
 
 /* The kernel begins to write early, so that little is left to wait for at the end. */
@@ -286,7 +286,7 @@ static void done(struct download *d)
                                 .bytes = d->have,
                                 .fetched = d->fetched,
                                 .type = d->type};
-    sha256_text(&d->sum, a.hash);
+    digest_end(&d->sum, a.hash);
     if (d->failed && !worth_going_on(d)) {
         (void)unlink(d->part);
         (void)unlink(d->tag_path);
@@ -459,7 +459,7 @@ err download_start(struct download **out, struct fetcher *fr, struct loop *l,
     d->q.name = span_cut(all, all.n - q->name.n, q->name.n);
     d->sink = (struct fetch_sink){on_bytes, d};
     d->deadline = mono_add(clock_mono(), q->timeout_ms);
-    sha256_init(&d->sum);
+    digest_init(&d->sum);
     err e = open_part(d, f);
     if (e) {
         drop(d);

@@ -16,7 +16,7 @@
  * that can go on with it. */
 #pragma once
 
-#include "base/sha256.h"
+#include "os/digest.h"
 #include "core/filetype.h"
 #include "net/fetch.h"
 
@@ -42,7 +42,7 @@ struct download_answer {
     int64_t bytes;               /* of the file */
     int64_t fetched;             /* over the line, in this download */
     const struct filetype *type; /* and the sum: when it did not fail */
-    char hash[SHA256_TEXT];
+    char hash[DIGEST_TEXT];
 };
 struct download_face {
     void (*on_progress)(void *ctx); /* bytes came */

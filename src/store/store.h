@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "base/id.h"
-#include "base/sha256.h"
+#include "os/digest.h"
 #include "base/when.h"
 #include "core/drift.h"
 #include "core/failure.h"
@@ -184,7 +184,7 @@ MUST_USE err store_retain(struct store *s, wall before, int64_t *out_deleted, bo
  * whatever job or URL they came from, and stay as long as a job holds them. What is being fetched lies
  * in STATE/files/part; a part that nobody goes on with is removed after a day. */
 struct file_view {
-    char hash[SHA256_TEXT];
+    char hash[DIGEST_TEXT];
     char suffix[16], mime[64];
     int64_t bytes;
     int64_t at_ms; /* fetched from this URL; of store_file(): first kept */

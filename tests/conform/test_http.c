@@ -1297,17 +1297,17 @@ static void an_order_may_ask_for_files(void **state)
 }
 
 /* Keeps a file as a job would; returns its hash. */
-static void keep_file(struct span content, char hash[SHA256_TEXT])
+static void keep_file(struct span content, char hash[DIGEST_TEXT])
 {
     char id[256], path[300];
     struct fault f = {0};
-    struct sha256 sum;
+    struct digest sum;
     struct arena *a = arena_new(1 << 20);
     submit("{\"kind\":\"posts\",\"target\":\"@files\",\"media\":\"download\"}", id);
     struct lease l = lease_of(id, a);
-    sha256_init(&sum);
-    sha256_add(&sum, content);
-    sha256_text(&sum, hash);
+    digest_init(&sum);
+    digest_add(&sum, content);
+    digest_end(&sum, hash);
     snprintf(path, sizeof path, "%s/files/part", server.folder);
     assert_int_equal(files_make_folder(path, 0700, &f), E_OK);
     snprintf(path, sizeof path, "%s/files/part/one", server.folder);
@@ -1332,7 +1332,7 @@ static void a_file_is_an_attachment_that_never_changes(void **state)
 {
     (void)state;
     enum { BYTES = 300000 };
-    char *content = heap_get(BYTES), hash[SHA256_TEXT], path[100], headers[200];
+    char *content = heap_get(BYTES), hash[DIGEST_TEXT], path[100], headers[200];
     for (size_t i = 0; i < BYTES; i++)
         content[i] = (char)(i * 7 + i / 251);
     keep_file((struct span){content, BYTES}, hash);

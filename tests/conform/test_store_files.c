@@ -156,18 +156,18 @@ static void write_file(const char *rest, const char *content)
 
 /* A file as download.c leaves it: content as its own name, so that a test can tell them apart. */
 struct made {
-    char hash[SHA256_TEXT], path[PATH_SIZE];
+    char hash[DIGEST_TEXT], path[PATH_SIZE];
     int64_t bytes;
 };
 
 static struct made make_part(const char *part, const char *content)
 {
     struct made m = {.bytes = (int64_t)strlen(content)};
-    struct sha256 sum;
+    struct digest sum;
     char rest[64];
-    sha256_init(&sum);
-    sha256_add(&sum, span_of(content));
-    sha256_text(&sum, m.hash);
+    digest_init(&sum);
+    digest_add(&sum, span_of(content));
+    digest_end(&sum, m.hash);
     snprintf(m.path, sizeof m.path, "%.2s/%s.jpg", m.hash, m.hash);
     snprintf(rest, sizeof rest, "part/%s", part);
     write_file(rest, content);

@@ -188,7 +188,7 @@ static struct {
     err failed;
     int status;
     int64_t bytes, fetched;
-    char words[240], hash[SHA256_TEXT], mime[40];
+    char words[240], hash[DIGEST_TEXT], mime[40];
 } got;
 
 static void on_progress(void *ctx)
@@ -280,12 +280,12 @@ static void leave(const char *path, int64_t bytes, const char *tag)
 
 static void is_whole(void)
 {
-    struct sha256 s;
-    char sum[SHA256_TEXT];
+    struct digest s;
+    char sum[DIGEST_TEXT];
     struct buf file = BUF(BYTES * 2);
-    sha256_init(&s);
-    sha256_add(&s, (struct span){content, BYTES});
-    sha256_text(&s, sum);
+    digest_init(&s);
+    digest_add(&s, (struct span){content, BYTES});
+    digest_end(&s, sum);
     assert_int_equal(got.failed, E_OK);
     assert_int_equal(got.bytes, BYTES);
     assert_string_equal(got.hash, sum);

@@ -1,5 +1,5 @@
 /* What media may be fetched and in which order; what a file is; parts of files; their sums. */
-#include "base/sha256.h"
+#include "os/digest.h"
 #include "core/filetype.h"
 #include "extract/media.h"
 #include "wire/range.h"
@@ -233,24 +233,24 @@ static void sums_are_those_of_the_standard(void **state)
         {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
          "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
     };
-    char sum[SHA256_TEXT];
-    struct sha256 s;
+    char sum[DIGEST_TEXT];
+    struct digest s;
     for (size_t i = 0; i < 3; i++) {
-        sha256_init(&s);
-        sha256_add(&s, span_of(cases[i].text));
-        sha256_text(&s, sum);
+        digest_init(&s);
+        digest_add(&s, span_of(cases[i].text));
+        digest_end(&s, sum);
         assert_string_equal(sum, cases[i].sum);
     }
     /* A million times 'a', in pieces of every length. */
     char block[200];
     memset(block, 'a', sizeof block);
-    sha256_init(&s);
+    digest_init(&s);
     for (size_t left = 1000000, n = 1; left; n = n % sizeof block + 1) {
         n = n < left ? n : left;
-        sha256_add(&s, (struct span){block, n});
+        digest_add(&s, (struct span){block, n});
         left -= n;
     }
-    sha256_text(&s, sum);
+    digest_end(&s, sum);
     assert_string_equal(sum, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 

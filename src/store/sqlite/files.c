@@ -60,7 +60,7 @@ static int64_t size_of(const char *path)
 struct file_row {
     int64_t fid, bytes, at_ms;
     int status;
-    char hash[SHA256_TEXT], suffix[SUFFIX_MAX + 1], mime[64];
+    char hash[DIGEST_TEXT], suffix[SUFFIX_MAX + 1], mime[64];
 };
 
 static void read_row(struct query *q, struct file_row *r)
@@ -238,7 +238,7 @@ static err place_part(struct store *s, const struct file_put_args *a, const char
 
 static err check_put(const struct file_put_args *a, struct fault *f)
 {
-    if (!plain(a->hash, SHA256_TEXT - 1, SHA256_TEXT - 1) || !plain(a->suffix, 1, SUFFIX_MAX) ||
+    if (!plain(a->hash, DIGEST_TEXT - 1, DIGEST_TEXT - 1) || !plain(a->suffix, 1, SUFFIX_MAX) ||
         !plain(a->part, 1, 40) || a->bytes <= 0 || a->url.n == 0 || a->url.n > URL_MAX)
         return fail(f, E_BAD_INPUT, "this is no file that could be kept");
     return E_OK;
@@ -269,7 +269,7 @@ err store_file_put(struct store *s, const struct file_put_args *args, wall now, 
 {
     struct job_row r;
     struct file_row known;
-    char path[PATH_SIZE], hash[SHA256_TEXT], suffix[SUFFIX_MAX + 1];
+    char path[PATH_SIZE], hash[DIGEST_TEXT], suffix[SUFFIX_MAX + 1];
     err e = store_usable(s, f);
     if (!e)
         e = job_row_held(s, args->id, args->nonce, &r, f);
@@ -297,7 +297,7 @@ err store_file(struct store *s, struct span hash, struct file_view *out, struct 
     struct file_row r;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    if (!plain(hash, SHA256_TEXT - 1, SHA256_TEXT - 1))
+    if (!plain(hash, DIGEST_TEXT - 1, DIGEST_TEXT - 1))
         return fail(f, E_NOT_FOUND, "there is no such file");
     err e = find_by_hash(s, hash, &r, f);
     if (e == E_END)
