@@ -468,13 +468,13 @@ static void link_shown(struct form *f, const struct ynode *n, const struct pack 
             form_wrong(f, at, "'dom' needs the expression '%s'", needed[i]);
 }
 
-/* Names of sources become sources. A step that ends in a list wants it. */
+/* Names of sources become sources. A step that has more than the account wants it. */
 static err link_target(struct form *f, const struct ynode *n, const struct pack *p,
                        struct target *t)
 {
     const struct ynode *at = form_map(f, n, "fetch", false);
     at = at ? ynode_find(at, "sources") : NULL;
-    bool list = false;
+    bool list = false, records = false;
     link_shown(f, n, p, t);
     t->sources = arena_get(f->arena, (t->source_count + 1) * sizeof *t->sources);
     for (size_t i = 0; i < t->source_count && !f->failed; i++) {
@@ -484,6 +484,7 @@ static err link_target(struct form *f, const struct ynode *n, const struct pack 
         t->sources[i] = &p->sources[which];
         bool was_list = list;
         list = list || t->sources[i]->op.role == OP_TIMELINE;
+        records = records || t->sources[i]->op.role != OP_USER;
         if (!t->sources[i]->url.n)
             form_wrong(f, at, "source '%.*s' has no 'url' to fetch", SP(t->source_names[i]));
         else if (was_list && t->sources[i]->op.role != OP_TIMELINE)
@@ -491,7 +492,7 @@ static err link_target(struct form *f, const struct ynode *n, const struct pack 
     }
     for (size_t i = 0; i < t->step_count; i++)
         if (t->steps[i].strategy == PLAN_FETCH)
-            t->steps[i].wants_timeline = list;
+            t->steps[i].wants_timeline = records;
     return f->failed;
 }
 

@@ -74,8 +74,8 @@ static err read_source(struct form *site, const struct ynode *n,
     s->sampled = form_bool(site, n, "sampled", false);
     s->limit = (int)form_int(site, n, "limit", 0, 1, 1000);
     form_text(site, n, "role", true);
-    s->op.role =
-        form_word(site, ynode_find(n, "role"), "role", roles) == 1 ? OP_USER : OP_TIMELINE;
+    int role = form_word(site, ynode_find(n, "role"), "role", roles);
+    s->op.role = role < 0 ? OP_TIMELINE : (enum operation_role)role;
     err e = read_page(site, n, how, &s->page);
     if (!e)
         e = read_map(site, n, "post", how, files, &s->post);

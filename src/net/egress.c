@@ -600,11 +600,6 @@ static enum moved move_in(struct conn *c, bool *out_replied)
     return m != MOVED_NOTHING || w == MOVED_SOME ? MOVED_SOME : MOVED_NOTHING;
 }
 
-static bool conn_over(const struct conn *c)
-{
-    return c->in.shut && (!c->tunnel || c->out.shut);
-}
-
 static void conn_interest(struct conn *c)
 {
     bool reading_down = !c->out.eof && flow_room(&c->out) > 0;
@@ -623,8 +618,15 @@ static void conn_relay_move(struct conn *c)
         if (replied)
             return;
         enum moved out = in == MOVED_BROKEN ? in : move_out(c);
-        if (in == MOVED_BROKEN || out == MOVED_BROKEN || conn_over(c)) {
+        if (in == MOVED_BROKEN || out == MOVED_BROKEN || (c->in.shut && !c->tunnel)) {
             conn_close(c);
+            return;
+        }
+        if (c->in.shut) { /* no more will come: the site is let go of, the client sees the end */
+            drop_up(c);
+            c->state = CONN_REPLY;
+            conn_until(c, LINGER_MS);
+            conn_move(c);
             return;
         }
         if (in == MOVED_NOTHING && out == MOVED_NOTHING)

@@ -48,6 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     need(s.number >= 1 && s.html.n <= SHOWN_HTML_MAX);
     if (s.html.n && !reader_document(reader, s.guest ? SPAN("dom") : SPAN("dom_profile"), 200, SPAN_NONE,
                                      s.html, (wall){1786093200000}, arena, &r, &f))
-        need(r.posts + r.users + r.unavailable >= r.count);
+        need(r.posts + r.users + r.unavailable + r.rejected >= r.count);
     return 0;
 }

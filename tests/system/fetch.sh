@@ -23,6 +23,7 @@ store:
 site:
   path: $ROOT/sites
   base_url: ["x=$SITE", "bluesky=$SITE", "mastodon=$SITE"]
+  instance: ["tweet_result=$SITE"]
 egress:
   only: true
   allow: ["${SITE#http://}"]
@@ -116,6 +117,48 @@ cmp "$WORK/got" "$WORK/want" || die "the records are not the recorded ones: $(di
 check
 [ -z "$(order mastodon posts @alice)" ] || die "an account without its instance is taken"
 [ -z "$(order mastodon posts @alice@127.0.0.1)" ] || die "an address is taken for an instance"
+check
+
+# ---- threads and lists of accounts ----
+
+whole() { # SITE KIND TARGET WANTED WORDS: state, verdict, posts, users
+    id=$(order "$1" "$2" "$3")
+    [ -n "$id" ] || die "$5: not accepted"
+    wait_job "$id" 20
+    expect "$id" '[.state,.verdict,.counts.posts,.counts.users|tostring]|join(" ")' "$4" "$5"
+}
+thread_uri=at%3A%2F%2Falice.test%2Fapp.bsky.feed.post%2F
+{
+    echo "/xrpc/app.bsky.feed.getPostThread?uri=${thread_uri}3tmain&depth=20&parentHeight=40 200 $DATA/bluesky/thread-1.json"
+    echo "/xrpc/app.bsky.feed.getPostThread?uri=${thread_uri}3tgone& 200 $DATA/bluesky/thread-gone.json"
+    echo "/xrpc/app.bsky.actor.getProfile?actor=alice.test 200 $DATA/bluesky/profile-1.json"
+    echo "/xrpc/app.bsky.graph.getFollowers?actor=alice.test&limit=100&cursor=3kfollow 200 $DATA/bluesky/followers-2.json"
+    echo "/xrpc/app.bsky.graph.getFollowers?actor=alice.test&limit=100 200 $DATA/bluesky/followers-1.json"
+    echo "/api/v1/statuses/112000000000000103/context 200 $DATA/mastodon/context-1.json"
+    echo "/api/v1/statuses/112000000000000103 200 $DATA/mastodon/status-1.json"
+    echo "/api/v1/accounts/lookup?acct=alice 200 $DATA/mastodon/account-1.json"
+    echo "/api/v1/accounts/109000000000000001/followers?limit=80 200 $DATA/mastodon/followers-1.json"
+    echo "/tweet-result?id=1780666993079222272&lang=en&token= 200 $WORK/tweet.json"
+} | table
+printf '%s' '{"__typename":"Tweet","id_str":"1780666993079222272","created_at":"2024-04-17T18:37:49.000Z","text":"one &amp; only","lang":"en","favorite_count":3,"conversation_count":4,"user":{"id_str":"9","name":"Ann","screen_name":"ann"},"entities":{}}' >"$WORK/tweet.json"
+# A tree, a post above it, two that are not there. It does not say that this is all.
+whole bluesky thread https://bsky.app/profile/alice.test/post/3tmain "succeeded partial 6 0" "a Bluesky thread"
+[ "$(call "http://fulmar/v1/jobs/$id/posts" | jq -r .position.section | sort | uniq -c | tr -s ' ' | tr '\n' ,)" = " 1 main, 3 reply, 2 thread," ] ||
+    die "the posts of a thread do not say where they stand"
+[ "$(call "http://fulmar/v1/jobs/$id/unavailable" | jq -r .state | sort | tr '\n' ,)" = "blocked,deleted," ] || die "what is not there is not said"
+id=$(order bluesky thread https://bsky.app/profile/alice.test/post/3tgone)
+wait_job "$id" 20
+expect "$id" .failure.class not_found "a thread that is gone"
+[ -z "$(order bluesky thread https://bsky.app/profile/alice.test)" ] || die "an account is taken for a post"
+whole bluesky followers @alice.test "succeeded complete 0 4" "followers on Bluesky"
+whole mastodon thread 112000000000000103@example.test "succeeded partial 6 0" "a Mastodon thread"
+whole mastodon followers @alice@example.test "succeeded complete 0 2" "followers on Mastodon"
+# One post of X, as anybody is shown it.
+body=$(jq -cn '{site:"x",kind:"thread",target:"https://x.com/ann/status/1780666993079222272",strategy:"fetch"}')
+id=$(call -H 'Content-Type: application/json' -d "$body" http://fulmar/v1/jobs | jq -r '.id // empty')
+wait_job "$id" 20
+expect "$id" '[.state,.verdict,.counts.posts|tostring]|join(" ")' "succeeded sampled 1" "a single post"
+[ "$(call "http://fulmar/v1/jobs/$id/posts" | jq -r .text)" = "one & only" ] || die "the text of a single post is not right"
 check
 
 # ---- any feed: the target is its URL, and a redirect may lead elsewhere ----

@@ -17,9 +17,11 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -106,6 +108,9 @@ static void echo_raw(int fd, struct buf *seen)
     send_all(fd, SPAN("bye")); /* after the half-close of the other side */
 }
 
+/* Connections that the other side has closed as well; shared with the process of the world outside. */
+static atomic_int *origin_ended;
+
 static void *origin_serve(void *ctx)
 {
     int fd = (int)(intptr_t)ctx;
@@ -136,6 +141,7 @@ static void *origin_serve(void *ctx)
     while (recv(fd, &byte, 1, 0) > 0)
         ;
     close(fd);
+    ++*origin_ended;
     buf_free(&seen);
     return NULL;
 }
@@ -387,6 +393,29 @@ static void tunnels(void **state)
     shutdown(fd, SHUT_WR); /* the other direction lives on */
     read_all(fd, &b);
     assert_true(span_is(buf_span(&b), "bye"));
+    close(fd);
+    buf_free(&b);
+    world_close(&w);
+}
+
+/* A client keeps a tunnel for later; a site that has closed its end is not held on to for that. */
+static void lets_go_of_a_site_that_ended(void **state)
+{
+    (void)state;
+    struct world w;
+    struct egress_config config = permissive();
+    world_open(&w, &config);
+    struct buf b = BUF(ANSWER_MAX);
+    int fd = connect_to(w.port), before = *origin_ended;
+    char text[200];
+    snprintf(text, sizeof text, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\n", origin_port);
+    send_all(fd, span_of(text));
+    send_all(fd, SPAN("GET /kept HTTP/1.1\r\n\r\n"));
+    read_all(fd, &b);
+    assert_true(has(&b, "X-Seen: yes"));
+    for (int i = 0; i < 1000 && *origin_ended == before; i++)
+        usleep(5000);
+    assert_true(*origin_ended > before); /* while fd is still open */
     close(fd);
     buf_free(&b);
     world_close(&w);
@@ -673,6 +702,10 @@ static int start_world(void **state)
     allowed[0] = span_of(allowed_text);
     allowed[1] = span_of(name_text);
     allowed[2] = SPAN("127.0.0.1:1"); /* nobody listens there */
+    origin_ended = mmap(NULL, sizeof *origin_ended, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (origin_ended == MAP_FAILED)
+        return 1;
     fflush(NULL);
     outside = fork();
     if (outside == 0)
@@ -693,6 +726,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forwards),         cmocka_unit_test(forwards_bodies),
         cmocka_unit_test(tunnels),          cmocka_unit_test(denies),
+        cmocka_unit_test(lets_go_of_a_site_that_ended),
         cmocka_unit_test(allow_lists),      cmocka_unit_test(hosts_that_are_told),
         cmocka_unit_test(refuses_bad_requests),
         cmocka_unit_test(deadlines),        cmocka_unit_test(life_ends),
