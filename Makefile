@@ -139,6 +139,9 @@ check: ## install what is missing, build with gcc and clang, lint, test (also wi
 soak: build ## 500 jobs one after the other: nothing grows
 	@tests/system/soak.sh $(OUT)
 
+volume: build ## 125 250 posts of 500 accounts by capture and by dom, compared with the truth
+	@ACCOUNTS=500 STEP=1 SECONDS_MAX=7200 tests/system/volume.sh $(OUT)
+
 bench: ## figures of docs/reference/benchmarks.md
 	@bench/run.sh
 
@@ -154,4 +157,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform fuzzers fuzz system check soak bench sim install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform fuzzers fuzz system check soak volume bench sim install clean

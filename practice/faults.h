@@ -19,6 +19,8 @@
     X(cut, 1, "chance that the connection ends in the middle of an API answer")                \
     X(never, 1, "chance that an API call is never answered")                                   \
     X(empty_page, 1, "chance of a page without posts, whose cursor leads on")                  \
+    X(repeat, 1, "chance that a page of a timeline brings the one before and its cursor again")  \
+    X(stall, 100000, "a search brings the same for ever after so many results")                  \
     X(drift, 1, "1: members of the API's JSON have other names")                               \
     X(mutation, 14, "number of a change of the API (mutate.h); the page itself knows it")       \
     X(drift_dom, 1, "1: test ids of the page have other names")                                \

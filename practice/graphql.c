@@ -1099,8 +1099,14 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
     uint32_t end = at.index;
     if (!empty && at.index < count)
         end = count - at.index > PAGE_POSTS ? at.index + PAGE_POSTS : count;
+    uint32_t from = at.index;
     struct place next = {end, empty ? (uint16_t)(at.attempt + 1) : 0};
-    if (end == at.index && !empty)
+    if (an->spoil->repeat && at.index > 0 && !empty) {
+        from = at.index > PAGE_POSTS ? at.index - PAGE_POSTS : 0;
+        end = at.index;
+        next = at;
+    }
+    if (end == from && !empty)
         next = at; /* the end: the same cursor again */
     an->sort = (int64_t)(((uint64_t)(a->posts.newest_ms - 1288834974657) << 22)) -
                (int64_t)at.index * 3;
@@ -1110,12 +1116,12 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
     if (first && a->pinned >= 0 && count > 0 && !empty)
         put_pin(an, a);
     graphql_open_entries(an);
-    put_timeline_posts(an, a, at.index, end);
+    put_timeline_posts(an, a, from, end);
     graphql_put_cursor_entry(an, "Top", graphql_cursor_text(an, a->posts.key, 'T', at));
     graphql_put_cursor_entry(an, "Bottom", graphql_cursor_text(an, a->posts.key, 'B', next));
     graphql_close_entries(an);
     bool past_end = at.index >= count && !empty && a->end != END_REPEATS;
-    bool with_last = a->end == END_SAID_WITH_LAST && end > at.index && end == count;
+    bool with_last = a->end == END_SAID_WITH_LAST && end > at.index && from == at.index && end == count;
     if (a->state == ACCOUNT_OPEN && (past_end || with_last))
         graphql_put_bare_instruction(an, "TimelineTerminateTimeline", "Bottom");
     close_timeline(an);
@@ -1235,8 +1241,10 @@ static void put_search(struct answer *an, const struct search *s, bool top, uint
     if (!empty) {
         if (first && top && s->past > s->first)
             graphql_put_people(an, "toptabsrpusermodule", "People", key);
-        uint32_t after = put_results(an, s, top, at.index);
-        next = after == at.index ? at : (struct place){after, 0};
+        bool again = at.index > 0 && (an->spoil->repeat || (an->spoil->stall && at.index >= an->spoil->stall));
+        uint32_t from = !again ? at.index : at.index > PAGE_POSTS ? at.index - PAGE_POSTS : 0;
+        uint32_t after = put_results(an, s, top, from);
+        next = again || after == at.index ? at : (struct place){after, 0};
     }
     put_search_cursors(an, first, graphql_cursor_text(an, key, 'T', at),
                        graphql_cursor_text(an, key, 'B', next));

@@ -11,6 +11,8 @@ enum { PAGE_POSTS = 20 };
 /* How the answers of this request shall be spoilt. */
 struct spoil {
     double empty_page; /* probability of a page without posts but with a live cursor */
+    bool repeat;       /* this page brings the one before, and its cursor, again */
+    uint32_t stall;    /* a search does so for ever after so many results; 0: it does not */
     bool empty_always; /* no posts, and a live cursor, for ever */
     bool drift;        /* members renamed */
     bool long_cursor;  /* cursors of 400 000 bytes */

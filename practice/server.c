@@ -321,6 +321,8 @@ static int run_wish(struct request *r, const struct wish *wish)
     enum account_fault own = fault_of(r, wish);
     struct spoil spoil = {
         .empty_page = r->faults.value[FAULT_empty_page],
+        .repeat = strikes(r, FAULT_repeat),
+        .stall = (uint32_t)r->faults.value[FAULT_stall],
         .empty_always = own == AFAULT_EMPTY,
         .long_cursor = own == AFAULT_CURSOR,
         .drift = own == AFAULT_DRIFT || r->faults.value[FAULT_drift] > 0,

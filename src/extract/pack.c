@@ -312,7 +312,8 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
 {
     static const char *const keys[] = {"input", "url",        "needs_session", "capture",
                                        "fetch", "strategies", "fallback_on",   "records",
-                                       "products", "thread",  "dom",           "order", NULL};
+                                       "products", "thread",  "dom",           "order",
+                                       "older",    NULL};
     static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
@@ -322,6 +323,7 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
     target_read_records(f, n, t);
     const struct ynode *order = ynode_find(n, "order");
     t->ranked = order && form_word(f, order, "order", orders) == 1;
+    t->older = form_text(f, n, "older", false);
     struct span input = form_text(f, n, "input", true);
     int at = f->failed ? -1
                        : find_name(f, ynode_find(n, "input"), "input", input, p->input_count,

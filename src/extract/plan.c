@@ -87,6 +87,9 @@ static err fill_url(struct buf *out, struct span pattern, const struct plan *pla
         } else if (span_starts(pattern, SPAN("{input}"))) {
             text_add_url_escaped(out, plan->input);
             pattern = span_cut(pattern, sizeof "{input}" - 1, pattern.n);
+        } else if (span_starts(pattern, SPAN("{id}"))) {
+            buf_add(out, plan->below);
+            pattern = span_cut(pattern, sizeof "{id}" - 1, pattern.n);
         } else if (span_starts(pattern, SPAN("{item}"))) {
             text_add_url_escaped(out, plan->item);
             pattern = span_cut(pattern, sizeof "{item}" - 1, pattern.n);
@@ -258,6 +261,22 @@ err plan_choose(struct plan *plan, const struct pack *p, struct arena *a, struct
         return e;
     take_product(plan, t, chosen);
     e = fill_url(&url, t->url, plan) ? fail(f, E_TOO_BIG, "the target's URL is too long") : E_OK;
+    plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
+    buf_free(&url);
+    return !e && !plan->url.p ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
+}
+
+err plan_go_below(struct plan *plan, const struct pack *p, struct arena *a, struct span id,
+                  struct fault *f)
+{
+    const struct target *t = NULL;
+    struct buf url = BUF(URL_BYTES);
+    err e = pack_find_target(p, plan->kind, &t, f);
+    if (!e && (!t->older.n || plan->ranked))
+        return E_NOT_FOUND;
+    plan->below = e ? SPAN_NONE : arena_keep(a, id);
+    if (!e && fill_url(&url, t->older, plan))
+        e = fail(f, E_TOO_BIG, "the target's URL is too long");
     plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
     buf_free(&url);
     return !e && !plan->url.p ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;

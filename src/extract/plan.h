@@ -76,6 +76,7 @@ struct plan {
     struct span base;        /* of every URL, no slash at the end */
     struct span input, host; /* canonical, where the target is "input@host" cut in two */
     struct span item;        /* what follows the input, where the pack splits it */
+    struct span below;       /* the list is asked for from this id downwards; empty: from its top */
     struct span url;         /* capture: the page to open */
     const struct operation *operations;
     size_t operation_count;
@@ -94,6 +95,11 @@ MUST_USE err plan_make(struct plan *out, const struct pack *p, struct arena *a,
  * target has no products or none of this name, E_TOO_BIG, E_NO_MEMORY. */
 MUST_USE err plan_choose(struct plan *plan, const struct pack *p, struct arena *a,
                          struct span product, struct fault *f);
+
+/* The same list from this post downwards, where the site can be asked for that: for a list that stalls.
+ * Changes the URL. E_NOT_FOUND when it cannot, E_TOO_BIG, E_NO_MEMORY. */
+MUST_USE err plan_go_below(struct plan *plan, const struct pack *p, struct arena *a,
+                           struct span id, struct fault *f);
 
 /* The cursor that a request of the page asks for; written plainly into `out`. False when it has none:
  * the first page. */

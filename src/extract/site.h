@@ -49,6 +49,7 @@ struct target {
     const struct span *product_names;
     size_t product_count;
     bool ranked; /* order: ranked */
+    struct span older; /* URL of what is not newer than {id}; empty: the site has none */
 };
 struct expression {
     struct span name, text;

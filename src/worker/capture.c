@@ -1,12 +1,19 @@
 /* capture.c - the strategy that opens the page in a browser and reads the answers of its own API. */
 #include "worker/inside.h"
 
+#include "base/log.h"
 #include "os/clock.h"
 
 /* More of the list: from the open page, or from the page opened anew at the cursor, because a page
  * keeps all it has shown and would run out of memory in a long job. */
 static err go_on(struct collection *c, struct span cursor)
 {
+    if (c->go_below) {
+        c->go_below = false;
+        c->pages_open = c->stalls = c->pages_without_new = 0;
+        log_info("job.below", F_S("id", c->plan.below));
+        return page_goto(&c->page, c->plan.url, SPAN_NONE, c->order->navigate_ms);
+    }
     bool again = c->step->reopen_pages && c->pages_open >= c->step->reopen_pages && cursor.n &&
                  !span_eq(cursor, c->cursor);
     if (!again)
@@ -16,13 +23,29 @@ static err go_on(struct collection *c, struct span cursor)
     return page_goto(&c->page, c->plan.url, cursor, c->order->navigate_ms);
 }
 
+/* Where an earlier attempt got to. A cursor with a name in front is that of a source, and means nothing
+ * here, or of the list below a post. */
+static err cursor_of(struct collection *c, struct span *out)
+{
+    struct span cursor = c->order->cursor, head = SPAN("~" CURSOR_BELOW "=");
+    if (!span_starts(cursor, head)) {
+        *out = span_starts(cursor, SPAN("~")) ? SPAN_NONE : cursor;
+        return E_OK;
+    }
+    size_t colon = span_find_char(cursor, ':');
+    *out = span_cut(cursor, colon + 1, cursor.n);
+    return plan_go_below(&c->plan, c->page.pack, c->arena, span_cut(cursor, head.n, colon - head.n),
+                         &c->fault);
+}
+
 err capture_run(struct collection *c)
 {
     const struct collect_order *o = c->order;
-    /* A cursor with a name in front is that of a source, and means nothing here. */
-    struct span cursor = span_starts(o->cursor, SPAN("~")) ? SPAN_NONE : o->cursor;
+    struct span cursor = SPAN_NONE;
     c->go_on = go_on;
-    err e = page_goto(&c->page, c->plan.url, cursor, o->navigate_ms);
+    err e = cursor_of(c, &cursor);
+    if (!e)
+        e = page_goto(&c->page, c->plan.url, cursor, o->navigate_ms);
     for (int turn = 0; !e && !c->end; turn++) {
         struct reading reading = {0};
         const struct operation *op = NULL;

@@ -143,6 +143,12 @@ static bool add_seen(struct collection *c, const struct record *rec, struct span
     return seen_add(&c->seen, c->arena, span_of(name), 0);
 }
 
+/* Ids of posts grow with time; a shorter one is older. */
+static bool is_below(struct span id, struct span lowest)
+{
+    return !lowest.n || id.n < lowest.n || (id.n == lowest.n && memcmp(id.p, lowest.p, id.n) < 0);
+}
+
 /* Puts the new records of a page into one batch. Returns how many that are counted are new. */
 static int64_t fill_batch(struct collection *c, const struct reading *r, struct buf *out,
                           bool *out_filtered)
@@ -176,6 +182,8 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
         }
         if (rec->repost && rec->passed_on.n)
             (void)seen_add(&c->seen, c->arena, repost_key(c, rec->passed_on), 0);
+        if (rec->kind == RECORD_POST && !rec->pinned && is_below(rec->id, c->lowest))
+            c->lowest = arena_keep(c->arena, rec->id);
         if (rec->kind == RECORD_POST)
             conflict_keep(&c->conflicts, c->arena, c->page.events, rec);
         fresh += counted(c, rec->kind);
@@ -213,6 +221,8 @@ static err commit_to_node(struct collection *c, struct span items, struct span c
                       .n = {c->batch, c->pages, c->claimed, filtered - c->told},
                       .t = {cursor, items, SPAN_NONE}};
     f.t[2] = counts_of(c, c->page.page_arena);
+    if (c->plan.below.n && cursor.n) /* a cursor belongs to the query that it came from */
+        f.t[0] = span_of(arena_fmt(c->arena, "~" CURSOR_BELOW "=%.*s:%.*s", SP(c->plan.below), SP(cursor)));
     if (c->source.n && cursor.n) /* only this source can go on there */
         f.t[0] = span_of(arena_fmt(c->arena, "~%.*s:%.*s", SP(c->source), SP(cursor)));
     struct frame in;
@@ -239,11 +249,31 @@ static enum end_reason end_without_new(const struct collection *c, enum end_reas
     return c->step->strategy == PLAN_FETCH ? END_CURSOR_REPEAT : proof;
 }
 
+/* A list that brings the same again and again proves nothing. It is asked again, some times; then below
+ * the oldest post that it brought, where the site can be asked for that. */
+static void note_stall(struct collection *c)
+{
+    int64_t id;
+    if (c->stalls < c->step->end_repeat_pages)
+        return;
+    c->end = END_CURSOR_REPEAT;
+    if (c->plan.ranked || !span_int(c->lowest, &id) || id < 1 || !c->step->reopen_pages)
+        return;
+    struct span below = span_of(arena_fmt(c->arena, "%lld", (long long)id - 1));
+    if (span_eq(below, c->plan.below))
+        return; /* that brought nothing new */
+    c->go_below = plan_go_below(&c->plan, c->page.pack, c->arena, below, &c->fault) == E_OK;
+    if (c->go_below)
+        c->end = END_NONE;
+}
+
 /* Where the list ends (x-web.md §13): terminated; the same cursor again without a new id; three
  * pages in a row without a new id. A page without posts but with a new cursor is not the end. */
 static void note_end(struct collection *c, const struct reading *r, int64_t fresh, bool filtered)
 {
+    bool repeats = !fresh && !filtered && c->cursor.n && span_eq(r->cursor, c->cursor);
     c->pages_without_new = fresh || filtered ? 0 : c->pages_without_new + 1;
+    c->stalls = repeats && r->entries ? c->stalls + 1 : 0;
     if (c->end)
         return;
     if (r->terminated) {
@@ -252,10 +282,11 @@ static void note_end(struct collection *c, const struct reading *r, int64_t fres
     } else if (c->claimed == 0 && c->have == 0 && r->entries == 0) {
         c->end = END_TERMINATE; /* the profile says: no posts; the list says the same */
         c->source_said_empty = true;
-    } else if (!fresh && !filtered && c->cursor.n && span_eq(r->cursor, c->cursor)) {
-        /* Only cursors, and the same again: the site's way to say "no more". With entries it is a
-         * search that stalls, which proves nothing. */
-        c->end = end_without_new(c, r->entries ? END_CURSOR_REPEAT : END_NO_NEW_IDS);
+    } else if (repeats && r->entries) {
+        note_stall(c);
+    } else if (repeats) {
+        /* Only cursors, and the same again: the site's way to say "no more". */
+        c->end = end_without_new(c, END_NO_NEW_IDS);
     } else if (c->pages_without_new >= c->step->end_repeat_pages) {
         c->end = end_without_new(c, END_NO_NEW_IDS);
     }
@@ -300,16 +331,19 @@ static err read_timeline(struct collection *c, const struct reading *r)
     /* Ask for the next page before the commit: the site works while the disk does. A thread has no one
      * place to go on from: it is read anew, and what is known is known. */
     struct span cursor = thread ? SPAN_NONE : arena_keep(c->arena, r->cursor);
+    bool went_below = c->go_below;
     if (!e && !full && !c->end)
         e = c->go_on(c, cursor);
-    if (!e && (text.n || c->filtered > c->told || !span_eq(cursor, c->cursor)))
+    if (!e && went_below && text.n)
+        e = c->commit(c, text, SPAN_NONE);
+    else if (!e && !went_below && (text.n || c->filtered > c->told || !span_eq(cursor, c->cursor)))
         e = c->commit(c, text, cursor);
     bool known = c->end == END_KNOWN_REACHED && had + fresh <= c->order->limit;
     if (!e && c->order->limit > 0 && c->have >= c->order->limit && !known)
         c->end = END_LIMIT;
     else if (!e && full && !c->end) /* ids known from an earlier attempt: not full after all */
         e = c->go_on(c, cursor);
-    c->cursor = cursor;
+    c->cursor = went_below ? SPAN_NONE : cursor;
     buf_free(&items);
     return e;
 }

@@ -81,6 +81,9 @@ struct collection {
     struct json_parser *records; /* reads records where that is asked; NULL: nobody asks */
     int64_t filtered, told;      /* posts left out as the job asked; told: as node knows */
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;
+    struct span lowest; /* id of the oldest post that was read */
+    int stalls;         /* in a row: the same entries and the same cursor again */
+    bool go_below;      /* the list is to be asked for anew, below `lowest` */
     int pages_without_new, pages_open; /* open: read since the page was opened */
     bool reopened;                     /* the next timeline page is the first of a page opened anew */
     bool source_said_empty, user_read;
@@ -134,6 +137,8 @@ err collection_explain_silence(struct collection *c);
 MUST_USE err collection_ask_what_is_empty(struct collection *c);
 /* A page lost so much that it is not the one we know. */
 err collection_drift(struct collection *c, int64_t read, int64_t lost);
+#define CURSOR_BELOW "below" /* "~below=ID:CURSOR": of the list below this post */
+
 /* The strategies; each runs to its end. */
 MUST_USE err capture_run(struct collection *c);
 MUST_USE err dom_run(struct collection *c);

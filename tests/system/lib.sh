@@ -101,6 +101,24 @@ MEMBERS='def post: {schema,id,url,kind,author,created_at,created_at_ms,text,text
   reposted: (if .reposted then .reposted | post else null end)};
   def user: {schema,id,screen_name,name,url,created_at,description,location,website,website_tco,avatar_url,
   avatar_shape,banner_url,counts,protected,category,pinned_ids,state, verified: (.verified | {blue,type,legacy})};'
+# What both know: ours from the page, the truth from the generator. A repost is its original, and who
+# passed it on. A reply begins with whom it answers only in the API; a long post is cut in a list; a page
+# leaves out counts that are zero, so a count that is not known looks the same.
+BOTH='
+  def face: {screen_name, name};
+  def shown: {id, author: (.author | face), created_at, created_at_ms, lang,
+    counts: (.counts | {reply, repost, like, bookmark: (.bookmark // 0), view}),
+    text: (if .text_truncated or .is_long then "cut" elif .reply_to then (.text | sub("^(@[A-Za-z0-9_]+ )+"; "")) else .text end),
+    links: (if .text_truncated or .is_long then null else {urls: [.urls[] | {url, expanded}], hashtags, cashtags,
+      mentions: (if .reply_to then null else [.mentions[].screen_name] end)} end),
+    media: [.media[]? | {type, picture: (if .type == "photo" then .url else .thumb_url end),
+      alt: (if .type == "photo" then .alt else null end)}],
+    reply_to: (.reply_to.screen_name // null),
+    card: (if .card then .card | {title, domain, poll: (if .poll then [.poll.options[] | .label] else null end)} else null end),
+    quoted: (if .quoted.text then .quoted | {author: (.author | face), created_at, text: (if .text_truncated or .is_long then "cut" else .text end)} else null end)};
+  def truth: . as $post | (.reposted // .) | shown + {kind: $post.kind, pinned: $post.is_pinned,
+    by: (if $post.kind == "repost" then $post.author.screen_name else null end)};
+  def ours: shown + {kind, pinned: .is_pinned, by: (.reposted_by.screen_name // null)};'
 normal() { jq -cS "$MEMBERS post" | sort; }
 
 truth_path() { # KIND TARGET [LIMIT]

@@ -868,9 +868,39 @@ static int drop_temp(void **state)
     return rmdir(temp);
 }
 
+/* A list that stalls is asked for what is older, where the site can be asked for that. */
+static void test_going_below(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *target, *product, *url;
+    } rows[] = {
+        {"search", "heat pump", "", "https://x.com/search?q=heat%20pump%20max_id%3A123&src=typed_query&f=live"},
+        {"hashtag", "opendata", "", "https://x.com/search?q=%23opendata%20max_id%3A123&src=typed_query&f=live"},
+        {"search", "heat pump", "top", NULL}, /* old ones stand between new ones */
+        {"posts", "nasa", "", NULL},
+    };
+    struct pack *p = open_real();
+    struct arena *a = arena_new(1024 * 1024);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct plan plan;
+        assert_int_equal(plan_make(&plan, p, a, span_of(rows[i].kind), span_of(rows[i].target), SPAN_NONE, NULL), E_OK);
+        if (rows[i].product[0])
+            assert_int_equal(plan_choose(&plan, p, a, span_of(rows[i].product), NULL), E_OK);
+        err e = plan_go_below(&plan, p, a, SPAN("123"), NULL);
+        assert_int_equal(e, rows[i].url ? E_OK : E_NOT_FOUND);
+        if (rows[i].url && !span_is(plan.url, rows[i].url))
+            fail_msg("wanted %s, got %.*s", rows[i].url, SP(plan.url));
+        assert_int_equal(plan.below.n, rows[i].url ? 3 : 0);
+    }
+    arena_free(&a);
+    pack_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_going_below),
         cmocka_unit_test(test_broken),  cmocka_unit_test(test_broken_files),
         cmocka_unit_test(test_facts),   cmocka_unit_test(test_version_follows_content),
         cmocka_unit_test(test_targets), cmocka_unit_test(test_plan),
