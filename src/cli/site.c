@@ -129,6 +129,35 @@ static void check_one(struct cli *c, const struct pack *p)
                pack_targets(p, &kinds));
 }
 
+/* Strategies in the order in which they are tried, and what each reads. */
+static void show_strategies(const struct pack *p, const struct target_view *t)
+{
+    const char *names[PLAN_STRATEGIES];
+    size_t n = pack_strategies(p, t->kind, names, PLAN_STRATEGIES);
+    for (size_t i = 0; i < n; i++) {
+        printf("  %-8s", names[i]);
+        for (size_t o = 0; strcmp(names[i], "capture") == 0 && o < t->operation_count; o++)
+            printf(" %.*s", SP(t->operations[o].name));
+        for (size_t o = 0; strcmp(names[i], "fetch") == 0 && o < t->source_count; o++)
+            printf(" %.*s", SP(t->sources[o]));
+        printf("%s\n", strcmp(names[i], "dom") == 0 ? " what the page shows" : "");
+    }
+}
+
+static void show_target(const struct pack *p, const struct target_view *t)
+{
+    bool usual = span_is(pack_name(p), "x");
+    printf("\n%.*s\n  takes    %.*s\n  example  fulmar get %.*s '%.*s'%s%.*s\n  page     %.*s%s\n",
+           SP(t->kind), SP(t->accepts), SP(t->kind), SP(t->example), usual ? "" : " --site ",
+           SP(usual ? SPAN("") : pack_name(p)), SP(t->url),
+           t->needs_session ? "  (shown to people who are logged in)" : "");
+    show_strategies(p, t);
+    printf("  records  %s%s", t->users ? "users" : "posts", t->depth ? ", --depth of the replies" : "");
+    for (size_t o = 0; o < t->product_count; o++)
+        printf("%s%.*s", o ? ", " : "; --product ", SP(t->products[o]));
+    printf("\n");
+}
+
 static int show(struct cli *c, const char *name)
 {
     struct pack *p = NULL;
@@ -144,19 +173,8 @@ static int show(struct cli *c, const char *name)
     printf("\n");
     for (size_t i = 0; i < pack_targets(p, &kinds); i++) {
         struct target_view t;
-        if (!pack_target_view(p, kinds[i], &t))
-            continue;
-        printf("\n%.*s\n  takes    %.*s\n  example  fulmar get %.*s '%.*s'\n  page     %.*s%s\n"
-               "  reads   ",
-               SP(t.kind), SP(t.accepts), SP(t.kind), SP(t.example), SP(t.url),
-               t.needs_session ? "  (shown to people who are logged in)" : "");
-        for (size_t o = 0; o < t.operation_count; o++)
-            printf(" %.*s", SP(t.operations[o].name));
-        printf("\n  records  %s%s", t.users ? "users" : "posts",
-               t.depth ? ", --depth of the replies" : "");
-        for (size_t o = 0; o < t.product_count; o++)
-            printf("%s%.*s", o ? ", " : "; --product ", SP(t.products[o]));
-        printf("\n");
+        if (pack_target_view(p, kinds[i], &t))
+            show_target(p, &t);
     }
     pack_close(&p);
     return EXIT_DONE;

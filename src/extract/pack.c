@@ -711,7 +711,9 @@ bool pack_target_view(const struct pack *p, struct span kind, struct target_view
                                 .products = t->product_names,
                                 .product_count = t->product_count,
                                 .operations = t->operations,
-                                .operation_count = t->operation_count};
+                                .operation_count = t->operation_count,
+                                .sources = t->source_names,
+                                .source_count = t->source_count};
     return true;
 }
 

@@ -79,6 +79,8 @@ struct target_view {
     size_t product_count;
     const struct operation *operations; /* plan.h */
     size_t operation_count;
+    const struct span *sources; /* of fetch, by name */
+    size_t source_count;
 };
 /* False when the pack has no such target. */
 bool pack_target_view(const struct pack *p, struct span kind, struct target_view *out);
