@@ -3,6 +3,7 @@
 # and pictures of one that fails; nothing in it that identifies anybody. With the pack mended the same
 # evidence gives the records without any traffic, and a dead job is repaired.
 OUT=$1
+STRATEGY=capture # what reads the page itself instead is the matter of dom.sh
 . "$(dirname "$0")/lib.sh"
 : "${WORK:?folder of the test}"
 cat >"$WORK/extra.yaml" <<EOF
