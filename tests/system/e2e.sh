@@ -27,8 +27,9 @@ metric() { call http://fulmar/metrics | awk -v name="$1" 'index($1, name) == 1 {
 metric_is() { [ "$(metric "$1")" = "$2" ]; }
 fds_of_node() { find "/proc/$(role_pids node)/fd" -mindepth 1 2>/dev/null | wc -l; }
 fds_settled() { [ "$(fds_of_node)" -le $((fds_before + FDS_SLACK)) ]; }
-# Names below the state folder, numbers left out: pids and slots differ when a browser was replaced.
-files() { (cd "$WORK/state" && find . -maxdepth 2 | sed 's/[0-9]*//g' | sort); }
+# Names below the state folder, numbers left out: pids and slots differ when a browser was replaced. What failed
+# attempts keep as evidence is the matter of evidence.sh.
+files() { (cd "$WORK/state" && find . -maxdepth 2 ! -path './evidence*' | sed 's/[0-9]*//g' | sort); }
 browsers_settled() { metric_is 'fulmar_browsers{state="ready"}' 2 && [ "$(metric fulmar_browser_contexts)" -ge 2 ]; }
 
 wait_until 20 "both browsers are ready" browsers_settled
