@@ -1113,7 +1113,8 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
     open_timeline(an, a);
     if (first)
         graphql_put_bare_instruction(an, "TimelineClearCache", NULL);
-    if (first && a->pinned >= 0 && count > 0 && !empty)
+    /* Beside the list: also where the page of it came empty. */
+    if (first && a->pinned >= 0 && count > 0 && !an->spoil->empty_always)
         put_pin(an, a);
     graphql_open_entries(an);
     put_timeline_posts(an, a, from, end);

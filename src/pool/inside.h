@@ -59,6 +59,7 @@ struct slot {
     struct media_call *media; /* the one file of media that is asked for */
     enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
     bool lease_lost, release;
+    bool taken; /* the worker has said something since it was given the job */
     bool watching; /* what the pack's expression says of the page is passed on */
     uint32_t watch_call;
     err watch_failed;

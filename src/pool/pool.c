@@ -353,6 +353,7 @@ static bool take_frame(struct slot *s, const struct frame *f)
     }
     if (!working)
         return s->state == SLOT_ENDING;
+    s->taken = true;
     if (slot_call(s, f))
         return true;
     switch ((int)f->type) {
@@ -751,7 +752,7 @@ static void clean(struct slot *s)
     s->jobs_served++;
     s->tab_open = s->tab_closed = s->tab_gone = false;
     s->stop_class = FAILURE_NONE;
-    s->lease_lost = s->release = s->finished = s->too_big = s->watching = false;
+    s->lease_lost = s->release = s->finished = s->too_big = s->watching = s->taken = false;
     s->watch_call = 0;
     s->watch_failed = E_OK;
     s->step[0] = '\0';
@@ -797,8 +798,8 @@ static void worker_gone(struct slot *s)
     if (slot_has_job(s)) {
         const char *reason = s->killed ? "killed" : "crash";
         metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, span_of(reason)), 1);
-        if (s->state == SLOT_OPENING && !s->stop_class)
-            s->release = true; /* it never saw the job */
+        if (!s->taken && !s->stop_class)
+            s->release = true; /* it never saw the job: no fault of the job's */
         if (s->pool->draining)
             s->release = true;
         if (!s->stop_class && !s->release)

@@ -101,11 +101,21 @@ static void keep_order(struct arena *a, const struct frame *f, struct collect_or
                                   .known = arena_keep(a, f->t[8])};
 }
 
+/* The first word of each job: who dies without it has not seen the job, and the job is not charged. */
+static err tell_taken(struct worker *w)
+{
+    need_step("take the job");
+    return channel_send(&w->channel, &(struct frame){.type = FRAME_PROGRESS, .t = {SPAN("take the job")}});
+}
+
 static err run_job(struct worker *w, const struct frame *job)
 {
     struct collect_order order;
     struct collect_result result = {.failure = FAILURE_BAD_INPUT, .why = SPAN("no such site")};
     keep_order(w->arena, job, &order);
+    err told = tell_taken(w);
+    if (told)
+        return told;
     for (size_t i = 0; i < w->pack_count; i++)
         if (span_eq(pack_name(w->packs[i]), order.site)) {
             collect_run(&w->channel, w->packs[i], w->readers[i], w->events, &order, w->arena,

@@ -68,6 +68,19 @@ id=$(submit posts @practice_small)
 wait_job "$id" 30
 [ "$(job "$id" | jq -r .verdict)" = complete ] || die "practice_small: $(job "$id" | jq -c .)"
 same_as_truth "$id" posts @practice_small || die "practice_small"
+
+# Workers that die before they have read their job: a crash, but none of the job's.
+# shellcheck disable=SC2046
+kill -STOP $(role_pids worker)
+id=$(submit posts @practice_small)
+taken_up() { [ "$(job_state "$1")" = active ]; }
+wait_until 10 "a worker is given the job" taken_up "$id"
+# shellcheck disable=SC2046
+kill -KILL $(role_pids worker)
+wait_job "$id" 30
+same_as_truth "$id" posts @practice_small || die "given to dead workers: $(job "$id" | jq -c '{state,failure,attempts}')"
+[ "$(job "$id" | jq '.attempts | .crashed == 0 and .released > 0')" = true ] || die "a job was charged for workers that never saw it: $(job "$id" | jq -c .attempts)"
+check
 id=$(submit posts @practice_huge)
 wait_until 20 "practice_huge runs" test "$(job_state "$id")" = active
 call -X POST "http://fulmar/v1/jobs/$id/cancel" >/dev/null
