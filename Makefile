@@ -48,6 +48,7 @@ MAINOBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard src/main/*.c)))
 PRACOBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard practice/*.c)))
 UNITS  := $(patsubst tests/unit/%.c,$(OUT)/tests/unit/%,$(sort $(wildcard tests/unit/test_*$(T)*.c)))
 CONFS  := $(patsubst tests/conform/%.c,$(OUT)/tests/conform/%,$(sort $(wildcard tests/conform/test_*$(T)*.c)))
+MODELS := $(patsubst tests/model/%.c,$(OUT)/tests/model/%,$(sort $(wildcard tests/model/test_*$(T)*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*$(T)*.c)))
 
 .DEFAULT_GOAL := build
@@ -68,6 +69,8 @@ $(OUT)/fulmar-practice: $(PRACOBJ) $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $(PRACOBJ) $(LIB) $(LIBS) -o $@
 $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
+$(OUT)/tests/model/%: $(OUT)/tests/model/%.o $(OUT)/tests/model/model.o $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(OUT)/tests/model/model.o $(LIB) -lcmocka $(LIBS) -o $@
 $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) -lcmocka $(LIBS) -o $@
 $(OUT)/tools/%: $(OUT)/tools/%.o $(LIB)
@@ -123,6 +126,10 @@ unit: $(UNITS) ## unit tests (T=name: only those)
 conform: $(CONFS) ## the store's and the server's promises
 	@tests/run.sh $(CONFS)
 
+model: $(MODELS) ## the store against its model, small worlds wholly, and the spin model
+	@tests/run.sh $(MODELS)
+	@models/check.sh
+
 fuzzers: $(FUZZERS)
 fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=fuzz CC=clang fuzzers
@@ -145,8 +152,10 @@ volume: build ## 125 250 posts of 500 accounts by capture and by dom, compared w
 bench: ## figures of docs/reference/benchmarks.md
 	@bench/run.sh
 
-sim: ## queue rules and store under random operations, many seeds
+sim: ## the queue's proof at length: store and model over 10 million operations, two jobs wholly
 	@$(MAKE) --no-print-directory conform T=store
+	@MODEL_SIM=1 MODEL_OPS=$${MODEL_OPS:-10000000} MODEL_EPISODES=200 TEST_TIMEOUT=14400 \
+	    $(MAKE) --no-print-directory model
 
 install: build ## into PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/fulmar $(DESTDIR)$(PREFIX)/share/man/man1
@@ -157,4 +166,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform fuzzers fuzz system check soak volume bench sim install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model fuzzers fuzz system check soak volume bench sim install clean

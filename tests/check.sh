@@ -21,7 +21,7 @@ tests_of() { # OUT FOLDERS…: test programs of these kinds
 if wants build; then
     step "build with gcc"
     # shellcheck disable=SC2046
-    $make build $(tests_of out/release unit conform)
+    $make build $(tests_of out/release unit conform model)
 fi
 if wants lint; then
     step "lint"
@@ -30,7 +30,8 @@ fi
 if wants unit; then
     step "unit and conformance tests"
     # shellcheck disable=SC2046
-    tests/run.sh $(tests_of out/release unit conform)
+    tests/run.sh $(tests_of out/release unit conform model)
+    models/check.sh
 fi
 if wants clang; then
     step "build with clang, with fault points"
@@ -39,9 +40,9 @@ fi
 if wants asan; then
     step "the same tests with AddressSanitizer and UBSan"
     # shellcheck disable=SC2046
-    $make BUILD=asan build $(tests_of out/asan unit conform browser)
+    $make BUILD=asan build $(tests_of out/asan unit conform model browser)
     # shellcheck disable=SC2046
-    ASAN_OPTIONS=detect_leaks=1 tests/run.sh $(tests_of out/asan unit conform)
+    ASAN_OPTIONS=detect_leaks=1 MODEL_OPS=10000 tests/run.sh $(tests_of out/asan unit conform model)
 fi
 if wants fuzz; then
     step "each fuzz target for 5 seconds"

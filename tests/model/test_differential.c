@@ -1,0 +1,742 @@
+/* The store against the model: the same random operations, and after each the same answer and the
+ * same state, row by row. MODEL_OPS=n sets how many operations (100000), MODEL_SEED where they
+ * begin; a difference prints seed, step and the last operations.
+ *
+ * Two tables say where the store is not the model: operations it does not have yet, and rules that
+ * it knowingly has otherwise. Who adds the one or changes the other flips a row here. */
+#include "model.h"
+
+#include "core/retry.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { EPISODE = 10000, EPISODES_MOST = 20, TOKENS = 16, LOG_LINES = 24, ITEM_IDS = 40, STORE_SEED = 7, RETRY_BASE = 1000, RETRY_CAP = 60000 };
+static const int64_t T0 = 1800000000000;
+static const char *const lane_names[] = {"x/normal", "y/interactive", "z/bulk"};
+static const int64_t lane_weights[] = {300, 800, 100};
+enum { LANES = 3 };
+
+/* ---- where the store is not the model ---- */
+
+/* Rules that the store has otherwise than the design, and why it says so. `set` is what the model
+ * is told; a row taken out demands the design's rule of the store. */
+static const struct departure {
+    const char *design, *store;
+    size_t offset; /* of a bool or a number in struct model_rules */
+    int64_t number; /* 0: a bool to be set; −1: a number to be 0 */
+    bool rare;      /* seldom reached: only a long run shows that it is needed */
+} departures[] = {
+    {"budgets count all troubles of a job", "only those in a row without new posts (docs: guarantee 7)",
+     offsetof(struct model_rules, progress_renews), 0, false},
+    {"only an ending says whether the site is healthy", "an attempt that added posts says so too",
+     offsetof(struct model_rules, progress_healthy), 0, false},
+    {"every crash is followed by a delay", "the first in a row is not", offsetof(struct model_rules, crash_at_once), 0, false},
+    {"five unhealthy endings in a row open the breaker", "five of different jobs",
+     offsetof(struct model_rules, bad_once_per_job), 0, false},
+    {"or half of at least 20", "not there", offsetof(struct model_rules, window_least), -1, true},
+    {"the amnesty extends all leases", "those that lapsed", offsetof(struct model_rules, amnesty_lapsed), 0, false},
+    {"a job may be given back 1000 times, at once", "30 times in a row, from the 4th with growing delays",
+     offsetof(struct model_rules, release_max), 30, true},
+    {"", "", offsetof(struct model_rules, releases_free), 3, false},
+    {"items are shared and versioned", "each job keeps its own reading, the first stands",
+     offsetof(struct model_rules, items_by_job), 0, false},
+    {"a lane rests as long as the server said", "at most an hour", offsetof(struct model_rules, block_max_ms), 3600 * 1000, false},
+    {"a job waits as long as the server said", "at most a day", offsetof(struct model_rules, hint_max_ms),
+     24 * 3600 * 1000, false},
+};
+
+struct world;
+/* Operations of the model. Those that the store has not got yet are left out: no function. */
+static void op_accept(struct world *w), op_reserve(struct world *w), op_started(struct world *w),
+    op_heartbeat(struct world *w), op_commit(struct world *w), op_finish(struct world *w), op_reap(struct world *w),
+    op_cancel(struct world *w), op_retain(struct world *w), op_restart(struct world *w), op_wait(struct world *w);
+static const struct op {
+    const char *name;
+    int weight;
+    void (*run)(struct world *w);
+} ops[] = {
+    {"accept", 20, op_accept},
+    {"reserve", 24, op_reserve},
+    {"started", 8, op_started},
+    {"heartbeat", 8, op_heartbeat},
+    {"commit", 12, op_commit},
+    {"finish", 20, op_finish},
+    {"reap and promote", 9, op_reap},
+    {"cancel", 3, op_cancel},
+    {"retain", 2, op_retain},
+    {"wait", 4, op_wait},
+    {"restart", 0, op_restart}, /* slow: by episode, not by weight */
+    {"accept with a time (run_at)", 0, NULL},
+    {"accept with an expiry or a deadline (T17)", 0, NULL},
+    {"accept with a unique key", 0, NULL},
+    {"accept into a batch, blocked jobs (T3)", 0, NULL},
+    {"reserve repeated by request id", 0, NULL},
+    {"reserve with a session", 0, NULL},
+    {"cancel by force (T16)", 0, NULL},
+    {"replay (T18)", 0, NULL},
+    {"pause of a lane", 0, NULL},
+    {"drain", 0, NULL},
+    {"caps of tenants and of all", 0, NULL},
+    {"quarantine lane after a crash (T13)", 0, NULL},
+    {"backup opened: a new epoch", 0, NULL},
+};
+enum { OPS = sizeof ops / sizeof ops[0], OP_RESTART = 10 };
+_Static_assert(OP_RESTART < OPS, "the row of `restart`");
+
+/* ---- the two worlds ---- */
+
+struct world {
+    char dir[64];
+    struct store *s;
+    struct store_limits limits;
+    sqlite3 *db;
+    sqlite3_stmt *jobs, *lanes;
+    struct arena *a;
+    struct model m;
+    struct model_rules rules;
+    uint64_t random, seed;
+    int64_t now, step, ids, nonces;
+    struct model_lease tokens[TOKENS];
+    int64_t token_count;
+    char log[LOG_LINES][160];
+    bool calm; /* time goes slowly: leases last, much falls into one window of the breaker */
+    bool shaky; /* most attempts are given back, and without a post */
+    int64_t done[OPS], stale;
+};
+
+/* Where a difference leads when a test wants one: a row of `departures` that no longer makes any is
+ * a row too many. */
+static jmp_buf wanted;
+static bool wants_difference;
+
+static _Noreturn void differ(const struct world *w, const char *what, int64_t model, int64_t store)
+{
+    if (wants_difference)
+        longjmp(wanted, 1);
+    printf("seed %llu step %lld: %s is %lld in the model, %lld in the store\n", (unsigned long long)w->seed,
+           (long long)w->step, what, (long long)model, (long long)store);
+    for (int64_t i = w->step < LOG_LINES ? 0 : w->step - LOG_LINES + 1; i <= w->step; i++)
+        printf("  %lld: %s\n", (long long)i, w->log[i % LOG_LINES]);
+    fflush(stdout);
+    fail_msg("model and store differ");
+    abort();
+}
+
+static void same(const struct world *w, const char *what, int64_t model, int64_t store)
+{
+    if (model != store)
+        differ(w, what, model, store);
+}
+
+static uint64_t draw(struct world *w)
+{
+    w->random ^= w->random << 13;
+    w->random ^= w->random >> 7;
+    w->random ^= w->random << 17;
+    return w->random * 0x2545f4914f6cdd1du;
+}
+
+static int64_t below(struct world *w, int64_t n)
+{
+    return (int64_t)(draw(w) >> 20) % n;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(w->log[w->step % LOG_LINES], sizeof w->log[0], fmt, ap);
+    va_end(ap);
+}
+
+static char *id_text(int64_t id, char out[ID_TEXT])
+{
+    snprintf(out, ID_TEXT, "job_%lld", (long long)id);
+    return out;
+}
+
+static int64_t id_number(const char *text)
+{
+    return strtoll(text + 4, NULL, 10);
+}
+
+/* The delay itself is a rule of its own with its own tests; here it only has to be the same. */
+static int64_t store_delay(int64_t job, int64_t n, int64_t hint_ms)
+{
+    char id[ID_TEXT];
+    struct retry_policy policy = {.base_ms = RETRY_BASE, .cap_ms = RETRY_CAP};
+    return retry_delay_ms(&policy, span_of(id_text(job, id)), n < 64 ? (int)n : 64, STORE_SEED, hint_ms);
+}
+
+enum { DEPARTURES = sizeof departures / sizeof departures[0] };
+
+/* `without` departs as the design does; DEPARTURES: all rows hold. */
+static struct model_rules rules_of(const struct store_limits *l, size_t without)
+{
+    struct model_rules r = model_rules_of_design();
+    r.fail_max = l->fail_max;
+    r.crash_max = l->crash_max;
+    r.throttle_max = l->throttle_max;
+    r.lease_ms = l->lease_ms;
+    r.suspect_ms = l->lease_ms / 3;
+    r.waiting_max = l->ready_max;
+    r.delay = store_delay;
+    for (size_t i = 0; i < DEPARTURES; i++) {
+        const struct departure *d = &departures[i];
+        if (i == without)
+            continue;
+        if (d->number)
+            *(int64_t *)(void *)((char *)&r + d->offset) = d->number < 0 ? 0 : d->number;
+        else
+            *(bool *)((char *)&r + d->offset) = true;
+    }
+    return r;
+}
+
+/* ---- one operation, one group ---- */
+
+static void begin(struct world *w)
+{
+    struct fault f = {0};
+    if (store_begin(w->s, &f))
+        fail_msg("store_begin: %s", f.words);
+}
+
+static void end(struct world *w)
+{
+    struct fault f = {0};
+    if (store_commit(w->s, &f))
+        fail_msg("store_commit: %s", f.words);
+}
+
+static wall now(const struct world *w)
+{
+    return (wall){w->now};
+}
+
+/* What the model's answer is called by store.h. */
+static err err_of(enum model_word word)
+{
+    static const err errs[] = {
+        [MODEL_OK] = E_OK,          [MODEL_NONE] = E_NOT_FOUND,   [MODEL_EXISTS] = E_CONFLICT,
+        [MODEL_OTHER_BODY] = E_BAD_INPUT, [MODEL_TAKEN] = E_CONFLICT, [MODEL_FULL] = E_BUSY,
+        [MODEL_DRAINING] = E_BUSY,  [MODEL_STALE] = E_STALE,      [MODEL_DUPLICATE] = E_OK,
+        [MODEL_GAP] = E_CONFLICT,   [MODEL_ASKED] = E_OK,         [MODEL_FINAL] = E_CONFLICT,
+    };
+    return errs[word];
+}
+
+static struct model_lease pick_token(struct world *w)
+{
+    if (w->token_count == 0)
+        return (struct model_lease){1 + below(w, w->ids + 1), 12345, 1};
+    int64_t most = w->token_count < TOKENS ? w->token_count : TOKENS;
+    return w->tokens[(w->token_count - 1 - below(w, most)) % TOKENS];
+}
+
+static void op_accept(struct world *w)
+{
+    if (w->m.job_count == MODEL_JOBS)
+        return;
+    struct model_accept a = {.id = below(w, 10) ? w->ids + 1 : 1 + below(w, w->ids + 1), .lane = below(w, LANES),
+                             .prio = below(w, 10), .run_at = w->now, .limit = below(w, 3) ? 0 : 1 + below(w, 6)};
+    if (below(w, 4) == 0) {
+        a.key = 1 + below(w, 12);
+        a.body = below(w, 4) ? a.key : 1 + below(w, 9);
+    }
+    say(w, "accept %lld lane %lld prio %lld limit %lld key %lld", (long long)a.id, (long long)a.lane, (long long)a.prio,
+        (long long)a.limit, (long long)a.key);
+    char id[ID_TEXT], key[24] = "";
+    if (a.key)
+        snprintf(key, sizeof key, "k%lld", (long long)a.key);
+    struct accept_args args = {.id = span_of(id_text(a.id, id)), .site = SPAN("x"), .kind = SPAN("posts"),
+                               .target = SPAN("nasa"), .lane = span_of(lane_names[a.lane]), .spec = SPAN("{}"),
+                               .prio = (int)a.prio, .limit = a.limit, .idempotency_key = span_of(key),
+                               .request_hash = (uint64_t)a.body};
+    struct accept_reply reply = {0};
+    begin(w);
+    err e = store_accept(w->s, &args, now(w), &reply, NULL);
+    end(w);
+    struct model_reply r = model_accept(&w->m, &w->rules, &a, w->now);
+    bool replayed = r.word == MODEL_EXISTS && a.key && model_find(&w->m, r.job)->key == a.key;
+    same(w, "answer of accept", replayed ? E_OK : err_of(r.word), e);
+    if (e)
+        return;
+    same(w, "id of accept", r.job, id_number(reply.id));
+    same(w, "replayed", replayed, reply.replayed);
+    if (a.id > w->ids)
+        w->ids = a.id;
+}
+
+static void op_reserve(struct world *w)
+{
+    struct lease l;
+    int64_t nonce = 1000 + ++w->nonces;
+    say(w, "reserve");
+    begin(w);
+    err e = store_reserve(w->s, SPAN("w1"), (uint64_t)nonce, now(w), w->a, &l, NULL);
+    end(w);
+    struct model_reply r = model_reserve(&w->m, &w->rules, 0, 0, nonce, w->limits.lease_ms, w->now);
+    same(w, "answer of reserve", r.word == MODEL_NONE ? E_END : E_OK, e);
+    if (e)
+        return;
+    say(w, "reserve gave %lld fence %lld", (long long)r.job, (long long)r.fence);
+    const struct model_job *j = model_find(&w->m, r.job);
+    same(w, "job reserved", r.job, id_number(l.id));
+    same(w, "fence", r.fence, l.fence);
+    same(w, "nonce", nonce, (int64_t)l.nonce);
+    same(w, "next batch of the lease", j->next_batch, l.next_batch);
+    same(w, "posts of the lease", j->have, l.have);
+    same(w, "cursor of the lease", j->cursor, l.cursor.n ? strtoll(l.cursor.p + 1, NULL, 10) : 0);
+    w->tokens[w->token_count++ % TOKENS] = (struct model_lease){r.job, nonce, 1};
+}
+
+static void op_started(struct world *w)
+{
+    struct model_lease t = pick_token(w);
+    char id[ID_TEXT];
+    say(w, "started %lld by %lld", (long long)t.job, (long long)t.nonce);
+    begin(w);
+    err e = store_started(w->s, span_of(id_text(t.job, id)), (uint64_t)t.nonce, NULL);
+    end(w);
+    struct model_reply r = model_started(&w->m, &w->rules, t);
+    same(w, "answer of started", err_of(r.word), e);
+    w->stale += e == E_STALE;
+}
+
+static void op_heartbeat(struct world *w)
+{
+    struct model_lease t = pick_token(w);
+    struct heartbeat_reply reply = {0};
+    char id[ID_TEXT];
+    say(w, "heartbeat %lld by %lld", (long long)t.job, (long long)t.nonce);
+    begin(w);
+    err e = store_heartbeat(w->s, span_of(id_text(t.job, id)), (uint64_t)t.nonce, now(w), &reply, NULL);
+    end(w);
+    struct model_reply r = model_heartbeat(&w->m, &w->rules, t, w->limits.lease_ms, w->now);
+    same(w, "answer of heartbeat", err_of(r.word), e);
+    same(w, "cancel flag", r.cancel, reply.cancel);
+    w->stale += e == E_STALE;
+}
+
+static void op_commit(struct world *w)
+{
+    struct model_lease t = pick_token(w);
+    struct model_batch_item own[4];
+    struct store_item items[4];
+    char texts[4][8], id[ID_TEXT], cursor[24];
+    const struct model_job *j = model_find(&w->m, t.job);
+    int64_t batch = (j ? j->next_batch : 0) + (below(w, 3) ? 0 : below(w, 3) - 1);
+    size_t count = w->shaky ? 0 : (size_t)below(w, 4);
+    for (size_t i = 0; i < count; i++) {
+        own[i] = (struct model_batch_item){below(w, ITEM_IDS), 0};
+        snprintf(texts[i], sizeof texts[i], "%d", (int)own[i].id);
+        items[i] = (struct store_item){.kind = ITEM_POST, .id = span_of(texts[i]), .json = SPAN("{}")};
+    }
+    snprintf(cursor, sizeof cursor, "c%lld", (long long)w->step);
+    struct commit_args args = {.id = span_of(id_text(t.job, id)), .nonce = (uint64_t)t.nonce, .batch = batch,
+                               .items = items, .count = count, .cursor = span_of(cursor)};
+    struct commit_reply reply = {0};
+    say(w, "commit %lld by %lld batch %lld, %zu items", (long long)t.job, (long long)t.nonce, (long long)batch, count);
+    begin(w);
+    err e = store_commit_batch(w->s, &args, now(w), &reply, NULL);
+    end(w);
+    struct model_reply r = model_commit(&w->m, &w->rules, t, batch, own, count, w->step);
+    same(w, "answer of commit", err_of(r.word), e);
+    same(w, "duplicate", r.word == MODEL_DUPLICATE, reply.duplicate);
+    same(w, "added", r.added, reply.added);
+    same(w, "posts of the job", r.have, reply.have);
+    w->stale += e == E_STALE;
+}
+
+static void op_finish(struct world *w)
+{
+    enum { WAY_RELEASE = 9 };
+    static const struct {
+        enum failure_class failure;
+        enum model_budget budget;
+        enum model_sign sign;
+    } ways[] = {
+        {FAILURE_NONE, MODEL_DONE, MODEL_HEALTHY},
+        {FAILURE_NONE, MODEL_DONE, MODEL_HEALTHY},
+        {FAILURE_NOT_FOUND, MODEL_PERMANENT, MODEL_HEALTHY},
+        {FAILURE_BAD_INPUT, MODEL_PERMANENT, MODEL_NO_VERDICT},
+        {FAILURE_DRIFT, MODEL_PERMANENT, MODEL_UNHEALTHY},
+        {FAILURE_NETWORK, MODEL_FAIL, MODEL_UNHEALTHY},
+        {FAILURE_NETWORK, MODEL_FAIL, MODEL_UNHEALTHY},
+        {FAILURE_RESOURCE, MODEL_FAIL, MODEL_NO_VERDICT},
+        {FAILURE_RATE_LIMITED, MODEL_THROTTLE, MODEL_NO_VERDICT},
+        [WAY_RELEASE] = {FAILURE_BROWSER, MODEL_RELEASE, MODEL_NO_VERDICT},
+        {FAILURE_CRASH, MODEL_CRASH, MODEL_NO_VERDICT},
+        {FAILURE_CANCELLED, MODEL_VOID, MODEL_NO_VERDICT},
+    };
+    struct model_lease t = pick_token(w);
+    size_t k = (size_t)below(w, (int64_t)(sizeof ways / sizeof ways[0]));
+    if (w->shaky && below(w, 8))
+        k = WAY_RELEASE;
+    struct model_ending ending = {.budget = ways[k].budget, .sign = ways[k].sign};
+    if (below(w, 3) == 0)
+        ending.hint_ms = below(w, 20) ? 100 + below(w, 5000) : 30 * 3600 * INT64_C(1000);
+    char id[ID_TEXT];
+    struct finish_args args = {.id = span_of(id_text(t.job, id)), .nonce = (uint64_t)t.nonce,
+                               .failure = ways[k].failure, .wait_ms = ending.hint_ms,
+                               .verdict = ways[k].failure ? VERDICT_NONE : VERDICT_COMPLETE};
+    struct finish_reply reply = {0};
+    say(w, "finish %lld by %lld: %s, hint %lld", (long long)t.job, (long long)t.nonce, failure_name(args.failure),
+        (long long)ending.hint_ms);
+    begin(w);
+    err e = store_finish(w->s, &args, now(w), &reply, NULL);
+    end(w);
+    struct model_reply r = model_finish(&w->m, &w->rules, t, ending, w->now);
+    same(w, "answer of finish", err_of(r.word), e);
+    if (!e)
+        same(w, "state after finish", r.state, reply.state);
+    w->stale += e == E_STALE;
+}
+
+static void op_reap(struct world *w)
+{
+    struct reap_reply reply = {0};
+    say(w, "reap and promote");
+    begin(w);
+    assert_int_equal(store_reap(w->s, now(w), &reply, NULL), E_OK);
+    end(w);
+    struct model_reply r = model_reap(&w->m, &w->rules, 64, w->now);
+    struct model_reply p = model_promote(&w->m, &w->rules, 64, w->now);
+    same(w, "suspected", r.suspected, reply.suspected);
+    same(w, "reaped", r.n, reply.reaped);
+    same(w, "promoted", p.n, reply.promoted);
+}
+
+static void op_cancel(struct world *w)
+{
+    int64_t job = 1 + below(w, w->ids + 1);
+    struct cancel_reply reply = {0};
+    char id[ID_TEXT];
+    say(w, "cancel %lld", (long long)job);
+    begin(w);
+    err e = store_cancel(w->s, span_of(id_text(job, id)), now(w), &reply, NULL);
+    end(w);
+    struct model_reply r = model_cancel(&w->m, &w->rules, job, false, w->now);
+    bool before = r.word == MODEL_FINAL && r.state == MODEL_CANCELLED;
+    same(w, "answer of cancel", before ? E_OK : err_of(r.word), e);
+    if (e)
+        return;
+    same(w, "state of cancel", r.state, reply.state);
+    same(w, "still running", r.word == MODEL_ASKED, reply.active);
+}
+
+static void op_retain(struct world *w)
+{
+    int64_t before = w->now - below(w, 60000), deleted = 0;
+    bool more;
+    say(w, "retain before %lld", (long long)(before - T0));
+    begin(w);
+    assert_int_equal(store_retain(w->s, (wall){before}, &deleted, &more, NULL), E_OK);
+    end(w);
+    same(w, "deleted", model_retain(&w->m, before, 100).n, deleted);
+}
+
+static void op_wait(struct world *w)
+{
+    static const int64_t often[] = {1, 50, 500, 4000, 20000, 100000};
+    int64_t ms = below(w, 200) ? often[below(w, w->calm ? 4 : 6)] : 3600 * 1000;
+    say(w, "wait %lld ms", (long long)ms);
+    w->now += ms;
+}
+
+/* ---- opening, and the whole state from outside ---- */
+
+static void prepare(struct world *w, const char *sql, sqlite3_stmt **out)
+{
+    if (sqlite3_prepare_v2(w->db, sql, -1, out, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(w->db));
+}
+
+static void open_both(struct world *w)
+{
+    struct fault f = {0};
+    char path[128];
+    if (store_open(&w->s, w->dir, &w->limits, STORE_SEED, now(w), &f))
+        fail_msg("store_open: %s", f.words);
+    snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
+    assert_int_equal(sqlite3_open_v2(path, &w->db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    sqlite3_db_config(w->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    prepare(w,
+            "SELECT id,lane_id,state,prio,rank,run_at,fence,coalesce(nonce,0),coalesce(lease_until,0),suspect,started,"
+            "cancel_req,n_fail,n_crash,n_throttle,n_release,n_ok,n_void,fail_base,crash_base,release_base,progressed,"
+            "next_batch,coalesce(cursor,'c0'),have,coalesce(finished_at,0) FROM jobs ORDER BY seq",
+            &w->jobs);
+    prepare(w, "SELECT lane_id,name,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips FROM lanes", &w->lanes);
+}
+
+static void close_both(struct world *w)
+{
+    sqlite3_finalize(w->jobs);
+    sqlite3_finalize(w->lanes);
+    sqlite3_close(w->db);
+    store_close(&w->s);
+}
+
+static void op_restart(struct world *w)
+{
+    say(w, "restart");
+    close_both(w);
+    open_both(w);
+    model_restart(&w->m, &w->rules, w->now);
+}
+
+static void same_column(const struct world *w, const struct model_job *j, const char *what, int64_t model, int column)
+{
+    int64_t store = sqlite3_column_int64(w->jobs, column);
+    if (model == store)
+        return;
+    char words[80];
+    snprintf(words, sizeof words, "%s of job %lld (%s)", what, (long long)j->id, model_state_name(j->state));
+    differ(w, words, model, store);
+}
+
+static void same_job(const struct world *w, const struct model_job *j)
+{
+    bool active = j->state == MODEL_ACTIVE;
+    same(w, "id", j->id, id_number((const char *)sqlite3_column_text(w->jobs, 0)));
+    same_column(w, j, "state", j->state, 2);
+    same_column(w, j, "priority", j->prio, 3);
+    if (j->state == MODEL_READY)
+        same_column(w, j, "rank", j->rank, 4);
+    if (j->state == MODEL_SCHEDULED)
+        same_column(w, j, "due time", j->run_at, 5);
+    same_column(w, j, "fence", j->fence, 6);
+    same_column(w, j, "nonce", j->nonce, 7);
+    same_column(w, j, "lease end", j->lease_until, 8);
+    same_column(w, j, "suspect", j->suspect, 9);
+    same_column(w, j, "started", j->started, 10);
+    if (active)
+        same_column(w, j, "cancel asked", j->cancel_asked, 11);
+    const int64_t counts[] = {j->n_fail,    j->n_crash,    j->n_throttle,   j->n_release, j->n_ok, j->n_void,
+                              j->fail_base, j->crash_base, j->release_base, j->progressed, j->next_batch};
+    static const char *const names[] = {"n_fail",    "n_crash",    "n_throttle",   "n_release", "n_ok", "n_void",
+                                        "fail_base", "crash_base", "release_base", "progressed", "next batch"};
+    for (int i = 0; i < 11; i++)
+        same_column(w, j, names[i], counts[i], 12 + i);
+    same(w, "cursor", j->cursor, strtoll((const char *)sqlite3_column_text(w->jobs, 23) + 1, NULL, 10));
+    same_column(w, j, "posts", j->have, 24);
+    same_column(w, j, "end", j->finished_at, 25);
+}
+
+static void same_lanes(const struct world *w)
+{
+    while (sqlite3_step(w->lanes) == SQLITE_ROW) {
+        int64_t lane = 0;
+        while (lane < LANES && strcmp(lane_names[lane], (const char *)sqlite3_column_text(w->lanes, 1)) != 0)
+            lane++;
+        assert_true(lane < LANES);
+        const struct model_lane *l = &w->m.lanes[lane];
+        const int64_t values[] = {l->pass, l->tat, l->blocked_until, l->breaker, l->fails, l->until, l->trips};
+        static const char *const names[] = {"pass of a lane", "tat of a lane", "lane blocked until", "breaker",
+                                            "breaker's errors", "breaker open until", "breaker's openings"};
+        same(w, "place of a lane", l->born, sqlite3_column_int64(w->lanes, 0));
+        for (int i = 0; i < 7; i++)
+            same(w, names[i], values[i], sqlite3_column_int64(w->lanes, 2 + i));
+    }
+    sqlite3_reset(w->lanes);
+}
+
+static void same_outlook(struct world *w)
+{
+    struct outlook o;
+    int64_t by_state[JOB_STATES] = {0};
+    bool startable = false;
+    assert_int_equal(store_outlook(w->s, now(w), &o, NULL), E_OK);
+    for (int64_t i = 0; i < w->m.job_count; i++)
+        by_state[w->m.jobs[i].state]++;
+    for (int i = 0; i < JOB_STATES; i++)
+        same(w, "count of a state", by_state[i], o.by_state[i]);
+    for (int64_t i = 0; i < LANES; i++)
+        startable |= model_may_start(&w->m, i, w->now);
+    same(w, "something may start", startable, o.startable > 0);
+    /* Nothing that time brings may come unannounced: the wake-up is never later than the first of it. */
+    for (int64_t i = 0; i < w->m.job_count; i++) {
+        const struct model_job *j = &w->m.jobs[i];
+        int64_t at = j->state == MODEL_SCHEDULED ? j->run_at : j->state == MODEL_ACTIVE ? j->lease_until : INT64_MAX;
+        if (at < o.next_ms)
+            differ(w, "what time brings next", at, o.next_ms);
+    }
+}
+
+static void same_state(struct world *w)
+{
+    int64_t n = 0;
+    while (sqlite3_step(w->jobs) == SQLITE_ROW) {
+        if (n < w->m.job_count)
+            same_job(w, &w->m.jobs[n]);
+        n++;
+    }
+    sqlite3_reset(w->jobs);
+    same(w, "number of jobs", w->m.job_count, n);
+    same_lanes(w);
+    same_outlook(w);
+    const char *broken = model_check(&w->m, &w->rules);
+    if (broken) {
+        printf("%s\n", broken);
+        differ(w, broken, 0, 0);
+    }
+}
+
+/* ---- episodes ---- */
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void start_episode(struct world *w, uint64_t seed, size_t without)
+{
+    *w = (struct world){.seed = seed, .random = seed * 0x9e3779b97f4a7c15u + 1, .now = T0, .a = arena_new(1 << 20)};
+    snprintf(w->dir, sizeof w->dir, "%s/fulmar-model-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(w->dir));
+    for (int i = 0; i < 4; i++)
+        (void)draw(w);
+    w->calm = below(w, 2);
+    w->shaky = below(w, 3) == 0;
+    w->limits = (struct store_limits){
+        .ready_max = 40, .fail_max = 2 + below(w, 3), .crash_max = 1 + below(w, 3), .throttle_max = 2 + below(w, 3),
+        .retry_base_ms = RETRY_BASE, .retry_cap_ms = RETRY_CAP, .lane_max_active = 1 + below(w, 4),
+        .lane_emit_ms = below(w, 2) ? 0 : 300 + below(w, 800), .lane_burst = 1 + below(w, 3),
+        .lease_ms = 3000 * (1 + below(w, 5)),
+    };
+    w->rules = rules_of(&w->limits, without);
+    model_init(&w->m);
+    for (int64_t i = 0; i < LANES; i++)
+        model_lane_add(&w->m, (struct model_lane){.weight = lane_weights[i], .max_active = w->limits.lane_max_active,
+                                                  .emit_ms = w->limits.lane_emit_ms, .burst = w->limits.lane_burst});
+    w->m.reaped_at = w->now;
+    open_both(w);
+}
+
+static void end_episode(struct world *w)
+{
+    close_both(w);
+    arena_free(&w->a);
+    nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static size_t pick_op(struct world *w)
+{
+    int64_t all = 0;
+    for (size_t i = 0; i < OPS; i++)
+        all += ops[i].weight;
+    int64_t at = below(w, all);
+    for (size_t i = 0; i < OPS; i++) {
+        at -= ops[i].weight;
+        if (at < 0)
+            return i;
+    }
+    return 0;
+}
+
+static int64_t number_of(const char *name, int64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text && *text ? strtoll(text, NULL, 10) : otherwise;
+}
+
+static struct world one;
+
+static void run_steps(struct world *w, int64_t steps)
+{
+    for (w->step = 0; w->step < steps; w->step++) {
+        size_t op = w->step % 997 == 996 ? OP_RESTART : pick_op(w);
+        w->now += below(w, 3) ? 0 : below(w, 400);
+        ops[op].run(w);
+        w->done[op]++;
+        arena_reset(w->a);
+        same_state(w);
+        if (w->step % 256 == 0)
+            store_idle(w->s);
+    }
+}
+
+static void run_episode(uint64_t seed, int64_t steps, int64_t *total, int64_t *stale)
+{
+    start_episode(&one, seed, DEPARTURES);
+    run_steps(&one, steps);
+    for (size_t i = 0; i < OPS; i++)
+        total[i] += one.done[i];
+    *stale += one.stale;
+    end_episode(&one);
+}
+
+/* Whether a run differs when the model follows the design in this one respect. */
+static bool makes_a_difference(uint64_t seed, size_t departure)
+{
+    volatile bool differs = true;
+    start_episode(&one, seed, departure);
+    wants_difference = true;
+    if (setjmp(wanted) == 0) {
+        run_steps(&one, EPISODE);
+        differs = false;
+    }
+    wants_difference = false;
+    end_episode(&one);
+    return differs;
+}
+
+static void every_departure_is_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < DEPARTURES; i++) {
+        uint64_t seed = 1;
+        if (departures[i].rare && !number_of("MODEL_SIM", 0))
+            continue;
+        while (seed <= EPISODES_MOST && !makes_a_difference(seed, i))
+            seed++;
+        if (seed <= EPISODES_MOST)
+            printf("  row %zu differs in episode %llu, step %lld\n", i, (unsigned long long)seed, (long long)one.step);
+        assert_true(seed <= EPISODES_MOST || departures[i].rare);
+    }
+}
+
+static void model_and_store_do_the_same(void **state)
+{
+    (void)state;
+    int64_t left = number_of("MODEL_OPS", 100000), seed = number_of("MODEL_SEED", 1), total[OPS] = {0}, stale = 0;
+    for (; left > 0; left -= EPISODE, seed++)
+        run_episode((uint64_t)seed, left < EPISODE ? left : EPISODE, total, &stale);
+    for (size_t i = 0; i < OPS; i++) {
+        if (ops[i].run)
+            printf("  %9lld %s\n", (long long)total[i], ops[i].name);
+    }
+    printf("  %9lld answers were `stale`\n", (long long)stale);
+    for (size_t i = 0; i < OPS; i++) {
+        if (!ops[i].run)
+            printf("  not in the store: %s\n", ops[i].name);
+    }
+    for (size_t i = 0; i < DEPARTURES; i++) {
+        if (*departures[i].design)
+            printf("  otherwise: %s; the store: %s\n", departures[i].design, departures[i].store);
+    }
+    assert_true(stale > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(model_and_store_do_the_same),
+        cmocka_unit_test(every_departure_is_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
