@@ -1,0 +1,57 @@
+#include "core/limit.h"
+
+#include "core/lane.h"
+
+int64_t limit_open_at(const struct limit *l)
+{
+    int64_t by_rate = lane_start_at(l->tat_ms, l->emit_ms, l->burst);
+    return by_rate > l->blocked_until_ms ? by_rate : l->blocked_until_ms;
+}
+
+bool limit_take(struct limit *l, int64_t now_ms)
+{
+    if (now_ms < limit_open_at(l))
+        return false;
+    l->tat_ms = lane_next_tat(l->tat_ms, l->emit_ms, now_ms);
+    return true;
+}
+
+void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms)
+{
+    if (now_ms + wait_ms > l->blocked_until_ms)
+        l->blocked_until_ms = now_ms + wait_ms;
+}
+
+static int64_t slice_of(int64_t now_ms)
+{
+    return now_ms / LIMIT_RETRY_SLICE_MS;
+}
+
+int64_t limit_retry_at(const struct limit_retries *r, int64_t now_ms)
+{
+    int64_t starts = 0, retries = 0, slice = slice_of(now_ms);
+    for (int64_t s = slice - LIMIT_RETRY_SLICES + 1; s <= r->slice; s++) {
+        if (s < 0 || s <= r->slice - LIMIT_RETRY_SLICES)
+            continue;
+        starts += r->starts[s % LIMIT_RETRY_SLICES];
+        retries += r->retries[s % LIMIT_RETRY_SLICES];
+    }
+    if (retries < LIMIT_RETRY_FLOOR + starts / LIMIT_RETRY_SHARE)
+        return now_ms;
+    return (slice + 1) * LIMIT_RETRY_SLICE_MS;
+}
+
+void limit_started(struct limit_retries *r, bool retry, int64_t now_ms)
+{
+    int64_t slice = slice_of(now_ms);
+    for (int i = 0; r->slice < slice && i < LIMIT_RETRY_SLICES; i++) {
+        int64_t s = slice - i;
+        if (s <= r->slice)
+            break;
+        r->starts[s % LIMIT_RETRY_SLICES] = r->retries[s % LIMIT_RETRY_SLICES] = 0;
+    }
+    if (slice > r->slice)
+        r->slice = slice;
+    r->starts[slice % LIMIT_RETRY_SLICES]++;
+    r->retries[slice % LIMIT_RETRY_SLICES] += retry;
+}

@@ -1,0 +1,28 @@
+/* limit.h - what holds starts back beside the lane's rate (lane.h): a block that a server asked for,
+ * and the share of starts that may be retries. Pure; times are store time in ms. */
+#pragma once
+
+#include "base/span.h"
+
+/* A key's rate (GCRA, see lane.h) and block. emit_ms 0: no rate. */
+struct limit {
+    int64_t emit_ms, burst;
+    int64_t tat_ms, blocked_until_ms;
+};
+/* The earliest instant at which a start is allowed; may lie in the past. */
+int64_t limit_open_at(const struct limit *l);
+/* Charges a start at `now_ms` when one is allowed; false, and nothing changed, when not. */
+MUST_USE bool limit_take(struct limit *l, int64_t now_ms);
+/* The server asked to wait (Retry-After, reset header): a lower bound, so a block only ever grows. */
+void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms);
+
+/* Retries of a lane: at most LIMIT_RETRY_FLOOR and 20 % of the starts of the last ten minutes. An
+ * empty budget delays, it never ends a job. */
+enum { LIMIT_RETRY_SLICES = 10, LIMIT_RETRY_SLICE_MS = 60000, LIMIT_RETRY_FLOOR = 3, LIMIT_RETRY_SHARE = 5 };
+struct limit_retries {
+    int64_t slice; /* number of the newest slice since 1970 */
+    int64_t starts[LIMIT_RETRY_SLICES], retries[LIMIT_RETRY_SLICES];
+};
+/* When a retry may start: now, or the end of the slice after which there may be room again. */
+int64_t limit_retry_at(const struct limit_retries *r, int64_t now_ms);
+void limit_started(struct limit_retries *r, bool retry, int64_t now_ms);
