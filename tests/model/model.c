@@ -74,7 +74,8 @@ static bool is_live(const struct model_job *j)
     return j->state <= MODEL_ACTIVE;
 }
 
-static struct model_job *live_with_key(struct model *m, int64_t unique, const struct model_job *but)
+static struct model_job *live_with_key(struct model *m, int64_t unique,
+                                       const struct model_job *but)
 {
     for (int64_t i = 0; unique && i < m->job_count; i++) {
         if (&m->jobs[i] != but && m->jobs[i].unique == unique && is_live(&m->jobs[i]))
@@ -111,14 +112,16 @@ static void wake(struct model *m, int64_t lane)
         l->pass = larger(l->pass, m->vtime);
 }
 
-static void to_ready(struct model *m, const struct model_rules *r, struct model_job *j, int64_t at)
+static void to_ready(struct model *m, const struct model_rules *r, struct model_job *j,
+                     int64_t at)
 {
     wake(m, j->lane);
     j->state = MODEL_READY;
     j->rank = at - j->prio * r->aging_ms;
 }
 
-static void to_front(struct model *m, const struct model_rules *r, struct model_job *j, int64_t now)
+static void to_front(struct model *m, const struct model_rules *r, struct model_job *j,
+                     int64_t now)
 {
     if (r->released_by_time) {
         to_ready(m, r, j, now);
@@ -180,7 +183,8 @@ static void open_breaker(const struct model_rules *r, struct model_lane *l, int6
     l->fails = l->window_from = l->window_seen = l->window_bad = 0;
 }
 
-static void note_window(const struct model_rules *r, struct model_lane *l, bool bad, int64_t now)
+static void note_window(const struct model_rules *r, struct model_lane *l, bool bad,
+                        int64_t now)
 {
     if (r->window_least == 0 || l->breaker != MODEL_CLOSED)
         return;
@@ -192,7 +196,8 @@ static void note_window(const struct model_rules *r, struct model_lane *l, bool 
     l->window_bad += bad;
 }
 
-static void note_sign(const struct model_rules *r, struct model_lane *l, enum model_sign sign, int64_t job, int64_t now)
+static void note_sign(const struct model_rules *r, struct model_lane *l, enum model_sign sign,
+                      int64_t job, int64_t now)
 {
     bool again = r->bad_once_per_job && l->breaker == MODEL_CLOSED && l->last_bad == job;
     switch (sign) {
@@ -218,7 +223,8 @@ static void note_sign(const struct model_rules *r, struct model_lane *l, enum mo
         l->fails++;
         note_window(r, l, true, now);
         if (l->breaker == MODEL_HALF_OPEN || l->fails >= r->breaker_fails ||
-            (r->window_least && l->window_seen >= r->window_least && 2 * l->window_bad >= l->window_seen))
+            (r->window_least && l->window_seen >= r->window_least &&
+             2 * l->window_bad >= l->window_seen))
             open_breaker(r, l, now);
         return;
     }
@@ -235,26 +241,30 @@ static int64_t parent_of(const struct model *m, int64_t batch)
     return 0;
 }
 
-static bool find_request(const struct model *m, const struct model_accept *a, struct model_reply *out)
+static bool find_request(const struct model *m, const struct model_accept *a,
+                         struct model_reply *out)
 {
     for (int64_t i = 0; a->key && i < m->job_count; i++) {
         const struct model_job *j = &m->jobs[i];
         if (j->key != a->key)
             continue;
-        *out = (struct model_reply){.word = j->body == a->body ? MODEL_EXISTS : MODEL_OTHER_BODY, .job = j->id};
+        *out = (struct model_reply){
+            .word = j->body == a->body ? MODEL_EXISTS : MODEL_OTHER_BODY, .job = j->id};
         return true;
     }
     return false;
 }
 
-struct model_reply model_accept(struct model *m, const struct model_rules *r, const struct model_accept *a, int64_t now)
+struct model_reply model_accept(struct model *m, const struct model_rules *r,
+                                const struct model_accept *a, int64_t now)
 {
     struct model_reply reply;
     if (find_request(m, a, &reply))
         return reply;
     if (m->draining)
         return (struct model_reply){.word = MODEL_DRAINING};
-    int64_t waiting = count_in(m, -1, MODEL_READY) + count_in(m, -1, MODEL_SCHEDULED) + count_in(m, -1, MODEL_BLOCKED);
+    int64_t waiting = count_in(m, -1, MODEL_READY) + count_in(m, -1, MODEL_SCHEDULED) +
+                      count_in(m, -1, MODEL_BLOCKED);
     if (m->job_count == MODEL_JOBS || (r->waiting_max && waiting >= r->waiting_max))
         return (struct model_reply){.word = MODEL_FULL};
     if (model_find(m, a->id))
@@ -269,10 +279,20 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r, co
     if (live)
         to_final(live, MODEL_CANCELLED, now);
     struct model_job *j = &m->jobs[m->job_count++];
-    *j = (struct model_job){.id = a->id, .seq = ++m->seq, .lane = a->lane, .prio = a->prio, .run_at = a->run_at,
-                            .unique = a->unique, .key = a->key, .body = a->body, .batch = a->batch,
-                            .waits_for = a->waits_for, .limit = a->limit, .expires_at = a->expires_at,
-                            .deadline_at = a->deadline_at, .state = MODEL_SCHEDULED};
+    *j = (struct model_job){.id = a->id,
+                            .seq = ++m->seq,
+                            .lane = a->lane,
+                            .prio = a->prio,
+                            .run_at = a->run_at,
+                            .unique = a->unique,
+                            .key = a->key,
+                            .body = a->body,
+                            .batch = a->batch,
+                            .waits_for = a->waits_for,
+                            .limit = a->limit,
+                            .expires_at = a->expires_at,
+                            .deadline_at = a->deadline_at,
+                            .state = MODEL_SCHEDULED};
     if (a->waits_for)
         j->state = MODEL_BLOCKED;
     else if (a->run_at <= now)
@@ -297,7 +317,8 @@ static struct model_job *first_due(struct model *m, enum model_state state, int6
     return first;
 }
 
-struct model_reply model_promote(struct model *m, const struct model_rules *r, int64_t limit, int64_t now)
+struct model_reply model_promote(struct model *m, const struct model_rules *r, int64_t limit,
+                                 int64_t now)
 {
     struct model_reply reply = {.word = MODEL_OK};
     struct model_job *j;
@@ -369,11 +390,15 @@ static struct model_job *first_ready(struct model *m, int64_t lane)
 
 static struct model_reply lease_reply(const struct model_job *j)
 {
-    return (struct model_reply){.word = MODEL_OK, .job = j->id, .fence = j->fence, .state = j->state, .session = j->session};
+    return (struct model_reply){.word = MODEL_OK,
+                                .job = j->id,
+                                .fence = j->fence,
+                                .state = j->state,
+                                .session = j->session};
 }
 
-struct model_reply model_reserve(struct model *m, const struct model_rules *r, int64_t worker, int64_t request,
-                                 int64_t nonce, int64_t lease_ms, int64_t now)
+struct model_reply model_reserve(struct model *m, const struct model_rules *r, int64_t worker,
+                                 int64_t request, int64_t nonce, int64_t lease_ms, int64_t now)
 {
     struct model_worker *w = &m->workers[worker];
     struct model_job *j = request && w->request == request ? model_find(m, w->job) : NULL;
@@ -410,7 +435,8 @@ struct model_reply model_reserve(struct model *m, const struct model_rules *r, i
 
 /* ---- the life of a lease ---- */
 
-static struct model_job *owned(struct model *m, const struct model_rules *r, struct model_lease l)
+static struct model_job *owned(struct model *m, const struct model_rules *r,
+                               struct model_lease l)
 {
     struct model_job *j = model_find(m, l.job);
     if (!j || j->state != MODEL_ACTIVE)
@@ -420,7 +446,8 @@ static struct model_job *owned(struct model *m, const struct model_rules *r, str
     return j->nonce == l.nonce && j->epoch == l.epoch && j->epoch == m->epoch ? j : NULL;
 }
 
-struct model_reply model_started(struct model *m, const struct model_rules *r, struct model_lease l)
+struct model_reply model_started(struct model *m, const struct model_rules *r,
+                                 struct model_lease l)
 {
     struct model_job *j = owned(m, r, l);
     if (!j)
@@ -429,8 +456,8 @@ struct model_reply model_started(struct model *m, const struct model_rules *r, s
     return (struct model_reply){.word = MODEL_OK};
 }
 
-struct model_reply model_heartbeat(struct model *m, const struct model_rules *r, struct model_lease l, int64_t lease_ms,
-                                   int64_t now)
+struct model_reply model_heartbeat(struct model *m, const struct model_rules *r,
+                                   struct model_lease l, int64_t lease_ms, int64_t now)
 {
     struct model_job *j = owned(m, r, l);
     if (!j)
@@ -441,7 +468,8 @@ struct model_reply model_heartbeat(struct model *m, const struct model_rules *r,
 }
 
 /* An upsert by version: a late reading never replaces a newer one. */
-static int64_t put_item(struct model *m, const struct model_job *j, struct model_batch_item item)
+static int64_t put_item(struct model *m, const struct model_job *j,
+                        struct model_batch_item item)
 {
     for (int64_t i = 0; i < m->item_count; i++) {
         struct model_item *o = &m->items[i];
@@ -449,12 +477,14 @@ static int64_t put_item(struct model *m, const struct model_job *j, struct model
             continue;
         if (item.version < o->version)
             return 0;
-        *o = (struct model_item){item.id, item.version, j->id, m->epoch, j->fence, o->writes + 1};
+        *o = (struct model_item){item.id,  item.version, j->id,
+                                 m->epoch, j->fence,     o->writes + 1};
         return 0;
     }
     if (m->item_count == MODEL_ITEMS)
         return 0;
-    m->items[m->item_count++] = (struct model_item){item.id, item.version, j->id, m->epoch, j->fence, 1};
+    m->items[m->item_count++] =
+        (struct model_item){item.id, item.version, j->id, m->epoch, j->fence, 1};
     return 1;
 }
 
@@ -467,8 +497,10 @@ static int64_t put_own_item(struct model_job *j, int64_t id)
     return 1;
 }
 
-struct model_reply model_commit(struct model *m, const struct model_rules *r, struct model_lease l, int64_t batch,
-                                const struct model_batch_item *items, size_t count, int64_t cursor)
+struct model_reply model_commit(struct model *m, const struct model_rules *r,
+                                struct model_lease l, int64_t batch,
+                                const struct model_batch_item *items, size_t count,
+                                int64_t cursor)
 {
     struct model_job *j = owned(m, r, l);
     if (!j)
@@ -502,8 +534,9 @@ static int64_t budget_of(int64_t most, const struct model_job *j)
 }
 
 /* Charges the lease and says what follows; *out_wait is the delay of a scheduled job. */
-static enum model_state charge(const struct model_rules *r, struct model_job *j, enum model_budget budget, int64_t hint,
-                               int64_t now, int64_t *out_wait)
+static enum model_state charge(const struct model_rules *r, struct model_job *j,
+                               enum model_budget budget, int64_t hint, int64_t now,
+                               int64_t *out_wait)
 {
     int64_t n = 0;
     switch (budget) {
@@ -547,7 +580,8 @@ static enum model_state charge(const struct model_rules *r, struct model_job *j,
 }
 
 static enum model_state leave(struct model *m, const struct model_rules *r, struct model_job *j,
-                              enum model_budget budget, int64_t hint, int64_t now, int64_t *out_wait)
+                              enum model_budget budget, int64_t hint, int64_t now,
+                              int64_t *out_wait)
 {
     *out_wait = 0;
     enum model_state to = charge(r, j, budget, hint, now, out_wait);
@@ -568,8 +602,8 @@ static enum model_state leave(struct model *m, const struct model_rules *r, stru
     return to;
 }
 
-struct model_reply model_finish(struct model *m, const struct model_rules *r, struct model_lease l,
-                                struct model_ending ending, int64_t now)
+struct model_reply model_finish(struct model *m, const struct model_rules *r,
+                                struct model_lease l, struct model_ending ending, int64_t now)
 {
     struct model_job *j = owned(m, r, l);
     if (!j)
@@ -581,12 +615,14 @@ struct model_reply model_finish(struct model *m, const struct model_rules *r, st
         s->blocked_until = larger(s->blocked_until, now + ending.session_rest);
     }
     enum model_sign sign = ending.sign;
-    if (r->progress_healthy && j->progressed && ending.budget != MODEL_RELEASE && ending.budget != MODEL_CRASH)
+    if (r->progress_healthy && j->progressed && ending.budget != MODEL_RELEASE &&
+        ending.budget != MODEL_CRASH)
         sign = MODEL_HEALTHY;
     note_sign(r, lane, sign, j->seq, now);
     enum model_state to = leave(m, r, j, ending.budget, hint, now, &wait);
     if (ending.budget == MODEL_THROTTLE)
-        lane->blocked_until = larger(lane->blocked_until, now + smaller(hint ? hint : wait, r->block_max_ms));
+        lane->blocked_until =
+            larger(lane->blocked_until, now + smaller(hint ? hint : wait, r->block_max_ms));
     settle(m, r, now);
     return (struct model_reply){.word = MODEL_OK, .job = l.job, .state = to};
 }
@@ -602,7 +638,8 @@ static void give_amnesty(struct model *m, const struct model_rules *r, int64_t n
     }
 }
 
-struct model_reply model_reap(struct model *m, const struct model_rules *r, int64_t limit, int64_t now)
+struct model_reply model_reap(struct model *m, const struct model_rules *r, int64_t limit,
+                              int64_t now)
 {
     struct model_reply reply = {.word = MODEL_OK};
     int64_t due[MODEL_JOBS], n = 0, wait;
@@ -625,14 +662,16 @@ struct model_reply model_reap(struct model *m, const struct model_rules *r, int6
             continue;
         }
         note_sign(r, &m->lanes[j->lane], MODEL_NO_VERDICT, j->seq, now);
-        leave(m, r, j, j->started || r->lost_is_crash ? MODEL_CRASH : MODEL_RELEASE, 0, now, &wait);
+        leave(m, r, j, j->started || r->lost_is_crash ? MODEL_CRASH : MODEL_RELEASE, 0, now,
+              &wait);
         reply.n++;
     }
     settle(m, r, now);
     return reply;
 }
 
-struct model_reply model_cancel(struct model *m, const struct model_rules *r, int64_t job, bool force, int64_t now)
+struct model_reply model_cancel(struct model *m, const struct model_rules *r, int64_t job,
+                                bool force, int64_t now)
 {
     struct model_job *j = model_find(m, job);
     if (!j)
@@ -652,7 +691,8 @@ struct model_reply model_cancel(struct model *m, const struct model_rules *r, in
     return (struct model_reply){.word = MODEL_OK, .state = MODEL_CANCELLED};
 }
 
-struct model_reply model_replay(struct model *m, const struct model_rules *r, int64_t job, bool reset, int64_t now)
+struct model_reply model_replay(struct model *m, const struct model_rules *r, int64_t job,
+                                bool reset, int64_t now)
 {
     struct model_job *j = model_find(m, job);
     if (!j)
@@ -676,7 +716,8 @@ struct model_reply model_expire(struct model *m, const struct model_rules *r, in
     for (int64_t i = 0; i < m->job_count; i++) {
         struct model_job *j = &m->jobs[i];
         bool waits = j->state == MODEL_SCHEDULED || j->state == MODEL_READY;
-        bool over = (j->expires_at && j->expires_at <= now) || (j->deadline_at && j->deadline_at <= now);
+        bool over = (j->expires_at && j->expires_at <= now) ||
+                    (j->deadline_at && j->deadline_at <= now);
         if (!waits || !over)
             continue;
         to_final(j, MODEL_EXPIRED, now);
@@ -702,20 +743,23 @@ struct model_reply model_retain(struct model *m, int64_t before, int64_t limit)
         int64_t oldest = -1;
         for (int64_t i = 0; i < m->job_count; i++) {
             const struct model_job *j = &m->jobs[i];
-            if (j->state >= MODEL_SUCCEEDED && j->finished_at < before && !parent_waits(m, j->batch) &&
+            if (j->state >= MODEL_SUCCEEDED && j->finished_at < before &&
+                !parent_waits(m, j->batch) &&
                 (oldest < 0 || j->finished_at < m->jobs[oldest].finished_at))
                 oldest = i;
         }
         if (oldest < 0)
             break;
         m->job_count--;
-        memmove(&m->jobs[oldest], &m->jobs[oldest + 1], (size_t)(m->job_count - oldest) * sizeof m->jobs[0]);
+        memmove(&m->jobs[oldest], &m->jobs[oldest + 1],
+                (size_t)(m->job_count - oldest) * sizeof m->jobs[0]);
         reply.n++;
     }
     return reply;
 }
 
-struct model_reply model_seal(struct model *m, const struct model_rules *r, int64_t batch, int64_t now)
+struct model_reply model_seal(struct model *m, const struct model_rules *r, int64_t batch,
+                              int64_t now)
 {
     m->sealed[batch] = 1;
     settle(m, r, now);
@@ -729,7 +773,8 @@ void model_restart(struct model *m, const struct model_rules *r, int64_t now)
     m->vtime = 0;
     for (int64_t i = 0; i < m->lane_count; i++) {
         m->vtime = larger(m->vtime, m->lanes[i].pass);
-        m->lanes[i].last_bad = m->lanes[i].window_seen = m->lanes[i].window_bad = m->lanes[i].window_from = 0;
+        m->lanes[i].last_bad = m->lanes[i].window_seen = m->lanes[i].window_bad =
+            m->lanes[i].window_from = 0;
     }
     while ((j = first_due(m, MODEL_ACTIVE, INT64_MAX))) {
         note_sign(r, &m->lanes[j->lane], MODEL_NO_VERDICT, j->seq, now);
@@ -747,18 +792,22 @@ void model_restore(struct model *m)
 
 /* ---- what always holds ---- */
 
-static const char *check_job(const struct model *m, const struct model_rules *r, const struct model_job *j)
+static const char *check_job(const struct model *m, const struct model_rules *r,
+                             const struct model_job *j)
 {
     bool active = j->state == MODEL_ACTIVE;
-    if (j->fence != j->n_fail + j->n_crash + j->n_throttle + j->n_release + j->n_ok + j->n_void + active)
+    if (j->fence !=
+        j->n_fail + j->n_crash + j->n_throttle + j->n_release + j->n_ok + j->n_void + active)
         return "I6: a lease is not accounted exactly once";
     if ((j->nonce != 0) != active || (j->lease_until != 0 && !active))
         return "I2: lease and state disagree";
     if (j->epoch > m->epoch)
         return "I5: a lease of an epoch to come";
     /* The last permanent failure is charged above the budget. */
-    if (j->n_fail - j->fail_base > budget_of(r->fail_max, j) + 1 || j->n_crash - j->crash_base > budget_of(r->crash_max, j) ||
-        j->n_throttle > budget_of(r->throttle_max, j) || j->n_release - j->release_base > budget_of(r->release_max, j))
+    if (j->n_fail - j->fail_base > budget_of(r->fail_max, j) + 1 ||
+        j->n_crash - j->crash_base > budget_of(r->crash_max, j) ||
+        j->n_throttle > budget_of(r->throttle_max, j) ||
+        j->n_release - j->release_base > budget_of(r->release_max, j))
         return "I7: a budget is overdrawn";
     if (j->n_ok > 1 || (j->state == MODEL_SUCCEEDED) != (j->n_ok == 1))
         return "I8: success without a good ending, or twice";
@@ -788,7 +837,8 @@ const char *model_check(const struct model *m, const struct model_rules *r)
         if (broken)
             return broken;
         for (int64_t k = 0; k < i; k++) {
-            if (m->jobs[k].unique && m->jobs[k].unique == j->unique && is_live(j) && is_live(&m->jobs[k]))
+            if (m->jobs[k].unique && m->jobs[k].unique == j->unique && is_live(j) &&
+                is_live(&m->jobs[k]))
                 return "I10: two live jobs with one unique key";
             if (m->jobs[k].nonce && m->jobs[k].nonce == j->nonce)
                 return "I3: two leases with one nonce";
@@ -806,7 +856,7 @@ const char *model_check(const struct model *m, const struct model_rules *r)
 
 const char *model_state_name(int64_t state)
 {
-    static const char *const names[] = {"blocked", "scheduled", "ready", "active",
-                                        "succeeded", "dead", "cancelled", "expired"};
+    static const char *const names[] = {"blocked",   "scheduled", "ready",     "active",
+                                        "succeeded", "dead",      "cancelled", "expired"};
     return state >= 0 && state < 8 ? names[state] : "?";
 }

@@ -20,7 +20,16 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { EPISODE = 10000, EPISODES_MOST = 20, TOKENS = 16, LOG_LINES = 24, ITEM_IDS = 40, STORE_SEED = 7, RETRY_BASE = 1000, RETRY_CAP = 60000 };
+enum {
+    EPISODE = 10000,
+    EPISODES_MOST = 20,
+    TOKENS = 16,
+    LOG_LINES = 24,
+    ITEM_IDS = 40,
+    STORE_SEED = 7,
+    RETRY_BASE = 1000,
+    RETRY_CAP = 60000
+};
 static const int64_t T0 = 1800000000000;
 static const char *const lane_names[] = {"x/normal", "y/interactive", "z/bulk"};
 static const int64_t lane_weights[] = {300, 800, 100};
@@ -32,34 +41,42 @@ enum { LANES = 3 };
  * is told; a row taken out demands the design's rule of the store. */
 static const struct departure {
     const char *design, *store;
-    size_t offset; /* of a bool or a number in struct model_rules */
+    size_t offset;  /* of a bool or a number in struct model_rules */
     int64_t number; /* 0: a bool to be set; −1: a number to be 0 */
     bool rare;      /* seldom reached: only a long run shows that it is needed */
 } departures[] = {
-    {"budgets count all troubles of a job", "only those in a row without new posts (docs: guarantee 7)",
+    {"budgets count all troubles of a job",
+     "only those in a row without new posts (docs: guarantee 7)",
      offsetof(struct model_rules, progress_renews), 0, false},
-    {"only an ending says whether the site is healthy", "an attempt that added posts says so too",
-     offsetof(struct model_rules, progress_healthy), 0, false},
-    {"every crash is followed by a delay", "the first in a row is not", offsetof(struct model_rules, crash_at_once), 0, false},
+    {"only an ending says whether the site is healthy",
+     "an attempt that added posts says so too", offsetof(struct model_rules, progress_healthy),
+     0, false},
+    {"every crash is followed by a delay", "the first in a row is not",
+     offsetof(struct model_rules, crash_at_once), 0, false},
     {"five unhealthy endings in a row open the breaker", "five of different jobs",
      offsetof(struct model_rules, bad_once_per_job), 0, false},
-    {"or half of at least 20", "not there", offsetof(struct model_rules, window_least), -1, true},
-    {"the amnesty extends all leases", "those that lapsed", offsetof(struct model_rules, amnesty_lapsed), 0, false},
-    {"a job may be given back 1000 times, at once", "30 times in a row, from the 4th with growing delays",
+    {"or half of at least 20", "not there", offsetof(struct model_rules, window_least), -1,
+     true},
+    {"the amnesty extends all leases", "those that lapsed",
+     offsetof(struct model_rules, amnesty_lapsed), 0, false},
+    {"a job may be given back 1000 times, at once",
+     "30 times in a row, from the 4th with growing delays",
      offsetof(struct model_rules, release_max), 30, true},
     {"", "", offsetof(struct model_rules, releases_free), 3, false},
     {"items are shared and versioned", "each job keeps its own reading, the first stands",
      offsetof(struct model_rules, items_by_job), 0, false},
-    {"a lane rests as long as the server said", "at most an hour", offsetof(struct model_rules, block_max_ms), 3600 * 1000, false},
-    {"a job waits as long as the server said", "at most a day", offsetof(struct model_rules, hint_max_ms),
-     24 * 3600 * 1000, false},
+    {"a lane rests as long as the server said", "at most an hour",
+     offsetof(struct model_rules, block_max_ms), 3600 * 1000, false},
+    {"a job waits as long as the server said", "at most a day",
+     offsetof(struct model_rules, hint_max_ms), 24 * 3600 * 1000, false},
 };
 
 struct world;
 /* Operations of the model. Those that the store has not got yet are left out: no function. */
-static void op_accept(struct world *w), op_reserve(struct world *w), op_started(struct world *w),
-    op_heartbeat(struct world *w), op_commit(struct world *w), op_finish(struct world *w), op_reap(struct world *w),
-    op_cancel(struct world *w), op_retain(struct world *w), op_restart(struct world *w), op_wait(struct world *w);
+static void op_accept(struct world *w), op_reserve(struct world *w),
+    op_started(struct world *w), op_heartbeat(struct world *w), op_commit(struct world *w),
+    op_finish(struct world *w), op_reap(struct world *w), op_cancel(struct world *w),
+    op_retain(struct world *w), op_restart(struct world *w), op_wait(struct world *w);
 static const struct op {
     const char *name;
     int weight;
@@ -109,7 +126,7 @@ struct world {
     struct model_lease tokens[TOKENS];
     int64_t token_count;
     char log[LOG_LINES][160];
-    bool calm; /* time goes slowly: leases last, much falls into one window of the breaker */
+    bool calm;  /* time goes slowly: leases last, much falls into one window of the breaker */
     bool shaky; /* most attempts are given back, and without a post */
     int64_t done[OPS], stale;
 };
@@ -119,12 +136,14 @@ struct world {
 static jmp_buf wanted;
 static bool wants_difference;
 
-static _Noreturn void differ(const struct world *w, const char *what, int64_t model, int64_t store)
+static _Noreturn void differ(const struct world *w, const char *what, int64_t model,
+                             int64_t store)
 {
     if (wants_difference)
         longjmp(wanted, 1);
-    printf("seed %llu step %lld: %s is %lld in the model, %lld in the store\n", (unsigned long long)w->seed,
-           (long long)w->step, what, (long long)model, (long long)store);
+    printf("seed %llu step %lld: %s is %lld in the model, %lld in the store\n",
+           (unsigned long long)w->seed, (long long)w->step, what, (long long)model,
+           (long long)store);
     for (int64_t i = w->step < LOG_LINES ? 0 : w->step - LOG_LINES + 1; i <= w->step; i++)
         printf("  %lld: %s\n", (long long)i, w->log[i % LOG_LINES]);
     fflush(stdout);
@@ -175,7 +194,8 @@ static int64_t store_delay(int64_t job, int64_t n, int64_t hint_ms)
 {
     char id[ID_TEXT];
     struct retry_policy policy = {.base_ms = RETRY_BASE, .cap_ms = RETRY_CAP};
-    return retry_delay_ms(&policy, span_of(id_text(job, id)), n < 64 ? (int)n : 64, STORE_SEED, hint_ms);
+    return retry_delay_ms(&policy, span_of(id_text(job, id)), n < 64 ? (int)n : 64, STORE_SEED,
+                          hint_ms);
 }
 
 enum { DEPARTURES = sizeof departures / sizeof departures[0] };
@@ -228,10 +248,12 @@ static wall now(const struct world *w)
 static err err_of(enum model_word word)
 {
     static const err errs[] = {
-        [MODEL_OK] = E_OK,          [MODEL_NONE] = E_NOT_FOUND,   [MODEL_EXISTS] = E_CONFLICT,
-        [MODEL_OTHER_BODY] = E_BAD_INPUT, [MODEL_TAKEN] = E_CONFLICT, [MODEL_FULL] = E_BUSY,
-        [MODEL_DRAINING] = E_BUSY,  [MODEL_STALE] = E_STALE,      [MODEL_DUPLICATE] = E_OK,
-        [MODEL_GAP] = E_CONFLICT,   [MODEL_ASKED] = E_OK,         [MODEL_FINAL] = E_CONFLICT,
+        [MODEL_OK] = E_OK,           [MODEL_NONE] = E_NOT_FOUND,
+        [MODEL_EXISTS] = E_CONFLICT, [MODEL_OTHER_BODY] = E_BAD_INPUT,
+        [MODEL_TAKEN] = E_CONFLICT,  [MODEL_FULL] = E_BUSY,
+        [MODEL_DRAINING] = E_BUSY,   [MODEL_STALE] = E_STALE,
+        [MODEL_DUPLICATE] = E_OK,    [MODEL_GAP] = E_CONFLICT,
+        [MODEL_ASKED] = E_OK,        [MODEL_FINAL] = E_CONFLICT,
     };
     return errs[word];
 }
@@ -248,20 +270,29 @@ static void op_accept(struct world *w)
 {
     if (w->m.job_count == MODEL_JOBS)
         return;
-    struct model_accept a = {.id = below(w, 10) ? w->ids + 1 : 1 + below(w, w->ids + 1), .lane = below(w, LANES),
-                             .prio = below(w, 10), .run_at = w->now, .limit = below(w, 3) ? 0 : 1 + below(w, 6)};
+    struct model_accept a = {.id = below(w, 10) ? w->ids + 1 : 1 + below(w, w->ids + 1),
+                             .lane = below(w, LANES),
+                             .prio = below(w, 10),
+                             .run_at = w->now,
+                             .limit = below(w, 3) ? 0 : 1 + below(w, 6)};
     if (below(w, 4) == 0) {
         a.key = 1 + below(w, 12);
         a.body = below(w, 4) ? a.key : 1 + below(w, 9);
     }
-    say(w, "accept %lld lane %lld prio %lld limit %lld key %lld", (long long)a.id, (long long)a.lane, (long long)a.prio,
-        (long long)a.limit, (long long)a.key);
+    say(w, "accept %lld lane %lld prio %lld limit %lld key %lld", (long long)a.id,
+        (long long)a.lane, (long long)a.prio, (long long)a.limit, (long long)a.key);
     char id[ID_TEXT], key[24] = "";
     if (a.key)
         snprintf(key, sizeof key, "k%lld", (long long)a.key);
-    struct accept_args args = {.id = span_of(id_text(a.id, id)), .site = SPAN("x"), .kind = SPAN("posts"),
-                               .target = SPAN("nasa"), .lane = span_of(lane_names[a.lane]), .spec = SPAN("{}"),
-                               .prio = (int)a.prio, .limit = a.limit, .idempotency_key = span_of(key),
+    struct accept_args args = {.id = span_of(id_text(a.id, id)),
+                               .site = SPAN("x"),
+                               .kind = SPAN("posts"),
+                               .target = SPAN("nasa"),
+                               .lane = span_of(lane_names[a.lane]),
+                               .spec = SPAN("{}"),
+                               .prio = (int)a.prio,
+                               .limit = a.limit,
+                               .idempotency_key = span_of(key),
                                .request_hash = (uint64_t)a.body};
     struct accept_reply reply = {0};
     begin(w);
@@ -286,7 +317,8 @@ static void op_reserve(struct world *w)
     begin(w);
     err e = store_reserve(w->s, SPAN("w1"), (uint64_t)nonce, now(w), w->a, &l, NULL);
     end(w);
-    struct model_reply r = model_reserve(&w->m, &w->rules, 0, 0, nonce, w->limits.lease_ms, w->now);
+    struct model_reply r =
+        model_reserve(&w->m, &w->rules, 0, 0, nonce, w->limits.lease_ms, w->now);
     same(w, "answer of reserve", r.word == MODEL_NONE ? E_END : E_OK, e);
     if (e)
         return;
@@ -297,7 +329,8 @@ static void op_reserve(struct world *w)
     same(w, "nonce", nonce, (int64_t)l.nonce);
     same(w, "next batch of the lease", j->next_batch, l.next_batch);
     same(w, "posts of the lease", j->have, l.have);
-    same(w, "cursor of the lease", j->cursor, l.cursor.n ? strtoll(l.cursor.p + 1, NULL, 10) : 0);
+    same(w, "cursor of the lease", j->cursor,
+         l.cursor.n ? strtoll(l.cursor.p + 1, NULL, 10) : 0);
     w->tokens[w->token_count++ % TOKENS] = (struct model_lease){r.job, nonce, 1};
 }
 
@@ -321,7 +354,8 @@ static void op_heartbeat(struct world *w)
     char id[ID_TEXT];
     say(w, "heartbeat %lld by %lld", (long long)t.job, (long long)t.nonce);
     begin(w);
-    err e = store_heartbeat(w->s, span_of(id_text(t.job, id)), (uint64_t)t.nonce, now(w), &reply, NULL);
+    err e = store_heartbeat(w->s, span_of(id_text(t.job, id)), (uint64_t)t.nonce, now(w),
+                            &reply, NULL);
     end(w);
     struct model_reply r = model_heartbeat(&w->m, &w->rules, t, w->limits.lease_ms, w->now);
     same(w, "answer of heartbeat", err_of(r.word), e);
@@ -341,13 +375,19 @@ static void op_commit(struct world *w)
     for (size_t i = 0; i < count; i++) {
         own[i] = (struct model_batch_item){below(w, ITEM_IDS), 0};
         snprintf(texts[i], sizeof texts[i], "%d", (int)own[i].id);
-        items[i] = (struct store_item){.kind = ITEM_POST, .id = span_of(texts[i]), .json = SPAN("{}")};
+        items[i] =
+            (struct store_item){.kind = ITEM_POST, .id = span_of(texts[i]), .json = SPAN("{}")};
     }
     snprintf(cursor, sizeof cursor, "c%lld", (long long)w->step);
-    struct commit_args args = {.id = span_of(id_text(t.job, id)), .nonce = (uint64_t)t.nonce, .batch = batch,
-                               .items = items, .count = count, .cursor = span_of(cursor)};
+    struct commit_args args = {.id = span_of(id_text(t.job, id)),
+                               .nonce = (uint64_t)t.nonce,
+                               .batch = batch,
+                               .items = items,
+                               .count = count,
+                               .cursor = span_of(cursor)};
     struct commit_reply reply = {0};
-    say(w, "commit %lld by %lld batch %lld, %zu items", (long long)t.job, (long long)t.nonce, (long long)batch, count);
+    say(w, "commit %lld by %lld batch %lld, %zu items", (long long)t.job, (long long)t.nonce,
+        (long long)batch, count);
     begin(w);
     err e = store_commit_batch(w->s, &args, now(w), &reply, NULL);
     end(w);
@@ -388,12 +428,14 @@ static void op_finish(struct world *w)
     if (below(w, 3) == 0)
         ending.hint_ms = below(w, 20) ? 100 + below(w, 5000) : 30 * 3600 * INT64_C(1000);
     char id[ID_TEXT];
-    struct finish_args args = {.id = span_of(id_text(t.job, id)), .nonce = (uint64_t)t.nonce,
-                               .failure = ways[k].failure, .wait_ms = ending.hint_ms,
+    struct finish_args args = {.id = span_of(id_text(t.job, id)),
+                               .nonce = (uint64_t)t.nonce,
+                               .failure = ways[k].failure,
+                               .wait_ms = ending.hint_ms,
                                .verdict = ways[k].failure ? VERDICT_NONE : VERDICT_COMPLETE};
     struct finish_reply reply = {0};
-    say(w, "finish %lld by %lld: %s, hint %lld", (long long)t.job, (long long)t.nonce, failure_name(args.failure),
-        (long long)ending.hint_ms);
+    say(w, "finish %lld by %lld: %s, hint %lld", (long long)t.job, (long long)t.nonce,
+        failure_name(args.failure), (long long)ending.hint_ms);
     begin(w);
     err e = store_finish(w->s, &args, now(w), &reply, NULL);
     end(w);
@@ -472,12 +514,16 @@ static void open_both(struct world *w)
     snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
     assert_int_equal(sqlite3_open_v2(path, &w->db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
     sqlite3_db_config(w->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    prepare(w,
-            "SELECT id,lane_id,state,prio,rank,run_at,fence,coalesce(nonce,0),coalesce(lease_until,0),suspect,started,"
-            "cancel_req,n_fail,n_crash,n_throttle,n_release,n_ok,n_void,fail_base,crash_base,release_base,progressed,"
-            "next_batch,coalesce(cursor,'c0'),have,coalesce(finished_at,0) FROM jobs ORDER BY seq",
-            &w->jobs);
-    prepare(w, "SELECT lane_id,name,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips FROM lanes", &w->lanes);
+    prepare(
+        w,
+        "SELECT id,lane_id,state,prio,rank,run_at,fence,coalesce(nonce,0),coalesce(lease_until,0),suspect,started,"
+        "cancel_req,n_fail,n_crash,n_throttle,n_release,n_ok,n_void,fail_base,crash_base,release_base,progressed,"
+        "next_batch,coalesce(cursor,'c0'),have,coalesce(finished_at,0) FROM jobs ORDER BY seq",
+        &w->jobs);
+    prepare(
+        w,
+        "SELECT lane_id,name,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips FROM lanes",
+        &w->lanes);
 }
 
 static void close_both(struct world *w)
@@ -496,13 +542,15 @@ static void op_restart(struct world *w)
     model_restart(&w->m, &w->rules, w->now);
 }
 
-static void same_column(const struct world *w, const struct model_job *j, const char *what, int64_t model, int column)
+static void same_column(const struct world *w, const struct model_job *j, const char *what,
+                        int64_t model, int column)
 {
     int64_t store = sqlite3_column_int64(w->jobs, column);
     if (model == store)
         return;
     char words[80];
-    snprintf(words, sizeof words, "%s of job %lld (%s)", what, (long long)j->id, model_state_name(j->state));
+    snprintf(words, sizeof words, "%s of job %lld (%s)", what, (long long)j->id,
+             model_state_name(j->state));
     differ(w, words, model, store);
 }
 
@@ -523,13 +571,16 @@ static void same_job(const struct world *w, const struct model_job *j)
     same_column(w, j, "started", j->started, 10);
     if (active)
         same_column(w, j, "cancel asked", j->cancel_asked, 11);
-    const int64_t counts[] = {j->n_fail,    j->n_crash,    j->n_throttle,   j->n_release, j->n_ok, j->n_void,
-                              j->fail_base, j->crash_base, j->release_base, j->progressed, j->next_batch};
-    static const char *const names[] = {"n_fail",    "n_crash",    "n_throttle",   "n_release", "n_ok", "n_void",
-                                        "fail_base", "crash_base", "release_base", "progressed", "next batch"};
+    const int64_t counts[] = {j->n_fail,       j->n_crash,    j->n_throttle, j->n_release,
+                              j->n_ok,         j->n_void,     j->fail_base,  j->crash_base,
+                              j->release_base, j->progressed, j->next_batch};
+    static const char *const names[] = {
+        "n_fail",    "n_crash",    "n_throttle",   "n_release",  "n_ok",      "n_void",
+        "fail_base", "crash_base", "release_base", "progressed", "next batch"};
     for (int i = 0; i < 11; i++)
         same_column(w, j, names[i], counts[i], 12 + i);
-    same(w, "cursor", j->cursor, strtoll((const char *)sqlite3_column_text(w->jobs, 23) + 1, NULL, 10));
+    same(w, "cursor", j->cursor,
+         strtoll((const char *)sqlite3_column_text(w->jobs, 23) + 1, NULL, 10));
     same_column(w, j, "posts", j->have, 24);
     same_column(w, j, "end", j->finished_at, 25);
 }
@@ -538,13 +589,16 @@ static void same_lanes(const struct world *w)
 {
     while (sqlite3_step(w->lanes) == SQLITE_ROW) {
         int64_t lane = 0;
-        while (lane < LANES && strcmp(lane_names[lane], (const char *)sqlite3_column_text(w->lanes, 1)) != 0)
+        while (lane < LANES &&
+               strcmp(lane_names[lane], (const char *)sqlite3_column_text(w->lanes, 1)) != 0)
             lane++;
         assert_true(lane < LANES);
         const struct model_lane *l = &w->m.lanes[lane];
-        const int64_t values[] = {l->pass, l->tat, l->blocked_until, l->breaker, l->fails, l->until, l->trips};
-        static const char *const names[] = {"pass of a lane", "tat of a lane", "lane blocked until", "breaker",
-                                            "breaker's errors", "breaker open until", "breaker's openings"};
+        const int64_t values[] = {l->pass,  l->tat,   l->blocked_until, l->breaker,
+                                  l->fails, l->until, l->trips};
+        static const char *const names[] = {
+            "pass of a lane",   "tat of a lane",      "lane blocked until", "breaker",
+            "breaker's errors", "breaker open until", "breaker's openings"};
         same(w, "place of a lane", l->born, sqlite3_column_int64(w->lanes, 0));
         for (int i = 0; i < 7; i++)
             same(w, names[i], values[i], sqlite3_column_int64(w->lanes, 2 + i));
@@ -568,7 +622,9 @@ static void same_outlook(struct world *w)
     /* Nothing that time brings may come unannounced: the wake-up is never later than the first of it. */
     for (int64_t i = 0; i < w->m.job_count; i++) {
         const struct model_job *j = &w->m.jobs[i];
-        int64_t at = j->state == MODEL_SCHEDULED ? j->run_at : j->state == MODEL_ACTIVE ? j->lease_until : INT64_MAX;
+        int64_t at = j->state == MODEL_SCHEDULED ? j->run_at
+                     : j->state == MODEL_ACTIVE  ? j->lease_until
+                                                 : INT64_MAX;
         if (at < o.next_ms)
             differ(w, "what time brings next", at, o.next_ms);
     }
@@ -605,24 +661,36 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 static void start_episode(struct world *w, uint64_t seed, size_t without)
 {
-    *w = (struct world){.seed = seed, .random = seed * 0x9e3779b97f4a7c15u + 1, .now = T0, .a = arena_new(1 << 20)};
-    snprintf(w->dir, sizeof w->dir, "%s/fulmar-model-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    *w = (struct world){.seed = seed,
+                        .random = seed * 0x9e3779b97f4a7c15u + 1,
+                        .now = T0,
+                        .a = arena_new(1 << 20)};
+    snprintf(w->dir, sizeof w->dir, "%s/fulmar-model-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     for (int i = 0; i < 4; i++)
         (void)draw(w);
     w->calm = below(w, 2);
     w->shaky = below(w, 3) == 0;
     w->limits = (struct store_limits){
-        .ready_max = 40, .fail_max = 2 + below(w, 3), .crash_max = 1 + below(w, 3), .throttle_max = 2 + below(w, 3),
-        .retry_base_ms = RETRY_BASE, .retry_cap_ms = RETRY_CAP, .lane_max_active = 1 + below(w, 4),
-        .lane_emit_ms = below(w, 2) ? 0 : 300 + below(w, 800), .lane_burst = 1 + below(w, 3),
+        .ready_max = 40,
+        .fail_max = 2 + below(w, 3),
+        .crash_max = 1 + below(w, 3),
+        .throttle_max = 2 + below(w, 3),
+        .retry_base_ms = RETRY_BASE,
+        .retry_cap_ms = RETRY_CAP,
+        .lane_max_active = 1 + below(w, 4),
+        .lane_emit_ms = below(w, 2) ? 0 : 300 + below(w, 800),
+        .lane_burst = 1 + below(w, 3),
         .lease_ms = 3000 * (1 + below(w, 5)),
     };
     w->rules = rules_of(&w->limits, without);
     model_init(&w->m);
     for (int64_t i = 0; i < LANES; i++)
-        model_lane_add(&w->m, (struct model_lane){.weight = lane_weights[i], .max_active = w->limits.lane_max_active,
-                                                  .emit_ms = w->limits.lane_emit_ms, .burst = w->limits.lane_burst});
+        model_lane_add(&w->m, (struct model_lane){.weight = lane_weights[i],
+                                                  .max_active = w->limits.lane_max_active,
+                                                  .emit_ms = w->limits.lane_emit_ms,
+                                                  .burst = w->limits.lane_burst});
     w->m.reaped_at = w->now;
     open_both(w);
 }
@@ -705,7 +773,8 @@ static void every_departure_is_one(void **state)
         while (seed <= EPISODES_MOST && !makes_a_difference(seed, i))
             seed++;
         if (seed <= EPISODES_MOST)
-            printf("  row %zu differs in episode %llu, step %lld\n", i, (unsigned long long)seed, (long long)one.step);
+            printf("  row %zu differs in episode %llu, step %lld\n", i,
+                   (unsigned long long)seed, (long long)one.step);
         assert_true(seed <= EPISODES_MOST || departures[i].rare);
     }
 }
@@ -713,7 +782,8 @@ static void every_departure_is_one(void **state)
 static void model_and_store_do_the_same(void **state)
 {
     (void)state;
-    int64_t left = number_of("MODEL_OPS", 100000), seed = number_of("MODEL_SEED", 1), total[OPS] = {0}, stale = 0;
+    int64_t left = number_of("MODEL_OPS", 100000), seed = number_of("MODEL_SEED", 1),
+            total[OPS] = {0}, stale = 0;
     for (; left > 0; left -= EPISODE, seed++)
         run_episode((uint64_t)seed, left < EPISODE ? left : EPISODE, total, &stale);
     for (size_t i = 0; i < OPS; i++) {
@@ -727,7 +797,8 @@ static void model_and_store_do_the_same(void **state)
     }
     for (size_t i = 0; i < DEPARTURES; i++) {
         if (*departures[i].design)
-            printf("  otherwise: %s; the store: %s\n", departures[i].design, departures[i].store);
+            printf("  otherwise: %s; the store: %s\n", departures[i].design,
+                   departures[i].store);
     }
     assert_true(stale > 0);
 }

@@ -34,7 +34,7 @@ struct setup {
     int64_t unique;       /* all jobs share this key */
     int64_t releases_max; /* giving back more often tells nothing new */
     int64_t generations, epochs, restarts;
-    bool wide;  /* more than the prototype's world: starts, health, sessions of time, people */
+    bool wide; /* more than the prototype's world: starts, health, sessions of time, people */
     size_t states_max;
 };
 
@@ -45,7 +45,7 @@ struct run {
     struct node {
         size_t at, n, parent;
         char how[40];
-    } *nodes;
+    } * nodes;
     size_t count, room;
     size_t *table, slots; /* index of a node + 1 */
     size_t edges, ended;
@@ -205,7 +205,8 @@ static bool remember(struct run *r, const unsigned char *code, size_t n, const c
 
 static struct world *copy(struct run *r)
 {
-    size_t used = offsetof(struct world, m.jobs) + (size_t)r->here->m.job_count * sizeof(struct model_job);
+    size_t used = offsetof(struct world, m.jobs) +
+                  (size_t)r->here->m.job_count * sizeof(struct model_job);
     memcpy(r->next, r->here, used);
     return r->next;
 }
@@ -230,7 +231,8 @@ static const char *check_move(const struct run *r, enum edge kind)
             return "I5: the fence went back or jumped";
         if (b->fence > a->fence && a->state != MODEL_READY)
             return "I5: a lease of a job that was not ready";
-        if (a->state >= MODEL_SUCCEEDED && kind != BY_REPLAY && (b->state != a->state || b->fence != a->fence))
+        if (a->state >= MODEL_SUCCEEDED && kind != BY_REPLAY &&
+            (b->state != a->state || b->fence != a->fence))
             return "I8: an ended job moved";
         if (a->state == MODEL_SUCCEEDED && b->state != MODEL_SUCCEEDED)
             return "I8: a success was undone";
@@ -298,7 +300,8 @@ static void edges_of_queue(struct run *r)
     }
 }
 
-static void edges_of_finish(struct run *r, const struct model_job *j, struct model_lease l, bool current)
+static void edges_of_finish(struct run *r, const struct model_job *j, struct model_lease l,
+                            bool current)
 {
     static const struct {
         const char *name;
@@ -334,7 +337,8 @@ static void edges_of_finish(struct run *r, const struct model_job *j, struct mod
 static void edges_of_lease(struct run *r, const struct model_job *j, struct model_lease l)
 {
     const struct model_rules *rules = &r->setup->rules;
-    bool current = j->state == MODEL_ACTIVE && j->nonce == l.nonce && l.epoch == r->here->m.epoch;
+    bool current =
+        j->state == MODEL_ACTIVE && j->nonce == l.nonce && l.epoch == r->here->m.epoch;
     edges_of_finish(r, j, l, current);
     for (int64_t b = j->next_batch - 1; b <= j->next_batch + r->setup->wide; b++) {
         if (b < 0 || b > 1)
@@ -432,7 +436,8 @@ static void visit(struct run *r)
         all_ended &= j->state >= MODEL_SUCCEEDED;
         for (int64_t k = 0; k < r->here->g.granted; k++) {
             if (r->here->g.job_of[k] == j->id)
-                edges_of_lease(r, j, (struct model_lease){j->id, FIRST_NONCE + k, r->here->g.epoch_of[k]});
+                edges_of_lease(
+                    r, j, (struct model_lease){j->id, FIRST_NONCE + k, r->here->g.epoch_of[k]});
         }
         edges_of_people(r, j->id);
     }
@@ -467,7 +472,9 @@ static void first_state(const struct setup *s, struct world *w)
 {
     memset(w, 0, sizeof *w);
     model_init(&w->m);
-    model_lane_add(&w->m, (struct model_lane){.born = 1, .weight = 100, .max_active = s->max_active, .burst = 1});
+    model_lane_add(
+        &w->m,
+        (struct model_lane){.born = 1, .weight = 100, .max_active = s->max_active, .burst = 1});
     w->m.lanes_born = 1;
     for (int64_t i = 1; i <= s->jobs; i++) {
         struct model_accept a = {.id = i};
@@ -499,9 +506,13 @@ static void run_world(const struct setup *s, struct run *r)
         visit(r);
     }
     clock_gettime(CLOCK_MONOTONIC, &ended);
-    printf("%s: %zu states, %zu edges, %zu with all jobs ended, %.1f s%s\n", s->name, r->count, r->edges, r->ended,
-           (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9,
-           r->broken ? ", broken" : r->count > s->states_max ? ", cut short" : "");
+    printf("%s: %zu states, %zu edges, %zu with all jobs ended, %.1f s%s\n", s->name, r->count,
+           r->edges, r->ended,
+           (double)(ended.tv_sec - began.tv_sec) +
+               (double)(ended.tv_nsec - began.tv_nsec) / 1e9,
+           r->broken                  ? ", broken"
+           : r->count > s->states_max ? ", cut short"
+                                      : "");
     if (r->broken)
         print_trace(r);
 }
@@ -526,21 +537,45 @@ static int64_t prototype_delay(int64_t job, int64_t n, int64_t hint_ms)
 /* The rules of the prototype, so that its counts can be compared. */
 static struct setup prototype(int64_t jobs, int64_t releases_max)
 {
-    struct setup s = {.name = "prototype's world", .jobs = jobs, .max_active = 2, .releases_max = releases_max,
+    struct setup s = {.name = "prototype's world",
+                      .jobs = jobs,
+                      .max_active = 2,
+                      .releases_max = releases_max,
                       .states_max = 4000000};
     s.rules = (struct model_rules){
-        .fail_max = 2, .crash_max = 2, .throttle_max = 2, .release_max = INT64_MAX / 8, .lease_ms = 10,
-        .suspect_ms = 1000, .aging_ms = 1000, .stride = 10000, .breaker_fails = 3, .breaker_open_ms = 5000,
-        .breaker_open_max_ms = 5000, .hint_max_ms = INT64_MAX / 8, .block_max_ms = INT64_MAX / 8,
-        .delay = prototype_delay, .open_counts = true, .trips_alike = true, .lost_is_crash = true, .released_by_time = true,
+        .fail_max = 2,
+        .crash_max = 2,
+        .throttle_max = 2,
+        .release_max = INT64_MAX / 8,
+        .lease_ms = 10,
+        .suspect_ms = 1000,
+        .aging_ms = 1000,
+        .stride = 10000,
+        .breaker_fails = 3,
+        .breaker_open_ms = 5000,
+        .breaker_open_max_ms = 5000,
+        .hint_max_ms = INT64_MAX / 8,
+        .block_max_ms = INT64_MAX / 8,
+        .delay = prototype_delay,
+        .open_counts = true,
+        .trips_alike = true,
+        .lost_is_crash = true,
+        .released_by_time = true,
     };
     return s;
 }
 
 static struct setup wide(int64_t jobs, const char *name)
 {
-    struct setup s = {.name = name, .jobs = jobs, .max_active = 2, .releases_max = 1, .generations = 1,
-                      .epochs = 1, .restarts = 2, .wide = true, .states_max = 3000000};
+    struct setup s = {.name = name,
+                      .jobs = jobs,
+                      .max_active = 2,
+                      .releases_max = 1,
+                      .generations = 1,
+                      .epochs = 1,
+                      .restarts = 2,
+                      .wide = true,
+                      .states_max = 3000000};
     s.rules = model_rules_of_design();
     s.rules.fail_max = s.rules.crash_max = s.rules.throttle_max = 2;
     s.rules.release_max = 3;

@@ -42,10 +42,23 @@ static void start_episode(int64_t number)
     seed = number;
     step = 0;
     rules = (struct model_rules){
-        .fail_max = 2, .crash_max = 2, .throttle_max = 3, .release_max = INT64_MAX / 8, .lease_ms = 1000,
-        .suspect_ms = 1000, .aging_ms = 1000, .stride = 10000, .breaker_fails = 3, .breaker_open_ms = 5000,
-        .breaker_open_max_ms = 5000, .hint_max_ms = INT64_MAX / 8, .block_max_ms = INT64_MAX / 8,
-        .delay = prototype_delay, .open_counts = true, .trips_alike = true, .lost_is_crash = true,
+        .fail_max = 2,
+        .crash_max = 2,
+        .throttle_max = 3,
+        .release_max = INT64_MAX / 8,
+        .lease_ms = 1000,
+        .suspect_ms = 1000,
+        .aging_ms = 1000,
+        .stride = 10000,
+        .breaker_fails = 3,
+        .breaker_open_ms = 5000,
+        .breaker_open_max_ms = 5000,
+        .hint_max_ms = INT64_MAX / 8,
+        .block_max_ms = INT64_MAX / 8,
+        .delay = prototype_delay,
+        .open_counts = true,
+        .trips_alike = true,
+        .lost_is_crash = true,
         .released_by_time = true,
     };
     model_init(&m);
@@ -56,8 +69,8 @@ static void start_episode(int64_t number)
 static void same(const char *what, int64_t prototype, int64_t ours)
 {
     if (prototype != ours)
-        fail_msg("episode %lld step %lld: %s is %lld in the prototype, %lld in the model", (long long)seed,
-                 (long long)step, what, (long long)prototype, (long long)ours);
+        fail_msg("episode %lld step %lld: %s is %lld in the prototype, %lld in the model",
+                 (long long)seed, (long long)step, what, (long long)prototype, (long long)ours);
 }
 
 static bool read_line(FILE *in, struct line *l)
@@ -78,9 +91,9 @@ static bool read_line(FILE *in, struct line *l)
 static struct model_ending ending_of(int64_t outcome, int64_t wait_ms)
 {
     static const struct model_ending endings[] = {
-        {MODEL_DONE, MODEL_HEALTHY, 0, 0},        {MODEL_FAIL, MODEL_NO_VERDICT, 0, 0},
-        {MODEL_FAIL, MODEL_UNHEALTHY, 0, 0},      {MODEL_THROTTLE, MODEL_NO_VERDICT, 0, 0},
-        {MODEL_RELEASE, MODEL_NO_VERDICT, 0, 0},  {MODEL_PERMANENT, MODEL_NO_VERDICT, 0, 0},
+        {MODEL_DONE, MODEL_HEALTHY, 0, 0},       {MODEL_FAIL, MODEL_NO_VERDICT, 0, 0},
+        {MODEL_FAIL, MODEL_UNHEALTHY, 0, 0},     {MODEL_THROTTLE, MODEL_NO_VERDICT, 0, 0},
+        {MODEL_RELEASE, MODEL_NO_VERDICT, 0, 0}, {MODEL_PERMANENT, MODEL_NO_VERDICT, 0, 0},
         {MODEL_VOID, MODEL_NO_VERDICT, 0, 0},
     };
     struct model_ending e = endings[outcome];
@@ -93,13 +106,15 @@ static void do_commit(const int64_t *n)
     struct model_batch_item items[8];
     for (int64_t i = 0; i < n[6]; i++)
         items[i] = (struct model_batch_item){n[7 + 2 * i], n[8 + 2 * i]};
-    struct model_reply r = model_commit(&m, &rules, (struct model_lease){n[1], n[2], 1}, n[3], items, (size_t)n[6], n[4]);
+    struct model_reply r = model_commit(&m, &rules, (struct model_lease){n[1], n[2], 1}, n[3],
+                                        items, (size_t)n[6], n[4]);
     same("answer of commit", n[5], r.word);
 }
 
 static void do_accept(const int64_t *n)
 {
-    struct model_accept a = {.id = n[1], .lane = n[2], .prio = n[3], .run_at = n[4], .unique = n[5]};
+    struct model_accept a = {
+        .id = n[1], .lane = n[2], .prio = n[3], .run_at = n[4], .unique = n[5]};
     struct model_reply r = model_accept(&m, &rules, &a, n[0]);
     same("answer of accept", n[6], r.word);
     same("job of accept", n[7], r.job);
@@ -127,7 +142,8 @@ static void do_op(const struct line *l)
         do_commit(n);
         return;
     case 'F':
-        same("answer of finish", n[5], model_finish(&m, &rules, lease, ending_of(n[3], n[4]), n[0]).word);
+        same("answer of finish", n[5],
+             model_finish(&m, &rules, lease, ending_of(n[3], n[4]), n[0]).word);
         return;
     case 'X':
         same("reaped", n[1], model_reap(&m, &rules, 50, n[0]).n);
@@ -151,10 +167,28 @@ static size_t same_jobs(const int64_t *n)
 {
     for (int64_t i = 0; i < m.job_count; i++, n += 22) {
         const struct model_job *j = &m.jobs[i];
-        const int64_t ours[] = {j->id, j->seq, j->lane, j->state, j->prio, j->state == MODEL_READY ? j->rank : 0,
-                                j->state == MODEL_SCHEDULED ? j->run_at : 0, j->fence, j->nonce, j->lease_until,
-                                j->suspect, j->cancel_asked, j->n_fail, j->n_crash, j->n_throttle, j->n_release,
-                                j->n_ok, j->n_void, j->generation, j->next_batch, j->cursor, j->unique};
+        const int64_t ours[] = {j->id,
+                                j->seq,
+                                j->lane,
+                                j->state,
+                                j->prio,
+                                j->state == MODEL_READY ? j->rank : 0,
+                                j->state == MODEL_SCHEDULED ? j->run_at : 0,
+                                j->fence,
+                                j->nonce,
+                                j->lease_until,
+                                j->suspect,
+                                j->cancel_asked,
+                                j->n_fail,
+                                j->n_crash,
+                                j->n_throttle,
+                                j->n_release,
+                                j->n_ok,
+                                j->n_void,
+                                j->generation,
+                                j->next_batch,
+                                j->cursor,
+                                j->unique};
         for (int k = 0; k < 22; k++) {
             char what[64];
             snprintf(what, sizeof what, "field %d of job %lld", k, (long long)j->id);
@@ -183,7 +217,8 @@ static void same_state(const struct line *l)
     n += same_jobs(n);
     for (int64_t i = 0; i < 3; i++, n += 8) {
         const struct model_lane *o = &m.lanes[i];
-        const int64_t ours[] = {i, o->tat, o->blocked_until, o->paused, o->pass, o->breaker, o->fails, o->until};
+        const int64_t ours[] = {i,       o->tat,     o->blocked_until, o->paused,
+                                o->pass, o->breaker, o->fails,         o->until};
         for (int k = 0; k < 8; k++)
             same("a field of a lane", n[k], ours[k]);
     }
@@ -211,7 +246,8 @@ static void model_and_prototype_do_the_same(void **state)
         printf("skipped: no python3, or no prototype in %s\n", folder);
         skip();
     }
-    snprintf(command, sizeof command, "python3 -B tests/model/prototype.py '%s' %d", folder, episodes ? (int)strtol(episodes, NULL, 10) : 20);
+    snprintf(command, sizeof command, "python3 -B tests/model/prototype.py '%s' %d", folder,
+             episodes ? (int)strtol(episodes, NULL, 10) : 20);
     FILE *in = popen(command, "r");
     assert_non_null(in);
     int64_t all = 0;
