@@ -198,6 +198,25 @@ static int64_t store_delay(int64_t job, int64_t n, int64_t hint_ms)
                           hint_ms);
 }
 
+/* Mistakes that a store could make. The comparison must find each of them: it is the model that is
+ * made to err, which comes to the same. */
+static const struct mutation {
+    const char *name;
+    size_t offset; /* of a bool in struct model_rules */
+    bool value;
+} mutations[] = {
+    {"no nonce: any write to an active job counts", offsetof(struct model_rules, any_active_writes),
+     true},
+    {"no suspect pass before a reap", offsetof(struct model_rules, reap_at_once), true},
+    {"no amnesty after a sleep", offsetof(struct model_rules, amnesty), false},
+    {"a 429 is charged to the failures", offsetof(struct model_rules, throttle_is_fail), true},
+    {"a probe without verdict is forgotten", offsetof(struct model_rules, probe_forgotten), true},
+    {"a lease lost on the way is a crash", offsetof(struct model_rules, lost_is_crash), true},
+    {"a released job goes behind others", offsetof(struct model_rules, released_by_time), true},
+};
+enum { MUTATIONS = sizeof mutations / sizeof mutations[0] };
+static const struct mutation *mutation; /* in force; NULL: none */
+
 enum { DEPARTURES = sizeof departures / sizeof departures[0] };
 
 /* `without` departs as the design does; DEPARTURES: all rows hold. */
@@ -220,6 +239,8 @@ static struct model_rules rules_of(const struct store_limits *l, size_t without)
         else
             *(bool *)((char *)&r + d->offset) = true;
     }
+    if (mutation)
+        *(bool *)((char *)&r + mutation->offset) = mutation->value;
     return r;
 }
 
@@ -779,6 +800,22 @@ static void every_departure_is_one(void **state)
     }
 }
 
+static void every_mutation_is_found(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MUTATIONS; i++) {
+        uint64_t seed = 1;
+        mutation = &mutations[i];
+        while (seed <= EPISODES_MOST && !makes_a_difference(seed, DEPARTURES))
+            seed++;
+        mutation = NULL;
+        if (seed > EPISODES_MOST)
+            fail_msg("not found: %s", mutations[i].name);
+        printf("  found in episode %llu, step %lld: %s\n", (unsigned long long)seed,
+               (long long)one.step, mutations[i].name);
+    }
+}
+
 static void model_and_store_do_the_same(void **state)
 {
     (void)state;
@@ -808,6 +845,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(model_and_store_do_the_same),
         cmocka_unit_test(every_departure_is_one),
+        cmocka_unit_test(every_mutation_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
