@@ -128,6 +128,8 @@ struct world {
     char log[LOG_LINES][160];
     bool calm;  /* time goes slowly: leases last, much falls into one window of the breaker */
     bool shaky; /* most attempts are given back, and without a post */
+    bool grouped, open;
+    int64_t more; /* operations that join the open group */
     int64_t done[OPS], stale;
 };
 
@@ -205,12 +207,13 @@ static const struct mutation {
     size_t offset; /* of a bool in struct model_rules */
     bool value;
 } mutations[] = {
-    {"no nonce: any write to an active job counts", offsetof(struct model_rules, any_active_writes),
-     true},
+    {"no nonce: any write to an active job counts",
+     offsetof(struct model_rules, any_active_writes), true},
     {"no suspect pass before a reap", offsetof(struct model_rules, reap_at_once), true},
     {"no amnesty after a sleep", offsetof(struct model_rules, amnesty), false},
     {"a 429 is charged to the failures", offsetof(struct model_rules, throttle_is_fail), true},
-    {"a probe without verdict is forgotten", offsetof(struct model_rules, probe_forgotten), true},
+    {"a probe without verdict is forgotten", offsetof(struct model_rules, probe_forgotten),
+     true},
     {"a lease lost on the way is a crash", offsetof(struct model_rules, lost_is_crash), true},
     {"a released job goes behind others", offsetof(struct model_rules, released_by_time), true},
 };
@@ -246,18 +249,30 @@ static struct model_rules rules_of(const struct store_limits *l, size_t without)
 
 /* ---- one operation, one group ---- */
 
+/* In some episodes several operations form a group; the rows are looked at when it is written. */
 static void begin(struct world *w)
 {
     struct fault f = {0};
+    if (w->open)
+        return;
     if (store_begin(w->s, &f))
         fail_msg("store_begin: %s", f.words);
+    w->open = true;
+    w->more = w->grouped ? below(w, 6) : 0;
+}
+
+static void write_group(struct world *w)
+{
+    struct fault f = {0};
+    if (w->open && store_commit(w->s, &f))
+        fail_msg("store_commit: %s", f.words);
+    w->open = false;
 }
 
 static void end(struct world *w)
 {
-    struct fault f = {0};
-    if (store_commit(w->s, &f))
-        fail_msg("store_commit: %s", f.words);
+    if (w->more-- <= 0)
+        write_group(w);
 }
 
 static wall now(const struct world *w)
@@ -558,6 +573,7 @@ static void close_both(struct world *w)
 static void op_restart(struct world *w)
 {
     say(w, "restart");
+    write_group(w);
     close_both(w);
     open_both(w);
     model_restart(&w->m, &w->rules, w->now);
@@ -693,6 +709,7 @@ static void start_episode(struct world *w, uint64_t seed, size_t without)
         (void)draw(w);
     w->calm = below(w, 2);
     w->shaky = below(w, 3) == 0;
+    w->grouped = below(w, 3) == 0;
     w->limits = (struct store_limits){
         .ready_max = 40,
         .fail_max = 2 + below(w, 3),
@@ -718,6 +735,7 @@ static void start_episode(struct world *w, uint64_t seed, size_t without)
 
 static void end_episode(struct world *w)
 {
+    write_group(w);
     close_both(w);
     arena_free(&w->a);
     nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
@@ -753,6 +771,8 @@ static void run_steps(struct world *w, int64_t steps)
         ops[op].run(w);
         w->done[op]++;
         arena_reset(w->a);
+        if (w->open)
+            continue;
         same_state(w);
         if (w->step % 256 == 0)
             store_idle(w->s);
