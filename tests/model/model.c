@@ -586,7 +586,8 @@ static enum model_state leave(struct model *m, const struct model_rules *r, stru
     *out_wait = 0;
     enum model_state to = charge(r, j, budget, hint, now, out_wait);
     /* Once asked to stop, every ending but a good one is `cancelled`. */
-    if (j->cancel_asked && to != MODEL_SUCCEEDED)
+    if (j->cancel_asked && to != MODEL_SUCCEEDED &&
+        !(r->permanent_stands && budget == MODEL_PERMANENT))
         to = MODEL_CANCELLED;
     if (to >= MODEL_SUCCEEDED) {
         to_final(j, to, now);

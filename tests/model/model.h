@@ -90,6 +90,7 @@ struct model_rules {
     bool open_counts;       /* endings that come while the breaker is open count too */
     bool trips_alike;       /* every opening is as long as the first */
     bool lost_is_crash;     /* a lease that lapsed before its worker confirmed the start is a crash too */
+    bool permanent_stands;  /* a permanent failure stays `dead` though somebody asked to cancel */
     bool released_by_time;  /* a released job is ranked by now, not in front of its lane */
     bool progress_renews;   /* a batch that added items starts the budgets over */
     bool progress_healthy;  /* an attempt that added items says that the site is healthy */

@@ -560,6 +560,7 @@ static struct setup prototype(int64_t jobs, int64_t releases_max)
         .open_counts = true,
         .trips_alike = true,
         .lost_is_crash = true,
+        .permanent_stands = true,
         .released_by_time = true,
     };
     return s;

@@ -1,6 +1,6 @@
 /* The model against the design's own prototype, which is written in Python: the same seeded
  * operations, every answer and the whole state after each. QUEUE_MODEL names the prototype's folder;
- * skipped where it or python3 is absent. MODEL_EPISODES=n sets how much (20 episodes of 300). */
+ * skipped where it or python3 is absent. MODEL_EPISODES=n sets how much (60 episodes of 300). */
 #include "model.h"
 
 #include <setjmp.h>
@@ -59,6 +59,7 @@ static void start_episode(int64_t number)
         .open_counts = true,
         .trips_alike = true,
         .lost_is_crash = true,
+        .permanent_stands = true,
         .released_by_time = true,
     };
     model_init(&m);
@@ -247,7 +248,7 @@ static void model_and_prototype_do_the_same(void **state)
         skip();
     }
     snprintf(command, sizeof command, "python3 -B tests/model/prototype.py '%s' %d", folder,
-             episodes ? (int)strtol(episodes, NULL, 10) : 20);
+             episodes ? (int)strtol(episodes, NULL, 10) : 60);
     FILE *in = popen(command, "r");
     assert_non_null(in);
     int64_t all = 0;
