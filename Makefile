@@ -71,6 +71,8 @@ $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
 $(OUT)/tests/model/%: $(OUT)/tests/model/%.o $(OUT)/tests/model/model.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(OUT)/tests/model/model.o $(LIB) -lcmocka $(LIBS) -o $@
+$(OUT)/tests/sim/sim: $(OUT)/tests/sim/sim.o $(OUT)/tests/sim/watch.o $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
 $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) -lcmocka $(LIBS) -o $@
 $(OUT)/tools/%: $(OUT)/tools/%.o $(LIB)
@@ -129,6 +131,8 @@ conform: $(CONFS) ## the store's and the server's promises
 model: $(MODELS) ## the store against its model, small worlds wholly, and the spin model
 	@tests/run.sh $(MODELS)
 	@models/check.sh
+	@$(MAKE) --no-print-directory $(OUT)/tests/sim/sim
+	@tests/sim/check.sh $(OUT)/tests/sim/sim
 
 fuzzers: $(FUZZERS)
 fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
@@ -152,7 +156,10 @@ volume: build ## 125 250 posts of 500 accounts by capture and by dom, compared w
 bench: ## figures of docs/reference/benchmarks.md
 	@bench/run.sh
 
-sim: $(OUT)/tools/simulate ## the queue's proof at length: a month by the rules, 10 million operations, two jobs wholly
+sim: $(OUT)/tools/simulate $(OUT)/tests/sim/sim ## the queue's proof at length: SEEDS (10 000) storms, a month by the rules, 10 million operations, two jobs wholly; SEED=n: one storm, told step by step
+	@if [ -n "$(SEED)" ]; then exec $(OUT)/tests/sim/sim seed=$(SEED) trace; fi; \
+	    $(OUT)/tests/sim/sim count=$${SEEDS:-10000} && $(MAKE) --no-print-directory sim-rest
+sim-rest:
 	@for seed in 1 2 3 4 5; do $(OUT)/tools/simulate seed=$$seed >$(OUT)/simulate.log || { cat $(OUT)/simulate.log; exit 1; }; tail -2 $(OUT)/simulate.log; done
 	@$(MAKE) --no-print-directory conform T=store
 	@MODEL_SIM=1 MODEL_OPS=$${MODEL_OPS:-10000000} MODEL_EPISODES=200 TEST_TIMEOUT=14400 \
@@ -167,4 +174,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model fuzzers fuzz system check soak volume bench sim install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model fuzzers fuzz system check soak volume bench sim sim-rest install clean

@@ -32,6 +32,8 @@ if wants unit; then
     # shellcheck disable=SC2046
     tests/run.sh $(tests_of out/release unit conform model)
     models/check.sh
+    $make out/release/tests/sim/sim
+    tests/sim/check.sh out/release/tests/sim/sim
 fi
 if wants clang; then
     step "build with clang, with fault points"
@@ -43,6 +45,8 @@ if wants asan; then
     $make BUILD=asan build $(tests_of out/asan unit conform model browser)
     # shellcheck disable=SC2046
     ASAN_OPTIONS=detect_leaks=1 MODEL_OPS=10000 tests/run.sh $(tests_of out/asan unit conform model)
+    $make BUILD=asan out/asan/tests/sim/sim
+    ASAN_OPTIONS=detect_leaks=0 out/asan/tests/sim/sim count=4 >/dev/null # longjmp leaves nothing to a leak check
 fi
 if wants fuzz; then
     step "each fuzz target for 5 seconds"

@@ -228,6 +228,16 @@ static int64_t startable(const struct store *s, const struct store_lane *l, int6
     return n;
 }
 
+/* When the rate allows one job more than it does now; INT64_MAX: it holds nothing back. */
+static int64_t one_more_at(const struct store *s, const struct store_lane *l, int64_t now_ms)
+{
+    int64_t emit = s->limits.lane_emit_ms, n = startable(s, l, now_ms);
+    int64_t room = l->breaker.state == BREAKER_CLOSED ? s->limits.lane_max_active - l->active : 1;
+    if (emit <= 0 || n >= l->ready || n >= room || n >= s->limits.lane_burst)
+        return INT64_MAX;
+    return lane_start_at(l->tat_ms, emit, s->limits.lane_burst) + n * emit;
+}
+
 enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
                            int64_t *out_until_ms)
 {
@@ -284,7 +294,9 @@ void lanes_outlook(const struct store *s, int64_t now_ms, struct outlook *out)
         if (l->ready == 0 || !has_room(s, l))
             continue;
         int64_t at = open_at(s, l);
-        if (at > now_ms && at < out->next_ms)
+        if (at <= now_ms)
+            at = one_more_at(s, l, now_ms);
+        if (at < out->next_ms)
             out->next_ms = at;
     }
 }

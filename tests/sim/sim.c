@@ -1,0 +1,859 @@
+/* sim.c - the queue under everything that may happen to it, in virtual time.
+ *
+ * Three nodes with two workers each, a service around the real store, clients and operators talk by
+ * messages that come late, twice or not at all. Nodes crash, are stopped and go on later as if nothing
+ * had been; the power fails before and after a group is written; the clock is set; sites fail, ask to
+ * wait, and come back. After each step the promises of the queue are checked (watch.h). Then the faults
+ * stop, and every job has to end. The same seed does the same again, step by step.
+ *
+ * sim [seed=1] [count=1] [mistake=NAME] [trace]
+ *   count    so many seeds, one after another
+ *   mistake  fence, early, loss, twice, sleep: put in on purpose; exit 0 when it is found
+ * Exit 1: a promise was broken; the seed, the step and the last steps are printed. */
+#include "watch.h"
+
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    NODES = 3,
+    WORKERS = 2, /* of each node */
+    EVENTS = 8192,
+    TRACE = 60, /* last lines that are printed with a broken promise */
+    LINE = 160,
+    SECOND = 1000,
+    MINUTE = 60 * SECOND,
+    STORM_MS = 20 * MINUTE, /* then the faults stop */
+    ANSWER_MS = 2 * SECOND, /* a call without an answer is made again */
+    POLL_MS = 5 * SECOND,
+};
+static const int64_t T0 = 1800000000000;
+static const int64_t CALM_MS = 24 * 60 * (int64_t)MINUTE; /* every job ended by then */
+
+enum what {
+    SUBMIT, /* a client sends */
+    CANCEL,
+    ARRIVE, /* a message is at the service */
+    FLUSH,  /* the service does what has arrived, as one group */
+    TEND,
+    ANSWER, /* a message is at the node */
+    WAKE,
+    ASK_AGAIN, /* the node heard nothing */
+    BEAT,
+    STEP,      /* the worker has done a piece */
+    GIVE_UP,   /* by its own clock the lease is over */
+    CRASH,
+    UP,
+    STOP,
+    CONTINUE,
+    POWER,
+    CLOCK,
+    OUTAGE,
+};
+enum call { ACCEPT, CANCEL_JOB, RESERVE, STARTED, HEARTBEAT, RECORDS, FINISH };
+static const char *const call_names[] = {"accept", "cancel", "reserve", "started", "heartbeat", "records", "finish"};
+
+struct message {
+    enum call call;
+    int node, worker;
+    int64_t life, ask; /* of the node that sent it; which question of the worker */
+    int64_t sent;
+    int64_t job, batch;
+    uint64_t nonce;
+    struct watch_ending ending;
+    /* the answer */
+    err result;
+    bool cancel;
+};
+struct event {
+    int64_t at, order;
+    enum what what;
+    struct message m;
+};
+enum worker_state { IDLE, ASKING, WORKING, TELLING, ENDING };
+struct worker {
+    enum worker_state state;
+    int64_t ask, lease; /* numbers of its questions and leases: what is for an earlier one is late */
+    int64_t job, batch, trusts_until;
+    uint64_t nonce;
+    struct watch_ending ending;
+};
+struct node {
+    bool up, stopped;
+    int64_t life;
+    struct worker workers[WORKERS];
+    struct event held[256]; /* what came while it was stopped */
+    size_t held_count;
+};
+struct sim {
+    uint64_t seed, random;
+    int64_t now, order, steps, offset, down_until[WATCH_LANES];
+    struct event events[EVENTS]; /* a heap */
+    size_t event_count;
+    struct node nodes[NODES];
+    struct message inbox[512];
+    size_t inbox_count;
+    bool flush_set, rude, over;
+    int64_t tend_at;
+    struct watch watch;
+    char dir[64];
+    bool trace;
+    char lines[TRACE][LINE];
+    int64_t line_count;
+    uint64_t hash; /* of all lines */
+    jmp_buf end;
+    char why[WATCH_WHY];
+};
+
+static void __attribute__((format(printf, 2, 3))) say(struct sim *s, const char *format, ...)
+{
+    char *line = s->lines[s->line_count++ % TRACE];
+    int n = snprintf(line, LINE, "%6" PRId64 " %10" PRId64 " ", s->steps, s->now);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line + n, LINE - (size_t)n, format, list);
+    va_end(list);
+    s->hash = span_hash(span_of(line), s->hash);
+    if (s->trace)
+        puts(line);
+}
+
+static void on_broken(void *ctx, const char *why)
+{
+    struct sim *s = ctx;
+    snprintf(s->why, sizeof s->why, "%s", why);
+    longjmp(s->end, 1);
+}
+
+/* ---- chance ---- */
+
+static int64_t below(struct sim *s, int64_t n)
+{
+    s->random = s->random * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((s->random >> 33) % (uint64_t)n);
+}
+
+static bool one_in(struct sim *s, int64_t n)
+{
+    return !s->over && below(s, n) == 0;
+}
+
+static int64_t between(struct sim *s, int64_t from, int64_t to)
+{
+    return from + below(s, to - from + 1);
+}
+
+/* ---- events ---- */
+
+static bool sooner(const struct event *a, const struct event *b)
+{
+    return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+static void put(struct sim *s, int64_t in_ms, enum what what, struct message m)
+{
+    if (s->event_count == EVENTS)
+        on_broken(s, "the simulation has too many events");
+    size_t i = s->event_count++;
+    struct event e = {s->now + in_ms, s->order++, what, m};
+    for (; i && sooner(&e, &s->events[(i - 1) / 2]); i = (i - 1) / 2)
+        s->events[i] = s->events[(i - 1) / 2];
+    s->events[i] = e;
+}
+
+static struct event take(struct sim *s)
+{
+    struct event first = s->events[0], last = s->events[--s->event_count];
+    size_t i = 0;
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= s->event_count)
+            break;
+        if (child + 1 < s->event_count && sooner(&s->events[child + 1], &s->events[child]))
+            child++;
+        if (!sooner(&s->events[child], &last))
+            break;
+        s->events[i] = s->events[child];
+        i = child;
+    }
+    s->events[i] = last;
+    return first;
+}
+
+/* A message takes its time, comes twice, or is lost. */
+static void post(struct sim *s, enum what what, struct message m)
+{
+    if (one_in(s, 40))
+        return;
+    int64_t delay = one_in(s, 50) ? between(s, SECOND, 3 * s->watch.limits.lease_ms) : between(s, 1, 40);
+    put(s, delay, what, m);
+    if (one_in(s, 40))
+        put(s, delay + between(s, 1, 4 * s->watch.limits.lease_ms), what, m);
+}
+
+/* ---- the service ---- */
+
+static int64_t store_now(const struct sim *s)
+{
+    return T0 + s->now + s->offset;
+}
+
+/* Tells idle workers that there is work, and sets the one timer. */
+static void look_ahead(struct sim *s)
+{
+    int64_t next = watch_ahead(&s->watch, store_now(s)), in = POLL_MS;
+    for (int i = 0; s->watch.seen.startable > 0 && i < NODES; i++)
+        put(s, between(s, 1, 5), WAKE, (struct message){.node = i});
+    if (next != INT64_MAX && next - store_now(s) < in)
+        in = next > store_now(s) ? next - store_now(s) : 1;
+    if (s->tend_at <= s->now || s->now + in < s->tend_at) {
+        s->tend_at = s->now + in;
+        put(s, in, TEND, (struct message){0});
+    }
+}
+
+static void arrive(struct sim *s, struct message m)
+{
+    if (s->inbox_count == sizeof s->inbox / sizeof s->inbox[0])
+        return; /* the listen queue is full */
+    s->inbox[s->inbox_count++] = m;
+    if (!s->flush_set)
+        put(s, between(s, 0, 8), FLUSH, m);
+    s->flush_set = true;
+}
+
+/* The plan of a job: what it is good for is drawn from its number and the seed alone. */
+static uint64_t nature(const struct sim *s, int64_t job)
+{
+    char id[ID_TEXT];
+    watch_job_id(job, id);
+    return span_hash(span_of(id), s->seed) % 100;
+}
+
+static void serve(struct sim *s, struct message *m)
+{
+    struct watch *w = &s->watch;
+    struct watch_lease lease = {0};
+    int64_t now = store_now(s);
+    switch (m->call) {
+    case ACCEPT:
+        m->result = watch_accept(w, m->job, m->job % WATCH_LANES, (int)(m->job % 10), m->nonce, now);
+        break;
+    case CANCEL_JOB:
+        m->result = watch_cancel(w, m->job, now, &m->cancel);
+        break;
+    case RESERVE:
+        m->result = watch_reserve(w, (uint64_t)below(s, INT32_MAX) << 24 | (uint64_t)s->order, now, &lease);
+        m->job = lease.job;
+        m->batch = lease.next_batch;
+        m->nonce = lease.nonce;
+        break;
+    case STARTED:
+        m->result = watch_started(w, m->job, m->nonce, now);
+        break;
+    case HEARTBEAT:
+        m->result = watch_heartbeat(w, m->job, m->nonce, now, &m->cancel);
+        break;
+    case RECORDS:
+        m->result = watch_records(w, m->job, m->nonce, m->batch, now);
+        break;
+    case FINISH:
+        m->result = watch_finish(w, m->job, m->nonce, m->ending, now);
+        break;
+    }
+    say(s, "%s job %" PRId64 " batch %" PRId64 " of node %d.%d: %s", call_names[m->call], m->job, m->batch,
+        m->node, m->worker, m->result ? err_text(m->result) : "ok");
+}
+
+static void flush(struct sim *s)
+{
+    struct watch *w = &s->watch;
+    bool lost = one_in(s, 400);
+    s->flush_set = false;
+    watch_begin(w, store_now(s), lost);
+    for (size_t i = 0; i < s->inbox_count; i++)
+        serve(s, &s->inbox[i]);
+    size_t count = s->inbox_count;
+    s->inbox_count = 0;
+    if (lost) {
+        say(s, "power fails before the group is written");
+        watch_power(w, store_now(s));
+        look_ahead(s);
+        return;
+    }
+    watch_commit(w, store_now(s));
+    if (one_in(s, 400)) {
+        say(s, "power fails before the answers");
+        watch_power(w, store_now(s));
+        look_ahead(s);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (s->inbox[i].call == ACCEPT && !s->inbox[i].result)
+            w->seen.jobs[s->inbox[i].job].acknowledged = true;
+        if (s->inbox[i].call > CANCEL_JOB)
+            post(s, ANSWER, s->inbox[i]);
+    }
+    look_ahead(s);
+    if (s->steps % 64 == 0)
+        watch_audit(w, store_now(s), false);
+}
+
+static void tend(struct sim *s)
+{
+    if (s->now < s->tend_at)
+        return; /* an earlier timer that was set anew */
+    watch_begin(&s->watch, store_now(s), false);
+    watch_tend(&s->watch, store_now(s));
+    watch_commit(&s->watch, store_now(s));
+    look_ahead(s);
+}
+
+/* ---- nodes ---- */
+
+static struct worker *worker_of(struct sim *s, const struct message *m)
+{
+    return &s->nodes[m->node].workers[m->worker];
+}
+
+static void ask(struct sim *s, int node, int worker, struct message m)
+{
+    struct worker *k = &s->nodes[node].workers[worker];
+    m.node = node;
+    m.worker = worker;
+    m.life = s->nodes[node].life;
+    m.job = k->job;
+    m.nonce = k->nonce;
+    m.batch = k->batch;
+    m.ending = k->ending;
+    m.sent = s->now;
+    m.ask = m.call == STARTED || m.call == HEARTBEAT ? k->lease : ++k->ask;
+    post(s, ARRIVE, m);
+    if (m.call != STARTED && m.call != HEARTBEAT)
+        put(s, ANSWER_MS, ASK_AGAIN, m);
+}
+
+static void idle(struct worker *k)
+{
+    *k = (struct worker){.ask = k->ask + 1, .lease = k->lease + 1};
+}
+
+static void wake(struct sim *s, int node)
+{
+    for (int i = 0; i < WORKERS; i++) {
+        struct worker *k = &s->nodes[node].workers[i];
+        if (k->state != IDLE)
+            continue;
+        k->state = ASKING;
+        ask(s, node, i, (struct message){.call = RESERVE});
+    }
+}
+
+static void later(struct sim *s, const struct worker *k, const struct message *m, int64_t in_ms, enum what what)
+{
+    struct message own = {.node = m->node, .worker = m->worker, .life = m->life, .ask = k->lease};
+    put(s, in_ms, what, own);
+}
+
+static void beat(struct sim *s, struct worker *k, const struct message *m)
+{
+    struct message call = {.call = HEARTBEAT};
+    ask(s, m->node, m->worker, call);
+    later(s, k, m, s->watch.limits.lease_ms / 3, BEAT);
+}
+
+static void on_lease(struct sim *s, struct worker *k, const struct message *m)
+{
+    if (m->result) {
+        idle(k);
+        return;
+    }
+    k->state = WORKING;
+    k->lease++;
+    k->job = m->job;
+    k->nonce = m->nonce;
+    k->batch = m->batch;
+    k->trusts_until = s->now + s->watch.limits.lease_ms;
+    ask(s, m->node, m->worker, (struct message){.call = STARTED});
+    later(s, k, m, s->watch.limits.lease_ms / 3, BEAT);
+    later(s, k, m, between(s, 50, 4 * SECOND), STEP);
+    if (!s->rude)
+        later(s, k, m, s->watch.limits.lease_ms, GIVE_UP);
+}
+
+static void end_with(struct sim *s, struct worker *k, const struct message *m, struct watch_ending e)
+{
+    k->state = ENDING;
+    k->ending = e;
+    ask(s, m->node, m->worker, (struct message){.call = FINISH});
+}
+
+/* What becomes of the next piece of work: by the job's nature, the site's weather, and chance. */
+static bool goes_wrong(struct sim *s, const struct worker *k, struct watch_ending *out)
+{
+    uint64_t is = nature(s, k->job);
+    *out = (struct watch_ending){0};
+    if (is < 5)
+        out->failure = FAILURE_NOT_FOUND;
+    else if (is < 9)
+        *out = (struct watch_ending){FAILURE_CRASH, BUDGET_CRASH, 0};
+    else if (s->now < s->down_until[k->job % WATCH_LANES])
+        out->failure = FAILURE_NETWORK;
+    else if (is < 20 && one_in(s, 2))
+        out->failure = FAILURE_TIMEOUT;
+    else if (is < 30 && one_in(s, 3))
+        *out = (struct watch_ending){FAILURE_RATE_LIMITED, BUDGET_NONE, one_in(s, 2) ? 0 : between(s, SECOND, MINUTE)};
+    else if (one_in(s, 60))
+        *out = (struct watch_ending){FAILURE_BROWSER, BUDGET_RELEASE, 0};
+    else
+        return false;
+    return true;
+}
+
+static void work(struct sim *s, struct worker *k, const struct message *m)
+{
+    struct watch_ending e;
+    if (goes_wrong(s, k, &e)) {
+        end_with(s, k, m, e);
+    } else if (k->batch >= watch_batches(k->job)) {
+        end_with(s, k, m, (struct watch_ending){0});
+    } else {
+        k->state = TELLING;
+        ask(s, m->node, m->worker, (struct message){.call = RECORDS});
+    }
+}
+
+static void on_answer(struct sim *s, const struct message *m)
+{
+    struct worker *k = worker_of(s, m);
+    if (m->call == STARTED || m->call == HEARTBEAT) {
+        if (m->ask != k->lease || k->state <= ASKING)
+            return;
+        if (m->result == E_STALE) {
+            idle(k);
+        } else if (m->call == HEARTBEAT) {
+            k->trusts_until = m->sent + s->watch.limits.lease_ms - SECOND;
+            if (m->cancel && k->state == WORKING)
+                end_with(s, k, m, (struct watch_ending){FAILURE_CANCELLED, BUDGET_NONE, 0});
+        }
+        return;
+    }
+    if (m->ask != k->ask)
+        return; /* an answer to an earlier question */
+    if (m->call == RESERVE && k->state == ASKING) {
+        on_lease(s, k, m);
+    } else if (m->call == RECORDS && k->state == TELLING) {
+        k->ask++;
+        if (m->result) {
+            idle(k);
+            return;
+        }
+        k->batch++;
+        k->state = WORKING;
+        later(s, k, m, between(s, 50, 4 * SECOND), STEP);
+    } else if (m->call == FINISH && k->state == ENDING) {
+        idle(k);
+        put(s, between(s, 1, 50), WAKE, (struct message){.node = m->node});
+    }
+}
+
+/* The same question again, with the same nonce; a lease that may have been given is not taken up. */
+static void ask_again(struct sim *s, const struct message *m)
+{
+    struct worker *k = worker_of(s, m);
+    if (m->ask != k->ask || k->state == IDLE || k->state == WORKING)
+        return;
+    if (m->call == RESERVE) {
+        idle(k);
+        put(s, 1, WAKE, (struct message){.node = m->node});
+        return;
+    }
+    ask(s, m->node, m->worker, (struct message){.call = m->call});
+}
+
+static void give_up(struct sim *s, const struct message *m)
+{
+    struct worker *k = worker_of(s, m);
+    if (m->ask != k->lease || k->state <= ASKING)
+        return;
+    if (s->now < k->trusts_until) {
+        later(s, k, m, k->trusts_until - s->now, GIVE_UP);
+        return;
+    }
+    say(s, "node %d.%d gives job %" PRId64 " up by itself", m->node, m->worker, k->job);
+    idle(k);
+    put(s, 1, WAKE, (struct message){.node = m->node});
+}
+
+/* ---- trouble ---- */
+
+static void trouble(struct sim *s, const struct event *e)
+{
+    struct node *n = &s->nodes[e->m.node];
+    int64_t before = store_now(s);
+    switch (e->what) {
+    case CRASH:
+        say(s, "node %d crashes", e->m.node);
+        n->up = false;
+        n->life++;
+        n->held_count = 0;
+        n->stopped = false;
+        memset(n->workers, 0, sizeof n->workers);
+        put(s, between(s, 100, 40 * SECOND), UP, e->m);
+        return;
+    case UP:
+        n->up = true;
+        say(s, "node %d is up", e->m.node);
+        wake(s, e->m.node);
+        return;
+    case STOP:
+        if (!n->up || n->stopped)
+            return;
+        say(s, "node %d is stopped", e->m.node);
+        n->stopped = true;
+        put(s, between(s, SECOND, 5 * s->watch.limits.lease_ms), CONTINUE, e->m);
+        return;
+    case POWER:
+        say(s, "the service is started anew");
+        s->inbox_count = 0;
+        watch_power(&s->watch, store_now(s));
+        look_ahead(s);
+        return;
+    case CLOCK:
+        s->offset += below(s, 2) ? between(s, -60 * MINUTE, 60 * MINUTE) : between(s, -SECOND, SECOND);
+        say(s, "the clock is set: %+" PRId64 " ms in all", s->offset);
+        watch_clock(&s->watch, before);
+        look_ahead(s);
+        return;
+    case OUTAGE:
+        s->down_until[e->m.job] = s->now + between(s, MINUTE, 8 * MINUTE);
+        say(s, "%s is down", watch_lane_names[e->m.job]);
+        return;
+    default:
+        return;
+    }
+}
+
+/* What is for a node that is not there is lost; for one that is stopped it waits. */
+static bool reaches(struct sim *s, const struct event *e)
+{
+    struct node *n = &s->nodes[e->m.node];
+    if (!n->up || (e->what != WAKE && e->m.life != n->life))
+        return false;
+    if (!n->stopped)
+        return true;
+    if (n->held_count < sizeof n->held / sizeof n->held[0])
+        n->held[n->held_count++] = *e;
+    return false;
+}
+
+static void at_node(struct sim *s, const struct event *e)
+{
+    struct worker *k = worker_of(s, &e->m);
+    if (!reaches(s, e))
+        return;
+    switch (e->what) {
+    case WAKE:
+        wake(s, e->m.node);
+        return;
+    case ANSWER:
+        on_answer(s, &e->m);
+        return;
+    case ASK_AGAIN:
+        ask_again(s, &e->m);
+        return;
+    case BEAT:
+        if (e->m.ask == k->lease && k->state > ASKING)
+            beat(s, k, &e->m);
+        return;
+    case STEP:
+        if (e->m.ask == k->lease && k->state == WORKING)
+            work(s, k, &e->m);
+        return;
+    case GIVE_UP:
+        give_up(s, &e->m);
+        return;
+    default:
+        return;
+    }
+}
+
+static void go_on(struct sim *s, int node)
+{
+    struct node *n = &s->nodes[node];
+    if (!n->stopped)
+        return;
+    say(s, "node %d goes on", node);
+    n->stopped = false;
+    for (size_t i = 0; i < n->held_count; i++)
+        put(s, 0, n->held[i].what, n->held[i].m);
+    n->held_count = 0;
+    wake(s, node);
+}
+
+/* ---- clients ---- */
+
+/* Until it is acknowledged the same request comes again; now and then with another body, and refused. */
+static void submit(struct sim *s, const struct message *m)
+{
+    struct message call = {.call = ACCEPT, .job = m->job, .nonce = 1};
+    if (s->watch.seen.jobs[m->job].acknowledged) {
+        if (one_in(s, 4)) {
+            call.nonce = 2;
+            post(s, ARRIVE, call);
+        }
+        return;
+    }
+    post(s, ARRIVE, call);
+    put(s, ANSWER_MS, SUBMIT, *m);
+}
+
+static void step(struct sim *s, const struct event *e)
+{
+    struct message m = e->m;
+    switch (e->what) {
+    case SUBMIT:
+        submit(s, &m);
+        return;
+    case CANCEL:
+        m.call = CANCEL_JOB;
+        post(s, ARRIVE, m);
+        return;
+    case ARRIVE:
+        arrive(s, m);
+        return;
+    case FLUSH:
+        flush(s);
+        return;
+    case TEND:
+        tend(s);
+        return;
+    case CONTINUE:
+        go_on(s, m.node);
+        return;
+    case CRASH:
+    case UP:
+    case STOP:
+    case POWER:
+    case CLOCK:
+    case OUTAGE:
+        trouble(s, e);
+        return;
+    case WAKE:
+    case ANSWER:
+    case ASK_AGAIN:
+    case BEAT:
+    case STEP:
+    case GIVE_UP:
+        at_node(s, e);
+        return;
+    }
+}
+
+/* ---- a run ---- */
+
+static void plan(struct sim *s)
+{
+    for (int64_t i = 0; i < WATCH_JOBS; i++) {
+        int64_t at = between(s, 0, STORM_MS * 3 / 4);
+        put(s, at, SUBMIT, (struct message){.job = i});
+        if (below(s, 8) == 0)
+            put(s, at + between(s, 0, below(s, 2) ? MINUTE : SECOND), CANCEL, (struct message){.job = i});
+    }
+    for (int i = 0; i < NODES; i++) {
+        s->nodes[i].up = true;
+        for (int64_t n = below(s, 6); n > 0; n--)
+            put(s, between(s, 0, STORM_MS), CRASH, (struct message){.node = i});
+        for (int64_t n = below(s, 6); n > 0; n--)
+            put(s, between(s, 0, STORM_MS), STOP, (struct message){.node = i});
+    }
+    for (int64_t n = below(s, 4); n > 0; n--)
+        put(s, between(s, 0, STORM_MS), POWER, (struct message){0});
+    for (int64_t n = below(s, 3) ? 0 : below(s, 6); n > 0; n--)
+        put(s, between(s, 0, STORM_MS), CLOCK, (struct message){0});
+    for (int64_t n = below(s, 4); n > 0; n--)
+        put(s, between(s, 0, STORM_MS), OUTAGE, (struct message){.job = below(s, WATCH_LANES)});
+}
+
+static bool all_over(const struct sim *s)
+{
+    for (int i = 0; i < WATCH_JOBS; i++)
+        if (!s->watch.seen.jobs[i].exists || !job_is_final(s->watch.seen.jobs[i].state))
+            return false;
+    return true;
+}
+
+static void play(struct sim *s)
+{
+    plan(s);
+    watch_open(&s->watch, store_now(s));
+    look_ahead(s);
+    while (s->event_count && s->now < STORM_MS + CALM_MS && !(s->over && all_over(s))) {
+        struct event e = take(s);
+        s->now = e.at;
+        s->steps++;
+        s->over = s->now >= STORM_MS;
+        step(s, &e);
+    }
+    watch_audit(&s->watch, store_now(s), true);
+    watch_clear(&s->watch, store_now(s) + CALM_MS);
+}
+
+static void draw_limits(struct sim *s)
+{
+    s->watch.limits = (struct store_limits){
+        .ready_max = WATCH_JOBS,
+        .fail_max = between(s, 2, 5),
+        .crash_max = between(s, 2, 3),
+        .throttle_max = between(s, 2, 50),
+        .retry_base_ms = between(s, 200, 5000),
+        .retry_cap_ms = between(s, 10000, 600000),
+        .lane_max_active = between(s, 1, 4),
+        .lane_emit_ms = below(s, 2) ? 0 : between(s, 200, 4000),
+        .lane_burst = between(s, 1, 4),
+        .lease_ms = 3000 * between(s, 1, 5),
+    };
+}
+
+static void remove_dir(const char *dir)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    if (system(command))
+        fprintf(stderr, "%s is left\n", dir);
+}
+
+/* One seed; false: a promise was broken. */
+static bool run(struct sim *s, uint64_t seed, enum watch_mistake mistake, bool trace, int64_t totals[SIGHTS])
+{
+    memset(s, 0, sizeof *s);
+    s->seed = seed;
+    s->random = seed * 0x9e3779b97f4a7c15u + 1;
+    s->trace = trace;
+    for (int i = 0; i < 4; i++)
+        (void)below(s, 2);
+    s->rude = below(s, 3) == 0; /* nodes that do not stop by themselves when their lease is over */
+    draw_limits(s);
+    snprintf(s->dir, sizeof s->dir, "%s/fulmar-sim-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    if (!mkdtemp(s->dir)) {
+        perror(s->dir);
+        exit(2);
+    }
+    s->watch.dir = s->dir;
+    s->watch.store_seed = seed;
+    s->watch.mistake = mistake;
+    s->watch.a = arena_new(4 << 20);
+    s->watch.broken = on_broken;
+    s->watch.ctx = s;
+    bool good = setjmp(s->end) == 0;
+    if (good)
+        play(s);
+    if (s->watch.s)
+        watch_close(&s->watch);
+    arena_free(&s->watch.a);
+    remove_dir(s->dir);
+    for (int i = 0; i < SIGHTS; i++)
+        totals[i] += s->watch.sights[i];
+    return good;
+}
+
+static void tell_broken(const struct sim *s)
+{
+    int64_t from = s->line_count > TRACE ? s->line_count - TRACE : 0;
+    for (int64_t i = from; !s->trace && i < s->line_count; i++)
+        puts(s->lines[i % TRACE]);
+    printf("BROKEN: %s\nseed %" PRIu64 ", step %" PRId64 ", %" PRId64 " ms; again with: make sim SEED=%" PRIu64 "\n",
+           s->why, s->seed, s->steps, s->now, s->seed);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int find_mistake(struct sim *s, enum watch_mistake mistake, uint64_t seed, int64_t count)
+{
+    int64_t totals[SIGHTS] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        if (run(s, seed + (uint64_t)i, mistake, false, totals))
+            continue;
+        printf("found with seed %" PRIu64 " at step %" PRId64 ": %s\n", s->seed, s->steps, s->why);
+        return 0;
+    }
+    printf("NOT FOUND in %" PRId64 " seeds\n", count);
+    return 1;
+}
+
+/* A simulation in which nothing happens proves nothing. */
+static int tell_sights(const int64_t totals[SIGHTS], int64_t count)
+{
+    int missing = 0;
+    for (int i = 0; i < SIGHTS; i++) {
+        printf("  %-14s %" PRId64 "\n", watch_sight_names[i], totals[i]);
+        missing += count >= 50 && !totals[i];
+    }
+    if (missing)
+        puts("some of these never happened");
+    return missing != 0;
+}
+
+static int simulate(struct sim *s, uint64_t seed, int64_t count, bool trace)
+{
+    int64_t totals[SIGHTS] = {0}, ignored[SIGHTS] = {0};
+    double began = seconds();
+    int64_t virtual_ms = 0, steps = 0;
+    for (int64_t i = 0; i < count; i++) {
+        bool good = run(s, seed + (uint64_t)i, MISTAKE_NONE, trace, totals);
+        uint64_t hash = s->hash;
+        virtual_ms += s->now;
+        steps += s->steps;
+        if (!good) {
+            tell_broken(s);
+            return 1;
+        }
+        if (i % 100 == 0 && (!run(s, seed + (uint64_t)i, MISTAKE_NONE, false, ignored) || s->hash != hash)) {
+            printf("seed %" PRIu64 " did not do the same again\n", s->seed);
+            return 1;
+        }
+    }
+    double took = seconds() - began;
+    printf("%" PRId64 " seeds from %" PRIu64 ": every promise kept in %" PRId64 " steps; %.1f h in %.1f s, %.0f times as fast\n",
+           count, seed, steps, (double)virtual_ms / 3600e3, took, (double)virtual_ms / 1000 / took);
+    return tell_sights(totals, count);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const mistakes[MISTAKES] = {"none", "fence", "early", "loss", "twice", "sleep"};
+    static struct sim sim;
+    uint64_t seed = 1;
+    int64_t count = 1;
+    enum watch_mistake mistake = MISTAKE_NONE;
+    bool trace = false;
+    for (int i = 1; i < argc; i++) {
+        if (sscanf(argv[i], "seed=%" SCNu64, &seed) == 1 || sscanf(argv[i], "count=%" SCNd64, &count) == 1)
+            continue;
+        if (strcmp(argv[i], "trace") == 0) {
+            trace = true;
+            continue;
+        }
+        for (int k = 1; k < MISTAKES; k++)
+            if (strncmp(argv[i], "mistake=", 8) == 0 && strcmp(argv[i] + 8, mistakes[k]) == 0)
+                mistake = (enum watch_mistake)k;
+        if (mistake == MISTAKE_NONE) {
+            fprintf(stderr, "sim: %s is not known; [seed=N] [count=N] [mistake=fence|early|loss|twice|sleep] [trace]\n", argv[i]);
+            return 2;
+        }
+    }
+    return mistake ? find_mistake(&sim, mistake, seed, count) : simulate(&sim, seed, count, trace);
+}
