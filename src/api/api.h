@@ -35,8 +35,8 @@ struct api_config {
     const char *state_dir; /* files of media lie below it */
     struct packs *packs;   /* for validation; held */
     void (*status)(void *ctx, struct api_status *out);
-    /* A cancel was stored for a job that is running: the pool tells its worker now. */
-    void (*cancelled)(void *ctx, struct span job_id);
+    /* A cancel was stored for a job that is running: the pool tells its worker now; by force it kills it. */
+    void (*cancelled)(void *ctx, struct span job_id, bool force);
     void *ctx;
 };
 

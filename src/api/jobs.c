@@ -173,6 +173,9 @@ void jobs_show(struct api *a, struct request *r, struct span id)
 
 /* ---- POST /v1/jobs/{id}/cancel ---- */
 
+/* The pool ends what does not stop much sooner; this is for a node that is gone with its job. */
+static const int64_t CANCEL_GRACE_MS = 60000;
+
 static void on_cancel_shown(struct call *c)
 {
     if (c->op.result) {
@@ -195,14 +198,15 @@ static void on_cancelled(struct call *c)
         return;
     }
     if (c->op.out.cancel.active && c->api->config.cancelled)
-        c->api->config.cancelled(c->api->config.ctx, span_of(c->id));
+        c->api->config.cancelled(c->api->config.ctx, span_of(c->id), c->op.in.cancel.force);
     post_job(c, on_cancel_shown);
 }
 
 void jobs_cancel(struct api *a, struct request *r, struct span id)
 {
     struct call *c = call_new(a, r, id);
-    c->op.in.job.id = span_of(c->id);
+    c->op.in.cancel.id = span_of(c->id);
+    c->op.in.cancel.grace_ms = CANCEL_GRACE_MS;
     call_post(c, STORE_CANCEL, on_cancelled);
 }
 

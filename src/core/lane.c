@@ -8,6 +8,92 @@ enum {
     BREAKER_OPEN_MAX_MS = 30 * 60 * 1000,
 };
 
+static const char *const class_names[] = {
+    [LANE_INTERACTIVE] = "interactive",
+    [LANE_NORMAL] = "normal",
+    [LANE_BULK] = "bulk",
+    [LANE_QUARANTINE] = "quarantine",
+};
+_Static_assert(sizeof class_names / sizeof class_names[0] == LANE_CLASSES, "a name each");
+
+const char *lane_class_name(enum lane_class c)
+{
+    need((unsigned)c < LANE_CLASSES);
+    return class_names[c];
+}
+
+bool lane_class_parse(struct span name, enum lane_class *out)
+{
+    for (int i = 0; i < LANE_CLASSES; i++) {
+        if (!span_is(name, class_names[i]))
+            continue;
+        *out = (enum lane_class)i;
+        return true;
+    }
+    return false;
+}
+
+int64_t lane_class_weight(enum lane_class c)
+{
+    static const int64_t weights[] = {800, 300, 100, 100};
+    need((unsigned)c < LANE_CLASSES);
+    return weights[c];
+}
+
+bool lane_word_is_plain(struct span word)
+{
+    for (size_t i = 0; i < word.n; i++) {
+        char c = word.p[i];
+        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '_' || c == '-';
+        if (!fine)
+            return false;
+    }
+    return word.n > 0 && word.n <= LANE_WORD_MAX;
+}
+
+/* Takes what stands behind the last `mark` off *text; false when there is none. */
+static bool take_tail(struct span *text, char mark, struct span *out_tail)
+{
+    size_t at = span_find_char(*text, mark);
+    if (at == text->n)
+        return false;
+    *out_tail = span_cut(*text, at + 1, text->n);
+    *text = span_cut(*text, 0, at);
+    return true;
+}
+
+bool lane_name_parse(struct span text, struct lane_name *out)
+{
+    struct lane_name n = {.tenant = SPAN("default")};
+    struct span parts[3], rest, part;
+    size_t count = 0;
+    if (take_tail(&text, '@', &n.pool)) {
+        if (take_tail(&n.pool, '.', &n.operation) && !lane_word_is_plain(n.operation))
+            return false;
+        if (!lane_word_is_plain(n.pool))
+            return false;
+    }
+    for (rest = text; span_next(&rest, '/', &part); count++) {
+        if (count == 3)
+            return false;
+        parts[count] = part;
+    }
+    if (count < 2)
+        return false;
+    if (count == 3)
+        n.tenant = parts[0];
+    n.site = parts[count - 2];
+    struct span class = parts[count - 1];
+    if (take_tail(&class, '-', &n.share) && !lane_word_is_plain(n.share))
+        return false;
+    if (!lane_class_parse(class, &n.class) || !lane_word_is_plain(n.tenant) ||
+        !lane_word_is_plain(n.site))
+        return false;
+    *out = n;
+    return true;
+}
+
 bool lane_may_start(int64_t tat_ms, int64_t emit_ms, int64_t burst, int64_t now_ms)
 {
     return emit_ms <= 0 || now_ms >= lane_start_at(tat_ms, emit_ms, burst);

@@ -1,8 +1,28 @@
-/* lane.h - rules of a lane: rate (GCRA), order, fairness (stride), breaker. Pure; the store keeps
- * the numbers. A lane is normally "site/class". All times are store time in ms. */
+/* lane.h - rules of a lane: its name, rate (GCRA), order, fairness (stride), breaker. Pure; the store
+ * keeps the numbers. All times are store time in ms. */
 #pragma once
 
 #include "base/span.h"
+
+/* A lane is "tenant/site/class": whose jobs, on which site, how urgent. A class may have shares
+ * ("mastodon/normal-7": hosts of one site kept apart), and a lane whose jobs need a login session names
+ * the pool and what is done there ("x/normal@research.search"), so that one exhausted pool holds up
+ * nobody else. Without a tenant it is the tenant "default". */
+enum { LANE_WORD_MAX = 40 };
+enum lane_class { LANE_INTERACTIVE, LANE_NORMAL, LANE_BULK, LANE_QUARANTINE, LANE_CLASSES };
+struct lane_name {
+    struct span tenant, site, share; /* borrowed from the text */
+    enum lane_class class;
+    struct span pool, operation; /* empty: no session */
+};
+/* False: not a name of a lane. */
+MUST_USE bool lane_name_parse(struct span text, struct lane_name *out);
+const char *lane_class_name(enum lane_class c);
+bool lane_class_parse(struct span name, enum lane_class *out);
+/* Classes share a site 8:3:1; jobs in quarantine come last. */
+int64_t lane_class_weight(enum lane_class c);
+/* Tenants and pools are short plain words: letters, digits, "_", "-". */
+bool lane_word_is_plain(struct span word);
 
 /* GCRA: one integer per key. emit_ms = T, burst >= 1. */
 bool lane_may_start(int64_t tat_ms, int64_t emit_ms, int64_t burst, int64_t now_ms);

@@ -42,7 +42,7 @@ struct node {
     struct timer *hard_stop, *beat, *look; /* look: at the folder of the site packs */
     mono asked; /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
-    int64_t startable;
+    struct outlook outlook; /* as the store said last */
     bool stopping, ready_said;
     struct buf hosts; /* as egress was told last */
     char binary[256]; /* of the browser */
@@ -62,16 +62,14 @@ static void say_ready(struct node *n)
 static void on_store(void *ctx)
 {
     struct node *n = ctx;
-    struct outlook outlook = {0};
     int64_t last_event = 0;
     if (!n->store)
         return;
-    store_thread_collect(n->store, &outlook, &last_event);
-    n->startable = outlook.startable;
+    store_thread_collect(n->store, &n->outlook, &last_event);
     if (n->api)
         api_new_events(n->api, last_event);
     if (n->pool)
-        pool_kick(n->pool, n->startable);
+        pool_kick(n->pool, n->outlook.startable, n->outlook.startable_light);
 }
 
 static void wake_loop(void *ctx)
@@ -85,7 +83,7 @@ static void on_capacity(void *ctx)
     struct node *n = ctx;
     say_ready(n);
     if (n->pool)
-        pool_kick(n->pool, n->startable);
+        pool_kick(n->pool, n->outlook.startable, n->outlook.startable_light);
 }
 
 static void on_child(void *ctx, int signum)
@@ -301,10 +299,10 @@ static void status(void *ctx, struct api_status *out)
     out->site_count = sites_view(n->sites, out->sites, PACKS_MAX);
 }
 
-static void cancelled(void *ctx, struct span job_id)
+static void cancelled(void *ctx, struct span job_id, bool force)
 {
     struct node *n = ctx;
-    pool_cancel(n->pool, job_id);
+    pool_cancel(n->pool, job_id, force);
 }
 
 /* ---- starting ---- */
@@ -362,6 +360,11 @@ static err start_store(struct node *n, const char *state_dir, struct fault *f)
                    .lane_max_active = SETTING(s, lane, max_active),
                    .lane_emit_ms = SETTING(s, lane, emit),
                    .lane_burst = SETTING(s, lane, burst),
+                   .retry_floor = SETTING(s, lane, retry_floor),
+                   .retry_percent = SETTING(s, lane, retry_share),
+                   .active_max = SETTING(s, queue, active_max),
+                   .lanes_max = SETTING(s, queue, lanes_max),
+                   .attempt_ms = SETTING(s, job, attempt_timeout),
                    .lease_ms = SETTING(s, job, lease),
                    .evidence_age_ms = SETTING(s, evidence, age),
                    .evidence_bytes = SETTING(s, evidence, bytes),

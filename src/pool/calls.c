@@ -10,7 +10,7 @@ enum { ROBOTS_KEEP_MS = 24 * 3600 * 1000 /* RFC 9309: not longer */ };
 void slot_progress(struct slot *s)
 {
     if (slot_has_job(s))
-        timer_start(s->stall, s->pool->config.stall_ms);
+        timer_start(s->stall, s->lease.stall_ms ? s->lease.stall_ms : s->pool->config.stall_ms);
 }
 
 /* ---- of its tab ---- */

@@ -42,6 +42,7 @@ struct slot {
     struct timer *respawn, *deadline;
     /* the job, from RESERVING to ENDING */
     struct arena *arena;
+    enum store_needs asked; /* RESERVING: what can be met */
     struct lease lease;
     struct {
         const struct pack *pack; /* of packs */
@@ -83,7 +84,7 @@ struct pool {
     struct slot *slots;
     struct json_parser *json; /* of what was stored with a job */
     size_t evidence_bytes;    /* on their way to the store */
-    int64_t startable;
+    int64_t startable, light; /* as the store said last; light: those that need no page */
     int spawn_failures;
     struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
     bool draining;

@@ -198,7 +198,7 @@ static void on_commit_done(struct store_op *op)
         metric_add(METRIC_CONFLICTS, 0, op->out.commit.conflicts);
         s->lease.have = op->out.commit.have;
         if (slot_has_job(s))
-            timer_start(s->stall, s->pool->config.stall_ms);
+            slot_progress(s);
     } else if (op->result == E_STALE) {
         s->lease_lost = true;
         metric_add(METRIC_JOB_STALE, 0, 1);
@@ -432,14 +432,21 @@ static void on_started_done(struct store_op *op)
     advance(s);
 }
 
+/* As the job asks, else as configured; and never past its deadline. */
+static int64_t attempt_ms(const struct slot *s)
+{
+    int64_t most = s->lease.attempt_ms ? s->lease.attempt_ms : s->pool->config.attempt_ms;
+    int64_t left = s->lease.deadline_ms ? s->lease.deadline_ms - clock_wall().ms : most;
+    return left < most ? left > 0 ? left : 0 : most;
+}
+
 static void start_job(struct slot *s)
 {
-    const struct pool_config *c = &s->pool->config;
     fault_point("node.opened");
     move(s, SLOT_ON_TAB);
     send_job(s);
-    timer_start(s->attempt, c->attempt_ms);
-    timer_start(s->stall, c->stall_ms);
+    timer_start(s->attempt, attempt_ms(s));
+    slot_progress(s);
     s->starting_op = true;
     s->started_op = (struct store_op){.verb = STORE_STARTED,
                                       .arena = s->beat_arena,
@@ -616,7 +623,9 @@ static void on_reserved(struct store_op *op)
             log_warn("job.reserve_failed", F_X("result", op->result), F_C("why", op->fault.words));
             timer_start(s->pool->rest, REST_MS);
         }
-        s->pool->startable = 0;
+        if (s->asked == NEEDS_PAGE)
+            s->pool->startable = 0;
+        s->pool->light = 0;
         move(s, SLOT_ON_NO_JOB);
         arena_reset(s->arena);
         advance(s);
@@ -634,14 +643,17 @@ static void on_reserved(struct store_op *op)
     advance(s);
 }
 
-static void reserve(struct slot *s)
+static void reserve(struct slot *s, enum store_needs needs)
 {
     move(s, SLOT_ON_ASK);
+    s->asked = needs;
     s->reserve_op = (struct store_op){.verb = STORE_RESERVE,
                                       .arena = s->arena,
                                       .on_done = on_reserved,
                                       .ctx = s,
-                                      .in.reserve = {SPAN("node"), random_u64() >> 1}};
+                                      .in.reserve = {.worker = SPAN("node"),
+                                                     .random = random_u64() >> 1,
+                                                     .needs = needs}};
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 
@@ -839,7 +851,7 @@ static void advance(struct slot *s)
     if (s->state == SLOT_EMPTY && !p->draining && !s->retired && !timer_on(s->respawn))
         timer_start(s->respawn, p->spawn_failures ? RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures) : 0);
     if (s->state == SLOT_IDLE)
-        pool_kick(p, p->startable);
+        pool_kick(p, p->startable, p->light);
     check_drained(p);
 }
 
@@ -942,7 +954,7 @@ static void on_rested(void *ctx)
 {
     struct pool *p = ctx;
     /* What may start is not known after a failure: one asks. */
-    pool_kick(p, p->startable > 0 ? p->startable : 1);
+    pool_kick(p, p->startable > 0 ? p->startable : 1, p->light > 0 ? p->light : 1);
 }
 
 static void slot_init(struct pool *p, struct slot *s, int number)
@@ -982,14 +994,6 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
     return E_OK;
 }
 
-static bool all_without_page(const struct pool *p)
-{
-    for (size_t i = 0; i < p->packs->count; i++)
-        if (pack_needs_page(p->packs->pack[i], SPAN_NONE))
-            return false;
-    return true;
-}
-
 void pool_use(struct pool *p, struct packs *packs)
 {
     packs_hold(packs);
@@ -1007,28 +1011,42 @@ void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct 
             each(ctx, p->slots[i].packs);
 }
 
-void pool_kick(struct pool *p, int64_t startable)
+void pool_kick(struct pool *p, int64_t startable, int64_t light)
 {
-    /* Which job comes next is the store's to say: one may need a page as long as any kind does. */
-    int room = all_without_page(p) ? p->config.workers : browsers_room(p->browsers);
+    int room = browsers_room(p->browsers);
+    int64_t asking = 0, pages = 0;
     p->startable = startable;
+    p->light = light;
     if (p->draining || timer_on(p->rest))
         return;
-    int64_t asking = 0;
-    for (int i = 0; i < p->config.workers; i++)
-        asking += p->slots[i].state == SLOT_RESERVING;
-    for (int i = 0; i < p->config.workers && asking < startable && asking < room; i++)
-        if (p->slots[i].state == SLOT_IDLE) {
-            asking++;
-            reserve(&p->slots[i]);
-        }
+    for (int i = 0; i < p->config.workers; i++) {
+        bool asks = p->slots[i].state == SLOT_RESERVING;
+        asking += asks;
+        pages += asks && p->slots[i].asked == NEEDS_PAGE;
+    }
+    for (int i = 0; i < p->config.workers && asking < startable; i++) {
+        enum store_needs needs = pages < room ? NEEDS_PAGE : NEEDS_NOTHING;
+        if (p->slots[i].state != SLOT_IDLE)
+            continue;
+        if (needs == NEEDS_NOTHING && asking - pages >= light)
+            break; /* without a page there is nothing to do */
+        asking++;
+        pages += needs == NEEDS_PAGE;
+        reserve(&p->slots[i], needs);
+    }
 }
 
-void pool_cancel(struct pool *p, struct span job_id)
+void pool_cancel(struct pool *p, struct span job_id, bool force)
 {
-    for (int i = 0; i < p->config.workers; i++)
-        if (slot_has_job(&p->slots[i]) && span_is(job_id, p->slots[i].lease.id))
-            stop_job(&p->slots[i], FAILURE_CANCELLED, E_CANCELLED);
+    for (int i = 0; i < p->config.workers; i++) {
+        struct slot *s = &p->slots[i];
+        if (!slot_has_job(s) || !span_is(job_id, s->lease.id))
+            continue;
+        s->lease_lost |= force;
+        stop_job(s, FAILURE_CANCELLED, E_CANCELLED);
+        if (force && s->state == SLOT_STOPPING)
+            kill_worker(s);
+    }
 }
 
 static void release_running(void *ctx)

@@ -86,7 +86,8 @@ static bool op_reads(const struct store_op *op)
 static bool op_needs_no_room(const struct store_op *op)
 {
     return op->verb == STORE_FINISH || op->verb == STORE_CANCEL || op->verb == STORE_STARTED ||
-           op->verb == STORE_HEARTBEAT;
+           op->verb == STORE_HEARTBEAT || op->verb == STORE_LANE_PURGE || op->verb == STORE_LANE_CHANGE ||
+           op->verb == STORE_MODE_SET;
 }
 
 static err apply_write(struct store *s, struct store_op *op, wall now)
@@ -96,8 +97,7 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_ACCEPT:
         return store_accept(s, &op->in.accept, now, &op->out.accept, f);
     case STORE_RESERVE:
-        return store_reserve(s, op->in.reserve.worker, op->in.reserve.random, now, op->arena,
-                             &op->out.lease, f);
+        return store_reserve(s, &op->in.reserve, now, op->arena, &op->out.lease, f);
     case STORE_STARTED:
         return store_started(s, op->in.lease.id, op->in.lease.nonce, f);
     case STORE_HEARTBEAT:
@@ -108,23 +108,35 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_FINISH:
         return store_finish(s, &op->in.finish, now, &op->out.finish, f);
     case STORE_CANCEL:
-        return store_cancel(s, op->in.job.id, now, &op->out.cancel, f);
+        return store_cancel(s, &op->in.cancel, now, &op->out.cancel, f);
     case STORE_EVIDENCE:
         return store_evidence_add(s, &op->in.evidence, now, &op->out.evidence, f);
     case STORE_REPAIR:
         return store_repair(s, &op->in.repair, now, &op->out.repair, f);
-    case STORE_EVIDENCE_LIST:
-    case STORE_EVIDENCE_READ:
     case STORE_FILE_TAKE:
         return store_file_take(s, &op->in.file_take, &op->out.file_take, f);
     case STORE_FILE_PUT:
         return store_file_put(s, &op->in.file_put, now, f);
+    case STORE_LANE_CHANGE:
+        return store_lane_change(s, &op->in.lane_change, now, f);
+    case STORE_LANE_PURGE:
+        return store_lane_purge(s, op->in.lane.name, now, &op->out.purge.cancelled, &op->out.purge.more, f);
+    case STORE_LIMIT_SET:
+        return store_limit_set(s, &op->in.limit, now, f);
+    case STORE_MODE_SET:
+        return store_mode_set(s, op->in.mode.mode, op->in.mode.by, op->in.mode.why, now, f);
+    case STORE_EVIDENCE_LIST:
+    case STORE_EVIDENCE_READ:
     case STORE_JOB:
     case STORE_JOBS:
     case STORE_ITEMS:
     case STORE_EVENTS:
     case STORE_FILE:
     case STORE_FIELDS:
+    case STORE_LANES:
+    case STORE_LANE:
+    case STORE_LIMITS:
+    case STORE_MODE:
     case STORE_VERBS:
         break;
     }
@@ -157,6 +169,19 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_FIELDS:
         return store_fields(s, op->in.fields.site, op->in.fields.hours, now, op->arena,
                             &op->out.fields, f);
+    case STORE_LANES:
+        return store_lanes(s, &op->in.lanes, now, op->arena, &op->out.lanes.lanes,
+                           &op->out.lanes.count, f);
+    case STORE_LANE:
+        return store_lane(s, op->in.lane.name, now, op->arena, &op->out.lane, f);
+    case STORE_LIMITS:
+        return store_limits(s, op->arena, &op->out.limits.limits, &op->out.limits.count, f);
+    case STORE_MODE:
+        return store_mode_get(s, op->arena, &op->out.mode, f);
+    case STORE_LANE_CHANGE:
+    case STORE_LANE_PURGE:
+    case STORE_LIMIT_SET:
+    case STORE_MODE_SET:
     case STORE_EVIDENCE:
     case STORE_REPAIR:
     case STORE_FILE_TAKE:
@@ -306,7 +331,7 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     err committed = store_commit(t->store, &f);
     if (e || committed)
         return e ? e : committed;
-    *out_found = reply.promoted + reply.suspected + reply.reaped;
+    *out_found = reply.promoted + reply.suspected + reply.reaped + reply.expired + reply.forced + reply.settled;
     if (poll)
         *out_more = store_evidence_sweep(t->store) || more || more_evidence || more_files;
     return E_OK;

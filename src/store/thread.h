@@ -7,13 +7,16 @@
 #pragma once
 
 #include "store/evidence.h"
+#include "store/lanes.h"
 #include "store/store.h"
 
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
-    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT, /* reading ones follow */
+    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT,
+    STORE_LANE_CHANGE, STORE_LANE_PURGE, STORE_LIMIT_SET, STORE_MODE_SET, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
-    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS, STORE_VERBS
+    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
+    STORE_LANES, STORE_LANE, STORE_LIMITS, STORE_MODE, STORE_VERBS
 };
 
 struct store_op {
@@ -23,14 +26,20 @@ struct store_op {
     void *ctx;
     union {
         struct accept_args accept;
-        struct { struct span worker; uint64_t random; } reserve;
+        struct reserve_args reserve;
         struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT */
         struct commit_args commit;
         struct finish_args finish;
         struct file_take_args file_take;
         struct file_put_args file_put;
         struct { struct span hash; } file;
-        struct { struct span id; } job;                   /* CANCEL, JOB */
+        struct { struct span id; } job;                   /* JOB */
+        struct cancel_args cancel;
+        struct lane_change lane_change;
+        struct { struct span name; } lane;                /* LANE_PURGE, LANE */
+        struct limit_view limit;
+        struct { enum store_mode mode; struct span by, why; } mode;
+        struct lanes_query lanes;
         struct evidence_args evidence;
         struct repair_args repair;
         struct { struct span id; int64_t n; } piece;      /* EVIDENCE_LIST, EVIDENCE_READ */
@@ -57,6 +66,11 @@ struct store_op {
         struct { struct item_view *items; size_t count; } items;
         struct { struct event_view *events; size_t count; } events;
         struct fields_view fields;
+        struct { int64_t cancelled; bool more; } purge;
+        struct { struct lane_view *lanes; size_t count; } lanes;
+        struct lane_view lane;
+        struct { struct limit_view *limits; size_t count; } limits;
+        struct mode_view mode;
     } out;
     err result;
     struct fault fault;

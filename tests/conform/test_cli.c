@@ -130,6 +130,7 @@ static void robot_go(void)
     arena_reset(robot.op.arena);
     robot.busy = true;
     robot.op.in.reserve.worker = SPAN("robot");
+    robot.op.in.reserve.needs = NEEDS_PAGE;
     robot.op.in.reserve.random = random_u64() | 1;
     robot_post(STORE_RESERVE, robot_leased);
 }

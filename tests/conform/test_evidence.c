@@ -59,6 +59,7 @@ static int set_up(void **state)
                                      .retry_base_ms = 1000,
                                      .retry_cap_ms = 60000,
                                      .lane_max_active = 100,
+        .retry_floor = 1000000,
                                      .lane_burst = 1,
                                      .lease_ms = 15000,
                                      .evidence_age_ms = 60000,
@@ -106,7 +107,7 @@ static struct lease start_job(const char *id, int64_t limit)
     struct lease l;
     begin();
     assert_int_equal(store_accept(w.s, &args, now(), &reply, &w.f), E_OK);
-    assert_int_equal(store_reserve(w.s, SPAN("w"), ++w.nonces, now(), w.a, &l, &w.f), E_OK);
+    assert_int_equal(store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f), E_OK);
     commit();
     assert_string_equal(l.id, id);
     return l;
@@ -325,7 +326,7 @@ static void the_last_room_on_the_disk_is_for_jobs(void **state)
     w.limits.disk_floor_bytes = INT64_MAX / 2;
     open_store(); /* the lease is given back: take it again */
     begin();
-    assert_int_equal(store_reserve(w.s, SPAN("w"), ++w.nonces, now(), w.a, &l, &w.f), E_OK);
+    assert_int_equal(store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f), E_OK);
     commit();
     assert_int_equal(add(&l, span_of(body_one)), GAP_DISK);
     assert_false(has_file(span_of(body_one)));
@@ -393,7 +394,7 @@ static void write_file_and_die(void)
     struct evidence_reply reply;
     open_store();
     begin();
-    if (store_reserve(w.s, SPAN("w"), ++w.nonces, now(), w.a, &l, &w.f))
+    if (store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f))
         _exit(1);
     struct evidence_args a = piece_of(&l, span_of(body_one));
     if (store_evidence_add(w.s, &a, now(), &reply, &w.f) || reply.gap)

@@ -82,6 +82,7 @@ static int set_up(void **state)
         .retry_base_ms = 1000,
         .retry_cap_ms = 60000,
         .lane_max_active = 100,
+        .retry_floor = 1000000,
         .lane_burst = 1,
         .lease_ms = 15000,
     };
@@ -152,7 +153,7 @@ static void accept_job(const char *id)
 static err reserve(struct lease *out)
 {
     begin();
-    err e = store_reserve(w->s, SPAN("w1"), ++w->nonces, now(), w->a, out, &w->f);
+    err e = store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE}, now(), w->a, out, &w->f);
     commit();
     return e;
 }
@@ -206,7 +207,7 @@ static struct finish_reply finish(const struct lease *l, enum failure_class fail
 static err cancel(const char *id, struct cancel_reply *out)
 {
     begin();
-    err e = store_cancel(w->s, span_of(id), now(), out, &w->f);
+    err e = store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, now(), out, &w->f);
     commit();
     return e;
 }
@@ -1800,7 +1801,7 @@ static void the_log_is_moved_into_the_file_when_nothing_waits(void **state)
 static bool may_scan(enum sql id)
 {
     return id == SQL_EVIDENCE_SUM || id == SQL_LANES || id == SQL_LANE_COUNTS || id == SQL_EVENTS_PRUNE ||
-           id == SQL_EVENT_LAST || id == SQL_FILE_TOTALS;
+           id == SQL_EVENT_LAST || id == SQL_FILE_TOTALS || id == SQL_LIMITS || id == SQL_STATE_COUNTS;
 }
 
 static void no_statement_walks_a_table_or_sorts(void **state)

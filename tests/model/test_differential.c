@@ -351,7 +351,9 @@ static void op_reserve(struct world *w)
     int64_t nonce = 1000 + ++w->nonces;
     say(w, "reserve");
     begin(w);
-    err e = store_reserve(w->s, SPAN("w1"), (uint64_t)nonce, now(w), w->a, &l, NULL);
+    err e = store_reserve(w->s,
+                          &(struct reserve_args){.worker = SPAN("w1"), .random = (uint64_t)nonce, .needs = NEEDS_PAGE},
+                          now(w), w->a, &l, NULL);
     end(w);
     struct model_reply r =
         model_reserve(&w->m, &w->rules, 0, 0, nonce, w->limits.lease_ms, w->now);
@@ -503,7 +505,7 @@ static void op_cancel(struct world *w)
     char id[ID_TEXT];
     say(w, "cancel %lld", (long long)job);
     begin(w);
-    err e = store_cancel(w->s, span_of(id_text(job, id)), now(w), &reply, NULL);
+    err e = store_cancel(w->s, &(struct cancel_args){.id = span_of(id_text(job, id))}, now(w), &reply, NULL);
     end(w);
     struct model_reply r = model_cancel(&w->m, &w->rules, job, false, w->now);
     bool before = r.word == MODEL_FINAL && r.state == MODEL_CANCELLED;
@@ -717,7 +719,8 @@ static void start_episode(struct world *w, uint64_t seed, size_t without)
         .throttle_max = 2 + below(w, 3),
         .retry_base_ms = RETRY_BASE,
         .retry_cap_ms = RETRY_CAP,
-        .lane_max_active = 1 + below(w, 4),
+        .lane_max_active = 1 + below(w,
+        .retry_floor = 1000000, 4),
         .lane_emit_ms = below(w, 2) ? 0 : 300 + below(w, 800),
         .lane_burst = 1 + below(w, 3),
         .lease_ms = 3000 * (1 + below(w, 5)),

@@ -428,7 +428,7 @@ err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_le
     if (store_outlook(w->s, (wall){at}, &o, &f))
         broken(w, "no outlook: %s", f.words);
     arena_reset(a);
-    err e = store_reserve(w->s, SPAN("node"), random, (wall){at}, a, &l, &f);
+    err e = store_reserve(w->s, &(struct reserve_args){.worker = SPAN("node"), .random = random, .needs = NEEDS_PAGE}, (wall){at}, a, &l, &f);
     if (e != E_OK && e != E_END)
         broken(w, "reserve: %s", f.words);
     if ((e == E_OK) != (o.startable > 0))
@@ -603,7 +603,7 @@ err watch_cancel(struct watch *w, int64_t job, int64_t now, bool *out_active)
     struct watch_job *j = job_of(w, job);
     enum job_state before = j->state;
     watch_job_id(job, id);
-    err e = store_cancel(w->s, span_of(id), (wall){now}, &reply, &f);
+    err e = store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, (wall){now}, &reply, &f);
     hear(w, now);
     if (!j->exists) {
         if (e != E_NOT_FOUND)

@@ -128,6 +128,20 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
 
 /* ---- reading ---- */
 
+/* The job whose items are those of `id`; a result may be shared. */
+static err items_owner(struct store *s, struct span id, int64_t *out_seq, struct fault *f)
+{
+    struct query *q;
+    err e = db_ask(s->db, SQL_ITEMS_OF, &q, f, DB_T(id));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    *out_seq = e == E_OK ? db_int(q, 0) : 0;
+    db_end(q);
+    return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)))
+                      : e;
+}
+
 err items_job(struct store *s, struct span id, int64_t *out_seq, struct fault *f)
 {
     struct query *q;
@@ -151,7 +165,7 @@ err store_items(struct store *s, struct span id, int kind, int64_t after, size_t
     size_t n = 0, bytes = 0;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    err e = items_job(s, id, &seq, f);
+    err e = items_owner(s, id, &seq, f);
     if (e)
         return e;
     struct item_view *all = arena_try(a, limit * sizeof *all);

@@ -130,7 +130,7 @@ static err succeed(struct store *s, const struct job_row *r, const struct repair
         return e;
     enum job_state to = r->state;
     need(job_move(&to, JOB_ON_REPAIR));
-    lanes_count(s, r->lane, r->state, to);
+    lanes_count(s, r->lane, r->needs, r->state, to, now.ms);
     struct json_w w = event_body(s, to);
     json_kv_cstr(&w, "verdict", verdict_name(a->verdict));
     json_kv_cstr(&w, "end", end_reason_name(a->end));

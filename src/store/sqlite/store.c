@@ -58,8 +58,8 @@ static err make_schema(struct db *d, struct fault *f)
                     "a development version of Fulmar made this job store, which this one cannot bring "
                     "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 3, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=3; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 4, "user_version below");
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=4; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
@@ -69,7 +69,9 @@ static err attach(struct store *s, struct fault *f)
     if (!e)
         e = make_schema(s->db, f);
     if (!e)
-        e = lanes_load(s, f);
+        e = modes_load(s, f);
+    if (!e)
+        e = lanes_load(s, (wall){s->group_ms}, f);
     if (!e)
         e = read_number(s->db, SQL_EVENT_LAST, &s->now.last_event, f);
     if (!e)
@@ -86,7 +88,12 @@ static err take_over(struct store *s, wall now, struct fault *f)
     err e = store_begin(s, f);
     if (e)
         return e;
-    e = jobs_release_all(s, now, f);
+    e = modes_new_epoch(s, now, f);
+    if (!e)
+        e = jobs_release_all(s, now, f);
+    int64_t settled = 0;
+    for (s->unsettled = true; !e && s->unsettled;) /* of a process that ended in between */
+        e = waits_settle_rest(s, now, &settled, f);
     err committed = store_commit(s, f);
     return e ? e : committed;
 }
@@ -120,7 +127,7 @@ err store_open(struct store **out, const char *state_dir, const struct store_lim
     s->lock_fd = -1;
     s->limits = *limits;
     s->seed = seed;
-    s->reaped_ms = now.ms;
+    s->reaped_ms = s->group_ms = now.ms;
     s->scratch = BUF(256 * 1024);
     s->sweep_left = SWEEP_FOLDERS; /* of a process that ended between a file and its row */
     err e = disk_lock(s, f);
@@ -142,6 +149,7 @@ void store_close(struct store **s)
     db_close(&(*s)->db);
     if ((*s)->lock_fd >= 0)
         close((*s)->lock_fd);
+    lanes_free(*s);
     buf_free(&(*s)->scratch);
     free((*s)->dir);
     free((*s)->path);
@@ -151,11 +159,6 @@ void store_close(struct store **s)
 }
 
 /* ---- groups ---- */
-
-static void copy_tally(struct tally *to, const struct tally *from)
-{
-    memcpy(to, from, offsetof(struct tally, lanes) + from->lane_count * sizeof from->lanes[0]);
-}
 
 err store_usable(struct store *s, struct fault *f)
 {
@@ -176,8 +179,9 @@ err store_begin(struct store *s, struct fault *f)
     err e = db_script(s->db, "BEGIN IMMEDIATE", f);
     if (e)
         return e;
-    copy_tally(&s->saved, &s->now);
+    s->saved = s->now;
     s->disk_free = disk_free_bytes(s);
+    s->limits_changed = false;
     s->in_group = true;
     return E_OK;
 }
@@ -187,12 +191,14 @@ static void undo(struct store *s, err why)
     struct fault ignored = {0};
     if (db_in_transaction(s->db) && db_script(s->db, "ROLLBACK", &ignored))
         why = E_STORE;
-    copy_tally(&s->now, &s->saved);
+    s->now = s->saved;
+    s->unsettled = true;
+    lanes_after_group(s, false);
     files_after_group(s, false);
-    if (why == E_DISK_FULL) {
+    if (why == E_DISK_FULL)
         disk_ballast_give(s);
+    if (why == E_DISK_FULL && !s->limits_changed)
         return;
-    }
     /* After an I/O error nothing that the handle believes is certain: read it all again. A
      * failure to do so shows in the next store_begin(). */
     db_close(&s->db);
@@ -222,6 +228,7 @@ err store_commit(struct store *s, struct fault *f)
     }
     for (int i = 0; i < OUTCOMES; i++)
         metric_add(METRIC_JOBS_FINISHED, i, s->now.ended[i] - s->saved.ended[i]);
+    lanes_after_group(s, true);
     files_after_group(s, true);
     shorten_log(s, s->disk_full ? WAL_FULL_BYTES : WAL_MAX_BYTES);
     return E_OK;
@@ -253,18 +260,23 @@ err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_m
                  struct fault *f)
 {
     struct {
-        int64_t seq;
+        int64_t seq, lane;
         enum job_state state;
+        enum store_needs needs;
     } old[RETAIN_JOBS];
     size_t n = 0;
     struct query *q;
     err e = store_usable(s, f);
+    if (!e)
+        e = lanes_retain(s, f);
     if (!e)
         e = db_ask(s->db, SQL_OLD, &q, f, DB_I(before.ms), DB_I(RETAIN_JOBS));
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
         old[n].seq = db_int(q, 0);
+        old[n].lane = db_int(q, 2);
+        old[n].needs = (enum store_needs)db_int(q, 3);
         old[n++].state = (enum job_state)db_int(q, 1);
     }
     db_end(q);
@@ -288,10 +300,12 @@ err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_m
         e = db_run(s->db, SQL_JOB_DELETE, f, DB_I(old[i].seq));
         if (e)
             return e;
-        s->now.by_state[old[i].state]--;
+        lanes_count(s, lanes_by_id(s, old[i].lane), old[i].needs, old[i].state, JOB_STATES, s->group_ms);
         deleted++;
     }
     e = db_run(s->db, SQL_EVENTS_PRUNE, f, DB_I(before.ms), DB_I(RETAIN_EVENTS));
+    if (!e)
+        e = db_run(s->db, SQL_REQUESTS_PRUNE, f, DB_I(s->group_ms - STORE_KEY_MS), DB_I(RETAIN_EVENTS));
     if (!e)
         e = db_run(s->db, SQL_MARKS_PRUNE, f, DB_I(before.ms - MARK_KEEP_MS), DB_I(RETAIN_JOBS));
     if (e)
@@ -324,6 +338,12 @@ err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *
     err e = sooner(s, SQL_FIRST_DUE, &o.next_ms, f);
     if (!e)
         e = sooner(s, SQL_FIRST_LAPSE, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_FIRST_STOP, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_FIRST_OVER, &o.next_ms, f);
+    if (s->unsettled)
+        o.next_ms = now.ms;
     if (e)
         return e;
     lanes_outlook(s, now.ms, &o);
