@@ -129,7 +129,7 @@ static void robot_go(void)
         robot.op.arena = arena_new(16 * 1024 * 1024);
     arena_reset(robot.op.arena);
     robot.busy = true;
-    robot.op.in.reserve.worker = SPAN("robot");
+    robot.op.in.reserve = (struct reserve_args){.worker = SPAN("robot")};
     robot.op.in.reserve.needs = NEEDS_PAGE;
     robot.op.in.reserve.random = random_u64() | 1;
     robot_post(STORE_RESERVE, robot_leased);

@@ -40,7 +40,7 @@ static struct lease lease_of(const char *id, struct arena *a)
 {
     for (int i = 0; i < 64; i++) {
         struct store_op op = {.verb = STORE_RESERVE, .arena = a};
-        op.in.reserve.worker = SPAN("test");
+        op.in.reserve = (struct reserve_args){.worker = SPAN("test")};
         op.in.reserve.needs = NEEDS_PAGE;
         op.in.reserve.random = random_u64() | 1;
         run_op(&op);

@@ -184,7 +184,7 @@ static void accept_job(const char *id)
 static struct call *reserved(struct call *c)
 {
     c->arena = arena_new(1 << 20);
-    c->op.in.reserve.worker = SPAN("w1");
+    c->op.in.reserve = (struct reserve_args){.worker = SPAN("w1")};
     c->op.in.reserve.needs = NEEDS_PAGE;
     c->op.in.reserve.random = ++w->nonces;
     assert_int_equal(answer(c, STORE_RESERVE), E_OK);

@@ -122,9 +122,10 @@ static void on_status(void *ctx, struct api_status *out)
                                .browsers_ready = 1};
 }
 
-static void on_cancelled(void *ctx, struct span id)
+static void on_cancelled(void *ctx, struct span id, bool force)
 {
     (void)ctx;
+    (void)force;
     server.cancelled++;
     span_copy(id, server.cancelled_id, sizeof server.cancelled_id);
 }
