@@ -22,7 +22,7 @@ const char *lane_class_name(enum lane_class c)
     return class_names[c];
 }
 
-bool lane_class_parse(struct span name, enum lane_class *out)
+static bool lane_class_parse(struct span name, enum lane_class *out)
 {
     for (int i = 0; i < LANE_CLASSES; i++) {
         if (!span_is(name, class_names[i]))

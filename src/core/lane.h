@@ -18,7 +18,6 @@ struct lane_name {
 /* False: not a name of a lane. */
 MUST_USE bool lane_name_parse(struct span text, struct lane_name *out);
 const char *lane_class_name(enum lane_class c);
-bool lane_class_parse(struct span name, enum lane_class *out);
 /* Classes share a site 8:3:1; jobs in quarantine come last. */
 int64_t lane_class_weight(enum lane_class c);
 /* Tenants and pools are short plain words: letters, digits, "_", "-". */

@@ -389,7 +389,6 @@ enum store_mode {
     MODES
 };
 const char *mode_name(enum store_mode m);
-bool mode_parse(struct span name, enum store_mode *out);
 struct mode_view {
     enum store_mode mode;
     struct span by, why; /* who set it; empty: nobody */
@@ -399,5 +398,4 @@ struct mode_view {
 MUST_USE err store_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why, wall now,
                             struct fault *f);
 MUST_USE err store_mode_get(struct store *s, struct arena *a, struct mode_view *out, struct fault *f);
-int64_t store_epoch(const struct store *s);
 const char *store_version(void); /* SQLite's */

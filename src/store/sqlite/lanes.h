@@ -115,10 +115,6 @@ void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs, 
 void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
 void lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
 void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms);
-/* Its login sessions can be used again at until_ms. */
-void lanes_park(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
-/* The sessions of a pool may be used again. */
-void lanes_unpark(struct store *s, struct span pool, int64_t now_ms);
 /* The lane's facts will be changed: keeps those of before the group. */
 struct lane_facts *lanes_touch(struct store *s, struct store_lane *l);
 /* Where it stands now. */
@@ -133,9 +129,6 @@ struct store_tenant *lanes_tenant(struct store *s, struct span name);
 struct store_site *lanes_site(struct store *s, struct span name);
 void lanes_tenant_changed(struct store *s, struct store_tenant *t);
 void lanes_site_changed(struct store *s, struct store_site *t, int64_t now_ms);
-/* No job is of it: forgets it. */
-void lanes_forget(struct store *s, struct store_lane *l);
-
 /* Forgets lanes of which nothing is known any more, some per call. */
 MUST_USE err lanes_retain(struct store *s, struct fault *f);
 
