@@ -227,6 +227,8 @@ struct outlook {
     int64_t next_ms;
     int64_t by_state[JOB_STATES];
     int64_t lanes[LANE_WORDS]; /* lanes with waiting or active jobs, by what holds them up */
+    int64_t schedule_ms[2]; /* when a schedule must be looked at: by the wall, by elapsed time
+                               (store/schedules.h); INT64_MAX: none */
 };
 MUST_USE err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *f);
 

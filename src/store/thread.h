@@ -7,13 +7,17 @@
 #pragma once
 
 #include "store/evidence.h"
+#include "store/schedules.h"
 #include "store/store.h"
 
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
-    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT, /* reading ones follow */
+    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT,
+    STORE_SCHEDULE_PUT, STORE_SCHEDULE_DELETE, STORE_SCHEDULE_PAUSE, STORE_SCHEDULE_TRIGGER, STORE_SCHEDULE_BACKFILL,
+    STORE_SCHEDULES_DUE, STORE_SCHEDULE_FIRE, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
-    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS, STORE_VERBS
+    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
+    STORE_SCHEDULE, STORE_SCHEDULES, STORE_SCHEDULE_RUNS, STORE_VERBS
 };
 
 struct store_op {
@@ -38,6 +42,13 @@ struct store_op {
         struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
         struct { int64_t after; struct span job; size_t limit; } events;
         struct { struct span site; int64_t hours; } fields;
+        struct schedule_put schedule_put;
+        struct schedule_ask schedule_ask;                 /* DELETE, PAUSE, TRIGGER, SCHEDULE */
+        struct schedule_backfill schedule_backfill;
+        struct { wall elapsed; bool set_back; } schedules_due;
+        struct schedule_fire schedule_fire;
+        struct schedules_query schedules;
+        struct schedule_runs_query schedule_runs;
     } in;
     union {
         struct accept_reply accept;
@@ -57,6 +68,11 @@ struct store_op {
         struct { struct item_view *items; size_t count; } items;
         struct { struct event_view *events; size_t count; } events;
         struct fields_view fields;
+        struct schedule_view schedule;                    /* PUT, PAUSE, SCHEDULE */
+        struct schedule_fired schedule_fired;             /* TRIGGER, BACKFILL, FIRE */
+        struct schedules_due schedules_due;
+        struct schedules_list schedules;
+        struct schedule_runs schedule_runs;
     } out;
     err result;
     struct fault fault;

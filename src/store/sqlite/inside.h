@@ -145,6 +145,10 @@ MUST_USE err field_counts_add(struct store *s, struct span site, struct span cou
 /* The job ended well: its posts are known from now on. */
 MUST_USE err marks_move(struct store *s, const struct job_row *r, wall now, struct fault *f);
 
+/* ---- schedules.c ---- */
+/* Earliest instants at which a schedule must be looked at, by clock. */
+MUST_USE err schedules_outlook(struct store *s, int64_t out_ms[2], struct fault *f);
+
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;
 struct json_w event_body(struct store *s, enum job_state state); /* open object with "state" */

@@ -324,6 +324,8 @@ err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *
     err e = sooner(s, SQL_FIRST_DUE, &o.next_ms, f);
     if (!e)
         e = sooner(s, SQL_FIRST_LAPSE, &o.next_ms, f);
+    if (!e)
+        e = schedules_outlook(s, o.schedule_ms, f);
     if (e)
         return e;
     lanes_outlook(s, now.ms, &o);
