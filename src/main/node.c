@@ -449,6 +449,12 @@ static err start_pool(struct node *n, const char *state_dir, struct fault *f)
     return pool_start(&n->pool, n->loop, n->store, n->browsers, &c, f);
 }
 
+static wall clock_of(void *ctx, enum schedule_kind kind)
+{
+    struct node *n = ctx;
+    return schedules_clock(n->schedules, kind);
+}
+
 static err start_schedules(struct node *n, struct fault *f)
 {
     struct schedules_config c = {.loop = n->loop, .store = n->store, .cancelled = cancelled, .ctx = n};
@@ -474,6 +480,7 @@ static err start_api(struct node *n, const char *state_dir, struct fault *f)
                            .packs = sites_packs(n->sites),
                            .status = status,
                            .cancelled = cancelled,
+                           .clock = clock_of,
                            .ctx = n};
     return api_start(&n->api, n->loop, n->store, &c, f);
 }
