@@ -16,6 +16,8 @@ static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
 static const char *const records_query[] = {"after", "limit", "fields", NULL};
+static const char *const dry_query[] = {"dry_run", NULL};
+static const char *const page_query[] = {"limit", "after", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
@@ -39,6 +41,17 @@ static const struct route routes[] = {
     {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
     {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
     {"/v1/sites/{name}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
+    {"/v1/schedules", "POST", true, true, dry_query, schedules_create},
+    {"/v1/schedules", "GET, HEAD", false, true, page_query, schedules_list},
+    {"/v1/schedules/preview", "POST", true, true, no_query, schedules_preview},
+    {"/v1/schedules/{name}/pause", "POST", true, true, dry_query, schedules_pause},
+    {"/v1/schedules/{name}/resume", "POST", true, true, dry_query, schedules_resume},
+    {"/v1/schedules/{name}/trigger", "POST", true, true, dry_query, schedules_trigger},
+    {"/v1/schedules/{name}/backfill", "POST", true, true, dry_query, schedules_backfill},
+    {"/v1/schedules/{name}/runs", "GET, HEAD", false, true, page_query, schedules_runs},
+    {"/v1/schedules/{name}", "GET, HEAD", false, true, no_query, schedules_show},
+    {"/v1/schedules/{name}", "PUT", true, true, dry_query, schedules_change},
+    {"/v1/schedules/{name}", "DELETE", true, true, dry_query, schedules_delete},
     {"/v1/files/{name}", "GET, HEAD", false, true, no_query, files_show},
     {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
 };
@@ -254,7 +267,7 @@ static bool matches(struct span path, const char *pattern, struct span *out_id)
 static bool accepts(const struct route *route, const struct request *r)
 {
     if (route->post)
-        return span_is(r->method, "POST");
+        return span_is(r->method, route->allow);
     return r->head || span_is(r->method, "GET");
 }
 
@@ -271,16 +284,19 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/files, /v1/events, /livez, /readyz and /metrics"};
+                        .hint = "paths are /v1/jobs, /v1/schedules, /v1/files, /v1/events, /livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
 
 static const struct route *route_of(struct request *r, struct span *out_id)
 {
     struct buf allow = BUF(64);
+    bool exact = false; /* a path that is written out is not a name as well */
     for (size_t i = 0; i < ROUTES; i++) {
-        if (!matches(r->path, routes[i].path, out_id))
+        bool hole = strchr(routes[i].path, '{') != NULL;
+        if ((hole && exact) || !matches(r->path, routes[i].path, out_id))
             continue;
+        exact = exact || !hole;
         if (accepts(&routes[i], r)) {
             buf_free(&allow);
             return &routes[i];

@@ -33,7 +33,7 @@ struct api {
 struct route {
     const char *path;  /* "{id}" stands for a job's id, "{name}" for a site's, "/{n}" at the end for a number */
     const char *allow; /* methods for the Allow header */
-    bool post;
+    bool post;         /* allow is one method, which changes something */
     bool store;               /* needs a call */
     const char *const *query; /* parameters it knows; NULL-terminated */
     void (*run)(struct api *a, struct request *r, struct span id);
@@ -57,6 +57,7 @@ struct call {
     bool job_fields;       /* of the job, once it is known */
     struct fields *fields; /* of each record; NULL: all of it */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
+    void *more; /* of whoever made the call; in its arena */
 };
 
 /* ---- api.c ---- */
@@ -83,6 +84,11 @@ void jobs_list(struct api *a, struct request *r, struct span id);
 void jobs_show(struct api *a, struct request *r, struct span id);
 void jobs_cancel(struct api *a, struct request *r, struct span id);
 
+/* False: answered 415. */
+MUST_USE bool body_is_json(struct request *r);
+struct order_refusal;
+void answer_refusal(struct request *r, const struct order_refusal *refusal);
+
 /* The operation is done: answers 200 with the job as it is now. */
 void jobs_answer(struct call *c);
 
@@ -102,6 +108,19 @@ void items_job_known(struct call *c);
 
 /* ---- sites.c ---- */
 void sites_fields(struct api *a, struct request *r, struct span name);
+
+/* ---- schedules.c ---- */
+void schedules_create(struct api *a, struct request *r, struct span name);
+void schedules_change(struct api *a, struct request *r, struct span name);
+void schedules_show(struct api *a, struct request *r, struct span name);
+void schedules_list(struct api *a, struct request *r, struct span name);
+void schedules_delete(struct api *a, struct request *r, struct span name);
+void schedules_runs(struct api *a, struct request *r, struct span name);
+void schedules_pause(struct api *a, struct request *r, struct span name);
+void schedules_resume(struct api *a, struct request *r, struct span name);
+void schedules_trigger(struct api *a, struct request *r, struct span name);
+void schedules_backfill(struct api *a, struct request *r, struct span name);
+void schedules_preview(struct api *a, struct request *r, struct span name);
 
 /* ---- files.c ---- */
 void files_show(struct api *a, struct request *r, struct span hash);

@@ -64,11 +64,14 @@ static void on_accepted(struct call *c)
     post_job(c, on_created);
 }
 
-static bool content_type_fits(struct request *r)
+bool body_is_json(struct request *r)
 {
     struct span type = request_header(r, "Content-Type");
     struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
-    return !type.n || span_eq_nocase(media, SPAN("application/json"));
+    if (!type.n || span_eq_nocase(media, SPAN("application/json")))
+        return true;
+    answer_problem(r, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+    return false;
 }
 
 /* The header's value, with or without quotes; false: not 1 to 255 visible ASCII characters. */
@@ -89,7 +92,7 @@ static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
     return true;
 }
 
-static void answer_refusal(struct request *r, const struct order_refusal *refusal)
+void answer_refusal(struct request *r, const struct order_refusal *refusal)
 {
     struct problem p = {
         .status = refusal->status,
@@ -109,11 +112,8 @@ static void answer_refusal(struct request *r, const struct order_refusal *refusa
 
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
-    if (!content_type_fits(r)) {
-        answer_problem(r, 415, "unsupported_media_type",
-                       "send the body as Content-Type: application/json");
+    if (!body_is_json(r))
         return;
-    }
     struct call *c = call_new(a, r, id);
     if (!idempotency_key(r, c->key)) {
         answer_problem(r, 400, "bad_header",
@@ -130,21 +130,11 @@ void jobs_create(struct api *a, struct request *r, struct span id)
     uint8_t random[10];
     random_bytes(random, sizeof random);
     id_make(c->id, "job", clock_wall(), random);
-    c->op.in.accept = (struct accept_args){
-        .id = span_of(c->id),
-        .site = order.site,
-        .kind = order.kind,
-        .target = order.target,
-        .lane = order.lane,
-        .spec = order.spec,
-        .limit = order.limit,
-        .counts = order.users ? ITEM_USER : ITEM_POST,
-        .prio = order.prio,
-        .mark = order.mark,
-        .variant = order.variant,
-        .idempotency_key = span_of(c->key),
-        .request_hash = span_hash(r->body, 0),
-    };
+    struct accept_args *job = &c->op.in.accept;
+    *job = order_accept(&order);
+    job->id = span_of(c->id);
+    job->idempotency_key = span_of(c->key);
+    job->request_hash = span_hash(r->body, 0);
     call_post(c, STORE_ACCEPT, on_accepted);
 }
 

@@ -576,3 +576,19 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     out->mark = mark_of(&r);
     return true;
 }
+
+struct accept_args order_accept(const struct order *o)
+{
+    return (struct accept_args){
+        .site = o->site,
+        .kind = o->kind,
+        .target = o->target,
+        .lane = o->lane,
+        .spec = o->spec,
+        .limit = o->limit,
+        .counts = o->users ? ITEM_USER : ITEM_POST,
+        .prio = o->prio,
+        .mark = o->mark,
+        .variant = o->variant,
+    };
+}

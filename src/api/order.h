@@ -36,3 +36,5 @@ struct order_refusal {
 MUST_USE bool order_read(struct order *out, struct order_refusal *out_refusal,
                          struct json_parser *parser, struct pack *const *packs,
                          size_t pack_count, struct span body, struct arena *a);
+/* The job that it asks for; who makes it gives it an id. */
+struct accept_args order_accept(const struct order *o);

@@ -39,8 +39,10 @@ struct cli {
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
     const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
+    const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
+    const char *catch_up_max, *grace, *reason, *from, *to;
     const char *set; /* of serve, which reads it itself: here for the help */
-    bool quiet, json, csv, help, accept, failed, apply, since_last;
+    bool quiet, json, csv, help, accept, failed, apply, since_last, dry_run;
     /* filled by cli_settings() */
     struct settings settings;
     char config_file[CONFIG_PATH_MAX];
@@ -72,3 +74,4 @@ int version_run(struct cli *c);
 int site_run(struct cli *c);
 int artifacts_run(struct cli *c);
 int replay_run(struct cli *c);
+int schedules_run(struct cli *c);

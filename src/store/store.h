@@ -93,7 +93,7 @@ struct accept_args {
     struct span unique_key;       /* of this work, per tenant: one live job; may be empty */
     enum unique_mode on_conflict;
     /* Of everything that decides what the records are; 0: none. Equal work is not done twice: */
-    uint64_t work;
+    int64_t work;
     bool coalesce;             /* waits for a job in flight that does the same, and takes its result */
     int64_t max_age_ms;        /* an earlier result that is not older will do; 0 none */
     int64_t stale_if_error_ms; /* likewise while the site cannot be read; 0 none */
@@ -289,6 +289,8 @@ struct outlook {
     int64_t next_ms;
     int64_t by_state[JOB_STATES];
     int64_t lanes[LANE_WORDS]; /* lanes with waiting or active jobs, by what holds them up */
+    int64_t schedule_ms[2]; /* when a schedule must be looked at: by the wall, by elapsed time
+                               (store/schedules.h); INT64_MAX: none */
 };
 MUST_USE err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *f);
 

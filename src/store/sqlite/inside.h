@@ -62,7 +62,7 @@ struct job_row {
     int64_t generation, over_at_ms, deadline_ms; /* 0 none */
     int64_t waits_on; /* number of a job; 0 nothing */
     enum waits_how waits_how;
-    uint64_t work;
+    int64_t work;
     int64_t shared_from;
     char site[SITE_NAME];
 };
@@ -182,6 +182,10 @@ MUST_USE err field_counts_add(struct store *s, struct span site, struct span cou
 /* ---- marks.c ---- */
 /* The job ended well: its posts are known from now on. */
 MUST_USE err marks_move(struct store *s, const struct job_row *r, wall now, struct fault *f);
+
+/* ---- schedules.c ---- */
+/* Earliest instants at which a schedule must be looked at, by clock. */
+MUST_USE err schedules_outlook(struct store *s, int64_t out_ms[2], struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;

@@ -52,7 +52,7 @@ static void read_row(struct store *s, struct query *q, struct job_row *r)
         .over_at_ms = db_int(q, 32),
         .waits_on = db_int(q, 33),
         .waits_how = (enum waits_how)db_int(q, 34),
-        .work = (uint64_t)db_int(q, 35),
+        .work = db_int(q, 35),
         .deadline_ms = db_int(q, 36),
         .shared_from = db_int(q, 37),
     };

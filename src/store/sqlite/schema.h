@@ -2,6 +2,8 @@
  * and the conservation law: every lease ever granted is accounted for exactly once. */
 #pragma once
 
+#include "store/sqlite/schedules_sql.h"
+
 enum { SCHEMA_VERSION = 4 };
 
 /* clang-format off */
@@ -189,7 +191,7 @@ enum { SCHEMA_VERSION = 4 };
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
     "CREATE INDEX events_job ON events(job, seq);"                                             \
-    FIELDS_SQL EVIDENCE_SQL FILES_SQL
+    FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL
 
 /* Which path each field of a record came from, by the hour. */
 #define FIELDS_SQL                                                                             \

@@ -5,6 +5,8 @@
  * statistics, would take jobs_state and sort. */
 #pragma once
 
+#include "store/sqlite/schedules_sql.h"
+
 #define SQL_JOB_ROW                                                                            \
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req," \
     "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch," \
@@ -177,6 +179,7 @@
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
                  " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
     SQL_EVIDENCE_TABLE(X)                                                                      \
+    SQL_SCHEDULES_TABLE(X)                                                                     \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
     X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
                        " JOIN files f USING(fid) WHERE u.site=?1 AND u.url=?2")                \

@@ -344,6 +344,8 @@ err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *
         e = sooner(s, SQL_FIRST_OVER, &o.next_ms, f);
     if (s->unsettled)
         o.next_ms = now.ms;
+    if (!e)
+        e = schedules_outlook(s, o.schedule_ms, f);
     if (e)
         return e;
     lanes_outlook(s, now.ms, &o);
