@@ -100,7 +100,7 @@
     X(SQL_SCHEDULES_DUE, "SELECT " SQL_SCHEDULE_VIEW " INDEXED BY schedules_wake WHERE clock=?1 AND wake IS NOT NULL AND wake<=?2" \
                          " ORDER BY wake LIMIT ?3")                                            \
     X(SQL_SCHEDULE_WAKE, "SELECT wake FROM schedules INDEXED BY schedules_wake WHERE clock=?1 AND wake IS NOT NULL ORDER BY wake LIMIT 1") \
-    X(SQL_SCHEDULES_AHEAD, "UPDATE schedules SET wake=0 WHERE wake IS NOT NULL AND last_slot>CASE clock WHEN 0 THEN ?1 ELSE ?2 END") \
+    X(SQL_SCHEDULES_AHEAD, "UPDATE schedules INDEXED BY schedules_wake SET wake=0 WHERE wake IS NOT NULL AND last_slot>CASE clock WHEN 0 THEN ?1 ELSE ?2 END") \
     X(SQL_SCHEDULE_COUNT, "SELECT count(*) FROM schedules")                                    \
     X(SQL_SCHEDULE_ADD, "INSERT INTO schedules(id,tenant,name,kind,clock,cron,zone,interval_ms,least_ms,most_ms,posts_wanted," \
                         "jitter_ms,start_at,end_at,missed,overlap,catch_up_ms,catch_up_max,grace_ms,ticket,job,"    \
@@ -122,9 +122,9 @@
     X(SQL_RUN_ADD, "INSERT INTO schedule_runs(sid,slot,cause,state,why,slots,job,at) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)" \
                    " ON CONFLICT(sid,slot,cause) DO NOTHING")                                  \
     X(SQL_RUN_KNOWN, "SELECT 1 FROM schedule_runs WHERE sid=?1 AND slot=?2 AND (cause=0 OR cause=2) AND (?3=0 OR job IS NOT NULL)") \
-    X(SQL_RUNS_LIVE, "SELECT r.job,coalesce(j.fence,1) FROM schedule_runs r LEFT JOIN jobs j ON j.id=r.job" \
-                     " WHERE r.sid=?1 AND r.state<=1 AND r.state=1 ORDER BY r.rid DESC LIMIT ?2") \
-    X(SQL_RUN_PENDING, "SELECT rid,slot,cause FROM schedule_runs WHERE sid=?1 AND state<=1 AND state=0 ORDER BY rid LIMIT 1") \
+    X(SQL_RUNS_LIVE, "SELECT r.job,coalesce(j.fence,1) FROM schedule_runs r INDEXED BY schedule_runs_open LEFT JOIN jobs j ON j.id=r.job" \
+                     " WHERE r.sid=?1 AND r.state<=1 AND r.state=1 LIMIT ?2") \
+    X(SQL_RUN_PENDING, "SELECT rid,slot,cause FROM schedule_runs WHERE sid=?1 AND state<=1 AND state=0 LIMIT 1") \
     X(SQL_RUN_MADE, "UPDATE schedule_runs SET state=1,job=?2,at=?3 WHERE rid=?1")              \
     X(SQL_RUN_DROPPED, "UPDATE schedule_runs SET state=3,why=?2 WHERE rid=?1")                 \
     X(SQL_RUNS_DROP_PENDING, "UPDATE schedule_runs SET state=3,why=?2 WHERE sid=?1 AND state<=1 AND state=0") \
