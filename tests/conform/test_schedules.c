@@ -495,6 +495,35 @@ static void queue_one_keeps_one_run_until_the_one_before_has_ended(void **state)
     assert_int_equal(pass(MINUTE - 1), 0);
 }
 
+static void an_end_that_comes_between_looking_and_firing_is_not_forgotten(void **state)
+{
+    (void)state;
+    struct lease l = running(SCHEDULE_OVERLAP_QUEUE_ONE);
+    struct schedule_fired fired;
+    assert_int_equal(pass(MINUTE), 0); /* one is pending */
+    w->now += MINUTE;
+    struct schedules_due d = due(false);
+    end(&l, FAILURE_NONE);
+    assert_ok(try_fire(&d.due[0], &fired));
+    assert_true(fired.made == 0 && fired.skipped == 1);
+    assert_true(is_due());
+    (void)due(false);
+    assert_int_equal(view_of(ID).live, 1);
+    assert_false(is_due());
+
+    l = start(); /* likewise between an end and a change */
+    assert_int_equal(pass(MINUTE), 0);
+    end(&l, FAILURE_NONE);
+    struct schedule_put edit = every(ID, MINUTE);
+    edit.create = false;
+    edit.revision = -1;
+    edit.terms.rule.overlap = SCHEDULE_OVERLAP_QUEUE_ONE;
+    put(&edit);
+    assert_true(is_due());
+    (void)due(false);
+    assert_int_equal(view_of(ID).live, 1);
+}
+
 static void a_queued_run_waits_for_room_in_the_queue(void **state)
 {
     (void)state;
@@ -952,6 +981,7 @@ int main(void)
         T(an_interval_goes_by_elapsed_time_whatever_the_clock_says),
         T(skip_leaves_a_slot_out_while_the_run_before_is_alive),
         T(queue_one_keeps_one_run_until_the_one_before_has_ended),
+        T(an_end_that_comes_between_looking_and_firing_is_not_forgotten),
         T(a_queued_run_waits_for_room_in_the_queue),
         T(cancel_running_asks_the_one_before_to_stop),
         T(allow_lets_runs_overlap),

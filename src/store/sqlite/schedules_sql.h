@@ -90,6 +90,8 @@
     "(SELECT count(*) FROM schedule_runs r WHERE r.sid=schedules.sid AND r.state=1)," /* 36 */ \
     "(SELECT count(*) FROM schedule_runs r WHERE r.sid=schedules.sid AND r.state=0)" /* 37 */ \
     " FROM schedules"
+/* Who has not looked yet at a run that ended still has to: only SQL_SCHEDULE_ATTENDED takes that back. */
+#define SQL_WAKE(at) "CASE WHEN wake=0 THEN 0 ELSE " at " END"
 #define SQL_SCHEDULES_TABLE(X)                                                                 \
     X(SQL_SCHEDULE_BY_ID, "SELECT " SQL_SCHEDULE_VIEW " WHERE id=?2 AND tenant=?1")            \
     X(SQL_SCHEDULE_BY_NAME, "SELECT " SQL_SCHEDULE_VIEW " WHERE tenant=?1 AND name=?2")        \
@@ -98,7 +100,7 @@
     X(SQL_SCHEDULES_DUE, "SELECT " SQL_SCHEDULE_VIEW " INDEXED BY schedules_wake WHERE clock=?1 AND wake IS NOT NULL AND wake<=?2" \
                          " ORDER BY wake LIMIT ?3")                                            \
     X(SQL_SCHEDULE_WAKE, "SELECT wake FROM schedules INDEXED BY schedules_wake WHERE clock=?1 AND wake IS NOT NULL ORDER BY wake LIMIT 1") \
-    X(SQL_SCHEDULES_AHEAD, "UPDATE schedules SET wake=0 WHERE wake IS NOT NULL AND last_slot>CASE clock WHEN 0 THEN ?1 ELSE ?2 END") \
+    X(SQL_SCHEDULES_AHEAD, "UPDATE schedules INDEXED BY schedules_wake SET wake=0 WHERE wake IS NOT NULL AND last_slot>CASE clock WHEN 0 THEN ?1 ELSE ?2 END") \
     X(SQL_SCHEDULE_COUNT, "SELECT count(*) FROM schedules")                                    \
     X(SQL_SCHEDULE_ADD, "INSERT INTO schedules(id,tenant,name,kind,clock,cron,zone,interval_ms,least_ms,most_ms,posts_wanted," \
                         "jitter_ms,start_at,end_at,missed,overlap,catch_up_ms,catch_up_max,grace_ms,ticket,job,"    \
@@ -106,13 +108,13 @@
                         " VALUES(?1,?2,?3,?4,?4<>0,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?25)") \
     X(SQL_SCHEDULE_CHANGE, "UPDATE schedules SET name=?3,kind=?4,clock=?4<>0,cron=?5,zone=?6,interval_ms=?7,least_ms=?8,most_ms=?9," \
                            "posts_wanted=?10,jitter_ms=?11,start_at=?12,end_at=?13,missed=?14,overlap=?15,catch_up_ms=?16," \
-                           "catch_up_max=?17,grace_ms=?18,ticket=?19,job=?20,anchor=?21,last_slot=?22,next_at=?23,wake=?24," \
+                           "catch_up_max=?17,grace_ms=?18,ticket=?19,job=?20,anchor=?21,last_slot=?22,next_at=?23,wake=" SQL_WAKE("?24") "," \
                            "updated_at=?25,revision=revision+1 WHERE id=?1 AND tenant=?2")     \
-    X(SQL_SCHEDULE_PAUSE, "UPDATE schedules SET paused_at=?2,paused_by=?3,paused_why=?4,next_at=NULL,wake=NULL," \
+    X(SQL_SCHEDULE_PAUSE, "UPDATE schedules SET paused_at=?2,paused_by=?3,paused_why=?4,next_at=NULL,wake=" SQL_WAKE("NULL") "," \
                           "updated_at=?2,revision=revision+1 WHERE sid=?1")                    \
-    X(SQL_SCHEDULE_RESUME, "UPDATE schedules SET paused_at=NULL,paused_by='',paused_why='',last_slot=?2,next_at=?3,wake=?4," \
+    X(SQL_SCHEDULE_RESUME, "UPDATE schedules SET paused_at=NULL,paused_by='',paused_why='',last_slot=?2,next_at=?3,wake=" SQL_WAKE("?4") "," \
                            "updated_at=?5,revision=revision+1 WHERE sid=?1")                   \
-    X(SQL_SCHEDULE_SETTLE, "UPDATE schedules SET last_slot=?2,next_at=?3,wake=?4,fired=fired+?5,skipped=skipped+?6,passed=passed+?7," \
+    X(SQL_SCHEDULE_SETTLE, "UPDATE schedules SET last_slot=?2,next_at=?3,wake=" SQL_WAKE("?4") ",fired=fired+?5,skipped=skipped+?6,passed=passed+?7," \
                            "last_job=coalesce(?8,last_job) WHERE sid=?1")                      \
     X(SQL_SCHEDULE_COUNTED, "UPDATE schedules SET fired=fired+?2,last_job=coalesce(?3,last_job) WHERE sid=?1") \
     X(SQL_SCHEDULE_ATTENDED, "UPDATE schedules SET interval_ms=?2,anchor=?3,next_at=?4,wake=?5,found=?6,read_at=?7 WHERE sid=?1") \
