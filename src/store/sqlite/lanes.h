@@ -43,7 +43,7 @@ struct store_site {
 /* What a rollback takes back. */
 struct lane_facts {
     int64_t pass, tat_ms, blocked_until_ms;
-    struct breaker breaker;
+    struct breaker breaker;  /* its window is not kept over a restart */
     int64_t forced_until_ms; /* somebody set the breaker by hand: until then it stays so; 0 nobody */
     int64_t last_bad;        /* job whose health error was counted last; 0 none */
     int64_t blocked, scheduled, active;
