@@ -620,13 +620,15 @@ static void op_cancel(struct world *w)
 
 static void op_retain(struct world *w)
 {
-    int64_t before = w->now - below(w, 60000), deleted = 0;
-    bool more;
+    int64_t age = 1 + below(w, 60000), before = w->now - age;
+    struct retain_args args = {.age_ms = age, .dead_age_ms = age};
+    struct retain_reply reply;
     say(w, "retain before %lld", (long long)(before - T0));
     begin(w);
-    assert_int_equal(store_retain(w->s, (wall){before}, &deleted, &more, NULL), E_OK);
+    assert_int_equal(store_retain(w->s, &args, now(w), &reply, NULL), E_OK);
     end(w);
-    same(w, "deleted", model_retain(&w->m, before, 100).n, deleted);
+    same(w, "deleted", model_retain(&w->m, before, 100).n,
+         reply.deleted[RETAIN_AGE] + reply.deleted[RETAIN_DEAD_AGE]);
 }
 
 static void op_wait(struct world *w)

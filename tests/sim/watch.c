@@ -706,14 +706,14 @@ void watch_clear(struct watch *w, int64_t now)
 {
     struct fault f = {0};
     struct outlook o;
-    int64_t deleted;
-    bool more = true;
-    for (int i = 0; more && i < 10000; i++) {
-        if (store_begin(w->s, &f) || store_retain(w->s, (wall){now + 1}, &deleted, &more, &f) ||
+    struct retain_args args = {.age_ms = 1, .dead_age_ms = 1};
+    struct retain_reply r = {.more = true};
+    for (int i = 0; r.more && i < 10000; i++) {
+        if (store_begin(w->s, &f) || store_retain(w->s, &args, (wall){now + 2}, &r, &f) ||
             store_commit(w->s, &f))
             broken(w, "retention: %s", f.words);
     }
-    if (more || store_outlook(w->s, (wall){now}, &o, &f))
+    if (r.more || store_outlook(w->s, (wall){now}, &o, &f))
         broken(w, "retention comes to no end");
     for (int i = 0; i < JOB_STATES; i++)
         if (o.by_state[i])

@@ -130,7 +130,7 @@ struct store_site *lanes_site(struct store *s, struct span name);
 void lanes_tenant_changed(struct store *s, struct store_tenant *t);
 void lanes_site_changed(struct store *s, struct store_site *t, int64_t now_ms);
 /* Forgets lanes of which nothing is known any more, some per call. */
-MUST_USE err lanes_retain(struct store *s, struct fault *f);
+MUST_USE err lanes_retain(struct store *s, bool *out_more, struct fault *f);
 
 struct lane_settings lanes_settings(const struct store *s, const struct store_lane *l);
 enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
