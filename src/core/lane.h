@@ -39,10 +39,12 @@ struct breaker {
     int64_t fails;    /* health errors in a row */
     int64_t until_ms; /* open until */
     int64_t trips;    /* openings since the last success */
+    int64_t window_from_ms, window_seen, window_bad; /* endings with a verdict while it is closed */
 };
 enum breaker_sign { BREAKER_OK, BREAKER_HEALTH_ERROR, BREAKER_NO_VERDICT };
-/* closed → open after 5 health errors in a row; open 10 s·2^trips, at most 30 min; then one probe.
- * A probe without verdict (crash, cancel, release) re-arms the probe. */
+/* closed → open after 5 health errors in a row, or when half of at least 20 endings within ten minutes
+ * were such errors; open 10 s·2^trips, at most 30 min; then one probe. A probe without verdict (crash,
+ * cancel, release) re-arms the probe. */
 void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms);
 bool breaker_allows(const struct breaker *b, int64_t active, int64_t now_ms);
 void breaker_started(struct breaker *b, int64_t now_ms); /* open and due → half open */

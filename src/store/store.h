@@ -234,9 +234,22 @@ struct reap_reply {
     int64_t promoted, suspected, reaped, expired, forced, settled;
 };
 MUST_USE err store_reap(struct store *s, wall now, struct reap_reply *out, struct fault *f);
-/* Deletes ended jobs older than `before`, a bounded piece per call, with items no job holds.
- * out_more: there is more to delete. */
-MUST_USE err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_more, struct fault *f);
+/* Ended jobs go when one of these is exceeded, the oldest first; dead ones have limits of their own, as
+ * somebody may want to look at them, or have them done again. A job stays as long as another one waits for
+ * it or has its result. With a job go its records, evidence and events, and its files when no other job
+ * holds them; it is gone at once, even when there is more of it than one call may delete. */
+struct retain_args {
+    int64_t age_ms, jobs, bytes; /* bytes: of records; 0: any */
+    int64_t dead_age_ms, dead_jobs;
+};
+enum retain_limit { RETAIN_AGE, RETAIN_JOBS, RETAIN_BYTES, RETAIN_DEAD_AGE, RETAIN_DEAD_JOBS, RETAIN_LIMITS };
+struct retain_reply {
+    int64_t deleted[RETAIN_LIMITS]; /* jobs, by the limit that was exceeded */
+    bool more;                      /* there is more to delete */
+};
+/* A bounded piece of it; and of keys of requests, marks, events of no job and lanes that are too old. */
+MUST_USE err store_retain(struct store *s, const struct retain_args *args, wall now, struct retain_reply *out,
+                          struct fault *f);
 
 /* ---- files of media ----
  * A file lies below STATE/files as ab/HASH.suffix, named by its SHA-256: the same bytes are kept once,

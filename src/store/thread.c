@@ -362,10 +362,10 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     if (e)
         return e;
     e = store_reap(t->store, now, &reply, &f);
-    int64_t deleted = 0;
-    bool more = false, more_evidence = false, more_files = false;
-    if (!e && poll && t->config.retention_ms > 0)
-        e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &more, &f);
+    struct retain_reply retained = {0};
+    bool more_evidence = false, more_files = false;
+    if (!e && poll)
+        e = store_retain(t->store, &t->config.retain, now, &retained, &f);
     if (!e && poll)
         e = store_evidence_retain(t->store, now, &more_evidence, &f);
     if (!e && poll)
@@ -377,7 +377,7 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
         return e ? e : committed;
     *out_found = reply.promoted + reply.suspected + reply.reaped + reply.expired + reply.forced + reply.settled;
     if (poll)
-        *out_more = store_evidence_sweep(t->store) || more || more_evidence || more_files;
+        *out_more = store_evidence_sweep(t->store) || retained.more || more_evidence || more_files;
     return E_OK;
 }
 

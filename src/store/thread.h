@@ -97,7 +97,8 @@ struct store_thread;
 struct store_thread_config {
     const char *state_dir;
     struct store_limits limits;
-    int64_t retention_ms, field_retention_ms;
+    struct retain_args retain;
+    int64_t field_retention_ms;
     uint64_t seed;
     wall (*now)(void);
     /* Called on the STORE thread after a group; must only wake the loop (uv_async, eventfd). */

@@ -225,7 +225,7 @@ static void start_store(void)
                    .evidence_bytes = 64 << 20,
                    .evidence_job_bytes = 8 << 20,
                    .evidence_job_count = 20},
-        .retention_ms = 30LL * 86400 * 1000,
+        .retain = {.age_ms = 30LL * 86400 * 1000, .dead_age_ms = 30LL * 86400 * 1000},
         .seed = 7,
         .now = clock_wall,
         .wake = wake_loop,

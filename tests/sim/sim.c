@@ -245,7 +245,7 @@ static void serve(struct sim *s, struct message *m)
     int64_t now = store_now(s);
     switch (m->call) {
     case ACCEPT:
-        m->result = watch_accept(w, m->job, m->job % WATCH_LANES, (int)(m->job % 10), m->nonce, now);
+        m->result = watch_accept(w, m->job, m->job % WATCH_ASKED, (int)(m->job % 10), m->nonce, now);
         break;
     case CANCEL_JOB:
         m->result = watch_cancel(w, m->job, now, &m->cancel);
@@ -405,7 +405,7 @@ static bool goes_wrong(struct sim *s, const struct worker *k, struct watch_endin
         out->failure = FAILURE_NOT_FOUND;
     else if (is < 9)
         *out = (struct watch_ending){FAILURE_CRASH, BUDGET_CRASH, 0};
-    else if (s->now < s->down_until[k->job % WATCH_LANES])
+    else if (s->now < s->down_until[k->job % WATCH_ASKED])
         out->failure = FAILURE_NETWORK;
     else if (is < 20 && one_in(s, 2))
         out->failure = FAILURE_TIMEOUT;
@@ -680,7 +680,7 @@ static void plan(struct sim *s)
     for (int64_t n = below(s, 3) ? 0 : below(s, 6); n > 0; n--)
         put(s, between(s, 0, STORM_MS), CLOCK, (struct message){0});
     for (int64_t n = below(s, 4); n > 0; n--)
-        put(s, between(s, 0, STORM_MS), OUTAGE, (struct message){.job = below(s, WATCH_LANES)});
+        put(s, between(s, 0, STORM_MS), OUTAGE, (struct message){.job = below(s, WATCH_ASKED)});
 }
 
 static bool all_over(const struct sim *s)

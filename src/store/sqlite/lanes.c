@@ -834,7 +834,7 @@ err lanes_quarantine_of(struct store *s, const struct store_lane *l, wall now,
 }
 
 /* A lane that nobody used for a week and that no job names. When the group is lost, all are read again. */
-err lanes_retain(struct store *s, struct fault *f)
+err lanes_retain(struct store *s, bool *out_more, struct fault *f)
 {
     enum { STEP = 100 };
     static const int64_t IDLE_MS = 7LL * 86400 * 1000;
@@ -862,6 +862,7 @@ err lanes_retain(struct store *s, struct fault *f)
             forget(s, l);
         s->limits_changed |= goes;
     }
+    *out_more = n == STEP;
     return e == E_END ? E_OK : e;
 }
 

@@ -43,7 +43,7 @@ struct store_site {
 /* What a rollback takes back. */
 struct lane_facts {
     int64_t pass, tat_ms, blocked_until_ms;
-    struct breaker breaker;
+    struct breaker breaker;  /* its window is not kept over a restart */
     int64_t forced_until_ms; /* somebody set the breaker by hand: until then it stays so; 0 nobody */
     int64_t last_bad;        /* job whose health error was counted last; 0 none */
     int64_t blocked, scheduled, active;
@@ -130,7 +130,7 @@ struct store_site *lanes_site(struct store *s, struct span name);
 void lanes_tenant_changed(struct store *s, struct store_tenant *t);
 void lanes_site_changed(struct store *s, struct store_site *t, int64_t now_ms);
 /* Forgets lanes of which nothing is known any more, some per call. */
-MUST_USE err lanes_retain(struct store *s, struct fault *f);
+MUST_USE err lanes_retain(struct store *s, bool *out_more, struct fault *f);
 
 struct lane_settings lanes_settings(const struct store *s, const struct store_lane *l);
 enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
