@@ -65,7 +65,8 @@ struct accept_args {
     struct span site;   /* "x" */
     struct span kind;   /* "posts" */
     struct span target; /* canonical input: "nasa" */
-    struct span lane;   /* "x/normal" */
+    struct span lane;   /* "x/normal"; of a job with a pool "x/normal@POOL.OPERATION" */
+    struct span pool, operation; /* of sessions (sessions.h), one of which it is leased with; empty: none */
     struct span spec;   /* JSON of the options: limit, since, until; kept as given */
     int64_t limit;      /* records wanted, of the kind below; 0 = all */
     enum item_kind counts; /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress
@@ -80,7 +81,8 @@ struct accept_reply {
     char id[ID_TEXT];
     bool replayed; /* an earlier request with this key made it */
 };
-/* E_CONFLICT id exists; E_BAD_INPUT key used with another body; E_BUSY queue full; E_DISK_FULL. */
+/* E_CONFLICT id exists; E_BAD_INPUT key used with another body; E_BUSY queue full; E_DISK_FULL; E_SESSION:
+ * the pool has no session that can be used, now or after a rest. */
 MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, struct fault *f);
 
 /* ---- reserve ---- */
@@ -95,6 +97,7 @@ struct lease {
      * was when the job first started, so that an attempt does not stop at what its own job brought.
      * Empty: there is no mark. At most 48 KiB. */
     struct span known;
+    char session[ID_TEXT];           /* that it may use; empty: none. Its cookies: store_session_open() */
     int64_t attempt;                 /* fence, counted from 1 */
     int64_t waited_ms;               /* since it was accepted or due */
 };
@@ -157,6 +160,7 @@ struct finish_reply {
     int64_t retry_in_ms;  /* when SCHEDULED */
     int64_t breaker_until_ms; /* this ending opened the breaker of `lane` until then; 0: it did not */
     char lane[LANE_NAME];
+    char session[ID_TEXT]; /* that the site refuses from now on, as this ending says; empty: none */
 };
 MUST_USE err store_finish(struct store *s, const struct finish_args *args, wall now, struct finish_reply *out, struct fault *f);
 
@@ -241,6 +245,7 @@ enum waiting {
     WAITING_SITE,    /* the site asked to wait (429) */
     WAITING_BREAKER, /* the site failed too often in a row */
     WAITING_DISK,    /* the disk is full */
+    WAITING_SESSION, /* a session of its pool that can be used */
 };
 const char *waiting_name(enum waiting w);
 struct job_view {

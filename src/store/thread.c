@@ -119,6 +119,17 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_file_take(s, &op->in.file_take, &op->out.file_take, f);
     case STORE_FILE_PUT:
         return store_file_put(s, &op->in.file_put, now, f);
+    case STORE_SESSION_ADD:
+        return store_session_add(s, &op->in.session_add, now, f);
+    case STORE_SESSION_COOKIES:
+        return store_session_cookies(s, &op->in.session_cookies, now, f);
+    case STORE_SESSION_LOCK:
+        return store_session_lock(s, op->in.session.name, op->in.session.locked, op->in.session.reason, now, f);
+    case STORE_SESSION_REMOVE:
+        return store_session_remove(s, op->in.session.name, f);
+    case STORE_SESSION:
+    case STORE_SESSIONS:
+    case STORE_SESSION_OPEN:
     case STORE_JOB:
     case STORE_JOBS:
     case STORE_ITEMS:
@@ -157,6 +168,17 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_FIELDS:
         return store_fields(s, op->in.fields.site, op->in.fields.hours, now, op->arena,
                             &op->out.fields, f);
+    case STORE_SESSION:
+        return store_session(s, op->in.session.name, now, &op->out.session, f);
+    case STORE_SESSIONS:
+        return store_sessions(s, op->in.sessions.site, op->in.sessions.pool, now, op->arena,
+                              &op->out.sessions.list, &op->out.sessions.count, f);
+    case STORE_SESSION_OPEN:
+        return store_session_open(s, op->in.lease.id, op->in.lease.nonce, &op->out.secret, f);
+    case STORE_SESSION_ADD:
+    case STORE_SESSION_COOKIES:
+    case STORE_SESSION_LOCK:
+    case STORE_SESSION_REMOVE:
     case STORE_EVIDENCE:
     case STORE_REPAIR:
     case STORE_FILE_TAKE:

@@ -7,13 +7,16 @@
 #pragma once
 
 #include "store/evidence.h"
+#include "store/sessions.h"
 #include "store/store.h"
 
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
-    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT, /* reading ones follow */
+    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT,
+    STORE_SESSION_ADD, STORE_SESSION_COOKIES, STORE_SESSION_LOCK, STORE_SESSION_REMOVE, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
-    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS, STORE_VERBS
+    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
+    STORE_SESSION, STORE_SESSIONS, STORE_SESSION_OPEN, STORE_VERBS
 };
 
 struct store_op {
@@ -24,7 +27,7 @@ struct store_op {
     union {
         struct accept_args accept;
         struct { struct span worker; uint64_t random; } reserve;
-        struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT */
+        struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT, SESSION_OPEN */
         struct commit_args commit;
         struct finish_args finish;
         struct file_take_args file_take;
@@ -38,6 +41,10 @@ struct store_op {
         struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
         struct { int64_t after; struct span job; size_t limit; } events;
         struct { struct span site; int64_t hours; } fields;
+        struct session_add session_add;
+        struct session_cookies session_cookies;
+        struct { struct span name, reason; bool locked; } session; /* SESSION, LOCK, REMOVE */
+        struct { struct span site, pool; } sessions;
     } in;
     union {
         struct accept_reply accept;
@@ -57,6 +64,9 @@ struct store_op {
         struct { struct item_view *items; size_t count; } items;
         struct { struct event_view *events; size_t count; } events;
         struct fields_view fields;
+        struct session_view session;
+        struct { struct session_view *list; size_t count; } sessions;
+        struct secret secret; /* SESSION_OPEN: the caller's to free */
     } out;
     err result;
     struct fault fault;

@@ -6,8 +6,11 @@
 #pragma once
 
 #include "core/lane.h"
+#include "core/limit.h"
 #include "store/sqlite/db.h"
 #include "store/store.h"
+
+struct secret_key;
 
 enum {
     LANES_MAX = 256,
@@ -34,6 +37,7 @@ struct store_lane {
     struct breaker breaker;
     int64_t ready, active; /* jobs */
     int64_t last_bad;      /* job whose health error was counted last; 0 none */
+    int64_t parked_until_ms; /* no session of its pool can be used before; not kept: it is found again */
     bool dirty;            /* differs from its row */
 };
 
@@ -80,6 +84,7 @@ struct store {
     int sweep_left;     /* folders of evidence to be looked at for files without a row */
     struct job_row rows[REAP_MAX];
     struct tally now, saved;
+    struct secret_key *key; /* of sessions.c; NULL until it is needed */
     /* files.c */
     char *doomed[DOOMED_MAX]; /* paths to remove when the group is on disk */
     size_t doomed_count;
@@ -111,6 +116,8 @@ void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
 void lanes_block(struct store_lane *l, int64_t until_ms);
 void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms);
 void lanes_outlook(const struct store *s, int64_t now_ms, struct outlook *out);
+/* The lanes of this pool of sessions are looked at again: one may be used that could not. */
+void lanes_pool_changed(struct store *s, struct span site, struct span pool);
 /* What a ready job of the lane waits for. */
 enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
                            int64_t *out_until_ms);
@@ -144,6 +151,34 @@ MUST_USE err field_counts_add(struct store *s, struct span site, struct span cou
 /* ---- marks.c ---- */
 /* The job ended well: its posts are known from now on. */
 MUST_USE err marks_move(struct store *s, const struct job_row *r, wall now, struct fault *f);
+
+/* ---- sessions.c: in an open group ---- */
+struct session_pick {
+    int64_t sid;
+    char id[ID_TEXT];
+};
+/* The session of the pool that was used longest ago among those that can be used for the operation now.
+ * E_END: none; *out_open_ms is when the first can be (INT64_MAX: nobody knows; lanes_pool_changed() will be
+ * called). Writes nothing. */
+MUST_USE err sessions_pick(struct store *s, struct span site, struct span pool, struct span operation, wall now,
+                           struct session_pick *out, int64_t *out_open_ms, struct fault *f);
+/* The job has it from now on, until sessions_release(). */
+MUST_USE err sessions_take(struct store *s, const struct session_pick *p, int64_t job, struct span operation, wall now,
+                           struct fault *f);
+/* Whatever way the job leaves the active state. Fine when it has none. */
+MUST_USE err sessions_release(struct store *s, int64_t job, struct fault *f);
+struct session_noted {
+    bool held;   /* the job has a session: the rest is about it */
+    bool lost;   /* the site refuses it from now on */
+    bool others; /* when refused: the pool has another that can be used, now or later */
+    char id[ID_TEXT];
+};
+/* How the attempt ended, before the release. rest_ms: of FAILURE_RATE_LIMITED. */
+MUST_USE err sessions_note(struct store *s, int64_t job, enum failure_class failure, int64_t rest_ms, struct span why,
+                           wall now, struct session_noted *out, struct fault *f);
+/* How many of the pool can be used now or after a rest. */
+MUST_USE err sessions_usable(struct store *s, struct span site, struct span pool, wall now, int64_t *out,
+                             struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;

@@ -1,5 +1,6 @@
 /* jobs.c - the moves of a job: accept, reserve, heartbeat, finish, cancel, reap. Each decides
  * everything first and then writes, so that a refused operation leaves no trace. */
+#include "store/sessions.h"
 #include "store/sqlite/inside.h"
 
 #include "base/json.h"
@@ -119,6 +120,8 @@ static err check_accept(const struct accept_args *a, struct fault *f)
         return fail(f, E_BAD_INPUT, "the mark of the job is not valid");
     if (a->prio < 0 || a->prio > 9 || a->limit < 0)
         return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
+    if (a->pool.n && (!session_pool_valid(a->pool) || !a->operation.n || a->operation.n >= SESSION_NAME))
+        return fail(f, E_BAD_INPUT, "the pool of sessions is not valid");
     if (a->counts != ITEM_POST && a->counts != ITEM_USER)
         return fail(f, E_BAD_INPUT, "a job counts posts or users");
     return E_OK;
@@ -173,7 +176,8 @@ static err write_accept(struct store *s, const struct accept_args *a, struct sto
                DB_I(lane_rank(now.ms, a->prio)), DB_I(now.ms), DB_I(s->limits.fail_max),
                DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max),
                db_text_or_null(a->idempotency_key), keyed ? DB_I(a->request_hash) : DB_NULL,
-               DB_I(a->counts), DB_I(a->mark), DB_T(a->variant.n ? a->variant : SPAN("")));
+               DB_I(a->counts), DB_I(a->mark), DB_T(a->variant.n ? a->variant : SPAN("")),
+               DB_T(a->pool.n ? a->pool : SPAN("")), DB_T(a->pool.n ? a->operation : SPAN("")));
     if (e)
         return e;
     lanes_count(s, lane, JOB_STATES, JOB_READY);
@@ -184,6 +188,17 @@ static err write_accept(struct store *s, const struct accept_args *a, struct sto
     json_kv_int(&w, "limit", a->limit);
     char id[ID_TEXT];
     return event_add(s, span_copy(a->id, id, sizeof id), "job.accepted", now, &w, f);
+}
+
+/* A job whose pool has nobody who could ever serve it would wait for a person. */
+static err check_session(struct store *s, const struct accept_args *a, wall now, struct fault *f)
+{
+    int64_t usable = 1;
+    err e = a->pool.n ? sessions_usable(s, a->site, a->pool, now, &usable, f) : E_OK;
+    if (!e && !usable)
+        e = fail(f, E_SESSION, "pool %.*s of %.*s has no session that can be used; see: fulmar sessions list",
+                 SP(a->pool), SP(a->site));
+    return e;
 }
 
 err store_accept(struct store *s, const struct accept_args *args, wall now,
@@ -202,6 +217,8 @@ err store_accept(struct store *s, const struct accept_args *args, wall now,
     if (e != E_END)
         return e;
     e = check_room(s, f);
+    if (!e)
+        e = check_session(s, args, now, f);
     if (!e)
         e = find_row(s, args->id, &exists, &s->rows[0], f);
     if (!e && exists)
@@ -245,30 +262,52 @@ static err read_lease(struct query *q, struct arena *a, wall now, struct lease *
     return E_OK;
 }
 
+/* E_OK also when the job needs none. */
+static err pick_its_session(struct store *s, struct query *q, wall now, struct session_pick *out,
+                            int64_t *out_open_ms, struct fault *f)
+{
+    struct span pool = db_text(q, 15);
+    return pool.n ? sessions_pick(s, db_text(q, 3), pool, db_text(q, 16), now, out, out_open_ms, f) : E_OK;
+}
+
 err store_reserve(struct store *s, struct span worker, uint64_t random, wall now,
                   struct arena *a, struct lease *out, struct fault *f)
 {
     struct lease l = {.nonce = random ? random : 1};
+    struct session_pick session = {0};
+    char operation[SESSION_NAME];
+    struct store_lane *lane;
     struct query *q;
     err e = store_usable(s, f);
     if (e)
         return e;
-    /* Without room for its records a job would only fail. */
-    struct store_lane *lane = s->disk_full ? NULL : lanes_pick(s, now.ms);
-    if (!lane)
-        return E_END;
-    e = db_ask(s->db, SQL_NEXT_READY, &q, f, DB_I(lanes_id(s, lane)));
+    do {
+        /* Without room for its records a job would only fail. */
+        lane = s->disk_full ? NULL : lanes_pick(s, now.ms);
+        if (!lane)
+            return E_END;
+        e = db_ask(s->db, SQL_NEXT_READY, &q, f, DB_I(lanes_id(s, lane)));
+        if (e)
+            return e;
+        e = db_step(q, f);
+        need(e != E_END); /* the lane counts a ready job */
+        if (!e)
+            e = pick_its_session(s, q, now, &session, &lane->parked_until_ms, f);
+        if (e)
+            db_end(q);
+    } while (e == E_END); /* parked: another lane */
     if (e)
         return e;
-    e = db_step(q, f);
-    need(e != E_END); /* the lane counts a ready job */
-    if (!e)
-        e = read_lease(q, a, now, &l, f);
+    span_copy(db_text(q, 16), operation, sizeof operation);
+    e = read_lease(q, a, now, &l, f);
     int64_t seq = db_int(q, 0);
     enum store_mark mark = (enum store_mark)db_int(q, 13);
     db_end(q);
+    if (!e && session.sid)
+        e = sessions_take(s, &session, seq, span_of(operation), now, f);
     if (e)
         return e;
+    memcpy(l.session, session.id, sizeof l.session);
     e = db_run(s->db, SQL_LEASE, f, DB_I(seq), DB_I(l.nonce), DB_T(worker),
                DB_I(now.ms + s->limits.lease_ms), DB_I(now.ms),
                mark == MARK_USED ? DB_T(l.known.n ? l.known : SPAN("")) : DB_NULL);
@@ -280,6 +319,8 @@ err store_reserve(struct store *s, struct span worker, uint64_t random, wall now
     json_kv_int(&w, "attempt", l.attempt);
     json_kv_text(&w, "worker", worker.p ? worker : SPAN(""));
     json_kv_int(&w, "waited_ms", l.waited_ms);
+    if (l.session[0])
+        json_kv_cstr(&w, "session", l.session);
     e = event_add(s, l.id, "job.started", now, &w, f);
     if (e)
         return e;
@@ -452,6 +493,9 @@ static err leave(struct store *s, const struct job_row *r, struct leaving *l, wa
                    job_is_final(to) ? DB_I(now.ms) : DB_NULL);
     if (e)
         return e;
+    e = sessions_release(s, r->seq, f);
+    if (e)
+        return e;
     lanes_count(s, r->lane, JOB_ACTIVE, to);
     count_ended(s, to, l->verdict);
     struct json_w w = leaving_body(s, r, l, to);
@@ -471,6 +515,21 @@ static enum breaker_sign sign_of(const struct finish_args *a, const struct job_r
     if (a->failure == FAILURE_NONE || row->about_target || r->progressed)
         return BREAKER_OK;
     return row->breaker ? BREAKER_HEALTH_ERROR : BREAKER_NO_VERDICT;
+}
+
+/* It was the session that the site limited or refused: the job is due again at once, and the lane is
+ * parked while no other can be used. Refused with nobody else in the pool, it ends. A long job may meet
+ * more limits than its budget has, as long as it brings something in between. */
+static void go_on_with_another(const struct store *s, const struct job_row *r, const struct session_noted *noted,
+                               struct leaving *l)
+{
+    if (l->on == JOB_ON_THROTTLE)
+        l->wait_ms = 0;
+    bool others = noted->others || (l->failure == FAILURE_RATE_LIMITED && r->progressed);
+    if (others && l->on == JOB_ON_GIVE_UP)
+        charge(s, r, BUDGET_RELEASE, 0, l);
+    else if (noted->lost)
+        l->failure = FAILURE_SESSION_INVALID; /* a login page is shown to a login that is none */
 }
 
 err store_finish(struct store *s, const struct finish_args *args, wall now,
@@ -495,12 +554,21 @@ err store_finish(struct store *s, const struct finish_args *args, wall now,
     } else {
         charge(s, &r, budget, hint, &l);
     }
+    struct session_noted noted;
+    e = sessions_note(s, r.seq, overridden ? FAILURE_CANCELLED : args->failure, hint > 0 ? hint : l.wait_ms,
+                      args->why, now, &noted, f);
+    if (e)
+        return e;
+    if (noted.held)
+        go_on_with_another(s, &r, &noted, &l);
     /* Without a time from the server the lane rests as long as this job. */
-    if (budget == BUDGET_THROTTLE)
+    if (budget == BUDGET_THROTTLE && !noted.held)
         lanes_block(r.lane, now.ms + smaller(hint > 0 ? hint : l.wait_ms, LANE_BLOCK_MAX_MS));
     bool brought = l.on == JOB_ON_DONE &&
                    (r.mark == MARK_USED || (r.mark == MARK_WHEN_COMPLETE && l.verdict == VERDICT_COMPLETE));
     struct finish_reply reply = {0};
+    if (noted.lost)
+        memcpy(reply.session, noted.id, sizeof reply.session);
     int64_t trips = r.lane->breaker.trips;
     lanes_sign(r.lane, sign_of(args, &r, budget), r.seq, now.ms);
     if (r.lane->breaker.trips > trips) {

@@ -5,6 +5,7 @@
 /* Classes share a site 8:3:1. */
 static int64_t weight_of(struct span name)
 {
+    name = span_cut(name, 0, span_find_char(name, '@')); /* behind it: its pool of sessions */
     if (span_ends(name, SPAN("/interactive")))
         return 800;
     if (span_ends(name, SPAN("/bulk")))
@@ -153,6 +154,8 @@ static int64_t open_at(const struct store *s, const struct store_lane *l)
         at = l->blocked_until_ms;
     if (l->breaker.state == BREAKER_OPEN && l->breaker.until_ms > at)
         at = l->breaker.until_ms;
+    if (l->parked_until_ms > at)
+        at = l->parked_until_ms;
     return at;
 }
 
@@ -164,7 +167,7 @@ static bool has_room(const struct store *s, const struct store_lane *l)
 static bool may_start(const struct store *s, const struct store_lane *l, int64_t now_ms)
 {
     return l->ready > 0 && l->active < s->limits.lane_max_active &&
-           l->blocked_until_ms <= now_ms && breaker_allows(&l->breaker, l->active, now_ms) &&
+           l->blocked_until_ms <= now_ms && l->parked_until_ms <= now_ms && breaker_allows(&l->breaker, l->active, now_ms) &&
            lane_may_start(l->tat_ms, s->limits.lane_emit_ms, s->limits.lane_burst, now_ms);
 }
 
@@ -195,6 +198,18 @@ void lanes_block(struct store_lane *l, int64_t until_ms)
         return;
     l->blocked_until_ms = until_ms;
     l->dirty = true;
+}
+
+/* "SITE/CLASS@POOL.OPERATION"; a pool has no dot. */
+void lanes_pool_changed(struct store *s, struct span site, struct span pool)
+{
+    for (size_t i = 0; i < s->now.lane_count; i++) {
+        struct store_lane *l = &s->now.lanes[i];
+        struct span name = span_of(l->name), behind = span_cut(name, span_find_char(name, '@') + 1, name.n);
+        (void)site; /* a pool of the same name elsewhere is looked at once too often, that is all */
+        if (span_eq(span_cut(behind, 0, span_find_char(behind, '.')), pool))
+            l->parked_until_ms = 0;
+    }
 }
 
 /* One bad target tried again and again says nothing new about the site: errors in a row count when
@@ -259,6 +274,10 @@ enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, in
         *out_until_ms = rate;
         return WAITING_RATE;
     }
+    if (l->parked_until_ms > now_ms) {
+        *out_until_ms = l->parked_until_ms == INT64_MAX ? 0 : l->parked_until_ms;
+        return WAITING_SESSION;
+    }
     return WAITING_WORKER;
 }
 
@@ -274,6 +293,7 @@ static enum lane_word word_of(enum waiting w)
     case WAITING_NONE:
     case WAITING_TIME:
     case WAITING_WORKER:
+    case WAITING_SESSION:
     case WAITING_RATE:
     case WAITING_DISK:
         break;

@@ -5,6 +5,8 @@
 #include "store/sqlite/inside.h"
 #include "store/sqlite/schema.h"
 
+#include "os/secret.h"
+
 #include "base/need.h"
 #include "core/metrics.h"
 
@@ -58,8 +60,8 @@ static err make_schema(struct db *d, struct fault *f)
                     "a development version of Fulmar made this job store, which this one cannot bring "
                     "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 3, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=3; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 4, "user_version below");
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=4; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
@@ -140,6 +142,7 @@ void store_close(struct store **s)
         return;
     need(!(*s)->in_group);
     db_close(&(*s)->db);
+    secret_key_close(&(*s)->key);
     if ((*s)->lock_fd >= 0)
         close((*s)->lock_fd);
     buf_free(&(*s)->scratch);

@@ -8,7 +8,7 @@ const char *waiting_name(enum waiting w)
     static const char *const names[] = {
         [WAITING_NONE] = "none", [WAITING_TIME] = "time",       [WAITING_WORKER] = "worker",
         [WAITING_RATE] = "rate", [WAITING_LANE] = "lane",       [WAITING_SITE] = "site",
-        [WAITING_DISK] = "disk", [WAITING_BREAKER] = "breaker",
+        [WAITING_DISK] = "disk", [WAITING_BREAKER] = "breaker", [WAITING_SESSION] = "session",
     };
     need((unsigned)w < sizeof names / sizeof *names);
     return names[w];
