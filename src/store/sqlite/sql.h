@@ -70,7 +70,7 @@
     X(SQL_SESSION_CANDIDATES, "SELECT sid,id,used_at,tat,emit_ms,burst,max_active,"            \
                               "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid)," \
                               "(SELECT coalesce(max(until),0) FROM session_rests r WHERE r.session=s.sid AND r.operation IN (?3,'*'))," \
-                              SQL_SESSION_GOOD "?4) FROM sessions s WHERE site=?1 AND pool=?2 ORDER BY sid LIMIT ?5") \
+                              SQL_SESSION_GOOD "?4) FROM sessions s WHERE site=?1 AND pool=?2 ORDER BY name LIMIT ?5") \
     X(SQL_SESSION_TAKE, "UPDATE sessions SET used_at=?2,tat=CASE WHEN emit_ms>0 THEN max(tat,?2)+emit_ms ELSE 0 END," \
                         "revision=revision+1 WHERE sid=?1")                                    \
     X(SQL_SESSION_LEASE, "INSERT INTO session_leases(job,session,operation,cookie_version)"    \
@@ -85,7 +85,7 @@
     X(SQL_SESSION_REFUSED, "UPDATE sessions SET refused_at=?3,refusal=?2,updated_at=?3,revision=revision+1 WHERE sid=?1") \
     X(SQL_SESSION_REST, "INSERT INTO session_rests(session,operation,until) VALUES(?1,?2,?3)"  \
                         " ON CONFLICT DO UPDATE SET until=max(until,excluded.until)")          \
-    X(SQL_SESSION_RESTS, "SELECT operation,until FROM session_rests WHERE session=?1 AND until>?2 ORDER BY until LIMIT ?3") \
+    X(SQL_SESSION_RESTS, "SELECT operation,until FROM session_rests WHERE session=?1 AND until>?2 ORDER BY operation LIMIT ?3") \
     X(SQL_SESSION_RESTS_OLD, "DELETE FROM session_rests WHERE session=?1 AND until<=?2")       \
     X(SQL_SESSION_RESTS_DELETE, "DELETE FROM session_rests WHERE session=?1")                  \
     X(SQL_SESSION_HOUR, "INSERT INTO session_hours(session,hour,n) VALUES(?1,?2,1) ON CONFLICT DO UPDATE SET n=n+1") \
