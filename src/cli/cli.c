@@ -19,8 +19,9 @@ enum {
     IN_SITE = 64,
     IN_ARTIFACTS = 128,
     IN_REPLAY = 256,
-    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY,
-    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY, /* everything but the service itself */
+    IN_SESSIONS = 512,
+    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SESSIONS,
+    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_SESSIONS, /* everything but the service itself */
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -44,7 +45,12 @@ static const struct flag {
     {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_GET, "only posts that earlier jobs of the same target have not brought"},
     {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_GET, "leave out posts of these kinds: replies,reposts,quotes"},
     {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_GET, "only these of each record: id,text,counts.like"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_GET | IN_REPLAY, "site pack to use, default x; replay: or the folder of one, default that of the job"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_GET | IN_REPLAY | IN_SESSIONS, "site pack to use, default x; replay: or the folder of one, default that of the job"},
+    {"pool", 0, "NAME", offsetof(struct cli, pool), IN_GET | IN_SESSIONS, "get: with a login of this pool of sessions; sessions: the pool, default \"default\""},
+    {"from", 0, "FILE", offsetof(struct cli, from), IN_SESSIONS, "cookies are read there, else from standard input"},
+    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_SESSIONS, "lock only: why, for those who look at it later"},
+    {"every", 0, "SECONDS", offsetof(struct cli, every), IN_SESSIONS, "add only: its own rate, one job in so many seconds; default none"},
+    {"burst", 0, "N", offsetof(struct cli, burst), IN_SESSIONS, "add only: of its rate, so many at once; default 1"},
     {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_GET, "what is read is kept: never, on_failure or always; else as configured"},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
     {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY, "with --failed: how they ended; default drift"},
@@ -120,6 +126,18 @@ static const struct verb {
      "job that reads well now gets these records and succeeds: partial, unless the evidence shows\n"
      "the end of the list. Ends with 0 when it reads well, else as the job would end (9 the site\n"
      "changed), 5 without evidence; with --failed with 2 when some do not read well.\n"},
+    {"sessions", IN_SESSIONS, sessions_run,
+     "fulmar sessions add NAME [--pool POOL] [--site x] [--every 20] [--from cookies.txt]\n"
+     "fulmar sessions cookies NAME [--from cookies.txt]\n"
+     "fulmar sessions list [--pool POOL]\n"
+     "fulmar sessions show NAME\n"
+     "fulmar sessions lock NAME [--reason TEXT]\n"
+     "fulmar sessions unlock NAME\n"
+     "fulmar sessions remove NAME\n",
+     "your own logins at a site, for jobs that name their pool (get --pool POOL)",
+     "Cookies come from --from FILE or standard input, never from the command line: what an extension\n"
+     "or Playwright exports as JSON, cookies.txt, or the text of a Cookie header. They are sealed on\n"
+     "the disk and never shown again. NAME may also be the id, ses_...\n"},
     {"serve", IN_SERVE, serve_run,
      "fulmar serve [--config FILE] [--set NAME=VALUE]...\n",
      "run the service in the foreground: API and page on http://127.0.0.1:8470",

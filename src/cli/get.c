@@ -255,6 +255,12 @@ static void build_body(struct get *g)
     put_list(&w, "fields", c->fields);
     if (c->media)
         json_kv_cstr(&w, "media", c->media);
+    if (c->pool) {
+        json_key(&w, "session");
+        json_open(&w);
+        json_kv_cstr(&w, "pool", c->pool);
+        json_close(&w);
+    }
     json_close(&w);
 }
 

@@ -38,7 +38,7 @@ struct cli {
     size_t word_count;
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
-    const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
+    const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media, *pool, *from, *reason, *every, *burst;
     const char *set; /* of serve, which reads it itself: here for the help */
     bool quiet, json, csv, help, accept, failed, apply, since_last;
     /* filled by cli_settings() */
@@ -72,3 +72,4 @@ int version_run(struct cli *c);
 int site_run(struct cli *c);
 int artifacts_run(struct cli *c);
 int replay_run(struct cli *c);
+int sessions_run(struct cli *c);

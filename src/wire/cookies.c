@@ -265,7 +265,7 @@ err cookies_read(struct span text, const struct cookies_wanted *wanted, wall now
 {
     struct reading r = {.wanted = wanted, .now = now, .w = json_w(out), .fault = f};
     struct span written;
-    need(wanted->belongs && wanted->domain.n);
+    need(wanted->belongs);
     if (text.n > COOKIES_TEXT_MAX)
         return fail(f, E_TOO_BIG, "cookies may have %d bytes", COOKIES_TEXT_MAX);
     json_open_array(&r.w);

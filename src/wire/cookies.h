@@ -17,7 +17,7 @@ enum {
 };
 
 struct cookies_wanted {
-    struct span domain; /* of cookies that say none: "x.com" */
+    struct span domain; /* of cookies that say none: "x.com"; may be empty, then they are left out */
     /* Whether a cookie of that domain (without a dot in front) is the site's. */
     bool (*belongs)(void *ctx, struct span domain);
     void *ctx;
