@@ -30,7 +30,7 @@ static bool word_valid(struct span s, bool dots)
             c != '-' && c != '_' && !(dots && c == '.'))
             return false;
     }
-    return s.n >= 1 && s.n <= 32;
+    return s.n >= 1 && s.n <= 32 && s.p[0] != '.'; /* no part of a path */
 }
 
 bool session_name_valid(struct span name)
