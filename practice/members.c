@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "model.h"
 
+enum { MEMBER_TOKEN = 41, MEMBER_CSRF = 161 }; /* with their ends */
+
 static const char *const states[MEMBER_STATES] = {"good", "invalid", "locked"};
 static const int64_t ENDS_S = 4102444800; /* 2100: as far as anybody tests */
 
@@ -30,7 +32,8 @@ static void write_hex(uint64_t seed, uint64_t what, unsigned member, char *out, 
     out[size - 1] = '\0';
 }
 
-void member_cookies(const struct members *m, unsigned member, char token[MEMBER_TOKEN], char csrf[MEMBER_CSRF])
+/* auth_token and ct0 of a member. */
+static void member_cookies(const struct members *m, unsigned member, char token[MEMBER_TOKEN], char csrf[MEMBER_CSRF])
 {
     write_hex(m->seed, 0x70cea000, member, token, MEMBER_TOKEN);
     write_hex(m->seed, 0xc5f00000, member, csrf, MEMBER_CSRF);

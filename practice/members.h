@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-enum { MEMBERS = 32, MEMBER_TOKEN = 41, MEMBER_CSRF = 161 }; /* with their ends */
+enum { MEMBERS = 32 };
 
 enum member_state { MEMBER_GOOD, MEMBER_INVALID, MEMBER_LOCKED, MEMBER_STATES };
 const char *member_state_name(enum member_state s);
@@ -17,8 +17,6 @@ struct members {
     uint64_t seed;
     atomic_uchar state[MEMBERS];
 };
-/* auth_token and ct0 of a member. */
-void member_cookies(const struct members *m, unsigned member, char token[MEMBER_TOKEN], char csrf[MEMBER_CSRF]);
 /* Whose auth_token that is; MEMBERS: nobody's. */
 unsigned member_of(const struct members *m, struct span token);
 

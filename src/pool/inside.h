@@ -130,9 +130,9 @@ void slot_login_close(struct slot *s);
 MUST_USE err slot_login_start(struct slot *s);
 /* "Cookie: a=1; b=2" for a request to the site itself; nothing for one that goes elsewhere. */
 void slot_login_header(const struct slot *s, struct span url, struct buf *out);
-/* Whether a value of theirs stands in the text, and stars in its place. */
-bool slot_login_in(const struct slot *s, struct span text);
+/* Stars in the place of their values: in a text, in copies of those texts of a frame that need it. */
 void slot_login_hide(const struct slot *s, char *text, size_t n);
+void slot_login_blacken(const struct slot *s, struct frame *f, struct buf copy[FRAME_TEXTS_MAX]);
 
 /* ---- evidence.c ---- */
 /* What of the job is kept: as it asks, else as configured. */

@@ -64,7 +64,7 @@ void slot_login_close(struct slot *s)
     free(l);
 }
 
-bool slot_login_in(const struct slot *s, struct span text)
+static bool stands_in(const struct slot *s, struct span text)
 {
     for (size_t i = 0; s->login && i < s->login->count; i++)
         if (span_find(text, s->login->hidden[i]) < text.n)
@@ -83,6 +83,18 @@ void slot_login_hide(const struct slot *s, char *text, size_t n)
             memset(text + at + found, '*', value.n);
             at += found + value.n;
         }
+    }
+}
+
+void slot_login_blacken(const struct slot *s, struct frame *f, struct buf copy[FRAME_TEXTS_MAX])
+{
+    for (size_t i = 0; i < FRAME_TEXTS_MAX; i++) {
+        copy[i] = BUF(SLOT_OUT_MAX);
+        if (!stands_in(s, f->t[i]))
+            continue;
+        buf_add(&copy[i], f->t[i]);
+        slot_login_hide(s, copy[i].p, copy[i].n);
+        f->t[i] = buf_span(&copy[i]);
     }
 }
 

@@ -102,14 +102,7 @@ static void tell_blackened(struct slot *s, const struct frame *f)
 {
     struct frame black = *f;
     struct buf copy[FRAME_TEXTS_MAX];
-    for (size_t i = 0; i < FRAME_TEXTS_MAX; i++) {
-        copy[i] = BUF(SLOT_OUT_MAX);
-        if (!slot_login_in(s, f->t[i]))
-            continue;
-        buf_add(&copy[i], f->t[i]);
-        slot_login_hide(s, copy[i].p, copy[i].n);
-        black.t[i] = buf_span(&copy[i]);
-    }
+    slot_login_blacken(s, &black, copy);
     send_frame(s, &black);
     for (size_t i = 0; i < FRAME_TEXTS_MAX; i++)
         secret_wipe_buf(&copy[i]);
@@ -631,25 +624,21 @@ static bool needs_page(const struct slot *s)
     return pack_needs_page(s->site.pack, s->lease.kind);
 }
 
-static void open_page(struct slot *s);
-static void open_login(struct slot *s);
-
-static void open_tab(struct slot *s)
+static void open_page(struct slot *s)
 {
-    size_t at = packs_find(s->packs, s->lease.site);
-    if (at == PACKS_MAX) {
-        job_over(s, FAILURE_BAD_INPUT,
-                 SPAN("the site pack was removed after the job was accepted; put it back and submit again"));
+    struct fault f = {0};
+    if (!needs_page(s)) {
+        on_tab_ready(s, E_OK, NULL);
         return;
     }
-    s->site.pack = s->packs->pack[at];
-    s->site.base_url = s->packs->places[at].base_url;
-    s->site.media_base = s->packs->places[at].media_base;
-    s->site.instances = s->packs->places[at].instances;
-    if (s->lease.session[0])
-        open_login(s);
-    else
-        open_page(s);
+    err e = tab_open(&s->tab, s->pool->browsers, &face, s, &f);
+    if (!e) {
+        s->tab_open = true;
+        return;
+    }
+    s->tab_closed = true;
+    s->release = true;
+    job_over(s, FAILURE_BROWSER, SPAN("no browser has room"));
 }
 
 static void on_login_opened(struct store_op *op)
@@ -686,21 +675,22 @@ static void open_login(struct slot *s)
     store_thread_post(s->pool->store, &s->login_op);
 }
 
-static void open_page(struct slot *s)
+static void open_tab(struct slot *s)
 {
-    struct fault f = {0};
-    if (!needs_page(s)) {
-        on_tab_ready(s, E_OK, NULL);
+    size_t at = packs_find(s->packs, s->lease.site);
+    if (at == PACKS_MAX) {
+        job_over(s, FAILURE_BAD_INPUT,
+                 SPAN("the site pack was removed after the job was accepted; put it back and submit again"));
         return;
     }
-    err e = tab_open(&s->tab, s->pool->browsers, &face, s, &f);
-    if (!e) {
-        s->tab_open = true;
-        return;
-    }
-    s->tab_closed = true;
-    s->release = true;
-    job_over(s, FAILURE_BROWSER, SPAN("no browser has room"));
+    s->site.pack = s->packs->pack[at];
+    s->site.base_url = s->packs->places[at].base_url;
+    s->site.media_base = s->packs->places[at].media_base;
+    s->site.instances = s->packs->places[at].instances;
+    if (s->lease.session[0])
+        open_login(s);
+    else
+        open_page(s);
 }
 
 static void on_reserved(struct store_op *op)
