@@ -215,6 +215,14 @@ err secret_key_open(struct secret_key **out, const char *state_dir, bool make, s
     return e;
 }
 
+const char *secret_credentials(void)
+{
+    static char text[PATH_SIZE];
+    const char *given = getenv("CREDENTIALS_DIRECTORY");
+    int n = given ? snprintf(text, sizeof text, "CREDENTIALS_DIRECTORY=%s", given) : 0;
+    return n > 0 && n < (int)sizeof text ? text : NULL;
+}
+
 void secret_key_close(struct secret_key **k)
 {
     if (*k)

@@ -27,6 +27,8 @@ enum { SECRET_PRINT = 33 }; /* of a fingerprint: 32 digits and the end */
 /* The key of a state directory. make: there may be none yet. E_NOT_FOUND when there is none; E_DENIED
  * when others may read it; E_CONFIG when it is no key. */
 MUST_USE err secret_key_open(struct secret_key **out, const char *state_dir, bool make, struct fault *f);
+/* "CREDENTIALS_DIRECTORY=…", to hand on to a child that opens the key; NULL: there is none. */
+const char *secret_credentials(void);
 void secret_key_close(struct secret_key **k); /* NULL inside is fine */
 
 /* `name` says whose it is. Sealed text is what secret_unseal() takes: printable. */

@@ -1407,8 +1407,9 @@ static void the_description_is_what_is_served(void **state)
         if (numbered)
             snprintf(path + strlen(path) - number.n, 2, "1");
         bool post = ynode_find(p, "post"), get_too = ynode_find(p, "get");
-        snprintf(methods, sizeof methods, "%s%s%s", post ? "POST" : "",
-                 post && get_too ? ", " : "", get_too ? "GET, HEAD" : "");
+        snprintf(methods, sizeof methods, "%s%s%s%s", post ? "POST" : "",
+                 post && get_too ? ", " : "", get_too ? "GET, HEAD" : "",
+                 ynode_find(p, "delete") ? ", DELETE" : "");
         struct reply r = request("OPTIONS", path, "", NULL);
         if (r.status != 405 || !span_is(header(&r, "Allow"), methods))
             fail_msg("%s: described as %s, served as %.*s (%d)", path, methods,
