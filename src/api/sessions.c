@@ -74,7 +74,7 @@ static bool failed(struct call *c)
 {
     if (!c->op.result)
         return false;
-    if (c->op.result == E_DENIED) { /* the words name a file of ours */
+    if (c->op.result == E_DENIED || c->op.result == E_CONFIG) { /* the words name a file of ours */
         log_error("session.key", F_C("why", c->op.fault.words));
         answer_problem(c->request, 503, "key_unavailable",
                        "the key that seals cookies cannot be used; the log says why");

@@ -71,6 +71,7 @@ static const struct flag {
     {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
 };
 enum { FLAGS = sizeof flags / sizeof flags[0] };
+_Static_assert(FLAGS <= 64, "a bit for each flag");
 
 /* The service has its own process and its own reading of the call; only its help is here. */
 static int serve_run(struct cli *c)
@@ -453,7 +454,7 @@ static int unknown_flag(struct span name, int bits)
 }
 
 /* One word that begins with '-'; *at moves on when the flag's value is the next word. */
-static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_used)
+static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *out_used)
 {
     const char *word = argv[*at];
     struct span rest = span_of(word + (word[1] == '-' ? 2 : 1));
@@ -462,7 +463,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_use
     const struct flag *f = flag_named(name);
     if (!f || (word[1] != '-' && name.n != 1) || (word[1] == '-' && name.n == 1))
         return unknown_flag(name, IN_ALL);
-    *out_used |= 1 << (f - flags);
+    *out_used |= 1ULL << (f - flags);
     if (!f->value) {
         if (equals < rest.n)
             return cli_usage(NULL, "--%s takes no value", f->name);
@@ -479,7 +480,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_use
     return EXIT_DONE;
 }
 
-static int read_call(struct cli *c, int argc, char **argv, int *out_used)
+static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
 {
     bool only_words = false;
     for (int i = 1; i < argc; i++) {
@@ -502,7 +503,7 @@ static int read_call(struct cli *c, int argc, char **argv, int *out_used)
     return EXIT_DONE;
 }
 
-static int flags_fit(const struct verb *verb, int used)
+static int flags_fit(const struct verb *verb, uint64_t used)
 {
     for (size_t i = 0; i < FLAGS; i++)
         if ((used >> i & 1) && !(flags[i].verbs & verb->bit))
@@ -523,7 +524,7 @@ static int unknown_verb(const char *word)
 
 static int run(struct cli *c, int argc, char **argv)
 {
-    int used = 0;
+    uint64_t used = 0; /* a bit for each flag */
     int code = read_call(c, argc, argv, &used);
     if (code)
         return code;

@@ -64,6 +64,34 @@ void slot_login_close(struct slot *s)
     free(l);
 }
 
+/* A site may give the session other values while the job runs; they stand behind these names, as DevTools
+ * tells of headers. */
+static const char *const headers[] = {"\"cookie\":\"", "\"set-cookie\":\"", "\"x-csrf-token\":\"",
+                                      "\"authorization\":\""};
+enum { HEADERS = sizeof headers / sizeof headers[0] };
+
+/* Where the value of such a header begins; text.n when there is none. */
+static size_t header_in(struct span text, size_t from)
+{
+    for (size_t at = from; at < text.n; at++) {
+        at += span_find_char(span_cut(text, at, text.n), '"');
+        for (size_t i = 0; i < HEADERS; i++) {
+            size_t n = strlen(headers[i]);
+            if (span_eq_nocase(span_cut(text, at, n), span_of(headers[i])))
+                return at + n;
+        }
+    }
+    return text.n;
+}
+
+static void hide_headers(char *text, size_t n)
+{
+    struct span all = {text, n};
+    for (size_t at = header_in(all, 0); at < n; at = header_in(all, at))
+        for (; at < n && text[at] != '"'; at++)
+            text[at] = '*';
+}
+
 static bool stands_in(const struct slot *s, struct span text)
 {
     for (size_t i = 0; s->login && i < s->login->count; i++)
@@ -89,11 +117,15 @@ void slot_login_hide(const struct slot *s, char *text, size_t n)
 void slot_login_blacken(const struct slot *s, struct frame *f, struct buf copy[FRAME_TEXTS_MAX])
 {
     for (size_t i = 0; i < FRAME_TEXTS_MAX; i++) {
+        /* What the site says is left as it is but for the values: a record may have such a member. */
+        bool headed = f->type == FRAME_EVENT && header_in(f->t[i], 0) < f->t[i].n;
         copy[i] = BUF(SLOT_OUT_MAX);
-        if (!stands_in(s, f->t[i]))
+        if (!headed && !stands_in(s, f->t[i]))
             continue;
         buf_add(&copy[i], f->t[i]);
         slot_login_hide(s, copy[i].p, copy[i].n);
+        if (headed)
+            hide_headers(copy[i].p, copy[i].n);
         f->t[i] = buf_span(&copy[i]);
     }
 }

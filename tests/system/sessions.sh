@@ -98,8 +98,10 @@ say "sessions: limits went from one session to the next, and the reset was waite
 # ---- an exhausted pool parks, and says so
 
 exhausted() { session anna .state | grep -q cooling && session bert .state | grep -q cooling; }
+panel '{"rate429":1,"rate429_s":60}'
 id=$(ask search '#practice_300' 300 research)
 wait_until 20 "both sessions rest" exhausted
+panel '{"rate429":0}'
 waits() { [ "$(job "$id" | jq -r '.waiting_for.reason // ""')" = session ]; }
 wait_until 10 "the job waits for a session" waits
 is '[.state, (.waiting_for.until != null)]' '["ready",true]' "a parked job"
@@ -112,6 +114,7 @@ id=$parked
 is .state '"ready"' "the lane is parked still"
 call -X POST "http://fulmar/v1/jobs/$id/cancel" >/dev/null
 wait_job "$id"
+is '[.state,.attempts.failed,(.attempts.throttled == .attempts.started)]' '["cancelled",0,true]' "waiting was not charged"
 say "sessions: a job of an exhausted pool says what it waits for, and holds up nobody else"
 
 # ---- refused, locked
@@ -155,7 +158,7 @@ def look(pid):
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in maps:
             part = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
-            if not part or "[v" in line:
+            if not part or "[v" in line or int(part[2], 16) - int(part[1], 16) > 1 << 28:  # a sanitizer's
                 continue
             try:
                 memory.seek(int(part[1], 16))
