@@ -97,7 +97,11 @@ say "sessions: limits went from one session to the next, and the reset was waite
 
 # ---- an exhausted pool parks, and says so
 
-exhausted() { session anna .state | grep -q cooling && session bert .state | grep -q cooling; }
+# Both, and for longer than what they rest from before.
+exhausted() {
+    call http://fulmar/v1/sessions?pool=research | jq -e --arg soon "$(date -u -d '+20 seconds' +%FT%TZ)" \
+        '[.data[].cooldowns.SearchTimeline // ""] | all(. > $soon)' >/dev/null
+}
 panel '{"rate429":1,"rate429_s":60}'
 id=$(ask search '#practice_300' 300 research)
 wait_until 20 "both sessions rest" exhausted
