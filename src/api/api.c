@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "base/text.h"
+#include "wire/cookies.h"
 
 enum {
     CALL_ARENA_MAX = 16 * 1024 * 1024, /* a page of 500 jobs with their texts */
@@ -18,42 +19,50 @@ static const char *const fields_query[] = {"hours", NULL};
 static const char *const records_query[] = {"after", "limit", "fields", NULL};
 static const char *const dry_query[] = {"dry_run", NULL};
 static const char *const page_query[] = {"limit", "after", NULL};
+static const char *const sessions_query[] = {"site", "pool", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
 static const struct route routes[] = {
-    {"/livez", "GET, HEAD", false, false, no_query, health_live},
-    {"/readyz", "GET, HEAD", false, false, ready_query, health_ready},
-    {"/metrics", "GET, HEAD", false, false, no_query, health_metrics},
-    {"/", "GET, HEAD", false, true, no_query, front_show},
-    {"/style.css", "GET, HEAD", false, false, no_query, front_style},
-    {"/v1/events", "GET, HEAD", false, true, events_query, events_stream},
-    {"/v1/jobs", "POST", true, true, no_query, jobs_create},
-    {"/v1/jobs", "GET, HEAD", false, true, list_query, jobs_list},
-    {"/v1/jobs/{id}", "GET, HEAD", false, true, no_query, jobs_show},
-    {"/v1/jobs/{id}/cancel", "POST", true, true, no_query, jobs_cancel},
-    {"/v1/jobs/{id}/artifacts", "GET, HEAD", false, true, no_query, artifacts_list},
-    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", false, true, no_query, artifacts_show},
-    {"/v1/jobs/{id}/repair", "POST", true, true, no_query, artifacts_repair},
-    {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, records_query, items_posts},
-    {"/v1/jobs/{id}/users", "GET, HEAD", false, true, records_query, items_users},
-    {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
-    {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
-    {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
-    {"/v1/sites/{name}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
-    {"/v1/schedules", "POST", true, true, dry_query, schedules_create},
-    {"/v1/schedules", "GET, HEAD", false, true, page_query, schedules_list},
-    {"/v1/schedules/preview", "POST", true, true, no_query, schedules_preview},
-    {"/v1/schedules/{name}/pause", "POST", true, true, dry_query, schedules_pause},
-    {"/v1/schedules/{name}/resume", "POST", true, true, dry_query, schedules_resume},
-    {"/v1/schedules/{name}/trigger", "POST", true, true, dry_query, schedules_trigger},
-    {"/v1/schedules/{name}/backfill", "POST", true, true, dry_query, schedules_backfill},
-    {"/v1/schedules/{name}/runs", "GET, HEAD", false, true, page_query, schedules_runs},
-    {"/v1/schedules/{name}", "GET, HEAD", false, true, no_query, schedules_show},
-    {"/v1/schedules/{name}", "PUT", true, true, dry_query, schedules_change},
-    {"/v1/schedules/{name}", "DELETE", true, true, dry_query, schedules_delete},
-    {"/v1/files/{name}", "GET, HEAD", false, true, no_query, files_show},
-    {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
+    {"/livez", "GET, HEAD", false, false, no_query, health_live, false},
+    {"/readyz", "GET, HEAD", false, false, ready_query, health_ready, false},
+    {"/metrics", "GET, HEAD", false, false, no_query, health_metrics, false},
+    {"/", "GET, HEAD", false, true, no_query, front_show, false},
+    {"/style.css", "GET, HEAD", false, false, no_query, front_style, false},
+    {"/v1/events", "GET, HEAD", false, true, events_query, events_stream, false},
+    {"/v1/jobs", "POST", true, true, no_query, jobs_create, false},
+    {"/v1/jobs", "GET, HEAD", false, true, list_query, jobs_list, false},
+    {"/v1/jobs/{id}", "GET, HEAD", false, true, no_query, jobs_show, false},
+    {"/v1/jobs/{id}/cancel", "POST", true, true, no_query, jobs_cancel, false},
+    {"/v1/jobs/{id}/artifacts", "GET, HEAD", false, true, no_query, artifacts_list, false},
+    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", false, true, no_query, artifacts_show, false},
+    {"/v1/jobs/{id}/repair", "POST", true, true, no_query, artifacts_repair, false},
+    {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, records_query, items_posts, false},
+    {"/v1/jobs/{id}/users", "GET, HEAD", false, true, records_query, items_users, false},
+    {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable, false},
+    {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected, false},
+    {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts, false},
+    {"/v1/sites/{name}/fields", "GET, HEAD", false, true, fields_query, sites_fields, false},
+    {"/v1/schedules", "POST", true, true, dry_query, schedules_create, false},
+    {"/v1/schedules", "GET, HEAD", false, true, page_query, schedules_list, false},
+    {"/v1/schedules/preview", "POST", true, true, no_query, schedules_preview, false},
+    {"/v1/schedules/{name}/pause", "POST", true, true, dry_query, schedules_pause, false},
+    {"/v1/schedules/{name}/resume", "POST", true, true, dry_query, schedules_resume, false},
+    {"/v1/schedules/{name}/trigger", "POST", true, true, dry_query, schedules_trigger, false},
+    {"/v1/schedules/{name}/backfill", "POST", true, true, dry_query, schedules_backfill, false},
+    {"/v1/schedules/{name}/runs", "GET, HEAD", false, true, page_query, schedules_runs, false},
+    {"/v1/schedules/{name}", "GET, HEAD", false, true, no_query, schedules_show, false},
+    {"/v1/schedules/{name}", "PUT", true, true, dry_query, schedules_change, false},
+    {"/v1/schedules/{name}", "DELETE", true, true, dry_query, schedules_delete, false},
+    {"/v1/files/{name}", "GET, HEAD", false, true, no_query, files_show, false},
+    {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log, false},
+    {"/v1/sessions", "POST", true, true, no_query, sessions_create, false},
+    {"/v1/sessions", "GET, HEAD", false, true, sessions_query, sessions_list, false},
+    {"/v1/sessions/{name}", "GET, HEAD", false, true, no_query, sessions_show, false},
+    {"/v1/sessions/{name}", "DELETE", true, true, no_query, sessions_remove, false},
+    {"/v1/sessions/{name}/cookies", "POST", true, true, no_query, sessions_cookies, true},
+    {"/v1/sessions/{name}/lock", "POST", true, true, no_query, sessions_lock, false},
+    {"/v1/sessions/{name}/unlock", "POST", true, true, no_query, sessions_unlock, false},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
 
@@ -177,6 +186,7 @@ bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
 
 static void call_free(struct call *c)
 {
+    secret_wipe_buf(&c->secret);
     arena_free(&c->op.arena);
     free(c->fields);
     free(c);
@@ -200,6 +210,7 @@ struct call *call_new(struct api *a, struct request *r, struct span id)
     c->request = r;
     c->op.arena = arena_new(CALL_ARENA_MAX);
     c->left = -1;
+    c->secret = BUF(COOKIES_TEXT_MAX);
     span_copy(id, c->id, sizeof c->id);
     r->owner = c;
     return c;
@@ -284,7 +295,8 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/schedules, /v1/files, /v1/events, /livez, /readyz and /metrics"};
+                        .hint = "paths are /v1/jobs, /v1/schedules, /v1/sessions, /v1/files, /v1/events, /livez, /readyz "
+                                "and /metrics"};
     send_problem(r, &p, NULL);
 }
 
@@ -346,6 +358,7 @@ static void on_head(void *ctx, struct request *r)
         return;
     }
     r->route = route;
+    r->secret = route->secret;
 }
 
 static void on_request(void *ctx, struct request *r)

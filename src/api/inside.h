@@ -33,10 +33,11 @@ struct api {
 struct route {
     const char *path;  /* "{id}" stands for a job's id, "{name}" for a site's, "/{n}" at the end for a number */
     const char *allow; /* methods for the Allow header */
-    bool post;         /* allow is one method, which changes something */
+    bool post; /* changes something: only the method in `allow` */
     bool store;               /* needs a call */
     const char *const *query; /* parameters it knows; NULL-terminated */
     void (*run)(struct api *a, struct request *r, struct span id);
+    bool secret; /* its body is wiped */
 };
 
 struct call {
@@ -55,6 +56,7 @@ struct call {
     size_t page;      /* rows asked for */
     bool replayed;
     bool job_fields;       /* of the job, once it is known */
+    struct buf secret;     /* cookies on their way to the store: wiped with the call */
     struct fields *fields; /* of each record; NULL: all of it */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
     void *more; /* of whoever made the call; in its arena */
@@ -121,6 +123,14 @@ void schedules_resume(struct api *a, struct request *r, struct span name);
 void schedules_trigger(struct api *a, struct request *r, struct span name);
 void schedules_backfill(struct api *a, struct request *r, struct span name);
 void schedules_preview(struct api *a, struct request *r, struct span name);
+/* ---- sessions.c ---- */
+void sessions_create(struct api *a, struct request *r, struct span id);
+void sessions_list(struct api *a, struct request *r, struct span id);
+void sessions_show(struct api *a, struct request *r, struct span name);
+void sessions_cookies(struct api *a, struct request *r, struct span name);
+void sessions_lock(struct api *a, struct request *r, struct span name);
+void sessions_unlock(struct api *a, struct request *r, struct span name);
+void sessions_remove(struct api *a, struct request *r, struct span name);
 
 /* ---- files.c ---- */
 void files_show(struct api *a, struct request *r, struct span hash);

@@ -53,6 +53,10 @@ static void on_accepted(struct call *c)
             "this Idempotency-Key was used with another body; use a new one for a new job");
         return;
     }
+    if (c->op.result == E_SESSION) {
+        answer_problem(c->request, 409, "session_unavailable", "%s", c->op.fault.words);
+        return;
+    }
     if (c->op.result) {
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;

@@ -20,9 +20,10 @@ enum {
     IN_ARTIFACTS = 128,
     IN_REPLAY = 256,
     IN_SCHEDULES = 512,
+    IN_SESSIONS = 1024,
     IN_WISH = IN_GET | IN_SCHEDULES, /* what a job is to collect */
-    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES,
-    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES, /* everything but the service itself */
+    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS,
+    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS, /* everything but the service itself */
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -46,11 +47,11 @@ static const struct flag {
     {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_WISH, "only posts that earlier jobs of the same target have not brought"},
     {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_WISH, "leave out posts of these kinds: replies,reposts,quotes"},
     {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_WISH, "only these of each record: id,text,counts.like"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY, "site pack to use, default x; replay: or the folder of one, default that of the job"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY | IN_SESSIONS, "site pack to use, default x; replay: or the folder of one, default that of the job"},
     {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_WISH, "what is read is kept: never, on_failure or always; else as configured"},
     {"cron", 0, "FIELDS", offsetof(struct cli, cron), IN_SCHEDULES, "minute hour day month weekday: '30 2 * * *'; or @daily and the like"},
     {"timezone", 0, "NAME", offsetof(struct cli, timezone), IN_SCHEDULES, "of --cron: Europe/Berlin; default UTC"},
-    {"every", 0, "DURATION", offsetof(struct cli, every), IN_SCHEDULES, "30s, 15m, 2h, 7d of elapsed time"},
+    {"every", 0, "DURATION", offsetof(struct cli, every), IN_SCHEDULES | IN_SESSIONS, "schedules: 30s, 15m, 2h, 7d of elapsed time; sessions add: its own rate, one job in so many seconds"},
     {"adaptive", 0, "LEAST,MOST", offsetof(struct cli, adaptive), IN_SCHEDULES, "5m,1d: as often as there is something new; needs --since-last"},
     {"wanted", 0, "N", offsetof(struct cli, wanted), IN_SCHEDULES, "of --adaptive: new posts that a run should find; default 20"},
     {"jitter", 0, "DURATION", offsetof(struct cli, jitter), IN_SCHEDULES, "each schedule is late by its own share of it"},
@@ -61,10 +62,12 @@ static const struct flag {
     {"catch-up", 0, "DURATION", offsetof(struct cli, catch_up), IN_SCHEDULES, "of --missed catch_up: how far back; default 1d"},
     {"catch-up-max", 0, "N", offsetof(struct cli, catch_up_max), IN_SCHEDULES, "of --missed catch_up: how many; 1-100"},
     {"grace", 0, "DURATION", offsetof(struct cli, grace), IN_SCHEDULES, "a run so late is not missed; default 60s"},
-    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_SCHEDULES, "of pause: why"},
-    {"from", 0, "DATE", offsetof(struct cli, from), IN_SCHEDULES, "of backfill and preview: from when on"},
+    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_SCHEDULES | IN_SESSIONS, "of pause and lock: why"},
+    {"from", 0, "DATE", offsetof(struct cli, from), IN_SCHEDULES | IN_SESSIONS, "of backfill and preview: from when on; of sessions: the file with the cookies, else standard input"},
     {"to", 0, "DATE", offsetof(struct cli, to), IN_SCHEDULES, "of backfill: until when; default now"},
     {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_SCHEDULES, "say what would be, and write nothing"},
+    {"pool", 0, "NAME", offsetof(struct cli, pool), IN_WISH | IN_SESSIONS, "with a login of this pool of sessions; sessions: the pool, default \"default\""},
+    {"burst", 0, "N", offsetof(struct cli, burst), IN_SESSIONS, "add only: of its rate, so many at once; default 1"},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
     {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY, "with --failed: how they ended; default drift"},
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
@@ -153,6 +156,18 @@ static const struct verb {
      "job that reads well now gets these records and succeeds: partial, unless the evidence shows\n"
      "the end of the list. Ends with 0 when it reads well, else as the job would end (9 the site\n"
      "changed), 5 without evidence; with --failed with 2 when some do not read well.\n"},
+    {"sessions", IN_SESSIONS, sessions_run,
+     "fulmar sessions add NAME [--pool POOL] [--site x] [--every 20] [--from cookies.txt]\n"
+     "fulmar sessions cookies NAME [--from cookies.txt]\n"
+     "fulmar sessions list [--pool POOL]\n"
+     "fulmar sessions show NAME\n"
+     "fulmar sessions lock NAME [--reason TEXT]\n"
+     "fulmar sessions unlock NAME\n"
+     "fulmar sessions remove NAME\n",
+     "your own logins at a site, for jobs that name their pool (get --pool POOL)",
+     "Cookies come from --from FILE or standard input, never from the command line: what an extension\n"
+     "or Playwright exports as JSON, cookies.txt, or the text of a Cookie header. They are sealed on\n"
+     "the disk and never shown again. NAME may also be the id, ses_...\n"},
     {"serve", IN_SERVE, serve_run,
      "fulmar serve [--config FILE] [--set NAME=VALUE]...\n",
      "run the service in the foreground: API and page on http://127.0.0.1:8470",
@@ -539,7 +554,7 @@ static int unknown_verb(const char *word)
 
 static int run(struct cli *c, int argc, char **argv)
 {
-    uint64_t used = 0;
+    uint64_t used = 0; /* a bit for each flag */
     int code = read_call(c, argc, argv, &used);
     if (code)
         return code;

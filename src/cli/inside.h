@@ -41,6 +41,7 @@ struct cli {
     const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
     const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
     const char *catch_up_max, *grace, *reason, *from, *to;
+    const char *pool, *burst;
     const char *set; /* of serve, which reads it itself: here for the help */
     bool quiet, json, csv, help, accept, failed, apply, since_last, dry_run;
     /* filled by cli_settings() */
@@ -75,3 +76,4 @@ int site_run(struct cli *c);
 int artifacts_run(struct cli *c);
 int replay_run(struct cli *c);
 int schedules_run(struct cli *c);
+int sessions_run(struct cli *c);

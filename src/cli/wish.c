@@ -121,6 +121,12 @@ void wish_write(const struct wish *wish, const struct cli *c, const char *kind, 
         json_kv_cstr(w, "evidence", c->evidence);
     if (c->since_last)
         json_kv_bool(w, "since_last", true);
+    if (c->pool) {
+        json_key(w, "session");
+        json_open(w);
+        json_kv_cstr(w, "pool", c->pool);
+        json_close(w);
+    }
     put_list(w, "exclude", c->exclude);
     put_list(w, "fields", c->fields);
     if (c->media)

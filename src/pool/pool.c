@@ -85,6 +85,29 @@ static void kill_worker(struct slot *s)
         kill(s->pid, SIGKILL);
 }
 
+static void send_frame(struct slot *s, const struct frame *f)
+{
+    struct buf out = BUF(SLOT_OUT_MAX);
+    frame_add(&out, f);
+    struct span text;
+    if (buf_end(&out, &text) || stream_send(s->stream, text)) {
+        log_warn("worker.not_reading", F_N("slot", s->number), F_N("pid", s->pid));
+        kill_worker(s);
+    }
+    buf_free(&out);
+}
+
+/* No worker sees a value of the session's cookies, whatever brings it. */
+static void tell_blackened(struct slot *s, const struct frame *f)
+{
+    struct frame black = *f;
+    struct buf copy[FRAME_TEXTS_MAX];
+    slot_login_blacken(s, &black, copy);
+    send_frame(s, &black);
+    for (size_t i = 0; i < FRAME_TEXTS_MAX; i++)
+        secret_wipe_buf(&copy[i]);
+}
+
 /* What does not fit was too large on the page's side: nothing that a page does may end node. */
 void slot_tell(struct slot *s, const struct frame *f)
 {
@@ -98,14 +121,10 @@ void slot_tell(struct slot *s, const struct frame *f)
         s->too_big = true;
         return;
     }
-    struct buf out = BUF(SLOT_OUT_MAX);
-    frame_add(&out, f);
-    struct span text;
-    if (buf_end(&out, &text) || stream_send(s->stream, text)) {
-        log_warn("worker.not_reading", F_N("slot", s->number), F_N("pid", s->pid));
-        kill_worker(s);
-    }
-    buf_free(&out);
+    if (s->login)
+        tell_blackened(s, f);
+    else
+        send_frame(s, f);
 }
 
 /* ---- stopping ---- */
@@ -456,18 +475,34 @@ static void start_job(struct slot *s)
     store_thread_post(s->pool->store, &s->started_op);
 }
 
+/* Nothing is missing any more, unless nobody wants the job now. */
+static void opened(struct slot *s)
+{
+    if (s->pool->draining) {
+        s->release = true;
+        job_over(s, FAILURE_CANCELLED, SPAN("the service stops"));
+    } else if (s->stop_class) {
+        job_over(s, s->stop_class, SPAN("stopped before it started"));
+    } else {
+        start_job(s);
+    }
+}
+
+/* Cookies are set before the page goes anywhere. */
+static void log_in(struct slot *s)
+{
+    err e = slot_login_start(s);
+    if (e)
+        job_over(s, FAILURE_BROWSER, keep_words(s, span_of(err_text(e)), 240));
+}
+
 static void on_tab_ready(void *ctx, err e, const char *words)
 {
     struct slot *s = slot_of(ctx);
-    if (s->state == SLOT_OPENING && !e) {
-        if (s->pool->draining) {
-            s->release = true;
-            job_over(s, FAILURE_CANCELLED, SPAN("the service stops"));
-        } else if (s->stop_class) {
-            job_over(s, s->stop_class, SPAN("stopped before it started"));
-        } else {
-            start_job(s);
-        }
+    if (s->state == SLOT_OPENING && !e && s->login && s->tab) {
+        log_in(s);
+    } else if (s->state == SLOT_OPENING && !e) {
+        opened(s);
     } else if (s->state == SLOT_OPENING) {
         job_over(s, FAILURE_BROWSER, keep_words(s, span_of(words), 240));
     }
@@ -503,6 +538,14 @@ static void on_picture_late(void *ctx)
 static void on_tab_reply(void *ctx, uint32_t call, err e, struct span result)
 {
     struct slot *s = slot_of(ctx);
+    if (call == LOGIN_CALL && s->state == SLOT_OPENING) {
+        if (e)
+            job_over(s, FAILURE_BROWSER, SPAN("the browser did not take the session's cookies"));
+        else
+            opened(s);
+        advance(s);
+        return;
+    }
     if (s->picturing && slot_pictures_reply(s, call, e, result))
         pictures_over(s);
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
@@ -588,19 +631,9 @@ static bool needs_page(const struct slot *s)
     return pack_needs_page(s->site.pack, s->lease.kind);
 }
 
-static void open_tab(struct slot *s)
+static void open_page(struct slot *s)
 {
     struct fault f = {0};
-    size_t at = packs_find(s->packs, s->lease.site);
-    if (at == PACKS_MAX) {
-        job_over(s, FAILURE_BAD_INPUT,
-                 SPAN("the site pack was removed after the job was accepted; put it back and submit again"));
-        return;
-    }
-    s->site.pack = s->packs->pack[at];
-    s->site.base_url = s->packs->places[at].base_url;
-    s->site.media_base = s->packs->places[at].media_base;
-    s->site.instances = s->packs->places[at].instances;
     if (!needs_page(s)) {
         on_tab_ready(s, E_OK, NULL);
         return;
@@ -613,6 +646,58 @@ static void open_tab(struct slot *s)
     s->tab_closed = true;
     s->release = true;
     job_over(s, FAILURE_BROWSER, SPAN("no browser has room"));
+}
+
+static void on_login_opened(struct store_op *op)
+{
+    struct slot *s = slot_of(op->ctx);
+    struct secret text = op->result ? (struct secret){0} : op->out.secret;
+    op->out.secret = (struct secret){0};
+    s->opening_login = false;
+    if (s->state != SLOT_OPENING) {
+        secret_free(&text);
+    } else if (op->result == E_STALE) {
+        s->lease_lost = true;
+        job_over(s, FAILURE_CANCELLED, SPAN("cancelled"));
+    } else if (op->result == E_DENIED || op->result == E_NOT_FOUND || op->result == E_CONFIG) {
+        log_error("session.closed", F_C("session", s->lease.session), F_C("why", op->fault.words));
+        job_over(s, FAILURE_SESSION_INVALID, SPAN("its cookies cannot be opened: send them again"));
+    } else if (op->result || !slot_login_open(s, &text)) {
+        s->release = true;
+        job_over(s, FAILURE_INTERNAL, SPAN("the session's cookies cannot be read"));
+    } else {
+        open_page(s);
+    }
+    advance(s);
+}
+
+static void open_login(struct slot *s)
+{
+    s->opening_login = true;
+    s->login_op = (struct store_op){.verb = STORE_SESSION_OPEN,
+                                    .arena = s->commit_arena,
+                                    .on_done = on_login_opened,
+                                    .ctx = s,
+                                    .in.lease = {span_of(s->lease.id), s->lease.nonce}};
+    store_thread_post(s->pool->store, &s->login_op);
+}
+
+static void open_tab(struct slot *s)
+{
+    size_t at = packs_find(s->packs, s->lease.site);
+    if (at == PACKS_MAX) {
+        job_over(s, FAILURE_BAD_INPUT,
+                 SPAN("the site pack was removed after the job was accepted; put it back and submit again"));
+        return;
+    }
+    s->site.pack = s->packs->pack[at];
+    s->site.base_url = s->packs->places[at].base_url;
+    s->site.media_base = s->packs->places[at].media_base;
+    s->site.instances = s->packs->places[at].instances;
+    if (s->lease.session[0])
+        open_login(s);
+    else
+        open_page(s);
 }
 
 static void on_reserved(struct store_op *op)
@@ -664,6 +749,9 @@ static void note_ending(const struct slot *s, const struct finish_reply *r)
              F_C("verdict", verdict_name(s->ending.verdict)), F_N("posts", s->lease.have),
              F_N("ms", loop_now(s->pool->loop).ms - s->started.ms),
              F_N("retry_in_ms", r->retry_in_ms), F_S("why", s->ending.why));
+    if (r->session[0])
+        log_warn("session.refused", F_C("session", r->session), F_C("job", s->lease.id),
+                 F_S("why", s->ending.why));
     if (r->breaker_until_ms)
         log_warn("lane.breaker_open", F_C("lane", r->lane), F_C("job", s->lease.id),
                  F_C("failure", failure_name(s->ending.failure)),
@@ -769,6 +857,7 @@ static void clean(struct slot *s)
     s->watch_failed = E_OK;
     s->step[0] = '\0';
     s->site.pack = NULL;
+    slot_login_close(s);
     s->ending = (struct finish_args){0};
     s->lease = (struct lease){0};
     arena_reset(s->arena);
@@ -841,7 +930,7 @@ static void advance(struct slot *s)
             post_finish(s);
     }
     if (s->state == SLOT_ENDING && s->finished && s->tab_closed && !s->beating && !s->starting_op &&
-        !s->committing && !s->media)
+        !s->committing && !s->media && !s->opening_login)
         clean(s);
     if (s->state == SLOT_IDLE && s->worker_gone)
         worker_gone(s);
@@ -1088,6 +1177,7 @@ void pool_free(struct pool **pp)
         if (s->stream)
             stream_close(&s->stream);
         fetch_cancel(&s->fetch);
+        slot_login_close(s);
         timer_close(&s->respawn);
         timer_close(&s->deadline);
         timer_close(&s->attempt);

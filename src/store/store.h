@@ -74,7 +74,9 @@ struct accept_args {
     struct span site;   /* "x" */
     struct span kind;   /* "posts" */
     struct span target; /* canonical input: "nasa" */
-    struct span lane;   /* "default/x/normal": core/lane.h; its tenant is the job's */
+    struct span lane;   /* "default/x/normal", with a pool "default/x/normal@POOL.OPERATION": core/lane.h;
+                           its tenant is the job's */
+    struct span pool, operation; /* of sessions (sessions.h), one of which it is leased with; empty: none */
     struct span spec;   /* JSON of the options: limit, since, until; kept as given */
     int64_t limit;      /* records wanted, of the kind below; 0 = all */
     enum item_kind counts; /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress
@@ -115,7 +117,8 @@ struct accept_reply {
 };
 static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
 /* E_CONFLICT id exists, or the unique key is taken (the words name the job); E_BAD_INPUT key used with another
- * body; E_BUSY queue full, draining, lane closed; E_DISK_FULL. */
+ * body; E_BUSY queue full, draining, lane closed; E_DISK_FULL; E_SESSION: the pool has no session that can be
+ * used, now or after a rest. */
 MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, struct fault *f);
 
 /* ---- reserve ---- */
@@ -130,6 +133,7 @@ struct lease {
      * was when the job first started, so that an attempt does not stop at what its own job brought.
      * Empty: there is no mark. At most 48 KiB. */
     struct span known;
+    char session[ID_TEXT];           /* that it may use; empty: none. Its cookies: store_session_open() */
     int64_t attempt;                 /* fence, counted from 1 */
     int64_t waited_ms;               /* since it was accepted or due */
     int64_t epoch;                   /* of the store: grows with each opening; (epoch, fence) is an order */
@@ -208,6 +212,7 @@ struct finish_reply {
     int64_t retry_in_ms;  /* when SCHEDULED */
     int64_t breaker_until_ms; /* this ending opened the breaker of `lane` until then; 0: it did not */
     char lane[LANE_NAME];
+    char session[ID_TEXT]; /* that the site refuses from now on, as this ending says; empty: none */
 };
 MUST_USE err store_finish(struct store *s, const struct finish_args *args, wall now, struct finish_reply *out, struct fault *f);
 

@@ -155,6 +155,17 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_mode_set(s, op->in.mode.mode, op->in.mode.by, op->in.mode.why, now, f);
     case STORE_EVIDENCE_LIST:
     case STORE_EVIDENCE_READ:
+    case STORE_SESSION_ADD:
+        return store_session_add(s, &op->in.session_add, now, f);
+    case STORE_SESSION_COOKIES:
+        return store_session_cookies(s, &op->in.session_cookies, now, f);
+    case STORE_SESSION_LOCK:
+        return store_session_lock(s, op->in.session.name, op->in.session.locked, op->in.session.reason, now, f);
+    case STORE_SESSION_REMOVE:
+        return store_session_remove(s, op->in.session.name, f);
+    case STORE_SESSION:
+    case STORE_SESSIONS:
+    case STORE_SESSION_OPEN:
     case STORE_JOB:
     case STORE_JOBS:
     case STORE_ITEMS:
@@ -226,6 +237,17 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_LANE_PURGE:
     case STORE_LIMIT_SET:
     case STORE_MODE_SET:
+    case STORE_SESSION:
+        return store_session(s, op->in.session.name, now, &op->out.session, f);
+    case STORE_SESSIONS:
+        return store_sessions(s, op->in.sessions.site, op->in.sessions.pool, now, op->arena,
+                              &op->out.sessions.list, &op->out.sessions.count, f);
+    case STORE_SESSION_OPEN:
+        return store_session_open(s, op->in.lease.id, op->in.lease.nonce, &op->out.secret, f);
+    case STORE_SESSION_ADD:
+    case STORE_SESSION_COOKIES:
+    case STORE_SESSION_LOCK:
+    case STORE_SESSION_REMOVE:
     case STORE_EVIDENCE:
     case STORE_REPAIR:
     case STORE_FILE_TAKE:

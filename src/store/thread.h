@@ -9,6 +9,7 @@
 #include "store/evidence.h"
 #include "store/lanes.h"
 #include "store/schedules.h"
+#include "store/sessions.h"
 #include "store/store.h"
 
 enum store_verb {
@@ -16,11 +17,13 @@ enum store_verb {
     STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT,
     STORE_LANE_CHANGE, STORE_LANE_PURGE, STORE_LIMIT_SET, STORE_MODE_SET,
     STORE_SCHEDULE_PUT, STORE_SCHEDULE_DELETE, STORE_SCHEDULE_PAUSE, STORE_SCHEDULE_TRIGGER, STORE_SCHEDULE_BACKFILL,
-    STORE_SCHEDULES_DUE, STORE_SCHEDULE_FIRE, /* reading ones follow */
+    STORE_SCHEDULES_DUE, STORE_SCHEDULE_FIRE,
+    STORE_SESSION_ADD, STORE_SESSION_COOKIES, STORE_SESSION_LOCK, STORE_SESSION_REMOVE, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
     STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
     STORE_LANES, STORE_LANE, STORE_LIMITS, STORE_MODE,
-    STORE_SCHEDULE, STORE_SCHEDULES, STORE_SCHEDULE_RUNS, STORE_VERBS
+    STORE_SCHEDULE, STORE_SCHEDULES, STORE_SCHEDULE_RUNS,
+    STORE_SESSION, STORE_SESSIONS, STORE_SESSION_OPEN, STORE_VERBS
 };
 
 struct store_op {
@@ -31,7 +34,7 @@ struct store_op {
     union {
         struct accept_args accept;
         struct reserve_args reserve;
-        struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT */
+        struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT, SESSION_OPEN */
         struct commit_args commit;
         struct finish_args finish;
         struct file_take_args file_take;
@@ -58,6 +61,10 @@ struct store_op {
         struct schedule_fire schedule_fire;
         struct schedules_query schedules;
         struct schedule_runs_query schedule_runs;
+        struct session_add session_add;
+        struct session_cookies session_cookies;
+        struct { struct span name, reason; bool locked; } session; /* SESSION, LOCK, REMOVE */
+        struct { struct span site, pool; } sessions;
     } in;
     union {
         struct accept_reply accept;
@@ -87,6 +94,9 @@ struct store_op {
         struct schedules_due schedules_due;
         struct schedules_list schedules;
         struct schedule_runs schedule_runs;
+        struct session_view session;
+        struct { struct session_view *list; size_t count; } sessions;
+        struct secret secret; /* SESSION_OPEN: the caller's to free */
     } out;
     err result;
     struct fault fault;

@@ -25,6 +25,8 @@ enum { TICKET_MAX = 2 * STORE_SPEC_MAX + 65536 };
     X(prio, 9)                                                                                 \
     X(mark, MARK_USED)                                                                         \
     X(variant, 8192)                                                                           \
+    X(pool, 63)                                                                                \
+    X(operation, 63)                                                                           \
     X(needs, NEEDS_PAGE)                                                                       \
     X(memory_bytes, INT64_MAX)                                                                 \
     X(attempt_ms, 86400000)                                                                    \

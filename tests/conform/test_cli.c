@@ -307,6 +307,14 @@ static void mistakes_are_named_and_are_64(void **state)
     EXPECT(64, "needs the id of one job, or --failed", "replay", "job_1", "--failed");
     EXPECT(64, "--class must be a failure", "replay", "--failed", "--class", "nonsense");
     EXPECT(64, "does not know --apply", "artifacts", "job_1", "--apply");
+    EXPECT(64, "does not know --accept", "get", "posts", "@nasa", "--accept"); /* one of the last flags */
+    EXPECT(64, "serve does not know --quiet", "--quiet", "serve");
+    EXPECT(64, "does not know --from", "get", "posts", "@nasa", "--from", "cookies.txt");
+    EXPECT(64, "sessions add needs a name", "sessions", "add");
+    EXPECT(64, "did you mean 'unlock'", "sessions", "unlok", "anna");
+    EXPECT(64, "cookies are read from", "sessions", "cookies", "anna", "auth_token=1");
+    EXPECT(65, "no name of a session", "sessions", "show", "../jobs");
+    EXPECT(65, "no name of a session", "sessions", "show", "..");
     EXPECT(65, "not the id of a job", "replay", "job_1");
     EXPECT(64, "--media must be urls or download, not 'all'", "get", "posts", "@nasa", "--media", "all");
     EXPECT(64, "--depth must be 0 to 100", "get", "thread", "20", "--depth", "-1");

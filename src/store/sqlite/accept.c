@@ -1,6 +1,8 @@
 /* accept.c - taking a job: equal requests, equal work, what there is room for. */
 #include "store/sqlite/inside.h"
 
+#include "store/sessions.h"
+
 #include "base/json.h"
 #include "base/need.h"
 
@@ -28,6 +30,8 @@ static err check_accept(const struct accept_args *a, struct fault *f)
         return fail(f, E_BAD_INPUT, "the mark of the job is not valid");
     if (a->prio < 0 || a->prio > 9 || a->limit < 0)
         return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
+    if (a->pool.n && (!session_pool_valid(a->pool) || !a->operation.n || a->operation.n >= SESSION_NAME))
+        return fail(f, E_BAD_INPUT, "the pool of sessions is not valid");
     if (a->counts != ITEM_POST && a->counts != ITEM_USER)
         return fail(f, E_BAD_INPUT, "a job counts posts or users");
     return E_OK;
@@ -221,7 +225,8 @@ static err write_row(struct store *s, const struct accepting *t, enum job_state 
                   DB_I(a->attempt_ms), DB_I(a->stall_ms), DB_I(a->needs), DB_I(a->memory_bytes),
                   db_text_or_null(a->unique_key), a->work ? DB_I(a->work) : DB_NULL,
                   state == JOB_BLOCKED ? DB_I(t->waits_on) : DB_NULL,
-                  DB_I(state == JOB_BLOCKED ? t->waits_how : WAITS_NOT));
+                  DB_I(state == JOB_BLOCKED ? t->waits_how : WAITS_NOT),
+                  DB_T(a->pool.n ? a->pool : SPAN("")), DB_T(a->pool.n ? a->operation : SPAN("")));
 }
 
 static err write_event(struct store *s, const struct accepting *t, enum job_state state, wall now,
@@ -292,6 +297,17 @@ static err write_accept(struct store *s, struct accepting *t, wall now, struct f
     return answer(s, t, now, f);
 }
 
+/* A job whose pool has nobody who could ever serve it would wait for a person. */
+static err check_session(struct store *s, const struct accept_args *a, wall now, struct fault *f)
+{
+    int64_t usable = 1;
+    err e = a->pool.n ? sessions_usable(s, a->site, a->pool, now, &usable, f) : E_OK;
+    if (!e && !usable)
+        e = fail(f, E_SESSION, "pool %.*s of %.*s has no session that can be used; see: fulmar sessions list",
+                 SP(a->pool), SP(a->site));
+    return e;
+}
+
 static err decide(struct store *s, struct accepting *t, wall now, struct fault *f)
 {
     const struct accept_args *a = t->args;
@@ -307,6 +323,8 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
         e = decide_reuse(s, t, now, f);
     if (!e && !t->reply.existing)
         e = check_room(s, f);
+    if (!e && !t->reply.existing && !t->answered)
+        e = check_session(s, a, now, f);
     if (!e && !lanes_find(s, a->lane))
         e = lanes_room(s, f);
     return e;

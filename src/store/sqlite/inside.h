@@ -7,6 +7,8 @@
 #include "store/store.h"
 #include "store/sqlite/lanes.h"
 
+struct secret_key;
+
 enum {
     TENANT_WEIGHT = 100,
     SITE_NAME = 64,
@@ -90,6 +92,7 @@ struct store {
     bool limits_changed; /* in this group: mode, or limits above lanes */
     bool unsettled;    /* jobs wait for one that has ended: store_reap() goes on with them */
     struct tally now, saved;
+    struct secret_key *key; /* of sessions.c; NULL until it is needed */
     /* files.c */
     char *doomed[DOOMED_MAX]; /* paths to remove when the group is on disk */
     size_t doomed_count;
@@ -194,6 +197,33 @@ MUST_USE err marks_move(struct store *s, const struct job_row *r, wall now, stru
 /* ---- schedules.c ---- */
 /* Earliest instants at which a schedule must be looked at, by clock. */
 MUST_USE err schedules_outlook(struct store *s, int64_t out_ms[2], struct fault *f);
+/* ---- sessions.c: in an open group ---- */
+struct session_pick {
+    int64_t sid;
+    char id[ID_TEXT];
+};
+/* The session of the pool that was used longest ago among those that can be used for the operation now.
+ * E_END: none; *out_open_ms is when the first can be (INT64_MAX: nobody knows; lanes_pool_changed() will be
+ * called). Writes nothing. */
+MUST_USE err sessions_pick(struct store *s, struct span site, struct span pool, struct span operation, wall now,
+                           struct session_pick *out, int64_t *out_open_ms, struct fault *f);
+/* The job has it from now on, until sessions_release(). */
+MUST_USE err sessions_take(struct store *s, const struct session_pick *p, int64_t job, struct span operation, wall now,
+                           struct fault *f);
+/* Whatever way the job leaves the active state. Fine when it has none. */
+MUST_USE err sessions_release(struct store *s, int64_t job, struct fault *f);
+struct session_noted {
+    bool held;   /* the job has a session: the rest is about it */
+    bool lost;   /* the site refuses it from now on */
+    bool others; /* when refused: the pool has another that can be used, now or later */
+    char id[ID_TEXT];
+};
+/* How the attempt ended, before the release. rest_ms: of FAILURE_RATE_LIMITED. */
+MUST_USE err sessions_note(struct store *s, int64_t job, enum failure_class failure, int64_t rest_ms, struct span why,
+                           wall now, struct session_noted *out, struct fault *f);
+/* How many of the pool can be used now or after a rest. */
+MUST_USE err sessions_usable(struct store *s, struct span site, struct span pool, wall now, int64_t *out,
+                             struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;

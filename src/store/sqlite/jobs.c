@@ -2,6 +2,7 @@
  * reserve.c, cancelling in cancel.c, what time does in reap.c, waiting for other jobs in waits.c. Each
  * decides everything first and then writes, so that a refused operation leaves no trace. */
 #include "store/sqlite/inside.h"
+#include "store/sessions.h"
 
 #include "base/json.h"
 #include "base/need.h"
@@ -266,6 +267,9 @@ err job_leave(struct store *s, const struct job_row *r, struct leaving *l, wall 
                job_is_final(to) ? DB_I(now.ms) : DB_NULL, DB_I(lane->id));
     if (e)
         return e;
+    e = sessions_release(s, r->seq, f);
+    if (e)
+        return e;
     lanes_count(s, r->lane, r->needs, JOB_ACTIVE, lane == r->lane ? to : JOB_STATES, now.ms);
     if (lane != r->lane)
         lanes_count(s, lane, r->needs, JOB_STATES, to, now.ms);
@@ -324,6 +328,21 @@ static enum breaker_sign sign_of(const struct finish_args *a, const struct job_r
     return row->breaker ? BREAKER_HEALTH_ERROR : BREAKER_NO_VERDICT;
 }
 
+/* It was the session that the site limited or refused: the job is due again at once, and the lane is
+ * parked while no other can be used. Refused with nobody else in the pool, it ends. A long job may meet
+ * more limits than its budget has, as long as it brings something in between. */
+static void go_on_with_another(const struct store *s, const struct job_row *r, const struct session_noted *noted,
+                               struct leaving *l)
+{
+    if (l->on == JOB_ON_THROTTLE)
+        l->wait_ms = 0;
+    bool others = noted->others || (l->failure == FAILURE_RATE_LIMITED && r->progressed);
+    if (others && l->on == JOB_ON_GIVE_UP)
+        job_charge(s, r, BUDGET_RELEASE, 0, l);
+    else if (noted->lost)
+        l->failure = FAILURE_SESSION_INVALID; /* a login page is shown to a login that is none */
+}
+
 err store_finish(struct store *s, const struct finish_args *args, wall now,
                  struct finish_reply *out, struct fault *f)
 {
@@ -346,13 +365,22 @@ err store_finish(struct store *s, const struct finish_args *args, wall now,
     } else {
         job_charge(s, &r, budget, hint, &l);
     }
+    struct session_noted noted;
+    e = sessions_note(s, r.seq, overridden ? FAILURE_CANCELLED : args->failure, hint > 0 ? hint : l.wait_ms,
+                      args->why, now, &noted, f);
+    if (e)
+        return e;
+    if (noted.held)
+        go_on_with_another(s, &r, &noted, &l);
     /* Without a time from the server the lane rests as long as this job. */
-    if (budget == BUDGET_THROTTLE)
+    if (budget == BUDGET_THROTTLE && !noted.held)
         lanes_block(s, r.lane, now.ms + smaller(hint > 0 ? hint : l.wait_ms, LANE_BLOCK_MAX_MS),
                     now.ms);
     bool brought = l.on == JOB_ON_DONE &&
                    (r.mark == MARK_USED || (r.mark == MARK_WHEN_COMPLETE && l.verdict == VERDICT_COMPLETE));
     struct finish_reply reply = {0};
+    if (noted.lost)
+        memcpy(reply.session, noted.id, sizeof reply.session);
     int64_t trips = r.lane->now.breaker.trips;
     lanes_sign(s, r.lane, sign_of(args, &r, budget), r.seq, now.ms);
     if (r.lane->now.breaker.trips > trips) {

@@ -407,6 +407,21 @@ void lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_
     lanes_place(s, l, now_ms);
 }
 
+void lanes_park(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms)
+{
+    l->parked_until_ms = until_ms;
+    lanes_place(s, l, now_ms);
+}
+
+void lanes_pool_changed(struct store *s, struct span site, struct span pool)
+{
+    for (int64_t id = 1; id <= s->lanes.last_id; id++) {
+        struct store_lane *l = s->lanes.by_id[id];
+        if (l && l->parked_until_ms && span_eq(l->pool, pool) && span_is(site, l->site->name))
+            lanes_park(s, l, 0, s->group_ms);
+    }
+}
+
 /* One bad target tried again and again says nothing new about the site: errors in a row count when
  * they are of different jobs. What was set by hand stays until its time is over. */
 void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms)

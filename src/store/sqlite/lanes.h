@@ -115,6 +115,10 @@ void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs, 
 void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
 void lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
 void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms);
+/* None of its login sessions can be used before until_ms; INT64_MAX: nobody knows when one can. */
+void lanes_park(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
+/* The lanes of this pool of sessions are looked at again: one may be used that could not. */
+void lanes_pool_changed(struct store *s, struct span site, struct span pool);
 /* The lane's facts will be changed: keeps those of before the group. */
 struct lane_facts *lanes_touch(struct store *s, struct store_lane *l);
 /* Where it stands now. */

@@ -1,6 +1,8 @@
 /* reserve.c - leasing a job, and keeping the lease. */
 #include "store/sqlite/inside.h"
 
+#include "store/sessions.h"
+
 #include "base/json.h"
 #include "base/need.h"
 
@@ -8,6 +10,8 @@
 
 struct head { /* first of a lane */
     int64_t seq, rank, memory, attempt_ms;
+    char pool[SESSION_NAME], operation[SESSION_NAME], site[SITE_NAME]; /* pool empty: needs no session */
+    struct session_pick session;
 };
 
 static err read_head(struct store *s, const struct store_lane *l, int needs, struct head *out,
@@ -18,8 +22,15 @@ static err read_head(struct store *s, const struct store_lane *l, int needs, str
     if (e)
         return e;
     e = db_step(q, f);
-    if (!e)
-        *out = (struct head){db_int(q, 0), db_int(q, 1), db_int(q, 2), db_int(q, 3)};
+    if (!e) {
+        *out = (struct head){.seq = db_int(q, 0),
+                             .rank = db_int(q, 1),
+                             .memory = db_int(q, 2),
+                             .attempt_ms = db_int(q, 3)};
+        span_copy(db_text(q, 4), out->pool, sizeof out->pool);
+        span_copy(db_text(q, 5), out->operation, sizeof out->operation);
+        span_copy(db_text(q, 6), out->site, sizeof out->site);
+    }
     db_end(q);
     return e;
 }
@@ -60,6 +71,19 @@ static bool fits(const struct store *s, const struct reserve_args *a, const stru
            (a->time_ms == 0 || time <= a->time_ms);
 }
 
+/* E_END: none of its pool can be used now; the lane is parked until one can. */
+static err find_session(struct store *s, struct store_lane *l, struct head *h, wall now, struct fault *f)
+{
+    int64_t open_ms = INT64_MAX;
+    if (!h->pool[0])
+        return E_OK;
+    err e = sessions_pick(s, span_of(h->site), span_of(h->pool), span_of(h->operation), now, &h->session,
+                          &open_ms, f);
+    if (e == E_END)
+        lanes_park(s, l, open_ms, now.ms);
+    return e;
+}
+
 /* E_END: none may start here and now. Lanes whose first job does not fit here stand aside meanwhile. */
 static err choose(struct store *s, const struct reserve_args *a, wall now, struct store_lane **out,
                   struct head *out_head, struct fault *f)
@@ -71,6 +95,9 @@ static err choose(struct store *s, const struct reserve_args *a, wall now, struc
         if (knows_site(a, l)) {
             e = first_of(s, l, a->needs, out_head, f);
             if (!e && fits(s, a, out_head)) {
+                e = find_session(s, l, out_head, now, f);
+                if (e == E_END)
+                    continue; /* parked */
                 *out = l;
                 break;
             }
@@ -188,7 +215,7 @@ err store_reserve(struct store *s, const struct reserve_args *args, wall now, st
 {
     struct lease l = {.nonce = args->random ? args->random : 1};
     struct store_lane *lane = NULL;
-    struct head head = {0};
+    struct head head = {.seq = 0};
     enum store_mark mark;
     enum store_needs needs;
     need((unsigned)args->needs < NEEDS_COUNT);
@@ -206,10 +233,13 @@ err store_reserve(struct store *s, const struct reserve_args *args, wall now, st
         e = lease_of(s, head.seq, a, now, &l, &mark, &needs, f);
     if (!e && !(l.lane = arena_keep(a, span_of(lane->name))).p)
         e = fail(f, E_TOO_BIG, "the lease does not fit");
+    if (!e && head.session.sid)
+        e = sessions_take(s, &head.session, head.seq, span_of(head.operation), now, f);
     if (!e)
         e = write_lease(s, args, head.seq, &l, mark, now, f);
     if (e)
         return e;
+    memcpy(l.session, head.session.id, sizeof l.session);
     l.attempt = ++l.fence;
     l.quarantine = lane->class == LANE_QUARANTINE;
     lanes_count(s, lane, needs, JOB_READY, JOB_ACTIVE, now.ms);
@@ -219,6 +249,8 @@ err store_reserve(struct store *s, const struct reserve_args *args, wall now, st
     json_kv_int(&w, "attempt", l.attempt);
     json_kv_text(&w, "worker", args->worker.p ? args->worker : SPAN(""));
     json_kv_int(&w, "waited_ms", l.waited_ms);
+    if (l.session[0])
+        json_kv_cstr(&w, "session", l.session);
     e = event_add(s, l.id, "job.started", now, &w, f);
     if (e)
         return e;

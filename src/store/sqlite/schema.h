@@ -58,6 +58,8 @@ enum { SCHEMA_VERSION = 4 };
     "  id           TEXT NOT NULL UNIQUE,"                                                     \
     "  site         TEXT NOT NULL,"                                                            \
     "  tenant       TEXT NOT NULL,"                                                            \
+    "  pool         TEXT NOT NULL DEFAULT ''," /* of sessions; '' none */                      \
+    "  operation    TEXT NOT NULL DEFAULT ''," /* that the site counts it under */             \
     "  kind         TEXT NOT NULL,"                                                            \
     "  target       TEXT NOT NULL,"                                                            \
     "  lane_id      INTEGER NOT NULL REFERENCES lanes(lane_id),"                               \
@@ -194,7 +196,7 @@ enum { SCHEMA_VERSION = 4 };
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
     "CREATE INDEX events_job ON events(job, seq);"                                             \
-    FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL
+    FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL SESSIONS_SQL
 
 /* Which path each field of a record came from, by the hour. */
 #define FIELDS_SQL                                                                             \
@@ -270,5 +272,57 @@ enum { SCHEMA_VERSION = 4 };
     "  job INTEGER NOT NULL,"                                                                  \
     "  fid INTEGER NOT NULL,"                                                                  \
     "  PRIMARY KEY(job, fid)"                                                                  \
+    ") WITHOUT ROWID, STRICT;"
+
+/* Logins. What a session may do now is derived from these facts. `cookies` is sealed. */
+#define SESSIONS_SQL                                                                           \
+    "CREATE TABLE sessions("                                                                   \
+    "  sid            INTEGER PRIMARY KEY,"                                                    \
+    "  id             TEXT NOT NULL UNIQUE,"                                                   \
+    "  site           TEXT NOT NULL,"                                                          \
+    "  pool           TEXT NOT NULL,"                                                          \
+    "  name           TEXT NOT NULL,"                                                          \
+    "  emit_ms        INTEGER NOT NULL CHECK(emit_ms >= 0)," /* its own rate; 0 none */        \
+    "  burst          INTEGER NOT NULL CHECK(burst >= 1),"                                     \
+    "  max_active     INTEGER NOT NULL CHECK(max_active >= 1),"                                \
+    "  tat            INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  used_at        INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  last_ok_at     INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  fails          INTEGER NOT NULL DEFAULT 0," /* in a row */                              \
+    "  locked_at      INTEGER NOT NULL DEFAULT 0," /* by a person; 0 not */                    \
+    "  lock_reason    TEXT NOT NULL DEFAULT '',"                                               \
+    "  refused_at     INTEGER NOT NULL DEFAULT 0," /* by the site; 0 not */                    \
+    "  refusal        TEXT NOT NULL DEFAULT '',"                                               \
+    "  cookies        TEXT,"                                                                   \
+    "  cookie_count   INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  cookie_version INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  expires_at     INTEGER NOT NULL DEFAULT 0," /* of the cookies; 0 never */               \
+    "  print          TEXT NOT NULL DEFAULT '',"                                               \
+    "  created_at     INTEGER NOT NULL,"                                                       \
+    "  updated_at     INTEGER NOT NULL,"                                                       \
+    "  revision       INTEGER NOT NULL DEFAULT 1,"                                             \
+    "  UNIQUE(site, name),"                                                                    \
+    "  CHECK((cookies IS NULL) = (print = ''))"                                                \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX sessions_pool ON sessions(site, pool, name);"                                \
+    "CREATE INDEX sessions_name ON sessions(name);"                                            \
+    "CREATE TABLE session_rests("                                                              \
+    "  session   INTEGER NOT NULL,"                                                            \
+    "  operation TEXT NOT NULL," /* '*': all */                                                \
+    "  until     INTEGER NOT NULL,"                                                            \
+    "  PRIMARY KEY(session, operation)"                                                        \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE TABLE session_leases(" /* an active job and the session it was given */            \
+    "  job            INTEGER PRIMARY KEY,"                                                    \
+    "  session        INTEGER NOT NULL,"                                                       \
+    "  operation      TEXT NOT NULL,"                                                          \
+    "  cookie_version INTEGER NOT NULL"                                                        \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX session_leases_of ON session_leases(session);"                               \
+    "CREATE TABLE session_hours(" /* jobs it was given to, of the last day */                  \
+    "  session INTEGER NOT NULL,"                                                              \
+    "  hour    INTEGER NOT NULL,"                                                              \
+    "  n       INTEGER NOT NULL,"                                                              \
+    "  PRIMARY KEY(session, hour)"                                                             \
     ") WITHOUT ROWID, STRICT;"
 /* clang-format on */

@@ -67,6 +67,54 @@
     X(SQL_EVENTS_DELETE, "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE job=?1 ORDER BY seq LIMIT ?2)") \
     X(SQL_EVENTS_PRUNE, "DELETE FROM events WHERE seq IN"                                      \
                         " (SELECT seq FROM (SELECT seq,at FROM events WHERE job='' ORDER BY seq LIMIT ?2) WHERE at<?1)")
+#define SQL_SESSION_GOOD "cookies IS NOT NULL AND locked_at=0 AND refused_at=0 AND (expires_at=0 OR expires_at>"
+#define SQL_SESSION_SHOWN                                                                      \
+    "sid,id,site,pool,name,emit_ms,burst,tat,max_active,used_at,last_ok_at,fails,cookie_count,expires_at,"       \
+    "created_at,updated_at,locked_at,lock_reason,refused_at,refusal,print,revision,"           \
+    "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid),"                           \
+    "(SELECT coalesce(sum(n),0) FROM session_hours h WHERE h.session=s.sid AND h.hour>"
+#define SQL_SESSIONS_TABLE(X)                                                                  \
+    X(SQL_SESSION_FIND, "SELECT sid,id,site,pool,cookie_version FROM sessions WHERE id=?1 OR name=?1 LIMIT 2") \
+    X(SQL_SESSIONS_NAMED, "SELECT count(*) FROM sessions WHERE site=?1 AND name=?2 AND ?3=?3") \
+    X(SQL_SESSIONS_IN_POOL, "SELECT count(*) FROM sessions WHERE site=?1 AND pool=?2 AND ?3=?3") \
+    X(SQL_SESSIONS_USABLE, "SELECT count(*) FROM sessions WHERE site=?1 AND pool=?2 AND " SQL_SESSION_GOOD "?3)") \
+    X(SQL_SESSION_USED, "SELECT count(*) FROM session_leases WHERE session=(SELECT sid FROM sessions WHERE id=?1)" \
+                        " AND ?2=?2 AND ?3=?3")                                                \
+    X(SQL_SESSION_ADD, "INSERT INTO sessions(id,site,pool,name,emit_ms,burst,max_active,created_at,updated_at)" \
+                       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?8)")                                  \
+    X(SQL_SESSION_COOKIES, "UPDATE sessions SET cookies=?2,cookie_count=?3,expires_at=?4,print=?5," \
+                           "cookie_version=cookie_version+1,refused_at=0,refusal='',fails=0,updated_at=?6," \
+                           "revision=revision+1 WHERE sid=?1")                                 \
+    X(SQL_SESSION_LOCK, "UPDATE sessions SET locked_at=CASE WHEN ?2=0 THEN 0 WHEN locked_at>0 THEN locked_at ELSE ?4 END," \
+                        "lock_reason=?3,updated_at=?4,revision=revision+1 WHERE sid=?1")       \
+    X(SQL_SESSION_DELETE, "DELETE FROM sessions WHERE sid=?1")                                 \
+    X(SQL_SESSION_CANDIDATES, "SELECT sid,id,used_at,tat,emit_ms,burst,max_active,"            \
+                              "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid)," \
+                              "(SELECT coalesce(max(until),0) FROM session_rests r WHERE r.session=s.sid AND r.operation IN (?3,'*'))," \
+                              SQL_SESSION_GOOD "?4) FROM sessions s WHERE site=?1 AND pool=?2 ORDER BY name LIMIT ?5") \
+    X(SQL_SESSION_TAKE, "UPDATE sessions SET used_at=?2,tat=CASE WHEN emit_ms>0 THEN max(tat,?2)+emit_ms ELSE 0 END," \
+                        "revision=revision+1 WHERE sid=?1")                                    \
+    X(SQL_SESSION_LEASE, "INSERT INTO session_leases(job,session,operation,cookie_version)"    \
+                         " SELECT ?1,sid,?3,cookie_version FROM sessions WHERE sid=?2")        \
+    X(SQL_SESSION_RELEASE, "DELETE FROM session_leases WHERE job=?1")                          \
+    X(SQL_SESSION_OF_JOB, "SELECT s.sid,s.id,s.site,s.pool,s.cookie_version,l.cookie_version,l.operation" \
+                          " FROM session_leases l JOIN sessions s ON s.sid=l.session WHERE l.job=?1") \
+    X(SQL_SESSION_SEALED, "SELECT s.id,s.cookie_version,s.cookies FROM session_leases l JOIN sessions s ON s.sid=l.session" \
+                          " WHERE l.job=?1 AND s.cookies IS NOT NULL")                         \
+    X(SQL_SESSION_OK, "UPDATE sessions SET last_ok_at=?2,fails=0,revision=revision+1 WHERE sid=?1") \
+    X(SQL_SESSION_FAILED, "UPDATE sessions SET fails=fails+1,updated_at=?2,revision=revision+1 WHERE sid=?1") \
+    X(SQL_SESSION_REFUSED, "UPDATE sessions SET refused_at=?3,refusal=?2,updated_at=?3,revision=revision+1 WHERE sid=?1") \
+    X(SQL_SESSION_REST, "INSERT INTO session_rests(session,operation,until) VALUES(?1,?2,?3)"  \
+                        " ON CONFLICT DO UPDATE SET until=max(until,excluded.until)")          \
+    X(SQL_SESSION_RESTS, "SELECT operation,until FROM session_rests WHERE session=?1 AND until>?2 ORDER BY operation LIMIT ?3") \
+    X(SQL_SESSION_RESTS_OLD, "DELETE FROM session_rests WHERE session=?1 AND until<=?2")       \
+    X(SQL_SESSION_RESTS_DELETE, "DELETE FROM session_rests WHERE session=?1")                  \
+    X(SQL_SESSION_HOUR, "INSERT INTO session_hours(session,hour,n) VALUES(?1,?2,1) ON CONFLICT DO UPDATE SET n=n+1") \
+    X(SQL_SESSION_HOURS_OLD, "DELETE FROM session_hours WHERE session=?1 AND hour<=?2")        \
+    X(SQL_SESSION_HOURS_DELETE, "DELETE FROM session_hours WHERE session=?1")                  \
+    X(SQL_SESSION_VIEW, "SELECT " SQL_SESSION_SHOWN "?2) FROM sessions s WHERE id=?1")         \
+    X(SQL_SESSION_VIEWS, "SELECT " SQL_SESSION_SHOWN "?4) FROM sessions s WHERE site>=?1 AND site<=?2 AND (?3='' OR pool=?3)" \
+                         " ORDER BY site,pool,name")
 
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
@@ -114,13 +162,13 @@
                 " FROM jobs WHERE seq=?1")                                                     \
     X(SQL_ACCEPT, "INSERT INTO jobs(id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at," \
                   "max_fail,max_crash,max_throttle,tenant,created_at,counts,mark,variant,over_at,deadline_at,attempt_ms," \
-                  "stall_ms,needs,memory,unique_key,work,waits_on,waits_how)"                  \
+                  "stall_ms,needs,memory,unique_key,work,waits_on,waits_how,pool,operation)"   \
                   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26," \
-                  "?27,?28,?29)")                                                              \
+                  "?27,?28,?29,?30,?31)")                                                      \
     X(SQL_ANSWERED, "UPDATE jobs SET state=4,fence=fence+1,n_ok=1,have=?2,users=?3,verdict=?4,end_reason=?5,report=?6," \
                     "next_batch=?7,source=?8,shared_from=?9,result_age=?10,finished_at=?11,rejected=?12,conflicts=?13," \
                     "filtered=?14,started_at=coalesce(started_at,?11),waits_on=NULL,waits_how=0,revision=revision+1 WHERE seq=?1") \
-    X(SQL_HEAD, "SELECT seq,rank,memory,attempt_ms FROM jobs INDEXED BY jobs_ready WHERE lane_id=?1 AND state=2 AND needs=?2" \
+    X(SQL_HEAD, "SELECT seq,rank,memory,attempt_ms,pool,operation,site FROM jobs INDEXED BY jobs_ready WHERE lane_id=?1 AND state=2 AND needs=?2" \
                 " ORDER BY rank,seq LIMIT 1")                                                  \
     X(SQL_LEASE_ROW, "SELECT seq,id,fence,site,kind,target,spec,cursor,job_limit,next_batch,have,run_at,filtered,mark," \
                      "CASE WHEN mark=2 THEN coalesce(known,(SELECT m.posts FROM marks m WHERE m.site=jobs.site AND m.kind=jobs.kind" \
@@ -194,6 +242,7 @@
     SQL_EVIDENCE_TABLE(X)                                                                      \
     SQL_SCHEDULES_TABLE(X)                                                                     \
     SQL_RETAIN_TABLE(X)                                                                        \
+    SQL_SESSIONS_TABLE(X)                                                                      \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
     X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
                        " JOIN files f USING(fid) WHERE u.site=?1 AND u.url=?2")                \

@@ -5,6 +5,8 @@
 #include "store/sqlite/inside.h"
 #include "store/sqlite/schema.h"
 
+#include "os/secret.h"
+
 #include "base/need.h"
 #include "core/metrics.h"
 
@@ -146,6 +148,7 @@ void store_close(struct store **s)
         return;
     need(!(*s)->in_group);
     db_close(&(*s)->db);
+    secret_key_close(&(*s)->key);
     if ((*s)->lock_fd >= 0)
         close((*s)->lock_fd);
     lanes_free(*s);
