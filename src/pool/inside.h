@@ -106,11 +106,18 @@ static inline struct slot *slot_of(void *ctx)
 }
 
 bool slot_has_job(const struct slot *s);
+/* The store itself is in trouble; no fault of the job's. */
+static inline bool slot_store_cannot(err e)
+{
+    return e == E_STORE || e == E_DISK_FULL || e == E_BUSY;
+}
 void slot_tell(struct slot *s, const struct frame *f);
 /* Progress was made: the stall clock starts over. */
 void slot_progress(struct slot *s);
 /* The one function that moves a slot on; safe to call at any time. */
 void slot_advance(struct slot *s);
+/* commit.c: FRAME_RECORDS. False: it breaks the protocol. */
+bool slot_commit(struct slot *s, const struct frame *f);
 /* media.c: FRAME_DOWNLOAD. */
 void slot_download(struct slot *s, const struct frame *f);
 /* The job is over: nothing is fetched any more. While slot->media is there, the store still works. */
