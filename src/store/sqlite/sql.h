@@ -46,6 +46,22 @@
                   "fail_base=min(fail_base,n_fail-?6),crash_base=min(crash_base,n_crash-?7),"  \
                   "release_base=min(release_base,n_release-?9),finished_at=?11,revision=revision+1 WHERE seq=?1")
 
+/* Entries of an index against rows of the table; check.c says which against which. */
+#define SQL_CHECK_TABLE(X)                                                                     \
+    X(SQL_PAGE_COUNT, "PRAGMA page_count")                                                     \
+    X(SQL_CHECK_WHOLLY, "PRAGMA integrity_check(1)")                                           \
+    X(SQL_CHECK_COUNTS, "SELECT (SELECT count(*) FROM jobs NOT INDEXED),"                      \
+                        "(SELECT count(*) FROM jobs INDEXED BY sqlite_autoindex_jobs_1 WHERE id>=''),"  \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state>=0),"    \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state=2),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_ready WHERE state=2),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state=1),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_due WHERE state=1),"       \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state=3),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_lease WHERE state=3),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state>=4),"    \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_ended WHERE finished_at IS NOT NULL)")
+
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
     X(SQL_USER_VERSION, "PRAGMA user_version")                                                 \
@@ -117,6 +133,7 @@
     X(SQL_VIEWS_IN_STATE, "SELECT " SQL_JOB_VIEW " WHERE j.state=?3 AND j.seq<?1 ORDER BY j.seq DESC LIMIT ?2") \
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
                  " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
+    SQL_CHECK_TABLE(X)                                                                         \
     SQL_EVIDENCE_TABLE(X)                                                                      \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
     X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
