@@ -113,8 +113,8 @@ static err read_header(struct walk *w, bool *out_whole, struct sum *out_sum, str
 static err fail_damaged(const char *path, int64_t at, struct fault *f)
 {
     return fail(f, E_STORE,
-                "the log %.100s-wal is damaged at byte %lld, and jobs in it would be lost; restore a backup, "
-                "or remove the log to go on without them",
+                "the log %.100s-wal is damaged at byte %lld: jobs behind it would be lost; restore a backup, "
+                "or drop them (PRAGMA wal_checkpoint(TRUNCATE) in sqlite3)",
                 path, (long long)at);
 }
 
