@@ -213,7 +213,7 @@ static int make_file(struct disk *d, struct name *n)
 
 /* ---- tape ---- */
 
-static struct disk_change *record(struct disk *d, int kind, int file)
+static struct disk_change *record(struct disk *d, enum change kind, int file)
 {
     static struct disk_change nowhere;
     if (!d->recording) {
@@ -222,8 +222,7 @@ static struct disk_change *record(struct disk *d, int kind, int file)
     }
     d->tape = grown(d->tape, d->tape_count, &d->tape_cap, sizeof *d->tape);
     struct disk_change *c = &d->tape[d->tape_count++];
-    *c = (struct disk_change){.call = d->calls, .file = file};
-    c->kind = kind;
+    *c = (struct disk_change){.kind = kind, .call = d->calls, .file = file};
     return c;
 }
 

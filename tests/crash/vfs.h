@@ -59,8 +59,9 @@ struct disk *disk_after_power(const struct disk *d, enum disk_mood mood, uint64_
 int64_t disk_dropped(void), disk_torn(void);
 
 /* ---- tape ---- */
+enum change { CHANGE_MAKE, CHANGE_REMOVE, CHANGE_WRITE, CHANGE_TRUNCATE, CHANGE_SYNC, CHANGE_MARK };
 struct disk_change {
-    enum { CHANGE_MAKE, CHANGE_REMOVE, CHANGE_WRITE, CHANGE_TRUNCATE, CHANGE_SYNC, CHANGE_MARK } kind;
+    enum change kind;
     int64_t call; /* number of the call that made it */
     int file;
     int64_t at, n; /* WRITE: where; TRUNCATE: n the size; MARK: n as given */
