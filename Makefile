@@ -73,6 +73,8 @@ $(OUT)/tests/model/%: $(OUT)/tests/model/%.o $(OUT)/tests/model/model.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(OUT)/tests/model/model.o $(LIB) -lcmocka $(LIBS) -o $@
 $(OUT)/tests/sim/sim: $(OUT)/tests/sim/sim.o $(OUT)/tests/sim/watch.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
+$(OUT)/tests/crash/crash: $(addprefix $(OUT)/tests/crash/,crash.o load.o vfs.o) $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
 $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) -lcmocka $(LIBS) -o $@
 $(OUT)/tools/%: $(OUT)/tools/%.o $(LIB)
@@ -134,6 +136,10 @@ model: $(MODELS) ## the store against its model, small worlds wholly, and the sp
 	@$(MAKE) --no-print-directory $(OUT)/tests/sim/sim
 	@tests/sim/check.sh $(OUT)/tests/sim/sim
 
+crash: $(OUT)/tests/crash/crash ## power loss at every call of the store, a disk that fails, torn logs, flipped bits: all of it, a quarter of an hour
+	@$(OUT)/tests/crash/crash seed=$${SEED:-1}
+	@tests/crash/check.sh $(OUT)/tests/crash/crash
+
 fuzzers: $(FUZZERS)
 fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=fuzz CC=clang fuzzers
@@ -174,4 +180,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model fuzzers fuzz system check soak volume bench sim sim-rest install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model crash fuzzers fuzz system check soak volume bench sim sim-rest install clean

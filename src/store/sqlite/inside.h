@@ -79,6 +79,7 @@ struct store {
     struct store_limits limits;
     uint64_t seed;
     bool in_group;
+    bool doubted;       /* the last group of the log may not be on the disk, whatever is read (log.h) */
     bool disk_full;     /* the ballast was given back; only what ends jobs is let in */
     int64_t disk_free;  /* bytes, when the group began */
     int64_t reaped_ms;  /* store_reap() ran last */
@@ -106,6 +107,8 @@ MUST_USE err store_usable(struct store *s, struct fault *f);
 
 /* ---- disk.c: lock file, free space, ballast ---- */
 MUST_USE err disk_lock(struct store *s, struct fault *f);
+/* Sets `doubted`, and notes it in the lock file for the process after this one. */
+void disk_doubt(struct store *s, bool doubted);
 int64_t disk_free_bytes(const struct store *s);
 void disk_ballast_fill(struct store *s); /* clears disk_full when there is room again */
 void disk_ballast_give(struct store *s); /* sets disk_full */

@@ -115,6 +115,22 @@
     X(SQL_SESSION_VIEW, "SELECT " SQL_SESSION_SHOWN "?2) FROM sessions s WHERE id=?1")         \
     X(SQL_SESSION_VIEWS, "SELECT " SQL_SESSION_SHOWN "?4) FROM sessions s WHERE site>=?1 AND site<=?2 AND (?3='' OR pool=?3)" \
                          " ORDER BY site,pool,name")
+/* Entries of an index against rows of the table; check.c says which against which. */
+#define SQL_CHECK_TABLE(X)                                                                     \
+    X(SQL_PAGE_COUNT, "PRAGMA page_count")                                                     \
+    X(SQL_CHECK_WHOLLY, "PRAGMA integrity_check(1)")                                           \
+    X(SQL_CHECK_COUNTS, "SELECT (SELECT count(*) FROM jobs NOT INDEXED),"                      \
+                        "(SELECT count(*) FROM jobs INDEXED BY sqlite_autoindex_jobs_1 WHERE id>=''),"  \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state>=0),"    \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state=2),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_ready WHERE state=2),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state=1),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_due WHERE state=1),"       \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state=3),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_lease WHERE state=3),"     \
+                        "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state>=4),"    \
+                        "((SELECT count(*) FROM jobs INDEXED BY jobs_kept WHERE finished_at IS NOT NULL AND state<>5)" \
+                        "+(SELECT count(*) FROM jobs INDEXED BY jobs_dead WHERE state=5))")
 
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
@@ -239,6 +255,7 @@
     X(SQL_VIEWS_IN_STATE, "SELECT " SQL_JOB_VIEW " WHERE j.state=?3 AND j.seq<?1 ORDER BY j.seq DESC LIMIT ?2") \
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
                  " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
+    SQL_CHECK_TABLE(X)                                                                         \
     SQL_EVIDENCE_TABLE(X)                                                                      \
     SQL_SCHEDULES_TABLE(X)                                                                     \
     SQL_RETAIN_TABLE(X)                                                                        \

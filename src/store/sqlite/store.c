@@ -2,6 +2,7 @@
  * in retain.c. */
 #include "store/store.h"
 
+#include "store/sqlite/check.h"
 #include "store/sqlite/inside.h"
 #include "store/sqlite/schema.h"
 
@@ -64,9 +65,13 @@ static err make_schema(struct db *d, struct fault *f)
 /* Connection, schema, and what is kept in memory of the rows. */
 static err attach(struct store *s, struct fault *f)
 {
-    err e = db_open(&s->db, s->path, f);
+    err e = db_open(&s->db, s->path, s->doubted, f);
+    if (!e)
+        disk_doubt(s, false);
     if (!e)
         e = make_schema(s->db, f);
+    if (!e)
+        e = check_file(s->db, s->path, f);
     if (!e)
         e = modes_load(s, f);
     if (!e)
@@ -79,8 +84,10 @@ static err attach(struct store *s, struct fault *f)
         e = read_number(s->db, SQL_KEPT_BYTES, &s->now.kept_bytes, f);
     if (!e)
         e = files_load(s, f);
-    if (e)
+    if (e) {
+        disk_doubt(s, true);
         db_close(&s->db);
+    }
     return e;
 }
 
@@ -203,6 +210,7 @@ static void undo(struct store *s, err why)
         return;
     /* After an I/O error nothing that the handle believes is certain: read it all again. A
      * failure to do so shows in the next store_begin(). */
+    disk_doubt(s, true);
     db_close(&s->db);
     (void)attach(s, &ignored);
 }
