@@ -837,8 +837,7 @@ void graphql_put_people(struct answer *an, const char *prefix, const char *title
     graphql_close_entry(an);
 }
 
-/* An advertisement: some account's post that has nothing to do with the page. */
-void graphql_put_advertisement(struct answer *an, uint64_t key)
+const struct post *graphql_some_post(struct answer *an, uint64_t key)
 {
     struct account a;
     for (uint64_t turn = 0; turn < 8; turn++) {
@@ -848,11 +847,17 @@ void graphql_put_advertisement(struct answer *an, uint64_t key)
             continue;
         const struct post *p =
             model_post(an->model, &a, (uint32_t)((draw >> 32) % a.posts.count), an->arena);
-        if (p->reposted)
-            continue;
-        graphql_put_tweet_entry(an, p, ROLE_PROMOTED);
-        return;
+        if (!p->reposted)
+            return p;
     }
+    return NULL;
+}
+
+void graphql_put_advertisement(struct answer *an, uint64_t key)
+{
+    const struct post *p = graphql_some_post(an, key);
+    if (p)
+        graphql_put_tweet_entry(an, p, ROLE_PROMOTED);
 }
 
 /* ---- cursors ---- */

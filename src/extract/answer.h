@@ -14,6 +14,7 @@ struct reader {
     struct buf text;       /* one record being written */
     struct span focus; /* of a thread: the post it is about */
     bool focus_seen;   /* in an answer before */
+    char conversation[32]; /* that it is part of; empty: not known yet */
     struct field_hits *hits, *told; /* told: as of the last reader_counts() */
     struct news *news;              /* members that no map knows */
     struct span expected_author;
@@ -41,7 +42,7 @@ struct answer {
     struct span place; /* entry that is being read */
     bool focus_seen, had_focus; /* the post that a thread is about was in this answer, before it */
     struct span last_sort, last_id; /* of the entry before */
-    size_t taken[2];                /* posts and users, of which some are looked at for news */
+    bool enveloped;                 /* a list of instructions was found */
     err failed;
 };
 

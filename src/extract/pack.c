@@ -260,12 +260,13 @@ static void read_classes(struct form *f, const struct ynode *n, const char *key,
 static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 {
     static const char *const keys[] = {"source",  "end_repeat_pages", "turns_max",
-                                       "retries", "own_posts_only",   NULL};
+                                       "retries", "own_posts_only",   "no_others", NULL};
     if (!form_keys(f, n, "dom", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
     s->strategy = PLAN_DOM;
     form_text(f, n, "source", true);
+    s->no_others = form_bool(f, n, "no_others", false);
     s->retries_max = (int)form_int(f, n, "retries", 3, 0, 20);
     read_limits(f, n, s);
 }
@@ -424,7 +425,7 @@ static err read_files(struct loader *l, struct form *site, const struct ynode *f
             e = load_tree(l, arena_text(p->arena, timeline), &form, &root);
         if (e)
             return e;
-        envelope_read(&form, root, &p->envelope);
+        envelope_read(&form, root, &p->counters, &p->envelope);
         if (form.failed)
             return form.failed;
     }

@@ -11,7 +11,7 @@ enum {
     READER_FOUND_BYTES = 16 * 1024 * 1024,
     READER_HEADERS_BYTES = 256 * 1024,
     READER_RECORDS_FIRST = 64,
-    NEWS_EVERY = 16, /* of the records of an answer; the first one always */
+    PROMOTED_ALONE = 5, /* advertisements stand between posts: so many without one are none */
 };
 
 /* ---- records ---- */
@@ -342,17 +342,41 @@ static bool write_record(struct answer *a, struct map_run *run, const struct fra
     return true;
 }
 
+static void tally(struct answer *a, enum envelope_tally what, unsigned by)
+{
+    int counter = a->r->pack->envelope.tally[what];
+    if (counter >= 0 && a->enveloped)
+        a->r->hits[counter].hits[by]++;
+}
+
 /* In a thread a plain post is the one it is about, or stands above it, or answers it. */
 static enum record_section section_around(struct answer *a, struct map_run *run,
                                           const struct frame *fr, enum record_section section)
 {
     if (!a->r->focus.n || section != SECTION_TIMELINE || fr->map != a->post)
         return section;
+    struct span conversation = text_of(run, fr->map->conversation, fr);
     if (span_eq(id_of(run, fr), a->r->focus)) {
         a->focus_seen = true;
+        span_copy(conversation, a->r->conversation, sizeof a->r->conversation);
         return SECTION_MAIN;
     }
-    return a->focus_seen || a->had_focus ? SECTION_REPLY : SECTION_THREAD;
+    if (!a->focus_seen && !a->had_focus)
+        return SECTION_THREAD;
+    return SECTION_REPLY;
+}
+
+/* Below the post of a thread only its own conversation counts: the rest is "discover more", however its box
+ * is called. */
+static enum record_section section_by_conversation(struct answer *a, struct map_run *run,
+                                                   const struct frame *fr, enum record_section section)
+{
+    struct span own = span_of(a->r->conversation);
+    struct span conversation = text_of(run, fr->map->conversation, fr);
+    if (section != SECTION_REPLY || !own.n || !conversation.n || span_eq(own, conversation))
+        return section;
+    tally(a, TALLY_RELATED, 1);
+    return SECTION_RELATED;
 }
 
 bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
@@ -369,8 +393,9 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
     buf_clear(&r->text);
     bool loaded = load(&run, m, at, &frame);
     bool complete = loaded && map_complete(&run, &frame);
-    if (!at->node.at && (!complete || a->taken[kind == RECORD_USER]++ % NEWS_EVERY == 0))
-        news_look(r->news, m, at->object);
+    run.news = r->news;
+    if (loaded)
+        map_look(&run, &frame);
     if (!complete) {
         if (loaded)
             map_count_missing(&run, &frame);
@@ -378,6 +403,7 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
         return false;
     }
     rec.section = section_around(a, &run, &frame, at->section);
+    rec.section = section_by_conversation(a, &run, &frame, rec.section);
     run.section = section_name(rec.section);
     if (!write_record(a, &run, &frame, rec, at))
         return false;
@@ -452,18 +478,50 @@ static void on_user(struct answer *a, const struct seen *s)
         on_object(a, a->user, RECORD_USER, s);
 }
 
+/* Beside the list of instructions: what no map knows, and what was not read for it. */
+static void on_strange(struct answer *a, const struct seen *s)
+{
+    news_note(a->r->news, SPAN("timeline"), s->text);
+    if (s->what != SEEN_UNREAD)
+        return;
+    a->out->entries++;
+    a->out->unparsed++;
+}
+
+static void tally_post(struct answer *a, const struct seen *s)
+{
+    tally(a, TALLY_POST, s->by);
+    if (s->section == SECTION_PINNED)
+        tally(a, TALLY_PINNED, s->pinned_by);
+    if (s->section == SECTION_RELATED)
+        tally(a, TALLY_RELATED, 0);
+}
+
 bool answer_on_seen(void *ctx, const struct seen *s)
 {
     struct answer *a = ctx;
     a->place = s->entry;
     switch (s->what) {
+    case SEEN_LIST:
+        a->enveloped = true;
+        tally(a, TALLY_PLACE, s->by);
+        break;
+    case SEEN_BOX:
+        tally(a, TALLY_BOX, s->by);
+        break;
+    case SEEN_UNREAD:
+    case SEEN_STRANGE:
+        on_strange(a, s);
+        break;
     case SEEN_POST:
+        tally_post(a, s);
         on_post(a, s);
         break;
     case SEEN_USER:
         on_user(a, s);
         break;
     case SEEN_PROMOTED:
+        tally(a, TALLY_PROMOTED, s->by);
         a->out->entries++;
         a->out->promoted++;
         break;
@@ -474,6 +532,7 @@ bool answer_on_seen(void *ctx, const struct seen *s)
         on_more(a, s->text);
         break;
     case SEEN_CURSOR:
+        tally(a, TALLY_CURSOR, s->by);
         answer_cursor(a, s->text);
         break;
     case SEEN_END:
@@ -602,6 +661,8 @@ static void read_timeline_answer(struct answer *a, struct json root)
     size_t had_to_be = o->entries - o->promoted;
     if (a->failed || o->sign != FAILURE_NONE)
         return;
+    if (a->enveloped && o->entries && !o->cursor.n && !o->terminated && e->tally[TALLY_CURSOR] >= 0)
+        a->r->hits[e->tally[TALLY_CURSOR]].missing++;
     if (!found)
         answer_sign(a, FAILURE_DRIFT, SPAN("the answer holds no timeline in a shape we know"));
     else if (had_to_be > 0 && o->posts == 0 && o->users == 0 && o->unavailable == 0 &&
@@ -609,6 +670,8 @@ static void read_timeline_answer(struct answer *a, struct json root)
         answer_sign(a, FAILURE_DRIFT,
                     o->rejected ? SPAN("every post on the page failed its integrity checks")
                                 : SPAN("the page has posts, but none could be read"));
+    else if (had_to_be == 0 && o->promoted >= PROMOTED_ALONE)
+        answer_sign(a, FAILURE_DRIFT, SPAN("everything on the page looks like an advertisement"));
 }
 
 /* Data and errors may come together: data that is there is kept, and the errors are only words.
@@ -689,6 +752,7 @@ void reader_focus(struct reader *r, struct span post_id)
 {
     r->focus = post_id;
     r->focus_seen = false;
+    r->conversation[0] = '\0';
 }
 
 struct page_sign reader_page_sign(const struct pack *p, struct span page_url, int http_status,

@@ -46,6 +46,7 @@ static err read_page(struct form *site, const struct ynode *n, const struct sour
     if (e)
         return e;
     page_read(&form, root, how->paths, out);
+    page_count_rules(out, n->key, how->counters);
     return form.failed;
 }
 

@@ -96,6 +96,9 @@ static void a_field_is_marked_when_it_is_not_as_it_was(void **state)
     judged(C(0, 1000), C(0, 100, 400), DRIFT_FALLBACK);
     judged(C(0, 0, 1000), C(0, 0, 500), DRIFT_NONE); /* the second path is its usual one */
     judged(C(0, 0, 1000), C(0, 400, 100), DRIFT_FALLBACK);
+    judged(C(0, 850, 150), C(0, 850, 0, 150), DRIFT_FALLBACK); /* another sign tells the same few */
+    judged(C(0, 850, 150), C(0, 850, 147, 3), DRIFT_NONE);
+    judged(C(0, 850, 150, 1), C(0, 850, 140, 10), DRIFT_NONE); /* it came before */
     judged(C(0, 500, 500), C(0, 300, 200), DRIFT_NONE);
     judged(C(0, 1000), C(900, 0, 100), DRIFT_MISSING); /* the worse of both */
     judged(C(100, 0), C(0, 100), DRIFT_NONE);          /* better than it was */
