@@ -326,6 +326,7 @@ static int run_wish(struct request *r, const struct wish *wish)
         .empty_always = own == AFAULT_EMPTY,
         .long_cursor = own == AFAULT_CURSOR,
         .drift = own == AFAULT_DRIFT || r->faults.value[FAULT_drift] > 0,
+        .guest = r->faults.value[FAULT_guest] > 0 && !cookie(r, "auth_token").n,
     };
     if (span_is(wish->op, "UserByScreenName"))
         return graphql_user(m, wish->handle, &r->body);

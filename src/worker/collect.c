@@ -149,6 +149,18 @@ static bool is_below(struct span id, struct span lowest)
     return !lowest.n || id.n < lowest.n || (id.n == lowest.n && memcmp(id.p, lowest.p, id.n) < 0);
 }
 
+/* Is the list in the order of time? Reposts have the ids of their originals where a page is read. */
+static void note_order(struct collection *c, const struct record *rec)
+{
+    if (rec->kind != RECORD_POST || rec->section != SECTION_TIMELINE || rec->pinned || rec->repost ||
+        !c->step->own_posts_only)
+        return;
+    struct span last = span_of(c->last_id);
+    c->pairs += last.n > 0;
+    c->rises += last.n > 0 && is_below(last, rec->id);
+    span_copy(rec->id, c->last_id, sizeof c->last_id);
+}
+
 /* Puts the new records of a page into one batch. Returns how many that are counted are new. */
 static int64_t fill_batch(struct collection *c, const struct reading *r, struct buf *out,
                           bool *out_filtered)
@@ -161,6 +173,7 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
         const struct record *rec = &r->records[i];
         if (!wanted(c, rec))
             continue;
+        note_order(c, rec);
         if (too_old(c, rec) && !c->plan.ranked) {
             older |= !rec->pinned;
             continue;
@@ -616,6 +629,8 @@ void collection_forget(struct collection *c)
     c->end = END_NONE;
     c->pages_without_new = c->pages_open = 0;
     c->reopened = c->source_said_empty = c->user_read = c->guest = c->sampled = false;
+    c->last_id[0] = '\0';
+    c->pairs = c->rises = 0;
     c->thread = (struct thread){.depth = c->thread.depth};
     reader_focus(c->page.reader, c->plan.focus);
     c->known.row = 0;
@@ -693,6 +708,10 @@ void collection_conclude(struct collection *c, err e, struct collect_result *out
                                   .claimed = c->claimed,
                                   .source_said_empty = c->source_said_empty,
                                   .sampled = c->sampled,
+                                  .guest = c->guest,
+                                  .pairs = c->pairs,
+                                  .rises = c->rises,
+                                  .shows_at_most = c->step->shows_at_most,
                                   .end = c->end};
     out->verdict = verdict_decide(&facts);
     if (out->verdict != VERDICT_NONE)

@@ -272,7 +272,5 @@ err dom_run(struct collection *c)
     }
     if (!e && v.lost && !v.seen)
         return collection_drift(c, 0, v.lost);
-    /* People who are not logged in are shown a few of the posts, in an order of the site's own. */
-    c->sampled = c->guest && c->claimed > c->have && c->end == END_NO_NEW_IDS;
     return e ? e : collection_ask_what_is_empty(c);
 }
