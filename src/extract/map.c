@@ -479,6 +479,26 @@ struct value map_value(struct map_run *run, const struct field *f, const struct 
     return NO_VALUE;
 }
 
+static bool says_so(const struct map_says *says, const struct frame *fr)
+{
+    struct place p = first_of(&says->when, fr->own);
+    struct span word;
+    if (!says->word_count)
+        return place_is_there(p) && !is_false(p.json);
+    for (size_t i = 0; json_text(p.json, &word) && i < says->word_count; i++)
+        if (span_eq(word, says->words[i]))
+            return true;
+    return false;
+}
+
+struct span map_state(const struct frame *fr)
+{
+    for (size_t i = 0; i < fr->map->says_count; i++)
+        if (says_so(&fr->map->says[i], fr))
+            return fr->map->says[i].state;
+    return SPAN_NONE;
+}
+
 void map_count_missing(struct map_run *run, const struct frame *fr)
 {
     const struct map *m = fr->map;

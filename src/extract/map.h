@@ -174,6 +174,13 @@ struct check {
     struct span argument;
     int64_t within_s;
 };
+/* What a record says beside its fields, of a list that stays empty. */
+struct map_says {
+    struct span state; /* the pack's word */
+    struct path_set when; /* something true is there ... */
+    const struct span *words; /* ... or one of these texts */
+    size_t word_count;
+};
 /* One XPath of a map; its number is its slot. */
 struct map_path {
     struct span text;
@@ -198,6 +205,8 @@ struct map {
     size_t field_count;
     const struct check *checks;
     size_t check_count;
+    const struct map_says *says;
+    size_t says_count;
     struct trie *known; /* members that are read or known to be unused; NULL: any may come */
     struct path_set only; /* of a list's elements: those that have one of these */
     /* Roles: fields by label; NULL when the map does not say. */
@@ -266,6 +275,8 @@ bool map_load_node(struct map_run *run, const struct map *m, struct html_node no
                    struct frame *out);
 /* The value of a plain field (VALUE, CONST, CONTEXT, PRESENT, PICK, TEMPLATE). */
 struct value map_value(struct map_run *run, const struct field *f, const struct frame *fr);
+/* The first state that the record says of itself; .p NULL: none. */
+struct span map_state(const struct frame *fr);
 /* Does every needed field have a value? */
 bool map_complete(struct map_run *run, const struct frame *fr);
 /* Counts the needed fields that have none: of a record that is not written, nothing else is counted. */

@@ -789,6 +789,23 @@ static const struct check *read_checks(struct compiler *c, const struct ynode *l
     return checks;
 }
 
+static void read_says(struct compiler *c, const struct ynode *list)
+{
+    static const char *const keys[] = {"state", "when", "words", NULL};
+    if (!list)
+        return;
+    struct map_says *rows = arena_get(c->form->arena, (list->count + 1) * sizeof *rows);
+    for (const struct ynode *k = list->first; k && !c->form->failed; k = k->next) {
+        if (!form_keys(c->form, k, "what a record says", keys))
+            return;
+        struct map_says *one = &rows[c->map->says_count++];
+        one->state = form_text(c->form, k, "state", true);
+        map_path_all(c, ynode_find(k, "when"), &one->when);
+        one->word_count = form_texts(c->form, k, "words", false, &one->words);
+    }
+    c->map->says = rows;
+}
+
 static void link_template(struct compiler *c, struct field *f, const struct ynode *at)
 {
     struct span text = f->otherwise;
@@ -902,7 +919,7 @@ const struct map *map_read(struct form *f, const struct ynode *root,
 {
     static const char *const keys[] = {"name",    "locator", "unwrap", "lift",   "prefixes",
                                        "content", "is",      "checks", "fields", "known",
-                                       "unwrap_with", NULL};
+                                       "unwrap_with", "says", NULL};
     if (!form_keys(f, root, "a map", keys))
         return NULL;
     struct map *m = arena_new_of(f->arena, struct map);
@@ -919,6 +936,7 @@ const struct map *map_read(struct form *f, const struct ynode *root,
     const struct ynode *fields = form_map(f, root, "fields", true);
     m->fields = compile_fields(&c, fields, &m->field_count);
     m->checks = read_checks(&c, form_list(f, root, "checks", false), &m->check_count);
+    read_says(&c, form_list(f, root, "says", false));
     read_lifts(&c, root);
     read_known(&c, root);
     note_early(m);

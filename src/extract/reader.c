@@ -237,6 +237,12 @@ static void note_facts(struct answer *a, struct map_run *run, const struct frame
     a->out->user_media = number_of(run, m->fact_media, fr);
     a->out->user_followers = number_of(run, m->fact_followers, fr);
     a->out->user_following = number_of(run, m->fact_following, fr);
+    struct span state = map_state(fr);
+    if (state.p) {
+        struct sign sign = signs_of_state(&a->r->pack->signs, state);
+        a->out->user_shut = sign.is;
+        a->out->user_shut_why = sign.why;
+    }
 }
 
 static bool load(struct map_run *run, const struct map *m, const struct record_place *at,

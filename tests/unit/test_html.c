@@ -1103,7 +1103,7 @@ static void test_tombstones(void **state)
          "withheld", FAILURE_WITHHELD},
         {"This Post violated the X Rules.", "withheld", FAILURE_WITHHELD},
         {"This Post is unavailable.", "unknown", FAILURE_WITHHELD},
-        {"There’s a new version of this Post.", "deleted", FAILURE_NOT_FOUND},
+        {"There’s a new version of this Post.", "edited", FAILURE_NOT_FOUND},
     };
     char body[1024];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
