@@ -292,7 +292,7 @@ static struct value as_formatted(enum conversion as, const struct conv_extra *x,
     struct value v =
         fine && !b.failed ? text_value(arena_keep(scratch, buf_span(&b))) : NO_VALUE;
     buf_free(&b);
-    return v;
+    return v.kind == VALUE_TEXT && x->stem ? as_file_stem(v.text) : v;
 }
 
 static struct value as_count(enum conversion as, const struct conv_extra *x, struct span s)

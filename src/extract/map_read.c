@@ -10,7 +10,7 @@ static const struct field *compile_fields(struct compiler *c, const struct ynode
 
 #define CONVERSION_KEYS                                                                        \
     "as", "table", "table_bool", "argument", "take", "rank", "where", "equals", "words",       \
-        "among", "absent", "strip", "strip64", "hosts", "without_query", "below"
+        "among", "absent", "strip", "strip64", "hosts", "without_query", "below", "stem"
 
 static const char *const value_keys[] = {"from",   "otherwise",     "content", "of_content", "when",
                                          "unless", CONVERSION_KEYS, NULL};
@@ -64,6 +64,7 @@ static void read_markup_extra(struct compiler *c, const struct ynode *map, enum 
     x->strip64_count = form_texts(f, map, "strip64", false, &x->strip64);
     x->host_count = form_texts(f, map, "hosts", false, &x->hosts);
     x->without_query = form_bool(f, map, "without_query", false);
+    x->stem = form_bool(f, map, "stem", false);
     x->below = xpath_member(f, c->paths, c->prefixes, map, "below", false);
 }
 

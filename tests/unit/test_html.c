@@ -604,7 +604,7 @@ static void test_nitter(void **state)
     value_is(p, "hashtags", "[\"x\"]");
     value_is(p, "mentions", "[{\"screen_name\":\"bob\",\"name\":\"Bob\"}]");
     value_is(p, "media",
-             "[{\"type\":\"gif\",\"url\":\"https://video.twimg.com/tweet_video/K.mp4\","
+             "[{\"key\":\"K\",\"type\":\"gif\",\"url\":\"https://video.twimg.com/tweet_video/K.mp4\","
              "\"thumb_url\":\"https://pbs.twimg.com/tweet_video_thumb/K.jpg\",\"alt\":null}]");
     value_is(p, "quote_of", "\"" ID2 "\"");
     value_is(p, "quoted.text", "\"inner\"");
@@ -697,7 +697,7 @@ static void test_feed(void **state)
     value_is(p, "reposted_by.screen_name", "\"zoe\"");
     value_is(p, "author.screen_name", "\"ann\"");
     value_is(p, "media",
-             "[{\"type\":\"photo\",\"url\":\"https://pbs.twimg.com/media/K.jpg\",\"thumb_url\":"
+             "[{\"key\":\"K\",\"type\":\"photo\",\"url\":\"https://pbs.twimg.com/media/K.jpg\",\"thumb_url\":"
              "null}]");
     value_is(p, "created_at", "\"2024-04-17T18:37:10Z\"");
     p = record(&r, 1);
@@ -852,8 +852,8 @@ static void test_dom(void **state)
         p, "counts",
         "{\"reply\":3,\"repost\":0,\"like\":1,\"quote\":null,\"bookmark\":0,\"view\":52901}");
     value_is(p, "media",
-             "[{\"type\":\"photo\",\"url\":\"https://pbs.twimg.com/media/K.png\",\"thumb_url\":"
-             "null,\"alt\":\"a dog\"},{\"type\":\"video\",\"url\":null,\"thumb_url\":\"https://"
+             "[{\"key\":\"K\",\"type\":\"photo\",\"url\":\"https://pbs.twimg.com/media/K.png\",\"thumb_url\":"
+             "null,\"alt\":\"a dog\"},{\"key\":\"P\",\"type\":\"video\",\"url\":null,\"thumb_url\":\"https://"
              "pbs.twimg.com/t/P.jpg\",\"alt\":null}]");
     value_is(p, "media_pending", "true");
     value_is(p, "lang", "\"en\"");
