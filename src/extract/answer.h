@@ -42,6 +42,7 @@ struct answer {
     struct span place; /* entry that is being read */
     bool focus_seen, had_focus; /* the post that a thread is about was in this answer, before it */
     struct span last_sort, last_id; /* of the entry before */
+    wall last_time;                 /* of the post before; 0 none */
     bool enveloped;                 /* a list of instructions was found */
     err failed;
 };
@@ -52,7 +53,7 @@ struct record_place {
     struct html_node node;
     enum record_section section;
     struct span sort; /* as in struct seen */
-    bool alone;
+    bool alone, in_order; /* as in struct seen */
     bool is_account; /* the account whose page it is: its facts go into the reading */
 };
 

@@ -54,7 +54,7 @@ enum check_rule {
     X(CHECK_MEDIA_TIME, "media_time", RULE_NOT_BEFORE, CHECK_SOFT, "p",                        \
       "only the file's own age would be wrong")                                                \
     X(CHECK_ORDER, "order", RULE_GIVEN, CHECK_SOFT, "p",                                       \
-      "the place in the list is odd; the post is what it says")
+      "the place in the list is odd; the post is what it says, and no end by date is concluded")
 
 enum check_id {
 #define CHECK_ENUMERATE(id, name, rule, weight, of, why) id,

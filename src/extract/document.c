@@ -58,6 +58,7 @@ static bool on_root(void *ctx, const struct seen *s)
     struct seen other = *s;
     struct span word;
     other.section = v->section;
+    other.in_order = v->source->op.order != ORDER_NONE;
     if (json_text(paths_get(&v->page->pinned_at, s->object), &word) &&
         span_eq(word, v->page->pinned_is))
         other.section = SECTION_PINNED;

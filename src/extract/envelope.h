@@ -101,6 +101,7 @@ struct seen {
     enum record_section section;
     struct span sort;  /* of an entry that is one thing; empty for things of a module */
     bool alone;        /* an entry that is one thing, not one of a module */
+    bool in_order;     /* not of an envelope, but of a list that promises an order */
     bool holder_empty; /* the place was there and empty: gone or not sent */
     unsigned by;       /* which sign told it, as in TALLY_TABLE */
     unsigned pinned_by;

@@ -32,6 +32,7 @@ enum list_order {
     ORDER_NONE,
     ORDER_ENTRIES, /* the site's own sort key of the entries goes down */
     ORDER_IDS,     /* the newest id first */
+    ORDER_TIMES,   /* the latest time first, of sources whose ids are no numbers */
 };
 
 /* One API call of the page that is worth reading. */

@@ -265,24 +265,36 @@ static struct span id_of(struct map_run *run, const struct frame *fr)
 
 /* ---- what only the list knows ---- */
 
-static bool goes_down(const struct answer *a, const struct record_place *at, struct span id)
+static bool goes_down(const struct answer *a, const struct record_place *at, const struct record *rec)
 {
-    if (a->op->order == ORDER_ENTRIES)
+    switch (a->op->order) {
+    case ORDER_ENTRIES:
         return !a->last_sort.n || !at->sort.n || check_compare_ids(at->sort, a->last_sort) < 0;
-    return !a->last_id.n || check_compare_ids(id, a->last_id) < 0;
+    case ORDER_IDS:
+        return !a->last_id.n || check_compare_ids(rec->id, a->last_id) < 0;
+    case ORDER_TIMES:
+        return !a->last_time.ms || !rec->created_at.ms || rec->created_at.ms <= a->last_time.ms;
+    case ORDER_NONE:
+        break;
+    }
+    return true;
 }
 
 /* Posts in a module stand where their thread does, pinned ones where they were put. */
 static void check_order(struct answer *a, struct map_run *run, const struct record *rec,
                         const struct record_place *at)
 {
-    if (a->op->order == ORDER_NONE || a->r->unordered || !at->alone || rec->section != SECTION_TIMELINE)
+    if (a->op->order == ORDER_NONE || a->r->unordered || !(at->alone || at->in_order) || rec->section != SECTION_TIMELINE)
         return;
-    bool fine = goes_down(a, at, rec->id);
+    /* Where a repost has no time of its own it has that of its original. */
+    if (a->op->order == ORDER_TIMES && rec->repost)
+        return;
+    bool fine = goes_down(a, at, rec);
     check_note(&run->checks, CHECK_ORDER, fine ? CHECK_OK : CHECK_FAIL);
     a->out->disorder += !fine;
     a->last_sort = at->sort;
     a->last_id = answer_keep(a, rec->id);
+    a->last_time = rec->created_at;
 }
 
 static void check_author(struct answer *a, struct map_run *run, const struct record *rec,
@@ -423,7 +435,8 @@ static void on_object(struct answer *a, const struct map *m, enum record_kind ki
                       const struct seen *s)
 {
     const struct record_place at = {
-        .object = s->object, .section = s->section, .sort = s->sort, .alone = s->alone};
+        .object = s->object, .section = s->section, .sort = s->sort, .alone = s->alone,
+        .in_order = s->in_order};
     if (m)
         answer_record(a, m, kind, &at);
 }

@@ -211,7 +211,7 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
         struct frame_item item = {(int)rec->kind, rec->created_at.ms, id, json};
         frame_add_item(out, &item);
     }
-    if (older && fresh == 0)
+    if (older && fresh == 0 && !r->disorder) /* a list out of its order may go on with newer ones */
         c->end = END_OLDEST_REACHED;
     else if (past < r->count)
         c->end = END_KNOWN_REACHED;

@@ -556,6 +556,45 @@ static void answers_of_other_sources_bring_news_where_there_is_some(void **state
     buf_free(&text);
 }
 
+/* A source promises an order as well; what has no time of its own in the list is not held to it. */
+static void lists_of_other_sources_are_checked_as_they_promise(void **state)
+{
+    (void)state;
+#define STATUS(id, time, more)                                                                          \
+    "{\"id\":\"" id "\",\"uri\":\"https://m/" id "\",\"url\":\"https://m/" id "\",\"created_at\":\"" time "\",\"content\":" \
+    "\"<p>x</p>\",\"account\":{\"id\":\"9\",\"acct\":\"a\",\"username\":\"a\",\"display_name\":\"A\"}" more "}"
+#define OLD "2026-01-01T00:00:00.000Z"
+#define NEW "2026-02-01T00:00:00.000Z"
+    static const struct {
+        const char *body;
+        size_t disorder;
+    } rows[] = {
+        {"[" STATUS("2", NEW, "") "," STATUS("1", OLD, "") "]", 0},
+        {"[" STATUS("2", NEW, "") "," STATUS("1", NEW, "") "]", 0},
+        {"[" STATUS("1", OLD, "") "," STATUS("2", NEW, "") "]", 1},
+        {"[" STATUS("1", OLD, "") "," STATUS("3", NEW, ",\"reblog\":" STATUS("2", NEW, "")) "]", 0},
+    };
+    const char *sites = getenv("FULMAR_SITES");
+    struct fault f = {0};
+    struct pack *other = NULL;
+    struct reading r;
+    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || pack_open(&other, fd, "mastodon", &f))
+        fail_msg("%s", f.words);
+    close(fd);
+    struct reader *own = reader_new(other, BODY_BYTES);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        arena_reset(arena);
+        assert_int_equal(reader_document(own, SPAN("statuses"), 200, SPAN_NONE, span_of(rows[i].body), COLLECTED, arena, &r, &f), E_OK);
+        assert_int_equal(r.posts, 2);
+        assert_int_equal(r.disorder, rows[i].disorder);
+        assert_int_equal(reader_document(own, SPAN("statuses_replies"), 200, SPAN_NONE, span_of(rows[i].body), COLLECTED, arena, &r, &f), E_OK);
+        assert_int_equal(r.disorder, 0); /* that one promises nothing */
+    }
+    reader_free(&own);
+    pack_close(&other);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -599,6 +638,7 @@ int main(void)
         T(what_a_site_names_its_members_cannot_flood_or_forge),
         T(recorded_answers_pass_and_bring_no_news),
         T(answers_of_other_sources_bring_news_where_there_is_some),
+        T(lists_of_other_sources_are_checked_as_they_promise),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
