@@ -837,8 +837,7 @@ void graphql_put_people(struct answer *an, const char *prefix, const char *title
     graphql_close_entry(an);
 }
 
-/* An advertisement: some account's post that has nothing to do with the page. */
-void graphql_put_advertisement(struct answer *an, uint64_t key)
+const struct post *graphql_some_post(struct answer *an, uint64_t key)
 {
     struct account a;
     for (uint64_t turn = 0; turn < 8; turn++) {
@@ -848,11 +847,17 @@ void graphql_put_advertisement(struct answer *an, uint64_t key)
             continue;
         const struct post *p =
             model_post(an->model, &a, (uint32_t)((draw >> 32) % a.posts.count), an->arena);
-        if (p->reposted)
-            continue;
-        graphql_put_tweet_entry(an, p, ROLE_PROMOTED);
-        return;
+        if (!p->reposted)
+            return p;
     }
+    return NULL;
+}
+
+void graphql_put_advertisement(struct answer *an, uint64_t key)
+{
+    const struct post *p = graphql_some_post(an, key);
+    if (p)
+        graphql_put_tweet_entry(an, p, ROLE_PROMOTED);
 }
 
 /* ---- cursors ---- */
@@ -1091,9 +1096,44 @@ static void put_timeline_posts(struct answer *an, const struct account *a, uint3
     }
 }
 
+/* What a visitor without a session is shown of an account: the best liked of its newest posts, best first,
+ * and after these pages with only a cursor. */
+enum { GUEST_POSTS = 10, GUEST_LOOKS = 200 };
+static void put_guest_timeline(struct answer *an, const struct account *a, struct place at, bool first)
+{
+    const struct post *best[GUEST_POSTS] = {NULL};
+    uint32_t count = a->state == ACCOUNT_OPEN ? a->posts.count : 0;
+    for (uint32_t i = a->first; first && i < count && i < a->first + GUEST_LOOKS; i++) {
+        const struct post *p = model_post(an->model, a, i, an->arena);
+        for (size_t k = 0; k < GUEST_POSTS && !p->reposted; k++)
+            if (!best[k] || best[k]->like < p->like) {
+                const struct post *worse = best[k];
+                best[k] = p;
+                if (!worse)
+                    break;
+                p = worse;
+            }
+    }
+    an->sort = (int64_t)(((uint64_t)(a->posts.newest_ms - 1288834974657) << 22));
+    open_timeline(an, a);
+    if (first && a->pinned >= 0 && count > 0)
+        put_pin(an, a);
+    graphql_open_entries(an);
+    for (size_t k = 0; k < GUEST_POSTS && best[k]; k++)
+        graphql_put_tweet_entry(an, best[k], ROLE_NORMAL);
+    graphql_put_cursor_entry(an, "Top", graphql_cursor_text(an, a->posts.key, 'T', at));
+    graphql_put_cursor_entry(an, "Bottom", graphql_cursor_text(an, a->posts.key, 'B', at));
+    graphql_close_entries(an);
+    close_timeline(an);
+}
+
 static void put_user_timeline(struct answer *an, const struct account *a, struct place at,
                               bool first)
 {
+    if (an->spoil->guest) {
+        put_guest_timeline(an, a, at, first);
+        return;
+    }
     uint32_t count = a->state == ACCOUNT_OPEN ? a->posts.count : 0;
     bool empty = graphql_page_is_empty(an->spoil, an->model, a->posts.key, at);
     uint32_t end = at.index;
