@@ -6,7 +6,7 @@
 
 #include "model.h"
 
-enum { PAGE_POSTS = 20, GUEST_POSTS = 8 };
+enum { PAGE_POSTS = 20 };
 
 /* How the answers of this request shall be spoilt. */
 struct spoil {
@@ -17,7 +17,6 @@ struct spoil {
     bool drift;        /* members renamed */
     bool guest;        /* nobody is logged in: of a timeline the best liked posts, and no more */
     bool long_cursor;  /* cursors of 400 000 bytes */
-    bool guest;        /* a profile shows its first few posts, and no way on */
 };
 
 int graphql_user(const struct model *m, struct span handle, struct buf *out);

@@ -371,9 +371,9 @@ static int run_wish(struct request *r, const struct wish *wish)
         .stall = (uint32_t)r->faults.value[FAULT_stall],
         .empty_always = own == AFAULT_EMPTY,
         .long_cursor = own == AFAULT_CURSOR,
-        .guest = r->faults.value[FAULT_login] > 0 && !cookie(r, "auth_token").n,
         .drift = own == AFAULT_DRIFT || r->faults.value[FAULT_drift] > 0,
-        .guest = r->faults.value[FAULT_guest] > 0 && !cookie(r, "auth_token").n,
+        .guest = (r->faults.value[FAULT_guest] > 0 || r->faults.value[FAULT_login] > 0) &&
+                 !cookie(r, "auth_token").n,
     };
     if (span_is(wish->op, "UserByScreenName"))
         return graphql_user(m, wish->handle, &r->body);
