@@ -109,6 +109,7 @@ lint: build $(OUT)/tools/reference $(OUT)/tools/simulate ## floors, sizes, unuse
 	@tools/floors.sh
 	@tools/unused.sh $(OUT)
 	@tools/sizes.sh
+	@tools/scenarios.sh
 	@tools/headers.sh
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page | cmp -s - docs/reference/$$page.md || \
 	    { echo "docs/reference/$$page.md is not what the table says: make reference"; exit 1; }; done
