@@ -135,6 +135,9 @@ model: $(MODELS) ## the store against its model, small worlds wholly, and the sp
 	@$(MAKE) --no-print-directory $(OUT)/tests/sim/sim
 	@tests/sim/check.sh $(OUT)/tests/sim/sim
 
+mutants: ## mistakes put into a copy of the sources one by one: each must be found (M="name …": only those)
+	@tests/mutations/run.sh $(M)
+
 fuzzers: $(FUZZERS)
 fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=fuzz CC=clang fuzzers
@@ -175,4 +178,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model fuzzers fuzz system check soak volume bench sim sim-rest install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model mutants fuzzers fuzz system check soak volume bench sim sim-rest install clean

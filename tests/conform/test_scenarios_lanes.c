@@ -40,6 +40,13 @@ static void s45_four_nodes_together_start_no_more_than_the_rate_and_nearly_all_o
             assert_true(k - i + 1 <= BURST + (starts[k] - starts[i]) / EMIT);
     int64_t allowed = BURST + (starts[jobs - 1] - began) / EMIT;
     assert_true(jobs * 100 >= allowed * 95);
+    /* An hour without a start saves up no more than the burst. */
+    accept_many("x/normal", 10);
+    w->now += HOUR;
+    int at_once = 0;
+    for (struct lease l; reserve(&l); at_once++)
+        ;
+    assert_int_equal(at_once, BURST);
 }
 
 static void s46_a_lane_of_one_has_one_lease_whatever_workers_do(void **state)

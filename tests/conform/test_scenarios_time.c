@@ -240,6 +240,18 @@ static void s42_a_unique_key_has_one_live_job_and_each_ending_frees_it(void **st
         accept_args(&args);
         cancel(args.id.p, false);
     }
+    /* However long the job lives, waiting or running. */
+    args = with_key(UNIQUE_REJECT);
+    accept_args(&args);
+    for (int running = 0; running < 2; running++) {
+        w->now += 400LL * 24 * HOUR;
+        reap();
+        if (running)
+            assert_int_equal(start_next().fence, 1);
+        struct accept_args other = with_key(UNIQUE_REJECT);
+        assert_int_equal(try_accept(&other, &reply), E_CONFLICT);
+    }
+    cancel(args.id.p, true);
     /* The newest stands, as long as none runs. */
     args = with_key(UNIQUE_REJECT);
     const char *first = args.id.p;
