@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <setjmp.h>
@@ -1784,6 +1785,37 @@ static void the_file_is_private_and_set_up_for_durability(void **state)
     sqlite3_close(db);
 }
 
+/* SQLite's calls come by here. */
+static int64_t syncs;
+
+int fdatasync(int fd)
+{
+    syncs++;
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    syncs++;
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static void no_group_is_answered_before_the_disk_has_it(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        char id[ID_TEXT];
+        snprintf(id, sizeof id, "job_%d", i);
+        begin();
+        struct accept_reply reply;
+        struct accept_args args = job_args(id);
+        assert_int_equal(store_accept(w->s, &args, now(), &reply, &w->f), E_OK);
+        int64_t before = syncs;
+        commit();
+        assert_true(syncs > before);
+    }
+}
+
 static void the_log_is_moved_into_the_file_when_nothing_waits(void **state)
 {
     (void)state;
@@ -2322,6 +2354,7 @@ int main(void)
         T(a_second_process_is_refused_with_the_first_ones_pid),
         T(what_cannot_be_opened_says_why),
         T(the_file_is_private_and_set_up_for_durability),
+        T(no_group_is_answered_before_the_disk_has_it),
         T(the_log_is_moved_into_the_file_when_nothing_waits),
         T(no_statement_walks_a_table_or_sorts),
         T(on_a_full_disk_jobs_end_and_none_is_accepted),
