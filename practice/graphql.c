@@ -641,9 +641,60 @@ static const char *app_anchor(struct answer *an, const char *app)
     return anchor;
 }
 
+static void put_article(struct answer *an, const struct post *p)
+{
+    struct json_w *w = &an->w;
+    json_key(w, "article");
+    json_open(w);
+    json_key(w, "article_results");
+    json_open(w);
+    json_key(w, "result");
+    json_open(w);
+    put_id(an, "rest_id", p->article_id);
+    json_kv_text(w, "title", p->article_title);
+    json_kv_text(w, "preview_text", p->article_preview);
+    json_key(w, "cover_media");
+    json_open(w);
+    json_key(w, "media_info");
+    json_open(w);
+    json_kv_text(w, "original_img_url", p->article_cover);
+    for (int i = 0; i < 5; i++)
+        json_close(w);
+}
+
+static void put_parts(struct answer *an, const struct post *p)
+{
+    struct json_w *w = &an->w;
+    if (p->article_id)
+        put_article(an, p);
+    if (p->community_id) {
+        json_key(w, "community_results");
+        json_open(w);
+        json_key(w, "result");
+        json_open(w);
+        json_kv_cstr(w, "__typename", "Community");
+        put_id(an, "id_str", p->community_id);
+        json_kv_text(w, "name", p->community_name);
+        json_close(w);
+        json_close(w);
+    }
+    if (p->readers_note.p) {
+        json_kv_bool(w, "has_birdwatch_notes", true);
+        json_key(w, "birdwatch_pivot");
+        json_open(w);
+        json_kv_cstr(w, "title", "Readers added context");
+        json_key(w, "subtitle");
+        json_open(w);
+        json_kv_text(w, "text", p->readers_note);
+        json_close(w);
+        json_close(w);
+    }
+}
+
 static void put_post_members(struct answer *an, const struct post *p)
 {
     struct json_w *w = &an->w;
+    put_parts(an, p);
     put_card(an, p);
     json_key(w, "core");
     json_open(w);

@@ -460,7 +460,8 @@ static struct verdict_facts facts_of(const struct collection *c)
                                   .claimed = c->claimed,
                                   .source_said_empty = c->source_said_empty,
                                   .sampled = c->sampled,
-                                  .guest = c->guest,
+                                  /* Files are counted otherwise than the posts that have them. */
+                                  .guest = c->guest && c->step->claim == CLAIM_POSTS,
                                   .pairs = c->pairs,
                                   .rises = c->rises,
                                   .shows_at_most = c->step->shows_at_most,

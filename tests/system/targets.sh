@@ -5,7 +5,7 @@
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 
-start_practice
+start_practice --layout mixed # all three generations of accounts
 cat >"$WORK/extra.yaml" <<EOS
 worker:
   count: 4
