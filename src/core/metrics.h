@@ -13,6 +13,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(JOBS_FINISHED, "fulmar_jobs_finished_total", METRIC_COUNTER, "outcome", "complete partial empty_confirmed sampled dead cancelled expired", "jobs ended, by outcome") \
     X(JOB_FAILURES, "fulmar_job_failures_total", METRIC_COUNTER, "class", "bad_input not_found protected suspended withheld login_required session_invalid rate_limited blocked network timeout stuck browser drift empty_suspect resource crash cancelled internal", "attempts that failed, by class") \
     X(JOBS, "fulmar_jobs", METRIC_GAUGE, "state", "blocked scheduled ready active succeeded dead cancelled expired", "jobs in the store, by state") \
+    X(RUNNABLE, "fulmar_jobs_runnable", METRIC_GAUGE, "", "", "ready jobs of lanes that nothing holds up: what more workers would take") \
     X(LANES, "fulmar_lanes", METRIC_GAUGE, "state", "open full blocked breaker_open paused session", "lanes with jobs, by what holds them up") \
     X(QUEUE_WAIT, "fulmar_queue_wait_seconds", METRIC_HISTOGRAM, "", "", "from accepted or due to started")                  \
     X(JOB_DURATION, "fulmar_job_duration_seconds", METRIC_HISTOGRAM, "", "", "from start to end of an attempt")             \

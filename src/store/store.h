@@ -22,7 +22,7 @@
 
 struct store;
 
-enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536, STORE_MARK_POSTS = 200 };
+enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536, STORE_MARK_POSTS = 200, STORE_WHY_MAX = 200 };
 
 /* How far a target was read: the newest posts that its jobs have brought. Kept for each site, kind,
  * target and variant, longer than the jobs, and moved with the end of a job that ended well. */
@@ -34,6 +34,16 @@ enum store_mark {
 
 /* What holds a lane up: the labels of METRIC_LANES. */
 enum lane_word { LANE_OPEN, LANE_FULL, LANE_BLOCKED, LANE_BREAKER_OPEN, LANE_PAUSED, LANE_SESSION, LANE_WORDS };
+const char *lane_word_name(enum lane_word w);
+
+/* What the service as a whole does. */
+enum store_mode {
+    MODE_NORMAL,
+    MODE_PAUSED,      /* takes jobs, starts none */
+    MODE_DRAINING,    /* takes no jobs, finishes those that it has */
+    MODE_MAINTENANCE, /* takes none, starts none */
+    MODES
+};
 
 /* What a job takes while it runs; more needs include the lesser. */
 enum store_needs { NEEDS_NOTHING, NEEDS_PAGE, NEEDS_COUNT };
@@ -115,7 +125,7 @@ struct accept_reply {
 };
 static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
 /* E_CONFLICT id exists, or the unique key is taken (the words name the job); E_BAD_INPUT key used with another
- * body; E_BUSY queue full, draining, lane closed; E_DISK_FULL. */
+ * body; E_BUSY queue full, or lanes; E_DRAINING, E_MAINTENANCE; E_CLOSED the lane; E_DISK_FULL. */
 MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, struct fault *f);
 
 /* ---- reserve ---- */
@@ -219,6 +229,7 @@ struct cancel_args {
     struct span id;
     bool force;
     int64_t grace_ms; /* 0: until it stops by itself */
+    struct span why;  /* words for people, at most STORE_WHY_MAX bytes; may be empty */
 };
 struct cancel_reply {
     enum job_state state;
@@ -289,6 +300,7 @@ struct outlook {
     int64_t next_ms;
     int64_t by_state[JOB_STATES];
     int64_t lanes[LANE_WORDS]; /* lanes with waiting or active jobs, by what holds them up */
+    enum store_mode mode;
 };
 MUST_USE err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *f);
 
@@ -381,13 +393,6 @@ MUST_USE err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARK
 /* Deletes counts of hours before. Needs an open group. */
 MUST_USE err store_retain_fields(struct store *s, wall before, struct fault *f);
 /* ---- modes ---- */
-enum store_mode {
-    MODE_NORMAL,
-    MODE_PAUSED,      /* takes jobs, starts none */
-    MODE_DRAINING,    /* takes no jobs, finishes those that it has */
-    MODE_MAINTENANCE, /* takes none, starts none */
-    MODES
-};
 const char *mode_name(enum store_mode m);
 bool mode_parse(struct span name, enum store_mode *out);
 struct mode_view {

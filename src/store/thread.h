@@ -16,7 +16,7 @@ enum store_verb {
     STORE_LANE_CHANGE, STORE_LANE_PURGE, STORE_LIMIT_SET, STORE_MODE_SET, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
     STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
-    STORE_LANES, STORE_LANE, STORE_LIMITS, STORE_MODE, STORE_VERBS
+    STORE_LANES, STORE_LANE, STORE_LANE_BOUNDS, STORE_LIMITS, STORE_MODE, STORE_VERBS
 };
 
 struct store_op {
@@ -36,7 +36,8 @@ struct store_op {
         struct { struct span id; } job;                   /* JOB */
         struct cancel_args cancel;
         struct lane_change lane_change;
-        struct { struct span name; } lane;                /* LANE_PURGE, LANE */
+        struct lane_purge purge;
+        struct { struct span name; } lane;                /* LANE, LANE_BOUNDS */
         struct limit_view limit;
         struct { enum store_mode mode; struct span by, why; } mode;
         struct lanes_query lanes;
@@ -69,6 +70,7 @@ struct store_op {
         struct { int64_t cancelled; bool more; } purge;
         struct { struct lane_view *lanes; size_t count; } lanes;
         struct lane_view lane;
+        struct lane_bounds bounds;
         struct { struct limit_view *limits; size_t count; } limits;
         struct mode_view mode;
     } out;
