@@ -6,6 +6,7 @@
 
 enum {
     CALL_ARENA_MAX = 16 * 1024 * 1024, /* a page of 500 jobs with their texts */
+    BUSY_S = 5,                        /* of Retry-After, when nobody knows better */
     HEARTBEAT_MS = 15 * 1000,          /* below the usual 30-60 s of proxies */
     JSON_MAX = 32 * 1024 * 1024,
 };
@@ -16,31 +17,60 @@ static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
 static const char *const records_query[] = {"after", "limit", "fields", NULL};
+static const char *const dry_query[] = {"dry_run", NULL};
+static const char *const queues_query[] = {"tenant", "site", "troubled", "limit", "after", NULL};
+static const char *const breakers_query[] = {"limit", "after", NULL};
+static const char *const effective_query[] = {"tenant", "site", "class", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
 static const struct route routes[] = {
-    {"/livez", "GET, HEAD", false, false, no_query, health_live},
-    {"/readyz", "GET, HEAD", false, false, ready_query, health_ready},
-    {"/metrics", "GET, HEAD", false, false, no_query, health_metrics},
-    {"/", "GET, HEAD", false, true, no_query, front_show},
-    {"/style.css", "GET, HEAD", false, false, no_query, front_style},
-    {"/v1/events", "GET, HEAD", false, true, events_query, events_stream},
-    {"/v1/jobs", "POST", true, true, no_query, jobs_create},
-    {"/v1/jobs", "GET, HEAD", false, true, list_query, jobs_list},
-    {"/v1/jobs/{id}", "GET, HEAD", false, true, no_query, jobs_show},
-    {"/v1/jobs/{id}/cancel", "POST", true, true, no_query, jobs_cancel},
-    {"/v1/jobs/{id}/artifacts", "GET, HEAD", false, true, no_query, artifacts_list},
-    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", false, true, no_query, artifacts_show},
-    {"/v1/jobs/{id}/repair", "POST", true, true, no_query, artifacts_repair},
-    {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, records_query, items_posts},
-    {"/v1/jobs/{id}/users", "GET, HEAD", false, true, records_query, items_users},
-    {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
-    {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
-    {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
-    {"/v1/sites/{name}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
-    {"/v1/files/{name}", "GET, HEAD", false, true, no_query, files_show},
-    {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
+    {"/livez", "GET, HEAD", false, no_query, health_live},
+    {"/readyz", "GET, HEAD", false, ready_query, health_ready},
+    {"/metrics", "GET, HEAD", false, no_query, health_metrics},
+    {"/", "GET, HEAD", true, no_query, front_show},
+    {"/style.css", "GET, HEAD", false, no_query, front_style},
+    {"/v1/events", "GET, HEAD", true, events_query, events_stream},
+    {"/v1/jobs", "POST", true, no_query, jobs_create},
+    {"/v1/jobs", "GET, HEAD", true, list_query, jobs_list},
+    {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show},
+    {"/v1/jobs/{id}/cancel", "POST", true, no_query, jobs_cancel},
+    {"/v1/jobs/{id}/artifacts", "GET, HEAD", true, no_query, artifacts_list},
+    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", true, no_query, artifacts_show},
+    {"/v1/jobs/{id}/repair", "POST", true, no_query, artifacts_repair},
+    {"/v1/jobs/{id}/posts", "GET, HEAD", true, records_query, items_posts},
+    {"/v1/jobs/{id}/users", "GET, HEAD", true, records_query, items_users},
+    {"/v1/jobs/{id}/unavailable", "GET, HEAD", true, items_query, items_unavailable},
+    {"/v1/jobs/{id}/rejected", "GET, HEAD", true, items_query, items_rejected},
+    {"/v1/jobs/{id}/conflicts", "GET, HEAD", true, items_query, items_conflicts},
+    {"/v1/sites/{name}/fields", "GET, HEAD", true, fields_query, sites_fields},
+    {"/v1/files/{name}", "GET, HEAD", true, no_query, files_show},
+    {"/v1/jobs/{id}/log", "GET, HEAD", true, items_query, events_log},
+    {"/v1/queues", "GET, HEAD", true, queues_query, queues_list},
+    {"/v1/queues/{lane}", "GET, HEAD", true, no_query, queues_show},
+    {"/v1/queues/{lane}", "PUT", true, no_query, queues_put},
+    {"/v1/queues/{lane}", "PATCH", true, no_query, queues_patch},
+    {"/v1/queues/{lane}/pause", "POST", true, no_query, queues_pause},
+    {"/v1/queues/{lane}/resume", "POST", true, no_query, queues_resume},
+    {"/v1/queues/{lane}/close", "POST", true, no_query, queues_close},
+    {"/v1/queues/{lane}/open", "POST", true, no_query, queues_open},
+    {"/v1/queues/{lane}/unblock", "POST", true, no_query, queues_unblock},
+    {"/v1/queues/{lane}/purge", "POST", true, dry_query, queues_purge},
+    {"/v1/breakers", "GET, HEAD", true, breakers_query, breakers_list},
+    {"/v1/breakers/{lane}", "GET, HEAD", true, no_query, breakers_show},
+    {"/v1/breakers/{lane}/open", "POST", true, no_query, breakers_open},
+    {"/v1/breakers/{lane}/close", "POST", true, no_query, breakers_close},
+    {"/v1/breakers/{lane}/reset", "POST", true, no_query, breakers_reset},
+    {"/v1/limits", "GET, HEAD", true, no_query, limits_show},
+    {"/v1/limits/effective", "GET, HEAD", true, effective_query, limits_effective},
+    {"/v1/limits/all", "PUT", true, no_query, limits_set_all},
+    {"/v1/limits/all", "PATCH", true, no_query, limits_set_all},
+    {"/v1/limits/tenants/{name}", "PUT", true, no_query, limits_set_tenant},
+    {"/v1/limits/tenants/{name}", "PATCH", true, no_query, limits_set_tenant},
+    {"/v1/limits/sites/{name}", "PUT", true, no_query, limits_set_site},
+    {"/v1/limits/sites/{name}", "PATCH", true, no_query, limits_set_site},
+    {"/v1/mode", "GET, HEAD", true, no_query, mode_show},
+    {"/v1/mode", "PUT", true, no_query, mode_put},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
 
@@ -98,11 +128,18 @@ void answer_problem(struct request *r, int status, const char *code, const char 
     buf_free(&detail);
 }
 
-void answer_busy(struct request *r, int status, const char *code, const char *detail)
+static void answer_later(struct request *r, int status, const char *code, const char *detail, int64_t wait_ms)
 {
+    char seconds[24];
     struct problem p = {
         .status = status, .code = code, .detail = span_of(detail), .retryable = true};
-    send_problem(r, &p, (const char *const[]){"Retry-After", "5", NULL});
+    snprintf(seconds, sizeof seconds, "%lld", (long long)(wait_ms > 0 ? (wait_ms + 999) / 1000 : BUSY_S));
+    send_problem(r, &p, (const char *const[]){"Retry-After", seconds, NULL});
+}
+
+void answer_busy(struct request *r, int status, const char *code, const char *detail)
+{
+    answer_later(r, status, code, detail, 0);
 }
 
 /* The code of a problem for an error of the store. */
@@ -116,6 +153,12 @@ static const char *code_of(err e)
         return "validation_failed";
     if (e == E_BUSY)
         return "queue_full";
+    if (e == E_DRAINING)
+        return "draining";
+    if (e == E_MAINTENANCE)
+        return "maintenance";
+    if (e == E_CLOSED)
+        return "queue_closed";
     if (e == E_DISK_FULL)
         return "disk_full";
     if (e == E_STORE)
@@ -139,8 +182,7 @@ void answer_fault(struct request *r, err e, const struct fault *f)
     if (ours || e == E_DISK_FULL)
         log_error("api.failed", F_X("result", e), F_C("why", f->words), F_S("request", r->id));
     if (class == ERR_WAIT || class == ERR_RETRY)
-        answer_busy(r, err_http(e), code_of(e),
-                    public_words(e, f, ours));
+        answer_later(r, err_http(e), code_of(e), public_words(e, f, ours), f->wait_ms);
     else
         answer_problem(r, err_http(e), code_of(e), "%s", public_words(e, f, ours));
 }
@@ -228,7 +270,7 @@ void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request
 
 /* ---- routing ---- */
 
-/* True when the path has the route's shape; *out_id is what stands for {id} or {name}. */
+/* True when the path has the route's shape; *out_id is what stands for {id}, {name} or {lane}. */
 static bool matches(struct span path, const char *pattern, struct span *out_id)
 {
     struct span p = span_of(pattern);
@@ -248,14 +290,17 @@ static bool matches(struct span path, const char *pattern, struct span *out_id)
     if (path.n <= before.n + behind.n || !span_starts(path, before) || !span_ends(path, behind))
         return false;
     *out_id = span_cut(path, hole, path.n - before.n - behind.n);
-    return span_find_char(*out_id, '/') == out_id->n;
+    size_t slashes = 0;
+    for (size_t i = 0; i < out_id->n; i++)
+        slashes += out_id->p[i] == '/';
+    return slashes == (span_is(span_cut(p, hole, end + 1 - hole), "{lane}") ? 2U : 0U);
 }
 
 static bool accepts(const struct route *route, const struct request *r)
 {
-    if (route->post)
-        return span_is(r->method, "POST");
-    return r->head || span_is(r->method, "GET");
+    if (strcmp(route->allow, "GET, HEAD") == 0)
+        return r->head || span_is(r->method, "GET");
+    return span_is(r->method, route->allow);
 }
 
 static void refuse_method(struct request *r, const char *allow)
@@ -271,13 +316,14 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/files, /v1/events, /livez, /readyz and /metrics"};
+                        .hint = "paths are /v1/jobs, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/files, /v1/events, "
+                                "/livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
 
 static const struct route *route_of(struct request *r, struct span *out_id)
 {
-    struct buf allow = BUF(64);
+    struct buf allow = BUF(128);
     for (size_t i = 0; i < ROUTES; i++) {
         if (!matches(r->path, routes[i].path, out_id))
             continue;
@@ -289,7 +335,7 @@ static const struct route *route_of(struct request *r, struct span *out_id)
             buf_add_text(&allow, ", ");
         buf_add_text(&allow, routes[i].allow);
     }
-    char text[64];
+    char text[128];
     if (allow.n)
         refuse_method(r, span_copy(buf_span(&allow), text, sizeof text));
     else

@@ -671,7 +671,7 @@ static void a_job_is_accepted_shown_and_listed(void **state)
     snprintf(path, sizeof path, "/v1/jobs/%s", id);
     assert_true(span_is(header(&r, "Location"), path));
     assert_string_equal(member(r.body, "site", text), "x");
-    assert_string_equal(member(r.body, "lane", text), "x/normal");
+    assert_string_equal(member(r.body, "lane", text), "default/x/normal");
     assert_string_equal(member(r.body, "state", text), "ready");
     assert_string_equal(member(r.body, "limit", text), "20");
     assert_string_equal(member(r.body, "options.since", text), "2026-02-06T00:00:00Z");

@@ -82,7 +82,7 @@ static void an_order_keeps_nothing_of_the_pack(void **state)
     struct order_refusal refusal;
     assert_true(order_read(&o, &refusal, parser, &pack, 1, SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\"}"), a));
     close_pack(NULL);
-    assert_true(span_is(o.site, "x") && span_is(o.kind, "posts") && span_is(o.lane, "x/normal"));
+    assert_true(span_is(o.site, "x") && span_is(o.kind, "posts") && span_is(o.lane, "default/x/normal"));
     assert_int_equal(open_pack(NULL), 0);
     arena_free(&a);
     json_parser_free(&parser);
