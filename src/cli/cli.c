@@ -3,6 +3,7 @@
 #include "cli/inside.h"
 
 #include "base/text.h"
+#include "base/when.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -19,8 +20,15 @@ enum {
     IN_SITE = 64,
     IN_ARTIFACTS = 128,
     IN_REPLAY = 256,
-    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY,
-    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY, /* everything but the service itself */
+    IN_CREATE = 512, /* jobs create: an order like that of get */
+    IN_QUEUES = 1024,
+    IN_LIMITS = 2048,
+    IN_BREAKERS = 4096,
+    IN_MODE = 8192,
+    IN_ORDER = IN_GET | IN_CREATE,
+    IN_CONTROL = IN_QUEUES | IN_LIMITS | IN_BREAKERS | IN_MODE,
+    IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_CONTROL,
+    IN_CLIENT = 31 | IN_CREATE | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_CONTROL, /* everything but the service itself */
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -35,27 +43,50 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_GET | IN_JOBS, "get: records wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
-    {"since", 0, "DATE", offsetof(struct cli, since), IN_GET, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
-    {"until", 0, "DATE", offsetof(struct cli, until), IN_GET, "no posts newer than this"},
-    {"product", 0, "NAME", offsetof(struct cli, product), IN_GET, "of a search or hashtag: latest (default), top, people, media"},
-    {"depth", 0, "N", offsetof(struct cli, depth), IN_GET, "of a thread: replies at most N steps below the post; 0 none; else all"},
-    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal, 9 last"},
-    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_GET, "only posts that earlier jobs of the same target have not brought"},
-    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_GET, "leave out posts of these kinds: replies,reposts,quotes"},
-    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_GET, "only these of each record: id,text,counts.like"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_GET | IN_REPLAY, "site pack to use, default x; replay: or the folder of one, default that of the job"},
-    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_GET, "what is read is kept: never, on_failure or always; else as configured"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_ORDER | IN_JOBS, "get: records wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
+    {"since", 0, "DATE", offsetof(struct cli, since), IN_ORDER, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
+    {"until", 0, "DATE", offsetof(struct cli, until), IN_ORDER, "no posts newer than this"},
+    {"product", 0, "NAME", offsetof(struct cli, product), IN_ORDER, "of a search or hashtag: latest (default), top, people, media"},
+    {"depth", 0, "N", offsetof(struct cli, depth), IN_ORDER, "of a thread: replies at most N steps below the post; 0 none; else all"},
+    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_ORDER, "9 before the others of its queue, 5 normal, 0 after them; waiting makes up for it"},
+    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_ORDER, "only posts that earlier jobs of the same target have not brought"},
+    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_ORDER, "leave out posts of these kinds: replies,reposts,quotes"},
+    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_ORDER, "only these of each record: id,text,counts.like"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_ORDER | IN_REPLAY | IN_JOBS | IN_QUEUES | IN_LIMITS, "site pack to use, default x; replay: or the folder of one, default that of the job; jobs cancel, queues list: only of this site"},
+    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_ORDER, "what is read is kept: never, on_failure or always; else as configured"},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
-    {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY, "with --failed: how they ended; default drift"},
+    {"class", 0, "CLASS", offsetof(struct cli, class), IN_ORDER | IN_REPLAY | IN_LIMITS, "get: interactive, normal (default) or bulk: how urgent; replay --failed: how they ended, default drift"},
+    {"tenant", 0, "NAME", offsetof(struct cli, tenant), IN_ORDER | IN_QUEUES | IN_LIMITS, "for whom the job is; tenants share the service fairly; else default"},
+    {"not-before", 0, "DATE", offsetof(struct cli, not_before), IN_ORDER, "it starts then at the earliest: 2026-02-06T12:00:00Z"},
+    {"expires", 0, "TIME", offsetof(struct cli, expires), IN_ORDER, "a job that has not started by then ends as expired: 30s, 5m, 2h, 7d"},
+    {"deadline", 0, "TIME", offsetof(struct cli, deadline), IN_ORDER, "nobody wants it after that: it is not tried again"},
+    {"attempt-timeout", 0, "TIME", offsetof(struct cli, attempt_timeout), IN_ORDER, "one attempt ends by then; else job.attempt_timeout"},
+    {"idle-timeout", 0, "TIME", offsetof(struct cli, idle_timeout), IN_ORDER, "an attempt without progress ends by then; else job.stall_timeout"},
+    {"unique", 0, "KEY", offsetof(struct cli, unique), IN_ORDER, "at most one job with this key at a time"},
+    {"on-conflict", 0, "WHAT", offsetof(struct cli, on_conflict), IN_ORDER, "when there is one: return_existing (default), reject, replace, run_after_active"},
+    {"max-age", 0, "TIME", offsetof(struct cli, max_age), IN_ORDER, "a result of the same order that is not older will do"},
+    {"stale-if-error", 0, "TIME", offsetof(struct cli, stale_if_error), IN_ORDER, "likewise while the site cannot be read"},
+    {"coalesce", 0, "yes|no", offsetof(struct cli, coalesce), IN_ORDER, "equal orders at the same time are done once; else queue.coalesce"},
+    {"force", 0, NULL, offsetof(struct cli, force), IN_JOBS, "cancel: at once, whatever its worker does; nothing of it counts any more"},
+    {"grace", 0, "TIME", offsetof(struct cli, grace), IN_JOBS, "cancel: time a running job has to stop by itself; else 60s"},
+    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_JOBS | IN_CONTROL, "why, for whoever finds it so"},
+    {"by", 0, "NAME", offsetof(struct cli, by), IN_CONTROL, "who says so; else the name of the user"},
+    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_JOBS | IN_QUEUES, "cancel, purge: say what would be done, and do nothing"},
+    {"yes", 'y', NULL, offsetof(struct cli, yes), IN_JOBS | IN_QUEUES, "cancel, purge: do not ask"},
+    {"troubled", 0, NULL, offsetof(struct cli, troubled), IN_QUEUES, "list: only those that something holds up"},
+    {"weight", 0, "N", offsetof(struct cli, weight), IN_QUEUES | IN_LIMITS, "set: its share among the others, 1-10000; queues: or default"},
+    {"max-running", 0, "N", offsetof(struct cli, max_running), IN_QUEUES | IN_LIMITS, "set: jobs at once; queues: or default; limits: 0 is any number"},
+    {"every", 0, "TIME", offsetof(struct cli, every), IN_QUEUES | IN_LIMITS, "set: least time between two starts: 500ms, 2s; 0s is no limit; queues: or default"},
+    {"burst", 0, "N", offsetof(struct cli, burst), IN_QUEUES | IN_LIMITS, "set: starts that may come at once; queues: or default"},
+    {"ttl", 0, "TIME", offsetof(struct cli, ttl), IN_BREAKERS, "open, close: for how long, at most 1d; else 10m"},
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
     {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
-    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_GET, "only this way of reading the site: capture, dom or fetch"},
+    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_ORDER, "only this way of reading the site: capture, dom or fetch"},
     {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
-    {"media", 0, "WHAT", offsetof(struct cli, media), IN_GET, "urls: of media in the records (default); download: their files as well"},
-    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only: scheduled, ready, active, succeeded, cancelled or dead"},
+    {"media", 0, "WHAT", offsetof(struct cli, media), IN_ORDER, "urls: of media in the records (default); download: their files as well"},
+    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
     {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
@@ -65,6 +96,7 @@ static const struct flag {
     {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
 };
 enum { FLAGS = sizeof flags / sizeof flags[0] };
+_Static_assert(FLAGS <= 64, "a bit each");
 
 /* The service has its own process and its own reading of the call; only its help is here. */
 static int serve_run(struct cli *c)
@@ -97,16 +129,56 @@ static const struct verb {
      "written as records come. Ctrl-C stops following; the job of a running service goes on.\n"
      "--media download --out FOLDER/ writes FOLDER/posts.ndjson and FOLDER/media/POST-1.jpg.\n"},
     {"jobs", IN_JOBS, jobs_run,
+     "fulmar jobs create posts @nasa --limit 200 --class bulk --not-before 2026-02-07\n"
      "fulmar jobs list [--state active] [--limit 20]\n"
      "fulmar jobs show JOB\n"
-     "fulmar jobs cancel JOB\n"
+     "fulmar jobs cancel JOB... [--force] [--reason TEXT]\n"
+     "fulmar jobs cancel --state ready [--site x] [--dry-run]\n"
      "fulmar jobs log JOB\n"
      "fulmar jobs rejected JOB\n"
      "fulmar jobs conflicts JOB\n",
-     "look at jobs of a running service, and stop them",
+     "submit jobs to a running service, look at them, and stop them",
      "Without an action it lists. JOB is the id that get and jobs list print: job_...\n"
+     "create submits what get would, with the same flags, prints the id and does not wait.\n"
+     "cancel: a waiting job ends at once, a running one stops by itself within --grace; with --force it is\n"
+     "over at once, and what its worker still brings does not count. With --state or --site all such jobs\n"
+     "that have not ended, at most 1000: look first with --dry-run; it asks, or wants --yes.\n"
      "rejected: records that failed a check and are no results, with their source and the reason.\n"
      "conflicts: fields on which two readings of one record disagree.\n"},
+    {"queues", IN_QUEUES, queues_run,
+     "fulmar queues list [--tenant NAME] [--site x] [--troubled]\n"
+     "fulmar queues show default/x/normal\n"
+     "fulmar queues set press/x/bulk --max-running 2 --every 5s --weight default\n"
+     "fulmar queues pause default/x/normal --reason 'the site is down'\n"
+     "fulmar queues resume default/x/normal\n"
+     "fulmar queues close|open|unblock QUEUE [--reason TEXT]\n"
+     "fulmar queues purge QUEUE --reason TEXT [--dry-run] [--yes]\n",
+     "the queues of a running service: whose turn it is, and what holds them up",
+     "A queue is TENANT/SITE/CLASS; without the tenant it is that of default. pause stops starts, and what\n"
+     "runs goes on; close takes no more jobs; purge cancels those that wait; unblock forgets that the site\n"
+     "asked to wait. What is default is as configured (lane.*).\n"},
+    {"limits", IN_LIMITS, limits_run,
+     "fulmar limits show\n"
+     "fulmar limits set all --max-running 8\n"
+     "fulmar limits set tenant press --max-running 4 --weight 200\n"
+     "fulmar limits set site x --max-running 3 --every 2s --burst 2\n"
+     "fulmar limits explain [--tenant press] [--site x] [--class bulk]\n",
+     "limits of all queues, of tenants and of sites; which of them wins",
+     "What is not named stays as it is. They stay over restarts.\n"},
+    {"breakers", IN_BREAKERS, breakers_run,
+     "fulmar breakers list\n"
+     "fulmar breakers open|close QUEUE --reason TEXT [--ttl 1h]\n"
+     "fulmar breakers reset QUEUE\n",
+     "breakers of queues whose site failed too often in a row",
+     "open: no job of the queue starts; close: they start whatever the site does; both end by themselves.\n"
+     "reset: closed, what was counted is forgotten, and it works by itself again.\n"},
+    {"mode", IN_MODE, mode_run,
+     "fulmar mode show\n"
+     "fulmar mode set paused|draining|maintenance --reason TEXT\n"
+     "fulmar mode set normal\n",
+     "what the service as a whole does",
+     "paused: takes jobs, starts none. draining: takes none, finishes those that it has. maintenance:\n"
+     "neither. It stays so over restarts.\n"},
     {"artifacts", IN_ARTIFACTS, artifacts_run,
      "fulmar artifacts JOB [--out FOLDER] [--warc FILE.warc.gz]\n",
      "what a job read, kept as evidence: answers, screenshot, page",
@@ -335,6 +407,69 @@ int cli_settings(struct cli *c)
     return cli_exit_of(e);
 }
 
+/* ---- small things that the verbs share ---- */
+
+int cli_confirm(const struct cli *c, const char *verb, const char *what)
+{
+    if (c->yes)
+        return EXIT_DONE;
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return cli_usage(verb, "this %s: look first with --dry-run, then say --yes", what);
+    char line[16] = "";
+    fprintf(stderr, "This %s. Go on? [y/N] ", what);
+    bool yes = fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
+    if (!yes)
+        cli_say("nothing was done");
+    return yes ? EXIT_DONE : EXIT_CANCELLED;
+}
+
+int cli_action(struct cli *c, const char *verb, const char *const *actions)
+{
+    const char *action = c->word_count > 1 ? c->words[1] : actions[0];
+    struct buf known = BUF(256);
+    for (int i = 0; actions[i]; i++) {
+        if (strcmp(actions[i], action) == 0) {
+            buf_free(&known);
+            return i;
+        }
+        buf_fmt(&known, "%s%s", i ? ", " : "", actions[i]);
+    }
+    const char *near = text_nearest(span_of(action), actions);
+    if (near)
+        (void)cli_usage(verb, "unknown action '%.40s'; did you mean '%s'?", action, near);
+    else
+        (void)cli_usage(verb, "unknown action '%.40s'; known are %.*s", action, SP(buf_span(&known)));
+    buf_free(&known);
+    return -1;
+}
+
+const char *cli_user(struct cli *c)
+{
+    const char *user = c->by ? c->by : getenv("USER");
+    return user && *user ? user : arena_fmt(c->arena, "user %u", (unsigned)getuid());
+}
+
+int cli_duration(const char *verb, const char *flag, const char *text, int64_t min_ms, int64_t max_ms, int64_t *out_ms)
+{
+    int64_t ms;
+    if (when_duration(span_of(text), &ms) && ms >= min_ms && ms <= max_ms && (min_ms < 1000 || ms % 1000 == 0)) {
+        *out_ms = ms;
+        return EXIT_DONE;
+    }
+    return cli_usage(verb, "--%s must be a time such as 30s, 5m, 2h or 7d, at most %llds, not '%.40s'", flag,
+                     (long long)(max_ms / 1000), text);
+}
+
+int cli_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max, int64_t *out)
+{
+    int64_t n;
+    if (span_int(span_of(text), &n) && n >= min && n <= max) {
+        *out = n;
+        return EXIT_DONE;
+    }
+    return cli_usage(verb, "--%s must be %lld to %lld, not '%.40s'", flag, (long long)min, (long long)max, text);
+}
+
 /* ---- help ---- */
 
 static void print_short(FILE *to)
@@ -435,7 +570,7 @@ static int unknown_flag(struct span name, int bits)
 }
 
 /* One word that begins with '-'; *at moves on when the flag's value is the next word. */
-static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_used)
+static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *out_used)
 {
     const char *word = argv[*at];
     struct span rest = span_of(word + (word[1] == '-' ? 2 : 1));
@@ -444,7 +579,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_use
     const struct flag *f = flag_named(name);
     if (!f || (word[1] != '-' && name.n != 1) || (word[1] == '-' && name.n == 1))
         return unknown_flag(name, IN_ALL);
-    *out_used |= 1 << (f - flags);
+    *out_used |= UINT64_C(1) << (f - flags);
     if (!f->value) {
         if (equals < rest.n)
             return cli_usage(NULL, "--%s takes no value", f->name);
@@ -461,7 +596,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_use
     return EXIT_DONE;
 }
 
-static int read_call(struct cli *c, int argc, char **argv, int *out_used)
+static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
 {
     bool only_words = false;
     for (int i = 1; i < argc; i++) {
@@ -484,11 +619,19 @@ static int read_call(struct cli *c, int argc, char **argv, int *out_used)
     return EXIT_DONE;
 }
 
-static int flags_fit(const struct verb *verb, int used)
+/* jobs create takes what get takes, and not what its other actions take. */
+static bool creates(const struct cli *c, const struct verb *verb)
 {
+    return verb->bit == IN_JOBS && c->word_count > 1 && strcmp(c->words[1], "create") == 0;
+}
+
+static int flags_fit(const struct cli *c, const struct verb *verb, uint64_t used)
+{
+    const char *action = creates(c, verb) ? " create" : "";
+    int bits = *action ? IN_CREATE : verb->bit;
     for (size_t i = 0; i < FLAGS; i++)
-        if ((used >> i & 1) && !(flags[i].verbs & verb->bit))
-            return cli_usage(verb->name, "%s does not know --%s", verb->name, flags[i].name);
+        if ((used >> i & 1) && !(flags[i].verbs & bits))
+            return cli_usage(verb->name, "%s%s does not know --%s", verb->name, action, flags[i].name);
     return EXIT_DONE;
 }
 
@@ -505,7 +648,7 @@ static int unknown_verb(const char *word)
 
 static int run(struct cli *c, int argc, char **argv)
 {
-    int used = 0;
+    uint64_t used = 0;
     int code = read_call(c, argc, argv, &used);
     if (code)
         return code;
@@ -531,7 +674,7 @@ static int run(struct cli *c, int argc, char **argv)
         help(verb->name);
         return EXIT_DONE;
     }
-    code = flags_fit(verb, used);
+    code = flags_fit(c, verb, used);
     return code ? code : verb->run(c);
 }
 
