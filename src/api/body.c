@@ -21,7 +21,8 @@ void body_refuse(struct body *b, struct span pointer, const char *code, const ch
     buf_free(&text);
 }
 
-bool body_refused(struct body *b, int status, const char *code, const char *detail)
+/* What is wrong with the whole. */
+static bool refused(struct body *b, int status, const char *code, const char *detail)
 {
     b->refusal->status = status;
     b->refusal->code = code;
@@ -114,16 +115,16 @@ bool body_read(struct body *b, struct json_parser *parser, struct span text, boo
         text = SPAN("{}");
     if (json_parse(parser, text, out_root, &f)) {
         char *words = arena_fmt(b->arena, "the body is not JSON: %s", f.words);
-        return body_refused(b, 400, "malformed_json", words);
+        return refused(b, 400, "malformed_json", words);
     }
     if (!json_is(*out_root, JSON_OBJECT))
-        return body_refused(b, 400, "malformed_json", "the body must be a JSON object");
+        return refused(b, 400, "malformed_json", "the body must be a JSON object");
     refuse_unknown(b, *out_root, "", members);
     if (b->refusal->error_count)
-        return body_refused(b, 400, "unknown_field", "the body has members that are not known");
+        return refused(b, 400, "unknown_field", "the body has members that are not known");
     refuse_twice(b, *out_root, "", members);
     if (b->refusal->error_count)
-        return body_refused(b, 400, "duplicate_field", "the body names a member more than once");
+        return refused(b, 400, "duplicate_field", "the body names a member more than once");
     return true;
 }
 
@@ -131,7 +132,7 @@ bool body_fine(struct body *b)
 {
     if (!b->refusal->error_count)
         return true;
-    return body_refused(b, 422, "validation_failed", "values were refused, see errors");
+    return refused(b, 422, "validation_failed", "values were refused, see errors");
 }
 
 bool body_given(struct json object, const char *key, struct json *out)

@@ -25,8 +25,6 @@ struct body {
 
 __attribute__((format(printf, 4, 5))) void body_refuse(struct body *b, struct span pointer,
                                                        const char *code, const char *fmt, ...);
-/* Says what is wrong with the whole; returns false. */
-bool body_refused(struct body *b, int status, const char *code, const char *detail);
 /* "/unique/key": at most 300 bytes of it. */
 struct span body_pointer(struct body *b, const char *at, struct span key);
 /* The name that was meant, else what is known. Takes at most 32 names. */

@@ -35,31 +35,15 @@ static const char *const members[] = {"site",     "kind",    "target",   "limit"
                                       "strategy", "exclude", "fields",   "since_last", TERMS_MEMBERS,
                                       NULL};
 
-/* Names of packs or kinds, for words and for the nearest one. */
+/* Names of packs or kinds, to find the nearest one. */
 struct names {
     const char *list[NAMES_MAX + 1];
-    struct buf words;
 };
 
 static void add_name(struct reading *r, struct names *n, size_t at, struct span name)
 {
-    if (at >= NAMES_MAX)
-        return;
-    n->list[at] = arena_text(r->arena, name);
-    if (at)
-        buf_add_text(&n->words, ", ");
-    buf_add(&n->words, name);
-}
-
-static void refuse_name(struct reading *r, const char *pointer, struct span wrong,
-                        struct names *n)
-{
-    const char *near = text_nearest(wrong, n->list);
-    if (near)
-        body_refuse(&r->body, span_of(pointer), "unknown", "did you mean \"%s\"?", near);
-    else
-        body_refuse(&r->body, span_of(pointer), "unknown", "known are: %.*s", SP(buf_span(&n->words)));
-    buf_free(&n->words);
+    if (at < NAMES_MAX)
+        n->list[at] = arena_text(r->arena, name);
 }
 
 static void read_site(struct reading *r, struct json body)
@@ -70,18 +54,17 @@ static void read_site(struct reading *r, struct json body)
         body_refuse(&r->body, SPAN("/site"), "type", "must be a text such as \"x\"");
         return;
     }
-    struct names names = {.words = BUF(1024)};
+    struct names names = {0};
     for (size_t i = 0; i < r->pack_count; i++) {
         if (span_eq(pack_name(r->packs[i]), site))
             r->pack = r->packs[i];
         add_name(r, &names, i, pack_name(r->packs[i]));
     }
     if (!r->pack) {
-        refuse_name(r, "/site", site, &names);
+        body_refuse_name(&r->body, SPAN("/site"), site, names.list);
         return;
     }
     r->order->site = arena_keep(r->arena, pack_name(r->pack)); /* the pack may go before the order */
-    buf_free(&names.words);
 }
 
 static void read_kind(struct reading *r, struct json body)
@@ -101,15 +84,14 @@ static void read_kind(struct reading *r, struct json body)
         return;
     const struct span *kinds;
     size_t count = pack_targets(r->pack, &kinds);
-    struct names names = {.words = BUF(1024)};
+    struct names names = {0};
     for (size_t i = 0; i < count; i++) {
         if (span_eq(kinds[i], kind))
             r->order->kind = arena_keep(r->arena, kinds[i]);
         add_name(r, &names, i, kinds[i]);
     }
     if (!r->order->kind.n)
-        refuse_name(r, "/kind", kind, &names);
-    buf_free(&names.words);
+        body_refuse_name(&r->body, SPAN("/kind"), kind, names.list);
 }
 
 static void read_target(struct reading *r, struct json body)
@@ -152,16 +134,14 @@ static void read_strategy(struct reading *r, struct json body)
     if (!r->pack || !r->order->kind.n)
         return;
     size_t count = pack_strategies(r->pack, r->order->kind, tried, NAMES_MAX);
-    struct names names = {.words = BUF(1024)};
+    struct names names = {0};
     for (size_t i = 0; i < count; i++) {
         if (span_is(wanted, tried[i]))
             r->strategy = tried[i];
         add_name(r, &names, i, span_of(tried[i]));
     }
     if (!r->strategy)
-        refuse_name(r, "/strategy", wanted, &names);
-    else
-        buf_free(&names.words);
+        body_refuse_name(&r->body, SPAN("/strategy"), wanted, names.list);
 }
 
 /* Which of the target's products; without one its first. */
