@@ -21,6 +21,7 @@ static const char *const dry_query[] = {"dry_run", NULL};
 static const char *const queues_query[] = {"tenant", "site", "troubled", "limit", "after", NULL};
 static const char *const breakers_query[] = {"limit", "after", NULL};
 static const char *const effective_query[] = {"tenant", "site", "class", NULL};
+static const char *const page_query[] = {"limit", "after", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
@@ -46,6 +47,17 @@ static const struct route routes[] = {
     {"/v1/sites/{name}/fields", "GET, HEAD", true, fields_query, sites_fields},
     {"/v1/files/{name}", "GET, HEAD", true, no_query, files_show},
     {"/v1/jobs/{id}/log", "GET, HEAD", true, items_query, events_log},
+    {"/v1/schedules", "POST", true, dry_query, schedules_create},
+    {"/v1/schedules", "GET, HEAD", true, page_query, schedules_list},
+    {"/v1/schedules/preview", "POST", true, no_query, schedules_preview},
+    {"/v1/schedules/{name}/pause", "POST", true, dry_query, schedules_pause},
+    {"/v1/schedules/{name}/resume", "POST", true, dry_query, schedules_resume},
+    {"/v1/schedules/{name}/trigger", "POST", true, dry_query, schedules_trigger},
+    {"/v1/schedules/{name}/backfill", "POST", true, dry_query, schedules_backfill},
+    {"/v1/schedules/{name}/runs", "GET, HEAD", true, page_query, schedules_runs},
+    {"/v1/schedules/{name}", "GET, HEAD", true, no_query, schedules_show},
+    {"/v1/schedules/{name}", "PUT", true, dry_query, schedules_change},
+    {"/v1/schedules/{name}", "DELETE", true, dry_query, schedules_delete},
     {"/v1/queues", "GET, HEAD", true, queues_query, queues_list},
     {"/v1/queues/{lane}", "GET, HEAD", true, no_query, queues_show},
     {"/v1/queues/{lane}", "PUT", true, no_query, queues_put},
@@ -316,7 +328,7 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/files, /v1/events, "
+                        .hint = "paths are /v1/jobs, /v1/schedules, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/files, /v1/events, "
                                 "/livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
@@ -324,9 +336,12 @@ static void refuse_unknown_path(struct request *r)
 static const struct route *route_of(struct request *r, struct span *out_id)
 {
     struct buf allow = BUF(128);
+    bool exact = false; /* a path that is written out is not a name as well */
     for (size_t i = 0; i < ROUTES; i++) {
-        if (!matches(r->path, routes[i].path, out_id))
+        bool hole = strchr(routes[i].path, '{') != NULL;
+        if ((hole && exact) || !matches(r->path, routes[i].path, out_id))
             continue;
+        exact = exact || !hole;
         if (accepts(&routes[i], r)) {
             buf_free(&allow);
             return &routes[i];

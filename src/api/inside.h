@@ -16,7 +16,6 @@ enum {
     ANSWER_MAX = 4 * 1024 * 1024,
     PAGE_BYTES = 256 * 1024, /* of a stream's page */
     EVENT_STREAMS_MAX = 200,
-    REQUEST_KEY_MAX = 255,
 };
 
 struct api {
@@ -60,6 +59,7 @@ struct call {
     bool job_fields;       /* of the job, once it is known */
     struct fields *fields; /* of each record; NULL: all of it */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
+    void *more; /* of whoever made the call; in its arena */
     struct span kept;   /* in the arena: of an earlier operation of the call */
     int64_t purged;     /* so far */
     struct lane_change change; /* of queues.c, and of */
@@ -87,18 +87,15 @@ MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int
 
 struct order;
 /* ---- jobs.c ---- */
-bool request_is_json(struct request *r); /* its body, or there is no Content-Type */
-/* Idempotency-Key, with or without quotes, empty when it is not there; false: not 1 to 255 visible ASCII
- * characters. */
-bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1]);
-void answer_refusal(struct request *r, const struct order_refusal *refusal);
-void make_id(char out[ID_TEXT], const char *kind);
-/* What the order asks of the store, from now on. */
-struct accept_args jobs_args(const struct api *a, const struct order *order, struct span id);
 void jobs_create(struct api *a, struct request *r, struct span id);
 void jobs_list(struct api *a, struct request *r, struct span id);
 void jobs_show(struct api *a, struct request *r, struct span id);
 void jobs_cancel(struct api *a, struct request *r, struct span id);
+
+/* False: answered 415. */
+MUST_USE bool body_is_json(struct request *r);
+struct order_refusal;
+void answer_refusal(struct request *r, const struct order_refusal *refusal);
 
 /* The operation is done: answers 200 with the job as it is now. */
 void jobs_answer(struct call *c);
@@ -145,6 +142,19 @@ void items_job_known(struct call *c);
 
 /* ---- sites.c ---- */
 void sites_fields(struct api *a, struct request *r, struct span name);
+
+/* ---- schedules.c ---- */
+void schedules_create(struct api *a, struct request *r, struct span name);
+void schedules_change(struct api *a, struct request *r, struct span name);
+void schedules_show(struct api *a, struct request *r, struct span name);
+void schedules_list(struct api *a, struct request *r, struct span name);
+void schedules_delete(struct api *a, struct request *r, struct span name);
+void schedules_runs(struct api *a, struct request *r, struct span name);
+void schedules_pause(struct api *a, struct request *r, struct span name);
+void schedules_resume(struct api *a, struct request *r, struct span name);
+void schedules_trigger(struct api *a, struct request *r, struct span name);
+void schedules_backfill(struct api *a, struct request *r, struct span name);
+void schedules_preview(struct api *a, struct request *r, struct span name);
 
 /* ---- files.c ---- */
 void files_show(struct api *a, struct request *r, struct span hash);

@@ -10,6 +10,7 @@
 enum {
     LIST_LIMIT = 50,
     LIST_MAX = 200,
+    KEY_MAX = 255,
 };
 
 static void answer_job(struct call *c, int status, const char *const *headers)
@@ -72,14 +73,18 @@ static void on_accepted(struct call *c)
     post_job(c, on_created);
 }
 
-bool request_is_json(struct request *r)
+bool body_is_json(struct request *r)
 {
     struct span type = request_header(r, "Content-Type");
     struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
-    return !type.n || span_eq_nocase(media, SPAN("application/json"));
+    if (!type.n || span_eq_nocase(media, SPAN("application/json")))
+        return true;
+    answer_problem(r, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+    return false;
 }
 
-bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
+/* The header's value, with or without quotes; false: not 1 to 255 visible ASCII characters. */
+static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
 {
     struct span key = request_header(r, "Idempotency-Key");
     out[0] = '\0';
@@ -87,12 +92,12 @@ bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
         return true;
     if (key.n >= 2 && key.p[0] == '"' && key.p[key.n - 1] == '"')
         key = span_cut(key, 1, key.n - 2);
-    if (!key.n || key.n > REQUEST_KEY_MAX)
+    if (!key.n || key.n > KEY_MAX)
         return false;
     for (size_t i = 0; i < key.n; i++)
         if (key.p[i] <= ' ' || key.p[i] > '~')
             return false;
-    span_copy(key, out, REQUEST_KEY_MAX + 1);
+    span_copy(key, out, KEY_MAX + 1);
     return true;
 }
 
@@ -114,59 +119,12 @@ void answer_refusal(struct request *r, const struct order_refusal *refusal)
     buf_free(&body);
 }
 
-void make_id(char out[ID_TEXT], const char *kind)
-{
-    uint8_t random[10];
-    random_bytes(random, sizeof random);
-    id_make(out, kind, clock_wall(), random);
-}
-
-static int64_t seconds_from(int64_t instant_ms, int64_t s)
-{
-    return s ? instant_ms + s * 1000 : 0;
-}
-
-struct accept_args jobs_args(const struct api *a, const struct order *order, struct span id)
-{
-    const struct terms *t = &order->terms;
-    int64_t now_ms = clock_wall().ms;
-    int64_t from_ms = t->not_before_ms > now_ms ? t->not_before_ms : now_ms;
-    return (struct accept_args){
-        .id = id,
-        .site = order->site,
-        .kind = order->kind,
-        .target = order->target,
-        .lane = order->lane,
-        .spec = order->spec,
-        .limit = order->limit,
-        .counts = order->users ? ITEM_USER : ITEM_POST,
-        .prio = order->prio,
-        .mark = order->mark,
-        .variant = order->variant,
-        .needs = order->needs,
-        .run_at_ms = t->not_before_ms,
-        .expires_ms = seconds_from(from_ms, t->expires_s),
-        .deadline_ms = seconds_from(from_ms, t->deadline_s),
-        .attempt_ms = t->attempt_s * 1000,
-        .stall_ms = t->idle_s * 1000,
-        .unique_key = t->unique_key,
-        .on_conflict = t->on_conflict,
-        .work = order->work,
-        .coalesce = t->coalesce == COALESCE_AS_CONFIGURED ? a->config.coalesce : t->coalesce == COALESCE_YES,
-        .max_age_ms = t->max_age_s * 1000,
-        .stale_if_error_ms = t->stale_if_error_s * 1000,
-    };
-}
-
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
-    if (!request_is_json(r)) {
-        answer_problem(r, 415, "unsupported_media_type",
-                       "send the body as Content-Type: application/json");
+    if (!body_is_json(r))
         return;
-    }
     struct call *c = call_new(a, r, id);
-    if (!request_key(r, c->key)) {
+    if (!idempotency_key(r, c->key)) {
         answer_problem(r, 400, "bad_header",
                        "Idempotency-Key must be 1 to 255 visible ASCII characters");
         return;
@@ -178,10 +136,14 @@ void jobs_create(struct api *a, struct request *r, struct span id)
         answer_refusal(r, &refusal);
         return;
     }
-    make_id(c->id, "job");
-    c->op.in.accept = jobs_args(a, &order, span_of(c->id));
-    c->op.in.accept.idempotency_key = span_of(c->key);
-    c->op.in.accept.request_hash = span_hash(r->body, 0);
+    uint8_t random[10];
+    random_bytes(random, sizeof random);
+    id_make(c->id, "job", clock_wall(), random);
+    struct accept_args *job = &c->op.in.accept;
+    *job = order_accept(&order, a->config.coalesce, clock_wall());
+    job->id = span_of(c->id);
+    job->idempotency_key = span_of(c->key);
+    job->request_hash = span_hash(r->body, 0);
     call_post(c, STORE_ACCEPT, on_accepted);
 }
 

@@ -327,7 +327,7 @@ static void write_variant(struct reading *r, struct json_parser *parser)
 
 /* A name for everything that decides what the records are; whose the job is does not. Jobs with the same
  * name share results, so nobody must be able to make another order with it: a piece of SHA-256. */
-static uint64_t work_of(struct reading *r, struct json_parser *parser)
+static int64_t work_of(struct reading *r, struct json_parser *parser)
 {
     static const char *const same_records[] = {"fields", NULL};
     const struct order *o = r->order;
@@ -347,7 +347,7 @@ static uint64_t work_of(struct reading *r, struct json_parser *parser)
     memcpy(&work, digest, sizeof work);
     work = text.failed ? 0 : work & INT64_MAX;
     buf_free(&text);
-    return work;
+    return (int64_t)work;
 }
 
 static enum store_mark mark_of(const struct reading *r)
@@ -459,4 +459,39 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     out->mark = mark_of(&r);
     out->work = work_of(&r, parser);
     return true;
+}
+
+static int64_t seconds_from(int64_t instant_ms, int64_t s)
+{
+    return s ? instant_ms + s * 1000 : 0;
+}
+
+struct accept_args order_accept(const struct order *o, bool coalesce, wall now)
+{
+    const struct terms *t = &o->terms;
+    int64_t from_ms = t->not_before_ms > now.ms ? t->not_before_ms : now.ms;
+    return (struct accept_args){
+        .site = o->site,
+        .kind = o->kind,
+        .target = o->target,
+        .lane = o->lane,
+        .spec = o->spec,
+        .limit = o->limit,
+        .counts = o->users ? ITEM_USER : ITEM_POST,
+        .prio = o->prio,
+        .mark = o->mark,
+        .variant = o->variant,
+        .needs = o->needs,
+        .run_at_ms = t->not_before_ms,
+        .expires_ms = seconds_from(from_ms, t->expires_s),
+        .deadline_ms = seconds_from(from_ms, t->deadline_s),
+        .attempt_ms = t->attempt_s * 1000,
+        .stall_ms = t->idle_s * 1000,
+        .unique_key = t->unique_key,
+        .on_conflict = t->on_conflict,
+        .work = o->work,
+        .coalesce = t->coalesce == COALESCE_AS_CONFIGURED ? coalesce : t->coalesce == COALESCE_YES,
+        .max_age_ms = t->max_age_s * 1000,
+        .stale_if_error_ms = t->stale_if_error_s * 1000,
+    };
 }

@@ -23,10 +23,12 @@ struct order {
     struct span variant; /* the options that change what the list is, as JSON */
     struct terms terms;
     enum store_needs needs;
-    uint64_t work; /* of what decides what the records are; 0: nobody else's result will do */
+    int64_t work; /* of what decides what the records are; 0: nobody else's result will do */
 };
 
 /* False: refusal says why. */
 MUST_USE bool order_read(struct order *out, struct order_refusal *out_refusal,
                          struct json_parser *parser, struct pack *const *packs,
                          size_t pack_count, struct span body, struct arena *a);
+/* The job that it asks for, accepted now; who makes it gives it an id. coalesce: as configured. */
+struct accept_args order_accept(const struct order *o, bool coalesce, wall now);

@@ -20,15 +20,17 @@ enum {
     IN_SITE = 64,
     IN_ARTIFACTS = 128,
     IN_REPLAY = 256,
-    IN_CREATE = 512, /* jobs create: an order like that of get */
-    IN_QUEUES = 1024,
-    IN_LIMITS = 2048,
-    IN_BREAKERS = 4096,
-    IN_MODE = 8192,
+    IN_SCHEDULES = 512,
+    IN_CREATE = 1024, /* jobs create: an order like that of get */
+    IN_QUEUES = 2048,
+    IN_LIMITS = 4096,
+    IN_BREAKERS = 8192,
+    IN_MODE = 16384,
     IN_ORDER = IN_GET | IN_CREATE,
+    IN_WISH = IN_ORDER | IN_SCHEDULES, /* what a job is to collect */
     IN_CONTROL = IN_QUEUES | IN_LIMITS | IN_BREAKERS | IN_MODE,
-    IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_CONTROL,
-    IN_CLIENT = 31 | IN_CREATE | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_CONTROL, /* everything but the service itself */
+    IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_CONTROL,
+    IN_CLIENT = 31 | IN_CREATE | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_CONTROL, /* everything but the service itself */
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -43,49 +45,62 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_ORDER | IN_JOBS, "get: records wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
-    {"since", 0, "DATE", offsetof(struct cli, since), IN_ORDER, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
-    {"until", 0, "DATE", offsetof(struct cli, until), IN_ORDER, "no posts newer than this"},
-    {"product", 0, "NAME", offsetof(struct cli, product), IN_ORDER, "of a search or hashtag: latest (default), top, people, media"},
-    {"depth", 0, "N", offsetof(struct cli, depth), IN_ORDER, "of a thread: replies at most N steps below the post; 0 none; else all"},
-    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_ORDER, "9 before the others of its queue, 5 normal, 0 after them; waiting makes up for it"},
-    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_ORDER, "only posts that earlier jobs of the same target have not brought"},
-    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_ORDER, "leave out posts of these kinds: replies,reposts,quotes"},
-    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_ORDER, "only these of each record: id,text,counts.like"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_ORDER | IN_REPLAY | IN_JOBS | IN_QUEUES | IN_LIMITS, "site pack to use, default x; replay: or the folder of one, default that of the job; jobs cancel, queues list: only of this site"},
-    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_ORDER, "what is read is kept: never, on_failure or always; else as configured"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_WISH | IN_JOBS, "get, schedules create: records wanted, 1-100000, else all; jobs list, schedules list, runs: rows, 1-200, else 20"},
+    {"since", 0, "DATE", offsetof(struct cli, since), IN_WISH, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
+    {"until", 0, "DATE", offsetof(struct cli, until), IN_WISH, "no posts newer than this"},
+    {"product", 0, "NAME", offsetof(struct cli, product), IN_WISH, "of a search or hashtag: latest (default), top, people, media"},
+    {"depth", 0, "N", offsetof(struct cli, depth), IN_WISH, "of a thread: replies at most N steps below the post; 0 none; else all"},
+    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_WISH, "9 before the others of its queue, 5 normal, 0 after them; waiting makes up for it"},
+    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_WISH, "only posts that earlier jobs of the same target have not brought"},
+    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_WISH, "leave out posts of these kinds: replies,reposts,quotes"},
+    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_WISH, "only these of each record: id,text,counts.like"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY | IN_JOBS | IN_QUEUES | IN_LIMITS, "site pack to use, default x; replay: or the folder of one, default that of the job; jobs cancel, queues list: only of this site"},
+    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_WISH, "what is read is kept: never, on_failure or always; else as configured"},
+    {"cron", 0, "FIELDS", offsetof(struct cli, cron), IN_SCHEDULES, "minute hour day month weekday: '30 2 * * *'; or @daily and the like"},
+    {"timezone", 0, "NAME", offsetof(struct cli, timezone), IN_SCHEDULES, "of --cron: Europe/Berlin; default UTC"},
+    {"adaptive", 0, "LEAST,MOST", offsetof(struct cli, adaptive), IN_SCHEDULES, "5m,1d: as often as there is something new; needs --since-last"},
+    {"wanted", 0, "N", offsetof(struct cli, wanted), IN_SCHEDULES, "of --adaptive: new posts that a run should find; default 20"},
+    {"jitter", 0, "DURATION", offsetof(struct cli, jitter), IN_SCHEDULES, "each schedule is late by its own share of it"},
+    {"start", 0, "DATE", offsetof(struct cli, start), IN_SCHEDULES, "no run before this"},
+    {"end", 0, "DATE", offsetof(struct cli, end), IN_SCHEDULES, "no run after this"},
+    {"overlap", 0, "POLICY", offsetof(struct cli, overlap), IN_SCHEDULES, "while a run is alive: skip (default), queue_one, cancel_running, allow"},
+    {"missed", 0, "POLICY", offsetof(struct cli, missed), IN_SCHEDULES, "runs that were due while the service was down: once (default), skip, catch_up"},
+    {"catch-up", 0, "DURATION", offsetof(struct cli, catch_up), IN_SCHEDULES, "of --missed catch_up: how far back; default 1d"},
+    {"catch-up-max", 0, "N", offsetof(struct cli, catch_up_max), IN_SCHEDULES, "of --missed catch_up: how many; 1-100"},
+    {"from", 0, "DATE", offsetof(struct cli, from), IN_SCHEDULES, "of backfill and preview: from when on"},
+    {"to", 0, "DATE", offsetof(struct cli, to), IN_SCHEDULES, "of backfill: until when; default now"},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
-    {"class", 0, "CLASS", offsetof(struct cli, class), IN_ORDER | IN_REPLAY | IN_LIMITS, "get: interactive, normal (default) or bulk: how urgent; replay --failed: how they ended, default drift"},
-    {"tenant", 0, "NAME", offsetof(struct cli, tenant), IN_ORDER | IN_QUEUES | IN_LIMITS, "for whom the job is; tenants share the service fairly; else default"},
-    {"not-before", 0, "DATE", offsetof(struct cli, not_before), IN_ORDER, "it starts then at the earliest: 2026-02-06T12:00:00Z"},
-    {"expires", 0, "TIME", offsetof(struct cli, expires), IN_ORDER, "a job that has not started by then ends as expired: 30s, 5m, 2h, 7d"},
-    {"deadline", 0, "TIME", offsetof(struct cli, deadline), IN_ORDER, "nobody wants it after that: it is not tried again"},
-    {"attempt-timeout", 0, "TIME", offsetof(struct cli, attempt_timeout), IN_ORDER, "one attempt ends by then; else job.attempt_timeout"},
-    {"idle-timeout", 0, "TIME", offsetof(struct cli, idle_timeout), IN_ORDER, "an attempt without progress ends by then; else job.stall_timeout"},
-    {"unique", 0, "KEY", offsetof(struct cli, unique), IN_ORDER, "at most one job with this key at a time"},
-    {"on-conflict", 0, "WHAT", offsetof(struct cli, on_conflict), IN_ORDER, "when there is one: return_existing (default), reject, replace, run_after_active"},
-    {"max-age", 0, "TIME", offsetof(struct cli, max_age), IN_ORDER, "a result of the same order that is not older will do"},
-    {"stale-if-error", 0, "TIME", offsetof(struct cli, stale_if_error), IN_ORDER, "likewise while the site cannot be read"},
-    {"coalesce", 0, "yes|no", offsetof(struct cli, coalesce), IN_ORDER, "equal orders at the same time are done once; else queue.coalesce"},
+    {"class", 0, "CLASS", offsetof(struct cli, class), IN_WISH | IN_REPLAY | IN_LIMITS, "get: interactive, normal (default) or bulk: how urgent; replay --failed: how they ended, default drift"},
+    {"tenant", 0, "NAME", offsetof(struct cli, tenant), IN_WISH | IN_QUEUES | IN_LIMITS, "for whom the job is; tenants share the service fairly; else default"},
+    {"not-before", 0, "DATE", offsetof(struct cli, not_before), IN_WISH, "it starts then at the earliest: 2026-02-06T12:00:00Z"},
+    {"expires", 0, "TIME", offsetof(struct cli, expires), IN_WISH, "a job that has not started by then ends as expired: 30s, 5m, 2h, 7d"},
+    {"deadline", 0, "TIME", offsetof(struct cli, deadline), IN_WISH, "nobody wants it after that: it is not tried again"},
+    {"attempt-timeout", 0, "TIME", offsetof(struct cli, attempt_timeout), IN_WISH, "one attempt ends by then; else job.attempt_timeout"},
+    {"idle-timeout", 0, "TIME", offsetof(struct cli, idle_timeout), IN_WISH, "an attempt without progress ends by then; else job.stall_timeout"},
+    {"unique", 0, "KEY", offsetof(struct cli, unique), IN_WISH, "at most one job with this key at a time"},
+    {"on-conflict", 0, "WHAT", offsetof(struct cli, on_conflict), IN_WISH, "when there is one: return_existing (default), reject, replace, run_after_active"},
+    {"max-age", 0, "TIME", offsetof(struct cli, max_age), IN_WISH, "a result of the same order that is not older will do"},
+    {"stale-if-error", 0, "TIME", offsetof(struct cli, stale_if_error), IN_WISH, "likewise while the site cannot be read"},
+    {"coalesce", 0, "yes|no", offsetof(struct cli, coalesce), IN_WISH, "equal orders at the same time are done once; else queue.coalesce"},
     {"force", 0, NULL, offsetof(struct cli, force), IN_JOBS, "cancel: at once, whatever its worker does; nothing of it counts any more"},
-    {"grace", 0, "TIME", offsetof(struct cli, grace), IN_JOBS, "cancel: time a running job has to stop by itself; else 60s"},
-    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_JOBS | IN_CONTROL, "why, for whoever finds it so"},
+    {"grace", 0, "TIME", offsetof(struct cli, grace), IN_JOBS | IN_SCHEDULES, "jobs cancel: time a running job has to stop by itself; schedules: a run so late is not missed; both 60s unless given"},
+    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_JOBS | IN_SCHEDULES | IN_CONTROL, "why, for whoever finds it so"},
     {"by", 0, "NAME", offsetof(struct cli, by), IN_CONTROL, "who says so; else the name of the user"},
-    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_JOBS | IN_QUEUES, "cancel, purge: say what would be done, and do nothing"},
+    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_JOBS | IN_QUEUES | IN_SCHEDULES, "say what would be done, and do nothing"},
     {"yes", 'y', NULL, offsetof(struct cli, yes), IN_JOBS | IN_QUEUES, "cancel, purge: do not ask"},
     {"troubled", 0, NULL, offsetof(struct cli, troubled), IN_QUEUES, "list: only those that something holds up"},
     {"weight", 0, "N", offsetof(struct cli, weight), IN_QUEUES | IN_LIMITS, "set: its share among the others, 1-10000; queues: or default"},
     {"max-running", 0, "N", offsetof(struct cli, max_running), IN_QUEUES | IN_LIMITS, "set: jobs at once; queues: or default; limits: 0 is any number"},
-    {"every", 0, "TIME", offsetof(struct cli, every), IN_QUEUES | IN_LIMITS, "set: least time between two starts: 500ms, 2s; 0s is no limit; queues: or default"},
+    {"every", 0, "TIME", offsetof(struct cli, every), IN_QUEUES | IN_LIMITS | IN_SCHEDULES, "schedules: 30s, 15m, 2h, 7d of elapsed time; queues, limits set: least time between two starts, 0s is no limit; queues: or default"},
     {"burst", 0, "N", offsetof(struct cli, burst), IN_QUEUES | IN_LIMITS, "set: starts that may come at once; queues: or default"},
     {"ttl", 0, "TIME", offsetof(struct cli, ttl), IN_BREAKERS, "open, close: for how long, at most 1d; else 10m"},
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
     {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
-    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_ORDER, "only this way of reading the site: capture, dom or fetch"},
+    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_WISH, "only this way of reading the site: capture, dom or fetch"},
     {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
-    {"media", 0, "WHAT", offsetof(struct cli, media), IN_ORDER, "urls: of media in the records (default); download: their files as well"},
+    {"media", 0, "WHAT", offsetof(struct cli, media), IN_WISH, "urls: of media in the records (default); download: their files as well"},
     {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
     {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
@@ -96,7 +111,7 @@ static const struct flag {
     {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
 };
 enum { FLAGS = sizeof flags / sizeof flags[0] };
-_Static_assert(FLAGS <= 64, "a bit each");
+_Static_assert(FLAGS <= 64, "a bit for each in read_call()");
 
 /* The service has its own process and its own reading of the call; only its help is here. */
 static int serve_run(struct cli *c)
@@ -179,6 +194,19 @@ static const struct verb {
      "what the service as a whole does",
      "paused: takes jobs, starts none. draining: takes none, finishes those that it has. maintenance:\n"
      "neither. It stays so over restarts.\n"},
+    {"schedules", IN_SCHEDULES, schedules_run,
+     "fulmar schedules create nasa posts @nasa --adaptive 5m,1d --since-last\n"
+     "fulmar schedules create trend hashtag '#opendata' --cron '30 2 * * *' --timezone Europe/Berlin\n"
+     "fulmar schedules list\n"
+     "fulmar schedules show|runs|trigger|pause|resume|delete NAME\n"
+     "fulmar schedules change nasa posts @nasa --every 1h --since-last\n"
+     "fulmar schedules backfill NAME --from 2026-02-01 --to 2026-02-06\n"
+     "fulmar schedules preview NAME\n"
+     "fulmar schedules preview --cron '30 2 * * *' --timezone Europe/Berlin --from 2026-10-24\n",
+     "make a job of a running service again and again",
+     "Without an action it lists. NAME is the schedule's name or its id. What a run collects is said as for\n"
+     "get. With --since-last each run brings what is new. change gives all of it anew. preview shows\n"
+     "the next 10 times in the time zone, --limit of them.\n"},
     {"artifacts", IN_ARTIFACTS, artifacts_run,
      "fulmar artifacts JOB [--out FOLDER] [--warc FILE.warc.gz]\n",
      "what a job read, kept as evidence: answers, screenshot, page",
@@ -330,6 +358,7 @@ static int exit_of_status(int status)
     case 404:
         return EXIT_NOT_FOUND;
     case 409:
+    case 412:
         return EXIT_CONFLICT;
     case 429:
     case 503:

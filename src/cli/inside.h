@@ -39,10 +39,12 @@ struct cli {
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
     const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
+    const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
+    const char *catch_up_max, *grace, *reason, *from, *to;
     const char *set; /* of serve, which reads it itself: here for the help */
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout, *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;
-    const char *grace, *reason, *by, *weight, *max_running, *every, *burst, *ttl;
+    const char *by, *weight, *max_running, *burst, *ttl;
     bool quiet, json, csv, help, accept, failed, apply, since_last, force, dry_run, yes, troubled;
     /* filled by cli_settings() */
     struct settings settings;
@@ -91,3 +93,4 @@ int version_run(struct cli *c);
 int site_run(struct cli *c);
 int artifacts_run(struct cli *c);
 int replay_run(struct cli *c);
+int schedules_run(struct cli *c);

@@ -6,6 +6,8 @@ enum {
     BREAKER_FAILS_MAX = 5,
     BREAKER_OPEN_MS = 10000,
     BREAKER_OPEN_MAX_MS = 30 * 60 * 1000,
+    BREAKER_WINDOW_MS = 10 * 60 * 1000,
+    BREAKER_WINDOW_LEAST = 20, /* endings; of fewer half may well be chance */
 };
 
 static const char *const class_names[] = {
@@ -22,7 +24,7 @@ const char *lane_class_name(enum lane_class c)
     return class_names[c];
 }
 
-bool lane_class_parse(struct span name, enum lane_class *out)
+static bool lane_class_parse(struct span name, enum lane_class *out)
 {
     for (int i = 0; i < LANE_CLASSES; i++) {
         if (!span_is(name, class_names[i]))
@@ -132,7 +134,26 @@ static void trip(struct breaker *b, int64_t now_ms)
     b->state = BREAKER_OPEN;
     b->until_ms = now_ms + (open_ms < BREAKER_OPEN_MAX_MS ? open_ms : BREAKER_OPEN_MAX_MS);
     b->trips++;
-    b->fails = 0;
+    b->fails = b->window_from_ms = b->window_seen = b->window_bad = 0;
+}
+
+/* Every other attempt failing never makes five in a row, and the site is sick all the same. */
+static void note_window(struct breaker *b, bool bad, int64_t now_ms)
+{
+    if (b->state != BREAKER_CLOSED)
+        return;
+    if (b->window_seen == 0 || now_ms - b->window_from_ms > BREAKER_WINDOW_MS) {
+        b->window_from_ms = now_ms;
+        b->window_seen = b->window_bad = 0;
+    }
+    b->window_seen++;
+    b->window_bad += bad;
+}
+
+static bool has_enough(const struct breaker *b)
+{
+    return b->state == BREAKER_HALF_OPEN || b->fails >= BREAKER_FAILS_MAX ||
+           (b->window_seen >= BREAKER_WINDOW_LEAST && 2 * b->window_bad >= b->window_seen);
 }
 
 void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms)
@@ -143,13 +164,15 @@ void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms)
         b->trips = 0;
         if (b->state == BREAKER_HALF_OPEN)
             b->state = BREAKER_CLOSED;
+        note_window(b, false, now_ms);
         return;
     case BREAKER_HEALTH_ERROR:
         /* Attempts that started before it opened say nothing new. */
         if (b->state == BREAKER_OPEN)
             return;
         b->fails++;
-        if (b->state == BREAKER_HALF_OPEN || b->fails >= BREAKER_FAILS_MAX)
+        note_window(b, true, now_ms);
+        if (has_enough(b))
             trip(b, now_ms);
         return;
     case BREAKER_NO_VERDICT:

@@ -18,7 +18,6 @@ struct lane_name {
 /* False: not a name of a lane. */
 MUST_USE bool lane_name_parse(struct span text, struct lane_name *out);
 const char *lane_class_name(enum lane_class c);
-bool lane_class_parse(struct span name, enum lane_class *out);
 /* Classes share a site 8:3:1; jobs in quarantine come last. */
 int64_t lane_class_weight(enum lane_class c);
 /* Tenants and pools are short plain words: letters, digits, "_", "-". */
@@ -40,10 +39,12 @@ struct breaker {
     int64_t fails;    /* health errors in a row */
     int64_t until_ms; /* open until */
     int64_t trips;    /* openings since the last success */
+    int64_t window_from_ms, window_seen, window_bad; /* endings with a verdict while it is closed */
 };
 enum breaker_sign { BREAKER_OK, BREAKER_HEALTH_ERROR, BREAKER_NO_VERDICT };
-/* closed → open after 5 health errors in a row; open 10 s·2^trips, at most 30 min; then one probe.
- * A probe without verdict (crash, cancel, release) re-arms the probe. */
+/* closed → open after 5 health errors in a row, or when half of at least 20 endings within ten minutes
+ * were such errors; open 10 s·2^trips, at most 30 min; then one probe. A probe without verdict (crash,
+ * cancel, release) re-arms the probe. */
 void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms);
 bool breaker_allows(const struct breaker *b, int64_t active, int64_t now_ms);
 void breaker_started(struct breaker *b, int64_t now_ms); /* open and due → half open */

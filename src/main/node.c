@@ -17,6 +17,7 @@
 #include "os/spawn.h"
 #include "pool/pool.h"
 #include "store/thread.h"
+#include "upkeep/schedules.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -36,6 +37,7 @@ struct node {
     struct browsers *browsers;
     struct fetcher *fetcher;
     struct pool *pool;
+    struct schedules *schedules;
     struct api *api;
     struct watch *control, *egress;
     struct listener_signal *children, *terminate;
@@ -70,6 +72,8 @@ static void on_store(void *ctx)
         api_new_events(n->api, last_event);
     if (n->pool)
         pool_kick(n->pool, n->outlook.startable, n->outlook.startable_light);
+    if (n->schedules)
+        schedules_told(n->schedules, &n->outlook);
 }
 
 static void wake_loop(void *ctx)
@@ -135,6 +139,8 @@ static void stop(struct node *n, const char *why)
     timer_start(n->hard_stop, grace_ms + SETTING(&n->settings, job, grace) + role_stop_ms(&n->settings));
     if (n->api)
         api_drain(n->api);
+    if (n->schedules)
+        schedules_drain(n->schedules);
     if (n->pool)
         pool_drain(n->pool, grace_ms, on_drained, n);
     else
@@ -371,7 +377,11 @@ static err start_store(struct node *n, const char *state_dir, struct fault *f)
                    .evidence_bytes = SETTING(s, evidence, bytes),
                    .evidence_job_bytes = SETTING(s, evidence, job_bytes),
                    .evidence_job_count = SETTING(s, evidence, job_count)},
-        .retention_ms = SETTING(s, store, retention),
+        .retain = {.age_ms = SETTING(s, store, retention),
+                   .jobs = SETTING(s, store, retention_jobs),
+                   .bytes = SETTING(s, store, retention_bytes),
+                   .dead_age_ms = SETTING(s, dead, retention),
+                   .dead_jobs = SETTING(s, dead, retention_jobs)},
         .field_retention_ms = SETTING(s, store, field_retention),
         .seed = random_u64(),
         .now = clock_wall,
@@ -447,6 +457,18 @@ static err start_pool(struct node *n, const char *state_dir, struct fault *f)
     return pool_start(&n->pool, n->loop, n->store, n->browsers, &c, f);
 }
 
+static wall clock_of(void *ctx, enum schedule_kind kind)
+{
+    struct node *n = ctx;
+    return schedules_clock(n->schedules, kind);
+}
+
+static err start_schedules(struct node *n, struct fault *f)
+{
+    struct schedules_config c = {.loop = n->loop, .store = n->store, .cancelled = cancelled, .ctx = n};
+    return schedules_start(&n->schedules, &c, f);
+}
+
 static err start_api(struct node *n, const char *state_dir, struct fault *f)
 {
     const struct settings *s = &n->settings;
@@ -467,6 +489,7 @@ static err start_api(struct node *n, const char *state_dir, struct fault *f)
                            .coalesce = SETTING(s, queue, coalesce) != 0,
                            .status = status,
                            .cancelled = cancelled,
+                           .clock = clock_of,
                            .ctx = n};
     return api_start(&n->api, n->loop, n->store, &c, f);
 }
@@ -505,6 +528,8 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     if (!e)
         e = start_pool(n, state_dir, f);
     if (!e)
+        e = start_schedules(n, f);
+    if (!e)
         e = start_api(n, state_dir, f);
     if (e)
         return e;
@@ -520,6 +545,7 @@ static void finish(struct node *n)
 {
     api_stop(&n->api);
     store_thread_stop(&n->store);
+    schedules_free(&n->schedules);
     pool_free(&n->pool);
     fetcher_free(&n->fetcher);
     browsers_free(&n->browsers);

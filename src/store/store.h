@@ -103,7 +103,7 @@ struct accept_args {
     struct span unique_key;       /* of this work, per tenant: one live job; may be empty */
     enum unique_mode on_conflict;
     /* Of everything that decides what the records are; 0: none. Equal work is not done twice: */
-    uint64_t work;
+    int64_t work;
     bool coalesce;             /* waits for a job in flight that does the same, and takes its result */
     int64_t max_age_ms;        /* an earlier result that is not older will do; 0 none */
     int64_t stale_if_error_ms; /* likewise while the site cannot be read; 0 none */
@@ -245,9 +245,22 @@ struct reap_reply {
     int64_t promoted, suspected, reaped, expired, forced, settled;
 };
 MUST_USE err store_reap(struct store *s, wall now, struct reap_reply *out, struct fault *f);
-/* Deletes ended jobs older than `before`, a bounded piece per call, with items no job holds.
- * out_more: there is more to delete. */
-MUST_USE err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_more, struct fault *f);
+/* Ended jobs go when one of these is exceeded, the oldest first; dead ones have limits of their own, as
+ * somebody may want to look at them, or have them done again. A job stays as long as another one waits for
+ * it or has its result. With a job go its records, evidence and events, and its files when no other job
+ * holds them; it is gone at once, even when there is more of it than one call may delete. */
+struct retain_args {
+    int64_t age_ms, jobs, bytes; /* bytes: of records; 0: any */
+    int64_t dead_age_ms, dead_jobs;
+};
+enum retain_limit { RETAIN_AGE, RETAIN_JOBS, RETAIN_BYTES, RETAIN_DEAD_AGE, RETAIN_DEAD_JOBS, RETAIN_LIMITS };
+struct retain_reply {
+    int64_t deleted[RETAIN_LIMITS]; /* jobs, by the limit that was exceeded */
+    bool more;                      /* there is more to delete */
+};
+/* A bounded piece of it; and of keys of requests, marks, events of no job and lanes that are too old. */
+MUST_USE err store_retain(struct store *s, const struct retain_args *args, wall now, struct retain_reply *out,
+                          struct fault *f);
 
 /* ---- files of media ----
  * A file lies below STATE/files as ab/HASH.suffix, named by its SHA-256: the same bytes are kept once,
@@ -301,6 +314,8 @@ struct outlook {
     int64_t by_state[JOB_STATES];
     int64_t lanes[LANE_WORDS]; /* lanes with waiting or active jobs, by what holds them up */
     enum store_mode mode;
+    int64_t schedule_ms[2]; /* when a schedule must be looked at: by the wall, by elapsed time
+                               (store/schedules.h); INT64_MAX: none */
 };
 MUST_USE err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *f);
 
@@ -394,7 +409,6 @@ MUST_USE err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARK
 MUST_USE err store_retain_fields(struct store *s, wall before, struct fault *f);
 /* ---- modes ---- */
 const char *mode_name(enum store_mode m);
-bool mode_parse(struct span name, enum store_mode *out);
 struct mode_view {
     enum store_mode mode;
     struct span by, why; /* who set it; empty: nobody */
@@ -404,5 +418,4 @@ struct mode_view {
 MUST_USE err store_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why, wall now,
                             struct fault *f);
 MUST_USE err store_mode_get(struct store *s, struct arena *a, struct mode_view *out, struct fault *f);
-int64_t store_epoch(const struct store *s);
 const char *store_version(void); /* SQLite's */

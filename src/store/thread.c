@@ -90,6 +90,26 @@ static bool op_needs_no_room(const struct store_op *op)
            op->verb == STORE_MODE_SET;
 }
 
+static err write_schedule(struct store *s, struct store_op *op, wall now)
+{
+    struct fault *f = &op->fault;
+    if (op->verb == STORE_SCHEDULE_PUT)
+        return store_schedule_put(s, &op->in.schedule_put, now, op->arena, &op->out.schedule, f);
+    if (op->verb == STORE_SCHEDULE_DELETE)
+        return store_schedule_delete(s, &op->in.schedule_ask, f);
+    if (op->verb == STORE_SCHEDULE_PAUSE)
+        return store_schedule_pause(s, &op->in.schedule_ask, now, op->arena, &op->out.schedule, f);
+    if (op->verb == STORE_SCHEDULE_TRIGGER)
+        return store_schedule_trigger(s, &op->in.schedule_ask, now, op->arena, &op->out.schedule_fired, f);
+    if (op->verb == STORE_SCHEDULE_BACKFILL)
+        return store_schedule_backfill(s, &op->in.schedule_backfill, now, op->arena, &op->out.schedule_fired, f);
+    if (op->verb == STORE_SCHEDULES_DUE)
+        return store_schedules_due(s, now, op->in.schedules_due.elapsed, op->in.schedules_due.set_back, op->arena,
+                                   &op->out.schedules_due, f);
+    need(op->verb == STORE_SCHEDULE_FIRE);
+    return store_schedule_fire(s, &op->in.schedule_fire, now, op->arena, &op->out.schedule_fired, f);
+}
+
 static err apply_write(struct store *s, struct store_op *op, wall now)
 {
     struct fault *f = &op->fault;
@@ -113,6 +133,14 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_evidence_add(s, &op->in.evidence, now, &op->out.evidence, f);
     case STORE_REPAIR:
         return store_repair(s, &op->in.repair, now, &op->out.repair, f);
+    case STORE_SCHEDULE_PUT:
+    case STORE_SCHEDULE_DELETE:
+    case STORE_SCHEDULE_PAUSE:
+    case STORE_SCHEDULE_TRIGGER:
+    case STORE_SCHEDULE_BACKFILL:
+    case STORE_SCHEDULES_DUE:
+    case STORE_SCHEDULE_FIRE:
+        return write_schedule(s, op, now);
     case STORE_FILE_TAKE:
         return store_file_take(s, &op->in.file_take, &op->out.file_take, f);
     case STORE_FILE_PUT:
@@ -138,6 +166,9 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_LANE_BOUNDS:
     case STORE_LIMITS:
     case STORE_MODE:
+    case STORE_SCHEDULE:
+    case STORE_SCHEDULES:
+    case STORE_SCHEDULE_RUNS:
     case STORE_VERBS:
         break;
     }
@@ -181,6 +212,19 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
         return store_limits(s, op->arena, &op->out.limits.limits, &op->out.limits.count, f);
     case STORE_MODE:
         return store_mode_get(s, op->arena, &op->out.mode, f);
+    case STORE_SCHEDULE:
+        return store_schedule(s, op->in.schedule_ask.tenant, op->in.schedule_ask.id, op->arena, &op->out.schedule, f);
+    case STORE_SCHEDULES:
+        return store_schedules(s, &op->in.schedules, op->arena, &op->out.schedules, f);
+    case STORE_SCHEDULE_RUNS:
+        return store_schedule_runs(s, &op->in.schedule_runs, op->arena, &op->out.schedule_runs, f);
+    case STORE_SCHEDULE_PUT:
+    case STORE_SCHEDULE_DELETE:
+    case STORE_SCHEDULE_PAUSE:
+    case STORE_SCHEDULE_TRIGGER:
+    case STORE_SCHEDULE_BACKFILL:
+    case STORE_SCHEDULES_DUE:
+    case STORE_SCHEDULE_FIRE:
     case STORE_LANE_CHANGE:
     case STORE_LANE_PURGE:
     case STORE_LIMIT_SET:
@@ -321,10 +365,10 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     if (e)
         return e;
     e = store_reap(t->store, now, &reply, &f);
-    int64_t deleted = 0;
-    bool more = false, more_evidence = false, more_files = false;
-    if (!e && poll && t->config.retention_ms > 0)
-        e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &more, &f);
+    struct retain_reply retained = {0};
+    bool more_evidence = false, more_files = false;
+    if (!e && poll)
+        e = store_retain(t->store, &t->config.retain, now, &retained, &f);
     if (!e && poll)
         e = store_evidence_retain(t->store, now, &more_evidence, &f);
     if (!e && poll)
@@ -336,7 +380,7 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
         return e ? e : committed;
     *out_found = reply.promoted + reply.suspected + reply.reaped + reply.expired + reply.forced + reply.settled;
     if (poll)
-        *out_more = store_evidence_sweep(t->store) || more || more_evidence || more_files;
+        *out_more = store_evidence_sweep(t->store) || retained.more || more_evidence || more_files;
     return E_OK;
 }
 

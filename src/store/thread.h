@@ -8,15 +8,19 @@
 
 #include "store/evidence.h"
 #include "store/lanes.h"
+#include "store/schedules.h"
 #include "store/store.h"
 
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
     STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT,
-    STORE_LANE_CHANGE, STORE_LANE_PURGE, STORE_LIMIT_SET, STORE_MODE_SET, /* reading ones follow */
+    STORE_LANE_CHANGE, STORE_LANE_PURGE, STORE_LIMIT_SET, STORE_MODE_SET,
+    STORE_SCHEDULE_PUT, STORE_SCHEDULE_DELETE, STORE_SCHEDULE_PAUSE, STORE_SCHEDULE_TRIGGER, STORE_SCHEDULE_BACKFILL,
+    STORE_SCHEDULES_DUE, STORE_SCHEDULE_FIRE, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
     STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
-    STORE_LANES, STORE_LANE, STORE_LANE_BOUNDS, STORE_LIMITS, STORE_MODE, STORE_VERBS
+    STORE_LANES, STORE_LANE, STORE_LANE_BOUNDS, STORE_LIMITS, STORE_MODE,
+    STORE_SCHEDULE, STORE_SCHEDULES, STORE_SCHEDULE_RUNS, STORE_VERBS
 };
 
 struct store_op {
@@ -48,6 +52,13 @@ struct store_op {
         struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
         struct { int64_t after; struct span job; size_t limit; } events;
         struct { struct span site; int64_t hours; } fields;
+        struct schedule_put schedule_put;
+        struct schedule_ask schedule_ask;                 /* DELETE, PAUSE, TRIGGER, SCHEDULE */
+        struct schedule_backfill schedule_backfill;
+        struct { wall elapsed; bool set_back; } schedules_due;
+        struct schedule_fire schedule_fire;
+        struct schedules_query schedules;
+        struct schedule_runs_query schedule_runs;
     } in;
     union {
         struct accept_reply accept;
@@ -73,6 +84,11 @@ struct store_op {
         struct lane_bounds bounds;
         struct { struct limit_view *limits; size_t count; } limits;
         struct mode_view mode;
+        struct schedule_view schedule;                    /* PUT, PAUSE, SCHEDULE */
+        struct schedule_fired schedule_fired;             /* TRIGGER, BACKFILL, FIRE */
+        struct schedules_due schedules_due;
+        struct schedules_list schedules;
+        struct schedule_runs schedule_runs;
     } out;
     err result;
     struct fault fault;
@@ -83,7 +99,8 @@ struct store_thread;
 struct store_thread_config {
     const char *state_dir;
     struct store_limits limits;
-    int64_t retention_ms, field_retention_ms;
+    struct retain_args retain;
+    int64_t field_retention_ms;
     uint64_t seed;
     wall (*now)(void);
     /* Called on the STORE thread after a group; must only wake the loop (uv_async, eventfd). */

@@ -246,17 +246,17 @@ static void the_same_content_is_there_once_until_the_last_piece_goes(void **stat
     struct lease b = start_job("job_b", 0);
     assert_int_equal(add(&b, span_of(body_one)), GAP_NONE);
     end_job(&b, FAILURE_DRIFT);
-    int64_t deleted;
-    bool more;
+    struct retain_args args = {.age_ms = 1, .dead_age_ms = 1};
+    struct retain_reply r;
     begin();
-    assert_int_equal(store_retain(w.s, (wall){T0 + 1}, &deleted, &more, &w.f), E_OK);
+    assert_int_equal(store_retain(w.s, &args, (wall){T0 + 2}, &r, &w.f), E_OK);
     commit();
-    assert_int_equal(deleted, 1);
+    assert_int_equal(r.deleted[RETAIN_DEAD_AGE], 1);
     sweep_all();
     struct evidence_view v;
     assert_int_equal(store_evidence_read(w.s, SPAN("job_b"), 1, w.a, &v, &w.f), E_OK);
     begin();
-    assert_int_equal(store_retain(w.s, (wall){w.now + 1}, &deleted, &more, &w.f), E_OK);
+    assert_int_equal(store_retain(w.s, &args, (wall){w.now + 2}, &r, &w.f), E_OK);
     commit();
     assert_true(has_file(span_of(body_one))); /* the row went first */
     sweep_all();

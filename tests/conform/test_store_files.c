@@ -225,11 +225,11 @@ static void tend(void)
 
 static void retain_all(void)
 {
-    int64_t deleted;
-    bool more = true;
-    while (more) {
+    struct retain_args args = {.age_ms = 1, .dead_age_ms = 1};
+    struct retain_reply r = {.more = true};
+    while (r.more) {
         begin();
-        assert_int_equal(store_retain(w->s, (wall){w->now + 1}, &deleted, &more, &w->f), E_OK);
+        assert_int_equal(store_retain(w->s, &args, (wall){w->now + 2}, &r, &w->f), E_OK);
         commit();
     }
 }

@@ -340,7 +340,7 @@ static void retention_runs_by_itself(void **state)
     (void)state;
     store_thread_stop(&w->t);
     w->config.limits.lease_ms = 1000; /* a poll each second */
-    w->config.retention_ms = 1;
+    w->config.retain.age_ms = 1;
     start();
     accept_job("job_1");
     struct call c = {0};

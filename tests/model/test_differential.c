@@ -46,7 +46,7 @@ enum { ASKED_LANES = 3, LANES = 6, TENANTS = 2, WORKERS = 4 };
 static const struct departure {
     const char *design, *store;
     size_t offset;  /* of a bool or a number in struct model_rules */
-    int64_t number; /* 0: a bool to be set; −1: a number to be 0 */
+    int64_t number; /* 0: a bool to be set */
     bool rare;      /* seldom reached: only a long run shows that it is needed */
 } departures[] = {
     {"budgets count all troubles of a job",
@@ -59,8 +59,6 @@ static const struct departure {
      offsetof(struct model_rules, crash_at_once), 0, false},
     {"five unhealthy endings in a row open the breaker", "five of different jobs",
      offsetof(struct model_rules, bad_once_per_job), 0, false},
-    {"or half of at least 20", "not there", offsetof(struct model_rules, window_least), -1,
-     true},
     {"the amnesty extends all leases", "those that lapsed",
      offsetof(struct model_rules, amnesty_lapsed), 0, false},
     {"a job may be given back 1000 times, at once",
@@ -238,7 +236,7 @@ static struct model_rules rules_of(const struct store_limits *l, size_t without)
         if (i == without)
             continue;
         if (d->number)
-            *(int64_t *)(void *)((char *)&r + d->offset) = d->number < 0 ? 0 : d->number;
+            *(int64_t *)(void *)((char *)&r + d->offset) = d->number;
         else
             *(bool *)((char *)&r + d->offset) = true;
     }
@@ -622,13 +620,15 @@ static void op_cancel(struct world *w)
 
 static void op_retain(struct world *w)
 {
-    int64_t before = w->now - below(w, 60000), deleted = 0;
-    bool more;
+    int64_t age = 1 + below(w, 60000), before = w->now - age;
+    struct retain_args args = {.age_ms = age, .dead_age_ms = age};
+    struct retain_reply reply;
     say(w, "retain before %lld", (long long)(before - T0));
     begin(w);
-    assert_int_equal(store_retain(w->s, (wall){before}, &deleted, &more, NULL), E_OK);
+    assert_int_equal(store_retain(w->s, &args, now(w), &reply, NULL), E_OK);
     end(w);
-    same(w, "deleted", model_retain(&w->m, before, 100).n, deleted);
+    same(w, "deleted", model_retain(&w->m, before, 100).n,
+         reply.deleted[RETAIN_AGE] + reply.deleted[RETAIN_DEAD_AGE]);
 }
 
 static void op_wait(struct world *w)

@@ -175,7 +175,7 @@ static void equal_work_has_one_name(void **state)
     struct arena *a = arena_new(1 << 20);
     struct order o;
     struct order_refusal r;
-    uint64_t work = 0, seen[8];
+    int64_t work = 0, seen[8];
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         assert_true(reads(same[i], &o, &r, a));
         assert_true(o.work != 0 && (i == 0 || o.work == work));

@@ -34,6 +34,8 @@ struct tally {
     int64_t last_event;
     int64_t evidence_bytes; /* of all files, compressed */
     int64_t files, file_bytes; /* of media */
+    int64_t kept_bytes; /* of records of ended jobs, but dead ones */
+    int64_t retained[RETAIN_LIMITS]; /* jobs deleted since the store was opened */
 };
 
 /* What a blocked job does when the one that it waits for has ended. */
@@ -62,8 +64,9 @@ struct job_row {
     int64_t generation, over_at_ms, deadline_ms; /* 0 none */
     int64_t waits_on; /* number of a job; 0 nothing */
     enum waits_how waits_how;
-    uint64_t work;
+    int64_t work;
     int64_t shared_from;
+    int64_t bytes; /* of its records */
     char site[SITE_NAME];
 };
 
@@ -136,6 +139,11 @@ MUST_USE err job_end_waiting(struct store *s, const struct job_row *r, enum job_
                              struct span why, wall now, struct fault *f);
 /* A job has ended: what follows from it for others. Every end comes by here. */
 MUST_USE err job_ended(struct store *s, const struct job_row *r, enum job_state to, wall now, struct fault *f);
+/* Whether jobs in this state count against the limits of what is kept; dead ones have their own. */
+static inline bool job_is_kept(enum job_state state)
+{
+    return job_is_final(state) && state != JOB_DEAD;
+}
 /* Counts an ending for the metrics. */
 void job_count_ended(struct store *s, enum job_state to, enum verdict verdict);
 
@@ -182,6 +190,10 @@ MUST_USE err field_counts_add(struct store *s, struct span site, struct span cou
 /* ---- marks.c ---- */
 /* The job ended well: its posts are known from now on. */
 MUST_USE err marks_move(struct store *s, const struct job_row *r, wall now, struct fault *f);
+
+/* ---- schedules.c ---- */
+/* Earliest instants at which a schedule must be looked at, by clock. */
+MUST_USE err schedules_outlook(struct store *s, int64_t out_ms[2], struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;

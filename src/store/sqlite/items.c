@@ -6,7 +6,7 @@
 #include "base/need.h"
 
 struct tallying {
-    int64_t have, users, added, rejected, conflicts;
+    int64_t have, users, added, rejected, conflicts, bytes;
     int64_t most; /* records the job may have; 0 = any number */
 };
 
@@ -41,6 +41,7 @@ static err put_item(struct store *s, const struct job_row *r, const struct store
                DB_T(it->id), DB_I(it->created_ms), DB_T(it->json));
     if (e)
         return e;
+    t->bytes += (int64_t)it->json.n;
     t->have += counted;
     t->added += counted;
     t->users += it->kind == ITEM_USER;
@@ -62,7 +63,7 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
                DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base),
                DB_I(t->added > 0 ? r->n_crash : r->crash_base),
                DB_I(t->added > 0 || r->progressed),
-               DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered));
+               DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered), DB_I(t->bytes));
     if (!e && (t->rejected || t->conflicts))
         e = db_run(s->db, SQL_APART, f, DB_I(r->seq), DB_I(t->rejected), DB_I(t->conflicts));
     if (!e)

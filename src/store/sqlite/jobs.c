@@ -52,9 +52,10 @@ static void read_row(struct store *s, struct query *q, struct job_row *r)
         .over_at_ms = db_int(q, 32),
         .waits_on = db_int(q, 33),
         .waits_how = (enum waits_how)db_int(q, 34),
-        .work = (uint64_t)db_int(q, 35),
+        .work = db_int(q, 35),
         .deadline_ms = db_int(q, 36),
         .shared_from = db_int(q, 37),
+        .bytes = db_int(q, 38),
     };
     span_copy(db_text(q, 1), r->id, sizeof r->id);
     span_copy(db_text(q, 24), r->site, sizeof r->site);
@@ -307,7 +308,7 @@ err job_end_waiting(struct store *s, const struct job_row *r, enum job_event on,
 err job_ended(struct store *s, const struct job_row *r, enum job_state to, wall now, struct fault *f)
 {
     int64_t count = 0;
-    (void)to;
+    s->now.kept_bytes += job_is_kept(to) ? r->bytes : 0;
     return waits_settle(s, r->seq, now, &count, f);
 }
 

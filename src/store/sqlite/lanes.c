@@ -135,7 +135,7 @@ enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, in
     }
     if (room_of(l, &set) <= 0) /* half open: one probe at a time */
         return b->state == BREAKER_CLOSED ? WAITING_LANE : WAITING_BREAKER;
-    if (rate > now_ms) {
+    if (!lane_may_start(l->now.tat_ms, set.emit_ms, set.burst, now_ms)) {
         *out_until_ms = rate;
         return WAITING_RATE;
     }
@@ -405,21 +405,6 @@ void lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_
         return;
     lanes_touch(s, l)->blocked_until_ms = until_ms;
     lanes_place(s, l, now_ms);
-}
-
-void lanes_park(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms)
-{
-    l->parked_until_ms = until_ms;
-    lanes_place(s, l, now_ms);
-}
-
-void lanes_unpark(struct store *s, struct span pool, int64_t now_ms)
-{
-    for (int64_t id = 1; id <= s->lanes.last_id; id++) {
-        struct store_lane *l = s->lanes.by_id[id];
-        if (l && l->parked_until_ms && span_eq(l->pool, pool))
-            lanes_park(s, l, 0, now_ms);
-    }
 }
 
 /* One bad target tried again and again says nothing new about the site: errors in a row count when
@@ -728,6 +713,45 @@ err lanes_flush(struct store *s, struct fault *f)
     return E_OK;
 }
 
+static void drop_tenant(struct store *s, struct store_tenant *t)
+{
+    if (--t->lanes > 0 || t->max_active || t->weight != TENANT_WEIGHT)
+        return;
+    for (int n = 0; n < NEEDS_COUNT; n++) {
+        pqueue_remove(&s->lanes.tenants_turn[n], &t->turn[n]);
+        pqueue_free(&t->turns[n]);
+    }
+    map_remove(&s->lanes.tenants, span_of(t->name));
+    free(t->name);
+    free(t);
+}
+
+static void drop_site(struct store *s, struct store_site *t)
+{
+    if (--t->lanes > 0 || t->max_active || t->emit_ms)
+        return;
+    map_remove(&s->lanes.sites, span_of(t->name));
+    free(t->name);
+    free(t);
+}
+
+static void forget(struct store *s, struct store_lane *l)
+{
+    need(ready_of(l) == 0 && l->now.active == 0);
+    leave_places(s, l);
+    tenant_place(s, l->tenant);
+    count_word(s, l, LANE_WORDS, 0);
+    map_remove(&s->lanes.lanes, span_of(l->name));
+    s->lanes.by_id[l->id] = NULL;
+    s->lanes.count--;
+    while (s->lanes.last_id > 0 && !s->lanes.by_id[s->lanes.last_id])
+        s->lanes.last_id--;
+    drop_tenant(s, l->tenant);
+    drop_site(s, l->site);
+    free(l->name);
+    free(l);
+}
+
 static void take_back(struct store *s, const struct lane_undo *u, int64_t now_ms)
 {
     struct store_lane *l = u->lane;
@@ -737,7 +761,7 @@ static void take_back(struct store *s, const struct lane_undo *u, int64_t now_ms
     l->now = u->before;
     lanes_place(s, l, now_ms);
     if (u->added)
-        lanes_forget(s, l);
+        forget(s, l);
 }
 
 void lanes_after_group(struct store *s, bool committed)
@@ -809,47 +833,8 @@ err lanes_quarantine_of(struct store *s, const struct store_lane *l, wall now,
     return lanes_want(s, span_of(name), now, out, f);
 }
 
-static void drop_tenant(struct store *s, struct store_tenant *t)
-{
-    if (--t->lanes > 0 || t->max_active || t->weight != TENANT_WEIGHT)
-        return;
-    for (int n = 0; n < NEEDS_COUNT; n++) {
-        pqueue_remove(&s->lanes.tenants_turn[n], &t->turn[n]);
-        pqueue_free(&t->turns[n]);
-    }
-    map_remove(&s->lanes.tenants, span_of(t->name));
-    free(t->name);
-    free(t);
-}
-
-static void drop_site(struct store *s, struct store_site *t)
-{
-    if (--t->lanes > 0 || t->max_active || t->emit_ms)
-        return;
-    map_remove(&s->lanes.sites, span_of(t->name));
-    free(t->name);
-    free(t);
-}
-
-void lanes_forget(struct store *s, struct store_lane *l)
-{
-    need(ready_of(l) == 0 && l->now.active == 0);
-    leave_places(s, l);
-    tenant_place(s, l->tenant);
-    count_word(s, l, LANE_WORDS, 0);
-    map_remove(&s->lanes.lanes, span_of(l->name));
-    s->lanes.by_id[l->id] = NULL;
-    s->lanes.count--;
-    while (s->lanes.last_id > 0 && !s->lanes.by_id[s->lanes.last_id])
-        s->lanes.last_id--;
-    drop_tenant(s, l->tenant);
-    drop_site(s, l->site);
-    free(l->name);
-    free(l);
-}
-
 /* A lane that nobody used for a week and that no job names. When the group is lost, all are read again. */
-err lanes_retain(struct store *s, struct fault *f)
+err lanes_retain(struct store *s, bool *out_more, struct fault *f)
 {
     enum { STEP = 100 };
     static const int64_t IDLE_MS = 7LL * 86400 * 1000;
@@ -874,9 +859,10 @@ err lanes_retain(struct store *s, struct fault *f)
         e = goes ? db_run(s->db, SQL_LANE_DELETE, f, DB_I(l->id))
                  : db_run(s->db, SQL_LANE_KEPT, f, DB_I(l->id), DB_I(s->group_ms));
         if (!e && goes)
-            lanes_forget(s, l);
+            forget(s, l);
         s->limits_changed |= goes;
     }
+    *out_more = n == STEP;
     return e == E_END ? E_OK : e;
 }
 

@@ -43,7 +43,7 @@ struct store_site {
 /* What a rollback takes back. */
 struct lane_facts {
     int64_t pass, tat_ms, blocked_until_ms;
-    struct breaker breaker;
+    struct breaker breaker;  /* its window is not kept over a restart */
     int64_t forced_until_ms; /* somebody set the breaker by hand: until then it stays so; 0 nobody */
     int64_t last_bad;        /* job whose health error was counted last; 0 none */
     int64_t blocked, scheduled, active;
@@ -115,10 +115,6 @@ void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs, 
 void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
 void lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
 void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms);
-/* Its login sessions can be used again at until_ms. */
-void lanes_park(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
-/* The sessions of a pool may be used again. */
-void lanes_unpark(struct store *s, struct span pool, int64_t now_ms);
 /* The lane's facts will be changed: keeps those of before the group. */
 struct lane_facts *lanes_touch(struct store *s, struct store_lane *l);
 /* Where it stands now. */
@@ -133,11 +129,8 @@ struct store_tenant *lanes_tenant(struct store *s, struct span name);
 struct store_site *lanes_site(struct store *s, struct span name);
 void lanes_tenant_changed(struct store *s, struct store_tenant *t);
 void lanes_site_changed(struct store *s, struct store_site *t, int64_t now_ms);
-/* No job is of it: forgets it. */
-void lanes_forget(struct store *s, struct store_lane *l);
-
 /* Forgets lanes of which nothing is known any more, some per call. */
-MUST_USE err lanes_retain(struct store *s, struct fault *f);
+MUST_USE err lanes_retain(struct store *s, bool *out_more, struct fault *f);
 
 struct lane_settings lanes_settings(const struct store *s, const struct store_lane *l);
 enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,

@@ -18,17 +18,6 @@ const char *mode_name(enum store_mode m)
     return mode_names[m];
 }
 
-bool mode_parse(struct span name, enum store_mode *out)
-{
-    for (int i = 0; i < MODES; i++) {
-        if (!span_is(name, mode_names[i]))
-            continue;
-        *out = (enum store_mode)i;
-        return true;
-    }
-    return false;
-}
-
 static err read_meta(struct store *s, const char *key, int64_t *out, struct fault *f)
 {
     struct query *q;
@@ -105,9 +94,4 @@ err store_mode_get(struct store *s, struct arena *a, struct mode_view *out, stru
     if (!e)
         *out = v;
     return e;
-}
-
-int64_t store_epoch(const struct store *s)
-{
-    return s->epoch;
 }

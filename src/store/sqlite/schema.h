@@ -2,6 +2,8 @@
  * and the conservation law: every lease ever granted is accounted for exactly once. */
 #pragma once
 
+#include "store/sqlite/schedules_sql.h"
+
 enum { SCHEMA_VERSION = 4 };
 
 /* clang-format off */
@@ -52,7 +54,7 @@ enum { SCHEMA_VERSION = 4 };
     ") WITHOUT ROWID, STRICT;"                                                                 \
     "CREATE INDEX requests_age ON requests(at);"                                               \
     "CREATE TABLE jobs("                                                                       \
-    "  seq          INTEGER PRIMARY KEY,"                                                      \
+    "  seq          INTEGER PRIMARY KEY AUTOINCREMENT," /* never again: rows of `gone` have it still */ \
     "  id           TEXT NOT NULL UNIQUE,"                                                     \
     "  site         TEXT NOT NULL,"                                                            \
     "  tenant       TEXT NOT NULL,"                                                            \
@@ -108,6 +110,7 @@ enum { SCHEMA_VERSION = 4 };
     "  cursor       TEXT,"                                                                     \
     "  have         INTEGER NOT NULL DEFAULT 0 CHECK(job_limit = 0 OR have <= job_limit),"     \
     "  users        INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  bytes        INTEGER NOT NULL DEFAULT 0," /* of its records */                          \
     "  counts       INTEGER NOT NULL DEFAULT 0 CHECK(counts BETWEEN 0 AND 1)," /* kind of item that have counts */ \
     "  rejected     INTEGER NOT NULL DEFAULT 0,"                                               \
     "  conflicts    INTEGER NOT NULL DEFAULT 0,"                                               \
@@ -149,7 +152,9 @@ enum { SCHEMA_VERSION = 4 };
     " WHERE unique_key IS NOT NULL AND state <= 3;"                                            \
     "CREATE INDEX jobs_due ON jobs(run_at, seq) WHERE state = 1;"                              \
     "CREATE INDEX jobs_lease ON jobs(lease_until, seq) WHERE state = 3;"                       \
-    "CREATE INDEX jobs_ended ON jobs(finished_at) WHERE finished_at IS NOT NULL;"              \
+    "CREATE INDEX jobs_kept ON jobs(finished_at, bytes) WHERE finished_at IS NOT NULL AND state<>5;" \
+    "CREATE INDEX jobs_dead ON jobs(finished_at) WHERE state=5;"                               \
+    "CREATE TABLE gone(job INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT;" /* deleted; what it had is left */ \
     "CREATE INDEX jobs_state ON jobs(state, seq);"                                             \
     "CREATE TABLE items("                                                                      \
     "  iid        INTEGER PRIMARY KEY,"                                                        \
@@ -189,7 +194,7 @@ enum { SCHEMA_VERSION = 4 };
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
     "CREATE INDEX events_job ON events(job, seq);"                                             \
-    FIELDS_SQL EVIDENCE_SQL FILES_SQL
+    FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL
 
 /* Which path each field of a record came from, by the hour. */
 #define FIELDS_SQL                                                                             \

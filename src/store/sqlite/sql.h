@@ -5,11 +5,13 @@
  * statistics, would take jobs_state and sort. */
 #pragma once
 
+#include "store/sqlite/schedules_sql.h"
+
 #define SQL_JOB_ROW                                                                            \
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req," \
     "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch," \
     "job_limit,have,users,site,crash_base,progressed,release_base,counts,mark,needs,generation,over_at," \
-    "waits_on,waits_how,coalesce(work,0),deadline_at,shared_from"
+    "waits_on,waits_how,coalesce(work,0),deadline_at,shared_from,bytes"
 #define SQL_JOB_VIEW                                                                           \
     "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason," \
     "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                \
@@ -48,6 +50,23 @@
                   "n_ok=1,n_fail=n_fail-?6,n_crash=n_crash-?7,n_throttle=n_throttle-?8,n_release=n_release-?9,n_void=n_void-?10," \
                   "fail_base=min(fail_base,n_fail-?6),crash_base=min(crash_base,n_crash-?7),"  \
                   "release_base=min(release_base,n_release-?9),finished_at=?11,revision=revision+1 WHERE seq=?1")
+
+/* What ended may go, the oldest first; not what another job waits for, or has the result of. */
+#define SQL_NOT_NEEDED                                                                         \
+    " AND NOT EXISTS(SELECT 1 FROM jobs f INDEXED BY jobs_shared WHERE f.shared_from IS NOT NULL AND f.shared_from=jobs.seq)" \
+    " AND NOT EXISTS(SELECT 1 FROM jobs f INDEXED BY jobs_waits WHERE f.waits_on IS NOT NULL AND f.waits_on=jobs.seq)"
+#define SQL_RETAIN_TABLE(X)                                                                    \
+    X(SQL_KEPT_BYTES, "SELECT coalesce(sum(bytes),0) FROM jobs INDEXED BY jobs_kept WHERE finished_at IS NOT NULL AND state<>5") \
+    X(SQL_KEPT_OLD, "SELECT seq,finished_at,bytes,state,lane_id,needs,id FROM jobs INDEXED BY jobs_kept" \
+                    " WHERE finished_at IS NOT NULL AND state<>5" SQL_NOT_NEEDED " ORDER BY finished_at LIMIT ?1") \
+    X(SQL_DEAD_OLD, "SELECT seq,finished_at,bytes,state,lane_id,needs,id FROM jobs INDEXED BY jobs_dead" \
+                    " WHERE state=5" SQL_NOT_NEEDED " ORDER BY finished_at LIMIT ?1")          \
+    X(SQL_GONE_ADD, "INSERT INTO gone(job,id) VALUES(?1,?2)")                                  \
+    X(SQL_GONE, "SELECT job,id FROM gone ORDER BY job LIMIT 1")                                \
+    X(SQL_GONE_DELETE, "DELETE FROM gone WHERE job=?1")                                        \
+    X(SQL_EVENTS_DELETE, "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE job=?1 ORDER BY seq LIMIT ?2)") \
+    X(SQL_EVENTS_PRUNE, "DELETE FROM events WHERE seq IN"                                      \
+                        " (SELECT seq FROM (SELECT seq,at FROM events WHERE job='' ORDER BY seq LIMIT ?2) WHERE at<?1)")
 
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
@@ -116,7 +135,7 @@
     X(SQL_ITEM_FIND, "SELECT iid FROM items WHERE job=?1 AND kind=?2 AND item_id=?3")          \
     X(SQL_ITEM_ADD, "INSERT INTO items(job,site,kind,item_id,created_ms,json,links) VALUES(?1,?2,?3,?4,?5,?6,1)") \
     X(SQL_ITEM_LINK, "INSERT INTO job_items(job,ord,iid) VALUES(?1,?2,?3)")                    \
-    X(SQL_COMMIT, "UPDATE jobs SET next_batch=next_batch+1,cursor=coalesce(?2,cursor),have=?3,users=?4,fail_base=?5,crash_base=?6,progressed=?7,release_base=?8,filtered=filtered+?9," \
+    X(SQL_COMMIT, "UPDATE jobs SET next_batch=next_batch+1,cursor=coalesce(?2,cursor),have=?3,users=?4,fail_base=?5,crash_base=?6,progressed=?7,release_base=?8,filtered=filtered+?9,bytes=bytes+?10," \
                   "revision=revision+1 WHERE seq=?1")                                          \
     X(SQL_APART, "UPDATE jobs SET rejected=rejected+?2,conflicts=conflicts+?3 WHERE seq=?1")   \
     X(SQL_LEAVE, "UPDATE jobs SET state=?2,run_at=?3,n_fail=n_fail+?4,n_crash=n_crash+?5,n_throttle=n_throttle+?6," \
@@ -145,8 +164,6 @@
     X(SQL_AMNESTY, "UPDATE jobs INDEXED BY jobs_lease SET lease_until=?2 WHERE state=3 AND lease_until<?1")          \
     X(SQL_FIRST_DUE, "SELECT run_at FROM jobs INDEXED BY jobs_due WHERE state=1 ORDER BY run_at,seq LIMIT 1")      \
     X(SQL_FIRST_LAPSE, "SELECT lease_until FROM jobs INDEXED BY jobs_lease WHERE state=3 ORDER BY lease_until LIMIT 1") \
-    X(SQL_OLD, "SELECT seq,state,lane_id,needs FROM jobs WHERE finished_at IS NOT NULL AND finished_at<?1" \
-               " AND NOT EXISTS(SELECT 1 FROM jobs f WHERE f.shared_from=jobs.seq) ORDER BY finished_at LIMIT ?2") \
     X(SQL_UNLINK_COUNT, "UPDATE items SET links=links-1 WHERE iid IN"                          \
                         " (SELECT iid FROM job_items WHERE job=?1 ORDER BY ord LIMIT ?2)")     \
     X(SQL_UNLINK_DELETE, "DELETE FROM items WHERE links=0 AND iid IN"                          \
@@ -164,8 +181,6 @@
     X(SQL_JOB_DELETE, "DELETE FROM jobs WHERE seq=?1")                                         \
     X(SQL_EVENT_NUMBER, "UPDATE jobs SET events=events+1 WHERE id=?1 RETURNING events")        \
     X(SQL_EVENT_ADD, "INSERT INTO events(job,n,kind,at,body) VALUES(?1,?2,?3,?4,?5)")          \
-    X(SQL_EVENTS_PRUNE, "DELETE FROM events WHERE seq IN"                                      \
-                        " (SELECT seq FROM (SELECT seq,at FROM events ORDER BY seq LIMIT ?2) WHERE at<?1)") \
     X(SQL_EVENT_LAST, "SELECT seq FROM sqlite_sequence WHERE name='events'")                   \
     X(SQL_EVENTS, "SELECT seq,at,job,kind,body,n FROM events WHERE seq>?1 ORDER BY seq LIMIT ?2") \
     X(SQL_EVENTS_OF_JOB, "SELECT seq,at,job,kind,body,n FROM events WHERE job=?3 AND seq>?1 ORDER BY seq LIMIT ?2") \
@@ -177,6 +192,8 @@
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
                  " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
     SQL_EVIDENCE_TABLE(X)                                                                      \
+    SQL_SCHEDULES_TABLE(X)                                                                     \
+    SQL_RETAIN_TABLE(X)                                                                        \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
     X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
                        " JOIN files f USING(fid) WHERE u.site=?1 AND u.url=?2")                \

@@ -1,5 +1,5 @@
-/* store.c - opening, groups, retention, outlook. Operations are in jobs.c, items.c, events.c,
- * views.c. */
+/* store.c - opening, groups, outlook. Operations are in jobs.c, items.c, events.c, views.c, what is deleted
+ * in retain.c. */
 #include "store/store.h"
 
 #include "store/sqlite/inside.h"
@@ -15,9 +15,6 @@
 static const int64_t WAL_IDLE_BYTES = 4 << 20;
 static const int64_t WAL_MAX_BYTES = 64 << 20;
 static const int64_t WAL_FULL_BYTES = 256 << 10; /* on a full disk the log must not grow */
-/* A mark is of use for as long as somebody comes back for what is new: a year longer than jobs stay. */
-static const int64_t MARK_KEEP_MS = 365LL * 86400 * 1000;
-enum { RETAIN_JOBS = 100, RETAIN_ROWS = 5000, RETAIN_EVENTS = 1000 };
 
 /* ---- open ---- */
 
@@ -76,6 +73,8 @@ static err attach(struct store *s, struct fault *f)
         e = read_number(s->db, SQL_EVENT_LAST, &s->now.last_event, f);
     if (!e)
         e = read_number(s->db, SQL_EVIDENCE_SUM, &s->now.evidence_bytes, f);
+    if (!e)
+        e = read_number(s->db, SQL_KEPT_BYTES, &s->now.kept_bytes, f);
     if (!e)
         e = files_load(s, f);
     if (e)
@@ -228,6 +227,9 @@ err store_commit(struct store *s, struct fault *f)
     }
     for (int i = 0; i < OUTCOMES; i++)
         metric_add(METRIC_JOBS_FINISHED, i, s->now.ended[i] - s->saved.ended[i]);
+    for (int i = 0; i < RETAIN_LIMITS; i++)
+        metric_add(METRIC_JOBS_DELETED, i, s->now.retained[i] - s->saved.retained[i]);
+    metric_set(METRIC_RECORD_BYTES, 0, s->now.kept_bytes);
     lanes_after_group(s, true);
     files_after_group(s, true);
     shorten_log(s, s->disk_full ? WAL_FULL_BYTES : WAL_MAX_BYTES);
@@ -239,80 +241,6 @@ void store_idle(struct store *s)
     need(!s->in_group);
     if (s->db)
         shorten_log(s, WAL_IDLE_BYTES);
-}
-
-/* ---- retention ---- */
-
-/* Takes up to *rows items off the job; what no job holds is deleted. */
-static err unlink_items(struct store *s, int64_t job, int64_t *rows, struct fault *f)
-{
-    err e = db_run(s->db, SQL_UNLINK_COUNT, f, DB_I(job), DB_I(*rows));
-    if (!e)
-        e = db_run(s->db, SQL_UNLINK_DELETE, f, DB_I(job), DB_I(*rows));
-    if (!e)
-        e = db_run(s->db, SQL_UNLINK, f, DB_I(job), DB_I(*rows));
-    if (!e)
-        *rows -= db_changes(s->db);
-    return e;
-}
-
-err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_more,
-                 struct fault *f)
-{
-    struct {
-        int64_t seq, lane;
-        enum job_state state;
-        enum store_needs needs;
-    } old[RETAIN_JOBS];
-    size_t n = 0;
-    struct query *q;
-    err e = store_usable(s, f);
-    if (!e)
-        e = lanes_retain(s, f);
-    if (!e)
-        e = db_ask(s->db, SQL_OLD, &q, f, DB_I(before.ms), DB_I(RETAIN_JOBS));
-    if (e)
-        return e;
-    while ((e = db_step(q, f)) == E_OK) {
-        old[n].seq = db_int(q, 0);
-        old[n].lane = db_int(q, 2);
-        old[n].needs = (enum store_needs)db_int(q, 3);
-        old[n++].state = (enum job_state)db_int(q, 1);
-    }
-    db_end(q);
-    if (e != E_END)
-        return e;
-    int64_t rows = RETAIN_ROWS, deleted = 0;
-    for (size_t i = 0; i < n; i++) {
-        e = unlink_items(s, old[i].seq, &rows, f);
-        if (e)
-            return e;
-        e = rows > 0 ? files_release(s, old[i].seq, &rows, f) : E_OK;
-        if (e)
-            return e;
-        /* A job with more items than one call may delete goes over several calls. */
-        if (rows > 0)
-            e = evidence_forget(s, old[i].seq, &rows, f);
-        if (e)
-            return e;
-        if (rows <= 0)
-            break;
-        e = db_run(s->db, SQL_JOB_DELETE, f, DB_I(old[i].seq));
-        if (e)
-            return e;
-        lanes_count(s, lanes_by_id(s, old[i].lane), old[i].needs, old[i].state, JOB_STATES, s->group_ms);
-        deleted++;
-    }
-    e = db_run(s->db, SQL_EVENTS_PRUNE, f, DB_I(before.ms), DB_I(RETAIN_EVENTS));
-    if (!e)
-        e = db_run(s->db, SQL_REQUESTS_PRUNE, f, DB_I(s->group_ms - STORE_KEY_MS), DB_I(RETAIN_EVENTS));
-    if (!e)
-        e = db_run(s->db, SQL_MARKS_PRUNE, f, DB_I(before.ms - MARK_KEEP_MS), DB_I(RETAIN_JOBS));
-    if (e)
-        return e;
-    *out_deleted = deleted;
-    *out_more = deleted == RETAIN_JOBS || rows <= 0;
-    return E_OK;
 }
 
 /* ---- outlook ---- */
@@ -344,6 +272,8 @@ err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *
         e = sooner(s, SQL_FIRST_OVER, &o.next_ms, f);
     if (s->unsettled)
         o.next_ms = now.ms;
+    if (!e)
+        e = schedules_outlook(s, o.schedule_ms, f);
     if (e)
         return e;
     lanes_outlook(s, now.ms, &o);

@@ -53,7 +53,7 @@ static err go_on(struct store *s, const struct job_row *r, wall now, struct faul
 }
 
 /* The job that does this work now, other than those that wait for it; 0 none. */
-static err find_live(struct store *s, uint64_t work, int64_t *out_seq, struct fault *f)
+static err find_live(struct store *s, int64_t work, int64_t *out_seq, struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_LIVE_WORK, &q, f, DB_I(work));
