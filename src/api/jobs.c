@@ -221,6 +221,8 @@ static bool read_cancel(struct body *b, struct json_parser *parser, struct span 
 
 void jobs_cancel(struct api *a, struct request *r, struct span id)
 {
+    if (r->body.n && !body_is_json(r))
+        return;
     struct call *c = call_new(a, r, id);
     struct order_refusal refusal = {0};
     struct cancel_args args = {.id = span_of(c->id)};

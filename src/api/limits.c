@@ -80,6 +80,8 @@ static bool read_limit(struct body *b, struct json_parser *parser, struct span t
 static void set_one(struct api *a, struct request *r, enum limit_scope scope, struct span name)
 {
     bool patch = span_is(r->method, "PATCH");
+    if (!body_is_json(r))
+        return;
     struct call *c = call_new(a, r, SPAN_NONE);
     struct order_refusal refusal = {0};
     c->limit = (struct limit_view){.scope = scope,
@@ -218,6 +220,8 @@ static bool read_mode(struct body *b, struct json_parser *parser, struct span te
 
 void mode_put(struct api *a, struct request *r, struct span id)
 {
+    if (!body_is_json(r))
+        return;
     struct call *c = call_new(a, r, id);
     struct order_refusal refusal = {0};
     if (read_mode(&(struct body){&refusal, c->op.arena}, a->json, r->body, &c->op))

@@ -222,6 +222,8 @@ static bool read_note(struct call *c, bool says_why, int64_t *ttl_s)
     struct body b = {&refusal, c->op.arena};
     struct json root, v;
     c->change.by = SPAN("api");
+    if (c->request->body.n && !body_is_json(c->request))
+        return false;
     if (body_read(&b, c->api->json, c->request->body, true, ttl_s ? members_ttl : members, &root)) {
         body_text(&b, root, "", "by", LANE_NOTE, &c->change.by);
         body_text(&b, root, "", "reason", LANE_NOTE, &c->change.why);
@@ -343,7 +345,7 @@ static void set(struct api *a, struct request *r, struct span lane, int64_t miss
     struct order_refusal refusal = {0};
     c->change = (struct lane_change){
         .act = LANE_ACT_SET, .settings = {missing, missing, missing, missing}, .by = SPAN("api")};
-    if (!read_name(c, lane))
+    if (!read_name(c, lane) || !body_is_json(r))
         return;
     if (read_settings(&(struct body){&refusal, c->op.arena}, a->json, r->body, &c->change))
         change(c);

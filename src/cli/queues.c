@@ -24,7 +24,9 @@ long long lanes_number(struct json v, const char *path)
     return (long long)n;
 }
 
-const char *lanes_path(struct cli *c, const char *before, const char *name, const char *behind)
+/* "/v1/queues/default/x/normal/pause" for a queue as people write it, "x/normal" or "press/x/bulk"; in the
+ * arena. NULL: not the name of a queue, said. */
+static const char *queue_path(struct cli *c, const char *before, const char *name, const char *behind)
 {
     struct lane_name parts;
     size_t slashes = 0;
@@ -78,7 +80,7 @@ int lanes_ask(struct cli *c, struct service *s, const char *method, const char *
     return EXIT_DONE;
 }
 
-int lanes_check_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max, bool duration)
+static int check_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max, bool duration)
 {
     int64_t n;
     if (!text || strcmp(text, "default") == 0)
@@ -231,13 +233,13 @@ static void say_queue(struct cli *c, struct json queue)
 
 static int check_settings(struct cli *c)
 {
-    int code = lanes_check_number("queues", "weight", c->weight, 1, WEIGHT_MAX, false);
+    int code = check_number("queues", "weight", c->weight, 1, WEIGHT_MAX, false);
     if (!code)
-        code = lanes_check_number("queues", "max-running", c->max_running, 1, RUNNING_MAX, false);
+        code = check_number("queues", "max-running", c->max_running, 1, RUNNING_MAX, false);
     if (!code)
-        code = lanes_check_number("queues", "every", c->every, 0, DAY_MS, true);
+        code = check_number("queues", "every", c->every, 0, DAY_MS, true);
     if (!code)
-        code = lanes_check_number("queues", "burst", c->burst, 1, BURST_MAX, false);
+        code = check_number("queues", "burst", c->burst, 1, BURST_MAX, false);
     if (!code && !c->weight && !c->max_running && !c->every && !c->burst)
         code = cli_usage("queues", "say what to set: --max-running, --weight, --every, --burst");
     return code;
@@ -286,8 +288,8 @@ static void say_dry(struct cli *c, struct json root)
 /* The service does a piece in one request. */
 static int purge(struct cli *c, struct service *s, const char *name)
 {
-    const char *path = lanes_path(c, "/v1/queues", name, "/purge");
-    const char *dry = lanes_path(c, "/v1/queues", name, "/purge?dry_run=true");
+    const char *path = queue_path(c, "/v1/queues", name, "/purge");
+    const char *dry = queue_path(c, "/v1/queues", name, "/purge?dry_run=true");
     long long cancelled = 0;
     bool more = true;
     if (c->dry_run)
@@ -318,7 +320,7 @@ static int check_queues(struct cli *c, int action)
         return c->word_count > 2 ? cli_usage("queues", "too many words") : EXIT_DONE;
     if (c->word_count != 3)
         return cli_usage("queues", "queues %s needs one queue, such as default/x/normal", queue_actions[action]);
-    if (!lanes_path(c, "", c->words[2], ""))
+    if (!queue_path(c, "", c->words[2], ""))
         return EXIT_USAGE;
     if (action == Q_SET)
         code = check_settings(c);
@@ -332,7 +334,7 @@ static int run_queues(struct cli *c, struct service *s, int action)
     const char *name = c->word_count > 2 ? c->words[2] : "";
     if (action == Q_LIST)
         return list(c, s);
-    const char *plain = lanes_path(c, "/v1/queues", name, "");
+    const char *plain = queue_path(c, "/v1/queues", name, "");
     if (action == Q_SHOW)
         return lanes_ask(c, s, "GET", plain, SPAN_NONE, show_queue);
     if (action == Q_SET)
@@ -340,7 +342,7 @@ static int run_queues(struct cli *c, struct service *s, int action)
     if (action == Q_PURGE)
         return purge(c, s, name);
     const char *act = arena_fmt(c->arena, "/%s", queue_actions[action]);
-    return lanes_ask(c, s, "POST", lanes_path(c, "/v1/queues", name, act), lanes_body(c, NULL), say_queue);
+    return lanes_ask(c, s, "POST", queue_path(c, "/v1/queues", name, act), lanes_body(c, NULL), say_queue);
 }
 
 int queues_run(struct cli *c)
@@ -405,7 +407,7 @@ static int check_breakers(struct cli *c, int action)
         return c->word_count > 2 ? cli_usage("breakers", "too many words") : EXIT_DONE;
     if (c->word_count != 3)
         return cli_usage("breakers", "breakers %s needs one queue, such as default/x/normal", breaker_actions[action]);
-    if (!lanes_path(c, "", c->words[2], ""))
+    if (!queue_path(c, "", c->words[2], ""))
         return EXIT_USAGE;
     if (action == B_RESET)
         return c->ttl ? cli_usage("breakers", "reset takes no --ttl") : EXIT_DONE;
@@ -426,7 +428,7 @@ int breakers_run(struct cli *c)
         code = lanes_ask(c, &service, "GET", "/v1/breakers?limit=200", SPAN_NONE, print_breakers);
     } else {
         const char *act = arena_fmt(c->arena, "/%s", breaker_actions[action]);
-        code = lanes_ask(c, &service, "POST", lanes_path(c, "/v1/breakers", c->words[2], act),
+        code = lanes_ask(c, &service, "POST", queue_path(c, "/v1/breakers", c->words[2], act),
                          lanes_body(c, put_ttl), say_breaker);
     }
     service_close(&service);

@@ -846,6 +846,10 @@ static void a_cancel_by_force_is_at_once_and_says_why(void **state)
     expect("POST", path, "", "{\"force\":true,\"grace_s\":5}", 422);
     expect("POST", path, "", "{\"grace_s\":0}", 422);
     expect("POST", path, "", "{\"forse\":true}", 400);
+    char raw[512];
+    snprintf(raw, sizeof raw, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n"
+                              "Connection: close\r\n\r\n{\"force\":true}", path);
+    expect_raw(span_of(raw), 415, true);
     struct reply r = request("POST", path, "", "{\"grace_s\":30,\"reason\":\"it is <slow>\"}");
     assert_int_equal(r.status, 202);
     drop(&r);
