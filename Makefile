@@ -137,14 +137,11 @@ model: $(MODELS) ## the store against its model, small worlds wholly, and the sp
 	@$(MAKE) --no-print-directory $(OUT)/tests/sim/sim
 	@tests/sim/check.sh $(OUT)/tests/sim/sim
 
-<<<<<<< HEAD
 crash: $(OUT)/tests/crash/crash ## power loss at every call of the store, a disk that fails, torn logs, flipped bits: all of it, a quarter of an hour
 	@$(OUT)/tests/crash/crash seed=$${SEED:-1}
 	@tests/crash/check.sh $(OUT)/tests/crash/crash
-=======
 mutants: ## mistakes put into a copy of the sources one by one: each must be found (M="name …": only those)
 	@tests/mutations/run.sh $(M)
->>>>>>> scenarios
 
 fuzzers: $(FUZZERS)
 fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
@@ -186,8 +183,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-<<<<<<< HEAD
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model crash fuzzers fuzz system check soak volume bench sim sim-rest install clean
-=======
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model mutants fuzzers fuzz system check soak volume bench sim sim-rest install clean
->>>>>>> scenarios
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model crash mutants fuzzers fuzz system check soak volume bench sim sim-rest install clean

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/body.h"
 #include "api/http.h"
 #include "base/json.h"
 #include "extract/fields.h"
@@ -31,9 +32,9 @@ struct api {
 };
 
 struct route {
-    const char *path;  /* "{id}" stands for a job's id, "{name}" for a site's, "/{n}" at the end for a number */
-    const char *allow; /* methods for the Allow header */
-    bool post; /* changes something: only the method in `allow` */
+    const char *path;  /* "{id}" stands for a job's id, "{name}" for a word, "{lane}" for a lane with its two
+                          slashes, "/{n}" at the end for a number */
+    const char *allow; /* "GET, HEAD", or its one method */
     bool store;               /* needs a call */
     const char *const *query; /* parameters it knows; NULL-terminated */
     void (*run)(struct api *a, struct request *r, struct span id);
@@ -55,11 +56,17 @@ struct call {
     int kind;         /* enum item_kind */
     size_t page;      /* rows asked for */
     bool replayed;
+    bool existing; /* a job with this unique key was there */
     bool job_fields;       /* of the job, once it is known */
     struct buf secret;     /* cookies on their way to the store: wiped with the call */
     struct fields *fields; /* of each record; NULL: all of it */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
     void *more; /* of whoever made the call; in its arena */
+    struct span kept;   /* in the arena: of an earlier operation of the call */
+    int64_t purged;     /* so far */
+    struct lane_change change; /* of queues.c, and of */
+    struct limit_view limit;
+    bool breaker;       /* the answer is the lane's breaker, not the lane */
 };
 
 /* ---- api.c ---- */
@@ -80,6 +87,7 @@ void answer_fault(struct request *r, err e, const struct fault *f);
 MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
                            int64_t *value);
 
+struct order;
 /* ---- jobs.c ---- */
 void jobs_create(struct api *a, struct request *r, struct span id);
 void jobs_list(struct api *a, struct request *r, struct span id);
@@ -93,6 +101,32 @@ void answer_refusal(struct request *r, const struct order_refusal *refusal);
 
 /* The operation is done: answers 200 with the job as it is now. */
 void jobs_answer(struct call *c);
+
+/* ---- queues.c ---- */
+void queues_list(struct api *a, struct request *r, struct span id);
+void queues_show(struct api *a, struct request *r, struct span lane);
+void queues_put(struct api *a, struct request *r, struct span lane);
+void queues_patch(struct api *a, struct request *r, struct span lane);
+void queues_pause(struct api *a, struct request *r, struct span lane);
+void queues_resume(struct api *a, struct request *r, struct span lane);
+void queues_close(struct api *a, struct request *r, struct span lane);
+void queues_open(struct api *a, struct request *r, struct span lane);
+void queues_unblock(struct api *a, struct request *r, struct span lane);
+void queues_purge(struct api *a, struct request *r, struct span lane);
+void breakers_list(struct api *a, struct request *r, struct span id);
+void breakers_show(struct api *a, struct request *r, struct span lane);
+void breakers_open(struct api *a, struct request *r, struct span lane);
+void breakers_close(struct api *a, struct request *r, struct span lane);
+void breakers_reset(struct api *a, struct request *r, struct span lane);
+
+/* ---- limits.c ---- */
+void limits_show(struct api *a, struct request *r, struct span id);
+void limits_set_all(struct api *a, struct request *r, struct span id);
+void limits_set_tenant(struct api *a, struct request *r, struct span name);
+void limits_set_site(struct api *a, struct request *r, struct span name);
+void limits_effective(struct api *a, struct request *r, struct span id);
+void mode_show(struct api *a, struct request *r, struct span id);
+void mode_put(struct api *a, struct request *r, struct span id);
 
 /* ---- artifacts.c ---- */
 void artifacts_list(struct api *a, struct request *r, struct span id);
@@ -143,6 +177,9 @@ void events_more(struct api *a);  /* last_event moved */
 void events_forget(struct call *c);
 
 /* ---- health.c ---- */
+/* Jobs that come now would be taken, and could run. */
+bool health_is_ready(const struct api *a, const struct api_status *s);
+const char *health_why(const struct api *a, const struct api_status *s); /* when it is not */
 void health_live(struct api *a, struct request *r, struct span id);
 void health_ready(struct api *a, struct request *r, struct span id);
 void health_metrics(struct api *a, struct request *r, struct span id);

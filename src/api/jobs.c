@@ -39,6 +39,10 @@ static void on_created(struct call *c)
     }
     char location[64];
     snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
+    if (c->existing) { /* nothing was made */
+        answer_job(c, 200, (const char *const[]){"Content-Location", location, "Unique-Match", c->id, NULL});
+        return;
+    }
     answer_job(c, 202,
                (const char *const[]){"Location", location, "Retry-After", "1",
                                      c->replayed ? "Idempotency-Replayed" : NULL, "true",
@@ -57,12 +61,17 @@ static void on_accepted(struct call *c)
         answer_problem(c->request, 409, "session_unavailable", "%s", c->op.fault.words);
         return;
     }
+    if (c->op.result == E_CONFLICT) { /* ids are ours: only the unique key can be taken */
+        answer_problem(c->request, 409, "unique_conflict", "%s", c->op.fault.words);
+        return;
+    }
     if (c->op.result) {
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
     c->replayed = c->op.out.accept.replayed;
-    if (!c->replayed)
+    c->existing = c->op.out.accept.existing;
+    if (!c->replayed && !c->existing)
         metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
     span_copy(span_of(c->op.out.accept.id), c->id, sizeof c->id);
     post_job(c, on_created);
@@ -135,7 +144,7 @@ void jobs_create(struct api *a, struct request *r, struct span id)
     random_bytes(random, sizeof random);
     id_make(c->id, "job", clock_wall(), random);
     struct accept_args *job = &c->op.in.accept;
-    *job = order_accept(&order);
+    *job = order_accept(&order, a->config.coalesce, clock_wall());
     job->id = span_of(c->id);
     job->idempotency_key = span_of(c->key);
     job->request_hash = span_hash(r->body, 0);
@@ -167,8 +176,9 @@ void jobs_show(struct api *a, struct request *r, struct span id)
 
 /* ---- POST /v1/jobs/{id}/cancel ---- */
 
+enum { GRACE_MAX_S = 3600 };
 /* The pool ends what does not stop much sooner; this is for a node that is gone with its job. */
-static const int64_t CANCEL_GRACE_MS = 60000;
+static const int64_t CANCEL_GRACE_S = 60;
 
 static void on_cancel_shown(struct call *c)
 {
@@ -176,7 +186,7 @@ static void on_cancel_shown(struct call *c)
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
-    /* 202: a worker was told and will stop; 200: it is cancelled. */
+    /* 202: a worker was told and will stop; 200: it is cancelled, by force or because it had not started. */
     answer_job(c, c->op.out.job.state == JOB_ACTIVE ? 202 : 200, NULL);
 }
 
@@ -196,11 +206,35 @@ static void on_cancelled(struct call *c)
     post_job(c, on_cancel_shown);
 }
 
+static bool read_cancel(struct body *b, struct json_parser *parser, struct span text,
+                        struct cancel_args *out)
+{
+    static const char *const members[] = {"force", "grace_s", "reason", NULL};
+    struct json root, v;
+    int64_t grace_s = CANCEL_GRACE_S;
+    if (!body_read(b, parser, text, true, members, &root))
+        return false;
+    body_flag(b, root, "", "force", &out->force);
+    body_number(b, root, "", "grace_s", 1, GRACE_MAX_S, &grace_s);
+    body_text(b, root, "", "reason", STORE_WHY_MAX, &out->why);
+    if (out->force && body_given(root, "grace_s", &v))
+        body_refuse(b, SPAN("/grace_s"), "not_supported", "by force is at once: one of force and grace_s");
+    out->grace_ms = grace_s * 1000;
+    return body_fine(b);
+}
+
 void jobs_cancel(struct api *a, struct request *r, struct span id)
 {
+    if (r->body.n && !body_is_json(r))
+        return;
     struct call *c = call_new(a, r, id);
-    c->op.in.cancel.id = span_of(c->id);
-    c->op.in.cancel.grace_ms = CANCEL_GRACE_MS;
+    struct order_refusal refusal = {0};
+    struct cancel_args args = {.id = span_of(c->id)};
+    if (!read_cancel(&(struct body){&refusal, c->op.arena}, a->json, r->body, &args)) {
+        answer_refusal(r, &refusal);
+        return;
+    }
+    c->op.in.cancel = args;
     call_post(c, STORE_CANCEL, on_cancelled);
 }
 

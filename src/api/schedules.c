@@ -231,7 +231,7 @@ static void post_put(struct call *c, bool create)
         .tenant = TENANT,
         .name = t->name,
         .terms = t->terms,
-        .job = order_accept(&t->order),
+        .job = order_accept(&t->order, c->api->config.coalesce, (wall){0}), /* a run counts its times from its start */
         .job_text = t->job_text,
         .create = create,
         .revision = q->revision,

@@ -134,7 +134,7 @@ static struct call *call_of(struct api *a, struct request *r, struct span name)
 
 /* ---- bodies ---- */
 
-struct body {
+struct facts {
     struct call *call;
     struct json root;
     struct json_parser *parser;
@@ -142,14 +142,14 @@ struct body {
     size_t error_count;
 };
 
-static void refuse(struct body *b, const char *pointer, const char *code, const char *words)
+static void refuse(struct facts *b, const char *pointer, const char *code, const char *words)
 {
     if (b->error_count < ERRORS_MAX)
         b->errors[b->error_count++] = (struct problem_error){
             .pointer = span_of(pointer), .code = code, .detail = span_of(words)};
 }
 
-static bool refused(struct body *b)
+static bool refused(struct facts *b)
 {
     struct problem p = {.status = 422,
                         .code = "validation_failed",
@@ -169,10 +169,10 @@ static bool refused(struct body *b)
 }
 
 /* A JSON object with known members; an empty body is an empty object. False: answered. */
-static bool body_open(struct body *b, struct call *c, const char *const *members)
+static bool body_open(struct facts *b, struct call *c, const char *const *members)
 {
     struct request *r = c->request;
-    *b = (struct body){.call = c, .parser = json_parser_new(BODY_JSON_MAX)};
+    *b = (struct facts){.call = c, .parser = json_parser_new(BODY_JSON_MAX)};
     struct span text = span_trim(r->body).n ? r->body : SPAN("{}");
     if (json_parse(b->parser, text, &b->root, NULL) || !json_is(b->root, JSON_OBJECT)) {
         answer_problem(r, 400, "malformed_json", "the body must be a JSON object");
@@ -193,13 +193,13 @@ static bool body_open(struct body *b, struct call *c, const char *const *members
     return true;
 }
 
-static void body_close(struct body *b)
+static void body_close(struct facts *b)
 {
     json_parser_free(&b->parser);
 }
 
 /* Kept in the call; empty when it is not given. */
-static struct span read_text(struct body *b, const char *key, const char *pointer)
+static struct span read_text(struct facts *b, const char *key, const char *pointer)
 {
     struct json v = json_get(b->root, span_of(key));
     struct span text = SPAN_NONE;
@@ -208,7 +208,7 @@ static struct span read_text(struct body *b, const char *key, const char *pointe
     return arena_keep(b->call->op.arena, text);
 }
 
-static int64_t read_number(struct body *b, struct json v, const char *pointer, int64_t least, int64_t most,
+static int64_t read_number(struct facts *b, struct json v, const char *pointer, int64_t least, int64_t most,
                            int64_t otherwise)
 {
     int64_t n = otherwise;
@@ -241,7 +241,7 @@ static void on_added(struct call *c)
         post_show(c, on_added_shown);
 }
 
-static void read_rate(struct body *b, struct session_add *out)
+static void read_rate(struct facts *b, struct session_add *out)
 {
     struct json rate = json_get(b->root, SPAN("rate"));
     bool given = rate.doc && !json_is(rate, JSON_NULL);
@@ -258,7 +258,7 @@ void sessions_create(struct api *a, struct request *r, struct span id)
 {
     static const char *const members[] = {"site", "pool", "name", "rate", "max_active", NULL};
     struct call *c = call_new(a, r, id);
-    struct body b;
+    struct facts b;
     if (body_open(&b, c, members)) {
         struct session_add *add = &c->op.in.session_add;
         uint8_t random[10];
@@ -412,7 +412,7 @@ static void lock(struct api *a, struct request *r, struct span name, bool locked
 {
     static const char *const members[] = {"reason", NULL};
     struct call *c = call_of(a, r, name);
-    struct body b;
+    struct facts b;
     if (!c)
         return;
     if (body_open(&b, c, members)) {

@@ -287,6 +287,11 @@ static void read_job(struct reading *r, struct json_parser *parser, struct pack 
                    SP(inner->errors[i].detail));
         return;
     }
+    const struct terms *terms = &r->out->order.terms;
+    if (terms->not_before_ms)
+        refuse(r, "/job/not_before", "not_supported", "the schedule says when");
+    if (terms->unique_key.n)
+        refuse(r, "/job/unique", "not_supported", "the schedule says what becomes of runs that overlap: overlap");
     if (r->out->terms.rule.kind == SCHEDULE_ADAPTIVE && r->out->order.mark != MARK_USED)
         refuse(r, "/job/since_last", "required", "an adaptive schedule goes by what is new: the job needs since_last");
 }

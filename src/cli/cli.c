@@ -3,6 +3,7 @@
 #include "cli/inside.h"
 
 #include "base/text.h"
+#include "base/when.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -20,10 +21,18 @@ enum {
     IN_ARTIFACTS = 128,
     IN_REPLAY = 256,
     IN_SCHEDULES = 512,
-    IN_SESSIONS = 1024,
-    IN_WISH = IN_GET | IN_SCHEDULES, /* what a job is to collect */
-    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS,
-    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS, /* everything but the service itself */
+    IN_CREATE = 1024, /* jobs create: an order like that of get */
+    IN_QUEUES = 2048,
+    IN_LIMITS = 4096,
+    IN_BREAKERS = 8192,
+    IN_MODE = 16384,
+    IN_SESSIONS = 32768,
+    IN_ORDER = IN_GET | IN_CREATE,
+    IN_WISH = IN_ORDER | IN_SCHEDULES, /* what a job is to collect */
+    IN_CONTROL = IN_QUEUES | IN_LIMITS | IN_BREAKERS | IN_MODE,
+    IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL,
+    /* everything but the service itself */
+    IN_CLIENT = 31 | IN_CREATE | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL,
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -43,15 +52,14 @@ static const struct flag {
     {"until", 0, "DATE", offsetof(struct cli, until), IN_WISH, "no posts newer than this"},
     {"product", 0, "NAME", offsetof(struct cli, product), IN_WISH, "of a search or hashtag: latest (default), top, people, media"},
     {"depth", 0, "N", offsetof(struct cli, depth), IN_WISH, "of a thread: replies at most N steps below the post; 0 none; else all"},
-    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_WISH, "0 before all others, 5 normal, 9 last"},
+    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_WISH, "9 before the others of its queue, 5 normal, 0 after them; waiting makes up for it"},
     {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_WISH, "only posts that earlier jobs of the same target have not brought"},
     {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_WISH, "leave out posts of these kinds: replies,reposts,quotes"},
     {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_WISH, "only these of each record: id,text,counts.like"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY | IN_SESSIONS, "site pack to use, default x; replay: or the folder of one, default that of the job"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY | IN_JOBS | IN_QUEUES | IN_LIMITS | IN_SESSIONS, "site pack to use, default x; replay: or the folder of one, default that of the job; jobs cancel, queues list: only of this site"},
     {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_WISH, "what is read is kept: never, on_failure or always; else as configured"},
     {"cron", 0, "FIELDS", offsetof(struct cli, cron), IN_SCHEDULES, "minute hour day month weekday: '30 2 * * *'; or @daily and the like"},
     {"timezone", 0, "NAME", offsetof(struct cli, timezone), IN_SCHEDULES, "of --cron: Europe/Berlin; default UTC"},
-    {"every", 0, "DURATION", offsetof(struct cli, every), IN_SCHEDULES | IN_SESSIONS, "schedules: 30s, 15m, 2h, 7d of elapsed time; sessions add: its own rate, one job in so many seconds"},
     {"adaptive", 0, "LEAST,MOST", offsetof(struct cli, adaptive), IN_SCHEDULES, "5m,1d: as often as there is something new; needs --since-last"},
     {"wanted", 0, "N", offsetof(struct cli, wanted), IN_SCHEDULES, "of --adaptive: new posts that a run should find; default 20"},
     {"jitter", 0, "DURATION", offsetof(struct cli, jitter), IN_SCHEDULES, "each schedule is late by its own share of it"},
@@ -61,15 +69,34 @@ static const struct flag {
     {"missed", 0, "POLICY", offsetof(struct cli, missed), IN_SCHEDULES, "runs that were due while the service was down: once (default), skip, catch_up"},
     {"catch-up", 0, "DURATION", offsetof(struct cli, catch_up), IN_SCHEDULES, "of --missed catch_up: how far back; default 1d"},
     {"catch-up-max", 0, "N", offsetof(struct cli, catch_up_max), IN_SCHEDULES, "of --missed catch_up: how many; 1-100"},
-    {"grace", 0, "DURATION", offsetof(struct cli, grace), IN_SCHEDULES, "a run so late is not missed; default 60s"},
-    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_SCHEDULES | IN_SESSIONS, "of pause and lock: why"},
     {"from", 0, "DATE", offsetof(struct cli, from), IN_SCHEDULES | IN_SESSIONS, "of backfill and preview: from when on; of sessions: the file with the cookies, else standard input"},
     {"to", 0, "DATE", offsetof(struct cli, to), IN_SCHEDULES, "of backfill: until when; default now"},
-    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_SCHEDULES, "say what would be, and write nothing"},
     {"pool", 0, "NAME", offsetof(struct cli, pool), IN_WISH | IN_SESSIONS, "with a login of this pool of sessions; sessions: the pool, default \"default\""},
-    {"burst", 0, "N", offsetof(struct cli, burst), IN_SESSIONS, "add only: of its rate, so many at once; default 1"},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
-    {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY, "with --failed: how they ended; default drift"},
+    {"class", 0, "CLASS", offsetof(struct cli, class), IN_WISH | IN_REPLAY | IN_LIMITS, "get: interactive, normal (default) or bulk: how urgent; replay --failed: how they ended, default drift"},
+    {"tenant", 0, "NAME", offsetof(struct cli, tenant), IN_WISH | IN_QUEUES | IN_LIMITS, "for whom the job is; tenants share the service fairly; else default"},
+    {"not-before", 0, "DATE", offsetof(struct cli, not_before), IN_WISH, "it starts then at the earliest: 2026-02-06T12:00:00Z"},
+    {"expires", 0, "TIME", offsetof(struct cli, expires), IN_WISH, "a job that has not started by then ends as expired: 30s, 5m, 2h, 7d"},
+    {"deadline", 0, "TIME", offsetof(struct cli, deadline), IN_WISH, "nobody wants it after that: it is not tried again"},
+    {"attempt-timeout", 0, "TIME", offsetof(struct cli, attempt_timeout), IN_WISH, "one attempt ends by then; else job.attempt_timeout"},
+    {"idle-timeout", 0, "TIME", offsetof(struct cli, idle_timeout), IN_WISH, "an attempt without progress ends by then; else job.stall_timeout"},
+    {"unique", 0, "KEY", offsetof(struct cli, unique), IN_WISH, "at most one job with this key at a time"},
+    {"on-conflict", 0, "WHAT", offsetof(struct cli, on_conflict), IN_WISH, "when there is one: return_existing (default), reject, replace, run_after_active"},
+    {"max-age", 0, "TIME", offsetof(struct cli, max_age), IN_WISH, "a result of the same order that is not older will do"},
+    {"stale-if-error", 0, "TIME", offsetof(struct cli, stale_if_error), IN_WISH, "likewise while the site cannot be read"},
+    {"coalesce", 0, "yes|no", offsetof(struct cli, coalesce), IN_WISH, "equal orders at the same time are done once; else queue.coalesce"},
+    {"force", 0, NULL, offsetof(struct cli, force), IN_JOBS, "cancel: at once, whatever its worker does; nothing of it counts any more"},
+    {"grace", 0, "TIME", offsetof(struct cli, grace), IN_JOBS | IN_SCHEDULES, "jobs cancel: time a running job has to stop by itself; schedules: a run so late is not missed; both 60s unless given"},
+    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_JOBS | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL, "why, for whoever finds it so"},
+    {"by", 0, "NAME", offsetof(struct cli, by), IN_CONTROL, "who says so; else the name of the user"},
+    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_JOBS | IN_QUEUES | IN_SCHEDULES, "say what would be done, and do nothing"},
+    {"yes", 'y', NULL, offsetof(struct cli, yes), IN_JOBS | IN_QUEUES, "cancel, purge: do not ask"},
+    {"troubled", 0, NULL, offsetof(struct cli, troubled), IN_QUEUES, "list: only those that something holds up"},
+    {"weight", 0, "N", offsetof(struct cli, weight), IN_QUEUES | IN_LIMITS, "set: its share among the others, 1-10000; queues: or default"},
+    {"max-running", 0, "N", offsetof(struct cli, max_running), IN_QUEUES | IN_LIMITS, "set: jobs at once; queues: or default; limits: 0 is any number"},
+    {"every", 0, "TIME", offsetof(struct cli, every), IN_QUEUES | IN_LIMITS | IN_SCHEDULES | IN_SESSIONS, "sessions add: its own rate, one job in so many seconds; schedules: 30s, 15m, 2h, 7d of elapsed time; queues, limits set: least time between two starts, 0s is no limit; queues: or default"},
+    {"burst", 0, "N", offsetof(struct cli, burst), IN_QUEUES | IN_LIMITS | IN_SESSIONS, "set: starts that may come at once; queues: or default"},
+    {"ttl", 0, "TIME", offsetof(struct cli, ttl), IN_BREAKERS, "open, close: for how long, at most 1d; else 10m"},
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
     {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
     {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_WISH, "only this way of reading the site: capture, dom or fetch"},
@@ -77,7 +104,7 @@ static const struct flag {
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
     {"media", 0, "WHAT", offsetof(struct cli, media), IN_WISH, "urls: of media in the records (default); download: their files as well"},
-    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only: scheduled, ready, active, succeeded, cancelled or dead"},
+    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
     {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
@@ -87,7 +114,6 @@ static const struct flag {
     {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
 };
 enum { FLAGS = sizeof flags / sizeof flags[0] };
-_Static_assert(FLAGS <= 64, "a bit for each in read_call()");
 
 /* The service has its own process and its own reading of the call; only its help is here. */
 static int serve_run(struct cli *c)
@@ -120,16 +146,56 @@ static const struct verb {
      "written as records come. Ctrl-C stops following; the job of a running service goes on.\n"
      "--media download --out FOLDER/ writes FOLDER/posts.ndjson and FOLDER/media/POST-1.jpg.\n"},
     {"jobs", IN_JOBS, jobs_run,
+     "fulmar jobs create posts @nasa --limit 200 --class bulk --not-before 2026-02-07\n"
      "fulmar jobs list [--state active] [--limit 20]\n"
      "fulmar jobs show JOB\n"
-     "fulmar jobs cancel JOB\n"
+     "fulmar jobs cancel JOB... [--force] [--reason TEXT]\n"
+     "fulmar jobs cancel --state ready [--site x] [--dry-run]\n"
      "fulmar jobs log JOB\n"
      "fulmar jobs rejected JOB\n"
      "fulmar jobs conflicts JOB\n",
-     "look at jobs of a running service, and stop them",
+     "submit jobs to a running service, look at them, and stop them",
      "Without an action it lists. JOB is the id that get and jobs list print: job_...\n"
+     "create submits what get would, with the same flags, prints the id and does not wait.\n"
+     "cancel: a waiting job ends at once, a running one stops by itself within --grace; with --force it is\n"
+     "over at once, and what its worker still brings does not count. With --state or --site all such jobs\n"
+     "that have not ended, at most 1000: look first with --dry-run; it asks, or wants --yes.\n"
      "rejected: records that failed a check and are no results, with their source and the reason.\n"
      "conflicts: fields on which two readings of one record disagree.\n"},
+    {"queues", IN_QUEUES, queues_run,
+     "fulmar queues list [--tenant NAME] [--site x] [--troubled]\n"
+     "fulmar queues show default/x/normal\n"
+     "fulmar queues set press/x/bulk --max-running 2 --every 5s --weight default\n"
+     "fulmar queues pause default/x/normal --reason 'the site is down'\n"
+     "fulmar queues resume default/x/normal\n"
+     "fulmar queues close|open|unblock QUEUE [--reason TEXT]\n"
+     "fulmar queues purge QUEUE --reason TEXT [--dry-run] [--yes]\n",
+     "the queues of a running service: whose turn it is, and what holds them up",
+     "A queue is TENANT/SITE/CLASS; without the tenant it is that of default. pause stops starts, and what\n"
+     "runs goes on; close takes no more jobs; purge cancels those that wait; unblock forgets that the site\n"
+     "asked to wait. What is default is as configured (lane.*).\n"},
+    {"limits", IN_LIMITS, limits_run,
+     "fulmar limits show\n"
+     "fulmar limits set all --max-running 8\n"
+     "fulmar limits set tenant press --max-running 4 --weight 200\n"
+     "fulmar limits set site x --max-running 3 --every 2s --burst 2\n"
+     "fulmar limits explain [--tenant press] [--site x] [--class bulk]\n",
+     "limits of all queues, of tenants and of sites; which of them wins",
+     "What is not named stays as it is. They stay over restarts.\n"},
+    {"breakers", IN_BREAKERS, breakers_run,
+     "fulmar breakers list\n"
+     "fulmar breakers open|close QUEUE --reason TEXT [--ttl 1h]\n"
+     "fulmar breakers reset QUEUE\n",
+     "breakers of queues whose site failed too often in a row",
+     "open: no job of the queue starts; close: they start whatever the site does; both end by themselves.\n"
+     "reset: closed, what was counted is forgotten, and it works by itself again.\n"},
+    {"mode", IN_MODE, mode_run,
+     "fulmar mode show\n"
+     "fulmar mode set paused|draining|maintenance --reason TEXT\n"
+     "fulmar mode set normal\n",
+     "what the service as a whole does",
+     "paused: takes jobs, starts none. draining: takes none, finishes those that it has. maintenance:\n"
+     "neither. It stays so over restarts.\n"},
     {"schedules", IN_SCHEDULES, schedules_run,
      "fulmar schedules create nasa posts @nasa --adaptive 5m,1d --since-last\n"
      "fulmar schedules create trend hashtag '#opendata' --cron '30 2 * * *' --timezone Europe/Berlin\n"
@@ -384,6 +450,69 @@ int cli_settings(struct cli *c)
     return cli_exit_of(e);
 }
 
+/* ---- small things that the verbs share ---- */
+
+int cli_confirm(const struct cli *c, const char *verb, const char *what)
+{
+    if (c->yes)
+        return EXIT_DONE;
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return cli_usage(verb, "this %s: look first with --dry-run, then say --yes", what);
+    char line[16] = "";
+    fprintf(stderr, "This %s. Go on? [y/N] ", what);
+    bool yes = fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
+    if (!yes)
+        cli_say("nothing was done");
+    return yes ? EXIT_DONE : EXIT_CANCELLED;
+}
+
+int cli_action(struct cli *c, const char *verb, const char *const *actions)
+{
+    const char *action = c->word_count > 1 ? c->words[1] : actions[0];
+    struct buf known = BUF(256);
+    for (int i = 0; actions[i]; i++) {
+        if (strcmp(actions[i], action) == 0) {
+            buf_free(&known);
+            return i;
+        }
+        buf_fmt(&known, "%s%s", i ? ", " : "", actions[i]);
+    }
+    const char *near = text_nearest(span_of(action), actions);
+    if (near)
+        (void)cli_usage(verb, "unknown action '%.40s'; did you mean '%s'?", action, near);
+    else
+        (void)cli_usage(verb, "unknown action '%.40s'; known are %.*s", action, SP(buf_span(&known)));
+    buf_free(&known);
+    return -1;
+}
+
+const char *cli_user(struct cli *c)
+{
+    const char *user = c->by ? c->by : getenv("USER");
+    return user && *user ? user : arena_fmt(c->arena, "user %u", (unsigned)getuid());
+}
+
+int cli_duration(const char *verb, const char *flag, const char *text, int64_t min_ms, int64_t max_ms, int64_t *out_ms)
+{
+    int64_t ms;
+    if (when_duration(span_of(text), &ms) && ms >= min_ms && ms <= max_ms && (min_ms < 1000 || ms % 1000 == 0)) {
+        *out_ms = ms;
+        return EXIT_DONE;
+    }
+    return cli_usage(verb, "--%s must be a time such as 30s, 5m, 2h or 7d, at most %llds, not '%.40s'", flag,
+                     (long long)(max_ms / 1000), text);
+}
+
+int cli_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max, int64_t *out)
+{
+    int64_t n;
+    if (span_int(span_of(text), &n) && n >= min && n <= max) {
+        *out = n;
+        return EXIT_DONE;
+    }
+    return cli_usage(verb, "--%s must be %lld to %lld, not '%.40s'", flag, (long long)min, (long long)max, text);
+}
+
 /* ---- help ---- */
 
 static void print_short(FILE *to)
@@ -484,7 +613,7 @@ static int unknown_flag(struct span name, int bits)
 }
 
 /* One word that begins with '-'; *at moves on when the flag's value is the next word. */
-static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *out_used)
+static int read_flag(struct cli *c, int argc, char **argv, int *at, bool used[FLAGS])
 {
     const char *word = argv[*at];
     struct span rest = span_of(word + (word[1] == '-' ? 2 : 1));
@@ -493,7 +622,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *ou
     const struct flag *f = flag_named(name);
     if (!f || (word[1] != '-' && name.n != 1) || (word[1] == '-' && name.n == 1))
         return unknown_flag(name, IN_ALL);
-    *out_used |= UINT64_C(1) << (f - flags);
+    used[f - flags] = true;
     if (!f->value) {
         if (equals < rest.n)
             return cli_usage(NULL, "--%s takes no value", f->name);
@@ -510,7 +639,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *ou
     return EXIT_DONE;
 }
 
-static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
+static int read_call(struct cli *c, int argc, char **argv, bool used[FLAGS])
 {
     bool only_words = false;
     for (int i = 1; i < argc; i++) {
@@ -519,7 +648,7 @@ static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
         } else if (!only_words && strcmp(argv[i], "--version") == 0 && c->word_count == 0) {
             c->words[c->word_count++] = "version";
         } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
-            int code = read_flag(c, argc, argv, &i, out_used);
+            int code = read_flag(c, argc, argv, &i, used);
             if (code)
                 return code;
         } else if (c->word_count == CLI_WORDS_MAX) {
@@ -533,11 +662,19 @@ static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
     return EXIT_DONE;
 }
 
-static int flags_fit(const struct verb *verb, uint64_t used)
+/* jobs create takes what get takes, and not what its other actions take. */
+static bool creates(const struct cli *c, const struct verb *verb)
 {
+    return verb->bit == IN_JOBS && c->word_count > 1 && strcmp(c->words[1], "create") == 0;
+}
+
+static int flags_fit(const struct cli *c, const struct verb *verb, const bool used[FLAGS])
+{
+    const char *action = creates(c, verb) ? " create" : "";
+    int bits = *action ? IN_CREATE : verb->bit;
     for (size_t i = 0; i < FLAGS; i++)
-        if ((used >> i & 1) && !(flags[i].verbs & verb->bit))
-            return cli_usage(verb->name, "%s does not know --%s", verb->name, flags[i].name);
+        if (used[i] && !(flags[i].verbs & bits))
+            return cli_usage(verb->name, "%s%s does not know --%s", verb->name, action, flags[i].name);
     return EXIT_DONE;
 }
 
@@ -554,8 +691,8 @@ static int unknown_verb(const char *word)
 
 static int run(struct cli *c, int argc, char **argv)
 {
-    uint64_t used = 0; /* a bit for each flag */
-    int code = read_call(c, argc, argv, &used);
+    bool used[FLAGS] = {false};
+    int code = read_call(c, argc, argv, used);
     if (code)
         return code;
     if (!c->word_count) {
@@ -580,7 +717,7 @@ static int run(struct cli *c, int argc, char **argv)
         help(verb->name);
         return EXIT_DONE;
     }
-    code = flags_fit(verb, used);
+    code = flags_fit(c, verb, used);
     return code ? code : verb->run(c);
 }
 

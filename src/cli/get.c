@@ -70,6 +70,7 @@ struct get {
     mono began, drawn, fetched;
     bool on_terminal, users, drawing;
     bool broken; /* records cannot be written */
+    bool existing; /* a job with this unique key was there */
     struct media_files *files; /* of media, to be put beside the records; NULL: they are not */
 };
 
@@ -262,7 +263,7 @@ static int read_accepted(struct get *g, const struct client_answer *answer)
     struct json job;
     struct span id, records;
     clear_line(g);
-    if (answer->status != 202) {
+    if (answer->status != 202 && answer->status != 200) {
         int code = cli_problem(answer);
         return refuses_kind(g, answer) ? EXIT_USAGE : code;
     }
@@ -272,9 +273,10 @@ static int read_accepted(struct get *g, const struct client_answer *answer)
         return EXIT_PROTOCOL;
     }
     span_copy(id, g->id, sizeof g->id);
+    g->existing = answer->status == 200;
     if (json_text(json_get(job, SPAN("records")), &records))
         g->users = span_is(records, "users");
-    if (rows_about(g->rows, g->users, &g->fault)) {
+    if (g->rows && rows_about(g->rows, g->users, &g->fault)) {
         cli_say("%s", g->fault.words);
         return EXIT_IO;
     }
@@ -497,6 +499,12 @@ static int report_success(struct get *g, struct json job)
              count, g->users ? "user" : "post", count == 1 ? "" : "s",
              cli_printable(g->cli, span_of(g->target)), seconds,
              end.n ? cli_printable(g->cli, end) : "done");
+    struct span from = text_of(job, "result.from_job");
+    int64_t age_s = 0;
+    if (from.n && json_int(json_path(job, "result.age_s"), &age_s))
+        cli_note(g->cli, "it is the result of %s, %lld s old", cli_printable(g->cli, from), (long long)age_s);
+    else if (from.n)
+        cli_note(g->cli, "it is the result of %s, which did the same at the same time", cli_printable(g->cli, from));
     bool gap = false;
     if (json_bool(json_path(job, "report.gap"), &gap) && gap)
         cli_note(g->cli, "it stopped before it came to what was known: older posts that are new as well are missing, "
@@ -650,7 +658,7 @@ static int collect(struct get *g)
         code = submit(g);
     if (!code) {
         clear_line(g);
-        cli_note(g->cli, "%s accepted", g->id);
+        cli_note(g->cli, g->existing ? "%s is about the same and has not ended: following it" : "%s accepted", g->id);
         code = follow(g);
     }
     if (!code)
@@ -712,6 +720,35 @@ int get_run(struct cli *c)
     }
     service_close(&g.service);
     sse_reader_fini(&g.stream);
+    json_parser_free(&g.parser);
+    buf_free(&g.body);
+    return code;
+}
+
+/* Submits what get would, and does not wait: words[2] and [3] are kind and target. */
+int get_create(struct cli *c)
+{
+    if (c->word_count != 4)
+        return cli_usage("jobs", "jobs create needs a kind and a target: fulmar jobs create posts @nasa");
+    struct get g = {.cli = c, .kind = c->words[2], .target = c->words[3], .state = JOB_READY};
+    int code = wish_check(&g.wish, c, "jobs");
+    if (!code)
+        code = service_open(&g.service, c, NULL, NULL);
+    if (code)
+        return code;
+    g.began = g.drawn = clock_mono();
+    g.body = BUF(64 * 1024);
+    g.parser = json_parser_new(FETCH_MAX);
+    struct json_w w = json_w(&g.body);
+    wish_write(&g.wish, c, g.kind, g.target, &w);
+    code = submit(&g);
+    if (!code) {
+        printf("%s\n", g.id);
+        cli_note(c, g.existing ? "%s is about the same and has not ended; look: fulmar jobs show %s"
+                               : "%s accepted; look: fulmar jobs show %s",
+                 g.id, g.id);
+    }
+    service_close(&g.service);
     json_parser_free(&g.parser);
     buf_free(&g.body);
     return code;

@@ -79,6 +79,8 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
         (!span_int(span_of(c->depth), &wish->depth) || wish->depth < 0 || wish->depth > ORDER_DEPTH_MAX))
         return cli_usage(verb, "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
     int code = check_exclude(c, verb);
+    if (!code)
+        code = terms_check(c, verb, &wish->terms);
     return code ? code : check_fields(wish, c, verb);
 }
 
@@ -131,5 +133,6 @@ void wish_write(const struct wish *wish, const struct cli *c, const char *kind, 
     put_list(w, "fields", c->fields);
     if (c->media)
         json_kv_cstr(w, "media", c->media);
+    terms_put(w, c, &wish->terms);
     json_close(w);
 }

@@ -2,12 +2,13 @@
  * written as the body of POST /v1/jobs. */
 #pragma once
 
-#include "cli/inside.h"
+#include "cli/terms.h"
 #include "extract/fields.h"
 
 struct wish {
     int64_t limit, priority, depth;
     struct fields fields;
+    struct terms_flags terms;
     bool download;
 };
 

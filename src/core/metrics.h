@@ -13,6 +13,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(JOBS_FINISHED, "fulmar_jobs_finished_total", METRIC_COUNTER, "outcome", "complete partial empty_confirmed sampled dead cancelled expired", "jobs ended, by outcome") \
     X(JOB_FAILURES, "fulmar_job_failures_total", METRIC_COUNTER, "class", "bad_input not_found protected suspended withheld login_required session_invalid rate_limited blocked network timeout stuck browser drift empty_suspect resource crash cancelled internal", "attempts that failed, by class") \
     X(JOBS, "fulmar_jobs", METRIC_GAUGE, "state", "blocked scheduled ready active succeeded dead cancelled expired", "jobs in the store, by state") \
+    X(RUNNABLE, "fulmar_jobs_runnable", METRIC_GAUGE, "", "", "ready jobs of lanes that nothing holds up: what more workers would take") \
     X(JOBS_DELETED, "fulmar_jobs_deleted_total", METRIC_COUNTER, "limit", "age jobs bytes dead_age dead_jobs", "ended jobs deleted, by the limit that was exceeded: store.retention*, dead.retention*") \
     X(RECORD_BYTES, "fulmar_record_bytes", METRIC_GAUGE, "", "", "bytes of records of ended jobs, dead ones apart") \
     X(LANES, "fulmar_lanes", METRIC_GAUGE, "state", "open full blocked breaker_open paused session", "lanes with jobs, by what holds them up") \

@@ -55,6 +55,7 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(lane, retry_share, SETTING_INT, "20", 0, 100, "", "retries beyond that, in percent of the lane's starts in ten minutes") \
     X(queue, active_max, SETTING_INT, "0", 0, 1000000, "", "jobs of all lanes at once; 0 = any number")          \
     X(queue, lanes_max, SETTING_INT, "200000", 16, 200000, "", "lanes: of each tenant, site and class one")      \
+    X(queue, coalesce, SETTING_BOOL, "true", 0, 0, "", "equal work at the same time is done once, unless an order says otherwise") \
     X(browser, binary, SETTING_TEXT, "", 0, 0, "", "Chromium to run; empty = headless shell, else chromium")       \
     X(browser, count, SETTING_INT, "2", 1, 64, "", "browsers running at once")                                    \
     X(browser, contexts_max, SETTING_INT, "8", 1, 64, "", "jobs in one browser at once")                           \

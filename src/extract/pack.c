@@ -404,7 +404,7 @@ static err read_map_file(struct loader *l, struct form *site, const struct ynode
 
 static bool uses_capture(const struct pack *p)
 {
-    return pack_needs_page(p, SPAN_NONE);
+    return pack_needs_page(p, SPAN_NONE, SPAN_NONE);
 }
 
 static err read_files(struct loader *l, struct form *site, const struct ynode *files)

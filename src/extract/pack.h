@@ -47,8 +47,9 @@ bool pack_any_redirect(const struct pack *p);
 size_t pack_strategies(const struct pack *p, struct span kind, const char **out_names, size_t max);
 /* Where its sources are read from beside base_url, "NAME=URL NAME=URL". */
 struct span pack_instances(const struct pack *p);
-/* Does a job of this kind need a page in a browser? An empty kind: does any? */
-bool pack_needs_page(const struct pack *p, struct span kind);
+/* May a job of this kind need a page in a browser, when it is read by this strategy alone? An empty kind:
+ * may any; an empty strategy: by all that the pack has. */
+bool pack_needs_page(const struct pack *p, struct span kind, struct span strategy);
 /* Host patterns egress may reach: "x.com", "*.twimg.com". */
 size_t pack_hosts(const struct pack *p, const struct span **out_hosts);
 /* URL patterns for Network.setBlockedURLs ('*' is any text). */

@@ -302,6 +302,7 @@ static void status(void *ctx, struct api_status *out)
                : trouble             ? trouble
                : egress_is_silent(n) ? "egress does not answer; the supervisor replaces it"
                                      : "no browser has answered a probe yet";
+    out->queue = n->outlook;
     out->site_count = sites_view(n->sites, out->sites, PACKS_MAX);
 }
 
@@ -485,6 +486,7 @@ static err start_api(struct node *n, const char *state_dir, struct fault *f)
                            .connections_max = most,
                            .state_dir = state_dir,
                            .packs = sites_packs(n->sites),
+                           .coalesce = SETTING(s, queue, coalesce) != 0,
                            .status = status,
                            .cancelled = cancelled,
                            .clock = clock_of,

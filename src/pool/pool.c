@@ -524,10 +524,9 @@ static const struct tab_face face = {on_tab_ready, on_tab_reply, on_tab_event, o
 /* An order for fetch alone never opens a page. */
 static bool needs_page(const struct slot *s)
 {
-    struct span strategy;
-    if (cdp_member_text(s->lease.spec, "strategy", &strategy) && span_is(strategy, "fetch"))
-        return false;
-    return pack_needs_page(s->site.pack, s->lease.kind);
+    struct span strategy = SPAN_NONE;
+    (void)cdp_member_text(s->lease.spec, "strategy", &strategy);
+    return pack_needs_page(s->site.pack, s->lease.kind, strategy);
 }
 
 static void open_page(struct slot *s)

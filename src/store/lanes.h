@@ -38,6 +38,7 @@ struct lanes_query {
     struct span after; /* name of the last seen lane */
     struct span tenant, site; /* empty: all */
     bool troubled;            /* only those that something holds up */
+    bool breakers;            /* only those with a breaker that is not closed, counts errors, or was set by hand */
     size_t limit;             /* 1-500 */
 };
 /* By name. */
@@ -46,6 +47,27 @@ MUST_USE err store_lanes(struct store *s, const struct lanes_query *q, wall now,
 /* E_NOT_FOUND. */
 MUST_USE err store_lane(struct store *s, struct span name, wall now, struct arena *a,
                         struct lane_view *out, struct fault *f);
+
+/* ---- limits above lanes ---- */
+enum limit_scope { LIMIT_ALL, LIMIT_TENANT, LIMIT_SITE, LIMIT_SCOPES };
+struct limit_view {
+    enum limit_scope scope;
+    struct span name; /* of tenant or site; empty for LIMIT_ALL */
+    int64_t max_active; /* 0: any number */
+    int64_t weight;     /* of a tenant; 0 else */
+    int64_t emit_ms, burst; /* of a site */
+    int64_t active;
+};
+
+/* All that bounds a lane, whether there is one or not. */
+struct lane_bounds {
+    struct lane_view lane; /* name empty: there is none yet; settings are those that it would have */
+    bool exists;
+    struct limit_view all, tenant, site;
+};
+/* E_BAD_INPUT: not the name of a lane. */
+MUST_USE err store_lane_bounds(struct store *s, struct span name, wall now, struct arena *a,
+                               struct lane_bounds *out, struct fault *f);
 
 enum lane_act {
     LANE_ACT_SET,            /* settings; members LANE_UNCHANGED stay, LANE_AS_CONFIGURED give up their own */
@@ -70,19 +92,13 @@ struct lane_change {
 /* E_BAD_INPUT. What is as wanted already is E_OK and changes nothing. */
 MUST_USE err store_lane_change(struct store *s, const struct lane_change *c, wall now, struct fault *f);
 /* Cancels jobs of the lane that wait, at most 200 in a call. */
-MUST_USE err store_lane_purge(struct store *s, struct span name, wall now, int64_t *out_cancelled,
+struct lane_purge {
+    struct span name;
+    struct span by, why; /* at most LANE_NOTE bytes; may be empty */
+};
+MUST_USE err store_lane_purge(struct store *s, const struct lane_purge *p, wall now, int64_t *out_cancelled,
                               bool *out_more, struct fault *f);
 
-/* ---- limits above lanes ---- */
-enum limit_scope { LIMIT_ALL, LIMIT_TENANT, LIMIT_SITE, LIMIT_SCOPES };
-struct limit_view {
-    enum limit_scope scope;
-    struct span name; /* of tenant or site; empty for LIMIT_ALL */
-    int64_t max_active; /* 0: any number */
-    int64_t weight;     /* of a tenant; 0 else */
-    int64_t emit_ms, burst; /* of a site */
-    int64_t active;
-};
 /* All that is set, and what is in use without being set. At most 1000. */
 MUST_USE err store_limits(struct store *s, struct arena *a, struct limit_view **out_limits, size_t *out_count,
                           struct fault *f);

@@ -22,7 +22,7 @@
 
 struct store;
 
-enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536, STORE_MARK_POSTS = 200 };
+enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536, STORE_MARK_POSTS = 200, STORE_WHY_MAX = 200 };
 
 /* How far a target was read: the newest posts that its jobs have brought. Kept for each site, kind,
  * target and variant, longer than the jobs, and moved with the end of a job that ended well. */
@@ -34,6 +34,16 @@ enum store_mark {
 
 /* What holds a lane up: the labels of METRIC_LANES. */
 enum lane_word { LANE_OPEN, LANE_FULL, LANE_BLOCKED, LANE_BREAKER_OPEN, LANE_PAUSED, LANE_SESSION, LANE_WORDS };
+const char *lane_word_name(enum lane_word w);
+
+/* What the service as a whole does. */
+enum store_mode {
+    MODE_NORMAL,
+    MODE_PAUSED,      /* takes jobs, starts none */
+    MODE_DRAINING,    /* takes no jobs, finishes those that it has */
+    MODE_MAINTENANCE, /* takes none, starts none */
+    MODES
+};
 
 /* What a job takes while it runs; more needs include the lesser. */
 enum store_needs { NEEDS_NOTHING, NEEDS_PAGE, NEEDS_COUNT };
@@ -117,8 +127,8 @@ struct accept_reply {
 };
 static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
 /* E_CONFLICT id exists, or the unique key is taken (the words name the job); E_BAD_INPUT key used with another
- * body; E_BUSY queue full, draining, lane closed; E_DISK_FULL; E_SESSION: the pool has no session that can be
- * used, now or after a rest. */
+ * body; E_BUSY queue full, or lanes; E_DRAINING, E_MAINTENANCE; E_CLOSED the lane; E_DISK_FULL; E_SESSION: the pool has no
+ * session that can be used, now or after a rest. */
 MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, struct fault *f);
 
 /* ---- reserve ---- */
@@ -224,6 +234,7 @@ struct cancel_args {
     struct span id;
     bool force;
     int64_t grace_ms; /* 0: until it stops by itself */
+    struct span why;  /* words for people, at most STORE_WHY_MAX bytes; may be empty */
 };
 struct cancel_reply {
     enum job_state state;
@@ -307,6 +318,7 @@ struct outlook {
     int64_t next_ms;
     int64_t by_state[JOB_STATES];
     int64_t lanes[LANE_WORDS]; /* lanes with waiting or active jobs, by what holds them up */
+    enum store_mode mode;
     int64_t schedule_ms[2]; /* when a schedule must be looked at: by the wall, by elapsed time
                                (store/schedules.h); INT64_MAX: none */
 };
@@ -401,13 +413,6 @@ MUST_USE err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARK
 /* Deletes counts of hours before. Needs an open group. */
 MUST_USE err store_retain_fields(struct store *s, wall before, struct fault *f);
 /* ---- modes ---- */
-enum store_mode {
-    MODE_NORMAL,
-    MODE_PAUSED,      /* takes jobs, starts none */
-    MODE_DRAINING,    /* takes no jobs, finishes those that it has */
-    MODE_MAINTENANCE, /* takes none, starts none */
-    MODES
-};
 const char *mode_name(enum store_mode m);
 struct mode_view {
     enum store_mode mode;

@@ -148,7 +148,7 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_LANE_CHANGE:
         return store_lane_change(s, &op->in.lane_change, now, f);
     case STORE_LANE_PURGE:
-        return store_lane_purge(s, op->in.lane.name, now, &op->out.purge.cancelled, &op->out.purge.more, f);
+        return store_lane_purge(s, &op->in.purge, now, &op->out.purge.cancelled, &op->out.purge.more, f);
     case STORE_LIMIT_SET:
         return store_limit_set(s, &op->in.limit, now, f);
     case STORE_MODE_SET:
@@ -174,6 +174,7 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_FIELDS:
     case STORE_LANES:
     case STORE_LANE:
+    case STORE_LANE_BOUNDS:
     case STORE_LIMITS:
     case STORE_MODE:
     case STORE_SCHEDULE:
@@ -216,6 +217,8 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
                            &op->out.lanes.count, f);
     case STORE_LANE:
         return store_lane(s, op->in.lane.name, now, op->arena, &op->out.lane, f);
+    case STORE_LANE_BOUNDS:
+        return store_lane_bounds(s, op->in.lane.name, now, op->arena, &op->out.bounds, f);
     case STORE_LIMITS:
         return store_limits(s, op->arena, &op->out.limits.limits, &op->out.limits.count, f);
     case STORE_MODE:
@@ -409,6 +412,7 @@ static void publish_gauges(const struct outlook *o)
         metric_set(METRIC_JOBS, i, o->by_state[i]);
     for (int i = 0; i < LANE_WORDS; i++)
         metric_set(METRIC_LANES, i, o->lanes[i]);
+    metric_set(METRIC_RUNNABLE, 0, o->runnable);
 }
 
 /* What may start now, what comes next; told to the loop. False when the store cannot say. */

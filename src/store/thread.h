@@ -21,7 +21,7 @@ enum store_verb {
     STORE_SESSION_ADD, STORE_SESSION_COOKIES, STORE_SESSION_LOCK, STORE_SESSION_REMOVE, /* reading ones follow */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
     STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
-    STORE_LANES, STORE_LANE, STORE_LIMITS, STORE_MODE,
+    STORE_LANES, STORE_LANE, STORE_LANE_BOUNDS, STORE_LIMITS, STORE_MODE,
     STORE_SCHEDULE, STORE_SCHEDULES, STORE_SCHEDULE_RUNS,
     STORE_SESSION, STORE_SESSIONS, STORE_SESSION_OPEN, STORE_VERBS
 };
@@ -43,7 +43,8 @@ struct store_op {
         struct { struct span id; } job;                   /* JOB */
         struct cancel_args cancel;
         struct lane_change lane_change;
-        struct { struct span name; } lane;                /* LANE_PURGE, LANE */
+        struct lane_purge purge;
+        struct { struct span name; } lane;                /* LANE, LANE_BOUNDS */
         struct limit_view limit;
         struct { enum store_mode mode; struct span by, why; } mode;
         struct lanes_query lanes;
@@ -87,6 +88,7 @@ struct store_op {
         struct { int64_t cancelled; bool more; } purge;
         struct { struct lane_view *lanes; size_t count; } lanes;
         struct lane_view lane;
+        struct lane_bounds bounds;
         struct { struct limit_view *limits; size_t count; } limits;
         struct mode_view mode;
         struct schedule_view schedule;                    /* PUT, PAUSE, SCHEDULE */

@@ -4,8 +4,8 @@
  * A JSON object with one member for each row of the table below, in its order; what is zero or empty is
  * left out. So one job has one text, and a row of an older version reads as "not asked". Members that
  * this version does not know are passed over. Not in it: id, idempotency key and hash belong to one
- * request, and whoever makes the job gives them; nor are instants (run_at_ms, expires_ms, deadline_ms),
- * which would be past by then. Texts are UTF-8, as everything that came as JSON is. */
+ * request, and whoever makes the job gives them; nor is run_at_ms, an instant that would be past by then.
+ * expires_ms and deadline_ms count from when the job is made: whoever makes it adds that. Texts are UTF-8, as everything that came as JSON is. */
 #pragma once
 
 #include "base/json.h"
@@ -36,7 +36,9 @@ enum { TICKET_MAX = 2 * STORE_SPEC_MAX + 65536 };
     X(work, INT64_MAX)                                                                         \
     X(coalesce, 1)                                                                             \
     X(max_age_ms, INT64_MAX)                                                                   \
-    X(stale_if_error_ms, INT64_MAX)
+    X(stale_if_error_ms, INT64_MAX)                                                            \
+    X(expires_ms, INT64_MAX)                                                                   \
+    X(deadline_ms, INT64_MAX)
 
 /* E_TOO_BIG: a member is above its most, or *out above its maximum. */
 MUST_USE err ticket_write(const struct accept_args *job, struct buf *out, struct fault *f);

@@ -164,10 +164,10 @@ static struct call begin(const char *const *args)
 {
     struct call c = {
         .out = BUF(OUTPUT_MAX), .err = BUF(OUTPUT_MAX), .out_fd = spool(), .err_fd = spool()};
-    char *argv[20] = {NULL};
+    char *argv[32] = {NULL};
     int argc = 0;
     argv[argc++] = strdup("fulmar");
-    for (; args[argc - 1] && argc < 19; argc++)
+    for (; args[argc - 1] && argc < 31; argc++)
         argv[argc] = strdup(args[argc - 1]);
     fflush(NULL);
     c.pid = fork();
@@ -679,6 +679,205 @@ static void jobs_are_listed_shown_cancelled_and_logged(void **state)
 }
 
 /* The page for people: an account is a record there as well. */
+/* The id of a job that succeeded. */
+static const char *done_id(void)
+{
+    static char id[64];
+    struct call c = CALL(server_flag(), "jobs", "list", "--state", "succeeded", "--limit", "1");
+    size_t at = span_find(buf_span(&c.out), SPAN("\njob_"));
+    struct span rest = span_cut(buf_span(&c.out), at + 1, c.out.n);
+    span_copy(span_cut(rest, 0, span_find_char(rest, ' ')), id, sizeof id);
+    drop(&c);
+    return id;
+}
+
+static void an_order_is_submitted_and_not_waited_for(void **state)
+{
+    (void)state;
+    char id[64], second[64];
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@later", "--tenant", "press", "--class", "bulk",
+                         "--not-before", "2099-01-01", "--expires", "2h", "--deadline", "1d", "--unique", "k1",
+                         "--attempt-timeout", "90s", "--idle-timeout", "20s", "--priority", "8");
+    expect_code(&c, 0);
+    assert_true(lines(&c.out) == 1 && says(&c.err, "accepted; look: fulmar jobs show job_"));
+    span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "show", id);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "press/x/bulk, priority 8") && says(&c.out, "for time until 2099-01-01T00:00:00.000Z") &&
+                says(&c.out, "unique     k1") && says(&c.out, "expires    2099-01-01T02:00:00.000Z"));
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "create", "posts", "@other", "--tenant", "press", "--unique", "k1");
+    expect_code(&c, 0);
+    span_copy(span_trim(buf_span(&c.out)), second, sizeof second);
+    assert_true(says(&c.err, "is about the same and has not ended"));
+    assert_string_equal(second, id);
+    drop(&c);
+    EXPECT(11, "unique_conflict", server_flag(), "jobs", "create", "posts", "@other", "--tenant", "press", "--unique", "k1",
+           "--on-conflict", "reject");
+    /* The same jobs by a filter: seen first, then cancelled. */
+    c = CALL(server_flag(), "jobs", "cancel", "--state", "scheduled", "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, id) && says(&c.err, "1 job would be cancelled"));
+    drop(&c);
+    EXPECT(64, "this cancels 1 job: look first with --dry-run", server_flag(), "jobs", "cancel", "--state", "scheduled");
+    EXPECT(0, "no such job", server_flag(), "jobs", "cancel", "--state", "scheduled", "--site", "mastodon", "--yes");
+    EXPECT(0, "is cancelled; look", server_flag(), "jobs", "cancel", "--state", "scheduled", "--yes", "--reason", "not wanted");
+    c = CALL(server_flag(), "jobs", "show", id);
+    assert_true(says(&c.out, "cancelled") && says(&c.out, "not wanted"));
+    drop(&c);
+    /* All are tried; the first trouble is the code. */
+    EXPECT(5, "conflict_state", server_flag(), "jobs", "cancel", "--force", id, "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", done_id());
+}
+
+static void an_earlier_result_will_do(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "get", "posts", "@cached", "--limit", "4", "--json");
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL(server_flag(), "get", "posts", "@cached", "--limit", "4", "--json", "--max-age", "1h");
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 4);
+    assert_true(says(&c.err, "it is the result of job_") && says(&c.err, " s old"));
+    drop(&c);
+}
+
+static void running_jobs_are_cancelled_by_force(void **state)
+{
+    (void)state;
+    char id[64];
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@forever", "--limit", "77", "-q");
+    expect_code(&c, 0);
+    span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
+    drop(&c);
+    for (int i = 0; i < 400; i++) {
+        c = CALL(server_flag(), "jobs", "show", id);
+        bool runs = says(&c.out, "active");
+        drop(&c);
+        if (runs)
+            break;
+        poll(NULL, 0, 25);
+    }
+    EXPECT(64, "one of --force and --grace", server_flag(), "jobs", "cancel", id, "--force", "--grace", "5s");
+    EXPECT(64, "--grace must be", server_flag(), "jobs", "cancel", id, "--grace", "5");
+    EXPECT(0, "is being stopped", server_flag(), "jobs", "cancel", id, "--grace", "5m");
+    EXPECT(0, "by force", server_flag(), "jobs", "cancel", id, "--force", "--reason", "it hangs");
+    c = CALL(server_flag(), "jobs", "show", id);
+    assert_true(says(&c.out, "cancelled by force: it hangs") && says(&c.out, "1 made void"));
+    drop(&c);
+}
+
+static void queues_are_listed_set_and_stopped(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "queues");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "QUEUE ") && says(&c.out, "default/x/normal ") && says(&c.out, "press/x/bulk "));
+    drop(&c);
+    c = CALL(server_flag(), "queues", "list", "--tenant", "press");
+    assert_false(says(&c.out, "default/x/normal"));
+    drop(&c);
+    c = CALL(server_flag(), "queues", "set", "x/bulk", "--max-running", "2", "--every", "1500ms", "--weight", "7");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "running    2 (own: 2)") && says(&c.out, "every ms   1500 (own: 1500)"));
+    drop(&c);
+    c = CALL(server_flag(), "queues", "set", "default/x/bulk", "--max-running", "default");
+    assert_true(says(&c.out, "running    64 (own: default)") && says(&c.out, "weight     7 (own: 7)"));
+    drop(&c);
+    EXPECT(0, "default/x/bulk: paused by anna since ", server_flag(), "queues", "pause", "x/bulk", "--reason", "moving", "--by",
+           "anna");
+    c = CALL(server_flag(), "jobs", "create", "posts", "@held", "--class", "bulk", "-q");
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL(server_flag(), "queues", "list", "--troubled");
+    assert_true(says(&c.out, ": moving\n") && !says(&c.out, "default/x/normal"));
+    drop(&c);
+    EXPECT(0, "1 waiting jobs would be cancelled", server_flag(), "queues", "purge", "x/bulk", "--reason", "a", "--dry-run");
+    EXPECT(64, "look first with --dry-run, then say --yes", server_flag(), "queues", "purge", "x/bulk", "--reason", "a");
+    c = CALL(server_flag(), "queues", "purge", "x/bulk", "--reason", "a", "--yes", "--json");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "{\"object\":\"purge\",\"queue\":\"default/x/bulk\",\"cancelled\":1,\"more\":false}"));
+    drop(&c);
+    EXPECT(0, "default/x/bulk: open", server_flag(), "queues", "resume", "x/bulk");
+    EXPECT(0, "closed by ", server_flag(), "queues", "close", "x/bulk", "--reason", "full");
+    EXPECT(75, "queue_closed", server_flag(), "jobs", "create", "posts", "@held", "--class", "bulk");
+    EXPECT(0, "default/x/bulk: open", server_flag(), "queues", "open", "x/bulk");
+    EXPECT(5, "not_found", server_flag(), "queues", "show", "nobody/x/normal");
+    EXPECT(64, "needs --reason", server_flag(), "queues", "pause", "x/bulk");
+    EXPECT(64, "is no queue", server_flag(), "queues", "pause", "x", "--reason", "a");
+    EXPECT(64, "say what to set", server_flag(), "queues", "set", "x/bulk");
+    EXPECT(64, "--weight must be 1 to 10000", server_flag(), "queues", "set", "x/bulk", "--weight", "0");
+    EXPECT(64, "did you mean 'pause'?", server_flag(), "queues", "puase", "x/bulk");
+    EXPECT(64, "needs one queue", server_flag(), "queues", "pause");
+}
+
+static void limits_breakers_and_modes_are_set(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "limits", "set", "tenant", "press", "--max-running", "3", "--weight", "50");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "tenant   press                                    0         3      50  -\n"));
+    drop(&c);
+    c = CALL(server_flag(), "limits", "set", "site", "x", "--every", "2s", "--burst", "9");
+    assert_true(says(&c.out, "one in 2000 ms, 9 at once\n"));
+    drop(&c);
+    c = CALL(server_flag(), "limits", "explain", "--tenant", "press", "--class", "bulk");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "one start in 2000 ms") && says(&c.out, "whose tenant has 50"));
+    drop(&c);
+    c = CALL(server_flag(), "limits", "set", "site", "x", "--every", "0s");
+    expect_code(&c, 0);
+    drop(&c);
+    EXPECT(64, "limits set takes", server_flag(), "limits", "set", "site", "x", "--weight", "3");
+    EXPECT(64, "limits set takes", server_flag(), "limits", "set", "tenants", "x", "--weight", "3");
+    EXPECT(64, "say what to set", server_flag(), "limits", "set", "all");
+    EXPECT(5, "not_found", server_flag(), "limits", "set", "site", "nosuch", "--max-running", "3");
+
+    EXPECT(0, "its breaker is open, by hand until 20", server_flag(), "breakers", "open", "x/bulk", "--reason", "drill", "--ttl", "1h");
+    c = CALL(server_flag(), "breakers", "list");
+    assert_true(says(&c.out, "default/x/bulk ") && says(&c.out, "  open "));
+    drop(&c);
+    EXPECT(0, "its breaker is closed", server_flag(), "breakers", "reset", "x/bulk");
+    EXPECT(0, "all breakers are closed", server_flag(), "breakers", "list");
+    EXPECT(64, "--ttl must be", server_flag(), "breakers", "open", "x/bulk", "--reason", "drill", "--ttl", "2d");
+    EXPECT(64, "needs --reason", server_flag(), "breakers", "close", "x/bulk");
+
+    c = CALL(server_flag(), "mode", "set", "draining", "--reason", "a new version");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "draining: takes no jobs") && says(&c.out, "a new version"));
+    drop(&c);
+    EXPECT(75, "draining", server_flag(), "jobs", "create", "posts", "@nobody");
+    c = CALL(server_flag(), "mode", "set", "normal");
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL(server_flag(), "mode", "--json");
+    assert_true(says(&c.out, "\"mode\":\"normal\""));
+    drop(&c);
+    EXPECT(64, "needs --reason", server_flag(), "mode", "set", "paused");
+    EXPECT(64, "did you mean 'paused'?", server_flag(), "mode", "set", "puased", "--reason", "a");
+}
+
+static void flags_of_an_order_are_checked(void **state)
+{
+    (void)state;
+    EXPECT(64, "did you mean 'bulk'?", "get", "posts", "@nasa", "--class", "bluk");
+    EXPECT(64, "--tenant must be a word", "get", "posts", "@nasa", "--tenant", "a/b");
+    EXPECT(64, "--expires must be a time", "get", "posts", "@nasa", "--expires", "60");
+    EXPECT(64, "--expires must be a time", "get", "posts", "@nasa", "--expires", "1500ms");
+    EXPECT(64, "--idle-timeout must be a time", "get", "posts", "@nasa", "--idle-timeout", "2h");
+    EXPECT(64, "--not-before must be a date", "get", "posts", "@nasa", "--not-before", "tomorrow");
+    EXPECT(64, "--on-conflict goes with --unique", "get", "posts", "@nasa", "--on-conflict", "reject");
+    EXPECT(64, "did you mean 'replace'?", "get", "posts", "@nasa", "--unique", "k", "--on-conflict", "replce");
+    EXPECT(64, "--coalesce must be one of yes, no", "get", "posts", "@nasa", "--coalesce", "maybe");
+    EXPECT(64, "jobs create does not know --csv", "jobs", "create", "posts", "@nasa", "--csv");
+    EXPECT(64, "jobs create does not know --force", "jobs", "create", "posts", "@nasa", "--force");
+    EXPECT(64, "jobs does not know --tenant", "jobs", "list", "--tenant", "a");
+    EXPECT(64, "needs a kind and a target", "jobs", "create", "posts");
+    EXPECT(64, "ids, or --state and --site, not both", "jobs", "cancel", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--state", "ready");
+    EXPECT(64, "--state must be blocked", "jobs", "cancel", "--state", "dead");
+}
+
 static void mistakes_about_schedules_are_named(void **state)
 {
     (void)state;
@@ -693,6 +892,9 @@ static void mistakes_about_schedules_are_named(void **state)
     EXPECT(64, "needs the name", "schedules", "delete");
     EXPECT(64, "preview needs", "schedules", "preview");
     EXPECT(64, "does not know --cron", "get", "posts", "@nasa", "--cron", "@daily");
+    EXPECT(65, "job/unique", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--unique", "k");
+    EXPECT(65, "job/not_before", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--not-before", "2099-01-01");
+    EXPECT(64, "did you mean 'bulk'?", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--class", "bluk");
     EXPECT(65, "job/target", server_flag(), "schedules", "create", "a", "posts", "a b c", "--every", "5m");
     EXPECT(65, "did you mean \"queue_one\"", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m",
            "--overlap", "queue-one");
@@ -1108,6 +1310,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(endings_have_their_codes),
         cmocka_unit_test(one_interrupt_stops_following_only),
         cmocka_unit_test(jobs_are_listed_shown_cancelled_and_logged),
+        cmocka_unit_test(an_order_is_submitted_and_not_waited_for),
+        cmocka_unit_test(an_earlier_result_will_do),
+        cmocka_unit_test(running_jobs_are_cancelled_by_force),
+        cmocka_unit_test(queues_are_listed_set_and_stopped),
+        cmocka_unit_test(limits_breakers_and_modes_are_set),
+        cmocka_unit_test(flags_of_an_order_are_checked),
         cmocka_unit_test(mistakes_about_schedules_are_named),
         cmocka_unit_test(schedules_are_made_looked_at_and_deleted),
         cmocka_unit_test(the_page_shows_the_same_jobs),

@@ -671,7 +671,7 @@ static void a_job_is_accepted_shown_and_listed(void **state)
     snprintf(path, sizeof path, "/v1/jobs/%s", id);
     assert_true(span_is(header(&r, "Location"), path));
     assert_string_equal(member(r.body, "site", text), "x");
-    assert_string_equal(member(r.body, "lane", text), "x/normal");
+    assert_string_equal(member(r.body, "lane", text), "default/x/normal");
     assert_string_equal(member(r.body, "state", text), "ready");
     assert_string_equal(member(r.body, "limit", text), "20");
     assert_string_equal(member(r.body, "options.since", text), "2026-02-06T00:00:00Z");
@@ -814,7 +814,7 @@ static void cancelling_follows_the_state(void **state)
     drop(&r);
     expect("POST", path, "", NULL, 200); /* already so */
 
-    submit("{\"kind\":\"posts\",\"target\":\"@running\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@running\",\"priority\":9}", id);
     snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
     struct lease l = lease_of(id, a);
     int before = server.cancelled;
@@ -832,12 +832,149 @@ static void cancelling_follows_the_state(void **state)
     arena_free(&a);
 }
 
+static void a_cancel_by_force_is_at_once_and_says_why(void **state)
+{
+    (void)state;
+    char id[256], path[300], log[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@hanging\",\"priority\":9}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    snprintf(log, sizeof log, "/v1/jobs/%s/log", id);
+    struct lease l = lease_of(id, a);
+    commit_posts(&l, 0, 0, 3);
+    expect("POST", path, "", "{\"force\":\"yes\"}", 422);
+    expect("POST", path, "", "{\"force\":true,\"grace_s\":5}", 422);
+    expect("POST", path, "", "{\"grace_s\":0}", 422);
+    expect("POST", path, "", "{\"forse\":true}", 400);
+    char raw[512];
+    snprintf(raw, sizeof raw, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n"
+                              "Connection: close\r\n\r\n{\"force\":true}", path);
+    expect_raw(span_of(raw), 415, true);
+    struct reply r = request("POST", path, "", "{\"grace_s\":30,\"reason\":\"it is <slow>\"}");
+    assert_int_equal(r.status, 202);
+    drop(&r);
+    r = get(log);
+    assert_true(contains(r.body, "\"event\":\"job.stopping\",\"data\":{\"state\":\"active\",\"grace_ms\":30000,"
+                                 "\"why\":\"it is <slow>\"}"));
+    drop(&r);
+    int forced = server.forced;
+    r = request("POST", path, "", "{\"force\":true,\"reason\":\"it hangs\"}");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "cancelled");
+    assert_string_equal(member(r.body, "failure.why", text), "cancelled by force: it hangs");
+    assert_string_equal(member(r.body, "attempts.voided", text), "1");
+    drop(&r);
+    assert_int_equal(server.forced, forced + 1);
+    /* What its worker still brings changes nothing. */
+    struct store_item item = {.kind = ITEM_POST, .id = SPAN("late"), .json = SPAN("{}")};
+    struct store_op op = {.verb = STORE_COMMIT, .arena = a};
+    op.in.commit = (struct commit_args){
+        .id = span_of(l.id), .nonce = l.nonce, .batch = 1, .items = &item, .count = 1};
+    run_op(&op);
+    assert_int_equal(op.result, E_STALE);
+    submit("{\"kind\":\"posts\",\"target\":\"@waiting2\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    r = request("POST", path, "", "{\"reason\":\"not wanted\"}");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "failure.why", text), "not wanted");
+    drop(&r);
+    arena_free(&a);
+}
+
+/* What an order says of its place in the queue is there again when its job is shown. */
+static void an_order_says_whose_it_is_and_when(void **state)
+{
+    (void)state;
+    char text[256], id[256], first[256], path[300];
+    struct reply r = request(
+        "POST", "/v1/jobs", "",
+        "{\"kind\":\"posts\",\"target\":\"@times\",\"tenant\":\"press\",\"class\":\"bulk\",\"priority\":8,"
+        "\"not_before\":\"2099-01-01T00:00:00Z\",\"expires_s\":60,\"deadline_s\":120,\"unique\":{\"key\":\"k1\"}}");
+    assert_int_equal(r.status, 202);
+    static const char *const rows[][2] = {{"lane", "press/x/bulk"}, {"tenant", "press"}, {"class", "bulk"},
+        {"priority", "8"}, {"state", "scheduled"}, {"not_before", "2099-01-01T00:00:00.000Z"},
+        {"expires_at", "2099-01-01T00:01:00.000Z"}, {"deadline_at", "2099-01-01T00:02:00.000Z"},
+        {"unique_key", "k1"}, {"waiting_for.reason", "time"}, {"generation", "0"}, {"result", "null"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_string_equal(member(r.body, rows[i][0], text), rows[i][1]);
+    member(r.body, "id", first);
+    drop(&r);
+    /* The same key: that job, and nothing is made; of another tenant it is another key. */
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@other\",\"tenant\":\"press\",\"unique\":{\"key\":\"k1\"}}");
+    assert_int_equal(r.status, 200);
+    assert_true(span_is(header(&r, "Unique-Match"), first));
+    assert_string_equal(member(r.body, "id", id), first);
+    drop(&r);
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@other\",\"tenant\":\"press\","
+                                        "\"unique\":{\"key\":\"k1\",\"on_conflict\":\"reject\"}}");
+    assert_int_equal(r.status, 409);
+    assert_string_equal(member(r.body, "code", text), "unique_conflict");
+    assert_true(contains(r.body, first));
+    drop(&r);
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@other\",\"unique\":{\"key\":\"k1\"}}");
+    assert_int_equal(r.status, 202);
+    assert_string_not_equal(member(r.body, "id", id), first);
+    drop(&r);
+    /* The newest request stands. */
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@newest\",\"tenant\":\"press\","
+                                        "\"unique\":{\"key\":\"k1\",\"on_conflict\":\"replace\"}}");
+    assert_int_equal(r.status, 202);
+    assert_string_not_equal(member(r.body, "id", id), first);
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s", first);
+    r = get(path);
+    assert_string_equal(member(r.body, "state", id), "cancelled");
+    drop(&r);
+}
+
+static void equal_work_is_shared_and_an_answer_used_again(void **state)
+{
+    (void)state;
+    char one[256], two[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    const char *order = "{\"kind\":\"posts\",\"target\":\"@equal\",\"limit\":3,\"coalesce\":true,\"priority\":9}";
+    submit(order, one);
+    struct reply r = request("POST", "/v1/jobs", "", order);
+    assert_int_equal(r.status, 202);
+    assert_string_equal(member(r.body, "state", text), "blocked");
+    assert_string_equal(member(r.body, "waiting_for.reason", text), "job");
+    member(r.body, "id", two);
+    drop(&r);
+    struct lease l = lease_of(one, a);
+    commit_posts(&l, 0, 0, 3);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    snprintf(path, sizeof path, "/v1/jobs/%s", two);
+    r = get(path);
+    assert_string_equal(member(r.body, "state", text), "succeeded");
+    assert_string_equal(member(r.body, "result.source", text), "shared");
+    assert_string_equal(member(r.body, "result.from_job", text), one);
+    assert_string_equal(member(r.body, "result.age_s", text), "null");
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/posts", two);
+    r = get(path);
+    assert_true(contains(r.body, "post number 2 "));
+    drop(&r);
+    r = request("POST", "/v1/jobs", "",
+                "{\"kind\":\"posts\",\"target\":\"@equal\",\"limit\":3,\"max_age_s\":600,\"tenant\":\"lab\"}");
+    assert_int_equal(r.status, 202);
+    assert_string_equal(member(r.body, "state", text), "succeeded");
+    assert_string_equal(member(r.body, "result.source", text), "cache");
+    assert_string_equal(member(r.body, "result.age_s", text), "0");
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s", one);
+    r = get(path);
+    assert_string_equal(member(r.body, "result.source", text), "own");
+    assert_string_equal(member(r.body, "result.from_job", text), "null");
+    drop(&r);
+    arena_free(&a);
+}
+
 static void a_failed_job_is_200_and_explains_itself(void **state)
 {
     (void)state;
     char id[256], path[300], text[256];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@gone\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@gone\",\"priority\":9}", id);
     struct lease l = lease_of(id, a);
     finish(&l, FAILURE_SUSPENDED, VERDICT_NONE,
            "the account <script>alert(1)</script> is suspended",
@@ -878,7 +1015,7 @@ static void posts_come_whole_or_in_pages(void **state)
     enum { POSTS = 6000, BATCH = 500 };
     char id[256], path[400];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@many\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@many\",\"priority\":9}", id);
     struct lease l = lease_of(id, a);
     for (int i = 0; i < POSTS / BATCH; i++)
         commit_posts(&l, l.next_batch + i, i * BATCH, BATCH);
@@ -972,7 +1109,7 @@ static void records_are_delivered_with_the_fields_asked_for(void **state)
     (void)state;
     char id[256], path[400];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@fields\",\"priority\":0,\"fields\":[\"lang\"]}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@fields\",\"priority\":9,\"fields\":[\"lang\"]}", id);
     struct lease l = lease_of(id, a);
     commit_posts(&l, l.next_batch, 0, 3);
     static const struct {
@@ -1011,7 +1148,7 @@ static void a_reader_that_does_not_read_is_cut(void **state)
     (void)state;
     char id[256];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@stalled\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@stalled\",\"priority\":9}", id);
     struct lease l = lease_of(id, a);
     struct arena *big = arena_new(64 << 20);
     char *padding = arena_get(big, 2000);
@@ -1072,7 +1209,7 @@ static void events_flow_and_resume_without_loss(void **state)
     (void)state;
     char id[256], other[256];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@events\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@events\",\"priority\":9}", id);
 
     struct buf text = BUF(1024), all = BUF(ANSWER_BYTES);
     int fd = dial();
@@ -1175,7 +1312,7 @@ static void artifacts_are_listed_and_come_as_downloads(void **state)
     char id[256], path[300], text[256];
     struct arena *a = arena_new(1 << 20);
     collected = clock_wall();
-    submit("{\"kind\":\"posts\",\"target\":\"@proof\",\"priority\":0,\"evidence\":\"always\"}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@proof\",\"priority\":9,\"evidence\":\"always\"}", id);
     struct lease l = lease_of(id, a);
     assert_true(span_find(l.spec, SPAN("\"evidence\":\"always\"")) < l.spec.n);
     keep_piece(&l, EVIDENCE_RESPONSE, SPAN("{\"Content-Type\":\"text/html; charset=utf-8\"}"),
@@ -1232,7 +1369,7 @@ static void a_dead_job_is_repaired_once_and_only_as_it_was_seen(void **state)
     (void)state;
     char id[256], path[300], text[256], body[600];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@mended\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@mended\",\"priority\":9}", id);
     struct lease l = lease_of(id, a);
     snprintf(path, sizeof path, "/v1/jobs/%s/repair", id);
     expect("POST", path, "", "{\"revision\":2,\"items\":[]}", 409); /* active */
@@ -1654,22 +1791,26 @@ static void the_description_is_what_is_served(void **state)
     assert_non_null(paths);
     assert_true(paths->count >= 12);
     for (const struct ynode *p = paths->first; p; p = p->next) {
-        char path[200], methods[64];
-        struct span number = SPAN("{n}");
-        size_t hole = span_find(p->key, SPAN("{id}"));
-        bool numbered = span_ends(p->key, number);
-        snprintf(path, sizeof path, "%.*s%s%.*s", SP(span_cut(p->key, 0, hole)),
-                 hole < p->key.n ? "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" : "",
-                 SP(span_cut(p->key, hole + 4, p->key.n)));
-        if (numbered)
-            snprintf(path + strlen(path) - number.n, 2, "1");
-        static const char *const verbs[][2] = {
-            {"post", "POST"}, {"get", "GET, HEAD"}, {"put", "PUT"}, {"delete", "DELETE"}};
-        methods[0] = 0;
-        for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-            if (ynode_find(p, verbs[i][0]))
+        static const char *const holes[][2] = {{"{id}", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"}, {"{n}", "1"},
+            {"{tenant}", "default"}, {"{site}", "x"}, {"{class}", "normal"}, {"{name}", "x"}, {"{sha256}", "00"}};
+        static const char *const words[][2] = {
+            {"post", "POST"}, {"get", "GET, HEAD"}, {"put", "PUT"}, {"patch", "PATCH"}, {"delete", "DELETE"}};
+        char path[200], methods[64] = "";
+        span_copy(p->key, path, sizeof path);
+        for (size_t i = 0; i < sizeof holes / sizeof *holes; i++) {
+            char with[200];
+            struct span at = span_of(path), hole = span_of(holes[i][0]);
+            size_t where = span_find(at, hole);
+            if (where == at.n)
+                continue;
+            snprintf(with, sizeof with, "%.*s%s%.*s", SP(span_cut(at, 0, where)), holes[i][1],
+                     SP(span_cut(at, where + hole.n, at.n)));
+            snprintf(path, sizeof path, "%s", with);
+        }
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (ynode_find(p, words[i][0]))
                 snprintf(methods + strlen(methods), sizeof methods - strlen(methods), "%s%s",
-                         methods[0] ? ", " : "", verbs[i][1]);
+                         methods[0] ? ", " : "", words[i][1]);
         struct reply r = request("OPTIONS", path, "", NULL);
         if (r.status != 405 || !span_is(header(&r, "Allow"), methods))
             fail_msg("%s: described as %s, served as %.*s (%d)", path, methods,
@@ -1735,6 +1876,9 @@ int main(void)
         cmocka_unit_test(mistakes_in_a_body_are_named),
         cmocka_unit_test(a_key_makes_a_request_repeatable),
         cmocka_unit_test(cancelling_follows_the_state),
+        cmocka_unit_test(a_cancel_by_force_is_at_once_and_says_why),
+        cmocka_unit_test(an_order_says_whose_it_is_and_when),
+        cmocka_unit_test(equal_work_is_shared_and_an_answer_used_again),
         cmocka_unit_test(a_failed_job_is_200_and_explains_itself),
         cmocka_unit_test(posts_come_whole_or_in_pages),
         cmocka_unit_test(options_of_a_job_are_checked_and_shown),

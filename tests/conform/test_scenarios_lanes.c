@@ -374,7 +374,7 @@ static void s52_a_sick_site_is_tried_once_after_a_pause_that_doubles(void **stat
             begin();
             int64_t n;
             bool more;
-            assert_int_equal(store_lane_purge(w->s, SPAN("x/normal"), now(), &n, &more, &w->f), E_OK);
+            assert_int_equal(store_lane_purge(w->s, &(struct lane_purge){.name = SPAN("x/normal")}, now(), &n, &more, &w->f), E_OK);
             commit();
         }
     }

@@ -53,21 +53,21 @@ static struct {
     uint16_t port;
     bool ready;
     void (*on_group)(void); /* on the loop, after each group of the store; may be NULL */
-    int cancelled;
+    int cancelled, forced;
     char cancelled_id[ID_TEXT];
+    struct outlook outlook;
 } server = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ready = true};
 
 static void on_store(void *ctx)
 {
     (void)ctx;
-    struct outlook outlook;
     int64_t last_event;
-    store_thread_collect(server.store, &outlook, &last_event);
+    store_thread_collect(server.store, &server.outlook, &last_event);
     if (server.api)
         api_new_events(server.api, last_event);
     if (server.schedules)
-        schedules_told(server.schedules, &outlook);
+        schedules_told(server.schedules, &server.outlook);
     if (server.on_group)
         server.on_group();
 }
@@ -122,6 +122,7 @@ static void on_status(void *ctx, struct api_status *out)
     *out = (struct api_status){.ready = server.ready,
                                .why = "no browser is <ready>",
                                .isolation = "namespace",
+                               .queue = server.outlook,
                                .workers_idle = 2,
                                .browsers_ready = 1};
 }
@@ -129,7 +130,7 @@ static void on_status(void *ctx, struct api_status *out)
 static void on_cancelled(void *ctx, struct span id, bool force)
 {
     (void)ctx;
-    (void)force;
+    server.forced += force;
     server.cancelled++;
     span_copy(id, server.cancelled_id, sizeof server.cancelled_id);
 }
@@ -221,7 +222,7 @@ static void start_store(void)
                    .lane_max_active = 64,
                    .lane_burst = 64,
                    .lease_ms = 60000,
-                   .evidence_age_ms = 86400000,
+                   .evidence_age_ms = 10LL * 365 * 86400 * 1000, /* what is put in is of a fixed day */
                    .evidence_bytes = 64 << 20,
                    .evidence_job_bytes = 8 << 20,
                    .evidence_job_count = 20},

@@ -285,7 +285,7 @@ static err err_of(enum model_word word)
         [MODEL_OK] = E_OK,           [MODEL_NONE] = E_NOT_FOUND,
         [MODEL_EXISTS] = E_CONFLICT, [MODEL_OTHER_BODY] = E_BAD_INPUT,
         [MODEL_TAKEN] = E_CONFLICT,  [MODEL_FULL] = E_BUSY,
-        [MODEL_DRAINING] = E_BUSY,   [MODEL_STALE] = E_STALE,
+        [MODEL_DRAINING] = E_DRAINING, [MODEL_STALE] = E_STALE,
         [MODEL_DUPLICATE] = E_OK,    [MODEL_GAP] = E_CONFLICT,
         [MODEL_ASKED] = E_OK,        [MODEL_FINAL] = E_CONFLICT,
     };

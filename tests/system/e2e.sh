@@ -8,6 +8,8 @@ FDS_SLACK=6 # connections of ours that are just being closed
 
 start_practice --layout mixed # all three generations of accounts
 cat >"$WORK/extra.yaml" <<EOS
+queue:
+  coalesce: false # equal jobs are meant to run each
 worker:
   count: 10
 browser:

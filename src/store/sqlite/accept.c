@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/need.h"
 
-enum { QUEUE_FULL_WAIT_MS = 5000, TARGET_MAX = 4096, KEY_MAX = 256 };
+enum { QUEUE_FULL_WAIT_MS = 5000, CLOSED_WAIT_MS = 60000, TARGET_MAX = 4096, KEY_MAX = 256 };
 
 static err check_accept(const struct accept_args *a, struct fault *f)
 {
@@ -168,14 +168,17 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
 static err check_open(struct store *s, struct accepting *t, struct fault *f)
 {
     const struct store_lane *l = lanes_find(s, t->args->lane);
-    const char *why = s->mode == MODE_DRAINING || s->mode == MODE_MAINTENANCE ? mode_name(s->mode) : NULL;
-    if (!why && !(l && l->now.closed))
+    err e = s->mode == MODE_DRAINING      ? E_DRAINING
+            : s->mode == MODE_MAINTENANCE ? E_MAINTENANCE
+            : l && l->now.closed          ? E_CLOSED
+                                          : E_OK;
+    if (!e)
         return E_OK;
     if (f && !f->code)
-        f->wait_ms = QUEUE_FULL_WAIT_MS;
-    if (why)
-        return fail(f, E_BUSY, "the service takes no jobs now (mode %s)", why);
-    return fail(f, E_BUSY, "lane %s takes no jobs now: it was closed", l->name);
+        f->wait_ms = CLOSED_WAIT_MS;
+    if (e == E_CLOSED)
+        return fail(f, e, "lane %s takes no jobs now: it was closed", l->name);
+    return fail(f, e, "the service takes no jobs now (mode %s)", mode_name(s->mode));
 }
 
 static err check_room(struct store *s, struct fault *f)

@@ -96,6 +96,11 @@ static bool is_wanted(const struct store *s, const struct store_lane *l, const s
         return false;
     if (q->site.n && !span_is(q->site, l->site->name))
         return false;
+    const struct lane_facts *n = &l->now;
+    bool breaks = n->breaker.state != BREAKER_CLOSED || n->breaker.fails > 0 || n->breaker.trips > 0 ||
+                  n->forced_until_ms > now.ms;
+    if (q->breakers && !breaks)
+        return false;
     if (!q->troubled)
         return true;
     enum waiting w = lanes_waiting(s, l, now.ms, &until);
@@ -270,6 +275,17 @@ static err say_changed(struct store *s, const struct store_lane *l, const struct
     return event_add(s, "", act_event(c->act), now, &w, f);
 }
 
+/* Who stopped it last, as long as it is stopped. */
+static err note_stop(struct store *s, const struct store_lane *l, const struct lane_change *c, wall now,
+                     struct fault *f)
+{
+    bool stops = c->act == LANE_ACT_PAUSE || c->act == LANE_ACT_CLOSE;
+    if (!stops && (l->now.paused || l->now.closed))
+        return E_OK;
+    return db_run(s->db, SQL_LANE_NOTE, f, DB_I(l->id), stops ? db_text_or_null(c->by) : DB_NULL,
+                  stops ? db_text_or_null(c->why) : DB_NULL, stops ? DB_I(now.ms) : DB_NULL);
+}
+
 err store_lane_change(struct store *s, const struct lane_change *c, wall now, struct fault *f)
 {
     struct store_lane *l;
@@ -287,22 +303,32 @@ err store_lane_change(struct store *s, const struct lane_change *c, wall now, st
         return E_OK;
     *lanes_touch(s, l) = after;
     lanes_place(s, l, now.ms);
-    bool stopped = after.paused || after.closed;
-    e = db_run(s->db, SQL_LANE_NOTE, f, DB_I(l->id), stopped ? db_text_or_null(c->by) : DB_NULL,
-               stopped ? db_text_or_null(c->why) : DB_NULL, stopped ? DB_I(now.ms) : DB_NULL);
+    e = note_stop(s, l, c, now, f);
     return e ? e : say_changed(s, l, c, now, f);
 }
 
-err store_lane_purge(struct store *s, struct span name, wall now, int64_t *out_cancelled, bool *out_more,
-                     struct fault *f)
+/* "its lane was purged by anna: the site is gone" */
+static struct span purge_words(const struct lane_purge *p, char out[4 * LANE_NOTE])
+{
+    bool by = p->by.n > 0, why = p->why.n > 0;
+    snprintf(out, 4 * LANE_NOTE, "its lane was purged%s%.*s%s%.*s", by ? " by " : "",
+             SP(by ? p->by : SPAN("")), why ? ": " : "", SP(why ? p->why : SPAN("")));
+    return span_of(out);
+}
+
+err store_lane_purge(struct store *s, const struct lane_purge *p, wall now, int64_t *out_cancelled,
+                     bool *out_more, struct fault *f)
 {
     struct query *q;
     size_t n = 0;
     int64_t done = 0;
+    char words[4 * LANE_NOTE];
     err e = store_usable(s, f);
-    const struct store_lane *l = e ? NULL : lanes_find(s, name);
+    if (!e && (p->by.n > LANE_NOTE || p->why.n > LANE_NOTE))
+        e = fail(f, E_BAD_INPUT, "who and why may have %d bytes each", LANE_NOTE);
+    const struct store_lane *l = e ? NULL : lanes_find(s, p->name);
     if (!e && !l)
-        e = fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(name, 0, 120)));
+        e = fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(p->name, 0, 120)));
     do {
         if (!e)
             e = db_ask(s->db, SQL_LANE_WAITING, &q, f, DB_I(l->id), DB_I(REAP_MAX));
@@ -314,7 +340,7 @@ err store_lane_purge(struct store *s, struct span name, wall now, int64_t *out_c
             /* The end of one may have moved another on. */
             e = job_row_by_seq(s, s->rows[i].seq, &found, &r, f);
             if (!e && found && r.state < JOB_ACTIVE) {
-                e = job_end_waiting(s, &r, JOB_ON_CANCEL, SPAN("its lane was purged"), now, f);
+                e = job_end_waiting(s, &r, JOB_ON_CANCEL, purge_words(p, words), now, f);
                 done++;
             }
         }
@@ -327,6 +353,57 @@ err store_lane_purge(struct store *s, struct span name, wall now, int64_t *out_c
 }
 
 /* ---- limits above lanes ---- */
+
+static struct limit_view tenant_limit(const struct store_tenant *t, struct span name)
+{
+    return (struct limit_view){.scope = LIMIT_TENANT,
+                               .name = name,
+                               .max_active = t ? t->max_active : 0,
+                               .weight = t ? t->weight : TENANT_WEIGHT,
+                               .active = t ? t->active : 0};
+}
+
+static struct limit_view site_limit(const struct store_site *t, struct span name)
+{
+    return (struct limit_view){.scope = LIMIT_SITE,
+                               .name = name,
+                               .max_active = t ? t->max_active : 0,
+                               .emit_ms = t ? t->emit_ms : 0,
+                               .burst = t && t->burst ? t->burst : 1,
+                               .active = t ? t->active : 0};
+}
+
+static struct limit_view all_limit(const struct store *s)
+{
+    return (struct limit_view){
+        .scope = LIMIT_ALL, .name = SPAN(""), .max_active = s->lanes.active_max, .active = s->lanes.active};
+}
+
+err store_lane_bounds(struct store *s, struct span name, wall now, struct arena *a,
+                      struct lane_bounds *out, struct fault *f)
+{
+    struct lane_name parts;
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    if (name.n >= LANE_NAME || !lane_name_parse(name, &parts))
+        return fail(f, E_BAD_INPUT, "\"%.*s\" is no lane", SP(span_cut(name, 0, 60)));
+    const struct store_lane *l = lanes_find(s, name);
+    struct lane_bounds b = {
+        .exists = l != NULL,
+        .all = all_limit(s),
+        .tenant = tenant_limit(map_find(&s->lanes.tenants, parts.tenant), arena_keep(a, parts.tenant)),
+        .site = site_limit(map_find(&s->lanes.sites, parts.site), arena_keep(a, parts.site)),
+    };
+    struct store_lane none = {.class = parts.class,
+                              .now.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED,
+                                          LANE_AS_CONFIGURED}};
+    b.lane.settings = lanes_settings(s, &none);
+    b.lane.own = none.now.own;
+    err e = l ? view_of(s, l, now, a, &b.lane, f) : E_OK;
+    if (!e)
+        *out = b;
+    return e;
+}
 
 static void add_limit(struct limit_view *all, size_t *n, struct limit_view v)
 {
@@ -343,26 +420,16 @@ err store_limits(struct store *s, struct arena *a, struct limit_view **out_limit
         return fail(f, E_STORE, "the job store is closed");
     if (!all)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    add_limit(all, &n, (struct limit_view){.scope = LIMIT_ALL, .name = SPAN(""),
-                                           .max_active = s->lanes.active_max, .active = s->lanes.active});
+    add_limit(all, &n, all_limit(s));
     map_each(&s->lanes.tenants, e)
     {
         const struct store_tenant *t = e->value;
-        add_limit(all, &n, (struct limit_view){.scope = LIMIT_TENANT,
-                                               .name = arena_keep(a, span_of(t->name)),
-                                               .max_active = t->max_active,
-                                               .weight = t->weight,
-                                               .active = t->active});
+        add_limit(all, &n, tenant_limit(t, arena_keep(a, span_of(t->name))));
     }
     map_each(&s->lanes.sites, e)
     {
         const struct store_site *t = e->value;
-        add_limit(all, &n, (struct limit_view){.scope = LIMIT_SITE,
-                                               .name = arena_keep(a, span_of(t->name)),
-                                               .max_active = t->max_active,
-                                               .emit_ms = t->emit_ms,
-                                               .burst = t->burst,
-                                               .active = t->active});
+        add_limit(all, &n, site_limit(t, arena_keep(a, span_of(t->name))));
     }
     *out_limits = all;
     *out_count = n;

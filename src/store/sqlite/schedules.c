@@ -343,11 +343,15 @@ err store_schedule_pause(struct store *s, const struct schedule_ask *args, wall 
 
 enum made { MADE, MADE_BEFORE, MADE_NOT };
 
-static err read_job(const struct schedule_view *v, struct arena *a, struct accept_args *out, struct fault *f)
+static err read_job(const struct schedule_view *v, wall now, struct arena *a, struct accept_args *out, struct fault *f)
 {
     struct json_parser *parser = json_parser_new(TICKET_MAX);
     err e = ticket_read(v->ticket, parser, a, out, f);
     json_parser_free(&parser);
+    if (!e && out->expires_ms)
+        out->expires_ms += now.ms;
+    if (!e && out->deadline_ms)
+        out->deadline_ms += now.ms;
     return e;
 }
 
@@ -358,7 +362,7 @@ static err make_job(struct store *s, const struct schedule_view *v, const char *
     struct accept_args job;
     struct accept_reply reply;
     struct fault why = {0};
-    err e = read_job(v, a, &job, &why);
+    err e = read_job(v, now, a, &job, &why);
     job.id = span_of(id);
     if (!e)
         e = store_accept(s, &job, now, &reply, &why);
@@ -549,7 +553,7 @@ err store_schedule_fire(struct store *s, const struct schedule_fire *args, wall 
         g.slots = once && args->missed > 0 ? 1 + args->missed : 1;
         e = fire_slot(&g, f);
     }
-    if (e && (i <= 1 || (e != E_BUSY && e != E_DISK_FULL)))
+    if (e && (i <= 1 || err_class(e) != ERR_WAIT))
         return e;
     if (e) { /* no room for this one; those before it are done */
         if (f)
@@ -643,7 +647,7 @@ err store_schedule_backfill(struct store *s, const struct schedule_backfill *arg
             e = fire_job(&g, id, f);
     }
     bool some = done.made && !args->dry;
-    if (e && !(some && (e == E_BUSY || e == E_DISK_FULL)))
+    if (e && !(some && err_class(e) == ERR_WAIT))
         return e;
     if (f && e)
         *f = (struct fault){0};
@@ -701,7 +705,7 @@ static err make_pending(struct store *s, struct row *r, wall now, struct arena *
     else
         schedule_slot_id(id, span_of(r->v.id), slot);
     e = make_job(s, &r->v, id, now, a, &made, &busy);
-    *out_busy = e == E_BUSY || e == E_DISK_FULL;
+    *out_busy = err_class(e) == ERR_WAIT;
     if (e)
         return *out_busy ? E_OK : fail(f, e, "%s", busy.words);
     if (made != MADE)

@@ -288,6 +288,7 @@ err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *
     if (e)
         return e;
     lanes_outlook(s, now.ms, &o);
+    o.mode = s->mode;
     memcpy(o.by_state, s->now.by_state, sizeof o.by_state);
     *out = o;
     return E_OK;

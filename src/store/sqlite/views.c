@@ -16,6 +16,16 @@ const char *waiting_name(enum waiting w)
     return names[w];
 }
 
+const char *lane_word_name(enum lane_word w)
+{
+    static const char *const names[] = {
+        [LANE_OPEN] = "open",       [LANE_FULL] = "full",       [LANE_BLOCKED] = "blocked", [LANE_BREAKER_OPEN] = "breaker_open",
+        [LANE_PAUSED] = "paused",   [LANE_SESSION] = "session",
+    };
+    need((unsigned)w < sizeof names / sizeof *names);
+    return names[w];
+}
+
 static void read_waiting(const struct store *s, wall now, struct job_view *v)
 {
     if (v->state == JOB_SCHEDULED) {
