@@ -256,6 +256,8 @@ struct job_view {
     enum waiting waiting;
     int64_t waiting_until_ms; /* 0: nobody knows */
     bool cancel_asked;
+    int64_t generation; /* times it came back after its end */
+    char fingerprint[20], batch[ID_TEXT]; /* of its death; of the batch it is in; else empty */
     int64_t revision; /* grows with every change */
 };
 MUST_USE err store_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out, struct fault *f);

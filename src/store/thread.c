@@ -8,6 +8,8 @@
  * anew. */
 #include "store/thread.h"
 
+#include "store/batches.h"
+
 #include "base/need.h"
 #include "core/metrics.h"
 #include "os/faults.h"
@@ -78,7 +80,7 @@ static size_t ops_take(struct ops *from, struct store_op **out, size_t most)
 
 static bool op_reads(const struct store_op *op)
 {
-    return op->verb >= STORE_JOB;
+    return op->verb >= STORE_READ;
 }
 
 /* What ends jobs or keeps them alive may use the ballast of a full disk; what makes more may
@@ -86,7 +88,7 @@ static bool op_reads(const struct store_op *op)
 static bool op_needs_no_room(const struct store_op *op)
 {
     return op->verb == STORE_FINISH || op->verb == STORE_CANCEL || op->verb == STORE_STARTED ||
-           op->verb == STORE_HEARTBEAT;
+           op->verb == STORE_HEARTBEAT || (op->verb == STORE_WRITE && op->in.work.ends_jobs);
 }
 
 static err apply_write(struct store *s, struct store_op *op, wall now)
@@ -113,12 +115,15 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_evidence_add(s, &op->in.evidence, now, &op->out.evidence, f);
     case STORE_REPAIR:
         return store_repair(s, &op->in.repair, now, &op->out.repair, f);
-    case STORE_EVIDENCE_LIST:
-    case STORE_EVIDENCE_READ:
+    case STORE_WRITE:
+        return op->in.work.run(s, op->in.work.args, op->arena, now, f);
     case STORE_FILE_TAKE:
         return store_file_take(s, &op->in.file_take, &op->out.file_take, f);
     case STORE_FILE_PUT:
         return store_file_put(s, &op->in.file_put, now, f);
+    case STORE_READ:
+    case STORE_EVIDENCE_LIST:
+    case STORE_EVIDENCE_READ:
     case STORE_JOB:
     case STORE_JOBS:
     case STORE_ITEMS:
@@ -157,6 +162,9 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_FIELDS:
         return store_fields(s, op->in.fields.site, op->in.fields.hours, now, op->arena,
                             &op->out.fields, f);
+    case STORE_READ:
+        return op->in.work.run(s, op->in.work.args, op->arena, now, f);
+    case STORE_WRITE:
     case STORE_EVIDENCE:
     case STORE_REPAIR:
     case STORE_FILE_TAKE:
@@ -293,10 +301,15 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     if (e)
         return e;
     e = store_reap(t->store, now, &reply, &f);
+    if (!e)
+        e = store_tend(t->store, now, &f);
     int64_t deleted = 0;
-    bool more = false, more_evidence = false, more_files = false;
+    bool more = false, more_evidence = false, more_files = false, more_batches = false;
     if (!e && poll && t->config.retention_ms > 0)
         e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &more, &f);
+    if (!e && poll && t->config.retention_ms > 0)
+        e = store_retain_batches(t->store, (wall){now.ms - t->config.retention_ms}, &more_batches,
+                                 &f);
     if (!e && poll)
         e = store_evidence_retain(t->store, now, &more_evidence, &f);
     if (!e && poll)
@@ -308,7 +321,7 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
         return e ? e : committed;
     *out_found = reply.promoted + reply.suspected + reply.reaped;
     if (poll)
-        *out_more = store_evidence_sweep(t->store) || more || more_evidence || more_files;
+        *out_more = store_evidence_sweep(t->store) || more || more_evidence || more_files || more_batches;
     return E_OK;
 }
 

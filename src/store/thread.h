@@ -11,9 +11,18 @@
 
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
-    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT, /* reading ones follow */
+    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT,
+    STORE_WRITE, /* in.work; reading ones follow */
+    STORE_READ,  /* likewise */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
     STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS, STORE_VERBS
+};
+
+/* Any other operation of the store: called on the store's thread with what the caller gave. */
+struct store_work {
+    err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f);
+    void *args;     /* arguments and reply, the caller's */
+    bool ends_jobs; /* may use the ballast of a full disk */
 };
 
 struct store_op {
@@ -38,6 +47,7 @@ struct store_op {
         struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
         struct { int64_t after; struct span job; size_t limit; } events;
         struct { struct span site; int64_t hours; } fields;
+        struct store_work work;
     } in;
     union {
         struct accept_reply accept;

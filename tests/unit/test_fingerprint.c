@@ -104,6 +104,5 @@ int main(void)
         cmocka_unit_test(a_fingerprint_never_changes),
         cmocka_unit_test(any_words_are_bounded),
     };
-    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,7 +79,7 @@ struct store {
     struct buf scratch; /* body of the event being written */
     int sweep_left;     /* folders of evidence to be looked at for files without a row */
     struct job_row rows[REAP_MAX];
-    struct tally now, saved;
+    struct tally now, saved, marked; /* marked: by group_mark() */
     /* files.c */
     char *doomed[DOOMED_MAX]; /* paths to remove when the group is on disk */
     size_t doomed_count;
@@ -90,6 +90,36 @@ struct store {
 
 /* E_OK when a group is open and still sound. Every writing operation asks first. */
 MUST_USE err store_usable(struct store *s, struct fault *f);
+
+/* A part of a group that is taken back or kept as one, one at a time: group_mark(), then
+ * group_keep() or group_rewind(). */
+MUST_USE err group_mark(struct store *s, struct fault *f);
+MUST_USE err group_keep(struct store *s, struct fault *f);
+MUST_USE err group_rewind(struct store *s, struct fault *f);
+/* Deletes an ended job with all that hangs on it, at most *rows of that, which is counted down.
+ * out_gone: it is gone, there was no more than that. */
+MUST_USE err job_forget(struct store *s, int64_t seq, enum job_state state, int64_t *rows,
+                        bool *out_gone, struct fault *f);
+
+/* ---- ended.c: what follows when a job ends, whatever ended it ---- */
+/* To be called in the transaction that ends it, behind its row and its event: the last thing, because
+ * it may accept a job (which moves lanes and uses s->rows[0] and s->scratch). */
+MUST_USE err job_ended(struct store *s, int64_t seq, wall now, struct fault *f);
+/* Before its row is deleted. */
+MUST_USE err job_gone(struct store *s, int64_t seq, enum job_state state, struct fault *f);
+/* ---- batches.c ---- */
+MUST_USE err batches_child_ended(struct store *s, int64_t batch, enum job_state state, wall now,
+                                 struct fault *f);
+MUST_USE err batches_call_again(struct store *s, wall now, struct fault *f);
+MUST_USE err batches_retain(struct store *s, wall before, bool *out_more, struct fault *f);
+/* ---- operations.c ---- */
+struct operation_args;
+struct operation_view;
+/* On the jobs of a batch. out NULL: not even its first piece is done, nobody looks at it. */
+MUST_USE err operations_for_batch(struct store *s, int64_t batch, const struct operation_args *args,
+                                  wall now, struct arena *a, struct operation_view *out,
+                                  struct fault *f);
+MUST_USE err operations_stop_for_batch(struct store *s, int64_t batch, wall now, struct fault *f);
 
 /* ---- disk.c: lock file, free space, ballast ---- */
 MUST_USE err disk_lock(struct store *s, struct fault *f);
@@ -122,8 +152,15 @@ MUST_USE err job_row_held(struct store *s, struct span id, uint64_t nonce, struc
 /* Active jobs of an earlier process go back to ready, in front, with cursor and batch. */
 MUST_USE err jobs_release_all(struct store *s, wall now, struct fault *f);
 
+/* E_BUSY, E_DISK_FULL: no further job may come in. */
+MUST_USE err jobs_room(struct store *s, struct fault *f);
+
 /* E_NOT_FOUND. */
 MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f);
+
+/* ---- views.c ---- */
+MUST_USE err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
+                           struct job_view *v, struct fault *f);
 
 /* ---- items.c ---- */
 /* The number of the job, E_NOT_FOUND. */

@@ -145,7 +145,7 @@ static err find_by_key(struct store *s, const struct accept_args *a, struct acce
     return e;
 }
 
-static err check_room(struct store *s, struct fault *f)
+err jobs_room(struct store *s, struct fault *f)
 {
     const int64_t *n = s->now.by_state;
     if (s->disk_full || s->disk_free < s->limits.disk_floor_bytes)
@@ -201,7 +201,7 @@ err store_accept(struct store *s, const struct accept_args *args, wall now,
         *out = reply;
     if (e != E_END)
         return e;
-    e = check_room(s, f);
+    e = jobs_room(s, f);
     if (!e)
         e = find_row(s, args->id, &exists, &s->rows[0], f);
     if (!e && exists)
@@ -458,7 +458,7 @@ static err leave(struct store *s, const struct job_row *r, struct leaving *l, wa
     e = event_add(s, r->id, leaving_event(to, l->on), now, &w, f);
     if (!e)
         *out_state = to;
-    return e;
+    return e || !job_is_final(to) ? e : job_ended(s, r->seq, now, f);
 }
 
 /* A site that tells facts about the target, or gave records before it failed, is healthy. */
@@ -533,7 +533,8 @@ static err cancel_waiting(struct store *s, const struct job_row *r, wall now, st
     count_ended(s, to, VERDICT_NONE);
     struct json_w w = event_body(s, to);
     json_kv_int(&w, "have", r->have);
-    return event_add(s, r->id, "job.cancelled", now, &w, f);
+    e = event_add(s, r->id, "job.cancelled", now, &w, f);
+    return e ? e : job_ended(s, r->seq, now, f);
 }
 
 err store_cancel(struct store *s, struct span id, wall now, struct cancel_reply *out,

@@ -2,7 +2,9 @@
  * and the conservation law: every lease ever granted is accounted for exactly once. */
 #pragma once
 
-enum { SCHEMA_VERSION = 3 };
+#include "store/sqlite/batches_sql.h"
+
+enum { SCHEMA_VERSION = 4 };
 
 /* clang-format off */
 #define SCHEMA_SQL                                                                             \
@@ -71,6 +73,9 @@ enum { SCHEMA_VERSION = 3 };
     "  report       TEXT,"                                                                     \
     "  idem_key     TEXT,"                                                                     \
     "  idem_hash    INTEGER,"                                                                  \
+    "  batch        INTEGER," /* bid */                                                        \
+    "  generation   INTEGER NOT NULL DEFAULT 0," /* times it came back (T18) */                \
+    "  fingerprint  TEXT," /* of the death, of dead jobs */                                    \
     "  revision     INTEGER NOT NULL DEFAULT 1,"                                               \
     "  created_at   INTEGER NOT NULL,"                                                         \
     "  started_at   INTEGER,"                                                                  \
@@ -81,6 +86,7 @@ enum { SCHEMA_VERSION = 3 };
     "  CHECK((state >= 4) = (finished_at IS NOT NULL)),"                                       \
     "  CHECK((state = 4) = (n_ok = 1)),"                                                       \
     "  CHECK((idem_key IS NULL) = (idem_hash IS NULL)),"                                       \
+    "  CHECK(fingerprint IS NULL OR state = 5),"                                               \
     "  CHECK(n_fail - fail_base <= max_fail AND n_crash - crash_base <= max_crash AND n_throttle <= max_throttle)," \
     "  CHECK(fence = n_fail + n_crash + n_throttle + n_release + n_ok + n_void + (state = 3))" \
     ") STRICT;"                                                                                \
@@ -127,7 +133,7 @@ enum { SCHEMA_VERSION = 3 };
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
     "CREATE INDEX events_job ON events(job, seq);"                                             \
-    FIELDS_SQL EVIDENCE_SQL FILES_SQL
+    BATCHES_JOBS_SQL FIELDS_SQL EVIDENCE_SQL FILES_SQL BATCHES_SQL
 
 /* Which path each field of a record came from, by the hour. */
 #define FIELDS_SQL                                                                             \

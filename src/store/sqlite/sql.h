@@ -5,6 +5,8 @@
  * statistics, would take jobs_state and sort. */
 #pragma once
 
+#include "store/sqlite/batches_sql.h"
+
 #define SQL_JOB_ROW                                                                            \
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req," \
     "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch," \
@@ -12,7 +14,8 @@
 #define SQL_JOB_VIEW                                                                           \
     "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason," \
     "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                \
-    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts,j.filtered" \
+    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts,j.filtered," \
+    "j.generation,coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),'')" \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
@@ -44,7 +47,7 @@
     X(SQL_REPAIR, "UPDATE jobs SET state=4,failure=0,verdict=?2,end_reason=?3,why=?4,report=coalesce(?5,report)," \
                   "n_ok=1,n_fail=n_fail-?6,n_crash=n_crash-?7,n_throttle=n_throttle-?8,n_release=n_release-?9,n_void=n_void-?10," \
                   "fail_base=min(fail_base,n_fail-?6),crash_base=min(crash_base,n_crash-?7),"  \
-                  "release_base=min(release_base,n_release-?9),finished_at=?11,revision=revision+1 WHERE seq=?1")
+                  "release_base=min(release_base,n_release-?9),finished_at=?11,fingerprint=NULL,revision=revision+1 WHERE seq=?1")
 
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
@@ -118,6 +121,7 @@
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
                  " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
     SQL_EVIDENCE_TABLE(X)                                                                      \
+    SQL_BATCHES_TABLE(X)                                                                       \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
     X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
                        " JOIN files f USING(fid) WHERE u.site=?1 AND u.url=?2")                \

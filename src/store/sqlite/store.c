@@ -58,8 +58,8 @@ static err make_schema(struct db *d, struct fault *f)
                     "a development version of Fulmar made this job store, which this one cannot bring "
                     "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 3, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=3; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 4, "user_version below");
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=4; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
@@ -227,6 +227,25 @@ err store_commit(struct store *s, struct fault *f)
     return E_OK;
 }
 
+/* ---- a part of a group that may be taken back ---- */
+
+err group_mark(struct store *s, struct fault *f)
+{
+    copy_tally(&s->marked, &s->now);
+    return db_script(s->db, "SAVEPOINT part", f);
+}
+
+err group_keep(struct store *s, struct fault *f)
+{
+    return db_script(s->db, "RELEASE part", f);
+}
+
+err group_rewind(struct store *s, struct fault *f)
+{
+    copy_tally(&s->now, &s->marked);
+    return db_script(s->db, "ROLLBACK TO part; RELEASE part", f);
+}
+
 void store_idle(struct store *s)
 {
     need(!s->in_group);
@@ -246,6 +265,26 @@ static err unlink_items(struct store *s, int64_t job, int64_t *rows, struct faul
         e = db_run(s->db, SQL_UNLINK, f, DB_I(job), DB_I(*rows));
     if (!e)
         *rows -= db_changes(s->db);
+    return e;
+}
+
+/* A job with more items than *rows goes over several calls. */
+err job_forget(struct store *s, int64_t seq, enum job_state state, int64_t *rows, bool *out_gone,
+               struct fault *f)
+{
+    err e = unlink_items(s, seq, rows, f);
+    if (!e && *rows > 0)
+        e = files_release(s, seq, rows, f);
+    if (!e && *rows > 0)
+        e = evidence_forget(s, seq, rows, f);
+    *out_gone = !e && *rows > 0;
+    if (!*out_gone)
+        return e;
+    e = job_gone(s, seq, state, f);
+    if (!e)
+        e = db_run(s->db, SQL_JOB_DELETE, f, DB_I(seq));
+    if (!e)
+        s->now.by_state[state]--;
     return e;
 }
 
@@ -271,25 +310,12 @@ err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_m
     if (e != E_END)
         return e;
     int64_t rows = RETAIN_ROWS, deleted = 0;
-    for (size_t i = 0; i < n; i++) {
-        e = unlink_items(s, old[i].seq, &rows, f);
+    for (size_t i = 0; i < n && rows > 0; i++) {
+        bool gone = false;
+        e = job_forget(s, old[i].seq, old[i].state, &rows, &gone, f);
         if (e)
             return e;
-        e = rows > 0 ? files_release(s, old[i].seq, &rows, f) : E_OK;
-        if (e)
-            return e;
-        /* A job with more items than one call may delete goes over several calls. */
-        if (rows > 0)
-            e = evidence_forget(s, old[i].seq, &rows, f);
-        if (e)
-            return e;
-        if (rows <= 0)
-            break;
-        e = db_run(s->db, SQL_JOB_DELETE, f, DB_I(old[i].seq));
-        if (e)
-            return e;
-        s->now.by_state[old[i].state]--;
-        deleted++;
+        deleted += gone;
     }
     e = db_run(s->db, SQL_EVENTS_PRUNE, f, DB_I(before.ms), DB_I(RETAIN_EVENTS));
     if (!e)
@@ -324,6 +350,10 @@ err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *
     err e = sooner(s, SQL_FIRST_DUE, &o.next_ms, f);
     if (!e)
         e = sooner(s, SQL_FIRST_LAPSE, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_OPERATION_FIRST, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_CALL_FIRST, &o.next_ms, f);
     if (e)
         return e;
     lanes_outlook(s, now.ms, &o);

@@ -26,7 +26,8 @@ static void read_waiting(const struct store *s, wall now, struct job_view *v)
     }
 }
 
-static err read_view(const struct store *s, wall now, struct query *q, struct arena *a, struct job_view *v, struct fault *f)
+err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
+                  struct job_view *v, struct fault *f)
 {
     *v = (struct job_view){
         .state = (enum job_state)db_int(q, 9),
@@ -52,7 +53,10 @@ static err read_view(const struct store *s, wall now, struct query *q, struct ar
         .rejected = db_int(q, 29),
         .conflicts = db_int(q, 30),
         .filtered = db_int(q, 31),
+        .generation = db_int(q, 32),
     };
+    span_copy(db_text(q, 33), v->fingerprint, sizeof v->fingerprint);
+    span_copy(db_text(q, 34), v->batch, sizeof v->batch);
     span_copy(db_text(q, 0), v->id, sizeof v->id);
     struct span *const texts[] = {&v->site, &v->kind,   &v->target, &v->lane,
                                   &v->spec, &v->cursor, &v->why,    &v->report};
@@ -77,7 +81,7 @@ err store_job(struct store *s, struct span id, wall now, struct arena *a, struct
         return e;
     e = db_step(q, f);
     if (!e)
-        e = read_view(s, now, q, a, &v, f);
+        e = job_view_read(s, now, q, a, &v, f);
     else if (e == E_END)
         e = fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)));
     db_end(q);
@@ -126,7 +130,7 @@ err store_jobs(struct store *s, const struct jobs_query *query, wall now, struct
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
-        e = read_view(s, now, q, a, &all[n], n ? NULL : f);
+        e = job_view_read(s, now, q, a, &all[n], n ? NULL : f);
         if (e)
             break;
         n++;
