@@ -16,31 +16,56 @@ static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
 static const char *const records_query[] = {"after", "limit", "fields", NULL};
+static const char *const dry_query[] = {"dry_run", NULL};
+static const char *const page_query[] = {"limit", "after", NULL};
+static const char *const record_query[] = {"fields", NULL};
+static const char *const dead_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "limit", "after", NULL};
+static const char *const delete_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "all", "dry_run", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
 static const struct route routes[] = {
-    {"/livez", "GET, HEAD", false, false, no_query, health_live},
-    {"/readyz", "GET, HEAD", false, false, ready_query, health_ready},
-    {"/metrics", "GET, HEAD", false, false, no_query, health_metrics},
-    {"/", "GET, HEAD", false, true, no_query, front_show},
-    {"/style.css", "GET, HEAD", false, false, no_query, front_style},
-    {"/v1/events", "GET, HEAD", false, true, events_query, events_stream},
-    {"/v1/jobs", "POST", true, true, no_query, jobs_create},
-    {"/v1/jobs", "GET, HEAD", false, true, list_query, jobs_list},
-    {"/v1/jobs/{id}", "GET, HEAD", false, true, no_query, jobs_show},
-    {"/v1/jobs/{id}/cancel", "POST", true, true, no_query, jobs_cancel},
-    {"/v1/jobs/{id}/artifacts", "GET, HEAD", false, true, no_query, artifacts_list},
-    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", false, true, no_query, artifacts_show},
-    {"/v1/jobs/{id}/repair", "POST", true, true, no_query, artifacts_repair},
-    {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, records_query, items_posts},
-    {"/v1/jobs/{id}/users", "GET, HEAD", false, true, records_query, items_users},
-    {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
-    {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
-    {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
-    {"/v1/sites/{name}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
-    {"/v1/files/{name}", "GET, HEAD", false, true, no_query, files_show},
-    {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
+    {"/livez", "GET, HEAD", false, no_query, health_live},
+    {"/readyz", "GET, HEAD", false, ready_query, health_ready},
+    {"/metrics", "GET, HEAD", false, no_query, health_metrics},
+    {"/", "GET, HEAD", true, no_query, front_show},
+    {"/style.css", "GET, HEAD", false, no_query, front_style},
+    {"/v1/events", "GET, HEAD", true, events_query, events_stream},
+    {"/v1/jobs", "POST", true, no_query, jobs_create},
+    {"/v1/jobs", "GET, HEAD", true, list_query, jobs_list},
+    {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show},
+    {"/v1/jobs/{id}/cancel", "POST", true, no_query, jobs_cancel},
+    {"/v1/jobs/{id}/artifacts", "GET, HEAD", true, no_query, artifacts_list},
+    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", true, no_query, artifacts_show},
+    {"/v1/jobs/{id}/repair", "POST", true, no_query, artifacts_repair},
+    {"/v1/jobs/{id}/posts", "GET, HEAD", true, records_query, items_posts},
+    {"/v1/jobs/{id}/users", "GET, HEAD", true, records_query, items_users},
+    {"/v1/jobs/{id}/unavailable", "GET, HEAD", true, items_query, items_unavailable},
+    {"/v1/jobs/{id}/rejected", "GET, HEAD", true, items_query, items_rejected},
+    {"/v1/jobs/{id}/conflicts", "GET, HEAD", true, items_query, items_conflicts},
+    {"/v1/sites/{name}/fields", "GET, HEAD", true, fields_query, sites_fields},
+    {"/v1/files/{name}", "GET, HEAD", true, no_query, files_show},
+    {"/v1/jobs/{id}/retry", "POST", true, no_query, dead_retry_job},
+    {"/v1/batches", "POST", true, dry_query, batches_create},
+    {"/v1/batches", "GET, HEAD", true, page_query, batches_list},
+    {"/v1/batches/{batch}", "GET, HEAD", true, no_query, batches_show},
+    {"/v1/batches/{batch}/jobs", "POST", true, dry_query, batches_add},
+    {"/v1/batches/{batch}/jobs", "GET, HEAD", true, list_query, batches_jobs},
+    {"/v1/batches/{batch}/seal", "POST", true, no_query, batches_seal},
+    {"/v1/batches/{batch}/cancel", "POST", true, dry_query, batches_cancel},
+    {"/v1/batches/{batch}/retry-failed", "POST", true, dry_query, batches_retry},
+    {"/v1/batches/{batch}/posts", "GET, HEAD", true, record_query, batches_posts},
+    {"/v1/batches/{batch}/users", "GET, HEAD", true, record_query, batches_users},
+    {"/v1/dead-letters", "GET, HEAD", true, dead_query, dead_list},
+    {"/v1/dead-letters", "DELETE", true, delete_query, dead_delete},
+    {"/v1/dead-letters/retry", "POST", true, dry_query, dead_retry},
+    {"/v1/dead-letters/{id}", "GET, HEAD", true, no_query, dead_show},
+    {"/v1/dead-letters/{id}", "DELETE", true, no_query, dead_delete_job},
+    {"/v1/dead-letters/{id}/retry", "POST", true, no_query, dead_retry_job},
+    {"/v1/operations", "GET, HEAD", true, page_query, operations_list},
+    {"/v1/operations/{operation}", "GET, HEAD", true, no_query, operations_show},
+    {"/v1/operations/{operation}/cancel", "POST", true, no_query, operations_cancel},
+    {"/v1/jobs/{id}/log", "GET, HEAD", true, items_query, events_log},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
 
@@ -166,6 +191,7 @@ static void call_free(struct call *c)
 {
     arena_free(&c->op.arena);
     free(c->fields);
+    free(c->lines);
     free(c);
 }
 
@@ -204,6 +230,14 @@ void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c
     if (!c->request->stream)
         request_hold(c->request);
     store_thread_post(c->api->store, &c->op);
+}
+
+void call_work(struct call *c, enum store_verb verb,
+               err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f),
+               void *args, void (*then)(struct call *c))
+{
+    c->op.in.work = (struct store_work){.run = run, .args = args, .ends_jobs = c->ends_jobs};
+    call_post(c, verb, then);
 }
 
 static void on_job_known(struct call *c)
@@ -253,9 +287,9 @@ static bool matches(struct span path, const char *pattern, struct span *out_id)
 
 static bool accepts(const struct route *route, const struct request *r)
 {
-    if (route->post)
-        return span_is(r->method, "POST");
-    return r->head || span_is(r->method, "GET");
+    if (strcmp(route->allow, "GET, HEAD") == 0)
+        return r->head || span_is(r->method, "GET");
+    return span_is(r->method, route->allow);
 }
 
 static void refuse_method(struct request *r, const char *allow)
@@ -271,7 +305,7 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/files, /v1/events, /livez, /readyz and /metrics"};
+                        .hint = "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/files, /v1/events, /livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
 
@@ -313,6 +347,12 @@ static bool query_known(struct request *r, const struct route *route)
     return false;
 }
 
+static bool brings_jobs(const struct route *route)
+{
+    return route->run == jobs_create || route->run == batches_create || route->run == batches_add ||
+           route->run == batches_retry || route->run == dead_retry || route->run == dead_retry_job;
+}
+
 static void on_head(void *ctx, struct request *r)
 {
     struct api *a = ctx;
@@ -320,12 +360,16 @@ static void on_head(void *ctx, struct request *r)
     const struct route *route = route_of(r, &id);
     if (!route || !query_known(r, route))
         return;
-    bool of_job = strstr(route->path, "{id}") != NULL;
-    if (of_job && !id_valid(id, "job")) {
-        answer_problem(r, 404, "not_found", "there is no such job");
-        return;
+    static const struct {
+        const char *hole, *kind, *noun;
+    } things[] = {{"{id}", "job", "job"}, {"{batch}", "bat", "batch"}, {"{operation}", "opr", "operation"}};
+    for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
+        if (strstr(route->path, things[i].hole) && !id_valid(id, things[i].kind)) {
+            answer_problem(r, 404, "not_found", "there is no such %s", things[i].noun);
+            return;
+        }
     }
-    if (route->run == jobs_create && a->draining) {
+    if (a->draining && brings_jobs(route)) {
         answer_busy(r, 503, "draining", "the service is stopping and accepts no more jobs");
         return;
     }

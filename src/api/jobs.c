@@ -10,7 +10,6 @@
 enum {
     LIST_LIMIT = 50,
     LIST_MAX = 200,
-    KEY_MAX = 255,
 };
 
 static void answer_job(struct call *c, int status, const char *const *headers)
@@ -64,15 +63,14 @@ static void on_accepted(struct call *c)
     post_job(c, on_created);
 }
 
-static bool content_type_fits(struct request *r)
+bool request_is_json(struct request *r)
 {
     struct span type = request_header(r, "Content-Type");
     struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
     return !type.n || span_eq_nocase(media, SPAN("application/json"));
 }
 
-/* The header's value, with or without quotes; false: not 1 to 255 visible ASCII characters. */
-static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
+bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
 {
     struct span key = request_header(r, "Idempotency-Key");
     out[0] = '\0';
@@ -80,16 +78,16 @@ static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
         return true;
     if (key.n >= 2 && key.p[0] == '"' && key.p[key.n - 1] == '"')
         key = span_cut(key, 1, key.n - 2);
-    if (!key.n || key.n > KEY_MAX)
+    if (!key.n || key.n > REQUEST_KEY_MAX)
         return false;
     for (size_t i = 0; i < key.n; i++)
         if (key.p[i] <= ' ' || key.p[i] > '~')
             return false;
-    span_copy(key, out, KEY_MAX + 1);
+    span_copy(key, out, REQUEST_KEY_MAX + 1);
     return true;
 }
 
-static void answer_refusal(struct request *r, const struct order_refusal *refusal)
+void answer_refusal(struct request *r, const struct order_refusal *refusal)
 {
     struct problem p = {
         .status = refusal->status,
@@ -107,15 +105,39 @@ static void answer_refusal(struct request *r, const struct order_refusal *refusa
     buf_free(&body);
 }
 
+void make_id(char out[ID_TEXT], const char *kind)
+{
+    uint8_t random[10];
+    random_bytes(random, sizeof random);
+    id_make(out, kind, clock_wall(), random);
+}
+
+struct accept_args jobs_args(const struct order *order, struct span id)
+{
+    return (struct accept_args){
+        .id = id,
+        .site = order->site,
+        .kind = order->kind,
+        .target = order->target,
+        .lane = order->lane,
+        .spec = order->spec,
+        .limit = order->limit,
+        .counts = order->users ? ITEM_USER : ITEM_POST,
+        .prio = order->prio,
+        .mark = order->mark,
+        .variant = order->variant,
+    };
+}
+
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
-    if (!content_type_fits(r)) {
+    if (!request_is_json(r)) {
         answer_problem(r, 415, "unsupported_media_type",
                        "send the body as Content-Type: application/json");
         return;
     }
     struct call *c = call_new(a, r, id);
-    if (!idempotency_key(r, c->key)) {
+    if (!request_key(r, c->key)) {
         answer_problem(r, 400, "bad_header",
                        "Idempotency-Key must be 1 to 255 visible ASCII characters");
         return;
@@ -127,24 +149,10 @@ void jobs_create(struct api *a, struct request *r, struct span id)
         answer_refusal(r, &refusal);
         return;
     }
-    uint8_t random[10];
-    random_bytes(random, sizeof random);
-    id_make(c->id, "job", clock_wall(), random);
-    c->op.in.accept = (struct accept_args){
-        .id = span_of(c->id),
-        .site = order.site,
-        .kind = order.kind,
-        .target = order.target,
-        .lane = order.lane,
-        .spec = order.spec,
-        .limit = order.limit,
-        .counts = order.users ? ITEM_USER : ITEM_POST,
-        .prio = order.prio,
-        .mark = order.mark,
-        .variant = order.variant,
-        .idempotency_key = span_of(c->key),
-        .request_hash = span_hash(r->body, 0),
-    };
+    make_id(c->id, "job");
+    c->op.in.accept = jobs_args(&order, span_of(c->id));
+    c->op.in.accept.idempotency_key = span_of(c->key);
+    c->op.in.accept.request_hash = span_hash(r->body, 0);
     call_post(c, STORE_ACCEPT, on_accepted);
 }
 
@@ -164,6 +172,11 @@ static void on_shown(struct call *c)
 void jobs_answer(struct call *c)
 {
     post_job(c, on_shown);
+}
+
+void jobs_answer_accepted(struct call *c)
+{
+    post_job(c, on_created);
 }
 
 void jobs_show(struct api *a, struct request *r, struct span id)

@@ -87,9 +87,11 @@ struct batch_view {
 };
 MUST_USE err store_batch(struct store *s, struct span id, struct arena *a, struct batch_view *out,
                          struct fault *f);
-/* Newest first; after: id of the last one seen, or empty. limit 1-100. */
+/* Newest first; after: id of the last one seen, or empty. limit 1-100. A page of large batches ends
+ * early, since each is counted. out_more: there may be others. */
 MUST_USE err store_batches(struct store *s, struct span after, size_t limit, struct arena *a,
-                           struct batch_view **out, size_t *out_count, struct fault *f);
+                           struct batch_view **out, size_t *out_count, bool *out_more,
+                           struct fault *f);
 struct batch_jobs_query {
     struct span id;
     int state;         /* enum job_state or −1 */

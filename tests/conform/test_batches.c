@@ -787,12 +787,14 @@ static void its_jobs_and_batches_come_page_by_page(void **state)
     assert_int_equal(n, 1);
     assert_string_equal(jobs[0].id, ids[4]);
     struct batch_view *batches;
-    assert_int_equal(store_batches(w->s, SPAN_NONE, 2, w->a, &batches, &n, &w->f), E_OK);
+    bool more;
+    assert_int_equal(store_batches(w->s, SPAN_NONE, 2, w->a, &batches, &n, &more, &w->f), E_OK);
     assert_int_equal(n, 2);
     assert_string_equal(batches[0].id, all[2]);
     assert_int_equal(batches[0].counts[JOB_READY], 6);
-    assert_int_equal(store_batches(w->s, span_of(batches[1].id), 2, w->a, &batches, &n, &w->f), E_OK);
+    assert_int_equal(store_batches(w->s, span_of(batches[1].id), 2, w->a, &batches, &n, &more, &w->f), E_OK);
     assert_int_equal(n, 1);
+    assert_false(more);
     assert_string_equal(batches[0].id, all[0]);
 }
 

@@ -694,9 +694,9 @@ static int64_t jobs_of(const struct batch_view *v)
 }
 
 err store_batches(struct store *s, struct span after, size_t limit, struct arena *a,
-                  struct batch_view **out, size_t *out_count, struct fault *f)
+                  struct batch_view **out, size_t *out_count, bool *out_more, struct fault *f)
 {
-    need(limit >= 1 && limit <= 101);
+    need(limit >= 1 && limit <= 100);
     struct batch b = {.bid = INT64_MAX};
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
@@ -721,6 +721,7 @@ err store_batches(struct store *s, struct span after, size_t limit, struct arena
         return e;
     *out = all;
     *out_count = n;
+    *out_more = e == E_OK;
     return E_OK;
 }
 
