@@ -19,8 +19,13 @@ enum {
     IN_SITE = 64,
     IN_ARTIFACTS = 128,
     IN_REPLAY = 256,
-    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY,
-    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY, /* everything but the service itself */
+    IN_BATCHES = 512,
+    IN_DEAD = 1024,
+    IN_OPERATIONS = 2048,
+    IN_MANY = IN_BATCHES | IN_DEAD | IN_OPERATIONS,
+    IN_ORDER = IN_GET | IN_BATCHES, /* options of jobs to be made */
+    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_MANY,
+    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_MANY, /* everything but the service itself */
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -35,28 +40,43 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_GET | IN_JOBS, "get: records wanted, 1-100000, else all; jobs list: rows, 1-200, else 20"},
-    {"since", 0, "DATE", offsetof(struct cli, since), IN_GET, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
-    {"until", 0, "DATE", offsetof(struct cli, until), IN_GET, "no posts newer than this"},
-    {"product", 0, "NAME", offsetof(struct cli, product), IN_GET, "of a search or hashtag: latest (default), top, people, media"},
-    {"depth", 0, "N", offsetof(struct cli, depth), IN_GET, "of a thread: replies at most N steps below the post; 0 none; else all"},
-    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal, 9 last"},
-    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_GET, "only posts that earlier jobs of the same target have not brought"},
-    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_GET, "leave out posts of these kinds: replies,reposts,quotes"},
-    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_GET, "only these of each record: id,text,counts.like"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_GET | IN_REPLAY, "site pack to use, default x; replay: or the folder of one, default that of the job"},
-    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_GET, "what is read is kept: never, on_failure or always; else as configured"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_ORDER | IN_JOBS | IN_DEAD | IN_OPERATIONS, "get, batches create: records wanted, 1-100000, else all; of lists: rows, else 20"},
+    {"since", 0, "DATE", offsetof(struct cli, since), IN_ORDER | IN_DEAD, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z; dead: jobs that died since then"},
+    {"until", 0, "DATE", offsetof(struct cli, until), IN_ORDER | IN_DEAD, "no posts newer than this; dead: jobs that died before"},
+    {"product", 0, "NAME", offsetof(struct cli, product), IN_ORDER, "of a search or hashtag: latest (default), top, people, media"},
+    {"depth", 0, "N", offsetof(struct cli, depth), IN_ORDER, "of a thread: replies at most N steps below the post; 0 none; else all"},
+    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_ORDER, "0 before all others, 5 normal, 9 last"},
+    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_ORDER, "only posts that earlier jobs of the same target have not brought"},
+    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_ORDER, "leave out posts of these kinds: replies,reposts,quotes"},
+    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_ORDER, "only these of each record: id,text,counts.like"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_ORDER | IN_REPLAY | IN_DEAD, "site pack to use, default x; replay: or the folder of one, default that of the job"},
+    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_ORDER, "what is read is kept: never, on_failure or always; else as configured"},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
-    {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY, "with --failed: how they ended; default drift"},
+    {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY | IN_DEAD, "how they ended: drift, timeout, ...; replay: with --failed, default drift"},
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
     {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
-    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_GET, "only this way of reading the site: capture, dom or fetch"},
+    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_ORDER, "only this way of reading the site: capture, dom or fetch"},
     {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
-    {"media", 0, "WHAT", offsetof(struct cli, media), IN_GET, "urls: of media in the records (default); download: their files as well"},
-    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "list only: scheduled, ready, active, succeeded, cancelled or dead"},
+    {"media", 0, "WHAT", offsetof(struct cli, media), IN_ORDER, "urls: of media in the records (default); download: their files as well"},
+    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS | IN_BATCHES, "jobs list, batches jobs: scheduled, ready, active, succeeded, cancelled or dead"},
     {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
+    {"targets", 0, "FILE", offsetof(struct cli, targets), IN_BATCHES, "create: one target a line; - is standard input"},
+    {"name", 0, "TEXT", offsetof(struct cli, name), IN_BATCHES, "create: what the batch is called"},
+    {"open", 0, NULL, offsetof(struct cli, open), IN_BATCHES, "create: leave it open; it takes more jobs until it is sealed"},
+    {"partial", 0, NULL, offsetof(struct cli, partial), IN_BATCHES, "create: leave out and name what cannot be accepted; else nothing is made then"},
+    {"stop-after", 0, "N", offsetof(struct cli, stop_after), IN_BATCHES, "create: so many failed jobs cancel what has not ended; 1-1000"},
+    {"on-complete", 0, "JOB", offsetof(struct cli, on_complete), IN_BATCHES, "create: a job when all have ended, once: 'profile @nasa'"},
+    {"on-success", 0, "JOB", offsetof(struct cli, on_success), IN_BATCHES, "create: a job when all have succeeded, once"},
+    {"key", 0, "KEY", offsetof(struct cli, key), IN_BATCHES, "create: asked for again with the same key it is the same batch"},
+    {"kind", 0, "KIND", offsetof(struct cli, kind), IN_DEAD, "only jobs of this kind: posts, search, ..."},
+    {"fingerprint", 0, "PRINT", offsetof(struct cli, fingerprint), IN_DEAD, "only this group, as dead list shows it"},
+    {"all", 0, NULL, offsetof(struct cli, all), IN_DEAD, "retry, delete: all dead jobs"},
+    {"per-minute", 0, "N", offsetof(struct cli, per_minute), IN_DEAD | IN_BATCHES, "retry, retry-failed: at most so many jobs a minute, 1-6000"},
+    {"reset", 0, NULL, offsetof(struct cli, reset), IN_DEAD | IN_BATCHES | IN_JOBS, "retry, retry-failed: read from the beginning of the list again; else it goes on where it was"},
+    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_DEAD | IN_BATCHES, "say what would be done"},
+    {"yes", 'y', NULL, offsetof(struct cli, yes), IN_DEAD, "delete: really"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
     {"accept", 0, NULL, offsetof(struct cli, accept), IN_SITE, "test only: what the pack reads now becomes what is expected"},
@@ -65,6 +85,7 @@ static const struct flag {
     {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
 };
 enum { FLAGS = sizeof flags / sizeof flags[0] };
+_Static_assert(FLAGS <= 64, "a bit each");
 
 /* The service has its own process and its own reading of the call; only its help is here. */
 static int serve_run(struct cli *c)
@@ -100,6 +121,7 @@ static const struct verb {
      "fulmar jobs list [--state active] [--limit 20]\n"
      "fulmar jobs show JOB\n"
      "fulmar jobs cancel JOB\n"
+     "fulmar jobs retry JOB [--reset]\n"
      "fulmar jobs log JOB\n"
      "fulmar jobs rejected JOB\n"
      "fulmar jobs conflicts JOB\n",
@@ -120,6 +142,40 @@ static const struct verb {
      "job that reads well now gets these records and succeeds: partial, unless the evidence shows\n"
      "the end of the list. Ends with 0 when it reads well, else as the job would end (9 the site\n"
      "changed), 5 without evidence; with --failed with 2 when some do not read well.\n"},
+    {"batches", IN_BATCHES, batches_run,
+     "fulmar batches create posts @nasa @esa @jaxa --limit 50 --name space\n"
+     "fulmar batches create posts --targets mayors.txt --since 2026-02-01 --on-complete 'profile @nasa'\n"
+     "fulmar batches list\n"
+     "fulmar batches show BATCH\n"
+     "fulmar batches wait BATCH\n"
+     "fulmar batches jobs BATCH [--state dead]\n"
+     "fulmar batches posts BATCH > posts.ndjson\n"
+     "fulmar batches seal BATCH\n"
+     "fulmar batches cancel BATCH [--dry-run]\n"
+     "fulmar batches retry-failed BATCH [--per-minute 60] [--reset] [--dry-run]\n",
+     "many targets as one: made, counted, waited for, cancelled and retried together",
+     "create takes the options of get; targets are words, or lines of --targets FILE (- is standard\n"
+     "input). More than 1000 are sent in parts. BATCH is the id that create and list print: bat_...\n"
+     "wait ends with 0 when all jobs succeeded, 2 when some did, 1 when none did, 4 when it was cancelled.\n"
+     "posts (and users) writes the records of all its jobs, one a line, as they are now.\n"},
+    {"dead", IN_DEAD, dead_run,
+     "fulmar dead list [--class drift] [--site x] [--kind posts] [--since 2026-02-06]\n"
+     "fulmar dead show JOB\n"
+     "fulmar dead retry JOB [--reset]\n"
+     "fulmar dead retry --class timeout --per-minute 30 [--dry-run]\n"
+     "fulmar dead retry --fingerprint PRINT\n"
+     "fulmar dead delete JOB --yes\n"
+     "fulmar dead delete --class not_found --yes\n",
+     "jobs that failed for good, in groups of the same trouble; take them up again, or delete them",
+     "A group has one failure class, site and fingerprint: numbers, names and hosts in its words do not\n"
+     "count. retry and delete want a job, a filter, or --all; many jobs are an operation that goes on\n"
+     "when this command has ended: fulmar operations show. delete without --yes only counts.\n"},
+    {"operations", IN_OPERATIONS, operations_run,
+     "fulmar operations list\n"
+     "fulmar operations show OPERATION\n"
+     "fulmar operations cancel OPERATION\n",
+     "what touches many jobs at once, and how far it has come",
+     "Without an action it lists. What a cancelled operation has done stays.\n"},
     {"serve", IN_SERVE, serve_run,
      "fulmar serve [--config FILE] [--set NAME=VALUE]...\n",
      "run the service in the foreground: API and page on http://127.0.0.1:8470",
@@ -435,7 +491,7 @@ static int unknown_flag(struct span name, int bits)
 }
 
 /* One word that begins with '-'; *at moves on when the flag's value is the next word. */
-static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_used)
+static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *out_used)
 {
     const char *word = argv[*at];
     struct span rest = span_of(word + (word[1] == '-' ? 2 : 1));
@@ -444,7 +500,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_use
     const struct flag *f = flag_named(name);
     if (!f || (word[1] != '-' && name.n != 1) || (word[1] == '-' && name.n == 1))
         return unknown_flag(name, IN_ALL);
-    *out_used |= 1 << (f - flags);
+    *out_used |= UINT64_C(1) << (f - flags);
     if (!f->value) {
         if (equals < rest.n)
             return cli_usage(NULL, "--%s takes no value", f->name);
@@ -461,7 +517,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, int *out_use
     return EXIT_DONE;
 }
 
-static int read_call(struct cli *c, int argc, char **argv, int *out_used)
+static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
 {
     bool only_words = false;
     for (int i = 1; i < argc; i++) {
@@ -484,7 +540,7 @@ static int read_call(struct cli *c, int argc, char **argv, int *out_used)
     return EXIT_DONE;
 }
 
-static int flags_fit(const struct verb *verb, int used)
+static int flags_fit(const struct verb *verb, uint64_t used)
 {
     for (size_t i = 0; i < FLAGS; i++)
         if ((used >> i & 1) && !(flags[i].verbs & verb->bit))
@@ -505,7 +561,7 @@ static int unknown_verb(const char *word)
 
 static int run(struct cli *c, int argc, char **argv)
 {
-    int used = 0;
+    uint64_t used = 0;
     int code = read_call(c, argc, argv, &used);
     if (code)
         return code;

@@ -67,7 +67,7 @@ struct get {
     const char *kind, *target;
     char id[64];
     enum job_state state;
-    int64_t have, limit, priority, depth, batches, attempt, after;
+    int64_t have, limit, batches, attempt, after;
     mono began, drawn, fetched;
     bool on_terminal, users, drawing;
     bool broken; /* records cannot be written */
@@ -131,7 +131,7 @@ static void show_progress(struct get *g)
 
 /* ---- the call ---- */
 
-static int check_exclude(const struct cli *c)
+static int check_exclude(const struct cli *c, const char *verb)
 {
     struct span list = span_of(c->exclude), name;
     while (span_next(&list, ',', &name)) {
@@ -139,8 +139,8 @@ static int check_exclude(const struct cli *c)
         if (exclude_bit(name))
             continue;
         if (near)
-            return cli_usage("get", "--exclude: did you mean '%s'?", near);
-        return cli_usage("get", "--exclude must be of replies, reposts and quotes, not '%.40s'", c->exclude);
+            return cli_usage(verb, "--exclude: did you mean '%s'?", near);
+        return cli_usage(verb, "--exclude must be of replies, reposts and quotes, not '%.40s'", c->exclude);
     }
     return EXIT_DONE;
 }
@@ -173,41 +173,61 @@ static int check_fields(struct get *g)
     return EXIT_DONE;
 }
 
+static int check_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max)
+{
+    int64_t n;
+    if (!text || (span_int(span_of(text), &n) && n >= min && n <= max))
+        return EXIT_DONE;
+    return cli_usage(verb, "--%s must be %lld to %lld, not '%.40s'", flag, (long long)min,
+                     (long long)max, text);
+}
+
+static int check_dates(const struct cli *c, const char *verb)
+{
+    static const char dates[] = "a date (2026-02-06) or a date and time (2026-02-06T12:00:00Z)";
+    wall since, until;
+    if (c->since && !when_parse(span_of(c->since), &since))
+        return cli_usage(verb, "--since must be %s, not '%.40s'", dates, c->since);
+    if (c->until && !when_parse(span_of(c->until), &until))
+        return cli_usage(verb, "--until must be %s, not '%.40s'", dates, c->until);
+    if (c->since && c->until && since.ms >= until.ms)
+        return cli_usage(verb, "--until must be later than --since");
+    return EXIT_DONE;
+}
+
 /* Numbers and dates are judged here, so that a wrong flag is a wrong call whatever answers. */
+int get_check_options(const struct cli *c, const char *verb)
+{
+    enum evidence_keep keep;
+    int code = check_number(verb, "limit", c->limit, 1, ORDER_LIMIT_MAX);
+    if (!code)
+        code = check_number(verb, "priority", c->priority, 0, 9);
+    if (!code && c->evidence && !evidence_keep_parse(span_of(c->evidence), &keep))
+        code = cli_usage(verb, "--evidence must be never, on_failure or always, not '%.40s'",
+                         c->evidence);
+    if (!code && c->media && strcmp(c->media, "download") != 0 && strcmp(c->media, "urls") != 0)
+        code = cli_usage(verb, "--media must be urls or download, not '%.40s'", c->media);
+    if (!code)
+        code = check_dates(c, verb);
+    if (!code)
+        code = check_number(verb, "depth", c->depth, 0, ORDER_DEPTH_MAX);
+    return code ? code : check_exclude(c, verb);
+}
+
 static int check_flags(struct get *g)
 {
     const struct cli *c = g->cli;
-    static const char dates[] = "a date (2026-02-06) or a date and time (2026-02-06T12:00:00Z)";
-    wall since, until;
     if (c->json && c->csv)
         return cli_usage("get", "--json and --csv exclude each other");
-    g->download = c->media && strcmp(c->media, "download") == 0;
-    if (c->media && !g->download && strcmp(c->media, "urls") != 0)
-        return cli_usage("get", "--media must be urls or download, not '%.40s'", c->media);
     if (c->out && !*c->out)
         return cli_usage("get", "--out needs the name of a file, or - for standard output");
-    if (c->limit &&
-        (!span_int(span_of(c->limit), &g->limit) || g->limit < 1 || g->limit > ORDER_LIMIT_MAX))
-        return cli_usage("get", "--limit must be 1 to %d, not '%.40s'", ORDER_LIMIT_MAX,
-                         c->limit);
-    if (c->priority &&
-        (!span_int(span_of(c->priority), &g->priority) || g->priority < 0 || g->priority > 9))
-        return cli_usage("get", "--priority must be 0 to 9, not '%.40s'", c->priority);
-    enum evidence_keep keep;
-    if (c->evidence && !evidence_keep_parse(span_of(c->evidence), &keep))
-        return cli_usage("get", "--evidence must be never, on_failure or always, not '%.40s'",
-                         c->evidence);
-    if (c->since && !when_parse(span_of(c->since), &since))
-        return cli_usage("get", "--since must be %s, not '%.40s'", dates, c->since);
-    if (c->until && !when_parse(span_of(c->until), &until))
-        return cli_usage("get", "--until must be %s, not '%.40s'", dates, c->until);
-    if (c->since && c->until && since.ms >= until.ms)
-        return cli_usage("get", "--until must be later than --since");
-    if (c->depth &&
-        (!span_int(span_of(c->depth), &g->depth) || g->depth < 0 || g->depth > ORDER_DEPTH_MAX))
-        return cli_usage("get", "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
-    int code = check_exclude(c);
-    return code ? code : check_fields(g);
+    int code = get_check_options(c, "get");
+    if (code)
+        return code;
+    g->download = c->media && strcmp(c->media, "download") == 0;
+    if (c->limit)
+        (void)span_int(span_of(c->limit), &g->limit);
+    return check_fields(g);
 }
 
 static void put_list(struct json_w *w, const char *key, const char *text)
@@ -222,39 +242,46 @@ static void put_list(struct json_w *w, const char *key, const char *text)
     json_close_array(w);
 }
 
+static void put_number(struct json_w *w, const char *key, const char *text)
+{
+    int64_t n;
+    if (text && span_int(span_of(text), &n))
+        json_kv_int(w, key, n);
+}
+
+static void put_word(struct json_w *w, const char *key, const char *text)
+{
+    if (text)
+        json_kv_cstr(w, key, text);
+}
+
+void get_put_options(struct json_w *w, const struct cli *c)
+{
+    put_word(w, "site", c->site);
+    put_number(w, "limit", c->limit);
+    put_word(w, "since", c->since);
+    put_word(w, "until", c->until);
+    put_word(w, "strategy", c->strategy);
+    put_number(w, "priority", c->priority);
+    put_word(w, "product", c->product);
+    put_number(w, "depth", c->depth);
+    put_word(w, "evidence", c->evidence);
+    if (c->since_last)
+        json_kv_bool(w, "since_last", true);
+    put_list(w, "exclude", c->exclude);
+    put_list(w, "fields", c->fields);
+    put_word(w, "media", c->media);
+}
+
 /* The call as the body of a request; what only the site packs can judge is left to the service.
  */
 static void build_body(struct get *g)
 {
-    const struct cli *c = g->cli;
     struct json_w w = json_w(&g->body);
     json_open(&w);
-    if (c->site)
-        json_kv_cstr(&w, "site", c->site);
     json_kv_cstr(&w, "kind", g->kind);
     json_kv_cstr(&w, "target", g->target);
-    if (c->limit)
-        json_kv_int(&w, "limit", g->limit);
-    if (c->since)
-        json_kv_cstr(&w, "since", c->since);
-    if (c->until)
-        json_kv_cstr(&w, "until", c->until);
-    if (c->strategy)
-        json_kv_cstr(&w, "strategy", c->strategy);
-    if (c->priority)
-        json_kv_int(&w, "priority", g->priority);
-    if (c->product)
-        json_kv_cstr(&w, "product", c->product);
-    if (c->depth)
-        json_kv_int(&w, "depth", g->depth);
-    if (c->evidence)
-        json_kv_cstr(&w, "evidence", c->evidence);
-    if (c->since_last)
-        json_kv_bool(&w, "since_last", true);
-    put_list(&w, "exclude", c->exclude);
-    put_list(&w, "fields", c->fields);
-    if (c->media)
-        json_kv_cstr(&w, "media", c->media);
+    get_put_options(&w, g->cli);
     json_close(&w);
 }
 

@@ -30,7 +30,7 @@ enum exit_code {
     EXIT_INTERRUPTED = 130,
 };
 
-enum { CLI_WORDS_MAX = 16 };
+enum { CLI_WORDS_MAX = 128 };
 
 struct cli {
     struct arena *arena;              /* until the program ends */
@@ -39,8 +39,9 @@ struct cli {
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
     const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
+    const char *targets, *name, *stop_after, *on_complete, *on_success, *key, *per_minute, *kind, *fingerprint;
     const char *set; /* of serve, which reads it itself: here for the help */
-    bool quiet, json, csv, help, accept, failed, apply, since_last;
+    bool quiet, json, csv, help, accept, failed, apply, since_last, open, partial, reset, dry_run, yes, all;
     /* filled by cli_settings() */
     struct settings settings;
     char config_file[CONFIG_PATH_MAX];
@@ -63,7 +64,15 @@ char *cli_printable(struct cli *c, struct span text);
 /* A pack by its name below the configured folder, or by the path of its own folder. 0 or an exit code. */
 int cli_open_pack(struct cli *c, const char *name, struct pack **out);
 
+/* The members of an order that the flags of get give, into an open object. Numbers are judged by
+ * get_check_options(): 0 or an exit code. */
+void get_put_options(struct json_w *w, const struct cli *c);
+int get_check_options(const struct cli *c, const char *verb);
+
 /* ---- verbs ---- */
+int batches_run(struct cli *c);
+int dead_run(struct cli *c);
+int operations_run(struct cli *c);
 int get_run(struct cli *c);
 int jobs_run(struct cli *c);
 int doctor_run(struct cli *c);

@@ -1,4 +1,4 @@
-#include "cli/service.h"
+#include "cli/evidence.h"
 
 #include "base/id.h"
 #include "base/text.h"
@@ -167,6 +167,7 @@ static void print_job(struct cli *c, struct json job)
            "attempts", number_at(job, "attempts.started"), number_at(job, "attempts.failed"),
            number_at(job, "attempts.crashed"), number_at(job, "attempts.throttled"),
            number_at(job, "attempts.released"));
+    print_line(c, "batch", text_at(job, "batch"));
     print_line(c, "accepted", text_at(job, "created_at"));
     print_line(c, "not before", text_at(job, "not_before"));
     print_line(c, "started", text_at(job, "started_at"));
@@ -215,6 +216,21 @@ static int cancel(struct cli *c, struct service *s, const char *id)
              answer.status == 202 ? "%s is being stopped; look: fulmar jobs show %s"
                                   : "%s is cancelled; look: fulmar jobs show %s",
              id, id);
+    buf_free(&answer.body);
+    return EXIT_DONE;
+}
+
+static int retry(struct cli *c, struct service *s, const char *id)
+{
+    struct client_answer answer;
+    char path[100];
+    snprintf(path, sizeof path, "/v1/jobs/%s/retry", id);
+    int code = evidence_ask(s, "POST", path, c->reset ? SPAN("{\"reset\":true}") : SPAN("{}"), &answer);
+    if (code)
+        return code;
+    if (c->json)
+        return show_answer(c, &answer);
+    cli_note(c, "%s will run again; look: fulmar jobs show %s", id, id);
     buf_free(&answer.body);
     return EXIT_DONE;
 }
@@ -294,9 +310,8 @@ static int show_apart(struct cli *c, struct service *s, const char *id, const ch
 
 int jobs_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "show",     "cancel",
-                                          "log",  "rejected", "conflicts",
-                                          NULL};
+    static const char *const actions[] = {"list",     "show",      "cancel", "retry", "log",
+                                          "rejected", "conflicts", NULL};
     const char *action = c->word_count > 1 ? c->words[1] : "list";
     const char *id = c->word_count > 2 ? c->words[2] : NULL;
     bool lists = strcmp(action, "list") == 0, known = false;
@@ -307,7 +322,7 @@ int jobs_run(struct cli *c)
         return near ? cli_usage("jobs", "unknown action '%.40s'; did you mean '%s'?", action,
                                 near)
                     : cli_usage("jobs",
-                                "unknown action '%.40s'; known are list, show, cancel, log, rejected, "
+                                "unknown action '%.40s'; known are list, show, cancel, retry, log, rejected, "
                                 "conflicts",
                                 action);
     }
@@ -335,6 +350,8 @@ int jobs_run(struct cli *c)
         code = show(c, &service, id);
     else if (strcmp(action, "cancel") == 0)
         code = cancel(c, &service, id);
+    else if (strcmp(action, "retry") == 0)
+        code = retry(c, &service, id);
     else if (strcmp(action, "log") != 0)
         code = show_apart(c, &service, id, action);
     else
