@@ -312,9 +312,12 @@ static void refuse_unknown_path(struct request *r)
 static const struct route *route_of(struct request *r, struct span *out_id)
 {
     struct buf allow = BUF(64);
+    bool exact = false; /* a path that is spelled out is not an id as well */
     for (size_t i = 0; i < ROUTES; i++) {
-        if (!matches(r->path, routes[i].path, out_id))
+        bool holes = strchr(routes[i].path, '{') != NULL;
+        if ((exact && holes) || !matches(r->path, routes[i].path, out_id))
             continue;
+        exact = exact || !holes;
         if (accepts(&routes[i], r)) {
             buf_free(&allow);
             return &routes[i];

@@ -1399,16 +1399,25 @@ static void the_description_is_what_is_served(void **state)
     for (const struct ynode *p = paths->first; p; p = p->next) {
         char path[200], methods[64];
         struct span number = SPAN("{n}");
-        size_t hole = span_find(p->key, SPAN("{id}"));
+        static const char *const things[][2] = {{"{id}", "job"}, {"{batch}", "bat"}, {"{operation}", "opr"}};
+        char id[ID_TEXT] = "";
+        size_t hole = p->key.n, hole_bytes = 0;
+        for (size_t i = 0; i < 3 && !id[0]; i++) {
+            hole = span_find(p->key, span_of(things[i][0]));
+            hole_bytes = strlen(things[i][0]);
+            if (hole < p->key.n)
+                snprintf(id, sizeof id, "%s_01ARZ3NDEKTSV4RRFFQ69G5FAV", things[i][1]);
+        }
         bool numbered = span_ends(p->key, number);
         snprintf(path, sizeof path, "%.*s%s%.*s", SP(span_cut(p->key, 0, hole)),
-                 hole < p->key.n ? "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" : "",
-                 SP(span_cut(p->key, hole + 4, p->key.n)));
+                 id, SP(span_cut(p->key, hole + hole_bytes, p->key.n)));
         if (numbered)
             snprintf(path + strlen(path) - number.n, 2, "1");
         bool post = ynode_find(p, "post"), get_too = ynode_find(p, "get");
-        snprintf(methods, sizeof methods, "%s%s%s", post ? "POST" : "",
-                 post && get_too ? ", " : "", get_too ? "GET, HEAD" : "");
+        bool delete = ynode_find(p, "delete");
+        snprintf(methods, sizeof methods, "%s%s%s%s", post ? "POST" : "",
+                 post && get_too ? ", " : "", get_too ? "GET, HEAD" : "",
+                 !delete         ? "" : post || get_too ? ", DELETE" : "DELETE");
         struct reply r = request("OPTIONS", path, "", NULL);
         if (r.status != 405 || !span_is(header(&r, "Allow"), methods))
             fail_msg("%s: described as %s, served as %.*s (%d)", path, methods,
