@@ -40,12 +40,13 @@ static struct sums sums_of(const struct batch_view *b)
     return s;
 }
 
-/* In one word: open (takes jobs), running, cancelling, complete, success. */
+/* In one word: open (takes jobs), running, cancelling, complete, success. While an operation brings its
+ * jobs back it is running, also when none is live for a moment. */
 static const char *state_of(const struct batch_view *b, const struct sums *s)
 {
     if (!b->sealed)
         return "open";
-    if (s->live)
+    if (s->live || b->operation[0])
         return b->stopped ? "cancelling" : "running";
     bool well = b->counts[JOB_SUCCEEDED] + b->gone_well == s->total;
     return well ? "success" : "complete";
@@ -137,6 +138,7 @@ static void put_batch(struct json_w *w, const struct batch_view *b)
     put_counts(w, b, &s);
     put_eta(w, b, &s);
     put_callbacks(w, b);
+    json_kv_cstr(w, "operation", b->operation[0] ? b->operation : NULL);
     put_time(w, "created_at", b->created_ms);
     put_time(w, "updated_at", b->updated_ms);
     put_time(w, "completed_at", b->finished_ms);

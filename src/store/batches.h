@@ -78,6 +78,7 @@ struct batch_view {
     char id[ID_TEXT];
     struct span name;
     bool sealed, stopped;
+    char operation[ID_TEXT]; /* that works on it now; empty: none */
     int64_t stop_after;
     int64_t counts[JOB_STATES]; /* of jobs that are there */
     int64_t gone_well, gone_otherwise; /* deleted by retention: succeeded, or not */

@@ -563,6 +563,7 @@ static void a_large_batch_is_cancelled_in_pieces_also_across_a_crash(void **stat
     const char *id = batch_of(1000);
     struct operation_view v = cancel_batch(id);
     assert_int_equal(v.state, OPERATION_RUNNING);
+    assert_string_equal(batch(id).operation, v.id);
     assert_int_equal(v.done, 100);
     for (int i = 0; i < 20; i++) {
         w->now += 1000;
@@ -574,6 +575,7 @@ static void a_large_batch_is_cancelled_in_pieces_also_across_a_crash(void **stat
         tend();
     }
     assert_int_equal(batch(id).counts[JOB_CANCELLED], 1000);
+    assert_string_equal(batch(id).operation, "");
     announced(id, true, false);
 }
 

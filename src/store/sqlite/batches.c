@@ -647,6 +647,19 @@ static err read_calls(struct store *s, int64_t bid, struct arena *a, struct batc
     return e == E_END ? E_OK : e;
 }
 
+static err read_operation(struct store *s, int64_t bid, struct batch_view *v, struct fault *f)
+{
+    struct query *q;
+    err e = db_ask(s->db, SQL_OPERATION_OF_BATCH, &q, f, DB_I(bid));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e)
+        span_copy(db_text(q, 0), v->operation, sizeof v->operation);
+    db_end(q);
+    return e == E_END ? E_OK : e;
+}
+
 static err fill_view(struct store *s, const struct batch *b, struct span name, struct arena *a,
                      struct batch_view *v, struct fault *f)
 {
@@ -666,6 +679,8 @@ static err fill_view(struct store *s, const struct batch *b, struct span name, s
     for (int i = 0; i < BATCH_CALLS; i++)
         v->calls[i].asked = b->asked[i];
     err e = read_counts(s, b->bid, v, f);
+    if (!e)
+        e = read_operation(s, b->bid, v, f);
     return e ? e : read_calls(s, b->bid, a, v, f);
 }
 
