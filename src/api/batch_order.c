@@ -22,8 +22,8 @@ static const char *const create_members[] = {"name", "jobs",   "template",  "tar
 static const char *const add_members[] = {"jobs", "template", "targets", "mode", NULL};
 static const char *const call_names[BATCH_CALLS + 1] = {"complete", "success", NULL};
 
-__attribute__((format(printf, 4, 5))) static void
-refuse(struct reading *r, struct span pointer, const char *code, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
+                                                         const char *code, const char *fmt, ...)
 {
     if (r->refusal->error_count == ORDER_ERRORS_MAX)
         return;
@@ -100,7 +100,8 @@ static void add_raw(struct reading *r, struct span text, struct span pointer)
 static bool list_fits(struct reading *r, struct json list, const char *name)
 {
     if (!json_is(list, JSON_ARRAY) || json_count(list) == 0)
-        refuse(r, span_of(arena_fmt(r->arena, "/%s", name)), "type", "must be a list that is not empty");
+        refuse(r, span_of(arena_fmt(r->arena, "/%s", name)), "type",
+               "must be a list that is not empty");
     else if (json_count(list) > BATCH_ADD_MOST)
         refuse(r, span_of(arena_fmt(r->arena, "/%s", name)), "range",
                "at most %d at once; make the batch open and add the others", BATCH_ADD_MOST);
@@ -155,7 +156,8 @@ static void collect_targets(struct reading *r, struct json template, struct json
 static void collect(struct reading *r, struct json body)
 {
     struct json jobs, template, targets;
-    bool has_jobs = given(body, "jobs", &jobs), has_template = given(body, "template", &template);
+    bool has_jobs = given(body, "jobs", &jobs),
+         has_template = given(body, "template", &template);
     r->templated = given(body, "targets", &targets);
     r->raw = arena_get(r->arena, BATCH_ADD_MOST * sizeof *r->raw);
     if (has_jobs && (has_template || r->templated))
@@ -168,7 +170,8 @@ static void collect(struct reading *r, struct json body)
     else if (has_jobs)
         collect_jobs(r, jobs);
     else if (!r->order->open)
-        refuse(r, SPAN("/jobs"), "required", "says what to collect; a batch without jobs must be open");
+        refuse(r, SPAN("/jobs"), "required",
+               "says what to collect; a batch without jobs must be open");
 }
 
 /* ---- the rest of the body ---- */
@@ -185,8 +188,8 @@ static void read_mode(struct reading *r, struct json body)
     if (r->order->partial || span_is(mode, "atomic"))
         return;
     const char *near = text_nearest(mode, modes);
-    refuse(r, SPAN("/mode"), "unknown", near ? "did you mean \"%s\"?" : "known are: atomic, partial%s",
-           near ? near : "");
+    refuse(r, SPAN("/mode"), "unknown",
+           near ? "did you mean \"%s\"?" : "known are: atomic, partial%s", near ? near : "");
 }
 
 static void read_policy(struct reading *r, struct json body)
@@ -198,7 +201,8 @@ static void read_policy(struct reading *r, struct json body)
     if (!given(body, "policy", &policy))
         return;
     if (!json_is(policy, JSON_OBJECT)) {
-        refuse(r, SPAN("/policy"), "type", "must be an object such as {\"on_failure\":\"cancel_all\"}");
+        refuse(r, SPAN("/policy"), "type",
+               "must be an object such as {\"on_failure\":\"cancel_all\"}");
         return;
     }
     refuse_unknown(r, policy, "/policy", members);
@@ -210,7 +214,8 @@ static void read_policy(struct reading *r, struct json body)
     if (counts && (!json_int(v, &n) || n < 1 || n > BATCH_STOP_MOST))
         refuse(r, SPAN("/policy/n"), "range", "must be 1 to %d", BATCH_STOP_MOST);
     else if (counts != stops)
-        refuse(r, SPAN("/policy/n"), "required", "n goes with on_failure stop_after_n, and that with n");
+        refuse(r, SPAN("/policy/n"), "required",
+               "n goes with on_failure stop_after_n, and that with n");
     if (span_is(on, "cancel_all"))
         n = 1;
     else if (!stops && !span_is(on, "continue") && near)
@@ -227,7 +232,8 @@ static void read_calls(struct reading *r, struct json body)
     if (!given(body, "callbacks", &calls))
         return;
     if (!json_is(calls, JSON_OBJECT)) {
-        refuse(r, SPAN("/callbacks"), "type", "must be an object with complete, success or both: jobs");
+        refuse(r, SPAN("/callbacks"), "type",
+               "must be an object with complete, success or both: jobs");
         return;
     }
     refuse_unknown(r, calls, "/callbacks", call_names);
@@ -246,9 +252,10 @@ static void read_head(struct reading *r, struct json body)
 {
     struct json v;
     struct span name = SPAN("");
-    if (given(body, "name", &v) &&
-        (!json_text(v, &name) || name.n > BATCH_NAME_MOST || span_find_char(name, '\n') < name.n))
-        refuse(r, SPAN("/name"), "type", "must be one line of at most %d bytes", BATCH_NAME_MOST);
+    if (given(body, "name", &v) && (!json_text(v, &name) || name.n > BATCH_NAME_MOST ||
+                                    span_find_char(name, '\n') < name.n))
+        refuse(r, SPAN("/name"), "type", "must be one line of at most %d bytes",
+               BATCH_NAME_MOST);
     r->order->name = arena_keep(r->arena, name);
     if (given(body, "open", &v) && !json_bool(v, &r->order->open))
         refuse(r, SPAN("/open"), "type", "must be true or false");
@@ -268,7 +275,8 @@ static struct span pointer_of(struct reading *r, size_t index, struct span inner
 }
 
 /* The first mistake of an order; one that has none of its own says its sentence. */
-static struct problem_error first_of(struct reading *r, size_t index, const struct order_refusal *no)
+static struct problem_error first_of(struct reading *r, size_t index,
+                                     const struct order_refusal *no)
 {
     struct problem_error e = {.pointer = SPAN(""), .code = no->code, .detail = no->detail};
     if (no->error_count)
@@ -302,8 +310,8 @@ static void read_call(struct reading *r, int call)
 {
     struct order_refusal no;
     if (!r->order->has_call[call] ||
-        order_read(&r->order->calls[call], &no, r->parser, r->packs, r->pack_count, r->calls[call],
-                   r->arena))
+        order_read(&r->order->calls[call], &no, r->parser, r->packs, r->pack_count,
+                   r->calls[call], r->arena))
         return;
     struct span inner = no.error_count ? no.errors[0].pointer : SPAN("");
     refuse(r, span_of(arena_fmt(r->arena, "/callbacks/%s%.*s", call_names[call], SP(inner))),
@@ -322,7 +330,8 @@ static void read_orders(struct reading *r)
     for (size_t i = 0; i < r->count && read_order(r, i);)
         i++;
     if (r->count && !o->count && o->invalid_count)
-        refuse(r, o->invalid[0].pointer, o->invalid[0].code, "%.*s; none of the others is valid either",
+        refuse(r, o->invalid[0].pointer, o->invalid[0].code,
+               "%.*s; none of the others is valid either",
                SP(span_cut(o->invalid[0].detail, 0, 300)));
 }
 
@@ -331,7 +340,8 @@ static bool refuse_values(struct order_refusal *out)
 {
     for (size_t i = 0; i < out->error_count; i++)
         if (strcmp(out->errors[i].code, "unknown_field") == 0)
-            return refused(out, 400, "unknown_field", "the body has members that are not known");
+            return refused(out, 400, "unknown_field",
+                           "the body has members that are not known");
     return refused(out, 422, "validation_failed", "values were refused, see errors");
 }
 
@@ -341,8 +351,12 @@ bool batch_order_read(struct batch_order *out, struct order_refusal *out_refusal
 {
     *out = (struct batch_order){.open = adding};
     *out_refusal = (struct order_refusal){0};
-    struct reading r = {.order = out, .refusal = out_refusal, .arena = a, .parser = parser,
-                        .packs = packs, .pack_count = pack_count};
+    struct reading r = {.order = out,
+                        .refusal = out_refusal,
+                        .arena = a,
+                        .parser = parser,
+                        .packs = packs,
+                        .pack_count = pack_count};
     struct fault f = {0};
     struct json root;
     if (json_parse(parser, body, &root, &f))

@@ -29,4 +29,5 @@ struct batch_order {
  * Everything lives in the arena. */
 MUST_USE bool batch_order_read(struct batch_order *out, struct order_refusal *out_refusal,
                                struct json_parser *parser, struct pack *const *packs,
-                               size_t pack_count, struct span body, bool adding, struct arena *a);
+                               size_t pack_count, struct span body, bool adding,
+                               struct arena *a);

@@ -72,7 +72,8 @@ static void put_counts(struct json_w *w, const struct batch_view *b, const struc
 static void put_eta(struct json_w *w, const struct batch_view *b, const struct sums *s)
 {
     int64_t now = clock_wall().ms, elapsed = now - b->created_ms;
-    bool known = b->sealed && !b->finished_ms && s->live && s->ended >= ETA_LEAST && elapsed > 0;
+    bool known =
+        b->sealed && !b->finished_ms && s->live && s->ended >= ETA_LEAST && elapsed > 0;
     put_time(w, "eta", known ? now + elapsed / s->ended * s->live : 0);
 }
 
@@ -80,9 +81,10 @@ static void put_policy(struct json_w *w, const struct batch_view *b)
 {
     json_key(w, "policy");
     json_open(w);
-    json_kv_cstr(w, "on_failure", !b->stop_after       ? "continue"
-                                  : b->stop_after == 1 ? "cancel_all"
-                                                       : "stop_after_n");
+    json_kv_cstr(w, "on_failure",
+                 !b->stop_after       ? "continue"
+                 : b->stop_after == 1 ? "cancel_all"
+                                      : "stop_after_n");
     if (b->stop_after > 1)
         json_kv_int(w, "n", b->stop_after);
     json_close(w);
@@ -109,7 +111,8 @@ static void put_callbacks(struct json_w *w, const struct batch_view *b)
 
 static void put_links(struct json_w *w, const char *id)
 {
-    static const char *const rests[] = {"jobs", "posts", "users", "seal", "cancel", "retry-failed"};
+    static const char *const rests[] = {"jobs", "posts",  "users",
+                                        "seal", "cancel", "retry-failed"};
     char path[96];
     json_key(w, "links");
     json_open(w);
@@ -323,15 +326,16 @@ static struct call *read_request(struct api *a, struct request *r, struct span i
         return NULL;
     }
     if (!adding && !c->key[0]) {
-        answer_problem(r, 400, "idempotency_key_required",
-                       "a batch needs an Idempotency-Key, so that asking again never doubles it");
+        answer_problem(
+            r, 400, "idempotency_key_required",
+            "a batch needs an Idempotency-Key, so that asking again never doubles it");
         return NULL;
     }
     struct order_refusal *refusal = arena_get(c->op.arena, sizeof *refusal);
     struct batch_request *b = new_request(c);
     c->op.in.work.args = b;
-    if (batch_order_read(&b->order, refusal, a->json, a->config.packs->pack, a->config.packs->count,
-                         r->body, adding, c->op.arena))
+    if (batch_order_read(&b->order, refusal, a->json, a->config.packs->pack,
+                         a->config.packs->count, r->body, adding, c->op.arena))
         return c;
     answer_refusal(r, refusal);
     return NULL;
@@ -430,7 +434,8 @@ static void on_dry(struct call *c)
         return;
     }
     answer_dry_run(c->request, cancels ? "cancel" : "retry",
-                   cancels ? sums_of(b).live : b->counts[JOB_DEAD] + b->counts[JOB_EXPIRED], true);
+                   cancels ? sums_of(b).live : b->counts[JOB_DEAD] + b->counts[JOB_EXPIRED],
+                   true);
 }
 
 static void dry(struct call *c, bool cancels)
@@ -606,8 +611,9 @@ void batches_jobs(struct api *a, struct request *r, struct span id)
     if (!query_number(r, "limit", 1, JOBS_MAX, &limit))
         return;
     if (request_query(r, "state", &text) && !job_state_parse(text, &state)) {
-        answer_problem(r, 400, "bad_parameter",
-                       "state must be scheduled, ready, active, succeeded, dead, cancelled or expired");
+        answer_problem(
+            r, 400, "bad_parameter",
+            "state must be scheduled, ready, active, succeeded, dead, cancelled or expired");
         return;
     }
     if (request_query(r, "after", &after) && !id_valid(after, "job")) {
@@ -616,11 +622,12 @@ void batches_jobs(struct api *a, struct request *r, struct span id)
     }
     struct call *c = call_new(a, r, id);
     struct batch_jobs *j = arena_get(c->op.arena, sizeof *j);
-    *j = (struct batch_jobs){.query = {.id = span_of(c->id),
-                                       .state = state == JOB_STATES ? -1 : (int)state,
-                                       .after = arena_keep(c->op.arena, after.p ? after : SPAN("")),
-                                       .limit = (size_t)limit + 1},
-                             .limit = (size_t)limit};
+    *j = (struct batch_jobs){
+        .query = {.id = span_of(c->id),
+                  .state = state == JOB_STATES ? -1 : (int)state,
+                  .after = arena_keep(c->op.arena, after.p ? after : SPAN("")),
+                  .limit = (size_t)limit + 1},
+        .limit = (size_t)limit};
     call_work(c, STORE_READ, run_jobs, j, on_jobs);
 }
 

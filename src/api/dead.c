@@ -13,7 +13,8 @@ struct retry {
     struct replay_reply reply;
 };
 
-static err run_retry_job(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+static err run_retry_job(struct store *s, void *args, struct arena *a, wall now,
+                         struct fault *f)
 {
     (void)a;
     struct retry *t = args;
@@ -93,7 +94,8 @@ static bool query_time(struct request *r, const char *name, int64_t *out)
 }
 
 /* Texts are kept in the arena. *out_any: something was given. False: answered 400. */
-static bool query_filter(struct request *r, struct arena *a, struct dead_filter *out, bool *out_any)
+static bool query_filter(struct request *r, struct arena *a, struct dead_filter *out,
+                         bool *out_any)
 {
     static const char *const names[] = {"site", "kind", "fingerprint"};
     struct span *const texts[] = {&out->site, &out->kind, &out->fingerprint};
@@ -102,7 +104,8 @@ static bool query_filter(struct request *r, struct arena *a, struct dead_filter 
     *out = (struct dead_filter){.failure = -1};
     if (request_query(r, "class", &text)) {
         if (!failure_parse(text, &class)) {
-            answer_problem(r, 400, "bad_parameter", "class must be a failure class such as drift");
+            answer_problem(r, 400, "bad_parameter",
+                           "class must be a failure class such as drift");
             return false;
         }
         out->failure = (int)class;
@@ -278,18 +281,21 @@ void dead_list(struct api *a, struct request *r, struct span id)
 static void dry_run(struct call *c, const struct dead_filter *filter, const char *action)
 {
     struct groups *g = arena_get(c->op.arena, sizeof *g);
-    *g = (struct groups){.query = {.filter = *filter, .limit = DEAD_GROUPS_MOST}, .action = action};
+    *g = (struct groups){.query = {.filter = *filter, .limit = DEAD_GROUPS_MOST},
+                         .action = action};
     call_work(c, STORE_READ, run_groups, g, on_groups);
 }
 
-static err run_operation(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+static err run_operation(struct store *s, void *args, struct arena *a, wall now,
+                         struct fault *f)
 {
     struct operation_call *o = args;
     return store_operation_start(s, &o->args, now, a, &o->view, f);
 }
 
 /* Begins the operation; its id is that of the call from now on. */
-static void begin(struct call *c, const struct operation_args *args, void (*then)(struct call *c))
+static void begin(struct call *c, const struct operation_args *args,
+                  void (*then)(struct call *c))
 {
     struct operation_call *o = arena_get(c->op.arena, sizeof *o);
     *o = (struct operation_call){.args = *args};
@@ -324,9 +330,10 @@ void dead_delete(struct api *a, struct request *r, struct span id)
     if (!query_filter(r, c->op.arena, &args.filter, &any))
         return;
     if (!any && !(request_query(r, "all", &all) && span_is(all, "true"))) {
-        answer_problem(r, 400, "bad_parameter",
-                       "say which dead jobs: class, site, kind, fingerprint, since, until; all=true "
-                       "deletes them all");
+        answer_problem(
+            r, 400, "bad_parameter",
+            "say which dead jobs: class, site, kind, fingerprint, since, until; all=true "
+            "deletes them all");
         return;
     }
     if (dry)

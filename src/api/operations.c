@@ -19,7 +19,8 @@ static void put_filter(struct json_w *w, const struct operation_view *v)
 {
     json_key(w, "filter");
     json_open(w);
-    json_kv_cstr(w, "class", v->failure < 0 ? NULL : failure_name((enum failure_class)v->failure));
+    json_kv_cstr(w, "class",
+                 v->failure < 0 ? NULL : failure_name((enum failure_class)v->failure));
     json_kv_text(w, "site", v->site.n ? v->site : SPAN_NONE);
     json_kv_text(w, "kind", v->job_kind.n ? v->job_kind : SPAN_NONE);
     json_kv_cstr(w, "fingerprint", v->fingerprint[0] ? v->fingerprint : NULL);
@@ -108,8 +109,8 @@ struct reading {
     struct arena *arena;
 };
 
-__attribute__((format(printf, 4, 5))) static void
-refuse(struct reading *r, struct span pointer, const char *code, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
+                                                         const char *code, const char *fmt, ...)
 {
     if (r->refusal.error_count == ORDER_ERRORS_MAX)
         return;
@@ -149,7 +150,8 @@ static bool given(struct json body, const char *key, struct json *out)
     return out->doc && !json_is(*out, JSON_NULL);
 }
 
-static void read_filter_text(struct reading *r, struct json filter, const char *key, struct span *out)
+static void read_filter_text(struct reading *r, struct json filter, const char *key,
+                             struct span *out)
 {
     struct json v;
     struct span text;
@@ -158,10 +160,12 @@ static void read_filter_text(struct reading *r, struct json filter, const char *
     if (json_text(v, &text) && text.n && text.n < FILTER_TEXT)
         *out = arena_keep(r->arena, text);
     else
-        refuse(r, span_of(arena_fmt(r->arena, "/filter/%s", key)), "type", "must be a short text");
+        refuse(r, span_of(arena_fmt(r->arena, "/filter/%s", key)), "type",
+               "must be a short text");
 }
 
-static void read_filter_time(struct reading *r, struct json filter, const char *key, int64_t *out)
+static void read_filter_time(struct reading *r, struct json filter, const char *key,
+                             int64_t *out)
 {
     struct json v;
     struct span text;
@@ -194,12 +198,14 @@ static void read_class(struct reading *r, struct json filter, int *out)
     if (near)
         refuse(r, SPAN("/filter/class"), "unknown", "did you mean \"%s\"?", near);
     else
-        refuse(r, SPAN("/filter/class"), "unknown", "must be a failure class such as \"drift\"");
+        refuse(r, SPAN("/filter/class"), "unknown",
+               "must be a failure class such as \"drift\"");
 }
 
 static void read_filter(struct reading *r, struct json body, struct dead_filter *out)
 {
-    static const char *const members[] = {"class", "site", "kind", "fingerprint", "since", "until", NULL};
+    static const char *const members[] = {"class", "site",  "kind", "fingerprint",
+                                          "since", "until", NULL};
     struct json filter;
     if (!given(body, "filter", &filter) || !json_is(filter, JSON_OBJECT)) {
         refuse(r, SPAN("/filter"), "required",
@@ -218,11 +224,13 @@ static void read_filter(struct reading *r, struct json body, struct dead_filter 
         refuse(r, SPAN("/filter/fingerprint"), "format", "must be 16 hexadecimal digits");
 }
 
-static void read_body(struct reading *r, struct json body, struct operation_args *out, bool with_filter)
+static void read_body(struct reading *r, struct json body, struct operation_args *out,
+                      bool with_filter)
 {
     struct json v;
-    if (given(body, "per_minute", &v) && (!json_int(v, &out->per_minute) || out->per_minute < 1 ||
-                                          out->per_minute > OPERATION_RATE_MOST))
+    if (given(body, "per_minute", &v) &&
+        (!json_int(v, &out->per_minute) || out->per_minute < 1 ||
+         out->per_minute > OPERATION_RATE_MOST))
         refuse(r, SPAN("/per_minute"), "range", "must be 1 to %d", OPERATION_RATE_MOST);
     if (given(body, "reset", &v) && !json_bool(v, &out->reset))
         refuse(r, SPAN("/reset"), "type", "must be true or false");

@@ -21,11 +21,15 @@ void ask_close(struct ask *a)
     service_close(&a->service);
 }
 
-int ask_send(struct ask *a, const char *method, const char *path, const char *key, struct span body)
+int ask_send(struct ask *a, const char *method, const char *path, const char *key,
+             struct span body)
 {
     struct fault f = {0};
-    struct client_request q = {.method = method, .path = path, .body = body,
-                               .timeout_ms = ANSWER_MS, .body_max = ANSWER_MAX};
+    struct client_request q = {.method = method,
+                               .path = path,
+                               .body = body,
+                               .timeout_ms = ANSWER_MS,
+                               .body_max = ANSWER_MAX};
     if (key)
         q.headers[0] = arena_fmt(a->c->arena, "Idempotency-Key: %s", key);
     buf_free(&a->answer.body);
@@ -37,7 +41,8 @@ int ask_send(struct ask *a, const char *method, const char *path, const char *ke
     }
     if (a->answer.status < 200 || a->answer.status > 299)
         return cli_problem(&a->answer);
-    if (a->answer.status == 204 || !json_parse(a->parser, buf_span(&a->answer.body), &a->root, NULL))
+    if (a->answer.status == 204 ||
+        !json_parse(a->parser, buf_span(&a->answer.body), &a->root, NULL))
         return EXIT_DONE;
     cli_say("the answer cannot be read; is this a Fulmar service?");
     return EXIT_PROTOCOL;
@@ -86,9 +91,11 @@ int ask_operation(struct ask *a)
                        : strcmp(kind, "cancel") == 0 ? "cancelled or told to stop"
                                                      : "deleted";
     if (span_is(state, "running"))
-        cli_note(a->c, "%lld jobs %s so far; it goes on by itself\nlook: fulmar operations show %s · stop it: "
-                       "fulmar operations cancel %s",
-                 ask_number(o, "done"), done, id, id);
+        cli_note(
+            a->c,
+            "%lld jobs %s so far; it goes on by itself\nlook: fulmar operations show %s · stop it: "
+            "fulmar operations cancel %s",
+            ask_number(o, "done"), done, id, id);
     else
         cli_note(a->c, "%lld jobs %s", ask_number(o, "done"), done);
     if (ask_number(o, "skipped"))
@@ -104,7 +111,8 @@ int ask_dry_run(struct ask *a, const char *noun)
         return EXIT_DONE;
     }
     bool exact = span_is(ask_text(a->root, "count_kind"), "exact");
-    printf("%s%lld %s would be %s\n", exact ? "" : "at least ", ask_number(a->root, "count"), noun,
+    printf("%s%lld %s would be %s\n", exact ? "" : "at least ", ask_number(a->root, "count"),
+           noun,
            span_is(ask_text(a->root, "action"), "retry")    ? "taken up again"
            : span_is(ask_text(a->root, "action"), "cancel") ? "cancelled"
            : span_is(ask_text(a->root, "action"), "delete") ? "deleted"
@@ -129,23 +137,27 @@ const char *ask_action(struct cli *c, const char *verb, const char *const *actio
     if (near)
         (void)cli_usage(verb, "unknown action '%.40s'; did you mean '%s'?", action, near);
     else
-        (void)cli_usage(verb, "unknown action '%.40s'; known are %.*s", action, SP(buf_span(&known)));
+        (void)cli_usage(verb, "unknown action '%.40s'; known are %.*s", action,
+                        SP(buf_span(&known)));
     buf_free(&known);
     return NULL;
 }
 
-const char *ask_id(struct cli *c, const char *verb, const char *kind, const char *noun, int *out_code)
+const char *ask_id(struct cli *c, const char *verb, const char *kind, const char *noun,
+                   int *out_code)
 {
     const char *id = c->word_count > 2 ? c->words[2] : NULL;
     *out_code = EXIT_DONE;
     if (!id)
-        *out_code = cli_usage(verb, "%s %s needs the id of %s %s; fulmar %s list shows them", verb,
-                              c->words[1], strchr("aeiou", noun[0]) ? "an" : "a", noun, verb);
+        *out_code =
+            cli_usage(verb, "%s %s needs the id of %s %s; fulmar %s list shows them", verb,
+                      c->words[1], strchr("aeiou", noun[0]) ? "an" : "a", noun, verb);
     else if (c->word_count > 3)
         *out_code = cli_usage(verb, "too many words");
     else if (!id_valid(span_of(id), kind)) {
         cli_say("'%s' is not the id of %s %s; fulmar %s list shows them",
-                cli_printable(c, span_of(id)), strchr("aeiou", noun[0]) ? "an" : "a", noun, verb);
+                cli_printable(c, span_of(id)), strchr("aeiou", noun[0]) ? "an" : "a", noun,
+                verb);
         *out_code = EXIT_DATA;
     }
     return *out_code ? NULL : id;

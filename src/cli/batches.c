@@ -111,7 +111,9 @@ static int put_call(struct json_w *w, const struct cli *c, const char *key, cons
     if (!text)
         return EXIT_DONE;
     if (space == s.n)
-        return cli_usage("batches", "--on-%s needs a kind and a target between quotes: 'profile @nasa'", key);
+        return cli_usage("batches",
+                         "--on-%s needs a kind and a target between quotes: 'profile @nasa'",
+                         key);
     json_key(w, key);
     json_open(w);
     if (c->site)
@@ -130,8 +132,10 @@ static int put_head(struct json_w *w, const struct cli *c, bool open)
         json_kv_cstr(w, "name", c->name);
     if (open)
         json_kv_bool(w, "open", true);
-    if (c->stop_after && (!span_int(span_of(c->stop_after), &n) || n < 1 || n > BATCH_STOP_MOST))
-        return cli_usage("batches", "--stop-after must be 1 to %d, not '%.40s'", BATCH_STOP_MOST, c->stop_after);
+    if (c->stop_after &&
+        (!span_int(span_of(c->stop_after), &n) || n < 1 || n > BATCH_STOP_MOST))
+        return cli_usage("batches", "--stop-after must be 1 to %d, not '%.40s'",
+                         BATCH_STOP_MOST, c->stop_after);
     if (n) {
         json_key(w, "policy");
         json_open(w);
@@ -161,7 +165,8 @@ static void put_part(struct json_w *w, const struct cli *c, const struct list *l
     put_template(w, c);
     json_key(w, "targets");
     json_open_array(w);
-    for (size_t n = 0; *at < l->count && n < BATCH_ADD_MOST && (n == 0 || w->out->n < BODY_BYTES); n++)
+    for (size_t n = 0;
+         *at < l->count && n < BATCH_ADD_MOST && (n == 0 || w->out->n < BODY_BYTES); n++)
         json_put_text(w, l->all[(*at)++]);
     json_close_array(w);
 }
@@ -180,7 +185,8 @@ struct making {
 static void say_refused(struct ask *a, size_t first)
 {
     for (struct json_iter i = json_each(json_get(a->root, SPAN("refused"))); json_next(&i);)
-        cli_say("left out: target %lld: %s", (long long)first + 1 + ask_number(i.value, "index"),
+        cli_say("left out: target %lld: %s",
+                (long long)first + 1 + ask_number(i.value, "index"),
                 ask_shown(a, i.value, "detail"));
 }
 
@@ -199,8 +205,8 @@ static int send_part(struct making *m, bool open)
     put_part(&w, a->c, m->list, &m->at);
     json_close(&w);
     snprintf(key, sizeof key, first ? "%s.%zu" : "%s", m->key, first);
-    snprintf(path, sizeof path, adds ? "/v1/batches/%s/jobs%s" : "/v1/batches%s%s", adds ? m->id : "",
-             m->dry ? "?dry_run=true" : "");
+    snprintf(path, sizeof path, adds ? "/v1/batches/%s/jobs%s" : "/v1/batches%s%s",
+             adds ? m->id : "", m->dry ? "?dry_run=true" : "");
     if (!code && body.failed) {
         cli_say("a target, or the options, are too long");
         code = EXIT_DATA;
@@ -212,7 +218,8 @@ static int send_part(struct making *m, bool open)
         cli_say("targets are counted from the %zuth here", first + 1);
     if (code)
         return code;
-    m->jobs = m->dry ? m->jobs + ask_number(a->root, "count") : ask_number(a->root, "counts.total");
+    m->jobs =
+        m->dry ? m->jobs + ask_number(a->root, "count") : ask_number(a->root, "counts.total");
     if (!first && !m->dry)
         span_copy(ask_text(a->root, "id"), m->id, sizeof m->id);
     if (m->dry == a->c->dry_run)
@@ -245,10 +252,13 @@ static int finish_create(struct making *m, bool several)
     }
     printf("%s\n", m->id);
     if (c->open)
-        cli_note(c, "%lld jobs, and it takes more until: fulmar batches seal %s", m->jobs, m->id);
+        cli_note(c, "%lld jobs, and it takes more until: fulmar batches seal %s", m->jobs,
+                 m->id);
     else
-        cli_note(c, "%lld jobs; wait for them: fulmar batches wait %s · their posts: fulmar batches posts %s",
-                 m->jobs, m->id, m->id);
+        cli_note(
+            c,
+            "%lld jobs; wait for them: fulmar batches wait %s · their posts: fulmar batches posts %s",
+            m->jobs, m->id, m->id);
     return EXIT_DONE;
 }
 
@@ -281,8 +291,8 @@ static int create(struct ask *a, const struct list *l)
     if (!code)
         code = send_all(&m, c->open || several, c->dry_run);
     if (code && m.id[0])
-        cli_say("%s has %lld jobs and is open; the same command with --key %s goes on", m.id, m.jobs,
-                m.key);
+        cli_say("%s has %lld jobs and is open; the same command with --key %s goes on", m.id,
+                m.jobs, m.key);
     return code ? code : finish_create(&m, several);
 }
 
@@ -303,15 +313,16 @@ static int list(struct ask *a, int64_t limit)
     if (json_count(data) == 0)
         cli_note(a->c, "no batch; make one: fulmar batches create posts @nasa @esa");
     else
-        printf("%-31s  %-10s  %6s  %6s  %6s  %6s  %s\n", "BATCH", "STATE", "JOBS", "WELL", "DEAD",
-               "LIVE", "NAME");
+        printf("%-31s  %-10s  %6s  %6s  %6s  %6s  %s\n", "BATCH", "STATE", "JOBS", "WELL",
+               "DEAD", "LIVE", "NAME");
     for (struct json_iter i = json_each(data); json_next(&i);) {
-        long long live = ask_number(i.value, "counts.scheduled") + ask_number(i.value, "counts.ready") +
+        long long live = ask_number(i.value, "counts.scheduled") +
+                         ask_number(i.value, "counts.ready") +
                          ask_number(i.value, "counts.active");
         printf("%-31s  %-10s  %6lld  %6lld  %6lld  %6lld  %s\n", ask_shown(a, i.value, "id"),
                ask_shown(a, i.value, "state"), ask_number(i.value, "counts.total"),
-               ask_number(i.value, "counts.succeeded"), ask_number(i.value, "counts.dead"), live,
-               ask_shown(a, i.value, "name"));
+               ask_number(i.value, "counts.succeeded"), ask_number(i.value, "counts.dead"),
+               live, ask_shown(a, i.value, "name"));
     }
     return EXIT_DONE;
 }
@@ -348,7 +359,8 @@ static int show(struct ask *a, const char *id)
     ask_line(a, "batch", b, "id");
     ask_line(a, "name", b, "name");
     ask_line(a, "state", b, "state");
-    static const char *const states[] = {"scheduled", "ready", "active", "succeeded", "dead", "cancelled", "expired", "deleted"};
+    static const char *const states[] = {"scheduled", "ready",     "active",  "succeeded",
+                                         "dead",      "cancelled", "expired", "deleted"};
     printf("%-12s %lld", "jobs", ask_number(b, "counts.total"));
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         char at[32];
@@ -364,8 +376,10 @@ static int show(struct ask *a, const char *id)
     print_callback(a, "complete", "complete");
     print_callback(a, "success", "success");
     if (ask_number(b, "counts.dead"))
-        cli_note(a->c, "which failed: fulmar batches jobs %s --state dead · again: fulmar batches "
-                       "retry-failed %s", id, id);
+        cli_note(a->c,
+                 "which failed: fulmar batches jobs %s --state dead · again: fulmar batches "
+                 "retry-failed %s",
+                 id, id);
     return EXIT_DONE;
 }
 
@@ -402,13 +416,16 @@ static int outcome(struct ask *a, const char *id)
     if (a->c->json)
         ask_print(a);
     else
-        cli_note(a->c, "%s: %lld of %lld jobs succeeded, %lld failed, %lld were cancelled", ask_shown(a, b, "state"),
-                 well, total, dead, ask_number(b, "counts.cancelled"));
+        cli_note(a->c, "%s: %lld of %lld jobs succeeded, %lld failed, %lld were cancelled",
+                 ask_shown(a, b, "state"), well, total, dead,
+                 ask_number(b, "counts.cancelled"));
     if (span_is(ask_text(b, "state"), "success"))
         return EXIT_DONE;
     if (dead)
-        cli_note(a->c, "why: fulmar batches jobs %s --state dead · again: fulmar batches retry-failed %s",
-                 id, id);
+        cli_note(
+            a->c,
+            "why: fulmar batches jobs %s --state dead · again: fulmar batches retry-failed %s",
+            id, id);
     if (!dead && ask_number(b, "counts.cancelled"))
         return EXIT_CANCELLED;
     return well ? EXIT_PARTIAL : EXIT_JOB_FAILED;
@@ -431,8 +448,10 @@ static int wait_for(struct ask *a, const char *id)
         draw(a, terminal, &drawn);
         poll(NULL, 0, POLL_MS);
     }
-    cli_note(a->c, "stopped waiting; %s goes on\nlook: fulmar batches show %s · stop it: fulmar batches cancel %s",
-             id, id, id);
+    cli_note(
+        a->c,
+        "stopped waiting; %s goes on\nlook: fulmar batches show %s · stop it: fulmar batches cancel %s",
+        id, id, id);
     return EXIT_INTERRUPTED;
 }
 
@@ -461,7 +480,8 @@ static int jobs(struct ask *a, const char *id)
         if (a->c->json)
             ask_print(a);
         else if (!after[0] && json_count(data))
-            printf("%-31s  %-8s  %-10s  %-15s  %s\n", "JOB", "KIND", "STATE", "OUTCOME", "TARGET");
+            printf("%-31s  %-8s  %-10s  %-15s  %s\n", "JOB", "KIND", "STATE", "OUTCOME",
+                   "TARGET");
         for (struct json_iter i = json_each(data); !a->c->json && json_next(&i);) {
             bool failed = ask_text(i.value, "failure.class").n > 0;
             printf("%-31s  %-8s  %-10s  %-15s  %s\n", ask_shown(a, i.value, "id"),
@@ -492,8 +512,11 @@ static int records(struct ask *a, const char *id, const char *what)
     buf_fmt(&path, "/v1/batches/%s/%s%s", id, what, a->c->fields ? "?fields=" : "");
     text_add_url_escaped(&path, span_of(a->c->fields));
     buf_add_char(&path, '\0');
-    struct client_request q = {.method = "GET", .path = path.p, .stall_ms = 60 * 1000,
-                               .on_bytes = on_bytes, .ctx = &broken};
+    struct client_request q = {.method = "GET",
+                               .path = path.p,
+                               .stall_ms = 60 * 1000,
+                               .on_bytes = on_bytes,
+                               .ctx = &broken};
     if (path.failed)
         return cli_usage("batches", "--fields is too long");
     err e = client_send(a->service.client, &q, &answer, &f);
@@ -527,7 +550,8 @@ static int seal_one(struct ask *a, const char *id)
 static int cancel(struct ask *a, const char *id)
 {
     char path[120];
-    snprintf(path, sizeof path, "/v1/batches/%s/cancel%s", id, a->c->dry_run ? "?dry_run=true" : "");
+    snprintf(path, sizeof path, "/v1/batches/%s/cancel%s", id,
+             a->c->dry_run ? "?dry_run=true" : "");
     int code = ask_send(a, "POST", path, NULL, SPAN_NONE);
     if (code)
         return code;
@@ -539,12 +563,15 @@ static int retry_failed(struct ask *a, const char *id)
     char path[120], body[100];
     int64_t rate = 0;
     const struct cli *c = a->c;
-    if (c->per_minute && (!span_int(span_of(c->per_minute), &rate) || rate < 1 || rate > OPERATION_RATE_MOST))
-        return cli_usage("batches", "--per-minute must be 1 to %d, not '%.40s'", OPERATION_RATE_MOST,
-                         c->per_minute);
-    snprintf(path, sizeof path, "/v1/batches/%s/retry-failed%s", id, c->dry_run ? "?dry_run=true" : "");
+    if (c->per_minute &&
+        (!span_int(span_of(c->per_minute), &rate) || rate < 1 || rate > OPERATION_RATE_MOST))
+        return cli_usage("batches", "--per-minute must be 1 to %d, not '%.40s'",
+                         OPERATION_RATE_MOST, c->per_minute);
+    snprintf(path, sizeof path, "/v1/batches/%s/retry-failed%s", id,
+             c->dry_run ? "?dry_run=true" : "");
     if (rate)
-        snprintf(body, sizeof body, "{\"per_minute\":%lld,\"reset\":%s}", (long long)rate, c->reset ? "true" : "false");
+        snprintf(body, sizeof body, "{\"per_minute\":%lld,\"reset\":%s}", (long long)rate,
+                 c->reset ? "true" : "false");
     else
         snprintf(body, sizeof body, "{\"reset\":%s}", c->reset ? "true" : "false");
     int code = ask_send(a, "POST", path, NULL, span_of(body));
@@ -555,7 +582,8 @@ static int retry_failed(struct ask *a, const char *id)
 
 /* ---- the verb ---- */
 
-static int act(struct ask *a, const char *action, const char *id, const struct list *l, int64_t limit)
+static int act(struct ask *a, const char *action, const char *id, const struct list *l,
+               int64_t limit)
 {
     static const struct {
         const char *name;
@@ -574,8 +602,9 @@ static int act(struct ask *a, const char *action, const char *id, const struct l
 
 int batches_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "create", "show",  "wait",  "seal", "cancel",
-                                          "retry-failed", "jobs", "posts", "users", NULL};
+    static const char *const actions[] = {"list",   "create",       "show", "wait",  "seal",
+                                          "cancel", "retry-failed", "jobs", "posts", "users",
+                                          NULL};
     const char *action = ask_action(c, "batches", actions), *id = NULL;
     struct list l = {0};
     int64_t limit = LIST_ROWS;
@@ -584,12 +613,15 @@ int batches_run(struct cli *c)
         return EXIT_USAGE;
     bool creates = strcmp(action, "create") == 0, lists = strcmp(action, "list") == 0;
     if (creates && c->word_count < 3)
-        return cli_usage("batches", "batches create needs a kind and targets: fulmar batches create posts @nasa @esa");
+        return cli_usage(
+            "batches",
+            "batches create needs a kind and targets: fulmar batches create posts @nasa @esa");
     if (creates)
         code = get_check_options(c, "batches");
     if (creates && !code)
         code = collect(c, &l);
-    else if (lists && c->limit && (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > LIST_MAX))
+    else if (lists && c->limit &&
+             (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > LIST_MAX))
         code = cli_usage("batches", "--limit must be 1 to %d, not '%.40s'", LIST_MAX, c->limit);
     else if (!creates && !lists)
         id = ask_id(c, "batches", "bat", "batch", &code);

@@ -14,12 +14,9 @@ static const struct {
     const char *name;
     size_t at; /* in struct cli */
 } filters[] = {
-    {"class", offsetof(struct cli, class)},
-    {"site", offsetof(struct cli, site)},
-    {"kind", offsetof(struct cli, kind)},
-    {"fingerprint", offsetof(struct cli, fingerprint)},
-    {"since", offsetof(struct cli, since)},
-    {"until", offsetof(struct cli, until)},
+    {"class", offsetof(struct cli, class)}, {"site", offsetof(struct cli, site)},
+    {"kind", offsetof(struct cli, kind)},   {"fingerprint", offsetof(struct cli, fingerprint)},
+    {"since", offsetof(struct cli, since)}, {"until", offsetof(struct cli, until)},
 };
 enum { FILTERS = sizeof filters / sizeof *filters };
 
@@ -42,13 +39,16 @@ static int check_filter(const struct cli *c)
     wall when;
     const char *dates[] = {c->since, c->until};
     if (c->class && !failure_parse(span_of(c->class), &class))
-        return cli_usage("dead", "--class must be a failure such as drift, not '%.40s'", c->class);
+        return cli_usage("dead", "--class must be a failure such as drift, not '%.40s'",
+                         c->class);
     if (c->fingerprint && !fingerprint_valid(span_of(c->fingerprint)))
-        return cli_usage("dead", "--fingerprint must be 16 hexadecimal digits, as dead list shows them");
+        return cli_usage(
+            "dead", "--fingerprint must be 16 hexadecimal digits, as dead list shows them");
     for (int i = 0; i < 2; i++)
         if (dates[i] && !when_parse(span_of(dates[i]), &when))
-            return cli_usage("dead", "--%s must be a date (2026-02-06) or a date and time "
-                                     "(2026-02-06T12:00:00Z), not '%.40s'",
+            return cli_usage("dead",
+                             "--%s must be a date (2026-02-06) or a date and time "
+                             "(2026-02-06T12:00:00Z), not '%.40s'",
                              i ? "until" : "since", dates[i]);
     return EXIT_DONE;
 }
@@ -84,7 +84,8 @@ static int list(struct ask *a)
     int64_t limit = LIST_ROWS;
     const char *given = a->c->limit;
     if (given && (!span_int(span_of(given), &limit) || limit < 1 || limit > DEAD_GROUPS_MOST))
-        return cli_usage("dead", "--limit must be 1 to %d, not '%.40s'", DEAD_GROUPS_MOST, given);
+        return cli_usage("dead", "--limit must be 1 to %d, not '%.40s'", DEAD_GROUPS_MOST,
+                         given);
     struct buf path = BUF(4096);
     buf_fmt(&path, "/v1/dead-letters?limit=%lld", (long long)limit);
     add_query(&path, a->c);
@@ -146,7 +147,8 @@ static int retry_one(struct ask *a, const char *id)
 {
     char path[100];
     snprintf(path, sizeof path, "/v1/dead-letters/%s/retry", id);
-    int code = ask_send(a, "POST", path, NULL, a->c->reset ? SPAN("{\"reset\":true}") : SPAN("{}"));
+    int code =
+        ask_send(a, "POST", path, NULL, a->c->reset ? SPAN("{\"reset\":true}") : SPAN("{}"));
     if (code)
         return code;
     if (a->c->json)
@@ -163,8 +165,10 @@ static int delete_one(struct ask *a, const char *id)
     if (!a->c->yes || a->c->dry_run) {
         int code = ask_send(a, "GET", path, NULL, SPAN_NONE);
         if (!code)
-            cli_note(a->c, "%s would be deleted with what it read and brought; really: fulmar dead "
-                           "delete %s --yes", id, id);
+            cli_note(a->c,
+                     "%s would be deleted with what it read and brought; really: fulmar dead "
+                     "delete %s --yes",
+                     id, id);
         return code || a->c->dry_run ? code : EXIT_USAGE;
     }
     int code = ask_send(a, "DELETE", path, NULL, SPAN_NONE);
@@ -181,9 +185,10 @@ static int retry_many(struct ask *a)
     struct buf body = BUF(8 * 1024);
     struct json_w w = json_w(&body);
     int64_t rate = 0;
-    if (c->per_minute && (!span_int(span_of(c->per_minute), &rate) || rate < 1 || rate > OPERATION_RATE_MOST))
-        return cli_usage("dead", "--per-minute must be 1 to %d, not '%.40s'", OPERATION_RATE_MOST,
-                         c->per_minute);
+    if (c->per_minute &&
+        (!span_int(span_of(c->per_minute), &rate) || rate < 1 || rate > OPERATION_RATE_MOST))
+        return cli_usage("dead", "--per-minute must be 1 to %d, not '%.40s'",
+                         OPERATION_RATE_MOST, c->per_minute);
     json_open(&w);
     json_key(&w, "filter");
     json_open(&w);
@@ -196,8 +201,10 @@ static int retry_many(struct ask *a)
     if (c->reset)
         json_kv_bool(&w, "reset", true);
     json_close(&w);
-    int code = ask_send(a, "POST", c->dry_run ? "/v1/dead-letters/retry?dry_run=true" : "/v1/dead-letters/retry",
-                        NULL, buf_span(&body));
+    int code =
+        ask_send(a, "POST",
+                 c->dry_run ? "/v1/dead-letters/retry?dry_run=true" : "/v1/dead-letters/retry",
+                 NULL, buf_span(&body));
     buf_free(&body);
     if (code)
         return code;
@@ -209,7 +216,8 @@ static int delete_many(struct ask *a)
     struct cli *c = a->c;
     struct buf path = BUF(4096);
     bool dry = c->dry_run || !c->yes;
-    buf_fmt(&path, "/v1/dead-letters?dry_run=%s%s", dry ? "true" : "false", c->all ? "&all=true" : "");
+    buf_fmt(&path, "/v1/dead-letters?dry_run=%s%s", dry ? "true" : "false",
+            c->all ? "&all=true" : "");
     add_query(&path, c);
     buf_add_char(&path, '\0');
     int code = path.failed ? cli_usage("dead", "the filter is too long")
@@ -222,7 +230,9 @@ static int delete_many(struct ask *a)
     code = ask_dry_run(a, "jobs");
     if (code || c->dry_run)
         return code;
-    cli_note(c, "nothing was deleted; the same with --yes deletes them, with what they read and brought");
+    cli_note(
+        c,
+        "nothing was deleted; the same with --yes deletes them, with what they read and brought");
     return EXIT_USAGE;
 }
 
@@ -248,12 +258,14 @@ int dead_run(struct cli *c)
     bool lists = strcmp(action, "list") == 0, shows = strcmp(action, "show") == 0;
     if (lists && c->word_count > 2)
         return cli_usage("dead", "too many words");
-    if ((shows || c->word_count > 2) && !lists && !(id = ask_id(c, "dead", "job", "job", &code)))
+    if ((shows || c->word_count > 2) && !lists &&
+        !(id = ask_id(c, "dead", "job", "job", &code)))
         return code;
     if (id && (has_filter(c) || c->all || (c->per_minute && !shows)))
         return cli_usage("dead", "give a job, or a filter, not both");
     if (!lists && !shows && !id && !has_filter(c) && !c->all)
-        return cli_usage("dead", "dead %s needs a job, a filter such as --class drift, or --all", action);
+        return cli_usage(
+            "dead", "dead %s needs a job, a filter such as --class drift, or --all", action);
     code = check_filter(c);
     if (code)
         return code;

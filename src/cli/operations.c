@@ -17,7 +17,8 @@ static int list(struct ask *a, int64_t limit)
     if (json_count(data) == 0)
         cli_note(a->c, "no operation; dead retry and batches retry-failed begin one");
     else
-        printf("%-31s  %-7s  %-9s  %8s  %8s  %s\n", "OPERATION", "KIND", "STATE", "DONE", "SKIPPED", "BEGAN");
+        printf("%-31s  %-7s  %-9s  %8s  %8s  %s\n", "OPERATION", "KIND", "STATE", "DONE",
+               "SKIPPED", "BEGAN");
     for (struct json_iter i = json_each(data); json_next(&i);)
         printf("%-31s  %-7s  %-9s  %8lld  %8lld  %s\n", ask_shown(a, i.value, "id"),
                ask_shown(a, i.value, "kind"), ask_shown(a, i.value, "state"),
@@ -40,7 +41,8 @@ static int show(struct ask *a)
     ask_line(a, "class", o, "filter.class");
     ask_line(a, "site", o, "filter.site");
     ask_line(a, "fingerprint", o, "filter.fingerprint");
-    printf("%-12s %lld done, %lld skipped\n", "jobs", ask_number(o, "done"), ask_number(o, "skipped"));
+    printf("%-12s %lld done, %lld skipped\n", "jobs", ask_number(o, "done"),
+           ask_number(o, "skipped"));
     if (ask_number(o, "per_minute"))
         printf("%-12s %lld a minute\n", "rate", ask_number(o, "per_minute"));
     ask_line(a, "began", o, "created_at");
@@ -61,7 +63,8 @@ int operations_run(struct cli *c)
     if (!lists && !(id = ask_id(c, "operations", "opr", "operation", &code)))
         return code;
     if (c->limit && (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > LIST_MAX))
-        return cli_usage("operations", "--limit must be 1 to %d, not '%.40s'", LIST_MAX, c->limit);
+        return cli_usage("operations", "--limit must be 1 to %d, not '%.40s'", LIST_MAX,
+                         c->limit);
     struct ask a;
     code = ask_open(&a, c);
     if (code)

@@ -31,7 +31,8 @@ static size_t closing_quote(struct span s, size_t from)
     if (quote == '\'' && from > 0 && (is_letter(s.p[from - 1]) || is_digit(s.p[from - 1])))
         return 0;
     for (size_t i = from + 1; i < s.n; i++) {
-        bool inside = quote == '\'' && i + 1 < s.n && is_letter(s.p[i + 1]) && is_letter(s.p[i - 1]);
+        bool inside =
+            quote == '\'' && i + 1 < s.n && is_letter(s.p[i + 1]) && is_letter(s.p[i - 1]);
         if (s.p[i] == quote && !inside)
             return i;
     }
@@ -54,7 +55,8 @@ static struct looks look_at(struct span t)
         l.colons += c == ':';
         l.dotted = l.dotted || (c == '.' && i > 0 && i + 1 < t.n && is_letter(t.p[i + 1]) &&
                                 (is_letter(t.p[i - 1]) || is_digit(t.p[i - 1])));
-        l.hex = l.hex && (is_digit(c) || c == ':' || c == '.' || (lower(c) >= 'a' && lower(c) <= 'f'));
+        l.hex = l.hex &&
+                (is_digit(c) || c == ':' || c == '.' || (lower(c) >= 'a' && lower(c) <= 'f'));
     }
     return l;
 }

@@ -13,15 +13,21 @@
 
 #include "store/dead.h"
 
-enum { BATCH_ADD_MOST = 1000, BATCH_JOBS_MOST = 100000, BATCH_NAME_MOST = 200, BATCH_STOP_MOST = 1000 };
+enum {
+    BATCH_ADD_MOST = 1000,
+    BATCH_JOBS_MOST = 100000,
+    BATCH_NAME_MOST = 200,
+    BATCH_STOP_MOST = 1000
+};
 enum batch_call { BATCH_COMPLETE = 0, BATCH_SUCCESS = 1, BATCH_CALLS };
 
 struct batch_args {
     struct span id; /* "bat_…", made by the caller */
     struct span tenant, name;
-    bool open;    /* jobs may be added later; else it is sealed at once and must have some */
-    bool partial; /* what cannot be accepted is left out and named; else nothing is stored then */
-    int64_t stop_after; /* so many failures cancel what has not ended; 0: never */
+    bool open; /* jobs may be added later; else it is sealed at once and must have some */
+    bool
+        partial; /* what cannot be accepted is left out and named; else nothing is stored then */
+    int64_t stop_after;             /* so many failures cancel what has not ended; 0: never */
     const struct accept_args *jobs; /* with ids, without idempotency keys */
     size_t count;                   /* at most BATCH_ADD_MOST */
     struct span calls[BATCH_CALLS]; /* tickets (store/ticket.h), or empty */
@@ -35,7 +41,7 @@ struct batch_refusal { /* of one job */
 };
 struct batch_reply {
     char id[ID_TEXT];
-    bool replayed;  /* an earlier request with this key made it */
+    bool replayed; /* an earlier request with this key made it */
     int64_t added;
     struct batch_refusal *refused; /* in the arena; atomic: the first one, with the error */
     size_t refused_count;
@@ -60,19 +66,20 @@ MUST_USE err store_batch_seal(struct store *s, struct span id, wall now, struct 
 /* Seals it and cancels what has not ended: waiting jobs at once (a piece now, others by
  * store_tend()), running ones are told with their next heartbeat. operation_id: "opr_…" of the
  * caller. E_CONFLICT: everything has ended already. */
-MUST_USE err store_batch_cancel(struct store *s, struct span id, struct span operation_id, wall now,
-                                struct arena *a, struct operation_view *out, struct fault *f);
+MUST_USE err store_batch_cancel(struct store *s, struct span id, struct span operation_id,
+                                wall now, struct arena *a, struct operation_view *out,
+                                struct fault *f);
 /* Replays its dead and expired jobs. E_CONFLICT: there is none, or an operation on it runs. */
-MUST_USE err store_batch_retry(struct store *s, struct span id, const struct operation_args *args,
-                               wall now, struct arena *a, struct operation_view *out,
-                               struct fault *f);
+MUST_USE err store_batch_retry(struct store *s, struct span id,
+                               const struct operation_args *args, wall now, struct arena *a,
+                               struct operation_view *out, struct fault *f);
 
 struct batch_call_view {
-    bool asked;          /* a job was asked for */
-    int64_t at_ms;       /* the event; 0: not yet */
-    char job[ID_TEXT];   /* the job that was made; empty: none */
-    int64_t due_ms;      /* the queue was full: tried again then; 0: no */
-    struct span why;     /* why there is none */
+    bool asked;        /* a job was asked for */
+    int64_t at_ms;     /* the event; 0: not yet */
+    char job[ID_TEXT]; /* the job that was made; empty: none */
+    int64_t due_ms;    /* the queue was full: tried again then; 0: no */
+    struct span why;   /* why there is none */
 };
 struct batch_view {
     char id[ID_TEXT];
@@ -80,14 +87,14 @@ struct batch_view {
     bool sealed, stopped;
     char operation[ID_TEXT]; /* that works on it now; empty: none */
     int64_t stop_after;
-    int64_t counts[JOB_STATES]; /* of jobs that are there */
+    int64_t counts[JOB_STATES];        /* of jobs that are there */
     int64_t gone_well, gone_otherwise; /* deleted by retention: succeeded, or not */
     struct batch_call_view calls[BATCH_CALLS];
     int64_t created_ms, updated_ms, finished_ms; /* finished: when it was complete first */
     int64_t revision;
 };
-MUST_USE err store_batch(struct store *s, struct span id, struct arena *a, struct batch_view *out,
-                         struct fault *f);
+MUST_USE err store_batch(struct store *s, struct span id, struct arena *a,
+                         struct batch_view *out, struct fault *f);
 /* Newest first; after: id of the last one seen, or empty. limit 1-100. A page of large batches ends
  * early, since each is counted. out_more: there may be others. */
 MUST_USE err store_batches(struct store *s, struct span after, size_t limit, struct arena *a,

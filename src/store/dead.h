@@ -65,23 +65,29 @@ struct dead_query {
 };
 /* In the order of class, site, fingerprint. out_more: there may be others. */
 MUST_USE err store_dead_groups(struct store *s, const struct dead_query *q, struct arena *a,
-                               struct dead_group **out_groups, size_t *out_count, bool *out_more,
-                               struct fault *f);
+                               struct dead_group **out_groups, size_t *out_count,
+                               bool *out_more, struct fault *f);
 
 /* ---- operations ---- */
 /* The numbers are stored. */
-enum operation_kind { OPERATION_REPLAY = 0, OPERATION_DELETE = 1, OPERATION_CANCEL = 2, OPERATION_KINDS };
+enum operation_kind {
+    OPERATION_REPLAY = 0,
+    OPERATION_DELETE = 1,
+    OPERATION_CANCEL = 2,
+    OPERATION_KINDS
+};
 enum operation_state { OPERATION_RUNNING = 0, OPERATION_DONE = 1, OPERATION_STOPPED = 2 };
 const char *operation_kind_name(enum operation_kind k);   /* "replay", "delete", "cancel" */
 const char *operation_state_name(enum operation_state s); /* "running", "done", "cancelled" */
 
 struct operation_args {
     struct span id; /* "opr_…", made by the caller */
-    enum operation_kind kind; /* REPLAY or DELETE of dead jobs; CANCEL is store_batch_cancel() */
+    enum operation_kind
+        kind; /* REPLAY or DELETE of dead jobs; CANCEL is store_batch_cancel() */
     struct dead_filter filter;
-    struct span job;      /* only this one, when it is dead; else empty */
-    int64_t per_minute;   /* 0: as fast as the pieces allow, at most OPERATION_RATE_MOST */
-    bool reset;           /* of a replay */
+    struct span job;    /* only this one, when it is dead; else empty */
+    int64_t per_minute; /* 0: as fast as the pieces allow, at most OPERATION_RATE_MOST */
+    bool reset;         /* of a replay */
 };
 struct operation_view {
     char id[ID_TEXT], batch[ID_TEXT], fingerprint[FINGERPRINT_TEXT];
@@ -96,7 +102,8 @@ struct operation_view {
 /* Its first piece is done at once: a small one has ended when this returns. E_CONFLICT: the id is
  * there; E_NOT_FOUND: `job` is no dead job. */
 MUST_USE err store_operation_start(struct store *s, const struct operation_args *args, wall now,
-                                   struct arena *a, struct operation_view *out, struct fault *f);
+                                   struct arena *a, struct operation_view *out,
+                                   struct fault *f);
 /* No further piece. What is done stays. E_CONFLICT: it is done. */
 MUST_USE err store_operation_cancel(struct store *s, struct span id, wall now, struct fault *f);
 MUST_USE err store_operation(struct store *s, struct span id, struct arena *a,
@@ -109,4 +116,5 @@ MUST_USE err store_operations(struct store *s, struct span after, size_t limit, 
  * before. struct outlook announces the next one. Needs an open group. */
 MUST_USE err store_tend(struct store *s, wall now, struct fault *f);
 /* A bounded piece of: batches and operations that ended before. */
-MUST_USE err store_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f);
+MUST_USE err store_retain_batches(struct store *s, wall before, bool *out_more,
+                                  struct fault *f);

@@ -122,7 +122,8 @@ static void a_batch_is_stored_whole_or_not_at_all(void **state)
     struct batch_args args = args_of(1000);
     struct batch_reply reply;
     orders[700].id = span_of(there);
-    int64_t jobs = ask("SELECT count(*) FROM jobs"), events = ask("SELECT count(*) FROM events");
+    int64_t jobs = ask("SELECT count(*) FROM jobs"),
+            events = ask("SELECT count(*) FROM events");
     struct outlook before, after;
     assert_int_equal(store_outlook(w->s, now(), &before, &w->f), E_OK);
     assert_int_equal(create(&args, &reply), E_CONFLICT);
@@ -470,7 +471,7 @@ static void a_callback_that_cannot_be_made_is_told_and_harms_nothing(void **stat
 static void jobs_that_retention_deletes_count_as_ended(void **state)
 {
     (void)state;
-    struct batch_args args = args_of(2);
+    struct batch_args args = args_of(3);
     struct batch_reply reply;
     int64_t deleted;
     bool more;
@@ -478,13 +479,14 @@ static void jobs_that_retention_deletes_count_as_ended(void **state)
     assert_int_equal(create(&args, &reply), E_OK);
     end_job(ids[0], FAILURE_NONE);
     end_job(ids[1], FAILURE_INTERNAL);
+    end_job(ids[2], FAILURE_NONE);
     begin();
     assert_int_equal(store_retain(w->s, (wall){w->now + 1}, &deleted, &more, &w->f), E_OK);
     assert_int_equal(store_retain_batches(w->s, (wall){w->now}, &more, &w->f), E_OK);
     commit();
-    assert_int_equal(deleted, 2);
+    assert_int_equal(deleted, 3);
     struct batch_view v = batch(reply.id);
-    assert_int_equal(v.gone_well, 1);
+    assert_int_equal(v.gone_well, 2);
     assert_int_equal(v.gone_otherwise, 1);
     announced(reply.id, false, false);
     assert_int_equal(seal(reply.id), E_OK);
@@ -522,7 +524,8 @@ static struct operation_view cancel_batch(const char *id)
 {
     struct operation_view v = {0};
     begin();
-    err e = store_batch_cancel(w->s, span_of(id), span_of(new_id("opr")), now(), w->a, &v, &w->f);
+    err e =
+        store_batch_cancel(w->s, span_of(id), span_of(new_id("opr")), now(), w->a, &v, &w->f);
     if (e)
         fail_msg("store_batch_cancel: %s", w->f.words);
     commit();
@@ -553,7 +556,9 @@ static void cancelling_ends_what_waits_tells_what_runs_and_completes(void **stat
     announced(id, true, false);
     struct operation_view again;
     begin();
-    assert_int_equal(store_batch_cancel(w->s, span_of(id), span_of(new_id("opr")), now(), w->a, &again, &w->f), E_CONFLICT);
+    assert_int_equal(store_batch_cancel(w->s, span_of(id), span_of(new_id("opr")), now(), w->a,
+                                        &again, &w->f),
+                     E_CONFLICT);
     commit();
 }
 
@@ -636,7 +641,8 @@ static int orders_played;
 static void permute(void **state, char *order, int at)
 {
     if (at == 5) {
-        const char *A = strchr(order, 'A'), *a = strchr(order, 'a'), *B = strchr(order, 'B'), *b = strchr(order, 'b');
+        const char *A = strchr(order, 'A'), *a = strchr(order, 'a'), *B = strchr(order, 'B'),
+                   *b = strchr(order, 'b');
         if (a < A || b < B)
             return;
         tear_down(state);
@@ -671,8 +677,11 @@ static void an_addition_may_be_asked_for_again(void **state)
     args.open = true;
     assert_int_equal(create(&args, &reply), E_OK);
     make_orders(4);
-    struct batch_add_args add = {.id = span_of(reply.id), .jobs = orders, .count = 4,
-                                 .idempotency_key = SPAN("part 1"), .request_hash = 3};
+    struct batch_add_args add = {.id = span_of(reply.id),
+                                 .jobs = orders,
+                                 .count = 4,
+                                 .idempotency_key = SPAN("part 1"),
+                                 .request_hash = 3};
     for (int i = 0; i < 3; i++) {
         struct batch_reply more;
         begin();
@@ -743,7 +752,8 @@ static void the_failed_jobs_of_a_batch_come_back_and_can_make_it_a_success(void 
     announced(id, true, true);
     struct operation_args args = {.id = span_of(new_id("opr"))};
     begin();
-    assert_int_equal(store_batch_retry(w->s, span_of(id), &args, now(), w->a, &v, &w->f), E_CONFLICT);
+    assert_int_equal(store_batch_retry(w->s, span_of(id), &args, now(), w->a, &v, &w->f),
+                     E_CONFLICT);
     commit();
 }
 
@@ -794,7 +804,8 @@ static void its_jobs_and_batches_come_page_by_page(void **state)
     assert_int_equal(n, 2);
     assert_string_equal(batches[0].id, all[2]);
     assert_int_equal(batches[0].counts[JOB_READY], 6);
-    assert_int_equal(store_batches(w->s, span_of(batches[1].id), 2, w->a, &batches, &n, &more, &w->f), E_OK);
+    assert_int_equal(
+        store_batches(w->s, span_of(batches[1].id), 2, w->a, &batches, &n, &more, &w->f), E_OK);
     assert_int_equal(n, 1);
     assert_false(more);
     assert_string_equal(batches[0].id, all[0]);
@@ -815,9 +826,11 @@ static void records_of_all_its_jobs_come_as_one_list(void **state)
         for (int i = 0; i < count; i++) {
             snprintf(names[i], sizeof names[i], "%d", i);
             snprintf(texts[i], sizeof texts[i], "{\"n\":%lld}", (long long)expected++);
-            items[i] = (struct store_item){.kind = ITEM_POST, .id = span_of(names[i]), .json = span_of(texts[i])};
+            items[i] = (struct store_item){
+                .kind = ITEM_POST, .id = span_of(names[i]), .json = span_of(texts[i])};
         }
-        struct commit_args args = {.id = span_of(l.id), .nonce = l.nonce, .items = items, .count = (size_t)count};
+        struct commit_args args = {
+            .id = span_of(l.id), .nonce = l.nonce, .items = items, .count = (size_t)count};
         begin();
         assert_int_equal(store_commit_batch(w->s, &args, now(), &brought, &w->f), E_OK);
         commit();
@@ -829,7 +842,9 @@ static void records_of_all_its_jobs_come_as_one_list(void **state)
     for (int turns = 0; !place.end; turns++) {
         struct item_view *items;
         size_t n;
-        assert_int_equal(store_batch_items(w->s, span_of(id), ITEM_POST, 3, 1 << 20, w->a, &place, &items, &n, &w->f), E_OK);
+        assert_int_equal(store_batch_items(w->s, span_of(id), ITEM_POST, 3, 1 << 20, w->a,
+                                           &place, &items, &n, &w->f),
+                         E_OK);
         assert_true(n <= 3);
         for (size_t i = 0; i < n; i++) {
             char text[32];

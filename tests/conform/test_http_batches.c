@@ -25,8 +25,11 @@ static int ask(const char *method, const char *path, const char *key, const char
         va_end(ap);
     }
     snprintf(header, sizeof header, "Idempotency-Key: %s", key ? key : "");
-    struct client_request q = {.method = method, .path = path, .body = buf_span(&body),
-                               .timeout_ms = 20000, .body_max = ANSWER_MAX};
+    struct client_request q = {.method = method,
+                               .path = path,
+                               .body = buf_span(&body),
+                               .timeout_ms = 20000,
+                               .body_max = ANSWER_MAX};
     if (key)
         q.headers[0] = header;
     buf_free(&answer.body);
@@ -114,19 +117,27 @@ static int work_all(void)
             break;
         struct lease l = op.out.lease;
         bool bad = span_starts(l.target, SPAN("bad"));
-        struct store_item item = {.kind = span_is(l.kind, "profile") ? ITEM_USER : ITEM_POST, .id = span_of(l.id),
-                                  .json = span_of(arena_fmt(a, "{\"id\":\"%s\",\"text\":\"%.*s\"}", l.id, SP(l.target)))};
+        struct store_item item = {
+            .kind = span_is(l.kind, "profile") ? ITEM_USER : ITEM_POST,
+            .id = span_of(l.id),
+            .json =
+                span_of(arena_fmt(a, "{\"id\":\"%s\",\"text\":\"%.*s\"}", l.id, SP(l.target)))};
         struct store_op batch = {.verb = STORE_COMMIT, .arena = a};
-        batch.in.commit = (struct commit_args){.id = span_of(l.id), .nonce = l.nonce, .batch = l.next_batch,
-                                               .items = &item, .count = !bad};
+        batch.in.commit = (struct commit_args){.id = span_of(l.id),
+                                               .nonce = l.nonce,
+                                               .batch = l.next_batch,
+                                               .items = &item,
+                                               .count = !bad};
         on_loop(post_op, &batch);
         assert_int_equal(batch.result, E_OK);
         struct store_op end = {.verb = STORE_FINISH};
-        end.in.finish = (struct finish_args){.id = span_of(l.id), .nonce = l.nonce,
-                                             .failure = bad ? FAILURE_LOGIN_REQUIRED : FAILURE_NONE,
-                                             .verdict = bad ? VERDICT_NONE : VERDICT_COMPLETE,
-                                             .end = bad ? END_NONE : END_TERMINATE,
-                                             .why = bad ? SPAN("no 'entries' after 3 pages") : SPAN("")};
+        end.in.finish =
+            (struct finish_args){.id = span_of(l.id),
+                                 .nonce = l.nonce,
+                                 .failure = bad ? FAILURE_LOGIN_REQUIRED : FAILURE_NONE,
+                                 .verdict = bad ? VERDICT_NONE : VERDICT_COMPLETE,
+                                 .end = bad ? END_NONE : END_TERMINATE,
+                                 .why = bad ? SPAN("no 'entries' after 3 pages") : SPAN("")};
         on_loop(post_op, &end);
         assert_int_equal(end.result, E_OK);
     }
@@ -202,22 +213,34 @@ static void mistakes_are_named_where_they_are(void **state)
         {422, "{}", "/jobs", "says what to collect"},
         {422, "{\"jobs\":[]}", "/jobs", "not empty"},
         {422, "{\"jobs\":{}}", "/jobs", "must be a list"},
-        {422, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"},{\"kind\":\"psts\",\"target\":\"@b\"}]}", "/jobs/1/kind", "did you mean"},
-        {400, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\",\"limti\":3}]}", "/jobs/0/limti", "did you mean"},
+        {422,
+         "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"},{\"kind\":\"psts\",\"target\":\"@b\"}]}",
+         "/jobs/1/kind", "did you mean"},
+        {400, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\",\"limti\":3}]}",
+         "/jobs/0/limti", "did you mean"},
         {422, "{\"jobs\":[7]}", "/jobs/0", "object"},
-        {422, "{\"template\":{\"kind\":\"posts\"},\"targets\":[\"@ok\",\"no way !\"]}", "/targets/1", ""},
-        {422, "{\"template\":{\"kind\":\"posts\",\"limit\":0},\"targets\":[\"@ok\",\"@ok2\"]}", "/template/limit", "must be 1 to"},
-        {400, "{\"template\":{\"kind\":\"posts\",\"target\":\"@x\"},\"targets\":[\"@ok\"]}", "/template/target", ""},
+        {422, "{\"template\":{\"kind\":\"posts\"},\"targets\":[\"@ok\",\"no way !\"]}",
+         "/targets/1", ""},
+        {422, "{\"template\":{\"kind\":\"posts\",\"limit\":0},\"targets\":[\"@ok\",\"@ok2\"]}",
+         "/template/limit", "must be 1 to"},
+        {400, "{\"template\":{\"kind\":\"posts\",\"target\":\"@x\"},\"targets\":[\"@ok\"]}",
+         "/template/target", ""},
         {422, "{\"template\":{\"kind\":\"posts\"}}", "/targets", "go together"},
-        {422, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"}],\"targets\":[\"@b\"]}", "/jobs", "not both"},
+        {422, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"}],\"targets\":[\"@b\"]}",
+         "/jobs", "not both"},
         {422, "{\"open\":true,\"mode\":\"patrial\"}", "/mode", "did you mean \\\"partial\\\"?"},
         {422, "{\"open\":1}", "/open", "true or false"},
-        {422, "{\"open\":true,\"policy\":{\"on_failure\":\"cancel_al\"}}", "/policy/on_failure", "cancel_all"},
-        {422, "{\"open\":true,\"policy\":{\"on_failure\":\"stop_after_n\"}}", "/policy/n", "goes with"},
-        {422, "{\"open\":true,\"policy\":{\"on_failure\":\"stop_after_n\",\"n\":0}}", "/policy/n", "must be 1"},
+        {422, "{\"open\":true,\"policy\":{\"on_failure\":\"cancel_al\"}}", "/policy/on_failure",
+         "cancel_all"},
+        {422, "{\"open\":true,\"policy\":{\"on_failure\":\"stop_after_n\"}}", "/policy/n",
+         "goes with"},
+        {422, "{\"open\":true,\"policy\":{\"on_failure\":\"stop_after_n\",\"n\":0}}",
+         "/policy/n", "must be 1"},
         {400, "{\"open\":true,\"callbacks\":{\"complet\":{}},\"x\":1}", "/x", ""},
-        {400, "{\"open\":true,\"callbacks\":{\"complet\":{}}}", "/callbacks/complet", "did you mean"},
-        {422, "{\"open\":true,\"callbacks\":{\"complete\":{\"kind\":\"posts\"}}}", "/callbacks/complete/target", ""},
+        {400, "{\"open\":true,\"callbacks\":{\"complet\":{}}}", "/callbacks/complet",
+         "did you mean"},
+        {422, "{\"open\":true,\"callbacks\":{\"complete\":{\"kind\":\"posts\"}}}",
+         "/callbacks/complete/target", ""},
         {422, "{\"open\":true,\"name\":7}", "/name", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -242,9 +265,10 @@ static void a_thousand_jobs_with_one_mistake_are_refused_or_stored_without_it(vo
         struct buf targets = BUF(64 * 1024);
         for (int i = 0; i < 1000; i++)
             buf_fmt(&targets, "%s\"%s%d\"", i ? "," : "", i == 700 ? "no way " : "@t", i);
-        int status = ask("POST", "/v1/batches", new_key(),
-                         "{\"mode\":\"%s\",\"name\":\"many\",\"template\":{\"kind\":\"posts\"},\"targets\":[%.*s]}",
-                         partial ? "partial" : "atomic", SP(buf_span(&targets)));
+        int status = ask(
+            "POST", "/v1/batches", new_key(),
+            "{\"mode\":\"%s\",\"name\":\"many\",\"template\":{\"kind\":\"posts\"},\"targets\":[%.*s]}",
+            partial ? "partial" : "atomic", SP(buf_span(&targets)));
         buf_free(&targets);
         assert_int_equal(status, partial ? 202 : 422);
         if (!partial) {
@@ -279,8 +303,9 @@ static void a_thousand_jobs_with_one_mistake_are_refused_or_stored_without_it(vo
         assert_string_equal(text_at("state"), "complete");
         MUST(409, "POST", path_of("/v1/batches/*/cancel", id), NULL, NULL);
     }
-    MUST(422, "POST", "/v1/batches", new_key(),
-         "{\"mode\":\"partial\",\"template\":{\"kind\":\"posts\"},\"targets\":[\"no way\",\"not so\"]}");
+    MUST(
+        422, "POST", "/v1/batches", new_key(),
+        "{\"mode\":\"partial\",\"template\":{\"kind\":\"posts\"},\"targets\":[\"no way\",\"not so\"]}");
 }
 
 static void a_dry_run_makes_nothing(void **state)
@@ -304,11 +329,13 @@ static void an_open_batch_is_added_to_sealed_and_read(void **state)
     MUST(202, "POST", "/v1/batches", new_key(), "{\"open\":true,\"name\":\"later\"}");
     span_copy(span_of(text_at("id")), id, sizeof id);
     assert_string_equal(text_at("state"), "open");
-    MUST(202, "POST", path_of("/v1/batches/*/jobs", id), "part1",
-         "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@one\"},{\"kind\":\"posts\",\"target\":\"@two\"}]}");
+    MUST(
+        202, "POST", path_of("/v1/batches/*/jobs", id), "part1",
+        "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@one\"},{\"kind\":\"posts\",\"target\":\"@two\"}]}");
     assert_int_equal(number_at("added"), 2);
-    MUST(202, "POST", path_of("/v1/batches/*/jobs", id), "part1",
-         "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@one\"},{\"kind\":\"posts\",\"target\":\"@two\"}]}");
+    MUST(
+        202, "POST", path_of("/v1/batches/*/jobs", id), "part1",
+        "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@one\"},{\"kind\":\"posts\",\"target\":\"@two\"}]}");
     assert_int_equal(number_at("counts.total"), 2);
     MUST(400, "POST", path_of("/v1/batches/*/jobs", id), NULL, "{\"open\":true}");
     work_all();
@@ -324,7 +351,8 @@ static void an_open_batch_is_added_to_sealed_and_read(void **state)
     json_text(json_get(json_at(json_get(root, SPAN("data")), 0), SPAN("batch")), &batch);
     assert_true(span_is(batch, id));
     char after[120];
-    snprintf(after, sizeof after, "/v1/batches/%s/jobs?after=%s", id, text_at("page.next_after"));
+    snprintf(after, sizeof after, "/v1/batches/%s/jobs?after=%s", id,
+             text_at("page.next_after"));
     MUST(200, "GET", after, NULL, NULL);
     assert_int_equal(json_count(json_get(root, SPAN("data"))), 1);
     MUST(200, "GET", path_of("/v1/batches/*/jobs?state=dead", id), NULL, NULL);
@@ -343,10 +371,11 @@ static void the_jobs_of_the_callbacks_are_made_once(void **state)
 {
     (void)state;
     char id[40];
-    MUST(202, "POST", "/v1/batches", new_key(),
-         "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@bad1\"},{\"kind\":\"posts\",\"target\":\"@good\"}],"
-         "\"callbacks\":{\"complete\":{\"kind\":\"profile\",\"target\":\"@told\"},"
-         "\"success\":{\"kind\":\"profile\",\"target\":\"@glad\"}}}");
+    MUST(
+        202, "POST", "/v1/batches", new_key(),
+        "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@bad1\"},{\"kind\":\"posts\",\"target\":\"@good\"}],"
+        "\"callbacks\":{\"complete\":{\"kind\":\"profile\",\"target\":\"@told\"},"
+        "\"success\":{\"kind\":\"profile\",\"target\":\"@glad\"}}}");
     span_copy(span_of(text_at("id")), id, sizeof id);
     assert_int_equal(work_all(), 3);
     MUST(200, "GET", path_of("/v1/batches/*", id), NULL, NULL);
@@ -370,9 +399,10 @@ static void after_enough_failures_the_rest_is_cancelled(void **state)
 {
     (void)state;
     char id[40];
-    MUST(202, "POST", "/v1/batches", new_key(),
-         "{\"policy\":{\"on_failure\":\"cancel_all\"},\"jobs\":[{\"kind\":\"posts\",\"target\":\"@bad7\",\"priority\":9},"
-         "{\"kind\":\"posts\",\"target\":\"@g1\"}]}");
+    MUST(
+        202, "POST", "/v1/batches", new_key(),
+        "{\"policy\":{\"on_failure\":\"cancel_all\"},\"jobs\":[{\"kind\":\"posts\",\"target\":\"@bad7\",\"priority\":9},"
+        "{\"kind\":\"posts\",\"target\":\"@g1\"}]}");
     span_copy(span_of(text_at("id")), id, sizeof id);
     assert_string_equal(text_at("policy.on_failure"), "cancel_all");
     work_all();
@@ -400,7 +430,8 @@ static void dead_letters_are_grouped_shown_retried_and_deleted(void **state)
     assert_string_equal(text_at("fingerprint"), print);
     assert_string_equal(text_at("failure.class"), "login_required");
 
-    snprintf(path, sizeof path, "/v1/dead-letters?fingerprint=%s&kind=posts&site=x&since=2020-01-01", print);
+    snprintf(path, sizeof path,
+             "/v1/dead-letters?fingerprint=%s&kind=posts&site=x&since=2020-01-01", print);
     MUST(200, "GET", path, NULL, NULL);
     assert_int_equal(json_count(json_get(root, SPAN("data"))), 1);
     MUST(200, "GET", "/v1/dead-letters?kind=search", NULL, NULL);
@@ -420,17 +451,20 @@ static void dead_letters_are_grouped_shown_retried_and_deleted(void **state)
     assert_string_equal(error_pointer(0), "/rest");
     work_all();
 
-    MUST(200, "POST", "/v1/dead-letters/retry?dry_run=true", NULL, "{\"filter\":{\"class\":\"login_required\"}}");
+    MUST(200, "POST", "/v1/dead-letters/retry?dry_run=true", NULL,
+         "{\"filter\":{\"class\":\"login_required\"}}");
     int64_t dead = number_at("count");
     assert_true(dead >= 2);
     assert_true(json_count(json_get(root, SPAN("groups"))) >= 1);
     MUST(422, "POST", "/v1/dead-letters/retry", NULL, "{}");
     assert_string_equal(error_pointer(0), "/filter");
-    MUST(422, "POST", "/v1/dead-letters/retry", NULL, "{\"filter\":{\"class\":\"login_requird\"}}");
+    MUST(422, "POST", "/v1/dead-letters/retry", NULL,
+         "{\"filter\":{\"class\":\"login_requird\"}}");
     assert_true(says("did you mean"));
     MUST(422, "POST", "/v1/dead-letters/retry", NULL, "{\"filter\":{},\"per_minute\":0}");
     MUST(400, "POST", "/v1/dead-letters/retry", NULL, "{\"filter\":{\"clas\":\"x\"}}");
-    MUST(202, "POST", "/v1/dead-letters/retry", NULL, "{\"filter\":{\"class\":\"login_required\"},\"per_minute\":1}");
+    MUST(202, "POST", "/v1/dead-letters/retry", NULL,
+         "{\"filter\":{\"class\":\"login_required\"},\"per_minute\":1}");
     assert_int_equal(number_at("done"), 1);
     assert_string_equal(text_at("state"), "running");
     char id[40];

@@ -56,7 +56,8 @@ static int set_up(void **state)
     const char *tmp = getenv("TMPDIR");
     w = calloc(1, sizeof *w);
     *state = w;
-    snprintf(w->dir, sizeof w->dir, "%s/fulmar-store-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    snprintf(w->dir, sizeof w->dir, "%s/fulmar-store-XXXXXX",
+             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     w->limits = (struct store_limits){
         .ready_max = 100000,
@@ -189,8 +190,8 @@ static struct lease lease_of(const char *id)
             others[n++] = l;
     }
     for (size_t i = 0; i < n; i++) {
-        struct finish_args args = {.id = span_of(others[i].id), .nonce = others[i].nonce,
-                                   .budget = BUDGET_RELEASE};
+        struct finish_args args = {
+            .id = span_of(others[i].id), .nonce = others[i].nonce, .budget = BUDGET_RELEASE};
         struct finish_reply reply;
         begin();
         assert_int_equal(store_finish(w->s, &args, now(), &reply, &w->f), E_OK);
@@ -201,7 +202,8 @@ static struct lease lease_of(const char *id)
 }
 
 /* Without a commit. */
-static enum job_state finish_open(const struct lease *l, enum failure_class failure, const char *why)
+static enum job_state finish_open(const struct lease *l, enum failure_class failure,
+                                  const char *why)
 {
     struct finish_reply reply;
     struct finish_args args = {
@@ -271,6 +273,7 @@ static int64_t ask(const char *sql)
 static int64_t events_of(const char *subject, const char *kind)
 {
     char sql[200];
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM events WHERE job='%s' AND kind='%s'", subject, kind);
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM events WHERE job='%s' AND kind='%s'",
+             subject, kind);
     return ask(sql);
 }

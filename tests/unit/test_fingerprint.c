@@ -26,7 +26,8 @@ static void what_is_of_one_job_alone_is_replaced(void **state)
     words_are("job job_01J5ZQ3K4M5N6P7Q8R9S0T1V2W at https://x.com/nasa/status/18 is gone",
               "job <id> at <host> is gone");
     words_are("cannot open /var/lib/fulmar/a.db: no space", "cannot open <path>: no space");
-    words_are("connect to 2001:db8::1 and 10.0.0.1 refused", "connect to <host> and <n> refused");
+    words_are("connect to 2001:db8::1 and 10.0.0.1 refused",
+              "connect to <host> and <n> refused");
     words_are("at 2026-02-06T21:09:45Z 80% of #opendata", "at <n> <n> of <id>");
     words_are("", "");
 }
@@ -38,8 +39,8 @@ static void an_apostrophe_opens_no_quote(void **state)
     words_are("'it's so' is no answer", "<quoted> is no answer");
 }
 
-static void print_of(const char *site, const char *kind, enum failure_class c, const char *words,
-                     char out[FINGERPRINT_TEXT])
+static void print_of(const char *site, const char *kind, enum failure_class c,
+                     const char *words, char out[FINGERPRINT_TEXT])
 {
     fingerprint_make(span_of(site), span_of(kind), c, span_of(words), out);
     assert_true(fingerprint_valid(span_of(out)));

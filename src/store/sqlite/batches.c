@@ -11,8 +11,8 @@ enum {
     CALL_WAIT_MS = 5000, /* the queue is full: the callback is accepted later */
     CALLS_AT_ONCE = 16,
     OLD_MOST = 50,
-    EMPTY_JOBS_MOST = 64,   /* jobs without a record that one reading passes over */
-    COUNTED_MOST = 500000,  /* jobs that one list of batches counts */
+    EMPTY_JOBS_MOST = 64,  /* jobs without a record that one reading passes over */
+    COUNTED_MOST = 500000, /* jobs that one list of batches counts */
 };
 
 struct batch {
@@ -40,8 +40,8 @@ static void read_batch(struct query *q, struct batch *b)
 }
 
 /* One row of one of the two statements that find a batch; E_END: none. */
-static err step_batch(struct query *q, struct arena *a, struct span *out_name, struct batch *out,
-                      struct fault *f)
+static err step_batch(struct query *q, struct arena *a, struct span *out_name,
+                      struct batch *out, struct fault *f)
 {
     err e = db_step(q, f);
     if (!e)
@@ -58,11 +58,13 @@ static err find_batch(struct store *s, struct span id, struct batch *out, struct
     err e = db_ask(s->db, SQL_BATCH, &q, f, DB_T(id));
     if (!e)
         e = step_batch(q, NULL, NULL, out, f);
-    return e == E_END ? fail(f, E_NOT_FOUND, "there is no batch %.*s", SP(span_cut(id, 0, 60))) : e;
+    return e == E_END ? fail(f, E_NOT_FOUND, "there is no batch %.*s", SP(span_cut(id, 0, 60)))
+                      : e;
 }
 
 /* A number that a statement answers; 0 when it has no row. */
-static err ask_number(struct store *s, enum sql id, int64_t batch, int64_t *out, struct fault *f)
+static err ask_number(struct store *s, enum sql id, int64_t batch, int64_t *out,
+                      struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, id, &q, f, DB_I(batch));
@@ -154,9 +156,9 @@ static err make_call(struct store *s, const struct batch *b, enum batch_call cal
     if (e && is_ours(s, e))
         return fail(f, e, "%s", own.words);
     bool later = e == E_BUSY || e == E_DISK_FULL;
-    err wrote = db_run(s->db, SQL_CALL_SET, f, DB_I(b->bid), DB_I(call),
-                       e ? DB_NULL : DB_T(span_of(job)), later ? DB_I(now.ms + CALL_WAIT_MS) : DB_NULL,
-                       e ? DB_T(span_of(own.words)) : DB_NULL);
+    err wrote = db_run(
+        s->db, SQL_CALL_SET, f, DB_I(b->bid), DB_I(call), e ? DB_NULL : DB_T(span_of(job)),
+        later ? DB_I(now.ms + CALL_WAIT_MS) : DB_NULL, e ? DB_T(span_of(own.words)) : DB_NULL);
     if (wrote || !e || later)
         return wrote;
     struct json_w w = batch_body(s);
@@ -299,8 +301,9 @@ static err add_one(struct store *s, int64_t bid, const struct accept_args *job, 
                    struct fault *f)
 {
     struct accept_reply reply = {0};
-    err e = job->idempotency_key.n ? fail(f, E_BAD_INPUT, "a job of a batch has no key of its own")
-                                   : store_accept(s, job, now, &reply, f);
+    err e = job->idempotency_key.n
+                ? fail(f, E_BAD_INPUT, "a job of a batch has no key of its own")
+                : store_accept(s, job, now, &reply, f);
     /* A job that was there before (an equal one, by its unique key) stays what it is. */
     if (!e && !span_is(job->id, reply.id))
         e = fail(f, E_CONFLICT, "job %s does this already", reply.id);
@@ -311,8 +314,8 @@ static err refuse(struct batch_reply *reply, size_t index, err code, const struc
                   struct arena *a, struct fault *f)
 {
     struct batch_refusal *r = &reply->refused[reply->refused_count];
-    *r = (struct batch_refusal){.index = index, .code = code,
-                                .words = arena_keep(a, span_of(own->words))};
+    *r = (struct batch_refusal){
+        .index = index, .code = code, .words = arena_keep(a, span_of(own->words))};
     if (!r->words.p)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     reply->refused_count++;
@@ -346,8 +349,8 @@ static err add_all(struct store *s, int64_t bid, const struct accept_args *jobs,
     }
     if (count && !reply->added) {
         const struct batch_refusal *first = &reply->refused[0];
-        return fail(f, first->code, "none of the jobs was accepted; job %zu: %.*s", first->index,
-                    SP(span_cut(first->words, 0, 120)));
+        return fail(f, first->code, "none of the jobs was accepted; job %zu: %.*s",
+                    first->index, SP(span_cut(first->words, 0, 120)));
     }
     return E_OK;
 }
@@ -412,7 +415,8 @@ static err write_batch(struct store *s, const struct batch_args *a, wall now, st
 {
     bool keyed = a->idempotency_key.n > 0;
     return db_run(s->db, SQL_BATCH_ADD, f, DB_T(a->id), DB_T(a->tenant), DB_T(a->name),
-                  DB_I(!a->open), DB_I(a->stop_after), db_text_or_null(a->calls[BATCH_COMPLETE]),
+                  DB_I(!a->open), DB_I(a->stop_after),
+                  db_text_or_null(a->calls[BATCH_COMPLETE]),
                   db_text_or_null(a->calls[BATCH_SUCCESS]), db_text_or_null(a->idempotency_key),
                   keyed ? DB_I(a->request_hash) : DB_NULL, DB_I(now.ms));
 }
@@ -422,7 +426,8 @@ static err create(struct store *s, const struct batch_args *args, wall now, stru
 {
     err e = write_batch(s, args, now, f);
     if (!e)
-        e = add_all(s, db_last_row(s->db), args->jobs, args->count, args->partial, now, a, reply, f);
+        e = add_all(s, db_last_row(s->db), args->jobs, args->count, args->partial, now, a,
+                    reply, f);
     if (e)
         return e;
     span_copy(args->id, reply->id, sizeof reply->id);
@@ -433,8 +438,8 @@ static err create(struct store *s, const struct batch_args *args, wall now, stru
     return event_add(s, reply->id, "batch.created", now, &w, f);
 }
 
-err store_batch_create(struct store *s, const struct batch_args *args, wall now, struct arena *a,
-                       struct batch_reply *out, struct fault *f)
+err store_batch_create(struct store *s, const struct batch_args *args, wall now,
+                       struct arena *a, struct batch_reply *out, struct fault *f)
 {
     struct batch_reply reply = {0};
     struct batch taken;
@@ -490,8 +495,8 @@ static err add_to(struct store *s, struct batch *b, const struct batch_add_args 
     return e ? e : touch_batch(s, b, now, f);
 }
 
-err store_batch_add(struct store *s, const struct batch_add_args *args, wall now, struct arena *a,
-                    struct batch_reply *out, struct fault *f)
+err store_batch_add(struct store *s, const struct batch_add_args *args, wall now,
+                    struct arena *a, struct batch_reply *out, struct fault *f)
 {
     struct batch_reply reply = {0};
     struct batch b;
@@ -513,7 +518,8 @@ err store_batch_add(struct store *s, const struct batch_add_args *args, wall now
         return fail(f, E_CONFLICT, "batch %s is sealed; it takes no more jobs", b.id);
     e = ask_number(s, SQL_BATCH_SIZE, b.bid, &size, f);
     if (!e && size + (int64_t)args->count > BATCH_JOBS_MOST)
-        e = fail(f, E_TOO_BIG, "a batch may have %d jobs; seal it and begin another", BATCH_JOBS_MOST);
+        e = fail(f, E_TOO_BIG, "a batch may have %d jobs; seal it and begin another",
+                 BATCH_JOBS_MOST);
     if (!e)
         e = group_mark(s, f);
     if (e)
@@ -573,8 +579,8 @@ err store_batch_cancel(struct store *s, struct span id, struct span operation_id
     return e || live ? e : settle(s, &b, now, f);
 }
 
-err store_batch_retry(struct store *s, struct span id, const struct operation_args *args, wall now,
-                      struct arena *a, struct operation_view *out, struct fault *f)
+err store_batch_retry(struct store *s, struct span id, const struct operation_args *args,
+                      wall now, struct arena *a, struct operation_view *out, struct fault *f)
 {
     struct batch b;
     struct query *q;
@@ -817,7 +823,8 @@ err store_batch_items(struct store *s, struct span id, int kind, size_t limit, s
     for (int i = 0; !e && i < EMPTY_JOBS_MOST && *out_count == 0; i++) {
         e = job_at(s, b.bid, place, job, f);
         if (!e)
-            e = store_items(s, span_of(job), kind, place->ord, limit, bytes_max, a, out, out_count, f);
+            e = store_items(s, span_of(job), kind, place->ord, limit, bytes_max, a, out,
+                            out_count, f);
         if (e)
             break;
         if (*out_count)

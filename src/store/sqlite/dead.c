@@ -53,8 +53,9 @@ static err read_first(struct store *s, const struct place *at, const struct dead
     return e;
 }
 
-static err read_examples(struct store *s, const struct place *at, const struct dead_filter *filter,
-                         struct arena *a, struct dead_group *out, struct fault *f)
+static err read_examples(struct store *s, const struct place *at,
+                         const struct dead_filter *filter, struct arena *a,
+                         struct dead_group *out, struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_GROUP_NEWEST, &q, f, GROUP_ARGS(at, filter), DB_I(DEAD_EXAMPLES));
@@ -75,11 +76,12 @@ static err read_examples(struct store *s, const struct place *at, const struct d
     return e == E_END ? E_OK : e;
 }
 
-static err count_group(struct store *s, const struct place *at, const struct dead_filter *filter,
-                       int64_t *out_count, struct fault *f)
+static err count_group(struct store *s, const struct place *at,
+                       const struct dead_filter *filter, int64_t *out_count, struct fault *f)
 {
     struct query *q;
-    err e = db_ask(s->db, SQL_GROUP_COUNT, &q, f, GROUP_ARGS(at, filter), DB_I(DEAD_COUNT_MOST));
+    err e =
+        db_ask(s->db, SQL_GROUP_COUNT, &q, f, GROUP_ARGS(at, filter), DB_I(DEAD_COUNT_MOST));
     if (e)
         return e;
     e = db_step(q, f);

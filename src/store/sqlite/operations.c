@@ -7,13 +7,13 @@
 #include "base/need.h"
 
 enum {
-    PIECE_MOST = 100,      /* jobs touched at once */
-    LOOK_MOST = 2000,      /* rows looked at for them */
-    DELETE_ROWS = 5000,    /* records deleted at once */
+    PIECE_MOST = 100,   /* jobs touched at once */
+    LOOK_MOST = 2000,   /* rows looked at for them */
+    DELETE_ROWS = 5000, /* records deleted at once */
     OPERATIONS_AT_ONCE = 4,
-    PAUSE_MS = 20,         /* between two pieces without a rate: others want the store too */
-    BEHIND_MS = 1000,      /* what a rate may catch up on */
-    WAIT_MS = 5000,        /* the queue or the disk is full */
+    PAUSE_MS = 20,    /* between two pieces without a rate: others want the store too */
+    BEHIND_MS = 1000, /* what a rate may catch up on */
+    WAIT_MS = 5000,   /* the queue or the disk is full */
     OLD_MOST = 100,
 };
 
@@ -64,7 +64,8 @@ static void read_operation(struct query *q, struct operation *o)
     span_copy(db_text(q, 8), o->fingerprint, sizeof o->fingerprint);
 }
 
-static err read_view(struct query *q, struct arena *a, struct operation_view *v, struct fault *f)
+static err read_view(struct query *q, struct arena *a, struct operation_view *v,
+                     struct fault *f)
 {
     struct operation o;
     read_operation(q, &o);
@@ -114,12 +115,13 @@ static bool matches(const struct operation *o, struct query *q)
 
 /* The next jobs, at most `most`; *out_end: there are no more behind them. o->cursor stays in front of
  * what is found and is otherwise moved over what does not match. */
-static err find_candidates(struct store *s, struct operation *o, size_t most, struct candidate *out,
-                           size_t *out_count, bool *out_end, struct fault *f)
+static err find_candidates(struct store *s, struct operation *o, size_t most,
+                           struct candidate *out, size_t *out_count, bool *out_end,
+                           struct fault *f)
 {
     struct query *q;
-    err e = o->batch ? db_ask(s->db, SQL_CANDIDATES_OF_BATCH, &q, f, DB_I(o->cursor), DB_I(o->last),
-                              DB_I(LOOK_MOST), DB_I(o->batch))
+    err e = o->batch ? db_ask(s->db, SQL_CANDIDATES_OF_BATCH, &q, f, DB_I(o->cursor),
+                              DB_I(o->last), DB_I(LOOK_MOST), DB_I(o->batch))
                      : db_ask(s->db, SQL_CANDIDATES, &q, f, DB_I(o->cursor), DB_I(o->last),
                               DB_I(LOOK_MOST));
     if (e)
@@ -198,13 +200,14 @@ static err end_operation(struct store *s, const struct operation *o, enum operat
     json_kv_cstr(&w, "kind", operation_kind_name(o->kind));
     json_kv_int(&w, "done", o->done);
     json_kv_int(&w, "skipped", o->skipped);
-    return event_add(s, o->id, state == OPERATION_DONE ? "operation.done" : "operation.cancelled",
-                     now, &w, f);
+    return event_add(s, o->id,
+                     state == OPERATION_DONE ? "operation.done" : "operation.cancelled", now,
+                     &w, f);
 }
 
 /* Touches what was found, one after the other. *out_wait: something is full. */
-static err touch_all(struct store *s, struct operation *o, const struct candidate *found, size_t n,
-                     wall now, bool *out_wait, bool *out_all, struct fault *f)
+static err touch_all(struct store *s, struct operation *o, const struct candidate *found,
+                     size_t n, wall now, bool *out_wait, bool *out_all, struct fault *f)
 {
     int64_t rows = DELETE_ROWS;
     *out_all = true;
@@ -272,8 +275,8 @@ err store_tend(struct store *s, wall now, struct fault *f)
 
 /* ---- beginning and stopping ---- */
 
-static err find_view(struct store *s, struct span id, struct arena *a, struct operation_view *out,
-                     struct operation *o, struct fault *f)
+static err find_view(struct store *s, struct span id, struct arena *a,
+                     struct operation_view *out, struct operation *o, struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_OPERATION, &q, f, DB_T(id));
@@ -317,8 +320,8 @@ static err check_args(const struct operation_args *a, struct fault *f)
 }
 
 /* The jobs it is about have numbers above first and at most last. */
-static err range_of(struct store *s, const struct operation_args *a, int64_t *first, int64_t *last,
-                    struct fault *f)
+static err range_of(struct store *s, const struct operation_args *a, int64_t *first,
+                    int64_t *last, struct fault *f)
 {
     *first = 0;
     if (a->job.n == 0)
@@ -349,13 +352,13 @@ static err add(struct store *s, int64_t batch, const struct operation_args *a, w
         e = find_view(s, a->id, NULL, NULL, &o, &quiet);
         e = e == E_NOT_FOUND ? E_OK
             : e              ? e
-                             : fail(f, E_CONFLICT, "there is an operation %.*s already", SP(a->id));
+                : fail(f, E_CONFLICT, "there is an operation %.*s already", SP(a->id));
     }
     if (!e)
         e = db_run(s->db, SQL_OPERATION_ADD, f, DB_T(a->id), DB_I(a->kind),
-                   batch ? DB_I(batch) : DB_NULL, DB_I(by->failure), DB_T(by->site), DB_T(by->kind),
-                   DB_T(by->fingerprint), DB_I(by->since_ms), DB_I(until), DB_I(a->reset),
-                   DB_I(a->per_minute), DB_I(first), DB_I(last), DB_I(now.ms));
+                   batch ? DB_I(batch) : DB_NULL, DB_I(by->failure), DB_T(by->site),
+                   DB_T(by->kind), DB_T(by->fingerprint), DB_I(by->since_ms), DB_I(until),
+                   DB_I(a->reset), DB_I(a->per_minute), DB_I(first), DB_I(last), DB_I(now.ms));
     if (e || !out)
         return e;
     e = find_view(s, a->id, NULL, NULL, &o, f);
@@ -401,7 +404,8 @@ err operations_for_batch(struct store *s, int64_t batch, const struct operation_
         return e;
     e = db_step(q, f);
     if (!e)
-        e = fail(f, E_CONFLICT, "operation %.*s on the batch is running; wait for it, or cancel it",
+        e = fail(f, E_CONFLICT,
+                 "operation %.*s on the batch is running; wait for it, or cancel it",
                  SP(db_text(q, 0)));
     db_end(q);
     return e == E_END ? add(s, batch, args, now, a, out, f) : e;
@@ -425,8 +429,8 @@ err store_operation_cancel(struct store *s, struct span id, wall now, struct fau
 
 /* ---- queries ---- */
 
-err store_operation(struct store *s, struct span id, struct arena *a, struct operation_view *out,
-                    struct fault *f)
+err store_operation(struct store *s, struct span id, struct arena *a,
+                    struct operation_view *out, struct fault *f)
 {
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");

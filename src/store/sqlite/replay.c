@@ -31,8 +31,8 @@ static err may_return(struct store *s, const struct job_row *r, enum job_state *
     *out_to = r->state;
     if (!job_move(out_to, JOB_ON_REPLAY))
         return fail(f, E_CONFLICT,
-                    "job %s is %s; only one that is dead, cancelled or expired can be retried", r->id,
-                    job_state_name(r->state));
+                    "job %s is %s; only one that is dead, cancelled or expired can be retried",
+                    r->id, job_state_name(r->state));
     return jobs_room(s, f);
 }
 
