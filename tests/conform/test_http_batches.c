@@ -13,7 +13,7 @@ static struct client_answer answer;
 static struct json root;
 
 /* One request; its answer is `answer`, its JSON `root`. */
-static int ask(const char *method, const char *path, const char *key, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static int ask(const char *method, const char *path, const char *key, const char *fmt, ...)
 {
     char header[300];
     struct buf body = BUF(4 * 1024 * 1024);
