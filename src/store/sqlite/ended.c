@@ -26,7 +26,7 @@ static err look(struct store *s, int64_t seq, struct ended *out, struct fault *f
     return e;
 }
 
-err job_ended(struct store *s, int64_t seq, wall now, struct fault *f)
+err job_follow_up(struct store *s, int64_t seq, wall now, struct fault *f)
 {
     struct ended ended;
     err e = look(s, seq, &ended, f);

@@ -104,7 +104,7 @@ MUST_USE err job_forget(struct store *s, int64_t seq, enum job_state state, int6
 /* ---- ended.c: what follows when a job ends, whatever ended it ---- */
 /* To be called in the transaction that ends it, behind its row and its event: the last thing, because
  * it may accept a job (which moves lanes and uses s->rows[0] and s->scratch). */
-MUST_USE err job_ended(struct store *s, int64_t seq, wall now, struct fault *f);
+MUST_USE err job_follow_up(struct store *s, int64_t seq, wall now, struct fault *f);
 /* Before its row is deleted. */
 MUST_USE err job_gone(struct store *s, int64_t seq, enum job_state state, struct fault *f);
 /* ---- batches.c ---- */

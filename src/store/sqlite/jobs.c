@@ -458,7 +458,7 @@ static err leave(struct store *s, const struct job_row *r, struct leaving *l, wa
     e = event_add(s, r->id, leaving_event(to, l->on), now, &w, f);
     if (!e)
         *out_state = to;
-    return e || !job_is_final(to) ? e : job_ended(s, r->seq, now, f);
+    return e || !job_is_final(to) ? e : job_follow_up(s, r->seq, now, f);
 }
 
 /* A site that tells facts about the target, or gave records before it failed, is healthy. */
@@ -534,7 +534,7 @@ static err cancel_waiting(struct store *s, const struct job_row *r, wall now, st
     struct json_w w = event_body(s, to);
     json_kv_int(&w, "have", r->have);
     e = event_add(s, r->id, "job.cancelled", now, &w, f);
-    return e ? e : job_ended(s, r->seq, now, f);
+    return e ? e : job_follow_up(s, r->seq, now, f);
 }
 
 err store_cancel(struct store *s, struct span id, wall now, struct cancel_reply *out,

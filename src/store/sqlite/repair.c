@@ -137,7 +137,7 @@ static err succeed(struct store *s, const struct job_row *r, const struct repair
     json_kv_cstr(&w, "was", failure_name(facts->failure));
     json_kv_int(&w, "have", r->have);
     e = event_add(s, r->id, "job.repaired", now, &w, f);
-    return e ? e : job_ended(s, r->seq, now, f);
+    return e ? e : job_follow_up(s, r->seq, now, f);
 }
 
 err store_repair(struct store *s, const struct repair_args *args, wall now,
