@@ -1099,6 +1099,8 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
     uint32_t end = at.index;
     if (!empty && at.index < count)
         end = count - at.index > PAGE_POSTS ? at.index + PAGE_POSTS : count;
+    if (an->spoil->guest && end > a->first + GUEST_POSTS)
+        end = at.index < a->first + GUEST_POSTS ? a->first + GUEST_POSTS : at.index;
     uint32_t from = at.index;
     struct place next = {end, empty ? (uint16_t)(at.attempt + 1) : 0};
     if (an->spoil->repeat && at.index > 0 && !empty) {
@@ -1119,11 +1121,12 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
     graphql_open_entries(an);
     put_timeline_posts(an, a, from, end);
     graphql_put_cursor_entry(an, "Top", graphql_cursor_text(an, a->posts.key, 'T', at));
-    graphql_put_cursor_entry(an, "Bottom", graphql_cursor_text(an, a->posts.key, 'B', next));
+    if (!an->spoil->guest)
+        graphql_put_cursor_entry(an, "Bottom", graphql_cursor_text(an, a->posts.key, 'B', next));
     graphql_close_entries(an);
     bool past_end = at.index >= count && !empty && a->end != END_REPEATS;
     bool with_last = a->end == END_SAID_WITH_LAST && end > at.index && from == at.index && end == count;
-    if (a->state == ACCOUNT_OPEN && (past_end || with_last))
+    if (a->state == ACCOUNT_OPEN && !an->spoil->guest && (past_end || with_last))
         graphql_put_bare_instruction(an, "TimelineTerminateTimeline", "Bottom");
     close_timeline(an);
 }

@@ -6,7 +6,7 @@
 
 #include "model.h"
 
-enum { PAGE_POSTS = 20 };
+enum { PAGE_POSTS = 20, GUEST_POSTS = 8 };
 
 /* How the answers of this request shall be spoilt. */
 struct spoil {
@@ -16,6 +16,7 @@ struct spoil {
     bool empty_always; /* no posts, and a live cursor, for ever */
     bool drift;        /* members renamed */
     bool long_cursor;  /* cursors of 400 000 bytes */
+    bool guest;        /* a profile shows its first few posts, and no way on */
 };
 
 int graphql_user(const struct model *m, struct span handle, struct buf *out);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "base/text.h"
+#include "wire/cookies.h"
 
 enum {
     CALL_ARENA_MAX = 16 * 1024 * 1024, /* a page of 500 jobs with their texts */
@@ -21,51 +22,70 @@ static const char *const page_query[] = {"limit", "after", NULL};
 static const char *const record_query[] = {"fields", NULL};
 static const char *const dead_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "limit", "after", NULL};
 static const char *const delete_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "all", "dry_run", NULL};
+static const char *const sessions_query[] = {"site", "pool", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
 static const struct route routes[] = {
-    {"/livez", "GET, HEAD", false, no_query, health_live},
-    {"/readyz", "GET, HEAD", false, ready_query, health_ready},
-    {"/metrics", "GET, HEAD", false, no_query, health_metrics},
-    {"/", "GET, HEAD", true, no_query, front_show},
-    {"/style.css", "GET, HEAD", false, no_query, front_style},
-    {"/v1/events", "GET, HEAD", true, events_query, events_stream},
-    {"/v1/jobs", "POST", true, no_query, jobs_create},
-    {"/v1/jobs", "GET, HEAD", true, list_query, jobs_list},
-    {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show},
-    {"/v1/jobs/{id}/cancel", "POST", true, no_query, jobs_cancel},
-    {"/v1/jobs/{id}/artifacts", "GET, HEAD", true, no_query, artifacts_list},
-    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", true, no_query, artifacts_show},
-    {"/v1/jobs/{id}/repair", "POST", true, no_query, artifacts_repair},
-    {"/v1/jobs/{id}/posts", "GET, HEAD", true, records_query, items_posts},
-    {"/v1/jobs/{id}/users", "GET, HEAD", true, records_query, items_users},
-    {"/v1/jobs/{id}/unavailable", "GET, HEAD", true, items_query, items_unavailable},
-    {"/v1/jobs/{id}/rejected", "GET, HEAD", true, items_query, items_rejected},
-    {"/v1/jobs/{id}/conflicts", "GET, HEAD", true, items_query, items_conflicts},
-    {"/v1/sites/{name}/fields", "GET, HEAD", true, fields_query, sites_fields},
-    {"/v1/files/{name}", "GET, HEAD", true, no_query, files_show},
-    {"/v1/jobs/{id}/retry", "POST", true, no_query, dead_retry_job},
-    {"/v1/batches", "POST", true, dry_query, batches_create},
-    {"/v1/batches", "GET, HEAD", true, page_query, batches_list},
-    {"/v1/batches/{batch}", "GET, HEAD", true, no_query, batches_show},
-    {"/v1/batches/{batch}/jobs", "POST", true, dry_query, batches_add},
-    {"/v1/batches/{batch}/jobs", "GET, HEAD", true, list_query, batches_jobs},
-    {"/v1/batches/{batch}/seal", "POST", true, no_query, batches_seal},
-    {"/v1/batches/{batch}/cancel", "POST", true, dry_query, batches_cancel},
-    {"/v1/batches/{batch}/retry-failed", "POST", true, dry_query, batches_retry},
-    {"/v1/batches/{batch}/posts", "GET, HEAD", true, record_query, batches_posts},
-    {"/v1/batches/{batch}/users", "GET, HEAD", true, record_query, batches_users},
-    {"/v1/dead-letters", "GET, HEAD", true, dead_query, dead_list},
-    {"/v1/dead-letters", "DELETE", true, delete_query, dead_delete},
-    {"/v1/dead-letters/retry", "POST", true, dry_query, dead_retry},
-    {"/v1/dead-letters/{id}", "GET, HEAD", true, no_query, dead_show},
-    {"/v1/dead-letters/{id}", "DELETE", true, no_query, dead_delete_job},
-    {"/v1/dead-letters/{id}/retry", "POST", true, no_query, dead_retry_job},
-    {"/v1/operations", "GET, HEAD", true, page_query, operations_list},
-    {"/v1/operations/{operation}", "GET, HEAD", true, no_query, operations_show},
-    {"/v1/operations/{operation}/cancel", "POST", true, no_query, operations_cancel},
-    {"/v1/jobs/{id}/log", "GET, HEAD", true, items_query, events_log},
+    {"/livez", "GET, HEAD", false, no_query, health_live, false},
+    {"/readyz", "GET, HEAD", false, ready_query, health_ready, false},
+    {"/metrics", "GET, HEAD", false, no_query, health_metrics, false},
+    {"/", "GET, HEAD", true, no_query, front_show, false},
+    {"/style.css", "GET, HEAD", false, no_query, front_style, false},
+    {"/v1/events", "GET, HEAD", true, events_query, events_stream, false},
+    {"/v1/jobs", "POST", true, no_query, jobs_create, false},
+    {"/v1/jobs", "GET, HEAD", true, list_query, jobs_list, false},
+    {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show, false},
+    {"/v1/jobs/{id}/cancel", "POST", true, no_query, jobs_cancel, false},
+    {"/v1/jobs/{id}/retry", "POST", true, no_query, dead_retry_job, false},
+    {"/v1/jobs/{id}/artifacts", "GET, HEAD", true, no_query, artifacts_list, false},
+    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", true, no_query, artifacts_show, false},
+    {"/v1/jobs/{id}/repair", "POST", true, no_query, artifacts_repair, false},
+    {"/v1/jobs/{id}/posts", "GET, HEAD", true, records_query, items_posts, false},
+    {"/v1/jobs/{id}/users", "GET, HEAD", true, records_query, items_users, false},
+    {"/v1/jobs/{id}/unavailable", "GET, HEAD", true, items_query, items_unavailable, false},
+    {"/v1/jobs/{id}/rejected", "GET, HEAD", true, items_query, items_rejected, false},
+    {"/v1/jobs/{id}/conflicts", "GET, HEAD", true, items_query, items_conflicts, false},
+    {"/v1/sites/{name}/fields", "GET, HEAD", true, fields_query, sites_fields, false},
+    {"/v1/schedules", "POST", true, dry_query, schedules_create, false},
+    {"/v1/schedules", "GET, HEAD", true, page_query, schedules_list, false},
+    {"/v1/schedules/preview", "POST", true, no_query, schedules_preview, false},
+    {"/v1/schedules/{name}/pause", "POST", true, dry_query, schedules_pause, false},
+    {"/v1/schedules/{name}/resume", "POST", true, dry_query, schedules_resume, false},
+    {"/v1/schedules/{name}/trigger", "POST", true, dry_query, schedules_trigger, false},
+    {"/v1/schedules/{name}/backfill", "POST", true, dry_query, schedules_backfill, false},
+    {"/v1/schedules/{name}/runs", "GET, HEAD", true, page_query, schedules_runs, false},
+    {"/v1/schedules/{name}", "GET, HEAD", true, no_query, schedules_show, false},
+    {"/v1/schedules/{name}", "PUT", true, dry_query, schedules_change, false},
+    {"/v1/schedules/{name}", "DELETE", true, dry_query, schedules_delete, false},
+    {"/v1/files/{name}", "GET, HEAD", true, no_query, files_show, false},
+    {"/v1/jobs/{id}/log", "GET, HEAD", true, items_query, events_log, false},
+    {"/v1/sessions", "POST", true, no_query, sessions_create, false},
+    {"/v1/sessions", "GET, HEAD", true, sessions_query, sessions_list, false},
+    {"/v1/sessions/{name}", "GET, HEAD", true, no_query, sessions_show, false},
+    {"/v1/sessions/{name}", "DELETE", true, no_query, sessions_remove, false},
+    {"/v1/sessions/{name}/cookies", "POST", true, no_query, sessions_cookies, true},
+    {"/v1/sessions/{name}/lock", "POST", true, no_query, sessions_lock, false},
+    {"/v1/sessions/{name}/unlock", "POST", true, no_query, sessions_unlock, false},
+    {"/v1/batches", "POST", true, dry_query, batches_create, false},
+    {"/v1/batches", "GET, HEAD", true, page_query, batches_list, false},
+    {"/v1/batches/{batch}", "GET, HEAD", true, no_query, batches_show, false},
+    {"/v1/batches/{batch}/jobs", "POST", true, dry_query, batches_add, false},
+    {"/v1/batches/{batch}/jobs", "GET, HEAD", true, list_query, batches_jobs, false},
+    {"/v1/batches/{batch}/seal", "POST", true, no_query, batches_seal, false},
+    {"/v1/batches/{batch}/cancel", "POST", true, dry_query, batches_cancel, false},
+    {"/v1/batches/{batch}/retry-failed", "POST", true, dry_query, batches_retry, false},
+    {"/v1/batches/{batch}/posts", "GET, HEAD", true, record_query, batches_posts, false},
+    {"/v1/batches/{batch}/users", "GET, HEAD", true, record_query, batches_users, false},
+    {"/v1/dead-letters", "GET, HEAD", true, dead_query, dead_list, false},
+    {"/v1/dead-letters", "DELETE", true, delete_query, dead_delete, false},
+    {"/v1/dead-letters/retry", "POST", true, dry_query, dead_retry, false},
+    {"/v1/dead-letters/{id}", "GET, HEAD", true, no_query, dead_show, false},
+    {"/v1/dead-letters/{id}", "DELETE", true, no_query, dead_delete_job, false},
+    {"/v1/dead-letters/{id}/retry", "POST", true, no_query, dead_retry_job, false},
+    {"/v1/operations", "GET, HEAD", true, page_query, operations_list, false},
+    {"/v1/operations/{operation}", "GET, HEAD", true, no_query, operations_show, false},
+    {"/v1/operations/{operation}/cancel", "POST", true, no_query, operations_cancel, false},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
 
@@ -159,6 +179,10 @@ static const char *public_words(err e, const struct fault *f, bool ours)
 
 void answer_fault(struct request *r, err e, const struct fault *f)
 {
+    if (e == E_SESSION) { /* not the site's refusal: nobody is there whom a job could be given */
+        answer_problem(r, 409, "session_unavailable", "%s", f->words);
+        return;
+    }
     enum err_class class = err_class(e);
     bool ours = class != ERR_FINAL && class != ERR_WAIT;
     if (ours || e == E_DISK_FULL)
@@ -189,6 +213,7 @@ bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
 
 static void call_free(struct call *c)
 {
+    secret_wipe_buf(&c->secret);
     arena_free(&c->op.arena);
     free(c->fields);
     free(c->lines);
@@ -213,6 +238,7 @@ struct call *call_new(struct api *a, struct request *r, struct span id)
     c->request = r;
     c->op.arena = arena_new(CALL_ARENA_MAX);
     c->left = -1;
+    c->secret = BUF(COOKIES_TEXT_MAX);
     span_copy(id, c->id, sizeof c->id);
     r->owner = c;
     return c;
@@ -305,19 +331,20 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/files, /v1/events, /livez, /readyz and /metrics"};
+                        .hint = "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/schedules, "
+                                "/v1/sessions, /v1/files, /v1/events, /livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
 
 static const struct route *route_of(struct request *r, struct span *out_id)
 {
     struct buf allow = BUF(64);
-    bool exact = false; /* a path that is spelled out is not an id as well */
+    bool exact = false; /* a path that is written out is not a name as well */
     for (size_t i = 0; i < ROUTES; i++) {
-        bool holes = strchr(routes[i].path, '{') != NULL;
-        if ((exact && holes) || !matches(r->path, routes[i].path, out_id))
+        bool hole = strchr(routes[i].path, '{') != NULL;
+        if ((hole && exact) || !matches(r->path, routes[i].path, out_id))
             continue;
-        exact = exact || !holes;
+        exact = exact || !hole;
         if (accepts(&routes[i], r)) {
             buf_free(&allow);
             return &routes[i];
@@ -377,6 +404,7 @@ static void on_head(void *ctx, struct request *r)
         return;
     }
     r->route = route;
+    r->secret = route->secret;
 }
 
 static void on_request(void *ctx, struct request *r)

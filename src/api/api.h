@@ -35,8 +35,10 @@ struct api_config {
     const char *state_dir; /* files of media lie below it */
     struct packs *packs;   /* for validation; held */
     void (*status)(void *ctx, struct api_status *out);
-    /* A cancel was stored for a job that is running: the pool tells its worker now. */
-    void (*cancelled)(void *ctx, struct span job_id);
+    /* A cancel was stored for a job that is running: the pool tells its worker now; by force it kills it. */
+    void (*cancelled)(void *ctx, struct span job_id, bool force);
+    /* Now, by the clock that such a schedule goes by; NULL: the wall's for all. */
+    wall (*clock)(void *ctx, enum schedule_kind kind);
     void *ctx;
 };
 

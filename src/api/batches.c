@@ -221,7 +221,10 @@ static void put_refused(struct json_w *w, const struct batch_request *b)
         json_open(w);
         json_kv_int(w, "index", (int64_t)b->order.indexes[no->index]);
         json_kv_null(w, "pointer");
-        json_kv_cstr(w, "code", no->code == E_BUSY ? "busy" : "conflict_state");
+        json_kv_cstr(w, "code",
+                     no->code == E_BUSY      ? "busy"
+                     : no->code == E_SESSION ? "session_unavailable"
+                                             : "conflict_state");
         json_kv_text(w, "detail", no->words);
         json_close(w);
     }
@@ -291,7 +294,8 @@ static struct accept_args *make_jobs(struct call *c, const struct batch_order *o
     for (size_t i = 0; i < o->count; i++) {
         char *id = arena_get(c->op.arena, ID_TEXT);
         make_id(id, "job");
-        jobs[i] = jobs_args(&o->orders[i], span_of(id));
+        jobs[i] = order_accept(&o->orders[i]);
+        jobs[i].id = span_of(id);
     }
     return jobs;
 }
@@ -301,7 +305,7 @@ static bool make_ticket(struct call *c, const struct order *order, struct span *
 {
     struct buf text = BUF(TICKET_MAX);
     struct fault f = {0};
-    struct accept_args job = jobs_args(order, SPAN(""));
+    struct accept_args job = order_accept(order);
     err e = ticket_write(&job, &text, &f);
     if (!e)
         *out = arena_keep(c->op.arena, buf_span(&text));
@@ -314,11 +318,8 @@ static bool make_ticket(struct call *c, const struct order *order, struct span *
 /* Headers and body; NULL: answered. */
 static struct call *read_request(struct api *a, struct request *r, struct span id, bool adding)
 {
-    if (!request_is_json(r)) {
-        answer_problem(r, 415, "unsupported_media_type",
-                       "send the body as Content-Type: application/json");
+    if (!body_is_json(r))
         return NULL;
-    }
     struct call *c = call_new(a, r, id);
     if (!request_key(r, c->key)) {
         answer_problem(r, 400, "bad_header",

@@ -33,12 +33,13 @@ struct api {
 };
 
 struct route {
-    const char *path;  /* "{id}" stands for a job's id, "{batch}" and "{operation}" likewise, "{name}" for a
-                          site's, "/{n}" at the end for a number */
+    const char *path;  /* "{id}" stands for a job's id, "{batch}" and "{operation}" likewise, "{name}" for that
+                          of a site, a schedule, a session or a file, "/{n}" at the end for a number */
     const char *allow; /* "GET, HEAD", or its one method */
     bool store;               /* needs a call */
     const char *const *query; /* parameters it knows; NULL-terminated */
     void (*run)(struct api *a, struct request *r, struct span id);
+    bool secret; /* its body is wiped */
 };
 
 struct call {
@@ -58,9 +59,11 @@ struct call {
     bool replayed;
     bool ends_jobs;        /* of call_work(): may use the ballast of a full disk */
     bool job_fields;       /* of the job, once it is known */
+    struct buf secret;     /* cookies on their way to the store: wiped with the call */
     struct fields *fields; /* of each record; NULL: all of it */
     void *lines;           /* how far a stream of a batch has come; freed with the call */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
+    void *more; /* of whoever made the call; in its arena */
 };
 
 /* ---- api.c ---- */
@@ -85,16 +88,15 @@ void answer_fault(struct request *r, err e, const struct fault *f);
 MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
                            int64_t *value);
 
-struct order;
 struct order_refusal;
 /* ---- jobs.c ---- */
-bool request_is_json(struct request *r); /* its body, or there is no Content-Type */
+/* The body, or there is no Content-Type. False: answered 415. */
+MUST_USE bool body_is_json(struct request *r);
 /* Idempotency-Key, with or without quotes, empty when it is not there; false: not 1 to 255 visible ASCII
  * characters. */
 bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1]);
 void answer_refusal(struct request *r, const struct order_refusal *refusal);
 void make_id(char out[ID_TEXT], const char *kind);
-struct accept_args jobs_args(const struct order *order, struct span id);
 void jobs_create(struct api *a, struct request *r, struct span id);
 void jobs_list(struct api *a, struct request *r, struct span id);
 void jobs_show(struct api *a, struct request *r, struct span id);
@@ -165,6 +167,27 @@ void items_job_known(struct call *c);
 
 /* ---- sites.c ---- */
 void sites_fields(struct api *a, struct request *r, struct span name);
+
+/* ---- schedules.c ---- */
+void schedules_create(struct api *a, struct request *r, struct span name);
+void schedules_change(struct api *a, struct request *r, struct span name);
+void schedules_show(struct api *a, struct request *r, struct span name);
+void schedules_list(struct api *a, struct request *r, struct span name);
+void schedules_delete(struct api *a, struct request *r, struct span name);
+void schedules_runs(struct api *a, struct request *r, struct span name);
+void schedules_pause(struct api *a, struct request *r, struct span name);
+void schedules_resume(struct api *a, struct request *r, struct span name);
+void schedules_trigger(struct api *a, struct request *r, struct span name);
+void schedules_backfill(struct api *a, struct request *r, struct span name);
+void schedules_preview(struct api *a, struct request *r, struct span name);
+/* ---- sessions.c ---- */
+void sessions_create(struct api *a, struct request *r, struct span id);
+void sessions_list(struct api *a, struct request *r, struct span id);
+void sessions_show(struct api *a, struct request *r, struct span name);
+void sessions_cookies(struct api *a, struct request *r, struct span name);
+void sessions_lock(struct api *a, struct request *r, struct span name);
+void sessions_unlock(struct api *a, struct request *r, struct span name);
+void sessions_remove(struct api *a, struct request *r, struct span name);
 
 /* ---- files.c ---- */
 void files_show(struct api *a, struct request *r, struct span hash);

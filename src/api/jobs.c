@@ -63,11 +63,14 @@ static void on_accepted(struct call *c)
     post_job(c, on_created);
 }
 
-bool request_is_json(struct request *r)
+bool body_is_json(struct request *r)
 {
     struct span type = request_header(r, "Content-Type");
     struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
-    return !type.n || span_eq_nocase(media, SPAN("application/json"));
+    if (!type.n || span_eq_nocase(media, SPAN("application/json")))
+        return true;
+    answer_problem(r, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+    return false;
 }
 
 bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
@@ -112,30 +115,10 @@ void make_id(char out[ID_TEXT], const char *kind)
     id_make(out, kind, clock_wall(), random);
 }
 
-struct accept_args jobs_args(const struct order *order, struct span id)
-{
-    return (struct accept_args){
-        .id = id,
-        .site = order->site,
-        .kind = order->kind,
-        .target = order->target,
-        .lane = order->lane,
-        .spec = order->spec,
-        .limit = order->limit,
-        .counts = order->users ? ITEM_USER : ITEM_POST,
-        .prio = order->prio,
-        .mark = order->mark,
-        .variant = order->variant,
-    };
-}
-
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
-    if (!request_is_json(r)) {
-        answer_problem(r, 415, "unsupported_media_type",
-                       "send the body as Content-Type: application/json");
+    if (!body_is_json(r))
         return;
-    }
     struct call *c = call_new(a, r, id);
     if (!request_key(r, c->key)) {
         answer_problem(r, 400, "bad_header",
@@ -150,9 +133,11 @@ void jobs_create(struct api *a, struct request *r, struct span id)
         return;
     }
     make_id(c->id, "job");
-    c->op.in.accept = jobs_args(&order, span_of(c->id));
-    c->op.in.accept.idempotency_key = span_of(c->key);
-    c->op.in.accept.request_hash = span_hash(r->body, 0);
+    struct accept_args *job = &c->op.in.accept;
+    *job = order_accept(&order);
+    job->id = span_of(c->id);
+    job->idempotency_key = span_of(c->key);
+    job->request_hash = span_hash(r->body, 0);
     call_post(c, STORE_ACCEPT, on_accepted);
 }
 
@@ -186,6 +171,9 @@ void jobs_show(struct api *a, struct request *r, struct span id)
 
 /* ---- POST /v1/jobs/{id}/cancel ---- */
 
+/* The pool ends what does not stop much sooner; this is for a node that is gone with its job. */
+static const int64_t CANCEL_GRACE_MS = 60000;
+
 static void on_cancel_shown(struct call *c)
 {
     if (c->op.result) {
@@ -208,14 +196,15 @@ static void on_cancelled(struct call *c)
         return;
     }
     if (c->op.out.cancel.active && c->api->config.cancelled)
-        c->api->config.cancelled(c->api->config.ctx, span_of(c->id));
+        c->api->config.cancelled(c->api->config.ctx, span_of(c->id), c->op.in.cancel.force);
     post_job(c, on_cancel_shown);
 }
 
 void jobs_cancel(struct api *a, struct request *r, struct span id)
 {
     struct call *c = call_new(a, r, id);
-    c->op.in.job.id = span_of(c->id);
+    c->op.in.cancel.id = span_of(c->id);
+    c->op.in.cancel.grace_ms = CANCEL_GRACE_MS;
     call_post(c, STORE_CANCEL, on_cancelled);
 }
 

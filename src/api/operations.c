@@ -248,11 +248,8 @@ bool operations_read(struct api *a, struct request *r, struct arena *arena,
     *reading = (struct reading){.arena = arena};
     *out = (struct operation_args){.filter = {.failure = -1}};
     struct span body = r->body.n ? r->body : SPAN("{}");
-    if (r->body.n && !request_is_json(r)) {
-        answer_problem(r, 415, "unsupported_media_type",
-                       "send the body as Content-Type: application/json");
+    if (r->body.n && !body_is_json(r))
         return false;
-    }
     if (json_parse(a->json, body, &root, NULL) || !json_is(root, JSON_OBJECT)) {
         answer_problem(r, 400, "malformed_json", "the body must be a JSON object");
         return false;

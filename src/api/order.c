@@ -31,7 +31,7 @@ struct reading {
 
 static const char *const members[] = {"site",     "kind",    "target",   "limit",  "since", "until",
                                       "priority", "product", "depth",    "media",  "evidence",
-                                      "strategy", "exclude", "fields",   "since_last", NULL};
+                                      "strategy", "exclude", "fields",   "since_last", "session", NULL};
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
                                                          const char *code, const char *fmt, ...)
@@ -348,6 +348,24 @@ static void read_evidence(struct reading *r, struct json body)
         refuse(r, SPAN("/evidence"), "unknown", "must be never, on_failure or always");
 }
 
+/* {"pool": "research"}: with whose login. */
+static void read_session(struct reading *r, struct json body)
+{
+    struct json v;
+    if (!given(body, "session", &v))
+        return;
+    for (struct json_iter i = json_each(v); json_is(v, JSON_OBJECT) && json_next(&i);)
+        if (!span_is(i.key, "pool"))
+            refuse(r, SPAN("/session"), "unknown_field", "known is pool");
+    struct span pool = SPAN_NONE;
+    if (!json_is(v, JSON_OBJECT) || !json_text(json_get(v, SPAN("pool")), &pool))
+        refuse(r, SPAN("/session"), "type", "must name a pool: {\"pool\": \"research\"}");
+    else if (!session_pool_valid(pool))
+        refuse(r, SPAN("/session/pool"), "pattern", "must be 1 to 32 letters, digits, '-' or '_'");
+    else
+        r->order->pool = arena_keep(r->arena, pool);
+}
+
 static bool about_users(const struct reading *r)
 {
     return r->order->users;
@@ -432,7 +450,7 @@ static void write_variant(struct reading *r, struct json_parser *parser)
 {
     static const char *const same_list[] = {"limit",    "since",    "until",    "since_last",
                                             "fields",   "strategy", "evidence", "media",
-                                            "priority", NULL};
+                                            "priority", "session",  NULL};
     struct buf text = BUF(8 * 1024), raw = BUF(8 * 1024);
     struct json_w w = json_w(&text);
     struct json spec = JSON_MISSING;
@@ -506,6 +524,12 @@ static void write_spec(struct reading *r)
         json_kv_cstr(&w, "strategy", r->strategy);
     if (r->since_last)
         json_kv_bool(&w, "since_last", true);
+    if (r->order->pool.n) {
+        json_key(&w, "session");
+        json_open(&w);
+        json_kv_text(&w, "pool", r->order->pool);
+        json_close(&w);
+    }
     write_lists(r, &w);
     json_close(&w);
     r->order->spec = arena_keep(r->arena, buf_span(&text));
@@ -562,6 +586,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     r.has_until = read_time(&r, root, "until", &r.until);
     read_media(&r, root);
     read_evidence(&r, root);
+    read_session(&r, root);
     if (r.has_since && r.has_until && r.since.ms >= r.until.ms)
         refuse(&r, SPAN("/until"), "range", "must be later than since");
     if (out_refusal->error_count)
@@ -571,8 +596,30 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     unsigned share = pack_share(r.pack, out->kind, out->target);
     out->lane = span_of(share ? arena_fmt(a, "%.*s/normal-%u", SP(out->site), share)
                               : arena_fmt(a, "%.*s/normal", SP(out->site)));
+    if (out->pool.n) {
+        out->operation = arena_keep(a, span_cut(pack_limited_as(r.pack, out->kind), 0, SESSION_NAME - 1));
+        out->lane = span_of(arena_fmt(a, "%.*s@%.*s.%.*s", SP(out->lane), SP(out->pool), SP(out->operation)));
+    }
     write_spec(&r);
     write_variant(&r, parser); /* the body is no longer there after it */
     out->mark = mark_of(&r);
     return true;
+}
+
+struct accept_args order_accept(const struct order *o)
+{
+    return (struct accept_args){
+        .site = o->site,
+        .kind = o->kind,
+        .target = o->target,
+        .lane = o->lane,
+        .pool = o->pool,
+        .operation = o->operation,
+        .spec = o->spec,
+        .limit = o->limit,
+        .counts = o->users ? ITEM_USER : ITEM_POST,
+        .prio = o->prio,
+        .mark = o->mark,
+        .variant = o->variant,
+    };
 }

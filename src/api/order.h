@@ -7,15 +7,17 @@
 
 #include "base/json.h"
 #include "extract/pack.h"
-#include "store/store.h"
+#include "store/sessions.h"
 #include "wire/problem.h"
 
 enum { ORDER_LIMIT_MAX = 100000, ORDER_PRIORITY = 5, ORDER_DEPTH_MAX = 100 };
 
 struct order {
     struct span site, kind, target, lane; /* target canonical, lane "x/normal", of a site on many
-                                          hosts "mastodon/normal-7" */
+                                          hosts "mastodon/normal-7"; with a pool
+                                          "x/normal@research.SearchTimeline" */
     struct span spec; /* {"limit":200,"since":"2026-02-06T00:00:00Z"}: what was given */
+    struct span pool, operation; /* of sessions; what the site counts the job under. Empty: none */
     bool users;       /* it is about users, else about posts: limit counts these */
     int64_t limit;    /* 0 = all */
     int prio;         /* 0 urgent … 9 */
@@ -36,3 +38,5 @@ struct order_refusal {
 MUST_USE bool order_read(struct order *out, struct order_refusal *out_refusal,
                          struct json_parser *parser, struct pack *const *packs,
                          size_t pack_count, struct span body, struct arena *a);
+/* The job that it asks for; who makes it gives it an id. */
+struct accept_args order_accept(const struct order *o);

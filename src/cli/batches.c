@@ -1,4 +1,5 @@
 #include "cli/ask.h"
+#include "cli/wish.h"
 
 #include "base/id.h"
 #include "base/text.h"
@@ -27,6 +28,7 @@ enum {
 struct list {
     struct span *all;
     size_t count;
+    struct wish wish; /* of each */
 };
 
 static int read_stream(FILE *from, const char *name, struct buf *out)
@@ -94,13 +96,10 @@ static int collect(struct cli *c, struct list *l)
     return code;
 }
 
-static void put_template(struct json_w *w, const struct cli *c)
+static void put_template(struct json_w *w, const struct cli *c, const struct wish *wish)
 {
     json_key(w, "template");
-    json_open(w);
-    json_kv_cstr(w, "kind", c->words[2]);
-    get_put_options(w, c);
-    json_close(w);
+    wish_write(wish, c, c->words[2], NULL, w);
 }
 
 /* "profile @nasa" */
@@ -162,7 +161,7 @@ static void put_part(struct json_w *w, const struct cli *c, const struct list *l
         json_kv_cstr(w, "mode", "partial");
     if (*at == l->count)
         return;
-    put_template(w, c);
+    put_template(w, c, &l->wish);
     json_key(w, "targets");
     json_open_array(w);
     for (size_t n = 0;
@@ -617,7 +616,7 @@ int batches_run(struct cli *c)
             "batches",
             "batches create needs a kind and targets: fulmar batches create posts @nasa @esa");
     if (creates)
-        code = get_check_options(c, "batches");
+        code = wish_check(&l.wish, c, "batches");
     if (creates && !code)
         code = collect(c, &l);
     else if (lists && c->limit &&

@@ -19,13 +19,15 @@ enum {
     IN_SITE = 64,
     IN_ARTIFACTS = 128,
     IN_REPLAY = 256,
-    IN_BATCHES = 512,
-    IN_DEAD = 1024,
-    IN_OPERATIONS = 2048,
+    IN_SCHEDULES = 512,
+    IN_SESSIONS = 1024,
+    IN_BATCHES = 2048,
+    IN_DEAD = 4096,
+    IN_OPERATIONS = 8192,
+    IN_WISH = IN_GET | IN_SCHEDULES | IN_BATCHES, /* what a job is to collect */
     IN_MANY = IN_BATCHES | IN_DEAD | IN_OPERATIONS,
-    IN_ORDER = IN_GET | IN_BATCHES, /* options of jobs to be made */
-    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_MANY,
-    IN_CLIENT = 31 | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_MANY, /* everything but the service itself */
+    IN_SERVED = IN_GET | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_MANY,
+    IN_CLIENT = IN_SERVED | IN_DOCTOR | IN_CONFIG | IN_VERSION | IN_SITE, /* everything but the service itself */
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -40,26 +42,45 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_ORDER | IN_JOBS | IN_DEAD | IN_OPERATIONS, "get, batches create: records wanted, 1-100000, else all; of lists: rows, else 20"},
-    {"since", 0, "DATE", offsetof(struct cli, since), IN_ORDER | IN_DEAD, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z; dead: jobs that died since then"},
-    {"until", 0, "DATE", offsetof(struct cli, until), IN_ORDER | IN_DEAD, "no posts newer than this; dead: jobs that died before"},
-    {"product", 0, "NAME", offsetof(struct cli, product), IN_ORDER, "of a search or hashtag: latest (default), top, people, media"},
-    {"depth", 0, "N", offsetof(struct cli, depth), IN_ORDER, "of a thread: replies at most N steps below the post; 0 none; else all"},
-    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_ORDER, "0 before all others, 5 normal, 9 last"},
-    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_ORDER, "only posts that earlier jobs of the same target have not brought"},
-    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_ORDER, "leave out posts of these kinds: replies,reposts,quotes"},
-    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_ORDER, "only these of each record: id,text,counts.like"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_ORDER | IN_REPLAY | IN_DEAD, "site pack to use, default x; replay: or the folder of one, default that of the job"},
-    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_ORDER, "what is read is kept: never, on_failure or always; else as configured"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_WISH | IN_JOBS | IN_DEAD | IN_OPERATIONS, "get, schedules create, batches create: records wanted, 1-100000, else all; of lists: rows, else 20"},
+    {"since", 0, "DATE", offsetof(struct cli, since), IN_WISH | IN_DEAD, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z; dead: jobs that died since then"},
+    {"until", 0, "DATE", offsetof(struct cli, until), IN_WISH | IN_DEAD, "no posts newer than this; dead: jobs that died before"},
+    {"product", 0, "NAME", offsetof(struct cli, product), IN_WISH, "of a search or hashtag: latest (default), top, people, media"},
+    {"depth", 0, "N", offsetof(struct cli, depth), IN_WISH, "of a thread: replies at most N steps below the post; 0 none; else all"},
+    {"priority", 0, "0-9", offsetof(struct cli, priority), IN_WISH, "0 before all others, 5 normal, 9 last"},
+    {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_WISH, "only posts that earlier jobs of the same target have not brought"},
+    {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_WISH, "leave out posts of these kinds: replies,reposts,quotes"},
+    {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_WISH, "only these of each record: id,text,counts.like"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY | IN_SESSIONS | IN_DEAD, "site pack to use, default x; replay: or the folder of one, default that of the job"},
+    {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_WISH, "what is read is kept: never, on_failure or always; else as configured"},
+    {"cron", 0, "FIELDS", offsetof(struct cli, cron), IN_SCHEDULES, "minute hour day month weekday: '30 2 * * *'; or @daily and the like"},
+    {"timezone", 0, "NAME", offsetof(struct cli, timezone), IN_SCHEDULES, "of --cron: Europe/Berlin; default UTC"},
+    {"every", 0, "DURATION", offsetof(struct cli, every), IN_SCHEDULES | IN_SESSIONS, "schedules: 30s, 15m, 2h, 7d of elapsed time; sessions add: its own rate, one job in so many seconds"},
+    {"adaptive", 0, "LEAST,MOST", offsetof(struct cli, adaptive), IN_SCHEDULES, "5m,1d: as often as there is something new; needs --since-last"},
+    {"wanted", 0, "N", offsetof(struct cli, wanted), IN_SCHEDULES, "of --adaptive: new posts that a run should find; default 20"},
+    {"jitter", 0, "DURATION", offsetof(struct cli, jitter), IN_SCHEDULES, "each schedule is late by its own share of it"},
+    {"start", 0, "DATE", offsetof(struct cli, start), IN_SCHEDULES, "no run before this"},
+    {"end", 0, "DATE", offsetof(struct cli, end), IN_SCHEDULES, "no run after this"},
+    {"overlap", 0, "POLICY", offsetof(struct cli, overlap), IN_SCHEDULES, "while a run is alive: skip (default), queue_one, cancel_running, allow"},
+    {"missed", 0, "POLICY", offsetof(struct cli, missed), IN_SCHEDULES, "runs that were due while the service was down: once (default), skip, catch_up"},
+    {"catch-up", 0, "DURATION", offsetof(struct cli, catch_up), IN_SCHEDULES, "of --missed catch_up: how far back; default 1d"},
+    {"catch-up-max", 0, "N", offsetof(struct cli, catch_up_max), IN_SCHEDULES, "of --missed catch_up: how many; 1-100"},
+    {"grace", 0, "DURATION", offsetof(struct cli, grace), IN_SCHEDULES, "a run so late is not missed; default 60s"},
+    {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_SCHEDULES | IN_SESSIONS, "of pause and lock: why"},
+    {"from", 0, "DATE", offsetof(struct cli, from), IN_SCHEDULES | IN_SESSIONS, "of backfill and preview: from when on; of sessions: the file with the cookies, else standard input"},
+    {"to", 0, "DATE", offsetof(struct cli, to), IN_SCHEDULES, "of backfill: until when; default now"},
+    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_SCHEDULES | IN_DEAD | IN_BATCHES, "say what would be, and write nothing"},
+    {"pool", 0, "NAME", offsetof(struct cli, pool), IN_WISH | IN_SESSIONS, "with a login of this pool of sessions; sessions: the pool, default \"default\""},
+    {"burst", 0, "N", offsetof(struct cli, burst), IN_SESSIONS, "add only: of its rate, so many at once; default 1"},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
     {"class", 0, "CLASS", offsetof(struct cli, class), IN_REPLAY | IN_DEAD, "how they ended: drift, timeout, ...; replay: with --failed, default drift"},
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
     {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
-    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_ORDER, "only this way of reading the site: capture, dom or fetch"},
+    {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_WISH, "only this way of reading the site: capture, dom or fetch"},
     {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
-    {"media", 0, "WHAT", offsetof(struct cli, media), IN_ORDER, "urls: of media in the records (default); download: their files as well"},
+    {"media", 0, "WHAT", offsetof(struct cli, media), IN_WISH, "urls: of media in the records (default); download: their files as well"},
     {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS | IN_BATCHES, "jobs list, batches jobs: scheduled, ready, active, succeeded, cancelled or dead"},
     {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
     {"targets", 0, "FILE", offsetof(struct cli, targets), IN_BATCHES, "create: one target a line; - is standard input"},
@@ -75,7 +96,6 @@ static const struct flag {
     {"all", 0, NULL, offsetof(struct cli, all), IN_DEAD, "retry, delete: all dead jobs"},
     {"per-minute", 0, "N", offsetof(struct cli, per_minute), IN_DEAD | IN_BATCHES, "retry, retry-failed: at most so many jobs a minute, 1-6000"},
     {"reset", 0, NULL, offsetof(struct cli, reset), IN_DEAD | IN_BATCHES | IN_JOBS, "retry, retry-failed: read from the beginning of the list again; else it goes on where it was"},
-    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_DEAD | IN_BATCHES, "say what would be done"},
     {"yes", 'y', NULL, offsetof(struct cli, yes), IN_DEAD, "delete: really"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
@@ -85,7 +105,6 @@ static const struct flag {
     {"help", 'h', NULL, offsetof(struct cli, help), IN_ALL, "this"},
 };
 enum { FLAGS = sizeof flags / sizeof flags[0] };
-_Static_assert(FLAGS <= 64, "a bit each");
 
 /* The service has its own process and its own reading of the call; only its help is here. */
 static int serve_run(struct cli *c)
@@ -129,6 +148,19 @@ static const struct verb {
      "Without an action it lists. JOB is the id that get and jobs list print: job_...\n"
      "rejected: records that failed a check and are no results, with their source and the reason.\n"
      "conflicts: fields on which two readings of one record disagree.\n"},
+    {"schedules", IN_SCHEDULES, schedules_run,
+     "fulmar schedules create nasa posts @nasa --adaptive 5m,1d --since-last\n"
+     "fulmar schedules create trend hashtag '#opendata' --cron '30 2 * * *' --timezone Europe/Berlin\n"
+     "fulmar schedules list\n"
+     "fulmar schedules show|runs|trigger|pause|resume|delete NAME\n"
+     "fulmar schedules change nasa posts @nasa --every 1h --since-last\n"
+     "fulmar schedules backfill NAME --from 2026-02-01 --to 2026-02-06\n"
+     "fulmar schedules preview NAME\n"
+     "fulmar schedules preview --cron '30 2 * * *' --timezone Europe/Berlin --from 2026-10-24\n",
+     "make a job of a running service again and again",
+     "Without an action it lists. NAME is the schedule's name or its id. What a run collects is said as for\n"
+     "get. With --since-last each run brings what is new. change gives all of it anew. preview shows\n"
+     "the next 10 times in the time zone, --limit of them.\n"},
     {"artifacts", IN_ARTIFACTS, artifacts_run,
      "fulmar artifacts JOB [--out FOLDER] [--warc FILE.warc.gz]\n",
      "what a job read, kept as evidence: answers, screenshot, page",
@@ -176,6 +208,18 @@ static const struct verb {
      "fulmar operations cancel OPERATION\n",
      "what touches many jobs at once, and how far it has come",
      "Without an action it lists. What a cancelled operation has done stays.\n"},
+    {"sessions", IN_SESSIONS, sessions_run,
+     "fulmar sessions add NAME [--pool POOL] [--site x] [--every 20] [--from cookies.txt]\n"
+     "fulmar sessions cookies NAME [--from cookies.txt]\n"
+     "fulmar sessions list [--pool POOL]\n"
+     "fulmar sessions show NAME\n"
+     "fulmar sessions lock NAME [--reason TEXT]\n"
+     "fulmar sessions unlock NAME\n"
+     "fulmar sessions remove NAME\n",
+     "your own logins at a site, for jobs that name their pool (get --pool POOL)",
+     "Cookies come from --from FILE or standard input, never from the command line: what an extension\n"
+     "or Playwright exports as JSON, cookies.txt, or the text of a Cookie header. They are sealed on\n"
+     "the disk and never shown again. NAME may also be the id, ses_...\n"},
     {"serve", IN_SERVE, serve_run,
      "fulmar serve [--config FILE] [--set NAME=VALUE]...\n",
      "run the service in the foreground: API and page on http://127.0.0.1:8470",
@@ -314,6 +358,7 @@ static int exit_of_status(int status)
     case 404:
         return EXIT_NOT_FOUND;
     case 409:
+    case 412:
         return EXIT_CONFLICT;
     case 429:
     case 503:
@@ -491,7 +536,7 @@ static int unknown_flag(struct span name, int bits)
 }
 
 /* One word that begins with '-'; *at moves on when the flag's value is the next word. */
-static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *out_used)
+static int read_flag(struct cli *c, int argc, char **argv, int *at, bool used[FLAGS])
 {
     const char *word = argv[*at];
     struct span rest = span_of(word + (word[1] == '-' ? 2 : 1));
@@ -500,7 +545,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *ou
     const struct flag *f = flag_named(name);
     if (!f || (word[1] != '-' && name.n != 1) || (word[1] == '-' && name.n == 1))
         return unknown_flag(name, IN_ALL);
-    *out_used |= UINT64_C(1) << (f - flags);
+    used[f - flags] = true;
     if (!f->value) {
         if (equals < rest.n)
             return cli_usage(NULL, "--%s takes no value", f->name);
@@ -517,7 +562,7 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at, uint64_t *ou
     return EXIT_DONE;
 }
 
-static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
+static int read_call(struct cli *c, int argc, char **argv, bool used[FLAGS])
 {
     bool only_words = false;
     for (int i = 1; i < argc; i++) {
@@ -526,7 +571,7 @@ static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
         } else if (!only_words && strcmp(argv[i], "--version") == 0 && c->word_count == 0) {
             c->words[c->word_count++] = "version";
         } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
-            int code = read_flag(c, argc, argv, &i, out_used);
+            int code = read_flag(c, argc, argv, &i, used);
             if (code)
                 return code;
         } else if (c->word_count == CLI_WORDS_MAX) {
@@ -540,10 +585,10 @@ static int read_call(struct cli *c, int argc, char **argv, uint64_t *out_used)
     return EXIT_DONE;
 }
 
-static int flags_fit(const struct verb *verb, uint64_t used)
+static int flags_fit(const struct verb *verb, const bool used[FLAGS])
 {
     for (size_t i = 0; i < FLAGS; i++)
-        if ((used >> i & 1) && !(flags[i].verbs & verb->bit))
+        if (used[i] && !(flags[i].verbs & verb->bit))
             return cli_usage(verb->name, "%s does not know --%s", verb->name, flags[i].name);
     return EXIT_DONE;
 }
@@ -561,8 +606,8 @@ static int unknown_verb(const char *word)
 
 static int run(struct cli *c, int argc, char **argv)
 {
-    uint64_t used = 0;
-    int code = read_call(c, argc, argv, &used);
+    bool used[FLAGS] = {false};
+    int code = read_call(c, argc, argv, used);
     if (code)
         return code;
     if (!c->word_count) {

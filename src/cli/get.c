@@ -1,14 +1,13 @@
 #include "cli/files.h"
 #include "cli/rows.h"
 #include "cli/service.h"
+#include "cli/wish.h"
 
 #include "api/order.h"
 #include "base/text.h"
-#include "core/evidence.h"
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/verdict.h"
-#include "extract/exclude.h"
 #include "extract/fields.h"
 #include "extract/pack.h"
 #include "os/clock.h"
@@ -63,15 +62,14 @@ struct get {
     struct sse_reader stream;
     struct fault fault;
     struct buf body; /* the order as JSON */
-    struct fields fields;
+    struct wish wish;
     const char *kind, *target;
     char id[64];
     enum job_state state;
-    int64_t have, limit, batches, attempt, after;
+    int64_t have, batches, attempt, after;
     mono began, drawn, fetched;
     bool on_terminal, users, drawing;
     bool broken; /* records cannot be written */
-    bool download;
     struct media_files *files; /* of media, to be put beside the records; NULL: they are not */
 };
 
@@ -96,8 +94,8 @@ static void add_progress(struct buf *out, const struct get *g)
 {
     buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)),
             g->kind, (long long)g->have);
-    if (g->limit)
-        buf_fmt(out, "/%lld", (long long)g->limit);
+    if (g->wish.limit)
+        buf_fmt(out, "/%lld", (long long)g->wish.limit);
     buf_fmt(out, "  p%lld  %llds", (long long)g->batches,
             (long long)((clock_mono().ms - g->began.ms) / 1000));
     if (g->attempt > 1)
@@ -127,162 +125,6 @@ static void show_progress(struct get *g)
     fflush(stderr);
     buf_free(&line);
     buf_free(&cut);
-}
-
-/* ---- the call ---- */
-
-static int check_exclude(const struct cli *c, const char *verb)
-{
-    struct span list = span_of(c->exclude), name;
-    while (span_next(&list, ',', &name)) {
-        const char *near = text_nearest(name, exclude_names);
-        if (exclude_bit(name))
-            continue;
-        if (near)
-            return cli_usage(verb, "--exclude: did you mean '%s'?", near);
-        return cli_usage(verb, "--exclude must be of replies, reposts and quotes, not '%.40s'", c->exclude);
-    }
-    return EXIT_DONE;
-}
-
-/* What the records are is known. */
-static int check_fields_of(struct cli *c, enum fields_of of)
-{
-    struct span list = span_of(c->fields), name;
-    while (span_next(&list, ',', &name)) {
-        const char *near = fields_near(of, name);
-        if (fields_known(of, name))
-            continue;
-        char *shown = cli_printable(c, span_cut(name, 0, 40));
-        return near ? cli_usage("get", "--fields: no record has '%s'; did you mean '%s'?", shown, near)
-                    : cli_usage("get", "--fields: no record has '%s'", shown);
-    }
-    return EXIT_DONE;
-}
-
-static int check_fields(struct get *g)
-{
-    /* Whether the records are posts or users is for the pack, or the service, to say. */
-    struct span list = span_of(g->cli->fields), name;
-    while (span_next(&list, ',', &name)) {
-        if (!fields_known(FIELDS_OF_USERS, name) && !fields_known(FIELDS_OF_POSTS, name))
-            return check_fields_of(g->cli, FIELDS_OF_POSTS);
-        if (!fields_add(&g->fields, name))
-            return cli_usage("get", "--fields may name %d at most", FIELDS_MAX);
-    }
-    return EXIT_DONE;
-}
-
-static int check_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max)
-{
-    int64_t n;
-    if (!text || (span_int(span_of(text), &n) && n >= min && n <= max))
-        return EXIT_DONE;
-    return cli_usage(verb, "--%s must be %lld to %lld, not '%.40s'", flag, (long long)min,
-                     (long long)max, text);
-}
-
-static int check_dates(const struct cli *c, const char *verb)
-{
-    static const char dates[] = "a date (2026-02-06) or a date and time (2026-02-06T12:00:00Z)";
-    wall since, until;
-    if (c->since && !when_parse(span_of(c->since), &since))
-        return cli_usage(verb, "--since must be %s, not '%.40s'", dates, c->since);
-    if (c->until && !when_parse(span_of(c->until), &until))
-        return cli_usage(verb, "--until must be %s, not '%.40s'", dates, c->until);
-    if (c->since && c->until && since.ms >= until.ms)
-        return cli_usage(verb, "--until must be later than --since");
-    return EXIT_DONE;
-}
-
-/* Numbers and dates are judged here, so that a wrong flag is a wrong call whatever answers. */
-int get_check_options(const struct cli *c, const char *verb)
-{
-    enum evidence_keep keep;
-    int code = check_number(verb, "limit", c->limit, 1, ORDER_LIMIT_MAX);
-    if (!code)
-        code = check_number(verb, "priority", c->priority, 0, 9);
-    if (!code && c->evidence && !evidence_keep_parse(span_of(c->evidence), &keep))
-        code = cli_usage(verb, "--evidence must be never, on_failure or always, not '%.40s'",
-                         c->evidence);
-    if (!code && c->media && strcmp(c->media, "download") != 0 && strcmp(c->media, "urls") != 0)
-        code = cli_usage(verb, "--media must be urls or download, not '%.40s'", c->media);
-    if (!code)
-        code = check_dates(c, verb);
-    if (!code)
-        code = check_number(verb, "depth", c->depth, 0, ORDER_DEPTH_MAX);
-    return code ? code : check_exclude(c, verb);
-}
-
-static int check_flags(struct get *g)
-{
-    const struct cli *c = g->cli;
-    if (c->json && c->csv)
-        return cli_usage("get", "--json and --csv exclude each other");
-    if (c->out && !*c->out)
-        return cli_usage("get", "--out needs the name of a file, or - for standard output");
-    int code = get_check_options(c, "get");
-    if (code)
-        return code;
-    g->download = c->media && strcmp(c->media, "download") == 0;
-    if (c->limit)
-        (void)span_int(span_of(c->limit), &g->limit);
-    return check_fields(g);
-}
-
-static void put_list(struct json_w *w, const char *key, const char *text)
-{
-    struct span list = span_of(text), name;
-    if (!list.n)
-        return;
-    json_key(w, key);
-    json_open_array(w);
-    while (span_next(&list, ',', &name))
-        json_put_text(w, name);
-    json_close_array(w);
-}
-
-static void put_number(struct json_w *w, const char *key, const char *text)
-{
-    int64_t n;
-    if (text && span_int(span_of(text), &n))
-        json_kv_int(w, key, n);
-}
-
-static void put_word(struct json_w *w, const char *key, const char *text)
-{
-    if (text)
-        json_kv_cstr(w, key, text);
-}
-
-void get_put_options(struct json_w *w, const struct cli *c)
-{
-    put_word(w, "site", c->site);
-    put_number(w, "limit", c->limit);
-    put_word(w, "since", c->since);
-    put_word(w, "until", c->until);
-    put_word(w, "strategy", c->strategy);
-    put_number(w, "priority", c->priority);
-    put_word(w, "product", c->product);
-    put_number(w, "depth", c->depth);
-    put_word(w, "evidence", c->evidence);
-    if (c->since_last)
-        json_kv_bool(w, "since_last", true);
-    put_list(w, "exclude", c->exclude);
-    put_list(w, "fields", c->fields);
-    put_word(w, "media", c->media);
-}
-
-/* The call as the body of a request; what only the site packs can judge is left to the service.
- */
-static void build_body(struct get *g)
-{
-    struct json_w w = json_w(&g->body);
-    json_open(&w);
-    json_kv_cstr(&w, "kind", g->kind);
-    json_kv_cstr(&w, "target", g->target);
-    get_put_options(&w, g->cli);
-    json_close(&w);
 }
 
 /* ---- what the site pack says, before a whole service is started to say it ---- */
@@ -323,7 +165,7 @@ static int check_options(struct cli *c, const struct pack *pack)
         cli_say("depth: %s has no depth: only a thread does", c->words[1]);
         return EXIT_DATA;
     }
-    return check_fields_of(c, users ? FIELDS_OF_USERS : FIELDS_OF_POSTS);
+    return wish_fields_of(c, "get", users ? FIELDS_OF_USERS : FIELDS_OF_POSTS);
 }
 
 static int check_target(struct cli *c, const struct pack *pack)
@@ -690,7 +532,7 @@ static int report_failure(struct get *g, struct json job)
 
 static int save_files(struct get *g)
 {
-    if (g->download && !g->files)
+    if (g->wish.download && !g->files)
         cli_note(g->cli, "files are kept by the service, below its state folder; --out FOLDER/ puts them "
                          "beside the records");
     if (!g->files)
@@ -761,7 +603,7 @@ static bool out_is_folder(const struct get *g)
 {
     const char *out = g->cli->out;
     struct stat st;
-    if (!g->download || !out)
+    if (!g->wish.download || !out)
         return false;
     return span_ends(span_of(out), SPAN("/")) || (stat(out, &st) == 0 && S_ISDIR(st.st_mode));
 }
@@ -791,7 +633,7 @@ static int open_rows(struct get *g)
     struct rows_config config = {.form = c->csv  ? ROWS_CSV
                                          : table ? ROWS_TABLE
                                                  : ROWS_JSON,
-                                 .fields = &g->fields,
+                                 .fields = &g->wish.fields,
                                  .columns = terminal_columns(STDOUT_FILENO),
                                  .path = c->out && strcmp(c->out, "-") ? c->out : NULL};
     err e = rows_open(&g->rows, &config, &g->fault);
@@ -846,13 +688,16 @@ int get_run(struct cli *c)
     if (!g.on_terminal)
         g.drawn = g.began;
 
-    int code = check_flags(&g);
+    int code = wish_check(&g.wish, c, "get");
+    if (!code && c->out && !*c->out)
+        code = cli_usage("get", "--out needs the name of a file, or - for standard output");
     if (!code)
         code = open_rows(&g);
     if (code)
         return code;
     g.body = BUF(64 * 1024);
-    build_body(&g);
+    struct json_w w = json_w(&g.body);
+    wish_write(&g.wish, c, g.kind, g.target, &w);
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -40,6 +40,9 @@ struct cli {
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
     const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
     const char *targets, *name, *stop_after, *on_complete, *on_success, *key, *per_minute, *kind, *fingerprint;
+    const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
+    const char *catch_up_max, *grace, *reason, *from, *to;
+    const char *pool, *burst;
     const char *set; /* of serve, which reads it itself: here for the help */
     bool quiet, json, csv, help, accept, failed, apply, since_last, open, partial, reset, dry_run, yes, all;
     /* filled by cli_settings() */
@@ -64,11 +67,6 @@ char *cli_printable(struct cli *c, struct span text);
 /* A pack by its name below the configured folder, or by the path of its own folder. 0 or an exit code. */
 int cli_open_pack(struct cli *c, const char *name, struct pack **out);
 
-/* The members of an order that the flags of get give, into an open object. Numbers are judged by
- * get_check_options(): 0 or an exit code. */
-void get_put_options(struct json_w *w, const struct cli *c);
-int get_check_options(const struct cli *c, const char *verb);
-
 /* ---- verbs ---- */
 int batches_run(struct cli *c);
 int dead_run(struct cli *c);
@@ -81,3 +79,5 @@ int version_run(struct cli *c);
 int site_run(struct cli *c);
 int artifacts_run(struct cli *c);
 int replay_run(struct cli *c);
+int schedules_run(struct cli *c);
+int sessions_run(struct cli *c);

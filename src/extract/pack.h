@@ -54,6 +54,12 @@ size_t pack_hosts(const struct pack *p, const struct span **out_hosts);
 /* URL patterns for Network.setBlockedURLs ('*' is any text). */
 size_t pack_blocked(const struct pack *p, const struct span **out_patterns);
 
+/* Names of the cookies without which nobody is logged in; may be none. */
+size_t pack_login_cookies(const struct pack *p, const struct span **out_names);
+/* What the site counts jobs of this kind under, when it limits a session: the API call that brings the
+ * pages of the list, else the first; the kind itself where there is none. */
+struct span pack_limited_as(const struct pack *p, struct span kind);
+
 /* Checks a target as a person typed it ("@nasa", "https://x.com/nasa") and writes its one
  * canonical form: handle without @, tag without #; "name@host" with the host in lower case where the
  * site has many. E_BAD_INPUT with the reason and what is accepted. */

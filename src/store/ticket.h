@@ -4,7 +4,8 @@
  * A JSON object with one member for each row of the table below, in its order; what is zero or empty is
  * left out. So one job has one text, and a row of an older version reads as "not asked". Members that
  * this version does not know are passed over. Not in it: id, idempotency key and hash belong to one
- * request, and whoever makes the job gives them. Texts are UTF-8, as everything that came as JSON is. */
+ * request, and whoever makes the job gives them; nor are instants (run_at_ms, expires_ms, deadline_ms),
+ * which would be past by then. Texts are UTF-8, as everything that came as JSON is. */
 #pragma once
 
 #include "base/json.h"
@@ -23,7 +24,19 @@ enum { TICKET_MAX = 2 * STORE_SPEC_MAX + 65536 };
     X(counts, ITEM_CONFLICT)                                                                   \
     X(prio, 9)                                                                                 \
     X(mark, MARK_USED)                                                                         \
-    X(variant, 8192)
+    X(variant, 8192)                                                                           \
+    X(pool, 63)                                                                                \
+    X(operation, 63)                                                                           \
+    X(needs, NEEDS_PAGE)                                                                       \
+    X(memory_bytes, INT64_MAX)                                                                 \
+    X(attempt_ms, 86400000)                                                                    \
+    X(stall_ms, 86400000)                                                                      \
+    X(unique_key, 256)                                                                         \
+    X(on_conflict, UNIQUE_RUN_AFTER_ACTIVE)                                                    \
+    X(work, INT64_MAX)                                                                         \
+    X(coalesce, 1)                                                                             \
+    X(max_age_ms, INT64_MAX)                                                                   \
+    X(stale_if_error_ms, INT64_MAX)
 
 /* E_TOO_BIG: a member is above its most, or *out above its maximum. */
 MUST_USE err ticket_write(const struct accept_args *job, struct buf *out, struct fault *f);

@@ -3,6 +3,7 @@
 #include "../lib/store.h"
 
 #include "store/evidence.h"
+#include "store/lanes.h"
 #include "store/ticket.h"
 
 enum { JOBS_MOST = 1000 };
@@ -108,7 +109,7 @@ static void cancel_job(const char *id)
 {
     struct cancel_reply reply;
     begin();
-    assert_int_equal(store_cancel(w->s, span_of(id), now(), &reply, &w->f), E_OK);
+    assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, now(), &reply, &w->f), E_OK);
     commit();
 }
 
@@ -172,6 +173,102 @@ static void a_refused_part_of_a_group_leaves_the_other_operations_of_it_alone(vo
     commit();
     assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
     end_job(one.id.p, FAILURE_NONE);
+}
+
+static int64_t ready_in(const char *lane)
+{
+    struct lane_view v;
+    struct fault f = {0};
+    err e = store_lane(w->s, span_of(lane), now(), w->a, &v, &f);
+    if (e != E_NOT_FOUND)
+        assert_int_equal(e, E_OK);
+    return e ? -1 : v.ready;
+}
+
+static err accept_in(const char *lane)
+{
+    struct accept_args one = job_args(new_id("job"));
+    struct accept_reply accepted;
+    one.lane = span_of(lane);
+    return store_accept(w->s, &one, now(), &accepted, &w->f);
+}
+
+/* Lanes that the group touched before the part, lanes that the part touched first, lanes that it made. */
+static void lanes_and_limits_are_what_they_were_before_a_refused_part(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(accept_in("x/interactive"), E_OK);
+    commit();
+    w->limits.lanes_max = 4;
+    store_close(&w->s);
+    open_store();
+    for (int i = 0; i < 3; i++) {
+        struct batch_args args = args_of(10);
+        struct batch_reply reply;
+        for (int k = 3; k < 6; k++)
+            orders[k].lane = SPAN("x/interactive");
+        orders[6].lane = SPAN("other/y/bulk");
+        orders[7].lane = SPAN("other/z/bulk");
+        orders[9].prio = 77;
+        memset(args.calls, 0, sizeof args.calls);
+        begin();
+        assert_int_equal(accept_in("x/normal"), E_OK);
+        assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_BAD_INPUT);
+        assert_int_equal(ready_in("x/normal"), 2 * i + 1);
+        assert_int_equal(ready_in("x/interactive"), 1 + i);
+        assert_int_equal(ready_in("other/y/bulk"), -1);
+        w->f = (struct fault){0};
+        args.id = span_of(new_id("bat"));
+        args.count = 3; /* these fit */
+        assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_OK);
+        assert_int_equal(store_batch_cancel(w->s, args.id, span_of(new_id("opr")), now(), w->a,
+                                            &(struct operation_view){0}, &w->f), E_OK);
+        assert_int_equal(accept_in("x/normal"), E_OK);
+        assert_int_equal(accept_in("x/interactive"), E_OK);
+        commit();
+        struct outlook o;
+        assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
+        assert_int_equal(o.by_state[JOB_READY], ready_in("x/normal") + ready_in("x/interactive"));
+        assert_int_equal(o.runnable, ask("SELECT count(*) FROM jobs WHERE state=2"));
+    }
+    /* There is room for the lanes that were taken back, under the numbers they had. */
+    begin();
+    assert_int_equal(accept_in("other/y/bulk"), E_OK);
+    assert_int_equal(accept_in("other/z/bulk"), E_OK);
+    commit();
+    int64_t here = ready_in("x/normal"), there = ready_in("x/interactive");
+    store_close(&w->s);
+    open_store();
+    assert_int_equal(ready_in("x/normal"), here);
+    assert_int_equal(ready_in("x/interactive"), there);
+    assert_int_equal(ready_in("other/y/bulk"), 1);
+    struct lease l;
+    int64_t got = 0;
+    while (reserve(&l))
+        got++;
+    assert_int_equal(got, here + there + 2);
+}
+
+/* The part is taken back, then the whole group. */
+static void a_refused_part_of_a_group_that_is_lost_leaves_nothing(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(accept_in("x/normal"), E_OK);
+    commit();
+    struct batch_args args = args_of(4);
+    struct batch_reply reply;
+    orders[1].lane = SPAN("y/normal");
+    orders[3].prio = 77;
+    begin();
+    assert_int_equal(accept_in("x/normal"), E_OK);
+    assert_int_equal(accept_in("z/normal"), E_OK);
+    assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_BAD_INPUT);
+    crash(true);
+    assert_int_equal(ready_in("x/normal"), 1);
+    assert_int_equal(ready_in("y/normal"), -1);
+    assert_int_equal(ready_in("z/normal"), -1);
 }
 
 static void a_batch_larger_than_the_queue_is_refused_whole(void **state)
@@ -290,7 +387,7 @@ static void move_open(const char *id, enum way way, const struct lease *l)
         finish_open(l, FAILURE_NOT_FOUND, "no such account");
         return;
     case CANCELLED_WAITING:
-        assert_int_equal(store_cancel(w->s, span_of(id), now(), &cancelled, &w->f), E_OK);
+        assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, now(), &cancelled, &w->f), E_OK);
         return;
     case REPAIRED:
         repair.revision = view(id).revision;
@@ -466,6 +563,129 @@ static void a_callback_that_cannot_be_made_is_told_and_harms_nothing(void **stat
     assert_int_equal(view(ids[0]).state, JOB_SUCCEEDED);
 }
 
+/* ---- jobs that end in other ways ---- */
+
+/* All of it is answered when it is made. */
+static void a_batch_whose_jobs_have_answers_already_is_complete_at_once(void **state)
+{
+    (void)state;
+    struct accept_args first = job_args(new_id("job"));
+    struct accept_reply accepted;
+    first.work = 42;
+    begin();
+    assert_int_equal(store_accept(w->s, &first, now(), &accepted, &w->f), E_OK);
+    commit();
+    end_job(first.id.p, FAILURE_NONE);
+    struct batch_args args = args_of(3);
+    struct batch_reply reply;
+    for (int i = 0; i < 3; i++) {
+        orders[i].work = 42;
+        orders[i].max_age_ms = 60000;
+    }
+    assert_int_equal(create(&args, &reply), E_OK);
+    assert_int_equal(batch(reply.id).counts[JOB_SUCCEEDED], 3);
+    announced(reply.id, true, true);
+}
+
+/* They wait for a job that does their work, and end with it. */
+static void a_batch_of_jobs_that_share_a_result_is_complete_with_it(void **state)
+{
+    (void)state;
+    struct accept_args first = job_args(new_id("job"));
+    struct accept_reply accepted;
+    first.work = 42;
+    begin();
+    assert_int_equal(store_accept(w->s, &first, now(), &accepted, &w->f), E_OK);
+    commit();
+    struct batch_args args = args_of(40); /* more than go on at once */
+    struct batch_reply reply;
+    for (int i = 0; i < 40; i++) {
+        orders[i].work = 42;
+        orders[i].coalesce = true;
+    }
+    assert_int_equal(create(&args, &reply), E_OK);
+    assert_int_equal(batch(reply.id).counts[JOB_BLOCKED], 40);
+    end_job(first.id.p, FAILURE_NONE);
+    announced(reply.id, false, false);
+    for (int i = 0; i < 5; i++) {
+        struct reap_reply reaped;
+        begin();
+        assert_int_equal(store_reap(w->s, now(), &reaped, &w->f), E_OK);
+        commit();
+    }
+    assert_int_equal(batch(reply.id).counts[JOB_SUCCEEDED], 40);
+    announced(reply.id, true, true);
+}
+
+/* A newer request takes the place of the last job of a batch, and the callback of that batch is about the
+ * same work: both want the key. Nothing of it may be lost, and of one key one job is alive. */
+static void a_callback_with_a_unique_key_comes_when_nobody_else_is_at_work(void **state)
+{
+    (void)state;
+    struct buf out = BUF(TICKET_MAX);
+    struct accept_args wanted = job_args(""), newer = job_args(new_id("job"));
+    struct accept_reply accepted;
+    struct batch_reply reply;
+    struct batch_args args = args_of(1);
+    wanted.target = SPAN("when-complete");
+    wanted.unique_key = newer.unique_key = orders[0].unique_key = SPAN("the same");
+    wanted.on_conflict = newer.on_conflict = UNIQUE_REPLACE_PENDING;
+    assert_int_equal(ticket_write(&wanted, &out, &w->f), E_OK);
+    args.calls[BATCH_COMPLETE] = arena_keep(w->a, buf_span(&out));
+    buf_free(&out);
+    assert_int_equal(create(&args, &reply), E_OK);
+    begin();
+    assert_int_equal(store_accept(w->s, &newer, now(), &accepted, &w->f), E_OK);
+    commit();
+    assert_int_equal(view(ids[0]).state, JOB_CANCELLED);
+    assert_int_equal(view(newer.id.p).state, JOB_READY);
+    assert_int_equal(events_of(reply.id, "batch.complete"), 1);
+    assert_int_equal(jobs_for("when-complete"), 0);
+    struct outlook o;
+    assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
+    assert_int_equal(o.next_ms, w->now);
+    crash(false);
+    tend();
+    assert_int_equal(jobs_for("when-complete"), 1);
+    assert_int_equal(view(newer.id.p).state, JOB_CANCELLED);
+    tend();
+    assert_int_equal(jobs_for("when-complete"), 1);
+    assert_true(batch(reply.id).calls[BATCH_COMPLETE].job[0]);
+}
+
+/* Several jobs are expired in one pass; the callback of the first would cancel the second, which the pass
+ * has read already. */
+static void a_callback_does_not_touch_what_a_pass_of_the_reaper_is_about_to_touch(void **state)
+{
+    (void)state;
+    struct buf out = BUF(TICKET_MAX);
+    struct accept_args wanted = job_args(""), second = job_args(new_id("job"));
+    struct accept_reply accepted;
+    struct batch_reply reply;
+    struct batch_args args = args_of(1);
+    wanted.target = SPAN("when-complete");
+    wanted.unique_key = second.unique_key = SPAN("the same");
+    wanted.on_conflict = UNIQUE_REPLACE_PENDING;
+    assert_int_equal(ticket_write(&wanted, &out, &w->f), E_OK);
+    args.calls[BATCH_COMPLETE] = arena_keep(w->a, buf_span(&out));
+    buf_free(&out);
+    orders[0].expires_ms = w->now + 1000;
+    second.expires_ms = w->now + 1001;
+    assert_int_equal(create(&args, &reply), E_OK);
+    begin();
+    assert_int_equal(store_accept(w->s, &second, now(), &accepted, &w->f), E_OK);
+    commit();
+    w->now += 2000;
+    struct reap_reply reaped;
+    begin();
+    assert_int_equal(store_reap(w->s, now(), &reaped, &w->f), E_OK);
+    assert_int_equal(store_tend(w->s, now(), &w->f), E_OK);
+    commit();
+    assert_int_equal(reaped.expired, 2);
+    assert_int_equal(view(second.id.p).state, JOB_EXPIRED);
+    announced(reply.id, true, false);
+}
+
 /* ---- S76 ---- */
 
 static void jobs_that_retention_deletes_count_as_ended(void **state)
@@ -473,7 +693,8 @@ static void jobs_that_retention_deletes_count_as_ended(void **state)
     (void)state;
     struct batch_args args = args_of(3);
     struct batch_reply reply;
-    int64_t deleted;
+    struct retain_args all = {.age_ms = 1, .dead_age_ms = 1};
+    struct retain_reply retained;
     bool more;
     args.open = true;
     assert_int_equal(create(&args, &reply), E_OK);
@@ -481,10 +702,11 @@ static void jobs_that_retention_deletes_count_as_ended(void **state)
     end_job(ids[1], FAILURE_INTERNAL);
     end_job(ids[2], FAILURE_NONE);
     begin();
-    assert_int_equal(store_retain(w->s, (wall){w->now + 1}, &deleted, &more, &w->f), E_OK);
+    assert_int_equal(store_retain(w->s, &all, (wall){w->now + 2}, &retained, &w->f), E_OK);
     assert_int_equal(store_retain_batches(w->s, (wall){w->now}, &more, &w->f), E_OK);
     commit();
-    assert_int_equal(deleted, 3);
+    assert_int_equal(retained.deleted[RETAIN_AGE], 2);
+    assert_int_equal(retained.deleted[RETAIN_DEAD_AGE], 1);
     struct batch_view v = batch(reply.id);
     assert_int_equal(v.gone_well, 2);
     assert_int_equal(v.gone_otherwise, 1);
@@ -496,6 +718,8 @@ static void jobs_that_retention_deletes_count_as_ended(void **state)
     commit();
     assert_int_equal(ask("SELECT count(*) FROM batches"), 0);
     assert_int_equal(ask("SELECT count(*) FROM batch_calls"), 0);
+    assert_int_equal(events_of(reply.id, "batch.created"), 0);
+    assert_int_equal(events_of(reply.id, "batch.complete"), 0);
 }
 
 static void a_job_that_comes_back_after_the_callback_brings_no_second_one(void **state)
@@ -864,6 +1088,8 @@ int main(void)
         T(a_batch_is_stored_whole_or_not_at_all),
         T(a_partial_batch_is_stored_without_what_was_refused_which_is_named),
         T(a_refused_part_of_a_group_leaves_the_other_operations_of_it_alone),
+        T(lanes_and_limits_are_what_they_were_before_a_refused_part),
+        T(a_refused_part_of_a_group_that_is_lost_leaves_nothing),
         T(a_batch_larger_than_the_queue_is_refused_whole),
         T(the_same_key_gives_the_same_batch),
         T(nonsense_is_refused),
@@ -873,6 +1099,10 @@ int main(void)
         T(a_job_that_the_reaper_ends_is_noticed_as_well_in_or_behind_a_crash),
         T(a_callback_waits_for_a_full_queue_and_comes_once),
         T(a_callback_that_cannot_be_made_is_told_and_harms_nothing),
+        T(a_batch_whose_jobs_have_answers_already_is_complete_at_once),
+        T(a_batch_of_jobs_that_share_a_result_is_complete_with_it),
+        T(a_callback_with_a_unique_key_comes_when_nobody_else_is_at_work),
+        T(a_callback_does_not_touch_what_a_pass_of_the_reaper_is_about_to_touch),
         T(jobs_that_retention_deletes_count_as_ended),
         T(a_job_that_comes_back_after_the_callback_brings_no_second_one),
         T(cancelling_ends_what_waits_tells_what_runs_and_completes),

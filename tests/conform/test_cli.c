@@ -129,7 +129,8 @@ static void robot_go(void)
         robot.op.arena = arena_new(16 * 1024 * 1024);
     arena_reset(robot.op.arena);
     robot.busy = true;
-    robot.op.in.reserve.worker = SPAN("robot");
+    robot.op.in.reserve = (struct reserve_args){.worker = SPAN("robot")};
+    robot.op.in.reserve.needs = NEEDS_PAGE;
     robot.op.in.reserve.random = random_u64() | 1;
     robot_post(STORE_RESERVE, robot_leased);
 }
@@ -306,6 +307,14 @@ static void mistakes_are_named_and_are_64(void **state)
     EXPECT(64, "needs the id of one job, or --failed", "replay", "job_1", "--failed");
     EXPECT(64, "--class must be a failure", "replay", "--failed", "--class", "nonsense");
     EXPECT(64, "does not know --apply", "artifacts", "job_1", "--apply");
+    EXPECT(64, "does not know --accept", "get", "posts", "@nasa", "--accept"); /* one of the last flags */
+    EXPECT(64, "serve does not know --quiet", "--quiet", "serve");
+    EXPECT(64, "does not know --from", "get", "posts", "@nasa", "--from", "cookies.txt");
+    EXPECT(64, "sessions add needs a name", "sessions", "add");
+    EXPECT(64, "did you mean 'unlock'", "sessions", "unlok", "anna");
+    EXPECT(64, "cookies are read from", "sessions", "cookies", "anna", "auth_token=1");
+    EXPECT(65, "no name of a session", "sessions", "show", "../jobs");
+    EXPECT(65, "no name of a session", "sessions", "show", "..");
     EXPECT(65, "not the id of a job", "replay", "job_1");
     EXPECT(64, "--media must be urls or download, not 'all'", "get", "posts", "@nasa", "--media", "all");
     EXPECT(64, "--depth must be 0 to 100", "get", "thread", "20", "--depth", "-1");
@@ -846,6 +855,84 @@ static void dead_jobs_are_listed_retried_and_deleted(void **state)
 }
 
 /* The page for people: an account is a record there as well. */
+static void mistakes_about_schedules_are_named(void **state)
+{
+    (void)state;
+    EXPECT(64, "did you mean 'create'?", "schedules", "craete");
+    EXPECT(64, "needs a name, a kind and a target", "schedules", "create", "nasa");
+    EXPECT(64, "say when", "schedules", "create", "nasa", "posts", "@nasa");
+    EXPECT(64, "--every must be whole seconds", "schedules", "create", "nasa", "posts", "@nasa", "--every", "1500ms");
+    EXPECT(64, "least and the most", "schedules", "create", "nasa", "posts", "@nasa", "--adaptive", "5m");
+    EXPECT(64, "--limit must be", "schedules", "create", "nasa", "posts", "@nasa", "--every", "5m", "--limit", "0");
+    EXPECT(64, "--limit must be 1 to 100", "schedules", "preview", "--every", "5m", "--limit", "101");
+    EXPECT(64, "needs --from", "schedules", "backfill", "nasa");
+    EXPECT(64, "needs the name", "schedules", "delete");
+    EXPECT(64, "preview needs", "schedules", "preview");
+    EXPECT(64, "does not know --cron", "get", "posts", "@nasa", "--cron", "@daily");
+    EXPECT(65, "job/target", server_flag(), "schedules", "create", "a", "posts", "a b c", "--every", "5m");
+    EXPECT(65, "did you mean \"queue_one\"", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m",
+           "--overlap", "queue-one");
+    EXPECT(65, "timezone", server_flag(), "schedules", "preview", "--cron", "@daily", "--timezone", "Mars/Base");
+    EXPECT(5, "there is no schedule", server_flag(), "schedules", "show", "nobody");
+    EXPECT(5, "there is no schedule", server_flag(), "schedules", "delete", "nobody");
+}
+
+#define SCHEDULES(...) CALL(server_flag(), "schedules", __VA_ARGS__)
+
+static void expect_out(struct call c, const char *what)
+{
+    expect_code(&c, 0);
+    if (!says(&c.out, what))
+        fail_msg("wanted '%s' in: %.*s %.*s", what, SP(buf_span(&c.out)), SP(buf_span(&c.err)));
+    drop(&c);
+}
+
+static void schedules_are_made_looked_at_and_deleted(void **state)
+{
+    (void)state;
+    EXPECT(0, "make one", server_flag(), "schedules");
+    EXPECT(0, "would be scheduled", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--cron", "30 2 * * *",
+           "--dry-run");
+    EXPECT(5, "there is no schedule", server_flag(), "schedules", "show", "daily");
+    EXPECT(0, "daily is scheduled; next: 20", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--cron",
+           "30 2 * * *", "--timezone", "Europe/Berlin", "--since-last", "--limit", "7");
+    EXPECT(11, "there is a schedule daily already", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--every", "1h");
+    expect_out(SCHEDULES("list"), "30 2 * * * Europe/Berlin      posts @nasa");
+    expect_out(SCHEDULES("show", "daily"), "when       30 2 * * * Europe/Berlin");
+    expect_out(SCHEDULES("show", "daily", "--json"), "\"since_last\":true");
+    expect_out(SCHEDULES("preview", "daily", "--from", "2026-10-24", "--limit", "3"),
+               "2026-10-25T02:30:00  +02:00  2026-10-25T00:30:00.000Z\n"
+               "2026-10-26T02:30:00  +01:00  2026-10-26T01:30:00.000Z\n");
+    expect_out(SCHEDULES("preview", "--every", "1h", "--from", "2026-03-29"), "2026-03-29T09:00:00.000Z");
+
+    EXPECT(0, "1 job would be made", server_flag(), "schedules", "trigger", "daily", "--dry-run");
+    EXPECT(0, "look: fulmar jobs show job_", server_flag(), "schedules", "trigger", "daily");
+    mono deadline = mono_add(clock_mono(), CALL_MS);
+    for (bool ended = false; !ended;) { /* the robot ends it */
+        struct call c = SCHEDULES("runs", "daily");
+        expect_code(&c, 0);
+        ended = says(&c.out, "trigger   ended     succeeded          7  job_");
+        if (!ended && mono_past(deadline, clock_mono()))
+            fail_msg("the run does not end: %.*s", SP(buf_span(&c.out)));
+        drop(&c);
+    }
+    EXPECT(0, "2 jobs would be made", server_flag(), "schedules", "backfill", "daily", "--from", "2026-02-01", "--to",
+           "2026-02-03", "--dry-run");
+    EXPECT(0, "2 jobs made, 0 had one", server_flag(), "schedules", "backfill", "daily", "--from", "2026-02-01", "--to", "2026-02-03");
+    EXPECT(0, "daily is paused", server_flag(), "schedules", "pause", "daily", "--reason", "too \x1b[31mloud");
+    struct call c = SCHEDULES("show", "daily");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "state      paused") && says(&c.out, "loud") && !says(&c.out, "\x1b"));
+    drop(&c);
+    EXPECT(0, "daily goes on; next: 20", server_flag(), "schedules", "resume", "daily");
+    EXPECT(0, "daily is changed", server_flag(), "schedules", "change", "daily", "posts", "@nasa", "--every", "2h", "--start",
+           "2090-01-01");
+    expect_out(SCHEDULES("show", "daily"), "next       2090-01-01T00:00:00.000Z");
+    EXPECT(0, "would be deleted", server_flag(), "schedules", "delete", "daily", "--dry-run");
+    EXPECT(0, "daily is deleted", server_flag(), "schedules", "delete", "daily");
+    EXPECT(5, "there is no schedule", server_flag(), "schedules", "runs", "daily");
+}
+
 static void the_page_shows_the_same_jobs(void **state)
 {
     (void)state;
@@ -1202,6 +1289,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_open_batch_is_cancelled),
         cmocka_unit_test(wrong_calls_about_many_jobs_say_why),
         cmocka_unit_test(dead_jobs_are_listed_retried_and_deleted),
+        cmocka_unit_test(mistakes_about_schedules_are_named),
+        cmocka_unit_test(schedules_are_made_looked_at_and_deleted),
         cmocka_unit_test(the_page_shows_the_same_jobs),
         cmocka_unit_test(config_is_written_once_and_checked),
         cmocka_unit_test(site_packs_are_shown_checked_and_tried),

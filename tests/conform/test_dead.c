@@ -1,6 +1,8 @@
 /* The promises of dead.h: jobs that come back, dead letters in groups, operations in pieces. */
 #include "../lib/store.h"
 
+#include "store/lanes.h"
+
 static err replay(const char *id, bool reset, struct replay_reply *out)
 {
     struct replay_args args = {.id = span_of(id), .reset = reset};
@@ -143,7 +145,7 @@ static void what_is_live_or_succeeded_does_not_come_back_and_nothing_changes(voi
     assert_int_equal(store_last_event(w->s), events);
     struct cancel_reply cancelled;
     begin();
-    assert_int_equal(store_cancel(w->s, span_of(waiting), now(), &cancelled, &w->f), E_OK);
+    assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(waiting)}, now(), &cancelled, &w->f), E_OK);
     commit();
     assert_int_equal(replay(waiting, false, &reply), E_OK);
     assert_false(view(waiting).cancel_asked);
@@ -162,6 +164,200 @@ static void a_full_queue_takes_nobody_back(void **state)
     accept_job();
     assert_int_equal(replay(id, false, &reply), E_BUSY);
     assert_int_equal(view(id).state, JOB_DEAD);
+}
+
+static const char *accept_args_of(struct accept_args args)
+{
+    struct accept_reply reply;
+    begin();
+    assert_int_equal(store_accept(w->s, &args, now(), &reply, &w->f), E_OK);
+    commit();
+    assert_true(span_is(args.id, reply.id));
+    return args.id.p;
+}
+
+static void cancel(const char *id)
+{
+    struct cancel_reply cancelled;
+    begin();
+    assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, now(), &cancelled, &w->f), E_OK);
+    commit();
+}
+
+/* S43: of one key one job is alive, whoever comes back. */
+static void a_job_does_not_come_back_while_another_does_its_work(void **state)
+{
+    (void)state;
+    struct replay_reply reply;
+    struct accept_args args = job_args(new_id("job"));
+    args.unique_key = SPAN("nasa's posts");
+    const char *first = accept_args_of(args);
+    end_job(first, FAILURE_DRIFT);
+    assert_int_equal(view(first).state, JOB_DEAD);
+
+    args.lane = SPAN("other/x/normal"); /* the key of another tenant is another key */
+    args.id = span_of(new_id("job"));
+    accept_args_of(args);
+    assert_int_equal(replay(first, false, &reply), E_OK);
+    end_job(first, FAILURE_DRIFT);
+
+    args.lane = SPAN("x/normal");
+    args.id = span_of(new_id("job"));
+    const char *live = accept_args_of(args);
+    int64_t events = store_last_event(w->s);
+    assert_int_equal(replay(first, false, &reply), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, live));
+    struct lease l = lease_of(live);
+    assert_int_equal(replay(first, false, &reply), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, live));
+    assert_true(store_last_event(w->s) > events); /* of the lease; none of a replay */
+    assert_int_equal(events_of(first, "job.replayed"), 1);
+
+    args.id = span_of(new_id("job")); /* it waits for the one that runs */
+    args.on_conflict = UNIQUE_RUN_AFTER_ACTIVE;
+    const char *next = accept_args_of(args);
+    assert_int_equal(view(next).state, JOB_BLOCKED);
+    assert_int_equal(replay(first, false, &reply), E_CONFLICT);
+    finish(&l, FAILURE_NONE, "");
+    assert_int_equal(replay(first, false, &reply), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, next));
+    cancel(next);
+    assert_int_equal(replay(first, false, &reply), E_OK);
+    assert_int_equal(replay(next, false, &reply), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, first));
+    assert_int_equal(view(first).generation, 2);
+}
+
+/* Who asks for it again does not want it to be over at once. */
+static void a_job_that_expired_comes_back_without_its_times(void **state)
+{
+    (void)state;
+    struct replay_reply reply;
+    struct reap_reply reaped;
+    struct accept_args args = job_args(new_id("job"));
+    args.expires_ms = w->now + 1000;
+    args.deadline_ms = w->now + 2000;
+    const char *id = accept_args_of(args);
+    w->now += 3000;
+    begin();
+    assert_int_equal(store_reap(w->s, now(), &reaped, &w->f), E_OK);
+    commit();
+    assert_int_equal(view(id).state, JOB_EXPIRED);
+    assert_int_equal(replay(id, false, &reply), E_OK);
+    assert_int_equal(reply.was, JOB_EXPIRED);
+    begin();
+    assert_int_equal(store_reap(w->s, now(), &reaped, &w->f), E_OK);
+    commit();
+    struct job_view v = view(id);
+    assert_int_equal(v.state, JOB_READY);
+    assert_int_equal(v.expires_ms, 0);
+    assert_int_equal(v.deadline_ms, 0);
+    w->limits.fail_max = 2;
+    store_close(&w->s);
+    open_store();
+    struct lease l = lease_of(id);
+    finish(&l, FAILURE_DRIFT, "no entries");
+    assert_int_equal(view(id).state, JOB_DEAD);
+}
+
+static void crash_job(const char *id)
+{
+    struct lease l = lease_of(id);
+    struct finish_args args = {.id = span_of(id), .nonce = l.nonce, .failure = FAILURE_CRASH, .budget = BUDGET_CRASH};
+    struct finish_reply reply;
+    begin();
+    assert_int_equal(store_started(w->s, span_of(id), l.nonce, &w->f), E_OK);
+    assert_int_equal(store_finish(w->s, &args, now(), &reply, &w->f), E_OK);
+    commit();
+    w->now += 3600 * 1000;
+    struct reap_reply reaped;
+    begin();
+    assert_int_equal(store_reap(w->s, now(), &reaped, &w->f), E_OK);
+    commit();
+}
+
+static void a_job_in_quarantine_comes_back_there(void **state)
+{
+    (void)state;
+    struct replay_reply reply;
+    struct lane_view lane;
+    const char *id = accept_job(), *quarantine = "default/x/quarantine";
+    crash_job(id);
+    crash_job(id);
+    assert_int_equal(view(id).state, JOB_DEAD);
+    assert_true(span_is(view(id).lane, quarantine));
+    assert_int_equal(replay(id, false, &reply), E_OK);
+    assert_true(span_is(view(id).lane, quarantine));
+    assert_int_equal(store_lane(w->s, span_of(quarantine), now(), w->a, &lane, &w->f), E_OK);
+    assert_int_equal(lane.ready, 1);
+    end_job(id, FAILURE_NONE);
+    assert_int_equal(store_lane(w->s, span_of(quarantine), now(), w->a, &lane, &w->f), E_OK);
+    assert_int_equal(lane.ready + lane.active, 0);
+}
+
+static void bring(const struct lease *l, const char *json)
+{
+    struct store_item item = {.kind = ITEM_POST, .id = SPAN("1"), .json = span_of(json)};
+    struct commit_args batch = {.id = span_of(l->id), .nonce = l->nonce, .items = &item, .count = 1};
+    struct commit_reply brought;
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &batch, now(), &brought, &w->f), E_OK);
+    commit();
+}
+
+/* A job that runs again is no ended job whose records are to be kept within limits. */
+static void what_a_job_has_counts_no_more_as_kept_when_it_comes_back(void **state)
+{
+    (void)state;
+    struct replay_reply reply;
+    struct retain_args limits = {.bytes = 60};
+    struct retain_reply retained;
+    const char *small = accept_job();
+    struct lease l = lease_of(small);
+    bring(&l, "{\"text\":\"0123456789\"}");
+    finish(&l, FAILURE_NONE, "");
+    const char *large = accept_job();
+    l = lease_of(large);
+    bring(&l, "{\"text\":\"0123456789012345678901234567890123456789\"}");
+    struct cancel_reply cancelled;
+    struct cancel_args force = {.id = span_of(large), .force = true};
+    begin();
+    assert_int_equal(store_cancel(w->s, &force, now(), &cancelled, &w->f), E_OK);
+    commit();
+    assert_int_equal(replay(large, false, &reply), E_OK);
+    begin();
+    assert_int_equal(store_retain(w->s, &limits, now(), &retained, &w->f), E_OK);
+    commit();
+    assert_int_equal(retained.deleted[RETAIN_BYTES], 0);
+    end_job(large, FAILURE_NONE);
+    begin();
+    assert_int_equal(store_retain(w->s, &limits, now(), &retained, &w->f), E_OK);
+    commit();
+    assert_int_equal(retained.deleted[RETAIN_BYTES], 1);
+}
+
+/* Whatever keeps a new job out keeps an old one out as well. */
+static void what_takes_no_jobs_takes_nobody_back(void **state)
+{
+    (void)state;
+    struct replay_reply reply;
+    const char *id = dead_job(FAILURE_DRIFT, "no entries");
+    struct lane_change change = {
+        .name = SPAN("x/normal"), .act = LANE_ACT_CLOSE, .by = SPAN("me"), .why = SPAN("a test")};
+    begin();
+    assert_int_equal(store_mode_set(w->s, MODE_DRAINING, SPAN("me"), SPAN("a test"), now(), &w->f), E_OK);
+    commit();
+    assert_int_equal(replay(id, false, &reply), E_BUSY);
+    begin();
+    assert_int_equal(store_mode_set(w->s, MODE_NORMAL, SPAN("me"), SPAN("a test"), now(), &w->f), E_OK);
+    assert_int_equal(store_lane_change(w->s, &change, now(), &w->f), E_OK);
+    commit();
+    assert_int_equal(replay(id, false, &reply), E_BUSY);
+    change.act = LANE_ACT_OPEN;
+    begin();
+    assert_int_equal(store_lane_change(w->s, &change, now(), &w->f), E_OK);
+    commit();
+    assert_int_equal(replay(id, false, &reply), E_OK);
 }
 
 /* ---- groups ---- */
@@ -293,9 +489,9 @@ static void make_dead(int count)
     snprintf(
         sql, sizeof sql,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d)"
-        " INSERT INTO jobs(id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,n_fail,"
+        " INSERT INTO jobs(id,site,tenant,needs,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,n_fail,"
         "max_fail,max_crash,max_throttle,failure,why,fingerprint,created_at,finished_at)"
-        " SELECT printf('job_%%026d',i),site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,"
+        " SELECT printf('job_%%026d',i),site,tenant,needs,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,"
         "n_fail,max_fail,max_crash,max_throttle,failure,why,fingerprint,created_at,finished_at"
         " FROM jobs,n WHERE seq=1",
         count - 1);
@@ -507,10 +703,12 @@ static void operations_that_ended_long_ago_are_forgotten(void **state)
     assert_int_equal(store_retain_batches(w->s, (wall){w->now}, &more, &w->f), E_OK);
     commit();
     assert_int_equal(ask("SELECT count(*) FROM operations"), 1);
+    assert_int_equal(events_of(args.id.p, "operation.done"), 1);
     begin();
     assert_int_equal(store_retain_batches(w->s, (wall){w->now + 1}, &more, &w->f), E_OK);
     commit();
     assert_int_equal(ask("SELECT count(*) FROM operations"), 0);
+    assert_int_equal(events_of(args.id.p, "operation.done"), 0);
     assert_false(more);
 }
 
@@ -524,6 +722,11 @@ int main(void)
         T(each_coming_back_gives_every_budget_its_full_bound_again),
         T(what_is_live_or_succeeded_does_not_come_back_and_nothing_changes),
         T(a_full_queue_takes_nobody_back),
+        T(a_job_does_not_come_back_while_another_does_its_work),
+        T(a_job_that_expired_comes_back_without_its_times),
+        T(a_job_in_quarantine_comes_back_there),
+        T(what_a_job_has_counts_no_more_as_kept_when_it_comes_back),
+        T(what_takes_no_jobs_takes_nobody_back),
         T(dead_jobs_are_grouped_by_what_they_died_of),
         T(groups_come_page_by_page_each_once),
         T(a_bulk_replay_goes_on_after_a_crash_and_takes_each_job_once),

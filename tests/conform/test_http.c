@@ -40,7 +40,8 @@ static struct lease lease_of(const char *id, struct arena *a)
 {
     for (int i = 0; i < 64; i++) {
         struct store_op op = {.verb = STORE_RESERVE, .arena = a};
-        op.in.reserve.worker = SPAN("test");
+        op.in.reserve = (struct reserve_args){.worker = SPAN("test")};
+        op.in.reserve.needs = NEEDS_PAGE;
         op.in.reserve.random = random_u64() | 1;
         run_op(&op);
         assert_int_equal(op.result, E_OK);
@@ -1383,6 +1384,257 @@ static void no_path_leads_to_another_file(void **state)
 /* ---- the description ---- */
 
 /* Every path of api/openapi.yaml is there with exactly the methods that it lists. */
+/* ---- schedules ---- */
+
+#define LATER "\"start_at\":\"2090-01-01\""
+#define NASA "\"job\":{\"kind\":\"posts\",\"target\":\"@NASA\",\"since_last\":true,\"limit\":50}"
+
+static struct reply make_schedule(const char *body, int status)
+{
+    struct reply r = request("POST", "/v1/schedules", "", body);
+    if (r.status != status)
+        fail_msg("%s: wanted %d, got %d: %.*s", body, status, r.status, SP(r.body));
+    return r;
+}
+
+static void made(struct reply r)
+{
+    drop(&r);
+}
+
+static void expect_member(struct span json, const char *path, const char *wanted)
+{
+    char text[256];
+    assert_string_equal(member(json, path, text), wanted);
+}
+
+static void a_schedule_is_made_shown_listed_changed_and_deleted(void **state)
+{
+    (void)state;
+    char id[256], path[300], tag[64], match[100];
+    struct reply r = make_schedule("{\"name\":\"nasa\",\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\"," LATER
+                                   "," NASA "}", 201);
+    member(r.body, "id", id);
+    assert_true(id_valid(span_of(id), "sch"));
+    snprintf(path, sizeof path, "/v1/schedules/%s", id);
+    assert_true(span_is(header(&r, "Location"), path));
+    expect_member(r.body, "spec.cron", "30 2 * * *");
+    expect_member(r.body, "spec.missed", "once");
+    expect_member(r.body, "spec.overlap", "skip");
+    expect_member(r.body, "spec.job.limit", "50");
+    expect_member(r.body, "status.state", "active");
+    expect_member(r.body, "status.next_at", "2090-01-01T01:30:00.000Z"); /* half past two in Berlin */
+    drop(&r);
+    r = get("/v1/schedules/nasa"); /* by its name as well */
+    assert_int_equal(r.status, 200);
+    expect_member(r.body, "id", id);
+    span_copy(header(&r, "ETag"), tag, sizeof tag);
+    drop(&r);
+    made(make_schedule("{\"name\":\"nasa\",\"interval_s\":60," LATER "," NASA "}", 409));
+
+    /* What is shown as spec is what may be given. */
+    const char *change = "{\"name\":\"nasa-hourly\",\"interval_s\":3600,\"overlap\":\"queue_one\"," LATER "," NASA "}";
+    expect("PUT", path, "", change, 428);
+    expect("PUT", path, "If-Match: r1\r\n", change, 400);
+    expect("PUT", path, "If-Match: \"r7\"\r\n", change, 412);
+    snprintf(match, sizeof match, "If-Match: %s\r\n", tag);
+    expect("PUT", "/v1/schedules/nasa?dry_run=true", match, change, 200);
+    expect("GET", "/v1/schedules/nasa", "", NULL, 200); /* not renamed yet */
+    r = request("PUT", path, match, change);
+    assert_int_equal(r.status, 200);
+    expect_member(r.body, "revision", "2");
+    expect_member(r.body, "spec.interval_s", "3600");
+    drop(&r);
+    expect("GET", "/v1/schedules/nasa", "", NULL, 404);
+
+    made(make_schedule("{\"name\":\"esa\",\"interval_s\":60," LATER "," NASA "}", 201));
+    r = get("/v1/schedules?limit=1");
+    expect_member(r.body, "page.next_after", "esa");
+    assert_true(contains(header(&r, "Link"), "after=esa"));
+    drop(&r);
+    r = get("/v1/schedules?limit=1&after=esa");
+    expect_member(r.body, "page.has_more", "false");
+    assert_true(contains(r.body, "nasa-hourly"));
+    drop(&r);
+
+    expect("DELETE", "/v1/schedules/esa", "", NULL, 428);
+    expect("DELETE", "/v1/schedules/esa?dry_run=true", "If-Match: *\r\n", NULL, 200);
+    expect("DELETE", "/v1/schedules/esa", "If-Match: *\r\n", NULL, 204);
+    expect("DELETE", "/v1/schedules/esa", "If-Match: *\r\n", NULL, 404);
+    expect("DELETE", path, "If-Match: \"r2\"\r\n", NULL, 204);
+    expect("GET", path, "", NULL, 404);
+    expect("GET", "/v1/schedules/No%20Such", "", NULL, 404);
+}
+
+static void mistakes_in_a_schedule_are_named_with_their_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int status;
+        const char *pointer;
+        const char *words;
+    } rows[] = {
+        {"{}", 422, "/name", "short name"},
+        {"[]", 400, NULL, "object"},
+        {"{\"name\":\"a\",\"intervall_s\":60," NASA "}", 400, "/intervall_s", "interval_s"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"interval_s\":60," NASA "}", 400, "/interval_s", "2 times"},
+        {"{\"name\":\"Nasa!\",\"interval_s\":60," NASA "}", 422, "/name", "a-z"},
+        {"{\"name\":\"preview\",\"interval_s\":60," NASA "}", 422, "/name", "a-z"},
+        {"{\"name\":\"a\"," NASA "}", 422, "/interval_s", "one of"},
+        {"{\"name\":\"a\",\"interval_s\":0," NASA "}", 422, "/interval_s", "1 to"},
+        {"{\"name\":\"a\",\"cron\":\"61 * * * *\"," NASA "}", 422, "/cron", "minute"},
+        {"{\"name\":\"a\",\"cron\":\"0 0 30 2 *\"," NASA "}", 422, "/cron", "no such time"},
+        {"{\"name\":\"a\",\"cron\":\"@daily\",\"timezone\":\"Europe/Berln\"," NASA "}", 422, "/timezone", "Berln"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"timezone\":\"UTC\"," NASA "}", 422, "/timezone", "cron"},
+        {"{\"name\":\"a\",\"cron\":\"@daily\",\"interval_s\":60," NASA "}", 422, "/cron", "exclude"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"overlap\":\"queue-one\"," NASA "}", 422, "/overlap", "queue_one"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"missed\":7," NASA "}", 422, "/missed", "known are"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"start_at\":\"soon\"," NASA "}", 422, "/start_at", "RFC 3339"},
+        {"{\"name\":\"a\",\"adaptive\":{\"least\":60}," NASA "}", 400, "/adaptive/least", "least_s"},
+        {"{\"name\":\"a\",\"adaptive\":{\"least_s\":60,\"most_s\":6}," NASA "}", 422, "/adaptive/most_s", "below"},
+        {"{\"name\":\"a\",\"interval_s\":60}", 422, "/job", "each run"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"job\":{\"kind\":\"posts\",\"target\":\"@nasa\",\"limt\":5}}", 400,
+         "/job/limt", "limit"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"job\":{\"kind\":\"posts\",\"target\":\"a b c\"}}", 422, "/job/target", ""},
+        {"{\"name\":\"a\",\"adaptive\":{},\"job\":{\"kind\":\"posts\",\"target\":\"@nasa\"}}", 422,
+         "/job/since_last", "since_last"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char pointer[100];
+        struct reply r = make_schedule(rows[i].body, rows[i].status);
+        snprintf(pointer, sizeof pointer, "\"pointer\":\"%s\"", rows[i].pointer ? rows[i].pointer : "");
+        if ((rows[i].pointer && !contains(r.body, pointer)) || !contains(r.body, rows[i].words))
+            fail_msg("%s: %.*s", rows[i].body, SP(r.body));
+        drop(&r);
+    }
+    expect("POST", "/v1/schedules?dry_run=yes", "", "{}", 400);
+    expect("POST", "/v1/schedules?dryrun=true", "", "{}", 400);
+}
+
+static void a_preview_shows_both_sides_of_a_clock_change(void **state)
+{
+    (void)state;
+    struct reply r = request("POST", "/v1/schedules/preview", "",
+                             "{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\",\"from\":\"2026-10-24\",\"count\":3}");
+    assert_int_equal(r.status, 200);
+    static const char *const days[] = {
+        "{\"at\":\"2026-10-24T00:30:00.000Z\",\"local\":\"2026-10-24T02:30:00\",\"utc_offset\":\"+02:00\"}",
+        "{\"at\":\"2026-10-25T00:30:00.000Z\",\"local\":\"2026-10-25T02:30:00\",\"utc_offset\":\"+02:00\"}",
+        "{\"at\":\"2026-10-26T01:30:00.000Z\",\"local\":\"2026-10-26T02:30:00\",\"utc_offset\":\"+01:00\"}",
+    };
+    for (int i = 0; i < 3; i++)
+        if (!contains(r.body, days[i]))
+            fail_msg("%s is not in %.*s", days[i], SP(r.body));
+    drop(&r);
+    r = request("POST", "/v1/schedules/preview", "",
+                "{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\",\"from\":\"2026-03-29\",\"count\":1}");
+    assert_true(contains(r.body, "\"local\":\"2026-03-29T03:00:00\",\"utc_offset\":\"+02:00\"")); /* the gap */
+    drop(&r);
+    r = request("POST", "/v1/schedules/preview", "", "{\"interval_s\":60,\"from\":\"2026-03-29\"}");
+    assert_true(contains(r.body, "2026-03-29T00:00:00.000Z") && contains(r.body, "2026-03-29T00:09:00.000Z") &&
+                !contains(r.body, "2026-03-29T00:10:00.000Z"));
+    drop(&r);
+    expect("POST", "/v1/schedules/preview", "", "{\"interval_s\":60,\"count\":101}", 422);
+}
+
+static void a_schedule_is_paused_resumed_triggered_and_filled_up(void **state)
+{
+    (void)state;
+    char job[256], again[256];
+    made(make_schedule("{\"name\":\"fill\",\"cron\":\"0 0 1 1 *\"," NASA "}", 201));
+    struct reply r = request("POST", "/v1/schedules/fill/pause", "", "{\"reason\":\"too loud\",\"by\":\"ann\"}");
+    assert_int_equal(r.status, 200);
+    expect_member(r.body, "status.state", "paused");
+    expect_member(r.body, "status.paused.reason", "too loud");
+    expect_member(r.body, "status.paused.by", "ann");
+    expect_member(r.body, "status.next_at", "null");
+    drop(&r);
+    expect("POST", "/v1/schedules/fill/pause", "", "{\"why\":\"x\"}", 400);
+    r = request("POST", "/v1/schedules/fill/trigger", "", NULL);
+    assert_int_equal(r.status, 202);
+    member(r.body, "job", job);
+    assert_true(span_ends(header(&r, "Location"), span_of(job)));
+    drop(&r);
+    r = request("POST", "/v1/schedules/fill/trigger", "", NULL); /* it is not over yet */
+    assert_int_equal(r.status, 409);
+    assert_true(contains(r.body, job));
+    drop(&r);
+    r = request("POST", "/v1/schedules/fill/resume", "", NULL);
+    expect_member(r.body, "status.state", "active");
+    assert_true(contains(r.body, "-01-01T00:00:00.000Z"));
+    drop(&r);
+
+    const char *span = "{\"from\":\"2019-06-01\",\"to\":\"2022-06-01\"}";
+    r = request("POST", "/v1/schedules/fill/backfill?dry_run=true", "", span);
+    expect_member(r.body, "made", "3");
+    drop(&r);
+    r = request("POST", "/v1/schedules/fill/backfill", "", span);
+    assert_int_equal(r.status, 202);
+    expect_member(r.body, "made", "3");
+    drop(&r);
+    r = request("POST", "/v1/schedules/fill/backfill", "", span);
+    expect_member(r.body, "made", "0");
+    expect_member(r.body, "known", "3");
+    drop(&r);
+    expect("POST", "/v1/schedules/fill/backfill", "", "{\"from\":\"2019-06-01\",\"to\":\"2090-06-01\"}", 422);
+    expect("POST", "/v1/schedules/fill/backfill", "", "{}", 422);
+
+    r = get("/v1/schedules/fill/runs?limit=3");
+    expect_member(r.body, "page.has_more", "true");
+    assert_true(contains(r.body, "\"cause\":\"backfill\",\"state\":\"live\""));
+    member(r.body, "page.next_after", again);
+    drop(&r);
+    char path[300];
+    snprintf(path, sizeof path, "/v1/schedules/fill/runs?limit=3&after=%s", again);
+    r = get(path);
+    expect_member(r.body, "page.has_more", "false");
+    assert_true(contains(r.body, "\"cause\":\"trigger\"") && contains(r.body, job));
+    drop(&r);
+    expect("DELETE", "/v1/schedules/fill", "If-Match: *\r\n", NULL, 204);
+    expect("GET", "/v1/schedules/fill/runs", "", NULL, 404);
+    snprintf(path, sizeof path, "/v1/jobs/%s", job); /* its jobs are there */
+    expect("GET", path, "", NULL, 200);
+}
+
+/* The job's id by which it is found, once the loop's timer fired. */
+static void wait_for(const char *path, const char *what)
+{
+    mono deadline = mono_add(clock_mono(), ANSWER_MS);
+    for (;;) {
+        struct reply r = get(path);
+        bool there = contains(r.body, what);
+        if (!there && mono_past(deadline, clock_mono()))
+            fail_msg("%s never says %s: %.*s", path, what, SP(r.body));
+        drop(&r);
+        if (there)
+            return;
+        poll(NULL, 0, 5);
+    }
+}
+
+static void a_schedule_fires_when_it_is_due_and_hears_of_the_end(void **state)
+{
+    (void)state;
+    char job[256];
+    struct arena *a = arena_new(1 << 20);
+    mono began = clock_mono();
+    made(make_schedule("{\"name\":\"soon\",\"interval_s\":1,\"overlap\":\"queue_one\"," NASA "}", 201));
+    wait_for("/v1/schedules/soon", "\"fired\":1"); /* the first at once, */
+    struct reply r = get("/v1/schedules/soon");
+    member(r.body, "status.last_job", job);
+    drop(&r);
+    struct lease l = lease_of(job, a);
+    wait_for("/v1/schedules/soon", "\"pending\":1"); /* the second a second later, and it waits */
+    assert_true(clock_mono().ms - began.ms >= 900);
+    commit_posts(&l, 0, 0, 3);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    wait_for("/v1/schedules/soon", "\"fired\":2"); /* no slot is waited for */
+    wait_for("/v1/schedules/soon", "\"last_found\":3");
+    expect("DELETE", "/v1/schedules/soon", "If-Match: *\r\n", NULL, 204);
+    arena_free(&a);
+}
+
 static void the_description_is_what_is_served(void **state)
 {
     (void)state;
@@ -1413,11 +1665,13 @@ static void the_description_is_what_is_served(void **state)
                  id, SP(span_cut(p->key, hole + hole_bytes, p->key.n)));
         if (numbered)
             snprintf(path + strlen(path) - number.n, 2, "1");
-        bool post = ynode_find(p, "post"), get_too = ynode_find(p, "get");
-        bool delete = ynode_find(p, "delete");
-        snprintf(methods, sizeof methods, "%s%s%s%s", post ? "POST" : "",
-                 post && get_too ? ", " : "", get_too ? "GET, HEAD" : "",
-                 !delete         ? "" : post || get_too ? ", DELETE" : "DELETE");
+        static const char *const verbs[][2] = {
+            {"post", "POST"}, {"get", "GET, HEAD"}, {"put", "PUT"}, {"delete", "DELETE"}};
+        methods[0] = 0;
+        for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+            if (ynode_find(p, verbs[i][0]))
+                snprintf(methods + strlen(methods), sizeof methods - strlen(methods), "%s%s",
+                         methods[0] ? ", " : "", verbs[i][1]);
         struct reply r = request("OPTIONS", path, "", NULL);
         if (r.status != 405 || !span_is(header(&r, "Allow"), methods))
             fail_msg("%s: described as %s, served as %.*s (%d)", path, methods,
@@ -1496,6 +1750,11 @@ int main(void)
         cmocka_unit_test(an_order_may_ask_for_files),
         cmocka_unit_test(a_file_is_an_attachment_that_never_changes),
         cmocka_unit_test(no_path_leads_to_another_file),
+        cmocka_unit_test(a_schedule_is_made_shown_listed_changed_and_deleted),
+        cmocka_unit_test(mistakes_in_a_schedule_are_named_with_their_place),
+        cmocka_unit_test(a_preview_shows_both_sides_of_a_clock_change),
+        cmocka_unit_test(a_schedule_is_paused_resumed_triggered_and_filled_up),
+        cmocka_unit_test(a_schedule_fires_when_it_is_due_and_hears_of_the_end),
         cmocka_unit_test(the_description_is_what_is_served),
         cmocka_unit_test(a_draining_service_accepts_nothing_and_still_answers),
     };

@@ -171,7 +171,8 @@ static const char *accept_job(void)
 static bool reserve(struct lease *out)
 {
     begin();
-    err e = store_reserve(w->s, SPAN("w1"), ++w->nonces, now(), w->a, out, &w->f);
+    struct reserve_args args = {.worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE};
+    err e = store_reserve(w->s, &args, now(), w->a, out, &w->f);
     commit();
     assert_true(e == E_OK || e == E_END);
     return e == E_OK;

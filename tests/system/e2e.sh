@@ -14,6 +14,7 @@ browser:
   count: 2
 lane:
   max_active: 10
+  retry_floor: 100000
 job:
   retry_base: 200ms
   retry_cap: 2s

@@ -11,6 +11,7 @@ enum {
     CALL_WAIT_MS = 5000, /* the queue is full: the callback is accepted later */
     CALLS_AT_ONCE = 16,
     OLD_MOST = 50,
+    EVENTS_MOST = 1000, /* of a batch, deleted at once */
     EMPTY_JOBS_MOST = 64,  /* jobs without a record that one reading passes over */
     COUNTED_MOST = 500000, /* jobs that one list of batches counts */
 };
@@ -82,14 +83,6 @@ static err touch_batch(struct store *s, const struct batch *b, wall now, struct 
                   DB_I(now.ms), b->finished ? DB_I(b->finished) : DB_NULL);
 }
 
-static struct json_w batch_body(struct store *s)
-{
-    buf_clear(&s->scratch);
-    struct json_w w = json_w(&s->scratch);
-    json_open(&w);
-    return w;
-}
-
 /* An id that is the same again for the same thing of the same batch: made twice, it is one job. */
 static void derive_id(const struct batch *b, const char *kind, uint64_t salt, wall now,
                       char out[ID_TEXT])
@@ -126,6 +119,14 @@ static bool is_ours(struct store *s, err e)
     return db_trouble(s->db) || e == E_STORE || e == E_BUG;
 }
 
+/* Callers above us may be about to touch other jobs, or to write a new one. A job with a unique key may
+ * take the place of those, so it comes when nobody is above us: store_tend() accepts it. */
+static bool must_wait(const struct store *s, const struct accept_args *job)
+{
+    return s->accepting || (job->unique_key.n && !s->tending);
+}
+
+/* E_END: not now. */
 static err accept_call(struct store *s, const struct batch *b, enum batch_call call,
                        struct arena *a, wall now, char out_job[ID_TEXT], struct fault *f)
 {
@@ -141,6 +142,8 @@ static err accept_call(struct store *s, const struct batch *b, enum batch_call c
         return e;
     derive_id(b, "job", (uint64_t)call, (wall){b->created}, out_job);
     job.id = span_of(out_job);
+    if (must_wait(s, &job))
+        return E_END;
     return store_accept(s, &job, now, &reply, f);
 }
 
@@ -155,13 +158,14 @@ static err make_call(struct store *s, const struct batch *b, enum batch_call cal
     arena_free(&a);
     if (e && is_ours(s, e))
         return fail(f, e, "%s", own.words);
-    bool later = e == E_BUSY || e == E_DISK_FULL;
+    bool later = e == E_BUSY || e == E_DISK_FULL || e == E_END;
+    int64_t due = e == E_END ? now.ms : now.ms + CALL_WAIT_MS;
     err wrote = db_run(
         s->db, SQL_CALL_SET, f, DB_I(b->bid), DB_I(call), e ? DB_NULL : DB_T(span_of(job)),
-        later ? DB_I(now.ms + CALL_WAIT_MS) : DB_NULL, e ? DB_T(span_of(own.words)) : DB_NULL);
+        later ? DB_I(due) : DB_NULL, e && e != E_END ? DB_T(span_of(own.words)) : DB_NULL);
     if (wrote || !e || later)
         return wrote;
-    struct json_w w = batch_body(s);
+    struct json_w w = event_open(s);
     json_kv_cstr(&w, "callback", call == BATCH_SUCCESS ? "success" : "complete");
     json_kv_cstr(&w, "why", own.words);
     return event_add(s, b->id, "batch.callback_failed", now, &w, f);
@@ -174,13 +178,13 @@ static err announce(struct store *s, const struct batch *b, enum batch_call call
     err e = db_run(s->db, SQL_CALL_ADD, f, DB_I(b->bid), DB_I(call), DB_I(now.ms));
     if (e || db_changes(s->db) == 0)
         return e;
-    struct json_w w = batch_body(s);
+    struct json_w w = event_open(s);
     json_kv_cstr(&w, "state", call == BATCH_SUCCESS ? "success" : "complete");
     e = event_add(s, b->id, call_names[call], now, &w, f);
     return e || !b->asked[call] ? e : make_call(s, b, call, now, f);
 }
 
-err batches_call_again(struct store *s, wall now, struct fault *f)
+static err call_again(struct store *s, wall now, struct fault *f)
 {
     for (int i = 0; i < CALLS_AT_ONCE; i++) {
         struct query *q;
@@ -203,6 +207,14 @@ err batches_call_again(struct store *s, wall now, struct fault *f)
             return e == E_END ? fail(f, E_STORE, "the job store is damaged (batches)") : e;
     }
     return E_OK;
+}
+
+err batches_call_again(struct store *s, wall now, struct fault *f)
+{
+    s->tending = true;
+    err e = call_again(s, now, f);
+    s->tending = false;
+    return e;
 }
 
 /* ---- the end of a job ---- */
@@ -262,7 +274,7 @@ static err stop(struct store *s, struct batch *b, wall now, struct fault *f)
     e = operations_for_batch(s, b->bid, &args, now, NULL, NULL, f);
     if (e)
         return e;
-    struct json_w w = batch_body(s);
+    struct json_w w = event_open(s);
     json_kv_int(&w, "failures", b->stop_after);
     json_kv_cstr(&w, "operation", id);
     return event_add(s, b->id, "batch.stopped", now, &w, f);
@@ -294,7 +306,7 @@ err batches_child_ended(struct store *s, int64_t batch, enum job_state state, wa
 static bool is_soft(struct store *s, err e)
 {
     return !db_trouble(s->db) && (e == E_CONFLICT || e == E_BAD_INPUT || e == E_BUSY ||
-                                  e == E_TOO_BIG || e == E_DISK_FULL);
+                                  e == E_TOO_BIG || e == E_DISK_FULL || e == E_SESSION);
 }
 
 static err add_one(struct store *s, int64_t bid, const struct accept_args *job, wall now,
@@ -431,11 +443,15 @@ static err create(struct store *s, const struct batch_args *args, wall now, stru
     if (e)
         return e;
     span_copy(args->id, reply->id, sizeof reply->id);
-    struct json_w w = batch_body(s);
+    struct json_w w = event_open(s);
     json_kv_text(&w, "name", args->name.n ? args->name : SPAN(""));
     json_kv_int(&w, "jobs", reply->added);
     json_kv_bool(&w, "sealed", !args->open);
-    return event_add(s, reply->id, "batch.created", now, &w, f);
+    e = event_add(s, reply->id, "batch.created", now, &w, f);
+    struct batch b;
+    if (!e)
+        e = find_batch(s, args->id, &b, f);
+    return e ? e : settle(s, &b, now, f); /* earlier results may have answered all jobs */
 }
 
 err store_batch_create(struct store *s, const struct batch_args *args, wall now,
@@ -541,7 +557,7 @@ err store_batch_seal(struct store *s, struct span id, wall now, struct fault *f)
     e = touch_batch(s, &b, now, f);
     if (e)
         return e;
-    struct json_w w = batch_body(s);
+    struct json_w w = event_open(s);
     e = event_add(s, b.id, "batch.sealed", now, &w, f);
     return e ? e : settle(s, &b, now, f);
 }
@@ -571,7 +587,7 @@ err store_batch_cancel(struct store *s, struct span id, struct span operation_id
         e = touch_batch(s, &b, now, f);
     if (e)
         return e;
-    struct json_w w = batch_body(s);
+    struct json_w w = event_open(s);
     json_kv_text(&w, "operation", operation_id);
     e = event_add(s, b.id, "batch.cancelled", now, &w, f);
     if (!e)
@@ -611,7 +627,7 @@ err store_batch_retry(struct store *s, struct span id, const struct operation_ar
     e = touch_batch(s, &b, now, f);
     if (e)
         return e;
-    struct json_w w = batch_body(s);
+    struct json_w w = event_open(s);
     json_kv_text(&w, "operation", own.id);
     return event_add(s, b.id, "batch.retried", now, &w, f);
 }
@@ -838,9 +854,16 @@ err store_batch_items(struct store *s, struct span id, int kind, size_t limit, s
 
 /* ---- retention ---- */
 
-static err forget(struct store *s, int64_t bid, struct fault *f)
+/* *out_more: it has more events than go at once. */
+static err forget(struct store *s, int64_t bid, const char *id, bool *out_more, struct fault *f)
 {
-    err e = db_run(s->db, SQL_CALLS_DELETE, f, DB_I(bid));
+    err e = db_run(s->db, SQL_EVENTS_DELETE, f, DB_T(span_of(id)), DB_I(EVENTS_MOST));
+    if (!e && db_changes(s->db) == EVENTS_MOST) {
+        *out_more = true;
+        return E_OK;
+    }
+    if (!e)
+        e = db_run(s->db, SQL_CALLS_DELETE, f, DB_I(bid));
     if (!e)
         e = db_run(s->db, SQL_ADDS_DELETE, f, DB_I(bid));
     return e ? e : db_run(s->db, SQL_BATCH_DELETE, f, DB_I(bid));
@@ -848,18 +871,23 @@ static err forget(struct store *s, int64_t bid, struct fault *f)
 
 err batches_retain(struct store *s, wall before, bool *out_more, struct fault *f)
 {
-    int64_t old[OLD_MOST];
+    struct {
+        int64_t bid;
+        char id[ID_TEXT];
+    } old[OLD_MOST];
     size_t n = 0;
     struct query *q;
     err e = db_ask(s->db, SQL_BATCHES_OLD, &q, f, DB_I(before.ms), DB_I(OLD_MOST));
     if (e)
         return e;
-    while (n < OLD_MOST && (e = db_step(q, f)) == E_OK)
-        old[n++] = db_int(q, 0);
+    while (n < OLD_MOST && (e = db_step(q, f)) == E_OK) {
+        old[n].bid = db_int(q, 0);
+        span_copy(db_text(q, 1), old[n++].id, sizeof old[0].id);
+    }
     db_end(q);
     e = e == E_END ? E_OK : e;
-    for (size_t i = 0; !e && i < n; i++)
-        e = forget(s, old[i], f);
     *out_more = n == OLD_MOST;
+    for (size_t i = 0; !e && i < n; i++)
+        e = forget(s, old[i].bid, old[i].id, out_more, f);
     return e;
 }

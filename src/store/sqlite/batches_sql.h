@@ -94,9 +94,9 @@
 #define SQL_BATCHES_TABLE(X)                                                                   \
     X(SQL_ENDED_JOB, "SELECT coalesce(batch,0),state,site,kind,failure,coalesce(why,'') FROM jobs WHERE seq=?1") \
     X(SQL_FINGERPRINT, "UPDATE jobs SET fingerprint=?2 WHERE seq=?1")                          \
-    X(SQL_REPLAY_FACTS, "SELECT generation,coalesce(batch,0) FROM jobs WHERE seq=?1")          \
-    X(SQL_REPLAY, "UPDATE jobs SET state=2,rank=?2,run_at=?3,max_throttle=max_throttle/(1+generation)*(2+generation)," \
-                  "generation=generation+1,fail_base=n_fail,crash_base=n_crash,release_base=n_release," \
+    X(SQL_REPLAY_FACTS, "SELECT tenant,coalesce(unique_key,''),site,pool FROM jobs WHERE seq=?1") \
+    X(SQL_REPLAY, "UPDATE jobs SET state=2,rank=?2,run_at=?3,generation=generation+1,fail_base=n_fail,crash_base=n_crash," \
+                  "release_base=n_release,over_at=NULL,deadline_at=NULL,"                      \
                   "cancel_req=0,failure=0,verdict=0,end_reason=0,why=NULL,finished_at=NULL,fingerprint=NULL," \
                   "cursor=iif(?4,NULL,cursor),revision=revision+1 WHERE seq=?1")               \
     X(SQL_LAST_JOB, "SELECT coalesce(max(seq),0) FROM jobs")                                   \
@@ -132,7 +132,7 @@
     X(SQL_CALL_FIRST, "SELECT due FROM batch_calls INDEXED BY batch_calls_due WHERE due IS NOT NULL ORDER BY due LIMIT 1") \
     X(SQL_BATCH_ADDED, "SELECT hash,added FROM batch_adds WHERE batch=?1 AND key=?2")          \
     X(SQL_BATCH_ADDED_NOTE, "INSERT INTO batch_adds(batch,key,hash,added) VALUES(?1,?2,?3,?4)") \
-    X(SQL_BATCHES_OLD, "SELECT bid FROM batches INDEXED BY batches_age WHERE updated_at<?1 AND NOT EXISTS"  \
+    X(SQL_BATCHES_OLD, "SELECT bid,id FROM batches INDEXED BY batches_age WHERE updated_at<?1 AND NOT EXISTS"  \
                        " (SELECT 1 FROM jobs INDEXED BY jobs_of_batch WHERE batch=bid) ORDER BY updated_at LIMIT ?2") \
     X(SQL_BATCH_DELETE, "DELETE FROM batches WHERE bid=?1")                                    \
     X(SQL_CALLS_DELETE, "DELETE FROM batch_calls WHERE batch=?1")                              \
@@ -145,6 +145,9 @@
     X(SQL_OPERATION_FIRST, "SELECT due FROM operations INDEXED BY operations_due WHERE state=0 ORDER BY due LIMIT 1") \
     X(SQL_OPERATION_OF_BATCH, "SELECT id FROM operations INDEXED BY operations_batch WHERE state=0 AND batch=?1 LIMIT 1") \
     X(SQL_OPERATION_MOVE, "UPDATE operations SET state=?2,cursor=?3,due=?4,done=?5,skipped=?6,updated_at=?7,finished_at=?8 WHERE oid=?1") \
+    X(SQL_OPERATIONS_OLD_EVENTS, "DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT id FROM operations INDEXED BY operations_ended" \
+                                 " WHERE finished_at IS NOT NULL AND finished_at<?1 ORDER BY finished_at LIMIT ?2)" \
+                                 " CROSS JOIN events INDEXED BY events_job WHERE job=id)") \
     X(SQL_OPERATIONS_OLD, "DELETE FROM operations WHERE oid IN (SELECT oid FROM operations INDEXED BY operations_ended" \
                           " WHERE finished_at IS NOT NULL AND finished_at<?1 ORDER BY finished_at LIMIT ?2)") \
     X(SQL_CANDIDATES, "SELECT " SQL_CANDIDATE " INDEXED BY jobs_state WHERE state=5 AND seq>?1 AND seq<=?2 ORDER BY seq LIMIT ?3") \

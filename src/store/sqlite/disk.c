@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static const int64_t BALLAST_BYTES = 64 << 20;
-enum { BALLAST_SHARE = 16 }; /* of a small disk: this part of it */
+enum { BALLAST_SHARE = 8 }; /* of a small disk: this part of it; an ending touches a dozen indexes, a page each */
 
 static err fail_locked(struct store *s, int fd, struct fault *f)
 {

@@ -10,6 +10,7 @@ enum {
     PIECE_MOST = 100,   /* jobs touched at once */
     LOOK_MOST = 2000,   /* rows looked at for them */
     DELETE_ROWS = 5000, /* records deleted at once */
+    GRACE_MS = 60000,   /* a running job stops itself, or is ended by force then */
     OPERATIONS_AT_ONCE = 4,
     PAUSE_MS = 20,    /* between two pieces without a rate: others want the store too */
     BEHIND_MS = 1000, /* what a rate may catch up on */
@@ -144,30 +145,38 @@ static err find_candidates(struct store *s, struct operation *o, size_t most,
     return e == E_END ? E_OK : e;
 }
 
-/* E_CONFLICT: it is no longer what it was, or may not. *out_again: it is not done with. */
+static err delete_dead(struct store *s, const struct candidate *c, int64_t *rows, struct fault *f)
+{
+    struct job_row r;
+    err e = job_row_find(s, span_of(c->id), &r, f);
+    if (e)
+        return e;
+    need(r.state == JOB_DEAD); /* as it was found, in this piece */
+    struct old_job old = {
+        .seq = r.seq, .bytes = r.bytes, .state = r.state, .lane = r.lane, .needs = r.needs};
+    memcpy(old.id, r.id, sizeof old.id);
+    return job_forget(s, &old, rows, f);
+}
+
+/* E_CONFLICT: it is no longer what it was, or may not. */
 static err touch(struct store *s, const struct operation *o, const struct candidate *c,
-                 int64_t *rows, wall now, bool *out_again, struct fault *f)
+                 int64_t *rows, wall now, struct fault *f)
 {
     struct replay_args replay = {.id = span_of(c->id), .reset = o->reset};
+    struct cancel_args cancel = {.id = span_of(c->id), .grace_ms = GRACE_MS};
     struct replay_reply replayed;
     struct cancel_reply cancelled;
-    bool gone = true;
-    err e = E_OK;
     switch (o->kind) {
     case OPERATION_REPLAY:
-        e = store_replay(s, &replay, now, &replayed, f);
-        break;
+        return store_replay(s, &replay, now, &replayed, f);
     case OPERATION_CANCEL:
-        e = store_cancel(s, span_of(c->id), now, &cancelled, f);
-        break;
+        return store_cancel(s, &cancel, now, &cancelled, f);
     case OPERATION_DELETE:
-        e = job_forget(s, c->seq, c->state, rows, &gone, f);
-        break;
+        return delete_dead(s, c, rows, f);
     case OPERATION_KINDS:
-        bug("no such operation");
+        break;
     }
-    *out_again = !gone;
-    return e;
+    bug("no such operation");
 }
 
 static int64_t interval_of(const struct operation *o)
@@ -194,9 +203,7 @@ static err end_operation(struct store *s, const struct operation *o, enum operat
                    DB_I(o->due), DB_I(o->done), DB_I(o->skipped), DB_I(now.ms), DB_I(now.ms));
     if (e)
         return e;
-    buf_clear(&s->scratch);
-    struct json_w w = json_w(&s->scratch);
-    json_open(&w);
+    struct json_w w = event_open(s);
     json_kv_cstr(&w, "kind", operation_kind_name(o->kind));
     json_kv_int(&w, "done", o->done);
     json_kv_int(&w, "skipped", o->skipped);
@@ -213,14 +220,13 @@ static err touch_all(struct store *s, struct operation *o, const struct candidat
     *out_all = true;
     for (size_t i = 0; i < n; i++) {
         struct fault own = {0};
-        bool again = false;
-        err e = touch(s, o, &found[i], &rows, now, &again, &own);
+        err e = rows > 0 ? touch(s, o, &found[i], &rows, now, &own) : E_END;
         *out_wait = e == E_BUSY || (e == E_DISK_FULL && !db_trouble(s->db));
-        if (*out_wait || again) {
+        if (*out_wait || e == E_END) {
             *out_all = false;
             return E_OK;
         }
-        if (e && e != E_CONFLICT && e != E_NOT_FOUND)
+        if (e && e != E_CONFLICT && e != E_NOT_FOUND && e != E_SESSION)
             return fail(f, e, "%s", own.words);
         o->cursor = found[i].seq;
         o->done += e == E_OK;
@@ -467,6 +473,8 @@ err store_operations(struct store *s, struct span after, size_t limit, struct ar
 err store_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)
 {
     err e = store_usable(s, f);
+    if (!e)
+        e = db_run(s->db, SQL_OPERATIONS_OLD_EVENTS, f, DB_I(before.ms), DB_I(OLD_MOST));
     if (!e)
         e = db_run(s->db, SQL_OPERATIONS_OLD, f, DB_I(before.ms), DB_I(OLD_MOST));
     int64_t gone = e ? 0 : db_changes(s->db);
