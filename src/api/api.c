@@ -23,6 +23,9 @@ static const char *const queues_query[] = {"tenant", "site", "troubled", "limit"
 static const char *const breakers_query[] = {"limit", "after", NULL};
 static const char *const effective_query[] = {"tenant", "site", "class", NULL};
 static const char *const page_query[] = {"limit", "after", NULL};
+static const char *const record_query[] = {"fields", NULL};
+static const char *const dead_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "limit", "after", NULL};
+static const char *const delete_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "all", "dry_run", NULL};
 static const char *const sessions_query[] = {"site", "pool", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
@@ -38,6 +41,7 @@ static const struct route routes[] = {
     {"/v1/jobs", "GET, HEAD", true, list_query, jobs_list, false},
     {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show, false},
     {"/v1/jobs/{id}/cancel", "POST", true, no_query, jobs_cancel, false},
+    {"/v1/jobs/{id}/retry", "POST", true, no_query, dead_retry_job, false},
     {"/v1/jobs/{id}/artifacts", "GET, HEAD", true, no_query, artifacts_list, false},
     {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", true, no_query, artifacts_show, false},
     {"/v1/jobs/{id}/repair", "POST", true, no_query, artifacts_repair, false},
@@ -92,6 +96,25 @@ static const struct route routes[] = {
     {"/v1/sessions/{name}/cookies", "POST", true, no_query, sessions_cookies, true},
     {"/v1/sessions/{name}/lock", "POST", true, no_query, sessions_lock, false},
     {"/v1/sessions/{name}/unlock", "POST", true, no_query, sessions_unlock, false},
+    {"/v1/batches", "POST", true, dry_query, batches_create, false},
+    {"/v1/batches", "GET, HEAD", true, page_query, batches_list, false},
+    {"/v1/batches/{batch}", "GET, HEAD", true, no_query, batches_show, false},
+    {"/v1/batches/{batch}/jobs", "POST", true, dry_query, batches_add, false},
+    {"/v1/batches/{batch}/jobs", "GET, HEAD", true, list_query, batches_jobs, false},
+    {"/v1/batches/{batch}/seal", "POST", true, no_query, batches_seal, false},
+    {"/v1/batches/{batch}/cancel", "POST", true, dry_query, batches_cancel, false},
+    {"/v1/batches/{batch}/retry-failed", "POST", true, dry_query, batches_retry, false},
+    {"/v1/batches/{batch}/posts", "GET, HEAD", true, record_query, batches_posts, false},
+    {"/v1/batches/{batch}/users", "GET, HEAD", true, record_query, batches_users, false},
+    {"/v1/dead-letters", "GET, HEAD", true, dead_query, dead_list, false},
+    {"/v1/dead-letters", "DELETE", true, delete_query, dead_delete, false},
+    {"/v1/dead-letters/retry", "POST", true, dry_query, dead_retry, false},
+    {"/v1/dead-letters/{id}", "GET, HEAD", true, no_query, dead_show, false},
+    {"/v1/dead-letters/{id}", "DELETE", true, no_query, dead_delete_job, false},
+    {"/v1/dead-letters/{id}/retry", "POST", true, no_query, dead_retry_job, false},
+    {"/v1/operations", "GET, HEAD", true, page_query, operations_list, false},
+    {"/v1/operations/{operation}", "GET, HEAD", true, no_query, operations_show, false},
+    {"/v1/operations/{operation}/cancel", "POST", true, no_query, operations_cancel, false},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
 
@@ -198,6 +221,10 @@ static const char *public_words(err e, const struct fault *f, bool ours)
 
 void answer_fault(struct request *r, err e, const struct fault *f)
 {
+    if (e == E_SESSION) { /* not the site's refusal: nobody is there whom a job could be given */
+        answer_problem(r, 409, "session_unavailable", "%s", f->words);
+        return;
+    }
     enum err_class class = err_class(e);
     bool ours = class != ERR_FINAL && class != ERR_WAIT;
     if (ours || e == E_DISK_FULL)
@@ -230,6 +257,7 @@ static void call_free(struct call *c)
     secret_wipe_buf(&c->secret);
     arena_free(&c->op.arena);
     free(c->fields);
+    free(c->lines);
     free(c);
 }
 
@@ -269,6 +297,14 @@ void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c
     if (!c->request->stream)
         request_hold(c->request);
     store_thread_post(c->api->store, &c->op);
+}
+
+void call_work(struct call *c, enum store_verb verb,
+               err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f),
+               void *args, void (*then)(struct call *c))
+{
+    c->op.in.work = (struct store_work){.run = run, .args = args, .ends_jobs = c->ends_jobs};
+    call_post(c, verb, then);
 }
 
 static void on_job_known(struct call *c)
@@ -339,7 +375,7 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/schedules, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/sessions, /v1/files, /v1/events, "
+                        .hint = "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/schedules, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/sessions, /v1/files, /v1/events, "
                                 "/livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
@@ -385,6 +421,12 @@ static bool query_known(struct request *r, const struct route *route)
     return false;
 }
 
+static bool brings_jobs(const struct route *route)
+{
+    return route->run == jobs_create || route->run == batches_create || route->run == batches_add ||
+           route->run == batches_retry || route->run == dead_retry || route->run == dead_retry_job;
+}
+
 static void on_head(void *ctx, struct request *r)
 {
     struct api *a = ctx;
@@ -392,12 +434,16 @@ static void on_head(void *ctx, struct request *r)
     const struct route *route = route_of(r, &id);
     if (!route || !query_known(r, route))
         return;
-    bool of_job = strstr(route->path, "{id}") != NULL;
-    if (of_job && !id_valid(id, "job")) {
-        answer_problem(r, 404, "not_found", "there is no such job");
-        return;
+    static const struct {
+        const char *hole, *kind, *noun;
+    } things[] = {{"{id}", "job", "job"}, {"{batch}", "bat", "batch"}, {"{operation}", "opr", "operation"}};
+    for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
+        if (strstr(route->path, things[i].hole) && !id_valid(id, things[i].kind)) {
+            answer_problem(r, 404, "not_found", "there is no such %s", things[i].noun);
+            return;
+        }
     }
-    if (route->run == jobs_create && a->draining) {
+    if (a->draining && brings_jobs(route)) {
         answer_busy(r, 503, "draining", "the service is stopping and accepts no more jobs");
         return;
     }

@@ -10,12 +10,14 @@
 #include "api/http.h"
 #include "base/json.h"
 #include "extract/fields.h"
+#include "store/batches.h"
 #include "wire/problem.h"
 
 enum {
     ANSWER_MAX = 4 * 1024 * 1024,
     PAGE_BYTES = 256 * 1024, /* of a stream's page */
     EVENT_STREAMS_MAX = 200,
+    REQUEST_KEY_MAX = 255,
 };
 
 struct api {
@@ -32,7 +34,7 @@ struct api {
 };
 
 struct route {
-    const char *path;  /* "{id}" stands for a job's id, "{name}" for a word, "{lane}" for a lane with its two
+    const char *path;  /* "{id}" stands for a job's id, "{name}" for a word, "{batch}" and "{operation}" likewise, "{lane}" for a lane with its two
                           slashes, "/{n}" at the end for a number */
     const char *allow; /* "GET, HEAD", or its one method */
     bool store;               /* needs a call */
@@ -57,9 +59,11 @@ struct call {
     size_t page;      /* rows asked for */
     bool replayed;
     bool existing; /* a job with this unique key was there */
+    bool ends_jobs;        /* of call_work(): may use the ballast of a full disk */
     bool job_fields;       /* of the job, once it is known */
     struct buf secret;     /* cookies on their way to the store: wiped with the call */
     struct fields *fields; /* of each record; NULL: all of it */
+    void *lines;           /* how far a stream of a batch has come; freed with the call */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
     void *more; /* of whoever made the call; in its arena */
     struct span kept;   /* in the arena: of an earlier operation of the call */
@@ -72,6 +76,10 @@ struct call {
 /* ---- api.c ---- */
 struct call *call_new(struct api *a, struct request *r, struct span id);
 void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c));
+/* An operation of the store that has no verb: STORE_WRITE or STORE_READ. args live in the call's arena. */
+void call_work(struct call *c, enum store_verb verb,
+               err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f),
+               void *args, void (*then)(struct call *c));
 /* Answers with a stream of NDJSON about the job c->id, or 404. on_pull's request->owner is the call. */
 void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request *r));
 
@@ -88,19 +96,64 @@ MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int
                            int64_t *value);
 
 struct order;
+struct order_refusal;
 /* ---- jobs.c ---- */
+/* The body, or there is no Content-Type. False: answered 415. */
+MUST_USE bool body_is_json(struct request *r);
+/* Idempotency-Key, with or without quotes, empty when it is not there; false: not 1 to 255 visible ASCII
+ * characters. */
+bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1]);
+void answer_refusal(struct request *r, const struct order_refusal *refusal);
+void make_id(char out[ID_TEXT], const char *kind);
 void jobs_create(struct api *a, struct request *r, struct span id);
 void jobs_list(struct api *a, struct request *r, struct span id);
 void jobs_show(struct api *a, struct request *r, struct span id);
 void jobs_cancel(struct api *a, struct request *r, struct span id);
 
-/* False: answered 415. */
-MUST_USE bool body_is_json(struct request *r);
-struct order_refusal;
-void answer_refusal(struct request *r, const struct order_refusal *refusal);
-
 /* The operation is done: answers 200 with the job as it is now. */
 void jobs_answer(struct call *c);
+/* Likewise, 202 with its Location: it will run. */
+void jobs_answer_accepted(struct call *c);
+
+/* ---- batches.c ---- */
+void batches_create(struct api *a, struct request *r, struct span id);
+void batches_list(struct api *a, struct request *r, struct span id);
+void batches_show(struct api *a, struct request *r, struct span id);
+void batches_add(struct api *a, struct request *r, struct span id);
+void batches_seal(struct api *a, struct request *r, struct span id);
+void batches_cancel(struct api *a, struct request *r, struct span id);
+void batches_retry(struct api *a, struct request *r, struct span id);
+void batches_jobs(struct api *a, struct request *r, struct span id);
+void batches_posts(struct api *a, struct request *r, struct span id);
+void batches_users(struct api *a, struct request *r, struct span id);
+
+/* ---- dead.c ---- */
+void dead_list(struct api *a, struct request *r, struct span id);
+void dead_show(struct api *a, struct request *r, struct span id);
+void dead_retry_job(struct api *a, struct request *r, struct span id); /* also of a cancelled one */
+void dead_retry(struct api *a, struct request *r, struct span id);
+void dead_delete(struct api *a, struct request *r, struct span id);
+void dead_delete_job(struct api *a, struct request *r, struct span id);
+
+/* ---- operations.c ---- */
+struct operation_call { /* a call that begins an operation: args of its run, and its answer */
+    struct operation_args args;
+    struct span batch;
+    struct operation_view view;
+};
+void operations_list(struct api *a, struct request *r, struct span id);
+void operations_show(struct api *a, struct request *r, struct span id);
+void operations_cancel(struct api *a, struct request *r, struct span id);
+/* 202 with the operation of the call (c->op.in.work.args is a struct operation_call), or why not. */
+void operations_answer(struct call *c);
+/* ?dry_run=true; false: answered 400. */
+MUST_USE bool query_dry_run(struct request *r, bool *out_dry);
+/* {"per_minute": …, "reset": …} and, where *filter is not NULL, {"filter": {…}} of a body that may be
+ * empty. False: answered. */
+MUST_USE bool operations_read(struct api *a, struct request *r, struct arena *arena,
+                              struct operation_args *out, bool with_filter);
+/* 200: what would be done. */
+void answer_dry_run(struct request *r, const char *action, int64_t count, bool exact);
 
 /* ---- queues.c ---- */
 void queues_list(struct api *a, struct request *r, struct span id);
@@ -139,6 +192,10 @@ void items_users(struct api *a, struct request *r, struct span id);
 void items_unavailable(struct api *a, struct request *r, struct span id);
 void items_rejected(struct api *a, struct request *r, struct span id);
 void items_conflicts(struct api *a, struct request *r, struct span id);
+/* One record as a line, with the fields of the call. */
+void items_add_record(struct buf *out, const struct call *c, struct span json);
+/* ?fields=; c->kind says of what. False: answered 400. */
+MUST_USE bool items_query_fields(struct call *c, struct span list);
 /* The job of the call is known: what it wants of each record. */
 void items_job_known(struct call *c);
 

@@ -10,7 +10,6 @@
 enum {
     LIST_LIMIT = 50,
     LIST_MAX = 200,
-    KEY_MAX = 255,
 };
 
 static void answer_job(struct call *c, int status, const char *const *headers)
@@ -87,8 +86,7 @@ bool body_is_json(struct request *r)
     return false;
 }
 
-/* The header's value, with or without quotes; false: not 1 to 255 visible ASCII characters. */
-static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
+bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
 {
     struct span key = request_header(r, "Idempotency-Key");
     out[0] = '\0';
@@ -96,12 +94,12 @@ static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
         return true;
     if (key.n >= 2 && key.p[0] == '"' && key.p[key.n - 1] == '"')
         key = span_cut(key, 1, key.n - 2);
-    if (!key.n || key.n > KEY_MAX)
+    if (!key.n || key.n > REQUEST_KEY_MAX)
         return false;
     for (size_t i = 0; i < key.n; i++)
         if (key.p[i] <= ' ' || key.p[i] > '~')
             return false;
-    span_copy(key, out, KEY_MAX + 1);
+    span_copy(key, out, REQUEST_KEY_MAX + 1);
     return true;
 }
 
@@ -123,12 +121,19 @@ void answer_refusal(struct request *r, const struct order_refusal *refusal)
     buf_free(&body);
 }
 
+void make_id(char out[ID_TEXT], const char *kind)
+{
+    uint8_t random[10];
+    random_bytes(random, sizeof random);
+    id_make(out, kind, clock_wall(), random);
+}
+
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
     if (!body_is_json(r))
         return;
     struct call *c = call_new(a, r, id);
-    if (!idempotency_key(r, c->key)) {
+    if (!request_key(r, c->key)) {
         answer_problem(r, 400, "bad_header",
                        "Idempotency-Key must be 1 to 255 visible ASCII characters");
         return;
@@ -140,9 +145,7 @@ void jobs_create(struct api *a, struct request *r, struct span id)
         answer_refusal(r, &refusal);
         return;
     }
-    uint8_t random[10];
-    random_bytes(random, sizeof random);
-    id_make(c->id, "job", clock_wall(), random);
+    make_id(c->id, "job");
     struct accept_args *job = &c->op.in.accept;
     *job = order_accept(&order, a->config.coalesce, clock_wall());
     job->id = span_of(c->id);
@@ -167,6 +170,11 @@ static void on_shown(struct call *c)
 void jobs_answer(struct call *c)
 {
     post_job(c, on_shown);
+}
+
+void jobs_answer_accepted(struct call *c)
+{
+    post_job(c, on_created);
 }
 
 void jobs_show(struct api *a, struct request *r, struct span id)

@@ -160,18 +160,6 @@ static bool if_match(struct request *r, bool required, int64_t *out)
     return false;
 }
 
-static bool query_dry(struct request *r, bool *out)
-{
-    struct span text;
-    *out = false;
-    if (!request_query(r, "dry_run", &text) || span_is(text, "false"))
-        return true;
-    *out = span_is(text, "true");
-    if (!*out)
-        answer_problem(r, 400, "bad_parameter", "dry_run must be true or false");
-    return *out;
-}
-
 /* NULL: answered already. */
 static struct call *begin(struct api *a, struct request *r, struct span name, bool needs_match)
 {
@@ -181,7 +169,7 @@ static struct call *begin(struct api *a, struct request *r, struct span name, bo
         answer_problem(r, 404, "not_found", "there is no such schedule");
         return NULL;
     }
-    if (!query_dry(r, &dry) || !if_match(r, needs_match, &revision))
+    if (!query_dry_run(r, &dry) || !if_match(r, needs_match, &revision))
         return NULL;
     struct call *c = call_new(a, r, SPAN_NONE);
     struct asked *q = arena_new_of(c->op.arena, struct asked);

@@ -135,6 +135,7 @@ static void put_links(struct json_w *w, const char *id)
     put_link(w, "log", id, "/log");
     put_link(w, "artifacts", id, "/artifacts");
     put_link(w, "cancel", id, "/cancel");
+    put_link(w, "retry", id, "/retry");
     buf_fmt(&path, "/v1/events?job=%s&after=0", id);
     json_kv_text(w, "events", buf_span(&path));
     json_close(w);
@@ -185,7 +186,9 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     put_duration(w, "running_ms", job->started_ms, job->finished_ms);
     json_close(w);
     json_kv_bool(w, "cancel_requested", job->cancel_asked);
+    json_kv_cstr(w, "batch", job->batch[0] ? job->batch : NULL);
     json_kv_int(w, "generation", job->generation);
+    json_kv_cstr(w, "fingerprint", job->fingerprint[0] ? job->fingerprint : NULL);
     json_kv_int(w, "revision", job->revision);
     if (with_report)
         put_stored(w, "report", job->report, parser);

@@ -27,12 +27,17 @@ enum {
     IN_BREAKERS = 8192,
     IN_MODE = 16384,
     IN_SESSIONS = 32768,
+    IN_BATCHES = 65536,
+    IN_DEAD = 131072,
+    IN_OPERATIONS = 262144,
+    IN_MANY = IN_BATCHES | IN_DEAD | IN_OPERATIONS,
     IN_ORDER = IN_GET | IN_CREATE,
-    IN_WISH = IN_ORDER | IN_SCHEDULES, /* what a job is to collect */
+    IN_WISH = IN_ORDER | IN_SCHEDULES | IN_BATCHES, /* what a job is to collect */
     IN_CONTROL = IN_QUEUES | IN_LIMITS | IN_BREAKERS | IN_MODE,
-    IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL,
+    IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL |
+                IN_MANY,
     /* everything but the service itself */
-    IN_CLIENT = 31 | IN_CREATE | IN_SITE | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL,
+    IN_CLIENT = IN_SERVED | IN_DOCTOR | IN_CONFIG | IN_VERSION | IN_SITE,
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -47,16 +52,16 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_WISH | IN_JOBS, "get, schedules create: records wanted, 1-100000, else all; jobs list, schedules list, runs: rows, 1-200, else 20"},
-    {"since", 0, "DATE", offsetof(struct cli, since), IN_WISH, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z"},
-    {"until", 0, "DATE", offsetof(struct cli, until), IN_WISH, "no posts newer than this"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_WISH | IN_JOBS | IN_DEAD | IN_OPERATIONS, "get, schedules create, batches create: records wanted, 1-100000, else all; of lists: rows, else 20"},
+    {"since", 0, "DATE", offsetof(struct cli, since), IN_WISH | IN_DEAD, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z; dead: jobs that died since then"},
+    {"until", 0, "DATE", offsetof(struct cli, until), IN_WISH | IN_DEAD, "no posts newer than this; dead: jobs that died before"},
     {"product", 0, "NAME", offsetof(struct cli, product), IN_WISH, "of a search or hashtag: latest (default), top, people, media"},
     {"depth", 0, "N", offsetof(struct cli, depth), IN_WISH, "of a thread: replies at most N steps below the post; 0 none; else all"},
     {"priority", 0, "0-9", offsetof(struct cli, priority), IN_WISH, "9 before the others of its queue, 5 normal, 0 after them; waiting makes up for it"},
     {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_WISH, "only posts that earlier jobs of the same target have not brought"},
     {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_WISH, "leave out posts of these kinds: replies,reposts,quotes"},
     {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_WISH, "only these of each record: id,text,counts.like"},
-    {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY | IN_JOBS | IN_QUEUES | IN_LIMITS | IN_SESSIONS, "site pack to use, default x; replay: or the folder of one, default that of the job; jobs cancel, queues list: only of this site"},
+    {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY | IN_JOBS | IN_QUEUES | IN_LIMITS | IN_SESSIONS | IN_DEAD, "site pack to use, default x; replay: or the folder of one, default that of the job; jobs cancel, queues list: only of this site"},
     {"evidence", 0, "WHEN", offsetof(struct cli, evidence), IN_WISH, "what is read is kept: never, on_failure or always; else as configured"},
     {"cron", 0, "FIELDS", offsetof(struct cli, cron), IN_SCHEDULES, "minute hour day month weekday: '30 2 * * *'; or @daily and the like"},
     {"timezone", 0, "NAME", offsetof(struct cli, timezone), IN_SCHEDULES, "of --cron: Europe/Berlin; default UTC"},
@@ -73,7 +78,7 @@ static const struct flag {
     {"to", 0, "DATE", offsetof(struct cli, to), IN_SCHEDULES, "of backfill: until when; default now"},
     {"pool", 0, "NAME", offsetof(struct cli, pool), IN_WISH | IN_SESSIONS, "with a login of this pool of sessions; sessions: the pool, default \"default\""},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
-    {"class", 0, "CLASS", offsetof(struct cli, class), IN_WISH | IN_REPLAY | IN_LIMITS, "get: interactive, normal (default) or bulk: how urgent; replay --failed: how they ended, default drift"},
+    {"class", 0, "CLASS", offsetof(struct cli, class), IN_WISH | IN_REPLAY | IN_LIMITS | IN_DEAD, "get: interactive, normal (default) or bulk: how urgent; replay --failed: how they ended, default drift"},
     {"tenant", 0, "NAME", offsetof(struct cli, tenant), IN_WISH | IN_QUEUES | IN_LIMITS, "for whom the job is; tenants share the service fairly; else default"},
     {"not-before", 0, "DATE", offsetof(struct cli, not_before), IN_WISH, "it starts then at the earliest: 2026-02-06T12:00:00Z"},
     {"expires", 0, "TIME", offsetof(struct cli, expires), IN_WISH, "a job that has not started by then ends as expired: 30s, 5m, 2h, 7d"},
@@ -89,8 +94,8 @@ static const struct flag {
     {"grace", 0, "TIME", offsetof(struct cli, grace), IN_JOBS | IN_SCHEDULES, "jobs cancel: time a running job has to stop by itself; schedules: a run so late is not missed; both 60s unless given"},
     {"reason", 0, "TEXT", offsetof(struct cli, reason), IN_JOBS | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL, "why, for whoever finds it so"},
     {"by", 0, "NAME", offsetof(struct cli, by), IN_CONTROL, "who says so; else the name of the user"},
-    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_JOBS | IN_QUEUES | IN_SCHEDULES, "say what would be done, and do nothing"},
-    {"yes", 'y', NULL, offsetof(struct cli, yes), IN_JOBS | IN_QUEUES, "cancel, purge: do not ask"},
+    {"dry-run", 0, NULL, offsetof(struct cli, dry_run), IN_JOBS | IN_QUEUES | IN_SCHEDULES | IN_DEAD | IN_BATCHES, "say what would be done, and do nothing"},
+    {"yes", 'y', NULL, offsetof(struct cli, yes), IN_JOBS | IN_QUEUES | IN_DEAD, "cancel, purge, delete: do not ask"},
     {"troubled", 0, NULL, offsetof(struct cli, troubled), IN_QUEUES, "list: only those that something holds up"},
     {"weight", 0, "N", offsetof(struct cli, weight), IN_QUEUES | IN_LIMITS, "set: its share among the others, 1-10000; queues: or default"},
     {"max-running", 0, "N", offsetof(struct cli, max_running), IN_QUEUES | IN_LIMITS, "set: jobs at once; queues: or default; limits: 0 is any number"},
@@ -104,8 +109,21 @@ static const struct flag {
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
     {"media", 0, "WHAT", offsetof(struct cli, media), IN_WISH, "urls: of media in the records (default); download: their files as well"},
-    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS, "only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
+    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS | IN_BATCHES, "only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
     {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
+    {"targets", 0, "FILE", offsetof(struct cli, targets), IN_BATCHES, "create: one target a line; - is standard input"},
+    {"name", 0, "TEXT", offsetof(struct cli, name), IN_BATCHES, "create: what the batch is called"},
+    {"open", 0, NULL, offsetof(struct cli, open), IN_BATCHES, "create: leave it open; it takes more jobs until it is sealed"},
+    {"partial", 0, NULL, offsetof(struct cli, partial), IN_BATCHES, "create: leave out and name what cannot be accepted; else nothing is made then"},
+    {"stop-after", 0, "N", offsetof(struct cli, stop_after), IN_BATCHES, "create: so many failed jobs cancel what has not ended; 1-1000"},
+    {"on-complete", 0, "JOB", offsetof(struct cli, on_complete), IN_BATCHES, "create: a job when all have ended, once: 'profile @nasa'"},
+    {"on-success", 0, "JOB", offsetof(struct cli, on_success), IN_BATCHES, "create: a job when all have succeeded, once"},
+    {"key", 0, "KEY", offsetof(struct cli, key), IN_BATCHES, "create: asked for again with the same key it is the same batch"},
+    {"kind", 0, "KIND", offsetof(struct cli, kind), IN_DEAD, "only jobs of this kind: posts, search, ..."},
+    {"fingerprint", 0, "PRINT", offsetof(struct cli, fingerprint), IN_DEAD, "only this group, as dead list shows it"},
+    {"all", 0, NULL, offsetof(struct cli, all), IN_DEAD, "retry, delete: all dead jobs"},
+    {"per-minute", 0, "N", offsetof(struct cli, per_minute), IN_DEAD | IN_BATCHES, "retry, retry-failed: at most so many jobs a minute, 1-6000"},
+    {"reset", 0, NULL, offsetof(struct cli, reset), IN_DEAD | IN_BATCHES | IN_JOBS, "retry, retry-failed: read from the beginning of the list again; else it goes on where it was"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
     {"accept", 0, NULL, offsetof(struct cli, accept), IN_SITE, "test only: what the pack reads now becomes what is expected"},
@@ -151,6 +169,7 @@ static const struct verb {
      "fulmar jobs show JOB\n"
      "fulmar jobs cancel JOB... [--force] [--reason TEXT]\n"
      "fulmar jobs cancel --state ready [--site x] [--dry-run]\n"
+     "fulmar jobs retry JOB [--reset]\n"
      "fulmar jobs log JOB\n"
      "fulmar jobs rejected JOB\n"
      "fulmar jobs conflicts JOB\n",
@@ -222,6 +241,40 @@ static const struct verb {
      "job that reads well now gets these records and succeeds: partial, unless the evidence shows\n"
      "the end of the list. Ends with 0 when it reads well, else as the job would end (9 the site\n"
      "changed), 5 without evidence; with --failed with 2 when some do not read well.\n"},
+    {"batches", IN_BATCHES, batches_run,
+     "fulmar batches create posts @nasa @esa @jaxa --limit 50 --name space\n"
+     "fulmar batches create posts --targets mayors.txt --since 2026-02-01 --on-complete 'profile @nasa'\n"
+     "fulmar batches list\n"
+     "fulmar batches show BATCH\n"
+     "fulmar batches wait BATCH\n"
+     "fulmar batches jobs BATCH [--state dead]\n"
+     "fulmar batches posts BATCH > posts.ndjson\n"
+     "fulmar batches seal BATCH\n"
+     "fulmar batches cancel BATCH [--dry-run]\n"
+     "fulmar batches retry-failed BATCH [--per-minute 60] [--reset] [--dry-run]\n",
+     "many targets as one: made, counted, waited for, cancelled and retried together",
+     "create takes the options of get; targets are words, or lines of --targets FILE (- is standard\n"
+     "input). More than 1000 are sent in parts. BATCH is the id that create and list print: bat_...\n"
+     "wait ends with 0 when all jobs succeeded, 2 when some did, 1 when none did, 4 when it was cancelled.\n"
+     "posts (and users) writes the records of all its jobs, one a line, as they are now.\n"},
+    {"dead", IN_DEAD, dead_run,
+     "fulmar dead list [--class drift] [--site x] [--kind posts] [--since 2026-02-06]\n"
+     "fulmar dead show JOB\n"
+     "fulmar dead retry JOB [--reset]\n"
+     "fulmar dead retry --class timeout --per-minute 30 [--dry-run]\n"
+     "fulmar dead retry --fingerprint PRINT\n"
+     "fulmar dead delete JOB --yes\n"
+     "fulmar dead delete --class not_found --yes\n",
+     "jobs that failed for good, in groups of the same trouble; take them up again, or delete them",
+     "A group has one failure class, site and fingerprint: numbers, names and hosts in its words do not\n"
+     "count. retry and delete want a job, a filter, or --all; many jobs are an operation that goes on\n"
+     "when this command has ended: fulmar operations show. delete without --yes only counts.\n"},
+    {"operations", IN_OPERATIONS, operations_run,
+     "fulmar operations list\n"
+     "fulmar operations show OPERATION\n"
+     "fulmar operations cancel OPERATION\n",
+     "what touches many jobs at once, and how far it has come",
+     "Without an action it lists. What a cancelled operation has done stays.\n"},
     {"sessions", IN_SESSIONS, sessions_run,
      "fulmar sessions add NAME [--pool POOL] [--site x] [--every 20] [--from cookies.txt]\n"
      "fulmar sessions cookies NAME [--from cookies.txt]\n"

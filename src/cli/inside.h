@@ -30,7 +30,7 @@ enum exit_code {
     EXIT_INTERRUPTED = 130,
 };
 
-enum { CLI_WORDS_MAX = 16 };
+enum { CLI_WORDS_MAX = 128 };
 
 struct cli {
     struct arena *arena;              /* until the program ends */
@@ -39,6 +39,7 @@ struct cli {
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
     const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
+    const char *targets, *name, *stop_after, *on_complete, *on_success, *key, *per_minute, *kind, *fingerprint;
     const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
     const char *catch_up_max, *grace, *reason, *from, *to;
     const char *pool;
@@ -47,6 +48,7 @@ struct cli {
     const char *max_age, *stale_if_error, *coalesce;
     const char *by, *weight, *max_running, *burst, *ttl;
     bool quiet, json, csv, help, accept, failed, apply, since_last, force, dry_run, yes, troubled;
+    bool open, partial, reset, all;
     /* filled by cli_settings() */
     struct settings settings;
     char config_file[CONFIG_PATH_MAX];
@@ -81,6 +83,9 @@ int cli_number(const char *verb, const char *flag, const char *text, int64_t min
 int cli_open_pack(struct cli *c, const char *name, struct pack **out);
 
 /* ---- verbs ---- */
+int batches_run(struct cli *c);
+int dead_run(struct cli *c);
+int operations_run(struct cli *c);
 int get_run(struct cli *c);
 int get_create(struct cli *c); /* jobs create */
 int jobs_run(struct cli *c);

@@ -1,4 +1,5 @@
 #include "cli/cancel.h"
+#include "cli/evidence.h"
 
 #include "base/id.h"
 #include "base/text.h"
@@ -155,6 +156,7 @@ static void print_job(struct cli *c, struct json job)
            "attempts", number_at(job, "attempts.started"), number_at(job, "attempts.failed"),
            number_at(job, "attempts.crashed"), number_at(job, "attempts.throttled"),
            number_at(job, "attempts.released"), number_at(job, "attempts.voided"));
+    print_line(c, "batch", text_at(job, "batch"));
     print_line(c, "accepted", text_at(job, "created_at"));
     print_line(c, "not before", text_at(job, "not_before"));
     print_line(c, "expires", text_at(job, "expires_at"));
@@ -189,6 +191,21 @@ static int show(struct cli *c, struct service *s, const char *id)
     snprintf(path, sizeof path, "/v1/jobs/%s", id);
     int code = service_ask(s, "GET", path, SPAN_NONE, &answer);
     return code ? code : show_answer(c, &answer);
+}
+
+static int retry(struct cli *c, struct service *s, const char *id)
+{
+    struct client_answer answer;
+    char path[100];
+    snprintf(path, sizeof path, "/v1/jobs/%s/retry", id);
+    int code = evidence_ask(s, "POST", path, c->reset ? SPAN("{\"reset\":true}") : SPAN("{}"), &answer);
+    if (code)
+        return code;
+    if (c->json)
+        return show_answer(c, &answer);
+    cli_note(c, "%s will run again; look: fulmar jobs show %s", id, id);
+    buf_free(&answer.body);
+    return EXIT_DONE;
 }
 
 /* ---- log ---- */
@@ -264,8 +281,9 @@ static int show_apart(struct cli *c, struct service *s, const char *id, const ch
 
 /* ---- the verb ---- */
 
-enum { LIST, CREATE, SHOW, CANCEL, LOG, REJECTED, CONFLICTS };
-static const char *const actions[] = {"list", "create", "show", "cancel", "log", "rejected", "conflicts", NULL};
+enum { LIST, CREATE, SHOW, CANCEL, RETRY, LOG, REJECTED, CONFLICTS };
+static const char *const actions[] = {"list",  "create", "show",     "cancel",    "retry",
+                                      "log",   "rejected", "conflicts", NULL};
 
 /* The ids of the call, or their number: cancel takes several, or none with a filter. */
 static int check_ids(struct cli *c, int action)
@@ -297,6 +315,8 @@ static int run_action(struct cli *c, struct service *s, int action, int64_t limi
         return show(c, s, c->words[2]);
     case CANCEL:
         return cancel_run(c, s);
+    case RETRY:
+        return retry(c, s, c->words[2]);
     case LOG:
         return show_log(c, s, c->words[2]);
     default:

@@ -104,7 +104,8 @@ void wish_write(const struct wish *wish, const struct cli *c, const char *kind, 
     if (c->site)
         json_kv_cstr(w, "site", c->site);
     json_kv_cstr(w, "kind", kind);
-    json_kv_cstr(w, "target", target);
+    if (target)
+        json_kv_cstr(w, "target", target);
     if (c->limit)
         json_kv_int(w, "limit", wish->limit);
     if (c->since)

@@ -355,8 +355,9 @@ struct job_view {
     enum waiting waiting;
     int64_t waiting_until_ms; /* 0: nobody knows */
     bool cancel_asked;
+    char fingerprint[20], batch[ID_TEXT]; /* of its death; of the batch it is in; else empty */
     int64_t revision; /* grows with every change */
-    int64_t n_ok, n_void, generation, prio;
+    int64_t n_ok, n_void, generation, prio; /* generation: times it came back after its end */
     int64_t expires_ms, deadline_ms; /* 0 none */
     struct span unique_key;
     enum store_source source;

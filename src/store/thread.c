@@ -8,6 +8,8 @@
  * anew. */
 #include "store/thread.h"
 
+#include "store/batches.h"
+
 #include "base/need.h"
 #include "core/metrics.h"
 #include "os/faults.h"
@@ -78,7 +80,7 @@ static size_t ops_take(struct ops *from, struct store_op **out, size_t most)
 
 static bool op_reads(const struct store_op *op)
 {
-    return op->verb >= STORE_JOB;
+    return op->verb >= STORE_READ;
 }
 
 /* What ends jobs or keeps them alive may use the ballast of a full disk; what makes more may
@@ -87,7 +89,7 @@ static bool op_needs_no_room(const struct store_op *op)
 {
     return op->verb == STORE_FINISH || op->verb == STORE_CANCEL || op->verb == STORE_STARTED ||
            op->verb == STORE_HEARTBEAT || op->verb == STORE_LANE_PURGE || op->verb == STORE_LANE_CHANGE ||
-           op->verb == STORE_MODE_SET;
+           op->verb == STORE_MODE_SET || (op->verb == STORE_WRITE && op->in.work.ends_jobs);
 }
 
 static err write_schedule(struct store *s, struct store_op *op, wall now)
@@ -133,6 +135,8 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_evidence_add(s, &op->in.evidence, now, &op->out.evidence, f);
     case STORE_REPAIR:
         return store_repair(s, &op->in.repair, now, &op->out.repair, f);
+    case STORE_WRITE:
+        return op->in.work.run(s, op->in.work.args, op->arena, now, f);
     case STORE_SCHEDULE_PUT:
     case STORE_SCHEDULE_DELETE:
     case STORE_SCHEDULE_PAUSE:
@@ -153,8 +157,6 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_limit_set(s, &op->in.limit, now, f);
     case STORE_MODE_SET:
         return store_mode_set(s, op->in.mode.mode, op->in.mode.by, op->in.mode.why, now, f);
-    case STORE_EVIDENCE_LIST:
-    case STORE_EVIDENCE_READ:
     case STORE_SESSION_ADD:
         return store_session_add(s, &op->in.session_add, now, f);
     case STORE_SESSION_COOKIES:
@@ -163,6 +165,9 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_session_lock(s, op->in.session.name, op->in.session.locked, op->in.session.reason, now, f);
     case STORE_SESSION_REMOVE:
         return store_session_remove(s, op->in.session.name, f);
+    case STORE_READ:
+    case STORE_EVIDENCE_LIST:
+    case STORE_EVIDENCE_READ:
     case STORE_SESSION:
     case STORE_SESSIONS:
     case STORE_SESSION_OPEN:
@@ -212,6 +217,8 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_FIELDS:
         return store_fields(s, op->in.fields.site, op->in.fields.hours, now, op->arena,
                             &op->out.fields, f);
+    case STORE_READ:
+        return op->in.work.run(s, op->in.work.args, op->arena, now, f);
     case STORE_LANES:
         return store_lanes(s, &op->in.lanes, now, op->arena, &op->out.lanes.lanes,
                            &op->out.lanes.count, f);
@@ -229,6 +236,14 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
         return store_schedules(s, &op->in.schedules, op->arena, &op->out.schedules, f);
     case STORE_SCHEDULE_RUNS:
         return store_schedule_runs(s, &op->in.schedule_runs, op->arena, &op->out.schedule_runs, f);
+    case STORE_SESSION:
+        return store_session(s, op->in.session.name, now, &op->out.session, f);
+    case STORE_SESSIONS:
+        return store_sessions(s, op->in.sessions.site, op->in.sessions.pool, now, op->arena,
+                              &op->out.sessions.list, &op->out.sessions.count, f);
+    case STORE_SESSION_OPEN:
+        return store_session_open(s, op->in.lease.id, op->in.lease.nonce, &op->out.secret, f);
+    case STORE_WRITE:
     case STORE_SCHEDULE_PUT:
     case STORE_SCHEDULE_DELETE:
     case STORE_SCHEDULE_PAUSE:
@@ -240,13 +255,6 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_LANE_PURGE:
     case STORE_LIMIT_SET:
     case STORE_MODE_SET:
-    case STORE_SESSION:
-        return store_session(s, op->in.session.name, now, &op->out.session, f);
-    case STORE_SESSIONS:
-        return store_sessions(s, op->in.sessions.site, op->in.sessions.pool, now, op->arena,
-                              &op->out.sessions.list, &op->out.sessions.count, f);
-    case STORE_SESSION_OPEN:
-        return store_session_open(s, op->in.lease.id, op->in.lease.nonce, &op->out.secret, f);
     case STORE_SESSION_ADD:
     case STORE_SESSION_COOKIES:
     case STORE_SESSION_LOCK:
@@ -387,10 +395,14 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     if (e)
         return e;
     e = store_reap(t->store, now, &reply, &f);
+    if (!e)
+        e = store_tend(t->store, now, &f);
     struct retain_reply retained = {0};
-    bool more_evidence = false, more_files = false;
+    bool more_evidence = false, more_files = false, more_batches = false;
     if (!e && poll)
         e = store_retain(t->store, &t->config.retain, now, &retained, &f);
+    if (!e && poll && t->config.retain.age_ms > 0)
+        e = store_retain_batches(t->store, (wall){now.ms - t->config.retain.age_ms}, &more_batches, &f);
     if (!e && poll)
         e = store_evidence_retain(t->store, now, &more_evidence, &f);
     if (!e && poll)
@@ -402,7 +414,8 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
         return e ? e : committed;
     *out_found = reply.promoted + reply.suspected + reply.reaped + reply.expired + reply.forced + reply.settled;
     if (poll)
-        *out_more = store_evidence_sweep(t->store) || retained.more || more_evidence || more_files;
+        *out_more = store_evidence_sweep(t->store) || retained.more || more_evidence || more_files ||
+                    more_batches;
     return E_OK;
 }
 

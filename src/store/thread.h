@@ -18,12 +18,21 @@ enum store_verb {
     STORE_LANE_CHANGE, STORE_LANE_PURGE, STORE_LIMIT_SET, STORE_MODE_SET,
     STORE_SCHEDULE_PUT, STORE_SCHEDULE_DELETE, STORE_SCHEDULE_PAUSE, STORE_SCHEDULE_TRIGGER, STORE_SCHEDULE_BACKFILL,
     STORE_SCHEDULES_DUE, STORE_SCHEDULE_FIRE,
-    STORE_SESSION_ADD, STORE_SESSION_COOKIES, STORE_SESSION_LOCK, STORE_SESSION_REMOVE, /* reading ones follow */
+    STORE_SESSION_ADD, STORE_SESSION_COOKIES, STORE_SESSION_LOCK, STORE_SESSION_REMOVE,
+    STORE_WRITE, /* in.work; reading ones follow */
+    STORE_READ,  /* likewise */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
     STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
     STORE_LANES, STORE_LANE, STORE_LANE_BOUNDS, STORE_LIMITS, STORE_MODE,
     STORE_SCHEDULE, STORE_SCHEDULES, STORE_SCHEDULE_RUNS,
     STORE_SESSION, STORE_SESSIONS, STORE_SESSION_OPEN, STORE_VERBS
+};
+
+/* Any other operation of the store: called on the store's thread with what the caller gave. */
+struct store_work {
+    err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f);
+    void *args;     /* arguments and reply, the caller's */
+    bool ends_jobs; /* may use the ballast of a full disk */
 };
 
 struct store_op {
@@ -55,6 +64,7 @@ struct store_op {
         struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
         struct { int64_t after; struct span job; size_t limit; } events;
         struct { struct span site; int64_t hours; } fields;
+        struct store_work work;
         struct schedule_put schedule_put;
         struct schedule_ask schedule_ask;                 /* DELETE, PAUSE, TRIGGER, SCHEDULE */
         struct schedule_backfill schedule_backfill;

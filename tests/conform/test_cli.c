@@ -678,6 +678,182 @@ static void jobs_are_listed_shown_cancelled_and_logged(void **state)
     EXPECT(65, "state must be", server_flag(), "jobs", "list", "--state", "asleep");
 }
 
+/* ---- many jobs ---- */
+
+/* The first line of what a call wrote: an id. */
+static const char *id_of(struct call *c)
+{
+    static char ids[4][64];
+    static int n;
+    struct span rest = buf_span(&c->out), line = SPAN_NONE;
+    span_next(&rest, '\n', &line);
+    char *id = span_copy(line, ids[n++ % 4], sizeof ids[0]);
+    drop(c);
+    return id;
+}
+
+static void batches_are_made_waited_for_shown_and_read(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "batches", "create", "posts", "@nasa", "@esa", "--limit", "3", "--name", "space");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "2 jobs; wait for them: fulmar batches wait bat_"));
+    const char *id = id_of(&c);
+    EXPECT(0, "success: 2 of 2 jobs succeeded", server_flag(), "batches", "wait", id);
+    c = CALL(server_flag(), "batches", "show", id);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "space") && says(&c.out, "2, 2 succeeded") && says(&c.out, "100 %"));
+    drop(&c);
+    c = CALL(server_flag(), "batches", "list");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, id) && says(&c.out, "success"));
+    drop(&c);
+    c = CALL(server_flag(), "batches", "jobs", id);
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 3);
+    drop(&c);
+    c = CALL(server_flag(), "batches", "posts", id, "--fields", "id");
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 6);
+    assert_true(says(&c.out, "{\"id\":\"1000\"}"));
+    drop(&c);
+    EXPECT(0, "takes no more jobs", server_flag(), "batches", "seal", id); /* twice is fine */
+}
+
+static void write_targets(char *path, size_t size, int count, bool wrong)
+{
+    snprintf(path, size, "%s/targets", server.folder);
+    FILE *to = fopen(path, "w");
+    assert_non_null(to);
+    for (int i = 0; i < count; i++)
+        fprintf(to, "@t%d\n\n", i);
+    fputs(wrong ? "this is no name\r\n" : "@gone\r\n", to);
+    fclose(to);
+}
+
+static void targets_of_a_file_are_sent_in_parts_and_some_may_fail(void **state)
+{
+    (void)state;
+    char path[128];
+    write_targets(path, sizeof path, 1200, true);
+    EXPECT(65, "targets/200", server_flag(), "batches", "create", "posts", "--targets", path);
+    struct call c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--partial", "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "1200 jobs would be made") && says(&c.err, "left out: target 1201"));
+    drop(&c);
+    write_targets(path, sizeof path, 1200, false);
+    c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--limit", "1", "--key", "mine");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "1201 jobs"));
+    char id[64];
+    snprintf(id, sizeof id, "%s", id_of(&c));
+    c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--limit", "1", "--key", "mine");
+    expect_code(&c, 0);
+    assert_string_equal(id_of(&c), id);
+    EXPECT(2, "1200 of 1201 jobs succeeded, 1 failed", server_flag(), "batches", "wait", id);
+    c = CALL(server_flag(), "batches", "jobs", id, "--state", "dead");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "suspended") && lines(&c.out) == 2);
+    drop(&c);
+    c = CALL(server_flag(), "batches", "retry-failed", id, "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "1 jobs would be taken up again"));
+    drop(&c);
+    EXPECT(0, "1 jobs taken up again", server_flag(), "batches", "retry-failed", id, "--reset");
+    EXPECT(2, "1 failed", server_flag(), "batches", "wait", id);
+    unlink(path);
+    EXPECT(66, "No such file", server_flag(), "batches", "create", "posts", "--targets", path);
+}
+
+static void an_open_batch_is_cancelled(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "batches", "create", "posts", "@forever", "@forever", "--open");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "fulmar batches seal bat_"));
+    const char *id = id_of(&c);
+    EXPECT(0, "takes no more jobs", server_flag(), "batches", "seal", id);
+    c = CALL(server_flag(), "batches", "cancel", id, "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "2 jobs would be cancelled"));
+    drop(&c);
+    EXPECT(0, "2 jobs cancelled or told to stop", server_flag(), "batches", "cancel", id);
+}
+
+static void wrong_calls_about_many_jobs_say_why(void **state)
+{
+    (void)state;
+    EXPECT(64, "did you mean 'create'?", "batches", "creat", "posts", "@a");
+    EXPECT(64, "needs a kind and targets", "batches", "create");
+    EXPECT(64, "there is no target", "batches", "create", "posts");
+    EXPECT(64, "needs the id of a batch", "batches", "wait");
+    EXPECT(65, "not the id of a batch", "batches", "show", "job_1");
+    EXPECT(64, "--limit must be 1 to 100000", "batches", "create", "posts", "@a", "--limit", "0");
+    EXPECT(64, "--stop-after must be 1 to 1000", server_flag(), "batches", "create", "posts", "@a", "--stop-after", "0");
+    EXPECT(64, "between quotes", server_flag(), "batches", "create", "posts", "@a", "--on-complete", "profile");
+    EXPECT(64, "needs a job, a filter", "dead", "retry");
+    EXPECT(64, "needs a job, a filter", "dead", "delete");
+    EXPECT(64, "--class must be a failure", "dead", "list", "--class", "bad");
+    EXPECT(64, "16 hexadecimal digits", "dead", "retry", "--fingerprint", "xyz");
+    EXPECT(64, "not both", "dead", "retry", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--all");
+    EXPECT(64, "did you mean 'list'?", "operations", "lits");
+    EXPECT(64, "needs the id of an operation", "operations", "show");
+    EXPECT(5, "not_found", server_flag(), "batches", "show", "bat_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    EXPECT(5, "not_found", server_flag(), "operations", "cancel", "opr_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+}
+
+static void dead_jobs_are_listed_retried_and_deleted(void **state)
+{
+    (void)state;
+    char id[64] = "", print[32] = "";
+    EXPECT(7, "suspended", server_flag(), "get", "posts", "@gone");
+    struct call c = CALL(server_flag(), "dead", "list", "--class", "suspended", "--json");
+    expect_code(&c, 0);
+    struct json_parser *parser = json_parser_new(1 << 20);
+    struct json root;
+    struct span text = SPAN("");
+    assert_int_equal(json_parse(parser, buf_span(&c.out), &root, NULL), E_OK);
+    struct json group = json_at(json_get(root, SPAN("data")), 0);
+    json_text(json_get(json_at(json_get(group, SPAN("examples")), 0), SPAN("job")), &text);
+    span_copy(text, id, sizeof id);
+    json_text(json_get(group, SPAN("fingerprint")), &text);
+    span_copy(text, print, sizeof print);
+    json_parser_free(&parser);
+    drop(&c);
+    c = CALL(server_flag(), "dead", "list");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, print) && says(&c.out, "suspended"));
+    assert_false(says(&c.out, "\x1b")); /* words of the site are no commands to the terminal */
+    drop(&c);
+    c = CALL(server_flag(), "dead", "show", id);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "x posts gone") && says(&c.out, print));
+    drop(&c);
+    c = CALL(server_flag(), "dead", "retry", "--fingerprint", print, "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "would be taken up again") && says(&c.out, print));
+    drop(&c);
+    EXPECT(0, "will run again", server_flag(), "jobs", "retry", id, "--reset");
+    EXPECT(0, "fulmar operations show opr_", server_flag(), "dead", "retry", "--class", "suspended", "--per-minute", "1");
+    c = CALL(server_flag(), "operations", "list");
+    expect_code(&c, 0);
+    struct span rest = buf_span(&c.out), line = SPAN_NONE;
+    span_next(&rest, '\n', &line);
+    span_next(&rest, '\n', &line);
+    char operation[64];
+    span_copy(span_cut(line, 0, span_find_char(line, ' ')), operation, sizeof operation);
+    drop(&c);
+    c = CALL(server_flag(), "operations", "cancel", operation);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "cancelled") && says(&c.out, "1 a minute"));
+    drop(&c);
+    EXPECT(64, "nothing was deleted", server_flag(), "dead", "delete", "--class", "suspended");
+    EXPECT(0, "jobs deleted", server_flag(), "dead", "delete", "--class", "suspended", "--yes");
+    EXPECT(5, "not_found", server_flag(), "dead", "delete", id, "--yes");
+    EXPECT(5, "not_found", server_flag(), "jobs", "retry", id);
+    EXPECT(0, "no dead job is so", server_flag(), "dead", "list", "--class", "suspended");
+}
+
 /* The page for people: an account is a record there as well. */
 /* The id of a job that succeeded. */
 static const char *done_id(void)
@@ -1316,6 +1492,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(queues_are_listed_set_and_stopped),
         cmocka_unit_test(limits_breakers_and_modes_are_set),
         cmocka_unit_test(flags_of_an_order_are_checked),
+        cmocka_unit_test(batches_are_made_waited_for_shown_and_read),
+        cmocka_unit_test(targets_of_a_file_are_sent_in_parts_and_some_may_fail),
+        cmocka_unit_test(an_open_batch_is_cancelled),
+        cmocka_unit_test(wrong_calls_about_many_jobs_say_why),
+        cmocka_unit_test(dead_jobs_are_listed_retried_and_deleted),
         cmocka_unit_test(mistakes_about_schedules_are_named),
         cmocka_unit_test(schedules_are_made_looked_at_and_deleted),
         cmocka_unit_test(the_page_shows_the_same_jobs),

@@ -1792,6 +1792,7 @@ static void the_description_is_what_is_served(void **state)
     assert_true(paths->count >= 12);
     for (const struct ynode *p = paths->first; p; p = p->next) {
         static const char *const holes[][2] = {{"{id}", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"}, {"{n}", "1"},
+            {"{batch}", "bat_01ARZ3NDEKTSV4RRFFQ69G5FAV"}, {"{operation}", "opr_01ARZ3NDEKTSV4RRFFQ69G5FAV"},
             {"{tenant}", "default"}, {"{site}", "x"}, {"{class}", "normal"}, {"{name}", "x"}, {"{sha256}", "00"}};
         static const char *const words[][2] = {
             {"post", "POST"}, {"get", "GET, HEAD"}, {"put", "PUT"}, {"patch", "PATCH"}, {"delete", "DELETE"}};

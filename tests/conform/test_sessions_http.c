@@ -167,10 +167,10 @@ static void a_job_names_a_pool_and_lies_in_a_lane_of_its_own(void **state)
     expect("POST", "/v1/sessions/dora/cookies", header, 200, NULL);
     static const struct {
         const char *kind, *lane;
-    } kinds[] = {{"search", "x/normal@lanes.SearchTimeline"},
-                 {"hashtag", "x/normal@lanes.SearchTimeline"}, /* counted together */
-                 {"posts", "x/normal@lanes.UserTweets"},
-                 {"profile", "x/normal@lanes.UserByScreenName"}};
+    } kinds[] = {{"search", "default/x/normal@lanes.SearchTimeline"},
+                 {"hashtag", "default/x/normal@lanes.SearchTimeline"}, /* counted together */
+                 {"posts", "default/x/normal@lanes.UserTweets"},
+                 {"profile", "default/x/normal@lanes.UserByScreenName"}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         char body[200], lane[80];
         snprintf(body, sizeof body, "{\"kind\":\"%s\",\"target\":\"nasa\",\"session\":{\"pool\":\"lanes\"}}", kinds[i].kind);

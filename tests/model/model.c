@@ -274,6 +274,13 @@ static bool find_request(const struct model *m, const struct model_accept *a,
     return false;
 }
 
+static bool is_full(const struct model *m, const struct model_rules *r)
+{
+    int64_t waiting = count_in(m, -1, MODEL_READY) + count_in(m, -1, MODEL_SCHEDULED) +
+                      count_in(m, -1, MODEL_BLOCKED);
+    return r->waiting_max && waiting >= r->waiting_max;
+}
+
 struct model_reply model_accept(struct model *m, const struct model_rules *r,
                                 const struct model_accept *a, int64_t now)
 {
@@ -292,9 +299,7 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r,
     if (live && (a->conflict != MODEL_REPLACE_WAITING || live->state == MODEL_ACTIVE))
         return (struct model_reply){.word = MODEL_TAKEN, .job = live->id};
     /* Who asks for what is there already needs no room. */
-    int64_t waiting = count_in(m, -1, MODEL_READY) + count_in(m, -1, MODEL_SCHEDULED) +
-                      count_in(m, -1, MODEL_BLOCKED);
-    if (m->job_count == MODEL_JOBS || (r->waiting_max && waiting >= r->waiting_max))
+    if (m->job_count == MODEL_JOBS || is_full(m, r))
         return (struct model_reply){.word = MODEL_FULL};
     bear(m, a->lane);
     if (live)
@@ -560,6 +565,12 @@ static int64_t budget_of(int64_t most, const struct model_job *j)
     return most * (1 + j->generation);
 }
 
+/* Of a budget that is counted from its base. */
+static int64_t row_of(const struct model_rules *r, int64_t most, const struct model_job *j)
+{
+    return r->replay_renews ? most : budget_of(most, j);
+}
+
 /* Charges the lease and says what follows; *out_wait is the delay of a scheduled job. */
 static enum model_state charge(const struct model_rules *r, struct model_job *j,
                                enum model_budget budget, int64_t hint, int64_t *out_wait)
@@ -578,11 +589,11 @@ static enum model_state charge(const struct model_rules *r, struct model_job *j,
     case MODEL_FAIL:
         n = ++j->n_fail - j->fail_base;
         *out_wait = r->delay(j->id, n, hint);
-        return n >= budget_of(r->fail_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
+        return n >= row_of(r, r->fail_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
     case MODEL_CRASH:
         n = ++j->n_crash - j->crash_base;
         *out_wait = n == 1 && r->crash_at_once ? 0 : r->delay(j->id, n, 0);
-        return n >= budget_of(r->crash_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
+        return n >= row_of(r, r->crash_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
     case MODEL_THROTTLE:
         if (r->throttle_is_fail) {
             *out_wait = r->delay(j->id, ++j->n_fail, hint);
@@ -593,7 +604,7 @@ static enum model_state charge(const struct model_rules *r, struct model_job *j,
         return n >= budget_of(r->throttle_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
     case MODEL_RELEASE:
         n = ++j->n_release - j->release_base;
-        if (n >= budget_of(r->release_max, j))
+        if (n >= row_of(r, r->release_max, j))
             return MODEL_DEAD;
         if (r->releases_free == 0 || n <= r->releases_free)
             return MODEL_READY;
@@ -732,7 +743,14 @@ struct model_reply model_replay(struct model *m, const struct model_rules *r, in
     struct model_job *live = live_with_key(m, j->unique, j);
     if (live)
         return (struct model_reply){.word = MODEL_TAKEN, .job = live->id};
+    if (r->replay_bounded && (m->draining || is_full(m, r)))
+        return (struct model_reply){.word = MODEL_FULL};
     j->generation++;
+    if (r->replay_renews) {
+        j->fail_base = j->n_fail;
+        j->crash_base = j->n_crash;
+        j->release_base = j->n_release;
+    }
     j->finished_at = j->expires_at = j->deadline_at = 0;
     if (reset)
         j->next_batch = j->cursor = 0;
@@ -838,9 +856,9 @@ static const char *check_job(const struct model *m, const struct model_rules *r,
         return "I5: a lease of an epoch to come";
     /* The last permanent failure is charged above the budget. */
     if (j->n_fail - j->fail_base > budget_of(r->fail_max, j) + 1 ||
-        j->n_crash - j->crash_base > budget_of(r->crash_max, j) ||
+        j->n_crash - j->crash_base > row_of(r, r->crash_max, j) ||
         j->n_throttle > budget_of(r->throttle_max, j) ||
-        j->n_release - j->release_base > budget_of(r->release_max, j))
+        j->n_release - j->release_base > row_of(r, r->release_max, j))
         return "I7: a budget is overdrawn";
     if (j->n_ok > 1 || (j->state == MODEL_SUCCEEDED) != (j->n_ok == 1))
         return "I8: success without a good ending, or twice";

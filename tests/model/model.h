@@ -92,6 +92,8 @@ struct model_rules {
     bool permanent_stands;  /* a permanent failure stays `dead` though somebody asked to cancel */
     bool released_by_time;  /* a released job is ranked by now, not in front of its lane */
     bool progress_renews;   /* a batch that added items starts the budgets over */
+    bool replay_renews;     /* a replay starts the budgets in a row over, in place of raising their bounds */
+    bool replay_bounded;    /* a queue that is full, or takes nothing new, takes nobody back */
     bool progress_healthy;  /* an attempt that added items says that the site is healthy */
     bool crash_at_once;     /* no delay after the first crash in a row */
     int64_t releases_free;  /* after so many in a row a released job waits; 0 never */

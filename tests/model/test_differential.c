@@ -7,6 +7,7 @@
 #include "model.h"
 
 #include "core/retry.h"
+#include "store/dead.h"
 #include "store/lanes.h"
 
 #include <sqlite3.h>
@@ -55,6 +56,11 @@ static const struct departure {
     {"only an ending says whether the site is healthy",
      "an attempt that added posts says so too", offsetof(struct model_rules, progress_healthy),
      0, false},
+    {"a replay raises the bounds of all budgets",
+     "it starts those in a row over (throttles: as the design)",
+     offsetof(struct model_rules, replay_renews), 0, false},
+    {"a replay is always taken", "not while the queue is full, or takes nothing new",
+     offsetof(struct model_rules, replay_bounded), 0, false},
     {"every crash is followed by a delay", "the first in a row is not",
      offsetof(struct model_rules, crash_at_once), 0, false},
     {"five unhealthy endings in a row open the breaker", "five of different jobs",
@@ -77,7 +83,7 @@ struct world;
 /* Operations of the model. Those that the store has not got yet are left out: no function. */
 static void op_accept(struct world *w), op_reserve(struct world *w),
     op_started(struct world *w), op_heartbeat(struct world *w), op_commit(struct world *w),
-    op_finish(struct world *w), op_reap(struct world *w), op_cancel(struct world *w),
+    op_finish(struct world *w), op_reap(struct world *w), op_cancel(struct world *w), op_replay(struct world *w),
     op_retain(struct world *w), op_restart(struct world *w), op_wait(struct world *w),
     op_pause(struct world *w), op_drain(struct world *w), op_cap(struct world *w);
 static const struct op {
@@ -95,15 +101,15 @@ static const struct op {
     {"cancel", 3, op_cancel},
     {"retain", 2, op_retain},
     {"wait", 4, op_wait},
+    {"replay (T18)", 3, op_replay},
     {"restart", 0, op_restart}, /* slow: by episode, not by weight */
     {"pause of a lane", 1, op_pause},
     {"drain", 1, op_drain},
     {"caps of tenants and of all", 1, op_cap},
     {"accept into a batch, blocked jobs (T3)", 0, NULL},
     {"reserve with a session", 0, NULL},
-    {"replay (T18)", 0, NULL},
 };
-enum { OPS = sizeof ops / sizeof ops[0], OP_RESTART = 10 };
+enum { OPS = sizeof ops / sizeof ops[0], OP_RESTART = 11 };
 _Static_assert(OP_RESTART < OPS, "the row of `restart`");
 
 /* ---- the two worlds ---- */
@@ -616,6 +622,20 @@ static void op_cancel(struct world *w)
         return;
     same(w, "state of cancel", r.state, reply.state);
     same(w, "its worker runs", ran, reply.active);
+}
+
+/* Without reset: there the store keeps the number of the next batch, since what the job has stays. */
+static void op_replay(struct world *w)
+{
+    int64_t job = 1 + below(w, w->ids + 1);
+    struct replay_reply reply = {0};
+    char id[ID_TEXT];
+    say(w, "replay %lld", (long long)job);
+    struct replay_args args = {.id = span_of(id_text(job, id))};
+    begin(w);
+    err e = store_replay(w->s, &args, now(w), &reply, NULL);
+    end(w);
+    same(w, "answer of replay", err_of(model_replay(&w->m, &w->rules, job, false, w->now).word), e);
 }
 
 static void op_retain(struct world *w)

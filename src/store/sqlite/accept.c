@@ -72,13 +72,12 @@ static err find_request(struct store *s, struct accepting *t, struct fault *f)
     return e;
 }
 
-static err find_live(struct store *s, struct accepting *t, bool blocked, struct job_row *out,
-                     bool *out_found, struct fault *f)
+err accept_find_live(struct store *s, struct span tenant, struct span unique_key, bool blocked,
+                     struct job_row *out, bool *out_found, struct fault *f)
 {
     struct query *q;
     size_t n = 0;
-    err e = db_ask(s->db, SQL_LIVE_KEY, &q, f, DB_T(t->lane.tenant), DB_T(t->args->unique_key),
-                   DB_I(blocked));
+    err e = db_ask(s->db, SQL_LIVE_KEY, &q, f, DB_T(tenant), DB_T(unique_key), DB_I(blocked));
     if (!e)
         e = job_rows_read(s, q, out, 1, &n, f);
     *out_found = n > 0;
@@ -89,11 +88,12 @@ static err find_live(struct store *s, struct accepting *t, bool blocked, struct 
 static err decide_unique(struct store *s, struct accepting *t, struct fault *f)
 {
     struct unique_facts facts = {0};
-    if (t->args->unique_key.n == 0)
+    struct span tenant = t->lane.tenant, key = t->args->unique_key;
+    if (key.n == 0)
         return E_OK;
-    err e = find_live(s, t, false, &t->live, &facts.live, f);
+    err e = accept_find_live(s, tenant, key, false, &t->live, &facts.live, f);
     if (!e)
-        e = find_live(s, t, true, &t->successor, &facts.successor, f);
+        e = accept_find_live(s, tenant, key, true, &t->successor, &facts.successor, f);
     if (e)
         return e;
     if (!facts.live && facts.successor) { /* waits for another job, and is the live one itself */
@@ -165,9 +165,8 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
     return e == E_END ? E_OK : e;
 }
 
-static err check_open(struct store *s, struct accepting *t, struct fault *f)
+static err check_open(struct store *s, const struct store_lane *l, struct fault *f)
 {
-    const struct store_lane *l = lanes_find(s, t->args->lane);
     err e = s->mode == MODE_DRAINING      ? E_DRAINING
             : s->mode == MODE_MAINTENANCE ? E_MAINTENANCE
             : l && l->now.closed          ? E_CLOSED
@@ -197,6 +196,12 @@ static err check_room(struct store *s, struct fault *f)
                     (long long)s->limits.ready_max);
     }
     return E_OK;
+}
+
+err accept_check(struct store *s, const struct store_lane *lane, struct fault *f)
+{
+    err e = check_open(s, lane, f);
+    return e ? e : check_room(s, f);
 }
 
 static int64_t least_of(int64_t a, int64_t b)
@@ -301,13 +306,13 @@ static err write_accept(struct store *s, struct accepting *t, wall now, struct f
 }
 
 /* A job whose pool has nobody who could ever serve it would wait for a person. */
-static err check_session(struct store *s, const struct accept_args *a, wall now, struct fault *f)
+err accept_check_session(struct store *s, struct span site, struct span pool, wall now, struct fault *f)
 {
     int64_t usable = 1;
-    err e = a->pool.n ? sessions_usable(s, a->site, a->pool, now, &usable, f) : E_OK;
+    err e = pool.n ? sessions_usable(s, site, pool, now, &usable, f) : E_OK;
     if (!e && !usable)
         e = fail(f, E_SESSION, "pool %.*s of %.*s has no session that can be used; see: fulmar sessions list",
-                 SP(a->pool), SP(a->site));
+                 SP(pool), SP(site));
     return e;
 }
 
@@ -315,7 +320,7 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
 {
     const struct accept_args *a = t->args;
     bool exists;
-    err e = check_open(s, t, f);
+    err e = check_open(s, lanes_find(s, a->lane), f);
     if (!e)
         e = job_exists(s, a->id, &exists, f);
     if (!e && exists)
@@ -327,7 +332,7 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
     if (!e && !t->reply.existing)
         e = check_room(s, f);
     if (!e && !t->reply.existing && !t->answered)
-        e = check_session(s, a, now, f);
+        e = accept_check_session(s, a->site, a->pool, now, f);
     if (!e && !lanes_find(s, a->lane))
         e = lanes_room(s, f);
     return e;
@@ -352,8 +357,11 @@ err store_accept(struct store *s, const struct accept_args *args, wall now,
     if (e != E_END)
         return e;
     e = decide(s, &t, now, f);
+    bool inner = s->accepting;
+    s->accepting = true;
     if (!e && !t.reply.existing)
         e = write_accept(s, &t, now, f);
+    s->accepting = inner;
     if (!e)
         *out = t.reply;
     return e;

@@ -91,8 +91,10 @@ struct store {
     int64_t epoch;
     int64_t group_ms;  /* store time of the group's operations so far */
     bool limits_changed; /* in this group: mode, or limits above lanes */
+    bool accepting;    /* within store_accept(): jobs that follow from it come later */
+    bool tending;      /* batches.c: nobody above is about to touch a job */
     bool unsettled;    /* jobs wait for one that has ended: store_reap() goes on with them */
-    struct tally now, saved;
+    struct tally now, saved, marked; /* marked: by group_mark() */
     struct secret_key *key; /* of sessions.c; NULL until it is needed */
     /* files.c */
     char *doomed[DOOMED_MAX]; /* paths to remove when the group is on disk */
@@ -104,6 +106,32 @@ struct store {
 
 /* E_OK when a group is open and still sound. Every writing operation asks first. */
 MUST_USE err store_usable(struct store *s, struct fault *f);
+
+/* A part of a group that is taken back or kept as one, one at a time: group_mark(), then
+ * group_keep() or group_rewind(). */
+MUST_USE err group_mark(struct store *s, struct fault *f);
+MUST_USE err group_keep(struct store *s, struct fault *f);
+MUST_USE err group_rewind(struct store *s, struct fault *f);
+
+/* ---- ended.c: what follows when a job ends, whatever ended it ---- */
+/* To be called in the transaction that ends it, behind its row and its event: the last thing, because
+ * it may accept a job (which makes lanes, moves them, and uses s->scratch). */
+MUST_USE err job_follow_up(struct store *s, int64_t seq, wall now, struct fault *f);
+/* Before its row is deleted. */
+MUST_USE err job_gone(struct store *s, int64_t seq, enum job_state state, struct fault *f);
+/* ---- batches.c ---- */
+MUST_USE err batches_child_ended(struct store *s, int64_t batch, enum job_state state, wall now,
+                                 struct fault *f);
+MUST_USE err batches_call_again(struct store *s, wall now, struct fault *f);
+MUST_USE err batches_retain(struct store *s, wall before, bool *out_more, struct fault *f);
+/* ---- operations.c ---- */
+struct operation_args;
+struct operation_view;
+/* On the jobs of a batch. out NULL: not even its first piece is done, nobody looks at it. */
+MUST_USE err operations_for_batch(struct store *s, int64_t batch, const struct operation_args *args,
+                                  wall now, struct arena *a, struct operation_view *out,
+                                  struct fault *f);
+MUST_USE err operations_stop_for_batch(struct store *s, int64_t batch, wall now, struct fault *f);
 
 /* ---- disk.c: lock file, free space, ballast ---- */
 MUST_USE err disk_lock(struct store *s, struct fault *f);
@@ -170,9 +198,33 @@ MUST_USE err waits_settle_rest(struct store *s, wall now, int64_t *count, struct
 MUST_USE err waits_answer(struct store *s, const struct job_row *r, struct query *from,
                           enum store_source source, wall now, struct fault *f);
 
+/* ---- accept.c: what also says whether an ended job may come back ---- */
+/* E_BUSY, E_DISK_FULL: no further job may come in, or none of this lane (NULL: of any). */
+MUST_USE err accept_check(struct store *s, const struct store_lane *lane, struct fault *f);
+/* E_SESSION: nobody in the pool can be used, now or after a rest. No pool is fine. */
+MUST_USE err accept_check_session(struct store *s, struct span site, struct span pool, wall now, struct fault *f);
+/* The live job of the tenant with this unique key: the one that works or may, or the one that is blocked. */
+MUST_USE err accept_find_live(struct store *s, struct span tenant, struct span unique_key, bool blocked,
+                              struct job_row *out, bool *out_found, struct fault *f);
+
+/* ---- retain.c ---- */
+struct old_job {
+    int64_t seq, finished_ms, bytes;
+    enum job_state state;
+    struct store_lane *lane;
+    enum store_needs needs;
+    char id[ID_TEXT];
+};
+/* Deletes an ended job. What it had goes with it as far as *rows allows, which is counted down; the rest
+ * is left to store_retain(). */
+MUST_USE err job_forget(struct store *s, const struct old_job *j, int64_t *rows, struct fault *f);
+
 /* E_NOT_FOUND. */
 MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f);
 
+/* ---- views.c ---- */
+MUST_USE err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
+                           struct job_view *v, struct fault *f);
 /* ---- modes.c ---- */
 MUST_USE err modes_load(struct store *s, struct fault *f);
 MUST_USE err modes_new_epoch(struct store *s, wall now, struct fault *f);

@@ -789,6 +789,36 @@ void lanes_after_group(struct store *s, bool committed)
     b->undo_count = 0;
 }
 
+void lanes_mark(struct store *s)
+{
+    struct lane_book *b = &s->lanes;
+    if (b->marked_room < b->undo_count) {
+        free(b->marked);
+        b->marked_room = b->undo_room;
+        b->marked = heap_get(b->marked_room * sizeof *b->marked);
+    }
+    for (size_t i = 0; i < b->undo_count; i++)
+        b->marked[i] = b->undo[i].lane->now;
+    b->marked_count = b->undo_count;
+}
+
+/* Lanes that the part touched first are as before the group, which they were at its mark, or gone; the
+ * others are as they were at the mark. */
+void lanes_after_mark(struct store *s, bool kept)
+{
+    struct lane_book *b = &s->lanes;
+    for (; !kept && b->undo_count > b->marked_count; b->undo_count--) {
+        const struct lane_undo *u = &b->undo[b->undo_count - 1];
+        u->lane->touched = false;
+        take_back(s, u, s->group_ms);
+    }
+    for (size_t i = b->marked_count; !kept && i > 0; i--) {
+        struct lane_undo u = {.lane = b->undo[i - 1].lane, .before = b->marked[i - 1]};
+        take_back(s, &u, s->group_ms);
+    }
+    b->marked_count = 0;
+}
+
 /* ---- finding and making ---- */
 
 struct store_lane *lanes_find(const struct store *s, struct span name)
@@ -925,5 +955,6 @@ void lanes_free(struct store *s)
     map_free(&b->sites);
     free(b->by_id);
     free(b->undo);
+    free(b->marked);
     *b = (struct lane_book){0};
 }

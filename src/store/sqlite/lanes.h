@@ -89,6 +89,8 @@ struct lane_book {
         bool added;
     } *undo;
     size_t undo_count, undo_room;
+    struct lane_facts *marked; /* of the first marked_count of them, as they were at lanes_mark() */
+    size_t marked_count, marked_room;
 };
 
 struct store;
@@ -96,6 +98,9 @@ MUST_USE err lanes_load(struct store *s, wall now, struct fault *f);
 void lanes_free(struct store *s);
 MUST_USE err lanes_flush(struct store *s, struct fault *f);
 void lanes_after_group(struct store *s, bool committed);
+/* A part of the group begins that may be taken back alone; it is kept or not. */
+void lanes_mark(struct store *s);
+void lanes_after_mark(struct store *s, bool kept);
 
 /* The lane of that name; NULL none. */
 struct store_lane *lanes_find(const struct store *s, struct span name);

@@ -141,7 +141,8 @@ static err succeed(struct store *s, const struct job_row *r, const struct repair
     json_kv_cstr(&w, "end", end_reason_name(a->end));
     json_kv_cstr(&w, "was", failure_name(facts->failure));
     json_kv_int(&w, "have", r->have);
-    return event_add(s, r->id, "job.repaired", now, &w, f);
+    e = event_add(s, r->id, "job.repaired", now, &w, f);
+    return e ? e : job_follow_up(s, r->seq, now, f);
 }
 
 err store_repair(struct store *s, const struct repair_args *args, wall now,

@@ -9,14 +9,6 @@ enum { RETAIN_STEP = 100, RETAIN_ROWS = 5000, RETAIN_EVENTS = 1000 };
 /* A mark is of use for as long as somebody comes back for what is new: a year longer than jobs stay. */
 static const int64_t MARK_KEEP_MS = 365LL * 86400 * 1000;
 
-struct old_job {
-    int64_t seq, finished_ms, bytes;
-    enum job_state state;
-    struct store_lane *lane;
-    enum store_needs needs;
-    char id[ID_TEXT];
-};
-
 /* ---- what a job had ---- */
 
 /* Takes up to *rows items off the job; what no job holds is deleted. */
@@ -78,9 +70,11 @@ static err delete_rests(struct store *s, int64_t *rows, struct fault *f)
     return E_OK;
 }
 
-static err delete_job(struct store *s, const struct old_job *j, int64_t *rows, struct fault *f)
+err job_forget(struct store *s, const struct old_job *j, int64_t *rows, struct fault *f)
 {
-    err e = db_run(s->db, SQL_JOB_DELETE, f, DB_I(j->seq));
+    err e = job_gone(s, j->seq, j->state, f);
+    if (!e)
+        e = db_run(s->db, SQL_JOB_DELETE, f, DB_I(j->seq));
     if (e)
         return e;
     lanes_count(s, j->lane, j->needs, j->state, JOB_STATES, s->group_ms);
@@ -147,7 +141,7 @@ static err delete_old(struct store *s, const struct retain_args *a, bool dead, w
         limit = dead ? dead_exceeds(s, a, &old[i], now) : kept_exceeds(s, a, &old[i], now);
         if (limit == RETAIN_LIMITS)
             break;
-        e = delete_job(s, &old[i], rows, f);
+        e = job_forget(s, &old[i], rows, f);
         reply->deleted[limit]++;
         s->now.retained[limit]++;
     }

@@ -2,6 +2,7 @@
  * and the conservation law: every lease ever granted is accounted for exactly once. */
 #pragma once
 
+#include "store/sqlite/batches_sql.h"
 #include "store/sqlite/schedules_sql.h"
 
 enum { SCHEMA_VERSION = 4 };
@@ -125,6 +126,8 @@ enum { SCHEMA_VERSION = 4 };
     "  end_reason   INTEGER NOT NULL DEFAULT 0,"                                               \
     "  why          TEXT,"                                                                     \
     "  report       TEXT,"                                                                     \
+    "  batch        INTEGER," /* bid */                                                        \
+    "  fingerprint  TEXT," /* of the death, of dead jobs */                                    \
     "  revision     INTEGER NOT NULL DEFAULT 1,"                                               \
     "  created_at   INTEGER NOT NULL,"                                                         \
     "  started_at   INTEGER,"                                                                  \
@@ -134,6 +137,7 @@ enum { SCHEMA_VERSION = 4 };
     "  CHECK((state = 3) = (nonce IS NOT NULL)),"                                              \
     "  CHECK((state >= 4) = (finished_at IS NOT NULL)),"                                       \
     "  CHECK((state = 4) = (n_ok = 1)),"                                                       \
+    "  CHECK(fingerprint IS NULL OR state = 5),"                                               \
     "  CHECK((state = 0) = (waits_on IS NOT NULL)),"                                           \
     "  CHECK((source = 0) = (shared_from IS NULL)),"                                           \
     "  CHECK(stop_by IS NULL OR (state = 3 AND cancel_req = 1)),"                              \
@@ -196,7 +200,7 @@ enum { SCHEMA_VERSION = 4 };
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
     "CREATE INDEX events_job ON events(job, seq);"                                             \
-    FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL SESSIONS_SQL
+    BATCHES_JOBS_SQL FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL SESSIONS_SQL BATCHES_SQL
 
 /* Which path each field of a record came from, by the hour. */
 #define FIELDS_SQL                                                                             \

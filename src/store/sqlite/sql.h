@@ -5,6 +5,7 @@
  * statistics, would take jobs_state and sort. */
 #pragma once
 
+#include "store/sqlite/batches_sql.h"
 #include "store/sqlite/schedules_sql.h"
 
 #define SQL_JOB_ROW                                                                            \
@@ -17,7 +18,8 @@
     "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                \
     "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts,j.filtered," \
     "j.n_ok,j.n_void,j.generation,j.prio,j.over_at,j.deadline_at,j.unique_key,j.source,"                          \
-    "(SELECT o.id FROM jobs o WHERE o.seq=j.shared_from),j.result_age"                                            \
+    "(SELECT o.id FROM jobs o WHERE o.seq=j.shared_from),j.result_age,"                                           \
+    "coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),'')"  \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
@@ -49,7 +51,7 @@
     X(SQL_REPAIR, "UPDATE jobs SET state=4,failure=0,verdict=?2,end_reason=?3,why=?4,report=coalesce(?5,report)," \
                   "n_ok=1,n_fail=n_fail-?6,n_crash=n_crash-?7,n_throttle=n_throttle-?8,n_release=n_release-?9,n_void=n_void-?10," \
                   "fail_base=min(fail_base,n_fail-?6),crash_base=min(crash_base,n_crash-?7),"  \
-                  "release_base=min(release_base,n_release-?9),finished_at=?11,revision=revision+1 WHERE seq=?1")
+                  "release_base=min(release_base,n_release-?9),finished_at=?11,fingerprint=NULL,revision=revision+1 WHERE seq=?1")
 
 /* What ended may go, the oldest first; not what another job waits for, or has the result of. */
 #define SQL_NOT_NEEDED                                                                         \
@@ -260,6 +262,7 @@
     SQL_SCHEDULES_TABLE(X)                                                                     \
     SQL_RETAIN_TABLE(X)                                                                        \
     SQL_SESSIONS_TABLE(X)                                                                      \
+    SQL_BATCHES_TABLE(X)                                                                       \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
     X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
                        " JOIN files f USING(fid) WHERE u.site=?1 AND u.url=?2")                \

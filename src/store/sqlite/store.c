@@ -247,6 +247,28 @@ err store_commit(struct store *s, struct fault *f)
     return E_OK;
 }
 
+/* ---- a part of a group that may be taken back ---- */
+
+err group_mark(struct store *s, struct fault *f)
+{
+    s->marked = s->now;
+    lanes_mark(s);
+    return db_script(s->db, "SAVEPOINT part", f);
+}
+
+err group_keep(struct store *s, struct fault *f)
+{
+    lanes_after_mark(s, true);
+    return db_script(s->db, "RELEASE part", f);
+}
+
+err group_rewind(struct store *s, struct fault *f)
+{
+    s->now = s->marked;
+    lanes_after_mark(s, false);
+    return db_script(s->db, "ROLLBACK TO part; RELEASE part", f);
+}
+
 void store_idle(struct store *s)
 {
     need(!s->in_group);
@@ -281,6 +303,10 @@ err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *
         e = sooner(s, SQL_FIRST_STOP, &o.next_ms, f);
     if (!e)
         e = sooner(s, SQL_FIRST_OVER, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_OPERATION_FIRST, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_CALL_FIRST, &o.next_ms, f);
     if (s->unsettled)
         o.next_ms = now.ms;
     if (!e)

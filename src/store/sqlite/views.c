@@ -39,7 +39,8 @@ static void read_waiting(const struct store *s, wall now, struct job_view *v)
         v->waiting = lanes_waiting(s, l, now.ms, &v->waiting_until_ms);
 }
 
-static err read_view(const struct store *s, wall now, struct query *q, struct arena *a, struct job_view *v, struct fault *f)
+err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
+                  struct job_view *v, struct fault *f)
 {
     *v = (struct job_view){
         .state = (enum job_state)db_int(q, 9),
@@ -74,6 +75,8 @@ static err read_view(const struct store *s, wall now, struct query *q, struct ar
         .source = (enum store_source)db_int(q, 39),
         .result_age_ms = db_int(q, 41),
     };
+    span_copy(db_text(q, 42), v->fingerprint, sizeof v->fingerprint);
+    span_copy(db_text(q, 43), v->batch, sizeof v->batch);
     span_copy(db_text(q, 0), v->id, sizeof v->id);
     struct span *const texts[] = {&v->site, &v->kind,   &v->target, &v->lane,
                                   &v->spec, &v->cursor, &v->why,    &v->report};
@@ -101,7 +104,7 @@ err store_job(struct store *s, struct span id, wall now, struct arena *a, struct
         return e;
     e = db_step(q, f);
     if (!e)
-        e = read_view(s, now, q, a, &v, f);
+        e = job_view_read(s, now, q, a, &v, f);
     else if (e == E_END)
         e = fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)));
     db_end(q);
@@ -150,7 +153,7 @@ err store_jobs(struct store *s, const struct jobs_query *query, wall now, struct
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
-        e = read_view(s, now, q, a, &all[n], n ? NULL : f);
+        e = job_view_read(s, now, q, a, &all[n], n ? NULL : f);
         if (e)
             break;
         n++;
