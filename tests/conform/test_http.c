@@ -1189,7 +1189,7 @@ static void artifacts_are_listed_and_come_as_downloads(void **state)
     assert_int_equal(r.status, 200);
     assert_true(contains(r.body, "\"kind\":\"response\"") && contains(r.body, "\"kind\":\"screenshot\""));
     char when[WHEN_TEXT];
-    snprintf(text, sizeof text, "\"collected_at\":\"%s\"", when_text(collected, when));
+    snprintf(text, sizeof text, "\"collected_at\":\"%s\"", when_text_ms(collected, when));
     assert_true(contains(r.body, text));
     assert_true(contains(r.body, "\"reason\":\"drift\""));
     assert_true(contains(r.body, "\"not_kept\":[{\"kind\":\"dom\",\"reason\":\"page_silent\""));
