@@ -4,6 +4,7 @@
 
 #include "base/id.h"
 #include "base/when.h"
+#include "core/lane.h"
 #include "core/metrics.h"
 #include "os/clock.h"
 #include "store/ticket.h"
@@ -300,6 +301,13 @@ static struct accept_args *make_jobs(struct call *c, const struct batch_order *o
     return jobs;
 }
 
+/* Whose batch it is: that of its first job. */
+static struct span tenant_of(const struct batch_order *o)
+{
+    struct lane_name lane;
+    return o->count && lane_name_parse(o->orders[0].lane, &lane) ? lane.tenant : SPAN("default");
+}
+
 /* The job of a callback as the store keeps it. False: answered. */
 static bool make_ticket(struct call *c, const struct order *order, struct span *out)
 {
@@ -373,7 +381,7 @@ void batches_create(struct api *a, struct request *r, struct span id)
     make_id(c->id, "bat");
     b->create = (struct batch_args){
         .id = arena_keep(c->op.arena, span_of(c->id)),
-        .tenant = SPAN(""),
+        .tenant = tenant_of(&b->order),
         .name = b->order.name,
         .open = b->order.open,
         .partial = b->order.partial,

@@ -680,7 +680,7 @@ static void open_both(struct world *w)
         w,
         "SELECT id,lane_id,state,prio,rank,run_at,fence,coalesce(nonce,0),coalesce(lease_until,0),suspect,started,"
         "cancel_req,n_fail,n_crash,n_throttle,n_release,n_ok,n_void,fail_base,crash_base,release_base,progressed,"
-        "next_batch,coalesce(cursor,'c0'),have,coalesce(finished_at,0) FROM jobs ORDER BY seq",
+        "next_batch,coalesce(cursor,'c0'),have,coalesce(finished_at,0),generation FROM jobs ORDER BY seq",
         &w->jobs);
     prepare(
         w,
@@ -746,6 +746,7 @@ static void same_job(const struct world *w, const struct model_job *j)
          strtoll((const char *)sqlite3_column_text(w->jobs, 23) + 1, NULL, 10));
     same_column(w, j, "posts", j->have, 24);
     same_column(w, j, "end", j->finished_at, 25);
+    same_column(w, j, "generation", j->generation, 26);
 }
 
 static void same_lanes(const struct world *w)
