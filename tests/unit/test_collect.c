@@ -775,30 +775,23 @@ static void an_account_says_why_its_list_is_empty(void **state)
     arena_free(&a);
 }
 
+static enum verdict seen_as(const char *who, int claimed, int64_t limit)
+{
+    JOB(.claimed = claimed, .says = who, .limit = limit, .page_count = 1,
+        .pages = {{0, 5, "c1", .terminate = limit == 0}});
+    enum verdict v = r.verdict;
+    arena_free(&a);
+    return v;
+}
+
 /* A guest is shown a few of the posts of an account; asked only where it matters. */
 static void what_a_guest_is_shown_is_a_sample(void **state)
 {
     (void)state;
-    {
-        JOB(.claimed = 50, .says = "guest", .page_count = 1, .pages = {{0, 5, "c1", .terminate = true}});
-        assert_int_equal(r.verdict, VERDICT_SAMPLED);
-        arena_free(&a);
-    }
-    {
-        JOB(.claimed = 50, .page_count = 1, .pages = {{0, 5, "c1", .terminate = true}});
-        assert_int_equal(r.verdict, VERDICT_COMPLETE);
-        arena_free(&a);
-    }
-    {
-        JOB(.claimed = 5, .says = "guest", .page_count = 1, .pages = {{0, 5, "c1", .terminate = true}});
-        assert_int_equal(r.verdict, VERDICT_COMPLETE);
-        arena_free(&a);
-    }
-    {
-        JOB(.claimed = 50, .says = "guest", .limit = 4, .page_count = 1, .pages = {{0, 5, "c1"}});
-        assert_int_equal(r.verdict, VERDICT_PARTIAL); /* newest first, as for everybody */
-        arena_free(&a);
-    }
+    assert_int_equal(seen_as("guest", 50, 0), VERDICT_SAMPLED);
+    assert_int_equal(seen_as(NULL, 50, 0), VERDICT_COMPLETE);
+    assert_int_equal(seen_as("guest", 5, 0), VERDICT_COMPLETE);
+    assert_int_equal(seen_as("guest", 50, 4), VERDICT_PARTIAL); /* newest first, as for everybody */
 }
 
 /* Empty answers prove nothing; the page's own word does. */
