@@ -239,7 +239,7 @@ static void read_strategy(struct reading *r, struct json body)
     }
     if (!r->pack || !r->order->kind.n)
         return;
-    size_t count = pack_strategies(r->pack, r->order->kind, tried, NAMES_MAX);
+    size_t count = pack_strategies(r->pack, r->order->kind, r->product, tried, NAMES_MAX);
     struct names names = {.words = BUF(1024)};
     for (size_t i = 0; i < count; i++) {
         if (span_is(wanted, tried[i]))
@@ -550,10 +550,10 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_site(&r, root);
     read_kind(&r, root);
     read_target(&r, root);
-    read_strategy(&r, root);
     read_number(&r, root, "limit", 1, ORDER_LIMIT_MAX, &out->limit);
     read_number(&r, root, "priority", 0, 9, &prio);
     read_product(&r, root);
+    read_strategy(&r, root);
     read_depth(&r, root);
     read_exclude(&r, root);
     read_fields(&r, root);

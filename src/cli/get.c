@@ -315,7 +315,7 @@ static int check_strategy(struct cli *c, const struct pack *pack)
 {
     const char *tried[KINDS_MAX + 1] = {NULL};
     struct buf known = BUF(1024);
-    size_t count = pack_strategies(pack, span_of(c->words[1]), tried, KINDS_MAX);
+    size_t count = pack_strategies(pack, span_of(c->words[1]), span_of(c->product), tried, KINDS_MAX);
     bool fits = !c->strategy;
     for (size_t i = 0; i < count; i++) {
         fits = fits || strcmp(c->strategy, tried[i]) == 0;

@@ -37,7 +37,7 @@ static void drift(struct answer *a, struct span why)
 static void sign_by_status(struct visit *v)
 {
     struct sign s = signs_answer_by(&v->page->answers, v->status, v->headers, v->body);
-    if (s.is == FAILURE_NONE)
+    if (s.is == FAILURE_NONE && s.says == SAYS_NOTHING)
         s = (struct sign){.is = FAILURE_DRIFT};
     if (!s.why.p)
         s.why = SPAN("the answer is not in a shape we know");

@@ -181,22 +181,38 @@ bool pack_needs_page(const struct pack *p, struct span kind)
     return false;
 }
 
+static bool product_reads(const struct product *product, enum plan_strategy s)
+{
+    return !product || !product->has_reads || product->reads[s];
+}
+
 static void take_product(struct plan *plan, const struct target *t, const struct product *product)
 {
+    bool own = product && product->sources;
+    plan->step_count = 0;
+    for (size_t i = 0; i < t->step_count; i++)
+        if (product_reads(product, t->steps[i].strategy))
+            plan->steps[plan->step_count++] = t->steps[i];
+    plan->sources = own ? product->sources : t->sources;
+    plan->source_count = own ? product->source_count : t->source_count;
     plan->users = product ? product->users : t->users;
     plan->ranked = t->ranked || (product && product->ranked);
     plan->product = product ? product->name : SPAN_NONE;
     plan->product_url = product ? product->value : SPAN_NONE;
 }
 
-size_t pack_strategies(const struct pack *p, struct span kind, const char **out_names, size_t max)
+size_t pack_strategies(const struct pack *p, struct span kind, struct span product,
+                       const char **out_names, size_t max)
 {
+    const struct target *t = NULL;
+    const struct product *chosen = NULL;
     size_t n = 0;
-    for (size_t i = 0; i < p->target_count; i++) {
-        const struct target *t = &p->targets[i];
-        for (size_t k = 0; span_eq(t->kind, kind) && k < t->step_count && n < max; k++)
+    if (pack_find_target(p, kind, &t, NULL))
+        return 0;
+    (void)!target_product(t, product, &chosen, NULL);
+    for (size_t k = 0; k < t->step_count && n < max; k++)
+        if (product_reads(chosen, t->steps[k].strategy))
             out_names[n++] = plan_strategy_name(t->steps[k].strategy);
-    }
     return n;
 }
 
@@ -226,18 +242,14 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
     if (e)
         return e;
     struct plan plan = {
-        .step_count = t->step_count,
         .kind = t->kind,
         .canonical = canonical,
         .operations = t->operations,
         .operation_count = t->operation_count,
         .shown = t->shown,
-        .sources = t->sources,
-        .source_count = t->source_count,
         .more = t->more.n ? t->more : SPAN("scroll"),
         .ranked = t->ranked,
     };
-    memcpy(plan.steps, t->steps, sizeof plan.steps);
     memcpy(plan.fallback_on, t->fallback_on, sizeof plan.fallback_on);
     take_product(&plan, t, t->product_count ? &t->products[0] : NULL);
     e = fill_texts(&plan, t, p, a, base_url, f);

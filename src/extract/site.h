@@ -28,6 +28,11 @@ struct input_rule {
 struct product {
     struct span name, value; /* value: its word in the URL; may be empty */
     bool users, ranked;
+    bool reads[PLAN_STRATEGIES];   /* with has_reads: the target's strategies that can show it */
+    bool has_reads;
+    const struct source **sources; /* fetch, in place of the target's; NULL: those */
+    const struct span *source_names;
+    size_t source_count;
 };
 struct target {
     struct span kind, url;
@@ -45,7 +50,7 @@ struct target {
     struct span more; /* expression of capture; empty: "scroll" */
     bool users;  /* its records are users, else posts; a product has its own word */
     bool thread; /* about one post: records are placed around it, jobs may limit the depth */
-    const struct product *products; /* the first is the default */
+    struct product *products; /* the first is the default */
     const struct span *product_names;
     size_t product_count;
     bool ranked; /* order: ranked */

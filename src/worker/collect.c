@@ -627,12 +627,15 @@ bool collection_may_go_on(const struct collection *c, err e)
     return !c->page.told && class != FAILURE_CANCELLED && !failure_row(class)->about_target;
 }
 
-/* Is the next strategy worth its while? */
-static bool may_fall_back(const struct collection *c, size_t next, enum failure_class class)
+/* The next strategy that is worth its while after this; the number of strategies when there is none. */
+static size_t fall_back(const struct collection *c, size_t next, enum failure_class class)
 {
-    if (c->page.told || next >= c->plan.step_count || !c->plan.fallback_on[class])
-        return false;
-    return !c->plan.steps[next].has_after || c->plan.steps[next].after[class];
+    if (c->page.told || !c->plan.fallback_on[class])
+        return c->plan.step_count;
+    while (next < c->plan.step_count && c->plan.steps[next].has_after &&
+           !c->plan.steps[next].after[class])
+        next++;
+    return next;
 }
 
 /* The strategies in the pack's order: the next one where the one before failed in a way that the pack
@@ -640,7 +643,7 @@ static bool may_fall_back(const struct collection *c, size_t next, enum failure_
 static err collect(struct collection *c)
 {
     err e = E_BUG;
-    for (size_t i = 0; i < c->plan.step_count; i++) {
+    for (size_t i = 0; i < c->plan.step_count;) {
         int64_t pages = c->pages, had = c->have;
         c->step = &c->plan.steps[i];
         switch (c->step->strategy) {
@@ -663,7 +666,8 @@ static err collect(struct collection *c)
                              .posts = c->have - had,
                              .failure = class,
                              .why = e ? words_of(c, e) : SPAN_NONE};
-        if (!e || !may_fall_back(c, i + 1, class))
+        i = e ? fall_back(c, i + 1, class) : c->plan.step_count;
+        if (i >= c->plan.step_count)
             break;
         evidence_end(&c->evidence, class); /* what this one read shows why it failed */
         log_info("job.fallback", F_C("from", plan_strategy_name(c->step->strategy)),

@@ -27,11 +27,14 @@ static const char *const pack_files[] = {
     "maps/nitter_feed_page.yaml",
     "maps/nitter_feed_post.yaml",
     "maps/nitter_page.yaml",
+    "maps/nitter_person.yaml",
     "maps/nitter_post.yaml",
     "maps/nitter_user.yaml",
     "maps/oembed_page.yaml",
     "maps/oembed_post.yaml",
     "maps/post.yaml",
+    "maps/ssr_page.yaml",
+    "maps/ssr_post.yaml",
     "maps/syndication_page.yaml",
     "maps/syndication_post.yaml",
     "maps/timeline.yaml",
@@ -248,7 +251,7 @@ static void test_broken(void **state)
            "- {type: TweetPreviewDisplay}", 2, "'state' is missing here");
     broken("maps/timeline.yaml", "moduleItems", "moduleItems, itmes: x", 13,
            "unknown key 'itmes' in a step; did you mean 'items'?");
-    broken("site.yaml", "role: timeline, as: nitter_rss", "rol: timeline, as: nitter_rss", 0,
+    broken("site.yaml", "role: timeline, as: oembed", "rol: timeline, as: oembed", 0,
            "unknown key 'rol' in a source; did you mean 'role'?");
     broken("site.yaml", "post: maps/syndication_post.yaml", "post: maps/nitter_post.yaml", 6,
            "this source needs a map with 'locator: json'");
@@ -467,8 +470,10 @@ static void test_products(void **state)
 static void test_broken_strategies(void **state)
 {
     (void)state;
-    const char *limits = "    dom: {source: dom_profile, turns_max: 1000}\n"
-                         "    fallback_on: [drift, timeout, stuck, blocked]\n";
+    const char *limits =
+        "    dom: {source: dom_profile, turns_max: 1000, after: [drift, timeout, stuck, blocked]}\n"
+        "    fetch: {sources: [nitter_profile], after: [drift, blocked, login_required], turns_max: 1}\n"
+        "    fallback_on: [drift, timeout, stuck, blocked, login_required]\n";
     struct {
         const char *text, *words;
     } rows[] = {
@@ -483,6 +488,10 @@ static void test_broken_strategies(void **state)
          "unknown source 'dom_profil'; did you mean 'dom_profile'?"},
         {"    dom: {source: nitter_feed}\n", "'dom' needs a source of the format html"},
         {"    dom: {turns_max: 1}\n", "'source' is missing"},
+        {"    fetch: {sources: [nitter_timeline, nitter_profile]}\n",
+         "lists have to be the last of the sources"},
+        {"    dom: {source: dom_profile, after: [drifd]}\n",
+         "unknown failure class 'drifd'; did you mean 'drift'?"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fault f = {0};
@@ -504,11 +513,11 @@ static void test_one_strategy(void **state)
     struct plan plan;
     const char *names[4];
     enum plan_strategy s;
-    assert_int_equal(pack_strategies(p, SPAN("posts"), names, 4), 3);
+    assert_int_equal(pack_strategies(p, SPAN("posts"), SPAN_NONE, names, 4), 3);
     assert_string_equal(names[0], "capture");
     assert_string_equal(names[1], "dom");
-    assert_int_equal(pack_strategies(p, SPAN("posts"), names, 1), 1);
-    assert_int_equal(pack_strategies(p, SPAN("nosuch"), names, 4), 0);
+    assert_int_equal(pack_strategies(p, SPAN("posts"), SPAN_NONE, names, 1), 1);
+    assert_int_equal(pack_strategies(p, SPAN("nosuch"), SPAN_NONE, names, 4), 0);
     assert_true(plan_strategy_parse(SPAN("dom"), &s) && s == PLAN_DOM);
     assert_false(plan_strategy_parse(SPAN("don"), &s));
     assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
@@ -522,6 +531,84 @@ static void test_one_strategy(void **state)
     pack_close(&p);
 }
 
+/* What is wrong with a product is said where it stands. */
+static void test_broken_products(void **state)
+{
+    (void)state;
+    const char *top = "top: {order: ranked, strategies: [capture, dom]}";
+    struct {
+        const char *text, *words;
+    } rows[] = {
+        {"top: {order: ranked, strategies: [capture, dmo]}", "unknown strategy 'dmo'; did you mean 'dom'?"},
+        {"top: {order: ranked, strategy: [dom]}", "unknown key 'strategy' in a product"},
+        {"top: {sources: [nitter_serch]}", "unknown source 'nitter_serch'; did you mean 'nitter_search'?"},
+        {"top: {sources: [oembed]}", "source 'oembed' has no 'url' to fetch"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fault f = {0};
+        struct pack *p = NULL;
+        int line = 0, column = 0;
+        copy_pack("site.yaml", top, rows[i].text, &line, &column);
+        err e = open_copy(&f, &p);
+        remove_copy();
+        if (e != E_CONFIG || !strstr(f.words, rows[i].words) || strncmp(f.words, "x/site.yaml:", 12) != 0)
+            fail_msg("row %zu: %s", i, f.words);
+    }
+}
+
+/* A product is read by the strategies that can show it, and from sources of its own. */
+static void test_products_of_strategies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *product, *strategies, *first_url;
+        size_t sources;
+    } rows[] = {
+        {"search", "latest", "capture dom fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on", 2},
+        {"search", "top", "capture dom ", "", 0},
+        {"search", "people", "capture dom fetch ", "https://n.test/search?f=users&q=a%20b", 1},
+        {"search", "media", "capture fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on&f-media=on", 2},
+        {"hashtag", "latest", "capture dom fetch ", "https://n.test/search?f=tweets&q=%23a%20b&e-nativeretweets=on", 2},
+        {"hashtag", "people", "capture dom fetch ", "https://n.test/search?f=users&q=%23a%20b", 1},
+        {"list", "", "capture dom fetch ", "https://n.test/i/lists/a%20b", 2},
+        {"thread", "", "capture fetch ", "https://n.test/i/status/a%20b", 1},
+        {"media", "", "capture fetch ", "https://n.test/a%20b/media", 2},
+        {"replies", "", "capture dom fetch ", "https://n.test/a%20b/with_replies", 2},
+        {"profile", "", "capture dom fetch ", "https://n.test/a%20b", 1},
+        {"followers", "", "capture dom ", "", 0},
+    };
+    struct pack *p = open_real();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena *a = arena_new(1024 * 1024);
+        struct plan plan;
+        struct buf text = BUF(1024), url = BUF(4096);
+        const char *names[4];
+        struct source_vars v = {.input = SPAN("a b"), .instances = SPAN("nitter=https://n.test")};
+        size_t n = pack_strategies(p, span_of(rows[i].kind), span_of(rows[i].product), names, 4);
+        assert_int_equal(plan_make(&plan, p, a, span_of(rows[i].kind), SPAN("a b"), SPAN_NONE, NULL), E_OK);
+        if (rows[i].product[0])
+            assert_int_equal(plan_choose(&plan, p, a, span_of(rows[i].product), NULL), E_OK);
+        assert_int_equal(plan_configure(&plan, v.instances, a, NULL), E_OK);
+        assert_int_equal(plan.step_count, n);
+        for (size_t k = 0; k < n; k++) {
+            assert_string_equal(names[k], plan_strategy_name(plan.steps[k].strategy));
+            buf_fmt(&text, "%s ", names[k]);
+        }
+        if (!span_is(buf_span(&text), rows[i].strategies))
+            fail_msg("%s %s: %.*s", rows[i].kind, rows[i].product, SP(buf_span(&text)));
+        if (rows[i].first_url[0]) {
+            assert_int_equal(plan.source_count, rows[i].sources);
+            assert_int_equal(source_url(plan.sources[0], &v, &url), E_OK);
+        }
+        if (!span_is(buf_span(&url), rows[i].first_url))
+            fail_msg("%s %s: %.*s", rows[i].kind, rows[i].product, SP(buf_span(&url)));
+        buf_free(&text);
+        buf_free(&url);
+        arena_free(&a);
+    }
+    pack_close(&p);
+}
+
 /* A source is read where its server is known; a strategy without a source is none. */
 static void test_instances(void **state)
 {
@@ -532,8 +619,8 @@ static void test_instances(void **state)
     } rows[] = {
         {"", 0, 2},
         {"other=https://o.test", 0, 2},
-        {"nitter=https://n.test", 1, 3},
-        {"syndication=https://s.test nitter=https://n.test", 2, 3},
+        {"nitter=https://n.test", 2, 3},
+        {"syndication=https://s.test nitter=https://n.test", 3, 3},
     };
     struct pack *p = open_real();
     struct arena *a = arena_new(1024 * 1024);
@@ -550,8 +637,7 @@ static void test_instances(void **state)
     struct source_vars v = {.input = SPAN("nasa"), .instances = span_of(rows[3].instances)};
     assert_int_equal(source_url(plan.sources[0], &v, &url), E_OK);
     assert_true(span_is(buf_span(&url), "https://n.test/nasa"));
-    assert_false(source_is_sampled(plan.sources[0]));
-    assert_true(source_is_sampled(plan.sources[1]));
+    assert_true(source_is_sampled(plan.sources[0]) && source_is_sampled(plan.sources[2]));
     v.cursor = SPAN("ab=/");
     buf_clear(&url);
     assert_int_equal(source_url(plan.sources[0], &v, &url), E_OK);
@@ -908,6 +994,7 @@ int main(void)
         cmocka_unit_test(test_chosen_products),
         cmocka_unit_test(test_request_cursor),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fetched_sites),
+        cmocka_unit_test(test_broken_products), cmocka_unit_test(test_products_of_strategies),
         cmocka_unit_test(test_broken_strategies),
         cmocka_unit_test(test_one_strategy),
         cmocka_unit_test(test_instances),
