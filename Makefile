@@ -110,6 +110,7 @@ lint: build $(OUT)/tools/reference $(OUT)/tools/simulate ## floors, sizes, unuse
 	@tools/unused.sh $(OUT)
 	@tools/sizes.sh
 	@tools/headers.sh
+	@python3 tests/data/make.py --check
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page | cmp -s - docs/reference/$$page.md || \
 	    { echo "docs/reference/$$page.md is not what the table says: make reference"; exit 1; }; done
 	@for page in deploy/man/*.[1-8]; do [ ! -e "$$page" ] || mandoc -Tlint -Wwarning "$$page" || exit 1; done
@@ -133,6 +134,9 @@ model: $(MODELS) ## the store against its model, small worlds wholly, and the sp
 	@models/check.sh
 	@$(MAKE) --no-print-directory $(OUT)/tests/sim/sim
 	@tests/sim/check.sh $(OUT)/tests/sim/sim
+
+fixtures: $(OUT)/tests/unit/test_fixtures $(OUT)/tests/browser/test_dom ## every recorded page and answer against what has to come of it, also in Chromium
+	@tests/run.sh $^
 
 fuzzers: $(FUZZERS)
 fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
@@ -174,4 +178,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model fuzzers fuzz system check soak volume bench sim sim-rest install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model fixtures fuzzers fuzz system check soak volume bench sim sim-rest install clean
