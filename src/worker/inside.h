@@ -139,6 +139,24 @@ MUST_USE err collection_ask_what_is_empty(struct collection *c);
 err collection_drift(struct collection *c, int64_t read, int64_t lost);
 #define CURSOR_BELOW "below" /* "~below=ID:CURSOR": of the list below this post */
 
+/* What the strategy dom knows of the page that it reads. */
+struct dom_view {
+    struct shown shown; /* the last message */
+    int64_t number;
+    mono last_new; /* when something came into sight that was not there before */
+    int rests;     /* times in a row that the list rested at its bottom with nothing new */
+    int older;     /* messages in a row with nothing but posts older than asked for */
+    int retries;   /* "Retry" pressed since something new came */
+    int64_t read, lost, seen; /* posts or users: of the window, of the window, in all */
+    struct page_sign offers;  /* read again: why the last message offers to try again */
+};
+/* A message that is kept as evidence, taken in again: its HTML, and what its headers say of the page. */
+MUST_USE err dom_read_again(struct collection *c, struct dom_view *v, struct span headers,
+                            struct span html, wall at);
+/* Nothing more comes: posts of which none could be read are drift, and what was offered to be tried again stays
+ * as it is. */
+MUST_USE err dom_end(struct collection *c, const struct dom_view *v);
+
 /* The strategies; each runs to its end. */
 MUST_USE err capture_run(struct collection *c);
 MUST_USE err dom_run(struct collection *c);
