@@ -223,10 +223,15 @@ static void on_gone(struct visit *v, struct html_node n, enum record_section sec
     struct span id = found_text(v, v->page->gone_id, n);
     struct span state = signs_text_state(signs, words);
     struct span where = section == SECTION_REPLY ? SPAN("reply") : SPAN("top");
+    struct sign is = signs_of_state(signs, state);
     a->out->entries++;
     answer_unavailable(a, id.n <= 20 ? id : SPAN_NONE, state, words, where);
+    if (!a->out->gone) {
+        a->out->gone = is.is;
+        a->out->gone_why = is.why;
+    }
     if (section == SECTION_MAIN)
-        answer_sign_all(a, signs_of_state(signs, state));
+        answer_sign_all(a, is);
 }
 
 static void on_item(struct visit *v, struct html_node n)
@@ -431,6 +436,7 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
                             .user_followers = -1, .user_following = -1};
     struct answer a = {.r = r, .op = &source->op, .post = source->post, .user = source->user};
     a.as = source->as;
+    a.had_focus = r->focus_seen;
     a.arena = arena;
     a.out = &fresh;
     a.fault = f;
@@ -446,6 +452,7 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
         read_markup(&v);
     if (a.failed)
         return a.failed;
+    r->focus_seen |= a.focus_seen;
     *out = fresh;
     return E_OK;
 }

@@ -97,6 +97,9 @@ static err keep(struct collection *c, struct dom_view *v, struct reading *r)
     c->pages++;
     take_account(c, r);
     take_records(c, r);
+    thread_note_shown(c, r);
+    if (r->gone && !v->gone.is)
+        v->gone = (struct page_sign){.is = r->gone, .why = r->gone_why};
     err e = collection_keep(c, r, &fresh);
     if (e || c->end != END_OLDEST_REACHED)
         v->older = fresh ? 0 : v->older;
@@ -230,11 +233,31 @@ err dom_read_again(struct collection *c, struct dom_view *v, struct span headers
     return e ? e : take(c, v, &r);
 }
 
+/* A thread without the post that it is about: what stands in its place says why. A visitor is shown it alone; a
+ * branch that did not open is missing. */
+static err end_of_thread(struct collection *c, const struct dom_view *v)
+{
+    if (c->thread.read) {
+        c->thread.alone = v->shown.guest && v->seen <= 1;
+        c->thread.unplaced += v->shown.shut;
+        return E_OK;
+    }
+    if (v->gone.is)
+        return fail_as_page_says(c, v->gone);
+    if (c->have == 0 && c->source_said_empty)
+        return E_OK;
+    c->failure = FAILURE_DRIFT;
+    c->why = SPAN("the page of the thread does not have the post that it is about");
+    return E_PAGE;
+}
+
 err dom_end(struct collection *c, const struct dom_view *v)
 {
     if (v->lost && !v->seen)
         return collection_drift(c, 0, v->lost);
-    return v->offers.is ? fail_as_page_says(c, v->offers) : E_OK;
+    if (v->offers.is)
+        return fail_as_page_says(c, v->offers);
+    return c->plan.focus.n ? end_of_thread(c, v) : E_OK;
 }
 
 /* ---- turns ---- */
@@ -246,7 +269,7 @@ static err rest(struct collection *c, struct dom_view *v)
     const struct shown *s = &v->shown;
     if (s->busy || s->retry || s->more || c->page.request_count)
         return E_OK;
-    if (s->answers && s->bottom) {
+    if (s->answers && s->bottom && !s->folded) {
         v->last_new = clock_mono(); /* the page does answer */
         if (++v->rests >= c->step->end_repeat_pages)
             c->end = END_NO_NEW_IDS;
@@ -256,8 +279,9 @@ static err rest(struct collection *c, struct dom_view *v)
 
 static err silence(struct collection *c, struct dom_view *v)
 {
-    err e = dom_end(c, v);
-    return e ? e : collection_explain_silence(c);
+    if (v->lost && !v->seen)
+        return collection_drift(c, v->seen, v->lost);
+    return collection_explain_silence(c);
 }
 
 static err turn(struct collection *c, struct dom_view *v)
@@ -277,6 +301,10 @@ static err turn(struct collection *c, struct dom_view *v)
         return e;
     if (v->shown.retry)
         return try_again(c, v);
+    if (c->thread.depth == 0 && c->thread.read && v->shown.answers)
+        c->end = END_TERMINATE; /* nothing below the post is wanted */
+    if (c->end)
+        return E_OK;
     if (!r.entries && !r.unavailable)
         return rest(c, v);
     v->last_new = clock_mono();

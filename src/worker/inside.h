@@ -35,7 +35,7 @@ struct thread {
     struct seen shown, asked; /* cursors */
     size_t open;              /* shown and not asked for */
     int64_t unplaced;         /* replies to something that was not shown, where depth matters */
-    bool read;                /* an answer with the post itself was read */
+    bool read;                /* the post itself was read */
     bool alone;               /* a visitor is shown the post, and nothing around it */
 };
 
@@ -104,6 +104,8 @@ MUST_USE err collection_read(struct collection *c, const struct operation *op,
 /* ---- thread.c ---- */
 /* Notes how deep the replies of the answer stand. */
 void thread_measure(struct collection *c, const struct reading *r);
+/* The same for what a page shows in pieces, and whether it brought the post itself. */
+void thread_note_shown(struct collection *c, const struct reading *r);
 /* Is the record within the depth that was asked for? Always outside threads. */
 bool thread_wants(struct collection *c, const struct record *r);
 /* What the answer says of the end; E_PAGE when it is no thread. fresh: records that are new. */
@@ -149,6 +151,7 @@ struct dom_view {
     int retries;   /* "Retry" pressed since something new came */
     int64_t read, lost, seen; /* posts or users: of the window, of the window, in all */
     struct page_sign offers;  /* read again: why the last message offers to try again */
+    struct page_sign gone;    /* of a thread: what the first post that cannot be seen says */
 };
 /* A message that is kept as evidence, taken in again: its HTML, and what its headers say of the page. */
 MUST_USE err dom_read_again(struct collection *c, struct dom_view *v, struct span headers,

@@ -64,6 +64,14 @@ static bool has_main(const struct reading *r)
     return false;
 }
 
+void thread_note_shown(struct collection *c, const struct reading *r)
+{
+    if (!c->plan.focus.n)
+        return;
+    thread_measure(c, r);
+    c->thread.read = c->thread.read || has_main(r);
+}
+
 err thread_note_end(struct collection *c, const struct reading *r, int64_t fresh)
 {
     struct thread *t = &c->thread;

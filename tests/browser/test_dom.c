@@ -17,6 +17,9 @@ static struct pack *pack;
 
 /* ---- the origin ---- */
 
+enum { STATUS_ID = 30 };
+static const char status_head[] = "/status/"; /* /status/ID/FOLDER/NAME: the page of a thread */
+
 static const char forger[] =
     "<!DOCTYPE html><title>forger</title><body><div data-testid=primaryColumn><section><div>"
     "<div data-testid=cellInnerDiv><h2>nothing here</h2></div></div></section></div>"
@@ -54,6 +57,10 @@ static void answer(int fd, struct span head)
     char name[1024];
     if (!span_next(&rest, ' ', &method) || !span_next(&rest, ' ', &path))
         return;
+    if (span_starts(path, span_of(status_head))) {
+        path = span_cut(path, sizeof status_head - 1, path.n);
+        path = span_cut(path, span_find_char(path, '/'), path.n);
+    }
     size_t folder = path.n > 3 && path.p[2] == '/' ? (size_t)(path.p[1] - '0') : FOLDERS;
     if (span_is(path, "/forger")) {
         send_page(fd, span_of(forger));
@@ -77,7 +84,7 @@ struct gathered {
     const char *source;
     int64_t number, world;
     int messages_seen, answers;
-    bool forged;
+    bool forged, folded, shut;
 };
 static struct gathered g;
 
@@ -133,6 +140,8 @@ static void page_event(void *ctx, struct span method, struct span params)
     g.number = s.number;
     g.messages_seen++;
     g.answers += s.answers;
+    g.folded = s.folded;
+    g.shut = s.shut;
     if (s.html.n) {
         if (reader_document(g.reader, span_of(g.source), 200, SPAN_NONE, s.html, (wall){1786093200000},
                             g.arena, &r, &f))
@@ -313,6 +322,56 @@ static void a_list_that_moves(void **state)
     assert_int_equal(differences, 0);
 }
 
+/* The page of a thread: what stands where, by the post that it is about; a button that opens nothing is given
+ * up after some tries, and that is said. */
+static void read_thread(int folder, const char *name)
+{
+    char path[1024], url[1200], focus[STATUS_ID];
+    struct buf text = BUF(FILE_BYTES);
+    struct json expect;
+    struct span id;
+    struct page p = {0};
+    snprintf(path, sizeof path, "%s/%s", folders[folder], name);
+    assert_true(load_expectation(path, &text, &expect));
+    assert_true(json_text(json_path(json_at(json_get(expect, SPAN("posts")), 0), "id"), &id));
+    span_copy(id, focus, sizeof focus);
+    snprintf(url, sizeof url, "%s%s/%d/%s", status_head, focus, folder, name);
+    gather("dom_thread");
+    reader_focus(g.reader, span_of(focus));
+    show(&p, url);
+    bool folded = g.folded;
+    for (int tries = 0; tries < 6 && g.folded; tries++)
+        ask_more(&p);
+    assert_false(g.folded);
+    assert_int_equal(g.shut, folded);
+    files++;
+    posts += g.all.posts;
+    compare_page(name, expect, &g.all);
+    assert_int_equal(g.records[0].section, SECTION_MAIN);
+    page_close(&p);
+    forget();
+    buf_free(&text);
+}
+
+static void threads(void **state)
+{
+    (void)state;
+    struct browsers_config c = usual();
+    world_open(&c);
+    table_head("threads in Chromium");
+    read_thread(OWN, "thread.html");
+    read_thread(OWN, "thread_poll.html");
+    table_row("our own, of every shape");
+    if (folders[SYNTHETIC]) {
+        read_thread(SYNTHETIC, "status_thread.html");
+        read_thread(SYNTHETIC, "status_poll_replies.html");
+        table_row("made of real posts");
+    }
+    world_close();
+    table_end();
+    assert_int_equal(differences, 0);
+}
+
 static void a_page_cannot_speak_for_it(void **state)
 {
     (void)state;
@@ -381,6 +440,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded_pages),
         cmocka_unit_test(a_list_that_moves),
+        cmocka_unit_test(threads),
         cmocka_unit_test(a_page_cannot_speak_for_it),
     };
     if (argc > 1)
