@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "base/when.h"
 #include "core/evidence.h"
-#include "extract/exclude.h"
+#include "extract/include.h"
 #include "extract/fields.h"
 
 enum { NAMES_MAX = 32 };
@@ -25,13 +25,13 @@ struct reading {
     bool files;           /* media: download */
     const char *evidence; /* NULL: as configured */
     const char *strategy; /* NULL: as the pack says */
-    unsigned exclude;     /* enum exclude */
+    unsigned exclude, include; /* enum exclude */
     struct fields fields; /* wanted of each record */
 };
 
 static const char *const members[] = {"site",     "kind",    "target",   "limit",  "since", "until",
                                       "priority", "product", "depth",    "media",  "evidence",
-                                      "strategy", "exclude", "fields",   "since_last", NULL};
+                                      "strategy", "exclude", "include",  "fields", "since_last", NULL};
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
                                                          const char *code, const char *fmt, ...)
@@ -372,26 +372,42 @@ static struct span pointer_at(struct reading *r, const char *key, size_t index)
     return span_of(arena_fmt(r->arena, "/%s/%zu", key, index));
 }
 
-static void read_exclude(struct reading *r, struct json body)
+static unsigned read_kinds(struct reading *r, struct json body, const char *key, const char *what)
 {
     struct json list;
-    if (!read_list(r, body, "exclude", "[\"replies\", \"reposts\"]", &list))
-        return;
+    unsigned kinds = 0;
+    if (!read_list(r, body, key, "[\"replies\", \"reposts\"]", &list))
+        return 0;
     if (about_users(r))
-        refuse(r, SPAN("/exclude"), "unknown", "%.*s has no posts to leave out", SP(r->order->kind));
+        refuse(r, pointer_to(r, span_of(key)), "unknown", "%.*s has no posts to %s", SP(r->order->kind), what);
     size_t at = 0;
     for (struct json_iter i = json_each(list); json_next(&i); at++) {
         struct span name = SPAN_NONE;
         json_text(i.value, &name);
         const char *near = text_nearest(name, exclude_names);
-        r->exclude |= exclude_bit(name);
+        kinds |= exclude_bit(name);
         if (exclude_bit(name))
             continue;
         if (near)
-            refuse(r, pointer_at(r, "exclude", at), "unknown", "did you mean \"%s\"?", near);
+            refuse(r, pointer_at(r, key, at), "unknown", "did you mean \"%s\"?", near);
         else
-            refuse(r, pointer_at(r, "exclude", at), "unknown", "known are: replies, reposts, quotes");
+            refuse(r, pointer_at(r, key, at), "unknown", "known are: replies, reposts, quotes");
     }
+    return kinds;
+}
+
+/* What the list leaves out by itself is asked for, where the site has a way. */
+static void read_include(struct reading *r, struct json body)
+{
+    struct include_way way;
+    struct fault f = {0};
+    r->exclude = read_kinds(r, body, "exclude", "leave out");
+    r->include = read_kinds(r, body, "include", "bring in");
+    if (r->include & r->exclude)
+        refuse(r, SPAN("/include"), "conflict", "the same kind of posts is both included and excluded");
+    else if (r->include && r->pack && r->order->kind.n && !about_users(r) &&
+             pack_include(r->pack, r->order->kind, r->order->target, r->include, r->arena, &way, &f))
+        refuse(r, SPAN("/include"), "unknown", "%s", f.words);
 }
 
 static void read_fields(struct reading *r, struct json body)
@@ -462,16 +478,22 @@ static enum store_mark mark_of(const struct reading *r)
     return about_users(r) || r->has_since || r->has_until ? MARK_STAYS : MARK_WHEN_COMPLETE;
 }
 
+static void write_kinds(struct json_w *w, const char *key, unsigned kinds)
+{
+    if (!kinds)
+        return;
+    json_key(w, key);
+    json_open_array(w);
+    for (unsigned i = 0; exclude_names[i]; i++)
+        if (kinds & 1u << i)
+            json_put_text(w, span_of(exclude_names[i]));
+    json_close_array(w);
+}
+
 static void write_lists(struct reading *r, struct json_w *w)
 {
-    if (r->exclude) {
-        json_key(w, "exclude");
-        json_open_array(w);
-        for (unsigned i = 0; exclude_names[i]; i++)
-            if (r->exclude & 1u << i)
-                json_put_text(w, span_of(exclude_names[i]));
-        json_close_array(w);
-    }
+    write_kinds(w, "exclude", r->exclude);
+    write_kinds(w, "include", r->include);
     if (r->fields.count) {
         json_key(w, "fields");
         json_open_array(w);
@@ -555,7 +577,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_product(&r, root);
     read_strategy(&r, root);
     read_depth(&r, root);
-    read_exclude(&r, root);
+    read_include(&r, root);
     read_fields(&r, root);
     read_since_last(&r, root);
     r.has_since = read_time(&r, root, "since", &r.since);

@@ -42,6 +42,7 @@ static const struct flag {
     {"depth", 0, "N", offsetof(struct cli, depth), IN_GET, "of a thread: replies at most N steps below the post; 0 none; else all"},
     {"priority", 0, "0-9", offsetof(struct cli, priority), IN_GET, "0 before all others, 5 normal, 9 last"},
     {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_GET, "only posts that earlier jobs of the same target have not brought"},
+    {"include", 0, "KINDS", offsetof(struct cli, include), IN_GET, "bring in posts of kinds that the list leaves out: replies,reposts,quotes"},
     {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_GET, "leave out posts of these kinds: replies,reposts,quotes"},
     {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_GET, "only these of each record: id,text,counts.like"},
     {"site", 0, "NAME", offsetof(struct cli, site), IN_GET | IN_REPLAY, "site pack to use, default x; replay: or the folder of one, default that of the job"},

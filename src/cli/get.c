@@ -8,7 +8,7 @@
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/verdict.h"
-#include "extract/exclude.h"
+#include "extract/include.h"
 #include "extract/fields.h"
 #include "extract/pack.h"
 #include "os/clock.h"
@@ -131,16 +131,17 @@ static void show_progress(struct get *g)
 
 /* ---- the call ---- */
 
-static int check_exclude(const struct cli *c)
+static int check_kinds(const char *option, const char *kinds, unsigned *out)
 {
-    struct span list = span_of(c->exclude), name;
+    struct span list = span_of(kinds), name;
     while (span_next(&list, ',', &name)) {
         const char *near = text_nearest(name, exclude_names);
+        *out |= exclude_bit(name);
         if (exclude_bit(name))
             continue;
         if (near)
-            return cli_usage("get", "--exclude: did you mean '%s'?", near);
-        return cli_usage("get", "--exclude must be of replies, reposts and quotes, not '%.40s'", c->exclude);
+            return cli_usage("get", "--%s: did you mean '%s'?", option, near);
+        return cli_usage("get", "--%s must be of replies, reposts and quotes, not '%.40s'", option, kinds);
     }
     return EXIT_DONE;
 }
@@ -206,7 +207,12 @@ static int check_flags(struct get *g)
     if (c->depth &&
         (!span_int(span_of(c->depth), &g->depth) || g->depth < 0 || g->depth > ORDER_DEPTH_MAX))
         return cli_usage("get", "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
-    int code = check_exclude(c);
+    unsigned out = 0, in = 0;
+    int code = check_kinds("exclude", c->exclude, &out);
+    if (!code)
+        code = check_kinds("include", c->include, &in);
+    if (!code && out & in)
+        return cli_usage("get", "--include and --exclude name the same kind of posts");
     return code ? code : check_fields(g);
 }
 
@@ -252,6 +258,7 @@ static void build_body(struct get *g)
     if (c->since_last)
         json_kv_bool(&w, "since_last", true);
     put_list(&w, "exclude", c->exclude);
+    put_list(&w, "include", c->include);
     put_list(&w, "fields", c->fields);
     if (c->media)
         json_kv_cstr(&w, "media", c->media);
@@ -283,6 +290,20 @@ static int check_kind(struct cli *c, const struct pack *pack)
     return code;
 }
 
+static int check_include(struct cli *c, const struct pack *pack)
+{
+    struct fault f = {0};
+    struct include_way way;
+    unsigned kinds = 0;
+    struct arena *a = arena_new(16 * 1024);
+    (void)check_kinds("include", c->include, &kinds);
+    err e = pack_include(pack, span_of(c->words[1]), span_of(c->words[2]), kinds, a, &way, &f);
+    arena_free(&a);
+    if (e)
+        cli_say("include: %s", cli_printable(c, span_of(f.words)));
+    return e ? EXIT_DATA : EXIT_DONE;
+}
+
 static int check_options(struct cli *c, const struct pack *pack)
 {
     struct fault f = {0};
@@ -296,6 +317,8 @@ static int check_options(struct cli *c, const struct pack *pack)
         cli_say("depth: %s has no depth: only a thread does", c->words[1]);
         return EXIT_DATA;
     }
+    if (c->include && check_include(c, pack))
+        return EXIT_DATA;
     return check_fields_of(c, users ? FIELDS_OF_USERS : FIELDS_OF_POSTS);
 }
 

@@ -38,7 +38,7 @@ struct cli {
     size_t word_count;
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
-    const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
+    const char *exclude, *include, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
     const char *set; /* of serve, which reads it itself: here for the help */
     bool quiet, json, csv, help, accept, failed, apply, since_last;
     /* filled by cli_settings() */

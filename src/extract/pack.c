@@ -320,7 +320,7 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
     static const char *const keys[] = {"input", "url",        "needs_session", "capture",
                                        "fetch", "strategies", "fallback_on",   "records",
                                        "products", "thread",  "dom",           "order",
-                                       "older",    NULL};
+                                       "older",    "include", NULL};
     static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
@@ -328,6 +328,7 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
     t->url = form_text(f, n, "url", true);
     t->needs_session = form_bool(f, n, "needs_session", false);
     target_read_records(f, n, t);
+    target_read_inclusions(f, n, t);
     const struct ynode *order = ynode_find(n, "order");
     t->ranked = order && form_word(f, order, "order", orders) == 1;
     t->older = form_text(f, n, "older", false);
@@ -546,6 +547,7 @@ static err link_target(struct form *f, const struct ynode *n, const struct pack 
     product = product ? product->first : NULL;
     for (size_t i = 0; i < t->product_count && product && !f->failed; i++, product = product->next)
         link_product(f, product, p, t, &t->products[i]);
+    target_link_inclusions(f, n, p, t);
     return f->failed;
 }
 

@@ -278,6 +278,21 @@ err plan_choose(struct plan *plan, const struct pack *p, struct arena *a, struct
     return !e && !plan->url.p ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
 }
 
+err plan_add_words(struct plan *plan, const struct pack *p, struct arena *a, struct span words,
+                   struct span pattern, struct fault *f)
+{
+    const struct target *t = NULL;
+    struct buf url = BUF(URL_BYTES);
+    err e = pack_find_target(p, plan->kind, &t, f);
+    if (e || !words.n)
+        return e;
+    plan->input = span_of(arena_fmt(a, "%.*s%.*s", SP(plan->input), SP(words)));
+    e = fill_url(&url, pattern.n ? pattern : t->url, plan) ? fail(f, E_TOO_BIG, "the target's URL is too long") : E_OK;
+    plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
+    buf_free(&url);
+    return !e && (!plan->url.p || !plan->input.p) ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
+}
+
 err plan_go_below(struct plan *plan, const struct pack *p, struct arena *a, struct span id,
                   struct fault *f)
 {

@@ -96,6 +96,11 @@ MUST_USE err plan_make(struct plan *out, const struct pack *p, struct arena *a,
 MUST_USE err plan_choose(struct plan *plan, const struct pack *p, struct arena *a,
                          struct span product, struct fault *f);
 
+/* The search with these words after it (a space before each), at this URL where it is not empty. E_TOO_BIG,
+ * E_NO_MEMORY. */
+MUST_USE err plan_add_words(struct plan *plan, const struct pack *p, struct arena *a,
+                            struct span words, struct span url, struct fault *f);
+
 /* The same list from this post downwards, where the site can be asked for that: for a list that stalls.
  * Changes the URL. E_NOT_FOUND when it cannot, E_TOO_BIG, E_NO_MEMORY. */
 MUST_USE err plan_go_below(struct plan *plan, const struct pack *p, struct arena *a,

@@ -34,6 +34,12 @@ struct product {
     const struct span *source_names;
     size_t source_count;
 };
+struct inclusion { /* of a kind of posts: how a list is asked for with them */
+    struct span target, words; /* another target that shows them; words after the search */
+    struct span url;           /* of the page with words, where the target's own takes none */
+    bool known;                /* false: the list never has them */
+};
+enum { INCLUSIONS = 3 }; /* as many as there are exclude_names */
 struct target {
     struct span kind, url;
     const struct input_rule *input;
@@ -54,6 +60,7 @@ struct target {
     const struct span *product_names;
     size_t product_count;
     bool ranked; /* order: ranked */
+    struct inclusion inclusions[INCLUSIONS]; /* in the order of exclude_names */
     struct span older; /* URL of what is not newer than {id}; empty: the site has none */
 };
 struct expression {
@@ -91,6 +98,10 @@ struct pack {
 /* The keys `records`, `products` and `thread` of a target (products.c). */
 void target_read_records(struct form *f, const struct ynode *n, struct target *t);
 /* NULL: the target has no products. E_BAD_INPUT: none of this name. */
+/* include.c: the key `include` of a target; the targets that it names are found when all are read. */
+void target_read_inclusions(struct form *f, const struct ynode *n, struct target *t);
+void target_link_inclusions(struct form *f, const struct ynode *n, const struct pack *p,
+                            const struct target *t);
 MUST_USE err target_product(const struct target *t, struct span name, const struct product **out,
                             struct fault *f);
 

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/need.h"
-#include "extract/exclude.h"
+#include "extract/include.h"
 #include "os/clock.h"
 #include "os/faults.h"
 
@@ -569,6 +569,16 @@ static struct span report(const struct collection *c)
     return kept;
 }
 
+static unsigned kinds_of(struct json list)
+{
+    unsigned kinds = 0;
+    struct span name;
+    for (struct json_iter i = json_each(list); json_next(&i);)
+        if (json_text(i.value, &name))
+            kinds |= exclude_bit(name);
+    return kinds;
+}
+
 static void read_spec(struct collection *c, struct json_parser *parser)
 {
     struct json spec;
@@ -587,11 +597,8 @@ static void read_spec(struct collection *c, struct json_parser *parser)
         c->product = arena_keep(c->arena, product);
     if (json_text(json_get(spec, SPAN("strategy")), &strategy))
         c->has_strategy = plan_strategy_parse(strategy, &c->strategy);
-    for (struct json_iter i = json_each(json_get(spec, SPAN("exclude"))); json_next(&i);) {
-        struct span name;
-        if (json_text(i.value, &name))
-            c->exclude |= exclude_bit(name);
-    }
+    c->exclude = kinds_of(json_get(spec, SPAN("exclude")));
+    c->include = kinds_of(json_get(spec, SPAN("include")));
     if (c->exclude)
         c->records = json_parser_new(RECORD_MAX);
 }
@@ -723,9 +730,14 @@ void collection_init(struct collection *c, const struct collect_order *order, st
 err collection_plan(struct collection *c, const struct pack *pack)
 {
     const struct collect_order *o = c->order;
-    err e = plan_make(&c->plan, pack, c->arena, o->kind, o->target, o->base_url, &c->fault);
+    struct include_way way = {0};
+    err e = pack_include(pack, o->kind, o->target, c->include, c->arena, &way, &c->fault);
+    if (!e)
+        e = plan_make(&c->plan, pack, c->arena, way.kind, o->target, o->base_url, &c->fault);
     if (!e && c->product.n)
         e = plan_choose(&c->plan, pack, c->arena, c->product, &c->fault);
+    if (!e)
+        e = plan_add_words(&c->plan, pack, c->arena, way.words, way.url, &c->fault);
     if (!e)
         e = plan_configure(&c->plan, o->instances, c->arena, &c->fault);
     if (!e && c->has_strategy)

@@ -77,7 +77,7 @@ struct collection {
     enum plan_strategy strategy; /* the only one wanted */
     int64_t batch, have, claimed;
     struct known known;          /* by earlier jobs of the same target */
-    unsigned exclude;            /* enum exclude */
+    unsigned exclude, include;   /* enum exclude; include: to be brought in where the list lacks them */
     struct json_parser *records; /* reads records where that is asked; NULL: nobody asks */
     int64_t filtered, told;      /* posts left out as the job asked; told: as node knows */
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;

@@ -95,6 +95,7 @@ nitter <<'EOF'
 /search?f=tweets&q=heat%20pump%20lang%3Aen&e-nativeretweets=on search.html
 /search?f=tweets&q=%23tides&e-nativeretweets=on&cursor= state_end.html
 /search?f=tweets&q=%23tides&e-nativeretweets=on profile_2.html
+/search?f=tweets&q=heat%20pump%20include%3Anativeretweets& profile_2.html
 /search?f=users&q=tide&cursor=people2 state_end.html
 /search?f=users&q=tide people.html
 /i/lists/84 profile_2.html
@@ -117,6 +118,7 @@ sed -i "s/2065743640051663917/$answer/" "$WORK/nitter"
         die "the profile is not that of the page"
     ends search "{\"kind\":\"search\",\"target\":\"heat pump lang:en\",$fetched}" "succeeded sampled 4 0"
     has_ids search $(wanted search)
+    ends "search with reposts" "{\"kind\":\"search\",\"target\":\"heat pump\",\"include\":[\"reposts\"],$fetched}" "succeeded sampled 2 0"
     ends "search for media" "{\"kind\":\"search\",\"target\":\"heat pump lang:en\",\"product\":\"media\",$fetched}" "succeeded sampled 2 0"
     by "search for media" nitter_search_media
     ends "search for people" "{\"kind\":\"search\",\"target\":\"tide\",\"product\":\"people\",$fetched}" "succeeded sampled 0 3"

@@ -50,6 +50,8 @@ static void marks_belong_to_a_list(void **state)
         {",\"since_last\":true,\"exclude\":[\"reposts\",\"replies\",\"reposts\"]", MARK_USED,
          "{\"exclude\":[\"replies\",\"reposts\"]}"},
         {",\"exclude\":[\"replies\",\"reposts\"]", MARK_WHEN_COMPLETE, "{\"exclude\":[\"replies\",\"reposts\"]}"},
+        {",\"include\":[\"replies\"],\"exclude\":[\"quotes\"]", MARK_WHEN_COMPLETE,
+         "{\"exclude\":[\"quotes\"],\"include\":[\"replies\"]}"},
     };
     struct json_parser *parser = json_parser_new(1 << 20);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -69,6 +71,34 @@ static void marks_belong_to_a_list(void **state)
     assert_true(order_read(&o, &refusal, parser, &pack, 1, SPAN("{\"kind\":\"profile\",\"target\":\"@nasa\"}"), a));
     assert_int_equal(o.mark, MARK_STAYS);
     arena_free(&a);
+    json_parser_free(&parser);
+}
+
+static void what_cannot_be_brought_in_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *words;
+    } rows[] = {
+        {"{\"kind\":\"media\",\"target\":\"@nasa\",\"include\":[\"replies\"]}", "media has no replies to bring in"},
+        {"{\"kind\":\"thread\",\"target\":\"20\",\"include\":[\"reposts\"]}", "thread has no reposts to bring in"},
+        {"{\"kind\":\"profile\",\"target\":\"@nasa\",\"include\":[\"reposts\"]}", "profile has no posts to bring in"},
+        {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"include\":[\"replys\"]}", "did you mean"},
+        {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"include\":[\"quotes\"],\"exclude\":[\"quotes\"]}",
+         "both included and excluded"},
+    };
+    struct json_parser *parser = json_parser_new(1 << 20);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena *a = arena_new(1 << 20);
+        struct order o;
+        struct order_refusal refusal;
+        assert_false(order_read(&o, &refusal, parser, &pack, 1, span_of(rows[i].body), a));
+        assert_int_equal(refusal.error_count, 1);
+        struct span said = refusal.errors[0].detail;
+        if (span_find(said, span_of(rows[i].words)) == said.n)
+            fail_msg("row %zu: %.*s", i, SP(said));
+        arena_free(&a);
+    }
     json_parser_free(&parser);
 }
 
@@ -92,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_belong_to_a_list),
+        cmocka_unit_test(what_cannot_be_brought_in_is_refused),
         cmocka_unit_test(an_order_keeps_nothing_of_the_pack),
     };
     return cmocka_run_group_tests(tests, open_pack, close_pack);

@@ -1,4 +1,5 @@
 /* Site packs: the real one, broken copies of it, targets, plans and resumed requests. */
+#include "extract/include.h"
 #include "base/json.h"
 #include "extract/plan.h"
 #include "extract/reader.h"
@@ -246,6 +247,16 @@ static void test_broken(void **state)
     broken("signs.yaml", "{has: [\"no more items\"], state: end, says: end}",
            "{has: [\"no more items\"], state: end, says: ends}", 43,
            "unknown 'says' 'ends'; did you mean 'end'?");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replyes: {target: replies}", 19,
+           "unknown kind of posts 'replyes'; did you mean 'replies'?");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {target: replys}", 9,
+           "unknown kind of target 'replys'; did you mean 'replies'?");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {target: search}", 9,
+           "target 'search' is typed in another way");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {targt: replies}", 20,
+           "unknown key 'targt' in a kind of posts; did you mean 'target'?");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: yes", 19,
+           "a kind of posts is {target: NAME}, {words: TEXT}, or {} where it is there anyway");
     broken("signs.yaml", "error_rules:", "error_rule:", 0,
            "unknown key 'error_rule' in signs; did you mean 'error_rules'?");
     broken("signs.yaml", "- {type: TweetPreviewDisplay, state: preview_only}",
@@ -545,6 +556,7 @@ static void test_broken_products(void **state)
         {"top: {sources: [nitter_serch]}", "unknown source 'nitter_serch'; did you mean 'nitter_search'?"},
         {"top: {sources: [oembed]}", "source 'oembed' has no 'url' to fetch"},
     };
+
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fault f = {0};
         struct pack *p = NULL;
@@ -607,6 +619,61 @@ static void test_products_of_strategies(void **state)
         buf_free(&url);
         arena_free(&a);
     }
+    pack_close(&p);
+}
+
+/* What a list leaves out by itself: another target, more words, or it is there anyway. */
+static void test_inclusions(void **state)
+{
+    (void)state;
+    enum { REPLIES = EXCLUDE_REPLIES, REPOSTS = EXCLUDE_REPOSTS, QUOTES = EXCLUDE_QUOTES };
+    static const struct {
+        const char *kind, *target, *product;
+        unsigned kinds;
+        const char *url, *older; /* NULL: refused */
+    } rows[] = {
+        {"posts", "nasa", "", 0, "https://x.com/nasa", NULL},
+        {"posts", "nasa", "", REPOSTS | QUOTES, "https://x.com/nasa", NULL},
+        {"posts", "nasa", "", REPLIES | REPOSTS, "https://x.com/nasa/with_replies", NULL},
+        {"search", "heat pump", "", REPOSTS,
+         "https://x.com/search?q=heat%20pump%20include%3Anativeretweets&src=typed_query&f=live",
+         "https://x.com/search?q=heat%20pump%20include%3Anativeretweets%20max_id%3A9&src=typed_query&f=live"},
+        {"search", "heat pump", "top", REPOSTS,
+         "https://x.com/search?q=heat%20pump%20include%3Anativeretweets&src=typed_query", NULL},
+        {"hashtag", "nasa", "", REPLIES, "https://x.com/hashtag/nasa?f=live", NULL},
+        {"hashtag", "nasa", "", REPOSTS, "https://x.com/search?q=%23nasa%20include%3Anativeretweets&src=typed_query&f=live",
+         "https://x.com/search?q=%23nasa%20include%3Anativeretweets%20max_id%3A9&src=typed_query&f=live"},
+        {"media", "nasa", "", REPLIES, NULL, NULL},
+        {"quarks", "nasa", "", REPLIES, NULL, NULL},
+    };
+    struct pack *p = open_real();
+    struct arena *a = arena_new(1024 * 1024);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct include_way way;
+        struct plan plan;
+        struct span target = span_of(rows[i].target);
+        err e = pack_include(p, span_of(rows[i].kind), target, rows[i].kinds, a, &way, NULL);
+        assert_int_equal(e, rows[i].url ? E_OK : E_BAD_INPUT);
+        if (e)
+            continue;
+        assert_int_equal(plan_make(&plan, p, a, way.kind, target, SPAN_NONE, NULL), E_OK);
+        if (rows[i].product[0])
+            assert_int_equal(plan_choose(&plan, p, a, span_of(rows[i].product), NULL), E_OK);
+        assert_int_equal(plan_add_words(&plan, p, a, way.words, way.url, NULL), E_OK);
+        if (!span_is(plan.url, rows[i].url))
+            fail_msg("%s: %.*s", rows[i].kind, SP(plan.url));
+        if (rows[i].older) {
+            assert_int_equal(plan_go_below(&plan, p, a, SPAN("9"), NULL), E_OK);
+            if (!span_is(plan.url, rows[i].older))
+                fail_msg("%s: %.*s", rows[i].kind, SP(plan.url));
+        }
+    }
+    char long_words[600];
+    struct include_way way;
+    memset(long_words, 'a', sizeof long_words - 1);
+    long_words[500] = '\0';
+    assert_int_equal(pack_include(p, SPAN("search"), span_of(long_words), REPOSTS, a, &way, NULL), E_BAD_INPUT);
+    arena_free(&a);
     pack_close(&p);
 }
 
@@ -995,7 +1062,7 @@ int main(void)
         cmocka_unit_test(test_chosen_products),
         cmocka_unit_test(test_request_cursor),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fetched_sites),
-        cmocka_unit_test(test_broken_products), cmocka_unit_test(test_products_of_strategies),
+        cmocka_unit_test(test_inclusions), cmocka_unit_test(test_broken_products), cmocka_unit_test(test_products_of_strategies),
         cmocka_unit_test(test_broken_strategies),
         cmocka_unit_test(test_one_strategy),
         cmocka_unit_test(test_instances),
