@@ -320,7 +320,7 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
     static const char *const keys[] = {"input", "url",        "needs_session", "capture",
                                        "fetch", "strategies", "fallback_on",   "records",
                                        "products", "thread",  "dom",           "order",
-                                       "older",    "include", NULL};
+                                       "older",    "include", "depth",         NULL};
     static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
@@ -760,7 +760,7 @@ bool pack_target_view(const struct pack *p, struct span kind, struct target_view
                                 .url = t->url,
                                 .needs_session = t->needs_session,
                                 .users = t->product_count ? t->products[0].users : t->users,
-                                .depth = t->thread,
+                                .depth = t->depth,
                                 .products = t->product_names,
                                 .product_count = t->product_count,
                                 .operations = t->operations,

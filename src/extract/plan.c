@@ -249,6 +249,7 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
         .shown = t->shown,
         .more = t->more.n ? t->more : SPAN("scroll"),
         .ranked = t->ranked,
+        .depth = t->depth,
     };
     memcpy(plan.fallback_on, t->fallback_on, sizeof plan.fallback_on);
     take_product(&plan, t, t->product_count ? &t->products[0] : NULL);

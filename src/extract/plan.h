@@ -72,6 +72,7 @@ struct plan {
     bool users;              /* its records are users: these are counted, limited, and all there is */
     struct span more;        /* capture: the expression that makes the page ask for more */
     struct span focus;       /* of a thread: id of the post that it is about; else empty */
+    bool depth;              /* a thread in which the depth of a reply is known */
     bool ranked;             /* the list is not in the order of time: old posts may stand before new ones */
     struct span base;        /* of every URL, no slash at the end */
     struct span input, host; /* canonical, where the target is "input@host" cut in two */

@@ -45,6 +45,7 @@ void target_read_records(struct form *f, const struct ynode *n, struct target *t
     const struct ynode *map = form_map(f, n, "products", false);
     t->users = read_users(f, n);
     t->thread = form_bool(f, n, "thread", false);
+    t->depth = form_bool(f, n, "depth", t->thread);
     if (!map || f->failed)
         return;
     if (map->count > PRODUCTS_MAX || map->count == 0) {
@@ -109,5 +110,5 @@ err pack_product(const struct pack *p, struct span kind, struct span product,
 bool pack_has_depth(const struct pack *p, struct span kind)
 {
     const struct target *t = NULL;
-    return !pack_find_target(p, kind, &t, NULL) && t->thread;
+    return !pack_find_target(p, kind, &t, NULL) && t->depth;
 }

@@ -55,7 +55,8 @@ struct target {
     bool needs_session;
     struct span more; /* expression of capture; empty: "scroll" */
     bool users;  /* its records are users, else posts; a product has its own word */
-    bool thread; /* about one post: records are placed around it, jobs may limit the depth */
+    bool thread; /* about one post, whose branches are followed by cursors of their own */
+    bool depth;  /* its replies say what they answer: jobs may limit how far below the post they stand */
     struct product *products; /* the first is the default */
     const struct span *product_names;
     size_t product_count;

@@ -300,8 +300,7 @@ static err read_timeline(struct collection *c, const struct reading *r)
     c->pages_open++;
     bool filtered;
     bool thread = c->plan.focus.n > 0;
-    if (thread)
-        thread_measure(c, r);
+    thread_measure(c, r);
     int64_t gone = c->unavailable, had = c->have, fresh = fill_batch(c, r, &items, &filtered);
     if (c->media.wanted && c->page.told) { /* not all of the files were asked for: the page comes again */
         buf_free(&items);
@@ -370,6 +369,7 @@ err collection_keep(struct collection *c, const struct reading *r, int64_t *out_
     struct buf items = BUF(16 * 1024 * 1024);
     struct span text;
     bool filtered;
+    thread_measure(c, r);
     *out_fresh = fill_batch(c, r, &items, &filtered);
     err e = c->media.wanted ? c->page.told : E_OK; /* not all of the files were asked for */
     if (!e)

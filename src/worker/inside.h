@@ -104,7 +104,7 @@ MUST_USE err collection_read(struct collection *c, const struct operation *op,
 /* ---- thread.c ---- */
 /* Notes how deep the replies of the answer stand. */
 void thread_measure(struct collection *c, const struct reading *r);
-/* The same for what a page shows in pieces, and whether it brought the post itself. */
+/* Notes whether what a page shows in pieces brought the post itself. */
 void thread_note_shown(struct collection *c, const struct reading *r);
 /* Is the record within the depth that was asked for? Always outside threads. */
 bool thread_wants(struct collection *c, const struct record *r);

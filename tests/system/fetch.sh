@@ -150,6 +150,18 @@ id=$(order bluesky thread https://bsky.app/profile/alice.test/post/3tgone)
 wait_job "$id" 20
 expect "$id" .failure.class not_found "a thread that is gone"
 [ -z "$(order bluesky thread https://bsky.app/profile/alice.test)" ] || die "an account is taken for a post"
+deep() { # SITE TARGET DEPTH POSTS WORDS
+    body=$(jq -cn --arg site "$1" --arg target "$2" --argjson depth "$3" '{site:$site,kind:"thread",target:$target,depth:$depth}')
+    id=$(call -H 'Content-Type: application/json' -d "$body" http://fulmar/v1/jobs | jq -r '.id // empty')
+    [ -n "$id" ] || die "$5: not accepted"
+    wait_job "$id" 20
+    expect "$id" '[.state,.verdict,.counts.posts|tostring]|join(" ")' "succeeded partial $4" "$5"
+}
+# Two stand above; of the answers two are to the post itself, one is to an answer.
+for depth in 0:3 1:5 2:6; do
+    deep bluesky https://bsky.app/profile/alice.test/post/3tmain "${depth%:*}" "${depth#*:}" "a Bluesky thread to depth ${depth%:*}"
+    deep mastodon 112000000000000103@example.test "${depth%:*}" "${depth#*:}" "a Mastodon thread to depth ${depth%:*}"
+done
 whole bluesky followers @alice.test "succeeded complete 0 4" "followers on Bluesky"
 whole mastodon thread 112000000000000103@example.test "succeeded partial 6 0" "a Mastodon thread"
 whole mastodon followers @alice@example.test "succeeded complete 0 2" "followers on Mastodon"
