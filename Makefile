@@ -139,7 +139,7 @@ fixtures: $(OUT)/tests/unit/test_fixtures $(OUT)/tests/browser/test_dom ## every
 	@tests/run.sh $^
 
 fuzzers: $(FUZZERS)
-fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
+fuzz: ## fuzz targets (TARGETS="map html": only those) for SECONDS (60) from the seeds of tests/fuzz/corpus; KEEP=1: keeps what it finds
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=fuzz CC=clang fuzzers
 	@tests/fuzz/run.sh out/fuzz/tests/fuzz $${SECONDS:-60}
 
