@@ -49,7 +49,7 @@ err plan_configure(struct plan *plan, struct span instances, struct arena *a, st
     if (!kept)
         return fail(f, E_NO_MEMORY, "no memory for the plan");
     for (size_t i = 0; i < plan->source_count; i++)
-        if (source_is_configured(plan->sources[i], instances))
+        if (span_is(instances, PLAN_ALL_SERVERS) || source_is_configured(plan->sources[i], instances))
             kept[count++] = plan->sources[i];
     for (size_t i = 0; i < plan->step_count; i++)
         if (plan->steps[i].strategy != PLAN_FETCH || count)

@@ -110,7 +110,9 @@ MUST_USE err plan_go_below(struct plan *plan, const struct pack *p, struct arena
 /* The cursor that a request of the page asks for; written plainly into `out`. False when it has none:
  * the first page. */
 bool plan_request_cursor(const struct plan *plan, struct span request_url, struct buf *out);
-/* Leaves the sources whose servers are known ("NAME=URL NAME=URL"); without any, fetch is no strategy. */
+/* Leaves the sources whose servers are known ("NAME=URL NAME=URL", or PLAN_ALL_SERVERS where nothing is asked for);
+ * without any, fetch is no strategy. */
+#define PLAN_ALL_SERVERS "*"
 MUST_USE err plan_configure(struct plan *plan, struct span instances, struct arena *a, struct fault *f);
 /* Leaves this one strategy of the plan. E_BAD_INPUT when it has no such. */
 MUST_USE err plan_only(struct plan *plan, enum plan_strategy s, struct fault *f);

@@ -67,11 +67,14 @@ static const struct operation *operation_of(const struct collection *c,
     return op ? op : pack_operation(c->page.pack, a->name);
 }
 
-static const struct operation *source_of(const struct collection *c, struct span name)
+/* What it shows is a sample again, too. */
+static const struct operation *source_of(struct collection *c, struct span name)
 {
     for (size_t i = 0; i < c->plan.source_count; i++)
-        if (span_eq(source_operation(c->plan.sources[i])->name, name))
+        if (span_eq(source_operation(c->plan.sources[i])->name, name)) {
+            c->sampled = source_is_sampled(c->plan.sources[i]);
             return source_operation(c->plan.sources[i]);
+        }
     return NULL;
 }
 
@@ -170,6 +173,7 @@ err replay_collect(const struct pack *pack, struct reader *r, struct json_parser
     struct collect_order fresh = *order;
     fresh.have = fresh.next_batch = 0;
     fresh.cursor = SPAN_NONE;
+    fresh.instances = SPAN(PLAN_ALL_SERVERS); /* what was read is there, whoever it came from */
     *out = (struct replay_result){0};
     collection_init(c, &fresh, a, parser);
     all->again = (struct again){.c = c, .face = face, .out = out, .fault = f};

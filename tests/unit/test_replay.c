@@ -293,6 +293,25 @@ static void what_the_page_showed_is_read_again(void **state)
     arena_free(&a);
 }
 
+/* Of a server that only the operator could name. */
+static void what_others_showed_is_read_again(void **state)
+{
+    (void)state;
+    TAPE();
+    recorded(&t, 1, "fetch", "nitter_timeline", "tests/data/shapes/nitter/profile.html");
+    recorded(&t, 1, "fetch", "nitter_timeline", "tests/data/shapes/nitter/profile_2.html");
+    struct replay_result r = run_page(&t, "posts", a);
+    assert_int_equal(r.ending.verdict, VERDICT_SAMPLED);
+    assert_int_equal(t.posts, 8);
+    arena_free(&a);
+    a = arena_new(256 << 20);
+    struct tape feed = {0};
+    recorded(&feed, 1, "fetch", "nitter_list_feed", "tests/data/shapes/nitter/feed.xml");
+    assert_int_equal(run_page(&feed, "list", a).ending.failure, FAILURE_NONE);
+    assert_int_equal(feed.posts, 7);
+    arena_free(&a);
+}
+
 static void a_page_of_another_shape_is_still_drift(void **state)
 {
     (void)state;
@@ -410,6 +429,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_the_pack_does_not_know_is_drift),
         cmocka_unit_test(an_end_that_the_evidence_shows_is_complete),
         cmocka_unit_test(what_the_page_showed_is_read_again),
+        cmocka_unit_test(what_others_showed_is_read_again),
         cmocka_unit_test(a_page_of_another_shape_is_still_drift),
         cmocka_unit_test(what_a_page_said_is_said_again),
         cmocka_unit_test(trouble_of_ours_is_not_the_job_s),
