@@ -113,6 +113,7 @@ lint: build $(OUT)/tools/reference $(OUT)/tools/simulate ## floors, sizes, unuse
 	@tools/sizes.sh
 	@tools/scenarios.sh
 	@tools/headers.sh
+	@python3 tests/data/make.py --check
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page | cmp -s - docs/reference/$$page.md || \
 	    { echo "docs/reference/$$page.md is not what the table says: make reference"; exit 1; }; done
 	@for page in deploy/man/*.[1-8]; do [ ! -e "$$page" ] || mandoc -Tlint -Wwarning "$$page" || exit 1; done
@@ -142,9 +143,11 @@ crash: $(OUT)/tests/crash/crash ## power loss at every call of the store, a disk
 	@tests/crash/check.sh $(OUT)/tests/crash/crash
 mutants: ## mistakes put into a copy of the sources one by one: each must be found (M="name …": only those)
 	@tests/mutations/run.sh $(M)
+fixtures: $(OUT)/tests/unit/test_fixtures $(OUT)/tests/browser/test_dom ## every recorded page and answer against what has to come of it, also in Chromium
+	@tests/run.sh $^
 
 fuzzers: $(FUZZERS)
-fuzz: ## every fuzz target for SECONDS (60), from the seeds of tests/fuzz/corpus
+fuzz: ## fuzz targets (TARGETS="map html": only those) for SECONDS (60) from the seeds of tests/fuzz/corpus; KEEP=1: keeps what it finds
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=fuzz CC=clang fuzzers
 	@tests/fuzz/run.sh out/fuzz/tests/fuzz $${SECONDS:-60}
 
@@ -183,4 +186,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model crash mutants fuzzers fuzz system check soak volume bench sim sim-rest install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model crash mutants fixtures fuzzers fuzz system check soak volume bench sim sim-rest install clean

@@ -4,7 +4,7 @@
 OUT=$1
 cd "$(dirname "$0")/.." || exit 1
 captures=${CAPTURES:-../shared/fixtures/x/graphql}
-[ -d "$captures" ] || captures=tests/data/x
+[ -d "$captures" ] || captures=tests/data/shapes/graphql
 mapfile -t files < <(find "$captures" -name '*.json' ! -name '*.expect.json' | sort)
 echo "captures: ${#files[@]} files"
 "$OUT/bench/extract" sites "${files[@]}" || exit 1

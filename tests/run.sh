@@ -9,6 +9,7 @@ for program in "$@"; do
         tests=$(grep -c '\[       OK' "$log" || true)
         skipped=$(grep -c '\[  SKIPPED' "$log" || true)
         echo "ok    $(basename "$program")  $tests tests$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
+        grep '^|' "$log" # tables that a program prints for everybody to see
         grep -i '^skip' "$log" | head -3
     else
         code=$?

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "base/when.h"
 #include "core/evidence.h"
-#include "extract/exclude.h"
+#include "extract/include.h"
 #include "extract/fields.h"
 #include "os/digest.h"
 
@@ -26,14 +26,14 @@ struct reading {
     bool files;           /* media: download */
     const char *evidence; /* NULL: as configured */
     const char *strategy; /* NULL: as the pack says */
-    unsigned exclude;     /* enum exclude */
+    unsigned exclude, include; /* enum exclude */
     struct fields fields; /* wanted of each record */
 };
 
 static const char *const members[] = {"site",     "kind",    "target",   "limit",  "since", "until",
                                       "priority", "product", "depth",    "media",  "evidence",
-                                      "strategy", "exclude", "fields",   "since_last", "session", TERMS_MEMBERS,
-                                      NULL};
+                                      "strategy", "exclude", "include",  "fields",   "since_last", "session",
+                                      TERMS_MEMBERS, NULL};
 
 /* Names of packs or kinds, to find the nearest one. */
 struct names {
@@ -133,7 +133,7 @@ static void read_strategy(struct reading *r, struct json body)
     }
     if (!r->pack || !r->order->kind.n)
         return;
-    size_t count = pack_strategies(r->pack, r->order->kind, tried, NAMES_MAX);
+    size_t count = pack_strategies(r->pack, r->order->kind, r->product, tried, NAMES_MAX);
     struct names names = {0};
     for (size_t i = 0; i < count; i++) {
         if (span_is(wanted, tried[i]))
@@ -253,26 +253,43 @@ static struct span pointer_at(struct reading *r, const char *key, size_t index)
     return span_of(arena_fmt(r->arena, "/%s/%zu", key, index));
 }
 
-static void read_exclude(struct reading *r, struct json body)
+static unsigned read_kinds(struct reading *r, struct json body, const char *key, const char *what)
 {
     struct json list;
-    if (!read_list(r, body, "exclude", "[\"replies\", \"reposts\"]", &list))
-        return;
+    unsigned kinds = 0;
+    if (!read_list(r, body, key, "[\"replies\", \"reposts\"]", &list))
+        return 0;
     if (about_users(r))
-        body_refuse(&r->body, SPAN("/exclude"), "unknown", "%.*s has no posts to leave out", SP(r->order->kind));
+        body_refuse(&r->body, body_pointer(&r->body, "", span_of(key)), "unknown", "%.*s has no posts to %s",
+                    SP(r->order->kind), what);
     size_t at = 0;
     for (struct json_iter i = json_each(list); json_next(&i); at++) {
         struct span name = SPAN_NONE;
         json_text(i.value, &name);
         const char *near = text_nearest(name, exclude_names);
-        r->exclude |= exclude_bit(name);
+        kinds |= exclude_bit(name);
         if (exclude_bit(name))
             continue;
         if (near)
-            body_refuse(&r->body, pointer_at(r, "exclude", at), "unknown", "did you mean \"%s\"?", near);
+            body_refuse(&r->body, pointer_at(r, key, at), "unknown", "did you mean \"%s\"?", near);
         else
-            body_refuse(&r->body, pointer_at(r, "exclude", at), "unknown", "known are: replies, reposts, quotes");
+            body_refuse(&r->body, pointer_at(r, key, at), "unknown", "known are: replies, reposts, quotes");
     }
+    return kinds;
+}
+
+/* What the list leaves out by itself is asked for, where the site has a way. */
+static void read_include(struct reading *r, struct json body)
+{
+    struct include_way way;
+    struct fault f = {0};
+    r->exclude = read_kinds(r, body, "exclude", "leave out");
+    r->include = read_kinds(r, body, "include", "bring in");
+    if (r->include & r->exclude)
+        body_refuse(&r->body, SPAN("/include"), "conflict", "the same kind of posts is both included and excluded");
+    else if (r->include && r->pack && r->order->kind.n && !about_users(r) &&
+             pack_include(r->pack, r->order->kind, r->order->target, r->include, r->arena, &way, &f))
+        body_refuse(&r->body, SPAN("/include"), "unknown", "%s", f.words);
 }
 
 static void read_fields(struct reading *r, struct json body)
@@ -375,16 +392,22 @@ static enum store_mark mark_of(const struct reading *r)
     return about_users(r) || r->has_since || r->has_until ? MARK_STAYS : MARK_WHEN_COMPLETE;
 }
 
+static void write_kinds(struct json_w *w, const char *key, unsigned kinds)
+{
+    if (!kinds)
+        return;
+    json_key(w, key);
+    json_open_array(w);
+    for (unsigned i = 0; exclude_names[i]; i++)
+        if (kinds & 1u << i)
+            json_put_text(w, span_of(exclude_names[i]));
+    json_close_array(w);
+}
+
 static void write_lists(struct reading *r, struct json_w *w)
 {
-    if (r->exclude) {
-        json_key(w, "exclude");
-        json_open_array(w);
-        for (unsigned i = 0; exclude_names[i]; i++)
-            if (r->exclude & 1u << i)
-                json_put_text(w, span_of(exclude_names[i]));
-        json_close_array(w);
-    }
+    write_kinds(w, "exclude", r->exclude);
+    write_kinds(w, "include", r->include);
     if (r->fields.count) {
         json_key(w, "fields");
         json_open_array(w);
@@ -462,12 +485,12 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_site(&r, root);
     read_kind(&r, root);
     read_target(&r, root);
-    read_strategy(&r, root);
     body_number(&r.body, root, "", "limit", 1, ORDER_LIMIT_MAX, &out->limit);
     body_number(&r.body, root, "", "priority", 0, 9, &prio);
     read_product(&r, root);
+    read_strategy(&r, root);
     read_depth(&r, root);
-    read_exclude(&r, root);
+    read_include(&r, root);
     read_fields(&r, root);
     read_since_last(&r, root);
     r.has_since = body_time(&r.body, root, "", "since", &r.since);

@@ -145,6 +145,22 @@ static struct span key_of(struct rerun *r, int kind, struct span id)
     return text ? span_of(text) : SPAN_NONE;
 }
 
+/* What a record is kept under. An account whose source names no id is known by its handle; a repost that the
+ * page shows is the original, and has no id of its own. */
+static struct span key_of_record(struct rerun *r, int kind, struct json v)
+{
+    struct span id = SPAN_NONE, by = SPAN_NONE, source = SPAN_NONE;
+    char *text = NULL;
+    (void)json_text(json_path(v, "provenance.source"), &source);
+    if (!json_text(json_get(v, SPAN("id")), &id) && kind == ITEM_USER &&
+        json_text(json_get(v, SPAN("screen_name")), &by))
+        text = arena_fmt(r->arena, "@%.*s", SP(span_cut(by, 0, 64)));
+    else if (kind == ITEM_POST && span_is(source, "dom") &&
+             json_text(json_path(v, "reposted_by.screen_name"), &by))
+        text = arena_fmt(r->arena, "%.*s#reposted-by=%.*s", SP(id), SP(by));
+    return key_of(r, kind, text ? span_of(text) : id);
+}
+
 struct taking { /* one stream of records */
     struct rerun *r;
     int kind;
@@ -157,11 +173,9 @@ static bool take_record(struct taking *t, struct span line)
 {
     struct rerun *r = t->r;
     struct json v;
-    struct span id = SPAN_NONE;
     if (!grow_known(r) || json_parse(r->parser, line, &v, NULL))
         return false;
-    (void)json_text(json_get(v, SPAN("id")), &id);
-    struct had fresh = {.key = key_of(r, t->kind, id), .json = arena_keep(r->arena, line)};
+    struct had fresh = {.key = key_of_record(r, t->kind, v), .json = arena_keep(r->arena, line)};
     if (!fresh.key.p || !fresh.json.p)
         return false;
     struct had *place = place_of(r, fresh.key);

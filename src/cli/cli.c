@@ -59,6 +59,7 @@ static const struct flag {
     {"depth", 0, "N", offsetof(struct cli, depth), IN_WISH, "of a thread: replies at most N steps below the post; 0 none; else all"},
     {"priority", 0, "0-9", offsetof(struct cli, priority), IN_WISH, "9 before the others of its queue, 5 normal, 0 after them; waiting makes up for it"},
     {"since-last", 0, NULL, offsetof(struct cli, since_last), IN_WISH, "only posts that earlier jobs of the same target have not brought"},
+    {"include", 0, "KINDS", offsetof(struct cli, include), IN_WISH, "bring in posts of kinds that the list leaves out: replies,reposts,quotes"},
     {"exclude", 0, "KINDS", offsetof(struct cli, exclude), IN_WISH, "leave out posts of these kinds: replies,reposts,quotes"},
     {"fields", 0, "NAMES", offsetof(struct cli, fields), IN_WISH, "only these of each record: id,text,counts.like"},
     {"site", 0, "NAME", offsetof(struct cli, site), IN_WISH | IN_REPLAY | IN_JOBS | IN_QUEUES | IN_LIMITS | IN_SESSIONS | IN_DEAD, "site pack to use, default x; replay: or the folder of one, default that of the job; jobs cancel, queues list: only of this site"},

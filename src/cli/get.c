@@ -8,6 +8,7 @@
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/verdict.h"
+#include "extract/include.h"
 #include "extract/fields.h"
 #include "extract/pack.h"
 #include "os/clock.h"
@@ -153,6 +154,22 @@ static int check_kind(struct cli *c, const struct pack *pack)
     return code;
 }
 
+static int check_include(struct cli *c, const struct pack *pack)
+{
+    unsigned kinds = 0;
+    struct span list = span_of(c->include), name;
+    while (span_next(&list, ',', &name))
+        kinds |= exclude_bit(name);
+    struct fault f = {0};
+    struct include_way way;
+    struct arena *a = arena_new(16 * 1024);
+    err e = pack_include(pack, span_of(c->words[1]), span_of(c->words[2]), kinds, a, &way, &f);
+    arena_free(&a);
+    if (e)
+        cli_say("include: %s", cli_printable(c, span_of(f.words)));
+    return e ? EXIT_DATA : EXIT_DONE;
+}
+
 static int check_options(struct cli *c, const struct pack *pack)
 {
     struct fault f = {0};
@@ -166,6 +183,8 @@ static int check_options(struct cli *c, const struct pack *pack)
         cli_say("depth: %s has no depth: only a thread does", c->words[1]);
         return EXIT_DATA;
     }
+    if (c->include && check_include(c, pack))
+        return EXIT_DATA;
     return wish_fields_of(c, "get", users ? FIELDS_OF_USERS : FIELDS_OF_POSTS);
 }
 
@@ -185,7 +204,7 @@ static int check_strategy(struct cli *c, const struct pack *pack)
 {
     const char *tried[KINDS_MAX + 1] = {NULL};
     struct buf known = BUF(1024);
-    size_t count = pack_strategies(pack, span_of(c->words[1]), tried, KINDS_MAX);
+    size_t count = pack_strategies(pack, span_of(c->words[1]), span_of(c->product), tried, KINDS_MAX);
     bool fits = !c->strategy;
     for (size_t i = 0; i < count; i++) {
         fits = fits || strcmp(c->strategy, tried[i]) == 0;

@@ -38,7 +38,7 @@ struct cli {
     size_t word_count;
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
-    const char *exclude, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
+    const char *exclude, *include, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
     const char *targets, *name, *stop_after, *on_complete, *on_success, *key, *per_minute, *kind, *fingerprint;
     const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
     const char *catch_up_max, *grace, *reason, *from, *to;

@@ -133,7 +133,7 @@ static void check_one(struct cli *c, const struct pack *p)
 static void show_strategies(const struct pack *p, const struct target_view *t)
 {
     const char *names[PLAN_STRATEGIES];
-    size_t n = pack_strategies(p, t->kind, names, PLAN_STRATEGIES);
+    size_t n = pack_strategies(p, t->kind, SPAN_NONE, names, PLAN_STRATEGIES);
     for (size_t i = 0; i < n; i++) {
         printf("  %-8s", names[i]);
         for (size_t o = 0; strcmp(names[i], "capture") == 0 && o < t->operation_count; o++)

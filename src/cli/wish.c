@@ -6,16 +6,17 @@
 #include "core/evidence.h"
 #include "extract/exclude.h"
 
-static int check_exclude(const struct cli *c, const char *verb)
+static int check_kinds(const char *verb, const char *option, const char *kinds, unsigned *out)
 {
-    struct span list = span_of(c->exclude), name;
+    struct span list = span_of(kinds), name;
     while (span_next(&list, ',', &name)) {
         const char *near = text_nearest(name, exclude_names);
+        *out |= exclude_bit(name);
         if (exclude_bit(name))
             continue;
         if (near)
-            return cli_usage(verb, "--exclude: did you mean '%s'?", near);
-        return cli_usage(verb, "--exclude must be of replies, reposts and quotes, not '%.40s'", c->exclude);
+            return cli_usage(verb, "--%s: did you mean '%s'?", option, near);
+        return cli_usage(verb, "--%s must be of replies, reposts and quotes, not '%.40s'", option, kinds);
     }
     return EXIT_DONE;
 }
@@ -78,7 +79,12 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
     if (c->depth &&
         (!span_int(span_of(c->depth), &wish->depth) || wish->depth < 0 || wish->depth > ORDER_DEPTH_MAX))
         return cli_usage(verb, "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
-    int code = check_exclude(c, verb);
+    unsigned out = 0, in = 0;
+    int code = check_kinds(verb, "exclude", c->exclude, &out);
+    if (!code)
+        code = check_kinds(verb, "include", c->include, &in);
+    if (!code && out & in)
+        return cli_usage(verb, "--include and --exclude name the same kind of posts");
     if (!code)
         code = terms_check(c, verb, &wish->terms);
     return code ? code : check_fields(wish, c, verb);
@@ -131,6 +137,7 @@ void wish_write(const struct wish *wish, const struct cli *c, const char *kind, 
         json_close(w);
     }
     put_list(w, "exclude", c->exclude);
+    put_list(w, "include", c->include);
     put_list(w, "fields", c->fields);
     if (c->media)
         json_kv_cstr(w, "media", c->media);

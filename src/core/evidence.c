@@ -109,7 +109,8 @@ bool evidence_header_kept(struct span name)
     static const char *const kept[] = {
         "content-type", "content-language", "content-length", "date", "last-modified", "etag",
         "expires", "age", "cache-control", "server", "retry-after", "link", "x-rate-limit-*",
-        "x-ratelimit-*", "ratelimit", "ratelimit-*"};
+        "x-ratelimit-*", "ratelimit", "ratelimit-*",
+        "x-fulmar-page" /* ours: worker/dom.c */};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         struct span k = span_of(kept[i]);
         bool open = span_ends(k, SPAN("*"));

@@ -37,7 +37,7 @@ static void drift(struct answer *a, struct span why)
 static void sign_by_status(struct visit *v)
 {
     struct sign s = signs_answer_by(&v->page->answers, v->status, v->headers, v->body);
-    if (s.is == FAILURE_NONE)
+    if (s.is == FAILURE_NONE && s.says == SAYS_NOTHING)
         s = (struct sign){.is = FAILURE_DRIFT};
     if (!s.why.p)
         s.why = SPAN("the answer is not in a shape we know");
@@ -247,10 +247,15 @@ static void on_gone(struct visit *v, struct html_node n, enum record_section sec
     struct span id = found_text(v, v->page->gone_id, n);
     struct span state = signs_text_state(signs, words);
     struct span where = section == SECTION_REPLY ? SPAN("reply") : SPAN("top");
+    struct sign is = signs_of_state(signs, state);
     a->out->entries++;
     answer_unavailable(a, id.n <= 20 ? id : SPAN_NONE, state, words, where);
+    if (!a->out->gone) {
+        a->out->gone = is.is;
+        a->out->gone_why = is.why;
+    }
     if (section == SECTION_MAIN)
-        answer_sign_all(a, signs_of_state(signs, state));
+        answer_sign_all(a, is);
 }
 
 static void on_item(struct visit *v, struct html_node n)
@@ -456,6 +461,7 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
                             .user_followers = -1, .user_following = -1};
     struct answer a = {.r = r, .op = &source->op, .post = source->post, .user = source->user};
     a.as = source->as;
+    a.had_focus = r->focus_seen;
     a.arena = arena;
     a.out = &fresh;
     a.fault = f;
@@ -471,6 +477,7 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
         read_markup(&v);
     if (a.failed)
         return a.failed;
+    r->focus_seen |= a.focus_seen;
     *out = fresh;
     return E_OK;
 }

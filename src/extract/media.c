@@ -18,6 +18,8 @@ struct span media_origin(struct span url)
 static void read_places(struct form *f, const struct ynode *n, struct media_rule *r)
 {
     r->place_count = form_texts(f, n, "places", true, &r->places);
+    if (r->place_count > MEDIA_PLACES_MAX)
+        form_wrong(f, ynode_find(n, "places"), "more than %d places", MEDIA_PLACES_MAX);
     struct span *hosts = arena_get(f->arena, (r->place_count + 1) * sizeof *hosts);
     for (size_t i = 0; i < r->place_count && !f->failed; i++) {
         struct span origin = media_origin(r->places[i]);
@@ -76,22 +78,78 @@ const struct media_rule *pack_media(const struct pack *p, struct span kind)
     return NULL;
 }
 
-bool pack_media_origin(const struct pack *p, struct span origin)
+struct span pack_target_host(const struct pack *p, struct span kind, struct span canonical)
 {
+    const struct target *t = NULL;
+    size_t at = canonical.n;
+    if (pack_find_target(p, kind, &t, NULL) || !t->input->host)
+        return SPAN_NONE;
+    while (at > 0 && canonical.p[at - 1] != '@')
+        at--;
+    return at ? span_cut(canonical, at, canonical.n) : SPAN_NONE;
+}
+
+void media_host(struct span pattern, struct span host, struct buf *out)
+{
+    struct span word = SPAN("{host}");
+    size_t at = span_find(pattern, word);
+    if (at < pattern.n && !host.n)
+        return;
+    buf_add(out, span_cut(pattern, 0, at));
+    if (at < pattern.n)
+        buf_fmt(out, "%.*s%.*s", SP(host), SP(span_cut(pattern, at + word.n, pattern.n)));
+}
+
+/* Is the host of a URL that of a place, or, for "*.name", one below it? */
+static bool host_fits(struct span pattern, struct span host, struct span of_url)
+{
+    enum { HOST_MAX = 600 };
+    struct buf text = BUF(HOST_MAX);
+    media_host(pattern, host, &text);
+    struct span name = buf_span(&text);
+    bool open = span_starts(name, SPAN("*."));
+    struct span tail = open ? span_cut(name, 1, name.n) : name;
+    bool fits = open ? of_url.n > tail.n && span_eq_nocase(span_cut(of_url, of_url.n - tail.n, tail.n), tail)
+                     : name.n && span_eq_nocase(of_url, name);
+    fits = fits && !text.failed;
+    buf_free(&text);
+    return fits;
+}
+
+static bool is_fixed(const struct media_rule *r, size_t place)
+{
+    return span_find_char(r->hosts[place], '{') == r->hosts[place].n;
+}
+
+bool pack_media_origin(const struct pack *p, struct span origin, struct span host)
+{
+    struct span name = span_cut(origin, HEAD, origin.n);
     for (size_t i = 0; i < p->media_count; i++)
         for (size_t k = 0; k < p->media[i].place_count; k++)
-            if (span_eq(media_origin(p->media[i].places[k]), origin))
+            if (span_starts(origin, SPAN("https://")) && host_fits(p->media[i].hosts[k], host, name))
                 return true;
     return false;
 }
 
-/* What could be read in two ways is no URL of ours: no control characters, nothing that climbs. */
-bool media_allows(const struct media_rule *r, struct span url)
+static bool lies_in(const struct media_rule *r, size_t place, struct span url, struct span origin,
+                    struct span host)
 {
-    if (url.n > URL_MAX)
+    struct span whole = r->places[place], of_place = media_origin(whole);
+    struct span path = span_cut(whole, of_place.n, whole.n), rest = span_cut(url, origin.n, url.n);
+    if (is_fixed(r, place))
+        return span_starts(url, whole) && url.n > whole.n;
+    return span_starts(url, SPAN("https://")) && span_starts(rest, path) && rest.n > path.n &&
+           host_fits(r->hosts[place], host, span_cut(origin, HEAD, origin.n));
+}
+
+/* What could be read in two ways is no URL of ours: no control characters, nothing that climbs. */
+bool media_allows(const struct media_rule *r, struct span url, struct span host)
+{
+    struct span origin = media_origin(url);
+    if (url.n > URL_MAX || span_find_char(origin, '@') < origin.n)
         return false;
     for (size_t i = 0; i < url.n; i++)
-        if (url.p[i] <= ' ' || url.p[i] > '~' || strchr("\"<>\\^`{|}#@", url.p[i]))
+        if (url.p[i] <= ' ' || url.p[i] > '~' || strchr("\"<>\\^`{|}#", url.p[i]))
             return false;
     struct span path = span_cut(url, 0, span_find_char(url, '?'));
     static const char *const climbs[] = {"/.", "%2e", "%2E", "%2f", "%2F"};
@@ -99,7 +157,7 @@ bool media_allows(const struct media_rule *r, struct span url)
         if (span_find(path, span_of(climbs[i])) < path.n)
             return false;
     for (size_t i = 0; i < r->place_count; i++)
-        if (span_starts(url, r->places[i]) && url.n > r->places[i].n)
+        if (lies_in(r, i, url, origin, host))
             return true;
     return false;
 }
@@ -166,6 +224,7 @@ static bool fill(struct span template, struct json media, struct buf *out)
 
 struct choice {
     const struct media_rule *rule;
+    struct span host;
     struct arena *arena;
     struct span *out;
     size_t count;
@@ -173,7 +232,7 @@ struct choice {
 
 static void offer(struct choice *c, struct span url)
 {
-    if (c->count == MEDIA_URLS_MAX || !media_allows(c->rule, url))
+    if (c->count == MEDIA_URLS_MAX || !media_allows(c->rule, url, c->host))
         return;
     for (size_t i = 0; i < c->count; i++)
         if (span_eq(c->out[i], url))
@@ -211,10 +270,10 @@ static void offer_rate(struct choice *c, struct json media, int64_t wanted)
     }
 }
 
-size_t media_urls(const struct media_rule *r, struct json media, struct arena *a,
+size_t media_urls(const struct media_rule *r, struct json media, struct span host, struct arena *a,
                   struct span out[MEDIA_URLS_MAX])
 {
-    struct choice c = {.rule = r, .arena = a, .out = out};
+    struct choice c = {.rule = r, .host = host, .arena = a, .out = out};
     int64_t rate = INT64_MAX;
     while (r->variants.n && c.count < MEDIA_URLS_MAX && next_variant(&c, media, rate, &rate))
         offer_rate(&c, media, rate);

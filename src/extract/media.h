@@ -7,12 +7,13 @@
 #include "base/json.h"
 #include "extract/pack.h"
 
-enum { MEDIA_URLS_MAX = 12 };
+enum { MEDIA_URLS_MAX = 12, MEDIA_PLACES_MAX = 8 };
 
 struct media_rule { /* of one kind of media */
     struct span kind;         /* as `type` of the record's media says: "photo" */
-    const struct span *places; /* "https://pbs.twimg.com/media/" */
-    const struct span *hosts;  /* the same number: of each place */
+    const struct span *places; /* "https://pbs.twimg.com/media/"; "https://{host}/": that of
+                                  the job's target; with "*." before {host}: those below it */
+    const struct span *hosts;  /* the same number: of each place, {host} as it is */
     size_t place_count;
     const struct span *tries; /* what to ask for, best first: "{stem}?format={format}&name=orig" */
     size_t try_count;
@@ -26,14 +27,19 @@ struct media_rule { /* of one kind of media */
 bool pack_has_media(const struct pack *p);
 /* The rule of a kind; NULL: files of this kind are not fetched. */
 const struct media_rule *pack_media(const struct pack *p, struct span kind);
-/* Any place of any kind begins with this origin: "https://pbs.twimg.com" (for its robots.txt). */
-bool pack_media_origin(const struct pack *p, struct span origin);
+/* Any place of any kind begins with this origin: "https://pbs.twimg.com" (for its robots.txt). host: of the
+ * job's target, empty where it names none. */
+bool pack_media_origin(const struct pack *p, struct span origin, struct span host);
+/* The host in a target as pack_target() accepted it; empty where the site has one for all. */
+struct span pack_target_host(const struct pack *p, struct span kind, struct span canonical);
+/* A host of the rule, "{host}" filled in; empty where there is none to fill in. */
+void media_host(struct span pattern, struct span host, struct buf *out);
 
 /* URLs of one media of a record, in the order in which they are to be asked for; those outside of
  * the rule's places are left out. The texts live in the arena. Returns their number. */
-size_t media_urls(const struct media_rule *r, struct json media, struct arena *a,
+size_t media_urls(const struct media_rule *r, struct json media, struct span host, struct arena *a,
                   struct span out[MEDIA_URLS_MAX]);
-bool media_allows(const struct media_rule *r, struct span url);
+bool media_allows(const struct media_rule *r, struct span url, struct span host);
 
 /* "https://pbs.twimg.com" of "https://pbs.twimg.com/media/A.jpg". */
 struct span media_origin(struct span url);

@@ -257,16 +257,23 @@ static void read_classes(struct form *f, const struct ynode *n, const char *key,
     }
 }
 
+static void read_after(struct form *f, const struct ynode *n, struct plan_step *s)
+{
+    read_classes(f, n, "after", s->after);
+    s->has_after = ynode_find(n, "after") != NULL;
+}
+
 /* Its source is found when the sources are read: link_shown(). */
 static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 {
     static const char *const keys[] = {"source",  "end_repeat_pages", "turns_max",
                                        "retries", "own_posts_only",   "no_others",
-                                       "shows_at_most", NULL};
+                                       "shows_at_most", "after", NULL};
     if (!form_keys(f, n, "dom", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
     s->strategy = PLAN_DOM;
+    read_after(f, n, s);
     form_text(f, n, "source", true);
     s->no_others = form_bool(f, n, "no_others", false);
     s->retries_max = (int)form_int(f, n, "retries", 3, 0, 20);
@@ -282,8 +289,7 @@ static void read_fetch(struct form *f, const struct ynode *n, struct target *t)
         return;
     struct plan_step *s = &t->steps[t->step_count++];
     s->strategy = PLAN_FETCH;
-    read_classes(f, n, "after", s->after);
-    s->has_after = ynode_find(n, "after") != NULL;
+    read_after(f, n, s);
     t->source_count = form_texts(f, n, "sources", true, &t->source_names);
     read_limits(f, n, s);
 }
@@ -316,7 +322,7 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
     static const char *const keys[] = {"input", "url",        "needs_session", "capture",
                                        "fetch", "strategies", "fallback_on",   "records",
                                        "products", "thread",  "dom",           "order",
-                                       "older",    NULL};
+                                       "older",    "include", "depth",         NULL};
     static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
@@ -324,6 +330,7 @@ static void read_target(struct form *f, const struct ynode *n, const struct pack
     t->url = form_text(f, n, "url", true);
     t->needs_session = form_bool(f, n, "needs_session", false);
     target_read_records(f, n, t);
+    target_read_inclusions(f, n, t);
     const struct ynode *order = ynode_find(n, "order");
     t->ranked = order && form_word(f, order, "order", orders) == 1;
     t->older = form_text(f, n, "older", false);
@@ -473,31 +480,76 @@ static void link_shown(struct form *f, const struct ynode *n, const struct pack 
             form_wrong(f, at, "'dom' needs the expression '%s'", needed[i]);
 }
 
-/* Names of sources become sources. A step that has more than the account wants it. */
+struct linked { /* what the sources of a list have */
+    bool list, records;
+};
+
+/* Names of sources become sources. */
+static struct linked link_names(struct form *f, const struct ynode *at, const struct pack *p,
+                                const struct span *names, size_t count,
+                                const struct source **out)
+{
+    struct linked has = {0};
+    for (size_t i = 0; i < count && !f->failed; i++) {
+        int which = find_name(f, at, "source", names[i], p->source_count, source_name, p);
+        if (which < 0)
+            break;
+        out[i] = &p->sources[which];
+        bool was_list = has.list;
+        has.list = has.list || out[i]->op.role == OP_TIMELINE;
+        has.records = has.records || out[i]->op.role != OP_USER;
+        if (!out[i]->url.n)
+            form_wrong(f, at, "source '%.*s' has no 'url' to fetch", SP(names[i]));
+        else if (was_list && out[i]->op.role != OP_TIMELINE && out[i]->op.role != OP_POST)
+            form_wrong(f, at, "lists have to be the last of the sources");
+    }
+    return has;
+}
+
+static bool has_step(const struct target *t, enum plan_strategy s)
+{
+    for (size_t i = 0; i < t->step_count; i++)
+        if (t->steps[i].strategy == s)
+            return true;
+    return false;
+}
+
+/* A product reads what its target reads, unless it says which of it, or from where. */
+static void link_product(struct form *f, const struct ynode *n, const struct pack *p,
+                         const struct target *t, struct product *product)
+{
+    for (int s = 0; s < PLAN_STRATEGIES && !f->failed; s++)
+        if (product->reads[s] && !has_step(t, (enum plan_strategy)s))
+            form_wrong(f, ynode_find(n, "strategies"), "the target has no strategy '%s'",
+                       plan_strategy_name((enum plan_strategy)s));
+    const struct ynode *at = ynode_find(n, "sources");
+    if (f->failed || !at)
+        return;
+    if (!has_step(t, PLAN_FETCH)) {
+        form_wrong(f, at, "the target has no strategy 'fetch'");
+        return;
+    }
+    product->sources = arena_get(f->arena, (product->source_count + 1) * sizeof *product->sources);
+    link_names(f, at, p, product->source_names, product->source_count, product->sources);
+}
+
+/* A step that has more than the account wants it. */
 static err link_target(struct form *f, const struct ynode *n, const struct pack *p,
                        struct target *t)
 {
     const struct ynode *at = form_map(f, n, "fetch", false);
+    const struct ynode *product = form_map(f, n, "products", false);
     at = at ? ynode_find(at, "sources") : NULL;
-    bool list = false, records = false;
     link_shown(f, n, p, t);
     t->sources = arena_get(f->arena, (t->source_count + 1) * sizeof *t->sources);
-    for (size_t i = 0; i < t->source_count && !f->failed; i++) {
-        int which = find_name(f, at, "source", t->source_names[i], p->source_count, source_name, p);
-        if (which < 0)
-            break;
-        t->sources[i] = &p->sources[which];
-        bool was_list = list;
-        list = list || t->sources[i]->op.role == OP_TIMELINE;
-        records = records || t->sources[i]->op.role != OP_USER;
-        if (!t->sources[i]->url.n)
-            form_wrong(f, at, "source '%.*s' has no 'url' to fetch", SP(t->source_names[i]));
-        else if (was_list && t->sources[i]->op.role != OP_TIMELINE)
-            form_wrong(f, at, "lists have to be the last of the sources");
-    }
+    struct linked has = link_names(f, at, p, t->source_names, t->source_count, t->sources);
     for (size_t i = 0; i < t->step_count; i++)
         if (t->steps[i].strategy == PLAN_FETCH)
-            t->steps[i].wants_timeline = records;
+            t->steps[i].wants_timeline = has.records;
+    product = product ? product->first : NULL;
+    for (size_t i = 0; i < t->product_count && product && !f->failed; i++, product = product->next)
+        link_product(f, product, p, t, &t->products[i]);
+    target_link_inclusions(f, n, p, t);
     return f->failed;
 }
 
@@ -728,7 +780,7 @@ bool pack_target_view(const struct pack *p, struct span kind, struct target_view
                                 .url = t->url,
                                 .needs_session = t->needs_session,
                                 .users = t->product_count ? t->products[0].users : t->users,
-                                .depth = t->thread,
+                                .depth = t->depth,
                                 .products = t->product_names,
                                 .product_count = t->product_count,
                                 .operations = t->operations,

@@ -42,9 +42,10 @@ enum { PACK_SHARES = 16 };
 unsigned pack_share(const struct pack *p, struct span kind, struct span canonical);
 /* May a fetch of this site be redirected to any host? */
 bool pack_any_redirect(const struct pack *p);
-/* Names of the strategies of a target, in the order in which they are tried; 0 when there is no such
- * target. At most `max` are written. */
-size_t pack_strategies(const struct pack *p, struct span kind, const char **out_names, size_t max);
+/* Names of the strategies that can show a product of a target (empty: its first), in the order in which
+ * they are tried; 0 when there is no such target. At most `max` are written. */
+size_t pack_strategies(const struct pack *p, struct span kind, struct span product,
+                       const char **out_names, size_t max);
 /* Where its sources are read from beside base_url, "NAME=URL NAME=URL". */
 struct span pack_instances(const struct pack *p);
 /* May a job of this kind need a page in a browser, when it is read by this strategy alone? An empty kind:

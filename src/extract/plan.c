@@ -49,7 +49,7 @@ err plan_configure(struct plan *plan, struct span instances, struct arena *a, st
     if (!kept)
         return fail(f, E_NO_MEMORY, "no memory for the plan");
     for (size_t i = 0; i < plan->source_count; i++)
-        if (source_is_configured(plan->sources[i], instances))
+        if (span_is(instances, PLAN_ALL_SERVERS) || source_is_configured(plan->sources[i], instances))
             kept[count++] = plan->sources[i];
     for (size_t i = 0; i < plan->step_count; i++)
         if (plan->steps[i].strategy != PLAN_FETCH || count)
@@ -183,22 +183,38 @@ bool pack_needs_page(const struct pack *p, struct span kind, struct span strateg
     return false;
 }
 
+static bool product_reads(const struct product *product, enum plan_strategy s)
+{
+    return !product || !product->has_reads || product->reads[s];
+}
+
 static void take_product(struct plan *plan, const struct target *t, const struct product *product)
 {
+    bool own = product && product->sources;
+    plan->step_count = 0;
+    for (size_t i = 0; i < t->step_count; i++)
+        if (product_reads(product, t->steps[i].strategy))
+            plan->steps[plan->step_count++] = t->steps[i];
+    plan->sources = own ? product->sources : t->sources;
+    plan->source_count = own ? product->source_count : t->source_count;
     plan->users = product ? product->users : t->users;
     plan->ranked = t->ranked || (product && product->ranked);
     plan->product = product ? product->name : SPAN_NONE;
     plan->product_url = product ? product->value : SPAN_NONE;
 }
 
-size_t pack_strategies(const struct pack *p, struct span kind, const char **out_names, size_t max)
+size_t pack_strategies(const struct pack *p, struct span kind, struct span product,
+                       const char **out_names, size_t max)
 {
+    const struct target *t = NULL;
+    const struct product *chosen = NULL;
     size_t n = 0;
-    for (size_t i = 0; i < p->target_count; i++) {
-        const struct target *t = &p->targets[i];
-        for (size_t k = 0; span_eq(t->kind, kind) && k < t->step_count && n < max; k++)
+    if (pack_find_target(p, kind, &t, NULL))
+        return 0;
+    (void)!target_product(t, product, &chosen, NULL);
+    for (size_t k = 0; k < t->step_count && n < max; k++)
+        if (product_reads(chosen, t->steps[k].strategy))
             out_names[n++] = plan_strategy_name(t->steps[k].strategy);
-    }
     return n;
 }
 
@@ -228,18 +244,15 @@ err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct sp
     if (e)
         return e;
     struct plan plan = {
-        .step_count = t->step_count,
         .kind = t->kind,
         .canonical = canonical,
         .operations = t->operations,
         .operation_count = t->operation_count,
         .shown = t->shown,
-        .sources = t->sources,
-        .source_count = t->source_count,
         .more = t->more.n ? t->more : SPAN("scroll"),
         .ranked = t->ranked,
+        .depth = t->depth,
     };
-    memcpy(plan.steps, t->steps, sizeof plan.steps);
     memcpy(plan.fallback_on, t->fallback_on, sizeof plan.fallback_on);
     take_product(&plan, t, t->product_count ? &t->products[0] : NULL);
     e = fill_texts(&plan, t, p, a, base_url, f);
@@ -266,6 +279,21 @@ err plan_choose(struct plan *plan, const struct pack *p, struct arena *a, struct
     plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
     buf_free(&url);
     return !e && !plan->url.p ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
+}
+
+err plan_add_words(struct plan *plan, const struct pack *p, struct arena *a, struct span words,
+                   struct span pattern, struct fault *f)
+{
+    const struct target *t = NULL;
+    struct buf url = BUF(URL_BYTES);
+    err e = pack_find_target(p, plan->kind, &t, f);
+    if (e || !words.n)
+        return e;
+    plan->input = span_of(arena_fmt(a, "%.*s%.*s", SP(plan->input), SP(words)));
+    e = fill_url(&url, pattern.n ? pattern : t->url, plan) ? fail(f, E_TOO_BIG, "the target's URL is too long") : E_OK;
+    plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
+    buf_free(&url);
+    return !e && (!plan->url.p || !plan->input.p) ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
 }
 
 err plan_go_below(struct plan *plan, const struct pack *p, struct arena *a, struct span id,

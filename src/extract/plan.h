@@ -76,6 +76,7 @@ struct plan {
     bool users;              /* its records are users: these are counted, limited, and all there is */
     struct span more;        /* capture: the expression that makes the page ask for more */
     struct span focus;       /* of a thread: id of the post that it is about; else empty */
+    bool depth;              /* a thread in which the depth of a reply is known */
     bool ranked;             /* the list is not in the order of time: old posts may stand before new ones */
     struct span base;        /* of every URL, no slash at the end */
     struct span input, host; /* canonical, where the target is "input@host" cut in two */
@@ -100,6 +101,11 @@ MUST_USE err plan_make(struct plan *out, const struct pack *p, struct arena *a,
 MUST_USE err plan_choose(struct plan *plan, const struct pack *p, struct arena *a,
                          struct span product, struct fault *f);
 
+/* The search with these words after it (a space before each), at this URL where it is not empty. E_TOO_BIG,
+ * E_NO_MEMORY. */
+MUST_USE err plan_add_words(struct plan *plan, const struct pack *p, struct arena *a,
+                            struct span words, struct span url, struct fault *f);
+
 /* The same list from this post downwards, where the site can be asked for that: for a list that stalls.
  * Changes the URL. E_NOT_FOUND when it cannot, E_TOO_BIG, E_NO_MEMORY. */
 MUST_USE err plan_go_below(struct plan *plan, const struct pack *p, struct arena *a,
@@ -108,7 +114,9 @@ MUST_USE err plan_go_below(struct plan *plan, const struct pack *p, struct arena
 /* The cursor that a request of the page asks for; written plainly into `out`. False when it has none:
  * the first page. */
 bool plan_request_cursor(const struct plan *plan, struct span request_url, struct buf *out);
-/* Leaves the sources whose servers are known ("NAME=URL NAME=URL"); without any, fetch is no strategy. */
+/* Leaves the sources whose servers are known ("NAME=URL NAME=URL", or PLAN_ALL_SERVERS where nothing is asked for);
+ * without any, fetch is no strategy. */
+#define PLAN_ALL_SERVERS "*"
 MUST_USE err plan_configure(struct plan *plan, struct span instances, struct arena *a, struct fault *f);
 /* Leaves this one strategy of the plan. E_BAD_INPUT when it has no such. */
 MUST_USE err plan_only(struct plan *plan, enum plan_strategy s, struct fault *f);

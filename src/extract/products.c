@@ -12,9 +12,22 @@ static bool read_users(struct form *f, const struct ynode *n)
     return records && form_word(f, records, "kind of record", words) == 1;
 }
 
+/* Which of the target's strategies can show it; without the word all of them. */
+static void read_reads(struct form *f, const struct ynode *n, struct product *p)
+{
+    const char *const names[] = {plan_strategy_name(PLAN_CAPTURE), plan_strategy_name(PLAN_DOM),
+                                 plan_strategy_name(PLAN_FETCH), NULL};
+    const struct ynode *list = form_list(f, n, "strategies", false);
+    for (const struct ynode *k = list ? list->first : NULL; k && !f->failed; k = k->next) {
+        int which = form_word(f, k, "strategy", names);
+        if (which >= 0)
+            p->reads[which] = p->has_reads = true;
+    }
+}
+
 static void read_product(struct form *f, const struct ynode *n, struct product *p)
 {
-    static const char *const keys[] = {"value", "records", "order", NULL};
+    static const char *const keys[] = {"value", "records", "order", "strategies", "sources", NULL};
     static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a product", keys))
         return;
@@ -23,6 +36,8 @@ static void read_product(struct form *f, const struct ynode *n, struct product *
     p->users = read_users(f, n);
     const struct ynode *order = ynode_find(n, "order");
     p->ranked = order && form_word(f, order, "order", orders) == 1;
+    read_reads(f, n, p);
+    p->source_count = form_texts(f, n, "sources", false, &p->source_names);
 }
 
 void target_read_records(struct form *f, const struct ynode *n, struct target *t)
@@ -30,6 +45,7 @@ void target_read_records(struct form *f, const struct ynode *n, struct target *t
     const struct ynode *map = form_map(f, n, "products", false);
     t->users = read_users(f, n);
     t->thread = form_bool(f, n, "thread", false);
+    t->depth = form_bool(f, n, "depth", t->thread);
     if (!map || f->failed)
         return;
     if (map->count > PRODUCTS_MAX || map->count == 0) {
@@ -94,5 +110,5 @@ err pack_product(const struct pack *p, struct span kind, struct span product,
 bool pack_has_depth(const struct pack *p, struct span kind)
 {
     const struct target *t = NULL;
-    return !pack_find_target(p, kind, &t, NULL) && t->thread;
+    return !pack_find_target(p, kind, &t, NULL) && t->depth;
 }

@@ -13,7 +13,8 @@ err shown_read(struct json_parser *parser, struct span message, struct shown *ou
         const char *name;
         bool *to;
     } flags[] = {{"answers", &s.answers}, {"bottom", &s.bottom}, {"busy", &s.busy},
-                 {"retry", &s.retry},     {"more", &s.more},     {"guest", &s.guest}};
+                 {"retry", &s.retry},     {"more", &s.more},     {"guest", &s.guest},
+                 {"folded", &s.folded},   {"shut", &s.shut}};
     if (json_parse(parser, message, &v, &(struct fault){0}) || !json_is(v, JSON_OBJECT) ||
         !json_int(json_get(v, SPAN("n")), &s.number) || s.number < 1 ||
         !json_text(json_get(v, SPAN("html")), &s.html))

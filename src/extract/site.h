@@ -28,7 +28,18 @@ struct input_rule {
 struct product {
     struct span name, value; /* value: its word in the URL; may be empty */
     bool users, ranked;
+    bool reads[PLAN_STRATEGIES];   /* with has_reads: the target's strategies that can show it */
+    bool has_reads;
+    const struct source **sources; /* fetch, in place of the target's; NULL: those */
+    const struct span *source_names;
+    size_t source_count;
 };
+struct inclusion { /* of a kind of posts: how a list is asked for with them */
+    struct span target, words; /* another target that shows them; words after the search */
+    struct span url;           /* of the page with words, where the target's own takes none */
+    bool known;                /* false: the list never has them */
+};
+enum { INCLUSIONS = 3 }; /* as many as there are exclude_names */
 struct target {
     struct span kind, url;
     const struct input_rule *input;
@@ -44,11 +55,13 @@ struct target {
     bool needs_session;
     struct span more; /* expression of capture; empty: "scroll" */
     bool users;  /* its records are users, else posts; a product has its own word */
-    bool thread; /* about one post: records are placed around it, jobs may limit the depth */
-    const struct product *products; /* the first is the default */
+    bool thread; /* about one post, whose branches are followed by cursors of their own */
+    bool depth;  /* its replies say what they answer: jobs may limit how far below the post they stand */
+    struct product *products; /* the first is the default */
     const struct span *product_names;
     size_t product_count;
     bool ranked; /* order: ranked */
+    struct inclusion inclusions[INCLUSIONS]; /* in the order of exclude_names */
     struct span older; /* URL of what is not newer than {id}; empty: the site has none */
 };
 struct expression {
@@ -87,6 +100,10 @@ struct pack {
 /* The keys `records`, `products` and `thread` of a target (products.c). */
 void target_read_records(struct form *f, const struct ynode *n, struct target *t);
 /* NULL: the target has no products. E_BAD_INPUT: none of this name. */
+/* include.c: the key `include` of a target; the targets that it names are found when all are read. */
+void target_read_inclusions(struct form *f, const struct ynode *n, struct target *t);
+void target_link_inclusions(struct form *f, const struct ynode *n, const struct pack *p,
+                            const struct target *t);
 MUST_USE err target_product(const struct target *t, struct span name, const struct product **out,
                             struct fault *f);
 

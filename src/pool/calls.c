@@ -205,7 +205,8 @@ static err start_media_robots(struct slot *s, const struct frame *f, struct faul
     struct buf url = BUF(4096);
     struct fetch_request q = {.timeout_ms = f->n[1], .keep_ms = ROBOTS_KEEP_MS};
     struct span origin = media_origin(f->t[1]);
-    if (!slot_wants_media(s) || !pack_media_origin(s->site.pack, origin) ||
+    if (!slot_wants_media(s) || !pack_media_origin(s->site.pack, origin,
+                           pack_target_host(s->site.pack, s->lease.kind, s->lease.target)) ||
         !span_is(span_cut(f->t[1], origin.n, f->t[1].n), "/robots.txt"))
         return fail(why, E_DENIED, "this is no host of media files");
     slot_media_url(s, f->t[1], &url);

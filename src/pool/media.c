@@ -23,6 +23,9 @@ struct media_call {
     int64_t call;
     const struct media_rule *rule;
     struct buf url;       /* as the record says */
+    struct buf names;     /* hosts, one behind the other: where a redirect may lead */
+    struct span hosts[MEDIA_PLACES_MAX];
+    size_t host_count;
     char part[PART_NAME]; /* of the URL */
     struct store_op op;
     bool busy;    /* the operation is at the store */
@@ -73,6 +76,7 @@ static void end(struct media_call *m)
     bool over = m->over;
     s->media = NULL;
     buf_free(&m->url);
+    buf_free(&m->names);
     free(m);
     wake_others(s->pool, part);
     if (over)
@@ -225,8 +229,8 @@ static err begin(struct media_call *m, int64_t bytes_max, struct fault *why)
     slot_media_url(m->slot, buf_span(&m->url), &url);
     struct download_request q = {.url = buf_span(&url),
                                  .origin = media_origin(buf_span(&url)),
-                                 .hosts = m->rule->hosts,
-                                 .host_count = m->rule->place_count,
+                                 .hosts = m->hosts,
+                                 .host_count = m->host_count,
                                  .folder = span_of(c->media.folder),
                                  .name = span_of(m->part),
                                  .types = m->rule->types,
@@ -284,6 +288,21 @@ static void ask_store(struct media_call *m)
 
 /* ---- the call ---- */
 
+/* The rule's hosts for this job's target. */
+static void name_hosts(struct media_call *m)
+{
+    size_t ends[MEDIA_PLACES_MAX] = {0}, at = 0;
+    const struct slot *s = m->slot;
+    struct span host = pack_target_host(s->site.pack, s->lease.kind, s->lease.target);
+    for (size_t i = 0; i < m->rule->place_count; i++) {
+        media_host(m->rule->hosts[i], host, &m->names);
+        ends[i] = m->names.n;
+    }
+    for (size_t i = 0; i < m->rule->place_count; at = ends[i++])
+        if (ends[i] > at && !m->names.failed)
+            m->hosts[m->host_count++] = span_cut(buf_span(&m->names), at, ends[i] - at);
+}
+
 static void name_part(struct media_call *m)
 {
     struct span url = buf_span(&m->url);
@@ -299,7 +318,7 @@ void slot_download(struct slot *s, const struct frame *f)
         words = "one file at a time";
     else if (!slot_wants_media(s))
         words = "the job did not ask for files of media";
-    else if (!r || !media_allows(r, f->t[1]))
+    else if (!r || !media_allows(r, f->t[1], pack_target_host(s->site.pack, s->lease.kind, s->lease.target)))
         words = "the site pack does not name this as media";
     if (words) {
         answer(s, &(struct frame){.type = FRAME_DOWNLOADED,
@@ -308,7 +327,8 @@ void slot_download(struct slot *s, const struct frame *f)
         return;
     }
     struct media_call *m = heap_new_of(struct media_call);
-    *m = (struct media_call){.slot = s, .call = f->n[0], .rule = r, .url = BUF(URL_MAX)};
+    *m = (struct media_call){.slot = s, .call = f->n[0], .rule = r, .url = BUF(URL_MAX), .names = BUF(URL_MAX)};
+    name_hosts(m);
     buf_add(&m->url, f->t[1]);
     name_part(m);
     s->media = m;

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/need.h"
-#include "extract/exclude.h"
+#include "extract/include.h"
 #include "os/clock.h"
 #include "os/faults.h"
 
@@ -315,8 +315,7 @@ static err read_timeline(struct collection *c, const struct reading *r)
     c->pages_open++;
     bool filtered;
     bool thread = c->plan.focus.n > 0;
-    if (thread)
-        thread_measure(c, r);
+    thread_measure(c, r);
     int64_t gone = c->unavailable, had = c->have, fresh = fill_batch(c, r, &items, &filtered);
     if (c->media.wanted && c->page.told) { /* not all of the files were asked for: the page comes again */
         buf_free(&items);
@@ -385,6 +384,7 @@ err collection_keep(struct collection *c, const struct reading *r, int64_t *out_
     struct buf items = BUF(16 * 1024 * 1024);
     struct span text;
     bool filtered;
+    thread_measure(c, r);
     *out_fresh = fill_batch(c, r, &items, &filtered);
     err e = c->media.wanted ? c->page.told : E_OK; /* not all of the files were asked for */
     if (!e)
@@ -616,6 +616,16 @@ static struct span report(const struct collection *c)
     return kept;
 }
 
+static unsigned kinds_of(struct json list)
+{
+    unsigned kinds = 0;
+    struct span name;
+    for (struct json_iter i = json_each(list); json_next(&i);)
+        if (json_text(i.value, &name))
+            kinds |= exclude_bit(name);
+    return kinds;
+}
+
 static void read_spec(struct collection *c, struct json_parser *parser)
 {
     struct json spec;
@@ -634,11 +644,8 @@ static void read_spec(struct collection *c, struct json_parser *parser)
         c->product = arena_keep(c->arena, product);
     if (json_text(json_get(spec, SPAN("strategy")), &strategy))
         c->has_strategy = plan_strategy_parse(strategy, &c->strategy);
-    for (struct json_iter i = json_each(json_get(spec, SPAN("exclude"))); json_next(&i);) {
-        struct span name;
-        if (json_text(i.value, &name))
-            c->exclude |= exclude_bit(name);
-    }
+    c->exclude = kinds_of(json_get(spec, SPAN("exclude")));
+    c->include = kinds_of(json_get(spec, SPAN("include")));
     if (c->exclude)
         c->records = json_parser_new(RECORD_MAX);
 }
@@ -677,12 +684,15 @@ bool collection_may_go_on(const struct collection *c, err e)
     return !c->page.told && class != FAILURE_CANCELLED && !failure_row(class)->about_target;
 }
 
-/* Is the next strategy worth its while? */
-static bool may_fall_back(const struct collection *c, size_t next, enum failure_class class)
+/* The next strategy that is worth its while after this; the number of strategies when there is none. */
+static size_t fall_back(const struct collection *c, size_t next, enum failure_class class)
 {
-    if (c->page.told || next >= c->plan.step_count || !c->plan.fallback_on[class])
-        return false;
-    return !c->plan.steps[next].has_after || c->plan.steps[next].after[class];
+    if (c->page.told || !c->plan.fallback_on[class])
+        return c->plan.step_count;
+    while (next < c->plan.step_count && c->plan.steps[next].has_after &&
+           !c->plan.steps[next].after[class])
+        next++;
+    return next;
 }
 
 /* The strategies in the pack's order: the next one where the one before failed in a way that the pack
@@ -690,7 +700,7 @@ static bool may_fall_back(const struct collection *c, size_t next, enum failure_
 static err collect(struct collection *c)
 {
     err e = E_BUG;
-    for (size_t i = 0; i < c->plan.step_count; i++) {
+    for (size_t i = 0; i < c->plan.step_count;) {
         int64_t pages = c->pages, had = c->have;
         c->step = &c->plan.steps[i];
         switch (c->step->strategy) {
@@ -713,7 +723,8 @@ static err collect(struct collection *c)
                              .posts = c->have - had,
                              .failure = class,
                              .why = e ? words_of(c, e) : SPAN_NONE};
-        if (!e || !may_fall_back(c, i + 1, class))
+        i = e ? fall_back(c, i + 1, class) : c->plan.step_count;
+        if (i >= c->plan.step_count)
             break;
         evidence_end(&c->evidence, class); /* what this one read shows why it failed */
         log_info("job.fallback", F_C("from", plan_strategy_name(c->step->strategy)),
@@ -763,9 +774,14 @@ void collection_init(struct collection *c, const struct collect_order *order, st
 err collection_plan(struct collection *c, const struct pack *pack)
 {
     const struct collect_order *o = c->order;
-    err e = plan_make(&c->plan, pack, c->arena, o->kind, o->target, o->base_url, &c->fault);
+    struct include_way way = {0};
+    err e = pack_include(pack, o->kind, o->target, c->include, c->arena, &way, &c->fault);
+    if (!e)
+        e = plan_make(&c->plan, pack, c->arena, way.kind, o->target, o->base_url, &c->fault);
     if (!e && c->product.n)
         e = plan_choose(&c->plan, pack, c->arena, c->product, &c->fault);
+    if (!e)
+        e = plan_add_words(&c->plan, pack, c->arena, way.words, way.url, &c->fault);
     if (!e)
         e = plan_configure(&c->plan, o->instances, c->arena, &c->fault);
     if (!e && c->has_strategy)

@@ -9,20 +9,13 @@
  * posts that cannot be read (drift); silence or a list that loads for ever (timeout, stuck). */
 #include "worker/inside.h"
 
+#include "base/json.h"
 #include "os/clock.h"
 #include "os/faults.h"
 
-enum { WINDOW_POSTS = 20, OLDER_MAX = 3 };
+#include <stdio.h>
 
-struct view {
-    struct shown shown; /* the last message */
-    int64_t number;
-    mono last_new; /* when something came into sight that was not there before */
-    int rests;     /* times in a row that the list rested at its bottom with nothing new */
-    int older;     /* messages in a row with nothing but posts older than asked for */
-    int retries;   /* "Retry" pressed since something new came */
-    int64_t read, lost, seen; /* posts or users: of the window, of the window, in all */
-};
+enum { WINDOW_POSTS = 20, OLDER_MAX = 3 };
 
 /* ---- what a message brings ---- */
 
@@ -95,7 +88,7 @@ static void take_account(struct collection *c, const struct reading *r)
 }
 
 /* Messages are small: records are counted over several of them before they are taken for drift. */
-static bool has_drifted(const struct collection *c, struct view *v, const struct reading *r)
+static bool has_drifted(const struct collection *c, struct dom_view *v, const struct reading *r)
 {
     int64_t read = (int64_t)(c->plan.users ? r->users : r->posts);
     v->read += read;
@@ -108,7 +101,7 @@ static bool has_drifted(const struct collection *c, struct view *v, const struct
     return false;
 }
 
-static err keep(struct collection *c, struct view *v, struct reading *r)
+static err keep(struct collection *c, struct dom_view *v, struct reading *r)
 {
     int64_t fresh = 0;
     count_strangers(c, r);
@@ -123,6 +116,9 @@ static err keep(struct collection *c, struct view *v, struct reading *r)
     c->pages++;
     take_account(c, r);
     take_records(c, r);
+    thread_note_shown(c, r);
+    if (r->gone && !v->gone.is)
+        v->gone = (struct page_sign){.is = r->gone, .why = r->gone_why};
     err e = collection_keep(c, r, &fresh);
     if (e || c->end != END_OLDEST_REACHED)
         v->older = fresh ? 0 : v->older;
@@ -147,7 +143,7 @@ static err fail_as_page_says(struct collection *c, struct page_sign said)
 }
 
 /* "Something went wrong", with a button: pressed some times, unless the page says that it is no use. */
-static err try_again(struct collection *c, struct view *v)
+static err try_again(struct collection *c, struct dom_view *v)
 {
     struct page_sign said = page_sign(&c->page, "state", c->order->batch_ms);
     if (c->page.told)
@@ -162,7 +158,7 @@ static err try_again(struct collection *c, struct view *v)
 }
 
 /* Words in place of posts. A page that shows nothing and says nothing is not finished yet. */
-static err weigh(struct collection *c, struct view *v, struct reading *r)
+static err weigh(struct collection *c, struct dom_view *v, struct reading *r)
 {
     bool account = !c->step->wants_timeline && r->users;
     if (r->says_empty && !v->seen) {
@@ -189,7 +185,35 @@ static err weigh(struct collection *c, struct view *v, struct reading *r)
     }
 }
 
-static err read_message(struct collection *c, struct view *v, struct reading *r)
+/* The page as it was handed over, with what cannot be told from it; see shown_of(). */
+static void keep_message(struct collection *c, const struct shown *s)
+{
+    char headers[128];
+    snprintf(headers, sizeof headers, "{\"content-type\":\"text/html; charset=utf-8\",\"x-fulmar-page\":\"%s%s\"}",
+             s->guest ? "guest " : "", s->retry ? "retry" : "");
+    evidence_take(c->page.evidence,
+                  &(struct evidence_note){.strategy = plan_strategy_name(PLAN_DOM),
+                                          .name = source_operation(c->plan.shown)->name,
+                                          .url = span_of(c->page.document_url),
+                                          .headers = span_of(headers),
+                                          .body = s->html,
+                                          .status = c->page.document_status,
+                                          .at = clock_wall()});
+}
+
+/* What keep_message() wrote of the page. */
+static struct shown shown_of(struct collection *c, struct span headers, struct span html)
+{
+    struct json all;
+    struct span words = SPAN_NONE;
+    if (headers.n && json_parse(c->page.events, headers, &all, NULL) == E_OK)
+        (void)json_text(json_get(all, SPAN("x-fulmar-page")), &words);
+    return (struct shown){.number = 1, .html = html,
+                          .guest = span_find(words, SPAN("guest")) < words.n,
+                          .retry = span_find(words, SPAN("retry")) < words.n};
+}
+
+static err read_message(struct collection *c, struct dom_view *v, struct reading *r)
 {
     struct page *p = &c->page;
     struct span html = v->shown.html;
@@ -200,20 +224,71 @@ static err read_message(struct collection *c, struct view *v, struct reading *r)
     c->guest = v->shown.guest;
     if (!html.n)
         return E_OK;
+    keep_message(c, &v->shown);
     return reader_document(p->reader, source_operation(c->plan.shown)->name, 200, SPAN_NONE, html,
                            clock_wall(), p->page_arena, r, &c->fault);
+}
+
+/* What the message says of the page, and then its records. */
+static err take(struct collection *c, struct dom_view *v, struct reading *r)
+{
+    err e = weigh(c, v, r);
+    if (!e && !c->step->wants_timeline && r->users)
+        return collection_read(c, source_operation(c->plan.shown), r);
+    return !e && !c->end ? keep(c, v, r) : e;
+}
+
+err dom_read_again(struct collection *c, struct dom_view *v, struct span headers,
+                   struct span html, wall at)
+{
+    struct reading r = {.user_posts = -1};
+    v->shown = shown_of(c, headers, html);
+    c->guest = v->shown.guest;
+    err e = reader_document(c->page.reader, source_operation(c->plan.shown)->name, 200, SPAN_NONE, html, at,
+                            c->page.page_arena, &r, &c->fault);
+    v->offers = (struct page_sign){0};
+    if (!e && v->shown.retry && r.sign == FAILURE_NETWORK)
+        v->offers = (struct page_sign){.is = r.sign, .why = r.why};
+    return e ? e : take(c, v, &r);
+}
+
+/* A thread without the post that it is about: what stands in its place says why. A visitor is shown it alone; a
+ * branch that did not open is missing. */
+static err end_of_thread(struct collection *c, const struct dom_view *v)
+{
+    if (c->thread.read) {
+        c->thread.alone = v->shown.guest && v->seen <= 1;
+        c->thread.unplaced += v->shown.shut;
+        return E_OK;
+    }
+    if (v->gone.is)
+        return fail_as_page_says(c, v->gone);
+    if (c->have == 0 && c->source_said_empty)
+        return E_OK;
+    c->failure = FAILURE_DRIFT;
+    c->why = SPAN("the page of the thread does not have the post that it is about");
+    return E_PAGE;
+}
+
+err dom_end(struct collection *c, const struct dom_view *v)
+{
+    if (v->lost && !v->seen)
+        return collection_drift(c, 0, v->lost);
+    if (v->offers.is)
+        return fail_as_page_says(c, v->offers);
+    return c->plan.focus.n ? end_of_thread(c, v) : E_OK;
 }
 
 /* ---- turns ---- */
 
 /* Nothing new, and the list has come to rest at its bottom, with nothing under way: tried again some
  * times, because a page may take its time before it asks for more. */
-static err rest(struct collection *c, struct view *v)
+static err rest(struct collection *c, struct dom_view *v)
 {
     const struct shown *s = &v->shown;
     if (s->busy || s->retry || s->more || c->page.request_count)
         return E_OK;
-    if (s->answers && s->bottom) {
+    if (s->answers && s->bottom && !s->folded) {
         v->last_new = clock_mono(); /* the page does answer */
         if (++v->rests >= c->step->end_repeat_pages)
             c->end = END_NO_NEW_IDS;
@@ -221,14 +296,14 @@ static err rest(struct collection *c, struct view *v)
     return c->end ? E_OK : page_more(&c->page);
 }
 
-static err silence(struct collection *c, struct view *v)
+static err silence(struct collection *c, struct dom_view *v)
 {
     if (v->lost && !v->seen)
         return collection_drift(c, v->seen, v->lost);
     return collection_explain_silence(c);
 }
 
-static err turn(struct collection *c, struct view *v)
+static err turn(struct collection *c, struct dom_view *v)
 {
     struct reading r = {.user_posts = -1};
     int64_t left = mono_left(mono_add(v->last_new, c->order->batch_ms), clock_mono());
@@ -240,15 +315,15 @@ static err turn(struct collection *c, struct view *v)
     if (!e)
         e = read_message(c, v, &r);
     if (!e)
-        e = weigh(c, v, &r);
-    if (!e && !c->step->wants_timeline && r.users)
-        return collection_read(c, source_operation(c->plan.shown), &r);
-    if (!e && !c->end)
-        e = keep(c, v, &r);
+        e = take(c, v, &r);
     if (e || c->end)
         return e;
     if (v->shown.retry)
         return try_again(c, v);
+    if (c->thread.depth == 0 && c->thread.read && v->shown.answers)
+        c->end = END_TERMINATE; /* nothing below the post is wanted */
+    if (c->end)
+        return E_OK;
     if (!r.entries && !r.unavailable)
         return rest(c, v);
     v->last_new = clock_mono();
@@ -258,7 +333,7 @@ static err turn(struct collection *c, struct view *v)
 
 err dom_run(struct collection *c)
 {
-    struct view v = {.number = 0};
+    struct dom_view v = {.number = 0};
     int turns = 0;
     err e = page_watch(&c->page);
     if (!e)
@@ -270,7 +345,7 @@ err dom_run(struct collection *c)
         else
             e = turn(c, &v);
     }
-    if (!e && v.lost && !v.seen)
-        return collection_drift(c, 0, v.lost);
+    if (!e)
+        e = dom_end(c, &v);
     return e ? e : collection_ask_what_is_empty(c);
 }

@@ -64,8 +64,23 @@ static err ask_robots(struct collection *c, struct span url)
     return E_OK;
 }
 
-/* One answer of a source, read and taken in. */
-static err read_source(struct collection *c, const struct source *s, struct span cursor)
+/* Where nobody says what the account's id is, authors are known by their handles. Posts of others between
+ * those of the account are context. */
+static void mark_foreign(struct collection *c, struct reading *r)
+{
+    if (!c->step->own_posts_only || c->user_id.n)
+        return;
+    for (size_t i = 0; i < r->count; i++) {
+        struct record *rec = &r->records[i];
+        if (rec->kind == RECORD_POST && rec->author_id.n && !rec->repost &&
+            !span_eq_nocase(rec->author_id, c->plan.input))
+            rec->section = SECTION_RELATED;
+    }
+}
+
+/* One answer of a source, read and taken in; *out_next: where the list goes on. */
+static err read_source(struct collection *c, const struct source *s, struct span cursor,
+                       struct span *out_next)
 {
     const struct plan *plan = &c->plan;
     const struct operation *op = source_operation(s);
@@ -107,8 +122,13 @@ static err read_source(struct collection *c, const struct source *s, struct span
         e = reader_document(c->page.reader, op->name, a.status, a.headers, a.body, now,
                             c->page.page_arena, &reading, &c->fault);
     reader_page_url(c->page.reader, SPAN_NONE);
+    if (e)
+        return e;
     reading.terminated = reading.terminated || reading.says_empty;
-    return e ? e : collection_read(c, op, &reading);
+    *out_next = arena_keep(c->arena, reading.cursor);
+    c->page.asked = c->plan.focus.n ? cursor : SPAN_NONE;
+    mark_foreign(c, &reading);
+    return collection_read(c, op, &reading);
 }
 
 /* Where an earlier attempt of the job left this source. */
@@ -132,8 +152,7 @@ static err read_list(struct collection *c, const struct source *s)
             c->end = END_BUDGET;
             break;
         }
-        e = read_source(c, s, cursor);
-        cursor = c->cursor;
+        e = read_source(c, s, cursor, &cursor);
         if (!e && !c->end && !cursor.n)
             c->end = END_BUDGET; /* it shows one page, and does not say that this is all */
     }
@@ -148,22 +167,37 @@ static err no_more(struct collection *c, struct span cursor)
     return E_OK;
 }
 
+/* Does it stand for the whole of what is asked for, or for a part of it? */
+static bool stands_alone(const struct source *s)
+{
+    enum operation_role role = source_operation(s)->role;
+    return role == OP_TIMELINE || role == OP_POST;
+}
+
 err fetch_run(struct collection *c)
 {
     err e = E_OK;
+    struct span ignored;
     c->go_on = no_more;
     for (size_t i = 0; i < c->plan.source_count; i++) {
         const struct source *s = c->plan.sources[i];
-        bool list = source_operation(s)->role == OP_TIMELINE;
+        bool list = source_operation(s)->role == OP_TIMELINE, last = i + 1 == c->plan.source_count;
+        size_t seen = c->seen.used;
         c->source = source_operation(s)->name;
         c->sampled = source_is_sampled(s);
-        e = list ? read_list(c, s) : read_source(c, s, SPAN_NONE);
-        /* Lists stand in for each other: where one cannot be had the next is read. */
-        bool last = i + 1 == c->plan.source_count;
-        if (e ? !list || last || !collection_may_go_on(c, e) : list)
+        e = list ? read_list(c, s) : read_source(c, s, SPAN_NONE, &ignored);
+        if (!stands_alone(s)) {
+            if (e)
+                break;
+            continue;
+        }
+        /* They stand in for each other: where one cannot be had, or shows nothing and proves nothing by
+         * it, the next is read. */
+        bool nothing = !e && source_is_sampled(s) && c->seen.used == seen &&
+                       c->end != END_OLDEST_REACHED && c->end != END_KNOWN_REACHED;
+        if (last || !(nothing || (e && collection_may_go_on(c, e))))
             break;
-        if (e)
-            collection_forget(c);
+        collection_forget(c);
     }
     return e;
 }

@@ -35,7 +35,7 @@ struct thread {
     struct seen shown, asked; /* cursors */
     size_t open;              /* shown and not asked for */
     int64_t unplaced;         /* replies to something that was not shown, where depth matters */
-    bool read;                /* an answer with the post itself was read */
+    bool read;                /* the post itself was read */
     bool alone;               /* a visitor is shown the post, and nothing around it */
 };
 
@@ -77,7 +77,7 @@ struct collection {
     enum plan_strategy strategy; /* the only one wanted */
     int64_t batch, have, claimed;
     struct known known;          /* by earlier jobs of the same target */
-    unsigned exclude;            /* enum exclude */
+    unsigned exclude, include;   /* enum exclude; include: to be brought in where the list lacks them */
     struct json_parser *records; /* reads records where that is asked; NULL: nobody asks */
     int64_t filtered, told;      /* posts left out as the job asked; told: as node knows */
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;
@@ -108,6 +108,8 @@ MUST_USE err collection_read(struct collection *c, const struct operation *op,
 /* ---- thread.c ---- */
 /* Notes how deep the replies of the answer stand. */
 void thread_measure(struct collection *c, const struct reading *r);
+/* Notes whether what a page shows in pieces brought the post itself. */
+void thread_note_shown(struct collection *c, const struct reading *r);
 /* Is the record within the depth that was asked for? Always outside threads. */
 bool thread_wants(struct collection *c, const struct record *r);
 /* What the answer says of the end; E_PAGE when it is no thread. fresh: records that are new. */
@@ -142,6 +144,25 @@ MUST_USE err collection_ask_what_is_empty(struct collection *c);
 /* A page lost so much that it is not the one we know. */
 err collection_drift(struct collection *c, int64_t read, int64_t lost);
 #define CURSOR_BELOW "below" /* "~below=ID:CURSOR": of the list below this post */
+
+/* What the strategy dom knows of the page that it reads. */
+struct dom_view {
+    struct shown shown; /* the last message */
+    int64_t number;
+    mono last_new; /* when something came into sight that was not there before */
+    int rests;     /* times in a row that the list rested at its bottom with nothing new */
+    int older;     /* messages in a row with nothing but posts older than asked for */
+    int retries;   /* "Retry" pressed since something new came */
+    int64_t read, lost, seen; /* posts or users: of the window, of the window, in all */
+    struct page_sign offers;  /* read again: why the last message offers to try again */
+    struct page_sign gone;    /* of a thread: what the first post that cannot be seen says */
+};
+/* A message that is kept as evidence, taken in again: its HTML, and what its headers say of the page. */
+MUST_USE err dom_read_again(struct collection *c, struct dom_view *v, struct span headers,
+                            struct span html, wall at);
+/* Nothing more comes: posts of which none could be read are drift, and what was offered to be tried again stays
+ * as it is. */
+MUST_USE err dom_end(struct collection *c, const struct dom_view *v);
 
 /* The strategies; each runs to its end. */
 MUST_USE err capture_run(struct collection *c);

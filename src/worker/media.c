@@ -165,7 +165,7 @@ static void read_media(struct collection *c, struct json media, struct file *f)
         refuse(f, FAILURE_NOT_FOUND, "the site says that it is not available");
         return;
     }
-    f->url_count = r ? media_urls(r, media, c->page.page_arena, f->urls) : 0;
+    f->url_count = r ? media_urls(r, media, c->plan.host, c->page.page_arena, f->urls) : 0;
     if (!f->url_count)
         refuse(f, FAILURE_BAD_INPUT,
                r ? "the record names no file that may be fetched"

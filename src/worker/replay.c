@@ -4,6 +4,7 @@
 #include "worker/inside.h"
 
 struct again { /* one replay */
+    struct dom_view view; /* dom: what the messages before have shown */
     struct collection *c;
     const struct replay_face *face;
     struct replay_result *out;
@@ -25,11 +26,11 @@ static struct again *again_of(struct collection *c)
 static err keep_record(struct again *g, const struct frame_item *item)
 {
     struct collection *c = g->c;
-    bool post = item->kind == RECORD_POST;
-    if (post && c->order->limit > 0 && c->have >= c->order->limit)
+    bool counted = item->kind == (c->plan.users ? RECORD_USER : RECORD_POST);
+    if (counted && c->order->limit > 0 && c->have >= c->order->limit)
         return E_OK;
-    c->have += post;
-    g->out->posts += post;
+    c->have += counted;
+    g->out->posts += item->kind == RECORD_POST;
     g->out->users += item->kind == RECORD_USER;
     return g->face->on_record(g->face->ctx, item, g->fault);
 }
@@ -66,11 +67,14 @@ static const struct operation *operation_of(const struct collection *c,
     return op ? op : pack_operation(c->page.pack, a->name);
 }
 
-static const struct operation *source_of(const struct collection *c, struct span name)
+/* What it shows is a sample again, too. */
+static const struct operation *source_of(struct collection *c, struct span name)
 {
     for (size_t i = 0; i < c->plan.source_count; i++)
-        if (span_eq(source_operation(c->plan.sources[i])->name, name))
+        if (span_eq(source_operation(c->plan.sources[i])->name, name)) {
+            c->sampled = source_is_sampled(c->plan.sources[i]);
             return source_operation(c->plan.sources[i]);
+        }
     return NULL;
 }
 
@@ -81,9 +85,20 @@ static err no_such(struct collection *c, const struct replay_answer *a)
                 SP(span_cut(a->name, 0, 60)));
 }
 
-static err read_answer(struct collection *c, const struct replay_answer *a)
+static err read_message(struct collection *c, struct again *g, const struct replay_answer *a)
+{
+    if (!c->plan.shown || !span_eq(a->name, source_operation(c->plan.shown)->name))
+        return no_such(c, a);
+    arena_reset(c->page.page_arena);
+    c->batch = a->batch;
+    return dom_read_again(c, &g->view, a->headers, a->body, a->at);
+}
+
+static err read_answer(struct collection *c, struct again *g, const struct replay_answer *a)
 {
     struct reading reading = {0};
+    if (c->step->strategy == PLAN_DOM)
+        return read_message(c, g, a);
     bool capture = c->step->strategy == PLAN_CAPTURE;
     const struct operation *op = capture ? operation_of(c, a) : source_of(c, a->name);
     if (!op)
@@ -132,14 +147,17 @@ static err read_all(struct collection *c, struct again *g)
         }
         if (next.attempt != now.attempt || next.step != now.step) {
             begin(c, &next);
+            g->view = (struct dom_view){0};
             last = E_OK;
         }
         now = next;
         g->out->answers++;
         /* What follows a failure, or the end, of a part is of no use for it. */
         if (!last && !c->end)
-            last = read_answer(c, &a);
+            last = read_answer(c, g, &a);
     }
+    if (!last && c->step && c->step->strategy == PLAN_DOM)
+        last = dom_end(c, &g->view);
     if (!g->broken && e != E_END)
         g->broken = e;
     return last;
@@ -155,6 +173,7 @@ err replay_collect(const struct pack *pack, struct reader *r, struct json_parser
     struct collect_order fresh = *order;
     fresh.have = fresh.next_batch = 0;
     fresh.cursor = SPAN_NONE;
+    fresh.instances = SPAN(PLAN_ALL_SERVERS); /* what was read is there, whoever it came from */
     *out = (struct replay_result){0};
     collection_init(c, &fresh, a, parser);
     all->again = (struct again){.c = c, .face = face, .out = out, .fault = f};

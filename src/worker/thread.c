@@ -3,7 +3,7 @@
 
 static bool depth_matters(const struct collection *c)
 {
-    return c->plan.focus.n && c->thread.depth >= 0;
+    return c->plan.depth && c->thread.depth >= 0;
 }
 
 /* Answers come in any order within a page, so it is gone over until nothing more finds its place. */
@@ -12,7 +12,11 @@ void thread_measure(struct collection *c, const struct reading *r)
     struct thread *t = &c->thread;
     if (!depth_matters(c))
         return;
-    seen_add(&t->steps, c->arena, c->plan.focus, 0);
+    for (size_t i = 0; i < r->count; i++) /* what all of it is about */
+        if (r->records[i].kind == RECORD_POST && r->records[i].section == SECTION_MAIN)
+            seen_add(&t->steps, c->arena, r->records[i].id, 0);
+    if (c->plan.focus.n)
+        seen_add(&t->steps, c->arena, c->plan.focus, 0);
     for (bool found = true; found;) {
         found = false;
         for (size_t i = 0; i < r->count; i++) {
@@ -62,6 +66,12 @@ static bool has_main(const struct reading *r)
         if (r->records[i].section == SECTION_MAIN)
             return true;
     return false;
+}
+
+void thread_note_shown(struct collection *c, const struct reading *r)
+{
+    if (c->plan.focus.n)
+        c->thread.read = c->thread.read || has_main(r);
 }
 
 err thread_note_end(struct collection *c, const struct reading *r, int64_t fresh)

@@ -446,6 +446,8 @@ static void fields_are_what_comes_out(void **state)
     EXPECT(64, "no record has 'lang'", "get", "profile", "@nasa", "--fields", "lang");
     EXPECT(64, "did you mean 'replies'?", "get", "posts", "@nasa", "--exclude", "replys");
     EXPECT(64, "must be of replies, reposts and quotes", "get", "posts", "@nasa", "--exclude", "everything");
+    EXPECT(64, "--include: did you mean 'replies'?", "get", "posts", "@nasa", "--include", "replys");
+    EXPECT(64, "name the same kind", "get", "posts", "@nasa", "--include", "replies", "--exclude", "replies");
     c = CALL(server_flag(), "get", "posts", "@nasa", "--exclude", "replies,quotes", "-q");
     expect_code(&c, 0);
     drop(&c);

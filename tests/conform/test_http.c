@@ -1070,6 +1070,8 @@ static void options_of_a_job_are_checked_and_shown(void **state)
         {"\"exclude\":[\"replies\",\"everything else\"]", "/exclude/1", "known are: replies, reposts, quotes"},
         {"\"exclude\":\"replies\"", "/exclude", "must be a list of texts"},
         {"\"exclude\":[]", "/exclude", "must be a list of texts"},
+        {"\"include\":[\"replys\"]", "/include/0", "did you mean \\\"replies\\\"?"},
+        {"\"include\":[\"replies\"],\"exclude\":[\"replies\"]", "/include", "both included and excluded"},
         {"\"fields\":[\"id\",\"likes\"]", "/fields/1", "did you mean \\\"counts.like\\\"?"},
         {"\"fields\":[\"id\",7]", "/fields", "must be a list of texts"},
         {"\"fields\":[\"counts.followers\"]", "/fields/0", "\"code\":\"unknown\""},

@@ -1,5 +1,5 @@
 /* Bytes of a page or a feed through every other source of the real pack: the first byte chooses the
- * source and the status, the rest is the body. FULMAR_SITES names the site packs (default sites). */
+ * source (its low four bits) and the status, the rest is the body. FULMAR_SITES names the site packs (default sites). */
 #include "base/json.h"
 #include "base/need.h"
 #include "extract/format.h"
@@ -52,7 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const sources[] = {
         "nitter_timeline",  "nitter_profile", "nitter_feed", "tweet_result",
-        "timeline_profile", "oembed",         "dom",         "dom_profile"};
+        "timeline_profile", "oembed",         "dom",         "dom_profile",
+        "dom_thread",       "nitter_status",  "nitter_search_people", "ssr",
+        "nitter_search_feed", "nitter_list",  "nitter_hashtag_media", "nitter_replies"};
     static const int statuses[] = {200, 404, 429, 500};
     struct reading r;
     struct json root;
@@ -63,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span body = {(const char *)data + 1, size - 1};
     arena_reset(arena);
     formats(body);
-    err e = reader_document(reader, span_of(sources[data[0] & 7]), statuses[data[0] >> 3 & 3],
+    reader_focus(reader, (data[0] & 15) == 8 ? SPAN("2063561603797745664") : SPAN_NONE);
+    err e = reader_document(reader, span_of(sources[data[0] & 15]), statuses[data[0] >> 4 & 3],
                             SPAN_NONE, body, (wall){1786093200000}, arena, &r, NULL);
     if (e)
         return 0;

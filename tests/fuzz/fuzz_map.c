@@ -1,5 +1,5 @@
-/* Bytes of a page through the reader with the real pack: the first byte chooses the operation
- * and the status, the rest is the answer. FULMAR_SITES names the site packs (default sites). */
+/* Bytes of a page through the reader with the real pack: the first byte chooses the operation, the status and
+ * whether it is a thread, the rest is the answer. FULMAR_SITES names the site packs (default sites). */
 #include "base/json.h"
 #include "base/need.h"
 #include "extract/reader.h"
@@ -38,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct operation ops[] = {
         {.name = {"UserTweets", 10}, .role = OP_TIMELINE},
         {.name = {"UserByScreenName", 16}, .role = OP_USER},
+        {.name = {"TweetResultByRestId", 19}, .role = OP_POST},
+        {.name = {"SearchTimeline", 14}, .role = OP_TIMELINE, .order = ORDER_IDS},
     };
     static const int statuses[] = {200, 403, 429, 500};
     struct reading r;
@@ -48,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct span body = {(const char *)data + 1, size - 1};
     arena_reset(arena);
-    err e = reader_answer(reader, &ops[data[0] & 1], statuses[data[0] >> 1 & 3], SPAN_NONE,
+    reader_focus(reader, data[0] & 16 ? SPAN("20") : SPAN_NONE);
+    err e = reader_answer(reader, &ops[(data[0] & 1) | (data[0] >> 2 & 2)], statuses[data[0] >> 1 & 3], SPAN_NONE,
                           body, (wall){1786093200000}, arena, &r, NULL);
     if (e)
         return 0;

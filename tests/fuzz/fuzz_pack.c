@@ -1,6 +1,7 @@
 /* Any bytes in place of one file of a real pack: the first line names the file, the rest is its text. A pack that is accepted must also serve: plans for each of its targets, and an answer read with it.
  * FULMAR_SITES names the site packs (default sites). */
 #include "base/need.h"
+#include "extract/include.h"
 #include "extract/reader.h"
 
 #include <dirent.h>
@@ -115,8 +116,18 @@ static void use(const struct pack *p)
     struct plan plan;
     size_t n = pack_targets(p, &kinds);
     for (size_t i = 0; i < n; i++) {
+        struct target_view view;
+        struct include_way way;
         arena_reset(arena);
-        (void)!plan_make(&plan, p, arena, kinds[i], SPAN("nasa"), SPAN_NONE, NULL);
+        if (plan_make(&plan, p, arena, kinds[i], SPAN("nasa"), SPAN_NONE, NULL))
+            continue;
+        need(pack_target_view(p, kinds[i], &view));
+        for (size_t k = 0; k < view.product_count; k++)
+            (void)!plan_choose(&plan, p, arena, view.products[k], NULL);
+        if (!pack_include(p, kinds[i], SPAN("nasa"), 7, arena, &way, NULL) &&
+            !plan_make(&plan, p, arena, way.kind, SPAN("nasa"), SPAN_NONE, NULL))
+            (void)!plan_add_words(&plan, p, arena, way.words, way.url, NULL);
+        (void)!plan_configure(&plan, SPAN("nitter=https://n.test"), arena, NULL);
     }
     arena_reset(arena);
     (void)!reader_answer(r, &op, 200, SPAN_NONE, span_of(body), (wall){1786093200000}, arena, &out,

@@ -22,6 +22,9 @@ faults() { # JSON; what is not named ends
 order() { # KIND TARGET STRATEGY [LIMIT]
     STRATEGY=${3#all} submit "$1" "$2" "${4:-null}"
 }
+ask() { # BODY: what the short form above has no words for
+    call -H 'Content-Type: application/json' -d "$1" http://fulmar/v1/jobs | jq -r '.id // empty'
+}
 told() { job "$1" | jq -c '{state,verdict,end_reason,failure,counts,report}'; }
 
 # shows_truth JOB KIND TARGET [LIMIT]
@@ -79,7 +82,93 @@ call "http://fulmar/v1/jobs/$b/users" | users_shown >"$WORK/got"
 cmp -s "$WORK/truth" "$WORK/got" || die "followers by dom differ from the truth: $(diff "$WORK/truth" "$WORK/got" | head -5) $(told "$b")"
 ends_as "$c" succeeded complete
 shows_truth "$c" list 84 || die "a list by dom differs from the truth"
-say "dom: replies, a list and followers equal the truth in all that the page shows"
+users_are() { # JOB TRUTH-PATH WORDS
+    curl -sS "$SITE/truth/$2" | users_shown >"$WORK/truth"
+    call "http://fulmar/v1/jobs/$1/users" | users_shown >"$WORK/got"
+    check
+    cmp -s "$WORK/truth" "$WORK/got" || die "$3 by dom differ from the truth: $(diff "$WORK/truth" "$WORK/got" | head -5) $(told "$1")"
+}
+a=$(order following @practice_170 dom)
+b=$(order community 75 dom)
+c=$(ask '{"kind":"search","target":"practice_130","product":"people","strategy":"dom"}')
+ends_as "$a" succeeded complete
+users_are "$a" following/practice_170 "accounts that are followed"
+ends_as "$b" succeeded complete
+shows_truth "$b" community 75 || die "a community by dom differs from the truth"
+ends_as "$c" succeeded complete
+users_are "$c" "search?q=practice_130&product=People" "people of a search"
+a=$(ask '{"kind":"hashtag","target":"#practice_130","product":"people","limit":60,"strategy":"dom"}')
+b=$(ask '{"kind":"hashtag","target":"#practice_70","product":"top","strategy":"dom"}')
+ends_as "$a" succeeded partial
+[ "$(job "$a" | jq .counts.users)" = 60 ] || die "the limit of people was not kept: $(told "$a")"
+ends_as "$b" succeeded complete
+curl -sS "$SITE/truth/hashtag/practice_70?product=Top" | jq -cS "$BOTH truth" | sort >"$WORK/truth"
+posts_of "$b" | jq -cS "$BOTH ours" | sort >"$WORK/got"
+check
+cmp -s "$WORK/truth" "$WORK/got" || die "top posts by dom differ from the truth: $(diff "$WORK/truth" "$WORK/got" | cut -c1-300 | head -4)"
+[ -z "$(ask '{"kind":"search","target":"practice_130","product":"media","strategy":"dom"}')" ] || die "a grid of pictures is taken for posts"
+say "dom: replies, a list, a community, followers, followed, people and top posts equal the truth in all that the page shows"
+
+# ---- threads: what stands above, the post, and all that is folded below it
+
+curl -sS "$SITE/truth/posts/practice_300" >"$WORK/world"
+mapfile -t posts < <(jq -r .id "$WORK/world")
+mapfile -t answers < <(jq -r 'select(.reply_to) | .id' "$WORK/world")
+largest=0 thread=
+for id in "${posts[@]:0:40}"; do
+    n=$(curl -sS "$SITE/truth/thread/$id" | wc -l)
+    [ "$n" -gt "$largest" ] && largest=$n thread=$id
+done
+[ "$largest" -gt 60 ] || die "no thread is large: the largest has $largest"
+same_thread() { # JOB ID
+    curl -sS "$SITE/truth/thread/$2" >"$WORK/whole"
+    # On the page of a thread long posts are whole, and then begin with whom they answer.
+    local plain='def plain: del(.pinned) | .text |= sub("^(@[A-Za-z0-9_]+ )+"; "");'
+    jq -cS "$BOTH $plain walk(if type == \"object\" and .is_long then .is_long = false else . end) | truth | plain" "$WORK/whole" |
+        sort >"$WORK/truth"
+    posts_of "$1" | jq -cS "$BOTH $plain ours | plain" | sort >"$WORK/got"
+    check
+    cmp -s "$WORK/truth" "$WORK/got" && return
+    say "thread $2: $(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"
+    diff "$WORK/truth" "$WORK/got" | cut -c1-500 | head -6
+    told "$1"
+    return 1
+}
+# The pictures are nearer here: three jobs at a time, one after the other.
+faults '{"pictures_far":1,"latency_random_ms":40}'
+declare -a threads=("$thread" "${posts[41]}" "${posts[42]}" "${answers[0]}" "${answers[1]}" "${answers[2]}") jobs=()
+for id in "${threads[@]}"; do jobs+=("$(order thread "$id" dom)"); done
+for i in "${!threads[@]}"; do
+    ends_as "${jobs[i]}" succeeded complete
+    same_thread "${jobs[i]}" "${threads[i]}" || die "a thread by dom differs from the truth"
+    [ "$(posts_of "${jobs[i]}" | jq -r 'select(.position.section == "main") | .id')" = "${threads[i]}" ] || die "the post itself is not the main one"
+    above=$(posts_of "${jobs[i]}" | jq -r 'select(.position.section == "thread") | .id')
+    answered=$(jq -r --arg id "${threads[i]}" 'select(.id == $id) | .reply_to.post_id // empty' "$WORK/whole")
+    [ -z "$above" ] || [ "$above" = "$answered" ] || die "above ${threads[i]} stands $above, not $answered"
+done
+a=$(ask "{\"kind\":\"thread\",\"target\":\"$thread\",\"strategy\":\"dom\",\"depth\":0}")
+b=$(ask "{\"kind\":\"thread\",\"target\":\"$thread\",\"strategy\":\"dom\",\"depth\":1}")
+ends_as "$a" succeeded complete
+[ "$(posts_of "$a" | jq -r 'select(.position.section != "thread") | .id')" = "$thread" ] || die "depth 0 is the post alone: $(told "$a")"
+ends_as "$b" succeeded partial # the page does not say whom a reply answers
+[ "$(posts_of "$b" | jq -r 'select(.position.section == "reply")' | wc -l)" = 0 ] || die "a reply of unknown depth was delivered"
+[ "$(job "$b" | jq '.report.unplaced > 0')" = true ] || die "replies that were left out are not said: $(told "$b")"
+c=$(order thread $((posts[0] + 4194304 * 7)) dom)
+ends_as "$c" dead not_found
+ends_as "$(order thread "$(curl -sS "$SITE/truth/status/suspended_one?index=0")" dom)" dead suspended
+ends_as "$(order thread "$(curl -sS "$SITE/truth/status/protected_one?index=0")" dom)" dead protected
+ends_as "$(order thread "$(curl -sS "$SITE/truth/status/fault_5xx?index=0")" dom)" dead network
+faults '{"pictures_far":1,"renamed":1}'
+a=$(order thread "$thread" all)
+ends_as "$a" succeeded complete
+same_thread "$a" "$thread" || die "dom instead of capture: the thread differs from the truth"
+[ "$(job "$a" | jq -c '[.report.sources[] | .source]')" = '["capture","dom"]' ] || die "who read the thread: $(told "$a")"
+faults '{"pictures_far":1,"guest":1}'
+a=$(order thread "$thread" dom)
+ends_as "$a" succeeded sampled
+[ "$(posts_of "$a" | jq -r .id)" = "$thread" ] || die "a visitor is shown the post alone: $(told "$a")"
+faults '{"pictures_far":1}'
+say "dom: threads of 1 to $largest posts equal the truth in all that the page shows"
 
 # ---- pictures that do not come
 

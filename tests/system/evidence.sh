@@ -3,7 +3,7 @@
 # and pictures of one that fails; nothing in it that identifies anybody. With the pack mended the same
 # evidence gives the records without any traffic, and a dead job is repaired.
 OUT=$1
-STRATEGY=capture # what reads the page itself instead is the matter of dom.sh
+STRATEGY=capture # what the page shows instead has a part of its own below
 . "$(dirname "$0")/lib.sh"
 : "${WORK:?folder of the test}"
 cat >"$WORK/extra.yaml" <<EOF
@@ -102,6 +102,47 @@ expect_code 0 fulmar replay --failed --class drift --site "$WORK/mended/x" --app
 expect_code 64 fulmar replay --failed --class nonsense
 say "evidence: a drifted job keeps its pages, a screenshot and the dom; the mended pack repairs it ($have posts, the truth)"
 
+# ---- what the page shows is evidence as well ----
+by_dom() { # KIND TARGET LIMIT EVIDENCE → job id
+    call -H 'Content-Type: application/json' -d "{\"kind\":\"$1\",\"target\":\"$2\",\"limit\":$3,\"strategy\":\"dom\",\"evidence\":\"$4\"}" \
+        http://fulmar/v1/jobs | jq -r .id
+}
+panel '{"pictures_far":1}'
+seen=$(by_dom posts @practice_100 40 always)
+wait_job "$seen" 60
+[ "$(job "$seen" | jq -r '[.state,.counts.posts|tostring]|join(" ")')" = "succeeded 40" ] || die "$(job "$seen")"
+[ "$(artifacts "$seen" | jq -r '[.data[] | select(.kind == "response") | [.strategy,.name] | join(" ")] | unique | join(",")')" = "dom dom" ] ||
+    die "what the page showed was not kept: $(artifacts "$seen")"
+expect_code 0 fulmar replay "$seen"
+grep -q '0 gained, 0 lost, 0 changed' "$WORK/said" || die "the same pack reads something else of the page: $(cat "$WORK/said")"
+kinds=$(by_dom profile @practice_100 1 always)
+wait_job "$kinds" 60
+expect_code 0 fulmar replay "$kinds"
+grep -q '0 gained, 0 lost, 0 changed' "$WORK/said" || die "an account by dom reads otherwise: $(cat "$WORK/said")"
+panel '{"drift_dom":1}'
+moved=$(by_dom posts @practice_100 40 on_failure)
+wait_job "$moved" 60
+panel '{"drift_dom":0}'
+[ "$(job_class "$moved")" = drift ] || die "$moved ended as $(job_class "$moved")"
+[ "$(count_of "$moved" response)" -ge 1 ] || die "the page that drifted was not kept: $(artifacts "$moved")"
+expect_code 9 fulmar replay "$moved"
+cp -r "$ROOT/sites" "$WORK/shown"
+sed -i "s/@data-testid='tweet'/@data-testid='postCell'/g; s/@data-testid != 'tweet'/@data-testid != 'postCell'/g" "$WORK/shown/x/maps/dom_page.yaml"
+sed -i "s/'tweetText'/'postBody'/g" "$WORK/shown/x/maps/dom_post.yaml"
+kill -STOP "$PRACTICE_PID"
+expect_code 0 fulmar replay --failed --class drift --site "$WORK/shown/x"
+grep -q "^$moved .*would repair" "$WORK/out" || die "the outage has no line for $moved: $(cat "$WORK/out")"
+expect_code 0 fulmar replay "$moved" --site "$WORK/shown/x" --apply --json
+kill -CONT "$PRACTICE_PID"
+tail -1 "$WORK/out" | jq -e '.applied and .repairs and .verdict == "partial" and .was == "drift" and .gained > 0' >/dev/null ||
+    die "not applied: $(tail -1 "$WORK/out")"
+posts_of "$moved" | jq -cS "$BOTH ours" | sort >"$WORK/got"
+curl -sS "$SITE/$(truth_path posts @practice_100)" | jq -cS "$BOTH truth" | sort >"$WORK/truth"
+[ -s "$WORK/got" ] && [ -z "$(comm -23 "$WORK/got" "$WORK/truth")" ] || die "what was repaired is not the truth: $(comm -23 "$WORK/got" "$WORK/truth" | head -2)"
+fulmar artifacts "$seen" --warc "$WORK/seen.warc" 2>/dev/null || die "no WARC of a page"
+grep -aq 'fulmar-strategy: dom' "$WORK/seen.warc" || die "the WARC does not say that it is what the page showed"
+say "evidence: what the page showed reads the same again; a mended pack repairs a dom that drifted ($(wc -l <"$WORK/got") posts, the truth)"
+
 # ---- a page whose API says nothing ----
 panel '{"never":1}'
 silent=$(submit posts @practice_700 20)
@@ -122,6 +163,23 @@ wait_job "$busy" 40
 check
 say "evidence: a page that never answers gives no picture; the list says why"
 
+# ---- a browser that dies under its job: no picture of either kind, and the reason of both ----
+panel '{"latency_ms":400}'
+orphan=$(submit posts @practice_300 200)
+is_reading() { [ "$(job "$orphan" | jq -r '.counts.posts // 0')" -ge 20 ]; }
+wait_until 30 "the job reads" is_reading
+# shellcheck disable=SC2046
+kill -KILL $(role_pids browser)
+says_gone() { [ "$(artifacts "$orphan" | jq -c '[.not_kept[] | select(.reason == "page_gone") | .kind] | sort')" = '["dom","screenshot"]' ]; }
+wait_until 20 "the list says that the page is gone: $(artifacts "$orphan")" says_gone
+grep -q "job.ended job=$orphan .*failure=browser" "$WORK/service.log" || die "it did not end by its browser: $(grep "$orphan" "$WORK/service.log" | tail -3)"
+panel '{}'
+wait_job "$orphan" 60
+[ "$(job_state "$orphan")" = succeeded ] || die "the next browser did not finish it: $(job "$orphan")"
+[ "$(count_of "$orphan" screenshot)" = 0 ] || die "a picture of a page that is gone"
+check
+say "evidence: a browser that dies under its job leaves no picture, and the list says so for both kinds"
+
 # ---- WARC ----
 fulmar artifacts "$shown" --warc "$WORK/job.warc" 2>/dev/null || die "no WARC"
 fulmar artifacts "$shown" --warc "$WORK/job.warc.gz" 2>/dev/null || die "no compressed WARC"
@@ -131,7 +189,7 @@ check
 say "evidence: WARC 1.1, plain and compressed by record, read by another reader"
 
 # ---- nothing that identifies anybody ----
-for id in "$shown" "$drifted" "$silent" "$second"; do
+for id in "$shown" "$drifted" "$silent" "$second" "$seen" "$moved"; do
     artifacts "$id"
     fulmar artifacts "$id" --warc "$WORK/$id.warc" 2>/dev/null
 done >"$WORK/all.json"

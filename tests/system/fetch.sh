@@ -24,6 +24,7 @@ site:
   path: $ROOT/sites
   base_url: ["x=$SITE", "bluesky=$SITE", "mastodon=$SITE"]
   instance: ["tweet_result=$SITE"]
+  media_base: ["bluesky=$SITE", "mastodon=$SITE"]
 egress:
   only: true
   allow: ["${SITE#http://}"]
@@ -150,6 +151,18 @@ id=$(order bluesky thread https://bsky.app/profile/alice.test/post/3tgone)
 wait_job "$id" 20
 expect "$id" .failure.class not_found "a thread that is gone"
 [ -z "$(order bluesky thread https://bsky.app/profile/alice.test)" ] || die "an account is taken for a post"
+deep() { # SITE TARGET DEPTH POSTS WORDS
+    body=$(jq -cn --arg site "$1" --arg target "$2" --argjson depth "$3" '{site:$site,kind:"thread",target:$target,depth:$depth}')
+    id=$(call -H 'Content-Type: application/json' -d "$body" http://fulmar/v1/jobs | jq -r '.id // empty')
+    [ -n "$id" ] || die "$5: not accepted"
+    wait_job "$id" 20
+    expect "$id" '[.state,.verdict,.counts.posts|tostring]|join(" ")' "succeeded partial $4" "$5"
+}
+# Two stand above; of the answers two are to the post itself, one is to an answer.
+for depth in 0:3 1:5 2:6; do
+    deep bluesky https://bsky.app/profile/alice.test/post/3tmain "${depth%:*}" "${depth#*:}" "a Bluesky thread to depth ${depth%:*}"
+    deep mastodon 112000000000000103@example.test "${depth%:*}" "${depth#*:}" "a Mastodon thread to depth ${depth%:*}"
+done
 whole bluesky followers @alice.test "succeeded complete 0 4" "followers on Bluesky"
 whole mastodon thread 112000000000000103@example.test "succeeded partial 6 0" "a Mastodon thread"
 whole mastodon followers @alice@example.test "succeeded complete 0 2" "followers on Mastodon"
@@ -160,6 +173,49 @@ wait_job "$id" 20
 expect "$id" '[.state,.verdict,.counts.posts|tostring]|join(" ")' "succeeded sampled 1" "a single post"
 [ "$(call "http://fulmar/v1/jobs/$id/posts" | jq -r .text)" = "one & only" ] || die "the text of a single post is not right"
 check
+
+# ---- files of media ----
+
+printf '\377\330\377\340 a picture' >"$WORK/a.jpg"
+printf '\211PNG\r\n\032\n a picture' >"$WORK/b.png"
+printf '\000\000\000\030ftypmp42 moving' >"$WORK/c.mp4"
+sed 's#https://cdn.test/full/plain/did/#https://cdn.bsky.app/img/feed_fullsize/plain/did/#g' "$DATA/bluesky/author_feed-1.json" >"$WORK/feed.json"
+sed 's#https://files.test/m/#https://files.Example.test/m/#g' "$DATA/mastodon/statuses-1.json" >"$WORK/statuses.json"
+{
+    echo "/img/feed_fullsize/plain/did/bafyimg1@jpeg 200 $WORK/a.jpg Content-Type: image/jpeg"
+    echo "/img/feed_fullsize/plain/did/bafyimg2@jpeg 200 $WORK/b.png Content-Type: image/jpeg" # not what it says
+    echo "/m/abc.png 200 $WORK/b.png Content-Type: image/png"
+    echo "/m/def.mp4 200 $WORK/c.mp4 Content-Type: video/mp4"
+    echo "/xrpc/app.bsky.actor.getProfile?actor=alice.test 200 $DATA/bluesky/profile-1.json"
+    echo "${feed%100} 200 $WORK/feed.json"
+    echo "/api/v1/accounts/lookup?acct=alice 200 $DATA/mastodon/account-1.json"
+    echo "${list}exclude_replies=true&limit= 200 $WORK/statuses.json"
+} | table
+files() { # SITE TARGET → id, when the job has ended
+    body=$(jq -cn --arg site "$1" --arg target "$2" '{site:$site,kind:"posts",target:$target,limit:6,media:"download"}')
+    id=$(call -H 'Content-Type: application/json' -d "$body" http://fulmar/v1/jobs | jq -r '.id // empty')
+    [ -n "$id" ] || die "files of $1: not accepted"
+    wait_job "$id" 30
+    expect "$id" .state succeeded "files of $1"
+    posts_of "$id" | jq -c '.media[]? | [(.url | sub(".*/"; "")), .file.mime // .file_error.class, .file.sha256 // ""]' | sort -u >"$WORK/files"
+}
+has_file() { # NAME MIME-OR-CLASS [FILE]
+    local sum=
+    [ -z "${3:-}" ] || sum=$(sha256sum <"$3" | cut -d' ' -f1)
+    check
+    grep -qxF "[\"$1\",\"$2\",\"$sum\"]" "$WORK/files" || die "$1 is not $2: $(cat "$WORK/files")"
+}
+files bluesky @alice.test
+has_file bafyimg1@jpeg image/jpeg "$WORK/a.jpg"
+has_file bafyimg2@jpeg drift
+has_file playlist.m3u8 bad_input # a playlist is no file
+files mastodon @alice@Example.Test
+has_file abc.png image/png "$WORK/b.png"
+has_file def.mp4 video/mp4 "$WORK/c.mp4"
+has_file x.bin bad_input # on a host that the instance has no part in
+[ "$(asked /x.bin)" = 0 ] || die "a file was asked for outside of the instance"
+[ -z "$(call -H 'Content-Type: application/json' -d "{\"site\":\"generic-feed\",\"kind\":\"posts\",\"target\":\"$SITE/feed.xml\",\"media\":\"download\"}" http://fulmar/v1/jobs | jq -r '.id // empty')" ] ||
+    die "files of a feed are promised"
 
 # ---- any feed: the target is its URL, and a redirect may lead elsewhere ----
 

@@ -113,7 +113,7 @@ read -r sum path < <(jq -r '.media[]? | select(.file) | "\(.file.sha256) \(.file
 [ "$(call -o /dev/null -w '%{http_code}' "http://fulmar/v1/files/${sum//[0-9]/0}")" = 404 ] || die "a file that is not there"
 [ "$(call "http://fulmar/metrics" | sed -n 's/^fulmar_files //p')" = "$(files_on_disk)" ] || die "the gauge is not the disk"
 check
-refused=$(call -H 'Content-Type: application/json' -d '{"site":"bluesky","kind":"posts","target":"@a.test","media":"download"}' http://fulmar/v1/jobs)
+refused=$(call -H 'Content-Type: application/json' -d '{"site":"generic-feed","kind":"posts","target":"https://a.test/feed.xml","media":"download"}' http://fulmar/v1/jobs)
 [ "$(jq -r '[.status,.errors[0].pointer]|join(" ")' <<<"$refused")" = "422 /media" ] || die "a pack without files: $refused"
 check
 

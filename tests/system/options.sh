@@ -54,6 +54,18 @@ run '{"kind":"posts","target":"@practice_500","exclude":["replies","reposts"],"l
 is .counts.posts 100 "what is left out does not count against the limit"
 say "options: posts of some kinds are left out, counted, and no end of a list ($total posts)"
 
+# ---- include: the other way round
+
+curl -sS "$SITE/$(truth_path replies @practice_90)" | jq -r .id | sort >"$WORK/expected"
+run '{"kind":"posts","target":"@practice_90","include":["replies","quotes"]}'
+posts_of "$id" | jq -r .id | sort >"$WORK/got"
+cmp -s "$WORK/expected" "$WORK/got" || die "with replies: $(wc -l <"$WORK/got") posts, not $(wc -l <"$WORK/expected")"
+is '[.verdict,.kind]' '["complete","posts"]' "with replies it is still the job that was ordered"
+[ "$(posts_of "$id" | jq -r .provenance.op | sort -u)" = UserTweetsAndReplies ] || die "another tab was read: $(posts_of "$id" | jq -r .provenance.op | sort -u)"
+fulmar get posts @practice_90 --include replies -n 3 -q >/dev/null || die "get --include: code $?"
+[ -z "$(ask '{"kind":"media","target":"@practice_90","include":["reposts"]}')" ] || die "reposts of a media tab are promised"
+say "options: kinds that a list leaves out are brought in"
+
 # ---- fields
 
 run '{"kind":"posts","target":"@practice_100","limit":20,"fields":["text","counts.like","author.screen_name"]}'

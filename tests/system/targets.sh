@@ -89,7 +89,7 @@ fails "no such list" '{"kind":"list","target":"1404"}' not_found
 fails "no such community" '{"kind":"community","target":"1404"}' not_found
 fails "followers, renamed members" '{"strategy":"capture","kind":"followers","target":"@fault_drift"}' drift
 fails "media, renamed members" '{"strategy":"capture","kind":"media","target":"@fault_drift"}' drift
-fails "thread, renamed members" "{\"kind\":\"thread\",\"target\":\"$(status_id fault_drift)\"}" drift
+fails "thread, renamed members" "{\"strategy\":\"capture\",\"kind\":\"thread\",\"target\":\"$(status_id fault_drift)\"}" drift
 fails "followers, servers down" '{"kind":"followers","target":"@fault_5xx"}' network
 fails "thread, servers down" "{\"kind\":\"thread\",\"target\":\"$(status_id fault_5xx)\"}" network
 fails "followers, login wall" '{"kind":"followers","target":"@fault_login"}' login_required

@@ -1133,7 +1133,8 @@ static void test_statuses(void **state)
         {"nitter_timeline", 403, FAILURE_BLOCKED},
         {"nitter_timeline", 502, FAILURE_NETWORK},
         {"nitter_timeline", 418, FAILURE_DRIFT},
-        {"nitter_feed", 404, FAILURE_NOT_FOUND},
+        {"nitter_feed", 404, FAILURE_NONE}, /* the end, or no feeds there: no word about the account */
+        {"nitter_feed", 400, FAILURE_BLOCKED},
         {"nitter_feed", 429, FAILURE_RATE_LIMITED},
         {"nitter_feed", 503, FAILURE_NETWORK},
         {"tweet_result", 404, FAILURE_NOT_FOUND},

@@ -19,6 +19,7 @@
 static struct pack *pack;
 static struct json_parser *parser;
 static struct arena *arena;
+static struct span target_host;
 
 static int open_pack(void **state)
 {
@@ -51,7 +52,7 @@ static void expect_urls(const char *kind, const char *media, const char *wanted)
     const struct media_rule *r = pack_media(pack, span_of(kind));
     assert_non_null(r);
     assert_int_equal(json_parse(parser, span_of(media), &root, NULL), E_OK);
-    size_t n = media_urls(r, root, arena, urls);
+    size_t n = media_urls(r, root, target_host, arena, urls);
     for (size_t i = 0; i < n; i++)
         buf_fmt(&got, "%s%.*s", i ? " " : "", SP(urls[i]));
     char text[4096];
@@ -121,13 +122,73 @@ static void what_is_no_media_is_never_asked_for(void **state)
     const struct media_rule *photo = pack_media(pack, SPAN("photo"));
     assert_true(pack_has_media(pack));
     assert_null(pack_media(pack, SPAN("avatar")));
-    assert_true(media_allows(photo, SPAN("https://pbs.twimg.com/media/a?format=jpg&name=orig")));
+    assert_true(media_allows(photo, SPAN("https://pbs.twimg.com/media/a?format=jpg&name=orig"), SPAN_NONE));
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
-        if (media_allows(photo, span_of(never[i])))
+        if (media_allows(photo, span_of(never[i]), SPAN("evil.test")))
             fail_msg("%s passes as a photo", never[i]);
-    assert_true(pack_media_origin(pack, SPAN("https://pbs.twimg.com")));
-    assert_true(pack_media_origin(pack, media_origin(SPAN("https://video.twimg.com/x?y"))));
-    assert_false(pack_media_origin(pack, SPAN("https://x.com")));
+    assert_true(pack_media_origin(pack, SPAN("https://pbs.twimg.com"), SPAN_NONE));
+    assert_true(pack_media_origin(pack, media_origin(SPAN("https://video.twimg.com/x?y")), SPAN_NONE));
+    assert_false(pack_media_origin(pack, SPAN("https://x.com"), SPAN("x.com")));
+}
+
+static void open_other(const char *name)
+{
+    struct fault f = {0};
+    const char *sites = getenv("FULMAR_SITES");
+    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    pack_close(&pack);
+    if (pack_open(&pack, fd, name, &f))
+        fail_msg("%s", f.words);
+    close(fd);
+}
+
+/* Files of an instance lie on the host of the job's target, or on one below it, and nowhere else. */
+static void media_may_lie_at_the_target_s_own_host(void **state)
+{
+    (void)state;
+    open_other("mastodon");
+    struct span host = pack_target_host(pack, SPAN("posts"), SPAN("alice@example.test"));
+    assert_true(span_is(host, "example.test"));
+    assert_int_equal(pack_target_host(pack, SPAN("nosuch"), SPAN("alice@example.test")).n, 0);
+    static const struct {
+        const char *url;
+        bool fine;
+    } rows[] = {
+        {"https://example.test/system/media_attachments/files/1/original/a.png", true},
+        {"https://files.example.test/media_attachments/files/1/original/a.png", true},
+        {"https://a.b.EXAMPLE.test/a.png", true},
+        {"https://example.test/", false},
+        {"https://example.test:8443/a.png", false},
+        {"http://files.example.test/a.png", false},
+        {"https://evilexample.test/a.png", false},
+        {"https://example.test.evil.test/a.png", false},
+        {"https://.example.test/a.png", false},
+        {"https://files.example.test@evil.test/a.png", false},
+        {"https://evil.test/?https://files.example.test/a.png", false},
+        {"https://{host}/a.png", false},
+        {"https://files.example.test/../a.png", false},
+    };
+    const struct media_rule *photo = pack_media(pack, SPAN("photo"));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (media_allows(photo, span_of(rows[i].url), host) != rows[i].fine)
+            fail_msg("%s", rows[i].url);
+        if (media_allows(photo, span_of(rows[i].url), SPAN_NONE))
+            fail_msg("%s passes for a target without a host", rows[i].url);
+    }
+    assert_true(pack_media_origin(pack, SPAN("https://files.example.test"), host));
+    assert_false(pack_media_origin(pack, SPAN("https://files.other.test"), host));
+    assert_false(pack_media_origin(pack, SPAN("https://example.test"), SPAN_NONE));
+    target_host = host;
+    expect_urls("gif", "{\"url\":\"https://files.example.test/m/a.mp4\"}", "https://files.example.test/m/a.mp4");
+    expect_urls("photo", "{\"url\":\"https://elsewhere.test/m/a.png\"}", "");
+    target_host = SPAN_NONE;
+    open_other("bluesky");
+    assert_int_equal(pack_target_host(pack, SPAN("posts"), SPAN("alice.test")).n, 0);
+    expect_urls("photo", "{\"url\":\"https://cdn.bsky.app/img/feed_fullsize/plain/did:plc:a/bafy@jpeg\"}",
+                "https://cdn.bsky.app/img/feed_fullsize/plain/did:plc:a/bafy@jpeg");
+    expect_urls("photo", "{\"url\":\"https://cdn.bsky.app/img/avatar/plain/did:plc:a/bafy@jpeg\"}", "");
+    assert_null(pack_media(pack, SPAN("video")));
+    open_other("x");
 }
 
 static void a_file_is_what_its_first_bytes_say(void **state)
@@ -260,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_photo_is_asked_for_as_orig_then_smaller),
         cmocka_unit_test(a_video_is_the_variant_of_the_highest_bitrate),
         cmocka_unit_test(what_is_no_media_is_never_asked_for),
+        cmocka_unit_test(media_may_lie_at_the_target_s_own_host),
         cmocka_unit_test(a_file_is_what_its_first_bytes_say),
         cmocka_unit_test(an_answer_to_a_range_says_how_to_go_on),
         cmocka_unit_test(a_client_may_ask_for_a_part),

@@ -1,4 +1,5 @@
 /* Site packs: the real one, broken copies of it, targets, plans and resumed requests. */
+#include "extract/include.h"
 #include "base/json.h"
 #include "extract/plan.h"
 #include "extract/reader.h"
@@ -23,15 +24,19 @@ static const char *const pack_files[] = {
     "maps/dom_page.yaml",
     "maps/dom_post.yaml",
     "maps/dom_schema.yaml",
+    "maps/dom_thread_page.yaml",
     "maps/dom_user.yaml",
     "maps/nitter_feed_page.yaml",
     "maps/nitter_feed_post.yaml",
     "maps/nitter_page.yaml",
+    "maps/nitter_person.yaml",
     "maps/nitter_post.yaml",
     "maps/nitter_user.yaml",
     "maps/oembed_page.yaml",
     "maps/oembed_post.yaml",
     "maps/post.yaml",
+    "maps/ssr_page.yaml",
+    "maps/ssr_post.yaml",
     "maps/syndication_page.yaml",
     "maps/syndication_post.yaml",
     "maps/timeline.yaml",
@@ -242,13 +247,23 @@ static void test_broken(void **state)
     broken("signs.yaml", "{has: [\"no more items\"], state: end, says: end}",
            "{has: [\"no more items\"], state: end, says: ends}", 43,
            "unknown 'says' 'ends'; did you mean 'end'?");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replyes: {target: replies}", 19,
+           "unknown kind of posts 'replyes'; did you mean 'replies'?");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {target: replys}", 9,
+           "unknown kind of target 'replys'; did you mean 'replies'?");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {target: search}", 9,
+           "target 'search' is typed in another way");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {targt: replies}", 20,
+           "unknown key 'targt' in a kind of posts; did you mean 'target'?");
+    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: yes", 19,
+           "a kind of posts is {target: NAME}, {words: TEXT}, or {} where it is there anyway");
     broken("signs.yaml", "error_rules:", "error_rule:", 0,
            "unknown key 'error_rule' in signs; did you mean 'error_rules'?");
     broken("signs.yaml", "- {type: TweetPreviewDisplay, state: preview_only}",
            "- {type: TweetPreviewDisplay}", 2, "'state' is missing here");
     broken("maps/timeline.yaml", "moduleItems", "moduleItems, itmes: x", 13,
            "unknown key 'itmes' in a step; did you mean 'items'?");
-    broken("site.yaml", "role: timeline, as: nitter_rss", "rol: timeline, as: nitter_rss", 0,
+    broken("site.yaml", "role: timeline, as: oembed", "rol: timeline, as: oembed", 0,
            "unknown key 'rol' in a source; did you mean 'role'?");
     broken("site.yaml", "post: maps/syndication_post.yaml", "post: maps/nitter_post.yaml", 6,
            "this source needs a map with 'locator: json'");
@@ -467,8 +482,10 @@ static void test_products(void **state)
 static void test_broken_strategies(void **state)
 {
     (void)state;
-    const char *limits = "    dom: {source: dom_profile, turns_max: 1000}\n"
-                         "    fallback_on: [drift, timeout, stuck, blocked]\n";
+    const char *limits =
+        "    dom: {source: dom_profile, turns_max: 1000, after: [drift, timeout, stuck, blocked]}\n"
+        "    fetch: {sources: [nitter_profile], after: [drift, blocked, login_required], turns_max: 1}\n"
+        "    fallback_on: [drift, timeout, stuck, blocked, login_required]\n";
     struct {
         const char *text, *words;
     } rows[] = {
@@ -483,6 +500,10 @@ static void test_broken_strategies(void **state)
          "unknown source 'dom_profil'; did you mean 'dom_profile'?"},
         {"    dom: {source: nitter_feed}\n", "'dom' needs a source of the format html"},
         {"    dom: {turns_max: 1}\n", "'source' is missing"},
+        {"    fetch: {sources: [nitter_timeline, nitter_profile]}\n",
+         "lists have to be the last of the sources"},
+        {"    dom: {source: dom_profile, after: [drifd]}\n",
+         "unknown failure class 'drifd'; did you mean 'drift'?"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fault f = {0};
@@ -504,11 +525,11 @@ static void test_one_strategy(void **state)
     struct plan plan;
     const char *names[4];
     enum plan_strategy s;
-    assert_int_equal(pack_strategies(p, SPAN("posts"), names, 4), 3);
+    assert_int_equal(pack_strategies(p, SPAN("posts"), SPAN_NONE, names, 4), 3);
     assert_string_equal(names[0], "capture");
     assert_string_equal(names[1], "dom");
-    assert_int_equal(pack_strategies(p, SPAN("posts"), names, 1), 1);
-    assert_int_equal(pack_strategies(p, SPAN("nosuch"), names, 4), 0);
+    assert_int_equal(pack_strategies(p, SPAN("posts"), SPAN_NONE, names, 1), 1);
+    assert_int_equal(pack_strategies(p, SPAN("nosuch"), SPAN_NONE, names, 4), 0);
     assert_true(plan_strategy_parse(SPAN("dom"), &s) && s == PLAN_DOM);
     assert_false(plan_strategy_parse(SPAN("don"), &s));
     assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
@@ -518,6 +539,140 @@ static void test_one_strategy(void **state)
     assert_int_equal(plan.steps[0].strategy, PLAN_DOM);
     assert_true(plan.steps[0].wants_timeline && plan.shown);
     assert_int_equal(plan_only(&plan, PLAN_CAPTURE, NULL), E_BAD_INPUT);
+    arena_free(&a);
+    pack_close(&p);
+}
+
+/* What is wrong with a product is said where it stands. */
+static void test_broken_products(void **state)
+{
+    (void)state;
+    const char *top = "top: {order: ranked, strategies: [capture, dom]}";
+    struct {
+        const char *text, *words;
+    } rows[] = {
+        {"top: {order: ranked, strategies: [capture, dmo]}", "unknown strategy 'dmo'; did you mean 'dom'?"},
+        {"top: {order: ranked, strategy: [dom]}", "unknown key 'strategy' in a product"},
+        {"top: {sources: [nitter_serch]}", "unknown source 'nitter_serch'; did you mean 'nitter_search'?"},
+        {"top: {sources: [oembed]}", "source 'oembed' has no 'url' to fetch"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fault f = {0};
+        struct pack *p = NULL;
+        int line = 0, column = 0;
+        copy_pack("site.yaml", top, rows[i].text, &line, &column);
+        err e = open_copy(&f, &p);
+        remove_copy();
+        if (e != E_CONFIG || !strstr(f.words, rows[i].words) || strncmp(f.words, "x/site.yaml:", 12) != 0)
+            fail_msg("row %zu: %s", i, f.words);
+    }
+}
+
+/* A product is read by the strategies that can show it, and from sources of its own. */
+static void test_products_of_strategies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *product, *strategies, *first_url;
+        size_t sources;
+    } rows[] = {
+        {"search", "latest", "capture dom fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on", 2},
+        {"search", "top", "capture dom ", "", 0},
+        {"search", "people", "capture dom fetch ", "https://n.test/search?f=users&q=a%20b", 1},
+        {"search", "media", "capture fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on&f-media=on", 2},
+        {"hashtag", "latest", "capture dom fetch ", "https://n.test/search?f=tweets&q=%23a%20b&e-nativeretweets=on", 2},
+        {"hashtag", "people", "capture dom fetch ", "https://n.test/search?f=users&q=%23a%20b", 1},
+        {"list", "", "capture dom fetch ", "https://n.test/i/lists/a%20b", 2},
+        {"thread", "", "capture dom fetch ", "https://n.test/i/status/a%20b", 1},
+        {"media", "", "capture fetch ", "https://n.test/a%20b/media", 2},
+        {"replies", "", "capture dom fetch ", "https://n.test/a%20b/with_replies", 2},
+        {"profile", "", "capture dom fetch ", "https://n.test/a%20b", 1},
+        {"followers", "", "capture dom ", "", 0},
+    };
+    struct pack *p = open_real();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena *a = arena_new(1024 * 1024);
+        struct plan plan;
+        struct buf text = BUF(1024), url = BUF(4096);
+        const char *names[4];
+        struct source_vars v = {.input = SPAN("a b"), .instances = SPAN("nitter=https://n.test")};
+        size_t n = pack_strategies(p, span_of(rows[i].kind), span_of(rows[i].product), names, 4);
+        assert_int_equal(plan_make(&plan, p, a, span_of(rows[i].kind), SPAN("a b"), SPAN_NONE, NULL), E_OK);
+        if (rows[i].product[0])
+            assert_int_equal(plan_choose(&plan, p, a, span_of(rows[i].product), NULL), E_OK);
+        assert_int_equal(plan_configure(&plan, v.instances, a, NULL), E_OK);
+        assert_int_equal(plan.step_count, n);
+        for (size_t k = 0; k < n; k++) {
+            assert_string_equal(names[k], plan_strategy_name(plan.steps[k].strategy));
+            buf_fmt(&text, "%s ", names[k]);
+        }
+        if (!span_is(buf_span(&text), rows[i].strategies))
+            fail_msg("%s %s: %.*s", rows[i].kind, rows[i].product, SP(buf_span(&text)));
+        if (rows[i].first_url[0]) {
+            assert_int_equal(plan.source_count, rows[i].sources);
+            assert_int_equal(source_url(plan.sources[0], &v, &url), E_OK);
+        }
+        if (!span_is(buf_span(&url), rows[i].first_url))
+            fail_msg("%s %s: %.*s", rows[i].kind, rows[i].product, SP(buf_span(&url)));
+        buf_free(&text);
+        buf_free(&url);
+        arena_free(&a);
+    }
+    pack_close(&p);
+}
+
+/* What a list leaves out by itself: another target, more words, or it is there anyway. */
+static void test_inclusions(void **state)
+{
+    (void)state;
+    enum { REPLIES = EXCLUDE_REPLIES, REPOSTS = EXCLUDE_REPOSTS, QUOTES = EXCLUDE_QUOTES };
+    static const struct {
+        const char *kind, *target, *product;
+        unsigned kinds;
+        const char *url, *older; /* NULL: refused */
+    } rows[] = {
+        {"posts", "nasa", "", 0, "https://x.com/nasa", NULL},
+        {"posts", "nasa", "", REPOSTS | QUOTES, "https://x.com/nasa", NULL},
+        {"posts", "nasa", "", REPLIES | REPOSTS, "https://x.com/nasa/with_replies", NULL},
+        {"search", "heat pump", "", REPOSTS,
+         "https://x.com/search?q=heat%20pump%20include%3Anativeretweets&src=typed_query&f=live",
+         "https://x.com/search?q=heat%20pump%20include%3Anativeretweets%20max_id%3A9&src=typed_query&f=live"},
+        {"search", "heat pump", "top", REPOSTS,
+         "https://x.com/search?q=heat%20pump%20include%3Anativeretweets&src=typed_query", NULL},
+        {"hashtag", "nasa", "", REPLIES, "https://x.com/hashtag/nasa?f=live", NULL},
+        {"hashtag", "nasa", "", REPOSTS, "https://x.com/search?q=%23nasa%20include%3Anativeretweets&src=typed_query&f=live",
+         "https://x.com/search?q=%23nasa%20include%3Anativeretweets%20max_id%3A9&src=typed_query&f=live"},
+        {"media", "nasa", "", REPLIES, NULL, NULL},
+        {"quarks", "nasa", "", REPLIES, NULL, NULL},
+    };
+    struct pack *p = open_real();
+    struct arena *a = arena_new(1024 * 1024);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct include_way way;
+        struct plan plan;
+        struct span target = span_of(rows[i].target);
+        err e = pack_include(p, span_of(rows[i].kind), target, rows[i].kinds, a, &way, NULL);
+        assert_int_equal(e, rows[i].url ? E_OK : E_BAD_INPUT);
+        if (e)
+            continue;
+        assert_int_equal(plan_make(&plan, p, a, way.kind, target, SPAN_NONE, NULL), E_OK);
+        if (rows[i].product[0])
+            assert_int_equal(plan_choose(&plan, p, a, span_of(rows[i].product), NULL), E_OK);
+        assert_int_equal(plan_add_words(&plan, p, a, way.words, way.url, NULL), E_OK);
+        if (!span_is(plan.url, rows[i].url))
+            fail_msg("%s: %.*s", rows[i].kind, SP(plan.url));
+        if (rows[i].older) {
+            assert_int_equal(plan_go_below(&plan, p, a, SPAN("9"), NULL), E_OK);
+            if (!span_is(plan.url, rows[i].older))
+                fail_msg("%s: %.*s", rows[i].kind, SP(plan.url));
+        }
+    }
+    char long_words[600];
+    struct include_way way;
+    memset(long_words, 'a', sizeof long_words - 1);
+    long_words[500] = '\0';
+    assert_int_equal(pack_include(p, SPAN("search"), span_of(long_words), REPOSTS, a, &way, NULL), E_BAD_INPUT);
     arena_free(&a);
     pack_close(&p);
 }
@@ -532,8 +687,8 @@ static void test_instances(void **state)
     } rows[] = {
         {"", 0, 2},
         {"other=https://o.test", 0, 2},
-        {"nitter=https://n.test", 1, 3},
-        {"syndication=https://s.test nitter=https://n.test", 2, 3},
+        {"nitter=https://n.test", 2, 3},
+        {"syndication=https://s.test nitter=https://n.test", 3, 3},
     };
     struct pack *p = open_real();
     struct arena *a = arena_new(1024 * 1024);
@@ -550,8 +705,7 @@ static void test_instances(void **state)
     struct source_vars v = {.input = SPAN("nasa"), .instances = span_of(rows[3].instances)};
     assert_int_equal(source_url(plan.sources[0], &v, &url), E_OK);
     assert_true(span_is(buf_span(&url), "https://n.test/nasa"));
-    assert_false(source_is_sampled(plan.sources[0]));
-    assert_true(source_is_sampled(plan.sources[1]));
+    assert_true(source_is_sampled(plan.sources[0]) && source_is_sampled(plan.sources[2]));
     v.cursor = SPAN("ab=/");
     buf_clear(&url);
     assert_int_equal(source_url(plan.sources[0], &v, &url), E_OK);
@@ -908,6 +1062,7 @@ int main(void)
         cmocka_unit_test(test_chosen_products),
         cmocka_unit_test(test_request_cursor),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fetched_sites),
+        cmocka_unit_test(test_inclusions), cmocka_unit_test(test_broken_products), cmocka_unit_test(test_products_of_strategies),
         cmocka_unit_test(test_broken_strategies),
         cmocka_unit_test(test_one_strategy),
         cmocka_unit_test(test_instances),

@@ -246,6 +246,132 @@ static void an_end_that_the_evidence_shows_is_complete(void **state)
     arena_free(&a);
 }
 
+/* ---- what the page showed ---- */
+
+static void shown_page(struct tape *t, const char *file, const char *headers)
+{
+    char path[200];
+    snprintf(path, sizeof path, "tests/data/shapes/dom/synthetic/%s.html", file);
+    recorded(t, 1, "dom", "dom", path);
+    t->answers[t->count - 1].headers = span_of(headers);
+}
+
+static struct replay_result run_page(struct tape *t, const char *kind, struct arena *a)
+{
+    struct replay_result out;
+    struct collect_order order = {.kind = span_of(kind), .target = SPAN("harbour_notes")};
+    assert_int_equal(run_pack(t, x, order, &out, a), E_OK);
+    return out;
+}
+
+static void what_the_page_showed_is_read_again(void **state)
+{
+    (void)state;
+    TAPE();
+    shown_page(&t, "scroll_01", "{}");
+    shown_page(&t, "scroll_02", "{}"); /* the windows overlap */
+    struct replay_result r = run_page(&t, "posts", a);
+    assert_int_equal(r.ending.failure, FAILURE_NONE);
+    assert_int_equal(r.ending.verdict, VERDICT_PARTIAL);
+    assert_int_equal(t.posts, 7);
+    arena_free(&a);
+    a = arena_new(256 << 20);
+    struct tape people = {0};
+    shown_page(&people, "people", "{}");
+    r = run_page(&people, "followers", a);
+    assert_int_equal(r.ending.failure, FAILURE_NONE);
+    assert_int_equal(people.users, 4);
+    arena_free(&a);
+    a = arena_new(256 << 20);
+    struct tape profile = {0};
+    shown_page(&profile, "profile", "{}");
+    profile.answers[0].name = SPAN("dom_profile");
+    r = run_page(&profile, "profile", a);
+    assert_int_equal(r.ending.verdict, VERDICT_COMPLETE);
+    assert_int_equal(profile.users, 1);
+    assert_int_equal(profile.posts, 0);
+    arena_free(&a);
+}
+
+/* Of a server that only the operator could name. */
+static void what_others_showed_is_read_again(void **state)
+{
+    (void)state;
+    TAPE();
+    recorded(&t, 1, "fetch", "nitter_timeline", "tests/data/shapes/nitter/profile.html");
+    recorded(&t, 1, "fetch", "nitter_timeline", "tests/data/shapes/nitter/profile_2.html");
+    struct replay_result r = run_page(&t, "posts", a);
+    assert_int_equal(r.ending.verdict, VERDICT_SAMPLED);
+    assert_int_equal(t.posts, 8);
+    arena_free(&a);
+    a = arena_new(256 << 20);
+    struct tape feed = {0};
+    recorded(&feed, 1, "fetch", "nitter_list_feed", "tests/data/shapes/nitter/feed.xml");
+    assert_int_equal(run_page(&feed, "list", a).ending.failure, FAILURE_NONE);
+    assert_int_equal(feed.posts, 7);
+    arena_free(&a);
+}
+
+static void a_page_of_another_shape_is_still_drift(void **state)
+{
+    (void)state;
+    TAPE();
+    shown_page(&t, "scroll_01", "{}");
+    changed(&t, "data-testid=\"tweet\"", "data-testid=\"postCell\"");
+    struct replay_result r = run_page(&t, "posts", a);
+    assert_int_equal(r.ending.failure, FAILURE_DRIFT);
+    assert_int_equal(t.posts, 0);
+    arena_free(&a);
+    a = arena_new(256 << 20);
+    struct tape few = {0}; /* one post alone is no page of them, and yet it is all there is */
+    answer_of(&few, 1, "dom", "dom",
+              SPAN("<div data-testid=\"primaryColumn\"><article data-testid=\"postCell\">x</article></div>"), 200);
+    r = run_page(&few, "posts", a);
+    assert_int_equal(r.ending.failure, FAILURE_DRIFT);
+    arena_free(&a);
+    a = arena_new(256 << 20);
+    struct tape other = {0};
+    shown_page(&other, "scroll_01", "{}");
+    other.answers[0].name = SPAN("nosuch"); /* the pack reads pages by another source now */
+    r = run_page(&other, "posts", a);
+    assert_int_equal(r.ending.failure, FAILURE_DRIFT);
+    arena_free(&a);
+}
+
+static void what_a_page_said_is_said_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *page, *headers;
+        enum failure_class is;
+    } rows[] = {
+        {"state_suspended", "{}", FAILURE_SUSPENDED},
+        {"state_login_wall", "{\"x-fulmar-page\":\"guest \"}", FAILURE_LOGIN_REQUIRED},
+        {"state_retry", "{\"x-fulmar-page\":\"retry\"}", FAILURE_NETWORK},
+        {"state_retry", "{}", FAILURE_NETWORK},
+        {"state_rate_limited", "{\"x-fulmar-page\":\"retry\"}", FAILURE_RATE_LIMITED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        TAPE();
+        shown_page(&t, rows[i].page, rows[i].headers);
+        struct replay_result r = run_page(&t, "posts", a);
+        if (r.ending.failure != rows[i].is)
+            fail_msg("%s: %s", rows[i].page, failure_name(r.ending.failure));
+        arena_free(&a);
+    }
+    TAPE();
+    shown_page(&t, "state_no_posts", "{}");
+    assert_int_equal(run_page(&t, "posts", a).ending.verdict, VERDICT_EMPTY_CONFIRMED);
+    arena_free(&a);
+    a = arena_new(256 << 20);
+    struct tape again = {0}; /* it was tried again, and then the posts came */
+    shown_page(&again, "state_retry", "{\"x-fulmar-page\":\"retry\"}");
+    shown_page(&again, "scroll_01", "{}");
+    assert_int_equal(run_page(&again, "posts", a).ending.failure, FAILURE_NONE);
+    assert_int_equal(again.posts, 4);
+    arena_free(&a);
+}
+
 static void trouble_of_ours_is_not_the_job_s(void **state)
 {
     (void)state;
@@ -302,6 +428,10 @@ int main(void)
         cmocka_unit_test(no_answer_is_no_success),
         cmocka_unit_test(an_answer_that_the_pack_does_not_know_is_drift),
         cmocka_unit_test(an_end_that_the_evidence_shows_is_complete),
+        cmocka_unit_test(what_the_page_showed_is_read_again),
+        cmocka_unit_test(what_others_showed_is_read_again),
+        cmocka_unit_test(a_page_of_another_shape_is_still_drift),
+        cmocka_unit_test(what_a_page_said_is_said_again),
         cmocka_unit_test(trouble_of_ours_is_not_the_job_s),
         cmocka_unit_test(what_may_become_the_result),
     };

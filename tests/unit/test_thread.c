@@ -24,6 +24,7 @@ static int set_up(void **state)
     c->arena = arena;
     c->step = &step;
     c->plan.focus = SPAN("1");
+    c->plan.depth = true;
     c->thread.depth = -1;
     return 0;
 }
@@ -95,6 +96,25 @@ static void an_answer_to_nothing_that_was_shown_is_left_out_and_counted(void **s
     c->thread.depth = -1; /* where depth does not matter, its place does not either */
     wants(page[1], true);
     assert_int_equal(c->thread.unplaced, 2);
+}
+
+/* A site that knows its post by another name than the target's: the main record says which one it is. */
+static void the_main_post_is_what_all_of_it_is_about(void **state)
+{
+    (void)state;
+    struct record first[] = {post("at://a/1", NULL, SECTION_MAIN)};
+    struct record page[] = {REPLY("at://a/2", "at://a/1"), REPLY("at://a/3", "at://a/2"), REPLY("at://a/4", "1")};
+    c->plan.focus = SPAN_NONE;
+    c->thread.depth = 1;
+    measure(first, 1);
+    measure(page, 3);
+    wants(first[0], true);
+    wants(page[0], true);
+    wants(page[1], false);
+    wants(page[2], false); /* no post of this thread */
+    assert_int_equal(c->thread.unplaced, 1);
+    c->plan.depth = false; /* lists of another kind have no depth */
+    wants(page[1], true);
 }
 
 static void without_depth_there_are_no_answers(void **state)
@@ -334,6 +354,7 @@ int main(void)
         T(replies_are_wanted_to_their_depth),
         T(an_answer_may_come_before_what_it_answers),
         T(an_answer_to_nothing_that_was_shown_is_left_out_and_counted),
+        T(the_main_post_is_what_all_of_it_is_about),
         T(without_depth_there_are_no_answers),
         T(it_is_whole_when_every_branch_was_followed),
         T(the_same_cursor_again_is_no_new_branch),
