@@ -36,6 +36,9 @@ void graphql_put_tweet_item(struct answer *an, const struct post *p, enum tweet_
 /* A box of three accounts: "Who to follow" on a profile, "People" in a Top search. */
 void graphql_put_people(struct answer *an, const char *prefix, const char *title, uint64_t key);
 /* Some account's post that has nothing to do with the page. */
+/* Some account's post that has nothing to do with the page; NULL when the draw finds none. */
+const struct post *graphql_some_post(struct answer *an, uint64_t key);
+/* The same as an advertisement. */
 void graphql_put_advertisement(struct answer *an, uint64_t key);
 
 /* ---- cursors ---- */

@@ -2,6 +2,7 @@
  * needs nothing beside it; each string is the whole document, one line of it in each line here.
  */
 #include "app.h"
+#include "mutate.h"
 
 #include "base/json.h"
 
@@ -134,10 +135,16 @@ const char app_script[] =
     "var T = meta.testIds;\n"
     "var root = document.getElementById('react-root');\n"
     "\n"
+    "function named(id) { /* one test id has another name, a family of them another beginning */\n"
+    "  var r = meta.renamedId;\n"
+    "  if (!r || (id !== r[0] && !(/-$/.test(r[0]) && id.indexOf(r[0]) === 0))) return id;\n"
+    "  return r[1] + id.slice(r[0].length);\n"
+    "}\n"
     "function el(tag, attrs, kids) {\n"
     "  var node = document.createElement(tag);\n"
     "  Object.keys(attrs || {}).forEach(function (key) {\n"
-    "    if (attrs[key] !== null && attrs[key] !== undefined) node.setAttribute(key, attrs[key]);\n"
+    "    if (attrs[key] !== null && attrs[key] !== undefined)\n"
+    "      node.setAttribute(key, key === 'data-testid' ? named(attrs[key]) : attrs[key]);\n"
     "  });\n"
     "  (Array.isArray(kids) ? kids : kids === undefined ? [] : [kids]).forEach(function (kid) {\n"
     "    if (kid === null) return;\n"
@@ -226,6 +233,7 @@ const char app_script[] =
     "/* ---- one post ---- */\n"
     "function unwrap(result) {\n"
     "  var post = result && result.tweet ? result.tweet : result;\n"
+    "  if (post && post.legacy === null) post.legacy = post; /* its members stand beside it */\n"
     "  if (post && post.legacy && post.legacy.body_text !== undefined)\n"
     "    post.legacy.full_text = post.legacy.body_text;\n"
     "  return post && post.legacy ? post : null;\n"
@@ -319,6 +327,10 @@ const char app_script[] =
     "    test('card.layoutLarge.media', {}, el('a', { href: card.url, 'aria-label': v.vanity_url + ' ' + v.title }, v.title)),\n"
     "    el('a', { href: card.url }, 'From ' + v.vanity_url)]);\n"
     "}\n"
+    "function readersNote(post) {\n"
+    "  var note = post.birdwatch_pivot && post.birdwatch_pivot.subtitle;\n"
+    "  return note ? test('birdwatch-pivot', {}, textNodes(note.text)) : null;\n"
+    "}\n"
     "function many(n, one, more) { return n ? n + ' ' + (n === 1 ? one : more) : ''; }\n"
     "function groupBlock(post, user) {\n"
     "  var l = post.legacy, views = post.views && post.views.count;\n"
@@ -368,7 +380,7 @@ const char app_script[] =
     "    nameBlock(user, options.promoted ? null : post.rest_id, post.legacy.created_at, true),\n"
     "    options.promoted ? el('div', { dir: 'ltr' }, el('span', {}, 'Ad')) : null,\n"
     "    reply && !options.promoted ? el('div', {}, ['Replying to ', el('a', { href: '/' + reply }, '@' + reply)]) : null,\n"
-    "    tweetText(post, true), showMore(post, user), mediaBlock(post, user), cardBlock(post), quoted,\n"
+    "    tweetText(post, true), showMore(post, user), mediaBlock(post, user), cardBlock(post), quoted, readersNote(post),\n"
     "    groupBlock(post, user), el('button', { 'data-testid': 'caret', 'aria-label': 'More' }, '\\u2026')\n"
     "  ]);\n"
     "}\n"
@@ -402,6 +414,13 @@ const char app_script[] =
     "  });\n"
     "  return url;\n"
     "}\n"
+    "function unpack(value) { /* {wrapped: x} is x */\n"
+    "  Object.keys(value || {}).forEach(function (key) {\n"
+    "    if (!value[key] || typeof value[key] !== 'object') return;\n"
+    "    if (value[key].wrapped) value[key] = value[key].wrapped;\n"
+    "    unpack(value[key]);\n"
+    "  });\n"
+    "}\n"
     "function call(op, variables, done) { /* done(error, data); error: 'limit', 'missing' or 'broken' */\n"
     "  var xhr = new XMLHttpRequest();\n"
     "  xhr.open('GET', address(op, variables));\n"
@@ -412,8 +431,10 @@ const char app_script[] =
     "    if (xhr.status === 429) return done('limit');\n"
     "    var data = null;\n"
     "    var text = xhr.responseText, shape = xhr.getResponseHeader('x-practice-shape');\n"
-    "    if (shape) { shape = JSON.parse(shape); text = text.split(shape[1]).join(shape[0]); }\n"
+    "    if (shape) shape = JSON.parse(shape);\n"
+    "    if (shape && shape[0] === 'rename') text = text.split(shape[2]).join(shape[1]);\n"
     "    try { data = JSON.parse(text); } catch (e) { return done('broken'); }\n"
+    "    if (shape && shape[0] === 'wrap') unpack(data);\n"
     "    if (data.errors && data.errors[0].code === 144) return done('missing');\n"
     "    if (xhr.status !== 200 || (data.errors && !Object.keys(data.data || {}).length)) return done('broken');\n"
     "    done(null, data.data);\n"
@@ -814,6 +835,15 @@ void app_add_page(struct buf *out, const struct app_meta *meta)
     json_kv_cstr(&w, "tweet", meta->drift ? "postCell" : "tweet");
     json_kv_cstr(&w, "tweetText", meta->drift ? "postBody" : "tweetText");
     json_close(&w);
+    if (meta->mutation) {
+        struct span from, to;
+        mutate_page_words(meta->mutation, &from, &to);
+        json_key(&w, "renamedId");
+        json_open_array(&w);
+        json_put_text(&w, from);
+        json_put_text(&w, to);
+        json_close_array(&w);
+    }
     json_kv_bool(&w, "picturesFar", meta->pictures_far);
     json_kv_int(&w, "picturesLate", meta->pictures_late_ms);
     json_kv_cstr(&w, "opSuffix", meta->renamed ? APP_RENAMED : "");

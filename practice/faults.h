@@ -22,9 +22,10 @@
     X(repeat, 1, "chance that a page of a timeline brings the one before and its cursor again")  \
     X(stall, 100000, "a search brings the same for ever after so many results")                  \
     X(drift, 1, "1: members of the API's JSON have other names")                               \
-    X(mutation, 14, "number of a change of the API (mutate.h); the page itself knows it")       \
+    X(mutation, 48, "number of a change of the API (mutate.h); the page itself knows it")       \
+    X(mutation_page, 14, "number of a change of the page's test ids (mutate.h)")                \
     X(drift_dom, 1, "1: test ids of the page have other names")                                \
-    X(guest, 1, "1: visitors without a session are shown a post without its thread")           \
+    X(guest, 1, "1: visitors without a session see a post without its thread, and the best liked of an account") \
     X(renamed, 1, "1: calls of the API have other names; the page itself knows them")          \
     X(pictures_far, 1, "1: pictures have the addresses of the real site")                      \
     X(pictures_late_ms, 600000, "pictures of posts come so much later than the posts")         \

@@ -641,9 +641,60 @@ static const char *app_anchor(struct answer *an, const char *app)
     return anchor;
 }
 
+static void put_article(struct answer *an, const struct post *p)
+{
+    struct json_w *w = &an->w;
+    json_key(w, "article");
+    json_open(w);
+    json_key(w, "article_results");
+    json_open(w);
+    json_key(w, "result");
+    json_open(w);
+    put_id(an, "rest_id", p->article_id);
+    json_kv_text(w, "title", p->article_title);
+    json_kv_text(w, "preview_text", p->article_preview);
+    json_key(w, "cover_media");
+    json_open(w);
+    json_key(w, "media_info");
+    json_open(w);
+    json_kv_text(w, "original_img_url", p->article_cover);
+    for (int i = 0; i < 5; i++)
+        json_close(w);
+}
+
+static void put_parts(struct answer *an, const struct post *p)
+{
+    struct json_w *w = &an->w;
+    if (p->article_id)
+        put_article(an, p);
+    if (p->community_id) {
+        json_key(w, "community_results");
+        json_open(w);
+        json_key(w, "result");
+        json_open(w);
+        json_kv_cstr(w, "__typename", "Community");
+        put_id(an, "id_str", p->community_id);
+        json_kv_text(w, "name", p->community_name);
+        json_close(w);
+        json_close(w);
+    }
+    if (p->readers_note.p) {
+        json_kv_bool(w, "has_birdwatch_notes", true);
+        json_key(w, "birdwatch_pivot");
+        json_open(w);
+        json_kv_cstr(w, "title", "Readers added context");
+        json_key(w, "subtitle");
+        json_open(w);
+        json_kv_text(w, "text", p->readers_note);
+        json_close(w);
+        json_close(w);
+    }
+}
+
 static void put_post_members(struct answer *an, const struct post *p)
 {
     struct json_w *w = &an->w;
+    put_parts(an, p);
     put_card(an, p);
     json_key(w, "core");
     json_open(w);
@@ -837,8 +888,7 @@ void graphql_put_people(struct answer *an, const char *prefix, const char *title
     graphql_close_entry(an);
 }
 
-/* An advertisement: some account's post that has nothing to do with the page. */
-void graphql_put_advertisement(struct answer *an, uint64_t key)
+const struct post *graphql_some_post(struct answer *an, uint64_t key)
 {
     struct account a;
     for (uint64_t turn = 0; turn < 8; turn++) {
@@ -848,11 +898,17 @@ void graphql_put_advertisement(struct answer *an, uint64_t key)
             continue;
         const struct post *p =
             model_post(an->model, &a, (uint32_t)((draw >> 32) % a.posts.count), an->arena);
-        if (p->reposted)
-            continue;
-        graphql_put_tweet_entry(an, p, ROLE_PROMOTED);
-        return;
+        if (!p->reposted)
+            return p;
     }
+    return NULL;
+}
+
+void graphql_put_advertisement(struct answer *an, uint64_t key)
+{
+    const struct post *p = graphql_some_post(an, key);
+    if (p)
+        graphql_put_tweet_entry(an, p, ROLE_PROMOTED);
 }
 
 /* ---- cursors ---- */
@@ -1091,9 +1147,44 @@ static void put_timeline_posts(struct answer *an, const struct account *a, uint3
     }
 }
 
+/* What a visitor without a session is shown of an account: the best liked of its newest posts, best first,
+ * and after these pages with only a cursor. */
+enum { GUEST_POSTS = 10, GUEST_LOOKS = 200 };
+static void put_guest_timeline(struct answer *an, const struct account *a, struct place at, bool first)
+{
+    const struct post *best[GUEST_POSTS] = {NULL};
+    uint32_t count = a->state == ACCOUNT_OPEN ? a->posts.count : 0;
+    for (uint32_t i = a->first; first && i < count && i < a->first + GUEST_LOOKS; i++) {
+        const struct post *p = model_post(an->model, a, i, an->arena);
+        for (size_t k = 0; k < GUEST_POSTS && !p->reposted; k++)
+            if (!best[k] || best[k]->like < p->like) {
+                const struct post *worse = best[k];
+                best[k] = p;
+                if (!worse)
+                    break;
+                p = worse;
+            }
+    }
+    an->sort = (int64_t)(((uint64_t)(a->posts.newest_ms - 1288834974657) << 22));
+    open_timeline(an, a);
+    if (first && a->pinned >= 0 && count > 0)
+        put_pin(an, a);
+    graphql_open_entries(an);
+    for (size_t k = 0; k < GUEST_POSTS && best[k]; k++)
+        graphql_put_tweet_entry(an, best[k], ROLE_NORMAL);
+    graphql_put_cursor_entry(an, "Top", graphql_cursor_text(an, a->posts.key, 'T', at));
+    graphql_put_cursor_entry(an, "Bottom", graphql_cursor_text(an, a->posts.key, 'B', at));
+    graphql_close_entries(an);
+    close_timeline(an);
+}
+
 static void put_user_timeline(struct answer *an, const struct account *a, struct place at,
                               bool first)
 {
+    if (an->spoil->guest) {
+        put_guest_timeline(an, a, at, first);
+        return;
+    }
     uint32_t count = a->state == ACCOUNT_OPEN ? a->posts.count : 0;
     bool empty = graphql_page_is_empty(an->spoil, an->model, a->posts.key, at);
     uint32_t end = at.index;

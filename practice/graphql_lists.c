@@ -654,8 +654,11 @@ static void put_related(struct answer *an, const struct thread *t)
     const char *module =
         arena_fmt(an->arena, "tweetdetailrelatedtweets-%lld", (long long)an->sort);
     open_module(an, module, "Vertical");
-    for (uint32_t i = 0; i < 3; i++)
-        put_item(an, module, lists_branch_post(an->model, t, 2000 + i, 1, an->arena), ROLE_NORMAL);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct post *p = graphql_some_post(an, model_mix(t->key, 0xa7, i));
+        if (p)
+            put_item(an, module, p, ROLE_NORMAL);
+    }
     json_close_array(&an->w);
     json_key(&an->w, "header");
     json_open(&an->w);

@@ -907,6 +907,27 @@ static bool make_thread(const struct model *m, struct post *p, const struct stre
     return false;
 }
 
+/* An article behind the post, the community it is in, what readers added to it. Drawn apart, so that the rest
+ * of the world is the same with and without. */
+static void draw_parts(struct post *p, uint64_t key, uint32_t index, struct arena *arena)
+{
+    enum { ARTICLE_OF = 19, COMMUNITY_OF = 17, NOTE_OF = 11 };
+    uint64_t draw = model_mix(key, 0xa9, index);
+    unsigned number = (unsigned)(draw >> 40 & 0xffff);
+    if (draw % ARTICLE_OF == 0 && !p->media_count && p->card.type == CARD_NONE && p->kind == POST_PLAIN) {
+        p->article_id = p->id - 41;
+        p->article_title = span_of(arena_fmt(arena, "On tides & timetables, part %u", number));
+        p->article_preview = span_of(arena_fmt(arena, "What %u mornings on the quay have taught us <so far>.", number));
+        p->article_cover = span_of(arena_fmt(arena, "https://pbs.twimg.com/media/A%u.jpg", number));
+    }
+    if ((draw >> 8) % COMMUNITY_OF == 0) {
+        p->community_id = 1500000000000000000ULL + number;
+        p->community_name = span_of(arena_fmt(arena, "Harbour & friends %u 🌊", number));
+    }
+    if ((draw >> 16) % NOTE_OF == 0)
+        p->readers_note = span_of(arena_fmt(arena, "The figure %u is from another year. It was 🚆 late then, too.", number));
+}
+
 static struct post *make_post(const struct model *m, const struct account *author,
                               const struct stream *s, uint32_t index, enum post_kind kind,
                               const struct span *words, size_t word_count, struct arena *arena);
@@ -995,6 +1016,7 @@ static struct post *make_post(const struct model *m, const struct account *autho
     if (p->media_count > 0 || t.of_kind[PART_URL] > 0)
         p->sensitive = dice_percent(&d, 4) ? 1 : 0;
     render_post(p, &t, leading, arena);
+    draw_parts(p, s->key, index, arena);
     return p;
 }
 

@@ -176,6 +176,9 @@ struct post {
     struct span quote_link;         /* t.co of the permalink */
     const char *app;                /* name in the source anchor */
     int sensitive;                  /* -1 not said, 0, 1 */
+    /* Parts that few posts have; an id of 0, .p == NULL: none. */
+    uint64_t article_id, community_id;
+    struct span article_title, article_preview, article_cover, community_name, readers_note;
 };
 
 enum search_filter { FILTER_ANY, FILTER_ONLY, FILTER_WITHOUT };

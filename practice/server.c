@@ -326,6 +326,7 @@ static int run_wish(struct request *r, const struct wish *wish)
         .empty_always = own == AFAULT_EMPTY,
         .long_cursor = own == AFAULT_CURSOR,
         .drift = own == AFAULT_DRIFT || r->faults.value[FAULT_drift] > 0,
+        .guest = r->faults.value[FAULT_guest] > 0 && !cookie(r, "auth_token").n,
     };
     if (span_is(wish->op, "UserByScreenName"))
         return graphql_user(m, wish->handle, &r->body);
@@ -357,21 +358,15 @@ static int run_wish(struct request *r, const struct wish *wish)
 static void change_shape(struct request *r)
 {
     int number = (int)r->faults.value[FAULT_mutation];
-    struct span from, to;
-    struct buf shape = BUF(256);
+    struct buf undo = BUF(256);
+    char text[256];
     if (number < 1 || number > MUTATIONS)
         return;
     mutate_apply(number, &r->body);
-    mutate_words(number, &from, &to);
-    buf_add_char(&shape, '[');
-    json_add_string(&shape, from);
-    buf_add_char(&shape, ',');
-    json_add_string(&shape, to);
-    buf_add_text(&shape, "]");
-    char text[256];
+    mutate_add_undo(number, &undo);
     answer_header(r, "x-practice-mutation", mutate_name(number));
-    answer_header(r, "x-practice-shape", span_copy(buf_span(&shape), text, sizeof text));
-    buf_free(&shape);
+    answer_header(r, "x-practice-shape", span_copy(buf_span(&undo), text, sizeof text));
+    buf_free(&undo);
 }
 
 static void route_api(struct request *r, struct span rest)
@@ -424,6 +419,7 @@ static void answer_app(struct request *r, bool with_alert)
                             .alert = with_alert,
                             .guest = r->faults.value[FAULT_guest] > 0,
                             .renamed = r->faults.value[FAULT_renamed] > 0,
+                            .mutation = (int)r->faults.value[FAULT_mutation_page],
                             .pictures_far = r->faults.value[FAULT_pictures_far] > 0,
                             .pictures_late_ms = (int64_t)r->faults.value[FAULT_pictures_late_ms],
                             .ops = s->ops,
@@ -437,6 +433,8 @@ static void answer_app(struct request *r, bool with_alert)
                 4);
         answer_header(r, "Set-Cookie", value);
     }
+    if (meta.mutation)
+        answer_header(r, "x-practice-mutation", mutate_page_name(meta.mutation));
     app_add_page(&r->body, &meta);
     answer(r, 200, "text/html; charset=utf-8");
 }

@@ -248,6 +248,32 @@ static void put_body(struct json_w *w, const struct post *p, struct arena *line)
     put_media(w, o, line);
 }
 
+/* A repost is in no community, whatever its original is. */
+static void put_parts(struct json_w *w, const struct post *p, const struct post *o)
+{
+    json_key(w, "article");
+    if (o->article_id) {
+        json_open(w);
+        put_id(w, "id", o->article_id);
+        json_kv_text(w, "title", o->article_title);
+        json_kv_text(w, "preview", o->article_preview);
+        json_kv_text(w, "cover_url", o->article_cover);
+        json_close(w);
+    } else {
+        json_put_null(w);
+    }
+    json_key(w, "community");
+    if (p->community_id) {
+        json_open(w);
+        put_id(w, "id", p->community_id);
+        json_kv_text(w, "name", p->community_name);
+        json_close(w);
+    } else {
+        json_put_null(w);
+    }
+    json_kv_text(w, "community_note", o->readers_note);
+}
+
 static void put_tail(struct json_w *w, const struct post *p, struct arena *line)
 {
     const struct post *o = p->reposted ? p->reposted : p;
@@ -258,6 +284,7 @@ static void put_tail(struct json_w *w, const struct post *p, struct arena *line)
     else
         json_put_bool(w, o->sensitive == 1);
     put_card(w, &o->card, line);
+    put_parts(w, p, o);
 }
 
 enum pinned { PINNED_UNKNOWN, PINNED_NO, PINNED_YES };

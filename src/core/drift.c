@@ -6,6 +6,7 @@
 #define MISSING_RISE  0.10
 #define FALLBACK_RISE 0.20
 #define BY_CHANCE     1e-4
+enum { NEW_LEAST = 5, NEW_SHARE = 50 }; /* of a path that never came before: so many, and one of so many */
 
 /* ---- text ---- */
 
@@ -118,6 +119,18 @@ static int64_t found(const struct drift_counts *c)
     return n;
 }
 
+/* A second sign takes the place of a first one that stood in few records: no share rises by much, but a
+ * path comes that never came. */
+static bool has_new_path(const struct drift_counts *before, int64_t had, const struct drift_counts *now,
+                         int64_t has)
+{
+    for (size_t i = 0; i < DRIFT_PATHS && had >= DRIFT_BEFORE; i++)
+        if (before->hits[i] == 0 && now->hits[i] >= NEW_LEAST && now->hits[i] * NEW_SHARE >= has &&
+            drift_tail(now->hits[i], has, 1 / ((double)had + 2)) < BY_CHANCE)
+            return true;
+    return false;
+}
+
 enum drift_mark drift_judge(const struct drift_counts *before, const struct drift_counts *now)
 {
     int64_t had = found(before), has = found(now);
@@ -129,6 +142,8 @@ enum drift_mark drift_judge(const struct drift_counts *before, const struct drif
              MISSING_RISE))
         return DRIFT_MISSING;
     if (rose(had - before->hits[usual], had, has - now->hits[usual], has, FALLBACK_RISE))
+        return DRIFT_FALLBACK;
+    if (has_new_path(before, had, now, has))
         return DRIFT_FALLBACK;
     return DRIFT_NONE;
 }

@@ -41,8 +41,8 @@ enum drift_mark {
 };
 const char *drift_mark_name(enum drift_mark m);
 /* Is `now` another thing than `before`? Both shares of a field: at least DRIFT_BEFORE records before,
- * a share that rose by a tenth (missing) or a fifth (other paths), and counts that come by chance less
- * than once in ten thousand looks. */
+ * a share that rose by a tenth (missing) or a fifth (other paths), or a path that never came before in a
+ * fiftieth of the records; and counts that come by chance less than once in ten thousand looks. */
 enum { DRIFT_BEFORE = 20 };
 enum drift_mark drift_judge(const struct drift_counts *before, const struct drift_counts *now);
 /* At most this likely are k or more of n, when each comes with probability p. */

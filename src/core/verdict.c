@@ -33,12 +33,41 @@ bool verdict_is_drift(int64_t read, int64_t lost)
     return lost >= LOST_LEAST && lost * LOST_SHARE >= read + lost;
 }
 
+static int64_t seen(const struct verdict_facts *facts)
+{
+    return facts->posts + facts->left_out + facts->lost;
+}
+
+/* Does what was seen end where the site stopped showing it? */
+static bool ran_out(enum end_reason r)
+{
+    return r == END_TERMINATE || r == END_NO_NEW_IDS || r == END_CURSOR_REPEAT;
+}
+
+static bool is_sample(const struct verdict_facts *facts)
+{
+    enum { RISES_SHARE = 4 };
+    if (!facts->guest || facts->posts <= 0)
+        return false;
+    if (ran_out(facts->end) && facts->claimed >= 0)
+        return facts->claimed > seen(facts);
+    return facts->rises > 0 && facts->rises * RISES_SHARE >= facts->pairs;
+}
+
+/* So near to the most that is ever shown, and not all that there is. */
+static bool is_cut(const struct verdict_facts *facts)
+{
+    enum { NEARLY_OF_16 = 15 };
+    return facts->shows_at_most > 0 && ran_out(facts->end) && facts->claimed > seen(facts) &&
+           seen(facts) >= facts->shows_at_most * NEARLY_OF_16 / 16;
+}
+
 enum verdict verdict_decide(const struct verdict_facts *facts)
 {
-    if (facts->sampled)
+    if (facts->sampled || is_sample(facts))
         return facts->posts > 0 ? VERDICT_SAMPLED : VERDICT_NONE;
     if (facts->posts > 0)
-        return end_is_proven(facts->end) && !facts->lost ? VERDICT_COMPLETE : VERDICT_PARTIAL;
+        return end_is_proven(facts->end) && !facts->lost && !is_cut(facts) ? VERDICT_COMPLETE : VERDICT_PARTIAL;
     if (facts->lost)
         return VERDICT_NONE;
     if (facts->source_said_empty)

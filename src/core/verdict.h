@@ -26,12 +26,17 @@ struct verdict_facts {
     int64_t claimed;     /* posts the profile says the account has; -1 unknown */
     bool source_said_empty; /* emptyState text, terminate on page one, or search without result */
     bool sampled; /* an anonymous view: a sample whose emptiness proves nothing */
+    bool guest;   /* nobody was logged in: what was shown may be a sample */
+    int64_t pairs, rises; /* posts one after the other, pinned ones aside; of these: the later one is newer */
+    int64_t shows_at_most; /* the site shows about so many of a list, and no end beyond; 0: all */
     enum end_reason end;
 };
 /* A page of which this many posts were read and this many lost: has the site changed? One broken post
  * among many is no change; three or more that are a fifth of the page are. */
 bool verdict_is_drift(int64_t read, int64_t lost);
-/* Where something was lost nothing is complete. VERDICT_NONE means: 200 and nothing, without proof (empty_suspect). */
+/* A guest is shown a few of the posts, often the best liked ones: fewer than the profile claims, or out of the
+ * order of time (a quarter of them and more). Where the site shows only the first so many of a list that is
+ * longer, the end of what it shows is not the end. Where something was lost nothing is complete. VERDICT_NONE means: 200 and nothing, without proof (empty_suspect). */
 enum verdict verdict_decide(const struct verdict_facts *facts);
 const char *verdict_name(enum verdict v);
 const char *end_reason_name(enum end_reason r);

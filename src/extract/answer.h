@@ -14,6 +14,7 @@ struct reader {
     struct buf text;       /* one record being written */
     struct span focus; /* of a thread: the post it is about */
     bool focus_seen;   /* in an answer before */
+    char conversation[32]; /* that it is part of; empty: not known yet */
     struct field_hits *hits, *told; /* told: as of the last reader_counts() */
     struct news *news;              /* members that no map knows */
     struct span expected_author;
@@ -41,7 +42,8 @@ struct answer {
     struct span place; /* entry that is being read */
     bool focus_seen, had_focus; /* the post that a thread is about was in this answer, before it */
     struct span last_sort, last_id; /* of the entry before */
-    size_t taken[2];                /* posts and users, of which some are looked at for news */
+    wall last_time;                 /* of the post before; 0 none */
+    bool enveloped;                 /* a list of instructions was found */
     err failed;
 };
 
@@ -51,7 +53,7 @@ struct record_place {
     struct html_node node;
     enum record_section section;
     struct span sort; /* as in struct seen */
-    bool alone;
+    bool alone, in_order; /* as in struct seen */
     bool is_account; /* the account whose page it is: its facts go into the reading */
 };
 

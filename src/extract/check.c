@@ -163,6 +163,15 @@ static enum check_result begins(const struct check_input *in)
     return CHECK_FAIL;
 }
 
+/* Whoever only passes something on is passed on with it, and liked never: `zero` sees to the latter. */
+static enum check_result passed_on(const struct check_input *in)
+{
+    int64_t n = 0;
+    if (!in->argument.n || !span_starts(in->of, in->argument) || !span_int(in->against, &n))
+        return CHECK_NA;
+    return result_of(n <= 0);
+}
+
 static enum check_result snowflake_text(const struct check_input *in)
 {
     wall said;
@@ -201,6 +210,8 @@ enum check_result check_apply(enum check_rule rule, const struct check_input *in
         return base64_id(in);
     case RULE_NOT_BEFORE:
         return not_before(in);
+    case RULE_PASSED_ON:
+        return passed_on(in);
     }
     return CHECK_NA;
 }

@@ -11,7 +11,7 @@
 
 enum check_weight { CHECK_SOFT, CHECK_HARD };
 enum check_rule {
-    RULE_GIVEN,      /* known to the reader: order of the list, whose page it is */
+    RULE_GIVEN,      /* known where it is read: order of the list, whose page it is, links of a text */
     RULE_SNOWFLAKE,  /* the second inside an id is that of a time */
     RULE_SUFFIX,     /* a text ends in another */
     RULE_BEGINS,     /* a text begins with one of the words of another */
@@ -20,6 +20,7 @@ enum check_rule {
     RULE_FIRST8,     /* base64: its first eight bytes are an id */
     RULE_BASE64_ID,  /* base64 of the argument and an id */
     RULE_NOT_BEFORE, /* the time inside an id is not before that inside another */
+    RULE_PASSED_ON,  /* a text that begins with the argument was never passed on: against is 0 */
 };
 
 /*  X(id, "name in records and packs", rule, weight, "p"osts and "u"sers it is for, "why this weight") */
@@ -36,6 +37,10 @@ enum check_rule {
       "written once, when the post is: nobody answers what is not there yet")                  \
     X(CHECK_AUTHOR, "author", RULE_GIVEN, CHECK_HARD, "p",                                     \
       "an account's own list: another account's post there is not this account's")             \
+    X(CHECK_ORIGINAL, "original", RULE_PASSED_ON, CHECK_HARD, "p",                             \
+      "the cut copy that a repost carries is not what anybody wrote: its original was not found") \
+    X(CHECK_LINKS, "links", RULE_GIVEN, CHECK_HARD, "p",                                       \
+      "the site puts each link and file of a text into a list: one that is in none was not read") \
     X(CHECK_QUOTED, "quoted", RULE_BELOW, CHECK_SOFT, "p",                                     \
       "an edit gives the quoted post a new id, which may be the larger one")                   \
     X(CHECK_REPOSTED, "reposted", RULE_BELOW, CHECK_SOFT, "p",                                 \
@@ -49,7 +54,7 @@ enum check_rule {
     X(CHECK_MEDIA_TIME, "media_time", RULE_NOT_BEFORE, CHECK_SOFT, "p",                        \
       "only the file's own age would be wrong")                                                \
     X(CHECK_ORDER, "order", RULE_GIVEN, CHECK_SOFT, "p",                                       \
-      "the place in the list is odd; the post is what it says")
+      "the place in the list is odd; the post is what it says, and no end by date is concluded")
 
 enum check_id {
 #define CHECK_ENUMERATE(id, name, rule, weight, of, why) id,

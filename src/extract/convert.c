@@ -156,6 +156,8 @@ static struct value as_best(const struct conv_extra *x, struct json list)
 {
     struct span best = SPAN_NONE;
     int64_t best_rank = -1;
+    size_t taken = 0;
+    bool ranked = false;
     for (struct json_iter i = json_each(list); json_next(&i);) {
         struct span take, where;
         int64_t rank = 0;
@@ -164,14 +166,17 @@ static struct value as_best(const struct conv_extra *x, struct json list)
             continue;
         if (!json_text(json_get(i.value, x->take), &take))
             continue;
-        if (!convert_int(json_get(i.value, x->rank), &rank))
+        taken++;
+        if (convert_int(json_get(i.value, x->rank), &rank))
+            ranked = true;
+        else
             rank = 0;
         if (rank > best_rank) {
             best = take;
             best_rank = rank;
         }
     }
-    return text_value(best);
+    return ranked || taken == 1 ? text_value(best) : NO_VALUE; /* of several unranked, which? */
 }
 
 static struct value as_anchor_text(struct span s, struct arena *scratch)
@@ -287,7 +292,7 @@ static struct value as_formatted(enum conversion as, const struct conv_extra *x,
     struct value v =
         fine && !b.failed ? text_value(arena_keep(scratch, buf_span(&b))) : NO_VALUE;
     buf_free(&b);
-    return v;
+    return v.kind == VALUE_TEXT && x->stem ? as_file_stem(v.text) : v;
 }
 
 static struct value as_count(enum conversion as, const struct conv_extra *x, struct span s)

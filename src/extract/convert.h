@@ -78,6 +78,7 @@ struct conv_extra {
     const struct span *strip, *strip64, *hosts;
     size_t strip_count, strip64_count, host_count;
     bool without_query; /* unproxy */
+    bool stem;          /* unproxy, format_as_ending: of what comes out, file_stem */
     /* The text is HTML, and what a person reads in this place of it is converted. */
     const struct html_path *below;
 };

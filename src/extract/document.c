@@ -58,6 +58,7 @@ static bool on_root(void *ctx, const struct seen *s)
     struct seen other = *s;
     struct span word;
     other.section = v->section;
+    other.in_order = v->source->op.order != ORDER_NONE;
     if (json_text(paths_get(&v->page->pinned_at, s->object), &word) &&
         span_eq(word, v->page->pinned_is))
         other.section = SECTION_PINNED;
@@ -199,19 +200,42 @@ static struct span found_text(struct visit *v, const struct html_path *path,
     return f->text.p ? f->text : html_text(a->doc, f->nodes[0], a->r->found);
 }
 
+static void count_way(struct visit *v, int counter, unsigned way)
+{
+    if (counter >= 0)
+        v->a->r->hits[counter].hits[way]++;
+}
+
+static void count_place(struct visit *v, struct html_node n)
+{
+    for (unsigned i = 0; i < v->page->place_count; i++)
+        if (html_holds(v->a->doc, v->page->places[i], n)) {
+            count_way(v, v->page->place_counter, i);
+            return;
+        }
+}
+
 static enum page_kind kind_of(struct visit *v, struct html_node n)
 {
-    for (size_t i = 0; i < v->page->kind_count; i++)
-        if (html_holds(v->a->doc, v->page->kinds[i].when, n))
-            return v->page->kinds[i].is;
+    for (size_t i = 0; i < v->page->kind_count; i++) {
+        const struct page_kind_rule *rule = &v->page->kinds[i];
+        if (!html_holds(v->a->doc, rule->when, n))
+            continue;
+        count_way(v, rule->counter, rule->way);
+        return rule->is;
+    }
     return PAGE_POST;
 }
 
 static enum record_section section_of(struct visit *v, struct html_node n)
 {
-    for (size_t i = 0; i < v->page->section_count; i++)
-        if (html_holds(v->a->doc, v->page->sections[i].when, n))
-            return v->page->sections[i].is;
+    for (size_t i = 0; i < v->page->section_count; i++) {
+        const struct page_section_rule *rule = &v->page->sections[i];
+        if (!html_holds(v->a->doc, rule->when, n))
+            continue;
+        count_way(v, rule->counter, rule->way);
+        return rule->is;
+    }
     return v->page->section;
 }
 
@@ -238,6 +262,7 @@ static void on_item(struct visit *v, struct html_node n)
 {
     struct answer *a = v->a;
     struct record_place at = {.node = n, .section = section_of(v, n)};
+    count_place(v, n);
     switch (kind_of(v, n)) {
     case PAGE_POST:
         a->out->entries++;

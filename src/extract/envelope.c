@@ -1,5 +1,7 @@
 #include "extract/envelope.h"
 
+#include "extract/map.h"
+
 /* ---- reading the file ---- */
 
 static void read_step(struct form *f, const struct ynode *n, struct envelope_step *s)
@@ -68,6 +70,15 @@ size_t envelope_read_roots(struct form *f, const struct ynode *map, const char *
     return n;
 }
 
+static void read_pinned(struct form *f, const struct ynode *n, struct envelope *e)
+{
+    static const char *const keys[] = {"path", "is", NULL};
+    if (!n || !form_keys(f, n, "'pinned'", keys))
+        return;
+    paths_read(f, n, "path", true, &e->pinned);
+    e->pinned_is = form_text(f, n, "is", true);
+}
+
 static void read_entry(struct form *f, const struct ynode *n, struct envelope *e)
 {
     static const char *const keys[] = {"id",           "content",     "item",
@@ -76,7 +87,9 @@ static void read_entry(struct form *f, const struct ynode *n, struct envelope *e
                                        "post",         "post_holder", "user",
                                        "user_holder",  "tombstone",   "cursor_type",
                                        "cursor_value", "bottom",      "more",
-                                       "sort",         "user_kinds",  NULL};
+                                       "sort",         "user_kinds",  "pinned",
+                                       "promoted_ids", "post_ids",    "bottom_ids",
+                                       "other_kinds",  NULL};
     if (!form_keys(f, n, "entry", keys))
         return;
     paths_read(f, n, "id", true, &e->id);
@@ -99,6 +112,11 @@ static void read_entry(struct form *f, const struct ynode *n, struct envelope *e
     e->user_kind_count = form_texts(f, n, "user_kinds", false, &e->user_kinds);
     e->more_count = form_texts(f, n, "more", false, &e->mores);
     e->post_kind_count = form_texts(f, n, "post_kinds", true, &e->post_kinds);
+    e->promoted_id_count = form_texts(f, n, "promoted_ids", false, &e->promoted_ids);
+    e->post_id_count = form_texts(f, n, "post_ids", false, &e->post_ids);
+    e->bottom_id_count = form_texts(f, n, "bottom_ids", false, &e->bottom_ids);
+    e->other_kind_count = form_texts(f, n, "other_kinds", false, &e->other_kinds);
+    read_pinned(f, form_map(f, n, "pinned", false), e);
 }
 
 static void read_roots(struct form *f, const struct ynode *n, struct envelope *e)
@@ -115,12 +133,35 @@ static void read_roots(struct form *f, const struct ynode *n, struct envelope *e
     e->user_root_count = envelope_read_roots(f, n, "users", &e->user_roots);
 }
 
-void envelope_read(struct form *f, const struct ynode *root, struct envelope *out)
+static void add_tallies(struct map_counters *counters, struct envelope *out)
 {
-    static const char *const keys[] = {"instructions", "type",    "steps", "entry", "skip",
-                                       "related",      "replies", "roots", NULL};
+    static const struct {
+        const char *name;
+        size_t ways;
+    } rows[TALLIES] = {
+#define TALLY_ROW(id, name, ways) {name, ways},
+        TALLY_TABLE(TALLY_ROW)
+#undef TALLY_ROW
+    };
+    for (int i = 0; i < TALLIES; i++) {
+        out->tally[i] = -1;
+        if (counters->count >= MAP_FIELDS_MAX)
+            continue;
+        out->tally[i] = (int)counters->count;
+        counters->row[counters->count++] = (struct field_hits){
+            .map = SPAN("timeline"), .field = span_of(rows[i].name), .paths = rows[i].ways};
+    }
+}
+
+void envelope_read(struct form *f, const struct ynode *root, struct map_counters *counters,
+                   struct envelope *out)
+{
+    static const char *const keys[] = {"instructions", "type",    "steps", "entry",  "skip",
+                                       "related",      "replies", "roots", "places", NULL};
+    add_tallies(counters, out);
     if (!form_keys(f, root, "a timeline", keys))
         return;
+    paths_read(f, root, "places", false, &out->places);
     out->instructions = form_text(f, root, "instructions", true);
     out->type = form_text(f, root, "type", true);
     const struct ynode *list = form_list(f, root, "steps", true);
@@ -169,18 +210,49 @@ static void tell(struct walker *w, const struct seen *s)
         w->stopped = true;
 }
 
+/* Is the id, or what follows one of its dashes, called so? */
+static bool is_called(struct span id, const struct span *list, size_t n)
+{
+    if (starts_with_one(id, list, n))
+        return true;
+    for (size_t at = span_find_char(id, '-'); at < id.n; at += 1 + span_find_char(span_cut(id, at + 1, id.n), '-'))
+        if (starts_with_one(span_cut(id, at + 1, id.n), list, n))
+            return true;
+    return false;
+}
+
+/* "tweet-17-5d47430e413603b": only what is paid for has a tail behind the number of its post. */
+static bool has_tail(const struct envelope *e, struct span id)
+{
+    if (!is_called(id, e->post_ids, e->post_id_count) || id.n < 2)
+        return false;
+    size_t end = id.n;
+    while (end > 0 && id.p[end - 1] != '-')
+        end--;
+    size_t digits = end > 0 ? end - 1 : 0;
+    while (digits > 0 && id.p[digits - 1] >= '0' && id.p[digits - 1] <= '9')
+        digits--;
+    return end > 0 && digits + 1 < end && is_called(span_cut(id, 0, digits), e->post_ids, e->post_id_count);
+}
+
 /* A cursor may be an entry's content or an item of it. */
-static bool saw_cursor(struct walker *w, struct json content, enum record_section section)
+static bool saw_cursor(struct walker *w, struct json content, struct span id,
+                       enum record_section section)
 {
     const struct envelope *e = w->e;
-    struct span value;
+    struct seen s = {.what = SEEN_CURSOR, .entry = id};
     struct json type = paths_get(&e->cursor_type, content);
     if (!type.doc)
         return false;
-    bool more = is_one_of(type, e->mores, e->more_count);
-    if ((more || is_one_of(type, e->bottoms, e->bottom_count)) && section != SECTION_RELATED &&
-        json_text(paths_get(&e->cursor_value, content), &value))
-        tell(w, &(struct seen){.what = more ? SEEN_MORE : SEEN_CURSOR, .text = value});
+    if (is_one_of(type, e->mores, e->more_count))
+        s.what = SEEN_MORE;
+    else if (!is_one_of(type, e->bottoms, e->bottom_count)) {
+        s.by = 1;
+        if (!starts_with_one(id, e->bottom_ids, e->bottom_id_count))
+            return true;
+    }
+    if (section != SECTION_RELATED && json_text(paths_get(&e->cursor_value, content), &s.text))
+        tell(w, &s);
     return true;
 }
 
@@ -198,50 +270,101 @@ static enum record_section section_of(const struct envelope *e, struct span id,
     return SECTION_TIMELINE;
 }
 
+/* An item that is neither post nor person nor cursor: boxes of known kinds hold no record. */
+static void on_other(struct walker *w, struct json item, struct seen s)
+{
+    const struct envelope *e = w->e;
+    struct json kind = paths_get(&e->kind, item);
+    if (is_called(s.entry, e->post_ids, e->post_id_count))
+        s.what = SEEN_UNREAD;
+    else if (kind.doc && is_one_of(kind, e->other_kinds, e->other_kind_count))
+        return;
+    else
+        s.what = SEEN_STRANGE;
+    s.text = SPAN("an item");
+    (void)json_text(kind, &s.text);
+    tell(w, &s);
+}
+
+/* People in a module stand between the list's own entries, whatever the module is called. */
+static void on_person(struct walker *w, struct json item, struct json holder, struct seen s)
+{
+    const struct envelope *e = w->e;
+    s.what = s.alone ? SEEN_USER : SEEN_BOX;
+    s.by = !s.alone;
+    s.object = paths_get(&e->user, item);
+    s.holder_empty = holder.doc && !s.object.doc && json_count(holder) == 0;
+    tell(w, &s);
+}
+
+static void on_post(struct walker *w, struct json item, struct json holder, bool of_kind,
+                    struct seen s)
+{
+    const struct envelope *e = w->e;
+    bool pinned = is_one_of(paths_get(&e->pinned, item), &e->pinned_is, 1);
+    s.what = has_tail(e, s.entry) ? SEEN_UNREAD : SEEN_POST;
+    s.object = paths_get(&e->post, item);
+    s.holder_empty = holder.doc && !s.object.doc && json_count(holder) == 0;
+    s.by = !of_kind ? 1 : e->post_id_count && s.entry.n && !is_called(s.entry, e->post_ids, e->post_id_count) ? 2 : 0;
+    s.pinned_by = s.section != SECTION_PINNED;
+    if (pinned && s.section == SECTION_TIMELINE)
+        s.section = SECTION_PINNED;
+    tell(w, &s);
+}
+
 static void on_item(struct walker *w, struct json item, struct seen s)
 {
     const struct envelope *e = w->e;
     struct json tomb = paths_get(&e->tombstone, item);
     struct json post_holder = paths_get(&e->post_holder, item);
     struct json user_holder = paths_get(&e->user_holder, item);
-    bool post_kind = is_one_of(paths_get(&e->kind, item), e->post_kinds, e->post_kind_count);
-    if (saw_cursor(w, item, s.section))
+    struct json kind = paths_get(&e->kind, item);
+    bool post_kind = is_one_of(kind, e->post_kinds, e->post_kind_count);
+    bool paid_by_name = is_called(s.entry, e->promoted_ids, e->promoted_id_count);
+    if (saw_cursor(w, item, s.entry, s.section))
         return;
-    if (paths_get(&e->promoted, item).doc) {
+    if (paths_get(&e->promoted, item).doc || paid_by_name) {
         s.what = SEEN_PROMOTED;
+        s.by = !paths_get(&e->promoted, item).doc;
+        tell(w, &s);
     } else if (post_holder.doc || post_kind) {
-        s.what = SEEN_POST;
-        s.object = paths_get(&e->post, item);
-        s.holder_empty = post_holder.doc && !s.object.doc && json_count(post_holder) == 0;
-    } else if (user_holder.doc ||
-               is_one_of(paths_get(&e->kind, item), e->user_kinds, e->user_kind_count)) {
-        s.what = SEEN_USER;
-        s.object = paths_get(&e->user, item);
-        s.holder_empty = user_holder.doc && !s.object.doc && json_count(user_holder) == 0;
+        on_post(w, item, post_holder, post_kind, s);
+    } else if (user_holder.doc || is_one_of(kind, e->user_kinds, e->user_kind_count)) {
+        on_person(w, item, user_holder, s);
     } else if (json_text(tomb, &s.text)) {
         s.what = SEEN_TOMBSTONE;
+        tell(w, &s);
     } else {
-        return;
+        on_other(w, item, s);
     }
-    tell(w, &s);
+}
+
+static bool skipped(struct walker *w, struct span id)
+{
+    if (!starts_with_one(id, w->e->skips, w->e->skip_count))
+        return false;
+    tell(w, &(struct seen){.what = SEEN_BOX, .entry = id});
+    return true;
 }
 
 static void on_items(struct walker *w, struct json items, struct span module, bool pinned)
 {
     const struct envelope *e = w->e;
-    if (starts_with_one(module, e->skips, e->skip_count))
+    if (skipped(w, module))
         return;
     for (struct json_iter i = json_each(items); !w->stopped && json_next(&i);) {
         struct span id = SPAN_NONE;
         if (w->looked_at++ >= ENTRIES_MAX)
             return;
         json_text(paths_get(&e->module_item_id, i.value), &id);
-        if (!starts_with_one(id, e->skips, e->skip_count))
+        if (!skipped(w, id))
             on_item(w, paths_get(&e->module_item, i.value),
                     (struct seen){.section = section_of(e, id, module, pinned), .entry = id});
     }
 }
 
+/* Without its name nobody can tell an entry from what stands beside the list; and an entry that is neither
+ * one thing nor a module nor a cursor holds what it holds in a way we do not know. */
 static void on_entry(struct walker *w, struct json entry, bool pinned)
 {
     const struct envelope *e = w->e;
@@ -250,20 +373,49 @@ static void on_entry(struct walker *w, struct json entry, bool pinned)
         return;
     json_text(paths_get(&e->id, entry), &id);
     struct json content = paths_get(&e->content, entry);
-    if (starts_with_one(id, e->skips, e->skip_count) ||
-        saw_cursor(w, content, SECTION_TIMELINE))
+    if (saw_cursor(w, content, id, SECTION_TIMELINE) || skipped(w, id))
         return;
-    struct json items = paths_get(&e->items, content);
-    if (json_is(items, JSON_ARRAY)) {
-        on_items(w, items, id, pinned);
-        return;
-    }
-    struct json item = paths_get(&e->item, content);
+    struct json items = paths_get(&e->items, content), item = paths_get(&e->item, content);
     struct seen s = {
         .section = section_of(e, id, SPAN_NONE, pinned), .entry = id, .alone = true};
     json_text(paths_get(&e->sort, entry), &s.sort);
-    if (item.doc)
+    if (id.n && json_is(items, JSON_ARRAY)) {
+        on_items(w, items, id, pinned);
+    } else if (id.n && item.doc) {
         on_item(w, item, s);
+    } else {
+        s.what = SEEN_UNREAD;
+        s.text = id.n ? SPAN("an entry's content") : SPAN("an entry without a name");
+        tell(w, &s);
+    }
+}
+
+/* An entry, or what is put into a module, below an instruction that we do not know. */
+static void on_unknown_entry(struct walker *w, struct json v, struct span type)
+{
+    const struct envelope *e = w->e;
+    struct span id;
+    struct json content = paths_get(&e->content, v);
+    struct json item = paths_get(&e->item, content);
+    if (!json_text(paths_get(&e->id, v), &id) || starts_with_one(id, e->skips, e->skip_count) ||
+        paths_get(&e->cursor_type, content).doc)
+        return;
+    if (is_one_of(paths_get(&e->pinned, item), &e->pinned_is, 1))
+        on_entry(w, v, false);
+    else
+        tell(w, &(struct seen){.what = SEEN_UNREAD, .entry = id, .text = type});
+}
+
+static void on_unknown(struct walker *w, struct json instruction)
+{
+    struct span type = SPAN("an instruction");
+    (void)json_text(json_get(instruction, w->e->type), &type);
+    for (struct json_iter i = json_each(instruction); !w->stopped && json_next(&i);) {
+        on_unknown_entry(w, i.value, type);
+        if (json_is(i.value, JSON_ARRAY))
+            for (struct json_iter k = json_each(i.value); !w->stopped && json_next(&k);)
+                on_unknown_entry(w, k.value, type);
+    }
 }
 
 static void on_instruction(struct walker *w, struct json instruction)
@@ -290,6 +442,18 @@ static void on_instruction(struct walker *w, struct json instruction)
             tell(w, &(struct seen){.what = SEEN_END});
         return;
     }
+    on_unknown(w, instruction);
+}
+
+/* 0: at one of the usual places. */
+static unsigned way_to(const struct envelope *e, struct json root, struct json list)
+{
+    for (size_t i = 0; i < e->places.count; i++) {
+        struct json v = json_get(json_path(root, e->places.path[i]), e->instructions);
+        if (v.doc && v.at == list.at)
+            return 0;
+    }
+    return e->places.count > 0;
 }
 
 bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen *on_seen,
@@ -299,6 +463,7 @@ bool envelope_walk(const struct envelope *e, struct json root, envelope_on_seen 
     struct json list = json_find(root, e->instructions, JSON_ARRAY);
     struct span id;
     if (list.doc) {
+        tell(&w, &(struct seen){.what = SEEN_LIST, .by = way_to(e, root, list)});
         for (struct json_iter i = json_each(list); !w.stopped && json_next(&i);)
             on_instruction(&w, i.value);
         return true;

@@ -114,7 +114,27 @@ static void add_piece(struct buf *out, struct span piece, bool escaped)
         buf_add(out, piece);
 }
 
-void expand_text(struct buf *out, struct span text, bool escaped, struct json links,
+/* Links that begin as every one does and that no cut takes away; -1: the text has none at all. */
+static int unexplained(const struct cuts *c, struct span text, struct span every)
+{
+    int links = 0, left = 0;
+    size_t at = 0;
+    while (every.n && at < text.n) {
+        size_t next = span_find(span_cut(text, at, text.n), every);
+        if (at + next >= text.n)
+            break;
+        at += next;
+        bool covered = false;
+        for (size_t i = 0; i < c->count; i++)
+            covered = covered || (c->list[i].from <= at && at < c->list[i].to);
+        links++;
+        left += !covered;
+        at += every.n;
+    }
+    return links ? left : -1;
+}
+
+int expand_text(struct buf *out, struct span text, bool escaped, struct json links,
                  const struct json *drops, size_t drop_count, const struct expand_names *names)
 {
     struct cuts cuts;
@@ -136,10 +156,12 @@ void expand_text(struct buf *out, struct span text, bool escaped, struct json li
         at = cuts.list[i].to;
     }
     add_piece(out, span_cut(text, at, text.n), escaped);
+    int left = unexplained(&cuts, text, names->every);
     if (out->failed || start > 0)
-        return;
+        return left;
     struct span all = buf_span(out), kept = span_trim(all);
     if (kept.n && kept.p != all.p)
         memmove(out->p, kept.p, kept.n);
     out->n = kept.n;
+    return left;
 }

@@ -3,6 +3,7 @@
 
 #include "extract/expand.h"
 #include "extract/format.h"
+#include "extract/news.h"
 
 enum { UNWRAP_MAX = 3 };
 
@@ -23,8 +24,8 @@ static const struct trie *member_of(const struct trie *t, struct span key)
 static void walk_others(const struct trie *t, struct span key, struct json v,
                         struct place *slots)
 {
-    for (const struct trie *k = t->first; k; k = k->next)
-        if (k->kind == STEP_ANY || (k->kind == STEP_SELECT && span_eq(k->name, key)))
+    for (const struct trie *k = t->others; k; k = k->next_other)
+        if (k->kind == STEP_ANY || span_eq(k->name, key))
             walk(k, v, slots);
 }
 
@@ -37,7 +38,7 @@ static void walk_object(const struct trie *t, struct json v, struct place *slots
             walk(k, i.value, slots);
             found++;
         }
-        if (t->elements)
+        if (t->others)
             walk_others(t, i.key, i.value, slots);
         else if (found == t->members)
             return;
@@ -87,12 +88,35 @@ static void walk(const struct trie *t, struct json v, struct place *slots)
     }
 }
 
-struct json map_unwrapped(const struct map *m, struct json v)
+static struct json held_in(const struct map *m, struct json v)
 {
+    struct json inner = JSON_MISSING;
+    for (size_t i = 0; i < m->unwraps && !json_is(inner, JSON_OBJECT); i++)
+        inner = json_get(v, m->unwrap[i]);
+    return inner;
+}
+
+static struct json looks_like_one(const struct map *m, struct json v)
+{
+    for (struct json_iter i = json_each(v); json_next(&i);)
+        if (json_is(i.value, JSON_OBJECT) &&
+            (json_get(i.value, m->unwrap_with).doc || json_is(held_in(m, i.value), JSON_OBJECT)))
+            return i.value;
+    return JSON_MISSING;
+}
+
+/* The object that holds the record: the pack's `unwrap` members taken off, or, where it is in none that is
+ * known, the first object inside that looks like one. */
+static struct json unwrapped(const struct map *m, struct json v, bool *out_found_inside)
+{
+    *out_found_inside = false;
     for (int turn = 0; turn < UNWRAP_MAX; turn++) {
-        struct json inner = JSON_MISSING;
-        for (size_t i = 0; i < m->unwraps && !json_is(inner, JSON_OBJECT); i++)
-            inner = json_get(v, m->unwrap[i]);
+        struct json inner = held_in(m, v);
+        if (!inner.doc && m->unwrap_with.n && json_is(v, JSON_OBJECT) &&
+            !json_get(v, m->unwrap_with).doc) {
+            inner = looks_like_one(m, v);
+            *out_found_inside |= inner.doc != NULL;
+        }
         if (!json_is(inner, JSON_OBJECT))
             return v;
         v = inner;
@@ -100,13 +124,27 @@ struct json map_unwrapped(const struct map *m, struct json v)
     return v;
 }
 
-static void load_slots(const struct map *m, struct json v, struct place *slots)
+/* One level up stand other things as well: only what is called by its name is meant. */
+static void walk_lifted(const struct trie *t, struct json v, struct place *slots)
+{
+    for (struct json_iter i = json_each(v); json_next(&i);) {
+        const struct trie *k = member_of(t, i.key);
+        if (k)
+            walk(k, i.value, slots);
+    }
+}
+
+static bool load_slots(const struct map *m, struct json v, struct place *slots)
 {
     memset(slots, 0, m->slots * sizeof *slots);
     walk(&m->root, v, slots);
+    bool lifted = false;
     for (const struct trie *k = m->root.first; k; k = k->next)
-        if (k->lifted && !json_is(json_get(v, k->name), JSON_OBJECT))
-            walk_object(k, v, slots);
+        if (k->lifted && !json_is(json_get(v, k->name), JSON_OBJECT)) {
+            walk_lifted(k, v, slots);
+            lifted = true;
+        }
+    return lifted;
 }
 
 static struct place first_of(const struct path_set *set, const struct place *slots)
@@ -139,19 +177,33 @@ static bool content_usable(const struct map *m, const struct place *slots)
 
 bool map_load(const struct map *m, struct json object, struct frame *out)
 {
+    bool inside = false;
     out->map = m;
     out->has_content = out->is_repost = false;
-    object = map_unwrapped(m, object);
-    load_slots(m, object, out->own);
+    out->content_object = JSON_MISSING;
+    out->object = object = unwrapped(m, object, &inside);
+    bool lifted = load_slots(m, object, out->own);
+    out->shape = lifted ? SHAPE_LIFTED : inside ? SHAPE_INSIDE : SHAPE_USUAL;
     if (!json_is(object, JSON_OBJECT))
         return false;
     struct json content = first_of(&m->content, out->own).json;
     if (!json_is(content, JSON_OBJECT))
         return true;
     out->is_repost = true;
-    load_slots(m, map_unwrapped(m, content), out->content);
+    out->content_object = unwrapped(m, content, &inside);
+    (void)load_slots(m, out->content_object, out->content);
     out->has_content = content_usable(m, out->content);
     return true;
+}
+
+void map_look(struct map_run *run, const struct frame *fr)
+{
+    run->strange = false;
+    if (!run->news || fr->map->locator != MAP_JSON)
+        return;
+    run->strange = news_look(run->news, fr->map, fr->object);
+    if (fr->has_content && news_look(run->news, fr->map, fr->content_object))
+        run->strange = true;
 }
 
 static void ask_paths(struct map_run *run, const struct map *m, struct html_node node,
@@ -179,6 +231,8 @@ bool map_load_node(struct map_run *run, const struct map *m, struct html_node no
 {
     out->map = m;
     out->has_content = out->is_repost = false;
+    out->shape = SHAPE_USUAL;
+    out->object = out->content_object = JSON_MISSING;
     load_paths(run, m, node, out->own);
     return html_is_element(node);
 }
@@ -187,27 +241,34 @@ bool map_load_node(struct map_run *run, const struct map *m, struct html_node no
 
 static const struct place *slots_of(const struct field *f, const struct frame *fr)
 {
-    return f->content && fr->has_content ? fr->content : fr->own;
+    bool content = f->of_content ? fr->is_repost : f->content && fr->has_content;
+    return content ? fr->content : fr->own;
 }
 
 /* when and unless are asked of the object itself; inside `content` of the content. */
 static bool ruled_out(const struct field *f, const struct frame *fr)
 {
     const struct place *slots = slots_of(f, fr);
-    return (f->when.count && !any_of(&f->when, slots)) || any_of(&f->unless, slots);
+    return (f->of_content && !fr->is_repost) || (f->when.count && !any_of(&f->when, slots)) ||
+           any_of(&f->unless, slots);
 }
 
-static void hit(struct map_run *run, const struct field *f, unsigned which, bool found)
+static void count(struct map_run *run, int counter, unsigned which, bool found)
 {
-    if (f->counter < 0 || !run->hits)
+    if (counter < 0 || !run->hits)
         return;
-    struct field_hits *h = &run->hits[f->counter];
+    struct field_hits *h = &run->hits[counter];
     if (!found) {
         h->missing++;
         return;
     }
     h->hits[which < FIELD_PATHS_MAX ? which : FIELD_PATHS_MAX - 1]++;
     run->fallbacks += which > 0;
+}
+
+static void hit(struct map_run *run, const struct field *f, unsigned which, bool found)
+{
+    count(run, f->counter, which, found);
 }
 
 static struct value words_value(struct span words, bool as_bool)
@@ -242,13 +303,23 @@ static struct value converted(struct map_run *run, const struct alternative *alt
     return text.p ? convert_text(alt->as, alt->extra, text, run->scratch) : NO_VALUE;
 }
 
+static bool gate_open(const struct alternative *alt, const struct place *slots)
+{
+    struct span word;
+    if (alt->gate < 0)
+        return true;
+    struct place gate = slots[alt->gate];
+    return alt->gate_is.p ? json_text(gate.json, &word) && span_eq(word, alt->gate_is)
+                          : place_is_there(gate);
+}
+
 static struct value plain_value(struct map_run *run, const struct field *f,
                                 const struct frame *fr)
 {
     const struct place *slots = slots_of(f, fr);
     for (unsigned i = 0; i < f->alts; i++) {
         const struct alternative *alt = &f->alt[i];
-        if (alt->gate >= 0 && !place_is_there(slots[alt->gate]))
+        if (!gate_open(alt, slots))
             continue;
         struct value v = converted(run, alt, slots[alt->slot]);
         if (v.kind != VALUE_NONE || alt->gate >= 0) {
@@ -260,14 +331,47 @@ static struct value plain_value(struct map_run *run, const struct field *f,
     return words_value(f->otherwise, false);
 }
 
+static bool differ(const struct path_set *of, const struct path_set *with, const struct place *slots)
+{
+    struct span a, b;
+    return json_text(first_of(of, slots).json, &a) && json_text(first_of(with, slots).json, &b) &&
+           !span_eq(a, b);
+}
+
+/* What follows the end of a text that was cut is the link of its files. */
+static struct span without_links(struct span text)
+{
+    for (;;) {
+        size_t at = text.n;
+        text = span_trim(text);
+        while (at > 0 && text.n && at <= text.n && text.p[at - 1] != ' ' && text.p[at - 1] != '\n')
+            at--;
+        struct span last = span_cut(text, at < text.n ? at : 0, text.n);
+        if (!span_starts(last, SPAN("https://")) || last.n == text.n)
+            return text;
+        text = span_cut(text, 0, text.n - last.n);
+    }
+}
+
+static bool ends(const struct pick *p, const struct place *slots)
+{
+    struct span text;
+    return json_text(first_of(&p->ends, slots).json, &text) && text.n >= p->least &&
+           span_ends(without_links(text), p->word);
+}
+
+static bool holds(const struct pick *p, const struct place *slots)
+{
+    return (!p->when.count || any_of(&p->when, slots)) && !any_of(&p->unless, slots) &&
+           (!p->of.count || differ(&p->of, &p->with, slots)) && (!p->ends.count || ends(p, slots));
+}
+
 static struct value pick_value(const struct field *f, const struct frame *fr)
 {
     const struct place *slots = slots_of(f, fr);
-    for (size_t i = 0; i < f->pick_count; i++) {
-        const struct pick *p = &f->picks[i];
-        if ((!p->when.count || any_of(&p->when, slots)) && !any_of(&p->unless, slots))
-            return words_value(p->is, f->as_bool);
-    }
+    for (size_t i = 0; i < f->pick_count; i++)
+        if (holds(&f->picks[i], slots))
+            return words_value(f->picks[i].is, f->as_bool);
     return words_value(f->otherwise, f->as_bool);
 }
 
@@ -323,13 +427,15 @@ static struct value context_value(const struct map_run *run, enum context_word w
     return NO_VALUE;
 }
 
-static struct value present_value(const struct field *f, const struct frame *fr)
+static struct value present_value(struct map_run *run, const struct field *f, const struct frame *fr)
 {
     const struct place *slots = slots_of(f, fr);
-    bool there = false;
-    for (unsigned i = 0; i < f->alts && !there; i++)
-        there = place_is_there(slots[f->alt[i].slot]);
-    return (struct value){.kind = VALUE_BOOL, .number = there};
+    unsigned i = 0;
+    while (i < f->alts && !place_is_there(slots[f->alt[i].slot]))
+        i++;
+    if (i < f->alts)
+        hit(run, f, i, true);
+    return (struct value){.kind = VALUE_BOOL, .number = i < f->alts};
 }
 
 static struct value same_value(const struct field *f, const struct frame *fr)
@@ -352,7 +458,7 @@ struct value map_value(struct map_run *run, const struct field *f, const struct 
     case FIELD_CONST:
         return words_value(f->otherwise, false);
     case FIELD_PRESENT:
-        return present_value(f, fr);
+        return present_value(run, f, fr);
     case FIELD_PICK:
         return pick_value(f, fr);
     case FIELD_TEMPLATE:
@@ -371,6 +477,26 @@ struct value map_value(struct map_run *run, const struct field *f, const struct 
         break;
     }
     return NO_VALUE;
+}
+
+static bool says_so(const struct map_says *says, const struct frame *fr)
+{
+    struct place p = first_of(&says->when, fr->own);
+    struct span word;
+    if (!says->word_count)
+        return place_is_there(p) && !is_false(p.json);
+    for (size_t i = 0; json_text(p.json, &word) && i < says->word_count; i++)
+        if (span_eq(word, says->words[i]))
+            return true;
+    return false;
+}
+
+struct span map_state(const struct frame *fr)
+{
+    for (size_t i = 0; i < fr->map->says_count; i++)
+        if (says_so(&fr->map->says[i], fr))
+            return fr->map->says[i].state;
+    return SPAN_NONE;
 }
 
 void map_count_missing(struct map_run *run, const struct frame *fr)
@@ -410,10 +536,20 @@ static enum check_result check_by_x(const struct check *c, const struct frame *f
     return check_snowflake(id, said, c->within_s);
 }
 
+static bool above_zero(const struct path_set *set, const struct place *slots)
+{
+    for (unsigned i = 0; i < set->count; i++) {
+        struct value v = convert(CONV_COUNT, NULL, slots[set->slot[i]].json, NULL);
+        if (v.kind == VALUE_INT && v.number > 0)
+            return true;
+    }
+    return false;
+}
+
 static enum check_result check_values(struct map_run *run, const struct check *c,
                                       const struct frame *fr)
 {
-    if (any_of(&c->unless, fr->own))
+    if (any_of(&c->unless, fr->own) || above_zero(&c->zero, fr->own))
         return CHECK_NA;
     struct value of = plain_value(run, &c->of, fr), against = plain_value(run, &c->against, fr);
     struct check_input in = {.argument = c->argument, .within_s = c->within_s};
@@ -477,66 +613,113 @@ static bool is_list(struct place p)
     return json_is(p.json, JSON_ARRAY) || (p.html && p.html->count);
 }
 
-static struct place list_of(struct map_run *run, const struct field *f, const struct frame *fr)
+/* *which: of its paths; all of them when there is none. */
+static struct place list_of(const struct field *f, const struct frame *fr, unsigned *which)
 {
     const struct place *slots = slots_of(f, fr);
-    for (unsigned i = 0; i < f->alts; i++) {
-        const struct alternative *alt = &f->alt[i];
-        if (alt->gate >= 0 && !place_is_there(slots[alt->gate]))
+    for (*which = 0; *which < f->alts; (*which)++) {
+        const struct alternative *alt = &f->alt[*which];
+        if (!gate_open(alt, slots))
             continue;
         struct place list = slots[alt->slot];
-        if (is_list(list) || alt->gate >= 0) {
-            hit(run, f, i, is_list(list) || json_is(list.json, JSON_OBJECT));
+        if (is_list(list))
+            return list;
+        if (alt->gate >= 0) {
+            *which = json_is(list.json, JSON_OBJECT) ? *which : f->alts;
             return list;
         }
     }
-    hit(run, f, 0, false);
     return (struct place){0};
 }
 
-static void put_element(struct map_run *run, const struct field *f, const struct frame *fr,
+static bool is_of_a_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
+}
+
+static bool has_name(struct span text, struct span sign)
+{
+    for (size_t at = 0; at < text.n;) {
+        size_t next = at + span_find(span_cut(text, at, text.n), sign);
+        bool begins = next == 0 || (!is_of_a_name(text.p[next - 1]) && text.p[next - 1] != '/');
+        if (next < text.n && begins && next + sign.n < text.n && is_of_a_name(text.p[next + sign.n]))
+            return true;
+        at = next + sign.n;
+    }
+    return false;
+}
+
+/* "#name" in a text beside members that nobody knows: the list of names may be one of these. */
+static bool is_doubtful(const struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    struct span text;
+    if (f->doubt && holds(f->doubt, slots_of(f, fr)))
+        return true;
+    return f->sign.n && run->strange &&
+           json_text(first_of(&f->sign_in, slots_of(f, fr)).json, &text) && has_name(text, f->sign);
+}
+
+/* False: an element that has to have a value has none that can be read. */
+static bool put_element(struct map_run *run, const struct field *f, const struct frame *fr,
                         bool is_object)
 {
     const struct map *m = fr->map;
     if (m->only.count && !any_of(&m->only, fr->own))
-        return;
+        return true;
     run_checks(run, fr);
     if (f->scalar) {
         struct value one = map_value(run, &m->fields[0], fr);
         if (one.kind != VALUE_NONE)
             put_value(run->w, one);
-        return;
+        return one.kind != VALUE_NONE;
     }
     if (!is_object)
-        return;
+        return true;
     json_open(run->w);
     put_fields(run, m->fields, m->field_count, fr);
     json_close(run->w);
+    return true;
 }
 
-static void put_list(struct map_run *run, const struct field *f, const struct frame *outer)
+static bool put_elements(struct map_run *run, const struct field *f, struct place list)
 {
     size_t taken = 0;
+    bool fine = true;
     struct frame fr;
     fr.map = f->element;
     fr.has_content = fr.is_repost = false;
-    json_open_array(run->w);
-    struct place list = list_of(run, f, outer);
     if (json_is(list.json, JSON_OBJECT)) { /* behind a gate: the one element there is */
-        load_slots(f->element, list.json, fr.own);
-        put_element(run, f, &fr, true);
-        list.json = JSON_MISSING;
+        (void)load_slots(f->element, list.json, fr.own);
+        return put_element(run, f, &fr, true);
     }
-    for (struct json_iter i = json_each(list.json); taken < MAP_LIST_MAX && json_next(&i);
+    for (struct json_iter i = json_each(list.json); fine && taken < MAP_LIST_MAX && json_next(&i);
          taken++) {
-        load_slots(f->element, i.value, fr.own);
-        put_element(run, f, &fr, json_is(i.value, JSON_OBJECT));
+        (void)load_slots(f->element, i.value, fr.own);
+        fine = put_element(run, f, &fr, json_is(i.value, JSON_OBJECT));
     }
-    for (size_t i = 0; list.html && i < list.html->count && i < MAP_LIST_MAX; i++) {
+    for (size_t i = 0; fine && list.html && i < list.html->count && i < MAP_LIST_MAX; i++) {
         load_paths(run, f->element, list.html->nodes[i], fr.own);
-        put_element(run, f, &fr, true);
+        fine = put_element(run, f, &fr, true);
     }
+    return fine;
+}
+
+/* A list with an element that cannot be read is unknown: without it, it would say something else. */
+static void put_list(struct map_run *run, const struct field *f, const struct frame *outer)
+{
+    struct json_w before = *run->w;
+    size_t at = run->w->out->n;
+    unsigned which = 0;
+    struct place list = list_of(f, outer, &which);
+    json_open_array(run->w);
+    bool fine = put_elements(run, f, list);
     json_close_array(run->w);
+    hit(run, f, which, fine && which < f->alts);
+    if (fine && (which < f->alts || !is_doubtful(run, f, outer)))
+        return;
+    *run->w = before;
+    run->w->out->n = run->w->out->failed ? run->w->out->n : at;
+    json_put_null(run->w);
 }
 
 static void put_items(struct map_run *run, const struct field *f, const struct frame *fr)
@@ -584,13 +767,16 @@ static void put_record(struct map_run *run, const struct field *f, const struct 
         return;
     }
     struct check_sheet outer = run->checks;
+    bool strange = run->strange;
     run->checks = (struct check_sheet){0};
     run->depth++;
     bool complete = map_complete(run, &inner);
+    map_look(run, &inner);
     if (complete)
         map_write(run, &inner);
     run->depth--;
     run->checks = outer;
+    run->strange = strange;
     if (!complete)
         put_missing(run, f, fr);
 }
@@ -624,7 +810,8 @@ static void put_expanded(struct map_run *run, const struct field *f, const struc
                                  .drop_url = x->drop_url,
                                  .from = x->from,
                                  .to = x->to,
-                                 .each = x->each};
+                                 .each = x->each,
+                                 .every = x->every};
     for (unsigned i = 0; i < x->sources; i++) {
         struct span text;
         if (x->source[i].text < 0 || !json_text(slots[x->source[i].text].json, &text))
@@ -635,7 +822,9 @@ static void put_expanded(struct map_run *run, const struct field *f, const struc
         for (unsigned d = 0; d < x->drop.count; d++)
             drops[d] = slots[x->drop.slot[d]].json;
         struct buf b = BUF(MAP_RECORD_BYTES);
-        expand_text(&b, text, x->source[i].escaped, links, drops, x->drop.count, &names);
+        int left = expand_text(&b, text, x->source[i].escaped, links, drops, x->drop.count, &names);
+        if (left >= 0)
+            check_note(&run->checks, CHECK_LINKS, left ? CHECK_FAIL : CHECK_OK);
         json_put_text(run->w, b.n ? buf_span(&b) : SPAN(""));
         buf_free(&b);
         hit(run, f, i, true);
@@ -665,9 +854,27 @@ static void put_flags(struct map_run *run, const struct field *f, const struct f
     json_close_array(run->w);
 }
 
+/* Of an object or a record that has to be there by another sign. */
+static void count_expected(struct map_run *run, const struct field *f, const struct frame *fr)
+{
+    const struct place *slots = slots_of(f, fr);
+    bool there = !ruled_out(f, fr);
+    if (!f->expect)
+        return;
+    for (unsigned i = 0; i < f->alts; i++)
+        if (there && place_is_there(slots[f->alt[i].slot])) {
+            hit(run, f, i, true);
+            return;
+        }
+    there = there && !f->alts;
+    if (there || holds(f->expect, slots))
+        hit(run, f, 0, there);
+}
+
 static void put_field(struct map_run *run, const struct field *f, const struct frame *fr)
 {
     json_key_span(run->w, f->key);
+    count_expected(run, f, fr);
     if (ruled_out(f, fr)) {
         json_put_null(run->w);
         return;
@@ -736,6 +943,7 @@ static void put_quality(struct map_run *run)
 void map_write(struct map_run *run, const struct frame *fr)
 {
     json_open(run->w);
+    count(run, fr->map->shape_counter, fr->shape, true);
     put_fields(run, fr->map->fields, fr->map->field_count, fr);
     run_checks(run, fr);
     if (run->kind)

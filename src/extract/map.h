@@ -46,6 +46,7 @@ struct trie {
     bool open;   /* of `known`: any member may come here */
     bool lifted; /* when missing, its members are looked for one level up */
     struct trie *first, *next;
+    struct trie *others, *next_other; /* children of kind ANY or SELECT */
     unsigned members, elements; /* children of kind MEMBER or ANY; all but MEMBER */
     bool last;                  /* a child of kind LAST */
     struct trie **by_hash;      /* members only, TRIE_BUCKETS chains; NULL for few */
@@ -96,6 +97,7 @@ struct path_set {
 };
 struct alternative {
     short slot, gate; /* gate: taken for good when something is there; -1 none */
+    struct span gate_is; /* p NULL: anything opens the gate, else only this text */
     enum conversion as;
     const struct conv_extra *extra;
     struct span otherwise; /* with a gate: what a missing value means; p NULL: null */
@@ -104,9 +106,11 @@ struct expand_source {
     short text, links;
     bool escaped;
 };
+enum { EXPAND_SOURCES_MAX = 8 };
 struct expand_rule {
-    struct expand_source source[4];
+    struct expand_source source[EXPAND_SOURCES_MAX];
     unsigned sources;
+    struct span every; /* the check `links`: what begins so has to be in a list; empty: no check */
     struct span url, expanded, indices; /* members of a link */
     /* Instead of `url` and `indices`: where a link is, in bytes (dotted paths), and the list in it one
      * of whose elements has `expanded`. */
@@ -115,8 +119,12 @@ struct expand_rule {
     struct path_set drop; /* lists of things whose link leaves the text */
     struct span drop_url;
 };
-struct pick {
+struct pick { /* all that is said has to hold */
     struct path_set when, unless;
+    struct path_set of, with; /* differ: both are there, and not the same text */
+    struct path_set ends;     /* a text of at least so many bytes that ends in the word */
+    struct span word;
+    size_t least;
     struct span is;
 };
 struct map;
@@ -128,6 +136,7 @@ struct field {
     struct span key, label; /* "screen_name", "author.screen_name" */
     enum field_kind kind;
     bool content;                 /* read from the content object (the original of a repost) */
+    bool of_content;              /* read from the content object alone; null when there is none */
     int counter;                  /* in struct field_hits[]; -1 none */
     struct path_set when, unless; /* null unless / when something is there */
     struct path_set blank_when;   /* object: all members null */
@@ -138,6 +147,11 @@ struct field {
     size_t field_count;
     const struct map *element; /* FIELD_LIST */
     bool scalar;               /* FIELD_LIST: elements are values, not objects */
+    struct span sign;          /* FIELD_LIST: a text with this sign and members that nobody knows: a list
+                                  that is not there is unknown, not empty */
+    struct path_set sign_in;
+    const struct pick *doubt;  /* FIELD_LIST: nor is it empty where this holds */
+    const struct pick *expect; /* counted only where this holds; NULL: a plain value, always */
     const struct expand_rule *expand;
     const struct pick *picks; /* FIELD_PICK; FIELD_FLAGS: `is` and `when` of each; FIELD_SAME: `when`
                                  and `unless` are the two sides of the only one */
@@ -155,9 +169,17 @@ struct check {
     bool by_x; /* the paths of an id and of a time of the form time_x, read without detours */
     struct path_set id_at, time_at;
     struct path_set unless;   /* does not apply when something is there */
+    struct path_set zero;     /* nor when one of these is a number above zero */
     struct field of, against; /* else: plain values */
     struct span argument;
     int64_t within_s;
+};
+/* What a record says beside its fields, of a list that stays empty. */
+struct map_says {
+    struct span state; /* the pack's word */
+    struct path_set when; /* something true is there ... */
+    const struct span *words; /* ... or one of these texts */
+    size_t word_count;
 };
 /* One XPath of a map; its number is its slot. */
 struct map_path {
@@ -176,11 +198,15 @@ struct map {
     size_t slots;
     const struct span *unwrap; /* members that hold the real object */
     size_t unwraps;
+    struct span unwrap_with; /* an object without this member: the first object in it that has it */
+    int shape_counter;       /* enum map_shape; -1 not counted */
     struct path_set content; /* the object whose content is shown (the original of a repost) */
     const struct field *fields;
     size_t field_count;
     const struct check *checks;
     size_t check_count;
+    const struct map_says *says;
+    size_t says_count;
     struct trie *known; /* members that are read or known to be unused; NULL: any may come */
     struct path_set only; /* of a list's elements: those that have one of these */
     /* Roles: fields by label; NULL when the map does not say. */
@@ -192,6 +218,7 @@ struct map {
     const struct field *inner_need[8]; /* of a record inside another; as `need` when not said */
     size_t inner_needs;
     const struct field *reply_to; /* posts: what it answers */
+    const struct field *conversation; /* posts: the one it is part of */
     const struct field *fact_protected, *fact_posts, *fact_suspended, *fact_media, *fact_followers, *fact_following;
 };
 
@@ -221,6 +248,13 @@ struct map_run {
     size_t fallbacks;
     struct check_sheet checks; /* of the record being written; what the reader knows is set before */
     enum check_id failed;      /* the first hard check that failed, of records inside as well */
+    struct news *news; /* where members that no map knows are noted; NULL: nowhere */
+    bool strange;      /* the record has some */
+};
+enum map_shape {
+    SHAPE_USUAL,
+    SHAPE_INSIDE, /* found by `unwrap_with` */
+    SHAPE_LIFTED, /* members of `lift` stood one level up */
 };
 struct frame {
     const struct map *map;
@@ -228,10 +262,12 @@ struct frame {
     struct place content[MAP_SLOTS_MAX];
     bool has_content; /* content differs from own */
     bool is_repost;   /* the map's content path leads somewhere, readable or not */
+    enum map_shape shape;
+    struct json object, content_object; /* what the places were filled from */
 };
 
-/* The object that holds the record: the pack's `unwrap` members taken off. */
-struct json map_unwrapped(const struct map *m, struct json v);
+/* Notes the members of a loaded JSON record that no map knows. */
+void map_look(struct map_run *run, const struct frame *fr);
 /* Unwraps the object and fills the frame. False when it is no object. */
 bool map_load(const struct map *m, struct json object, struct frame *out);
 /* The same for an element of run->doc; what is found lies in run->scratch. */
@@ -239,6 +275,8 @@ bool map_load_node(struct map_run *run, const struct map *m, struct html_node no
                    struct frame *out);
 /* The value of a plain field (VALUE, CONST, CONTEXT, PRESENT, PICK, TEMPLATE). */
 struct value map_value(struct map_run *run, const struct field *f, const struct frame *fr);
+/* The first state that the record says of itself; .p NULL: none. */
+struct span map_state(const struct frame *fr);
 /* Does every needed field have a value? */
 bool map_complete(struct map_run *run, const struct frame *fr);
 /* Counts the needed fields that have none: of a record that is not written, nothing else is counted. */

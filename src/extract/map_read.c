@@ -1,269 +1,18 @@
 /* map_read.c - from a map file to a compiled map. */
-#include "extract/map.h"
+#include "extract/map_compile.h"
 
 #include "extract/xpath.h"
 
-enum { TRIE_HASH_FROM = 4, PATH_STEPS_MAX = 16 };
-
-struct compiler {
-    struct form *form;
-    struct map *map;
-    const struct ynode *prefixes;
-    struct map_counters *counters;
-    struct html_paths *paths;
-    struct span prefix; /* label so far: "author." */
-    bool content;       /* inherited */
-    int nest;
-};
-
 static const struct field *compile_fields(struct compiler *c, const struct ynode *map,
                                           size_t *out_count);
-
-/* ---- paths ---- */
-
-static bool same_step(const struct trie *t, const struct trie *step)
-{
-    return t->kind == step->kind && span_eq(t->name, step->name) && t->index == step->index &&
-           span_eq(t->select_key, step->select_key);
-}
-
-static struct trie *trie_child(struct compiler *c, struct trie *parent, const struct trie *step)
-{
-    struct trie **link = &parent->first;
-    while (*link && !same_step(*link, step))
-        link = &(*link)->next;
-    if (*link)
-        return *link;
-    struct trie *t = arena_new_of(c->form->arena, struct trie);
-    *t = *step;
-    t->slot = -1;
-    *link = t;
-    parent->members += step->kind == STEP_MEMBER || step->kind == STEP_ANY;
-    parent->elements += step->kind != STEP_MEMBER;
-    parent->last |= step->kind == STEP_LAST;
-    return t;
-}
-
-/* "[3]", "[key=word]" after a member; at is on '['. */
-static bool bracket_step(struct compiler *c, const struct ynode *at_node, struct span path,
-                         size_t *at, struct trie *out_step)
-{
-    struct span rest = span_cut(path, *at + 1, path.n);
-    size_t end = span_find_char(rest, ']');
-    struct span in = span_cut(rest, 0, end);
-    size_t eq = span_find_char(in, '=');
-    int64_t index = 0;
-    *at += end + 2;
-    if (end == rest.n) {
-        form_wrong(c->form, at_node, "'[' without ']' in path '%.*s'", SP(path));
-        return false;
-    }
-    if (span_is(in, "*")) {
-        *out_step = (struct trie){.kind = STEP_ANY};
-    } else if (span_is(in, "last")) {
-        *out_step = (struct trie){.kind = STEP_LAST};
-    } else if (eq < in.n) {
-        *out_step = (struct trie){.kind = STEP_SELECT,
-                                  .select_key = span_cut(in, 0, eq),
-                                  .name = span_cut(in, eq + 1, in.n)};
-    } else if (span_int(in, &index) && index >= 0 && index < MAP_LIST_MAX) {
-        *out_step = (struct trie){.kind = STEP_INDEX, .index = (size_t)index};
-    } else {
-        form_wrong(c->form, at_node, "cannot read '[%.*s]' in path '%.*s'", SP(in), SP(path));
-        return false;
-    }
-    return true;
-}
-
-static struct trie *add_steps(struct compiler *c, const struct ynode *node, struct trie *t,
-                              struct span path)
-{
-    size_t at = 0;
-    int steps = 0;
-    while (at < path.n) {
-        struct trie step = {0};
-        if (++steps > PATH_STEPS_MAX) {
-            form_wrong(c->form, node, "path has more than %d steps", PATH_STEPS_MAX);
-            return NULL;
-        }
-        if (path.p[at] == '[') {
-            if (!bracket_step(c, node, path, &at, &step))
-                return NULL;
-        } else {
-            size_t start = at;
-            while (at < path.n && path.p[at] != '.' && path.p[at] != '[')
-                at++;
-            step.name = span_cut(path, start, at - start);
-            step.kind = span_is(step.name, "*") ? STEP_ANY : STEP_MEMBER;
-            if (step.name.n == 0) {
-                form_wrong(c->form, node, "empty step in path '%.*s'", SP(path));
-                return NULL;
-            }
-            if (step.kind == STEP_ANY)
-                step.name = SPAN_NONE;
-        }
-        t = trie_child(c, t, &step);
-        if (at < path.n && path.p[at] == '.' && ++at == path.n) {
-            form_wrong(c->form, node, "path '%.*s' ends in a dot", SP(path));
-            return NULL;
-        }
-    }
-    return t;
-}
-
-/* The same path among the members that are known, as far as it goes through members of objects; what
- * lies behind a "*" or in a list is not looked at. */
-static void add_known(struct compiler *c, struct span path, struct trie **at)
-{
-    struct span part;
-    for (struct span rest = path; *at && !(*at)->open && span_next(&rest, '.', &part);) {
-        size_t bracket = span_find_char(part, '[');
-        struct trie step = {.kind = STEP_MEMBER, .name = span_cut(part, 0, bracket)};
-        if (span_is(part, "*")) {
-            (*at)->open = true;
-            return;
-        }
-        *at = step.name.n ? trie_child(c, *at, &step) : *at;
-        (*at)->open |= bracket < part.n;
-    }
-}
-
-static short slot_of(struct compiler *c, const struct ynode *node, struct trie *t)
-{
-    if (t->slot >= 0)
-        return (short)t->slot;
-    if (c->map->slots >= MAP_SLOTS_MAX) {
-        form_wrong(c->form, node, "more than %d different paths in one map", MAP_SLOTS_MAX);
-        return -1;
-    }
-    t->slot = (int)c->map->slots++;
-    return (short)t->slot;
-}
-
-/* ---- XPaths ---- */
-
-/* One slot per different path: conditions that name a record's path see what the record found. */
-static void add_xpath(struct compiler *c, const struct ynode *node, struct span text,
-                      bool record, struct path_set *set)
-{
-    struct map *m = c->map;
-    size_t i = 0;
-    while (i < m->slots && !span_eq(m->paths[i].text, text))
-        i++;
-    if (i == MAP_SLOTS_MAX || set->count >= FIELD_PATHS_MAX) {
-        form_wrong(c->form, node, "more than %d paths here", (int)i);
-        return;
-    }
-    if (i == m->slots) {
-        const struct html_path *path = xpath_read(c->form, c->paths, c->prefixes, node, text);
-        if (!path)
-            return;
-        m->paths[m->slots++] = (struct map_path){.text = text, .path = path};
-    }
-    m->paths[i].record = m->paths[i].record || record;
-    set->slot[set->count++] = (short)i;
-}
-
-/* Slots of one path text: several when it starts with a prefix. "." is the object itself. */
-static void add_path(struct compiler *c, const struct ynode *node, struct span path,
-                     struct path_set *set)
-{
-    struct span starts_buf = SPAN_NONE;
-    const struct span *starts = &starts_buf;
-    size_t count = 1;
-    if (c->map->locator == MAP_HTML) {
-        add_xpath(c, node, path, false, set);
-        return;
-    }
-    if (span_is(path, "."))
-        path = SPAN_NONE;
-    if (path.n && path.p[0] == '@') {
-        size_t end = 1;
-        while (end < path.n && path.p[end] != '.' && path.p[end] != '[')
-            end++;
-        struct span name = span_cut(path, 1, end - 1);
-        char key[64];
-        const struct ynode *p =
-            c->prefixes ? ynode_find(c->prefixes, span_copy(name, key, sizeof key)) : NULL;
-        if (!p) {
-            form_no_key(c->form, node, "prefix", name, "in this map", c->prefixes);
-            return;
-        }
-        count = form_texts_of(c->form, p, &starts);
-        path = span_cut(path, end < path.n && path.p[end] == '.' ? end + 1 : end, path.n);
-    }
-    for (size_t i = 0; i < count && !c->form->failed; i++) {
-        struct trie *t = add_steps(c, node, &c->map->root, starts[i]);
-        t = t ? add_steps(c, node, t, path) : NULL;
-        if (!t)
-            return;
-        struct trie *known = c->map->known;
-        add_known(c, starts[i], &known);
-        add_known(c, path, &known);
-        if (set->count >= FIELD_PATHS_MAX) {
-            form_wrong(c->form, node, "more than %d paths here", FIELD_PATHS_MAX);
-            return;
-        }
-        set->slot[set->count++] = slot_of(c, node, t);
-    }
-}
-
-static void add_paths(struct compiler *c, const struct ynode *node, struct path_set *set)
-{
-    if (!node || c->form->failed)
-        return;
-    if (node->kind == YNODE_TEXT) {
-        add_path(c, node, node->text, set);
-        return;
-    }
-    if (node->kind == YNODE_MAP) {
-        form_wrong(c->form, node, "has to be a path or a list of paths");
-        return;
-    }
-    for (const struct ynode *n = node->first; n; n = n->next) {
-        if (n->kind == YNODE_TEXT)
-            add_path(c, n, n->text, set);
-        else
-            form_wrong(c->form, n, "has to be a path");
-    }
-}
-
-static short one_path(struct compiler *c, const struct ynode *map, const char *key, bool need)
-{
-    const struct ynode *n = c->form->failed ? NULL : ynode_find(map, key);
-    struct path_set set = {0};
-    if (n && n->kind == YNODE_TEXT)
-        add_path(c, n, n->text, &set);
-    else if (need || n)
-        form_wrong(c->form, n ? n : map, "'%s' has to be one path", key);
-    return set.count == 1 ? set.slot[0] : -1;
-}
-
-/* Chains of members by hash, where there are enough to be worth it. Depth is PATH_STEPS_MAX
- * * 2. */
-static void finish_trie(struct arena *a, struct trie *t)
-{
-    if (t->members >= TRIE_HASH_FROM) {
-        t->by_hash = arena_get(a, TRIE_BUCKETS * sizeof *t->by_hash);
-        for (struct trie *k = t->first; k; k = k->next) {
-            if (k->kind != STEP_MEMBER)
-                continue;
-            unsigned h = trie_hash(k->name);
-            k->hash_next = t->by_hash[h];
-            t->by_hash[h] = k;
-        }
-    }
-    for (struct trie *k = t->first; k; k = k->next)
-        finish_trie(a, k);
-}
 
 /* ---- fields ---- */
 
 #define CONVERSION_KEYS                                                                        \
     "as", "table", "table_bool", "argument", "take", "rank", "where", "equals", "words",       \
-        "among", "absent", "strip", "strip64", "hosts", "without_query", "below"
+        "among", "absent", "strip", "strip64", "hosts", "without_query", "below", "stem"
 
-static const char *const value_keys[] = {"from",   "otherwise",     "content", "when",
+static const char *const value_keys[] = {"from",   "otherwise",     "content", "of_content", "when",
                                          "unless", CONVERSION_KEYS, NULL};
 
 static struct conv_table *read_table(struct compiler *c, const struct ynode *n, bool as_bool)
@@ -315,6 +64,7 @@ static void read_markup_extra(struct compiler *c, const struct ynode *map, enum 
     x->strip64_count = form_texts(f, map, "strip64", false, &x->strip64);
     x->host_count = form_texts(f, map, "hosts", false, &x->hosts);
     x->without_query = form_bool(f, map, "without_query", false);
+    x->stem = form_bool(f, map, "stem", false);
     x->below = xpath_member(f, c->paths, c->prefixes, map, "below", false);
 }
 
@@ -337,37 +87,51 @@ static const struct conv_extra *read_extra(struct compiler *c, const struct ynod
     return x;
 }
 
-static void add_alternatives(struct compiler *c, const struct ynode *node, struct field *f,
-                             enum conversion as, const struct conv_extra *extra)
+/* One slot each: the i-th path and the i-th gate belong together where both start with the same prefix. */
+static void pair_gates(struct compiler *c, const struct ynode *node, const struct path_set *set,
+                       const struct path_set *gates, const struct alternative *like, struct field *f)
 {
-    static const char *const keys[] = {"path", "if", "otherwise", CONVERSION_KEYS, NULL};
-    struct path_set set = {0};
-    struct span otherwise = SPAN_NONE;
-    short gate = -1;
-    if (node->kind == YNODE_MAP) {
-        if (!form_keys(c->form, node, "an alternative", keys))
-            return;
-        as = read_conversion(c, node, as);
-        if (ynode_find(node, "as"))
-            extra = read_extra(c, node, as);
-        gate = one_path(c, node, "if", false);
-        otherwise = form_text(c->form, node, "otherwise", false);
-        if (otherwise.p && gate < 0)
-            form_wrong(c->form, node, "'otherwise' of an alternative needs an 'if'");
-        const struct ynode *p = ynode_find(node, "path");
-        if (!p)
-            form_wrong(c->form, node, "'path' is missing here");
-        add_paths(c, p, &set);
-    } else {
-        add_paths(c, node, &set);
-    }
-    for (unsigned i = 0; i < set.count && !c->form->failed; i++) {
+    if (gates->count > 1 && gates->count != set->count)
+        form_wrong(c->form, node, "'if' and 'path' have to start with the same prefix, or 'if' to be one path");
+    for (unsigned i = 0; i < set->count && !c->form->failed; i++) {
         if (f->alts >= FIELD_PATHS_MAX) {
             form_wrong(c->form, node, "more than %d alternatives", FIELD_PATHS_MAX);
             return;
         }
-        f->alt[f->alts++] = (struct alternative){set.slot[i], gate, as, extra, otherwise};
+        struct alternative *alt = &f->alt[f->alts++];
+        *alt = *like;
+        alt->slot = set->slot[i];
+        alt->gate = gates->count ? gates->slot[gates->count > 1 ? i : 0] : -1;
     }
+}
+
+static void add_alternatives(struct compiler *c, const struct ynode *node, struct field *f,
+                             enum conversion as, const struct conv_extra *extra)
+{
+    static const char *const keys[] = {"path", "if", "is", "otherwise", CONVERSION_KEYS, NULL};
+    struct path_set set = {0}, gates = {0};
+    struct alternative like = {.as = as, .extra = extra};
+    if (node->kind == YNODE_MAP) {
+        if (!form_keys(c->form, node, "an alternative", keys))
+            return;
+        like.as = read_conversion(c, node, as);
+        if (ynode_find(node, "as"))
+            like.extra = read_extra(c, node, like.as);
+        map_path_below(c, node, "if", false, &gates);
+        like.gate_is = form_text(c->form, node, "is", false);
+        like.otherwise = form_text(c->form, node, "otherwise", false);
+        if ((like.otherwise.p || like.gate_is.p) && !gates.count)
+            form_wrong(c->form, node, "'otherwise' and 'is' of an alternative need an 'if'");
+        if (like.gate_is.p && c->map->locator != MAP_JSON)
+            form_wrong(c->form, node, "'is' is for maps of JSON");
+        const struct ynode *p = ynode_find(node, "path");
+        if (!p)
+            form_wrong(c->form, node, "'path' is missing here");
+        map_path_all(c, p, &set);
+    } else {
+        map_path_all(c, node, &set);
+    }
+    pair_gates(c, node, &set, &gates, &like, f);
 }
 
 static void read_alternatives(struct compiler *c, const struct ynode *node, struct field *f,
@@ -382,6 +146,58 @@ static void read_alternatives(struct compiler *c, const struct ynode *node, stru
     for (const struct ynode *n = node->first; n && !c->form->failed; n = n->next)
         add_alternatives(c, n, f, as, extra);
 }
+
+/* ---- conditions ---- */
+
+/* {of, with}: both are there, and not the same text. {of, word, least}: the text ends in the word, links
+ * behind it left out, and has so many bytes. */
+static void read_differ(struct compiler *c, const struct ynode *n, struct pick *p)
+{
+    static const char *const keys[] = {"of", "with", NULL};
+    if (!n || !form_keys(c->form, n, "'differ'", keys))
+        return;
+    map_path_all(c, ynode_find(n, "of"), &p->of);
+    map_path_all(c, ynode_find(n, "with"), &p->with);
+    if (!p->of.count || !p->with.count || c->map->locator != MAP_JSON)
+        form_wrong(c->form, n, "'differ' is {of, with}, in a map for JSON");
+}
+
+static void read_ends(struct compiler *c, const struct ynode *n, struct pick *p)
+{
+    static const char *const keys[] = {"of", "word", "least", NULL};
+    if (!n || !form_keys(c->form, n, "'ends'", keys))
+        return;
+    map_path_all(c, ynode_find(n, "of"), &p->ends);
+    p->word = form_text(c->form, n, "word", true);
+    p->least = (size_t)form_int(c->form, n, "least", 0, 0, 1 << 20);
+    if (!p->ends.count || c->map->locator != MAP_JSON)
+        form_wrong(c->form, n, "'ends' is {of, word, least}, in a map for JSON");
+}
+
+static void read_condition(struct compiler *c, const struct ynode *n, struct pick *p)
+{
+    map_path_all(c, ynode_find(n, "when"), &p->when);
+    map_path_all(c, ynode_find(n, "unless"), &p->unless);
+    read_differ(c, ynode_find(n, "differ"), p);
+    read_ends(c, ynode_find(n, "ends"), p);
+}
+
+/* A condition below a key: PATHS, or {when, unless, differ, ends}. NULL when there is none. */
+static const struct pick *condition_below(struct compiler *c, const struct ynode *map, const char *key)
+{
+    static const char *const keys[] = {"when", "unless", "differ", "ends", NULL};
+    const struct ynode *n = c->form->failed ? NULL : ynode_find(map, key);
+    if (!n)
+        return NULL;
+    struct pick *p = arena_new_of(c->form->arena, struct pick);
+    if (n->kind != YNODE_MAP)
+        map_path_all(c, n, &p->when);
+    else if (form_keys(c->form, n, "a condition", keys))
+        read_condition(c, n, p);
+    return p;
+}
+
+/* ---- forms of fields ---- */
 
 static void field_value(struct compiler *c, const struct ynode *n, struct field *f)
 {
@@ -408,12 +224,12 @@ static void field_const(struct compiler *c, const struct ynode *n, struct field 
 
 static void field_object(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"members", "content",    "when",
-                                       "unless",  "blank_when", NULL};
+    static const char *const keys[] = {"members", "content",    "when",   "unless",
+                                       "expect",  "blank_when", NULL};
     f->kind = FIELD_OBJECT;
     if (!form_keys(c->form, n, "a field with members", keys))
         return;
-    add_paths(c, ynode_find(n, "blank_when"), &f->blank_when);
+    map_path_all(c, ynode_find(n, "blank_when"), &f->blank_when);
     f->fields = compile_fields(c, form_map(c->form, n, "members", true), &f->field_count);
 }
 
@@ -423,7 +239,7 @@ static void count_field(struct compiler *c, struct field *f)
         return;
     f->counter = (int)c->counters->count++;
     c->counters->row[f->counter] =
-        (struct field_hits){.map = c->map->name, .field = f->label, .paths = f->alts};
+        (struct field_hits){.map = c->map->name, .field = f->label, .paths = f->alts ? f->alts : 1};
 }
 
 /* The map of a list's elements: the same counters, a trie and slots of its own. */
@@ -436,7 +252,7 @@ static struct map *element_map(struct compiler *c, const struct ynode *n,
     m->paths = c->map->locator == MAP_HTML
                    ? arena_get(c->form->arena, MAP_SLOTS_MAX * sizeof *m->paths)
                    : NULL;
-    m->root.slot = -1;
+    m->root.slot = m->shape_counter = -1;
     *out_inner = *c;
     out_inner->map = m;
     out_inner->content = false;
@@ -450,18 +266,23 @@ static const struct check *read_checks(struct compiler *c, const struct ynode *l
 
 static void field_list(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"each", "of",     "members",       "checks", "content",
-                                       "when", "unless", CONVERSION_KEYS, "only",   NULL};
+    static const char *const keys[] = {"each", "of",     "members",       "checks", "content", "sign",
+                                       "when", "unless", CONVERSION_KEYS, "only",   "sign_in", "doubt", NULL};
     f->kind = FIELD_LIST;
     if (!form_keys(c->form, n, "a list field", keys))
         return;
+    f->doubt = condition_below(c, n, "doubt");
+    f->sign = form_text(c->form, n, "sign", false);
+    map_path_all(c, ynode_find(n, "sign_in"), &f->sign_in);
+    if (!c->form->failed && (f->sign.n == 0) != (f->sign_in.count == 0))
+        form_wrong(c->form, n, "'sign' and 'sign_in' belong together");
     read_alternatives(c, ynode_find(n, "each"), f, CONV_TEXT, NULL);
     struct compiler inner;
     struct map *m = element_map(c, n, &inner);
     inner.nest++;
     const struct ynode *members = ynode_find(n, "members");
     m->checks = read_checks(&inner, form_list(c->form, n, "checks", false), &m->check_count);
-    add_paths(&inner, ynode_find(n, "only"), &m->only);
+    map_path_all(&inner, ynode_find(n, "only"), &m->only);
     if (members) {
         m->fields =
             compile_fields(&inner, form_map(c->form, n, "members", true), &m->field_count);
@@ -479,7 +300,7 @@ static void field_list(struct compiler *c, const struct ynode *n, struct field *
         m->field_count = 1;
         f->scalar = true;
     }
-    finish_trie(c->form->arena, &m->root);
+    map_trie_finish(c->form->arena, &m->root);
     f->element = m;
 }
 
@@ -510,7 +331,8 @@ static void read_field(struct compiler *c, const struct ynode *n, struct field *
 
 static void field_record(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"record", "missing", "content", "when", "unless", NULL};
+    static const char *const keys[] = {"record", "missing", "content", "when",
+                                       "unless", "expect",  NULL};
     f->kind = FIELD_RECORD;
     if (!form_keys(c->form, n, "a field with a record", keys))
         return;
@@ -529,7 +351,7 @@ static void field_record(struct compiler *c, const struct ynode *n, struct field
         return;
     }
     struct path_set set = {0};
-    add_xpath(c, n, form_text(c->form, n, "record", true), true, &set);
+    map_path_xpath(c, n, form_text(c->form, n, "record", true), true, &set);
     f->alts = set.count;
     f->alt[0] = (struct alternative){.slot = set.slot[0], .gate = -1};
 }
@@ -569,25 +391,30 @@ static void field_read(struct compiler *c, const struct ynode *n, struct field *
 static void expand_texts(struct compiler *c, const struct ynode *list, struct expand_rule *x)
 {
     static const char *const keys[] = {"path", "links", "escaped", NULL};
-    for (const struct ynode *k = list ? list->first : NULL; k; k = k->next) {
+    for (const struct ynode *k = list ? list->first : NULL; k && !c->form->failed; k = k->next) {
+        struct path_set texts = {0}, links = {0};
         if (!form_keys(c->form, k, "a text to expand", keys))
             return;
-        if (x->sources >= sizeof x->source / sizeof x->source[0]) {
-            form_wrong(c->form, k, "too many texts to expand");
-            return;
+        map_path_below(c, k, "path", true, &texts);
+        map_path_below(c, k, "links", false, &links);
+        bool escaped = form_bool(c->form, k, "escaped", false);
+        if (links.count && links.count != texts.count)
+            form_wrong(c->form, k, "'path' and 'links' have to start with the same prefix");
+        for (unsigned i = 0; i < texts.count && !c->form->failed; i++) {
+            if (x->sources >= EXPAND_SOURCES_MAX) {
+                form_wrong(c->form, k, "more than %d texts to expand", EXPAND_SOURCES_MAX);
+                return;
+            }
+            x->source[x->sources++] = (struct expand_source){
+                texts.slot[i], links.count ? links.slot[i] : (short)-1, escaped};
         }
-        x->source[x->sources++] = (struct expand_source){
-            .text = one_path(c, k, "path", true),
-            .links = one_path(c, k, "links", false),
-            .escaped = form_bool(c->form, k, "escaped", false),
-        };
     }
 }
 
 static void field_expand(struct compiler *c, const struct ynode *n, struct field *f)
 {
     static const char *const outer[] = {"expand", "content", "when", "unless", NULL};
-    static const char *const inner[] = {"texts", "link", "drop", NULL};
+    static const char *const inner[] = {"texts", "link", "drop", "every", NULL};
     static const char *const link_keys[] = {"url", "expanded", "indices", "from",
                                             "to",  "each",     NULL};
     static const char *const drop_keys[] = {"each", "url", NULL};
@@ -611,10 +438,11 @@ static void field_expand(struct compiler *c, const struct ynode *n, struct field
         x->to = arena_text(c->form->arena, form_text(c->form, link, "to", true));
         x->each = form_text(c->form, link, "each", true);
     }
+    x->every = form_text(c->form, rule, "every", false);
     expand_texts(c, form_list(c->form, rule, "texts", true), x);
     if (drop) {
         x->drop_url = form_text(c->form, drop, "url", true);
-        add_paths(c, ynode_find(drop, "each"), &x->drop);
+        map_path_all(c, ynode_find(drop, "each"), &x->drop);
     }
     f->expand = x;
     f->alts = x->sources;
@@ -631,7 +459,7 @@ static void field_present(struct compiler *c, const struct ynode *n, struct fiel
 static void field_pick(struct compiler *c, const struct ynode *n, struct field *f)
 {
     static const char *const keys[] = {"pick", "otherwise", "content", "table_bool", NULL};
-    static const char *const pick_keys[] = {"is", "when", "unless", NULL};
+    static const char *const pick_keys[] = {"is", "when", "unless", "differ", "ends", NULL};
     f->kind = FIELD_PICK;
     if (!form_keys(c->form, n, "a field with 'pick'", keys))
         return;
@@ -645,8 +473,7 @@ static void field_pick(struct compiler *c, const struct ynode *n, struct field *
             return;
         struct pick *p = &picks[f->pick_count++];
         p->is = form_text(c->form, k, "is", true);
-        add_paths(c, ynode_find(k, "when"), &p->when);
-        add_paths(c, ynode_find(k, "unless"), &p->unless);
+        read_condition(c, k, p);
     }
     f->picks = picks;
 }
@@ -662,7 +489,7 @@ static void field_flags(struct compiler *c, const struct ynode *n, struct field 
     struct pick *rows = arena_get(c->form->arena, (map->count + 1) * sizeof *rows);
     for (const struct ynode *k = map->first; k && !c->form->failed; k = k->next) {
         rows[f->pick_count].is = k->key;
-        add_paths(c, k, &rows[f->pick_count++].when);
+        map_path_all(c, k, &rows[f->pick_count++].when);
     }
     f->picks = rows;
 }
@@ -677,8 +504,8 @@ static void field_same(struct compiler *c, const struct ynode *n, struct field *
         !form_keys(c->form, map, "same", inner))
         return;
     struct pick *sides = arena_new_of(c->form->arena, struct pick);
-    add_paths(c, ynode_find(map, "of"), &sides->when);
-    add_paths(c, ynode_find(map, "with"), &sides->unless);
+    map_path_all(c, ynode_find(map, "of"), &sides->when);
+    map_path_all(c, ynode_find(map, "with"), &sides->unless);
     if (!c->form->failed &&
         (!sides->when.count || !sides->unless.count || c->map->locator != MAP_JSON))
         form_wrong(c->form, map, "'same' is {of, with}, in a map for JSON");
@@ -732,6 +559,13 @@ static const struct field_form field_forms[] = {
     {"same", field_same},
 };
 
+static bool is_counted(const struct field *f)
+{
+    bool plain = f->kind == FIELD_VALUE || f->kind == FIELD_LIST || f->kind == FIELD_EXPANDED ||
+                 f->kind == FIELD_READ;
+    return plain || f->expect || (f->kind == FIELD_PRESENT && f->alts > 1);
+}
+
 static void read_field(struct compiler *c, const struct ynode *n, struct field *f)
 {
     f->counter = -1;
@@ -745,9 +579,11 @@ static void read_field(struct compiler *c, const struct ynode *n, struct field *
     bool outer_content = c->content;
     f->content = c->content = form_bool(c->form, n, "content", c->content);
     if (!ynode_find(n, "context") && !ynode_find(n, "pick")) {
-        add_paths(c, ynode_find(n, "when"), &f->when);
-        add_paths(c, ynode_find(n, "unless"), &f->unless);
+        map_path_all(c, ynode_find(n, "when"), &f->when);
+        map_path_all(c, ynode_find(n, "unless"), &f->unless);
     }
+    f->of_content = form_bool(c->form, n, "of_content", false);
+    f->expect = condition_below(c, n, "expect");
     bool known = ynode_find(n, "each") != NULL;
     if (known)
         field_list(c, n, f);
@@ -763,8 +599,7 @@ static void read_field(struct compiler *c, const struct ynode *n, struct field *
                    "record, expand, read, present, pick, flags, same, template, context",
                    SP(f->key));
     c->content = outer_content;
-    if (f->kind == FIELD_VALUE || f->kind == FIELD_LIST || f->kind == FIELD_EXPANDED ||
-        f->kind == FIELD_READ)
+    if (is_counted(f))
         count_field(c, f);
 }
 
@@ -866,7 +701,7 @@ static void read_roles(struct compiler *c, const struct ynode *is)
     static const char *const keys[] = {"id",         "author",    "created_at", "need",
                                        "posts",      "protected", "repost",     "handle",
                                        "inner_need", "reply_to",  "media",      "followers",
-                                       "following",  "suspended", NULL};
+                                       "following",  "suspended", "conversation", NULL};
     struct map *m = c->map;
     if (!form_keys(c->form, is, "is", keys))
         return;
@@ -880,6 +715,7 @@ static void read_roles(struct compiler *c, const struct ynode *is)
     m->fact_followers = role(c, is, "followers", false);
     m->fact_following = role(c, is, "following", false);
     m->reply_to = role(c, is, "reply_to", false);
+    m->conversation = role(c, is, "conversation", false);
     m->fact_protected = role(c, is, "protected", false);
     m->fact_suspended = role(c, is, "suspended", false);
     read_needs(c, is, "need", true, m->need, &m->needs);
@@ -909,7 +745,8 @@ static void read_named_check(struct compiler *c, const struct ynode *k, struct c
         return;
     }
     one->argument = form_text(c->form, k, "argument", false);
-    add_paths(c, ynode_find(k, "unless"), &one->unless);
+    map_path_all(c, ynode_find(k, "unless"), &one->unless);
+    map_path_all(c, ynode_find(k, "zero"), &one->zero);
     check_value(c, k, "of", &one->of);
     check_value(c, k, "against", &one->against);
 }
@@ -926,8 +763,8 @@ static void read_check(struct compiler *c, const struct ynode *k, struct check *
     one->id = snowflake ? CHECK_ID_TIME : CHECK_MEDIA_KEY;
     one->by_x = snowflake && ynode_find(k, "time_x");
     if (one->by_x) {
-        add_paths(c, ynode_find(k, "snowflake"), &one->id_at);
-        add_paths(c, ynode_find(k, "time_x"), &one->time_at);
+        map_path_all(c, ynode_find(k, "snowflake"), &one->id_at);
+        map_path_all(c, ynode_find(k, "time_x"), &one->time_at);
     } else if (ynode_find(k, snowflake ? "time" : "of")) {
         check_value(c, k, snowflake ? "snowflake" : "suffix", &one->of);
         check_value(c, k, snowflake ? "time" : "of", &one->against);
@@ -943,7 +780,7 @@ static const struct check *read_checks(struct compiler *c, const struct ynode *l
 {
     static const char *const keys[] = {"snowflake", "time_x",  "time",  "within_s", "suffix",
                                        "of",        "against", "check", "argument", "unless",
-                                       NULL};
+                                       "zero",      NULL};
     if (!list)
         return NULL;
     struct check *checks = arena_get(c->form->arena, (list->count + 1) * sizeof *checks);
@@ -951,6 +788,23 @@ static const struct check *read_checks(struct compiler *c, const struct ynode *l
         if (form_keys(c->form, k, "a check", keys))
             read_check(c, k, &checks[(*out_count)++]);
     return checks;
+}
+
+static void read_says(struct compiler *c, const struct ynode *list)
+{
+    static const char *const keys[] = {"state", "when", "words", NULL};
+    if (!list)
+        return;
+    struct map_says *rows = arena_get(c->form->arena, (list->count + 1) * sizeof *rows);
+    for (const struct ynode *k = list->first; k && !c->form->failed; k = k->next) {
+        if (!form_keys(c->form, k, "what a record says", keys))
+            return;
+        struct map_says *one = &rows[c->map->says_count++];
+        one->state = form_text(c->form, k, "state", true);
+        map_path_all(c, ynode_find(k, "when"), &one->when);
+        one->word_count = form_texts(c->form, k, "words", false, &one->words);
+    }
+    c->map->says = rows;
 }
 
 static void link_template(struct compiler *c, struct field *f, const struct ynode *at)
@@ -1005,7 +859,7 @@ static void link_templates(struct compiler *c, const struct ynode *fields_node)
 static void read_locator(struct compiler *c, const struct ynode *root)
 {
     static const char *const words[] = {"json", "html", NULL};
-    static const char *const json_only[] = {"unwrap", "lift", "content", NULL};
+    static const char *const json_only[] = {"unwrap", "unwrap_with", "lift", "content", NULL};
     struct map *m = c->map;
     const struct ynode *n = ynode_find(root, "locator");
     if (!n || form_word(c->form, n, "locator", words) != 1)
@@ -1031,10 +885,21 @@ static void read_lifts(struct compiler *c, const struct ynode *root)
     size_t n = form_texts(c->form, root, "lift", false, &lifts);
     for (size_t i = 0; i < n && !c->form->failed; i++) {
         struct trie step = {.kind = STEP_MEMBER, .name = lifts[i]};
-        trie_child(c, &c->map->root, &step)->lifted = true;
+        map_trie_child(c, &c->map->root, &step)->lifted = true;
         if (c->map->known)
-            trie_child(c, c->map->known, &step)->lifted = true;
+            map_trie_child(c, c->map->known, &step)->lifted = true;
     }
+}
+
+/* Maps that can read another shape count which one it was. */
+static void read_unwrap_with(struct compiler *c, const struct ynode *root)
+{
+    struct map *m = c->map;
+    struct field shape = {.label = SPAN("shape"), .alts = SHAPE_LIFTED + 1, .counter = -1};
+    m->unwrap_with = form_text(c->form, root, "unwrap_with", false);
+    if (m->unwrap_with.n || ynode_find(root, "lift"))
+        count_field(c, &shape);
+    m->shape_counter = shape.counter;
 }
 
 /* Members that the site sends and no field needs. */
@@ -1046,7 +911,7 @@ static void read_known(struct compiler *c, const struct ynode *root)
         form_wrong(c->form, ynode_find(root, "known"), "'known' is for maps of JSON");
     for (size_t i = 0; i < n && !c->form->failed; i++) {
         struct trie *at = c->map->known;
-        add_known(c, list[i], &at);
+        map_known_add(c, list[i], &at, true);
     }
 }
 
@@ -1055,22 +920,24 @@ const struct map *map_read(struct form *f, const struct ynode *root,
 {
     static const char *const keys[] = {"name",    "locator", "unwrap", "lift",   "prefixes",
                                        "content", "is",      "checks", "fields", "known",
-                                       NULL};
+                                       "unwrap_with", "says", NULL};
     if (!form_keys(f, root, "a map", keys))
         return NULL;
     struct map *m = arena_new_of(f->arena, struct map);
     struct compiler c = {.form = f, .map = m, .counters = counters, .paths = paths};
-    m->root.slot = -1;
+    m->root.slot = m->shape_counter = -1;
     if (ynode_find(root, "known"))
         m->known = arena_new_of(f->arena, struct trie);
     m->name = form_text(f, root, "name", true);
     c.prefixes = form_map(f, root, "prefixes", false);
     read_locator(&c, root);
     m->unwraps = form_texts(f, root, "unwrap", false, &m->unwrap);
-    add_paths(&c, ynode_find(root, "content"), &m->content);
+    read_unwrap_with(&c, root);
+    map_path_all(&c, ynode_find(root, "content"), &m->content);
     const struct ynode *fields = form_map(f, root, "fields", true);
     m->fields = compile_fields(&c, fields, &m->field_count);
     m->checks = read_checks(&c, form_list(f, root, "checks", false), &m->check_count);
+    read_says(&c, form_list(f, root, "says", false));
     read_lifts(&c, root);
     read_known(&c, root);
     note_early(m);
@@ -1079,8 +946,8 @@ const struct map *map_read(struct form *f, const struct ynode *root,
     read_roles(&c, form_map(f, root, "is", true));
     if (f->failed)
         return NULL;
-    finish_trie(f->arena, &m->root);
+    map_trie_finish(f->arena, &m->root);
     if (m->known)
-        finish_trie(f->arena, m->known);
+        map_trie_finish(f->arena, m->known);
     return m;
 }

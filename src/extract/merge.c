@@ -9,6 +9,12 @@ const char *merge_field_name(enum merge_field f)
         [MERGE_CREATED_AT] = "created_at",
         [MERGE_AUTHOR] = "author",
         [MERGE_MEDIA] = "media",
+        [MERGE_LANG] = "lang",
+        [MERGE_URLS] = "urls",
+        [MERGE_REPLY_TO] = "reply_to.post_id",
+        [MERGE_QUOTE_OF] = "quote_of",
+        [MERGE_REPOST_OF] = "repost_of",
+        [MERGE_CONVERSATION] = "conversation_id",
     };
     return f < MERGE_FIELDS ? names[f] : "";
 }
@@ -41,33 +47,52 @@ static struct span text_at(struct json v, const char *path)
     return s;
 }
 
-/* The files' keys in their order; nothing when one of them has none: the source names them otherwise. */
-static bool keys_of(struct json media, struct buf *out)
+/* A member of each element, in their order; nothing when one of them has none: the source says it otherwise. */
+static struct span each_of(struct json list, const char *member, struct buf *out)
 {
-    for (struct json_iter i = json_each(media); json_next(&i);) {
-        struct span key = text_at(i.value, "key");
-        if (!key.n)
-            return false;
+    for (struct json_iter i = json_each(list); json_next(&i);) {
+        struct span word = text_at(i.value, member);
+        if (!word.n)
+            return SPAN_NONE;
         if (out->n)
             buf_add_char(out, ' ');
-        buf_add(out, key);
+        buf_add(out, word);
     }
-    return out->n > 0 && !out->failed;
+    return out->n && !out->failed ? buf_span(out) : SPAN_NONE;
+}
+
+static bool keep_texts(struct json record, struct arena *a, struct merge_side *out)
+{
+    static const char *const paths[MERGE_FIELDS] = {
+        [MERGE_TEXT] = "text",
+        [MERGE_CREATED_AT] = "created_at",
+        [MERGE_AUTHOR] = "author.screen_name",
+        [MERGE_LANG] = "lang",
+        [MERGE_REPLY_TO] = "reply_to.post_id",
+        [MERGE_QUOTE_OF] = "quote_of",
+        [MERGE_REPOST_OF] = "repost_of",
+        [MERGE_CONVERSATION] = "conversation_id",
+    };
+    for (int f = 0; f < MERGE_FIELDS; f++)
+        if (paths[f] && !keep(a, text_at(record, paths[f]), &out->value[f]))
+            return false;
+    return true;
 }
 
 bool merge_read(struct json record, struct arena *a, struct merge_side *out)
 {
-    struct buf keys = BUF(MERGE_VALUE_MAX);
+    struct buf keys = BUF(MERGE_VALUE_MAX), links = BUF(MERGE_VALUE_MAX * 4);
     *out = (struct merge_side){0};
     json_bool(json_get(record, SPAN("text_truncated")), &out->truncated);
-    bool named = keys_of(json_get(record, SPAN("media")), &keys);
+    json_bool(json_get(record, SPAN("media_pending")), &out->pending);
     bool fine =
-        keep(a, text_at(record, "provenance.source"), &out->source) &&
-        keep(a, text_at(record, "text"), &out->value[MERGE_TEXT]) &&
-        keep(a, text_at(record, "created_at"), &out->value[MERGE_CREATED_AT]) &&
-        keep(a, text_at(record, "author.screen_name"), &out->value[MERGE_AUTHOR]) &&
-        keep(a, named ? buf_span(&keys) : SPAN_NONE, &out->value[MERGE_MEDIA]);
+        keep(a, text_at(record, "provenance.source"), &out->source) && keep_texts(record, a, out) &&
+        keep(a, each_of(json_get(record, SPAN("media")), "key", &keys), &out->value[MERGE_MEDIA]) &&
+        keep(a, each_of(json_get(record, SPAN("urls")), "expanded", &links), &out->value[MERGE_URLS]);
+    if (links.n > MERGE_VALUE_MAX) /* a link cut in two is none */
+        out->value[MERGE_URLS] = SPAN_NONE;
     buf_free(&keys);
+    buf_free(&links);
     return fine;
 }
 
@@ -102,6 +127,35 @@ static bool same_words(struct span a, struct span b)
     return after_space(a, i) == a.n && after_space(b, k) == b.n;
 }
 
+/* A page does not show whom a reply answers at its beginning. */
+static struct span without_addressees(struct span s)
+{
+    for (;;) {
+        size_t end = span_find_char(s, ' ');
+        if (!span_starts(s, SPAN("@")) || end == s.n)
+            return s;
+        s = span_trim(span_cut(s, end, s.n));
+    }
+}
+
+static bool has_word(struct span words, struct span wanted)
+{
+    struct span word;
+    while (span_next(&words, ' ', &word))
+        if (span_eq(word, wanted))
+            return true;
+    return false;
+}
+
+static bool has_all(struct span words, struct span of)
+{
+    struct span word;
+    while (span_next(&of, ' ', &word))
+        if (!has_word(words, word))
+            return false;
+    return true;
+}
+
 bool merge_conflict(enum merge_field f, const struct merge_side *a, const struct merge_side *b)
 {
     struct span x = a->value[f], y = b->value[f];
@@ -109,11 +163,20 @@ bool merge_conflict(enum merge_field f, const struct merge_side *a, const struct
         return false;
     switch (f) {
     case MERGE_TEXT:
-        return !a->truncated && !b->truncated && !same_words(x, y);
+        return !a->truncated && !b->truncated &&
+               !same_words(without_addressees(x), without_addressees(y));
     case MERGE_AUTHOR:
         return !span_eq_nocase(x, y);
-    case MERGE_CREATED_AT:
+    case MERGE_URLS:
+        return !a->truncated && !b->truncated && !has_all(x, y) && !has_all(y, x);
     case MERGE_MEDIA:
+        return !a->pending && !b->pending && !span_eq(x, y);
+    case MERGE_CREATED_AT:
+    case MERGE_LANG:
+    case MERGE_REPLY_TO:
+    case MERGE_QUOTE_OF:
+    case MERGE_REPOST_OF:
+    case MERGE_CONVERSATION:
     case MERGE_FIELDS:
         break;
     }

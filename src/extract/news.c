@@ -11,6 +11,7 @@ struct look {
     struct news *news;
     char path[NEWS_NAME];
     size_t n;
+    bool found;
 };
 
 static const struct trie *child_of(const struct trie *t, struct span key)
@@ -70,6 +71,7 @@ static void look_at(struct look *l, const struct trie *t, struct json v, int dep
     for (struct json_iter i = json_each(v); json_next(&i);) {
         const struct trie *k = known_of(t, i.key);
         if (!k) {
+            l->found = true;
             note(l, i.key);
             continue;
         }
@@ -84,14 +86,25 @@ static void look_at(struct look *l, const struct trie *t, struct json v, int dep
     }
 }
 
-void news_look(struct news *n, const struct map *m, struct json object)
+bool news_look(struct news *n, const struct map *m, struct json object)
 {
     struct look l = {.news = n};
-    if (!m->known)
-        return;
+    if (!m->known || !json_is(object, JSON_OBJECT))
+        return false;
     int length = snprintf(l.path, sizeof l.path, "%.*s.", SP(span_cut(m->name, 0, 32)));
     l.n = length > 0 ? (size_t)length : 0;
-    struct json v = map_unwrapped(m, object);
-    if (json_is(v, JSON_OBJECT))
-        look_at(&l, m->known, v, 0);
+    look_at(&l, m->known, object, 0);
+    return l.found;
+}
+
+void news_note(struct news *n, struct span where, struct span word)
+{
+    struct look l = {.news = n};
+    char plain[48];
+    size_t used = 0;
+    for (size_t i = 0; i < word.n && used + 1 < sizeof plain; i++)
+        plain[used++] = word.p[i] == ' ' || word.p[i] == '\'' ? '_' : word.p[i];
+    int length = snprintf(l.path, sizeof l.path, "%.*s.", SP(span_cut(where, 0, 32)));
+    l.n = length > 0 ? (size_t)length : 0;
+    note(&l, (struct span){plain, used});
 }

@@ -17,6 +17,9 @@ struct news {
     size_t count;
 };
 
+/* Something else that nobody knows, as "WHERE.WORD"; letters that no name has are left out. */
+void news_note(struct news *n, struct span where, struct span word);
+
 struct map;
-/* The object of one record, as map_load() takes it. */
-void news_look(struct news *n, const struct map *m, struct json object);
+/* The object of one record, without what is around it. True: it has such members. */
+bool news_look(struct news *n, const struct map *m, struct json object);

@@ -211,6 +211,7 @@ static void read_limits(struct form *f, const struct ynode *n, struct plan_step 
     s->turns_max = (int)form_int(f, n, "turns_max", 1000, 1, PACK_TURNS_MAX);
     s->reopen_pages = (int)form_int(f, n, "reopen_pages", 0, 0, PACK_TURNS_MAX);
     s->own_posts_only = form_bool(f, n, "own_posts_only", false);
+    s->shows_at_most = form_int(f, n, "shows_at_most", 0, 0, PACK_TURNS_MAX);
     static const char *const claims[PLAN_CLAIMS + 1] = {"posts", "media", "followers", "following",
                                                         NULL};
     const struct ynode *claim = ynode_find(n, "claimed");
@@ -223,7 +224,7 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
 {
     static const char *const keys[] = {"operations",   "end_repeat_pages", "turns_max",
                                        "reopen_pages", "own_posts_only",   "claimed",
-                                       "more",         NULL};
+                                       "more",         "shows_at_most",    NULL};
     if (!form_keys(f, n, "capture", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
@@ -266,14 +267,15 @@ static void read_after(struct form *f, const struct ynode *n, struct plan_step *
 static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 {
     static const char *const keys[] = {"source",  "end_repeat_pages", "turns_max",
-                                       "retries", "own_posts_only",   "after",
-                                       NULL};
+                                       "retries", "own_posts_only",   "no_others",
+                                       "after",   "shows_at_most",    NULL};
     if (!form_keys(f, n, "dom", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
     s->strategy = PLAN_DOM;
     read_after(f, n, s);
     form_text(f, n, "source", true);
+    s->no_others = form_bool(f, n, "no_others", false);
     s->retries_max = (int)form_int(f, n, "retries", 3, 0, 20);
     read_limits(f, n, s);
 }
@@ -432,7 +434,7 @@ static err read_files(struct loader *l, struct form *site, const struct ynode *f
             e = load_tree(l, arena_text(p->arena, timeline), &form, &root);
         if (e)
             return e;
-        envelope_read(&form, root, &p->envelope);
+        envelope_read(&form, root, &p->counters, &p->envelope);
         if (form.failed)
             return form.failed;
     }

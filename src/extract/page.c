@@ -1,5 +1,7 @@
 #include "extract/page.h"
 
+#include "extract/map.h"
+
 struct page_form {
     struct form *f;
     struct html_paths *paths;
@@ -35,10 +37,11 @@ static int rule_of(struct page_form *p, const struct ynode *n, const char *what,
     return i < 0 ? 0 : i;
 }
 
+static const char *const kinds[] = {"post", "user",    "promoted", "unavailable",
+                                    "skip", "unknown", NULL};
+
 static void read_kinds(struct page_form *p, struct page *out)
 {
-    static const char *const kinds[] = {"post", "user",    "promoted", "unavailable",
-                                        "skip", "unknown", NULL};
     for (const struct ynode *n = rules_of(p, "kinds"); n && !p->f->failed; n = n->next) {
         struct page_kind_rule *r = &out->kinds[out->kind_count++];
         r->is = (enum page_kind)rule_of(p, n, "kind", kinds, &r->when);
@@ -68,8 +71,22 @@ static void read_states(struct page_form *p, struct page *out)
     }
 }
 
+static void read_places(struct page_form *p, struct page *out)
+{
+    const struct ynode *list = form_list(p->f, p->root, "places", false);
+    if (list && list->count > PAGE_PLACES_MAX)
+        form_wrong(p->f, list, "more than %d places", PAGE_PLACES_MAX);
+    for (const struct ynode *n = list ? list->first : NULL; n && !p->f->failed; n = n->next) {
+        if (n->kind != YNODE_TEXT)
+            form_wrong(p->f, n, "has to be an XPath");
+        else
+            out->places[out->place_count++] = xpath_read(p->f, p->paths, p->prefixes, n, n->text);
+    }
+}
+
 static void read_markup(struct page_form *p, struct page *out)
 {
+    read_places(p, out);
     out->script = path_of(p, "script", false);
     out->unpack = path_of(p, "unpack", false);
     out->items = path_of(p, "items", true);
@@ -131,7 +148,7 @@ void page_read(struct form *f, const struct ynode *root, struct html_paths *path
         NULL};
     static const char *const markup[] = {
         "format",  "prefixes", "unpack", "items",   "kinds",         "gone_text",
-        "gone_id", "cursor",   "head",   "schema",  "states",        "frame",
+        "gone_id", "cursor",   "head",   "schema",  "states",        "frame", "places",
         "section", "sections", "none",   "answers", "cursor_header", NULL};
     static const char *const formats[] = {"json", "html", "xml", NULL};
     struct page_form p = {.f = f, .paths = paths, .root = root};
@@ -154,4 +171,48 @@ void page_read(struct form *f, const struct ynode *root, struct html_paths *path
     read_sections(&p, out);
     signs_read_one(f, root, "none", &out->none);
     signs_read_table(f, root, "answers", false, &out->answers);
+}
+
+static int new_counter(struct map_counters *counters, struct span name, const char *what, size_t ways)
+{
+    if (counters->count >= MAP_FIELDS_MAX)
+        return -1;
+    counters->row[counters->count] =
+        (struct field_hits){.map = name, .field = span_of(what), .paths = ways};
+    return (int)counters->count++;
+}
+
+/* One counter for all rules that tell `is`, when there are several. */
+static void count_kind(struct page *p, enum page_kind is, struct span name, struct map_counters *counters)
+{
+    unsigned ways = 0;
+    for (size_t i = 0; i < p->kind_count; i++)
+        if (p->kinds[i].is == is)
+            p->kinds[i].way = ways++;
+    int counter = ways > 1 ? new_counter(counters, name, kinds[is], ways) : -1;
+    for (size_t i = 0; i < p->kind_count; i++)
+        if (p->kinds[i].is == is)
+            p->kinds[i].counter = counter;
+}
+
+static void count_section(struct page *p, enum record_section is, struct span name,
+                          struct map_counters *counters)
+{
+    unsigned ways = 0;
+    for (size_t i = 0; i < p->section_count; i++)
+        if (p->sections[i].is == is)
+            p->sections[i].way = ways++;
+    int counter = ways > 1 ? new_counter(counters, name, sections[is], ways) : -1;
+    for (size_t i = 0; i < p->section_count; i++)
+        if (p->sections[i].is == is)
+            p->sections[i].counter = counter;
+}
+
+void page_count_rules(struct page *p, struct span name, struct map_counters *counters)
+{
+    p->place_counter = p->place_count ? new_counter(counters, name, "place", p->place_count) : -1;
+    for (int is = 0; kinds[is]; is++)
+        count_kind(p, (enum page_kind)is, name, counters);
+    for (int is = 0; sections[is]; is++)
+        count_section(p, (enum record_section)is, name, counters);
 }

@@ -6,7 +6,7 @@
 #include "extract/envelope.h"
 #include "extract/xpath.h"
 
-enum { PAGE_RULES_MAX = 16 };
+enum { PAGE_RULES_MAX = 16, PAGE_PLACES_MAX = 4 };
 
 enum page_format { PAGE_JSON, PAGE_HTML, PAGE_XML };
 enum page_kind {
@@ -21,10 +21,14 @@ enum page_kind {
 struct page_kind_rule {
     enum page_kind is;
     const struct html_path *when;
+    int counter; /* where several rules tell the same: which of them did; -1 not counted */
+    unsigned way;
 };
 struct page_section_rule {
     enum record_section is;
     const struct html_path *when;
+    int counter;
+    unsigned way;
 };
 /* What the page says in place of records. words.p NULL: the text that the path finds; else these
  * words stand for it, for what has no text of its own. */
@@ -62,6 +66,9 @@ struct page {
     size_t kind_count;
     struct page_section_rule sections[PAGE_RULES_MAX];
     size_t section_count;
+    const struct html_path *places[PAGE_PLACES_MAX]; /* of items: which of them it was is counted */
+    size_t place_count;
+    int place_counter;
     const struct html_path *gone_text, *gone_id; /* of an item that is unavailable */
     const struct html_path *cursor;              /* as it stands in a URL */
     struct span cursor_header;      /* lower case: the response header that has it */
@@ -78,3 +85,6 @@ struct page {
 
 void page_read(struct form *f, const struct ynode *root, struct html_paths *paths,
                struct page *out);
+struct map_counters;
+/* Counters for places, and for kinds and sections that several rules tell; `name` stands before them ("dom.pinned"). */
+void page_count_rules(struct page *p, struct span name, struct map_counters *counters);

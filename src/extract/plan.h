@@ -32,6 +32,7 @@ enum list_order {
     ORDER_NONE,
     ORDER_ENTRIES, /* the site's own sort key of the entries goes down */
     ORDER_IDS,     /* the newest id first */
+    ORDER_TIMES,   /* the latest time first, of sources whose ids are no numbers */
 };
 
 /* One API call of the page that is worth reading. */
@@ -56,6 +57,9 @@ struct plan_step {
     bool wants_timeline; /* false: done when the OP_USER answer is read */
     bool after[FAILURE_COUNT]; /* with has_after: it is worth its while only where the one before ended so */
     bool has_after;
+    int64_t shows_at_most; /* posts of the list that the site shows at all; 0: every one */
+    bool no_others;      /* dom: nor do others' posts stand there as context: such a one was not read for
+                            what it is */
     bool own_posts_only; /* records of other authors that are not reposts are context, not
                             results */
     enum plan_claim claim; /* what proves that an empty list is empty */

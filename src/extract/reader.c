@@ -11,7 +11,7 @@ enum {
     READER_FOUND_BYTES = 16 * 1024 * 1024,
     READER_HEADERS_BYTES = 256 * 1024,
     READER_RECORDS_FIRST = 64,
-    NEWS_EVERY = 16, /* of the records of an answer; the first one always */
+    PROMOTED_ALONE = 5, /* advertisements stand between posts: so many without one are none */
 };
 
 /* ---- records ---- */
@@ -237,6 +237,12 @@ static void note_facts(struct answer *a, struct map_run *run, const struct frame
     a->out->user_media = number_of(run, m->fact_media, fr);
     a->out->user_followers = number_of(run, m->fact_followers, fr);
     a->out->user_following = number_of(run, m->fact_following, fr);
+    struct span state = map_state(fr);
+    if (state.p) {
+        struct sign sign = signs_of_state(&a->r->pack->signs, state);
+        a->out->user_shut = sign.is;
+        a->out->user_shut_why = sign.why;
+    }
 }
 
 static bool load(struct map_run *run, const struct map *m, const struct record_place *at,
@@ -259,24 +265,36 @@ static struct span id_of(struct map_run *run, const struct frame *fr)
 
 /* ---- what only the list knows ---- */
 
-static bool goes_down(const struct answer *a, const struct record_place *at, struct span id)
+static bool goes_down(const struct answer *a, const struct record_place *at, const struct record *rec)
 {
-    if (a->op->order == ORDER_ENTRIES)
+    switch (a->op->order) {
+    case ORDER_ENTRIES:
         return !a->last_sort.n || !at->sort.n || check_compare_ids(at->sort, a->last_sort) < 0;
-    return !a->last_id.n || check_compare_ids(id, a->last_id) < 0;
+    case ORDER_IDS:
+        return !a->last_id.n || check_compare_ids(rec->id, a->last_id) < 0;
+    case ORDER_TIMES:
+        return !a->last_time.ms || !rec->created_at.ms || rec->created_at.ms <= a->last_time.ms;
+    case ORDER_NONE:
+        break;
+    }
+    return true;
 }
 
 /* Posts in a module stand where their thread does, pinned ones where they were put. */
 static void check_order(struct answer *a, struct map_run *run, const struct record *rec,
                         const struct record_place *at)
 {
-    if (a->op->order == ORDER_NONE || a->r->unordered || !at->alone || rec->section != SECTION_TIMELINE)
+    if (a->op->order == ORDER_NONE || a->r->unordered || !(at->alone || at->in_order) || rec->section != SECTION_TIMELINE)
         return;
-    bool fine = goes_down(a, at, rec->id);
+    /* Where a repost has no time of its own it has that of its original. */
+    if (a->op->order == ORDER_TIMES && rec->repost)
+        return;
+    bool fine = goes_down(a, at, rec);
     check_note(&run->checks, CHECK_ORDER, fine ? CHECK_OK : CHECK_FAIL);
     a->out->disorder += !fine;
     a->last_sort = at->sort;
     a->last_id = answer_keep(a, rec->id);
+    a->last_time = rec->created_at;
 }
 
 static void check_author(struct answer *a, struct map_run *run, const struct record *rec,
@@ -342,17 +360,41 @@ static bool write_record(struct answer *a, struct map_run *run, const struct fra
     return true;
 }
 
+static void tally(struct answer *a, enum envelope_tally what, unsigned by)
+{
+    int counter = a->r->pack->envelope.tally[what];
+    if (counter >= 0 && a->enveloped)
+        a->r->hits[counter].hits[by]++;
+}
+
 /* In a thread a plain post is the one it is about, or stands above it, or answers it. */
 static enum record_section section_around(struct answer *a, struct map_run *run,
                                           const struct frame *fr, enum record_section section)
 {
     if (!a->r->focus.n || section != SECTION_TIMELINE || fr->map != a->post)
         return section;
+    struct span conversation = text_of(run, fr->map->conversation, fr);
     if (span_eq(id_of(run, fr), a->r->focus)) {
         a->focus_seen = true;
+        span_copy(conversation, a->r->conversation, sizeof a->r->conversation);
         return SECTION_MAIN;
     }
-    return a->focus_seen || a->had_focus ? SECTION_REPLY : SECTION_THREAD;
+    if (!a->focus_seen && !a->had_focus)
+        return SECTION_THREAD;
+    return SECTION_REPLY;
+}
+
+/* Below the post of a thread only its own conversation counts: the rest is "discover more", however its box
+ * is called. */
+static enum record_section section_by_conversation(struct answer *a, struct map_run *run,
+                                                   const struct frame *fr, enum record_section section)
+{
+    struct span own = span_of(a->r->conversation);
+    struct span conversation = text_of(run, fr->map->conversation, fr);
+    if (section != SECTION_REPLY || !own.n || !conversation.n || span_eq(own, conversation))
+        return section;
+    tally(a, TALLY_RELATED, 1);
+    return SECTION_RELATED;
 }
 
 bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
@@ -369,8 +411,9 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
     buf_clear(&r->text);
     bool loaded = load(&run, m, at, &frame);
     bool complete = loaded && map_complete(&run, &frame);
-    if (!at->node.at && (!complete || a->taken[kind == RECORD_USER]++ % NEWS_EVERY == 0))
-        news_look(r->news, m, at->object);
+    run.news = r->news;
+    if (loaded)
+        map_look(&run, &frame);
     if (!complete) {
         if (loaded)
             map_count_missing(&run, &frame);
@@ -378,6 +421,7 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
         return false;
     }
     rec.section = section_around(a, &run, &frame, at->section);
+    rec.section = section_by_conversation(a, &run, &frame, rec.section);
     run.section = section_name(rec.section);
     if (!write_record(a, &run, &frame, rec, at))
         return false;
@@ -391,7 +435,8 @@ static void on_object(struct answer *a, const struct map *m, enum record_kind ki
                       const struct seen *s)
 {
     const struct record_place at = {
-        .object = s->object, .section = s->section, .sort = s->sort, .alone = s->alone};
+        .object = s->object, .section = s->section, .sort = s->sort, .alone = s->alone,
+        .in_order = s->in_order};
     if (m)
         answer_record(a, m, kind, &at);
 }
@@ -452,18 +497,50 @@ static void on_user(struct answer *a, const struct seen *s)
         on_object(a, a->user, RECORD_USER, s);
 }
 
+/* Beside the list of instructions: what no map knows, and what was not read for it. */
+static void on_strange(struct answer *a, const struct seen *s)
+{
+    news_note(a->r->news, SPAN("timeline"), s->text);
+    if (s->what != SEEN_UNREAD)
+        return;
+    a->out->entries++;
+    a->out->unparsed++;
+}
+
+static void tally_post(struct answer *a, const struct seen *s)
+{
+    tally(a, TALLY_POST, s->by);
+    if (s->section == SECTION_PINNED)
+        tally(a, TALLY_PINNED, s->pinned_by);
+    if (s->section == SECTION_RELATED)
+        tally(a, TALLY_RELATED, 0);
+}
+
 bool answer_on_seen(void *ctx, const struct seen *s)
 {
     struct answer *a = ctx;
     a->place = s->entry;
     switch (s->what) {
+    case SEEN_LIST:
+        a->enveloped = true;
+        tally(a, TALLY_PLACE, s->by);
+        break;
+    case SEEN_BOX:
+        tally(a, TALLY_BOX, s->by);
+        break;
+    case SEEN_UNREAD:
+    case SEEN_STRANGE:
+        on_strange(a, s);
+        break;
     case SEEN_POST:
+        tally_post(a, s);
         on_post(a, s);
         break;
     case SEEN_USER:
         on_user(a, s);
         break;
     case SEEN_PROMOTED:
+        tally(a, TALLY_PROMOTED, s->by);
         a->out->entries++;
         a->out->promoted++;
         break;
@@ -474,6 +551,7 @@ bool answer_on_seen(void *ctx, const struct seen *s)
         on_more(a, s->text);
         break;
     case SEEN_CURSOR:
+        tally(a, TALLY_CURSOR, s->by);
         answer_cursor(a, s->text);
         break;
     case SEEN_END:
@@ -602,6 +680,8 @@ static void read_timeline_answer(struct answer *a, struct json root)
     size_t had_to_be = o->entries - o->promoted;
     if (a->failed || o->sign != FAILURE_NONE)
         return;
+    if (a->enveloped && o->entries && !o->cursor.n && !o->terminated && e->tally[TALLY_CURSOR] >= 0)
+        a->r->hits[e->tally[TALLY_CURSOR]].missing++;
     if (!found)
         answer_sign(a, FAILURE_DRIFT, SPAN("the answer holds no timeline in a shape we know"));
     else if (had_to_be > 0 && o->posts == 0 && o->users == 0 && o->unavailable == 0 &&
@@ -609,6 +689,8 @@ static void read_timeline_answer(struct answer *a, struct json root)
         answer_sign(a, FAILURE_DRIFT,
                     o->rejected ? SPAN("every post on the page failed its integrity checks")
                                 : SPAN("the page has posts, but none could be read"));
+    else if (had_to_be == 0 && o->promoted >= PROMOTED_ALONE)
+        answer_sign(a, FAILURE_DRIFT, SPAN("everything on the page looks like an advertisement"));
 }
 
 /* Data and errors may come together: data that is there is kept, and the errors are only words.
@@ -689,6 +771,7 @@ void reader_focus(struct reader *r, struct span post_id)
 {
     r->focus = post_id;
     r->focus_seen = false;
+    r->conversation[0] = '\0';
 }
 
 struct page_sign reader_page_sign(const struct pack *p, struct span page_url, int http_status,

@@ -72,6 +72,8 @@ struct reading {
     int64_t remaining;  /* requests left in this window; -1 unknown */
     /* Facts about the target, from OP_USER. */
     bool user_protected, user_suspended;
+    enum failure_class user_shut; /* what it is when the account's list stays empty; FAILURE_NONE: not known */
+    struct span user_shut_why;    /* borrows from the pack */
     int64_t user_posts, user_media, user_followers, user_following; /* -1 unknown */
     struct span user_id;
 };

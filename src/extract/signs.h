@@ -6,7 +6,7 @@
 #include "core/failure.h"
 #include "extract/form.h"
 
-enum { SIGNS_PATHS_MAX = 8 };
+enum { SIGNS_PATHS_MAX = 16 };
 
 /* Dotted member paths, tried in order. */
 struct paths {

@@ -46,6 +46,7 @@ static err read_page(struct form *site, const struct ynode *n, const struct sour
     if (e)
         return e;
     page_read(&form, root, how->paths, out);
+    page_count_rules(out, n->key, how->counters);
     return form.failed;
 }
 
@@ -64,8 +65,10 @@ static err read_source(struct form *site, const struct ynode *n,
                        struct source *s)
 {
     static const char *const keys[] = {"role", "as",     "page", "post",  "user",
-                                       "head", "schema", "url",  "limit", "sampled", NULL};
+                                       "head", "schema", "url",  "limit", "sampled",
+                                       "order", NULL};
     static const char *const roles[] = {"timeline", "user", "post", "part", NULL};
+    static const char *const orders[] = {"none", "ids", "times", NULL};
     if (!form_keys(site, n, "a source", keys))
         return site->failed;
     s->op.name = n->key;
@@ -76,6 +79,9 @@ static err read_source(struct form *site, const struct ynode *n,
     form_text(site, n, "role", true);
     int role = form_word(site, ynode_find(n, "role"), "role", roles);
     s->op.role = role < 0 ? OP_TIMELINE : (enum operation_role)role;
+    const struct ynode *order = ynode_find(n, "order");
+    int at = order ? form_word(site, order, "order", orders) : 0;
+    s->op.order = at == 1 ? ORDER_IDS : at == 2 ? ORDER_TIMES : ORDER_NONE;
     err e = read_page(site, n, how, &s->page);
     if (!e)
         e = read_map(site, n, "post", how, files, &s->post);

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { PREFIX_NAME_MAX = 48, SHOWN_MAX = 60, WHY_BYTES = 128 };
+enum { PREFIX_NAME_MAX = 48, SHOWN_MAX = 60, WHY_BYTES = 128, PREFIX_TURNS = 3 };
 
 /* {name} becomes the prefix's text. False when there is no such prefix. */
 static bool add_filled(struct form *f, const struct ynode *prefixes, const struct ynode *at,
@@ -34,10 +34,19 @@ const struct html_path *xpath_read(struct form *f, struct html_paths *set,
                                    struct span text)
 {
     char why[WHY_BYTES];
-    struct buf b = BUF(HTML_PATH_MAX);
+    struct buf b = BUF(HTML_PATH_MAX), again = BUF(HTML_PATH_MAX);
     const struct html_path *path = NULL;
     if (f->failed || !add_filled(f, prefixes, at, text, &b))
         goto out;
+    /* Prefixes may name others. */
+    for (int turn = 0; turn < PREFIX_TURNS && span_find_char(buf_span(&b), '{') < b.n; turn++) {
+        buf_clear(&again);
+        if (!add_filled(f, prefixes, at, buf_span(&b), &again))
+            goto out;
+        struct buf other = b;
+        b = again;
+        again = other;
+    }
     if (b.failed)
         form_wrong(f, at, "the path is longer than %d bytes", HTML_PATH_MAX);
     else if (!html_path_read(f->arena, set, buf_span(&b), &path, why, sizeof why))
@@ -45,6 +54,7 @@ const struct html_path *xpath_read(struct form *f, struct html_paths *set,
                    b.p ? b.p : "", why);
 out:
     buf_free(&b);
+    buf_free(&again);
     return path;
 }
 

@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "os/clock.h"
 
+enum { GUEST_MS = 2000 };
+
 /* More of the list: from the open page, or from the page opened anew at the cursor, because a page
  * keeps all it has shown and would run out of memory in a long job. */
 static err go_on(struct collection *c, struct span cursor)
@@ -38,6 +40,13 @@ static err cursor_of(struct collection *c, struct span *out)
                          &c->fault);
 }
 
+/* Is what was shown to be weighed as what a guest is shown? Asked where it matters only. */
+static void ask_who_looks(struct collection *c)
+{
+    if (c->step->wants_timeline && c->step->own_posts_only && (c->claimed > c->have || c->rises))
+        c->guest = page_has_guest(&c->page, GUEST_MS);
+}
+
 err capture_run(struct collection *c)
 {
     const struct collect_order *o = c->order;
@@ -59,5 +68,7 @@ err capture_run(struct collection *c)
         if (!e)
             e = collection_read(c, op, &reading);
     }
+    if (!e)
+        ask_who_looks(c);
     return e ? e : collection_ask_what_is_empty(c);
 }

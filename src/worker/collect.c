@@ -64,6 +64,8 @@ static err read_user(struct collection *c, const struct reading *r)
     c->user_read = true;
     c->claimed = claimed_by(r, c->step->claim);
     c->user_id = arena_keep(c->arena, r->user_id);
+    c->account_shut = r->user_shut;
+    c->account_shut_why = r->user_shut_why;
     if (c->step->own_posts_only)
         reader_expect_author(c->page.reader, c->user_id);
     if (r->user_suspended || r->user_protected) {
@@ -149,6 +151,18 @@ static bool is_below(struct span id, struct span lowest)
     return !lowest.n || id.n < lowest.n || (id.n == lowest.n && memcmp(id.p, lowest.p, id.n) < 0);
 }
 
+/* Is the list in the order of time? Reposts have the ids of their originals where a page is read. */
+static void note_order(struct collection *c, const struct record *rec)
+{
+    if (rec->kind != RECORD_POST || rec->section != SECTION_TIMELINE || rec->pinned || rec->repost ||
+        !c->step->own_posts_only)
+        return;
+    struct span last = span_of(c->last_id);
+    c->pairs += last.n > 0;
+    c->rises += last.n > 0 && is_below(last, rec->id);
+    span_copy(rec->id, c->last_id, sizeof c->last_id);
+}
+
 /* Puts the new records of a page into one batch. Returns how many that are counted are new. */
 static int64_t fill_batch(struct collection *c, const struct reading *r, struct buf *out,
                           bool *out_filtered)
@@ -161,6 +175,7 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
         const struct record *rec = &r->records[i];
         if (!wanted(c, rec))
             continue;
+        note_order(c, rec);
         if (too_old(c, rec) && !c->plan.ranked) {
             older |= !rec->pinned;
             continue;
@@ -196,7 +211,7 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
         struct frame_item item = {(int)rec->kind, rec->created_at.ms, id, json};
         frame_add_item(out, &item);
     }
-    if (older && fresh == 0)
+    if (older && fresh == 0 && !r->disorder) /* a list out of its order may go on with newer ones */
         c->end = END_OLDEST_REACHED;
     else if (past < r->count)
         c->end = END_KNOWN_REACHED;
@@ -431,8 +446,35 @@ err collection_explain_silence(struct collection *c)
         return E_PAGE;
     }
     c->failure = c->pages || c->user_read ? FAILURE_STUCK : FAILURE_TIMEOUT;
-    return fail(&c->fault, E_TIMEOUT, "no data from the page for %lld ms after %lld pages",
-                (long long)c->order->batch_ms, (long long)c->pages);
+    return fail(&c->fault, E_TIMEOUT, "no data from the page for %lld ms after %lld pages%s",
+                (long long)c->order->batch_ms, (long long)c->pages,
+                said.loading ? ": it is still loading" : "");
+}
+
+static struct verdict_facts facts_of(const struct collection *c)
+{
+    return (struct verdict_facts){.posts = c->have,
+                                  .lost = c->unparsed + c->rejected + c->thread.unplaced,
+                                  .since_last = c->known.given,
+                                  .left_out = c->filtered,
+                                  .claimed = c->claimed,
+                                  .source_said_empty = c->source_said_empty,
+                                  .sampled = c->sampled,
+                                  /* Files are counted otherwise than the posts that have them. */
+                                  .guest = c->guest && c->step->claim == CLAIM_POSTS,
+                                  .pairs = c->pairs,
+                                  .rises = c->rises,
+                                  .shows_at_most = c->step->shows_at_most,
+                                  .end = c->end};
+}
+
+/* Nothing, and no word why. What the profile said may be the reason. */
+static void suspect(struct collection *c)
+{
+    bool shut = c->account_shut != FAILURE_NONE;
+    c->failure = shut ? c->account_shut : FAILURE_EMPTY_SUSPECT;
+    c->why = shut ? c->account_shut_why
+                  : SPAN("the site answered, but without records and without saying that there are none");
 }
 
 err collection_ask_what_is_empty(struct collection *c)
@@ -444,10 +486,15 @@ err collection_ask_what_is_empty(struct collection *c)
     if (c->page.told)
         return c->page.told;
     c->source_said_empty = said.says_empty;
-    if (said.is == FAILURE_NONE)
+    if (said.is != FAILURE_NONE) {
+        c->failure = said.is;
+        c->why = said.why;
+        return E_PAGE;
+    }
+    struct verdict_facts facts = facts_of(c);
+    if (verdict_decide(&facts) != VERDICT_NONE || c->thread.alone)
         return E_OK;
-    c->failure = said.is;
-    c->why = said.why;
+    suspect(c); /* another strategy may see more */
     return E_PAGE;
 }
 
@@ -623,6 +670,9 @@ void collection_forget(struct collection *c)
     c->end = END_NONE;
     c->pages_without_new = c->pages_open = 0;
     c->reopened = c->source_said_empty = c->user_read = c->guest = c->sampled = false;
+    c->account_shut = FAILURE_NONE;
+    c->last_id[0] = '\0';
+    c->pairs = c->rises = 0;
     c->thread = (struct thread){.depth = c->thread.depth};
     reader_focus(c->page.reader, c->plan.focus);
     c->known.row = 0;
@@ -697,19 +747,13 @@ void collection_conclude(struct collection *c, err e, struct collect_result *out
         out->verdict = c->thread.alone ? VERDICT_SAMPLED : VERDICT_COMPLETE;
         return;
     }
-    struct verdict_facts facts = {.posts = c->have,
-                                  .lost = c->unparsed + c->rejected + c->thread.unplaced,
-                                  .since_last = c->known.given,
-                                  .left_out = c->filtered,
-                                  .claimed = c->claimed,
-                                  .source_said_empty = c->source_said_empty,
-                                  .sampled = c->sampled,
-                                  .end = c->end};
+    struct verdict_facts facts = facts_of(c);
     out->verdict = verdict_decide(&facts);
     if (out->verdict != VERDICT_NONE)
         return;
-    out->failure = FAILURE_EMPTY_SUSPECT;
-    out->why = SPAN("the site answered, but without records and without saying that there are none");
+    suspect(c);
+    out->failure = c->failure;
+    out->why = c->why;
 }
 
 void collection_init(struct collection *c, const struct collect_order *order, struct arena *a,

@@ -41,6 +41,25 @@ static void drop_account(struct reading *r)
     r->count = kept;
 }
 
+static bool is_foreign(const struct collection *c, const struct record *rec)
+{
+    return rec->kind == RECORD_POST && c->step->own_posts_only && rec->author_id.n &&
+           !span_eq_nocase(rec->author_id, c->plan.input);
+}
+
+/* Somebody else's post where only reposts of such stand: it is one, and the page says so in a way that we do
+ * not know. */
+static void count_strangers(const struct collection *c, struct reading *r)
+{
+    if (!c->step->no_others)
+        return;
+    for (size_t i = 0; i < r->count; i++) {
+        bool lost = is_foreign(c, &r->records[i]) && !r->records[i].repost;
+        r->unparsed += lost;
+        r->posts -= lost;
+    }
+}
+
 /* The page names authors by their handles only. Posts of others between those of the account are
  * context, and so is a repost that another strategy has read. */
 static void take_records(struct collection *c, struct reading *r)
@@ -49,8 +68,7 @@ static void take_records(struct collection *c, struct reading *r)
         drop_account(r);
     for (size_t i = 0; i < r->count; i++) {
         struct record *rec = &r->records[i];
-        bool foreign = c->step->own_posts_only && rec->author_id.n &&
-                       !span_eq_nocase(rec->author_id, c->plan.input);
+        bool foreign = is_foreign(c, rec);
         if (rec->kind != RECORD_POST)
             continue;
         rec->author_id = SPAN_NONE;
@@ -86,6 +104,7 @@ static bool has_drifted(const struct collection *c, struct dom_view *v, const st
 static err keep(struct collection *c, struct dom_view *v, struct reading *r)
 {
     int64_t fresh = 0;
+    count_strangers(c, r);
     c->promoted += (int64_t)r->promoted;
     c->rejected += (int64_t)r->rejected;
     c->unparsed += (int64_t)r->unparsed;
@@ -328,7 +347,5 @@ err dom_run(struct collection *c)
     }
     if (!e)
         e = dom_end(c, &v);
-    /* People who are not logged in are shown a few of the posts, in an order of the site's own. */
-    c->sampled = c->guest && c->claimed > c->have && c->end == END_NO_NEW_IDS;
     return e ? e : collection_ask_what_is_empty(c);
 }

@@ -87,7 +87,11 @@ struct collection {
     int pages_without_new, pages_open; /* open: read since the page was opened */
     bool reopened;                     /* the next timeline page is the first of a page opened anew */
     bool source_said_empty, user_read;
-    bool guest;   /* dom: nobody is logged in */
+    enum failure_class account_shut; /* as the profile says: why a list without a post is one */
+    struct span account_shut_why;
+    bool guest;   /* nobody is logged in */
+    char last_id[32]; /* of the list's last post; the numbers are those of verdict.h */
+    int64_t pairs, rises;
     bool sampled; /* what was read is no more than a sample of the list */
     enum end_reason end;
     struct media_work media;

@@ -545,15 +545,25 @@ err page_download(struct page *p, struct span kind, struct span url, struct page
     return E_OK;
 }
 
-struct page_sign page_sign(struct page *p, const char *expression, int64_t budget_ms)
+/* What an expression of the pack returns, in the job's arena; empty when it returns no text. */
+static struct span said_by(struct page *p, const char *expression, int64_t budget_ms)
 {
-    struct span answer = SPAN_NONE, state = SPAN_NONE;
+    struct span answer = SPAN_NONE, text = SPAN_NONE;
     struct json v;
     struct frame f = {.type = FRAME_EVAL, .t = {span_of(expression)}};
     if (pack_expression(p->pack, f.t[0]).n && !ask(p, f, budget_ms, &answer) &&
-        !json_parse(p->events, answer, &v, NULL)) {
-        if (json_text(json_path(v, "result.value"), &state))
-            state = arena_keep(p->arena, state);
-    }
+        !json_parse(p->events, answer, &v, NULL) && json_text(json_path(v, "result.value"), &text))
+        text = arena_keep(p->arena, text);
+    return text;
+}
+
+bool page_has_guest(struct page *p, int64_t budget_ms)
+{
+    return span_is(said_by(p, "guest", budget_ms), "guest");
+}
+
+struct page_sign page_sign(struct page *p, const char *expression, int64_t budget_ms)
+{
+    struct span state = said_by(p, expression, budget_ms);
     return reader_page_sign(p->pack, span_of(p->document_url), p->document_status, state);
 }

@@ -87,6 +87,8 @@ MUST_USE err page_fetch(struct page *p, struct span source, struct span url, int
 /* What the page itself says: login wall, suspended, nothing found, … `expression` of the pack returns
  * the words: "state" those that stand there now, "settled" those that come to stand there. */
 struct page_sign page_sign(struct page *p, const char *expression, int64_t budget_ms);
+/* Is nobody logged in, as the pack's expression "guest" sees it? False when that cannot be told. */
+bool page_has_guest(struct page *p, int64_t budget_ms);
 /* robots.txt of a host of media files. The body is valid until the next verb; the arenas stay as they
  * are. */
 MUST_USE err page_media_robots(struct page *p, struct span url, int64_t budget_ms, int *out_status,

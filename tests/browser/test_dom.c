@@ -207,6 +207,28 @@ static void show(struct page *p, const char *path)
 
 /* ---- recorded pages ---- */
 
+/* What capture asks a page that brings nothing: the same word as is read out of the recorded page. */
+static void compare_words(struct page *p, const char *label, struct json expect)
+{
+    struct buf b = BUF(256 * 1024);
+    struct json_w w2 = json_w(&b);
+    struct span want = SPAN("ok"), text = SPAN("");
+    struct json v;
+    json_open(&w2);
+    json_kv_text(&w2, "expression", pack_expression(pack, SPAN("state")));
+    json_close(&w2);
+    buf_add_char(&b, '\0');
+    assert_int_equal(json_parse(record_parser, page_ask(p, "Runtime.evaluate", b.p), &v, NULL), E_OK);
+    if (!json_text(json_path(v, "result.value"), &text))
+        fail_msg("%s: the expression 'state' returned no text", label);
+    struct page_sign said = reader_page_sign(pack, SPAN("https://x.com/nasa"), 200, text);
+    json_text(json_get(expect, SPAN("state")), &want);
+    compared++;
+    if (!span_eq(want, said.state.n ? said.state : SPAN("ok")))
+        differ(label, SPAN("page"), "words", want, said.state);
+    buf_free(&b);
+}
+
 static void check_page(int folder, const char *name)
 {
     char path[1024], label[512], url[600];
@@ -224,6 +246,7 @@ static void check_page(int folder, const char *name)
     posts += g.all.posts;
     users += g.all.users;
     compare_page(label, expect, &g.all);
+    compare_words(&p, label, expect);
     page_close(&p);
     forget();
     buf_free(&text);

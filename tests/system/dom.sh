@@ -225,6 +225,10 @@ posts_of "$a" | jq -r '[(.repost_of // .id), (if .kind == "repost" then (.repost
 [ "$(wc -l <"$WORK/ids")" = 300 ] && [ "$(sort -u "$WORK/ids" | wc -l)" = 300 ] ||
     die "capture and dom together: $(wc -l <"$WORK/ids") posts, $(sort -u "$WORK/ids" | wc -l) of them different: $(told "$a")"
 posts_of "$a" | jq -se 'map(.provenance.source) | unique == ["dom", "graphql"]' >/dev/null || die "one of them read nothing: $(told "$a")"
+# What both have read of one post agrees, its files by their names too.
+[ "$(job "$a" | jq -c '[.report.conflicts, .report.duplicates > 30]')" = '[0,true]' ] ||
+    die "capture and dom disagree: $(told "$a") $(call "http://fulmar/v1/jobs/$a/conflicts" | head -3)"
+posts_of "$a" | jq -se 'any(.[]; .provenance.source == "dom" and (.media | length) > 0 and all(.media[]; .key))' >/dev/null || die "files read by dom have no keys"
 # What is true of the target, and limits, are not tried again in another way.
 faults '{}'
 a=$(order posts @suspended_one all)

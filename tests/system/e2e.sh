@@ -6,7 +6,7 @@ OUT=$1
 JOBS=${JOBS:-60}
 FDS_SLACK=6 # connections of ours that are just being closed
 
-start_practice
+start_practice --layout mixed # all three generations of accounts
 cat >"$WORK/extra.yaml" <<EOS
 worker:
   count: 10

@@ -97,6 +97,7 @@ MEMBERS='def post: {schema,id,url,kind,author,created_at,created_at_ms,text,text
   counts,urls,hashtags,cashtags,mentions,conversation_id,reply_to,quote_of,repost_of,is_pinned,source_app,possibly_sensitive,
   media: [.media[]? | {id,key,media_key,type,url,url_orig,thumb_url,width,height,duration_ms,alt,variants}],
   card: (if .card then .card | {name,title,url,domain,poll} else null end),
+  article, community, community_note,
   quoted: (if .quoted then .quoted | post else null end),
   reposted: (if .reposted then .reposted | post else null end)};
   def user: {schema,id,screen_name,name,url,created_at,description,location,website,website_tco,avatar_url,
@@ -113,7 +114,7 @@ BOTH='
       mentions: (if .reply_to then null else [.mentions[].screen_name] end)} end),
     media: [.media[]? | {type, picture: (if .type == "photo" then .url else .thumb_url end),
       alt: (if .type == "photo" then .alt else null end)}],
-    reply_to: (.reply_to.screen_name // null),
+    reply_to: (.reply_to.screen_name // null), note: .community_note,
     card: (if .card then .card | {title, domain, poll: (if .poll then [.poll.options[] | .label] else null end)} else null end),
     quoted: (if .quoted.text then .quoted | {author: (.author | face), created_at, text: (if .text_truncated or .is_long then "cut" else .text end)} else null end)};
   def truth: . as $post | (.reposted // .) | shown + {kind: $post.kind, pinned: $post.is_pinned,

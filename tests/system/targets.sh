@@ -5,7 +5,7 @@
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 
-start_practice
+start_practice --layout mixed # all three generations of accounts
 cat >"$WORK/extra.yaml" <<EOS
 worker:
   count: 4
@@ -150,6 +150,20 @@ id=$(order "{\"kind\":\"thread\",\"target\":\"$thread\"}")
 wait_job "$id" 60
 [ "$(job "$id" | jq -c '[.state,.verdict,.counts.posts]')" = '["succeeded","sampled",1]' ] || die "alone: $(job "$id" | jq -c '{state,verdict,counts,failure}')"
 [ "$(posts_of "$id" | jq -r .id)" = "$thread" ] || die "another post than the one asked for"
+# Nor is an account: a few posts, by their likes. Both strategies say so, also where the job stops before.
+for strategy in capture dom; do
+    whole=$(order "{\"kind\":\"posts\",\"target\":\"@practice_100\",\"strategy\":\"$strategy\"}")
+    some=$(order "{\"kind\":\"posts\",\"target\":\"@practice_300\",\"limit\":8,\"strategy\":\"$strategy\"}")
+    all=$(order "{\"kind\":\"posts\",\"target\":\"@practice_1\",\"strategy\":\"$strategy\"}")
+    wait_job "$whole" 60
+    wait_job "$some" 60
+    wait_job "$all" 60
+    [ "$(job "$whole" | jq -c '[.state,.verdict,.counts.posts <= 11]')" = '["succeeded","sampled",true]' ] ||
+        die "$strategy as a guest: $(job "$whole" | jq -c '{state,verdict,end_reason,counts,failure}')"
+    [ "$(job "$some" | jq -c '[.state,.verdict,.end_reason,.counts.posts]')" = '["succeeded","sampled","limit",8]' ] ||
+        die "$strategy as a guest, to a limit: $(job "$some" | jq -c '{state,verdict,end_reason,counts,failure}')"
+    [ "$(job "$all" | jq -r .verdict)" = complete ] || die "$strategy as a guest, all of it: $(job "$all" | jq -c '{state,verdict,counts,failure}')"
+done
 id=$(order "{\"kind\":\"thread\",\"target\":\"$missing\"}")
 wait_job "$id" 60
 [ "$(job_class "$id")" = not_found ] || die "alone and missing: $(job_class "$id")"

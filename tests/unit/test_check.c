@@ -374,7 +374,7 @@ static void counts_are_told_once_and_new_members_by_name(void **state)
     assert_true(told(buf_span(&text), "+post.legacy.entities.moods 1"));
     assert_true(told(buf_span(&text), "+post.aura 1"));
     assert_false(told(buf_span(&text), "+post.__typename 1")); /* known and not needed */
-    assert_true(told(buf_span(&text), "post.text_raw 0 0 1"));
+    assert_true(told(buf_span(&text), "post.text_raw 0 0 0 0 1"));
     assert_true(told(buf_span(&text), "post.counts.view 1"));
     buf_clear(&text);
     reader_counts(reader, &text);
@@ -503,6 +503,98 @@ static void recorded_answers_pass_and_bring_no_news(void **state)
     assert_true(records >= 500);
 }
 
+/* The same of one answer of another source: its news, as they are told. */
+static void news_of(const char *site, const char *source, const char *path, struct buf *out)
+{
+    const char *sites = getenv("FULMAR_SITES");
+    struct fault f = {0};
+    struct pack *other = NULL;
+    struct buf body = BUF(BODY_BYTES);
+    struct reading r;
+    size_t n;
+    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    FILE *h = fopen(path, "rb");
+    if (!h || fd < 0 || pack_open(&other, fd, site, &f))
+        fail_msg("%s: %s", path, f.words);
+    close(fd);
+    while ((n = fread(buf_room(&body, 65536), 1, 65536, h)) > 0)
+        body.n += n;
+    fclose(h);
+    struct reader *own = reader_new(other, BODY_BYTES);
+    arena_reset(arena);
+    assert_int_equal(reader_document(own, span_of(source), 200, SPAN_NONE, buf_span(&body), COLLECTED, arena, &r, &f), E_OK);
+    buf_clear(out);
+    reader_counts(own, out);
+    reader_free(&own);
+    pack_close(&other);
+    buf_free(&body);
+}
+
+static void answers_of_other_sources_bring_news_where_there_is_some(void **state)
+{
+    (void)state;
+    static const char *const quiet[][3] = {
+        {"bluesky", "author_feed", "tests/data/bluesky/author_feed-1.json"},
+        {"bluesky", "search", "tests/data/bluesky/search-1.json"},
+        {"bluesky", "thread", "tests/data/bluesky/thread-1.json"},
+        {"bluesky", "profile", "tests/data/bluesky/profile-1.json"},
+        {"bluesky", "followers", "tests/data/bluesky/followers-1.json"},
+        {"mastodon", "statuses", "tests/data/mastodon/statuses-1.json"},
+        {"mastodon", "account", "tests/data/mastodon/account-1.json"},
+        {"mastodon", "context", "tests/data/mastodon/context-1.json"},
+        {"mastodon", "followers", "tests/data/mastodon/followers-1.json"},
+    };
+    struct buf text = BUF(64 * 1024);
+    for (size_t i = 0; i < sizeof quiet / sizeof quiet[0]; i++) {
+        news_of(quiet[i][0], quiet[i][1], quiet[i][2], &text);
+        size_t at = span_find(buf_span(&text), SPAN("\n+"));
+        if (at < text.n || !text.n)
+            fail_msg("%s: nobody knows %.*s", quiet[i][2], SP(span_cut(buf_span(&text), at, 80)));
+    }
+    news_of("bluesky", "author_feed", "tests/data/bluesky/author_feed-drift.json", &text);
+    assert_true(told(buf_span(&text), "+post.post.renamed 1"));
+    buf_free(&text);
+}
+
+/* A source promises an order as well; what has no time of its own in the list is not held to it. */
+static void lists_of_other_sources_are_checked_as_they_promise(void **state)
+{
+    (void)state;
+#define STATUS(id, time, more)                                                                          \
+    "{\"id\":\"" id "\",\"uri\":\"https://m/" id "\",\"url\":\"https://m/" id "\",\"created_at\":\"" time "\",\"content\":" \
+    "\"<p>x</p>\",\"account\":{\"id\":\"9\",\"acct\":\"a\",\"username\":\"a\",\"display_name\":\"A\"}" more "}"
+#define OLD "2026-01-01T00:00:00.000Z"
+#define NEW "2026-02-01T00:00:00.000Z"
+    static const struct {
+        const char *body;
+        size_t disorder;
+    } rows[] = {
+        {"[" STATUS("2", NEW, "") "," STATUS("1", OLD, "") "]", 0},
+        {"[" STATUS("2", NEW, "") "," STATUS("1", NEW, "") "]", 0},
+        {"[" STATUS("1", OLD, "") "," STATUS("2", NEW, "") "]", 1},
+        {"[" STATUS("1", OLD, "") "," STATUS("3", NEW, ",\"reblog\":" STATUS("2", NEW, "")) "]", 0},
+    };
+    const char *sites = getenv("FULMAR_SITES");
+    struct fault f = {0};
+    struct pack *other = NULL;
+    struct reading r;
+    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || pack_open(&other, fd, "mastodon", &f))
+        fail_msg("%s", f.words);
+    close(fd);
+    struct reader *own = reader_new(other, BODY_BYTES);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        arena_reset(arena);
+        assert_int_equal(reader_document(own, SPAN("statuses"), 200, SPAN_NONE, span_of(rows[i].body), COLLECTED, arena, &r, &f), E_OK);
+        assert_int_equal(r.posts, 2);
+        assert_int_equal(r.disorder, rows[i].disorder);
+        assert_int_equal(reader_document(own, SPAN("statuses_replies"), 200, SPAN_NONE, span_of(rows[i].body), COLLECTED, arena, &r, &f), E_OK);
+        assert_int_equal(r.disorder, 0); /* that one promises nothing */
+    }
+    reader_free(&own);
+    pack_close(&other);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -545,6 +637,8 @@ int main(void)
         T(a_renamed_member_of_an_account_shows),
         T(what_a_site_names_its_members_cannot_flood_or_forge),
         T(recorded_answers_pass_and_bring_no_news),
+        T(answers_of_other_sources_bring_news_where_there_is_some),
+        T(lists_of_other_sources_are_checked_as_they_promise),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

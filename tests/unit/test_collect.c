@@ -59,6 +59,7 @@ struct script {
     char asked_for[120], error[240];
     char first_url[140];
     const char *says; /* the page, in place of posts */
+    const char *user; /* members of the account, each with a comma behind it */
     /* evidence: what is kept, and what came of it */
     enum evidence_keep keep;
     int pieces, pieces_at_end; /* before the last commit, in all */
@@ -148,15 +149,15 @@ static void add_timeline(struct buf *b, const struct script_page *p, bool people
     buf_add_text(b, "]}}}}}}");
 }
 
-static void add_user(struct buf *b, int claimed)
+static void add_user(struct buf *b, int claimed, const char *more)
 {
     buf_fmt(b,
-            "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"rest_id\":\"99\","
+            "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"rest_id\":\"99\",%s"
             "\"core\":{\"screen_name\":\"someone\",\"name\":\"Some One\",\"created_at\":"
             "\"Mon Jan 05 10:00:00 +0000 2015\"},\"privacy\":{\"protected\":false},"
             "\"tweet_counts\":{\"tweets\":%d,\"media_tweets\":0},\"relationship_counts\":{"
             "\"followers\":5,\"following\":6}}}}}",
-            claimed);
+            more ? more : "", claimed);
 }
 
 /* ---- the node's side ---- */
@@ -228,7 +229,7 @@ static void answer_body(struct script *s, const struct frame *f)
         return;
     }
     if (user)
-        add_user(&body, s->claimed);
+        add_user(&body, s->claimed, s->user);
     else if (page->status == 429)
         buf_add_text(&body, "Rate limit exceeded");
     else
@@ -608,7 +609,7 @@ static void counts_of_fields_travel_with_batches_and_with_a_drift(void **state)
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.counted, s.batches);
     assert_true(s.batches >= 1);
-    assert_true(span_find(r.counts, SPAN("post.text_raw 5 0 15\n")) < r.counts.n);
+    assert_true(span_find(r.counts, SPAN("post.text_raw 5 0 0 0 15\n")) < r.counts.n);
     assert_true(span_find(r.counts, SPAN("+post.legacy.body")) < r.counts.n);
     arena_free(&a);
 }
@@ -671,7 +672,7 @@ static void the_limit_of_a_row_of_users_counts_users(void **state)
 static void no_users_of_a_followed_account_are_suspect(void **state)
 {
     (void)state;
-    JOB(.kind = "followers", .people = true, .page_count = 4,
+    JOB(.kind = "followers", .spec = ONLY_CAPTURE, .people = true, .page_count = 4,
         .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}, {0, 0, "c4"}});
     assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
     arena_free(&a);
@@ -728,9 +729,69 @@ static void no_posts_of_an_empty_profile_are_confirmed(void **state)
 static void no_posts_of_a_full_profile_are_suspect(void **state)
 {
     (void)state;
-    JOB(.claimed = 50, .page_count = 3, .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
+    JOB(.claimed = 50, .spec = ONLY_CAPTURE, .page_count = 3, .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
     assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
     arena_free(&a);
+}
+
+/* The pack names empty_suspect: what the page itself shows is read then. */
+static void suspicion_is_worth_another_look(void **state)
+{
+    (void)state;
+    JOB(.claimed = 50, .page_count = 3, .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
+    assert_int_equal(r.failure, FAILURE_TIMEOUT); /* nobody answers for the page here */
+    assert_true(span_find(r.report, SPAN("\"state\":\"empty_suspect\"")) < r.report.n);
+    assert_true(span_find(r.report, SPAN("\"source\":\"dom\",\"pages\":0")) < r.report.n);
+    arena_free(&a);
+}
+
+/* What the profile says explains a list that stays empty, and only such a one. */
+static void an_account_says_why_its_list_is_empty(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *member;
+        enum failure_class is;
+    } rows[] = {
+        {"\"relationship_perspectives\":{\"blocked_by\":true},", FAILURE_PROTECTED},
+        {"\"relationship_perspectives\":{\"blocked_by\":false},", FAILURE_EMPTY_SUSPECT},
+        {"\"legacy\":{\"blocked_by\":true},", FAILURE_PROTECTED},
+        {"\"legacy\":{\"withheld_in_countries\":[\"DE\"]},", FAILURE_WITHHELD},
+        {"\"legacy\":{\"withheld_in_countries\":[]},", FAILURE_EMPTY_SUSPECT},
+        {"\"profile_metadata\":{\"profile_interstitial_type\":\"sensitive_media\"},", FAILURE_WITHHELD},
+        {"\"profile_metadata\":{\"profile_interstitial_type\":\"fake_account\"},", FAILURE_WITHHELD},
+        {"\"profile_metadata\":{\"profile_interstitial_type\":\"\"},", FAILURE_EMPTY_SUSPECT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        JOB(.claimed = 50, .spec = ONLY_CAPTURE, .user = rows[i].member, .page_count = 3,
+            .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
+        if (r.failure != rows[i].is)
+            fail_msg("%s: %s", rows[i].member, failure_name(r.failure));
+        arena_free(&a);
+    }
+    JOB(.claimed = 5, .spec = ONLY_CAPTURE, .user = rows[0].member, .page_count = 1,
+        .pages = {{0, 5, "c1", .terminate = true}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    arena_free(&a);
+}
+
+static enum verdict seen_as(const char *who, int claimed, int64_t limit)
+{
+    JOB(.claimed = claimed, .says = who, .limit = limit, .page_count = 1,
+        .pages = {{0, 5, "c1", .terminate = limit == 0}});
+    enum verdict v = r.verdict;
+    arena_free(&a);
+    return v;
+}
+
+/* A guest is shown a few of the posts of an account; asked only where it matters. */
+static void what_a_guest_is_shown_is_a_sample(void **state)
+{
+    (void)state;
+    assert_int_equal(seen_as("guest", 50, 0), VERDICT_SAMPLED);
+    assert_int_equal(seen_as(NULL, 50, 0), VERDICT_COMPLETE);
+    assert_int_equal(seen_as("guest", 5, 0), VERDICT_COMPLETE);
+    assert_int_equal(seen_as("guest", 50, 4), VERDICT_PARTIAL); /* newest first, as for everybody */
 }
 
 /* Empty answers prove nothing; the page's own word does. */
@@ -749,7 +810,7 @@ static void no_posts_are_confirmed_by_the_page(void **state)
         {"page is loading", FAILURE_EMPTY_SUSPECT, VERDICT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        JOB(.claimed = 50, .says = rows[i].says, .page_count = 3,
+        JOB(.claimed = 50, .spec = ONLY_CAPTURE, .says = rows[i].says, .page_count = 3,
             .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
         if (r.failure != rows[i].failure)
             fail_msg("%s: %s", rows[i].says, failure_name(r.failure));
@@ -1448,6 +1509,9 @@ int main(void)
         cmocka_unit_test(posts_that_come_again_are_counted_once),
         cmocka_unit_test(no_posts_of_an_empty_profile_are_confirmed),
         cmocka_unit_test(no_posts_of_a_full_profile_are_suspect),
+        cmocka_unit_test(suspicion_is_worth_another_look),
+        cmocka_unit_test(an_account_says_why_its_list_is_empty),
+        cmocka_unit_test(what_a_guest_is_shown_is_a_sample),
         cmocka_unit_test(no_posts_are_confirmed_by_the_page),
         cmocka_unit_test(a_resumed_job_starts_at_its_cursor),
         cmocka_unit_test(older_posts_than_since_end_it),

@@ -96,6 +96,9 @@ static void a_field_is_marked_when_it_is_not_as_it_was(void **state)
     judged(C(0, 1000), C(0, 100, 400), DRIFT_FALLBACK);
     judged(C(0, 0, 1000), C(0, 0, 500), DRIFT_NONE); /* the second path is its usual one */
     judged(C(0, 0, 1000), C(0, 400, 100), DRIFT_FALLBACK);
+    judged(C(0, 850, 150), C(0, 850, 0, 150), DRIFT_FALLBACK); /* another sign tells the same few */
+    judged(C(0, 850, 150), C(0, 850, 147, 3), DRIFT_NONE);
+    judged(C(0, 850, 150, 1), C(0, 850, 140, 10), DRIFT_NONE); /* it came before */
     judged(C(0, 500, 500), C(0, 300, 200), DRIFT_NONE);
     judged(C(0, 1000), C(900, 0, 100), DRIFT_MISSING); /* the worse of both */
     judged(C(100, 0), C(0, 100), DRIFT_NONE);          /* better than it was */
@@ -160,21 +163,33 @@ static void readings_disagree_only_where_both_say_something(void **state)
     struct merge_side full = side(POST(
         "graphql", "\"text\":\"one  two\\nthree\",\"created_at\":\"2026-01-01T00:00:00Z\",\"author\":{"
                    "\"screen_name\":\"NASA\"},\"media\":[{\"key\":\"A\"},{\"key\":\"B\"}],"
-                   "\"counts\":{\"like\":1}"));
+                   "\"lang\":\"en\",\"urls\":[{\"expanded\":\"https://a\"},{\"expanded\":\"https://b\"}],"
+                   "\"reply_to\":{\"post_id\":\"1\"},\"quote_of\":\"2\",\"repost_of\":\"3\","
+                   "\"conversation_id\":\"4\",\"counts\":{\"like\":1}"));
     struct merge_side shown = side(POST(
         "dom", "\"text\":\" one two three \",\"created_at\":\"2026-01-01T00:00:00Z\",\"author\":{"
-               "\"screen_name\":\"nasa\"},\"media\":[{\"url\":\"u\"}],\"counts\":{\"like\":2}"));
+               "\"screen_name\":\"nasa\"},\"media\":[{\"url\":\"u\"}],\"lang\":\"en\",\"urls\":["
+               "{\"expanded\":\"https://a\"}],\"reply_to\":{\"post_id\":null},\"quote_of\":null,"
+               "\"counts\":{\"like\":2}"));
     for (int f = 0; f < MERGE_FIELDS; f++)
         if (merge_conflict((enum merge_field)f, &full, &shown))
             fail_msg("%s", merge_field_name((enum merge_field)f));
     struct merge_side other = side(POST(
         "dom", "\"text\":\"one two\",\"created_at\":\"2026-01-01T00:00:01Z\",\"author\":{"
-               "\"screen_name\":\"esa\"},\"media\":[{\"key\":\"A\"}]"));
+               "\"screen_name\":\"esa\"},\"media\":[{\"key\":\"A\"}],\"lang\":\"de\",\"urls\":[{\"expanded\":"
+               "\"https://a\"},{\"expanded\":\"https://c\"}],\"reply_to\":{\"post_id\":\"9\"},"
+               "\"quote_of\":\"9\",\"repost_of\":\"9\",\"conversation_id\":\"9\""));
     for (int f = 0; f < MERGE_FIELDS; f++)
         assert_true(merge_conflict((enum merge_field)f, &full, &other));
     struct merge_side cut = side(POST("dom", "\"text\":\"one tw\",\"text_truncated\":true"));
     assert_false(merge_conflict(MERGE_TEXT, &full, &cut));
     assert_false(merge_conflict(MERGE_CREATED_AT, &full, &cut)); /* not said */
+    struct merge_side less = side(POST("dom", "\"text\":\"one tw\",\"text_truncated\":true,\"media_pending\":true,"
+                                              "\"media\":[{\"key\":\"B\"}],\"urls\":[{\"expanded\":\"https://c\"}]"));
+    assert_false(merge_conflict(MERGE_URLS, &full, &less));
+    assert_false(merge_conflict(MERGE_MEDIA, &full, &less));
+    struct merge_side answer = side(POST("graphql", "\"text\":\"@a @b one two three\""));
+    assert_false(merge_conflict(MERGE_TEXT, &answer, &shown));
     struct merge_side glued = side(POST("dom", "\"text\":\"onetwo three\""));
     assert_true(merge_conflict(MERGE_TEXT, &full, &glued));
 }

@@ -4,6 +4,7 @@
 #include "extract/convert.h"
 #include "extract/expand.h"
 #include "extract/map.h"
+#include "extract/news.h"
 #include "extract/reader.h"
 
 #include <stdarg.h>
@@ -217,8 +218,11 @@ static struct span run_map(const char *yaml, const char *json, struct buf *out,
                           .base_url = SPAN("https://h"),
                           .op = SPAN("Op"),
                           .failed = CHECK_COUNT};
+    static struct news news;
+    run.news = &news;
     buf_clear(out);
     assert_true(map_load(m, parsed(json), &frame));
+    map_look(&run, &frame);
     map_write(&run, &frame);
     if (out_failed)
         *out_failed = run.failed != CHECK_COUNT;
@@ -287,10 +291,13 @@ static void test_fields(void **state)
          "{\"a\":\"1\",\"r\":{}}", "{\"id\":\"1\",\"o\":{\"c\":null}}");
     maps(MAP_HEAD "fields: {id: a, l: {each: b, of: t}, m: {each: b, members: {n: {from: n, "
                   "as: count}}}, i: {each: c, as: id}}",
-         "{\"a\":\"1\",\"b\":[{\"t\":\"x\",\"n\":1},{\"n\":-1},{\"t\":\"y\"}],\"c\":[\"1\","
-         "\"x\",2]}",
-         "{\"id\":\"1\",\"l\":[\"x\",\"y\"],\"m\":[{\"n\":1},{\"n\":null},{\"n\":null}],\"i\":["
+         "{\"a\":\"1\",\"b\":[{\"t\":\"x\",\"n\":1},{\"n\":-1,\"t\":\"z\"},{\"t\":\"y\"}],\"c\":[\"1\",2]}",
+         "{\"id\":\"1\",\"l\":[\"x\",\"z\",\"y\"],\"m\":[{\"n\":1},{\"n\":null},{\"n\":null}],\"i\":["
          "\"1\",\"2\"]}");
+    /* an element that cannot be read makes the list unknown, not shorter */
+    maps(MAP_HEAD "fields: {id: a, l: {each: b, of: t}, i: {each: c, as: id}, z: a}",
+         "{\"a\":\"1\",\"b\":[{\"t\":\"x\"},{\"n\":-1}],\"c\":[\"1\",\"x\",2]}",
+         "{\"id\":\"1\",\"l\":null,\"i\":null,\"z\":\"1\"}");
     /* a gate holds even where its list is missing */
     maps(MAP_HEAD "fields: {id: a, l: {each: [{path: n.l, if: n.t}, l], of: t}}",
          "{\"a\":\"1\",\"n\":{\"t\":\"note\"},\"l\":[{\"t\":\"cut\"}]}",
@@ -327,6 +334,86 @@ static void test_fields(void **state)
     maps(MAP_HEAD "content: r\nfields: {id: a, t: {content: true, from: t}}",
          "{\"a\":\"1\",\"t\":\"cut\",\"r\":{\"t\":\"a stub without id\"}}",
          "{\"id\":\"1\",\"t\":\"cut\"}");
+}
+
+/* What tells a changed name from something that is not there. */
+static void test_second_signs(void **state)
+{
+    (void)state;
+    /* an object without the member that names it: the first one inside that has it */
+    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}", "{\"x\":{\"b\":1},\"y\":{\"t\":{\"a\":\"1\"}}}",
+         "{\"id\":\"1\"}");
+    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}", "{\"x\":{\"b\":1},\"y\":{\"z\":{\"a\":\"1\"}}}",
+         "{\"id\":null}");
+    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}", "{\"x\":{\"b\":1},\"y\":{\"a\":\"1\"}}",
+         "{\"id\":\"1\"}");
+    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}", "{\"a\":\"1\",\"y\":{\"a\":\"2\"}}",
+         "{\"id\":\"1\"}");
+    /* a gate that only one word opens */
+    maps(MAP_HEAD "fields: {id: a, u: {from: [{path: v, if: t, is: video}, {path: p, if: t, is: photo}]}}",
+         "{\"a\":\"1\",\"t\":\"photo\",\"v\":\"V\",\"p\":\"P\"}", "{\"id\":\"1\",\"u\":\"P\"}");
+    maps(MAP_HEAD "fields: {id: a, u: {from: [{path: p, if: t, is: photo}]}}",
+         "{\"a\":\"1\",\"t\":\"video\",\"p\":\"poster\"}", "{\"id\":\"1\",\"u\":null}");
+    /* gates and paths of one prefix go together */
+    maps(MAP_HEAD "prefixes: {n: [x, \"*.y\"]}\nfields: {id: a, l: {each: [{path: \"@n.l\", if: \"@n.t\"}, l]}}",
+         "{\"a\":\"1\",\"z\":{\"y\":{\"t\":\"T\",\"l\":[\"in\"]}},\"l\":[\"out\"]}", "{\"id\":\"1\",\"l\":[\"in\"]}");
+    /* two texts that differ, and the end of a text */
+    maps(MAP_HEAD "fields: {id: a, k: {pick: [{is: r, differ: {of: c, with: a}}], otherwise: p}}",
+         "{\"a\":\"2\",\"c\":\"1\"}", "{\"id\":\"2\",\"k\":\"r\"}");
+    maps(MAP_HEAD "fields: {id: a, k: {pick: [{is: r, differ: {of: c, with: a}}], otherwise: p}}",
+         "{\"a\":\"2\"}", "{\"id\":\"2\",\"k\":\"p\"}");
+    maps(MAP_HEAD "fields: {id: a, k: {pick: [{is: \"true\", ends: {of: t, word: +, least: 3}}], otherwise: \"false\", "
+                  "table_bool: true}}",
+         "{\"a\":\"1\",\"t\":\"cut+ https://t.co/1\"}", "{\"id\":\"1\",\"k\":true}");
+    maps(MAP_HEAD "fields: {id: a, k: {pick: [{is: \"true\", ends: {of: t, word: +, least: 3}}], otherwise: \"false\", "
+                  "table_bool: true}}",
+         "{\"a\":\"1\",\"t\":\"c+\"}", "{\"id\":\"1\",\"k\":false}");
+    /* read from the content alone */
+    maps(MAP_HEAD "content: r\nfields: {id: a, o: {of_content: true, from: a}}", "{\"a\":\"1\",\"r\":{\"a\":\"2\"}}",
+         "{\"id\":\"1\",\"o\":\"2\"}");
+    maps(MAP_HEAD "content: r\nfields: {id: a, o: {of_content: true, from: a}}", "{\"a\":\"1\"}",
+         "{\"id\":\"1\",\"o\":null}");
+    /* a list that is not there, though its sign is in the text and the object has members nobody knows */
+#define TAGS MAP_HEAD "known: [k]\nfields: {id: a, l: {each: t, of: w, sign: \"#\", sign_in: x}}"
+    maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\"}", "{\"id\":\"1\",\"l\":[]}");
+    maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\",\"k\":1}", "{\"id\":\"1\",\"l\":[]}");
+    maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\",\"tags\":[]}", "{\"id\":\"1\",\"l\":null}");
+    maps(TAGS, "{\"a\":\"1\",\"x\":\"item #1\",\"tags\":[]}", "{\"id\":\"1\",\"l\":[]}");
+    maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\",\"tags\":[],\"t\":[]}", "{\"id\":\"1\",\"l\":[]}");
+    /* of several files without a rank none is the best */
+#define BEST MAP_HEAD "fields: {id: a, b: {from: v, as: best, take: u, rank: r}}"
+    maps(BEST, "{\"a\":\"1\",\"v\":[{\"u\":\"x\"},{\"u\":\"y\",\"r\":2}]}", "{\"id\":\"1\",\"b\":\"y\"}");
+    maps(BEST, "{\"a\":\"1\",\"v\":[{\"u\":\"x\"},{\"u\":\"y\"}]}", "{\"id\":\"1\",\"b\":null}");
+    maps(BEST, "{\"a\":\"1\",\"v\":[{\"u\":\"x\"}]}", "{\"id\":\"1\",\"b\":\"x\"}");
+}
+
+static bool fails(const char *yaml, const char *json)
+{
+    struct buf out = BUF(65536);
+    bool failed = false;
+    (void)run_map(yaml, json, &out, &failed);
+    buf_free(&out);
+    return failed;
+}
+
+/* The copy of a text that a repost carries, and links that no list explains. */
+static void test_unread_parts(void **state)
+{
+    (void)state;
+#define REPOST MAP_HEAD "checks: [{check: original, of: t, against: {path: n, as: id}, argument: \"RT @\", " \
+                        "unless: o, zero: [l, v]}]\nfields: {id: a}"
+    assert_true(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"l\":0}"));
+    assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"l\":0,\"o\":{}}"));
+    assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"l\":2}")); /* written by hand */
+    assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"v\":\"9\"}"));
+    assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":0,\"l\":0}"));
+    assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"plain\",\"n\":7,\"l\":0}"));
+#define LINKS MAP_HEAD "fields: {id: a, t: {expand: {texts: [{path: t, links: l}], link: {url: u, expanded: e, " \
+                       "indices: i}, drop: {each: m, url: u}, every: \"https://s/\"}}}"
+    assert_false(fails(LINKS, "{\"a\":\"1\",\"t\":\"no links\"}"));
+    assert_false(fails(LINKS, "{\"a\":\"1\",\"t\":\"x https://s/1 https://s/2\",\"l\":[{\"u\":\"https://s/1\"}],"
+                              "\"m\":[{\"u\":\"https://s/2\"}]}"));
+    assert_true(fails(LINKS, "{\"a\":\"1\",\"t\":\"x https://s/1 https://s/2\",\"l\":[{\"u\":\"https://s/1\"}]}"));
 }
 
 static void test_checks(void **state)
@@ -622,6 +709,94 @@ static void test_envelope(void **state)
                     "\"Bottom\"}]}"));
     assert_true(r.terminated);
     assert_int_equal(r.sign, FAILURE_NONE);
+}
+
+/* How often the list's own signs told what, by which of them. */
+static uint64_t told_by(const char *what, size_t way)
+{
+    const struct field_hits *fields = NULL;
+    size_t n = reader_fields(reader, &fields);
+    for (size_t i = 0; i < n; i++)
+        if (span_is(fields[i].map, "timeline") && span_is(fields[i].field, what))
+            return fields[i].hits[way];
+    fail_msg("nothing is counted as timeline.%s", what);
+    return 0;
+}
+
+/* A list in which names have changed: entries are texts with one post put in at "%". */
+static struct reading changed(const char *instructions)
+{
+    struct buf *b = &body_room;
+    buf_clear(b);
+    for (const char *c = instructions; *c; c++)
+        if (*c == '%')
+            add_post(b, 1, "");
+        else
+            buf_add_char(b, *c);
+    reader_forget(reader);
+    return answer(&timeline_op, 200, NULL, buf_span(b));
+}
+
+#define ITEM(body) "{\"itemType\":\"TimelineTweet\"," body "}"
+#define POST_ITEM ITEM("\"tweet_results\":{\"result\":%}")
+#define ENTRY(id, item) "{\"entryId\":\"" id "\",\"content\":{\"itemContent\":" item "}}"
+#define ADD(entries) "{\"type\":\"TimelineAddEntries\",\"entries\":[" entries "]}"
+#define LIST(steps) "{\"data\":{\"list\":{\"tweets_timeline\":{\"timeline\":{\"instructions\":[" steps "]}}}}}"
+
+static void test_changed_lists(void **state)
+{
+    (void)state;
+    struct reading r = changed(LIST(ADD(ENTRY("tweet-1", POST_ITEM))));
+    assert_true(r.posts == 1 && r.entries == 1 && !r.unparsed);
+    assert_true(told_by("place", 0) == 1 && told_by("post", 0) == 1);
+    r = changed("{\"x\":{\"instructions\":[" ADD(ENTRY("tweet-1", POST_ITEM)) "]}}");
+    assert_true(r.posts == 1 && told_by("place", 1) == 1);
+    r = changed(LIST(ADD(ENTRY("post-1", POST_ITEM))));
+    assert_true(r.posts == 1 && told_by("post", 2) == 1);
+    r = changed(LIST(ADD(ENTRY("tweet-1", "{\"itemType\":\"TimelinePost\",\"tweet_results\":{\"result\":%}}"))));
+    assert_true(r.posts == 1 && told_by("post", 1) == 1);
+    /* advertisements: by what they carry, by name; what may be one is neither a post nor dropped as one */
+    r = changed(LIST(ADD(ENTRY("promoted-tweet-1-a1b2", POST_ITEM))));
+    assert_true(r.posts == 0 && r.promoted == 1 && told_by("promoted", 1) == 1);
+    r = changed(LIST(ADD(ENTRY("tweet-1-5d47a", POST_ITEM) "," ENTRY("tweet-2", POST_ITEM))));
+    assert_true(r.posts == 1 && r.promoted == 0 && r.unparsed == 1);
+    r = changed(LIST(ADD(ENTRY("tweet-1", ITEM("\"promotedMetadata\":null,\"tweet_results\":{\"result\":%}")))));
+    assert_true(r.posts == 1 && r.promoted == 0);
+#define AD ENTRY("promoted-tweet-1-a", POST_ITEM)
+    r = changed(LIST(ADD(AD "," AD "," AD "," AD "," AD)));
+    assert_int_equal(r.sign, FAILURE_DRIFT);
+    /* pinned: by its instruction, by what it says of itself */
+#define PINNED ITEM("\"socialContext\":{\"contextType\":\"Pin\"},\"tweet_results\":{\"result\":%}")
+    r = changed(LIST("{\"type\":\"TimelineNailEntry\",\"entry\":" ENTRY("tweet-1", PINNED) "}"));
+    assert_true(r.posts == 1 && r.records[0].pinned && told_by("pinned", 1) == 1);
+    r = changed(LIST("{\"type\":\"TimelineNailEntry\",\"entry\":" ENTRY("tweet-1", POST_ITEM) "}"));
+    assert_true(r.posts == 0 && r.unparsed == 1 && r.sign == FAILURE_DRIFT);
+    r = changed(LIST("{\"type\":\"TimelineGrowModule\",\"parts\":[" ENTRY("tweet-1", POST_ITEM) "]}," ADD("")));
+    assert_true(r.posts == 0 && r.unparsed == 1);
+    r = changed(LIST("{\"type\":\"TimelineShowAlert\",\"alertType\":\"NewTweets\",\"usersResults\":[{\"id\":1}]}," ADD("")));
+    assert_true(r.unparsed == 0 && r.sign == FAILURE_NONE);
+    /* entries without a name, or with other contents */
+    r = changed(LIST(ADD("{\"name\":\"tweet-1\",\"content\":{\"itemContent\":" POST_ITEM "}}")));
+    assert_true(r.posts == 0 && r.unparsed == 1 && r.sign == FAILURE_DRIFT);
+    r = changed(LIST(ADD("{\"entryId\":\"tweet-1\",\"body\":{\"itemContent\":" POST_ITEM "}}")));
+    assert_true(r.posts == 0 && r.unparsed == 1);
+    r = changed(LIST(ADD(ENTRY("tweet-1", "{\"itemType\":\"TimelineCast\",\"cast\":%}"))));
+    assert_true(r.posts == 0 && r.unparsed == 1);
+    r = changed(LIST(ADD(ENTRY("spotlight-1", "{\"itemType\":\"TimelineSpotlight\"}"))));
+    assert_true(r.unparsed == 0 && r.sign == FAILURE_NONE);
+    struct buf news = BUF(64 * 1024);
+    reader_counts(reader, &news);
+    assert_true(span_find(buf_span(&news), SPAN("+timeline.TimelineSpotlight 1")) < news.n);
+    buf_free(&news);
+    /* people in a module are no members of the list, whatever it is called */
+    r = changed(LIST(ADD("{\"entryId\":\"people-box-1\",\"content\":{\"items\":[{\"entryId\":\"people-box-1-user-7\",\"item\":"
+                         "{\"itemContent\":{\"itemType\":\"TimelineUser\",\"user_results\":{\"result\":{\"rest_id\":\"7\","
+                         "\"core\":{\"screen_name\":\"a\"}}}}}}]}}")));
+    assert_true(r.users == 0 && r.unparsed == 0 && told_by("box", 1) == 1);
+    /* cursors */
+    r = changed(LIST(ADD(ENTRY("tweet-1", POST_ITEM) ",{\"entryId\":\"cursor-bottom-0\",\"content\":{\"cursorType\":"
+                         "\"Older\",\"value\":\"NEXT\"}}")));
+    assert_true(span_is(r.cursor, "NEXT") && told_by("cursor", 1) == 1);
 }
 
 /* ---- users ---- */
@@ -1008,9 +1183,9 @@ static void test_counters(void **state)
             continue;
         if (span_is(fields[i].field, "text_raw")) { /* no note: the second path */
             assert_int_equal(fields[i].hits[0], 0);
-            assert_int_equal(fields[i].hits[1], 1);
+            assert_int_equal(fields[i].hits[3], 1);
             assert_int_equal(fields[i].missing, 0);
-            assert_int_equal(fields[i].paths, 2);
+            assert_int_equal(fields[i].paths, 4);
             seen++;
         }
         if (span_is(fields[i].field, "counts.view")) {
@@ -1059,9 +1234,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conversions), cmocka_unit_test(test_expand),
         cmocka_unit_test(test_paths),       cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_second_signs),
+        cmocka_unit_test(test_unread_parts),
         cmocka_unit_test(test_checks),      cmocka_unit_test(test_page),
         cmocka_unit_test(test_members),     cmocka_unit_test(test_repost),
         cmocka_unit_test(test_envelope),    cmocka_unit_test(test_user_layouts),
+        cmocka_unit_test(test_changed_lists),
         cmocka_unit_test(test_signs),       cmocka_unit_test(test_data_and_errors),
         cmocka_unit_test(test_drift),       cmocka_unit_test(test_page_signs),
         cmocka_unit_test(test_a_page_says_that_there_is_nothing),

@@ -234,7 +234,7 @@ static void test_broken(void **state)
            "'known' is for maps of JSON");
     broken("maps/dom_post.yaml", "locator: html", "locator: htlm", 9,
            "unknown locator 'htlm'; did you mean 'html'?");
-    broken("maps/dom_post.yaml", "read: \"{words}\"", "read: \"{wrds}\"", 6,
+    broken("maps/dom_post.yaml", "read: [\"{words}\",", "read: [\"{wrds}\",", 7,
            "there is no prefix 'wrds' in this file; did you mean 'words'?");
     broken("maps/nitter_page.yaml", "frame:", "fram:", 0,
            "unknown key 'fram' in a page; did you mean 'frame'?");

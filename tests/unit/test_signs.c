@@ -123,6 +123,7 @@ static void each_error_means_one_thing(void **state)
         {"{\"code\":239,\"message\":\"bad guest token\"}", -1, FAILURE_SESSION_INVALID},
         {"{\"code\":366,\"message\":\"flow\"}", -1, FAILURE_SESSION_INVALID},
         {"{\"code\":399,\"message\":\"flow\"}", -1, FAILURE_SESSION_INVALID},
+        {"{\"code\":112,\"message\":\"You must specify either a list ID or a slug\"}", -1, FAILURE_BAD_INPUT},
         {"{\"code\":214,\"message\":\"BadRequest: ERROR_EMPTY_QUERY\"}", -1, FAILURE_BAD_INPUT},
         {"{\"code\":336,\"message\":\"The following features cannot be null: x\"}", -1,
          FAILURE_DRIFT},
@@ -258,6 +259,8 @@ static void each_word_of_a_page_means_one_thing(void **state)
         {"@a has blocked you\nYou can view public posts from @a", "blocked", FAILURE_PROTECTED,
          SAYS_NOTHING},
         {"You’re blocked", "blocked", FAILURE_PROTECTED, SAYS_NOTHING},
+        {"@a’s account has been withheld in Germany in response to a legal demand. Learn more", "withheld",
+         FAILURE_WITHHELD, SAYS_NOTHING},
         {"Sorry, you are rate limited. Please wait a few moments then try again.",
          "rate_limited", FAILURE_RATE_LIMITED, SAYS_NOTHING},
         {"Instance has been rate limited.", "rate_limited", FAILURE_RATE_LIMITED, SAYS_NOTHING},
@@ -371,7 +374,7 @@ static void each_reason_and_text_means_one_state(void **state)
          "withheld"},
         {"This Post violated the X Rules. Learn more", "withheld"},
         {"You’re unable to view this Post because you are blocked by its author", "blocked"},
-        {"There’s a new version of this Post.", "deleted"},
+        {"There’s a new version of this Post.", "edited"},
         {"This Post is unavailable. Learn more", "unknown"},
     };
     const struct signs *s = &pack->signs;
@@ -415,6 +418,8 @@ static void each_state_has_its_class(void **state)
         {"deleted", FAILURE_NOT_FOUND},     {"not_found", FAILURE_NOT_FOUND},
         {"age_restricted", FAILURE_WITHHELD}, {"withheld", FAILURE_WITHHELD},
         {"blocked", FAILURE_PROTECTED},     {"preview_only", FAILURE_WITHHELD},
+        {"edited", FAILURE_NOT_FOUND},      {"restricted", FAILURE_WITHHELD},
+        {"sensitive", FAILURE_WITHHELD},
         {"unknown", FAILURE_WITHHELD},
     };
     const struct signs *s = &pack->signs;
