@@ -268,7 +268,7 @@ static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 {
     static const char *const keys[] = {"source",  "end_repeat_pages", "turns_max",
                                        "retries", "own_posts_only",   "no_others",
-                                       "shows_at_most", "after", NULL};
+                                       "after",   "shows_at_most",    NULL};
     if (!form_keys(f, n, "dom", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];

@@ -325,7 +325,7 @@ static void a_page_of_another_shape_is_still_drift(void **state)
     a = arena_new(256 << 20);
     struct tape few = {0}; /* one post alone is no page of them, and yet it is all there is */
     answer_of(&few, 1, "dom", "dom",
-              SPAN("<div data-testid=\"primaryColumn\"><article data-testid=\"postCell\">x</article></div>"), 200);
+              SPAN("<div data-testid=\"primaryColumn\"><section><article data-testid=\"postCell\">x</article></section></div>"), 200);
     r = run_page(&few, "posts", a);
     assert_int_equal(r.ending.failure, FAILURE_DRIFT);
     arena_free(&a);
