@@ -73,6 +73,8 @@ $(OUT)/tests/model/%: $(OUT)/tests/model/%.o $(OUT)/tests/model/model.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(OUT)/tests/model/model.o $(LIB) -lcmocka $(LIBS) -o $@
 $(OUT)/tests/sim/sim: $(OUT)/tests/sim/sim.o $(OUT)/tests/sim/watch.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
+$(OUT)/tests/crash/crash: $(addprefix $(OUT)/tests/crash/,crash.o load.o vfs.o) $(LIB)
+	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
 $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) -lcmocka $(LIBS) -o $@
 $(OUT)/tools/%: $(OUT)/tools/%.o $(LIB)
@@ -109,6 +111,7 @@ lint: build $(OUT)/tools/reference $(OUT)/tools/simulate ## floors, sizes, unuse
 	@tools/floors.sh
 	@tools/unused.sh $(OUT)
 	@tools/sizes.sh
+	@tools/scenarios.sh
 	@tools/headers.sh
 	@python3 tests/data/make.py --check
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page | cmp -s - docs/reference/$$page.md || \
@@ -137,6 +140,11 @@ model: $(MODELS) ## the store against its model, small worlds wholly, and the sp
 
 fixtures: $(OUT)/tests/unit/test_fixtures $(OUT)/tests/browser/test_dom ## every recorded page and answer against what has to come of it, also in Chromium
 	@tests/run.sh $^
+crash: $(OUT)/tests/crash/crash ## power loss at every call of the store, a disk that fails, torn logs, flipped bits: all of it, a quarter of an hour
+	@$(OUT)/tests/crash/crash seed=$${SEED:-1}
+	@tests/crash/check.sh $(OUT)/tests/crash/crash
+mutants: ## mistakes put into a copy of the sources one by one: each must be found (M="name …": only those)
+	@tests/mutations/run.sh $(M)
 
 fuzzers: $(FUZZERS)
 fuzz: ## fuzz targets (TARGETS="map html": only those) for SECONDS (60) from the seeds of tests/fuzz/corpus; KEEP=1: keeps what it finds
@@ -178,4 +186,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model fixtures fuzzers fuzz system check soak volume bench sim sim-rest install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model fixtures crash mutants fuzzers fuzz system check soak volume bench sim sim-rest install clean

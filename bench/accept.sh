@@ -11,6 +11,8 @@ BURST=8
 
 start_site
 cat >"$WORK/extra.yaml" <<EOT
+queue:
+  coalesce: false # equal jobs are meant to run each
 worker:
   count: $BURST
 lane:

@@ -14,6 +14,8 @@ half_done() { [ "$(unended)" -le $((JOBS / 2)) ]; }
 service() { # WORKERS BROWSERS → LINE
     local idle before after
     cat >"$WORK/extra.yaml" <<EOT
+queue:
+  coalesce: false # equal jobs are meant to run each
 worker:
   count: $1
 browser:

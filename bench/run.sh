@@ -17,7 +17,7 @@ RESULTS=$ROOT/out/bench
 CHROMIUM=${CHROMIUM:-/usr/lib/chromium/chromium-headless-shell}
 export CHROMIUM
 
-make --no-print-directory -j"$(nproc)" OUT="$OUT" build "$OUT/bench/reference" "$OUT/bench/await" "$OUT/bench/store" "$OUT/bench/extract" ||
+make --no-print-directory -j"$(nproc)" OUT="$OUT" build "$OUT/bench/reference" "$OUT/bench/await" "$OUT/bench/store" "$OUT/bench/starts" "$OUT/bench/extract" ||
     exit 1
 mkdir -p "$RESULTS"
 
@@ -39,7 +39,7 @@ part() { # NAME COMMAND…
     fi
 }
 
-store() { "$OUT/bench/store" "$RESULTS"; }
+store() { "$OUT/bench/store" "$RESULTS" && "$OUT/bench/starts" "$RESULTS"; }
 part store store
 part extract bench/extract.sh "$OUT"
 part start bench/start.sh "$OUT"

@@ -145,6 +145,7 @@ int main(int argc, char **argv)
                    .retry_base_ms = 2000,
                    .retry_cap_ms = 300000,
                    .lane_max_active = 16,
+        .retry_floor = 1000000,
                    .lane_burst = 1,
                    .lease_ms = 15000},
         .now = real_now,

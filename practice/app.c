@@ -43,6 +43,13 @@ const char app_login_page[] =
     "<form><label>Phone, email, or username <input name=\"text\" autocomplete=\"username\"></label>\n"
     "<button type=\"button\" role=\"button\">Next</button></form></div></div></body></html>\n";
 
+const char app_locked_page[] =
+    "<!DOCTYPE html>\n"
+    "<html lang=\"en\"><head><meta charset=\"utf-8\"><title>X</title></head><body>\n"
+    "<div id=\"react-root\"><h1>Your account has been locked.</h1>\n"
+    "<p>What happened? We have detected unusual activity on your account.</p>\n"
+    "<button type=\"button\" role=\"button\">Start</button></div></body></html>\n";
+
 const char app_panel_page[] =
     "<!DOCTYPE html>\n"
     "<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Practice site: faults</title>\n"
@@ -427,6 +434,11 @@ const char app_script[] =
     "  xhr.setRequestHeader('authorization', 'Bearer practice');\n"
     "  xhr.setRequestHeader('x-twitter-active-user', 'yes');\n"
     "  xhr.setRequestHeader('x-twitter-client-language', 'en');\n"
+    "  var csrf = document.cookie.match(/(?:^|; )ct0=([^;]*)/);\n"
+    "  if (meta.isLoggedIn) {\n"
+    "    xhr.setRequestHeader('x-twitter-auth-type', 'OAuth2Session');\n"
+    "    xhr.setRequestHeader('x-csrf-token', csrf ? csrf[1] : '');\n"
+    "  }\n"
     "  xhr.onload = function () {\n"
     "    if (xhr.status === 429) return done('limit');\n"
     "    var data = null;\n"

@@ -6,7 +6,7 @@
 
 #include "base/span.h"
 
-extern const char app_index_page[], app_login_page[], app_panel_page[];
+extern const char app_index_page[], app_login_page[], app_locked_page[], app_panel_page[];
 extern const char app_loop_page[], app_memory_page[], app_event_page[], app_crash_page[];
 extern const char app_style[], app_script[];
 

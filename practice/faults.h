@@ -30,6 +30,7 @@
     X(pictures_far, 1, "1: pictures have the addresses of the real site")                      \
     X(pictures_late_ms, 600000, "pictures of posts come so much later than the posts")         \
     X(held, 50000, "so many of the newest posts of accounts growing_N are not written yet")     \
+    X(login, 1, "1: searches, hashtags, lists and whole timelines are for members who are logged in")  \
     X(login_wall, 1, "chance that a page without a session leads to the login page")
 
 enum fault_kind {

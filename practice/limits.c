@@ -51,8 +51,24 @@ static struct slot *slot_for(struct limits *l, uint64_t key)
     return oldest;
 }
 
-bool limits_take(struct limits *l, uint64_t key, wall now, struct limit_state *out_state)
+/* In 15 minutes, each session by itself. */
+static int64_t calls_of(const struct limits *l, struct span op)
 {
+    static const struct {
+        const char *op;
+        int64_t calls;
+    } table[] = {{"UserTweets", 50},        {"UserTweetsAndReplies", 50}, {"SearchTimeline", 50},
+                 {"Followers", 50},         {"UserByScreenName", 95},     {"TweetDetail", 150},
+                 {"TweetResultByRestId", 150}};
+    for (size_t i = 0; l->calls == LIMITS_OF_SITE && i < sizeof table / sizeof *table; i++)
+        if (span_is(op, table[i].op))
+            return table[i].calls;
+    return l->calls == LIMITS_OF_SITE ? OPEN_LIMIT : l->calls;
+}
+
+bool limits_take(struct limits *l, struct span op, uint64_t key, wall now, struct limit_state *out_state)
+{
+    int64_t calls = calls_of(l, op);
     int64_t now_s = now.ms / 1000;
     if (l->calls == 0) {
         *out_state = (struct limit_state){OPEN_LIMIT, OPEN_LIMIT - 1, now_s + OPEN_WINDOW_S};
@@ -64,10 +80,10 @@ bool limits_take(struct limits *l, uint64_t key, wall now, struct limit_state *o
         s->used = 0;
         s->reset_s = now_s + l->window_s;
     }
-    bool allowed = s->used < l->calls;
+    bool allowed = s->used < calls;
     if (allowed)
         s->used++;
-    *out_state = (struct limit_state){l->calls, l->calls - s->used, s->reset_s};
+    *out_state = (struct limit_state){calls, calls - s->used, s->reset_s};
     pthread_mutex_unlock(&l->lock);
     return allowed;
 }

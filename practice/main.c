@@ -1,3 +1,4 @@
+#include "limits.h"
 #include "server.h"
 #include "truth.h"
 
@@ -35,12 +36,16 @@ static const char help[] =
     "  --threads N      1 to 64, default 2\n"
     "  --layout L       which generation of user objects the API sends, default l3\n"
     "  --rate-limit C/S refuse a client's calls of one operation after C within S seconds\n"
+    "                   (site: as many as the real site allows in 15 minutes)\n"
     "  --fault K=V      break things from the start; may be repeated\n"
     "\n"
     "Accounts: practice_N has N posts (practice_empty, _small, _huge: 0, 7, 100000);\n"
     "suspended_*, protected_*, missing_*; many more under /truth/accounts?count=N.\n"
     "fault_loop crash memory never hang cut 5xx drift empty login 429 alert redirect event cursor break in\n"
     "one way each. The hashtag #practice_N has N posts. Panel: /panel\n"
+    "Members 0 to 31 can be logged in: /panel/login?member=0&form=header|netscape|json gives their\n"
+    "cookies; POST /panel/members {\"member\":0,\"state\":\"good|invalid|locked\"}. With --fault login=1\n"
+    "only they see searches, hashtags, lists and whole timelines.\n"
     "\n"
     "Faults (also as ?fault=KIND:VALUE on any page, and at /panel/faults):\n";
 
@@ -87,6 +92,11 @@ static int64_t read_number(const char *option, struct span text, int64_t least, 
 
 static void read_rate(struct server_options *o, struct span text)
 {
+    if (span_is(text, "site")) {
+        o->rate_limit = LIMITS_OF_SITE;
+        o->rate_window_s = 900;
+        return;
+    }
     size_t slash = span_find_char(text, '/');
     if (slash == text.n)
         usage("--rate-limit needs CALLS/SECONDS such as 50/900, not '%.*s'", SP(text));

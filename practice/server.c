@@ -4,6 +4,7 @@
 #include "files.h"
 #include "graphql_lists.h"
 #include "limits.h"
+#include "members.h"
 #include "mutate.h"
 #include "truth.h"
 #include "waiting.h"
@@ -37,6 +38,7 @@ struct server {
     uint16_t port;
     struct waiting *waiting;
     struct limits *limits;
+    struct members members;
     struct fault_draws draws;
     pthread_mutex_t faults_lock;
     struct faults faults;
@@ -215,6 +217,50 @@ static void take_latency(struct request *r)
     r->wait_ms += faults_draw_below(&r->server->draws, FAULT_latency_random_ms, random_ms);
 }
 
+/* ---- members ---- */
+
+static struct span header(struct request *r, const char *name)
+{
+    return span_of(MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name));
+}
+
+static enum member_answer ask_member(struct request *r)
+{
+    return member_ask(&r->server->members, cookie(r, "auth_token"), cookie(r, "ct0"), header(r, "x-csrf-token"));
+}
+
+/* True when the session of the call, or that there is none, took the place of the answer. */
+static bool answer_session(struct request *r, struct span op)
+{
+    static const char *const open[] = {"UserByScreenName", "UserTweets", "TweetDetail", "TweetResultByRestId"};
+    bool anyone = r->faults.value[FAULT_login] <= 0;
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        anyone = anyone || span_is(op, open[i]);
+    switch (ask_member(r)) {
+    case MEMBER_IN:
+        return false;
+    case MEMBER_GUEST:
+        if (anyone)
+            return false;
+        answer_text(r, 403, "");
+        return true;
+    case MEMBER_NO_SESSION:
+        graphql_error(&r->body, 32, "Could not authenticate you.", "Permissions");
+        answer(r, 401, "application/json; charset=utf-8");
+        return true;
+    case MEMBER_WRONG_CSRF:
+        graphql_error(&r->body, 353, "This request requires a matching csrf cookie and header.", "Permissions");
+        answer(r, 403, "application/json; charset=utf-8");
+        return true;
+    case MEMBER_IS_LOCKED:
+        graphql_error(&r->body, 326, "To protect our users from spam and other malicious activity, this account is "
+                      "temporarily locked. Please log in to https://x.com to unlock your account.", "Permissions");
+        answer(r, 403, "application/json; charset=utf-8");
+        return true;
+    }
+    return false;
+}
+
 /* ---- the API ---- */
 
 /* What an operation was asked for. Spans borrow from the parser. */
@@ -326,7 +372,8 @@ static int run_wish(struct request *r, const struct wish *wish)
         .empty_always = own == AFAULT_EMPTY,
         .long_cursor = own == AFAULT_CURSOR,
         .drift = own == AFAULT_DRIFT || r->faults.value[FAULT_drift] > 0,
-        .guest = r->faults.value[FAULT_guest] > 0 && !cookie(r, "auth_token").n,
+        .guest = (r->faults.value[FAULT_guest] > 0 || r->faults.value[FAULT_login] > 0) &&
+                 !cookie(r, "auth_token").n,
     };
     if (span_is(wish->op, "UserByScreenName"))
         return graphql_user(m, wish->handle, &r->body);
@@ -386,8 +433,10 @@ static void route_api(struct request *r, struct span rest)
         answer_text(r, 404, "");
         return;
     }
+    if (answer_session(r, rest))
+        return;
     struct limit_state state;
-    if (!limits_take(s->limits, model_mix(client_key(r), span_hash(rest, 5), 0), now_wall(),
+    if (!limits_take(s->limits, rest, model_mix(client_key(r), span_hash(rest, 5), 0), now_wall(),
                      &state)) {
         put_limit(r, state);
         answer_limited(r, state, false);
@@ -501,6 +550,25 @@ static void route_account_page(struct request *r, struct span handle)
     }
 }
 
+/* What a page is only shown to members, and a locked one is shown nothing else than that. */
+static bool answer_member_page(struct request *r, struct span first, struct span rest)
+{
+    static const char *const tabs[] = {"with_replies", "media", "followers", "following"};
+    unsigned member = member_of(&r->server->members, cookie(r, "auth_token"));
+    if (member < MEMBERS && atomic_load(&r->server->members.state[member]) == MEMBER_LOCKED) {
+        answer_redirect(r, "/account/access");
+        return true;
+    }
+    bool closed = span_is(first, "hashtag") || span_is(first, "search") ||
+                  (span_is(first, "i") && !span_starts(rest, SPAN("status/")));
+    for (size_t i = 0; i < sizeof tabs / sizeof *tabs; i++)
+        closed = closed || span_is(rest, tabs[i]);
+    if (!closed || r->faults.value[FAULT_login] <= 0 || cookie(r, "auth_token").n)
+        return false;
+    answer_login_wall(r);
+    return true;
+}
+
 static void route_page(struct request *r)
 {
     struct span rest = span_cut(r->path, 1, r->path.n), first;
@@ -513,6 +581,8 @@ static void route_page(struct request *r)
         answer_login_wall(r);
         return;
     }
+    if (answer_member_page(r, first, rest))
+        return;
     if (span_is(first, "hashtag") || span_is(first, "search") || span_is(first, "i"))
         answer_app(r, false);
     else if (first.n <= 15)
@@ -791,6 +861,47 @@ static void route_panel_faults(struct request *r)
     answer(r, 200, "application/json; charset=utf-8");
 }
 
+/* Logging in: the cookies that a member's browser would have. */
+static void route_panel_login(struct request *r)
+{
+    int64_t member = argument_number(r, "member", 0);
+    struct span form = argument(r, "form"), host = header(r, "Host");
+    host = span_cut(host, 0, span_find_char(host, ':'));
+    if (member < 0 || member >= MEMBERS)
+        answer_words(r, 404, "there are members 0 to 31");
+    else if (!member_export(&r->server->members, (unsigned)member, form.n ? form : SPAN("header"), host, &r->body))
+        answer_words(r, 404, "form is header, netscape or json");
+    else
+        answer(r, 200, "text/plain; charset=utf-8");
+}
+
+/* {"member":3,"state":"invalid"} */
+static void route_panel_members(struct request *r)
+{
+    struct members *m = &r->server->members;
+    struct json_parser *parser = json_parser_new(BODY_MAX);
+    struct json root = JSON_MISSING;
+    int64_t member = -1;
+    enum member_state state;
+    bool post = span_is(r->method, "POST");
+    bool read = post && !json_parse(parser, buf_span(&r->upload), &root, NULL) &&
+                json_int(json_get(root, SPAN("member")), &member) && member >= 0 && member < MEMBERS &&
+                member_state_parse(read_text(root, "state"), &state);
+    if (read)
+        atomic_store(&m->state[member], (unsigned char)state);
+    json_parser_free(&parser);
+    if (post && !read) {
+        answer_words(r, 422, "the body is {\"member\": 0 to 31, \"state\": \"good\", \"invalid\" or \"locked\"}");
+        return;
+    }
+    struct json_w w = json_w(&r->body);
+    json_open_array(&w);
+    for (int i = 0; i < MEMBERS; i++)
+        json_put_text(&w, span_of(member_state_name((enum member_state)atomic_load(&m->state[i]))));
+    json_close_array(&w);
+    answer(r, 200, "application/json; charset=utf-8");
+}
+
 /* As the pages show photos. */
 static bool shown_small(struct request *r)
 {
@@ -812,6 +923,8 @@ static void route(struct request *r)
     } else if (span_is(r->path, "/panel/faults") &&
                (asks || span_is(r->method, "POST") || span_is(r->method, "DELETE"))) {
         route_panel_faults(r);
+    } else if (span_is(r->path, "/panel/members") && (asks || span_is(r->method, "POST"))) {
+        route_panel_members(r);
     } else if (!asks) {
         answer_text(r, 405, "this address only answers GET\n");
     } else if (under(r, "/i/api/graphql/", &rest) || under(r, "/graphql/", &rest)) {
@@ -838,6 +951,10 @@ static void route(struct request *r)
         answer_picture(r);
     } else if (under(r, "/truth/", &rest)) {
         route_truth(r, rest);
+    } else if (span_is(r->path, "/panel/login")) {
+        route_panel_login(r);
+    } else if (span_is(r->path, "/account/access")) {
+        answer_still(r, 200, "text/html; charset=utf-8", app_locked_page);
     } else if (span_is(r->path, "/panel")) {
         answer_still(r, 200, "text/html; charset=utf-8", app_panel_page);
     } else if (span_is(r->path, "/healthz")) {
@@ -1091,6 +1208,7 @@ err server_open(const struct server_options *options, struct server **out_server
     s->faults = options->faults;
     s->options.model.held = (uint32_t)options->faults.value[FAULT_held];
     s->draws.seed = options->model.seed;
+    s->members.seed = options->model.seed;
     pthread_mutex_init(&s->faults_lock, NULL);
     s->waiting = waiting_new();
     s->limits = limits_new(options->rate_limit, options->rate_window_s);

@@ -34,6 +34,8 @@ if wants unit; then
     models/check.sh
     $make out/release/tests/sim/sim
     tests/sim/check.sh out/release/tests/sim/sim
+    $make out/release/tests/crash/crash
+    tests/crash/check.sh out/release/tests/crash/crash
 fi
 if wants clang; then
     step "build with clang, with fault points"
@@ -47,6 +49,8 @@ if wants asan; then
     ASAN_OPTIONS=detect_leaks=1 MODEL_OPS=10000 tests/run.sh $(tests_of out/asan unit conform model)
     $make BUILD=asan out/asan/tests/sim/sim
     ASAN_OPTIONS=detect_leaks=0 out/asan/tests/sim/sim count=4 >/dev/null # longjmp leaves nothing to a leak check
+    $make BUILD=asan out/asan/tests/crash/crash
+    out/asan/tests/crash/crash stride=150 seeds=4 | tail -1
 fi
 if wants fuzz; then
     step "each fuzz target for 5 seconds"

@@ -30,6 +30,8 @@ static const int64_t T0 = 1767225600000; /* 2026-01-01 */
 struct job {
     int64_t ready_ms, rank, unique, tries;
 };
+static const struct limit_retry_policy retry_policy = {.floor = 3, .percent = 20};
+
 struct lane {
     struct pick_turn turn;
     struct job waiting[QUEUE];
@@ -47,7 +49,7 @@ struct month {
     uint64_t random;
     int64_t now, vtime, lane_vtime[TENANTS];
     struct pick_turn tenants[TENANTS];
-    struct lane lanes[TENANTS][PICK_CLASSES];
+    struct lane lanes[TENANTS][LANE_QUARANTINE];
     struct pick_session sessions[SESSIONS_MAX];
     struct run runs[SESSIONS_MAX];
     struct limit site;
@@ -75,7 +77,7 @@ static bool lives(const struct month *m, int64_t unique, struct unique_facts *ou
             *out = (struct unique_facts){.live = true, .state = JOB_ACTIVE};
     }
     for (int t = 0; t < TENANTS && !out->live; t++) {
-        for (int c = 0; c < PICK_CLASSES && !out->live; c++) {
+        for (int c = 0; c < LANE_QUARANTINE && !out->live; c++) {
             for (size_t i = 0; i < m->lanes[t][c].count && !out->live; i++)
                 *out = (struct unique_facts){.live = m->lanes[t][c].waiting[i].unique == unique,
                                              .state = JOB_READY};
@@ -125,7 +127,7 @@ static void arrivals(struct month *m)
     for (int t = 0; t < TENANTS; t++) {
         /* The first tenant asks for ten times as much. */
         if (below(m, t == 0 ? 40 : 400) == 0)
-            enter(m, t, (int)below(m, PICK_CLASSES),
+            enter(m, t, (int)below(m, LANE_QUARANTINE),
                   (struct job){.ready_ms = m->now, .unique = 1 + below(m, 500)},
                   (int)below(m, 10));
     }
@@ -142,7 +144,7 @@ static void arrivals(struct month *m)
         m->slots++;
         m->passed_over += go == SCHEDULE_GO_PASS;
         if (go != SCHEDULE_GO_PASS)
-            enter(m, 1, PICK_NORMAL,
+            enter(m, 1, LANE_NORMAL,
                   (struct job){.ready_ms =
                                    schedule_start(&m->schedule, SPAN("daily"), slots[i]).ms,
                                .unique = -1},
@@ -162,7 +164,7 @@ static void visit(struct month *m)
         schedule_adapt(&m->watch, elapsed / (day ? HOUR_MS / 12 : HOUR_MS), elapsed);
     m->watch.start.ms = m->now; /* the next one is counted from this visit */
     m->visits++;
-    enter(m, 2, PICK_BULK, (struct job){.ready_ms = m->now, .unique = -2}, 5);
+    enter(m, 2, LANE_BULK, (struct job){.ready_ms = m->now, .unique = -2}, 5);
 }
 
 static void end_run(struct month *m, struct run *r)
@@ -201,14 +203,14 @@ static void end_run(struct month *m, struct run *r)
 /* Starts one job; false when nothing may start now. */
 static bool start_one(struct month *m, int64_t sessions)
 {
-    struct pick_turn turns[PICK_CLASSES];
+    struct pick_turn turns[LANE_QUARANTINE];
     int64_t open_ms = 0;
     if (m->active >= sessions || limit_open_at(&m->site) > m->now ||
         !breaker_allows(&m->breaker, m->active, m->now))
         return false;
     for (int t = 0; t < TENANTS; t++) {
         bool any = false;
-        for (int c = 0; c < PICK_CLASSES; c++)
+        for (int c = 0; c < LANE_QUARANTINE; c++)
             any |= first_of(&m->lanes[t][c], m->now) >= 0;
         if (any && !m->tenants[t].may_start)
             pick_woke(&m->tenants[t], m->vtime);
@@ -217,11 +219,11 @@ static bool start_one(struct month *m, int64_t sessions)
     int t = pick_next(m->tenants, TENANTS);
     if (t == PICK_NOBODY)
         return false;
-    for (int c = 0; c < PICK_CLASSES; c++) {
+    for (int c = 0; c < LANE_QUARANTINE; c++) {
         turns[c] = m->lanes[t][c].turn;
         turns[c].may_start = first_of(&m->lanes[t][c], m->now) >= 0;
     }
-    int c = pick_next(turns, PICK_CLASSES);
+    int c = pick_next(turns, LANE_QUARANTINE);
     struct lane *l = &m->lanes[t][c];
     int i = first_of(l, m->now),
         session = pick_session(m->sessions, (size_t)sessions, c, m->now, &open_ms);
@@ -229,8 +231,8 @@ static bool start_one(struct month *m, int64_t sessions)
         m->parked_ms += STEP_MS;
         return false;
     }
-    if (l->waiting[i].tries > 0 && limit_retry_at(&m->retries, m->now) > m->now) {
-        l->waiting[i].ready_ms = limit_retry_at(&m->retries, m->now);
+    if (l->waiting[i].tries > 0 && limit_retry_at(&m->retries, &retry_policy, m->now) > m->now) {
+        l->waiting[i].ready_ms = limit_retry_at(&m->retries, &retry_policy, m->now);
         return true; /* somebody else's turn */
     }
     if (!limit_take(&m->site, m->now))
@@ -266,7 +268,7 @@ static size_t waiting(const struct month *m)
 {
     size_t n = (size_t)m->active;
     for (int t = 0; t < TENANTS; t++) {
-        for (int c = 0; c < PICK_CLASSES; c++)
+        for (int c = 0; c < LANE_QUARANTINE; c++)
             n += m->lanes[t][c].count;
     }
     return n;
@@ -276,7 +278,7 @@ static int report(const struct month *m)
 {
     static const char *const classes[] = {"interactive", "normal", "bulk"};
     for (int t = 0; t < TENANTS; t++) {
-        for (int c = 0; c < PICK_CLASSES; c++) {
+        for (int c = 0; c < LANE_QUARANTINE; c++) {
             const struct lane *l = &m->lanes[t][c];
             printf(
                 "tenant %d %-11s  %6lld starts  %6lld done  mean wait %5lld s  longest %6lld s\n",
@@ -329,10 +331,10 @@ static err set_up(struct month *m, int argc, char **argv, int64_t sessions, stru
         m->sessions[i].healthy = true;
     for (int t = 0; t < TENANTS; t++) {
         m->tenants[t].weight = 1;
-        for (int c = 0; c < PICK_CLASSES; c++) {
+        for (int c = 0; c < LANE_QUARANTINE; c++) {
             char lane[32];
             snprintf(lane, sizeof lane, "%d/x/%d", t, c);
-            m->lanes[t][c].turn.weight = pick_weight((enum pick_class)c);
+            m->lanes[t][c].turn.weight = lane_class_weight((enum lane_class)c);
             pick_joined(&m->lanes[t][c].turn, span_of(lane), 0);
         }
     }

@@ -3,9 +3,11 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "base/text.h"
+#include "wire/cookies.h"
 
 enum {
     CALL_ARENA_MAX = 16 * 1024 * 1024, /* a page of 500 jobs with their texts */
+    BUSY_S = 5,                        /* of Retry-After, when nobody knows better */
     HEARTBEAT_MS = 15 * 1000,          /* below the usual 30-60 s of proxies */
     JSON_MAX = 32 * 1024 * 1024,
 };
@@ -16,31 +18,103 @@ static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
 static const char *const records_query[] = {"after", "limit", "fields", NULL};
+static const char *const dry_query[] = {"dry_run", NULL};
+static const char *const queues_query[] = {"tenant", "site", "troubled", "limit", "after", NULL};
+static const char *const breakers_query[] = {"limit", "after", NULL};
+static const char *const effective_query[] = {"tenant", "site", "class", NULL};
+static const char *const page_query[] = {"limit", "after", NULL};
+static const char *const record_query[] = {"fields", NULL};
+static const char *const dead_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "limit", "after", NULL};
+static const char *const delete_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "all", "dry_run", NULL};
+static const char *const sessions_query[] = {"site", "pool", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
 static const struct route routes[] = {
-    {"/livez", "GET, HEAD", false, false, no_query, health_live},
-    {"/readyz", "GET, HEAD", false, false, ready_query, health_ready},
-    {"/metrics", "GET, HEAD", false, false, no_query, health_metrics},
-    {"/", "GET, HEAD", false, true, no_query, front_show},
-    {"/style.css", "GET, HEAD", false, false, no_query, front_style},
-    {"/v1/events", "GET, HEAD", false, true, events_query, events_stream},
-    {"/v1/jobs", "POST", true, true, no_query, jobs_create},
-    {"/v1/jobs", "GET, HEAD", false, true, list_query, jobs_list},
-    {"/v1/jobs/{id}", "GET, HEAD", false, true, no_query, jobs_show},
-    {"/v1/jobs/{id}/cancel", "POST", true, true, no_query, jobs_cancel},
-    {"/v1/jobs/{id}/artifacts", "GET, HEAD", false, true, no_query, artifacts_list},
-    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", false, true, no_query, artifacts_show},
-    {"/v1/jobs/{id}/repair", "POST", true, true, no_query, artifacts_repair},
-    {"/v1/jobs/{id}/posts", "GET, HEAD", false, true, records_query, items_posts},
-    {"/v1/jobs/{id}/users", "GET, HEAD", false, true, records_query, items_users},
-    {"/v1/jobs/{id}/unavailable", "GET, HEAD", false, true, items_query, items_unavailable},
-    {"/v1/jobs/{id}/rejected", "GET, HEAD", false, true, items_query, items_rejected},
-    {"/v1/jobs/{id}/conflicts", "GET, HEAD", false, true, items_query, items_conflicts},
-    {"/v1/sites/{name}/fields", "GET, HEAD", false, true, fields_query, sites_fields},
-    {"/v1/files/{name}", "GET, HEAD", false, true, no_query, files_show},
-    {"/v1/jobs/{id}/log", "GET, HEAD", false, true, items_query, events_log},
+    {"/livez", "GET, HEAD", false, no_query, health_live, false},
+    {"/readyz", "GET, HEAD", false, ready_query, health_ready, false},
+    {"/metrics", "GET, HEAD", false, no_query, health_metrics, false},
+    {"/", "GET, HEAD", true, no_query, front_show, false},
+    {"/style.css", "GET, HEAD", false, no_query, front_style, false},
+    {"/v1/events", "GET, HEAD", true, events_query, events_stream, false},
+    {"/v1/jobs", "POST", true, no_query, jobs_create, false},
+    {"/v1/jobs", "GET, HEAD", true, list_query, jobs_list, false},
+    {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show, false},
+    {"/v1/jobs/{id}/cancel", "POST", true, no_query, jobs_cancel, false},
+    {"/v1/jobs/{id}/retry", "POST", true, no_query, dead_retry_job, false},
+    {"/v1/jobs/{id}/artifacts", "GET, HEAD", true, no_query, artifacts_list, false},
+    {"/v1/jobs/{id}/artifacts/{n}", "GET, HEAD", true, no_query, artifacts_show, false},
+    {"/v1/jobs/{id}/repair", "POST", true, no_query, artifacts_repair, false},
+    {"/v1/jobs/{id}/posts", "GET, HEAD", true, records_query, items_posts, false},
+    {"/v1/jobs/{id}/users", "GET, HEAD", true, records_query, items_users, false},
+    {"/v1/jobs/{id}/unavailable", "GET, HEAD", true, items_query, items_unavailable, false},
+    {"/v1/jobs/{id}/rejected", "GET, HEAD", true, items_query, items_rejected, false},
+    {"/v1/jobs/{id}/conflicts", "GET, HEAD", true, items_query, items_conflicts, false},
+    {"/v1/sites/{name}/fields", "GET, HEAD", true, fields_query, sites_fields, false},
+    {"/v1/files/{name}", "GET, HEAD", true, no_query, files_show, false},
+    {"/v1/jobs/{id}/log", "GET, HEAD", true, items_query, events_log, false},
+    {"/v1/schedules", "POST", true, dry_query, schedules_create, false},
+    {"/v1/schedules", "GET, HEAD", true, page_query, schedules_list, false},
+    {"/v1/schedules/preview", "POST", true, no_query, schedules_preview, false},
+    {"/v1/schedules/{name}/pause", "POST", true, dry_query, schedules_pause, false},
+    {"/v1/schedules/{name}/resume", "POST", true, dry_query, schedules_resume, false},
+    {"/v1/schedules/{name}/trigger", "POST", true, dry_query, schedules_trigger, false},
+    {"/v1/schedules/{name}/backfill", "POST", true, dry_query, schedules_backfill, false},
+    {"/v1/schedules/{name}/runs", "GET, HEAD", true, page_query, schedules_runs, false},
+    {"/v1/schedules/{name}", "GET, HEAD", true, no_query, schedules_show, false},
+    {"/v1/schedules/{name}", "PUT", true, dry_query, schedules_change, false},
+    {"/v1/schedules/{name}", "DELETE", true, dry_query, schedules_delete, false},
+    {"/v1/queues", "GET, HEAD", true, queues_query, queues_list, false},
+    {"/v1/queues/{lane}", "GET, HEAD", true, no_query, queues_show, false},
+    {"/v1/queues/{lane}", "PUT", true, no_query, queues_put, false},
+    {"/v1/queues/{lane}", "PATCH", true, no_query, queues_patch, false},
+    {"/v1/queues/{lane}/pause", "POST", true, no_query, queues_pause, false},
+    {"/v1/queues/{lane}/resume", "POST", true, no_query, queues_resume, false},
+    {"/v1/queues/{lane}/close", "POST", true, no_query, queues_close, false},
+    {"/v1/queues/{lane}/open", "POST", true, no_query, queues_open, false},
+    {"/v1/queues/{lane}/unblock", "POST", true, no_query, queues_unblock, false},
+    {"/v1/queues/{lane}/purge", "POST", true, dry_query, queues_purge, false},
+    {"/v1/breakers", "GET, HEAD", true, breakers_query, breakers_list, false},
+    {"/v1/breakers/{lane}", "GET, HEAD", true, no_query, breakers_show, false},
+    {"/v1/breakers/{lane}/open", "POST", true, no_query, breakers_open, false},
+    {"/v1/breakers/{lane}/close", "POST", true, no_query, breakers_close, false},
+    {"/v1/breakers/{lane}/reset", "POST", true, no_query, breakers_reset, false},
+    {"/v1/limits", "GET, HEAD", true, no_query, limits_show, false},
+    {"/v1/limits/effective", "GET, HEAD", true, effective_query, limits_effective, false},
+    {"/v1/limits/all", "PUT", true, no_query, limits_set_all, false},
+    {"/v1/limits/all", "PATCH", true, no_query, limits_set_all, false},
+    {"/v1/limits/tenants/{name}", "PUT", true, no_query, limits_set_tenant, false},
+    {"/v1/limits/tenants/{name}", "PATCH", true, no_query, limits_set_tenant, false},
+    {"/v1/limits/sites/{name}", "PUT", true, no_query, limits_set_site, false},
+    {"/v1/limits/sites/{name}", "PATCH", true, no_query, limits_set_site, false},
+    {"/v1/mode", "GET, HEAD", true, no_query, mode_show, false},
+    {"/v1/mode", "PUT", true, no_query, mode_put, false},
+    {"/v1/sessions", "POST", true, no_query, sessions_create, false},
+    {"/v1/sessions", "GET, HEAD", true, sessions_query, sessions_list, false},
+    {"/v1/sessions/{name}", "GET, HEAD", true, no_query, sessions_show, false},
+    {"/v1/sessions/{name}", "DELETE", true, no_query, sessions_remove, false},
+    {"/v1/sessions/{name}/cookies", "POST", true, no_query, sessions_cookies, true},
+    {"/v1/sessions/{name}/lock", "POST", true, no_query, sessions_lock, false},
+    {"/v1/sessions/{name}/unlock", "POST", true, no_query, sessions_unlock, false},
+    {"/v1/batches", "POST", true, dry_query, batches_create, false},
+    {"/v1/batches", "GET, HEAD", true, page_query, batches_list, false},
+    {"/v1/batches/{batch}", "GET, HEAD", true, no_query, batches_show, false},
+    {"/v1/batches/{batch}/jobs", "POST", true, dry_query, batches_add, false},
+    {"/v1/batches/{batch}/jobs", "GET, HEAD", true, list_query, batches_jobs, false},
+    {"/v1/batches/{batch}/seal", "POST", true, no_query, batches_seal, false},
+    {"/v1/batches/{batch}/cancel", "POST", true, dry_query, batches_cancel, false},
+    {"/v1/batches/{batch}/retry-failed", "POST", true, dry_query, batches_retry, false},
+    {"/v1/batches/{batch}/posts", "GET, HEAD", true, record_query, batches_posts, false},
+    {"/v1/batches/{batch}/users", "GET, HEAD", true, record_query, batches_users, false},
+    {"/v1/dead-letters", "GET, HEAD", true, dead_query, dead_list, false},
+    {"/v1/dead-letters", "DELETE", true, delete_query, dead_delete, false},
+    {"/v1/dead-letters/retry", "POST", true, dry_query, dead_retry, false},
+    {"/v1/dead-letters/{id}", "GET, HEAD", true, no_query, dead_show, false},
+    {"/v1/dead-letters/{id}", "DELETE", true, no_query, dead_delete_job, false},
+    {"/v1/dead-letters/{id}/retry", "POST", true, no_query, dead_retry_job, false},
+    {"/v1/operations", "GET, HEAD", true, page_query, operations_list, false},
+    {"/v1/operations/{operation}", "GET, HEAD", true, no_query, operations_show, false},
+    {"/v1/operations/{operation}/cancel", "POST", true, no_query, operations_cancel, false},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
 
@@ -98,11 +172,18 @@ void answer_problem(struct request *r, int status, const char *code, const char 
     buf_free(&detail);
 }
 
-void answer_busy(struct request *r, int status, const char *code, const char *detail)
+static void answer_later(struct request *r, int status, const char *code, const char *detail, int64_t wait_ms)
 {
+    char seconds[24];
     struct problem p = {
         .status = status, .code = code, .detail = span_of(detail), .retryable = true};
-    send_problem(r, &p, (const char *const[]){"Retry-After", "5", NULL});
+    snprintf(seconds, sizeof seconds, "%lld", (long long)(wait_ms > 0 ? (wait_ms + 999) / 1000 : BUSY_S));
+    send_problem(r, &p, (const char *const[]){"Retry-After", seconds, NULL});
+}
+
+void answer_busy(struct request *r, int status, const char *code, const char *detail)
+{
+    answer_later(r, status, code, detail, 0);
 }
 
 /* The code of a problem for an error of the store. */
@@ -116,6 +197,12 @@ static const char *code_of(err e)
         return "validation_failed";
     if (e == E_BUSY)
         return "queue_full";
+    if (e == E_DRAINING)
+        return "draining";
+    if (e == E_MAINTENANCE)
+        return "maintenance";
+    if (e == E_CLOSED)
+        return "queue_closed";
     if (e == E_DISK_FULL)
         return "disk_full";
     if (e == E_STORE)
@@ -134,13 +221,16 @@ static const char *public_words(err e, const struct fault *f, bool ours)
 
 void answer_fault(struct request *r, err e, const struct fault *f)
 {
+    if (e == E_SESSION) { /* not the site's refusal: nobody is there whom a job could be given */
+        answer_problem(r, 409, "session_unavailable", "%s", f->words);
+        return;
+    }
     enum err_class class = err_class(e);
     bool ours = class != ERR_FINAL && class != ERR_WAIT;
     if (ours || e == E_DISK_FULL)
         log_error("api.failed", F_X("result", e), F_C("why", f->words), F_S("request", r->id));
     if (class == ERR_WAIT || class == ERR_RETRY)
-        answer_busy(r, err_http(e), code_of(e),
-                    public_words(e, f, ours));
+        answer_later(r, err_http(e), code_of(e), public_words(e, f, ours), f->wait_ms);
     else
         answer_problem(r, err_http(e), code_of(e), "%s", public_words(e, f, ours));
 }
@@ -164,8 +254,10 @@ bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
 
 static void call_free(struct call *c)
 {
+    secret_wipe_buf(&c->secret);
     arena_free(&c->op.arena);
     free(c->fields);
+    free(c->lines);
     free(c);
 }
 
@@ -187,6 +279,7 @@ struct call *call_new(struct api *a, struct request *r, struct span id)
     c->request = r;
     c->op.arena = arena_new(CALL_ARENA_MAX);
     c->left = -1;
+    c->secret = BUF(COOKIES_TEXT_MAX);
     span_copy(id, c->id, sizeof c->id);
     r->owner = c;
     return c;
@@ -204,6 +297,14 @@ void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c
     if (!c->request->stream)
         request_hold(c->request);
     store_thread_post(c->api->store, &c->op);
+}
+
+void call_work(struct call *c, enum store_verb verb,
+               err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f),
+               void *args, void (*then)(struct call *c))
+{
+    c->op.in.work = (struct store_work){.run = run, .args = args, .ends_jobs = c->ends_jobs};
+    call_post(c, verb, then);
 }
 
 static void on_job_known(struct call *c)
@@ -228,7 +329,7 @@ void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request
 
 /* ---- routing ---- */
 
-/* True when the path has the route's shape; *out_id is what stands for {id} or {name}. */
+/* True when the path has the route's shape; *out_id is what stands for {id}, {name} or {lane}. */
 static bool matches(struct span path, const char *pattern, struct span *out_id)
 {
     struct span p = span_of(pattern);
@@ -248,14 +349,17 @@ static bool matches(struct span path, const char *pattern, struct span *out_id)
     if (path.n <= before.n + behind.n || !span_starts(path, before) || !span_ends(path, behind))
         return false;
     *out_id = span_cut(path, hole, path.n - before.n - behind.n);
-    return span_find_char(*out_id, '/') == out_id->n;
+    size_t slashes = 0;
+    for (size_t i = 0; i < out_id->n; i++)
+        slashes += out_id->p[i] == '/';
+    return slashes == (span_is(span_cut(p, hole, end + 1 - hole), "{lane}") ? 2U : 0U);
 }
 
 static bool accepts(const struct route *route, const struct request *r)
 {
-    if (route->post)
-        return span_is(r->method, "POST");
-    return r->head || span_is(r->method, "GET");
+    if (strcmp(route->allow, "GET, HEAD") == 0)
+        return r->head || span_is(r->method, "GET");
+    return span_is(r->method, route->allow);
 }
 
 static void refuse_method(struct request *r, const char *allow)
@@ -271,16 +375,20 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/files, /v1/events, /livez, /readyz and /metrics"};
+                        .hint = "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/schedules, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/sessions, /v1/files, /v1/events, "
+                                "/livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
 
 static const struct route *route_of(struct request *r, struct span *out_id)
 {
-    struct buf allow = BUF(64);
+    struct buf allow = BUF(128);
+    bool exact = false; /* a path that is written out is not a name as well */
     for (size_t i = 0; i < ROUTES; i++) {
-        if (!matches(r->path, routes[i].path, out_id))
+        bool hole = strchr(routes[i].path, '{') != NULL;
+        if ((hole && exact) || !matches(r->path, routes[i].path, out_id))
             continue;
+        exact = exact || !hole;
         if (accepts(&routes[i], r)) {
             buf_free(&allow);
             return &routes[i];
@@ -289,7 +397,7 @@ static const struct route *route_of(struct request *r, struct span *out_id)
             buf_add_text(&allow, ", ");
         buf_add_text(&allow, routes[i].allow);
     }
-    char text[64];
+    char text[128];
     if (allow.n)
         refuse_method(r, span_copy(buf_span(&allow), text, sizeof text));
     else
@@ -313,6 +421,12 @@ static bool query_known(struct request *r, const struct route *route)
     return false;
 }
 
+static bool brings_jobs(const struct route *route)
+{
+    return route->run == jobs_create || route->run == batches_create || route->run == batches_add ||
+           route->run == batches_retry || route->run == dead_retry || route->run == dead_retry_job;
+}
+
 static void on_head(void *ctx, struct request *r)
 {
     struct api *a = ctx;
@@ -320,16 +434,21 @@ static void on_head(void *ctx, struct request *r)
     const struct route *route = route_of(r, &id);
     if (!route || !query_known(r, route))
         return;
-    bool of_job = strstr(route->path, "{id}") != NULL;
-    if (of_job && !id_valid(id, "job")) {
-        answer_problem(r, 404, "not_found", "there is no such job");
-        return;
+    static const struct {
+        const char *hole, *kind, *noun;
+    } things[] = {{"{id}", "job", "job"}, {"{batch}", "bat", "batch"}, {"{operation}", "opr", "operation"}};
+    for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
+        if (strstr(route->path, things[i].hole) && !id_valid(id, things[i].kind)) {
+            answer_problem(r, 404, "not_found", "there is no such %s", things[i].noun);
+            return;
+        }
     }
-    if (route->run == jobs_create && a->draining) {
+    if (a->draining && brings_jobs(route)) {
         answer_busy(r, 503, "draining", "the service is stopping and accepts no more jobs");
         return;
     }
     r->route = route;
+    r->secret = route->secret;
 }
 
 static void on_request(void *ctx, struct request *r)

@@ -27,6 +27,7 @@ struct api_status {
         const char *error; /* why what lies in the folder is not in use; NULL: it is */
     } sites[16];
     size_t site_count;
+    struct outlook queue; /* as the store said last */
 };
 
 struct api_config {
@@ -34,9 +35,12 @@ struct api_config {
     int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
     const char *state_dir; /* files of media lie below it */
     struct packs *packs;   /* for validation; held */
+    bool coalesce;         /* equal work is done once, where an order says nothing about it */
     void (*status)(void *ctx, struct api_status *out);
-    /* A cancel was stored for a job that is running: the pool tells its worker now. */
-    void (*cancelled)(void *ctx, struct span job_id);
+    /* A cancel was stored for a job that is running: the pool tells its worker now; by force it kills it. */
+    void (*cancelled)(void *ctx, struct span job_id, bool force);
+    /* Now, by the clock that such a schedule goes by; NULL: the wall's for all. */
+    wall (*clock)(void *ctx, enum schedule_kind kind);
     void *ctx;
 };
 

@@ -18,7 +18,10 @@ static void add_json(struct buf *out, const struct event_view *e)
     json_open(&w);
     json_kv_int(&w, "seq", e->seq);
     json_kv_cstr(&w, "at", when_text_ms((wall){e->at_ms}, when));
-    json_kv_text(&w, "job", e->job.n ? e->job : SPAN_NONE);
+    const char *subject = span_starts(e->job, SPAN("bat_"))   ? "batch"
+                          : span_starts(e->job, SPAN("opr_")) ? "operation"
+                                                              : "job";
+    json_kv_text(&w, subject, e->job.n ? e->job : SPAN_NONE);
     json_kv_text(&w, "event", e->kind);
     json_key(&w, "data");
     json_put_raw(&w, e->body);
@@ -110,8 +113,9 @@ void events_stream(struct api *a, struct request *r, struct span id)
     struct span job = SPAN_NONE;
     if (!first_position(a, r, &after))
         return;
-    if (request_query(r, "job", &job) && !id_valid(job, "job")) {
-        answer_problem(r, 400, "bad_parameter", "job must be the id of a job");
+    if (request_query(r, "job", &job) && !id_valid(job, "job") && !id_valid(job, "bat") &&
+        !id_valid(job, "opr")) {
+        answer_problem(r, 400, "bad_parameter", "job must be the id of a job, a batch or an operation");
         return;
     }
     if (a->stream_count >= EVENT_STREAMS_MAX) {

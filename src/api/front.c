@@ -1,10 +1,11 @@
 #include "api/inside.h"
+#include "api/lane_view.h"
 
 #include "base/text.h"
 #include "os/clock.h"
 #include "os/random.h"
 
-enum { PAGE_JOBS = 50, REFRESH_S = 5, NONCE_BYTES = 16 };
+enum { PAGE_JOBS = 50, PAGE_LANES = 20, TROUBLE_MAX = 64 * 1024, REFRESH_S = 5, NONCE_BYTES = 16 };
 
 static const char style[] =
     ":root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}\n"
@@ -134,9 +135,28 @@ static void add_job(struct buf *out, const struct job_view *job)
     buf_fmt(out, "<td class=\"when\">%s</td></tr>\n", when_text((wall){job->created_ms}, when));
 }
 
+/* "mode paused · jobs: 3 ready (1 could start), 2 active · queues: 4 open, 1 paused" */
+static void add_queue(struct buf *out, const struct outlook *o)
+{
+    const char *before = " ";
+    if (o->mode != MODE_NORMAL)
+        buf_fmt(out, "<strong class=\"warn\">mode %s</strong> · ", mode_name(o->mode));
+    buf_fmt(out, "jobs: %lld ready (%lld could start), %lld scheduled, %lld active · queues:",
+            (long long)o->by_state[JOB_READY], (long long)o->runnable, (long long)o->by_state[JOB_SCHEDULED],
+            (long long)o->by_state[JOB_ACTIVE]);
+    for (int i = 0; i < LANE_WORDS; i++) {
+        if (!o->lanes[i])
+            continue;
+        buf_fmt(out, "%s%lld %s", before, (long long)o->lanes[i], lane_word_name((enum lane_word)i));
+        before = ", ";
+    }
+    if (before[0] == ' ')
+        buf_add_text(out, " none has jobs");
+}
+
 static void add_top(struct buf *out, const struct api *a, const struct api_status *s)
 {
-    bool ready = s->ready && !a->draining;
+    bool ready = health_is_ready(a, s);
     char when[WHEN_TEXT];
     buf_fmt(
         out,
@@ -152,7 +172,7 @@ static void add_top(struct buf *out, const struct api *a, const struct api_statu
         buf_add_text(out, "<strong class=\"ok\">ready</strong>");
     } else {
         buf_add_text(out, "<strong class=\"warn\">not ready</strong>: ");
-        add_text(out, span_of(a->draining ? "the service is stopping" : s->why));
+        add_text(out, span_of(health_why(a, s)));
     }
     buf_fmt(out,
             " · workers: %lld busy, %lld idle, %lld starting · browsers: %lld ready, %lld tabs "
@@ -162,10 +182,33 @@ static void add_top(struct buf *out, const struct api *a, const struct api_statu
             (long long)s->tabs_open);
     add_text(out, span_of(s->isolation));
     buf_fmt(out,
-            " · %s</p>\n<p><a href=\"/metrics\">metrics</a> · <a "
-            "href=\"/readyz?verbose\">readiness</a> · "
-            "<a href=\"/v1/jobs\">jobs as JSON</a></p>\n",
+            " · %s</p>\n<p>",
             when_text(clock_wall(), when));
+    add_queue(out, &s->queue);
+    buf_add_text(out, "</p>\n<p><a href=\"/metrics\">metrics</a> · <a href=\"/readyz?verbose\">readiness</a> · "
+                      "<a href=\"/v1/jobs\">jobs as JSON</a> · <a href=\"/v1/queues\">queues as JSON</a></p>\n");
+}
+
+/* The queues that something holds up, each with what and until when. */
+static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t count, wall now)
+{
+    struct buf words = BUF(2048);
+    if (!count)
+        return;
+    buf_add_text(out, "<table><thead><tr><th>queue that is held up</th><th>why</th><th class=\"n\">waiting</th>"
+                      "</tr></thead><tbody>\n");
+    for (size_t i = 0; i < count; i++) {
+        buf_clear(&words);
+        lane_trouble(&words, &lanes[i], now);
+        buf_add_text(out, "<tr><td class=\"target\">");
+        add_text(out, lanes[i].name);
+        buf_add_text(out, "</td><td class=\"outcome warn\">");
+        add_text(out, buf_span(&words));
+        buf_fmt(out, "</td><td class=\"n\">%lld</td></tr>\n",
+                (long long)(lanes[i].blocked + lanes[i].scheduled + lanes[i].ready));
+    }
+    buf_add_text(out, "</tbody></table>\n");
+    buf_free(&words);
 }
 
 static void add_table(struct buf *out, const struct job_view *jobs, size_t count)
@@ -202,6 +245,7 @@ static void on_jobs(struct call *c)
     draw_nonce(nonce);
     snprintf(rules, sizeof rules, policy, nonce);
     add_top(&body, c->api, &status);
+    buf_add(&body, c->kept);
     add_table(&body, c->op.out.jobs.jobs, c->op.out.jobs.count);
     buf_add_text(&body, "</main>\n");
     add_script(&body, nonce);
@@ -218,11 +262,22 @@ static void on_jobs(struct call *c)
     buf_free(&body);
 }
 
+static void on_lanes(struct call *c)
+{
+    struct buf text = BUF(TROUBLE_MAX);
+    if (!c->op.result)
+        add_troubled(&text, c->op.out.lanes.lanes, c->op.out.lanes.count, clock_wall());
+    c->kept = text.failed ? SPAN("") : arena_keep(c->op.arena, buf_span(&text));
+    buf_free(&text);
+    c->op.in.jobs = (struct jobs_query){.state = -1, .limit = PAGE_JOBS};
+    call_post(c, STORE_JOBS, on_jobs);
+}
+
 void front_show(struct api *a, struct request *r, struct span id)
 {
     struct call *c = call_new(a, r, id);
-    c->op.in.jobs = (struct jobs_query){.state = -1, .limit = PAGE_JOBS};
-    call_post(c, STORE_JOBS, on_jobs);
+    c->op.in.lanes = (struct lanes_query){.troubled = true, .limit = PAGE_LANES};
+    call_post(c, STORE_LANES, on_lanes);
 }
 
 void front_style(struct api *a, struct request *r, struct span id)

@@ -37,6 +37,23 @@ static void put_sites(struct json_w *w, const struct api_status *s)
     json_close_array(w);
 }
 
+/* How the queue is: what it does as a whole, its jobs and its lanes by what holds them up. */
+static void put_queue(struct json_w *w, const struct outlook *o)
+{
+    json_kv_cstr(w, "mode", mode_name(o->mode));
+    json_key(w, "jobs");
+    json_open(w);
+    for (int i = 0; i <= JOB_ACTIVE; i++)
+        json_kv_int(w, job_state_name((enum job_state)i), o->by_state[i]);
+    json_kv_int(w, "runnable", o->runnable);
+    json_close(w);
+    json_key(w, "queues");
+    json_open(w);
+    for (int i = 0; i < LANE_WORDS; i++)
+        json_kv_int(w, lane_word_name((enum lane_word)i), o->lanes[i]);
+    json_close(w);
+}
+
 static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
                         const char *why)
 {
@@ -56,11 +73,32 @@ static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
     json_kv_int(&w, "ready", s->browsers_ready);
     json_kv_int(&w, "tabs_open", s->tabs_open);
     json_close(&w);
+    put_queue(&w, &s->queue);
     json_key(&w, "sites");
     put_sites(&w, s);
     json_kv_int(&w, "event_streams", metric_get(METRIC_SSE_CLIENTS, 0));
     json_close(&w);
     buf_add_char(out, '\n');
+}
+
+static bool takes_jobs(enum store_mode m)
+{
+    return m == MODE_NORMAL || m == MODE_PAUSED;
+}
+
+bool health_is_ready(const struct api *a, const struct api_status *s)
+{
+    return s->ready && !a->draining && takes_jobs(s->queue.mode);
+}
+
+const char *health_why(const struct api *a, const struct api_status *s)
+{
+    if (a->draining)
+        return "the service is stopping";
+    if (!s->ready)
+        return s->why ? s->why : "not ready yet";
+    return s->queue.mode == MODE_DRAINING ? "the service takes no jobs: mode draining"
+                                          : "the service takes no jobs: mode maintenance";
 }
 
 void health_ready(struct api *a, struct request *r, struct span id)
@@ -69,10 +107,8 @@ void health_ready(struct api *a, struct request *r, struct span id)
     struct api_status status = {0};
     struct span verbose;
     a->config.status(a->config.ctx, &status);
-    bool ready = status.ready && !a->draining;
-    const char *why = a->draining  ? "the service is stopping"
-                      : status.why ? status.why
-                                   : "not ready yet";
+    bool ready = health_is_ready(a, &status);
+    const char *why = health_why(a, &status);
     if (request_query(r, "verbose", &verbose)) {
         struct buf body = answer_buf();
         add_verbose(&body, &status, ready, why);

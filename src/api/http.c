@@ -7,6 +7,7 @@
 #include "core/metrics.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "os/secret.h"
 #include "wire/problem.h"
 
 #include <microhttpd.h>
@@ -678,6 +679,8 @@ static void request_free(struct request *r)
     if (r->response)
         MHD_destroy_response(r->response);
     r->connection->request = NULL;
+    if (r->secret)
+        secret_wipe_buf(&r->received);
     buf_free(&r->received);
     arena_free(&r->arena);
     free(r);

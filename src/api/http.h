@@ -28,6 +28,7 @@ struct request {
     struct span body;         /* from on_request on */
     struct span id;      /* request id: the client's X-Request-Id when it is sane, else ours */
     struct arena *arena; /* for this request only; not for what a store operation needs */
+    bool secret;         /* of whoever answers: the body is wiped with the request; set in on_head */
     bool head;           /* HEAD: answered like GET, without the body */
     const void *route;   /* of whoever answers; set in on_head */
     void *owner;         /* of whoever answers: what on_gone has to clean up; NULL = nothing */

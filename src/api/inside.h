@@ -6,15 +6,18 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/body.h"
 #include "api/http.h"
 #include "base/json.h"
 #include "extract/fields.h"
+#include "store/batches.h"
 #include "wire/problem.h"
 
 enum {
     ANSWER_MAX = 4 * 1024 * 1024,
     PAGE_BYTES = 256 * 1024, /* of a stream's page */
     EVENT_STREAMS_MAX = 200,
+    REQUEST_KEY_MAX = 255,
 };
 
 struct api {
@@ -31,12 +34,13 @@ struct api {
 };
 
 struct route {
-    const char *path;  /* "{id}" stands for a job's id, "{name}" for a site's, "/{n}" at the end for a number */
-    const char *allow; /* methods for the Allow header */
-    bool post;
+    const char *path;  /* "{id}" stands for a job's id, "{name}" for a word, "{batch}" and "{operation}" likewise, "{lane}" for a lane with its two
+                          slashes, "/{n}" at the end for a number */
+    const char *allow; /* "GET, HEAD", or its one method */
     bool store;               /* needs a call */
     const char *const *query; /* parameters it knows; NULL-terminated */
     void (*run)(struct api *a, struct request *r, struct span id);
+    bool secret; /* its body is wiped */
 };
 
 struct call {
@@ -54,14 +58,28 @@ struct call {
     int kind;         /* enum item_kind */
     size_t page;      /* rows asked for */
     bool replayed;
+    bool existing; /* a job with this unique key was there */
+    bool ends_jobs;        /* of call_work(): may use the ballast of a full disk */
     bool job_fields;       /* of the job, once it is known */
+    struct buf secret;     /* cookies on their way to the store: wiped with the call */
     struct fields *fields; /* of each record; NULL: all of it */
+    void *lines;           /* how far a stream of a batch has come; freed with the call */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
+    void *more; /* of whoever made the call; in its arena */
+    struct span kept;   /* in the arena: of an earlier operation of the call */
+    int64_t purged;     /* so far */
+    struct lane_change change; /* of queues.c, and of */
+    struct limit_view limit;
+    bool breaker;       /* the answer is the lane's breaker, not the lane */
 };
 
 /* ---- api.c ---- */
 struct call *call_new(struct api *a, struct request *r, struct span id);
 void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c));
+/* An operation of the store that has no verb: STORE_WRITE or STORE_READ. args live in the call's arena. */
+void call_work(struct call *c, enum store_verb verb,
+               err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f),
+               void *args, void (*then)(struct call *c));
 /* Answers with a stream of NDJSON about the job c->id, or 404. on_pull's request->owner is the call. */
 void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request *r));
 
@@ -77,7 +95,16 @@ void answer_fault(struct request *r, err e, const struct fault *f);
 MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
                            int64_t *value);
 
+struct order;
+struct order_refusal;
 /* ---- jobs.c ---- */
+/* The body, or there is no Content-Type. False: answered 415. */
+MUST_USE bool body_is_json(struct request *r);
+/* Idempotency-Key, with or without quotes, empty when it is not there; false: not 1 to 255 visible ASCII
+ * characters. */
+bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1]);
+void answer_refusal(struct request *r, const struct order_refusal *refusal);
+void make_id(char out[ID_TEXT], const char *kind);
 void jobs_create(struct api *a, struct request *r, struct span id);
 void jobs_list(struct api *a, struct request *r, struct span id);
 void jobs_show(struct api *a, struct request *r, struct span id);
@@ -85,6 +112,74 @@ void jobs_cancel(struct api *a, struct request *r, struct span id);
 
 /* The operation is done: answers 200 with the job as it is now. */
 void jobs_answer(struct call *c);
+/* Likewise, 202 with its Location: it will run. */
+void jobs_answer_accepted(struct call *c);
+
+/* ---- batches.c ---- */
+void batches_create(struct api *a, struct request *r, struct span id);
+void batches_list(struct api *a, struct request *r, struct span id);
+void batches_show(struct api *a, struct request *r, struct span id);
+void batches_add(struct api *a, struct request *r, struct span id);
+void batches_seal(struct api *a, struct request *r, struct span id);
+void batches_cancel(struct api *a, struct request *r, struct span id);
+void batches_retry(struct api *a, struct request *r, struct span id);
+void batches_jobs(struct api *a, struct request *r, struct span id);
+void batches_posts(struct api *a, struct request *r, struct span id);
+void batches_users(struct api *a, struct request *r, struct span id);
+
+/* ---- dead.c ---- */
+void dead_list(struct api *a, struct request *r, struct span id);
+void dead_show(struct api *a, struct request *r, struct span id);
+void dead_retry_job(struct api *a, struct request *r, struct span id); /* also of a cancelled one */
+void dead_retry(struct api *a, struct request *r, struct span id);
+void dead_delete(struct api *a, struct request *r, struct span id);
+void dead_delete_job(struct api *a, struct request *r, struct span id);
+
+/* ---- operations.c ---- */
+struct operation_call { /* a call that begins an operation: args of its run, and its answer */
+    struct operation_args args;
+    struct span batch;
+    struct operation_view view;
+};
+void operations_list(struct api *a, struct request *r, struct span id);
+void operations_show(struct api *a, struct request *r, struct span id);
+void operations_cancel(struct api *a, struct request *r, struct span id);
+/* 202 with the operation of the call (c->op.in.work.args is a struct operation_call), or why not. */
+void operations_answer(struct call *c);
+/* ?dry_run=true; false: answered 400. */
+MUST_USE bool query_dry_run(struct request *r, bool *out_dry);
+/* {"per_minute": …, "reset": …} and, where *filter is not NULL, {"filter": {…}} of a body that may be
+ * empty. False: answered. */
+MUST_USE bool operations_read(struct api *a, struct request *r, struct arena *arena,
+                              struct operation_args *out, bool with_filter);
+/* 200: what would be done. */
+void answer_dry_run(struct request *r, const char *action, int64_t count, bool exact);
+
+/* ---- queues.c ---- */
+void queues_list(struct api *a, struct request *r, struct span id);
+void queues_show(struct api *a, struct request *r, struct span lane);
+void queues_put(struct api *a, struct request *r, struct span lane);
+void queues_patch(struct api *a, struct request *r, struct span lane);
+void queues_pause(struct api *a, struct request *r, struct span lane);
+void queues_resume(struct api *a, struct request *r, struct span lane);
+void queues_close(struct api *a, struct request *r, struct span lane);
+void queues_open(struct api *a, struct request *r, struct span lane);
+void queues_unblock(struct api *a, struct request *r, struct span lane);
+void queues_purge(struct api *a, struct request *r, struct span lane);
+void breakers_list(struct api *a, struct request *r, struct span id);
+void breakers_show(struct api *a, struct request *r, struct span lane);
+void breakers_open(struct api *a, struct request *r, struct span lane);
+void breakers_close(struct api *a, struct request *r, struct span lane);
+void breakers_reset(struct api *a, struct request *r, struct span lane);
+
+/* ---- limits.c ---- */
+void limits_show(struct api *a, struct request *r, struct span id);
+void limits_set_all(struct api *a, struct request *r, struct span id);
+void limits_set_tenant(struct api *a, struct request *r, struct span name);
+void limits_set_site(struct api *a, struct request *r, struct span name);
+void limits_effective(struct api *a, struct request *r, struct span id);
+void mode_show(struct api *a, struct request *r, struct span id);
+void mode_put(struct api *a, struct request *r, struct span id);
 
 /* ---- artifacts.c ---- */
 void artifacts_list(struct api *a, struct request *r, struct span id);
@@ -97,11 +192,36 @@ void items_users(struct api *a, struct request *r, struct span id);
 void items_unavailable(struct api *a, struct request *r, struct span id);
 void items_rejected(struct api *a, struct request *r, struct span id);
 void items_conflicts(struct api *a, struct request *r, struct span id);
+/* One record as a line, with the fields of the call. */
+void items_add_record(struct buf *out, const struct call *c, struct span json);
+/* ?fields=; c->kind says of what. False: answered 400. */
+MUST_USE bool items_query_fields(struct call *c, struct span list);
 /* The job of the call is known: what it wants of each record. */
 void items_job_known(struct call *c);
 
 /* ---- sites.c ---- */
 void sites_fields(struct api *a, struct request *r, struct span name);
+
+/* ---- schedules.c ---- */
+void schedules_create(struct api *a, struct request *r, struct span name);
+void schedules_change(struct api *a, struct request *r, struct span name);
+void schedules_show(struct api *a, struct request *r, struct span name);
+void schedules_list(struct api *a, struct request *r, struct span name);
+void schedules_delete(struct api *a, struct request *r, struct span name);
+void schedules_runs(struct api *a, struct request *r, struct span name);
+void schedules_pause(struct api *a, struct request *r, struct span name);
+void schedules_resume(struct api *a, struct request *r, struct span name);
+void schedules_trigger(struct api *a, struct request *r, struct span name);
+void schedules_backfill(struct api *a, struct request *r, struct span name);
+void schedules_preview(struct api *a, struct request *r, struct span name);
+/* ---- sessions.c ---- */
+void sessions_create(struct api *a, struct request *r, struct span id);
+void sessions_list(struct api *a, struct request *r, struct span id);
+void sessions_show(struct api *a, struct request *r, struct span name);
+void sessions_cookies(struct api *a, struct request *r, struct span name);
+void sessions_lock(struct api *a, struct request *r, struct span name);
+void sessions_unlock(struct api *a, struct request *r, struct span name);
+void sessions_remove(struct api *a, struct request *r, struct span name);
 
 /* ---- files.c ---- */
 void files_show(struct api *a, struct request *r, struct span hash);
@@ -114,6 +234,9 @@ void events_more(struct api *a);  /* last_event moved */
 void events_forget(struct call *c);
 
 /* ---- health.c ---- */
+/* Jobs that come now would be taken, and could run. */
+bool health_is_ready(const struct api *a, const struct api_status *s);
+const char *health_why(const struct api *a, const struct api_status *s); /* when it is not */
 void health_live(struct api *a, struct request *r, struct span id);
 void health_ready(struct api *a, struct request *r, struct span id);
 void health_metrics(struct api *a, struct request *r, struct span id);

@@ -6,7 +6,7 @@ enum {
 };
 
 /* A record that cannot be read is given as it is: it came from the store, and is for people to see. */
-static void add_record(struct buf *out, const struct call *c, struct span json)
+void items_add_record(struct buf *out, const struct call *c, struct span json)
 {
     struct json record;
     struct json_w w = json_w(out);
@@ -20,7 +20,7 @@ static void add_record(struct buf *out, const struct call *c, struct span json)
 static void add_lines(struct buf *out, const struct call *c)
 {
     for (size_t i = 0; i < c->op.out.items.count; i++)
-        add_record(out, c, c->op.out.items.items[i].json);
+        items_add_record(out, c, c->op.out.items.items[i].json);
 }
 
 static int64_t last_position(const struct call *c)
@@ -55,8 +55,8 @@ static enum fields_of kind_of(const struct call *c)
     return c->kind == ITEM_USER ? FIELDS_OF_USERS : FIELDS_OF_POSTS;
 }
 
-/* ?fields=id,text or * for everything; false: answered 400. */
-static bool query_fields(struct call *c, struct span list)
+/* id,text or * for everything. */
+bool items_query_fields(struct call *c, struct span list)
 {
     struct span name;
     c->job_fields = false;
@@ -196,7 +196,7 @@ static void show(struct api *a, struct request *r, struct span id, enum item_kin
     c->page = limit ? (size_t)limit : ITEMS_PAGE;
     c->job_fields = kind != ITEM_UNAVAILABLE;
     struct span fields;
-    if (request_query(r, "fields", &fields) && !query_fields(c, fields))
+    if (request_query(r, "fields", &fields) && !items_query_fields(c, fields))
         return;
     if (limit) {
         post_page(c);

@@ -10,7 +10,6 @@
 enum {
     LIST_LIMIT = 50,
     LIST_MAX = 200,
-    KEY_MAX = 255,
 };
 
 static void answer_job(struct call *c, int status, const char *const *headers)
@@ -39,6 +38,10 @@ static void on_created(struct call *c)
     }
     char location[64];
     snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
+    if (c->existing) { /* nothing was made */
+        answer_job(c, 200, (const char *const[]){"Content-Location", location, "Unique-Match", c->id, NULL});
+        return;
+    }
     answer_job(c, 202,
                (const char *const[]){"Location", location, "Retry-After", "1",
                                      c->replayed ? "Idempotency-Replayed" : NULL, "true",
@@ -53,26 +56,37 @@ static void on_accepted(struct call *c)
             "this Idempotency-Key was used with another body; use a new one for a new job");
         return;
     }
+    if (c->op.result == E_SESSION) {
+        answer_problem(c->request, 409, "session_unavailable", "%s", c->op.fault.words);
+        return;
+    }
+    if (c->op.result == E_CONFLICT) { /* ids are ours: only the unique key can be taken */
+        answer_problem(c->request, 409, "unique_conflict", "%s", c->op.fault.words);
+        return;
+    }
     if (c->op.result) {
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
     c->replayed = c->op.out.accept.replayed;
-    if (!c->replayed)
+    c->existing = c->op.out.accept.existing;
+    if (!c->replayed && !c->existing)
         metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
     span_copy(span_of(c->op.out.accept.id), c->id, sizeof c->id);
     post_job(c, on_created);
 }
 
-static bool content_type_fits(struct request *r)
+bool body_is_json(struct request *r)
 {
     struct span type = request_header(r, "Content-Type");
     struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
-    return !type.n || span_eq_nocase(media, SPAN("application/json"));
+    if (!type.n || span_eq_nocase(media, SPAN("application/json")))
+        return true;
+    answer_problem(r, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+    return false;
 }
 
-/* The header's value, with or without quotes; false: not 1 to 255 visible ASCII characters. */
-static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
+bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
 {
     struct span key = request_header(r, "Idempotency-Key");
     out[0] = '\0';
@@ -80,16 +94,16 @@ static bool idempotency_key(struct request *r, char out[KEY_MAX + 1])
         return true;
     if (key.n >= 2 && key.p[0] == '"' && key.p[key.n - 1] == '"')
         key = span_cut(key, 1, key.n - 2);
-    if (!key.n || key.n > KEY_MAX)
+    if (!key.n || key.n > REQUEST_KEY_MAX)
         return false;
     for (size_t i = 0; i < key.n; i++)
         if (key.p[i] <= ' ' || key.p[i] > '~')
             return false;
-    span_copy(key, out, KEY_MAX + 1);
+    span_copy(key, out, REQUEST_KEY_MAX + 1);
     return true;
 }
 
-static void answer_refusal(struct request *r, const struct order_refusal *refusal)
+void answer_refusal(struct request *r, const struct order_refusal *refusal)
 {
     struct problem p = {
         .status = refusal->status,
@@ -107,15 +121,19 @@ static void answer_refusal(struct request *r, const struct order_refusal *refusa
     buf_free(&body);
 }
 
+void make_id(char out[ID_TEXT], const char *kind)
+{
+    uint8_t random[10];
+    random_bytes(random, sizeof random);
+    id_make(out, kind, clock_wall(), random);
+}
+
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
-    if (!content_type_fits(r)) {
-        answer_problem(r, 415, "unsupported_media_type",
-                       "send the body as Content-Type: application/json");
+    if (!body_is_json(r))
         return;
-    }
     struct call *c = call_new(a, r, id);
-    if (!idempotency_key(r, c->key)) {
+    if (!request_key(r, c->key)) {
         answer_problem(r, 400, "bad_header",
                        "Idempotency-Key must be 1 to 255 visible ASCII characters");
         return;
@@ -127,24 +145,12 @@ void jobs_create(struct api *a, struct request *r, struct span id)
         answer_refusal(r, &refusal);
         return;
     }
-    uint8_t random[10];
-    random_bytes(random, sizeof random);
-    id_make(c->id, "job", clock_wall(), random);
-    c->op.in.accept = (struct accept_args){
-        .id = span_of(c->id),
-        .site = order.site,
-        .kind = order.kind,
-        .target = order.target,
-        .lane = order.lane,
-        .spec = order.spec,
-        .limit = order.limit,
-        .counts = order.users ? ITEM_USER : ITEM_POST,
-        .prio = order.prio,
-        .mark = order.mark,
-        .variant = order.variant,
-        .idempotency_key = span_of(c->key),
-        .request_hash = span_hash(r->body, 0),
-    };
+    make_id(c->id, "job");
+    struct accept_args *job = &c->op.in.accept;
+    *job = order_accept(&order, a->config.coalesce, clock_wall());
+    job->id = span_of(c->id);
+    job->idempotency_key = span_of(c->key);
+    job->request_hash = span_hash(r->body, 0);
     call_post(c, STORE_ACCEPT, on_accepted);
 }
 
@@ -166,6 +172,11 @@ void jobs_answer(struct call *c)
     post_job(c, on_shown);
 }
 
+void jobs_answer_accepted(struct call *c)
+{
+    post_job(c, on_created);
+}
+
 void jobs_show(struct api *a, struct request *r, struct span id)
 {
     post_job(call_new(a, r, id), on_shown);
@@ -173,13 +184,17 @@ void jobs_show(struct api *a, struct request *r, struct span id)
 
 /* ---- POST /v1/jobs/{id}/cancel ---- */
 
+enum { GRACE_MAX_S = 3600 };
+/* The pool ends what does not stop much sooner; this is for a node that is gone with its job. */
+static const int64_t CANCEL_GRACE_S = 60;
+
 static void on_cancel_shown(struct call *c)
 {
     if (c->op.result) {
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
-    /* 202: a worker was told and will stop; 200: it is cancelled. */
+    /* 202: a worker was told and will stop; 200: it is cancelled, by force or because it had not started. */
     answer_job(c, c->op.out.job.state == JOB_ACTIVE ? 202 : 200, NULL);
 }
 
@@ -195,14 +210,39 @@ static void on_cancelled(struct call *c)
         return;
     }
     if (c->op.out.cancel.active && c->api->config.cancelled)
-        c->api->config.cancelled(c->api->config.ctx, span_of(c->id));
+        c->api->config.cancelled(c->api->config.ctx, span_of(c->id), c->op.in.cancel.force);
     post_job(c, on_cancel_shown);
+}
+
+static bool read_cancel(struct body *b, struct json_parser *parser, struct span text,
+                        struct cancel_args *out)
+{
+    static const char *const members[] = {"force", "grace_s", "reason", NULL};
+    struct json root, v;
+    int64_t grace_s = CANCEL_GRACE_S;
+    if (!body_read(b, parser, text, true, members, &root))
+        return false;
+    body_flag(b, root, "", "force", &out->force);
+    body_number(b, root, "", "grace_s", 1, GRACE_MAX_S, &grace_s);
+    body_text(b, root, "", "reason", STORE_WHY_MAX, &out->why);
+    if (out->force && body_given(root, "grace_s", &v))
+        body_refuse(b, SPAN("/grace_s"), "not_supported", "by force is at once: one of force and grace_s");
+    out->grace_ms = grace_s * 1000;
+    return body_fine(b);
 }
 
 void jobs_cancel(struct api *a, struct request *r, struct span id)
 {
+    if (r->body.n && !body_is_json(r))
+        return;
     struct call *c = call_new(a, r, id);
-    c->op.in.job.id = span_of(c->id);
+    struct order_refusal refusal = {0};
+    struct cancel_args args = {.id = span_of(c->id)};
+    if (!read_cancel(&(struct body){&refusal, c->op.arena}, a->json, r->body, &args)) {
+        answer_refusal(r, &refusal);
+        return;
+    }
+    c->op.in.cancel = args;
     call_post(c, STORE_CANCEL, on_cancelled);
 }
 

@@ -5,34 +5,32 @@
  * listed at once. Everything lives in the arena given. */
 #pragma once
 
+#include "api/terms.h"
 #include "base/json.h"
 #include "extract/pack.h"
+#include "store/sessions.h"
 #include "store/store.h"
-#include "wire/problem.h"
 
 enum { ORDER_LIMIT_MAX = 100000, ORDER_PRIORITY = 5, ORDER_DEPTH_MAX = 100 };
 
 struct order {
-    struct span site, kind, target, lane; /* target canonical, lane "x/normal", of a site on many
-                                          hosts "mastodon/normal-7" */
+    struct span site, kind, target, lane; /* target canonical, lane "default/x/normal", of a site on many
+                                          hosts "default/mastodon/normal-7"; with a pool "…@research.SearchTimeline" */
     struct span spec; /* {"limit":200,"since":"2026-02-06T00:00:00Z"}: what was given */
+    struct span pool, operation; /* of sessions; what the site counts the job under. Empty: none */
     bool users;       /* it is about users, else about posts: limit counts these */
     int64_t limit;    /* 0 = all */
-    int prio;         /* 0 urgent … 9 */
+    int prio;         /* 9 before the others of its lane, 0 after them */
     enum store_mark mark;
     struct span variant; /* the options that change what the list is, as JSON */
-};
-
-enum { ORDER_ERRORS_MAX = 16 };
-struct order_refusal {
-    int status;
-    const char *code;
-    struct span detail;
-    struct problem_error errors[ORDER_ERRORS_MAX];
-    size_t error_count;
+    struct terms terms;
+    enum store_needs needs;
+    int64_t work; /* of what decides what the records are; 0: nobody else's result will do */
 };
 
 /* False: refusal says why. */
 MUST_USE bool order_read(struct order *out, struct order_refusal *out_refusal,
                          struct json_parser *parser, struct pack *const *packs,
                          size_t pack_count, struct span body, struct arena *a);
+/* The job that it asks for, accepted now; who makes it gives it an id. coalesce: as configured. */
+struct accept_args order_accept(const struct order *o, bool coalesce, wall now);

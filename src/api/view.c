@@ -1,5 +1,7 @@
 #include "api/view.h"
 
+#include "core/lane.h"
+
 enum { STORED_MAX = 1024 * 1024 };
 
 /* Stored JSON as a value: it came from another process, so it is looked at before it is passed
@@ -77,6 +79,37 @@ static void put_counts(struct json_w *w, const struct job_view *job)
     json_kv_int(w, "crashed", job->n_crash);
     json_kv_int(w, "throttled", job->n_throttle);
     json_kv_int(w, "released", job->n_release);
+    json_kv_int(w, "voided", job->n_void);
+    json_close(w);
+}
+
+/* Whose job it is, and how it stands among the others. */
+static void put_terms(struct json_w *w, const struct job_view *job)
+{
+    struct lane_name lane = {0};
+    bool known = lane_name_parse(job->lane, &lane);
+    json_kv_text(w, "lane", job->lane);
+    json_kv_text(w, "tenant", known ? lane.tenant : SPAN_NONE);
+    json_kv_cstr(w, "class", known ? lane_class_name(lane.class) : NULL);
+    json_kv_int(w, "priority", job->prio);
+    json_kv_text(w, "unique_key", job->unique_key.n ? job->unique_key : SPAN_NONE);
+}
+
+/* Where its records come from; null while there is no result. */
+static void put_result(struct json_w *w, const struct job_view *job)
+{
+    json_key(w, "result");
+    if (job->state != JOB_SUCCEEDED) {
+        json_put_null(w);
+        return;
+    }
+    json_open(w);
+    json_kv_cstr(w, "source", source_name(job->source));
+    if (job->source == SOURCE_CACHE || job->source == SOURCE_STALE)
+        json_kv_int(w, "age_s", job->result_age_ms / 1000);
+    else
+        json_kv_null(w, "age_s");
+    json_kv_text(w, "from_job", job->from_job.n ? job->from_job : SPAN_NONE);
     json_close(w);
 }
 
@@ -102,6 +135,7 @@ static void put_links(struct json_w *w, const char *id)
     put_link(w, "log", id, "/log");
     put_link(w, "artifacts", id, "/artifacts");
     put_link(w, "cancel", id, "/cancel");
+    put_link(w, "retry", id, "/retry");
     buf_fmt(&path, "/v1/events?job=%s&after=0", id);
     json_kv_text(w, "events", buf_span(&path));
     json_close(w);
@@ -126,13 +160,14 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     json_kv_text(w, "kind", job->kind);
     json_kv_text(w, "target", job->target);
     json_kv_cstr(w, "records", job->counts == ITEM_USER ? "users" : "posts");
-    json_kv_text(w, "lane", job->lane);
+    put_terms(w, job);
     put_stored(w, "options", job->spec, parser);
     json_kv_cstr(w, "state", job_state_name(job->state));
     json_kv_cstr(w, "verdict",
                  job->verdict == VERDICT_NONE ? NULL : verdict_name(job->verdict));
     json_kv_cstr(w, "end_reason", job->end == END_NONE ? NULL : end_reason_name(job->end));
     put_failure(w, job);
+    put_result(w, job);
     if (job->limit > 0)
         json_kv_int(w, "limit", job->limit);
     else
@@ -140,6 +175,8 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     put_counts(w, job);
     put_time(w, "created_at", job->created_ms);
     put_time(w, "not_before", job->state == JOB_SCHEDULED ? job->run_at_ms : 0);
+    put_time(w, "expires_at", job->expires_ms);
+    put_time(w, "deadline_at", job->deadline_ms);
     put_waiting(w, job);
     put_time(w, "started_at", job->started_ms);
     put_time(w, "finished_at", job->finished_ms);
@@ -149,6 +186,9 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     put_duration(w, "running_ms", job->started_ms, job->finished_ms);
     json_close(w);
     json_kv_bool(w, "cancel_requested", job->cancel_asked);
+    json_kv_cstr(w, "batch", job->batch[0] ? job->batch : NULL);
+    json_kv_int(w, "generation", job->generation);
+    json_kv_cstr(w, "fingerprint", job->fingerprint[0] ? job->fingerprint : NULL);
     json_kv_int(w, "revision", job->revision);
     if (with_report)
         put_stored(w, "report", job->report, parser);

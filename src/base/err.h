@@ -15,6 +15,9 @@
     X(E_PAGE, ERR_RETRY, 502, "page did not load")                                             \
     X(E_THROTTLED, ERR_WAIT, 429, "asked to slow down")                                        \
     X(E_BUSY, ERR_WAIT, 503, "busy, try again")                                                \
+    X(E_DRAINING, ERR_WAIT, 503, "takes no jobs now: it is draining")                          \
+    X(E_MAINTENANCE, ERR_WAIT, 503, "takes no jobs now: it is in maintenance")                 \
+    X(E_CLOSED, ERR_WAIT, 503, "takes no jobs now: it was closed")                             \
     X(E_SESSION, ERR_BLAMELESS, 503, "login session was refused")                              \
     X(E_BROWSER_GONE, ERR_BLAMELESS, 503, "browser process died")                              \
     X(E_PAGE_GONE, ERR_RETRY, 502, "page crashed")                                             \

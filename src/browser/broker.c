@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "core/metrics.h"
+#include "os/secret.h"
 
 /* id = turn of the place << PLACE_BITS | place: a place used again has another id. Chromium
  * takes ids up to 2^31. */
@@ -192,6 +193,8 @@ err broker_call(struct broker *b, const void *owner, struct span session, const 
     err e = buf_end(&b->command, &command);
     if (!e)
         e = b->send(b->ctx, command);
+    if (strcmp(method, "Network.setCookies") == 0)
+        secret_wipe_buf(&b->command);
     if (b->command.cap > 1 << 20)
         buf_free(&b->command);
     if (e)

@@ -1,10 +1,10 @@
 #include "cli/files.h"
 #include "cli/rows.h"
 #include "cli/service.h"
+#include "cli/wish.h"
 
 #include "api/order.h"
 #include "base/text.h"
-#include "core/evidence.h"
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/verdict.h"
@@ -63,15 +63,15 @@ struct get {
     struct sse_reader stream;
     struct fault fault;
     struct buf body; /* the order as JSON */
-    struct fields fields;
+    struct wish wish;
     const char *kind, *target;
     char id[64];
     enum job_state state;
-    int64_t have, limit, priority, depth, batches, attempt, after;
+    int64_t have, batches, attempt, after;
     mono began, drawn, fetched;
     bool on_terminal, users, drawing;
     bool broken; /* records cannot be written */
-    bool download;
+    bool existing; /* a job with this unique key was there */
     struct media_files *files; /* of media, to be put beside the records; NULL: they are not */
 };
 
@@ -96,8 +96,8 @@ static void add_progress(struct buf *out, const struct get *g)
 {
     buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)),
             g->kind, (long long)g->have);
-    if (g->limit)
-        buf_fmt(out, "/%lld", (long long)g->limit);
+    if (g->wish.limit)
+        buf_fmt(out, "/%lld", (long long)g->wish.limit);
     buf_fmt(out, "  p%lld  %llds", (long long)g->batches,
             (long long)((clock_mono().ms - g->began.ms) / 1000));
     if (g->attempt > 1)
@@ -129,142 +129,6 @@ static void show_progress(struct get *g)
     buf_free(&cut);
 }
 
-/* ---- the call ---- */
-
-static int check_kinds(const char *option, const char *kinds, unsigned *out)
-{
-    struct span list = span_of(kinds), name;
-    while (span_next(&list, ',', &name)) {
-        const char *near = text_nearest(name, exclude_names);
-        *out |= exclude_bit(name);
-        if (exclude_bit(name))
-            continue;
-        if (near)
-            return cli_usage("get", "--%s: did you mean '%s'?", option, near);
-        return cli_usage("get", "--%s must be of replies, reposts and quotes, not '%.40s'", option, kinds);
-    }
-    return EXIT_DONE;
-}
-
-/* What the records are is known. */
-static int check_fields_of(struct cli *c, enum fields_of of)
-{
-    struct span list = span_of(c->fields), name;
-    while (span_next(&list, ',', &name)) {
-        const char *near = fields_near(of, name);
-        if (fields_known(of, name))
-            continue;
-        char *shown = cli_printable(c, span_cut(name, 0, 40));
-        return near ? cli_usage("get", "--fields: no record has '%s'; did you mean '%s'?", shown, near)
-                    : cli_usage("get", "--fields: no record has '%s'", shown);
-    }
-    return EXIT_DONE;
-}
-
-static int check_fields(struct get *g)
-{
-    /* Whether the records are posts or users is for the pack, or the service, to say. */
-    struct span list = span_of(g->cli->fields), name;
-    while (span_next(&list, ',', &name)) {
-        if (!fields_known(FIELDS_OF_USERS, name) && !fields_known(FIELDS_OF_POSTS, name))
-            return check_fields_of(g->cli, FIELDS_OF_POSTS);
-        if (!fields_add(&g->fields, name))
-            return cli_usage("get", "--fields may name %d at most", FIELDS_MAX);
-    }
-    return EXIT_DONE;
-}
-
-/* Numbers and dates are judged here, so that a wrong flag is a wrong call whatever answers. */
-static int check_flags(struct get *g)
-{
-    const struct cli *c = g->cli;
-    static const char dates[] = "a date (2026-02-06) or a date and time (2026-02-06T12:00:00Z)";
-    wall since, until;
-    if (c->json && c->csv)
-        return cli_usage("get", "--json and --csv exclude each other");
-    g->download = c->media && strcmp(c->media, "download") == 0;
-    if (c->media && !g->download && strcmp(c->media, "urls") != 0)
-        return cli_usage("get", "--media must be urls or download, not '%.40s'", c->media);
-    if (c->out && !*c->out)
-        return cli_usage("get", "--out needs the name of a file, or - for standard output");
-    if (c->limit &&
-        (!span_int(span_of(c->limit), &g->limit) || g->limit < 1 || g->limit > ORDER_LIMIT_MAX))
-        return cli_usage("get", "--limit must be 1 to %d, not '%.40s'", ORDER_LIMIT_MAX,
-                         c->limit);
-    if (c->priority &&
-        (!span_int(span_of(c->priority), &g->priority) || g->priority < 0 || g->priority > 9))
-        return cli_usage("get", "--priority must be 0 to 9, not '%.40s'", c->priority);
-    enum evidence_keep keep;
-    if (c->evidence && !evidence_keep_parse(span_of(c->evidence), &keep))
-        return cli_usage("get", "--evidence must be never, on_failure or always, not '%.40s'",
-                         c->evidence);
-    if (c->since && !when_parse(span_of(c->since), &since))
-        return cli_usage("get", "--since must be %s, not '%.40s'", dates, c->since);
-    if (c->until && !when_parse(span_of(c->until), &until))
-        return cli_usage("get", "--until must be %s, not '%.40s'", dates, c->until);
-    if (c->since && c->until && since.ms >= until.ms)
-        return cli_usage("get", "--until must be later than --since");
-    if (c->depth &&
-        (!span_int(span_of(c->depth), &g->depth) || g->depth < 0 || g->depth > ORDER_DEPTH_MAX))
-        return cli_usage("get", "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
-    unsigned out = 0, in = 0;
-    int code = check_kinds("exclude", c->exclude, &out);
-    if (!code)
-        code = check_kinds("include", c->include, &in);
-    if (!code && out & in)
-        return cli_usage("get", "--include and --exclude name the same kind of posts");
-    return code ? code : check_fields(g);
-}
-
-static void put_list(struct json_w *w, const char *key, const char *text)
-{
-    struct span list = span_of(text), name;
-    if (!list.n)
-        return;
-    json_key(w, key);
-    json_open_array(w);
-    while (span_next(&list, ',', &name))
-        json_put_text(w, name);
-    json_close_array(w);
-}
-
-/* The call as the body of a request; what only the site packs can judge is left to the service.
- */
-static void build_body(struct get *g)
-{
-    const struct cli *c = g->cli;
-    struct json_w w = json_w(&g->body);
-    json_open(&w);
-    if (c->site)
-        json_kv_cstr(&w, "site", c->site);
-    json_kv_cstr(&w, "kind", g->kind);
-    json_kv_cstr(&w, "target", g->target);
-    if (c->limit)
-        json_kv_int(&w, "limit", g->limit);
-    if (c->since)
-        json_kv_cstr(&w, "since", c->since);
-    if (c->until)
-        json_kv_cstr(&w, "until", c->until);
-    if (c->strategy)
-        json_kv_cstr(&w, "strategy", c->strategy);
-    if (c->priority)
-        json_kv_int(&w, "priority", g->priority);
-    if (c->product)
-        json_kv_cstr(&w, "product", c->product);
-    if (c->depth)
-        json_kv_int(&w, "depth", g->depth);
-    if (c->evidence)
-        json_kv_cstr(&w, "evidence", c->evidence);
-    if (c->since_last)
-        json_kv_bool(&w, "since_last", true);
-    put_list(&w, "exclude", c->exclude);
-    put_list(&w, "include", c->include);
-    put_list(&w, "fields", c->fields);
-    if (c->media)
-        json_kv_cstr(&w, "media", c->media);
-    json_close(&w);
-}
-
 /* ---- what the site pack says, before a whole service is started to say it ---- */
 
 static int check_kind(struct cli *c, const struct pack *pack)
@@ -294,9 +158,11 @@ static int check_include(struct cli *c, const struct pack *pack)
 {
     struct fault f = {0};
     struct include_way way;
+    struct span list = span_of(c->include), name;
     unsigned kinds = 0;
+    while (span_next(&list, ',', &name))
+        kinds |= exclude_bit(name);
     struct arena *a = arena_new(16 * 1024);
-    (void)check_kinds("include", c->include, &kinds);
     err e = pack_include(pack, span_of(c->words[1]), span_of(c->words[2]), kinds, a, &way, &f);
     arena_free(&a);
     if (e)
@@ -319,7 +185,7 @@ static int check_options(struct cli *c, const struct pack *pack)
     }
     if (c->include && check_include(c, pack))
         return EXIT_DATA;
-    return check_fields_of(c, users ? FIELDS_OF_USERS : FIELDS_OF_POSTS);
+    return wish_fields_of(c, "get", users ? FIELDS_OF_USERS : FIELDS_OF_POSTS);
 }
 
 static int check_target(struct cli *c, const struct pack *pack)
@@ -416,7 +282,7 @@ static int read_accepted(struct get *g, const struct client_answer *answer)
     struct json job;
     struct span id, records;
     clear_line(g);
-    if (answer->status != 202) {
+    if (answer->status != 202 && answer->status != 200) {
         int code = cli_problem(answer);
         return refuses_kind(g, answer) ? EXIT_USAGE : code;
     }
@@ -426,9 +292,10 @@ static int read_accepted(struct get *g, const struct client_answer *answer)
         return EXIT_PROTOCOL;
     }
     span_copy(id, g->id, sizeof g->id);
+    g->existing = answer->status == 200;
     if (json_text(json_get(job, SPAN("records")), &records))
         g->users = span_is(records, "users");
-    if (rows_about(g->rows, g->users, &g->fault)) {
+    if (g->rows && rows_about(g->rows, g->users, &g->fault)) {
         cli_say("%s", g->fault.words);
         return EXIT_IO;
     }
@@ -651,6 +518,12 @@ static int report_success(struct get *g, struct json job)
              count, g->users ? "user" : "post", count == 1 ? "" : "s",
              cli_printable(g->cli, span_of(g->target)), seconds,
              end.n ? cli_printable(g->cli, end) : "done");
+    struct span from = text_of(job, "result.from_job");
+    int64_t age_s = 0;
+    if (from.n && json_int(json_path(job, "result.age_s"), &age_s))
+        cli_note(g->cli, "it is the result of %s, %lld s old", cli_printable(g->cli, from), (long long)age_s);
+    else if (from.n)
+        cli_note(g->cli, "it is the result of %s, which did the same at the same time", cli_printable(g->cli, from));
     bool gap = false;
     if (json_bool(json_path(job, "report.gap"), &gap) && gap)
         cli_note(g->cli, "it stopped before it came to what was known: older posts that are new as well are missing, "
@@ -686,7 +559,7 @@ static int report_failure(struct get *g, struct json job)
 
 static int save_files(struct get *g)
 {
-    if (g->download && !g->files)
+    if (g->wish.download && !g->files)
         cli_note(g->cli, "files are kept by the service, below its state folder; --out FOLDER/ puts them "
                          "beside the records");
     if (!g->files)
@@ -757,7 +630,7 @@ static bool out_is_folder(const struct get *g)
 {
     const char *out = g->cli->out;
     struct stat st;
-    if (!g->download || !out)
+    if (!g->wish.download || !out)
         return false;
     return span_ends(span_of(out), SPAN("/")) || (stat(out, &st) == 0 && S_ISDIR(st.st_mode));
 }
@@ -787,7 +660,7 @@ static int open_rows(struct get *g)
     struct rows_config config = {.form = c->csv  ? ROWS_CSV
                                          : table ? ROWS_TABLE
                                                  : ROWS_JSON,
-                                 .fields = &g->fields,
+                                 .fields = &g->wish.fields,
                                  .columns = terminal_columns(STDOUT_FILENO),
                                  .path = c->out && strcmp(c->out, "-") ? c->out : NULL};
     err e = rows_open(&g->rows, &config, &g->fault);
@@ -804,7 +677,7 @@ static int collect(struct get *g)
         code = submit(g);
     if (!code) {
         clear_line(g);
-        cli_note(g->cli, "%s accepted", g->id);
+        cli_note(g->cli, g->existing ? "%s is about the same and has not ended: following it" : "%s accepted", g->id);
         code = follow(g);
     }
     if (!code)
@@ -842,13 +715,16 @@ int get_run(struct cli *c)
     if (!g.on_terminal)
         g.drawn = g.began;
 
-    int code = check_flags(&g);
+    int code = wish_check(&g.wish, c, "get");
+    if (!code && c->out && !*c->out)
+        code = cli_usage("get", "--out needs the name of a file, or - for standard output");
     if (!code)
         code = open_rows(&g);
     if (code)
         return code;
     g.body = BUF(64 * 1024);
-    build_body(&g);
+    struct json_w w = json_w(&g.body);
+    wish_write(&g.wish, c, g.kind, g.target, &w);
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -863,6 +739,35 @@ int get_run(struct cli *c)
     }
     service_close(&g.service);
     sse_reader_fini(&g.stream);
+    json_parser_free(&g.parser);
+    buf_free(&g.body);
+    return code;
+}
+
+/* Submits what get would, and does not wait: words[2] and [3] are kind and target. */
+int get_create(struct cli *c)
+{
+    if (c->word_count != 4)
+        return cli_usage("jobs", "jobs create needs a kind and a target: fulmar jobs create posts @nasa");
+    struct get g = {.cli = c, .kind = c->words[2], .target = c->words[3], .state = JOB_READY};
+    int code = wish_check(&g.wish, c, "jobs");
+    if (!code)
+        code = service_open(&g.service, c, NULL, NULL);
+    if (code)
+        return code;
+    g.began = g.drawn = clock_mono();
+    g.body = BUF(64 * 1024);
+    g.parser = json_parser_new(FETCH_MAX);
+    struct json_w w = json_w(&g.body);
+    wish_write(&g.wish, c, g.kind, g.target, &w);
+    code = submit(&g);
+    if (!code) {
+        printf("%s\n", g.id);
+        cli_note(c, g.existing ? "%s is about the same and has not ended; look: fulmar jobs show %s"
+                               : "%s accepted; look: fulmar jobs show %s",
+                 g.id, g.id);
+    }
+    service_close(&g.service);
     json_parser_free(&g.parser);
     buf_free(&g.body);
     return code;

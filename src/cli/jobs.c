@@ -1,4 +1,5 @@
-#include "cli/service.h"
+#include "cli/cancel.h"
+#include "cli/evidence.h"
 
 #include "base/id.h"
 #include "base/text.h"
@@ -6,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, LIST_ROWS = 20, LIST_MAX = 200 };
+enum { LIST_ROWS = 20, LIST_MAX = 200 };
 
 static struct span text_at(struct json v, const char *path)
 {
@@ -20,33 +21,6 @@ static long long number_at(struct json v, const char *path)
     int64_t n = 0;
     json_int(json_path(v, path), &n);
     return (long long)n;
-}
-
-/* One request; 0 with *out to be freed, or an exit code with everything said. */
-static int ask(struct service *s, const char *method, const char *path,
-               struct client_answer *out)
-{
-    struct fault f = {0};
-    struct client_request q = {
-        .method = method, .path = path, .timeout_ms = ANSWER_MS, .body_max = ANSWER_MAX};
-    err e = client_send(s->client, &q, out, &f);
-    int code = EXIT_DONE;
-    if (e) {
-        cli_say("%s", f.words[0] ? f.words : err_text(e));
-        code = cli_exit_of(e);
-    } else if (out->status < 200 || out->status > 299) {
-        code = cli_problem(out);
-    }
-    if (code)
-        buf_free(&out->body);
-    return code;
-}
-
-static int not_ours(struct client_answer *a)
-{
-    cli_say("the answer cannot be read; is this a Fulmar service?");
-    buf_free(&a->body);
-    return EXIT_PROTOCOL;
 }
 
 /* ---- list ---- */
@@ -84,13 +58,13 @@ static void print_row(struct cli *c, struct json job)
 
 static int print_list(struct cli *c, struct client_answer *a)
 {
-    struct json_parser *parser = json_parser_new(ANSWER_MAX);
+    struct json_parser *parser = json_parser_new(SERVICE_ANSWER_MAX);
     struct json root;
     int code = EXIT_DONE;
     if (json_parse(parser, buf_span(&a->body), &root, NULL) ||
         !json_get(root, SPAN("data")).doc) {
         json_parser_free(&parser);
-        return not_ours(a);
+        return service_not_ours(a);
     }
     struct json data = json_get(root, SPAN("data"));
     if (json_count(data) == 0)
@@ -119,7 +93,7 @@ static int list(struct cli *c, struct service *s, int64_t limit)
     buf_add_char(&path, '\0');
     struct client_answer answer;
     int code =
-        path.failed ? cli_usage("jobs", "--state is too long") : ask(s, "GET", path.p, &answer);
+        path.failed ? cli_usage("jobs", "--state is too long") : service_ask(s, "GET", path.p, SPAN_NONE, &answer);
     buf_free(&path);
     if (code)
         return code;
@@ -130,7 +104,7 @@ static int list(struct cli *c, struct service *s, int64_t limit)
     return EXIT_DONE;
 }
 
-/* ---- show, cancel ---- */
+/* ---- show ---- */
 
 static void print_line(struct cli *c, const char *name, struct span value)
 {
@@ -147,15 +121,30 @@ static void print_waiting(struct cli *c, struct json job)
                until.n ? " until " : "", until.n ? cli_printable(c, until) : "");
 }
 
+/* Of a result that another job brought. */
+static void print_source(struct cli *c, struct json job)
+{
+    struct span source = text_at(job, "result.source"), from = text_at(job, "result.from_job");
+    if (from.n)
+        printf("%-10s %s: the result of %s", "source", cli_printable(c, source), cli_printable(c, from));
+    if (from.n && json_is(json_path(job, "result.age_s"), JSON_INT))
+        printf(", %lld s old", number_at(job, "result.age_s"));
+    if (from.n)
+        printf("\n");
+}
+
 static void print_job(struct cli *c, struct json job)
 {
     print_line(c, "job", text_at(job, "id"));
     printf("%-10s %s %s %s\n", "target", cli_printable(c, text_at(job, "site")),
            cli_printable(c, text_at(job, "kind")), cli_printable(c, text_at(job, "target")));
+    printf("%-10s %s, priority %lld\n", "queue", cli_printable(c, text_at(job, "lane")), number_at(job, "priority"));
+    print_line(c, "unique", text_at(job, "unique_key"));
     print_line(c, "state", text_at(job, "state"));
     print_waiting(c, job);
     print_line(c, "verdict", text_at(job, "verdict"));
     print_line(c, "end", text_at(job, "end_reason"));
+    print_source(c, job);
     print_line(c, "failure", text_at(job, "failure.class"));
     print_line(c, "meaning", text_at(job, "failure.meaning"));
     print_line(c, "why", text_at(job, "failure.why"));
@@ -163,12 +152,15 @@ static void print_job(struct cli *c, struct json job)
     printf("%-10s %lld posts, %lld users, %lld rejected, %lld conflicts\n", "counts",
            number_at(job, "counts.posts"), number_at(job, "counts.users"),
            number_at(job, "counts.rejected"), number_at(job, "counts.conflicts"));
-    printf("%-10s %lld started, %lld failed, %lld crashed, %lld throttled, %lld given back\n",
+    printf("%-10s %lld started, %lld failed, %lld crashed, %lld throttled, %lld given back, %lld made void\n",
            "attempts", number_at(job, "attempts.started"), number_at(job, "attempts.failed"),
            number_at(job, "attempts.crashed"), number_at(job, "attempts.throttled"),
-           number_at(job, "attempts.released"));
+           number_at(job, "attempts.released"), number_at(job, "attempts.voided"));
+    print_line(c, "batch", text_at(job, "batch"));
     print_line(c, "accepted", text_at(job, "created_at"));
     print_line(c, "not before", text_at(job, "not_before"));
+    print_line(c, "expires", text_at(job, "expires_at"));
+    print_line(c, "deadline", text_at(job, "deadline_at"));
     print_line(c, "started", text_at(job, "started_at"));
     print_line(c, "finished", text_at(job, "finished_at"));
 }
@@ -180,11 +172,11 @@ static int show_answer(struct cli *c, struct client_answer *a)
         buf_free(&a->body);
         return EXIT_DONE;
     }
-    struct json_parser *parser = json_parser_new(ANSWER_MAX);
+    struct json_parser *parser = json_parser_new(SERVICE_ANSWER_MAX);
     struct json job;
     if (json_parse(parser, buf_span(&a->body), &job, NULL)) {
         json_parser_free(&parser);
-        return not_ours(a);
+        return service_not_ours(a);
     }
     print_job(c, job);
     json_parser_free(&parser);
@@ -197,24 +189,21 @@ static int show(struct cli *c, struct service *s, const char *id)
     struct client_answer answer;
     char path[100];
     snprintf(path, sizeof path, "/v1/jobs/%s", id);
-    int code = ask(s, "GET", path, &answer);
+    int code = service_ask(s, "GET", path, SPAN_NONE, &answer);
     return code ? code : show_answer(c, &answer);
 }
 
-static int cancel(struct cli *c, struct service *s, const char *id)
+static int retry(struct cli *c, struct service *s, const char *id)
 {
     struct client_answer answer;
     char path[100];
-    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
-    int code = ask(s, "POST", path, &answer);
+    snprintf(path, sizeof path, "/v1/jobs/%s/retry", id);
+    int code = evidence_ask(s, "POST", path, c->reset ? SPAN("{\"reset\":true}") : SPAN("{}"), &answer);
     if (code)
         return code;
     if (c->json)
         return show_answer(c, &answer);
-    cli_note(c,
-             answer.status == 202 ? "%s is being stopped; look: fulmar jobs show %s"
-                                  : "%s is cancelled; look: fulmar jobs show %s",
-             id, id);
+    cli_note(c, "%s will run again; look: fulmar jobs show %s", id, id);
     buf_free(&answer.body);
     return EXIT_DONE;
 }
@@ -235,7 +224,7 @@ static int show_log(struct cli *c, struct service *s, const char *id)
     struct client_answer answer;
     char path[100];
     snprintf(path, sizeof path, "/v1/jobs/%s/log", id);
-    int code = ask(s, "GET", path, &answer);
+    int code = service_ask(s, "GET", path, SPAN_NONE, &answer);
     if (code)
         return code;
     if (c->json) {
@@ -243,7 +232,7 @@ static int show_log(struct cli *c, struct service *s, const char *id)
         buf_free(&answer.body);
         return EXIT_DONE;
     }
-    struct json_parser *parser = json_parser_new(ANSWER_MAX);
+    struct json_parser *parser = json_parser_new(SERVICE_ANSWER_MAX);
     struct span rest = buf_span(&answer.body), line;
     struct json event;
     while (span_next(&rest, '\n', &line))
@@ -274,10 +263,10 @@ static int show_apart(struct cli *c, struct service *s, const char *id, const ch
     struct client_answer answer;
     char path[100];
     snprintf(path, sizeof path, "/v1/jobs/%s/%s", id, what);
-    int code = ask(s, "GET", path, &answer);
+    int code = service_ask(s, "GET", path, SPAN_NONE, &answer);
     if (code)
         return code;
-    struct json_parser *parser = json_parser_new(ANSWER_MAX);
+    struct json_parser *parser = json_parser_new(SERVICE_ANSWER_MAX);
     struct span rest = buf_span(&answer.body), line;
     struct json record;
     if (c->json)
@@ -292,53 +281,72 @@ static int show_apart(struct cli *c, struct service *s, const char *id, const ch
 
 /* ---- the verb ---- */
 
-int jobs_run(struct cli *c)
+enum { LIST, CREATE, SHOW, CANCEL, RETRY, LOG, REJECTED, CONFLICTS };
+static const char *const actions[] = {"list",  "create", "show",     "cancel",    "retry",
+                                      "log",   "rejected", "conflicts", NULL};
+
+/* The ids of the call, or their number: cancel takes several, or none with a filter. */
+static int check_ids(struct cli *c, int action)
 {
-    static const char *const actions[] = {"list", "show",     "cancel",
-                                          "log",  "rejected", "conflicts",
-                                          NULL};
-    const char *action = c->word_count > 1 ? c->words[1] : "list";
-    const char *id = c->word_count > 2 ? c->words[2] : NULL;
-    bool lists = strcmp(action, "list") == 0, known = false;
-    for (size_t i = 0; actions[i]; i++)
-        known |= strcmp(actions[i], action) == 0;
-    if (!known) {
-        const char *near = text_nearest(span_of(action), actions);
-        return near ? cli_usage("jobs", "unknown action '%.40s'; did you mean '%s'?", action,
-                                near)
-                    : cli_usage("jobs",
-                                "unknown action '%.40s'; known are list, show, cancel, log, rejected, "
-                                "conflicts",
-                                action);
-    }
-    if (!lists && !id)
-        return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them",
-                         action);
-    if (c->word_count > (lists ? 2U : 3U))
+    size_t count = c->word_count > 2 ? c->word_count - 2 : 0;
+    bool filter = action == CANCEL && (c->state || c->site);
+    if (count == 0 && !filter)
+        return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them", actions[action]);
+    if (count > 1 && action != CANCEL)
         return cli_usage("jobs", "too many words");
-    if (!lists && !id_valid(span_of(id), "job")) {
+    if (count && filter)
+        return cli_usage("jobs", "jobs cancel takes ids, or --state and --site, not both");
+    for (size_t i = 0; i < count; i++) {
+        if (id_valid(span_of(c->words[2 + i]), "job"))
+            continue;
         cli_say("'%s' is not the id of a job; fulmar jobs list shows them",
-                cli_printable(c, span_of(id)));
+                cli_printable(c, span_of(c->words[2 + i])));
         return EXIT_DATA;
     }
+    return EXIT_DONE;
+}
+
+static int run_action(struct cli *c, struct service *s, int action, int64_t limit)
+{
+    switch (action) {
+    case LIST:
+        return list(c, s, limit);
+    case SHOW:
+        return show(c, s, c->words[2]);
+    case CANCEL:
+        return cancel_run(c, s);
+    case RETRY:
+        return retry(c, s, c->words[2]);
+    case LOG:
+        return show_log(c, s, c->words[2]);
+    default:
+        return show_apart(c, s, c->words[2], actions[action]);
+    }
+}
+
+int jobs_run(struct cli *c)
+{
     int64_t limit = LIST_ROWS;
-    if (lists && c->limit &&
+    int action = cli_action(c, "jobs", actions), code = EXIT_DONE;
+    if (action < 0)
+        return EXIT_USAGE;
+    if (action == CREATE)
+        return get_create(c);
+    if (action == LIST && c->word_count > 2)
+        return cli_usage("jobs", "too many words");
+    if (action == LIST && c->limit &&
         (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > LIST_MAX))
         return cli_usage("jobs", "--limit must be 1 to %d, not '%.40s'", LIST_MAX, c->limit);
+    if (action != LIST)
+        code = check_ids(c, action);
+    if (!code && action == CANCEL)
+        code = cancel_check(c);
     struct service service;
-    int code = service_open(&service, c, NULL, NULL);
+    if (!code)
+        code = service_open(&service, c, NULL, NULL);
     if (code)
         return code;
-    if (lists)
-        code = list(c, &service, limit);
-    else if (strcmp(action, "show") == 0)
-        code = show(c, &service, id);
-    else if (strcmp(action, "cancel") == 0)
-        code = cancel(c, &service, id);
-    else if (strcmp(action, "log") != 0)
-        code = show_apart(c, &service, id, action);
-    else
-        code = show_log(c, &service, id);
+    code = run_action(c, &service, action, limit);
     service_close(&service);
     return code;
 }

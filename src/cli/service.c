@@ -18,6 +18,7 @@ enum {
     START_MS = 20 * 1000,
     POLL_MS = 50,
     STOP_MS = 30 * 1000, /* service.grace, then browsers and profiles are cleaned up */
+    ANSWER_MS = 40 * 1000,
     LIFE_FD = 3,
     LOG_TAIL = 8 * 1024,
 };
@@ -314,6 +315,32 @@ int service_open(struct service *out, struct cli *c, int (*before_embed)(struct 
     if (code)
         service_close(out);
     return code;
+}
+
+int service_ask(struct service *s, const char *method, const char *path, struct span body,
+                struct client_answer *out)
+{
+    struct fault f = {0};
+    struct client_request q = {
+        .method = method, .path = path, .body = body, .timeout_ms = ANSWER_MS, .body_max = SERVICE_ANSWER_MAX};
+    err e = client_send(s->client, &q, out, &f);
+    int code = EXIT_DONE;
+    if (e) {
+        cli_say("%s", f.words[0] ? f.words : err_text(e));
+        code = cli_exit_of(e);
+    } else if (out->status < 200 || out->status > 299) {
+        code = cli_problem(out);
+    }
+    if (code)
+        buf_free(&out->body);
+    return code;
+}
+
+int service_not_ours(struct client_answer *a)
+{
+    cli_say("the answer cannot be read; is this a Fulmar service?");
+    buf_free(&a->body);
+    return EXIT_PROTOCOL;
 }
 
 static bool ended_by(struct service *s, int64_t ms)

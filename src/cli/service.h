@@ -10,6 +10,8 @@
 
 #include <sys/types.h>
 
+enum { SERVICE_ANSWER_MAX = 16 * 1024 * 1024 };
+
 struct service {
     struct client *client; /* for one request at a time */
     struct client
@@ -32,5 +34,10 @@ int service_open(struct service *out, struct cli *c, int (*before_embed)(struct 
 /* An embedded one that has ended by itself: says why, once, and s->code is the exit code that
  * goes with it. False while it runs. */
 bool service_died(struct service *s);
+/* One request; 0 with *out to be freed, or an exit code with everything said. body: JSON; may be empty. */
+int service_ask(struct service *s, const char *method, const char *path, struct span body,
+                struct client_answer *out);
+/* The answer cannot be read: says so, frees it and returns the exit code. */
+int service_not_ours(struct client_answer *a);
 /* Stops an embedded one and waits for it. */
 void service_close(struct service *s);

@@ -27,7 +27,7 @@ static const struct failure_row rows[] = {
         .budget = BUDGET_NONE, .about_target = true, .exit_code = 7, .http = 451},
     [FAILURE_LOGIN_REQUIRED] = {
         .name = "login_required", .meaning = "The site shows this only to people who are logged in.",
-        .advice = "This version has no login sessions: ask for something that the site shows to everybody.",
+        .advice = "Add a login of your own (fulmar sessions add) and name its pool with the job, or ask for something that the site shows to everybody.",
         .budget = BUDGET_NONE, .exit_code = 77, .http = 403},
     [FAILURE_SESSION_INVALID] = {
         .name = "session_invalid", .meaning = "The site no longer accepts the login session.",

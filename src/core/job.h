@@ -6,7 +6,7 @@
 
 /* The numbers are stored; never renumber. */
 enum job_state {
-    JOB_BLOCKED = 0, /* waits for children; unused until batches exist */
+    JOB_BLOCKED = 0, /* waits for another job, or the children of its batch */
     JOB_SCHEDULED = 1,
     JOB_READY = 2,
     JOB_ACTIVE = 3,
@@ -30,6 +30,8 @@ enum job_event {
     JOB_ON_EXPIRE,
     JOB_ON_REPLAY,
     JOB_ON_REPAIR,    /* its evidence, read again, gave the result */
+    JOB_ON_WAIT_OVER, /* what it waited for has ended, its time has not come */
+    JOB_ON_ANSWER,    /* another job's result is its own */
     JOB_EVENTS
 };
 

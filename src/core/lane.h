@@ -1,8 +1,27 @@
-/* lane.h - rules of a lane: rate (GCRA), order, fairness (stride), breaker. Pure; the store keeps
- * the numbers. A lane is normally "site/class". All times are store time in ms. */
+/* lane.h - rules of a lane: its name, rate (GCRA), order, fairness (stride), breaker. Pure; the store
+ * keeps the numbers. All times are store time in ms. */
 #pragma once
 
 #include "base/span.h"
+
+/* A lane is "tenant/site/class": whose jobs, on which site, how urgent. A class may have shares
+ * ("mastodon/normal-7": hosts of one site kept apart), and a lane whose jobs need a login session names
+ * the pool and what is done there ("x/normal@research.search"), so that one exhausted pool holds up
+ * nobody else. Without a tenant it is the tenant "default". */
+enum { LANE_WORD_MAX = 40 };
+enum lane_class { LANE_INTERACTIVE, LANE_NORMAL, LANE_BULK, LANE_QUARANTINE, LANE_CLASSES };
+struct lane_name {
+    struct span tenant, site, share; /* borrowed from the text */
+    enum lane_class class;
+    struct span pool, operation; /* empty: no session */
+};
+/* False: not a name of a lane. */
+MUST_USE bool lane_name_parse(struct span text, struct lane_name *out);
+const char *lane_class_name(enum lane_class c);
+/* Classes share a site 8:3:1; jobs in quarantine come last. */
+int64_t lane_class_weight(enum lane_class c);
+/* Tenants and pools are short plain words: letters, digits, "_", "-". */
+bool lane_word_is_plain(struct span word);
 
 /* GCRA: one integer per key. emit_ms = T, burst >= 1. */
 bool lane_may_start(int64_t tat_ms, int64_t emit_ms, int64_t burst, int64_t now_ms);
@@ -20,10 +39,12 @@ struct breaker {
     int64_t fails;    /* health errors in a row */
     int64_t until_ms; /* open until */
     int64_t trips;    /* openings since the last success */
+    int64_t window_from_ms, window_seen, window_bad; /* endings with a verdict while it is closed */
 };
 enum breaker_sign { BREAKER_OK, BREAKER_HEALTH_ERROR, BREAKER_NO_VERDICT };
-/* closed → open after 5 health errors in a row; open 10 s·2^trips, at most 30 min; then one probe.
- * A probe without verdict (crash, cancel, release) re-arms the probe. */
+/* closed → open after 5 health errors in a row, or when half of at least 20 endings within ten minutes
+ * were such errors; open 10 s·2^trips, at most 30 min; then one probe. A probe without verdict (crash,
+ * cancel, release) re-arms the probe. */
 void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms);
 bool breaker_allows(const struct breaker *b, int64_t active, int64_t now_ms);
 void breaker_started(struct breaker *b, int64_t now_ms); /* open and due → half open */

@@ -27,7 +27,7 @@ static int64_t slice_of(int64_t now_ms)
     return now_ms / LIMIT_RETRY_SLICE_MS;
 }
 
-int64_t limit_retry_at(const struct limit_retries *r, int64_t now_ms)
+int64_t limit_retry_at(const struct limit_retries *r, const struct limit_retry_policy *p, int64_t now_ms)
 {
     int64_t starts = 0, retries = 0, slice = slice_of(now_ms);
     for (int64_t s = slice - LIMIT_RETRY_SLICES + 1; s <= r->slice; s++) {
@@ -36,12 +36,12 @@ int64_t limit_retry_at(const struct limit_retries *r, int64_t now_ms)
         starts += r->starts[s % LIMIT_RETRY_SLICES];
         retries += r->retries[s % LIMIT_RETRY_SLICES];
     }
-    if (retries < LIMIT_RETRY_FLOOR + starts / LIMIT_RETRY_SHARE)
+    if (retries < p->floor + starts * p->percent / 100)
         return now_ms;
     return (slice + 1) * LIMIT_RETRY_SLICE_MS;
 }
 
-void limit_started(struct limit_retries *r, bool retry, int64_t now_ms)
+static int64_t open_slice(struct limit_retries *r, int64_t now_ms)
 {
     int64_t slice = slice_of(now_ms);
     for (int i = 0; r->slice < slice && i < LIMIT_RETRY_SLICES; i++) {
@@ -52,6 +52,17 @@ void limit_started(struct limit_retries *r, bool retry, int64_t now_ms)
     }
     if (slice > r->slice)
         r->slice = slice;
-    r->starts[slice % LIMIT_RETRY_SLICES]++;
-    r->retries[slice % LIMIT_RETRY_SLICES] += retry;
+    return slice % LIMIT_RETRY_SLICES;
+}
+
+void limit_started(struct limit_retries *r, bool retry, int64_t now_ms)
+{
+    int64_t i = open_slice(r, now_ms);
+    r->starts[i]++;
+    r->retries[i] += retry;
+}
+
+void limit_retried(struct limit_retries *r, int64_t now_ms)
+{
+    r->retries[open_slice(r, now_ms)]++;
 }

@@ -16,13 +16,19 @@ MUST_USE bool limit_take(struct limit *l, int64_t now_ms);
 /* The server asked to wait (Retry-After, reset header): a lower bound, so a block only ever grows. */
 void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms);
 
-/* Retries of a lane: at most LIMIT_RETRY_FLOOR and 20 % of the starts of the last ten minutes. An
- * empty budget delays, it never ends a job. */
-enum { LIMIT_RETRY_SLICES = 10, LIMIT_RETRY_SLICE_MS = 60000, LIMIT_RETRY_FLOOR = 3, LIMIT_RETRY_SHARE = 5 };
+/* Retries of a lane: in ten minutes at most a floor, and a share of the starts. An empty budget delays, it
+ * never ends a job. */
+enum { LIMIT_RETRY_SLICES = 10, LIMIT_RETRY_SLICE_MS = 60000 };
+struct limit_retry_policy {
+    int64_t floor;
+    int64_t percent; /* of the starts */
+};
 struct limit_retries {
     int64_t slice; /* number of the newest slice since 1970 */
     int64_t starts[LIMIT_RETRY_SLICES], retries[LIMIT_RETRY_SLICES];
 };
 /* When a retry may start: now, or the end of the slice after which there may be room again. */
-int64_t limit_retry_at(const struct limit_retries *r, int64_t now_ms);
+int64_t limit_retry_at(const struct limit_retries *r, const struct limit_retry_policy *p, int64_t now_ms);
 void limit_started(struct limit_retries *r, bool retry, int64_t now_ms);
+/* A retry is let go on; its start is counted when it comes. */
+void limit_retried(struct limit_retries *r, int64_t now_ms);

@@ -13,7 +13,10 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(JOBS_FINISHED, "fulmar_jobs_finished_total", METRIC_COUNTER, "outcome", "complete partial empty_confirmed sampled dead cancelled expired", "jobs ended, by outcome") \
     X(JOB_FAILURES, "fulmar_job_failures_total", METRIC_COUNTER, "class", "bad_input not_found protected suspended withheld login_required session_invalid rate_limited blocked network timeout stuck browser drift empty_suspect resource crash cancelled internal", "attempts that failed, by class") \
     X(JOBS, "fulmar_jobs", METRIC_GAUGE, "state", "blocked scheduled ready active succeeded dead cancelled expired", "jobs in the store, by state") \
-    X(LANES, "fulmar_lanes", METRIC_GAUGE, "state", "open full blocked breaker_open", "lanes with jobs, by what holds them up") \
+    X(RUNNABLE, "fulmar_jobs_runnable", METRIC_GAUGE, "", "", "ready jobs of lanes that nothing holds up: what more workers would take") \
+    X(JOBS_DELETED, "fulmar_jobs_deleted_total", METRIC_COUNTER, "limit", "age jobs bytes dead_age dead_jobs", "ended jobs deleted, by the limit that was exceeded: store.retention*, dead.retention*") \
+    X(RECORD_BYTES, "fulmar_record_bytes", METRIC_GAUGE, "", "", "bytes of records of ended jobs, dead ones apart") \
+    X(LANES, "fulmar_lanes", METRIC_GAUGE, "state", "open full blocked breaker_open paused session", "lanes with jobs, by what holds them up") \
     X(QUEUE_WAIT, "fulmar_queue_wait_seconds", METRIC_HISTOGRAM, "", "", "from accepted or due to started")                  \
     X(JOB_DURATION, "fulmar_job_duration_seconds", METRIC_HISTOGRAM, "", "", "from start to end of an attempt")             \
     X(JOB_STALE, "fulmar_jobs_duplicate_execution_total", METRIC_COUNTER, "", "", "calls of a lease that was no longer held") \
@@ -21,6 +24,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(REJECTED, "fulmar_records_rejected_total", METRIC_COUNTER, "", "", "records kept apart: they failed a check")              \
     X(CONFLICTS, "fulmar_record_conflicts_total", METRIC_COUNTER, "", "", "records whose two readings disagree in a field")      \
     X(DRIFT, "fulmar_drift_fields", METRIC_GAUGE, "mark", "missing fallback member", "fields of all sites that are not read as in the week before; fulmar site fields names them") \
+    X(SCHEDULE_SLOTS, "fulmar_schedule_slots_total", METRIC_COUNTER, "outcome", "made pending skipped missed", "slots of schedules that were due: job made; to be made when the running one has ended; left out as one was still alive; not run, nobody was there") \
     X(WORKERS, "fulmar_workers", METRIC_GAUGE, "state", "starting idle busy stopping", "worker processes by state")          \
     X(WORKER_RESTARTS, "fulmar_worker_restarts_total", METRIC_COUNTER, "reason", "crash retired killed packs version", "workers replaced; packs: for others that were reloaded; version: it had read others than node") \
     X(SITE_RELOADS, "fulmar_site_reloads_total", METRIC_COUNTER, "result", "loaded refused removed", "changes of site packs, by what became of them") \

@@ -3,15 +3,6 @@
 #include "base/need.h"
 #include "core/lane.h"
 
-int64_t pick_weight(enum pick_class c)
-{
-    static const int64_t weights[] = {
-        [PICK_INTERACTIVE] = 800, [PICK_NORMAL] = 300, [PICK_BULK] = 100};
-    _Static_assert(sizeof weights / sizeof weights[0] == PICK_CLASSES, "a weight each");
-    need((unsigned)c < PICK_CLASSES);
-    return weights[c];
-}
-
 int pick_next(const struct pick_turn *turns, size_t count)
 {
     int best = PICK_NOBODY;

@@ -4,10 +4,6 @@
 
 #include "base/span.h"
 
-/* Classes of a site's lanes share it 8:3:1; none of them starves. */
-enum pick_class { PICK_INTERACTIVE, PICK_NORMAL, PICK_BULK, PICK_CLASSES };
-int64_t pick_weight(enum pick_class c);
-
 /* Somebody who takes turns: a lane among the lanes of its tenant, a tenant among tenants. */
 struct pick_turn {
     int64_t weight, pass;

@@ -43,11 +43,21 @@ static int64_t oldest_wanted(const struct schedule *s, wall now)
     bug("unknown policy");
 }
 
+static size_t kept_at_most(const struct schedule *s)
+{
+    if (s->missed == SCHEDULE_ONCE)
+        return 1;
+    return s->catch_up_max > 0 && s->catch_up_max < SCHEDULE_CATCH_UP_MAX ? (size_t)s->catch_up_max
+                                                                          : SCHEDULE_CATCH_UP_MAX;
+}
+
 size_t schedule_due(const struct schedule *s, const struct zone *z, wall last, wall now,
                     wall out_slots[SCHEDULE_CATCH_UP_MAX], wall *out_last)
 {
-    size_t keep = s->missed == SCHEDULE_ONCE ? 1 : SCHEDULE_CATCH_UP_MAX, n = 0;
+    size_t keep = kept_at_most(s), n = 0;
     int64_t oldest = oldest_wanted(s, now);
+    if (last.ms > now.ms)
+        last = now;
     wall slot = last;
     if (s->missed != SCHEDULE_ONCE && slot.ms < oldest - 1)
         slot.ms = oldest - 1; /* nothing to look at before that */
@@ -64,6 +74,26 @@ size_t schedule_due(const struct schedule *s, const struct zone *z, wall last, w
     }
     *out_last = slot.ms > last.ms ? slot : last;
     return n;
+}
+
+/* How many slots lie in (after, until]. */
+static int64_t count_slots(const struct schedule *s, const struct zone *z, wall after, wall until)
+{
+    int64_t n = 0;
+    wall slot = after;
+    while (n < SLOTS_PER_LOOK && schedule_next(s, z, slot, &slot) == E_OK && slot.ms <= until.ms)
+        n++;
+    return n;
+}
+
+void schedule_settle(const struct schedule *s, const struct zone *z, struct span schedule, wall last, wall now,
+                     struct schedule_settled *out)
+{
+    wall next, start = {now.ms - (schedule_start(s, schedule, now).ms - now.ms)};
+    wall from = last.ms > start.ms ? start : last;
+    out->count = schedule_due(s, z, last, start, out->slots, &out->settled);
+    out->missed = count_slots(s, z, from, out->settled) - (int64_t)out->count;
+    out->next_ms = schedule_next(s, z, out->settled, &next) ? 0 : next.ms;
 }
 
 void schedule_slot_id(char out[ID_TEXT], struct span schedule, wall slot)

@@ -27,6 +27,7 @@ struct schedule {
     enum schedule_missed missed;
     enum schedule_overlap overlap;
     int64_t catch_up_ms;
+    int catch_up_max; /* 0: SCHEDULE_CATCH_UP_MAX */
     int64_t grace_ms; /* a run so late is not missed, only late */
 };
 enum { SCHEDULE_CATCH_UP_MAX = 100 };
@@ -34,9 +35,22 @@ enum { SCHEDULE_CATCH_UP_MAX = 100 };
 /* First slot after `after`; E_END when there is none. */
 MUST_USE err schedule_next(const struct schedule *s, const struct zone *z, wall after, wall *out_slot);
 /* Slots in (last, now] that are to run, oldest first, at most SCHEDULE_CATCH_UP_MAX; *out_last is the
- * last slot that is settled (run or passed over): the caller stores it. */
+ * last slot that is settled (run or passed over): the caller stores it. When the clock was set back,
+ * `last` lies ahead of now: it is looked from now on then, so that no schedule waits for a time that was
+ * wrong; a slot that comes a second time has the id of the first. */
 size_t schedule_due(const struct schedule *s, const struct zone *z, wall last, wall now,
                     wall out_slots[SCHEDULE_CATCH_UP_MAX], wall *out_last);
+/* The same with all that is to be stored of it: */
+struct schedule_settled {
+    wall slots[SCHEDULE_CATCH_UP_MAX];
+    size_t count;
+    int64_t missed;  /* slots that passed and are not to run; counted up to 100 000 */
+    wall settled;
+    int64_t next_ms; /* slot after that; 0: none */
+};
+/* `schedule` is its id: it decides its share of the jitter, by which each slot is late. */
+void schedule_settle(const struct schedule *s, const struct zone *z, struct span schedule, wall last, wall now,
+                     struct schedule_settled *out);
 /* The id of the slot's job: the same on every node, so that insert-if-absent makes it unique
  * without a leader. */
 void schedule_slot_id(char out[ID_TEXT], struct span schedule, wall slot);

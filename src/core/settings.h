@@ -23,7 +23,11 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(store, ready_max, SETTING_INT, "100000", 1, 10000000, "", "jobs that may wait; above it the API answers 503") \
     X(store, disk_floor, SETTING_SIZE, "64MiB", 0, 1099511627776, "", "free bytes below which no job is accepted")   \
     X(store, retention, SETTING_DURATION, "30d", 1000, 315360000000, "", "how long ended jobs and their posts stay") \
+    X(store, retention_jobs, SETTING_INT, "1000000", 0, 100000000, "", "ended jobs kept at most, the oldest go first; 0 = any number") \
+    X(store, retention_bytes, SETTING_SIZE, "0", 0, 1099511627776, "", "bytes of their records kept at most, the oldest jobs go first; 0 = any number") \
     X(store, field_retention, SETTING_DURATION, "14d", 3600000, 315360000000, "", "how long it is known which path each field of a record came from") \
+    X(dead, retention, SETTING_DURATION, "90d", 1000, 315360000000, "", "how long dead jobs stay, to be looked at or done again") \
+    X(dead, retention_jobs, SETTING_INT, "100000", 0, 100000000, "", "dead jobs kept at most, the oldest go first; 0 = any number") \
     X(evidence, keep, SETTING_ENUM, "on_failure", 0, 0, "never on_failure always", "when the answers that a job read are kept; a job may ask for another") \
     X(evidence, age, SETTING_DURATION, "7d", 1000, 315360000000, "", "how long they stay, at most as long as their job") \
     X(evidence, bytes, SETTING_SIZE, "1GiB", 0, 1099511627776, "", "room on the disk for all of them; the oldest go first") \
@@ -47,6 +51,11 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(lane, max_active, SETTING_INT, "16", 1, 10000, "", "jobs of one lane at once")                               \
     X(lane, emit, SETTING_DURATION, "0ms", 0, 3600000, "", "least time between two starts of a lane; 0 = no limit") \
     X(lane, burst, SETTING_INT, "1", 1, 10000, "", "starts of a lane that may come at once")                       \
+    X(lane, retry_floor, SETTING_INT, "20", 0, 1000000, "", "retries of one lane in ten minutes that are always let go on") \
+    X(lane, retry_share, SETTING_INT, "20", 0, 100, "", "retries beyond that, in percent of the lane's starts in ten minutes") \
+    X(queue, active_max, SETTING_INT, "0", 0, 1000000, "", "jobs of all lanes at once; 0 = any number")          \
+    X(queue, lanes_max, SETTING_INT, "200000", 16, 200000, "", "lanes: of each tenant, site and class one")      \
+    X(queue, coalesce, SETTING_BOOL, "true", 0, 0, "", "equal work at the same time is done once, unless an order says otherwise") \
     X(browser, binary, SETTING_TEXT, "", 0, 0, "", "Chromium to run; empty = headless shell, else chromium")       \
     X(browser, count, SETTING_INT, "2", 1, 64, "", "browsers running at once")                                    \
     X(browser, contexts_max, SETTING_INT, "8", 1, 64, "", "jobs in one browser at once")                           \

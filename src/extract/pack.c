@@ -411,7 +411,7 @@ static err read_map_file(struct loader *l, struct form *site, const struct ynode
 
 static bool uses_capture(const struct pack *p)
 {
-    return pack_needs_page(p, SPAN_NONE);
+    return pack_needs_page(p, SPAN_NONE, SPAN_NONE);
 }
 
 static err read_files(struct loader *l, struct form *site, const struct ynode *files)
@@ -584,7 +584,7 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
     static const char *const keys[] = {"name",    "version",     "base_url", "hosts",
                                        "blocked", "files",       "inputs",   "operations",
                                        "targets", "expressions", "sources",  "any_redirect",
-                                       "media",   "instances",   NULL};
+                                       "media",   "instances",   "login_cookies", NULL};
     if (!form_keys(f, root, "site.yaml", keys))
         return;
     p->name = form_text(f, root, "name", true);
@@ -600,6 +600,7 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
                    "'base_url' is https://host without a slash at the end");
     p->host_count = form_texts(f, root, "hosts", true, &p->hosts);
     p->blocked_count = form_texts(f, root, "blocked", false, &p->blocked);
+    p->login_cookie_count = form_texts(f, root, "login_cookies", false, &p->login_cookies);
     read_inputs(f, form_map(f, root, "inputs", true), p);
     read_operations(f, form_map(f, root, "operations", false), p);
     read_targets(f, form_map(f, root, "targets", true), p);
@@ -735,6 +736,23 @@ size_t pack_blocked(const struct pack *p, const struct span **out_patterns)
 {
     *out_patterns = p->blocked;
     return p->blocked_count;
+}
+
+size_t pack_login_cookies(const struct pack *p, const struct span **out_names)
+{
+    *out_names = p->login_cookies;
+    return p->login_cookie_count;
+}
+
+struct span pack_limited_as(const struct pack *p, struct span kind)
+{
+    struct target_view t;
+    if (!pack_target_view(p, kind, &t) || !t.operation_count)
+        return kind;
+    for (size_t i = 0; i < t.operation_count; i++)
+        if (t.operations[i].role == OP_TIMELINE)
+            return t.operations[i].name;
+    return t.operations[0].name;
 }
 
 size_t pack_targets(const struct pack *p, const struct span **out_kinds)

@@ -48,12 +48,19 @@ size_t pack_strategies(const struct pack *p, struct span kind, struct span produ
                        const char **out_names, size_t max);
 /* Where its sources are read from beside base_url, "NAME=URL NAME=URL". */
 struct span pack_instances(const struct pack *p);
-/* Does a job of this kind need a page in a browser? An empty kind: does any? */
-bool pack_needs_page(const struct pack *p, struct span kind);
+/* May a job of this kind need a page in a browser, when it is read by this strategy alone? An empty kind:
+ * may any; an empty strategy: by all that the pack has. */
+bool pack_needs_page(const struct pack *p, struct span kind, struct span strategy);
 /* Host patterns egress may reach: "x.com", "*.twimg.com". */
 size_t pack_hosts(const struct pack *p, const struct span **out_hosts);
 /* URL patterns for Network.setBlockedURLs ('*' is any text). */
 size_t pack_blocked(const struct pack *p, const struct span **out_patterns);
+
+/* Names of the cookies without which nobody is logged in; may be none. */
+size_t pack_login_cookies(const struct pack *p, const struct span **out_names);
+/* What the site counts jobs of this kind under, when it limits a session: the API call that brings the
+ * pages of the list, else the first; the kind itself where there is none. */
+struct span pack_limited_as(const struct pack *p, struct span kind);
 
 /* Checks a target as a person typed it ("@nasa", "https://x.com/nasa") and writes its one
  * canonical form: handle without @, tag without #; "name@host" with the host in lower case where the

@@ -170,13 +170,15 @@ unsigned pack_share(const struct pack *p, struct span kind, struct span canonica
     return share;
 }
 
-bool pack_needs_page(const struct pack *p, struct span kind)
+bool pack_needs_page(const struct pack *p, struct span kind, struct span strategy)
 {
     for (size_t i = 0; i < p->target_count; i++) {
         const struct target *t = &p->targets[i];
-        for (size_t k = 0; (!kind.n || span_eq(t->kind, kind)) && k < t->step_count; k++)
-            if (t->steps[k].strategy != PLAN_FETCH)
+        for (size_t k = 0; (!kind.n || span_eq(t->kind, kind)) && k < t->step_count; k++) {
+            enum plan_strategy by = t->steps[k].strategy;
+            if (by != PLAN_FETCH && (!strategy.n || span_is(strategy, plan_strategy_name(by))))
                 return true;
+        }
     }
     return false;
 }

@@ -76,7 +76,8 @@ struct pack {
     bool any_redirect;
     struct span instances; /* "NAME=URL NAME=URL" */
     const struct span *hosts, *blocked, *kinds;
-    size_t host_count, blocked_count;
+    size_t host_count, blocked_count, login_cookie_count;
+    const struct span *login_cookies;
     const struct input_rule *inputs;
     size_t input_count;
     const struct operation *operations;

@@ -17,6 +17,7 @@
 #include "os/spawn.h"
 #include "pool/pool.h"
 #include "store/thread.h"
+#include "upkeep/schedules.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -36,13 +37,14 @@ struct node {
     struct browsers *browsers;
     struct fetcher *fetcher;
     struct pool *pool;
+    struct schedules *schedules;
     struct api *api;
     struct watch *control, *egress;
     struct listener_signal *children, *terminate;
     struct timer *hard_stop, *beat, *look; /* look: at the folder of the site packs */
     mono asked; /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
-    int64_t startable;
+    struct outlook outlook; /* as the store said last */
     bool stopping, ready_said;
     struct buf hosts; /* as egress was told last */
     char binary[256]; /* of the browser */
@@ -62,16 +64,16 @@ static void say_ready(struct node *n)
 static void on_store(void *ctx)
 {
     struct node *n = ctx;
-    struct outlook outlook = {0};
     int64_t last_event = 0;
     if (!n->store)
         return;
-    store_thread_collect(n->store, &outlook, &last_event);
-    n->startable = outlook.startable;
+    store_thread_collect(n->store, &n->outlook, &last_event);
     if (n->api)
         api_new_events(n->api, last_event);
     if (n->pool)
-        pool_kick(n->pool, n->startable);
+        pool_kick(n->pool, n->outlook.startable, n->outlook.startable_light);
+    if (n->schedules)
+        schedules_told(n->schedules, &n->outlook);
 }
 
 static void wake_loop(void *ctx)
@@ -85,7 +87,7 @@ static void on_capacity(void *ctx)
     struct node *n = ctx;
     say_ready(n);
     if (n->pool)
-        pool_kick(n->pool, n->startable);
+        pool_kick(n->pool, n->outlook.startable, n->outlook.startable_light);
 }
 
 static void on_child(void *ctx, int signum)
@@ -137,6 +139,8 @@ static void stop(struct node *n, const char *why)
     timer_start(n->hard_stop, grace_ms + SETTING(&n->settings, job, grace) + role_stop_ms(&n->settings));
     if (n->api)
         api_drain(n->api);
+    if (n->schedules)
+        schedules_drain(n->schedules);
     if (n->pool)
         pool_drain(n->pool, grace_ms, on_drained, n);
     else
@@ -298,13 +302,14 @@ static void status(void *ctx, struct api_status *out)
                : trouble             ? trouble
                : egress_is_silent(n) ? "egress does not answer; the supervisor replaces it"
                                      : "no browser has answered a probe yet";
+    out->queue = n->outlook;
     out->site_count = sites_view(n->sites, out->sites, PACKS_MAX);
 }
 
-static void cancelled(void *ctx, struct span job_id)
+static void cancelled(void *ctx, struct span job_id, bool force)
 {
     struct node *n = ctx;
-    pool_cancel(n->pool, job_id);
+    pool_cancel(n->pool, job_id, force);
 }
 
 /* ---- starting ---- */
@@ -362,12 +367,21 @@ static err start_store(struct node *n, const char *state_dir, struct fault *f)
                    .lane_max_active = SETTING(s, lane, max_active),
                    .lane_emit_ms = SETTING(s, lane, emit),
                    .lane_burst = SETTING(s, lane, burst),
+                   .retry_floor = SETTING(s, lane, retry_floor),
+                   .retry_percent = SETTING(s, lane, retry_share),
+                   .active_max = SETTING(s, queue, active_max),
+                   .lanes_max = SETTING(s, queue, lanes_max),
+                   .attempt_ms = SETTING(s, job, attempt_timeout),
                    .lease_ms = SETTING(s, job, lease),
                    .evidence_age_ms = SETTING(s, evidence, age),
                    .evidence_bytes = SETTING(s, evidence, bytes),
                    .evidence_job_bytes = SETTING(s, evidence, job_bytes),
                    .evidence_job_count = SETTING(s, evidence, job_count)},
-        .retention_ms = SETTING(s, store, retention),
+        .retain = {.age_ms = SETTING(s, store, retention),
+                   .jobs = SETTING(s, store, retention_jobs),
+                   .bytes = SETTING(s, store, retention_bytes),
+                   .dead_age_ms = SETTING(s, dead, retention),
+                   .dead_jobs = SETTING(s, dead, retention_jobs)},
         .field_retention_ms = SETTING(s, store, field_retention),
         .seed = random_u64(),
         .now = clock_wall,
@@ -443,6 +457,18 @@ static err start_pool(struct node *n, const char *state_dir, struct fault *f)
     return pool_start(&n->pool, n->loop, n->store, n->browsers, &c, f);
 }
 
+static wall clock_of(void *ctx, enum schedule_kind kind)
+{
+    struct node *n = ctx;
+    return schedules_clock(n->schedules, kind);
+}
+
+static err start_schedules(struct node *n, struct fault *f)
+{
+    struct schedules_config c = {.loop = n->loop, .store = n->store, .cancelled = cancelled, .ctx = n};
+    return schedules_start(&n->schedules, &c, f);
+}
+
 static err start_api(struct node *n, const char *state_dir, struct fault *f)
 {
     const struct settings *s = &n->settings;
@@ -460,8 +486,10 @@ static err start_api(struct node *n, const char *state_dir, struct fault *f)
                            .connections_max = most,
                            .state_dir = state_dir,
                            .packs = sites_packs(n->sites),
+                           .coalesce = SETTING(s, queue, coalesce) != 0,
                            .status = status,
                            .cancelled = cancelled,
+                           .clock = clock_of,
                            .ctx = n};
     return api_start(&n->api, n->loop, n->store, &c, f);
 }
@@ -500,6 +528,8 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     if (!e)
         e = start_pool(n, state_dir, f);
     if (!e)
+        e = start_schedules(n, f);
+    if (!e)
         e = start_api(n, state_dir, f);
     if (e)
         return e;
@@ -515,6 +545,7 @@ static void finish(struct node *n)
 {
     api_stop(&n->api);
     store_thread_stop(&n->store);
+    schedules_free(&n->schedules);
     pool_free(&n->pool);
     fetcher_free(&n->fetcher);
     browsers_free(&n->browsers);

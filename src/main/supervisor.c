@@ -17,6 +17,7 @@
 #include "base/need.h"
 #include "os/clock.h"
 #include "os/faults.h"
+#include "os/secret.h"
 #include "os/spawn.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ static err spawn_child(struct supervisor *s, struct child *c, int talk, struct f
         return fail(f, E_OS, "the settings cannot be passed on: %s", strerror(errno));
     bool node = c == &s->node;
     struct spawn sp = {.args = {node ? "fulmar: node" : "fulmar: egress", c->word, s->place.state_dir},
-                       .env = {"LANG=C.UTF-8", "PATH=/usr/bin:/bin"},
+                       .env = {"LANG=C.UTF-8", "PATH=/usr/bin:/bin", node ? secret_credentials() : NULL},
                        .fds = {{talk, ROLE_SUPERVISOR_FD},
                                {s->egress_pair[node ? 0 : 1], ROLE_PEER_FD},
                                {settings, ROLE_SETTINGS_FD},

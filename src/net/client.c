@@ -104,8 +104,10 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 static struct curl_slist *headers_of(const struct client_request *q)
 {
     struct curl_slist *list = NULL;
+    bool typed = q->headers[0] && span_starts(span_of(q->headers[0]), SPAN("Content-Type:"));
     if (q->body.n) {
-        list = curl_slist_append(list, "Content-Type: application/json");
+        if (!typed)
+            list = curl_slist_append(list, "Content-Type: application/json");
         list = curl_slist_append(list, "Expect:"); /* the body is small: no extra turn */
     }
     for (size_t i = 0; i < sizeof q->headers / sizeof q->headers[0] && q->headers[i]; i++)
@@ -132,7 +134,7 @@ static void set_up(struct client *c, struct transfer *t, const char *url,
     if (c->socket[0])
         curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->socket);
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, q->method);
-    if (strcmp(q->method, "POST") == 0) {
+    if (q->body.n || strcmp(q->method, "POST") == 0) {
         curl_easy_setopt(h, CURLOPT_POST, 1L);
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, q->body.n ? q->body.p : "");
         curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE, (long)q->body.n);

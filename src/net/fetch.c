@@ -8,6 +8,7 @@
 #include "net/curl.h"
 #include "net/egress.h"
 #include "os/clock.h"
+#include "os/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,6 +87,7 @@ struct fetch {
     char reason[32]; /* why egress refused */
     bool too_big, stopped; /* stopped: the sink wants no more */
     struct curl_slist *lines; /* of q.headers */
+    struct curl_slist *cookies; /* of q.cookies, and then `lines` */
     const struct kept *found;
     char words[240];
     void (*on_done)(void *ctx, const struct fetch_answer *a);
@@ -224,6 +226,11 @@ static void drop(struct fetch *r)
     curl_url_cleanup(r->url);
     buf_free(&r->head);
     buf_free(&r->body);
+    if (r->cookies) {
+        secret_wipe(r->cookies->data, strlen(r->cookies->data));
+        r->cookies->next = NULL; /* those are `lines` */
+        curl_slist_free_all(r->cookies);
+    }
     curl_slist_free_all(r->lines);
     free((char *)(uintptr_t)r->q.url.p);
     free(r);
@@ -368,6 +375,13 @@ static void on_tick(void *ctx)
 
 /* ---- sending ---- */
 
+/* Not where it was redirected to elsewhere. */
+static bool goes_to_origin(const struct fetch *r)
+{
+    struct origin to;
+    return origin_of(r->url, &to) && same_origin(&to, &r->origin);
+}
+
 static void set_up(struct fetch *r)
 {
     struct fetcher *fr = r->owner;
@@ -389,7 +403,7 @@ static void set_up(struct fetch *r)
     curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(h, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, r->q.sink ? NULL : "gzip");
-    curl_easy_setopt(h, CURLOPT_HTTPHEADER, r->lines);
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, goes_to_origin(r) && r->cookies ? r->cookies : r->lines);
     curl_easy_setopt(h, CURLOPT_USERAGENT, fr->agent);
     curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(h, CURLOPT_HEADERDATA, r);
@@ -497,7 +511,8 @@ static void put_headers(struct json_w *w, struct span head)
     struct span line;
     while (span_next(&head, '\n', &line)) {
         size_t colon = span_find_char(line, ':');
-        if (colon == line.n || colon == 0)
+        bool secret = span_eq_nocase(span_cut(line, 0, colon), SPAN("Set-Cookie"));
+        if (colon == line.n || colon == 0 || secret) /* cookies are nobody's business */
             continue;
         json_key_span(w, span_cut(line, 0, colon));
         json_put_text(w, span_trim(span_cut(line, colon + 1, line.n)));
@@ -637,6 +652,15 @@ err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_reque
     r->q.origin = SPAN_NONE;
     for (size_t i = 0; i < 3 && q->headers[i]; i++)
         r->lines = curl_slist_append(r->lines, q->headers[i]);
+    if (q->cookies.n) {
+        char *text = copy_of(q->cookies);
+        r->cookies = curl_slist_append(NULL, text);
+        need(r->cookies);
+        r->cookies->next = r->lines;
+        secret_wipe(text, q->cookies.n);
+        free(text);
+    }
+    r->q.cookies = SPAN_NONE;
     r->head = BUF(HEAD_MAX);
     r->body = BUF(fr->config.body_max);
     r->left_ms = q->timeout_ms;

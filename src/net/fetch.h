@@ -6,8 +6,8 @@
  *
  * It asks only where the request says it may: `origin` as it is, https on `hosts`, and the same for
  * each of at most five redirects, which wait for their turn as well; from https never back to http.
- * TLS is verified here, so egress carries only sealed bytes. No cookies, no credentials, no proxy from the environment, no name is
- * resolved here.
+ * TLS is verified here, so egress carries only sealed bytes. No cookies but those that a request brings, no credentials, no proxy
+ * from the environment, no name is resolved here.
  *
  * Failure modes: not allowed by the request or by egress (E_DENIED), redirected to where it may not go
  * or too often (E_SHAPE), no connection, cut or bad TLS
@@ -52,6 +52,7 @@ struct fetch_request {
         keep_ms; /* a 2xx or 4xx answer serves the same URL for so long; 0: it is not kept */
     int64_t interval_ms;           /* 0: as fetch_config says */
     const struct fetch_sink *sink; /* NULL: the body is kept; borrowed until the end */
+    struct span cookies; /* "Cookie: a=1", sent to `origin` alone, never to where it redirects; copied, wiped */
     const char *headers[3];        /* "Range: bytes=5-", NULL-terminated; copied */
 };
 struct fetch_answer {

@@ -4,13 +4,14 @@
 #include "base/json.h"
 #include "extract/media.h"
 #include "os/faults.h"
+#include "wire/cookies.h"
 
 enum { ROBOTS_KEEP_MS = 24 * 3600 * 1000 /* RFC 9309: not longer */ };
 
 void slot_progress(struct slot *s)
 {
     if (slot_has_job(s))
-        timer_start(s->stall, s->pool->config.stall_ms);
+        timer_start(s->stall, s->lease.stall_ms ? s->lease.stall_ms : s->pool->config.stall_ms);
 }
 
 /* ---- of its tab ---- */
@@ -249,11 +250,17 @@ static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
     q.origin = instance.n ? instance : buf_span(&base);
     q.host_count = pack_hosts(s->site.pack, &q.hosts);
     q.any_redirect = pack_any_redirect(s->site.pack);
-    if (span_is(f->t[0], "robots") && span_ends(f->t[1], SPAN("/robots.txt")))
+    bool robots = span_is(f->t[0], "robots") && span_ends(f->t[1], SPAN("/robots.txt"));
+    struct buf cookies = BUF(COOKIES_TEXT_MAX);
+    if (robots)
         q.keep_ms = ROBOTS_KEEP_MS;
+    else if (!instance.n)
+        slot_login_header(s, q.url, &cookies);
+    q.cookies = buf_span(&cookies);
     s->fetch_call = f->n[0];
     if (!e)
         e = fetch_start(&s->fetch, s->pool->config.fetcher, &q, on_fetched, s, why);
+    secret_wipe_buf(&cookies);
     buf_free(&base);
     return e;
 }

@@ -193,6 +193,7 @@ static void keep_base64(struct slot *s, enum evidence_kind kind, bool there, str
 {
     struct buf plain = BUF(EVIDENCE_PIECE_MAX);
     bool fine = there && text.n && base64_add_plain(&plain, text);
+    slot_login_hide(s, plain.p, plain.n);
     enum evidence_gap gap = fine                ? GAP_NONE
                             : plain.failed      ? GAP_TOO_LARGE
                                                 : GAP_PAGE_SILENT;

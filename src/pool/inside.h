@@ -42,6 +42,7 @@ struct slot {
     struct timer *respawn, *deadline;
     /* the job, from RESERVING to ENDING */
     struct arena *arena;
+    enum store_needs asked; /* RESERVING: what can be met */
     struct lease lease;
     struct {
         const struct pack *pack; /* of packs */
@@ -54,6 +55,9 @@ struct slot {
     bool picturing, screen_done, dom_done; /* the page is asked for pictures before it is closed */
     int pictures_left;
     struct timer *picture;
+    struct login *login; /* cookies of its session; NULL: it has none. See login.c */
+    bool opening_login;  /* the store opens them */
+    struct store_op login_op;
     struct fetch *fetch; /* the one request without a browser */
     int64_t fetch_call;
     struct media_call *media; /* the one file of media that is asked for */
@@ -83,7 +87,7 @@ struct pool {
     struct slot *slots;
     struct json_parser *json; /* of what was stored with a job */
     size_t evidence_bytes;    /* on their way to the store */
-    int64_t startable;
+    int64_t startable, light; /* as the store said last; light: those that need no page */
     int spawn_failures;
     struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
     bool draining;
@@ -102,11 +106,18 @@ static inline struct slot *slot_of(void *ctx)
 }
 
 bool slot_has_job(const struct slot *s);
+/* The store itself is in trouble; no fault of the job's. */
+static inline bool slot_store_cannot(err e)
+{
+    return e == E_STORE || e == E_DISK_FULL || e == E_BUSY;
+}
 void slot_tell(struct slot *s, const struct frame *f);
 /* Progress was made: the stall clock starts over. */
 void slot_progress(struct slot *s);
 /* The one function that moves a slot on; safe to call at any time. */
 void slot_advance(struct slot *s);
+/* commit.c: FRAME_RECORDS. False: it breaks the protocol. */
+bool slot_commit(struct slot *s, const struct frame *f);
 /* media.c: FRAME_DOWNLOAD. */
 void slot_download(struct slot *s, const struct frame *f);
 /* The job is over: nothing is fetched any more. While slot->media is there, the store still works. */
@@ -117,6 +128,19 @@ bool slot_wants_media(const struct slot *s);
 void slot_media_url(const struct slot *s, struct span url, struct buf *out);
 /* What a worker may ask of its tab, and of the site without one. False when the frame is no such call. */
 bool slot_call(struct slot *s, const struct frame *f);
+
+/* ---- login.c ---- */
+#define LOGIN_CALL (UINT32_MAX - 1) /* the number of node's call that sets the cookies */
+/* Takes the cookies that the store opened. False: they cannot be read. */
+bool slot_login_open(struct slot *s, struct secret *text);
+void slot_login_close(struct slot *s);
+/* Into the context of the tab, whose reply to LOGIN_CALL says how it went. */
+MUST_USE err slot_login_start(struct slot *s);
+/* "Cookie: a=1; b=2" for a request to the site itself; nothing for one that goes elsewhere. */
+void slot_login_header(const struct slot *s, struct span url, struct buf *out);
+/* Stars in the place of their values: in a text, in copies of those texts of a frame that need it. */
+void slot_login_hide(const struct slot *s, char *text, size_t n);
+void slot_login_blacken(const struct slot *s, struct frame *f, struct buf copy[FRAME_TEXTS_MAX]);
 
 /* ---- evidence.c ---- */
 /* What of the job is kept: as it asks, else as configured. */

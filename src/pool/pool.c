@@ -85,6 +85,29 @@ static void kill_worker(struct slot *s)
         kill(s->pid, SIGKILL);
 }
 
+static void send_frame(struct slot *s, const struct frame *f)
+{
+    struct buf out = BUF(SLOT_OUT_MAX);
+    frame_add(&out, f);
+    struct span text;
+    if (buf_end(&out, &text) || stream_send(s->stream, text)) {
+        log_warn("worker.not_reading", F_N("slot", s->number), F_N("pid", s->pid));
+        kill_worker(s);
+    }
+    buf_free(&out);
+}
+
+/* No worker sees a value of the session's cookies, whatever brings it. */
+static void tell_blackened(struct slot *s, const struct frame *f)
+{
+    struct frame black = *f;
+    struct buf copy[FRAME_TEXTS_MAX];
+    slot_login_blacken(s, &black, copy);
+    send_frame(s, &black);
+    for (size_t i = 0; i < FRAME_TEXTS_MAX; i++)
+        secret_wipe_buf(&copy[i]);
+}
+
 /* What does not fit was too large on the page's side: nothing that a page does may end node. */
 void slot_tell(struct slot *s, const struct frame *f)
 {
@@ -98,14 +121,10 @@ void slot_tell(struct slot *s, const struct frame *f)
         s->too_big = true;
         return;
     }
-    struct buf out = BUF(SLOT_OUT_MAX);
-    frame_add(&out, f);
-    struct span text;
-    if (buf_end(&out, &text) || stream_send(s->stream, text)) {
-        log_warn("worker.not_reading", F_N("slot", s->number), F_N("pid", s->pid));
-        kill_worker(s);
-    }
-    buf_free(&out);
+    if (s->login)
+        tell_blackened(s, f);
+    else
+        send_frame(s, f);
 }
 
 /* ---- stopping ---- */
@@ -172,107 +191,6 @@ static void on_beat(void *ctx)
                                    .ctx = s,
                                    .in.lease = {span_of(s->lease.id), s->lease.nonce}};
     store_thread_post(s->pool->store, &s->beat_op);
-}
-
-/* ---- commit ---- */
-
-/* The store itself is in trouble; no fault of the job's. */
-static bool store_cannot(err e)
-{
-    return e == E_STORE || e == E_DISK_FULL || e == E_BUSY;
-}
-
-static void on_commit_done(struct store_op *op)
-{
-    struct slot *s = slot_of(op->ctx);
-    struct frame f = {.type = FRAME_COMMITTED, .n = {op->result, op->out.commit.added, op->out.commit.have}};
-    fault_point("node.committed");
-    s->committing = false;
-    free(s->items);
-    s->items = NULL;
-    buf_free(&s->records);
-    arena_reset(s->commit_arena);
-    if (!op->result) {
-        metric_add(METRIC_POSTS, 0, op->out.commit.added);
-        metric_add(METRIC_REJECTED, 0, op->out.commit.rejected);
-        metric_add(METRIC_CONFLICTS, 0, op->out.commit.conflicts);
-        s->lease.have = op->out.commit.have;
-        if (slot_has_job(s))
-            timer_start(s->stall, s->pool->config.stall_ms);
-    } else if (op->result == E_STALE) {
-        s->lease_lost = true;
-        metric_add(METRIC_JOB_STALE, 0, 1);
-    } else {
-        if (store_cannot(op->result))
-            s->release = true; /* not the job's fault: it goes on from its last batch */
-        log_error("job.commit_failed", F_C("job", s->lease.id), F_X("result", op->result),
-                  F_C("why", op->fault.words));
-    }
-    if (slot_has_job(s))
-        slot_tell(s, &f);
-    advance(s);
-}
-
-static bool read_items(struct slot *s, struct span text, size_t *out_count)
-{
-    struct frame_item item;
-    struct span rest = text;
-    size_t count = 0;
-    err e;
-    while (!(e = frame_next_item(&rest, &item)) && ++count <= ITEMS_MAX) {
-        /* One record is one line wherever it is shown. */
-        if (span_find_char(item.json, '\n') < item.json.n ||
-            span_find_char(item.json, '\r') < item.json.n)
-            return false;
-    }
-    if (e != E_END)
-        return false;
-    s->items = heap_get((count + 1) * sizeof *s->items);
-    rest = text;
-    for (size_t i = 0; i < count && !frame_next_item(&rest, &item); i++)
-        s->items[i] = (struct store_item){(enum item_kind)item.kind, item.id, item.created_ms, item.json};
-    *out_count = count;
-    return true;
-}
-
-static bool commit_records(struct slot *s, const struct frame *f)
-{
-    size_t count = 0;
-    struct frame kept = *f;
-    struct span cursor = f->t[0], items = f->t[1];
-    if (s->committing || s->state == SLOT_ENDING || f->n[3] < 0 || f->n[3] > ITEMS_MAX)
-        return false;
-    buf_free(&s->records);
-    /* The frame borrows from the read buffer: keep its texts until the store has them. */
-    s->records = BUF(SLOT_IN_MAX);
-    buf_add(&s->records, cursor);
-    buf_add(&s->records, items);
-    buf_add(&s->records, span_cut(f->t[2], 0, DRIFT_TEXT_MAX));
-    if (s->records.failed)
-        return false;
-    kept.t[0] = (struct span){s->records.p, cursor.n};
-    kept.t[1] = (struct span){s->records.p + cursor.n, items.n};
-    size_t before = cursor.n + items.n;
-    kept.t[2] = (struct span){s->records.p + before, s->records.n - before};
-    if (!read_items(s, kept.t[1], &count))
-        return false;
-    fault_point("node.records");
-    s->committing = true;
-    s->commit_op = (struct store_op){.verb = STORE_COMMIT,
-                                     .arena = s->commit_arena,
-                                     .on_done = on_commit_done,
-                                     .ctx = s,
-                                     .in.commit = {.id = span_of(s->lease.id),
-                                                   .nonce = s->lease.nonce,
-                                                   .batch = f->n[0],
-                                                   .items = s->items,
-                                                   .count = count,
-                                                   .cursor = kept.t[0],
-                                                   .counts = kept.t[2],
-                                                   .limit = s->lease.limit,
-                                                   .filtered = f->n[3]}};
-    store_thread_post(s->pool->store, &s->commit_op);
-    return true;
 }
 
 /* ---- frames from the worker ---- */
@@ -358,7 +276,7 @@ static bool take_frame(struct slot *s, const struct frame *f)
         return true;
     switch ((int)f->type) {
     case FRAME_RECORDS:
-        return commit_records(s, f);
+        return slot_commit(s, f);
     case FRAME_PROGRESS:
         note_step(s, f->t[0]);
         return true;
@@ -432,14 +350,21 @@ static void on_started_done(struct store_op *op)
     advance(s);
 }
 
+/* As the job asks, else as configured; and never past its deadline. */
+static int64_t attempt_ms(const struct slot *s)
+{
+    int64_t most = s->lease.attempt_ms ? s->lease.attempt_ms : s->pool->config.attempt_ms;
+    int64_t left = s->lease.deadline_ms ? s->lease.deadline_ms - clock_wall().ms : most;
+    return left < most ? left > 0 ? left : 0 : most;
+}
+
 static void start_job(struct slot *s)
 {
-    const struct pool_config *c = &s->pool->config;
     fault_point("node.opened");
     move(s, SLOT_ON_TAB);
     send_job(s);
-    timer_start(s->attempt, c->attempt_ms);
-    timer_start(s->stall, c->stall_ms);
+    timer_start(s->attempt, attempt_ms(s));
+    slot_progress(s);
     s->starting_op = true;
     s->started_op = (struct store_op){.verb = STORE_STARTED,
                                       .arena = s->beat_arena,
@@ -449,18 +374,34 @@ static void start_job(struct slot *s)
     store_thread_post(s->pool->store, &s->started_op);
 }
 
+/* Nothing is missing any more, unless nobody wants the job now. */
+static void opened(struct slot *s)
+{
+    if (s->pool->draining) {
+        s->release = true;
+        job_over(s, FAILURE_CANCELLED, SPAN("the service stops"));
+    } else if (s->stop_class) {
+        job_over(s, s->stop_class, SPAN("stopped before it started"));
+    } else {
+        start_job(s);
+    }
+}
+
+/* Cookies are set before the page goes anywhere. */
+static void log_in(struct slot *s)
+{
+    err e = slot_login_start(s);
+    if (e)
+        job_over(s, FAILURE_BROWSER, keep_words(s, span_of(err_text(e)), 240));
+}
+
 static void on_tab_ready(void *ctx, err e, const char *words)
 {
     struct slot *s = slot_of(ctx);
-    if (s->state == SLOT_OPENING && !e) {
-        if (s->pool->draining) {
-            s->release = true;
-            job_over(s, FAILURE_CANCELLED, SPAN("the service stops"));
-        } else if (s->stop_class) {
-            job_over(s, s->stop_class, SPAN("stopped before it started"));
-        } else {
-            start_job(s);
-        }
+    if (s->state == SLOT_OPENING && !e && s->login && s->tab) {
+        log_in(s);
+    } else if (s->state == SLOT_OPENING && !e) {
+        opened(s);
     } else if (s->state == SLOT_OPENING) {
         job_over(s, FAILURE_BROWSER, keep_words(s, span_of(words), 240));
     }
@@ -496,6 +437,14 @@ static void on_picture_late(void *ctx)
 static void on_tab_reply(void *ctx, uint32_t call, err e, struct span result)
 {
     struct slot *s = slot_of(ctx);
+    if (call == LOGIN_CALL && s->state == SLOT_OPENING) {
+        if (e)
+            job_over(s, FAILURE_BROWSER, SPAN("the browser did not take the session's cookies"));
+        else
+            opened(s);
+        advance(s);
+        return;
+    }
     if (s->picturing && slot_pictures_reply(s, call, e, result))
         pictures_over(s);
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
@@ -575,25 +524,14 @@ static const struct tab_face face = {on_tab_ready, on_tab_reply, on_tab_event, o
 /* An order for fetch alone never opens a page. */
 static bool needs_page(const struct slot *s)
 {
-    struct span strategy;
-    if (cdp_member_text(s->lease.spec, "strategy", &strategy) && span_is(strategy, "fetch"))
-        return false;
-    return pack_needs_page(s->site.pack, s->lease.kind);
+    struct span strategy = SPAN_NONE;
+    (void)cdp_member_text(s->lease.spec, "strategy", &strategy);
+    return pack_needs_page(s->site.pack, s->lease.kind, strategy);
 }
 
-static void open_tab(struct slot *s)
+static void open_page(struct slot *s)
 {
     struct fault f = {0};
-    size_t at = packs_find(s->packs, s->lease.site);
-    if (at == PACKS_MAX) {
-        job_over(s, FAILURE_BAD_INPUT,
-                 SPAN("the site pack was removed after the job was accepted; put it back and submit again"));
-        return;
-    }
-    s->site.pack = s->packs->pack[at];
-    s->site.base_url = s->packs->places[at].base_url;
-    s->site.media_base = s->packs->places[at].media_base;
-    s->site.instances = s->packs->places[at].instances;
     if (!needs_page(s)) {
         on_tab_ready(s, E_OK, NULL);
         return;
@@ -608,6 +546,58 @@ static void open_tab(struct slot *s)
     job_over(s, FAILURE_BROWSER, SPAN("no browser has room"));
 }
 
+static void on_login_opened(struct store_op *op)
+{
+    struct slot *s = slot_of(op->ctx);
+    struct secret text = op->result ? (struct secret){0} : op->out.secret;
+    op->out.secret = (struct secret){0};
+    s->opening_login = false;
+    if (s->state != SLOT_OPENING) {
+        secret_free(&text);
+    } else if (op->result == E_STALE) {
+        s->lease_lost = true;
+        job_over(s, FAILURE_CANCELLED, SPAN("cancelled"));
+    } else if (op->result == E_DENIED || op->result == E_NOT_FOUND || op->result == E_CONFIG) {
+        log_error("session.closed", F_C("session", s->lease.session), F_C("why", op->fault.words));
+        job_over(s, FAILURE_SESSION_INVALID, SPAN("its cookies cannot be opened: send them again"));
+    } else if (op->result || !slot_login_open(s, &text)) {
+        s->release = true;
+        job_over(s, FAILURE_INTERNAL, SPAN("the session's cookies cannot be read"));
+    } else {
+        open_page(s);
+    }
+    advance(s);
+}
+
+static void open_login(struct slot *s)
+{
+    s->opening_login = true;
+    s->login_op = (struct store_op){.verb = STORE_SESSION_OPEN,
+                                    .arena = s->commit_arena,
+                                    .on_done = on_login_opened,
+                                    .ctx = s,
+                                    .in.lease = {span_of(s->lease.id), s->lease.nonce}};
+    store_thread_post(s->pool->store, &s->login_op);
+}
+
+static void open_tab(struct slot *s)
+{
+    size_t at = packs_find(s->packs, s->lease.site);
+    if (at == PACKS_MAX) {
+        job_over(s, FAILURE_BAD_INPUT,
+                 SPAN("the site pack was removed after the job was accepted; put it back and submit again"));
+        return;
+    }
+    s->site.pack = s->packs->pack[at];
+    s->site.base_url = s->packs->places[at].base_url;
+    s->site.media_base = s->packs->places[at].media_base;
+    s->site.instances = s->packs->places[at].instances;
+    if (s->lease.session[0])
+        open_login(s);
+    else
+        open_page(s);
+}
+
 static void on_reserved(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
@@ -616,7 +606,9 @@ static void on_reserved(struct store_op *op)
             log_warn("job.reserve_failed", F_X("result", op->result), F_C("why", op->fault.words));
             timer_start(s->pool->rest, REST_MS);
         }
-        s->pool->startable = 0;
+        if (s->asked == NEEDS_PAGE)
+            s->pool->startable = 0;
+        s->pool->light = 0;
         move(s, SLOT_ON_NO_JOB);
         arena_reset(s->arena);
         advance(s);
@@ -634,14 +626,17 @@ static void on_reserved(struct store_op *op)
     advance(s);
 }
 
-static void reserve(struct slot *s)
+static void reserve(struct slot *s, enum store_needs needs)
 {
     move(s, SLOT_ON_ASK);
+    s->asked = needs;
     s->reserve_op = (struct store_op){.verb = STORE_RESERVE,
                                       .arena = s->arena,
                                       .on_done = on_reserved,
                                       .ctx = s,
-                                      .in.reserve = {SPAN("node"), random_u64() >> 1}};
+                                      .in.reserve = {.worker = SPAN("node"),
+                                                     .random = random_u64() >> 1,
+                                                     .needs = needs}};
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 
@@ -652,6 +647,9 @@ static void note_ending(const struct slot *s, const struct finish_reply *r)
              F_C("verdict", verdict_name(s->ending.verdict)), F_N("posts", s->lease.have),
              F_N("ms", loop_now(s->pool->loop).ms - s->started.ms),
              F_N("retry_in_ms", r->retry_in_ms), F_S("why", s->ending.why));
+    if (r->session[0])
+        log_warn("session.refused", F_C("session", r->session), F_C("job", s->lease.id),
+                 F_S("why", s->ending.why));
     if (r->breaker_until_ms)
         log_warn("lane.breaker_open", F_C("lane", r->lane), F_C("job", s->lease.id),
                  F_C("failure", failure_name(s->ending.failure)),
@@ -663,7 +661,7 @@ static void on_finished(struct store_op *op)
     struct slot *s = slot_of(op->ctx);
     fault_point("node.finished");
     s->finishing = false;
-    if (store_cannot(op->result)) {
+    if (slot_store_cannot(op->result)) {
         /* Unknown, not failed: the same call again; the nonce makes it idempotent. */
         log_error("job.finish_retried", F_C("job", s->lease.id), F_X("result", op->result),
                   F_C("why", op->fault.words));
@@ -757,6 +755,7 @@ static void clean(struct slot *s)
     s->watch_failed = E_OK;
     s->step[0] = '\0';
     s->site.pack = NULL;
+    slot_login_close(s);
     s->ending = (struct finish_args){0};
     s->lease = (struct lease){0};
     arena_reset(s->arena);
@@ -829,7 +828,7 @@ static void advance(struct slot *s)
             post_finish(s);
     }
     if (s->state == SLOT_ENDING && s->finished && s->tab_closed && !s->beating && !s->starting_op &&
-        !s->committing && !s->media)
+        !s->committing && !s->media && !s->opening_login)
         clean(s);
     if (s->state == SLOT_IDLE && s->worker_gone)
         worker_gone(s);
@@ -839,7 +838,7 @@ static void advance(struct slot *s)
     if (s->state == SLOT_EMPTY && !p->draining && !s->retired && !timer_on(s->respawn))
         timer_start(s->respawn, p->spawn_failures ? RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures) : 0);
     if (s->state == SLOT_IDLE)
-        pool_kick(p, p->startable);
+        pool_kick(p, p->startable, p->light);
     check_drained(p);
 }
 
@@ -942,7 +941,7 @@ static void on_rested(void *ctx)
 {
     struct pool *p = ctx;
     /* What may start is not known after a failure: one asks. */
-    pool_kick(p, p->startable > 0 ? p->startable : 1);
+    pool_kick(p, p->startable > 0 ? p->startable : 1, p->light > 0 ? p->light : 1);
 }
 
 static void slot_init(struct pool *p, struct slot *s, int number)
@@ -982,14 +981,6 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
     return E_OK;
 }
 
-static bool all_without_page(const struct pool *p)
-{
-    for (size_t i = 0; i < p->packs->count; i++)
-        if (pack_needs_page(p->packs->pack[i], SPAN_NONE))
-            return false;
-    return true;
-}
-
 void pool_use(struct pool *p, struct packs *packs)
 {
     packs_hold(packs);
@@ -1007,28 +998,42 @@ void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct 
             each(ctx, p->slots[i].packs);
 }
 
-void pool_kick(struct pool *p, int64_t startable)
+void pool_kick(struct pool *p, int64_t startable, int64_t light)
 {
-    /* Which job comes next is the store's to say: one may need a page as long as any kind does. */
-    int room = all_without_page(p) ? p->config.workers : browsers_room(p->browsers);
+    int room = browsers_room(p->browsers);
+    int64_t asking = 0, pages = 0;
     p->startable = startable;
+    p->light = light;
     if (p->draining || timer_on(p->rest))
         return;
-    int64_t asking = 0;
-    for (int i = 0; i < p->config.workers; i++)
-        asking += p->slots[i].state == SLOT_RESERVING;
-    for (int i = 0; i < p->config.workers && asking < startable && asking < room; i++)
-        if (p->slots[i].state == SLOT_IDLE) {
-            asking++;
-            reserve(&p->slots[i]);
-        }
+    for (int i = 0; i < p->config.workers; i++) {
+        bool asks = p->slots[i].state == SLOT_RESERVING;
+        asking += asks;
+        pages += asks && p->slots[i].asked == NEEDS_PAGE;
+    }
+    for (int i = 0; i < p->config.workers && asking < startable; i++) {
+        enum store_needs needs = pages < room ? NEEDS_PAGE : NEEDS_NOTHING;
+        if (p->slots[i].state != SLOT_IDLE)
+            continue;
+        if (needs == NEEDS_NOTHING && asking - pages >= light)
+            break; /* without a page there is nothing to do */
+        asking++;
+        pages += needs == NEEDS_PAGE;
+        reserve(&p->slots[i], needs);
+    }
 }
 
-void pool_cancel(struct pool *p, struct span job_id)
+void pool_cancel(struct pool *p, struct span job_id, bool force)
 {
-    for (int i = 0; i < p->config.workers; i++)
-        if (slot_has_job(&p->slots[i]) && span_is(job_id, p->slots[i].lease.id))
-            stop_job(&p->slots[i], FAILURE_CANCELLED, E_CANCELLED);
+    for (int i = 0; i < p->config.workers; i++) {
+        struct slot *s = &p->slots[i];
+        if (!slot_has_job(s) || !span_is(job_id, s->lease.id))
+            continue;
+        s->lease_lost |= force;
+        stop_job(s, FAILURE_CANCELLED, E_CANCELLED);
+        if (force && s->state == SLOT_STOPPING)
+            kill_worker(s);
+    }
 }
 
 static void release_running(void *ctx)
@@ -1070,6 +1075,7 @@ void pool_free(struct pool **pp)
         if (s->stream)
             stream_close(&s->stream);
         fetch_cancel(&s->fetch);
+        slot_login_close(s);
         timer_close(&s->respawn);
         timer_close(&s->deadline);
         timer_close(&s->attempt);

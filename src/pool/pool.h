@@ -39,14 +39,15 @@ struct pool_config {
 MUST_USE err pool_start(struct pool **out, struct loop *l, struct store_thread *store, struct browsers *browsers,
                         const struct pool_config *config, struct fault *f);
 /* There may be work, room, or both: after each store group, tab closed, browser ready. */
-void pool_kick(struct pool *p, int64_t startable);
+/* light: jobs of these that need no page. */
+void pool_kick(struct pool *p, int64_t startable, int64_t light);
 /* Other packs from now on. Idle workers are replaced at once, busy ones after their job, which goes on
  * with the packs that it was started with; no worker takes another job with the old ones. */
 void pool_use(struct pool *p, struct packs *packs);
 /* Calls each() for every set that a job may still be working with, the current one first. */
 void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct packs *packs), void *ctx);
-/* Stops a running job now (the store already has the wish). */
-void pool_cancel(struct pool *p, struct span job_id);
+/* Stops a running job now (the store already has the wish). force: its lease is void, its worker is killed. */
+void pool_cancel(struct pool *p, struct span job_id, bool force);
 /* No new jobs; running ones get grace_ms, then are given back; on_drained once all slots are empty. */
 void pool_drain(struct pool *p, int64_t grace_ms, void (*on_drained)(void *ctx), void *ctx);
 void pool_free(struct pool **p); /* after on_drained */

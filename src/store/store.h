@@ -17,11 +17,12 @@
 #include "core/drift.h"
 #include "core/failure.h"
 #include "core/job.h"
+#include "core/unique.h"
 #include "core/verdict.h"
 
 struct store;
 
-enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536, STORE_MARK_POSTS = 200 };
+enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536, STORE_MARK_POSTS = 200, STORE_WHY_MAX = 200 };
 
 /* How far a target was read: the newest posts that its jobs have brought. Kept for each site, kind,
  * target and variant, longer than the jobs, and moved with the end of a job that ended well. */
@@ -32,16 +33,34 @@ enum store_mark {
 };
 
 /* What holds a lane up: the labels of METRIC_LANES. */
-enum lane_word { LANE_OPEN, LANE_FULL, LANE_BLOCKED, LANE_BREAKER_OPEN, LANE_WORDS };
+enum lane_word { LANE_OPEN, LANE_FULL, LANE_BLOCKED, LANE_BREAKER_OPEN, LANE_PAUSED, LANE_SESSION, LANE_WORDS };
+const char *lane_word_name(enum lane_word w);
+
+/* What the service as a whole does. */
+enum store_mode {
+    MODE_NORMAL,
+    MODE_PAUSED,      /* takes jobs, starts none */
+    MODE_DRAINING,    /* takes no jobs, finishes those that it has */
+    MODE_MAINTENANCE, /* takes none, starts none */
+    MODES
+};
+
+/* What a job takes while it runs; more needs include the lesser. */
+enum store_needs { NEEDS_NOTHING, NEEDS_PAGE, NEEDS_COUNT };
 
 struct store_limits { /* from settings; budgets of new jobs, lane defaults */
     int64_t ready_max, disk_floor_bytes;
     int64_t fail_max, crash_max, throttle_max;
     int64_t retry_base_ms, retry_cap_ms;
     int64_t lane_max_active, lane_emit_ms, lane_burst;
-    int64_t lease_ms;
+    int64_t retry_floor, retry_percent; /* of a lane's starts in ten minutes: core/limit.h */
+    int64_t lanes_max;  /* 0: LANES_MAX */
+    int64_t active_max; /* jobs at once in all lanes; 0 any number */
+    int64_t lease_ms, attempt_ms;
     int64_t evidence_age_ms, evidence_bytes, evidence_job_bytes, evidence_job_count;
 };
+
+enum { LANES_MAX = 200000 };
 
 /* Opens or makes STATE_DIR/fulmar.db (0600), checks the schema version, takes the lock file
  * (E_CONFLICT names the pid that holds it). Read-only or full directories give E_STORE/E_DISK_FULL
@@ -65,7 +84,9 @@ struct accept_args {
     struct span site;   /* "x" */
     struct span kind;   /* "posts" */
     struct span target; /* canonical input: "nasa" */
-    struct span lane;   /* "x/normal" */
+    struct span lane;   /* "default/x/normal", with a pool "default/x/normal@POOL.OPERATION": core/lane.h;
+                           its tenant is the job's */
+    struct span pool, operation; /* of sessions (sessions.h), one of which it is leased with; empty: none */
     struct span spec;   /* JSON of the options: limit, since, until; kept as given */
     int64_t limit;      /* records wanted, of the kind below; 0 = all */
     enum item_kind counts; /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress
@@ -73,14 +94,41 @@ struct accept_args {
     int prio;           /* 0-9, 5 normal */
     enum store_mark mark;
     struct span variant; /* what else decides which list it is; empty: nothing */
-    struct span idempotency_key; /* may be empty */
-    uint64_t request_hash;       /* of the body, for the key */
+    enum store_needs needs;
+    int64_t memory_bytes; /* that its worker and page will take; 0: nobody knows */
+    int64_t run_at_ms;    /* not before; 0 now */
+    int64_t expires_ms;   /* an instant: waits until then at most, then ends as expired; 0 for ever */
+    int64_t deadline_ms;  /* an instant after which nobody wants it: not tried again; 0 none */
+    int64_t attempt_ms, stall_ms; /* an attempt may take so long, so long without progress; 0 as configured */
+    struct span idempotency_key;  /* of this request, per tenant, for STORE_KEY_MS; may be empty */
+    uint64_t request_hash;        /* of the body, for the key */
+    struct span unique_key;       /* of this work, per tenant: one live job; may be empty */
+    enum unique_mode on_conflict;
+    /* Of everything that decides what the records are; 0: none. Equal work is not done twice: */
+    int64_t work;
+    bool coalesce;             /* waits for a job in flight that does the same, and takes its result */
+    int64_t max_age_ms;        /* an earlier result that is not older will do; 0 none */
+    int64_t stale_if_error_ms; /* likewise while the site cannot be read; 0 none */
 };
+/* Where a job's result comes from. */
+enum store_source {
+    SOURCE_OWN,
+    SOURCE_SHARED, /* of a job that did the same at the same time */
+    SOURCE_CACHE,  /* of an earlier job, as young as was asked */
+    SOURCE_STALE,  /* likewise, older, as the site could not be read */
+};
+const char *source_name(enum store_source s); /* "own", "shared", "cache", "stale" */
 struct accept_reply {
     char id[ID_TEXT];
-    bool replayed; /* an earlier request with this key made it */
+    bool replayed;         /* an earlier request with this key made it */
+    bool existing;         /* a live job has the unique key: this is it, nothing was made */
+    enum job_state state;  /* SUCCEEDED: answered from an earlier result; BLOCKED: waits for another job */
+    enum store_source source;
 };
-/* E_CONFLICT id exists; E_BAD_INPUT key used with another body; E_BUSY queue full; E_DISK_FULL. */
+static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
+/* E_CONFLICT id exists, or the unique key is taken (the words name the job); E_BAD_INPUT key used with another
+ * body; E_BUSY queue full, or lanes; E_DRAINING, E_MAINTENANCE; E_CLOSED the lane; E_DISK_FULL; E_SESSION: the pool has no
+ * session that can be used, now or after a rest. */
 MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, struct fault *f);
 
 /* ---- reserve ---- */
@@ -95,11 +143,28 @@ struct lease {
      * was when the job first started, so that an attempt does not stop at what its own job brought.
      * Empty: there is no mark. At most 48 KiB. */
     struct span known;
+    char session[ID_TEXT];           /* that it may use; empty: none. Its cookies: store_session_open() */
     int64_t attempt;                 /* fence, counted from 1 */
     int64_t waited_ms;               /* since it was accepted or due */
+    int64_t epoch;                   /* of the store: grows with each opening; (epoch, fence) is an order */
+    int64_t attempt_ms, stall_ms;    /* 0 as configured */
+    int64_t deadline_ms;             /* 0 none */
+    struct span lane;
+    bool quarantine; /* it ended its worker's life before: nothing else should share its fate */
 };
-/* The next job that may start, or E_END when there is none now. random: 64 bits for the nonce. */
-MUST_USE err store_reserve(struct store *s, struct span worker, uint64_t random, wall now, struct arena *a,
+struct reserve_args {
+    struct span worker;
+    uint64_t random;       /* 64 bits for the nonce */
+    uint64_t request;      /* number of this question of this worker; asked again it gives the same lease, as long
+                              as that is held. 0: not numbered */
+    enum store_needs needs; /* that can be met now */
+    int64_t memory_bytes;  /* that there is; 0 any */
+    int64_t time_ms;       /* only jobs whose attempt may not take longer; 0 any */
+    const struct span *sites; /* that this worker knows; NULL all */
+    size_t site_count;
+};
+/* The next job that may start, or E_END when there is none now. */
+MUST_USE err store_reserve(struct store *s, const struct reserve_args *args, wall now, struct arena *a,
                            struct lease *out, struct fault *f);
 /* All of these answer E_STALE, changing nothing, when the nonce is not the current one. */
 MUST_USE err store_started(struct store *s, struct span id, uint64_t nonce, struct fault *f);
@@ -157,27 +222,50 @@ struct finish_reply {
     int64_t retry_in_ms;  /* when SCHEDULED */
     int64_t breaker_until_ms; /* this ending opened the breaker of `lane` until then; 0: it did not */
     char lane[LANE_NAME];
+    char session[ID_TEXT]; /* that the site refuses from now on, as this ending says; empty: none */
 };
 MUST_USE err store_finish(struct store *s, const struct finish_args *args, wall now, struct finish_reply *out, struct fault *f);
 
 /* ---- cancel, reap, retention ---- */
-/* Waiting jobs end at once; an active one gets the flag (reply.active = true). Already ended: E_CONFLICT,
- * already cancelled: E_OK. E_NOT_FOUND. */
+/* Waiting jobs end at once. An active one is asked to stop (reply.active = true) and ends as `cancelled`
+ * within grace_ms, then by force; force: now. By force its lease is void when this is on disk: what its
+ * worker still sends is E_STALE. Already ended: E_CONFLICT, already cancelled: E_OK. E_NOT_FOUND. */
+struct cancel_args {
+    struct span id;
+    bool force;
+    int64_t grace_ms; /* 0: until it stops by itself */
+    struct span why;  /* words for people, at most STORE_WHY_MAX bytes; may be empty */
+};
 struct cancel_reply {
     enum job_state state;
-    bool active;
+    bool active; /* its worker runs still: it was asked, or must be ended */
 };
-MUST_USE err store_cancel(struct store *s, struct span id, wall now, struct cancel_reply *out, struct fault *f);
-/* Two passes over lapsed leases, at most 64 jobs per call; promotes due jobs; lays the disk ballast
- * anew when there is room again. When it did not run for two lease periods (suspended machine) all
+MUST_USE err store_cancel(struct store *s, const struct cancel_args *args, wall now, struct cancel_reply *out,
+                          struct fault *f);
+/* Two passes over lapsed leases, at most 64 jobs per call; promotes due jobs, ends those that waited too
+ * long and those that did not stop when asked; lets go on what waited for another job; lays the disk
+ * ballast anew when there is room again. When it did not run for two lease periods (suspended machine) all
  * leases first get one more period, so that nobody is suspected for our sleep. */
 struct reap_reply {
-    int64_t promoted, suspected, reaped;
+    int64_t promoted, suspected, reaped, expired, forced, settled;
 };
 MUST_USE err store_reap(struct store *s, wall now, struct reap_reply *out, struct fault *f);
-/* Deletes ended jobs older than `before`, a bounded piece per call, with items no job holds.
- * out_more: there is more to delete. */
-MUST_USE err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_more, struct fault *f);
+/* Ended jobs go when one of these is exceeded, the oldest first; dead ones have limits of their own, as
+ * somebody may want to look at them, or have them done again. A job stays as long as another one waits for
+ * it or has its result. With a job go its records, evidence and events, and its files when no other job
+ * holds them; it is gone at once, even when there is more of it than one call may delete. */
+struct retain_args {
+    int64_t age_ms, jobs, bytes; /* bytes: of records; 0: any */
+    int64_t dead_age_ms, dead_jobs;
+};
+enum retain_limit { RETAIN_AGE, RETAIN_JOBS, RETAIN_BYTES, RETAIN_DEAD_AGE, RETAIN_DEAD_JOBS, RETAIN_LIMITS };
+struct retain_reply {
+    int64_t deleted[RETAIN_LIMITS]; /* jobs, by the limit that was exceeded */
+    bool more;                      /* there is more to delete */
+};
+/* A bounded piece of it; and of keys of requests, marks, events of no job and lanes that are too old. */
+MUST_USE err store_retain(struct store *s, const struct retain_args *args, wall now, struct retain_reply *out,
+                          struct fault *f);
 
 /* ---- files of media ----
  * A file lies below STATE/files as ab/HASH.suffix, named by its SHA-256: the same bytes are kept once,
@@ -220,13 +308,19 @@ MUST_USE err store_file(struct store *s, struct span hash, struct file_view *out
 /* A bounded piece of: removing files that no job holds; after a start, files without a row; old parts. */
 MUST_USE err store_files_tend(struct store *s, wall now, bool *out_more, struct fault *f);
 
+enum { OUTLOOK_STARTS = 256 };
 /* Earliest instant at which something may become startable or lapse; INT64_MAX = none. startable:
  * jobs that could start right now. */
 struct outlook {
-    int64_t startable;
+    int64_t startable;       /* counted up to OUTLOOK_STARTS */
+    int64_t startable_light; /* of these, those that need no page */
+    int64_t runnable;        /* ready jobs of lanes that nothing holds up */
     int64_t next_ms;
     int64_t by_state[JOB_STATES];
     int64_t lanes[LANE_WORDS]; /* lanes with waiting or active jobs, by what holds them up */
+    enum store_mode mode;
+    int64_t schedule_ms[2]; /* when a schedule must be looked at: by the wall, by elapsed time
+                               (store/schedules.h); INT64_MAX: none */
 };
 MUST_USE err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *f);
 
@@ -241,6 +335,11 @@ enum waiting {
     WAITING_SITE,    /* the site asked to wait (429) */
     WAITING_BREAKER, /* the site failed too often in a row */
     WAITING_DISK,    /* the disk is full */
+    WAITING_PAUSE,   /* its lane is paused */
+    WAITING_LIMIT,   /* its tenant, its site or all together have as many jobs running as they may */
+    WAITING_SESSION, /* all sessions of its pool rest */
+    WAITING_JOB,     /* another job: the same work, or one that comes before it */
+    WAITING_MODE,    /* the service is paused */
 };
 const char *waiting_name(enum waiting w);
 struct job_view {
@@ -256,7 +355,14 @@ struct job_view {
     enum waiting waiting;
     int64_t waiting_until_ms; /* 0: nobody knows */
     bool cancel_asked;
+    char fingerprint[20], batch[ID_TEXT]; /* of its death; of the batch it is in; else empty */
     int64_t revision; /* grows with every change */
+    int64_t n_ok, n_void, generation, prio; /* generation: times it came back after its end */
+    int64_t expires_ms, deadline_ms; /* 0 none */
+    struct span unique_key;
+    enum store_source source;
+    struct span from_job;  /* whose result it is; empty: its own */
+    int64_t result_age_ms; /* when it was accepted; of SOURCE_CACHE and SOURCE_STALE */
 };
 MUST_USE err store_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out, struct fault *f);
 struct jobs_query {
@@ -277,6 +383,7 @@ MUST_USE err store_items(struct store *s, struct span id, int kind, int64_t afte
                          struct arena *a, struct item_view **out_items, size_t *out_count, struct fault *f);
 struct event_view {
     int64_t seq;
+    int64_t number; /* of the job's events: 1, 2, 3 … without a gap */
     int64_t at_ms;
     struct span job, kind, body; /* body: JSON object */
 };
@@ -306,4 +413,15 @@ MUST_USE err store_fields(struct store *s, struct span site, int64_t hours, wall
 MUST_USE err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], struct fault *f);
 /* Deletes counts of hours before. Needs an open group. */
 MUST_USE err store_retain_fields(struct store *s, wall before, struct fault *f);
+/* ---- modes ---- */
+const char *mode_name(enum store_mode m);
+struct mode_view {
+    enum store_mode mode;
+    struct span by, why; /* who set it; empty: nobody */
+    int64_t since_ms;
+};
+/* Kept over restarts. */
+MUST_USE err store_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why, wall now,
+                            struct fault *f);
+MUST_USE err store_mode_get(struct store *s, struct arena *a, struct mode_view *out, struct fault *f);
 const char *store_version(void); /* SQLite's */

@@ -8,6 +8,8 @@
  * anew. */
 #include "store/thread.h"
 
+#include "store/batches.h"
+
 #include "base/need.h"
 #include "core/metrics.h"
 #include "os/faults.h"
@@ -78,7 +80,7 @@ static size_t ops_take(struct ops *from, struct store_op **out, size_t most)
 
 static bool op_reads(const struct store_op *op)
 {
-    return op->verb >= STORE_JOB;
+    return op->verb >= STORE_READ;
 }
 
 /* What ends jobs or keeps them alive may use the ballast of a full disk; what makes more may
@@ -86,7 +88,28 @@ static bool op_reads(const struct store_op *op)
 static bool op_needs_no_room(const struct store_op *op)
 {
     return op->verb == STORE_FINISH || op->verb == STORE_CANCEL || op->verb == STORE_STARTED ||
-           op->verb == STORE_HEARTBEAT;
+           op->verb == STORE_HEARTBEAT || op->verb == STORE_LANE_PURGE || op->verb == STORE_LANE_CHANGE ||
+           op->verb == STORE_MODE_SET || (op->verb == STORE_WRITE && op->in.work.ends_jobs);
+}
+
+static err write_schedule(struct store *s, struct store_op *op, wall now)
+{
+    struct fault *f = &op->fault;
+    if (op->verb == STORE_SCHEDULE_PUT)
+        return store_schedule_put(s, &op->in.schedule_put, now, op->arena, &op->out.schedule, f);
+    if (op->verb == STORE_SCHEDULE_DELETE)
+        return store_schedule_delete(s, &op->in.schedule_ask, f);
+    if (op->verb == STORE_SCHEDULE_PAUSE)
+        return store_schedule_pause(s, &op->in.schedule_ask, now, op->arena, &op->out.schedule, f);
+    if (op->verb == STORE_SCHEDULE_TRIGGER)
+        return store_schedule_trigger(s, &op->in.schedule_ask, now, op->arena, &op->out.schedule_fired, f);
+    if (op->verb == STORE_SCHEDULE_BACKFILL)
+        return store_schedule_backfill(s, &op->in.schedule_backfill, now, op->arena, &op->out.schedule_fired, f);
+    if (op->verb == STORE_SCHEDULES_DUE)
+        return store_schedules_due(s, now, op->in.schedules_due.elapsed, op->in.schedules_due.set_back, op->arena,
+                                   &op->out.schedules_due, f);
+    need(op->verb == STORE_SCHEDULE_FIRE);
+    return store_schedule_fire(s, &op->in.schedule_fire, now, op->arena, &op->out.schedule_fired, f);
 }
 
 static err apply_write(struct store *s, struct store_op *op, wall now)
@@ -96,8 +119,7 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_ACCEPT:
         return store_accept(s, &op->in.accept, now, &op->out.accept, f);
     case STORE_RESERVE:
-        return store_reserve(s, op->in.reserve.worker, op->in.reserve.random, now, op->arena,
-                             &op->out.lease, f);
+        return store_reserve(s, &op->in.reserve, now, op->arena, &op->out.lease, f);
     case STORE_STARTED:
         return store_started(s, op->in.lease.id, op->in.lease.nonce, f);
     case STORE_HEARTBEAT:
@@ -108,23 +130,61 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_FINISH:
         return store_finish(s, &op->in.finish, now, &op->out.finish, f);
     case STORE_CANCEL:
-        return store_cancel(s, op->in.job.id, now, &op->out.cancel, f);
+        return store_cancel(s, &op->in.cancel, now, &op->out.cancel, f);
     case STORE_EVIDENCE:
         return store_evidence_add(s, &op->in.evidence, now, &op->out.evidence, f);
     case STORE_REPAIR:
         return store_repair(s, &op->in.repair, now, &op->out.repair, f);
-    case STORE_EVIDENCE_LIST:
-    case STORE_EVIDENCE_READ:
+    case STORE_WRITE:
+        return op->in.work.run(s, op->in.work.args, op->arena, now, f);
+    case STORE_SCHEDULE_PUT:
+    case STORE_SCHEDULE_DELETE:
+    case STORE_SCHEDULE_PAUSE:
+    case STORE_SCHEDULE_TRIGGER:
+    case STORE_SCHEDULE_BACKFILL:
+    case STORE_SCHEDULES_DUE:
+    case STORE_SCHEDULE_FIRE:
+        return write_schedule(s, op, now);
     case STORE_FILE_TAKE:
         return store_file_take(s, &op->in.file_take, &op->out.file_take, f);
     case STORE_FILE_PUT:
         return store_file_put(s, &op->in.file_put, now, f);
+    case STORE_LANE_CHANGE:
+        return store_lane_change(s, &op->in.lane_change, now, f);
+    case STORE_LANE_PURGE:
+        return store_lane_purge(s, &op->in.purge, now, &op->out.purge.cancelled, &op->out.purge.more, f);
+    case STORE_LIMIT_SET:
+        return store_limit_set(s, &op->in.limit, now, f);
+    case STORE_MODE_SET:
+        return store_mode_set(s, op->in.mode.mode, op->in.mode.by, op->in.mode.why, now, f);
+    case STORE_SESSION_ADD:
+        return store_session_add(s, &op->in.session_add, now, f);
+    case STORE_SESSION_COOKIES:
+        return store_session_cookies(s, &op->in.session_cookies, now, f);
+    case STORE_SESSION_LOCK:
+        return store_session_lock(s, op->in.session.name, op->in.session.locked, op->in.session.reason, now, f);
+    case STORE_SESSION_REMOVE:
+        return store_session_remove(s, op->in.session.name, f);
+    case STORE_READ:
+    case STORE_EVIDENCE_LIST:
+    case STORE_EVIDENCE_READ:
+    case STORE_SESSION:
+    case STORE_SESSIONS:
+    case STORE_SESSION_OPEN:
     case STORE_JOB:
     case STORE_JOBS:
     case STORE_ITEMS:
     case STORE_EVENTS:
     case STORE_FILE:
     case STORE_FIELDS:
+    case STORE_LANES:
+    case STORE_LANE:
+    case STORE_LANE_BOUNDS:
+    case STORE_LIMITS:
+    case STORE_MODE:
+    case STORE_SCHEDULE:
+    case STORE_SCHEDULES:
+    case STORE_SCHEDULE_RUNS:
     case STORE_VERBS:
         break;
     }
@@ -157,6 +217,48 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_FIELDS:
         return store_fields(s, op->in.fields.site, op->in.fields.hours, now, op->arena,
                             &op->out.fields, f);
+    case STORE_READ:
+        return op->in.work.run(s, op->in.work.args, op->arena, now, f);
+    case STORE_LANES:
+        return store_lanes(s, &op->in.lanes, now, op->arena, &op->out.lanes.lanes,
+                           &op->out.lanes.count, f);
+    case STORE_LANE:
+        return store_lane(s, op->in.lane.name, now, op->arena, &op->out.lane, f);
+    case STORE_LANE_BOUNDS:
+        return store_lane_bounds(s, op->in.lane.name, now, op->arena, &op->out.bounds, f);
+    case STORE_LIMITS:
+        return store_limits(s, op->arena, &op->out.limits.limits, &op->out.limits.count, f);
+    case STORE_MODE:
+        return store_mode_get(s, op->arena, &op->out.mode, f);
+    case STORE_SCHEDULE:
+        return store_schedule(s, op->in.schedule_ask.tenant, op->in.schedule_ask.id, op->arena, &op->out.schedule, f);
+    case STORE_SCHEDULES:
+        return store_schedules(s, &op->in.schedules, op->arena, &op->out.schedules, f);
+    case STORE_SCHEDULE_RUNS:
+        return store_schedule_runs(s, &op->in.schedule_runs, op->arena, &op->out.schedule_runs, f);
+    case STORE_SESSION:
+        return store_session(s, op->in.session.name, now, &op->out.session, f);
+    case STORE_SESSIONS:
+        return store_sessions(s, op->in.sessions.site, op->in.sessions.pool, now, op->arena,
+                              &op->out.sessions.list, &op->out.sessions.count, f);
+    case STORE_SESSION_OPEN:
+        return store_session_open(s, op->in.lease.id, op->in.lease.nonce, &op->out.secret, f);
+    case STORE_WRITE:
+    case STORE_SCHEDULE_PUT:
+    case STORE_SCHEDULE_DELETE:
+    case STORE_SCHEDULE_PAUSE:
+    case STORE_SCHEDULE_TRIGGER:
+    case STORE_SCHEDULE_BACKFILL:
+    case STORE_SCHEDULES_DUE:
+    case STORE_SCHEDULE_FIRE:
+    case STORE_LANE_CHANGE:
+    case STORE_LANE_PURGE:
+    case STORE_LIMIT_SET:
+    case STORE_MODE_SET:
+    case STORE_SESSION_ADD:
+    case STORE_SESSION_COOKIES:
+    case STORE_SESSION_LOCK:
+    case STORE_SESSION_REMOVE:
     case STORE_EVIDENCE:
     case STORE_REPAIR:
     case STORE_FILE_TAKE:
@@ -293,10 +395,14 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     if (e)
         return e;
     e = store_reap(t->store, now, &reply, &f);
-    int64_t deleted = 0;
-    bool more = false, more_evidence = false, more_files = false;
-    if (!e && poll && t->config.retention_ms > 0)
-        e = store_retain(t->store, (wall){now.ms - t->config.retention_ms}, &deleted, &more, &f);
+    if (!e)
+        e = store_tend(t->store, now, &f);
+    struct retain_reply retained = {0};
+    bool more_evidence = false, more_files = false, more_batches = false;
+    if (!e && poll)
+        e = store_retain(t->store, &t->config.retain, now, &retained, &f);
+    if (!e && poll && t->config.retain.age_ms > 0)
+        e = store_retain_batches(t->store, (wall){now.ms - t->config.retain.age_ms}, &more_batches, &f);
     if (!e && poll)
         e = store_evidence_retain(t->store, now, &more_evidence, &f);
     if (!e && poll)
@@ -306,9 +412,10 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     err committed = store_commit(t->store, &f);
     if (e || committed)
         return e ? e : committed;
-    *out_found = reply.promoted + reply.suspected + reply.reaped;
+    *out_found = reply.promoted + reply.suspected + reply.reaped + reply.expired + reply.forced + reply.settled;
     if (poll)
-        *out_more = store_evidence_sweep(t->store) || more || more_evidence || more_files;
+        *out_more = store_evidence_sweep(t->store) || retained.more || more_evidence || more_files ||
+                    more_batches;
     return E_OK;
 }
 
@@ -318,6 +425,7 @@ static void publish_gauges(const struct outlook *o)
         metric_set(METRIC_JOBS, i, o->by_state[i]);
     for (int i = 0; i < LANE_WORDS; i++)
         metric_set(METRIC_LANES, i, o->lanes[i]);
+    metric_set(METRIC_RUNNABLE, 0, o->runnable);
 }
 
 /* What may start now, what comes next; told to the loop. False when the store cannot say. */

@@ -7,13 +7,32 @@
 #pragma once
 
 #include "store/evidence.h"
+#include "store/lanes.h"
+#include "store/schedules.h"
+#include "store/sessions.h"
 #include "store/store.h"
 
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
-    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT, /* reading ones follow */
+    STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT,
+    STORE_LANE_CHANGE, STORE_LANE_PURGE, STORE_LIMIT_SET, STORE_MODE_SET,
+    STORE_SCHEDULE_PUT, STORE_SCHEDULE_DELETE, STORE_SCHEDULE_PAUSE, STORE_SCHEDULE_TRIGGER, STORE_SCHEDULE_BACKFILL,
+    STORE_SCHEDULES_DUE, STORE_SCHEDULE_FIRE,
+    STORE_SESSION_ADD, STORE_SESSION_COOKIES, STORE_SESSION_LOCK, STORE_SESSION_REMOVE,
+    STORE_WRITE, /* in.work; reading ones follow */
+    STORE_READ,  /* likewise */
     STORE_JOB, STORE_JOBS, STORE_ITEMS, STORE_EVENTS,
-    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS, STORE_VERBS
+    STORE_EVIDENCE_LIST, STORE_EVIDENCE_READ, STORE_FILE, STORE_FIELDS,
+    STORE_LANES, STORE_LANE, STORE_LANE_BOUNDS, STORE_LIMITS, STORE_MODE,
+    STORE_SCHEDULE, STORE_SCHEDULES, STORE_SCHEDULE_RUNS,
+    STORE_SESSION, STORE_SESSIONS, STORE_SESSION_OPEN, STORE_VERBS
+};
+
+/* Any other operation of the store: called on the store's thread with what the caller gave. */
+struct store_work {
+    err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f);
+    void *args;     /* arguments and reply, the caller's */
+    bool ends_jobs; /* may use the ballast of a full disk */
 };
 
 struct store_op {
@@ -23,14 +42,21 @@ struct store_op {
     void *ctx;
     union {
         struct accept_args accept;
-        struct { struct span worker; uint64_t random; } reserve;
-        struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT */
+        struct reserve_args reserve;
+        struct { struct span id; uint64_t nonce; } lease; /* STARTED, HEARTBEAT, SESSION_OPEN */
         struct commit_args commit;
         struct finish_args finish;
         struct file_take_args file_take;
         struct file_put_args file_put;
         struct { struct span hash; } file;
-        struct { struct span id; } job;                   /* CANCEL, JOB */
+        struct { struct span id; } job;                   /* JOB */
+        struct cancel_args cancel;
+        struct lane_change lane_change;
+        struct lane_purge purge;
+        struct { struct span name; } lane;                /* LANE, LANE_BOUNDS */
+        struct limit_view limit;
+        struct { enum store_mode mode; struct span by, why; } mode;
+        struct lanes_query lanes;
         struct evidence_args evidence;
         struct repair_args repair;
         struct { struct span id; int64_t n; } piece;      /* EVIDENCE_LIST, EVIDENCE_READ */
@@ -38,6 +64,18 @@ struct store_op {
         struct { struct span id; int kind; int64_t after; size_t limit, bytes_max; } items;
         struct { int64_t after; struct span job; size_t limit; } events;
         struct { struct span site; int64_t hours; } fields;
+        struct store_work work;
+        struct schedule_put schedule_put;
+        struct schedule_ask schedule_ask;                 /* DELETE, PAUSE, TRIGGER, SCHEDULE */
+        struct schedule_backfill schedule_backfill;
+        struct { wall elapsed; bool set_back; } schedules_due;
+        struct schedule_fire schedule_fire;
+        struct schedules_query schedules;
+        struct schedule_runs_query schedule_runs;
+        struct session_add session_add;
+        struct session_cookies session_cookies;
+        struct { struct span name, reason; bool locked; } session; /* SESSION, LOCK, REMOVE */
+        struct { struct span site, pool; } sessions;
     } in;
     union {
         struct accept_reply accept;
@@ -57,6 +95,20 @@ struct store_op {
         struct { struct item_view *items; size_t count; } items;
         struct { struct event_view *events; size_t count; } events;
         struct fields_view fields;
+        struct { int64_t cancelled; bool more; } purge;
+        struct { struct lane_view *lanes; size_t count; } lanes;
+        struct lane_view lane;
+        struct lane_bounds bounds;
+        struct { struct limit_view *limits; size_t count; } limits;
+        struct mode_view mode;
+        struct schedule_view schedule;                    /* PUT, PAUSE, SCHEDULE */
+        struct schedule_fired schedule_fired;             /* TRIGGER, BACKFILL, FIRE */
+        struct schedules_due schedules_due;
+        struct schedules_list schedules;
+        struct schedule_runs schedule_runs;
+        struct session_view session;
+        struct { struct session_view *list; size_t count; } sessions;
+        struct secret secret; /* SESSION_OPEN: the caller's to free */
     } out;
     err result;
     struct fault fault;
@@ -67,7 +119,8 @@ struct store_thread;
 struct store_thread_config {
     const char *state_dir;
     struct store_limits limits;
-    int64_t retention_ms, field_retention_ms;
+    struct retain_args retain;
+    int64_t field_retention_ms;
     uint64_t seed;
     wall (*now)(void);
     /* Called on the STORE thread after a group; must only wake the loop (uv_async, eventfd). */

@@ -129,7 +129,8 @@ static void robot_go(void)
         robot.op.arena = arena_new(16 * 1024 * 1024);
     arena_reset(robot.op.arena);
     robot.busy = true;
-    robot.op.in.reserve.worker = SPAN("robot");
+    robot.op.in.reserve = (struct reserve_args){.worker = SPAN("robot")};
+    robot.op.in.reserve.needs = NEEDS_PAGE;
     robot.op.in.reserve.random = random_u64() | 1;
     robot_post(STORE_RESERVE, robot_leased);
 }
@@ -163,10 +164,10 @@ static struct call begin(const char *const *args)
 {
     struct call c = {
         .out = BUF(OUTPUT_MAX), .err = BUF(OUTPUT_MAX), .out_fd = spool(), .err_fd = spool()};
-    char *argv[20] = {NULL};
+    char *argv[32] = {NULL};
     int argc = 0;
     argv[argc++] = strdup("fulmar");
-    for (; args[argc - 1] && argc < 19; argc++)
+    for (; args[argc - 1] && argc < 31; argc++)
         argv[argc] = strdup(args[argc - 1]);
     fflush(NULL);
     c.pid = fork();
@@ -306,6 +307,14 @@ static void mistakes_are_named_and_are_64(void **state)
     EXPECT(64, "needs the id of one job, or --failed", "replay", "job_1", "--failed");
     EXPECT(64, "--class must be a failure", "replay", "--failed", "--class", "nonsense");
     EXPECT(64, "does not know --apply", "artifacts", "job_1", "--apply");
+    EXPECT(64, "does not know --accept", "get", "posts", "@nasa", "--accept"); /* one of the last flags */
+    EXPECT(64, "serve does not know --quiet", "--quiet", "serve");
+    EXPECT(64, "does not know --from", "get", "posts", "@nasa", "--from", "cookies.txt");
+    EXPECT(64, "sessions add needs a name", "sessions", "add");
+    EXPECT(64, "did you mean 'unlock'", "sessions", "unlok", "anna");
+    EXPECT(64, "cookies are read from", "sessions", "cookies", "anna", "auth_token=1");
+    EXPECT(65, "no name of a session", "sessions", "show", "../jobs");
+    EXPECT(65, "no name of a session", "sessions", "show", "..");
     EXPECT(65, "not the id of a job", "replay", "job_1");
     EXPECT(64, "--media must be urls or download, not 'all'", "get", "posts", "@nasa", "--media", "all");
     EXPECT(64, "--depth must be 0 to 100", "get", "thread", "20", "--depth", "-1");
@@ -671,7 +680,463 @@ static void jobs_are_listed_shown_cancelled_and_logged(void **state)
     EXPECT(65, "state must be", server_flag(), "jobs", "list", "--state", "asleep");
 }
 
+/* ---- many jobs ---- */
+
+/* The first line of what a call wrote: an id. */
+static const char *id_of(struct call *c)
+{
+    static char ids[4][64];
+    static int n;
+    struct span rest = buf_span(&c->out), line = SPAN_NONE;
+    span_next(&rest, '\n', &line);
+    char *id = span_copy(line, ids[n++ % 4], sizeof ids[0]);
+    drop(c);
+    return id;
+}
+
+static void batches_are_made_waited_for_shown_and_read(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "batches", "create", "posts", "@nasa", "@esa", "--limit", "3", "--name", "space");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "2 jobs; wait for them: fulmar batches wait bat_"));
+    const char *id = id_of(&c);
+    EXPECT(0, "success: 2 of 2 jobs succeeded", server_flag(), "batches", "wait", id);
+    c = CALL(server_flag(), "batches", "show", id);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "space") && says(&c.out, "2, 2 succeeded") && says(&c.out, "100 %"));
+    drop(&c);
+    c = CALL(server_flag(), "batches", "list");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, id) && says(&c.out, "success"));
+    drop(&c);
+    c = CALL(server_flag(), "batches", "jobs", id);
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 3);
+    drop(&c);
+    c = CALL(server_flag(), "batches", "posts", id, "--fields", "id");
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 6);
+    assert_true(says(&c.out, "{\"id\":\"1000\"}"));
+    drop(&c);
+    EXPECT(0, "takes no more jobs", server_flag(), "batches", "seal", id); /* twice is fine */
+}
+
+static void write_targets(char *path, size_t size, int count, bool wrong)
+{
+    snprintf(path, size, "%s/targets", server.folder);
+    FILE *to = fopen(path, "w");
+    assert_non_null(to);
+    for (int i = 0; i < count; i++)
+        fprintf(to, "@t%d\n\n", i);
+    fputs(wrong ? "this is no name\r\n" : "@gone\r\n", to);
+    fclose(to);
+}
+
+static void targets_of_a_file_are_sent_in_parts_and_some_may_fail(void **state)
+{
+    (void)state;
+    char path[128];
+    write_targets(path, sizeof path, 1200, true);
+    EXPECT(65, "targets/200", server_flag(), "batches", "create", "posts", "--targets", path);
+    struct call c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--partial", "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "1200 jobs would be made") && says(&c.err, "left out: target 1201"));
+    drop(&c);
+    write_targets(path, sizeof path, 1200, false);
+    c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--limit", "1", "--key", "mine");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "1201 jobs"));
+    char id[64];
+    snprintf(id, sizeof id, "%s", id_of(&c));
+    c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--limit", "1", "--key", "mine");
+    expect_code(&c, 0);
+    assert_string_equal(id_of(&c), id);
+    EXPECT(2, "1200 of 1201 jobs succeeded, 1 failed", server_flag(), "batches", "wait", id);
+    c = CALL(server_flag(), "batches", "jobs", id, "--state", "dead");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "suspended") && lines(&c.out) == 2);
+    drop(&c);
+    c = CALL(server_flag(), "batches", "retry-failed", id, "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "1 jobs would be taken up again"));
+    drop(&c);
+    EXPECT(0, "1 jobs taken up again", server_flag(), "batches", "retry-failed", id, "--reset");
+    EXPECT(2, "1 failed", server_flag(), "batches", "wait", id);
+    unlink(path);
+    EXPECT(66, "No such file", server_flag(), "batches", "create", "posts", "--targets", path);
+}
+
+static void an_open_batch_is_cancelled(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "batches", "create", "posts", "@forever", "@forever", "--open");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "fulmar batches seal bat_"));
+    const char *id = id_of(&c);
+    EXPECT(0, "takes no more jobs", server_flag(), "batches", "seal", id);
+    c = CALL(server_flag(), "batches", "cancel", id, "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "2 jobs would be cancelled"));
+    drop(&c);
+    EXPECT(0, "2 jobs cancelled or told to stop", server_flag(), "batches", "cancel", id);
+}
+
+static void wrong_calls_about_many_jobs_say_why(void **state)
+{
+    (void)state;
+    EXPECT(64, "did you mean 'create'?", "batches", "creat", "posts", "@a");
+    EXPECT(64, "needs a kind and targets", "batches", "create");
+    EXPECT(64, "there is no target", "batches", "create", "posts");
+    EXPECT(64, "needs the id of a batch", "batches", "wait");
+    EXPECT(65, "not the id of a batch", "batches", "show", "job_1");
+    EXPECT(64, "--limit must be 1 to 100000", "batches", "create", "posts", "@a", "--limit", "0");
+    EXPECT(64, "--stop-after must be 1 to 1000", server_flag(), "batches", "create", "posts", "@a", "--stop-after", "0");
+    EXPECT(64, "between quotes", server_flag(), "batches", "create", "posts", "@a", "--on-complete", "profile");
+    EXPECT(64, "needs a job, a filter", "dead", "retry");
+    EXPECT(64, "needs a job, a filter", "dead", "delete");
+    EXPECT(64, "--class must be a failure", "dead", "list", "--class", "bad");
+    EXPECT(64, "16 hexadecimal digits", "dead", "retry", "--fingerprint", "xyz");
+    EXPECT(64, "not both", "dead", "retry", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--all");
+    EXPECT(64, "did you mean 'list'?", "operations", "lits");
+    EXPECT(64, "needs the id of an operation", "operations", "show");
+    EXPECT(5, "not_found", server_flag(), "batches", "show", "bat_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    EXPECT(5, "not_found", server_flag(), "operations", "cancel", "opr_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+}
+
+static void dead_jobs_are_listed_retried_and_deleted(void **state)
+{
+    (void)state;
+    char id[64] = "", print[32] = "";
+    EXPECT(7, "suspended", server_flag(), "get", "posts", "@gone");
+    struct call c = CALL(server_flag(), "dead", "list", "--class", "suspended", "--json");
+    expect_code(&c, 0);
+    struct json_parser *parser = json_parser_new(1 << 20);
+    struct json root;
+    struct span text = SPAN("");
+    assert_int_equal(json_parse(parser, buf_span(&c.out), &root, NULL), E_OK);
+    struct json group = json_at(json_get(root, SPAN("data")), 0);
+    json_text(json_get(json_at(json_get(group, SPAN("examples")), 0), SPAN("job")), &text);
+    span_copy(text, id, sizeof id);
+    json_text(json_get(group, SPAN("fingerprint")), &text);
+    span_copy(text, print, sizeof print);
+    json_parser_free(&parser);
+    drop(&c);
+    c = CALL(server_flag(), "dead", "list");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, print) && says(&c.out, "suspended"));
+    assert_false(says(&c.out, "\x1b")); /* words of the site are no commands to the terminal */
+    drop(&c);
+    c = CALL(server_flag(), "dead", "show", id);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "x posts gone") && says(&c.out, print));
+    drop(&c);
+    c = CALL(server_flag(), "dead", "retry", "--fingerprint", print, "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "would be taken up again") && says(&c.out, print));
+    drop(&c);
+    EXPECT(0, "will run again", server_flag(), "jobs", "retry", id, "--reset");
+    EXPECT(0, "fulmar operations show opr_", server_flag(), "dead", "retry", "--class", "suspended", "--per-minute", "1");
+    c = CALL(server_flag(), "operations", "list");
+    expect_code(&c, 0);
+    struct span rest = buf_span(&c.out), line = SPAN_NONE;
+    span_next(&rest, '\n', &line);
+    span_next(&rest, '\n', &line);
+    char operation[64];
+    span_copy(span_cut(line, 0, span_find_char(line, ' ')), operation, sizeof operation);
+    drop(&c);
+    c = CALL(server_flag(), "operations", "cancel", operation);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "cancelled") && says(&c.out, "1 a minute"));
+    drop(&c);
+    EXPECT(64, "nothing was deleted", server_flag(), "dead", "delete", "--class", "suspended");
+    EXPECT(0, "jobs deleted", server_flag(), "dead", "delete", "--class", "suspended", "--yes");
+    EXPECT(5, "not_found", server_flag(), "dead", "delete", id, "--yes");
+    EXPECT(5, "not_found", server_flag(), "jobs", "retry", id);
+    EXPECT(0, "no dead job is so", server_flag(), "dead", "list", "--class", "suspended");
+}
+
 /* The page for people: an account is a record there as well. */
+/* The id of a job that succeeded. */
+static const char *done_id(void)
+{
+    static char id[64];
+    struct call c = CALL(server_flag(), "jobs", "list", "--state", "succeeded", "--limit", "1");
+    size_t at = span_find(buf_span(&c.out), SPAN("\njob_"));
+    struct span rest = span_cut(buf_span(&c.out), at + 1, c.out.n);
+    span_copy(span_cut(rest, 0, span_find_char(rest, ' ')), id, sizeof id);
+    drop(&c);
+    return id;
+}
+
+static void an_order_is_submitted_and_not_waited_for(void **state)
+{
+    (void)state;
+    char id[64], second[64];
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@later", "--tenant", "press", "--class", "bulk",
+                         "--not-before", "2099-01-01", "--expires", "2h", "--deadline", "1d", "--unique", "k1",
+                         "--attempt-timeout", "90s", "--idle-timeout", "20s", "--priority", "8");
+    expect_code(&c, 0);
+    assert_true(lines(&c.out) == 1 && says(&c.err, "accepted; look: fulmar jobs show job_"));
+    span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "show", id);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "press/x/bulk, priority 8") && says(&c.out, "for time until 2099-01-01T00:00:00.000Z") &&
+                says(&c.out, "unique     k1") && says(&c.out, "expires    2099-01-01T02:00:00.000Z"));
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "create", "posts", "@other", "--tenant", "press", "--unique", "k1");
+    expect_code(&c, 0);
+    span_copy(span_trim(buf_span(&c.out)), second, sizeof second);
+    assert_true(says(&c.err, "is about the same and has not ended"));
+    assert_string_equal(second, id);
+    drop(&c);
+    EXPECT(11, "unique_conflict", server_flag(), "jobs", "create", "posts", "@other", "--tenant", "press", "--unique", "k1",
+           "--on-conflict", "reject");
+    /* The same jobs by a filter: seen first, then cancelled. */
+    c = CALL(server_flag(), "jobs", "cancel", "--state", "scheduled", "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, id) && says(&c.err, "1 job would be cancelled"));
+    drop(&c);
+    EXPECT(64, "this cancels 1 job: look first with --dry-run", server_flag(), "jobs", "cancel", "--state", "scheduled");
+    EXPECT(0, "no such job", server_flag(), "jobs", "cancel", "--state", "scheduled", "--site", "mastodon", "--yes");
+    EXPECT(0, "is cancelled; look", server_flag(), "jobs", "cancel", "--state", "scheduled", "--yes", "--reason", "not wanted");
+    c = CALL(server_flag(), "jobs", "show", id);
+    assert_true(says(&c.out, "cancelled") && says(&c.out, "not wanted"));
+    drop(&c);
+    /* All are tried; the first trouble is the code. */
+    EXPECT(5, "conflict_state", server_flag(), "jobs", "cancel", "--force", id, "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", done_id());
+}
+
+static void an_earlier_result_will_do(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "get", "posts", "@cached", "--limit", "4", "--json");
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL(server_flag(), "get", "posts", "@cached", "--limit", "4", "--json", "--max-age", "1h");
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 4);
+    assert_true(says(&c.err, "it is the result of job_") && says(&c.err, " s old"));
+    drop(&c);
+}
+
+static void running_jobs_are_cancelled_by_force(void **state)
+{
+    (void)state;
+    char id[64];
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@forever", "--limit", "77", "-q");
+    expect_code(&c, 0);
+    span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
+    drop(&c);
+    for (int i = 0; i < 400; i++) {
+        c = CALL(server_flag(), "jobs", "show", id);
+        bool runs = says(&c.out, "active");
+        drop(&c);
+        if (runs)
+            break;
+        poll(NULL, 0, 25);
+    }
+    EXPECT(64, "one of --force and --grace", server_flag(), "jobs", "cancel", id, "--force", "--grace", "5s");
+    EXPECT(64, "--grace must be", server_flag(), "jobs", "cancel", id, "--grace", "5");
+    EXPECT(0, "is being stopped", server_flag(), "jobs", "cancel", id, "--grace", "5m");
+    EXPECT(0, "by force", server_flag(), "jobs", "cancel", id, "--force", "--reason", "it hangs");
+    c = CALL(server_flag(), "jobs", "show", id);
+    assert_true(says(&c.out, "cancelled by force: it hangs") && says(&c.out, "1 made void"));
+    drop(&c);
+}
+
+static void queues_are_listed_set_and_stopped(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "queues");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "QUEUE ") && says(&c.out, "default/x/normal ") && says(&c.out, "press/x/bulk "));
+    drop(&c);
+    c = CALL(server_flag(), "queues", "list", "--tenant", "press");
+    assert_false(says(&c.out, "default/x/normal"));
+    drop(&c);
+    c = CALL(server_flag(), "queues", "set", "x/bulk", "--max-running", "2", "--every", "1500ms", "--weight", "7");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "running    2 (own: 2)") && says(&c.out, "every ms   1500 (own: 1500)"));
+    drop(&c);
+    c = CALL(server_flag(), "queues", "set", "default/x/bulk", "--max-running", "default");
+    assert_true(says(&c.out, "running    64 (own: default)") && says(&c.out, "weight     7 (own: 7)"));
+    drop(&c);
+    EXPECT(0, "default/x/bulk: paused by anna since ", server_flag(), "queues", "pause", "x/bulk", "--reason", "moving", "--by",
+           "anna");
+    c = CALL(server_flag(), "jobs", "create", "posts", "@held", "--class", "bulk", "-q");
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL(server_flag(), "queues", "list", "--troubled");
+    assert_true(says(&c.out, ": moving\n") && !says(&c.out, "default/x/normal"));
+    drop(&c);
+    EXPECT(0, "1 waiting jobs would be cancelled", server_flag(), "queues", "purge", "x/bulk", "--reason", "a", "--dry-run");
+    EXPECT(64, "look first with --dry-run, then say --yes", server_flag(), "queues", "purge", "x/bulk", "--reason", "a");
+    c = CALL(server_flag(), "queues", "purge", "x/bulk", "--reason", "a", "--yes", "--json");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "{\"object\":\"purge\",\"queue\":\"default/x/bulk\",\"cancelled\":1,\"more\":false}"));
+    drop(&c);
+    EXPECT(0, "default/x/bulk: open", server_flag(), "queues", "resume", "x/bulk");
+    EXPECT(0, "closed by ", server_flag(), "queues", "close", "x/bulk", "--reason", "full");
+    EXPECT(75, "queue_closed", server_flag(), "jobs", "create", "posts", "@held", "--class", "bulk");
+    EXPECT(0, "default/x/bulk: open", server_flag(), "queues", "open", "x/bulk");
+    EXPECT(5, "not_found", server_flag(), "queues", "show", "nobody/x/normal");
+    EXPECT(64, "needs --reason", server_flag(), "queues", "pause", "x/bulk");
+    EXPECT(64, "is no queue", server_flag(), "queues", "pause", "x", "--reason", "a");
+    EXPECT(64, "say what to set", server_flag(), "queues", "set", "x/bulk");
+    EXPECT(64, "--weight must be 1 to 10000", server_flag(), "queues", "set", "x/bulk", "--weight", "0");
+    EXPECT(64, "did you mean 'pause'?", server_flag(), "queues", "puase", "x/bulk");
+    EXPECT(64, "needs one queue", server_flag(), "queues", "pause");
+}
+
+static void limits_breakers_and_modes_are_set(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "limits", "set", "tenant", "press", "--max-running", "3", "--weight", "50");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "tenant   press                                    0         3      50  -\n"));
+    drop(&c);
+    c = CALL(server_flag(), "limits", "set", "site", "x", "--every", "2s", "--burst", "9");
+    assert_true(says(&c.out, "one in 2000 ms, 9 at once\n"));
+    drop(&c);
+    c = CALL(server_flag(), "limits", "explain", "--tenant", "press", "--class", "bulk");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "one start in 2000 ms") && says(&c.out, "whose tenant has 50"));
+    drop(&c);
+    c = CALL(server_flag(), "limits", "set", "site", "x", "--every", "0s");
+    expect_code(&c, 0);
+    drop(&c);
+    EXPECT(64, "limits set takes", server_flag(), "limits", "set", "site", "x", "--weight", "3");
+    EXPECT(64, "limits set takes", server_flag(), "limits", "set", "tenants", "x", "--weight", "3");
+    EXPECT(64, "say what to set", server_flag(), "limits", "set", "all");
+    EXPECT(5, "not_found", server_flag(), "limits", "set", "site", "nosuch", "--max-running", "3");
+
+    EXPECT(0, "its breaker is open, by hand until 20", server_flag(), "breakers", "open", "x/bulk", "--reason", "drill", "--ttl", "1h");
+    c = CALL(server_flag(), "breakers", "list");
+    assert_true(says(&c.out, "default/x/bulk ") && says(&c.out, "  open "));
+    drop(&c);
+    EXPECT(0, "its breaker is closed", server_flag(), "breakers", "reset", "x/bulk");
+    EXPECT(0, "all breakers are closed", server_flag(), "breakers", "list");
+    EXPECT(64, "--ttl must be", server_flag(), "breakers", "open", "x/bulk", "--reason", "drill", "--ttl", "2d");
+    EXPECT(64, "needs --reason", server_flag(), "breakers", "close", "x/bulk");
+
+    c = CALL(server_flag(), "mode", "set", "draining", "--reason", "a new version");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "draining: takes no jobs") && says(&c.out, "a new version"));
+    drop(&c);
+    EXPECT(75, "draining", server_flag(), "jobs", "create", "posts", "@nobody");
+    c = CALL(server_flag(), "mode", "set", "normal");
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL(server_flag(), "mode", "--json");
+    assert_true(says(&c.out, "\"mode\":\"normal\""));
+    drop(&c);
+    EXPECT(64, "needs --reason", server_flag(), "mode", "set", "paused");
+    EXPECT(64, "did you mean 'paused'?", server_flag(), "mode", "set", "puased", "--reason", "a");
+}
+
+static void flags_of_an_order_are_checked(void **state)
+{
+    (void)state;
+    EXPECT(64, "did you mean 'bulk'?", "get", "posts", "@nasa", "--class", "bluk");
+    EXPECT(64, "--tenant must be a word", "get", "posts", "@nasa", "--tenant", "a/b");
+    EXPECT(64, "--expires must be a time", "get", "posts", "@nasa", "--expires", "60");
+    EXPECT(64, "--expires must be a time", "get", "posts", "@nasa", "--expires", "1500ms");
+    EXPECT(64, "--idle-timeout must be a time", "get", "posts", "@nasa", "--idle-timeout", "2h");
+    EXPECT(64, "--not-before must be a date", "get", "posts", "@nasa", "--not-before", "tomorrow");
+    EXPECT(64, "--on-conflict goes with --unique", "get", "posts", "@nasa", "--on-conflict", "reject");
+    EXPECT(64, "did you mean 'replace'?", "get", "posts", "@nasa", "--unique", "k", "--on-conflict", "replce");
+    EXPECT(64, "--coalesce must be one of yes, no", "get", "posts", "@nasa", "--coalesce", "maybe");
+    EXPECT(64, "jobs create does not know --csv", "jobs", "create", "posts", "@nasa", "--csv");
+    EXPECT(64, "jobs create does not know --force", "jobs", "create", "posts", "@nasa", "--force");
+    EXPECT(64, "jobs does not know --tenant", "jobs", "list", "--tenant", "a");
+    EXPECT(64, "needs a kind and a target", "jobs", "create", "posts");
+    EXPECT(64, "ids, or --state and --site, not both", "jobs", "cancel", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--state", "ready");
+    EXPECT(64, "--state must be blocked", "jobs", "cancel", "--state", "dead");
+}
+
+static void mistakes_about_schedules_are_named(void **state)
+{
+    (void)state;
+    EXPECT(64, "did you mean 'create'?", "schedules", "craete");
+    EXPECT(64, "needs a name, a kind and a target", "schedules", "create", "nasa");
+    EXPECT(64, "say when", "schedules", "create", "nasa", "posts", "@nasa");
+    EXPECT(64, "--every must be whole seconds", "schedules", "create", "nasa", "posts", "@nasa", "--every", "1500ms");
+    EXPECT(64, "least and the most", "schedules", "create", "nasa", "posts", "@nasa", "--adaptive", "5m");
+    EXPECT(64, "--limit must be", "schedules", "create", "nasa", "posts", "@nasa", "--every", "5m", "--limit", "0");
+    EXPECT(64, "--limit must be 1 to 100", "schedules", "preview", "--every", "5m", "--limit", "101");
+    EXPECT(64, "needs --from", "schedules", "backfill", "nasa");
+    EXPECT(64, "needs the name", "schedules", "delete");
+    EXPECT(64, "preview needs", "schedules", "preview");
+    EXPECT(64, "does not know --cron", "get", "posts", "@nasa", "--cron", "@daily");
+    EXPECT(65, "job/unique", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--unique", "k");
+    EXPECT(65, "job/not_before", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--not-before", "2099-01-01");
+    EXPECT(64, "did you mean 'bulk'?", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--class", "bluk");
+    EXPECT(65, "job/target", server_flag(), "schedules", "create", "a", "posts", "a b c", "--every", "5m");
+    EXPECT(65, "did you mean \"queue_one\"", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m",
+           "--overlap", "queue-one");
+    EXPECT(65, "timezone", server_flag(), "schedules", "preview", "--cron", "@daily", "--timezone", "Mars/Base");
+    EXPECT(5, "there is no schedule", server_flag(), "schedules", "show", "nobody");
+    EXPECT(5, "there is no schedule", server_flag(), "schedules", "delete", "nobody");
+}
+
+#define SCHEDULES(...) CALL(server_flag(), "schedules", __VA_ARGS__)
+
+static void expect_out(struct call c, const char *what)
+{
+    expect_code(&c, 0);
+    if (!says(&c.out, what))
+        fail_msg("wanted '%s' in: %.*s %.*s", what, SP(buf_span(&c.out)), SP(buf_span(&c.err)));
+    drop(&c);
+}
+
+static void schedules_are_made_looked_at_and_deleted(void **state)
+{
+    (void)state;
+    EXPECT(0, "make one", server_flag(), "schedules");
+    EXPECT(0, "would be scheduled", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--cron", "30 2 * * *",
+           "--dry-run");
+    EXPECT(5, "there is no schedule", server_flag(), "schedules", "show", "daily");
+    EXPECT(0, "daily is scheduled; next: 20", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--cron",
+           "30 2 * * *", "--timezone", "Europe/Berlin", "--since-last", "--limit", "7");
+    EXPECT(11, "there is a schedule daily already", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--every", "1h");
+    expect_out(SCHEDULES("list"), "30 2 * * * Europe/Berlin      posts @nasa");
+    expect_out(SCHEDULES("show", "daily"), "when       30 2 * * * Europe/Berlin");
+    expect_out(SCHEDULES("show", "daily", "--json"), "\"since_last\":true");
+    expect_out(SCHEDULES("preview", "daily", "--from", "2026-10-24", "--limit", "3"),
+               "2026-10-25T02:30:00  +02:00  2026-10-25T00:30:00.000Z\n"
+               "2026-10-26T02:30:00  +01:00  2026-10-26T01:30:00.000Z\n");
+    expect_out(SCHEDULES("preview", "--every", "1h", "--from", "2026-03-29"), "2026-03-29T09:00:00.000Z");
+
+    EXPECT(0, "1 job would be made", server_flag(), "schedules", "trigger", "daily", "--dry-run");
+    EXPECT(0, "look: fulmar jobs show job_", server_flag(), "schedules", "trigger", "daily");
+    mono deadline = mono_add(clock_mono(), CALL_MS);
+    for (bool ended = false; !ended;) { /* the robot ends it */
+        struct call c = SCHEDULES("runs", "daily");
+        expect_code(&c, 0);
+        ended = says(&c.out, "trigger   ended     succeeded          7  job_");
+        if (!ended && mono_past(deadline, clock_mono()))
+            fail_msg("the run does not end: %.*s", SP(buf_span(&c.out)));
+        drop(&c);
+    }
+    EXPECT(0, "2 jobs would be made", server_flag(), "schedules", "backfill", "daily", "--from", "2026-02-01", "--to",
+           "2026-02-03", "--dry-run");
+    EXPECT(0, "2 jobs made, 0 had one", server_flag(), "schedules", "backfill", "daily", "--from", "2026-02-01", "--to", "2026-02-03");
+    EXPECT(0, "daily is paused", server_flag(), "schedules", "pause", "daily", "--reason", "too \x1b[31mloud");
+    struct call c = SCHEDULES("show", "daily");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "state      paused") && says(&c.out, "loud") && !says(&c.out, "\x1b"));
+    drop(&c);
+    EXPECT(0, "daily goes on; next: 20", server_flag(), "schedules", "resume", "daily");
+    EXPECT(0, "daily is changed", server_flag(), "schedules", "change", "daily", "posts", "@nasa", "--every", "2h", "--start",
+           "2090-01-01");
+    expect_out(SCHEDULES("show", "daily"), "next       2090-01-01T00:00:00.000Z");
+    EXPECT(0, "would be deleted", server_flag(), "schedules", "delete", "daily", "--dry-run");
+    EXPECT(0, "daily is deleted", server_flag(), "schedules", "delete", "daily");
+    EXPECT(5, "there is no schedule", server_flag(), "schedules", "runs", "daily");
+}
+
 static void the_page_shows_the_same_jobs(void **state)
 {
     (void)state;
@@ -1023,6 +1488,19 @@ int main(int argc, char **argv)
         cmocka_unit_test(endings_have_their_codes),
         cmocka_unit_test(one_interrupt_stops_following_only),
         cmocka_unit_test(jobs_are_listed_shown_cancelled_and_logged),
+        cmocka_unit_test(an_order_is_submitted_and_not_waited_for),
+        cmocka_unit_test(an_earlier_result_will_do),
+        cmocka_unit_test(running_jobs_are_cancelled_by_force),
+        cmocka_unit_test(queues_are_listed_set_and_stopped),
+        cmocka_unit_test(limits_breakers_and_modes_are_set),
+        cmocka_unit_test(flags_of_an_order_are_checked),
+        cmocka_unit_test(batches_are_made_waited_for_shown_and_read),
+        cmocka_unit_test(targets_of_a_file_are_sent_in_parts_and_some_may_fail),
+        cmocka_unit_test(an_open_batch_is_cancelled),
+        cmocka_unit_test(wrong_calls_about_many_jobs_say_why),
+        cmocka_unit_test(dead_jobs_are_listed_retried_and_deleted),
+        cmocka_unit_test(mistakes_about_schedules_are_named),
+        cmocka_unit_test(schedules_are_made_looked_at_and_deleted),
         cmocka_unit_test(the_page_shows_the_same_jobs),
         cmocka_unit_test(config_is_written_once_and_checked),
         cmocka_unit_test(site_packs_are_shown_checked_and_tried),

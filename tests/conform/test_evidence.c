@@ -59,6 +59,7 @@ static int set_up(void **state)
                                      .retry_base_ms = 1000,
                                      .retry_cap_ms = 60000,
                                      .lane_max_active = 100,
+        .retry_floor = 1000000,
                                      .lane_burst = 1,
                                      .lease_ms = 15000,
                                      .evidence_age_ms = 60000,
@@ -106,7 +107,7 @@ static struct lease start_job(const char *id, int64_t limit)
     struct lease l;
     begin();
     assert_int_equal(store_accept(w.s, &args, now(), &reply, &w.f), E_OK);
-    assert_int_equal(store_reserve(w.s, SPAN("w"), ++w.nonces, now(), w.a, &l, &w.f), E_OK);
+    assert_int_equal(store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f), E_OK);
     commit();
     assert_string_equal(l.id, id);
     return l;
@@ -245,17 +246,17 @@ static void the_same_content_is_there_once_until_the_last_piece_goes(void **stat
     struct lease b = start_job("job_b", 0);
     assert_int_equal(add(&b, span_of(body_one)), GAP_NONE);
     end_job(&b, FAILURE_DRIFT);
-    int64_t deleted;
-    bool more;
+    struct retain_args args = {.age_ms = 1, .dead_age_ms = 1};
+    struct retain_reply r;
     begin();
-    assert_int_equal(store_retain(w.s, (wall){T0 + 1}, &deleted, &more, &w.f), E_OK);
+    assert_int_equal(store_retain(w.s, &args, (wall){T0 + 2}, &r, &w.f), E_OK);
     commit();
-    assert_int_equal(deleted, 1);
+    assert_int_equal(r.deleted[RETAIN_DEAD_AGE], 1);
     sweep_all();
     struct evidence_view v;
     assert_int_equal(store_evidence_read(w.s, SPAN("job_b"), 1, w.a, &v, &w.f), E_OK);
     begin();
-    assert_int_equal(store_retain(w.s, (wall){w.now + 1}, &deleted, &more, &w.f), E_OK);
+    assert_int_equal(store_retain(w.s, &args, (wall){w.now + 2}, &r, &w.f), E_OK);
     commit();
     assert_true(has_file(span_of(body_one))); /* the row went first */
     sweep_all();
@@ -325,7 +326,7 @@ static void the_last_room_on_the_disk_is_for_jobs(void **state)
     w.limits.disk_floor_bytes = INT64_MAX / 2;
     open_store(); /* the lease is given back: take it again */
     begin();
-    assert_int_equal(store_reserve(w.s, SPAN("w"), ++w.nonces, now(), w.a, &l, &w.f), E_OK);
+    assert_int_equal(store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f), E_OK);
     commit();
     assert_int_equal(add(&l, span_of(body_one)), GAP_DISK);
     assert_false(has_file(span_of(body_one)));
@@ -393,7 +394,7 @@ static void write_file_and_die(void)
     struct evidence_reply reply;
     open_store();
     begin();
-    if (store_reserve(w.s, SPAN("w"), ++w.nonces, now(), w.a, &l, &w.f))
+    if (store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f))
         _exit(1);
     struct evidence_args a = piece_of(&l, span_of(body_one));
     if (store_evidence_add(w.s, &a, now(), &reply, &w.f) || reply.gap)

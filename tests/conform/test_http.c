@@ -40,7 +40,8 @@ static struct lease lease_of(const char *id, struct arena *a)
 {
     for (int i = 0; i < 64; i++) {
         struct store_op op = {.verb = STORE_RESERVE, .arena = a};
-        op.in.reserve.worker = SPAN("test");
+        op.in.reserve = (struct reserve_args){.worker = SPAN("test")};
+        op.in.reserve.needs = NEEDS_PAGE;
         op.in.reserve.random = random_u64() | 1;
         run_op(&op);
         assert_int_equal(op.result, E_OK);
@@ -670,7 +671,7 @@ static void a_job_is_accepted_shown_and_listed(void **state)
     snprintf(path, sizeof path, "/v1/jobs/%s", id);
     assert_true(span_is(header(&r, "Location"), path));
     assert_string_equal(member(r.body, "site", text), "x");
-    assert_string_equal(member(r.body, "lane", text), "x/normal");
+    assert_string_equal(member(r.body, "lane", text), "default/x/normal");
     assert_string_equal(member(r.body, "state", text), "ready");
     assert_string_equal(member(r.body, "limit", text), "20");
     assert_string_equal(member(r.body, "options.since", text), "2026-02-06T00:00:00Z");
@@ -813,7 +814,7 @@ static void cancelling_follows_the_state(void **state)
     drop(&r);
     expect("POST", path, "", NULL, 200); /* already so */
 
-    submit("{\"kind\":\"posts\",\"target\":\"@running\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@running\",\"priority\":9}", id);
     snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
     struct lease l = lease_of(id, a);
     int before = server.cancelled;
@@ -831,12 +832,149 @@ static void cancelling_follows_the_state(void **state)
     arena_free(&a);
 }
 
+static void a_cancel_by_force_is_at_once_and_says_why(void **state)
+{
+    (void)state;
+    char id[256], path[300], log[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@hanging\",\"priority\":9}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    snprintf(log, sizeof log, "/v1/jobs/%s/log", id);
+    struct lease l = lease_of(id, a);
+    commit_posts(&l, 0, 0, 3);
+    expect("POST", path, "", "{\"force\":\"yes\"}", 422);
+    expect("POST", path, "", "{\"force\":true,\"grace_s\":5}", 422);
+    expect("POST", path, "", "{\"grace_s\":0}", 422);
+    expect("POST", path, "", "{\"forse\":true}", 400);
+    char raw[512];
+    snprintf(raw, sizeof raw, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n"
+                              "Connection: close\r\n\r\n{\"force\":true}", path);
+    expect_raw(span_of(raw), 415, true);
+    struct reply r = request("POST", path, "", "{\"grace_s\":30,\"reason\":\"it is <slow>\"}");
+    assert_int_equal(r.status, 202);
+    drop(&r);
+    r = get(log);
+    assert_true(contains(r.body, "\"event\":\"job.stopping\",\"data\":{\"state\":\"active\",\"grace_ms\":30000,"
+                                 "\"why\":\"it is <slow>\"}"));
+    drop(&r);
+    int forced = server.forced;
+    r = request("POST", path, "", "{\"force\":true,\"reason\":\"it hangs\"}");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "cancelled");
+    assert_string_equal(member(r.body, "failure.why", text), "cancelled by force: it hangs");
+    assert_string_equal(member(r.body, "attempts.voided", text), "1");
+    drop(&r);
+    assert_int_equal(server.forced, forced + 1);
+    /* What its worker still brings changes nothing. */
+    struct store_item item = {.kind = ITEM_POST, .id = SPAN("late"), .json = SPAN("{}")};
+    struct store_op op = {.verb = STORE_COMMIT, .arena = a};
+    op.in.commit = (struct commit_args){
+        .id = span_of(l.id), .nonce = l.nonce, .batch = 1, .items = &item, .count = 1};
+    run_op(&op);
+    assert_int_equal(op.result, E_STALE);
+    submit("{\"kind\":\"posts\",\"target\":\"@waiting2\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    r = request("POST", path, "", "{\"reason\":\"not wanted\"}");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "failure.why", text), "not wanted");
+    drop(&r);
+    arena_free(&a);
+}
+
+/* What an order says of its place in the queue is there again when its job is shown. */
+static void an_order_says_whose_it_is_and_when(void **state)
+{
+    (void)state;
+    char text[256], id[256], first[256], path[300];
+    struct reply r = request(
+        "POST", "/v1/jobs", "",
+        "{\"kind\":\"posts\",\"target\":\"@times\",\"tenant\":\"press\",\"class\":\"bulk\",\"priority\":8,"
+        "\"not_before\":\"2099-01-01T00:00:00Z\",\"expires_s\":60,\"deadline_s\":120,\"unique\":{\"key\":\"k1\"}}");
+    assert_int_equal(r.status, 202);
+    static const char *const rows[][2] = {{"lane", "press/x/bulk"}, {"tenant", "press"}, {"class", "bulk"},
+        {"priority", "8"}, {"state", "scheduled"}, {"not_before", "2099-01-01T00:00:00.000Z"},
+        {"expires_at", "2099-01-01T00:01:00.000Z"}, {"deadline_at", "2099-01-01T00:02:00.000Z"},
+        {"unique_key", "k1"}, {"waiting_for.reason", "time"}, {"generation", "0"}, {"result", "null"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_string_equal(member(r.body, rows[i][0], text), rows[i][1]);
+    member(r.body, "id", first);
+    drop(&r);
+    /* The same key: that job, and nothing is made; of another tenant it is another key. */
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@other\",\"tenant\":\"press\",\"unique\":{\"key\":\"k1\"}}");
+    assert_int_equal(r.status, 200);
+    assert_true(span_is(header(&r, "Unique-Match"), first));
+    assert_string_equal(member(r.body, "id", id), first);
+    drop(&r);
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@other\",\"tenant\":\"press\","
+                                        "\"unique\":{\"key\":\"k1\",\"on_conflict\":\"reject\"}}");
+    assert_int_equal(r.status, 409);
+    assert_string_equal(member(r.body, "code", text), "unique_conflict");
+    assert_true(contains(r.body, first));
+    drop(&r);
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@other\",\"unique\":{\"key\":\"k1\"}}");
+    assert_int_equal(r.status, 202);
+    assert_string_not_equal(member(r.body, "id", id), first);
+    drop(&r);
+    /* The newest request stands. */
+    r = request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@newest\",\"tenant\":\"press\","
+                                        "\"unique\":{\"key\":\"k1\",\"on_conflict\":\"replace\"}}");
+    assert_int_equal(r.status, 202);
+    assert_string_not_equal(member(r.body, "id", id), first);
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s", first);
+    r = get(path);
+    assert_string_equal(member(r.body, "state", id), "cancelled");
+    drop(&r);
+}
+
+static void equal_work_is_shared_and_an_answer_used_again(void **state)
+{
+    (void)state;
+    char one[256], two[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    const char *order = "{\"kind\":\"posts\",\"target\":\"@equal\",\"limit\":3,\"coalesce\":true,\"priority\":9}";
+    submit(order, one);
+    struct reply r = request("POST", "/v1/jobs", "", order);
+    assert_int_equal(r.status, 202);
+    assert_string_equal(member(r.body, "state", text), "blocked");
+    assert_string_equal(member(r.body, "waiting_for.reason", text), "job");
+    member(r.body, "id", two);
+    drop(&r);
+    struct lease l = lease_of(one, a);
+    commit_posts(&l, 0, 0, 3);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    snprintf(path, sizeof path, "/v1/jobs/%s", two);
+    r = get(path);
+    assert_string_equal(member(r.body, "state", text), "succeeded");
+    assert_string_equal(member(r.body, "result.source", text), "shared");
+    assert_string_equal(member(r.body, "result.from_job", text), one);
+    assert_string_equal(member(r.body, "result.age_s", text), "null");
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/posts", two);
+    r = get(path);
+    assert_true(contains(r.body, "post number 2 "));
+    drop(&r);
+    r = request("POST", "/v1/jobs", "",
+                "{\"kind\":\"posts\",\"target\":\"@equal\",\"limit\":3,\"max_age_s\":600,\"tenant\":\"lab\"}");
+    assert_int_equal(r.status, 202);
+    assert_string_equal(member(r.body, "state", text), "succeeded");
+    assert_string_equal(member(r.body, "result.source", text), "cache");
+    assert_string_equal(member(r.body, "result.age_s", text), "0");
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s", one);
+    r = get(path);
+    assert_string_equal(member(r.body, "result.source", text), "own");
+    assert_string_equal(member(r.body, "result.from_job", text), "null");
+    drop(&r);
+    arena_free(&a);
+}
+
 static void a_failed_job_is_200_and_explains_itself(void **state)
 {
     (void)state;
     char id[256], path[300], text[256];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@gone\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@gone\",\"priority\":9}", id);
     struct lease l = lease_of(id, a);
     finish(&l, FAILURE_SUSPENDED, VERDICT_NONE,
            "the account <script>alert(1)</script> is suspended",
@@ -877,7 +1015,7 @@ static void posts_come_whole_or_in_pages(void **state)
     enum { POSTS = 6000, BATCH = 500 };
     char id[256], path[400];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@many\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@many\",\"priority\":9}", id);
     struct lease l = lease_of(id, a);
     for (int i = 0; i < POSTS / BATCH; i++)
         commit_posts(&l, l.next_batch + i, i * BATCH, BATCH);
@@ -973,7 +1111,7 @@ static void records_are_delivered_with_the_fields_asked_for(void **state)
     (void)state;
     char id[256], path[400];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@fields\",\"priority\":0,\"fields\":[\"lang\"]}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@fields\",\"priority\":9,\"fields\":[\"lang\"]}", id);
     struct lease l = lease_of(id, a);
     commit_posts(&l, l.next_batch, 0, 3);
     static const struct {
@@ -1012,7 +1150,7 @@ static void a_reader_that_does_not_read_is_cut(void **state)
     (void)state;
     char id[256];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@stalled\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@stalled\",\"priority\":9}", id);
     struct lease l = lease_of(id, a);
     struct arena *big = arena_new(64 << 20);
     char *padding = arena_get(big, 2000);
@@ -1073,7 +1211,7 @@ static void events_flow_and_resume_without_loss(void **state)
     (void)state;
     char id[256], other[256];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@events\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@events\",\"priority\":9}", id);
 
     struct buf text = BUF(1024), all = BUF(ANSWER_BYTES);
     int fd = dial();
@@ -1148,6 +1286,8 @@ static void clients_that_vanish_leave_nothing(void **state)
 
 /* ---- evidence ---- */
 
+static wall collected; /* when the pieces came: old ones would be removed under the test */
+
 static void keep_piece(const struct lease *l, enum evidence_kind kind, struct span headers,
                        struct span body, enum evidence_gap gap)
 {
@@ -1158,7 +1298,7 @@ static void keep_piece(const struct lease *l, enum evidence_kind kind, struct sp
                                             .gap = gap,
                                             .reason = FAILURE_DRIFT,
                                             .status = 200,
-                                            .at_ms = 1770412185123,
+                                            .at_ms = collected.ms,
                                             .strategy = SPAN("capture"),
                                             .name = SPAN("UserTweets"),
                                             .url = SPAN("https://x.com/UserTweets"),
@@ -1173,7 +1313,8 @@ static void artifacts_are_listed_and_come_as_downloads(void **state)
     (void)state;
     char id[256], path[300], text[256];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@proof\",\"priority\":0,\"evidence\":\"always\"}", id);
+    collected = clock_wall();
+    submit("{\"kind\":\"posts\",\"target\":\"@proof\",\"priority\":9,\"evidence\":\"always\"}", id);
     struct lease l = lease_of(id, a);
     assert_true(span_find(l.spec, SPAN("\"evidence\":\"always\"")) < l.spec.n);
     keep_piece(&l, EVIDENCE_RESPONSE, SPAN("{\"Content-Type\":\"text/html; charset=utf-8\"}"),
@@ -1186,7 +1327,9 @@ static void artifacts_are_listed_and_come_as_downloads(void **state)
     struct reply r = get(path);
     assert_int_equal(r.status, 200);
     assert_true(contains(r.body, "\"kind\":\"response\"") && contains(r.body, "\"kind\":\"screenshot\""));
-    assert_true(contains(r.body, "\"collected_at\":\"2026-02-06T21:09:45.123Z\""));
+    char when[WHEN_TEXT];
+    snprintf(text, sizeof text, "\"collected_at\":\"%s\"", when_text_ms(collected, when));
+    assert_true(contains(r.body, text));
     assert_true(contains(r.body, "\"reason\":\"drift\""));
     assert_true(contains(r.body, "\"not_kept\":[{\"kind\":\"dom\",\"reason\":\"page_silent\""));
     drop(&r);
@@ -1228,7 +1371,7 @@ static void a_dead_job_is_repaired_once_and_only_as_it_was_seen(void **state)
     (void)state;
     char id[256], path[300], text[256], body[600];
     struct arena *a = arena_new(1 << 20);
-    submit("{\"kind\":\"posts\",\"target\":\"@mended\",\"priority\":0}", id);
+    submit("{\"kind\":\"posts\",\"target\":\"@mended\",\"priority\":9}", id);
     struct lease l = lease_of(id, a);
     snprintf(path, sizeof path, "/v1/jobs/%s/repair", id);
     expect("POST", path, "", "{\"revision\":2,\"items\":[]}", 409); /* active */
@@ -1385,6 +1528,257 @@ static void no_path_leads_to_another_file(void **state)
 /* ---- the description ---- */
 
 /* Every path of api/openapi.yaml is there with exactly the methods that it lists. */
+/* ---- schedules ---- */
+
+#define LATER "\"start_at\":\"2090-01-01\""
+#define NASA "\"job\":{\"kind\":\"posts\",\"target\":\"@NASA\",\"since_last\":true,\"limit\":50}"
+
+static struct reply make_schedule(const char *body, int status)
+{
+    struct reply r = request("POST", "/v1/schedules", "", body);
+    if (r.status != status)
+        fail_msg("%s: wanted %d, got %d: %.*s", body, status, r.status, SP(r.body));
+    return r;
+}
+
+static void made(struct reply r)
+{
+    drop(&r);
+}
+
+static void expect_member(struct span json, const char *path, const char *wanted)
+{
+    char text[256];
+    assert_string_equal(member(json, path, text), wanted);
+}
+
+static void a_schedule_is_made_shown_listed_changed_and_deleted(void **state)
+{
+    (void)state;
+    char id[256], path[300], tag[64], match[100];
+    struct reply r = make_schedule("{\"name\":\"nasa\",\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\"," LATER
+                                   "," NASA "}", 201);
+    member(r.body, "id", id);
+    assert_true(id_valid(span_of(id), "sch"));
+    snprintf(path, sizeof path, "/v1/schedules/%s", id);
+    assert_true(span_is(header(&r, "Location"), path));
+    expect_member(r.body, "spec.cron", "30 2 * * *");
+    expect_member(r.body, "spec.missed", "once");
+    expect_member(r.body, "spec.overlap", "skip");
+    expect_member(r.body, "spec.job.limit", "50");
+    expect_member(r.body, "status.state", "active");
+    expect_member(r.body, "status.next_at", "2090-01-01T01:30:00.000Z"); /* half past two in Berlin */
+    drop(&r);
+    r = get("/v1/schedules/nasa"); /* by its name as well */
+    assert_int_equal(r.status, 200);
+    expect_member(r.body, "id", id);
+    span_copy(header(&r, "ETag"), tag, sizeof tag);
+    drop(&r);
+    made(make_schedule("{\"name\":\"nasa\",\"interval_s\":60," LATER "," NASA "}", 409));
+
+    /* What is shown as spec is what may be given. */
+    const char *change = "{\"name\":\"nasa-hourly\",\"interval_s\":3600,\"overlap\":\"queue_one\"," LATER "," NASA "}";
+    expect("PUT", path, "", change, 428);
+    expect("PUT", path, "If-Match: r1\r\n", change, 400);
+    expect("PUT", path, "If-Match: \"r7\"\r\n", change, 412);
+    snprintf(match, sizeof match, "If-Match: %s\r\n", tag);
+    expect("PUT", "/v1/schedules/nasa?dry_run=true", match, change, 200);
+    expect("GET", "/v1/schedules/nasa", "", NULL, 200); /* not renamed yet */
+    r = request("PUT", path, match, change);
+    assert_int_equal(r.status, 200);
+    expect_member(r.body, "revision", "2");
+    expect_member(r.body, "spec.interval_s", "3600");
+    drop(&r);
+    expect("GET", "/v1/schedules/nasa", "", NULL, 404);
+
+    made(make_schedule("{\"name\":\"esa\",\"interval_s\":60," LATER "," NASA "}", 201));
+    r = get("/v1/schedules?limit=1");
+    expect_member(r.body, "page.next_after", "esa");
+    assert_true(contains(header(&r, "Link"), "after=esa"));
+    drop(&r);
+    r = get("/v1/schedules?limit=1&after=esa");
+    expect_member(r.body, "page.has_more", "false");
+    assert_true(contains(r.body, "nasa-hourly"));
+    drop(&r);
+
+    expect("DELETE", "/v1/schedules/esa", "", NULL, 428);
+    expect("DELETE", "/v1/schedules/esa?dry_run=true", "If-Match: *\r\n", NULL, 200);
+    expect("DELETE", "/v1/schedules/esa", "If-Match: *\r\n", NULL, 204);
+    expect("DELETE", "/v1/schedules/esa", "If-Match: *\r\n", NULL, 404);
+    expect("DELETE", path, "If-Match: \"r2\"\r\n", NULL, 204);
+    expect("GET", path, "", NULL, 404);
+    expect("GET", "/v1/schedules/No%20Such", "", NULL, 404);
+}
+
+static void mistakes_in_a_schedule_are_named_with_their_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int status;
+        const char *pointer;
+        const char *words;
+    } rows[] = {
+        {"{}", 422, "/name", "short name"},
+        {"[]", 400, NULL, "object"},
+        {"{\"name\":\"a\",\"intervall_s\":60," NASA "}", 400, "/intervall_s", "interval_s"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"interval_s\":60," NASA "}", 400, "/interval_s", "2 times"},
+        {"{\"name\":\"Nasa!\",\"interval_s\":60," NASA "}", 422, "/name", "a-z"},
+        {"{\"name\":\"preview\",\"interval_s\":60," NASA "}", 422, "/name", "a-z"},
+        {"{\"name\":\"a\"," NASA "}", 422, "/interval_s", "one of"},
+        {"{\"name\":\"a\",\"interval_s\":0," NASA "}", 422, "/interval_s", "1 to"},
+        {"{\"name\":\"a\",\"cron\":\"61 * * * *\"," NASA "}", 422, "/cron", "minute"},
+        {"{\"name\":\"a\",\"cron\":\"0 0 30 2 *\"," NASA "}", 422, "/cron", "no such time"},
+        {"{\"name\":\"a\",\"cron\":\"@daily\",\"timezone\":\"Europe/Berln\"," NASA "}", 422, "/timezone", "Berln"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"timezone\":\"UTC\"," NASA "}", 422, "/timezone", "cron"},
+        {"{\"name\":\"a\",\"cron\":\"@daily\",\"interval_s\":60," NASA "}", 422, "/cron", "exclude"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"overlap\":\"queue-one\"," NASA "}", 422, "/overlap", "queue_one"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"missed\":7," NASA "}", 422, "/missed", "known are"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"start_at\":\"soon\"," NASA "}", 422, "/start_at", "RFC 3339"},
+        {"{\"name\":\"a\",\"adaptive\":{\"least\":60}," NASA "}", 400, "/adaptive/least", "least_s"},
+        {"{\"name\":\"a\",\"adaptive\":{\"least_s\":60,\"most_s\":6}," NASA "}", 422, "/adaptive/most_s", "below"},
+        {"{\"name\":\"a\",\"interval_s\":60}", 422, "/job", "each run"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"job\":{\"kind\":\"posts\",\"target\":\"@nasa\",\"limt\":5}}", 400,
+         "/job/limt", "limit"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"job\":{\"kind\":\"posts\",\"target\":\"a b c\"}}", 422, "/job/target", ""},
+        {"{\"name\":\"a\",\"adaptive\":{},\"job\":{\"kind\":\"posts\",\"target\":\"@nasa\"}}", 422,
+         "/job/since_last", "since_last"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char pointer[100];
+        struct reply r = make_schedule(rows[i].body, rows[i].status);
+        snprintf(pointer, sizeof pointer, "\"pointer\":\"%s\"", rows[i].pointer ? rows[i].pointer : "");
+        if ((rows[i].pointer && !contains(r.body, pointer)) || !contains(r.body, rows[i].words))
+            fail_msg("%s: %.*s", rows[i].body, SP(r.body));
+        drop(&r);
+    }
+    expect("POST", "/v1/schedules?dry_run=yes", "", "{}", 400);
+    expect("POST", "/v1/schedules?dryrun=true", "", "{}", 400);
+}
+
+static void a_preview_shows_both_sides_of_a_clock_change(void **state)
+{
+    (void)state;
+    struct reply r = request("POST", "/v1/schedules/preview", "",
+                             "{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\",\"from\":\"2026-10-24\",\"count\":3}");
+    assert_int_equal(r.status, 200);
+    static const char *const days[] = {
+        "{\"at\":\"2026-10-24T00:30:00.000Z\",\"local\":\"2026-10-24T02:30:00\",\"utc_offset\":\"+02:00\"}",
+        "{\"at\":\"2026-10-25T00:30:00.000Z\",\"local\":\"2026-10-25T02:30:00\",\"utc_offset\":\"+02:00\"}",
+        "{\"at\":\"2026-10-26T01:30:00.000Z\",\"local\":\"2026-10-26T02:30:00\",\"utc_offset\":\"+01:00\"}",
+    };
+    for (int i = 0; i < 3; i++)
+        if (!contains(r.body, days[i]))
+            fail_msg("%s is not in %.*s", days[i], SP(r.body));
+    drop(&r);
+    r = request("POST", "/v1/schedules/preview", "",
+                "{\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\",\"from\":\"2026-03-29\",\"count\":1}");
+    assert_true(contains(r.body, "\"local\":\"2026-03-29T03:00:00\",\"utc_offset\":\"+02:00\"")); /* the gap */
+    drop(&r);
+    r = request("POST", "/v1/schedules/preview", "", "{\"interval_s\":60,\"from\":\"2026-03-29\"}");
+    assert_true(contains(r.body, "2026-03-29T00:00:00.000Z") && contains(r.body, "2026-03-29T00:09:00.000Z") &&
+                !contains(r.body, "2026-03-29T00:10:00.000Z"));
+    drop(&r);
+    expect("POST", "/v1/schedules/preview", "", "{\"interval_s\":60,\"count\":101}", 422);
+}
+
+static void a_schedule_is_paused_resumed_triggered_and_filled_up(void **state)
+{
+    (void)state;
+    char job[256], again[256];
+    made(make_schedule("{\"name\":\"fill\",\"cron\":\"0 0 1 1 *\"," NASA "}", 201));
+    struct reply r = request("POST", "/v1/schedules/fill/pause", "", "{\"reason\":\"too loud\",\"by\":\"ann\"}");
+    assert_int_equal(r.status, 200);
+    expect_member(r.body, "status.state", "paused");
+    expect_member(r.body, "status.paused.reason", "too loud");
+    expect_member(r.body, "status.paused.by", "ann");
+    expect_member(r.body, "status.next_at", "null");
+    drop(&r);
+    expect("POST", "/v1/schedules/fill/pause", "", "{\"why\":\"x\"}", 400);
+    r = request("POST", "/v1/schedules/fill/trigger", "", NULL);
+    assert_int_equal(r.status, 202);
+    member(r.body, "job", job);
+    assert_true(span_ends(header(&r, "Location"), span_of(job)));
+    drop(&r);
+    r = request("POST", "/v1/schedules/fill/trigger", "", NULL); /* it is not over yet */
+    assert_int_equal(r.status, 409);
+    assert_true(contains(r.body, job));
+    drop(&r);
+    r = request("POST", "/v1/schedules/fill/resume", "", NULL);
+    expect_member(r.body, "status.state", "active");
+    assert_true(contains(r.body, "-01-01T00:00:00.000Z"));
+    drop(&r);
+
+    const char *span = "{\"from\":\"2019-06-01\",\"to\":\"2022-06-01\"}";
+    r = request("POST", "/v1/schedules/fill/backfill?dry_run=true", "", span);
+    expect_member(r.body, "made", "3");
+    drop(&r);
+    r = request("POST", "/v1/schedules/fill/backfill", "", span);
+    assert_int_equal(r.status, 202);
+    expect_member(r.body, "made", "3");
+    drop(&r);
+    r = request("POST", "/v1/schedules/fill/backfill", "", span);
+    expect_member(r.body, "made", "0");
+    expect_member(r.body, "known", "3");
+    drop(&r);
+    expect("POST", "/v1/schedules/fill/backfill", "", "{\"from\":\"2019-06-01\",\"to\":\"2090-06-01\"}", 422);
+    expect("POST", "/v1/schedules/fill/backfill", "", "{}", 422);
+
+    r = get("/v1/schedules/fill/runs?limit=3");
+    expect_member(r.body, "page.has_more", "true");
+    assert_true(contains(r.body, "\"cause\":\"backfill\",\"state\":\"live\""));
+    member(r.body, "page.next_after", again);
+    drop(&r);
+    char path[300];
+    snprintf(path, sizeof path, "/v1/schedules/fill/runs?limit=3&after=%s", again);
+    r = get(path);
+    expect_member(r.body, "page.has_more", "false");
+    assert_true(contains(r.body, "\"cause\":\"trigger\"") && contains(r.body, job));
+    drop(&r);
+    expect("DELETE", "/v1/schedules/fill", "If-Match: *\r\n", NULL, 204);
+    expect("GET", "/v1/schedules/fill/runs", "", NULL, 404);
+    snprintf(path, sizeof path, "/v1/jobs/%s", job); /* its jobs are there */
+    expect("GET", path, "", NULL, 200);
+}
+
+/* The job's id by which it is found, once the loop's timer fired. */
+static void wait_for(const char *path, const char *what)
+{
+    mono deadline = mono_add(clock_mono(), ANSWER_MS);
+    for (;;) {
+        struct reply r = get(path);
+        bool there = contains(r.body, what);
+        if (!there && mono_past(deadline, clock_mono()))
+            fail_msg("%s never says %s: %.*s", path, what, SP(r.body));
+        drop(&r);
+        if (there)
+            return;
+        poll(NULL, 0, 5);
+    }
+}
+
+static void a_schedule_fires_when_it_is_due_and_hears_of_the_end(void **state)
+{
+    (void)state;
+    char job[256];
+    struct arena *a = arena_new(1 << 20);
+    mono began = clock_mono();
+    made(make_schedule("{\"name\":\"soon\",\"interval_s\":1,\"overlap\":\"queue_one\"," NASA "}", 201));
+    wait_for("/v1/schedules/soon", "\"fired\":1"); /* the first at once, */
+    struct reply r = get("/v1/schedules/soon");
+    member(r.body, "status.last_job", job);
+    drop(&r);
+    struct lease l = lease_of(job, a);
+    wait_for("/v1/schedules/soon", "\"pending\":1"); /* the second a second later, and it waits */
+    assert_true(clock_mono().ms - began.ms >= 900);
+    commit_posts(&l, 0, 0, 3);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    wait_for("/v1/schedules/soon", "\"fired\":2"); /* no slot is waited for */
+    wait_for("/v1/schedules/soon", "\"last_found\":3");
+    expect("DELETE", "/v1/schedules/soon", "If-Match: *\r\n", NULL, 204);
+    arena_free(&a);
+}
+
 static void the_description_is_what_is_served(void **state)
 {
     (void)state;
@@ -1399,18 +1793,27 @@ static void the_description_is_what_is_served(void **state)
     assert_non_null(paths);
     assert_true(paths->count >= 12);
     for (const struct ynode *p = paths->first; p; p = p->next) {
-        char path[200], methods[64];
-        struct span number = SPAN("{n}");
-        size_t hole = span_find(p->key, SPAN("{id}"));
-        bool numbered = span_ends(p->key, number);
-        snprintf(path, sizeof path, "%.*s%s%.*s", SP(span_cut(p->key, 0, hole)),
-                 hole < p->key.n ? "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" : "",
-                 SP(span_cut(p->key, hole + 4, p->key.n)));
-        if (numbered)
-            snprintf(path + strlen(path) - number.n, 2, "1");
-        bool post = ynode_find(p, "post"), get_too = ynode_find(p, "get");
-        snprintf(methods, sizeof methods, "%s%s%s", post ? "POST" : "",
-                 post && get_too ? ", " : "", get_too ? "GET, HEAD" : "");
+        static const char *const holes[][2] = {{"{id}", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"}, {"{n}", "1"},
+            {"{batch}", "bat_01ARZ3NDEKTSV4RRFFQ69G5FAV"}, {"{operation}", "opr_01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+            {"{tenant}", "default"}, {"{site}", "x"}, {"{class}", "normal"}, {"{name}", "x"}, {"{sha256}", "00"}};
+        static const char *const words[][2] = {
+            {"post", "POST"}, {"get", "GET, HEAD"}, {"put", "PUT"}, {"patch", "PATCH"}, {"delete", "DELETE"}};
+        char path[200], methods[64] = "";
+        span_copy(p->key, path, sizeof path);
+        for (size_t i = 0; i < sizeof holes / sizeof *holes; i++) {
+            char with[200];
+            struct span at = span_of(path), hole = span_of(holes[i][0]);
+            size_t where = span_find(at, hole);
+            if (where == at.n)
+                continue;
+            snprintf(with, sizeof with, "%.*s%s%.*s", SP(span_cut(at, 0, where)), holes[i][1],
+                     SP(span_cut(at, where + hole.n, at.n)));
+            snprintf(path, sizeof path, "%s", with);
+        }
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (ynode_find(p, words[i][0]))
+                snprintf(methods + strlen(methods), sizeof methods - strlen(methods), "%s%s",
+                         methods[0] ? ", " : "", words[i][1]);
         struct reply r = request("OPTIONS", path, "", NULL);
         if (r.status != 405 || !span_is(header(&r, "Allow"), methods))
             fail_msg("%s: described as %s, served as %.*s (%d)", path, methods,
@@ -1476,6 +1879,9 @@ int main(void)
         cmocka_unit_test(mistakes_in_a_body_are_named),
         cmocka_unit_test(a_key_makes_a_request_repeatable),
         cmocka_unit_test(cancelling_follows_the_state),
+        cmocka_unit_test(a_cancel_by_force_is_at_once_and_says_why),
+        cmocka_unit_test(an_order_says_whose_it_is_and_when),
+        cmocka_unit_test(equal_work_is_shared_and_an_answer_used_again),
         cmocka_unit_test(a_failed_job_is_200_and_explains_itself),
         cmocka_unit_test(posts_come_whole_or_in_pages),
         cmocka_unit_test(options_of_a_job_are_checked_and_shown),
@@ -1489,6 +1895,11 @@ int main(void)
         cmocka_unit_test(an_order_may_ask_for_files),
         cmocka_unit_test(a_file_is_an_attachment_that_never_changes),
         cmocka_unit_test(no_path_leads_to_another_file),
+        cmocka_unit_test(a_schedule_is_made_shown_listed_changed_and_deleted),
+        cmocka_unit_test(mistakes_in_a_schedule_are_named_with_their_place),
+        cmocka_unit_test(a_preview_shows_both_sides_of_a_clock_change),
+        cmocka_unit_test(a_schedule_is_paused_resumed_triggered_and_filled_up),
+        cmocka_unit_test(a_schedule_fires_when_it_is_due_and_hears_of_the_end),
         cmocka_unit_test(the_description_is_what_is_served),
         cmocka_unit_test(a_draining_service_accepts_nothing_and_still_answers),
     };

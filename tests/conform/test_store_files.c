@@ -65,6 +65,7 @@ static int set_up(void **state)
                                       .retry_base_ms = 1000,
                                       .retry_cap_ms = 60000,
                                       .lane_max_active = 100,
+        .retry_floor = 1000000,
                                       .lane_burst = 1,
                                       .lease_ms = 15000};
     w->a = arena_new(1 << 20);
@@ -111,7 +112,7 @@ static struct lease job(const char *id)
                                .prio = 5};
     begin();
     assert_int_equal(store_accept(w->s, &args, now(), &reply, &w->f), E_OK);
-    assert_int_equal(store_reserve(w->s, SPAN("w"), ++w->nonces, now(), w->a, &l, &w->f), E_OK);
+    assert_int_equal(store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE}, now(), w->a, &l, &w->f), E_OK);
     commit();
     return l;
 }
@@ -224,11 +225,11 @@ static void tend(void)
 
 static void retain_all(void)
 {
-    int64_t deleted;
-    bool more = true;
-    while (more) {
+    struct retain_args args = {.age_ms = 1, .dead_age_ms = 1};
+    struct retain_reply r = {.more = true};
+    while (r.more) {
         begin();
-        assert_int_equal(store_retain(w->s, (wall){w->now + 1}, &deleted, &more, &w->f), E_OK);
+        assert_int_equal(store_retain(w->s, &args, (wall){w->now + 2}, &r, &w->f), E_OK);
         commit();
     }
 }
@@ -389,7 +390,7 @@ static void a_crash_leaves_no_row_without_file_and_no_file_without_row(void **st
         struct fault f = {0};
         struct lease again;
         if (store_open(&w->s, w->dir, &w->limits, 7, now(), &f) || store_begin(w->s, &f) ||
-            store_reserve(w->s, SPAN("w"), ++w->nonces, now(), w->a, &again, &f))
+            store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE}, now(), w->a, &again, &f))
             _exit(1);
         struct file_put_args args = {.id = span_of(again.id),
                                      .nonce = again.nonce,

@@ -91,6 +91,7 @@ static int set_up(void **state)
                    .retry_base_ms = 20,
                    .retry_cap_ms = 60000,
                    .lane_max_active = 1000,
+        .retry_floor = 1000000,
                    .lane_burst = 1,
                    .lease_ms = 15000},
         .seed = 3,
@@ -183,7 +184,8 @@ static void accept_job(const char *id)
 static struct call *reserved(struct call *c)
 {
     c->arena = arena_new(1 << 20);
-    c->op.in.reserve.worker = SPAN("w1");
+    c->op.in.reserve = (struct reserve_args){.worker = SPAN("w1")};
+    c->op.in.reserve.needs = NEEDS_PAGE;
     c->op.in.reserve.random = ++w->nonces;
     assert_int_equal(answer(c, STORE_RESERVE), E_OK);
     return c;
@@ -225,7 +227,8 @@ static void many_callers_share_few_commits_and_each_is_answered_once(void **stat
     }
     assert_true(metric_get(METRIC_STORE_TX, 0) - commits < CALLS / 10);
     assert_int_equal(metric_get(METRIC_STORE_OPS, 0) - ok, CALLS);
-    assert_int_equal(w->outlook.startable, CALLS);
+    assert_int_equal(w->outlook.startable, OUTLOOK_STARTS);
+    assert_int_equal(w->outlook.runnable, CALLS);
     assert_int_equal(w->outlook.by_state[JOB_READY], CALLS);
     assert_int_equal(w->last_event, CALLS);
     assert_int_equal(metric_get(METRIC_JOBS, JOB_READY), CALLS);
@@ -277,7 +280,7 @@ static void a_job_walks_through_all_its_verbs(void **state)
         .id = span_of(l->id), .nonce = l->nonce, .items = &item, .count = 1};
     assert_int_equal(answer(&c, STORE_COMMIT), E_OK);
     assert_int_equal(c.op.out.commit.added, 1);
-    c.op.in.job.id = span_of(l->id);
+    c.op.in.cancel = (struct cancel_args){.id = span_of(l->id)};
     assert_int_equal(answer(&c, STORE_CANCEL), E_OK);
     assert_true(c.op.out.cancel.active);
     struct finish_reply r;
@@ -337,11 +340,11 @@ static void retention_runs_by_itself(void **state)
     (void)state;
     store_thread_stop(&w->t);
     w->config.limits.lease_ms = 1000; /* a poll each second */
-    w->config.retention_ms = 1;
+    w->config.retain.age_ms = 1;
     start();
     accept_job("job_1");
     struct call c = {0};
-    c.op.in.job.id = SPAN("job_1");
+    c.op.in.cancel = (struct cancel_args){.id = SPAN("job_1")};
     assert_int_equal(answer(&c, STORE_CANCEL), E_OK);
     c.arena = arena_new(1 << 20);
     wait_for(answer(&c, STORE_JOB) == E_NOT_FOUND);

@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "os/clock.h"
 #include "os/files.h"
+#include "upkeep/schedules.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -44,6 +45,7 @@ static struct {
     struct waker *store_wake, *task_wake;
     struct store_thread *store;
     struct api *api;
+    struct schedules *schedules;
     struct packs *packs;
     struct task *tasks;
     char folder[96], socket[108];
@@ -51,19 +53,21 @@ static struct {
     uint16_t port;
     bool ready;
     void (*on_group)(void); /* on the loop, after each group of the store; may be NULL */
-    int cancelled;
+    int cancelled, forced;
     char cancelled_id[ID_TEXT];
+    struct outlook outlook;
 } server = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ready = true};
 
 static void on_store(void *ctx)
 {
     (void)ctx;
-    struct outlook outlook;
     int64_t last_event;
-    store_thread_collect(server.store, &outlook, &last_event);
+    store_thread_collect(server.store, &server.outlook, &last_event);
     if (server.api)
         api_new_events(server.api, last_event);
+    if (server.schedules)
+        schedules_told(server.schedules, &server.outlook);
     if (server.on_group)
         server.on_group();
 }
@@ -118,15 +122,23 @@ static void on_status(void *ctx, struct api_status *out)
     *out = (struct api_status){.ready = server.ready,
                                .why = "no browser is <ready>",
                                .isolation = "namespace",
+                               .queue = server.outlook,
                                .workers_idle = 2,
                                .browsers_ready = 1};
 }
 
-static void on_cancelled(void *ctx, struct span id)
+static void on_cancelled(void *ctx, struct span id, bool force)
 {
     (void)ctx;
+    server.forced += force;
     server.cancelled++;
     span_copy(id, server.cancelled_id, sizeof server.cancelled_id);
+}
+
+static wall on_clock(void *ctx, enum schedule_kind kind)
+{
+    (void)ctx;
+    return schedules_clock(server.schedules, kind);
 }
 
 static int listen_tcp(uint16_t *out_port)
@@ -174,7 +186,11 @@ static void start_api(struct task *t)
         .packs = server.packs,
         .status = on_status,
         .cancelled = on_cancelled,
+        .clock = on_clock,
     };
+    struct schedules_config schedules = {.loop = server.loop, .store = server.store, .cancelled = on_cancelled};
+    if (schedules_start(&server.schedules, &schedules, &f))
+        fail_msg("schedules_start: %s", f.words);
     if (api_start(&server.api, server.loop, server.store, &config, &f))
         fail_msg("api_start: %s", f.words);
     on_store(NULL);
@@ -185,6 +201,7 @@ static void stop_api(struct task *t)
 {
     api_stop(&server.api);
     store_thread_stop(&server.store);
+    schedules_free(&server.schedules);
     waker_close(&server.store_wake);
     waker_close(&server.task_wake);
     loop_stop(server.loop);
@@ -209,7 +226,7 @@ static void start_store(void)
                    .evidence_bytes = 64 << 20,
                    .evidence_job_bytes = 8 << 20,
                    .evidence_job_count = 20},
-        .retention_ms = 30LL * 86400 * 1000,
+        .retain = {.age_ms = 30LL * 86400 * 1000, .dead_age_ms = 30LL * 86400 * 1000},
         .seed = 7,
         .now = clock_wall,
         .wake = wake_loop,

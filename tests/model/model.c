@@ -102,14 +102,33 @@ static int64_t active_of_tenant(const struct model *m, int64_t tenant)
 
 /* ---- moves ---- */
 
-/* A lane that slept hoards no credit. */
+static void bear(struct model *m, int64_t lane)
+{
+    struct model_lane *l = &m->lanes[lane];
+    if (l->born)
+        return;
+    l->born = ++m->lanes_born;
+    l->pass = larger(l->pass, m->vtime[l->tenant]);
+}
+
+static bool tenant_sleeps(const struct model *m, int64_t tenant)
+{
+    for (int64_t i = 0; i < m->lane_count; i++) {
+        if (m->lanes[i].tenant == tenant && count_in(m, i, MODEL_READY) > 0)
+            return false;
+    }
+    return true;
+}
+
+/* Who slept hoards no credit. */
 static void wake(struct model *m, int64_t lane)
 {
     struct model_lane *l = &m->lanes[lane];
-    if (!l->born)
-        l->born = ++m->lanes_born;
+    bear(m, lane);
     if (count_in(m, lane, MODEL_READY) == 0)
-        l->pass = larger(l->pass, m->vtime);
+        l->pass = larger(l->pass, m->vtime[l->tenant]);
+    if (tenant_sleeps(m, l->tenant))
+        m->tenant_pass[l->tenant] = larger(m->tenant_pass[l->tenant], m->tenant_vtime);
 }
 
 static void to_ready(struct model *m, const struct model_rules *r, struct model_job *j,
@@ -255,6 +274,13 @@ static bool find_request(const struct model *m, const struct model_accept *a,
     return false;
 }
 
+static bool is_full(const struct model *m, const struct model_rules *r)
+{
+    int64_t waiting = count_in(m, -1, MODEL_READY) + count_in(m, -1, MODEL_SCHEDULED) +
+                      count_in(m, -1, MODEL_BLOCKED);
+    return r->waiting_max && waiting >= r->waiting_max;
+}
+
 struct model_reply model_accept(struct model *m, const struct model_rules *r,
                                 const struct model_accept *a, int64_t now)
 {
@@ -263,10 +289,6 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r,
         return reply;
     if (m->draining)
         return (struct model_reply){.word = MODEL_DRAINING};
-    int64_t waiting = count_in(m, -1, MODEL_READY) + count_in(m, -1, MODEL_SCHEDULED) +
-                      count_in(m, -1, MODEL_BLOCKED);
-    if (m->job_count == MODEL_JOBS || (r->waiting_max && waiting >= r->waiting_max))
-        return (struct model_reply){.word = MODEL_FULL};
     if (model_find(m, a->id))
         return (struct model_reply){.word = MODEL_EXISTS, .job = a->id};
     if (parent_of(m, a->waits_for))
@@ -276,6 +298,10 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r,
     struct model_job *live = live_with_key(m, a->unique, NULL);
     if (live && (a->conflict != MODEL_REPLACE_WAITING || live->state == MODEL_ACTIVE))
         return (struct model_reply){.word = MODEL_TAKEN, .job = live->id};
+    /* Who asks for what is there already needs no room. */
+    if (m->job_count == MODEL_JOBS || is_full(m, r))
+        return (struct model_reply){.word = MODEL_FULL};
+    bear(m, a->lane);
     if (live)
         to_final(live, MODEL_CANCELLED, now);
     struct model_job *j = &m->jobs[m->job_count++];
@@ -370,8 +396,11 @@ static int64_t pick_lane(const struct model *m, const struct model_rules *r, int
         return -1;
     for (int64_t i = 0; i < m->lane_count; i++) {
         const struct model_lane *l = &m->lanes[i], *b = &m->lanes[best < 0 ? 0 : best];
-        if (model_may_start(m, i, now) &&
-            (best < 0 || l->pass < b->pass || (l->pass == b->pass && l->born < b->born)))
+        int64_t mine = m->tenant_pass[l->tenant], others = m->tenant_pass[b->tenant];
+        bool turn = l->tenant == b->tenant
+                        ? l->pass < b->pass || (l->pass == b->pass && l->born < b->born)
+                        : mine < others || (mine == others && l->tenant < b->tenant);
+        if (model_may_start(m, i, now) && (best < 0 || turn))
             best = i;
     }
     return best;
@@ -409,8 +438,11 @@ struct model_reply model_reserve(struct model *m, const struct model_rules *r, i
         return (struct model_reply){.word = MODEL_NONE};
     struct model_lane *l = &m->lanes[lane];
     j = first_ready(m, lane);
-    m->vtime = larger(m->vtime, l->pass);
+    int64_t t = l->tenant, weight = m->tenant_weight[t] ? m->tenant_weight[t] : 100;
+    m->vtime[t] = larger(m->vtime[t], l->pass);
     l->pass += r->stride / l->weight;
+    m->tenant_vtime = larger(m->tenant_vtime, m->tenant_pass[t]);
+    m->tenant_pass[t] += r->stride / weight;
     if (l->emit_ms)
         l->tat = larger(l->tat, now) + l->emit_ms;
     if (l->breaker == MODEL_OPEN)
@@ -533,10 +565,15 @@ static int64_t budget_of(int64_t most, const struct model_job *j)
     return most * (1 + j->generation);
 }
 
+/* Of a budget that is counted from its base. */
+static int64_t row_of(const struct model_rules *r, int64_t most, const struct model_job *j)
+{
+    return r->replay_renews ? most : budget_of(most, j);
+}
+
 /* Charges the lease and says what follows; *out_wait is the delay of a scheduled job. */
 static enum model_state charge(const struct model_rules *r, struct model_job *j,
-                               enum model_budget budget, int64_t hint, int64_t now,
-                               int64_t *out_wait)
+                               enum model_budget budget, int64_t hint, int64_t *out_wait)
 {
     int64_t n = 0;
     switch (budget) {
@@ -552,11 +589,11 @@ static enum model_state charge(const struct model_rules *r, struct model_job *j,
     case MODEL_FAIL:
         n = ++j->n_fail - j->fail_base;
         *out_wait = r->delay(j->id, n, hint);
-        return n >= budget_of(r->fail_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
+        return n >= row_of(r, r->fail_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
     case MODEL_CRASH:
         n = ++j->n_crash - j->crash_base;
         *out_wait = n == 1 && r->crash_at_once ? 0 : r->delay(j->id, n, 0);
-        return n >= budget_of(r->crash_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
+        return n >= row_of(r, r->crash_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
     case MODEL_THROTTLE:
         if (r->throttle_is_fail) {
             *out_wait = r->delay(j->id, ++j->n_fail, hint);
@@ -564,12 +601,10 @@ static enum model_state charge(const struct model_rules *r, struct model_job *j,
         }
         n = ++j->n_throttle;
         *out_wait = r->delay(j->id, n, hint);
-        if (j->deadline_at && now >= j->deadline_at)
-            return MODEL_DEAD;
         return n >= budget_of(r->throttle_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
     case MODEL_RELEASE:
         n = ++j->n_release - j->release_base;
-        if (n >= budget_of(r->release_max, j))
+        if (n >= row_of(r, r->release_max, j))
             return MODEL_DEAD;
         if (r->releases_free == 0 || n <= r->releases_free)
             return MODEL_READY;
@@ -584,18 +619,23 @@ static enum model_state leave(struct model *m, const struct model_rules *r, stru
                               int64_t *out_wait)
 {
     *out_wait = 0;
-    enum model_state to = charge(r, j, budget, hint, now, out_wait);
+    enum model_state to = charge(r, j, budget, hint, out_wait);
     /* Once asked to stop, every ending but a good one is `cancelled`. */
     if (j->cancel_asked && to != MODEL_SUCCEEDED &&
         !(r->permanent_stands && budget == MODEL_PERMANENT))
         to = MODEL_CANCELLED;
+    /* Nobody wants it any more. */
+    if (to < MODEL_SUCCEEDED && budget != MODEL_RELEASE && j->deadline_at && now >= j->deadline_at)
+        to = MODEL_DEAD;
     if (to >= MODEL_SUCCEEDED) {
         to_final(j, to, now);
         return to;
     }
     drop_lease(j);
-    if (budget == MODEL_CRASH && r->quarantine)
-        j->lane = r->quarantine - 1;
+    if (budget == MODEL_CRASH && m->lanes[j->lane].quarantine) {
+        j->lane = m->lanes[j->lane].quarantine - 1;
+        bear(m, j->lane);
+    }
     if (to == MODEL_READY)
         to_front(m, r, j, now);
     else
@@ -703,7 +743,14 @@ struct model_reply model_replay(struct model *m, const struct model_rules *r, in
     struct model_job *live = live_with_key(m, j->unique, j);
     if (live)
         return (struct model_reply){.word = MODEL_TAKEN, .job = live->id};
+    if (r->replay_bounded && (m->draining || is_full(m, r)))
+        return (struct model_reply){.word = MODEL_FULL};
     j->generation++;
+    if (r->replay_renews) {
+        j->fail_base = j->n_fail;
+        j->crash_base = j->n_crash;
+        j->release_base = j->n_release;
+    }
     j->finished_at = j->expires_at = j->deadline_at = 0;
     if (reset)
         j->next_batch = j->cursor = 0;
@@ -716,7 +763,7 @@ struct model_reply model_expire(struct model *m, const struct model_rules *r, in
     struct model_reply reply = {.word = MODEL_OK};
     for (int64_t i = 0; i < m->job_count; i++) {
         struct model_job *j = &m->jobs[i];
-        bool waits = j->state == MODEL_SCHEDULED || j->state == MODEL_READY;
+        bool waits = j->state < MODEL_ACTIVE;
         bool over = (j->expires_at && j->expires_at <= now) ||
                     (j->deadline_at && j->deadline_at <= now);
         if (!waits || !over)
@@ -771,9 +818,12 @@ void model_restart(struct model *m, const struct model_rules *r, int64_t now)
 {
     int64_t wait;
     struct model_job *j;
-    m->vtime = 0;
+    memset(m->vtime, 0, sizeof m->vtime);
+    memset(m->tenant_pass, 0, sizeof m->tenant_pass);
+    m->tenant_vtime = 0;
     for (int64_t i = 0; i < m->lane_count; i++) {
-        m->vtime = larger(m->vtime, m->lanes[i].pass);
+        struct model_lane *l = &m->lanes[i];
+        m->vtime[l->tenant] = larger(m->vtime[l->tenant], l->pass);
         m->lanes[i].last_bad = m->lanes[i].window_seen = m->lanes[i].window_bad =
             m->lanes[i].window_from = 0;
     }
@@ -806,9 +856,9 @@ static const char *check_job(const struct model *m, const struct model_rules *r,
         return "I5: a lease of an epoch to come";
     /* The last permanent failure is charged above the budget. */
     if (j->n_fail - j->fail_base > budget_of(r->fail_max, j) + 1 ||
-        j->n_crash - j->crash_base > budget_of(r->crash_max, j) ||
+        j->n_crash - j->crash_base > row_of(r, r->crash_max, j) ||
         j->n_throttle > budget_of(r->throttle_max, j) ||
-        j->n_release - j->release_base > budget_of(r->release_max, j))
+        j->n_release - j->release_base > row_of(r, r->release_max, j))
         return "I7: a budget is overdrawn";
     if (j->n_ok > 1 || (j->state == MODEL_SUCCEEDED) != (j->n_ok == 1))
         return "I8: success without a good ending, or twice";

@@ -77,7 +77,6 @@ struct model_rules {
     int64_t window_ms;
     int64_t waiting_max, active_max; /* of all lanes; 0 = any number */
     int64_t hint_max_ms, block_max_ms;
-    int64_t quarantine; /* lane + 1 of jobs that crashed; 0 none */
     bool amnesty;
     /* Delay before the n-th try of its kind; hint_ms as given by the server. */
     int64_t (*delay)(int64_t job, int64_t n, int64_t hint_ms);
@@ -93,6 +92,8 @@ struct model_rules {
     bool permanent_stands;  /* a permanent failure stays `dead` though somebody asked to cancel */
     bool released_by_time;  /* a released job is ranked by now, not in front of its lane */
     bool progress_renews;   /* a batch that added items starts the budgets over */
+    bool replay_renews;     /* a replay starts the budgets in a row over, in place of raising their bounds */
+    bool replay_bounded;    /* a queue that is full, or takes nothing new, takes nobody back */
     bool progress_healthy;  /* an attempt that added items says that the site is healthy */
     bool crash_at_once;     /* no delay after the first crash in a row */
     int64_t releases_free;  /* after so many in a row a released job waits; 0 never */
@@ -113,6 +114,7 @@ struct model_job {
 };
 struct model_lane {
     int64_t born, tenant, weight, max_active, emit_ms, burst, pool;
+    int64_t quarantine; /* lane + 1 where its jobs go that crashed; 0 none */
     int64_t tat, blocked_until, paused, pass;
     int64_t breaker, fails, until, trips, last_bad, window_from, window_seen, window_bad;
 };
@@ -126,7 +128,9 @@ struct model_item {
     int64_t id, version, job, epoch, fence, writes;
 };
 struct model {
-    int64_t vtime, seq, epoch, lanes_born, reaped_at, draining;
+    int64_t vtime[MODEL_TENANTS]; /* of the lanes of each */
+    int64_t tenant_vtime, tenant_pass[MODEL_TENANTS], tenant_weight[MODEL_TENANTS]; /* weight 0: 100 */
+    int64_t seq, epoch, lanes_born, reaped_at, draining;
     int64_t lane_count, session_count, item_count, job_count;
     int64_t tenant_max[MODEL_TENANTS]; /* active jobs; 0 = any number */
     int64_t sealed[MODEL_BATCHES];

@@ -7,7 +7,8 @@
 #include "model.h"
 
 #include "core/retry.h"
-#include "store/store.h"
+#include "store/dead.h"
+#include "store/lanes.h"
 
 #include <sqlite3.h>
 
@@ -31,9 +32,13 @@ enum {
     RETRY_CAP = 60000
 };
 static const int64_t T0 = 1800000000000;
-static const char *const lane_names[] = {"x/normal", "y/interactive", "z/bulk"};
-static const int64_t lane_weights[] = {300, 800, 100};
-enum { LANES = 3 };
+/* The first are asked for, the others are where jobs of them go that crashed. */
+static const char *const lane_names[] = {"x/normal",         "y/interactive",        "other/z/bulk",
+                                         "default/x/quarantine", "default/y/quarantine", "other/z/quarantine"};
+static const int64_t lane_weights[] = {300, 800, 100, 100, 100, 100};
+static const int64_t lane_tenants[] = {1, 1, 0, 1, 1, 0};
+static const char *const tenant_names[] = {"other", "default"};
+enum { ASKED_LANES = 3, LANES = 6, TENANTS = 2, WORKERS = 4 };
 
 /* ---- where the store is not the model ---- */
 
@@ -42,7 +47,7 @@ enum { LANES = 3 };
 static const struct departure {
     const char *design, *store;
     size_t offset;  /* of a bool or a number in struct model_rules */
-    int64_t number; /* 0: a bool to be set; −1: a number to be 0 */
+    int64_t number; /* 0: a bool to be set */
     bool rare;      /* seldom reached: only a long run shows that it is needed */
 } departures[] = {
     {"budgets count all troubles of a job",
@@ -51,12 +56,15 @@ static const struct departure {
     {"only an ending says whether the site is healthy",
      "an attempt that added posts says so too", offsetof(struct model_rules, progress_healthy),
      0, false},
+    {"a replay raises the bounds of all budgets",
+     "it starts those in a row over (throttles: as the design)",
+     offsetof(struct model_rules, replay_renews), 0, false},
+    {"a replay is always taken", "not while the queue is full, or takes nothing new",
+     offsetof(struct model_rules, replay_bounded), 0, false},
     {"every crash is followed by a delay", "the first in a row is not",
      offsetof(struct model_rules, crash_at_once), 0, false},
     {"five unhealthy endings in a row open the breaker", "five of different jobs",
      offsetof(struct model_rules, bad_once_per_job), 0, false},
-    {"or half of at least 20", "not there", offsetof(struct model_rules, window_least), -1,
-     true},
     {"the amnesty extends all leases", "those that lapsed",
      offsetof(struct model_rules, amnesty_lapsed), 0, false},
     {"a job may be given back 1000 times, at once",
@@ -75,8 +83,9 @@ struct world;
 /* Operations of the model. Those that the store has not got yet are left out: no function. */
 static void op_accept(struct world *w), op_reserve(struct world *w),
     op_started(struct world *w), op_heartbeat(struct world *w), op_commit(struct world *w),
-    op_finish(struct world *w), op_reap(struct world *w), op_cancel(struct world *w),
-    op_retain(struct world *w), op_restart(struct world *w), op_wait(struct world *w);
+    op_finish(struct world *w), op_reap(struct world *w), op_cancel(struct world *w), op_replay(struct world *w),
+    op_retain(struct world *w), op_restart(struct world *w), op_wait(struct world *w),
+    op_pause(struct world *w), op_drain(struct world *w), op_cap(struct world *w);
 static const struct op {
     const char *name;
     int weight;
@@ -92,22 +101,15 @@ static const struct op {
     {"cancel", 3, op_cancel},
     {"retain", 2, op_retain},
     {"wait", 4, op_wait},
+    {"replay (T18)", 3, op_replay},
     {"restart", 0, op_restart}, /* slow: by episode, not by weight */
-    {"accept with a time (run_at)", 0, NULL},
-    {"accept with an expiry or a deadline (T17)", 0, NULL},
-    {"accept with a unique key", 0, NULL},
+    {"pause of a lane", 1, op_pause},
+    {"drain", 1, op_drain},
+    {"caps of tenants and of all", 1, op_cap},
     {"accept into a batch, blocked jobs (T3)", 0, NULL},
-    {"reserve repeated by request id", 0, NULL},
     {"reserve with a session", 0, NULL},
-    {"cancel by force (T16)", 0, NULL},
-    {"replay (T18)", 0, NULL},
-    {"pause of a lane", 0, NULL},
-    {"drain", 0, NULL},
-    {"caps of tenants and of all", 0, NULL},
-    {"quarantine lane after a crash (T13)", 0, NULL},
-    {"backup opened: a new epoch", 0, NULL},
 };
-enum { OPS = sizeof ops / sizeof ops[0], OP_RESTART = 10 };
+enum { OPS = sizeof ops / sizeof ops[0], OP_RESTART = 11 };
 _Static_assert(OP_RESTART < OPS, "the row of `restart`");
 
 /* ---- the two worlds ---- */
@@ -131,6 +133,8 @@ struct world {
     bool grouped, open;
     int64_t more; /* operations that join the open group */
     int64_t done[OPS], stale;
+    int64_t requests[WORKERS];
+    int64_t forgotten[2000]; /* by key: body + 1 of the request that made a job */
 };
 
 /* Where a difference leads when a test wants one: a row of `departures` that no longer makes any is
@@ -238,7 +242,7 @@ static struct model_rules rules_of(const struct store_limits *l, size_t without)
         if (i == without)
             continue;
         if (d->number)
-            *(int64_t *)(void *)((char *)&r + d->offset) = d->number < 0 ? 0 : d->number;
+            *(int64_t *)(void *)((char *)&r + d->offset) = d->number;
         else
             *(bool *)((char *)&r + d->offset) = true;
     }
@@ -287,11 +291,20 @@ static err err_of(enum model_word word)
         [MODEL_OK] = E_OK,           [MODEL_NONE] = E_NOT_FOUND,
         [MODEL_EXISTS] = E_CONFLICT, [MODEL_OTHER_BODY] = E_BAD_INPUT,
         [MODEL_TAKEN] = E_CONFLICT,  [MODEL_FULL] = E_BUSY,
-        [MODEL_DRAINING] = E_BUSY,   [MODEL_STALE] = E_STALE,
+        [MODEL_DRAINING] = E_DRAINING, [MODEL_STALE] = E_STALE,
         [MODEL_DUPLICATE] = E_OK,    [MODEL_GAP] = E_CONFLICT,
         [MODEL_ASKED] = E_OK,        [MODEL_FINAL] = E_CONFLICT,
     };
     return errs[word];
+}
+
+static bool model_has_key(const struct world *w, int64_t key)
+{
+    for (int64_t i = 0; i < w->m.job_count; i++) {
+        if (w->m.jobs[i].key == key)
+            return true;
+    }
+    return false;
 }
 
 static struct model_lease pick_token(struct world *w)
@@ -302,24 +315,47 @@ static struct model_lease pick_token(struct world *w)
     return w->tokens[(w->token_count - 1 - below(w, most)) % TOKENS];
 }
 
-static void op_accept(struct world *w)
+static struct model_accept draw_accept(struct world *w)
 {
-    if (w->m.job_count == MODEL_JOBS)
-        return;
     struct model_accept a = {.id = below(w, 10) ? w->ids + 1 : 1 + below(w, w->ids + 1),
-                             .lane = below(w, LANES),
+                             .lane = below(w, ASKED_LANES),
                              .prio = below(w, 10),
-                             .run_at = w->now,
+                             .run_at = below(w, 5) ? w->now : w->now + below(w, 20000),
                              .limit = below(w, 3) ? 0 : 1 + below(w, 6)};
     if (below(w, 4) == 0) {
         a.key = 1 + below(w, 12);
         a.body = below(w, 4) ? a.key : 1 + below(w, 9);
     }
-    say(w, "accept %lld lane %lld prio %lld limit %lld key %lld", (long long)a.id,
-        (long long)a.lane, (long long)a.prio, (long long)a.limit, (long long)a.key);
-    char id[ID_TEXT], key[24] = "";
+    if (below(w, 8) == 0)
+        a.expires_at = w->now + 1 + below(w, 30000);
+    if (below(w, 8) == 0)
+        a.deadline_at = w->now + 1 + below(w, 30000);
+    if (below(w, 3) == 0) {
+        a.unique = 1 + below(w, 4);
+        a.conflict = (enum model_conflict)below(w, 3);
+    }
+    return a;
+}
+
+static void op_accept(struct world *w)
+{
+    static const enum unique_mode modes[] = {[MODEL_RETURN_EXISTING] = UNIQUE_RETURN_EXISTING,
+                                             [MODEL_REJECT] = UNIQUE_REJECT,
+                                             [MODEL_REPLACE_WAITING] = UNIQUE_REPLACE_PENDING};
+    if (w->m.job_count == MODEL_JOBS)
+        return;
+    struct model_accept a = draw_accept(w);
+    say(w, "accept %lld lane %lld prio %lld in %lld limit %lld key %lld unique %lld/%d", (long long)a.id,
+        (long long)a.lane, (long long)a.prio, (long long)(a.run_at - w->now), (long long)a.limit,
+        (long long)a.key, (long long)a.unique, (int)a.conflict);
+    char id[ID_TEXT], key[24] = "", unique[24] = "";
     if (a.key)
         snprintf(key, sizeof key, "k%lld", (long long)a.key);
+    /* Keys are of a tenant: the model knows none of that, so a key names its tenant too. */
+    if (a.unique)
+        snprintf(unique, sizeof unique, "u%lld", (long long)a.unique);
+    a.unique = a.unique ? 10 * a.unique + lane_tenants[a.lane] : 0;
+    a.key = a.key ? 100 * a.key + lane_tenants[a.lane] : 0;
     struct accept_args args = {.id = span_of(id_text(a.id, id)),
                                .site = SPAN("x"),
                                .kind = SPAN("posts"),
@@ -328,46 +364,114 @@ static void op_accept(struct world *w)
                                .spec = SPAN("{}"),
                                .prio = (int)a.prio,
                                .limit = a.limit,
+                               .run_at_ms = a.run_at,
+                               .expires_ms = a.expires_at,
+                               .deadline_ms = a.deadline_at,
+                               .unique_key = span_of(unique),
+                               .on_conflict = modes[a.conflict],
                                .idempotency_key = span_of(key),
                                .request_hash = (uint64_t)a.body};
     struct accept_reply reply = {0};
     begin(w);
     err e = store_accept(w->s, &args, now(w), &reply, NULL);
     end(w);
+    /* A key is remembered longer than its job. */
+    if (a.key && w->forgotten[a.key] && !model_has_key(w, a.key)) {
+        same(w, "answer to a request whose job is gone", w->forgotten[a.key] == a.body + 1 ? E_OK : E_BAD_INPUT, e);
+        return;
+    }
     struct model_reply r = model_accept(&w->m, &w->rules, &a, w->now);
     bool replayed = r.word == MODEL_EXISTS && a.key && model_find(&w->m, r.job)->key == a.key;
-    same(w, "answer of accept", replayed ? E_OK : err_of(r.word), e);
+    bool existing = r.word == MODEL_TAKEN && a.conflict != MODEL_REJECT;
+    same(w, "answer of accept", replayed || existing ? E_OK : err_of(r.word), e);
     if (e)
         return;
     same(w, "id of accept", r.job, id_number(reply.id));
     same(w, "replayed", replayed, reply.replayed);
-    if (a.id > w->ids)
+    same(w, "existing", existing, reply.existing);
+    if (r.word == MODEL_OK && a.key)
+        w->forgotten[a.key] = a.body + 1;
+    if (a.id > w->ids && r.word == MODEL_OK)
         w->ids = a.id;
 }
 
 static void op_reserve(struct world *w)
 {
     struct lease l;
-    int64_t nonce = 1000 + ++w->nonces;
-    say(w, "reserve");
+    int64_t nonce = 1000 + ++w->nonces, worker = below(w, WORKERS), request = 0;
+    if (below(w, 3) == 0) /* numbered, and sometimes asked again */
+        request = below(w, 2) && w->requests[worker] ? w->requests[worker] : ++w->requests[worker];
+    char name[8];
+    snprintf(name, sizeof name, "w%d", (int)worker);
+    say(w, "reserve by %s request %lld", name, (long long)request);
+    struct reserve_args args = {.worker = span_of(name),
+                                .random = (uint64_t)nonce,
+                                .request = (uint64_t)request,
+                                .needs = NEEDS_PAGE};
     begin(w);
-    err e = store_reserve(w->s, SPAN("w1"), (uint64_t)nonce, now(w), w->a, &l, NULL);
+    err e = store_reserve(w->s, &args, now(w), w->a, &l, NULL);
     end(w);
     struct model_reply r =
-        model_reserve(&w->m, &w->rules, 0, 0, nonce, w->limits.lease_ms, w->now);
+        model_reserve(&w->m, &w->rules, worker, request, nonce, w->limits.lease_ms, w->now);
     same(w, "answer of reserve", r.word == MODEL_NONE ? E_END : E_OK, e);
     if (e)
         return;
-    say(w, "reserve gave %lld fence %lld", (long long)r.job, (long long)r.fence);
     const struct model_job *j = model_find(&w->m, r.job);
+    say(w, "reserve by %s request %lld gave %lld fence %lld", name, (long long)request, (long long)r.job,
+        (long long)r.fence);
     same(w, "job reserved", r.job, id_number(l.id));
     same(w, "fence", r.fence, l.fence);
-    same(w, "nonce", nonce, (int64_t)l.nonce);
+    same(w, "nonce", j->nonce, (int64_t)l.nonce);
     same(w, "next batch of the lease", j->next_batch, l.next_batch);
     same(w, "posts of the lease", j->have, l.have);
     same(w, "cursor of the lease", j->cursor,
          l.cursor.n ? strtoll(l.cursor.p + 1, NULL, 10) : 0);
-    w->tokens[w->token_count++ % TOKENS] = (struct model_lease){r.job, nonce, 1};
+    same(w, "quarantine", j->lane >= ASKED_LANES, l.quarantine);
+    w->tokens[w->token_count++ % TOKENS] = (struct model_lease){r.job, j->nonce, 1};
+}
+
+static void op_pause(struct world *w)
+{
+    int64_t lane = below(w, ASKED_LANES), paused = below(w, 3) == 0;
+    struct lane_change c = {.name = span_of(lane_names[lane]),
+                            .act = paused ? LANE_ACT_PAUSE : LANE_ACT_RESUME,
+                            .why = SPAN("to see")};
+    if (!w->m.lanes[lane].born)
+        return;
+    say(w, "%s lane %lld", paused ? "pause" : "resume", (long long)lane);
+    begin(w);
+    assert_int_equal(store_lane_change(w->s, &c, now(w), NULL), E_OK);
+    end(w);
+    w->m.lanes[lane].paused = paused;
+}
+
+static void op_drain(struct world *w)
+{
+    bool drain = below(w, 4) == 0;
+    say(w, "mode %s", drain ? "draining" : "normal");
+    begin(w);
+    assert_int_equal(store_mode_set(w->s, drain ? MODE_DRAINING : MODE_NORMAL, SPAN("test"), SPAN("to see"),
+                                    now(w), NULL),
+                     E_OK);
+    end(w);
+    w->m.draining = drain;
+}
+
+static void op_cap(struct world *w)
+{
+    struct limit_view v = {.emit_ms = LANE_UNCHANGED, .burst = LANE_UNCHANGED, .weight = LANE_UNCHANGED};
+    int64_t tenant = below(w, TENANTS + 1);
+    v.max_active = below(w, 2) ? 0 : 1 + below(w, 5);
+    v.scope = tenant < TENANTS ? LIMIT_TENANT : LIMIT_ALL;
+    v.name = tenant < TENANTS ? span_of(tenant_names[tenant]) : SPAN("");
+    say(w, "cap %lld of %s", (long long)v.max_active, tenant < TENANTS ? tenant_names[tenant] : "all");
+    begin(w);
+    assert_int_equal(store_limit_set(w->s, &v, now(w), NULL), E_OK);
+    end(w);
+    if (tenant < TENANTS)
+        w->m.tenant_max[tenant] = v.max_active;
+    else
+        w->rules.active_max = v.max_active;
 }
 
 static void op_started(struct world *w)
@@ -490,39 +594,61 @@ static void op_reap(struct world *w)
     assert_int_equal(store_reap(w->s, now(w), &reply, NULL), E_OK);
     end(w);
     struct model_reply r = model_reap(&w->m, &w->rules, 64, w->now);
+    struct model_reply x = model_expire(&w->m, &w->rules, w->now);
     struct model_reply p = model_promote(&w->m, &w->rules, 64, w->now);
     same(w, "suspected", r.suspected, reply.suspected);
     same(w, "reaped", r.n, reply.reaped);
+    same(w, "expired", x.n, reply.expired);
     same(w, "promoted", p.n, reply.promoted);
 }
 
 static void op_cancel(struct world *w)
 {
     int64_t job = 1 + below(w, w->ids + 1);
+    bool force = below(w, 2);
     struct cancel_reply reply = {0};
     char id[ID_TEXT];
-    say(w, "cancel %lld", (long long)job);
+    say(w, "cancel %lld%s", (long long)job, force ? " by force" : "");
+    struct cancel_args args = {.id = span_of(id_text(job, id)), .force = force};
+    const struct model_job *before_it = model_find(&w->m, job);
+    bool ran = before_it && before_it->state == MODEL_ACTIVE;
     begin(w);
-    err e = store_cancel(w->s, span_of(id_text(job, id)), now(w), &reply, NULL);
+    err e = store_cancel(w->s, &args, now(w), &reply, NULL);
     end(w);
-    struct model_reply r = model_cancel(&w->m, &w->rules, job, false, w->now);
+    struct model_reply r = model_cancel(&w->m, &w->rules, job, force, w->now);
     bool before = r.word == MODEL_FINAL && r.state == MODEL_CANCELLED;
     same(w, "answer of cancel", before ? E_OK : err_of(r.word), e);
     if (e)
         return;
     same(w, "state of cancel", r.state, reply.state);
-    same(w, "still running", r.word == MODEL_ASKED, reply.active);
+    same(w, "its worker runs", ran, reply.active);
+}
+
+/* Without reset: there the store keeps the number of the next batch, since what the job has stays. */
+static void op_replay(struct world *w)
+{
+    int64_t job = 1 + below(w, w->ids + 1);
+    struct replay_reply reply = {0};
+    char id[ID_TEXT];
+    say(w, "replay %lld", (long long)job);
+    struct replay_args args = {.id = span_of(id_text(job, id))};
+    begin(w);
+    err e = store_replay(w->s, &args, now(w), &reply, NULL);
+    end(w);
+    same(w, "answer of replay", err_of(model_replay(&w->m, &w->rules, job, false, w->now).word), e);
 }
 
 static void op_retain(struct world *w)
 {
-    int64_t before = w->now - below(w, 60000), deleted = 0;
-    bool more;
+    int64_t age = 1 + below(w, 60000), before = w->now - age;
+    struct retain_args args = {.age_ms = age, .dead_age_ms = age};
+    struct retain_reply reply;
     say(w, "retain before %lld", (long long)(before - T0));
     begin(w);
-    assert_int_equal(store_retain(w->s, (wall){before}, &deleted, &more, NULL), E_OK);
+    assert_int_equal(store_retain(w->s, &args, now(w), &reply, NULL), E_OK);
     end(w);
-    same(w, "deleted", model_retain(&w->m, before, 100).n, deleted);
+    same(w, "deleted", model_retain(&w->m, before, 100).n,
+         reply.deleted[RETAIN_AGE] + reply.deleted[RETAIN_DEAD_AGE]);
 }
 
 static void op_wait(struct world *w)
@@ -554,7 +680,7 @@ static void open_both(struct world *w)
         w,
         "SELECT id,lane_id,state,prio,rank,run_at,fence,coalesce(nonce,0),coalesce(lease_until,0),suspect,started,"
         "cancel_req,n_fail,n_crash,n_throttle,n_release,n_ok,n_void,fail_base,crash_base,release_base,progressed,"
-        "next_batch,coalesce(cursor,'c0'),have,coalesce(finished_at,0) FROM jobs ORDER BY seq",
+        "next_batch,coalesce(cursor,'c0'),have,coalesce(finished_at,0),generation FROM jobs ORDER BY seq",
         &w->jobs);
     prepare(
         w,
@@ -620,6 +746,7 @@ static void same_job(const struct world *w, const struct model_job *j)
          strtoll((const char *)sqlite3_column_text(w->jobs, 23) + 1, NULL, 10));
     same_column(w, j, "posts", j->have, 24);
     same_column(w, j, "end", j->finished_at, 25);
+    same_column(w, j, "generation", j->generation, 26);
 }
 
 static void same_lanes(const struct world *w)
@@ -655,6 +782,7 @@ static void same_outlook(struct world *w)
         same(w, "count of a state", by_state[i], o.by_state[i]);
     for (int64_t i = 0; i < LANES; i++)
         startable |= model_may_start(&w->m, i, w->now);
+    startable &= !w->rules.active_max || by_state[MODEL_ACTIVE] < w->rules.active_max;
     same(w, "something may start", startable, o.startable > 0);
     /* Nothing that time brings may come unannounced: the wake-up is never later than the first of it. */
     for (int64_t i = 0; i < w->m.job_count; i++) {
@@ -662,6 +790,10 @@ static void same_outlook(struct world *w)
         int64_t at = j->state == MODEL_SCHEDULED ? j->run_at
                      : j->state == MODEL_ACTIVE  ? j->lease_until
                                                  : INT64_MAX;
+        if (j->state < MODEL_ACTIVE && j->expires_at && j->expires_at < at)
+            at = j->expires_at;
+        if (j->state < MODEL_ACTIVE && j->deadline_at && j->deadline_at < at)
+            at = j->deadline_at;
         if (at < o.next_ms)
             differ(w, "what time brings next", at, o.next_ms);
     }
@@ -718,15 +850,20 @@ static void start_episode(struct world *w, uint64_t seed, size_t without)
         .retry_base_ms = RETRY_BASE,
         .retry_cap_ms = RETRY_CAP,
         .lane_max_active = 1 + below(w, 4),
+        .retry_floor = 1000000,
         .lane_emit_ms = below(w, 2) ? 0 : 300 + below(w, 800),
         .lane_burst = 1 + below(w, 3),
         .lease_ms = 3000 * (1 + below(w, 5)),
     };
     w->rules = rules_of(&w->limits, without);
+    /* Of tenants whose turn is the same the store takes the one with the smaller hash. */
+    assert_true(span_hash(span_of(tenant_names[0]), 0) >> 1 < span_hash(span_of(tenant_names[1]), 0) >> 1);
     model_init(&w->m);
     for (int64_t i = 0; i < LANES; i++)
         model_lane_add(&w->m, (struct model_lane){.weight = lane_weights[i],
-                                                  .max_active = w->limits.lane_max_active,
+                                                  .tenant = lane_tenants[i],
+                                                  .quarantine = i < ASKED_LANES ? i + ASKED_LANES + 1 : 0,
+                                                  .max_active = i < ASKED_LANES ? w->limits.lane_max_active : 1,
                                                   .emit_ms = w->limits.lane_emit_ms,
                                                   .burst = w->limits.lane_burst});
     w->m.reaped_at = w->now;

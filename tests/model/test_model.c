@@ -128,7 +128,8 @@ static void a_repeated_reserve_answers_the_same_lease(void **state)
 static void caps_pauses_drain_and_quarantine_hold(void **state)
 {
     (void)state;
-    rules.quarantine = 4;
+    for (int64_t i = 0; i < m.lane_count; i++)
+        m.lanes[i].quarantine = 4;
     m.tenant_max[0] = 1;
     accept((struct model_accept){.id = 1, .lane = 0});
     accept((struct model_accept){.id = 2, .lane = 2}); /* the same tenant */
@@ -162,7 +163,7 @@ static void a_backup_fences_what_came_before(void **state)
 
 /* ---- everything, at random ---- */
 
-static uint64_t random_state = 3;
+static uint64_t random_state = 6;
 
 static int64_t below(int64_t n)
 {
@@ -253,7 +254,8 @@ static void all_of_it_keeps_the_invariants(void **state)
     rules.fail_max = rules.throttle_max = 3;
     rules.lease_ms = 4000;
     rules.suspect_ms = 1000;
-    rules.quarantine = 4;
+    for (int64_t i = 0; i < m.lane_count; i++)
+        m.lanes[i].quarantine = 4;
     m.lanes[1].pool = 1;
     m.lanes[2].emit_ms = 400;
     m.tenant_max[1] = 3;

@@ -212,7 +212,7 @@ static const struct model_item *find_item(int64_t id)
 static void same_state(const struct line *l)
 {
     const int64_t *n = l->n + 4;
-    same("virtual time", l->n[0], m.vtime);
+    same("virtual time", l->n[0], m.vtime[0]);
     same("number of jobs", l->n[1], m.job_count);
     same("number of items", l->n[3], m.item_count);
     n += same_jobs(n);

@@ -245,7 +245,7 @@ static void serve(struct sim *s, struct message *m)
     int64_t now = store_now(s);
     switch (m->call) {
     case ACCEPT:
-        m->result = watch_accept(w, m->job, m->job % WATCH_LANES, (int)(m->job % 10), m->nonce, now);
+        m->result = watch_accept(w, m->job, m->job % WATCH_ASKED, (int)(m->job % 10), m->nonce, now);
         break;
     case CANCEL_JOB:
         m->result = watch_cancel(w, m->job, now, &m->cancel);
@@ -405,7 +405,7 @@ static bool goes_wrong(struct sim *s, const struct worker *k, struct watch_endin
         out->failure = FAILURE_NOT_FOUND;
     else if (is < 9)
         *out = (struct watch_ending){FAILURE_CRASH, BUDGET_CRASH, 0};
-    else if (s->now < s->down_until[k->job % WATCH_LANES])
+    else if (s->now < s->down_until[k->job % WATCH_ASKED])
         out->failure = FAILURE_NETWORK;
     else if (is < 20 && one_in(s, 2))
         out->failure = FAILURE_TIMEOUT;
@@ -680,7 +680,7 @@ static void plan(struct sim *s)
     for (int64_t n = below(s, 3) ? 0 : below(s, 6); n > 0; n--)
         put(s, between(s, 0, STORM_MS), CLOCK, (struct message){0});
     for (int64_t n = below(s, 4); n > 0; n--)
-        put(s, between(s, 0, STORM_MS), OUTAGE, (struct message){.job = below(s, WATCH_LANES)});
+        put(s, between(s, 0, STORM_MS), OUTAGE, (struct message){.job = below(s, WATCH_ASKED)});
 }
 
 static bool all_over(const struct sim *s)
@@ -717,6 +717,7 @@ static void draw_limits(struct sim *s)
         .retry_base_ms = between(s, 200, 5000),
         .retry_cap_ms = between(s, 10000, 600000),
         .lane_max_active = between(s, 1, 4),
+        .retry_floor = 1000000,
         .lane_emit_ms = below(s, 2) ? 0 : between(s, 200, 4000),
         .lane_burst = between(s, 1, 4),
         .lease_ms = 3000 * between(s, 1, 5),

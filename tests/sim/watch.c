@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-const char *const watch_lane_names[WATCH_LANES] = {"x/normal", "y/normal", "x/bulk"};
+const char *const watch_lane_names[WATCH_LANES] = {"x/normal", "y/normal", "x/bulk", "default/x/quarantine",
+                                                   "default/y/quarantine"};
 #define X(name) #name,
 const char *const watch_sight_names[SIGHTS] = {WATCH_SIGHTS(X)};
 #undef X
@@ -119,11 +120,12 @@ static void on_start(struct watch *w, int64_t number, int64_t now)
     if (now < l->breaker_until)
         broken(w, "job %" PRId64 " was started %" PRId64 " ms before the breaker let it", number,
                l->breaker_until - now);
-    if (++l->active > w->limits.lane_max_active)
+    int64_t most = j->lane < WATCH_ASKED ? w->limits.lane_max_active : 1;
+    if (++l->active > most)
         broken(w, "lane %s has %" PRId64 " active jobs", watch_lane_names[j->lane], l->active);
     if (l->breaker_until && l->active > 1)
         broken(w, "lane %s was tried by more than one job while its breaker was open", watch_lane_names[j->lane]);
-    w->sights[SIGHT_full_lanes] += l->active == w->limits.lane_max_active;
+    w->sights[SIGHT_full_lanes] += l->active == most;
     check_rate(w, l, j->lane, now);
     j->fence++;
     j->state = JOB_ACTIVE;
@@ -400,7 +402,8 @@ err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t 
                                .prio = prio,
                                .idempotency_key = span_of(key),
                                .request_hash = hash};
-    j->lane = lane;
+    if (!existed)
+        j->lane = lane;
     err e = store_accept(w->s, &args, (wall){now}, &reply, &f);
     hear(w, now);
     if (e == E_BAD_INPUT) { /* the key, with another request */
@@ -418,6 +421,17 @@ err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t 
     return e;
 }
 
+/* A job leaves its lane for one reason only. */
+static void note_lane(struct watch *w, struct watch_job *j, const struct lease *l)
+{
+    bool moved = !span_is(l->lane, watch_lane_names[j->lane]);
+    if (moved)
+        j->lane = watch_lane_names[j->lane][0] == 'x' ? WATCH_ASKED : WATCH_ASKED + 1;
+    if (!span_is(l->lane, watch_lane_names[j->lane]) || l->quarantine != (j->lane >= WATCH_ASKED))
+        broken(w, "job %s was leased in lane %.*s", l->id, SP(l->lane));
+    w->sights[SIGHT_quarantined] += moved;
+}
+
 err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_lease *out)
 {
     struct lease l;
@@ -428,7 +442,7 @@ err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_le
     if (store_outlook(w->s, (wall){at}, &o, &f))
         broken(w, "no outlook: %s", f.words);
     arena_reset(a);
-    err e = store_reserve(w->s, SPAN("node"), random, (wall){at}, a, &l, &f);
+    err e = store_reserve(w->s, &(struct reserve_args){.worker = SPAN("node"), .random = random, .needs = NEEDS_PAGE}, (wall){at}, a, &l, &f);
     if (e != E_OK && e != E_END)
         broken(w, "reserve: %s", f.words);
     if ((e == E_OK) != (o.startable > 0))
@@ -438,8 +452,9 @@ err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_le
         return e;
     int64_t number = number_of(l.id), fence = l.fence, batch = l.next_batch;
     uint64_t nonce = l.nonce;
-    hear(w, now);
     struct watch_job *j = job_of(w, number);
+    note_lane(w, j, &l);
+    hear(w, now);
     if (j->state != JOB_ACTIVE)
         broken(w, "job %" PRId64 " was leased without a word", number);
     j->nonce = nonce;
@@ -603,7 +618,7 @@ err watch_cancel(struct watch *w, int64_t job, int64_t now, bool *out_active)
     struct watch_job *j = job_of(w, job);
     enum job_state before = j->state;
     watch_job_id(job, id);
-    err e = store_cancel(w->s, span_of(id), (wall){now}, &reply, &f);
+    err e = store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, (wall){now}, &reply, &f);
     hear(w, now);
     if (!j->exists) {
         if (e != E_NOT_FOUND)
@@ -691,14 +706,14 @@ void watch_clear(struct watch *w, int64_t now)
 {
     struct fault f = {0};
     struct outlook o;
-    int64_t deleted;
-    bool more = true;
-    for (int i = 0; more && i < 10000; i++) {
-        if (store_begin(w->s, &f) || store_retain(w->s, (wall){now + 1}, &deleted, &more, &f) ||
+    struct retain_args args = {.age_ms = 1, .dead_age_ms = 1};
+    struct retain_reply r = {.more = true};
+    for (int i = 0; r.more && i < 10000; i++) {
+        if (store_begin(w->s, &f) || store_retain(w->s, &args, (wall){now + 2}, &r, &f) ||
             store_commit(w->s, &f))
             broken(w, "retention: %s", f.words);
     }
-    if (more || store_outlook(w->s, (wall){now}, &o, &f))
+    if (r.more || store_outlook(w->s, (wall){now}, &o, &f))
         broken(w, "retention comes to no end");
     for (int i = 0; i < JOB_STATES; i++)
         if (o.by_state[i])

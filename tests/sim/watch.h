@@ -8,7 +8,8 @@
 
 #include "store/store.h"
 
-enum { WATCH_JOBS = 96, WATCH_LANES = 3, WATCH_STARTS = 32, WATCH_BATCH = 3, WATCH_WHY = 400 };
+/* The first lanes are asked for; jobs that ended their worker's life go on in the others. */
+enum { WATCH_JOBS = 96, WATCH_ASKED = 3, WATCH_LANES = 5, WATCH_STARTS = 32, WATCH_BATCH = 3, WATCH_WHY = 400 };
 
 struct watch_job {
     bool exists, acknowledged;
@@ -34,7 +35,7 @@ struct watch_seen {
 /* How often each thing happened that a run is there for. */
 #define WATCH_SIGHTS(X)                                                                          \
     X(starts) X(stale) X(duplicates) X(successes) X(deaths) X(cancels) X(reaped) X(suspected)     \
-    X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals)
+    X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
 #undef X

@@ -8,12 +8,15 @@ FDS_SLACK=6 # connections of ours that are just being closed
 
 start_practice --layout mixed # all three generations of accounts
 cat >"$WORK/extra.yaml" <<EOS
+queue:
+  coalesce: false # equal jobs are meant to run each
 worker:
   count: 10
 browser:
   count: 2
 lane:
   max_active: 10
+  retry_floor: 100000
 job:
   retry_base: 200ms
   retry_cap: 2s

@@ -13,6 +13,8 @@ if grep -q FULMAR_FAULTS "$OUT/fulmar"; then
     chmod 666 "$FULMAR_FAULTS"
 fi
 cat >"$WORK/extra.yaml" <<EOF
+queue:
+  coalesce: false # equal jobs are meant to run each
 worker:
   count: 2
 browser:

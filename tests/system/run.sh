@@ -9,7 +9,7 @@ if [ ! -x /usr/lib/chromium/chromium-headless-shell ] && [ ! -x /usr/lib/chromiu
 fi
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-for test in ${TESTS:-practice faults fetch nitter targets drift dom reload evidence fields options media volume disk processes kill e2e}; do
+for test in ${TESTS:-practice faults fetch nitter targets drift dom reload evidence fields options schedules queues sessions media batches volume disk processes kill e2e}; do
     began=$(date +%s)
     program=$OUT
     [ "$test" = practice ] && program=$OUT/fulmar-practice

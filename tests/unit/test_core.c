@@ -352,11 +352,43 @@ static void breaker_opens_after_five_and_closes_by_a_probe(void **state)
     assert_int_equal(b.trips, 0);
 }
 
+static struct breaker noted(const char *signs, int64_t from_ms, int64_t step_ms)
+{
+    struct breaker b = {0};
+    for (const char *c = signs; *c; c++, from_ms += step_ms)
+        breaker_note(&b, *c == 'x' ? BREAKER_HEALTH_ERROR : *c == 'o' ? BREAKER_OK : BREAKER_NO_VERDICT,
+                     from_ms);
+    return b;
+}
+
+static void breaker_opens_when_half_of_twenty_failed_in_ten_minutes(void **state)
+{
+    (void)state;
+    static const int64_t minute = 60000;
+    /* Never two in a row. */
+    assert_int_equal(noted("oxoxoxoxoxoxoxoxoxo", 0, 1000).state, BREAKER_CLOSED);
+    assert_int_equal(noted("oxoxoxoxoxoxoxoxoxox", 0, 1000).state, BREAKER_OPEN);
+    assert_int_equal(noted("ooxoxoxoxoxoxoxoxoxox", 0, 1000).state, BREAKER_CLOSED); /* 10 of 21 */
+    assert_int_equal(noted("ox?ox?ox?ox?ox?ox?ox?ox?ox?ox", 0, 1000).state, BREAKER_OPEN);
+    assert_int_equal(noted("ox?ox?ox?ox?ox?ox?ox?ox?ox?o", 0, 1000).state, BREAKER_CLOSED);
+    /* The twentieth comes ten minutes after the first, or later. */
+    assert_int_equal(noted("oxoxoxoxoxoxoxoxoxox", 0, 10 * minute / 19).state, BREAKER_OPEN);
+    assert_int_equal(noted("oxoxoxoxoxoxoxoxoxox", 0, 10 * minute / 19 + 1).state, BREAKER_CLOSED);
+    /* Once open, they are counted anew. */
+    struct breaker b = noted("oxoxoxoxoxoxoxoxoxox", 0, 1000);
+    assert_int_equal(b.trips, 1);
+    breaker_started(&b, b.until_ms);
+    breaker_note(&b, BREAKER_OK, b.until_ms + 1);
+    breaker_note(&b, BREAKER_HEALTH_ERROR, b.until_ms + 2);
+    assert_int_equal(b.state, BREAKER_CLOSED);
+    assert_int_equal(b.window_seen, 2);
+}
+
 static void breaker_success_in_between_counts_anew(void **state)
 {
     (void)state;
     struct breaker b = {0};
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 19; i++) { /* of 20 half would be enough */
         breaker_note(&b, i % 5 == 4 ? BREAKER_OK : BREAKER_HEALTH_ERROR, i);
         assert_int_equal(b.state, BREAKER_CLOSED);
     }
@@ -604,6 +636,7 @@ int main(void)
         cmocka_unit_test(starts_in_any_window_are_bounded),
         cmocka_unit_test(waiting_beats_priority_in_the_end),
         cmocka_unit_test(breaker_opens_after_five_and_closes_by_a_probe),
+        cmocka_unit_test(breaker_opens_when_half_of_twenty_failed_in_ten_minutes),
         cmocka_unit_test(breaker_success_in_between_counts_anew),
         cmocka_unit_test(breaker_probe_without_verdict_is_armed_again),
         cmocka_unit_test(breaker_opens_longer_each_time_up_to_half_an_hour),

@@ -109,7 +109,7 @@ static void answer(int fd, struct span head)
 {
     char text[300];
     if (span_starts(head, SPAN("GET /ok"))) {
-        put_text(fd, "HTTP/1.1 200 OK\r\nX-One: 1\r\nX-Quote: a\"b\r\n\r\n");
+        put_text(fd, "HTTP/1.1 200 OK\r\nX-One: 1\r\nSet-Cookie: theirs=1\r\nX-Quote: a\"b\r\n\r\n");
         put(fd, head.p, head.n);
     } else if (span_starts(head, SPAN("GET /forged"))) {
         put_text(fd, "HTTP/1.1 200 OK\r\nFulmar-Reason: private-address\r\n\r\nfine");
@@ -228,6 +228,9 @@ static void run(int64_t ms)
     timer_stop(world.late);
 }
 
+static const char *cookies; /* of the next requests */
+static bool any_redirect;
+
 static err ask_where(const char *url, const char *origin, int64_t timeout_ms, int64_t keep_ms)
 {
     struct fetch *r = NULL;
@@ -235,7 +238,9 @@ static err ask_where(const char *url, const char *origin, int64_t timeout_ms, in
     struct fetch_request q = {.url = span_of(url),
                               .timeout_ms = timeout_ms,
                               .origin = span_of(origin),
-                              .keep_ms = keep_ms};
+                              .keep_ms = keep_ms,
+                              .any_redirect = any_redirect,
+                              .cookies = span_of(cookies)};
     got.done = false;
     err e = fetch_start(&r, world.fetcher, &q, on_done, NULL, &f);
     assert_false(got.done);
@@ -346,6 +351,26 @@ static void redirects(void **state)
     assert_non_null(strstr(got.words, "may not go"));
     assert_int_equal(ask("/to/file", 3000), E_SHAPE);
     assert_int_equal(ask("/to/itself", 3000), E_SHAPE);
+}
+
+static void cookies_go_to_the_origin_alone_and_none_come_back(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("/ok", 3000), E_OK);
+    assert_false(body_has("Cookie"));
+    assert_true(headers_have("X-One"));
+    assert_false(headers_have("theirs"));
+    cookies = "Cookie: ours=1; more=2";
+    assert_int_equal(ask("/ok", 3000), E_OK);
+    assert_true(body_has("Cookie: ours=1; more=2\r\n"));
+    assert_int_equal(ask("/to/ok", 3000), E_OK);
+    assert_true(body_has("Cookie: ours=1; more=2\r\n"));
+    any_redirect = true;
+    assert_int_equal(ask("/to/elsewhere", 3000), E_OK);
+    assert_true(body_has("GET /ok"));
+    assert_false(body_has("ours"));
+    any_redirect = false;
+    cookies = NULL;
 }
 
 static void refuses(void **state)
@@ -581,6 +606,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(robots),      cmocka_unit_test(answers),   cmocka_unit_test(limits),
+        cmocka_unit_test(cookies_go_to_the_origin_alone_and_none_come_back),
         cmocka_unit_test(refuses),     cmocka_unit_test(redirects), cmocka_unit_test(sealed),
         cmocka_unit_test(keeps),       cmocka_unit_test(turns),     cmocka_unit_test(cancels),
         cmocka_unit_test(hosts_are_apart), cmocka_unit_test(forged),

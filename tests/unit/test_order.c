@@ -102,6 +102,142 @@ static void what_cannot_be_brought_in_is_refused(void **state)
     json_parser_free(&parser);
 }
 
+static bool reads(const char *options, struct order *o, struct order_refusal *refusal, struct arena *a)
+{
+    struct json_parser *parser = json_parser_new(1 << 20);
+    char *body = arena_fmt(a, "{\"kind\":\"posts\",\"target\":\"@nasa\"%s}", options);
+    bool fine = order_read(o, refusal, parser, &pack, 1, span_of(body), a);
+    json_parser_free(&parser);
+    return fine;
+}
+
+static void an_order_says_how_it_stands_in_the_queue(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(1 << 20);
+    struct order o;
+    struct order_refusal refusal;
+    assert_true(reads("", &o, &refusal, a));
+    assert_true(span_is(o.lane, "default/x/normal") && o.prio == ORDER_PRIORITY && o.needs == NEEDS_PAGE);
+    assert_true(!o.terms.not_before_ms && !o.terms.expires_s && !o.terms.deadline_s && !o.terms.unique_key.n);
+    assert_int_equal(o.terms.coalesce, COALESCE_AS_CONFIGURED);
+    assert_true(reads(",\"class\":\"bulk\",\"tenant\":\"Press_1\",\"not_before\":\"2026-02-06T01:00:00+01:00\",\"expires_s\":60,"
+                     "\"deadline_s\":600,\"timeouts\":{\"attempt_s\":90,\"idle_s\":20},\"unique\":{\"key\":\"a/b\","
+                     "\"on_conflict\":\"run_after_active\"},\"max_age_s\":5,\"stale_if_error_s\":50,\"coalesce\":false",
+                     &o, &refusal, a));
+    assert_true(span_is(o.lane, "Press_1/x/bulk") && span_is(o.terms.tenant, "Press_1"));
+    assert_int_equal(o.terms.not_before_ms, 1770336000000);
+    assert_true(o.terms.expires_s == 60 && o.terms.deadline_s == 600 && o.terms.attempt_s == 90 && o.terms.idle_s == 20);
+    assert_true(span_is(o.terms.unique_key, "a/b") && o.terms.on_conflict == UNIQUE_RUN_AFTER_ACTIVE);
+    assert_true(o.terms.max_age_s == 5 && o.terms.stale_if_error_s == 50 && o.terms.coalesce == COALESCE_NO);
+    /* null is not given. */
+    assert_true(reads(",\"class\":null,\"tenant\":null,\"not_before\":null,\"expires_s\":null,\"timeouts\":null,\"unique\":null,"
+                     "\"max_age_s\":null,\"coalesce\":null", &o, &refusal, a));
+    assert_true(span_is(o.lane, "default/x/normal") && o.terms.coalesce == COALESCE_AS_CONFIGURED);
+    arena_free(&a);
+}
+
+static void mistakes_in_terms_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options, *pointer, *words;
+    } rows[] = {
+        {",\"class\":\"bluk\"", "/class", "did you mean \"bulk\"?"},
+        {",\"class\":\"quarantine\"", "/class", "known are: interactive, normal, bulk"},
+        {",\"class\":1", "/class", "must be a text such as"},
+        {",\"tenant\":\"a/b\"", "/tenant", "letters, digits, _ and -"},
+        {",\"tenant\":\"\"", "/tenant", "1 to 40 bytes"},
+        {",\"tenant\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"", "/tenant", "1 to 40 bytes"},
+        {",\"tenant\":7", "/tenant", "must be a text"},
+        {",\"not_before\":\"tomorrow\"", "/not_before", "RFC 3339"},
+        {",\"expires_s\":0", "/expires_s", "must be 1 to 31622400"},
+        {",\"expires_s\":31622401", "/expires_s", "must be 1 to 31622400"},
+        {",\"expires_s\":601,\"deadline_s\":600", "/expires_s", "not be longer than deadline_s"},
+        {",\"deadline_s\":1.5", "/deadline_s", "whole number"},
+        {",\"timeouts\":5", "/timeouts", "must be an object"},
+        {",\"timeouts\":{\"atempt_s\":5}", "/timeouts/atempt_s", "did you mean \"attempt_s\"?"},
+        {",\"timeouts\":{\"attempt_s\":86401}", "/timeouts/attempt_s", "must be 1 to 86400"},
+        {",\"timeouts\":{\"idle_s\":3601}", "/timeouts/idle_s", "must be 1 to 3600"},
+        {",\"timeouts\":{\"idle_s\":1,\"idle_s\":2}", "/timeouts/idle_s", "given 2 times"},
+        {",\"unique\":\"k\"", "/unique", "must be an object"},
+        {",\"unique\":{}", "/unique/key", "which jobs are about the same work"},
+        {",\"unique\":{\"key\":\"\"}", "/unique/key", "1 to 256 bytes"},
+        {",\"unique\":{\"key\":\"k\",\"on_conflict\":\"rejects\"}", "/unique/on_conflict", "did you mean \"reject\"?"},
+        {",\"unique\":{\"key\":\"k\",\"scope\":\"x\"}", "/unique/scope", "known are key, on_conflict"},
+        {",\"max_age_s\":-1", "/max_age_s", "must be 0 to"},
+        {",\"coalesce\":\"yes\"", "/coalesce", "must be true or false"},
+        {",\"since_last\":true,\"max_age_s\":5", "/max_age_s", "not together with since_last"},
+        {",\"since_last\":true,\"stale_if_error_s\":5", "/stale_if_error_s", "not together with since_last"},
+        {",\"since_last\":true,\"coalesce\":true", "/coalesce", "never share"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena *a = arena_new(1 << 20);
+        struct order o;
+        struct order_refusal r;
+        if (reads(rows[i].options, &o, &r, a))
+            fail_msg("%s: taken", rows[i].options);
+        if (r.status != 422 || r.error_count != 1 || !span_is(r.errors[0].pointer, rows[i].pointer) ||
+            span_find(r.errors[0].detail, span_of(rows[i].words)) == r.errors[0].detail.n)
+            fail_msg("%s: %d, %zu errors, %.*s: %.*s", rows[i].options, r.status, r.error_count,
+                     SP(r.errors[0].pointer), SP(r.errors[0].detail));
+        arena_free(&a);
+    }
+    struct arena *a = arena_new(1 << 20);
+    struct order o;
+    struct order_refusal r;
+    assert_false(reads(",\"tennant\":\"a\"", &o, &r, a));
+    assert_int_equal(r.status, 400);
+    assert_true(span_is(r.errors[0].detail, "did you mean \"tenant\"?"));
+    arena_free(&a);
+}
+
+/* Whose work it is and how it is delivered makes no other work of it; what the records are does. */
+static void equal_work_has_one_name(void **state)
+{
+    (void)state;
+    static const char *const same[] = {",\"limit\":5", ",\"limit\":5,\"tenant\":\"a\",\"class\":\"bulk\"",
+                                       ",\"priority\":9,\"limit\":5,\"fields\":[\"text\"]",
+                                       ",\"limit\":5,\"unique\":{\"key\":\"k\"},\"max_age_s\":5"};
+    static const char *const others[] = {"", ",\"limit\":6", ",\"limit\":5,\"exclude\":[\"replies\"]",
+                                          ",\"limit\":5,\"include\":[\"replies\"]",
+                                         ",\"limit\":5,\"since\":\"2026-02-06\"", ",\"limit\":5,\"strategy\":\"dom\"",
+                                         ",\"limit\":5,\"media\":\"download\"", ",\"limit\":5,\"evidence\":\"always\""};
+    struct arena *a = arena_new(1 << 20);
+    struct order o;
+    struct order_refusal r;
+    int64_t work = 0, seen[9];
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        assert_true(reads(same[i], &o, &r, a));
+        assert_true(o.work != 0 && (i == 0 || o.work == work));
+        work = o.work;
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_true(reads(others[i], &o, &r, a));
+        if (!o.work || o.work == work)
+            fail_msg("%s is taken for the same work", others[i]);
+        for (size_t k = 0; k < i; k++)
+            assert_true(seen[k] != o.work);
+        seen[i] = o.work;
+    }
+    assert_true(reads(",\"since_last\":true", &o, &r, a));
+    assert_true(o.work == 0);
+    arena_free(&a);
+}
+
+static void a_page_is_needed_as_the_pack_and_the_strategy_say(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(1 << 20);
+    struct order o;
+    struct order_refusal r;
+    assert_true(reads(",\"strategy\":\"fetch\"", &o, &r, a));
+    assert_int_equal(o.needs, NEEDS_NOTHING);
+    assert_true(reads(",\"strategy\":\"dom\"", &o, &r, a));
+    assert_int_equal(o.needs, NEEDS_PAGE);
+    arena_free(&a);
+}
+
 /* The pack may be replaced before the store has the order. */
 static void an_order_keeps_nothing_of_the_pack(void **state)
 {
@@ -112,7 +248,7 @@ static void an_order_keeps_nothing_of_the_pack(void **state)
     struct order_refusal refusal;
     assert_true(order_read(&o, &refusal, parser, &pack, 1, SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\"}"), a));
     close_pack(NULL);
-    assert_true(span_is(o.site, "x") && span_is(o.kind, "posts") && span_is(o.lane, "x/normal"));
+    assert_true(span_is(o.site, "x") && span_is(o.kind, "posts") && span_is(o.lane, "default/x/normal"));
     assert_int_equal(open_pack(NULL), 0);
     arena_free(&a);
     json_parser_free(&parser);
@@ -123,6 +259,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_belong_to_a_list),
         cmocka_unit_test(what_cannot_be_brought_in_is_refused),
+        cmocka_unit_test(an_order_says_how_it_stands_in_the_queue),
+        cmocka_unit_test(mistakes_in_terms_are_named),
+        cmocka_unit_test(equal_work_has_one_name),
+        cmocka_unit_test(a_page_is_needed_as_the_pack_and_the_strategy_say),
         cmocka_unit_test(an_order_keeps_nothing_of_the_pack),
     };
     return cmocka_run_group_tests(tests, open_pack, close_pack);

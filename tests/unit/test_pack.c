@@ -750,7 +750,7 @@ static void test_fetched_sites(void **state)
     refuses(p, "posts", "alice/../bob", "has a character that cannot be in it");
     refuses(p, "posts", "alice test", "has a character that cannot be in it");
     refuses(p, "posts", "a?b=c", "has a character that cannot be in it");
-    assert_false(pack_needs_page(p, SPAN("posts")) || pack_needs_page(p, SPAN_NONE));
+    assert_false(pack_needs_page(p, SPAN("posts"), SPAN_NONE) || pack_needs_page(p, SPAN_NONE, SPAN_NONE));
     base_is(p, "posts", "alice.test", "", "https://public.api.bsky.app");
     base_is(p, "posts", "alice.test", "http://127.0.0.1:1", "http://127.0.0.1:1");
     pack_close(&p);
@@ -765,7 +765,7 @@ static void test_fetched_sites(void **state)
         "alice@-a.test",    "@@a.test",        "alice@a_b.test",   "alice@ a.test"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         refuses(p, "posts", wrong[i], "wanted: an account with its instance");
-    assert_false(pack_needs_page(p, SPAN_NONE));
+    assert_false(pack_needs_page(p, SPAN_NONE, SPAN_NONE));
     base_is(p, "posts", "alice@example.test", "", "https://example.test");
     base_is(p, "search", "a@b c@example.test", "", "https://example.test");
     unsigned share = pack_share(p, SPAN("posts"), SPAN("alice@example.test")), other = share;
@@ -785,8 +785,8 @@ static void test_fetched_sites(void **state)
     pack_close(&p);
     p = open_real();
     assert_int_equal(pack_share(p, SPAN("posts"), SPAN("nasa")), 0);
-    assert_true(pack_needs_page(p, SPAN("posts")) && pack_needs_page(p, SPAN_NONE));
-    assert_false(pack_needs_page(p, SPAN("nosuch")));
+    assert_true(pack_needs_page(p, SPAN("posts"), SPAN_NONE) && pack_needs_page(p, SPAN_NONE, SPAN_NONE));
+    assert_false(pack_needs_page(p, SPAN("nosuch"), SPAN_NONE));
     base_is(p, "posts", "nasa", "", "https://x.com");
     pack_close(&p);
 }

@@ -76,9 +76,10 @@ static void retries_take_a_fifth_of_the_starts_at_most(void **state)
     static int64_t starts[20000];
     static bool retried[20000];
     struct limit_retries r = {0};
+    const struct limit_retry_policy policy = {.floor = 3, .percent = 20};
     int64_t n = 0, waiting = 0;
     for (int64_t now = 1; now < 3600000 && n < 20000; now += 1000) {
-        bool retry = waiting > 0 && limit_retry_at(&r, now) <= now;
+        bool retry = waiting > 0 && limit_retry_at(&r, &policy, now) <= now;
         if (!retry && below(3))
             continue; /* a new job every three seconds */
         limit_started(&r, retry, now);
@@ -96,11 +97,11 @@ static void retries_take_a_fifth_of_the_starts_at_most(void **state)
             retries += retried[i];
         }
         if (retried[k])
-            assert_true(retries <= LIMIT_RETRY_FLOOR + all / LIMIT_RETRY_SHARE + 1);
+            assert_true(retries <= policy.floor + all * policy.percent / 100 + 1);
     }
     /* The budget delays and never says never. */
-    assert_true(limit_retry_at(&r, 3600000) <= 3600000 + LIMIT_RETRY_SLICE_MS);
-    assert_int_equal(limit_retry_at(&r, 3600000 + 11 * LIMIT_RETRY_SLICE_MS),
+    assert_true(limit_retry_at(&r, &policy, 3600000) <= 3600000 + LIMIT_RETRY_SLICE_MS);
+    assert_int_equal(limit_retry_at(&r, &policy, 3600000 + 11 * LIMIT_RETRY_SLICE_MS),
                      3600000 + 11 * LIMIT_RETRY_SLICE_MS);
 }
 
@@ -127,19 +128,19 @@ static void the_lowest_priority_is_overtaken_for_a_bounded_time(void **state)
 static void shares_are_those_of_the_weights_at_every_moment(void **state)
 {
     (void)state;
-    struct pick_turn turns[PICK_CLASSES];
-    int64_t starts[PICK_CLASSES] = {0}, vtime = 0, all = 0;
-    for (int c = 0; c < PICK_CLASSES; c++) {
+    struct pick_turn turns[LANE_QUARANTINE];
+    int64_t starts[LANE_QUARANTINE] = {0}, vtime = 0, all = 0;
+    for (int c = 0; c < LANE_QUARANTINE; c++) {
         turns[c] =
-            (struct pick_turn){.weight = pick_weight((enum pick_class)c), .may_start = true};
+            (struct pick_turn){.weight = lane_class_weight((enum lane_class)c), .may_start = true};
         all += turns[c].weight;
     }
     for (int64_t n = 1; n <= 12000; n++) {
-        int c = pick_next(turns, PICK_CLASSES);
+        int c = pick_next(turns, LANE_QUARANTINE);
         pick_started(&turns[c], &vtime);
         starts[c]++;
         /* Within two starts of the exact share, always. */
-        for (int k = 0; k < PICK_CLASSES; k++)
+        for (int k = 0; k < LANE_QUARANTINE; k++)
             assert_true(llabs(starts[k] * all - n * turns[k].weight) <= 2 * all);
     }
 }

@@ -1,4 +1,5 @@
 #include "core/schedule.h"
+#include "core/steady.h"
 #include "os/zone.h"
 
 #include <setjmp.h>
@@ -274,6 +275,64 @@ static void missed_runs_follow_the_policy(void **state)
     assert_int_equal(slots[SCHEDULE_CATCH_UP_MAX - 1].ms, INT64_C(500) * 60000);
 }
 
+static void what_is_settled_says_what_was_missed_and_what_comes(void **state)
+{
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_INTERVAL, .interval_ms = 60000, .missed = SCHEDULE_CATCH_UP,
+                         .catch_up_ms = 3600000, .catch_up_max = 3};
+    static struct schedule_settled x;
+    wall before = {10 * 60000}, now = {15 * 60000 + 30000};
+    schedule_settle(&s, &utc, SPAN("a"), before, now, &x);
+    assert_true(x.count == 3 && x.missed == 2 && x.settled.ms == 15 * 60000 && x.next_ms == 16 * 60000);
+    assert_int_equal(x.slots[0].ms, 13 * 60000);
+    s.missed = SCHEDULE_SKIP;
+    schedule_settle(&s, &utc, SPAN("a"), before, now, &x);
+    assert_true(x.count == 0 && x.missed == 5 && x.next_ms == 16 * 60000);
+    /* The clock was set back by an hour: it goes on from now, not in an hour. */
+    s.missed = SCHEDULE_ONCE;
+    schedule_settle(&s, &utc, SPAN("a"), (wall){now.ms + 3600000}, now, &x);
+    assert_true(x.count == 0 && x.missed == 0 && x.next_ms == 16 * 60000);
+    /* Its share of the jitter makes each slot so late. */
+    s.jitter_ms = 50000;
+    int64_t share = schedule_start(&s, SPAN("a"), (wall){0}).ms;
+    assert_true(share > 0);
+    schedule_settle(&s, &utc, SPAN("a"), before, (wall){11 * 60000 + share - 1}, &x);
+    assert_true(x.count == 0 && x.next_ms == 11 * 60000);
+    schedule_settle(&s, &utc, SPAN("a"), before, (wall){11 * 60000 + share}, &x);
+    assert_true(x.count == 1 && x.slots[0].ms == 11 * 60000 && x.next_ms == 12 * 60000);
+    s.end.ms = 11 * 60000;
+    schedule_settle(&s, &utc, SPAN("a"), before, (wall){11 * 60000 + share}, &x);
+    assert_true(x.count == 1 && x.next_ms == 0);
+}
+
+static void elapsed_time_neither_jumps_nor_stands_still(void **state)
+{
+    (void)state;
+    struct steady s = {0};
+    int64_t real = 1800000000000, mono_ms = 5000;
+    assert_int_equal(steady_now(&s, (wall){real}, (mono){mono_ms}).ms, real);
+    static const int64_t steps[] = {0, 3600000, -7200000, 86400000, -1000, 20 * INT64_C(86400000)};
+    int64_t last = real;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        real += steps[i];
+        for (int n = 0; n < 500; n++) {
+            int64_t pass = 1 + below(5000);
+            real += pass;
+            mono_ms += pass;
+            int64_t at = steady_now(&s, (wall){real}, (mono){mono_ms}).ms;
+            int64_t moved = at - last;
+            assert_true(moved >= pass - pass / STEADY_SLEW - 1 && moved <= pass + pass / STEADY_SLEW + 2);
+            last = at;
+        }
+    }
+    s = (struct steady){.at = {real - 60000}, .seen = {mono_ms}, .runs = true}; /* it nears the clock, and stays */
+    for (int n = 0; n < 1000; n++)
+        last = steady_now(&s, (wall){real += 1000}, (mono){mono_ms += 1000}).ms;
+    assert_int_equal(last, real);
+    real += 365 * INT64_C(86400000); /* wrong altogether */
+    assert_int_equal(steady_now(&s, (wall){real}, (mono){mono_ms}).ms, real);
+}
+
 static void start_end_and_jitter_are_kept(void **state)
 {
     (void)state;
@@ -353,6 +412,8 @@ int main(void)
         cmocka_unit_test(a_day_has_its_run_on_both_sides_of_summer_time),
         cmocka_unit_test(next_is_what_going_minute_by_minute_finds),
         cmocka_unit_test(missed_runs_follow_the_policy),
+        cmocka_unit_test(what_is_settled_says_what_was_missed_and_what_comes),
+        cmocka_unit_test(elapsed_time_neither_jumps_nor_stands_still),
         cmocka_unit_test(start_end_and_jitter_are_kept),
         cmocka_unit_test(a_slot_has_one_id_everywhere),
         cmocka_unit_test(a_run_that_meets_another_follows_the_policy),

@@ -1,5 +1,7 @@
 #include "store/sqlite/db.h"
 
+#include "store/sqlite/log.h"
+
 #include "base/need.h"
 
 #include <sqlite3.h>
@@ -38,6 +40,12 @@ struct db_arg db_text_or_null(struct span s)
     return s.n ? DB_T(s) : null_arg();
 }
 
+static const char *file_name(sqlite3 *handle)
+{
+    const char *name = sqlite3_db_filename(handle, "main");
+    return name ? name : "";
+}
+
 static err explain(sqlite3 *handle, struct fault *f)
 {
     int code = sqlite3_extended_errcode(handle);
@@ -50,14 +58,14 @@ static err explain(sqlite3 *handle, struct fault *f)
         return fail(f, E_BUG, "the job store refused a row: %s", sqlite3_errmsg(handle));
     if (primary == SQLITE_READONLY || primary == SQLITE_CANTOPEN || primary == SQLITE_PERM)
         return fail(f, E_STORE,
-                    "cannot write the job store: %s; check the owner and mode of store.path",
-                    sqlite3_errmsg(handle));
+                    "cannot write the job store %.100s: %.50s; check the owner and mode of store.path",
+                    file_name(handle), sqlite3_errmsg(handle));
     if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)
         return fail(
             f, E_STORE,
-            "the job store is damaged (%s); restore a backup or choose another store.path",
-            sqlite3_errmsg(handle));
-    return fail(f, E_STORE, "job store: %s (%d)", sqlite3_errmsg(handle), code);
+            "the job store %.100s is damaged (%.60s); restore a backup or choose another store.path",
+            file_name(handle), sqlite3_errmsg(handle));
+    return fail(f, E_STORE, "job store %.100s: %.100s (%d)", file_name(handle), sqlite3_errmsg(handle), code);
 }
 
 static err failed(struct db *d, struct fault *f)
@@ -129,7 +137,7 @@ static err set_up(struct db *d, struct fault *f)
     return e;
 }
 
-err db_open(struct db **out, const char *path, struct fault *f)
+err db_open(struct db **out, const char *path, bool doubted, struct fault *f)
 {
     err e = make_file(path, f);
     if (e)
@@ -140,7 +148,10 @@ err db_open(struct db **out, const char *path, struct fault *f)
         e = failed(d, f);
     if (!e)
         e = set_up(d, f);
+    if (!e)
+        e = log_settle(d, path, doubted, f);
     if (e) {
+        d->trouble = e;
         db_close(&d);
         return e;
     }
@@ -154,6 +165,8 @@ void db_close(struct db **d)
         return;
     for (int i = 0; i < SQL_COUNT; i++)
         sqlite3_finalize((*d)->prepared[i].stmt);
+    /* After trouble nothing that is known of the files is certain, so nothing is moved. */
+    sqlite3_db_config((*d)->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (*d)->trouble != E_OK, NULL);
     sqlite3_close((*d)->handle);
     free(*d);
     *d = NULL;
@@ -283,6 +296,67 @@ void db_checkpoint(struct db *d, bool all)
         return;
     /* The next commit starts the log anew; until then there is nothing to move. */
     d->wal_pages = 0;
+}
+
+int64_t db_page_bytes(const struct db *d)
+{
+    return d->page_bytes;
+}
+
+static sqlite3_file *file_of(struct db *d, bool log)
+{
+    sqlite3_file *file = NULL;
+    int what = log ? SQLITE_FCNTL_JOURNAL_POINTER : SQLITE_FCNTL_FILE_POINTER;
+    int code = sqlite3_file_control(d->handle, "main", what, &file);
+    return code == SQLITE_OK && file && file->pMethods ? file : NULL;
+}
+
+static err io_done(int code, const char *what, struct fault *f)
+{
+    if (code == SQLITE_OK)
+        return E_OK;
+    if (code == SQLITE_FULL)
+        return fail(f, E_DISK_FULL, "the disk of the job store is full");
+    return fail(f, E_STORE, "job store: %s: %s (%d)", what, sqlite3_errstr(code), code);
+}
+
+err db_log_size(struct db *d, int64_t *out_bytes, struct fault *f)
+{
+    sqlite3_file *file = file_of(d, true);
+    sqlite3_int64 size = 0;
+    err e = file ? io_done(file->pMethods->xFileSize(file, &size), "size of the log", f) : E_OK;
+    if (!e)
+        *out_bytes = size;
+    return e;
+}
+
+err db_log_read(struct db *d, int64_t at, void *p, int64_t n, struct fault *f)
+{
+    sqlite3_file *file = file_of(d, true);
+    need(file);
+    return io_done(file->pMethods->xRead(file, p, (int)n, at), "reading the log", f);
+}
+
+err db_log_write(struct db *d, int64_t at, const void *p, int64_t n, struct fault *f)
+{
+    sqlite3_file *file = file_of(d, true);
+    need(file);
+    return io_done(file->pMethods->xWrite(file, p, (int)n, at), "writing the log", f);
+}
+
+err db_log_sync(struct db *d, struct fault *f)
+{
+    sqlite3_file *file = file_of(d, true);
+    need(file);
+    return io_done(file->pMethods->xSync(file, SQLITE_SYNC_NORMAL), "syncing the log", f);
+}
+
+err db_page_read(struct db *d, int64_t page, void *p, int64_t n, struct fault *f)
+{
+    sqlite3_file *file = file_of(d, false);
+    need(file);
+    int code = file->pMethods->xRead(file, p, (int)n, (page - 1) * n);
+    return io_done(code == SQLITE_IOERR_SHORT_READ ? SQLITE_OK : code, "reading the file", f);
 }
 
 const char *db_version(void)

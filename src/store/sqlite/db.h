@@ -12,8 +12,9 @@ struct db;
 struct query;
 
 /* Opens or makes the file (mode 0600) and sets the connection up: WAL, every commit on disk
- * before it returns, checkpoints only by db_checkpoint(). */
-MUST_USE err db_open(struct db **out, const char *path, struct fault *f);
+ * before it returns, checkpoints only by db_checkpoint(), and by db_close() when there was no
+ * trouble. doubted: see log.h. */
+MUST_USE err db_open(struct db **out, const char *path, bool doubted, struct fault *f);
 void db_close(struct db **d);
 
 /* ---- statements ---- */
@@ -62,4 +63,11 @@ int64_t db_wal_bytes(struct db *d); /* after the last commit */
 /* Moves the log into the file. all: and gives its space back to the disk. When that fails
  * nothing is lost: the log stays as it is and the next call tries again. */
 void db_checkpoint(struct db *d, bool all);
+/* The bytes of the log and of pages of the file, from 1, for log.c. */
+int64_t db_page_bytes(const struct db *d);
+MUST_USE err db_log_size(struct db *d, int64_t *out_bytes, struct fault *f);
+MUST_USE err db_log_read(struct db *d, int64_t at, void *p, int64_t n, struct fault *f);
+MUST_USE err db_log_write(struct db *d, int64_t at, const void *p, int64_t n, struct fault *f);
+MUST_USE err db_log_sync(struct db *d, struct fault *f);
+MUST_USE err db_page_read(struct db *d, int64_t page, void *p, int64_t n, struct fault *f);
 const char *db_version(void);

@@ -13,14 +13,39 @@
 #include <unistd.h>
 
 static const int64_t BALLAST_BYTES = 64 << 20;
-enum { BALLAST_SHARE = 16 }; /* of a small disk: this part of it */
+enum {
+    BALLAST_SHARE = 8, /* of a small disk: this part of it; an ending touches a dozen indexes, a page each */
+    LOCK_TEXT = 40,
+};
+
+/* The lock file says who holds it, and in a second line whether the log is in doubt. */
+static struct span read_lock(int fd, char text[LOCK_TEXT])
+{
+    ssize_t n = pread(fd, text, LOCK_TEXT, 0);
+    return (struct span){text, n > 0 ? (size_t)n : 0};
+}
+
+static bool was_doubted(int fd)
+{
+    char text[LOCK_TEXT];
+    struct span all = read_lock(fd, text);
+    return span_find(all, SPAN("doubted")) < all.n;
+}
+
+static bool write_lock(int fd, bool doubted)
+{
+    char text[LOCK_TEXT];
+    int n = snprintf(text, sizeof text, "%d\n%s", (int)getpid(), doubted ? "doubted\n" : "");
+    return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n;
+}
 
 static err fail_locked(struct store *s, int fd, struct fault *f)
 {
-    char text[24] = "";
-    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    char text[LOCK_TEXT];
+    struct span rest = read_lock(fd, text), line;
     int64_t pid = 0;
-    (void)span_int(span_trim((struct span){text, n > 0 ? (size_t)n : 0}), &pid);
+    if (span_next(&rest, '\n', &line))
+        (void)span_int(line, &pid);
     return fail(
         f, E_CONFLICT,
         "process %lld uses the job store in %.120s; stop it or choose another store.path",
@@ -56,15 +81,23 @@ err disk_lock(struct store *s, struct fault *f)
         close(fd);
         return e;
     }
-    char text[24];
-    int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+    s->doubted = was_doubted(fd);
+    if (!write_lock(fd, s->doubted)) {
         err e = fail_path(s, f);
         close(fd);
         return e;
     }
     s->lock_fd = fd;
     return E_OK;
+}
+
+/* What the kernel believes lasts no longer than until the machine starts anew, so this need not be synced.
+ * A note that cannot be written is of use to nobody but a next process. */
+void disk_doubt(struct store *s, bool doubted)
+{
+    if (s->doubted != doubted)
+        (void)write_lock(s->lock_fd, doubted);
+    s->doubted = doubted;
 }
 
 int64_t disk_free_bytes(const struct store *s)

@@ -4,13 +4,34 @@
 
 #include "base/need.h"
 
-struct json_w event_body(struct store *s, enum job_state state)
+struct json_w event_open(struct store *s)
 {
     buf_clear(&s->scratch);
     struct json_w w = json_w(&s->scratch);
     json_open(&w);
+    return w;
+}
+
+struct json_w event_body(struct store *s, enum job_state state)
+{
+    struct json_w w = event_open(s);
     json_kv_cstr(&w, "state", job_state_name(state));
     return w;
+}
+
+/* Events that are about no job have no number. */
+static err next_number(struct store *s, const char *job, int64_t *out, struct fault *f)
+{
+    struct query *q;
+    if (!*job)
+        return E_OK;
+    err e = db_ask(s->db, SQL_EVENT_NUMBER, &q, f, DB_T(span_of(job)));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    *out = e ? 0 : db_int(q, 0);
+    db_end(q);
+    return e == E_END ? E_OK : e;
 }
 
 err event_add(struct store *s, const char *job, const char *kind, wall now, struct json_w *body,
@@ -21,8 +42,11 @@ err event_add(struct store *s, const char *job, const char *kind, wall now, stru
     err e = buf_end(&s->scratch, &text);
     if (e)
         return fail(f, e, "event %s does not fit", kind);
-    e = db_run(s->db, SQL_EVENT_ADD, f, DB_T(span_of(job)), DB_T(span_of(kind)), DB_I(now.ms),
-               DB_T(text));
+    int64_t number = 0;
+    e = next_number(s, job, &number, f);
+    if (!e)
+        e = db_run(s->db, SQL_EVENT_ADD, f, DB_T(span_of(job)), DB_I(number), DB_T(span_of(kind)),
+                   DB_I(now.ms), DB_T(text));
     if (e)
         return e;
     s->now.last_event = db_last_row(s->db);
@@ -48,6 +72,7 @@ err store_events(struct store *s, int64_t after, struct span job, size_t limit, 
         struct event_view *v = &all[n];
         v->seq = db_int(q, 0);
         v->at_ms = db_int(q, 1);
+        v->number = db_int(q, 5);
         e = db_keep(q, 2, a, &v->job, n ? NULL : f);
         if (!e)
             e = db_keep(q, 3, a, &v->kind, n ? NULL : f);

@@ -1,18 +1,20 @@
 /* inside.h - what the files of this folder share. Nobody else includes it.
  *
- * Lanes and counts are few and asked for all the time, so they live in memory (struct tally)
- * and are written to their rows by store_commit(); a rollback restores the copy taken by
- * store_begin(). */
+ * Counts are asked for all the time, so they live in memory (struct tally, and the lanes in lanes.h);
+ * a rollback restores what they were when the group began. */
 #pragma once
 
-#include "core/lane.h"
-#include "store/sqlite/db.h"
 #include "store/store.h"
+#include "store/sqlite/lanes.h"
+
+struct secret_key;
 
 enum {
-    LANES_MAX = 256,
+    TENANT_WEIGHT = 100,
     SITE_NAME = 64,
     REAP_MAX = 64,
+    ASIDE_MAX = 64, /* lanes whose first job does not fit a worker, looked at for one question */
+    WAITS_STEP = 16,
     RELEASES_FREE = 3, /* in a row without progress: given back at once; later ones wait longer and longer */
     RELEASES_MAX = 30, /* then the job ends: otherwise nothing bounds one that kills what runs it */
     ORD_PER_BATCH = 100000,
@@ -28,24 +30,21 @@ enum outcome {
     OUTCOMES
 };
 
-struct store_lane {
-    char name[LANE_NAME];
-    int64_t weight, pass, tat_ms, blocked_until_ms;
-    struct breaker breaker;
-    int64_t ready, active; /* jobs */
-    int64_t last_bad;      /* job whose health error was counted last; 0 none */
-    bool dirty;            /* differs from its row */
-};
-
 struct tally {
-    size_t lane_count;
     int64_t by_state[JOB_STATES];
     int64_t ended[OUTCOMES]; /* jobs that ended since the store was opened */
-    int64_t vtime; /* pass of the last start: where a lane that wakes up begins */
     int64_t last_event;
     int64_t evidence_bytes; /* of all files, compressed */
     int64_t files, file_bytes; /* of media */
-    struct store_lane lanes[LANES_MAX]; /* lane_id − 1 is the index */
+    int64_t kept_bytes; /* of records of ended jobs, but dead ones */
+    int64_t retained[RETAIN_LIMITS]; /* jobs deleted since the store was opened */
+};
+
+/* What a blocked job does when the one that it waits for has ended. */
+enum waits_how {
+    WAITS_NOT,
+    WAITS_AFTER, /* runs, however that one ended */
+    WAITS_SHARE, /* takes its result, or does the work itself when there is none */
 };
 
 /* The part of a job's row that transitions decide on. */
@@ -63,6 +62,13 @@ struct job_row {
     enum store_mark mark;
     int64_t next_batch, limit, have, users;
     enum item_kind counts;
+    enum store_needs needs;
+    int64_t generation, over_at_ms, deadline_ms; /* 0 none */
+    int64_t waits_on; /* number of a job; 0 nothing */
+    enum waits_how waits_how;
+    int64_t work;
+    int64_t shared_from;
+    int64_t bytes; /* of its records */
     char site[SITE_NAME];
 };
 
@@ -73,13 +79,23 @@ struct store {
     struct store_limits limits;
     uint64_t seed;
     bool in_group;
+    bool doubted;       /* the last group of the log may not be on the disk, whatever is read (log.h) */
     bool disk_full;     /* the ballast was given back; only what ends jobs is let in */
     int64_t disk_free;  /* bytes, when the group began */
     int64_t reaped_ms;  /* store_reap() ran last */
     struct buf scratch; /* body of the event being written */
     int sweep_left;     /* folders of evidence to be looked at for files without a row */
-    struct job_row rows[REAP_MAX];
-    struct tally now, saved;
+    struct job_row rows[REAP_MAX]; /* of reap.c and cancel.c; what they call keeps its own */
+    struct lane_book lanes;
+    enum store_mode mode;
+    int64_t epoch;
+    int64_t group_ms;  /* store time of the group's operations so far */
+    bool limits_changed; /* in this group: mode, or limits above lanes */
+    bool accepting;    /* within store_accept(): jobs that follow from it come later */
+    bool tending;      /* batches.c: nobody above is about to touch a job */
+    bool unsettled;    /* jobs wait for one that has ended: store_reap() goes on with them */
+    struct tally now, saved, marked; /* marked: by group_mark() */
+    struct secret_key *key; /* of sessions.c; NULL until it is needed */
     /* files.c */
     char *doomed[DOOMED_MAX]; /* paths to remove when the group is on disk */
     size_t doomed_count;
@@ -91,39 +107,127 @@ struct store {
 /* E_OK when a group is open and still sound. Every writing operation asks first. */
 MUST_USE err store_usable(struct store *s, struct fault *f);
 
+/* A part of a group that is taken back or kept as one, one at a time: group_mark(), then
+ * group_keep() or group_rewind(). */
+MUST_USE err group_mark(struct store *s, struct fault *f);
+MUST_USE err group_keep(struct store *s, struct fault *f);
+MUST_USE err group_rewind(struct store *s, struct fault *f);
+
+/* ---- ended.c: what follows when a job ends, whatever ended it ---- */
+/* To be called in the transaction that ends it, behind its row and its event: the last thing, because
+ * it may accept a job (which makes lanes, moves them, and uses s->scratch). */
+MUST_USE err job_follow_up(struct store *s, int64_t seq, wall now, struct fault *f);
+/* Before its row is deleted. */
+MUST_USE err job_gone(struct store *s, int64_t seq, enum job_state state, struct fault *f);
+/* ---- batches.c ---- */
+MUST_USE err batches_child_ended(struct store *s, int64_t batch, enum job_state state, wall now,
+                                 struct fault *f);
+MUST_USE err batches_call_again(struct store *s, wall now, struct fault *f);
+MUST_USE err batches_retain(struct store *s, wall before, bool *out_more, struct fault *f);
+/* ---- operations.c ---- */
+struct operation_args;
+struct operation_view;
+/* On the jobs of a batch. out NULL: not even its first piece is done, nobody looks at it. */
+MUST_USE err operations_for_batch(struct store *s, int64_t batch, const struct operation_args *args,
+                                  wall now, struct arena *a, struct operation_view *out,
+                                  struct fault *f);
+MUST_USE err operations_stop_for_batch(struct store *s, int64_t batch, wall now, struct fault *f);
+
 /* ---- disk.c: lock file, free space, ballast ---- */
 MUST_USE err disk_lock(struct store *s, struct fault *f);
+/* Sets `doubted`, and notes it in the lock file for the process after this one. */
+void disk_doubt(struct store *s, bool doubted);
 int64_t disk_free_bytes(const struct store *s);
 void disk_ballast_fill(struct store *s); /* clears disk_full when there is room again */
 void disk_ballast_give(struct store *s); /* sets disk_full */
-
-/* ---- lanes.c ---- */
-MUST_USE err lanes_load(struct store *s, struct fault *f);
-MUST_USE err lanes_flush(struct store *s, struct fault *f);
-/* The lane of that name, or NULL. */
-struct store_lane *lanes_find(struct store *s, struct span name);
-MUST_USE err lanes_add(struct store *s, struct span name, struct store_lane **out,
-                       struct fault *f);
-int64_t lanes_id(const struct store *s, const struct store_lane *l);
-void lanes_count(struct store *s, struct store_lane *l, enum job_state from, enum job_state to);
-struct store_lane *lanes_pick(struct store *s, int64_t now_ms);
-void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
-void lanes_block(struct store_lane *l, int64_t until_ms);
-void lanes_sign(struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms);
-void lanes_outlook(const struct store *s, int64_t now_ms, struct outlook *out);
-/* What a ready job of the lane waits for. */
-enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
-                           int64_t *out_until_ms);
 
 /* ---- jobs.c ---- */
 /* The row when `nonce` holds its lease, else E_STALE. */
 MUST_USE err job_row_held(struct store *s, struct span id, uint64_t nonce, struct job_row *out,
                           struct fault *f);
+MUST_USE err job_row_by_seq(struct store *s, int64_t seq, bool *out_found, struct job_row *out, struct fault *f);
+/* Up to `most` rows of a query; ends the query. */
+MUST_USE err job_rows_read(struct store *s, struct query *q, struct job_row *rows, size_t most,
+                           size_t *out_count, struct fault *f);
+MUST_USE err job_exists(struct store *s, struct span id, bool *out, struct fault *f);
+
+/* How an active job ends its lease. */
+enum lease_count { COUNT_FAIL, COUNT_CRASH, COUNT_THROTTLE, COUNT_RELEASE, COUNT_OK, COUNT_VOID };
+struct leaving {
+    enum job_event on;
+    enum lease_count count; /* which counter takes the lease: the conservation law */
+    int64_t wait_ms;        /* of a scheduled job */
+    enum failure_class failure;
+    enum verdict verdict;
+    enum end_reason end;
+    struct span why, report;
+};
+/* Charges the lease to `budget` and says what follows: again later, again at once, or the end. */
+void job_charge(const struct store *s, const struct job_row *r, enum failure_budget budget,
+                int64_t hint_ms, struct leaving *l);
+/* The one way out of ACTIVE. */
+MUST_USE err job_leave(struct store *s, const struct job_row *r, struct leaving *l, wall now,
+                       enum job_state *out_state, struct fault *f);
+/* The one way of a waiting job to its end: cancelled or expired. */
+MUST_USE err job_end_waiting(struct store *s, const struct job_row *r, enum job_event on,
+                             struct span why, wall now, struct fault *f);
+/* A job has ended: what follows from it for others. Every end comes by here. */
+MUST_USE err job_ended(struct store *s, const struct job_row *r, enum job_state to, wall now, struct fault *f);
+/* Whether jobs in this state count against the limits of what is kept; dead ones have their own. */
+static inline bool job_is_kept(enum job_state state)
+{
+    return job_is_final(state) && state != JOB_DEAD;
+}
+/* Counts an ending for the metrics. */
+void job_count_ended(struct store *s, enum job_state to, enum verdict verdict);
+
+/* ---- cancel.c ---- */
+/* Active jobs that were asked to stop and did not, by force; at most REAP_MAX in a call. */
+MUST_USE err cancel_overdue(struct store *s, wall now, int64_t *out_count, struct fault *f);
+
+/* ---- reap.c ---- */
 /* Active jobs of an earlier process go back to ready, in front, with cursor and batch. */
 MUST_USE err jobs_release_all(struct store *s, wall now, struct fault *f);
 
+/* ---- waits.c: jobs that wait for another one ---- */
+/* `leader` has ended as `to`: lets go on at most WAITS_STEP jobs that waited for it. */
+MUST_USE err waits_settle(struct store *s, int64_t leader, wall now, int64_t *count, struct fault *f);
+/* Goes on with what waits_settle() left over, at most so much in a call. */
+MUST_USE err waits_settle_rest(struct store *s, wall now, int64_t *count, struct fault *f);
+/* Ends job `r`, which has no lease, with the result of the job that SQL_FROM or SQL_ANSWER found. */
+MUST_USE err waits_answer(struct store *s, const struct job_row *r, struct query *from,
+                          enum store_source source, wall now, struct fault *f);
+
+/* ---- accept.c: what also says whether an ended job may come back ---- */
+/* E_BUSY, E_DISK_FULL: no further job may come in, or none of this lane (NULL: of any). */
+MUST_USE err accept_check(struct store *s, const struct store_lane *lane, struct fault *f);
+/* E_SESSION: nobody in the pool can be used, now or after a rest. No pool is fine. */
+MUST_USE err accept_check_session(struct store *s, struct span site, struct span pool, wall now, struct fault *f);
+/* The live job of the tenant with this unique key: the one that works or may, or the one that is blocked. */
+MUST_USE err accept_find_live(struct store *s, struct span tenant, struct span unique_key, bool blocked,
+                              struct job_row *out, bool *out_found, struct fault *f);
+
+/* ---- retain.c ---- */
+struct old_job {
+    int64_t seq, finished_ms, bytes;
+    enum job_state state;
+    struct store_lane *lane;
+    enum store_needs needs;
+    char id[ID_TEXT];
+};
+/* Deletes an ended job. What it had goes with it as far as *rows allows, which is counted down; the rest
+ * is left to store_retain(). */
+MUST_USE err job_forget(struct store *s, const struct old_job *j, int64_t *rows, struct fault *f);
+
 /* E_NOT_FOUND. */
 MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f);
+
+/* ---- views.c ---- */
+MUST_USE err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
+                           struct job_view *v, struct fault *f);
+/* ---- modes.c ---- */
+MUST_USE err modes_load(struct store *s, struct fault *f);
+MUST_USE err modes_new_epoch(struct store *s, wall now, struct fault *f);
 
 /* ---- items.c ---- */
 /* The number of the job, E_NOT_FOUND. */
@@ -145,8 +249,40 @@ MUST_USE err field_counts_add(struct store *s, struct span site, struct span cou
 /* The job ended well: its posts are known from now on. */
 MUST_USE err marks_move(struct store *s, const struct job_row *r, wall now, struct fault *f);
 
+/* ---- schedules.c ---- */
+/* Earliest instants at which a schedule must be looked at, by clock. */
+MUST_USE err schedules_outlook(struct store *s, int64_t out_ms[2], struct fault *f);
+/* ---- sessions.c: in an open group ---- */
+struct session_pick {
+    int64_t sid;
+    char id[ID_TEXT];
+};
+/* The session of the pool that was used longest ago among those that can be used for the operation now.
+ * E_END: none; *out_open_ms is when the first can be (INT64_MAX: nobody knows; lanes_pool_changed() will be
+ * called). Writes nothing. */
+MUST_USE err sessions_pick(struct store *s, struct span site, struct span pool, struct span operation, wall now,
+                           struct session_pick *out, int64_t *out_open_ms, struct fault *f);
+/* The job has it from now on, until sessions_release(). */
+MUST_USE err sessions_take(struct store *s, const struct session_pick *p, int64_t job, struct span operation, wall now,
+                           struct fault *f);
+/* Whatever way the job leaves the active state. Fine when it has none. */
+MUST_USE err sessions_release(struct store *s, int64_t job, struct fault *f);
+struct session_noted {
+    bool held;   /* the job has a session: the rest is about it */
+    bool lost;   /* the site refuses it from now on */
+    bool others; /* when refused: the pool has another that can be used, now or later */
+    char id[ID_TEXT];
+};
+/* How the attempt ended, before the release. rest_ms: of FAILURE_RATE_LIMITED. */
+MUST_USE err sessions_note(struct store *s, int64_t job, enum failure_class failure, int64_t rest_ms, struct span why,
+                           wall now, struct session_noted *out, struct fault *f);
+/* How many of the pool can be used now or after a rest. */
+MUST_USE err sessions_usable(struct store *s, struct span site, struct span pool, wall now, int64_t *out,
+                             struct fault *f);
+
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;
-struct json_w event_body(struct store *s, enum job_state state); /* open object with "state" */
+struct json_w event_open(struct store *s); /* open object */
+struct json_w event_body(struct store *s, enum job_state state); /* likewise, with "state" */
 MUST_USE err event_add(struct store *s, const char *job, const char *kind, wall now,
                        struct json_w *body, struct fault *f);

@@ -6,7 +6,7 @@
 #include "base/need.h"
 
 struct tallying {
-    int64_t have, users, added, rejected, conflicts;
+    int64_t have, users, added, rejected, conflicts, bytes;
     int64_t most; /* records the job may have; 0 = any number */
 };
 
@@ -41,6 +41,7 @@ static err put_item(struct store *s, const struct job_row *r, const struct store
                DB_T(it->id), DB_I(it->created_ms), DB_T(it->json));
     if (e)
         return e;
+    t->bytes += (int64_t)it->json.n;
     t->have += counted;
     t->added += counted;
     t->users += it->kind == ITEM_USER;
@@ -62,7 +63,7 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
                DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base),
                DB_I(t->added > 0 ? r->n_crash : r->crash_base),
                DB_I(t->added > 0 || r->progressed),
-               DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered));
+               DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered), DB_I(t->bytes));
     if (!e && (t->rejected || t->conflicts))
         e = db_run(s->db, SQL_APART, f, DB_I(r->seq), DB_I(t->rejected), DB_I(t->conflicts));
     if (!e)
@@ -128,6 +129,20 @@ err store_commit_batch(struct store *s, const struct commit_args *args, wall now
 
 /* ---- reading ---- */
 
+/* The job whose items are those of `id`; a result may be shared. */
+static err items_owner(struct store *s, struct span id, int64_t *out_seq, struct fault *f)
+{
+    struct query *q;
+    err e = db_ask(s->db, SQL_ITEMS_OF, &q, f, DB_T(id));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    *out_seq = e == E_OK ? db_int(q, 0) : 0;
+    db_end(q);
+    return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)))
+                      : e;
+}
+
 err items_job(struct store *s, struct span id, int64_t *out_seq, struct fault *f)
 {
     struct query *q;
@@ -151,7 +166,7 @@ err store_items(struct store *s, struct span id, int kind, int64_t after, size_t
     size_t n = 0, bytes = 0;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    err e = items_job(s, id, &seq, f);
+    err e = items_owner(s, id, &seq, f);
     if (e)
         return e;
     struct item_view *all = arena_try(a, limit * sizeof *all);

@@ -47,7 +47,7 @@ static err check(const struct repair_args *a, const struct job_row *r, const str
 
 /* *out_iid 0: the job does not have it. */
 static err find_item(struct store *s, const struct job_row *r, const struct store_item *it,
-                     int64_t *out_iid, bool *out_same, struct fault *f)
+                     int64_t *out_iid, bool *out_same, int64_t *out_bytes, struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_ITEM_READ, &q, f, DB_I(r->seq), DB_I(it->kind), DB_T(it->id));
@@ -56,6 +56,7 @@ static err find_item(struct store *s, const struct job_row *r, const struct stor
     e = db_step(q, f);
     *out_iid = e ? 0 : db_int(q, 0);
     *out_same = !e && span_eq(db_text(q, 1), it->json);
+    *out_bytes = e ? 0 : (int64_t)db_text(q, 1).n;
     db_end(q);
     return e == E_END ? E_OK : e;
 }
@@ -73,21 +74,24 @@ static err add_item(struct store *s, const struct job_row *r, const struct store
 static err put_items(struct store *s, struct job_row *r, const struct repair_args *a,
                      struct repair_reply *out, struct fault *f)
 {
+    int64_t before = r->bytes;
     for (size_t i = 0; i < a->count; i++) {
         const struct store_item *it = &a->items[i];
-        int64_t iid;
+        int64_t iid, old_bytes;
         bool same;
-        err e = find_item(s, r, it, &iid, &same, f);
+        err e = find_item(s, r, it, &iid, &same, &old_bytes, f);
         if (e)
             return e;
         if (iid && !same) {
             e = db_run(s->db, SQL_ITEM_REPLACE, f, DB_I(iid), DB_T(it->json),
                        DB_I(it->created_ms));
+            r->bytes += (int64_t)it->json.n - old_bytes;
             out->replaced++;
         } else if (!iid && !(it->kind == r->counts && r->limit > 0 && r->have >= r->limit)) {
             e = add_item(s, r, it, r->next_batch * ORD_PER_BATCH + (int64_t)i, f);
             r->have += it->kind == r->counts;
             r->users += it->kind == ITEM_USER;
+            r->bytes += (int64_t)it->json.n;
             out->added++;
         }
         if (e)
@@ -96,7 +100,7 @@ static err put_items(struct store *s, struct job_row *r, const struct repair_arg
     out->have = r->have;
     return db_run(s->db, SQL_COMMIT, f, DB_I(r->seq), DB_NULL, DB_I(r->have), DB_I(r->users),
                   DB_I(r->fail_base), DB_I(r->crash_base), DB_I(r->progressed),
-                  DB_I(r->release_base), DB_I(0));
+                  DB_I(r->release_base), DB_I(0), DB_I(r->bytes - before));
 }
 
 /* Every lease is accounted for exactly once: the one whose answers were read again counts as the one
@@ -130,13 +134,15 @@ static err succeed(struct store *s, const struct job_row *r, const struct repair
         return e;
     enum job_state to = r->state;
     need(job_move(&to, JOB_ON_REPAIR));
-    lanes_count(s, r->lane, r->state, to);
+    lanes_count(s, r->lane, r->needs, r->state, to, now.ms);
+    s->now.kept_bytes += r->bytes;
     struct json_w w = event_body(s, to);
     json_kv_cstr(&w, "verdict", verdict_name(a->verdict));
     json_kv_cstr(&w, "end", end_reason_name(a->end));
     json_kv_cstr(&w, "was", failure_name(facts->failure));
     json_kv_int(&w, "have", r->have);
-    return event_add(s, r->id, "job.repaired", now, &w, f);
+    e = event_add(s, r->id, "job.repaired", now, &w, f);
+    return e ? e : job_follow_up(s, r->seq, now, f);
 }
 
 err store_repair(struct store *s, const struct repair_args *args, wall now,

@@ -2,7 +2,10 @@
  * and the conservation law: every lease ever granted is accounted for exactly once. */
 #pragma once
 
-enum { SCHEMA_VERSION = 3 };
+#include "store/sqlite/batches_sql.h"
+#include "store/sqlite/schedules_sql.h"
+
+enum { SCHEMA_VERSION = 4 };
 
 /* clang-format off */
 #define SCHEMA_SQL                                                                             \
@@ -16,12 +19,48 @@ enum { SCHEMA_VERSION = 3 };
     "  br_state      INTEGER NOT NULL DEFAULT 0 CHECK(br_state BETWEEN 0 AND 2),"              \
     "  br_fails      INTEGER NOT NULL DEFAULT 0,"                                              \
     "  br_until      INTEGER NOT NULL DEFAULT 0,"                                              \
-    "  br_trips      INTEGER NOT NULL DEFAULT 0"                                               \
+    "  br_trips      INTEGER NOT NULL DEFAULT 0,"                                              \
+    "  br_forced     INTEGER NOT NULL DEFAULT 0,"                                              \
+    "  own_weight    INTEGER NOT NULL DEFAULT -1," /* -1: as configured */                     \
+    "  own_active    INTEGER NOT NULL DEFAULT -1,"                                             \
+    "  own_emit      INTEGER NOT NULL DEFAULT -1,"                                             \
+    "  own_burst     INTEGER NOT NULL DEFAULT -1,"                                             \
+    "  paused        INTEGER NOT NULL DEFAULT 0 CHECK(paused IN (0,1)),"                       \
+    "  closed        INTEGER NOT NULL DEFAULT 0 CHECK(closed IN (0,1)),"                       \
+    "  note_by       TEXT,"                                                                    \
+    "  note_why      TEXT,"                                                                    \
+    "  note_at       INTEGER,"                                                                 \
+    "  used_at       INTEGER NOT NULL DEFAULT 0"                                               \
     ") STRICT;"                                                                                \
+    "CREATE INDEX lanes_used ON lanes(used_at);"                                               \
+    "CREATE TABLE limits(" /* above lanes: of all, of a tenant, of a site */                   \
+    "  scope      INTEGER NOT NULL CHECK(scope BETWEEN 0 AND 2),"                              \
+    "  name       TEXT NOT NULL,"                                                              \
+    "  max_active INTEGER NOT NULL DEFAULT 0 CHECK(max_active >= 0),"                          \
+    "  weight     INTEGER NOT NULL DEFAULT 0 CHECK(weight >= 0),"                              \
+    "  emit_ms    INTEGER NOT NULL DEFAULT 0 CHECK(emit_ms >= 0),"                             \
+    "  burst      INTEGER NOT NULL DEFAULT 1 CHECK(burst >= 1),"                               \
+    "  tat_ms     INTEGER NOT NULL DEFAULT 0,"                                                 \
+    "  PRIMARY KEY(scope, name)"                                                               \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE TABLE meta(k TEXT PRIMARY KEY, v, who TEXT, why TEXT, at INTEGER) WITHOUT ROWID;"  \
+    "INSERT INTO meta(k,v) VALUES('epoch',0),('mode',0);"                                      \
+    "CREATE TABLE requests(" /* that were answered: the same again gives the same job */       \
+    "  tenant TEXT NOT NULL,"                                                                  \
+    "  key    TEXT NOT NULL,"                                                                  \
+    "  hash   INTEGER NOT NULL,"                                                               \
+    "  job    TEXT NOT NULL,"                                                                  \
+    "  at     INTEGER NOT NULL,"                                                               \
+    "  PRIMARY KEY(tenant, key)"                                                               \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE INDEX requests_age ON requests(at);"                                               \
     "CREATE TABLE jobs("                                                                       \
-    "  seq          INTEGER PRIMARY KEY,"                                                      \
+    "  seq          INTEGER PRIMARY KEY AUTOINCREMENT," /* never again: rows of `gone` have it still */ \
     "  id           TEXT NOT NULL UNIQUE,"                                                     \
     "  site         TEXT NOT NULL,"                                                            \
+    "  tenant       TEXT NOT NULL,"                                                            \
+    "  pool         TEXT NOT NULL DEFAULT ''," /* of sessions; '' none */                      \
+    "  operation    TEXT NOT NULL DEFAULT ''," /* that the site counts it under */             \
     "  kind         TEXT NOT NULL,"                                                            \
     "  target       TEXT NOT NULL,"                                                            \
     "  lane_id      INTEGER NOT NULL REFERENCES lanes(lane_id),"                               \
@@ -31,9 +70,26 @@ enum { SCHEMA_VERSION = 3 };
     "  prio         INTEGER NOT NULL CHECK(prio BETWEEN 0 AND 9),"                             \
     "  rank         INTEGER NOT NULL,"                                                         \
     "  run_at       INTEGER NOT NULL," /* due, or since when it is ready */                    \
+    "  over_at      INTEGER," /* waits until then at most */                                   \
+    "  deadline_at  INTEGER,"                                                                  \
+    "  attempt_ms   INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  stall_ms     INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  needs        INTEGER NOT NULL CHECK(needs BETWEEN 0 AND 1),"                            \
+    "  memory       INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  unique_key   TEXT,"                                                                     \
+    "  work         INTEGER,"                                                                  \
+    "  waits_on     INTEGER," /* job that must end first */                                    \
+    "  waits_how    INTEGER NOT NULL DEFAULT 0 CHECK(waits_how BETWEEN 0 AND 2),"              \
+    "  source       INTEGER NOT NULL DEFAULT 0 CHECK(source BETWEEN 0 AND 3),"                 \
+    "  shared_from  INTEGER," /* job whose items are this one's */                             \
+    "  result_age   INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  generation   INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  events       INTEGER NOT NULL DEFAULT 0," /* written so far */                          \
     "  fence        INTEGER NOT NULL DEFAULT 0,"                                               \
     "  nonce        INTEGER,"                                                                  \
     "  worker       TEXT,"                                                                     \
+    "  request      INTEGER," /* of that worker */                                             \
+    "  stop_by      INTEGER," /* asked to stop: by force from then on */                       \
     "  lease_until  INTEGER,"                                                                  \
     "  suspect      INTEGER NOT NULL DEFAULT 0 CHECK(suspect IN (0,1)),"                       \
     "  started      INTEGER NOT NULL DEFAULT 0 CHECK(started IN (0,1)),"                       \
@@ -57,6 +113,7 @@ enum { SCHEMA_VERSION = 3 };
     "  cursor       TEXT,"                                                                     \
     "  have         INTEGER NOT NULL DEFAULT 0 CHECK(job_limit = 0 OR have <= job_limit),"     \
     "  users        INTEGER NOT NULL DEFAULT 0,"                                               \
+    "  bytes        INTEGER NOT NULL DEFAULT 0," /* of its records */                          \
     "  counts       INTEGER NOT NULL DEFAULT 0 CHECK(counts BETWEEN 0 AND 1)," /* kind of item that have counts */ \
     "  rejected     INTEGER NOT NULL DEFAULT 0,"                                               \
     "  conflicts    INTEGER NOT NULL DEFAULT 0,"                                               \
@@ -69,8 +126,8 @@ enum { SCHEMA_VERSION = 3 };
     "  end_reason   INTEGER NOT NULL DEFAULT 0,"                                               \
     "  why          TEXT,"                                                                     \
     "  report       TEXT,"                                                                     \
-    "  idem_key     TEXT,"                                                                     \
-    "  idem_hash    INTEGER,"                                                                  \
+    "  batch        INTEGER," /* bid */                                                        \
+    "  fingerprint  TEXT," /* of the death, of dead jobs */                                    \
     "  revision     INTEGER NOT NULL DEFAULT 1,"                                               \
     "  created_at   INTEGER NOT NULL,"                                                         \
     "  started_at   INTEGER,"                                                                  \
@@ -80,16 +137,31 @@ enum { SCHEMA_VERSION = 3 };
     "  CHECK((state = 3) = (nonce IS NOT NULL)),"                                              \
     "  CHECK((state >= 4) = (finished_at IS NOT NULL)),"                                       \
     "  CHECK((state = 4) = (n_ok = 1)),"                                                       \
-    "  CHECK((idem_key IS NULL) = (idem_hash IS NULL)),"                                       \
-    "  CHECK(n_fail - fail_base <= max_fail AND n_crash - crash_base <= max_crash AND n_throttle <= max_throttle)," \
+    "  CHECK(fingerprint IS NULL OR state = 5),"                                               \
+    "  CHECK((state = 0) = (waits_on IS NOT NULL)),"                                           \
+    "  CHECK((source = 0) = (shared_from IS NULL)),"                                           \
+    "  CHECK(stop_by IS NULL OR (state = 3 AND cancel_req = 1)),"                              \
+    "  CHECK(n_fail - fail_base <= max_fail AND n_crash - crash_base <= max_crash AND"         \
+    "        n_throttle <= max_throttle * (1 + generation)),"                                  \
     "  CHECK(fence = n_fail + n_crash + n_throttle + n_release + n_ok + n_void + (state = 3))" \
     ") STRICT;"                                                                                \
-    "CREATE INDEX jobs_ready ON jobs(lane_id, rank, seq) WHERE state = 2;"                     \
+    "CREATE INDEX jobs_ready ON jobs(lane_id, needs, rank, seq) WHERE state = 2;"              \
+    "CREATE INDEX jobs_of_lane ON jobs(lane_id, state);"                                       \
+    "CREATE INDEX jobs_asked ON jobs(worker, request) WHERE state = 3 AND request IS NOT NULL;" \
+    "CREATE INDEX jobs_stop ON jobs(stop_by, seq) WHERE stop_by IS NOT NULL;"                  \
+    "CREATE INDEX jobs_over ON jobs(over_at, seq) WHERE state <= 2 AND over_at IS NOT NULL;"   \
+    "CREATE INDEX jobs_waits ON jobs(waits_on, seq) WHERE waits_on IS NOT NULL;"               \
+    "CREATE INDEX jobs_shared ON jobs(shared_from) WHERE shared_from IS NOT NULL;"             \
+    "CREATE INDEX jobs_work ON jobs(work) WHERE state <= 3 AND work IS NOT NULL;"              \
+    "CREATE INDEX jobs_answer ON jobs(work, finished_at) WHERE state = 4 AND work IS NOT NULL;" \
+    "CREATE UNIQUE INDEX jobs_unique ON jobs(tenant, unique_key, state = 0)"                   \
+    " WHERE unique_key IS NOT NULL AND state <= 3;"                                            \
     "CREATE INDEX jobs_due ON jobs(run_at, seq) WHERE state = 1;"                              \
     "CREATE INDEX jobs_lease ON jobs(lease_until, seq) WHERE state = 3;"                       \
-    "CREATE INDEX jobs_ended ON jobs(finished_at) WHERE finished_at IS NOT NULL;"              \
+    "CREATE INDEX jobs_kept ON jobs(finished_at, bytes) WHERE finished_at IS NOT NULL AND state<>5;" \
+    "CREATE INDEX jobs_dead ON jobs(finished_at) WHERE state=5;"                               \
+    "CREATE TABLE gone(job INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT;" /* deleted; what it had is left */ \
     "CREATE INDEX jobs_state ON jobs(state, seq);"                                             \
-    "CREATE UNIQUE INDEX jobs_key ON jobs(idem_key) WHERE idem_key IS NOT NULL;"               \
     "CREATE TABLE items("                                                                      \
     "  iid        INTEGER PRIMARY KEY,"                                                        \
     "  job        INTEGER NOT NULL," /* whose reading this is: each job keeps its own */       \
@@ -122,12 +194,13 @@ enum { SCHEMA_VERSION = 3 };
     "CREATE TABLE events("                                                                     \
     "  seq  INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \
     "  job  TEXT NOT NULL,"                                                                    \
+    "  n    INTEGER NOT NULL," /* of this job: 1, 2, 3 ... */                                  \
     "  kind TEXT NOT NULL,"                                                                    \
     "  at   INTEGER NOT NULL,"                                                                 \
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
     "CREATE INDEX events_job ON events(job, seq);"                                             \
-    FIELDS_SQL EVIDENCE_SQL FILES_SQL
+    BATCHES_JOBS_SQL FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL SESSIONS_SQL BATCHES_SQL
 
 /* Which path each field of a record came from, by the hour. */
 #define FIELDS_SQL                                                                             \
@@ -203,5 +276,57 @@ enum { SCHEMA_VERSION = 3 };
     "  job INTEGER NOT NULL,"                                                                  \
     "  fid INTEGER NOT NULL,"                                                                  \
     "  PRIMARY KEY(job, fid)"                                                                  \
+    ") WITHOUT ROWID, STRICT;"
+
+/* Logins. What a session may do now is derived from these facts. `cookies` is sealed. */
+#define SESSIONS_SQL                                                                           \
+    "CREATE TABLE sessions("                                                                   \
+    "  sid            INTEGER PRIMARY KEY,"                                                    \
+    "  id             TEXT NOT NULL UNIQUE,"                                                   \
+    "  site           TEXT NOT NULL,"                                                          \
+    "  pool           TEXT NOT NULL,"                                                          \
+    "  name           TEXT NOT NULL,"                                                          \
+    "  emit_ms        INTEGER NOT NULL CHECK(emit_ms >= 0)," /* its own rate; 0 none */        \
+    "  burst          INTEGER NOT NULL CHECK(burst >= 1),"                                     \
+    "  max_active     INTEGER NOT NULL CHECK(max_active >= 1),"                                \
+    "  tat            INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  used_at        INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  last_ok_at     INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  fails          INTEGER NOT NULL DEFAULT 0," /* in a row */                              \
+    "  locked_at      INTEGER NOT NULL DEFAULT 0," /* by a person; 0 not */                    \
+    "  lock_reason    TEXT NOT NULL DEFAULT '',"                                               \
+    "  refused_at     INTEGER NOT NULL DEFAULT 0," /* by the site; 0 not */                    \
+    "  refusal        TEXT NOT NULL DEFAULT '',"                                               \
+    "  cookies        TEXT,"                                                                   \
+    "  cookie_count   INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  cookie_version INTEGER NOT NULL DEFAULT 0,"                                             \
+    "  expires_at     INTEGER NOT NULL DEFAULT 0," /* of the cookies; 0 never */               \
+    "  print          TEXT NOT NULL DEFAULT '',"                                               \
+    "  created_at     INTEGER NOT NULL,"                                                       \
+    "  updated_at     INTEGER NOT NULL,"                                                       \
+    "  revision       INTEGER NOT NULL DEFAULT 1,"                                             \
+    "  UNIQUE(site, name),"                                                                    \
+    "  CHECK((cookies IS NULL) = (print = ''))"                                                \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX sessions_pool ON sessions(site, pool, name);"                                \
+    "CREATE INDEX sessions_name ON sessions(name);"                                            \
+    "CREATE TABLE session_rests("                                                              \
+    "  session   INTEGER NOT NULL,"                                                            \
+    "  operation TEXT NOT NULL," /* '*': all */                                                \
+    "  until     INTEGER NOT NULL,"                                                            \
+    "  PRIMARY KEY(session, operation)"                                                        \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE TABLE session_leases(" /* an active job and the session it was given */            \
+    "  job            INTEGER PRIMARY KEY,"                                                    \
+    "  session        INTEGER NOT NULL,"                                                       \
+    "  operation      TEXT NOT NULL,"                                                          \
+    "  cookie_version INTEGER NOT NULL"                                                        \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX session_leases_of ON session_leases(session);"                               \
+    "CREATE TABLE session_hours(" /* jobs it was given to, of the last day */                  \
+    "  session INTEGER NOT NULL,"                                                              \
+    "  hour    INTEGER NOT NULL,"                                                              \
+    "  n       INTEGER NOT NULL,"                                                              \
+    "  PRIMARY KEY(session, hour)"                                                             \
     ") WITHOUT ROWID, STRICT;"
 /* clang-format on */

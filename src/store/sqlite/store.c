@@ -1,9 +1,12 @@
-/* store.c - opening, groups, retention, outlook. Operations are in jobs.c, items.c, events.c,
- * views.c. */
+/* store.c - opening, groups, outlook. Operations are in jobs.c, items.c, events.c, views.c, what is deleted
+ * in retain.c. */
 #include "store/store.h"
 
+#include "store/sqlite/check.h"
 #include "store/sqlite/inside.h"
 #include "store/sqlite/schema.h"
+
+#include "os/secret.h"
 
 #include "base/need.h"
 #include "core/metrics.h"
@@ -15,9 +18,6 @@
 static const int64_t WAL_IDLE_BYTES = 4 << 20;
 static const int64_t WAL_MAX_BYTES = 64 << 20;
 static const int64_t WAL_FULL_BYTES = 256 << 10; /* on a full disk the log must not grow */
-/* A mark is of use for as long as somebody comes back for what is new: a year longer than jobs stay. */
-static const int64_t MARK_KEEP_MS = 365LL * 86400 * 1000;
-enum { RETAIN_JOBS = 100, RETAIN_ROWS = 5000, RETAIN_EVENTS = 1000 };
 
 /* ---- open ---- */
 
@@ -58,26 +58,36 @@ static err make_schema(struct db *d, struct fault *f)
                     "a development version of Fulmar made this job store, which this one cannot bring "
                     "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 3, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=3; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 4, "user_version below");
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=4; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
 static err attach(struct store *s, struct fault *f)
 {
-    err e = db_open(&s->db, s->path, f);
+    err e = db_open(&s->db, s->path, s->doubted, f);
+    if (!e)
+        disk_doubt(s, false);
     if (!e)
         e = make_schema(s->db, f);
     if (!e)
-        e = lanes_load(s, f);
+        e = check_file(s->db, s->path, f);
+    if (!e)
+        e = modes_load(s, f);
+    if (!e)
+        e = lanes_load(s, (wall){s->group_ms}, f);
     if (!e)
         e = read_number(s->db, SQL_EVENT_LAST, &s->now.last_event, f);
     if (!e)
         e = read_number(s->db, SQL_EVIDENCE_SUM, &s->now.evidence_bytes, f);
     if (!e)
+        e = read_number(s->db, SQL_KEPT_BYTES, &s->now.kept_bytes, f);
+    if (!e)
         e = files_load(s, f);
-    if (e)
+    if (e) {
+        disk_doubt(s, true);
         db_close(&s->db);
+    }
     return e;
 }
 
@@ -86,7 +96,12 @@ static err take_over(struct store *s, wall now, struct fault *f)
     err e = store_begin(s, f);
     if (e)
         return e;
-    e = jobs_release_all(s, now, f);
+    e = modes_new_epoch(s, now, f);
+    if (!e)
+        e = jobs_release_all(s, now, f);
+    int64_t settled = 0;
+    for (s->unsettled = true; !e && s->unsettled;) /* of a process that ended in between */
+        e = waits_settle_rest(s, now, &settled, f);
     err committed = store_commit(s, f);
     return e ? e : committed;
 }
@@ -120,7 +135,7 @@ err store_open(struct store **out, const char *state_dir, const struct store_lim
     s->lock_fd = -1;
     s->limits = *limits;
     s->seed = seed;
-    s->reaped_ms = now.ms;
+    s->reaped_ms = s->group_ms = now.ms;
     s->scratch = BUF(256 * 1024);
     s->sweep_left = SWEEP_FOLDERS; /* of a process that ended between a file and its row */
     err e = disk_lock(s, f);
@@ -140,8 +155,10 @@ void store_close(struct store **s)
         return;
     need(!(*s)->in_group);
     db_close(&(*s)->db);
+    secret_key_close(&(*s)->key);
     if ((*s)->lock_fd >= 0)
         close((*s)->lock_fd);
+    lanes_free(*s);
     buf_free(&(*s)->scratch);
     free((*s)->dir);
     free((*s)->path);
@@ -151,11 +168,6 @@ void store_close(struct store **s)
 }
 
 /* ---- groups ---- */
-
-static void copy_tally(struct tally *to, const struct tally *from)
-{
-    memcpy(to, from, offsetof(struct tally, lanes) + from->lane_count * sizeof from->lanes[0]);
-}
 
 err store_usable(struct store *s, struct fault *f)
 {
@@ -176,8 +188,9 @@ err store_begin(struct store *s, struct fault *f)
     err e = db_script(s->db, "BEGIN IMMEDIATE", f);
     if (e)
         return e;
-    copy_tally(&s->saved, &s->now);
+    s->saved = s->now;
     s->disk_free = disk_free_bytes(s);
+    s->limits_changed = false;
     s->in_group = true;
     return E_OK;
 }
@@ -187,14 +200,17 @@ static void undo(struct store *s, err why)
     struct fault ignored = {0};
     if (db_in_transaction(s->db) && db_script(s->db, "ROLLBACK", &ignored))
         why = E_STORE;
-    copy_tally(&s->now, &s->saved);
+    s->now = s->saved;
+    s->unsettled = true;
+    lanes_after_group(s, false);
     files_after_group(s, false);
-    if (why == E_DISK_FULL) {
+    if (why == E_DISK_FULL)
         disk_ballast_give(s);
+    if (why == E_DISK_FULL && !s->limits_changed)
         return;
-    }
     /* After an I/O error nothing that the handle believes is certain: read it all again. A
      * failure to do so shows in the next store_begin(). */
+    disk_doubt(s, true);
     db_close(&s->db);
     (void)attach(s, &ignored);
 }
@@ -222,9 +238,35 @@ err store_commit(struct store *s, struct fault *f)
     }
     for (int i = 0; i < OUTCOMES; i++)
         metric_add(METRIC_JOBS_FINISHED, i, s->now.ended[i] - s->saved.ended[i]);
+    for (int i = 0; i < RETAIN_LIMITS; i++)
+        metric_add(METRIC_JOBS_DELETED, i, s->now.retained[i] - s->saved.retained[i]);
+    metric_set(METRIC_RECORD_BYTES, 0, s->now.kept_bytes);
+    lanes_after_group(s, true);
     files_after_group(s, true);
     shorten_log(s, s->disk_full ? WAL_FULL_BYTES : WAL_MAX_BYTES);
     return E_OK;
+}
+
+/* ---- a part of a group that may be taken back ---- */
+
+err group_mark(struct store *s, struct fault *f)
+{
+    s->marked = s->now;
+    lanes_mark(s);
+    return db_script(s->db, "SAVEPOINT part", f);
+}
+
+err group_keep(struct store *s, struct fault *f)
+{
+    lanes_after_mark(s, true);
+    return db_script(s->db, "RELEASE part", f);
+}
+
+err group_rewind(struct store *s, struct fault *f)
+{
+    s->now = s->marked;
+    lanes_after_mark(s, false);
+    return db_script(s->db, "ROLLBACK TO part; RELEASE part", f);
 }
 
 void store_idle(struct store *s)
@@ -232,73 +274,6 @@ void store_idle(struct store *s)
     need(!s->in_group);
     if (s->db)
         shorten_log(s, WAL_IDLE_BYTES);
-}
-
-/* ---- retention ---- */
-
-/* Takes up to *rows items off the job; what no job holds is deleted. */
-static err unlink_items(struct store *s, int64_t job, int64_t *rows, struct fault *f)
-{
-    err e = db_run(s->db, SQL_UNLINK_COUNT, f, DB_I(job), DB_I(*rows));
-    if (!e)
-        e = db_run(s->db, SQL_UNLINK_DELETE, f, DB_I(job), DB_I(*rows));
-    if (!e)
-        e = db_run(s->db, SQL_UNLINK, f, DB_I(job), DB_I(*rows));
-    if (!e)
-        *rows -= db_changes(s->db);
-    return e;
-}
-
-err store_retain(struct store *s, wall before, int64_t *out_deleted, bool *out_more,
-                 struct fault *f)
-{
-    struct {
-        int64_t seq;
-        enum job_state state;
-    } old[RETAIN_JOBS];
-    size_t n = 0;
-    struct query *q;
-    err e = store_usable(s, f);
-    if (!e)
-        e = db_ask(s->db, SQL_OLD, &q, f, DB_I(before.ms), DB_I(RETAIN_JOBS));
-    if (e)
-        return e;
-    while ((e = db_step(q, f)) == E_OK) {
-        old[n].seq = db_int(q, 0);
-        old[n++].state = (enum job_state)db_int(q, 1);
-    }
-    db_end(q);
-    if (e != E_END)
-        return e;
-    int64_t rows = RETAIN_ROWS, deleted = 0;
-    for (size_t i = 0; i < n; i++) {
-        e = unlink_items(s, old[i].seq, &rows, f);
-        if (e)
-            return e;
-        e = rows > 0 ? files_release(s, old[i].seq, &rows, f) : E_OK;
-        if (e)
-            return e;
-        /* A job with more items than one call may delete goes over several calls. */
-        if (rows > 0)
-            e = evidence_forget(s, old[i].seq, &rows, f);
-        if (e)
-            return e;
-        if (rows <= 0)
-            break;
-        e = db_run(s->db, SQL_JOB_DELETE, f, DB_I(old[i].seq));
-        if (e)
-            return e;
-        s->now.by_state[old[i].state]--;
-        deleted++;
-    }
-    e = db_run(s->db, SQL_EVENTS_PRUNE, f, DB_I(before.ms), DB_I(RETAIN_EVENTS));
-    if (!e)
-        e = db_run(s->db, SQL_MARKS_PRUNE, f, DB_I(before.ms - MARK_KEEP_MS), DB_I(RETAIN_JOBS));
-    if (e)
-        return e;
-    *out_deleted = deleted;
-    *out_more = deleted == RETAIN_JOBS || rows <= 0;
-    return E_OK;
 }
 
 /* ---- outlook ---- */
@@ -324,9 +299,22 @@ err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *
     err e = sooner(s, SQL_FIRST_DUE, &o.next_ms, f);
     if (!e)
         e = sooner(s, SQL_FIRST_LAPSE, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_FIRST_STOP, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_FIRST_OVER, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_OPERATION_FIRST, &o.next_ms, f);
+    if (!e)
+        e = sooner(s, SQL_CALL_FIRST, &o.next_ms, f);
+    if (s->unsettled)
+        o.next_ms = now.ms;
+    if (!e)
+        e = schedules_outlook(s, o.schedule_ms, f);
     if (e)
         return e;
     lanes_outlook(s, now.ms, &o);
+    o.mode = s->mode;
     memcpy(o.by_state, s->now.by_state, sizeof o.by_state);
     *out = o;
     return E_OK;

@@ -8,7 +8,19 @@ const char *waiting_name(enum waiting w)
     static const char *const names[] = {
         [WAITING_NONE] = "none", [WAITING_TIME] = "time",       [WAITING_WORKER] = "worker",
         [WAITING_RATE] = "rate", [WAITING_LANE] = "lane",       [WAITING_SITE] = "site",
-        [WAITING_DISK] = "disk", [WAITING_BREAKER] = "breaker",
+        [WAITING_DISK] = "disk", [WAITING_BREAKER] = "breaker", [WAITING_PAUSE] = "pause",
+        [WAITING_LIMIT] = "limit", [WAITING_SESSION] = "session", [WAITING_JOB] = "job",
+        [WAITING_MODE] = "mode",
+    };
+    need((unsigned)w < sizeof names / sizeof *names);
+    return names[w];
+}
+
+const char *lane_word_name(enum lane_word w)
+{
+    static const char *const names[] = {
+        [LANE_OPEN] = "open",       [LANE_FULL] = "full",       [LANE_BLOCKED] = "blocked", [LANE_BREAKER_OPEN] = "breaker_open",
+        [LANE_PAUSED] = "paused",   [LANE_SESSION] = "session",
     };
     need((unsigned)w < sizeof names / sizeof *names);
     return names[w];
@@ -20,13 +32,15 @@ static void read_waiting(const struct store *s, wall now, struct job_view *v)
         v->waiting = WAITING_TIME;
         v->waiting_until_ms = v->run_at_ms;
     }
-    for (size_t i = 0; v->state == JOB_READY && i < s->now.lane_count; i++) {
-        if (span_is(v->lane, s->now.lanes[i].name))
-            v->waiting = lanes_waiting(s, &s->now.lanes[i], now.ms, &v->waiting_until_ms);
-    }
+    if (v->state == JOB_BLOCKED)
+        v->waiting = WAITING_JOB;
+    const struct store_lane *l = v->state == JOB_READY ? lanes_find(s, v->lane) : NULL;
+    if (l)
+        v->waiting = lanes_waiting(s, l, now.ms, &v->waiting_until_ms);
 }
 
-static err read_view(const struct store *s, wall now, struct query *q, struct arena *a, struct job_view *v, struct fault *f)
+err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
+                  struct job_view *v, struct fault *f)
 {
     *v = (struct job_view){
         .state = (enum job_state)db_int(q, 9),
@@ -52,7 +66,17 @@ static err read_view(const struct store *s, wall now, struct query *q, struct ar
         .rejected = db_int(q, 29),
         .conflicts = db_int(q, 30),
         .filtered = db_int(q, 31),
+        .n_ok = db_int(q, 32),
+        .n_void = db_int(q, 33),
+        .generation = db_int(q, 34),
+        .prio = db_int(q, 35),
+        .expires_ms = db_int(q, 36),
+        .deadline_ms = db_int(q, 37),
+        .source = (enum store_source)db_int(q, 39),
+        .result_age_ms = db_int(q, 41),
     };
+    span_copy(db_text(q, 42), v->fingerprint, sizeof v->fingerprint);
+    span_copy(db_text(q, 43), v->batch, sizeof v->batch);
     span_copy(db_text(q, 0), v->id, sizeof v->id);
     struct span *const texts[] = {&v->site, &v->kind,   &v->target, &v->lane,
                                   &v->spec, &v->cursor, &v->why,    &v->report};
@@ -61,8 +85,11 @@ static err read_view(const struct store *s, wall now, struct query *q, struct ar
         if (e)
             return e;
     }
+    err e = db_keep(q, 38, a, &v->unique_key, f);
+    if (!e)
+        e = db_keep(q, 40, a, &v->from_job, f);
     read_waiting(s, now, v);
-    return E_OK;
+    return e;
 }
 
 err store_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
@@ -77,7 +104,7 @@ err store_job(struct store *s, struct span id, wall now, struct arena *a, struct
         return e;
     e = db_step(q, f);
     if (!e)
-        e = read_view(s, now, q, a, &v, f);
+        e = job_view_read(s, now, q, a, &v, f);
     else if (e == E_END)
         e = fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)));
     db_end(q);
@@ -126,7 +153,7 @@ err store_jobs(struct store *s, const struct jobs_query *query, wall now, struct
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
-        e = read_view(s, now, q, a, &all[n], n ? NULL : f);
+        e = job_view_read(s, now, q, a, &all[n], n ? NULL : f);
         if (e)
             break;
         n++;

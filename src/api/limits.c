@@ -1,0 +1,231 @@
+/* limits.c - limits above lanes, which of them wins, and what the service as a whole does. */
+#include "api/inside.h"
+#include "api/lane_view.h"
+#include "api/terms.h"
+
+#include "os/clock.h"
+
+enum { RUNNING_MAX = 1000000, WEIGHT = 100, WEIGHT_MAX = 10000, BURST_MAX = 10000, EVERY_MAX_MS = 86400000 };
+
+static bool failed(struct call *c)
+{
+    if (c->op.result)
+        answer_fault(c->request, c->op.result, &c->op.fault);
+    return c->op.result != E_OK;
+}
+
+/* ---- limits ---- */
+
+static void put_limits(struct json_w *w, const char *key, enum limit_scope scope, const struct call *c)
+{
+    json_key(w, key);
+    json_open_array(w);
+    for (size_t i = 0; i < c->op.out.limits.count; i++)
+        if (c->op.out.limits.limits[i].scope == scope)
+            view_limit(w, &c->op.out.limits.limits[i]);
+    json_close_array(w);
+}
+
+static void on_limits(struct call *c)
+{
+    if (failed(c))
+        return;
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "limits");
+    json_key(&w, "all");
+    view_limit(&w, &c->op.out.limits.limits[0]);
+    put_limits(&w, "tenants", LIMIT_TENANT, c);
+    put_limits(&w, "sites", LIMIT_SITE, c);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+void limits_show(struct api *a, struct request *r, struct span id)
+{
+    call_post(call_new(a, r, id), STORE_LIMITS, on_limits);
+}
+
+static void on_set(struct call *c)
+{
+    if (!failed(c))
+        call_post(c, STORE_LIMITS, on_limits);
+}
+
+static bool read_limit(struct body *b, struct json_parser *parser, struct span text, struct limit_view *out)
+{
+    static const char *const of_all[] = {"max_running", NULL};
+    static const char *const of_tenant[] = {"max_running", "weight", NULL};
+    static const char *const of_site[] = {"max_running", "rate", NULL};
+    static const char *const *const members[] = {of_all, of_tenant, of_site};
+    static const char *const rates[] = {"every_ms", "burst", NULL};
+    struct json root, rate;
+    if (!body_read(b, parser, text, false, members[out->scope], &root))
+        return false;
+    body_number(b, root, "", "max_running", 0, RUNNING_MAX, &out->max_active);
+    body_number(b, root, "", "weight", 1, WEIGHT_MAX, &out->weight);
+    if (body_given(root, "rate", &rate) && json_is(rate, JSON_OBJECT)) {
+        body_members(b, rate, "/rate", rates);
+        body_number(b, rate, "/rate", "every_ms", 0, EVERY_MAX_MS, &out->emit_ms);
+        body_number(b, rate, "/rate", "burst", 1, BURST_MAX, &out->burst);
+    } else if (rate.doc && !json_is(rate, JSON_NULL)) {
+        body_refuse(b, SPAN("/rate"), "type", "must be an object such as {\"every_ms\":2000,\"burst\":1}");
+    }
+    return body_fine(b);
+}
+
+/* PATCH changes what is named; PUT: what is not goes back to no limit. */
+static void set_one(struct api *a, struct request *r, enum limit_scope scope, struct span name)
+{
+    bool patch = span_is(r->method, "PATCH");
+    if (!body_is_json(r))
+        return;
+    struct call *c = call_new(a, r, SPAN_NONE);
+    struct order_refusal refusal = {0};
+    c->limit = (struct limit_view){.scope = scope,
+                                   .name = arena_keep(c->op.arena, name.p ? name : SPAN("")),
+                                   .max_active = patch ? LANE_UNCHANGED : 0,
+                                   .weight = patch ? LANE_UNCHANGED : WEIGHT,
+                                   .emit_ms = patch ? LANE_UNCHANGED : 0,
+                                   .burst = patch ? LANE_UNCHANGED : 1};
+    if (!read_limit(&(struct body){&refusal, c->op.arena}, a->json, r->body, &c->limit)) {
+        answer_refusal(r, &refusal);
+        return;
+    }
+    c->op.in.limit = c->limit;
+    call_post(c, STORE_LIMIT_SET, on_set);
+}
+
+void limits_set_all(struct api *a, struct request *r, struct span id)
+{
+    set_one(a, r, LIMIT_ALL, id);
+}
+
+void limits_set_tenant(struct api *a, struct request *r, struct span name)
+{
+    set_one(a, r, LIMIT_TENANT, name);
+}
+
+static bool site_known(const struct api *a, struct span name)
+{
+    for (size_t i = 0; i < a->config.packs->count; i++)
+        if (span_eq(pack_name(a->config.packs->pack[i]), name))
+            return true;
+    return false;
+}
+
+void limits_set_site(struct api *a, struct request *r, struct span name)
+{
+    if (site_known(a, name))
+        set_one(a, r, LIMIT_SITE, name);
+    else
+        answer_problem(r, 404, "not_found", "there is no site pack of this name");
+}
+
+/* ---- GET /v1/limits/effective ---- */
+
+static void on_bounds(struct call *c)
+{
+    struct api_status status = {0};
+    if (failed(c))
+        return;
+    c->api->config.status(c->api->config.ctx, &status);
+    int64_t workers = status.workers_idle + status.workers_busy + status.workers_starting;
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    view_bounds(&w, c->kept, &c->op.out.bounds, workers, clock_wall());
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+/* "interactive", "normal-7": with the share of a site on many hosts. */
+void limits_effective(struct api *a, struct request *r, struct span id)
+{
+    struct span tenant = SPAN("default"), site = SPAN("x"), class = SPAN("normal");
+    struct lane_name parts;
+    struct call *c = call_new(a, r, id);
+    (void)request_query(r, "tenant", &tenant);
+    (void)request_query(r, "site", &site);
+    (void)request_query(r, "class", &class);
+    c->kept = span_of(arena_fmt(c->op.arena, "%.*s/%.*s/%.*s", SP(tenant), SP(site), SP(class)));
+    if (!lane_name_parse(c->kept, &parts)) {
+        answer_problem(r, 400, "bad_parameter",
+                       "tenant and site must be words of letters, digits, _ and -, class interactive, normal, "
+                       "bulk or quarantine");
+        return;
+    }
+    c->op.in.lane.name = c->kept;
+    call_post(c, STORE_LANE_BOUNDS, on_bounds);
+}
+
+/* ---- /v1/mode ---- */
+
+static void on_mode(struct call *c)
+{
+    if (failed(c))
+        return;
+    const struct mode_view *m = &c->op.out.mode;
+    char when[WHEN_TEXT];
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "mode");
+    json_kv_cstr(&w, "mode", mode_name(m->mode));
+    json_kv_text(&w, "by", m->by.n ? m->by : SPAN_NONE);
+    json_kv_text(&w, "reason", m->why.n ? m->why : SPAN_NONE);
+    json_kv_cstr(&w, "since", m->since_ms ? when_text_ms((wall){m->since_ms}, when) : NULL);
+    json_key(&w, "effects");
+    json_open(&w);
+    json_kv_bool(&w, "takes_jobs", m->mode == MODE_NORMAL || m->mode == MODE_PAUSED);
+    json_kv_bool(&w, "starts_jobs", m->mode == MODE_NORMAL || m->mode == MODE_DRAINING);
+    json_close(&w);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+void mode_show(struct api *a, struct request *r, struct span id)
+{
+    call_post(call_new(a, r, id), STORE_MODE, on_mode);
+}
+
+static void on_mode_set(struct call *c)
+{
+    if (!failed(c))
+        call_post(c, STORE_MODE, on_mode);
+}
+
+static bool read_mode(struct body *b, struct json_parser *parser, struct span text, struct store_op *op)
+{
+    static const char *const members[] = {"mode", "by", "reason", NULL};
+    static const char *const names[] = {"normal", "paused", "draining", "maintenance", NULL};
+    struct json root, v;
+    int mode = MODE_NORMAL;
+    if (!body_read(b, parser, text, false, members, &root))
+        return false;
+    if (!body_given(root, "mode", &v))
+        body_refuse(b, SPAN("/mode"), "required", "normal, paused, draining or maintenance");
+    body_choice(b, root, "", "mode", names, &mode);
+    op->in.mode.mode = (enum store_mode)mode;
+    op->in.mode.by = SPAN("api");
+    op->in.mode.why = SPAN_NONE;
+    body_text(b, root, "", "by", LANE_NOTE, &op->in.mode.by);
+    body_text(b, root, "", "reason", LANE_NOTE, &op->in.mode.why);
+    if (mode != MODE_NORMAL && !body_given(root, "reason", &v))
+        body_refuse(b, SPAN("/reason"), "required", "say why: whoever finds it so wants to know");
+    return body_fine(b);
+}
+
+void mode_put(struct api *a, struct request *r, struct span id)
+{
+    if (!body_is_json(r))
+        return;
+    struct call *c = call_new(a, r, id);
+    struct order_refusal refusal = {0};
+    if (read_mode(&(struct body){&refusal, c->op.arena}, a->json, r->body, &c->op))
+        call_post(c, STORE_MODE_SET, on_mode_set);
+    else
+        answer_refusal(r, &refusal);
+}

@@ -1,0 +1,425 @@
+/* queues.c - lanes and their breakers: seen, set, stopped and let go.
+ *
+ * A path names a lane as it is, tenant/site/class. What changes a lane asks for it first: one that is not
+ * there comes into being only when its site is known, so that a name mistyped is a 404 and no lane. */
+#include "api/inside.h"
+#include "api/lane_view.h"
+
+#include "base/text.h"
+#include "os/clock.h"
+
+enum {
+    LIST_LIMIT = 50,
+    LIST_MAX = 200,
+    PURGE_STEPS = 50, /* of 200 jobs each, in one request */
+    WEIGHT_MAX = 10000,
+    RUNNING_MAX = 10000,
+    BURST_MAX = 10000,
+    EVERY_MAX_MS = 86400000,
+    TTL_S = 600,
+    TTL_MAX_S = 86400,
+};
+
+static bool failed(struct call *c)
+{
+    if (c->op.result)
+        answer_fault(c->request, c->op.result, &c->op.fault);
+    return c->op.result != E_OK;
+}
+
+/* ---- one lane ---- */
+
+/* The name of the path, "%40" and all read; false: answered 404. */
+static bool read_name(struct call *c, struct span typed)
+{
+    struct buf name = BUF(LANE_NAME);
+    struct lane_name parts;
+    bool fine = text_add_url_unescaped(&name, typed) && !name.failed && name.n < LANE_NAME &&
+                lane_name_parse(buf_span(&name), &parts);
+    if (fine)
+        c->kept = arena_keep(c->op.arena, buf_span(&name));
+    else
+        answer_problem(c->request, 404, "not_found",
+                       "there is no such queue; one is tenant/site/class, the class interactive, normal, bulk "
+                       "or quarantine");
+    buf_free(&name);
+    return fine;
+}
+
+static void answer_lane(struct call *c, const struct lane_view *lane)
+{
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    if (c->breaker)
+        view_breaker(&w, lane, clock_wall());
+    else
+        view_lane(&w, lane, clock_wall());
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+static void on_shown(struct call *c)
+{
+    if (!failed(c))
+        answer_lane(c, &c->op.out.lane);
+}
+
+static void ask_lane(struct call *c, void (*then)(struct call *c))
+{
+    c->op.in.lane.name = c->kept;
+    call_post(c, STORE_LANE, then);
+}
+
+static void show(struct api *a, struct request *r, struct span lane, bool breaker)
+{
+    struct call *c = call_new(a, r, SPAN_NONE);
+    c->breaker = breaker;
+    if (read_name(c, lane))
+        ask_lane(c, on_shown);
+}
+
+void queues_show(struct api *a, struct request *r, struct span lane)
+{
+    show(a, r, lane, false);
+}
+
+void breakers_show(struct api *a, struct request *r, struct span lane)
+{
+    show(a, r, lane, true);
+}
+
+/* ---- lists ---- */
+
+static void on_listed(struct call *c)
+{
+    const struct lane_view *lanes = c->op.out.lanes.lanes;
+    size_t found = c->op.out.lanes.count;
+    size_t count = found < c->page ? found : c->page; /* one more was asked for: is there a next page? */
+    if (failed(c))
+        return;
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    wall now = clock_wall();
+    json_open(&w);
+    json_kv_cstr(&w, "object", "list");
+    json_key(&w, "data");
+    json_open_array(&w);
+    for (size_t i = 0; i < count; i++) {
+        if (c->breaker)
+            view_breaker(&w, &lanes[i], now);
+        else
+            view_lane(&w, &lanes[i], now);
+    }
+    json_close_array(&w);
+    json_key(&w, "page");
+    json_open(&w);
+    json_kv_int(&w, "limit", (int64_t)c->page);
+    json_kv_bool(&w, "has_more", found > count);
+    json_kv_text(&w, "next_after", found > count ? lanes[count - 1].name : SPAN_NONE);
+    json_close(&w);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+/* A query parameter that is a short plain word; false: answered 400. */
+static bool query_word(struct call *c, const char *name, struct span *out)
+{
+    struct span text;
+    if (!request_query(c->request, name, &text))
+        return true;
+    *out = arena_keep(c->op.arena, text);
+    if (lane_word_is_plain(text))
+        return true;
+    answer_problem(c->request, 400, "bad_parameter", "%s must be a word of letters, digits, _ and -", name);
+    return false;
+}
+
+static bool query_flag(struct request *r, const char *name, bool *out)
+{
+    struct span text;
+    if (!request_query(r, name, &text))
+        return true;
+    *out = span_is(text, "true");
+    if (*out || span_is(text, "false"))
+        return true;
+    answer_problem(r, 400, "bad_parameter", "%s must be true or false", name);
+    return false;
+}
+
+static void list(struct api *a, struct request *r, bool breakers)
+{
+    int64_t limit = LIST_LIMIT;
+    struct span after;
+    struct call *c = call_new(a, r, SPAN_NONE);
+    struct lanes_query q = {.breakers = breakers};
+    c->breaker = breakers;
+    if (!query_number(r, "limit", 1, LIST_MAX, &limit) || !query_word(c, "tenant", &q.tenant) ||
+        !query_word(c, "site", &q.site) || !query_flag(r, "troubled", &q.troubled))
+        return;
+    if (request_query(r, "after", &after))
+        q.after = arena_keep(c->op.arena, after);
+    c->page = (size_t)limit;
+    q.limit = c->page + 1;
+    c->op.in.lanes = q;
+    call_post(c, STORE_LANES, on_listed);
+}
+
+void queues_list(struct api *a, struct request *r, struct span id)
+{
+    (void)id;
+    list(a, r, false);
+}
+
+void breakers_list(struct api *a, struct request *r, struct span id)
+{
+    (void)id;
+    list(a, r, true);
+}
+
+/* ---- changing ---- */
+
+static void on_changed(struct call *c)
+{
+    if (!failed(c))
+        ask_lane(c, on_shown);
+}
+
+static bool site_known(const struct api *a, struct span lane)
+{
+    struct lane_name parts;
+    if (!lane_name_parse(lane, &parts) || parts.class == LANE_QUARANTINE)
+        return false;
+    for (size_t i = 0; i < a->config.packs->count; i++)
+        if (span_eq(pack_name(a->config.packs->pack[i]), parts.site))
+            return true;
+    return false;
+}
+
+static void on_found(struct call *c)
+{
+    if (c->op.result && !(c->op.result == E_NOT_FOUND && site_known(c->api, c->kept))) {
+        (void)failed(c);
+        return;
+    }
+    c->op.in.lane_change = c->change;
+    call_post(c, STORE_LANE_CHANGE, on_changed);
+}
+
+/* The body is read: the lane of the path is changed. */
+static void change(struct call *c)
+{
+    c->change.name = c->kept;
+    ask_lane(c, on_found);
+}
+
+/* {"by": …, "reason": …, "ttl_s": …}; false: answered. */
+static bool read_note(struct call *c, bool says_why, int64_t *ttl_s)
+{
+    static const char *const members[] = {"by", "reason", NULL};
+    static const char *const members_ttl[] = {"by", "reason", "ttl_s", NULL};
+    struct order_refusal refusal = {0};
+    struct body b = {&refusal, c->op.arena};
+    struct json root, v;
+    c->change.by = SPAN("api");
+    if (c->request->body.n && !body_is_json(c->request))
+        return false;
+    if (body_read(&b, c->api->json, c->request->body, true, ttl_s ? members_ttl : members, &root)) {
+        body_text(&b, root, "", "by", LANE_NOTE, &c->change.by);
+        body_text(&b, root, "", "reason", LANE_NOTE, &c->change.why);
+        if (ttl_s)
+            body_number(&b, root, "", "ttl_s", 1, TTL_MAX_S, ttl_s);
+        if (says_why && !body_given(root, "reason", &v))
+            body_refuse(&b, SPAN("/reason"), "required", "say why: whoever finds it so wants to know");
+        if (body_fine(&b))
+            return true;
+    }
+    answer_refusal(c->request, &refusal);
+    return false;
+}
+
+static void act(struct api *a, struct request *r, struct span lane, enum lane_act act, bool says_why)
+{
+    struct call *c = call_new(a, r, SPAN_NONE);
+    c->change.act = act;
+    if (read_name(c, lane) && read_note(c, says_why, NULL))
+        change(c);
+}
+
+void queues_pause(struct api *a, struct request *r, struct span lane)
+{
+    act(a, r, lane, LANE_ACT_PAUSE, true);
+}
+
+void queues_resume(struct api *a, struct request *r, struct span lane)
+{
+    act(a, r, lane, LANE_ACT_RESUME, false);
+}
+
+void queues_close(struct api *a, struct request *r, struct span lane)
+{
+    act(a, r, lane, LANE_ACT_CLOSE, true);
+}
+
+void queues_open(struct api *a, struct request *r, struct span lane)
+{
+    act(a, r, lane, LANE_ACT_OPEN, false);
+}
+
+void queues_unblock(struct api *a, struct request *r, struct span lane)
+{
+    act(a, r, lane, LANE_ACT_UNBLOCK, true);
+}
+
+static void act_breaker(struct api *a, struct request *r, struct span lane, enum lane_act act, bool held)
+{
+    int64_t ttl_s = TTL_S;
+    struct call *c = call_new(a, r, SPAN_NONE);
+    c->breaker = true;
+    c->change.act = act;
+    if (!read_name(c, lane) || !read_note(c, held, held ? &ttl_s : NULL))
+        return;
+    if (held)
+        c->change.until_ms = clock_wall().ms + ttl_s * 1000;
+    change(c);
+}
+
+void breakers_open(struct api *a, struct request *r, struct span lane)
+{
+    act_breaker(a, r, lane, LANE_ACT_BREAKER_OPEN, true);
+}
+
+void breakers_close(struct api *a, struct request *r, struct span lane)
+{
+    act_breaker(a, r, lane, LANE_ACT_BREAKER_CLOSE, true);
+}
+
+void breakers_reset(struct api *a, struct request *r, struct span lane)
+{
+    act_breaker(a, r, lane, LANE_ACT_BREAKER_RESET, false);
+}
+
+/* ---- settings ---- */
+
+/* A member that is given as null gives up the lane's own value. */
+static void read_setting(struct body *b, struct json object, const char *at, const char *key, int64_t min,
+                         int64_t max, int64_t *value)
+{
+    struct json v = json_get(object, span_of(key));
+    if (v.doc && json_is(v, JSON_NULL))
+        *value = LANE_AS_CONFIGURED;
+    else
+        body_number(b, object, at, key, min, max, value);
+}
+
+static bool read_settings(struct body *b, struct json_parser *parser, struct span text,
+                          struct lane_change *out)
+{
+    static const char *const members[] = {"weight", "max_running", "rate", "by", "reason", NULL};
+    static const char *const rates[] = {"every_ms", "burst", NULL};
+    struct lane_settings *set = &out->settings;
+    struct json root;
+    if (!body_read(b, parser, text, false, members, &root))
+        return false;
+    read_setting(b, root, "", "weight", 1, WEIGHT_MAX, &set->weight);
+    read_setting(b, root, "", "max_running", 1, RUNNING_MAX, &set->max_active);
+    body_text(b, root, "", "by", LANE_NOTE, &out->by);
+    body_text(b, root, "", "reason", LANE_NOTE, &out->why);
+    struct json rate = json_get(root, SPAN("rate"));
+    if (rate.doc && json_is(rate, JSON_NULL)) {
+        set->emit_ms = set->burst = LANE_AS_CONFIGURED;
+    } else if (json_is(rate, JSON_OBJECT)) {
+        body_members(b, rate, "/rate", rates);
+        read_setting(b, rate, "/rate", "every_ms", 0, EVERY_MAX_MS, &set->emit_ms);
+        read_setting(b, rate, "/rate", "burst", 1, BURST_MAX, &set->burst);
+    } else if (rate.doc) {
+        body_refuse(b, SPAN("/rate"), "type", "must be an object such as {\"every_ms\":2000,\"burst\":1}");
+    }
+    return body_fine(b);
+}
+
+/* PATCH changes what is named, PUT gives up what is not. */
+static void set(struct api *a, struct request *r, struct span lane, int64_t missing)
+{
+    struct call *c = call_new(a, r, SPAN_NONE);
+    struct order_refusal refusal = {0};
+    c->change = (struct lane_change){
+        .act = LANE_ACT_SET, .settings = {missing, missing, missing, missing}, .by = SPAN("api")};
+    if (!read_name(c, lane) || !body_is_json(r))
+        return;
+    if (read_settings(&(struct body){&refusal, c->op.arena}, a->json, r->body, &c->change))
+        change(c);
+    else
+        answer_refusal(r, &refusal);
+}
+
+void queues_put(struct api *a, struct request *r, struct span lane)
+{
+    set(a, r, lane, LANE_AS_CONFIGURED);
+}
+
+void queues_patch(struct api *a, struct request *r, struct span lane)
+{
+    set(a, r, lane, LANE_UNCHANGED);
+}
+
+/* ---- purge ---- */
+
+static void answer_purged(struct call *c, bool more)
+{
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "purge");
+    json_kv_text(&w, "queue", c->kept);
+    json_kv_int(&w, "cancelled", c->purged);
+    json_kv_bool(&w, "more", more);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+static void on_purged(struct call *c)
+{
+    if (failed(c))
+        return;
+    c->purged += c->op.out.purge.cancelled;
+    c->left--;
+    if (c->op.out.purge.more && c->left > 0)
+        call_post(c, STORE_LANE_PURGE, on_purged);
+    else
+        answer_purged(c, c->op.out.purge.more);
+}
+
+/* What would be done. */
+static void on_dry(struct call *c)
+{
+    if (failed(c))
+        return;
+    const struct lane_view *lane = &c->op.out.lane;
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "dry_run");
+    json_kv_cstr(&w, "action", "purge");
+    json_kv_int(&w, "count", lane->blocked + lane->scheduled + lane->ready);
+    json_kv_cstr(&w, "count_kind", "exact");
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+void queues_purge(struct api *a, struct request *r, struct span lane)
+{
+    bool dry = false;
+    struct call *c = call_new(a, r, SPAN_NONE);
+    if (!query_flag(r, "dry_run", &dry) || !read_name(c, lane) || !read_note(c, true, NULL))
+        return;
+    if (dry) {
+        ask_lane(c, on_dry);
+        return;
+    }
+    c->left = PURGE_STEPS;
+    c->op.in.purge = (struct lane_purge){.name = c->kept, .by = c->change.by, .why = c->change.why};
+    call_post(c, STORE_LANE_PURGE, on_purged);
+}

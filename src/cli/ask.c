@@ -1,0 +1,164 @@
+#include "cli/ask.h"
+
+#include "base/id.h"
+#include "base/text.h"
+
+enum { ANSWER_MS = 60 * 1000, ANSWER_MAX = 32 * 1024 * 1024 };
+
+int ask_open(struct ask *a, struct cli *c)
+{
+    *a = (struct ask){.c = c};
+    int code = service_open(&a->service, c, NULL, NULL);
+    if (!code)
+        a->parser = json_parser_new(ANSWER_MAX);
+    return code;
+}
+
+void ask_close(struct ask *a)
+{
+    buf_free(&a->answer.body);
+    json_parser_free(&a->parser);
+    service_close(&a->service);
+}
+
+int ask_send(struct ask *a, const char *method, const char *path, const char *key,
+             struct span body)
+{
+    struct fault f = {0};
+    struct client_request q = {.method = method,
+                               .path = path,
+                               .body = body,
+                               .timeout_ms = ANSWER_MS,
+                               .body_max = ANSWER_MAX};
+    if (key)
+        q.headers[0] = arena_fmt(a->c->arena, "Idempotency-Key: %s", key);
+    buf_free(&a->answer.body);
+    a->root = JSON_MISSING;
+    err e = client_send(a->service.client, &q, &a->answer, &f);
+    if (e) {
+        cli_say("%s", f.words[0] ? f.words : err_text(e));
+        return cli_exit_of(e);
+    }
+    if (a->answer.status < 200 || a->answer.status > 299)
+        return cli_problem(&a->answer);
+    if (a->answer.status == 204 ||
+        !json_parse(a->parser, buf_span(&a->answer.body), &a->root, NULL))
+        return EXIT_DONE;
+    cli_say("the answer cannot be read; is this a Fulmar service?");
+    return EXIT_PROTOCOL;
+}
+
+struct span ask_text(struct json v, const char *path)
+{
+    struct span text = SPAN_NONE;
+    json_text(json_path(v, path), &text);
+    return text;
+}
+
+long long ask_number(struct json v, const char *path)
+{
+    int64_t n = 0;
+    json_int(json_path(v, path), &n);
+    return (long long)n;
+}
+
+char *ask_shown(struct ask *a, struct json v, const char *path)
+{
+    return cli_printable(a->c, ask_text(v, path));
+}
+
+void ask_print(struct ask *a)
+{
+    fwrite(a->answer.body.p, 1, a->answer.body.n, stdout);
+}
+
+void ask_line(struct ask *a, const char *name, struct json v, const char *path)
+{
+    if (ask_text(v, path).n)
+        printf("%-12s %s\n", name, ask_shown(a, v, path));
+}
+
+int ask_operation(struct ask *a)
+{
+    struct json o = a->root;
+    if (a->c->json) {
+        ask_print(a);
+        return EXIT_DONE;
+    }
+    char *id = ask_shown(a, o, "id"), *kind = ask_shown(a, o, "kind");
+    struct span state = ask_text(o, "state");
+    const char *done = strcmp(kind, "replay") == 0   ? "taken up again"
+                       : strcmp(kind, "cancel") == 0 ? "cancelled or told to stop"
+                                                     : "deleted";
+    if (span_is(state, "running"))
+        cli_note(
+            a->c,
+            "%lld jobs %s so far; it goes on by itself\nlook: fulmar operations show %s · stop it: "
+            "fulmar operations cancel %s",
+            ask_number(o, "done"), done, id, id);
+    else
+        cli_note(a->c, "%lld jobs %s", ask_number(o, "done"), done);
+    if (ask_number(o, "skipped"))
+        cli_note(a->c, "%lld were left out: they were no longer what they had been",
+                 ask_number(o, "skipped"));
+    return EXIT_DONE;
+}
+
+int ask_dry_run(struct ask *a, const char *noun)
+{
+    if (a->c->json) {
+        ask_print(a);
+        return EXIT_DONE;
+    }
+    bool exact = span_is(ask_text(a->root, "count_kind"), "exact");
+    printf("%s%lld %s would be %s\n", exact ? "" : "at least ", ask_number(a->root, "count"),
+           noun,
+           span_is(ask_text(a->root, "action"), "retry")    ? "taken up again"
+           : span_is(ask_text(a->root, "action"), "cancel") ? "cancelled"
+           : span_is(ask_text(a->root, "action"), "delete") ? "deleted"
+                                                            : "made");
+    for (struct json_iter i = json_each(json_get(a->root, SPAN("groups"))); json_next(&i);)
+        printf("  %6lld  %-16s  %-10s  %-10s  %s\n", ask_number(i.value, "count"),
+               ask_shown(a, i.value, "class"), ask_shown(a, i.value, "site"),
+               ask_shown(a, i.value, "kind"), ask_shown(a, i.value, "fingerprint"));
+    return EXIT_DONE;
+}
+
+const char *ask_action(struct cli *c, const char *verb, const char *const *actions)
+{
+    const char *action = c->word_count > 1 ? c->words[1] : actions[0];
+    for (size_t i = 0; actions[i]; i++)
+        if (strcmp(actions[i], action) == 0)
+            return actions[i];
+    const char *near = text_nearest(span_of(action), actions);
+    struct buf known = BUF(512);
+    for (size_t i = 0; actions[i]; i++)
+        buf_fmt(&known, "%s%s", i ? ", " : "", actions[i]);
+    if (near)
+        (void)cli_usage(verb, "unknown action '%.40s'; did you mean '%s'?", action, near);
+    else
+        (void)cli_usage(verb, "unknown action '%.40s'; known are %.*s", action,
+                        SP(buf_span(&known)));
+    buf_free(&known);
+    return NULL;
+}
+
+const char *ask_id(struct cli *c, const char *verb, const char *kind, const char *noun,
+                   int *out_code)
+{
+    const char *id = c->word_count > 2 ? c->words[2] : NULL;
+    *out_code = EXIT_DONE;
+    if (!id)
+        *out_code =
+            cli_usage(verb, "%s %s needs the id of %s %s; fulmar %s list shows them", verb,
+                      c->words[1], strchr("aeiou", noun[0]) ? "an" : "a", noun, verb);
+    else if (c->word_count > 3)
+        *out_code = cli_usage(verb, "too many words");
+    else if (!id_valid(span_of(id), kind)) {
+        cli_say("'%s' is not the id of %s %s; fulmar %s list shows them",
+                cli_printable(c, span_of(id)), strchr("aeiou", noun[0]) ? "an" : "a", noun,
+                verb);
+        *out_code = EXIT_DATA;
+    }
+    return *out_code ? NULL : id;
+}

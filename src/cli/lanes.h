@@ -1,0 +1,15 @@
+/* lanes.h - what queues, breakers, limits and mode share. */
+#pragma once
+
+#include "cli/service.h"
+
+/* {"by":…,"reason":…, and what `more` adds}; in the arena. */
+struct span lanes_body(struct cli *c, void (*more)(struct cli *c, struct json_w *w));
+/* Asks; with --json prints the answer as it is, else gives its root to `show`. An exit code. */
+int lanes_ask(struct cli *c, struct service *s, const char *method, const char *path, struct span body,
+              void (*show)(struct cli *c, struct json root));
+/* The number of a flag as a member; "default" is null, NULL no member. */
+void lanes_put_number(struct json_w *w, const char *key, const char *text, bool duration);
+
+struct span lanes_text(struct json v, const char *path);
+long long lanes_number(struct json v, const char *path);

@@ -1,0 +1,363 @@
+/* sessions.c - the verb: people's own logins. Cookies are read from a file or standard input, go to the
+ * service, and are forgotten here. */
+#include "cli/service.h"
+
+#include "base/id.h"
+#include "base/text.h"
+#include "os/files.h"
+#include "os/secret.h"
+#include "store/sessions.h"
+#include "wire/cookies.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, BODY_MAX = 4096, EVERY_MAX_S = 86400 };
+
+/* ---- asking ---- */
+
+static int ask(struct service *s, const char *method, const char *path, struct span body, const char *type,
+               struct client_answer *out)
+{
+    struct fault f = {0};
+    struct client_request q = {.method = method,
+                               .path = path,
+                               .body = body,
+                               .headers = {type},
+                               .timeout_ms = ANSWER_MS,
+                               .body_max = ANSWER_MAX};
+    err e = client_send(s->client, &q, out, &f);
+    int code = EXIT_DONE;
+    if (e) {
+        cli_say("%s", f.words[0] ? f.words : err_text(e));
+        code = cli_exit_of(e);
+    } else if (out->status < 200 || out->status > 299) {
+        code = cli_problem(out);
+    }
+    if (code)
+        buf_free(&out->body);
+    return code;
+}
+
+static char *path_of(struct cli *c, const char *name, const char *rest)
+{
+    return arena_fmt(c->arena, "/v1/sessions/%s%s", name, rest);
+}
+
+/* ---- tables ---- */
+
+static struct span text_at(struct json v, const char *path)
+{
+    struct span text = SPAN_NONE;
+    json_text(json_path(v, path), &text);
+    return text;
+}
+
+static long long number_at(struct json v, const char *path)
+{
+    int64_t n = 0;
+    json_int(json_path(v, path), &n);
+    return (long long)n;
+}
+
+/* "SearchTimeline until 2026-…" for each, or why it is out. */
+static const char *rests_of(struct cli *c, struct json session)
+{
+    struct buf text = BUF(4096);
+    struct json rests = json_get(session, SPAN("cooldowns"));
+    if (json_count(rests) == 0)
+        buf_add(&text, text_at(session, "reason"));
+    for (struct json_iter i = json_each(rests); json_next(&i);) {
+        struct span until = SPAN_NONE;
+        json_text(i.value, &until);
+        buf_fmt(&text, "%s%.*s until %.*s", text.n ? ", " : "", SP(i.key), SP(until));
+    }
+    if (text.n == 0)
+        buf_add_char(&text, '-');
+    char *shown = cli_printable(c, buf_span(&text));
+    buf_free(&text);
+    return shown;
+}
+
+static void print_row(struct cli *c, struct json v)
+{
+    struct span used = text_at(v, "used_at");
+    printf("%-20s  %-12s  %-10s  %-8s  %4lld  %5lld  %-24s  %s\n", cli_printable(c, text_at(v, "name")),
+           cli_printable(c, text_at(v, "pool")), cli_printable(c, text_at(v, "site")),
+           cli_printable(c, text_at(v, "state")), number_at(v, "active"), number_at(v, "leases_24h"),
+           used.n ? cli_printable(c, used) : "-", rests_of(c, v));
+}
+
+static int with_answer(struct cli *c, struct client_answer *a, void (*print)(struct cli *c, struct json v))
+{
+    struct json_parser *parser = json_parser_new(ANSWER_MAX);
+    struct json root;
+    int code = EXIT_DONE;
+    if (c->json) {
+        fwrite(a->body.p, 1, a->body.n, stdout);
+    } else if (json_parse(parser, buf_span(&a->body), &root, NULL)) {
+        cli_say("the answer cannot be read; is this a Fulmar service?");
+        code = EXIT_PROTOCOL;
+    } else {
+        print(c, root);
+    }
+    json_parser_free(&parser);
+    buf_free(&a->body);
+    return code;
+}
+
+static void print_list(struct cli *c, struct json root)
+{
+    struct json data = json_get(root, SPAN("data"));
+    if (json_count(data) == 0)
+        cli_note(c, "no session yet; add one: fulmar sessions add NAME --from cookies.txt");
+    else
+        printf("%-20s  %-12s  %-10s  %-8s  %4s  %5s  %-24s  %s\n", "NAME", "POOL", "SITE", "STATE", "JOBS", "24H",
+               "USED", "RESTS");
+    for (struct json_iter i = json_each(data); json_next(&i);)
+        print_row(c, i.value);
+}
+
+static int list(struct cli *c, struct service *s)
+{
+    struct client_answer answer;
+    struct buf path = BUF(1024);
+    buf_add_text(&path, "/v1/sessions?pool=");
+    text_add_url_escaped(&path, span_of(c->pool ? c->pool : ""));
+    buf_add_text(&path, "&site=");
+    text_add_url_escaped(&path, span_of(c->site ? c->site : ""));
+    buf_add_char(&path, '\0');
+    int code = path.failed ? cli_usage("sessions", "the name is too long")
+                           : ask(s, "GET", path.p, SPAN_NONE, NULL, &answer);
+    buf_free(&path);
+    return code ? code : with_answer(c, &answer, print_list);
+}
+
+static void print_line(struct cli *c, const char *name, struct span value)
+{
+    if (value.n)
+        printf("%-12s %s\n", name, cli_printable(c, value));
+}
+
+static void print_session(struct cli *c, struct json v)
+{
+    print_line(c, "session", text_at(v, "id"));
+    print_line(c, "name", text_at(v, "name"));
+    print_line(c, "site", text_at(v, "site"));
+    print_line(c, "pool", text_at(v, "pool"));
+    print_line(c, "state", text_at(v, "state"));
+    print_line(c, "why", text_at(v, "reason"));
+    print_line(c, "since", text_at(v, "since"));
+    for (struct json_iter i = json_each(json_get(v, SPAN("cooldowns"))); json_next(&i);) {
+        struct span until = SPAN_NONE;
+        json_text(i.value, &until);
+        printf("%-12s %s until %s\n", "rests", cli_printable(c, i.key), cli_printable(c, until));
+    }
+    if (number_at(v, "rate.every_ms"))
+        printf("%-12s one job in %lld ms, %lld at once\n", "rate", number_at(v, "rate.every_ms"),
+               number_at(v, "rate.burst"));
+    printf("%-12s %lld now of %lld at once, %lld in 24 hours, %lld failed in a row\n", "jobs", number_at(v, "active"),
+           number_at(v, "max_active"), number_at(v, "leases_24h"), number_at(v, "failures_in_a_row"));
+    print_line(c, "last used", text_at(v, "used_at"));
+    print_line(c, "last good", text_at(v, "last_ok_at"));
+    printf("%-12s %lld%s\n", "cookies", number_at(v, "cookies"),
+           number_at(v, "cookies") ? "" : "; send some: fulmar sessions cookies NAME --from FILE");
+    print_line(c, "fingerprint", text_at(v, "fingerprint"));
+    print_line(c, "expires", text_at(v, "expires_at"));
+    print_line(c, "created", text_at(v, "created_at"));
+}
+
+/* ---- cookies ---- */
+
+/* Of standard input, to its end. */
+static err read_input(struct buf *out, struct fault *f)
+{
+    for (;;) {
+        char *room = buf_room(out, BODY_MAX);
+        if (!room)
+            return fail(f, E_TOO_BIG, "cookies may have %d bytes", COOKIES_TEXT_MAX);
+        ssize_t n = read(STDIN_FILENO, room, BODY_MAX);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return files_fault(f, "read", "standard input");
+        if (n == 0)
+            return E_OK;
+        out->n += (size_t)n;
+    }
+}
+
+static int read_cookies(struct cli *c, struct buf *out)
+{
+    struct fault f = {0};
+    bool input = !c->from || strcmp(c->from, "-") == 0;
+    if (input && isatty(STDIN_FILENO))
+        cli_note(c, "cookies, then Ctrl-D (they are shown as you paste them; --from FILE shows nothing):");
+    err e = input ? read_input(out, &f) : files_read(AT_FDCWD, c->from, COOKIES_TEXT_MAX, out, &f);
+    if (e)
+        cli_say("%s", f.words);
+    return e ? cli_exit_of(e) : EXIT_DONE;
+}
+
+/* Sends what was read for the session `name`. */
+static int send_cookies(struct cli *c, struct service *s, const char *name, struct buf *text)
+{
+    struct client_answer answer;
+    int code = ask(s, "POST", path_of(c, name, "/cookies"), buf_span(text), "Content-Type: text/plain", &answer);
+    if (code)
+        return code;
+    if (c->json)
+        return with_answer(c, &answer, NULL);
+    cli_note(c, "the cookies of %s are sealed; use them: fulmar get search 'heat pump' --pool POOL", name);
+    buf_free(&answer.body);
+    return EXIT_DONE;
+}
+
+static int set_cookies(struct cli *c, struct service *s, const char *name)
+{
+    struct buf text = BUF(COOKIES_TEXT_MAX + BODY_MAX);
+    int code = read_cookies(c, &text);
+    if (!code)
+        code = send_cookies(c, s, name, &text);
+    secret_wipe_buf(&text);
+    return code;
+}
+
+/* ---- add ---- */
+
+static int number_flag(const char *flag, const char *text, int64_t most, int64_t *out)
+{
+    if (!text || (span_int(span_of(text), out) && *out >= 1 && *out <= most))
+        return EXIT_DONE;
+    return cli_usage("sessions", "--%s must be 1 to %lld, not '%.40s'", flag, (long long)most, text);
+}
+
+static void write_add(struct cli *c, const char *name, int64_t every_s, int64_t burst, struct buf *out)
+{
+    struct json_w w = json_w(out);
+    json_open(&w);
+    json_kv_cstr(&w, "name", name);
+    if (c->site)
+        json_kv_cstr(&w, "site", c->site);
+    if (c->pool)
+        json_kv_cstr(&w, "pool", c->pool);
+    if (every_s) {
+        json_key(&w, "rate");
+        json_open(&w);
+        json_kv_int(&w, "every_ms", every_s * 1000);
+        json_kv_int(&w, "burst", burst);
+        json_close(&w);
+    }
+    json_close(&w);
+}
+
+/* The session's id, so that another site's session of that name is not meant. */
+static char *id_in(struct cli *c, struct client_answer *a)
+{
+    struct json_parser *parser = json_parser_new(ANSWER_MAX);
+    struct json root;
+    char *id = json_parse(parser, buf_span(&a->body), &root, NULL) ? NULL : arena_text(c->arena, text_at(root, "id"));
+    json_parser_free(&parser);
+    return id && id_valid(span_of(id), "ses") ? id : NULL;
+}
+
+static int add(struct cli *c, struct service *s, const char *name)
+{
+    struct client_answer answer;
+    struct buf body = BUF(BODY_MAX), text = BUF(COOKIES_TEXT_MAX + BODY_MAX);
+    int64_t every_s = 0, burst = 1;
+    int code = number_flag("every", c->every, EVERY_MAX_S, &every_s);
+    if (!code)
+        code = number_flag("burst", c->burst, 1000, &burst);
+    if (!code) /* before anything is made */
+        code = read_cookies(c, &text);
+    if (!code) {
+        write_add(c, name, every_s, burst, &body);
+        code = ask(s, "POST", "/v1/sessions", buf_span(&body), NULL, &answer);
+    }
+    if (!code) {
+        const char *id = id_in(c, &answer);
+        buf_free(&answer.body);
+        code = send_cookies(c, s, id ? id : name, &text);
+        if (code && ask(s, "DELETE", path_of(c, id ? id : name, ""), SPAN_NONE, NULL, &answer) == EXIT_DONE)
+            buf_free(&answer.body); /* all or nothing */
+    }
+    buf_free(&body);
+    secret_wipe_buf(&text);
+    return code;
+}
+
+/* ---- lock, unlock, remove ---- */
+
+static int change(struct cli *c, struct service *s, const char *name, const char *action)
+{
+    struct client_answer answer;
+    struct buf body = BUF(BODY_MAX);
+    struct json_w w = json_w(&body);
+    bool remove = strcmp(action, "remove") == 0;
+    json_open(&w);
+    if (c->reason)
+        json_kv_cstr(&w, "reason", c->reason);
+    json_close(&w);
+    int code = body.failed ? cli_usage("sessions", "--reason is too long")
+               : remove    ? ask(s, "DELETE", path_of(c, name, ""), SPAN_NONE, NULL, &answer)
+                           : ask(s, "POST", path_of(c, name, arena_fmt(c->arena, "/%s", action)), buf_span(&body),
+                                 NULL, &answer);
+    buf_free(&body);
+    if (code)
+        return code;
+    if (c->json && !remove)
+        return with_answer(c, &answer, NULL);
+    cli_note(c, "%s is %s", name, remove ? "gone" : strcmp(action, "lock") == 0 ? "locked" : "unlocked");
+    buf_free(&answer.body);
+    return EXIT_DONE;
+}
+
+/* ---- the verb ---- */
+
+static int run(struct cli *c, struct service *s, const char *action, const char *name)
+{
+    struct client_answer answer;
+    if (strcmp(action, "list") == 0)
+        return list(c, s);
+    if (strcmp(action, "add") == 0)
+        return add(c, s, name);
+    if (strcmp(action, "cookies") == 0)
+        return set_cookies(c, s, name);
+    if (strcmp(action, "show") != 0)
+        return change(c, s, name, action);
+    int code = ask(s, "GET", path_of(c, name, ""), SPAN_NONE, NULL, &answer);
+    return code ? code : with_answer(c, &answer, print_session);
+}
+
+int sessions_run(struct cli *c)
+{
+    static const char *const actions[] = {"list", "add", "show", "cookies", "lock", "unlock", "remove", NULL};
+    const char *action = c->word_count > 1 ? c->words[1] : "list";
+    const char *name = c->word_count > 2 ? c->words[2] : NULL;
+    bool lists = strcmp(action, "list") == 0, known = false;
+    for (size_t i = 0; actions[i]; i++)
+        known |= strcmp(actions[i], action) == 0;
+    if (!known) {
+        const char *near = text_nearest(span_of(action), actions);
+        return near ? cli_usage("sessions", "unknown action '%.40s'; did you mean '%s'?", action, near)
+                    : cli_usage("sessions", "unknown action '%.40s'; known are list, add, show, cookies, lock, "
+                                "unlock, remove", action);
+    }
+    if (!lists && !name)
+        return cli_usage("sessions", "sessions %s needs a name; fulmar sessions list shows them", action);
+    if (c->word_count > (lists ? 2U : 3U)) /* perhaps cookies: they are not repeated */
+        return cli_usage("sessions", "too many words; cookies are read from --from FILE or standard input");
+    if (name && !session_name_valid(span_of(name)) && !id_valid(span_of(name), "ses")) {
+        cli_say("this is no name of a session: 1 to 32 letters, digits, '-', '_' or '.'");
+        return EXIT_DATA;
+    }
+    struct service service;
+    int code = service_open(&service, c, NULL, NULL);
+    if (code)
+        return code;
+    code = run(c, &service, action, name);
+    service_close(&service);
+    return code;
+}

@@ -1,0 +1,102 @@
+#include "cli/terms.h"
+
+#include "api/terms.h"
+#include "base/text.h"
+#include "base/when.h"
+
+static int check_name(const char *verb, const char *flag, const char *value, const char *const *names)
+{
+    struct buf known = BUF(512);
+    for (size_t i = 0; value && names[i]; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            value = NULL;
+            break;
+        }
+        buf_fmt(&known, "%s%s", i ? ", " : "", names[i]);
+    }
+    int code = EXIT_DONE;
+    const char *near = value ? text_nearest(span_of(value), names) : NULL;
+    if (near)
+        code = cli_usage(verb, "--%s: did you mean '%s'?", flag, near);
+    else if (value)
+        code = cli_usage(verb, "--%s must be one of %.*s, not '%.40s'", flag, SP(buf_span(&known)), value);
+    buf_free(&known);
+    return code;
+}
+
+int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
+{
+    const struct {
+        const char *flag, *text;
+        int64_t most_s, *to;
+    } times[] = {
+        {"expires", c->expires, TERMS_WAIT_MAX_S, &out->expires_s},
+        {"deadline", c->deadline, TERMS_WAIT_MAX_S, &out->deadline_s},
+        {"attempt-timeout", c->attempt_timeout, TERMS_ATTEMPT_MAX_S, &out->attempt_s},
+        {"idle-timeout", c->idle_timeout, TERMS_IDLE_MAX_S, &out->idle_s},
+        {"max-age", c->max_age, TERMS_WAIT_MAX_S, &out->max_age_s},
+        {"stale-if-error", c->stale_if_error, TERMS_WAIT_MAX_S, &out->stale_if_error_s},
+    };
+    static const char *const yes_no[] = {"yes", "no", NULL};
+    int code = EXIT_DONE;
+    wall when;
+    for (size_t i = 0; !code && i < sizeof times / sizeof *times; i++) {
+        if (!times[i].text)
+            continue;
+        code = cli_duration(verb, times[i].flag, times[i].text, 1000, times[i].most_s * 1000, times[i].to);
+        *times[i].to /= 1000;
+    }
+    if (!code)
+        code = check_name(verb, "class", c->class, terms_classes);
+    if (!code)
+        code = check_name(verb, "on-conflict", c->on_conflict, terms_conflicts);
+    if (!code)
+        code = check_name(verb, "coalesce", c->coalesce, yes_no);
+    if (!code && c->on_conflict && !c->unique)
+        code = cli_usage(verb, "--on-conflict goes with --unique KEY");
+    if (!code && c->tenant && !lane_word_is_plain(span_of(c->tenant)))
+        code = cli_usage(verb, "--tenant must be a word of letters, digits, _ and -, not '%.40s'", c->tenant);
+    if (!code && c->not_before && !when_parse(span_of(c->not_before), &when))
+        code = cli_usage(verb, "--not-before must be a date (2026-02-06) or a date and time "
+                                "(2026-02-06T12:00:00Z), not '%.40s'", c->not_before);
+    return code;
+}
+
+static void put_text(struct json_w *w, const char *key, const char *text)
+{
+    if (text)
+        json_kv_cstr(w, key, text);
+}
+
+static void put_number(struct json_w *w, const char *key, int64_t n)
+{
+    if (n)
+        json_kv_int(w, key, n);
+}
+
+void terms_put(struct json_w *w, const struct cli *c, const struct terms_flags *t)
+{
+    put_text(w, "class", c->class);
+    put_text(w, "tenant", c->tenant);
+    put_text(w, "not_before", c->not_before);
+    put_number(w, "expires_s", t->expires_s);
+    put_number(w, "deadline_s", t->deadline_s);
+    put_number(w, "max_age_s", t->max_age_s);
+    put_number(w, "stale_if_error_s", t->stale_if_error_s);
+    if (t->attempt_s || t->idle_s) {
+        json_key(w, "timeouts");
+        json_open(w);
+        put_number(w, "attempt_s", t->attempt_s);
+        put_number(w, "idle_s", t->idle_s);
+        json_close(w);
+    }
+    if (c->unique) {
+        json_key(w, "unique");
+        json_open(w);
+        put_text(w, "key", c->unique);
+        put_text(w, "on_conflict", c->on_conflict);
+        json_close(w);
+    }
+    if (c->coalesce)
+        json_kv_bool(w, "coalesce", strcmp(c->coalesce, "yes") == 0);
+}

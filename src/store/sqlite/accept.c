@@ -1,0 +1,375 @@
+/* accept.c - taking a job: equal requests, equal work, what there is room for. */
+#include "store/sqlite/inside.h"
+
+#include "store/sessions.h"
+
+#include "base/json.h"
+#include "base/need.h"
+
+enum { QUEUE_FULL_WAIT_MS = 5000, CLOSED_WAIT_MS = 60000, TARGET_MAX = 4096, KEY_MAX = 256 };
+
+static err check_accept(const struct accept_args *a, struct fault *f)
+{
+    if (a->id.n == 0 || a->id.n >= ID_TEXT)
+        return fail(f, E_BAD_INPUT, "the job id is not valid");
+    if (a->site.n == 0 || a->site.n >= SITE_NAME || a->lane.n == 0 || a->lane.n >= LANE_NAME ||
+        a->kind.n == 0)
+        return fail(f, E_BAD_INPUT, "site, kind and lane of a job must be short names");
+    if (a->unique_key.n > KEY_MAX)
+        return fail(f, E_BAD_INPUT, "a unique key may have %d bytes", KEY_MAX);
+    if ((unsigned)a->needs >= NEEDS_COUNT || (unsigned)a->on_conflict > UNIQUE_RUN_AFTER_ACTIVE)
+        return fail(f, E_BAD_INPUT, "what the job needs, or what to do about equal work, is not valid");
+    if (a->run_at_ms < 0 || a->expires_ms < 0 || a->deadline_ms < 0 || a->attempt_ms < 0 || a->stall_ms < 0)
+        return fail(f, E_BAD_INPUT, "the times of a job must be 0 or more");
+    if (a->spec.n > STORE_SPEC_MAX)
+        return fail(f, E_BAD_INPUT, "the options may have %d bytes", STORE_SPEC_MAX);
+    if (a->target.n > TARGET_MAX || a->idempotency_key.n > KEY_MAX)
+        return fail(f, E_BAD_INPUT, "the target may have %d bytes, the idempotency key %d",
+                    TARGET_MAX, KEY_MAX);
+    if ((unsigned)a->mark > MARK_USED || a->variant.n > STORE_SPEC_MAX)
+        return fail(f, E_BAD_INPUT, "the mark of the job is not valid");
+    if (a->prio < 0 || a->prio > 9 || a->limit < 0)
+        return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
+    if (a->pool.n && (!session_pool_valid(a->pool) || !a->operation.n || a->operation.n >= SESSION_NAME))
+        return fail(f, E_BAD_INPUT, "the pool of sessions is not valid");
+    if (a->counts != ITEM_POST && a->counts != ITEM_USER)
+        return fail(f, E_BAD_INPUT, "a job counts posts or users");
+    return E_OK;
+}
+
+/* Everything that is decided before anything is written. */
+struct accepting {
+    const struct accept_args *args;
+    struct lane_name lane;
+    struct accept_reply reply;
+    struct job_row live;                    /* that has the unique key */
+    struct job_row successor;               /* that waits for it */
+    enum unique_decision unique;
+    bool answered;        /* SQL_FROM of `from` is the result */
+    int64_t from, waits_on; /* numbers of jobs */
+    enum waits_how waits_how;
+    enum store_source source;
+};
+
+/* E_END when no job has the key; E_OK and the reply when this request made one. */
+static err find_request(struct store *s, struct accepting *t, struct fault *f)
+{
+    const struct accept_args *a = t->args;
+    if (a->idempotency_key.n == 0)
+        return E_END;
+    struct query *q;
+    err e = db_ask(s->db, SQL_REQUEST, &q, f, DB_T(t->lane.tenant), DB_T(a->idempotency_key));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e && (uint64_t)db_int(q, 1) != a->request_hash)
+        e = fail(f, E_BAD_INPUT, "the idempotency key was used before with another request");
+    if (!e) {
+        span_copy(db_text(q, 0), t->reply.id, sizeof t->reply.id);
+        t->reply.replayed = true;
+    }
+    db_end(q);
+    return e;
+}
+
+err accept_find_live(struct store *s, struct span tenant, struct span unique_key, bool blocked,
+                     struct job_row *out, bool *out_found, struct fault *f)
+{
+    struct query *q;
+    size_t n = 0;
+    err e = db_ask(s->db, SQL_LIVE_KEY, &q, f, DB_T(tenant), DB_T(unique_key), DB_I(blocked));
+    if (!e)
+        e = job_rows_read(s, q, out, 1, &n, f);
+    *out_found = n > 0;
+    return e;
+}
+
+/* Equal work that is alive. E_CONFLICT: refused. */
+static err decide_unique(struct store *s, struct accepting *t, struct fault *f)
+{
+    struct unique_facts facts = {0};
+    struct span tenant = t->lane.tenant, key = t->args->unique_key;
+    if (key.n == 0)
+        return E_OK;
+    err e = accept_find_live(s, tenant, key, false, &t->live, &facts.live, f);
+    if (!e)
+        e = accept_find_live(s, tenant, key, true, &t->successor, &facts.successor, f);
+    if (e)
+        return e;
+    if (!facts.live && facts.successor) { /* waits for another job, and is the live one itself */
+        t->live = t->successor;
+        facts = (struct unique_facts){.live = true};
+    }
+    facts.state = t->live.state;
+    t->unique = unique_decide(t->args->on_conflict, &facts);
+    if (t->unique == UNIQUE_REFUSE)
+        return fail(f, E_CONFLICT, "job %s is about the same work and has not ended; it is %s", t->live.id,
+                    job_state_name(t->live.state));
+    if (t->unique == UNIQUE_EXISTING) {
+        span_copy(span_of(t->live.id), t->reply.id, sizeof t->reply.id);
+        t->reply.existing = true;
+        t->reply.state = t->live.state;
+    }
+    if (t->unique == UNIQUE_ACCEPT_AFTER || t->unique == UNIQUE_REPLACE_AFTER) {
+        t->waits_on = t->live.seq;
+        t->waits_how = WAITS_AFTER;
+    }
+    return E_OK;
+}
+
+/* The site cannot be read now, as far as anybody knows. */
+static bool is_failing(const struct store *s, struct span lane, wall now)
+{
+    const struct store_lane *l = lanes_find(s, lane);
+    return l && l->now.breaker.state != BREAKER_CLOSED &&
+           (l->now.breaker.state == BREAKER_HALF_OPEN || l->now.breaker.until_ms > now.ms);
+}
+
+/* Equal work that was done, or is being done. */
+static err decide_reuse(struct store *s, struct accepting *t, wall now, struct fault *f)
+{
+    const struct accept_args *a = t->args;
+    struct query *q;
+    if (!a->work || t->waits_on)
+        return E_OK;
+    if (a->max_age_ms > 0 || a->stale_if_error_ms > 0) {
+        struct unique_answer answer = {.failing = is_failing(s, a->lane, now)};
+        err e = db_ask(s->db, SQL_ANSWER, &q, f, DB_I(a->work));
+        if (e)
+            return e;
+        e = db_step(q, f);
+        if (!e) {
+            answer.exists = true;
+            answer.age_ms = now.ms - db_int(q, 2);
+            t->from = db_int(q, 0);
+        }
+        db_end(q);
+        if (e && e != E_END)
+            return e;
+        enum unique_reuse reuse = unique_reuse(&answer, a->max_age_ms > 0 ? a->max_age_ms : -1,
+                                               a->stale_if_error_ms > 0 ? a->stale_if_error_ms : -1);
+        t->answered = reuse != UNIQUE_WORK;
+        t->source = reuse == UNIQUE_STALE ? SOURCE_STALE : SOURCE_CACHE;
+    }
+    if (t->answered || !a->coalesce)
+        return E_OK;
+    err e = db_ask(s->db, SQL_LIVE_WORK, &q, f, DB_I(a->work));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e) {
+        t->waits_on = db_int(q, 0);
+        t->waits_how = WAITS_SHARE;
+    }
+    db_end(q);
+    return e == E_END ? E_OK : e;
+}
+
+static err check_open(struct store *s, const struct store_lane *l, struct fault *f)
+{
+    err e = s->mode == MODE_DRAINING      ? E_DRAINING
+            : s->mode == MODE_MAINTENANCE ? E_MAINTENANCE
+            : l && l->now.closed          ? E_CLOSED
+                                          : E_OK;
+    if (!e)
+        return E_OK;
+    if (f && !f->code)
+        f->wait_ms = CLOSED_WAIT_MS;
+    if (e == E_CLOSED)
+        return fail(f, e, "lane %s takes no jobs now: it was closed", l->name);
+    return fail(f, e, "the service takes no jobs now (mode %s)", mode_name(s->mode));
+}
+
+static err check_room(struct store *s, struct fault *f)
+{
+    const int64_t *n = s->now.by_state;
+    if (s->disk_full || s->disk_free < s->limits.disk_floor_bytes)
+        return fail(
+            f, E_DISK_FULL,
+            "%lld MiB are free in %.120s, too little to accept a job; free some or lower "
+            "store.disk_floor",
+            (long long)(s->disk_free >> 20), s->dir);
+    if (n[JOB_READY] + n[JOB_SCHEDULED] + n[JOB_BLOCKED] >= s->limits.ready_max) {
+        if (f && !f->code)
+            f->wait_ms = QUEUE_FULL_WAIT_MS;
+        return fail(f, E_BUSY, "%lld jobs are waiting already; try again later",
+                    (long long)s->limits.ready_max);
+    }
+    return E_OK;
+}
+
+err accept_check(struct store *s, const struct store_lane *lane, struct fault *f)
+{
+    err e = check_open(s, lane, f);
+    return e ? e : check_room(s, f);
+}
+
+static int64_t least_of(int64_t a, int64_t b)
+{
+    if (a <= 0 || b <= 0)
+        return a > b ? a : b;
+    return a < b ? a : b;
+}
+
+static struct db_arg or_null(int64_t n)
+{
+    return n ? DB_I(n) : DB_NULL;
+}
+
+static err write_row(struct store *s, const struct accepting *t, enum job_state state,
+                     const struct store_lane *lane, wall now, struct fault *f)
+{
+    const struct accept_args *a = t->args;
+    int64_t run_at = a->run_at_ms > 0 ? a->run_at_ms : now.ms;
+    struct lane_name of;
+    need(lane_name_parse(span_of(lane->name), &of));
+    return db_run(s->db, SQL_ACCEPT, f, DB_T(a->id), DB_T(a->site), DB_T(a->kind), DB_T(a->target),
+                  DB_I(lane->id), DB_T(a->spec), DB_I(a->limit), DB_I(state), DB_I(a->prio),
+                  DB_I(lane_rank(run_at, a->prio)), DB_I(run_at), DB_I(s->limits.fail_max),
+                  DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max), DB_T(of.tenant),
+                  DB_I(now.ms), DB_I(a->counts), DB_I(a->mark),
+                  DB_T(a->variant.n ? a->variant : SPAN("")),
+                  or_null(least_of(a->expires_ms, a->deadline_ms)), or_null(a->deadline_ms),
+                  DB_I(a->attempt_ms), DB_I(a->stall_ms), DB_I(a->needs), DB_I(a->memory_bytes),
+                  db_text_or_null(a->unique_key), a->work ? DB_I(a->work) : DB_NULL,
+                  state == JOB_BLOCKED ? DB_I(t->waits_on) : DB_NULL,
+                  DB_I(state == JOB_BLOCKED ? t->waits_how : WAITS_NOT),
+                  DB_T(a->pool.n ? a->pool : SPAN("")), DB_T(a->pool.n ? a->operation : SPAN("")));
+}
+
+static err write_event(struct store *s, const struct accepting *t, enum job_state state, wall now,
+                       struct fault *f)
+{
+    const struct accept_args *a = t->args;
+    struct json_w w = event_body(s, state);
+    json_kv_text(&w, "site", a->site);
+    json_kv_text(&w, "kind", a->kind);
+    json_kv_text(&w, "target", a->target);
+    json_kv_int(&w, "limit", a->limit);
+    return event_add(s, t->reply.id, "job.accepted", now, &w, f);
+}
+
+/* The earlier result is this job's, at once. */
+static err answer(struct store *s, const struct accepting *t, wall now, struct fault *f)
+{
+    struct job_row r;
+    struct query *q;
+    err e = job_row_find(s, t->args->id, &r, f);
+    if (!e)
+        e = db_ask(s->db, SQL_FROM, &q, f, DB_I(t->from));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    need(e != E_END); /* it was found in this group */
+    if (!e)
+        e = waits_answer(s, &r, q, t->source, now, f);
+    db_end(q);
+    return e;
+}
+
+static err replace(struct store *s, const struct accepting *t, wall now, struct fault *f)
+{
+    if (t->unique == UNIQUE_REPLACE)
+        return job_end_waiting(s, &t->live, JOB_ON_CANCEL, SPAN("a newer request took its place"), now, f);
+    if (t->unique == UNIQUE_REPLACE_AFTER)
+        return job_end_waiting(s, &t->successor, JOB_ON_CANCEL, SPAN("a newer request took its place"),
+                               now, f);
+    return E_OK;
+}
+
+static err write_accept(struct store *s, struct accepting *t, wall now, struct fault *f)
+{
+    const struct accept_args *a = t->args;
+    struct store_lane *lane;
+    enum job_state state = t->waits_on             ? JOB_BLOCKED
+                           : a->run_at_ms > now.ms ? JOB_SCHEDULED
+                                                   : JOB_READY;
+    err e = lanes_want(s, a->lane, now, &lane, f);
+    if (!e)
+        e = replace(s, t, now, f);
+    if (!e)
+        e = write_row(s, t, state, lane, now, f);
+    if (!e && a->idempotency_key.n)
+        e = db_run(s->db, SQL_REQUEST_ADD, f, DB_T(t->lane.tenant), DB_T(a->idempotency_key),
+                   DB_I(a->request_hash), DB_T(a->id), DB_I(now.ms));
+    if (e)
+        return e;
+    lanes_count(s, lane, a->needs, JOB_STATES, state, now.ms);
+    span_copy(a->id, t->reply.id, sizeof t->reply.id);
+    t->reply.state = state;
+    e = write_event(s, t, state, now, f);
+    if (e || !t->answered)
+        return e;
+    t->reply.state = JOB_SUCCEEDED;
+    t->reply.source = t->source;
+    return answer(s, t, now, f);
+}
+
+/* A job whose pool has nobody who could ever serve it would wait for a person. */
+err accept_check_session(struct store *s, struct span site, struct span pool, wall now, struct fault *f)
+{
+    int64_t usable = 1;
+    err e = pool.n ? sessions_usable(s, site, pool, now, &usable, f) : E_OK;
+    if (!e && !usable)
+        e = fail(f, E_SESSION, "pool %.*s of %.*s has no session that can be used; see: fulmar sessions list",
+                 SP(pool), SP(site));
+    return e;
+}
+
+static err decide(struct store *s, struct accepting *t, wall now, struct fault *f)
+{
+    const struct accept_args *a = t->args;
+    bool exists;
+    err e = check_open(s, lanes_find(s, a->lane), f);
+    if (!e)
+        e = job_exists(s, a->id, &exists, f);
+    if (!e && exists)
+        e = fail(f, E_CONFLICT, "there is a job %.*s already", SP(a->id));
+    if (!e)
+        e = decide_unique(s, t, f);
+    if (!e && !t->reply.existing)
+        e = decide_reuse(s, t, now, f);
+    if (!e && !t->reply.existing)
+        e = check_room(s, f);
+    if (!e && !t->reply.existing && !t->answered)
+        e = accept_check_session(s, a->site, a->pool, now, f);
+    if (!e && !lanes_find(s, a->lane))
+        e = lanes_room(s, f);
+    return e;
+}
+
+err store_accept(struct store *s, const struct accept_args *args, wall now,
+                 struct accept_reply *out, struct fault *f)
+{
+    struct accepting t = {.args = args};
+    err e = store_usable(s, f);
+    if (!e)
+        e = check_accept(args, f);
+    if (!e && !lane_name_parse(args->lane, &t.lane))
+        e = fail(f, E_BAD_INPUT,
+                 "\"%.*s\" is no lane; one is tenant/site/class, the class interactive, normal or bulk",
+                 SP(span_cut(args->lane, 0, 60)));
+    if (e)
+        return e;
+    e = find_request(s, &t, f);
+    if (e == E_OK)
+        *out = t.reply;
+    if (e != E_END)
+        return e;
+    e = decide(s, &t, now, f);
+    bool inner = s->accepting;
+    s->accepting = true;
+    if (!e && !t.reply.existing)
+        e = write_accept(s, &t, now, f);
+    s->accepting = inner;
+    if (!e)
+        *out = t.reply;
+    return e;
+}
+
+const char *source_name(enum store_source s)
+{
+    static const char *const names[] = {"own", "shared", "cache", "stale"};
+    need((unsigned)s < sizeof names / sizeof *names);
+    return names[s];
+}

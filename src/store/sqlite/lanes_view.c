@@ -1,0 +1,543 @@
+/* lanes_view.c - lanes and limits as people see and set them. */
+#include "store/lanes.h"
+
+#include "store/sqlite/inside.h"
+
+#include "base/json.h"
+#include "base/need.h"
+
+enum { PURGE_MAX = 200, LIMITS_MAX = 1000, WEIGHT_MAX = 10000, ACTIVE_MAX = 10000, BURST_MAX = 10000 };
+static const int64_t EMIT_MAX_MS = 86400000, FORCE_MAX_MS = 86400000;
+
+/* ---- seeing ---- */
+
+static err oldest_of(struct store *s, const struct store_lane *l, int64_t *out_ms, struct fault *f)
+{
+    *out_ms = 0;
+    for (int n = 0; n < NEEDS_COUNT; n++) {
+        struct query *q;
+        if (l->now.ready[n] == 0)
+            continue;
+        err e = db_ask(s->db, SQL_LANE_OLDEST, &q, f, DB_I(l->id), DB_I(n));
+        if (e)
+            return e;
+        e = db_step(q, f);
+        if (!e && (*out_ms == 0 || db_int(q, 0) < *out_ms))
+            *out_ms = db_int(q, 0);
+        db_end(q);
+        if (e && e != E_END)
+            return e;
+    }
+    return E_OK;
+}
+
+static err note_of(struct store *s, const struct store_lane *l, struct arena *a, struct lane_note *out,
+                   struct fault *f)
+{
+    struct query *q;
+    err e = db_ask(s->db, SQL_LANE_VIEW, &q, f, DB_I(l->id));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e)
+        e = db_keep(q, 0, a, &out->by, f);
+    if (!e)
+        e = db_keep(q, 1, a, &out->why, f);
+    out->at_ms = e ? 0 : db_int(q, 2);
+    db_end(q);
+    return e == E_END ? E_OK : e;
+}
+
+static err view_of(struct store *s, const struct store_lane *l, wall now, struct arena *a,
+                   struct lane_view *out, struct fault *f)
+{
+    const struct lane_facts *n = &l->now;
+    struct lane_view v = {
+        .class = l->class,
+        .settings = lanes_settings(s, l),
+        .own = n->own,
+        .blocked = n->blocked,
+        .scheduled = n->scheduled,
+        .ready = n->ready[NEEDS_NOTHING] + n->ready[NEEDS_PAGE],
+        .active = n->active,
+        .paused = n->paused,
+        .closed = n->closed,
+        .blocked_until_ms = n->blocked_until_ms,
+        .breaker = n->breaker,
+        .breaker_forced_until_ms = n->forced_until_ms > now.ms ? n->forced_until_ms : 0,
+    };
+    const struct {
+        struct span *to;
+        struct span from;
+    } texts[] = {{&v.name, span_of(l->name)},
+                 {&v.tenant, span_of(l->tenant->name)},
+                 {&v.site, span_of(l->site->name)},
+                 {&v.pool, l->pool},
+                 {&v.operation, l->operation}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        *texts[i].to = arena_keep(a, texts[i].from);
+        if (!texts[i].to->p)
+            return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    }
+    if (v.ready)
+        v.waiting = lanes_waiting(s, l, now.ms, &v.waiting_until_ms);
+    err e = oldest_of(s, l, &v.oldest_ready_ms, f);
+    if (!e && (n->paused || n->closed))
+        e = note_of(s, l, a, &v.pause, f);
+    if (!e)
+        *out = v;
+    return e;
+}
+
+static bool is_wanted(const struct store *s, const struct store_lane *l, const struct lanes_query *q, wall now)
+{
+    int64_t until;
+    if (q->tenant.n && !span_is(q->tenant, l->tenant->name))
+        return false;
+    if (q->site.n && !span_is(q->site, l->site->name))
+        return false;
+    const struct lane_facts *n = &l->now;
+    bool breaks = n->breaker.state != BREAKER_CLOSED || n->breaker.fails > 0 || n->breaker.trips > 0 ||
+                  n->forced_until_ms > now.ms;
+    if (q->breakers && !breaks)
+        return false;
+    if (!q->troubled)
+        return true;
+    enum waiting w = lanes_waiting(s, l, now.ms, &until);
+    return l->now.closed || l->now.paused || w == WAITING_BREAKER || w == WAITING_SITE || w == WAITING_SESSION;
+}
+
+/* The next lanes by name, whatever they are; *count 0: there are no more. */
+static err next_names(struct store *s, struct span after, int64_t *ids, size_t most, size_t *out_count,
+                      struct fault *f)
+{
+    struct query *q;
+    size_t n = 0;
+    err e = db_ask(s->db, SQL_LANE_NAMES, &q, f, DB_T(after.n ? after : SPAN("")), DB_I(most));
+    if (e)
+        return e;
+    while (n < most && (e = db_step(q, f)) == E_OK)
+        ids[n++] = db_int(q, 0);
+    db_end(q);
+    *out_count = n;
+    return e == E_END ? E_OK : e;
+}
+
+err store_lanes(struct store *s, const struct lanes_query *query, wall now, struct arena *a,
+                struct lane_view **out_lanes, size_t *out_count, struct fault *f)
+{
+    enum { STEP = 64 };
+    int64_t ids[STEP];
+    size_t n = 0, found = STEP;
+    struct span after = query->after;
+    need(query->limit >= 1 && query->limit <= 500);
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    struct lane_view *all = arena_try(a, query->limit * sizeof *all);
+    if (!all)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    while (n < query->limit && found == STEP) {
+        err e = next_names(s, after, ids, STEP, &found, f);
+        if (e)
+            return e;
+        for (size_t i = 0; i < found && n < query->limit; i++) {
+            const struct store_lane *l = lanes_by_id(s, ids[i]);
+            need(l);
+            after = span_of(l->name);
+            if (!is_wanted(s, l, query, now))
+                continue;
+            e = view_of(s, l, now, a, &all[n], f);
+            if (e)
+                return e;
+            n++;
+        }
+    }
+    *out_lanes = all;
+    *out_count = n;
+    return E_OK;
+}
+
+err store_lane(struct store *s, struct span name, wall now, struct arena *a, struct lane_view *out,
+               struct fault *f)
+{
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    const struct store_lane *l = lanes_find(s, name);
+    if (!l)
+        return fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(name, 0, 120)));
+    return view_of(s, l, now, a, out, f);
+}
+
+/* ---- setting ---- */
+
+static bool in_range(int64_t value, int64_t least, int64_t most)
+{
+    return value == LANE_UNCHANGED || value == LANE_AS_CONFIGURED || (value >= least && value <= most);
+}
+
+static err check_change(const struct lane_change *c, wall now, struct fault *f)
+{
+    const struct lane_settings *set = &c->settings;
+    bool says_why = c->act == LANE_ACT_PAUSE || c->act == LANE_ACT_CLOSE ||
+                    c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE;
+    if (c->by.n > LANE_NOTE || c->why.n > LANE_NOTE)
+        return fail(f, E_BAD_INPUT, "who and why may have %d bytes each", LANE_NOTE);
+    if (says_why && !c->why.n)
+        return fail(f, E_BAD_INPUT, "say why: whoever finds the lane so wants to know");
+    if (c->act == LANE_ACT_SET &&
+        (!in_range(set->weight, 1, WEIGHT_MAX) || !in_range(set->max_active, 1, ACTIVE_MAX) ||
+         !in_range(set->emit_ms, 0, EMIT_MAX_MS) || !in_range(set->burst, 1, BURST_MAX)))
+        return fail(f, E_BAD_INPUT, "weight, jobs at once and burst must be 1 to %d, the distance 0 to a day",
+                    ACTIVE_MAX);
+    if ((c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE) &&
+        (c->until_ms <= now.ms || c->until_ms > now.ms + FORCE_MAX_MS))
+        return fail(f, E_BAD_INPUT, "a breaker is held by hand for a day at most, and until a time to come");
+    return E_OK;
+}
+
+static void set_one(int64_t *own, int64_t wanted)
+{
+    if (wanted != LANE_UNCHANGED)
+        *own = wanted;
+}
+
+static void act_on(struct lane_facts *n, const struct lane_change *c, wall now)
+{
+    switch (c->act) {
+    case LANE_ACT_SET:
+        set_one(&n->own.weight, c->settings.weight);
+        set_one(&n->own.max_active, c->settings.max_active);
+        set_one(&n->own.emit_ms, c->settings.emit_ms);
+        set_one(&n->own.burst, c->settings.burst);
+        return;
+    case LANE_ACT_PAUSE:
+    case LANE_ACT_RESUME:
+        n->paused = c->act == LANE_ACT_PAUSE;
+        return;
+    case LANE_ACT_CLOSE:
+    case LANE_ACT_OPEN:
+        n->closed = c->act == LANE_ACT_CLOSE;
+        return;
+    case LANE_ACT_BREAKER_OPEN:
+        n->breaker.state = BREAKER_OPEN;
+        n->breaker.until_ms = n->forced_until_ms = c->until_ms;
+        return;
+    case LANE_ACT_BREAKER_CLOSE:
+        n->breaker = (struct breaker){0};
+        n->forced_until_ms = c->until_ms;
+        return;
+    case LANE_ACT_BREAKER_RESET:
+        n->breaker = (struct breaker){0};
+        n->forced_until_ms = n->last_bad = 0;
+        return;
+    case LANE_ACT_UNBLOCK:
+        n->blocked_until_ms = now.ms;
+        return;
+    case LANE_ACTS:
+        break;
+    }
+    bug("unknown act");
+}
+
+/* Of what people can change. */
+static bool is_same(const struct lane_facts *a, const struct lane_facts *b)
+{
+    return a->own.weight == b->own.weight && a->own.max_active == b->own.max_active &&
+           a->own.emit_ms == b->own.emit_ms && a->own.burst == b->own.burst &&
+           a->paused == b->paused && a->closed == b->closed &&
+           a->forced_until_ms == b->forced_until_ms && a->breaker.state == b->breaker.state &&
+           a->breaker.fails == b->breaker.fails && a->breaker.trips == b->breaker.trips &&
+           a->blocked_until_ms == b->blocked_until_ms;
+}
+
+static const char *act_event(enum lane_act act)
+{
+    static const char *const names[] = {
+        [LANE_ACT_SET] = "lane.changed",          [LANE_ACT_PAUSE] = "lane.paused",
+        [LANE_ACT_RESUME] = "lane.resumed",       [LANE_ACT_CLOSE] = "lane.closed",
+        [LANE_ACT_OPEN] = "lane.opened",          [LANE_ACT_BREAKER_OPEN] = "breaker.opened",
+        [LANE_ACT_BREAKER_CLOSE] = "breaker.closed", [LANE_ACT_BREAKER_RESET] = "breaker.reset",
+        [LANE_ACT_UNBLOCK] = "lane.unblocked",
+    };
+    _Static_assert(sizeof names / sizeof names[0] == LANE_ACTS, "a name each");
+    return names[act];
+}
+
+static err say_changed(struct store *s, const struct store_lane *l, const struct lane_change *c, wall now,
+                       struct fault *f)
+{
+    struct json_w w = event_open(s);
+    json_kv_cstr(&w, "lane", l->name);
+    if (c->by.n)
+        json_kv_text(&w, "by", c->by);
+    if (c->why.n)
+        json_kv_text(&w, "why", c->why);
+    return event_add(s, "", act_event(c->act), now, &w, f);
+}
+
+/* Who stopped it last, as long as it is stopped. */
+static err note_stop(struct store *s, const struct store_lane *l, const struct lane_change *c, wall now,
+                     struct fault *f)
+{
+    bool stops = c->act == LANE_ACT_PAUSE || c->act == LANE_ACT_CLOSE;
+    if (!stops && (l->now.paused || l->now.closed))
+        return E_OK;
+    return db_run(s->db, SQL_LANE_NOTE, f, DB_I(l->id), stops ? db_text_or_null(c->by) : DB_NULL,
+                  stops ? db_text_or_null(c->why) : DB_NULL, stops ? DB_I(now.ms) : DB_NULL);
+}
+
+err store_lane_change(struct store *s, const struct lane_change *c, wall now, struct fault *f)
+{
+    struct store_lane *l;
+    need((unsigned)c->act < LANE_ACTS);
+    err e = store_usable(s, f);
+    if (!e)
+        e = check_change(c, now, f);
+    if (!e)
+        e = lanes_want(s, c->name, now, &l, f);
+    if (e)
+        return e;
+    struct lane_facts after = l->now;
+    act_on(&after, c, now);
+    if (is_same(&after, &l->now))
+        return E_OK;
+    *lanes_touch(s, l) = after;
+    lanes_place(s, l, now.ms);
+    e = note_stop(s, l, c, now, f);
+    return e ? e : say_changed(s, l, c, now, f);
+}
+
+/* "its lane was purged by anna: the site is gone" */
+static struct span purge_words(const struct lane_purge *p, char out[4 * LANE_NOTE])
+{
+    bool by = p->by.n > 0, why = p->why.n > 0;
+    snprintf(out, 4 * LANE_NOTE, "its lane was purged%s%.*s%s%.*s", by ? " by " : "",
+             SP(by ? p->by : SPAN("")), why ? ": " : "", SP(why ? p->why : SPAN("")));
+    return span_of(out);
+}
+
+err store_lane_purge(struct store *s, const struct lane_purge *p, wall now, int64_t *out_cancelled,
+                     bool *out_more, struct fault *f)
+{
+    struct query *q;
+    size_t n = 0;
+    int64_t done = 0;
+    char words[4 * LANE_NOTE];
+    err e = store_usable(s, f);
+    if (!e && (p->by.n > LANE_NOTE || p->why.n > LANE_NOTE))
+        e = fail(f, E_BAD_INPUT, "who and why may have %d bytes each", LANE_NOTE);
+    const struct store_lane *l = e ? NULL : lanes_find(s, p->name);
+    if (!e && !l)
+        e = fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(p->name, 0, 120)));
+    do {
+        if (!e)
+            e = db_ask(s->db, SQL_LANE_WAITING, &q, f, DB_I(l->id), DB_I(REAP_MAX));
+        if (!e)
+            e = job_rows_read(s, q, s->rows, REAP_MAX, &n, f);
+        for (size_t i = 0; !e && i < n; i++) {
+            bool found;
+            struct job_row r;
+            /* The end of one may have moved another on. */
+            e = job_row_by_seq(s, s->rows[i].seq, &found, &r, f);
+            if (!e && found && r.state < JOB_ACTIVE) {
+                e = job_end_waiting(s, &r, JOB_ON_CANCEL, purge_words(p, words), now, f);
+                done++;
+            }
+        }
+    } while (!e && n == REAP_MAX && done + REAP_MAX <= PURGE_MAX);
+    if (e)
+        return e;
+    *out_cancelled = done;
+    *out_more = n == REAP_MAX;
+    return E_OK;
+}
+
+/* ---- limits above lanes ---- */
+
+static struct limit_view tenant_limit(const struct store_tenant *t, struct span name)
+{
+    return (struct limit_view){.scope = LIMIT_TENANT,
+                               .name = name,
+                               .max_active = t ? t->max_active : 0,
+                               .weight = t ? t->weight : TENANT_WEIGHT,
+                               .active = t ? t->active : 0};
+}
+
+static struct limit_view site_limit(const struct store_site *t, struct span name)
+{
+    return (struct limit_view){.scope = LIMIT_SITE,
+                               .name = name,
+                               .max_active = t ? t->max_active : 0,
+                               .emit_ms = t ? t->emit_ms : 0,
+                               .burst = t && t->burst ? t->burst : 1,
+                               .active = t ? t->active : 0};
+}
+
+static struct limit_view all_limit(const struct store *s)
+{
+    return (struct limit_view){
+        .scope = LIMIT_ALL, .name = SPAN(""), .max_active = s->lanes.active_max, .active = s->lanes.active};
+}
+
+err store_lane_bounds(struct store *s, struct span name, wall now, struct arena *a,
+                      struct lane_bounds *out, struct fault *f)
+{
+    struct lane_name parts;
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    if (name.n >= LANE_NAME || !lane_name_parse(name, &parts))
+        return fail(f, E_BAD_INPUT, "\"%.*s\" is no lane", SP(span_cut(name, 0, 60)));
+    const struct store_lane *l = lanes_find(s, name);
+    struct lane_bounds b = {
+        .exists = l != NULL,
+        .all = all_limit(s),
+        .tenant = tenant_limit(map_find(&s->lanes.tenants, parts.tenant), arena_keep(a, parts.tenant)),
+        .site = site_limit(map_find(&s->lanes.sites, parts.site), arena_keep(a, parts.site)),
+    };
+    struct store_lane none = {.class = parts.class,
+                              .now.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED,
+                                          LANE_AS_CONFIGURED}};
+    b.lane.settings = lanes_settings(s, &none);
+    b.lane.own = none.now.own;
+    err e = l ? view_of(s, l, now, a, &b.lane, f) : E_OK;
+    if (!e)
+        *out = b;
+    return e;
+}
+
+static void add_limit(struct limit_view *all, size_t *n, struct limit_view v)
+{
+    if (*n < LIMITS_MAX)
+        all[(*n)++] = v;
+}
+
+err store_limits(struct store *s, struct arena *a, struct limit_view **out_limits, size_t *out_count,
+                 struct fault *f)
+{
+    size_t n = 0;
+    struct limit_view *all = arena_try(a, LIMITS_MAX * sizeof *all);
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    if (!all)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    add_limit(all, &n, all_limit(s));
+    map_each(&s->lanes.tenants, e)
+    {
+        const struct store_tenant *t = e->value;
+        add_limit(all, &n, tenant_limit(t, arena_keep(a, span_of(t->name))));
+    }
+    map_each(&s->lanes.sites, e)
+    {
+        const struct store_site *t = e->value;
+        add_limit(all, &n, site_limit(t, arena_keep(a, span_of(t->name))));
+    }
+    *out_limits = all;
+    *out_count = n;
+    return E_OK;
+}
+
+static err write_limit(struct store *s, const struct limit_view *v, int64_t tat_ms, struct fault *f)
+{
+    return db_run(s->db, SQL_LIMIT_SET, f, DB_I(v->scope), DB_T(v->name.n ? v->name : SPAN("")),
+                  DB_I(v->max_active), DB_I(v->weight), DB_I(v->emit_ms), DB_I(v->burst), DB_I(tat_ms));
+}
+
+static int64_t or_old(int64_t wanted, int64_t old)
+{
+    return wanted == LANE_UNCHANGED ? old : wanted;
+}
+
+static bool outside(int64_t value, int64_t least, int64_t most)
+{
+    return value != LANE_UNCHANGED && (value < least || value > most);
+}
+
+static err check_limit(const struct limit_view *v, struct fault *f)
+{
+    need((unsigned)v->scope < LIMIT_SCOPES);
+    if (v->scope != LIMIT_ALL && !lane_word_is_plain(v->name))
+        return fail(f, E_BAD_INPUT, "a tenant or site is a word of letters, digits, _ and -");
+    if (outside(v->max_active, 0, 1000000) || outside(v->weight, 0, WEIGHT_MAX) ||
+        outside(v->emit_ms, 0, EMIT_MAX_MS) || outside(v->burst, 1, BURST_MAX))
+        return fail(f, E_BAD_INPUT,
+                    "jobs at once must be 0 (any number) to 1000000, the weight 1 to %d, the distance 0 to a "
+                    "day, the burst 1 to %d",
+                    WEIGHT_MAX, BURST_MAX);
+    return E_OK;
+}
+
+static err set_all(struct store *s, const struct limit_view *limit, struct fault *f)
+{
+    struct limit_view v = {.scope = LIMIT_ALL, .burst = 1};
+    v.max_active = or_old(limit->max_active, s->lanes.active_set);
+    err e = write_limit(s, &v, 0, f);
+    if (e)
+        return e;
+    s->lanes.active_set = v.max_active;
+    s->lanes.active_max = v.max_active ? v.max_active : s->limits.active_max;
+    return E_OK;
+}
+
+static err set_tenant(struct store *s, const struct limit_view *limit, struct fault *f)
+{
+    struct store_tenant *t = lanes_tenant(s, limit->name);
+    struct limit_view v = {.scope = LIMIT_TENANT, .name = limit->name, .burst = 1};
+    v.max_active = or_old(limit->max_active, t->max_active);
+    v.weight = or_old(limit->weight, t->weight);
+    v.weight = v.weight ? v.weight : TENANT_WEIGHT;
+    err e = write_limit(s, &v, 0, f);
+    if (e)
+        return e;
+    t->max_active = v.max_active;
+    t->weight = v.weight;
+    lanes_tenant_changed(s, t);
+    return E_OK;
+}
+
+static err set_site(struct store *s, const struct limit_view *limit, wall now, struct fault *f)
+{
+    struct store_site *t = lanes_site(s, limit->name);
+    struct limit_view v = {.scope = LIMIT_SITE, .name = limit->name};
+    v.max_active = or_old(limit->max_active, t->max_active);
+    v.emit_ms = or_old(limit->emit_ms, t->emit_ms);
+    v.burst = or_old(limit->burst, t->burst);
+    err e = write_limit(s, &v, t->tat_ms, f);
+    if (e)
+        return e;
+    t->max_active = v.max_active;
+    t->emit_ms = v.emit_ms;
+    t->burst = v.burst;
+    lanes_site_changed(s, t, now.ms);
+    return E_OK;
+}
+
+/* Memory follows the row at once; when the group is lost after that, the limits are read again. */
+err store_limit_set(struct store *s, const struct limit_view *limit, wall now, struct fault *f)
+{
+    static const char *const scopes[] = {"all", "tenant", "site"};
+    err e = store_usable(s, f);
+    if (!e)
+        e = check_limit(limit, f);
+    if (e)
+        return e;
+    s->limits_changed = true;
+    switch (limit->scope) {
+    case LIMIT_ALL:
+        e = set_all(s, limit, f);
+        break;
+    case LIMIT_TENANT:
+        e = set_tenant(s, limit, f);
+        break;
+    case LIMIT_SITE:
+        e = set_site(s, limit, now, f);
+        break;
+    case LIMIT_SCOPES:
+        bug("unknown scope");
+    }
+    if (e)
+        return e;
+    struct json_w w = event_open(s);
+    json_kv_cstr(&w, "scope", scopes[limit->scope]);
+    json_kv_text(&w, "name", limit->name);
+    return event_add(s, "", "limit.changed", now, &w, f);
+}

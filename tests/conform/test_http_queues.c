@@ -1,0 +1,364 @@
+/* Queues, limits, breakers and modes over HTTP: every verb and every refusal, against a real API over a
+ * real store. */
+#include "../lib/service.h"
+
+#include "base/json.h"
+#include "net/client.h"
+
+enum { ANSWER_MS = 20 * 1000, ANSWER_BYTES = 1 << 20 };
+
+static struct client *client;
+
+struct answer_of {
+    int status;
+    struct buf body;
+    int64_t retry_after_s;
+};
+
+static struct answer_of ask(const char *method, const char *path, const char *body)
+{
+    struct client_answer a;
+    struct fault f = {0};
+    struct client_request q = {.method = method,
+                               .path = path,
+                               .body = span_of(body),
+                               .timeout_ms = ANSWER_MS,
+                               .body_max = ANSWER_BYTES};
+    if (client_send(client, &q, &a, &f))
+        fail_msg("%s %s: %s", method, path, f.words);
+    return (struct answer_of){a.status, a.body, a.retry_after_s};
+}
+
+static bool contains(const struct buf *b, const char *what)
+{
+    return span_find(buf_span(b), span_of(what)) < b->n;
+}
+
+/* A member as text, by dotted path. */
+static void member(const struct buf *body, const char *path, char out[512])
+{
+    struct json_parser *p = json_parser_new(ANSWER_BYTES);
+    struct json root;
+    struct buf raw = BUF(65536);
+    struct span text;
+    if (json_parse(p, buf_span(body), &root, NULL))
+        fail_msg("not JSON: %.*s", SP(buf_span(body)));
+    struct json v = json_path(root, path);
+    if (json_text(v, &text)) {
+        span_copy(text, out, 512);
+    } else {
+        json_add_raw(&raw, v);
+        span_copy(buf_span(&raw), out, 512);
+    }
+    buf_free(&raw);
+    json_parser_free(&p);
+}
+
+/* A request with this status, whose answer has these members: path, value, …, NULL. */
+static void expect(const char *method, const char *path, const char *body, int status, const char *const *wanted)
+{
+    struct answer_of a = ask(method, path, body);
+    char text[512];
+    if (a.status != status)
+        fail_msg("%s %s %s: wanted %d, got %d: %.*s", method, path, body, status, a.status, SP(buf_span(&a.body)));
+    for (; wanted && wanted[0]; wanted += 2) {
+        member(&a.body, wanted[0], text);
+        if (strcmp(text, wanted[1]) != 0)
+            fail_msg("%s %s: %s is %s, not %s: %.*s", method, path, wanted[0], text, wanted[1], SP(buf_span(&a.body)));
+    }
+    buf_free(&a.body);
+}
+#define EXPECT(method, path, body, status, ...) \
+    expect(method, path, body, status, (const char *const[]){__VA_ARGS__, NULL})
+
+/* A refusal that says these words about this member. */
+static void refused(const char *method, const char *path, const char *body, int status, const char *pointer,
+                    const char *words)
+{
+    struct answer_of a = ask(method, path, body);
+    char where[128];
+    snprintf(where, sizeof where, "\"pointer\":\"%s\"", pointer);
+    if (a.status != status || (*pointer && !contains(&a.body, where)) || !contains(&a.body, words))
+        fail_msg("%s %s %s: wanted %d, %s, %s; got %d: %.*s", method, path, body, status, pointer, words, a.status,
+                 SP(buf_span(&a.body)));
+    buf_free(&a.body);
+}
+
+static void submit(const char *target, const char *members)
+{
+    char body[512];
+    snprintf(body, sizeof body, "{\"kind\":\"posts\",\"target\":\"%s\"%s}", target, members);
+    EXPECT("POST", "/v1/jobs", body, 202, NULL);
+}
+
+/* ---- queues ---- */
+
+static void a_queue_comes_with_its_first_job(void **state)
+{
+    (void)state;
+    EXPECT("GET", "/v1/queues", "", 200, "object", "list", "data", "[]", "page.has_more", "false");
+    EXPECT("GET", "/v1/queues/default/x/normal", "", 404, "code", "not_found");
+    submit("@one", "");
+    submit("@two", ",\"tenant\":\"press\",\"class\":\"bulk\",\"not_before\":\"2099-01-01\"");
+    EXPECT("GET", "/v1/queues/default/x/normal", "", 200, "object", "queue", "name", "default/x/normal", "tenant",
+           "default", "site", "x", "class", "normal", "share", "null", "pool", "null", "trouble", "null",
+           "counts.ready", "1", "counts.active", "0", "waiting_for.reason", "worker", "paused", "false", "stopped",
+           "null", "breaker.state", "closed", "settings.max_running", "64", "own.max_running", "null",
+           "settings.weight", "300", "links.self", "/v1/queues/default/x/normal");
+    EXPECT("GET", "/v1/queues/press/x/bulk", "", 200, "counts.scheduled", "1", "counts.ready", "0", "waiting_for",
+           "null", "oldest_ready_at", "null", "settings.weight", "100");
+    EXPECT("GET", "/v1/queues/press/x/b%75lk", "", 200, "name", "press/x/bulk");
+    EXPECT("GET", "/v1/queues/press/x/blk", "", 404, "code", "not_found");
+    EXPECT("GET", "/v1/queues/press/x", "", 404, "code", "not_found");
+    EXPECT("GET", "/v1/queues/a/press/x/bulk", "", 404, "code", "not_found");
+    EXPECT("DELETE", "/v1/queues/press/x/bulk", "", 405, "code", "method_not_allowed");
+}
+
+static void queues_are_listed_by_tenant_site_and_trouble(void **state)
+{
+    (void)state;
+    struct answer_of a = ask("GET", "/v1/queues?tenant=press", "");
+    assert_true(contains(&a.body, "\"press/x/bulk\"") && !contains(&a.body, "\"default/x/normal\""));
+    buf_free(&a.body);
+    EXPECT("GET", "/v1/queues?site=mastodon", "", 200, "data", "[]");
+    EXPECT("GET", "/v1/queues?troubled=true", "", 200, "data", "[]");
+    EXPECT("GET", "/v1/queues?limit=1", "", 200, "page.has_more", "true", "page.next_after", "default/x/normal");
+    a = ask("GET", "/v1/queues?limit=1&after=default/x/normal", "");
+    assert_true(contains(&a.body, "\"press/x/bulk\"") && contains(&a.body, "\"has_more\":false"));
+    buf_free(&a.body);
+    EXPECT("GET", "/v1/queues?limit=0", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/queues?tenant=a/b", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/queues?troubled=maybe", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/queues?tenannt=a", "", 400, "code", "unknown_parameter");
+}
+
+static void settings_are_changed_in_part_or_wholly(void **state)
+{
+    (void)state;
+    const char *path = "/v1/queues/press/x/bulk";
+    EXPECT("PATCH", path, "{\"max_running\":3,\"rate\":{\"every_ms\":500}}", 200, "settings.max_running", "3",
+           "own.max_running", "3", "settings.rate.every_ms", "500", "own.rate.burst", "null", "own.weight", "null");
+    EXPECT("PATCH", path, "{\"weight\":7}", 200, "own.max_running", "3", "own.weight", "7");
+    EXPECT("PATCH", path, "{\"max_running\":null,\"rate\":null}", 200, "own.max_running", "null", "own.weight", "7",
+           "own.rate.every_ms", "null");
+    EXPECT("PUT", path, "{\"rate\":{\"burst\":4}}", 200, "own.weight", "null", "own.rate.burst", "4");
+    EXPECT("PUT", path, "{}", 200, "own.rate.burst", "null");
+    refused("PATCH", path, "{\"max_running\":0}", 422, "/max_running", "1 to 10000");
+    refused("PATCH", path, "{\"weight\":\"7\"}", 422, "/weight", "whole number");
+    refused("PATCH", path, "{\"rate\":7}", 422, "/rate", "must be an object");
+    refused("PATCH", path, "{\"rate\":{\"every_ms\":86400001}}", 422, "/rate/every_ms", "0 to 86400000");
+    refused("PATCH", path, "{\"rate\":{\"evry_ms\":1}}", 422, "/rate/evry_ms", "did you mean");
+    refused("PATCH", path, "{\"max_runing\":1}", 400, "/max_runing", "did you mean");
+    refused("PATCH", path, "", 400, "", "malformed_json");
+    /* It need not be there, but its site must be known. */
+    EXPECT("PATCH", "/v1/queues/new/x/normal", "{\"weight\":5}", 200, "counts.ready", "0", "own.weight", "5");
+    EXPECT("PATCH", "/v1/queues/new/nosuch/normal", "{\"weight\":5}", 404, "code", "not_found");
+    EXPECT("PATCH", "/v1/queues/new/x/quarantine", "{\"weight\":5}", 404, "code", "not_found");
+    EXPECT("GET", "/v1/queues/new/nosuch/normal", "", 404, "code", "not_found");
+}
+
+static void a_stop_says_who_and_why_until_it_is_over(void **state)
+{
+    (void)state;
+    refused("POST", "/v1/queues/default/x/normal/pause", "", 422, "/reason", "say why");
+    refused("POST", "/v1/queues/default/x/normal/pause", "{\"reason\":\"\"}", 422, "/reason", "1 to 200 bytes");
+    refused("POST", "/v1/queues/default/x/normal/pause", "{\"raeson\":\"a\"}", 400, "/raeson", "did you mean");
+    refused("POST", "/v1/queues/default/x/normal/close", "{}", 422, "/reason", "say why");
+    EXPECT("POST", "/v1/queues/default/x/normal/pause", "{\"by\":\"anna\",\"reason\":\"<moving>\"}", 200, "paused", "true",
+           "stopped.by", "anna", "stopped.reason", "<moving>", "waiting_for.reason", "pause");
+    EXPECT("POST", "/v1/queues/default/x/normal/pause", "{\"by\":\"bert\",\"reason\":\"other\"}", 200, "stopped.by", "anna");
+    /* A change of settings does not paint over it. */
+    EXPECT("PATCH", "/v1/queues/default/x/normal", "{\"weight\":5}", 200, "stopped.by", "anna", "own.weight", "5");
+    EXPECT("PATCH", "/v1/queues/default/x/normal", "{\"weight\":null}", 200, NULL);
+    struct answer_of a = ask("GET", "/v1/queues?troubled=true", "");
+    assert_true(contains(&a.body, "\"trouble\":\"paused by anna since 20"));
+    assert_true(contains(&a.body, ": <moving>\"") && !contains(&a.body, "press/x/bulk"));
+    buf_free(&a.body);
+    a = ask("GET", "/", "");
+    assert_true(contains(&a.body, "&lt;moving&gt;") && !contains(&a.body, "<moving>"));
+    assert_true(contains(&a.body, "queues: 1 paused"));
+    buf_free(&a.body);
+    EXPECT("GET", "/readyz?verbose", "", 200, "ready", "true", "mode", "normal", "queues.paused", "1", "jobs.ready", "1",
+           "jobs.runnable", "0");
+    EXPECT("GET", "/v1/jobs?limit=1", "", 200, NULL);
+    a = ask("GET", "/v1/jobs?state=ready", "");
+    assert_true(contains(&a.body, "\"waiting_for\":{\"reason\":\"pause\",\"until\":null}"));
+    buf_free(&a.body);
+    EXPECT("POST", "/v1/queues/default/x/normal/resume", "", 200, "paused", "false", "stopped", "null");
+    EXPECT("POST", "/v1/queues/default/x/normal/resume", "{\"by\":\"anna\"}", 200, "paused", "false");
+}
+
+static void a_closed_queue_takes_no_jobs(void **state)
+{
+    (void)state;
+    EXPECT("POST", "/v1/queues/press/x/bulk/close", "{\"reason\":\"full\"}", 200, "closed", "true", "stopped.by", "api");
+    struct answer_of a = ask("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"@a\",\"tenant\":\"press\",\"class\":\"bulk\"}");
+    assert_int_equal(a.status, 503);
+    assert_true(contains(&a.body, "\"code\":\"queue_closed\"") && contains(&a.body, "press/x/bulk"));
+    assert_int_equal(a.retry_after_s, 60);
+    buf_free(&a.body);
+    submit("@b", ",\"tenant\":\"press\"");
+    EXPECT("POST", "/v1/queues/press/x/bulk/open", "", 200, "closed", "false", "stopped", "null");
+    submit("@c", ",\"tenant\":\"press\",\"class\":\"bulk\"");
+}
+
+static void a_purge_cancels_what_waits_and_can_be_tried(void **state)
+{
+    (void)state;
+    const char *dry = "/v1/queues/many/x/normal/purge?dry_run=true", *purge = "/v1/queues/many/x/normal/purge";
+    for (int i = 0; i < 450; i++)
+        submit("@many", ",\"tenant\":\"many\"");
+    EXPECT("POST", dry, "{\"reason\":\"drill\"}", 200, "object", "dry_run", "action", "purge", "count", "450", "count_kind",
+           "exact");
+    EXPECT("POST", "/v1/queues/many/x/normal/purge?dry_run=1", "{\"reason\":\"drill\"}", 400, "code", "bad_parameter");
+    refused("POST", purge, "", 422, "/reason", "say why");
+    EXPECT("GET", "/v1/queues/many/x/normal", "", 200, "counts.ready", "450");
+    EXPECT("POST", purge, "{\"by\":\"anna\",\"reason\":\"drill\"}", 200, "object", "purge", "queue", "many/x/normal",
+           "cancelled", "450", "more", "false");
+    EXPECT("GET", "/v1/queues/many/x/normal", "", 200, "counts.ready", "0");
+    EXPECT("POST", "/v1/queues/nobody/x/normal/purge", "{\"reason\":\"drill\"}", 404, "code", "not_found");
+    EXPECT("POST", "/v1/queues/nobody/x/normal/purge?dry_run=true", "{\"reason\":\"drill\"}", 404, "code", "not_found");
+    struct answer_of a = ask("GET", "/v1/jobs?state=cancelled&limit=1", "");
+    assert_true(contains(&a.body, "its lane was purged by anna: drill"));
+    buf_free(&a.body);
+}
+
+/* ---- breakers ---- */
+
+static void breakers_are_held_by_hand_for_a_time(void **state)
+{
+    (void)state;
+    const char *lane = "/v1/breakers/default/x/normal";
+    char path[128], text[512];
+    EXPECT("GET", "/v1/breakers", "", 200, "data", "[]");
+    EXPECT("GET", lane, "", 200, "object", "breaker", "queue", "default/x/normal", "state", "closed", "by_hand_until", "null");
+    snprintf(path, sizeof path, "%s/open", lane);
+    refused("POST", path, "", 422, "/reason", "say why");
+    refused("POST", path, "{\"reason\":\"a\",\"ttl_s\":86401}", 422, "/ttl_s", "1 to 86400");
+    struct answer_of a = ask("POST", path, "{\"reason\":\"drill\",\"ttl_s\":3600}");
+    assert_int_equal(a.status, 200);
+    member(&a.body, "by_hand_until", text);
+    wall until;
+    assert_true(when_parse(span_of(text), &until));
+    assert_in_range(until.ms, clock_wall().ms + 3500000, clock_wall().ms + 3600000);
+    member(&a.body, "state", text);
+    assert_string_equal(text, "open");
+    buf_free(&a.body);
+    a = ask("GET", "/v1/breakers", "");
+    assert_true(contains(&a.body, "\"queue\":\"default/x/normal\"") && !contains(&a.body, "press/x"));
+    buf_free(&a.body);
+    EXPECT("GET", "/v1/queues/default/x/normal", "", 200, "waiting_for.reason", "breaker", "breaker.state", "open");
+    snprintf(path, sizeof path, "%s/close", lane);
+    refused("POST", path, "{}", 422, "/reason", "say why");
+    EXPECT("POST", path, "{\"reason\":\"drill\"}", 200, "state", "closed");
+    snprintf(path, sizeof path, "%s/reset", lane);
+    refused("POST", path, "{\"ttl_s\":5}", 400, "/ttl_s", "known are by, reason");
+    EXPECT("POST", path, "", 200, "state", "closed", "by_hand_until", "null", "failures", "0");
+    EXPECT("GET", "/v1/breakers", "", 200, "data", "[]");
+    EXPECT("POST", "/v1/breakers/default/nosuch/normal/open", "{\"reason\":\"a\"}", 404, "code", "not_found");
+    refused("POST", "/v1/queues/default/x/normal/unblock", "", 422, "/reason", "say why");
+    EXPECT("POST", "/v1/queues/default/x/normal/unblock", "{\"reason\":\"a mistaken hint\"}", 200, "blocked_until", "null");
+}
+
+/* ---- limits ---- */
+
+static void limits_are_set_seen_and_explained(void **state)
+{
+    (void)state;
+    EXPECT("GET", "/v1/limits", "", 200, "object", "limits", "all.max_running", "0", "all.running", "0");
+    EXPECT("GET", "/v1/limits/effective?tenant=press&class=bulk", "", 200, "object", "effective_limits", "queue",
+           "press/x/bulk", "exists", "true", "max_running.value", "2", "max_running.wins", "workers", "rate.wins", "null",
+           "share.tenant_weight", "100", "share.queue_weight", "100");
+    EXPECT("PUT", "/v1/limits/tenants/press", "{\"max_running\":1,\"weight\":50}", 200, "object", "limits");
+    EXPECT("GET", "/v1/limits/effective?tenant=press&class=bulk", "", 200, "max_running.value", "1", "max_running.wins",
+           "tenant", "share.tenant_weight", "50", "max_running.why",
+           "at most 1 jobs at once: the limit of tenant press is the narrowest");
+    EXPECT("PUT", "/v1/limits/sites/x", "{\"max_running\":1,\"rate\":{\"every_ms\":2000,\"burst\":3}}", 200, NULL);
+    EXPECT("GET", "/v1/limits/effective?site=x", "", 200, "max_running.wins", "site", "rate.wins", "site", "rate.every_ms",
+           "2000", "rate.burst", "3");
+    EXPECT("PATCH", "/v1/limits/sites/x", "{\"max_running\":5}", 200, NULL);
+    EXPECT("GET", "/v1/limits/effective?site=x", "", 200, "max_running.wins", "workers", "rate.every_ms", "2000");
+    EXPECT("PUT", "/v1/limits/sites/x", "{}", 200, NULL);
+    EXPECT("GET", "/v1/limits/effective?site=x", "", 200, "rate.every_ms", "0");
+    EXPECT("PUT", "/v1/limits/all", "{\"max_running\":1}", 200, "all.max_running", "1");
+    EXPECT("GET", "/v1/limits/effective?class=interactive&tenant=nobody", "", 200, "exists", "false", "max_running.wins",
+           "all", "share.queue_weight", "800", "share.tenant_weight", "100");
+    EXPECT("PUT", "/v1/limits/all", "{}", 200, "all.max_running", "0");
+    EXPECT("PUT", "/v1/limits/tenants/press", "{}", 200, NULL);
+    refused("PUT", "/v1/limits/all", "{\"weight\":5}", 400, "/weight", "known are max_running");
+    refused("PUT", "/v1/limits/tenants/press", "{\"weight\":0}", 422, "/weight", "1 to 10000");
+    refused("PUT", "/v1/limits/sites/x", "{\"rate\":3}", 422, "/rate", "must be an object");
+    EXPECT("PUT", "/v1/limits/sites/nosuch", "{\"max_running\":1}", 404, "code", "not_found");
+    EXPECT("PUT", "/v1/limits/tenants/a%2Fb", "{\"max_running\":1}", 422, "code", "validation_failed");
+    EXPECT("GET", "/v1/limits/effective?class=urgent", "", 400, "code", "bad_parameter");
+}
+
+/* ---- modes ---- */
+
+static void modes_say_what_they_do(void **state)
+{
+    (void)state;
+    EXPECT("GET", "/v1/mode", "", 200, "object", "mode", "mode", "normal", "effects.takes_jobs", "true",
+           "effects.starts_jobs", "true");
+    refused("PUT", "/v1/mode", "{}", 422, "/mode", "normal, paused, draining or maintenance");
+    refused("PUT", "/v1/mode", "{\"mode\":\"drainng\",\"reason\":\"a\"}", 422, "/mode", "did you mean");
+    refused("PUT", "/v1/mode", "{\"mode\":\"paused\"}", 422, "/reason", "say why");
+    EXPECT("PUT", "/v1/mode", "{\"mode\":\"paused\",\"by\":\"anna\",\"reason\":\"drill\"}", 200, "mode", "paused", "by", "anna",
+           "reason", "drill", "effects.takes_jobs", "true", "effects.starts_jobs", "false");
+    submit("@paused", "");
+    EXPECT("GET", "/v1/queues/default/x/normal", "", 200, "waiting_for.reason", "mode");
+    EXPECT("GET", "/readyz?verbose", "", 200, "mode", "paused");
+    static const char *const modes[] = {"draining", "maintenance"};
+    for (size_t i = 0; i < 2; i++) {
+        char body[128];
+        snprintf(body, sizeof body, "{\"mode\":\"%s\",\"reason\":\"drill\"}", modes[i]);
+        EXPECT("PUT", "/v1/mode", body, 200, "mode", modes[i], "effects.takes_jobs", "false", "effects.starts_jobs",
+               i ? "false" : "true");
+        struct answer_of a = ask("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"@a\"}");
+        assert_int_equal(a.status, 503);
+        assert_true(a.retry_after_s > 0 && contains(&a.body, "\"retryable\":true"));
+        snprintf(body, sizeof body, "\"code\":\"%s\"", modes[i]);
+        assert_true(contains(&a.body, body));
+        buf_free(&a.body);
+        a = ask("GET", "/readyz", "");
+        assert_int_equal(a.status, 503);
+        assert_true(contains(&a.body, modes[i]));
+        buf_free(&a.body);
+        EXPECT("GET", "/v1/jobs", "", 200, "object", "list");
+    }
+    EXPECT("PUT", "/v1/mode", "{\"mode\":\"normal\"}", 200, "mode", "normal", "by", "api", "reason", "null");
+    EXPECT("GET", "/readyz?verbose", "", 200, "mode", "normal");
+    submit("@normal", "");
+}
+
+static int start(void **state)
+{
+    struct fault f = {0};
+    char address[64];
+    if (group_start(state))
+        return 1;
+    snprintf(address, sizeof address, "http://127.0.0.1:%d", server.port);
+    return client_open(&client, span_of(address), &f) != E_OK;
+}
+
+static int stop(void **state)
+{
+    client_close(&client);
+    return group_stop(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queue_comes_with_its_first_job),
+        cmocka_unit_test(queues_are_listed_by_tenant_site_and_trouble),
+        cmocka_unit_test(settings_are_changed_in_part_or_wholly),
+        cmocka_unit_test(a_stop_says_who_and_why_until_it_is_over),
+        cmocka_unit_test(a_closed_queue_takes_no_jobs),
+        cmocka_unit_test(a_purge_cancels_what_waits_and_can_be_tried),
+        cmocka_unit_test(breakers_are_held_by_hand_for_a_time),
+        cmocka_unit_test(limits_are_set_seen_and_explained),
+        cmocka_unit_test(modes_say_what_they_do),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,470 @@
+/* Scenarios S57-S59 and S83: whatever makes a job startable is announced, to as many as can use it. */
+#include "../lib/scenario.h"
+
+#include <string.h>
+
+/* ---- S57: causes ----
+ * `prepare` leaves a job that may not start; `happen` is the cause, NULL: time alone. */
+
+static struct lease kept;
+
+static void nothing(void)
+{
+}
+static void one_waits_for_room_in_lane(void)
+{
+    lane_max_active("x/normal", 1);
+    accept_many("x/normal", 2);
+    kept = start_next();
+}
+static void room_ends(enum failure_class failure)
+{
+    finish(&kept, failure);
+}
+static void finish_well(void)
+{
+    room_ends(FAILURE_NONE);
+}
+static void finish_badly(void)
+{
+    room_ends(FAILURE_SUSPENDED);
+}
+static void finish_to_be_tried_again(void)
+{
+    room_ends(FAILURE_RESOURCE);
+}
+static void crash_of_the_attempt(void)
+{
+    give_back(&kept, BUDGET_CRASH);
+}
+static void release(void)
+{
+    give_back(&kept, BUDGET_RELEASE);
+}
+static void cancel_by_force(void)
+{
+    cancel(kept.id, true);
+}
+static void asked_and_not_stopping(void)
+{
+    struct cancel_reply c;
+    one_waits_for_room_in_lane();
+    begin();
+    assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(kept.id), .grace_ms = 3000}, now(), &c,
+                                  &w->f),
+                     E_OK);
+    commit();
+}
+static void in_an_hour(void)
+{
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.run_at_ms = w->now + HOUR;
+    accept_args(&args);
+}
+static void retry(void)
+{
+    accept_job();
+    struct lease l = start_next();
+    finish(&l, FAILURE_RESOURCE);
+}
+static void retry_beyond_the_budget(void)
+{
+    w->limits.retry_floor = 1;
+    reopen();
+    retry();
+    pass(MINUTE / 2);
+    struct lease l = start_next();
+    finish(&l, FAILURE_RESOURCE);
+    pass(3 * SECOND); /* due by its delay, and held back */
+}
+static void no_token(void)
+{
+    lane_rate("x/normal", 7 * SECOND, 1);
+    accept_many("x/normal", 2);
+    start_next();
+}
+static void no_token_of_the_site(void)
+{
+    accept_many("x/normal", 1);
+    limit_set(LIMIT_SITE, "x", LANE_UNCHANGED, 7 * SECOND);
+    start_next();
+    accept_many("x/bulk", 1);
+}
+static void blocked_by_the_site(void)
+{
+    accept_job();
+    struct lease l = start_next();
+    throttle(&l, 30 * SECOND);
+    cancel(l.id, true);
+    accept_job();
+}
+static void unblock(void)
+{
+    lane_act("x/normal", LANE_ACT_UNBLOCK, 0);
+}
+static void broken(void)
+{
+    for (int i = 0; i < 5; i++) {
+        accept_job();
+        struct lease l = start_next();
+        finish(&l, FAILURE_BLOCKED);
+    }
+    accept_job();
+}
+static void half_open(void)
+{
+    broken();
+    accept_job();
+    w->now = lane("x/normal").breaker.until_ms;
+    kept = start_next();
+}
+static void reset_breaker(void)
+{
+    lane_act("x/normal", LANE_ACT_BREAKER_RESET, 0);
+}
+static void close_breaker(void)
+{
+    lane_act("x/normal", LANE_ACT_BREAKER_CLOSE, w->now + HOUR);
+}
+static void forced_open(void)
+{
+    lane_act("x/normal", LANE_ACT_BREAKER_OPEN, w->now + MINUTE);
+    accept_job();
+}
+static void paused(void)
+{
+    lane_act("x/normal", LANE_ACT_PAUSE, 0);
+    accept_job();
+}
+static void resume(void)
+{
+    lane_act("x/normal", LANE_ACT_RESUME, 0);
+}
+static void mode_paused(void)
+{
+    accept_job();
+    mode_set(MODE_PAUSED);
+}
+static void mode_maintenance(void)
+{
+    accept_job();
+    mode_set(MODE_MAINTENANCE);
+}
+static void mode_normal(void)
+{
+    mode_set(MODE_NORMAL);
+}
+static void mode_draining(void)
+{
+    mode_set(MODE_DRAINING);
+}
+static void lane_limit_raised(void)
+{
+    lane_max_active("x/normal", 2);
+}
+static void full_tenant(void)
+{
+    limit_set(LIMIT_TENANT, "default", 1, LANE_UNCHANGED);
+    accept_many("x/normal", 1);
+    kept = start_next();
+    accept_many("y/bulk", 1);
+}
+static void tenant_limit_raised(void)
+{
+    limit_set(LIMIT_TENANT, "default", 2, LANE_UNCHANGED);
+}
+static void full_site(void)
+{
+    limit_set(LIMIT_SITE, "x", 1, 0);
+    accept_many("x/normal", 1);
+    kept = start_next();
+    accept_many("other/x/bulk", 1);
+}
+static void site_limit_raised(void)
+{
+    limit_set(LIMIT_SITE, "x", 2, LANE_UNCHANGED);
+}
+static void full_house(void)
+{
+    limit_set(LIMIT_ALL, "", 1, LANE_UNCHANGED);
+    accept_many("x/normal", 1);
+    kept = start_next();
+    accept_many("other/y/bulk", 1);
+}
+static void limit_of_all_raised(void)
+{
+    limit_set(LIMIT_ALL, "", 2, LANE_UNCHANGED);
+}
+static void rate_raised(void)
+{
+    lane_rate("x/normal", 0, 1);
+}
+static void leased(void)
+{
+    accept_job();
+    kept = start_next();
+}
+static void the_service_dies(void)
+{
+    crash();
+}
+static void behind_another(void)
+{
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.unique_key = SPAN("u");
+    accept_args(&args);
+    kept = start_next();
+    args.id = span_of(new_id());
+    args.on_conflict = UNIQUE_RUN_AFTER_ACTIVE;
+    assert_int_equal(accept_args(&args).state, JOB_BLOCKED);
+}
+static void sharing_with_another(int64_t waiters)
+{
+    for (int64_t i = 0; i <= waiters; i++) {
+        struct accept_args args = job_args(new_id(), "x/normal");
+        args.work = 77;
+        args.coalesce = true;
+        accept_args(&args);
+        if (i == 0)
+            kept = start_next();
+    }
+}
+static void one_shares(void)
+{
+    sharing_with_another(1);
+}
+static void hundred_share(void)
+{
+    sharing_with_another(100);
+}
+static void replaced(void)
+{
+    lane_act("x/normal", LANE_ACT_PAUSE, 0);
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.unique_key = SPAN("u");
+    accept_args(&args);
+}
+static void replace_in_another_lane(void)
+{
+    struct accept_args args = job_args(new_id(), "x/bulk");
+    args.unique_key = SPAN("u");
+    args.on_conflict = UNIQUE_REPLACE_PENDING;
+    accept_args(&args);
+}
+
+static const struct cause {
+    const char *name;
+    void (*prepare)(void);
+    void (*happen)(void); /* NULL: time goes on */
+} causes[] = {
+    {"a job is accepted", nothing, NULL},
+    {"a job comes due", in_an_hour, NULL},
+    {"a retry comes due", retry, NULL},
+    {"the retry budget has room again", retry_beyond_the_budget, NULL},
+    {"a job of a full lane ends well", one_waits_for_room_in_lane, finish_well},
+    {"a job of a full lane ends for good", one_waits_for_room_in_lane, finish_badly},
+    {"a job of a full lane is tried again later", one_waits_for_room_in_lane, finish_to_be_tried_again},
+    {"a job of a full lane crashes", one_waits_for_room_in_lane, crash_of_the_attempt},
+    {"a job is given back", leased, release},
+    {"a job of a full lane is cancelled by force", one_waits_for_room_in_lane, cancel_by_force},
+    {"a job that was asked to stop is out of grace", asked_and_not_stopping, NULL},
+    {"a job of a full lane is not heard of", one_waits_for_room_in_lane, NULL},
+    {"a lease lapses", leased, NULL},
+    {"the service starts again", leased, the_service_dies},
+    {"the lane's rate allows one more", no_token, NULL},
+    {"the lane's rate is taken off", no_token, rate_raised},
+    {"the site's rate allows one more", no_token_of_the_site, NULL},
+    {"the site's block ends", blocked_by_the_site, NULL},
+    {"a block is lifted by hand", blocked_by_the_site, unblock},
+    {"the breaker's time is over", broken, NULL},
+    {"the breaker is reset", broken, reset_breaker},
+    {"the breaker is closed by hand", broken, close_breaker},
+    {"the breaker that was opened by hand is over", forced_open, NULL},
+    {"the probe ends well", half_open, finish_well},
+    {"the probe says nothing", half_open, release},
+    {"a lane is resumed", paused, resume},
+    {"the pause of all ends", mode_paused, mode_normal},
+    {"maintenance ends", mode_maintenance, mode_normal},
+    {"maintenance becomes draining", mode_maintenance, mode_draining},
+    {"a lane's limit is raised", one_waits_for_room_in_lane, lane_limit_raised},
+    {"a job of a full tenant ends", full_tenant, finish_well},
+    {"a tenant's limit is raised", full_tenant, tenant_limit_raised},
+    {"a job of a full site ends", full_site, finish_well},
+    {"a site's limit is raised", full_site, site_limit_raised},
+    {"a job ends where all is full", full_house, finish_well},
+    {"the limit of all is raised", full_house, limit_of_all_raised},
+    {"the job before it ends", behind_another, finish_well},
+    {"the job before it is cancelled", behind_another, cancel_by_force},
+    {"the job before it is lost", behind_another, NULL},
+    {"the job whose result it would share dies", one_shares, finish_badly},
+    {"the job whose result a hundred would share dies", hundred_share, finish_badly},
+    {"a newer request takes the place of one in a paused lane", replaced, replace_in_another_lane},
+};
+
+/* Nobody looks but when the store said that it is time. */
+static void expect_announced(const struct cause *c)
+{
+    struct lease l;
+    bool accept = c->prepare == nothing;
+    c->prepare();
+    if (outlook().startable != 0 || !has_none())
+        fail_msg("%s: a job may start before that", c->name);
+    if (accept)
+        accept_job();
+    else if (c->happen)
+        c->happen();
+    for (int i = 0; outlook().startable == 0; i++) {
+        if (i == 20 || (c->happen && i == 2 && c->prepare != hundred_share) || !go_on(w->now + 2 * HOUR))
+            fail_msg("%s: nobody is told", c->name);
+        if (c->happen && c->prepare != leased && c->happen != finish_to_be_tried_again && w->now > T0 + 3 * HOUR)
+            fail_msg("%s: told late", c->name);
+    }
+    if (!reserve(&l))
+        fail_msg("%s: told, and no job may start", c->name);
+}
+
+static void s57_whatever_makes_a_job_startable_is_announced(void **state)
+{
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
+        if (i) {
+            tear_down(state);
+            set_up(state);
+        }
+        expect_announced(&causes[i]);
+    }
+}
+
+/* Likewise in a group: what the group did shows at its end, and nothing when it was lost. */
+static void s57_a_group_that_was_lost_announces_nothing(void **state)
+{
+    (void)state;
+    begin();
+    accept_job();
+    crash();
+    assert_int_equal(outlook().startable, 0);
+    assert_true(outlook().next_ms == INT64_MAX);
+    assert_true(has_none());
+}
+
+static void s58_one_job_wakes_one_of_ten_thousand(void **state)
+{
+    (void)state;
+    enum { RESERVERS = 10000 };
+    struct lease l;
+    w->maker->count_work(true);
+    reopen();
+    assert_int_equal(outlook().startable, 0);
+    accept_job();
+    assert_int_equal(outlook().startable, 1); /* so many are woken */
+    lease_next();
+    assert_int_equal(outlook().startable, 0);
+    int64_t leased = 0;
+    accept_job();
+    begin();
+    for (int i = 0; i < RESERVERS; i++) /* and should all come, one gets it, and the others cost nothing */
+        leased += reserve(&l);
+    int64_t before = w->maker->work();
+    for (int i = 0; i < RESERVERS; i++)
+        leased += reserve(&l);
+    assert_int_equal(w->maker->work() - before, 0);
+    commit();
+    assert_int_equal(leased, 1);
+}
+
+static bool reserve_for(const char *const *names, size_t count, struct lease *out)
+{
+    struct span sites[4];
+    for (size_t i = 0; i < count; i++)
+        sites[i] = span_of(names[i]);
+    err e = reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .sites = sites, .site_count = count}, out);
+    assert_true(e == E_OK || e == E_END);
+    return e == E_OK;
+}
+
+static void s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged(void **state)
+{
+    (void)state;
+    static const char *const old[] = {"a"}, *const fresh[] = {"a", "b", "c"};
+    struct lease l;
+    for (int i = 0; i < 10; i++) { /* at the head of all */
+        struct accept_args args = job_args(new_id(), i % 2 ? "b/interactive" : "c/interactive");
+        args.prio = 9;
+        accept_args(&args);
+    }
+    accept_many("a/bulk", 10);
+    for (int i = 0; i < 10; i++) {
+        assert_true(reserve_for(old, 1, &l));
+        assert_string_equal(l.lane.p, "a/bulk");
+        finish(&l, FAILURE_NONE);
+    }
+    struct span before = look();
+    assert_false(reserve_for(old, 1, &l));
+    assert_false(reserve_for(old, 0, &l));
+    same_look(before, look());
+    for (int i = 0; i < 10; i++) {
+        assert_true(reserve_for(fresh, 3, &l));
+        assert_int_equal(l.fence, 1);
+    }
+    /* Likewise by what there is: a worker without a page, without the memory, without the time. */
+    struct accept_args args = job_args(new_id(), "a/normal");
+    args.needs = NEEDS_PAGE;
+    args.memory_bytes = 1000;
+    args.attempt_ms = 5000;
+    accept_args(&args);
+    static const struct reserve_args poor[] = {
+        {.needs = NEEDS_NOTHING},
+        {.needs = NEEDS_PAGE, .memory_bytes = 999},
+        {.needs = NEEDS_PAGE, .time_ms = 4999},
+    };
+    before = look();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(reserve_as(&poor[i], &l), E_END);
+    same_look(before, look());
+    assert_int_equal(
+        reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .memory_bytes = 1000, .time_ms = 5000}, &l), E_OK);
+}
+
+static void s83_runnable_counts_what_nothing_but_workers_holds_up(void **state)
+{
+    (void)state;
+    char name[32];
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "s%d/normal", i);
+        accept_many(name, 100);
+    }
+    assert_int_equal(outlook().runnable, 1000);
+    for (int i = 1; i < 10; i++) { /* nine of ten are held up, each by something else */
+        snprintf(name, sizeof name, "s%d/normal", i);
+        if (i % 3 == 0)
+            lane_act(name, LANE_ACT_PAUSE, 0);
+        else if (i % 3 == 1)
+            lane_act(name, LANE_ACT_BREAKER_OPEN, w->now + MINUTE);
+    }
+    int64_t left = 0;
+    for (struct lease l; left < 2000 && outlook().runnable > 100; left++) {
+        l = lease_next();
+        if (strncmp(l.lane.p, "s0", 2) != 0)
+            throttle(&l, MINUTE);
+        else
+            give_back(&l, BUDGET_RELEASE);
+        drop_texts();
+    }
+    struct outlook o = outlook();
+    assert_true(o.runnable >= 99 && o.runnable <= 100);
+    assert_int_equal(o.by_state[JOB_READY], 1000 - o.by_state[JOB_SCHEDULED]);
+    assert_int_equal(o.lanes[LANE_PAUSED], 3);
+    assert_int_equal(o.lanes[LANE_BREAKER_OPEN], 3);
+    assert_int_equal(o.lanes[LANE_BLOCKED], 3);
+    assert_int_equal(o.lanes[LANE_OPEN], 1);
+    w->now += MINUTE; /* what time opens counts again */
+    assert_true(outlook().runnable >= 697);
+}
+
+static const struct CMUnitTest tests[] = {
+    S(s57_whatever_makes_a_job_startable_is_announced),
+    S(s57_a_group_that_was_lost_announces_nothing),
+    S(s58_one_job_wakes_one_of_ten_thousand),
+    S(s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged),
+    S(s83_runnable_counts_what_nothing_but_workers_holds_up),
+};
+RUN_ON_ALL_STORES(tests)
