@@ -138,13 +138,13 @@ model: $(MODELS) ## the store against its model, small worlds wholly, and the sp
 	@$(MAKE) --no-print-directory $(OUT)/tests/sim/sim
 	@tests/sim/check.sh $(OUT)/tests/sim/sim
 
+fixtures: $(OUT)/tests/unit/test_fixtures $(OUT)/tests/browser/test_dom ## every recorded page and answer against what has to come of it, also in Chromium
+	@tests/run.sh $^
 crash: $(OUT)/tests/crash/crash ## power loss at every call of the store, a disk that fails, torn logs, flipped bits: all of it, a quarter of an hour
 	@$(OUT)/tests/crash/crash seed=$${SEED:-1}
 	@tests/crash/check.sh $(OUT)/tests/crash/crash
 mutants: ## mistakes put into a copy of the sources one by one: each must be found (M="name …": only those)
 	@tests/mutations/run.sh $(M)
-fixtures: $(OUT)/tests/unit/test_fixtures $(OUT)/tests/browser/test_dom ## every recorded page and answer against what has to come of it, also in Chromium
-	@tests/run.sh $^
 
 fuzzers: $(FUZZERS)
 fuzz: ## fuzz targets (TARGETS="map html": only those) for SECONDS (60) from the seeds of tests/fuzz/corpus; KEEP=1: keeps what it finds
@@ -186,4 +186,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model crash mutants fixtures fuzzers fuzz system check soak volume bench sim sim-rest install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model fixtures crash mutants fuzzers fuzz system check soak volume bench sim sim-rest install clean

@@ -32,7 +32,7 @@ struct reading {
 
 static const char *const members[] = {"site",     "kind",    "target",   "limit",  "since", "until",
                                       "priority", "product", "depth",    "media",  "evidence",
-                                      "strategy", "exclude", "include",  "fields",   "since_last", "session",
+                                      "strategy", "exclude", "include",  "fields", "since_last", "session",
                                       TERMS_MEMBERS, NULL};
 
 /* Names of packs or kinds, to find the nearest one. */

@@ -162,6 +162,10 @@ static int check_include(struct cli *c, const struct pack *pack)
         kinds |= exclude_bit(name);
     struct fault f = {0};
     struct include_way way;
+    struct span list = span_of(c->include), name;
+    unsigned kinds = 0;
+    while (span_next(&list, ',', &name))
+        kinds |= exclude_bit(name);
     struct arena *a = arena_new(16 * 1024);
     err e = pack_include(pack, span_of(c->words[1]), span_of(c->words[2]), kinds, a, &way, &f);
     arena_free(&a);

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "base/when.h"
 #include "core/evidence.h"
-#include "extract/exclude.h"
+#include "extract/include.h"
 
 static int check_kinds(const char *verb, const char *option, const char *kinds, unsigned *out)
 {
@@ -19,6 +19,17 @@ static int check_kinds(const char *verb, const char *option, const char *kinds, 
         return cli_usage(verb, "--%s must be of replies, reposts and quotes, not '%.40s'", option, kinds);
     }
     return EXIT_DONE;
+}
+
+static int check_lists(const struct cli *c, const char *verb)
+{
+    unsigned out = 0, in = 0;
+    int code = check_kinds(verb, "exclude", c->exclude, &out);
+    if (!code)
+        code = check_kinds(verb, "include", c->include, &in);
+    if (!code && out & in)
+        return cli_usage(verb, "--include and --exclude name the same kind of posts");
+    return code;
 }
 
 /* What the records are is known. */
@@ -79,12 +90,7 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
     if (c->depth &&
         (!span_int(span_of(c->depth), &wish->depth) || wish->depth < 0 || wish->depth > ORDER_DEPTH_MAX))
         return cli_usage(verb, "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
-    unsigned out = 0, in = 0;
-    int code = check_kinds(verb, "exclude", c->exclude, &out);
-    if (!code)
-        code = check_kinds(verb, "include", c->include, &in);
-    if (!code && out & in)
-        return cli_usage(verb, "--include and --exclude name the same kind of posts");
+    int code = check_lists(c, verb);
     if (!code)
         code = terms_check(c, verb, &wish->terms);
     return code ? code : check_fields(wish, c, verb);

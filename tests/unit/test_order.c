@@ -74,6 +74,34 @@ static void marks_belong_to_a_list(void **state)
     json_parser_free(&parser);
 }
 
+static void what_cannot_be_brought_in_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *words;
+    } rows[] = {
+        {"{\"kind\":\"media\",\"target\":\"@nasa\",\"include\":[\"replies\"]}", "media has no replies to bring in"},
+        {"{\"kind\":\"thread\",\"target\":\"20\",\"include\":[\"reposts\"]}", "thread has no reposts to bring in"},
+        {"{\"kind\":\"profile\",\"target\":\"@nasa\",\"include\":[\"reposts\"]}", "profile has no posts to bring in"},
+        {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"include\":[\"replys\"]}", "did you mean"},
+        {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"include\":[\"quotes\"],\"exclude\":[\"quotes\"]}",
+         "both included and excluded"},
+    };
+    struct json_parser *parser = json_parser_new(1 << 20);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena *a = arena_new(1 << 20);
+        struct order o;
+        struct order_refusal refusal;
+        assert_false(order_read(&o, &refusal, parser, &pack, 1, span_of(rows[i].body), a));
+        assert_int_equal(refusal.error_count, 1);
+        struct span said = refusal.errors[0].detail;
+        if (span_find(said, span_of(rows[i].words)) == said.n)
+            fail_msg("row %zu: %.*s", i, SP(said));
+        arena_free(&a);
+    }
+    json_parser_free(&parser);
+}
+
 static bool reads(const char *options, struct order *o, struct order_refusal *refusal, struct arena *a)
 {
     struct json_parser *parser = json_parser_new(1 << 20);
@@ -172,12 +200,13 @@ static void equal_work_has_one_name(void **state)
                                        ",\"priority\":9,\"limit\":5,\"fields\":[\"text\"]",
                                        ",\"limit\":5,\"unique\":{\"key\":\"k\"},\"max_age_s\":5"};
     static const char *const others[] = {"", ",\"limit\":6", ",\"limit\":5,\"exclude\":[\"replies\"]",
+                                          ",\"limit\":5,\"include\":[\"replies\"]",
                                          ",\"limit\":5,\"since\":\"2026-02-06\"", ",\"limit\":5,\"strategy\":\"dom\"",
                                          ",\"limit\":5,\"media\":\"download\"", ",\"limit\":5,\"evidence\":\"always\""};
     struct arena *a = arena_new(1 << 20);
     struct order o;
     struct order_refusal r;
-    int64_t work = 0, seen[8];
+    int64_t work = 0, seen[9];
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         assert_true(reads(same[i], &o, &r, a));
         assert_true(o.work != 0 && (i == 0 || o.work == work));
@@ -209,34 +238,6 @@ static void a_page_is_needed_as_the_pack_and_the_strategy_say(void **state)
     arena_free(&a);
 }
 
-static void what_cannot_be_brought_in_is_refused(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *body, *words;
-    } rows[] = {
-        {"{\"kind\":\"media\",\"target\":\"@nasa\",\"include\":[\"replies\"]}", "media has no replies to bring in"},
-        {"{\"kind\":\"thread\",\"target\":\"20\",\"include\":[\"reposts\"]}", "thread has no reposts to bring in"},
-        {"{\"kind\":\"profile\",\"target\":\"@nasa\",\"include\":[\"reposts\"]}", "profile has no posts to bring in"},
-        {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"include\":[\"replys\"]}", "did you mean"},
-        {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"include\":[\"quotes\"],\"exclude\":[\"quotes\"]}",
-         "both included and excluded"},
-    };
-    struct json_parser *parser = json_parser_new(1 << 20);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct arena *a = arena_new(1 << 20);
-        struct order o;
-        struct order_refusal refusal;
-        assert_false(order_read(&o, &refusal, parser, &pack, 1, span_of(rows[i].body), a));
-        assert_int_equal(refusal.error_count, 1);
-        struct span said = refusal.errors[0].detail;
-        if (span_find(said, span_of(rows[i].words)) == said.n)
-            fail_msg("row %zu: %.*s", i, SP(said));
-        arena_free(&a);
-    }
-    json_parser_free(&parser);
-}
-
 /* The pack may be replaced before the store has the order. */
 static void an_order_keeps_nothing_of_the_pack(void **state)
 {
@@ -257,11 +258,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_belong_to_a_list),
+        cmocka_unit_test(what_cannot_be_brought_in_is_refused),
         cmocka_unit_test(an_order_says_how_it_stands_in_the_queue),
         cmocka_unit_test(mistakes_in_terms_are_named),
         cmocka_unit_test(equal_work_has_one_name),
         cmocka_unit_test(a_page_is_needed_as_the_pack_and_the_strategy_say),
-        cmocka_unit_test(what_cannot_be_brought_in_is_refused),
         cmocka_unit_test(an_order_keeps_nothing_of_the_pack),
     };
     return cmocka_run_group_tests(tests, open_pack, close_pack);
