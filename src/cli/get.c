@@ -156,10 +156,6 @@ static int check_kind(struct cli *c, const struct pack *pack)
 
 static int check_include(struct cli *c, const struct pack *pack)
 {
-    unsigned kinds = 0;
-    struct span list = span_of(c->include), name;
-    while (span_next(&list, ',', &name))
-        kinds |= exclude_bit(name);
     struct fault f = {0};
     struct include_way way;
     struct span list = span_of(c->include), name;
