@@ -1,11 +1,12 @@
-/* starts.c - what a start and an end cost the store beside other jobs: few, a hundred thousand that are
- * blocked, a million that wait for their turn, a million that have ended. Time inside the store, without
- * the disk. Usage: starts [directory] [scale in percent] */
+/* starts.c - what a start costs the store beside other jobs: few, a hundred thousand that are blocked, a million
+ * that wait for their turn, a million that have ended; what they take on the disk and in memory. Time inside
+ * the store, without the disk. Usage: starts [directory] [scale in percent] */
 #include "store/lanes.h"
 
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ enum { STARTS = 2000, GROUP = 5000, LANES = 100 };
 static const int64_t T0 = 1800000000000;
 
 static struct store *store;
+static char dir[256];
 static int64_t serial, times_ns[STARTS];
 
 static void need_ok(err e, const struct fault *f)
@@ -50,6 +52,31 @@ static void add_jobs(const char *lane, int64_t count, bool ended)
     }
 }
 
+/* Of the database and its log. */
+static double file_mb(void)
+{
+    static const char *const names[] = {"fulmar.db", "fulmar.db-wal"};
+    double mb = 0;
+    for (int i = 0; i < 2; i++) {
+        char path[300];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        mb += stat(path, &st) ? 0 : (double)st.st_size / 1e6;
+    }
+    return mb;
+}
+
+static double memory_mb(void)
+{
+    long pages = 0, ours = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%ld %ld", &pages, &ours) != 2)
+        ours = 0;
+    if (f)
+        fclose(f);
+    return (double)ours * (double)sysconf(_SC_PAGESIZE) / 1e6;
+}
+
 static int by_size(const void *a, const void *b)
 {
     const int64_t *x = a, *y = b;
@@ -62,7 +89,7 @@ static void measure(const char *beside, int64_t count)
     struct arena *a = arena_new(1 << 20);
     for (int i = 0; i < LANES; i++) {
         char lane[32];
-        snprintf(lane, sizeof lane, "free%d/interactive", i);
+        snprintf(lane, sizeof lane, "default/free%d/interactive", i);
         add_jobs(lane, STARTS / LANES, false);
     }
     need_ok(store_begin(store, &f), &f);
@@ -82,8 +109,8 @@ static void measure(const char *beside, int64_t count)
     }
     need_ok(store_commit(store, &f), &f);
     qsort(times_ns, STARTS, sizeof *times_ns, by_size);
-    printf("%-28s  %9lld  %8.1f  %8.1f\n", beside, (long long)count, (double)times_ns[STARTS / 2] / 1000,
-           (double)times_ns[STARTS * 99 / 100] / 1000);
+    printf("%-28s  %9lld  %8.1f  %8.1f  %8.1f  %9.1f\n", beside, (long long)count,
+           (double)times_ns[STARTS / 2] / 1000, (double)times_ns[STARTS * 99 / 100] / 1000, file_mb(), memory_mb());
     fflush(stdout);
     arena_free(&a);
 }
@@ -98,7 +125,6 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 int main(int argc, char **argv)
 {
-    char dir[256];
     struct fault f = {0};
     int64_t percent = argc > 2 ? strtoll(argv[2], NULL, 10) : 100;
     struct store_limits limits = {.ready_max = INT64_MAX, .fail_max = 5, .crash_max = 2, .throttle_max = 50,
@@ -110,17 +136,17 @@ int main(int argc, char **argv)
         return 1;
     }
     need_ok(store_open(&store, dir, &limits, 7, (wall){T0}, &f), &f);
-    printf("%-28s  %9s  %8s  %8s\n", "reserve beside", "jobs", "p50 us", "p99 us");
+    printf("%-28s  %9s  %8s  %8s  %8s  %9s\n", "reserve beside", "jobs", "p50 us", "p99 us", "files MB", "memory MB");
     measure("nothing", 0);
-    struct lane_change pause = {.name = SPAN("blocked/normal"), .act = LANE_ACT_PAUSE, .by = SPAN("bench"), .why = SPAN("bench")};
+    struct lane_change pause = {.name = SPAN("default/blocked/normal"), .act = LANE_ACT_PAUSE, .by = SPAN("bench"), .why = SPAN("bench")};
     need_ok(store_begin(store, &f), &f);
     need_ok(store_lane_change(store, &pause, (wall){T0}, &f), &f);
     need_ok(store_commit(store, &f), &f);
-    add_jobs("blocked/normal", 1000 * percent, false);
+    add_jobs("default/blocked/normal", 1000 * percent, false);
     measure("jobs of a blocked lane", 1000 * percent);
-    add_jobs("x/bulk", 10000 * percent, true);
+    add_jobs("default/x/bulk", 10000 * percent, true);
     measure("jobs that have ended", 10000 * percent);
-    add_jobs("x/bulk", 10000 * percent, false);
+    add_jobs("default/x/bulk", 10000 * percent, false);
     measure("jobs that wait their turn", 10000 * percent);
     store_close(&store);
     nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);

@@ -1,9 +1,12 @@
-/* store.c - durable accepts per second with 1, 16 and 64 callers; each waits for its answer
- * before it asks again. Prints a table. Usage: store [directory] (the disk that is measured) */
+/* store.c - what the store does in a second, on the disk, beside what SQLite does there at all: rows
+ * committed one by one and in groups; accepts of 1, 16 and 256 callers, each of which waits for its answer
+ * before it asks again; starts with their ends, of as many workers; the time from an accept to its start at
+ * 200 jobs a second. Usage: store [directory] (the disk that is measured) */
 #include "store/thread.h"
 
 #include <ftw.h>
 #include <poll.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -12,11 +15,13 @@
 
 #include "core/metrics.h"
 
-enum { CALLERS_MAX = 64, RUN_MS = 3000, LATENCIES_MAX = 1 << 20 };
+enum { CALLERS_MAX = 256, GROUP = 256, RUN_MS = 3000, PACED_MS = 10000, PACE_US = 5000, LATENCIES_MAX = 1 << 20 };
 
 struct caller {
     struct store_op op;
+    struct arena *arena;
     char id[ID_TEXT];
+    uint64_t nonce;
     int64_t began_us;
 };
 
@@ -25,6 +30,7 @@ static int wake_fd;
 static int64_t serial, latency_count;
 static int64_t *latencies_us;
 static bool stopping;
+static double raw_grouped;
 
 static int64_t now_us(void)
 {
@@ -48,7 +54,78 @@ static void wake(void *ctx)
         abort();
 }
 
-static void ask(struct caller *c)
+/* ---- what the disk and SQLite can do ---- */
+
+static void run_sql(sqlite3 *db, const char *sql)
+{
+    char *words = NULL;
+    if (sqlite3_exec(db, sql, NULL, NULL, &words)) {
+        fprintf(stderr, "%s: %s\n", sql, words);
+        exit(1);
+    }
+}
+
+/* Rows per second into one table with a key of text, as much text as a job has, committed as the store
+ * commits. */
+static double raw_rows(const char *dir, int rows)
+{
+    char path[300];
+    sqlite3 *db;
+    sqlite3_stmt *insert;
+    snprintf(path, sizeof path, "%s/raw-%d.db", dir, rows);
+    if (sqlite3_open(path, &db))
+        exit(1);
+    run_sql(db, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                "PRAGMA cache_size=-16384; CREATE TABLE t(id TEXT PRIMARY KEY, body TEXT)");
+    if (sqlite3_prepare_v2(db, "INSERT INTO t VALUES(?, ?)", -1, &insert, NULL))
+        exit(1);
+    char body[200], id[ID_TEXT];
+    memset(body, 'b', sizeof body);
+    int64_t count = 0, began = now_us();
+    while (now_us() - began < RUN_MS * 1000) {
+        run_sql(db, "BEGIN IMMEDIATE");
+        for (int i = 0; i < rows; i++, count++) {
+            snprintf(id, sizeof id, "job_%012lld", (long long)count);
+            sqlite3_bind_text(insert, 1, id, -1, SQLITE_STATIC);
+            sqlite3_bind_text(insert, 2, body, sizeof body, SQLITE_STATIC);
+            if (sqlite3_step(insert) != SQLITE_DONE)
+                exit(1);
+            sqlite3_reset(insert);
+        }
+        run_sql(db, "COMMIT");
+    }
+    double per_second = (double)count / ((double)(now_us() - began) / 1e6);
+    sqlite3_finalize(insert);
+    sqlite3_close(db);
+    printf("rows of SQLite alone, %3d a commit   %8.0f a second\n", rows, per_second);
+    return per_second;
+}
+
+/* ---- the store ---- */
+
+static void need(struct store_op *op, const char *what)
+{
+    if (!op->result)
+        return;
+    fprintf(stderr, "%s: %s\n", what, op->fault.words);
+    exit(1);
+}
+
+static void post(struct caller *c, enum store_verb verb, void (*on_done)(struct store_op *op))
+{
+    arena_reset(c->arena);
+    c->op.verb = verb;
+    c->op.on_done = on_done;
+    store_thread_post(thread, &c->op);
+}
+
+static void done_in(int64_t us)
+{
+    if (latency_count < LATENCIES_MAX)
+        latencies_us[latency_count++] = us;
+}
+
+static void post_accept(struct caller *c, void (*on_done)(struct store_op *op))
 {
     snprintf(c->id, sizeof c->id, "job_%012lld", (long long)serial++);
     c->op.in.accept = (struct accept_args){
@@ -56,26 +133,63 @@ static void ask(struct caller *c)
         .site = SPAN("x"),
         .kind = SPAN("posts"),
         .target = SPAN("nasa"),
-        .lane = SPAN("x/normal"),
+        .lane = SPAN("default/x/normal"),
         .spec = SPAN("{\"limit\":500}"),
         .limit = 500,
         .prio = 5,
     };
     c->began_us = now_us();
-    store_thread_post(thread, &c->op);
+    post(c, STORE_ACCEPT, on_done);
 }
 
-static void on_done(struct store_op *op)
+static void accepted(struct store_op *op)
 {
     struct caller *c = op->ctx;
-    if (op->result) {
-        fprintf(stderr, "accept: %s\n", op->fault.words);
-        exit(1);
-    }
-    if (latency_count < LATENCIES_MAX)
-        latencies_us[latency_count++] = now_us() - c->began_us;
+    need(op, "accept");
+    done_in(now_us() - c->began_us);
     if (!stopping)
-        ask(c);
+        post_accept(c, accepted);
+}
+
+static void begin_accepts(struct caller *c)
+{
+    post_accept(c, accepted);
+}
+
+static void post_reserve(struct caller *c, void (*on_done)(struct store_op *op))
+{
+    c->op.in.reserve = (struct reserve_args){
+        .worker = SPAN("w"), .random = (uint64_t)++serial, .needs = NEEDS_PAGE};
+    post(c, STORE_RESERVE, on_done);
+}
+
+static void ended(struct store_op *op);
+
+static void started(struct store_op *op)
+{
+    struct caller *c = op->ctx;
+    need(op, "reserve");
+    snprintf(c->id, sizeof c->id, "%s", op->out.lease.id);
+    c->nonce = op->out.lease.nonce;
+    c->op.in.finish = (struct finish_args){
+        .id = span_of(c->id), .nonce = c->nonce, .verdict = VERDICT_COMPLETE};
+    post(c, STORE_FINISH, ended);
+}
+
+static void ended(struct store_op *op)
+{
+    struct caller *c = op->ctx;
+    need(op, "finish");
+    done_in(now_us() - c->began_us);
+    c->began_us = now_us();
+    if (!stopping)
+        post_reserve(c, started);
+}
+
+static void begin_starts(struct caller *c)
+{
+    c->began_us = now_us();
+    post_reserve(c, started);
 }
 
 static int by_size(const void *a, const void *b)
@@ -84,39 +198,100 @@ static int by_size(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-static void measure(int callers)
+static void collect(int wait_ms)
 {
-    static struct caller all[CALLERS_MAX];
+    struct pollfd p = {.fd = wake_fd, .events = POLLIN};
+    uint64_t n;
+    if (poll(&p, 1, wait_ms) == 1 && read(wake_fd, &n, sizeof n) != sizeof n)
+        abort();
+    store_thread_collect(thread, NULL, NULL);
+}
+
+static double latency_ms(int64_t percent)
+{
+    return (double)latencies_us[latency_count * percent / 100] / 1000;
+}
+
+static struct caller all[CALLERS_MAX];
+
+static void measure(const char *what, int callers, void (*begin)(struct caller *c))
+{
     int64_t commits = metric_get(METRIC_STORE_TX, 0);
     latency_count = 0;
     stopping = false;
-    int64_t began = now_us();
-    for (int i = 0; i < callers; i++) {
-        all[i].op.verb = STORE_ACCEPT;
-        all[i].op.ctx = &all[i];
-        all[i].op.on_done = on_done;
-        ask(&all[i]);
-    }
-    int64_t expected = 0;
+    int64_t began = now_us(), expected = 0;
+    for (int i = 0; i < callers; i++)
+        begin(&all[i]);
     while (!stopping || latency_count < expected) {
-        struct pollfd p = {.fd = wake_fd, .events = POLLIN};
-        uint64_t n;
-        if (poll(&p, 1, 1000) == 1 && read(wake_fd, &n, sizeof n) != sizeof n)
-            abort();
+        collect(1000);
         if (!stopping && now_us() - began >= RUN_MS * 1000) {
             stopping = true;
             expected = latency_count + callers;
         }
-        store_thread_collect(thread, NULL, NULL);
     }
-    double seconds = (double)(now_us() - began) / 1e6;
+    double per_second = (double)latency_count / ((double)(now_us() - began) / 1e6);
     commits = metric_get(METRIC_STORE_TX, 0) - commits;
     qsort(latencies_us, (size_t)latency_count, sizeof *latencies_us, by_size);
-    printf("%7d  %10.0f  %9.0f  %12.1f  %8.2f  %8.2f\n", callers,
-           (double)latency_count / seconds, (double)commits / seconds,
-           (double)latency_count / (double)(commits ? commits : 1),
-           (double)latencies_us[latency_count / 2] / 1000,
-           (double)latencies_us[latency_count * 99 / 100] / 1000);
+    printf("%-16s  %7d  %10.0f  %10.1f  %8.2f  %8.2f  %7.0f %%\n", what, callers, per_second,
+           (double)latency_count / (double)(commits ? commits : 1), latency_ms(50), latency_ms(99),
+           100 * per_second / raw_grouped);
+    fflush(stdout);
+}
+
+/* ---- from accept to start ---- */
+
+static int64_t paced_open;
+
+static void paced_ended(struct store_op *op)
+{
+    need(op, "finish");
+    paced_open--;
+    ((struct caller *)op->ctx)->began_us = 0;
+}
+
+static void paced_started(struct store_op *op)
+{
+    struct caller *c = op->ctx;
+    need(op, "reserve");
+    done_in(now_us() - c->began_us);
+    snprintf(c->id, sizeof c->id, "%s", op->out.lease.id);
+    c->op.in.finish = (struct finish_args){
+        .id = span_of(c->id), .nonce = op->out.lease.nonce, .verdict = VERDICT_COMPLETE};
+    post(c, STORE_FINISH, paced_ended);
+}
+
+/* There is a free worker for it. */
+static void paced_accepted(struct store_op *op)
+{
+    need(op, "accept");
+    post_reserve(op->ctx, paced_started);
+}
+
+static void pace(void)
+{
+    int64_t began = now_us(), next = began, left_out = 0;
+    latency_count = 0;
+    while (now_us() - began < PACED_MS * 1000 || paced_open) {
+        for (; next <= now_us() && next - began < PACED_MS * 1000; next += PACE_US) {
+            int free = 0;
+            while (free < CALLERS_MAX && all[free].began_us)
+                free++;
+            if (free == CALLERS_MAX) {
+                left_out++;
+                continue;
+            }
+            paced_open++;
+            post_accept(&all[free], paced_accepted);
+        }
+        collect(1);
+    }
+    qsort(latencies_us, (size_t)latency_count, sizeof *latencies_us, by_size);
+    printf("from accept to start at %d jobs a second: %lld jobs, p50 %.2f ms, p99 %.2f ms, longest %.2f ms",
+           1000000 / PACE_US, (long long)latency_count, latency_ms(50), latency_ms(99),
+           (double)latencies_us[latency_count - 1] / 1000);
+    if (left_out)
+        printf(", %lld left out: not kept up with", (long long)left_out);
+    printf("\n");
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -144,8 +319,8 @@ int main(int argc, char **argv)
                    .throttle_max = 50,
                    .retry_base_ms = 2000,
                    .retry_cap_ms = 300000,
-                   .lane_max_active = 16,
-        .retry_floor = 1000000,
+                   .lane_max_active = CALLERS_MAX,
+                   .retry_floor = 1000000,
                    .lane_burst = 1,
                    .lease_ms = 15000},
         .now = real_now,
@@ -157,13 +332,28 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", f.words);
         return 1;
     }
-    printf("SQLite %s\ncallers   accepts/s  commits/s  accepts/commit    p50 ms    p99 ms\n",
-           store_version());
-    measure(1);
-    measure(16);
-    measure(64);
+    for (int i = 0; i < CALLERS_MAX; i++)
+        all[i] = (struct caller){.op = {.ctx = &all[i]}, .arena = arena_new(1 << 16)};
+    for (int i = 0; i < CALLERS_MAX; i++)
+        all[i].op.arena = all[i].arena;
+    printf("SQLite %s\n", store_version());
+    raw_rows(dir, 1);
+    raw_grouped = raw_rows(dir, GROUP);
+    printf("\n%-16s  callers  per second  per commit    p50 ms    p99 ms  of %d rows a commit\n", "", GROUP);
+    measure("accepts", 1, begin_accepts);
+    measure("accepts", 16, begin_accepts);
+    measure("accepts", CALLERS_MAX, begin_accepts);
+    measure("starts and ends", 1, begin_starts);
+    measure("starts and ends", 16, begin_starts);
+    measure("starts and ends", CALLERS_MAX, begin_starts);
+    for (int i = 0; i < CALLERS_MAX; i++)
+        all[i].began_us = 0;
+    printf("\n");
+    pace();
     store_thread_stop(&thread);
     nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    for (int i = 0; i < CALLERS_MAX; i++)
+        arena_free(&all[i].arena);
     free(latencies_us);
     return 0;
 }

@@ -743,7 +743,9 @@ struct model_reply model_replay(struct model *m, const struct model_rules *r, in
     struct model_job *live = live_with_key(m, j->unique, j);
     if (live)
         return (struct model_reply){.word = MODEL_TAKEN, .job = live->id};
-    if (r->replay_bounded && (m->draining || is_full(m, r)))
+    if (r->replay_bounded && m->draining)
+        return (struct model_reply){.word = MODEL_DRAINING};
+    if (r->replay_bounded && is_full(m, r))
         return (struct model_reply){.word = MODEL_FULL};
     j->generation++;
     if (r->replay_renews) {
