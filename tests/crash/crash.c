@@ -256,6 +256,22 @@ static void free_run(struct run **r)
 
 /* ---- after the power came back ---- */
 
+/* Tables, and nobody has written into them yet. */
+static bool is_new(const struct disk *d)
+{
+    struct disk *copy = disk_copy(d);
+    sqlite3_stmt *q = NULL;
+    disk_use(copy);
+    sqlite3 *db = look_at();
+    bool empty = sqlite3_prepare_v2(db, "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM events)", -1, &q,
+                                    NULL) == SQLITE_OK &&
+                 sqlite3_step(q) == SQLITE_ROW && sqlite3_column_int64(q, 0) == 0;
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    disk_free(&copy);
+    return empty;
+}
+
 /* Which of the two states that are possible it is: what was acknowledged, or the group after it too. */
 static int64_t state_left(const struct run *r, int64_t acked, const struct disk *image)
 {
@@ -265,6 +281,8 @@ static int64_t state_left(const struct run *r, int64_t acked, const struct disk 
     if (acked + 1 < r->count && r->snaps[acked + 1].digest == digest)
         return acked + 1;
     if (acked == NO_SNAP && (digest == r->before[0] || digest == r->before[1]))
+        return NO_SNAP;
+    if (acked == NO_SNAP && !r->from && is_new(image)) /* between the schema and the first group */
         return NO_SNAP;
     for (int64_t i = 0; i < r->count; i++)
         if (r->snaps[i].digest == digest)
