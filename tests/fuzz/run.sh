@@ -16,7 +16,7 @@ if [ $# -eq 2 ]; then
 fi
 corpus=$here/corpus/$3
 found=$(mktemp -d)
-trap 'rm -rf "$found" "$found.log" "$found.more" "$found.kept"' EXIT
+trap 'rm -rf "$found" "$found".log "$found".more "$found".kept "$found".crashed-*' EXIT
 
 # Recordings as inputs: the byte that chooses the source, then the file. Large ones would only slow all down.
 seed() { # BYTE FILES…
@@ -61,7 +61,12 @@ runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$found.log")
 keep() { # what covers more than the seeds, the smallest first
     local file size sum kept=0
     cp -r "$corpus" "$found.kept"
-    "$folder/$3" -merge=1 -rss_limit_mb=2048 -timeout=10 "$found.kept" "$found" >"$found.log" 2>&1 || return 1
+    if ! "$folder/$3" -merge=1 -rss_limit_mb=2048 -timeout=10 -artifact_prefix="$found.crashed-" \
+        "$found.kept" "$found" >"$found.log" 2>&1 || compgen -G "$found.crashed-*" >/dev/null; then
+        tail -20 "$found.log"
+        echo "FAIL  $3: what it found cannot be merged; were the packs or the target changed while it ran?"
+        return 255
+    fi
     sum=$(find "$corpus" -type f -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }')
     while read -r size file; do
         [ -e "$corpus/$(basename "$file")" ] && continue
