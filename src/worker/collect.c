@@ -31,8 +31,11 @@ bool collection_has_repost(const struct collection *c, struct span original)
 
 err collection_fail(struct collection *c, const struct reading *r)
 {
-    c->failure = r->sign;
-    c->why = arena_keep(c->arena, r->why);
+    /* Nobody's session was refused: whoever is not logged in was. */
+    bool as_nobody = r->sign == FAILURE_SESSION_INVALID && !c->logged_in;
+    c->failure = as_nobody ? FAILURE_LOGIN_REQUIRED : r->sign;
+    c->why = as_nobody ? SPAN("the site refused an answer to somebody who is not logged in")
+                       : arena_keep(c->arena, r->why);
     if (r->sign == FAILURE_RATE_LIMITED && r->reset_at_s) {
         int64_t wait_ms = r->reset_at_s * 1000 - clock_wall().ms;
         c->wait_ms = wait_ms > 0 ? wait_ms : 1;
@@ -644,6 +647,7 @@ static void read_spec(struct collection *c, struct json_parser *parser)
         c->product = arena_keep(c->arena, product);
     if (json_text(json_get(spec, SPAN("strategy")), &strategy))
         c->has_strategy = plan_strategy_parse(strategy, &c->strategy);
+    c->logged_in = json_is(json_get(spec, SPAN("session")), JSON_OBJECT);
     c->exclude = kinds_of(json_get(spec, SPAN("exclude")));
     c->include = kinds_of(json_get(spec, SPAN("include")));
     if (c->exclude)

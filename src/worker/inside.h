@@ -74,6 +74,7 @@ struct collection {
     struct span user_id;
     wall since, until;
     bool has_since, has_until, has_strategy;
+    bool logged_in; /* the job has a session */
     enum plan_strategy strategy; /* the only one wanted */
     int64_t batch, have, claimed;
     struct known known;          /* by earlier jobs of the same target */

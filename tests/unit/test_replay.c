@@ -196,6 +196,25 @@ static void the_last_attempt_says_how_it_ends(void **state)
     arena_free(&a);
 }
 
+static void a_refusal_is_of_the_session_or_of_nobody_s(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        enum failure_class is;
+    } rows[] = {{"{}", FAILURE_LOGIN_REQUIRED},
+                {"{\"session\":{\"pool\":\"research\"}}", FAILURE_SESSION_INVALID}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        TAPE();
+        struct replay_result r;
+        struct collect_order order = {.target = SPAN("practice_100"), .spec = span_of(rows[i].spec)};
+        answer_of(&t, 1, "capture", "UserByScreenName", SPAN("{}"), 401);
+        assert_int_equal(run_pack(&t, x, order, &r, a), E_OK);
+        assert_int_equal(r.ending.failure, rows[i].is);
+        arena_free(&a);
+    }
+}
+
 static void no_answer_is_no_success(void **state)
 {
     (void)state;
@@ -425,6 +444,7 @@ int main(void)
         cmocka_unit_test(the_limit_of_the_job_holds),
         cmocka_unit_test(a_shape_that_is_not_known_is_still_drift),
         cmocka_unit_test(the_last_attempt_says_how_it_ends),
+        cmocka_unit_test(a_refusal_is_of_the_session_or_of_nobody_s),
         cmocka_unit_test(no_answer_is_no_success),
         cmocka_unit_test(an_answer_that_the_pack_does_not_know_is_drift),
         cmocka_unit_test(an_end_that_the_evidence_shows_is_complete),
