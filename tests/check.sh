@@ -53,9 +53,9 @@ if wants asan; then
     out/asan/tests/crash/crash stride=150 seeds=4 | tail -1
 fi
 if wants fuzz; then
-    step "each fuzz target for 5 seconds"
+    step "each fuzz target for 3 seconds"
     $make BUILD=fuzz CC=clang fuzzers
-    tests/fuzz/run.sh out/fuzz/tests/fuzz 5
+    tests/fuzz/run.sh out/fuzz/tests/fuzz 3
 fi
 if wants browser; then
     step "browser tests"
@@ -67,8 +67,8 @@ fi
 if wants system; then
     step "system tests"
     $make CC=clang BUILD=points build
-    # Every second change of the site, for the time it takes; all of them: make system TESTS=drift.
-    EVERY=2 POINTS=out/points tests/system/run.sh out/release
+    # Every third change of the site, for the time it takes; all of them: make system TESTS=drift.
+    EVERY=3 POINTS=out/points tests/system/run.sh out/release
 fi
 if wants browser && [ -x out/asan/fulmar ]; then
     step "browser tests with AddressSanitizer and UBSan"
@@ -78,7 +78,7 @@ fi
 if wants system && [ -x out/asan/fulmar ]; then
     step "system tests with AddressSanitizer and UBSan"
     # A sanitized program starts slower; the phase with the most of ours at work stands for all.
-    REPLACED_MAX=4000 TAKEN_UP_MAX=3000 PHASES=commit JOBS=20 TESTS="kill e2e" \
+    REPLACED_MAX=4000 TAKEN_UP_MAX=3000 PHASES=commit TESTS=kill \
         tests/system/run.sh out/asan
 fi
 step "check passed"
