@@ -29,7 +29,7 @@ static err no_robots(struct collection *c, enum failure_class class, const char 
     return fail(&c->fault, E_PAGE, "%s", words);
 }
 
-/* RFC 9309: a site without the file asks for nothing; one whose file cannot be had for now is left
+/* RFC 9309: a site without the file asks for nothing; one whose file cannot be had at the moment is left
  * alone. */
 static err read_robots(struct collection *c, struct span origin)
 {
@@ -44,7 +44,7 @@ static err read_robots(struct collection *c, struct span origin)
     if (a.status >= 500 || a.status == 429)
         return no_robots(
             c, FAILURE_NETWORK,
-            "the site's robots.txt cannot be read for now, so nothing else is asked");
+            "the site's robots.txt cannot be read at the moment, so nothing else is asked");
     c->robots_of = arena_keep(c->arena, origin);
     c->robots = a.status >= 200 && a.status < 300 ? arena_keep(c->arena, a.body) : SPAN("");
     if (!c->robots.p || !c->robots_of.p)

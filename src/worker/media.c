@@ -82,7 +82,7 @@ static bool robots_agree(struct collection *c, struct span url, struct file *f)
     if (!h)
         refuse(f, FAILURE_INTERNAL, "the record names too many hosts");
     else if (h->closed)
-        refuse(f, h->closed, "robots.txt of the host cannot be read for now, so nothing is asked");
+        refuse(f, h->closed, "robots.txt of the host cannot be read at the moment, so nothing is asked");
     else if (!robots_allow(h->robots, SPAN("Fulmar"), span_cut(url, origin.n, url.n)))
         refuse(f, FAILURE_BLOCKED, "robots.txt of the host asks robots not to fetch this");
     return f->failure == FAILURE_NONE;

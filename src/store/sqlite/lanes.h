@@ -131,7 +131,7 @@ void lanes_place(struct store *s, struct store_lane *l, int64_t now_ms);
 
 /* The lane whose turn it is among those with a job that needs at most `needs`; NULL: none may start. */
 struct store_lane *lanes_pick(struct store *s, enum store_needs needs, int64_t now_ms);
-/* Takes it out of its turn for now, until lanes_place(). */
+/* Takes it out of its turn until lanes_place(). */
 void lanes_set_aside(struct store *s, struct store_lane *l);
 /* The cap of a tenant or site was changed. */
 struct store_tenant *lanes_tenant(struct store *s, struct span name);
