@@ -338,7 +338,7 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
     return e;
 }
 
-err store_accept(struct store *s, const struct accept_args *args, wall now,
+err sqlite_accept(struct store *s, const struct accept_args *args, wall now,
                  struct accept_reply *out, struct fault *f)
 {
     struct accepting t = {.args = args};
@@ -367,9 +367,3 @@ err store_accept(struct store *s, const struct accept_args *args, wall now,
     return e;
 }
 
-const char *source_name(enum store_source s)
-{
-    static const char *const names[] = {"own", "shared", "cache", "stale"};
-    need((unsigned)s < sizeof names / sizeof *names);
-    return names[s];
-}

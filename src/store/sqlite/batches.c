@@ -120,7 +120,7 @@ static bool is_ours(struct store *s, err e)
 }
 
 /* Callers above us may be about to touch other jobs, or to write a new one. A job with a unique key may
- * take the place of those, so it comes when nobody is above us: store_tend() accepts it. */
+ * take the place of those, so it comes when nobody is above us: sqlite_tend() accepts it. */
 static bool must_wait(const struct store *s, const struct accept_args *job)
 {
     return s->accepting || (job->unique_key.n && !s->tending);
@@ -144,7 +144,7 @@ static err accept_call(struct store *s, const struct batch *b, enum batch_call c
     job.id = span_of(out_job);
     if (must_wait(s, &job))
         return E_END;
-    return store_accept(s, &job, now, &reply, f);
+    return sqlite_accept(s, &job, now, &reply, f);
 }
 
 /* Accepts the job of a call that was announced, or notes why not. */
@@ -315,7 +315,7 @@ static err add_one(struct store *s, int64_t bid, const struct accept_args *job, 
     struct accept_reply reply = {0};
     err e = job->idempotency_key.n
                 ? fail(f, E_BAD_INPUT, "a job of a batch has no key of its own")
-                : store_accept(s, job, now, &reply, f);
+                : sqlite_accept(s, job, now, &reply, f);
     /* A job that was there before (an equal one, by its unique key) stays what it is. */
     if (!e && !span_is(job->id, reply.id))
         e = fail(f, E_CONFLICT, "job %s does this already", reply.id);
@@ -454,7 +454,7 @@ static err create(struct store *s, const struct batch_args *args, wall now, stru
     return e ? e : settle(s, &b, now, f); /* earlier results may have answered all jobs */
 }
 
-err store_batch_create(struct store *s, const struct batch_args *args, wall now,
+err sqlite_batch_create(struct store *s, const struct batch_args *args, wall now,
                        struct arena *a, struct batch_reply *out, struct fault *f)
 {
     struct batch_reply reply = {0};
@@ -511,7 +511,7 @@ static err add_to(struct store *s, struct batch *b, const struct batch_add_args 
     return e ? e : touch_batch(s, b, now, f);
 }
 
-err store_batch_add(struct store *s, const struct batch_add_args *args, wall now,
+err sqlite_batch_add(struct store *s, const struct batch_add_args *args, wall now,
                     struct arena *a, struct batch_reply *out, struct fault *f)
 {
     struct batch_reply reply = {0};
@@ -545,7 +545,7 @@ err store_batch_add(struct store *s, const struct batch_add_args *args, wall now
     return e;
 }
 
-err store_batch_seal(struct store *s, struct span id, wall now, struct fault *f)
+err sqlite_batch_seal(struct store *s, struct span id, wall now, struct fault *f)
 {
     struct batch b;
     err e = store_usable(s, f);
@@ -564,7 +564,7 @@ err store_batch_seal(struct store *s, struct span id, wall now, struct fault *f)
 
 /* ---- cancel, retry ---- */
 
-err store_batch_cancel(struct store *s, struct span id, struct span operation_id, wall now,
+err sqlite_batch_cancel(struct store *s, struct span id, struct span operation_id, wall now,
                        struct arena *a, struct operation_view *out, struct fault *f)
 {
     struct batch b;
@@ -595,7 +595,7 @@ err store_batch_cancel(struct store *s, struct span id, struct span operation_id
     return e || live ? e : settle(s, &b, now, f);
 }
 
-err store_batch_retry(struct store *s, struct span id, const struct operation_args *args,
+err sqlite_batch_retry(struct store *s, struct span id, const struct operation_args *args,
                       wall now, struct arena *a, struct operation_view *out, struct fault *f)
 {
     struct batch b;
@@ -706,7 +706,7 @@ static err fill_view(struct store *s, const struct batch *b, struct span name, s
     return e ? e : read_calls(s, b->bid, a, v, f);
 }
 
-err store_batch(struct store *s, struct span id, struct arena *a, struct batch_view *out,
+err sqlite_batch(struct store *s, struct span id, struct arena *a, struct batch_view *out,
                 struct fault *f)
 {
     struct batch b;
@@ -730,7 +730,7 @@ static int64_t jobs_of(const struct batch_view *v)
     return n;
 }
 
-err store_batches(struct store *s, struct span after, size_t limit, struct arena *a,
+err sqlite_batches(struct store *s, struct span after, size_t limit, struct arena *a,
                   struct batch_view **out, size_t *out_count, bool *out_more, struct fault *f)
 {
     need(limit >= 1 && limit <= 100);
@@ -774,7 +774,7 @@ static err start_of(struct store *s, struct span after, int64_t *out_seq, struct
     return e;
 }
 
-err store_batch_jobs(struct store *s, const struct batch_jobs_query *query, wall now,
+err sqlite_batch_jobs(struct store *s, const struct batch_jobs_query *query, wall now,
                      struct arena *a, struct job_view **out, size_t *out_count, struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 501);
@@ -826,7 +826,7 @@ static err job_at(struct store *s, int64_t bid, struct batch_place *place, char 
     return e;
 }
 
-err store_batch_items(struct store *s, struct span id, int kind, size_t limit, size_t bytes_max,
+err sqlite_batch_items(struct store *s, struct span id, int kind, size_t limit, size_t bytes_max,
                       struct arena *a, struct batch_place *place, struct item_view **out,
                       size_t *out_count, struct fault *f)
 {
@@ -839,7 +839,7 @@ err store_batch_items(struct store *s, struct span id, int kind, size_t limit, s
     for (int i = 0; !e && i < EMPTY_JOBS_MOST && *out_count == 0; i++) {
         e = job_at(s, b.bid, place, job, f);
         if (!e)
-            e = store_items(s, span_of(job), kind, place->ord, limit, bytes_max, a, out,
+            e = sqlite_items(s, span_of(job), kind, place->ord, limit, bytes_max, a, out,
                             out_count, f);
         if (e)
             break;

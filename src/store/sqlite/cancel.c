@@ -42,7 +42,7 @@ static err ask_to_stop(struct store *s, const struct job_row *r, const struct ca
     return event_add(s, r->id, "job.stopping", now, &w, f);
 }
 
-err store_cancel(struct store *s, const struct cancel_args *args, wall now, struct cancel_reply *out,
+err sqlite_cancel(struct store *s, const struct cancel_args *args, wall now, struct cancel_reply *out,
                  struct fault *f)
 {
     struct job_row r;

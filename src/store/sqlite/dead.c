@@ -126,7 +126,7 @@ static struct place start_of(const struct dead_query *q)
     return at;
 }
 
-err store_dead_groups(struct store *s, const struct dead_query *q, struct arena *a,
+err sqlite_dead_groups(struct store *s, const struct dead_query *q, struct arena *a,
                       struct dead_group **out_groups, size_t *out_count, bool *out_more,
                       struct fault *f)
 {

@@ -53,7 +53,7 @@ err event_add(struct store *s, const char *job, const char *kind, wall now, stru
     return E_OK;
 }
 
-err store_events(struct store *s, int64_t after, struct span job, size_t limit, struct arena *a,
+err sqlite_events(struct store *s, int64_t after, struct span job, size_t limit, struct arena *a,
                  struct event_view **out_events, size_t *out_count, struct fault *f)
 {
     need(limit > 0 && limit <= 10000);
@@ -91,7 +91,7 @@ err store_events(struct store *s, int64_t after, struct span job, size_t limit, 
     return E_OK;
 }
 
-int64_t store_last_event(struct store *s)
+int64_t sqlite_last_event(struct store *s)
 {
     return s->now.last_event;
 }

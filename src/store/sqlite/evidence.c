@@ -180,7 +180,7 @@ static err put_row(struct store *s, const struct job_row *r, const struct eviden
                   DB_T(span_of(hash)));
 }
 
-err store_evidence_add(struct store *s, const struct evidence_args *args, wall now,
+err sqlite_evidence_add(struct store *s, const struct evidence_args *args, wall now,
                        struct evidence_reply *out, struct fault *f)
 {
     struct job_row r;
@@ -255,7 +255,7 @@ static err read_gaps(struct store *s, int64_t job, struct arena *a, struct evide
     return e == E_END ? E_OK : e;
 }
 
-err store_evidence_list(struct store *s, struct span id, struct arena *a,
+err sqlite_evidence_list(struct store *s, struct span id, struct arena *a,
                         struct evidence_list *out, struct fault *f)
 {
     int64_t job;
@@ -308,7 +308,7 @@ static err read_body(struct store *s, struct arena *a, struct evidence_view *v, 
     return v->body.p ? E_OK : fail(f, E_TOO_BIG, "the piece does not fit into the answer");
 }
 
-err store_evidence_read(struct store *s, struct span id, int64_t n, struct arena *a,
+err sqlite_evidence_read(struct store *s, struct span id, int64_t n, struct arena *a,
                         struct evidence_view *out, struct fault *f)
 {
     int64_t job;
@@ -405,7 +405,7 @@ static err expire(struct store *s, const struct old_piece *p, struct fault *f)
     return e ? e : note_gap(s, p->job, p->kind, GAP_EXPIRED, 1, f);
 }
 
-err store_evidence_retain(struct store *s, wall now, bool *out_more, struct fault *f)
+err sqlite_evidence_retain(struct store *s, wall now, bool *out_more, struct fault *f)
 {
     struct old_piece old[RETAIN_PIECES];
     struct query *q;
@@ -459,7 +459,7 @@ static void sweep_folder(struct store *s, int number)
     (void)rmdir(path); /* only when it is empty */
 }
 
-bool store_evidence_sweep(struct store *s)
+bool sqlite_evidence_sweep(struct store *s)
 {
     need(!s->in_group);
     metric_set(METRIC_EVIDENCE_BYTES, 0, s->now.evidence_bytes);

@@ -146,7 +146,7 @@ static void mark_all(struct fields_view *out)
     }
 }
 
-err store_fields(struct store *s, struct span site, int64_t hours, wall now, struct arena *a,
+err sqlite_fields(struct store *s, struct span site, int64_t hours, wall now, struct arena *a,
                  struct fields_view *out, struct fault *f)
 {
     struct fields_view view = {0};
@@ -204,7 +204,7 @@ static err find_sites(struct store *s, struct arena *a, struct span *sites, size
     return E_OK;
 }
 
-err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], struct fault *f)
+err sqlite_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], struct fault *f)
 {
     struct span sites[SITES_MAX];
     struct fields_view view;
@@ -216,7 +216,7 @@ err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], struc
     err e = find_sites(s, names, sites, &count, f);
     for (size_t i = 0; i < count && !e; i++) {
         arena_reset(fields);
-        e = store_fields(s, sites[i], DAY_HOURS, now, fields, &view, f);
+        e = sqlite_fields(s, sites[i], DAY_HOURS, now, fields, &view, f);
         for (size_t k = 0; !e && k < view.count; k++)
             marks[view.fields[k].mark]++;
     }
@@ -227,7 +227,7 @@ err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], struc
     return e;
 }
 
-err store_retain_fields(struct store *s, wall before, struct fault *f)
+err sqlite_retain_fields(struct store *s, wall before, struct fault *f)
 {
     struct span sites[SITES_MAX];
     size_t count = 0;

@@ -144,7 +144,7 @@ static err job_bytes(struct store *s, int64_t job, int64_t *out, struct fault *f
     return e;
 }
 
-err store_file_take(struct store *s, const struct file_take_args *args,
+err sqlite_file_take(struct store *s, const struct file_take_args *args,
                     struct file_take_reply *out, struct fault *f)
 {
     struct job_row r;
@@ -265,7 +265,7 @@ static err write_put(struct store *s, const struct job_row *r, const struct file
     return e ? e : hold(s, r->seq, file.fid, f);
 }
 
-err store_file_put(struct store *s, const struct file_put_args *args, wall now, struct fault *f)
+err sqlite_file_put(struct store *s, const struct file_put_args *args, wall now, struct fault *f)
 {
     struct job_row r;
     struct file_row known;
@@ -292,7 +292,7 @@ err store_file_put(struct store *s, const struct file_put_args *args, wall now, 
     return e ? e : write_put(s, &r, args, now, f);
 }
 
-err store_file(struct store *s, struct span hash, struct file_view *out, struct fault *f)
+err sqlite_file(struct store *s, struct span hash, struct file_view *out, struct fault *f)
 {
     struct file_row r;
     if (!s->db)
@@ -408,7 +408,7 @@ static void sweep_parts(struct store *s, wall now)
     s->parts_swept_ms = now.ms;
 }
 
-err store_files_tend(struct store *s, wall now, bool *out_more, struct fault *f)
+err sqlite_files_tend(struct store *s, wall now, bool *out_more, struct fault *f)
 {
     err e = store_usable(s, f);
     if (!e)

@@ -4,8 +4,8 @@
  * a rollback restores what they were when the group began. */
 #pragma once
 
-#include "store/store.h"
 #include "store/sqlite/lanes.h"
+#include "store/sqlite/sqlite.h"
 
 struct secret_key;
 
@@ -73,6 +73,7 @@ struct job_row {
 };
 
 struct store {
+    struct store_head head;
     struct db *db; /* NULL after a failed reopening: the next group tries again */
     char *dir, *path, *ballast_path;
     int lock_fd;
@@ -82,7 +83,7 @@ struct store {
     bool doubted;       /* the last group of the log may not be on the disk, whatever is read (log.h) */
     bool disk_full;     /* the ballast was given back; only what ends jobs is let in */
     int64_t disk_free;  /* bytes, when the group began */
-    int64_t reaped_ms;  /* store_reap() ran last */
+    int64_t reaped_ms;  /* sqlite_reap() ran last */
     struct buf scratch; /* body of the event being written */
     int sweep_left;     /* folders of evidence to be looked at for files without a row */
     struct job_row rows[REAP_MAX]; /* of reap.c and cancel.c; what they call keeps its own */
@@ -91,9 +92,9 @@ struct store {
     int64_t epoch;
     int64_t group_ms;  /* store time of the group's operations so far */
     bool limits_changed; /* in this group: mode, or limits above lanes */
-    bool accepting;    /* within store_accept(): jobs that follow from it come later */
+    bool accepting;    /* within sqlite_accept(): jobs that follow from it come later */
     bool tending;      /* batches.c: nobody above is about to touch a job */
-    bool unsettled;    /* jobs wait for one that has ended: store_reap() goes on with them */
+    bool unsettled;    /* jobs wait for one that has ended: sqlite_reap() goes on with them */
     struct tally now, saved, marked; /* marked: by group_mark() */
     struct secret_key *key; /* of sessions.c; NULL until it is needed */
     /* files.c */
@@ -216,7 +217,7 @@ struct old_job {
     char id[ID_TEXT];
 };
 /* Deletes an ended job. What it had goes with it as far as *rows allows, which is counted down; the rest
- * is left to store_retain(). */
+ * is left to sqlite_retain(). */
 MUST_USE err job_forget(struct store *s, const struct old_job *j, int64_t *rows, struct fault *f);
 
 /* E_NOT_FOUND. */

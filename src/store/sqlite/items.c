@@ -85,7 +85,7 @@ static int64_t smaller_limit(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-err store_commit_batch(struct store *s, const struct commit_args *args, wall now,
+err sqlite_commit_batch(struct store *s, const struct commit_args *args, wall now,
                        struct commit_reply *out, struct fault *f)
 {
     struct job_row r;
@@ -156,7 +156,7 @@ err items_job(struct store *s, struct span id, int64_t *out_seq, struct fault *f
                       : e;
 }
 
-err store_items(struct store *s, struct span id, int kind, int64_t after, size_t limit,
+err sqlite_items(struct store *s, struct span id, int kind, int64_t after, size_t limit,
                 size_t bytes_max, struct arena *a, struct item_view **out_items,
                 size_t *out_count, struct fault *f)
 {

@@ -344,7 +344,7 @@ static void go_on_with_another(const struct store *s, const struct job_row *r, c
         l->failure = FAILURE_SESSION_INVALID; /* a login page is shown to a login that is none */
 }
 
-err store_finish(struct store *s, const struct finish_args *args, wall now,
+err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
                  struct finish_reply *out, struct fault *f)
 {
     need((unsigned)args->failure < FAILURE_COUNT);

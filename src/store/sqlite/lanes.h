@@ -1,7 +1,7 @@
 /* lanes.h - lanes, their tenants and sites, and whose turn it is. Private to this folder.
  *
  * They are asked for all the time and change with every start, so they live in memory and are written
- * to their rows by store_commit(). What may start stands in queues by turn, what time will open again
+ * to their rows by sqlite_commit(). What may start stands in queues by turn, what time will open again
  * stands in one queue by time, and all others stand in none: a lane that is blocked, full or paused
  * costs nothing until something that concerns it happens. Every change of a lane ends in lane_place(),
  * the one function that says where it stands.

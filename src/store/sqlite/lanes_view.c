@@ -123,7 +123,7 @@ static err next_names(struct store *s, struct span after, int64_t *ids, size_t m
     return e == E_END ? E_OK : e;
 }
 
-err store_lanes(struct store *s, const struct lanes_query *query, wall now, struct arena *a,
+err sqlite_lanes(struct store *s, const struct lanes_query *query, wall now, struct arena *a,
                 struct lane_view **out_lanes, size_t *out_count, struct fault *f)
 {
     enum { STEP = 64 };
@@ -157,7 +157,7 @@ err store_lanes(struct store *s, const struct lanes_query *query, wall now, stru
     return E_OK;
 }
 
-err store_lane(struct store *s, struct span name, wall now, struct arena *a, struct lane_view *out,
+err sqlite_lane(struct store *s, struct span name, wall now, struct arena *a, struct lane_view *out,
                struct fault *f)
 {
     if (!s->db)
@@ -286,7 +286,7 @@ static err note_stop(struct store *s, const struct store_lane *l, const struct l
                   stops ? db_text_or_null(c->why) : DB_NULL, stops ? DB_I(now.ms) : DB_NULL);
 }
 
-err store_lane_change(struct store *s, const struct lane_change *c, wall now, struct fault *f)
+err sqlite_lane_change(struct store *s, const struct lane_change *c, wall now, struct fault *f)
 {
     struct store_lane *l;
     need((unsigned)c->act < LANE_ACTS);
@@ -316,7 +316,7 @@ static struct span purge_words(const struct lane_purge *p, char out[4 * LANE_NOT
     return span_of(out);
 }
 
-err store_lane_purge(struct store *s, const struct lane_purge *p, wall now, int64_t *out_cancelled,
+err sqlite_lane_purge(struct store *s, const struct lane_purge *p, wall now, int64_t *out_cancelled,
                      bool *out_more, struct fault *f)
 {
     struct query *q;
@@ -379,7 +379,7 @@ static struct limit_view all_limit(const struct store *s)
         .scope = LIMIT_ALL, .name = SPAN(""), .max_active = s->lanes.active_max, .active = s->lanes.active};
 }
 
-err store_lane_bounds(struct store *s, struct span name, wall now, struct arena *a,
+err sqlite_lane_bounds(struct store *s, struct span name, wall now, struct arena *a,
                       struct lane_bounds *out, struct fault *f)
 {
     struct lane_name parts;
@@ -411,7 +411,7 @@ static void add_limit(struct limit_view *all, size_t *n, struct limit_view v)
         all[(*n)++] = v;
 }
 
-err store_limits(struct store *s, struct arena *a, struct limit_view **out_limits, size_t *out_count,
+err sqlite_limits(struct store *s, struct arena *a, struct limit_view **out_limits, size_t *out_count,
                  struct fault *f)
 {
     size_t n = 0;
@@ -512,7 +512,7 @@ static err set_site(struct store *s, const struct limit_view *limit, wall now, s
 }
 
 /* Memory follows the row at once; when the group is lost after that, the limits are read again. */
-err store_limit_set(struct store *s, const struct limit_view *limit, wall now, struct fault *f)
+err sqlite_limit_set(struct store *s, const struct limit_view *limit, wall now, struct fault *f)
 {
     static const char *const scopes[] = {"all", "tenant", "site"};
     err e = store_usable(s, f);

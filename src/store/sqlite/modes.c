@@ -4,20 +4,6 @@
 #include "base/json.h"
 #include "base/need.h"
 
-static const char *const mode_names[] = {
-    [MODE_NORMAL] = "normal",
-    [MODE_PAUSED] = "paused",
-    [MODE_DRAINING] = "draining",
-    [MODE_MAINTENANCE] = "maintenance",
-};
-_Static_assert(sizeof mode_names / sizeof mode_names[0] == MODES, "a name each");
-
-const char *mode_name(enum store_mode m)
-{
-    need((unsigned)m < MODES);
-    return mode_names[m];
-}
-
 static err read_meta(struct store *s, const char *key, int64_t *out, struct fault *f)
 {
     struct query *q;
@@ -52,7 +38,7 @@ err modes_new_epoch(struct store *s, wall now, struct fault *f)
     return e;
 }
 
-err store_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why, wall now,
+err sqlite_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why, wall now,
                    struct fault *f)
 {
     need((unsigned)mode < MODES);
@@ -74,7 +60,7 @@ err store_mode_set(struct store *s, enum store_mode mode, struct span by, struct
     return e;
 }
 
-err store_mode_get(struct store *s, struct arena *a, struct mode_view *out, struct fault *f)
+err sqlite_mode_get(struct store *s, struct arena *a, struct mode_view *out, struct fault *f)
 {
     struct query *q;
     if (!s->db)

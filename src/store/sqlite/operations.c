@@ -18,20 +18,6 @@ enum {
     OLD_MOST = 100,
 };
 
-const char *operation_kind_name(enum operation_kind k)
-{
-    static const char *const names[] = {"replay", "delete", "cancel"};
-    need((unsigned)k < OPERATION_KINDS);
-    return names[k];
-}
-
-const char *operation_state_name(enum operation_state s)
-{
-    static const char *const names[] = {"running", "done", "cancelled"};
-    need((unsigned)s < sizeof names / sizeof *names);
-    return names[s];
-}
-
 /* The part of a row that a piece works with. */
 struct operation {
     int64_t oid, batch, since, until, per_minute, cursor, last, due, done, skipped;
@@ -168,9 +154,9 @@ static err touch(struct store *s, const struct operation *o, const struct candid
     struct cancel_reply cancelled;
     switch (o->kind) {
     case OPERATION_REPLAY:
-        return store_replay(s, &replay, now, &replayed, f);
+        return sqlite_replay(s, &replay, now, &replayed, f);
     case OPERATION_CANCEL:
-        return store_cancel(s, &cancel, now, &cancelled, f);
+        return sqlite_cancel(s, &cancel, now, &cancelled, f);
     case OPERATION_DELETE:
         return delete_dead(s, c, rows, f);
     case OPERATION_KINDS:
@@ -258,7 +244,7 @@ static err do_piece(struct store *s, struct operation *o, wall now, struct fault
                   DB_NULL);
 }
 
-err store_tend(struct store *s, wall now, struct fault *f)
+err sqlite_tend(struct store *s, wall now, struct fault *f)
 {
     err e = store_usable(s, f);
     for (int i = 0; !e && i < OPERATIONS_AT_ONCE; i++) {
@@ -373,7 +359,7 @@ static err add(struct store *s, int64_t batch, const struct operation_args *a, w
     return e ? e : find_view(s, a->id, arena, out, NULL, f);
 }
 
-err store_operation_start(struct store *s, const struct operation_args *args, wall now,
+err sqlite_operation_start(struct store *s, const struct operation_args *args, wall now,
                           struct arena *a, struct operation_view *out, struct fault *f)
 {
     err e = store_usable(s, f);
@@ -417,7 +403,7 @@ err operations_for_batch(struct store *s, int64_t batch, const struct operation_
     return e == E_END ? add(s, batch, args, now, a, out, f) : e;
 }
 
-err store_operation_cancel(struct store *s, struct span id, wall now, struct fault *f)
+err sqlite_operation_cancel(struct store *s, struct span id, wall now, struct fault *f)
 {
     struct operation o;
     struct operation_view v;
@@ -435,7 +421,7 @@ err store_operation_cancel(struct store *s, struct span id, wall now, struct fau
 
 /* ---- queries ---- */
 
-err store_operation(struct store *s, struct span id, struct arena *a,
+err sqlite_operation(struct store *s, struct span id, struct arena *a,
                     struct operation_view *out, struct fault *f)
 {
     if (!s->db)
@@ -443,7 +429,7 @@ err store_operation(struct store *s, struct span id, struct arena *a,
     return find_view(s, id, a, out, NULL, f);
 }
 
-err store_operations(struct store *s, struct span after, size_t limit, struct arena *a,
+err sqlite_operations(struct store *s, struct span after, size_t limit, struct arena *a,
                      struct operation_view **out, size_t *out_count, struct fault *f)
 {
     need(limit >= 1 && limit <= 200);
@@ -470,7 +456,7 @@ err store_operations(struct store *s, struct span after, size_t limit, struct ar
     return E_OK;
 }
 
-err store_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)
+err sqlite_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)
 {
     err e = store_usable(s, f);
     if (!e)

@@ -85,7 +85,7 @@ static err reap_lapsed(struct store *s, wall now, struct reap_reply *reply, stru
     return e;
 }
 
-err store_reap(struct store *s, wall now, struct reap_reply *out, struct fault *f)
+err sqlite_reap(struct store *s, wall now, struct reap_reply *out, struct fault *f)
 {
     struct reap_reply reply = {0};
     err e = store_usable(s, f);

@@ -145,7 +145,7 @@ static err succeed(struct store *s, const struct job_row *r, const struct repair
     return e ? e : job_follow_up(s, r->seq, now, f);
 }
 
-err store_repair(struct store *s, const struct repair_args *args, wall now,
+err sqlite_repair(struct store *s, const struct repair_args *args, wall now,
                  struct repair_reply *out, struct fault *f)
 {
     struct job_row r;

@@ -66,7 +66,7 @@ static err may_return(struct store *s, const struct job_row *r, enum job_state *
 
 /* The lane stays what it is. So a job in quarantine comes back there: it ended the life of its worker
  * before, and that it is wanted again says nothing about whether it still does. */
-err store_replay(struct store *s, const struct replay_args *args, wall now,
+err sqlite_replay(struct store *s, const struct replay_args *args, wall now,
                  struct replay_reply *out, struct fault *f)
 {
     struct job_row r;

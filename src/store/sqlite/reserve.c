@@ -210,7 +210,7 @@ static err write_lease(struct store *s, const struct reserve_args *args, int64_t
                   args->request ? DB_I(args->request) : DB_NULL);
 }
 
-err store_reserve(struct store *s, const struct reserve_args *args, wall now, struct arena *a,
+err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, struct arena *a,
                   struct lease *out, struct fault *f)
 {
     struct lease l = {.nonce = args->random ? args->random : 1};
@@ -258,7 +258,7 @@ err store_reserve(struct store *s, const struct reserve_args *args, wall now, st
     return E_OK;
 }
 
-err store_started(struct store *s, struct span id, uint64_t nonce, struct fault *f)
+err sqlite_started(struct store *s, struct span id, uint64_t nonce, struct fault *f)
 {
     err e = store_usable(s, f);
     if (!e)
@@ -269,7 +269,7 @@ err store_started(struct store *s, struct span id, uint64_t nonce, struct fault 
     return e;
 }
 
-err store_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now,
+err sqlite_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now,
                     struct heartbeat_reply *out, struct fault *f)
 {
     struct query *q;

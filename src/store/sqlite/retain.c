@@ -149,7 +149,7 @@ static err delete_old(struct store *s, const struct retain_args *a, bool dead, w
     return e;
 }
 
-err store_retain(struct store *s, const struct retain_args *args, wall now, struct retain_reply *out,
+err sqlite_retain(struct store *s, const struct retain_args *args, wall now, struct retain_reply *out,
                  struct fault *f)
 {
     struct retain_reply reply = {0};

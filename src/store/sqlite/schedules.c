@@ -8,27 +8,6 @@
 
 enum { LIVE_MAX = 64, FRESH_MAX = 64, PRUNE_MAX = 100, BUSY_MS = 5000 };
 
-const char *schedule_run_state_name(enum schedule_run_state s)
-{
-    static const char *const names[] = {"pending", "live", "ended", "skipped"};
-    need((unsigned)s < sizeof names / sizeof *names);
-    return names[s];
-}
-
-const char *schedule_cause_name(enum schedule_cause c)
-{
-    static const char *const names[] = {"slot", "trigger", "backfill"};
-    need((unsigned)c < sizeof names / sizeof *names);
-    return names[c];
-}
-
-const char *schedule_why_name(enum schedule_why w)
-{
-    static const char *const names[] = {NULL, "overlap", "missed", "paused", "refused"};
-    need((unsigned)w < sizeof names / sizeof *names);
-    return names[w];
-}
-
 /* ---- rows ---- */
 
 struct row {
@@ -260,7 +239,7 @@ static void fill_view(const struct schedule_put *p, struct place at, wall now, s
     v->revision++;
 }
 
-err store_schedule_put(struct store *s, const struct schedule_put *args, wall now, struct arena *a,
+err sqlite_schedule_put(struct store *s, const struct schedule_put *args, wall now, struct arena *a,
                        struct schedule_view *out, struct fault *f)
 {
     struct row old = {0};
@@ -293,7 +272,7 @@ out:
     return e;
 }
 
-err store_schedule_delete(struct store *s, const struct schedule_ask *args, struct fault *f)
+err sqlite_schedule_delete(struct store *s, const struct schedule_ask *args, struct fault *f)
 {
     struct row r;
     struct arena *a = arena_new(TICKET_MAX + 2 * SCHEDULE_JOB_MAX);
@@ -322,7 +301,7 @@ static err write_pause(struct store *s, const struct schedule_ask *p, const stru
                   time_or_null(wake_of(rule, span_of(r->v.id), next)), DB_I(now.ms));
 }
 
-err store_schedule_pause(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
+err sqlite_schedule_pause(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
                          struct schedule_view *out, struct fault *f)
 {
     struct row r;
@@ -365,7 +344,7 @@ static err make_job(struct store *s, const struct schedule_view *v, const char *
     err e = read_job(v, now, a, &job, &why);
     job.id = span_of(id);
     if (!e)
-        e = store_accept(s, &job, now, &reply, &why);
+        e = sqlite_accept(s, &job, now, &reply, &why);
     *out = e == E_OK ? MADE : e == E_CONFLICT ? MADE_BEFORE : MADE_NOT;
     if (!e || e == E_CONFLICT || e == E_BAD_INPUT || e == E_BAD_SYNTAX)
         return E_OK;
@@ -433,7 +412,7 @@ static err cancel_alive(struct store *s, const struct alive *alive, wall now, st
     for (size_t i = 0; i < alive->count; i++) {
         struct cancel_reply reply = {0};
         struct fault ended = {0};
-        err e = store_cancel(s, &(struct cancel_args){.id = span_of(alive->job[i])}, now, &reply, &ended);
+        err e = sqlite_cancel(s, &(struct cancel_args){.id = span_of(alive->job[i])}, now, &reply, &ended);
         if (e && e != E_CONFLICT && e != E_NOT_FOUND)
             return fail(f, e, "%s", ended.words);
         if (!e && reply.active && out->cancels < SCHEDULE_CANCELS_MAX)
@@ -529,7 +508,7 @@ static err note_missed(const struct firing *g, const struct schedule_fire *args,
                    NULL, g->now, f);
 }
 
-err store_schedule_fire(struct store *s, const struct schedule_fire *args, wall now, struct arena *a,
+err sqlite_schedule_fire(struct store *s, const struct schedule_fire *args, wall now, struct arena *a,
                         struct schedule_fired *out, struct fault *f)
 {
     struct row r;
@@ -583,7 +562,7 @@ static err refuse_overlap(const struct alive *alive, struct fault *f)
                 alive->count ? "job " : "a pending run", alive->count ? alive->job[0] : "");
 }
 
-err store_schedule_trigger(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
+err sqlite_schedule_trigger(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
                            struct schedule_fired *out, struct fault *f)
 {
     struct row r;
@@ -619,7 +598,7 @@ err store_schedule_trigger(struct store *s, const struct schedule_ask *args, wal
     return e;
 }
 
-err store_schedule_backfill(struct store *s, const struct schedule_backfill *args, wall now, struct arena *a,
+err sqlite_schedule_backfill(struct store *s, const struct schedule_backfill *args, wall now, struct arena *a,
                             struct schedule_fired *out, struct fault *f)
 {
     struct row r;
@@ -788,7 +767,7 @@ static err due_by(struct store *s, int clock, wall at, wall now, struct arena *a
     return E_OK;
 }
 
-err store_schedules_due(struct store *s, wall now, wall elapsed, bool set_back, struct arena *a,
+err sqlite_schedules_due(struct store *s, wall now, wall elapsed, bool set_back, struct arena *a,
                         struct schedules_due *out, struct fault *f)
 {
     struct schedules_due due = {.due = arena_try(a, SCHEDULES_DUE_MAX * sizeof *due.due)};
@@ -826,7 +805,7 @@ err schedules_outlook(struct store *s, int64_t out_ms[2], struct fault *f)
 
 /* ---- queries ---- */
 
-err store_schedule(struct store *s, struct span tenant, struct span id, struct arena *a, struct schedule_view *out,
+err sqlite_schedule(struct store *s, struct span tenant, struct span id, struct arena *a, struct schedule_view *out,
                    struct fault *f)
 {
     struct row r;
@@ -838,7 +817,7 @@ err store_schedule(struct store *s, struct span tenant, struct span id, struct a
     return e;
 }
 
-err store_schedules(struct store *s, const struct schedules_query *query, struct arena *a, struct schedules_list *out,
+err sqlite_schedules(struct store *s, const struct schedules_query *query, struct arena *a, struct schedules_list *out,
                     struct fault *f)
 {
     struct query *q;
@@ -881,7 +860,7 @@ static void read_run(struct query *q, struct schedule_run *out)
     span_copy(db_text(q, 6), out->job, sizeof out->job);
 }
 
-err store_schedule_runs(struct store *s, const struct schedule_runs_query *query, struct arena *a,
+err sqlite_schedule_runs(struct store *s, const struct schedule_runs_query *query, struct arena *a,
                         struct schedule_runs *out, struct fault *f)
 {
     struct query *q;

@@ -11,38 +11,6 @@ static const int64_t HOUR_MS = 3600 * 1000;
 /* A challenge was shown to it: long enough for a person to look. */
 static const int64_t BLOCKED_REST_MS = 15 * 60 * 1000;
 
-const char *session_state_name(enum session_state st)
-{
-    static const char *const names[] = {[SESSION_ACTIVE] = "active",
-                                        [SESSION_COOLING] = "cooling",
-                                        [SESSION_LOCKED] = "locked",
-                                        [SESSION_INVALID] = "invalid",
-                                        [SESSION_EXPIRED] = "expired"};
-    need((unsigned)st < SESSION_STATES);
-    return names[st];
-}
-
-static bool word_valid(struct span s, bool dots)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
-            c != '-' && c != '_' && !(dots && c == '.'))
-            return false;
-    }
-    return s.n >= 1 && s.n <= 32 && s.p[0] != '.'; /* no part of a path */
-}
-
-bool session_name_valid(struct span name)
-{
-    return word_valid(name, true) && !span_starts(name, SPAN("ses_"));
-}
-
-bool session_pool_valid(struct span pool)
-{
-    return word_valid(pool, false);
-}
-
 /* ---- the key ---- */
 
 static err open_key(struct store *s, bool make, struct fault *f)
@@ -121,7 +89,7 @@ static err number_of(struct store *s, enum sql id, struct span site, struct span
     return e;
 }
 
-err store_session_add(struct store *s, const struct session_add *a, wall now, struct fault *f)
+err sqlite_session_add(struct store *s, const struct session_add *a, wall now, struct fault *f)
 {
     int64_t same = 0, in_pool = 0;
     err e = store_usable(s, f);
@@ -142,7 +110,7 @@ err store_session_add(struct store *s, const struct session_add *a, wall now, st
                   DB_I(now.ms));
 }
 
-err store_session_cookies(struct store *s, const struct session_cookies *a, wall now,
+err sqlite_session_cookies(struct store *s, const struct session_cookies *a, wall now,
                           struct fault *f)
 {
     struct session_row r;
@@ -174,7 +142,7 @@ err store_session_cookies(struct store *s, const struct session_cookies *a, wall
     return e;
 }
 
-err store_session_lock(struct store *s, struct span session, bool locked, struct span reason,
+err sqlite_session_lock(struct store *s, struct span session, bool locked, struct span reason,
                        wall now, struct fault *f)
 {
     struct session_row r;
@@ -189,7 +157,7 @@ err store_session_lock(struct store *s, struct span session, bool locked, struct
     return e;
 }
 
-err store_session_remove(struct store *s, struct span session, struct fault *f)
+err sqlite_session_remove(struct store *s, struct span session, struct fault *f)
 {
     struct session_row r;
     int64_t used = 0;
@@ -380,7 +348,7 @@ err sessions_release(struct store *s, int64_t job, struct fault *f)
     return e;
 }
 
-err store_session_open(struct store *s, struct span job, uint64_t nonce, struct secret *out,
+err sqlite_session_open(struct store *s, struct span job, uint64_t nonce, struct secret *out,
                        struct fault *f)
 {
     struct job_row r;
@@ -489,7 +457,7 @@ static err read_views(struct store *s, struct query *q, wall now, struct session
     return e == E_END ? E_OK : e;
 }
 
-err store_session(struct store *s, struct span session, wall now, struct session_view *out,
+err sqlite_session(struct store *s, struct span session, wall now, struct session_view *out,
                   struct fault *f)
 {
     struct session_row r;
@@ -503,7 +471,7 @@ err store_session(struct store *s, struct span session, wall now, struct session
     return e ? e : read_views(s, q, now, out, 1, &n, f);
 }
 
-err store_sessions(struct store *s, struct span site, struct span pool, wall now, struct arena *a,
+err sqlite_sessions(struct store *s, struct span site, struct span pool, wall now, struct arena *a,
                    struct session_view **out, size_t *out_count, struct fault *f)
 {
     struct query *q;

@@ -93,7 +93,7 @@ static err attach(struct store *s, struct fault *f)
 
 static err take_over(struct store *s, wall now, struct fault *f)
 {
-    err e = store_begin(s, f);
+    err e = sqlite_begin(s, f);
     if (e)
         return e;
     e = modes_new_epoch(s, now, f);
@@ -102,7 +102,7 @@ static err take_over(struct store *s, wall now, struct fault *f)
     int64_t settled = 0;
     for (s->unsettled = true; !e && s->unsettled;) /* of a process that ended in between */
         e = waits_settle_rest(s, now, &settled, f);
-    err committed = store_commit(s, f);
+    err committed = sqlite_commit(s, f);
     return e ? e : committed;
 }
 
@@ -124,10 +124,11 @@ static err start_up(struct store *s, wall now, struct fault *f)
     return take_over(s, now, f);
 }
 
-err store_open(struct store **out, const char *state_dir, const struct store_limits *limits,
+err sqlite_open(struct store **out, const char *state_dir, const struct store_limits *limits,
                uint64_t seed, wall now, struct fault *f)
 {
     struct store *s = heap_new_of(struct store);
+    s->head.ops = &sqlite_ops;
     s->dir = path_in(state_dir, ".");
     s->path = path_in(state_dir, "fulmar.db");
     s->ballast_path = path_in(state_dir, "fulmar.ballast");
@@ -142,14 +143,14 @@ err store_open(struct store **out, const char *state_dir, const struct store_lim
     if (!e)
         e = start_up(s, now, f);
     if (e) {
-        store_close(&s);
+        sqlite_close(&s);
         return e;
     }
     *out = s;
     return E_OK;
 }
 
-void store_close(struct store **s)
+void sqlite_close(struct store **s)
 {
     if (!*s)
         return;
@@ -176,7 +177,7 @@ err store_usable(struct store *s, struct fault *f)
     return e ? fail(f, e, "%s; an earlier operation of the group met it", err_text(e)) : E_OK;
 }
 
-err store_begin(struct store *s, struct fault *f)
+err sqlite_begin(struct store *s, struct fault *f)
 {
     need(!s->in_group);
     if (!s->db) {
@@ -209,7 +210,7 @@ static void undo(struct store *s, err why)
     if (why == E_DISK_FULL && !s->limits_changed)
         return;
     /* After an I/O error nothing that the handle believes is certain: read it all again. A
-     * failure to do so shows in the next store_begin(). */
+     * failure to do so shows in the next sqlite_begin(). */
     disk_doubt(s, true);
     db_close(&s->db);
     (void)attach(s, &ignored);
@@ -222,7 +223,7 @@ static void shorten_log(struct store *s, int64_t most_bytes)
         db_checkpoint(s->db, s->disk_full);
 }
 
-err store_commit(struct store *s, struct fault *f)
+err sqlite_commit(struct store *s, struct fault *f)
 {
     need(s->in_group);
     s->in_group = false;
@@ -269,7 +270,7 @@ err group_rewind(struct store *s, struct fault *f)
     return db_script(s->db, "ROLLBACK TO part; RELEASE part", f);
 }
 
-void store_idle(struct store *s)
+void sqlite_idle(struct store *s)
 {
     need(!s->in_group);
     if (s->db)
@@ -291,7 +292,7 @@ static err sooner(struct store *s, enum sql id, int64_t *next_ms, struct fault *
     return e == E_END ? E_OK : e;
 }
 
-err store_outlook(struct store *s, wall now, struct outlook *out, struct fault *f)
+err sqlite_outlook(struct store *s, wall now, struct outlook *out, struct fault *f)
 {
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");

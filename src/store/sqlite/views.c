@@ -3,29 +3,6 @@
 
 #include "base/need.h"
 
-const char *waiting_name(enum waiting w)
-{
-    static const char *const names[] = {
-        [WAITING_NONE] = "none", [WAITING_TIME] = "time",       [WAITING_WORKER] = "worker",
-        [WAITING_RATE] = "rate", [WAITING_LANE] = "lane",       [WAITING_SITE] = "site",
-        [WAITING_DISK] = "disk", [WAITING_BREAKER] = "breaker", [WAITING_PAUSE] = "pause",
-        [WAITING_LIMIT] = "limit", [WAITING_SESSION] = "session", [WAITING_JOB] = "job",
-        [WAITING_MODE] = "mode",
-    };
-    need((unsigned)w < sizeof names / sizeof *names);
-    return names[w];
-}
-
-const char *lane_word_name(enum lane_word w)
-{
-    static const char *const names[] = {
-        [LANE_OPEN] = "open",       [LANE_FULL] = "full",       [LANE_BLOCKED] = "blocked", [LANE_BREAKER_OPEN] = "breaker_open",
-        [LANE_PAUSED] = "paused",   [LANE_SESSION] = "session",
-    };
-    need((unsigned)w < sizeof names / sizeof *names);
-    return names[w];
-}
-
 static void read_waiting(const struct store *s, wall now, struct job_view *v)
 {
     if (v->state == JOB_SCHEDULED) {
@@ -92,7 +69,7 @@ err job_view_read(const struct store *s, wall now, struct query *q, struct arena
     return e;
 }
 
-err store_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
+err sqlite_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
               struct fault *f)
 {
     struct job_view v;
@@ -132,7 +109,7 @@ static err start_of(struct store *s, struct span after, int64_t *out_seq, struct
                       : e;
 }
 
-err store_jobs(struct store *s, const struct jobs_query *query, wall now, struct arena *a,
+err sqlite_jobs(struct store *s, const struct jobs_query *query, wall now, struct arena *a,
                struct job_view **out_jobs, size_t *out_count, struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 500);

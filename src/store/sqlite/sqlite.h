@@ -1,0 +1,17 @@
+/* sqlite.h - the store of one machine: the table of its operations (store/ops.h), and how it is opened. */
+#pragma once
+
+#include "store/ops.h"
+
+/* As store_open(). */
+MUST_USE err sqlite_open(struct store **out, const char *state_dir,
+                         const struct store_limits *limits, uint64_t seed, wall now,
+                         struct fault *f);
+
+void sqlite_close(struct store **s);
+void sqlite_idle(struct store *s);
+#define OPERATION(result, name, parameters, arguments) result sqlite_##name parameters;
+STORE_OPERATIONS(OPERATION)
+#undef OPERATION
+
+extern const struct store_ops sqlite_ops;
