@@ -33,7 +33,7 @@ LINK_tsan     := -fsanitize=thread
 LINK_cov      := --coverage
 LINK_fuzz     := -fsanitize=fuzzer,address,undefined
 
-PKGS   := libuv libmicrohttpd libcurl simdjson libxml-2.0 yaml-0.1 sqlite3 libseccomp libcares libzstd libsodium zlib
+PKGS   := libuv libmicrohttpd libcurl simdjson libxml-2.0 yaml-0.1 sqlite3 hiredis libpq libseccomp libcares libzstd libsodium zlib
 PKGCFL := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread
 
@@ -42,7 +42,8 @@ CFLAGS  = -std=gnu17 $(CWARN) $(COMMON)
 CXXFLAGS = -std=c++17 -fno-exceptions -fno-rtti $(COMMON)
 
 LIBSRC := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c src/$(r)/*/*.c src/$(r)/*.cc)))
-LIBOBJ := $(addprefix $(OUT)/,$(addsuffix .o,$(basename $(LIBSRC))))
+LIBOBJ := $(addprefix $(OUT)/,$(addsuffix .o,$(basename $(LIBSRC)))) $(OUT)/gen/scripts.o
+LUA    := $(wildcard src/store/redis/scripts/*.lua)
 LIB    := $(OUT)/libfulmar.a
 MAINOBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard src/main/*.c)))
 PRACOBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard practice/*.c)))
@@ -59,6 +60,11 @@ $(OUT)/%.o: %.c
 $(OUT)/%.o: %.cc
 	@mkdir -p $(dir $@)
 	$(Q)$(CXX) $(CXXFLAGS) -c $< -o $@
+$(OUT)/gen/scripts.c: tools/scripts.sh src/store/redis/scripts.h $(LUA)
+	@mkdir -p $(dir $@)
+	@tools/scripts.sh src/store/redis/scripts >$@
+$(OUT)/gen/%.o: $(OUT)/gen/%.c
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
 $(LIB): $(LIBOBJ)
 	@mkdir -p $(dir $@)
 	@rm -f $@

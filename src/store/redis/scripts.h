@@ -1,0 +1,22 @@
+/* scripts.h - the transitions of the queue in Redis: one script each (queue.md §11).
+ *
+ * scripts/NAME.lua becomes part of the program; scripts/common.lua stands before each of them. A script's
+ * first line may be "#!lua flags=allow-oom". KEYS[1] is the store's prefix, "fulmar:{NAME}:": every key is
+ * made from it, so that all are in one slot. */
+#pragma once
+
+#include <stddef.h>
+
+/* X(CONSTANT, file) */
+#define SCRIPTS(X) \
+    X(OPEN, open)
+
+#define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,
+enum script { SCRIPTS(SCRIPT_CONSTANT) SCRIPT_COUNT };
+#undef SCRIPT_CONSTANT
+
+struct script_row {
+    const char *name; /* "open" */
+    const char *text;
+};
+extern const struct script_row script_rows[SCRIPT_COUNT]; /* made by tools/scripts.sh */

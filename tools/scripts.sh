@@ -1,0 +1,18 @@
+#!/bin/sh
+# scripts.sh FOLDER: writes the scripts of src/store/redis/scripts as C, for the program that runs them. The
+# names are those of SCRIPTS in scripts.h; common.lua stands before each, behind a first line "#!lua ...".
+set -eu
+folder=$1
+quote() { sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/    "&\\n"/'; }
+
+echo '#include "store/redis/scripts.h"'
+echo 'const struct script_row script_rows[SCRIPT_COUNT] = {'
+sed -n 's/^ *X(\([A-Z_]*\), \([a-z_]*\)).*/\1 \2/p' "$folder/../scripts.h" | while read -r constant name; do
+    file=$folder/$name.lua
+    echo "    [SCRIPT_$constant] = {\"$name\","
+    head -n 1 "$file" | grep '^#!' | quote || true
+    grep -v '^ *--' "$folder/common.lua" | quote
+    grep -v -e '^#!' -e '^ *--' "$file" | quote
+    echo '    },'
+done
+echo '};'
