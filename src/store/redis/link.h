@@ -3,15 +3,16 @@
  * link_run() runs one transition (scripts.h). What Redis or the network may answer instead of a reply, and
  * what is done then, is the table in trouble.h; what a link can mend by itself (scripts that Redis forgot, a
  * connection that was idle and died, a server that has become a replica) it mends within the call. What is
- * left is an error: E_STORE when nothing was done, or when nobody knows (f->words say which; `out_unknown`
- * of link_last_unknown()), E_BUSY with a hint when Redis asks to wait, E_DISK_FULL when it has no memory.
+ * left is an error: E_BUSY, not done, with a hint when to come again; E_DISK_FULL, not done; E_STORE, link_state()
+ * says whether it may have been done all the same.
  *
- * A transition whose outcome is unknown may be asked again with the same ids: each script answers the
- * second time what it answered the first. */
+ * A transition whose outcome is unknown is asked again once, and may be asked again by the caller, with the
+ * same ids: each script answers the second time what it answered the first. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/when.h"
+#include "store/redis/address.h"
 #include "store/redis/scripts.h"
 #include "store/redis/trouble.h"
 
@@ -30,9 +31,8 @@ const struct reply *reply_list(const struct reply *list, size_t i); /* never NUL
 
 struct link;
 struct link_config {
-    /* "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]", "unix:///PATH[?db=N]",
-     * "sentinel://[[USER]:PASSWORD@]HOST[:PORT],HOST[:PORT].../NAME[?db=N]". */
-    struct span url;
+    struct span url;    /* address.h */
+    struct span name;   /* of the store, in the hash tag of its keys */
     int64_t connect_ms; /* 0: LINK_CONNECT_MS */
     int64_t call_ms;    /* longest wait for one reply; 0: LINK_CALL_MS */
 };
@@ -40,7 +40,7 @@ enum {
     LINK_CONNECT_MS = 2000,
     LINK_CALL_MS = 5000,
     LINK_REPLY_BYTES = 64 << 20,
-    LINK_SENTINELS = 8
+    LINK_NAME = 64,
 };
 
 /* Reads the address, E_CONFIG with the part that is wrong; does not connect. */
@@ -71,8 +71,9 @@ struct link_state {
     bool unknown;         /* and whether it may have been done all the same */
     int64_t connections;  /* made so far */
     int64_t retry_ms;     /* until the next attempt to connect */
-    char server[64];      /* "host:port" or the path; of the primary that Sentinel named */
-    char run_id[48];      /* of the server; another one than before: history may be lost */
+    char server[ADDRESS_HOST +
+                32]; /* "host:port" or the path; of the primary that Sentinel named */
+    char run_id[48]; /* of the server; another one than before: history may be lost */
     char replication_id[48];
 };
 struct link_state link_state(const struct link *l);
