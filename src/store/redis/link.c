@@ -4,7 +4,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/secret.h"
-#include "store/redis/address.h"
+#include "store/redis/place.h"
 
 #include <hiredis/hiredis.h>
 
@@ -21,7 +21,7 @@ enum {
 };
 
 struct link {
-    struct address address;
+    struct place place;
     char prefix[LINK_NAME + 16];
     int64_t connect_ms, call_ms;
     redisContext *c; /* NULL: no connection */
@@ -214,7 +214,7 @@ static err ask_words(struct link *l, const struct span *words, size_t count, str
 
 /* ---- connecting ---- */
 
-static err dial(struct link *l, const struct address_host *h, bool path, struct fault *f)
+static err dial(struct link *l, const struct place_host *h, bool path, struct fault *f)
 {
     struct timeval wait = {l->connect_ms / 1000, l->connect_ms % 1000 * 1000};
     snprintf(l->state.server, sizeof l->state.server, path ? "%s" : "%s:%d", h->name, h->port);
@@ -233,7 +233,7 @@ static err dial(struct link *l, const struct address_host *h, bool path, struct 
 
 static err sign_in(struct link *l, struct fault *f)
 {
-    const struct address *w = &l->address;
+    const struct place *w = &l->place;
     struct reply r;
     err e = E_OK;
     if (w->password[0]) {
@@ -314,16 +314,16 @@ static err load_scripts(struct link *l, struct fault *f)
 }
 
 /* Asks one Sentinel after the other for the primary. */
-static err find_primary(struct link *l, struct address_host *out, struct fault *f)
+static err find_primary(struct link *l, struct place_host *out, struct fault *f)
 {
     err e = E_STORE;
     struct fault last = {0};
-    for (size_t i = 0; i < l->address.host_count; i++) {
+    for (size_t i = 0; i < l->place.host_count; i++) {
         struct reply r = {0};
         struct span words[] = {SPAN("SENTINEL"), SPAN("get-master-addr-by-name"),
-                               span_of(l->address.primary)};
+                               span_of(l->place.primary)};
         last = (struct fault){0};
-        e = dial(l, &l->address.hosts[i], false, &last);
+        e = dial(l, &l->place.hosts[i], false, &last);
         if (!e)
             e = ask_words(l, words, 3, l->own, &r, &last);
         if (l->c)
@@ -342,11 +342,11 @@ static err find_primary(struct link *l, struct address_host *out, struct fault *
 
 static err connect_once(struct link *l, struct fault *f)
 {
-    struct address_host host = l->address.hosts[0];
+    struct place_host host = l->place.hosts[0];
     arena_reset(l->own);
-    err e = l->address.kind == ADDRESS_SENTINEL ? find_primary(l, &host, f) : E_OK;
+    err e = l->place.kind == PLACE_SENTINEL ? find_primary(l, &host, f) : E_OK;
     if (!e)
-        e = dial(l, &host, l->address.kind == ADDRESS_UNIX, f);
+        e = dial(l, &host, l->place.kind == PLACE_UNIX, f);
     if (!e)
         e = sign_in(l, f);
     if (!e)
@@ -521,8 +521,8 @@ err link_receive(struct link *l, struct arena *a, struct reply *out, struct faul
 
 err link_new(struct link **out, const struct link_config *config, struct fault *f)
 {
-    struct address address;
-    err e = address_parse(config->url, &address, f);
+    struct place place;
+    err e = place_parse(config->url, &place, f);
     if (e)
         return e;
     if (!config->name.n || config->name.n > LINK_NAME ||
@@ -530,12 +530,12 @@ err link_new(struct link **out, const struct link_config *config, struct fault *
         return fail(f, E_CONFIG, "store.name has to have 1 to %d characters and no \"}\"",
                     LINK_NAME);
     struct link *l = heap_new_of(struct link);
-    l->address = address;
-    secret_wipe(address.password, sizeof address.password);
+    l->place = place;
+    secret_wipe(place.password, sizeof place.password);
     l->connect_ms = config->connect_ms ? config->connect_ms : LINK_CONNECT_MS;
     l->call_ms = config->call_ms ? config->call_ms : LINK_CALL_MS;
     snprintf(l->prefix, sizeof l->prefix, "fulmar:{%.*s}:", SP(config->name));
-    address_shown(&l->address, l->state.server);
+    place_shown(&l->place, l->state.server);
     l->own = arena_new(LINK_REPLY_BYTES);
     *out = l;
     return E_OK;
@@ -547,7 +547,7 @@ void link_free(struct link **l)
         return;
     hang_up(*l);
     arena_free(&(*l)->own);
-    secret_wipe((*l)->address.password, sizeof(*l)->address.password);
+    secret_wipe((*l)->place.password, sizeof(*l)->place.password);
     free(*l);
     *l = NULL;
 }

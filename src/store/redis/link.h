@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "base/when.h"
-#include "store/redis/address.h"
+#include "store/redis/place.h"
 #include "store/redis/scripts.h"
 #include "store/redis/trouble.h"
 
@@ -31,7 +31,7 @@ const struct reply *reply_list(const struct reply *list, size_t i); /* never NUL
 
 struct link;
 struct link_config {
-    struct span url;    /* address.h */
+    struct span url;    /* place.h */
     struct span name;   /* of the store, in the hash tag of its keys */
     int64_t connect_ms; /* 0: LINK_CONNECT_MS */
     int64_t call_ms;    /* longest wait for one reply; 0: LINK_CALL_MS */
@@ -71,7 +71,7 @@ struct link_state {
     bool unknown;         /* and whether it may have been done all the same */
     int64_t connections;  /* made so far */
     int64_t retry_ms;     /* until the next attempt to connect */
-    char server[ADDRESS_HOST +
+    char server[PLACE_HOST +
                 32]; /* "host:port" or the path; of the primary that Sentinel named */
     char run_id[48]; /* of the server; another one than before: history may be lost */
     char replication_id[48];

@@ -1,4 +1,4 @@
-#include "store/redis/address.h"
+#include "store/redis/place.h"
 
 #include "base/text.h"
 
@@ -11,22 +11,22 @@ static err bad(struct fault *f, const char *what)
         what);
 }
 
-static bool take_word(struct span s, char out[ADDRESS_WORD])
+static bool take_word(struct span s, char out[PLACE_WORD])
 {
-    struct buf word = BUF(ADDRESS_WORD - 1);
+    struct buf word = BUF(PLACE_WORD - 1);
     bool well = text_add_url_unescaped(&word, s) && !word.failed &&
                 !memchr(word.p ? word.p : "", 0, word.n);
     if (well)
-        span_copy(buf_span(&word), out, ADDRESS_WORD);
+        span_copy(buf_span(&word), out, PLACE_WORD);
     buf_free(&word);
     return well;
 }
 
 /* "user:password@" off the front of *rest; a password may hold an "@" only percent-encoded. */
-static err take_user(struct span *rest, struct address *a, struct fault *f)
+static err take_user(struct span *rest, struct place *a, struct fault *f)
 {
     size_t end = span_find_char(*rest, '/'), at = span_find_char(*rest, '@');
-    if (at == rest->n || (at > end && a->kind != ADDRESS_UNIX))
+    if (at == rest->n || (at > end && a->kind != PLACE_UNIX))
         return E_OK;
     struct span who = span_cut(*rest, 0, at);
     size_t colon = span_find_char(who, ':');
@@ -39,7 +39,7 @@ static err take_user(struct span *rest, struct address *a, struct fault *f)
     return E_OK;
 }
 
-static err take_database(struct span text, struct address *a, struct fault *f)
+static err take_database(struct span text, struct place *a, struct fault *f)
 {
     int64_t n;
     if (!span_int(text, &n) || n < 0 || n > 1000000)
@@ -49,7 +49,7 @@ static err take_database(struct span text, struct address *a, struct fault *f)
 }
 
 /* "?db=3" off the end of *rest. */
-static err take_query(struct span *rest, struct address *a, struct fault *f)
+static err take_query(struct span *rest, struct place *a, struct fault *f)
 {
     size_t at = span_find_char(*rest, '?');
     if (at == rest->n)
@@ -61,11 +61,11 @@ static err take_query(struct span *rest, struct address *a, struct fault *f)
     return take_database(span_cut(query, 3, query.n), a, f);
 }
 
-static err take_host(struct span text, int port, struct address *a, struct fault *f)
+static err take_host(struct span text, int port, struct place *a, struct fault *f)
 {
-    if (a->host_count == ADDRESS_HOSTS)
+    if (a->host_count == PLACE_HOSTS)
         return bad(f, "more than eight hosts");
-    struct address_host *h = &a->hosts[a->host_count];
+    struct place_host *h = &a->hosts[a->host_count];
     size_t close = text.n && text.p[0] == '[' ? span_find_char(text, ']') : text.n;
     struct span name = close < text.n ? span_cut(text, 1, close - 1)
                                       : span_cut(text, 0, span_find_char(text, ':'));
@@ -83,7 +83,7 @@ static err take_host(struct span text, int port, struct address *a, struct fault
     return E_OK;
 }
 
-static err take_path(struct span rest, struct address *a, struct fault *f)
+static err take_path(struct span rest, struct place *a, struct fault *f)
 {
     if (rest.n < 2 || rest.p[0] != '/' || rest.n > 100)
         return bad(
@@ -93,62 +93,62 @@ static err take_path(struct span rest, struct address *a, struct fault *f)
     return E_OK;
 }
 
-static err take_hosts(struct span rest, struct address *a, struct fault *f)
+static err take_hosts(struct span rest, struct place *a, struct fault *f)
 {
-    int port = a->kind == ADDRESS_SENTINEL ? ADDRESS_SENTINEL_PORT : ADDRESS_PORT;
+    int port = a->kind == PLACE_SENTINEL ? PLACE_SENTINEL_PORT : PLACE_PORT;
     size_t slash = span_find_char(rest, '/');
     struct span hosts = span_cut(rest, 0, slash),
                 behind = span_cut(rest, slash < rest.n ? slash + 1 : slash, rest.n);
-    if (a->kind == ADDRESS_TCP && span_find_char(hosts, ',') < hosts.n)
+    if (a->kind == PLACE_TCP && span_find_char(hosts, ',') < hosts.n)
         return bad(f, "several hosts are those of Sentinels: sentinel://");
     struct span host;
     err e = hosts.n ? E_OK : bad(f, "there is no host");
     while (!e && span_next(&hosts, ',', &host))
         e = take_host(host, port, a, f);
-    if (e || (a->kind == ADDRESS_TCP && !behind.n))
+    if (e || (a->kind == PLACE_TCP && !behind.n))
         return e;
-    if (a->kind == ADDRESS_TCP)
+    if (a->kind == PLACE_TCP)
         return take_database(behind, a, f);
     return behind.n && take_word(behind, a->primary)
                ? E_OK
                : bad(f, "the name that the Sentinels know is missing");
 }
 
-err address_parse(struct span url, struct address *out, struct fault *f)
+err place_parse(struct span url, struct place *out, struct fault *f)
 {
-    static const char *const schemes[] = {[ADDRESS_TCP] = "redis://",
-                                          [ADDRESS_UNIX] = "unix://",
-                                          [ADDRESS_SENTINEL] = "sentinel://"};
-    struct address a = {0};
-    int kind = ADDRESS_TCP;
-    while (kind <= ADDRESS_SENTINEL && !span_starts(url, span_of(schemes[kind])))
+    static const char *const schemes[] = {[PLACE_TCP] = "redis://",
+                                          [PLACE_UNIX] = "unix://",
+                                          [PLACE_SENTINEL] = "sentinel://"};
+    struct place a = {0};
+    int kind = PLACE_TCP;
+    while (kind <= PLACE_SENTINEL && !span_starts(url, span_of(schemes[kind])))
         kind++;
     if (span_starts(url, SPAN("rediss://")))
         return bad(
             f,
             "TLS is not spoken here; put a TLS sidecar beside Fulmar, or use a private network");
-    if (kind > ADDRESS_SENTINEL)
+    if (kind > PLACE_SENTINEL)
         return bad(f, "not an address of a Redis");
-    a.kind = (enum address_kind)kind;
+    a.kind = (enum place_kind)kind;
     struct span rest = span_cut(url, strlen(schemes[kind]), url.n);
     err e = take_user(&rest, &a, f);
     if (!e)
         e = take_query(&rest, &a, f);
     if (!e)
-        e = a.kind == ADDRESS_UNIX ? take_path(rest, &a, f) : take_hosts(rest, &a, f);
+        e = a.kind == PLACE_UNIX ? take_path(rest, &a, f) : take_hosts(rest, &a, f);
     if (!e)
         *out = a;
     return e;
 }
 
-struct span address_shown(const struct address *a, char out[ADDRESS_HOST + 32])
+struct span place_shown(const struct place *a, char out[PLACE_HOST + 32])
 {
-    const struct address_host *h = &a->hosts[0];
-    if (a->kind == ADDRESS_UNIX)
-        snprintf(out, ADDRESS_HOST + 32, "%s", h->name);
+    const struct place_host *h = &a->hosts[0];
+    if (a->kind == PLACE_UNIX)
+        snprintf(out, PLACE_HOST + 32, "%s", h->name);
     else if (strchr(h->name, ':'))
-        snprintf(out, ADDRESS_HOST + 32, "[%s]:%d", h->name, h->port);
+        snprintf(out, PLACE_HOST + 32, "[%s]:%d", h->name, h->port);
     else
-        snprintf(out, ADDRESS_HOST + 32, "%s:%d", h->name, h->port);
+        snprintf(out, PLACE_HOST + 32, "%s:%d", h->name, h->port);
     return span_of(out);
 }
