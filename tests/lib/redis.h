@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct redis_server {
     char socket[96];         /* path */
     char url[128];           /* "unix:///…" */
     const char *options[16]; /* of the next start: "--maxmemory", "2mb", ...; the last NULL */
+    char sentinel[96];       /* its file, when it is a Sentinel; else empty */
     pid_t pid;               /* 0: not running */
 };
 
@@ -45,16 +47,21 @@ static inline bool redis_answers(const char *path)
 
 static inline void redis_exec(const struct redis_server *r, pid_t parent)
 {
-    char *words[40] = {
-        "redis-server", "--port",       "0",         "--unixsocket",  (char *)r->socket,
-        "--dir",        (char *)r->dir, "--logfile", "redis.log",     "--appendonly",
-        "yes",          "--save",       "",          "--appendfsync", "everysec"};
+    const char *words[40] = {
+        "redis-server", "--port", "0",         "--unixsocket",  r->socket,
+        "--dir",        r->dir,   "--logfile", "redis.log",     "--appendonly",
+        "yes",          "--save", "",          "--appendfsync", "everysec"};
     size_t n = 15;
-    for (size_t i = 0; r->options[i] && i < 16; i++)
-        words[n++] = (char *)r->options[i];
+    if (r->sentinel[0]) {
+        words[1] = r->sentinel;
+        words[2] = "--sentinel";
+        n = 3;
+    }
+    for (size_t i = 0; i < 16 && r->options[i]; i++)
+        words[n++] = r->options[i];
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that dies takes it along */
     if (getppid() == parent)
-        execvp(words[0], words);
+        execvp(words[0], (char *const *)(void *)words);
     _exit(127);
 }
 
@@ -87,6 +94,18 @@ static inline void redis_end(struct redis_server *r, int signal)
         waitpid(r->pid, NULL, 0);
     }
     r->pid = 0;
+}
+
+/* A port of this machine that nobody has at the moment. */
+static inline int redis_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+    close(fd);
+    return ntohs(at.sin_port);
 }
 
 /* In memory where there is room: how a disk does is not what these tests are about. */
