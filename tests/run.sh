@@ -1,23 +1,30 @@
 #!/bin/sh
-# Runs test programs one after the other; each alone, so that a crash stays alone. Prints a line a
-# program, the output of those that fail, and a count at the end.
-failed=0 count=0
-for program in "$@"; do
-    count=$((count + 1))
-    log=$(mktemp)
-    if timeout "${TEST_TIMEOUT:-240}" "$program" >"$log" 2>&1; then
-        tests=$(grep -c '\[       OK' "$log" || true)
-        skipped=$(grep -c '\[  SKIPPED' "$log" || true)
-        echo "ok    $(basename "$program")  $tests tests$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
-        grep '^|' "$log" # tables that a program prints for everybody to see
-        grep -i '^skip' "$log" | head -3
+# Runs test programs, as many at a time as there are processors; each alone, so that a crash stays alone.
+# Prints a line a program as it ends, the output of those that fail, and a count at the end.
+if [ "$1" = --one ]; then
+    program=$2 said=$3/$(basename "$2")
+    if timeout "${TEST_TIMEOUT:-240}" "$program" >"$said.log" 2>&1; then
+        tests=$(grep -c '\[       OK' "$said.log" || true)
+        skipped=$(grep -c '\[  SKIPPED' "$said.log" || true)
+        {
+            echo "ok    $(basename "$program")  $tests tests$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
+            grep '^|' "$said.log" # tables that a program prints for everybody to see
+            grep -i '^skip' "$said.log" | head -3
+        } >"$said.ok"
+        cat "$said.ok"
     else
-        code=$?
-        failed=$((failed + 1))
-        echo "FAIL  $(basename "$program")  exit $code"
-        tail -60 "$log"
+        {
+            echo "FAIL  $(basename "$program")  exit $?"
+            tail -60 "$said.log"
+        } >"$said.failed"
+        cat "$said.failed"
     fi
-    rm -f "$log"
-done
-echo "$((count - failed)) passed, $failed failed"
-[ "$failed" -eq 0 ]
+    rm -f "$said.log"
+    exit 0
+fi
+said=$(mktemp -d)
+trap 'rm -rf "$said"' EXIT
+printf '%s\0' "$@" | xargs -0 -P "$(nproc)" -I '{}' sh "$0" --one '{}' "$said"
+passed=$(find "$said" -name '*.ok' | wc -l)
+echo "$passed passed, $(($# - passed)) failed"
+[ "$passed" -eq $# ]

@@ -1,25 +1,54 @@
 #!/bin/bash
 # All system tests (or TESTS) against the programs in the folder given; those that kill against those in
-# POINTS, which have fault points (the same folder by default). Skips with a message without Chromium.
+# POINTS, which have fault points (the same folder by default). Two at a time, the long ones first; those
+# that measure or fill a disk by themselves. Skips with a message without Chromium.
 OUT=$1
 here=$(dirname "$0")
-if [ ! -x /usr/lib/chromium/chromium-headless-shell ] && [ ! -x /usr/lib/chromium/chromium ]; then
-    echo "skipped: no Chromium on this machine (make setup installs it)"
-    exit 0
-fi
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
-for test in ${TESTS:-practice faults fetch nitter targets drift dom reload evidence fields options schedules queues sessions media batches volume disk processes kill e2e}; do
+together="dom faults practice drift media targets queues evidence e2e options batches sessions schedules reload volume fetch nitter fields"
+alone="disk processes kill"
+
+if [ "$1" = --one ]; then
+    OUT=$2 test=$3 said=$4/$3
     began=$(date +%s)
     program=$OUT
     [ "$test" = practice ] && program=$OUT/fulmar-practice
     [ "$test" = kill ] || [ "$test" = media ] && program=${POINTS:-$OUT}
+    [ -z "$(ls "$4"/*.failed 2>/dev/null)" ] || exit 0
     # The details of a failure are in the test's own last lines.
-    if ! timeout 900 bash "$here/$test.sh" "$program" >"$said" 2>&1; then
-        tail -60 "$said"
-        echo "FAIL  system/$test"
-        exit 1
+    if timeout 900 bash "$here/$test.sh" "$program" >"$said.log" 2>&1; then
+        grep -a "^$test:" "$said.log" >"$said.ok"
+        echo "ok    system/$test  $(($(date +%s) - began)) s" >>"$said.ok"
+        cat "$said.ok"
+    else
+        {
+            tail -60 "$said.log"
+            echo "FAIL  system/$test"
+        } >"$said.failed"
+        cat "$said.failed"
     fi
-    grep -a "^$test:" "$said"
-    echo "ok    system/$test  $(($(date +%s) - began)) s"
+    exit 0
+fi
+if [ ! -x /usr/lib/chromium/chromium-headless-shell ] && [ ! -x /usr/lib/chromium/chromium ]; then
+    echo "skipped: no Chromium on this machine (make setup installs it)"
+    exit 0
+fi
+wanted() { # of these, those of TESTS
+    local test
+    for test in "$@"; do
+        case " ${TESTS:-$together $alone} " in *" $test "*) printf '%s\0' "$test" ;; esac
+    done
+}
+for file in "$here"/*.sh; do
+    test=$(basename "$file" .sh)
+    case " $together $alone lib run soak " in *" $test "*) ;; *) echo "FAIL  system/$test is in no list of run.sh" && exit 1 ;; esac
 done
+for test in $TESTS; do
+    case " $together $alone " in *" $test "*) ;; *) echo "FAIL  there is no system/$test" && exit 1 ;; esac
+done
+said=$(mktemp -d)
+trap 'rm -rf "$said"' EXIT
+# shellcheck disable=SC2086
+wanted $together | xargs -0 -r -P 2 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
+# shellcheck disable=SC2086
+wanted $alone | xargs -0 -r -P 1 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
+[ -z "$(ls "$said"/*.failed 2>/dev/null)" ]
