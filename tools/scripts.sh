@@ -3,11 +3,13 @@
 # names are those of SCRIPTS in scripts.h; common.lua stands before each, behind a first line "#!lua ...".
 set -eu
 folder=$1
+scripts=$(sed -n 's/^ *X(\([A-Z_]*\), \([a-z_]*\)).*/\1 \2/p' "$folder/../scripts.h")
+[ -n "$scripts" ] || { echo "$0: scripts.h names no scripts" >&2 && exit 1; }
 quote() { sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/    "&\\n"/'; }
 
 echo '#include "store/redis/scripts.h"'
 echo 'const struct script_row script_rows[SCRIPT_COUNT] = {'
-sed -n 's/^ *X(\([A-Z_]*\), \([a-z_]*\)).*/\1 \2/p' "$folder/../scripts.h" | while read -r constant name; do
+echo "$scripts" | while read -r constant name; do
     file=$folder/$name.lua
     echo "    [SCRIPT_$constant] = {\"$name\","
     head -n 1 "$file" | grep '^#!' | quote || true

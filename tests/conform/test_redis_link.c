@@ -434,8 +434,8 @@ static void a_real_replica_takes_nothing_until_it_is_promoted(void **state)
     assert_int_equal(link_say(l, a, &reply, &f, "REPLICAOF", "127.0.0.1", "1", (char *)NULL),
                      E_OK);
     e = run(); /* it became one under our hands */
-    assert_true(e == E_BUSY && link_state(l).trouble == TROUBLE_READONLY &&
-                !link_state(l).unknown);
+    if (e != E_BUSY || link_state(l).trouble != TROUBLE_READONLY || link_state(l).unknown)
+        fail_msg("%s, unknown %d: %s", err_name(e), link_state(l).unknown, f.words);
     redis_remove(&real);
 }
 

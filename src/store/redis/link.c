@@ -30,6 +30,7 @@ struct link {
     int64_t pause_ms; /* of the next failed attempt */
     char sha[SCRIPT_COUNT][SHA_TEXT];
     size_t sent;       /* scripts whose replies were not received */
+    bool asking;       /* within link_ask() */
     bool broken;       /* and will not come: the connection was lost meanwhile */
     struct arena *own; /* of replies that are looked at here only */
 };
@@ -188,6 +189,13 @@ static void put_words(struct link *l, const struct span *words, size_t count)
     need(redisAppendCommandArgv(l->c, (int)count, texts, sizes) == REDIS_OK);
 }
 
+/* One command that this user may not give, or that this server does not know, says nothing of others. */
+static err refused(struct link *l, enum trouble t, const char *said, struct fault *f)
+{
+    l->state.trouble = t;
+    return fail(f, E_DENIED, "Redis refuses the command (%s: %.80s)", l->state.server, said);
+}
+
 /* A reply; an error reply is E_… as the table says, what it said in the fault. */
 static err receive(struct link *l, struct arena *a, struct reply *out, struct fault *f)
 {
@@ -195,9 +203,12 @@ static err receive(struct link *l, struct arena *a, struct reply *out, struct fa
     err e = next_reply(l, mono_add(clock_mono(), l->call_ms), &r, f);
     if (e)
         return e;
-    if (r->type == REDIS_REPLY_ERROR)
-        e = troubled(l, trouble_of((struct span){r->str, r->len}),
-                     (struct span){r->str, r->len}, f);
+    enum trouble t =
+        r->type == REDIS_REPLY_ERROR ? trouble_of((struct span){r->str, r->len}) : TROUBLE_NONE;
+    if (l->asking && (t == TROUBLE_ACCESS || t == TROUBLE_SHAPE))
+        e = refused(l, t, r->str, f);
+    else if (t)
+        e = troubled(l, t, (struct span){r->str, r->len}, f);
     else
         e = keep_reply(r, 0, a, out, f);
     freeReplyObject(r);
@@ -468,7 +479,10 @@ err link_ask(struct link *l, const struct span *words, size_t count, struct aren
         return e;
     l->state.trouble = TROUBLE_NONE;
     l->state.unknown = false;
-    return ask_words(l, words, count, a, out, f);
+    l->asking = true;
+    e = ask_words(l, words, count, a, out, f);
+    l->asking = false;
+    return e;
 }
 
 err link_say(struct link *l, struct arena *a, struct reply *out, struct fault *f, ...)

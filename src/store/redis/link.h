@@ -51,7 +51,8 @@ void link_free(struct link **l);
  * there is no connection; after a failed attempt only when its pause is over (100 ms doubling to 5 s). */
 MUST_USE err link_run(struct link *l, enum script script, const struct span *args, size_t count,
                       struct arena *a, struct reply *out, struct fault *f);
-/* Any other command, for preflight and audit; not resent when the connection was lost after sending. */
+/* Any other command, for preflight and audit; not resent when the connection was lost after sending.
+ * E_DENIED: this user may not give it, or this server does not know it; the connection stays. */
 MUST_USE err link_ask(struct link *l, const struct span *words, size_t count, struct arena *a,
                       struct reply *out, struct fault *f);
 /* As link_ask(), the words being C strings, the last NULL. */

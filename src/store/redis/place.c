@@ -116,9 +116,8 @@ static err take_hosts(struct span rest, struct place *a, struct fault *f)
 
 err place_parse(struct span url, struct place *out, struct fault *f)
 {
-    static const char *const schemes[] = {[PLACE_TCP] = "redis://",
-                                          [PLACE_UNIX] = "unix://",
-                                          [PLACE_SENTINEL] = "sentinel://"};
+    static const char *const schemes[] = {
+        [PLACE_TCP] = "redis://", [PLACE_UNIX] = "unix://", [PLACE_SENTINEL] = "sentinel://"};
     struct place a = {0};
     int kind = PLACE_TCP;
     while (kind <= PLACE_SENTINEL && !span_starts(url, span_of(schemes[kind])))

@@ -26,7 +26,7 @@ struct place {
     struct place_host hosts[PLACE_HOSTS]; /* of Sentinels: several */
     size_t host_count;
     char user[PLACE_WORD], password[PLACE_WORD]; /* empty: none */
-    char primary[PLACE_WORD];                      /* name that the Sentinels know */
+    char primary[PLACE_WORD];                    /* name that the Sentinels know */
     int database;
 };
 /* E_CONFIG names the part that is wrong, never the password. */

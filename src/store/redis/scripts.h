@@ -8,8 +8,10 @@
 #include <stddef.h>
 
 /* X(CONSTANT, file) */
+/* clang-format off */
 #define SCRIPTS(X) \
     X(OPEN, open)
+/* clang-format on */
 
 #define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,
 enum script { SCRIPTS(SCRIPT_CONSTANT) SCRIPT_COUNT };

@@ -1,0 +1,48 @@
+/* preflight.h - whether a Redis is set up so that it keeps what it was given (queue.md §11), and how safe
+ * a job is when its acceptance is answered. Reading is thin; judging is pure. */
+#pragma once
+
+#include "store/redis/link.h"
+
+enum preflight_sync { SYNC_UNKNOWN, SYNC_ALWAYS, SYNC_EVERYSEC, SYNC_NEVER };
+struct preflight_facts {
+    bool
+        readable; /* CONFIG GET is allowed there; otherwise only version and replicas are known */
+    char version[16];    /* "7.0.15" */
+    char policy[32];     /* maxmemory-policy */
+    int64_t memory_most; /* maxmemory, bytes; 0 any */
+    bool appends;        /* appendonly */
+    enum preflight_sync sync;
+    int64_t replicas, replicas_least; /* connected; min-replicas-to-write */
+    bool waits_for_file;              /* it knows WAITAOF: 7.2 and newer */
+};
+MUST_USE err preflight_read(struct link *l, struct arena *a, struct preflight_facts *out,
+                            struct fault *f);
+
+/* How safe a job is when its 202 is answered; the words of the API. */
+enum durability {
+    DURABILITY_MEMORY, /* in the memory of the primary: a crash of it may lose the last second */
+    DURABILITY_REPLICATED, /* also in that of so many replicas */
+    DURABILITY_FSYNC,      /* on the disk of the primary */
+    DURABILITIES
+};
+const char *durability_name(enum durability d); /* "memory", "replicated", "fsync" */
+
+enum { PREFLIGHT_MOST = 8 };
+struct preflight_finding {
+    bool refuses; /* jobs would be lost: not to be used so, unless somebody insists */
+    const char *words;
+};
+/* What is wrong with it, the worst first, for a service that promises `wanted`. */
+size_t preflight_judge(const struct preflight_facts *facts, enum durability wanted,
+                       struct preflight_finding out[PREFLIGHT_MOST]);
+
+struct durability_args {
+    enum durability wanted;
+    int64_t replicas; /* of DURABILITY_REPLICATED, 1 and more */
+    int64_t wait_ms;  /* at most */
+};
+/* What was written on this connection so far is as safe as wanted: *out_reached; or less, because it took
+ * too long or the connection was lost, which is no error: what was written stays written. */
+void durability_reach(struct link *l, const struct preflight_facts *facts,
+                      const struct durability_args *args, struct arena *a, bool *out_reached);
