@@ -7,6 +7,7 @@
 
 #include "store/sqlite/batches_sql.h"
 #include "store/sqlite/schedules_sql.h"
+#include "store/sqlite/spool_sql.h"
 
 #define SQL_JOB_ROW                                                                            \
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req," \
@@ -263,6 +264,7 @@
     SQL_RETAIN_TABLE(X)                                                                        \
     SQL_SESSIONS_TABLE(X)                                                                      \
     SQL_BATCHES_TABLE(X)                                                                       \
+    SQL_SPOOL_TABLE(X)                                                                         \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
     X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
                        " JOIN files f USING(fid) WHERE u.site=?1 AND u.url=?2")                \

@@ -1,0 +1,244 @@
+#include "store/sqlite/spool.h"
+
+#include "core/lane.h"
+#include "store/sqlite/db.h"
+#include "store/ticket.h"
+
+enum { LOG_MOST = 16 << 20 };
+
+struct spool {
+    struct db *db;
+    struct json_parser *parser;
+    struct buf ticket;
+    int64_t most, count; /* count: entries, those that are not on the disk yet included */
+    int64_t synced;      /* count at the last spool_sync() */
+};
+
+/* ---- its file ---- */
+
+static err count_entries(struct spool *s, struct fault *f)
+{
+    struct spool_view view;
+    err e = spool_look(s, &view, f);
+    if (!e)
+        s->count = s->synced = view.waiting + view.handed_over;
+    return e;
+}
+
+err spool_open(struct spool **out, const char *state_dir, int64_t most, struct fault *f)
+{
+    struct buf path = BUF(4096);
+    buf_fmt(&path, "%s/spool.db%c", state_dir, 0);
+    struct spool *s = heap_new_of(struct spool);
+    s->parser = json_parser_new(TICKET_MAX);
+    s->ticket = BUF(TICKET_MAX);
+    s->most = most;
+    err e = path.failed ? fail(f, E_CONFIG, "store.path is too long")
+                        : db_open(&s->db, path.p, false, f);
+    buf_free(&path);
+    if (!e)
+        e = db_script(s->db, SPOOL_SQL, f);
+    if (!e)
+        e = count_entries(s, f);
+    if (e) {
+        spool_close(&s);
+        return e;
+    }
+    *out = s;
+    return E_OK;
+}
+
+void spool_close(struct spool **s)
+{
+    if (!*s)
+        return;
+    db_close(&(*s)->db);
+    json_parser_free(&(*s)->parser);
+    buf_free(&(*s)->ticket);
+    free(*s);
+    *s = NULL;
+}
+
+/* ---- groups: whatever is written until spool_sync() ---- */
+
+static err begin(struct spool *s, struct fault *f)
+{
+    return db_in_transaction(s->db) ? E_OK : db_script(s->db, "BEGIN IMMEDIATE", f);
+}
+
+err spool_sync(struct spool *s, struct fault *f)
+{
+    if (!db_in_transaction(s->db)) {
+        err e = db_trouble(s->db); /* SQLite took it back by itself */
+        db_forgive(s->db);
+        s->count = e ? s->synced : s->count;
+        return e ? fail(f, e, "the spool could not be written") : E_OK;
+    }
+    err e = db_trouble(s->db);
+    e = e ? fail(f, e, "the spool could not be written") : db_script(s->db, "COMMIT", f);
+    if (e) {
+        if (db_in_transaction(s->db) && db_script(s->db, "ROLLBACK", NULL))
+            db_forgive(s->db);
+        db_forgive(s->db);
+        s->count = s->synced;
+        return e;
+    }
+    s->synced = s->count;
+    if (db_wal_bytes(s->db) > LOG_MOST)
+        db_checkpoint(s->db, true);
+    return E_OK;
+}
+
+static err one_row(struct spool *s, enum sql id, const struct db_arg *args, size_t n,
+                   struct query **out, struct fault *f)
+{
+    err e = db_ask_args(s->db, id, out, f, args, n);
+    if (e)
+        return e;
+    e = db_step(*out, f);
+    if (e)
+        db_end(*out);
+    return e;
+}
+
+/* ---- adding ---- */
+
+/* An earlier request with this key that waits here. */
+static err find_request(struct spool *s, const struct accept_args *job, struct span tenant,
+                        struct spool_reply *out, struct fault *f)
+{
+    struct query *q;
+    if (!job->idempotency_key.n)
+        return E_OK;
+    err e = one_row(s, SQL_SPOOL_KEY, DB_ARGS(DB_T(tenant), DB_T(job->idempotency_key)), &q, f);
+    if (e)
+        return e == E_END ? E_OK : e;
+    if ((uint64_t)db_int(q, 1) != job->request_hash)
+        e = fail(
+            f, E_BAD_INPUT,
+            "this Idempotency-Key was used with another body; use a new key for a new request");
+    span_copy(db_text(q, 0), out->id, sizeof out->id);
+    out->replayed = true;
+    db_end(q);
+    return e;
+}
+
+static err refuse_known(struct spool *s, struct span id, struct fault *f)
+{
+    struct query *q;
+    err e = one_row(s, SQL_SPOOL_HAS, DB_ARGS(DB_T(id)), &q, f);
+    if (e)
+        return e == E_END ? E_OK : e;
+    db_end(q);
+    return fail(f, E_CONFLICT, "there is a job %.*s already", SP(id));
+}
+
+err spool_add(struct spool *s, const struct accept_args *job, wall now, struct spool_reply *out,
+              struct fault *f)
+{
+    struct lane_name lane;
+    struct spool_reply reply = {0};
+    struct span ticket;
+    if (!lane_name_parse(job->lane, &lane))
+        return fail(f, E_BAD_INPUT, "%.*s is not the name of a lane", SP(job->lane));
+    err e = find_request(s, job, lane.tenant, &reply, f);
+    if (!e && reply.replayed) {
+        *out = reply;
+        return E_OK;
+    }
+    if (!e)
+        e = refuse_known(s, job->id, f);
+    if (!e && s->count >= s->most)
+        e = fail(
+            f, E_BUSY,
+            "the queue cannot be reached, and as many jobs as may wait on this node do (%lld); try again later",
+            (long long)s->most);
+    buf_clear(&s->ticket);
+    if (!e)
+        e = ticket_write(job, &s->ticket, f);
+    if (!e)
+        e = buf_end(&s->ticket, &ticket);
+    if (!e)
+        e = begin(s, f);
+    if (!e)
+        e = db_run(s->db, SQL_SPOOL_ADD, f, DB_T(job->id), DB_T(lane.tenant), DB_I(now.ms),
+                   DB_I(job->run_at_ms), DB_T(ticket), db_text_or_null(job->idempotency_key),
+                   DB_I(job->request_hash));
+    if (e)
+        return e;
+    s->count++;
+    span_copy(job->id, reply.id, sizeof reply.id);
+    *out = reply;
+    return E_OK;
+}
+
+/* ---- handing over ---- */
+
+err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f)
+{
+    struct query *q;
+    struct spooled entry = {0};
+    struct span id, ticket, key;
+    err e = one_row(s, SQL_SPOOL_NEXT, NULL, 0, &q, f);
+    if (e)
+        return e;
+    entry.number = db_int(q, 0);
+    entry.at.ms = db_int(q, 2);
+    e = db_keep(q, 1, a, &id, f);
+    if (!e)
+        e = db_keep(q, 4, a, &ticket, f);
+    if (!e)
+        e = db_keep(q, 5, a, &key, f);
+    if (!e && ticket_read(ticket, s->parser, a, &entry.job, NULL))
+        e = fail(f, E_STORE, "entry %lld of the spool (%.*s) cannot be read",
+                 (long long)entry.number, SP(id));
+    if (!e) {
+        entry.job.id = id;
+        entry.job.idempotency_key = key;
+        entry.job.run_at_ms = db_int(q, 3);
+        entry.job.request_hash = (uint64_t)db_int(q, 6);
+        *out = entry;
+    }
+    db_end(q);
+    return e;
+}
+
+err spool_handed_over(struct spool *s, int64_t number, struct fault *f)
+{
+    err e = begin(s, f);
+    return e ? e : db_run(s->db, SQL_SPOOL_DONE, f, DB_I(number));
+}
+
+err spool_settle(struct spool *s, struct fault *f)
+{
+    err e = begin(s, f);
+    if (!e)
+        e = db_run_args(s->db, SQL_SPOOL_SETTLE, f, NULL, 0);
+    if (!e)
+        s->count -= db_changes(s->db);
+    return e;
+}
+
+err spool_again(struct spool *s, int64_t *out_count, struct fault *f)
+{
+    err e = begin(s, f);
+    if (!e)
+        e = db_run_args(s->db, SQL_SPOOL_AGAIN, f, NULL, 0);
+    if (!e)
+        *out_count = db_changes(s->db);
+    return e;
+}
+
+err spool_look(struct spool *s, struct spool_view *out, struct fault *f)
+{
+    struct query *q;
+    err e = one_row(s, SQL_SPOOL_LOOK, NULL, 0, &q, f);
+    if (e)
+        return e;
+    *out = (struct spool_view){.waiting = db_int(q, 0) - db_int(q, 1),
+                               .handed_over = db_int(q, 1),
+                               .oldest_ms = db_int(q, 2),
+                               .most = s->most};
+    db_end(q);
+    return E_OK;
+}

@@ -1,0 +1,49 @@
+/* spool.h - jobs that were taken while the queue could not be reached: a journal of this node's own, in
+ * STATE_DIR/spool.db, which hands them over later (queue.md §11, Spool).
+ *
+ * An entry is on the disk when spool_sync() returns. It is handed over in the order in which it came, under
+ * the id that was answered, so that handing it over twice makes one job; it stays until the queue is known
+ * to have it for good (spool_settle()), and is handed over anew when the queue turns out to have lost its
+ * last moments (spool_again()). One thread uses a spool. */
+#pragma once
+
+#include "store/store.h"
+
+struct spool;
+struct json_parser;
+
+/* Opens or makes the file; E_STORE, E_DISK_FULL. most: jobs at once, more are E_BUSY. */
+MUST_USE err spool_open(struct spool **out, const char *state_dir, int64_t most,
+                        struct fault *f);
+void spool_close(struct spool **s);
+
+struct spool_reply {
+    char id[ID_TEXT];
+    bool replayed; /* an earlier request with this key, which waits here, made it */
+};
+/* E_BUSY full; E_BAD_INPUT key used with another body; E_CONFLICT the id is there; E_TOO_BIG. */
+MUST_USE err spool_add(struct spool *s, const struct accept_args *job, wall now,
+                       struct spool_reply *out, struct fault *f);
+/* What was added and noted so far is on the disk. On an error nothing since the last one is. */
+MUST_USE err spool_sync(struct spool *s, struct fault *f);
+
+struct spooled {
+    int64_t number;
+    wall at; /* when it was taken */
+    struct accept_args job;
+};
+/* The first one that waits to be handed over; its texts in the arena. E_END: none. An entry that cannot be
+ * read is E_STORE and names its number and id. */
+MUST_USE err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f);
+/* The queue has answered for it. */
+MUST_USE err spool_handed_over(struct spool *s, int64_t number, struct fault *f);
+/* All that were handed over are safe in the queue: they go. */
+MUST_USE err spool_settle(struct spool *s, struct fault *f);
+/* The queue may have lost some: all that were handed over wait again. */
+MUST_USE err spool_again(struct spool *s, int64_t *out_count, struct fault *f);
+
+struct spool_view {
+    int64_t waiting, handed_over, most;
+    int64_t oldest_ms; /* of those that wait; 0: none */
+};
+MUST_USE err spool_look(struct spool *s, struct spool_view *out, struct fault *f);

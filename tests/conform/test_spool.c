@@ -1,0 +1,249 @@
+/* The journal of jobs that were taken while the queue could not be reached. */
+#include "store/sqlite/spool.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define T0 1800000000000
+
+static struct spool *s;
+static struct arena *a;
+static struct fault f;
+static char dir[64];
+static int64_t most;
+
+static void open_spool(void)
+{
+    f = (struct fault){0};
+    if (spool_open(&s, dir, most, &f))
+        fail_msg("%s", f.words);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof dir, "%s/fulmar-spool-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(dir));
+    a = arena_new(4 << 20);
+    most = 1000;
+    open_spool();
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    spool_close(&s);
+    arena_free(&a);
+    nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
+
+static struct accept_args job(int n)
+{
+    return (struct accept_args){
+        .id = span_of(arena_fmt(a, "job_%d", n)),
+        .site = SPAN("x"),
+        .kind = SPAN("posts"),
+        .target = SPAN("nasa"),
+        .lane = SPAN("default/x/normal"),
+        .spec = SPAN("{\"limit\":5}"),
+        .limit = n,
+        .prio = 5,
+        .run_at_ms = T0 + n,
+        .deadline_ms = T0 + 1000000,
+    };
+}
+
+static err add(const struct accept_args *args, struct spool_reply *reply)
+{
+    f = (struct fault){0};
+    return spool_add(s, args, (wall){T0}, reply, &f);
+}
+
+static void add_jobs(int from, int to)
+{
+    struct spool_reply reply;
+    for (int n = from; n < to; n++) {
+        struct accept_args args = job(n);
+        if (add(&args, &reply))
+            fail_msg("%s", f.words);
+    }
+}
+
+/* Hands over what waits, which has to be these jobs in this order. */
+static void hand_over(int from, int to)
+{
+    struct spooled entry;
+    for (int n = from; n < to; n++) {
+        struct accept_args wanted = job(n);
+        if (spool_next(s, a, &entry, &f))
+            fail_msg("%d: %s", n, f.words);
+        assert_true(span_eq(entry.job.id, wanted.id));
+        assert_int_equal(entry.job.limit, n);
+        assert_int_equal(entry.job.run_at_ms, T0 + n);
+        assert_int_equal(entry.job.deadline_ms, wanted.deadline_ms);
+        assert_int_equal(entry.at.ms, T0);
+        assert_true(span_eq(entry.job.spec, wanted.spec) &&
+                    span_eq(entry.job.lane, wanted.lane));
+        assert_int_equal(spool_handed_over(s, entry.number, &f), E_OK);
+    }
+    assert_int_equal(spool_next(s, a, &entry, &f), E_END);
+}
+
+static void jobs_are_handed_over_whole_and_in_their_order(void **state)
+{
+    (void)state;
+    struct spool_view view;
+    add_jobs(1, 50);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    assert_int_equal(spool_look(s, &view, &f), E_OK);
+    assert_int_equal(view.waiting, 49);
+    assert_int_equal(view.oldest_ms, T0);
+    hand_over(1, 50);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    assert_int_equal(spool_look(s, &view, &f), E_OK);
+    assert_int_equal(view.waiting, 0);
+    assert_int_equal(view.handed_over, 49);
+    assert_int_equal(spool_settle(s, &f), E_OK);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    assert_int_equal(spool_look(s, &view, &f), E_OK);
+    assert_int_equal(view.handed_over, 0);
+}
+
+static void what_the_queue_lost_is_handed_over_again(void **state)
+{
+    (void)state;
+    int64_t count = 0;
+    add_jobs(1, 10);
+    hand_over(1, 10);
+    add_jobs(10, 12);
+    assert_int_equal(spool_again(s, &count, &f), E_OK);
+    assert_int_equal(count, 9);
+    hand_over(1, 12);
+}
+
+static void what_is_synced_survives_a_kill_and_nothing_else(void **state)
+{
+    (void)state;
+    spool_close(&s);
+    pid_t child = fork();
+    if (child == 0) {
+        open_spool();
+        add_jobs(1, 20);
+        if (spool_sync(s, &f))
+            _exit(1);
+        struct spooled entry;
+        if (spool_next(s, a, &entry, &f) || spool_handed_over(s, entry.number, &f) ||
+            spool_sync(s, &f))
+            _exit(1);
+        add_jobs(20, 40);
+        kill(getpid(), SIGKILL);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    open_spool();
+    hand_over(2, 20);
+}
+
+static void one_request_is_one_job_while_it_waits(void **state)
+{
+    (void)state;
+    struct spool_reply reply;
+    struct accept_args args = job(1);
+    args.idempotency_key = SPAN("key");
+    args.request_hash = 0xfedcba9876543210u;
+    assert_int_equal(add(&args, &reply), E_OK);
+    assert_false(reply.replayed);
+    args.id = SPAN("job_2");
+    assert_int_equal(add(&args, &reply), E_OK);
+    assert_true(reply.replayed);
+    assert_string_equal(reply.id, "job_1");
+    args.request_hash++;
+    assert_int_equal(add(&args, &reply), E_BAD_INPUT);
+    assert_non_null(strstr(f.words, "Idempotency-Key"));
+    args.lane = SPAN("others/x/normal"); /* another tenant's key is another key */
+    assert_int_equal(add(&args, &reply), E_OK);
+    assert_false(reply.replayed);
+    args = job(1);
+    assert_int_equal(add(&args, &reply), E_CONFLICT);
+    struct spooled entry;
+    assert_int_equal(spool_next(s, a, &entry, &f), E_OK);
+    assert_true(span_is(entry.job.idempotency_key, "key"));
+    assert_true(entry.job.request_hash == 0xfedcba9876543210u);
+}
+
+static void a_full_spool_refuses_and_says_so(void **state)
+{
+    (void)state;
+    struct spool_reply reply;
+    spool_close(&s);
+    most = 5;
+    open_spool();
+    add_jobs(1, 6);
+    struct accept_args args = job(6);
+    assert_int_equal(add(&args, &reply), E_BUSY);
+    assert_non_null(strstr(f.words, "(5)"));
+    hand_over(1, 6);
+    assert_int_equal(add(&args, &reply), E_BUSY); /* they are not safe yet */
+    assert_int_equal(spool_settle(s, &f), E_OK);
+    assert_int_equal(add(&args, &reply), E_OK);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    spool_close(&s);
+    open_spool();
+    add_jobs(7, 11);
+    args = job(11);
+    assert_int_equal(add(&args, &reply), E_BUSY);
+}
+
+static void what_is_too_big_is_refused_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct spool_reply reply;
+    struct accept_args args = job(1);
+    char *big = arena_get(a, STORE_SPEC_MAX + 2);
+    memset(big, 'x', STORE_SPEC_MAX + 1);
+    args.spec = (struct span){big, STORE_SPEC_MAX + 1};
+    assert_int_equal(add(&args, &reply), E_TOO_BIG);
+    args = job(1);
+    args.lane = SPAN("not a lane");
+    assert_int_equal(add(&args, &reply), E_BAD_INPUT);
+    add_jobs(1, 3);
+    hand_over(1, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(jobs_are_handed_over_whole_and_in_their_order, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_the_queue_lost_is_handed_over_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_synced_survives_a_kill_and_nothing_else, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(one_request_is_one_job_while_it_waits, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_full_spool_refuses_and_says_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_too_big_is_refused_and_leaves_nothing, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
