@@ -4,6 +4,7 @@
 #include "os/clock.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 
 struct waker {
@@ -92,7 +93,11 @@ err waker_start(struct waker **out, const struct waker_config *config, struct fa
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, &steady);
     pthread_condattr_destroy(&steady);
+    sigset_t all, before; /* signals belong to the loop */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     need(pthread_create(&w->thread, NULL, waker_thread, w) == 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     *out = w;
     return E_OK;
 }
