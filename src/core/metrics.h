@@ -45,6 +45,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(FILE_BYTES, "fulmar_file_bytes", METRIC_GAUGE, "", "", "bytes of media files kept")                                   \
     X(DOWNLOADS, "fulmar_downloads_total", METRIC_COUNTER, "outcome", "kept reused failed", "media files asked for, by outcome") \
     X(DOWNLOAD_BYTES, "fulmar_download_bytes_total", METRIC_COUNTER, "", "", "bytes of media files fetched")               \
+    X(STORE_READS_CUT, "fulmar_store_reads_cut_total", METRIC_COUNTER, "", "", "answers that took longer to read than store.read_timeout, or kept the log from being shortened, and were cut off") \
     X(MISSED_WAKEUPS, "fulmar_store_missed_wakeups_total", METRIC_COUNTER, "", "", "work found only by the safety poll; must stay 0") \
     X(LOOP_SLOW, "fulmar_loop_slow_callbacks_total", METRIC_COUNTER, "", "", "callbacks that held the loop above 2 ms")      \
     X(SSE_CLIENTS, "fulmar_sse_clients", METRIC_GAUGE, "", "", "event streams open")

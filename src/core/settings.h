@@ -25,6 +25,8 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(store, retention, SETTING_DURATION, "30d", 1000, 315360000000, "", "how long ended jobs and their posts stay") \
     X(store, retention_jobs, SETTING_INT, "1000000", 0, 100000000, "", "ended jobs kept at most, the oldest go first; 0 = any number") \
     X(store, retention_bytes, SETTING_SIZE, "0", 0, 1099511627776, "", "bytes of their records kept at most, the oldest jobs go first; 0 = any number") \
+    X(store, readers, SETTING_INT, "2", 0, 16, "", "threads that read for the API beside the one that writes; 0 = that one reads too") \
+    X(store, read_timeout, SETTING_DURATION, "2s", 10, 2000, "", "longest time that one answer may be read for; then it is cut off with 504")      \
     X(store, field_retention, SETTING_DURATION, "14d", 3600000, 315360000000, "", "how long it is known which path each field of a record came from") \
     X(dead, retention, SETTING_DURATION, "90d", 1000, 315360000000, "", "how long dead jobs stay, to be looked at or done again") \
     X(dead, retention_jobs, SETTING_INT, "100000", 0, 100000000, "", "dead jobs kept at most, the oldest go first; 0 = any number") \

@@ -383,6 +383,8 @@ static err start_store(struct node *n, const char *state_dir, struct fault *f)
                    .dead_age_ms = SETTING(s, dead, retention),
                    .dead_jobs = SETTING(s, dead, retention_jobs)},
         .field_retention_ms = SETTING(s, store, field_retention),
+        .readers = (int)SETTING(s, store, readers),
+        .read_ms = SETTING(s, store, read_timeout),
         .seed = random_u64(),
         .now = clock_wall,
         .wake = wake_loop,

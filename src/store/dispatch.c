@@ -25,6 +25,36 @@ void store_idle(struct store *s)
     ops_of(s)->idle(s);
 }
 
+bool store_has_readers(const struct store *s)
+{
+    return ops_of(s)->reader_open != NULL;
+}
+
+err store_reader_open(struct store **out, struct store *of, int64_t most_ms, struct fault *f)
+{
+    return ops_of(of)->reader_open(out, of, most_ms, f);
+}
+
+void store_reader_close(struct store **reader)
+{
+    store_close(reader);
+}
+
+err store_reader_begin(struct store *reader, struct fault *f)
+{
+    return ops_of(reader)->reader_begin(reader, f);
+}
+
+bool store_reader_end(struct store *reader, struct unsure **out_unsure)
+{
+    return ops_of(reader)->reader_end(reader, out_unsure);
+}
+
+void store_reader_finish(struct store *of, struct unsure *unsure, wall now)
+{
+    ops_of(of)->reader_finish(of, unsure, now);
+}
+
 #define OPERATION(result, name, parameters, arguments)                                         \
     result store_##name parameters                                                             \
     {                                                                                          \

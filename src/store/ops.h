@@ -8,6 +8,7 @@
 #include "store/dead.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
+#include "store/reader.h"
 #include "store/schedules.h"
 #include "store/sessions.h"
 #include "store/store.h"
@@ -280,6 +281,11 @@ struct store_ops {
     const char *name; /* "sqlite" */
     void (*close)(struct store **s);
     void (*idle)(struct store *s);
+    /* Of reader.h; all NULL: it has none. */
+    err (*reader_open)(struct store **out, struct store *of, int64_t most_ms, struct fault *f);
+    err (*reader_begin)(struct store *reader, struct fault *f);
+    bool (*reader_end)(struct store *reader, struct unsure **out_unsure);
+    void (*reader_finish)(struct store *of, struct unsure *unsure, wall now);
 #define OPERATION(result, name, parameters, arguments) result(*name) parameters;
     STORE_OPERATIONS(OPERATION)
 #undef OPERATION

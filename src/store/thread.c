@@ -31,14 +31,25 @@ struct ops {
     struct store_op *first, *last;
 };
 
+/* A thread that reads. */
+struct eyes {
+    struct store_thread *of;
+    struct store *reader;
+    pthread_t thread;
+};
+
 struct store_thread {
     struct store_thread_config config;
     struct store *store; /* the thread's alone between start and join */
     pthread_t thread;
+    struct eyes eyes[STORE_READERS_MAX];
+    int eye_count; /* that run */
     pthread_mutex_t lock;
-    pthread_cond_t posted;
+    pthread_cond_t posted, asked;
     /* under the lock */
-    struct ops waiting, done;
+    struct ops waiting, to_read, done;
+    bool idle_wanted; /* the last reader left, and the log is to be shortened */
+    bool closing;     /* readers: end when there is nothing left */
     bool stopping, stopped;
     struct outlook outlook;
     int64_t last_event;
@@ -81,6 +92,31 @@ static size_t ops_take(struct ops *from, struct store_op **out, size_t most)
 static bool op_reads(const struct store_op *op)
 {
     return op->verb >= STORE_READ;
+}
+
+/* Queries that need nothing but rows; the others ask for what the store knows by heart, or has a key
+ * for. */
+static bool op_reads_rows(const struct store_op *op)
+{
+    switch (op->verb) {
+    case STORE_READ:
+    case STORE_JOB:
+    case STORE_JOBS:
+    case STORE_ITEMS:
+    case STORE_EVENTS:
+    case STORE_EVIDENCE_LIST:
+    case STORE_EVIDENCE_READ:
+    case STORE_FILE:
+    case STORE_FIELDS:
+    case STORE_SCHEDULE:
+    case STORE_SCHEDULES:
+    case STORE_SCHEDULE_RUNS:
+    case STORE_SESSION:
+    case STORE_SESSIONS:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* What ends jobs or keeps them alive may use the ballast of a full disk; what makes more may
@@ -363,7 +399,20 @@ static void count_result(err e)
     metric_add(METRIC_STORE_OPS, label, 1);
 }
 
-/* Writes first, then reads: a read sees everything that was posted before it. */
+/* Or what a reader could not know about its jobs. */
+static void read_here(struct store_thread *t, struct store_op *op)
+{
+    wall now = t->config.now();
+    if (op->unsure) {
+        store_reader_finish(t->store, op->unsure, now);
+        op->unsure = NULL;
+        return;
+    }
+    op->fault = (struct fault){0};
+    op->result = apply_read(t->store, op, now);
+}
+
+/* Writes first, then reads: a read that is done here sees everything that was posted before it. */
 static void run(struct store_thread *t, struct store_op **ops, size_t n)
 {
     struct store_op *writes[GROUP_MAX];
@@ -374,10 +423,8 @@ static void run(struct store_thread *t, struct store_op **ops, size_t n)
     }
     write_all(t, writes, count);
     for (size_t i = 0; i < n; i++) {
-        if (op_reads(ops[i])) {
-            ops[i]->fault = (struct fault){0};
-            ops[i]->result = apply_read(t->store, ops[i], t->config.now());
-        }
+        if (op_reads(ops[i]))
+            read_here(t, ops[i]);
         count_result(ops[i]->result);
     }
 }
@@ -457,17 +504,19 @@ static struct timespec instant_in(int64_t ms)
     return at;
 }
 
-/* Sleeps until something is posted, or for wait_ms. */
+/* Sleeps until something is posted, or for wait_ms. out_idle: it is a good moment for what waits for one. */
 static size_t next_group(struct store_thread *t, int64_t wait_ms, struct store_op **ops,
-                         bool *out_stop)
+                         bool *out_idle, bool *out_stop)
 {
     struct timespec until = instant_in(wait_ms);
     pthread_mutex_lock(&t->lock);
-    while (!t->waiting.first && !t->stopping && wait_ms > 0) {
+    while (!t->waiting.first && !t->stopping && !t->idle_wanted && wait_ms > 0) {
         if (pthread_cond_timedwait(&t->posted, &t->lock, &until))
             break;
     }
     size_t n = ops_take(&t->waiting, ops, GROUP_MAX);
+    *out_idle = n == 0 || t->idle_wanted;
+    t->idle_wanted = false;
     *out_stop = t->stopping && n == 0;
     pthread_mutex_unlock(&t->lock);
     return n;
@@ -574,17 +623,66 @@ static void *thread_main(void *arg)
     w.sure = look_ahead(t, &w.known);
     t->config.wake(
         t->config.wake_ctx); /* an earlier process may have left jobs that can start */
-    for (bool stop = false; !stop;) {
-        size_t n = next_group(t, sleep_ms(t, &w), ops, &stop);
+    for (bool stop = false, idle; !stop;) {
+        size_t n = next_group(t, sleep_ms(t, &w), ops, &idle, &stop);
         if (n) {
             run(t, ops, n);
             w.sure = look_ahead(t, &w.known);
             hand_back(t, ops, n);
             t->config.wake(t->config.wake_ctx);
-        } else {
-            store_idle(t->store);
         }
+        if (idle)
+            store_idle(t->store);
         if (keep_up(t, &w))
+            t->config.wake(t->config.wake_ctx);
+    }
+    return NULL;
+}
+
+/* ---- threads that read ---- */
+
+static struct store_op *next_read(struct store_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    while (!t->to_read.first && !t->closing)
+        pthread_cond_wait(&t->asked, &t->lock);
+    struct store_op *op = ops_shift(&t->to_read);
+    pthread_mutex_unlock(&t->lock);
+    return op;
+}
+
+/* Whether the store's thread should shorten its log now. */
+static bool read_apart(struct eyes *y, struct store_op *op)
+{
+    op->fault = (struct fault){0};
+    op->unsure = NULL;
+    op->result = store_reader_begin(y->reader, &op->fault);
+    if (op->result)
+        return false;
+    op->result = apply_read(y->reader, op, y->of->config.now());
+    struct unsure *unsure;
+    bool wanted = store_reader_end(y->reader, &unsure);
+    if (!op->result)
+        op->unsure = unsure;
+    return wanted;
+}
+
+static void *reader_main(void *arg)
+{
+    struct eyes *y = arg;
+    struct store_thread *t = y->of;
+    for (struct store_op *op; (op = next_read(t));) {
+        bool wanted = read_apart(y, op);
+        bool whole = !op->unsure;
+        if (whole)
+            count_result(op->result);
+        pthread_mutex_lock(&t->lock);
+        ops_add(whole ? &t->done : &t->waiting, op);
+        t->idle_wanted = t->idle_wanted || wanted;
+        if (wanted || !whole)
+            pthread_cond_signal(&t->posted);
+        pthread_mutex_unlock(&t->lock);
+        if (whole)
             t->config.wake(t->config.wake_ctx);
     }
     return NULL;
@@ -592,19 +690,50 @@ static void *thread_main(void *arg)
 
 /* ---- face ---- */
 
-static err start_thread(struct store_thread *t, struct fault *f)
+static err start_thread(pthread_t *out, void *(*run_it)(void *arg), void *arg, struct fault *f)
 {
     /* Signals belong to the loop. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&t->thread, NULL, thread_main, t);
+    int code = pthread_create(out, NULL, run_it, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code ? fail(f, E_OS, "cannot start the store thread: %s", strerror(code)) : E_OK;
+    return code ? fail(f, E_OS, "cannot start a thread of the store: %s", strerror(code)) : E_OK;
+}
+
+static void stop_readers(struct store_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->closing = true;
+    pthread_cond_broadcast(&t->asked);
+    pthread_mutex_unlock(&t->lock);
+    for (; t->eye_count > 0; t->eye_count--) {
+        struct eyes *y = &t->eyes[t->eye_count - 1];
+        pthread_join(y->thread, NULL);
+        store_reader_close(&y->reader);
+    }
+}
+
+static err start_readers(struct store_thread *t, struct fault *f)
+{
+    need(t->config.readers <= STORE_READERS_MAX);
+    err e = E_OK;
+    while (!e && store_has_readers(t->store) && t->eye_count < t->config.readers) {
+        struct eyes *y = &t->eyes[t->eye_count];
+        y->of = t;
+        e = store_reader_open(&y->reader, t->store, t->config.read_ms, f);
+        if (!e && (e = start_thread(&y->thread, reader_main, y, f)))
+            store_reader_close(&y->reader);
+        t->eye_count += !e;
+    }
+    if (e)
+        stop_readers(t);
+    return e;
 }
 
 static void free_thread(struct store_thread **t)
 {
+    pthread_cond_destroy(&(*t)->asked);
     pthread_cond_destroy(&(*t)->posted);
     pthread_mutex_destroy(&(*t)->lock);
     store_close(&(*t)->store);
@@ -628,10 +757,13 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&t->posted, &attr);
     pthread_condattr_destroy(&attr);
+    pthread_cond_init(&t->asked, NULL);
     pthread_mutex_init(&t->lock, NULL);
     struct outlook first; /* for a collect that comes before the thread had its first turn */
-    e = look_ahead(t, &first) ? start_thread(t, f)
+    e = look_ahead(t, &first) ? start_readers(t, f)
                               : fail(f, E_STORE, "the job store cannot be read");
+    if (!e && (e = start_thread(&t->thread, thread_main, t, f)))
+        stop_readers(t);
     if (e) {
         free_thread(&t);
         return e;
@@ -648,7 +780,11 @@ void store_thread_post(struct store_thread *t, struct store_op *op)
         op->fault = (struct fault){0};
         op->result = fail(&op->fault, E_SHUTDOWN, "the service is stopping");
         ops_add(&t->done, op);
+    } else if (t->eye_count > 0 && op_reads_rows(op)) {
+        ops_add(&t->to_read, op);
+        pthread_cond_signal(&t->asked);
     } else {
+        op->unsure = NULL;
         ops_add(&t->waiting, op);
         pthread_cond_signal(&t->posted);
     }
@@ -674,6 +810,7 @@ void store_thread_stop(struct store_thread **t)
 {
     if (!*t)
         return;
+    stop_readers(*t); /* first: what they read may have to be finished by the store's thread */
     pthread_mutex_lock(&(*t)->lock);
     (*t)->stopping = true;
     pthread_cond_signal(&(*t)->posted);

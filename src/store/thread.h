@@ -1,4 +1,8 @@
-/* thread.h - the one thread that owns the store and groups commits.
+/* thread.h - the one thread that owns the store and groups commits, and those that read beside it.
+ *
+ * A query of rows runs on one of `readers` threads of their own, so that it holds no commit up; it is given read_ms and
+ * then answered with E_TIMEOUT. It sees everything that was answered before it was posted, and maybe more; not
+ * what was posted and has not been answered.
  *
  * Callers (the node's loop) fill a struct store_op, post it, and get it back by `on_done` ON THE LOOP
  * THREAD after the group's commit is on disk: exactly once, never before store_thread_post() returned.
@@ -8,6 +12,7 @@
 
 #include "store/evidence.h"
 #include "store/lanes.h"
+#include "store/reader.h"
 #include "store/schedules.h"
 #include "store/sessions.h"
 #include "store/store.h"
@@ -28,7 +33,8 @@ enum store_verb {
     STORE_SESSION, STORE_SESSIONS, STORE_SESSION_OPEN, STORE_VERBS
 };
 
-/* Any other operation of the store: called on the store's thread with what the caller gave. */
+/* Any other operation of the store: called with what the caller gave, on the store's thread, or by STORE_READ
+ * on another one with a reader: then it may only do what readers can (store/reader.h). */
 struct store_work {
     err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f);
     void *args;     /* arguments and reply, the caller's */
@@ -112,18 +118,22 @@ struct store_op {
     } out;
     err result;
     struct fault fault;
-    struct store_op *next; /* the thread's */
+    struct store_op *next;   /* the threads' */
+    struct unsure *unsure;   /* likewise */
 };
 
+enum { STORE_READERS_MAX = 16 };
 struct store_thread;
 struct store_thread_config {
     const char *state_dir;
     struct store_limits limits;
     struct retain_args retain;
     int64_t field_retention_ms;
+    int readers;     /* threads; 0: the store's thread reads */
+    int64_t read_ms; /* longest time for one query */
     uint64_t seed;
     wall (*now)(void);
-    /* Called on the STORE thread after a group; must only wake the loop (uv_async, eventfd). */
+    /* Called on the STORE thread after a group, and on readers' threads; must only wake the loop (uv_async, eventfd). */
     void (*wake)(void *ctx);
     void *wake_ctx;
 };

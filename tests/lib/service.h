@@ -227,6 +227,8 @@ static void start_store(void)
                    .evidence_job_bytes = 8 << 20,
                    .evidence_job_count = 20},
         .retain = {.age_ms = 30LL * 86400 * 1000, .dead_age_ms = 30LL * 86400 * 1000},
+        .readers = 2,
+        .read_ms = 2000,
         .seed = 7,
         .now = clock_wall,
         .wake = wake_loop,

@@ -764,14 +764,8 @@ err sqlite_batches(struct store *s, struct span after, size_t limit, struct aren
 
 static err start_of(struct store *s, struct span after, int64_t *out_seq, struct fault *f)
 {
-    struct job_row r;
     *out_seq = 0;
-    if (after.n == 0)
-        return E_OK;
-    err e = job_row_find(s, after, &r, f);
-    if (!e)
-        *out_seq = r.seq;
-    return e;
+    return after.n ? items_job(s, after, out_seq, f) : E_OK;
 }
 
 err sqlite_batch_jobs(struct store *s, const struct batch_jobs_query *query, wall now,
@@ -806,6 +800,7 @@ err sqlite_batch_jobs(struct store *s, const struct batch_jobs_query *query, wal
         return e;
     *out = all;
     *out_count = n;
+    reader_unsure(s, a, all, n);
     return E_OK;
 }
 

@@ -11,6 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum {
+    PROGRESS_STEPS = 4000, /* of SQLite's machine: some 50 us, between two looks at the time */
+    READER_BUSY_MS = 1000, /* the log is being started anew: an instant */
+};
+
 struct query {
     struct db *db;
     sqlite3_stmt *stmt;
@@ -22,6 +27,7 @@ struct db {
     int64_t page_bytes;
     int64_t wal_pages;
     err trouble;
+    struct db_patience patience; /* of a reader */
 };
 
 static const char *const texts[] = {
@@ -46,6 +52,13 @@ static const char *file_name(sqlite3 *handle)
     return name ? name : "";
 }
 
+static err fail_cut(struct fault *f)
+{
+    return fail(f, E_TIMEOUT,
+                "reading took too long and was cut off; ask for less at once, or raise "
+                "store.read_timeout");
+}
+
 static err explain(sqlite3 *handle, struct fault *f)
 {
     int code = sqlite3_extended_errcode(handle);
@@ -54,6 +67,8 @@ static err explain(sqlite3 *handle, struct fault *f)
     if (primary == SQLITE_FULL ||
         (primary == SQLITE_IOERR && (os == ENOSPC || os == EDQUOT || os == EFBIG)))
         return fail(f, E_DISK_FULL, "the disk of the job store is full");
+    if (primary == SQLITE_INTERRUPT)
+        return fail_cut(f);
     if (primary == SQLITE_CONSTRAINT)
         return fail(f, E_BUG, "the job store refused a row: %s", sqlite3_errmsg(handle));
     if (primary == SQLITE_READONLY || primary == SQLITE_CANTOPEN || primary == SQLITE_PERM)
@@ -159,14 +174,51 @@ err db_open(struct db **out, const char *path, bool doubted, struct fault *f)
     return E_OK;
 }
 
+/* ---- readers ---- */
+
+static bool is_reader(const struct db *d)
+{
+    return d->patience.over != NULL;
+}
+
+static int on_progress(void *ctx)
+{
+    struct db *d = ctx;
+    return d->patience.over(d->patience.ctx);
+}
+
+err db_open_reader(struct db **out, const char *path, const struct db_patience *patience,
+                   struct fault *f)
+{
+    struct db *d = heap_new_of(struct db);
+    d->patience = *patience;
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    err e = sqlite3_open_v2(path, &d->handle, flags, NULL) == SQLITE_OK ? E_OK : failed(d, f);
+    if (!e) {
+        sqlite3_busy_timeout(d->handle, READER_BUSY_MS);
+        sqlite3_progress_handler(d->handle, PROGRESS_STEPS, on_progress, d);
+        e = db_script(d, "PRAGMA query_only=1; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
+                         "PRAGMA cache_size=-2048;",
+                      f);
+    }
+    if (e) {
+        db_close(&d);
+        return e;
+    }
+    *out = d;
+    return E_OK;
+}
+
 void db_close(struct db **d)
 {
     if (!*d)
         return;
     for (int i = 0; i < SQL_COUNT; i++)
         sqlite3_finalize((*d)->prepared[i].stmt);
-    /* After trouble nothing that is known of the files is certain, so nothing is moved. */
-    sqlite3_db_config((*d)->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (*d)->trouble != E_OK, NULL);
+    /* After trouble nothing that is known of the files is certain, so nothing is moved. A reader never
+     * moves anything: two connections that do can damage the file (SQLite before 3.51.3). */
+    int stays = (*d)->trouble != E_OK || is_reader(*d);
+    sqlite3_db_config((*d)->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, stays, NULL);
     sqlite3_close((*d)->handle);
     free(*d);
     *d = NULL;
@@ -194,6 +246,8 @@ err db_ask_args(struct db *d, enum sql id, struct query **out, struct fault *f,
     need((unsigned)id < SQL_COUNT);
     struct query *q = &d->prepared[id];
     q->db = d;
+    if (is_reader(d) && d->patience.over(d->patience.ctx))
+        return fail_cut(f);
     if (!q->stmt && sqlite3_prepare_v3(d->handle, texts[id], -1, SQLITE_PREPARE_PERSISTENT,
                                        &q->stmt, NULL) != SQLITE_OK)
         return failed(d, f);
@@ -289,13 +343,16 @@ int64_t db_wal_bytes(struct db *d)
     return d->wal_pages * d->page_bytes;
 }
 
-void db_checkpoint(struct db *d, bool all)
+bool db_checkpoint(struct db *d, bool all)
 {
     int mode = all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
-    if (sqlite3_wal_checkpoint_v2(d->handle, NULL, mode, NULL, NULL) != SQLITE_OK)
-        return;
+    int logged = 0, moved = 0;
+    if (sqlite3_wal_checkpoint_v2(d->handle, NULL, mode, &logged, &moved) != SQLITE_OK ||
+        moved < logged)
+        return false;
     /* The next commit starts the log anew; until then there is nothing to move. */
     d->wal_pages = 0;
+    return true;
 }
 
 int64_t db_page_bytes(const struct db *d)

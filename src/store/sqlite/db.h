@@ -15,6 +15,14 @@ struct query;
  * before it returns, checkpoints only by db_checkpoint(), and by db_close() when there was no
  * trouble. doubted: see log.h. */
 MUST_USE err db_open(struct db **out, const char *path, bool doubted, struct fault *f);
+/* Another connection to an open file, which only reads it: one thread at a time. over: asked now and then
+ * while it reads; true cuts the statement off with E_TIMEOUT. It never checkpoints. */
+struct db_patience {
+    bool (*over)(void *ctx);
+    void *ctx;
+};
+MUST_USE err db_open_reader(struct db **out, const char *path, const struct db_patience *patience,
+                            struct fault *f);
 void db_close(struct db **d);
 
 /* ---- statements ---- */
@@ -60,9 +68,10 @@ bool db_in_transaction(struct db *d);
 
 /* ---- write-ahead log ---- */
 int64_t db_wal_bytes(struct db *d); /* after the last commit */
-/* Moves the log into the file. all: and gives its space back to the disk. When that fails
- * nothing is lost: the log stays as it is and the next call tries again. */
-void db_checkpoint(struct db *d, bool all);
+/* Moves the log into the file. all: and gives its space back to the disk. When that fails, or a reader
+ * still needs a part of it, nothing is lost: the log stays as it is, the answer is false, and the next call
+ * tries again. */
+bool db_checkpoint(struct db *d, bool all);
 /* The bytes of the log and of pages of the file, from 1, for log.c. */
 int64_t db_page_bytes(const struct db *d);
 MUST_USE err db_log_size(struct db *d, int64_t *out_bytes, struct fault *f);

@@ -308,14 +308,11 @@ static err read_body(struct store *s, struct arena *a, struct evidence_view *v, 
     return v->body.p ? E_OK : fail(f, E_TOO_BIG, "the piece does not fit into the answer");
 }
 
-err sqlite_evidence_read(struct store *s, struct span id, int64_t n, struct arena *a,
-                        struct evidence_view *out, struct fault *f)
+static err find_piece(struct store *s, struct span id, int64_t n, struct arena *a,
+                      struct evidence_view *out, struct fault *f)
 {
     int64_t job;
     struct query *q;
-    struct evidence_view view;
-    if (!s->db)
-        return fail(f, E_STORE, "the job store is closed");
     err e = items_job(s, id, &job, f);
     if (!e)
         e = db_ask(s->db, SQL_EVIDENCE_ONE, &q, f, DB_I(job), DB_I(n));
@@ -323,15 +320,36 @@ err sqlite_evidence_read(struct store *s, struct span id, int64_t n, struct aren
         return e;
     e = db_step(q, f);
     if (!e)
-        e = read_view(q, a, &view, f);
+        e = read_view(q, a, out, f);
     else if (e == E_END)
         e = fail(f, E_NOT_FOUND, "the job has no artifact %lld", (long long)n);
     db_end(q);
-    if (!e)
-        e = read_body(s, a, &view, f);
-    if (!e)
-        *out = view;
     return e;
+}
+
+err sqlite_evidence_read(struct store *s, struct span id, int64_t n, struct arena *a,
+                        struct evidence_view *out, struct fault *f)
+{
+    struct evidence_view view;
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    err e = find_piece(s, id, n, a, &view, f);
+    if (e)
+        return e;
+    struct fault unread = {0};
+    e = read_body(s, a, &view, &unread);
+    if (e == E_STORE && s->reading) {
+        /* Another thread may have deleted it since: then it is gone, and not damaged. */
+        err gone = reader_look_again(s, f);
+        if (!gone)
+            gone = find_piece(s, id, n, a, &view, f);
+        if (gone)
+            return gone;
+    }
+    if (e)
+        return fail(f, e, "%s", unread.words);
+    *out = view;
+    return E_OK;
 }
 
 /* ---- deleting ---- */

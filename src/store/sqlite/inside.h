@@ -72,8 +72,19 @@ struct job_row {
     char site[SITE_NAME];
 };
 
+/* What a store that only reads has (reader.c). */
+struct reading {
+    int64_t most_ms;
+    mono until;            /* of what it reads now */
+    bool was_cut;
+    struct unsure *unsure; /* of this reading */
+    struct store *next;    /* another reader of the same store */
+};
+
 struct store {
     struct store_head head;
+    struct gate *gate;       /* of this store and its readers */
+    struct reading *reading; /* NULL: it owns the file */
     struct db *db; /* NULL after a failed reopening: the next group tries again */
     char *dir, *path, *ballast_path;
     int lock_fd;
@@ -223,7 +234,27 @@ MUST_USE err job_forget(struct store *s, const struct old_job *j, int64_t *rows,
 /* E_NOT_FOUND. */
 MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f);
 
+/* ---- reader.c: who reads beside us ---- */
+struct gate *gate_new(void);
+void gate_free(struct gate **g);
+/* A reader is about to be closed. */
+void reader_leave(struct store *r);
+/* The thread that owns the store: nobody reads any more, and no other connection is open, until
+ * gate_open(). What is being read is cut off. */
+void gate_close(struct store *s);
+/* sound: readers may come; otherwise they hear that the store is closed. */
+void gate_open(struct store *s, bool sound);
+/* No new readers until gate_open(); those inside go on, or not (`cut`). */
+void gate_shut(struct store *s, bool cut);
+bool gate_is_shut(struct store *s);
+bool gate_has_readers(struct store *s);
+/* What it sees from now on is what there is now; of a store that owns the file: nothing to do. */
+MUST_USE err reader_look_again(struct store *s, struct fault *f);
+/* `waiting` of these views is to be filled in by the store that they were read from. */
+void reader_unsure(struct store *s, struct arena *a, struct job_view *jobs, size_t count);
+
 /* ---- views.c ---- */
+void job_view_waiting(const struct store *s, wall now, struct job_view *v);
 MUST_USE err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
                            struct job_view *v, struct fault *f);
 /* ---- modes.c ---- */

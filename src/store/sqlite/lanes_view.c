@@ -131,6 +131,7 @@ err sqlite_lanes(struct store *s, const struct lanes_query *query, wall now, str
     size_t n = 0, found = STEP;
     struct span after = query->after;
     need(query->limit >= 1 && query->limit <= 500);
+    need(!s->reading);
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
     struct lane_view *all = arena_try(a, query->limit * sizeof *all);
@@ -160,6 +161,7 @@ err sqlite_lanes(struct store *s, const struct lanes_query *query, wall now, str
 err sqlite_lane(struct store *s, struct span name, wall now, struct arena *a, struct lane_view *out,
                struct fault *f)
 {
+    need(!s->reading);
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
     const struct store_lane *l = lanes_find(s, name);
@@ -383,6 +385,7 @@ err sqlite_lane_bounds(struct store *s, struct span name, wall now, struct arena
                       struct lane_bounds *out, struct fault *f)
 {
     struct lane_name parts;
+    need(!s->reading);
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
     if (name.n >= LANE_NAME || !lane_name_parse(name, &parts))
@@ -416,6 +419,7 @@ err sqlite_limits(struct store *s, struct arena *a, struct limit_view **out_limi
 {
     size_t n = 0;
     struct limit_view *all = arena_try(a, LIMITS_MAX * sizeof *all);
+    need(!s->reading);
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
     if (!all)

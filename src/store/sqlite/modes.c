@@ -63,6 +63,7 @@ err sqlite_mode_set(struct store *s, enum store_mode mode, struct span by, struc
 err sqlite_mode_get(struct store *s, struct arena *a, struct mode_view *out, struct fault *f)
 {
     struct query *q;
+    need(!s->reading);
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
     err e = db_ask(s->db, SQL_META, &q, f, DB_T(SPAN("mode")));

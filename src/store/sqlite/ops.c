@@ -3,4 +3,11 @@
 
 #define OPERATION(result, name, parameters, arguments) .name = sqlite_##name,
 const struct store_ops sqlite_ops = {
-    .name = "sqlite", .close = sqlite_close, .idle = sqlite_idle, STORE_OPERATIONS(OPERATION)};
+    .name = "sqlite",
+    .close = sqlite_close,
+    .idle = sqlite_idle,
+    .reader_open = sqlite_reader_open,
+    .reader_begin = sqlite_reader_begin,
+    .reader_end = sqlite_reader_end,
+    .reader_finish = sqlite_reader_finish,
+    STORE_OPERATIONS(OPERATION)};

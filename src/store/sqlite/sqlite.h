@@ -10,6 +10,10 @@ MUST_USE err sqlite_open(struct store **out, const char *state_dir,
 
 void sqlite_close(struct store **s);
 void sqlite_idle(struct store *s);
+err sqlite_reader_open(struct store **out, struct store *of, int64_t most_ms, struct fault *f);
+err sqlite_reader_begin(struct store *reader, struct fault *f);
+bool sqlite_reader_end(struct store *reader, struct unsure **out_unsure);
+void sqlite_reader_finish(struct store *of, struct unsure *unsure, wall now);
 #define OPERATION(result, name, parameters, arguments) result sqlite_##name parameters;
 STORE_OPERATIONS(OPERATION)
 #undef OPERATION

@@ -129,6 +129,7 @@ err sqlite_open(struct store **out, const char *state_dir, const struct store_li
 {
     struct store *s = heap_new_of(struct store);
     s->head.ops = &sqlite_ops;
+    s->gate = gate_new();
     s->dir = path_in(state_dir, ".");
     s->path = path_in(state_dir, "fulmar.db");
     s->ballast_path = path_in(state_dir, "fulmar.ballast");
@@ -155,6 +156,10 @@ void sqlite_close(struct store **s)
     if (!*s)
         return;
     need(!(*s)->in_group);
+    if ((*s)->reading)
+        reader_leave(*s);
+    else
+        gate_free(&(*s)->gate);
     db_close(&(*s)->db);
     secret_key_close(&(*s)->key);
     if ((*s)->lock_fd >= 0)
@@ -184,6 +189,7 @@ err sqlite_begin(struct store *s, struct fault *f)
         err e = attach(s, f);
         if (e)
             return e;
+        gate_open(s, true);
     }
     db_forgive(s->db);
     err e = db_script(s->db, "BEGIN IMMEDIATE", f);
@@ -212,15 +218,36 @@ static void undo(struct store *s, err why)
     /* After an I/O error nothing that the handle believes is certain: read it all again. A
      * failure to do so shows in the next sqlite_begin(). */
     disk_doubt(s, true);
+    gate_close(s);
     db_close(&s->db);
     (void)attach(s, &ignored);
+    gate_open(s, s->db != NULL);
 }
 
-/* A checkpoint that fails loses nothing: the log stays and the next one tries again. */
-static void shorten_log(struct store *s, int64_t most_bytes)
+/* Nobody comes in to read until the log is in the file. Those inside are given their time, and no more
+ * than as much log again. */
+static void shorten_when_alone(struct store *s)
 {
-    if (db_wal_bytes(s->db) > most_bytes)
-        db_checkpoint(s->db, s->disk_full);
+    if (!gate_has_readers(s)) {
+        (void)db_checkpoint(s->db, true);
+        gate_open(s, true);
+    } else if (db_wal_bytes(s->db) > 2 * WAL_MAX_BYTES) {
+        gate_shut(s, true);
+    }
+}
+
+/* A checkpoint that fails loses nothing: the log stays and the next one tries again. A log that must become
+ * shorter (`firm`) and cannot, because somebody always reads what is in it, asks for a pause of readers. */
+static void shorten_log(struct store *s, int64_t most_bytes, bool firm)
+{
+    if (gate_is_shut(s)) {
+        shorten_when_alone(s);
+        return;
+    }
+    if (db_wal_bytes(s->db) <= most_bytes || db_checkpoint(s->db, s->disk_full))
+        return;
+    if (firm && gate_has_readers(s))
+        gate_shut(s, false);
 }
 
 err sqlite_commit(struct store *s, struct fault *f)
@@ -244,7 +271,7 @@ err sqlite_commit(struct store *s, struct fault *f)
     metric_set(METRIC_RECORD_BYTES, 0, s->now.kept_bytes);
     lanes_after_group(s, true);
     files_after_group(s, true);
-    shorten_log(s, s->disk_full ? WAL_FULL_BYTES : WAL_MAX_BYTES);
+    shorten_log(s, s->disk_full ? WAL_FULL_BYTES : WAL_MAX_BYTES, true);
     return E_OK;
 }
 
@@ -274,7 +301,7 @@ void sqlite_idle(struct store *s)
 {
     need(!s->in_group);
     if (s->db)
-        shorten_log(s, WAL_IDLE_BYTES);
+        shorten_log(s, WAL_IDLE_BYTES, false);
 }
 
 /* ---- outlook ---- */

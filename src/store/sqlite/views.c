@@ -3,7 +3,8 @@
 
 #include "base/need.h"
 
-static void read_waiting(const struct store *s, wall now, struct job_view *v)
+/* A reader knows no lanes: that part of it is filled in afterwards (reader.c). */
+void job_view_waiting(const struct store *s, wall now, struct job_view *v)
 {
     if (v->state == JOB_SCHEDULED) {
         v->waiting = WAITING_TIME;
@@ -11,7 +12,8 @@ static void read_waiting(const struct store *s, wall now, struct job_view *v)
     }
     if (v->state == JOB_BLOCKED)
         v->waiting = WAITING_JOB;
-    const struct store_lane *l = v->state == JOB_READY ? lanes_find(s, v->lane) : NULL;
+    bool known = v->state == JOB_READY && !s->reading;
+    const struct store_lane *l = known ? lanes_find(s, v->lane) : NULL;
     if (l)
         v->waiting = lanes_waiting(s, l, now.ms, &v->waiting_until_ms);
 }
@@ -65,7 +67,7 @@ err job_view_read(const struct store *s, wall now, struct query *q, struct arena
     err e = db_keep(q, 38, a, &v->unique_key, f);
     if (!e)
         e = db_keep(q, 40, a, &v->from_job, f);
-    read_waiting(s, now, v);
+    job_view_waiting(s, now, v);
     return e;
 }
 
@@ -85,9 +87,11 @@ err sqlite_job(struct store *s, struct span id, wall now, struct arena *a, struc
     else if (e == E_END)
         e = fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)));
     db_end(q);
-    if (!e)
-        *out = v;
-    return e;
+    if (e)
+        return e;
+    *out = v;
+    reader_unsure(s, a, out, 1);
+    return E_OK;
 }
 
 /* Jobs before this number come next; all when nothing was seen yet. */
@@ -141,5 +145,6 @@ err sqlite_jobs(struct store *s, const struct jobs_query *query, wall now, struc
         return e;
     *out_jobs = all;
     *out_count = n;
+    reader_unsure(s, a, all, n);
     return E_OK;
 }
