@@ -352,6 +352,21 @@ static void confine(const char *state_dir, const char *browser)
                             "chromium-headless-shell"));
 }
 
+static void say_clock(struct node *n)
+{
+    wall last;
+    char used[WHEN_TEXT], real[WHEN_TEXT];
+    enum steady_start found = store_thread_clock_found(n->store, &last);
+    if (found == STEADY_SOUND)
+        return;
+    log_warn("store.clock", F_C("used_last", when_text(last, used)), F_C("clock", when_text(clock_wall(), real)),
+             F_C("why", found == STEADY_BEHIND
+                            ? "the clock is behind the time at which the store was used last, which goes on from "
+                              "there; set the clock right"
+                            : "the clock is far ahead of the time at which the store was used last; if it is wrong, stop "
+                              "the service and set it right"));
+}
+
 static err start_store(struct node *n, const char *state_dir, struct fault *f)
 {
     const struct settings *s = &n->settings;
@@ -387,10 +402,14 @@ static err start_store(struct node *n, const char *state_dir, struct fault *f)
         .read_ms = SETTING(s, store, read_timeout),
         .seed = random_u64(),
         .now = clock_wall,
+        .elapsed = clock_mono,
         .wake = wake_loop,
         .wake_ctx = n};
     n->waker = waker_new(n->loop, on_store, n, "store");
-    return store_thread_start(&n->store, &c, f);
+    err e = store_thread_start(&n->store, &c, f);
+    if (!e)
+        say_clock(n);
+    return e;
 }
 
 static err start_browsers(struct node *n, const char *state_dir, struct fault *f)

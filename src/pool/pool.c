@@ -354,7 +354,7 @@ static void on_started_done(struct store_op *op)
 static int64_t attempt_ms(const struct slot *s)
 {
     int64_t most = s->lease.attempt_ms ? s->lease.attempt_ms : s->pool->config.attempt_ms;
-    int64_t left = s->lease.deadline_ms ? s->lease.deadline_ms - clock_wall().ms : most;
+    int64_t left = s->lease.deadline_ms ? s->lease.deadline_ms - store_thread_now(s->pool->store).ms : most;
     return left < most ? left > 0 ? left : 0 : most;
 }
 

@@ -25,6 +25,19 @@ void store_idle(struct store *s)
     ops_of(s)->idle(s);
 }
 
+void store_clock_found(struct store *s, wall *out_at, wall *out_last)
+{
+    *out_at = *out_last = (wall){0};
+    if (ops_of(s)->clock_found)
+        ops_of(s)->clock_found(s, out_at, out_last);
+}
+
+void store_clock_tell(struct store *s, int64_t real_ahead_ms)
+{
+    if (ops_of(s)->clock_tell)
+        ops_of(s)->clock_tell(s, real_ahead_ms);
+}
+
 bool store_has_readers(const struct store *s)
 {
     return ops_of(s)->reader_open != NULL;

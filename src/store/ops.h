@@ -5,6 +5,7 @@
 #pragma once
 
 #include "store/batches.h"
+#include "store/clock.h"
 #include "store/dead.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
@@ -281,6 +282,9 @@ struct store_ops {
     const char *name; /* "sqlite" */
     void (*close)(struct store **s);
     void (*idle)(struct store *s);
+    /* Of clock.h; NULL: it has a clock of its own. */
+    void (*clock_found)(struct store *s, wall *out_at, wall *out_last);
+    void (*clock_tell)(struct store *s, int64_t real_ahead_ms);
     /* Of reader.h; all NULL: it has none. */
     err (*reader_open)(struct store **out, struct store *of, int64_t most_ms, struct fault *f);
     err (*reader_begin)(struct store *reader, struct fault *f);

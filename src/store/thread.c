@@ -9,6 +9,7 @@
 #include "store/thread.h"
 
 #include "store/batches.h"
+#include "store/clock.h"
 
 #include "base/need.h"
 #include "core/metrics.h"
@@ -25,6 +26,8 @@ enum {
     TROUBLE_MS = 250,  /* rest after the upkeep of a broken store failed */
     DRIFT_MS = 300000, /* between two looks at all fields of all sites */
     MORE_MS = 100,     /* between two steps of a long deletion */
+    SAME_MS = 50,      /* clocks that differ by no more are one */
+    STEP_MS = 1000,    /* a clock that moved so much by itself was set */
 };
 
 struct ops {
@@ -44,6 +47,10 @@ struct store_thread {
     pthread_t thread;
     struct eyes eyes[STORE_READERS_MAX];
     int eye_count; /* that run */
+    pthread_mutex_t clock_lock;
+    struct steady steady; /* under clock_lock */
+    enum steady_start found;
+    wall found_last;
     pthread_mutex_t lock;
     pthread_cond_t posted, asked;
     /* under the lock */
@@ -85,6 +92,57 @@ static size_t ops_take(struct ops *from, struct store_op **out, size_t most)
     while (n < most && from->first)
         out[n++] = ops_shift(from);
     return n;
+}
+
+/* ---- time ---- */
+
+static wall read_time(struct store_thread *t, int64_t *out_real_ahead_ms)
+{
+    *out_real_ahead_ms = 0;
+    if (!t->config.elapsed)
+        return t->config.now();
+    pthread_mutex_lock(&t->clock_lock);
+    wall real = t->config.now();
+    wall now = steady_now(&t->steady, real, t->config.elapsed());
+    pthread_mutex_unlock(&t->clock_lock);
+    int64_t ahead = real.ms - now.ms;
+    *out_real_ahead_ms = ahead > SAME_MS || ahead < -SAME_MS ? ahead : 0;
+    return now;
+}
+
+wall store_thread_now(struct store_thread *t)
+{
+    int64_t ahead;
+    return read_time(t, &ahead);
+}
+
+enum steady_start store_thread_clock_found(const struct store_thread *t, wall *out_last)
+{
+    *out_last = t->found_last;
+    return t->found;
+}
+
+/* For what the store's thread does next. */
+static wall tell_time(struct store_thread *t)
+{
+    int64_t ahead;
+    wall now = read_time(t, &ahead);
+    if (t->config.elapsed)
+        store_clock_tell(t->store, ahead);
+    metric_set(METRIC_CLOCK_AHEAD, 0, ahead);
+    return now;
+}
+
+/* Time goes on where the store has it. */
+static void start_time(struct store_thread *t)
+{
+    wall at, real = t->config.now(), ignored;
+    store_clock_found(t->store, &at, &t->found_last);
+    t->found = steady_start(t->found_last, real, &ignored);
+    if (t->config.elapsed && at.ms)
+        t->steady = (struct steady){.at = at, .seen = t->config.elapsed(), .runs = true};
+    if (t->found != STEADY_SOUND)
+        metric_add(METRIC_CLOCK_STEPS, 0, 1);
 }
 
 /* ---- applying ---- */
@@ -324,7 +382,7 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
 {
     struct timespec began;
     clock_gettime(CLOCK_MONOTONIC, &began);
-    wall now = t->config.now();
+    wall now = tell_time(t);
     err e = store_begin(t->store, f);
     if (e)
         return e;
@@ -402,7 +460,7 @@ static void count_result(err e)
 /* Or what a reader could not know about its jobs. */
 static void read_here(struct store_thread *t, struct store_op *op)
 {
-    wall now = t->config.now();
+    wall now = store_thread_now(t);
     if (op->unsure) {
         store_reader_finish(t->store, op->unsure, now);
         op->unsure = NULL;
@@ -437,7 +495,7 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
 {
     struct fault f = {0};
     struct reap_reply reply = {0};
-    wall now = t->config.now();
+    wall now = tell_time(t);
     err e = store_begin(t->store, &f);
     if (e)
         return e;
@@ -479,7 +537,7 @@ static void publish_gauges(const struct outlook *o)
 static bool look_ahead(struct store_thread *t, struct outlook *out)
 {
     struct fault f = {0};
-    if (store_outlook(t->store, t->config.now(), out, &f))
+    if (store_outlook(t->store, tell_time(t), out, &f))
         return false;
     publish_gauges(out);
     pthread_mutex_lock(&t->lock);
@@ -538,6 +596,7 @@ struct watch {
     struct timespec drift_at; /* last look at the fields */
     bool drift_seen;
     bool more;            /* retention had more to delete than one call may */
+    int64_t real_ahead_ms;
     struct outlook known; /* last told to the loop */
     bool sure;            /* known is true */
 };
@@ -547,7 +606,7 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t sleep_ms(const struct store_thread *t, const struct watch *w)
+static int64_t sleep_ms(struct store_thread *t, const struct watch *w)
 {
     int64_t left = w->poll_ms - elapsed_ms(&w->polled);
     if (w->resting)
@@ -555,17 +614,17 @@ static int64_t sleep_ms(const struct store_thread *t, const struct watch *w)
     if (w->more)
         left = sooner(left, MORE_MS);
     if (w->sure && w->known.next_ms != INT64_MAX)
-        left = sooner(left, w->known.next_ms - t->config.now().ms);
+        left = sooner(left, w->known.next_ms - store_thread_now(t).ms);
     return left > 0 ? left : 0;
 }
 
 /* A poll that finds what no due instant announced means that a wake-up was missed. */
-static bool missed(const struct store_thread *t, const struct outlook *before,
+static bool missed(struct store_thread *t, const struct outlook *before,
                    const struct outlook *after, int64_t found)
 {
     /* The clock is read last: what fell due while we looked was not missed. */
     return (found > 0 || after->startable > before->startable) &&
-           before->next_ms > t->config.now().ms;
+           before->next_ms > store_thread_now(t).ms;
 }
 
 /* Whether the sites are what they were, for /metrics. What cannot be read now is read the next time. */
@@ -577,10 +636,22 @@ static void watch_drift(struct store_thread *t, struct watch *w)
         return;
     w->drift_seen = true;
     clock_gettime(CLOCK_MONOTONIC, &w->drift_at);
-    if (store_drift(t->store, t->config.now(), marks, &f))
+    if (store_drift(t->store, store_thread_now(t), marks, &f))
         return;
     for (int i = DRIFT_NONE + 1; i < DRIFT_MARKS; i++)
         metric_set(METRIC_DRIFT, i - 1, marks[i]);
+}
+
+/* Somebody set the clock on the wall: what goes by that one may be due at once. */
+static bool was_set(struct store_thread *t, struct watch *w)
+{
+    int64_t before = w->real_ahead_ms;
+    (void)read_time(t, &w->real_ahead_ms);
+    int64_t moved = w->real_ahead_ms - before;
+    if (moved <= STEP_MS && moved >= -STEP_MS)
+        return false;
+    metric_add(METRIC_CLOCK_STEPS, 0, 1);
+    return true;
 }
 
 /* Runs the upkeep that is due. Returns whether the loop should hear of it. */
@@ -589,7 +660,7 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     if (w->resting && elapsed_ms(&w->rested) < TROUBLE_MS)
         return false;
     w->resting = false;
-    bool due = w->sure && w->known.next_ms <= t->config.now().ms;
+    bool due = was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
     int64_t since_ms = elapsed_ms(&w->polled);
     bool poll = since_ms >= w->poll_ms || (w->more && since_ms >= MORE_MS);
     if (!due && !poll && w->sure)
@@ -608,7 +679,7 @@ static bool keep_up(struct store_thread *t, struct watch *w)
         clock_gettime(CLOCK_MONOTONIC, &w->rested);
         return false;
     }
-    if (!due && sure_before && missed(t, &before, &w->known, found))
+    if (!due && sure_before && !w->real_ahead_ms && missed(t, &before, &w->known, found))
         metric_add(METRIC_MISSED_WAKEUPS, 0, 1);
     return due || found > 0 || !sure_before || w->known.startable != before.startable;
 }
@@ -620,6 +691,7 @@ static void *thread_main(void *arg)
     int64_t lease_ms = t->config.limits.lease_ms;
     struct watch w = {.poll_ms = lease_ms < POLL_MS ? lease_ms : POLL_MS};
     clock_gettime(CLOCK_MONOTONIC, &w.polled);
+    (void)read_time(t, &w.real_ahead_ms);
     w.sure = look_ahead(t, &w.known);
     t->config.wake(
         t->config.wake_ctx); /* an earlier process may have left jobs that can start */
@@ -659,7 +731,7 @@ static bool read_apart(struct eyes *y, struct store_op *op)
     op->result = store_reader_begin(y->reader, &op->fault);
     if (op->result)
         return false;
-    op->result = apply_read(y->reader, op, y->of->config.now());
+    op->result = apply_read(y->reader, op, store_thread_now(y->of));
     struct unsure *unsure;
     bool wanted = store_reader_end(y->reader, &unsure);
     if (!op->result)
@@ -734,6 +806,7 @@ static err start_readers(struct store_thread *t, struct fault *f)
 static void free_thread(struct store_thread **t)
 {
     pthread_cond_destroy(&(*t)->asked);
+    pthread_mutex_destroy(&(*t)->clock_lock);
     pthread_cond_destroy(&(*t)->posted);
     pthread_mutex_destroy(&(*t)->lock);
     store_close(&(*t)->store);
@@ -759,6 +832,8 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     pthread_condattr_destroy(&attr);
     pthread_cond_init(&t->asked, NULL);
     pthread_mutex_init(&t->lock, NULL);
+    pthread_mutex_init(&t->clock_lock, NULL);
+    start_time(t);
     struct outlook first; /* for a collect that comes before the thread had its first turn */
     e = look_ahead(t, &first) ? start_readers(t, f)
                               : fail(f, E_STORE, "the job store cannot be read");

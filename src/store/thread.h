@@ -10,6 +10,7 @@
  * reply live in op->arena (given by the caller, touched by the store thread between post and done). */
 #pragma once
 
+#include "core/steady.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
 #include "store/reader.h"
@@ -132,7 +133,8 @@ struct store_thread_config {
     int readers;     /* threads; 0: the store's thread reads */
     int64_t read_ms; /* longest time for one query */
     uint64_t seed;
-    wall (*now)(void);
+    wall (*now)(void);     /* the clock on the wall */
+    mono (*elapsed)(void); /* the store's time passes by this one (store/clock.h); NULL: it is what `now` says */
     /* Called on the STORE thread after a group, and on readers' threads; must only wake the loop (uv_async, eventfd). */
     void (*wake)(void *ctx);
     void *wake_ctx;
@@ -142,6 +144,10 @@ struct store_thread_config {
  * next due instant or the next op. */
 MUST_USE err store_thread_start(struct store_thread **out, const struct store_thread_config *config, struct fault *f);
 void store_thread_post(struct store_thread *t, struct store_op *op);
+/* The store's time: what its instants (a lease's deadline_ms) are compared with. Any thread. */
+wall store_thread_now(struct store_thread *t);
+/* How the clock on the wall was found when the store was opened; out_last: when it had been used last. */
+enum steady_start store_thread_clock_found(const struct store_thread *t, wall *out_last);
 /* On the loop, after `wake`: runs on_done of everything finished; answers the outlook after the last
  * group (startable jobs, counts) and the newest event number. */
 void store_thread_collect(struct store_thread *t, struct outlook *out_outlook, int64_t *out_last_event);

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "core/metrics.h"
-#include "core/steady.h"
 #include "os/clock.h"
 #include "os/zone.h"
 
@@ -23,7 +22,6 @@ struct schedules {
     struct timer *timer;
     struct watch *clock;
     int clock_fd;
-    struct steady steady;
     struct store_op op;
     struct arena *arena;     /* of what is due */
     struct arena *fired;     /* of one firing */
@@ -39,8 +37,7 @@ struct schedules {
 
 wall schedules_clock(struct schedules *u, enum schedule_kind kind)
 {
-    wall real = clock_wall();
-    return kind == SCHEDULE_CRON ? real : steady_now(&u->steady, real, clock_mono());
+    return kind == SCHEDULE_CRON ? clock_wall() : store_thread_now(u->config.store);
 }
 
 /* ---- one firing ---- */

@@ -329,8 +329,49 @@ static void elapsed_time_neither_jumps_nor_stands_still(void **state)
     for (int n = 0; n < 1000; n++)
         last = steady_now(&s, (wall){real += 1000}, (mono){mono_ms += 1000}).ms;
     assert_int_equal(last, real);
-    real += 365 * INT64_C(86400000); /* wrong altogether */
-    assert_int_equal(steady_now(&s, (wall){real}, (mono){mono_ms}).ms, real);
+}
+
+/* Whatever is done to the clock: time runs by nine to eleven tenths of what passes, and nears the clock. */
+static void elapsed_time_is_within_a_tenth_of_what_passed_whatever_the_clock_does(void **state)
+{
+    (void)state;
+    for (int world = 0; world < 200; world++) {
+        struct steady s = {0};
+        int64_t real = 1800000000000, passed = 0;
+        int64_t first = steady_now(&s, (wall){real}, (mono){7}).ms, last = first;
+        for (int n = 0; n < 400; n++) {
+            int64_t pass = below(3) ? below(2000) : below(12);
+            if (below(5) == 0)
+                real += (below(2) ? 1 : -1) * below(INT64_C(20) * 365 * 86400000);
+            passed += pass;
+            real += pass;
+            last = steady_now(&s, (wall){real}, (mono){7 + passed}).ms;
+            int64_t most = passed + passed / STEADY_SLEW, least = passed - passed / STEADY_SLEW;
+            if (last - first > most + 12 || last - first < least - 12)
+                fail_msg("world %d: %lld of %lld", world, (long long)(last - first), (long long)passed);
+        }
+        int64_t off = real - last;
+        for (int n = 0; n < 100; n++)
+            last = steady_now(&s, (wall){real += 1000}, (mono){7 + (passed += 1000)}).ms;
+        assert_true(llabs(real - last) < llabs(off) || real == last);
+    }
+}
+
+static void time_goes_on_where_it_was_after_a_restart(void **state)
+{
+    (void)state;
+    const wall last = {1800000000000};
+    wall at;
+    assert_int_equal(steady_start((wall){0}, last, &at), STEADY_SOUND);
+    assert_int_equal(at.ms, last.ms);
+    assert_int_equal(steady_start(last, (wall){last.ms + 86400000}, &at), STEADY_SOUND);
+    assert_int_equal(at.ms, last.ms + 86400000);
+    assert_int_equal(steady_start(last, (wall){last.ms - 1000}, &at), STEADY_SOUND);
+    assert_int_equal(at.ms, last.ms);
+    assert_int_equal(steady_start(last, (wall){last.ms - 3600000}, &at), STEADY_BEHIND);
+    assert_int_equal(at.ms, last.ms);
+    assert_int_equal(steady_start(last, (wall){last.ms + 2 * STEADY_FAR_MS}, &at), STEADY_AHEAD);
+    assert_int_equal(at.ms, last.ms + 2 * STEADY_FAR_MS);
 }
 
 static void start_end_and_jitter_are_kept(void **state)
@@ -414,6 +455,8 @@ int main(void)
         cmocka_unit_test(missed_runs_follow_the_policy),
         cmocka_unit_test(what_is_settled_says_what_was_missed_and_what_comes),
         cmocka_unit_test(elapsed_time_neither_jumps_nor_stands_still),
+        cmocka_unit_test(elapsed_time_is_within_a_tenth_of_what_passed_whatever_the_clock_does),
+        cmocka_unit_test(time_goes_on_where_it_was_after_a_restart),
         cmocka_unit_test(start_end_and_jitter_are_kept),
         cmocka_unit_test(a_slot_has_one_id_everywhere),
         cmocka_unit_test(a_run_that_meets_another_follows_the_policy),

@@ -229,7 +229,8 @@ static err write_row(struct store *s, const struct accepting *t, enum job_state 
                   DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max), DB_T(of.tenant),
                   DB_I(now.ms), DB_I(a->counts), DB_I(a->mark),
                   DB_T(a->variant.n ? a->variant : SPAN("")),
-                  or_null(least_of(a->expires_ms, a->deadline_ms)), or_null(a->deadline_ms),
+                  or_null(clock_of_client(s, least_of(a->expires_ms, a->deadline_ms))),
+                  or_null(clock_of_client(s, a->deadline_ms)),
                   DB_I(a->attempt_ms), DB_I(a->stall_ms), DB_I(a->needs), DB_I(a->memory_bytes),
                   db_text_or_null(a->unique_key), a->work ? DB_I(a->work) : DB_NULL,
                   state == JOB_BLOCKED ? DB_I(t->waits_on) : DB_NULL,
@@ -282,7 +283,7 @@ static err write_accept(struct store *s, struct accepting *t, wall now, struct f
     const struct accept_args *a = t->args;
     struct store_lane *lane;
     enum job_state state = t->waits_on             ? JOB_BLOCKED
-                           : a->run_at_ms > now.ms ? JOB_SCHEDULED
+                           : a->run_at_ms > run_clock_ms(s, 0, now) ? JOB_SCHEDULED
                                                    : JOB_READY;
     err e = lanes_want(s, a->lane, now, &lane, f);
     if (!e)

@@ -95,6 +95,10 @@ struct store {
     bool disk_full;     /* the ballast was given back; only what ends jobs is let in */
     int64_t disk_free;  /* bytes, when the group began */
     int64_t reaped_ms;  /* sqlite_reap() ran last */
+    int64_t found_ms, last_ms; /* of clock.h: when it was opened, when it had been used last */
+    bool clock_told;
+    int64_t real_ahead_ms;
+    int64_t clock_kept_ms; /* what is on the disk */
     struct buf scratch; /* body of the event being written */
     int sweep_left;     /* folders of evidence to be looked at for files without a row */
     struct job_row rows[REAP_MAX]; /* of reap.c and cancel.c; what they call keeps its own */
@@ -152,6 +156,20 @@ void disk_doubt(struct store *s, bool doubted);
 int64_t disk_free_bytes(const struct store *s);
 void disk_ballast_fill(struct store *s); /* clears disk_full when there is room again */
 void disk_ballast_give(struct store *s); /* sets disk_full */
+
+/* ---- clock.c ---- */
+/* Sets s->group_ms to the time that the store is opened at: never before it was used last. */
+MUST_USE err clock_load(struct store *s, struct fault *f);
+/* Now and then, so that the next process can go on from here. */
+MUST_USE err clock_keep(struct store *s, wall now, struct fault *f);
+/* An instant that a client named, in the store's time; 0 stays 0. */
+int64_t clock_of_client(const struct store *s, int64_t ms);
+/* What run_at of a waiting job with so many leases is compared with: a job that never ran waits for what its
+ * client named, any other for elapsed time. */
+static inline int64_t run_clock_ms(const struct store *s, int64_t fence, wall now)
+{
+    return fence ? now.ms : now.ms + s->real_ahead_ms;
+}
 
 /* ---- jobs.c ---- */
 /* The row when `nonce` holds its lease, else E_STALE. */

@@ -288,10 +288,13 @@ static err note_stop(struct store *s, const struct store_lane *l, const struct l
                   stops ? db_text_or_null(c->why) : DB_NULL, stops ? DB_I(now.ms) : DB_NULL);
 }
 
-err sqlite_lane_change(struct store *s, const struct lane_change *c, wall now, struct fault *f)
+err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now, struct fault *f)
 {
     struct store_lane *l;
+    struct lane_change change = *args;
+    const struct lane_change *c = &change;
     need((unsigned)c->act < LANE_ACTS);
+    change.until_ms = clock_of_client(s, args->until_ms);
     err e = store_usable(s, f);
     if (!e)
         e = check_change(c, now, f);

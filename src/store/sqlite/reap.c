@@ -13,7 +13,7 @@ static err promote_one(struct store *s, const struct job_row *r, wall now, int64
     if (at > now.ms)
         return db_run(s->db, SQL_LATER, f, DB_I(r->seq), DB_I(at));
     err e = db_run(s->db, SQL_PROMOTE, f, DB_I(r->seq),
-                   DB_I(lane_rank(r->run_at_ms, (int)r->prio)));
+                   DB_I(lane_rank(r->run_at_ms - run_clock_ms(s, r->fence, now) + now.ms, (int)r->prio)));
     if (e)
         return e;
     if (again)
@@ -23,16 +23,37 @@ static err promote_one(struct store *s, const struct job_row *r, wall now, int64
     return E_OK;
 }
 
-static err promote(struct store *s, wall now, int64_t *out_promoted, struct fault *f)
+static err promote_rows(struct store *s, struct query *q, wall now, int64_t *out_promoted, struct fault *f)
 {
     size_t n = 0;
-    struct query *q;
-    err e = db_ask(s->db, SQL_DUE, &q, f, DB_I(now.ms), DB_I(REAP_MAX));
-    if (!e)
-        e = job_rows_read(s, q, s->rows, REAP_MAX, &n, f);
+    err e = job_rows_read(s, q, s->rows, REAP_MAX, &n, f);
     for (size_t i = 0; !e && i < n; i++)
         e = promote_one(s, &s->rows[i], now, out_promoted, f);
     return e;
+}
+
+/* Those that never ran by the clock of their clients, the others by the store's: they are two when somebody
+ * has set the clock. */
+static err promote_apart(struct store *s, wall now, int64_t *out_promoted, struct fault *f)
+{
+    err e = E_OK;
+    for (int never_ran = 0; !e && never_ran <= 1; never_ran++) {
+        struct query *q;
+        int64_t due_ms = run_clock_ms(s, !never_ran, now);
+        e = db_ask(s->db, SQL_DUE_OF_CLOCK, &q, f, DB_I(due_ms), DB_I(REAP_MAX), DB_I(never_ran));
+        if (!e)
+            e = promote_rows(s, q, now, out_promoted, f);
+    }
+    return e;
+}
+
+static err promote(struct store *s, wall now, int64_t *out_promoted, struct fault *f)
+{
+    struct query *q;
+    if (s->real_ahead_ms)
+        return promote_apart(s, now, out_promoted, f);
+    err e = db_ask(s->db, SQL_DUE, &q, f, DB_I(now.ms), DB_I(REAP_MAX));
+    return e ? e : promote_rows(s, q, now, out_promoted, f);
 }
 
 static err expire(struct store *s, wall now, int64_t *out_expired, struct fault *f)
@@ -110,6 +131,8 @@ err sqlite_reap(struct store *s, wall now, struct reap_reply *out, struct fault 
         e = waits_settle_rest(s, now, &reply.settled, f);
     if (!e)
         e = promote(s, now, &reply.promoted, f);
+    if (!e)
+        e = clock_keep(s, now, f);
     if (!e)
         *out = reply;
     return e;

@@ -322,6 +322,7 @@ err sqlite_schedule_pause(struct store *s, const struct schedule_ask *args, wall
 
 enum made { MADE, MADE_BEFORE, MADE_NOT };
 
+/* A ticket has durations; a job instants of its client's clock. */
 static err read_job(const struct schedule_view *v, wall now, struct arena *a, struct accept_args *out, struct fault *f)
 {
     struct json_parser *parser = json_parser_new(TICKET_MAX);
@@ -341,7 +342,7 @@ static err make_job(struct store *s, const struct schedule_view *v, const char *
     struct accept_args job;
     struct accept_reply reply;
     struct fault why = {0};
-    err e = read_job(v, now, a, &job, &why);
+    err e = read_job(v, (wall){now.ms + s->real_ahead_ms}, a, &job, &why);
     job.id = span_of(id);
     if (!e)
         e = sqlite_accept(s, &job, now, &reply, &why);
@@ -771,13 +772,14 @@ err sqlite_schedules_due(struct store *s, wall now, wall elapsed, bool set_back,
                         struct schedules_due *out, struct fault *f)
 {
     struct schedules_due due = {.due = arena_try(a, SCHEDULES_DUE_MAX * sizeof *due.due)};
+    wall real = {now.ms + s->real_ahead_ms};
     err e = store_usable(s, f);
     if (!e && !due.due)
         e = fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     if (!e && set_back)
-        e = db_run(s->db, SQL_SCHEDULES_AHEAD, f, DB_I(now.ms), DB_I(elapsed.ms));
+        e = db_run(s->db, SQL_SCHEDULES_AHEAD, f, DB_I(real.ms), DB_I(elapsed.ms));
     if (!e)
-        e = due_by(s, 0, now, now, a, &due, f);
+        e = due_by(s, 0, real, now, a, &due, f);
     if (!e)
         e = due_by(s, 1, elapsed, now, a, &due, f);
     if (!e)

@@ -224,6 +224,10 @@
     X(SQL_WAIT_FOR, "UPDATE jobs SET waits_on=?2 WHERE seq=?1")                                \
     X(SQL_UNBLOCK, "UPDATE jobs SET state=?2,run_at=?3,rank=?4,waits_on=NULL,waits_how=0,revision=revision+1 WHERE seq=?1") \
     X(SQL_DUE, "SELECT " SQL_JOB_ROW " FROM jobs INDEXED BY jobs_due WHERE state=1 AND run_at<=?1 ORDER BY run_at,seq LIMIT ?2") \
+    X(SQL_DUE_OF_CLOCK, "SELECT " SQL_JOB_ROW " FROM jobs INDEXED BY jobs_due WHERE state=1 AND run_at<=?1" \
+                        " AND (fence=0)=?3 ORDER BY run_at,seq LIMIT ?2")                      \
+    X(SQL_FIRST_DUE_OF_CLOCK, "SELECT run_at FROM jobs INDEXED BY jobs_due WHERE state=1 AND (fence=0)=?1" \
+                              " ORDER BY run_at,seq LIMIT 1")                                  \
     X(SQL_LATER, "UPDATE jobs SET run_at=?2 WHERE seq=?1")                                     \
     X(SQL_PROMOTE, "UPDATE jobs SET state=2,rank=?2,revision=revision+1 WHERE seq=?1")         \
     X(SQL_LAPSED, "SELECT " SQL_JOB_ROW " FROM jobs INDEXED BY jobs_lease WHERE state=3 AND lease_until<=?1 ORDER BY lease_until,seq LIMIT ?2") \
@@ -248,6 +252,9 @@
     X(SQL_JOB_DELETE, "DELETE FROM jobs WHERE seq=?1")                                         \
     X(SQL_EVENT_NUMBER, "UPDATE jobs SET events=events+1 WHERE id=?1 RETURNING events")        \
     X(SQL_EVENT_ADD, "INSERT INTO events(job,n,kind,at,body) VALUES(?1,?2,?3,?4,?5)")          \
+    X(SQL_CLOCK, "SELECT v FROM meta WHERE k='clock'")                                         \
+    X(SQL_CLOCK_KEEP, "INSERT INTO meta(k,v) VALUES('clock',?1) ON CONFLICT(k) DO UPDATE SET v=?1") \
+    X(SQL_EVENT_LAST_AT, "SELECT at FROM events WHERE seq<=9223372036854775807 ORDER BY seq DESC LIMIT 1")                    \
     X(SQL_EVENT_LAST, "SELECT seq FROM sqlite_sequence WHERE name='events'")                   \
     X(SQL_EVENTS, "SELECT seq,at,job,kind,body,n FROM events WHERE seq>?1 ORDER BY seq LIMIT ?2") \
     X(SQL_EVENTS_OF_JOB, "SELECT seq,at,job,kind,body,n FROM events WHERE job=?3 AND seq>?1 ORDER BY seq LIMIT ?2") \

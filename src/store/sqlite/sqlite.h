@@ -10,6 +10,8 @@ MUST_USE err sqlite_open(struct store **out, const char *state_dir,
 
 void sqlite_close(struct store **s);
 void sqlite_idle(struct store *s);
+void sqlite_clock_found(struct store *s, wall *out_at, wall *out_last);
+void sqlite_clock_tell(struct store *s, int64_t real_ahead_ms);
 err sqlite_reader_open(struct store **out, struct store *of, int64_t most_ms, struct fault *f);
 err sqlite_reader_begin(struct store *reader, struct fault *f);
 bool sqlite_reader_end(struct store *reader, struct unsure **out_unsure);

@@ -75,6 +75,8 @@ static err attach(struct store *s, struct fault *f)
     if (!e)
         e = modes_load(s, f);
     if (!e)
+        e = clock_load(s, f);
+    if (!e)
         e = lanes_load(s, (wall){s->group_ms}, f);
     if (!e)
         e = read_number(s->db, SQL_EVENT_LAST, &s->now.last_event, f);
@@ -108,20 +110,20 @@ static err take_over(struct store *s, wall now, struct fault *f)
 
 /* On a full disk the ballast makes room for the log: what runs can end, nothing new comes in.
  */
-static err start_up(struct store *s, wall now, struct fault *f)
+static err start_up(struct store *s, struct fault *f)
 {
     struct fault first = {0};
     disk_ballast_fill(s);
     bool laid = !s->disk_full;
     err e = attach(s, &first);
     if (!e)
-        e = take_over(s, now, &first);
+        e = take_over(s, (wall){s->group_ms}, &first);
     if (e != E_DISK_FULL || !laid)
         return e ? fail(f, e, "%s", first.words) : E_OK;
     disk_ballast_give(s);
     if (!s->db && (e = attach(s, f)))
         return e;
-    return take_over(s, now, f);
+    return take_over(s, (wall){s->group_ms}, f);
 }
 
 err sqlite_open(struct store **out, const char *state_dir, const struct store_limits *limits,
@@ -137,16 +139,17 @@ err sqlite_open(struct store **out, const char *state_dir, const struct store_li
     s->lock_fd = -1;
     s->limits = *limits;
     s->seed = seed;
-    s->reaped_ms = s->group_ms = now.ms;
+    s->group_ms = now.ms;
     s->scratch = BUF(256 * 1024);
     s->sweep_left = SWEEP_FOLDERS; /* of a process that ended between a file and its row */
     err e = disk_lock(s, f);
     if (!e)
-        e = start_up(s, now, f);
+        e = start_up(s, f);
     if (e) {
         sqlite_close(&s);
         return e;
     }
+    s->reaped_ms = s->found_ms;
     *out = s;
     return E_OK;
 }
@@ -319,12 +322,33 @@ static err sooner(struct store *s, enum sql id, int64_t *next_ms, struct fault *
     return e == E_END ? E_OK : e;
 }
 
+/* By two clocks, when they differ; told in the store's time. */
+static err first_due(struct store *s, int64_t *next_ms, struct fault *f)
+{
+    if (!s->real_ahead_ms)
+        return sooner(s, SQL_FIRST_DUE, next_ms, f);
+    err e = E_OK;
+    for (int never_ran = 0; !e && never_ran <= 1; never_ran++) {
+        struct query *q;
+        e = db_ask(s->db, SQL_FIRST_DUE_OF_CLOCK, &q, f, DB_I(never_ran));
+        if (!e)
+            e = db_step(q, f);
+        else
+            break;
+        int64_t at = e ? INT64_MAX : db_int(q, 0) - run_clock_ms(s, !never_ran, (wall){0});
+        *next_ms = at < *next_ms ? at : *next_ms;
+        db_end(q);
+        e = e == E_END ? E_OK : e;
+    }
+    return e;
+}
+
 err sqlite_outlook(struct store *s, wall now, struct outlook *out, struct fault *f)
 {
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
     struct outlook o = {.next_ms = INT64_MAX};
-    err e = sooner(s, SQL_FIRST_DUE, &o.next_ms, f);
+    err e = first_due(s, &o.next_ms, f);
     if (!e)
         e = sooner(s, SQL_FIRST_LAPSE, &o.next_ms, f);
     if (!e)

@@ -42,7 +42,7 @@ err waits_answer(struct store *s, const struct job_row *r, struct query *from,
 static err go_on(struct store *s, const struct job_row *r, wall now, struct fault *f)
 {
     enum job_state to = r->state;
-    bool later = r->run_at_ms > now.ms;
+    bool later = r->run_at_ms > run_clock_ms(s, r->fence, now);
     int64_t at = later ? r->run_at_ms : now.ms;
     need(job_move(&to, later ? JOB_ON_WAIT_OVER : JOB_ON_DUE));
     err e = db_run(s->db, SQL_UNBLOCK, f, DB_I(r->seq), DB_I(to), DB_I(at),
