@@ -6,37 +6,6 @@
 #include "base/json.h"
 #include "base/need.h"
 
-enum { QUEUE_FULL_WAIT_MS = 5000, CLOSED_WAIT_MS = 60000, TARGET_MAX = 4096, KEY_MAX = 256 };
-
-static err check_accept(const struct accept_args *a, struct fault *f)
-{
-    if (a->id.n == 0 || a->id.n >= ID_TEXT)
-        return fail(f, E_BAD_INPUT, "the job id is not valid");
-    if (a->site.n == 0 || a->site.n >= SITE_NAME || a->lane.n == 0 || a->lane.n >= LANE_NAME ||
-        a->kind.n == 0)
-        return fail(f, E_BAD_INPUT, "site, kind and lane of a job must be short names");
-    if (a->unique_key.n > KEY_MAX)
-        return fail(f, E_BAD_INPUT, "a unique key may have %d bytes", KEY_MAX);
-    if ((unsigned)a->needs >= NEEDS_COUNT || (unsigned)a->on_conflict > UNIQUE_RUN_AFTER_ACTIVE)
-        return fail(f, E_BAD_INPUT, "what the job needs, or what to do about equal work, is not valid");
-    if (a->run_at_ms < 0 || a->expires_ms < 0 || a->deadline_ms < 0 || a->attempt_ms < 0 || a->stall_ms < 0)
-        return fail(f, E_BAD_INPUT, "the times of a job must be 0 or more");
-    if (a->spec.n > STORE_SPEC_MAX)
-        return fail(f, E_BAD_INPUT, "the options may have %d bytes", STORE_SPEC_MAX);
-    if (a->target.n > TARGET_MAX || a->idempotency_key.n > KEY_MAX)
-        return fail(f, E_BAD_INPUT, "the target may have %d bytes, the idempotency key %d",
-                    TARGET_MAX, KEY_MAX);
-    if ((unsigned)a->mark > MARK_USED || a->variant.n > STORE_SPEC_MAX)
-        return fail(f, E_BAD_INPUT, "the mark of the job is not valid");
-    if (a->prio < 0 || a->prio > 9 || a->limit < 0)
-        return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
-    if (a->pool.n && (!session_pool_valid(a->pool) || !a->operation.n || a->operation.n >= SESSION_NAME))
-        return fail(f, E_BAD_INPUT, "the pool of sessions is not valid");
-    if (a->counts != ITEM_POST && a->counts != ITEM_USER)
-        return fail(f, E_BAD_INPUT, "a job counts posts or users");
-    return E_OK;
-}
-
 /* Everything that is decided before anything is written. */
 struct accepting {
     const struct accept_args *args;
@@ -167,17 +136,8 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
 
 static err check_open(struct store *s, const struct store_lane *l, struct fault *f)
 {
-    err e = s->mode == MODE_DRAINING      ? E_DRAINING
-            : s->mode == MODE_MAINTENANCE ? E_MAINTENANCE
-            : l && l->now.closed          ? E_CLOSED
-                                          : E_OK;
-    if (!e)
-        return E_OK;
-    if (f && !f->code)
-        f->wait_ms = CLOSED_WAIT_MS;
-    if (e == E_CLOSED)
-        return fail(f, e, "lane %s takes no jobs now: it was closed", l->name);
-    return fail(f, e, "the service takes no jobs now (mode %s)", mode_name(s->mode));
+    err e = asked_mode(s->mode, f);
+    return !e && l && l->now.closed ? asked_closed(span_of(l->name), f) : e;
 }
 
 static err check_room(struct store *s, struct fault *f)
@@ -189,13 +149,8 @@ static err check_room(struct store *s, struct fault *f)
             "%lld MiB are free in %.120s, too little to accept a job; free some or lower "
             "store.disk_floor",
             (long long)(s->disk_free >> 20), s->dir);
-    if (n[JOB_READY] + n[JOB_SCHEDULED] + n[JOB_BLOCKED] >= s->limits.ready_max) {
-        if (f && !f->code)
-            f->wait_ms = QUEUE_FULL_WAIT_MS;
-        return fail(f, E_BUSY, "%lld jobs are waiting already; try again later",
-                    (long long)s->limits.ready_max);
-    }
-    return E_OK;
+    bool full = n[JOB_READY] + n[JOB_SCHEDULED] + n[JOB_BLOCKED] >= s->limits.ready_max;
+    return full ? asked_full(s->limits.ready_max, f) : E_OK;
 }
 
 err accept_check(struct store *s, const struct store_lane *lane, struct fault *f)
@@ -345,11 +300,7 @@ err sqlite_accept(struct store *s, const struct accept_args *args, wall now,
     struct accepting t = {.args = args};
     err e = store_usable(s, f);
     if (!e)
-        e = check_accept(args, f);
-    if (!e && !lane_name_parse(args->lane, &t.lane))
-        e = fail(f, E_BAD_INPUT,
-                 "\"%.*s\" is no lane; one is tenant/site/class, the class interactive, normal or bulk",
-                 SP(span_cut(args->lane, 0, 60)));
+        e = asked_accept(args, &t.lane, f);
     if (e)
         return e;
     e = find_request(s, &t, f);

@@ -4,6 +4,7 @@
  * a rollback restores what they were when the group began. */
 #pragma once
 
+#include "store/asked.h"
 #include "store/sqlite/lanes.h"
 #include "store/sqlite/sqlite.h"
 
@@ -11,13 +12,11 @@ struct secret_key;
 
 enum {
     TENANT_WEIGHT = 100,
-    SITE_NAME = 64,
     REAP_MAX = 64,
     ASIDE_MAX = 64, /* lanes whose first job does not fit a worker, looked at for one question */
     WAITS_STEP = 16,
     RELEASES_FREE = 3, /* in a row without progress: given back at once; later ones wait longer and longer */
     RELEASES_MAX = 30, /* then the job ends: otherwise nothing bounds one that kills what runs it */
-    ORD_PER_BATCH = 100000,
     SWEEP_FOLDERS = 256, /* of evidence: the first two digits of a digest */
     DOOMED_MAX = 64, /* files removed at once */
 };

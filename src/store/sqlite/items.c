@@ -101,20 +101,9 @@ err sqlite_commit_batch(struct store *s, const struct commit_args *args, wall no
     if (args->batch != r.next_batch)
         return fail(f, E_CONFLICT, "batch %lld of job %s is not the next one, %lld",
                     (long long)args->batch, r.id, (long long)r.next_batch);
-    if (args->cursor.n > STORE_CURSOR_MAX)
-        return fail(f, E_BAD_INPUT, "a cursor may have %d bytes, this one has %zu",
-                    STORE_CURSOR_MAX, args->cursor.n);
-    if (args->count > ORD_PER_BATCH || args->filtered < 0 || args->filtered > ORD_PER_BATCH)
-        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
-    for (size_t i = 0; i < args->count; i++) {
-        const struct store_item *it = &args->items[i];
-        if ((unsigned)it->kind > ITEM_CONFLICT || it->id.n == 0)
-            return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind",
-                        i);
-        if (it->kind == ITEM_POST && r.counts == ITEM_USER)
-            return fail(f, E_BAD_INPUT, "record %zu of the batch is a post; job %s is about users",
-                        i, r.id);
-    }
+    e = asked_batch(args, r.counts, f);
+    if (e)
+        return e;
     if (s->disk_full)
         return fail(f, E_DISK_FULL, "no space left for the records of job %s", r.id);
     struct tallying t = {

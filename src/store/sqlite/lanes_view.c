@@ -6,8 +6,7 @@
 #include "base/json.h"
 #include "base/need.h"
 
-enum { PURGE_MAX = 200, LIMITS_MAX = 1000, WEIGHT_MAX = 10000, ACTIVE_MAX = 10000, BURST_MAX = 10000 };
-static const int64_t EMIT_MAX_MS = 86400000, FORCE_MAX_MS = 86400000;
+enum { PURGE_MAX = 200, LIMITS_MAX = 1000 };
 
 /* ---- seeing ---- */
 
@@ -172,31 +171,6 @@ err sqlite_lane(struct store *s, struct span name, wall now, struct arena *a, st
 
 /* ---- setting ---- */
 
-static bool in_range(int64_t value, int64_t least, int64_t most)
-{
-    return value == LANE_UNCHANGED || value == LANE_AS_CONFIGURED || (value >= least && value <= most);
-}
-
-static err check_change(const struct lane_change *c, wall now, struct fault *f)
-{
-    const struct lane_settings *set = &c->settings;
-    bool says_why = c->act == LANE_ACT_PAUSE || c->act == LANE_ACT_CLOSE ||
-                    c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE;
-    if (c->by.n > LANE_NOTE || c->why.n > LANE_NOTE)
-        return fail(f, E_BAD_INPUT, "who and why may have %d bytes each", LANE_NOTE);
-    if (says_why && !c->why.n)
-        return fail(f, E_BAD_INPUT, "say why: whoever finds the lane so wants to know");
-    if (c->act == LANE_ACT_SET &&
-        (!in_range(set->weight, 1, WEIGHT_MAX) || !in_range(set->max_active, 1, ACTIVE_MAX) ||
-         !in_range(set->emit_ms, 0, EMIT_MAX_MS) || !in_range(set->burst, 1, BURST_MAX)))
-        return fail(f, E_BAD_INPUT, "weight, jobs at once and burst must be 1 to %d, the distance 0 to a day",
-                    ACTIVE_MAX);
-    if ((c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE) &&
-        (c->until_ms <= now.ms || c->until_ms > now.ms + FORCE_MAX_MS))
-        return fail(f, E_BAD_INPUT, "a breaker is held by hand for a day at most, and until a time to come");
-    return E_OK;
-}
-
 static void set_one(int64_t *own, int64_t wanted)
 {
     if (wanted != LANE_UNCHANGED)
@@ -252,19 +226,6 @@ static bool is_same(const struct lane_facts *a, const struct lane_facts *b)
            a->blocked_until_ms == b->blocked_until_ms;
 }
 
-static const char *act_event(enum lane_act act)
-{
-    static const char *const names[] = {
-        [LANE_ACT_SET] = "lane.changed",          [LANE_ACT_PAUSE] = "lane.paused",
-        [LANE_ACT_RESUME] = "lane.resumed",       [LANE_ACT_CLOSE] = "lane.closed",
-        [LANE_ACT_OPEN] = "lane.opened",          [LANE_ACT_BREAKER_OPEN] = "breaker.opened",
-        [LANE_ACT_BREAKER_CLOSE] = "breaker.closed", [LANE_ACT_BREAKER_RESET] = "breaker.reset",
-        [LANE_ACT_UNBLOCK] = "lane.unblocked",
-    };
-    _Static_assert(sizeof names / sizeof names[0] == LANE_ACTS, "a name each");
-    return names[act];
-}
-
 static err say_changed(struct store *s, const struct store_lane *l, const struct lane_change *c, wall now,
                        struct fault *f)
 {
@@ -274,7 +235,7 @@ static err say_changed(struct store *s, const struct store_lane *l, const struct
         json_kv_text(&w, "by", c->by);
     if (c->why.n)
         json_kv_text(&w, "why", c->why);
-    return event_add(s, "", act_event(c->act), now, &w, f);
+    return event_add(s, "", asked_lane_event(c->act), now, &w, f);
 }
 
 /* Who stopped it last, as long as it is stopped. */
@@ -297,7 +258,7 @@ err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now
     change.until_ms = clock_of_client(s, args->until_ms);
     err e = store_usable(s, f);
     if (!e)
-        e = check_change(c, now, f);
+        e = asked_lane_change(c, now, f);
     if (!e)
         e = lanes_want(s, c->name, now, &l, f);
     if (e)
@@ -312,25 +273,16 @@ err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now
     return e ? e : say_changed(s, l, c, now, f);
 }
 
-/* "its lane was purged by anna: the site is gone" */
-static struct span purge_words(const struct lane_purge *p, char out[4 * LANE_NOTE])
-{
-    bool by = p->by.n > 0, why = p->why.n > 0;
-    snprintf(out, 4 * LANE_NOTE, "its lane was purged%s%.*s%s%.*s", by ? " by " : "",
-             SP(by ? p->by : SPAN("")), why ? ": " : "", SP(why ? p->why : SPAN("")));
-    return span_of(out);
-}
-
 err sqlite_lane_purge(struct store *s, const struct lane_purge *p, wall now, int64_t *out_cancelled,
                      bool *out_more, struct fault *f)
 {
     struct query *q;
     size_t n = 0;
     int64_t done = 0;
-    char words[4 * LANE_NOTE];
+    char words[PURGE_WORDS];
     err e = store_usable(s, f);
-    if (!e && (p->by.n > LANE_NOTE || p->why.n > LANE_NOTE))
-        e = fail(f, E_BAD_INPUT, "who and why may have %d bytes each", LANE_NOTE);
+    if (!e)
+        e = asked_purge(p, words, f);
     const struct store_lane *l = e ? NULL : lanes_find(s, p->name);
     if (!e && !l)
         e = fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(p->name, 0, 120)));
@@ -345,7 +297,7 @@ err sqlite_lane_purge(struct store *s, const struct lane_purge *p, wall now, int
             /* The end of one may have moved another on. */
             e = job_row_by_seq(s, s->rows[i].seq, &found, &r, f);
             if (!e && found && r.state < JOB_ACTIVE) {
-                e = job_end_waiting(s, &r, JOB_ON_CANCEL, purge_words(p, words), now, f);
+                e = job_end_waiting(s, &r, JOB_ON_CANCEL, span_of(words), now, f);
                 done++;
             }
         }
@@ -454,25 +406,6 @@ static int64_t or_old(int64_t wanted, int64_t old)
     return wanted == LANE_UNCHANGED ? old : wanted;
 }
 
-static bool outside(int64_t value, int64_t least, int64_t most)
-{
-    return value != LANE_UNCHANGED && (value < least || value > most);
-}
-
-static err check_limit(const struct limit_view *v, struct fault *f)
-{
-    need((unsigned)v->scope < LIMIT_SCOPES);
-    if (v->scope != LIMIT_ALL && !lane_word_is_plain(v->name))
-        return fail(f, E_BAD_INPUT, "a tenant or site is a word of letters, digits, _ and -");
-    if (outside(v->max_active, 0, 1000000) || outside(v->weight, 0, WEIGHT_MAX) ||
-        outside(v->emit_ms, 0, EMIT_MAX_MS) || outside(v->burst, 1, BURST_MAX))
-        return fail(f, E_BAD_INPUT,
-                    "jobs at once must be 0 (any number) to 1000000, the weight 1 to %d, the distance 0 to a "
-                    "day, the burst 1 to %d",
-                    WEIGHT_MAX, BURST_MAX);
-    return E_OK;
-}
-
 static err set_all(struct store *s, const struct limit_view *limit, struct fault *f)
 {
     struct limit_view v = {.scope = LIMIT_ALL, .burst = 1};
@@ -521,10 +454,9 @@ static err set_site(struct store *s, const struct limit_view *limit, wall now, s
 /* Memory follows the row at once; when the group is lost after that, the limits are read again. */
 err sqlite_limit_set(struct store *s, const struct limit_view *limit, wall now, struct fault *f)
 {
-    static const char *const scopes[] = {"all", "tenant", "site"};
     err e = store_usable(s, f);
     if (!e)
-        e = check_limit(limit, f);
+        e = asked_limit(limit, f);
     if (e)
         return e;
     s->limits_changed = true;
@@ -544,7 +476,7 @@ err sqlite_limit_set(struct store *s, const struct limit_view *limit, wall now, 
     if (e)
         return e;
     struct json_w w = event_open(s);
-    json_kv_cstr(&w, "scope", scopes[limit->scope]);
+    json_kv_cstr(&w, "scope", asked_scope(limit->scope));
     json_kv_text(&w, "name", limit->name);
     return event_add(s, "", "limit.changed", now, &w, f);
 }

@@ -1,0 +1,203 @@
+/* asked.c - what may be asked of a store. */
+#include "store/asked.h"
+
+#include "base/need.h"
+#include "store/sessions.h"
+
+enum {
+    TARGET_MAX = 4096,
+    KEY_MAX = 256,
+    WEIGHT_MAX = 10000,
+    ACTIVE_MAX = 10000,
+    BURST_MAX = 10000,
+    QUEUE_FULL_WAIT_MS = 5000,
+    CLOSED_WAIT_MS = 60000,
+};
+static const int64_t EMIT_MAX_MS = 86400000, FORCE_MAX_MS = 86400000;
+
+/* ---- jobs ---- */
+
+static err check_accept(const struct accept_args *a, struct fault *f)
+{
+    if (a->id.n == 0 || a->id.n >= ID_TEXT)
+        return fail(f, E_BAD_INPUT, "the job id is not valid");
+    if (a->site.n == 0 || a->site.n >= SITE_NAME || a->lane.n == 0 || a->lane.n >= LANE_NAME ||
+        a->kind.n == 0)
+        return fail(f, E_BAD_INPUT, "site, kind and lane of a job must be short names");
+    if (a->unique_key.n > KEY_MAX)
+        return fail(f, E_BAD_INPUT, "a unique key may have %d bytes", KEY_MAX);
+    if ((unsigned)a->needs >= NEEDS_COUNT || (unsigned)a->on_conflict > UNIQUE_RUN_AFTER_ACTIVE)
+        return fail(f, E_BAD_INPUT,
+                    "what the job needs, or what to do about equal work, is not valid");
+    if (a->run_at_ms < 0 || a->expires_ms < 0 || a->deadline_ms < 0 || a->attempt_ms < 0 ||
+        a->stall_ms < 0)
+        return fail(f, E_BAD_INPUT, "the times of a job must be 0 or more");
+    if (a->spec.n > STORE_SPEC_MAX)
+        return fail(f, E_BAD_INPUT, "the options may have %d bytes", STORE_SPEC_MAX);
+    if (a->target.n > TARGET_MAX || a->idempotency_key.n > KEY_MAX)
+        return fail(f, E_BAD_INPUT, "the target may have %d bytes, the idempotency key %d",
+                    TARGET_MAX, KEY_MAX);
+    if ((unsigned)a->mark > MARK_USED || a->variant.n > STORE_SPEC_MAX)
+        return fail(f, E_BAD_INPUT, "the mark of the job is not valid");
+    if (a->prio < 0 || a->prio > 9 || a->limit < 0)
+        return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
+    if (a->pool.n &&
+        (!session_pool_valid(a->pool) || !a->operation.n || a->operation.n >= SESSION_NAME))
+        return fail(f, E_BAD_INPUT, "the pool of sessions is not valid");
+    if (a->counts != ITEM_POST && a->counts != ITEM_USER)
+        return fail(f, E_BAD_INPUT, "a job counts posts or users");
+    return E_OK;
+}
+
+err asked_accept(const struct accept_args *a, struct lane_name *out, struct fault *f)
+{
+    err e = check_accept(a, f);
+    return e ? e : asked_lane(a->lane, out, f);
+}
+
+err asked_lane(struct span name, struct lane_name *out, struct fault *f)
+{
+    if (name.n < LANE_NAME && lane_name_parse(name, out))
+        return E_OK;
+    return fail(
+        f, E_BAD_INPUT,
+        "\"%.*s\" is no lane; one is tenant/site/class, the class interactive, normal or bulk",
+        SP(span_cut(name, 0, 60)));
+}
+
+static err come_later(err e, int64_t wait_ms, struct fault *f)
+{
+    if (f && !f->code)
+        f->wait_ms = wait_ms;
+    return e;
+}
+
+err asked_mode(enum store_mode mode, struct fault *f)
+{
+    if (mode != MODE_DRAINING && mode != MODE_MAINTENANCE)
+        return E_OK;
+    err e = come_later(mode == MODE_DRAINING ? E_DRAINING : E_MAINTENANCE, CLOSED_WAIT_MS, f);
+    return fail(f, e, "the service takes no jobs now (mode %s)", mode_name(mode));
+}
+
+err asked_closed(struct span lane, struct fault *f)
+{
+    err e = come_later(E_CLOSED, CLOSED_WAIT_MS, f);
+    return fail(f, e, "lane %.*s takes no jobs now: it was closed", SP(lane));
+}
+
+err asked_full(int64_t ready_max, struct fault *f)
+{
+    err e = come_later(E_BUSY, QUEUE_FULL_WAIT_MS, f);
+    return fail(f, e, "%lld jobs are waiting already; try again later", (long long)ready_max);
+}
+
+err asked_batch(const struct commit_args *args, enum item_kind counts, struct fault *f)
+{
+    if (args->cursor.n > STORE_CURSOR_MAX)
+        return fail(f, E_BAD_INPUT, "a cursor may have %d bytes, this one has %zu",
+                    STORE_CURSOR_MAX, args->cursor.n);
+    if (args->count > ORD_PER_BATCH || args->filtered < 0 || args->filtered > ORD_PER_BATCH)
+        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
+    for (size_t i = 0; i < args->count; i++) {
+        const struct store_item *it = &args->items[i];
+        if ((unsigned)it->kind > ITEM_CONFLICT || it->id.n == 0)
+            return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind",
+                        i);
+        if (it->kind == ITEM_POST && counts == ITEM_USER)
+            return fail(f, E_BAD_INPUT,
+                        "record %zu of the batch is a post; job %.*s is about users", i,
+                        SP(args->id));
+    }
+    return E_OK;
+}
+
+/* ---- lanes and limits ---- */
+
+static bool in_range(int64_t value, int64_t least, int64_t most)
+{
+    return value == LANE_UNCHANGED || value == LANE_AS_CONFIGURED ||
+           (value >= least && value <= most);
+}
+
+err asked_lane_change(const struct lane_change *c, wall now, struct fault *f)
+{
+    const struct lane_settings *set = &c->settings;
+    bool says_why = c->act == LANE_ACT_PAUSE || c->act == LANE_ACT_CLOSE ||
+                    c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE;
+    if (c->by.n > LANE_NOTE || c->why.n > LANE_NOTE)
+        return fail(f, E_BAD_INPUT, "who and why may have %d bytes each", LANE_NOTE);
+    if (says_why && !c->why.n)
+        return fail(f, E_BAD_INPUT, "say why: whoever finds the lane so wants to know");
+    if (c->act == LANE_ACT_SET &&
+        (!in_range(set->weight, 1, WEIGHT_MAX) || !in_range(set->max_active, 1, ACTIVE_MAX) ||
+         !in_range(set->emit_ms, 0, EMIT_MAX_MS) || !in_range(set->burst, 1, BURST_MAX)))
+        return fail(f, E_BAD_INPUT,
+                    "weight, jobs at once and burst must be 1 to %d, the distance 0 to a day",
+                    ACTIVE_MAX);
+    if ((c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE) &&
+        (c->until_ms <= now.ms || c->until_ms > now.ms + FORCE_MAX_MS))
+        return fail(f, E_BAD_INPUT,
+                    "a breaker is held by hand for a day at most, and until a time to come");
+    return E_OK;
+}
+
+const char *asked_lane_event(enum lane_act act)
+{
+    static const char *const names[] = {
+        [LANE_ACT_SET] = "lane.changed",
+        [LANE_ACT_PAUSE] = "lane.paused",
+        [LANE_ACT_RESUME] = "lane.resumed",
+        [LANE_ACT_CLOSE] = "lane.closed",
+        [LANE_ACT_OPEN] = "lane.opened",
+        [LANE_ACT_BREAKER_OPEN] = "breaker.opened",
+        [LANE_ACT_BREAKER_CLOSE] = "breaker.closed",
+        [LANE_ACT_BREAKER_RESET] = "breaker.reset",
+        [LANE_ACT_UNBLOCK] = "lane.unblocked",
+    };
+    _Static_assert(sizeof names / sizeof names[0] == LANE_ACTS, "a name each");
+    return names[act];
+}
+
+/* "its lane was purged by anna: the site is gone" */
+static void purge_words(const struct lane_purge *p, char out[PURGE_WORDS])
+{
+    bool by = p->by.n > 0, why = p->why.n > 0;
+    snprintf(out, PURGE_WORDS, "its lane was purged%s%.*s%s%.*s", by ? " by " : "",
+             SP(by ? p->by : SPAN("")), why ? ": " : "", SP(why ? p->why : SPAN("")));
+}
+
+err asked_purge(const struct lane_purge *p, char out_words[PURGE_WORDS], struct fault *f)
+{
+    if (p->by.n > LANE_NOTE || p->why.n > LANE_NOTE)
+        return fail(f, E_BAD_INPUT, "who and why may have %d bytes each", LANE_NOTE);
+    purge_words(p, out_words);
+    return E_OK;
+}
+
+static bool outside(int64_t value, int64_t least, int64_t most)
+{
+    return value != LANE_UNCHANGED && (value < least || value > most);
+}
+
+err asked_limit(const struct limit_view *v, struct fault *f)
+{
+    need((unsigned)v->scope < LIMIT_SCOPES);
+    if (v->scope != LIMIT_ALL && !lane_word_is_plain(v->name))
+        return fail(f, E_BAD_INPUT, "a tenant or site is a word of letters, digits, _ and -");
+    if (outside(v->max_active, 0, 1000000) || outside(v->weight, 0, WEIGHT_MAX) ||
+        outside(v->emit_ms, 0, EMIT_MAX_MS) || outside(v->burst, 1, BURST_MAX))
+        return fail(
+            f, E_BAD_INPUT,
+            "jobs at once must be 0 (any number) to 1000000, the weight 1 to %d, the distance 0 to a "
+            "day, the burst 1 to %d",
+            WEIGHT_MAX, BURST_MAX);
+    return E_OK;
+}
+
+const char *asked_scope(enum limit_scope scope)
+{
+    static const char *const names[] = {"all", "tenant", "site"};
+    need((unsigned)scope < LIMIT_SCOPES);
+    return names[scope];
+}

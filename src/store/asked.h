@@ -1,0 +1,30 @@
+/* asked.h - what may be asked of a store, whatever kind it is: checks of arguments, and the words of answers
+ * that every kind gives. Pure. */
+#pragma once
+
+#include "core/lane.h"
+#include "store/lanes.h"
+#include "store/store.h"
+
+enum { SITE_NAME = 64, ORD_PER_BATCH = 100000, PURGE_WORDS = 4 * LANE_NOTE };
+
+/* E_BAD_INPUT. out borrows from the arguments. */
+MUST_USE err asked_accept(const struct accept_args *args, struct lane_name *out,
+                          struct fault *f);
+MUST_USE err asked_lane(struct span name, struct lane_name *out, struct fault *f);
+/* Whether jobs are taken in this mode: E_DRAINING, E_MAINTENANCE. */
+MUST_USE err asked_mode(enum store_mode mode, struct fault *f);
+/* No further job: E_CLOSED this lane, E_BUSY so many wait. */
+MUST_USE err asked_closed(struct span lane, struct fault *f);
+MUST_USE err asked_full(int64_t ready_max, struct fault *f);
+/* Of a job that counts `counts`. E_BAD_INPUT, E_TOO_BIG. */
+MUST_USE err asked_batch(const struct commit_args *args, enum item_kind counts,
+                         struct fault *f);
+
+MUST_USE err asked_lane_change(const struct lane_change *c, wall now, struct fault *f);
+const char *asked_lane_event(enum lane_act act); /* "lane.paused" */
+/* out_words: why its jobs end. */
+MUST_USE err asked_purge(const struct lane_purge *p, char out_words[PURGE_WORDS],
+                         struct fault *f);
+MUST_USE err asked_limit(const struct limit_view *v, struct fault *f);
+const char *asked_scope(enum limit_scope scope); /* "tenant" */
