@@ -10,6 +10,7 @@
 
 #include "store/batches.h"
 #include "store/clock.h"
+#include "store/redis/redis.h"
 
 #include "base/need.h"
 #include "core/metrics.h"
@@ -814,12 +815,19 @@ static void free_thread(struct store_thread **t)
     *t = NULL;
 }
 
+static err open_store(const struct store_thread_config *c, struct store **out, struct fault *f)
+{
+    struct redis_config shared = {
+        .url = span_of(c->queue), .node = span_of(c->node), .records = c->records, .archive = c->archive};
+    return c->queue ? redis_open(out, &shared, &c->limits, c->seed, c->now(), f)
+                    : store_open(out, c->state_dir, &c->limits, c->seed, c->now(), f);
+}
+
 err store_thread_start(struct store_thread **out, const struct store_thread_config *config,
                        struct fault *f)
 {
     struct store *store = NULL;
-    err e =
-        store_open(&store, config->state_dir, &config->limits, config->seed, config->now(), f);
+    err e = open_store(config, &store, f);
     if (e)
         return e;
     struct store_thread *t = heap_new_of(struct store_thread);

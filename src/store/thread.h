@@ -16,6 +16,7 @@
 #include "store/reader.h"
 #include "store/schedules.h"
 #include "store/sessions.h"
+#include "store/redis/records.h"
 #include "store/store.h"
 
 enum store_verb {
@@ -127,6 +128,10 @@ enum { STORE_READERS_MAX = 16 };
 struct store_thread;
 struct store_thread_config {
     const char *state_dir;
+    const char *queue; /* of several machines: "redis://…" (store/redis/place.h); NULL: the embedded one */
+    const char *node;  /* name of this one there; NULL: "node" */
+    const struct records_ops *records; /* where a queue of several machines keeps records, with its archive */
+    struct archive *archive;           /* the caller's, used by the thread alone until it is stopped; NULL: none */
     struct store_limits limits;
     struct retain_args retain;
     int64_t field_retention_ms;

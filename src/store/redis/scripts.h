@@ -10,7 +10,25 @@
 /* X(CONSTANT, file) */
 /* clang-format off */
 #define SCRIPTS(X) \
-    X(OPEN, open)
+    X(OPEN, open) \
+    X(ACCEPT, accept) \
+    X(RESERVE, reserve) \
+    X(LEASE, lease) \
+    X(COMMIT, commit) \
+    X(FINISH, finish) \
+    X(CANCEL, cancel) \
+    X(REAP, reap) \
+    X(OUTLOOK, outlook) \
+    X(VIEW, view) \
+    X(EVENTS, events) \
+    X(LANES, lanes) \
+    X(LANE_CHANGE, lane_change) \
+    X(LANE_PURGE, lane_purge) \
+    X(LIMIT_SET, limit_set) \
+    X(MODE, mode) \
+    X(RETAIN, retain) \
+    X(REPLAY, replay) \
+    X(GONE, gone)
 /* clang-format on */
 
 #define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,

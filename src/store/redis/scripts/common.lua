@@ -1,2 +1,1081 @@
--- common.lua - what every script may use. KEYS[1] is the store's prefix.
-local P = KEYS[1]
+-- common.lua - what every script may use: time, jobs, lanes, how a job moves between its states.
+--
+-- KEYS[1] is the store's prefix, ARGV[1] the caller's time (empty: the server's), ARGV[2] the settings of the
+-- calling node, ARGV[3] the number of its call (empty: it changes nothing), ARGV[4] its name; what is of one
+-- script alone follows, here A[1] and on. Lanes, tenants, sites and jobs are read once (M.lane, M.job), changed
+-- in memory, and written by M.flush(), which every script that changes something calls last. Fields that are 0
+-- or empty are not stored.
+--
+-- Keys behind the prefix:
+--   meta            schema, epoch, numbers of jobs, lanes and events, mode, turns of the tenants, kept bytes
+--   j:ID p:ID t:ID  a job: what decides; what is fixed, as text; its long texts. e:ID its events but the first
+--   s:STATE         jobs by number                      all: its bound is that of the jobs
+--   l:LANE          a lane; :0 :1 its ready jobs by rank and by what they need, :a active, :s :b scheduled, blocked
+--   te:T si:S       a tenant, a site; :a active jobs, :n lanes with ready jobs; te:T:0 :1 turns; si:S:f lanes that wait
+--   tz0 tz1         turns of the tenants                waits  when time opens a lane
+--   lanes tenants sites idle rated words                names, lanes by use, sites with a rate, lanes by what holds them
+--   sched act stop over done dead gone                  jobs by the time that concerns them; gone: only the archive has them
+--   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
+--   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
+--   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result
+--   idem:T:K mk:X ev last                               requests; marks; the log of all events; last reply to a node
+local P, call, A, M = KEYS[1], redis.call, {}, {}
+for i = 5, #ARGV do
+    A[i - 4] = ARGV[i]
+end
+local CALL, NODE = ARGV[3], ARGV[4]
+-- Asked again because the reply was lost on its way: the same answer. A node asks one thing after the other.
+if CALL ~= '' then
+    local last = call('HGET', P .. 'last', NODE)
+    if last and string.sub(last, 1, #CALL + 1) == CALL .. '|' then
+        return cmsgpack.unpack(string.sub(last, #CALL + 2))
+    end
+end
+local INF = 9007199254740991
+local BLOCKED, SCHEDULED, READY, ACTIVE, SUCCEEDED, DEAD, CANCELLED, EXPIRED = 0, 1, 2, 3, 4, 5, 6, 7
+local STATES = {[0] = 'blocked', 'scheduled', 'ready', 'active', 'succeeded', 'dead', 'cancelled', 'expired'}
+local NORMAL, PAUSED, DRAINING, MAINTENANCE = 0, 1, 2, 3
+local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
+local OK, SIGN_BAD, SIGN_NONE = 0, 1, 2
+local AGING, STRIDE, EVENTS_MAX, STEP = 30000, 1048576, 100000, 64
+local floor, max, min = math.floor, math.max, math.min
+
+local function N(x)
+    return tonumber(x) or 0
+end
+local function I(n)
+    return string.format('%.0f', n)
+end
+
+local SEED_HI, SEED_LO, RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURST, RETRY_FLOOR, RETRY_PERCENT,
+    ACTIVE_MAX, LEASE, ATTEMPT, READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX =
+    struct.unpack('>' .. string.rep('i8', 17), ARGV[2])
+
+-- ---- time ----
+
+-- Small steps back are not seen; after a large one the mark was wrong, and is given up (queue.md §11).
+local function server_time()
+    local t = call('TIME')
+    local ms, mark = N(t[1]) * 1000 + floor(N(t[2]) / 1000), N(call('HGET', P .. 'meta', 'hw'))
+    if mark > ms and mark - ms <= 2000 then
+        return mark
+    end
+    M.clock_mark = ms
+    M.clock_back = mark > ms
+    return ms
+end
+local now = ARGV[1] ~= '' and N(ARGV[1]) or server_time()
+
+-- ---- delays: core/retry.c in 32-bit halves ----
+
+local band, bor, bxor, lshift, rshift = bit.band, bit.bor, bit.bxor, bit.lshift, bit.rshift
+local TWO32 = 4294967296
+
+local function u32(n)
+    return n % TWO32
+end
+local function add64(a, b)
+    local lo = a[2] + b[2]
+    return {u32(a[1] + b[1] + floor(lo / TWO32)), u32(lo)}
+end
+local function xor64(a, b)
+    return {u32(bxor(a[1], b[1])), u32(bxor(a[2], b[2]))}
+end
+local function rotl64(a, n)
+    if n >= 32 then
+        a, n = {a[2], a[1]}, n - 32
+    end
+    if n == 0 then
+        return a
+    end
+    return {u32(bor(lshift(a[1], n), rshift(a[2], 32 - n))), u32(bor(lshift(a[2], n), rshift(a[1], 32 - n)))}
+end
+local function mul64(a, b)
+    local x = {a[2] % 65536, floor(a[2] / 65536), a[1] % 65536, floor(a[1] / 65536)}
+    local y = {b[2] % 65536, floor(b[2] / 65536), b[1] % 65536, floor(b[1] / 65536)}
+    local r, carry = {}, 0
+    for i = 1, 4 do
+        local sum = carry
+        for k = 1, i do
+            sum = sum + x[k] * y[i - k + 1]
+        end
+        r[i] = sum % 65536
+        carry = floor(sum / 65536)
+    end
+    return {r[4] * 65536 + r[3], r[2] * 65536 + r[1]}
+end
+local function sip_round(v)
+    v[1] = add64(v[1], v[2])
+    v[3] = add64(v[3], v[4])
+    v[2] = xor64(rotl64(v[2], 13), v[1])
+    v[4] = xor64(rotl64(v[4], 16), v[3])
+    v[1] = rotl64(v[1], 32)
+    v[3] = add64(v[3], v[2])
+    v[1] = add64(v[1], v[4])
+    v[2] = xor64(rotl64(v[2], 17), v[3])
+    v[4] = xor64(rotl64(v[4], 21), v[1])
+    v[3] = rotl64(v[3], 32)
+end
+local function word_at(s, i)
+    local b = {string.byte(s, i, i + 7)}
+    local lo = (b[1] or 0) + (b[2] or 0) * 256 + (b[3] or 0) * 65536 + (b[4] or 0) * 16777216
+    return {(b[5] or 0) + (b[6] or 0) * 256 + (b[7] or 0) * 65536 + (b[8] or 0) * 16777216, lo}
+end
+-- span_hash()
+local function hash(s, seed)
+    local key = add64(mul64(seed, {0x9e3779b9, 0x7f4a7c15}), {0, 1})
+    local v = {xor64(seed, {0x736f6d65, 0x70736575}), xor64(key, {0x646f7261, 0x6e646f6d}),
+               xor64(seed, {0x6c796765, 0x6e657261}), xor64(key, {0x74656462, 0x79746573})}
+    local whole = #s - #s % 8
+    for i = 1, whole + 1, 8 do
+        local word = word_at(s, i)
+        if i > whole then
+            word[1] = word[1] + #s % 256 * 16777216
+        end
+        v[4] = xor64(v[4], word)
+        sip_round(v)
+        v[1] = xor64(v[1], word)
+    end
+    v[3] = xor64(v[3], {0, 0xff})
+    for _ = 1, 3 do
+        sip_round(v)
+    end
+    return xor64(xor64(v[1], v[2]), xor64(v[3], v[4]))
+end
+local function draw(id, n, seed, most)
+    local h = hash(id, add64(seed, mul64({0, n}, {0x9e3779b9, 0x7f4a7c15})))
+    local shifted = {floor(h[1] / 536870912), u32(floor(h[2] / 536870912) + u32(h[1] * 8))}
+    h = xor64(h, shifted)
+    local m = most + 1
+    return (h[1] % m * (TWO32 % m) + h[2] % m) % m
+end
+-- Before the n-th try of its kind; hint: the server's own time.
+function M.delay(id, n, hint)
+    n = min(n, 64)
+    local d, seed = RETRY_BASE, {SEED_HI, SEED_LO}
+    for _ = 2, n do
+        d = min(d * 2, RETRY_CAP)
+    end
+    d = min(d, RETRY_CAP)
+    local half = floor(d / 2)
+    local own = half + draw(id, n, seed, d - half)
+    if hint <= 0 then
+        return own
+    end
+    return max(own, hint) + draw(id, n, xor64(seed, {0xd1b54a32, 0xd192ed03}), floor(hint / 5))
+end
+
+-- ---- records that are read once and written at the end ----
+
+-- Numbers but those named in `texts`.
+local function read(key, fields, texts)
+    local values, r = call('HMGET', key, unpack(fields)), {}
+    for i, f in ipairs(fields) do
+        if texts[f] then
+            r[f] = values[i] or ''
+        else
+            r[f] = N(values[i])
+        end
+    end
+    return r, values[1]
+end
+local function write(key, r, before, fields, texts)
+    local set, gone = {}, {}
+    for _, f in ipairs(fields) do
+        local v = r[f]
+        if v ~= before[f] then
+            if v == 0 or v == '' then
+                gone[#gone + 1] = f
+            else
+                set[#set + 1] = f
+                set[#set + 1] = texts[f] and v or I(v)
+            end
+        end
+    end
+    if #set > 0 then
+        call('HSET', key, unpack(set))
+    end
+    if #gone > 0 then
+        call('HDEL', key, unpack(gone))
+    end
+end
+local function copy(r)
+    local c = {}
+    for k, v in pairs(r) do
+        c[k] = v
+    end
+    return c
+end
+
+local META = {'epoch', 'seq', 'lanes', 'ev', 'mode', 'tvt', 'amax', 'reaped', 'kept'}
+local meta = read(P .. 'meta', META, {})
+local meta_before = copy(meta)
+
+local TENANT = {'ps', 'vt', 'we', 'ma', 'th', 'ln'}
+local TENANT_TEXTS = {th = true}
+local tenants, sites, lanes, jobs = {}, {}, {}, {}
+function M.tenant(name)
+    local t = tenants[name]
+    if t then
+        return t
+    end
+    t = read(P .. 'te:' .. name, TENANT, TENANT_TEXTS)
+    t.name, t.key, t.before = name, P .. 'te:' .. name, copy(t)
+    t.active, t.awake = call('SCARD', t.key .. ':a'), call('SCARD', t.key .. ':n')
+    tenants[name] = t
+    return t
+end
+local SITE = {'ma', 'em', 'bu', 'ta', 'ln'}
+function M.site(name)
+    local s = sites[name]
+    if s then
+        return s
+    end
+    s = read(P .. 'si:' .. name, SITE, {})
+    s.name, s.key, s.before = name, P .. 'si:' .. name, copy(s)
+    s.active = call('SCARD', s.key .. ':a')
+    sites[name] = s
+    return s
+end
+
+-- ow oa oe ob: its own settings + 1, 0 as configured; lb: number of the job that failed last.
+local LANE = {'n', 'te', 'si', 'cl', 'ps', 'ta', 'bu', 'bs', 'bf', 'bt', 'tr', 'wf', 'ws', 'wb', 'fo', 'lb',
+              'ow', 'oa', 'oe', 'ob', 'pa', 'co', 'pk', 'us', 'wd', 'rn', 'st'}
+local LANE_TEXTS = {te = true, si = true}
+-- nil: there is none.
+function M.lane(name)
+    local l = lanes[name]
+    if l then
+        return l
+    end
+    local there
+    l, there = read(P .. 'l:' .. name, LANE, LANE_TEXTS)
+    if not there then
+        return nil
+    end
+    l.name, l.key, l.before = name, P .. 'l:' .. name, copy(l)
+    l[0], l[1], l.active = call('ZCARD', l.key .. ':0'), call('ZCARD', l.key .. ':1'), call('SCARD', l.key .. ':a')
+    l.tenant, l.site = M.tenant(l.te), M.site(l.si)
+    l.turn = string.format('%09d:%s', l.n, name)
+    lanes[name] = l
+    return l
+end
+-- of: tenant, site, class, place of the tenant among those whose turn is the same.
+function M.lane_want(name, of)
+    local l = M.lane(name)
+    if l then
+        return l
+    end
+    meta.lanes = meta.lanes + 1
+    l = {}
+    for _, f in ipairs(LANE) do
+        l[f] = LANE_TEXTS[f] and '' or 0
+    end
+    l.before = copy(l)
+    l.name, l.key, l.n, l.te, l.si, l.cl, l.us = name, P .. 'l:' .. name, meta.lanes, of.te, of.si, of.cl, now
+    l[0], l[1], l.active = 0, 0, 0
+    l.tenant, l.site = M.tenant(of.te), M.site(of.si)
+    l.ps = l.tenant.vt
+    if l.tenant.ln == 0 and l.tenant.ma == 0 and l.tenant.we == 0 then
+        l.tenant.ps = meta.tvt
+    end
+    l.tenant.th = of.th
+    l.tenant.ln, l.site.ln = l.tenant.ln + 1, l.site.ln + 1
+    l.turn = string.format('%09d:%s', l.n, name)
+    l.touched = true
+    lanes[name] = l
+    call('ZADD', P .. 'lanes', 0, name)
+    call('ZADD', P .. 'tenants', 0, of.te)
+    call('ZADD', P .. 'sites', 0, of.si)
+    call('ZADD', P .. 'idle', now, name)
+    return l
+end
+-- Where jobs of this lane go that ended their worker's life.
+function M.quarantine(l)
+    local at = string.find(l.name, '@', 1, true)
+    local name = l.te .. '/' .. l.si .. '/quarantine' .. (at and string.sub(l.name, at) or '')
+    return M.lane_want(name, {te = l.te, si = l.si, cl = 3, th = l.tenant.th})
+end
+
+local JOB = {'sq', 'st', 'ln', 'nd', 'pr', 'rk', 'ra', 'ca', 'fe', 'no', 'ow', 'wo', 'rq', 'le', 'su', 'sd', 'cq', 'sb',
+             'ep', 'nf', 'nc', 'nt', 'nr', 'nk', 'nv', 'mf', 'mc', 'mt', 'fb', 'cb', 'rb', 'pg', 'ge', 'nb', 'ha', 'us',
+             'by', 'li', 'co', 'mk', 'rj', 'cf', 'fi', 'ov', 'de', 'am', 'sm', 'me', 'uk', 'wk', 'wt', 'wh', 'so', 'sf',
+             'rg', 'wb', 'fl', 've', 'en', 'rv', 'sa', 'fa', 'es', 'as', 'ec', 'fp'}
+local JOB_TEXTS = {ln = true, no = true, ow = true, wo = true, rq = true, uk = true, wk = true, wt = true, sf = true, fp = true}
+-- nil: there is none.
+function M.job(id)
+    local j = jobs[id]
+    if j then
+        return j
+    end
+    local there
+    j, there = read(P .. 'j:' .. id, JOB, JOB_TEXTS)
+    if not there then
+        return nil
+    end
+    j.id, j.key, j.before = id, P .. 'j:' .. id, copy(j)
+    j.member = string.format('%012d:%s', j.sq, id)
+    jobs[id] = j
+    return j
+end
+function M.job_new(id)
+    local j = {}
+    for _, f in ipairs(JOB) do
+        j[f] = JOB_TEXTS[f] and '' or 0
+    end
+    j.before = copy(j)
+    j.before.st = -1
+    meta.seq = meta.seq + 1
+    j.id, j.key, j.sq = id, P .. 'j:' .. id, meta.seq
+    j.member = string.format('%012d:%s', j.sq, id)
+    jobs[id] = j
+    return j
+end
+local function id_of(member)
+    return string.sub(member, 14)
+end
+-- Whose lease it is, or nil.
+function M.held(id, nonce)
+    local j = M.job(id)
+    return j and j.st == ACTIVE and j.no == nonce and j or nil
+end
+-- site, kind, target, spec, variant, pool, operation
+function M.fixed(id)
+    local text, at, parts = call('GET', P .. 'p:' .. id) or '', 1, {}
+    while at <= #text do
+        local colon = string.find(text, ':', at, true)
+        local n = N(string.sub(text, at, colon - 1))
+        parts[#parts + 1] = string.sub(text, colon + 1, colon + n)
+        at = colon + n + 1
+    end
+    return parts
+end
+
+-- ---- events ----
+
+-- Of no job: j nil.
+function M.event(j, kind, body)
+    meta.ev = meta.ev + 1
+    if not j then
+        call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', 'j', '', 'n', 0, 'e',
+             I(now) .. '|' .. kind .. '|' .. body)
+        return
+    end
+    j.ec = j.ec + 1
+    call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', 'j', j.id, 'n', j.ec)
+    -- What the first one says is in the job itself.
+    if j.ec == 1 then
+        j.es, j.as = meta.ev, j.st + 1
+    else
+        call('RPUSH', P .. 'e:' .. j.id, I(meta.ev) .. '|' .. I(now) .. '|' .. kind .. '|' .. body)
+    end
+end
+
+-- ---- what holds a lane up ----
+
+local WEIGHTS = {[0] = 800, 300, 100, 100}
+local QUARANTINE = 3
+function M.settings(l)
+    return {weight = l.ow > 0 and l.ow - 1 or WEIGHTS[l.cl],
+            active = l.oa > 0 and l.oa - 1 or l.cl == QUARANTINE and 1 or LANE_ACTIVE,
+            emit = l.oe > 0 and l.oe - 1 or LANE_EMIT,
+            burst = l.ob > 0 and l.ob - 1 or LANE_BURST}
+end
+local function start_at(tat, emit, burst)
+    if emit <= 0 then
+        return 0
+    end
+    return tat - (max(burst, 1) - 1) * emit
+end
+local function next_tat(tat, emit)
+    return emit > 0 and max(tat, now) + emit or tat
+end
+local function ready_of(l)
+    return l[0] + l[1]
+end
+local function room_of(l, set)
+    return (l.bs == CLOSED and set.active or 1) - l.active
+end
+local function open_at(l, set)
+    local at = max(start_at(l.ta, set.emit, set.burst), l.bu, l.pk)
+    return l.bs == OPEN and max(at, l.bt) or at
+end
+local function starts_now(l, set)
+    local n = min(room_of(l, set), ready_of(l))
+    if l.pa == 1 or n <= 0 or open_at(l, set) > now then
+        return 0
+    end
+    if set.emit > 0 then
+        local saved = floor((now - start_at(l.ta, set.emit, set.burst)) / set.emit) + 1
+        n = min(n, saved, max(set.burst, 1))
+    end
+    return n
+end
+local function one_more_at(l, set, starts)
+    if set.emit <= 0 or starts >= min(room_of(l, set), ready_of(l)) or starts >= set.burst then
+        return INF
+    end
+    return start_at(l.ta, set.emit, set.burst) + starts * set.emit
+end
+function M.active_max()
+    return meta.amax > 0 and meta.amax or ACTIVE_MAX
+end
+function M.all_full()
+    return M.active_max() > 0 and call('ZCARD', P .. 's:3') >= M.active_max()
+end
+local function tenant_full(t)
+    return t.ma > 0 and t.active >= t.ma
+end
+local function site_full(s)
+    return s.ma > 0 and s.active >= s.ma
+end
+-- Numbers of enum waiting, and until when: 0 nobody knows.
+local W_WORKER, W_RATE, W_LANE, W_SITE, W_BREAKER, W_PAUSE, W_LIMIT, W_SESSION, W_MODE = 2, 3, 4, 5, 6, 8, 9, 10, 12
+function M.waiting(l)
+    local set = M.settings(l)
+    if meta.mode == PAUSED or meta.mode == MAINTENANCE then
+        return W_MODE, 0
+    elseif l.pa == 1 then
+        return W_PAUSE, 0
+    elseif l.bs == OPEN and l.bt > now then
+        return W_BREAKER, l.bt
+    elseif l.bu > now then
+        return W_SITE, l.bu
+    elseif l.pk > now then
+        return W_SESSION, l.pk == INF and 0 or l.pk
+    elseif room_of(l, set) <= 0 then
+        return l.bs == CLOSED and W_LANE or W_BREAKER, 0
+    end
+    local rate, site = start_at(l.ta, set.emit, set.burst), start_at(l.site.ta, l.site.em, l.site.bu)
+    if rate > now then
+        return W_RATE, rate
+    elseif site > now then
+        return W_RATE, site
+    elseif tenant_full(l.tenant) or site_full(l.site) or M.all_full() then
+        return W_LIMIT, 0
+    end
+    return W_WORKER, 0
+end
+-- Numbers of enum lane_word + 1; 0: it has no jobs.
+local WORDS = {[W_BREAKER] = 4, [W_SITE] = 3, [W_LANE] = 2, [W_LIMIT] = 2, [W_PAUSE] = 5, [W_SESSION] = 6}
+
+-- ---- where lanes stand ----
+
+local function place_tenant(t)
+    for n = 0, 1 do
+        local member = t.th .. ':' .. t.name
+        if not tenant_full(t) and call('EXISTS', t.key .. ':' .. n) == 1 then
+            call('ZADD', P .. 'tz' .. n, t.ps, member)
+        else
+            call('ZREM', P .. 'tz' .. n, member)
+        end
+    end
+end
+local function count_word(l, word, runnable)
+    if l.wd ~= word then
+        if l.wd > 0 then
+            call('HINCRBY', P .. 'words', l.wd, -1)
+        end
+        if word > 0 then
+            call('HINCRBY', P .. 'words', word, 1)
+        end
+    end
+    if l.rn ~= runnable then
+        call('HINCRBY', P .. 'words', 'rn', runnable - l.rn)
+    end
+    l.wd, l.rn = word, runnable
+end
+local function place(l)
+    local set = M.settings(l)
+    local starts, ready = starts_now(l, set), ready_of(l)
+    local wait = INF
+    call('ZREM', l.site.key .. ':f', l.turn)
+    if starts > 0 then
+        if l[0] > 0 then
+            call('ZADD', l.tenant.key .. ':0', l.ps, l.turn)
+        else
+            call('ZREM', l.tenant.key .. ':0', l.turn)
+        end
+        call('ZADD', l.tenant.key .. ':1', l.ps, l.turn)
+        wait = one_more_at(l, set, starts)
+    else
+        call('ZREM', l.tenant.key .. ':0', l.turn)
+        call('ZREM', l.tenant.key .. ':1', l.turn)
+        if l.pa == 0 and ready > 0 and room_of(l, set) > 0 then
+            wait = open_at(l, set)
+        end
+    end
+    if wait < INF then
+        call('ZADD', P .. 'waits', wait, l.turn)
+    else
+        call('ZREM', P .. 'waits', l.turn)
+    end
+    l.st = starts
+    l.touched = false
+    l.tenant.touched = true
+    local used = ready > 0 or l.active > 0
+    count_word(l, used and (WORDS[M.waiting(l)] or 1) or 0, starts > 0 and ready or 0)
+    if l.us - l.before.us > 3600000 then
+        call('ZADD', P .. 'idle', l.us, l.name)
+    else
+        l.us = l.before.us > 0 and l.before.us or l.us
+    end
+    write(l.key, l, l.before, LANE, LANE_TEXTS)
+    l.before = copy(l)
+end
+-- The site's cap leaves room again: as many lanes as may start something take their turn.
+local function free_site(s)
+    local room = s.ma > 0 and s.ma - s.active or STEP
+    s.freed = nil
+    if room <= 0 then
+        return
+    end
+    for _, turn in ipairs(call('ZRANGE', s.key .. ':f', 0, STEP - 1)) do
+        if room <= 0 then
+            return
+        end
+        local l = M.lane(string.sub(turn, 11))
+        if l then
+            place(l)
+            room = room - (l.st > 0 and 1 or 0)
+        else
+            call('ZREM', s.key .. ':f', turn)
+        end
+    end
+end
+-- Everything that was changed takes its place.
+function M.places()
+    for _, l in pairs(lanes) do
+        if l.touched then
+            place(l)
+        end
+    end
+    for _, s in pairs(sites) do
+        if s.freed then
+            free_site(s)
+        end
+    end
+    for _, t in pairs(tenants) do
+        if t.touched then
+            t.touched = false
+            place_tenant(t)
+        end
+    end
+end
+-- What time has opened takes its turn.
+function M.wake()
+    for _, turn in ipairs(call('ZRANGEBYSCORE', P .. 'waits', '-inf', now, 'LIMIT', 0, STEP)) do
+        local l = M.lane(string.sub(turn, 11))
+        if l then
+            l.touched = true
+        else
+            call('ZREM', P .. 'waits', turn)
+        end
+    end
+    M.places()
+end
+function M.flush()
+    M.places()
+    for _, t in pairs(tenants) do
+        write(t.key, t, t.before, TENANT, TENANT_TEXTS)
+    end
+    for _, s in pairs(sites) do
+        write(s.key, s, s.before, SITE, {})
+    end
+    for _, j in pairs(jobs) do
+        if not j.gone then
+            write(j.key, j, j.before, JOB, JOB_TEXTS)
+        end
+    end
+    write(P .. 'meta', meta, meta_before, META, {})
+    if M.clock_mark then
+        call('HSET', P .. 'meta', 'hw', I(M.clock_mark))
+    end
+    if call('EXISTS', P .. 'tz1') == 1 then
+        call('ZADD', P .. 'wake', 0, 'w')
+    end
+end
+
+-- ---- jobs move ----
+
+local function lane_awakes(l)
+    if ready_of(l) == 0 then
+        l.ps = max(l.ps, l.tenant.vt)
+        if l.tenant.awake == 0 then
+            l.tenant.ps = max(l.tenant.ps, meta.tvt)
+        end
+        l.tenant.awake = l.tenant.awake + call('SADD', l.tenant.key .. ':n', l.name)
+        call('SADD', l.site.key .. ':n', l.name)
+    end
+end
+local function lane_sleeps(l)
+    if ready_of(l) == 0 then
+        l.tenant.awake = l.tenant.awake - call('SREM', l.tenant.key .. ':n', l.name)
+        call('SREM', l.site.key .. ':n', l.name)
+    end
+end
+local function due_at(j)
+    return j.ov > 0 and j.de > 0 and min(j.ov, j.de) or max(j.ov, j.de)
+end
+-- Takes it out of every index of its state.
+local function leave_state(j)
+    local l = M.lane(j.ln)
+    call('ZREM', P .. 's:' .. j.st, j.id)
+    if j.st < ACTIVE and j.ov > 0 then
+        call('ZREM', P .. 'over', j.member)
+    end
+    if j.st == READY then
+        call('ZREM', l.key .. ':' .. j.nd, j.member)
+        l[j.nd] = l[j.nd] - 1
+        lane_sleeps(l)
+    elseif j.st == SCHEDULED then
+        call('ZREM', P .. 'sched', j.member)
+        call('ZREM', l.key .. ':s', j.id)
+    elseif j.st == BLOCKED then
+        call('ZREM', l.key .. ':b', j.id)
+    elseif j.st == ACTIVE then
+        call('ZREM', P .. 'act', j.member)
+        call('SREM', l.key .. ':a', j.id)
+        call('SREM', l.tenant.key .. ':a', j.id)
+        call('SREM', l.site.key .. ':a', j.id)
+        l.active, l.tenant.active, l.site.active = l.active - 1, l.tenant.active - 1, l.site.active - 1
+        l.site.freed = true
+        if j.sb > 0 then
+            call('ZREM', P .. 'stop', j.member)
+        end
+        if j.rq ~= '' then
+            call('HDEL', P .. 'asked', j.wo .. ':' .. j.rq)
+        end
+    else
+        call('ZREM', P .. (j.st == DEAD and 'dead' or 'done'), j.member)
+        meta.kept = meta.kept - (j.st ~= DEAD and j.by or 0)
+    end
+    l.us, l.touched = now, true
+end
+-- Puts it into every index of state `to`, in lane `l`; its times are set already.
+local function enter_state(j, to, l)
+    j.st, j.ln = to, l.name
+    call('ZADD', P .. 's:' .. to, j.sq, j.id)
+    if to < ACTIVE and j.ov > 0 then
+        call('ZADD', P .. 'over', j.ov, j.member)
+    end
+    if to == READY then
+        lane_awakes(l)
+        call('ZADD', l.key .. ':' .. j.nd, j.rk, j.member)
+        l[j.nd] = l[j.nd] + 1
+    elseif to == SCHEDULED then
+        call('ZADD', P .. 'sched', j.ra, j.member)
+        call('ZADD', l.key .. ':s', j.sq, j.id)
+    elseif to == BLOCKED then
+        call('ZADD', l.key .. ':b', j.sq, j.id)
+    elseif to == ACTIVE then
+        call('ZADD', P .. 'act', j.le, j.member)
+        call('SADD', l.key .. ':a', j.id)
+        call('SADD', l.tenant.key .. ':a', j.id)
+        call('SADD', l.site.key .. ':a', j.id)
+        l.active, l.tenant.active, l.site.active = l.active + 1, l.tenant.active + 1, l.site.active + 1
+    else
+        call('ZADD', P .. (to == DEAD and 'dead' or 'done'), j.fa, j.member)
+        meta.kept = meta.kept + (to ~= DEAD and j.by or 0)
+    end
+    l.us, l.touched = now, true
+end
+local function tenant_of(j)
+    return M.lane(j.ln).te
+end
+-- Pointers to live jobs: by unique key, and by the work that they do.
+local function point(j)
+    if j.uk ~= '' then
+        call('HSET', P .. (j.st == BLOCKED and 'uniqb' or 'uniq'), tenant_of(j) .. '\n' .. j.uk, j.id)
+    end
+    if j.wk ~= '' and j.st ~= BLOCKED then
+        call('ZADD', P .. 'wk:' .. j.wk, j.sq, j.id)
+    end
+end
+local function unpoint(j)
+    if j.uk ~= '' then
+        local pointers, field = P .. (j.st == BLOCKED and 'uniqb' or 'uniq'), tenant_of(j) .. '\n' .. j.uk
+        if call('HGET', pointers, field) == j.id then
+            call('HDEL', pointers, field)
+        end
+    end
+    if j.wk ~= '' and j.st ~= BLOCKED then
+        call('ZREM', P .. 'wk:' .. j.wk, j.id)
+    end
+end
+-- The live job of the tenant with this key, the blocked one or the other; pointers are verified.
+function M.live(tenant, key, blocked)
+    local id = call('HGET', P .. (blocked and 'uniqb' or 'uniq'), tenant .. '\n' .. key)
+    local j = id and M.job(id)
+    return j and j.uk == key and j.st <= ACTIVE and (j.st == BLOCKED) == blocked and j or nil
+end
+function M.live_work(work)
+    for _, id in ipairs(call('ZRANGE', P .. 'wk:' .. work, 0, 0)) do
+        local j = M.job(id)
+        return j and j.st <= ACTIVE and j.st ~= BLOCKED and j or nil
+    end
+end
+function M.accept(j, to, l)
+    enter_state(j, to, l)
+    point(j)
+end
+local function move(j, to, l)
+    leave_state(j)
+    enter_state(j, to, l or M.lane(j.ln))
+    j.rv = j.rv + 1
+end
+M.move = move
+
+-- ---- breaker, rate, retries: core/lane.c, core/limit.c ----
+
+local function trip(l)
+    l.bs, l.bt = OPEN, now + min(10000 * 2 ^ min(l.tr, 8), 1800000)
+    l.tr = l.tr + 1
+    l.bf, l.wf, l.ws, l.wb = 0, 0, 0, 0
+end
+local function note_window(l, bad)
+    if l.bs ~= CLOSED then
+        return
+    end
+    if l.ws == 0 or now - l.wf > 600000 then
+        l.wf, l.ws, l.wb = now, 0, 0
+    end
+    l.ws, l.wb = l.ws + 1, l.wb + (bad and 1 or 0)
+end
+local function note(l, sign)
+    if sign == OK then
+        l.bf, l.tr = 0, 0
+        if l.bs == HALF_OPEN then
+            l.bs = CLOSED
+        end
+        note_window(l, false)
+    elseif sign == SIGN_NONE then
+        if l.bs == HALF_OPEN then
+            l.bs, l.bt = OPEN, now
+        end
+    elseif l.bs ~= OPEN then
+        l.bf = l.bf + 1
+        note_window(l, true)
+        if l.bs == HALF_OPEN or l.bf >= 5 or (l.ws >= 20 and 2 * l.wb >= l.ws) then
+            trip(l)
+        end
+    end
+end
+-- What an ending says about the site. Errors in a row count when they are of different jobs; what was set by
+-- hand stays until its time is over.
+function M.sign(l, sign, seq)
+    if l.fo > now or (sign == SIGN_BAD and l.bs == CLOSED and l.lb == seq) then
+        return
+    end
+    if sign ~= SIGN_NONE then
+        l.lb = sign == SIGN_BAD and seq or 0
+    end
+    note(l, sign)
+    l.touched = true
+end
+local SLICE, SLICES = 60000, 10
+local function open_slice(l)
+    local key, slice = l.key .. ':t', floor(now / SLICE)
+    local newest = N(call('HGET', key, 'n'))
+    if slice > newest then
+        if slice - newest >= SLICES then
+            call('DEL', key)
+        end
+        for s = newest - SLICES + 1, min(newest, slice - SLICES) do
+            call('HDEL', key, 's' .. s, 'r' .. s)
+        end
+        call('HSET', key, 'n', slice)
+    end
+    return key, slice, max(newest, slice)
+end
+local function count_slice(l, what)
+    local key, slice, newest = open_slice(l)
+    if slice > newest - SLICES then
+        call('HINCRBY', key, what .. slice, 1)
+    end
+end
+function M.retry_at(l)
+    local fields, slice, starts, retries = {}, floor(now / SLICE), 0, 0
+    for s = slice - SLICES + 1, slice do
+        fields[#fields + 1] = 's' .. s
+        fields[#fields + 1] = 'r' .. s
+    end
+    for i, n in ipairs(call('HMGET', l.key .. ':t', unpack(fields))) do
+        if i % 2 == 1 then
+            starts = starts + N(n)
+        else
+            retries = retries + N(n)
+        end
+    end
+    if retries < RETRY_FLOOR + floor(starts * RETRY_PERCENT / 100) then
+        return now
+    end
+    return (slice + 1) * SLICE
+end
+function M.retried(l)
+    count_slice(l, 'r')
+end
+-- A job of the lane starts: its rate, its turn, its probe.
+function M.started(l)
+    local set, t, s = M.settings(l), l.tenant, l.site
+    t.vt = max(t.vt, l.ps)
+    l.ps = l.ps + floor(STRIDE / set.weight)
+    l.ta = next_tat(l.ta, set.emit)
+    meta.tvt = max(meta.tvt, t.ps)
+    t.ps = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100))
+    s.ta = next_tat(s.ta, s.em)
+    if l.bs == OPEN and now >= l.bt then
+        l.bs = HALF_OPEN
+    end
+    count_slice(l, 's')
+    l.touched = true
+end
+
+-- ---- how jobs end ----
+
+M.ended = {0, 0, 0, 0, 0, 0, 0} -- by enum outcome
+local function count_ended(to, verdict)
+    local i = to == SUCCEEDED and verdict or to == DEAD and 5 or to == CANCELLED and 6 or 7
+    if i > 0 then
+        M.ended[i] = M.ended[i] + 1
+    end
+end
+local WAITS_AFTER, WAITS_SHARE = 1, 2
+local SOURCES = {[0] = 'own', 'shared', 'cache', 'stale'}
+local settles = STEP -- waiting jobs that one script lets go on
+
+local function stop_waiting(j)
+    if j.wt ~= '' then
+        call('ZREM', P .. 'wt:' .. j.wt, j.id)
+    end
+    j.wt, j.wh = '', 0
+end
+function M.wait_for(j, leader, how)
+    stop_waiting(j)
+    j.wt, j.wh = leader.id, how
+    call('ZADD', P .. 'wt:' .. leader.id, j.sq, j.id)
+end
+local function job_ended(j)
+    M.settle(j.id, 16)
+end
+-- It had no lease; it counts as one that the store granted and ended itself.
+function M.answer(j, from, source)
+    local owner, age = from.sf ~= '' and from.sf or from.id, source == 1 and 0 or now - from.fa
+    unpoint(j)
+    leave_state(j)
+    stop_waiting(j)
+    j.fe, j.nk, j.ha, j.us, j.ve, j.en, j.nb = j.fe + 1, 1, from.ha, from.us, from.ve, from.en, from.nb
+    j.so, j.sf, j.rg, j.fa, j.rj, j.cf, j.fi = source, owner, age, now, from.rj, from.cf, from.fi
+    j.sa, j.rv = j.sa > 0 and j.sa or now, j.rv + 1
+    call('SADD', P .. 'sh:' .. owner, j.id)
+    local report = call('HGET', P .. 't:' .. from.id, 're')
+    if report then
+        call('HSET', P .. 't:' .. j.id, 're', report)
+    end
+    enter_state(j, SUCCEEDED, M.lane(j.ln))
+    if j.wk ~= '' then
+        call('ZADD', P .. 'wa:' .. j.wk, now, j.id)
+    end
+    count_ended(SUCCEEDED, j.ve)
+    M.event(j, 'job.finished', '{"state":"succeeded","have":' .. I(j.ha) .. ',"verdict":"' .. M.verdicts[j.ve] ..
+            '","source":"' .. SOURCES[source] .. '","from_job":"' .. from.id .. '"}')
+    job_ended(j)
+end
+M.verdicts = {[0] = 'none', 'complete', 'partial', 'empty_confirmed', 'sampled'}
+local function go_on(j)
+    local later = j.ra > now
+    unpoint(j)
+    stop_waiting(j)
+    j.ra = later and j.ra or now
+    j.rk = j.ra - j.pr * AGING
+    move(j, later and SCHEDULED or READY)
+    point(j)
+end
+local function settle_one(j, leader)
+    if j.wh ~= WAITS_SHARE then
+        go_on(j)
+    elseif leader and leader.st == SUCCEEDED then
+        M.answer(j, leader, 1)
+    else
+        -- No result to share: the first that waited does the work, the others wait for it.
+        local live = M.live_work(j.wk)
+        if live then
+            M.wait_for(j, live, WAITS_SHARE)
+        else
+            go_on(j)
+        end
+    end
+end
+-- Lets go on at most `most` of those that waited for it; what is left is noted.
+function M.settle(leader, most)
+    local key, done = P .. 'wt:' .. leader, 0
+    if call('EXISTS', key) == 0 then
+        return 0
+    end
+    most = min(most, settles)
+    settles = settles - most
+    local of = M.job(leader)
+    for _, id in ipairs(most > 0 and call('ZRANGE', key, 0, most - 1) or {}) do
+        local j = M.job(id)
+        if j and j.st == BLOCKED then
+            settle_one(j, of)
+            done = done + 1
+        else
+            call('ZREM', key, id)
+        end
+    end
+    if call('EXISTS', key) == 1 then
+        call('ZADD', P .. 'unset', 0, leader)
+    else
+        call('ZREM', P .. 'unset', leader)
+    end
+    return done
+end
+
+local function texts(j, fields)
+    local set = {}
+    for k, v in pairs(fields) do
+        if v ~= '' then
+            set[#set + 1] = k
+            set[#set + 1] = v
+        end
+    end
+    if #set > 0 then
+        call('HSET', P .. 't:' .. j.id, unpack(set))
+    end
+end
+M.texts = texts
+-- The one way of a waiting job to its end. why: {text, the same as JSON}
+function M.end_waiting(j, to, why)
+    unpoint(j)
+    leave_state(j)
+    stop_waiting(j)
+    j.fl, j.fa, j.cq, j.rv = to == CANCELLED and 18 or 0, now, to == CANCELLED and 1 or 0, j.rv + 1
+    call('HDEL', P .. 't:' .. j.id, 'kn', 'wh')
+    texts(j, {wh = why[1]})
+    enter_state(j, to, M.lane(j.ln))
+    count_ended(to, 0)
+    M.event(j, to == EXPIRED and 'job.expired' or 'job.cancelled', '{"state":"' .. STATES[to] .. '","have":' ..
+            I(j.ha) .. (why[1] ~= '' and ',"why":' .. why[2] or '') .. '}')
+    job_ended(j)
+end
+
+-- Numbers of enum failure_budget, of enum job_event, and which counter takes the lease.
+local B_NONE, B_FAIL, B_CRASH, B_THROTTLE, B_RELEASE = 0, 1, 2, 3, 4
+local E_DONE, E_RETRY, E_THROTTLE, E_RELEASE, E_LOST, E_GIVE_UP, E_CANCEL = 1, 2, 3, 4, 5, 6, 7
+local MOVES = {SUCCEEDED, SCHEDULED, SCHEDULED, READY, SCHEDULED, DEAD, CANCELLED}
+local F_CRASH, F_CANCELLED = 17, 18
+local RELEASES_FREE, RELEASES_MAX = 3, 30
+-- Charges the lease to the budget and says what follows.
+function M.charge(j, budget, hint, out)
+    local n
+    out.wait = 0
+    if budget == B_NONE then
+        local cancelled = out.failure == F_CANCELLED
+        out.count, out.on = cancelled and 'nv' or 'nf', cancelled and E_CANCEL or E_GIVE_UP
+    elseif budget == B_FAIL then
+        n = j.nf + 1 - j.fb
+        out.count, out.on = 'nf', n >= j.mf and E_GIVE_UP or E_RETRY
+        out.wait = M.delay(j.id, n, hint)
+    elseif budget == B_CRASH then
+        n = j.nc + 1 - j.cb
+        out.count, out.on = 'nc', n >= j.mc and E_GIVE_UP or E_LOST
+        out.wait = n > 1 and M.delay(j.id, n, 0) or 0
+    elseif budget == B_THROTTLE then
+        n = j.nt + 1
+        out.count, out.on = 'nt', n >= j.mt * (1 + j.ge) and E_GIVE_UP or E_THROTTLE
+        out.wait = M.delay(j.id, n, hint)
+    else
+        n = j.nr + 1 - j.rb
+        out.count = 'nr'
+        out.on = n >= RELEASES_MAX and E_GIVE_UP or n > RELEASES_FREE and E_LOST or E_RELEASE
+        out.wait = n > RELEASES_FREE and M.delay(j.id, n - RELEASES_FREE, 0) or 0
+    end
+end
+local function leaving_kind(to, on)
+    if to == SUCCEEDED then
+        return 'job.finished'
+    elseif to == CANCELLED or to == DEAD then
+        return 'job.' .. STATES[to]
+    elseif on == E_RELEASE then
+        return 'job.released'
+    end
+    return on == E_THROTTLE and 'job.throttled' or 'job.retrying'
+end
+local function leaving_body(j, out, to)
+    local body = '{"state":"' .. STATES[to] .. '","attempt":' .. I(j.fe) .. ',"have":' .. I(j.ha)
+    if to == SUCCEEDED then
+        body = body .. ',"verdict":"' .. M.verdicts[out.verdict] .. '","end":"' .. out.end_name .. '"'
+    elseif out.failure ~= 0 then
+        body = body .. ',"failure":"' .. (out.failure == F_CANCELLED and 'cancelled' or out.failure_name) .. '"'
+    end
+    if out.why[1] ~= '' then
+        body = body .. ',"why":' .. out.why[2]
+    end
+    return body .. (to == SCHEDULED and ',"retry_in_ms":' .. I(out.wait) or '') .. '}'
+end
+-- The one way out of ACTIVE. out: as M.charge() left it, with failure, failure_name, verdict, end_reason,
+-- end_name, why, report.
+function M.leave(j, out)
+    local l = M.lane(j.ln)
+    -- Once asked to stop, every ending but a good one is `cancelled`.
+    if j.cq == 1 and out.on ~= E_DONE then
+        out.on, out.failure = E_CANCEL, F_CANCELLED
+    end
+    local to = MOVES[out.on]
+    -- Nobody wants it any more: that is its end, and not another wait.
+    if to < SUCCEEDED and j.de > 0 and j.de <= now and out.count ~= 'nr' then
+        out.on, to = E_GIVE_UP, DEAD
+    end
+    local goes = l
+    if to < SUCCEEDED and out.count == 'nc' and l.cl ~= QUARANTINE then
+        goes = M.quarantine(l)
+    end
+    if to >= SUCCEEDED then
+        unpoint(j)
+    end
+    leave_state(j)
+    j[out.count] = j[out.count] + 1
+    j.fl, j.ve, j.en = out.failure, out.verdict or 0, out.end_reason or 0
+    j.no, j.wo, j.ow, j.rq, j.le, j.su, j.sd, j.sb, j.ep = '', '', '', '', 0, 0, 0, 0, 0
+    j.rv = j.rv + 1
+    call('HDEL', P .. 't:' .. j.id, 'wh', to >= SUCCEEDED and 'kn' or '')
+    texts(j, {wh = out.why[1], re = out.report or ''})
+    if to >= SUCCEEDED then
+        j.fa = now
+    else
+        j.ra = to == SCHEDULED and now + out.wait or now
+    end
+    enter_state(j, to, goes)
+    if to >= SUCCEEDED then
+        count_ended(to, j.ve)
+    end
+    if to == SUCCEEDED and j.wk ~= '' then
+        call('ZADD', P .. 'wa:' .. j.wk, now, j.id)
+    end
+    M.event(j, leaving_kind(to, out.on), leaving_body(j, out, to))
+    if to >= SUCCEEDED then
+        job_ended(j)
+    end
+    return to
+end
+-- Of force: the lease is void from now on, whatever its worker still does.
+function M.void(j, why)
+    M.sign(M.lane(j.ln), SIGN_NONE, j.sq)
+    M.leave(j, {on = E_CANCEL, count = 'nv', failure = F_CANCELLED, why = why, wait = 0})
+end
+M.start_at, M.site_full, M.leave_state, M.enter_state, M.point, M.unpoint, M.id_of = start_at, site_full, leave_state,
+    enter_state, point, unpoint, id_of
+
+-- Replies: the first is one of these, the last what ended, by outcome.
+local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST =
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local function done(...)
+    M.flush()
+    local reply = {...}
+    reply[#reply + 1] = M.ended
+    if CALL ~= '' then
+        call('HSET', P .. 'last', NODE, CALL .. '|' .. cmsgpack.pack(reply))
+    end
+    return reply
+end

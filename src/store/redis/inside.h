@@ -1,0 +1,95 @@
+/* inside.h - what the files of this folder share. Nobody else includes it. */
+#pragma once
+
+#include "base/json.h"
+#include "store/asked.h"
+#include "store/redis/link.h"
+#include "store/redis/redis.h"
+
+enum { CALL_ARGS = 48, CALL_NUMBER = 24, OUTCOMES = VERDICT_COUNT - 1 + 3, NONCE_TEXT = 17 };
+
+struct store {
+    struct store_head head;
+    struct link *link;
+    struct redis_config config; /* its texts are gone */
+    struct store_limits limits;
+    uint64_t seed;
+    char node[REDIS_NODE + 1];
+    struct buf conf;    /* limits, as scripts read them */
+    struct arena *own;  /* of one operation: replies, texts of arguments */
+    struct buf scratch; /* JSON of an event */
+    int64_t epoch;
+    uint64_t run,
+        calls; /* which process of the node, and which call of it: the number of a call */
+    bool in_group;
+    int64_t ended[OUTCOMES]; /* in this group, by outcome */
+    int64_t deleted[RETAIN_LIMITS];
+    int64_t last_event; /* that was heard of */
+};
+
+/* What scripts answer first; R_… in common.lua. */
+enum said {
+    SAID_OK,
+    SAID_END,
+    SAID_STALE,
+    SAID_NONE,
+    SAID_STATE,
+    SAID_TAKEN,
+    SAID_FULL,
+    SAID_MODE,
+    SAID_CLOSED,
+    SAID_BODY,
+    SAID_LANES,
+    SAID_SESSION,
+    SAID_FIRST, /* the archive is to be asked first */
+};
+
+/* Arguments of a script. */
+struct call {
+    struct span args[CALL_ARGS];
+    size_t count;
+    char numbers[CALL_ARGS][CALL_NUMBER];
+};
+void call_text(struct call *c, struct span text);
+void call_number(struct call *c, int64_t n);
+void call_flag(struct call *c, bool flag);
+void call_hex(struct call *c, uint64_t n); /* 16 digits: what may be above 2^53 */
+/* As a JSON string, in the arena of the operation. */
+void call_json(struct store *s, struct call *c, struct span text);
+/* Lane, tenant, site, class and the tenant's place among those whose turn is the same. */
+void call_lane(struct store *s, struct call *c, const struct lane_name *lane);
+
+/* Runs it. A writing script has a number, so that it may be asked again. The reply lives until the next
+ * operation begins. */
+MUST_USE err store_write(struct store *s, enum script script, const struct call *c, wall now,
+                         struct reply *out, struct fault *f);
+MUST_USE err store_look(struct store *s, enum script script, const struct call *c, wall now,
+                        struct reply *out, struct fault *f);
+static inline enum said said(const struct reply *r)
+{
+    return (enum said)reply_number(r, 0);
+}
+/* At the begin of each operation: forgets the replies of the one before. */
+void store_fresh(struct store *s);
+
+/* Copies into the caller's arena; E_TOO_BIG. */
+MUST_USE err store_keep(struct arena *a, struct span text, struct span *out, struct fault *f);
+MUST_USE err fail_stale(struct span id, struct fault *f);
+MUST_USE err fail_no_job(struct span id, struct fault *f);
+/* What a store of this kind does not do yet. */
+MUST_USE err fail_missing(const char *what, struct fault *f);
+
+/* The fixed texts of a job, in the order of common.lua's M.fixed(). */
+enum fixed {
+    FIXED_SITE,
+    FIXED_KIND,
+    FIXED_TARGET,
+    FIXED_SPEC,
+    FIXED_VARIANT,
+    FIXED_POOL,
+    FIXED_OPERATION,
+    FIXED_TEXTS
+};
+void fixed_write(const struct accept_args *a, struct buf *out);
+/* Borrows from the text; what is not there is empty. */
+void fixed_read(struct span text, struct span out[FIXED_TEXTS]);

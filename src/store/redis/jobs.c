@@ -1,0 +1,196 @@
+/* jobs.c - taking a job, stopping it, having it back. The decisions are in the scripts of these names. */
+#include "store/redis/inside.h"
+
+#include "base/need.h"
+#include "store/dead.h"
+
+/* ---- fixed texts: "5:posts4:nasa…" ---- */
+
+void fixed_write(const struct accept_args *a, struct buf *out)
+{
+    const struct span texts[FIXED_TEXTS] = {a->site,
+                                            a->kind,
+                                            a->target,
+                                            a->spec,
+                                            a->variant,
+                                            a->pool,
+                                            a->pool.n ? a->operation : SPAN_NONE};
+    for (int i = 0; i < FIXED_TEXTS; i++) {
+        buf_fmt(out, "%zu:", texts[i].n);
+        buf_add(out, texts[i]);
+    }
+}
+
+void fixed_read(struct span text, struct span out[FIXED_TEXTS])
+{
+    for (int i = 0; i < FIXED_TEXTS; i++) {
+        int64_t n = 0;
+        size_t colon = span_find_char(text, ':');
+        out[i] = SPAN("");
+        if (!span_int(span_cut(text, 0, colon), &n) || n < 0 || (size_t)n > text.n - colon - 1)
+            return;
+        out[i] = span_cut(text, colon + 1, (size_t)n);
+        text = span_cut(text, colon + 1 + (size_t)n, text.n);
+    }
+}
+
+/* ---- accept ---- */
+
+static int64_t least_of(int64_t a, int64_t b)
+{
+    if (a <= 0 || b <= 0)
+        return a > b ? a : b;
+    return a < b ? a : b;
+}
+
+static void put_accept(struct store *s, struct call *c, const struct accept_args *a,
+                       const struct lane_name *lane, struct span fixed)
+{
+    call_text(c, a->id);
+    call_lane(s, c, lane);
+    call_text(c, a->lane);
+    call_text(c, fixed);
+    const int64_t numbers[] = {
+        a->limit,       a->counts,       a->prio,      a->mark,
+        a->needs,       a->memory_bytes, a->run_at_ms, least_of(a->expires_ms, a->deadline_ms),
+        a->deadline_ms, a->attempt_ms,   a->stall_ms};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        call_number(c, numbers[i]);
+    call_text(c, a->idempotency_key);
+    call_hex(c, a->request_hash);
+    call_text(c, a->unique_key);
+    call_number(c, a->on_conflict);
+    if (a->work)
+        call_hex(c, (uint64_t)a->work);
+    else
+        call_text(c, SPAN_NONE);
+    call_flag(c, a->coalesce);
+    call_number(c, a->max_age_ms);
+    call_number(c, a->stale_if_error_ms);
+    call_text(c, a->pool);
+}
+
+/* Why a job may not come in, or not come back. */
+static err refused(struct store *s, const struct reply *r, struct span id, struct span lane,
+                   struct span site, struct span pool, struct fault *f)
+{
+    switch (said(r)) {
+    case SAID_MODE:
+        return asked_mode((enum store_mode)reply_number(r, 1), f);
+    case SAID_CLOSED:
+        return asked_closed(lane, f);
+    case SAID_FULL:
+        return asked_full(s->limits.ready_max, f);
+    case SAID_BODY:
+        return fail(f, E_BAD_INPUT, "the idempotency key was used before with another request");
+    case SAID_TAKEN:
+        return fail(f, E_CONFLICT,
+                    "job %.*s is about the same work and has not ended; it is %s",
+                    SP(reply_text(r, 1)), job_state_name((enum job_state)reply_number(r, 2)));
+    case SAID_LANES:
+        return fail(f, E_BUSY, "there are %lld lanes already",
+                    (long long)(s->limits.lanes_max > 0 ? s->limits.lanes_max : LANES_MAX));
+    case SAID_SESSION:
+        return fail(
+            f, E_SESSION,
+            "pool %.*s of %.*s has no session that can be used; see: fulmar sessions list",
+            SP(pool), SP(site));
+    case SAID_STATE:
+        return fail(f, E_CONFLICT, "there is a job %.*s already", SP(id));
+    case SAID_NONE:
+        return fail_no_job(id, f);
+    case SAID_OK:
+    case SAID_END:
+    case SAID_STALE:
+    case SAID_FIRST:
+        break;
+    }
+    return fail(f, E_STORE, "a script of the queue answered in a shape that is not ours");
+}
+
+err redis_accept(struct store *s, const struct accept_args *args, wall now,
+                 struct accept_reply *out, struct fault *f)
+{
+    struct lane_name lane;
+    struct reply r;
+    struct call c = {0};
+    struct buf fixed = BUF(4 * STORE_SPEC_MAX);
+    need(s->in_group);
+    store_fresh(s);
+    err e = asked_accept(args, &lane, f);
+    if (e)
+        return e;
+    fixed_write(args, &fixed);
+    put_accept(s, &c, args, &lane, buf_span(&fixed));
+    e = fixed.failed ? fail(f, E_TOO_BIG, "the texts of the job are too long")
+                     : store_write(s, SCRIPT_ACCEPT, &c, now, &r, f);
+    buf_free(&fixed);
+    if (!e && said(&r) != SAID_OK)
+        e = refused(s, &r, args->id, args->lane, args->site, args->pool, f);
+    if (e)
+        return e;
+    *out = (struct accept_reply){.replayed = reply_number(&r, 2) != 0,
+                                 .existing = reply_number(&r, 3) != 0,
+                                 .state = (enum job_state)reply_number(&r, 4),
+                                 .source = (enum store_source)reply_number(&r, 5)};
+    span_copy(reply_text(&r, 1), out->id, sizeof out->id);
+    return E_OK;
+}
+
+/* ---- cancel, replay ---- */
+
+err redis_cancel(struct store *s, const struct cancel_args *args, wall now,
+                 struct cancel_reply *out, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    char forced[2 * STORE_WHY_MAX] = "cancelled by force";
+    need(s->in_group);
+    store_fresh(s);
+    if (args->why.n > STORE_WHY_MAX)
+        return fail(f, E_BAD_INPUT, "why a job is cancelled may have %d bytes", STORE_WHY_MAX);
+    if (args->why.n)
+        snprintf(forced, sizeof forced, "cancelled by force: %.*s", SP(args->why));
+    call_text(&c, args->id);
+    call_flag(&c, args->force);
+    call_number(&c, args->grace_ms);
+    call_text(&c, args->why);
+    call_json(s, &c, args->why);
+    call_text(&c, span_of(forced));
+    call_json(s, &c, span_of(forced));
+    err e = store_write(s, SCRIPT_CANCEL, &c, now, &r, f);
+    if (e)
+        return e;
+    if (said(&r) == SAID_NONE)
+        return fail_no_job(args->id, f);
+    if (said(&r) == SAID_STATE)
+        return fail(f, E_CONFLICT, "job %.*s is %s already", SP(args->id),
+                    job_state_name((enum job_state)reply_number(&r, 1)));
+    *out = (struct cancel_reply){.state = (enum job_state)reply_number(&r, 1),
+                                 .active = reply_number(&r, 2) != 0};
+    return E_OK;
+}
+
+err redis_replay(struct store *s, const struct replay_args *args, wall now,
+                 struct replay_reply *out, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    need(s->in_group);
+    store_fresh(s);
+    call_text(&c, args->id);
+    call_flag(&c, args->reset);
+    err e = store_write(s, SCRIPT_REPLAY, &c, now, &r, f);
+    if (!e && said(&r) == SAID_STATE)
+        return fail(
+            f, E_CONFLICT,
+            "job %.*s is %s; only one that is dead, cancelled or expired can be retried",
+            SP(args->id), job_state_name((enum job_state)reply_number(&r, 1)));
+    if (!e && said(&r) != SAID_OK)
+        e = refused(s, &r, args->id, reply_text(&r, 1), reply_text(&r, 1), reply_text(&r, 2),
+                    f);
+    if (!e)
+        *out = (struct replay_reply){.was = (enum job_state)reply_number(&r, 1),
+                                     .generation = reply_number(&r, 2)};
+    return e;
+}

@@ -1,0 +1,164 @@
+/* missing.c - operations that the store of several machines does not have yet. Each says so; what tends things
+ * of which there are none finds none. */
+#include "store/redis/inside.h"
+
+#include "base/need.h"
+
+err fail_missing(const char *what, struct fault *f)
+{
+    return fail(f, E_STORE, "the queue in Redis has no %s yet; use the embedded store for that",
+                what);
+}
+
+/* The parameters are those of the table, and none is looked at. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define MISSING(name, what, ...)                                                               \
+    err redis_##name(__VA_ARGS__)                                                              \
+    {                                                                                          \
+        return fail_missing(what, f);                                                          \
+    }
+MISSING(file_put, "files of media", struct store *s, const struct file_put_args *args, wall now,
+        struct fault *f)
+MISSING(file, "files of media", struct store *s, struct span hash, struct file_view *out,
+        struct fault *f)
+MISSING(fields, "counts of fields", struct store *s, struct span site, int64_t hours, wall now,
+        struct arena *a, struct fields_view *out, struct fault *f)
+MISSING(drift, "counts of fields", struct store *s, wall now, int64_t out_marks[DRIFT_MARKS],
+        struct fault *f)
+MISSING(evidence_list, "evidence", struct store *s, struct span id, struct arena *a,
+        struct evidence_list *out, struct fault *f)
+MISSING(evidence_read, "evidence", struct store *s, struct span id, int64_t n, struct arena *a,
+        struct evidence_view *out, struct fault *f)
+MISSING(repair, "repairs", struct store *s, const struct repair_args *args, wall now,
+        struct repair_reply *out, struct fault *f)
+MISSING(dead_groups, "groups of dead jobs", struct store *s, const struct dead_query *q,
+        struct arena *a, struct dead_group **out_groups, size_t *out_count, bool *out_more,
+        struct fault *f)
+MISSING(operation_start, "operations on many jobs", struct store *s,
+        const struct operation_args *args, wall now, struct arena *a,
+        struct operation_view *out, struct fault *f)
+MISSING(operation_cancel, "operations on many jobs", struct store *s, struct span id, wall now,
+        struct fault *f)
+MISSING(operation, "operations on many jobs", struct store *s, struct span id, struct arena *a,
+        struct operation_view *out, struct fault *f)
+MISSING(operations, "operations on many jobs", struct store *s, struct span after, size_t limit,
+        struct arena *a, struct operation_view **out, size_t *out_count, struct fault *f)
+MISSING(batch_create, "batches", struct store *s, const struct batch_args *args, wall now,
+        struct arena *a, struct batch_reply *out, struct fault *f)
+MISSING(batch_add, "batches", struct store *s, const struct batch_add_args *args, wall now,
+        struct arena *a, struct batch_reply *out, struct fault *f)
+MISSING(batch_seal, "batches", struct store *s, struct span id, wall now, struct fault *f)
+MISSING(batch_cancel, "batches", struct store *s, struct span id, struct span operation_id,
+        wall now, struct arena *a, struct operation_view *out, struct fault *f)
+MISSING(batch_retry, "batches", struct store *s, struct span id,
+        const struct operation_args *args, wall now, struct arena *a,
+        struct operation_view *out, struct fault *f)
+MISSING(batch, "batches", struct store *s, struct span id, struct arena *a,
+        struct batch_view *out, struct fault *f)
+MISSING(batches, "batches", struct store *s, struct span after, size_t limit, struct arena *a,
+        struct batch_view **out, size_t *out_count, bool *out_more, struct fault *f)
+MISSING(batch_jobs, "batches", struct store *s, const struct batch_jobs_query *q, wall now,
+        struct arena *a, struct job_view **out, size_t *out_count, struct fault *f)
+MISSING(batch_items, "batches", struct store *s, struct span id, int kind, size_t limit,
+        size_t bytes_max, struct arena *a, struct batch_place *place, struct item_view **out,
+        size_t *out_count, struct fault *f)
+MISSING(session_add, "login sessions", struct store *s, const struct session_add *args,
+        wall now, struct fault *f)
+MISSING(session_cookies, "login sessions", struct store *s, const struct session_cookies *args,
+        wall now, struct fault *f)
+MISSING(session_lock, "login sessions", struct store *s, struct span session, bool locked,
+        struct span reason, wall now, struct fault *f)
+MISSING(session_remove, "login sessions", struct store *s, struct span session, struct fault *f)
+MISSING(session, "login sessions", struct store *s, struct span session, wall now,
+        struct session_view *out, struct fault *f)
+MISSING(sessions, "login sessions", struct store *s, struct span site, struct span pool,
+        wall now, struct arena *a, struct session_view **out, size_t *out_count,
+        struct fault *f)
+MISSING(session_open, "login sessions", struct store *s, struct span job, uint64_t nonce,
+        struct secret *out, struct fault *f)
+MISSING(schedule_put, "schedules", struct store *s, const struct schedule_put *args, wall now,
+        struct arena *a, struct schedule_view *out, struct fault *f)
+MISSING(schedule_delete, "schedules", struct store *s, const struct schedule_ask *args,
+        struct fault *f)
+MISSING(schedule_pause, "schedules", struct store *s, const struct schedule_ask *args, wall now,
+        struct arena *a, struct schedule_view *out, struct fault *f)
+MISSING(schedule_trigger, "schedules", struct store *s, const struct schedule_ask *args,
+        wall now, struct arena *a, struct schedule_fired *out, struct fault *f)
+MISSING(schedule_backfill, "schedules", struct store *s, const struct schedule_backfill *args,
+        wall now, struct arena *a, struct schedule_fired *out, struct fault *f)
+MISSING(schedules_due, "schedules", struct store *s, wall now, wall elapsed, bool set_back,
+        struct arena *a, struct schedules_due *out, struct fault *f)
+MISSING(schedule_fire, "schedules", struct store *s, const struct schedule_fire *args, wall now,
+        struct arena *a, struct schedule_fired *out, struct fault *f)
+MISSING(schedule, "schedules", struct store *s, struct span tenant, struct span id,
+        struct arena *a, struct schedule_view *out, struct fault *f)
+MISSING(schedules, "schedules", struct store *s, const struct schedules_query *q,
+        struct arena *a, struct schedules_list *out, struct fault *f)
+MISSING(schedule_runs, "schedules", struct store *s, const struct schedule_runs_query *q,
+        struct arena *a, struct schedule_runs *out, struct fault *f)
+
+/* ---- what a worker may call by a lease that it no longer has answers that first ---- */
+
+static err missing_for_lease(struct store *s, struct span id, uint64_t nonce, const char *what,
+                             struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    need(s->in_group);
+    store_fresh(s);
+    call_text(&c, id);
+    call_hex(&c, nonce);
+    call_text(&c, SPAN("look"));
+    call_number(&c, 0);
+    err e = store_look(s, SCRIPT_LEASE, &c, (wall){0}, &r, f);
+    if (!e && said(&r) == SAID_STALE)
+        e = fail_stale(id, f);
+    return e ? e : fail_missing(what, f);
+}
+
+err redis_file_take(struct store *s, const struct file_take_args *args,
+                    struct file_take_reply *out, struct fault *f)
+{
+    return missing_for_lease(s, args->id, args->nonce, "files of media", f);
+}
+
+err redis_evidence_add(struct store *s, const struct evidence_args *args, wall now,
+                       struct evidence_reply *out, struct fault *f)
+{
+    return missing_for_lease(s, args->id, args->nonce, "evidence", f);
+}
+
+/* ---- duties ---- */
+
+err redis_files_tend(struct store *s, wall now, bool *out_more, struct fault *f)
+{
+    *out_more = false;
+    return E_OK;
+}
+
+err redis_evidence_retain(struct store *s, wall now, bool *out_more, struct fault *f)
+{
+    *out_more = false;
+    return E_OK;
+}
+
+bool redis_evidence_sweep(struct store *s)
+{
+    return false;
+}
+
+err redis_retain_fields(struct store *s, wall before, struct fault *f)
+{
+    return E_OK;
+}
+
+err redis_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)
+{
+    *out_more = false;
+    return E_OK;
+}
+
+err redis_tend(struct store *s, wall now, struct fault *f)
+{
+    return E_OK;
+}

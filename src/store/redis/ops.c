@@ -1,0 +1,6 @@
+/* ops.c - the table of operations of the store of several machines. */
+#include "store/redis/redis.h"
+
+#define OPERATION(result, name, parameters, arguments) .name = redis_##name,
+const struct store_ops redis_ops = {
+    .name = "redis", .close = redis_close, .idle = redis_idle, STORE_OPERATIONS(OPERATION)};

@@ -1,0 +1,35 @@
+/* redis.h - the store of several machines: the queue in one Redis that all of them share (queue.md §11), what
+ * the jobs brought in an archive (store/archive.h).
+ *
+ * Each transition is one script, so it is whole or not done. A group is no transaction: what was done in it
+ * stays done. A script that was not answered is asked again with the same number, and answers what it did;
+ * what is not known even then is an error, and the caller asks again by the same ids, as with any store. */
+#pragma once
+
+#include "store/ops.h"
+#include "store/redis/records.h"
+
+enum { REDIS_NODE = 64 };
+struct redis_config {
+    struct span url;  /* of the queue: place.h */
+    struct span name; /* of the store; empty: "q" */
+    struct span
+        node; /* this one's, at most REDIS_NODE bytes, the same after a restart: its leases of before are
+                         given back when it opens the store. Empty: "node" */
+    const struct records_ops
+        *records;            /* with their archive; NULL: none, then batches have no records */
+    struct archive *archive; /* the caller's to close, after the store */
+    bool
+        callers_time; /* `now` of each operation counts; otherwise that of the server, which all nodes share */
+};
+/* E_CONFIG, E_STORE; E_BUSY with a hint. */
+MUST_USE err redis_open(struct store **out, const struct redis_config *config,
+                        const struct store_limits *limits, uint64_t seed, wall now,
+                        struct fault *f);
+void redis_close(struct store **s);
+void redis_idle(struct store *s);
+#define OPERATION(result, name, parameters, arguments) result redis_##name parameters;
+STORE_OPERATIONS(OPERATION)
+#undef OPERATION
+
+extern const struct store_ops redis_ops;

@@ -1,0 +1,70 @@
+#!lua flags=allow-oom
+-- finish.lua - an attempt has ended: charges it, and says what follows.
+-- ARGV: id, nonce, failure, its name, budget, overridden, verdict, end, its name, why, why as JSON, report, hint,
+-- about the target, counts for the breaker, archive is in step, newest posts or '', posts were looked up
+-- Reply: {R_OK, state, retry in, breaker open until, lane}, {R_STALE}; {R_FIRST, epoch, fence, next batch, to be taken
+-- back, posts wanted}: the archive is to be asked first
+local j = M.held(A[1], A[2])
+if not j then
+    return {R_STALE}
+end
+local failure, budget, overridden, verdict = N(A[3]), N(A[5]), A[6] == '1', N(A[7])
+local well = failure == 0 and not overridden
+local brought = well and (j.mk == 2 or (j.mk == 1 and verdict == 1))
+local behind, wanted = j.wb > 0 and A[16] ~= '1', brought and A[18] ~= '1'
+if behind or wanted then
+    return {R_FIRST, j.ep, j.fe, j.nb, behind and 1 or 0, wanted and 1 or 0}
+end
+local out = {failure = failure, failure_name = A[4], verdict = well and verdict or 0, end_reason = N(A[8]), end_name = A[9],
+             why = {A[10], A[11]}, report = A[12], wait = 0}
+local hint = min(N(A[13]), 86400000)
+if well then
+    out.on, out.count = E_DONE, 'nk'
+else
+    M.charge(j, budget, hint, out)
+end
+local l = M.lane(j.ln)
+if budget == B_THROTTLE then
+    l.bu, l.touched = max(l.bu, now + min(hint > 0 and hint or out.wait, 3600000)), true
+end
+local function sign()
+    if budget == B_RELEASE or budget == B_CRASH then
+        return SIGN_NONE
+    elseif failure == 0 or A[14] == '1' or j.pg == 1 then
+        return OK
+    end
+    return A[15] == '1' and SIGN_BAD or SIGN_NONE
+end
+local trips = l.tr
+M.sign(l, sign(), j.sq)
+
+-- Lines "created_ms id", newest first: the job's own, then those known before; the first line is the newest time.
+local function move_mark()
+    local f = M.fixed(j.id)
+    local key = P .. 'mk:' .. table.concat({f[1], f[2], f[3], f[5]}, '\n')
+    local lines, seen, newest, bytes, lead = {}, {}, 0, 0, true
+    local function add(text, has_first)
+        local first = has_first
+        for line in string.gmatch(text, '[^\n]+') do
+            local ms, id = string.match(line, '^(%-?%d+) ?(.*)$')
+            newest = max(newest, min(N(ms), now))
+            if not first and id ~= '' and not seen[id] and #lines < 200 and #id <= 600 and bytes + #line < 49000 then
+                seen[id], bytes = true, bytes + #line + 1
+                lines[#lines + 1] = line
+            end
+            first = false
+        end
+    end
+    add(A[17], false)
+    add(call('HGET', key, 'posts') or '', true)
+    if #lines > 0 then
+        call('HSET', key, 'posts', I(newest) .. '\n' .. table.concat(lines, '\n') .. '\n', 'at', I(now))
+        call('ZADD', P .. 'marks', now, key)
+    end
+end
+if brought then
+    move_mark()
+end
+j.wb = 0
+local state = M.leave(j, out)
+return done(R_OK, state, state == SCHEDULED and out.wait or 0, l.tr > trips and l.bt or 0, l.name)

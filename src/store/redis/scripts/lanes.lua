@@ -1,0 +1,49 @@
+#!lua flags=allow-oom
+-- lanes.lua - lanes and limits as people see them.
+-- ARGV: 'list', name after which, how many (at most 64); 'one', name; 'bounds', lane, tenant, site; 'limits', scope
+-- ('tenants' or 'sites'), name after which, how many. Reply: {R_OK, ...}, {R_NONE}
+local function view(name)
+    local l = M.lane(name)
+    local w, til = M.waiting(l)
+    local set, notes = M.settings(l), call('HMGET', l.key, 'nby', 'nwhy', 'nat')
+    local oldest
+    for n = 0, 1 do
+        local top = l[n] > 0 and call('ZRANGE', l.key .. ':' .. n, 0, 0)[1]
+        local at = top and N(call('HGET', P .. 'j:' .. id_of(top), 'ra'))
+        oldest = at and (not oldest or at < oldest) and at or oldest
+    end
+    return {name, call('ZCARD', l.key .. ':b'), call('ZCARD', l.key .. ':s'), ready_of(l), l.active, oldest or 0, l.pa, l.co,
+            l.bu, l.bs, l.bf, l.bt, l.tr, l.wf, l.ws, l.wb, l.fo, set.weight, set.active, set.emit, set.burst, l.ow - 1,
+            l.oa - 1, l.oe - 1, l.ob - 1, w, til, notes[1] or '', notes[2] or '', N(notes[3])}
+end
+local function tenant(name)
+    local t = M.tenant(name)
+    return {name, t.ma, t.we > 0 and t.we or 100, 0, 1, t.active}
+end
+local function site(name)
+    local s = M.site(name)
+    return {name, s.ma, 0, s.em, max(s.bu, 1), s.active}
+end
+local function all()
+    return {'', M.active_max(), 0, 0, 1, call('ZCARD', P .. 's:3')}
+end
+local function names(key, after, most)
+    return call('ZRANGEBYLEX', P .. key, after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, most)
+end
+if A[1] == 'one' then
+    return M.lane(A[2]) and {R_OK, view(A[2])} or {R_NONE}
+elseif A[1] == 'bounds' then
+    return {R_OK, M.lane(A[2]) and view(A[2]) or {}, all(), tenant(A[3]), site(A[4])}
+end
+local reply = {R_OK}
+if A[1] == 'list' then
+    for _, name in ipairs(names('lanes', A[2], N(A[3]))) do
+        reply[#reply + 1] = view(name)
+    end
+    return reply
+end
+reply[2] = all()
+for _, name in ipairs(names(A[2], A[3], N(A[4]))) do
+    reply[#reply + 1] = A[2] == 'tenants' and tenant(name) or site(name)
+end
+return reply

@@ -1,0 +1,111 @@
+#!lua flags=allow-oom
+-- reap.lua - what time does to jobs, at most 100 in a call: the caller comes again with what is left.
+-- ARGV: part, how many of it are left. Reply: {R_OK, next part (0: all done), left, promoted, suspected, reaped, expired,
+-- forced, settled}
+local part, left, budget = N(A[1]), N(A[2]), 100
+local n = {promoted = 0, suspected = 0, reaped = 0, expired = 0, forced = 0, settled = 0}
+
+local function due(index)
+    local most = min(left, budget)
+    local members = call('ZRANGEBYSCORE', P .. index, '-inf', now, 'LIMIT', 0, most)
+    left, budget = #members < most and 0 or left - most, budget - #members
+    return members
+end
+-- Each member's job, when it is still what the index says.
+local function each(index, wanted, what)
+    for _, member in ipairs(due(index)) do
+        local j = M.job(id_of(member))
+        if j and wanted(j) then
+            what(j)
+        else
+            call('ZREM', P .. index, member)
+        end
+    end
+end
+local function is_active(j)
+    return j.st == ACTIVE
+end
+local function is_waiting(j)
+    return j.st < ACTIVE
+end
+
+-- Nobody could renew a lease while nobody looked: the workers get one period to speak.
+local function amnesty()
+    if now - meta.reaped <= 2 * LEASE then
+        meta.reaped, left = now, 0
+        return
+    end
+    local before = budget
+    left = budget
+    each('act', is_active, function(j)
+        j.le = now + LEASE
+        call('ZADD', P .. 'act', j.le, j.member)
+    end)
+    left = budget == 0 and before > 0 and STEP or 0
+    meta.reaped = left == 0 and now or meta.reaped
+end
+local function lapsed(j)
+    if j.su == 0 then
+        j.su, j.le, j.rv = 1, now + floor(LEASE / 3), j.rv + 1
+        call('ZADD', P .. 'act', j.le, j.member)
+        n.suspected = n.suspected + 1
+        return
+    end
+    local words = 'the worker was not heard of in time'
+    local out = {failure = F_CRASH, failure_name = 'crash', why = {words, '"' .. words .. '"'}}
+    M.charge(j, j.sd == 1 and B_CRASH or B_RELEASE, 0, out)
+    M.sign(M.lane(j.ln), SIGN_NONE, j.sq)
+    M.leave(j, out)
+    n.reaped = n.reaped + 1
+end
+local function overdue(j)
+    local words = 'did not stop in time when asked to'
+    M.void(j, {words, '"' .. words .. '"'})
+    n.forced = n.forced + 1
+end
+local function over(j)
+    local words = j.de > 0 and j.de <= now and 'its deadline has passed' or 'it waited as long as it might'
+    M.end_waiting(j, EXPIRED, {words, '"' .. words .. '"'})
+    n.expired = n.expired + 1
+end
+local function settle()
+    for _, leader in ipairs(call('ZRANGE', P .. 'unset', 0, 3)) do
+        n.settled = n.settled + M.settle(leader, 16)
+    end
+    left, budget = 0, budget - n.settled
+end
+-- A job that is tried again because it failed starts only as the lane's share of retries allows: an empty budget
+-- delays, it ends nothing.
+local function promote(j)
+    local l, again = M.lane(j.ln), j.nf > j.fb
+    local at = again and M.retry_at(l) or now
+    if at > now then
+        j.ra = at
+        call('ZADD', P .. 'sched', at, j.member)
+        return
+    end
+    j.rk = j.ra - j.pr * AGING
+    M.move(j, READY)
+    if again then
+        M.retried(l)
+    end
+    n.promoted = n.promoted + 1
+end
+local function is_scheduled(j)
+    return j.st == SCHEDULED
+end
+local parts = {
+    amnesty,
+    function() each('act', is_active, lapsed) end,
+    function() each('stop', is_active, overdue) end,
+    function() each('over', is_waiting, over) end,
+    settle,
+    function() each('sched', is_scheduled, promote) end,
+}
+while part > 0 and budget > 0 do
+    parts[part]()
+    if left == 0 then
+        part, left = (part + 1) % 7, STEP
+    end
+end
+return done(R_OK, part, left, n.promoted, n.suspected, n.reaped, n.expired, n.forced, n.settled)

@@ -1,0 +1,121 @@
+#!lua flags=allow-oom
+-- retain.lua - deletes what is too old, at most 100 jobs in a call.
+-- ARGV: age, jobs, bytes, dead age, dead jobs (0: any). Reply: {R_OK, {deleted by limit}, whether there is more, {ids of
+-- jobs that are gone and may have something in the archive}}
+local AGE, JOBS, BYTES, DEAD_AGE, DEAD_JOBS = 1, 2, 3, 4, 5
+local MOST, LANES, IDLE_MS, MARK_MS = 50, 20, 604800000, 31536000000
+local limit, deleted, ids, more = {}, {0, 0, 0, 0, 0}, {}, 0
+for i = 1, 5 do
+    limit[i] = N(A[i])
+end
+local counts = {}
+for st = SUCCEEDED, EXPIRED do
+    counts[st] = call('ZCARD', P .. 's:' .. st)
+end
+local function exceeded(j)
+    if j.st == DEAD then
+        return limit[DEAD_AGE] > 0 and j.fa < now - limit[DEAD_AGE] and DEAD_AGE or
+            limit[DEAD_JOBS] > 0 and counts[DEAD] > limit[DEAD_JOBS] and DEAD_JOBS
+    end
+    local kept = counts[SUCCEEDED] + counts[CANCELLED] + counts[EXPIRED]
+    return limit[AGE] > 0 and j.fa < now - limit[AGE] and AGE or
+        limit[JOBS] > 0 and kept > limit[JOBS] and JOBS or
+        limit[BYTES] > 0 and meta.kept > limit[BYTES] and BYTES
+end
+-- A job stays as long as another one waits for it or has its result.
+local function is_needed(id)
+    return call('EXISTS', P .. 'wt:' .. id, P .. 'sh:' .. id) > 0
+end
+local function forget(j)
+    M.leave_state(j)
+    counts[j.st] = counts[j.st] - 1
+    if j.sf ~= '' then
+        call('SREM', P .. 'sh:' .. j.sf, j.id)
+    end
+    if j.wk ~= '' then
+        call('ZREM', P .. 'wa:' .. j.wk, j.id)
+    end
+    call('UNLINK', j.key, P .. 'p:' .. j.id, P .. 't:' .. j.id, P .. 'e:' .. j.id)
+    j.gone = true
+    ids[#ids + 1] = j.id
+    call('ZADD', P .. 'gone', now, j.id)
+end
+local function delete(index)
+    local at, seen = 0, 0
+    while seen < 2 * MOST do
+        local member = call('ZRANGE', P .. index, at, at)[1]
+        local j = member and M.job(id_of(member))
+        if not member then
+            return
+        elseif not j then
+            call('ZREM', P .. index, member)
+        elseif is_needed(j.id) then
+            at = at + 1
+        else
+            local by = exceeded(j)
+            if not by then
+                return
+            elseif #ids >= MOST then
+                more = 1
+                return
+            end
+            deleted[by] = deleted[by] + 1
+            forget(j)
+        end
+        seen = seen + 1
+    end
+    more = 1
+end
+-- A lane that nobody used for a week and that no job names.
+local function is_free(l)
+    return l.ow + l.oa + l.oe + l.ob + l.pa + l.co + l.fo == 0 and ready_of(l) + l.active == 0 and
+        call('EXISTS', l.key .. ':b', l.key .. ':s') == 0
+end
+local function forget_lane(l)
+    local t, s = l.tenant, l.site
+    call('UNLINK', l.key, l.key .. ':t')
+    call('ZREM', P .. 'lanes', l.name)
+    call('ZREM', P .. 'waits', l.turn)
+    for _, key in ipairs({t.key .. ':0', t.key .. ':1', s.key .. ':f'}) do
+        call('ZREM', key, l.turn)
+    end
+    lanes[l.name] = nil
+    t.ln, s.ln, t.touched = t.ln - 1, s.ln - 1, true
+    if t.ln <= 0 and t.ma == 0 and t.we == 0 then
+        call('ZREM', P .. 'tenants', t.name)
+        call('ZREM', P .. 'tz0', t.th .. ':' .. t.name)
+        call('ZREM', P .. 'tz1', t.th .. ':' .. t.name)
+        call('UNLINK', t.key)
+        tenants[t.name] = nil
+    end
+    if s.ln <= 0 and s.ma == 0 and s.em == 0 then
+        call('ZREM', P .. 'sites', s.name)
+        call('UNLINK', s.key)
+        sites[s.name] = nil
+    end
+end
+local function retain_lanes()
+    local idle = call('ZRANGEBYSCORE', P .. 'idle', '-inf', '(' .. I(now - IDLE_MS), 'LIMIT', 0, LANES)
+    for _, name in ipairs(idle) do
+        local l = M.lane(name)
+        if l and is_free(l) then
+            call('ZREM', P .. 'idle', name)
+            forget_lane(l)
+        elseif l then
+            call('ZADD', P .. 'idle', now, name)
+        else
+            call('ZREM', P .. 'idle', name)
+        end
+    end
+    more = #idle == LANES and 1 or more
+end
+retain_lanes()
+delete('done')
+delete('dead')
+if limit[AGE] > 0 then
+    for _, key in ipairs(call('ZRANGEBYSCORE', P .. 'marks', '-inf', now - limit[AGE] - MARK_MS, 'LIMIT', 0, MOST)) do
+        call('UNLINK', key)
+        call('ZREM', P .. 'marks', key)
+    end
+end
+return done(R_OK, deleted, more, call('ZRANGE', P .. 'gone', 0, MOST - 1))

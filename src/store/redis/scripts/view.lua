@@ -1,0 +1,41 @@
+#!lua flags=allow-oom
+-- view.lua - jobs as people see them. ARGV: 'one', id; or 'list', state (-1: all), number before which they were
+-- accepted (-1: the newest), how many (at most 50). Reply: {R_OK, {job}, ...}, {R_NONE}
+-- A job: {fields and values, fixed texts, cursor, why, report, waiting, until}
+local function view(id)
+    local fields = call('HGETALL', P .. 'j:' .. id)
+    local t = call('HMGET', P .. 't:' .. id, 'cu', 'wh', 're')
+    local of = {}
+    for i = 1, #fields, 2 do
+        of[fields[i]] = fields[i + 1]
+    end
+    local state, waiting, til = N(of.st), 0, 0
+    if state == SCHEDULED then
+        waiting, til = 1, N(of.ra)
+    elseif state == BLOCKED then
+        waiting = 11
+    elseif state == READY then
+        waiting, til = M.waiting(M.lane(of.ln))
+    end
+    return {fields, call('GET', P .. 'p:' .. id) or '', t[1] or '', t[2] or '', t[3] or '', waiting, til, id}
+end
+if A[1] == 'one' then
+    if call('EXISTS', P .. 'j:' .. A[2]) == 0 then
+        return {R_NONE}
+    end
+    return {R_OK, view(A[2])}
+end
+local before, most, ids = N(A[3]), min(N(A[4]), 50), {}
+for st = N(A[2]) < 0 and 0 or N(A[2]), N(A[2]) < 0 and 7 or N(A[2]) do
+    local from = before < 0 and '+inf' or '(' .. I(before)
+    local some = call('ZREVRANGEBYSCORE', P .. 's:' .. st, from, '-inf', 'WITHSCORES', 'LIMIT', 0, most)
+    for i = 1, #some, 2 do
+        ids[#ids + 1] = {some[i], N(some[i + 1])}
+    end
+end
+table.sort(ids, function(a, b) return a[2] > b[2] end)
+local reply = {R_OK}
+for i = 1, min(#ids, most) do
+    reply[#reply + 1] = view(ids[i][1])
+end
+return reply

@@ -1,0 +1,284 @@
+/* store.c - opening, groups, calls of scripts, outlook. What jobs go through is in jobs.c and lease.c, what time
+ * does in time.c, what people see in views.c, lanes in lanes.c. */
+#include "store/redis/inside.h"
+
+#include "base/need.h"
+#include "core/metrics.h"
+#include "os/random.h"
+
+enum {
+    SCHEMA = 1,
+    SCHEMA_LEAST = 1,
+    REPLIES_BYTES = 96 << 20,
+    CONF_NUMBERS = 17,
+    OPEN_STEPS = 100000
+};
+
+/* ---- calls ---- */
+
+static void add(struct call *c, struct span text)
+{
+    need(c->count < CALL_ARGS);
+    c->args[c->count++] = text;
+}
+
+void call_text(struct call *c, struct span text)
+{
+    add(c, text.n ? text : SPAN(""));
+}
+
+void call_number(struct call *c, int64_t n)
+{
+    char *text = c->numbers[c->count];
+    snprintf(text, CALL_NUMBER, "%lld", (long long)n);
+    add(c, span_of(text));
+}
+
+void call_flag(struct call *c, bool flag)
+{
+    add(c, flag ? SPAN("1") : SPAN("0"));
+}
+
+void call_hex(struct call *c, uint64_t n)
+{
+    char *text = c->numbers[c->count];
+    snprintf(text, CALL_NUMBER, "%016llx", (unsigned long long)n);
+    add(c, span_of(text));
+}
+
+void call_json(struct store *s, struct call *c, struct span text)
+{
+    struct buf b = BUF(8 * text.n + 16);
+    json_add_string(&b, text.n ? text : SPAN(""));
+    struct span kept = arena_keep(s->own, buf_span(&b));
+    buf_free(&b);
+    need(kept.p);
+    add(c, kept);
+}
+
+void call_lane(struct store *s, struct call *c, const struct lane_name *lane)
+{
+    (void)s;
+    call_text(c, lane->tenant);
+    call_text(c, lane->site);
+    call_number(c, lane->class);
+    call_hex(c, span_hash(lane->tenant, 0) >> 1);
+}
+
+void store_fresh(struct store *s)
+{
+    arena_reset(s->own);
+}
+
+static err run(struct store *s, enum script script, bool writes, const struct call *c, wall now,
+               struct reply *out, struct fault *f)
+{
+    struct span args[CALL_ARGS + 4];
+    char at[CALL_NUMBER] = "", number[2 * CALL_NUMBER] = "";
+    if (s->config.callers_time)
+        snprintf(at, sizeof at, "%lld", (long long)now.ms);
+    if (writes)
+        snprintf(number, sizeof number, "%llx.%llu", (unsigned long long)s->run,
+                 (unsigned long long)++s->calls);
+    args[0] = span_of(at);
+    args[1] = buf_span(&s->conf);
+    args[2] = span_of(number);
+    args[3] = span_of(s->node);
+    memcpy(args + 4, c->args, c->count * sizeof *args);
+    err e = link_run(s->link, script, args, c->count + 4, s->own, out, f);
+    if (!e && (out->kind != REPLY_LIST || out->count == 0))
+        e = fail(f, E_STORE, "a script of the queue answered in a shape that is not ours");
+    return e;
+}
+
+err store_write(struct store *s, enum script script, const struct call *c, wall now,
+                struct reply *out, struct fault *f)
+{
+    err e = run(s, script, true, c, now, out, f);
+    const struct reply *ended = e || !out->count ? NULL : reply_list(out, out->count - 1);
+    for (size_t i = 0; ended && ended->count == OUTCOMES && i < OUTCOMES; i++)
+        s->ended[i] += reply_number(ended, i);
+    return e;
+}
+
+err store_look(struct store *s, enum script script, const struct call *c, wall now,
+               struct reply *out, struct fault *f)
+{
+    return run(s, script, false, c, now, out, f);
+}
+
+err store_keep(struct arena *a, struct span text, struct span *out, struct fault *f)
+{
+    *out = arena_keep(a, text.n ? text : SPAN(""));
+    return out->p ? E_OK : fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+}
+
+err fail_stale(struct span id, struct fault *f)
+{
+    return fail(f, E_STALE, "the lease of job %.*s is no longer held", SP(span_cut(id, 0, 60)));
+}
+
+err fail_no_job(struct span id, struct fault *f)
+{
+    return fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)));
+}
+
+/* ---- open ---- */
+
+/* In the order of common.lua. */
+static void write_conf(struct store *s)
+{
+    const struct store_limits *l = &s->limits;
+    const int64_t numbers[CONF_NUMBERS] = {(int64_t)(s->seed >> 32),
+                                           (int64_t)(s->seed & UINT32_MAX),
+                                           l->retry_base_ms,
+                                           l->retry_cap_ms,
+                                           l->lane_max_active,
+                                           l->lane_emit_ms,
+                                           l->lane_burst,
+                                           l->retry_floor,
+                                           l->retry_percent,
+                                           l->active_max,
+                                           l->lease_ms,
+                                           l->attempt_ms,
+                                           l->ready_max,
+                                           l->lanes_max > 0 ? l->lanes_max : LANES_MAX,
+                                           l->fail_max,
+                                           l->crash_max,
+                                           l->throttle_max};
+    buf_clear(&s->conf);
+    for (int i = 0; i < CONF_NUMBERS; i++)
+        for (int shift = 56; shift >= 0; shift -= 8)
+            buf_add_char(&s->conf, (char)((uint64_t)numbers[i] >> shift));
+    need(!s->conf.failed);
+}
+
+/* Schema and epoch; then what an earlier process of this node had is given back. */
+static err take_over(struct store *s, wall now, struct fault *f)
+{
+    int64_t passed = -1;
+    for (int step = 0; step < OPEN_STEPS; step++) {
+        struct reply r;
+        struct call c = {0};
+        call_number(&c, SCHEMA);
+        call_number(&c, SCHEMA_LEAST);
+        call_number(&c, passed);
+        err e = store_write(s, SCRIPT_OPEN, &c, now, &r, f);
+        if (e)
+            return e;
+        if (said(&r) == SAID_STATE)
+            return fail(
+                f, E_STORE,
+                "the queue in Redis has schema %lld, this version of Fulmar knows %d; use the version "
+                "that made it",
+                (long long)reply_number(&r, 1), SCHEMA);
+        s->epoch = reply_number(&r, 1);
+        passed = reply_number(&r, 3);
+        if (passed < 0)
+            return E_OK;
+    }
+    return fail(f, E_STORE, "leases of this node do not come to an end");
+}
+
+static void take_config(struct store *s, const struct redis_config *config)
+{
+    s->config = *config;
+    s->config.url = s->config.name = s->config.node = SPAN_NONE;
+    span_copy(config->node.n ? config->node : SPAN("node"), s->node, sizeof s->node);
+}
+
+err redis_open(struct store **out, const struct redis_config *config,
+               const struct store_limits *limits, uint64_t seed, wall now, struct fault *f)
+{
+    struct store *s = heap_new_of(struct store);
+    struct link_config link = {.url = config->url,
+                               .name = config->name.n ? config->name : SPAN("q")};
+    s->head.ops = &redis_ops;
+    s->limits = *limits;
+    s->seed = seed;
+    s->run = random_u64();
+    s->conf = BUF(CONF_NUMBERS * 8);
+    s->scratch = BUF(256 * 1024);
+    s->own = arena_new(REPLIES_BYTES);
+    take_config(s, config);
+    write_conf(s);
+    err e = config->node.n > REDIS_NODE
+                ? fail(f, E_CONFIG, "the name of a node may have %d bytes", REDIS_NODE)
+                : link_new(&s->link, &link, f);
+    struct outlook first; /* also tells the newest event */
+    if (!e)
+        e = take_over(s, now, f);
+    if (!e)
+        e = redis_outlook(s, now, &first, f);
+    if (e) {
+        redis_close(&s);
+        return e;
+    }
+    *out = s;
+    return E_OK;
+}
+
+void redis_close(struct store **s)
+{
+    if (!*s)
+        return;
+    link_free(&(*s)->link);
+    buf_free(&(*s)->conf);
+    buf_free(&(*s)->scratch);
+    arena_free(&(*s)->own);
+    free(*s);
+    *s = NULL;
+}
+
+/* ---- groups: what was done in one is done ---- */
+
+err redis_begin(struct store *s, struct fault *f)
+{
+    (void)f;
+    need(!s->in_group);
+    s->in_group = true;
+    return E_OK;
+}
+
+err redis_commit(struct store *s, struct fault *f)
+{
+    (void)f;
+    need(s->in_group);
+    s->in_group = false;
+    for (int i = 0; i < OUTCOMES; i++)
+        metric_add(METRIC_JOBS_FINISHED, i, s->ended[i]);
+    for (int i = 0; i < RETAIN_LIMITS; i++)
+        metric_add(METRIC_JOBS_DELETED, i, s->deleted[i]);
+    memset(s->ended, 0, sizeof s->ended);
+    memset(s->deleted, 0, sizeof s->deleted);
+    return E_OK;
+}
+
+void redis_idle(struct store *s)
+{
+    need(!s->in_group);
+}
+
+/* ---- outlook ---- */
+
+err redis_outlook(struct store *s, wall now, struct outlook *out, struct fault *f)
+{
+    struct reply r;
+    store_fresh(s);
+    err e = store_look(s, SCRIPT_OUTLOOK, &(struct call){0}, now, &r, f);
+    if (e)
+        return e;
+    struct outlook o = {.startable = reply_number(&r, 1),
+                        .startable_light = reply_number(&r, 2),
+                        .runnable = reply_number(&r, 3),
+                        .next_ms = reply_number(&r, 4) < 0 ? INT64_MAX : reply_number(&r, 4),
+                        .mode = (enum store_mode)reply_number(&r, 5),
+                        .schedule_ms = {INT64_MAX, INT64_MAX}};
+    for (size_t i = 0; i < JOB_STATES; i++)
+        o.by_state[i] = reply_number(reply_list(&r, 6), i);
+    for (size_t i = 0; i < LANE_WORDS; i++)
+        o.lanes[i] = reply_number(reply_list(&r, 7), i);
+    s->last_event = reply_number(&r, 8);
+    *out = o;
+    return E_OK;
+}

@@ -1,0 +1,334 @@
+/* views.c - jobs, their records and events as people see them; the mode. */
+#include "store/redis/inside.h"
+
+#include "base/need.h"
+
+enum { VIEWS_STEP = 50, EVENTS_STEP = 100 };
+
+/* ---- jobs ---- */
+
+enum view_part {
+    VIEW_FIELDS,
+    VIEW_FIXED,
+    VIEW_CURSOR,
+    VIEW_WHY,
+    VIEW_REPORT,
+    VIEW_WAITING,
+    VIEW_UNTIL,
+    VIEW_ID
+};
+
+/* Fields of the hash j:ID that are shown, as common.lua calls them. */
+#define VIEW_NUMBERS(X)                                                                        \
+    X("li", limit)                                                                             \
+    X("ha", have) X("us", users) X("rj", rejected) X("cf", conflicts) X("fi", filtered)        \
+        X("fe", fence) X("nf", n_fail) X("nc", n_crash) X("nt", n_throttle) X("nr", n_release) \
+            X("nb", next_batch) X("ca", created_ms) X("ra", run_at_ms) X("sa", started_ms)     \
+                X("fa", finished_ms) X("rv", revision) X("nk", n_ok) X("nv", n_void)           \
+                    X("ge", generation) X("pr", prio) X("ov", expires_ms) X("de", deadline_ms) \
+                        X("rg", result_age_ms)
+
+static struct span field_of(const struct reply *fields, const char *name)
+{
+    for (size_t i = 0; i + 1 < fields->count; i += 2)
+        if (span_is(reply_text(fields, i), name))
+            return reply_text(fields, i + 1);
+    return SPAN("");
+}
+
+static int64_t number_of(const struct reply *fields, const char *name)
+{
+    int64_t n = 0;
+    return span_int(field_of(fields, name), &n) ? n : 0;
+}
+
+static err keep_texts(const struct reply *r, const struct reply *fields, struct arena *a,
+                      struct job_view *v, struct fault *f)
+{
+    struct span fixed[FIXED_TEXTS];
+    fixed_read(reply_text(r, VIEW_FIXED), fixed);
+    const struct {
+        struct span *to, from;
+    } texts[] = {{&v->site, fixed[FIXED_SITE]},
+                 {&v->kind, fixed[FIXED_KIND]},
+                 {&v->target, fixed[FIXED_TARGET]},
+                 {&v->spec, fixed[FIXED_SPEC]},
+                 {&v->lane, field_of(fields, "ln")},
+                 {&v->cursor, reply_text(r, VIEW_CURSOR)},
+                 {&v->why, reply_text(r, VIEW_WHY)},
+                 {&v->report, reply_text(r, VIEW_REPORT)},
+                 {&v->unique_key, field_of(fields, "uk")},
+                 {&v->from_job, field_of(fields, "sf")}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        err e = store_keep(a, texts[i].from, texts[i].to, f);
+        if (e)
+            return e;
+    }
+    return E_OK;
+}
+
+static err read_view(const struct reply *r, struct arena *a, struct job_view *v,
+                     struct fault *f)
+{
+    const struct reply *fields = reply_list(r, VIEW_FIELDS);
+#define MEMBER(name, member) .member = number_of(fields, name),
+    *v = (struct job_view){VIEW_NUMBERS(MEMBER).state = (enum job_state)number_of(fields, "st"),
+                           .failure = (enum failure_class)number_of(fields, "fl"),
+                           .verdict = (enum verdict)number_of(fields, "ve"),
+                           .end = (enum end_reason)number_of(fields, "en"),
+                           .counts = (enum item_kind)number_of(fields, "co"),
+                           .source = (enum store_source)number_of(fields, "so"),
+                           .cancel_asked = number_of(fields, "cq") != 0,
+                           .waiting = (enum waiting)reply_number(r, VIEW_WAITING),
+                           .waiting_until_ms = reply_number(r, VIEW_UNTIL)};
+#undef MEMBER
+    span_copy(reply_text(r, VIEW_ID), v->id, sizeof v->id);
+    span_copy(field_of(fields, "fp"), v->fingerprint, sizeof v->fingerprint);
+    return keep_texts(r, fields, a, v, f);
+}
+
+err redis_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
+              struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, SPAN("one"));
+    call_text(&c, id);
+    err e = store_look(s, SCRIPT_VIEW, &c, now, &r, f);
+    if (e)
+        return e;
+    return said(&r) == SAID_NONE ? fail_no_job(id, f) : read_view(reply_list(&r, 1), a, out, f);
+}
+
+/* The number of the job, which a list goes on behind. */
+static err place_of(struct store *s, struct span id, wall now, int64_t *out, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    call_text(&c, SPAN("one"));
+    call_text(&c, id);
+    err e = store_look(s, SCRIPT_VIEW, &c, now, &r, f);
+    if (e)
+        return e;
+    if (said(&r) == SAID_NONE)
+        return fail(f, E_NOT_FOUND, "there is no job %.*s to go on after",
+                    SP(span_cut(id, 0, 60)));
+    *out = number_of(reply_list(reply_list(&r, 1), VIEW_FIELDS), "sq");
+    return E_OK;
+}
+
+static err next_views(struct store *s, int state, int64_t before, size_t most, wall now,
+                      struct reply *out, struct fault *f)
+{
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, SPAN("list"));
+    call_number(&c, state);
+    call_number(&c, before);
+    call_number(&c, (int64_t)most);
+    return store_look(s, SCRIPT_VIEW, &c, now, out, f);
+}
+
+err redis_jobs(struct store *s, const struct jobs_query *q, wall now, struct arena *a,
+               struct job_view **out_jobs, size_t *out_count, struct fault *f)
+{
+    int64_t before = -1;
+    size_t n = 0;
+    struct reply r = {0};
+    need(q->limit >= 1 && q->limit <= 500);
+    store_fresh(s);
+    err e = q->after.n ? place_of(s, q->after, now, &before, f) : E_OK;
+    if (e)
+        return e;
+    struct job_view *all = arena_try(a, q->limit * sizeof *all);
+    if (!all)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    do {
+        size_t most = q->limit - n < VIEWS_STEP ? q->limit - n : VIEWS_STEP;
+        e = next_views(s, q->state, before, most, now, &r, f);
+        for (size_t i = 1; !e && i < r.count; i++) {
+            before = number_of(reply_list(reply_list(&r, i), VIEW_FIELDS), "sq");
+            e = read_view(reply_list(&r, i), a, &all[n], n ? NULL : f);
+            n += e == E_OK;
+        }
+    } while (!e && n < q->limit && r.count == VIEWS_STEP + 1);
+    /* What fits is answered; the reader goes on after the last one. */
+    if (e && !(e == E_TOO_BIG && n > 0))
+        return e;
+    *out_jobs = all;
+    *out_count = n;
+    return E_OK;
+}
+
+/* ---- records ---- */
+
+err redis_items(struct store *s, struct span id, int kind, int64_t after, size_t limit,
+                size_t bytes_max, struct arena *a, struct item_view **out_items,
+                size_t *out_count, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    char owner[ID_TEXT];
+    need(limit > 0 && limit <= 10000);
+    store_fresh(s);
+    call_text(&c, SPAN("one"));
+    call_text(&c, id);
+    err e = store_look(s, SCRIPT_VIEW, &c, (wall){0}, &r, f);
+    if (!e && said(&r) == SAID_NONE)
+        return fail_no_job(id, f);
+    if (e)
+        return e;
+    struct span from = field_of(reply_list(reply_list(&r, 1), VIEW_FIELDS), "sf");
+    span_copy(from.n ? from : id, owner, sizeof owner); /* a result may be shared */
+    if (s->config.records)
+        return s->config.records->items(s->config.archive, span_of(owner), kind, after, limit,
+                                        bytes_max, a, out_items, out_count, f);
+    *out_items = NULL;
+    *out_count = 0;
+    return E_OK;
+}
+
+/* ---- events ---- */
+
+enum event_part {
+    EVENT_SEQ,
+    EVENT_AT,
+    EVENT_JOB,
+    EVENT_KIND,
+    EVENT_BODY,
+    EVENT_NUMBER,
+    EVENT_STATE,
+    EVENT_LIMIT
+};
+
+/* The first event of a job is not stored: it says what the job was accepted as. */
+static struct span first_body(struct store *s, const struct reply *r)
+{
+    struct span fixed[FIXED_TEXTS], text;
+    fixed_read(reply_text(r, EVENT_BODY), fixed);
+    buf_clear(&s->scratch);
+    struct json_w w = json_w(&s->scratch);
+    json_open(&w);
+    json_kv_cstr(&w, "state", job_state_name((enum job_state)reply_number(r, EVENT_STATE)));
+    json_kv_text(&w, "site", fixed[FIXED_SITE]);
+    json_kv_text(&w, "kind", fixed[FIXED_KIND]);
+    json_kv_text(&w, "target", fixed[FIXED_TARGET]);
+    json_kv_int(&w, "limit", reply_number(r, EVENT_LIMIT));
+    json_close(&w);
+    return buf_end(&s->scratch, &text) ? SPAN("{}") : text;
+}
+
+static err read_event(struct store *s, const struct reply *r, struct arena *a,
+                      struct event_view *v, struct fault *f)
+{
+    bool first = reply_text(r, EVENT_KIND).n == 0;
+    *v = (struct event_view){.seq = reply_number(r, EVENT_SEQ),
+                             .number = reply_number(r, EVENT_NUMBER),
+                             .at_ms = reply_number(r, EVENT_AT)};
+    err e = store_keep(a, reply_text(r, EVENT_JOB), &v->job, f);
+    if (!e)
+        e = store_keep(a, first ? SPAN("job.accepted") : reply_text(r, EVENT_KIND), &v->kind,
+                       f);
+    if (!e)
+        e = store_keep(a, first ? first_body(s, r) : reply_text(r, EVENT_BODY), &v->body, f);
+    return e;
+}
+
+static err next_events(struct store *s, struct span job, int64_t from, size_t most,
+                       struct reply *out, struct fault *f)
+{
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, job.n ? SPAN("job") : SPAN("all"));
+    if (job.n)
+        call_text(&c, job);
+    call_number(&c, from);
+    call_number(&c, (int64_t)most);
+    return store_look(s, SCRIPT_EVENTS, &c, (wall){0}, out, f);
+}
+
+err redis_events(struct store *s, int64_t after, struct span job, size_t limit, struct arena *a,
+                 struct event_view **out_events, size_t *out_count, struct fault *f)
+{
+    struct reply r;
+    size_t n = 0;
+    int64_t from = job.n ? 0 : after;
+    need(limit > 0 && limit <= 10000);
+    struct event_view *all = arena_try(a, limit * sizeof *all);
+    if (!all)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    err e = E_OK;
+    while (!e && from >= 0 && n < limit) {
+        e = next_events(s, job, from, EVENTS_STEP, &r, f);
+        from = e ? -1 : reply_number(&r, 1);
+        for (size_t i = 2; !e && i < r.count && n < limit; i++) {
+            const struct reply *event = reply_list(&r, i);
+            if (reply_number(event, EVENT_SEQ) <= after)
+                continue;
+            e = read_event(s, event, a, &all[n], n ? NULL : f);
+            n += e == E_OK;
+        }
+    }
+    if (e && !(e == E_TOO_BIG && n > 0))
+        return e;
+    *out_events = all;
+    *out_count = n;
+    return E_OK;
+}
+
+/* That was heard of with the last outlook: whoever asks for it holds a lock, and must not wait for a server. */
+int64_t redis_last_event(struct store *s)
+{
+    return s->last_event;
+}
+
+/* ---- the mode ---- */
+
+static err ask_mode(struct store *s, struct reply *out, struct fault *f)
+{
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, SPAN("get"));
+    return store_look(s, SCRIPT_MODE, &c, (wall){0}, out, f);
+}
+
+err redis_mode_get(struct store *s, struct arena *a, struct mode_view *out, struct fault *f)
+{
+    struct reply r;
+    err e = ask_mode(s, &r, f);
+    if (e)
+        return e;
+    struct mode_view v = {.mode = (enum store_mode)reply_number(&r, 1),
+                          .since_ms = reply_number(&r, 4)};
+    e = store_keep(a, reply_text(&r, 2), &v.by, f);
+    if (!e)
+        e = store_keep(a, reply_text(&r, 3), &v.why, f);
+    if (!e)
+        *out = v;
+    return e;
+}
+
+err redis_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why,
+                   wall now, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    need(s->in_group && (unsigned)mode < MODES);
+    store_fresh(s);
+    call_text(&c, SPAN("set"));
+    call_number(&c, mode);
+    call_text(&c, by);
+    call_text(&c, why);
+    buf_clear(&s->scratch);
+    buf_fmt(&s->scratch, "{\"mode\":\"%s\",\"was\":\"", mode_name(mode));
+    size_t was = s->scratch.n;
+    buf_add_text(&s->scratch, "\",\"by\":");
+    json_add_string(&s->scratch, by.n ? by : SPAN(""));
+    buf_add_text(&s->scratch, ",\"why\":");
+    json_add_string(&s->scratch, why.n ? why : SPAN(""));
+    buf_add_char(&s->scratch, '}');
+    call_text(&c, span_cut(buf_span(&s->scratch), 0, was));
+    call_text(&c, span_cut(buf_span(&s->scratch), was, s->scratch.n));
+    return store_write(s, SCRIPT_MODE, &c, now, &r, f);
+}
