@@ -1,168 +1,17 @@
 /* scenario.h - programs about promises of the queue, for any store behind store/store.h. Include it in the
  * one file of a test program.
  *
- * A store is made by a row of `store_makers`; every scenario runs on each of them and asks only through
+ * A store is made by a row of `store_makers` (makers.h); every scenario runs on each of them and asks only through
  * operations and queries. Time is virtual: world.now is what the store is told, so a month costs nothing. */
 #pragma once
 
 #include "core/lane.h"
+#include "makers.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
-#include "store/store.h"
-
-#include <sqlite3.h>
-
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
-#include <cmocka.h>
 
 #define T0 1800000000000
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
-
-/* ---- makers ---- */
-
-struct store_maker {
-    const char *name;
-    /* Makes a place of its own for a store and opens that. */
-    void *(*make)(void);
-    err (*open)(void *place, const struct store_limits *limits, wall now, struct store **out, struct fault *f);
-    /* Ends the process in the middle of whatever it was doing: nothing that was not committed is there when
-     * it is opened again. */
-    void (*crash)(void *place, struct store **s, bool in_group);
-    void (*remove)(void *place);
-    /* Work done so far, in units of the store's own that depend on nothing but what it was asked. Counted
-     * from the next opening on; NULL of a store that cannot say. */
-    void (*count_work)(bool wanted);
-    int64_t (*work)(void);
-    int64_t (*bytes)(void *place); /* that it takes on the disk */
-};
-
-/* SQLite: a folder. Work is steps of its virtual machine. */
-static inline int scenario_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-/* In memory, when there is room: what a disk does to a store is tested elsewhere, and thousands of groups
- * would wait for it. */
-static inline char *scenario_folder(char dir[64])
-{
-    struct statvfs room;
-    const char *tmp = getenv("TMPDIR");
-    if (!tmp || strlen(tmp) > 32)
-        tmp = statvfs("/dev/shm", &room) == 0 && room.f_bavail * room.f_frsize > 512u << 20 ? "/dev/shm" : "/tmp";
-    snprintf(dir, 64, "%s/fulmar-scenario-XXXXXX", tmp);
-    assert_non_null(mkdtemp(dir));
-    return dir;
-}
-
-static int64_t sqlite_steps;
-static bool sqlite_counts;
-
-static inline int sqlite_step_done(void *ctx)
-{
-    (void)ctx;
-    sqlite_steps++;
-    return 0;
-}
-
-static inline int sqlite_opened(sqlite3 *db, char **why, const void *api)
-{
-    (void)why;
-    (void)api;
-    if (sqlite_counts)
-        sqlite3_progress_handler(db, 1, sqlite_step_done, NULL);
-    return SQLITE_OK;
-}
-
-static inline void sqlite_count_work(bool wanted)
-{
-    sqlite_counts = wanted;
-}
-
-static inline void *sqlite_make(void)
-{
-    static bool watched;
-    if (!watched)
-        sqlite3_auto_extension((void (*)(void))(void *)sqlite_opened);
-    watched = true;
-    return scenario_folder(calloc(1, 64));
-}
-
-static inline err sqlite_open(void *place, const struct store_limits *limits, wall now, struct store **out,
-                              struct fault *f)
-{
-    return store_open(out, place, limits, 7, now, f);
-}
-
-static inline void sqlite_copy(const char *from_dir, const char *to_dir, const char *name)
-{
-    char path[128], piece[8192];
-    snprintf(path, sizeof path, "%s/%s", from_dir, name);
-    FILE *from = fopen(path, "rb");
-    if (!from)
-        return;
-    snprintf(path, sizeof path, "%s/%s", to_dir, name);
-    FILE *to = fopen(path, "wb");
-    assert_non_null(to);
-    for (size_t n; (n = fread(piece, 1, sizeof piece, from)) > 0;)
-        assert_int_equal(fwrite(piece, 1, n, to), n);
-    fclose(from);
-    fclose(to);
-}
-
-/* What comes next finds what is in the files at this moment, and nothing else. */
-static inline void sqlite_crash(void *place, struct store **s, bool in_group)
-{
-    char before[64];
-    struct fault f = {0};
-    memcpy(before, place, sizeof before);
-    scenario_folder(place);
-    sqlite_copy(before, place, "fulmar.db");
-    sqlite_copy(before, place, "fulmar.db-wal");
-    if (in_group) /* of the store that is thrown away */
-        (void)!store_commit(*s, &f);
-    store_close(s);
-    nftw(before, scenario_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static inline void sqlite_remove(void *place)
-{
-    nftw(place, scenario_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(place);
-}
-
-static inline int64_t sqlite_work(void)
-{
-    return sqlite_steps;
-}
-
-static inline int64_t sqlite_bytes(void *place)
-{
-    char path[128];
-    struct stat file, log = {0};
-    snprintf(path, sizeof path, "%s/fulmar.db", (const char *)place);
-    assert_int_equal(stat(path, &file), 0);
-    snprintf(path, sizeof path, "%s/fulmar.db-wal", (const char *)place);
-    (void)!stat(path, &log);
-    return file.st_size + log.st_size;
-}
-
-static const struct store_maker store_makers[] = {
-    {"sqlite", sqlite_make, sqlite_open, sqlite_crash, sqlite_remove, sqlite_count_work, sqlite_work,
-     sqlite_bytes},
-};
 
 /* ---- the world of one scenario ---- */
 
@@ -283,6 +132,8 @@ static inline void drop_texts(void)
 static inline void begin(void)
 {
     w->f = (struct fault){0};
+    if (w->maker->begun)
+        w->maker->begun(w->place);
     assert_int_equal(store_begin(w->s, &w->f), E_OK);
     w->in_group = true;
 }
@@ -400,6 +251,17 @@ static inline bool has_none(void)
 {
     struct lease l;
     return !reserve(&l);
+}
+
+/* Work of finding that no job may start. */
+static inline int64_t work_of_none(void)
+{
+    begin();
+    int64_t began = w->maker->work();
+    assert_true(has_none());
+    int64_t work = w->maker->work() - began;
+    commit();
+    return work;
 }
 
 static inline struct lease lease_next(void)
@@ -784,7 +646,10 @@ static inline int64_t below(int64_t n)
     {                                                                                          \
         int failed = 0;                                                                        \
         for (size_t i_ = 0; i_ < sizeof store_makers / sizeof *store_makers; i_++) {           \
+            const char *only_ = getenv("STORE");                                               \
             scenario_maker = &store_makers[i_];                                                \
+            if (only_ && *only_ && strcmp(only_, scenario_maker->name) != 0)                   \
+                continue;                                                                      \
             print_message("store: %s\n", scenario_maker->name);                                \
             failed += cmocka_run_group_tests(tests, NULL, NULL);                               \
         }                                                                                      \

@@ -820,10 +820,12 @@ void model_restart(struct model *m, const struct model_rules *r, int64_t now)
 {
     int64_t wait;
     struct model_job *j;
-    memset(m->vtime, 0, sizeof m->vtime);
-    memset(m->tenant_pass, 0, sizeof m->tenant_pass);
-    m->tenant_vtime = 0;
-    for (int64_t i = 0; i < m->lane_count; i++) {
+    if (!r->turns_stay) {
+        memset(m->vtime, 0, sizeof m->vtime);
+        memset(m->tenant_pass, 0, sizeof m->tenant_pass);
+        m->tenant_vtime = 0;
+    }
+    for (int64_t i = 0; !r->turns_stay && i < m->lane_count; i++) {
         struct model_lane *l = &m->lanes[i];
         m->vtime[l->tenant] = larger(m->vtime[l->tenant], l->pass);
         m->lanes[i].last_bad = m->lanes[i].window_seen = m->lanes[i].window_bad =

@@ -99,6 +99,7 @@ struct model_rules {
     int64_t releases_free;  /* after so many in a row a released job waits; 0 never */
     bool bad_once_per_job;  /* errors of one job in a row count once for the breaker */
     bool amnesty_lapsed;    /* the amnesty is for lapsed leases only */
+    bool turns_stay;        /* a restart of one node forgets nothing of lanes and tenants */
     bool items_by_job;      /* each job keeps its own reading of an item, the first one stands */
 };
 
