@@ -10,19 +10,65 @@ struct spool {
     struct db *db;
     struct json_parser *parser;
     struct buf ticket;
-    int64_t most, count; /* count: entries, those that are not on the disk yet included */
-    int64_t synced;      /* count at the last spool_sync() */
+    int64_t most;
+    struct counts {
+        int64_t waiting, handed_over;
+    } now, synced; /* those that are not on the disk yet included; at the last spool_sync() */
 };
+
+/* ---- groups: whatever is written until spool_sync() ---- */
+
+static err begin(struct spool *s, struct fault *f)
+{
+    return db_in_transaction(s->db) ? E_OK : db_script(s->db, "BEGIN IMMEDIATE", f);
+}
+
+err spool_sync(struct spool *s, struct fault *f)
+{
+    if (!db_in_transaction(s->db)) {
+        err e = db_trouble(s->db); /* SQLite took it back by itself */
+        db_forgive(s->db);
+        s->now = e ? s->synced : s->now;
+        return e ? fail(f, e, "the spool could not be written") : E_OK;
+    }
+    err e = db_trouble(s->db);
+    e = e ? fail(f, e, "the spool could not be written") : db_script(s->db, "COMMIT", f);
+    if (e) {
+        if (db_in_transaction(s->db) && db_script(s->db, "ROLLBACK", NULL))
+            db_forgive(s->db);
+        db_forgive(s->db);
+        s->now = s->synced;
+        return e;
+    }
+    s->synced = s->now;
+    if (db_wal_bytes(s->db) > LOG_MOST)
+        db_checkpoint(s->db, true);
+    return E_OK;
+}
+
+static err one_row(struct spool *s, enum sql id, const struct db_arg *args, size_t n,
+                   struct query **out, struct fault *f)
+{
+    err e = db_ask_args(s->db, id, out, f, args, n);
+    if (e)
+        return e;
+    e = db_step(*out, f);
+    if (e)
+        db_end(*out);
+    return e;
+}
 
 /* ---- its file ---- */
 
 static err count_entries(struct spool *s, struct fault *f)
 {
-    struct spool_view view;
-    err e = spool_look(s, &view, f);
-    if (!e)
-        s->count = s->synced = view.waiting + view.handed_over;
-    return e;
+    struct query *q;
+    err e = one_row(s, SQL_SPOOL_COUNT, NULL, 0, &q, f);
+    if (e)
+        return e;
+    s->now = s->synced = (struct counts){db_int(q, 0) - db_int(q, 1), db_int(q, 1)};
+    db_end(q);
+    return E_OK;
 }
 
 err spool_open(struct spool **out, const char *state_dir, int64_t most, struct fault *f)
@@ -57,48 +103,6 @@ void spool_close(struct spool **s)
     buf_free(&(*s)->ticket);
     free(*s);
     *s = NULL;
-}
-
-/* ---- groups: whatever is written until spool_sync() ---- */
-
-static err begin(struct spool *s, struct fault *f)
-{
-    return db_in_transaction(s->db) ? E_OK : db_script(s->db, "BEGIN IMMEDIATE", f);
-}
-
-err spool_sync(struct spool *s, struct fault *f)
-{
-    if (!db_in_transaction(s->db)) {
-        err e = db_trouble(s->db); /* SQLite took it back by itself */
-        db_forgive(s->db);
-        s->count = e ? s->synced : s->count;
-        return e ? fail(f, e, "the spool could not be written") : E_OK;
-    }
-    err e = db_trouble(s->db);
-    e = e ? fail(f, e, "the spool could not be written") : db_script(s->db, "COMMIT", f);
-    if (e) {
-        if (db_in_transaction(s->db) && db_script(s->db, "ROLLBACK", NULL))
-            db_forgive(s->db);
-        db_forgive(s->db);
-        s->count = s->synced;
-        return e;
-    }
-    s->synced = s->count;
-    if (db_wal_bytes(s->db) > LOG_MOST)
-        db_checkpoint(s->db, true);
-    return E_OK;
-}
-
-static err one_row(struct spool *s, enum sql id, const struct db_arg *args, size_t n,
-                   struct query **out, struct fault *f)
-{
-    err e = db_ask_args(s->db, id, out, f, args, n);
-    if (e)
-        return e;
-    e = db_step(*out, f);
-    if (e)
-        db_end(*out);
-    return e;
 }
 
 /* ---- adding ---- */
@@ -148,7 +152,7 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
     }
     if (!e)
         e = refuse_known(s, job->id, f);
-    if (!e && s->count >= s->most)
+    if (!e && s->now.waiting + s->now.handed_over >= s->most)
         e = fail(
             f, E_BUSY,
             "the queue cannot be reached, and as many jobs as may wait on this node do (%lld); try again later",
@@ -166,7 +170,7 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
                    DB_I(job->request_hash));
     if (e)
         return e;
-    s->count++;
+    s->now.waiting++;
     span_copy(job->id, reply.id, sizeof reply.id);
     *out = reply;
     return E_OK;
@@ -206,7 +210,13 @@ err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fau
 err spool_handed_over(struct spool *s, int64_t number, struct fault *f)
 {
     err e = begin(s, f);
-    return e ? e : db_run(s->db, SQL_SPOOL_DONE, f, DB_I(number));
+    if (!e)
+        e = db_run(s->db, SQL_SPOOL_DONE, f, DB_I(number));
+    if (e || !db_changes(s->db))
+        return e;
+    s->now.waiting--;
+    s->now.handed_over++;
+    return E_OK;
 }
 
 err spool_settle(struct spool *s, struct fault *f)
@@ -215,7 +225,7 @@ err spool_settle(struct spool *s, struct fault *f)
     if (!e)
         e = db_run_args(s->db, SQL_SPOOL_SETTLE, f, NULL, 0);
     if (!e)
-        s->count -= db_changes(s->db);
+        s->now.handed_over = 0;
     return e;
 }
 
@@ -224,21 +234,25 @@ err spool_again(struct spool *s, int64_t *out_count, struct fault *f)
     err e = begin(s, f);
     if (!e)
         e = db_run_args(s->db, SQL_SPOOL_AGAIN, f, NULL, 0);
-    if (!e)
-        *out_count = db_changes(s->db);
-    return e;
+    if (e)
+        return e;
+    *out_count = s->now.handed_over;
+    s->now.waiting += s->now.handed_over;
+    s->now.handed_over = 0;
+    return E_OK;
 }
 
 err spool_look(struct spool *s, struct spool_view *out, struct fault *f)
 {
     struct query *q;
-    err e = one_row(s, SQL_SPOOL_LOOK, NULL, 0, &q, f);
-    if (e)
+    struct spool_view view = {s->now.waiting, s->now.handed_over, s->most, 0};
+    err e = one_row(s, SQL_SPOOL_OLDEST, NULL, 0, &q, f);
+    if (e && e != E_END)
         return e;
-    *out = (struct spool_view){.waiting = db_int(q, 0) - db_int(q, 1),
-                               .handed_over = db_int(q, 1),
-                               .oldest_ms = db_int(q, 2),
-                               .most = s->most};
-    db_end(q);
+    if (!e) {
+        view.oldest_ms = db_int(q, 0);
+        db_end(q);
+    }
+    *out = view;
     return E_OK;
 }

@@ -15,7 +15,8 @@
     "  handed_over  INTEGER NOT NULL DEFAULT 0 CHECK(handed_over IN (0,1))"                    \
     ") STRICT;"                                                                                \
     "CREATE UNIQUE INDEX IF NOT EXISTS spool_keys ON spool(tenant,idem_key) WHERE idem_key IS NOT NULL;" \
-    "CREATE INDEX IF NOT EXISTS spool_waiting ON spool(number) WHERE handed_over=0;"
+    "CREATE INDEX IF NOT EXISTS spool_waiting ON spool(number) WHERE handed_over=0;"           \
+    "CREATE INDEX IF NOT EXISTS spool_settled ON spool(number) WHERE handed_over=1;"
 
 #define SQL_SPOOL_TABLE(X)                                                                     \
     X(SQL_SPOOL_ADD, "INSERT INTO spool(id,tenant,at,run_at,ticket,idem_key,idem_hash) VALUES(?1,?2,?3,?4,?5,?6,?7)") \
@@ -26,5 +27,6 @@
     X(SQL_SPOOL_DONE, "UPDATE spool SET handed_over=1 WHERE number=?1")                        \
     X(SQL_SPOOL_SETTLE, "DELETE FROM spool WHERE handed_over=1")                               \
     X(SQL_SPOOL_AGAIN, "UPDATE spool SET handed_over=0 WHERE handed_over=1")                   \
-    X(SQL_SPOOL_LOOK, "SELECT count(*),coalesce(sum(handed_over),0),coalesce(min(CASE WHEN handed_over=0 THEN at END),0) FROM spool")
+    X(SQL_SPOOL_OLDEST, "SELECT at FROM spool WHERE handed_over=0 ORDER BY number LIMIT 1")    \
+    X(SQL_SPOOL_COUNT, "SELECT count(*),coalesce(sum(handed_over),0) FROM spool")
 /* clang-format on */
