@@ -40,7 +40,9 @@ struct fake_redis {
     /* The thread's. */
     pthread_t thread;
     int listener, stop[2], asked;
-    bool hang_up_when_idle; /* after the next reply */
+    bool hang_up_when_idle;       /* after the next reply */
+    unsigned char bytes[1 << 16]; /* read and not looked at yet */
+    size_t at, got;
 };
 
 static inline bool fake_write(int fd, const char *bytes, size_t n)
@@ -55,14 +57,18 @@ static inline bool fake_write(int fd, const char *bytes, size_t n)
     return true;
 }
 
-/* Reads one byte, or tells that it is over. */
+/* The next byte, or −1 when it is over. */
 static inline int fake_byte(struct fake_redis *r, int fd)
 {
-    unsigned char c;
     struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = r->stop[0], .events = POLLIN}};
-    if (poll(p, 2, -1) < 0 || p[1].revents || read(fd, &c, 1) != 1)
+    if (r->at < r->got)
+        return r->bytes[r->at++];
+    if (poll(p, 2, -1) < 0 || p[1].revents)
         return -1;
-    return c;
+    ssize_t n = read(fd, r->bytes, sizeof r->bytes);
+    r->got = n > 0 ? (size_t)n : 0;
+    r->at = 1;
+    return n > 0 ? r->bytes[0] : -1;
 }
 
 static inline long fake_number(struct fake_redis *r, int fd, char mark)
@@ -162,6 +168,7 @@ static inline void *fake_thread(void *ctx)
             return NULL;
         int fd = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
         r->connections++;
+        r->at = r->got = 0;
         bool goes_on = fd >= 0;
         while (goes_on && fake_request(r, fd, words)) {
             goes_on = fake_answer(r, fd, words);
