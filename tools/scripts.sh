@@ -5,7 +5,8 @@ set -eu
 folder=$1
 scripts=$(sed -n 's/^ *X(\([A-Z_]*\), \([a-z_]*\)).*/\1 \2/p' "$folder/../scripts.h")
 [ -n "$scripts" ] || { echo "$0: scripts.h names no scripts" >&2 && exit 1; }
-quote() { sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/    "&\\n"/'; }
+# Each connection sends them all: without what is only for people.
+quote() { sed -e 's/^ *//' -e '/^$/d' -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/    "&\\n"/'; }
 
 echo '#include "store/redis/scripts.h"'
 echo 'const struct script_row script_rows[SCRIPT_COUNT] = {'

@@ -40,9 +40,9 @@ struct fake_redis {
     /* The thread's. */
     pthread_t thread;
     int listener, stop[2], asked;
-    bool hang_up_when_idle;       /* after the next reply */
-    unsigned char bytes[1 << 16]; /* read and not looked at yet */
-    size_t at, got;
+    unsigned char in[65536]; /* read of the connection, and not looked at */
+    size_t in_at, in_count;
+    bool hang_up_when_idle; /* after the next reply */
 };
 
 static inline bool fake_write(int fd, const char *bytes, size_t n)
@@ -57,18 +57,20 @@ static inline bool fake_write(int fd, const char *bytes, size_t n)
     return true;
 }
 
-/* The next byte, or −1 when it is over. */
+/* Reads one byte, or tells that it is over. */
 static inline int fake_byte(struct fake_redis *r, int fd)
 {
     struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = r->stop[0], .events = POLLIN}};
-    if (r->at < r->got)
-        return r->bytes[r->at++];
+    if (r->in_at < r->in_count)
+        return r->in[r->in_at++];
+    r->in_at = r->in_count = 0;
     if (poll(p, 2, -1) < 0 || p[1].revents)
         return -1;
-    ssize_t n = read(fd, r->bytes, sizeof r->bytes);
-    r->got = n > 0 ? (size_t)n : 0;
-    r->at = 1;
-    return n > 0 ? r->bytes[0] : -1;
+    ssize_t n = read(fd, r->in, sizeof r->in);
+    if (n <= 0)
+        return -1;
+    r->in_count = (size_t)n;
+    return r->in[r->in_at++];
 }
 
 static inline long fake_number(struct fake_redis *r, int fd, char mark)
@@ -168,8 +170,8 @@ static inline void *fake_thread(void *ctx)
             return NULL;
         int fd = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
         r->connections++;
-        r->at = r->got = 0;
         bool goes_on = fd >= 0;
+        r->in_at = r->in_count = 0;
         while (goes_on && fake_request(r, fd, words)) {
             goes_on = fake_answer(r, fd, words);
             if (goes_on && r->hang_up_when_idle && words[0][0] == 'E')
