@@ -1,5 +1,5 @@
 /* archive.h - an archive of records in the memory of a test program, for a queue that keeps none itself: what
- * store/archive.h promises, as simply as it can be done. It outlives a crash of the queue, as a database does,
+ * store/archive.h promises of them (not of evidence), as simply as it can be done. It outlives a crash of the queue, as a database does,
  * so that what was written for a batch whose cursor never moved is there when the job goes on. */
 #pragma once
 
@@ -156,13 +156,14 @@ static inline err kept_commit(struct archive *a, const struct archive_commit *ar
     return E_OK;
 }
 
-static inline err kept_rewind(struct archive *a, const struct archive_lease *lease,
+static inline err kept_rewind(struct archive *a, const struct archive_lease *lease, enum item_kind counts,
                               int64_t batch, struct archive_committed *out, struct fault *f)
 {
     struct kept_job *j = kept_job(a, lease->job);
     err e = kept_lease(j, lease, f);
     if (e)
         return e;
+    j->counts = counts;
     kept_rewind_to(j, batch);
     *out = kept_sums(j);
     return E_OK;

@@ -79,6 +79,10 @@ MUST_USE err fail_no_job(struct span id, struct fault *f);
 /* What a store of this kind does not do yet. */
 MUST_USE err fail_missing(const char *what, struct fault *f);
 
+/* The lease, when this nonce holds it; else E_STALE. Its job borrows from the argument. */
+MUST_USE err lease_held(struct store *s, struct span id, uint64_t nonce,
+                        struct archive_lease *out, struct fault *f);
+
 /* The fixed texts of a job, in the order of common.lua's M.fixed(). */
 enum fixed {
     FIXED_SITE,

@@ -26,7 +26,8 @@ enum lease_part {
     LEASE_LANE,
     LEASE_CLASS,
     LEASE_EPOCH,
-    LEASE_WRITING
+    LEASE_WRITING,
+    LEASE_COUNTS
 };
 
 static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
@@ -83,12 +84,12 @@ static struct span sites_of(struct store *s, const struct reserve_args *args)
 }
 
 /* What an earlier lease wrote to the archive and did not get to the cursor is taken back. */
-static err rewind_records(struct store *s, const struct archive_lease *lease, int64_t batch,
-                          struct fault *f)
+static err rewind_records(struct store *s, const struct archive_lease *lease,
+                          enum item_kind counts, int64_t batch, struct fault *f)
 {
     struct archive_committed ignored;
     return s->config.records
-               ? s->config.records->rewind(s->config.archive, lease, batch, &ignored, f)
+               ? s->config.records->rewind(s->config.archive, lease, counts, batch, &ignored, f)
                : E_OK;
 }
 
@@ -121,7 +122,7 @@ err redis_reserve(struct store *s, const struct reserve_args *args, wall now, st
     e = read_lease(lease, a, &l, f);
     if (!e && reply_number(lease, LEASE_WRITING))
         e = rewind_records(s, &(struct archive_lease){span_of(l.id), l.epoch, l.fence},
-                           l.next_batch, f);
+                           (enum item_kind)reply_number(lease, LEASE_COUNTS), l.next_batch, f);
     if (!e)
         *out = l;
     return e;
@@ -174,6 +175,17 @@ enum held_part {
     HELD_COUNTS,
     HELD_SITE
 };
+
+err lease_held(struct store *s, struct span id, uint64_t nonce, struct archive_lease *out,
+               struct fault *f)
+{
+    struct reply held;
+    err e = speak(s, id, nonce, SPAN("look"), 0, (wall){0}, &held, f);
+    if (!e)
+        *out = (struct archive_lease){id, reply_number(&held, HELD_EPOCH),
+                                      reply_number(&held, HELD_FENCE)};
+    return e;
+}
 
 static int64_t smaller_limit(int64_t a, int64_t b)
 {
@@ -302,7 +314,9 @@ static err settle_archive(struct store *s, struct span id, const struct reply *r
                           struct span *out_posts, struct fault *f)
 {
     struct archive_lease lease = {id, reply_number(r, 1), reply_number(r, 2)};
-    err e = reply_number(r, 4) ? rewind_records(s, &lease, reply_number(r, 3), f) : E_OK;
+    err e = reply_number(r, 4) ? rewind_records(s, &lease, (enum item_kind)reply_number(r, 6),
+                                                reply_number(r, 3), f)
+                               : E_OK;
     if (!e && reply_number(r, 5) && s->config.records)
         e = s->config.records->newest(s->config.archive, id, s->own, out_posts, f);
     return e;

@@ -21,14 +21,6 @@ MISSING(file_put, "files of media", struct store *s, const struct file_put_args 
         struct fault *f)
 MISSING(file, "files of media", struct store *s, struct span hash, struct file_view *out,
         struct fault *f)
-MISSING(fields, "counts of fields", struct store *s, struct span site, int64_t hours, wall now,
-        struct arena *a, struct fields_view *out, struct fault *f)
-MISSING(drift, "counts of fields", struct store *s, wall now, int64_t out_marks[DRIFT_MARKS],
-        struct fault *f)
-MISSING(evidence_list, "evidence", struct store *s, struct span id, struct arena *a,
-        struct evidence_list *out, struct fault *f)
-MISSING(evidence_read, "evidence", struct store *s, struct span id, int64_t n, struct arena *a,
-        struct evidence_view *out, struct fault *f)
 MISSING(repair, "repairs", struct store *s, const struct repair_args *args, wall now,
         struct repair_reply *out, struct fault *f)
 MISSING(dead_groups, "groups of dead jobs", struct store *s, const struct dead_query *q,
@@ -97,35 +89,15 @@ MISSING(schedules, "schedules", struct store *s, const struct schedules_query *q
 MISSING(schedule_runs, "schedules", struct store *s, const struct schedule_runs_query *q,
         struct arena *a, struct schedule_runs *out, struct fault *f)
 
-/* ---- what a worker may call by a lease that it no longer has answers that first ---- */
-
-static err missing_for_lease(struct store *s, struct span id, uint64_t nonce, const char *what,
-                             struct fault *f)
-{
-    struct reply r;
-    struct call c = {0};
-    need(s->in_group);
-    store_fresh(s);
-    call_text(&c, id);
-    call_hex(&c, nonce);
-    call_text(&c, SPAN("look"));
-    call_number(&c, 0);
-    err e = store_look(s, SCRIPT_LEASE, &c, (wall){0}, &r, f);
-    if (!e && said(&r) == SAID_STALE)
-        e = fail_stale(id, f);
-    return e ? e : fail_missing(what, f);
-}
-
+/* What a worker may call by a lease that it no longer has answers that first. */
 err redis_file_take(struct store *s, const struct file_take_args *args,
                     struct file_take_reply *out, struct fault *f)
 {
-    return missing_for_lease(s, args->id, args->nonce, "files of media", f);
-}
-
-err redis_evidence_add(struct store *s, const struct evidence_args *args, wall now,
-                       struct evidence_reply *out, struct fault *f)
-{
-    return missing_for_lease(s, args->id, args->nonce, "evidence", f);
+    struct archive_lease lease;
+    need(s->in_group);
+    store_fresh(s);
+    err e = lease_held(s, args->id, args->nonce, &lease, f);
+    return e ? e : fail_missing("files of media", f);
 }
 
 /* ---- duties ---- */
@@ -136,20 +108,9 @@ err redis_files_tend(struct store *s, wall now, bool *out_more, struct fault *f)
     return E_OK;
 }
 
-err redis_evidence_retain(struct store *s, wall now, bool *out_more, struct fault *f)
-{
-    *out_more = false;
-    return E_OK;
-}
-
 bool redis_evidence_sweep(struct store *s)
 {
     return false;
-}
-
-err redis_retain_fields(struct store *s, wall before, struct fault *f)
-{
-    return E_OK;
 }
 
 err redis_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)

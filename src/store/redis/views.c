@@ -1,4 +1,4 @@
-/* views.c - jobs, their records and events as people see them; the mode. */
+/* views.c - jobs and their events as people see them; the mode. */
 #include "store/redis/inside.h"
 
 #include "base/need.h"
@@ -21,8 +21,9 @@ enum view_part {
 /* Fields of the hash j:ID that are shown, as common.lua calls them. */
 #define VIEW_NUMBERS(X)                                                                        \
     X("li", limit)                                                                             \
-    X("ha", have) X("us", users) X("rj", rejected) X("cf", conflicts) X("fi", filtered)        \
-        X("fe", fence) X("nf", n_fail) X("nc", n_crash) X("nt", n_throttle) X("nr", n_release) \
+    X("ha", have)                                                                              \
+    X("us", users) X("rj", rejected) X("cf", conflicts) X("fi", filtered) X("fe", fence)       \
+        X("nf", n_fail) X("nc", n_crash) X("nt", n_throttle) X("nr", n_release)                \
             X("nb", next_batch) X("ca", created_ms) X("ra", run_at_ms) X("sa", started_ms)     \
                 X("fa", finished_ms) X("rv", revision) X("nk", n_ok) X("nv", n_void)           \
                     X("ge", generation) X("pr", prio) X("ov", expires_ms) X("de", deadline_ms) \
@@ -158,34 +159,6 @@ err redis_jobs(struct store *s, const struct jobs_query *q, wall now, struct are
         return e;
     *out_jobs = all;
     *out_count = n;
-    return E_OK;
-}
-
-/* ---- records ---- */
-
-err redis_items(struct store *s, struct span id, int kind, int64_t after, size_t limit,
-                size_t bytes_max, struct arena *a, struct item_view **out_items,
-                size_t *out_count, struct fault *f)
-{
-    struct reply r;
-    struct call c = {0};
-    char owner[ID_TEXT];
-    need(limit > 0 && limit <= 10000);
-    store_fresh(s);
-    call_text(&c, SPAN("one"));
-    call_text(&c, id);
-    err e = store_look(s, SCRIPT_VIEW, &c, (wall){0}, &r, f);
-    if (!e && said(&r) == SAID_NONE)
-        return fail_no_job(id, f);
-    if (e)
-        return e;
-    struct span from = field_of(reply_list(reply_list(&r, 1), VIEW_FIELDS), "sf");
-    span_copy(from.n ? from : id, owner, sizeof owner); /* a result may be shared */
-    if (s->config.records)
-        return s->config.records->items(s->config.archive, span_of(owner), kind, after, limit,
-                                        bytes_max, a, out_items, out_count, f);
-    *out_items = NULL;
-    *out_count = 0;
     return E_OK;
 }
 

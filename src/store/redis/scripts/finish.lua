@@ -3,7 +3,7 @@
 -- ARGV: id, nonce, failure, its name, budget, overridden, verdict, end, its name, why, why as JSON, report, hint,
 -- about the target, counts for the breaker, archive is in step, newest posts or '', posts were looked up
 -- Reply: {R_OK, state, retry in, breaker open until, lane}, {R_STALE}; {R_FIRST, epoch, fence, next batch, to be taken
--- back, posts wanted}: the archive is to be asked first
+-- back, posts wanted, what the job counts}: the archive is to be asked first
 local j = M.held(A[1], A[2])
 if not j then
     return {R_STALE}
@@ -13,7 +13,7 @@ local well = failure == 0 and not overridden
 local brought = well and (j.mk == 2 or (j.mk == 1 and verdict == 1))
 local behind, wanted = j.wb > 0 and A[16] ~= '1', brought and A[18] ~= '1'
 if behind or wanted then
-    return {R_FIRST, j.ep, j.fe, j.nb, behind and 1 or 0, wanted and 1 or 0}
+    return {R_FIRST, j.ep, j.fe, j.nb, behind and 1 or 0, wanted and 1 or 0, j.co}
 end
 local out = {failure = failure, failure_name = A[4], verdict = well and verdict or 0, end_reason = N(A[8]), end_name = A[9],
              why = {A[10], A[11]}, report = A[12], wait = 0}

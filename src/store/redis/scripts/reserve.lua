@@ -9,7 +9,7 @@ local LOOKS = 100
 local function lease_of(j, since)
     local t = call('HMGET', P .. 't:' .. j.id, 'cu', 'kn')
     return {j.id, j.fe, j.no, call('GET', P .. 'p:' .. j.id) or '', t[1] or '', j.li, j.nb, j.ha, max(now - since, 0), j.fi,
-            j.mk == 2 and t[2] or '', j.am, j.sm, j.de, j.ln, M.lane(j.ln).cl, j.ep, j.wb}
+            j.mk == 2 and t[2] or '', j.am, j.sm, j.de, j.ln, M.lane(j.ln).cl, j.ep, j.wb, j.co}
 end
 -- Whose reply was lost on its way, and who asks again.
 local function leased_before(id)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- view.lua - jobs as people see them. ARGV: 'one', id; or 'list', state (-1: all), number before which they were
+-- view.lua - jobs as people see them. ARGV: 'one', id; 'owner', id: whose records it has; or 'list', state (-1: all), number before which they were
 -- accepted (-1: the newest), how many (at most 50). Reply: {R_OK, {job}, ...}, {R_NONE}
 -- A job: {fields and values, fixed texts, cursor, why, report, waiting, until}
 local function view(id)
@@ -24,6 +24,10 @@ if A[1] == 'one' then
         return {R_NONE}
     end
     return {R_OK, view(A[2])}
+end
+if A[1] == 'owner' then
+    local v = call('HMGET', P .. 'j:' .. A[2], 'sq', 'sf')
+    return v[1] and {R_OK, v[2] or A[2]} or {R_NONE}
 end
 local before, most, ids = N(A[3]), min(N(A[4]), 50), {}
 for st = N(A[2]) < 0 and 0 or N(A[2]), N(A[2]) < 0 and 7 or N(A[2]) do
