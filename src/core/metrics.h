@@ -15,6 +15,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(JOBS, "fulmar_jobs", METRIC_GAUGE, "state", "blocked scheduled ready active succeeded dead cancelled expired", "jobs in the store, by state") \
     X(RUNNABLE, "fulmar_jobs_runnable", METRIC_GAUGE, "", "", "ready jobs of lanes that nothing holds up: what more workers would take") \
     X(JOBS_DELETED, "fulmar_jobs_deleted_total", METRIC_COUNTER, "limit", "age jobs bytes dead_age dead_jobs", "ended jobs deleted, by the limit that was exceeded: store.retention*, dead.retention*") \
+    X(QUEUE_REPAIRS, "fulmar_queue_repairs_total", METRIC_COUNTER, "", "", "entries of a shared queue that did not say what its jobs say, and were put right") \
     X(RECORD_BYTES, "fulmar_record_bytes", METRIC_GAUGE, "", "", "bytes of records of ended jobs, dead ones apart") \
     X(LANES, "fulmar_lanes", METRIC_GAUGE, "state", "open full blocked breaker_open paused session", "lanes with jobs, by what holds them up") \
     X(QUEUE_WAIT, "fulmar_queue_wait_seconds", METRIC_HISTOGRAM, "", "", "from accepted or due to started")                  \

@@ -175,7 +175,8 @@ static inline err kept_items(struct archive *a, struct span job, int kind, int64
 {
     const struct kept_job *j = map_find(&a->jobs, job);
     size_t n = 0, bytes = 0;
-    struct item_view *all = arena_try(arena, limit * sizeof *all);
+    size_t most = j && j->count < limit ? j->count : j ? limit : 0;
+    struct item_view *all = arena_try(arena, (most + 1) * sizeof *all);
     if (!all)
         return fail(f, E_TOO_BIG, "the answer does not fit");
     for (size_t i = 0; j && i < j->count && n < limit && (n == 0 || bytes < bytes_max); i++) {

@@ -22,6 +22,8 @@ struct store {
     uint64_t run,
         calls; /* which process of the node, and which call of it: the number of a call */
     bool in_group;
+    mono audited;            /* the last step of the walk */
+    wall now;                /* of the last call */
     int64_t ended[OUTCOMES]; /* in this group, by outcome */
     int64_t deleted[RETAIN_LIMITS];
     int64_t last_event; /* that was heard of */

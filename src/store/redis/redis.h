@@ -27,9 +27,18 @@ MUST_USE err redis_open(struct store **out, const struct redis_config *config,
                         const struct store_limits *limits, uint64_t seed, wall now,
                         struct fault *f);
 void redis_close(struct store **s);
+/* Also walks on through the queue, a step a second at most: redis_audit(). */
 void redis_idle(struct store *s);
 #define OPERATION(result, name, parameters, arguments) result redis_##name parameters;
 STORE_OPERATIONS(OPERATION)
 #undef OPERATION
+
+struct audit_reply {
+    int64_t repaired; /* in this step */
+    int64_t walks;    /* whole ones so far, whichever node walked */
+};
+/* A step of the walk that holds the indexes of the queue against its jobs, and puts right what differs: after a
+ * failover that lost writes, or a hand that deleted something. */
+MUST_USE err redis_audit(struct store *s, wall now, struct audit_reply *out, struct fault *f);
 
 extern const struct store_ops redis_ops;

@@ -28,7 +28,8 @@
     X(MODE, mode) \
     X(RETAIN, retain) \
     X(REPLAY, replay) \
-    X(GONE, gone)
+    X(GONE, gone) \
+    X(AUDIT, audit)
 /* clang-format on */
 
 #define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,

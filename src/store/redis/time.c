@@ -2,6 +2,7 @@
 #include "store/redis/inside.h"
 
 #include "base/need.h"
+#include "core/metrics.h"
 
 enum { PIECE = 64, PIECES_MOST = 4000 };
 
@@ -32,7 +33,8 @@ err redis_reap(struct store *s, wall now, struct reap_reply *out, struct fault *
 
 /* What jobs brought goes after they are gone, a piece at a time. A crash in between forgets none: the queue keeps
  * their ids until the archive has nothing of them. */
-static err forget_records(struct store *s, const struct reply *ids, wall now, bool *out_more, struct fault *f)
+static err forget_records(struct store *s, const struct reply *ids, wall now, bool *out_more,
+                          struct fault *f)
 {
     struct reply r;
     struct call c = {0};
@@ -76,4 +78,16 @@ err redis_retain(struct store *s, const struct retain_args *args, wall now,
     if (!e)
         *out = reply;
     return e;
+}
+
+err redis_audit(struct store *s, wall now, struct audit_reply *out, struct fault *f)
+{
+    struct reply r;
+    store_fresh(s);
+    err e = store_look(s, SCRIPT_AUDIT, &(struct call){0}, now, &r, f);
+    if (e)
+        return e;
+    *out = (struct audit_reply){.repaired = reply_number(&r, 1), .walks = reply_number(&r, 3)};
+    metric_add(METRIC_QUEUE_REPAIRS, 0, out->repaired);
+    return E_OK;
 }

@@ -22,11 +22,12 @@ enum view_part {
 #define VIEW_NUMBERS(X)                                                                        \
     X("li", limit)                                                                             \
     X("ha", have)                                                                              \
-    X("us", users) X("rj", rejected) X("cf", conflicts) X("fi", filtered) X("fe", fence)       \
-        X("nf", n_fail) X("nc", n_crash) X("nt", n_throttle) X("nr", n_release)                \
-            X("nb", next_batch) X("ca", created_ms) X("ra", run_at_ms) X("sa", started_ms)     \
-                X("fa", finished_ms) X("rv", revision) X("nk", n_ok) X("nv", n_void)           \
-                    X("ge", generation) X("pr", prio) X("ov", expires_ms) X("de", deadline_ms) \
+    X("us", users)                                                                             \
+    X("rj", rejected) X("cf", conflicts) X("fi", filtered) X("fe", fence) X("nf", n_fail)      \
+        X("nc", n_crash) X("nt", n_throttle) X("nr", n_release) X("nb", next_batch)            \
+            X("ca", created_ms) X("ra", run_at_ms) X("sa", started_ms) X("fa", finished_ms)    \
+                X("rv", revision) X("nk", n_ok) X("nv", n_void) X("ge", generation)            \
+                    X("pr", prio) X("ov", expires_ms) X("de", deadline_ms)                     \
                         X("rg", result_age_ms)
 
 static struct span field_of(const struct reply *fields, const char *name)

@@ -1,0 +1,181 @@
+#!lua flags=allow-oom
+-- audit.lua - one step of a walk through all keys (queue.md §11, Audit): each job is in the indexes that its fields say, each
+-- member of an index is of such a job, each lane stands where it belongs. What is not so is put right, and counted.
+-- The walk is the store's, not a node's: hash audit, and audit:todo, indexes that are being walked through.
+-- Reply: {R_OK, put right in this step, in all, walks done}
+local PIECE, fixed = 50, 0
+local touched = {}
+
+local function lane_facts(name)
+    local v = call('HMGET', P .. 'l:' .. name, 'te', 'si')
+    if v[1] then
+        return v[1], v[2]
+    end
+    local tenant, site, class = string.match(name, '^([^/]+)/([^/]+)/([%w]+)')
+    if not tenant then
+        tenant, site, class = 'default', string.match(name, '^([^/]+)/([%w]+)')
+    end
+    local classes = {interactive = 0, normal = 1, bulk = 2, quarantine = 3}
+    local h = hash(tenant, {0, 0})
+    local half = {floor(h[1] / 2), floor(h[2] / 2) + (h[1] % 2) * 2147483648}
+    M.lane_want(name, {te = tenant, si = site, cl = classes[class] or 1, th = string.format('%08x%08x', half[1], half[2])})
+    M.flush() -- it is read again below, with the jobs that it has
+    fixed = fixed + 1
+    return tenant, site
+end
+-- What a job has to be in: key to {member, score}; without a score it is a set.
+local function wanted(j)
+    local l, tenant, site = 'l:' .. j.ln, lane_facts(j.ln)
+    local w = {['s:' .. j.st] = {j.id, j.sq}}
+    if j.st == READY then
+        w[l .. ':' .. j.nd] = {j.member, j.rk}
+    elseif j.st == SCHEDULED then
+        w['sched'], w[l .. ':s'] = {j.member, j.ra}, {j.id, j.sq}
+    elseif j.st == BLOCKED then
+        w[l .. ':b'], w['wt:' .. j.wt] = {j.id, j.sq}, {j.id, j.sq}
+    elseif j.st == ACTIVE then
+        w['act'], w[l .. ':a'], w['te:' .. tenant .. ':a'], w['si:' .. site .. ':a'] = {j.member, j.le}, {j.id}, {j.id}, {j.id}
+        w['stop'] = j.sb > 0 and {j.member, j.sb} or nil
+    else
+        w[j.st == DEAD and 'dead' or 'done'] = {j.member, j.fa}
+    end
+    if j.st < ACTIVE and j.ov > 0 then
+        w['over'] = {j.member, j.ov}
+    end
+    if j.wk ~= '' and (j.st == READY or j.st == SCHEDULED or j.st == ACTIVE) then
+        w['wk:' .. j.wk] = {j.id, j.sq}
+    end
+    return w, tenant
+end
+local function put(key, member, score)
+    if score then
+        if N(call('ZSCORE', P .. key, member) or -1) ~= score then
+            call('ZADD', P .. key, score, member)
+            fixed = fixed + 1
+        end
+    elseif call('SADD', P .. key, member) == 1 then
+        fixed = fixed + 1
+    end
+end
+-- The pointer of its unique key, unless another live job has it.
+local function put_pointer(j, tenant)
+    if j.uk == '' or j.st > ACTIVE or M.live(tenant, j.uk, j.st == BLOCKED) then
+        return
+    end
+    call('HSET', P .. (j.st == BLOCKED and 'uniqb' or 'uniq'), tenant .. '\n' .. j.uk, j.id)
+    fixed = fixed + 1
+end
+local function check_job(id)
+    local j = M.job(id)
+    if not j or j.sq == 0 then
+        return
+    end
+    local w, tenant = wanted(j)
+    for key, entry in pairs(w) do
+        put(key, entry[1], entry[2])
+    end
+    put_pointer(j, tenant)
+    touched[j.ln] = true
+end
+local function check_lane(name)
+    touched[name] = true
+    if not call('ZSCORE', P .. 'lanes', name) then
+        call('ZADD', P .. 'lanes', 0, name)
+        fixed = fixed + 1
+    end
+end
+
+-- Members of an index: of whom, and whether that job wants to be in it.
+local function check_member(key, member)
+    local id = string.match(member, '^%d%d%d%d%d%d%d%d%d%d%d%d:(.+)$') or member
+    local j = M.job(id)
+    local entry = j and wanted(j)[key]
+    local lane = string.match(key, '^l:(.+):%w$')
+    touched[lane or ''] = true
+    if entry and entry[1] == member then
+        return
+    end
+    if call('TYPE', P .. key).ok == 'set' then
+        call('SREM', P .. key, member)
+    else
+        call('ZREM', P .. key, member)
+    end
+    fixed = fixed + 1
+end
+local function check_pointer(key, field, id)
+    local j = M.job(id)
+    local tenant, unique = string.match(field, '^([^\n]*)\n(.*)$')
+    if j and j.uk == unique and j.st <= ACTIVE and (j.st == BLOCKED) == (key == 'uniqb') and lane_facts(j.ln) == tenant then
+        return
+    end
+    call('HDEL', P .. key, field)
+    fixed = fixed + 1
+end
+local function walk_index(key, cursor)
+    local kind = call('TYPE', P .. key).ok
+    local scan = ({zset = 'ZSCAN', set = 'SSCAN', hash = 'HSCAN'})[kind]
+    if not scan then
+        return '0'
+    end
+    local page = call(scan, P .. key, cursor, 'COUNT', PIECE)
+    for i = 1, #page[2], kind == 'set' and 1 or 2 do
+        if kind == 'hash' then
+            check_pointer(key, page[2][i], page[2][i + 1])
+        else
+            check_member(key, page[2][i])
+        end
+    end
+    return page[1]
+end
+local STATIC = {'sched', 'act', 'stop', 'over', 'done', 'dead', 'uniq', 'uniqb', 's:0', 's:1', 's:2', 's:3', 's:4', 's:5', 's:6',
+                's:7'}
+local function walk_keys(cursor)
+    local page = call('SCAN', cursor, 'MATCH', P .. '*', 'COUNT', PIECE)
+    for _, full in ipairs(page[2]) do
+        local key = string.sub(full, #P + 1)
+        if string.sub(key, 1, 2) == 'j:' then
+            check_job(string.sub(key, 3))
+        elseif string.match(key, '^l:[^:]+$') then
+            check_lane(string.sub(key, 3))
+        elseif string.match(key, '^l:[^:]+:[01sba]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or
+            string.match(key, '^w[tk]:') then
+            call('RPUSH', P .. 'audit:todo', key)
+        end
+    end
+    return page[1]
+end
+local v = call('HMGET', P .. 'audit', 'keys', 'index', 'walks')
+local todo, walks = call('LINDEX', P .. 'audit:todo', 0), N(v[3])
+if todo then
+    local cursor = walk_index(todo, v[2] or '0')
+    call('HSET', P .. 'audit', 'index', cursor)
+    if cursor == '0' then
+        call('LPOP', P .. 'audit:todo')
+        walks = call('LLEN', P .. 'audit:todo') == 0 and (v[1] or '0') == '0' and walks + 1 or walks
+    end
+else
+    local cursor = walk_keys(v[1] or '0')
+    call('HSET', P .. 'audit', 'keys', cursor)
+    if cursor == '0' then
+        call('RPUSH', P .. 'audit:todo', unpack(STATIC))
+    end
+end
+-- Lanes are read behind what was put right, and stand where that says.
+local function place_lane(l)
+    local ready = l[0] + l[1] > 0
+    for _, key in ipairs({l.tenant.key .. ':n', l.site.key .. ':n'}) do
+        fixed = fixed + call(ready and 'SADD' or 'SREM', key, l.name)
+    end
+    l.touched = true
+end
+lanes, tenants, sites = {}, {}, {}
+for name in pairs(touched) do
+    local l = name ~= '' and M.lane(name)
+    if l then
+        place_lane(l)
+    end
+end
+call('HSET', P .. 'audit', 'walks', walks)
+local all = call('HINCRBY', P .. 'audit', 'fixed', fixed)
+M.flush()
+return {R_OK, fixed, all, walks}

@@ -1,0 +1,421 @@
+/* What the queue in Redis promises beside the scenarios, which run on every store: several nodes share it, a lost reply
+ * changes nothing, a broken index is mended, records never run ahead of the cursor. */
+#include "../lib/scenario.h"
+
+#include "core/retry.h"
+
+#include <string.h>
+
+/* ---- asking the server itself ---- */
+
+static struct reply said;
+
+static void ask(const char *const *words)
+{
+    struct redis_place *p = w->place;
+    struct span spans[16];
+    size_t n = 0;
+    while (words[n]) {
+        spans[n] = span_of(words[n]);
+        n++;
+    }
+    w->f = (struct fault){0};
+    if (link_ask(p->watch, spans, n, w->a, &said, &w->f))
+        fail_msg("%s: %s", words[0], w->f.words);
+}
+#define ASK(...) ask((const char *const[]){__VA_ARGS__, NULL})
+
+static struct store *open_node(const char *name)
+{
+    struct redis_place *p = w->place;
+    struct store *s;
+    struct redis_config config = {.url = span_of(p->server.url),
+                                  .node = span_of(name),
+                                  .records = &kept_records,
+                                  .archive = p->archive,
+                                  .callers_time = true};
+    w->f = (struct fault){0};
+    if (redis_open(&s, &config, &w->limits, 7, now(), &w->f))
+        fail_msg("open: %s", w->f.words);
+    return s;
+}
+
+/* ---- several nodes ---- */
+
+static void nodes_share_one_queue_and_a_restart_gives_back_what_was_its_own(void **state)
+{
+    (void)state;
+    struct store *own = w->s, *other = open_node("other");
+    accept_many("x/normal", 4);
+    struct lease a = start_next(), b, c;
+    w->s = other;
+    b = start_next();
+    assert_string_not_equal(a.id, b.id);
+    assert_int_equal(view(a.id).state, JOB_ACTIVE);
+    c = start_next();
+    finish(&c, FAILURE_NONE);
+    w->s = own;
+    assert_int_equal(view(c.id).state, JOB_SUCCEEDED);
+    store_close(&other); /* dies, and comes back */
+    other = open_node("other");
+    assert_int_equal(view(b.id).state, JOB_READY);
+    assert_int_equal(view(b.id).n_release, 1);
+    assert_int_equal(view(a.id).state, JOB_ACTIVE); /* nobody else's */
+    assert_int_equal(heartbeat(&a, NULL), E_OK);
+    assert_int_equal(heartbeat(&b, NULL), E_STALE);
+    w->s = other;
+    assert_string_equal(lease_next().id, b.id); /* in front of its lane */
+    w->s = own;
+    store_close(&other);
+}
+
+static void four_nodes_together_keep_the_rate_and_the_limits_of_a_lane(void **state)
+{
+    (void)state;
+    enum { NODES = 4, EMIT = 100, BURST = 3, MOST = 5, JOBS = 200 };
+    struct store *own = w->s, *nodes[NODES];
+    int64_t starts[JOBS];
+    struct lease held[MOST];
+    int count = 0, running = 0;
+    lane_rate("x/normal", EMIT, BURST);
+    lane_max_active("x/normal", MOST);
+    accept_many("x/normal", JOBS);
+    for (int i = 0; i < NODES; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "n%d", i);
+        nodes[i] = open_node(name);
+    }
+    while (count < JOBS) {
+        w->s = nodes[below(NODES)];
+        struct lease l;
+        if (reserve(&l)) {
+            assert_true(running < MOST);
+            starts[count++] = w->now;
+            held[running++] = l;
+        }
+        w->s = nodes[below(NODES)]; /* whoever took it, anybody may end it */
+        if (running && below(3) == 0) {
+            finish(&held[0], FAILURE_NONE);
+            memmove(held, held + 1, (size_t)--running * sizeof *held);
+        }
+        w->now += below(40);
+        drop_texts();
+    }
+    for (int i = 0; i < JOBS; i++)
+        for (int k = i; k < JOBS; k++)
+            assert_true(k - i + 1 <= BURST + (starts[k] - starts[i]) / EMIT);
+    for (int i = 0; i < NODES; i++)
+        store_close(&nodes[i]);
+    w->s = own;
+}
+
+/* ---- replies that get lost ---- */
+
+/* The connection ends behind each call; what the link asks again gets the answer of the first time. */
+static void the_same_call_again_gives_the_same_answer_and_happens_once(void **state)
+{
+    (void)state;
+    struct lease l;
+    const char *id = accept_job();
+    assert_true(reserve(&l));
+    assert_int_equal(commit_batch(&l, 0, 0, 3), E_OK);
+    finish(&l, FAILURE_NETWORK);
+    ASK("HGET", "fulmar:{q}:last", "node");
+    struct span last = said.text;
+    assert_true(last.n > 0);
+    /* Word for word what the link sends when it was cut: the script, and the number of the call. */
+    char number[64], at[24];
+    span_copy(span_cut(last, 0, span_find_char(last, '|')), number, sizeof number);
+    snprintf(at, sizeof at, "%lld", (long long)w->now);
+    struct span before = look();
+    struct redis_place *p = w->place;
+    struct span args[24] = {span_of(at), SPAN_NONE, span_of(number), SPAN("node"), span_of(id)};
+    char conf[17 * 8] = {0};
+    args[1] = (struct span){conf, sizeof conf};
+    for (int i = 5; i < 24; i++)
+        args[i] = SPAN("");
+    struct link *link = NULL;
+    assert_int_equal(
+        link_new(&link, &(struct link_config){.url = span_of(p->server.url), .name = SPAN("q")},
+                 &w->f),
+        E_OK);
+    assert_int_equal(link_run(link, SCRIPT_FINISH, args, 24, w->a, &said, &w->f), E_OK);
+    assert_int_equal(reply_number(&said, 0), 0);
+    assert_int_equal(reply_number(&said, 1), JOB_SCHEDULED);
+    assert_int_equal(reply_number(&said, 2), view(id).run_at_ms - w->now);
+    same_look(before, look());
+    /* Under another number it is another call, and the lease is gone. */
+    args[2] = SPAN("1.999");
+    assert_int_equal(link_run(link, SCRIPT_FINISH, args, 24, w->a, &said, &w->f), E_OK);
+    assert_int_equal(reply_number(&said, 0), 2);
+    same_look(before, look());
+    link_free(&link);
+}
+
+static void a_lease_whose_reply_was_lost_is_given_again(void **state)
+{
+    (void)state;
+    struct lease first, again;
+    accept_many("x/normal", 2);
+    struct reserve_args args = {.needs = NEEDS_PAGE, .random = 4711};
+    assert_int_equal(reserve_as(&args, &first), E_OK);
+    assert_int_equal(reserve_as(&args, &again),
+                     E_OK); /* by its nonce, as the link asks again */
+    assert_string_equal(first.id, again.id);
+    assert_int_equal(first.fence, again.fence);
+    assert_int_equal(outlook().by_state[JOB_ACTIVE], 1);
+}
+
+/* ---- delays ---- */
+
+static void delays_are_those_of_the_embedded_store(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"a", "job_1", "job_0000042", "job_01JD0QZ8Z8Z8Z8Z8Z8Z8Z8",
+                                      "12345678"};
+    static const uint64_t seeds[] = {7, 0, UINT64_MAX, 0x123456789abcdef0};
+    static const int64_t hints[] = {0, 120000, 86400000};
+    struct redis_place *p = w->place;
+    for (size_t k = 0; k < 4; k++) {
+        struct store *s;
+        struct redis_config config = {.url = span_of(p->server.url),
+                                      .name = SPAN("delays"),
+                                      .records = &kept_records,
+                                      .archive = p->archive,
+                                      .callers_time = true};
+        struct retry_policy policy = {1000, 60000};
+        w->limits.fail_max = w->limits.throttle_max = 1000;
+        assert_int_equal(redis_open(&s, &config, &w->limits, seeds[k], now(), &w->f), E_OK);
+        struct store *own = w->s;
+        w->s = s;
+        for (size_t i = 0; i < 5; i++) {
+            for (size_t h = 0; h < 3; h++) {
+                struct accept_args args =
+                    job_args(arena_fmt(w->ids, "%s-%zu%zu", ids[i], k, h), "x/normal");
+                accept_args(&args);
+                for (int n = 1; n <= 8; n++) {
+                    w->now += 2 * 86400000LL;
+                    reap();
+                    lane_act("x/normal", LANE_ACT_UNBLOCK, 0);
+                    struct lease l = lease_next();
+                    struct finish_args done = finish_args_of(&l, FAILURE_RESOURCE);
+                    struct finish_reply r;
+                    done.wait_ms = hints[h];
+                    assert_int_equal(try_finish(&done, &r), E_OK);
+                    assert_int_equal(r.retry_in_ms,
+                                     retry_delay_ms(&policy, args.id, n, seeds[k], hints[h]));
+                }
+                cancel(args.id.p, false);
+            }
+        }
+        w->s = own;
+        store_close(&s);
+    }
+}
+
+/* ---- records ---- */
+
+static void
+without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not(void **state)
+{
+    (void)state;
+    struct store *own = w->s;
+    struct redis_place *p = w->place;
+    struct redis_config config = {
+        .url = span_of(p->server.url), .node = SPAN("bare"), .callers_time = true};
+    assert_int_equal(redis_open(&w->s, &config, &w->limits, 7, now(), &w->f), E_OK);
+    accept_job();
+    struct lease l = start_next();
+    struct span before = look();
+    assert_int_equal(commit_batch(&l, 0, 0, 3), E_STORE);
+    assert_non_null(strstr(w->f.words, "store.archive"));
+    same_look(before, look());
+    assert_int_equal(commit_batch(&l, 0, 0, 0), E_OK);
+    assert_int_equal(view(l.id).next_batch, 1);
+    store_close(&w->s);
+    w->s = own;
+}
+
+/* The archive got a batch, and the queue was gone before it heard of it. */
+static void records_that_the_cursor_never_reached_are_taken_back(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        const char *id = accept_job();
+        struct lease l = start_next();
+        struct redis_place *p = w->place;
+        struct archive_committed c;
+        struct commit_reply done;
+        assert_int_equal(commit_batch(&l, 0, 0, 3), E_OK);
+        struct store_item item = {.kind = ITEM_POST, .id = SPAN("ahead"), .json = SPAN("{}")};
+        struct archive_commit ahead = {
+            .lease = {span_of(id), l.epoch, l.fence}, .batch = 1, .items = &item, .count = 1};
+        ASK("HSET", arena_fmt(w->a, "fulmar:{q}:j:%s", id), "wb",
+            "2"); /* as lease.lua notes it before */
+        assert_int_equal(kept_commit(p->archive, &ahead, now(), &c, &w->f), E_OK);
+        assert_int_equal(items_count(id), 4);
+        if (way == 0) { /* the attempt ends without it */
+            assert_int_equal(finish(&l, FAILURE_NONE).state, JOB_SUCCEEDED);
+            assert_int_equal(items_count(id), 3);
+            assert_int_equal(view(id).have, 3);
+            continue;
+        }
+        give_back(&l, BUDGET_RELEASE); /* or somebody else goes on */
+        l = start_next();
+        assert_int_equal(items_count(id), 3);
+        assert_int_equal(commit_sized(&l, 1, 3, 2, 0, &done), E_OK);
+        assert_int_equal(done.have, 5);
+        finish(&l, FAILURE_NONE);
+        assert_int_equal(items_count(id), 5);
+    }
+}
+
+/* ---- S71: indexes that a hand broke ---- */
+
+static int64_t walk_once(void)
+{
+    struct audit_reply r = {0};
+    int64_t repaired = 0, walks = -1;
+    for (int step = 0; step < 10000; step++) {
+        if (redis_audit(w->s, now(), &r, &w->f))
+            fail_msg("%s", w->f.words);
+        repaired += r.repaired;
+        if (walks < 0)
+            walks = r.walks;
+        if (r.walks >= walks + 2) /* from wherever it stood: one whole walk */
+            return repaired;
+    }
+    fail_msg("the walk does not end");
+    return 0;
+}
+
+static void s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost(void **state)
+{
+    (void)state;
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.unique_key = SPAN("u");
+    args.expires_ms = w->now + HOUR;
+    accept_args(&args);
+    const char *ready = args.id.p, *later = new_id(), *gone = accept_in("y/bulk");
+    args = job_args(later, "x/normal");
+    args.run_at_ms = w->now + HOUR;
+    accept_args(&args);
+    struct lease l = {0};
+    while (strcmp(l.id, gone) != 0) {
+        l = start_next();
+        if (strcmp(l.id, gone) != 0)
+            give_back(&l, BUDGET_RELEASE);
+    }
+    accept_many("z/normal", 120);
+    assert_int_equal(walk_once(), 0); /* nothing is wrong with it */
+    const char *member = arena_fmt(w->ids, "%012d:%s", 1, ready),
+               *sleeper = arena_fmt(w->ids, "%012d:%s", 3, later),
+               *runner = arena_fmt(w->ids, "%012d:%s", 2, gone);
+    const char *const breaks[][5] = {
+        {"ZREM", "fulmar:{q}:l:x/normal:0", member},
+        {"ZREM", "fulmar:{q}:s:2", ready},
+        {"ZREM", "fulmar:{q}:sched", sleeper},
+        {"ZREM", "fulmar:{q}:l:x/normal:s", later},
+        {"ZREM", "fulmar:{q}:act", runner},
+        {"SREM", "fulmar:{q}:l:y/bulk:a", gone},
+        {"SREM", "fulmar:{q}:te:default:a", gone},
+        {"SREM", "fulmar:{q}:si:y:a", gone},
+        {"ZREM", "fulmar:{q}:over", member},
+        {"HDEL", "fulmar:{q}:uniq", "default\nu"},
+        {"ZREM", "fulmar:{q}:lanes", "z/normal"},
+        {"DEL", "fulmar:{q}:l:z/normal:0"},
+        {"DEL", "fulmar:{q}:tz1"},
+        {"DEL", "fulmar:{q}:te:default:n"},
+        {"DEL", "fulmar:{q}:l:z/normal"},
+        /* and what is too much */
+        {"ZADD", "fulmar:{q}:l:x/normal:0", "5", "000000000077:job_ghost"},
+        {"ZADD", "fulmar:{q}:sched", "5", member},
+        {"ZADD", "fulmar:{q}:act", "5", sleeper},
+        {"SADD", "fulmar:{q}:l:x/normal:a", ready},
+        {"SADD", "fulmar:{q}:te:default:a", "job_ghost"},
+        {"HSET", "fulmar:{q}:uniq", "default\nfree", ready},
+        {"ZADD", "fulmar:{q}:s:4", "1", ready},
+        {"ZADD", "fulmar:{q}:done", "5", "000000000077:job_ghost"},
+    };
+    struct span before = look();
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        ask(breaks[i]);
+        int64_t repaired = walk_once();
+        if (repaired == 0 && i != 12) /* turns are made anew, and not counted */
+            fail_msg("%s %s was not found", breaks[i][0], breaks[i][1]);
+        assert_int_equal(walk_once(), 0);
+        if (strcmp(breaks[i][0], "DEL") != 0)
+            same_look(before, look());
+    }
+    /* Everything at once; then all jobs run. */
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++)
+        ask(breaks[i]);
+    assert_true(walk_once() > 20);
+    assert_int_equal(walk_once(), 0);
+    finish(&l, FAILURE_NONE);
+    w->now += HOUR - 1;
+    for (int i = 0; i < 200 && outlook().by_state[JOB_SUCCEEDED] < 123; i++) {
+        for (struct lease next; reserve(&next);)
+            finish(&next, FAILURE_NONE);
+        pass(1);
+        drop_texts();
+    }
+    assert_int_equal(outlook().by_state[JOB_SUCCEEDED], 123);
+}
+
+/* ---- other people's data ---- */
+
+static void a_queue_of_a_newer_version_is_left_alone(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct store *s;
+    struct redis_config config = {.url = span_of(p->server.url), .callers_time = true};
+    ASK("HSET", "fulmar:{q}:meta", "schema", "99");
+    assert_int_equal(redis_open(&s, &config, &w->limits, 7, now(), &w->f), E_STORE);
+    assert_non_null(strstr(w->f.words, "99"));
+    ASK("HSET", "fulmar:{q}:meta", "schema", "1");
+}
+
+static void time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct store *own = w->s;
+    struct redis_config config = {.url = span_of(p->server.url), .name = SPAN("clock")};
+    assert_int_equal(redis_open(&w->s, &config, &w->limits, 7, (wall){0}, &w->f), E_OK);
+    const char *id = accept_job();
+    int64_t first = view(id).created_ms;
+    assert_true(first > 1600000000000); /* not what the caller says */
+    ASK("HGET", "fulmar:{clock}:meta", "hw");
+    int64_t mark = 0;
+    assert_true(span_int(said.text, &mark));
+    ASK("HSET", "fulmar:{clock}:meta", "hw", arena_fmt(w->a, "%lld", (long long)(mark + 1500)));
+    id = accept_job();
+    assert_true(view(id).created_ms >= mark + 1500); /* it stands still until it is there */
+    ASK("HSET", "fulmar:{clock}:meta", "hw",
+        arena_fmt(w->a, "%lld", (long long)(mark + 3600000)));
+    id = accept_job();
+    assert_true(view(id).created_ms <
+                mark + 600000); /* the mark was wrong: time goes on as it is */
+    store_close(&w->s);
+    w->s = own;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        S(nodes_share_one_queue_and_a_restart_gives_back_what_was_its_own),
+        S(four_nodes_together_keep_the_rate_and_the_limits_of_a_lane),
+        S(the_same_call_again_gives_the_same_answer_and_happens_once),
+        S(a_lease_whose_reply_was_lost_is_given_again),
+        S(delays_are_those_of_the_embedded_store),
+        S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),
+        S(records_that_the_cursor_never_reached_are_taken_back),
+        S(s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost),
+        S(a_queue_of_a_newer_version_is_left_alone),
+        S(time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly),
+    };
+    scenario_maker = &store_makers[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
