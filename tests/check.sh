@@ -30,7 +30,7 @@ fi
 if wants unit; then
     step "unit and conformance tests"
     # shellcheck disable=SC2046
-    tests/run.sh $(tests_of out/release unit conform model)
+    tests/run.sh $(tests_of out/release model conform unit) # the longest first
     models/check.sh
     $make out/release/tests/sim/sim
     tests/sim/check.sh out/release/tests/sim/sim
@@ -46,7 +46,7 @@ if wants asan; then
     # shellcheck disable=SC2046
     $make BUILD=asan build $(tests_of out/asan unit conform model browser)
     # shellcheck disable=SC2046
-    ASAN_OPTIONS=detect_leaks=1 MODEL_OPS=10000 tests/run.sh $(tests_of out/asan unit conform model)
+    ASAN_OPTIONS=detect_leaks=1 MODEL_OPS=10000 tests/run.sh $(tests_of out/asan model conform unit)
     $make BUILD=asan out/asan/tests/sim/sim
     ASAN_OPTIONS=detect_leaks=0 out/asan/tests/sim/sim count=4 >/dev/null # longjmp leaves nothing to a leak check
     $make BUILD=asan out/asan/tests/crash/crash

@@ -3,7 +3,7 @@
 # Prints a line a program as it ends, the output of those that fail, and a count at the end.
 if [ "$1" = --one ]; then
     program=$2 said=$3/$(basename "$2")
-    if timeout "${TEST_TIMEOUT:-240}" "$program" >"$said.log" 2>&1; then
+    if timeout "${TEST_TIMEOUT:-480}" "$program" >"$said.log" 2>&1; then
         tests=$(grep -c '\[       OK' "$said.log" || true)
         skipped=$(grep -c '\[  SKIPPED' "$said.log" || true)
         {
