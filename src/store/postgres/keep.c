@@ -53,9 +53,25 @@ err archive_share(struct archive *a, struct span from, struct span to, struct fa
 
 struct forgetting {
     const struct span *jobs;
+    int64_t *results;
     size_t count;
     bool more;
 };
+
+/* Two statements: a result that a job was given while the first one waited for its row is there only for a
+ * statement that begins later. */
+static err take_jobs(struct pg *p, struct forgetting *g, struct fault *f)
+{
+    struct pg_rows *rows;
+    err e = pg_ask(p, SQL_FORGET_JOBS, &rows, f, PG_TS(g->jobs, g->count));
+    if (e)
+        return e;
+    size_t n = pg_count(rows);
+    for (size_t i = 0; i < n; i++)
+        g->results[i] = pg_int(rows, i, 0);
+    pg_end(rows);
+    return n ? pg_run(p, SQL_FORGET_RESULTS, f, PG_IS(g->results, n)) : E_OK;
+}
 
 static err find_one(struct pg *p, enum sql which, int64_t *out, struct fault *f)
 {
@@ -114,7 +130,7 @@ static err forget_work(struct pg *p, void *ctx, struct fault *f)
 {
     struct forgetting *g = ctx;
     int64_t more = 0;
-    err e = g->count ? pg_run(p, SQL_FORGET, f, PG_TS(g->jobs, g->count)) : E_OK;
+    err e = g->count ? take_jobs(p, g, f) : E_OK;
     if (!e)
         e = take_evidence(p, f);
     if (!e)
@@ -129,7 +145,9 @@ err archive_forget(struct archive *a, const struct span *jobs, size_t count, boo
                    struct fault *f)
 {
     struct forgetting g = {.jobs = jobs, .count = count};
+    g.results = heap_get((count + 1) * sizeof *g.results);
     err e = pg_do(a->pg, PG_WRITES, forget_work, &g, f);
+    free(g.results);
     if (!e)
         *out_more = g.more;
     return e;

@@ -50,7 +50,9 @@
     X(SQL_FENCE, "INSERT INTO fulmar_jobs AS j(id,epoch,fence) VALUES($1,$2,$3)"               \
         " ON CONFLICT(id) DO UPDATE SET epoch=excluded.epoch,fence=excluded.fence"             \
         " WHERE (j.epoch,j.fence)<=(excluded.epoch,excluded.fence) RETURNING " SQL_HELD)       \
-    X(SQL_JOB_MAKE, "INSERT INTO fulmar_jobs(id,epoch,fence) VALUES($1,0,0) ON CONFLICT DO NOTHING") \
+    /* The row of who holds no lease: as it is, locked; made when there is none. */         \
+    X(SQL_JOB_MAKE, "INSERT INTO fulmar_jobs AS j(id,epoch,fence) VALUES($1,0,0)"              \
+        " ON CONFLICT(id) DO UPDATE SET epoch=j.epoch RETURNING " SQL_HELD)                    \
     X(SQL_JOB_LOCK, "SELECT " SQL_HELD " FROM fulmar_jobs WHERE id=$1 FOR UPDATE")             \
     X(SQL_RESULT_NEW, "WITH n AS (INSERT INTO fulmar_results(site,holders) SELECT coalesce(nullif($2,'')," \
         "(SELECT site FROM fulmar_results WHERE result=$3),''),1 RETURNING result) "           \
@@ -86,11 +88,13 @@
     X(SQL_SHARE, "UPDATE fulmar_jobs t SET shared=true,result=f.result,next_batch=f.next_batch,posts=f.posts," \
         "users=f.users,unavailable=f.unavailable,rejected=f.rejected,conflicts=f.conflicts,bytes=f.bytes" \
         " FROM fulmar_jobs f WHERE t.seq=$1 AND f.seq=$2")                                     \
-    X(SQL_FORGET, "WITH gone AS (DELETE FROM fulmar_jobs WHERE seq IN"                         \
+    X(SQL_FORGET_JOBS, "WITH gone AS (DELETE FROM fulmar_jobs WHERE seq IN"                    \
         "  (SELECT seq FROM fulmar_jobs WHERE id=ANY($1::text[]) ORDER BY seq FOR UPDATE) RETURNING seq,result)," \
-        "kept AS (INSERT INTO fulmar_forgotten(seq) SELECT seq FROM gone) "                    \
-        "UPDATE fulmar_results r SET holders=holders-g.n"                                      \
-        " FROM (SELECT result,count(*)::int AS n FROM gone GROUP BY result) g WHERE r.result=g.result") \
+        "kept AS (INSERT INTO fulmar_forgotten(seq) SELECT seq FROM gone)"                     \
+        "SELECT coalesce(result,0) FROM gone")                                                 \
+    X(SQL_FORGET_RESULTS, "UPDATE fulmar_results r SET holders=holders-g.n FROM"               \
+        " (SELECT result,count(*)::int AS n FROM unnest($1::bigint[]) AS result GROUP BY result) g" \
+        " WHERE r.result=g.result")                                                            \
     X(SQL_FORGOTTEN, "SELECT seq FROM fulmar_forgotten ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED") \
     X(SQL_FORGOTTEN_END, "WITH gaps AS (DELETE FROM fulmar_gaps WHERE job=$1) DELETE FROM fulmar_forgotten WHERE seq=$1") \
     X(SQL_RESULT_FREE, "SELECT result FROM fulmar_results WHERE holders=0 ORDER BY result LIMIT 1 FOR UPDATE SKIP LOCKED") \
@@ -138,7 +142,7 @@
         " SELECT $1,$2,$3,g.name,g.path,sum(g.n)::bigint FROM unnest($4::text[],$5::bigint[],$6::bigint[]) AS g(name,path,n)" \
         " GROUP BY g.name,g.path ORDER BY g.name,g.path"                                       \
         " ON CONFLICT(site,version,name,path,hour) DO UPDATE SET n=o.n+excluded.n")            \
-    X(SQL_FIELD_VERSION, "SELECT version FROM fulmar_fields WHERE site=$1 ORDER BY hour DESC,version LIMIT 1") \
+    X(SQL_FIELD_VERSION, "SELECT version FROM fulmar_fields WHERE site=$1 ORDER BY hour DESC,version DESC LIMIT 1") \
     X(SQL_FIELDS, "SELECT name,path,coalesce(sum(n) FILTER (WHERE hour>=$3),0)::bigint,"       \
         "coalesce(sum(n) FILTER (WHERE hour<$3),0)::bigint,min(hour) FROM fulmar_fields"       \
         " WHERE site=$1 AND version=$2 AND hour>=$4 GROUP BY name,path ORDER BY name,path")    \
