@@ -22,5 +22,5 @@ void map_remove(struct map *m, struct span key); /* fine when it is not there */
 void map_free(struct map *m);
 /* Nothing may be added or removed meanwhile. */
 #define map_each(m, entry)                                                                     \
-    for (struct map_entry *entry = (m)->entries; entry < (m)->entries + (m)->room; entry++)    \
+    for (struct map_entry *entry = (m)->entries; entry && entry < (m)->entries + (m)->room; entry++) \
         if (entry->value)

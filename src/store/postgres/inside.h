@@ -40,14 +40,13 @@ MUST_USE err result_renew(struct pg *p, struct held_job *job, struct span site,
 MUST_USE err result_rewind(struct pg *p, struct held_job *job, struct span site, int64_t batch,
                            struct fault *f);
 
-/* ---- records of one call, on their way into a statement ---- */
+/* ---- records of one call, on their way into the job's result ---- */
 struct staged {
     const struct store_item **items; /* each (kind, id) once */
     int64_t *ords;
-    size_t count, bytes;
-    size_t copy_from; /* from so many bytes on they go by COPY */
-    bool copied;      /* they are in the temporary table; otherwise they go as arrays: */
-    int64_t *kinds, *created;
+    size_t count;
+    size_t copy_from;         /* from so many bytes on they go by COPY */
+    int64_t *kinds, *created; /* the same as arrays */
     struct span *ids, *texts;
 };
 enum staged_wins { STAGED_FIRST, STAGED_LAST }; /* of records with the same kind and id */
@@ -55,14 +54,12 @@ enum staged_wins { STAGED_FIRST, STAGED_LAST }; /* of records with the same kind
 void staged_init(struct staged *s, const struct store_item *items, size_t count,
                  int64_t first_ord, enum staged_wins wins);
 void staged_fini(struct staged *s);
-/* Within a transaction, once for each of its tries. */
-MUST_USE err staged_send(struct staged *s, struct pg *p, struct fault *f);
-/* Adds to the job's result what it does not have, up to the room for what it counts. */
+/* Adds to the job's result what it does not have, up to `limit` of what it counts (0: any number). */
 MUST_USE err staged_add(const struct staged *s, struct pg *p, struct held_job *job,
                         enum item_kind counts, int64_t limit, int64_t next_batch,
                         struct counts *out_added, struct fault *f);
 /* Replaces what it has with another text. */
-MUST_USE err staged_replace(const struct staged *s, struct pg *p, const struct held_job *job,
+MUST_USE err staged_replace(const struct staged *s, struct pg *p, struct held_job *job,
                             int64_t *out_replaced, struct fault *f);
 
 /* ---- a bounded piece of what forgotten jobs left ---- */

@@ -37,7 +37,8 @@ struct pg {
     void *on_connect_ctx;
 
     bool prepared[SQL_COUNT]; /* on this connection */
-    bool used, copying;
+    bool made, making;        /* as pg_first_time() says */
+    bool copying;
     struct buf args, copy;
 
     const struct sqlstate_row
@@ -345,6 +346,13 @@ err pg_script(struct pg *p, const char *sql, struct fault *f)
 
 /* ---- connecting ---- */
 
+/* What a server says besides its answers is for its own log. */
+static void hush(void *ctx, const PGresult *r)
+{
+    (void)ctx;
+    (void)r;
+}
+
 static err shake_hands(struct pg *p, mono deadline, struct fault *f)
 {
     PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
@@ -442,6 +450,7 @@ static err connect_host(struct pg *p, const struct host *h, struct fault *f)
         bug("no memory");
     /* Words of a server that does not let us in may hold what it was told; its SQLSTATE does not. */
     PQsetErrorVerbosity(p->conn, PQERRORS_SQLSTATE);
+    PQsetNoticeReceiver(p->conn, hush, NULL);
     if (PQstatus(p->conn) == CONNECTION_BAD)
         return trouble(p, &sqlstate_refused, safe_line(p, PQerrorMessage(p->conn)), f);
     err e = shake_hands(p, mono_add(clock_mono(), p->connect_ms), f);
@@ -450,7 +459,6 @@ static err connect_host(struct pg *p, const struct host *h, struct fault *f)
     PQsetErrorVerbosity(p->conn, PQERRORS_DEFAULT);
     PQsetnonblocking(p->conn, 1);
     memset(p->prepared, 0, sizeof p->prepared);
-    p->used = false;
     e = check_server(p, f);
     if (!e)
         e = set_limits(p, f);
@@ -573,13 +581,6 @@ bool pg_was_denied(const struct pg *p)
     return p->trouble && p->trouble->act == SQLSTATE_RESTS;
 }
 
-bool pg_first_time(struct pg *p)
-{
-    bool first = !p->used;
-    p->used = true;
-    return first;
-}
-
 /* ---- arguments ---- */
 
 static void put_number(char *to, int64_t v, int bytes)
@@ -643,6 +644,8 @@ static Oid type_of(const struct pg_arg *a)
         return OID_INTS;
     case PG_ARG_TEXTS:
         return OID_TEXTS;
+    case PG_ARG_SHORT:
+        break; /* statements have no use for it */
     }
     bug("no such argument");
 }
@@ -811,13 +814,14 @@ err pg_copy_row(struct pg *p, struct fault *f, const struct pg_arg *args, size_t
     need(p->copying);
     add_number(&p->copy, (int64_t)n, 2);
     for (size_t i = 0; i < n; i++) {
-        need(args[i].type == PG_ARG_INT || args[i].type == PG_ARG_TEXT);
-        if (args[i].type == PG_ARG_INT) {
-            add_number(&p->copy, 8, 4);
-            add_number(&p->copy, args[i].i, 8);
-        } else {
+        int bytes = args[i].type == PG_ARG_SHORT ? 2 : 8;
+        if (args[i].type == PG_ARG_TEXT) {
             add_field(&p->copy, args[i].s);
+            continue;
         }
+        need(args[i].type == PG_ARG_INT || args[i].type == PG_ARG_SHORT);
+        add_number(&p->copy, bytes, 4);
+        add_number(&p->copy, args[i].i, bytes);
     }
     if (p->copy.failed)
         return fail(f, E_TOO_BIG, "a record is larger than the archive takes");

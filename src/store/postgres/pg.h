@@ -44,7 +44,14 @@ bool pg_was_denied(const struct pg *p);
 
 /* ---- within the work ---- */
 struct pg_arg {
-    enum { PG_ARG_INT, PG_ARG_TEXT, PG_ARG_BYTES, PG_ARG_INTS, PG_ARG_TEXTS } type;
+    enum {
+        PG_ARG_INT,
+        PG_ARG_SHORT /* of COPY */,
+        PG_ARG_TEXT,
+        PG_ARG_BYTES,
+        PG_ARG_INTS,
+        PG_ARG_TEXTS
+    } type;
     int64_t i;
     struct span s;
     const int64_t *ints;
@@ -52,6 +59,7 @@ struct pg_arg {
     size_t count;
 };
 #define PG_I(v)     ((struct pg_arg){.type = PG_ARG_INT, .i = (int64_t)(v)})
+#define PG_SHORT(v) ((struct pg_arg){.type = PG_ARG_SHORT, .i = (int64_t)(v)})
 #define PG_T(v)     ((struct pg_arg){.type = PG_ARG_TEXT, .s = (v)})
 #define PG_B(v)     ((struct pg_arg){.type = PG_ARG_BYTES, .s = (v)})
 #define PG_IS(v, n) ((struct pg_arg){.type = PG_ARG_INTS, .ints = (v), .count = (n)})
@@ -85,5 +93,3 @@ void pg_end(struct pg_rows *r); /* NULL is fine */
 MUST_USE err pg_copy_open(struct pg *p, const char *sql, struct fault *f);
 MUST_USE err pg_copy_row(struct pg *p, struct fault *f, const struct pg_arg *args, size_t n);
 MUST_USE err pg_copy_close(struct pg *p, struct fault *f);
-/* Once for each connection: true the first time. */
-bool pg_first_time(struct pg *p);

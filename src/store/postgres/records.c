@@ -140,8 +140,6 @@ static err commit_work(struct pg *p, void *ctx, struct fault *f)
     if (!e && !job.result)
         e = result_renew(p, &job, args->site, f);
     if (!e)
-        e = staged_send(&c->staged, p, f);
-    if (!e)
         e = staged_add(&c->staged, p, &job, args->counts, args->limit, args->batch + 1, &added,
                        f);
     if (!e)

@@ -34,8 +34,6 @@ static err repair_work(struct pg *p, void *ctx, struct fault *f)
     if (!e && !job.result)
         e = result_renew(p, &job, args->site, f);
     if (!e)
-        e = staged_send(&m->staged, p, f);
-    if (!e)
         e = staged_replace(&m->staged, p, &job, &reply.replaced, f);
     if (!e)
         e = staged_add(&m->staged, p, &job, args->counts, args->limit, args->batch + 1, &added,

@@ -19,32 +19,9 @@
     "rejected=j.rejected" sign "s.rejected,conflicts=j.conflicts" sign "s.conflicts,bytes=j.bytes" sign "s.bytes"
 #define SQL_COUNTED "j.posts,j.users,j.unavailable,j.rejected,j.conflicts,j.bytes"
 
-/* What the job does not have yet, up to the room there is for what it counts; and the job's counts. LIMIT keeps
- * the look into fulmar_records a look into its index for each record, whatever the planner thinks of sizes.
- * $1 seq, $2 result, $3 kind that is counted, $4 room for it, $5 next batch. */
-#define SQL_RECORDS_ADD_FROM(given) \
-    "WITH fresh AS (SELECT g.ord,g.kind::smallint AS kind,g.id,g.created_ms,g.json," \
-    "  row_number() OVER (PARTITION BY g.kind ORDER BY g.ord) AS nth FROM " given \
-    "  LEFT JOIN LATERAL (SELECT true AS there FROM fulmar_records r" \
-    "    WHERE r.result=$2 AND r.kind=g.kind AND r.id=g.id LIMIT 1) o ON true WHERE o.there IS NULL)," \
-    "added AS (INSERT INTO fulmar_records(result,ord,kind,id,created_ms,json)" \
-    "  SELECT $2,ord,kind,id,created_ms,json FROM fresh WHERE kind<>$3 OR nth<=$4 ORDER BY ord" \
-    "  RETURNING kind,octet_length(json) AS bytes)," \
-    "s AS (SELECT " SQL_SUMS " FROM added) " \
-    "UPDATE fulmar_jobs j SET next_batch=greatest(j.next_batch,$5)," SQL_COUNT_BY("+") " FROM s WHERE j.seq=$1" \
-    " RETURNING " SQL_COUNTED ",s.posts,s.users,s.unavailable,s.rejected,s.conflicts"
-#define SQL_GIVEN_ARRAYS \
-    "unnest($6::bigint[],$7::bigint[],$8::text[],$9::bigint[],$10::text[]) AS g(ord,kind,id,created_ms,json)"
-/* What the job has, with the newer text. $1 seq, $2 result. */
-#define SQL_RECORDS_REPLACE_FROM(given) \
-    "WITH changed AS (UPDATE fulmar_records r SET json=g.json,created_ms=g.created_ms FROM " given \
-    "  JOIN LATERAL (SELECT octet_length(o.json) AS bytes FROM fulmar_records o" \
-    "    WHERE o.result=$2 AND o.kind=g.kind AND o.id=g.id AND o.json<>g.json LIMIT 1) o ON true" \
-    "  WHERE r.result=$2 AND r.kind=g.kind AND r.id=g.id RETURNING octet_length(g.json)-o.bytes AS more)," \
-    "s AS (SELECT count(*) AS n,coalesce(sum(more),0)::bigint AS more FROM changed) " \
-    "UPDATE fulmar_jobs j SET bytes=j.bytes+s.more FROM s WHERE j.seq=$1 RETURNING s.n"
-#define SQL_REPLACE_ARRAYS "unnest($3::bigint[],$4::text[],$5::bigint[],$6::text[]) AS g(kind,id,created_ms,json)"
-
+#define SQL_COUNTS_ADD_TEXT \
+    "UPDATE fulmar_jobs SET next_batch=greatest(next_batch,$2),posts=posts+$3,users=users+$4," \
+    "unavailable=unavailable+$5,rejected=rejected+$6,conflicts=conflicts+$7,bytes=bytes+$8 WHERE seq=$1"
 #define SQL_RECORDS_TABLE(X)                                                                   \
     /* The fence: no row comes back when a newer lease has written for this job. */            \
     X(SQL_FENCE, "INSERT INTO fulmar_jobs AS j(id,epoch,fence) VALUES($1,$2,$3)"               \
@@ -72,10 +49,21 @@
         "s AS (SELECT " SQL_SUMS " FROM gone) "                                                \
         "UPDATE fulmar_jobs j SET next_batch=least(j.next_batch,$4)," SQL_COUNT_BY("-") " FROM s WHERE j.seq=$1" \
         " RETURNING " SQL_COUNTED)                                                             \
-    X(SQL_RECORDS_ADD, SQL_RECORDS_ADD_FROM(SQL_GIVEN_ARRAYS))                                 \
-    X(SQL_RECORDS_ADD_COPIED, SQL_RECORDS_ADD_FROM("fulmar_batch g"))                          \
-    X(SQL_RECORDS_REPLACE, SQL_RECORDS_REPLACE_FROM(SQL_REPLACE_ARRAYS))                       \
-    X(SQL_RECORDS_REPLACE_COPIED, SQL_RECORDS_REPLACE_FROM("fulmar_batch g"))                  \
+    /* Which of these the result has, by their numbers. LIMIT keeps this a look into the index for each, \
+     * whatever the planner thinks of sizes. */                                                \
+    X(SQL_RECORDS_KNOWN, "SELECT g.n FROM unnest($2::bigint[],$3::text[]) WITH ORDINALITY AS g(kind,id,n)" \
+        " JOIN LATERAL (SELECT FROM fulmar_records r WHERE r.result=$1 AND r.kind=g.kind AND r.id=g.id LIMIT 1) o ON true") \
+    X(SQL_RECORDS_ADD, "WITH added AS (INSERT INTO fulmar_records(result,ord,created_ms,kind,id,json)" \
+        "  SELECT $9,g.* FROM unnest($10::bigint[],$11::bigint[],$12::bigint[],$13::text[],$14::text[]) AS g) " \
+        SQL_COUNTS_ADD_TEXT)                                                                   \
+    X(SQL_COUNTS_ADD, SQL_COUNTS_ADD_TEXT)                                       \
+    X(SQL_RECORDS_REPLACE, "WITH changed AS (UPDATE fulmar_records r SET json=g.json,created_ms=g.created_ms" \
+        "  FROM unnest($3::bigint[],$4::text[],$5::bigint[],$6::text[]) AS g(kind,id,created_ms,json)" \
+        "  JOIN LATERAL (SELECT ctid,octet_length(o.json) AS bytes FROM fulmar_records o"      \
+        "    WHERE o.result=$2 AND o.kind=g.kind AND o.id=g.id AND o.json<>g.json LIMIT 1) o ON true" \
+        "  WHERE r.ctid=o.ctid RETURNING octet_length(g.json)-o.bytes AS more),"               \
+        "s AS (SELECT count(*) AS n,coalesce(sum(more),0)::bigint AS more FROM changed) "      \
+        "UPDATE fulmar_jobs j SET bytes=j.bytes+s.more FROM s WHERE j.seq=$1 RETURNING s.n,j.bytes") \
     X(SQL_RECORDS, "SELECT ord,kind,id,json FROM fulmar_records"                               \
         " WHERE result=(SELECT result FROM fulmar_jobs WHERE id=$1) AND ord>$2 AND ($3::bigint<0 OR kind=$3)" \
         " ORDER BY ord LIMIT $4")                                                              \

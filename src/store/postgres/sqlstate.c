@@ -17,7 +17,7 @@ const struct sqlstate_row sqlstate_rows[] = {
     {"40001", E_BUSY,      SQLSTATE_AGAIN,   "other transactions were in the way"},
     {"40P01", E_BUSY,      SQLSTATE_AGAIN,   "transactions waited for each other"},
     {"40003", E_STORE,     SQLSTATE_UNKNOWN, "nobody knows whether it was done"},
-    {"42501", E_STORE,     SQLSTATE_RESTS,   "the role of the address may not do that: it needs CREATE on the schema, TEMPORARY on the database"},
+    {"42501", E_STORE,     SQLSTATE_RESTS,   "the role of the address may not do that: the schema should be its own"},
     {"42P01", E_STORE,     SQLSTATE_RESTS,   "a table of the archive is gone"},
     {"42703", E_STORE,     SQLSTATE_RESTS,   "a table of the archive is not as Fulmar made it"},
     {"42",    E_BUG,       SQLSTATE_KEEPS,   "the server does not understand"},

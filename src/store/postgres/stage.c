@@ -1,9 +1,23 @@
-/* stage.c - records on their way into one statement: as arrays of its arguments, or, when there is much of them,
- * by COPY into a temporary table. */
+/* stage.c - records of one call: each once, without those that the job has, as arrays of one statement's
+ * arguments or, when there is much of them, by COPY. */
 #include "store/postgres/inside.h"
 
 #include "base/map.h"
 #include "base/need.h"
+
+static void make_arrays(struct staged *s)
+{
+    s->kinds = heap_get((s->count + 1) * sizeof *s->kinds);
+    s->created = heap_get((s->count + 1) * sizeof *s->created);
+    s->ids = heap_get((s->count + 1) * sizeof *s->ids);
+    s->texts = heap_get((s->count + 1) * sizeof *s->texts);
+    for (size_t i = 0; i < s->count; i++) {
+        s->kinds[i] = s->items[i]->kind;
+        s->created[i] = s->items[i]->created_ms;
+        s->ids[i] = s->items[i]->id;
+        s->texts[i] = s->items[i]->json;
+    }
+}
 
 static void stage(struct staged *s, struct map *seen, const struct store_item *it, int64_t ord,
                   enum staged_wins wins)
@@ -30,8 +44,7 @@ void staged_init(struct staged *s, const struct store_item *items, size_t count,
         stage(s, &seen[items[i].kind], &items[i], first_ord + (int64_t)i, wins);
     for (size_t i = 0; i <= ITEM_CONFLICT; i++)
         map_free(&seen[i]);
-    for (size_t i = 0; i < s->count; i++)
-        s->bytes += s->items[i]->id.n + s->items[i]->json.n;
+    make_arrays(s);
 }
 
 void staged_fini(struct staged *s)
@@ -45,101 +58,118 @@ void staged_fini(struct staged *s)
     *s = (struct staged){0};
 }
 
-static void make_arrays(struct staged *s)
+/* ---- what of them is added ---- */
+
+/* The locked row of the job keeps this true until the end of the transaction. */
+static err find_known(const struct staged *s, struct pg *p, const struct held_job *job,
+                      bool *known, struct fault *f)
 {
-    if (s->kinds)
-        return;
-    s->kinds = heap_get((s->count + 1) * sizeof *s->kinds);
-    s->created = heap_get((s->count + 1) * sizeof *s->created);
-    s->ids = heap_get((s->count + 1) * sizeof *s->ids);
-    s->texts = heap_get((s->count + 1) * sizeof *s->texts);
+    struct pg_rows *rows;
+    memset(known, 0, s->count);
+    if (job->has.bytes == 0 && job->next_batch == 0)
+        return E_OK;
+    err e = pg_ask(p, SQL_RECORDS_KNOWN, &rows, f, PG_I(job->result), PG_IS(s->kinds, s->count),
+                   PG_TS(s->ids, s->count));
+    if (e)
+        return e;
+    for (size_t i = 0; i < pg_count(rows); i++)
+        known[pg_int(rows, i, 0) - 1] = true;
+    pg_end(rows);
+    return E_OK;
+}
+
+/* What is new, in its order, up to the room there is for what the job counts. */
+static void pick(const struct staged *s, const bool *known, const struct held_job *job,
+                 enum item_kind counts, int64_t limit, struct staged *out, struct counts *added)
+{
     for (size_t i = 0; i < s->count; i++) {
-        s->kinds[i] = s->items[i]->kind;
-        s->created[i] = s->items[i]->created_ms;
-        s->ids[i] = s->items[i]->id;
-        s->texts[i] = s->items[i]->json;
+        enum item_kind kind = s->items[i]->kind;
+        bool full =
+            kind == counts && limit > 0 && job->has.kinds[kind] + added->kinds[kind] >= limit;
+        if (known[i] || full)
+            continue;
+        out->items[out->count] = s->items[i];
+        out->ords[out->count++] = s->ords[i];
+        added->kinds[kind]++;
+        added->bytes += (int64_t)s->items[i]->json.n;
     }
 }
 
-/* The table belongs to the connection and is empty at the start of each transaction. */
-static err copy_rows(struct staged *s, struct pg *p, struct fault *f)
+/* ---- how they are sent ---- */
+
+static err send_copied(const struct staged *s, struct pg *p, const struct held_job *job,
+                       struct fault *f)
 {
-    err e = E_OK;
-    if (pg_first_time(p))
-        e = pg_script(
-            p,
-            "CREATE TEMPORARY TABLE IF NOT EXISTS fulmar_batch(ord bigint, kind bigint, "
-            "id text COLLATE \"C\", created_ms bigint, json text) ON COMMIT DELETE ROWS",
-            f);
-    if (!e)
-        e = pg_copy_open(p, "COPY fulmar_batch FROM STDIN (FORMAT binary)", f);
+    err e = pg_copy_open(
+        p, "COPY fulmar_records(result,ord,created_ms,kind,id,json) FROM STDIN (FORMAT binary)",
+        f);
     for (size_t i = 0; !e && i < s->count; i++) {
         const struct store_item *it = s->items[i];
         e = pg_copy_row(p, f,
-                        PG_ARGS(PG_I(s->ords[i]), PG_I(it->kind), PG_T(it->id),
-                                PG_I(it->created_ms), PG_T(it->json)));
+                        PG_ARGS(PG_I(job->result), PG_I(s->ords[i]), PG_I(it->created_ms),
+                                PG_SHORT(it->kind), PG_T(it->id), PG_T(it->json)));
     }
     return e ? e : pg_copy_close(p, f);
 }
 
-err staged_send(struct staged *s, struct pg *p, struct fault *f)
+/* Records by COPY and their counts, or both in one statement, which is a way to the server less. */
+static err send(struct staged *s, struct pg *p, const struct held_job *job, int64_t next_batch,
+                const struct counts *added, struct fault *f)
 {
-    s->copied = s->bytes >= s->copy_from && s->count > 0;
-    if (s->copied)
-        return copy_rows(s, p, f);
+    struct pg_arg args[14] = {PG_I(job->seq), PG_I(next_batch)};
+    for (int kind = 0; kind <= ITEM_CONFLICT; kind++)
+        args[2 + kind] = PG_I(added->kinds[kind]);
+    args[7] = PG_I(added->bytes);
+    if (added->bytes >= (int64_t)s->copy_from) {
+        err e = send_copied(s, p, job, f);
+        return e ? e : pg_run_args(p, SQL_COUNTS_ADD, f, args, 8);
+    }
     make_arrays(s);
-    return E_OK;
-}
-
-static int64_t room_of(const struct held_job *job, enum item_kind counts, int64_t limit)
-{
-    int64_t have = job->has.kinds[counts];
-    if (limit <= 0)
-        return INT64_MAX;
-    return limit > have ? limit - have : 0;
+    args[8] = PG_I(job->result);
+    args[9] = PG_IS(s->ords, s->count);
+    args[10] = PG_IS(s->created, s->count);
+    args[11] = PG_IS(s->kinds, s->count);
+    args[12] = PG_TS(s->ids, s->count);
+    args[13] = PG_TS(s->texts, s->count);
+    return pg_run_args(p, SQL_RECORDS_ADD, f, args, 14);
 }
 
 err staged_add(const struct staged *s, struct pg *p, struct held_job *job,
                enum item_kind counts, int64_t limit, int64_t next_batch,
                struct counts *out_added, struct fault *f)
 {
-    struct pg_rows *rows;
-    struct pg_arg args[10] = {PG_I(job->seq),
-                              PG_I(job->result),
-                              PG_I(counts),
-                              PG_I(room_of(job, counts, limit)),
-                              PG_I(next_batch),
-                              PG_IS(s->ords, s->count),
-                              PG_IS(s->kinds, s->count),
-                              PG_TS(s->ids, s->count),
-                              PG_IS(s->created, s->count),
-                              PG_TS(s->texts, s->count)};
-    err e = s->copied ? pg_ask_args(p, SQL_RECORDS_ADD_COPIED, &rows, f, args, 5)
-                      : pg_ask_args(p, SQL_RECORDS_ADD, &rows, f, args, 10);
+    struct staged picked = {.items = heap_get((s->count + 1) * sizeof *picked.items),
+                            .ords = heap_get((s->count + 1) * sizeof *picked.ords),
+                            .copy_from = s->copy_from};
+    struct counts added = {0};
+    bool *known = heap_get(s->count + 1);
+    err e = find_known(s, p, job, known, f);
+    if (!e) {
+        pick(s, known, job, counts, limit, &picked, &added);
+        e = send(&picked, p, job, next_batch, &added, f);
+    }
+    free(known);
+    staged_fini(&picked);
     if (e)
         return e;
-    need(pg_count(rows) == 1);
-    job->has = counts_read(rows, 0);
-    *out_added = (struct counts){0};
     for (int kind = 0; kind <= ITEM_CONFLICT; kind++)
-        out_added->kinds[kind] = pg_int(rows, 0, ITEM_CONFLICT + 2 + kind);
-    pg_end(rows);
+        job->has.kinds[kind] += added.kinds[kind];
+    job->has.bytes += added.bytes;
+    *out_added = added;
     return E_OK;
 }
 
-err staged_replace(const struct staged *s, struct pg *p, const struct held_job *job,
+err staged_replace(const struct staged *s, struct pg *p, struct held_job *job,
                    int64_t *out_replaced, struct fault *f)
 {
     struct pg_rows *rows;
-    struct pg_arg args[6] = {
-        PG_I(job->seq),          PG_I(job->result),           PG_IS(s->kinds, s->count),
-        PG_TS(s->ids, s->count), PG_IS(s->created, s->count), PG_TS(s->texts, s->count)};
-    err e = s->copied ? pg_ask_args(p, SQL_RECORDS_REPLACE_COPIED, &rows, f, args, 2)
-                      : pg_ask_args(p, SQL_RECORDS_REPLACE, &rows, f, args, 6);
+    err e = pg_ask(p, SQL_RECORDS_REPLACE, &rows, f, PG_I(job->seq), PG_I(job->result),
+                   PG_IS(s->kinds, s->count), PG_TS(s->ids, s->count),
+                   PG_IS(s->created, s->count), PG_TS(s->texts, s->count));
     if (e)
         return e;
-    need(pg_count(rows) == 1);
     *out_replaced = pg_int(rows, 0, 0);
+    job->has.bytes = pg_int(rows, 0, 1);
     pg_end(rows);
     return E_OK;
 }
