@@ -26,7 +26,6 @@ struct held_job {
     int64_t next_batch; /* behind the last one that was written */
     struct counts has;
 };
-struct counts counts_read(const struct pg_rows *rows, int column);
 void held_read(const struct pg_rows *rows, struct held_job *out);
 /* Locks the job's row, made when there is none. E_STALE when a newer lease has written. */
 MUST_USE err fence_pass(struct pg *p, const struct archive_lease *lease, struct held_job *out,

@@ -7,7 +7,7 @@ enum { PAGE_ROWS = 100, LINE_MOST = 600, NEWEST_TEXT_MAX = 48 * 1024 };
 
 /* ---- a job's row and its result ---- */
 
-struct counts counts_read(const struct pg_rows *rows, int column)
+static struct counts counts_read(const struct pg_rows *rows, int column)
 {
     struct counts c = {0};
     for (int kind = 0; kind <= ITEM_CONFLICT; kind++)
