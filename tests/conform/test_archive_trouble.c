@@ -65,7 +65,7 @@ static void serve_one(struct orders *o, int client, int upstream)
     bool commit_seen = false;
     for (;;) {
         struct pollfd fds[] = {{.fd = client, .events = POLLIN}, {.fd = upstream, .events = o->mute ? 0 : POLLIN}};
-        if (poll(fds, 2, 20) < 0 || getppid() == 1)
+        if (poll(fds, 2, 20) < 0)
             return;
         if (fds[0].revents) {
             int64_t most = sizeof piece;
@@ -126,6 +126,7 @@ static void proxy_start(void)
     snprintf(path, sizeof path, "%s/.s.PGSQL.5432", server->dir);
     proxy.pid = fork();
     if (proxy.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         signal(SIGPIPE, SIG_IGN);
         for (int client; (client = accept(fd, NULL, NULL)) >= 0;) {
             int upstream = connect_to(path);
@@ -645,6 +646,29 @@ static void a_server_that_is_read_only_is_said_to_be_so(void **state)
     assert_int_equal(commit_until_connected(3000, 1, 5), E_OK);
 }
 
+/* The first host stands for a replica: it lets everybody in and takes no writes. */
+static void of_several_hosts_the_one_that_takes_writes_is_found(void **state)
+{
+    (void)state;
+    char url[400];
+    struct postgres *replica = postgres_start(NULL, false);
+    assert_true(postgres_do(replica, "ALTER SYSTEM SET default_transaction_read_only=on"));
+    assert_true(postgres_do(replica, "SELECT pg_reload_conf()"));
+    char on[8] = "";
+    for (int i = 0; i < 2000 && strcmp(on, "on") != 0; i++) { /* until the new setting holds */
+        assert_true(postgres_ask(replica, "SHOW default_transaction_read_only", on, sizeof on));
+        postgres_pause();
+    }
+    snprintf(url, sizeof url, "postgresql://fulmar@/postgres?host=%s,%s", replica->dir, server->dir);
+    archive_close(&archive);
+    err e = open_at(url, &archive);
+    postgres_stop(&replica);
+    if (e)
+        fail_msg("open: %s", fault.words);
+    must_commit(0, 1, 5);
+    assert_int_equal(records(), 5);
+}
+
 static void limits_of_the_address_hold_and_no_session_waits_for_ever(void **state)
 {
     (void)state;
@@ -691,6 +715,7 @@ int main(void)
         T(without_room_nothing_is_written_and_evidence_is_a_gap),
         T(a_disk_that_is_full_takes_batches_again_when_there_is_room),
         T(a_server_that_is_read_only_is_said_to_be_so),
+        T(of_several_hosts_the_one_that_takes_writes_is_found),
         T(limits_of_the_address_hold_and_no_session_waits_for_ever),
     };
     server = postgres_start(NULL, false);

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -56,6 +57,7 @@ static inline pid_t postgres_spawn(const struct postgres *p, const char *const *
     const struct passwd *user = postgres_user();
     if (getuid() == 0 && user && (setgroups(0, NULL) || setgid(user->pw_gid) || setuid(user->pw_uid)))
         _exit(126);
+    prctl(PR_SET_PDEATHSIG, SIGQUIT); /* also when the test is killed */
     if (chdir("/") == 0)
         execv(path, (char *const *)(uintptr_t)args);
     _exit(127);

@@ -426,6 +426,8 @@ static void start_connect(struct pg *p, const struct host *h)
     add_option(&w, "client_encoding", "UTF8");
     add_option(&w, "fallback_application_name", "fulmar");
     if (p->host_count > 1) {
+        if (!option(p, "target_session_attrs")) /* whichever of them is the primary now */
+            add_option(&w, "target_session_attrs", "read-write");
         add_option(&w, "host", span_copy(h->name, name, sizeof name));
         add_option(&w, "hostaddr", span_copy(h->number, number, sizeof number));
         add_option(&w, "port", span_copy(h->port, port, sizeof port));
