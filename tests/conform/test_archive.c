@@ -734,7 +734,7 @@ static void same_evidence(const char *id)
 
 static void commit_to_both(struct pair *p, const struct lease *l)
 {
-    struct store_item items[32], lost[32];
+    static struct store_item items[32], lost[32];
     struct commit_reply a;
     struct archive_committed b;
     int64_t limit = dice(3) ? 0 : 1 + dice(40);
@@ -830,7 +830,7 @@ static void retain_both(void)
 
 static void repair_both(struct pair *p)
 {
-    struct store_item items[32], once[32];
+    static struct store_item items[32], once[32];
     struct repair_reply a, b;
     struct job_view v;
     size_t n = random_items(items, p->counts, true), kept = 0;

@@ -15,7 +15,7 @@ tree=out/mutants
 here=tests/mutations
 mkdir -p "$tree"
 bring_up_to_date() { # only what is newer, and with the time of now: it is built again then
-    for part in src tests/conform tests/unit tests/lib Makefile CHANGELOG.md; do
+    for part in src tests/conform tests/unit tests/lib tools/scripts.sh Makefile CHANGELOG.md; do
         mkdir -p "$tree/$(dirname "$part")"
         cp -ru "$part" "$tree/$(dirname "$part")/"
     done
