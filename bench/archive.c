@@ -1,7 +1,7 @@
-/* archive.c - records a second into PostgreSQL through archive_commit(), beside plain COPY of the same rows by
- * the same client into a table with the same keys and into one with none; batches of 20, 100 and 1000, each on
- * the disk before the next. Usage: archive [directory] (the disk that is measured; PostgreSQL's user must get
- * in) [ms of each measurement] */
+/* archive.c - records a second into PostgreSQL through archive_commit(), beside plain COPY of
+ * the same rows by the same client into a table with the same keys and into one with none;
+ * batches of 20, 100 and 1000, each on the disk before the next. Usage: archive [directory]
+ * (the disk that is measured; PostgreSQL's user must get in) [ms of each measurement] */
 #include "../tests/lib/postgres.h"
 
 #include "os/clock.h"
@@ -25,7 +25,8 @@ static void give_up(const char *what, const char *words)
 static void next_rows(int count)
 {
     for (int i = 0; i < count; i++) {
-        int n = snprintf(ids[i], sizeof ids[i], "%lld", (long long)(1800000000000000000 + serial++));
+        int n = snprintf(ids[i], sizeof ids[i], "%lld",
+                         (long long)(1800000000000000000 + serial++));
         items[i].kind = ITEM_POST;
         items[i].id = (struct span){ids[i], (size_t)n};
         items[i].created_ms = 1800000000000 + serial;
@@ -56,9 +57,10 @@ static void copy_batch(PGconn *conn, const char *table, int64_t batch, int count
         give_up("COPY", PQerrorMessage(conn));
     PQclear(r);
     for (int i = 0; i < count; i++) {
-        int n = snprintf(line, sizeof line, "%lld\t%lld\t%lld\t0\t%s\t%.*s\n", (long long)(batch / BATCHES_PER_JOB),
-                         (long long)(batch % BATCHES_PER_JOB * 100000 + i), (long long)items[i].created_ms, ids[i],
-                         JSON_BYTES, texts[i]);
+        int n = snprintf(line, sizeof line, "%lld\t%lld\t%lld\t0\t%s\t%.*s\n",
+                         (long long)(batch / BATCHES_PER_JOB),
+                         (long long)(batch % BATCHES_PER_JOB * 100000 + i),
+                         (long long)items[i].created_ms, ids[i], JSON_BYTES, texts[i]);
         if (PQputCopyData(conn, line, n) != 1)
             give_up("COPY", PQerrorMessage(conn));
     }
@@ -80,8 +82,9 @@ static double plain_copy(bool keys, int count)
 {
     PGconn *conn = postgres_connect(server);
     int64_t rows = 0, batch = 0;
-    say(conn, "DROP TABLE IF EXISTS plain; CREATE TABLE plain(result bigint NOT NULL, ord bigint NOT NULL,"
-              "created_ms bigint NOT NULL, kind smallint NOT NULL, id text COLLATE \"C\" NOT NULL, json text NOT NULL)");
+    say(conn,
+        "DROP TABLE IF EXISTS plain; CREATE TABLE plain(result bigint NOT NULL, ord bigint NOT NULL,"
+        "created_ms bigint NOT NULL, kind smallint NOT NULL, id text COLLATE \"C\" NOT NULL, json text NOT NULL)");
     if (keys)
         say(conn, "ALTER TABLE plain ADD PRIMARY KEY(result,ord), ADD UNIQUE(result,kind,id)");
     int64_t began = clock_mono_us();
@@ -109,7 +112,8 @@ static double through_archive(int count, int64_t copy_bytes)
     for (; clock_mono_us() - began < run_ms * 1000; batch++, rows += count) {
         struct archive_committed out;
         next_rows(count);
-        snprintf(job, sizeof job, "job_%lld_%lld", (long long)began, (long long)(batch / BATCHES_PER_JOB));
+        snprintf(job, sizeof job, "job_%lld_%lld", (long long)began,
+                 (long long)(batch / BATCHES_PER_JOB));
         struct archive_commit args = {.lease = {span_of(job), 1, 1},
                                       .site = SPAN("x"),
                                       .batch = batch % BATCHES_PER_JOB,
@@ -140,7 +144,8 @@ static double median(double of[ROUNDS])
 static void measure(int count)
 {
     double bare[ROUNDS], keys[ROUNDS], arrays[ROUNDS], copied[ROUNDS], usual[ROUNDS];
-    for (int i = 0; i < ROUNDS; i++) { /* in turns: neighbours on the machine disturb all alike */
+    for (int i = 0; i < ROUNDS;
+         i++) { /* in turns: neighbours on the machine disturb all alike */
         bare[i] = plain_copy(false, count);
         keys[i] = plain_copy(true, count);
         usual[i] = through_archive(count, 0);
@@ -148,8 +153,8 @@ static void measure(int count)
         copied[i] = through_archive(count, 1);
     }
     double floor = median(keys), ours = median(usual);
-    printf("%8d  %13.0f  %15.0f  %14.0f  %5.0f %%  %9.0f  %7.0f\n", count, median(bare), floor, ours, 100 * ours / floor,
-           median(arrays), median(copied));
+    printf("%8d  %13.0f  %15.0f  %14.0f  %5.0f %%  %9.0f  %7.0f\n", count, median(bare), floor,
+           ours, 100 * ours / floor, median(arrays), median(copied));
     fflush(stdout);
 }
 
@@ -162,9 +167,11 @@ int main(int argc, char **argv)
         return 1;
     char version[32] = "";
     postgres_ask(server, "SHOW server_version", version, sizeof version);
-    printf("PostgreSQL %s, records of %d bytes, one connection, every batch on the disk; a second, median of %d\n", version,
-           JSON_BYTES, ROUNDS);
-    printf("batch of  COPY, no keys  COPY, same keys  archive_commit  of COPY  as arrays  by COPY\n");
+    printf(
+        "PostgreSQL %s, records of %d bytes, one connection, every batch on the disk; a second, median of %d\n",
+        version, JSON_BYTES, ROUNDS);
+    printf(
+        "batch of  COPY, no keys  COPY, same keys  archive_commit  of COPY  as arrays  by COPY\n");
     measure(20);
     measure(100);
     measure(1000);

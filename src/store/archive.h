@@ -1,17 +1,20 @@
-/* archive.h - what jobs brought, for a store whose queue is elsewhere (queue.md §9, §11): records, evidence,
- * counts of fields. The embedded store needs none: there jobs and records share one transaction.
+/* archive.h - what jobs brought, for a store whose queue is elsewhere (queue.md §9, §11):
+ * records, evidence, counts of fields. The embedded store needs none: there jobs and records
+ * share one transaction.
  *
- * The queue decides who holds a job; the archive checks it once more. Each writing call carries (epoch,
- * fence) of the lease and is refused with E_STALE when a newer lease has written for this job before. A
- * batch is written before the queue moves the job's cursor: when that did not happen (a crash, a cut
- * connection, a queue that lost its last moments), the next holder of the lease writes the batch with this
- * number again, and it replaces what is there of this number and behind it.
+ * The queue decides who holds a job; the archive checks it once more. Each writing call carries
+ * (epoch, fence) of the lease and is refused with E_STALE when a newer lease has written for
+ * this job before. A batch is written before the queue moves the job's cursor: when that did
+ * not happen (a crash, a cut connection, a queue that lost its last moments), the next holder
+ * of the lease writes the batch with this number again, and it replaces what is there of this
+ * number and behind it.
  *
- * Synchronous; each call is one transaction, and on disk when it answers E_OK. A call that ends with E_STORE
- * may have been done: it can be repeated. E_BUSY: not done, somebody or something was in the way; E_DISK_FULL:
- * not done. Within a call a serialization error, a deadlock, and once a connection that ended before COMMIT
- * was sent, are mended by doing it again. A call takes at most the time to connect and to wait for its
- * statements, each statement_ms and two seconds. One thread uses an archive. */
+ * Synchronous; each call is one transaction, and on disk when it answers E_OK. A call that ends
+ * with E_STORE may have been done: it can be repeated. E_BUSY: not done, somebody or something
+ * was in the way; E_DISK_FULL: not done. Within a call a serialization error, a deadlock, and
+ * once a connection that ended before COMMIT was sent, are mended by doing it again. A call
+ * takes at most the time to connect and to wait for its statements, each statement_ms and two
+ * seconds. One thread uses an archive. */
 #pragma once
 
 #include "store/evidence.h"
@@ -20,14 +23,15 @@
 struct archive;
 enum { ARCHIVE_COPY_BYTES = 64 * 1024 }; /* where both ways take as long: bench/archive.c */
 struct archive_config {
-    struct span url;                  /* "postgresql://…", as libpq reads it; hosts are tried in their order */
+    struct span url; /* "postgresql://…", as libpq reads it; hosts are tried in their order */
     int64_t connect_ms, statement_ms; /* for each host; 0: as configured there, at most 10 s */
-    int64_t copy_bytes;               /* batches from so many bytes on go by COPY; 0: ARCHIVE_COPY_BYTES */
+    int64_t copy_bytes; /* batches from so many bytes on go by COPY; 0: ARCHIVE_COPY_BYTES */
 };
-/* Connects, makes or upgrades the tables (under an advisory lock: several nodes may start at once). E_CONFIG
- * an address that cannot be read or leads to a user, password or database that is refused, a server older
- * than 13, an encoding that is not UTF8, tables of a newer version; E_STORE no answer. A connection that ends
- * later is made again by itself, with a pause; another archive at the same address is then E_STORE. */
+/* Connects, makes or upgrades the tables (under an advisory lock: several nodes may start at
+ * once). E_CONFIG an address that cannot be read or leads to a user, password or database that
+ * is refused, a server older than 13, an encoding that is not UTF8, tables of a newer version;
+ * E_STORE no answer. A connection that ends later is made again by itself, with a pause;
+ * another archive at the same address is then E_STORE. */
 MUST_USE err archive_open(struct archive **out, const struct archive_config *config,
                           struct fault *f);
 void archive_close(struct archive **a);
@@ -51,12 +55,14 @@ struct archive_committed {
     int64_t have, users;         /* counted records, users, of this job now */
     int64_t bytes;               /* of its records now */
 };
-/* As store_commit_batch(), but for the queue's part: the first reading of a record stands, in its place, until
- * its own batch is replaced; each job has its own readings; those above the limit are left out. A job that
- * counts users holds no posts: E_BAD_INPUT; so is a text that is not UTF-8 or holds a zero byte. */
+/* As store_commit_batch(), but for the queue's part: the first reading of a record stands, in
+ * its place, until its own batch is replaced; each job has its own readings; those above the
+ * limit are left out. A job that counts users holds no posts: E_BAD_INPUT; so is a text that is
+ * not UTF-8 or holds a zero byte. */
 MUST_USE err archive_commit(struct archive *a, const struct archive_commit *args, wall now,
                             struct archive_committed *out, struct fault *f);
-/* Takes back what batches from `batch` on brought: the queue knows nothing of them. counts: for out->have. */
+/* Takes back what batches from `batch` on brought: the queue knows nothing of them. counts: for
+ * out->have. */
 MUST_USE err archive_rewind(struct archive *a, const struct archive_lease *lease,
                             enum item_kind counts, int64_t batch, struct archive_committed *out,
                             struct fault *f);
@@ -67,31 +73,33 @@ MUST_USE err archive_items(struct archive *a, struct span job, int kind, int64_t
 struct archive_mending {
     struct span job, site;
     enum item_kind counts;
-    int64_t batch; /* the queue's next one: new records become this batch, the queue counts on behind it */
+    int64_t batch; /* the queue's next one: new records become this batch, the queue counts on
+                      behind it */
     int64_t limit; /* of the job; 0 none */
     const struct store_item *items; /* twice the same one: the last text, in the first place */
     size_t count;
 };
-/* As store_repair(), without the queue's part: no lease, no revision, no state. What later batches brought is
- * taken back before, as archive_rewind() does. */
+/* As store_repair(), without the queue's part: no lease, no revision, no state. What later
+ * batches brought is taken back before, as archive_rewind() does. */
 MUST_USE err archive_repair(struct archive *a, const struct archive_mending *args, wall now,
                             struct repair_reply *out, struct fault *f);
-/* The first posts of the job in the order of its list (where that is the order of time, the newest): lines
- * "created_ms id", at most STORE_MARK_POSTS and 48 KiB, what a mark is made of. */
+/* The first posts of the job in the order of its list (where that is the order of time, the
+ * newest): lines "created_ms id", at most STORE_MARK_POSTS and 48 KiB, what a mark is made of.
+ */
 MUST_USE err archive_newest(struct archive *a, struct span job, struct arena *arena,
                             struct span *out, struct fault *f);
-/* Gives job `to` the records of job `from`, which stay there too, in place of what it had. Repeating it changes
- * nothing. Neither job sees what is written for the other one later. */
+/* Gives job `to` the records of job `from`, which stay there too, in place of what it had.
+ * Repeating it changes nothing. Neither job sees what is written for the other one later. */
 MUST_USE err archive_share(struct archive *a, struct span from, struct span to,
                            struct fault *f);
-/* Deletes what the jobs brought: it is gone at once for who reads, its rows in bounded pieces: *out_more, ask
- * again (without jobs will do). Records that another job has stay. */
+/* Deletes what the jobs brought: it is gone at once for who reads, its rows in bounded pieces:
+ * *out_more, ask again (without jobs will do). Records that another job has stay. */
 MUST_USE err archive_forget(struct archive *a, const struct span *jobs, size_t count,
                             bool *out_more, struct fault *f);
 
 /* ---- evidence: as in evidence.h; the bytes are rows, compressed, once each ----
- * The nonce in the arguments is not looked at: the lease is the fence. A job that the archive does not know has
- * no evidence, which is no error. */
+ * The nonce in the arguments is not looked at: the lease is the fence. A job that the archive
+ * does not know has no evidence, which is no error. */
 struct archive_limits {
     int64_t age_ms, bytes, job_bytes, job_count; /* 0: any */
 };
@@ -108,8 +116,8 @@ MUST_USE err archive_evidence_retain(struct archive *a, const struct archive_lim
                                      wall now, bool *out_more, struct fault *f);
 
 /* ---- counts of fields, as in store.h ----
- * Added without waiting for the disk: when the server's machine dies the last half second of them may be lost.
- * A call that is repeated because nobody knew its outcome may count twice. */
+ * Added without waiting for the disk: when the server's machine dies the last half second of
+ * them may be lost. A call that is repeated because nobody knew its outcome may count twice. */
 MUST_USE err archive_fields_add(struct archive *a, struct span site, struct span counts,
                                 wall now, struct fault *f);
 MUST_USE err archive_fields(struct archive *a, struct span site, int64_t hours, wall now,
@@ -121,7 +129,7 @@ MUST_USE err archive_fields_retain(struct archive *a, wall before, struct fault 
 /* ---- what an operator and a check of both stores ask ---- */
 struct archive_sizes {
     int64_t jobs, records, evidence; /* records: of several jobs that share them, once */
-    int64_t bytes;                   /* of the texts of records, and of evidence as it is kept */
+    int64_t bytes; /* of the texts of records, and of evidence as it is kept */
 };
 MUST_USE err archive_sizes(struct archive *a, struct archive_sizes *out, struct fault *f);
 /* Jobs that the archive knows, by id, behind `after`, at most `limit` (1-1000). */

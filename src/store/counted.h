@@ -1,5 +1,5 @@
-/* counted.h - counts of fields as a store keeps them (by site, hour, version of the pack, field and path): how
- * many are taken, and what rows of them say together. Pure but for the arena. */
+/* counted.h - counts of fields as a store keeps them (by site, hour, version of the pack, field
+ * and path): how many are taken, and what rows of them say together. Pure but for the arena. */
 #pragma once
 
 #include "store/store.h"

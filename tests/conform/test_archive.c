@@ -1,5 +1,5 @@
-/* The promises of store/archive.h, asked of a real PostgreSQL; and that it answers what the embedded store
- * answers. */
+/* The promises of store/archive.h, asked of a real PostgreSQL; and that it answers what the
+ * embedded store answers. */
 #include "../lib/scenario.h"
 
 #include "../lib/postgres.h"
@@ -33,24 +33,30 @@ static struct archive *open_with(int64_t copy_bytes)
 static void audit(void)
 {
     assert_int_equal(
-        postgres_number(server, "SELECT count(*) FROM fulmar_jobs j WHERE ROW(posts,users,unavailable,rejected,conflicts,bytes)"
-                                " IS DISTINCT FROM (SELECT ROW(count(*) FILTER (WHERE kind=0),count(*) FILTER (WHERE kind=1),"
-                                "count(*) FILTER (WHERE kind=2),count(*) FILTER (WHERE kind=3),count(*) FILTER (WHERE kind=4),"
-                                "coalesce(sum(octet_length(json)),0)::bigint) FROM fulmar_records r WHERE r.result=j.result)"),
+        postgres_number(
+            server,
+            "SELECT count(*) FROM fulmar_jobs j WHERE ROW(posts,users,unavailable,rejected,conflicts,bytes)"
+            " IS DISTINCT FROM (SELECT ROW(count(*) FILTER (WHERE kind=0),count(*) FILTER (WHERE kind=1),"
+            "count(*) FILTER (WHERE kind=2),count(*) FILTER (WHERE kind=3),count(*) FILTER (WHERE kind=4),"
+            "coalesce(sum(octet_length(json)),0)::bigint) FROM fulmar_records r WHERE r.result=j.result)"),
         0);
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_results r WHERE holders<>"
-                                             "(SELECT count(*) FROM fulmar_jobs j WHERE j.result=r.result)"),
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM fulmar_results r WHERE holders<>"
+                                "(SELECT count(*) FROM fulmar_jobs j WHERE j.result=r.result)"),
+        0);
+    assert_int_equal(postgres_number(server,
+                                     "SELECT count(*) FROM fulmar_records r WHERE NOT EXISTS"
+                                     "(SELECT FROM fulmar_results x WHERE x.result=r.result)"),
                      0);
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_records r WHERE NOT EXISTS"
-                                             "(SELECT FROM fulmar_results x WHERE x.result=r.result)"),
-                     0);
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_bodies b WHERE refs<>"
-                                             "(SELECT count(*) FROM fulmar_evidence e WHERE e.hash=b.hash)"),
-                     0);
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_evidence e WHERE NOT EXISTS"
-                                             "(SELECT FROM fulmar_jobs j WHERE j.seq=e.job) AND NOT EXISTS"
-                                             "(SELECT FROM fulmar_forgotten g WHERE g.seq=e.job)"),
-                     0);
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM fulmar_bodies b WHERE refs<>"
+                                "(SELECT count(*) FROM fulmar_evidence e WHERE e.hash=b.hash)"),
+        0);
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM fulmar_evidence e WHERE NOT EXISTS"
+                                "(SELECT FROM fulmar_jobs j WHERE j.seq=e.job) AND NOT EXISTS"
+                                "(SELECT FROM fulmar_forgotten g WHERE g.seq=e.job)"),
+        0);
 }
 
 static int open_archive(void **state)
@@ -84,14 +90,15 @@ static struct archive_lease lease(const char *job, int64_t epoch, int64_t fence)
 
 static struct store_item post(int number, const char *text)
 {
-    return (struct store_item){.kind = ITEM_POST,
-                               .id = span_of(arena_fmt(texts, "%d", number)),
-                               .created_ms = T0 - number,
-                               .json = span_of(arena_fmt(texts, "{\"id\":\"%d\",\"text\":\"%s\"}", number, text))};
+    return (struct store_item){
+        .kind = ITEM_POST,
+        .id = span_of(arena_fmt(texts, "%d", number)),
+        .created_ms = T0 - number,
+        .json = span_of(arena_fmt(texts, "{\"id\":\"%d\",\"text\":\"%s\"}", number, text))};
 }
 
-static err try_commit(struct archive_lease l, int64_t batch, const struct store_item *items, size_t count, int64_t limit,
-                      struct archive_committed *out)
+static err try_commit(struct archive_lease l, int64_t batch, const struct store_item *items,
+                      size_t count, int64_t limit, struct archive_committed *out)
 {
     struct archive_commit args = {.lease = l,
                                   .site = SPAN("x"),
@@ -105,8 +112,8 @@ static err try_commit(struct archive_lease l, int64_t batch, const struct store_
 }
 
 /* Posts first … first + count − 1, whose text says `text`. */
-static struct archive_committed commit_posts(struct archive_lease l, int64_t batch, int first, int count, const char *text,
-                                             int64_t limit)
+static struct archive_committed commit_posts(struct archive_lease l, int64_t batch, int first,
+                                             int count, const char *text, int64_t limit)
 {
     static struct store_item items[512];
     struct archive_committed out = {0};
@@ -121,7 +128,8 @@ static struct archive_committed commit_posts(struct archive_lease l, int64_t bat
 static size_t read_items(const char *job, int kind, struct item_view **out)
 {
     size_t count = 0;
-    CALL(E_OK, archive_items(archive, span_of(job), kind, -1, 10000, SIZE_MAX, texts, out, &count, &fault));
+    CALL(E_OK, archive_items(archive, span_of(job), kind, -1, 10000, SIZE_MAX, texts, out,
+                             &count, &fault));
     return count;
 }
 
@@ -134,7 +142,8 @@ static const char *told(const char *job)
     for (size_t i = 0; i < count; i++) {
         size_t at = span_find(items[i].json, SPAN("\"text\":\"")) + 8;
         struct span text = span_cut(items[i].json, at, items[i].json.n);
-        buf_fmt(&b, "%s%.*s:%.*s", i ? " " : "", SP(items[i].id), SP(span_cut(text, 0, span_find_char(text, '"'))));
+        buf_fmt(&b, "%s%.*s:%.*s", i ? " " : "", SP(items[i].id),
+                SP(span_cut(text, 0, span_find_char(text, '"'))));
     }
     const char *kept = arena_text(texts, buf_span(&b));
     buf_free(&b);
@@ -146,14 +155,17 @@ static void a_lease_that_was_overtaken_writes_nothing(void **state)
     (void)state;
     struct archive_committed c;
     struct store_item item = post(9, "late");
-    struct archive_lease old = lease("job_1", 3, 7), newer = lease("job_1", 3, 8), restored = lease("job_1", 4, 1);
+    struct archive_lease old = lease("job_1", 3, 7), newer = lease("job_1", 3, 8),
+                         restored = lease("job_1", 4, 1);
     commit_posts(old, 0, 1, 2, "a", 0);
     commit_posts(newer, 1, 3, 1, "b", 0);
     assert_int_equal(try_commit(old, 2, &item, 1, 0, &c), E_STALE);
     assert_int_equal(archive_rewind(archive, &old, ITEM_POST, 0, &c, NULL), E_STALE);
-    struct evidence_args piece = {.body = SPAN("body"), .strategy = SPAN("capture"), .name = SPAN("X")};
+    struct evidence_args piece = {
+        .body = SPAN("body"), .strategy = SPAN("capture"), .name = SPAN("X")};
     struct evidence_reply reply;
-    assert_int_equal(archive_evidence_add(archive, &old, &piece, &(struct archive_limits){0}, (wall){T0}, &reply, NULL),
+    assert_int_equal(archive_evidence_add(archive, &old, &piece, &(struct archive_limits){0},
+                                          (wall){T0}, &reply, NULL),
                      E_STALE);
     assert_string_equal(told("job_1"), "1:a 2:a 3:b");
     /* The store's epoch counts first: fences of a restored queue begin anew. */
@@ -163,7 +175,8 @@ static void a_lease_that_was_overtaken_writes_nothing(void **state)
     assert_string_equal(told("job_1"), "1:a 2:a 3:b 4:c");
 }
 
-/* The lease that is being overtaken has its transaction open, or begins it at the same moment. */
+/* The lease that is being overtaken has its transaction open, or begins it at the same moment.
+ */
 static void of_two_leases_that_write_at_once_the_older_one_loses(void **state)
 {
     (void)state;
@@ -171,13 +184,16 @@ static void of_two_leases_that_write_at_once_the_older_one_loses(void **state)
     struct archive_committed c;
     commit_posts(lease("job_1", 1, 1), 0, 1, 2, "a", 0);
     PGconn *newer = postgres_connect(server);
-    assert_true(postgres_say(newer, "BEGIN; UPDATE fulmar_jobs SET fence=2 WHERE id='job_1'", NULL, 0));
+    assert_true(
+        postgres_say(newer, "BEGIN; UPDATE fulmar_jobs SET fence=2 WHERE id='job_1'", NULL, 0));
     pid_t pid = fork();
     if (pid == 0) { /* commits once the other one waits */
         PGconn *watch = postgres_connect(server);
         char waits[8] = "0";
         while (strcmp(waits, "1") != 0) {
-            postgres_say(watch, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type='Lock'", waits, sizeof waits);
+            postgres_say(watch,
+                         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type='Lock'",
+                         waits, sizeof waits);
             postgres_pause();
         }
         _exit(postgres_say(newer, "COMMIT", NULL, 0) ? 0 : 1);
@@ -268,11 +284,13 @@ static void a_job_never_has_more_than_its_limit(void **state)
     struct store_item others[] = {post(50, "c"), post(51, "c")};
     others[0].kind = ITEM_USER;
     others[1].kind = ITEM_UNAVAILABLE;
-    assert_int_equal(try_commit(l, 2, others, 2, 10, &c), E_OK); /* what is not counted has no limit */
+    assert_int_equal(try_commit(l, 2, others, 2, 10, &c),
+                     E_OK); /* what is not counted has no limit */
     assert_int_equal(c.added, 0);
     assert_int_equal(c.users, 1);
     assert_string_equal(told("job_1"), "1:a 2:a 3:a 4:a 5:a 6:a 7:a 8:a 9:b 10:b 50:c 51:c");
-    c = commit_posts(lease("job_1", 1, 2), 1, 100, 5, "d", 10); /* room again after a replacement */
+    c = commit_posts(lease("job_1", 1, 2), 1, 100, 5, "d",
+                     10); /* room again after a replacement */
     assert_int_equal(c.have, 10);
 }
 
@@ -282,8 +300,12 @@ static void a_job_about_users_holds_no_posts(void **state)
     struct store_item items[] = {post(1, "u"), post(2, "p")};
     struct archive_committed c;
     items[0].kind = ITEM_USER;
-    struct archive_commit args = {
-        .lease = lease("job_1", 1, 1), .site = SPAN("x"), .counts = ITEM_USER, .items = items, .count = 2, .limit = 1};
+    struct archive_commit args = {.lease = lease("job_1", 1, 1),
+                                  .site = SPAN("x"),
+                                  .counts = ITEM_USER,
+                                  .items = items,
+                                  .count = 2,
+                                  .limit = 1};
     assert_int_equal(archive_commit(archive, &args, (wall){T0}, &c, &fault), E_BAD_INPUT);
     assert_non_null(strstr(fault.words, "is about users"));
     args.count = 1;
@@ -299,7 +321,8 @@ static void a_job_about_users_holds_no_posts(void **state)
 static void rejected_and_conflicting_records_are_kept_apart(void **state)
 {
     (void)state;
-    struct store_item items[] = {post(1, "good"), post(2, "bad"), post(1, "differs"), post(1, "differs")};
+    struct store_item items[] = {post(1, "good"), post(2, "bad"), post(1, "differs"),
+                                 post(1, "differs")};
     struct archive_committed c;
     struct item_view *views;
     items[1].kind = ITEM_REJECTED;
@@ -335,8 +358,11 @@ static void what_cannot_be_a_batch_is_refused_and_leaves_nothing(void **state)
     items[1].kind = (enum item_kind)5;
     assert_int_equal(try_commit(l, 0, items, 2, 0, &c), E_BAD_INPUT);
     assert_int_equal(try_commit(l, -1, items, 1, 0, &c), E_BAD_INPUT);
-    assert_int_equal(postgres_number(server, "SELECT (SELECT count(*) FROM fulmar_records)+(SELECT count(*) FROM fulmar_jobs)"),
-                     0);
+    assert_int_equal(
+        postgres_number(
+            server,
+            "SELECT (SELECT count(*) FROM fulmar_records)+(SELECT count(*) FROM fulmar_jobs)"),
+        0);
     struct store_item *many = calloc(100001, sizeof *many);
     assert_int_equal(try_commit(l, 0, many, 100001, 0, &c), E_TOO_BIG);
     free(many);
@@ -352,10 +378,12 @@ static void records_come_in_their_order_page_by_page(void **state)
     struct item_view *items;
     size_t count, seen = 0;
     int64_t after = -1;
-    for (int batch = 0; batch < 3; batch++) /* later posts have smaller numbers: the order is that of coming */
+    for (int batch = 0; batch < 3;
+         batch++) /* later posts have smaller numbers: the order is that of coming */
         commit_posts(lease("job_1", 1, 1), batch, 5000 - 200 * batch, 150, "a", 0);
     do {
-        CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, after, 70, SIZE_MAX, texts, &items, &count, &fault));
+        CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, after, 70, SIZE_MAX, texts, &items,
+                                 &count, &fault));
         for (size_t i = 0; i < count; i++, seen++) {
             assert_true(items[i].ord > after);
             after = items[i].ord;
@@ -364,13 +392,17 @@ static void records_come_in_their_order_page_by_page(void **state)
     } while (count == 70);
     assert_int_equal(seen, 450);
     size_t one = items[0].json.n;
-    CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, -1, 400, 3 * one, texts, &items, &count, &fault));
+    CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, -1, 400, 3 * one, texts, &items,
+                             &count, &fault));
     assert_int_equal(count, 3);
-    CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, -1, 400, 3 * one + 1, texts, &items, &count, &fault));
+    CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, -1, 400, 3 * one + 1, texts, &items,
+                             &count, &fault));
     assert_int_equal(count, 4);
-    CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, -1, 400, 0, texts, &items, &count, &fault));
+    CALL(E_OK,
+         archive_items(archive, SPAN("job_1"), -1, -1, 400, 0, texts, &items, &count, &fault));
     assert_int_equal(count, 1);
-    CALL(E_OK, archive_items(archive, SPAN("job_9"), -1, -1, 400, SIZE_MAX, texts, &items, &count, &fault));
+    CALL(E_OK, archive_items(archive, SPAN("job_9"), -1, -1, 400, SIZE_MAX, texts, &items,
+                             &count, &fault));
     assert_int_equal(count, 0);
 }
 
@@ -387,11 +419,13 @@ static void what_does_not_fit_waits_for_the_next_page(void **state)
         many[i] = post(i, large);
     assert_int_equal(try_commit(lease("job_1", 1, 1), 0, many, 8, 0, &c), E_OK);
     struct arena *small = arena_new(350 * 1024);
-    CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, -1, 8, SIZE_MAX, small, &items, &count, &fault));
+    CALL(E_OK, archive_items(archive, SPAN("job_1"), -1, -1, 8, SIZE_MAX, small, &items, &count,
+                             &fault));
     assert_in_range(count, 1, 7);
     arena_free(&small);
     small = arena_new(20 * 1024);
-    CALL(E_TOO_BIG, archive_items(archive, SPAN("job_1"), -1, -1, 8, SIZE_MAX, small, &items, &count, &fault));
+    CALL(E_TOO_BIG, archive_items(archive, SPAN("job_1"), -1, -1, 8, SIZE_MAX, small, &items,
+                                  &count, &fault));
     arena_free(&small);
     free(large);
 }
@@ -406,13 +440,15 @@ static void the_newest_posts_are_the_first_of_the_list(void **state)
     items[2].id = SPAN("a\nb");
     assert_int_equal(try_commit(lease("job_1", 1, 1), 0, items, 4, 0, &c), E_OK);
     CALL(E_OK, archive_newest(archive, SPAN("job_1"), texts, &lines, &fault));
-    assert_true(span_is(lines, arena_fmt(texts, "%lld 5\n%lld 2\n", (long long)T0 - 5, (long long)T0 - 2)));
+    assert_true(span_is(
+        lines, arena_fmt(texts, "%lld 5\n%lld 2\n", (long long)T0 - 5, (long long)T0 - 2)));
     commit_posts(lease("job_1", 1, 1), 1, 1000, 300, "b", 0);
     CALL(E_OK, archive_newest(archive, SPAN("job_1"), texts, &lines, &fault));
     size_t n = 0;
     for (struct span line; span_next(&lines, '\n', &line); n++)
         continue;
-    assert_int_equal(n, STORE_MARK_POSTS - 1); /* one of the first 200 has an id that is none for a line */
+    assert_int_equal(n, STORE_MARK_POSTS -
+                            1); /* one of the first 200 has an id that is none for a line */
     CALL(E_OK, archive_newest(archive, SPAN("job_9"), texts, &lines, &fault));
     assert_int_equal(lines.n, 0);
 }
@@ -424,7 +460,8 @@ static void repaired_records_take_their_places(void **state)
     (void)state;
     commit_posts(lease("job_1", 1, 1), 0, 1, 3, "old", 0);
     commit_posts(lease("job_1", 1, 1), 1, 50, 1, "nobody knows of it", 0);
-    struct store_item items[] = {post(2, "new"), post(3, "old"), post(7, "one"), post(8, "x"), post(7, "two"), post(9, "x")};
+    struct store_item items[] = {post(2, "new"), post(3, "old"), post(7, "one"),
+                                 post(8, "x"),   post(7, "two"), post(9, "x")};
     struct archive_mending args = {.job = SPAN("job_1"),
                                    .site = SPAN("x"),
                                    .counts = ITEM_POST,
@@ -472,7 +509,8 @@ static void a_shared_result_stays_as_long_as_one_job_has_it(void **state)
         audit();
     }
     CALL(E_OK, archive_share(archive, SPAN("job_1"), SPAN("job_1"), &fault));
-    CALL(E_OK, archive_share(archive, SPAN("job_9"), SPAN("job_1"), &fault)); /* has nothing to give */
+    CALL(E_OK, archive_share(archive, SPAN("job_9"), SPAN("job_1"),
+                             &fault)); /* has nothing to give */
     struct archive_sizes sizes;
     CALL(E_OK, archive_sizes(archive, &sizes, &fault));
     assert_int_equal(sizes.jobs, 3);
@@ -506,7 +544,8 @@ static void jobs_that_share_do_not_see_what_the_other_writes_later(void **state)
     CALL(E_OK, archive_rewind(archive, &l, ITEM_POST, 0, &c, &fault));
     assert_string_equal(told("job_4"), "");
     assert_string_equal(told("job_1"), "1:a 2:a 3:b 4:b 10:more");
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_results WHERE site<>'x'"), 0);
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM fulmar_results WHERE site<>'x'"), 0);
 }
 
 static void forgotten_jobs_are_gone_at_once_and_their_rows_in_pieces(void **state)
@@ -521,13 +560,15 @@ static void forgotten_jobs_are_gone_at_once_and_their_rows_in_pieces(void **stat
     for (int i = 0; i < 120; i++) {
         struct archive_lease l = lease(i < 110 ? "job_1" : "job_2", 1, 1);
         piece.body = span_of(arena_fmt(texts, "body %d", i % 115)); /* some are of both */
-        CALL(E_OK, archive_evidence_add(archive, &l, &piece, &(struct archive_limits){0}, (wall){T0}, &reply, &fault));
+        CALL(E_OK, archive_evidence_add(archive, &l, &piece, &(struct archive_limits){0},
+                                        (wall){T0}, &reply, &fault));
     }
     struct span jobs[] = {SPAN("job_1"), SPAN("job_unknown")};
     CALL(E_OK, archive_forget(archive, jobs, 2, &more, &fault));
     assert_true(more);
     assert_string_equal(told("job_1"), "");
-    assert_true(postgres_number(server, "SELECT count(*) FROM fulmar_records") > 0); /* a bounded piece */
+    assert_true(postgres_number(server, "SELECT count(*) FROM fulmar_records") >
+                0); /* a bounded piece */
     assert_true(postgres_number(server, "SELECT count(*) FROM fulmar_evidence") > 10);
     for (calls = 1; more; calls++)
         CALL(E_OK, archive_forget(archive, NULL, 0, &more, &fault));
@@ -594,13 +635,17 @@ static void bytes_of_evidence_are_there_once_and_come_back_whole(void **state)
     assert_true(span_is(view.hash, digest_text(piece.body, hash)));
     assert_true(span_is(view.url, "https://x.test/a"));
     assert_int_equal(view.reason, FAILURE_DRIFT);
-    assert_int_equal(archive_evidence_read(archive, SPAN("job_1"), 3, texts, &view, &fault), E_NOT_FOUND);
-    assert_int_equal(archive_evidence_read(archive, SPAN("job_9"), 1, texts, &view, NULL), E_NOT_FOUND);
+    assert_int_equal(archive_evidence_read(archive, SPAN("job_1"), 3, texts, &view, &fault),
+                     E_NOT_FOUND);
+    assert_int_equal(archive_evidence_read(archive, SPAN("job_9"), 1, texts, &view, NULL),
+                     E_NOT_FOUND);
     CALL(E_OK, archive_evidence_list(archive, SPAN("job_9"), texts, &list, &fault));
     assert_int_equal(list.count + list.gap_count, 0);
     /* Damaged bytes are said to be so. */
-    assert_true(postgres_do(server, "UPDATE fulmar_bodies SET frame=set_byte(frame,length(frame)-1,7)"));
-    assert_int_equal(archive_evidence_read(archive, SPAN("job_1"), 1, texts, &view, &fault), E_STORE);
+    assert_true(postgres_do(
+        server, "UPDATE fulmar_bodies SET frame=set_byte(frame,length(frame)-1,7)"));
+    assert_int_equal(archive_evidence_read(archive, SPAN("job_1"), 1, texts, &view, &fault),
+                     E_STORE);
     assert_non_null(strstr(fault.words, "damaged"));
 }
 
@@ -618,12 +663,14 @@ static void a_large_piece_of_evidence_comes_back_whole(void **state)
         body[i] = (char)x;
     }
     struct evidence_args piece = {.body = {body, n}};
-    CALL(E_OK, archive_evidence_add(archive, &l, &piece, &(struct archive_limits){0}, (wall){T0}, &reply, &fault));
+    CALL(E_OK, archive_evidence_add(archive, &l, &piece, &(struct archive_limits){0},
+                                    (wall){T0}, &reply, &fault));
     assert_int_equal(reply.gap, GAP_NONE);
     CALL(E_OK, archive_evidence_read(archive, SPAN("job_1"), 1, texts, &view, &fault));
     assert_true(span_eq(view.body, piece.body));
     piece.body.n++;
-    CALL(E_OK, archive_evidence_add(archive, &l, &piece, &(struct archive_limits){0}, (wall){T0}, &reply, &fault));
+    CALL(E_OK, archive_evidence_add(archive, &l, &piece, &(struct archive_limits){0},
+                                    (wall){T0}, &reply, &fault));
     assert_int_equal(reply.gap, GAP_TOO_LARGE);
     free(body);
 }
@@ -666,7 +713,8 @@ static struct span random_counts(void)
             if (dice(4) == 0)
                 buf_fmt(&b, "+post.new%d %d\n", (int)dice(4), (int)dice(30));
             else
-                buf_fmt(&b, "post.f%d %d %d %d\n", (int)dice(5), (int)dice(40), (int)dice(40), (int)dice(20));
+                buf_fmt(&b, "post.f%d %d %d %d\n", (int)dice(5), (int)dice(40), (int)dice(40),
+                        (int)dice(20));
         }
     }
     struct span kept = arena_keep(texts, buf_span(&b));
@@ -677,11 +725,14 @@ static struct span random_counts(void)
 static void same_items(const char *id)
 {
     struct item_view *a, *b;
-    size_t na, nb, limit = (size_t)dice(300) + 1, bytes = dice(2) ? SIZE_MAX : (size_t)dice(2000);
+    size_t na, nb, limit = (size_t)dice(300) + 1,
+                   bytes = dice(2) ? SIZE_MAX : (size_t)dice(2000);
     int kind = (int)dice(6) - 1;
     int64_t after = dice(2) ? -1 : dice(300000);
-    CALL(E_OK, store_items(w->s, span_of(id), kind, after, limit, bytes, texts, &a, &na, &fault));
-    CALL(E_OK, archive_items(archive, span_of(id), kind, after, limit, bytes, texts, &b, &nb, &fault));
+    CALL(E_OK,
+         store_items(w->s, span_of(id), kind, after, limit, bytes, texts, &a, &na, &fault));
+    CALL(E_OK, archive_items(archive, span_of(id), kind, after, limit, bytes, texts, &b, &nb,
+                             &fault));
     assert_int_equal(na, nb);
     for (size_t i = 0; i < na; i++) {
         assert_int_equal(a[i].ord, b[i].ord);
@@ -722,14 +773,20 @@ static void same_evidence(const char *id)
     for (size_t i = 0; i < a.count; i++) {
         struct evidence_view x, y;
         CALL(E_OK, store_evidence_read(w->s, span_of(id), a.pieces[i].n, texts, &x, &fault));
-        CALL(E_OK, archive_evidence_read(archive, span_of(id), b.pieces[i].n, texts, &y, &fault));
-        assert_true(x.n == y.n && x.attempt == y.attempt && x.batch == y.batch && x.at_ms == y.at_ms);
-        assert_true(x.bytes == y.bytes && x.kind == y.kind && x.reason == y.reason && x.status == y.status);
-        assert_true(span_eq(x.strategy, y.strategy) && span_eq(x.name, y.name) && span_eq(x.url, y.url));
-        assert_true(span_eq(x.headers, y.headers) && span_eq(x.hash, y.hash) && span_eq(x.body, y.body));
+        CALL(E_OK,
+             archive_evidence_read(archive, span_of(id), b.pieces[i].n, texts, &y, &fault));
+        assert_true(x.n == y.n && x.attempt == y.attempt && x.batch == y.batch &&
+                    x.at_ms == y.at_ms);
+        assert_true(x.bytes == y.bytes && x.kind == y.kind && x.reason == y.reason &&
+                    x.status == y.status);
+        assert_true(span_eq(x.strategy, y.strategy) && span_eq(x.name, y.name) &&
+                    span_eq(x.url, y.url));
+        assert_true(span_eq(x.headers, y.headers) && span_eq(x.hash, y.hash) &&
+                    span_eq(x.body, y.body));
     }
     for (size_t i = 0; i < a.gap_count; i++)
-        assert_true(a.gaps[i].kind == b.gaps[i].kind && a.gaps[i].gap == b.gaps[i].gap && a.gaps[i].count == b.gaps[i].count);
+        assert_true(a.gaps[i].kind == b.gaps[i].kind && a.gaps[i].gap == b.gaps[i].gap &&
+                    a.gaps[i].count == b.gaps[i].count);
 }
 
 static void commit_to_both(struct pair *p, const struct lease *l)
@@ -842,7 +899,8 @@ static void repair_both(struct pair *p)
             once[kept++] = items[i];
     }
     CALL(E_OK, store_job(w->s, span_of(p->id), now(), texts, &v, &fault));
-    struct repair_args from = {.id = span_of(p->id), .revision = v.revision, .items = once, .count = kept};
+    struct repair_args from = {
+        .id = span_of(p->id), .revision = v.revision, .items = once, .count = kept};
     struct archive_mending to = {.job = span_of(p->id),
                                  .site = SPAN("x"),
                                  .counts = p->counts,
@@ -896,7 +954,9 @@ static void play(uint64_t seed)
     w->limits.evidence_job_count = 8;
     reopen();
     for (size_t i = 0; i < 6; i++) {
-        pairs[i] = (struct pair){.id = new_id(), .counts = dice(3) ? ITEM_POST : ITEM_USER, .limit = dice(2) ? 0 : 1 + dice(60)};
+        pairs[i] = (struct pair){.id = new_id(),
+                                 .counts = dice(3) ? ITEM_POST : ITEM_USER,
+                                 .limit = dice(2) ? 0 : 1 + dice(60)};
         struct accept_args args = job_args(pairs[i].id, "x/normal");
         args.limit = pairs[i].limit;
         args.counts = pairs[i].counts;
@@ -954,10 +1014,13 @@ static void of_fields_so_much_is_kept_an_hour_and_no_more(void **state)
     for (int i = 0; i < 5000; i++)
         buf_fmt(&b, "post.field%d 0 1\n", i);
     CALL(E_OK, archive_fields_add(archive, SPAN("x"), buf_span(&b), (wall){T0}, &fault));
-    CALL(E_OK, archive_fields_add(archive, SPAN("x"), SPAN("=1-a\npost.other 0 1\n"), (wall){T0}, &fault));
-    CALL(E_OK, archive_fields_add(archive, SPAN("x"), SPAN("no counts at all"), (wall){T0}, &fault));
+    CALL(E_OK, archive_fields_add(archive, SPAN("x"), SPAN("=1-a\npost.other 0 1\n"),
+                                  (wall){T0}, &fault));
+    CALL(E_OK,
+         archive_fields_add(archive, SPAN("x"), SPAN("no counts at all"), (wall){T0}, &fault));
     assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_fields"), 4096);
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_fields WHERE path=-2"), 256);
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM fulmar_fields WHERE path=-2"), 256);
     buf_free(&b);
 }
 
@@ -989,7 +1052,8 @@ static void nodes_that_open_at_once_make_one_archive(void **state)
     archive = open_with(0);
 }
 
-/* Each writes its own jobs, gives them to others' and deletes; all count the same fields and bodies. */
+/* Each writes its own jobs, gives them to others' and deletes; all count the same fields and
+ * bodies. */
 static void write_at_random(int node)
 {
     struct archive_limits any = {.bytes = 200};
@@ -999,11 +1063,13 @@ static void write_at_random(int node)
     dice_state = (uint64_t)node * 77;
     for (int i = 0; i < 60; i++) {
         arena_reset(texts);
-        const char *job = arena_fmt(texts, "job_%d", (int)dice(6)), *other = arena_fmt(texts, "job_%d", (int)dice(6));
+        const char *job = arena_fmt(texts, "job_%d", (int)dice(6)),
+                   *other = arena_fmt(texts, "job_%d", (int)dice(6));
         struct archive_lease l = lease(job, 1, i * 10 + node);
         struct store_item items[32];
         struct archive_committed c;
-        struct evidence_args piece = {.at_ms = i, .body = span_of(arena_fmt(texts, "body %d", (int)dice(5)))};
+        struct evidence_args piece = {
+            .at_ms = i, .body = span_of(arena_fmt(texts, "body %d", (int)dice(5)))};
         struct span id = span_of(job);
         err e = try_commit(l, dice(4), items, random_items(items, ITEM_POST, false), 0, &c);
         if (!e || e == E_STALE)
@@ -1011,7 +1077,8 @@ static void write_at_random(int node)
         if (!e || e == E_STALE)
             e = archive_share(archive, span_of(job), span_of(other), &fault);
         if (!e)
-            e = archive_fields_add(archive, SPAN("x"), SPAN("=1-a\npost.b 0 1\npost.a 0 1\n"), (wall){T0}, &fault);
+            e = archive_fields_add(archive, SPAN("x"), SPAN("=1-a\npost.b 0 1\npost.a 0 1\n"),
+                                   (wall){T0}, &fault);
         if (!e && dice(4) == 0)
             e = archive_forget(archive, &id, 1, &more, &fault);
         if (!e && dice(4) == 0)
@@ -1037,11 +1104,13 @@ static void nodes_that_write_at_once_leave_a_whole_archive(void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal(postgres_wait(pids[i]), 0);
     audit();
-    assert_int_equal(postgres_number(server, "SELECT sum(n) FROM fulmar_fields WHERE name='post.a'"), 240);
+    assert_int_equal(
+        postgres_number(server, "SELECT sum(n) FROM fulmar_fields WHERE name='post.a'"), 240);
     bool more = true;
     while (more)
         CALL(E_OK, archive_forget(archive, NULL, 0, &more, &fault));
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_results WHERE holders=0"), 0);
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM fulmar_results WHERE holders=0"), 0);
 }
 
 /* Brings the archive to a version that only this test knows. */
@@ -1065,18 +1134,22 @@ static void an_upgrade_keeps_everything_and_the_version_before_goes_on_meanwhile
     (void)state;
     commit_posts(lease("job_1", 1, 1), 0, 1, 2, "before", 0);
     const int64_t v = (int64_t)schema_step_count;
-    const struct schema_step next[] = {{v, v, "ALTER TABLE fulmar_jobs ADD COLUMN note text NOT NULL DEFAULT 'none'"},
-                                       {v, v + 2, "CREATE TABLE fulmar_later(n bigint)"}};
+    const struct schema_step next[] = {
+        {v, v, "ALTER TABLE fulmar_jobs ADD COLUMN note text NOT NULL DEFAULT 'none'"},
+        {v, v + 2, "CREATE TABLE fulmar_later(n bigint)"}};
     assert_int_equal(bring_to(next, 1), E_OK);
-    commit_posts(lease("job_1", 1, 1), 1, 3, 1, "meanwhile", 0); /* by the version before, connected since */
-    struct archive *again = open_with(0);                        /* and that starts now */
+    commit_posts(lease("job_1", 1, 1), 1, 3, 1, "meanwhile",
+                 0);                      /* by the version before, connected since */
+    struct archive *again = open_with(0); /* and that starts now */
     archive_close(&again);
     assert_string_equal(told("job_1"), "1:before 2:before 3:meanwhile");
     assert_int_equal(bring_to(next, 1), E_OK); /* nothing is left to do */
     assert_int_equal(postgres_number(server, "SELECT version FROM fulmar_archive"), v + 1);
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM fulmar_jobs WHERE note='none'"), 1);
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM fulmar_jobs WHERE note='none'"), 1);
 
-    assert_int_equal(bring_to(next, 2), E_OK); /* and now one that the version before cannot write for */
+    assert_int_equal(bring_to(next, 2),
+                     E_OK); /* and now one that the version before cannot write for */
     struct archive_config config = {.url = span_of(server->url)};
     assert_int_equal(archive_open(&again, &config, &fault), E_CONFIG);
     assert_non_null(strstr(fault.words, "newer Fulmar"));
@@ -1088,8 +1161,11 @@ static void a_step_that_fails_leaves_the_version_before(void **state)
     (void)state;
     const struct schema_step bad[] = {{1, 1, "CREATE TABLE fulmar_half(n bigint); SELECT 1/0"}};
     assert_int_equal(bring_to(bad, 1), E_BUG);
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM pg_class WHERE relname='fulmar_half'"), 0);
-    assert_int_equal(postgres_number(server, "SELECT version FROM fulmar_archive"), (long long)schema_step_count);
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM pg_class WHERE relname='fulmar_half'"),
+        0);
+    assert_int_equal(postgres_number(server, "SELECT version FROM fulmar_archive"),
+                     (long long)schema_step_count);
     commit_posts(lease("job_1", 1, 1), 0, 1, 1, "a", 0);
 }
 
@@ -1097,9 +1173,12 @@ static void a_plain_role_in_a_schema_of_its_own_is_enough(void **state)
 {
     (void)state;
     char url[400];
-    assert_true(postgres_do(server, "DROP SCHEMA IF EXISTS own CASCADE; DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN;"
-                                    "CREATE SCHEMA own AUTHORIZATION plain"));
-    snprintf(url, sizeof url, "postgresql://plain@/postgres?host=%s&options=-csearch_path%%3Down", server->dir);
+    assert_true(postgres_do(
+        server,
+        "DROP SCHEMA IF EXISTS own CASCADE; DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN;"
+        "CREATE SCHEMA own AUTHORIZATION plain"));
+    snprintf(url, sizeof url,
+             "postgresql://plain@/postgres?host=%s&options=-csearch_path%%3Down", server->dir);
     struct archive *before = archive;
     struct archive_config config = {.url = span_of(url), .copy_bytes = 1};
     CALL(E_OK, archive_open(&archive, &config, &fault));

@@ -1,5 +1,6 @@
-/* What the archive does when PostgreSQL, or the way to it, does not do its part: each call ends in time, with
- * the right error, and leaves no half batch. The way is a proxy of our own, which cuts where it is told. */
+/* What the archive does when PostgreSQL, or the way to it, does not do its part: each call ends
+ * in time, with the right error, and leaves no half batch. The way is a proxy of our own, which
+ * cuts where it is told. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,8 @@
 #include <cmocka.h>
 
 enum { STATEMENT_MS = 1000, CONNECT_MS = 600 };
-/* Of one call: connect, and a statement that nobody answers; and a machine that does other things too. */
+/* Of one call: connect, and a statement that nobody answers; and a machine that does other
+ * things too. */
 enum { CALL_MOST_MS = CONNECT_MS + STATEMENT_MS + PG_MARGIN_MS + 3000 };
 
 static struct postgres *server;
@@ -37,7 +39,7 @@ static struct proxy { /* in memory that both processes see */
         volatile bool mute;         /* answers of the server are held back */
         volatile int64_t sent;      /* bytes from clients so far */
         volatile bool drop_commit;  /* the answer to a COMMIT is lost, with the connection */
-    } *orders;
+    } * orders;
 } proxy;
 
 static bool pass_on(int from, int to, char *piece, size_t n)
@@ -64,7 +66,8 @@ static void serve_one(struct orders *o, int client, int upstream)
     int64_t sent = 0;
     bool commit_seen = false;
     for (;;) {
-        struct pollfd fds[] = {{.fd = client, .events = POLLIN}, {.fd = upstream, .events = o->mute ? 0 : POLLIN}};
+        struct pollfd fds[] = {{.fd = client, .events = POLLIN},
+                               {.fd = upstream, .events = o->mute ? 0 : POLLIN}};
         if (poll(fds, 2, 20) < 0)
             return;
         if (fds[0].revents) {
@@ -119,7 +122,8 @@ static void proxy_start(void)
     snprintf(proxy.dir, sizeof proxy.dir, "/tmp/fulmar-proxy-XXXXXX");
     assert_non_null(mkdtemp(proxy.dir));
     snprintf(proxy.url, sizeof proxy.url, "postgresql://fulmar@/postgres?host=%s", proxy.dir);
-    proxy.orders = mmap(NULL, sizeof *proxy.orders, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    proxy.orders = mmap(NULL, sizeof *proxy.orders, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     proxy.orders->cut_after = -1;
     int fd = listen_in(proxy.dir);
     char path[128];
@@ -155,8 +159,10 @@ static void proxy_stop(void)
 
 static err open_at(const char *url, struct archive **out)
 {
-    struct archive_config config = {
-        .url = span_of(url), .connect_ms = CONNECT_MS, .statement_ms = STATEMENT_MS, .copy_bytes = 2000};
+    struct archive_config config = {.url = span_of(url),
+                                    .connect_ms = CONNECT_MS,
+                                    .statement_ms = STATEMENT_MS,
+                                    .copy_bytes = 2000};
     fault = (struct fault){0};
     return archive_open(out, &config, &fault);
 }
@@ -209,7 +215,8 @@ static err commit(int64_t fence, int64_t batch, int first, int count)
     memset(filler, 'f', 100);
     for (int i = 0; i < count; i++) {
         snprintf(ids[i], sizeof ids[i], "%d", first + i);
-        items[i] = (struct store_item){.kind = ITEM_POST, .id = span_of(ids[i]), .json = {filler, 100}};
+        items[i] = (struct store_item){
+            .kind = ITEM_POST, .id = span_of(ids[i]), .json = {filler, 100}};
     }
     struct archive_commit args = {.lease = {SPAN("job_1"), 1, fence},
                                   .site = SPAN("x"),
@@ -237,7 +244,8 @@ static void must_commit(int64_t batch, int first, int count)
         fail_msg("commit: %s: %s", err_name(fault.code), fault.words);
 }
 
-/* Calls until one is no failure of the connection: pauses between attempts are the archive's own. */
+/* Calls until one is no failure of the connection: pauses between attempts are the archive's
+ * own. */
 static err commit_until_connected(int64_t batch, int first, int count)
 {
     err e = E_STORE;
@@ -258,19 +266,19 @@ static void each_state_of_an_error_has_one_row_and_what_nobody_knows_has_one_too
         err error;
         enum sqlstate_act act;
     } expected[] = {
-        {"40001", E_BUSY, SQLSTATE_AGAIN},        {"40P01", E_BUSY, SQLSTATE_AGAIN},
-        {"53100", E_DISK_FULL, SQLSTATE_KEEPS},   {"53200", E_BUSY, SQLSTATE_KEEPS},
-        {"53300", E_BUSY, SQLSTATE_RENEWS},       {"55P03", E_BUSY, SQLSTATE_KEEPS},
-        {"57014", E_BUSY, SQLSTATE_KEEPS},        {"57P01", E_STORE, SQLSTATE_LOST},
-        {"57P02", E_STORE, SQLSTATE_LOST},        {"57P03", E_BUSY, SQLSTATE_RENEWS},
-        {"08006", E_STORE, SQLSTATE_LOST},        {"25006", E_STORE, SQLSTATE_RENEWS},
-        {"25P03", E_STORE, SQLSTATE_LOST},        {"28P01", E_STORE, SQLSTATE_RESTS},
-        {"28000", E_STORE, SQLSTATE_RESTS},       {"3D000", E_STORE, SQLSTATE_RESTS},
-        {"42501", E_STORE, SQLSTATE_RESTS},       {"42P01", E_STORE, SQLSTATE_RESTS},
-        {"42601", E_BUG, SQLSTATE_KEEPS},         {"23505", E_BUG, SQLSTATE_KEEPS},
-        {"22021", E_BAD_INPUT, SQLSTATE_KEEPS},   {"22003", E_BUG, SQLSTATE_KEEPS},
-        {"54000", E_TOO_BIG, SQLSTATE_KEEPS},     {"40003", E_STORE, SQLSTATE_UNKNOWN},
-        {"XX001", E_STORE, SQLSTATE_KEEPS},       {"ZZ999", E_STORE, SQLSTATE_KEEPS},
+        {"40001", E_BUSY, SQLSTATE_AGAIN},      {"40P01", E_BUSY, SQLSTATE_AGAIN},
+        {"53100", E_DISK_FULL, SQLSTATE_KEEPS}, {"53200", E_BUSY, SQLSTATE_KEEPS},
+        {"53300", E_BUSY, SQLSTATE_RENEWS},     {"55P03", E_BUSY, SQLSTATE_KEEPS},
+        {"57014", E_BUSY, SQLSTATE_KEEPS},      {"57P01", E_STORE, SQLSTATE_LOST},
+        {"57P02", E_STORE, SQLSTATE_LOST},      {"57P03", E_BUSY, SQLSTATE_RENEWS},
+        {"08006", E_STORE, SQLSTATE_LOST},      {"25006", E_STORE, SQLSTATE_RENEWS},
+        {"25P03", E_STORE, SQLSTATE_LOST},      {"28P01", E_STORE, SQLSTATE_RESTS},
+        {"28000", E_STORE, SQLSTATE_RESTS},     {"3D000", E_STORE, SQLSTATE_RESTS},
+        {"42501", E_STORE, SQLSTATE_RESTS},     {"42P01", E_STORE, SQLSTATE_RESTS},
+        {"42601", E_BUG, SQLSTATE_KEEPS},       {"23505", E_BUG, SQLSTATE_KEEPS},
+        {"22021", E_BAD_INPUT, SQLSTATE_KEEPS}, {"22003", E_BUG, SQLSTATE_KEEPS},
+        {"54000", E_TOO_BIG, SQLSTATE_KEEPS},   {"40003", E_STORE, SQLSTATE_UNKNOWN},
+        {"XX001", E_STORE, SQLSTATE_KEEPS},     {"ZZ999", E_STORE, SQLSTATE_KEEPS},
     };
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         const struct sqlstate_row *row = sqlstate_find(span_of(expected[i].state));
@@ -304,7 +312,8 @@ static void an_address_that_cannot_be_read_is_told_without_its_password(void **s
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct archive *a = NULL;
         assert_int_equal(open_at(bad[i].url, &a), E_CONFIG);
-        if (!strstr(fault.words, bad[i].words) || strstr(fault.words, "geheim") || strstr(fault.words, "heim"))
+        if (!strstr(fault.words, bad[i].words) || strstr(fault.words, "geheim") ||
+            strstr(fault.words, "heim"))
             fail_msg("%s: %s", bad[i].url, fault.words);
     }
 }
@@ -321,7 +330,9 @@ static void who_is_not_let_in_is_told_what_to_look_at_and_no_password(void **sta
     assert_non_null(hba);
     fprintf(hba, "local all locked scram-sha-256\nlocal all all trust\n");
     fclose(hba);
-    assert_true(postgres_do(server, "SELECT pg_reload_conf(); DROP ROLE IF EXISTS locked; CREATE ROLE locked LOGIN PASSWORD 'right'"));
+    assert_true(postgres_do(
+        server,
+        "SELECT pg_reload_conf(); DROP ROLE IF EXISTS locked; CREATE ROLE locked LOGIN PASSWORD 'right'"));
     snprintf(url, sizeof url, "postgresql://locked:geheim@/postgres?host=%s", server->dir);
     err e = E_OK;
     for (int i = 0; i < 2000 && e != E_CONFIG; i++) { /* until the new rules hold */
@@ -343,7 +354,8 @@ static void a_database_of_another_encoding_is_refused(void **state)
     (void)state;
     char url[400];
     struct archive *a = NULL;
-    assert_true(postgres_do(server, "CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0"));
+    assert_true(
+        postgres_do(server, "CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0"));
     snprintf(url, sizeof url, "postgresql://fulmar@/old?host=%s", server->dir);
     assert_int_equal(open_at(url, &a), E_CONFIG);
     assert_non_null(strstr(fault.words, "LATIN1"));
@@ -382,7 +394,8 @@ static void a_server_that_never_answers_is_given_up_in_time(void **state)
     snprintf(url, sizeof url, "postgresql://fulmar@/postgres?host=%s", dir);
     mono began = clock_mono();
     assert_int_equal(open_at(url, &a), E_STORE);
-    assert_true(clock_mono().ms - began.ms >= CONNECT_MS && clock_mono().ms - began.ms < CALL_MOST_MS);
+    assert_true(clock_mono().ms - began.ms >= CONNECT_MS &&
+                clock_mono().ms - began.ms < CALL_MOST_MS);
     assert_non_null(strstr(fault.words, "no answer in time"));
     /* Behind such a host the next one of the address is reached. */
     snprintf(url, sizeof url, "postgresql://fulmar@/postgres?host=%s,%s", dir, server->dir);
@@ -417,13 +430,16 @@ static void a_backend_that_is_terminated_is_replaced_within_the_call(void **stat
 {
     (void)state;
     for (int i = 0; i < 5; i++) {
-        assert_true(postgres_do(server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='fulmar'"));
+        assert_true(postgres_do(
+            server,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='fulmar'"));
         must_commit(i, i * 100, 100);
         assert_int_equal(records(), (i + 1) * 100);
     }
 }
 
-/* Every byte that a commit sends is where the connection may end; a step of them, and both sides of each. */
+/* Every byte that a commit sends is where the connection may end; a step of them, and both
+ * sides of each. */
 static void cut_at_any_byte_a_batch_is_there_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -463,7 +479,9 @@ static void one_cut_inside_copy_is_mended_within_the_call(void **state)
         assert_int_equal(open_at(proxy.url, &archive), E_OK);
         must_commit(2 * i, 20000 * i, 60);
         o->cuts = 1;
-        o->cut_after = 20000 + 40000 * i; /* bytes of this connection: among the 250 KB of rows that follow */
+        o->cut_after =
+            20000 +
+            40000 * i; /* bytes of this connection: among the 250 KB of rows that follow */
         must_commit(2 * i + 1, 20000 * i + 10000, 1800);
         assert_int_equal(o->cuts, 0);
         o->cut_after = -1;
@@ -485,7 +503,8 @@ static void a_lost_answer_to_commit_is_unknown_and_asking_again_is_harmless(void
     assert_int_equal(records(), 10);
 }
 
-static void a_server_that_falls_silent_is_given_up_in_time_and_left_without_a_half_batch(void **state)
+static void
+a_server_that_falls_silent_is_given_up_in_time_and_left_without_a_half_batch(void **state)
 {
     (void)state;
     must_commit(0, 1, 5);
@@ -506,7 +525,9 @@ static void another_archive_at_the_same_address_is_not_taken_for_this_one(void *
     struct archive *other = NULL;
     assert_int_equal(open_at(server->url, &other), E_OK);
     archive_close(&other);
-    assert_true(postgres_do(server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='fulmar'"));
+    assert_true(postgres_do(
+        server,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='fulmar'"));
     assert_int_equal(commit(1, 1, 6, 5), E_STORE);
     assert_non_null(strstr(fault.words, "another archive"));
     assert_int_equal(records(), 0);
@@ -517,7 +538,9 @@ static void another_archive_at_the_same_address_is_not_taken_for_this_one(void *
         postgres_pause();
     }
     assert_int_equal(e, E_STORE);
-    assert_int_equal(postgres_number(server, "SELECT count(*) FROM pg_class WHERE relname LIKE 'fulmar%'"), 0);
+    assert_int_equal(
+        postgres_number(server, "SELECT count(*) FROM pg_class WHERE relname LIKE 'fulmar%'"),
+        0);
 }
 
 /* ---- a server that refuses ---- */
@@ -540,9 +563,11 @@ static void who_waits_too_long_for_a_row_is_told_to_come_again(void **state)
 static void a_statement_that_takes_too_long_is_ended_by_the_server(void **state)
 {
     (void)state;
-    assert_true(postgres_do(server, "CREATE FUNCTION dream() RETURNS trigger AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'"
-                                    " LANGUAGE plpgsql; CREATE TRIGGER slow BEFORE INSERT ON fulmar_records FOR EACH ROW"
-                                    " EXECUTE FUNCTION dream()"));
+    assert_true(postgres_do(
+        server,
+        "CREATE FUNCTION dream() RETURNS trigger AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'"
+        " LANGUAGE plpgsql; CREATE TRIGGER slow BEFORE INSERT ON fulmar_records FOR EACH ROW"
+        " EXECUTE FUNCTION dream()"));
     assert_int_equal(commit(1, 0, 1, 5), E_BUSY);
     assert_non_null(strstr(fault.words, "longer than a statement may"));
     assert_true(postgres_do(server, "DROP FUNCTION dream CASCADE"));
@@ -554,12 +579,13 @@ static void a_statement_that_takes_too_long_is_ended_by_the_server(void **state)
 static void raise_at_first(const char *sqlstate, int times)
 {
     char sql[600];
-    snprintf(sql, sizeof sql,
-             "DROP FUNCTION IF EXISTS refuse CASCADE; DROP SEQUENCE IF EXISTS refusals; CREATE SEQUENCE refusals;"
-             "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN IF nextval('refusals')<=%d THEN"
-             " RAISE 'not now' USING ERRCODE='%s'; END IF; RETURN NULL; END $$ LANGUAGE plpgsql;"
-             "CREATE TRIGGER refuses AFTER INSERT ON fulmar_records FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
-             times, sqlstate);
+    snprintf(
+        sql, sizeof sql,
+        "DROP FUNCTION IF EXISTS refuse CASCADE; DROP SEQUENCE IF EXISTS refusals; CREATE SEQUENCE refusals;"
+        "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN IF nextval('refusals')<=%d THEN"
+        " RAISE 'not now' USING ERRCODE='%s'; END IF; RETURN NULL; END $$ LANGUAGE plpgsql;"
+        "CREATE TRIGGER refuses AFTER INSERT ON fulmar_records FOR EACH STATEMENT EXECUTE FUNCTION refuse()",
+        times, sqlstate);
     assert_true(postgres_do(server, sql));
 }
 
@@ -586,13 +612,17 @@ static void without_room_nothing_is_written_and_evidence_is_a_gap(void **state)
     assert_non_null(strstr(fault.words, "make room"));
     assert_int_equal(records(), 0);
     must_commit(0, 1, 5);
-    assert_true(postgres_do(server, "CREATE FUNCTION full_disk() RETURNS trigger AS $$ BEGIN RAISE 'full' USING ERRCODE='53100';"
-                                    " END $$ LANGUAGE plpgsql; CREATE TRIGGER full_disk BEFORE INSERT ON fulmar_bodies"
-                                    " FOR EACH ROW EXECUTE FUNCTION full_disk()"));
+    assert_true(postgres_do(
+        server,
+        "CREATE FUNCTION full_disk() RETURNS trigger AS $$ BEGIN RAISE 'full' USING ERRCODE='53100';"
+        " END $$ LANGUAGE plpgsql; CREATE TRIGGER full_disk BEFORE INSERT ON fulmar_bodies"
+        " FOR EACH ROW EXECUTE FUNCTION full_disk()"));
     struct archive_lease lease = {SPAN("job_1"), 1, 1};
     struct evidence_args piece = {.body = SPAN("body")};
     struct evidence_reply reply;
-    assert_int_equal(archive_evidence_add(archive, &lease, &piece, &(struct archive_limits){0}, (wall){0}, &reply, &fault), E_OK);
+    assert_int_equal(archive_evidence_add(archive, &lease, &piece, &(struct archive_limits){0},
+                                          (wall){0}, &reply, &fault),
+                     E_OK);
     assert_int_equal(reply.gap, GAP_DISK);
     assert_int_equal(postgres_number(server, "SELECT n FROM fulmar_gaps"), 1);
 }
@@ -640,7 +670,8 @@ static void a_server_that_is_read_only_is_said_to_be_so(void **state)
     assert_non_null(strstr(fault.words, "read-only"));
     PGconn *owner = postgres_connect(server);
     assert_true(postgres_say(owner, "SET default_transaction_read_only=off", NULL, 0));
-    assert_true(postgres_say(owner, "ALTER SYSTEM RESET default_transaction_read_only", NULL, 0));
+    assert_true(
+        postgres_say(owner, "ALTER SYSTEM RESET default_transaction_read_only", NULL, 0));
     assert_true(postgres_say(owner, "SELECT pg_reload_conf()", NULL, 0));
     PQfinish(owner);
     assert_int_equal(commit_until_connected(3000, 1, 5), E_OK);
@@ -659,7 +690,8 @@ static void of_several_hosts_the_one_that_takes_writes_is_found(void **state)
         assert_true(postgres_ask(replica, "SHOW default_transaction_read_only", on, sizeof on));
         postgres_pause();
     }
-    snprintf(url, sizeof url, "postgresql://fulmar@/postgres?host=%s,%s", replica->dir, server->dir);
+    snprintf(url, sizeof url, "postgresql://fulmar@/postgres?host=%s,%s", replica->dir,
+             server->dir);
     archive_close(&archive);
     err e = open_at(url, &archive);
     postgres_stop(&replica);
@@ -674,21 +706,29 @@ static void limits_of_the_address_hold_and_no_session_waits_for_ever(void **stat
     (void)state;
     char url[400];
     struct archive *a = NULL;
-    snprintf(url, sizeof url, "%s&options=-cstatement_timeout%%3D60000%%20-csynchronous_commit%%3Doff", server->url);
+    snprintf(url, sizeof url,
+             "%s&options=-cstatement_timeout%%3D60000%%20-csynchronous_commit%%3Doff",
+             server->url);
     struct archive_config config = {.url = span_of(url)};
-    assert_true(postgres_do(server, "CREATE TABLE seen(name text, value text); CREATE FUNCTION look() RETURNS trigger AS $$ BEGIN"
-                                    " INSERT INTO seen SELECT name,setting FROM pg_settings WHERE name IN ('statement_timeout',"
-                                    "'lock_timeout','idle_in_transaction_session_timeout','synchronous_commit'); RETURN NULL; END $$"
-                                    " LANGUAGE plpgsql; CREATE TRIGGER looks AFTER INSERT ON fulmar_jobs FOR EACH STATEMENT"
-                                    " EXECUTE FUNCTION look()"));
+    assert_true(postgres_do(
+        server,
+        "CREATE TABLE seen(name text, value text); CREATE FUNCTION look() RETURNS trigger AS $$ BEGIN"
+        " INSERT INTO seen SELECT name,setting FROM pg_settings WHERE name IN ('statement_timeout',"
+        "'lock_timeout','idle_in_transaction_session_timeout','synchronous_commit'); RETURN NULL; END $$"
+        " LANGUAGE plpgsql; CREATE TRIGGER looks AFTER INSERT ON fulmar_jobs FOR EACH STATEMENT"
+        " EXECUTE FUNCTION look()"));
     assert_int_equal(archive_open(&a, &config, &fault), E_OK);
     archive_close(&archive);
     archive = a;
     must_commit(0, 1, 5);
     char text[200];
-    assert_true(postgres_ask(server, "SELECT string_agg(name||'='||value,' ' ORDER BY name) FROM seen", text, sizeof text));
-    assert_string_equal(text, "idle_in_transaction_session_timeout=20000 lock_timeout=5000 statement_timeout=10000"
-                              " synchronous_commit=on");
+    assert_true(postgres_ask(server,
+                             "SELECT string_agg(name||'='||value,' ' ORDER BY name) FROM seen",
+                             text, sizeof text));
+    assert_string_equal(
+        text,
+        "idle_in_transaction_session_timeout=20000 lock_timeout=5000 statement_timeout=10000"
+        " synchronous_commit=on");
 }
 
 int main(void)

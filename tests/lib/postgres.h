@@ -1,8 +1,9 @@
-/* postgres.h - a PostgreSQL server of a test's own. Include it in the one file of a test program.
+/* postgres.h - a PostgreSQL server of a test's own. Include it in the one file of a test
+ * program.
  *
- * It lives in a folder of its own, listens on a socket in there and on no port, runs as an unprivileged user
- * when the test is root, and is ended by its pid. Durability is off unless asked for. Where PostgreSQL is not
- * installed postgres_start() gives NULL and says so. */
+ * It lives in a folder of its own, listens on a socket in there and on no port, runs as an
+ * unprivileged user when the test is root, and is ended by its pid. Durability is off unless
+ * asked for. Where PostgreSQL is not installed postgres_start() gives NULL and says so. */
 #pragma once
 
 #include <errno.h>
@@ -55,7 +56,8 @@ static inline pid_t postgres_spawn(const struct postgres *p, const char *const *
     dup2(fd, 1);
     dup2(fd, 2);
     const struct passwd *user = postgres_user();
-    if (getuid() == 0 && user && (setgroups(0, NULL) || setgid(user->pw_gid) || setuid(user->pw_uid)))
+    if (getuid() == 0 && user &&
+        (setgroups(0, NULL) || setgid(user->pw_gid) || setuid(user->pw_uid)))
         _exit(126);
     prctl(PR_SET_PDEATHSIG, SIGQUIT); /* also when the test is killed */
     if (chdir("/") == 0)
@@ -96,12 +98,14 @@ static inline bool postgres_say(PGconn *conn, const char *sql, char *out, size_t
     if (!good)
         fprintf(stderr, "%s: %s", sql, PQresultErrorMessage(r));
     if (out)
-        snprintf(out, size, "%s", good && PQntuples(r) && PQnfields(r) ? PQgetvalue(r, 0, 0) : "");
+        snprintf(out, size, "%s",
+                 good && PQntuples(r) && PQnfields(r) ? PQgetvalue(r, 0, 0) : "");
     PQclear(r);
     return good;
 }
 
-static inline bool postgres_ask(const struct postgres *p, const char *sql, char *out, size_t size)
+static inline bool postgres_ask(const struct postgres *p, const char *sql, char *out,
+                                size_t size)
 {
     PGconn *conn = postgres_connect(p);
     bool good = conn && postgres_say(conn, sql, out, size);
@@ -125,9 +129,24 @@ static inline bool postgres_run(struct postgres *p)
 {
     char socket_option[128];
     snprintf(socket_option, sizeof socket_option, "unix_socket_directories=%s", p->dir);
-    const char *args[] = {"postgres", "-D", p->data, "-c", "listen_addresses=", "-c", socket_option, "-c", p->durable ? "fsync=on" : "fsync=off",
-                    "-c", "max_connections=30", "-c", "shared_buffers=32MB", "-c", "deadlock_timeout=50ms",
-                    "-c", p->durable ? "full_page_writes=on" : "full_page_writes=off", NULL};
+    const char *args[] = {"postgres",
+                          "-D",
+                          p->data,
+                          "-c",
+                          "listen_addresses=",
+                          "-c",
+                          socket_option,
+                          "-c",
+                          p->durable ? "fsync=on" : "fsync=off",
+                          "-c",
+                          "max_connections=30",
+                          "-c",
+                          "shared_buffers=32MB",
+                          "-c",
+                          "deadlock_timeout=50ms",
+                          "-c",
+                          p->durable ? "full_page_writes=on" : "full_page_writes=off",
+                          NULL};
     p->pid = postgres_spawn(p, args);
     for (int i = 0; i < 6000; i++) {
         if (postgres_do(p, "SELECT 1"))
@@ -151,7 +170,8 @@ static inline void postgres_end(struct postgres *p, int how)
     p->pid = 0;
 }
 
-static inline int postgres_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static inline int postgres_remove_entry(const char *path, const struct stat *st, int type,
+                                        struct FTW *ftw)
 {
     (void)st;
     (void)type;
@@ -174,7 +194,8 @@ static inline bool postgres_find(struct postgres *p)
     glob_t found = {0};
     bool there = glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found) == 0;
     if (there)
-        snprintf(p->bin, sizeof p->bin, "%.*s", (int)(strlen(found.gl_pathv[found.gl_pathc - 1]) - strlen("/initdb")),
+        snprintf(p->bin, sizeof p->bin, "%.*s",
+                 (int)(strlen(found.gl_pathv[found.gl_pathc - 1]) - strlen("/initdb")),
                  found.gl_pathv[found.gl_pathc - 1]);
     globfree(&found);
     return there;
@@ -190,7 +211,10 @@ static inline struct postgres *postgres_start(const char *under, bool durable)
         free(p);
         return NULL;
     }
-    snprintf(p->dir, sizeof p->dir, "%s/fulmar-pg-XXXXXX", under ? under : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(p->dir, sizeof p->dir, "%s/fulmar-pg-XXXXXX",
+             under                           ? under
+             : access("/dev/shm", W_OK) == 0 ? "/dev/shm"
+                                             : "/tmp");
     if (!mkdtemp(p->dir)) {
         free(p);
         return NULL;
@@ -200,8 +224,10 @@ static inline struct postgres *postgres_start(const char *under, bool durable)
     p->durable = durable;
     snprintf(p->data, sizeof p->data, "%s/data", p->dir);
     snprintf(p->url, sizeof p->url, "postgresql://fulmar@/postgres?host=%s", p->dir);
-    const char *args[] = {"initdb", "-D", p->data, "-U", "fulmar", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
-                    "--no-instructions", NULL};
+    const char *args[] = {"initdb", "-D",         p->data,     "-U",
+                          "fulmar", "-A",         "trust",     "-E",
+                          "UTF8",   "--locale=C", "--no-sync", "--no-instructions",
+                          NULL};
     if (postgres_wait(postgres_spawn(p, args)) != 0 || !postgres_run(p)) {
         fprintf(stderr, "initdb or the server failed; see %s/log\n", p->dir);
         postgres_end(p, SIGQUIT);

@@ -1,4 +1,5 @@
-/* evidence.c - pieces of evidence: bodies called after what is in them, and rows that name them. */
+/* evidence.c - pieces of evidence: bodies called after what is in them, and rows that name
+ * them. */
 #include "store/postgres/inside.h"
 
 #include "base/need.h"
@@ -110,7 +111,8 @@ static err add_work(struct pg *p, void *ctx, struct fault *f)
     return e ? e : put_row(p, &job, g, g->out.n, f);
 }
 
-/* Evidence is worth less than records: without room for it that is noted, and the job goes on. */
+/* Evidence is worth less than records: without room for it that is noted, and the job goes on.
+ */
 err archive_evidence_add(struct archive *a, const struct archive_lease *lease,
                          const struct evidence_args *args, const struct archive_limits *limits,
                          wall now, struct evidence_reply *out, struct fault *f)
@@ -281,8 +283,8 @@ err archive_evidence_read(struct archive *a, struct span job, int64_t n, struct 
 
 /* ---- deleting ---- */
 
-/* The body goes with the last row that names it. *out_gone: there was such a row; *out_freed: bytes of the body
- * that went with it. */
+/* The body goes with the last row that names it. *out_gone: there was such a row; *out_freed:
+ * bytes of the body that went with it. */
 static err delete_piece(struct pg *p, int64_t eid, struct span hash, bool *out_gone,
                         int64_t *out_freed, struct fault *f)
 {

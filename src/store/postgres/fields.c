@@ -1,4 +1,5 @@
-/* fields.c - where the members of records came from: counts by site, hour, version of the pack and field. */
+/* fields.c - where the members of records came from: counts by site, hour, version of the pack
+ * and field. */
 #include "store/counted.h"
 #include "store/postgres/inside.h"
 

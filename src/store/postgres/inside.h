@@ -35,7 +35,8 @@ MUST_USE err job_lock(struct pg *p, struct span job, struct held_job *out, struc
 /* An empty result of its own; the one it had has a holder less. site: empty, as that one's. */
 MUST_USE err result_renew(struct pg *p, struct held_job *job, struct span site,
                           struct fault *f);
-/* Takes back what batches from `batch` on brought, and what it shares with other jobs becomes its own. */
+/* Takes back what batches from `batch` on brought, and what it shares with other jobs becomes
+ * its own. */
 MUST_USE err result_rewind(struct pg *p, struct held_job *job, struct span site, int64_t batch,
                            struct fault *f);
 
@@ -53,7 +54,8 @@ enum staged_wins { STAGED_FIRST, STAGED_LAST }; /* of records with the same kind
 void staged_init(struct staged *s, const struct store_item *items, size_t count,
                  int64_t first_ord, enum staged_wins wins);
 void staged_fini(struct staged *s);
-/* Adds to the job's result what it does not have, up to `limit` of what it counts (0: any number). */
+/* Adds to the job's result what it does not have, up to `limit` of what it counts (0: any
+ * number). */
 MUST_USE err staged_add(const struct staged *s, struct pg *p, struct held_job *job,
                         enum item_kind counts, int64_t limit, int64_t next_batch,
                         struct counts *out_added, struct fault *f);
@@ -63,5 +65,6 @@ MUST_USE err staged_replace(const struct staged *s, struct pg *p, struct held_jo
 
 /* ---- a bounded piece of what forgotten jobs left ---- */
 enum { PIECES_AT_ONCE = 100, RECORDS_AT_ONCE = 5000 };
-/* Takes up to *pieces pieces of evidence of this job away; *pieces is what may still be taken. */
+/* Takes up to *pieces pieces of evidence of this job away; *pieces is what may still be taken.
+ */
 MUST_USE err evidence_forget_some(struct pg *p, int64_t job, int64_t *pieces, struct fault *f);

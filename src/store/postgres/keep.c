@@ -1,4 +1,5 @@
-/* keep.c - what becomes of records when their job has ended: other jobs get them too, or they go. */
+/* keep.c - what becomes of records when their job has ended: other jobs get them too, or they
+ * go. */
 #include "store/postgres/inside.h"
 
 /* ---- sharing ---- */
@@ -58,8 +59,8 @@ struct forgetting {
     bool more;
 };
 
-/* Two statements: a result that a job was given while the first one waited for its row is there only for a
- * statement that begins later. */
+/* Two statements: a result that a job was given while the first one waited for its row is there
+ * only for a statement that begins later. */
 static err take_jobs(struct pg *p, struct forgetting *g, struct fault *f)
 {
     struct pg_rows *rows;

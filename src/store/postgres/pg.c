@@ -412,7 +412,8 @@ static void add_option(struct words_of_options *w, const char *key, const char *
     w->values[w->n++] = value;
 }
 
-/* One host at a time: libpq goes to the next one only when it is refused, not when nobody answers. */
+/* One host at a time: libpq goes to the next one only when it is refused, not when nobody
+ * answers. */
 static void start_connect(struct pg *p, const struct host *h)
 {
     struct words_of_options w = {0};
@@ -450,7 +451,8 @@ static err connect_host(struct pg *p, const struct host *h, struct fault *f)
     start_connect(p, h);
     if (!p->conn)
         bug("no memory");
-    /* Words of a server that does not let us in may hold what it was told; its SQLSTATE does not. */
+    /* Words of a server that does not let us in may hold what it was told; its SQLSTATE does
+     * not. */
     PQsetErrorVerbosity(p->conn, PQERRORS_SQLSTATE);
     PQsetNoticeReceiver(p->conn, hush, NULL);
     if (PQstatus(p->conn) == CONNECTION_BAD)
@@ -509,7 +511,8 @@ static err connect_any(struct pg *p, struct fault *f)
 
 /* ---- transactions ---- */
 
-/* A transaction in which something failed answers a COMMIT with ROLLBACK, and calls that a success. */
+/* A transaction in which something failed answers a COMMIT with ROLLBACK, and calls that a
+ * success. */
 static err commit(struct pg *p, struct fault *f)
 {
     PGresult *r = NULL;
@@ -652,8 +655,8 @@ static Oid type_of(const struct pg_arg *a)
     bug("no such argument");
 }
 
-/* Everything goes in binary form: texts with their length, so that a zero byte in one is refused, not the end
- * of it. */
+/* Everything goes in binary form: texts with their length, so that a zero byte in one is
+ * refused, not the end of it. */
 static err bind_args(struct pg *p, const struct pg_arg *args, size_t n, struct bound *b,
                      struct fault *f)
 {

@@ -1,13 +1,16 @@
-/* pg.h - the little of PostgreSQL that the archive uses: one connection, transactions, statements, rows, COPY.
+/* pg.h - the little of PostgreSQL that the archive uses: one connection, transactions,
+ * statements, rows, COPY.
  *
- * The only file that knows libpq-fe.h is pg.c. Work is a function that pg_do() runs as one transaction, and
- * runs again where that is known to be harmless: after a serialization error or a deadlock a few times, after
- * a connection that ended before COMMIT was sent once. A connection that ends while COMMIT is on its way
- * leaves an unknown outcome: E_STORE, and the words say so. Everything else is by the table in sqlstate.h.
+ * The only file that knows libpq-fe.h is pg.c. Work is a function that pg_do() runs as one
+ * transaction, and runs again where that is known to be harmless: after a serialization error
+ * or a deadlock a few times, after a connection that ended before COMMIT was sent once. A
+ * connection that ends while COMMIT is on its way leaves an unknown outcome: E_STORE, and the
+ * words say so. Everything else is by the table in sqlstate.h.
  *
- * Every wait has a deadline: connect_ms for each host of the address, and for a statement statement_ms on the
- * server and PG_MARGIN_MS more here, for a server that is gone or stands still. After a failed attempt to
- * connect the next is made when its pause is over (100 ms doubling to 5 s), calls meanwhile fail at once.
+ * Every wait has a deadline: connect_ms for each host of the address, and for a statement
+ * statement_ms on the server and PG_MARGIN_MS more here, for a server that is gone or stands
+ * still. After a failed attempt to connect the next is made when its pause is over (100 ms
+ * doubling to 5 s), calls meanwhile fail at once.
  *
  * Words never hold a password, nor what libpq says of an address it cannot read. */
 #pragma once
@@ -29,13 +32,14 @@ struct pg_config {
 /* Reads the address, E_CONFIG with what is wrong; does not connect. */
 MUST_USE err pg_new(struct pg **out, const struct pg_config *config, struct fault *f);
 void pg_free(struct pg **p);
-/* Asked on each new connection, before anything else is done with it; what it fails with is the call's end,
- * and the connection's. */
+/* Asked on each new connection, before anything else is done with it; what it fails with is the
+ * call's end, and the connection's. */
 typedef err pg_work(struct pg *p, void *ctx, struct fault *f);
 void pg_on_connect(struct pg *p, pg_work *check, void *ctx);
 
 enum pg_mode {
-    PG_READS, /* statements of their own; asked again on a new connection when this one has ended */
+    PG_READS, /* statements of their own; asked again on a new connection when this one has
+                 ended */
     PG_WRITES /* one transaction */
 };
 MUST_USE err pg_do(struct pg *p, enum pg_mode mode, pg_work *work, void *ctx, struct fault *f);
@@ -89,7 +93,8 @@ MUST_USE err pg_keep(const struct pg_rows *r, size_t row, int column, struct are
                      struct span *out, struct fault *f);
 void pg_end(struct pg_rows *r); /* NULL is fine */
 
-/* COPY … FROM STDIN (FORMAT binary): open, a row each, close. An error of the server comes at the close. */
+/* COPY … FROM STDIN (FORMAT binary): open, a row each, close. An error of the server comes at
+ * the close. */
 MUST_USE err pg_copy_open(struct pg *p, const char *sql, struct fault *f);
 MUST_USE err pg_copy_row(struct pg *p, struct fault *f, const struct pg_arg *args, size_t n);
 MUST_USE err pg_copy_close(struct pg *p, struct fault *f);

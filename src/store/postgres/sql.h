@@ -1,7 +1,8 @@
-/* sql.h - every statement the archive runs: THE table. Prepared once per connection, when first used.
+/* sql.h - every statement the archive runs: THE table. Prepared once per connection, when first
+ * used.
  *
- * Tables are those of schema.h. A result is what records belong to: a job has one, and jobs that share their
- * records have the same. */
+ * Tables are those of schema.h. A result is what records belong to: a job has one, and jobs
+ * that share their records have the same. */
 #pragma once
 
 /* clang-format off */

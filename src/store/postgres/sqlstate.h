@@ -1,5 +1,5 @@
-/* sqlstate.h - what PostgreSQL, or the way to it, may answer instead of a result, and what is done then: THE
- * table. Pure. */
+/* sqlstate.h - what PostgreSQL, or the way to it, may answer instead of a result, and what is
+ * done then: THE table. Pure. */
 #pragma once
 
 #include "base/span.h"
@@ -7,10 +7,13 @@
 /* What becomes of the call, and of the connection. */
 enum sqlstate_act {
     SQLSTATE_KEEPS, /* not done; the connection is fine */
-    SQLSTATE_AGAIN, /* not done; the whole transaction once more, a few times, within the call */
-    SQLSTATE_LOST, /* the connection has ended: once more on a new one, unless COMMIT was on its way */
+    SQLSTATE_AGAIN, /* not done; the whole transaction once more, a few times, within the call
+                     */
+    SQLSTATE_LOST, /* the connection has ended: once more on a new one, unless COMMIT was on its
+                      way */
     SQLSTATE_RENEWS, /* not done; closed, the next call opens another */
-    SQLSTATE_RESTS, /* not done; closed, opened again after a while: a person has to look at it */
+    SQLSTATE_RESTS,  /* not done; closed, opened again after a while: a person has to look at it
+                      */
     SQLSTATE_UNKNOWN, /* perhaps done: the caller asks again */
 };
 struct sqlstate_row {

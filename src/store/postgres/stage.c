@@ -1,5 +1,5 @@
-/* stage.c - records of one call: each once, without those that the job has, as arrays of one statement's
- * arguments or, when there is much of them, by COPY. */
+/* stage.c - records of one call: each once, without those that the job has, as arrays of one
+ * statement's arguments or, when there is much of them, by COPY. */
 #include "store/postgres/inside.h"
 
 #include "base/map.h"
@@ -112,7 +112,8 @@ static err send_copied(const struct staged *s, struct pg *p, const struct held_j
     return e ? e : pg_copy_close(p, f);
 }
 
-/* Records by COPY and their counts, or both in one statement, which is a way to the server less. */
+/* Records by COPY and their counts, or both in one statement, which is a way to the server
+ * less. */
 static err send(struct staged *s, struct pg *p, const struct held_job *job, int64_t next_batch,
                 const struct counts *added, struct fault *f)
 {
