@@ -20,6 +20,11 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(api, request_timeout, SETTING_DURATION, "30s", 100, 600000, "", "a request's body must be whole by then, an answer sent") \
     X(api, connections_max, SETTING_INT, "8192", 16, 65536, "", "connections at once")                             \
     X(store, path, SETTING_TEXT, "", 0, 0, "", "state directory; empty = the user's state directory")              \
+    X(store, queue, SETTING_TEXT, "", 0, 0, "", "Redis in which several machines share their queue: redis://[:PASSWORD@]HOST[:PORT][/DATABASE], unix:///PATH, sentinel://HOST,HOST/NAME; empty = the embedded store") \
+    X(store, archive, SETTING_TEXT, "", 0, 0, "", "PostgreSQL that keeps their records: postgresql://USER@HOST/DATABASE; goes with store.queue") \
+    X(store, name, SETTING_TEXT, "fulmar", 0, 0, "", "name of the store that they share: several may be in one Redis") \
+    X(store, node, SETTING_TEXT, "", 0, 0, "", "name of this machine there, the same after a restart, no two alike; empty = the name of the host") \
+    X(store, strict, SETTING_BOOL, "true", 0, 0, "", "refuse a Redis that is set up so that it may lose what it was given") \
     X(store, ready_max, SETTING_INT, "100000", 1, 10000000, "", "jobs that may wait; above it the API answers 503") \
     X(store, disk_floor, SETTING_SIZE, "64MiB", 0, 1099511627776, "", "free bytes below which no job is accepted")   \
     X(store, retention, SETTING_DURATION, "30d", 1000, 315360000000, "", "how long ended jobs and their posts stay") \

@@ -20,6 +20,7 @@
 #include "upkeep/schedules.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -367,11 +368,45 @@ static void say_clock(struct node *n)
                               "the service and set it right"));
 }
 
-static err start_store(struct node *n, const char *state_dir, struct fault *f)
+static void say_findings(struct node *n)
+{
+    struct preflight_finding found[PREFLIGHT_MOST];
+    size_t count = store_thread_findings(n->store, found);
+    for (size_t i = 0; i < count; i++)
+        log_warn("store.queue", F_C("why", found[i].words));
+}
+
+/* The store of several machines, as the settings have it; out->queue NULL: the embedded one. */
+static err read_shared(const struct settings *s, struct arena *a, struct shared_config *out, struct fault *f)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    struct span queue = SETTING_S(s, store, queue), archive = SETTING_S(s, store, archive),
+                node = SETTING_S(s, store, node);
+    if (!queue.n && !archive.n)
+        return E_OK;
+    if (!queue.n || !archive.n)
+        return fail(f, E_CONFIG, "store.queue and store.archive go together: several machines share a Redis and a PostgreSQL");
+    if (!node.n && gethostname(host, sizeof host - 1))
+        return fail(f, E_CONFIG, "this machine has no name; set store.node");
+    *out = (struct shared_config){.queue = arena_text(a, queue),
+                                  .archive = arena_text(a, archive),
+                                  .name = arena_text(a, SETTING_S(s, store, name)),
+                                  .node = arena_text(a, node.n ? node : span_of(host)),
+                                  .durability = DURABILITY_MEMORY,
+                                  .insists = SETTING(s, store, strict) == 0};
+    return E_OK;
+}
+
+static err start_store(struct node *n, struct arena *a, const char *state_dir, struct fault *f)
 {
     const struct settings *s = &n->settings;
+    struct shared_config shared = {0};
+    err e = read_shared(s, a, &shared, f);
+    if (e)
+        return e;
     struct store_thread_config c = {
         .state_dir = state_dir,
+        .shared = shared.queue ? &shared : NULL,
         .limits = {.ready_max = SETTING(s, store, ready_max),
                    .disk_floor_bytes = SETTING(s, store, disk_floor),
                    .fail_max = SETTING(s, job, fail_max),
@@ -406,10 +441,12 @@ static err start_store(struct node *n, const char *state_dir, struct fault *f)
         .wake = wake_loop,
         .wake_ctx = n};
     n->waker = waker_new(n->loop, on_store, n, "store");
-    err e = store_thread_start(&n->store, &c, f);
-    if (!e)
-        say_clock(n);
-    return e;
+    e = store_thread_start(&n->store, &c, f);
+    if (e)
+        return e;
+    say_clock(n);
+    say_findings(n);
+    return E_OK;
 }
 
 static err start_browsers(struct node *n, const char *state_dir, struct fault *f)
@@ -541,7 +578,7 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     if (!e)
         confine(state_dir, n->binary);
     if (!e)
-        e = start_store(n, state_dir, f);
+        e = start_store(n, a, state_dir, f);
     if (!e)
         e = start_watches(n);
     if (!e)

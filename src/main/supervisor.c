@@ -84,11 +84,14 @@ struct supervisor {
 
 /* ---- children ---- */
 
-/* The settings as a file that only the child sees. */
-static int settings_fd(const struct supervisor *s)
+/* The settings as a file that only the child sees. What opens the servers is the node's alone. */
+static int settings_fd(const struct supervisor *s, bool node)
 {
     struct buf text = BUF(256 * 1024);
-    settings_write(&text, &s->place.settings);
+    struct settings told = s->place.settings;
+    if (!node)
+        told.v[SET_store_queue].text = told.v[SET_store_archive].text = SPAN_NONE;
+    settings_write(&text, &told);
     int fd = memfd_create("settings", MFD_CLOEXEC);
     bool ok = fd >= 0 && !text.failed && write(fd, text.p, text.n) == (ssize_t)text.n && lseek(fd, 0, SEEK_SET) == 0;
     buf_free(&text);
@@ -102,10 +105,10 @@ static int settings_fd(const struct supervisor *s)
 /* Its own group and deaf: Ctrl-C and the like are the supervisor's to answer. */
 static err spawn_child(struct supervisor *s, struct child *c, int talk, struct fault *f)
 {
-    int settings = settings_fd(s);
+    bool node = c == &s->node;
+    int settings = settings_fd(s, node);
     if (settings < 0)
         return fail(f, E_OS, "the settings cannot be passed on: %s", strerror(errno));
-    bool node = c == &s->node;
     struct spawn sp = {.args = {node ? "fulmar: node" : "fulmar: egress", c->word, s->place.state_dir},
                        .env = {"LANG=C.UTF-8", "PATH=/usr/bin:/bin", node ? secret_credentials() : NULL},
                        .fds = {{talk, ROLE_SUPERVISOR_FD},

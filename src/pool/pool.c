@@ -998,14 +998,25 @@ void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct 
             each(ctx, p->slots[i].packs);
 }
 
+/* Other machines take the work that nobody here has room for. */
+static void tell_hunger(const struct pool *p)
+{
+    bool hungry = false;
+    for (int i = 0; i < p->config.workers && !p->draining; i++)
+        hungry = hungry || p->slots[i].state == SLOT_IDLE;
+    store_thread_hungry(p->store, hungry);
+}
+
 void pool_kick(struct pool *p, int64_t startable, int64_t light)
 {
     int room = browsers_room(p->browsers);
     int64_t asking = 0, pages = 0;
     p->startable = startable;
     p->light = light;
-    if (p->draining || timer_on(p->rest))
+    if (p->draining || timer_on(p->rest)) {
+        tell_hunger(p);
         return;
+    }
     for (int i = 0; i < p->config.workers; i++) {
         bool asks = p->slots[i].state == SLOT_RESERVING;
         asking += asks;
@@ -1021,6 +1032,7 @@ void pool_kick(struct pool *p, int64_t startable, int64_t light)
         pages += needs == NEEDS_PAGE;
         reserve(&p->slots[i], needs);
     }
+    tell_hunger(p);
 }
 
 void pool_cancel(struct pool *p, struct span job_id, bool force)

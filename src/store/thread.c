@@ -10,7 +10,6 @@
 
 #include "store/batches.h"
 #include "store/clock.h"
-#include "store/redis/redis.h"
 
 #include "base/need.h"
 #include "core/metrics.h"
@@ -24,6 +23,7 @@
 enum {
     GROUP_MAX = 512,
     POLL_MS = 5000,    /* the safety poll: must find nothing */
+    SHARED_POLL_MS = 1000, /* likewise; of what other machines did this may be the first news */
     TROUBLE_MS = 250,  /* rest after the upkeep of a broken store failed */
     DRIFT_MS = 300000, /* between two looks at all fields of all sites */
     MORE_MS = 100,     /* between two steps of a long deletion */
@@ -44,6 +44,7 @@ struct eyes {
 
 struct store_thread {
     struct store_thread_config config;
+    struct shared *shared; /* whose store it is; NULL: the embedded one */
     struct store *store; /* the thread's alone between start and join */
     pthread_t thread;
     struct eyes eyes[STORE_READERS_MAX];
@@ -58,6 +59,7 @@ struct store_thread {
     struct ops waiting, to_read, done;
     bool idle_wanted; /* the last reader left, and the log is to be shortened */
     bool closing;     /* readers: end when there is nothing left */
+    bool told;        /* another machine left work */
     bool stopping, stopped;
     struct outlook outlook;
     int64_t last_event;
@@ -569,7 +571,7 @@ static size_t next_group(struct store_thread *t, int64_t wait_ms, struct store_o
 {
     struct timespec until = instant_in(wait_ms);
     pthread_mutex_lock(&t->lock);
-    while (!t->waiting.first && !t->stopping && !t->idle_wanted && wait_ms > 0) {
+    while (!t->waiting.first && !t->stopping && !t->idle_wanted && !t->told && wait_ms > 0) {
         if (pthread_cond_timedwait(&t->posted, &t->lock, &until))
             break;
     }
@@ -643,6 +645,15 @@ static void watch_drift(struct store_thread *t, struct watch *w)
         metric_set(METRIC_DRIFT, i - 1, marks[i]);
 }
 
+static bool was_told(struct store_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    bool told = t->told;
+    t->told = false;
+    pthread_mutex_unlock(&t->lock);
+    return told;
+}
+
 /* Somebody set the clock on the wall: what goes by that one may be due at once. */
 static bool was_set(struct store_thread *t, struct watch *w)
 {
@@ -661,7 +672,7 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     if (w->resting && elapsed_ms(&w->rested) < TROUBLE_MS)
         return false;
     w->resting = false;
-    bool due = was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
+    bool told = was_told(t), due = told || was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
     int64_t since_ms = elapsed_ms(&w->polled);
     bool poll = since_ms >= w->poll_ms || (w->more && since_ms >= MORE_MS);
     if (!due && !poll && w->sure)
@@ -680,7 +691,8 @@ static bool keep_up(struct store_thread *t, struct watch *w)
         clock_gettime(CLOCK_MONOTONIC, &w->rested);
         return false;
     }
-    if (!due && sure_before && !w->real_ahead_ms && missed(t, &before, &w->known, found))
+    /* What others did is no secret that we should have known. */
+    if (!due && !t->shared && sure_before && !w->real_ahead_ms && missed(t, &before, &w->known, found))
         metric_add(METRIC_MISSED_WAKEUPS, 0, 1);
     return due || found > 0 || !sure_before || w->known.startable != before.startable;
 }
@@ -690,7 +702,8 @@ static void *thread_main(void *arg)
     struct store_thread *t = arg;
     struct store_op *ops[GROUP_MAX];
     int64_t lease_ms = t->config.limits.lease_ms;
-    struct watch w = {.poll_ms = lease_ms < POLL_MS ? lease_ms : POLL_MS};
+    int64_t most_ms = t->shared ? SHARED_POLL_MS : POLL_MS;
+    struct watch w = {.poll_ms = lease_ms < most_ms ? lease_ms : most_ms};
     clock_gettime(CLOCK_MONOTONIC, &w.polled);
     (void)read_time(t, &w.real_ahead_ms);
     w.sure = look_ahead(t, &w.known);
@@ -806,33 +819,47 @@ static err start_readers(struct store_thread *t, struct fault *f)
 
 static void free_thread(struct store_thread **t)
 {
+    if ((*t)->shared)
+        shared_close(&(*t)->shared);
+    else
+        store_close(&(*t)->store);
     pthread_cond_destroy(&(*t)->asked);
     pthread_mutex_destroy(&(*t)->clock_lock);
     pthread_cond_destroy(&(*t)->posted);
     pthread_mutex_destroy(&(*t)->lock);
-    store_close(&(*t)->store);
     free(*t);
     *t = NULL;
 }
 
-static err open_store(const struct store_thread_config *c, struct store **out, struct fault *f)
+/* On a thread of the store's: another machine left work. */
+static void on_told(void *ctx)
 {
-    struct redis_config shared = {
-        .url = span_of(c->queue), .node = span_of(c->node), .records = c->records, .archive = c->archive};
-    return c->queue ? redis_open(out, &shared, &c->limits, c->seed, c->now(), f)
-                    : store_open(out, c->state_dir, &c->limits, c->seed, c->now(), f);
+    struct store_thread *t = ctx;
+    pthread_mutex_lock(&t->lock);
+    t->told = true;
+    pthread_cond_signal(&t->posted);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static err open_store(struct store_thread *t, struct fault *f)
+{
+    const struct store_thread_config *c = &t->config;
+    if (!c->shared)
+        return store_open(&t->store, c->state_dir, &c->limits, c->seed, c->now(), f);
+    struct shared_config shared = *c->shared;
+    shared.wake = on_told;
+    shared.ctx = t;
+    err e = shared_open(&t->shared, &shared, &c->limits, c->seed, c->now(), f);
+    if (!e)
+        t->store = shared_store(t->shared);
+    return e;
 }
 
 err store_thread_start(struct store_thread **out, const struct store_thread_config *config,
                        struct fault *f)
 {
-    struct store *store = NULL;
-    err e = open_store(config, &store, f);
-    if (e)
-        return e;
     struct store_thread *t = heap_new_of(struct store_thread);
     t->config = *config;
-    t->store = store;
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -841,10 +868,13 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     pthread_cond_init(&t->asked, NULL);
     pthread_mutex_init(&t->lock, NULL);
     pthread_mutex_init(&t->clock_lock, NULL);
-    start_time(t);
     struct outlook first; /* for a collect that comes before the thread had its first turn */
-    e = look_ahead(t, &first) ? start_readers(t, f)
-                              : fail(f, E_STORE, "the job store cannot be read");
+    err e = open_store(t, f);
+    if (!e) {
+        start_time(t);
+        e = look_ahead(t, &first) ? start_readers(t, f)
+                                  : fail(f, E_STORE, "the job store cannot be read");
+    }
     if (!e && (e = start_thread(&t->thread, thread_main, t, f)))
         stop_readers(t);
     if (e) {
@@ -872,6 +902,17 @@ void store_thread_post(struct store_thread *t, struct store_op *op)
         pthread_cond_signal(&t->posted);
     }
     pthread_mutex_unlock(&t->lock);
+}
+
+void store_thread_hungry(struct store_thread *t, bool hungry)
+{
+    if (t->shared)
+        shared_hungry(t->shared, hungry);
+}
+
+size_t store_thread_findings(const struct store_thread *t, struct preflight_finding out[PREFLIGHT_MOST])
+{
+    return t->shared ? shared_findings(t->shared, out) : 0;
 }
 
 void store_thread_collect(struct store_thread *t, struct outlook *out_outlook,

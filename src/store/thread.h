@@ -16,7 +16,7 @@
 #include "store/reader.h"
 #include "store/schedules.h"
 #include "store/sessions.h"
-#include "store/redis/records.h"
+#include "store/shared.h"
 #include "store/store.h"
 
 enum store_verb {
@@ -128,10 +128,8 @@ enum { STORE_READERS_MAX = 16 };
 struct store_thread;
 struct store_thread_config {
     const char *state_dir;
-    const char *queue; /* of several machines: "redis://…" (store/redis/place.h); NULL: the embedded one */
-    const char *node;  /* name of this one there; NULL: "node" */
-    const struct records_ops *records; /* where a queue of several machines keeps records, with its archive */
-    struct archive *archive;           /* the caller's, used by the thread alone until it is stopped; NULL: none */
+    const struct shared_config *shared; /* the store of several machines (wake and ctx are the thread's own); NULL:
+                                           the embedded one. Looked at while it starts */
     struct store_limits limits;
     struct retain_args retain;
     int64_t field_retention_ms;
@@ -149,6 +147,10 @@ struct store_thread_config {
  * next due instant or the next op. */
 MUST_USE err store_thread_start(struct store_thread **out, const struct store_thread_config *config, struct fault *f);
 void store_thread_post(struct store_thread *t, struct store_op *op);
+/* Whether there is room for jobs here: of several machines those that have some are told of work. */
+void store_thread_hungry(struct store_thread *t, bool hungry);
+/* What is wrong with the servers of a store of several machines. Returns how many. */
+size_t store_thread_findings(const struct store_thread *t, struct preflight_finding out[PREFLIGHT_MOST]);
 /* The store's time: what its instants (a lease's deadline_ms) are compared with. Any thread. */
 wall store_thread_now(struct store_thread *t);
 /* How the clock on the wall was found when the store was opened; out_last: when it had been used last. */

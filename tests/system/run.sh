@@ -5,7 +5,7 @@
 OUT=$1
 here=$(dirname "$0")
 together="dom faults practice drift media targets queues evidence e2e options batches sessions schedules reload volume fetch nitter fields"
-alone="disk processes kill"
+alone="disk processes kill nodes"
 
 if [ "$1" = --one ]; then
     OUT=$2 test=$3 said=$4/$3
@@ -40,7 +40,7 @@ wanted() { # of these, those of TESTS
 }
 for file in "$here"/*.sh; do
     test=$(basename "$file" .sh)
-    case " $together $alone lib run soak " in *" $test "*) ;; *) echo "FAIL  system/$test is in no list of run.sh" && exit 1 ;; esac
+    case " $together $alone lib run servers soak " in *" $test "*) ;; *) echo "FAIL  system/$test is in no list of run.sh" && exit 1 ;; esac
 done
 for test in $TESTS; do
     case " $together $alone " in *" $test "*) ;; *) echo "FAIL  there is no system/$test" && exit 1 ;; esac

@@ -1,4 +1,4 @@
-/* waker.h - tells this node that another one left work to do: one connection and one thread that wait for
+/* marker.h - tells this node that another one left work to do: one connection and one thread that wait for
  * the marker "wake" (queue.md §11). A script that leaves startable work sets the marker, at most once; who
  * takes it reserves, and the reserving script sets it again while work remains. So one node after the other
  * wakes up, and an idle node asks once a second.
@@ -9,25 +9,29 @@
 
 #include "store/redis/link.h"
 
-struct waker;
-struct waker_config {
+struct marker;
+struct marker_config {
     struct span url, name; /* as of struct link_config */
-    /* On the waker's thread; may only wake somebody. */
+    /* On its thread; may only wake somebody. */
     void (*wake)(void *ctx);
     void *ctx;
-    int64_t wait_ms; /* of one question; 0: WAKER_WAIT_MS */
+    int64_t wait_ms; /* of one question; 0: MARKER_WAIT_MS */
 };
-enum { WAKER_WAIT_MS = 1000 };
+enum { MARKER_WAIT_MS = 1000 };
 
 /* E_CONFIG an address that cannot be read; whether there is a Redis shows later. */
-MUST_USE err waker_start(struct waker **out, const struct waker_config *config,
-                         struct fault *f);
+MUST_USE err marker_start(struct marker **out, const struct marker_config *config,
+                          struct fault *f);
 /* Returns within two waits. */
-void waker_stop(struct waker **w);
+void marker_stop(struct marker **m);
 
-struct waker_state {
+/* Whether this node has room for work; it has none at first. While it has none it leaves the marker to others.
+ * Any thread. */
+void marker_hungry(struct marker *m, bool hungry);
+
+struct marker_state {
     int64_t answered_ms; /* since it last got an answer, empty or not; −1: never yet */
     int64_t wakes;       /* markers taken */
     int64_t connections; /* made so far */
 };
-struct waker_state waker_state(struct waker *w);
+struct marker_state marker_state(struct marker *m);

@@ -1,0 +1,32 @@
+/* shared.h - opens the store of several machines for one of them: the queue in a Redis, the records in a
+ * PostgreSQL, and whoever tells this machine that another one left work to do. */
+#pragma once
+
+#include "store/redis/preflight.h"
+#include "store/store.h"
+
+struct shared;
+struct shared_config {
+    const char *queue;   /* store/redis/place.h */
+    const char *archive; /* "postgresql://…" */
+    const char *name;    /* of the store: nodes with the same one share it */
+    const char *node;    /* of this machine, the same after a restart; no two have the same */
+    enum durability durability;
+    bool insists; /* also on a Redis that may lose what it was given */
+    /* There may be work; on a thread of its own, may only wake somebody. */
+    void (*wake)(void *ctx);
+    void *ctx;
+};
+/* E_CONFIG: an address that cannot be read, a server that is too old, a Redis that would lose jobs; E_BUSY and
+ * E_STORE: one of them cannot be reached now. */
+MUST_USE err shared_open(struct shared **out, const struct shared_config *config,
+                         const struct store_limits *limits, uint64_t seed, wall now,
+                         struct fault *f);
+/* Closes the store as well. */
+void shared_close(struct shared **s);
+struct store *shared_store(struct shared *s); /* lives as long as this */
+
+/* Whether this machine has room for work: otherwise it leaves the call to others. Any thread. */
+void shared_hungry(struct shared *s, bool hungry);
+/* What is wrong with the Redis, though not bad enough to refuse it. Returns how many. */
+size_t shared_findings(const struct shared *s, struct preflight_finding out[PREFLIGHT_MOST]);

@@ -1,0 +1,159 @@
+#!/bin/bash
+# Two nodes on one machine share a Redis and a PostgreSQL: JOBS (200) jobs over both, a node killed at random every
+# other second. Every job ends, records equal the truth, nothing is there twice, limits hold.
+OUT=$1
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/servers.sh"
+JOBS=${JOBS:-200} KILLS=${KILLS:-6} MAX_ACTIVE=5
+declare -A PIDS
+have_servers || { say "nodes: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
+
+node_call() { # NODE ARGS…
+    local node=$1
+    shift
+    curl -sS --max-time 20 --unix-socket "$WORK/$node/state/fulmar.sock" "$@"
+}
+node_is_ready() { [ "$(node_call "$1" -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
+start_node() { # NODE
+    mkdir -p "$WORK/$1"
+    chmod 755 "$WORK/$1"
+    cat >"$WORK/$1/fulmar.yaml" <<EOC
+api:
+  port: 0
+store:
+  path: $WORK/$1/state
+  queue: "$QUEUE"
+  archive: "$ARCHIVE"
+  node: $1
+  disk_floor: 1MiB
+site:
+  path: $ROOT/sites
+  base_url: ["x=$SITE"]
+egress:
+  only: true
+  allow: ["${SITE#http://}"]
+queue:
+  coalesce: false
+worker:
+  count: 4
+browser:
+  count: 1
+lane:
+  max_active: $MAX_ACTIVE
+job:
+  lease: 5s
+  retry_base: 200ms
+  retry_cap: 2s
+  fail_max: 20
+  crash_max: 20
+EOC
+    chmod 644 "$WORK/$1/fulmar.yaml"
+    "$OUT/fulmar" serve --config "$WORK/$1/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
+    PIDS[$1]=$!
+}
+await_node() { wait_until 40 "node $1 is ready" node_is_ready "$1"; }
+# The whole node at one moment: the service, its children, their browsers.
+kill_node() {
+    local pid
+    # shellcheck disable=SC2046
+    kill -KILL "${PIDS[$1]}" $(tree "${PIDS[$1]}") 2>/dev/null
+    wait "${PIDS[$1]}" 2>/dev/null
+    for pid in $(pgrep -f "$WORK/$1/state"); do kill -KILL "$pid" 2>/dev/null; done
+}
+stop_all() {
+    local code=$? node
+    for node in "${!PIDS[@]}"; do kill -TERM "${PIDS[$node]}" 2>/dev/null; done
+    for node in "${!PIDS[@]}"; do
+        for _ in $(seq 100); do gone "${PIDS[$node]}" && break; sleep 0.1; done
+        kill_node "$node"
+    done
+    stop_servers
+    (exit $code)
+    finish
+}
+trap stop_all EXIT
+
+start_practice
+start_redis
+start_postgres
+for node in north south; do start_node $node; done
+for node in north south; do await_node $node; done
+
+# ---- an order given here is known there, and done where there is room
+
+order() { # NODE KIND TARGET LIMIT → id
+    node_call "$1" -H 'Content-Type: application/json' http://fulmar/v1/jobs \
+        -d "{\"kind\":\"$2\",\"target\":\"$3\",\"limit\":$4,\"evidence\":\"never\"}" | jq -r '.id // empty'
+}
+left() { # NODE → jobs that have not ended
+    node_call "$1" http://fulmar/metrics 2>/dev/null |
+        awk '/^fulmar_jobs\{state="(blocked|scheduled|ready|active)"/ {n += $2; seen = 1} END {print seen ? n : "?"}'
+}
+declare -a ids targets limits
+began=$(date +%s%N)
+for ((i = 0; i < JOBS; i++)); do
+    node=north
+    [ $((i % 2)) = 1 ] && node=south
+    targets[i]="@practice_$((10 + i % 90))" limits[i]=$((1 + i * 7919 % 60))
+    ids[i]=$(order $node posts "${targets[i]}" "${limits[i]}")
+    [ -n "${ids[i]}" ] || die "job $i was not accepted by $node"
+    # Where it was not given it is known as well.
+    [ $((i % 20)) = 0 ] && { [ "$(node_call "$([ $node = north ] && echo south || echo north)" \
+        "http://fulmar/v1/jobs/${ids[i]}" | jq -r .id)" = "${ids[i]}" ] || die "the other node does not know ${ids[i]}"; }
+done
+
+# ---- kills
+
+RANDOM=${SEED:-7}
+most_active=0
+look_at_lane() {
+    local n
+    n=$(redis SCARD "fulmar:{fulmar}:l:default/x/normal:a" 2>/dev/null)
+    [ "${n:-0}" -le "$most_active" ] || most_active=$n
+}
+for ((k = 0; k < KILLS; k++)); do
+    node=north
+    [ $((RANDOM % 2)) = 1 ] && node=south
+    for _ in $(seq $((20 + RANDOM % 20))); do look_at_lane; sleep 0.05; done
+    [ "$(left north)$(left south)" != 00 ] || break
+    kill_node $node
+    start_node $node
+    await_node $node
+done
+none_left() { look_at_lane; [ "$(left north)" = 0 ] && [ "$(left south)" = 0 ]; }
+wait_until 240 "all jobs end" none_left
+took=$((($(date +%s%N) - began) / 1000000))
+[ "$most_active" -le $MAX_ACTIVE ] || die "$most_active jobs of the lane ran at once, at most $MAX_ACTIVE may"
+[ "$most_active" -ge 3 ] || die "only $most_active jobs ran at once: nothing was shared"
+
+# ---- what came
+
+bad=0 posts=0
+for ((i = 0; i < JOBS; i++)); do
+    node=south
+    [ $((i % 2)) = 1 ] && node=north # the one that did not take the order
+    state=$(node_call $node "http://fulmar/v1/jobs/${ids[i]}" | jq -r .state)
+    curl -sS "$SITE/$(truth_path posts "${targets[i]}" "${limits[i]}")" | normal >"$WORK/truth"
+    node_call $node "http://fulmar/v1/jobs/${ids[i]}/posts?limit=500" | normal >"$WORK/got"
+    if [ "$state" != succeeded ] || ! cmp -s "$WORK/truth" "$WORK/got"; then
+        bad=$((bad + 1))
+        say "job ${ids[i]} ${targets[i]}: $state, $(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"
+    fi
+    posts=$((posts + $(wc -l <"$WORK/got")))
+done
+[ $bad = 0 ] || die "$bad of $JOBS jobs differ from the truth"
+say "nodes: $JOBS jobs on two nodes, $k of them killed on the way: all ended within $((took / 1000)) s, $posts posts equal the truth"
+say "nodes: at most $most_active of $MAX_ACTIVE jobs of the lane at once"
+
+# ---- a node that stops gives its jobs on
+
+for ((i = 0; i < 8; i++)); do last[i]=$(order south posts "@practice_$((100 + i))" 100); done
+wait_until 20 "south works" eval '[ "$(node_call south http://fulmar/metrics | awk "/^fulmar_workers.state=.busy/ {print \$2}")" != 0 ]'
+kill -TERM "${PIDS[south]}"
+wait_until 30 "south stops" gone "${PIDS[south]}"
+north_has_done() { [ "$(left north)" = 0 ]; }
+wait_until 120 "north does what south left" north_has_done
+for id in "${last[@]}"; do
+    [ "$(node_call north "http://fulmar/v1/jobs/$id" | jq -r '.state')" = succeeded ] || die "job $id of the node that stopped did not succeed"
+done
+say "nodes: what a node that stopped had begun the other one finished"
