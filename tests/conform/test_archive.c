@@ -1024,6 +1024,90 @@ static void of_fields_so_much_is_kept_an_hour_and_no_more(void **state)
     buf_free(&b);
 }
 
+/* ---- a large archive ---- */
+
+static long long scans_of_whole_tables(void)
+{
+    return postgres_number(server,
+                           "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname IN"
+                           " ('fulmar_jobs','fulmar_records','fulmar_results',"
+                           "'fulmar_evidence','fulmar_gaps','fulmar_fields')");
+}
+
+/* The server's process for this connection tells what it did when it ends. */
+static void close_and_wait(void)
+{
+    archive_close(&archive);
+    while (postgres_number(server, "SELECT count(*) FROM pg_stat_activity"
+                                   " WHERE application_name='fulmar'") > 0)
+        postgres_pause();
+}
+
+/* What comes by itself every day, as often as it takes a server to settle on its plans. */
+static void ask_everything(int round)
+{
+    struct item_view *items;
+    struct evidence_list list;
+    struct evidence_reply reply;
+    struct archive_committed c;
+    struct repair_reply repaired;
+    struct span text, *ids, job = span_of(arena_fmt(texts, "job_%d", round * 7));
+    struct archive_lease l = {job, 9, round};
+    struct store_item some[] = {post(1, "a"), post(2, "b"), post(1000 + round, "c")};
+    struct evidence_args piece = {.body = job, .at_ms = T0};
+    struct fields_view fields;
+    size_t n;
+    bool more;
+    const char *name = arena_text(texts, job);
+    commit_posts(l, 1, 100, 30, "x", 0);
+    commit_posts(l, 2, 120, 30, "x", 0);
+    commit_posts(l, 1, 500, 400, "by copy", 300);
+    CALL(E_OK, archive_rewind(archive, &l, ITEM_POST, 1, &c, &fault));
+    CALL(E_OK, archive_items(archive, job, ITEM_POST, 5, 50, 1 << 20, texts, &items, &n, &fault));
+    CALL(E_OK, archive_newest(archive, job, texts, &text, &fault));
+    struct archive_mending mending = {
+        .job = job, .site = SPAN("x"), .batch = 1, .items = some, .count = 3};
+    CALL(E_OK, archive_repair(archive, &mending, (wall){T0}, &repaired, &fault));
+    CALL(E_OK, archive_share(archive, job, span_of(arena_fmt(texts, "%s_too", name)), &fault));
+    CALL(E_OK, archive_evidence_add(archive, &l, &piece, &(struct archive_limits){0},
+                                    (wall){T0}, &reply, &fault));
+    CALL(E_OK, archive_evidence_list(archive, job, texts, &list, &fault));
+    CALL(E_OK, archive_jobs(archive, job, 20, texts, &ids, &n, &fault));
+    CALL(E_OK, archive_fields_add(archive, SPAN("x"), SPAN("=1-a\npost.f 1 2\n"), (wall){T0},
+                                  &fault));
+    CALL(E_OK, archive_fields(archive, SPAN("x"), 24, (wall){T0}, texts, &fields, &fault));
+    CALL(E_OK, archive_forget(archive, &job, 1, &more, &fault));
+}
+
+static void what_a_call_reads_does_not_grow_with_the_archive(void **state)
+{
+    (void)state;
+    assert_true(postgres_do(
+        server, "INSERT INTO fulmar_results(site,holders) SELECT 'x',1 FROM generate_series(1,4000);"
+                "INSERT INTO fulmar_jobs(id,epoch,fence,result,next_batch,posts,bytes)"
+                " SELECT 'job_'||n,1,1,n,1,50,50*52 FROM generate_series(1,4000) n;"
+                "INSERT INTO fulmar_records(result,ord,created_ms,kind,id,json)"
+                " SELECT n,i,0,0,i::text,repeat('j',52) FROM generate_series(1,4000) n,"
+                "generate_series(1,50) i;"
+                "INSERT INTO fulmar_bodies(hash,bytes,stored,refs,frame)"
+                " SELECT 'h'||n,1,1,5,'x' FROM generate_series(1,4000) n;"
+                "INSERT INTO fulmar_evidence(job,n,kind,attempt,batch,reason,status,at,bytes,"
+                "strategy,name,url,headers,hash) SELECT n,i,0,1,1,0,200,0,1,'','','','','h'||n"
+                " FROM generate_series(1,4000) n,generate_series(1,5) i;"
+                "INSERT INTO fulmar_gaps SELECT n,0,1,1 FROM generate_series(1,4000) n;"
+                "INSERT INTO fulmar_fields SELECT h,1,i%5,'site'||s,'1-a','f'||i"
+                " FROM generate_series(1,100) h,generate_series(1,100) i,generate_series(1,4) s"));
+    assert_true(postgres_do(server, "ANALYZE"));
+    close_and_wait(); /* making the tables and their indexes has read them */
+    long long before = scans_of_whole_tables();
+    archive = open_with(0);
+    for (int round = 1; round <= 12; round++)
+        ask_everything(round);
+    close_and_wait();
+    assert_int_equal(scans_of_whole_tables() - before, 0);
+    archive = open_with(0);
+}
+
 /* ---- several nodes, several versions ---- */
 
 static void nodes_that_open_at_once_make_one_archive(void **state)
@@ -1217,6 +1301,7 @@ int main(void)
         T(a_large_piece_of_evidence_comes_back_whole),
         T(it_answers_what_the_embedded_store_answers),
         T(of_fields_so_much_is_kept_an_hour_and_no_more),
+        T(what_a_call_reads_does_not_grow_with_the_archive),
         T(nodes_that_open_at_once_make_one_archive),
         T(nodes_that_write_at_once_leave_a_whole_archive),
         T(an_upgrade_keeps_everything_and_the_version_before_goes_on_meanwhile),
