@@ -1063,7 +1063,8 @@ static void ask_everything(int round)
     commit_posts(l, 2, 120, 30, "x", 0);
     commit_posts(l, 1, 500, 400, "by copy", 300);
     CALL(E_OK, archive_rewind(archive, &l, ITEM_POST, 1, &c, &fault));
-    CALL(E_OK, archive_items(archive, job, ITEM_POST, 5, 50, 1 << 20, texts, &items, &n, &fault));
+    CALL(E_OK,
+         archive_items(archive, job, ITEM_POST, 5, 50, 1 << 20, texts, &items, &n, &fault));
     CALL(E_OK, archive_newest(archive, job, texts, &text, &fault));
     struct archive_mending mending = {
         .job = job, .site = SPAN("x"), .batch = 1, .items = some, .count = 3};
@@ -1083,20 +1084,21 @@ static void what_a_call_reads_does_not_grow_with_the_archive(void **state)
 {
     (void)state;
     assert_true(postgres_do(
-        server, "INSERT INTO fulmar_results(site,holders) SELECT 'x',1 FROM generate_series(1,4000);"
-                "INSERT INTO fulmar_jobs(id,epoch,fence,result,next_batch,posts,bytes)"
-                " SELECT 'job_'||n,1,1,n,1,50,50*52 FROM generate_series(1,4000) n;"
-                "INSERT INTO fulmar_records(result,ord,created_ms,kind,id,json)"
-                " SELECT n,i,0,0,i::text,repeat('j',52) FROM generate_series(1,4000) n,"
-                "generate_series(1,50) i;"
-                "INSERT INTO fulmar_bodies(hash,bytes,stored,refs,frame)"
-                " SELECT 'h'||n,1,1,5,'x' FROM generate_series(1,4000) n;"
-                "INSERT INTO fulmar_evidence(job,n,kind,attempt,batch,reason,status,at,bytes,"
-                "strategy,name,url,headers,hash) SELECT n,i,0,1,1,0,200,0,1,'','','','','h'||n"
-                " FROM generate_series(1,4000) n,generate_series(1,5) i;"
-                "INSERT INTO fulmar_gaps SELECT n,0,1,1 FROM generate_series(1,4000) n;"
-                "INSERT INTO fulmar_fields SELECT h,1,i%5,'site'||s,'1-a','f'||i"
-                " FROM generate_series(1,100) h,generate_series(1,100) i,generate_series(1,4) s"));
+        server,
+        "INSERT INTO fulmar_results(site,holders) SELECT 'x',1 FROM generate_series(1,4000);"
+        "INSERT INTO fulmar_jobs(id,epoch,fence,result,next_batch,posts,bytes)"
+        " SELECT 'job_'||n,1,1,n,1,50,50*52 FROM generate_series(1,4000) n;"
+        "INSERT INTO fulmar_records(result,ord,created_ms,kind,id,json)"
+        " SELECT n,i,0,0,i::text,repeat('j',52) FROM generate_series(1,4000) n,"
+        "generate_series(1,50) i;"
+        "INSERT INTO fulmar_bodies(hash,bytes,stored,refs,frame)"
+        " SELECT 'h'||n,1,1,5,'x' FROM generate_series(1,4000) n;"
+        "INSERT INTO fulmar_evidence(job,n,kind,attempt,batch,reason,status,at,bytes,"
+        "strategy,name,url,headers,hash) SELECT n,i,0,1,1,0,200,0,1,'','','','','h'||n"
+        " FROM generate_series(1,4000) n,generate_series(1,5) i;"
+        "INSERT INTO fulmar_gaps SELECT n,0,1,1 FROM generate_series(1,4000) n;"
+        "INSERT INTO fulmar_fields SELECT h,1,i%5,'site'||s,'1-a','f'||i"
+        " FROM generate_series(1,100) h,generate_series(1,100) i,generate_series(1,4) s"));
     assert_true(postgres_do(server, "ANALYZE"));
     close_and_wait(); /* making the tables and their indexes has read them */
     long long before = scans_of_whole_tables();

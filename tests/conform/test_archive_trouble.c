@@ -503,8 +503,7 @@ static void a_lost_answer_to_commit_is_unknown_and_asking_again_is_harmless(void
     assert_int_equal(records(), 10);
 }
 
-static void
-a_server_that_falls_silent_is_given_up_in_time_and_left_without_a_half_batch(void **state)
+static void a_server_that_falls_silent_is_given_up_in_time(void **state)
 {
     (void)state;
     must_commit(0, 1, 5);
@@ -747,7 +746,7 @@ int main(void)
         P(cut_at_any_byte_a_batch_is_there_whole_or_not_at_all),
         P(one_cut_inside_copy_is_mended_within_the_call),
         P(a_lost_answer_to_commit_is_unknown_and_asking_again_is_harmless),
-        P(a_server_that_falls_silent_is_given_up_in_time_and_left_without_a_half_batch),
+        P(a_server_that_falls_silent_is_given_up_in_time),
         T(another_archive_at_the_same_address_is_not_taken_for_this_one),
         T(who_waits_too_long_for_a_row_is_told_to_come_again),
         T(a_statement_that_takes_too_long_is_ended_by_the_server),
