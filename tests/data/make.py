@@ -12,9 +12,11 @@ is that of tests/unit/test_fixtures.c.
 import base64
 import html
 import json
+import math
 import os
 import sys
 import urllib.parse
+import zlib
 from datetime import datetime, timedelta, timezone
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shapes")
@@ -119,7 +121,7 @@ def post(key, author, when, parts, number=None, **more):
              id=str(number) if number else snowflake(when, 1000 + len(POSTS)), lang="en", media=[], reply=None, quote=None,
              repost=None, long=False, sensitive=None, card=None, counts=dict(reply=3, repost=25, like=217, quote=2,
              bookmark=63, view=52901), edits=None, article=None, community=None, note=None, conversation=None, wrapped=False,
-             quote_gone=False)
+             quote_gone=False, cut=None)  # cut: so many parts of a long text stand in a cut copy of it
     p["counts"] = dict(p["counts"], **more.pop("count", {}))
     p.update(more)
     POSTS[key] = p
@@ -154,7 +156,7 @@ def facts():
          "time. Then everybody who stayed begins to talk at once, and nobody says so much as the limpets. ", at("harbour"),
          " has the tables at ", link("https://t.co/storyLink1", "https://harbour.example/tables", "harbour.example/tables"),
          " and we have the patience: three hours on one stone, in the rain, with a lamp. ", tag("tidepool"),
-         " That is all there is to it, and it is a great deal."], long=True)
+         " That is all there is to it, and it is a great deal."], long=True, cut=1)
     post("waves", "harbour", "2026-06-01T06:30:00Z", "Waves at the pier, this morning", media=[video(21,
          "2026-06-01T06:29:30Z", 1280, 720, 16394)], sensitive=False)
     post("gull", "mona", "2026-06-01T19:20:21Z", "gull", lang="en", media=[gif(31, "2026-06-01T19:20:00Z", 498, 280,
@@ -183,6 +185,14 @@ def facts():
     for i in range(12):
         post("log_%d" % i, "harbour", iso(moment("2026-06-14T00:00:00Z") + timedelta(hours=i)), "Log %d: %s" % (i, ["fog",
              "rain & fog", "sun"][i % 3]), count=dict(reply=i, repost=0, like=i * 1000, bookmark=0, view=i * 1111 + 1))
+    post("three_kinds", "tide", "2026-06-14T15:00:00Z", [at("harbour"), " asked what a limpet does. We looked for an hour: it "
+         "does this, and then this.\n\n• It moves, if nobody looks.\n• It comes back to its own place & fits there, to the "
+         "millimetre, and the stone is worn to its shape. Nobody", " hurries it, and nobody has seen it hurry. The rest is ",
+         link("https://t.co/limpetLnk", "https://tidepool.example/limpet", "tidepool.example/limpet")], long=True, cut=2,
+         media=[photo(41, "2026-06-14T14:58:00Z", 2784, 1086), video(42, "2026-06-14T14:58:10Z", 1920, 1080, 59450),
+                photo(43, "2026-06-14T14:58:20Z", 3538, 1823, "The same stone an hour later")], sensitive=False)
+    post("corrected", "harbour", "2026-06-14T16:00:00Z", "The late ferry is at ten, not at nine. Sorry!", media=[photo(51,
+         "2026-06-14T15:59:00Z", 952, 598)], edits=3, sensitive=False)
 
 
 facts()
@@ -328,8 +338,8 @@ STYLES = [dict(ensure_ascii=False, separators=(",", ":")), dict(ensure_ascii=Fal
 
 
 def put_json(path, value):
-    """In the styles that servers and those between use, one after the other."""
-    put(path, json.dumps(value, **STYLES[len(FILES) % len(STYLES)]))
+    """In one of the styles that servers and those between use; which one, its path says."""
+    put(path, json.dumps(value, **STYLES[zlib.crc32(path.encode()) % len(STYLES)]))
 
 
 def put_expectation(path, **members):
@@ -425,6 +435,18 @@ def user_l1(a):
 
 def user(a, layout):
     return {1: user_l1, 2: user_l2, 3: user_l3}[layout](a)
+
+
+def member(a, layout):
+    """A community's member: the account with few of its members."""
+    u = user(a, layout)
+    few = {k: u[k] for k in ("__typename", "id", "rest_id", "avatar", "is_blue_verified", "privacy", "verification") if k in u}
+    if layout == 1:
+        few["legacy"] = {k: u["legacy"][k] for k in ("name", "screen_name", "profile_image_url_https", "protected") if k in
+                         u["legacy"]}
+    else:
+        few["core"] = dict(name=a["name"], screen_name=a["screen_name"])
+    return dict(few, community_role="Admin")
 
 
 def media_json(p, v, place):
@@ -698,7 +720,7 @@ def layouts():
         p.save(where + "user_tweets.json", in_user(p.instructions(), "timeline" if layout == 3 else "timeline_v2"))
 
         p = Page(layout)
-        for key in ("log_11", "starfish", "quoting", "gull"):
+        for key in ("log_11", "quoting", "gull", "starfish"):
             p.add(key)
         p.ends("DAACtop", "DAACbottom%d" % layout)
         p.save(where + "search.json", in_search(p.instructions()))
@@ -730,6 +752,23 @@ def layouts():
         put_json(where + "user_by_login.json", dict(data=dict(user=dict(result=user(a, layout)))))
         put_expectation(where + "user_by_login.json", posts=[], nested_posts=[], users=[want_user(a, layout)])
 
+        p = Page(layout)
+        p.person("kite")
+        p.person("harbour")
+        p.ends("Mtop", "Mbottom")
+        p.save(where + "list_members.json", in_list(p.instructions([TOP_END]), "members_timeline"))
+        p = Page(layout)
+        for key in ("club", "essay"):
+            p.add(key)
+        p.ends("Ctop", "Cbottom")
+        p.save(where + "community_tweets.json", in_community(p.instructions()))
+        a = ACCOUNTS["tide"]
+        put_json(where + "community_members.json", dict(data=dict(communityResults=dict(id="Q", result=dict(
+            __typename="Community", id="Q", members_slice=dict(items_results=[dict(id="V", result=member(a, layout))],
+                                                               slice_info=dict(next_cursor="sliceNext")))))))
+        put_expectation(where + "community_members.json", posts=[], nested_posts=[], users=[want_user(a, layout, True)],
+                        cursors=dict(Bottom="sliceNext"))
+
     where = "graphql/l3/"
     p = Page(3)
     for key in ("mona", "tide"):
@@ -737,23 +776,6 @@ def layouts():
     p.missing_person("12")
     p.ends("HCatop", "HBabottom==")
     p.save(where + "retweeters.json", dict(data=dict(retweeters_timeline=dict(timeline=dict(instructions=p.instructions())))))
-    p = Page(3)
-    p.person("kite")
-    p.person("harbour")
-    p.ends("Mtop", "Mbottom")
-    p.save(where + "list_members.json", in_list(p.instructions([TOP_END]), "members_timeline"))
-    p = Page(3)
-    for key in ("club", "essay"):
-        p.add(key)
-    p.ends("Ctop", "Cbottom")
-    p.save(where + "community_tweets.json", in_community(p.instructions()))
-    a = ACCOUNTS["tide"]
-    few = {k: user_l3(a)[k] for k in ("__typename", "id", "rest_id", "avatar", "is_blue_verified", "privacy", "verification")}
-    few.update(core=dict(name=a["name"], screen_name=a["screen_name"]), community_role="Admin")
-    put_json(where + "community_members.json", dict(data=dict(communityResults=dict(id="Q", result=dict(__typename="Community",
-             id="Q", members_slice=dict(items_results=[dict(id="V", result=few)], slice_info=dict(next_cursor="sliceNext")))))))
-    put_expectation(where + "community_members.json", posts=[], nested_posts=[], users=[want_user(a, 3, True)],
-                    cursors=dict(Bottom="sliceNext"))
     put_json(where + "community_info.json", dict(data=dict(communityResults=dict(id="Q", result=dict(__typename="Community",
              rest_id="1506777270324764673", name="Kites & co", member_count=7, creator_results=dict(id="V", result=dict(
                  __typename="User", core=dict(screen_name="kite_museum"))))))))
@@ -930,11 +952,25 @@ def syndication_user(a):
     return u
 
 
+def syndication_again(p):
+    """What syndication tells of files a second time."""
+    pictures = [v for v in p["media"] if v["kind"] == "photo"]
+    films = [v for v in p["media"] if v["kind"] != "photo"]
+    again = {}
+    if pictures:
+        again["photos"] = [dict(backgroundColor=dict(red=204, green=214, blue=221), cropCandidates=[], expandedUrl=permalink(p) +
+                           "/photo/1", url=v["picture"], width=v["width"], height=v["height"]) for v in pictures]
+    if films:
+        v = films[0]
+        again["video"] = dict(aspectRatio=[16, 9], contentType="media_entity", durationMs=v["ms"] or 0, poster=v["picture"],
+                              mediaAvailability=dict(status="available"), videoId=dict(type="tweet", id=p["id"]), viewCount=0,
+                              variants=[dict(type=t, src=u) for _, t, u in v["variants"]])
+    return again
+
+
 def syndication_tweet(key, top=True):
     p = POSTS[key]
-    raw, entities, shown, place = sent(p, True)
-    if p["long"]:
-        raw, entities = escaped(p["parts"][0])[:200], dict(urls=[], hashtags=[], symbols=[], user_mentions=[])
+    raw, entities, shown, place = sent(dict(p, parts=p["parts"][:p["cut"]]), True)
     t = dict(__typename="Tweet", lang=p["lang"], favorite_count=p["counts"]["like"], created_at=p["at"][:-1] + ".000Z",
              display_text_range=shown, entities={k: v for k, v in entities.items() if v}, id_str=p["id"], text=raw,
              user=syndication_user(ACCOUNTS[p["author"]]), edit_control=dict(edit_tweet_ids=edit_ids(p),
@@ -944,7 +980,9 @@ def syndication_tweet(key, top=True):
         t["possibly_sensitive"] = p["sensitive"]
     if p["media"]:
         t["entities"]["media"] = [dict(display_url="pic.x.com/m", expanded_url=permalink(p), indices=place, url=media_link(p))]
+        t["entities"]["media"] *= len(p["media"])
         t["mediaDetails"] = [{k: v for k, v in media_json(p, v, place).items() if k not in ("id_str", "media_key")} for v in p["media"]]
+        t.update(syndication_again(p))
     if p["long"]:
         t["note_tweet"] = dict(id=node_id("NoteTweet", p["id"]))
     if p["card"]:
@@ -972,9 +1010,9 @@ def want_syndicated(key):
     r.update(text=w["text"], text_truncated=p["long"], counts=want_shown_counts(p, "reply", "like"), quote=None,
              parent_id=w["reply_to_id"])
     if p["long"]:
-        r.update(text=p["parts"][0][:200].strip(), urls=[], hashtags=[], mentions=[])
-        cut = escaped(p["parts"][0])[:200]
-        r["text"] = html.unescape(cut).strip()
+        cut = dict(p, parts=p["parts"][:p["cut"]])
+        r.update(text=text_of(cut), urls=[x[2] for x in cut["parts"] if x[0] == "url"], hashtags=words(cut, "tag"),
+                 mentions=[ACCOUNTS[k]["screen_name"] for k in words(cut, "at")])
     if p["quote"]:
         q = POSTS[p["quote"]]
         a = ACCOUNTS[q["author"]]
@@ -983,16 +1021,49 @@ def want_syndicated(key):
     return r
 
 
-def base36(digits):
-    return "0123456789abcdefghijklmnopqrstuvwxyz"[digits]
+def base36(number):
+    """A number's digits as scripts write them: until what is left says nothing about this number any more. In the
+    arithmetic of scripts, whose every step is rounded."""
+    rest, half = math.fmod(number, 1.0), (math.nextafter(number, math.inf) - number) / 2
+    whole_part, digits, text = int(number), [], ""
+    while rest >= half:
+        rest, half = rest * 36, half * 36
+        digits.append(int(rest))
+        rest -= digits[-1]
+        if (rest > 0.5 or (rest == 0.5 and digits[-1] % 2)) and rest + half > 1:
+            while digits and digits[-1] == 35:  # the last digit goes up, and takes those before it along
+                digits.pop()
+            if digits:
+                digits[-1] += 1
+            else:
+                whole_part += 1
+            break
+    while whole_part or not text:
+        text, whole_part = SIGNS[whole_part % 36] + text, whole_part // 36
+    return text + ("." if digits else "") + "".join(SIGNS[d] for d in digits)
+
+
+SIGNS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def token(number):
+    return base36(number / 1e15 * math.pi).replace(".", "").replace("0", "")
+
+
+def tokens():
+    numbers = [p["id"] for p in POSTS.values()] + [str(7 ** n) for n in range(1, 23)] + [str(10 ** n - 1) for n in range(1, 20)]
+    numbers += [str(int(2 ** 64 / 200 * n) + n) for n in range(1, 180)]
+    put("syndication/token_vectors.json", json.dumps(dict(vectors=[[n, token(int(n))] for n in numbers]), indent=1) + "\n")
 
 
 def syndication():
     where = "syndication/"
     for name, key in (("text", "answer_3"), ("photos", "starfish"), ("video", "waves"), ("gif", "gull"), ("quote", "quoting"),
-                      ("long", "story"), ("poll", "which"), ("card", "board"), ("reply", "reply_gull"), ("escaped", "before_views")):
+                      ("long", "story"), ("poll", "which"), ("card", "board"), ("reply", "reply_gull"), ("escaped", "before_views"),
+                      ("mixed", "three_kinds"), ("edited", "corrected")):
         put_json(where + name + ".json", syndication_tweet(key))
-        put_expectation(where + name + ".json", kind="syndication-tweet", state="ok", posts=[want_syndicated(key)])
+        put_expectation(where + name + ".json", kind="syndication-tweet", state="ok", posts=[want_syndicated(key)],
+                        token=token(int(POSTS[key]["id"])))
     tombstone = "This Post was deleted by the Post author. Learn more"
     for name, body, state, gone in (
             ("tombstone", dict(__typename="TweetTombstone", tombstone=dict(text=dict(text=tombstone, entities=[], rtl=False))), "deleted",
@@ -1049,15 +1120,21 @@ def syndication():
                  body, a["name"], a["screen_name"], a["screen_name"], p["id"]), width=550, height=None, type="rich", version="1.0"))
     put_expectation("oembed/oembed.json", kind="oembed", state="ok", posts=[dict(id=p["id"], author=a["screen_name"],
                     author_name=a["name"], created_date="2024-02-06", text_tco=html.unescape(raw))])
-    for name, key in (("og_photo", "starfish"), ("og_text", "before_views")):
+    for name, key in (("og_photo", "starfish"), ("og_text", "before_views"), ("og_gif", "gull")):
         p, a = POSTS[key], ACCOUNTS[POSTS[key]["author"]]
         text, picture = html.unescape(sent(p, True)[0]), p["media"][0]["picture"] + ":large" if p["media"] else None
         metas = [("og:type", "article"), ("og:url", "https://twitter.com/%s/status/%s" % (a["screen_name"], p["id"])),
                  ("og:title", "%s (@%s) on X" % (a["name"], a["screen_name"])), ("og:description", text),
-                 ("og:image", picture or face(a)), ("al:ios:url", "twitter://status?id=" + p["id"])]
-        put("ssr/%s.html" % name, '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta content="X (formerly Twitter)" '
-            'property="og:site_name">%s<title>%s</title></head><body><div id="react-root"></div></body></html>' % ("".join(
-                '<meta content="%s" property="%s">' % (html.escape(v), k) for k, v in metas), p["id"]))
+                 ("og:image", picture or face(a)), ("al:ios:url", "twitter://status?id=" + p["id"]), ("al:ios:app_name", "X"),
+                 ("al:android:url", "twitter://status?id=" + p["id"]), ("al:android:package", "com.twitter.android")]
+        again = '<meta content="%s" name="description"><meta content="%s (@%s) on X" name="title">' % (
+            html.escape(text), html.escape(a["name"]), a["screen_name"])
+        site = json.dumps({"@context": "https://schema.org", "@type": "WebSite", "url": "https://twitter.com/"})
+        put("ssr/%s.html" % name, '<!DOCTYPE html><html dir="ltr" lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            'content="width=device-width"><meta property="fb:app_id" content="2231777543"><meta content="X (formerly Twitter)" '
+            'property="og:site_name"><script type="application/ld+json">%s</script>%s%s<title>%s</title><link rel="canonical" '
+            'href="https://twitter.com/%s/status/%s"></head><body><div id="react-root"></div></body></html>' % (site, "".join(
+                '<meta content="%s" property="%s">' % (html.escape(v), k) for k, v in metas), again, p["id"], a["screen_name"], p["id"]))
         put_expectation("ssr/%s.html" % name, kind="ssr-og", state="ok", posts=[dict(id=p["id"], author=a["screen_name"],
                         author_name=a["name"], text=text, image=picture)])
 
@@ -1217,6 +1294,168 @@ def nitter_profile_card(a):
                 pic(banner(a) + "/1500x500"), pic(face(a).replace("_normal", ""), True), a["screen_name"], html.escape(a["name"]),
                 html.escape(a["name"], quote=False), a["screen_name"], a["screen_name"], a["screen_name"],
                 html.escape(a["bio"], quote=False), a["location"], a["site"][1], joined, stats))
+
+
+# ---- Nitter as it was in 2020: laid out over many lines, times to the second, no views, files without a folder of their own ----
+
+def old_pic(url, size="orig"):
+    return "/pic/" + urllib.parse.quote("%s?name=%s" % (url.replace("https://pbs.twimg.com/", ""), size), safe="")
+
+
+def old_time(text):
+    return moment(text).strftime("%-d/%-m/%Y, %H:%M:%S")
+
+
+def old_person(a, size, face_first):
+    picture = '<img class="avatar%s" src="%s" alt="" />' % ("" if face_first else " mini", pic(face(a).replace("_normal", size)))
+    names = """<a class="fullname" href="/%s" title="%s">%s</a>
+  <a class="username" href="/%s" title="@%s">@%s</a>""" % (a["screen_name"], html.escape(a["name"]), html.escape(a["name"], quote=False),
+                                                      a["screen_name"], a["screen_name"], a["screen_name"])
+    outside = '<a class="tweet-avatar" href="/%s">%s</a>' % (a["screen_name"], picture) if face_first else ""
+    return outside, '<div class="fullname-and-username">\n  %s%s\n</div>' % ("" if face_first else picture, names)
+
+
+def old_links(p):
+    return nitter_links(p).replace("/search?f=tweets&amp;q=", "/search?q=").replace("\n", "\n" + " " * 12)
+
+
+def old_date(p):
+    return '<span class="tweet-date"><a href="/%s/status/%s#m" title="%s">%s</a></span>' % (
+        ACCOUNTS[p["author"]]["screen_name"], p["id"], old_time(p["at"]), moment(p["at"]).strftime("%b %-d"))
+
+
+def old_quote(p):
+    if p["quote_gone"]:
+        return '<div class="quote unavailable">\n  <div class="unavailable-quote">This tweet is unavailable</div>\n</div>'
+    if not p["quote"]:
+        return ""
+    q = POSTS[p["quote"]]
+    return """<div class="quote quote-big">
+  <a class="quote-link" href="/%s/status/%s#m"></a>
+  <div class="tweet-name-row">%s%s</div>
+  <div class="quote-text">%s</div>
+</div>""" % (ACCOUNTS[q["author"]]["screen_name"], q["id"], old_person(ACCOUNTS[q["author"]], "_mini", False)[1], old_date(q), old_links(q))
+
+
+def old_item(key, pinned=False):
+    p = POSTS[key]
+    w = whole(p)
+    a = ACCOUNTS[w["author"]]
+    above = ""
+    if pinned:
+        above = '<div class="pinned"><span>\n  <div class="icon-container"><span class="icon-pin" title=""></span> Pinned Tweet</div>\n</span></div>'
+    if p["repost"]:
+        above = ('<div class="retweet-header"><span>\n  <div class="icon-container"><span class="icon-retweet" title=""></span> %s retweeted'
+                 '</div>\n</span></div>' % html.escape(ACCOUNTS[p["author"]]["name"], quote=False))
+    pictures = "".join('<div class="attachment image"><a class="still-image" href="%s" target="_blank"><img src="%s" alt="" /></a></div>' % (
+        old_pic(v["picture"]), old_pic(v["picture"], "small")) for v in w["media"])
+    attachments = '<div class="attachments">\n  <div class="gallery-row" style="">%s</div>\n</div>' % pictures if pictures else ""
+    stats = "\n".join('<span class="tweet-stat">\n  <div class="icon-container"><span class="icon-%s" title=""></span> %s</div>\n</span>' % (
+        icon, "{:,}".format(w["counts"][k])) for icon, k in (("comment", "reply"), ("retweet", "repost"), ("heart", "like")))
+    outside, names = old_person(a, "_normal", True)
+    return """<div class="timeline-item ">
+  <a class="tweet-link" href="/%s/status/%s#m"></a>
+  <div class="tweet-body">
+    <div>
+      %s
+      <div class="tweet-header">
+        %s
+        <div class="tweet-name-row">
+          %s
+          %s
+        </div>
+      </div>
+    </div>
+    <div class="tweet-content media-body" dir="auto">%s</div>
+    %s
+    %s
+    <div class="tweet-stats">%s</div>
+    <a class="show-thread" href="/i/status/%s">Show this thread</a>
+  </div>
+</div>""" % (a["screen_name"], w["id"], above, outside, names, old_date(w), old_links(w), attachments, old_quote(w), stats, w["id"])
+
+
+def want_old(key, pinned=False):
+    r = want_nitter(key, None, pinned)
+    r["counts"]["view"] = None
+    for m in r["media"]:
+        m["alt"] = None
+    if whole(POSTS[key])["quote_gone"]:
+        r["quote"] = dict(unavailable="This tweet is unavailable")
+    return r
+
+
+def nitter_2020():
+    a = ACCOUNTS["harbour"]
+    post("gone_quote", "harbour", "2026-06-15T09:00:00Z", "What they said, and then took back:", quote_gone=True)
+    keys = ["passed_picture", "quoting", "corrected", "gone_quote", "log_5"]
+    post("passed_picture", "harbour", "2026-06-15T10:00:00Z", [], repost="starfish")
+    stats = "\n".join('<li class="%s">\n  <span class="profile-stat-header">%s</span>\n  <span class="profile-stat-num">%s</span>\n</li>' % (
+        k, k.capitalize(), "{:,}".format(a[k])) for k in ("posts", "following", "followers", "likes"))
+    rail = "\n".join('<a href="/%s/status/%s#m"><img src="%s" alt="" /></a>' % (a["screen_name"], POSTS[k]["id"], pic(
+        POSTS[k]["media"][0]["picture"] + ":thumb")) for k in ("waves", "corrected"))
+    page = """<!DOCTYPE html>
+<html lang="en">
+  <head>
+    <title>%(name)s (@%(handle)s) | nitter</title>
+    <meta property="og:title" content="%(name)s (@%(handle)s)" />
+    <meta property="og:description" content="%(bio)s" />
+  </head>
+  <body>
+    <nav><div class="inner-nav"><div class="nav-item"><a class="site-name" href="/">nitter</a></div></div></nav>
+    <div class="container">
+      <div class="profile-tabs">
+        <div class="profile-banner"><a href="%(banner)s" target="_blank"><img src="%(banner)s" alt="" /></a></div>
+        <div class="profile-tab">
+          <div class="profile-card">
+            <div class="profile-card-info">
+              <a class="profile-card-avatar" href="%(face)s" target="_blank"><img src="%(face)s" alt="" /></a>
+              <div class="profile-card-tabs-name">
+                <a class="profile-card-fullname" href="/%(handle)s" title="%(name)s">%(name)s</a>
+                <a class="profile-card-username" href="/%(handle)s" title="@%(handle)s">@%(handle)s</a>
+              </div>
+            </div>
+            <div class="profile-card-extra">
+              <div class="profile-bio"><p dir="auto">%(bio)s</p></div>
+              <div class="profile-location">
+                <span>
+                  <div class="icon-container"><span class="icon-location" title=""></span></div>
+                </span>
+                <span>%(location)s</span>
+              </div>
+              <div class="profile-website"><span>
+                <div class="icon-container"><span class="icon-link" title=""></span></div>
+                <a href="%(site)s">site</a>
+              </span></div>
+              <div class="profile-joindate"><span title="%(joined)s">
+                <div class="icon-container"><span class="icon-calendar" title=""></span> Joined</div>
+              </span></div>
+              <div class="profile-card-extra-links"><ul class="profile-statlist">%(stats)s</ul></div>
+            </div>
+          </div>
+          <div class="photo-rail-card"><div class="photo-rail-grid">%(rail)s</div></div>
+        </div>
+        <div class="timeline-container">
+          <ul class="tab"><li class="tab-item active"><a href="/%(handle)s">Tweets</a></li></ul>
+          <div class="timeline">
+%(items)s
+            <div class="show-more"><a href="?cursor=HBaCwL7dmvLIuSMAAA%%3D%%3D">Load more</a></div>
+          </div>
+        </div>
+      </div>
+    </div>
+  </body>
+</html>
+""" % dict(name=html.escape(a["name"], quote=False), handle=a["screen_name"], bio=html.escape(a["bio"]), banner=pic(banner(a) + "/1500x500"),
+           face=pic(face(a).replace("_normal", "")), location=a["location"], site=a["site"][1], stats=stats, rail=rail,
+           joined=moment(a["created"]).strftime("%-I:%M %p - %-d %b %Y"),
+           items="\n".join([old_item("board", True)] + [old_item(k) for k in keys]))
+    put("nitter/profile_2020.html", page)
+    put_expectation("nitter/profile_2020.html", kind="nitter", state="ok", cursors=dict(Bottom="HBaCwL7dmvLIuSMAAA=="),
+                    profile=dict(screen_name=a["screen_name"], name=a["name"], followers=a["followers"], following=a["following"],
+                                 posts=a["posts"], likes=a["likes"], description=a["bio"], location=a["location"], url=a["site"][1],
+                                 created_at=a["created"]),
+                    posts=[want_old("board", True)] + [want_old(k) for k in keys])
 
 
 def nitter():
@@ -1451,6 +1690,29 @@ def dom_post(key, pinned=False, main=False, cut=None):
                             dom_quote(w["quote"]) if w["quote"] else "", note, '<div dir="ltr">%s</div>' % time if main else "", group(w)))
 
 
+def dom_article(key):
+    """A long-form article as its page shows it: a picture above, a title, the text in a view of its own, no words of a post."""
+    p = POSTS[key]
+    a, art = ACCOUNTS[p["author"]], p["article"]
+    url = "/%s/status/%s" % (a["screen_name"], p["id"])
+    blocks = "".join('<div data-block="true"><div><span><span data-text="true">%s</span></span></div></div>' % html.escape(x, quote=False)
+                     for x in (art["preview"], "Something went wrong, we said, and read on. Show more"))
+    label = group(p).replace(" likes,", " likes, Liked,")
+    return ('<article role="article" tabindex="-1" data-testid="tweet"><div data-testid="Tweet-User-Avatar">%s</div>%s<div data-testid='
+            '"twitterArticleReadView"><a href="/%s/article/%s/media/7" role="link"><div aria-label="Image" data-testid="tweetPhoto"><img '
+            'alt="Image" src="%s"></div></a><div dir="auto" data-testid="twitter-article-title"><span>%s</span></div>%s<div data-testid='
+            '"twitterArticleRichTextView"><div data-testid="longformRichTextComponent">%s<h2>A heading</h2></div></div></div><div dir="ltr">'
+            '<a href="%s" dir="ltr" role="link"><time datetime="%s.000Z">7:07 AM</time></a></div></article>' % (
+                dom_face(a), dom_name(a), a["screen_name"], p["id"], art["cover"].replace(".jpg", "?format=jpg&amp;name=medium"),
+                html.escape(art["title"], quote=False), label, blocks, url, p["at"][:-1]))
+
+
+def want_article(key):
+    r = want_shown(key)
+    r.pop("has_poll")
+    return dict(r, text="", lang=None, media=[dict(type="photo", url=POSTS[key]["article"]["cover"], alt=None)])
+
+
 def want_shown(key, pinned=False, section=None, cut=None):
     p = POSTS[key]
     w = whole(p)
@@ -1581,6 +1843,11 @@ def dom():
          + [want_shown("unrelated", section="related")], unavailable=[dict(reason="This Post is from a suspended account.")])
     save("thread_poll", shown_page(timeline("Conversation", [dom_post("which", main=True), dom_post("log_9")])),
          posts=[want_shown("which", section="main"), want_shown("log_9", section="reply")])
+    save("article", shown_page('<h2 role="heading"><span>Article</span></h2>' + timeline("Conversation", [dom_article("essay")])),
+         posts=[want_article("essay")])
+    # What somebody copied out of a page: one post, and nothing around it.
+    for name, key in (("bare_card", "board"), ("bare_quote", "quoting")):
+        save(name, dom_post(key), posts=[want_shown(key)])
     people = ["harbour", "tide", "kite", "mona"]
     save("people", shown_page(timeline("Followers", [dom_user(k) for k in people]), side), users=[
         dict(id=ACCOUNTS[k]["id"], screen_name=ACCOUNTS[k]["screen_name"], name=ACCOUNTS[k]["name"], bio=ACCOUNTS[k]["bio"] or None,
@@ -1660,6 +1927,9 @@ def http():
            "the client is stale")
     answer("403_edge", "403 Forbidden", ["content-type: text/html; charset=UTF-8", "server: cloudflare", "cf-ray: 8f00-FRA"],
            "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>", "edge_blocked", "another address")
+    answer("503_cloudflare", "503 Service Unavailable", ["content-type: text/html; charset=UTF-8", "server: cloudflare"],
+           "<!DOCTYPE html><html lang=\"en-US\"><head><title>Attention Required! | Cloudflare</title></head><body><noscript><div>Enable "
+           "JavaScript and cookies to continue</div></noscript></body></html>", "edge_blocked", "another address")
     answer("200_user_not_found", "200 OK", [kind] + limits(95, 94), '{"data":{}}', "not_found", "final")
     answer("200_code144", "200 OK", [kind] + limits(150, 149), json.dumps(dict(data={}, errors=[dict(
         message="_Missing: No status found with that ID.", extensions=dict(code=144), code=144)])), "not_found", "final")
@@ -1681,8 +1951,10 @@ def write_all():
     sequences()
     syndication()
     nitter()
+    nitter_2020()
     dom()
     http()
+    tokens()
 
 
 def main():
