@@ -248,6 +248,26 @@ static struct value as_after_colon(struct span s)
     return text_value(at > 0 && at < s.n && s.p[at] == ':' ? span_cut(s, at + 1, s.n) : s);
 }
 
+/* A text inside a text of JSON has its quotes escaped, so `"name":"` is a member, unless it is part of one. Only
+ * what needs no escapes but those of slashes: URLs, ids, words. */
+static struct value as_text_member(struct span s, struct span name, struct arena *scratch)
+{
+    struct buf b = BUF(s.n + name.n + 8);
+    buf_fmt(&b, "\"%.*s\":\"", SP(name));
+    size_t at = b.failed ? s.n : span_find(s, buf_span(&b)), i = at + b.n;
+    bool fine = at < s.n && (at == 0 || s.p[at - 1] != '\\');
+    for (buf_clear(&b); fine && i < s.n && s.p[i] != '"'; i++) {
+        if (s.p[i] == '\\' && ++i < s.n)
+            fine = s.p[i] == '/';
+        if (fine && i < s.n)
+            buf_add_char(&b, s.p[i]);
+    }
+    fine = fine && i < s.n && b.n && !b.failed;
+    struct value v = fine ? text_value(arena_keep(scratch, buf_span(&b))) : NO_VALUE;
+    buf_free(&b);
+    return v;
+}
+
 static struct value as_without(struct span s, struct span part, struct arena *scratch)
 {
     size_t at = part.n ? span_find(s, part) : s.n;
@@ -365,6 +385,8 @@ struct value convert_text(enum conversion as, const struct conv_extra *extra, st
         return as_url_format(s, x->argument, scratch);
     case CONV_AFTER_COLON:
         return as_after_colon(s);
+    case CONV_TEXT_MEMBER:
+        return as_text_member(s, x->argument, scratch);
     case CONV_WITHOUT:
         return as_without(s, x->argument, scratch);
     case CONV_COUNT_TEXT:

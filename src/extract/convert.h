@@ -26,6 +26,8 @@
     X(CONV_FILE_STEM, "file_stem")     /* of a URL: last path segment, without its ending */   \
     X(CONV_URL_AS_FORMAT, "url_as_format") /* .../KEY.jpg to .../KEY?format=jpg + argument */  \
     X(CONV_AFTER_COLON, "after_colon")     /* without a leading "digits:" */                   \
+    X(CONV_TEXT_MEMBER,                                                                        \
+      "text_member") /* of JSON in a text: the text of the first member named by the argument */ \
     X(CONV_WITHOUT, "without")     /* text without the first occurrence of the argument */     \
     X(CONV_NOT_EMPTY, "not_empty") /* text; the empty text counts as missing */                \
     X(CONV_SNOWFLAKE_TIME, "snowflake_time") /* the second inside an id */                     \
@@ -61,8 +63,8 @@ struct conv_table {
 
 /* What a conversion may need beside the value. */
 struct conv_extra {
-    /* without, url_as_format, time_format, digits_after, unproxy; snowflakes: the id stands behind
-     * these words */
+    /* without, text_member, url_as_format, time_format, digits_after, unproxy; snowflakes: the id stands
+     * behind these words */
     struct span argument;
     const struct conv_table *table;        /* enum */
     struct span take, rank, where, equals; /* best */

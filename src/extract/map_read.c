@@ -48,7 +48,7 @@ static enum conversion read_conversion(struct compiler *c, const struct ynode *m
 
 static bool needs_argument(enum conversion as)
 {
-    return as == CONV_WITHOUT || as == CONV_URL_AS_FORMAT || as == CONV_TIME_FORMAT ||
+    return as == CONV_WITHOUT || as == CONV_TEXT_MEMBER || as == CONV_URL_AS_FORMAT || as == CONV_TIME_FORMAT ||
            as == CONV_DIGITS_AFTER || as == CONV_UNPROXY;
 }
 

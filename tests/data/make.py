@@ -51,7 +51,8 @@ def account(key, screen_name, name, number, **more):
     a = dict(key=key, screen_name=screen_name, name=name, id=number, created="2019-03-04T05:06:07Z", bio="",
              bio_links=[], location="", site=None, followers=120, following=80, posts=900, media=40, likes=310, listed=7,
              face="170000000000000000%d/f%sAce_normal.jpg" % (len(key) % 10, key), banner=None, protected=False, blue=False,
-             kind=None, pinned=[], shape="Circle", category=None)
+             kind=None, pinned=[], shape="Circle", category=None,
+             badge=None, since=None)
     a.update(more)
     return a
 
@@ -60,10 +61,11 @@ ACCOUNTS = {a["key"]: a for a in [
     account("harbour", "harbour_notes", "Harbour Notes ⚓️", "1102847563912345600", followers=695695, following=762,
             posts=4319, media=829, likes=2642, listed=2516, banner="1551690000", blue=True, kind="Business",
             bio="Tides, ferries & fog.\nNotes from a small harbour 🐟", location="Pier 3, Westhaven",
-            site=("https://t.co/harbourSit", "https://harbour.example/notes"), shape="Square", category="Community"),
+            site=("https://t.co/harbourSit", "https://harbour.example/notes"), shape="Square", category="Community",
+            since="1395425700472"),
     account("tide", "tidepool_lab", "Tidepool Lab", "815203847561234500", blue=True, followers=10203, location="Westhaven",
             bio="Small animals, long exposure. https://t.co/tideBioLnk",
-            bio_links=[("https://t.co/tideBioLnk", "http://tidepool.example/author/mara")]),
+            bio_links=[("https://t.co/tideBioLnk", "http://tidepool.example/author/mara")], badge="Harbour Notes"),
     account("kite", "kite_museum", "Kite Museum <open daily>", "44219",
             created="2008-11-30T10:11:12Z", listed=0, followers=0, banner="1390000000"),
     account("mona", "mona_reads", "Mona 👩‍🔬 reads", "1320000000000000123", likes=99999, kind="Government",
@@ -121,7 +123,7 @@ def post(key, author, when, parts, number=None, **more):
              id=str(number) if number else snowflake(when, 1000 + len(POSTS)), lang="en", media=[], reply=None, quote=None,
              repost=None, long=False, sensitive=None, card=None, counts=dict(reply=3, repost=25, like=217, quote=2,
              bookmark=63, view=52901), edits=None, article=None, community=None, note=None, conversation=None, wrapped=False,
-             quote_gone=False, cut=None)  # cut: so many parts of a long text stand in a cut copy of it
+             quote_gone=False, quote_of=None, answers=None, place=None, place_point=None, cut=None)  # cut: so many parts of a long text stand in a cut copy of it
     p["counts"] = dict(p["counts"], **more.pop("count", {}))
     p.update(more)
     POSTS[key] = p
@@ -191,6 +193,24 @@ def facts():
          link("https://t.co/limpetLnk", "https://tidepool.example/limpet", "tidepool.example/limpet")], long=True, cut=2,
          media=[photo(41, "2026-06-14T14:58:00Z", 2784, 1086), video(42, "2026-06-14T14:58:10Z", 1920, 1080, 59450),
                 photo(43, "2026-06-14T14:58:20Z", 3538, 1823, "The same stone an hour later")], sensitive=False)
+    post("in_town", "kite", "2026-06-14T15:10:00Z", "The wind is at the church, as always.", place=dict(id="f89ad9c4b940079f",
+         full_name="Westhaven, Coast", name="Westhaven", place_type="city", country="Coastland", country_code="CL"),
+         place_point=(-6.4, 32.75), community=("1506777270324764673", None))
+    post("live", "harbour", "2026-06-14T15:20:00Z", [link("https://t.co/liveLink01", "https://x.com/i/broadcasts/1BRJharbour1",
+         "x.com/i/broadcasts/1BRJ…")], card=dict(name="745291183405076480:broadcast", url="https://t.co/liveLink01",
+         title="The tide comes in, live", domain=None, broadcast="1BRJharbour1"))
+    post("offer", "harbour", "2026-06-14T15:22:00Z", "Places on the morning boat", card=dict(name="unified_card", title=None, domain=None,
+         url="card://1", unified="https://pbs.twimg.com/media/GoffErPic.png"))
+    post("room", "mona", "2026-06-14T15:25:00Z", ["We talk about the last page. ", link("https://t.co/roomLink01",
+         "https://x.com/i/spaces/1YpKkmona1", "x.com/i/spaces/1YpKkmona1")], card=dict(name="3691233323:audiospace",
+         url="https://t.co/roomLink01", title=None, domain=None, space="1YpKkmona1"))
+    post("borrowed", "mona", "2026-06-14T15:30:00Z", "Look who is in the second minute", media=[dict(POSTS["waves"]["media"][0],
+         of="waves", people=["harbour", "tide"]), dict(video(44, "2026-05-31T10:00:00Z", 640, 360, 9000), of="waves")], sensitive=False)
+    post("gone_original", "mona", "2026-06-14T15:40:00Z", "What they said, and then took back:", quote_of="2066000000000000001")
+    post("to_somebody", "tide", "2026-06-14T15:50:00Z", [at("mona"), " good morning!"], answers="mona")
+    post("closed", "kite", "2026-06-14T15:55:00Z", "Which string is it?", card=poll(("Cotton", 3), ("Silk", 9), ("Wire", 0), final=True))
+    post("no_poster", "tide", "2026-06-14T15:56:00Z", "Fog, from inside", media=[dict(video(45, "2026-06-14T15:55:30Z", 640, 360, 4000),
+         picture=None)])
     post("corrected", "harbour", "2026-06-14T16:00:00Z", "The late ferry is at ten, not at nine. Sorry!", media=[photo(51,
          "2026-06-14T15:59:00Z", 952, 598)], edits=3, sensitive=False)
 
@@ -275,7 +295,7 @@ def want_card(card):
     if not card:
         return None
     if "choices" not in card:
-        return dict(name=card["name"], title=card["title"], url=card["url"], domain=card["domain"])
+        return dict(name=card["name"].split(":")[-1], title=card["title"], url=card["url"], domain=card["domain"])
     return dict(name=card["name"], title=None, url=card["url"], domain=None,
                 poll=dict(options=[dict(label=a, votes=n) for a, n in card["choices"]], final=card["final"], end=card["end"]))
 
@@ -295,12 +315,51 @@ def want_post(p, section=None, pinned=False):
              urls=[x[2] for x in w["parts"] if not isinstance(x, str) and x[0] == "url"], hashtags=words(w, "tag"),
              cashtags=words(w, "cash"), mentions=[ACCOUNTS[k]["screen_name"] for k in words(w, "at")],
              conversation_id=conversation(p), reply_to_id=to and to["id"],
-             reply_to_author=to and ACCOUNTS[to["author"]]["screen_name"], quote_of=w["quote"] and POSTS[w["quote"]]["id"],
+             reply_to_author=to and ACCOUNTS[to["author"]]["screen_name"],
+             quote_of=POSTS[w["quote"]]["id"] if w["quote"] else w["quote_of"],
              repost_of=p["repost"] and w["id"], repost_of_author=p["repost"] and ACCOUNTS[w["author"]]["screen_name"],
              possibly_sensitive=w["sensitive"], card=want_card(w["card"]), edit_ids=edit_ids(p))
+    if p["answers"]:
+        r["reply_to_author"] = ACCOUNTS[p["answers"]]["screen_name"]
     if section:
         r.update(section=section, pinned=pinned)
-    return r
+    return dict(r, also=want_also(p, w)) if want_also(p, w) else r
+
+
+def want_also(p, w):
+    """What the form of expectations has no word for, by the record's own paths."""
+    more = {}
+    if w["community"]:
+        more.update({"community.id": w["community"][0], "community.name": w["community"][1]})
+    if w["note"]:
+        more["community_note"] = w["note"]
+    if w["article"]:
+        more.update({"article." + k: w["article"][n] for k, n in (("id", "id"), ("title", "title"), ("preview", "preview"),
+                                                                  ("cover_url", "cover"))})
+    if w["place"]:
+        more.update({"place." + k: w["place"][n] for k, n in (("id", "id"), ("full_name", "full_name"), ("name", "name"),
+                     ("type", "place_type"), ("country", "country"), ("country_code", "country_code"))})
+        more.update({"coordinates.lon": w["place_point"][0], "coordinates.lat": w["place_point"][1]})
+    if w["card"] and "choices" not in w["card"]:
+        more.update({"card.image": card_picture(w["card"]), "card.broadcast_id": w["card"].get("broadcast"),
+                     "card.space_id": w["card"].get("space")})
+    for i, v in enumerate(w["media"]):
+        if "of" in v:
+            more.update({"media.%d.from_post_id" % i: POSTS[v["of"]]["id"], "media.%d.from_user.id" % i:
+                         ACCOUNTS[POSTS[v["of"]]["author"]]["id"], "media.%d.from_user.screen_name" % i:
+                         ACCOUNTS[POSTS[v["of"]]["author"]]["screen_name"] if v.get("people") else None})
+        if v.get("people"):
+            more.update({"media.%d.tagged_users.0.screen_name" % i:
+                         ACCOUNTS[v["people"][0]]["screen_name"], "media.%d.tagged_users.1.id" % i: ACCOUNTS[v["people"][1]]["id"]})
+    if p["edits"]:
+        more.update({"edit.initial_id": edit_ids(p)[0], "edit.is_latest": True, "edit.edits_left": 5})
+    return more
+
+
+def card_picture(card):
+    if "unified" in card:
+        return card["unified"]
+    return None if card["name"].endswith("audiospace") else "https://pbs.twimg.com/card_img/1/cArd?format=jpg&name=orig"
 
 
 def want_user(a, layout, bare=False):
@@ -309,11 +368,17 @@ def want_user(a, layout, bare=False):
                     posts=None, media_count=None, likes=None, listed=None, description=None, location="", url=None,
                     avatar=face(a).replace("_normal", ""), banner=None, protected=a["protected"], blue_verified=a["blue"],
                     verified_type=a["kind"], pinned=[])
-    return dict(id=a["id"], screen_name=a["screen_name"], name=a["name"], created_at=a["created"], followers=a["followers"],
+    r = dict(id=a["id"], screen_name=a["screen_name"], name=a["name"], created_at=a["created"], followers=a["followers"],
                 following=a["following"], posts=a["posts"], media_count=a["media"], likes=a["likes"],
                 listed=None if layout == 3 else a["listed"], description=a["bio"], location=a["location"],
                 url=a["site"] and a["site"][1], avatar=face(a).replace("_normal", ""), banner=banner(a),
                 protected=a["protected"], blue_verified=a["blue"], verified_type=a["kind"], pinned=a["pinned"])
+    also = {}
+    if a["badge"]:
+        also["affiliate.label"] = a["badge"]
+    if a["since"]:
+        also.update({"verified.since_ms": int(a["since"]), "verified.identity": False})
+    return dict(r, also=also) if also else r
 
 
 def inner_of(p):
@@ -434,7 +499,15 @@ def user_l1(a):
 
 
 def user(a, layout):
-    return {1: user_l1, 2: user_l2, 3: user_l3}[layout](a)
+    u = {1: user_l1, 2: user_l2, 3: user_l3}[layout](a)
+    if a["badge"]:
+        u["affiliates_highlighted_label"] = dict(label=dict(description=a["badge"], userLabelType="BusinessLabel", userLabelDisplayType="Badge",
+                                                 badge=dict(url="https://pbs.twimg.com/profile_images/1/b_bigger.jpg"),
+                                                 url=dict(url="https://twitter.com/harbour_notes", urlType="DeepLink")))
+    if a["since"]:
+        u["verification_info"] = dict(is_identity_verified=False, reason=dict(verified_since_msec=a["since"],
+                                      description=dict(text="This account is verified.", entities=[])))
+    return u
 
 
 def member(a, layout):
@@ -449,7 +522,7 @@ def member(a, layout):
     return dict(few, community_role="Admin")
 
 
-def media_json(p, v, place):
+def media_json(p, v, place, layout=1):
     number = p["media"].index(v) + 1
     kind = {"photo": "photo", "video": "video", "gif": "animated_gif"}[v["kind"]]
     m = dict(display_url="pic.x.com/m", expanded_url="%s/%s/%d" % (permalink(p), "photo" if kind == "photo" else "video", number),
@@ -464,15 +537,33 @@ def media_json(p, v, place):
         if v["ms"]:
             info["duration_millis"] = v["ms"]
         m["video_info"] = info
+    if "of" in v:
+        owner = ACCOUNTS[POSTS[v["of"]]["author"]]
+        m.update(source_status_id_str=POSTS[v["of"]]["id"], source_user_id_str=owner["id"])
+    if v.get("people"):
+        m.update( features=dict(all=dict(tags=[
+            dict(name=ACCOUNTS[k]["name"], screen_name=ACCOUNTS[k]["screen_name"], type="user", user_id=ACCOUNTS[k]["id"])
+            for k in v["people"]])), additional_media_info=dict(monetizable=False, source_user=dict(user_results=dict(
+                result=user(owner, layout)))))
     return m
 
 
 def card_values(card):
     text = lambda s: dict(string_value=s, type="STRING")
+    picture = dict(type="IMAGE", image_value=dict(height=450, width=800, url=card_picture(card)))
+    if "broadcast" in card:
+        return dict(broadcast_title=text(card["title"]), broadcast_id=text(card["broadcast"]), broadcast_state=text("ENDED"),
+                    broadcast_url=text("https://twitter.com/i/broadcasts/" + card["broadcast"]), card_url=text(card["url"]),
+                    broadcast_thumbnail_original=picture)
+    if "unified" in card:
+        return dict(unified_card=text(json.dumps(dict(type="image_website", component_objects=dict(details_1=dict(type="details", data=dict(
+            title=dict(content='Say "media_url_https":"nothing" and come', is_rtl=False)))), media_entities={"3_1": dict(
+                id_str="1", media_url="", media_url_https=card["unified"], type="photo")}), separators=(",", ":")).replace("/", "\\/")))
+    if "space" in card:
+        return dict(id=text(card["space"]), card_url=text(card["url"]), narrow_cast_space_type=text("0"))
     if "choices" not in card:
         return dict(title=text(card["title"]), domain=text(card["domain"]), vanity_url=text(card["domain"]),
-                    card_url=text(card["url"]), description=text("About it"), thumbnail_image_original=dict(type="IMAGE",
-                    image_value=dict(height=450, width=800, url="https://pbs.twimg.com/card_img/1/cArd?format=jpg&name=orig")))
+                    card_url=text(card["url"]), description=text("About it"), thumbnail_image_original=picture)
     values = dict(end_datetime_utc=text(card["end"]), duration_minutes=text("1440"), card_url=text(card["url"]),
                   last_updated_datetime_utc=text(card["end"]), counts_are_final=dict(boolean_value=card["final"], type="BOOLEAN"))
     for i, (label, votes) in enumerate(card["choices"]):
@@ -508,16 +599,24 @@ def tweet(key, layout, inside=True):
     if p["sensitive"] is not None:
         legacy["possibly_sensitive"] = p["sensitive"]
     if p["media"]:
-        list_of = [media_json(p, v, place) for v in p["media"]]
+        list_of = [media_json(p, v, place, layout) for v in p["media"]]
         legacy["entities"]["media"] = list_of[:1]
         legacy["extended_entities"] = dict(media=list_of)
     if p["reply"]:
         to = POSTS[p["reply"]]
         legacy.update(in_reply_to_screen_name=ACCOUNTS[to["author"]]["screen_name"], in_reply_to_status_id_str=to["id"],
                       in_reply_to_user_id_str=ACCOUNTS[to["author"]]["id"])
+    if p["answers"]:
+        legacy.update(in_reply_to_screen_name=ACCOUNTS[p["answers"]]["screen_name"], in_reply_to_user_id_str=ACCOUNTS[p["answers"]]["id"])
+    if p["place"]:
+        legacy.update(place=dict(p["place"], attributes={}, contained_within=[]), coordinates=dict(type="Point",
+                      coordinates=list(p["place_point"])))
+    versions = dict(edit_tweet_ids=edit_ids(p), editable_until_msecs=str(ms_of(p["at"]) + 3600000), is_edit_eligible=not p["reply"],
+                    edits_remaining="5")
+    if p["edits"]:
+        versions = dict(edit_control_initial=versions, initial_tweet_id=edit_ids(p)[0])
     t = dict(__typename="Tweet", rest_id=p["id"], core=dict(user_results=dict(result=user(ACCOUNTS[p["author"]], layout))),
-             unmention_data={}, is_translatable=False, legacy=legacy, edit_control=dict(edit_tweet_ids=edit_ids(p),
-             editable_until_msecs=str(ms_of(p["at"]) + 3600000), is_edit_eligible=not p["reply"], edits_remaining="5"),
+             unmention_data={}, is_translatable=False, legacy=legacy, edit_control=versions,
              source='<a href="https://mobile.x.com" rel="nofollow">Harbour &amp; App</a>',
              views=dict(state="Enabled") if c["view"] is None or p["repost"] else dict(count=str(c["view"]), state="EnabledWithCount"))
     if note:
@@ -531,13 +630,16 @@ def tweet(key, layout, inside=True):
         t["article"] = dict(article_results=dict(result=dict(rest_id=a["id"], id=node_id("ArticleEntity", a["id"]), title=a["title"],
                             preview_text=a["preview"], cover_media=dict(media_info=dict(original_img_url=a["cover"])))))
     if p["community"]:
-        t["community_results"] = dict(result=dict(__typename="Community", id_str=p["community"][0], name=p["community"][1]))
+        t["community_results"] = dict(result=dict(dict(name=p["community"][1]) if p["community"][1] else {}, __typename="Community",
+                                                  id_str=p["community"][0]))
         t["author_community_relationship"] = dict(role="Member")
     if p["note"]:
         t["has_birdwatch_notes"] = True
         t["birdwatch_pivot"] = dict(subtitle=dict(text=p["note"], entities=[]), title="Readers added context")
     if p["repost"] and inside:
         legacy["retweeted_status_result"] = dict(result=tweet(p["repost"], layout))
+    if p["quote_of"]:
+        legacy.update(quoted_status_id_str=p["quote_of"], is_quote_status=True)
     if p["quote"] and inside:
         legacy["quoted_status_id_str"] = POSTS[p["quote"]]["id"]
         inner = tweet(p["quote"], layout, False)
@@ -720,7 +822,7 @@ def layouts():
         p.save(where + "user_tweets.json", in_user(p.instructions(), "timeline" if layout == 3 else "timeline_v2"))
 
         p = Page(layout)
-        for key in ("log_11", "quoting", "gull", "starfish"):
+        for key in ("corrected", "to_somebody", "gone_original", "borrowed", "room", "offer", "live", "in_town", "log_11", "quoting", "gull", "starfish"):
             p.add(key)
         p.ends("DAACtop", "DAACbottom%d" % layout)
         p.save(where + "search.json", in_search(p.instructions()))
@@ -784,9 +886,10 @@ def layouts():
     about = {k: user_l3(b)[k] for k in ("__typename", "id", "rest_id", "avatar", "core", "is_blue_verified", "privacy",
                                         "profile_image_shape", "verification")}
     about["about_profile"] = dict(account_based_in="Westhaven", location_accurate=True, source="Web",
-                                  username_changes=dict(count="1", last_changed_at_msec="1690335192280"))
+                                  affiliate_username="kite_museum", username_changes=dict(count="1", last_changed_at_msec="1690335192280"))
     put_json(where + "user_about.json", dict(data=dict(user_result_by_screen_name=dict(id="V", result=about))))
-    put_expectation(where + "user_about.json", posts=[], nested_posts=[], users=[dict(want_user(b, 3, True), created_at=b["created"])])
+    put_expectation(where + "user_about.json", posts=[], nested_posts=[], users=[dict(want_user(b, 3, True), created_at=b["created"], also={
+        "about.based_in": "Westhaven", "about.name_changes": 1, "about.last_change_ms": 1690335192280, "affiliate.screen_name": "kite_museum"})])
     frames = [entry("trend-%d" % i, 9 - i, single(dict(__typename="TimelineFrame", itemType="TimelineFrame", payload="DAAB")))
               for i in range(3)]
     put_json(where + "trends.json", dict(data=dict(timeline=dict(timeline=dict(instructions=[dict(type="TimelineClearCache"),
@@ -810,6 +913,9 @@ def cases():
         p = Page(2)
         for key in keys:
             p.add(key)
+        if name == "card_poll":  # what else might be liked goes by another name
+            p.entries.append(module("module-5", p.place(), [module_item("YouMightAlsoLike:" + POSTS[k]["id"], p.content(k, "related"))
+                                                            for k in ("unrelated", "club")]))
         p.save(where + name + ".json", in_thread(p.instructions([BOTTOM_END])))
     for name, key in (("by_id_community", "club"), ("by_id_old", "old"), ("by_id_article", "essay")):
         p = Page(3)
@@ -1005,6 +1111,7 @@ def syndication_tweet(key, top=True):
 def want_syndicated(key):
     p = POSTS[key]
     w = want_post(p)
+    more = {"also": {"card.image": card_picture(p["card"])}} if p["card"] and "choices" not in p["card"] else {}
     r = {k: w[k] for k in ("id", "author", "author_id", "author_name", "created_at", "lang", "urls", "hashtags", "mentions",
                            "reply_to_id", "reply_to_author", "card", "possibly_sensitive", "edit_ids", "media")}
     r.update(text=w["text"], text_truncated=p["long"], counts=want_shown_counts(p, "reply", "like"), quote=None,
@@ -1018,7 +1125,7 @@ def want_syndicated(key):
         a = ACCOUNTS[q["author"]]
         r["quote"] = dict(id=q["id"], author=a["screen_name"], author_id=a["id"], created_at=q["at"], text=text_of(q),
                           counts={k: q["counts"][k] for k in ("reply", "repost", "like")})
-    return r
+    return dict(r, **more)
 
 
 def base36(number):
@@ -1086,7 +1193,8 @@ def syndication():
         if p["repost"]:
             raw = "RT @%s: %s…" % (ACCOUNTS[w["author"]]["screen_name"], escaped(text_of(w))[:100])
         c = p["counts"]
-        t = dict(id_str=p["id"], full_text=raw, text=raw, created_at=x_time(p["at"]), lang=w["lang"], entities=entities,
+        t = dict(id_str=p["id"], full_text=raw, text=raw, created_at=x_time(p["at"]), lang=w["lang"],
+                 entities=entities if key == "board" else {k: v for k, v in entities.items() if v},
                  conversation_id_str=conversation(p), favorite_count=c["like"], retweet_count=c["repost"], reply_count=c["reply"],
                  quote_count=c["quote"], permalink="/%s/status/%s" % (ACCOUNTS[p["author"]]["screen_name"], p["id"]),
                  display_text_range=shown, user=dict(syndication_user(ACCOUNTS[p["author"]]), followers_count=1))
@@ -1094,17 +1202,31 @@ def syndication():
             t["extended_entities"] = dict(media=[media_json(p, v, place) for v in p["media"]])
         if p["repost"] and inside:
             t["retweeted_status"] = old_tweet(p["repost"], False)
+        if p["quote"]:
+            t.update(is_quote_status=True, quoted_status_id_str=POSTS[p["quote"]]["id"])
+        if p["quote"] and inside:
+            t["quoted_status"] = old_tweet(p["quote"], False)
+        if p["reply"]:
+            to = POSTS[p["reply"]]
+            t.update(in_reply_to_screen_name=ACCOUNTS[to["author"]]["screen_name"], in_reply_to_status_id_str=to["id"],
+                     in_reply_to_user_id_str=ACCOUNTS[to["author"]]["id"])
+        if p["sensitive"] is not None:
+            t["possibly_sensitive"] = p["sensitive"]
+        if c["bookmark"] is not None:
+            t["bookmark_count"] = c["bookmark"]
         return t
 
-    keys = ["board", "waves", "passed_on", "which"]
+    keys = ["board", "waves", "passed_on", "which", "quoting", "reply_gull", "log_0"]
     POSTS["passed_on"]["repost"], kept = "starfish", POSTS["passed_on"]["repost"]  # the old shape has no long posts
     put(where + "timeline_profile.html", next_data([dict(type="tweet", entry_id="tweet-" + POSTS[k]["id"], sort_index=POSTS[k]["id"],
         content=dict(tweet=old_tweet(k))) for k in keys], True))
     posts = []
     for k in keys:
         w = want_post(POSTS[k])
-        posts.append(dict({n: w[n] for n in ("id", "author", "created_at", "text", "repost_of", "repost_of_author")},
-                          counts=w["counts"] and {n: w["counts"][n] for n in ("reply", "repost", "like", "quote")},
+        posts.append(dict({n: w[n] for n in ("id", "author", "created_at", "text", "repost_of", "repost_of_author", "reply_to_id",
+                                             "reply_to_author", "possibly_sensitive")},
+                          counts=w["counts"] and {n: w["counts"][n] for n in ("reply", "repost", "like", "quote", "bookmark")},
+                          also=dict(quote_of=w["quote_of"]),
                           media=[dict(type=m["type"], url=m["url"]) for m in w["media"]]))
     POSTS["passed_on"]["repost"] = kept
     put_expectation(where + "timeline_profile.html", kind="syndication-profile", state="ok", posts=posts)
@@ -1233,8 +1355,9 @@ def nitter_item(key, classes="", pinned=False):
             '<span class="poll-choice-option">%s</span></div>' % (n * 100 // total, n * 100 // total, html.escape(label, quote=False))
             for label, n in w["card"]["choices"]), "{:,}".format(total), "Final results" if w["card"]["final"] else "1 day")
     elif w["card"]:
-        poll_html = ('<div class="card large"><a class="card-container" href="%s"><div class="card-content"><h2 class="card-title">%s</h2>'
-                     '<span class="card-destination">%s</span></div></a></div>' % (html.escape(w["parts"][1][2]),
+        poll_html = ('<div class="card large"><a class="card-container" href="%s"><div class="card-image-container"><div class="card-image">'
+                     '<img src="%s" alt=""/></div></div><div class="card-content"><h2 class="card-title">%s</h2><p class="card-description">About it'
+                     '</p><span class="card-destination">%s</span></div></a></div>' % (html.escape(w["parts"][1][2]), pic(card_picture(w["card"])),
                      html.escape(w["card"]["title"], quote=False), w["card"]["domain"]))
     return ('<div class="timeline-item %s" data-username="%s"><a class="tweet-link" href="/%s/status/%s#m"></a><div class="tweet-body">'
             '<div>%s%s<span class="tweet-date"><a href="/%s/status/%s#m" title="%s">then</a></span></div></div></div>%s<div '
@@ -1264,6 +1387,8 @@ def want_nitter(key, section=None, pinned=False):
     if w["quote"]:
         q = POSTS[w["quote"]]
         r["quote"] = dict(id=q["id"], author=ACCOUNTS[q["author"]]["screen_name"], text=text_of(q))
+    if w["card"] and "choices" not in w["card"]:
+        r["also"] = {"card.image": card_picture(w["card"]), "card.description": "About it"}
     if section:
         r["section"] = section
     return r
@@ -1285,15 +1410,16 @@ def nitter_profile_card(a):
     joined = moment(a["created"]).strftime("%-I:%M %p - %-d %b %Y")
     stats = "".join('<li class="%s"><span class="profile-stat-header">%s</span><span class="profile-stat-num">%s</span></li>' % (
         k, k, "{:,}".format(a[k])) for k in ("posts", "following", "followers", "likes"))
-    return ('<div class="profile-tab"><div class="profile-banner"><a href="%s"></a></div><div class="profile-card"><div class='
+    wide = '<div class="profile-banner"><a href="%s"></a></div>' % pic(banner(a) + "/1500x500") if a["banner"] else ""
+    site = '<div class="profile-website"><span><a href="%s">site</a></span></div>' % a["site"][1] if a["site"] else ""
+    return ('<div class="profile-tab">%s<div class="profile-card"><div class='
             '"profile-card-info"><a class="profile-card-avatar" href="%s"></a><a class="profile-card-fullname" href="/%s" title="%s">%s</a>'
             '<a class="profile-card-username" href="/%s" title="@%s">@%s</a></div><div class="profile-bio"><p dir="auto">%s</p></div><div '
-            'class="profile-location"><span><span class="icon-location"></span></span><span>%s</span></div><div class="profile-website"><span>'
-            '<a href="%s">site</a></span></div><div class="profile-joindate"><span title="%s">Joined</span></div><ul class='
+            'class="profile-location"><span><span class="icon-location"></span></span><span>%s</span></div>%s<div class="profile-joindate"><span title="%s">Joined</span></div><ul class='
             '"profile-statlist">%s</ul></div></div>' % (
-                pic(banner(a) + "/1500x500"), pic(face(a).replace("_normal", ""), True), a["screen_name"], html.escape(a["name"]),
+                wide, pic(face(a).replace("_normal", ""), True), a["screen_name"], html.escape(a["name"]),
                 html.escape(a["name"], quote=False), a["screen_name"], a["screen_name"], a["screen_name"],
-                html.escape(a["bio"], quote=False), a["location"], a["site"][1], joined, stats))
+                html.escape(a["bio"], quote=False), a["location"], site, joined, stats))
 
 
 # ---- Nitter as it was in 2020: laid out over many lines, times to the second, no views, files without a folder of their own ----
@@ -1378,6 +1504,7 @@ def old_item(key, pinned=False):
 def want_old(key, pinned=False):
     r = want_nitter(key, None, pinned)
     r["counts"]["view"] = None
+    r.pop("also", None)
     for m in r["media"]:
         m["alt"] = None
     if whole(POSTS[key])["quote_gone"]:
@@ -1520,8 +1647,8 @@ def nitter():
              'found</h2></div></div></div>', "empty"),
             ("end", '<div class="timeline-container"><div class="timeline">' + NEWEST + '<div class="timeline-footer"><h2 class="timeline-end">'
              'No more items</h2></div></div></div>', "end"),
-            ("protected", nitter_profile_card(a) + '<div class="timeline-container"><div class="timeline-header timeline-protected"><h2>This '
-             'account\'s tweets are protected.</h2><p>Only confirmed followers have access to @harbour_notes\'s tweets.</p></div></div>',
+            ("protected", nitter_profile_card(ACCOUNTS["ferry"]) + '<div class="timeline-container"><div class="timeline-header timeline-protected"><h2>This '
+             'account\'s tweets are protected.</h2><p>Only confirmed followers have access to @ferry_times\'s tweets.</p></div></div>',
              "protected")):
         put("nitter/state_%s.html" % name, nitter_page("x", inside))
         put_expectation("nitter/state_%s.html" % name, kind="nitter", state=state, posts=[])
@@ -1615,9 +1742,9 @@ def dom_media(p):
                     '"videoComponent"><video aria-label="Embedded video" poster="%s" src="%s" type="video/mp4"></video></div></div></div><span>GIF'
                     '</span></div>' % (v["picture"], v["url"]))
         else:
+            poster = ' poster="%s"' % v["picture"] if v["picture"] else ""
             out += ('<div data-testid="tweetPhoto"><div data-testid="placementTracking"><div data-testid="videoPlayer"><div data-testid='
-                    '"videoComponent"><video poster="%s"><source src="blob:https://x.com/1" type="video/mp4"></video></div></div></div></div>'
-                    % v["picture"])
+                    '"videoComponent"><video%s><source src="blob:https://x.com/1" type="video/mp4"></video></div></div></div></div>' % poster)
     return out
 
 
@@ -1646,7 +1773,8 @@ def dom_card(p):
                 'aria-hidden="true">·</span><span>%s</span></div></div></div>' % (rows, "{:,}".format(total),
                                                                                "Final results" if card["final"] else "2 days left"))
     return ('<div data-testid="card.wrapper"><div data-testid="card.layoutLarge.media"><a href="%s" aria-label="%s %s" role="link" target='
-            '"_blank"></a></div></div>' % (card["url"], card["domain"], html.escape(card["title"])))
+            '"_blank"><img alt="" src="%s"></a></div></div>' % (card["url"], card["domain"], html.escape(card["title"]),
+                                                             html.escape(card_picture(card))))
 
 
 def dom_quote(key):
@@ -1739,6 +1867,8 @@ def want_shown(key, pinned=False, section=None, cut=None):
     if w["quote"]:
         q = POSTS[w["quote"]]
         r["quote"] = dict(author=ACCOUNTS[q["author"]]["screen_name"], created_at=q["at"], text=text_of(q))
+    if w["card"] and "choices" not in w["card"]:
+        r["also"] = {"card.image": card_picture(w["card"])}
     if section:
         r["section"] = section
     return r
@@ -1791,7 +1921,10 @@ def shown_page(column, side="", guest=False, schema=""):
     return FRAME % (account_button, column, side, bar, schema, "false" if guest else "true")
 
 
-def head(a):
+def head(a, bare=False):
+    if bare:
+        return ('<div data-testid="UserName"><div><div dir="ltr"><span>%s</span></div><div dir="ltr"><span>@%s</span></div></div></div>' % (
+            html.escape(a["name"], quote=False), a["screen_name"]))
     return ('<div><div><h2 role="heading"><span>%s</span></h2><div dir="ltr">%s posts</div></div><div><button data-testid="%s-follow" type="button">'
             '<span>Follow</span></button></div><div data-testid="UserName"><div><div dir="ltr"><span>%s</span></div><div dir="ltr"><span>@%s</span>'
             '</div></div></div><div data-testid="UserDescription" dir="auto"><span>%s</span></div><div data-testid="UserProfileHeader_Items"><span '
@@ -1802,14 +1935,16 @@ def head(a):
                 a["screen_name"], short_number(a["followers"])))
 
 
-def schema_of(a):
+def schema_of(a, links=None):
+    names = {"givenName": a["name"], "name": a["name"]} if not links else {"name": a["name"]}
+    links = links or list(a["site"] or [])
     return '<script type="application/ld+json" data-testid="UserProfileSchema-test">%s</script>' % json.dumps({
         "@context": "https://schema.org", "@type": "ProfilePage", "dateCreated": a["created"][:-1] + ".000Z", "mainEntity": {
-            "@type": "Person", "additionalName": a["screen_name"], "description": a["bio"], "givenName": a["name"], "name": a["name"],
+            "@type": "Person", "additionalName": a["screen_name"], "description": a["bio"], **names,
             "homeLocation": {"@type": "Place", "name": a["location"]}, "identifier": a["id"],
             "image": {"@type": "ImageObject", "contentUrl": face(a).replace("_normal", "_400x400")},
             "interactionStatistic": [{"@type": "InteractionCounter", "name": n, "userInteractionCount": a[k]} for n, k in (
-                ("Follows", "followers"), ("Friends", "following"), ("Tweets", "posts"))]}}, ensure_ascii=False)
+                ("Follows", "followers"), ("Friends", "following"), ("Tweets", "posts"))]}, "relatedLink": links}, ensure_ascii=False)
 
 
 def dom():
@@ -1820,7 +1955,7 @@ def dom():
         put(where + name + ".html", page)
         put_expectation(where + name + ".html", **dict(dict(kind="dom", state="ok", posts=[]), **more))
 
-    exact = dict(id=a["id"], screen_name=a["screen_name"], name=a["name"], followers=a["followers"], following=a["following"],
+    exact = dict(links=list(a["site"]), id=a["id"], screen_name=a["screen_name"], name=a["name"], followers=a["followers"], following=a["following"],
                  posts=a["posts"], description=a["bio"], location=a["location"], created_at=a["created"])
     keys = ["passed_on", "quoting", "which", "waves", "reply_gull", "log_11", "log_0"]
     side = '<section>%s</section>' % dom_user("lamp")
@@ -1830,7 +1965,7 @@ def dom():
     save("profile_guest", shown_page(head(a) + timeline("Harbour’s posts", [dom_post(k) for k in ("which", "waves")]), guest=True),
          profile=dict(id=a["id"], screen_name=a["screen_name"], name=a["name"], following=a["following"], posts=a["posts"],
                       description=a["bio"], location=a["location"]), posts=[want_shown(k) for k in ("which", "waves")])
-    save("profile_with_ads", shown_page(timeline("Harbour’s posts", [dom_post("waves"), dom_ad("cheap"), dom_post("log_3")])),
+    save("profile_with_ads", shown_page(head(a, bare=True) + timeline("Harbour’s posts", [dom_post("waves"), dom_ad("cheap"), dom_post("log_3")])),
          posts=[want_shown("waves"), want_shown("log_3")], promoted=[POSTS["cheap"]["id"]])
     found = ["starfish", "gull", "before_views", "club"]
     save("search", shown_page(timeline("Search timeline", ["<h2>People</h2>", dom_user("kite"), dom_user("tide")] + [dom_post(k) for k in found])),
@@ -1846,8 +1981,15 @@ def dom():
     save("article", shown_page('<h2 role="heading"><span>Article</span></h2>' + timeline("Conversation", [dom_article("essay")])),
          posts=[want_article("essay")])
     # What somebody copied out of a page: one post, and nothing around it.
-    for name, key in (("bare_card", "board"), ("bare_quote", "quoting")):
+    for name, key in (("bare_card", "board"), ("bare_quote", "wrapped")):
         save(name, dom_post(key), posts=[want_shown(key)])
+    save("bare_cells", cells([dom_post(k) for k in ("closed", "no_poster")]), posts=[want_shown(k) for k in ("closed", "no_poster")])
+    # A visitor's page whose head shows the name and no more; search engines are told the rest.
+    b = ACCOUNTS["mona"]
+    save("profile_told", shown_page(head(b, bare=True) + timeline("Mona’s posts", [dom_post("gull")]), guest=True,
+         schema=schema_of(b, ["https://mona.example/"])), posts=[want_shown("gull")], profile=dict(
+             id=b["id"], screen_name=b["screen_name"], name=b["name"], followers=b["followers"], following=b["following"], posts=b["posts"],
+             url="https://mona.example/", created_at=b["created"]))
     people = ["harbour", "tide", "kite", "mona"]
     save("people", shown_page(timeline("Followers", [dom_user(k) for k in people]), side), users=[
         dict(id=ACCOUNTS[k]["id"], screen_name=ACCOUNTS[k]["screen_name"], name=ACCOUNTS[k]["name"], bio=ACCOUNTS[k]["bio"] or None,

@@ -57,7 +57,7 @@ static void converts(enum conversion as, const char *json, const char *wanted)
                                            {{"none", 4}, {NULL, 0}}};
     static const struct conv_table table = {rows, 2, false};
     struct conv_extra extra = {
-        .argument = as == CONV_WITHOUT      ? SPAN("_normal")
+        .argument = as == CONV_WITHOUT || as == CONV_TEXT_MEMBER ? SPAN("_normal")
                     : as == CONV_SNOWFLAKE_MS || as == CONV_SNOWFLAKE_TIME ? SPAN_NONE
                                            : SPAN("&name=orig"),
         .table = &table,
@@ -127,6 +127,11 @@ static void test_conversions(void **state)
              "https://p.com/media/KEY?format=jpg");
     converts(CONV_AFTER_COLON, "\"745291183405076480:broadcast\"", "broadcast");
     converts(CONV_AFTER_COLON, "\"a:b\"", "a:b");
+    converts(CONV_TEXT_MEMBER, "\"{\\\"a\\\":[{\\\"_normal\\\":\\\"https:\\\\/\\\\/p\\\\/K\\\"}]}\"", "https://p/K");
+    converts(CONV_TEXT_MEMBER, "\"{\\\"a\\\":\\\"\\\\\\\"_normal\\\\\\\":\\\\\\\"x\\\"}\"", "-");
+    converts(CONV_TEXT_MEMBER, "\"{\\\"_normal\\\":\\\"a\\\\u0041\\\"}\"", "-");
+    converts(CONV_TEXT_MEMBER, "\"{\\\"_normal\\\":\\\"cut\"", "-");
+    converts(CONV_TEXT_MEMBER, "\"{\\\"_normal\\\":\\\"\\\"}\"", "-");
     converts(CONV_WITHOUT, "\"https://p/K_normal.jpg\"", "https://p/K.jpg");
     converts(CONV_WITHOUT, "\"https://p/K.jpg\"", "https://p/K.jpg");
     converts(CONV_BEST,

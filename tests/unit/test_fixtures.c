@@ -4,6 +4,7 @@
  * tests/data/shapes has the project's own (tests/data/make.py writes them). FULMAR_FIXTURES names a folder
  * of the same form with real ones (default ../shared/fixtures/x); without it that part is skipped.
  * FULMAR_SITES names the site packs (default sites). */
+#include "core/drift.h"
 #include "core/failure.h"
 #include "extract/token.h"
 #include "os/clock.h"
@@ -44,7 +45,8 @@ static void compare_post(const char *file, struct json want, struct json got, bo
     all_compared(file, want,
                  "id url author author_id author_name created_at lang text text_raw is_long conversation_id "
                  "quote_of repost_of possibly_sensitive edit_ids counts urls hashtags cashtags mentions media card "
-                 "reply_to_id reply_to_author repost_of_author pinned section");
+                 "reply_to_id reply_to_author repost_of_author pinned section also");
+    compare_also(file, id, json_get(want, SPAN("also")), got);
     compare_pairs(file, id, want, got, pairs, sizeof pairs / sizeof pairs[0]);
     if (json_is(json_get(want, SPAN("counts")), JSON_OBJECT))
         compare_pairs(file, id, want, got, counts, sizeof counts / sizeof counts[0]);
@@ -109,7 +111,8 @@ static void compare_user(const char *file, struct json want, struct json got)
     json_text(json_get(want, SPAN("id")), &id);
     all_compared(file, want,
                  "id screen_name name created_at followers following posts media_count likes listed description url "
-                 "avatar banner protected blue_verified verified_type pinned location");
+                 "avatar banner protected blue_verified verified_type pinned location also");
+    compare_also(file, id, json_get(want, SPAN("also")), got);
     compare_pairs(file, id, want, got, pairs, sizeof pairs / sizeof pairs[0]);
     /* Answers without any location: the expectation writes "", our records say null, because
      * the source does not say. Counted apart, and only where the answer really has no such
@@ -149,6 +152,48 @@ static void compare_nested(const char *file, struct json want, const struct read
     differences++;
     if (shown++ < SHOWN_MAX)
         printf("%s: nested post %.*s is nowhere\n", file, SP(id));
+}
+
+/* ---- ways: which of its paths each field came from, over all files of a set ---- */
+
+enum { WAYS_MAX = 2000 };
+struct way {
+    char name[DRIFT_NAME];
+    int64_t missing, hits[DRIFT_PATHS];
+};
+struct ways {
+    size_t count;
+    struct way all[WAYS_MAX];
+};
+static struct ways own_ways, real_ways, *walked;
+
+static struct way *way_of(struct ways *w, struct span name)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (span_is(name, w->all[i].name))
+            return &w->all[i];
+    assert_true(w->count < WAYS_MAX);
+    struct way *fresh = &w->all[w->count++];
+    *fresh = (struct way){.missing = 0};
+    span_copy(name, fresh->name, sizeof fresh->name);
+    return fresh;
+}
+
+static void note_ways(struct reader *r)
+{
+    struct buf text = BUF(1 << 20);
+    reader_counts(r, &text);
+    struct span rest = buf_span(&text), version = SPAN_NONE;
+    struct drift_line line;
+    while (drift_next_line(&rest, &version, &line)) {
+        if (line.news)
+            continue;
+        struct way *w = way_of(walked, line.name);
+        w->missing += line.missing;
+        for (size_t i = 0; i < line.paths; i++)
+            w->hits[i] += line.hits[i];
+    }
+    buf_free(&text);
 }
 
 /* ---- files ---- */
@@ -362,6 +407,7 @@ static void check_file(const char *dir, const char *name)
         compare_nested(label, json_at(inner, i), &r);
     compare_rest(label, expect, &r);
     compare_authors(label, json_get(expect, SPAN("authors")), buf_span(&body));
+    note_ways(reader);
     reader_free(&reader);
     arena_free(&arena);
     buf_free(&body);
@@ -586,6 +632,7 @@ static void check_document(const char *source, const char *label, const char *pa
     users += r.users;
     compare_page(label, expect, &r);
     compare_token(label, expect, &r);
+    note_ways(reader);
     reader_free(&reader);
     arena_free(&arena);
     buf_free(&body);
@@ -811,6 +858,7 @@ static void check_all(void)
     static const char *const dirs[] = {"nitter", "syndication",   "oembed",       "ssr",
                                        "http",   "dom/real",      "dom/synthetic"};
     open_all();
+    walked = strncmp(fixtures, "tests/", 6) == 0 ? &own_ways : &real_ways;
     table_head(strncmp(fixtures, "tests/", 6) == 0 ? "our own recordings" : "recordings of real pages");
     for (size_t i = 0; i < sizeof api / sizeof api[0]; i++)
         check_dir(api[i]);
@@ -845,8 +893,36 @@ static void test_own_recordings(void **state)
     assert_true(all.files >= 130 && all.records >= 350);
 }
 
+/* Every field that a real page brought by one of its paths, or did not bring, does so in our own recordings: what
+ * only the real ones showed would be untested in a fresh clone. */
+static void test_own_recordings_go_every_way_of_the_real_ones(void **state)
+{
+    (void)state;
+    size_t ways = 0, gaps = 0;
+    if (!real_ways.count) {
+        printf("skipped: no recordings of real pages\n");
+        skip();
+    }
+    for (size_t i = 0; i < real_ways.count; i++) {
+        const struct way *real = &real_ways.all[i], *own = way_of(&own_ways, span_of(real->name));
+        for (size_t k = 0; k <= DRIFT_PATHS; k++) {
+            int64_t there = k ? real->hits[k - 1] : real->missing, here = k ? own->hits[k - 1] : own->missing;
+            ways += there > 0;
+            if (!there || here)
+                continue;
+            gaps++;
+            printf("%s: %lld times %s%zu in real recordings, never in ours\n", real->name, (long long)there,
+                   k ? "by path " : "missing ", k);
+        }
+    }
+    printf("| ways that real fields came     | %5zu |\n", ways);
+    assert_true(ways > 300);
+    assert_int_equal(gaps, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_own_recordings), cmocka_unit_test(test_real_recordings)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_own_recordings), cmocka_unit_test(test_real_recordings),
+                                       cmocka_unit_test(test_own_recordings_go_every_way_of_the_real_ones)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
