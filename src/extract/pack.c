@@ -268,13 +268,14 @@ static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 {
     static const char *const keys[] = {"source",  "end_repeat_pages", "turns_max",
                                        "retries", "own_posts_only",   "no_others",
-                                       "after",   "shows_at_most",    NULL};
+                                       "after",   "shows_at_most",    "url",       NULL};
     if (!form_keys(f, n, "dom", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
     s->strategy = PLAN_DOM;
     read_after(f, n, s);
     form_text(f, n, "source", true);
+    t->shown_url = form_text(f, n, "url", false);
     s->no_others = form_bool(f, n, "no_others", false);
     s->retries_max = (int)form_int(f, n, "retries", 3, 0, 20);
     read_limits(f, n, s);

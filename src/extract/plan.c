@@ -188,6 +188,25 @@ static bool product_reads(const struct product *product, enum plan_strategy s)
     return !product || !product->has_reads || product->reads[s];
 }
 
+static struct span shown_pattern(const struct target *t, const struct product *product)
+{
+    return product && product->shown_url.n ? product->shown_url : t->shown_url;
+}
+
+/* Both pages, as what is asked for stands now. */
+static err fill_pages(struct plan *plan, struct span pattern, struct arena *a, struct fault *f)
+{
+    struct buf url = BUF(URL_BYTES), shown = BUF(URL_BYTES);
+    err e = E_OK;
+    if (fill_url(&url, pattern, plan) || fill_url(&shown, plan->shown_pattern, plan))
+        e = fail(f, E_TOO_BIG, "the target's URL is too long");
+    plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
+    plan->shown_url = e ? plan->shown_url : arena_keep(a, buf_span(&shown));
+    buf_free(&url);
+    buf_free(&shown);
+    return !e && (!plan->url.p || !plan->shown_url.p) ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
+}
+
 static void take_product(struct plan *plan, const struct target *t, const struct product *product)
 {
     bool own = product && product->sources;
@@ -201,6 +220,7 @@ static void take_product(struct plan *plan, const struct target *t, const struct
     plan->ranked = t->ranked || (product && product->ranked);
     plan->product = product ? product->name : SPAN_NONE;
     plan->product_url = product ? product->value : SPAN_NONE;
+    plan->shown_pattern = shown_pattern(t, product);
 }
 
 size_t pack_strategies(const struct pack *p, struct span kind, struct span product,
@@ -221,19 +241,15 @@ size_t pack_strategies(const struct pack *p, struct span kind, struct span produ
 static err fill_texts(struct plan *plan, const struct target *t, const struct pack *p,
                       struct arena *a, struct span base_url, struct fault *f)
 {
-    struct buf base = BUF(URL_BYTES), url = BUF(URL_BYTES);
+    struct buf base = BUF(URL_BYTES);
     plan->canonical = arena_keep(a, plan->canonical);
     cut_target(t, plan);
     err e = add_base(p, plan, base_url, &base, f);
     plan->base = e ? SPAN_NONE : arena_keep(a, buf_span(&base));
-    if (!e && fill_url(&url, t->url, plan))
-        e = fail(f, E_TOO_BIG, "the target's URL is too long");
-    plan->url = e ? SPAN_NONE : arena_keep(a, buf_span(&url));
     buf_free(&base);
-    buf_free(&url);
-    if (!e && (!plan->url.p || !plan->base.p || !plan->canonical.p))
+    if (!e && (!plan->base.p || !plan->canonical.p))
         e = fail(f, E_NO_MEMORY, "no memory for the plan");
-    return e;
+    return e ? e : fill_pages(plan, t->url, a, f);
 }
 
 err plan_make(struct plan *out, const struct pack *p, struct arena *a, struct span kind,
@@ -268,48 +284,37 @@ err plan_choose(struct plan *plan, const struct pack *p, struct arena *a, struct
 {
     const struct target *t = NULL;
     const struct product *chosen = NULL;
-    struct buf url = BUF(URL_BYTES);
     err e = pack_find_target(p, plan->kind, &t, f);
     if (!e)
         e = target_product(t, product, &chosen, f);
     if (e)
         return e;
     take_product(plan, t, chosen);
-    e = fill_url(&url, t->url, plan) ? fail(f, E_TOO_BIG, "the target's URL is too long") : E_OK;
-    plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
-    buf_free(&url);
-    return !e && !plan->url.p ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
+    return fill_pages(plan, t->url, a, f);
 }
 
 err plan_add_words(struct plan *plan, const struct pack *p, struct arena *a, struct span words,
                    struct span pattern, struct fault *f)
 {
     const struct target *t = NULL;
-    struct buf url = BUF(URL_BYTES);
     err e = pack_find_target(p, plan->kind, &t, f);
     if (e || !words.n)
         return e;
     plan->input = span_of(arena_fmt(a, "%.*s%.*s", SP(plan->input), SP(words)));
-    e = fill_url(&url, pattern.n ? pattern : t->url, plan) ? fail(f, E_TOO_BIG, "the target's URL is too long") : E_OK;
-    plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
-    buf_free(&url);
-    return !e && (!plan->url.p || !plan->input.p) ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
+    if (!plan->input.p)
+        return fail(f, E_NO_MEMORY, "no memory for the plan");
+    return fill_pages(plan, pattern.n ? pattern : t->url, a, f);
 }
 
 err plan_go_below(struct plan *plan, const struct pack *p, struct arena *a, struct span id,
                   struct fault *f)
 {
     const struct target *t = NULL;
-    struct buf url = BUF(URL_BYTES);
     err e = pack_find_target(p, plan->kind, &t, f);
     if (!e && (!t->older.n || plan->ranked))
         return E_NOT_FOUND;
     plan->below = e ? SPAN_NONE : arena_keep(a, id);
-    if (!e && fill_url(&url, t->older, plan))
-        e = fail(f, E_TOO_BIG, "the target's URL is too long");
-    plan->url = e ? plan->url : arena_keep(a, buf_span(&url));
-    buf_free(&url);
-    return !e && !plan->url.p ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
+    return e ? e : fill_pages(plan, t->older, a, f);
 }
 
 /* ---- the page's own requests ---- */

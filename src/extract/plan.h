@@ -82,7 +82,9 @@ struct plan {
     struct span input, host; /* canonical, where the target is "input@host" cut in two */
     struct span item;        /* what follows the input, where the pack splits it */
     struct span below;       /* the list is asked for from this id downwards; empty: from its top */
-    struct span url;         /* capture: the page to open */
+    struct span url;         /* capture and dom: the page to open */
+    struct span shown_url;   /* dom: another page in its place, which shows a sample of the list; else empty */
+    struct span shown_pattern; /* as the pack has it */
     const struct operation *operations;
     size_t operation_count;
     const struct source *shown;          /* dom: how what the page shows is read */

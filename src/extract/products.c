@@ -27,12 +27,13 @@ static void read_reads(struct form *f, const struct ynode *n, struct product *p)
 
 static void read_product(struct form *f, const struct ynode *n, struct product *p)
 {
-    static const char *const keys[] = {"value", "records", "order", "strategies", "sources", NULL};
+    static const char *const keys[] = {"value", "records", "order", "strategies", "sources", "shown_url", NULL};
     static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a product", keys))
         return;
     p->name = n->key;
     p->value = form_text(f, n, "value", false);
+    p->shown_url = form_text(f, n, "shown_url", false);
     p->users = read_users(f, n);
     const struct ynode *order = ynode_find(n, "order");
     p->ranked = order && form_word(f, order, "order", orders) == 1;

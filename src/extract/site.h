@@ -27,6 +27,7 @@ struct input_rule {
 };
 struct product {
     struct span name, value; /* value: its word in the URL; may be empty */
+    struct span shown_url;   /* dom: the page that stands in for the target's; empty: that one */
     bool users, ranked;
     bool reads[PLAN_STRATEGIES];   /* with has_reads: the target's strategies that can show it */
     bool has_reads;
@@ -46,6 +47,7 @@ struct target {
     const struct operation *operations; /* capture */
     size_t operation_count;
     const struct source *shown; /* dom */
+    struct span shown_url;      /* the page that stands in for the target's; empty: that one */
     const struct source **sources; /* fetch; by name until the sources are read */
     const struct span *source_names;
     size_t source_count;

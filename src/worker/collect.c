@@ -454,6 +454,12 @@ err collection_explain_silence(struct collection *c)
                 said.loading ? ": it is still loading" : "");
 }
 
+/* Another page stands in for the list: what it shows is some of it, and where it ends proves nothing. */
+static bool is_stand_in(const struct collection *c)
+{
+    return c->step->strategy == PLAN_DOM && c->plan.shown_url.n > 0;
+}
+
 static struct verdict_facts facts_of(const struct collection *c)
 {
     return (struct verdict_facts){.posts = c->have,
@@ -462,7 +468,7 @@ static struct verdict_facts facts_of(const struct collection *c)
                                   .left_out = c->filtered,
                                   .claimed = c->claimed,
                                   .source_said_empty = c->source_said_empty,
-                                  .sampled = c->sampled,
+                                  .sampled = c->sampled || is_stand_in(c),
                                   /* Files are counted otherwise than the posts that have them. */
                                   .guest = c->guest && c->step->claim == CLAIM_POSTS,
                                   .pairs = c->pairs,
@@ -476,8 +482,12 @@ static void suspect(struct collection *c)
 {
     bool shut = c->account_shut != FAILURE_NONE;
     c->failure = shut ? c->account_shut : FAILURE_EMPTY_SUSPECT;
-    c->why = shut ? c->account_shut_why
-                  : SPAN("the site answered, but without records and without saying that there are none");
+    if (shut)
+        c->why = c->account_shut_why;
+    else if (is_stand_in(c))
+        c->why = SPAN("a search in place of the list brought nothing, which proves nothing of the list");
+    else
+        c->why = SPAN("the site answered, but without records and without saying that there are none");
 }
 
 err collection_ask_what_is_empty(struct collection *c)

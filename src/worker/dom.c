@@ -337,7 +337,7 @@ err dom_run(struct collection *c)
     int turns = 0;
     err e = page_watch(&c->page);
     if (!e)
-        e = page_goto(&c->page, c->plan.url, SPAN_NONE, c->order->navigate_ms);
+        e = page_goto(&c->page, c->plan.shown_url.n ? c->plan.shown_url : c->plan.url, SPAN_NONE, c->order->navigate_ms);
     v.last_new = clock_mono();
     while (!e && !c->end) {
         if (turns++ >= c->step->turns_max)

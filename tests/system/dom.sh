@@ -106,7 +106,37 @@ curl -sS "$SITE/truth/hashtag/practice_70?product=Top" | jq -cS "$BOTH truth" | 
 posts_of "$b" | jq -cS "$BOTH ours" | sort >"$WORK/got"
 check
 cmp -s "$WORK/truth" "$WORK/got" || die "top posts by dom differ from the truth: $(diff "$WORK/truth" "$WORK/got" | cut -c1-300 | head -4)"
-[ -z "$(ask '{"kind":"search","target":"practice_130","product":"media","strategy":"dom"}')" ] || die "a grid of pictures is taken for posts"
+
+# ---- grids of pictures: a search for the posts with files is read in their place, and is called a sample
+
+same_posts() { # JOB TRUTH-PATH WORDS
+    curl -sS "$SITE/$2" | jq -cS "$BOTH truth" | sort >"$WORK/truth"
+    posts_of "$1" | jq -cS "$BOTH ours" | sort >"$WORK/got"
+    check
+    cmp -s "$WORK/truth" "$WORK/got" || die "$3 by dom differ from the truth: $(diff "$WORK/truth" "$WORK/got" | cut -c1-400 | head -4) $(told "$1")"
+}
+a=$(order media @practice_300 dom)
+b=$(ask '{"kind":"search","target":"practice_130","product":"media","strategy":"dom"}')
+c=$(ask '{"kind":"hashtag","target":"#practice_130","product":"media","limit":12,"strategy":"dom"}')
+d=$(order media @practice_empty dom)
+ends_as "$a" succeeded sampled
+same_posts "$a" "truth/search?q=from:practice_300%20filter:media" "an account's posts with files"
+# As on the real site a search leaves some posts out.
+curl -sS "$SITE/truth/media/practice_300" | jq -r .id | sort >"$WORK/grid"
+posts_of "$a" | jq -r .id | sort | comm -13 "$WORK/grid" - >"$WORK/others"
+[ -s "$WORK/others" ] && die "a search for an account's files brought others: $(head -3 "$WORK/others")"
+[ "$(job "$a" | jq .counts.posts)" -lt "$(wc -l <"$WORK/grid")" ] || die "nothing was left out: what is a sample then?"
+ends_as "$b" succeeded sampled
+same_posts "$b" "truth/search?q=practice_130%20filter:media" "a search's posts with files"
+ends_as "$c" succeeded sampled
+[ "$(job "$c" | jq .counts.posts)" = 12 ] || die "the limit of posts with files was not kept: $(told "$c")"
+ends_as "$d" dead empty_suspect # nothing found is no word about the account
+faults '{"pictures_far":1,"renamed":1}'
+a=$(order media @practice_300 all)
+ends_as "$a" succeeded sampled
+same_posts "$a" "truth/search?q=from:practice_300%20filter:media" "an account's posts with files, instead of capture,"
+[ "$(job "$a" | jq -c '[.report.sources[] | .source]')" = '["capture","dom"]' ] || die "who read the files: $(told "$a")"
+faults '{"pictures_far":1}'
 say "dom: replies, a list, a community, followers, followed, people and top posts equal the truth in all that the page shows"
 
 # ---- threads: what stands above, the post, and all that is folded below it

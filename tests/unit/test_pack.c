@@ -580,12 +580,12 @@ static void test_products_of_strategies(void **state)
         {"search", "latest", "capture dom fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on", 2},
         {"search", "top", "capture dom ", "", 0},
         {"search", "people", "capture dom fetch ", "https://n.test/search?f=users&q=a%20b", 1},
-        {"search", "media", "capture fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on&f-media=on", 2},
+        {"search", "media", "capture dom fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on&f-media=on", 2},
         {"hashtag", "latest", "capture dom fetch ", "https://n.test/search?f=tweets&q=%23a%20b&e-nativeretweets=on", 2},
         {"hashtag", "people", "capture dom fetch ", "https://n.test/search?f=users&q=%23a%20b", 1},
         {"list", "", "capture dom fetch ", "https://n.test/i/lists/a%20b", 2},
         {"thread", "", "capture dom fetch ", "https://n.test/i/status/a%20b", 1},
-        {"media", "", "capture fetch ", "https://n.test/a%20b/media", 2},
+        {"media", "", "capture dom fetch ", "https://n.test/a%20b/media", 2},
         {"replies", "", "capture dom fetch ", "https://n.test/a%20b/with_replies", 2},
         {"profile", "", "capture dom fetch ", "https://n.test/a%20b", 1},
         {"followers", "", "capture dom ", "", 0},
@@ -891,6 +891,19 @@ static void chosen_url(const struct pack *p, const char *kind, const char *produ
     arena_free(&a);
 }
 
+/* The page that stands in for what shows no whole posts. */
+static void shown_url(const struct pack *p, const char *kind, const char *product, const char *url)
+{
+    struct arena *a = arena_new(1024 * 1024);
+    struct plan plan;
+    assert_int_equal(plan_make(&plan, p, a, span_of(kind), SPAN("q"), SPAN_NONE, NULL), E_OK);
+    if (product[0])
+        assert_int_equal(plan_choose(&plan, p, a, span_of(product), NULL), E_OK);
+    if (!span_is(plan.shown_url, url))
+        fail_msg("wanted %s, got %.*s", url, SP(plan.shown_url));
+    arena_free(&a);
+}
+
 /* A product without a word of its own leaves its parameter out. */
 static void test_chosen_products(void **state)
 {
@@ -901,6 +914,10 @@ static void test_chosen_products(void **state)
     chosen_url(p, "search", "people", "https://x.com/search?q=q&src=typed_query&f=user", true);
     chosen_url(p, "hashtag", "top", "https://x.com/hashtag/q", false);
     chosen_url(p, "hashtag", "media", "https://x.com/hashtag/q?f=media", false);
+    shown_url(p, "hashtag", "media", "https://x.com/search?q=%23q%20filter%3Amedia&src=typed_query&f=live");
+    shown_url(p, "search", "media", "https://x.com/search?q=q%20filter%3Amedia&src=typed_query&f=live");
+    shown_url(p, "search", "latest", "");
+    shown_url(p, "media", "", "https://x.com/search?q=from%3Aq%20filter%3Amedia&src=typed_query&f=live");
     struct arena *a = arena_new(1024 * 1024);
     struct plan plan;
     assert_int_equal(plan_make(&plan, p, a, SPAN("followers"), SPAN("q"), SPAN_NONE, NULL), E_OK);
