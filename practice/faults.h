@@ -31,6 +31,7 @@
     X(pictures_late_ms, 600000, "pictures of posts come so much later than the posts")         \
     X(held, 50000, "so many of the newest posts of accounts growing_N are not written yet")     \
     X(login, 1, "1: searches, hashtags, lists and whole timelines are for members who are logged in")  \
+    X(token, 2, "1: the API does not take the token of a browser's first page; 2: of no page")                 \
     X(login_wall, 1, "chance that a page without a session leads to the login page")
 
 enum fault_kind {

@@ -229,9 +229,24 @@ static enum member_answer ask_member(struct request *r)
     return member_ask(&r->server->members, cookie(r, "auth_token"), cookie(r, "ct0"), header(r, "x-csrf-token"));
 }
 
+/* True when the token of the page that calls is used up: a page opened anew may have another. */
+static bool answer_token(struct request *r)
+{
+    if (r->faults.value[FAULT_token] <= 0 || !span_is(cookie(r, "gt"), "used-up"))
+        return false;
+    if (cookie(r, "auth_token").n)
+        graphql_error(&r->body, 353, "This request requires a matching csrf cookie and header.", "Permissions");
+    else
+        graphql_error(&r->body, 239, "Bad guest token.", "Permissions");
+    answer(r, 403, "application/json; charset=utf-8");
+    return true;
+}
+
 /* True when the session of the call, or that there is none, took the place of the answer. */
 static bool answer_session(struct request *r, struct span op)
 {
+    if (answer_token(r))
+        return true;
     static const char *const open[] = {"UserByScreenName", "UserTweets", "TweetDetail", "TweetResultByRestId"};
     bool anyone = r->faults.value[FAULT_login] <= 0;
     for (size_t i = 0; i < sizeof open / sizeof *open; i++)
@@ -481,6 +496,10 @@ static void answer_app(struct request *r, bool with_alert)
             (unsigned long long)model_mix(s->options.model.seed, (uint64_t)now_wall().ms, n) >>
                 4);
         answer_header(r, "Set-Cookie", value);
+    }
+    if (r->faults.value[FAULT_token] > 0) {
+        bool used_up = r->faults.value[FAULT_token] > 1 || !cookie(r, "gt").n;
+        answer_header(r, "Set-Cookie", used_up ? "gt=used-up; Path=/; SameSite=Lax" : "gt=new; Path=/; SameSite=Lax");
     }
     if (meta.mutation)
         answer_header(r, "x-practice-mutation", mutate_page_name(meta.mutation));

@@ -22,8 +22,8 @@ static const struct failure_row rows[] = {
         .advice = "Nothing to do while the account is suspended.",
         .budget = BUDGET_NONE, .about_target = true, .exit_code = 7, .http = 410},
     [FAILURE_WITHHELD] = {
-        .name = "withheld", .meaning = "The site withholds the content in this country.",
-        .advice = "Nothing to do from this address.",
+        .name = "withheld", .meaning = "The site does not show the content; `why` says for what reason: withheld by law, an age limit, a page of caution, subscribers only, or none given.",
+        .advice = "Read `why`: what an age limit or a page of caution hides, a login of your own may show; the rest is not public here.",
         .budget = BUDGET_NONE, .about_target = true, .exit_code = 7, .http = 451},
     [FAILURE_LOGIN_REQUIRED] = {
         .name = "login_required", .meaning = "The site shows this only to people who are logged in.",
@@ -38,7 +38,7 @@ static const struct failure_row rows[] = {
         .advice = "Wait; lower lane.max_active or raise lane.emit when it happens often.",
         .budget = BUDGET_THROTTLE, .session_cools = true, .exit_code = 8, .http = 429},
     [FAILURE_BLOCKED] = {
-        .name = "blocked", .meaning = "The site showed a challenge instead of the page.",
+        .name = "blocked", .meaning = "The site refused this browser or address: with a challenge, at its edge, or by not taking the page's own calls.",
         .advice = "Slow down, and look at the site from this address by hand before trying again.",
         .budget = BUDGET_NONE, .breaker = true, .session_cools = true, .exit_code = 8, .http = 502},
     [FAILURE_NETWORK] = {

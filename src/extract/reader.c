@@ -576,6 +576,7 @@ void answer_sign_all(struct answer *a, struct sign sign)
     a->out->state = sign.state;
     a->out->says_empty = sign.says == SAYS_EMPTY;
     a->out->loading = sign.says == SAYS_WAIT;
+    a->out->renews = sign.says == SAYS_RENEW;
     a->out->terminated = a->out->terminated || sign.says == SAYS_END;
 }
 
@@ -706,7 +707,7 @@ static void weigh_errors(struct answer *a, struct sign errors)
         return;
     }
     if (o->sign == FAILURE_NONE || o->sign == FAILURE_DRIFT || o->sign == FAILURE_NOT_FOUND)
-        answer_sign(a, errors.is, why);
+        answer_sign_all(a, (struct sign){.is = errors.is, .why = why, .says = errors.says});
 }
 
 bool answer_fine_status(int status)
@@ -733,7 +734,8 @@ static void read_body(struct answer *a, int status, struct json headers, struct 
         return;
     }
     if (errors.is != FAILURE_NONE) {
-        answer_sign(a, errors.is, answer_keep(a, errors.why));
+        errors.why = answer_keep(a, errors.why);
+        answer_sign_all(a, errors);
         return;
     }
     struct sign sign = signs_answer(s, status, headers, body);

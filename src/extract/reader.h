@@ -66,6 +66,7 @@ struct reading {
                            "search_empty", "loading", ...; empty when it says nothing */
     bool says_empty;    /* the site itself says that there is nothing */
     bool loading;       /* the page had not finished */
+    bool renews;        /* with a sign: the page's token is used up, the page opened anew has another */
     enum failure_class gone; /* what the first record that cannot be seen would mean, were it all there is */
     struct span gone_why;
     int64_t reset_at_s; /* Unix seconds: when the rate limit opens again; 0 unknown */

@@ -67,9 +67,9 @@ static void read_rule(struct form *f, const struct ynode *n, struct sign_rule *r
 {
     static const char *const keys[] = {
         "status", "codes",           "has", "header", "header_has", "path", "body",
-        "is",     "with_quota_left", "why", "state",  "says",       NULL};
+        "is",     "with_quota_left", "why", "state",  "says",       "quota_left_why", NULL};
     static const char *const bodies[] = {"any", "empty", "html", NULL};
-    static const char *const says[] = {"nothing", "empty", "end", "wait", NULL};
+    static const char *const says[] = {"nothing", "empty", "end", "wait", "renew", NULL};
     if (!form_keys(f, n, "a sign", keys))
         return;
     read_status(f, n, r);
@@ -85,8 +85,9 @@ static void read_rule(struct form *f, const struct ynode *n, struct sign_rule *r
     int said = word ? form_word(f, word, "'says'", says) : 0;
     r->says = said > 0 ? (enum sign_says)said : SAYS_NOTHING;
     r->state = form_text(f, n, "state", false);
-    r->is = read_class(f, n, "is", r->says == SAYS_NOTHING);
+    r->is = read_class(f, n, "is", r->says == SAYS_NOTHING || r->says == SAYS_RENEW);
     r->quota_left = read_class(f, n, "with_quota_left", false);
+    r->quota_left_why = form_text(f, n, "quota_left_why", r->quota_left != FAILURE_NONE);
     r->why = form_text(f, n, "why", false);
 }
 
@@ -288,7 +289,7 @@ struct sign signs_errors(const struct signs *s, struct json root, int64_t remain
             bool other = r->quota_left != FAILURE_NONE && remaining > 0;
             struct sign sign = sign_of(r);
             sign.is = other ? r->quota_left : r->is;
-            sign.why = r->why.p ? r->why : message;
+            sign.why = other ? r->quota_left_why : r->why.p ? r->why : message;
             return sign;
         }
         if (first.is == FAILURE_NONE)

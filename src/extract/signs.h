@@ -25,6 +25,7 @@ enum sign_says {
     SAYS_EMPTY, /* there is nothing here, on the word of the site */
     SAYS_END,   /* the list ends here */
     SAYS_WAIT,  /* it is still loading */
+    SAYS_RENEW, /* with a failure: the page's token is used up, and the page opened anew has another */
 };
 struct sign_rule {
     int status_from, status_to; /* 0: any */
@@ -39,7 +40,7 @@ struct sign_rule {
     enum sign_says says;
     enum failure_class is;         /* FAILURE_NONE only where it says something */
     enum failure_class quota_left; /* instead of `is` while requests remain; FAILURE_NONE: no */
-    struct span why;
+    struct span why, quota_left_why;
 };
 struct sign_table {
     const struct sign_rule *rule;

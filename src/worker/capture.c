@@ -25,6 +25,19 @@ static err go_on(struct collection *c, struct span cursor)
     return page_goto(&c->page, c->plan.url, cursor, c->order->navigate_ms);
 }
 
+/* The page opened anew asks with a new token. A list goes on where it was; a thread is folded again, and
+ * read from its start. */
+static err renew(struct collection *c)
+{
+    log_info("job.renew", F_N("pages", c->pages));
+    if (c->plan.focus.n)
+        c->thread = (struct thread){.depth = c->thread.depth};
+    reader_focus(c->page.reader, c->plan.focus);
+    c->pages_open = 0;
+    c->reopened = c->cursor.n > 0;
+    return page_goto(&c->page, c->plan.url, c->cursor, c->order->navigate_ms);
+}
+
 /* Where an earlier attempt got to. A cursor with a name in front is that of a source, and means nothing
  * here, or of the list below a post. */
 static err cursor_of(struct collection *c, struct span *out)
@@ -65,7 +78,9 @@ err capture_run(struct collection *c)
         e = page_next_batch(&c->page, clock_wall(), &reading, &op, o->batch_ms);
         if (e == E_TIMEOUT)
             return collection_explain_silence(c);
-        if (!e)
+        if (!e && collection_may_renew(c, &reading))
+            e = renew(c);
+        else if (!e)
             e = collection_read(c, op, &reading);
     }
     if (!e)

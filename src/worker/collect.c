@@ -688,8 +688,17 @@ void collection_forget(struct collection *c)
     c->last_id[0] = '\0';
     c->pairs = c->rises = 0;
     c->thread = (struct thread){.depth = c->thread.depth};
+    c->renewed_at = -1;
     reader_focus(c->page.reader, c->plan.focus);
     c->known.row = 0;
+}
+
+bool collection_may_renew(struct collection *c, const struct reading *r)
+{
+    if (!r->renews || c->page.told || c->renewed_at == c->pages)
+        return false;
+    c->renewed_at = c->pages;
+    return true;
 }
 
 bool collection_may_go_on(const struct collection *c, err e)
@@ -780,6 +789,7 @@ void collection_init(struct collection *c, const struct collect_order *order, st
                              .have = order->have,
                              .filtered = order->filtered,
                              .told = order->filtered,
+                             .renewed_at = -1,
                              .claimed = -1};
     known_read(&c->known, order->known);
     read_spec(c, parser);

@@ -87,6 +87,7 @@ struct collection {
     bool go_below;      /* the list is to be asked for anew, below `lowest` */
     int pages_without_new, pages_open; /* open: read since the page was opened */
     bool reopened;                     /* the next timeline page is the first of a page opened anew */
+    int64_t renewed_at; /* pages read when the page was last opened anew for a new token; -1 never */
     bool source_said_empty, user_read;
     enum failure_class account_shut; /* as the profile says: why a list without a post is one */
     struct span account_shut_why;
@@ -137,6 +138,8 @@ bool collection_may_go_on(const struct collection *c, err e);
 void collection_forget(struct collection *c);
 /* What a sign says becomes the failure; with the time that its limit names. */
 err collection_fail(struct collection *c, const struct reading *r);
+/* The page's token was refused and may be had anew: once, until another page of the list was read. Notes that. */
+bool collection_may_renew(struct collection *c, const struct reading *r);
 /* No data in time: the page may say why. */
 err collection_explain_silence(struct collection *c);
 /* A list that ended without a post: what the page makes of it is the word of the site, that there is

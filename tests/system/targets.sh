@@ -173,6 +173,25 @@ for state in suspended protected; do
     [ "$(job_class "$id")" = $state ] || die "alone and $state: $(job_class "$id")"
 done
 
+# ---- a page's token that is used up: the page opened anew has another
+
+token() { # 1: the first page's, 2: every page's
+    curl -sS -o /dev/null -X DELETE "$SITE/panel/faults"
+    curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "{\"token\":$1}"
+}
+token 1
+id=$(order '{"kind":"posts","target":"@practice_100","strategy":"capture"}')
+other=$(order "{\"kind\":\"thread\",\"target\":\"$thread\",\"strategy\":\"capture\"}")
+wait_job "$id" 60
+wait_job "$other" 60
+[ "$(job "$id" | jq -c '[.verdict,.counts.posts,.attempts.failed]')" = '["complete",100,0]' ] || die "after a used-up token: $(job "$id" | jq -c '{state,verdict,counts,failure,attempts}')"
+[ "$(job "$other" | jq -c '[.verdict,.attempts.failed]')" = '["complete",0]' ] || die "a thread after a used-up token: $(job "$other" | jq -c '{state,verdict,counts,failure,attempts}')"
+[ "$(job "$other" | jq .counts.posts)" = "$largest" ] || die "the thread after a used-up token has $(job "$other" | jq .counts.posts) posts, not $largest"
+token 2
+id=$(order '{"kind":"posts","target":"@practice_100","strategy":"capture"}')
+wait_job "$id" 60
+[ "$(job_class "$id")" = login_required ] || die "a token that is refused for ever: $(job "$id" | jq -c '{state,verdict,failure}')"
+
 stop_service || die "the service did not stop in order ($?)"
 wait_until 5 "no process and no folder is left: $(ours)" nothing_left
 say "targets: ${#ids[@]} jobs and a killed worker, as the truth in every field"

@@ -31,6 +31,7 @@ struct script_page {
     short false_time; /* the first posts name another second than their ids */
     short edited;     /* the first posts have another text */
     short status;     /* 0 = 200 */
+    short code;       /* the answer is this error of the site; 0 none */
 };
 
 struct script {
@@ -232,6 +233,8 @@ static void answer_body(struct script *s, const struct frame *f)
         add_user(&body, s->claimed, s->user);
     else if (page->status == 429)
         buf_add_text(&body, "Rate limit exceeded");
+    else if (page->code)
+        buf_fmt(&body, "{\"errors\":[{\"code\":%d,\"message\":\"no\"}]}", page->code);
     else
         add_timeline(&body, page, s->people);
     struct json_w w = json_w(&text);
@@ -1130,6 +1133,46 @@ static void a_429_says_how_long_to_wait(void **state)
     arena_free(&a);
 }
 
+/* The page opened anew has a new one, and goes on where the list was. */
+static void a_token_that_is_used_up_is_had_anew(void **state)
+{
+    (void)state;
+    static const short codes[] = {89, 239, 353};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        JOB(.claimed = 40, .page_count = 4,
+            .pages = {{.status = 403, .code = codes[i]}, {0, 20, "c1"}, {.status = 403, .code = codes[i]},
+                      {20, 20, "c2", .terminate = true}});
+        assert_int_equal(r.failure, FAILURE_NONE);
+        assert_int_equal(r.verdict, VERDICT_COMPLETE);
+        assert_int_equal(s.committed, 40);
+        assert_int_equal(s.opened, 3);
+        assert_non_null(strstr(s.moved_url, "c1"));
+        arena_free(&a);
+    }
+}
+
+static void a_token_that_is_refused_again_is_the_session_s(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .page_count = 3, .spec = "{\"session\":{\"pool\":\"p\"}}",
+        .pages = {{0, 20, "c1"}, {.status = 403, .code = 353}, {.status = 403, .code = 353}});
+    assert_int_equal(r.failure, FAILURE_SESSION_INVALID);
+    assert_non_null(strstr(r.why.p, "csrf"));
+    assert_int_equal(s.opened, 2);
+    assert_int_equal(s.committed, 20);
+    arena_free(&a);
+}
+
+/* Nobody is logged in: another source may show it. */
+static void a_visitor_s_token_that_is_refused_again_asks_for_a_login(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .page_count = 2, .pages = {{.status = 401, .code = 239}, {.status = 401, .code = 239}});
+    assert_int_equal(r.failure, FAILURE_LOGIN_REQUIRED);
+    assert_int_equal(s.opened, 2);
+    arena_free(&a);
+}
+
 static void a_cut_connection_is_network(void **state)
 {
     (void)state;
@@ -1491,6 +1534,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_terminated_list_is_complete),
         cmocka_unit_test(a_long_list_is_read_from_several_pages),
+        cmocka_unit_test(a_token_that_is_used_up_is_had_anew),
+        cmocka_unit_test(a_token_that_is_refused_again_is_the_session_s),
+        cmocka_unit_test(a_visitor_s_token_that_is_refused_again_asks_for_a_login),
         cmocka_unit_test(a_page_opened_anew_that_starts_over_is_no_end),
         cmocka_unit_test(one_broken_post_is_lost_and_said),
         cmocka_unit_test(a_post_that_contradicts_itself_is_kept_apart),

@@ -665,7 +665,8 @@ static const struct http_row *http_row(struct span state)
         {"login_wall", FAILURE_LOGIN_REQUIRED, BUDGET_NONE, false, false, false},
         /* client definition is stale */
         {"bad_request_client", FAILURE_DRIFT, BUDGET_NONE, false, false, true},
-        /* session invalid; a person; a new csrf word: the page itself makes it, so a session without is none */
+        /* session invalid; a person; a new csrf word: the page opened anew has one, and what refuses that as well
+         * refuses the session */
         {"auth_dead", FAILURE_SESSION_INVALID, BUDGET_NONE, false, true, false},
         {"account_locked", FAILURE_SESSION_INVALID, BUDGET_NONE, false, true, false},
         {"csrf_mismatch", FAILURE_SESSION_INVALID, BUDGET_NONE, false, true, false},
@@ -729,13 +730,15 @@ static void check_http(const char *label, const char *path)
                                    (wall){1786093200000}, arena, &r, NULL),
                      E_OK);
     files++;
-    compared += 3;
+    compared += 4;
     all_compared(label, expect, "schema source kind state action retry_at cursors");
     assert_true(json_text(json_get(expect, SPAN("state")), &want));
     const struct http_row *row = http_row(want);
     if (row->is != r.sign)
         differ(label, SPAN("answer"), "state", want, span_of(failure_name(r.sign)));
     compare_action(label, row, r.sign);
+    if (r.renews != span_is(want, "csrf_mismatch"))
+        differ(label, SPAN("answer"), "a new token", SPAN("another"), SPAN("answer"));
     if (json_int(json_get(expect, SPAN("retry_at")), &reset) && reset != r.reset_at_s)
         differ(label, SPAN("answer"), "retry_at", SPAN("another"), SPAN("time"));
     if (json_text(json_path(expect, "cursors.Bottom"), &want) && !span_eq(want, r.cursor))

@@ -81,6 +81,7 @@ struct error_case {
     const char *error;
     int64_t remaining;
     enum failure_class is;
+    const char *why; /* words of it; NULL: those of the site */
 };
 static struct sign ask_error(const struct signs *s, const void *what)
 {
@@ -98,58 +99,72 @@ static void each_error_means_one_thing(void **state)
 {
     (void)state;
     static const struct error_case cases[] = {
-        {"{\"code\":17,\"message\":\"User not found.\"}", -1, FAILURE_NOT_FOUND},
-        {"{\"code\":34,\"message\":\"Sorry, that page does not exist\"}", -1, FAILURE_NOT_FOUND},
-        {"{\"code\":50,\"message\":\"User not found.\"}", -1, FAILURE_NOT_FOUND},
-        {"{\"message\":\"_Missing: No status found with that ID.\",\"extensions\":{\"code\":144}}",
-         -1, FAILURE_NOT_FOUND},
-        {"{\"code\":22,\"message\":\"Not authorized to view\"}", -1, FAILURE_PROTECTED},
-        {"{\"code\":179,\"message\":\"Sorry, you are not authorized to see this status.\"}", -1,
-         FAILURE_PROTECTED},
-        {"{\"code\":47,\"message\":\"suspended\"}", -1, FAILURE_SUSPENDED},
-        {"{\"code\":63,\"message\":\"User has been suspended.\"}", -1, FAILURE_SUSPENDED},
-        {"{\"code\":421,\"message\":\"unavailable\"}", -1, FAILURE_WITHHELD},
-        {"{\"code\":422,\"message\":\"withheld\"}", -1, FAILURE_WITHHELD},
-        {"{\"code\":88,\"message\":\"Rate limit exceeded.\"}", 0, FAILURE_RATE_LIMITED},
-        {"{\"code\":88,\"message\":\"Rate limit exceeded.\"}", 97, FAILURE_SESSION_INVALID},
-        {"{\"code\":32,\"message\":\"Could not authenticate you.\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":37,\"message\":\"no\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":64,\"message\":\"Your account is suspended\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":326,\"message\":\"this account is temporarily locked\"}", -1,
-         FAILURE_SESSION_INVALID},
-        {"{\"code\":353,\"message\":\"csrf\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":89,\"message\":\"Invalid or expired token.\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":200,\"message\":\"forbidden\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":239,\"message\":\"bad guest token\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":366,\"message\":\"flow\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":399,\"message\":\"flow\"}", -1, FAILURE_SESSION_INVALID},
-        {"{\"code\":112,\"message\":\"You must specify either a list ID or a slug\"}", -1, FAILURE_BAD_INPUT},
-        {"{\"code\":214,\"message\":\"BadRequest: ERROR_EMPTY_QUERY\"}", -1, FAILURE_BAD_INPUT},
-        {"{\"code\":336,\"message\":\"The following features cannot be null: x\"}", -1,
-         FAILURE_DRIFT},
-        {"{\"code\":25,\"message\":\"Timeout\"}", -1, FAILURE_TIMEOUT},
-        {"{\"code\":29,\"message\":\"Timeout: Unspecified\"}", -1, FAILURE_TIMEOUT},
-        {"{\"code\":131,\"message\":\"Internal error\"}", -1, FAILURE_NETWORK},
-        {"{\"message\":\"Timeout: Unspecified\"}", -1, FAILURE_TIMEOUT},
-        {"{\"message\":\"Dependency: Unspecified\"}", -1, FAILURE_NETWORK},
-        {"{\"message\":\"LoadShed\"}", -1, FAILURE_NETWORK},
-        {"{\"message\":\"DownstreamOverCapacityError\"}", -1, FAILURE_NETWORK},
-        {"{\"message\":\"Over capacity\"}", -1, FAILURE_NETWORK},
-        {"{\"message\":\"ServiceUnavailable: 503\"}", -1, FAILURE_NETWORK},
-        {"{\"message\":\"Internal: Unspecified\"}", -1, FAILURE_NETWORK},
-        {"{\"message\":\"Rate limit exceeded\"}", -1, FAILURE_RATE_LIMITED},
-        {"{\"message\":\"Authorization: Denied by access control\"}", -1,
-         FAILURE_SESSION_INVALID},
+        {"{\"code\":17,\"message\":\"User not found.\"}", -1, FAILURE_NOT_FOUND, "no such account"},
+        {"{\"code\":34,\"message\":\"Sorry, that page does not exist\"}", -1, FAILURE_NOT_FOUND, "no such account"},
+        {"{\"code\":50,\"message\":\"User not found.\"}", -1, FAILURE_NOT_FOUND, "no such account"},
+        {"{\"message\":\"_Missing: No status found with that ID.\",\"extensions\":{\"code\":144}}", -1, FAILURE_NOT_FOUND,
+         "no such post"},
+        {"{\"code\":22,\"message\":\"Not authorized to view\"}", -1, FAILURE_PROTECTED, "approved followers"},
+        {"{\"code\":179,\"message\":\"Sorry, you are not authorized to see this status.\"}", -1, FAILURE_PROTECTED,
+         "approved followers"},
+        {"{\"code\":47,\"message\":\"suspended\"}", -1, FAILURE_SUSPENDED, "the account is suspended"},
+        {"{\"code\":63,\"message\":\"User has been suspended.\"}", -1, FAILURE_SUSPENDED, "the account is suspended"},
+        {"{\"code\":421,\"message\":\"unavailable\"}", -1, FAILURE_WITHHELD, "the post no more, or not here"},
+        {"{\"code\":422,\"message\":\"withheld\"}", -1, FAILURE_WITHHELD, "the post no more, or not here"},
+        {"{\"code\":88,\"message\":\"Rate limit exceeded.\"}", 0, FAILURE_RATE_LIMITED, "of this window"},
+        {"{\"code\":88,\"message\":\"Rate limit exceeded.\"}", 97, FAILURE_SESSION_INVALID, "the session is restricted"},
+        {"{\"code\":32,\"message\":\"Could not authenticate you.\"}", -1, FAILURE_SESSION_INVALID, "session was refused"},
+        {"{\"code\":37,\"message\":\"no\"}", -1, FAILURE_SESSION_INVALID, "session was refused"},
+        {"{\"code\":64,\"message\":\"Your account is suspended\"}", -1, FAILURE_SESSION_INVALID, "session was refused"},
+        {"{\"code\":326,\"message\":\"this account is temporarily locked\"}", -1, FAILURE_SESSION_INVALID, "unlock it"},
+        {"{\"code\":353,\"message\":\"csrf\"}", -1, FAILURE_SESSION_INVALID, "csrf cookie"},
+        {"{\"code\":89,\"message\":\"Invalid or expired token.\"}", -1, FAILURE_SESSION_INVALID, "the page's token"},
+        {"{\"code\":239,\"message\":\"bad guest token\"}", -1, FAILURE_SESSION_INVALID, "the page's token"},
+        {"{\"code\":200,\"message\":\"forbidden\"}", -1, FAILURE_SESSION_INVALID, "forbids this"},
+        {"{\"code\":366,\"message\":\"flow\"}", -1, FAILURE_SESSION_INVALID, "login flow"},
+        {"{\"code\":399,\"message\":\"flow\"}", -1, FAILURE_SESSION_INVALID, "login flow"},
+        {"{\"code\":112,\"message\":\"You must specify either a list ID or a slug\"}", -1, FAILURE_BAD_INPUT, "list or timeline"},
+        {"{\"code\":214,\"message\":\"BadRequest: ERROR_EMPTY_QUERY\"}", -1, FAILURE_BAD_INPUT, NULL},
+        {"{\"code\":336,\"message\":\"The following features cannot be null: x\"}", -1, FAILURE_DRIFT, "is stale"},
+        {"{\"code\":25,\"message\":\"Timeout\"}", -1, FAILURE_TIMEOUT, "did not answer in time"},
+        {"{\"code\":29,\"message\":\"Timeout: Unspecified\"}", -1, FAILURE_TIMEOUT, "did not answer in time"},
+        {"{\"code\":131,\"message\":\"Internal error\"}", -1, FAILURE_NETWORK, "an error of its own"},
+        {"{\"message\":\"Timeout: Unspecified\"}", -1, FAILURE_TIMEOUT, "did not answer in time"},
+        {"{\"message\":\"LoadShed\"}", -1, FAILURE_NETWORK, "over capacity"},
+        {"{\"message\":\"DownstreamOverCapacityError\"}", -1, FAILURE_NETWORK, "over capacity"},
+        {"{\"message\":\"Over capacity\"}", -1, FAILURE_NETWORK, "over capacity"},
+        {"{\"message\":\"Dependency: Unspecified\"}", -1, FAILURE_NETWORK, "servers failed"},
+        {"{\"message\":\"ServiceUnavailable: 503\"}", -1, FAILURE_NETWORK, "servers failed"},
+        {"{\"message\":\"Internal: Unspecified\"}", -1, FAILURE_NETWORK, "servers failed"},
+        {"{\"message\":\"Rate limit exceeded\"}", -1, FAILURE_RATE_LIMITED, "of this window"},
+        {"{\"message\":\"Authorization: Denied by access control\"}", -1, FAILURE_SESSION_INVALID, "unlock it"},
     };
     struct tally t = {.section = "error_rules"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         note(&t, first_row(ask_error, error_table, &cases[i]), pack->signs.error_rules.count,
              cases[i].error);
-        is(cases[i].is, ask_error(&pack->signs, &cases[i]), cases[i].error);
+        struct sign got = ask_error(&pack->signs, &cases[i]);
+        is(cases[i].is, got, cases[i].error);
+        const char *words = cases[i].why ? cases[i].why : "ERROR_EMPTY_QUERY";
+        if (span_find(got.why, span_of(words)) == got.why.n)
+            fail_msg("%s: the reason is '%.*s', not '%s'", cases[i].error, SP(got.why), words);
     }
     all_seen(&t, pack->signs.error_rules.count);
-    const struct error_case nobody = {"{\"code\":9999,\"message\":\"news\"}", -1, FAILURE_NETWORK};
+    const struct error_case nobody = {"{\"code\":9999,\"message\":\"news\"}", -1, FAILURE_NETWORK, NULL};
     is(FAILURE_NETWORK, ask_error(&pack->signs, &nobody), "an error nobody knows");
+}
+
+/* Of what a new page mends: a token that is used up, and no session that was refused. */
+static void errors_of_tokens_ask_for_a_new_page(void **state)
+{
+    (void)state;
+    static const int codes[] = {89, 239, 353, 32, 37, 64, 88, 200, 326, 366, 399, 131, 336};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        char error[64];
+        snprintf(error, sizeof error, "{\"code\":%d,\"message\":\"no\"}", codes[i]);
+        const struct error_case one = {error, -1, FAILURE_NONE, NULL};
+        assert_int_equal(ask_error(&pack->signs, &one).says == SAYS_RENEW, i < 3);
+    }
 }
 
 /* ---- the answer as such ---- */
@@ -182,6 +197,11 @@ static void each_kind_of_answer_means_one_thing(void **state)
         {401, NULL, "", FAILURE_SESSION_INVALID},
         {403, NULL, "", FAILURE_SESSION_INVALID},
         {404, NULL, "", FAILURE_BLOCKED},
+        {404, NULL, "<html>", FAILURE_DRIFT},
+        {421, NULL, "", FAILURE_NETWORK},
+        {422, NULL, "", FAILURE_DRIFT},
+        {400, NULL, "no", FAILURE_DRIFT},
+        {410, NULL, "", FAILURE_DRIFT},
         {500, NULL, "", FAILURE_NETWORK},
         {599, NULL, "", FAILURE_NETWORK},
     };
@@ -191,6 +211,8 @@ static void each_kind_of_answer_means_one_thing(void **state)
         snprintf(name, sizeof name, "answer %zu with %d", i + 1, cases[i].status);
         note(&t, first_row(ask_answer, answer_table, &cases[i]), pack->signs.answers.count, name);
         is(cases[i].is, ask_answer(&pack->signs, &cases[i]), name);
+        if (!ask_answer(&pack->signs, &cases[i]).why.n)
+            fail_msg("%s: no reason is given", name);
     }
     all_seen(&t, pack->signs.answers.count);
     is(FAILURE_DRIFT, signs_answer(&pack->signs, 200, JSON_MISSING, SPAN("words")), "words");
@@ -502,6 +524,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(each_error_means_one_thing),
+        T(errors_of_tokens_ask_for_a_new_page),
         T(each_kind_of_answer_means_one_thing),
         T(each_place_a_page_ends_at_means_one_thing),
         T(each_word_of_a_page_means_one_thing),
