@@ -56,7 +56,8 @@ static struct span without_zeros(struct span s)
     return s;
 }
 
-int check_compare_ids(struct span a, struct span b)
+/* Decimal ids of any length: below, equal or above zero as a is to b. */
+static int compare_ids(struct span a, struct span b)
 {
     a = without_zeros(a);
     b = without_zeros(b);
@@ -183,7 +184,7 @@ static enum check_result ordered(const struct check_input *in, bool equal_too)
 {
     if (!is_id(in->of) || !is_id(in->against))
         return CHECK_NA;
-    int order = check_compare_ids(in->of, in->against);
+    int order = compare_ids(in->of, in->against);
     return result_of(order < 0 || (equal_too && order == 0));
 }
 

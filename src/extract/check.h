@@ -49,12 +49,14 @@ enum check_rule {
       "an older version names newer ones; only the list of versions would be wrong")           \
     X(CHECK_MEDIA_TYPE, "media_type", RULE_BEGINS, CHECK_SOFT, "p",                            \
       "a new kind of file may bring a new prefix")                                             \
-    X(CHECK_MEDIA_FILE, "media_file", RULE_FIRST8, CHECK_SOFT, "p",                            \
-      "how files are named is the file server's affair")                                       \
+    X(CHECK_MEDIA_FILE, "media_file", RULE_FIRST8, CHECK_HARD, "p",                            \
+      "a photo's name holds its id: when it does not, the picture is another one's")           \
     X(CHECK_MEDIA_TIME, "media_time", RULE_NOT_BEFORE, CHECK_SOFT, "p",                        \
       "only the file's own age would be wrong")                                                \
-    X(CHECK_ORDER, "order", RULE_GIVEN, CHECK_SOFT, "p",                                       \
-      "the place in the list is odd; the post is what it says, and no end by date is concluded")
+    X(CHECK_ORDER, "order", RULE_GIVEN, CHECK_HARD, "p",                                       \
+      "the site sorts the list itself: what stands in the wrong place does not belong there")  \
+    X(CHECK_TIMES, "times", RULE_GIVEN, CHECK_SOFT, "p",                                       \
+      "a time is that of whoever wrote the post; no end by date is concluded")
 
 enum check_id {
 #define CHECK_ENUMERATE(id, name, rule, weight, of, why) id,
@@ -83,8 +85,6 @@ struct check_input {
 enum check_result check_apply(enum check_rule rule, const struct check_input *in);
 /* The snowflake rule with a time that is already read. */
 enum check_result check_snowflake(struct span id, wall said, int64_t within_s);
-/* Decimal ids of any length: below, equal or above zero as a is to b. */
-int check_compare_ids(struct span a, struct span b);
 
 /* The results of one record. */
 struct check_sheet {

@@ -460,6 +460,7 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
     struct reading fresh = {.remaining = -1, .user_posts = -1, .user_media = -1,
                             .user_followers = -1, .user_following = -1};
     struct answer a = {.r = r, .op = &source->op, .post = source->post, .user = source->user};
+    buf_clear(&r->order_keys);
     a.as = source->as;
     a.had_focus = r->focus_seen;
     a.arena = arena;

@@ -284,14 +284,15 @@ static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 /* The names become sources when these are read: link_target(). */
 static void read_fetch(struct form *f, const struct ynode *n, struct target *t)
 {
-    static const char *const keys[] = {"sources", "end_repeat_pages", "turns_max",
-                                       "own_posts_only", "after", NULL};
+    static const char *const keys[] = {"sources",        "end_repeat_pages", "turns_max",
+                                       "own_posts_only", "no_others",        "after",     NULL};
     if (!form_keys(f, n, "fetch", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
     s->strategy = PLAN_FETCH;
     read_after(f, n, s);
     t->source_count = form_texts(f, n, "sources", true, &t->source_names);
+    s->no_others = form_bool(f, n, "no_others", false);
     read_limits(f, n, s);
 }
 

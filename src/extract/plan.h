@@ -58,8 +58,8 @@ struct plan_step {
     bool after[FAILURE_COUNT]; /* with has_after: it is worth its while only where the one before ended so */
     bool has_after;
     int64_t shows_at_most; /* posts of the list that the site shows at all; 0: every one */
-    bool no_others;      /* dom: nor do others' posts stand there as context: such a one was not read for
-                            what it is */
+    bool no_others;      /* dom and fetch: nor do others' posts stand there as context: such a one was not read
+                            for what it is */
     bool own_posts_only; /* records of other authors that are not reposts are context, not
                             results */
     enum plan_claim claim; /* what proves that an empty list is empty */

@@ -3,6 +3,7 @@
 #include "core/drift.h"
 #include "extract/news.h"
 #include "extract/format.h"
+#include "extract/order.h"
 
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@ enum {
     READER_FOUND_BYTES = 16 * 1024 * 1024,
     READER_HEADERS_BYTES = 256 * 1024,
     READER_RECORDS_FIRST = 64,
+    ORDER_BYTES = 512 * 1024, /* of keys; a page with more is judged by neighbours alone */
     PROMOTED_ALONE = 5, /* advertisements stand between posts: so many without one are none */
 };
 
@@ -265,47 +267,54 @@ static struct span id_of(struct map_run *run, const struct frame *fr)
 
 /* ---- what only the list knows ---- */
 
-static bool goes_down(const struct answer *a, const struct record_place *at, const struct record *rec)
+/* What the order of the list goes by; false where the record has none. */
+static bool order_key(const struct answer *a, const struct record_place *at, const struct record *rec,
+                      uint64_t *out)
 {
-    switch (a->op->order) {
-    case ORDER_ENTRIES:
-        return !a->last_sort.n || !at->sort.n || check_compare_ids(at->sort, a->last_sort) < 0;
-    case ORDER_IDS:
-        return !a->last_id.n || check_compare_ids(rec->id, a->last_id) < 0;
-    case ORDER_TIMES:
-        return !a->last_time.ms || !rec->created_at.ms || rec->created_at.ms <= a->last_time.ms;
-    case ORDER_NONE:
-        break;
-    }
-    return true;
+    int64_t key = rec->created_at.ms;
+    if (a->op->order == ORDER_ENTRIES && !span_int(at->sort, &key))
+        return false;
+    if (a->op->order == ORDER_IDS && !span_int(rec->id, &key))
+        return false;
+    *out = (uint64_t)key;
+    return key > 0;
 }
 
-/* Posts in a module stand where their thread does, pinned ones where they were put. */
+/* Posts in a module stand where their thread does, pinned ones where they were put. A time is that of whoever
+ * wrote it: no more than a remark. */
 static void check_order(struct answer *a, struct map_run *run, const struct record *rec,
                         const struct record_place *at)
 {
+    bool times = a->op->order == ORDER_TIMES;
+    uint64_t key;
     if (a->op->order == ORDER_NONE || a->r->unordered || !(at->alone || at->in_order) || rec->section != SECTION_TIMELINE)
         return;
     /* Where a repost has no time of its own it has that of its original. */
-    if (a->op->order == ORDER_TIMES && rec->repost)
+    if ((times && rec->repost) || !order_key(a, at, rec, &key))
         return;
-    bool fine = goes_down(a, at, rec);
-    check_note(&run->checks, CHECK_ORDER, fine ? CHECK_OK : CHECK_FAIL);
+    bool fine = a->outcasts ? !a->outcasts[a->ordered] : !a->ordered || key <= a->last_key;
+    check_note(&run->checks, times ? CHECK_TIMES : CHECK_ORDER, fine ? CHECK_OK : CHECK_FAIL);
     a->out->disorder += !fine;
-    a->last_sort = at->sort;
-    a->last_id = answer_keep(a, rec->id);
-    a->last_time = rec->created_at;
+    a->last_key = key;
+    a->ordered++;
+    if (!a->outcasts)
+        buf_add(&a->r->order_keys, (struct span){(const char *)&key, sizeof key});
 }
 
 static void check_author(struct answer *a, struct map_run *run, const struct record *rec,
                          const struct record_place *at)
 {
-    struct span wanted = a->r->expected_author;
-    if (!wanted.n || !rec->author_id.n || !at->alone || rec->repost ||
-        rec->section == SECTION_RELATED)
+    struct span id = a->r->expected_author, handle = a->r->expected_handle;
+    bool listed = rec->section == SECTION_TIMELINE || rec->section == SECTION_PINNED, owns;
+    if (!rec->author_id.n || rec->repost || rec->section == SECTION_RELATED)
         return;
-    check_note(&run->checks, CHECK_AUTHOR,
-               span_eq(rec->author_id, wanted) ? CHECK_OK : CHECK_FAIL);
+    if (id.n && at->alone)
+        owns = span_eq(rec->author_id, id);
+    else if (handle.n && listed)
+        owns = span_eq_nocase(rec->author_id, handle);
+    else
+        return;
+    check_note(&run->checks, CHECK_AUTHOR, owns ? CHECK_OK : CHECK_FAIL);
 }
 
 /* ---- posts and users, written ---- */
@@ -743,6 +752,40 @@ static void read_body(struct answer *a, int status, struct json headers, struct 
                 sign.why.p ? sign.why : SPAN("the answer is not in a shape we know"));
 }
 
+/* Read once more where something stood in the wrong place: which one it is shows when all are known. What was
+ * counted was counted the first time. */
+static void read_in_order(struct answer *a, int status, struct json headers, struct span body)
+{
+    struct reader *r = a->r;
+    struct answer start = *a;
+    struct reading blank = *a->out;
+    buf_clear(&r->order_keys);
+    read_body(a, status, headers, body);
+    if (a->failed || !a->out->disorder || a->op->order == ORDER_TIMES || r->order_keys.failed)
+        return;
+    size_t n = a->ordered, rows = (r->pack->counters.count + 1) * sizeof *r->hits;
+    uint64_t *keys = heap_get((n + 1) * sizeof *keys);
+    bool *outcasts = heap_get(n + 1);
+    struct field_hits *hits = r->hits, *spare_hits = heap_get(rows);
+    struct news *news = r->news, *spare_news = heap_new_of(struct news);
+    memcpy(keys, r->order_keys.p, n * sizeof *keys);
+    memcpy(spare_hits, hits, rows);
+    *spare_news = *news;
+    order_outcasts(keys, n, outcasts);
+    *a->out = blank;
+    *a = start;
+    a->outcasts = outcasts;
+    r->hits = spare_hits;
+    r->news = spare_news;
+    read_body(a, status, headers, body);
+    r->hits = hits;
+    r->news = news;
+    free(keys);
+    free(outcasts);
+    free(spare_hits);
+    free(spare_news);
+}
+
 err reader_answer(struct reader *r, const struct operation *op, int http_status,
                   struct span headers_json, struct span body, wall collected_at,
                   struct arena *arena, struct reading *out, struct fault *f)
@@ -761,7 +804,7 @@ err reader_answer(struct reader *r, const struct operation *op, int http_status,
     when_text(collected_at, a.collected);
     answer_headers(&a, headers_json, &headers, collected_at);
     r->page += op->role == OP_TIMELINE;
-    read_body(&a, http_status, headers, body);
+    read_in_order(&a, http_status, headers, body);
     if (a.failed)
         return a.failed;
     r->focus_seen |= a.focus_seen;
@@ -799,6 +842,7 @@ struct reader *reader_new(const struct pack *p, size_t max_body)
     r->scratch = arena_new(READER_SCRATCH_BYTES);
     r->found = arena_new(READER_FOUND_BYTES);
     r->text = BUF(MAP_RECORD_BYTES);
+    r->order_keys = BUF(ORDER_BYTES);
     r->hits = heap_get((p->counters.count + 1) * sizeof *r->hits);
     r->told = heap_get((p->counters.count + 1) * sizeof *r->told);
     r->news = heap_new_of(struct news);
@@ -815,6 +859,7 @@ void reader_free(struct reader **r)
     arena_free(&(*r)->scratch);
     arena_free(&(*r)->found);
     buf_free(&(*r)->text);
+    buf_free(&(*r)->order_keys);
     free((*r)->hits);
     free((*r)->told);
     free((*r)->news);
@@ -834,6 +879,11 @@ void reader_expect_author(struct reader *r, struct span id)
     r->expected_author = span_of(r->author_room);
 }
 
+void reader_expect_handle(struct reader *r, struct span handle)
+{
+    r->expected_handle = handle;
+}
+
 void reader_expect_order(struct reader *r, bool expected)
 {
     r->unordered = !expected;
@@ -843,7 +893,7 @@ void reader_forget(struct reader *r)
 {
     r->unordered = false;
     r->page = 0;
-    r->expected_author = SPAN_NONE;
+    r->expected_author = r->expected_handle = SPAN_NONE;
     *r->news = (struct news){0};
     for (size_t i = 0; i < r->pack->counters.count; i++)
         r->hits[i] = r->told[i] = r->pack->counters.row[i];

@@ -124,6 +124,9 @@ struct page_sign reader_page_sign(const struct pack *p, struct span page_url, in
 /* The account whose own list is read: an entry of the list by another, that is no repost, fails the check
  * `author`. Empty: any may come. Forgotten by reader_forget(). */
 void reader_expect_author(struct reader *r, struct span id);
+/* The same for sources that name authors by their handles: a post of the list that is by another, and neither a
+ * repost nor part of a thread, fails the check. Borrowed. Empty: any may come. */
+void reader_expect_handle(struct reader *r, struct span handle);
 /* Whether the list is in the order that its operation promises, or was asked for by rank. Expected after
  * reader_forget(). */
 void reader_expect_order(struct reader *r, bool expected);

@@ -679,7 +679,7 @@ void collection_forget(struct collection *c)
     c->why = SPAN_NONE;
     c->wait_ms = 0;
     c->fault = (struct fault){0};
-    c->cursor = c->source = SPAN_NONE;
+    c->cursor = c->source = c->user_id = SPAN_NONE; /* not every source names authors by their ids */
     c->claimed = -1;
     c->end = END_NONE;
     c->pages_without_new = c->pages_open = 0;
@@ -691,6 +691,13 @@ void collection_forget(struct collection *c)
     c->renewed_at = -1;
     reader_focus(c->page.reader, c->plan.focus);
     c->known.row = 0;
+}
+
+void collection_begin(struct collection *c, const struct plan_step *step)
+{
+    c->step = step;
+    reader_expect_author(c->page.reader, SPAN_NONE);
+    reader_expect_handle(c->page.reader, step->strategy == PLAN_FETCH && step->no_others ? c->plan.input : SPAN_NONE);
 }
 
 bool collection_may_renew(struct collection *c, const struct reading *r)
@@ -725,7 +732,7 @@ static err collect(struct collection *c)
     err e = E_BUG;
     for (size_t i = 0; i < c->plan.step_count;) {
         int64_t pages = c->pages, had = c->have;
-        c->step = &c->plan.steps[i];
+        collection_begin(c, &c->plan.steps[i]);
         switch (c->step->strategy) {
         case PLAN_CAPTURE:
             e = capture_run(c);

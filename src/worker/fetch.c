@@ -197,7 +197,9 @@ err fetch_run(struct collection *c)
                        c->end != END_OLDEST_REACHED && c->end != END_KNOWN_REACHED;
         if (last || !(nothing || (e && collection_may_go_on(c, e))))
             break;
+        struct span user = c->user_id; /* the account's own answer stays true */
         collection_forget(c);
+        c->user_id = user;
     }
     return e;
 }

@@ -128,6 +128,8 @@ void collection_init(struct collection *c, const struct collect_order *order, st
                      struct json_parser *parser);
 /* Nothing that the part before said passes for what the next one says. */
 void collection_forget(struct collection *c);
+/* A step begins: whose posts its list may hold. */
+void collection_begin(struct collection *c, const struct plan_step *step);
 void collection_conclude(struct collection *c, err e, struct collect_result *out);
 /* The same for what a page shows, in pieces: new records are committed, the rest is the caller's. */
 MUST_USE err collection_keep(struct collection *c, const struct reading *r, int64_t *out_fresh);
@@ -135,7 +137,6 @@ MUST_USE err collection_keep(struct collection *c, const struct reading *r, int6
 bool collection_has_repost(const struct collection *c, struct span original);
 /* Another server may know better; not where the target itself is the reason, or the job was told to end. */
 bool collection_may_go_on(const struct collection *c, err e);
-void collection_forget(struct collection *c);
 /* What a sign says becomes the failure; with the time that its limit names. */
 err collection_fail(struct collection *c, const struct reading *r);
 /* The page's token was refused and may be had anew: once, until another page of the list was read. Notes that. */

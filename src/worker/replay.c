@@ -129,11 +129,12 @@ static void begin(struct collection *c, const struct part *p)
     int64_t claimed = c->claimed;
     bool same = c->step == p->step;
     collection_forget(c);
-    c->step = p->step;
     if (same) {
         c->user_id = user;
         c->claimed = claimed;
+        return;
     }
+    collection_begin(c, p->step);
 }
 
 static err read_all(struct collection *c, struct again *g)

@@ -1670,18 +1670,20 @@ def nitter():
                                       moment(w["at"]).strftime("%a, %d %b %Y %H:%M:%S GMT"), guid, url))
 
     rows = [("board", "Pinned: "), ("passed_on", "RT by @harbour_notes: "), ("quoting", ""), ("waves", ""),
-            ("reply_gull", "R to @mona_reads: "), ("before_views", ""), ("starfish", "")]
-    put("nitter/feed.xml", '<?xml version="1.0" encoding="UTF-8"?>\n<rss xmlns:dc="http://purl.org/dc/elements/1.1/" version="2.0">\n<channel>'
-        '<title>Harbour Notes / @harbour_notes</title><link>https://nitter.example/harbour_notes</link>\n%s</channel></rss>\n' % "".join(
-            item(k, prefix) for k, prefix in rows))
-    posts = []
-    for k, prefix in rows:
-        n = want_nitter(k)
-        w = whole(POSTS[k])
-        posts.append(dict({x: n[x] for x in ("id", "author", "created_at")}, text=text_of(w), pinned=prefix == "Pinned: ",
-                          reposted_by="harbour_notes" if POSTS[k]["repost"] else None,
-                          media=[dict(type="video" if v["kind"] == "video" else "photo") for v in w["media"]]))
-    put_expectation("nitter/feed.xml", kind="nitter-rss", state="ok", posts=posts)
+            ("reply_gull", "R to @mona_reads: "), ("log_7", ""), ("corrected", "")]
+    # The feed of an account; and one of a list, or of what is answered, where others write as well.
+    for name, shown in (("feed", rows), ("feed_of_many", rows[:5] + [("before_views", ""), ("starfish", "")])):
+        put("nitter/%s.xml" % name, '<?xml version="1.0" encoding="UTF-8"?>\n<rss xmlns:dc="http://purl.org/dc/elements/1.1/" version="2.0">\n'
+            '<channel><title>Harbour Notes / @harbour_notes</title><link>https://nitter.example/harbour_notes</link>\n%s</channel></rss>\n'
+            % "".join(item(k, prefix) for k, prefix in shown))
+        posts = []
+        for k, prefix in shown:
+            n = want_nitter(k)
+            w = whole(POSTS[k])
+            posts.append(dict({x: n[x] for x in ("id", "author", "created_at")}, text=text_of(w), pinned=prefix == "Pinned: ",
+                              reposted_by="harbour_notes" if POSTS[k]["repost"] else None,
+                              media=[dict(type="video" if v["kind"] == "video" else "photo") for v in w["media"]]))
+        put_expectation("nitter/%s.xml" % name, kind="nitter-rss", state="ok", posts=posts)
 
 
 # ---- what the page shows ----

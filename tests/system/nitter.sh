@@ -147,16 +147,17 @@ nitter <<'EOF'
 /harbour_notes/rss?cursor=next-1 404 -
 /harbour_notes/rss feed.xml Min-Id: next-1
 /harbour_notes/with_replies/rss?cursor=next-2 404 -
-/harbour_notes/with_replies/rss feed.xml Min-Id: next-2
+/harbour_notes/with_replies/rss feed_of_many.xml Min-Id: next-2
 /harbour_notes/media/rss 404 -
-/search/rss?f=tweets&q=tide&e-nativeretweets=on feed.xml
-/search/rss?f=tweets&q=%23tides&e-nativeretweets=on feed.xml
-/search/rss?f=tweets&q=tide&e-nativeretweets=on&f-media=on feed.xml
-/i/lists/84/rss feed.xml
+/search/rss?f=tweets&q=tide&e-nativeretweets=on feed_of_many.xml
+/search/rss?f=tweets&q=%23tides&e-nativeretweets=on feed_of_many.xml
+/search/rss?f=tweets&q=tide&e-nativeretweets=on&f-media=on feed_of_many.xml
+/i/lists/84/rss feed_of_many.xml
 /robots.txt 404 -
 / 502 -
 EOF
 feed_ids=$(wanted feed)
+many_ids=$(wanted feed_of_many)
 # shellcheck disable=SC2086
 {
     ends "feed of posts" "{\"kind\":\"posts\",\"target\":\"@harbour_notes\",$fetched}" "succeeded sampled 7 0"
@@ -165,7 +166,7 @@ feed_ids=$(wanted feed)
     ends "feed of a search" "{\"kind\":\"search\",\"target\":\"tide\",$fetched}" "succeeded sampled 7 0"
     ends "feed of a hashtag" "{\"kind\":\"hashtag\",\"target\":\"#tides\",$fetched}" "succeeded sampled 7 0"
     ends "feed of a list" "{\"kind\":\"list\",\"target\":\"84\",$fetched}" "succeeded sampled 7 0"
-    has_ids "feed of a list" $feed_ids
+    has_ids "feed of a list" $many_ids
 }
 ends "feed of replies" "{\"kind\":\"replies\",\"target\":\"@harbour_notes\",$fetched}" "succeeded sampled 5 0"
 ends "no feed of media" "{\"kind\":\"media\",\"target\":\"@harbour_notes\",$fetched}" "dead empty_suspect 0 0"
@@ -183,7 +184,7 @@ say "nitter: feeds stand in for pages; one that is not found says nothing of the
     echo "/nobody_x 200 $SHAPES/nitter/state_empty.html"
     echo "/i/status 502 -"
 } | sed "s/2061528294532056046/$(jq -r '.posts[0].id' "$SHAPES/syndication/gif.expect.json")/" | table nitter
-ends "an instance that shows nothing" "{\"kind\":\"posts\",\"target\":\"@harbour_notes\",$fetched}" "succeeded sampled 4 0"
+ends "an instance that shows nothing" "{\"kind\":\"posts\",\"target\":\"@harbour_notes\",$fetched}" "succeeded sampled 7 0"
 by "syndication" timeline_profile
 jq -r '.posts[].id' "$SHAPES/syndication/timeline_profile.expect.json" >"$WORK/ids"
 # shellcheck disable=SC2046

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "core/drift.h"
 #include "extract/check.h"
+#include "extract/order.h"
 #include "extract/reader.h"
 
 #include <stdarg.h>
@@ -263,17 +264,94 @@ static void the_order_of_a_list_is_checked_as_it_promises(void **state)
     list_op.order = ORDER_ENTRIES;
     struct reading r = page_of(by_key, 3);
     assert_int_equal(r.disorder, 1);
-    assert_int_equal(r.posts, 3);
-    text_is(parsed(&r.records[1]), "quality.checks.order", "ok");
-    text_is(parsed(&r.records[2]), "quality.checks.order", "fail");
+    assert_int_equal(r.posts, 2);
+    assert_int_equal(r.rejected, 1);
+    text_is(parsed(&r.records[0]), "quality.checks.order", "ok");
+    text_is(parsed(&r.records[1]), "check", "order"); /* 80 between 90 and 85 */
+    text_is(parsed(&r.records[2]), "quality.checks.order", "ok");
     list_op.order = ORDER_IDS;
     r = page_of(by_key, 3);
     assert_int_equal(r.disorder, 1);
-    text_is(parsed(&r.records[1]), "quality.checks.order", "fail");
+    assert_int_equal(r.rejected, 1);
+    text_is(parsed(&r.records[1]), "quality.checks.order", "ok");
     list_op.order = ORDER_NONE;
     r = page_of(by_key, 3);
     assert_int_equal(r.disorder, 0);
     text_is(parsed(&r.records[1]), "quality.checks.order", "na");
+}
+
+/* One post that stands above all the others, and is no newer, is the one in the wrong place. What is read a second
+ * time for that is counted once. */
+static void an_old_post_above_the_list_costs_no_other(void **state)
+{
+    (void)state;
+    static const struct post posts[] = {{1, NULL, NULL, NULL, NULL}, {9, NULL, NULL, NULL, NULL}, {8, NULL, NULL, NULL, NULL},
+                                        {7, NULL, NULL, NULL, NULL}, {7, NULL, NULL, NULL, NULL}};
+    struct buf text = BUF(1 << 20);
+    list_op.order = ORDER_IDS;
+    reader_forget(reader);
+    struct reading r = page_of(posts, 5);
+    list_op.order = ORDER_NONE;
+    assert_int_equal(r.rejected, 1);
+    assert_int_equal(r.posts, 3);
+    assert_int_equal(r.repeated, 1); /* the same again is no disorder */
+    assert_int_equal(r.records[0].kind, RECORD_REJECTED);
+    text_is(parsed(&r.records[0]), "record.quality.checks.order", "fail");
+    reader_counts(reader, &text);
+    assert_true(span_find(buf_span(&text), SPAN("\npost.id 0 5")) < text.n);
+    buf_free(&text);
+}
+
+static void as_few_as_can_be_stand_in_the_wrong_place(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t keys[8];
+        size_t n;
+        const char *stay;
+    } rows[] = {
+        {{0}, 0, ""},
+        {{5}, 1, "y"},
+        {{5, 4, 4, 1}, 4, "yyyy"},
+        {{1, 9, 8, 7}, 4, "nyyy"},
+        {{9, 8, 7, 10}, 4, "yyyn"},
+        {{9, 3, 8, 7, 2}, 5, "ynyyy"},
+        {{1, 2, 3, 4}, 4, "nnny"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool out[8] = {0};
+        order_outcasts(rows[i].keys, rows[i].n, out);
+        for (size_t k = 0; k < rows[i].n; k++)
+            if (out[k] != (rows[i].stay[k] == 'n'))
+                fail_msg("row %zu: the key at %zu", i, k);
+    }
+}
+
+/* A page of another server, asked for by a handle. */
+static void others_between_the_posts_of_a_handle_are_kept_apart(void **state)
+{
+    (void)state;
+#define ITEM(who, id, classes, head)                                                                                  \
+    "<div class=\"timeline-item " classes "\" data-username=\"" who "\"><div class=\"tweet-body\">" head                \
+    "<a class=\"fullname\" title=\"N\">N</a><a class=\"username\">@" who "</a><span class=\"tweet-date\"><a href=\"/" who \
+    "/status/" id "#m\" title=\"Jun 14, 2026 · 11:31 AM UTC\">x</a></span><div class=\"tweet-content\">t</div></div></div>"
+    const char *page = "<html><body><div class=\"container\"><div class=\"timeline-container\"><div class=\"timeline\">"
+        ITEM("Someone", "2066121430466560001", "", "") ITEM("stranger", "2066121430466560002", "", "")
+        ITEM("friend", "2066121430466560003", "", "<div class=\"retweet-header\"><span>Someone retweeted</span></div>")
+        ITEM("asker", "2066121430466560004", "thread", "") "</div></div></div></body></html>";
+    struct fault f = {0};
+    struct reading r;
+    reader_expect_handle(reader, SPAN("someone"));
+    arena_reset(arena);
+    assert_int_equal(reader_document(reader, SPAN("nitter_timeline"), 200, SPAN_NONE, span_of(page), COLLECTED, arena, &r, &f), E_OK);
+    assert_int_equal(r.posts, 3);
+    assert_int_equal(r.rejected, 1);
+    text_is(parsed(&r.records[0]), "quality.checks.author", "ok");
+    text_is(parsed(&r.records[1]), "check", "author");
+    text_is(parsed(&r.records[3]), "author.screen_name", "asker"); /* in a thread: context */
+    reader_forget(reader);
+    assert_int_equal(reader_document(reader, SPAN("nitter_timeline"), 200, SPAN_NONE, span_of(page), COLLECTED, arena, &r, &f), E_OK);
+    assert_int_equal(r.rejected, 0);
 }
 
 /* ---- members ---- */
@@ -645,6 +723,9 @@ int main(void)
         T(a_record_that_fails_a_hard_check_is_kept_apart),
         T(posts_of_others_in_an_own_list_are_kept_apart),
         T(the_order_of_a_list_is_checked_as_it_promises),
+        T(an_old_post_above_the_list_costs_no_other),
+        T(as_few_as_can_be_stand_in_the_wrong_place),
+        T(others_between_the_posts_of_a_handle_are_kept_apart),
         T(members_are_read_where_the_site_sends_them),
         T(counts_are_told_once_and_new_members_by_name),
         T(a_renamed_member_of_an_account_shows),

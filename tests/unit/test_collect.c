@@ -1252,7 +1252,7 @@ static struct pack *open_with_feed(void)
     const char *sites = getenv("FULMAR_SITES");
     assert_non_null(mkdtemp(folder));
     snprintf(command, sizeof command,
-             "cp -r %s/x %s/x && sed -i -e \"/^    # Another's view/,/^      turns_max: 500/d\" -e '0,/^    dom: .*/s//    fetch: {sources: [nitter_feed]}/' "
+             "cp -r %s/x %s/x && sed -i -e \"/^    # Another's view/,/^      no_others: true/d\" -e '0,/^    dom: .*/s//    fetch: {sources: [nitter_feed]}/' "
              "-e '0,/^    fallback_on: .*/s//    fallback_on: [rate_limited]/' "
              "-e 's|^  nitter_feed: {url: [^,]*,|  nitter_feed: {url: \"{base}/{input}/rss?n={limit}\\&c={cursor}\", limit: 20,|' "
              "%s/x/site.yaml",
@@ -1391,6 +1391,20 @@ static void another_server_is_asked_where_one_fails(void **state)
                      verdict_name(r.verdict), SP(r.why));
         arena_free(&a);
     }
+}
+
+/* The page's own API knows authors by their ids, a Nitter instance by their handles: what the one said of the account
+ * leaves none of the other's posts out. */
+static void posts_of_a_handle_are_those_of_the_account(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .page_count = 1, .pages = {{.status = 403, .code = 200}}, .instances = "nitter=https://n.test",
+        .feed = feed_of(3), .feed_status = 200);
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_SAMPLED);
+    assert_int_equal(s.have, 3);
+    assert_true(reports(&r, "\"source\":\"capture\",\"pages\":0,\"posts\":0,\"state\":\"login_required\""));
+    arena_free(&a);
 }
 
 /* Three posts, then pages without any, each with another cursor. */
@@ -1537,6 +1551,7 @@ int main(void)
         cmocka_unit_test(a_token_that_is_used_up_is_had_anew),
         cmocka_unit_test(a_token_that_is_refused_again_is_the_session_s),
         cmocka_unit_test(a_visitor_s_token_that_is_refused_again_asks_for_a_login),
+        cmocka_unit_test(posts_of_a_handle_are_those_of_the_account),
         cmocka_unit_test(a_page_opened_anew_that_starts_over_is_no_end),
         cmocka_unit_test(one_broken_post_is_lost_and_said),
         cmocka_unit_test(a_post_that_contradicts_itself_is_kept_apart),
