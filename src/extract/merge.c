@@ -1,22 +1,20 @@
 #include "extract/merge.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static const struct merge_row {
+    const char *name, *path, *member;
+    enum merge_rule rule;
+} rows[MERGE_FIELDS] = {
+#define MERGE_ROW(id, name, path, member, rule) {name, path, member, rule},
+    MERGES(MERGE_ROW)
+#undef MERGE_ROW
+};
 
 const char *merge_field_name(enum merge_field f)
 {
-    static const char *const names[MERGE_FIELDS] = {
-        [MERGE_TEXT] = "text",
-        [MERGE_CREATED_AT] = "created_at",
-        [MERGE_AUTHOR] = "author",
-        [MERGE_MEDIA] = "media",
-        [MERGE_LANG] = "lang",
-        [MERGE_URLS] = "urls",
-        [MERGE_REPLY_TO] = "reply_to.post_id",
-        [MERGE_QUOTE_OF] = "quote_of",
-        [MERGE_REPOST_OF] = "repost_of",
-        [MERGE_CONVERSATION] = "conversation_id",
-    };
-    return f < MERGE_FIELDS ? names[f] : "";
+    return f < MERGE_FIELDS ? rows[f].name : "";
 }
 
 int merge_rank(struct span source)
@@ -32,26 +30,28 @@ int merge_rank(struct span source)
 
 /* ---- reading ---- */
 
-static bool keep(struct arena *a, struct span s, struct span *out)
-{
-    if (!s.p)
-        return true;
-    *out = arena_keep(a, span_cut(s, 0, MERGE_VALUE_MAX));
-    return out->p != NULL;
-}
-
-static struct span text_at(struct json v, const char *path)
+/* A text, a whole number or a truth value, as text; .p NULL when it is neither. */
+static struct span word_of(struct json v, char room[32])
 {
     struct span s = SPAN_NONE;
-    json_text(json_path(v, path), &s);
-    return s;
+    int64_t n;
+    bool b;
+    if (json_text(v, &s))
+        return s;
+    if (json_int(v, &n)) {
+        snprintf(room, 32, "%lld", (long long)n);
+        return span_of(room);
+    }
+    return json_bool(v, &b) ? span_of(b ? "true" : "false") : SPAN_NONE;
 }
 
-/* A member of each element, in their order; nothing when one of them has none: the source says it otherwise. */
+/* A member of each element, in their order, or the elements themselves (""); nothing when one of them has none: the
+ * source says it otherwise. */
 static struct span each_of(struct json list, const char *member, struct buf *out)
 {
     for (struct json_iter i = json_each(list); json_next(&i);) {
-        struct span word = text_at(i.value, member);
+        char room[32];
+        struct span word = word_of(member[0] ? json_path(i.value, member) : i.value, room);
         if (!word.n)
             return SPAN_NONE;
         if (out->n)
@@ -61,38 +61,31 @@ static struct span each_of(struct json list, const char *member, struct buf *out
     return out->n && !out->failed ? buf_span(out) : SPAN_NONE;
 }
 
-static bool keep_texts(struct json record, struct arena *a, struct merge_side *out)
+/* A list that was cut in the middle of an element is none. */
+static bool keep(struct arena *a, const struct merge_row *row, struct span s, struct span *out)
 {
-    static const char *const paths[MERGE_FIELDS] = {
-        [MERGE_TEXT] = "text",
-        [MERGE_CREATED_AT] = "created_at",
-        [MERGE_AUTHOR] = "author.screen_name",
-        [MERGE_LANG] = "lang",
-        [MERGE_REPLY_TO] = "reply_to.post_id",
-        [MERGE_QUOTE_OF] = "quote_of",
-        [MERGE_REPOST_OF] = "repost_of",
-        [MERGE_CONVERSATION] = "conversation_id",
-    };
-    for (int f = 0; f < MERGE_FIELDS; f++)
-        if (paths[f] && !keep(a, text_at(record, paths[f]), &out->value[f]))
-            return false;
-    return true;
+    bool cut = s.n > MERGE_VALUE_MAX;
+    if (!s.p || (cut && row->member))
+        return true;
+    *out = arena_keep(a, span_cut(s, 0, MERGE_VALUE_MAX));
+    return out->p != NULL;
 }
 
 bool merge_read(struct json record, struct arena *a, struct merge_side *out)
 {
-    struct buf keys = BUF(MERGE_VALUE_MAX), links = BUF(MERGE_VALUE_MAX * 4);
+    static const struct merge_row source = {.path = "provenance.source"};
+    struct buf list = BUF(MERGE_VALUE_MAX * 4);
+    char room[32];
     *out = (struct merge_side){0};
     json_bool(json_get(record, SPAN("text_truncated")), &out->truncated);
     json_bool(json_get(record, SPAN("media_pending")), &out->pending);
-    bool fine =
-        keep(a, text_at(record, "provenance.source"), &out->source) && keep_texts(record, a, out) &&
-        keep(a, each_of(json_get(record, SPAN("media")), "key", &keys), &out->value[MERGE_MEDIA]) &&
-        keep(a, each_of(json_get(record, SPAN("urls")), "expanded", &links), &out->value[MERGE_URLS]);
-    if (links.n > MERGE_VALUE_MAX) /* a link cut in two is none */
-        out->value[MERGE_URLS] = SPAN_NONE;
-    buf_free(&keys);
-    buf_free(&links);
+    bool fine = keep(a, &source, word_of(json_path(record, source.path), room), &out->source);
+    for (int f = 0; f < MERGE_FIELDS && fine; f++) {
+        struct json at = json_path(record, rows[f].path);
+        buf_clear(&list);
+        fine = keep(a, &rows[f], rows[f].member ? each_of(at, rows[f].member, &list) : word_of(at, room), &out->value[f]);
+    }
+    buf_free(&list);
     return fine;
 }
 
@@ -138,20 +131,42 @@ static struct span without_addressees(struct span s)
     }
 }
 
-static bool has_word(struct span words, struct span wanted)
+/* Nor does it show the link to what stands below it: a card, files, a quoted post, an article. */
+static struct span without_last_links(struct span s)
+{
+    for (;;) {
+        s = span_trim(s);
+        size_t from = s.n;
+        while (from > 0 && !is_space(s.p[from - 1]))
+            from--;
+        struct span word = span_cut(s, from, s.n);
+        if (!span_starts(word, SPAN("https://")) && !span_starts(word, SPAN("http://")))
+            return s;
+        s = span_cut(s, 0, from);
+    }
+}
+
+static bool same_body(struct span a, struct span b)
+{
+    a = without_last_links(without_addressees(a));
+    b = without_last_links(without_addressees(b));
+    return !a.n || !b.n || same_words(a, b);
+}
+
+static bool has_word(struct span words, struct span wanted, bool any_case)
 {
     struct span word;
     while (span_next(&words, ' ', &word))
-        if (span_eq(word, wanted))
+        if (any_case ? span_eq_nocase(word, wanted) : span_eq(word, wanted))
             return true;
     return false;
 }
 
-static bool has_all(struct span words, struct span of)
+static bool has_all(struct span words, struct span of, bool any_case)
 {
     struct span word;
     while (span_next(&of, ' ', &word))
-        if (!has_word(words, word))
+        if (!has_word(words, word, any_case))
             return false;
     return true;
 }
@@ -159,25 +174,25 @@ static bool has_all(struct span words, struct span of)
 bool merge_conflict(enum merge_field f, const struct merge_side *a, const struct merge_side *b)
 {
     struct span x = a->value[f], y = b->value[f];
+    bool any_case;
     if (!x.p || !y.p)
         return false;
-    switch (f) {
-    case MERGE_TEXT:
-        return !a->truncated && !b->truncated &&
-               !same_words(without_addressees(x), without_addressees(y));
-    case MERGE_AUTHOR:
+    switch (rows[f].rule) {
+    case MERGE_BODY:
+        return !a->truncated && !b->truncated && !same_body(x, y);
+    case MERGE_WORDS:
+        return !same_words(x, y);
+    case MERGE_HANDLE:
         return !span_eq_nocase(x, y);
-    case MERGE_URLS:
-        return !a->truncated && !b->truncated && !has_all(x, y) && !has_all(y, x);
-    case MERGE_MEDIA:
+    case MERGE_NAMES:
+    case MERGE_SOME:
+        if (a->truncated || b->truncated)
+            return false;
+        any_case = rows[f].rule == MERGE_NAMES;
+        return !has_all(x, y, any_case) && !has_all(y, x, any_case);
+    case MERGE_FILES:
         return !a->pending && !b->pending && !span_eq(x, y);
-    case MERGE_CREATED_AT:
-    case MERGE_LANG:
-    case MERGE_REPLY_TO:
-    case MERGE_QUOTE_OF:
-    case MERGE_REPOST_OF:
-    case MERGE_CONVERSATION:
-    case MERGE_FIELDS:
+    case MERGE_EXACT:
         break;
     }
     return !span_eq(x, y);

@@ -3,6 +3,7 @@
 #include "wire/frame.h"
 
 enum { SLOTS = 16384, LINE_MAX = 16 * 1024 }; /* SLOTS: two for each post */
+_Static_assert(CONFLICT_POSTS <= UINT16_MAX && CONFLICT_POSTS * 2 <= SLOTS, "a place for each");
 
 /* The post's place: its own, or the free one it would get. 0 stands for a free slot. */
 static size_t place_of(const struct conflict_book *b, struct span id, uint64_t *out_hash)
@@ -23,14 +24,15 @@ void conflict_keep(struct conflict_book *b, struct arena *a, struct json_parser 
     if (b->used >= CONFLICT_POSTS || json_parse(parser, rec->json, &root, NULL))
         return;
     if (!b->sides) {
-        b->sides = arena_get(a, SLOTS * sizeof *b->sides);
+        b->sides = arena_get(a, CONFLICT_POSTS * sizeof *b->sides);
         b->ids = arena_get(a, SLOTS * sizeof *b->ids);
+        b->at = arena_get(a, SLOTS * sizeof *b->at);
     }
-    size_t at = place_of(b, rec->id, &hash);
-    if (b->ids[at] || !merge_read(root, a, &b->sides[at]))
+    size_t slot = place_of(b, rec->id, &hash);
+    if (b->ids[slot] || !merge_read(root, a, &b->sides[b->used]))
         return;
-    b->ids[at] = hash;
-    b->used++;
+    b->ids[slot] = hash;
+    b->at[slot] = (uint16_t)b->used++;
 }
 
 static void put_values(struct json_w *w, enum merge_field f, const struct merge_side *first,
@@ -80,13 +82,14 @@ size_t conflict_find(struct conflict_book *b, struct arena *a, struct json_parse
     size_t found = 0;
     if (!b->sides || b->found >= CONFLICTS_MAX || json_parse(parser, rec->json, &root, NULL))
         return 0;
-    size_t at = place_of(b, rec->id, &hash);
-    if (!b->ids[at] || !merge_read(root, a, &second))
+    size_t slot = place_of(b, rec->id, &hash);
+    if (!b->ids[slot] || !merge_read(root, a, &second))
         return 0;
+    const struct merge_side *first = &b->sides[b->at[slot]];
     for (int f = 0; f < MERGE_FIELDS; f++) {
-        if (!merge_conflict((enum merge_field)f, &b->sides[at], &second))
+        if (!merge_conflict((enum merge_field)f, first, &second))
             continue;
-        add_item(out_items, rec, (enum merge_field)f, &b->sides[at], &second);
+        add_item(out_items, rec, (enum merge_field)f, first, &second);
         found++;
     }
     b->found += (int64_t)found;

@@ -8,8 +8,9 @@
 enum { CONFLICT_POSTS = 8000, CONFLICTS_MAX = 1000 };
 
 struct conflict_book {
-    struct merge_side *sides;
-    uint64_t *ids; /* hashes, beside sides; open addressing */
+    struct merge_side *sides; /* in the order in which they came */
+    uint64_t *ids;            /* hashes; open addressing */
+    uint16_t *at;             /* beside ids: which of the sides */
     size_t used;
     int64_t found;
 };

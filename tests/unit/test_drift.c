@@ -155,6 +155,15 @@ static struct merge_side side(const char *json)
     return out;
 }
 
+#define FILE(key, type, width)                                                                          \
+    "{\"key\":\"" key "\",\"type\":\"" type "\",\"alt\":\"of " key " " #width "\",\"width\":" #width                    \
+    ",\"height\":" #width ",\"duration_ms\":" #width "}"
+/* Members that say another thing with other words. */
+#define EVERY(id, number, truth, word)                                                                  \
+    "\"is_long\":" truth ",\"hashtags\":[\"" word "\"],\"cashtags\":[\"" word "\"],\"mentions\":[{\"screen_name\":\"" word       \
+    "\"},{\"screen_name\":\"bob\"}],\"thread_id\":\"" id "\",\"source_app\":\"" word "\",\"card\":{\"title\":\"" word          \
+    "\",\"poll\":{\"options\":[{\"label\":\"" word "\",\"votes\":" number "}]}},\"article\":{\"id\":\"" id                 \
+    "\"},\"community\":{\"id\":\"" id "\"},\"place\":{\"id\":\"" id "\"}"
 #define POST(source, rest) "{\"provenance\":{\"source\":\"" source "\"}," rest "}"
 
 static void readings_disagree_only_where_both_say_something(void **state)
@@ -162,25 +171,29 @@ static void readings_disagree_only_where_both_say_something(void **state)
     (void)state;
     struct merge_side full = side(POST(
         "graphql", "\"text\":\"one  two\\nthree\",\"created_at\":\"2026-01-01T00:00:00Z\",\"author\":{"
-                   "\"screen_name\":\"NASA\"},\"media\":[{\"key\":\"A\"},{\"key\":\"B\"}],"
+                   "\"screen_name\":\"NASA\",\"id\":\"11\",\"name\":\"The NASA\"},\"media\":[" FILE("A", "photo", 640) ","
+                   FILE("B", "gif", 320) "],"
                    "\"lang\":\"en\",\"urls\":[{\"expanded\":\"https://a\"},{\"expanded\":\"https://b\"}],"
-                   "\"reply_to\":{\"post_id\":\"1\"},\"quote_of\":\"2\",\"repost_of\":\"3\","
-                   "\"conversation_id\":\"4\",\"counts\":{\"like\":1}"));
+                   "\"reply_to\":{\"post_id\":\"1\",\"user_id\":\"5\",\"screen_name\":\"Ann\"},\"quote_of\":\"2\","
+                   "\"repost_of\":\"3\",\"conversation_id\":\"4\",\"counts\":{\"like\":1}," EVERY("11", "640", "true", "a")));
     struct merge_side shown = side(POST(
         "dom", "\"text\":\" one two three \",\"created_at\":\"2026-01-01T00:00:00Z\",\"author\":{"
                "\"screen_name\":\"nasa\"},\"media\":[{\"url\":\"u\"}],\"lang\":\"en\",\"urls\":["
                "{\"expanded\":\"https://a\"}],\"reply_to\":{\"post_id\":null},\"quote_of\":null,"
-               "\"counts\":{\"like\":2}"));
+               "\"hashtags\":[],\"mentions\":[{\"screen_name\":\"BOB\"}],\"is_long\":null,\"card\":null,\"counts\":{\"like\":2}"));
     for (int f = 0; f < MERGE_FIELDS; f++)
         if (merge_conflict((enum merge_field)f, &full, &shown))
             fail_msg("%s", merge_field_name((enum merge_field)f));
     struct merge_side other = side(POST(
         "dom", "\"text\":\"one two\",\"created_at\":\"2026-01-01T00:00:01Z\",\"author\":{"
-               "\"screen_name\":\"esa\"},\"media\":[{\"key\":\"A\"}],\"lang\":\"de\",\"urls\":[{\"expanded\":"
-               "\"https://a\"},{\"expanded\":\"https://c\"}],\"reply_to\":{\"post_id\":\"9\"},"
-               "\"quote_of\":\"9\",\"repost_of\":\"9\",\"conversation_id\":\"9\""));
+               "\"screen_name\":\"esa\",\"id\":\"12\",\"name\":\"The ESA\"},\"media\":[" FILE("A", "video", 641) "],\"lang\":\"de\",\"urls\":[{\"expanded\":"
+               "\"https://a\"},{\"expanded\":\"https://c\"}],\"reply_to\":{\"post_id\":\"9\",\"user_id\":\"9\","
+               "\"screen_name\":\"Eve\"},\"quote_of\":\"9\",\"repost_of\":\"9\",\"conversation_id\":\"9\"," EVERY("12", "641", "false", "x")));
     for (int f = 0; f < MERGE_FIELDS; f++)
-        assert_true(merge_conflict((enum merge_field)f, &full, &other));
+        if (!merge_conflict((enum merge_field)f, &full, &other))
+            fail_msg("%s is the same", merge_field_name((enum merge_field)f));
+    for (int f = 0; f < MERGE_FIELDS; f++)
+        assert_false(merge_conflict((enum merge_field)f, &full, &full));
     struct merge_side cut = side(POST("dom", "\"text\":\"one tw\",\"text_truncated\":true"));
     assert_false(merge_conflict(MERGE_TEXT, &full, &cut));
     assert_false(merge_conflict(MERGE_CREATED_AT, &full, &cut)); /* not said */
@@ -190,6 +203,13 @@ static void readings_disagree_only_where_both_say_something(void **state)
     assert_false(merge_conflict(MERGE_MEDIA, &full, &less));
     struct merge_side answer = side(POST("graphql", "\"text\":\"@a @b one two three\""));
     assert_false(merge_conflict(MERGE_TEXT, &answer, &shown));
+    /* A page does not show the link to what stands below the words, nor any words of an article. */
+    struct merge_side linked = side(POST("graphql", "\"text\":\"one two three https://a.example/b\\nhttp://c.example\""));
+    struct merge_side inside = side(POST("graphql", "\"text\":\"one https://a.example/b two three\""));
+    struct merge_side article = side(POST("dom", "\"text\":\"\""));
+    assert_false(merge_conflict(MERGE_TEXT, &linked, &shown));
+    assert_false(merge_conflict(MERGE_TEXT, &linked, &article));
+    assert_true(merge_conflict(MERGE_TEXT, &inside, &shown));
     struct merge_side glued = side(POST("dom", "\"text\":\"onetwo three\""));
     assert_true(merge_conflict(MERGE_TEXT, &full, &glued));
 }
