@@ -143,7 +143,7 @@ static void post_picture(struct slot *s, enum evidence_kind kind, struct span bo
                 .kind = kind,
                 .gap = gap,
                 .gaps = 1,
-                .reason = s->ending.failure,
+                .reason = s->picture_reason,
                 .at_ms = clock_wall().ms,
                 .strategy = SPAN("page"),
                 .name = screen ? SPAN("screenshot") : SPAN("dom"),
@@ -166,13 +166,14 @@ static bool ask(struct slot *s, uint32_t call, const char *method, struct span p
     return tab_call(s->tab, call, method, params, PICTURE_MS) == E_OK;
 }
 
-bool slot_pictures_start(struct slot *s)
+static bool start(struct slot *s, enum failure_class reason)
 {
     if (!s->tab_open || s->release || s->lease_lost || s->pool->draining ||
-        !evidence_wants_picture(slot_keep(s), s->ending.failure))
+        !evidence_wants_picture(slot_keep(s), reason))
         return false;
     s->screen_done = s->dom_done = false;
     s->pictures_left = 2;
+    s->picture_reason = reason;
     if (s->tab_gone || !s->tab) {
         gap_of_the_rest(s, GAP_PAGE_GONE);
         return false;
@@ -187,6 +188,36 @@ bool slot_pictures_start(struct slot *s)
     if (s->picturing)
         timer_start(s->picture, most < PICTURE_MS ? most : PICTURE_MS);
     return s->picturing;
+}
+
+bool slot_pictures_start(struct slot *s)
+{
+    if (!s->picturing)
+        return start(s, s->ending.failure);
+    s->picture_call = 0; /* the job ended while they were made: nobody waits for them any more */
+    return true;
+}
+
+bool slot_picture(struct slot *s, const struct frame *f)
+{
+    if (f->n[0] < 1 || f->n[0] > UINT32_MAX || f->n[1] <= FAILURE_NONE || f->n[1] >= FAILURE_COUNT || s->picturing)
+        return false;
+    s->picture_call = (uint32_t)f->n[0];
+    if (!start(s, (enum failure_class)f->n[1]))
+        slot_pictures_tell(s);
+    return true;
+}
+
+void slot_pictures_tell(struct slot *s)
+{
+    if (s->picture_call)
+        slot_tell(s, &(struct frame){.type = FRAME_REPLY, .n = {s->picture_call, E_OK}});
+    s->picture_call = 0;
+}
+
+bool slot_pictures_asked(uint32_t call)
+{
+    return call >= CALL_SCREEN && call <= CALL_DOM;
 }
 
 static void keep_base64(struct slot *s, enum evidence_kind kind, bool there, struct span text)

@@ -54,6 +54,8 @@ struct slot {
     bool tab_open, tab_closed, tab_gone;
     bool picturing, screen_done, dom_done; /* the page is asked for pictures before it is closed */
     int pictures_left;
+    enum failure_class picture_reason;
+    uint32_t picture_call; /* of the worker that waits for them, and goes on then; 0: the job has ended */
     struct timer *picture;
     struct login *login; /* cookies of its session; NULL: it has none. See login.c */
     bool opening_login;  /* the store opens them */
@@ -147,6 +149,12 @@ void slot_login_blacken(const struct slot *s, struct frame *f, struct buf copy[F
 enum evidence_keep slot_keep(const struct slot *s);
 /* A piece of evidence from the worker. False: it breaks the protocol. */
 bool slot_evidence(struct slot *s, const struct frame *f);
+/* The worker's strategy has failed and another follows: asks for pictures of its page. Answered when they are there,
+ * or will not come: slot_pictures_tell(). False: it breaks the protocol. */
+bool slot_picture(struct slot *s, const struct frame *f);
+void slot_pictures_tell(struct slot *s);
+/* Is it an answer to these questions? No other may know of it. */
+bool slot_pictures_asked(uint32_t call);
 /* The job has failed, its tab is still there: asks for pictures. True: s->picturing, and the tab stays
  * until slot_pictures_reply() is true, or slot_pictures_give_up(). */
 bool slot_pictures_start(struct slot *s);

@@ -282,6 +282,8 @@ static bool take_frame(struct slot *s, const struct frame *f)
         return true;
     case FRAME_EVIDENCE:
         return slot_evidence(s, f);
+    case FRAME_PICTURE:
+        return slot_picture(s, f);
     case FRAME_DONE:
     case FRAME_FAIL:
         on_done(s, f);
@@ -416,12 +418,15 @@ static void close_tab(struct slot *s)
         s->tab_closed = true;
 }
 
-/* The pictures are there, or will not come: the job ends as it would have without them. */
+/* The pictures are there, or will not come: the job goes on, or ends, as it would have without them. */
 static void pictures_over(struct slot *s)
 {
     s->picturing = false;
     timer_stop(s->picture);
-    close_tab(s);
+    if (s->state == SLOT_ENDING)
+        close_tab(s);
+    else
+        slot_pictures_tell(s);
     advance(s);
 }
 
@@ -445,8 +450,11 @@ static void on_tab_reply(void *ctx, uint32_t call, err e, struct span result)
         advance(s);
         return;
     }
-    if (s->picturing && slot_pictures_reply(s, call, e, result))
-        pictures_over(s);
+    if (slot_pictures_asked(call)) {
+        if (s->picturing && slot_pictures_reply(s, call, e, result))
+            pictures_over(s);
+        return;
+    }
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
         return;
     if (call == WATCH_STEP) {
@@ -751,7 +759,7 @@ static void clean(struct slot *s)
     s->tab_open = s->tab_closed = s->tab_gone = false;
     s->stop_class = FAILURE_NONE;
     s->lease_lost = s->release = s->finished = s->too_big = s->watching = s->taken = false;
-    s->watch_call = 0;
+    s->watch_call = s->picture_call = 0;
     s->watch_failed = E_OK;
     s->step[0] = '\0';
     s->site.pack = NULL;

@@ -34,7 +34,8 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 9, FRAME_HEAD = 5 };
     X(FRAME_LOG, 'w', 1, 1, 4096, "level; line")                                                                          \
     X(FRAME_EVIDENCE, 'w', 6, 5, 9437184, "status, read at ms, batch, failure class or 0, gap or 0, how many; strategy, name, URL, headers as JSON, body") \
     X(FRAME_DONE, 'w', 2, 3, 65536, "verdict, end reason; why, report JSON, counts of fields")                            \
-    X(FRAME_FAIL, 'w', 2, 3, 65536, "failure class, wait_ms; why, report JSON, counts of fields")
+    X(FRAME_FAIL, 'w', 2, 3, 65536, "failure class, wait_ms; why, report JSON, counts of fields")                         \
+    X(FRAME_PICTURE, 'w', 2, 0, 64, "call, failure class of the strategy whose page it is")
 
 #define FRAME_ENUM(name, sender, numbers, texts, size, help) name,
 enum frame_type { FRAME_NONE, FRAME_TABLE(FRAME_ENUM) FRAME_TYPES };

@@ -757,6 +757,8 @@ static err collect(struct collection *c)
         if (i >= c->plan.step_count)
             break;
         evidence_end(&c->evidence, class); /* what this one read shows why it failed */
+        if (c->step->strategy != PLAN_FETCH)
+            page_picture(&c->page, class);
         log_info("job.fallback", F_C("from", plan_strategy_name(c->step->strategy)),
                  F_C("failure", failure_name(class)));
         collection_forget(c);

@@ -135,12 +135,16 @@ void page_step(struct page *p, const char *step)
     (void)!channel_send(p->channel, &(struct frame){.type = FRAME_PROGRESS, .t = {span_of(step)}});
 }
 
+static err send_numbered(struct page *p, struct frame f, uint32_t *out_call)
+{
+    f.n[0] = *out_call = ++p->last_call;
+    return channel_send(p->channel, &f);
+}
+
 static err send_call(struct page *p, struct frame f, int64_t timeout_ms, uint32_t *out_call)
 {
-    f.n[0] = ++p->last_call;
     f.n[1] = timeout_ms;
-    *out_call = p->last_call;
-    return channel_send(p->channel, &f);
+    return send_numbered(p, f, out_call);
 }
 
 /* The page holds its first timeline request: let it start at our cursor, then hold nothing more. */
@@ -233,6 +237,22 @@ err page_wait_frame(struct page *p, enum frame_type type, struct frame *out, mon
     }
 }
 
+static err wait_reply(struct page *p, uint32_t call, mono deadline, struct span *out_text)
+{
+    for (;;) {
+        struct frame in;
+        err e = take(p, deadline, &in);
+        if (e)
+            return e;
+        if (p->told)
+            return p->told;
+        if (in.type != FRAME_REPLY || in.n[0] != call)
+            continue;
+        *out_text = in.t[0];
+        return in.n[1] >= E_OK && in.n[1] < E_COUNT ? (err)in.n[1] : E_PROTOCOL;
+    }
+}
+
 /* Sends a call and waits for its answer; the answer's text is valid until the next frame is taken. */
 static err ask(struct page *p, struct frame f, int64_t budget_ms, struct span *out_text)
 {
@@ -241,20 +261,7 @@ static err ask(struct page *p, struct frame f, int64_t budget_ms, struct span *o
     uint32_t call = 0;
     err e = send_call(p, f, budget_ms, &call);
     /* Node keeps the call's own deadline; ours is only for a node that does not answer. */
-    mono deadline = mono_add(clock_mono(), budget_ms + CALL_MS);
-    while (!e) {
-        struct frame in;
-        e = take(p, deadline, &in);
-        if (e)
-            break;
-        if (p->told)
-            return p->told;
-        if (in.type != FRAME_REPLY || in.n[0] != call)
-            continue;
-        *out_text = in.t[0];
-        return in.n[1] >= E_OK && in.n[1] < E_COUNT ? (err)in.n[1] : E_PROTOCOL;
-    }
-    return e;
+    return e ? e : wait_reply(p, call, mono_add(clock_mono(), budget_ms + CALL_MS), out_text);
 }
 
 /* ---- verbs ---- */
@@ -340,6 +347,19 @@ err page_watch(struct page *p)
     p->watching = true;
     err e = ask(p, (struct frame){.type = FRAME_WATCH, .t = {SPAN("watch")}}, CALL_MS, &answer);
     return e ? fail(p->fault, e, "the page cannot be watched: %.*s", SP(span_cut(answer, 0, 200))) : E_OK;
+}
+
+void page_picture(struct page *p, enum failure_class failure)
+{
+    struct span answer;
+    if (!evidence_wants_picture(p->evidence->keep, failure))
+        return;
+    page_step(p, "picture");
+    struct frame f = {.type = FRAME_PICTURE, .n = {0, (int64_t)failure}};
+    uint32_t call = 0;
+    if (p->told || send_numbered(p, f, &call))
+        return;
+    (void)!wait_reply(p, call, mono_add(clock_mono(), CALL_MS), &answer);
 }
 
 static struct page_request *ready_request(struct page *p)

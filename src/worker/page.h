@@ -84,6 +84,9 @@ struct page_answer {
 };
 MUST_USE err page_fetch(struct page *p, struct span source, struct span url, int64_t budget_ms,
                         struct page_answer *out);
+/* The strategy ended so and another follows: the page as it stands becomes evidence, where a picture explains that.
+ * Returns when it has. */
+void page_picture(struct page *p, enum failure_class failure);
 /* What the page itself says: login wall, suspended, nothing found, … `expression` of the pack returns
  * the words: "state" those that stand there now, "settled" those that come to stand there. */
 struct page_sign page_sign(struct page *p, const char *expression, int64_t budget_ms);

@@ -143,6 +143,34 @@ fulmar artifacts "$seen" --warc "$WORK/seen.warc" 2>/dev/null || die "no WARC of
 grep -aq 'fulmar-strategy: dom' "$WORK/seen.warc" || die "the WARC does not say that it is what the page showed"
 say "evidence: what the page showed reads the same again; a mended pack repairs a dom that drifted ($(wc -l <"$WORK/got") posts, the truth)"
 
+# ---- a strategy that drifted, made up for by the next one: what it read and a picture of its page stay ----
+panel '{"drift":1}'
+rescued=$(STRATEGY='' submit posts @practice_100 40)
+wait_job "$rescued" 60
+panel '{"drift":0}'
+[ "$(job "$rescued" | jq -c '[.state,.counts.posts,[.report.sources[] | [.source,.state]]]')" = '["succeeded",40,[["capture","drift"],["dom","ok"]]]' ] ||
+    die "dom did not make up for it: $(job "$rescued" | jq -c '{state,counts,report}')"
+[ "$(artifacts "$rescued" | jq -c '[.data[] | select(.kind != "response") | [.kind,.reason]] | sort')" = '[["dom","drift"],["screenshot","drift"]]' ] ||
+    die "no picture of the page that drifted: $(artifacts "$rescued")"
+[ "$(artifacts "$rescued" | jq '[.data[] | select(.kind == "response" and .strategy == "capture" and .reason == "drift")] | length > 0')" = true ] ||
+    die "what drifted was not kept: $(artifacts "$rescued")"
+expect_code 0 fulmar artifacts "$rescued" --out "$WORK/rescued"
+[ "$(head -c 3 "$WORK"/rescued/screenshot-*.jpg | od -An -tx1 | tr -d ' ')" = ffd8ff ] || die "the screenshot is no JPEG"
+grep -q 'data-testid' "$WORK"/rescued/dom-*.htm || die "the page is not in its dom"
+calm=$(STRATEGY='' submit posts @practice_100 40)
+wait_job "$calm" 60
+[ "$(artifacts "$calm" | jq -c '[.data, .not_kept]')" = '[[],[]]' ] || die "a good job keeps evidence: $(artifacts "$calm")"
+say "evidence: a drift that another strategy made up for keeps its answers, a screenshot and the dom"
+
+# ---- a list without posts and without a word why ----
+nothing=$(submit posts @fault_empty 20)
+wait_job "$nothing" 60
+[ "$(job_class "$nothing")" = empty_suspect ] || die "an empty list ended as $(job_class "$nothing")"
+for kind in response screenshot dom; do
+    [ "$(artifacts "$nothing" | jq "[.data[] | select(.kind == \"$kind\" and .reason == \"empty_suspect\")] | length")" -ge 1 ] ||
+        die "no $kind of a suspicious list: $(artifacts "$nothing")"
+done
+
 # ---- a page whose API says nothing ----
 panel '{"never":1}'
 silent=$(submit posts @practice_700 20)

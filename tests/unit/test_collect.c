@@ -70,6 +70,8 @@ struct script {
     char headers[300], piece_url[160]; /* of the last one */
     size_t body_bytes;
     int64_t reason;
+    int pictures; /* of a strategy that another followed */
+    int64_t pictured;
     int fd;
 };
 
@@ -398,6 +400,11 @@ static void on_frame(struct script *s, const struct frame *f)
         break;
     case FRAME_DOWNLOAD:
         answer_download(s, f);
+        break;
+    case FRAME_PICTURE:
+        s->pictures++;
+        s->pictured = f->n[1];
+        give(s, &ok);
         break;
     case FRAME_EVIDENCE:
         take_piece(s, f);
@@ -1245,18 +1252,18 @@ static struct pack *open_from(const char *folder)
     return open_named(folder, "x");
 }
 
-/* The pack of X with a feed behind its own API, for when that is limited. */
-static struct pack *open_with_feed(void)
+/* The pack of X with a feed behind its own API, for when that ends so. */
+static struct pack *open_with_feed(const char *after)
 {
     char folder[] = "/tmp/fulmar-collect-XXXXXX", command[1200];
     const char *sites = getenv("FULMAR_SITES");
     assert_non_null(mkdtemp(folder));
     snprintf(command, sizeof command,
              "cp -r %s/x %s/x && sed -i -e \"/^    # Another's view/,/^      no_others: true/d\" -e '0,/^    dom: .*/s//    fetch: {sources: [nitter_feed]}/' "
-             "-e '0,/^    fallback_on: .*/s//    fallback_on: [rate_limited]/' "
+             "-e '0,/^    fallback_on: .*/s//    fallback_on: [%s]/' "
              "-e 's|^  nitter_feed: {url: [^,]*,|  nitter_feed: {url: \"{base}/{input}/rss?n={limit}\\&c={cursor}\", limit: 20,|' "
              "%s/x/site.yaml",
-             sites ? sites : "sites", folder, folder);
+             sites ? sites : "sites", folder, after, folder);
     assert_int_equal(system(command), 0);
     struct pack *p = open_from(folder);
     snprintf(command, sizeof command, "rm -rf %s", folder);
@@ -1299,7 +1306,7 @@ static void the_next_strategy_runs_where_the_pack_says(void **state)
 {
     (void)state;
     struct pack *usual = pack;
-    pack = open_with_feed();
+    pack = open_with_feed("rate_limited");
     JOB(.claimed = 40, .limit = 30, .page_count = 2, .feed = feed_of(3), .feed_status = 200,
         .robots = "User-agent: *\nAllow: /\n", .pages = {{0, 20, "c1"}, {20, 20, "c2", .status = 429}});
     assert_int_equal(r.failure, FAILURE_NONE);
@@ -1314,11 +1321,40 @@ static void the_next_strategy_runs_where_the_pack_says(void **state)
     pack = usual;
 }
 
+/* The page of the strategy that failed is on its way out when the next one begins: its picture is taken before. */
+static void a_strategy_that_drifted_leaves_its_picture(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *after;
+        enum evidence_keep keep;
+        short broken, status;
+        int pictures;
+    } rows[] = {
+        {"drift", EVIDENCE_ON_FAILURE, 20, 200, 1},
+        {"drift", EVIDENCE_NEVER, 20, 200, 0},
+        {"rate_limited", EVIDENCE_ON_FAILURE, 0, 429, 0}, /* a limit is no matter of the page */
+    };
+    struct pack *usual = pack;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        pack = open_with_feed(rows[i].after);
+        JOB(.claimed = 40, .page_count = 1, .feed = feed_of(3), .feed_status = 200, .keep = rows[i].keep,
+            .pages = {{0, 20, "c1", .broken = rows[i].broken, .status = rows[i].status}});
+        assert_int_equal(r.failure, FAILURE_NONE);
+        assert_int_equal(s.have, 3);
+        assert_int_equal(s.pictures, rows[i].pictures);
+        assert_int_equal(s.pictured, rows[i].pictures ? FAILURE_DRIFT : FAILURE_NONE);
+        arena_free(&a);
+        pack_close(&pack);
+    }
+    pack = usual;
+}
+
 static void other_failures_do_not_run_the_next_strategy(void **state)
 {
     (void)state;
     struct pack *usual = pack;
-    pack = open_with_feed();
+    pack = open_with_feed("rate_limited");
     JOB(.claimed = 40, .page_count = 1, .feed = feed_of(3), .feed_status = 200,
         .pages = {{0, 20, "c1", .fails = true}});
     assert_int_equal(r.failure, FAILURE_NETWORK);
@@ -1344,7 +1380,7 @@ static void the_last_strategy_says_how_it_ended(void **state)
         {"User-agent: other\nDisallow: /\n", 200, 1, FAILURE_NONE},
     };
     struct pack *usual = pack;
-    pack = open_with_feed();
+    pack = open_with_feed("rate_limited");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         JOB(.claimed = 40, .page_count = 1, .feed = rows[i].status == 200 ? feed_of(3) : "no",
             .feed_status = rows[i].status,
@@ -1552,6 +1588,7 @@ int main(void)
         cmocka_unit_test(a_token_that_is_refused_again_is_the_session_s),
         cmocka_unit_test(a_visitor_s_token_that_is_refused_again_asks_for_a_login),
         cmocka_unit_test(posts_of_a_handle_are_those_of_the_account),
+        cmocka_unit_test(a_strategy_that_drifted_leaves_its_picture),
         cmocka_unit_test(a_page_opened_anew_that_starts_over_is_no_end),
         cmocka_unit_test(one_broken_post_is_lost_and_said),
         cmocka_unit_test(a_post_that_contradicts_itself_is_kept_apart),
