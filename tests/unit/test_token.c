@@ -60,7 +60,7 @@ static void compare_vectors(const char *path, size_t least)
     list = json_get(root, SPAN("vectors"));
     assert_true(json_count(list) >= least);
     for (size_t i = 0; i < json_count(list); i++) {
-        struct span id, token;
+        struct span id = SPAN_NONE, token = SPAN_NONE;
         assert_true(json_text(json_at(json_at(list, i), 0), &id) && json_text(json_at(json_at(list, i), 1), &token));
         assert_true(token_of_id(id, got));
         if (!span_is(token, got))
