@@ -3,6 +3,7 @@
  * A piece is bytes of a foreign site: it is given out as a download that no browser runs or shows as
  * ours (attachment, sandbox, nosniff). */
 #include "api/inside.h"
+#include "api/view.h"
 
 #include "core/metrics.h"
 
@@ -22,12 +23,6 @@ static void put_headers(struct json_w *w, struct span headers, struct json_parse
         json_put_raw(w, SPAN("{}"));
     }
     buf_free(&small);
-}
-
-static void put_time(struct json_w *w, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
 }
 
 static void put_piece(struct json_w *w, const struct call *c, const struct evidence_view *v)
@@ -51,7 +46,7 @@ static void put_piece(struct json_w *w, const struct call *c, const struct evide
     json_kv_int(w, "bytes", v->bytes);
     json_kv_text(w, "sha256", v->hash);
     json_kv_cstr(w, "reason", v->reason == FAILURE_NONE ? "always" : failure_name(v->reason));
-    put_time(w, "collected_at", v->at_ms);
+    view_time(w, "collected_at", v->at_ms);
     json_kv_int(w, "collected_at_ms", v->at_ms);
     json_key(w, "links");
     json_open(w);
@@ -79,10 +74,7 @@ static void on_listed(struct call *c)
     }
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    json_open(&w);
-    json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
-    json_open_array(&w);
+    view_list_open(&w);
     for (size_t i = 0; i < list->count; i++)
         put_piece(&w, c, &list->pieces[i]);
     json_close_array(&w);

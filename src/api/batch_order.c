@@ -6,7 +6,7 @@ enum { RAW_MAX = 64 * 1024 };
 
 struct reading {
     struct batch_order *order;
-    struct order_refusal *refusal;
+    struct body body;
     struct arena *arena;
     struct json_parser *parser;
     struct pack *const *packs;
@@ -22,59 +22,9 @@ static const char *const create_members[] = {"name", "jobs",   "template",  "tar
 static const char *const add_members[] = {"jobs", "template", "targets", "mode", NULL};
 static const char *const call_names[BATCH_CALLS + 1] = {"complete", "success", NULL};
 
-__attribute__((format(printf, 4, 5))) static void refuse(struct reading *r, struct span pointer,
-                                                         const char *code, const char *fmt, ...)
-{
-    if (r->refusal->error_count == ORDER_ERRORS_MAX)
-        return;
-    struct buf text = BUF(512);
-    va_list ap;
-    va_start(ap, fmt);
-    buf_vfmt(&text, fmt, ap);
-    va_end(ap);
-    r->refusal->errors[r->refusal->error_count++] = (struct problem_error){
-        .pointer = pointer, .code = code, .detail = arena_keep(r->arena, buf_span(&text))};
-    buf_free(&text);
-}
-
-static bool refused(struct order_refusal *out, int status, const char *code, const char *detail)
-{
-    out->status = status;
-    out->code = code;
-    out->detail = span_of(detail);
-    return false;
-}
-
 static struct span at(struct reading *r, const char *list, size_t index, struct span rest)
 {
     return span_of(arena_fmt(r->arena, "/%s/%zu%.*s", list, index, SP(rest)));
-}
-
-/* Members that nobody knows, below `where`. */
-static void refuse_unknown(struct reading *r, struct json object, const char *where,
-                           const char *const *known)
-{
-    for (struct json_iter i = json_each(object); json_next(&i);) {
-        bool is_known = false;
-        for (size_t k = 0; known[k]; k++)
-            is_known = is_known || span_is(i.key, known[k]);
-        if (is_known)
-            continue;
-        const char *near = text_nearest(i.key, known);
-        struct span pointer =
-            span_of(arena_fmt(r->arena, "%s/%.*s", where, SP(span_cut(i.key, 0, 60))));
-        if (near)
-            refuse(r, pointer, "unknown_field", "did you mean \"%s\"?", near);
-        else
-            refuse(r, pointer, "unknown_field", "this is not known here");
-    }
-}
-
-/* A member that is there and not null. */
-static bool given(struct json body, const char *key, struct json *out)
-{
-    *out = json_get(body, span_of(key));
-    return out->doc && !json_is(*out, JSON_NULL);
 }
 
 static struct span raw_of(struct reading *r, struct json v)
@@ -91,7 +41,7 @@ static struct span raw_of(struct reading *r, struct json v)
 static void add_raw(struct reading *r, struct span text, struct span pointer)
 {
     if (!text.p) {
-        refuse(r, pointer, "range", "a job may have %d bytes", RAW_MAX);
+        body_refuse(&r->body, pointer, "range", "a job may have %d bytes", RAW_MAX);
         return;
     }
     r->raw[r->count++] = text;
@@ -100,11 +50,12 @@ static void add_raw(struct reading *r, struct span text, struct span pointer)
 static bool list_fits(struct reading *r, struct json list, const char *name)
 {
     if (!json_is(list, JSON_ARRAY) || json_count(list) == 0)
-        refuse(r, span_of(arena_fmt(r->arena, "/%s", name)), "type",
-               "must be a list that is not empty");
+        body_refuse(&r->body, span_of(arena_fmt(r->arena, "/%s", name)), "type",
+                    "must be a list that is not empty");
     else if (json_count(list) > BATCH_ADD_MOST)
-        refuse(r, span_of(arena_fmt(r->arena, "/%s", name)), "range",
-               "at most %d at once; make the batch open and add the others", BATCH_ADD_MOST);
+        body_refuse(&r->body, span_of(arena_fmt(r->arena, "/%s", name)), "range",
+                    "at most %d at once; make the batch open and add the others",
+                    BATCH_ADD_MOST);
     else
         return true;
     return false;
@@ -145,9 +96,11 @@ static struct span with_target(struct reading *r, struct json template, struct j
 static void collect_targets(struct reading *r, struct json template, struct json targets)
 {
     if (!json_is(template, JSON_OBJECT))
-        refuse(r, SPAN("/template"), "type", "must be an object such as {\"kind\":\"posts\"}");
+        body_refuse(&r->body, SPAN("/template"), "type",
+                    "must be an object such as {\"kind\":\"posts\"}");
     else if (json_get(template, SPAN("target")).doc)
-        refuse(r, SPAN("/template/target"), "unknown_field", "the targets are in \"targets\"");
+        body_refuse(&r->body, SPAN("/template/target"), "unknown_field",
+                    "the targets are in \"targets\"");
     else if (list_fits(r, targets, "targets"))
         for (struct json_iter i = json_each(targets); json_next(&i);)
             add_raw(r, with_target(r, template, i.value), at(r, "targets", r->count, SPAN("")));
@@ -156,22 +109,23 @@ static void collect_targets(struct reading *r, struct json template, struct json
 static void collect(struct reading *r, struct json body)
 {
     struct json jobs, template, targets;
-    bool has_jobs = given(body, "jobs", &jobs),
-         has_template = given(body, "template", &template);
-    r->templated = given(body, "targets", &targets);
+    bool has_jobs = body_given(body, "jobs", &jobs),
+         has_template = body_given(body, "template", &template);
+    r->templated = body_given(body, "targets", &targets);
     r->raw = arena_get(r->arena, BATCH_ADD_MOST * sizeof *r->raw);
     if (has_jobs && (has_template || r->templated))
-        refuse(r, SPAN("/jobs"), "conflict", "give jobs, or a template with targets, not both");
+        body_refuse(&r->body, SPAN("/jobs"), "conflict",
+                    "give jobs, or a template with targets, not both");
     else if (has_template != r->templated)
-        refuse(r, has_template ? SPAN("/targets") : SPAN("/template"), "required",
-               "template and targets go together");
+        body_refuse(&r->body, has_template ? SPAN("/targets") : SPAN("/template"), "required",
+                    "template and targets go together");
     else if (r->templated)
         collect_targets(r, template, targets);
     else if (has_jobs)
         collect_jobs(r, jobs);
     else if (!r->order->open)
-        refuse(r, SPAN("/jobs"), "required",
-               "says what to collect; a batch without jobs must be open");
+        body_refuse(&r->body, SPAN("/jobs"), "required",
+                    "says what to collect; a batch without jobs must be open");
 }
 
 /* ---- the rest of the body ---- */
@@ -179,72 +133,54 @@ static void collect(struct reading *r, struct json body)
 static void read_mode(struct reading *r, struct json body)
 {
     static const char *const modes[] = {"atomic", "partial", NULL};
-    struct json v;
-    struct span mode = SPAN_NONE;
-    if (!given(body, "mode", &v))
-        return;
-    json_text(v, &mode);
-    r->order->partial = span_is(mode, "partial");
-    if (r->order->partial || span_is(mode, "atomic"))
-        return;
-    const char *near = text_nearest(mode, modes);
-    refuse(r, SPAN("/mode"), "unknown",
-           near ? "did you mean \"%s\"?" : "known are: atomic, partial%s", near ? near : "");
+    int mode = 0;
+    body_choice(&r->body, body, "", "mode", modes, &mode);
+    r->order->partial = mode == 1;
 }
 
 static void read_policy(struct reading *r, struct json body)
 {
     static const char *const members[] = {"on_failure", "n", NULL};
-    static const char *const words[] = {"continue", "stop_after_n", "cancel_all", NULL};
+    static const char *const words[] = {"continue", "cancel_all", "stop_after_n", NULL};
+    enum { CONTINUE, CANCEL_ALL, STOP_AFTER_N };
     struct json policy, v;
-    struct span on = SPAN("continue");
-    if (!given(body, "policy", &policy))
+    int on = CONTINUE;
+    int64_t n = 0;
+    if (!body_given(body, "policy", &policy))
         return;
     if (!json_is(policy, JSON_OBJECT)) {
-        refuse(r, SPAN("/policy"), "type",
-               "must be an object such as {\"on_failure\":\"cancel_all\"}");
+        body_refuse(&r->body, SPAN("/policy"), "type",
+                    "must be an object such as {\"on_failure\":\"cancel_all\"}");
         return;
     }
-    refuse_unknown(r, policy, "/policy", members);
-    if (given(policy, "on_failure", &v) && !json_text(v, &on))
-        on = SPAN("");
-    bool counts = given(policy, "n", &v), stops = span_is(on, "stop_after_n");
-    int64_t n = 0;
-    const char *near = text_nearest(on, words);
-    if (counts && (!json_int(v, &n) || n < 1 || n > BATCH_STOP_MOST))
-        refuse(r, SPAN("/policy/n"), "range", "must be 1 to %d", BATCH_STOP_MOST);
-    else if (counts != stops)
-        refuse(r, SPAN("/policy/n"), "required",
-               "n goes with on_failure stop_after_n, and that with n");
-    if (span_is(on, "cancel_all"))
-        n = 1;
-    else if (!stops && !span_is(on, "continue") && near)
-        refuse(r, SPAN("/policy/on_failure"), "unknown", "did you mean \"%s\"?", near);
-    else if (!stops && !span_is(on, "continue"))
-        refuse(r, SPAN("/policy/on_failure"), "unknown",
-               "known are: continue, stop_after_n, cancel_all");
-    r->order->stop_after = n;
+    body_members(&r->body, policy, "/policy", members);
+    body_choice(&r->body, policy, "/policy", "on_failure", words, &on);
+    body_number(&r->body, policy, "/policy", "n", 1, BATCH_STOP_MOST, &n);
+    if (body_given(policy, "n", &v) != (on == STOP_AFTER_N))
+        body_refuse(&r->body, SPAN("/policy/n"), "required",
+                    "n goes with on_failure stop_after_n, and that with n");
+    r->order->stop_after = on == CANCEL_ALL ? 1 : n;
 }
 
 static void read_calls(struct reading *r, struct json body)
 {
     struct json calls, v;
-    if (!given(body, "callbacks", &calls))
+    if (!body_given(body, "callbacks", &calls))
         return;
     if (!json_is(calls, JSON_OBJECT)) {
-        refuse(r, SPAN("/callbacks"), "type",
-               "must be an object with complete, success or both: jobs");
+        body_refuse(&r->body, SPAN("/callbacks"), "type",
+                    "must be an object with complete, success or both: jobs");
         return;
     }
-    refuse_unknown(r, calls, "/callbacks", call_names);
+    body_members(&r->body, calls, "/callbacks", call_names);
     for (int i = 0; i < BATCH_CALLS; i++) {
-        if (!given(calls, call_names[i], &v))
+        if (!body_given(calls, call_names[i], &v))
             continue;
         r->order->has_call[i] = true;
         r->calls[i] = raw_of(r, v);
         if (!r->calls[i].p)
-            refuse(r, span_of(arena_fmt(r->arena, "/callbacks/%s", call_names[i])), "range",
-                   "a job may have %d bytes", RAW_MAX);
+            body_refuse(&r->body, span_of(arena_fmt(r->arena, "/callbacks/%s", call_names[i])),
+                        "range", "a job may have %d bytes", RAW_MAX);
     }
 }
 
@@ -252,13 +188,12 @@ static void read_head(struct reading *r, struct json body)
 {
     struct json v;
     struct span name = SPAN("");
-    if (given(body, "name", &v) && (!json_text(v, &name) || name.n > BATCH_NAME_MOST ||
-                                    span_find_char(name, '\n') < name.n))
-        refuse(r, SPAN("/name"), "type", "must be one line of at most %d bytes",
-               BATCH_NAME_MOST);
+    if (body_given(body, "name", &v) && (!json_text(v, &name) || name.n > BATCH_NAME_MOST ||
+                                         span_find_char(name, '\n') < name.n))
+        body_refuse(&r->body, SPAN("/name"), "type", "must be one line of at most %d bytes",
+                    BATCH_NAME_MOST);
     r->order->name = arena_keep(r->arena, name);
-    if (given(body, "open", &v) && !json_bool(v, &r->order->open))
-        refuse(r, SPAN("/open"), "type", "must be true or false");
+    body_flag(&r->body, body, "", "open", &r->order->open);
     read_policy(r, body);
     read_calls(r, body);
 }
@@ -302,8 +237,8 @@ static bool read_order(struct reading *r, size_t index)
             .index = index, .pointer = e.pointer, .code = e.code, .detail = e.detail};
         return true;
     }
-    refuse(r, e.pointer, e.code, "%.*s", SP(span_cut(e.detail, 0, 400)));
-    return !common && r->refusal->error_count < ORDER_ERRORS_MAX;
+    body_refuse(&r->body, e.pointer, e.code, "%.*s", SP(span_cut(e.detail, 0, 400)));
+    return !common && r->body.refusal->error_count < ORDER_ERRORS_MAX;
 }
 
 static void read_call(struct reading *r, int call)
@@ -314,9 +249,10 @@ static void read_call(struct reading *r, int call)
                    r->calls[call], r->arena))
         return;
     struct span inner = no.error_count ? no.errors[0].pointer : SPAN("");
-    refuse(r, span_of(arena_fmt(r->arena, "/callbacks/%s%.*s", call_names[call], SP(inner))),
-           no.error_count ? no.errors[0].code : no.code, "%.*s",
-           SP(span_cut(no.error_count ? no.errors[0].detail : no.detail, 0, 400)));
+    body_refuse(&r->body,
+                span_of(arena_fmt(r->arena, "/callbacks/%s%.*s", call_names[call], SP(inner))),
+                no.error_count ? no.errors[0].code : no.code, "%.*s",
+                SP(span_cut(no.error_count ? no.errors[0].detail : no.detail, 0, 400)));
 }
 
 static void read_orders(struct reading *r)
@@ -330,19 +266,9 @@ static void read_orders(struct reading *r)
     for (size_t i = 0; i < r->count && read_order(r, i);)
         i++;
     if (r->count && !o->count && o->invalid_count)
-        refuse(r, o->invalid[0].pointer, o->invalid[0].code,
-               "%.*s; none of the others is valid either",
-               SP(span_cut(o->invalid[0].detail, 0, 300)));
-}
-
-/* A member that nobody knows is a mistake of the form, wherever it is. */
-static bool refuse_values(struct order_refusal *out)
-{
-    for (size_t i = 0; i < out->error_count; i++)
-        if (strcmp(out->errors[i].code, "unknown_field") == 0)
-            return refused(out, 400, "unknown_field",
-                           "the body has members that are not known");
-    return refused(out, 422, "validation_failed", "values were refused, see errors");
+        body_refuse(&r->body, o->invalid[0].pointer, o->invalid[0].code,
+                    "%.*s; none of the others is valid either",
+                    SP(span_cut(o->invalid[0].detail, 0, 300)));
 }
 
 bool batch_order_read(struct batch_order *out, struct order_refusal *out_refusal,
@@ -352,29 +278,21 @@ bool batch_order_read(struct batch_order *out, struct order_refusal *out_refusal
     *out = (struct batch_order){.open = adding};
     *out_refusal = (struct order_refusal){0};
     struct reading r = {.order = out,
-                        .refusal = out_refusal,
+                        .body = {out_refusal, a},
                         .arena = a,
                         .parser = parser,
                         .packs = packs,
                         .pack_count = pack_count};
-    struct fault f = {0};
     struct json root;
-    if (json_parse(parser, body, &root, &f))
-        return refused(out_refusal, 400, "malformed_json",
-                       arena_fmt(a, "the body is not JSON: %s", f.words));
-    if (!json_is(root, JSON_OBJECT))
-        return refused(out_refusal, 400, "malformed_json", "the body must be a JSON object");
-    refuse_unknown(&r, root, "", adding ? add_members : create_members);
-    if (out_refusal->error_count)
-        return refused(out_refusal, 400, "unknown_field",
-                       "the body has members that are not known");
+    if (!body_read(&r.body, parser, body, false, adding ? add_members : create_members, &root))
+        return false;
     read_mode(&r, root);
     if (!adding)
         read_head(&r, root);
     collect(&r, root);
     if (adding && !r.count && !out_refusal->error_count)
-        refuse(&r, SPAN("/jobs"), "required", "says what to add");
+        body_refuse(&r.body, SPAN("/jobs"), "required", "says what to add");
     if (!out_refusal->error_count)
         read_orders(&r); /* the body is no longer there */
-    return !out_refusal->error_count || refuse_values(out_refusal);
+    return body_fine(&r.body);
 }

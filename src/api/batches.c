@@ -20,12 +20,6 @@ enum {
 
 /* ---- the view ---- */
 
-static void put_time(struct json_w *w, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
-}
-
 struct sums {
     int64_t live, ended, total;
 };
@@ -75,7 +69,7 @@ static void put_eta(struct json_w *w, const struct batch_view *b, const struct s
     int64_t now = clock_wall().ms, elapsed = now - b->created_ms;
     bool known =
         b->sealed && !b->finished_ms && s->live && s->ended >= ETA_LEAST && elapsed > 0;
-    put_time(w, "eta", known ? now + elapsed / s->ended * s->live : 0);
+    view_time(w, "eta", known ? now + elapsed / s->ended * s->live : 0);
 }
 
 static void put_policy(struct json_w *w, const struct batch_view *b)
@@ -100,10 +94,10 @@ static void put_callbacks(struct json_w *w, const struct batch_view *b)
         const struct batch_call_view *c = &b->calls[i];
         json_key(w, names[i]);
         json_open(w);
-        put_time(w, "at", c->at_ms);
+        view_time(w, "at", c->at_ms);
         json_kv_bool(w, "asked", c->asked);
         json_kv_cstr(w, "job", c->job[0] ? c->job : NULL);
-        put_time(w, "waits_until", c->due_ms);
+        view_time(w, "waits_until", c->due_ms);
         json_kv_text(w, "why", c->why.n ? c->why : SPAN_NONE);
         json_close(w);
     }
@@ -143,9 +137,9 @@ static void put_batch(struct json_w *w, const struct batch_view *b)
     put_eta(w, b, &s);
     put_callbacks(w, b);
     json_kv_cstr(w, "operation", b->operation[0] ? b->operation : NULL);
-    put_time(w, "created_at", b->created_ms);
-    put_time(w, "updated_at", b->updated_ms);
-    put_time(w, "completed_at", b->finished_ms);
+    view_time(w, "created_at", b->created_ms);
+    view_time(w, "updated_at", b->updated_ms);
+    view_time(w, "completed_at", b->finished_ms);
     json_kv_int(w, "revision", b->revision);
     put_links(w, b->id);
 }
@@ -534,22 +528,12 @@ static void on_listed(struct call *c)
     }
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    json_open(&w);
-    json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
-    json_open_array(&w);
+    view_list_open(&w);
     for (size_t i = 0; i < l->count; i++) {
         put_batch(&w, &l->batches[i]);
         json_close(&w);
     }
-    json_close_array(&w);
-    json_key(&w, "page");
-    json_open(&w);
-    json_kv_int(&w, "limit", (int64_t)l->limit);
-    json_kv_bool(&w, "has_more", l->more);
-    json_kv_cstr(&w, "next_after", l->more ? l->batches[l->count - 1].id : NULL);
-    json_close(&w);
-    json_close(&w);
+    view_list_close(&w, l->limit, l->more ? span_of(l->batches[l->count - 1].id) : SPAN_NONE);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
 }
@@ -594,20 +578,10 @@ static void on_jobs(struct call *c)
     size_t count = j->count < j->limit ? j->count : j->limit;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    json_open(&w);
-    json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
-    json_open_array(&w);
+    view_list_open(&w);
     for (size_t i = 0; i < count; i++)
         view_job(&w, &j->jobs[i], c->api->json, false);
-    json_close_array(&w);
-    json_key(&w, "page");
-    json_open(&w);
-    json_kv_int(&w, "limit", (int64_t)j->limit);
-    json_kv_bool(&w, "has_more", j->count > count);
-    json_kv_cstr(&w, "next_after", j->count > count ? j->jobs[count - 1].id : NULL);
-    json_close(&w);
-    json_close(&w);
+    view_list_close(&w, j->limit, j->count > count ? span_of(j->jobs[count - 1].id) : SPAN_NONE);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
 }

@@ -54,7 +54,8 @@ static void add_names(struct buf *out, const char *const *names)
         buf_fmt(out, "%s%s", i ? ", " : "", names[i]);
 }
 
-void body_refuse_name(struct body *b, struct span pointer, struct span wrong, const char *const *names)
+void body_refuse_name(struct body *b, struct span pointer, struct span wrong,
+                      const char *const *names)
 {
     const char *near = text_nearest(wrong, names);
     struct buf known = BUF(KNOWN_MAX);
@@ -74,14 +75,16 @@ static bool is_known(struct span key, const char *const *members)
     return false;
 }
 
-static void refuse_unknown(struct body *b, struct json object, const char *at, const char *const *members)
+static void refuse_unknown(struct body *b, struct json object, const char *at,
+                           const char *const *members)
 {
     struct buf known = BUF(KNOWN_MAX);
     add_names(&known, members);
     for (struct json_iter i = json_each(object); json_next(&i);) {
         const char *near = is_known(i.key, members) ? NULL : text_nearest(i.key, members);
         if (near)
-            body_refuse(b, body_pointer(b, at, i.key), "unknown_field", "did you mean \"%s\"?", near);
+            body_refuse(b, body_pointer(b, at, i.key), "unknown_field", "did you mean \"%s\"?",
+                        near);
         else if (!is_known(i.key, members))
             body_refuse(b, body_pointer(b, at, i.key), "unknown_field", "known are %.*s",
                         SP(buf_span(&known)));
@@ -89,7 +92,8 @@ static void refuse_unknown(struct body *b, struct json object, const char *at, c
     buf_free(&known);
 }
 
-static void refuse_twice(struct body *b, struct json object, const char *at, const char *const *members)
+static void refuse_twice(struct body *b, struct json object, const char *at,
+                         const char *const *members)
 {
     for (size_t m = 0; members[m]; m++) {
         size_t times = 0;
@@ -101,7 +105,8 @@ static void refuse_twice(struct body *b, struct json object, const char *at, con
     }
 }
 
-void body_members(struct body *b, struct json object, const char *at, const char *const *members)
+void body_members(struct body *b, struct json object, const char *at,
+                  const char *const *members)
 {
     refuse_unknown(b, object, at, members);
     refuse_twice(b, object, at, members);
@@ -121,17 +126,27 @@ bool body_read(struct body *b, struct json_parser *parser, struct span text, boo
         return refused(b, 400, "malformed_json", "the body must be a JSON object");
     refuse_unknown(b, *out_root, "", members);
     if (b->refusal->error_count)
-        return refused(b, 400, "unknown_field", "the body has members that are not known");
+        return body_fine(b);
     refuse_twice(b, *out_root, "", members);
-    if (b->refusal->error_count)
-        return refused(b, 400, "duplicate_field", "the body names a member more than once");
-    return true;
+    return body_fine(b);
+}
+
+static bool has(const struct body *b, const char *code)
+{
+    for (size_t i = 0; i < b->refusal->error_count; i++)
+        if (strcmp(b->refusal->errors[i].code, code) == 0)
+            return true;
+    return false;
 }
 
 bool body_fine(struct body *b)
 {
     if (!b->refusal->error_count)
         return true;
+    if (has(b, "unknown_field"))
+        return refused(b, 400, "unknown_field", "the body has members that are not known");
+    if (has(b, "duplicate_field"))
+        return refused(b, 400, "duplicate_field", "the body names a member more than once");
     return refused(b, 422, "validation_failed", "values were refused, see errors");
 }
 
@@ -141,8 +156,8 @@ bool body_given(struct json object, const char *key, struct json *out)
     return out->doc && !json_is(*out, JSON_NULL);
 }
 
-void body_number(struct body *b, struct json object, const char *at, const char *key, int64_t min,
-                 int64_t max, int64_t *value)
+void body_number(struct body *b, struct json object, const char *at, const char *key,
+                 int64_t min, int64_t max, int64_t *value)
 {
     struct json v;
     int64_t n;
@@ -152,7 +167,8 @@ void body_number(struct body *b, struct json object, const char *at, const char 
     if (!json_int(v, &n))
         body_refuse(b, pointer, "type", "must be a whole number");
     else if (n < min || n > max)
-        body_refuse(b, pointer, "range", "must be %lld to %lld", (long long)min, (long long)max);
+        body_refuse(b, pointer, "range", "must be %lld to %lld", (long long)min,
+                    (long long)max);
     else
         *value = n;
 }

@@ -36,7 +36,8 @@ MUST_USE bool body_read(struct body *b, struct json_parser *parser, struct span 
                         const char *const *members, struct json *out_root);
 /* The members of an object below the root; refuses others. */
 void body_members(struct body *b, struct json object, const char *at, const char *const *members);
-/* Was anything refused? Then the whole is, 422. */
+/* Was anything refused? Then the whole is: 400 when a member is not known or there twice, wherever it
+ * is, else 422. */
 MUST_USE bool body_fine(struct body *b);
 
 /* A member that is there and not null. */

@@ -143,12 +143,6 @@ static err run_groups(struct store *s, void *args, struct arena *a, wall now, st
     return store_dead_groups(s, &g->query, a, &g->groups, &g->count, &g->more, f);
 }
 
-static void put_time(struct json_w *w, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
-}
-
 static void put_group(struct json_w *w, const struct dead_group *g)
 {
     const struct failure_row *row = failure_row(g->failure);
@@ -162,8 +156,8 @@ static void put_group(struct json_w *w, const struct dead_group *g)
     json_kv_cstr(w, "fingerprint", g->fingerprint);
     json_kv_int(w, "count", g->count);
     json_kv_cstr(w, "count_kind", g->count < DEAD_COUNT_MOST ? "exact" : "at_least");
-    put_time(w, "first_at", g->first_ms);
-    put_time(w, "last_at", g->last_ms);
+    view_time(w, "first_at", g->first_ms);
+    view_time(w, "last_at", g->last_ms);
     json_key(w, "examples");
     json_open_array(w);
     for (size_t i = 0; i < g->example_count; i++) {
@@ -171,7 +165,7 @@ static void put_group(struct json_w *w, const struct dead_group *g)
         json_kv_cstr(w, "job", g->examples[i].id);
         json_kv_text(w, "target", g->examples[i].target);
         json_kv_text(w, "why", g->examples[i].why);
-        put_time(w, "at", g->examples[i].at_ms);
+        view_time(w, "at", g->examples[i].at_ms);
         json_close(w);
     }
     json_close_array(w);

@@ -260,20 +260,10 @@ static void on_listed(struct call *c)
         found < c->page ? found : c->page; /* one more was asked for: is there a next page? */
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    json_open(&w);
-    json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
-    json_open_array(&w);
+    view_list_open(&w);
     for (size_t i = 0; i < count; i++)
         view_job(&w, &jobs[i], c->api->json, false);
-    json_close_array(&w);
-    json_key(&w, "page");
-    json_open(&w);
-    json_kv_int(&w, "limit", (int64_t)c->page);
-    json_kv_bool(&w, "has_more", found > count);
-    json_kv_cstr(&w, "next_after", found > count ? jobs[count - 1].id : NULL);
-    json_close(&w);
-    json_close(&w);
+    view_list_close(&w, c->page, found > count ? span_of(jobs[count - 1].id) : SPAN_NONE);
     buf_add_char(&body, '\n');
     char link[160];
     const char *state =

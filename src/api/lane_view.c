@@ -1,14 +1,9 @@
 #include "api/lane_view.h"
+#include "api/view.h"
 
 #include "base/need.h"
 
 enum { SENTENCE_MAX = 1024 };
-
-static void put_time(struct json_w *w, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
-}
 
 static void put_text(struct json_w *w, const char *key, struct span text)
 {
@@ -120,7 +115,7 @@ static void put_waiting(struct json_w *w, const struct lane_view *lane)
     }
     json_open(w);
     json_kv_cstr(w, "reason", waiting_name(lane->waiting));
-    put_time(w, "until", lane->waiting_until_ms);
+    view_time(w, "until", lane->waiting_until_ms);
     json_close(w);
 }
 
@@ -134,7 +129,7 @@ static void put_note(struct json_w *w, const struct lane_note *note)
     json_open(w);
     put_text(w, "by", note->by);
     put_text(w, "reason", note->why);
-    put_time(w, "at", note->at_ms);
+    view_time(w, "at", note->at_ms);
     json_close(w);
 }
 
@@ -144,8 +139,8 @@ static void put_breaker_members(struct json_w *w, const struct lane_view *lane, 
     json_kv_cstr(w, "state", breaker_name(b->state));
     json_kv_int(w, "failures", b->fails);
     json_kv_int(w, "openings", b->trips);
-    put_time(w, "until", b->state == BREAKER_OPEN && b->until_ms > now.ms ? b->until_ms : 0);
-    put_time(w, "by_hand_until", lane->breaker_forced_until_ms);
+    view_time(w, "until", b->state == BREAKER_OPEN && b->until_ms > now.ms ? b->until_ms : 0);
+    view_time(w, "by_hand_until", lane->breaker_forced_until_ms);
 }
 
 static void put_link(struct json_w *w, const char *key, const char *before, struct span name)
@@ -179,12 +174,12 @@ void view_lane(struct json_w *w, const struct lane_view *lane, wall now)
     json_kv_int(w, "ready", lane->ready);
     json_kv_int(w, "active", lane->active);
     json_close(w);
-    put_time(w, "oldest_ready_at", lane->oldest_ready_ms);
+    view_time(w, "oldest_ready_at", lane->oldest_ready_ms);
     put_waiting(w, lane);
     json_kv_bool(w, "paused", lane->paused);
     json_kv_bool(w, "closed", lane->closed);
     put_note(w, &lane->pause);
-    put_time(w, "blocked_until", lane->blocked_until_ms > now.ms ? lane->blocked_until_ms : 0);
+    view_time(w, "blocked_until", lane->blocked_until_ms > now.ms ? lane->blocked_until_ms : 0);
     json_key(w, "breaker");
     json_open(w);
     put_breaker_members(w, lane, now);

@@ -217,9 +217,8 @@ static void read_session(struct reading *r, struct json body)
     struct json v;
     if (!body_given(body, "session", &v))
         return;
-    for (struct json_iter i = json_each(v); json_is(v, JSON_OBJECT) && json_next(&i);)
-        if (!span_is(i.key, "pool"))
-            body_refuse(&r->body, SPAN("/session"), "unknown_field", "known is pool");
+    if (json_is(v, JSON_OBJECT))
+        body_members(&r->body, v, "/session", (const char *const[]){"pool", NULL});
     struct span pool = SPAN_NONE;
     if (!json_is(v, JSON_OBJECT) || !json_text(json_get(v, SPAN("pool")), &pool))
         body_refuse(&r->body, SPAN("/session"), "type", "must name a pool: {\"pool\": \"research\"}");

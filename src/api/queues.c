@@ -4,6 +4,7 @@
  * there comes into being only when its site is known, so that a name mistyped is a 404 and no lane. */
 #include "api/inside.h"
 #include "api/lane_view.h"
+#include "api/view.h"
 
 #include "base/text.h"
 #include "os/clock.h"
@@ -100,24 +101,14 @@ static void on_listed(struct call *c)
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     wall now = clock_wall();
-    json_open(&w);
-    json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
-    json_open_array(&w);
+    view_list_open(&w);
     for (size_t i = 0; i < count; i++) {
         if (c->breaker)
             view_breaker(&w, &lanes[i], now);
         else
             view_lane(&w, &lanes[i], now);
     }
-    json_close_array(&w);
-    json_key(&w, "page");
-    json_open(&w);
-    json_kv_int(&w, "limit", (int64_t)c->page);
-    json_kv_bool(&w, "has_more", found > count);
-    json_kv_text(&w, "next_after", found > count ? lanes[count - 1].name : SPAN_NONE);
-    json_close(&w);
-    json_close(&w);
+    view_list_close(&w, c->page, found > count ? lanes[count - 1].name : SPAN_NONE);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
 }

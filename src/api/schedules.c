@@ -1,5 +1,6 @@
 #include "api/inside.h"
 #include "api/timetable.h"
+#include "api/view.h"
 
 #include "base/id.h"
 #include "core/metrics.h"
@@ -33,12 +34,6 @@ static wall clock_of(struct api *a, enum schedule_kind kind)
 
 /* ---- the answer ---- */
 
-static void put_time(struct json_w *w, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    json_kv_cstr(w, key, ms ? when_text_ms((wall){ms}, text) : NULL);
-}
-
 static void put_spec(struct json_w *w, const struct schedule_view *v)
 {
     json_key(w, "spec");
@@ -58,7 +53,7 @@ static void put_paused(struct json_w *w, const struct schedule_view *v)
     }
     json_key(w, "paused");
     json_open(w);
-    put_time(w, "since", v->paused_ms);
+    view_time(w, "since", v->paused_ms);
     json_kv_text(w, "by", v->paused_by.n ? v->paused_by : SPAN_NONE);
     json_kv_text(w, "reason", v->paused_why.n ? v->paused_why : SPAN_NONE);
     json_close(w);
@@ -70,7 +65,7 @@ static void put_status(struct json_w *w, const struct schedule_view *v)
     json_open(w);
     json_kv_cstr(w, "state", v->paused_ms ? "paused" : v->next_ms ? "active" : "ended");
     put_paused(w, v);
-    put_time(w, "next_at", v->next_ms);
+    view_time(w, "next_at", v->next_ms);
     json_kv_cstr(w, "last_job", v->last_job[0] ? v->last_job : NULL);
     json_kv_int(w, "live", v->live);
     json_kv_int(w, "pending", v->pending);
@@ -94,8 +89,8 @@ static void put_schedule(struct json_w *w, const struct schedule_view *v, bool d
     json_kv_cstr(w, "object", "schedule");
     json_kv_cstr(w, "id", v->id);
     json_kv_text(w, "name", v->name);
-    put_time(w, "created_at", v->created_ms);
-    put_time(w, "updated_at", v->updated_ms);
+    view_time(w, "created_at", v->created_ms);
+    view_time(w, "updated_at", v->updated_ms);
     json_kv_int(w, "revision", v->revision);
     if (dry)
         json_kv_bool(w, "dry_run", true);
@@ -257,16 +252,6 @@ void schedules_show(struct api *a, struct request *r, struct span name)
         ask_for(c, STORE_SCHEDULE, on_changed);
 }
 
-static void put_page(struct json_w *w, size_t limit, const char *next_after)
-{
-    json_key(w, "page");
-    json_open(w);
-    json_kv_int(w, "limit", (int64_t)limit);
-    json_kv_bool(w, "has_more", next_after != NULL);
-    json_kv_cstr(w, "next_after", next_after);
-    json_close(w);
-}
-
 static void answer_page(struct call *c, struct buf *body, const char *path, const char *next_after)
 {
     char link[200];
@@ -284,15 +269,10 @@ static void on_listed(struct call *c)
     const char *next = list->count > count ? arena_text(c->op.arena, list->rows[count - 1].name) : NULL;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    json_open(&w);
-    json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
-    json_open_array(&w);
+    view_list_open(&w);
     for (size_t i = 0; i < count; i++)
         put_schedule(&w, &list->rows[i], false);
-    json_close_array(&w);
-    put_page(&w, c->page, next);
-    json_close(&w);
+    view_list_close(&w, c->page, span_of(next));
     answer_page(c, &body, "/v1/schedules", next);
 }
 
@@ -338,14 +318,14 @@ static void put_run(struct json_w *w, const struct schedule_run *run)
 {
     json_open(w);
     json_kv_int(w, "n", run->n);
-    put_time(w, "slot", run->slot.ms);
+    view_time(w, "slot", run->slot.ms);
     json_kv_cstr(w, "cause", schedule_cause_name(run->cause));
     json_kv_cstr(w, "state", schedule_run_state_name(run->state));
     json_kv_cstr(w, "why", schedule_why_name(run->why));
     json_kv_int(w, "slots", run->slots);
     json_kv_cstr(w, "job", run->job[0] ? run->job : NULL);
-    put_time(w, "at", run->at_ms);
-    put_time(w, "ended_at", run->ended_ms);
+    view_time(w, "at", run->at_ms);
+    view_time(w, "ended_at", run->ended_ms);
     json_kv_cstr(w, "job_state", run->ended_ms ? job_state_name(run->job_state) : NULL);
     if (run->ended_ms)
         json_kv_int(w, "found", run->found);
@@ -366,15 +346,10 @@ static void on_runs(struct call *c)
     const char *more = runs->count > count ? next : NULL;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    json_open(&w);
-    json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
-    json_open_array(&w);
+    view_list_open(&w);
     for (size_t i = 0; i < count; i++)
         put_run(&w, &runs->rows[i]);
-    json_close_array(&w);
-    put_page(&w, c->page, more);
-    json_close(&w);
+    view_list_close(&w, c->page, span_of(more));
     answer_page(c, &body, path, more);
 }
 
@@ -610,7 +585,7 @@ static void put_slot(struct json_w *w, const struct zone *zone, wall slot)
     int32_t offset_s = zone_offset(zone, utc_s);
     struct civil local = civil_of(utc_s + offset_s);
     json_open(w);
-    put_time(w, "at", slot.ms);
+    view_time(w, "at", slot.ms);
     snprintf(text, sizeof text, "%04u-%02u-%02uT%02u:%02u:%02u", (unsigned)local.year % 10000,
              (unsigned)local.month % 100, (unsigned)local.day % 100, (unsigned)local.hour % 100,
              (unsigned)local.minute % 100, (unsigned)local.second % 100);

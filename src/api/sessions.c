@@ -1,6 +1,7 @@
 /* sessions.c - /v1/sessions: people's own logins. Cookies go in, and never come out: every answer here
  * is made of a struct session_view, which has none. */
 #include "api/inside.h"
+#include "api/view.h"
 
 #include "base/log.h"
 #include "base/text.h"
@@ -13,18 +14,12 @@ enum { ERRORS_MAX = 8, EVERY_MAX_MS = 24 * 3600 * 1000, BODY_JSON_MAX = 64 * 102
 
 /* ---- answers ---- */
 
-static void put_time(struct json_w *w, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
-}
-
 static void put_rests(struct json_w *w, const struct session_view *v)
 {
     json_key(w, "cooldowns");
     json_open(w);
     for (size_t i = 0; i < v->rest_count; i++)
-        put_time(w, v->rests[i].operation, v->rests[i].until_ms);
+        view_time(w, v->rests[i].operation, v->rests[i].until_ms);
     json_close(w);
 }
 
@@ -38,7 +33,7 @@ static void put_rate(struct json_w *w, const struct session_view *v)
     json_open(w);
     json_kv_int(w, "every_ms", v->emit_ms);
     json_kv_int(w, "burst", v->burst);
-    put_time(w, "open_at", v->open_ms);
+    view_time(w, "open_at", v->open_ms);
     json_close(w);
 }
 
@@ -52,20 +47,20 @@ static void put_session(struct json_w *w, const struct session_view *v)
     json_kv_cstr(w, "name", v->name);
     json_kv_cstr(w, "state", session_state_name(v->state));
     json_kv_cstr(w, "reason", v->reason[0] ? v->reason : NULL);
-    put_time(w, "since", v->since_ms);
+    view_time(w, "since", v->since_ms);
     put_rests(w, v);
     put_rate(w, v);
     json_kv_int(w, "max_active", v->max_active);
     json_kv_int(w, "active", v->active);
     json_kv_int(w, "leases_24h", v->leases_24h);
     json_kv_int(w, "failures_in_a_row", v->fails);
-    put_time(w, "used_at", v->used_ms);
-    put_time(w, "last_ok_at", v->last_ok_ms);
+    view_time(w, "used_at", v->used_ms);
+    view_time(w, "last_ok_at", v->last_ok_ms);
     json_kv_cstr(w, "fingerprint", v->print[0] ? v->print : NULL);
     json_kv_int(w, "cookies", v->cookie_count);
-    put_time(w, "expires_at", v->expires_ms);
-    put_time(w, "created_at", v->created_ms);
-    put_time(w, "updated_at", v->updated_ms);
+    view_time(w, "expires_at", v->expires_ms);
+    view_time(w, "created_at", v->created_ms);
+    view_time(w, "updated_at", v->updated_ms);
     json_kv_int(w, "revision", v->revision);
     json_close(w);
 }
@@ -295,10 +290,7 @@ static void on_listed(struct call *c)
         return;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    json_open(&w);
-    json_kv_cstr(&w, "object", "list");
-    json_key(&w, "data");
-    json_open_array(&w);
+    view_list_open(&w);
     for (size_t i = 0; i < c->op.out.sessions.count; i++)
         put_session(&w, &c->op.out.sessions.list[i]);
     json_close_array(&w);

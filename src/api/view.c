@@ -4,6 +4,32 @@
 
 enum { STORED_MAX = 1024 * 1024 };
 
+void view_time(struct json_w *w, const char *key, int64_t ms)
+{
+    char text[WHEN_TEXT];
+    json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
+}
+
+void view_list_open(struct json_w *w)
+{
+    json_open(w);
+    json_kv_cstr(w, "object", "list");
+    json_key(w, "data");
+    json_open_array(w);
+}
+
+void view_list_close(struct json_w *w, size_t limit, struct span next_after)
+{
+    json_close_array(w);
+    json_key(w, "page");
+    json_open(w);
+    json_kv_int(w, "limit", (int64_t)limit);
+    json_kv_bool(w, "has_more", next_after.n > 0);
+    json_kv_text(w, "next_after", next_after.n ? next_after : SPAN_NONE);
+    json_close(w);
+    json_close(w);
+}
+
 /* Stored JSON as a value: it came from another process, so it is looked at before it is passed
  * on. */
 static void put_stored(struct json_w *w, const char *key, struct span text,
@@ -21,12 +47,6 @@ static void put_stored(struct json_w *w, const char *key, struct span text,
         json_put_raw(w, buf_span(&small));
     }
     buf_free(&small);
-}
-
-static void put_time(struct json_w *w, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
 }
 
 static void put_failure(struct json_w *w, const struct job_view *job)
@@ -57,7 +77,7 @@ static void put_waiting(struct json_w *w, const struct job_view *job)
     }
     json_open(w);
     json_kv_cstr(w, "reason", waiting_name(job->waiting));
-    put_time(w, "until", job->waiting_until_ms);
+    view_time(w, "until", job->waiting_until_ms);
     json_close(w);
 }
 
@@ -173,13 +193,13 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     else
         json_kv_null(w, "limit");
     put_counts(w, job);
-    put_time(w, "created_at", job->created_ms);
-    put_time(w, "not_before", job->state == JOB_SCHEDULED ? job->run_at_ms : 0);
-    put_time(w, "expires_at", job->expires_ms);
-    put_time(w, "deadline_at", job->deadline_ms);
+    view_time(w, "created_at", job->created_ms);
+    view_time(w, "not_before", job->state == JOB_SCHEDULED ? job->run_at_ms : 0);
+    view_time(w, "expires_at", job->expires_ms);
+    view_time(w, "deadline_at", job->deadline_ms);
     put_waiting(w, job);
-    put_time(w, "started_at", job->started_ms);
-    put_time(w, "finished_at", job->finished_ms);
+    view_time(w, "started_at", job->started_ms);
+    view_time(w, "finished_at", job->finished_ms);
     json_key(w, "timings");
     json_open(w);
     put_duration(w, "queued_ms", job->created_ms, job->started_ms);

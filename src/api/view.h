@@ -12,3 +12,11 @@
  * text. with_report: false leaves the report out (lists). */
 void view_job(struct json_w *w, const struct job_view *job, struct json_parser *parser,
               bool with_report);
+
+/* A time, or null where it is not known (0). */
+void view_time(struct json_w *w, const char *key, int64_t ms);
+
+/* {"object":"list","data":[ … ],"page":{"limit":…,"has_more":…,"next_after":…}}; no next_after: the last
+ * page. */
+void view_list_open(struct json_w *w);
+void view_list_close(struct json_w *w, size_t limit, struct span next_after);

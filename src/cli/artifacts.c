@@ -13,23 +13,12 @@ enum { ANSWER_MS = 60 * 1000, LIST_BYTES = 16 * 1024 * 1024, PATH_BYTES = 600 };
 int evidence_ask(struct service *s, const char *method, const char *path, struct span body,
                  struct client_answer *out)
 {
-    struct fault f = {0};
     struct client_request q = {.method = method,
                                .path = path,
                                .body = body,
                                .timeout_ms = ANSWER_MS,
                                .body_max = LIST_BYTES};
-    err e = client_send(s->client, &q, out, &f);
-    int code = EXIT_DONE;
-    if (e) {
-        cli_say("%s", f.words[0] ? f.words : err_text(e));
-        code = cli_exit_of(e);
-    } else if (out->status < 200 || out->status > 299) {
-        code = cli_problem(out);
-    }
-    if (code)
-        buf_free(&out->body);
-    return code;
+    return service_send(s, &q, out);
 }
 
 /* ---- the list ---- */

@@ -24,7 +24,6 @@ void ask_close(struct ask *a)
 int ask_send(struct ask *a, const char *method, const char *path, const char *key,
              struct span body)
 {
-    struct fault f = {0};
     struct client_request q = {.method = method,
                                .path = path,
                                .body = body,
@@ -34,13 +33,9 @@ int ask_send(struct ask *a, const char *method, const char *path, const char *ke
         q.headers[0] = arena_fmt(a->c->arena, "Idempotency-Key: %s", key);
     buf_free(&a->answer.body);
     a->root = JSON_MISSING;
-    err e = client_send(a->service.client, &q, &a->answer, &f);
-    if (e) {
-        cli_say("%s", f.words[0] ? f.words : err_text(e));
-        return cli_exit_of(e);
-    }
-    if (a->answer.status < 200 || a->answer.status > 299)
-        return cli_problem(&a->answer);
+    int code = service_send(&a->service, &q, &a->answer);
+    if (code)
+        return code;
     if (a->answer.status == 204 ||
         !json_parse(a->parser, buf_span(&a->answer.body), &a->root, NULL))
         return EXIT_DONE;
@@ -76,6 +71,25 @@ void ask_line(struct ask *a, const char *name, struct json v, const char *path)
 {
     if (ask_text(v, path).n)
         printf("%-12s %s\n", name, ask_shown(a, v, path));
+}
+
+int ask_list(struct ask *a, const char *path, const struct ask_table *t)
+{
+    int code = ask_send(a, "GET", path, NULL, SPAN_NONE);
+    if (code)
+        return code;
+    if (a->c->json) {
+        ask_print(a);
+        return EXIT_DONE;
+    }
+    struct json data = json_get(a->root, SPAN("data"));
+    if (json_count(data) == 0)
+        cli_note(a->c, "%s", t->when_empty);
+    else
+        puts(t->heading);
+    for (struct json_iter i = json_each(data); json_next(&i);)
+        t->put_row(a, i.value);
+    return EXIT_DONE;
 }
 
 int ask_operation(struct ask *a)

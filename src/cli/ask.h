@@ -25,6 +25,13 @@ void ask_print(struct ask *a); /* the answer as it came: --json */
 void ask_line(struct ask *a, const char *name, struct json v,
               const char *path); /* "name  value" */
 
+/* A list of the service as a table; with --json the answer as it came. 0 or an exit code. */
+struct ask_table {
+    const char *heading, *when_empty;
+    void (*put_row)(struct ask *a, struct json row);
+};
+int ask_list(struct ask *a, const char *path, const struct ask_table *t);
+
 /* What an operation is about and how far it came, with the next command. Prints the answer with --json. */
 int ask_operation(struct ask *a);
 /* What would be done: the answer of a dry run. */

@@ -297,33 +297,26 @@ static int create(struct ask *a, const struct list *l)
 
 /* ---- list, show ---- */
 
+static void put_row(struct ask *a, struct json b)
+{
+    long long live = ask_number(b, "counts.scheduled") + ask_number(b, "counts.ready") +
+                     ask_number(b, "counts.active");
+    printf("%-31s  %-10s  %6lld  %6lld  %6lld  %6lld  %s\n", ask_shown(a, b, "id"),
+           ask_shown(a, b, "state"), ask_number(b, "counts.total"),
+           ask_number(b, "counts.succeeded"), ask_number(b, "counts.dead"), live,
+           ask_shown(a, b, "name"));
+}
+
 static int list(struct ask *a, int64_t limit)
 {
+    static const struct ask_table table = {
+        .heading = "BATCH                            STATE         JOBS    WELL    DEAD    LIVE  NAME",
+        .when_empty = "no batch; make one: fulmar batches create posts @nasa @esa",
+        .put_row = put_row,
+    };
     char path[100];
     snprintf(path, sizeof path, "/v1/batches?limit=%lld", (long long)limit);
-    int code = ask_send(a, "GET", path, NULL, SPAN_NONE);
-    if (code)
-        return code;
-    if (a->c->json) {
-        ask_print(a);
-        return EXIT_DONE;
-    }
-    struct json data = json_get(a->root, SPAN("data"));
-    if (json_count(data) == 0)
-        cli_note(a->c, "no batch; make one: fulmar batches create posts @nasa @esa");
-    else
-        printf("%-31s  %-10s  %6s  %6s  %6s  %6s  %s\n", "BATCH", "STATE", "JOBS", "WELL",
-               "DEAD", "LIVE", "NAME");
-    for (struct json_iter i = json_each(data); json_next(&i);) {
-        long long live = ask_number(i.value, "counts.scheduled") +
-                         ask_number(i.value, "counts.ready") +
-                         ask_number(i.value, "counts.active");
-        printf("%-31s  %-10s  %6lld  %6lld  %6lld  %6lld  %s\n", ask_shown(a, i.value, "id"),
-               ask_shown(a, i.value, "state"), ask_number(i.value, "counts.total"),
-               ask_number(i.value, "counts.succeeded"), ask_number(i.value, "counts.dead"),
-               live, ask_shown(a, i.value, "name"));
-    }
-    return EXIT_DONE;
+    return ask_list(a, path, &table);
 }
 
 static int ask_batch(struct ask *a, const char *id)

@@ -1,5 +1,6 @@
 /* fields.c - fulmar site fields: where the fields of a site's records came from, and what of it is not as
  * it was. */
+#include "cli/ask.h"
 #include "cli/fields.h"
 
 #include "cli/service.h"
@@ -7,20 +8,6 @@
 #include "base/text.h"
 
 enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, PATHS_SHOWN = 6 };
-
-static struct span text_at(struct json v, const char *path)
-{
-    struct span text = SPAN_NONE;
-    json_text(json_path(v, path), &text);
-    return text;
-}
-
-static long long number_at(struct json v, const char *path)
-{
-    int64_t n = 0;
-    json_int(json_path(v, path), &n);
-    return (long long)n;
-}
 
 /* "12.3%", or "-" where nothing was counted. */
 static void add_share(struct buf *out, struct json share)
@@ -35,10 +22,10 @@ static void add_share(struct buf *out, struct json share)
 static void print_field(struct cli *c, struct json field)
 {
     struct buf line = BUF(4096);
-    struct span changed = text_at(field, "changed");
+    struct span changed = ask_text(field, "changed");
     struct json paths = json_path(field, "now.paths");
     buf_fmt(&line, "%c %-40s %9lld", changed.n ? '!' : ' ',
-            cli_printable(c, text_at(field, "name")), number_at(field, "now.records"));
+            cli_printable(c, ask_text(field, "name")), ask_number(field, "now.records"));
     add_share(&line, json_path(field, "now.missing"));
     add_share(&line, json_path(field, "before.missing"));
     for (size_t i = 0; i < json_count(paths) && i < PATHS_SHOWN; i++)
@@ -51,10 +38,10 @@ static void print_field(struct cli *c, struct json field)
 
 static void print_member(struct cli *c, struct json member)
 {
-    struct span changed = text_at(member, "changed");
+    struct span changed = ask_text(member, "changed");
     printf("%c %-60s %9lld times, first in the hour of %s\n", changed.n ? '!' : ' ',
-           cli_printable(c, text_at(member, "name")), number_at(member, "seen"),
-           cli_printable(c, text_at(member, "first_seen")));
+           cli_printable(c, ask_text(member, "name")), ask_number(member, "seen"),
+           cli_printable(c, ask_text(member, "first_seen")));
 }
 
 static void print_table(struct cli *c, struct json root)
@@ -66,8 +53,8 @@ static void print_table(struct cli *c, struct json root)
         return;
     }
     printf("%s, pack %s: the last %lld hours, before: the %lld days before them\n",
-           cli_printable(c, text_at(root, "site")), cli_printable(c, text_at(root, "version")),
-           number_at(root, "hours"), number_at(root, "days_before"));
+           cli_printable(c, ask_text(root, "site")), cli_printable(c, ask_text(root, "version")),
+           ask_number(root, "hours"), ask_number(root, "days_before"));
     printf("  %-40s %9s %8s %8s  %s\n", "FIELD", "RECORDS", "MISSING", "BEFORE",
            "FROM ITS PATHS, IN THEIR ORDER");
     for (struct json_iter i = json_each(fields); json_next(&i);)
@@ -76,7 +63,7 @@ static void print_table(struct cli *c, struct json root)
         printf("\nmembers of the site's answers that no map knows\n");
     for (struct json_iter i = json_each(members); json_next(&i);)
         print_member(c, i.value);
-    long long changed = number_at(root, "changed");
+    long long changed = ask_number(root, "changed");
     cli_note(c, changed ? "%lld changed (marked !): the site may have changed its answers"
                         : "%lld changed",
              changed);

@@ -1,3 +1,4 @@
+#include "cli/ask.h"
 #include "cli/cancel.h"
 #include "cli/evidence.h"
 
@@ -9,33 +10,19 @@
 
 enum { LIST_ROWS = 20, LIST_MAX = 200 };
 
-static struct span text_at(struct json v, const char *path)
-{
-    struct span text = SPAN_NONE;
-    json_text(json_path(v, path), &text);
-    return text;
-}
-
-static long long number_at(struct json v, const char *path)
-{
-    int64_t n = 0;
-    json_int(json_path(v, path), &n);
-    return (long long)n;
-}
-
 /* ---- list ---- */
 
 /* What the job is there for. */
 static long long records_of(struct json job)
 {
-    return number_at(job, span_is(text_at(job, "records"), "users") ? "counts.users"
+    return ask_number(job, span_is(ask_text(job, "records"), "users") ? "counts.users"
                                                                    : "counts.posts");
 }
 
 /* How it ended; in parentheses how its last attempt did, when it goes on. */
 static const char *outcome_of(struct cli *c, struct json job)
 {
-    struct span failure = text_at(job, "failure.class"), verdict = text_at(job, "verdict");
+    struct span failure = ask_text(job, "failure.class"), verdict = ask_text(job, "verdict");
     bool final = true;
     if (!failure.n)
         return verdict.n ? cli_printable(c, verdict) : "-";
@@ -47,10 +34,10 @@ static const char *outcome_of(struct cli *c, struct json job)
 static void print_row(struct cli *c, struct json job)
 {
     struct buf target = BUF(1024), safe = BUF(16 * 1024);
-    text_add_printable(&safe, text_at(job, "target"));
+    text_add_printable(&safe, ask_text(job, "target"));
     text_add_cut(&target, buf_span(&safe), 30);
-    printf("%-31s  %-8s  %-10s  %-15s  %8lld  %.*s\n", cli_printable(c, text_at(job, "id")),
-           cli_printable(c, text_at(job, "kind")), cli_printable(c, text_at(job, "state")),
+    printf("%-31s  %-8s  %-10s  %-15s  %8lld  %.*s\n", cli_printable(c, ask_text(job, "id")),
+           cli_printable(c, ask_text(job, "kind")), cli_printable(c, ask_text(job, "state")),
            outcome_of(c, job), records_of(job), SP(buf_span(&target)));
     buf_free(&target);
     buf_free(&safe);
@@ -114,8 +101,8 @@ static void print_line(struct cli *c, const char *name, struct span value)
 
 static void print_waiting(struct cli *c, struct json job)
 {
-    struct span reason = text_at(job, "waiting_for.reason");
-    struct span until = text_at(job, "waiting_for.until");
+    struct span reason = ask_text(job, "waiting_for.reason");
+    struct span until = ask_text(job, "waiting_for.until");
     if (reason.n)
         printf("%-10s for %s%s%s\n", "waits", cli_printable(c, reason),
                until.n ? " until " : "", until.n ? cli_printable(c, until) : "");
@@ -124,45 +111,45 @@ static void print_waiting(struct cli *c, struct json job)
 /* Of a result that another job brought. */
 static void print_source(struct cli *c, struct json job)
 {
-    struct span source = text_at(job, "result.source"), from = text_at(job, "result.from_job");
+    struct span source = ask_text(job, "result.source"), from = ask_text(job, "result.from_job");
     if (from.n)
         printf("%-10s %s: the result of %s", "source", cli_printable(c, source), cli_printable(c, from));
     if (from.n && json_is(json_path(job, "result.age_s"), JSON_INT))
-        printf(", %lld s old", number_at(job, "result.age_s"));
+        printf(", %lld s old", ask_number(job, "result.age_s"));
     if (from.n)
         printf("\n");
 }
 
 static void print_job(struct cli *c, struct json job)
 {
-    print_line(c, "job", text_at(job, "id"));
-    printf("%-10s %s %s %s\n", "target", cli_printable(c, text_at(job, "site")),
-           cli_printable(c, text_at(job, "kind")), cli_printable(c, text_at(job, "target")));
-    printf("%-10s %s, priority %lld\n", "queue", cli_printable(c, text_at(job, "lane")), number_at(job, "priority"));
-    print_line(c, "unique", text_at(job, "unique_key"));
-    print_line(c, "state", text_at(job, "state"));
+    print_line(c, "job", ask_text(job, "id"));
+    printf("%-10s %s %s %s\n", "target", cli_printable(c, ask_text(job, "site")),
+           cli_printable(c, ask_text(job, "kind")), cli_printable(c, ask_text(job, "target")));
+    printf("%-10s %s, priority %lld\n", "queue", cli_printable(c, ask_text(job, "lane")), ask_number(job, "priority"));
+    print_line(c, "unique", ask_text(job, "unique_key"));
+    print_line(c, "state", ask_text(job, "state"));
     print_waiting(c, job);
-    print_line(c, "verdict", text_at(job, "verdict"));
-    print_line(c, "end", text_at(job, "end_reason"));
+    print_line(c, "verdict", ask_text(job, "verdict"));
+    print_line(c, "end", ask_text(job, "end_reason"));
     print_source(c, job);
-    print_line(c, "failure", text_at(job, "failure.class"));
-    print_line(c, "meaning", text_at(job, "failure.meaning"));
-    print_line(c, "why", text_at(job, "failure.why"));
-    print_line(c, "advice", text_at(job, "failure.advice"));
+    print_line(c, "failure", ask_text(job, "failure.class"));
+    print_line(c, "meaning", ask_text(job, "failure.meaning"));
+    print_line(c, "why", ask_text(job, "failure.why"));
+    print_line(c, "advice", ask_text(job, "failure.advice"));
     printf("%-10s %lld posts, %lld users, %lld rejected, %lld conflicts\n", "counts",
-           number_at(job, "counts.posts"), number_at(job, "counts.users"),
-           number_at(job, "counts.rejected"), number_at(job, "counts.conflicts"));
+           ask_number(job, "counts.posts"), ask_number(job, "counts.users"),
+           ask_number(job, "counts.rejected"), ask_number(job, "counts.conflicts"));
     printf("%-10s %lld started, %lld failed, %lld crashed, %lld throttled, %lld given back, %lld made void\n",
-           "attempts", number_at(job, "attempts.started"), number_at(job, "attempts.failed"),
-           number_at(job, "attempts.crashed"), number_at(job, "attempts.throttled"),
-           number_at(job, "attempts.released"), number_at(job, "attempts.voided"));
-    print_line(c, "batch", text_at(job, "batch"));
-    print_line(c, "accepted", text_at(job, "created_at"));
-    print_line(c, "not before", text_at(job, "not_before"));
-    print_line(c, "expires", text_at(job, "expires_at"));
-    print_line(c, "deadline", text_at(job, "deadline_at"));
-    print_line(c, "started", text_at(job, "started_at"));
-    print_line(c, "finished", text_at(job, "finished_at"));
+           "attempts", ask_number(job, "attempts.started"), ask_number(job, "attempts.failed"),
+           ask_number(job, "attempts.crashed"), ask_number(job, "attempts.throttled"),
+           ask_number(job, "attempts.released"), ask_number(job, "attempts.voided"));
+    print_line(c, "batch", ask_text(job, "batch"));
+    print_line(c, "accepted", ask_text(job, "created_at"));
+    print_line(c, "not before", ask_text(job, "not_before"));
+    print_line(c, "expires", ask_text(job, "expires_at"));
+    print_line(c, "deadline", ask_text(job, "deadline_at"));
+    print_line(c, "started", ask_text(job, "started_at"));
+    print_line(c, "finished", ask_text(job, "finished_at"));
 }
 
 static int show_answer(struct cli *c, struct client_answer *a)
@@ -214,8 +201,8 @@ static void print_event(struct cli *c, struct json event)
 {
     struct buf data = BUF(64 * 1024);
     json_add_raw(&data, json_get(event, SPAN("data")));
-    printf("%s  %-14s  %s\n", cli_printable(c, text_at(event, "at")),
-           cli_printable(c, text_at(event, "event")), cli_printable(c, buf_span(&data)));
+    printf("%s  %-14s  %s\n", cli_printable(c, ask_text(event, "at")),
+           cli_printable(c, ask_text(event, "event")), cli_printable(c, buf_span(&data)));
     buf_free(&data);
 }
 
@@ -251,9 +238,9 @@ static void print_apart(struct cli *c, struct json line)
     struct json v = json_get(line, SPAN("values"));
     if (v.doc)
         json_add_raw(&values, v);
-    printf("%-20s  %-12s  %s\n", cli_printable(c, text_at(line, "id")),
-           cli_printable(c, text_at(line, v.doc ? "field" : "check")),
-           cli_printable(c, v.doc ? buf_span(&values) : text_at(line, "reason")));
+    printf("%-20s  %-12s  %s\n", cli_printable(c, ask_text(line, "id")),
+           cli_printable(c, ask_text(line, v.doc ? "field" : "check")),
+           cli_printable(c, v.doc ? buf_span(&values) : ask_text(line, "reason")));
     buf_free(&values);
 }
 

@@ -8,8 +8,8 @@ struct span lanes_body(struct cli *c, void (*more)(struct cli *c, struct json_w 
 /* Asks; with --json prints the answer as it is, else gives its root to `show`. An exit code. */
 int lanes_ask(struct cli *c, struct service *s, const char *method, const char *path, struct span body,
               void (*show)(struct cli *c, struct json root));
-/* The number of a flag as a member; "default" is null, NULL no member. */
-void lanes_put_number(struct json_w *w, const char *key, const char *text, bool duration);
+/* --weight, --max-running, --every and --burst as members of a body; "default" is null. */
+void lanes_put_settings(struct cli *c, struct json_w *w);
 
 struct span lanes_text(struct json v, const char *path);
 long long lanes_number(struct json v, const char *path);

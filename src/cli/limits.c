@@ -57,25 +57,12 @@ static void explain(struct cli *c, struct json root)
                          : arena_fmt(c->arena, "its next job waits for %s", cli_printable(c, reason)));
 }
 
-static void put_limit(struct cli *c, struct json_w *w)
-{
-    lanes_put_number(w, "max_running", c->max_running, false);
-    lanes_put_number(w, "weight", c->weight, false);
-    if (!c->every && !c->burst)
-        return;
-    json_key(w, "rate");
-    json_open(w);
-    lanes_put_number(w, "every_ms", c->every, true);
-    lanes_put_number(w, "burst", c->burst, false);
-    json_close(w);
-}
-
 static struct span limit_body(struct cli *c)
 {
     struct buf text = BUF(4096);
     struct json_w w = json_w(&text);
     json_open(&w);
-    put_limit(c, &w);
+    lanes_put_settings(c, &w);
     json_close(&w);
     struct span kept = arena_keep(c->arena, buf_span(&text));
     buf_free(&text);

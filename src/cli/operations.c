@@ -2,29 +2,23 @@
 
 enum { LIST_ROWS = 20, LIST_MAX = 100 };
 
+static void put_row(struct ask *a, struct json o)
+{
+    printf("%-31s  %-7s  %-9s  %8lld  %8lld  %s\n", ask_shown(a, o, "id"), ask_shown(a, o, "kind"),
+           ask_shown(a, o, "state"), ask_number(o, "done"), ask_number(o, "skipped"),
+           ask_shown(a, o, "created_at"));
+}
+
 static int list(struct ask *a, int64_t limit)
 {
+    static const struct ask_table table = {
+        .heading = "OPERATION                        KIND     STATE          DONE   SKIPPED  BEGAN",
+        .when_empty = "no operation; dead retry and batches retry-failed begin one",
+        .put_row = put_row,
+    };
     char path[100];
     snprintf(path, sizeof path, "/v1/operations?limit=%lld", (long long)limit);
-    int code = ask_send(a, "GET", path, NULL, SPAN_NONE);
-    if (code)
-        return code;
-    if (a->c->json) {
-        ask_print(a);
-        return EXIT_DONE;
-    }
-    struct json data = json_get(a->root, SPAN("data"));
-    if (json_count(data) == 0)
-        cli_note(a->c, "no operation; dead retry and batches retry-failed begin one");
-    else
-        printf("%-31s  %-7s  %-9s  %8s  %8s  %s\n", "OPERATION", "KIND", "STATE", "DONE",
-               "SKIPPED", "BEGAN");
-    for (struct json_iter i = json_each(data); json_next(&i);)
-        printf("%-31s  %-7s  %-9s  %8lld  %8lld  %s\n", ask_shown(a, i.value, "id"),
-               ask_shown(a, i.value, "kind"), ask_shown(a, i.value, "state"),
-               ask_number(i.value, "done"), ask_number(i.value, "skipped"),
-               ask_shown(a, i.value, "created_at"));
-    return EXIT_DONE;
+    return ask_list(a, path, &table);
 }
 
 static int show(struct ask *a)

@@ -88,7 +88,7 @@ static int check_number(const char *verb, const char *flag, const char *text, in
     return duration ? cli_duration(verb, flag, text, min, max, &n) : cli_number(verb, flag, text, min, max, &n);
 }
 
-void lanes_put_number(struct json_w *w, const char *key, const char *text, bool duration)
+static void put_number(struct json_w *w, const char *key, const char *text, bool duration)
 {
     int64_t n = 0;
     if (!text)
@@ -98,6 +98,19 @@ void lanes_put_number(struct json_w *w, const char *key, const char *text, bool 
         json_kv_int(w, key, n);
     else
         json_kv_null(w, key);
+}
+
+void lanes_put_settings(struct cli *c, struct json_w *w)
+{
+    put_number(w, "weight", c->weight, false);
+    put_number(w, "max_running", c->max_running, false);
+    if (!c->every && !c->burst)
+        return;
+    json_key(w, "rate");
+    json_open(w);
+    put_number(w, "every_ms", c->every, true);
+    put_number(w, "burst", c->burst, false);
+    json_close(w);
 }
 
 /* ---- queues: seen ---- */
@@ -245,19 +258,6 @@ static int check_settings(struct cli *c)
     return code;
 }
 
-static void put_settings(struct cli *c, struct json_w *w)
-{
-    lanes_put_number(w, "weight", c->weight, false);
-    lanes_put_number(w, "max_running", c->max_running, false);
-    if (!c->every && !c->burst)
-        return;
-    json_key(w, "rate");
-    json_open(w);
-    lanes_put_number(w, "every_ms", c->every, true);
-    lanes_put_number(w, "burst", c->burst, false);
-    json_close(w);
-}
-
 /* One piece; adds to *cancelled. With --json each piece is a line. */
 static int purge_piece(struct cli *c, struct service *s, const char *path, long long *cancelled, bool *more)
 {
@@ -338,7 +338,7 @@ static int run_queues(struct cli *c, struct service *s, int action)
     if (action == Q_SHOW)
         return lanes_ask(c, s, "GET", plain, SPAN_NONE, show_queue);
     if (action == Q_SET)
-        return lanes_ask(c, s, "PATCH", plain, lanes_body(c, put_settings), show_queue);
+        return lanes_ask(c, s, "PATCH", plain, lanes_body(c, lanes_put_settings), show_queue);
     if (action == Q_PURGE)
         return purge(c, s, name);
     const char *act = arena_fmt(c->arena, "/%s", queue_actions[action]);

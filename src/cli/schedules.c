@@ -1,3 +1,4 @@
+#include "cli/ask.h"
 #include "cli/service.h"
 #include "cli/wish.h"
 
@@ -15,20 +16,6 @@ struct schedules {
     int64_t rows;
     bool match; /* sends If-Match: * */
 };
-
-static struct span text_at(struct json v, const char *path)
-{
-    struct span text = SPAN_NONE;
-    json_text(json_path(v, path), &text);
-    return text;
-}
-
-static long long number_at(struct json v, const char *path)
-{
-    int64_t n = 0;
-    json_int(json_path(v, path), &n);
-    return (long long)n;
-}
 
 /* Text fit for a terminal; "-" for nothing. */
 static const char *shown(struct schedules *s, struct span text)
@@ -191,13 +178,13 @@ static int write_schedule(struct schedules *s)
 static const char *rule_of(struct schedules *s, struct json spec)
 {
     struct cli *c = s->cli;
-    struct span cron = text_at(spec, "cron");
+    struct span cron = ask_text(spec, "cron");
     if (cron.n)
-        return arena_fmt(c->arena, "%s %s", cli_printable(c, cron), cli_printable(c, text_at(spec, "timezone")));
+        return arena_fmt(c->arena, "%s %s", cli_printable(c, cron), cli_printable(c, ask_text(spec, "timezone")));
     if (json_get(spec, SPAN("adaptive")).doc)
-        return arena_fmt(c->arena, "adaptive %lld-%lld s, %lld posts", number_at(spec, "adaptive.least_s"),
-                         number_at(spec, "adaptive.most_s"), number_at(spec, "adaptive.posts_wanted"));
-    return arena_fmt(c->arena, "every %lld s", number_at(spec, "interval_s"));
+        return arena_fmt(c->arena, "adaptive %lld-%lld s, %lld posts", ask_number(spec, "adaptive.least_s"),
+                         ask_number(spec, "adaptive.most_s"), ask_number(spec, "adaptive.posts_wanted"));
+    return arena_fmt(c->arena, "every %lld s", ask_number(spec, "interval_s"));
 }
 
 static void print_line(const char *name, const char *value)
@@ -208,55 +195,55 @@ static void print_line(const char *name, const char *value)
 static void print_schedule(struct schedules *s, struct json v)
 {
     struct json spec = json_get(v, SPAN("spec"));
-    struct span reason = text_at(v, "status.paused.reason"), by = text_at(v, "status.paused.by");
-    print_line("schedule", shown(s, text_at(v, "name")));
-    print_line("id", shown(s, text_at(v, "id")));
-    printf("%-10s %s %s\n", "collects", shown(s, text_at(spec, "job.kind")), shown(s, text_at(spec, "job.target")));
+    struct span reason = ask_text(v, "status.paused.reason"), by = ask_text(v, "status.paused.by");
+    print_line("schedule", shown(s, ask_text(v, "name")));
+    print_line("id", shown(s, ask_text(v, "id")));
+    printf("%-10s %s %s\n", "collects", shown(s, ask_text(spec, "job.kind")), shown(s, ask_text(spec, "job.target")));
     print_line("when", rule_of(s, spec));
-    print_line("state", shown(s, text_at(v, "status.state")));
-    if (text_at(v, "status.paused.since").n)
-        printf("%-10s since %s%s%s%s%s\n", "paused", shown(s, text_at(v, "status.paused.since")), by.n ? " by " : "",
+    print_line("state", shown(s, ask_text(v, "status.state")));
+    if (ask_text(v, "status.paused.since").n)
+        printf("%-10s since %s%s%s%s%s\n", "paused", shown(s, ask_text(v, "status.paused.since")), by.n ? " by " : "",
                by.n ? shown(s, by) : "", reason.n ? ": " : "", reason.n ? shown(s, reason) : "");
-    print_line("next", shown(s, text_at(v, "status.next_at")));
-    if (number_at(v, "status.interval_s"))
-        printf("%-10s %lld s\n", "interval", number_at(v, "status.interval_s"));
-    print_line("overlap", shown(s, text_at(spec, "overlap")));
-    print_line("missed", shown(s, text_at(spec, "missed")));
+    print_line("next", shown(s, ask_text(v, "status.next_at")));
+    if (ask_number(v, "status.interval_s"))
+        printf("%-10s %lld s\n", "interval", ask_number(v, "status.interval_s"));
+    print_line("overlap", shown(s, ask_text(spec, "overlap")));
+    print_line("missed", shown(s, ask_text(spec, "missed")));
     printf("%-10s %lld made, %lld skipped, %lld missed; %lld alive, %lld pending\n", "runs",
-           number_at(v, "status.fired"), number_at(v, "status.skipped"), number_at(v, "status.missed"),
-           number_at(v, "status.live"), number_at(v, "status.pending"));
+           ask_number(v, "status.fired"), ask_number(v, "status.skipped"), ask_number(v, "status.missed"),
+           ask_number(v, "status.live"), ask_number(v, "status.pending"));
     if (json_is(json_path(v, "status.last_found"), JSON_INT))
-        printf("%-10s %lld records\n", "last found", number_at(v, "status.last_found"));
-    print_line("last job", shown(s, text_at(v, "status.last_job")));
+        printf("%-10s %lld records\n", "last found", ask_number(v, "status.last_found"));
+    print_line("last job", shown(s, ask_text(v, "status.last_job")));
 }
 
 static void print_row(struct schedules *s, struct json v)
 {
     struct buf target = BUF(1024), safe = BUF(16 * 1024);
-    text_add_printable(&safe, text_at(v, "spec.job.target"));
+    text_add_printable(&safe, ask_text(v, "spec.job.target"));
     text_add_cut(&target, buf_span(&safe), 24);
-    printf("%-20s  %-7s  %-24s  %6lld  %-28s  %s %.*s\n", shown(s, text_at(v, "name")),
-           shown(s, text_at(v, "status.state")), shown(s, text_at(v, "status.next_at")), number_at(v, "status.fired"),
-           rule_of(s, json_get(v, SPAN("spec"))), shown(s, text_at(v, "spec.job.kind")), SP(buf_span(&target)));
+    printf("%-20s  %-7s  %-24s  %6lld  %-28s  %s %.*s\n", shown(s, ask_text(v, "name")),
+           shown(s, ask_text(v, "status.state")), shown(s, ask_text(v, "status.next_at")), ask_number(v, "status.fired"),
+           rule_of(s, json_get(v, SPAN("spec"))), shown(s, ask_text(v, "spec.job.kind")), SP(buf_span(&target)));
     buf_free(&target);
     buf_free(&safe);
 }
 
 static void print_run(struct schedules *s, struct json v)
 {
-    struct span why = text_at(v, "why"), job = text_at(v, "job");
+    struct span why = ask_text(v, "why"), job = ask_text(v, "job");
     bool ended = json_is(json_get(v, SPAN("found")), JSON_INT);
     char found[32] = "-";
     if (ended)
-        snprintf(found, sizeof found, "%lld", number_at(v, "found"));
-    printf("%-24s  %-8s  %-8s  %-10s  %8s  %s\n", shown(s, text_at(v, "slot")), shown(s, text_at(v, "cause")),
-           shown(s, text_at(v, "state")), shown(s, ended ? text_at(v, "job_state") : why), found, shown(s, job));
+        snprintf(found, sizeof found, "%lld", ask_number(v, "found"));
+    printf("%-24s  %-8s  %-8s  %-10s  %8s  %s\n", shown(s, ask_text(v, "slot")), shown(s, ask_text(v, "cause")),
+           shown(s, ask_text(v, "state")), shown(s, ended ? ask_text(v, "job_state") : why), found, shown(s, job));
 }
 
 static void print_slot(struct schedules *s, struct json v)
 {
-    printf("%-19s  %-6s  %s\n", shown(s, text_at(v, "local")), shown(s, text_at(v, "utc_offset")),
-           shown(s, text_at(v, "at")));
+    printf("%-19s  %-6s  %s\n", shown(s, ask_text(v, "local")), shown(s, ask_text(v, "utc_offset")),
+           shown(s, ask_text(v, "at")));
 }
 
 static void print_all(struct schedules *s, struct json list, const char *head,
@@ -334,7 +321,7 @@ static int create(struct schedules *s)
         return code;
     cli_note(c, "%s %s; next: %s%s", s->name,
              c->dry_run ? "would be scheduled" : new ? "is scheduled" : "is changed",
-             shown(s, text_at(root, "status.next_at")), c->dry_run ? " (nothing was written)" : "");
+             shown(s, ask_text(root, "status.next_at")), c->dry_run ? " (nothing was written)" : "");
     return finish(s, &a);
 }
 
@@ -359,7 +346,7 @@ static int pause_or_resume(struct schedules *s)
     else if (pause)
         cli_note(c, "%s is paused; go on: fulmar schedules resume %s", s->name, s->name);
     else
-        cli_note(c, "%s goes on; next: %s", s->name, shown(s, text_at(root, "status.next_at")));
+        cli_note(c, "%s goes on; next: %s", s->name, shown(s, ask_text(root, "status.next_at")));
     return finish(s, &a);
 }
 
@@ -372,12 +359,12 @@ static int fire(struct schedules *s, const char *what)
     if (code)
         return code;
     const char *would = c->dry_run ? "would be " : "";
-    struct span job = text_at(root, "job");
-    if (number_at(root, "pending"))
+    struct span job = ask_text(root, "job");
+    if (ask_number(root, "pending"))
         cli_note(c, "a run %smade when the running one has ended", c->dry_run ? "would be " : "is ");
     else
-        cli_note(c, "%lld %s %smade, %lld had one already", number_at(root, "made"),
-                 number_at(root, "made") == 1 ? "job" : "jobs", would, number_at(root, "known"));
+        cli_note(c, "%lld %s %smade, %lld had one already", ask_number(root, "made"),
+                 ask_number(root, "made") == 1 ? "job" : "jobs", would, ask_number(root, "known"));
     if (job.n)
         cli_note(c, "look: fulmar jobs show %s", shown(s, job));
     return finish(s, &a);
@@ -426,10 +413,10 @@ static int write_known(struct schedules *s)
         json_put_raw(&w, buf_span(&raw));
         buf_free(&raw);
     }
-    struct span next = text_at(root, "status.next_at");
+    struct span next = ask_text(root, "status.next_at");
     if (s->cli->from)
         json_kv_cstr(&w, "from", s->cli->from);
-    else if (next.n && !text_at(root, "spec.cron").n)
+    else if (next.n && !ask_text(root, "spec.cron").n)
         json_kv_text(&w, "from", next);
     if (s->cli->limit)
         json_kv_int(&w, "count", s->rows);

@@ -317,13 +317,10 @@ int service_open(struct service *out, struct cli *c, int (*before_embed)(struct 
     return code;
 }
 
-int service_ask(struct service *s, const char *method, const char *path, struct span body,
-                struct client_answer *out)
+int service_send(struct service *s, const struct client_request *q, struct client_answer *out)
 {
     struct fault f = {0};
-    struct client_request q = {
-        .method = method, .path = path, .body = body, .timeout_ms = ANSWER_MS, .body_max = SERVICE_ANSWER_MAX};
-    err e = client_send(s->client, &q, out, &f);
+    err e = client_send(s->client, q, out, &f);
     int code = EXIT_DONE;
     if (e) {
         cli_say("%s", f.words[0] ? f.words : err_text(e));
@@ -334,6 +331,14 @@ int service_ask(struct service *s, const char *method, const char *path, struct 
     if (code)
         buf_free(&out->body);
     return code;
+}
+
+int service_ask(struct service *s, const char *method, const char *path, struct span body,
+                struct client_answer *out)
+{
+    struct client_request q = {
+        .method = method, .path = path, .body = body, .timeout_ms = ANSWER_MS, .body_max = SERVICE_ANSWER_MAX};
+    return service_send(s, &q, out);
 }
 
 int service_not_ours(struct client_answer *a)

@@ -34,6 +34,8 @@ int service_open(struct service *out, struct cli *c, int (*before_embed)(struct 
 /* An embedded one that has ended by itself: says why, once, and s->code is the exit code that
  * goes with it. False while it runs. */
 bool service_died(struct service *s);
+/* One request with what is wrong printed: 0 with *out to be freed, or an exit code. */
+int service_send(struct service *s, const struct client_request *q, struct client_answer *out);
 /* One request; 0 with *out to be freed, or an exit code with everything said. body: JSON; may be empty. */
 int service_ask(struct service *s, const char *method, const char *path, struct span body,
                 struct client_answer *out);

@@ -1,5 +1,6 @@
 /* sessions.c - the verb: people's own logins. Cookies are read from a file or standard input, go to the
  * service, and are forgotten here. */
+#include "cli/ask.h"
 #include "cli/service.h"
 
 #include "base/id.h"
@@ -20,24 +21,13 @@ enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, BODY_MAX = 4096, EV
 static int ask(struct service *s, const char *method, const char *path, struct span body, const char *type,
                struct client_answer *out)
 {
-    struct fault f = {0};
     struct client_request q = {.method = method,
                                .path = path,
                                .body = body,
                                .headers = {type},
                                .timeout_ms = ANSWER_MS,
                                .body_max = ANSWER_MAX};
-    err e = client_send(s->client, &q, out, &f);
-    int code = EXIT_DONE;
-    if (e) {
-        cli_say("%s", f.words[0] ? f.words : err_text(e));
-        code = cli_exit_of(e);
-    } else if (out->status < 200 || out->status > 299) {
-        code = cli_problem(out);
-    }
-    if (code)
-        buf_free(&out->body);
-    return code;
+    return service_send(s, &q, out);
 }
 
 static char *path_of(struct cli *c, const char *name, const char *rest)
@@ -47,27 +37,13 @@ static char *path_of(struct cli *c, const char *name, const char *rest)
 
 /* ---- tables ---- */
 
-static struct span text_at(struct json v, const char *path)
-{
-    struct span text = SPAN_NONE;
-    json_text(json_path(v, path), &text);
-    return text;
-}
-
-static long long number_at(struct json v, const char *path)
-{
-    int64_t n = 0;
-    json_int(json_path(v, path), &n);
-    return (long long)n;
-}
-
 /* "SearchTimeline until 2026-…" for each, or why it is out. */
 static const char *rests_of(struct cli *c, struct json session)
 {
     struct buf text = BUF(4096);
     struct json rests = json_get(session, SPAN("cooldowns"));
     if (json_count(rests) == 0)
-        buf_add(&text, text_at(session, "reason"));
+        buf_add(&text, ask_text(session, "reason"));
     for (struct json_iter i = json_each(rests); json_next(&i);) {
         struct span until = SPAN_NONE;
         json_text(i.value, &until);
@@ -82,10 +58,10 @@ static const char *rests_of(struct cli *c, struct json session)
 
 static void print_row(struct cli *c, struct json v)
 {
-    struct span used = text_at(v, "used_at");
-    printf("%-20s  %-12s  %-10s  %-8s  %4lld  %5lld  %-24s  %s\n", cli_printable(c, text_at(v, "name")),
-           cli_printable(c, text_at(v, "pool")), cli_printable(c, text_at(v, "site")),
-           cli_printable(c, text_at(v, "state")), number_at(v, "active"), number_at(v, "leases_24h"),
+    struct span used = ask_text(v, "used_at");
+    printf("%-20s  %-12s  %-10s  %-8s  %4lld  %5lld  %-24s  %s\n", cli_printable(c, ask_text(v, "name")),
+           cli_printable(c, ask_text(v, "pool")), cli_printable(c, ask_text(v, "site")),
+           cli_printable(c, ask_text(v, "state")), ask_number(v, "active"), ask_number(v, "leases_24h"),
            used.n ? cli_printable(c, used) : "-", rests_of(c, v));
 }
 
@@ -142,30 +118,30 @@ static void print_line(struct cli *c, const char *name, struct span value)
 
 static void print_session(struct cli *c, struct json v)
 {
-    print_line(c, "session", text_at(v, "id"));
-    print_line(c, "name", text_at(v, "name"));
-    print_line(c, "site", text_at(v, "site"));
-    print_line(c, "pool", text_at(v, "pool"));
-    print_line(c, "state", text_at(v, "state"));
-    print_line(c, "why", text_at(v, "reason"));
-    print_line(c, "since", text_at(v, "since"));
+    print_line(c, "session", ask_text(v, "id"));
+    print_line(c, "name", ask_text(v, "name"));
+    print_line(c, "site", ask_text(v, "site"));
+    print_line(c, "pool", ask_text(v, "pool"));
+    print_line(c, "state", ask_text(v, "state"));
+    print_line(c, "why", ask_text(v, "reason"));
+    print_line(c, "since", ask_text(v, "since"));
     for (struct json_iter i = json_each(json_get(v, SPAN("cooldowns"))); json_next(&i);) {
         struct span until = SPAN_NONE;
         json_text(i.value, &until);
         printf("%-12s %s until %s\n", "rests", cli_printable(c, i.key), cli_printable(c, until));
     }
-    if (number_at(v, "rate.every_ms"))
-        printf("%-12s one job in %lld ms, %lld at once\n", "rate", number_at(v, "rate.every_ms"),
-               number_at(v, "rate.burst"));
-    printf("%-12s %lld now of %lld at once, %lld in 24 hours, %lld failed in a row\n", "jobs", number_at(v, "active"),
-           number_at(v, "max_active"), number_at(v, "leases_24h"), number_at(v, "failures_in_a_row"));
-    print_line(c, "last used", text_at(v, "used_at"));
-    print_line(c, "last good", text_at(v, "last_ok_at"));
-    printf("%-12s %lld%s\n", "cookies", number_at(v, "cookies"),
-           number_at(v, "cookies") ? "" : "; send some: fulmar sessions cookies NAME --from FILE");
-    print_line(c, "fingerprint", text_at(v, "fingerprint"));
-    print_line(c, "expires", text_at(v, "expires_at"));
-    print_line(c, "created", text_at(v, "created_at"));
+    if (ask_number(v, "rate.every_ms"))
+        printf("%-12s one job in %lld ms, %lld at once\n", "rate", ask_number(v, "rate.every_ms"),
+               ask_number(v, "rate.burst"));
+    printf("%-12s %lld now of %lld at once, %lld in 24 hours, %lld failed in a row\n", "jobs", ask_number(v, "active"),
+           ask_number(v, "max_active"), ask_number(v, "leases_24h"), ask_number(v, "failures_in_a_row"));
+    print_line(c, "last used", ask_text(v, "used_at"));
+    print_line(c, "last good", ask_text(v, "last_ok_at"));
+    printf("%-12s %lld%s\n", "cookies", ask_number(v, "cookies"),
+           ask_number(v, "cookies") ? "" : "; send some: fulmar sessions cookies NAME --from FILE");
+    print_line(c, "fingerprint", ask_text(v, "fingerprint"));
+    print_line(c, "expires", ask_text(v, "expires_at"));
+    print_line(c, "created", ask_text(v, "created_at"));
 }
 
 /* ---- cookies ---- */
@@ -257,7 +233,7 @@ static char *id_in(struct cli *c, struct client_answer *a)
 {
     struct json_parser *parser = json_parser_new(ANSWER_MAX);
     struct json root;
-    char *id = json_parse(parser, buf_span(&a->body), &root, NULL) ? NULL : arena_text(c->arena, text_at(root, "id"));
+    char *id = json_parse(parser, buf_span(&a->body), &root, NULL) ? NULL : arena_text(c->arena, ask_text(root, "id"));
     json_parser_free(&parser);
     return id && id_valid(span_of(id), "ses") ? id : NULL;
 }

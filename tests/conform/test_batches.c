@@ -924,35 +924,46 @@ static void an_addition_may_be_asked_for_again(void **state)
 
 /* ---- policy, retry ---- */
 
+static const char *batch_that_stops(size_t jobs, int64_t failures)
+{
+    struct batch_args args = args_of(jobs);
+    struct batch_reply reply;
+    args.stop_after = failures;
+    assert_int_equal(create(&args, &reply), E_OK);
+    return arena_text(w->a, span_of(reply.id));
+}
+
 static void after_so_many_failures_the_rest_is_cancelled(void **state)
 {
     (void)state;
-    struct batch_args args = args_of(10);
-    struct batch_reply reply;
-    args.stop_after = 2;
-    assert_int_equal(create(&args, &reply), E_OK);
+    const char *id = batch_that_stops(10, 2);
     end_job(ids[0], FAILURE_INTERNAL);
     end_job(ids[1], FAILURE_NONE);
-    assert_false(batch(reply.id).stopped);
+    assert_false(batch(id).stopped);
     end_job(ids[2], FAILURE_NOT_FOUND);
-    assert_true(batch(reply.id).stopped);
-    assert_int_equal(events_of(reply.id, "batch.stopped"), 1);
+    assert_true(batch(id).stopped);
+    assert_int_equal(events_of(id, "batch.stopped"), 1);
     crash(false); /* the operation is a row: the next process does it */
     tend();
-    struct batch_view v = batch(reply.id);
+    struct batch_view v = batch(id);
     assert_int_equal(v.counts[JOB_CANCELLED], 7);
-    announced(reply.id, true, false);
+    announced(id, true, false);
+}
+
+static err try_retry(const char *id, struct operation_view *out)
+{
+    struct operation_args args = {.id = span_of(new_id("opr"))};
+    begin();
+    err e = store_batch_retry(w->s, span_of(id), &args, now(), w->a, out, &w->f);
+    commit();
+    return e;
 }
 
 static struct operation_view retry_batch(const char *id)
 {
     struct operation_view v = {0};
-    struct operation_args args = {.id = span_of(new_id("opr"))};
-    begin();
-    err e = store_batch_retry(w->s, span_of(id), &args, now(), w->a, &v, &w->f);
-    if (e)
+    if (try_retry(id, &v))
         fail_msg("store_batch_retry: %s", w->f.words);
-    commit();
     return v;
 }
 
@@ -974,28 +985,21 @@ static void the_failed_jobs_of_a_batch_come_back_and_can_make_it_a_success(void 
     announced(id, true, false);
     end_job(ids[3], FAILURE_NONE);
     announced(id, true, true);
-    struct operation_args args = {.id = span_of(new_id("opr"))};
-    begin();
-    assert_int_equal(store_batch_retry(w->s, span_of(id), &args, now(), w->a, &v, &w->f),
-                     E_CONFLICT);
-    commit();
+    assert_int_equal(try_retry(id, &v), E_CONFLICT);
 }
 
 static void a_stopped_batch_that_is_retried_counts_its_failures_from_new(void **state)
 {
     (void)state;
-    struct batch_args args = args_of(3);
-    struct batch_reply reply;
-    args.stop_after = 1;
-    assert_int_equal(create(&args, &reply), E_OK);
+    const char *id = batch_that_stops(3, 1);
     end_job(ids[0], FAILURE_INTERNAL);
     tend();
-    assert_int_equal(batch(reply.id).counts[JOB_CANCELLED], 2);
-    retry_batch(reply.id);
-    assert_false(batch(reply.id).stopped);
+    assert_int_equal(batch(id).counts[JOB_CANCELLED], 2);
+    retry_batch(id);
+    assert_false(batch(id).stopped);
     end_job(ids[0], FAILURE_NONE);
-    assert_int_equal(batch(reply.id).counts[JOB_SUCCEEDED], 1);
-    announced(reply.id, true, false); /* two were cancelled */
+    assert_int_equal(batch(id).counts[JOB_SUCCEEDED], 1);
+    announced(id, true, false); /* two were cancelled */
 }
 
 /* ---- reading ---- */

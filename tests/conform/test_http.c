@@ -1633,7 +1633,7 @@ static void mistakes_in_a_schedule_are_named_with_their_place(void **state)
         {"{\"name\":\"a\",\"interval_s\":60,\"timezone\":\"UTC\"," NASA "}", 422, "/timezone", "cron"},
         {"{\"name\":\"a\",\"cron\":\"@daily\",\"interval_s\":60," NASA "}", 422, "/cron", "exclude"},
         {"{\"name\":\"a\",\"interval_s\":60,\"overlap\":\"queue-one\"," NASA "}", 422, "/overlap", "queue_one"},
-        {"{\"name\":\"a\",\"interval_s\":60,\"missed\":7," NASA "}", 422, "/missed", "known are"},
+        {"{\"name\":\"a\",\"interval_s\":60,\"missed\":7," NASA "}", 422, "/missed", "must be a text such as"},
         {"{\"name\":\"a\",\"interval_s\":60,\"start_at\":\"soon\"," NASA "}", 422, "/start_at", "RFC 3339"},
         {"{\"name\":\"a\",\"adaptive\":{\"least\":60}," NASA "}", 400, "/adaptive/least", "least_s"},
         {"{\"name\":\"a\",\"adaptive\":{\"least_s\":60,\"most_s\":6}," NASA "}", 422, "/adaptive/most_s", "below"},

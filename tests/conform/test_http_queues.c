@@ -147,7 +147,7 @@ static void settings_are_changed_in_part_or_wholly(void **state)
     refused("PATCH", path, "{\"weight\":\"7\"}", 422, "/weight", "whole number");
     refused("PATCH", path, "{\"rate\":7}", 422, "/rate", "must be an object");
     refused("PATCH", path, "{\"rate\":{\"every_ms\":86400001}}", 422, "/rate/every_ms", "0 to 86400000");
-    refused("PATCH", path, "{\"rate\":{\"evry_ms\":1}}", 422, "/rate/evry_ms", "did you mean");
+    refused("PATCH", path, "{\"rate\":{\"evry_ms\":1}}", 400, "/rate/evry_ms", "did you mean");
     refused("PATCH", path, "{\"max_runing\":1}", 400, "/max_runing", "did you mean");
     refused("PATCH", path, "", 400, "", "malformed_json");
     /* It need not be there, but its site must be known. */

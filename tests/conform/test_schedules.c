@@ -1,128 +1,34 @@
 /* The promises of store/schedules.h and core/schedule.h together, one test each: a schedule in a real store,
  * looked at as upkeep/schedules.c does, at times that the test gives. */
+#include "../lib/world.h"
 #include "os/zone.h"
 #include "store/schedules.h"
 
-#include <sqlite3.h>
-
-#include <ftw.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-#define T0 1800000000000 /* 2027-01-15T08:00:00Z, a whole minute */
 enum { MINUTE = 60000, HOUR = 3600000 };
 #define DAY INT64_C(86400000)
 
-struct world {
-    char dir[64];
-    struct store *s;
-    struct store_limits limits;
-    struct arena *a;
-    int64_t now; /* both clocks, unless elapsed_off */
+/* Beside the world: how far elapsed time is off the wall clock, and where a schedule counts. */
+static struct {
     int64_t elapsed_off;
-    uint64_t nonces;
     struct zone zone;
-    struct fault f;
-};
-static struct world *w;
-
-static wall now(void)
-{
-    return (wall){w->now};
-}
+} place;
 
 static wall now_of(const struct schedule *rule)
 {
-    return (wall){w->now + (rule->kind == SCHEDULE_CRON ? 0 : w->elapsed_off)};
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void open_store(void)
-{
-    w->f = (struct fault){0};
-    if (store_open(&w->s, w->dir, &w->limits, 7, now(), &w->f))
-        fail_msg("store_open: %s", w->f.words);
+    return (wall){w->now + (rule->kind == SCHEDULE_CRON ? 0 : place.elapsed_off)};
 }
 
 static int set_up(void **state)
 {
-    w = calloc(1, sizeof *w);
-    *state = w;
-    snprintf(w->dir, sizeof w->dir, "/tmp/fulmar-schedules-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    w->limits = (struct store_limits){.ready_max = 100000,
-                                      .fail_max = 3,
-                                      .crash_max = 2,
-                                      .throttle_max = 4,
-                                      .retry_base_ms = 1000,
-                                      .retry_cap_ms = 60000,
-                                      .lane_max_active = 100,
-                                      .lane_burst = 1,
-                                      .lease_ms = 15000};
-    w->a = arena_new(256 << 20);
-    w->now = T0;
-    w->zone = (struct zone){.goes_on = true};
-    open_store();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_close(&w->s);
-    arena_free(&w->a);
-    nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(w);
-    w = NULL;
-    return 0;
-}
-
-static void begin(void)
-{
-    w->f = (struct fault){0};
-    assert_int_equal(store_begin(w->s, &w->f), E_OK);
-}
-
-static void commit(void)
-{
-    struct fault f = {0};
-    if (store_commit(w->s, &f))
-        fail_msg("store_commit: %s", f.words);
+    place.elapsed_off = 0;
+    place.zone = (struct zone){.goes_on = true};
+    return world_open(state, world_limits());
 }
 
 static void assert_ok(err e)
 {
     if (e)
         fail_msg("%s: %s", err_name(e), w->f.words);
-}
-
-static int64_t count(const char *sql)
-{
-    char path[128];
-    sqlite3 *db = NULL;
-    sqlite3_stmt *q = NULL;
-    snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
-    sqlite3_close(db);
-    return n;
 }
 
 /* ---- schedules ---- */
@@ -150,7 +56,7 @@ static struct schedule_put at_times(const char *id, const char *cron)
     wall next;
     p.terms = (struct schedule_terms){.cron = span_of(cron), .zone = SPAN("UTC"), .rule.grace_ms = 1000};
     assert_int_equal(cron_parse(p.terms.cron, &p.terms.rule.cron, NULL), E_OK);
-    p.next_ms = schedule_next(&p.terms.rule, &w->zone, now(), &next) ? 0 : next.ms;
+    p.next_ms = schedule_next(&p.terms.rule, &place.zone, now(), &next) ? 0 : next.ms;
     return p;
 }
 
@@ -179,7 +85,7 @@ static struct schedules_due due(bool set_back)
 {
     struct schedules_due d;
     begin();
-    assert_ok(store_schedules_due(w->s, now(), (wall){w->now + w->elapsed_off}, set_back, w->a, &d, &w->f));
+    assert_ok(store_schedules_due(w->s, now(), (wall){w->now + place.elapsed_off}, set_back, w->a, &d, &w->f));
     commit();
     return d;
 }
@@ -187,7 +93,7 @@ static struct schedules_due due(bool set_back)
 static err try_fire(const struct schedule_view *v, struct schedule_fired *out)
 {
     struct schedule_settled *x = arena_new_of(w->a, struct schedule_settled);
-    schedule_settle(&v->terms.rule, &w->zone, span_of(v->id), v->last, now_of(&v->terms.rule), x);
+    schedule_settle(&v->terms.rule, &place.zone, span_of(v->id), v->last, now_of(&v->terms.rule), x);
     struct schedule_fire fire = {.id = span_of(v->id), .revision = v->revision, .last = v->last, .slots = x->slots,
                                  .count = x->count, .missed = x->missed, .settled = x->settled, .next_ms = x->next_ms};
     begin();
@@ -213,7 +119,7 @@ static bool is_due(void)
 {
     struct outlook o;
     assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
-    return o.schedule_ms[0] <= w->now || o.schedule_ms[1] <= w->now + w->elapsed_off;
+    return o.schedule_ms[0] <= w->now || o.schedule_ms[1] <= w->now + place.elapsed_off;
 }
 
 /* Time passes, and every instant that is announced is looked at. Jobs made. */
@@ -223,7 +129,7 @@ static int64_t pass(int64_t ms)
     for (int turns = 0; turns < 100000; turns++) {
         struct outlook o;
         assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
-        int64_t next = o.schedule_ms[1] == INT64_MAX ? INT64_MAX : o.schedule_ms[1] - w->elapsed_off;
+        int64_t next = o.schedule_ms[1] == INT64_MAX ? INT64_MAX : o.schedule_ms[1] - place.elapsed_off;
         next = o.schedule_ms[0] < next ? o.schedule_ms[0] : next;
         if (next > until)
             break;
@@ -329,7 +235,7 @@ static void catch_up_makes_the_newest_runs_up_to_its_most(void **state)
     (void)state;
     assert_int_equal(after_five_slots(SCHEDULE_CATCH_UP, 3), 3);
     assert_int_equal(view_of(ID).missed, 2);
-    assert_int_equal(count("SELECT count(DISTINCT slot) FROM schedule_runs WHERE state=1 AND slot>=1800000000000+180000"), 3);
+    assert_int_equal(ask("SELECT count(DISTINCT slot) FROM schedule_runs WHERE state=1 AND slot>=1800000000000+180000"), 3);
     assert_int_equal(look_again(true), 0);
 }
 
@@ -355,7 +261,7 @@ static void a_slot_has_one_job_when_three_instances_fire_at_once(void **state)
     }
     assert_int_equal(made, 6);
     assert_int_equal(stale, 2);
-    assert_int_equal(count("SELECT count(*) FROM jobs"), 6);
+    assert_int_equal(ask("SELECT count(*) FROM jobs"), 6);
 }
 
 static void a_slot_that_somebody_else_fired_is_known_by_its_id(void **state)
@@ -372,7 +278,7 @@ static void a_slot_that_somebody_else_fired_is_known_by_its_id(void **state)
     assert_ok(store_accept(w->s, &job, now(), &reply, &w->f)); /* its run was lost, the job was not */
     commit();
     assert_int_equal(look_again(false), 0);
-    assert_int_equal(count("SELECT count(*) FROM jobs"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
     assert_int_equal(pass(MINUTE), 1); /* and it goes on */
 }
 
@@ -381,7 +287,7 @@ static void a_slot_that_somebody_else_fired_is_known_by_its_id(void **state)
 static void half_past_two_comes_once_a_day_across_both_clock_changes(void **state)
 {
     (void)state;
-    assert_ok(zone_load(SPAN("Europe/Berlin"), &w->zone, &w->f));
+    assert_ok(zone_load(SPAN("Europe/Berlin"), &place.zone, &w->f));
     static const char *const from[] = {"2027-03-25T12:00:00Z", "2027-10-28T12:00:00Z"};
     for (int i = 0; i < 2; i++) {
         struct schedule_put p;
@@ -409,7 +315,7 @@ static void a_changed_zone_rule_neither_repeats_nor_loses_the_day(void **state)
     p.terms.rule.missed = SCHEDULE_ONCE;
     put(&p);
     assert_int_equal(pass(DAY), 1);
-    assert_ok(zone_load(SPAN("Europe/Berlin"), &w->zone, &w->f)); /* new files: 02:30 is an hour earlier */
+    assert_ok(zone_load(SPAN("Europe/Berlin"), &place.zone, &w->f)); /* new files: 02:30 is an hour earlier */
     for (int day = 0; day < 5; day++)
         assert_int_equal(pass(DAY), 1);
 }
@@ -433,7 +339,7 @@ static void a_clock_that_is_set_repeats_no_slot_and_stops_no_schedule(void **sta
     w->now -= 10 * 365 * DAY; /* … and right again */
     (void)look_again(true);
     assert_int_equal(pass(HOUR), 6);
-    assert_int_equal(count("SELECT count(*)-count(DISTINCT slot) FROM schedule_runs"), 0);
+    assert_int_equal(ask("SELECT count(*)-count(DISTINCT slot) FROM schedule_runs"), 0);
 }
 
 static void an_interval_goes_by_elapsed_time_whatever_the_clock_says(void **state)
@@ -444,11 +350,11 @@ static void an_interval_goes_by_elapsed_time_whatever_the_clock_says(void **stat
     put(&p);
     assert_int_equal(pass(HOUR - 1), 6); /* the first at once */
     w->now += HOUR;                      /* somebody sets the clock; no time passes */
-    w->elapsed_off -= HOUR;
+    place.elapsed_off -= HOUR;
     assert_int_equal(look_again(true), 0);
     assert_int_equal(pass(HOUR), 6);
     w->now -= 3 * HOUR;
-    w->elapsed_off += 3 * HOUR;
+    place.elapsed_off += 3 * HOUR;
     assert_int_equal(look_again(true), 0);
     assert_int_equal(pass(HOUR), 6);
 }
@@ -564,7 +470,7 @@ static void cancel_running_asks_the_one_before_to_stop(void **state)
     end(&l, FAILURE_CANCELLED);
     assert_int_equal(view_of(ID).live, 1);
     assert_int_equal(pass(MINUTE), 1); /* the next one ends the one that waits */
-    assert_int_equal(count("SELECT count(*) FROM jobs WHERE state=6"), 2);
+    assert_int_equal(ask("SELECT count(*) FROM jobs WHERE state=6"), 2);
 }
 
 static void allow_lets_runs_overlap(void **state)
@@ -636,8 +542,8 @@ static void an_edit_while_a_job_waits_makes_no_second_one_and_the_next_run_is_as
     assert_ok(try_fire(&before.due[0], &fired));
     assert_true(fired.stale && fired.made == 0); /* what was seen before is not made */
     assert_int_equal(look_again(false), 1);
-    assert_int_equal(count("SELECT count(*) FROM jobs WHERE target='nasa'"), 1);
-    assert_int_equal(count("SELECT count(*) FROM jobs WHERE target='esa'"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM jobs WHERE target='nasa'"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM jobs WHERE target='esa'"), 1);
 }
 
 static void a_change_of_the_interval_settles_what_is_past(void **state)
@@ -674,8 +580,8 @@ static void a_deleted_schedule_leaves_its_job_and_nothing_else(void **state)
     end(&l, FAILURE_NONE);
     assert_false(is_due());
     assert_int_equal(pass(DAY), 0);
-    assert_int_equal(count("SELECT count(*) FROM jobs"), 1);
-    assert_int_equal(count("SELECT count(*) FROM schedule_runs"), 0);
+    assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM schedule_runs"), 0);
     /* Under the same name there may be another; it has slots of its own. */
     struct schedule_put p = every(OTHER, MINUTE);
     put(&p);
@@ -706,7 +612,7 @@ static void a_name_is_taken_once_and_a_change_needs_the_revision_that_was_seen(v
     commit();
     edit.id = SPAN("nobody");
     assert_int_equal(try_put(&edit, NULL), E_NOT_FOUND);
-    assert_int_equal(count("SELECT count(*) FROM schedules"), 2);
+    assert_int_equal(ask("SELECT count(*) FROM schedules"), 2);
 }
 
 static void a_dry_run_says_what_would_be_and_changes_nothing(void **state)
@@ -717,28 +623,28 @@ static void a_dry_run_says_what_would_be_and_changes_nothing(void **state)
     p.dry = true;
     assert_ok(try_put(&p, &v));
     assert_int_equal(v.next_ms, T0);
-    assert_int_equal(count("SELECT count(*) FROM schedules"), 0);
+    assert_int_equal(ask("SELECT count(*) FROM schedules"), 0);
     p.dry = false;
     put(&p);
-    struct schedule_ask ask = {.tenant = SPAN("default"), .id = SPAN("nasa"), .revision = -1, .dry = true, .paused = true};
+    struct schedule_ask asked = {.tenant = SPAN("default"), .id = SPAN("nasa"), .revision = -1, .dry = true, .paused = true};
     struct schedule_fired fired;
     begin();
-    assert_ok(store_schedule_trigger(w->s, &ask, now(), w->a, &fired, &w->f));
+    assert_ok(store_schedule_trigger(w->s, &asked, now(), w->a, &fired, &w->f));
     assert_int_equal(fired.made, 1);
-    assert_ok(store_schedule_pause(w->s, &ask, now(), w->a, &v, &w->f));
-    assert_ok(store_schedule_delete(w->s, &ask, &w->f));
+    assert_ok(store_schedule_pause(w->s, &asked, now(), w->a, &v, &w->f));
+    assert_ok(store_schedule_delete(w->s, &asked, &w->f));
     commit();
-    assert_int_equal(count("SELECT count(*) FROM jobs"), 0);
+    assert_int_equal(ask("SELECT count(*) FROM jobs"), 0);
     assert_int_equal(view_of("nasa").revision, 1);
 }
 
 static struct schedule_view set_paused(bool paused)
 {
     struct schedule_view v;
-    struct schedule_ask ask = {.tenant = SPAN("default"), .id = SPAN(ID), .revision = -1, .paused = paused,
+    struct schedule_ask asked = {.tenant = SPAN("default"), .id = SPAN(ID), .revision = -1, .paused = paused,
                                .by = SPAN("ann"), .why = SPAN("holiday"), .slot_now = now()};
     begin();
-    assert_ok(store_schedule_pause(w->s, &ask, now(), w->a, &v, &w->f));
+    assert_ok(store_schedule_pause(w->s, &asked, now(), w->a, &v, &w->f));
     commit();
     return v;
 }
@@ -762,9 +668,9 @@ static void what_passes_while_it_is_paused_is_not_missed(void **state)
 
 static err trigger(struct schedule_fired *out)
 {
-    struct schedule_ask ask = {.tenant = SPAN("default"), .id = SPAN("nasa"), .revision = -1};
+    struct schedule_ask asked = {.tenant = SPAN("default"), .id = SPAN("nasa"), .revision = -1};
     begin();
-    err e = store_schedule_trigger(w->s, &ask, now(), w->a, out, &w->f);
+    err e = store_schedule_trigger(w->s, &asked, now(), w->a, out, &w->f);
     commit();
     return e;
 }
@@ -803,7 +709,7 @@ static void a_backfill_makes_passed_slots_that_had_no_job(void **state)
         assert_ok(store_schedule_backfill(w->s, &b, now(), w->a, &fired, &w->f));
         commit();
         assert_true(fired.made == 2 && fired.known == 1);
-        assert_int_equal(count("SELECT count(*) FROM jobs"), dry ? 1 : 3);
+        assert_int_equal(ask("SELECT count(*) FROM jobs"), dry ? 1 : 3);
     }
     begin();
     assert_ok(store_schedule_backfill(w->s, &b, now(), w->a, &fired, &w->f));
@@ -895,7 +801,7 @@ static void a_full_queue_leaves_a_slot_due_and_loses_none(void **state)
     store_close(&w->s);
     open_store();
     assert_int_equal(look_again(false), 3);
-    assert_int_equal(count("SELECT count(DISTINCT slot) FROM schedule_runs WHERE state=1"), 5);
+    assert_int_equal(ask("SELECT count(DISTINCT slot) FROM schedule_runs WHERE state=1"), 5);
 }
 
 static void a_job_that_is_not_acceptable_any_more_holds_nothing_up(void **state)
@@ -920,7 +826,7 @@ static void runs_are_kept_in_bounds(void **state)
     assert_int_equal(look_again(false), 1);
     (void)start(); /* it never ends: all others are skipped */
     assert_int_equal(pass(1500 * MINUTE), 0);
-    assert_in_range(count("SELECT count(*) FROM schedule_runs"), SCHEDULE_RUNS_KEPT, SCHEDULE_RUNS_KEPT + 2);
+    assert_in_range(ask("SELECT count(*) FROM schedule_runs"), SCHEDULE_RUNS_KEPT, SCHEDULE_RUNS_KEPT + 2);
     assert_int_equal(view_of(ID).skipped, 1500);
     assert_int_equal(view_of(ID).live, 1); /* what is alive is not forgotten */
 }

@@ -1,92 +1,22 @@
 /* The promises of store/sessions.h, one test each. */
+#include "../lib/world.h"
 #include "core/lane.h"
 #include "os/files.h"
 #include "store/sessions.h"
 
 #include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#define T0 1800000000000
 #define SEARCH "SearchTimeline"
 #define POSTS "UserTweets"
 #define CANARY "c4nary-0f-a-l0gin"
 
-struct world {
-    char dir[64];
-    struct store *s;
-    struct store_limits limits;
-    struct arena *a;
-    int64_t now;
-    uint64_t nonces;
-    int jobs;
-    struct fault f;
-};
-static struct world *w;
-
-static wall now(void)
-{
-    return (wall){w->now};
-}
-
-static void open_store(void)
-{
-    w->f = (struct fault){0};
-    err e = store_open(&w->s, w->dir, &w->limits, 7, now(), &w->f);
-    if (e)
-        fail_msg("store_open: %s", w->f.words);
-}
-
 static int set_up(void **state)
 {
-    (void)state;
+    struct store_limits limits = world_limits();
     unsetenv("CREDENTIALS_DIRECTORY");
-    w = calloc(1, sizeof *w);
-    snprintf(w->dir, sizeof w->dir, "/tmp/fulmar-sessions-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    w->limits = (struct store_limits){.ready_max = 1000,
-                                      .fail_max = 3,
-                                      .crash_max = 2,
-                                      .throttle_max = 4,
-                                      .retry_base_ms = 1000,
-                                      .retry_cap_ms = 60000,
-                                      .lane_max_active = 100,
-                                      .lane_burst = 1,
-                                      .lease_ms = 600000};
-    w->a = arena_new(64 << 20);
-    w->now = T0;
-    open_store();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_close(&w->s);
-    arena_free(&w->a);
-    assert_int_equal(files_remove_tree(w->dir, NULL), E_OK);
-    free(w);
-    return 0;
-}
-
-static void begin(void)
-{
-    w->f = (struct fault){0};
-    assert_int_equal(store_begin(w->s, &w->f), E_OK);
-}
-
-static void commit(void)
-{
-    struct fault f = {0};
-    if (store_commit(w->s, &f))
-        fail_msg("store_commit: %s", f.words);
+    limits.ready_max = 1000;
+    limits.lease_ms = 600000;
+    return world_open(state, limits);
 }
 
 /* ---- sessions ---- */
@@ -159,7 +89,7 @@ static void state_is(const char *name, enum session_state st)
 static err accept_with(const char *pool, const char *operation, char **out_id)
 {
     struct accept_reply reply;
-    char *id = arena_fmt(w->a, "job_%d", ++w->jobs);
+    char *id = arena_fmt(w->a, "job_%lld", (long long)++w->numbers);
     char *lane = *pool ? arena_fmt(w->a, "x/normal@%s.%s", pool, operation) : arena_fmt(w->a, "x/normal");
     struct accept_args args = {.id = span_of(id),
                                .site = SPAN("x"),

@@ -182,8 +182,8 @@ static void a_job_names_a_pool_and_lies_in_a_lane_of_its_own(void **state)
     expect("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"nasa\",\"session\":null}", 202, "\"lane\":\"default/x/normal\"");
     expect("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"nasa\",\"session\":{\"pool\":\"a.b\"}}", 422, "/session/pool");
     expect("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"nasa\",\"session\":\"lanes\"}", 422, "\"pointer\":\"/session\"");
-    expect("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"nasa\",\"session\":{\"pool\":\"lanes\",\"name\":\"a\"}}", 422,
-           "\"pointer\":\"/session\"");
+    expect("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"nasa\",\"session\":{\"pool\":\"lanes\",\"name\":\"a\"}}", 400,
+           "\"pointer\":\"/session/name\"");
 }
 
 static void the_key_is_made_with_the_first_cookies_for_its_owner_alone(void **state)

@@ -1,68 +1,14 @@
 /* The promises of store.h, one test each. A second, read-only connection looks at the rows. */
+#include "../lib/world.h"
 #include "core/lane.h"
 #include "store/sqlite/sql.h"
-#include "store/store.h"
-
-#include <sqlite3.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-#define T0 1800000000000
-
-struct world {
-    char dir[64];
-    struct store *s;
-    struct store_limits limits;
-    struct arena *a;
-    int64_t now;
-    uint64_t nonces;
-    struct fault f;
-};
-
-static struct world *w;
-
-static wall now(void)
-{
-    return (wall){w->now};
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void make_dir(char *dir, size_t size)
-{
-    const char *tmp = getenv("TMPDIR");
-    snprintf(dir, size, "%s/fulmar-store-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
-    assert_non_null(mkdtemp(dir));
-}
-
-static void open_store(void)
-{
-    w->f = (struct fault){0};
-    err e = store_open(&w->s, w->dir, &w->limits, 7, now(), &w->f);
-    if (e)
-        fail_msg("store_open: %s: %s", err_name(e), w->f.words);
-}
 
 static void reopen(void)
 {
@@ -72,53 +18,15 @@ static void reopen(void)
 
 static int set_up(void **state)
 {
-    w = calloc(1, sizeof *w);
-    *state = w;
-    make_dir(w->dir, sizeof w->dir);
-    w->limits = (struct store_limits){
-        .ready_max = 100000,
-        .fail_max = 3,
-        .crash_max = 2,
-        .throttle_max = 4,
-        .retry_base_ms = 1000,
-        .retry_cap_ms = 60000,
-        .lane_max_active = 100,
-        .retry_floor = 1000000,
-        .lane_burst = 1,
-        .lease_ms = 15000,
-    };
-    w->a = arena_new(64 << 20);
-    w->now = T0;
-    open_store();
-    return 0;
+    struct store_limits limits = world_limits();
+    limits.retry_floor = 1000000;
+    return world_open(state, limits);
 }
 
-static int tear_down(void **state)
+static int tear_down_disk(void **state)
 {
-    (void)state;
-    store_close(&w->s);
-    arena_free(&w->a);
     (void)umount2(w->dir, MNT_DETACH); /* of a test that failed on its small disk */
-    nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(w);
-    w = NULL;
-    return 0;
-}
-
-/* ---- one operation, one group ---- */
-
-static void begin(void)
-{
-    w->f = (struct fault){0};
-    assert_int_equal(store_begin(w->s, &w->f), E_OK);
-}
-
-static void commit(void)
-{
-    struct fault f = {0};
-    err e = store_commit(w->s, &f);
-    if (e)
-        fail_msg("store_commit: %s", f.words);
+    return tear_down(state);
 }
 
 static struct accept_args job_args(const char *id)
@@ -286,35 +194,6 @@ static err commit_posts(const struct lease *l, int64_t batch, int first, int cou
 }
 
 /* ---- the rows, seen from outside ---- */
-
-static sqlite3 *look(void)
-{
-    char path[128];
-    sqlite3 *db;
-    snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    return db;
-}
-
-static int64_t number(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *q;
-    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
-    return n;
-}
-
-static int64_t ask(const char *sql)
-{
-    sqlite3 *db = look();
-    int64_t n = number(db, sql);
-    sqlite3_close(db);
-    return n;
-}
 
 static uint64_t mix_rows(sqlite3 *db, const char *sql, uint64_t h)
 {
@@ -2283,7 +2162,7 @@ static void invariants_hold_after_any_sequence_of_operations(void **state)
         struct held held[HELD];
         int held_count = 0, jobs = 0;
         rnd_state = seed * 0x9e3779b97f4a7c15u | 1;
-        tear_down(state);
+        tear_down_disk(state);
         set_up(state);
         print_message("seed %llu\n", (unsigned long long)seed);
         w->limits.lane_max_active = 3;
@@ -2305,7 +2184,7 @@ static void invariants_hold_after_any_sequence_of_operations(void **state)
     }
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down_disk)
 
 int main(void)
 {

@@ -1,102 +1,27 @@
 /* Promises of the store about files of media: kept once, held by jobs, gone with the last of them, and
  * never a row without its file. */
+#include "../lib/world.h"
 #include "os/files.h"
-#include "store/store.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 enum { PATH_SIZE = 400 };
 
-static struct world {
-    char dir[64];
-    struct store *s;
-    struct store_limits limits;
-    struct fault f;
-    int64_t now;
-    uint64_t nonces;
-    struct arena *a;
-} *w;
-
-static wall now(void)
+/* A moment later than the last. */
+static wall tick(void)
 {
-    return (wall){w->now++};
-}
-
-static void open_store(void)
-{
-    w->f = (struct fault){0};
-    if (store_open(&w->s, w->dir, &w->limits, 7, now(), &w->f))
-        fail_msg("%s", w->f.words);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
+    w->now++;
+    return now();
 }
 
 static int set_up(void **state)
 {
-    (void)state;
-    w = calloc(1, sizeof *w);
-    snprintf(w->dir, sizeof w->dir, "/tmp/fulmar-files.XXXXXX");
-    if (!mkdtemp(w->dir))
-        return -1;
-    w->limits = (struct store_limits){.ready_max = 1000,
-                                      .fail_max = 3,
-                                      .crash_max = 2,
-                                      .throttle_max = 4,
-                                      .retry_base_ms = 1000,
-                                      .retry_cap_ms = 60000,
-                                      .lane_max_active = 100,
-        .retry_floor = 1000000,
-                                      .lane_burst = 1,
-                                      .lease_ms = 15000};
-    w->a = arena_new(1 << 20);
-    w->now = 1800000000000;
-    open_store();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_close(&w->s);
-    arena_free(&w->a);
-    nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(w);
-    return 0;
-}
-
-/* ---- one operation, one group ---- */
-
-static void begin(void)
-{
-    w->f = (struct fault){0};
-    assert_int_equal(store_begin(w->s, &w->f), E_OK);
-}
-
-static void commit(void)
-{
-    struct fault f = {0};
-    if (store_commit(w->s, &f))
-        fail_msg("%s", f.words);
+    struct store_limits limits = world_limits();
+    limits.ready_max = 1000;
+    limits.retry_floor = 1000000;
+    return world_open(state, limits);
 }
 
 static struct lease job(const char *id)
@@ -111,8 +36,8 @@ static struct lease job(const char *id)
                                .spec = SPAN("{}"),
                                .prio = 5};
     begin();
-    assert_int_equal(store_accept(w->s, &args, now(), &reply, &w->f), E_OK);
-    assert_int_equal(store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE}, now(), w->a, &l, &w->f), E_OK);
+    assert_int_equal(store_accept(w->s, &args, tick(), &reply, &w->f), E_OK);
+    assert_int_equal(store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE}, tick(), w->a, &l, &w->f), E_OK);
     commit();
     return l;
 }
@@ -125,7 +50,7 @@ static void end(const struct lease *l)
                                .verdict = VERDICT_COMPLETE,
                                .end = END_TERMINATE};
     begin();
-    assert_int_equal(store_finish(w->s, &args, now(), &reply, &w->f), E_OK);
+    assert_int_equal(store_finish(w->s, &args, tick(), &reply, &w->f), E_OK);
     commit();
 }
 
@@ -187,7 +112,7 @@ static err put_as(const struct lease *l, const char *url, const char *part, cons
                                  .bytes = m->bytes,
                                  .status = 200};
     begin();
-    err e = store_file_put(w->s, &args, now(), &w->f);
+    err e = store_file_put(w->s, &args, tick(), &w->f);
     commit();
     return e;
 }
@@ -217,7 +142,7 @@ static void tend(void)
     bool more = true;
     for (int i = 0; more && i < 1000; i++) {
         begin();
-        assert_int_equal(store_files_tend(w->s, now(), &more, &w->f), E_OK);
+        assert_int_equal(store_files_tend(w->s, tick(), &more, &w->f), E_OK);
         commit();
     }
     assert_false(more);
@@ -330,7 +255,7 @@ static void a_job_with_many_files_is_let_go_in_steps(void **state)
     retain_all();
     bool more = false;
     begin();
-    assert_int_equal(store_files_tend(w->s, now(), &more, &w->f), E_OK);
+    assert_int_equal(store_files_tend(w->s, tick(), &more, &w->f), E_OK);
     commit();
     assert_true(more);
     tend();
@@ -389,8 +314,8 @@ static void a_crash_leaves_no_row_without_file_and_no_file_without_row(void **st
     if (child == 0) {
         struct fault f = {0};
         struct lease again;
-        if (store_open(&w->s, w->dir, &w->limits, 7, now(), &f) || store_begin(w->s, &f) ||
-            store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE}, now(), w->a, &again, &f))
+        if (store_open(&w->s, w->dir, &w->limits, 7, tick(), &f) || store_begin(w->s, &f) ||
+            store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE}, tick(), w->a, &again, &f))
             _exit(1);
         struct file_put_args args = {.id = span_of(again.id),
                                      .nonce = again.nonce,
@@ -401,7 +326,7 @@ static void a_crash_leaves_no_row_without_file_and_no_file_without_row(void **st
                                      .mime = SPAN("image/jpeg"),
                                      .bytes = m.bytes,
                                      .status = 200};
-        _exit(store_file_put(w->s, &args, now(), &f) ? 2 : 0); /* never committed */
+        _exit(store_file_put(w->s, &args, tick(), &f) ? 2 : 0); /* never committed */
     }
     int status = -1;
     waitpid(child, &status, 0);

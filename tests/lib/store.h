@@ -3,102 +3,15 @@
 #pragma once
 
 #include "store/batches.h"
-
-#include <sqlite3.h>
-
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-#define T0 1800000000000
-
-struct world {
-    char dir[64];
-    struct store *s;
-    struct store_limits limits;
-    struct arena *a;
-    int64_t now, numbers;
-    uint64_t nonces;
-    struct fault f;
-};
-static struct world *w;
-
-static wall now(void)
-{
-    return (wall){w->now};
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void open_store(void)
-{
-    w->f = (struct fault){0};
-    err e = store_open(&w->s, w->dir, &w->limits, 7, now(), &w->f);
-    if (e)
-        fail_msg("store_open: %s: %s", err_name(e), w->f.words);
-}
+#include "world.h"
 
 static int set_up(void **state)
 {
-    const char *tmp = getenv("TMPDIR");
-    w = calloc(1, sizeof *w);
-    *state = w;
-    snprintf(w->dir, sizeof w->dir, "%s/fulmar-store-XXXXXX",
-             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
-    assert_non_null(mkdtemp(w->dir));
-    w->limits = (struct store_limits){
-        .ready_max = 100000,
-        .fail_max = 1,
-        .crash_max = 2,
-        .throttle_max = 2,
-        .retry_base_ms = 1000,
-        .retry_cap_ms = 60000,
-        .lane_max_active = 1000,
-        .lane_burst = 1,
-        .lease_ms = 15000,
-    };
-    w->a = arena_new(256 << 20);
-    w->now = T0;
-    open_store();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_close(&w->s);
-    arena_free(&w->a);
-    nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(w);
-    w = NULL;
-    return 0;
-}
-
-static void begin(void)
-{
-    w->f = (struct fault){0};
-    assert_int_equal(store_begin(w->s, &w->f), E_OK);
-}
-
-static void commit(void)
-{
-    struct fault f = {0};
-    err e = store_commit(w->s, &f);
-    if (e)
-        fail_msg("store_commit: %s", f.words);
+    struct store_limits limits = world_limits();
+    limits.fail_max = 1;
+    limits.throttle_max = 2;
+    limits.lane_max_active = 1000;
+    return world_open(state, limits);
 }
 
 static void copy_file(const char *from_dir, const char *to_dir, const char *name)
@@ -250,25 +163,6 @@ static void tend(void)
     if (e)
         fail_msg("store_tend: %s", w->f.words);
     commit();
-}
-
-/* ---- the rows, seen from outside ---- */
-
-static int64_t ask(const char *sql)
-{
-    char path[128];
-    sqlite3 *db;
-    sqlite3_stmt *q;
-    snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
-    sqlite3_close(db);
-    return n;
 }
 
 static int64_t events_of(const char *subject, const char *kind)
