@@ -64,6 +64,17 @@ static const struct route routes[] = {
     {"/v1/schedules/{name}", "GET, HEAD", true, no_query, schedules_show, false},
     {"/v1/schedules/{name}", "PUT", true, dry_query, schedules_change, false},
     {"/v1/schedules/{name}", "DELETE", true, dry_query, schedules_delete, false},
+    {"/v1/webhooks", "POST", true, no_query, webhooks_create, true},
+    {"/v1/webhooks", "GET, HEAD", true, no_query, webhooks_list, false},
+    {"/v1/webhooks/deliveries/{delivery}", "GET, HEAD", true, no_query, webhooks_delivery, false},
+    {"/v1/webhooks/deliveries/{delivery}/redeliver", "POST", true, no_query, webhooks_redeliver, false},
+    {"/v1/webhooks/{webhook}", "GET, HEAD", true, no_query, webhooks_show, false},
+    {"/v1/webhooks/{webhook}", "PATCH", true, no_query, webhooks_change, false},
+    {"/v1/webhooks/{webhook}", "DELETE", true, no_query, webhooks_remove, false},
+    {"/v1/webhooks/{webhook}/ping", "POST", true, no_query, webhooks_ping, false},
+    {"/v1/webhooks/{webhook}/rotate-secret", "POST", true, no_query, webhooks_rotate, true},
+    {"/v1/webhooks/{webhook}/replay", "POST", true, no_query, webhooks_replay, false},
+    {"/v1/webhooks/{webhook}/deliveries", "GET, HEAD", true, list_query, webhooks_deliveries, false},
     {"/v1/queues", "GET, HEAD", true, queues_query, queues_list, false},
     {"/v1/queues/{lane}", "GET, HEAD", true, no_query, queues_show, false},
     {"/v1/queues/{lane}", "PUT", true, no_query, queues_put, false},
@@ -250,6 +261,22 @@ bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
     return false;
 }
 
+bool if_match(struct request *r, bool required, const char *noun, int64_t *out_revision)
+{
+    struct span tag = request_header(r, "If-Match");
+    *out_revision = -1;
+    if (!tag.p && required)
+        answer_problem(r, 428, "precondition_required",
+                       "send If-Match with the ETag of the %s that you saw, or If-Match: *", noun);
+    if (!tag.p)
+        return !required;
+    if (span_is(tag, "*") || (tag.n > 3 && span_starts(tag, SPAN("\"r")) &&
+                              span_int(span_cut(tag, 2, tag.n - 3), out_revision) && *out_revision >= 0))
+        return true;
+    answer_problem(r, 400, "bad_header", "If-Match must be an ETag such as \"r3\" with its quotes, or *");
+    return false;
+}
+
 /* ---- calls ---- */
 
 static void call_free(struct call *c)
@@ -375,7 +402,7 @@ static void refuse_unknown_path(struct request *r)
     struct problem p = {.status = 404,
                         .code = "not_found",
                         .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/schedules, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/sessions, /v1/files, /v1/events, "
+                        .hint = "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/schedules, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/sessions, /v1/webhooks, /v1/files, /v1/events, "
                                 "/livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
@@ -436,7 +463,8 @@ static void on_head(void *ctx, struct request *r)
         return;
     static const struct {
         const char *hole, *kind, *noun;
-    } things[] = {{"{id}", "job", "job"}, {"{batch}", "bat", "batch"}, {"{operation}", "opr", "operation"}};
+    } things[] = {{"{id}", "job", "job"}, {"{batch}", "bat", "batch"}, {"{operation}", "opr", "operation"},
+                  {"{webhook}", "whk", "webhook"}, {"{delivery}", "dlv", "delivery"}};
     for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
         if (strstr(route->path, things[i].hole) && !id_valid(id, things[i].kind)) {
             answer_problem(r, 404, "not_found", "there is no such %s", things[i].noun);

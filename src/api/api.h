@@ -41,6 +41,8 @@ struct api_config {
     void (*cancelled)(void *ctx, struct span job_id, bool force);
     /* Now, by the clock that such a schedule goes by; NULL: the wall's for all. */
     wall (*clock)(void *ctx, enum schedule_kind kind);
+    /* A webhook was changed, or a delivery asked for; may be NULL. */
+    void (*webhook_changed)(void *ctx);
     void *ctx;
 };
 

@@ -1,6 +1,7 @@
 #include "api/inside.h"
 
 #include "core/metrics.h"
+#include "store/event.h"
 #include "wire/sse.h"
 
 enum {
@@ -14,17 +15,7 @@ enum {
 static void add_json(struct buf *out, const struct event_view *e)
 {
     struct json_w w = json_w(out);
-    char when[WHEN_TEXT];
-    json_open(&w);
-    json_kv_int(&w, "seq", e->seq);
-    json_kv_cstr(&w, "at", when_text_ms((wall){e->at_ms}, when));
-    const char *subject = span_starts(e->job, SPAN("bat_"))   ? "batch"
-                          : span_starts(e->job, SPAN("opr_")) ? "operation"
-                                                              : "job";
-    json_kv_text(&w, subject, e->job.n ? e->job : SPAN_NONE);
-    json_kv_text(&w, "event", e->kind);
-    json_key(&w, "data");
-    json_put_raw(&w, e->body);
+    event_put(&w, e);
     json_close(&w);
 }
 

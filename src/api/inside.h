@@ -95,6 +95,9 @@ void answer_fault(struct request *r, err e, const struct fault *f);
 MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
                            int64_t *value);
 
+/* If-Match: "r7" with its quotes, or * or none: −1. False: answered (428 when it is required). */
+MUST_USE bool if_match(struct request *r, bool required, const char *noun, int64_t *out_revision);
+
 struct order;
 struct order_refusal;
 /* ---- jobs.c ---- */
@@ -222,6 +225,19 @@ void sessions_cookies(struct api *a, struct request *r, struct span name);
 void sessions_lock(struct api *a, struct request *r, struct span name);
 void sessions_unlock(struct api *a, struct request *r, struct span name);
 void sessions_remove(struct api *a, struct request *r, struct span name);
+
+/* ---- webhooks.c ---- */
+void webhooks_create(struct api *a, struct request *r, struct span id);
+void webhooks_list(struct api *a, struct request *r, struct span id);
+void webhooks_show(struct api *a, struct request *r, struct span id);
+void webhooks_change(struct api *a, struct request *r, struct span id);
+void webhooks_remove(struct api *a, struct request *r, struct span id);
+void webhooks_ping(struct api *a, struct request *r, struct span id);
+void webhooks_rotate(struct api *a, struct request *r, struct span id);
+void webhooks_replay(struct api *a, struct request *r, struct span id);
+void webhooks_deliveries(struct api *a, struct request *r, struct span id);
+void webhooks_delivery(struct api *a, struct request *r, struct span id);
+void webhooks_redeliver(struct api *a, struct request *r, struct span id);
 
 /* ---- files.c ---- */
 void files_show(struct api *a, struct request *r, struct span hash);

@@ -105,13 +105,12 @@ static void answer_schedule(struct call *c, int status)
     bool dry = asked_of(c)->dry;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    char tag[32], location[64];
+    char tag[VIEW_TAG], location[64];
     put_schedule(&w, v, dry);
     buf_add_char(&body, '\n');
-    snprintf(tag, sizeof tag, "\"r%lld\"", (long long)v->revision);
     snprintf(location, sizeof location, "/v1/schedules/%s", v->id);
     answer_json(c->request, dry ? 200 : status, &body,
-                (const char *const[]){"ETag", tag, status == 201 && !dry ? "Location" : NULL, location, NULL});
+                (const char *const[]){"ETag", view_tag(v->revision, tag), status == 201 && !dry ? "Location" : NULL, location, NULL});
 }
 
 /* True when the operation failed, and that was said. */
@@ -138,23 +137,6 @@ static void on_created(struct call *c)
 
 /* ---- what every request begins with ---- */
 
-/* "r7" or *, the quotes being part of it. */
-static bool if_match(struct request *r, bool required, int64_t *out)
-{
-    struct span tag = request_header(r, "If-Match");
-    *out = -1;
-    if (!tag.p && required)
-        answer_problem(r, 428, "precondition_required",
-                       "send If-Match with the ETag of the schedule that you saw, or If-Match: *");
-    if (!tag.p)
-        return !required;
-    if (span_is(tag, "*") ||
-        (tag.n > 3 && span_starts(tag, SPAN("\"r")) && span_int(span_cut(tag, 2, tag.n - 3), out) && *out >= 0))
-        return true;
-    answer_problem(r, 400, "bad_header", "If-Match must be an ETag such as \"r3\" with its quotes, or *");
-    return false;
-}
-
 /* NULL: answered already. */
 static struct call *begin(struct api *a, struct request *r, struct span name, bool needs_match)
 {
@@ -164,7 +146,7 @@ static struct call *begin(struct api *a, struct request *r, struct span name, bo
         answer_problem(r, 404, "not_found", "there is no such schedule");
         return NULL;
     }
-    if (!query_dry_run(r, &dry) || !if_match(r, needs_match, &revision))
+    if (!query_dry_run(r, &dry) || !if_match(r, needs_match, "schedule", &revision))
         return NULL;
     struct call *c = call_new(a, r, SPAN_NONE);
     struct asked *q = arena_new_of(c->op.arena, struct asked);

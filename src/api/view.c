@@ -10,6 +10,12 @@ void view_time(struct json_w *w, const char *key, int64_t ms)
     json_kv_cstr(w, key, ms > 0 ? when_text_ms((wall){ms}, text) : NULL);
 }
 
+char *view_tag(int64_t revision, char out[VIEW_TAG])
+{
+    snprintf(out, VIEW_TAG, "\"r%lld\"", (long long)revision);
+    return out;
+}
+
 void view_list_open(struct json_w *w)
 {
     json_open(w);

@@ -34,3 +34,16 @@ bool base64_add_plain(struct buf *out, struct span text)
     out->n += (size_t)(to - start);
     return true;
 }
+
+void base64_add(struct buf *out, struct span bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t at = 0; at < bytes.n; at += 3) {
+        size_t left = bytes.n - at < 3 ? bytes.n - at : 3;
+        unsigned value = 0;
+        for (size_t i = 0; i < 3; i++)
+            value = value << 8 | (i < left ? (unsigned char)bytes.p[at + i] : 0U);
+        for (size_t i = 0; i < 4; i++)
+            buf_add_char(out, i <= left ? digits[value >> (18 - 6 * i) & 63] : '=');
+    }
+}

@@ -31,6 +31,8 @@ int ask_send(struct ask *a, const char *method, const char *path, const char *ke
                                .body_max = ANSWER_MAX};
     if (key)
         q.headers[0] = arena_fmt(a->c->arena, "Idempotency-Key: %s", key);
+    else if (a->match)
+        q.headers[0] = "If-Match: *";
     buf_free(&a->answer.body);
     a->root = JSON_MISSING;
     int code = service_send(&a->service, &q, &a->answer);

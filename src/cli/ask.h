@@ -10,6 +10,7 @@ struct ask {
     struct json_parser *parser;
     struct client_answer answer;
     struct json root; /* of the last answer, until the next one */
+    bool match;       /* sends If-Match: *: whatever it is now */
 };
 /* 0 or an exit code, the words printed. A service must be running. */
 int ask_open(struct ask *a, struct cli *c);

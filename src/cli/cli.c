@@ -30,12 +30,13 @@ enum {
     IN_BATCHES = 65536,
     IN_DEAD = 131072,
     IN_OPERATIONS = 262144,
+    IN_WEBHOOKS = 524288,
     IN_MANY = IN_BATCHES | IN_DEAD | IN_OPERATIONS,
     IN_ORDER = IN_GET | IN_CREATE,
     IN_WISH = IN_ORDER | IN_SCHEDULES | IN_BATCHES, /* what a job is to collect */
     IN_CONTROL = IN_QUEUES | IN_LIMITS | IN_BREAKERS | IN_MODE,
     IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL |
-                IN_MANY,
+                IN_MANY | IN_WEBHOOKS,
     /* everything but the service itself */
     IN_CLIENT = IN_SERVED | IN_DOCTOR | IN_CONFIG | IN_VERSION | IN_SITE,
     IN_ALL = IN_CLIENT | IN_SERVE,
@@ -52,7 +53,7 @@ static const struct flag {
     int verbs;
     const char *help;
 } flags[] = {
-    {"limit", 'n', "N", offsetof(struct cli, limit), IN_WISH | IN_JOBS | IN_DEAD | IN_OPERATIONS, "get, schedules create, batches create: records wanted, 1-100000, else all; of lists: rows, else 20"},
+    {"limit", 'n', "N", offsetof(struct cli, limit), IN_WISH | IN_JOBS | IN_DEAD | IN_OPERATIONS | IN_WEBHOOKS, "get, schedules create, batches create: records wanted, 1-100000, else all; of lists: rows, else 20"},
     {"since", 0, "DATE", offsetof(struct cli, since), IN_WISH | IN_DEAD, "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z; dead: jobs that died since then"},
     {"until", 0, "DATE", offsetof(struct cli, until), IN_WISH | IN_DEAD, "no posts newer than this; dead: jobs that died before"},
     {"product", 0, "NAME", offsetof(struct cli, product), IN_WISH, "of a search or hashtag: latest (default), top, people, media"},
@@ -75,7 +76,7 @@ static const struct flag {
     {"missed", 0, "POLICY", offsetof(struct cli, missed), IN_SCHEDULES, "runs that were due while the service was down: once (default), skip, catch_up"},
     {"catch-up", 0, "DURATION", offsetof(struct cli, catch_up), IN_SCHEDULES, "of --missed catch_up: how far back; default 1d"},
     {"catch-up-max", 0, "N", offsetof(struct cli, catch_up_max), IN_SCHEDULES, "of --missed catch_up: how many; 1-100"},
-    {"from", 0, "DATE", offsetof(struct cli, from), IN_SCHEDULES | IN_SESSIONS, "of backfill and preview: from when on; of sessions: the file with the cookies, else standard input"},
+    {"from", 0, "DATE", offsetof(struct cli, from), IN_SCHEDULES | IN_SESSIONS | IN_WEBHOOKS, "of backfill, preview and replay: from when on; of sessions: the file with the cookies, else standard input"},
     {"to", 0, "DATE", offsetof(struct cli, to), IN_SCHEDULES, "of backfill: until when; default now"},
     {"pool", 0, "NAME", offsetof(struct cli, pool), IN_WISH | IN_SESSIONS, "with a login of this pool of sessions; sessions: the pool, default \"default\""},
     {"failed", 0, NULL, offsetof(struct cli, failed), IN_REPLAY, "all dead jobs of --class"},
@@ -102,7 +103,7 @@ static const struct flag {
     {"max-running", 0, "N", offsetof(struct cli, max_running), IN_QUEUES | IN_LIMITS, "set: jobs at once; queues: or default; limits: 0 is any number"},
     {"every", 0, "TIME", offsetof(struct cli, every), IN_QUEUES | IN_LIMITS | IN_SCHEDULES | IN_SESSIONS, "sessions add: its own rate, one job in so many seconds; schedules: 30s, 15m, 2h, 7d of elapsed time; queues, limits set: least time between two starts, 0s is no limit; queues: or default"},
     {"burst", 0, "N", offsetof(struct cli, burst), IN_QUEUES | IN_LIMITS | IN_SESSIONS, "set: starts that may come at once; queues: or default"},
-    {"ttl", 0, "TIME", offsetof(struct cli, ttl), IN_BREAKERS, "open, close: for how long, at most 1d; else 10m"},
+    {"ttl", 0, "TIME", offsetof(struct cli, ttl), IN_BREAKERS | IN_WEBHOOKS, "open, close: for how long, at most 1d; else 10m; webhooks rotate: how long the old secret signs as well, else 1d"},
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
     {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
     {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_WISH, "only this way of reading the site: capture, dom or fetch"},
@@ -110,10 +111,10 @@ static const struct flag {
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
     {"media", 0, "WHAT", offsetof(struct cli, media), IN_WISH, "urls: of media in the records (default); download: their files as well"},
-    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS | IN_BATCHES, "only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
+    {"state", 0, "STATE", offsetof(struct cli, state), IN_JOBS | IN_BATCHES | IN_WEBHOOKS, "webhooks deliveries: only pending, delivered or dead ones; else only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
     {"hours", 0, "N", offsetof(struct cli, hours), IN_SITE, "fields only: the last hours that are looked at, 1-744; default 24"},
     {"targets", 0, "FILE", offsetof(struct cli, targets), IN_BATCHES, "create: one target a line; - is standard input"},
-    {"name", 0, "TEXT", offsetof(struct cli, name), IN_BATCHES, "create: what the batch is called"},
+    {"name", 0, "TEXT", offsetof(struct cli, name), IN_BATCHES | IN_WEBHOOKS, "create: what the batch is called; webhooks add, set: what it is for"},
     {"open", 0, NULL, offsetof(struct cli, open), IN_BATCHES, "create: leave it open; it takes more jobs until it is sealed"},
     {"partial", 0, NULL, offsetof(struct cli, partial), IN_BATCHES, "create: leave out and name what cannot be accepted; else nothing is made then"},
     {"stop-after", 0, "N", offsetof(struct cli, stop_after), IN_BATCHES, "create: so many failed jobs cancel what has not ended; 1-1000"},
@@ -125,6 +126,9 @@ static const struct flag {
     {"all", 0, NULL, offsetof(struct cli, all), IN_DEAD, "retry, delete: all dead jobs"},
     {"per-minute", 0, "N", offsetof(struct cli, per_minute), IN_DEAD | IN_BATCHES, "retry, retry-failed: at most so many jobs a minute, 1-6000"},
     {"reset", 0, NULL, offsetof(struct cli, reset), IN_DEAD | IN_BATCHES | IN_JOBS, "retry, retry-failed: read from the beginning of the list again; else it goes on where it was"},
+    {"types", 0, "NAMES", offsetof(struct cli, types), IN_WEBHOOKS, "add, set: the events it is told of: job.finished,batch.*; else what ends jobs and batches"},
+    {"url", 0, "URL", offsetof(struct cli, url), IN_WEBHOOKS, "set: where it is from now on"},
+    {"secret", 0, "FILE", offsetof(struct cli, secret), IN_WEBHOOKS, "add, rotate, verify: the file with the secret, - is standard input; else one is made"},
     {"server", 0, "ADDRESS", offsetof(struct cli, server), IN_SERVED | IN_SITE, "unix:/path or http://host:port; else $FULMAR_SERVER, else the local socket"},
     {"config", 0, "FILE", offsetof(struct cli, config), IN_ALL, "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
     {"accept", 0, NULL, offsetof(struct cli, accept), IN_SITE, "test only: what the pack reads now becomes what is expected"},
@@ -288,6 +292,21 @@ static const struct verb {
      "Cookies come from --from FILE or standard input, never from the command line: what an extension\n"
      "or Playwright exports as JSON, cookies.txt, or the text of a Cookie header. They are sealed on\n"
      "the disk and never shown again. NAME may also be the id, ses_...\n"},
+    {"webhooks", IN_WEBHOOKS, webhooks_run,
+     "fulmar webhooks add URL [--types job.finished,batch.*] [--name TEXT] [--secret FILE]\n"
+     "fulmar webhooks list\n"
+     "fulmar webhooks show WEBHOOK\n"
+     "fulmar webhooks set WEBHOOK [--url URL] [--types NAMES] [--name TEXT]\n"
+     "fulmar webhooks enable|disable|ping|remove WEBHOOK\n"
+     "fulmar webhooks deliveries WEBHOOK [--state dead]\n"
+     "fulmar webhooks redeliver DELIVERY\n"
+     "fulmar webhooks replay WEBHOOK --from 2026-02-06\n"
+     "fulmar webhooks rotate WEBHOOK [--ttl 1d]\n"
+     "fulmar webhooks verify ID TIMESTAMP SIGNATURES --secret FILE <BODY\n",
+     "receivers that are told what happens: signed, at least once, in order for each job",
+     "Without an action it lists. WEBHOOK is the id that add and list print: whk_..., DELIVERY that of\n"
+     "deliveries: dlv_... . The secret is shown once, when it is made. verify needs no service: it says\n"
+     "whether what a receiver got is from the holder of the secret, as it was sent (65 when not).\n"},
     {"serve", IN_SERVE, serve_run,
      "fulmar serve [--config FILE] [--set NAME=VALUE]...\n",
      "run the service in the foreground: API and page on http://127.0.0.1:8470",

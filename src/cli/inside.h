@@ -42,7 +42,7 @@ struct cli {
     const char *targets, *name, *stop_after, *on_complete, *on_success, *key, *per_minute, *kind, *fingerprint;
     const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
     const char *catch_up_max, *grace, *reason, *from, *to;
-    const char *pool;
+    const char *pool, *types, *url, *secret;
     const char *set; /* of serve, which reads it itself: here for the help */
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout, *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;
@@ -86,6 +86,7 @@ int cli_open_pack(struct cli *c, const char *name, struct pack **out);
 int batches_run(struct cli *c);
 int dead_run(struct cli *c);
 int operations_run(struct cli *c);
+int webhooks_run(struct cli *c);
 int get_run(struct cli *c);
 int get_create(struct cli *c); /* jobs create */
 int jobs_run(struct cli *c);

@@ -10,7 +10,6 @@
 #include "store/sessions.h"
 #include "wire/cookies.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -146,31 +145,13 @@ static void print_session(struct cli *c, struct json v)
 
 /* ---- cookies ---- */
 
-/* Of standard input, to its end. */
-static err read_input(struct buf *out, struct fault *f)
-{
-    for (;;) {
-        char *room = buf_room(out, BODY_MAX);
-        if (!room)
-            return fail(f, E_TOO_BIG, "cookies may have %d bytes", COOKIES_TEXT_MAX);
-        ssize_t n = read(STDIN_FILENO, room, BODY_MAX);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return files_fault(f, "read", "standard input");
-        if (n == 0)
-            return E_OK;
-        out->n += (size_t)n;
-    }
-}
-
 static int read_cookies(struct cli *c, struct buf *out)
 {
     struct fault f = {0};
     bool input = !c->from || strcmp(c->from, "-") == 0;
     if (input && isatty(STDIN_FILENO))
         cli_note(c, "cookies, then Ctrl-D (they are shown as you paste them; --from FILE shows nothing):");
-    err e = input ? read_input(out, &f) : files_read(AT_FDCWD, c->from, COOKIES_TEXT_MAX, out, &f);
+    err e = input ? files_read_input(out, &f) : files_read(AT_FDCWD, c->from, COOKIES_TEXT_MAX, out, &f);
     if (e)
         cli_say("%s", f.words);
     return e ? cli_exit_of(e) : EXIT_DONE;

@@ -26,6 +26,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(CONFLICTS, "fulmar_record_conflicts_total", METRIC_COUNTER, "", "", "records whose two readings disagree in a field")      \
     X(DRIFT, "fulmar_drift_fields", METRIC_GAUGE, "mark", "missing fallback member", "fields of all sites that are not read as in the week before; fulmar site fields names them") \
     X(SCHEDULE_SLOTS, "fulmar_schedule_slots_total", METRIC_COUNTER, "outcome", "made pending skipped missed", "slots of schedules that were due: job made; to be made when the running one has ended; left out as one was still alive; not run, nobody was there") \
+    X(WEBHOOKS, "fulmar_webhooks", METRIC_GAUGE, "", "", "webhooks that are switched on") \
+    X(WEBHOOK_DELIVERIES, "fulmar_webhook_deliveries_total", METRIC_COUNTER, "outcome", "delivered failed dead", "attempts to deliver an event to a webhook: it arrived; it did not, and is tried again or was the last try; deliveries that were given up") \
+    X(WEBHOOK_MISSED, "fulmar_webhook_missed_events_total", METRIC_COUNTER, "", "", "events that retention took before a webhook could be told of them") \
     X(WORKERS, "fulmar_workers", METRIC_GAUGE, "state", "starting idle busy stopping", "worker processes by state")          \
     X(WORKER_RESTARTS, "fulmar_worker_restarts_total", METRIC_COUNTER, "reason", "crash retired killed packs version", "workers replaced; packs: for others that were reloaded; version: it had read others than node") \
     X(SITE_RELOADS, "fulmar_site_reloads_total", METRIC_COUNTER, "result", "loaded refused removed", "changes of site packs, by what became of them") \

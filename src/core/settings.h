@@ -80,6 +80,8 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(fetch, timeout, SETTING_DURATION, "20s", 100, 600000, "", "an answer without a browser is whole by then")    \
     X(fetch, interval, SETTING_DURATION, "2s", 0, 3600000, "", "least time between two requests without a browser to one host") \
     X(fetch, body_max, SETTING_SIZE, "8MiB", 65536, 33554432, "", "largest answer without a browser, decoded")    \
+    X(webhook, timeout, SETTING_DURATION, "15s", 100, 120000, "", "a receiver's whole answer has come by then")     \
+    X(webhook, retry_base, SETTING_DURATION, "5s", 10, 60000, "", "before a delivery's second attempt; later ones wait 60, 360, 1440 … times as long") \
     X(media, file_bytes, SETTING_SIZE, "256MiB", 1024, 1099511627776, "", "largest media file that is fetched; the site pack may say less") \
     X(media, job_bytes, SETTING_SIZE, "2GiB", 1024, 1099511627776, "", "media files of one job together")         \
     X(media, total_bytes, SETTING_SIZE, "20GiB", 0, 1125899906842624, "", "media files kept together; above it none is fetched") \

@@ -18,6 +18,7 @@
 #include "pool/pool.h"
 #include "store/thread.h"
 #include "upkeep/schedules.h"
+#include "upkeep/webhooks.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -39,6 +40,7 @@ struct node {
     struct fetcher *fetcher;
     struct pool *pool;
     struct schedules *schedules;
+    struct webhooks *webhooks;
     struct api *api;
     struct watch *control, *egress;
     struct listener_signal *children, *terminate;
@@ -75,6 +77,8 @@ static void on_store(void *ctx)
         pool_kick(n->pool, n->outlook.startable, n->outlook.startable_light);
     if (n->schedules)
         schedules_told(n->schedules, &n->outlook);
+    if (n->webhooks)
+        webhooks_told(n->webhooks, last_event);
 }
 
 static void wake_loop(void *ctx)
@@ -142,6 +146,8 @@ static void stop(struct node *n, const char *why)
         api_drain(n->api);
     if (n->schedules)
         schedules_drain(n->schedules);
+    if (n->webhooks)
+        webhooks_drain(n->webhooks);
     if (n->pool)
         pool_drain(n->pool, grace_ms, on_drained, n);
     else
@@ -245,6 +251,8 @@ static void on_egress(void *ctx, bool readable, bool writable)
         browsers_egress_hello(n->browsers);
         if (n->fetcher)
             fetcher_egress_hello(n->fetcher);
+        if (n->webhooks)
+            webhooks_egress_hello(n->webhooks);
     } else if (span_is(said, "pong") && n->asked.ms) {
         browsers_egress_answered(n->browsers, n->asked);
         n->asked.ms = 0;
@@ -527,6 +535,24 @@ static err start_schedules(struct node *n, struct fault *f)
     return schedules_start(&n->schedules, &c, f);
 }
 
+static err start_webhooks(struct node *n, struct fault *f)
+{
+    const struct settings *s = &n->settings;
+    struct webhooks_config c = {.loop = n->loop,
+                                .store = n->store,
+                                .egress_fd = ROLE_PEER_FD,
+                                .contact = SETTING_S(s, fetch, contact),
+                                .timeout_ms = SETTING(s, webhook, timeout),
+                                .base_ms = SETTING(s, webhook, retry_base)};
+    return webhooks_start(&n->webhooks, &c, f);
+}
+
+static void webhook_changed(void *ctx)
+{
+    struct node *n = ctx;
+    webhooks_changed(n->webhooks);
+}
+
 static err start_api(struct node *n, const char *state_dir, struct fault *f)
 {
     const struct settings *s = &n->settings;
@@ -548,6 +574,7 @@ static err start_api(struct node *n, const char *state_dir, struct fault *f)
                            .status = status,
                            .cancelled = cancelled,
                            .clock = clock_of,
+                           .webhook_changed = webhook_changed,
                            .ctx = n};
     return api_start(&n->api, n->loop, n->store, &c, f);
 }
@@ -588,6 +615,8 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     if (!e)
         e = start_schedules(n, f);
     if (!e)
+        e = start_webhooks(n, f);
+    if (!e)
         e = start_api(n, state_dir, f);
     if (e)
         return e;
@@ -604,6 +633,7 @@ static void finish(struct node *n)
     api_stop(&n->api);
     store_thread_stop(&n->store);
     schedules_free(&n->schedules);
+    webhooks_free(&n->webhooks);
     pool_free(&n->pool);
     fetcher_free(&n->fetcher);
     browsers_free(&n->browsers);

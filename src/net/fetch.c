@@ -145,6 +145,16 @@ static CURLU *url_read(struct span text, struct origin *out)
     return NULL;
 }
 
+bool fetch_url_valid(struct span url, bool *out_sealed)
+{
+    struct origin o;
+    CURLU *u = url_read(url, &o);
+    if (u && out_sealed)
+        *out_sealed = strcmp(o.scheme, "https") == 0;
+    curl_url_cleanup(u);
+    return u != NULL;
+}
+
 static bool may_ask(const struct fetch *r, const struct origin *to)
 {
     if (same_origin(to, &r->origin) || (r->redirects > 0 && r->q.any_redirect))
@@ -233,6 +243,7 @@ static void drop(struct fetch *r)
     }
     curl_slist_free_all(r->lines);
     free((char *)(uintptr_t)r->q.url.p);
+    free((char *)(uintptr_t)r->q.post.p);
     free(r);
 }
 
@@ -280,7 +291,7 @@ static size_t give_to_sink(struct fetch *r, struct span piece)
 {
     long status = 0;
     curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status >= 300 && status < 400)
+    if (status >= 300 && status < 400 && !r->q.post.p)
         return piece.n;
     r->stopped = !r->q.sink->on_bytes(r->q.sink->ctx, (int)status, buf_span(&r->head), piece);
     return r->stopped ? 0 : piece.n;
@@ -405,6 +416,11 @@ static void set_up(struct fetch *r)
     curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, r->q.sink ? NULL : "gzip");
     curl_easy_setopt(h, CURLOPT_HTTPHEADER, goes_to_origin(r) && r->cookies ? r->cookies : r->lines);
     curl_easy_setopt(h, CURLOPT_USERAGENT, fr->agent);
+    if (r->q.post.p) {
+        curl_easy_setopt(h, CURLOPT_POST, 1L);
+        curl_easy_setopt(h, CURLOPT_POSTFIELDS, r->q.post.p);
+        curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->q.post.n);
+    }
     curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(h, CURLOPT_HEADERDATA, r);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
@@ -603,7 +619,7 @@ static void finished(struct fetch *r, CURLcode code)
     }
     curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(r->easy, CURLINFO_REDIRECT_URL, &to);
-    if (to && status >= 300 && status < 400)
+    if (to && !r->q.post.p && status >= 300 && status < 400)
         redirected(r, to);
     else
         answered(r, (int)status);
@@ -650,7 +666,9 @@ err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_reque
     r->owner = fr;
     r->q.url = (struct span){copy_of(q->url), q->url.n};
     r->q.origin = SPAN_NONE;
-    for (size_t i = 0; i < 3 && q->headers[i]; i++)
+    if (q->post.p)
+        r->q.post = (struct span){copy_of(q->post), q->post.n};
+    for (size_t i = 0; i < FETCH_HEADERS && q->headers[i]; i++)
         r->lines = curl_slist_append(r->lines, q->headers[i]);
     if (q->cookies.n) {
         char *text = copy_of(q->cookies);
@@ -719,7 +737,7 @@ static void open_multi(struct fetcher *fr)
     curl_multi_setopt(fr->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(fr->multi, CURLMOPT_TIMERDATA, fr);
     curl_multi_setopt(fr->multi, CURLMOPT_MAXCONNECTS, (long)CONNS_KEPT);
-    curl_multi_setopt(fr->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNS_PER_HOST);
+    curl_multi_setopt(fr->multi, CURLMOPT_MAX_HOST_CONNECTIONS, fr->config.host_connections ? (long)fr->config.host_connections : (long)CONNS_PER_HOST);
 }
 
 err fetcher_start(struct fetcher **out, struct loop *l, const struct fetch_config *config,

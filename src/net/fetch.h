@@ -26,6 +26,7 @@ struct fetch_config {
     struct span contact; /* URL in the User-Agent: who asks, and where to complain */
     int64_t interval_ms; /* least time between two requests to one origin */
     size_t body_max;
+    int64_t host_connections; /* at once to one host; 0: four */
 };
 MUST_USE err fetcher_start(struct fetcher **out, struct loop *l,
                            const struct fetch_config *config, struct fault *f);
@@ -41,6 +42,7 @@ struct fetch_sink {
     void *ctx;
 };
 
+enum { FETCH_HEADERS = 6 };
 struct fetch_request {
     struct span url;
     int64_t timeout_ms;       /* for the whole answer, from the moment it is its turn */
@@ -53,8 +55,13 @@ struct fetch_request {
     int64_t interval_ms;           /* 0: as fetch_config says */
     const struct fetch_sink *sink; /* NULL: the body is kept; borrowed until the end */
     struct span cookies; /* "Cookie: a=1", sent to `origin` alone, never to where it redirects; copied, wiped */
-    const char *headers[3];        /* "Range: bytes=5-", NULL-terminated; copied */
+    const char *headers[FETCH_HEADERS]; /* "Range: bytes=5-", NULL-terminated; copied */
+    struct span post;              /* its bytes are posted; p NULL: it is a GET. A redirect is then the answer;
+                                      copied */
 };
+/* Whether it is the URL of an HTTP server: scheme, host, no user. out_sealed: by TLS; may be NULL. */
+bool fetch_url_valid(struct span url, bool *out_sealed);
+
 struct fetch_answer {
     err failed; /* E_OK: the rest is there */
     const char *words;

@@ -75,6 +75,22 @@ bool digest_is_text(struct span text)
     return true;
 }
 
+void digest_hmac(struct span key, const struct span *parts, size_t count, unsigned char out[DIGEST_BYTES])
+{
+    crypto_auth_hmacsha256_state state;
+    (void)crypto_auth_hmacsha256_init(&state, (const unsigned char *)key.p, key.n);
+    for (size_t i = 0; i < count; i++)
+        if (parts[i].n)
+            (void)crypto_auth_hmacsha256_update(&state, (const unsigned char *)parts[i].p, parts[i].n);
+    (void)crypto_auth_hmacsha256_final(&state, out);
+    sodium_memzero(&state, sizeof state);
+}
+
+bool digest_same(struct span a, struct span b)
+{
+    return a.n == b.n && (!a.n || sodium_memcmp(a.p, b.p, a.n) == 0);
+}
+
 /* ---- secrets ---- */
 
 enum {

@@ -12,7 +12,7 @@
 
 #include "base/need.h"
 
-enum { FDS_MAX = 4, READ_STEP = 64 * 1024, TREE_DEPTH_MAX = 64, PATH_SIZE = 4096 };
+enum { FDS_MAX = 4, INPUT_STEP = 4096, READ_STEP = 64 * 1024, TREE_DEPTH_MAX = 64, PATH_SIZE = 4096 };
 
 static const char *way_out(int error)
 {
@@ -117,6 +117,23 @@ static bool sync_folder_of(const char *path)
     bool good = fsync(fd) == 0 || errno == EINVAL;
     close(fd);
     return good;
+}
+
+err files_read_input(struct buf *out, struct fault *f)
+{
+    for (;;) {
+        char *room = buf_room(out, INPUT_STEP);
+        if (!room)
+            return fail(f, E_TOO_BIG, "standard input is too long: %zu bytes are the most", out->max - INPUT_STEP);
+        ssize_t n = read(STDIN_FILENO, room, INPUT_STEP);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return files_fault(f, "read", "standard input");
+        if (n == 0)
+            return E_OK;
+        out->n += (size_t)n;
+    }
 }
 
 err files_write(const char *path, struct span content, struct fault *f)

@@ -5,6 +5,8 @@
 
 /* Whole file below `dirfd` (AT_FDCWD for the current folder), at most max bytes, appended to out. */
 MUST_USE err files_read(int dirfd, const char *path, size_t max, struct buf *out, struct fault *f);
+/* Standard input to its end; E_TOO_BIG where that is more than the buf takes. */
+MUST_USE err files_read_input(struct buf *out, struct fault *f);
 /* Writes beside it and renames over it, 0600, fsynced. */
 MUST_USE err files_write(const char *path, struct span content, struct fault *f);
 MUST_USE err files_make_folder(const char *path, unsigned mode, struct fault *f); /* with parents; fine when there */

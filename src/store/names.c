@@ -112,3 +112,22 @@ const char *mode_name(enum store_mode m)
     need((unsigned)m < MODES);
     return names[m];
 }
+
+static const char *const delivery_states[DELIVERY_STATES] = {"pending", "delivered", "dead"};
+
+const char *delivery_state_name(enum delivery_state s)
+{
+    need((unsigned)s < DELIVERY_STATES);
+    return delivery_states[s];
+}
+
+bool delivery_state_parse(struct span text, enum delivery_state *out)
+{
+    for (int i = 0; i < DELIVERY_STATES; i++) {
+        if (!span_is(text, delivery_states[i]))
+            continue;
+        *out = (enum delivery_state)i;
+        return true;
+    }
+    return false;
+}

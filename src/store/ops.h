@@ -13,8 +13,55 @@
 #include "store/schedules.h"
 #include "store/sessions.h"
 #include "store/store.h"
+#include "store/webhooks.h"
 
 /* clang-format off */
+#define STORE_WEBHOOK_OPERATIONS(OPERATION) \
+    OPERATION(err, webhook_add, \
+        (struct store *s, const struct webhook_put *args, wall now, struct fault *f), \
+        (s, args, now, f)) \
+    OPERATION(err, webhook_change, \
+        (struct store *s, const struct webhook_put *args, wall now, struct fault *f), \
+        (s, args, now, f)) \
+    OPERATION(err, webhook_rotate, \
+        (struct store *s, const struct webhook_ask *args, wall now, struct fault *f), \
+        (s, args, now, f)) \
+    OPERATION(err, webhook_remove, \
+        (struct store *s, const struct webhook_ask *args, struct fault *f), \
+        (s, args, f)) \
+    OPERATION(err, webhook_replay, \
+        (struct store *s, const struct webhook_ask *args, wall now, struct fault *f), \
+        (s, args, now, f)) \
+    OPERATION(err, webhook, \
+        (struct store *s, struct span id, struct arena *a, struct webhook_view *out, \
+        struct fault *f), \
+        (s, id, a, out, f)) \
+    OPERATION(err, webhooks, \
+        (struct store *s, struct arena *a, struct webhook_view **out, size_t *out_count, \
+        struct fault *f), \
+        (s, a, out, out_count, f)) \
+    OPERATION(err, deliveries, \
+        (struct store *s, const struct deliveries_query *q, struct arena *a, \
+        struct delivery_view **out, size_t *out_count, struct fault *f), \
+        (s, q, a, out, out_count, f)) \
+    OPERATION(err, delivery, \
+        (struct store *s, struct span id, struct arena *a, struct delivery_view *out, \
+        struct fault *f), \
+        (s, id, a, out, f)) \
+    OPERATION(err, delivery_again, \
+        (struct store *s, struct span id, wall now, char out_id[ID_TEXT], struct fault *f), \
+        (s, id, now, out_id, f)) \
+    OPERATION(err, webhook_ping, \
+        (struct store *s, struct span webhook, wall now, char out_id[ID_TEXT], struct fault *f), \
+        (s, webhook, now, out_id, f)) \
+    OPERATION(err, webhooks_take, \
+        (struct store *s, const struct webhooks_take_args *args, wall now, struct arena *a, \
+        struct webhooks_taken *out, struct fault *f), \
+        (s, args, now, a, out, f)) \
+    OPERATION(err, webhook_done, \
+        (struct store *s, const struct webhook_done_args *args, wall now, \
+        struct webhook_done_reply *out, struct fault *f), \
+        (s, args, now, out, f))
 #define STORE_OPERATIONS(OPERATION) \
     OPERATION(err, begin, (struct store *s, struct fault *f), (s, f)) \
     OPERATION(err, commit, (struct store *s, struct fault *f), (s, f)) \
@@ -275,7 +322,8 @@
     OPERATION(err, schedule_runs, \
         (struct store *s, const struct schedule_runs_query *q, struct arena *a, \
         struct schedule_runs *out, struct fault *f), \
-        (s, q, a, out, f))
+        (s, q, a, out, f)) \
+    STORE_WEBHOOK_OPERATIONS(OPERATION)
 /* clang-format on */
 
 struct store_ops {

@@ -1,7 +1,8 @@
 /* reader.h - a second pair of eyes on an open store, for queries that would hold its thread up.
  *
  * A reader is a store that only reads rows: store_job(), _jobs, _items, _events, _evidence_list,
- * _evidence_read, _file, _fields, _drift, _session, _sessions, _schedule…, _batch…, _operation…, _dead_groups. What
+ * _evidence_read, _file, _fields, _drift, _session, _sessions, _schedule…, _batch…, _operation…, _dead_groups, _webhook,
+ * _webhooks, _deliver…. What
  * the store knows by heart (lanes, limits, mode, what may start) it does not know. One thread at a time uses it, and not
  * the one that owns the store. It sees at least what was committed when store_reader_begin() was called,
  * the same until store_reader_end(), and is cut off with E_TIMEOUT after its time, so that it keeps the log of the store

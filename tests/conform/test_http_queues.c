@@ -1,88 +1,6 @@
 /* Queues, limits, breakers and modes over HTTP: every verb and every refusal, against a real API over a
  * real store. */
-#include "../lib/service.h"
-
-#include "base/json.h"
-#include "net/client.h"
-
-enum { ANSWER_MS = 20 * 1000, ANSWER_BYTES = 1 << 20 };
-
-static struct client *client;
-
-struct answer_of {
-    int status;
-    struct buf body;
-    int64_t retry_after_s;
-};
-
-static struct answer_of ask(const char *method, const char *path, const char *body)
-{
-    struct client_answer a;
-    struct fault f = {0};
-    struct client_request q = {.method = method,
-                               .path = path,
-                               .body = span_of(body),
-                               .timeout_ms = ANSWER_MS,
-                               .body_max = ANSWER_BYTES};
-    if (client_send(client, &q, &a, &f))
-        fail_msg("%s %s: %s", method, path, f.words);
-    return (struct answer_of){a.status, a.body, a.retry_after_s};
-}
-
-static bool contains(const struct buf *b, const char *what)
-{
-    return span_find(buf_span(b), span_of(what)) < b->n;
-}
-
-/* A member as text, by dotted path. */
-static void member(const struct buf *body, const char *path, char out[512])
-{
-    struct json_parser *p = json_parser_new(ANSWER_BYTES);
-    struct json root;
-    struct buf raw = BUF(65536);
-    struct span text;
-    if (json_parse(p, buf_span(body), &root, NULL))
-        fail_msg("not JSON: %.*s", SP(buf_span(body)));
-    struct json v = json_path(root, path);
-    if (json_text(v, &text)) {
-        span_copy(text, out, 512);
-    } else {
-        json_add_raw(&raw, v);
-        span_copy(buf_span(&raw), out, 512);
-    }
-    buf_free(&raw);
-    json_parser_free(&p);
-}
-
-/* A request with this status, whose answer has these members: path, value, …, NULL. */
-static void expect(const char *method, const char *path, const char *body, int status, const char *const *wanted)
-{
-    struct answer_of a = ask(method, path, body);
-    char text[512];
-    if (a.status != status)
-        fail_msg("%s %s %s: wanted %d, got %d: %.*s", method, path, body, status, a.status, SP(buf_span(&a.body)));
-    for (; wanted && wanted[0]; wanted += 2) {
-        member(&a.body, wanted[0], text);
-        if (strcmp(text, wanted[1]) != 0)
-            fail_msg("%s %s: %s is %s, not %s: %.*s", method, path, wanted[0], text, wanted[1], SP(buf_span(&a.body)));
-    }
-    buf_free(&a.body);
-}
-#define EXPECT(method, path, body, status, ...) \
-    expect(method, path, body, status, (const char *const[]){__VA_ARGS__, NULL})
-
-/* A refusal that says these words about this member. */
-static void refused(const char *method, const char *path, const char *body, int status, const char *pointer,
-                    const char *words)
-{
-    struct answer_of a = ask(method, path, body);
-    char where[128];
-    snprintf(where, sizeof where, "\"pointer\":\"%s\"", pointer);
-    if (a.status != status || (*pointer && !contains(&a.body, where)) || !contains(&a.body, words))
-        fail_msg("%s %s %s: wanted %d, %s, %s; got %d: %.*s", method, path, body, status, pointer, words, a.status,
-                 SP(buf_span(&a.body)));
-    buf_free(&a.body);
-}
+#include "../lib/asked.h"
 
 static void submit(const char *target, const char *members)
 {
@@ -331,22 +249,6 @@ static void modes_say_what_they_do(void **state)
     submit("@normal", "");
 }
 
-static int start(void **state)
-{
-    struct fault f = {0};
-    char address[64];
-    if (group_start(state))
-        return 1;
-    snprintf(address, sizeof address, "http://127.0.0.1:%d", server.port);
-    return client_open(&client, span_of(address), &f) != E_OK;
-}
-
-static int stop(void **state)
-{
-    client_close(&client);
-    return group_stop(state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,5 +262,5 @@ int main(void)
         cmocka_unit_test(limits_are_set_seen_and_explained),
         cmocka_unit_test(modes_say_what_they_do),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, asked_start, asked_stop);
 }

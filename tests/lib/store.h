@@ -28,6 +28,7 @@ static void copy_file(const char *from_dir, const char *to_dir, const char *name
         assert_int_equal(fwrite(piece, 1, n, to), n);
     fclose(from);
     fclose(to);
+    assert_int_equal(chmod(path, 0600), 0); /* a key that others may read is none */
 }
 
 /* The process ends here, in the middle of a group or not: what comes next finds what is in the files
@@ -40,6 +41,7 @@ static void crash(bool in_group)
     assert_non_null(mkdtemp(w->dir));
     copy_file(before, w->dir, "fulmar.db");
     copy_file(before, w->dir, "fulmar.db-wal");
+    copy_file(before, w->dir, "fulmar.key");
     if (in_group)
         commit(); /* of the store that is thrown away */
     store_close(&w->s);
@@ -146,7 +148,7 @@ static void end_job(const char *id, enum failure_class failure)
     finish(&l, failure, failure ? "the site said no" : "");
 }
 
-static struct job_view view(const char *id)
+__attribute__((unused)) static struct job_view view(const char *id)
 {
     struct job_view v;
     struct fault f = {0};
@@ -156,7 +158,7 @@ static struct job_view view(const char *id)
     return v;
 }
 
-static void tend(void)
+__attribute__((unused)) static void tend(void)
 {
     begin();
     err e = store_tend(w->s, now(), &w->f);

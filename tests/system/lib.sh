@@ -41,7 +41,7 @@ start_practice() { # arguments go to the practice site
     SITE=${SITE%/}
 }
 
-write_config() { # lines "section.name=value" override
+write_config() { # $WORK/extra.yaml is appended; ALLOW: more addresses that may be reached, as YAML
     cat >"$WORK/fulmar.yaml" <<EOF
 api:
   port: 0
@@ -53,7 +53,7 @@ site:
   base_url: ["x=$SITE"]
 egress:
   only: true
-  allow: ["${SITE#http://}"]
+  allow: ["${SITE#http://}"${ALLOW:+, $ALLOW}]
 $(cat "$WORK/extra.yaml" 2>/dev/null)
 EOF
     chmod 644 "$WORK/fulmar.yaml"

@@ -134,6 +134,16 @@ static void answer(int fd, struct span head)
         put_slowly(fd);
     } else if (span_starts(head, SPAN("GET /never"))) {
         pause();
+    } else if (span_starts(head, SPAN("POST /moved"))) {
+        put_text(fd, "HTTP/1.1 307 Moved\r\nLocation: /ok?moved\r\nContent-Length: 0\r\n\r\n");
+    } else if (span_starts(head, SPAN("POST /posted"))) {
+        put_text(fd, "HTTP/1.1 200 OK\r\n\r\n");
+        put(fd, head.p, head.n);
+        for (char byte; recv(fd, &byte, 1, 0) == 1;) {
+            put(fd, &byte, 1);
+            if (byte == '.')
+                break;
+        }
     } else if (span_starts(head, SPAN("GET /to/ok"))) {
         put_text(fd, "HTTP/1.1 302 Found\r\nLocation: /ok?moved\r\n\r\n");
     } else if (span_starts(head, SPAN("GET /to/elsewhere"))) {
@@ -230,6 +240,7 @@ static void run(int64_t ms)
 
 static const char *cookies; /* of the next requests */
 static bool any_redirect;
+static struct span post;
 
 static err ask_where(const char *url, const char *origin, int64_t timeout_ms, int64_t keep_ms)
 {
@@ -240,7 +251,9 @@ static err ask_where(const char *url, const char *origin, int64_t timeout_ms, in
                               .origin = span_of(origin),
                               .keep_ms = keep_ms,
                               .any_redirect = any_redirect,
-                              .cookies = span_of(cookies)};
+                              .cookies = span_of(cookies),
+                              .post = post,
+                              .headers = {"X-1: a", "X-2: b", "X-3: c", "X-4: d", "X-5: e"}};
     got.done = false;
     err e = fetch_start(&r, world.fetcher, &q, on_done, NULL, &f);
     assert_false(got.done);
@@ -320,6 +333,35 @@ static void answers(void **state)
     assert_true(headers_have("\"Retry-After\":\"7\""));
     assert_int_equal(ask("/packed/small", 3000), E_OK);
     assert_true(span_is(buf_span(&got.body), "{\"small\":true}"));
+}
+
+static void what_is_posted_arrives_with_its_headers_and_a_redirect_is_its_answer(void **state)
+{
+    (void)state;
+    char much[8193];
+    memset(much, 'a', sizeof much - 1);
+    much[sizeof much - 1] = '.';
+    post = (struct span){much, sizeof much};
+    assert_int_equal(ask("/posted", 3000), E_OK);
+    assert_int_equal(got.status, 200);
+    assert_true(body_has("X-1: a\r\n") && body_has("X-5: e\r\n") && body_has("Content-Length: 8193\r\n"));
+    assert_true(span_ends(buf_span(&got.body), post));
+    assert_int_equal(ask("/moved", 3000), E_OK);
+    assert_int_equal(got.status, 307);
+    assert_true(span_ends(span_of(got.url), SPAN("/moved")));
+    post = SPAN_NONE;
+}
+
+static void a_url_is_of_an_http_server_without_a_user(void **state)
+{
+    (void)state;
+    bool sealed = false;
+    assert_true(fetch_url_valid(SPAN("https://a.example/x?y"), &sealed) && sealed);
+    assert_true(fetch_url_valid(SPAN("http://127.0.0.1:81/"), &sealed) && !sealed);
+    assert_false(fetch_url_valid(SPAN("ftp://a.example/"), NULL));
+    assert_false(fetch_url_valid(SPAN("https://user@a.example/"), NULL));
+    assert_false(fetch_url_valid(SPAN("a.example/x"), NULL));
+    assert_false(fetch_url_valid(SPAN("file:///etc/passwd"), NULL));
 }
 
 /* Only egress says that it did not connect. */
@@ -610,6 +652,8 @@ int main(void)
         cmocka_unit_test(refuses),     cmocka_unit_test(redirects), cmocka_unit_test(sealed),
         cmocka_unit_test(keeps),       cmocka_unit_test(turns),     cmocka_unit_test(cancels),
         cmocka_unit_test(hosts_are_apart), cmocka_unit_test(forged),
+        cmocka_unit_test(what_is_posted_arrives_with_its_headers_and_a_redirect_is_its_answer),
+        cmocka_unit_test(a_url_is_of_an_http_server_without_a_user),
         cmocka_unit_test(egress_ends),
     };
     return cmocka_run_group_tests(tests, start_world, end_world);

@@ -89,6 +89,31 @@ MISSING(schedules, "schedules", struct store *s, const struct schedules_query *q
 MISSING(schedule_runs, "schedules", struct store *s, const struct schedule_runs_query *q,
         struct arena *a, struct schedule_runs *out, struct fault *f)
 
+MISSING(webhook_add, "webhooks", struct store *s, const struct webhook_put *args, wall now,
+        struct fault *f)
+MISSING(webhook_change, "webhooks", struct store *s, const struct webhook_put *args, wall now,
+        struct fault *f)
+MISSING(webhook_rotate, "webhooks", struct store *s, const struct webhook_ask *args, wall now,
+        struct fault *f)
+MISSING(webhook_remove, "webhooks", struct store *s, const struct webhook_ask *args,
+        struct fault *f)
+MISSING(webhook_replay, "webhooks", struct store *s, const struct webhook_ask *args, wall now,
+        struct fault *f)
+MISSING(webhook, "webhooks", struct store *s, struct span id, struct arena *a,
+        struct webhook_view *out, struct fault *f)
+MISSING(webhooks, "webhooks", struct store *s, struct arena *a, struct webhook_view **out,
+        size_t *out_count, struct fault *f)
+MISSING(deliveries, "webhooks", struct store *s, const struct deliveries_query *q,
+        struct arena *a, struct delivery_view **out, size_t *out_count, struct fault *f)
+MISSING(delivery, "webhooks", struct store *s, struct span id, struct arena *a,
+        struct delivery_view *out, struct fault *f)
+MISSING(delivery_again, "webhooks", struct store *s, struct span id, wall now,
+        char out_id[ID_TEXT], struct fault *f)
+MISSING(webhook_ping, "webhooks", struct store *s, struct span webhook, wall now,
+        char out_id[ID_TEXT], struct fault *f)
+MISSING(webhook_done, "webhooks", struct store *s, const struct webhook_done_args *args,
+        wall now, struct webhook_done_reply *out, struct fault *f)
+
 /* What a worker may call by a lease that it no longer has answers that first. */
 err redis_file_take(struct store *s, const struct file_take_args *args,
                     struct file_take_reply *out, struct fault *f)
@@ -101,6 +126,13 @@ err redis_file_take(struct store *s, const struct file_take_args *args,
 }
 
 /* ---- duties ---- */
+
+err redis_webhooks_take(struct store *s, const struct webhooks_take_args *args, wall now,
+                        struct arena *a, struct webhooks_taken *out, struct fault *f)
+{
+    *out = (struct webhooks_taken){.next_ms = INT64_MAX};
+    return E_OK;
+}
 
 err redis_files_tend(struct store *s, wall now, bool *out_more, struct fault *f)
 {

@@ -110,7 +110,8 @@ struct store {
     bool tending;      /* batches.c: nobody above is about to touch a job */
     bool unsettled;    /* jobs wait for one that has ended: sqlite_reap() goes on with them */
     struct tally now, saved, marked; /* marked: by group_mark() */
-    struct secret_key *key; /* of sessions.c; NULL until it is needed */
+    struct secret_key *key; /* of sessions and webhooks; NULL until it is needed */
+    uint64_t webhook_draws; /* of ids and delays */
     /* files.c */
     char *doomed[DOOMED_MAX]; /* paths to remove when the group is on disk */
     size_t doomed_count;
@@ -127,6 +128,10 @@ MUST_USE err store_usable(struct store *s, struct fault *f);
 MUST_USE err group_mark(struct store *s, struct fault *f);
 MUST_USE err group_keep(struct store *s, struct fault *f);
 MUST_USE err group_rewind(struct store *s, struct fault *f);
+
+/* ---- sessions.c ---- */
+/* Opens `key`; make: there may be none yet. */
+MUST_USE err store_key(struct store *s, bool make, struct fault *f);
 
 /* ---- ended.c: what follows when a job ends, whatever ended it ---- */
 /* To be called in the transaction that ends it, behind its row and its event: the last thing, because

@@ -4,8 +4,9 @@
 
 #include "store/sqlite/batches_sql.h"
 #include "store/sqlite/schedules_sql.h"
+#include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 4 };
+enum { SCHEMA_VERSION = 5 };
 
 /* clang-format off */
 #define SCHEMA_SQL                                                                             \
@@ -200,7 +201,7 @@ enum { SCHEMA_VERSION = 4 };
     "  body TEXT NOT NULL"                                                                     \
     ") STRICT;"                                                                                \
     "CREATE INDEX events_job ON events(job, seq);"                                             \
-    BATCHES_JOBS_SQL FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL SESSIONS_SQL BATCHES_SQL
+    BATCHES_JOBS_SQL FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL SESSIONS_SQL BATCHES_SQL WEBHOOKS_SQL
 
 /* Which path each field of a record came from, by the hour. */
 #define FIELDS_SQL                                                                             \

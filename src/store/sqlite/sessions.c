@@ -13,7 +13,7 @@ static const int64_t BLOCKED_REST_MS = 15 * 60 * 1000;
 
 /* ---- the key ---- */
 
-static err open_key(struct store *s, bool make, struct fault *f)
+err store_key(struct store *s, bool make, struct fault *f)
 {
     return s->key ? E_OK : secret_key_open(&s->key, s->dir, make, f);
 }
@@ -123,7 +123,7 @@ err sqlite_session_cookies(struct store *s, const struct session_cookies *a, wal
     if (!e)
         e = find(s, a->session, &r, f);
     if (!e)
-        e = open_key(s, true, f);
+        e = store_key(s, true, f);
     if (!e)
         e = secret_seal(s->key, seal_name(span_of(r.id), r.cookie_version + 1, name), a->text,
                         &sealed, f);
@@ -365,7 +365,7 @@ err sqlite_session_open(struct store *s, struct span job, uint64_t nonce, struct
     if (e == E_END)
         e = fail(f, E_NOT_FOUND, "the job has no session, or its session no cookies");
     if (!e)
-        e = open_key(s, false, f);
+        e = store_key(s, false, f);
     if (!e)
         e = secret_unseal(s->key, seal_name(db_text(q, 0), db_int(q, 1), name), db_text(q, 2), out, f);
     db_end(q);

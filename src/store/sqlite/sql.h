@@ -8,6 +8,7 @@
 #include "store/sqlite/batches_sql.h"
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/spool_sql.h"
+#include "store/sqlite/webhooks_sql.h"
 
 #define SQL_JOB_ROW                                                                            \
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req," \
@@ -270,6 +271,7 @@
     SQL_SCHEDULES_TABLE(X)                                                                     \
     SQL_RETAIN_TABLE(X)                                                                        \
     SQL_SESSIONS_TABLE(X)                                                                      \
+    SQL_WEBHOOKS_TABLE(X)                                                                      \
     SQL_BATCHES_TABLE(X)                                                                       \
     SQL_SPOOL_TABLE(X)                                                                         \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \

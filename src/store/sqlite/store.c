@@ -58,8 +58,8 @@ static err make_schema(struct db *d, struct fault *f)
                     "a development version of Fulmar made this job store, which this one cannot bring "
                     "up to date; move it away, or choose another store.path");
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 4, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=4; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 5, "user_version below");
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=5; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */

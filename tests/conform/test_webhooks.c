@@ -1,0 +1,581 @@
+/* The promises of store/webhooks.h, one test each: webhooks over the log of a real store, the receiver played by
+ * the test, at times that it gives. */
+#include "../lib/store.h"
+#include "os/sign.h"
+#include "store/webhooks.h"
+
+#define SECRET "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+#define OTHER "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU="
+enum { BASE = 5000, LEASE = 30000, MINUTE = 60000, HOUR = 3600000 };
+#define DAY INT64_C(86400000)
+
+static void ok(err e)
+{
+    if (e)
+        fail_msg("%s: %s", err_name(e), w->f.words);
+}
+
+static const char *hook(const char *types)
+{
+    const char *id = new_id("whk");
+    struct webhook_put args = {.id = span_of(id),
+                               .name = SPAN("desk"),
+                               .url = SPAN("https://receiver.example/fulmar"),
+                               .types = span_of(types),
+                               .secret = SPAN(SECRET),
+                               .enabled = 1,
+                               .revision = -1};
+    begin();
+    ok(store_webhook_add(w->s, &args, now(), &w->f));
+    commit();
+    return id;
+}
+
+static struct webhook_view hook_view(const char *id)
+{
+    struct webhook_view v;
+    ok(store_webhook(w->s, span_of(id), w->a, &v, &w->f));
+    return v;
+}
+
+static struct webhooks_taken take(size_t most)
+{
+    struct webhooks_taken t;
+    struct webhooks_take_args args = {.most = most, .lease_ms = LEASE, .at_s = w->now / 1000};
+    begin();
+    ok(store_webhooks_take(w->s, &args, now(), w->a, &t, &w->f));
+    commit();
+    return t;
+}
+
+static struct webhook_done_reply done(const struct webhook_attempt *t, int status, int64_t retry_after_ms)
+{
+    struct webhook_done_reply reply;
+    struct webhook_done_args args = {.did = t->did,
+                                     .number = t->number,
+                                     .arrived = status >= 200 && status < 300,
+                                     .gone = status == 410,
+                                     .status = status,
+                                     .why = status ? SPAN("the receiver answered so") : SPAN("no connection"),
+                                     .retry_after_ms = retry_after_ms,
+                                     .base_ms = BASE};
+    begin();
+    ok(store_webhook_done(w->s, &args, now(), &reply, &w->f));
+    commit();
+    return reply;
+}
+
+/* What a receiver got, in the order in which it came. */
+struct got {
+    char webhook[ID_TEXT], event[64];
+    int64_t at_ms;
+};
+struct inbox {
+    struct got got[4000];
+    size_t count;
+};
+
+static void put_in(struct inbox *in, const struct webhook_attempt *t)
+{
+    assert_true(in->count < sizeof in->got / sizeof *in->got);
+    struct got *g = &in->got[in->count++];
+    memcpy(g->webhook, t->webhook, sizeof g->webhook);
+    span_copy(t->event, g->event, sizeof g->event);
+    g->at_ms = w->now;
+}
+
+/* Goes on with all that is due until `until_ms`; `answer` says the status for an attempt, 0 none. */
+static void run_until(int64_t until_ms, int (*answer)(const struct webhook_attempt *t, void *ctx), void *ctx,
+                      struct inbox *in)
+{
+    for (int turns = 0; turns < 100000; turns++) {
+        struct webhooks_taken t = take(16);
+        for (size_t i = 0; i < t.count; i++) {
+            int status = answer(&t.attempts[i], ctx);
+            if (status)
+                put_in(in, &t.attempts[i]);
+            done(&t.attempts[i], status, 0);
+        }
+        if (t.count)
+            continue;
+        if (t.next_ms >= until_ms) {
+            w->now = until_ms;
+            return;
+        }
+        w->now = t.next_ms > w->now ? t.next_ms : w->now;
+    }
+    fail_msg("it has no end");
+}
+
+static int fine(const struct webhook_attempt *t, void *ctx)
+{
+    (void)t;
+    (void)ctx;
+    return 204;
+}
+
+static struct inbox *inbox(void)
+{
+    return arena_get(w->a, sizeof(struct inbox));
+}
+
+static size_t count_of(const struct inbox *in, const char *webhook, const char *event)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < in->count; i++)
+        n += (!webhook || strcmp(in->got[i].webhook, webhook) == 0) &&
+             (!event || strcmp(in->got[i].event, event) == 0);
+    return n;
+}
+
+/* The numbers of a job's events, as one receiver got them first, go up by one. */
+static void in_order(const struct inbox *in, const char *webhook, const char *job, int events)
+{
+    int64_t next = 1;
+    for (size_t i = 0; i < in->count; i++) {
+        int64_t n = 0;
+        if (strcmp(in->got[i].webhook, webhook) != 0 || strncmp(in->got[i].event, job, strlen(job)) != 0)
+            continue;
+        assert_true(span_int(span_of(strchr(in->got[i].event, ':') + 1), &n));
+        if (n > next)
+            fail_msg("%s: event %lld of the job came before %lld", job, (long long)n, (long long)next);
+        next = n == next ? next + 1 : next;
+    }
+    assert_int_equal(next, events + 1);
+}
+
+/* So many jobs that ended well, in one group; the last one's id. */
+static const char *ended_jobs(int count)
+{
+    const char *id = NULL;
+    struct reserve_args next = {.worker = SPAN("w1"), .needs = NEEDS_PAGE};
+    begin();
+    for (int i = 0; i < count; i++) {
+        struct accept_reply reply;
+        struct lease l;
+        id = new_id("job");
+        struct accept_args args = job_args(id);
+        next.random = ++w->nonces;
+        ok(store_accept(w->s, &args, now(), &reply, &w->f));
+        ok(store_reserve(w->s, &next, now(), w->a, &l, &w->f));
+        assert_int_equal(finish_open(&l, FAILURE_NONE, ""), JOB_SUCCEEDED);
+    }
+    commit();
+    return id;
+}
+
+static void retain_all(void)
+{
+    struct retain_args args = {.age_ms = 1, .dead_age_ms = 1};
+    struct retain_reply r = {.more = true};
+    while (r.more) {
+        begin();
+        ok(store_retain(w->s, &args, (wall){w->now + 10}, &r, &w->f));
+        commit();
+    }
+}
+
+/* ---- tests ---- */
+
+static void events_since_it_was_made_come_signed_and_no_others(void **state)
+{
+    (void)state;
+    accept_job();
+    const char *id = hook("job.accepted job.finished");
+    const char *job = accept_job();
+    end_job(job, FAILURE_NONE);
+    struct webhooks_taken t = take(16);
+    assert_int_equal(t.active, 1);
+    assert_int_equal(t.count, 1); /* the other one is of the same job */
+    const struct webhook_attempt *a = &t.attempts[0];
+    assert_string_equal(a->webhook, id);
+    assert_true(span_eq(a->event, span_of(arena_fmt(w->a, "%s:1", job))));
+    assert_true(span_starts(a->body, SPAN("{\"type\":\"job.accepted\",\"timestamp\":\"2027-01-15T08:00:00.000Z\",\"data\":{\"seq\":")));
+    assert_true(span_find(a->body, span_of(arena_fmt(w->a, "\"links\":{\"job\":\"/v1/jobs/%s\"}", job))) < a->body.n);
+    assert_true(sign_verify(SPAN(SECRET), a->event, a->at_s, a->body, a->signature));
+    assert_false(sign_verify(SPAN(OTHER), a->event, a->at_s, a->body, a->signature));
+    assert_false(sign_verify(SPAN(SECRET), a->event, a->at_s + 1, a->body, a->signature));
+    done(a, 200, 0);
+    t = take(16);
+    assert_int_equal(t.count, 1);
+    assert_true(span_starts(t.attempts[0].body, SPAN("{\"type\":\"job.finished\"")));
+    done(&t.attempts[0], 200, 0);
+    t = take(16);
+    assert_int_equal(t.count, 0);
+    assert_int_equal(t.next_ms, INT64_MAX);
+    assert_int_equal(hook_view(id).delivered, 2);
+    assert_int_equal(ask("SELECT count(*) FROM webhooks WHERE secret LIKE '%MDEyMzQ1%'"), 0);
+}
+
+static int answers_200_on_the_third(const struct webhook_attempt *t, void *ctx)
+{
+    int *refused = ctx;
+    if (t->number < 3) {
+        (*refused)++;
+        return 500;
+    }
+    return 200;
+}
+
+static void a_job_keeps_its_order_while_others_go_on(void **state)
+{
+    (void)state;
+    const char *id = hook("job.*");
+    const char *first = accept_job(), *second = accept_job();
+    end_job(first, FAILURE_NONE);
+    end_job(second, FAILURE_NONE);
+    struct webhooks_taken t = take(16);
+    assert_int_equal(t.count, 2);
+    assert_false(span_eq(t.attempts[0].event, t.attempts[1].event));
+    done(&t.attempts[0], 500, 0);
+    done(&t.attempts[1], 200, 0);
+    struct webhooks_taken more = take(16);
+    assert_int_equal(more.count, 1); /* of the second job: the first one's later events wait */
+    assert_true(span_starts(more.attempts[0].event, span_cut(t.attempts[1].event, 0, 30)));
+    assert_in_range(more.next_ms, w->now + BASE * 8 / 10, w->now + BASE * 12 / 10);
+    done(&more.attempts[0], 200, 0);
+    struct inbox *in = inbox();
+    int refused = 0;
+    run_until(w->now + DAY, answers_200_on_the_third, &refused, in);
+    assert_true(refused > 0);
+    in_order(in, id, first, (int)events_of(first, "job.accepted") + (int)events_of(first, "job.started") + 1);
+}
+
+struct day { /* of a receiver: down for an hour, then slow, then it loses every third answer of its own */
+    const char *ill;
+    int64_t down_until_ms, slow_until_ms;
+    int requests;
+};
+
+static int an_ill_receiver(const struct webhook_attempt *t, void *ctx)
+{
+    struct day *d = ctx;
+    if (strcmp(t->webhook, d->ill) != 0)
+        return 200;
+    if (w->now < d->down_until_ms)
+        return 0;
+    return 200;
+}
+
+/* As run_until(), but what the ill one answers while it is slow is heard only after its lease has lapsed, and then
+ * every third answer gets lost on its way back: the receiver had it, and gets it again. */
+static void run_day(int64_t until_ms, struct day *d, struct inbox *in)
+{
+    for (int turns = 0; turns < 200000; turns++) {
+        struct webhooks_taken t = take(16);
+        for (size_t i = 0; i < t.count; i++) {
+            const struct webhook_attempt *a = &t.attempts[i];
+            bool ill = strcmp(a->webhook, d->ill) == 0;
+            int status = an_ill_receiver(a, d);
+            if (status)
+                put_in(in, a);
+            d->requests += ill;
+            bool unheard = ill && status &&
+                           (w->now < d->slow_until_ms ? a->number == 1 : d->requests % 3 == 0);
+            if (!unheard)
+                done(a, status, 0);
+        }
+        if (t.count)
+            continue;
+        if (t.next_ms >= until_ms) {
+            w->now = until_ms;
+            return;
+        }
+        w->now = t.next_ms > w->now ? t.next_ms : w->now;
+    }
+    fail_msg("it has no end");
+}
+
+static void s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order_and_holds_nobody_up(void **state)
+{
+    (void)state;
+    enum { JOBS = 40 };
+    const char *jobs[2 * JOBS];
+    const char *ill = hook("job.*"), *well = hook("job.*");
+    struct day d = {.ill = ill, .down_until_ms = T0 + HOUR, .slow_until_ms = T0 + 2 * HOUR};
+    struct inbox *in = inbox();
+    for (int i = 0; i < JOBS; i++) { /* while it is down */
+        jobs[i] = accept_job();
+        end_job(jobs[i], FAILURE_NONE);
+        run_day(w->now + MINUTE, &d, in);
+        assert_int_equal(count_of(in, well, NULL), 3 * (i + 1)); /* the other one has all at once */
+    }
+    assert_int_equal(count_of(in, ill, NULL), 0);
+    assert_true(d.requests < 60); /* it rests instead of being asked for each delivery */
+    assert_in_range(hook_view(ill).open, 3 * JOBS, WEBHOOK_OPEN_MAX);
+    crash(false); /* deliveries are rows */
+    for (int i = JOBS; i < 2 * JOBS; i++) {
+        jobs[i] = accept_job();
+        end_job(jobs[i], FAILURE_NONE);
+        run_day(w->now + 2 * MINUTE, &d, in);
+        assert_int_equal(count_of(in, well, NULL), 3 * (i + 1));
+    }
+    run_day(w->now + 2 * DAY, &d, in);
+    for (int i = 0; i < 2 * JOBS; i++) {
+        in_order(in, ill, jobs[i], 3);
+        in_order(in, well, jobs[i], 3);
+    }
+    assert_true(count_of(in, ill, NULL) > 2 * JOBS * 3); /* some came twice, under the same id */
+    struct webhook_view v = hook_view(ill);
+    assert_int_equal(v.open, 0);
+    assert_int_equal(v.dead, 0);
+    assert_int_equal(v.missed, 0);
+    assert_int_equal(v.delivered, 2 * JOBS * 3);
+}
+
+static int nobody(const struct webhook_attempt *t, void *ctx)
+{
+    (void)t;
+    (void)ctx;
+    return 0;
+}
+
+static void the_outbox_is_bounded_and_what_retention_takes_before_is_counted(void **state)
+{
+    (void)state;
+    const char *id = hook("job.*");
+    struct inbox *in = inbox();
+    ended_jobs(200);
+    run_until(w->now + MINUTE, nobody, NULL, in);
+    ended_jobs(301);
+    run_until(w->now + MINUTE, nobody, NULL, in);
+    struct webhook_view v = hook_view(id);
+    w->now = v.rest_ms;
+    struct webhooks_taken t = take(16);
+    assert_int_equal(t.count, 1); /* a probe: it failed too often for more */
+    done(&t.attempts[0], 0, 0);
+    assert_int_equal(v.open, WEBHOOK_OPEN_MAX);
+    assert_int_equal(v.behind, 3 * 501 - WEBHOOK_OPEN_MAX);
+    assert_int_equal(ask("SELECT count(*) FROM deliveries"), WEBHOOK_OPEN_MAX);
+    retain_all(); /* the log is gone; what was taken from it is not */
+    assert_int_equal(ask("SELECT count(*) FROM events"), 0);
+    end_job(accept_job(), FAILURE_NONE);
+    run_until(w->now + 2 * DAY, fine, NULL, in);
+    assert_int_equal(count_of(in, id, NULL), WEBHOOK_OPEN_MAX + 3);
+    v = hook_view(id);
+    assert_int_equal(v.missed, 3 * 501 - WEBHOOK_OPEN_MAX);
+    assert_int_equal(v.open, 0);
+}
+
+static void tries_follow_the_published_delays_then_the_delivery_is_dead_and_the_next_one_goes(void **state)
+{
+    (void)state;
+    static const int64_t steps[] = {5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400};
+    const char *id = hook("job.finished");
+    end_job(accept_job(), FAILURE_NONE);
+    struct webhook_done_reply reply = {0};
+    for (int i = 0; i < WEBHOOK_ATTEMPTS; i++) {
+        struct webhooks_taken t = take(1);
+        assert_int_equal(t.count, 1);
+        assert_int_equal(t.attempts[0].number, i + 1);
+        reply = done(&t.attempts[0], 503, 0);
+        if (i + 1 == WEBHOOK_ATTEMPTS)
+            break;
+        assert_false(reply.dead);
+        t = take(1);
+        assert_int_equal(t.count, 0);
+        int64_t waited = t.next_ms - w->now, mean = steps[i] * 1000, rest = i >= 4 ? 30000 << (i - 4) : 0;
+        assert_in_range(waited, mean * 8 / 10 > rest ? mean * 8 / 10 : rest, mean * 12 / 10 > rest ? mean * 12 / 10 : rest);
+        w->now = t.next_ms;
+    }
+    assert_true(reply.dead);
+    assert_int_equal(hook_view(id).dead, 1);
+    assert_int_equal(ask("SELECT count(*) FROM events WHERE kind='webhook.dead'"), 1);
+    struct delivery_view *d;
+    size_t n;
+    struct deliveries_query q = {.webhook = span_of(id), .state = DELIVERY_DEAD, .limit = 10};
+    ok(store_deliveries(w->s, &q, w->a, &d, &n, &w->f));
+    assert_int_equal(n, 1);
+    assert_int_equal(d[0].status, 503);
+    char again[ID_TEXT];
+    begin();
+    ok(store_delivery_again(w->s, span_of(d[0].id), now(), again, &w->f));
+    commit();
+    w->now = hook_view(id).rest_ms;
+    struct webhooks_taken t = take(1);
+    assert_int_equal(t.count, 1);
+    assert_true(span_eq(t.attempts[0].event, d[0].event)); /* the receiver knows it by that */
+    assert_string_equal(t.attempts[0].delivery, again);
+    done(&t.attempts[0], 200, 0);
+    assert_int_equal(hook_view(id).delivered, 1);
+}
+
+static void an_attempt_of_which_nothing_is_heard_is_made_again_and_its_late_word_counts_for_nothing(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished");
+    end_job(accept_job(), FAILURE_NONE);
+    struct webhooks_taken first = take(1);
+    assert_int_equal(first.count, 1);
+    crash(false); /* the process that sends it ends */
+    assert_int_equal(take(1).count, 0);
+    assert_int_equal(take(1).next_ms, w->now + LEASE);
+    w->now += LEASE;
+    struct webhooks_taken again = take(1);
+    assert_int_equal(again.count, 1);
+    assert_int_equal(again.attempts[0].number, 2);
+    done(&first.attempts[0], 500, 0);
+    assert_int_equal(hook_view(id).failed, 0);
+    done(&again.attempts[0], 200, 0);
+    done(&again.attempts[0], 200, 0);
+    assert_int_equal(hook_view(id).delivered, 1);
+}
+
+static void a_receiver_says_when_and_one_that_wants_no_more_is_switched_off(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished"), *other = hook("*");
+    end_job(accept_job(), FAILURE_NONE);
+    struct inbox *in = inbox();
+    struct webhooks_taken t = take(16);
+    for (size_t i = 0; i < t.count; i++)
+        done(&t.attempts[i], strcmp(t.attempts[i].webhook, id) == 0 ? 429 : 200, 7 * MINUTE);
+    int64_t then = w->now + 7 * MINUTE;
+    assert_int_equal(hook_view(id).rest_ms, then);
+    run_until(then - 1, fine, NULL, in);
+    assert_int_equal(count_of(in, id, NULL), 0);
+    w->now = then;
+    t = take(1);
+    assert_int_equal(t.count, 1);
+    assert_true(done(&t.attempts[0], 410, 0).off);
+    struct webhook_view v = hook_view(id);
+    assert_false(v.enabled);
+    assert_true(span_starts(v.off_why, SPAN("the receiver answered 410")));
+    run_until(w->now + 2 * DAY, fine, NULL, in);
+    assert_int_equal(count_of(in, id, NULL), 0);
+    assert_int_equal(ask("SELECT count(*) FROM events WHERE kind='webhook.disabled'"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM deliveries WHERE kind LIKE 'webhook.%'"), 0); /* not even to "*" */
+    assert_int_equal(hook_view(other).open, 0);
+    struct webhook_put on = {.id = span_of(id), .enabled = 1, .revision = v.revision};
+    begin();
+    ok(store_webhook_change(w->s, &on, now(), &w->f));
+    assert_int_equal(store_webhook_change(w->s, &on, now(), &w->f), E_STALE);
+    commit();
+    run_until(w->now + 2 * DAY, fine, NULL, in);
+    assert_int_equal(count_of(in, id, NULL), 1);
+}
+
+static void one_to_which_nothing_came_for_five_days_is_switched_off(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished");
+    struct inbox *in = inbox();
+    for (int day = 0; day < 5; day++) {
+        assert_true(hook_view(id).enabled);
+        end_job(accept_job(), FAILURE_NONE);
+        run_until(w->now + DAY, nobody, NULL, in);
+    }
+    run_until(w->now + DAY, nobody, NULL, in);
+    assert_false(hook_view(id).enabled);
+    assert_int_equal(take(16).active, 0);
+}
+
+static void both_secrets_sign_while_one_takes_the_place_of_the_other(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished");
+    struct webhook_ask args = {
+        .id = span_of(id), .revision = -1, .secret = SPAN(OTHER), .old_until_ms = w->now + HOUR};
+    begin();
+    ok(store_webhook_rotate(w->s, &args, now(), &w->f));
+    commit();
+    for (int i = 0; i < 2; i++) {
+        end_job(accept_job(), FAILURE_NONE);
+        struct webhooks_taken t = take(1);
+        const struct webhook_attempt *a = &t.attempts[0];
+        assert_int_equal(t.count, 1);
+        assert_true(sign_verify(SPAN(OTHER), a->event, a->at_s, a->body, a->signature));
+        assert_int_equal(sign_verify(SPAN(SECRET), a->event, a->at_s, a->body, a->signature), i == 0);
+        done(a, 200, 0);
+        w->now += HOUR;
+    }
+}
+
+static void a_replay_sends_what_is_in_the_log_once_more_under_the_same_ids(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished");
+    struct inbox *in = inbox();
+    const char *jobs[6];
+    for (int i = 0; i < 6; i++) {
+        jobs[i] = accept_job();
+        end_job(jobs[i], FAILURE_NONE);
+        w->now += MINUTE;
+    }
+    run_until(w->now + MINUTE, fine, NULL, in);
+    assert_int_equal(in->count, 6);
+    struct webhook_ask args = {.id = span_of(id), .revision = -1, .from_ms = T0 + 2 * MINUTE};
+    begin();
+    ok(store_webhook_replay(w->s, &args, now(), &w->f));
+    commit();
+    run_until(w->now + MINUTE, fine, NULL, in);
+    assert_int_equal(in->count, 10);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(count_of(in, id, arena_fmt(w->a, "%s:3", jobs[i])), i < 2 ? 1 : 2);
+    assert_int_equal(hook_view(id).missed, 0);
+}
+
+static void a_ping_comes_at_once_and_removing_a_webhook_leaves_nothing(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished");
+    char ping[ID_TEXT];
+    begin();
+    ok(store_webhook_ping(w->s, span_of(id), now(), ping, &w->f));
+    commit();
+    struct webhooks_taken t = take(1);
+    assert_int_equal(t.count, 1);
+    assert_string_equal(t.attempts[0].delivery, ping);
+    assert_true(span_starts(t.attempts[0].body, SPAN("{\"type\":\"ping\"")));
+    struct webhook_ask args = {.id = span_of(id), .revision = 7};
+    begin();
+    assert_int_equal(store_webhook_remove(w->s, &args, &w->f), E_STALE);
+    commit();
+    args.revision = -1;
+    begin();
+    ok(store_webhook_remove(w->s, &args, &w->f));
+    commit();
+    done(&t.attempts[0], 200, 0); /* it was under way */
+    assert_int_equal(ask("SELECT (SELECT count(*) FROM webhooks)+(SELECT count(*) FROM deliveries)"), 0);
+}
+
+static void ended_deliveries_are_kept_in_a_bounded_number(void **state)
+{
+    (void)state;
+    const char *id = hook("job.*");
+    struct inbox *in = inbox();
+    ended_jobs(400);
+    run_until(w->now + MINUTE, fine, NULL, in);
+    assert_int_equal(in->count, 1200);
+    assert_int_equal(ask("SELECT count(*) FROM deliveries"), WEBHOOK_ENDED_KEPT);
+    struct delivery_view *d;
+    size_t n;
+    struct deliveries_query q = {.webhook = span_of(id), .state = -1, .limit = 3};
+    ok(store_deliveries(w->s, &q, w->a, &d, &n, &w->f));
+    assert_int_equal(n, 3);
+    assert_true(d[0].seq > d[2].seq);
+    q.after = span_of(d[2].id);
+    int64_t seq = d[2].seq;
+    ok(store_deliveries(w->s, &q, w->a, &d, &n, &w->f));
+    assert_true(n == 3 && d[0].seq < seq);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(events_since_it_was_made_come_signed_and_no_others),
+        T(a_job_keeps_its_order_while_others_go_on),
+        T(s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order_and_holds_nobody_up),
+        T(the_outbox_is_bounded_and_what_retention_takes_before_is_counted),
+        T(tries_follow_the_published_delays_then_the_delivery_is_dead_and_the_next_one_goes),
+        T(an_attempt_of_which_nothing_is_heard_is_made_again_and_its_late_word_counts_for_nothing),
+        T(a_receiver_says_when_and_one_that_wants_no_more_is_switched_off),
+        T(one_to_which_nothing_came_for_five_days_is_switched_off),
+        T(both_secrets_sign_while_one_takes_the_place_of_the_other),
+        T(a_replay_sends_what_is_in_the_log_once_more_under_the_same_ids),
+        T(a_ping_comes_at_once_and_removing_a_webhook_leaves_nothing),
+        T(ended_deliveries_are_kept_in_a_bounded_number),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
