@@ -105,6 +105,7 @@ static const struct route routes[] = {
     {"/v1/sessions/{name}", "GET, HEAD", true, no_query, sessions_show, false},
     {"/v1/sessions/{name}", "DELETE", true, no_query, sessions_remove, false},
     {"/v1/sessions/{name}/cookies", "POST", true, no_query, sessions_cookies, true},
+    {"/v1/sessions/{name}/validate", "POST", true, no_query, sessions_validate, false},
     {"/v1/sessions/{name}/lock", "POST", true, no_query, sessions_lock, false},
     {"/v1/sessions/{name}/unlock", "POST", true, no_query, sessions_unlock, false},
     {"/v1/batches", "POST", true, dry_query, batches_create, false},
@@ -451,7 +452,7 @@ static bool query_known(struct request *r, const struct route *route)
 static bool brings_jobs(const struct route *route)
 {
     return route->run == jobs_create || route->run == batches_create || route->run == batches_add ||
-           route->run == batches_retry || route->run == dead_retry || route->run == dead_retry_job;
+           route->run == batches_retry || route->run == sessions_validate || route->run == dead_retry || route->run == dead_retry_job;
 }
 
 static void on_head(void *ctx, struct request *r)

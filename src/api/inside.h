@@ -108,6 +108,8 @@ MUST_USE bool body_is_json(struct request *r);
 bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1]);
 void answer_refusal(struct request *r, const struct order_refusal *refusal);
 void make_id(char out[ID_TEXT], const char *kind);
+/* Accepts it; answers 202 with the job. */
+void jobs_submit(struct call *c, const struct order *order);
 void jobs_create(struct api *a, struct request *r, struct span id);
 void jobs_list(struct api *a, struct request *r, struct span id);
 void jobs_show(struct api *a, struct request *r, struct span id);
@@ -224,6 +226,7 @@ void sessions_show(struct api *a, struct request *r, struct span name);
 void sessions_cookies(struct api *a, struct request *r, struct span name);
 void sessions_lock(struct api *a, struct request *r, struct span name);
 void sessions_unlock(struct api *a, struct request *r, struct span name);
+void sessions_validate(struct api *a, struct request *r, struct span name);
 void sessions_remove(struct api *a, struct request *r, struct span name);
 
 /* ---- webhooks.c ---- */

@@ -128,6 +128,17 @@ void make_id(char out[ID_TEXT], const char *kind)
     id_make(out, kind, clock_wall(), random);
 }
 
+void jobs_submit(struct call *c, const struct order *order)
+{
+    struct accept_args *job = &c->op.in.accept;
+    make_id(c->id, "job");
+    *job = order_accept(order, c->api->config.coalesce, clock_wall());
+    job->id = span_of(c->id);
+    job->idempotency_key = span_of(c->key);
+    job->request_hash = span_hash(c->request->body, 0);
+    call_post(c, STORE_ACCEPT, on_accepted);
+}
+
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
     if (!body_is_json(r))
@@ -145,13 +156,7 @@ void jobs_create(struct api *a, struct request *r, struct span id)
         answer_refusal(r, &refusal);
         return;
     }
-    make_id(c->id, "job");
-    struct accept_args *job = &c->op.in.accept;
-    *job = order_accept(&order, a->config.coalesce, clock_wall());
-    job->id = span_of(c->id);
-    job->idempotency_key = span_of(c->key);
-    job->request_hash = span_hash(r->body, 0);
-    call_post(c, STORE_ACCEPT, on_accepted);
+    jobs_submit(c, &order);
 }
 
 /* ---- GET /v1/jobs/{id} ---- */

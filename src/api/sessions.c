@@ -1,6 +1,7 @@
 /* sessions.c - /v1/sessions: people's own logins. Cookies go in, and never come out: every answer here
  * is made of a struct session_view, which has none. */
 #include "api/inside.h"
+#include "api/order.h"
 #include "api/view.h"
 
 #include "base/log.h"
@@ -10,7 +11,7 @@
 #include "os/random.h"
 #include "wire/cookies.h"
 
-enum { ERRORS_MAX = 8, EVERY_MAX_MS = 24 * 3600 * 1000, BODY_JSON_MAX = 64 * 1024 };
+enum { ERRORS_MAX = 8, EVERY_MAX_MS = 24 * 3600 * 1000, BODY_JSON_MAX = 64 * 1024, VISIT_MAX = 4096, VISIT_TEXT = 500 };
 
 /* ---- answers ---- */
 
@@ -396,6 +397,77 @@ void sessions_cookies(struct api *a, struct request *r, struct span name)
     struct call *c = call_of(a, r, name);
     if (c)
         post_show(c, on_session_known);
+}
+
+/* ---- validate: a small job with this session alone ---- */
+
+/* What is asked for when nobody says: a list that sites show only to people who are logged in. */
+struct visit {
+    struct span kind, target, strategy;
+};
+
+static struct span write_visit(struct call *c, const struct visit *v)
+{
+    const struct session_view *session = &c->op.out.session;
+    struct buf text = BUF(VISIT_MAX);
+    struct json_w w = json_w(&text);
+    json_open(&w);
+    json_kv_cstr(&w, "site", session->site);
+    json_kv_text(&w, "kind", v->kind);
+    json_kv_text(&w, "target", v->target);
+    json_kv_text(&w, "strategy", v->strategy);
+    json_kv_int(&w, "limit", 1);
+    json_kv_cstr(&w, "class", "interactive");
+    json_kv_bool(&w, "coalesce", false);
+    json_key(&w, "session");
+    json_open(&w);
+    json_kv_cstr(&w, "pool", session->id);
+    json_close(&w);
+    json_close(&w);
+    struct span kept = arena_keep(c->op.arena, buf_span(&text));
+    buf_free(&text);
+    return kept;
+}
+
+static void on_to_visit(struct call *c)
+{
+    struct order order;
+    struct order_refusal refusal;
+    if (failed(c))
+        return;
+    const struct packs *packs = c->api->config.packs;
+    c->key[0] = '\0'; /* it was the session's name; a job has none of it */
+    if (order_read(&order, &refusal, c->api->json, packs->pack, packs->count, write_visit(c, c->more),
+                   c->op.arena))
+        jobs_submit(c, &order);
+    else
+        answer_refusal(c->request, &refusal);
+}
+
+void sessions_validate(struct api *a, struct request *r, struct span name)
+{
+    static const char *const members[] = {"kind", "target", "strategy", NULL};
+    struct order_refusal refusal = {0};
+    struct json root;
+    if (r->body.n && !body_is_json(r))
+        return;
+    struct call *c = call_of(a, r, name);
+    if (!c)
+        return;
+    struct body b = {&refusal, c->op.arena};
+    struct visit *v = arena_new_of(c->op.arena, struct visit);
+    *v = (struct visit){.kind = SPAN("search"), .target = SPAN("news"), .strategy = SPAN("capture")};
+    c->more = v;
+    if (body_read(&b, a->json, r->body, true, members, &root)) {
+        body_text(&b, root, "", "kind", VISIT_TEXT, &v->kind);
+        body_text(&b, root, "", "target", VISIT_TEXT, &v->target);
+        body_text(&b, root, "", "strategy", VISIT_TEXT, &v->strategy);
+        if (body_fine(&b)) {
+            post_show(c, on_to_visit);
+            return;
+        }
+    }
+    answer_refusal(r, &refusal);
 }
 
 /* ---- lock, unlock, delete ---- */

@@ -285,13 +285,15 @@ static const struct verb {
      "fulmar sessions cookies NAME [--from cookies.txt]\n"
      "fulmar sessions list [--pool POOL]\n"
      "fulmar sessions show NAME\n"
+     "fulmar sessions validate NAME\n"
      "fulmar sessions lock NAME [--reason TEXT]\n"
      "fulmar sessions unlock NAME\n"
      "fulmar sessions remove NAME\n",
      "your own logins at a site, for jobs that name their pool (get --pool POOL)",
      "Cookies come from --from FILE or standard input, never from the command line: what an extension\n"
      "or Playwright exports as JSON, cookies.txt, or the text of a Cookie header. They are sealed on\n"
-     "the disk and never shown again. NAME may also be the id, ses_...\n"},
+     "the disk and never shown again. NAME may also be the id, ses_...\n"
+     "validate visits the site with it: 0 when it is logged in, 1 when not, 75 when the site did not say.\n"},
     {"webhooks", IN_WEBHOOKS, webhooks_run,
      "fulmar webhooks add URL [--types job.finished,batch.*] [--name TEXT] [--secret FILE]\n"
      "fulmar webhooks list\n"

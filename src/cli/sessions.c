@@ -11,9 +11,10 @@
 #include "wire/cookies.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, BODY_MAX = 4096, EVERY_MAX_S = 86400 };
+enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, BODY_MAX = 4096, EVERY_MAX_S = 86400, LOOK_MS = 200 };
 
 /* ---- asking ---- */
 
@@ -271,6 +272,67 @@ static int change(struct cli *c, struct service *s, const char *name, const char
     return EXIT_DONE;
 }
 
+/* ---- validate ---- */
+
+/* 0 with the ended job in *out, to be freed. */
+static int wait_for(struct service *s, const char *job, struct client_answer *out, struct json_parser *parser,
+                    struct json *out_root)
+{
+    char path[80];
+    snprintf(path, sizeof path, "/v1/jobs/%.40s", job);
+    for (;;) {
+        int code = ask(s, "GET", path, SPAN_NONE, NULL, out);
+        if (code)
+            return code;
+        if (json_parse(parser, buf_span(&out->body), out_root, NULL))
+            return service_not_ours(out);
+        enum job_state state;
+        if (job_state_parse(ask_text(*out_root, "state"), &state) && job_is_final(state))
+            return EXIT_DONE;
+        buf_free(&out->body);
+        poll(NULL, 0, LOOK_MS);
+    }
+}
+
+static int say_validated(struct cli *c, const char *name, struct json job)
+{
+    struct span class = ask_text(job, "failure.class"), state = ask_text(job, "state");
+    bool in = span_is(state, "succeeded");
+    bool out = span_is(class, "session_invalid") || span_is(class, "login_required");
+    if (in)
+        cli_note(c, "%s is logged in", name);
+    else if (out)
+        cli_say("%s is not logged in: %s", name, cli_printable(c, ask_text(job, "failure.why")));
+    else
+        cli_say("it could not be found out: the visit %s ended as %s %s", cli_printable(c, ask_text(job, "id")),
+                cli_printable(c, state), cli_printable(c, class));
+    return in ? EXIT_DONE : out ? EXIT_JOB_FAILED : EXIT_TRY_LATER;
+}
+
+static int validate(struct cli *c, struct service *s, const char *name)
+{
+    struct client_answer answer;
+    struct json root;
+    char job[ID_TEXT];
+    int code = ask(s, "POST", path_of(c, name, "/validate"), SPAN_NONE, NULL, &answer);
+    if (code)
+        return code;
+    struct json_parser *parser = json_parser_new(ANSWER_MAX);
+    code = json_parse(parser, buf_span(&answer.body), &root, NULL) ? service_not_ours(&answer) : EXIT_DONE;
+    if (!code) {
+        span_copy(ask_text(root, "id"), job, sizeof job);
+        buf_free(&answer.body);
+        code = wait_for(s, job, &answer, parser, &root);
+    }
+    if (!code && c->json)
+        fwrite(answer.body.p, 1, answer.body.n, stdout);
+    if (!code)
+        code = say_validated(c, name, root);
+    buf_free(&answer.body);
+    json_parser_free(&parser);
+    return code;
+}
+
 /* ---- the verb ---- */
 
 static int run(struct cli *c, struct service *s, const char *action, const char *name)
@@ -282,6 +344,8 @@ static int run(struct cli *c, struct service *s, const char *action, const char 
         return add(c, s, name);
     if (strcmp(action, "cookies") == 0)
         return set_cookies(c, s, name);
+    if (strcmp(action, "validate") == 0)
+        return validate(c, s, name);
     if (strcmp(action, "show") != 0)
         return change(c, s, name, action);
     int code = ask(s, "GET", path_of(c, name, ""), SPAN_NONE, NULL, &answer);
@@ -290,7 +354,7 @@ static int run(struct cli *c, struct service *s, const char *action, const char 
 
 int sessions_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "add", "show", "cookies", "lock", "unlock", "remove", NULL};
+    static const char *const actions[] = {"list", "add", "show", "cookies", "validate", "lock", "unlock", "remove", NULL};
     const char *action = c->word_count > 1 ? c->words[1] : "list";
     const char *name = c->word_count > 2 ? c->words[2] : NULL;
     bool lists = strcmp(action, "list") == 0, known = false;
@@ -299,7 +363,7 @@ int sessions_run(struct cli *c)
     if (!known) {
         const char *near = text_nearest(span_of(action), actions);
         return near ? cli_usage("sessions", "unknown action '%.40s'; did you mean '%s'?", action, near)
-                    : cli_usage("sessions", "unknown action '%.40s'; known are list, add, show, cookies, lock, "
+                    : cli_usage("sessions", "unknown action '%.40s'; known are list, add, show, cookies, validate, lock, "
                                 "unlock, remove", action);
     }
     if (!lists && !name)

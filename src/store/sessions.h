@@ -6,7 +6,10 @@
  * site lie in pools. A job that names a pool is leased together with the session of it that was
  * used longest ago; one that rests (for this operation, or by its own rate), is locked, refused by
  * the site or used up is left out, and when none is left the job's lane is parked until the first
- * can be used: the job does not move and nothing is charged. */
+ * can be used: the job does not move and nothing is charged.
+ *
+ * The id of a session is a pool of that one alone, also while the site is said to refuse it: a job that ends
+ * well with it takes that back. */
 #pragma once
 
 #include "base/arena.h"

@@ -1,5 +1,6 @@
 /* The promises of store/sessions.h, one test each. */
 #include "../lib/world.h"
+#include "base/id.h"
 #include "core/lane.h"
 #include "os/files.h"
 #include "store/sessions.h"
@@ -511,6 +512,49 @@ static void one_that_the_site_refuses_is_out_until_other_cookies_come(void **sta
     lease_with("anna");
 }
 
+static struct lease lease_of(const char *session_id)
+{
+    struct lease l;
+    assert_int_equal(reserve(&l), E_OK);
+    assert_string_equal(l.session, session_id);
+    return l;
+}
+
+static void the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove_itself(void **state)
+{
+    (void)state;
+    char id[ID_TEXT], *refused;
+    const uint8_t random[10] = {7};
+    id_make(id, "ses", (wall){T0}, random);
+    struct session_add args = plain("anna");
+    args.id = span_of(id);
+    assert_int_equal(add(&args), E_OK);
+    assert_int_equal(cookies("anna", 0), E_OK);
+    session("bert");
+    accept_job(id, SEARCH);
+    struct lease l = lease_of(id);
+    accept_job(id, SEARCH);
+    none_starts(); /* it is taken, and another one of its pool will not do */
+    finish(&l, FAILURE_NONE, 0);
+    l = lease_of(id);
+    struct finish_reply r = finish(&l, FAILURE_SESSION_INVALID, 0);
+    assert_string_equal(r.session, id);
+    assert_int_equal(r.state, JOB_DEAD); /* it was asked about this one */
+    state_is("anna", SESSION_INVALID);
+    accept_job("research", SEARCH);
+    l = lease_with("bert"); /* for others it is out */
+    finish(&l, FAILURE_NONE, 0);
+    accept_job(id, SEARCH);
+    l = lease_of(id);
+    finish(&l, FAILURE_NONE, 0);
+    state_is("anna", SESSION_ACTIVE);
+    assert_int_equal(lock("anna", true), E_OK);
+    assert_int_equal(accept_with(id, SEARCH, &refused), E_SESSION);
+    args = plain("cora");
+    args.pool = span_of(id);
+    assert_int_equal(add(&args), E_BAD_INPUT);
+}
+
 static void cookies_that_came_meanwhile_are_not_blamed(void **state)
 {
     (void)state;
@@ -681,6 +725,7 @@ int main(void)
         PROMISE(pools_do_not_lend_to_each_other),
         PROMISE(an_exhausted_pool_holds_up_nobody_else),
         PROMISE(one_that_the_site_refuses_is_out_until_other_cookies_come),
+        PROMISE(the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove_itself),
         PROMISE(cookies_that_came_meanwhile_are_not_blamed),
         PROMISE(a_challenge_rests_it_for_everything),
         PROMISE(a_locked_one_is_not_used_until_it_is_unlocked),

@@ -129,7 +129,15 @@ run search 'from:ExactBay0' 5 spare
 is '[.state,.failure.class]' '["dead","session_invalid"]' "the only session is refused"
 has cora '[.state,(.reason | test("refused"))]' '["invalid",true]' "a refused session"
 [ "$(ask search x 5 spare)" = "" ] || die "a pool of refused sessions was accepted"
+code=0
+fulmar sessions validate cora -q 2>"$WORK/err" || code=$?
+[ $code = 1 ] && grep -q 'not logged in' "$WORK/err" || die "validate a refused one: $code $(cat "$WORK/err")"
+has cora .state '"invalid"' "a refused session that was looked at"
 member_is 2 good
+fulmar sessions validate cora -q || die "validate one that the site takes again: $?"
+has cora '[.state,(.last_ok_at != null)]' '["active",true]' "the visit says that it is logged in"
+[ "$(call -o "$WORK/answer" -w '%{http_code}' -H 'Content-Type: application/json' -d '{"kind":"serch"}' \
+    http://fulmar/v1/sessions/cora/validate)" = 422 ] || die "validate by a kind that there is none: $(cat "$WORK/answer")"
 cookies 2 header | fulmar sessions cookies cora -q || die "sessions cookies: $?"
 has cora .state '"active"' "other cookies"
 cookies 3 header | fulmar sessions add dora --pool spare -q || die "sessions add: $?"

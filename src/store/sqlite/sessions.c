@@ -3,6 +3,7 @@
 
 #include "store/sqlite/inside.h"
 
+#include "base/id.h"
 #include "base/need.h"
 #include "core/pick.h"
 
@@ -59,6 +60,19 @@ static err find(struct store *s, struct span session, struct session_row *out, s
 
 /* ---- what people do ---- */
 
+/* A session by itself, as if it were a pool: its id. */
+static bool is_one(struct span pool)
+{
+    return id_valid(pool, "ses");
+}
+
+/* Who waits for this session, or for one of its pool, may go on, or not. */
+static void say_changed(struct store *s, const struct session_row *r)
+{
+    lanes_pool_changed(s, span_of(r->site), span_of(r->pool));
+    lanes_pool_changed(s, span_of(r->site), span_of(r->id));
+}
+
 static err check_add(const struct session_add *a, struct fault *f)
 {
     if (a->id.n == 0 || a->id.n >= ID_TEXT || a->site.n == 0 || a->site.n >= SESSION_NAME)
@@ -66,8 +80,8 @@ static err check_add(const struct session_add *a, struct fault *f)
     if (!session_name_valid(a->name))
         return fail(f, E_BAD_INPUT, "a name has 1 to 32 letters, digits, '-', '_' or '.', and does not "
                     "begin with ses_");
-    if (!session_pool_valid(a->pool))
-        return fail(f, E_BAD_INPUT, "a pool has 1 to 32 letters, digits, '-' or '_'");
+    if (!session_pool_valid(a->pool) || is_one(a->pool))
+        return fail(f, E_BAD_INPUT, "a pool has 1 to 32 letters, digits, '-' or '_', and is not the id of a session");
     if (a->emit_ms < 0 || a->emit_ms > RATE_MAX_MS || a->burst < 1 || a->burst > BURST_MAX)
         return fail(f, E_BAD_INPUT, "the rate must be one job each 0 s to 24 h, with 1 to %d at once",
                     BURST_MAX);
@@ -138,7 +152,7 @@ err sqlite_session_cookies(struct store *s, const struct session_cookies *a, wal
         e = db_run(s->db, SQL_SESSION_RESTS_DELETE, f, DB_I(r.sid));
     buf_free(&sealed);
     if (!e)
-        lanes_pool_changed(s, span_of(r.site), span_of(r.pool));
+        say_changed(s, &r);
     return e;
 }
 
@@ -153,7 +167,7 @@ err sqlite_session_lock(struct store *s, struct span session, bool locked, struc
         e = db_run(s->db, SQL_SESSION_LOCK, f, DB_I(r.sid), DB_I(locked),
                    DB_T(reason.n ? span_cut(reason, 0, SESSION_REASON - 1) : SPAN("")), DB_I(now.ms));
     if (!e)
-        lanes_pool_changed(s, span_of(r.site), span_of(r.pool));
+        say_changed(s, &r);
     return e;
 }
 
@@ -174,7 +188,7 @@ err sqlite_session_remove(struct store *s, struct span session, struct fault *f)
     for (size_t i = 0; !e && i < sizeof steps / sizeof *steps; i++)
         e = db_run(s->db, steps[i], f, DB_I(r.sid));
     if (!e)
-        lanes_pool_changed(s, span_of(r.site), span_of(r.pool));
+        say_changed(s, &r);
     return e;
 }
 
@@ -206,8 +220,8 @@ err sessions_pick(struct store *s, struct span site, struct span pool, struct sp
 {
     struct candidates *c = heap_new_of(struct candidates);
     struct query *q;
-    err e = db_ask(s->db, SQL_SESSION_CANDIDATES, &q, f, DB_T(site), DB_T(pool), DB_T(operation),
-                   DB_I(now.ms), DB_I(SESSIONS_IN_POOL));
+    err e = db_ask(s->db, is_one(pool) ? SQL_SESSION_ALONE : SQL_SESSION_CANDIDATES, &q, f, DB_T(site),
+                   DB_T(pool), DB_T(operation), DB_I(now.ms), DB_I(SESSIONS_IN_POOL));
     while (!e && (e = db_step(q, f)) == E_OK)
         read_candidate(q, c);
     if (e == E_END) {
@@ -245,6 +259,7 @@ struct lease_row {
     struct session_row session;
     int64_t leased_version; /* of the cookies that the job was given */
     char operation[SESSION_NAME];
+    bool alone; /* the job wanted this one, not one of a pool */
 };
 
 /* E_END: the job has none. */
@@ -263,6 +278,7 @@ static err find_lease(struct store *s, int64_t job, struct lease_row *out, struc
         out->session.cookie_version = db_int(q, 4);
         out->leased_version = db_int(q, 5);
         span_copy(db_text(q, 6), out->operation, sizeof out->operation);
+        out->alone = db_int(q, 7) != 0;
     }
     db_end(q);
     return e;
@@ -288,6 +304,10 @@ static err refuse(struct store *s, const struct lease_row *l, struct span why, w
         out->lost = true;
     }
     int64_t healthy = 0;
+    if (l->alone) {
+        out->others = !out->lost; /* with other cookies it is another one */
+        return E_OK;
+    }
     err e = sessions_usable(s, span_of(l->session.site), span_of(l->session.pool), now, &healthy, f);
     out->others = healthy > 0;
     return e;
@@ -296,7 +316,7 @@ static err refuse(struct store *s, const struct lease_row *l, struct span why, w
 err sessions_usable(struct store *s, struct span site, struct span pool, wall now, int64_t *out,
                     struct fault *f)
 {
-    return number_of(s, SQL_SESSIONS_USABLE, site, pool, now.ms, out, f);
+    return number_of(s, is_one(pool) ? SQL_SESSION_ALONE_USABLE : SQL_SESSIONS_USABLE, site, pool, now.ms, out, f);
 }
 
 /* A limit is no fault of the session's, and our own troubles are none either. */
@@ -321,7 +341,7 @@ err sessions_note(struct store *s, int64_t job, enum failure_class failure, int6
     noted.held = true;
     memcpy(noted.id, l.session.id, sizeof noted.id);
     if (failure == FAILURE_NONE || failure_row(failure)->about_target)
-        e = db_run(s->db, SQL_SESSION_OK, f, DB_I(l.session.sid), DB_I(now.ms));
+        e = db_run(s->db, SQL_SESSION_OK, f, DB_I(l.session.sid), DB_I(now.ms), DB_I(l.alone));
     else if (counts_against(failure))
         e = db_run(s->db, SQL_SESSION_FAILED, f, DB_I(l.session.sid), DB_I(now.ms));
     if (!e && failure == FAILURE_RATE_LIMITED)
@@ -344,7 +364,7 @@ err sessions_release(struct store *s, int64_t job, struct fault *f)
         return e == E_END ? E_OK : e;
     e = db_run(s->db, SQL_SESSION_RELEASE, f, DB_I(job));
     if (!e)
-        lanes_pool_changed(s, span_of(l.session.site), span_of(l.session.pool));
+        say_changed(s, &l.session);
     return e;
 }
 

@@ -71,7 +71,12 @@
     X(SQL_EVENTS_DELETE, "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE job=?1 ORDER BY seq LIMIT ?2)") \
     X(SQL_EVENTS_PRUNE, "DELETE FROM events WHERE seq IN"                                      \
                         " (SELECT seq FROM (SELECT seq,at FROM events WHERE job='' ORDER BY seq LIMIT ?2) WHERE at<?1)")
-#define SQL_SESSION_GOOD "cookies IS NOT NULL AND locked_at=0 AND refused_at=0 AND (expires_at=0 OR expires_at>"
+#define SQL_SESSION_WHOLE "cookies IS NOT NULL AND locked_at=0 AND (expires_at=0 OR expires_at>"
+#define SQL_SESSION_GOOD "refused_at=0 AND " SQL_SESSION_WHOLE
+#define SQL_SESSION_CANDIDATE                                                                  \
+    "SELECT sid,id,used_at,tat,emit_ms,burst,max_active,"                                      \
+    "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid),"                           \
+    "(SELECT coalesce(max(until),0) FROM session_rests r WHERE r.session=s.sid AND r.operation IN (?3,'*')),"
 #define SQL_SESSION_SHOWN                                                                      \
     "sid,id,site,pool,name,emit_ms,burst,tat,max_active,used_at,last_ok_at,fails,cookie_count,expires_at,"       \
     "created_at,updated_at,locked_at,lock_reason,refused_at,refusal,print,revision,"           \
@@ -92,20 +97,20 @@
     X(SQL_SESSION_LOCK, "UPDATE sessions SET locked_at=CASE WHEN ?2=0 THEN 0 WHEN locked_at>0 THEN locked_at ELSE ?4 END," \
                         "lock_reason=?3,updated_at=?4,revision=revision+1 WHERE sid=?1")       \
     X(SQL_SESSION_DELETE, "DELETE FROM sessions WHERE sid=?1")                                 \
-    X(SQL_SESSION_CANDIDATES, "SELECT sid,id,used_at,tat,emit_ms,burst,max_active,"            \
-                              "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid)," \
-                              "(SELECT coalesce(max(until),0) FROM session_rests r WHERE r.session=s.sid AND r.operation IN (?3,'*'))," \
-                              SQL_SESSION_GOOD "?4) FROM sessions s WHERE site=?1 AND pool=?2 ORDER BY name LIMIT ?5") \
+    X(SQL_SESSION_ALONE, SQL_SESSION_CANDIDATE SQL_SESSION_WHOLE "?4) FROM sessions s WHERE site=?1 AND id=?2 LIMIT ?5") \
+    X(SQL_SESSION_ALONE_USABLE, "SELECT count(*) FROM sessions WHERE site=?1 AND id=?2 AND " SQL_SESSION_WHOLE "?3)") \
+    X(SQL_SESSION_CANDIDATES, SQL_SESSION_CANDIDATE SQL_SESSION_GOOD "?4) FROM sessions s WHERE site=?1 AND pool=?2 ORDER BY name LIMIT ?5") \
     X(SQL_SESSION_TAKE, "UPDATE sessions SET used_at=?2,tat=CASE WHEN emit_ms>0 THEN max(tat,?2)+emit_ms ELSE 0 END," \
                         "revision=revision+1 WHERE sid=?1")                                    \
     X(SQL_SESSION_LEASE, "INSERT INTO session_leases(job,session,operation,cookie_version)"    \
                          " SELECT ?1,sid,?3,cookie_version FROM sessions WHERE sid=?2")        \
     X(SQL_SESSION_RELEASE, "DELETE FROM session_leases WHERE job=?1")                          \
-    X(SQL_SESSION_OF_JOB, "SELECT s.sid,s.id,s.site,s.pool,s.cookie_version,l.cookie_version,l.operation" \
-                          " FROM session_leases l JOIN sessions s ON s.sid=l.session WHERE l.job=?1") \
+    X(SQL_SESSION_OF_JOB, "SELECT s.sid,s.id,s.site,s.pool,s.cookie_version,l.cookie_version,l.operation,j.pool=s.id" \
+                          " FROM session_leases l JOIN sessions s ON s.sid=l.session JOIN jobs j ON j.seq=l.job WHERE l.job=?1") \
     X(SQL_SESSION_SEALED, "SELECT s.id,s.cookie_version,s.cookies FROM session_leases l JOIN sessions s ON s.sid=l.session" \
                           " WHERE l.job=?1 AND s.cookies IS NOT NULL")                         \
-    X(SQL_SESSION_OK, "UPDATE sessions SET last_ok_at=?2,fails=0,revision=revision+1 WHERE sid=?1") \
+    X(SQL_SESSION_OK, "UPDATE sessions SET last_ok_at=?2,fails=0,refused_at=iif(?3,0,refused_at),refusal=iif(?3,'',refusal)," \
+                      "revision=revision+1 WHERE sid=?1") \
     X(SQL_SESSION_FAILED, "UPDATE sessions SET fails=fails+1,updated_at=?2,revision=revision+1 WHERE sid=?1") \
     X(SQL_SESSION_REFUSED, "UPDATE sessions SET refused_at=?3,refusal=?2,updated_at=?3,revision=revision+1 WHERE sid=?1") \
     X(SQL_SESSION_REST, "INSERT INTO session_rests(session,operation,until) VALUES(?1,?2,?3)"  \
