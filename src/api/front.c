@@ -190,7 +190,7 @@ static void add_top(struct buf *out, const struct api *a, const struct api_statu
 }
 
 /* The queues that something holds up, each with what and until when. */
-static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t count, wall now)
+static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t count, bool more, wall now)
 {
     struct buf words = BUF(2048);
     if (!count)
@@ -208,6 +208,8 @@ static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t 
                 (long long)(lanes[i].blocked + lanes[i].scheduled + lanes[i].ready));
     }
     buf_add_text(out, "</tbody></table>\n");
+    if (more)
+        buf_add_text(out, "<p>There may be more: <a href=\"/v1/queues?troubled=true\">all that are held up</a></p>\n");
     buf_free(&words);
 }
 
@@ -266,7 +268,8 @@ static void on_lanes(struct call *c)
 {
     struct buf text = BUF(TROUBLE_MAX);
     if (!c->op.result)
-        add_troubled(&text, c->op.out.lanes.lanes, c->op.out.lanes.count, clock_wall());
+        add_troubled(&text, c->op.out.lanes.lanes, c->op.out.lanes.count, c->op.out.lanes.next.n > 0,
+                     clock_wall());
     c->kept = text.failed ? SPAN("") : arena_keep(c->op.arena, buf_span(&text));
     buf_free(&text);
     c->op.in.jobs = (struct jobs_query){.state = -1, .limit = PAGE_JOBS};

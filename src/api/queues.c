@@ -91,26 +91,44 @@ void breakers_show(struct api *a, struct request *r, struct span lane)
 
 /* ---- lists ---- */
 
-static void on_listed(struct call *c)
+struct lane_list {
+    struct lane_view *lanes;
+    size_t count, limit; /* one more than limit is asked for: is there a next page? */
+};
+
+static void answer_list(struct call *c, const struct lane_list *l)
 {
-    const struct lane_view *lanes = c->op.out.lanes.lanes;
-    size_t found = c->op.out.lanes.count;
-    size_t count = found < c->page ? found : c->page; /* one more was asked for: is there a next page? */
-    if (failed(c))
-        return;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     wall now = clock_wall();
     view_list_open(&w);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < l->count && i < l->limit; i++) {
         if (c->breaker)
-            view_breaker(&w, &lanes[i], now);
+            view_breaker(&w, &l->lanes[i], now);
         else
-            view_lane(&w, &lanes[i], now);
+            view_lane(&w, &l->lanes[i], now);
     }
-    view_list_close(&w, c->page, found > count ? lanes[count - 1].name : SPAN_NONE);
+    view_list_close(&w, l->limit, l->count > l->limit ? l->lanes[l->limit - 1].name : SPAN_NONE);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
+}
+
+/* A piece of the walk: the store looks at so many lanes and lets others in between. */
+static void on_listed(struct call *c)
+{
+    struct lane_list *l = c->more;
+    if (failed(c))
+        return;
+    size_t found = c->op.out.lanes.count;
+    memcpy(l->lanes + l->count, c->op.out.lanes.lanes, found * sizeof *l->lanes);
+    l->count += found;
+    if (l->count > l->limit || !c->op.out.lanes.next.n) {
+        answer_list(c, l);
+        return;
+    }
+    c->op.in.lanes.after = c->op.out.lanes.next;
+    c->op.in.lanes.limit = l->limit + 1 - l->count;
+    call_post(c, STORE_LANES, on_listed);
 }
 
 /* A query parameter that is a short plain word; false: answered 400. */
@@ -150,8 +168,11 @@ static void list(struct api *a, struct request *r, bool breakers)
         return;
     if (request_query(r, "after", &after))
         q.after = arena_keep(c->op.arena, after);
-    c->page = (size_t)limit;
-    q.limit = c->page + 1;
+    struct lane_list *l = arena_new_of(c->op.arena, struct lane_list);
+    *l = (struct lane_list){.limit = (size_t)limit,
+                            .lanes = arena_get(c->op.arena, ((size_t)limit + 1) * sizeof *l->lanes)};
+    c->more = l;
+    q.limit = l->limit + 1;
     c->op.in.lanes = q;
     call_post(c, STORE_LANES, on_listed);
 }

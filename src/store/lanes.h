@@ -41,9 +41,12 @@ struct lanes_query {
     bool breakers;            /* only those with a breaker that is not closed, counts errors, or was set by hand */
     size_t limit;             /* 1-500 */
 };
-/* By name. */
+/* By name. At most LANES_LOOKED of them are looked at in a call, so there may be fewer than `limit` although
+ * there are more; *out_next is what `after` has to be to go on, empty when these were the last. */
+enum { LANES_LOOKED = 4096 };
 MUST_USE err store_lanes(struct store *s, const struct lanes_query *q, wall now, struct arena *a,
-                         struct lane_view **out_lanes, size_t *out_count, struct fault *f);
+                         struct lane_view **out_lanes, size_t *out_count, struct span *out_next,
+                         struct fault *f);
 /* E_NOT_FOUND. */
 MUST_USE err store_lane(struct store *s, struct span name, wall now, struct arena *a,
                         struct lane_view *out, struct fault *f);

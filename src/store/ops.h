@@ -152,8 +152,9 @@
         (s, a, out, f)) \
     OPERATION(err, lanes, \
         (struct store *s, const struct lanes_query *q, wall now, struct arena *a, \
-        struct lane_view **out_lanes, size_t *out_count, struct fault *f), \
-        (s, q, now, a, out_lanes, out_count, f)) \
+        struct lane_view **out_lanes, size_t *out_count, struct span *out_next, \
+        struct fault *f), \
+        (s, q, now, a, out_lanes, out_count, out_next, f)) \
     OPERATION(err, lane, \
         (struct store *s, struct span name, wall now, struct arena *a, struct lane_view *out, \
         struct fault *f), \

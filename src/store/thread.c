@@ -318,7 +318,7 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
         return op->in.work.run(s, op->in.work.args, op->arena, now, f);
     case STORE_LANES:
         return store_lanes(s, &op->in.lanes, now, op->arena, &op->out.lanes.lanes,
-                           &op->out.lanes.count, f);
+                           &op->out.lanes.count, &op->out.lanes.next, f);
     case STORE_LANE:
         return store_lane(s, op->in.lane.name, now, op->arena, &op->out.lane, f);
     case STORE_LANE_BOUNDS:

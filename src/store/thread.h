@@ -104,7 +104,7 @@ struct store_op {
         struct { struct event_view *events; size_t count; } events;
         struct fields_view fields;
         struct { int64_t cancelled; bool more; } purge;
-        struct { struct lane_view *lanes; size_t count; } lanes;
+        struct { struct lane_view *lanes; size_t count; struct span next; } lanes;
         struct lane_view lane;
         struct lane_bounds bounds;
         struct { struct limit_view *limits; size_t count; } limits;

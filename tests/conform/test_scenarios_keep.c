@@ -185,15 +185,14 @@ static int64_t lanes_count(void)
     int64_t all = 0;
     struct lanes_query q = {.limit = 500};
     char last[LANE_NAME];
+    struct span next;
     do {
-        assert_int_equal(store_lanes(w->s, &q, now(), w->a, &lanes, &n, &w->f), E_OK);
+        assert_int_equal(store_lanes(w->s, &q, now(), w->a, &lanes, &n, &next, &w->f), E_OK);
         all += (int64_t)n;
-        if (n) {
-            span_copy(lanes[n - 1].name, last, sizeof last);
-            q.after = span_of(last);
-        }
+        span_copy(next, last, sizeof last);
+        q.after = span_of(last);
         drop_texts();
-    } while (n == q.limit);
+    } while (last[0]);
     return all;
 }
 

@@ -554,8 +554,9 @@ static inline void look_at_lanes(struct buf *b)
     struct lane_view *lanes;
     size_t n = 0;
     struct lanes_query q = {.limit = 500};
+    struct span next;
     do {
-        assert_int_equal(store_lanes(w->s, &q, now(), w->a, &lanes, &n, &w->f), E_OK);
+        assert_int_equal(store_lanes(w->s, &q, now(), w->a, &lanes, &n, &next, &w->f), E_OK);
         for (size_t i = 0; i < n; i++) {
             const struct lane_view *v = &lanes[i];
             buf_fmt(b, "%.*s blocked %lld scheduled %lld ready %lld active %lld until %lld breaker %d %lld %lld\n",
@@ -563,9 +564,8 @@ static inline void look_at_lanes(struct buf *b)
                     (long long)v->active, (long long)v->blocked_until_ms, (int)v->breaker.state,
                     (long long)v->breaker.fails, (long long)v->breaker.trips);
         }
-        if (n)
-            q.after = lanes[n - 1].name;
-    } while (n == q.limit);
+        q.after = next;
+    } while (next.n);
 }
 
 static inline void look_at_events(struct buf *b)

@@ -127,11 +127,12 @@ static err ask_lanes(struct store *s, const char *what, struct span name, size_t
 }
 
 err redis_lanes(struct store *s, const struct lanes_query *q, wall now, struct arena *a,
-                struct lane_view **out_lanes, size_t *out_count, struct fault *f)
+                struct lane_view **out_lanes, size_t *out_count, struct span *out_next, struct fault *f)
 {
     struct reply r = {0};
     char last[LANE_NAME];
-    size_t n = 0;
+    size_t n = 0, looked = 0;
+    bool ended;
     need(q->limit >= 1 && q->limit <= 500);
     span_copy(q->after, last, sizeof last);
     struct lane_view *all = arena_try(a, q->limit * sizeof *all);
@@ -149,9 +150,12 @@ err redis_lanes(struct store *s, const struct lanes_query *q, wall now, struct a
         }
         if (e)
             return e;
-    } while (n < q->limit && r.count == LANES_STEP + 1);
+        looked += LANES_STEP;
+        ended = n < q->limit && r.count != LANES_STEP + 1;
+    } while (n < q->limit && looked < LANES_LOOKED && !ended);
     *out_lanes = all;
     *out_count = n;
+    *out_next = ended ? SPAN_NONE : arena_keep(a, span_of(last));
     return E_OK;
 }
 

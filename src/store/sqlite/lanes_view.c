@@ -122,38 +122,53 @@ static err next_names(struct store *s, struct span after, int64_t *ids, size_t m
     return e == E_END ? E_OK : e;
 }
 
-err sqlite_lanes(struct store *s, const struct lanes_query *query, wall now, struct arena *a,
-                struct lane_view **out_lanes, size_t *out_count, struct fault *f)
+/* A walk along the names: what was found, and how far it came. */
+struct lane_walk {
+    const struct lanes_query *query;
+    wall now;
+    struct lane_view *all;
+    size_t count, looked;
+    struct span at; /* name of the last one that was looked at */
+    bool ended;     /* there are no more */
+};
+
+static err walk_step(struct store *s, struct lane_walk *w, struct arena *a, struct fault *f)
 {
     enum { STEP = 64 };
     int64_t ids[STEP];
-    size_t n = 0, found = STEP;
-    struct span after = query->after;
+    size_t found, i = 0;
+    err e = next_names(s, w->at, ids, STEP, &found, f);
+    for (; !e && i < found && w->count < w->query->limit; i++) {
+        const struct store_lane *l = lanes_by_id(s, ids[i]);
+        need(l);
+        w->at = span_of(l->name);
+        if (is_wanted(s, l, w->query, w->now))
+            e = view_of(s, l, w->now, a, &w->all[w->count++], f);
+    }
+    w->looked += i;
+    w->ended = i == found && found < STEP;
+    return e;
+}
+
+err sqlite_lanes(struct store *s, const struct lanes_query *query, wall now, struct arena *a,
+                struct lane_view **out_lanes, size_t *out_count, struct span *out_next, struct fault *f)
+{
     need(query->limit >= 1 && query->limit <= 500);
     need(!s->reading);
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    struct lane_view *all = arena_try(a, query->limit * sizeof *all);
-    if (!all)
+    struct lane_walk w = {.query = query, .now = now, .at = query->after};
+    w.all = arena_try(a, query->limit * sizeof *w.all);
+    if (!w.all)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    while (n < query->limit && found == STEP) {
-        err e = next_names(s, after, ids, STEP, &found, f);
+    while (w.count < query->limit && w.looked < LANES_LOOKED && !w.ended) {
+        err e = walk_step(s, &w, a, f);
         if (e)
             return e;
-        for (size_t i = 0; i < found && n < query->limit; i++) {
-            const struct store_lane *l = lanes_by_id(s, ids[i]);
-            need(l);
-            after = span_of(l->name);
-            if (!is_wanted(s, l, query, now))
-                continue;
-            e = view_of(s, l, now, a, &all[n], f);
-            if (e)
-                return e;
-            n++;
-        }
     }
-    *out_lanes = all;
-    *out_count = n;
+    *out_lanes = w.all;
+    *out_count = w.count;
+    *out_next = w.ended ? SPAN_NONE : arena_keep(a, w.at);
     return E_OK;
 }
 
