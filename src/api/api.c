@@ -1,4 +1,5 @@
 #include "api/inside.h"
+#include "api/view.h"
 
 #include "base/log.h"
 #include "base/need.h"
@@ -63,6 +64,7 @@ static const struct route routes[] = {
     {"/v1/schedules/{name}/runs", "GET, HEAD", true, page_query, schedules_runs, false},
     {"/v1/schedules/{name}", "GET, HEAD", true, no_query, schedules_show, false},
     {"/v1/schedules/{name}", "PUT", true, dry_query, schedules_change, false},
+    {"/v1/schedules/{name}", "PATCH", true, dry_query, schedules_patch, false},
     {"/v1/schedules/{name}", "DELETE", true, dry_query, schedules_delete, false},
     {"/v1/webhooks", "POST", true, no_query, webhooks_create, true},
     {"/v1/webhooks", "GET, HEAD", true, no_query, webhooks_list, false},
@@ -276,6 +278,28 @@ bool if_match(struct request *r, bool required, const char *noun, int64_t *out_r
         return true;
     answer_problem(r, 400, "bad_header", "If-Match must be an ETag such as \"r3\" with its quotes, or *");
     return false;
+}
+
+bool if_match_digest(struct request *r, const char *noun, struct arena *a, struct span *out_tag)
+{
+    struct span tag = request_header(r, "If-Match");
+    *out_tag = SPAN_NONE;
+    if (!tag.p) {
+        answer_problem(r, 428, "precondition_required",
+                       "send If-Match with the ETag of the %s that you saw, or If-Match: *", noun);
+        return false;
+    }
+    if (!span_is(tag, "*"))
+        *out_tag = arena_keep(a, tag);
+    return true;
+}
+
+err digest_matches(struct span tag, uint64_t digest, const char *noun, struct fault *f)
+{
+    char now[VIEW_TAG];
+    if (!tag.n || span_is(tag, view_digest_tag(digest, now)))
+        return E_OK;
+    return fail(f, E_STALE, "the %s was changed meanwhile: its ETag is %s now", noun, now);
 }
 
 /* ---- calls ---- */

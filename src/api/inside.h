@@ -70,6 +70,7 @@ struct call {
     int64_t purged;     /* so far */
     struct lane_change change; /* of queues.c, and of */
     struct limit_view limit;
+    struct span match;  /* of If-Match, see if_match_digest() */
     bool breaker;       /* the answer is the lane's breaker, not the lane */
 };
 
@@ -98,10 +99,15 @@ MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int
 /* If-Match: "r7" with its quotes, or * or none: −1. False: answered (428 when it is required). */
 MUST_USE bool if_match(struct request *r, bool required, const char *noun, int64_t *out_revision);
 
+/* Likewise, required, of what view_digest_tag() wrote: kept in the arena; empty: any. */
+MUST_USE bool if_match_digest(struct request *r, const char *noun, struct arena *a, struct span *out_tag);
+/* Whether that is still the tag. E_STALE: it is not. */
+MUST_USE err digest_matches(struct span tag, uint64_t digest, const char *noun, struct fault *f);
+
 struct order;
 struct order_refusal;
 /* ---- jobs.c ---- */
-/* The body, or there is no Content-Type. False: answered 415. */
+/* Or there is no Content-Type; of a PATCH it may also be a merge patch. False: answered 415. */
 MUST_USE bool body_is_json(struct request *r);
 /* Idempotency-Key, with or without quotes, empty when it is not there; false: not 1 to 255 visible ASCII
  * characters. */
@@ -210,6 +216,7 @@ void sites_fields(struct api *a, struct request *r, struct span name);
 /* ---- schedules.c ---- */
 void schedules_create(struct api *a, struct request *r, struct span name);
 void schedules_change(struct api *a, struct request *r, struct span name);
+void schedules_patch(struct api *a, struct request *r, struct span name);
 void schedules_show(struct api *a, struct request *r, struct span name);
 void schedules_list(struct api *a, struct request *r, struct span name);
 void schedules_delete(struct api *a, struct request *r, struct span name);

@@ -82,6 +82,8 @@ bool body_is_json(struct request *r)
     struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
     if (!type.n || span_eq_nocase(media, SPAN("application/json")))
         return true;
+    if (span_is(r->method, "PATCH") && span_eq_nocase(media, SPAN("application/merge-patch+json")))
+        return true;
     answer_problem(r, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
     return false;
 }

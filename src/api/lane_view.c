@@ -333,3 +333,10 @@ void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b
     json_close(w);
     buf_free(&words);
 }
+
+uint64_t lane_digest(const struct lane_view *lane)
+{
+    const struct lane_settings *own = &lane->own;
+    const int64_t set[] = {own->weight, own->max_active, own->emit_ms, own->burst, lane->paused, lane->closed};
+    return span_hash((struct span){(const char *)set, sizeof set}, 1);
+}

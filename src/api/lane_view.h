@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "store/lanes.h"
 
+/* Of what people set of a lane: the same as long as nobody did. */
+uint64_t lane_digest(const struct lane_view *lane);
 void view_lane(struct json_w *w, const struct lane_view *lane, wall now);
 void view_breaker(struct json_w *w, const struct lane_view *lane, wall now);
 void view_limit(struct json_w *w, const struct limit_view *limit); /* an object */

@@ -2,6 +2,7 @@
 #include "api/inside.h"
 #include "api/lane_view.h"
 #include "api/terms.h"
+#include "api/view.h"
 
 #include "os/clock.h"
 
@@ -9,12 +10,26 @@ enum { RUNNING_MAX = 1000000, WEIGHT = 100, WEIGHT_MAX = 10000, BURST_MAX = 1000
 
 static bool failed(struct call *c)
 {
-    if (c->op.result)
+    if (c->op.result == E_STALE)
+        answer_problem(c->request, 412, "precondition_failed", "%s", c->op.fault.words);
+    else if (c->op.result)
         answer_fault(c->request, c->op.result, &c->op.fault);
     return c->op.result != E_OK;
 }
 
 /* ---- limits ---- */
+
+/* Of all of them: they are seen together. */
+static uint64_t limits_digest(const struct limit_view *limits, size_t count)
+{
+    uint64_t h = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct limit_view *l = &limits[i];
+        const int64_t set[] = {(int64_t)l->scope, l->max_active, l->weight, l->emit_ms, l->burst};
+        h = span_hash((struct span){(const char *)set, sizeof set}, span_hash(l->name, h));
+    }
+    return h;
+}
 
 static void put_limits(struct json_w *w, const char *key, enum limit_scope scope, const struct call *c)
 {
@@ -40,7 +55,9 @@ static void on_limits(struct call *c)
     put_limits(&w, "sites", LIMIT_SITE, c);
     json_close(&w);
     buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    char tag[VIEW_TAG];
+    uint64_t digest = limits_digest(c->op.out.limits.limits, c->op.out.limits.count);
+    answer_json(c->request, 200, &body, (const char *const[]){"ETag", view_digest_tag(digest, tag), NULL});
 }
 
 void limits_show(struct api *a, struct request *r, struct span id)
@@ -76,6 +93,17 @@ static bool read_limit(struct body *b, struct json_parser *parser, struct span t
     return body_fine(b);
 }
 
+static err run_limit(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    const struct call *c = args;
+    struct limit_view *limits;
+    size_t count;
+    err e = store_limits(s, a, &limits, &count, f);
+    if (!e)
+        e = digest_matches(c->match, limits_digest(limits, count), "list of limits", f);
+    return e ? e : store_limit_set(s, &c->limit, now, f);
+}
+
 /* PATCH changes what is named; PUT: what is not goes back to no limit. */
 static void set_one(struct api *a, struct request *r, enum limit_scope scope, struct span name)
 {
@@ -84,6 +112,8 @@ static void set_one(struct api *a, struct request *r, enum limit_scope scope, st
         return;
     struct call *c = call_new(a, r, SPAN_NONE);
     struct order_refusal refusal = {0};
+    if (!if_match_digest(r, "list of limits", c->op.arena, &c->match))
+        return;
     c->limit = (struct limit_view){.scope = scope,
                                    .name = arena_keep(c->op.arena, name.p ? name : SPAN("")),
                                    .max_active = patch ? LANE_UNCHANGED : 0,
@@ -94,8 +124,7 @@ static void set_one(struct api *a, struct request *r, enum limit_scope scope, st
         answer_refusal(r, &refusal);
         return;
     }
-    c->op.in.limit = c->limit;
-    call_post(c, STORE_LIMIT_SET, on_set);
+    call_work(c, STORE_WRITE, run_limit, c, on_set);
 }
 
 void limits_set_all(struct api *a, struct request *r, struct span id)
@@ -162,6 +191,12 @@ void limits_effective(struct api *a, struct request *r, struct span id)
 
 /* ---- /v1/mode ---- */
 
+static uint64_t mode_digest(const struct mode_view *m)
+{
+    const int64_t set[] = {(int64_t)m->mode, m->since_ms};
+    return span_hash((struct span){(const char *)set, sizeof set}, 1);
+}
+
 static void on_mode(struct call *c)
 {
     if (failed(c))
@@ -183,7 +218,8 @@ static void on_mode(struct call *c)
     json_close(&w);
     json_close(&w);
     buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    char tag[VIEW_TAG];
+    answer_json(c->request, 200, &body, (const char *const[]){"ETag", view_digest_tag(mode_digest(m), tag), NULL});
 }
 
 void mode_show(struct api *a, struct request *r, struct span id)
@@ -197,7 +233,22 @@ static void on_mode_set(struct call *c)
         call_post(c, STORE_MODE, on_mode);
 }
 
-static bool read_mode(struct body *b, struct json_parser *parser, struct span text, struct store_op *op)
+struct mode_call {
+    enum store_mode mode;
+    struct span by, why, match;
+};
+
+static err run_mode(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    const struct mode_call *m = args;
+    struct mode_view v;
+    err e = store_mode_get(s, a, &v, f);
+    if (!e)
+        e = digest_matches(m->match, mode_digest(&v), "mode", f);
+    return e ? e : store_mode_set(s, m->mode, m->by, m->why, now, f);
+}
+
+static bool read_mode(struct body *b, struct json_parser *parser, struct span text, struct mode_call *out)
 {
     static const char *const members[] = {"mode", "by", "reason", NULL};
     static const char *const names[] = {"normal", "paused", "draining", "maintenance", NULL};
@@ -208,11 +259,11 @@ static bool read_mode(struct body *b, struct json_parser *parser, struct span te
     if (!body_given(root, "mode", &v))
         body_refuse(b, SPAN("/mode"), "required", "normal, paused, draining or maintenance");
     body_choice(b, root, "", "mode", names, &mode);
-    op->in.mode.mode = (enum store_mode)mode;
-    op->in.mode.by = SPAN("api");
-    op->in.mode.why = SPAN_NONE;
-    body_text(b, root, "", "by", LANE_NOTE, &op->in.mode.by);
-    body_text(b, root, "", "reason", LANE_NOTE, &op->in.mode.why);
+    out->mode = (enum store_mode)mode;
+    out->by = SPAN("api");
+    out->why = SPAN_NONE;
+    body_text(b, root, "", "by", LANE_NOTE, &out->by);
+    body_text(b, root, "", "reason", LANE_NOTE, &out->why);
     if (mode != MODE_NORMAL && !body_given(root, "reason", &v))
         body_refuse(b, SPAN("/reason"), "required", "say why: whoever finds it so wants to know");
     return body_fine(b);
@@ -224,8 +275,12 @@ void mode_put(struct api *a, struct request *r, struct span id)
         return;
     struct call *c = call_new(a, r, id);
     struct order_refusal refusal = {0};
-    if (read_mode(&(struct body){&refusal, c->op.arena}, a->json, r->body, &c->op))
-        call_post(c, STORE_MODE_SET, on_mode_set);
+    struct mode_call *m = arena_new_of(c->op.arena, struct mode_call);
+    c->ends_jobs = true; /* also on a full disk */
+    if (!if_match_digest(r, "mode", c->op.arena, &m->match))
+        return;
+    if (read_mode(&(struct body){&refusal, c->op.arena}, a->json, r->body, m))
+        call_work(c, STORE_WRITE, run_mode, m, on_mode_set);
     else
         answer_refusal(r, &refusal);
 }

@@ -23,7 +23,9 @@ enum {
 
 static bool failed(struct call *c)
 {
-    if (c->op.result)
+    if (c->op.result == E_STALE)
+        answer_problem(c->request, 412, "precondition_failed", "%s", c->op.fault.words);
+    else if (c->op.result)
         answer_fault(c->request, c->op.result, &c->op.fault);
     return c->op.result != E_OK;
 }
@@ -56,7 +58,9 @@ static void answer_lane(struct call *c, const struct lane_view *lane)
     else
         view_lane(&w, lane, clock_wall());
     buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    char tag[VIEW_TAG];
+    answer_json(c->request, 200, &body,
+                (const char *const[]){c->breaker ? NULL : "ETag", view_digest_tag(lane_digest(lane), tag), NULL});
 }
 
 static void on_shown(struct call *c)
@@ -208,10 +212,27 @@ static bool site_known(const struct api *a, struct span lane)
     return false;
 }
 
+/* The settings, when they are still what the client saw: in one transaction. */
+static err run_set(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    const struct call *c = args;
+    struct lane_view v = {.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED}};
+    struct fault missing = {0}; /* comes into being with its settings */
+    err e = store_lane(s, c->change.name, now, a, &v, &missing);
+    if (e && e != E_NOT_FOUND)
+        return fail(f, e, "%s", missing.words);
+    e = digest_matches(c->match, lane_digest(&v), "queue", f);
+    return e ? e : store_lane_change(s, &c->change, now, f);
+}
+
 static void on_found(struct call *c)
 {
     if (c->op.result && !(c->op.result == E_NOT_FOUND && site_known(c->api, c->kept))) {
         (void)failed(c);
+        return;
+    }
+    if (c->change.act == LANE_ACT_SET) {
+        call_work(c, STORE_WRITE, run_set, c, on_changed);
         return;
     }
     c->op.in.lane_change = c->change;
@@ -357,7 +378,8 @@ static void set(struct api *a, struct request *r, struct span lane, int64_t miss
     struct order_refusal refusal = {0};
     c->change = (struct lane_change){
         .act = LANE_ACT_SET, .settings = {missing, missing, missing, missing}, .by = SPAN("api")};
-    if (!read_name(c, lane) || !body_is_json(r))
+    c->ends_jobs = true; /* settings may be what is needed on a full disk */
+    if (!read_name(c, lane) || !body_is_json(r) || !if_match_digest(r, "queue", c->op.arena, &c->match))
         return;
     if (read_settings(&(struct body){&refusal, c->op.arena}, a->json, r->body, &c->change))
         change(c);

@@ -1,14 +1,16 @@
 #include "api/inside.h"
+#include "api/merge.h"
 #include "api/timetable.h"
 #include "api/view.h"
 
 #include "base/id.h"
+#include "base/need.h"
 #include "core/metrics.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/zone.h"
 
-enum { LIST_LIMIT = 50, LIST_MAX = 200, WORDS_MAX = 500 };
+enum { LIST_LIMIT = 50, LIST_MAX = 200, WORDS_MAX = 500, SPEC_MAX = 128 * 1024 };
 #define TENANT SPAN("default")
 
 /* What a request needs besides its operation; in the call's arena. */
@@ -36,7 +38,6 @@ static wall clock_of(struct api *a, enum schedule_kind kind)
 
 static void put_spec(struct json_w *w, const struct schedule_view *v)
 {
-    json_key(w, "spec");
     json_open(w);
     json_kv_text(w, "name", v->name);
     timetable_write(w, &v->terms, v->start_given_ms);
@@ -94,6 +95,7 @@ static void put_schedule(struct json_w *w, const struct schedule_view *v, bool d
     json_kv_int(w, "revision", v->revision);
     if (dry)
         json_kv_bool(w, "dry_run", true);
+    json_key(w, "spec");
     put_spec(w, v);
     put_status(w, v);
     json_close(w);
@@ -167,17 +169,21 @@ static void ask_for(struct call *c, enum store_verb verb, void (*then)(struct ca
 
 /* ---- create, change ---- */
 
-static bool read_table(struct call *c, bool whole)
+/* False: answered. */
+static bool read_text(struct call *c, struct span text, bool whole)
 {
     struct api *a = c->api;
     struct order_refusal *refusal = arena_new_of(c->op.arena, struct order_refusal);
-    if (!body_is_json(c->request))
-        return false;
     if (timetable_read(&asked_of(c)->table, refusal, a->json, a->config.packs->pack, a->config.packs->count,
-                       c->request->body, whole, clock_wall(), c->op.arena))
+                       text, whole, clock_wall(), c->op.arena))
         return true;
     answer_refusal(c->request, refusal);
     return false;
+}
+
+static bool read_table(struct call *c, bool whole)
+{
+    return body_is_json(c->request) && read_text(c, c->request->body, whole);
 }
 
 static int64_t next_of(const struct schedule *rule, const struct zone *z, wall after)
@@ -223,6 +229,57 @@ void schedules_change(struct api *a, struct request *r, struct span name)
     struct call *c = begin(a, r, name, true);
     if (c && read_table(c, true))
         post_put(c, false);
+}
+
+/* ---- PATCH: what there is, with the members of the body in it ---- */
+
+/* The body as PUT would have it; in the arena. False: answered. */
+static bool merge_body(struct call *c, const struct schedule_view *v, struct span *out)
+{
+    struct json_parser *parser = json_parser_new(SPEC_MAX);
+    struct json before, after;
+    struct buf spec = BUF(SPEC_MAX), merged = BUF(SPEC_MAX);
+    struct json_w w = json_w(&spec);
+    put_spec(&w, v);
+    bool fine = json_parse(parser, buf_span(&spec), &before, NULL) == E_OK;
+    need(fine); /* it is our own */
+    fine = json_parse(c->api->json, c->request->body, &after, NULL) == E_OK && json_is(after, JSON_OBJECT);
+    if (fine) {
+        merge_patch(&merged, before, after);
+        fine = !merged.failed;
+        *out = arena_keep(c->op.arena, buf_span(&merged));
+    }
+    json_parser_free(&parser);
+    buf_free(&spec);
+    buf_free(&merged);
+    if (!fine)
+        answer_problem(c->request, 400, "malformed_json", "the body must be a JSON object of at most %d bytes",
+                       SPEC_MAX);
+    return fine;
+}
+
+static void on_to_patch(struct call *c)
+{
+    struct asked *q = asked_of(c);
+    const struct schedule_view *v = &c->op.out.schedule;
+    struct span body;
+    if (failed(c))
+        return;
+    if (q->revision >= 0 && q->revision != v->revision) {
+        answer_problem(c->request, 412, "precondition_failed", "the schedule is at revision r%lld now",
+                       (long long)v->revision);
+        return;
+    }
+    q->revision = v->revision; /* nobody may change it between this look and the change */
+    if (merge_body(c, v, &body) && read_text(c, body, true))
+        post_put(c, false);
+}
+
+void schedules_patch(struct api *a, struct request *r, struct span name)
+{
+    struct call *c = body_is_json(r) ? begin(a, r, name, true) : NULL;
+    if (c)
+        ask_for(c, STORE_SCHEDULE, on_to_patch);
 }
 
 /* ---- show, list, delete ---- */

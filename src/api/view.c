@@ -16,6 +16,12 @@ char *view_tag(int64_t revision, char out[VIEW_TAG])
     return out;
 }
 
+char *view_digest_tag(uint64_t digest, char out[VIEW_TAG])
+{
+    snprintf(out, VIEW_TAG, "\"d%016llx\"", (unsigned long long)digest);
+    return out;
+}
+
 void view_list_open(struct json_w *w)
 {
     json_open(w);

@@ -16,6 +16,8 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
 enum { VIEW_TAG = 32 };
 /* The ETag of a revision: "r7" with its quotes. Returns out. */
 char *view_tag(int64_t revision, char out[VIEW_TAG]);
+/* Likewise of what has no revision: a digest of what people set of it. */
+char *view_digest_tag(uint64_t digest, char out[VIEW_TAG]);
 /* A time, or null where it is not known (0). */
 void view_time(struct json_w *w, const char *key, int64_t ms);
 

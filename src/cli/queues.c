@@ -5,7 +5,7 @@
 #include "core/lane.h"
 #include "os/clock.h"
 
-enum { LIST_ROWS = 200, CELL = 96, WEIGHT_MAX = 10000, RUNNING_MAX = 10000, BURST_MAX = 10000 };
+enum { LIST_ROWS = 200, CELL = 96, WEIGHT_MAX = 10000, RUNNING_MAX = 10000, BURST_MAX = 10000, ANSWER_MS = 40 * 1000 };
 static const int64_t DAY_MS = 86400000;
 
 /* ---- shared ---- */
@@ -60,7 +60,14 @@ int lanes_ask(struct cli *c, struct service *s, const char *method, const char *
               void (*show)(struct cli *c, struct json root))
 {
     struct client_answer answer;
-    int code = service_ask(s, method, path, body, &answer);
+    bool sets = strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+    struct client_request q = {.method = method,
+                               .path = path,
+                               .body = body,
+                               .headers = {sets ? "If-Match: *" : NULL}, /* whatever it is now */
+                               .timeout_ms = ANSWER_MS,
+                               .body_max = SERVICE_ANSWER_MAX};
+    int code = service_send(s, &q, &answer);
     if (code)
         return code;
     if (c->json) {

@@ -75,6 +75,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
                 value = span_trim(span_cut(line, colon + 1, line.n));
     int64_t number;
     t->last_byte = clock_mono();
+    if (colon < line.n && span_eq_nocase(name, SPAN("ETag")))
+        span_copy(value, t->answer->etag, sizeof t->answer->etag);
     if (colon == line.n || !span_int(value, &number) || number < 0)
         return line.n;
     if (span_eq_nocase(name, SPAN("Retry-After")))

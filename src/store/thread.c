@@ -186,7 +186,7 @@ static bool op_needs_no_room(const struct store_op *op)
 {
     return op->verb == STORE_FINISH || op->verb == STORE_CANCEL || op->verb == STORE_STARTED ||
            op->verb == STORE_HEARTBEAT || op->verb == STORE_LANE_PURGE || op->verb == STORE_LANE_CHANGE ||
-           op->verb == STORE_MODE_SET || (op->verb == STORE_WRITE && op->in.work.ends_jobs);
+           (op->verb == STORE_WRITE && op->in.work.ends_jobs);
 }
 
 static err write_schedule(struct store *s, struct store_op *op, wall now)
@@ -250,10 +250,6 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
         return store_lane_change(s, &op->in.lane_change, now, f);
     case STORE_LANE_PURGE:
         return store_lane_purge(s, &op->in.purge, now, &op->out.purge.cancelled, &op->out.purge.more, f);
-    case STORE_LIMIT_SET:
-        return store_limit_set(s, &op->in.limit, now, f);
-    case STORE_MODE_SET:
-        return store_mode_set(s, op->in.mode.mode, op->in.mode.by, op->in.mode.why, now, f);
     case STORE_SESSION_ADD:
         return store_session_add(s, &op->in.session_add, now, f);
     case STORE_SESSION_COOKIES:
@@ -350,8 +346,6 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_SCHEDULE_FIRE:
     case STORE_LANE_CHANGE:
     case STORE_LANE_PURGE:
-    case STORE_LIMIT_SET:
-    case STORE_MODE_SET:
     case STORE_SESSION_ADD:
     case STORE_SESSION_COOKIES:
     case STORE_SESSION_LOCK:

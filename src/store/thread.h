@@ -22,7 +22,7 @@
 enum store_verb {
     STORE_ACCEPT, STORE_RESERVE, STORE_STARTED, STORE_HEARTBEAT, STORE_COMMIT, STORE_FINISH, STORE_CANCEL,
     STORE_EVIDENCE, STORE_REPAIR, STORE_FILE_TAKE, STORE_FILE_PUT,
-    STORE_LANE_CHANGE, STORE_LANE_PURGE, STORE_LIMIT_SET, STORE_MODE_SET,
+    STORE_LANE_CHANGE, STORE_LANE_PURGE,
     STORE_SCHEDULE_PUT, STORE_SCHEDULE_DELETE, STORE_SCHEDULE_PAUSE, STORE_SCHEDULE_TRIGGER, STORE_SCHEDULE_BACKFILL,
     STORE_SCHEDULES_DUE, STORE_SCHEDULE_FIRE,
     STORE_SESSION_ADD, STORE_SESSION_COOKIES, STORE_SESSION_LOCK, STORE_SESSION_REMOVE,
@@ -62,8 +62,6 @@ struct store_op {
         struct lane_change lane_change;
         struct lane_purge purge;
         struct { struct span name; } lane;                /* LANE, LANE_BOUNDS */
-        struct limit_view limit;
-        struct { enum store_mode mode; struct span by, why; } mode;
         struct lanes_query lanes;
         struct evidence_args evidence;
         struct repair_args repair;

@@ -1610,6 +1610,44 @@ static void a_schedule_is_made_shown_listed_changed_and_deleted(void **state)
     expect("GET", "/v1/schedules/No%20Such", "", NULL, 404);
 }
 
+static void a_schedule_is_changed_in_part(void **state)
+{
+    (void)state;
+    const char *path = "/v1/schedules/part", *any = "If-Match: *\r\n";
+    made(make_schedule("{\"name\":\"part\",\"cron\":\"30 2 * * *\",\"timezone\":\"Europe/Berlin\",\"jitter_s\":30," LATER
+                       "," NASA "}", 201));
+    expect("PATCH", path, "", "{\"jitter_s\":7}", 428);
+    expect("PATCH", path, "If-Match: \"r9\"\r\n", "{\"jitter_s\":7}", 412);
+    expect("PATCH", "/v1/schedules/nobody", any, "{\"jitter_s\":7}", 404);
+    expect("PATCH", path, any, "[]", 400);
+    expect("PATCH", path, any, "{\"jiter_s\":7}", 400);
+    expect("PATCH", path, any, "{\"jitter_s\":-7}", 422);
+    expect("PATCH", path, any, "{\"interval_s\":60}", 422); /* it has cron: they exclude each other */
+    expect("PATCH", path, any, "{\"job\":{\"limt\":7}}", 400);
+    struct reply r = request("PATCH", path, "If-Match: \"r1\"\r\nContent-Type: application/merge-patch+json\r\n",
+                             "{\"jitter_s\":null,\"job\":{\"limit\":7},\"overlap\":\"allow\"}");
+    assert_int_equal(r.status, 200);
+    expect_member(r.body, "revision", "2");
+    expect_member(r.body, "spec.cron", "30 2 * * *");
+    expect_member(r.body, "spec.timezone", "Europe/Berlin");
+    expect_member(r.body, "spec.jitter_s", "null");
+    expect_member(r.body, "spec.overlap", "allow");
+    expect_member(r.body, "spec.job.limit", "7");
+    expect_member(r.body, "spec.job.target", "@NASA");
+    expect_member(r.body, "spec.job.since_last", "true");
+    expect_member(r.body, "status.next_at", "2090-01-01T01:30:00.000Z");
+    drop(&r);
+    r = request("PATCH", "/v1/schedules/part?dry_run=true", any, "{\"cron\":null,\"timezone\":null,\"interval_s\":60}");
+    assert_int_equal(r.status, 200);
+    expect_member(r.body, "spec.interval_s", "60");
+    drop(&r);
+    r = get(path);
+    expect_member(r.body, "spec.cron", "30 2 * * *");
+    expect_member(r.body, "revision", "2");
+    drop(&r);
+    expect("DELETE", path, any, NULL, 204);
+}
+
 static void mistakes_in_a_schedule_are_named_with_their_place(void **state)
 {
     (void)state;
@@ -1896,6 +1934,7 @@ int main(void)
         cmocka_unit_test(a_file_is_an_attachment_that_never_changes),
         cmocka_unit_test(no_path_leads_to_another_file),
         cmocka_unit_test(a_schedule_is_made_shown_listed_changed_and_deleted),
+        cmocka_unit_test(a_schedule_is_changed_in_part),
         cmocka_unit_test(mistakes_in_a_schedule_are_named_with_their_place),
         cmocka_unit_test(a_preview_shows_both_sides_of_a_clock_change),
         cmocka_unit_test(a_schedule_is_paused_resumed_triggered_and_filled_up),

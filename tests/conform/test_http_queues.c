@@ -69,7 +69,7 @@ static void what_is_held_up_is_found_behind_thousands_that_are_not(void **state)
         snprintf(key, sizeof key, "Idempotency-Key: lanes-%d", at);
         if_match = key; /* any header */
         a = ask("POST", "/v1/batches", body.p);
-        if_match = NULL;
+        if_match = "If-Match: *";
         if (a.status != 202)
             fail_msg("%d: %.*s", a.status, SP(span_cut(buf_span(&a.body), 0, 300)));
         buf_free(&a.body);
@@ -285,6 +285,56 @@ static void modes_say_what_they_do(void **state)
     submit("@normal", "");
 }
 
+static struct answer_of seen(const char *path, char tag[80])
+{
+    struct client_request q = {.method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = ANSWER_BYTES};
+    struct client_answer a;
+    struct fault f = {0};
+    if (client_send(client, &q, &a, &f))
+        fail_msg("GET %s: %s", path, f.words);
+    snprintf(tag, 80, "If-Match: %.40s", a.etag);
+    return (struct answer_of){a.status, a.body, 0};
+}
+
+/* What a client saw is what it changes: settings of queues, limits, the mode. */
+static void a_change_needs_to_know_what_it_changes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *see, *method, *path, *one, *other;
+    } rows[] = {
+        {"/v1/queues/etag/x/normal", "PATCH", "/v1/queues/etag/x/normal", "{\"weight\":5}", "{\"weight\":6}"},
+        {"/v1/queues/etag/x/normal", "PUT", "/v1/queues/etag/x/normal", "{\"weight\":7}", "{\"weight\":8}"},
+        {"/v1/limits", "PUT", "/v1/limits/tenants/etag", "{\"max_running\":5}", "{\"max_running\":6}"},
+        {"/v1/limits", "PATCH", "/v1/limits/all", "{\"max_running\":50}", "{\"max_running\":0}"},
+        {"/v1/mode", "PUT", "/v1/mode", "{\"mode\":\"paused\",\"reason\":\"a\"}", "{\"mode\":\"normal\"}"},
+    };
+    char tag[80], later[80];
+    if_match = "If-Match: *";
+    EXPECT("PATCH", "/v1/queues/etag/x/normal", "{\"weight\":4}", 200, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if_match = NULL;
+        EXPECT(rows[i].method, rows[i].path, rows[i].one, 428, "code", "precondition_required");
+        struct answer_of a = seen(rows[i].see, tag);
+        buf_free(&a.body);
+        if_match = tag;
+        EXPECT(rows[i].method, rows[i].path, rows[i].one, 200, NULL);
+        EXPECT(rows[i].method, rows[i].path, rows[i].other, 412, "code", "precondition_failed");
+        a = seen(rows[i].see, later);
+        buf_free(&a.body);
+        assert_string_not_equal(tag, later);
+        if_match = later;
+        EXPECT(rows[i].method, rows[i].path, rows[i].other, 200, NULL);
+    }
+    if_match = "If-Match: *";
+}
+
+static int start_anyhow(void **state)
+{
+    if_match = "If-Match: *";
+    return asked_start(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,7 +347,8 @@ int main(void)
         cmocka_unit_test(breakers_are_held_by_hand_for_a_time),
         cmocka_unit_test(limits_are_set_seen_and_explained),
         cmocka_unit_test(modes_say_what_they_do),
+        cmocka_unit_test(a_change_needs_to_know_what_it_changes),
         cmocka_unit_test(what_is_held_up_is_found_behind_thousands_that_are_not),
     };
-    return cmocka_run_group_tests(tests, asked_start, asked_stop);
+    return cmocka_run_group_tests(tests, start_anyhow, asked_stop);
 }
