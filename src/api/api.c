@@ -24,7 +24,7 @@ static const char *const queues_query[] = {"tenant", "site", "troubled", "limit"
 static const char *const breakers_query[] = {"limit", "after", NULL};
 static const char *const effective_query[] = {"tenant", "site", "class", NULL};
 static const char *const page_query[] = {"limit", "after", NULL};
-static const char *const record_query[] = {"fields", NULL};
+static const char *const record_query[] = {"fields", "dedupe", NULL};
 static const char *const dead_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "limit", "after", NULL};
 static const char *const delete_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "all", "dry_run", NULL};
 static const char *const sessions_query[] = {"site", "pool", NULL};
@@ -309,6 +309,8 @@ static void call_free(struct call *c)
     secret_wipe_buf(&c->secret);
     arena_free(&c->op.arena);
     free(c->fields);
+    if (c->lines_end)
+        c->lines_end(c->lines);
     free(c->lines);
     free(c);
 }

@@ -3,6 +3,7 @@
 #include "api/view.h"
 
 #include "base/id.h"
+#include "base/once.h"
 #include "base/when.h"
 #include "core/lane.h"
 #include "core/metrics.h"
@@ -15,6 +16,7 @@ enum {
     JOBS_LIMIT = 50,
     JOBS_MAX = 200,
     ITEMS_PAGE = 256,
+    SEEN_MOST = 1 << 20, /* records told from each other in one stream: 32 MiB at most */
     ETA_LEAST = 5, /* ended jobs; fewer say nothing about the others */
 };
 
@@ -623,7 +625,35 @@ struct batch_lines {
     size_t count;
     int kind;
     char id[ID_TEXT];
+    bool all;         /* also what another job of the batch has brought */
+    struct once seen; /* what was given out */
 };
+
+static void end_lines(void *lines)
+{
+    once_free(&((struct batch_lines *)lines)->seen);
+}
+
+/* "https://x.com": ids are the site's own. */
+static struct span origin_of(struct span url)
+{
+    size_t at = span_find(url, SPAN("://"));
+    struct span rest = span_cut(url, at < url.n ? at + 3 : 0, url.n);
+    return span_cut(url, 0, url.n - rest.n + span_find_char(rest, '/'));
+}
+
+/* The first job that brought it has it; the same record of another one is left out. */
+static bool is_wanted(struct call *c, struct batch_lines *l, const struct item_view *item)
+{
+    struct json root;
+    struct span url = SPAN("");
+    if (l->all)
+        return true;
+    if (json_parse(c->api->json, item->json, &root, NULL) == E_OK)
+        (void)json_text(json_get(root, SPAN("url")), &url);
+    const struct span parts[] = {item->id, origin_of(url)};
+    return once_add(&l->seen, parts, sizeof parts / sizeof *parts);
+}
 
 static err run_lines(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
 {
@@ -641,7 +671,7 @@ static void post_lines(struct call *c, void (*then)(struct call *c))
 
 static void on_lines(struct call *c)
 {
-    const struct batch_lines *l = c->lines;
+    struct batch_lines *l = c->lines;
     if (c->op.result) {
         stream_fail(c->request);
         return;
@@ -649,7 +679,8 @@ static void on_lines(struct call *c)
     struct buf lines = answer_buf();
     struct span text;
     for (size_t i = 0; i < l->count; i++)
-        items_add_record(&lines, c, l->items[i].json);
+        if (is_wanted(c, l, &l->items[i]))
+            items_add_record(&lines, c, l->items[i].json);
     if (buf_end(&lines, &text)) {
         stream_fail(c->request);
     } else {
@@ -686,12 +717,19 @@ static void on_known(struct call *c)
 static void stream(struct api *a, struct request *r, struct span id, enum item_kind kind)
 {
     struct call *c = call_new(a, r, id);
-    struct span fields;
+    struct span fields, dedupe = SPAN("true");
     c->kind = (int)kind;
     if (request_query(r, "fields", &fields) && !items_query_fields(c, fields))
         return;
+    if (request_query(r, "dedupe", &dedupe) && !span_is(dedupe, "true") && !span_is(dedupe, "false")) {
+        answer_problem(r, 400, "bad_parameter", "dedupe must be true or false");
+        return;
+    }
     struct batch_lines *l = heap_new_of(struct batch_lines);
     l->kind = (int)kind;
+    l->all = span_is(dedupe, "false");
+    l->seen = ONCE(SEEN_MOST);
+    c->lines_end = end_lines;
     span_copy(id, l->id, sizeof l->id);
     c->lines = l;
     call_work(c, STORE_READ, run_show, new_request(c), on_known);

@@ -63,7 +63,8 @@ struct call {
     bool job_fields;       /* of the job, once it is known */
     struct buf secret;     /* cookies on their way to the store: wiped with the call */
     struct fields *fields; /* of each record; NULL: all of it */
-    void *lines;           /* how far a stream of a batch has come; freed with the call */
+    void *lines;           /* how far a stream of a batch has come; freed with the call, */
+    void (*lines_end)(void *lines); /* after this; NULL: nothing hangs on it */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
     void *more; /* of whoever made the call; in its arena */
     struct span kept;   /* in the arena: of an earlier operation of the call */

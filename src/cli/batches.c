@@ -501,7 +501,8 @@ static int records(struct ask *a, const char *id, const char *what)
     struct client_answer answer;
     struct fault f = {0};
     bool broken = false;
-    buf_fmt(&path, "/v1/batches/%s/%s%s", id, what, a->c->fields ? "?fields=" : "");
+    buf_fmt(&path, "/v1/batches/%s/%s?dedupe=%s%s", id, what, a->c->all ? "false" : "true",
+            a->c->fields ? "&fields=" : "");
     text_add_url_escaped(&path, span_of(a->c->fields));
     buf_add_char(&path, '\0');
     struct client_request q = {.method = "GET",

@@ -123,7 +123,7 @@ static const struct flag {
     {"key", 0, "KEY", offsetof(struct cli, key), IN_BATCHES, "create: asked for again with the same key it is the same batch"},
     {"kind", 0, "KIND", offsetof(struct cli, kind), IN_DEAD, "only jobs of this kind: posts, search, ..."},
     {"fingerprint", 0, "PRINT", offsetof(struct cli, fingerprint), IN_DEAD, "only this group, as dead list shows it"},
-    {"all", 0, NULL, offsetof(struct cli, all), IN_DEAD, "retry, delete: all dead jobs"},
+    {"all", 0, NULL, offsetof(struct cli, all), IN_DEAD | IN_BATCHES, "dead retry, delete: all dead jobs; batches posts, users: also what another job of it has brought"},
     {"per-minute", 0, "N", offsetof(struct cli, per_minute), IN_DEAD | IN_BATCHES, "retry, retry-failed: at most so many jobs a minute, 1-6000"},
     {"reset", 0, NULL, offsetof(struct cli, reset), IN_DEAD | IN_BATCHES | IN_JOBS, "retry, retry-failed: read from the beginning of the list again; else it goes on where it was"},
     {"types", 0, "NAMES", offsetof(struct cli, types), IN_WEBHOOKS, "add, set: the events it is told of: job.finished,batch.*; else what ends jobs and batches"},

@@ -103,7 +103,7 @@ static void post_op(struct task *t)
 }
 
 /* Ends every job that can start: one whose target begins with "bad" fails. Those that succeed have a
- * record. */
+ * record: of its own, or the same one where the target begins with "same". */
 static int work_all(void)
 {
     int n = 0;
@@ -117,11 +117,12 @@ static int work_all(void)
             break;
         struct lease l = op.out.lease;
         bool bad = span_starts(l.target, SPAN("bad"));
+        const char *record = span_starts(l.target, SPAN("same")) ? "7" : l.id;
         struct store_item item = {
             .kind = span_is(l.kind, "profile") ? ITEM_USER : ITEM_POST,
-            .id = span_of(l.id),
+            .id = span_of(record),
             .json =
-                span_of(arena_fmt(a, "{\"id\":\"%s\",\"text\":\"%.*s\"}", l.id, SP(l.target)))};
+                span_of(arena_fmt(a, "{\"id\":\"%s\",\"text\":\"%.*s\"}", record, SP(l.target)))};
         struct store_op batch = {.verb = STORE_COMMIT, .arena = a};
         batch.in.commit = (struct commit_args){.id = span_of(l.id),
                                                .nonce = l.nonce,
@@ -360,11 +361,27 @@ static void an_open_batch_is_added_to_sealed_and_read(void **state)
     MUST(200, "GET", path_of("/v1/batches/*/posts?fields=text", id), NULL, NULL);
     assert_true(says("\"one\"") && says("\"two\""));
     MUST(400, "GET", path_of("/v1/batches/*/posts?fields=txt", id), NULL, NULL);
+    MUST(400, "GET", path_of("/v1/batches/*/posts?dedupe=maybe", id), NULL, NULL);
     MUST(200, "GET", path_of("/v1/batches/*/users", id), NULL, NULL);
     assert_int_equal(answer.body.n, 0);
     MUST(404, "GET", "/v1/batches/bat_01ARZ3NDEKTSV4RRFFQ69G5FAV", NULL, NULL);
     MUST(404, "GET", "/v1/batches/bat_01ARZ3NDEKTSV4RRFFQ69G5FAV/posts", NULL, NULL);
     MUST(404, "GET", "/v1/batches/nonsense", NULL, NULL);
+}
+
+static void a_record_that_two_jobs_brought_is_given_once_unless_all_are_wanted(void **state)
+{
+    (void)state;
+    char id[40];
+    MUST(202, "POST", "/v1/batches", new_key(), TWO, "same", "same");
+    snprintf(id, sizeof id, "%s", text_at("id"));
+    work_all();
+    MUST(200, "GET", path_of("/v1/batches/*/posts", id), NULL, NULL);
+    assert_true(says("same1") && !says("same2"));
+    MUST(200, "GET", path_of("/v1/batches/*/posts?dedupe=false", id), NULL, NULL);
+    assert_true(says("same1") && says("same2"));
+    MUST(200, "GET", path_of("/v1/batches/*/posts?fields=text", id), NULL, NULL);
+    assert_true(says("same1") && !says("same2"));
 }
 
 static void the_jobs_of_the_callbacks_are_made_once(void **state)
@@ -519,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_thousand_jobs_with_one_mistake_are_refused_or_stored_without_it),
         cmocka_unit_test(a_dry_run_makes_nothing),
         cmocka_unit_test(an_open_batch_is_added_to_sealed_and_read),
+        cmocka_unit_test(a_record_that_two_jobs_brought_is_given_once_unless_all_are_wanted),
         cmocka_unit_test(the_jobs_of_the_callbacks_are_made_once),
         cmocka_unit_test(after_enough_failures_the_rest_is_cancelled),
         cmocka_unit_test(dead_letters_are_grouped_shown_retried_and_deleted),
