@@ -16,7 +16,7 @@ struct batch_invalid { /* an order that was left out (mode partial) */
 struct batch_order {
     struct span name;
     bool open, partial;
-    int64_t stop_after;
+    int64_t stop_after, parallel;
     struct order *orders; /* those that are valid */
     size_t *indexes;      /* where each was in the body */
     size_t count;

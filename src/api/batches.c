@@ -84,6 +84,8 @@ static void put_policy(struct json_w *w, const struct batch_view *b)
                                       : "stop_after_n");
     if (b->stop_after > 1)
         json_kv_int(w, "n", b->stop_after);
+    if (b->parallel)
+        json_kv_int(w, "max_parallel", b->parallel);
     json_close(w);
 }
 
@@ -382,6 +384,7 @@ void batches_create(struct api *a, struct request *r, struct span id)
         .open = b->order.open,
         .partial = b->order.partial,
         .stop_after = b->order.stop_after,
+        .parallel = b->order.parallel,
         .jobs = make_jobs(c, &b->order),
         .count = b->order.count,
         .idempotency_key = span_of(c->key),

@@ -123,26 +123,36 @@ static int put_call(struct json_w *w, const struct cli *c, const char *key, cons
     return EXIT_DONE;
 }
 
+static int put_policy(struct json_w *w, const struct cli *c)
+{
+    int64_t n = 0, parallel = 0;
+    int code = c->stop_after ? cli_number("batches", "stop-after", c->stop_after, 1, BATCH_STOP_MOST, &n) : EXIT_DONE;
+    if (!code && c->parallel)
+        code = cli_number("batches", "parallel", c->parallel, 1, BATCH_PARALLEL_MOST, &parallel);
+    if (code || (!n && !parallel))
+        return code;
+    json_key(w, "policy");
+    json_open(w);
+    if (n)
+        json_kv_cstr(w, "on_failure", n == 1 ? "cancel_all" : "stop_after_n");
+    if (n > 1)
+        json_kv_int(w, "n", n);
+    if (parallel)
+        json_kv_int(w, "max_parallel", parallel);
+    json_close(w);
+    return EXIT_DONE;
+}
+
 static int put_head(struct json_w *w, const struct cli *c, bool open)
 {
-    int64_t n = 0;
     int code = EXIT_DONE;
     if (c->name)
         json_kv_cstr(w, "name", c->name);
     if (open)
         json_kv_bool(w, "open", true);
-    if (c->stop_after &&
-        (!span_int(span_of(c->stop_after), &n) || n < 1 || n > BATCH_STOP_MOST))
-        return cli_usage("batches", "--stop-after must be 1 to %d, not '%.40s'",
-                         BATCH_STOP_MOST, c->stop_after);
-    if (n) {
-        json_key(w, "policy");
-        json_open(w);
-        json_kv_cstr(w, "on_failure", n == 1 ? "cancel_all" : "stop_after_n");
-        if (n > 1)
-            json_kv_int(w, "n", n);
-        json_close(w);
-    }
+    code = put_policy(w, c);
+    if (code)
+        return code;
     if (c->on_complete || c->on_success) {
         json_key(w, "callbacks");
         json_open(w);

@@ -118,6 +118,7 @@ static const struct flag {
     {"open", 0, NULL, offsetof(struct cli, open), IN_BATCHES, "create: leave it open; it takes more jobs until it is sealed"},
     {"partial", 0, NULL, offsetof(struct cli, partial), IN_BATCHES, "create: leave out and name what cannot be accepted; else nothing is made then"},
     {"stop-after", 0, "N", offsetof(struct cli, stop_after), IN_BATCHES, "create: so many failed jobs cancel what has not ended; 1-1000"},
+    {"parallel", 0, "N", offsetof(struct cli, parallel), IN_BATCHES, "create: so many of its jobs run at once, 1-1000; else as its queue allows"},
     {"on-complete", 0, "JOB", offsetof(struct cli, on_complete), IN_BATCHES, "create: a job when all have ended, once: 'profile @nasa'"},
     {"on-success", 0, "JOB", offsetof(struct cli, on_success), IN_BATCHES, "create: a job when all have succeeded, once"},
     {"key", 0, "KEY", offsetof(struct cli, key), IN_BATCHES, "create: asked for again with the same key it is the same batch"},

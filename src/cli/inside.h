@@ -42,7 +42,7 @@ struct cli {
     const char *targets, *name, *stop_after, *on_complete, *on_success, *key, *per_minute, *kind, *fingerprint;
     const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
     const char *catch_up_max, *grace, *reason, *from, *to;
-    const char *pool, *types, *url, *secret;
+    const char *parallel, *pool, *types, *url, *secret;
     const char *set; /* of serve, which reads it itself: here for the help */
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout, *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;

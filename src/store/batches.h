@@ -17,6 +17,7 @@ enum {
     BATCH_ADD_MOST = 1000,
     BATCH_JOBS_MOST = 100000,
     BATCH_NAME_MOST = 200,
+    BATCH_PARALLEL_MOST = 1000,
     BATCH_STOP_MOST = 1000
 };
 enum batch_call { BATCH_COMPLETE = 0, BATCH_SUCCESS = 1, BATCH_CALLS };
@@ -28,6 +29,8 @@ struct batch_args {
     bool
         partial; /* what cannot be accepted is left out and named; else nothing is stored then */
     int64_t stop_after;             /* so many failures cancel what has not ended; 0: never */
+    int64_t parallel;               /* so many run at once; 0: any number. Not of those that come back
+                                       after their end */
     const struct accept_args *jobs; /* with ids, without idempotency keys */
     size_t count;                   /* at most BATCH_ADD_MOST */
     struct span calls[BATCH_CALLS]; /* tickets (store/ticket.h), or empty */
@@ -86,7 +89,7 @@ struct batch_view {
     struct span name;
     bool sealed, stopped;
     char operation[ID_TEXT]; /* that works on it now; empty: none */
-    int64_t stop_after;
+    int64_t stop_after, parallel;
     int64_t counts[JOB_STATES];        /* of jobs that are there */
     int64_t gone_well, gone_otherwise; /* deleted by retention: succeeded, or not */
     struct batch_call_view calls[BATCH_CALLS];

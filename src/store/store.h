@@ -109,6 +109,7 @@ struct accept_args {
     bool coalesce;             /* waits for a job in flight that does the same, and takes its result */
     int64_t max_age_ms;        /* an earlier result that is not older will do; 0 none */
     int64_t stale_if_error_ms; /* likewise while the site cannot be read; 0 none */
+    int64_t after;             /* number of a job that has to end first; 0 none. Of batches */
 };
 /* Where a job's result comes from. */
 enum store_source {

@@ -950,6 +950,57 @@ static void after_so_many_failures_the_rest_is_cancelled(void **state)
     announced(id, true, false);
 }
 
+/* ---- so many at once ---- */
+
+/* Leases all that may start; how many are active then. */
+static size_t start_all(struct lease *held, size_t count)
+{
+    while (reserve(&held[count]))
+        count++;
+    return count;
+}
+
+static void no_more_than_so_many_of_a_batch_run_at_once_whenever_they_were_added(void **state)
+{
+    (void)state;
+    static struct lease held[64];
+    struct batch_args args = args_of(10);
+    struct batch_reply reply;
+    args.open = true;
+    args.parallel = 3;
+    assert_int_equal(create(&args, &reply), E_OK);
+    const char *id = arena_text(w->a, span_of(reply.id));
+    assert_int_equal(batch(id).counts[JOB_READY], 3);
+    assert_int_equal(batch(id).counts[JOB_BLOCKED], 7);
+    accept_job(); /* of no batch: it is held up by nothing */
+    size_t n = start_all(held, 0);
+    assert_int_equal(n, 4);
+    for (int turn = 0, ended = 0; ended < 21; turn++) {
+        size_t at = (size_t)turn * 7 % n;
+        struct lease l = held[at];
+        held[at] = held[--n];
+        finish(&l, turn % 4 == 1 ? FAILURE_NOT_FOUND : FAILURE_NONE, "");
+        ended++;
+        if (turn == 3) { /* later, while some have ended and some have not */
+            make_orders(10);
+            struct batch_add_args add = {.id = span_of(id), .jobs = orders, .count = 10};
+            begin();
+            assert_int_equal(store_batch_add(w->s, &add, now(), w->a, &reply, &w->f), E_OK);
+            commit();
+        }
+        if (turn == 8) {
+            crash(false);
+            n = 0; /* who had them is gone with its leases */
+        }
+        n = start_all(held, n);
+        assert_in_range(batch(id).counts[JOB_ACTIVE], turn < 6 ? 3 : 0, 3);
+        assert_true(n > 0 || ended == 21);
+    }
+    struct batch_view v = batch(id);
+    assert_int_equal(v.counts[JOB_SUCCEEDED] + v.counts[JOB_DEAD], 20);
+    assert_int_equal(v.parallel, 3);
+}
+
 static err try_retry(const char *id, struct operation_view *out)
 {
     struct operation_args args = {.id = span_of(new_id("opr"))};
@@ -1115,6 +1166,7 @@ int main(void)
         T(in_every_order_of_adding_ending_and_sealing_the_count_is_right),
         T(an_addition_may_be_asked_for_again),
         T(after_so_many_failures_the_rest_is_cancelled),
+        T(no_more_than_so_many_of_a_batch_run_at_once_whenever_they_were_added),
         T(the_failed_jobs_of_a_batch_come_back_and_can_make_it_a_success),
         T(a_stopped_batch_that_is_retried_counts_its_failures_from_new),
         T(its_jobs_and_batches_come_page_by_page),

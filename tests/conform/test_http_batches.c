@@ -227,6 +227,7 @@ static void mistakes_are_named_where_they_are(void **state)
         {400, "{\"template\":{\"kind\":\"posts\",\"target\":\"@x\"},\"targets\":[\"@ok\"]}",
          "/template/target", ""},
         {422, "{\"template\":{\"kind\":\"posts\"}}", "/targets", "go together"},
+        {422, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"}],\"policy\":{\"max_parallel\":0}}", "/policy/max_parallel", "1 to 1000"},
         {422, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"}],\"targets\":[\"@b\"]}",
          "/jobs", "not both"},
         {422, "{\"open\":true,\"mode\":\"patrial\"}", "/mode", "did you mean \\\"partial\\\"?"},

@@ -120,7 +120,7 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
         t->answered = reuse != UNIQUE_WORK;
         t->source = reuse == UNIQUE_STALE ? SOURCE_STALE : SOURCE_CACHE;
     }
-    if (t->answered || !a->coalesce)
+    if (t->answered || !a->coalesce || a->after)
         return E_OK;
     err e = db_ask(s->db, SQL_LIVE_WORK, &q, f, DB_I(a->work));
     if (e)
@@ -285,6 +285,10 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
         e = decide_unique(s, t, f);
     if (!e && !t->reply.existing)
         e = decide_reuse(s, t, now, f);
+    if (!e && a->after && !t->waits_on && !t->answered) {
+        t->waits_on = a->after;
+        t->waits_how = WAITS_AFTER;
+    }
     if (!e && !t->reply.existing)
         e = check_room(s, f);
     if (!e && !t->reply.existing && !t->answered)

@@ -17,7 +17,7 @@ enum {
 };
 
 struct batch {
-    int64_t bid, stop_after, gone_well, gone_other, created, updated, finished, revision;
+    int64_t bid, stop_after, parallel, gone_well, gone_other, created, updated, finished, revision;
     char id[ID_TEXT];
     bool sealed, stopped, asked[BATCH_CALLS];
 };
@@ -36,6 +36,7 @@ static void read_batch(struct query *q, struct batch *b)
         .finished = db_int(q, 10),
         .revision = db_int(q, 11),
         .asked = {db_int(q, 12) != 0, db_int(q, 13) != 0},
+        .parallel = db_int(q, 14),
     };
     span_copy(db_text(q, 1), b->id, sizeof b->id);
 }
@@ -309,17 +310,22 @@ static bool is_soft(struct store *s, err e)
                                   e == E_TOO_BIG || e == E_DISK_FULL || e == E_SESSION);
 }
 
-static err add_one(struct store *s, int64_t bid, const struct accept_args *job, wall now,
-                   struct fault *f)
+static err add_one(struct store *s, int64_t bid, struct parallel *p, const struct accept_args *args,
+                   wall now, struct fault *f)
 {
     struct accept_reply reply = {0};
+    struct accept_args with_row = *args;
+    const struct accept_args *job = &with_row;
+    with_row.after = parallel_after(p);
     err e = job->idempotency_key.n
                 ? fail(f, E_BAD_INPUT, "a job of a batch has no key of its own")
                 : sqlite_accept(s, job, now, &reply, f);
     /* A job that was there before (an equal one, by its unique key) stays what it is. */
     if (!e && !span_is(job->id, reply.id))
         e = fail(f, E_CONFLICT, "job %s does this already", reply.id);
-    return e ? e : db_run(s->db, SQL_BATCH_CHILD, f, DB_T(job->id), DB_I(bid));
+    if (!e)
+        e = db_run(s->db, SQL_BATCH_CHILD, f, DB_T(job->id), DB_I(bid));
+    return e ? e : parallel_added(s, p, job->id, f);
 }
 
 static err refuse(struct batch_reply *reply, size_t index, err code, const struct fault *own,
@@ -335,7 +341,7 @@ static err refuse(struct batch_reply *reply, size_t index, err code, const struc
 }
 
 /* All of them, or with `partial` all that can be. On an error the caller takes back what is there. */
-static err add_all(struct store *s, int64_t bid, const struct accept_args *jobs, size_t count,
+static err add_all(struct store *s, int64_t bid, struct parallel *p, const struct accept_args *jobs, size_t count,
                    bool partial, wall now, struct arena *a, struct batch_reply *reply,
                    struct fault *f)
 {
@@ -344,7 +350,7 @@ static err add_all(struct store *s, int64_t bid, const struct accept_args *jobs,
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     for (size_t i = 0; i < count; i++) {
         struct fault own = {0};
-        err e = add_one(s, bid, &jobs[i], now, &own);
+        err e = add_one(s, bid, p, &jobs[i], now, &own);
         if (e && !is_soft(s, e))
             return fail(f, e, "%s", own.words);
         reply->added += e == E_OK;
@@ -394,6 +400,8 @@ static err check_args(const struct batch_args *a, struct fault *f)
         return fail(f, E_BAD_INPUT, "the name of a batch may have %d bytes", BATCH_NAME_MOST);
     if (a->stop_after < 0 || a->stop_after > BATCH_STOP_MOST)
         return fail(f, E_BAD_INPUT, "a batch stops after 1 to %d failures", BATCH_STOP_MOST);
+    if (a->parallel < 0 || a->parallel > BATCH_PARALLEL_MOST)
+        return fail(f, E_BAD_INPUT, "1 to %d jobs of a batch run at once", BATCH_PARALLEL_MOST);
     if (a->count == 0 && !a->open)
         return fail(f, E_BAD_INPUT, "a batch without jobs must be open");
     for (int i = 0; i < BATCH_CALLS; i++)
@@ -430,15 +438,19 @@ static err write_batch(struct store *s, const struct batch_args *a, wall now, st
                   DB_I(!a->open), DB_I(a->stop_after),
                   db_text_or_null(a->calls[BATCH_COMPLETE]),
                   db_text_or_null(a->calls[BATCH_SUCCESS]), db_text_or_null(a->idempotency_key),
-                  keyed ? DB_I(a->request_hash) : DB_NULL, DB_I(now.ms));
+                  keyed ? DB_I(a->request_hash) : DB_NULL, DB_I(now.ms), DB_I(a->parallel));
 }
 
 static err create(struct store *s, const struct batch_args *args, wall now, struct arena *a,
                   struct batch_reply *reply, struct fault *f)
 {
+    struct parallel p;
     err e = write_batch(s, args, now, f);
+    int64_t bid = db_last_row(s->db);
     if (!e)
-        e = add_all(s, db_last_row(s->db), args->jobs, args->count, args->partial, now, a,
+        e = parallel_open(s, bid, args->parallel, &p, f);
+    if (!e)
+        e = add_all(s, bid, &p, args->jobs, args->count, args->partial, now, a,
                     reply, f);
     if (e)
         return e;
@@ -504,7 +516,10 @@ static err find_added(struct store *s, const struct batch *b, const struct batch
 static err add_to(struct store *s, struct batch *b, const struct batch_add_args *args, wall now,
                   struct arena *a, struct batch_reply *reply, struct fault *f)
 {
-    err e = add_all(s, b->bid, args->jobs, args->count, args->partial, now, a, reply, f);
+    struct parallel p;
+    err e = parallel_open(s, b->bid, b->parallel, &p, f);
+    if (!e)
+        e = add_all(s, b->bid, &p, args->jobs, args->count, args->partial, now, a, reply, f);
     if (!e && args->idempotency_key.n)
         e = db_run(s->db, SQL_BATCH_ADDED_NOTE, f, DB_I(b->bid), DB_T(args->idempotency_key),
                    DB_I(args->request_hash), DB_I(reply->added));
@@ -690,6 +705,7 @@ static err fill_view(struct store *s, const struct batch *b, struct span name, s
         .sealed = b->sealed,
         .stopped = b->stopped,
         .stop_after = b->stop_after,
+        .parallel = b->parallel,
         .gone_well = b->gone_well,
         .gone_otherwise = b->gone_other,
         .created_ms = b->created,

@@ -14,6 +14,7 @@
     "  sealed      INTEGER NOT NULL CHECK(sealed IN (0,1)),"                                   \
     "  stopped     INTEGER NOT NULL DEFAULT 0 CHECK(stopped IN (0,1)),"                        \
     "  stop_after  INTEGER NOT NULL CHECK(stop_after >= 0),"                                   \
+    "  parallel    INTEGER NOT NULL CHECK(parallel >= 0)," /* 0: any number */                 \
     "  gone_well   INTEGER NOT NULL DEFAULT 0,"                                                \
     "  gone_other  INTEGER NOT NULL DEFAULT 0,"                                                \
     "  on_complete TEXT," /* tickets */                                                        \
@@ -83,7 +84,7 @@
 
 #define SQL_BATCH_ROW                                                                          \
     "bid,id,name,sealed,stopped,stop_after,gone_well,gone_other,created_at,updated_at,"        \
-    "coalesce(finished_at,0),revision,on_complete IS NOT NULL,on_success IS NOT NULL FROM batches"
+    "coalesce(finished_at,0),revision,on_complete IS NOT NULL,on_success IS NOT NULL,parallel FROM batches"
 #define SQL_OPERATION_ROW                                                                      \
     "o.oid,o.id,o.kind,o.state,coalesce(o.batch,0),o.failure,o.site,o.kind_of_job,o.fingerprint,o.since,o.until,o.reset," \
     "o.per_minute,o.cursor,o.last,o.due,o.done,o.skipped,o.created_at,o.updated_at,coalesce(o.finished_at,0),"  \
@@ -106,8 +107,8 @@
     X(SQL_GROUP_FIRST, "SELECT finished_at,kind FROM jobs INDEXED BY jobs_print WHERE " SQL_GROUP_IS " ORDER BY finished_at LIMIT 1") \
     X(SQL_GROUP_NEWEST, "SELECT id,target,coalesce(why,''),finished_at FROM jobs INDEXED BY jobs_print WHERE " SQL_GROUP_IS \
                         " ORDER BY finished_at DESC LIMIT ?6")                                 \
-    X(SQL_BATCH_ADD, "INSERT INTO batches(id,tenant,name,sealed,stop_after,on_complete,on_success,idem_key,idem_hash,created_at,updated_at)" \
-                     " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?10)")                            \
+    X(SQL_BATCH_ADD, "INSERT INTO batches(id,tenant,name,sealed,stop_after,on_complete,on_success,idem_key,idem_hash,created_at,updated_at,parallel)" \
+                     " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?10,?11)")                            \
     X(SQL_BATCH_BY_KEY, "SELECT id,idem_hash FROM batches WHERE tenant=?1 AND idem_key=?2")    \
     X(SQL_BATCH, "SELECT " SQL_BATCH_ROW " WHERE id=?1")                                       \
     X(SQL_BATCH_NUMBER, "SELECT " SQL_BATCH_ROW " WHERE bid=?1")                               \
@@ -119,6 +120,8 @@
     X(SQL_BATCH_CHILD, "UPDATE jobs SET batch=?2 WHERE id=?1")                                 \
     X(SQL_BATCH_COUNTS, "SELECT state,count(*) FROM jobs INDEXED BY jobs_batch WHERE batch=?1 GROUP BY state") \
     X(SQL_BATCH_SIZE, "SELECT count(*) FROM jobs INDEXED BY jobs_of_batch WHERE batch=?1")     \
+    X(SQL_BATCH_TAILS, "SELECT seq FROM jobs j INDEXED BY jobs_batch WHERE j.batch=?1 AND j.state=?2 AND NOT EXISTS" \
+                       "(SELECT 1 FROM jobs w INDEXED BY jobs_waits WHERE w.waits_on IS NOT NULL AND w.waits_on=j.seq) LIMIT ?3") \
     X(SQL_BATCH_LIVE, "SELECT 1 FROM jobs INDEXED BY jobs_batch WHERE batch=?1 AND state<4 LIMIT 1") \
     X(SQL_BATCH_BAD, "SELECT 1 FROM jobs INDEXED BY jobs_batch WHERE batch=?1 AND state>4 LIMIT 1") \
     X(SQL_BATCH_FAILED, "SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_batch WHERE batch=?1 AND state IN (5,7) LIMIT ?2)") \

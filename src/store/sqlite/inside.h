@@ -144,6 +144,15 @@ MUST_USE err batches_child_ended(struct store *s, int64_t batch, enum job_state 
                                  struct fault *f);
 MUST_USE err batches_call_again(struct store *s, wall now, struct fault *f);
 MUST_USE err batches_retain(struct store *s, wall before, bool *out_more, struct fault *f);
+/* ---- parallel.c ---- */
+struct parallel {
+    size_t most, count, at; /* most 0: any number at once; at: the row that is next */
+    int64_t tails[BATCH_PARALLEL_MOST];
+};
+MUST_USE err parallel_open(struct store *s, int64_t batch, int64_t most, struct parallel *out, struct fault *f);
+/* The job that the next one is to wait for; 0: none. */
+int64_t parallel_after(const struct parallel *p);
+MUST_USE err parallel_added(struct store *s, struct parallel *p, struct span id, struct fault *f);
 /* ---- operations.c ---- */
 struct operation_args;
 struct operation_view;
