@@ -202,7 +202,7 @@ static err write_event(struct store *s, const struct accepting *t, enum job_stat
     json_kv_text(&w, "kind", a->kind);
     json_kv_text(&w, "target", a->target);
     json_kv_int(&w, "limit", a->limit);
-    return event_add(s, t->reply.id, "job.accepted", now, &w, f);
+    return event_add_counted(s, t->reply.id, "job.accepted", now, &w, f);
 }
 
 /* The earlier result is this job's, at once. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -152,8 +153,17 @@ static err set_up(struct db *d, struct fault *f)
     return e;
 }
 
+/* Nobody asks SQLite how much memory it has, and counting it takes a lock each time. Too late, when somebody has
+ * used SQLite in this process before, and no harm. */
+static void set_up_library(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 err db_open(struct db **out, const char *path, bool doubted, struct fault *f)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up_library);
     err e = make_file(path, f);
     if (e)
         return e;

@@ -34,16 +34,35 @@ static err next_number(struct store *s, const char *job, int64_t *out, struct fa
     return e == E_END ? E_OK : e;
 }
 
+static err close_body(struct store *s, const char *kind, struct json_w *body, struct span *out,
+                      struct fault *f)
+{
+    json_close(body);
+    err e = buf_end(&s->scratch, out);
+    return e ? fail(f, e, "event %s does not fit", kind) : E_OK;
+}
+
+err event_add_counted(struct store *s, const char *job, const char *kind, wall now,
+                      struct json_w *body, struct fault *f)
+{
+    struct span text;
+    err e = close_body(s, kind, body, &text, f);
+    if (!e)
+        e = db_run(s->db, SQL_EVENT_COUNTED, f, DB_T(span_of(job)), DB_T(span_of(kind)),
+                   DB_I(now.ms), DB_T(text));
+    if (!e)
+        s->now.last_event = db_last_row(s->db);
+    return e;
+}
+
 err event_add(struct store *s, const char *job, const char *kind, wall now, struct json_w *body,
               struct fault *f)
 {
     struct span text;
-    json_close(body);
-    err e = buf_end(&s->scratch, &text);
-    if (e)
-        return fail(f, e, "event %s does not fit", kind);
     int64_t number = 0;
-    e = next_number(s, job, &number, f);
+    err e = close_body(s, kind, body, &text, f);
+    if (!e)
+        e = next_number(s, job, &number, f);
     if (!e)
         e = db_run(s->db, SQL_EVENT_ADD, f, DB_T(span_of(job)), DB_I(number), DB_T(span_of(kind)),
                    DB_I(now.ms), DB_T(text));

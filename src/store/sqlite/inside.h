@@ -349,3 +349,6 @@ struct json_w event_open(struct store *s); /* open object */
 struct json_w event_body(struct store *s, enum job_state state); /* likewise, with "state" */
 MUST_USE err event_add(struct store *s, const char *job, const char *kind, wall now,
                        struct json_w *body, struct fault *f);
+/* Behind a statement that has counted it in the job's row already (`events`): one write of the row for both. */
+MUST_USE err event_add_counted(struct store *s, const char *job, const char *kind, wall now,
+                               struct json_w *body, struct fault *f);

@@ -63,7 +63,8 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
                DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base),
                DB_I(t->added > 0 ? r->n_crash : r->crash_base),
                DB_I(t->added > 0 || r->progressed),
-               DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered), DB_I(t->bytes));
+               DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered), DB_I(t->bytes),
+               DB_I(1));
     if (!e && (t->rejected || t->conflicts))
         e = db_run(s->db, SQL_APART, f, DB_I(r->seq), DB_I(t->rejected), DB_I(t->conflicts));
     if (!e)
@@ -75,7 +76,7 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
     json_kv_int(&w, "added", t->added);
     json_kv_int(&w, "have", t->have);
     json_kv_int(&w, "users", t->users);
-    return event_add(s, r->id, "job.progress", now, &w, f);
+    return event_add_counted(s, r->id, "job.progress", now, &w, f);
 }
 
 static int64_t smaller_limit(int64_t a, int64_t b)

@@ -275,7 +275,7 @@ err job_leave(struct store *s, const struct job_row *r, struct leaving *l, wall 
         lanes_count(s, lane, r->needs, JOB_STATES, to, now.ms);
     job_count_ended(s, to, l->verdict);
     struct json_w w = leaving_body(s, r, l, to);
-    e = event_add(s, r->id, leaving_event(to, l->on), now, &w, f);
+    e = event_add_counted(s, r->id, leaving_event(to, l->on), now, &w, f);
     if (!e && job_is_final(to))
         e = job_ended(s, r, to, now, f);
     if (!e)
@@ -305,7 +305,7 @@ err job_end_waiting(struct store *s, const struct job_row *r, enum job_event on,
     json_kv_int(&w, "have", r->have);
     if (why.n)
         json_kv_text(&w, "why", why);
-    e = event_add(s, r->id, waiting_end_event(to), now, &w, f);
+    e = event_add_counted(s, r->id, waiting_end_event(to), now, &w, f);
     return e ? e : job_ended(s, r, to, now, f);
 }
 

@@ -100,7 +100,7 @@ static err put_items(struct store *s, struct job_row *r, const struct repair_arg
     out->have = r->have;
     return db_run(s->db, SQL_COMMIT, f, DB_I(r->seq), DB_NULL, DB_I(r->have), DB_I(r->users),
                   DB_I(r->fail_base), DB_I(r->crash_base), DB_I(r->progressed),
-                  DB_I(r->release_base), DB_I(0), DB_I(r->bytes - before));
+                  DB_I(r->release_base), DB_I(0), DB_I(r->bytes - before), DB_I(0));
 }
 
 /* Every lease is accounted for exactly once: the one whose answers were read again counts as the one

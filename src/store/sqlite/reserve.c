@@ -251,7 +251,7 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
     json_kv_int(&w, "waited_ms", l.waited_ms);
     if (l.session[0])
         json_kv_cstr(&w, "session", l.session);
-    e = event_add(s, l.id, "job.started", now, &w, f);
+    e = event_add_counted(s, l.id, "job.started", now, &w, f);
     if (e)
         return e;
     *out = l;

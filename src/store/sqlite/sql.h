@@ -187,9 +187,9 @@
                 " FROM jobs WHERE seq=?1")                                                     \
     X(SQL_ACCEPT, "INSERT INTO jobs(id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at," \
                   "max_fail,max_crash,max_throttle,tenant,created_at,counts,mark,variant,over_at,deadline_at,attempt_ms," \
-                  "stall_ms,needs,memory,unique_key,work,waits_on,waits_how,pool,operation)"   \
+                  "stall_ms,needs,memory,unique_key,work,waits_on,waits_how,pool,operation,events)" \
                   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26," \
-                  "?27,?28,?29,?30,?31)")                                                      \
+                  "?27,?28,?29,?30,?31,1)")                                                      \
     X(SQL_ANSWERED, "UPDATE jobs SET state=4,fence=fence+1,n_ok=1,have=?2,users=?3,verdict=?4,end_reason=?5,report=?6," \
                     "next_batch=?7,source=?8,shared_from=?9,result_age=?10,finished_at=?11,rejected=?12,conflicts=?13," \
                     "filtered=?14,started_at=coalesce(started_at,?11),waits_on=NULL,waits_how=0,revision=revision+1 WHERE seq=?1") \
@@ -201,7 +201,7 @@
                      "attempt_ms,stall_ms,deadline_at,needs,nonce FROM jobs WHERE seq=?1")     \
     X(SQL_ASKED, "SELECT seq FROM jobs INDEXED BY jobs_asked WHERE worker=?1 AND request=?2 AND state=3 AND request IS NOT NULL") \
     X(SQL_LEASE, "UPDATE jobs SET state=3,fence=fence+1,nonce=?2,worker=?3,lease_until=?4,suspect=0,started=0,progressed=0," \
-                 "started_at=coalesce(started_at,?5),known=?6,request=?7,revision=revision+1 WHERE seq=?1") \
+                 "started_at=coalesce(started_at,?5),known=?6,request=?7,events=events+1,revision=revision+1 WHERE seq=?1") \
     X(SQL_STARTED, "UPDATE jobs SET started=1,revision=revision+1 WHERE id=?1 AND state=3 AND nonce=?2") \
     X(SQL_HEARTBEAT, "UPDATE jobs SET lease_until=?3,suspect=0 WHERE id=?1 AND state=3 AND nonce=?2" \
                      " RETURNING cancel_req")                                                  \
@@ -209,14 +209,14 @@
     X(SQL_ITEM_ADD, "INSERT INTO items(job,site,kind,item_id,created_ms,json,links) VALUES(?1,?2,?3,?4,?5,?6,1)") \
     X(SQL_ITEM_LINK, "INSERT INTO job_items(job,ord,iid) VALUES(?1,?2,?3)")                    \
     X(SQL_COMMIT, "UPDATE jobs SET next_batch=next_batch+1,cursor=coalesce(?2,cursor),have=?3,users=?4,fail_base=?5,crash_base=?6,progressed=?7,release_base=?8,filtered=filtered+?9,bytes=bytes+?10," \
-                  "revision=revision+1 WHERE seq=?1")                                          \
+                  "events=events+?11,revision=revision+1 WHERE seq=?1")                        \
     X(SQL_APART, "UPDATE jobs SET rejected=rejected+?2,conflicts=conflicts+?3 WHERE seq=?1")   \
     X(SQL_LEAVE, "UPDATE jobs SET state=?2,run_at=?3,n_fail=n_fail+?4,n_crash=n_crash+?5,n_throttle=n_throttle+?6," \
                  "n_release=n_release+?7,n_ok=n_ok+?8,n_void=n_void+?9,failure=?10,verdict=?11,end_reason=?12," \
                  "why=?13,report=coalesce(?14,report),finished_at=?15,known=iif(?15 IS NULL,known,NULL),nonce=NULL,worker=NULL,request=NULL,lease_until=NULL," \
-                 "suspect=0,started=0,stop_by=NULL,lane_id=?16,revision=revision+1 WHERE seq=?1") \
+                 "suspect=0,started=0,stop_by=NULL,lane_id=?16,events=events+1,revision=revision+1 WHERE seq=?1") \
     X(SQL_END_WAITING, "UPDATE jobs SET state=?2,failure=?3,why=?4,finished_at=?5,known=NULL,cancel_req=?6,waits_on=NULL," \
-                       "waits_how=0,revision=revision+1 WHERE seq=?1")                         \
+                       "waits_how=0,events=events+1,revision=revision+1 WHERE seq=?1")         \
     X(SQL_CANCEL_ACTIVE, "UPDATE jobs SET cancel_req=1,stop_by=?2,revision=revision+1 WHERE seq=?1") \
     X(SQL_STOP_DUE, "SELECT " SQL_JOB_ROW " FROM jobs INDEXED BY jobs_stop WHERE stop_by IS NOT NULL AND stop_by<=?1" \
                     " ORDER BY stop_by,seq LIMIT ?2")                                          \
@@ -257,6 +257,7 @@
                        " (SELECT mid FROM marks WHERE updated_at<?1 ORDER BY updated_at LIMIT ?2)") \
     X(SQL_JOB_DELETE, "DELETE FROM jobs WHERE seq=?1")                                         \
     X(SQL_EVENT_NUMBER, "UPDATE jobs SET events=events+1 WHERE id=?1 RETURNING events")        \
+    X(SQL_EVENT_COUNTED, "INSERT INTO events(job,n,kind,at,body) VALUES(?1,(SELECT events FROM jobs WHERE id=?1),?2,?3,?4)") \
     X(SQL_EVENT_ADD, "INSERT INTO events(job,n,kind,at,body) VALUES(?1,?2,?3,?4,?5)")          \
     X(SQL_CLOCK, "SELECT v FROM meta WHERE k='clock'")                                         \
     X(SQL_CLOCK_KEEP, "INSERT INTO meta(k,v) VALUES('clock',?1) ON CONFLICT(k) DO UPDATE SET v=?1") \
