@@ -1,7 +1,9 @@
-/* store.c - what the store does in a second, on the disk, beside what SQLite does there at all: rows
- * committed one by one and in groups (of SQLite: accepts to the rows of as many a commit); accepts of 1, 16 and 256 callers, each of which waits for its answer
- * before it asks again; starts with their ends, of as many workers; the time from an accept to its start at
- * 200 jobs a second. Usage: store [directory] (the disk that is measured) */
+/* store.c - what the store does in a second, on the disk, beside what SQLite does there at all: rows of a table
+ * with one key, and the very rows of a job (with their indexes and the event), by a loop that decides nothing, committed one by
+ * one and in groups; accepts of 1, 16 and 256 callers, each of which waits for its answer before it asks again;
+ * starts with their ends, of as many workers; the time from an accept to its start at 200 jobs a second. What is
+ * compared is measured in turns, and the best turn of each counts: a neighbour that builds slows them all.
+ * Usage: store [directory] (the disk that is measured) */
 #include "store/thread.h"
 
 #include <ftw.h>
@@ -14,8 +16,10 @@
 #include <unistd.h>
 
 #include "core/metrics.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/sql.h"
 
-enum { CALLERS_MAX = 256, RUN_MS = 3000, PACED_MS = 10000, PACE_US = 5000, LATENCIES_MAX = 1 << 20 };
+enum { CALLERS_MAX = 256, RUN_MS = 600, TURNS = 5, PACED_MS = 10000, PACE_US = 5000, LATENCIES_MAX = 1 << 20 };
 
 struct caller {
     struct store_op op;
@@ -64,40 +68,118 @@ static void run_sql(sqlite3 *db, const char *sql)
     }
 }
 
-/* Rows per second into one table with a key of text, as much text as a job has, committed as the store
- * commits. */
-static double raw_rows(const char *dir, int rows)
+enum raw { RAW_PLAIN, RAW_JOB, RAWS };
+
+struct raw_db {
+    sqlite3 *db;
+    sqlite3_stmt *insert, *event;
+    int64_t count;
+};
+
+static const char *const texts[] = {
+#define SQL_TEXT(id, text) text,
+    SQL_TABLE(SQL_TEXT)
+#undef SQL_TEXT
+};
+
+static void prepare(struct raw_db *r, const char *sql, sqlite3_stmt **out)
+{
+    if (sqlite3_prepare_v2(r->db, sql, -1, out, NULL)) {
+        fprintf(stderr, "%s\n", sqlite3_errmsg(r->db));
+        exit(1);
+    }
+}
+
+/* Set up as the store sets its own up. */
+static void raw_open(struct raw_db *r, const char *dir, enum raw kind)
 {
     char path[300];
-    sqlite3 *db;
-    sqlite3_stmt *insert;
-    snprintf(path, sizeof path, "%s/raw-%d.db", dir, rows);
-    if (sqlite3_open(path, &db))
+    snprintf(path, sizeof path, "%s/raw-%d.db", dir, (int)kind);
+    if (sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL))
         exit(1);
-    run_sql(db, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                "PRAGMA cache_size=-16384; CREATE TABLE t(id TEXT PRIMARY KEY, body TEXT)");
-    if (sqlite3_prepare_v2(db, "INSERT INTO t VALUES(?, ?)", -1, &insert, NULL))
-        exit(1);
-    char body[200], id[ID_TEXT];
-    memset(body, 'b', sizeof body);
-    int64_t count = 0, began = now_us();
-    while (now_us() - began < RUN_MS * 1000) {
-        run_sql(db, "BEGIN IMMEDIATE");
-        for (int i = 0; i < rows; i++, count++) {
-            snprintf(id, sizeof id, "job_%012lld", (long long)count);
-            sqlite3_bind_text(insert, 1, id, -1, SQLITE_STATIC);
-            sqlite3_bind_text(insert, 2, body, sizeof body, SQLITE_STATIC);
-            if (sqlite3_step(insert) != SQLITE_DONE)
-                exit(1);
-            sqlite3_reset(insert);
-        }
-        run_sql(db, "COMMIT");
+    run_sql(r->db, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                   "PRAGMA cache_size=-16384; PRAGMA foreign_keys=OFF; PRAGMA wal_autocheckpoint=8192");
+    if (kind == RAW_JOB) {
+        run_sql(r->db, SCHEMA_SQL "INSERT INTO lanes(lane_id,name,weight) VALUES(1,'default/x/normal',3)");
+        prepare(r, texts[SQL_ACCEPT], &r->insert);
+        prepare(r, texts[SQL_EVENT_ADD], &r->event);
+    } else {
+        run_sql(r->db, "CREATE TABLE t(id TEXT PRIMARY KEY, body TEXT)");
+        prepare(r, "INSERT INTO t VALUES(?, ?)", &r->insert);
     }
-    double per_second = (double)count / ((double)(now_us() - began) / 1e6);
-    sqlite3_finalize(insert);
-    sqlite3_close(db);
-    printf("rows of SQLite alone, %3d a commit   %8.0f a second\n", rows, per_second);
-    return per_second;
+}
+
+static void raw_close(struct raw_db *r)
+{
+    sqlite3_finalize(r->insert);
+    sqlite3_finalize(r->event);
+    sqlite3_close(r->db);
+}
+
+static void step(sqlite3_stmt *s)
+{
+    if (sqlite3_step(s) != SQLITE_DONE) {
+        fprintf(stderr, "%s\n", sqlite3_errmsg(sqlite3_db_handle(s)));
+        exit(1);
+    }
+    sqlite3_reset(s);
+}
+
+static void text(sqlite3_stmt *s, int place, const char *value)
+{
+    sqlite3_bind_text(s, place, value, -1, SQLITE_STATIC);
+}
+
+/* The values that accepts below have, in the order of SQL_ACCEPT. */
+static void insert_job(struct raw_db *r, const char *id, int64_t now_ms)
+{
+    static const char *const texts_at[] = {[2] = "x", [3] = "posts", [4] = "nasa", [6] = "{\"limit\":500}",
+                                           [15] = "default", [19] = "", [30] = "", [31] = ""};
+    static const int64_t numbers[32] = {[5] = 1, [7] = 500, [8] = JOB_READY, [9] = 5, [12] = 5, [13] = 2, [14] = 50};
+    for (int i = 2; i < 32; i++) {
+        if (texts_at[i])
+            text(r->insert, i, texts_at[i]);
+        else if (i == 10 || i == 11 || i == 16)
+            sqlite3_bind_int64(r->insert, i, now_ms);
+        else if (i != 20 && i != 21 && (i < 26 || i == 29))
+            sqlite3_bind_int64(r->insert, i, numbers[i]);
+    }
+    text(r->insert, 1, id);
+    step(r->insert);
+    text(r->event, 1, id);
+    sqlite3_bind_int64(r->event, 2, 1);
+    text(r->event, 3, "job.accepted");
+    sqlite3_bind_int64(r->event, 4, now_ms);
+    text(r->event, 5, "{\"state\":\"ready\",\"site\":\"x\",\"kind\":\"posts\",\"target\":\"nasa\",\"limit\":500}");
+    step(r->event);
+}
+
+static void insert_plain(struct raw_db *r, const char *id)
+{
+    static char body[200];
+    memset(body, 'b', sizeof body);
+    text(r->insert, 1, id);
+    sqlite3_bind_text(r->insert, 2, body, sizeof body, SQLITE_STATIC);
+    step(r->insert);
+}
+
+/* Rows a second, so many a commit. */
+static double raw_rows(struct raw_db *r, enum raw kind, int rows)
+{
+    int64_t began = now_us(), count = 0;
+    while (now_us() - began < RUN_MS * 1000) {
+        run_sql(r->db, "BEGIN IMMEDIATE");
+        for (int i = 0; i < rows; i++, count++) {
+            char id[ID_TEXT];
+            snprintf(id, sizeof id, "job_%012lld", (long long)r->count++);
+            if (kind == RAW_JOB)
+                insert_job(r, id, real_now().ms);
+            else
+                insert_plain(r, id);
+        }
+        run_sql(r->db, "COMMIT");
+    }
+    return (double)count / ((double)(now_us() - began) / 1e6);
 }
 
 /* ---- the store ---- */
@@ -213,8 +295,11 @@ static double latency_ms(int64_t percent)
 
 static struct caller all[CALLERS_MAX];
 
-/* raw: rows a second of as many a commit; 0: nothing to compare with. */
-static void measure(const char *what, int callers, void (*begin)(struct caller *c), double raw)
+struct turn {
+    double per_second, per_commit, p50_ms, p99_ms;
+};
+
+static struct turn take_turn(int callers, void (*begin)(struct caller *c))
 {
     int64_t commits = metric_get(METRIC_STORE_TX, 0);
     latency_count = 0;
@@ -229,13 +314,36 @@ static void measure(const char *what, int callers, void (*begin)(struct caller *
             expected = latency_count + callers;
         }
     }
-    double per_second = (double)latency_count / ((double)(now_us() - began) / 1e6);
+    double seconds = (double)(now_us() - began) / 1e6;
     commits = metric_get(METRIC_STORE_TX, 0) - commits;
     qsort(latencies_us, (size_t)latency_count, sizeof *latencies_us, by_size);
-    printf("%-16s  %7d  %10.0f  %10.1f  %8.2f  %8.2f", what, callers, per_second,
-           (double)latency_count / (double)(commits ? commits : 1), latency_ms(50), latency_ms(99));
-    if (raw > 0)
-        printf("  %8.0f %%", 100 * per_second / raw);
+    return (struct turn){.per_second = (double)latency_count / seconds,
+                         .per_commit = (double)latency_count / (double)(commits ? commits : 1),
+                         .p50_ms = latency_ms(50),
+                         .p99_ms = latency_ms(99)};
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* raw: NULL: there is nothing to compare with. */
+static void measure(const char *what, int callers, void (*begin)(struct caller *c), struct raw_db *raw)
+{
+    double rows[RAWS] = {0};
+    struct turn best = {0};
+    for (int i = 0; i < TURNS; i++) {
+        for (int k = 0; raw && k < RAWS; k++)
+            rows[k] = larger(rows[k], raw_rows(&raw[k], (enum raw)k, callers));
+        struct turn t = take_turn(callers, begin);
+        best = t.per_second > best.per_second ? t : best;
+    }
+    printf("%-16s  %7d  %10.0f  %10.1f  %8.2f  %8.2f", what, callers, best.per_second, best.per_commit, best.p50_ms,
+           best.p99_ms);
+    if (raw)
+        printf("  %10.0f  %5.0f %%  %10.0f  %5.0f %%", rows[RAW_JOB], 100 * best.per_second / rows[RAW_JOB],
+               rows[RAW_PLAIN], 100 * best.per_second / rows[RAW_PLAIN]);
     printf("\n");
     fflush(stdout);
 }
@@ -340,14 +448,16 @@ int main(int argc, char **argv)
         all[i].op.arena = all[i].arena;
     printf("SQLite %s\n", store_version());
     static const int callers[] = {1, 16, CALLERS_MAX};
-    double raw[3];
+    struct raw_db raw[RAWS] = {0};
+    for (int k = 0; k < RAWS; k++)
+        raw_open(&raw[k], dir, (enum raw)k);
+    printf("\n%-16s  callers  per second  per commit    p50 ms    p99 ms    a job's rows       plain rows\n", "");
     for (int i = 0; i < 3; i++)
-        raw[i] = raw_rows(dir, callers[i]);
-    printf("\n%-16s  callers  per second  per commit    p50 ms    p99 ms  of SQLite\n", "");
+        measure("accepts", callers[i], begin_accepts, raw);
     for (int i = 0; i < 3; i++)
-        measure("accepts", callers[i], begin_accepts, raw[i]);
-    for (int i = 0; i < 3; i++)
-        measure("starts and ends", callers[i], begin_starts, 0);
+        measure("starts and ends", callers[i], begin_starts, NULL);
+    for (int k = 0; k < RAWS; k++)
+        raw_close(&raw[k]);
     for (int i = 0; i < CALLERS_MAX; i++)
         all[i].began_us = 0;
     printf("\n");
