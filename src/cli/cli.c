@@ -31,6 +31,7 @@ enum {
     IN_DEAD = 131072,
     IN_OPERATIONS = 262144,
     IN_WEBHOOKS = 524288,
+    IN_BACKUP = 1 << 24,
     IN_MANY = IN_BATCHES | IN_DEAD | IN_OPERATIONS,
     IN_ORDER = IN_GET | IN_CREATE,
     IN_WISH = IN_ORDER | IN_SCHEDULES | IN_BATCHES, /* what a job is to collect */
@@ -38,7 +39,7 @@ enum {
     IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL |
                 IN_MANY | IN_WEBHOOKS,
     /* everything but the service itself */
-    IN_CLIENT = IN_SERVED | IN_DOCTOR | IN_CONFIG | IN_VERSION | IN_SITE,
+    IN_CLIENT = IN_SERVED | IN_DOCTOR | IN_CONFIG | IN_VERSION | IN_SITE | IN_BACKUP,
     IN_ALL = IN_CLIENT | IN_SERVE,
 };
 
@@ -107,7 +108,7 @@ static const struct flag {
     {"apply", 0, NULL, offsetof(struct cli, apply), IN_REPLAY, "keep what is read now as the job's result"},
     {"warc", 0, "FILE", offsetof(struct cli, warc), IN_ARTIFACTS, "write them as a WARC 1.1 file; compressed when it ends with .gz"},
     {"strategy", 0, "NAME", offsetof(struct cli, strategy), IN_WISH, "only this way of reading the site: capture, dom or fetch"},
-    {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE, "JSON; for records one a line"},
+    {"json", 0, NULL, offsetof(struct cli, json), IN_SERVED | IN_DOCTOR | IN_VERSION | IN_SITE | IN_BACKUP, "JSON; for records one a line"},
     {"csv", 0, NULL, offsetof(struct cli, csv), IN_GET, "CSV with a header line"},
     {"out", 'o', "FILE", offsetof(struct cli, out), IN_GET | IN_ARTIFACTS, "get: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
     {"media", 0, "WHAT", offsetof(struct cli, media), IN_WISH, "urls: of media in the records (default); download: their files as well"},
@@ -332,6 +333,16 @@ static const struct verb {
     {"doctor", IN_DOCTOR, doctor_run, "fulmar doctor [--json]\n",
      "check this machine; says how to mend what is wrong",
      "Ends with 10 when something has to be mended.\n"},
+    {"backup", IN_BACKUP, backup_run,
+     "fulmar backup create FILE [--json]\n"
+     "fulmar backup verify FILE [--json]\n"
+     "fulmar backup restore FILE [--json]\n",
+     "the job store in one file: take it, look at it, make it a store again",
+     "create:  what the store of this configuration holds at this moment; a running service goes on.\n"
+     "verify:  reads all of FILE.\n"
+     "restore: makes FILE the store of this configuration, where there is none and no service runs.\n"
+     "Files of media, evidence and the key of sessions lie beside the store and are not in it.\n"
+     "Ends with 11 when there is a file or a store already, 65 when FILE is damaged.\n"},
     {"config", IN_CONFIG, config_run,
      "fulmar config check [FILE]\n"
      "fulmar config init [FILE]\n",

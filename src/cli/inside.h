@@ -95,6 +95,7 @@ int breakers_run(struct cli *c);
 int limits_run(struct cli *c);
 int mode_run(struct cli *c);
 int doctor_run(struct cli *c);
+int backup_run(struct cli *c);
 int config_run(struct cli *c);
 int version_run(struct cli *c);
 int site_run(struct cli *c);

@@ -136,6 +136,11 @@ err files_read_input(struct buf *out, struct fault *f)
     }
 }
 
+err files_sync_folder_of(const char *path, struct fault *f)
+{
+    return sync_folder_of(path) ? E_OK : files_fault(f, "sync the folder of", path);
+}
+
 err files_write(const char *path, struct span content, struct fault *f)
 {
     char beside[PATH_SIZE];

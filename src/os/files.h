@@ -9,6 +9,8 @@ MUST_USE err files_read(int dirfd, const char *path, size_t max, struct buf *out
 MUST_USE err files_read_input(struct buf *out, struct fault *f);
 /* Writes beside it and renames over it, 0600, fsynced. */
 MUST_USE err files_write(const char *path, struct span content, struct fault *f);
+/* A file that was made, renamed or removed there stays so when the power fails. */
+MUST_USE err files_sync_folder_of(const char *path, struct fault *f);
 MUST_USE err files_make_folder(const char *path, unsigned mode, struct fault *f); /* with parents; fine when there */
 /* Everything below and the folder itself; does not follow links. Fine when it is not there. */
 MUST_USE err files_remove_tree(const char *path, struct fault *f);

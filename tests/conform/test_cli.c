@@ -1252,6 +1252,51 @@ static void site_packs_are_shown_checked_and_tried(void **state)
     EXPECT(65, "unknown key 'nonsense'", "site", "check", copy);
 }
 
+static void write_config(char *path, size_t size, const char *name, const char *state_dir)
+{
+    snprintf(path, size, "%s/%s.yaml", server.folder, name);
+    FILE *to = fopen(path, "w");
+    assert_non_null(to);
+    fprintf(to, "store:\n  path: %s\n", state_dir);
+    fclose(to);
+}
+
+static void a_store_is_backed_up_while_it_runs_and_made_a_store_again(void **state)
+{
+    (void)state;
+    char here[256], there[256], file[256], place[256];
+    snprintf(place, sizeof place, "%s/restored", server.folder);
+    snprintf(file, sizeof file, "%s/copy.db", server.folder);
+    write_config(here, sizeof here, "here", server.folder);
+    write_config(there, sizeof there, "there", place);
+    struct call c = CALL("backup", "create", file, "--config", here);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, file));
+    drop(&c);
+    c = CALL("backup", "create", file, "--config", here);
+    expect_code(&c, 11);
+    drop(&c);
+    c = CALL("backup", "restore", file, "--config", here); /* the service runs there */
+    expect_code(&c, 11);
+    drop(&c);
+    c = CALL("backup", "verify", file, "--json");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "\"object\":\"backup\""));
+    drop(&c);
+    c = CALL("backup", "restore", file, "--config", there);
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL("backup", "verify", here);
+    expect_code(&c, 65);
+    drop(&c);
+    c = CALL("backup", "verify", "/nonexistent.db");
+    expect_code(&c, 66);
+    drop(&c);
+    c = CALL("backup", "keep", file);
+    expect_code(&c, 64);
+    drop(&c);
+}
+
 static void doctor_checks_this_machine(void **state)
 {
     (void)state;
@@ -1504,6 +1549,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_page_shows_the_same_jobs),
         cmocka_unit_test(config_is_written_once_and_checked),
         cmocka_unit_test(site_packs_are_shown_checked_and_tried),
+        cmocka_unit_test(a_store_is_backed_up_while_it_runs_and_made_a_store_again),
         cmocka_unit_test(doctor_checks_this_machine),
         cmocka_unit_test(get_brings_its_own_service_and_takes_it_away),
         cmocka_unit_test(an_interrupt_cancels_the_job_of_an_embedded_service),

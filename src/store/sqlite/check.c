@@ -30,7 +30,7 @@ static err check_counts(struct db *d, const char *path, struct fault *f)
     return e;
 }
 
-static err check_wholly(struct db *d, const char *path, struct fault *f)
+err check_wholly(struct db *d, const char *path, struct fault *f)
 {
     struct query *q = NULL;
     err e = db_ask_args(d, SQL_CHECK_WHOLLY, &q, f, NULL, 0);

@@ -10,3 +10,5 @@
  * takes to read 400 MB otherwise; in a large file SQLite finds a damaged page when it reads it. E_STORE
  * names the file and what is wrong; nothing is changed. Values that are wrong and fit are not seen. */
 MUST_USE err check_file(struct db *d, const char *path, struct fault *f);
+/* All of SQLite's own checks, whatever it takes. */
+MUST_USE err check_wholly(struct db *d, const char *path, struct fault *f);

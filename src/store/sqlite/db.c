@@ -14,6 +14,7 @@
 
 enum {
     PROGRESS_STEPS = 4000, /* of SQLite's machine: some 50 us, between two looks at the time */
+    COPY_BUSY_MS = 10000,
     READER_BUSY_MS = 1000, /* the log is being started anew: an instant */
 };
 
@@ -232,6 +233,51 @@ void db_close(struct db **d)
     sqlite3_close((*d)->handle);
     free(*d);
     *d = NULL;
+}
+
+/* ---- copies ---- */
+
+static err copy_pages(sqlite3 *from, sqlite3 *to, struct fault *f)
+{
+    sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
+    if (!b)
+        return explain(to, f);
+    /* In one go: what is written meanwhile does not make it begin again. */
+    int code = sqlite3_backup_step(b, -1);
+    sqlite3_backup_finish(b);
+    if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+        return fail(f, E_BUSY, "another program holds the job store; try again");
+    if (code == SQLITE_DONE)
+        return E_OK;
+    return sqlite3_errcode(to) ? explain(to, f) : explain(from, f);
+}
+
+static err copy_between(sqlite3 *from, sqlite3 *to, struct fault *f)
+{
+    sqlite3_busy_timeout(from, COPY_BUSY_MS);
+    if (sqlite3_exec(to, "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK)
+        return explain(to, f);
+    err e = copy_pages(from, to, f);
+    if (!e && sqlite3_exec(to, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL) != SQLITE_OK)
+        e = explain(to, f);
+    return e;
+}
+
+err db_copy(const char *from, const char *to, struct fault *f)
+{
+    sqlite3 *source = NULL, *copy = NULL;
+    err e = make_file(to, f);
+    if (!e && sqlite3_open_v2(from, &source, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        e = explain(source, f);
+    if (!e && sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        e = explain(copy, f);
+    if (!e)
+        e = copy_between(source, copy, f);
+    if (source)
+        sqlite3_db_config(source, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_close(copy);
+    sqlite3_close(source);
+    return e;
 }
 
 /* ---- statements ---- */

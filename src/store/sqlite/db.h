@@ -24,6 +24,9 @@ struct db_patience {
 MUST_USE err db_open_reader(struct db **out, const char *path, const struct db_patience *patience,
                             struct fault *f);
 void db_close(struct db **d);
+/* What a file holds at this moment into a new one (0600), whole and on the disk, which needs no log beside it. Another
+ * connection may write the first meanwhile. */
+MUST_USE err db_copy(const char *from, const char *to, struct fault *f);
 
 /* ---- statements ---- */
 struct db_arg {

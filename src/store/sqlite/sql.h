@@ -144,6 +144,8 @@
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
     X(SQL_USER_VERSION, "PRAGMA user_version")                                                 \
+    X(SQL_EPOCH, "SELECT v FROM meta WHERE k='epoch'")                                         \
+    X(SQL_EPOCH_RAISE, "UPDATE meta SET v=v+?1 WHERE k='epoch'")                               \
     X(SQL_META, "SELECT v,who,why,at FROM meta WHERE k=?1")                                    \
     X(SQL_META_SET, "UPDATE meta SET v=?2,who=?3,why=?4,at=?5 WHERE k=?1")                     \
     X(SQL_LANES, "SELECT lane_id,name,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,br_forced," \
