@@ -50,6 +50,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(DOWNLOADS, "fulmar_downloads_total", METRIC_COUNTER, "outcome", "kept reused failed", "media files asked for, by outcome") \
     X(DOWNLOAD_BYTES, "fulmar_download_bytes_total", METRIC_COUNTER, "", "", "bytes of media files fetched")               \
     X(STORE_READS_CUT, "fulmar_store_reads_cut_total", METRIC_COUNTER, "", "", "answers that took longer to read than store.read_timeout, or kept the log from being shortened, and were cut off") \
+    X(STORE_CHECK, "fulmar_store_check", METRIC_GAUGE, "", "", "0: the store's file was looked at wholly and is sound; 1: a large one is still looked at; 2: it is damaged, as the log says") \
     X(CLOCK_AHEAD, "fulmar_clock_ahead_ms", METRIC_GAUGE, "", "", "milliseconds that the clock on the wall is ahead of the store's time, which follows it by a tenth of what passes") \
     X(CLOCK_STEPS, "fulmar_clock_steps_total", METRIC_COUNTER, "", "", "times that the clock on the wall was set by more than a second, or was found wrong at the start") \
     X(MISSED_WAKEUPS, "fulmar_store_missed_wakeups_total", METRIC_COUNTER, "", "", "work found only by the safety poll; must stay 0") \

@@ -47,7 +47,8 @@ struct node {
     struct timer *hard_stop, *beat, *look; /* look: at the folder of the site packs */
     mono asked; /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
-    struct outlook outlook; /* as the store said last */
+    struct outlook outlook;
+    enum store_check check; /* said last */ /* as the store said last */
     bool stopping, ready_said;
     struct buf hosts; /* as egress was told last */
     char binary[256]; /* of the browser */
@@ -64,6 +65,20 @@ static void say_ready(struct node *n)
 
 /* ---- wake-ups ---- */
 
+/* Once, when a large file was looked at wholly. */
+static void say_check(struct node *n)
+{
+    struct fault damage = {0};
+    enum store_check check = store_thread_check(n->store, damage.words);
+    if (check == n->check)
+        return;
+    n->check = check;
+    if (check == STORE_CHECK_DAMAGED)
+        log_error("store.damaged", F_C("why", damage.words));
+    else if (check == STORE_CHECK_DONE)
+        log_info("store.checked", F_C("what", "all of the file is sound"));
+}
+
 static void on_store(void *ctx)
 {
     struct node *n = ctx;
@@ -71,6 +86,7 @@ static void on_store(void *ctx)
     if (!n->store)
         return;
     store_thread_collect(n->store, &n->outlook, &last_event);
+    say_check(n);
     if (n->api)
         api_new_events(n->api, last_event);
     if (n->pool)

@@ -63,6 +63,21 @@ bool store_reader_end(struct store *reader, struct unsure **out_unsure)
     return ops_of(reader)->reader_end(reader, out_unsure);
 }
 
+void store_reader_stop(struct store *reader)
+{
+    ops_of(reader)->reader_stop(reader);
+}
+
+bool store_check_due(const struct store *s)
+{
+    return ops_of(s)->check_due && ops_of(s)->check_due(s);
+}
+
+err store_reader_check(struct store *reader, int64_t *place, struct fault *f)
+{
+    return ops_of(reader)->reader_check(reader, place, f);
+}
+
 void store_reader_finish(struct store *of, struct unsure *unsure, wall now)
 {
     ops_of(of)->reader_finish(of, unsure, now);

@@ -27,5 +27,15 @@ struct unsure {
 };
 /* True: the store waits for this to shorten its log: its thread should call store_idle(). */
 bool store_reader_end(struct store *reader, struct unsure **out_unsure);
+/* A reading is cut off now, and each one that begins after this: for stopping. Any thread. */
+void store_reader_stop(struct store *reader);
+
+/* ---- what was not looked at when the store was opened ---- */
+bool store_check_due(const struct store *s);
+/* The next piece, a table with its indexes: *place counts them, from 0. On a reader between begin and end, which
+ * should have minutes for one: it makes way by itself when the log is to be shortened. E_END: all was looked at. E_TIMEOUT: it made way;
+ * ask again. E_STORE: damaged; the words name the file and the page or row. */
+MUST_USE err store_reader_check(struct store *reader, int64_t *place, struct fault *f);
+
 /* On the store's own thread. */
 void store_reader_finish(struct store *of, struct unsure *unsure, wall now);

@@ -27,6 +27,9 @@ enum {
     TROUBLE_MS = 250,  /* rest after the upkeep of a broken store failed */
     DRIFT_MS = 300000, /* between two looks at all fields of all sites */
     MORE_MS = 100,     /* between two steps of a long deletion */
+    CHECK_MS = 600000, /* for one table of a large file, on a slow disk */
+    CHECK_REST_MS = 50,
+    CHECK_AGAIN_MS = 2000, /* after it made way */
     SAME_MS = 50,      /* clocks that differ by no more are one */
     STEP_MS = 1000,    /* a clock that moved so much by itself was set */
 };
@@ -47,6 +50,7 @@ struct store_thread {
     struct shared *shared; /* whose store it is; NULL: the embedded one */
     struct store *store; /* the thread's alone between start and join */
     pthread_t thread;
+    struct eyes checker; /* reader NULL: there is nothing to look at */
     struct eyes eyes[STORE_READERS_MAX];
     int eye_count; /* that run */
     pthread_mutex_t clock_lock;
@@ -54,9 +58,11 @@ struct store_thread {
     enum steady_start found;
     wall found_last;
     pthread_mutex_t lock;
-    pthread_cond_t posted, asked;
+    pthread_cond_t posted, asked, ends;
     /* under the lock */
     struct ops waiting, to_read, done;
+    enum store_check check;
+    struct fault damage;
     bool idle_wanted; /* the last reader left, and the log is to be shortened */
     bool closing;     /* readers: end when there is nothing left */
     bool told;        /* another machine left work */
@@ -768,6 +774,63 @@ static void *reader_main(void *arg)
     return NULL;
 }
 
+/* ---- what was not looked at at the start ---- */
+
+/* False: the service is stopping. */
+static bool rest_between(struct store_thread *t, int64_t ms)
+{
+    struct timespec until = instant_in(ms);
+    pthread_mutex_lock(&t->lock);
+    while (!t->closing && pthread_cond_timedwait(&t->ends, &t->lock, &until) == 0)
+        ;
+    bool goes_on = !t->closing;
+    pthread_mutex_unlock(&t->lock);
+    return goes_on;
+}
+
+/* E_TIMEOUT: not now. */
+static err check_piece(struct eyes *y, int64_t *place, struct fault *f)
+{
+    struct unsure *none;
+    err e = store_reader_begin(y->reader, NULL);
+    if (e)
+        return E_TIMEOUT;
+    e = store_reader_check(y->reader, place, f);
+    if (store_reader_end(y->reader, &none)) {
+        pthread_mutex_lock(&y->of->lock);
+        y->of->idle_wanted = true;
+        pthread_cond_signal(&y->of->posted);
+        pthread_mutex_unlock(&y->of->lock);
+    }
+    return e;
+}
+
+static void say_checked(struct store_thread *t, enum store_check result, const struct fault *f)
+{
+    pthread_mutex_lock(&t->lock);
+    t->check = result;
+    t->damage = *f;
+    pthread_mutex_unlock(&t->lock);
+    metric_set(METRIC_STORE_CHECK, 0, result);
+    t->config.wake(t->config.wake_ctx);
+}
+
+static void *checker_main(void *arg)
+{
+    struct eyes *y = arg;
+    int64_t place = 0, rest_ms = CHECK_REST_MS;
+    while (rest_between(y->of, rest_ms)) {
+        struct fault f = {0};
+        err e = check_piece(y, &place, &f);
+        if (e && e != E_TIMEOUT) {
+            say_checked(y->of, e == E_END ? STORE_CHECK_DONE : STORE_CHECK_DAMAGED, &f);
+            return NULL;
+        }
+        rest_ms = e ? CHECK_AGAIN_MS : CHECK_REST_MS;
+    }
+    return NULL;
+}
+
 /* ---- face ---- */
 
 static err start_thread(pthread_t *out, void *(*run_it)(void *arg), void *arg, struct fault *f)
@@ -786,12 +849,32 @@ static void stop_readers(struct store_thread *t)
     pthread_mutex_lock(&t->lock);
     t->closing = true;
     pthread_cond_broadcast(&t->asked);
+    pthread_cond_broadcast(&t->ends);
     pthread_mutex_unlock(&t->lock);
+    if (t->checker.reader) {
+        store_reader_stop(t->checker.reader);
+        pthread_join(t->checker.thread, NULL);
+        store_reader_close(&t->checker.reader);
+    }
     for (; t->eye_count > 0; t->eye_count--) {
         struct eyes *y = &t->eyes[t->eye_count - 1];
         pthread_join(y->thread, NULL);
         store_reader_close(&y->reader);
     }
+}
+
+static err start_checker(struct store_thread *t, struct fault *f)
+{
+    struct eyes *y = &t->checker;
+    if (t->config.readers == 0 || !store_has_readers(t->store) || !store_check_due(t->store))
+        return E_OK;
+    y->of = t;
+    t->check = STORE_CHECK_RUNS;
+    metric_set(METRIC_STORE_CHECK, 0, t->check);
+    err e = store_reader_open(&y->reader, t->store, CHECK_MS, f);
+    if (!e && (e = start_thread(&y->thread, checker_main, y, f)))
+        store_reader_close(&y->reader);
+    return e;
 }
 
 static err start_readers(struct store_thread *t, struct fault *f)
@@ -806,6 +889,8 @@ static err start_readers(struct store_thread *t, struct fault *f)
             store_reader_close(&y->reader);
         t->eye_count += !e;
     }
+    if (!e)
+        e = start_checker(t, f);
     if (e)
         stop_readers(t);
     return e;
@@ -818,6 +903,7 @@ static void free_thread(struct store_thread **t)
     else
         store_close(&(*t)->store);
     pthread_cond_destroy(&(*t)->asked);
+    pthread_cond_destroy(&(*t)->ends);
     pthread_mutex_destroy(&(*t)->clock_lock);
     pthread_cond_destroy(&(*t)->posted);
     pthread_mutex_destroy(&(*t)->lock);
@@ -858,8 +944,9 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&t->posted, &attr);
+    pthread_cond_init(&t->asked, &attr);
+    pthread_cond_init(&t->ends, &attr);
     pthread_condattr_destroy(&attr);
-    pthread_cond_init(&t->asked, NULL);
     pthread_mutex_init(&t->lock, NULL);
     pthread_mutex_init(&t->clock_lock, NULL);
     struct outlook first; /* for a collect that comes before the thread had its first turn */
@@ -922,6 +1009,16 @@ void store_thread_collect(struct store_thread *t, struct outlook *out_outlook,
     pthread_mutex_unlock(&t->lock);
     for (struct store_op *op; (op = ops_shift(&done));)
         op->on_done(op);
+}
+
+enum store_check store_thread_check(struct store_thread *t, char *out_words)
+{
+    pthread_mutex_lock(&t->lock);
+    enum store_check check = t->check;
+    if (check == STORE_CHECK_DAMAGED)
+        memcpy(out_words, t->damage.words, sizeof t->damage.words);
+    pthread_mutex_unlock(&t->lock);
+    return check;
 }
 
 void store_thread_stop(struct store_thread **t)

@@ -149,6 +149,11 @@ void store_thread_post(struct store_thread *t, struct store_op *op);
 void store_thread_hungry(struct store_thread *t, bool hungry);
 /* What is wrong with the servers of a store of several machines. Returns how many. */
 size_t store_thread_findings(const struct store_thread *t, struct preflight_finding out[PREFLIGHT_MOST]);
+/* What of the store's file was looked at. A large one is looked at table by table behind the start, with what time
+ * there is (readers > 0). */
+enum store_check { STORE_CHECK_DONE, STORE_CHECK_RUNS, STORE_CHECK_DAMAGED };
+/* out_words (as long as those of a fault): of DAMAGED, what and where; else untouched. */
+enum store_check store_thread_check(struct store_thread *t, char *out_words);
 /* The store's time: what its instants (a lease's deadline_ms) are compared with. Any thread. */
 wall store_thread_now(struct store_thread *t);
 /* How the clock on the wall was found when the store was opened; out_last: when it had been used last. */

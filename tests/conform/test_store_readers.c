@@ -476,6 +476,83 @@ static void stopping_answers_those_who_read(void **state)
     }
 }
 
+/* ---- a large file ---- */
+
+/* More than what is looked at before the start. */
+static void fill_store(void)
+{
+    enum { JOBS = 36000, SPEC = 1900 };
+    static char spec[SPEC];
+    struct fault f = {0};
+    struct store *s = NULL;
+    memset(spec, ' ', sizeof spec);
+    spec[0] = '{';
+    spec[SPEC - 1] = '}';
+    assert_int_equal(store_open(&s, w->dir, &w->config.limits, 1, real_now(), &f), E_OK);
+    for (int i = 0; i < JOBS; i++) {
+        char id[ID_TEXT];
+        struct accept_reply reply;
+        snprintf(id, sizeof id, "job_%08d", i);
+        struct accept_args args = {.id = span_of(id), .site = SPAN("x"), .kind = SPAN("posts"), .target = SPAN("nasa"),
+                                   .lane = SPAN("default/x/normal"), .spec = {spec, sizeof spec}, .prio = 5};
+        if (i % 1000 == 0)
+            assert_int_equal(store_begin(s, &f), E_OK);
+        assert_int_equal(store_accept(s, &args, real_now(), &reply, &f), E_OK);
+        if (i % 1000 == 999)
+            assert_int_equal(store_commit(s, &f), E_OK);
+    }
+    store_close(&s);
+}
+
+/* The page of the middle of the log of events; no start counts those. */
+static long break_a_page_of_events(void)
+{
+    enum { PAGE = 8192 };
+    static unsigned char page[PAGE];
+    char path[128];
+    long broken = 0, seen = 0;
+    snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    for (long n = 1; !broken && fread(page, PAGE, 1, file) == 1; n++) {
+        bool events = page[0] == 0x0d && memmem(page, PAGE, "job.accepted", 12);
+        if (events && ++seen == 50)
+            broken = n;
+    }
+    assert_true(broken > 0);
+    memset(page, 0x5a, PAGE);
+    fseek(file, (broken - 1) * PAGE, SEEK_SET);
+    assert_int_equal(fwrite(page, PAGE, 1, file), 1);
+    fclose(file);
+    return broken;
+}
+
+static void s16_a_large_file_is_looked_at_wholly_behind_the_start(void **state)
+{
+    (void)state;
+    char words[240] = "", page[40];
+    fill_store();
+    start(1, 2000);
+    assert_int_equal(store_thread_check(w->t, words), STORE_CHECK_RUNS);
+    accept_job("job_meanwhile"); /* the service works */
+    wait_for(store_thread_check(w->t, words) != STORE_CHECK_RUNS);
+    assert_int_equal(store_thread_check(w->t, words), STORE_CHECK_DONE);
+    assert_int_equal(metric_get(METRIC_STORE_CHECK, 0), STORE_CHECK_DONE);
+    store_thread_stop(&w->t);
+    snprintf(page, sizeof page, "page %ld", break_a_page_of_events());
+    start(1, 2000);
+    wait_for(store_thread_check(w->t, words) != STORE_CHECK_RUNS);
+    assert_int_equal(store_thread_check(w->t, words), STORE_CHECK_DAMAGED);
+    assert_int_equal(metric_get(METRIC_STORE_CHECK, 0), STORE_CHECK_DAMAGED);
+    if (!strstr(words, "fulmar.db") || !strcasestr(words, page))
+        fail_msg("%s, not of %s", words, page);
+    store_thread_stop(&w->t);
+    start(1, 2000); /* stopping in the middle of a look waits for nothing */
+    int64_t began = real_now().ms;
+    store_thread_stop(&w->t);
+    assert_true(real_now().ms - began < 5000);
+}
+
 /* ---- a reader by itself ---- */
 
 static void one_reading_is_of_one_moment(void **state)
@@ -525,6 +602,7 @@ int main(void)
         T(readers_go_on_when_the_store_is_opened_anew),
         T(stopping_answers_those_who_read),
         T(one_reading_is_of_one_moment),
+        T(s16_a_large_file_is_looked_at_wholly_behind_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,10 @@
 #include "store/sqlite/check.h"
 
+#include "store/sqlite/inside.h"
+#include "store/sqlite/sqlite.h"
+
+#include "base/need.h"
+
 static const int64_t WHOLLY_BYTES = 64 << 20;
 
 /* Columns of SQL_CHECK_COUNTS: two that have to be the same, and what it means when they are not. */
@@ -54,13 +59,56 @@ static err file_bytes(struct db *d, int64_t *out_bytes, struct fault *f)
     return e;
 }
 
-err check_file(struct db *d, const char *path, struct fault *f)
+/* ---- in pieces ---- */
+
+enum { TABLE_NAME = 64 };
+
+/* E_END: there is none any more. */
+static err name_table(struct db *d, int64_t place, char out[TABLE_NAME], struct fault *f)
+{
+    struct query *q = NULL;
+    err e = db_ask(d, SQL_CHECK_NAME, &q, f, DB_I(place));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e)
+        span_copy(db_text(q, 0), out, TABLE_NAME);
+    db_end(q);
+    return e;
+}
+
+err sqlite_reader_check(struct store *reader, int64_t *place, struct fault *f)
+{
+    char table[TABLE_NAME];
+    struct query *q = NULL;
+    need(reader->reading);
+    reader->reading->makes_way = true;
+    err e = name_table(reader->db, *place, table, f);
+    if (!e)
+        e = db_ask(reader->db, SQL_CHECK_PIECE, &q, f, DB_T(span_of(table)));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e && !span_is(db_text(q, 0), "ok"))
+        e = fail_damaged(reader->path, db_text(q, 0), f);
+    db_end(q);
+    *place += !e;
+    return e;
+}
+
+bool sqlite_check_due(const struct store *s)
+{
+    return s->check_due;
+}
+
+err check_file(struct db *d, const char *path, bool *out_wholly, struct fault *f)
 {
     int64_t bytes = 0;
     err e = file_bytes(d, &bytes, f);
     if (!e)
         e = check_counts(d, path, f);
-    if (!e && bytes <= WHOLLY_BYTES)
+    *out_wholly = bytes <= WHOLLY_BYTES;
+    if (!e && *out_wholly)
         e = check_wholly(d, path, f);
     return e;
 }

@@ -8,6 +8,8 @@
 #include "store/sqlite/lanes.h"
 #include "store/sqlite/sqlite.h"
 
+#include <stdatomic.h>
+
 struct secret_key;
 
 enum {
@@ -76,6 +78,8 @@ struct reading {
     int64_t most_ms;
     mono until;            /* of what it reads now */
     bool was_cut;
+    bool makes_way;        /* is not worth a longer log */
+    atomic_bool stopped;
     struct unsure *unsure; /* of this reading */
     struct store *next;    /* another reader of the same store */
 };
@@ -95,6 +99,7 @@ struct store {
     int64_t disk_free;  /* bytes, when the group began */
     int64_t reaped_ms;  /* sqlite_reap() ran last */
     int64_t found_ms, last_ms; /* of clock.h: when it was opened, when it had been used last */
+    bool check_due; /* not all of the file was looked at when it was opened */
     bool clock_told;
     int64_t real_ahead_ms;
     int64_t clock_kept_ms; /* what is on the disk */

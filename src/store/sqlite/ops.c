@@ -12,4 +12,7 @@ const struct store_ops sqlite_ops = {
     .reader_begin = sqlite_reader_begin,
     .reader_end = sqlite_reader_end,
     .reader_finish = sqlite_reader_finish,
+    .reader_stop = sqlite_reader_stop,
+    .check_due = sqlite_check_due,
+    .reader_check = sqlite_reader_check,
     STORE_OPERATIONS(OPERATION)};

@@ -25,7 +25,8 @@ enum gate_state {
 struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    atomic_bool cut; /* who is inside has to go */
+    atomic_bool cut;  /* who is inside has to go */
+    atomic_bool shut; /* as the state says */
     /* under the lock */
     enum gate_state state;
     int inside;
@@ -55,6 +56,7 @@ static void set_state(struct gate *g, enum gate_state state, bool cut)
 {
     pthread_mutex_lock(&g->lock);
     g->state = state;
+    atomic_store(&g->shut, state == GATE_SHUT);
     atomic_store(&g->cut, cut);
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&g->lock);
@@ -104,7 +106,9 @@ void gate_close(struct store *s)
 static bool is_over(void *ctx)
 {
     struct store *r = ctx;
-    if (!atomic_load(&r->gate->cut) && !mono_past(r->reading->until, clock_mono()))
+    bool makes_way = r->reading->makes_way && atomic_load(&r->gate->shut);
+    if (!atomic_load(&r->gate->cut) && !atomic_load(&r->reading->stopped) && !makes_way &&
+        !mono_past(r->reading->until, clock_mono()))
         return false;
     r->reading->was_cut = true;
     return true;
@@ -179,7 +183,7 @@ err sqlite_reader_begin(struct store *r, struct fault *f)
         return e;
     struct reading *g = r->reading;
     g->until = mono_add(clock_mono(), g->most_ms);
-    g->was_cut = false;
+    g->was_cut = g->makes_way = false;
     g->unsure = NULL;
     struct db_patience patience = {.over = is_over, .ctx = r};
     if (!r->db)
@@ -190,6 +194,11 @@ err sqlite_reader_begin(struct store *r, struct fault *f)
     if (e)
         (void)go_out(r->gate);
     return e;
+}
+
+void sqlite_reader_stop(struct store *r)
+{
+    atomic_store(&r->reading->stopped, true);
 }
 
 static err end_view(struct store *r, struct fault *f)
@@ -203,7 +212,7 @@ bool sqlite_reader_end(struct store *r, struct unsure **out_unsure)
     /* A connection that cannot even do this is of no use: the next reading opens another. */
     if (end_view(r, &ignored))
         db_close(&r->db);
-    metric_add(METRIC_STORE_READS_CUT, 0, r->reading->was_cut);
+    metric_add(METRIC_STORE_READS_CUT, 0, r->reading->was_cut && !r->reading->makes_way);
     *out_unsure = r->reading->unsure;
     return go_out(r->gate);
 }

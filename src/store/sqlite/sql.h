@@ -128,6 +128,9 @@
 #define SQL_CHECK_TABLE(X)                                                                     \
     X(SQL_PAGE_COUNT, "PRAGMA page_count")                                                     \
     X(SQL_CHECK_WHOLLY, "PRAGMA integrity_check(1)")                                           \
+    X(SQL_CHECK_NAME, "SELECT name FROM sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite_%'" \
+                       " ORDER BY name LIMIT 1 OFFSET ?1")                                     \
+    X(SQL_CHECK_PIECE, "SELECT integrity_check FROM pragma_integrity_check(?1) LIMIT 1")       \
     X(SQL_CHECK_COUNTS, "SELECT (SELECT count(*) FROM jobs NOT INDEXED),"                      \
                         "(SELECT count(*) FROM jobs INDEXED BY sqlite_autoindex_jobs_1 WHERE id>=''),"  \
                         "(SELECT count(*) FROM jobs INDEXED BY jobs_state WHERE state>=0),"    \

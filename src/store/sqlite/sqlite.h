@@ -15,6 +15,9 @@ void sqlite_clock_tell(struct store *s, int64_t real_ahead_ms);
 err sqlite_reader_open(struct store **out, struct store *of, int64_t most_ms, struct fault *f);
 err sqlite_reader_begin(struct store *reader, struct fault *f);
 bool sqlite_reader_end(struct store *reader, struct unsure **out_unsure);
+void sqlite_reader_stop(struct store *reader);
+bool sqlite_check_due(const struct store *s);
+err sqlite_reader_check(struct store *reader, int64_t *place, struct fault *f);
 void sqlite_reader_finish(struct store *of, struct unsure *unsure, wall now);
 #define OPERATION(result, name, parameters, arguments) result sqlite_##name parameters;
 STORE_OPERATIONS(OPERATION)

@@ -65,13 +65,15 @@ static err make_schema(struct db *d, struct fault *f)
 /* Connection, schema, and what is kept in memory of the rows. */
 static err attach(struct store *s, struct fault *f)
 {
+    bool wholly = true;
     err e = db_open(&s->db, s->path, s->doubted, f);
     if (!e)
         disk_doubt(s, false);
     if (!e)
         e = make_schema(s->db, f);
     if (!e)
-        e = check_file(s->db, s->path, f);
+        e = check_file(s->db, s->path, &wholly, f);
+    s->check_due = !wholly;
     if (!e)
         e = modes_load(s, f);
     if (!e)
