@@ -1719,7 +1719,7 @@ static bool may_scan(enum sql id)
 {
     return id == SQL_EVIDENCE_SUM || id == SQL_KEPT_BYTES || id == SQL_LANES || id == SQL_LANE_COUNTS || id == SQL_EVENTS_PRUNE ||
            id == SQL_EVENT_LAST || id == SQL_FILE_TOTALS || id == SQL_GONE || id == SQL_LIMITS || id == SQL_STATE_COUNTS || id == SQL_CHECK_COUNTS ||
-           id == SQL_CHECK_WHOLLY || id == SQL_SPOOL_COUNT;
+           id == SQL_CHECK_WHOLLY || id == SQL_CHECK_NAME || id == SQL_CHECK_PIECE || id == SQL_SPOOL_COUNT;
 }
 
 static void no_statement_walks_a_table_or_sorts(void **state)

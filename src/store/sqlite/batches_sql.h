@@ -14,7 +14,7 @@
     "  sealed      INTEGER NOT NULL CHECK(sealed IN (0,1)),"                                   \
     "  stopped     INTEGER NOT NULL DEFAULT 0 CHECK(stopped IN (0,1)),"                        \
     "  stop_after  INTEGER NOT NULL CHECK(stop_after >= 0),"                                   \
-    "  parallel    INTEGER NOT NULL CHECK(parallel >= 0)," /* 0: any number */                 \
+    "  parallel    INTEGER NOT NULL DEFAULT 0 CHECK(parallel >= 0)," /* 0: any number */       \
     "  gone_well   INTEGER NOT NULL DEFAULT 0,"                                                \
     "  gone_other  INTEGER NOT NULL DEFAULT 0,"                                                \
     "  on_complete TEXT," /* tickets */                                                        \

@@ -9,7 +9,7 @@
 enum { SCHEMA_VERSION = 5 };
 
 /* clang-format off */
-#define SCHEMA_SQL                                                                             \
+#define SCHEMA_SINCE_3_SQL                                                                     \
     "CREATE TABLE lanes("                                                                      \
     "  lane_id       INTEGER PRIMARY KEY,"                                                     \
     "  name          TEXT NOT NULL UNIQUE,"                                                    \
@@ -163,6 +163,19 @@ enum { SCHEMA_VERSION = 5 };
     "CREATE INDEX jobs_dead ON jobs(finished_at) WHERE state=5;"                               \
     "CREATE TABLE gone(job INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT;" /* deleted; what it had is left */ \
     "CREATE INDEX jobs_state ON jobs(state, seq);"                                             \
+    "CREATE TABLE events("                                                                     \
+    "  seq  INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \
+    "  job  TEXT NOT NULL,"                                                                    \
+    "  n    INTEGER NOT NULL," /* of this job: 1, 2, 3 ... */                                  \
+    "  kind TEXT NOT NULL,"                                                                    \
+    "  at   INTEGER NOT NULL,"                                                                 \
+    "  body TEXT NOT NULL"                                                                     \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX events_job ON events(job, seq);"                                             \
+    BATCHES_JOBS_SQL SCHEDULES_SQL SESSIONS_SQL BATCHES_SQL WEBHOOKS_SQL
+
+/* What a store of version 3 has already. */
+#define SCHEMA_OF_3_SQL                                                                        \
     "CREATE TABLE items("                                                                      \
     "  iid        INTEGER PRIMARY KEY,"                                                        \
     "  job        INTEGER NOT NULL," /* whose reading this is: each job keeps its own */       \
@@ -192,16 +205,9 @@ enum { SCHEMA_VERSION = 5 };
     "  UNIQUE(site, kind, target, variant)"                                                    \
     ") STRICT;"                                                                                \
     "CREATE INDEX marks_age ON marks(updated_at);"                                             \
-    "CREATE TABLE events("                                                                     \
-    "  seq  INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \
-    "  job  TEXT NOT NULL,"                                                                    \
-    "  n    INTEGER NOT NULL," /* of this job: 1, 2, 3 ... */                                  \
-    "  kind TEXT NOT NULL,"                                                                    \
-    "  at   INTEGER NOT NULL,"                                                                 \
-    "  body TEXT NOT NULL"                                                                     \
-    ") STRICT;"                                                                                \
-    "CREATE INDEX events_job ON events(job, seq);"                                             \
-    BATCHES_JOBS_SQL FIELDS_SQL EVIDENCE_SQL FILES_SQL SCHEDULES_SQL SESSIONS_SQL BATCHES_SQL WEBHOOKS_SQL
+    FIELDS_SQL EVIDENCE_SQL FILES_SQL
+
+#define SCHEMA_SQL SCHEMA_SINCE_3_SQL SCHEMA_OF_3_SQL
 
 /* Which path each field of a record came from, by the hour. */
 #define FIELDS_SQL                                                                             \

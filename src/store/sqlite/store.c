@@ -5,6 +5,7 @@
 #include "store/sqlite/check.h"
 #include "store/sqlite/inside.h"
 #include "store/sqlite/schema.h"
+#include "store/sqlite/upgrade.h"
 
 #include "os/secret.h"
 
@@ -41,7 +42,7 @@ static err read_number(struct db *d, enum sql id, int64_t *out, struct fault *f)
     return e == E_END ? E_OK : e;
 }
 
-static err make_schema(struct db *d, struct fault *f)
+static err make_schema(struct db *d, const char *path, struct fault *f)
 {
     int64_t version;
     err e = read_number(d, SQL_USER_VERSION, &version, f);
@@ -54,9 +55,7 @@ static err make_schema(struct db *d, struct fault *f)
     if (version == SCHEMA_VERSION)
         return E_OK;
     if (version > 0)
-        return fail(f, E_STORE,
-                    "a development version of Fulmar made this job store, which this one cannot bring "
-                    "up to date; move it away, or choose another store.path");
+        return upgrade_store(d, path, version, f);
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
     _Static_assert(SCHEMA_VERSION == 5, "user_version below");
     return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=5; COMMIT;", f);
@@ -70,7 +69,7 @@ static err attach(struct store *s, struct fault *f)
     if (!e)
         disk_doubt(s, false);
     if (!e)
-        e = make_schema(s->db, f);
+        e = make_schema(s->db, s->path, f);
     if (!e)
         e = check_file(s->db, s->path, &wholly, f);
     s->check_due = !wholly;

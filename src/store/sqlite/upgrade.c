@@ -1,0 +1,70 @@
+#include "store/sqlite/upgrade.h"
+
+#include "store/sqlite/schema.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* clang-format off */
+/* Version 4: queues of tenants and classes, times, unique keys, shared results, batches, schedules, sessions; events are numbered
+ * within their job. Tables that did not change stay as they are.
+ *
+ * A queue had no tenant; its use is not known, and counts from its last event. Equal requests have a table of their own.
+ * Nothing was ever blocked. */
+#define UPGRADE_3_SQL                                                                          \
+    "DROP INDEX jobs_ready; DROP INDEX jobs_due; DROP INDEX jobs_lease; DROP INDEX jobs_ended;" \
+    "DROP INDEX jobs_state; DROP INDEX jobs_key; DROP INDEX events_job;"                       \
+    "ALTER TABLE lanes RENAME TO lanes_3; ALTER TABLE jobs RENAME TO jobs_3; ALTER TABLE events RENAME TO events_3;" \
+    SCHEMA_SINCE_3_SQL                                                                         \
+    "INSERT INTO lanes(lane_id,name,weight,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,used_at)" \
+    " SELECT lane_id,iif(name LIKE '%/%/%',name,'default/'||name),weight,pass,tat_ms,blocked_until,br_state,br_fails,br_until," \
+    "br_trips,(SELECT coalesce(max(at),0) FROM events_3) FROM lanes_3;"                        \
+    "INSERT INTO events(seq,job,n,kind,at,body)"                                               \
+    " SELECT seq,job,iif(job='',0,row_number() OVER (PARTITION BY job ORDER BY seq)),kind,at,body FROM events_3 ORDER BY seq;" \
+    "DELETE FROM sqlite_sequence WHERE name='events';"                                         \
+    "UPDATE sqlite_sequence SET name='events' WHERE name='events_3';"                          \
+    "INSERT INTO jobs(seq,id,site,tenant,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,needs,events,fence,nonce," \
+    "worker,lease_until,suspect,started,cancel_req,n_fail,n_crash,n_throttle,n_release,n_ok,n_void,max_fail,max_crash," \
+    "max_throttle,fail_base,crash_base,release_base,progressed,next_batch,cursor,have,users,bytes,counts,rejected,conflicts," \
+    "filtered,mark,variant,known,failure,verdict,end_reason,why,report,revision,created_at,started_at,finished_at)" \
+    " SELECT seq,id,site,'default',kind,target,lane_id,spec,job_limit,iif(state=0,2,state),prio,rank,run_at,1,"  \
+    "(SELECT count(*) FROM events e WHERE e.job=j.id),fence,nonce,"                            \
+    "worker,lease_until,suspect,started,cancel_req,n_fail,n_crash,n_throttle,n_release,n_ok,n_void,max_fail,max_crash," \
+    "max_throttle,fail_base,crash_base,release_base,progressed,next_batch,cursor,have,users,"  \
+    "(SELECT coalesce(sum(length(CAST(i.json AS BLOB))),0) FROM items i WHERE i.job=j.seq),counts,rejected,conflicts," \
+    "filtered,mark,variant,known,failure,verdict,end_reason,why,report,revision,created_at,started_at,finished_at" \
+    " FROM jobs_3 j ORDER BY seq;"                                                             \
+    "INSERT INTO requests(tenant,key,hash,job,at)"                                             \
+    " SELECT 'default',idem_key,idem_hash,id,created_at FROM jobs_3 WHERE idem_key IS NOT NULL;" \
+    "DROP TABLE jobs_3; DROP TABLE lanes_3; DROP TABLE events_3;"
+
+/* Version 5: webhooks, batches of which so many jobs run at once. */
+#define UPGRADE_4_SQL                                                                          \
+    "ALTER TABLE batches ADD COLUMN parallel INTEGER NOT NULL DEFAULT 0 CHECK(parallel >= 0);" \
+    WEBHOOKS_SQL
+/* clang-format on */
+
+/* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
+static err keep_copy(const char *path, int64_t version, struct fault *f)
+{
+    char copy[1024];
+    int n = snprintf(copy, sizeof copy, "%s.version-%lld", path, (long long)version);
+    if (n <= 0 || (size_t)n >= sizeof copy)
+        return fail(f, E_STORE, "the path of the job store is too long");
+    (void)unlink(copy);
+    return db_copy(path, copy, f);
+}
+
+err upgrade_store(struct db *d, const char *path, int64_t version, struct fault *f)
+{
+    if (version != 3 && version != 4)
+        return fail(f, E_STORE,
+                    "a development version of Fulmar made this job store, which this one cannot bring "
+                    "up to date; move it away, or choose another store.path");
+    err e = keep_copy(path, version, f);
+    _Static_assert(SCHEMA_VERSION == 5, "user_version below");
+    if (e)
+        return e;
+    return version == 3 ? db_script(d, "BEGIN IMMEDIATE;" UPGRADE_3_SQL "PRAGMA user_version=5; COMMIT;", f)
+                        : db_script(d, "BEGIN IMMEDIATE;" UPGRADE_4_SQL "PRAGMA user_version=5; COMMIT;", f);
+}
