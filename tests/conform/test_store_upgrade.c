@@ -224,9 +224,29 @@ static void s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs"), 8);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_3' ESCAPE '\\'"), 0);
     /* and so does this one with a store of the version to come */
-    run("fulmar.db", "PRAGMA user_version=5");
+    run("fulmar.db", "PRAGMA user_version=6");
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
     assert_non_null(strstr(fault.words, "newer"));
+}
+
+/* What version 5 brought is taken out again, which is version 4. */
+static void s19_a_store_of_version_4_goes_on_with_every_job_as_it_was(void **state)
+{
+    (void)state;
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    store_close(&store);
+    run("fulmar.db", "DROP TABLE webhooks; DROP TABLE deliveries; ALTER TABLE batches DROP COLUMN parallel;"
+                     "INSERT INTO batches(id,tenant,name,sealed,stop_after,created_at,updated_at) VALUES('bat_1','default','b',0,0,1,1);"
+                     "PRAGMA user_version=4");
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    assert_int_equal(look("job_dead").state, JOB_DEAD);
+    store_close(&store);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 5);
+    assert_int_equal(ask("fulmar.db.version-4", "PRAGMA user_version"), 4);
+    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs"), 8);
+    assert_int_equal(ask("fulmar.db", "SELECT parallel FROM batches"), 0);
+    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM webhooks"), 0);
+    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'deliveries\\_%' ESCAPE '\\'"), 6);
 }
 
 static void an_upgrade_that_cannot_be_done_leaves_the_store_as_it_was(void **state)
@@ -249,6 +269,7 @@ int main(void)
         T(s19_a_store_of_version_3_goes_on_with_every_job_as_it_was),
         T(what_follows_is_as_in_a_store_of_today),
         T(s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one),
+        T(s19_a_store_of_version_4_goes_on_with_every_job_as_it_was),
         T(an_upgrade_that_cannot_be_done_leaves_the_store_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
