@@ -112,6 +112,19 @@ err asked_batch(const struct commit_args *args, enum item_kind counts, struct fa
     return E_OK;
 }
 
+err asked_operation(const struct operation_args *a, struct fault *f)
+{
+    const struct dead_filter *by = &a->filter;
+    if (!id_valid(a->id, "opr"))
+        return fail(f, E_BAD_INPUT, "the id of the operation is not valid");
+    if (by->site.n >= SITE_NAME || by->kind.n >= SITE_NAME || by->failure >= FAILURE_COUNT ||
+        (by->fingerprint.n && !fingerprint_valid(by->fingerprint)))
+        return fail(f, E_BAD_INPUT, "the filter of the operation is not valid");
+    if (a->per_minute < 0 || a->per_minute > OPERATION_RATE_MOST)
+        return fail(f, E_BAD_INPUT, "the rate may be 1 to %d a minute", OPERATION_RATE_MOST);
+    return E_OK;
+}
+
 /* ---- lanes and limits ---- */
 
 static bool in_range(int64_t value, int64_t least, int64_t most)

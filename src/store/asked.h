@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/lane.h"
+#include "store/dead.h"
 #include "store/lanes.h"
 #include "store/store.h"
 
@@ -20,6 +21,8 @@ MUST_USE err asked_full(int64_t ready_max, struct fault *f);
 /* Of a job that counts `counts`. E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err asked_batch(const struct commit_args *args, enum item_kind counts,
                          struct fault *f);
+
+MUST_USE err asked_operation(const struct operation_args *a, struct fault *f);
 
 MUST_USE err asked_lane_change(const struct lane_change *c, wall now, struct fault *f);
 const char *asked_lane_event(enum lane_act act); /* "lane.paused" */

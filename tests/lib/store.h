@@ -1,51 +1,92 @@
-/* store.h - a store in a folder of its own, one operation a group, for tests of what lies on top of
- * jobs. Include it once, in the program's only file. */
+/* store.h - a store of its own, one operation a group, for tests of what lies on top of jobs. A program runs on
+ * the first store of makers.h unless it goes through them. Include it once, in the program's only file. */
 #pragma once
 
+#include "makers.h"
 #include "store/batches.h"
-#include "world.h"
+
+#define T0 1800000000000
+
+struct world {
+    void *place;
+    const char *dir; /* of SQLite; else NULL */
+    struct store *s;
+    struct store_limits limits;
+    struct arena *a;
+    int64_t now, numbers;
+    uint64_t nonces;
+    struct fault f;
+};
+static struct world *w;
+static const struct store_maker *maker = store_makers;
+
+static wall now(void)
+{
+    return (wall){w->now};
+}
+
+static void open_store(void)
+{
+    w->f = (struct fault){0};
+    err e = maker->open(w->place, &w->limits, now(), &w->s, &w->f);
+    if (e)
+        fail_msg("open: %s: %s", err_name(e), w->f.words);
+}
 
 static int set_up(void **state)
 {
-    struct store_limits limits = world_limits();
-    limits.fail_max = 1;
-    limits.throttle_max = 2;
-    limits.lane_max_active = 1000;
-    return world_open(state, limits);
+    w = calloc(1, sizeof *w);
+    *state = w;
+    w->place = maker->make();
+    w->dir = maker == store_makers ? w->place : NULL;
+    w->limits = (struct store_limits){
+        .ready_max = 100000,
+        .fail_max = 1,
+        .crash_max = 2,
+        .throttle_max = 2,
+        .retry_base_ms = 1000,
+        .retry_cap_ms = 60000,
+        .lane_max_active = 1000,
+        .lane_burst = 1,
+        .lease_ms = 15000,
+    };
+    w->a = arena_new(256 << 20);
+    w->now = T0;
+    open_store();
+    return 0;
 }
 
-static void copy_file(const char *from_dir, const char *to_dir, const char *name)
+static int tear_down(void **state)
 {
-    char path[128], piece[8192];
-    snprintf(path, sizeof path, "%s/%s", from_dir, name);
-    FILE *from = fopen(path, "rb");
-    if (!from)
-        return;
-    snprintf(path, sizeof path, "%s/%s", to_dir, name);
-    FILE *to = fopen(path, "wb");
-    assert_non_null(to);
-    for (size_t n; (n = fread(piece, 1, sizeof piece, from)) > 0;)
-        assert_int_equal(fwrite(piece, 1, n, to), n);
-    fclose(from);
-    fclose(to);
-    assert_int_equal(chmod(path, 0600), 0); /* a key that others may read is none */
+    (void)state;
+    store_close(&w->s);
+    arena_free(&w->a);
+    maker->remove(w->place);
+    free(w);
+    w = NULL;
+    return 0;
 }
 
-/* The process ends here, in the middle of a group or not: what comes next finds what is in the files
- * at this moment, and nothing else. */
+static void begin(void)
+{
+    w->f = (struct fault){0};
+    if (maker->begun)
+        maker->begun(w->place);
+    assert_int_equal(store_begin(w->s, &w->f), E_OK);
+}
+
+static void commit(void)
+{
+    struct fault f = {0};
+    err e = store_commit(w->s, &f);
+    if (e)
+        fail_msg("store_commit: %s", f.words);
+}
+
+/* The process ends here, in the middle of a group or not. */
 static void crash(bool in_group)
 {
-    char before[64];
-    memcpy(before, w->dir, sizeof before);
-    snprintf(w->dir + strlen(w->dir) - 6, 7, "XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    copy_file(before, w->dir, "fulmar.db");
-    copy_file(before, w->dir, "fulmar.db-wal");
-    copy_file(before, w->dir, "fulmar.key");
-    if (in_group)
-        commit(); /* of the store that is thrown away */
-    store_close(&w->s);
-    nftw(before, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    maker->crash(w->place, &w->s, in_group);
     open_store();
 }
 
@@ -86,7 +127,8 @@ static const char *accept_job(void)
 static bool reserve(struct lease *out)
 {
     begin();
-    struct reserve_args args = {.worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE};
+    struct reserve_args args = {
+        .worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE};
     err e = store_reserve(w->s, &args, now(), w->a, out, &w->f);
     commit();
     assert_true(e == E_OK || e == E_END);
@@ -148,7 +190,7 @@ static void end_job(const char *id, enum failure_class failure)
     finish(&l, failure, failure ? "the site said no" : "");
 }
 
-__attribute__((unused)) static struct job_view view(const char *id)
+static struct job_view view(const char *id)
 {
     struct job_view v;
     struct fault f = {0};
@@ -158,7 +200,7 @@ __attribute__((unused)) static struct job_view view(const char *id)
     return v;
 }
 
-__attribute__((unused)) static void tend(void)
+static void tend(void)
 {
     begin();
     err e = store_tend(w->s, now(), &w->f);
@@ -167,10 +209,50 @@ __attribute__((unused)) static void tend(void)
     commit();
 }
 
+/* ---- the rows, seen from outside ---- */
+
+static inline int64_t ask(const char *sql)
+{
+    char path[128];
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(q, 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return n;
+}
+
+/* ---- likewise by queries, of any store ---- */
+
+static inline int64_t jobs_in(int state)
+{
+    struct outlook o;
+    int64_t n = 0;
+    assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
+    for (int i = 0; i < JOB_STATES; i++)
+        n += state < 0 || i == state ? o.by_state[i] : 0;
+    return n;
+}
+
+/* Events of that kind; of one job or operation, or of all (NULL). */
 static int64_t events_of(const char *subject, const char *kind)
 {
-    char sql[200];
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM events WHERE job='%s' AND kind='%s'",
-             subject, kind);
-    return ask(sql);
+    struct event_view *events;
+    size_t count;
+    int64_t n = 0, after = 0;
+    do {
+        assert_int_equal(
+            store_events(w->s, after, span_of(subject), 1000, w->a, &events, &count, &w->f),
+            E_OK);
+        for (size_t i = 0; i < count; i++)
+            n += span_is(events[i].kind, kind);
+        after = count ? events[count - 1].seq : after;
+    } while (count == 1000);
+    return n;
 }

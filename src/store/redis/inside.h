@@ -59,7 +59,7 @@ void call_hex(struct call *c, uint64_t n); /* 16 digits: what may be above 2^53 
 /* As a JSON string, in the arena of the operation. */
 void call_json(struct store *s, struct call *c, struct span text);
 /* Lane, tenant, site, class and the tenant's place among those whose turn is the same. */
-void call_lane(struct store *s, struct call *c, const struct lane_name *lane);
+void call_lane(struct call *c, const struct lane_name *lane);
 
 /* Runs it. A writing script has a number, so that it may be asked again. The reply lives until the next
  * operation begins. */
@@ -74,6 +74,9 @@ static inline enum said said(const struct reply *r)
 /* At the begin of each operation: forgets the replies of the one before. */
 void store_fresh(struct store *s);
 
+/* Of a hash as Redis answers it, fields and values in turn: 0 or empty when it has none of that name. */
+int64_t reply_field(const struct reply *fields, const char *name);
+struct span reply_field_text(const struct reply *fields, const char *name);
 /* Copies into the caller's arena; E_TOO_BIG. */
 MUST_USE err store_keep(struct arena *a, struct span text, struct span *out, struct fault *f);
 MUST_USE err fail_stale(struct span id, struct fault *f);

@@ -43,11 +43,11 @@ static int64_t least_of(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void put_accept(struct store *s, struct call *c, const struct accept_args *a,
+static void put_accept(struct call *c, const struct accept_args *a,
                        const struct lane_name *lane, struct span fixed)
 {
     call_text(c, a->id);
-    call_lane(s, c, lane);
+    call_lane(c, lane);
     call_text(c, a->lane);
     call_text(c, fixed);
     const int64_t numbers[] = {
@@ -121,7 +121,7 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
     if (e)
         return e;
     fixed_write(args, &fixed);
-    put_accept(s, &c, args, &lane, buf_span(&fixed));
+    put_accept(&c, args, &lane, buf_span(&fixed));
     e = fixed.failed ? fail(f, E_TOO_BIG, "the texts of the job are too long")
                      : store_write(s, SCRIPT_ACCEPT, &c, now, &r, f);
     buf_free(&fixed);

@@ -300,7 +300,7 @@ err redis_lane_change(struct store *s, const struct lane_change *change, wall no
     if (e)
         return e;
     call_text(&c, change->name);
-    call_lane(s, &c, &lane);
+    call_lane(&c, &lane);
     call_number(&c, change->act);
     call_number(&c, change->until_ms);
     const struct lane_settings *set = &change->settings;

@@ -3,6 +3,7 @@
 #include "store/redis/inside.h"
 
 #include "base/need.h"
+#include "core/fingerprint.h"
 
 enum { AGAIN_MOST = 50, WHY_SHOWN = 1000 };
 
@@ -307,6 +308,10 @@ static void put_finish(struct store *s, struct call *c, const struct finish_args
     call_flag(c, in_step);
     call_text(c, posts);
     call_flag(c, looked);
+    struct buf words = BUF(FINGERPRINT_WORDS);
+    fingerprint_words(a->why, &words);
+    call_text(c, arena_keep(s->own, buf_span(&words)));
+    buf_free(&words);
 }
 
 /* What the archive is asked before the job ends. */

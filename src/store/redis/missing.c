@@ -23,18 +23,6 @@ MISSING(file, "files of media", struct store *s, struct span hash, struct file_v
         struct fault *f)
 MISSING(repair, "repairs", struct store *s, const struct repair_args *args, wall now,
         struct repair_reply *out, struct fault *f)
-MISSING(dead_groups, "groups of dead jobs", struct store *s, const struct dead_query *q,
-        struct arena *a, struct dead_group **out_groups, size_t *out_count, bool *out_more,
-        struct fault *f)
-MISSING(operation_start, "operations on many jobs", struct store *s,
-        const struct operation_args *args, wall now, struct arena *a,
-        struct operation_view *out, struct fault *f)
-MISSING(operation_cancel, "operations on many jobs", struct store *s, struct span id, wall now,
-        struct fault *f)
-MISSING(operation, "operations on many jobs", struct store *s, struct span id, struct arena *a,
-        struct operation_view *out, struct fault *f)
-MISSING(operations, "operations on many jobs", struct store *s, struct span after, size_t limit,
-        struct arena *a, struct operation_view **out, size_t *out_count, struct fault *f)
 MISSING(batch_create, "batches", struct store *s, const struct batch_args *args, wall now,
         struct arena *a, struct batch_reply *out, struct fault *f)
 MISSING(batch_add, "batches", struct store *s, const struct batch_add_args *args, wall now,
@@ -143,15 +131,4 @@ err redis_files_tend(struct store *s, wall now, bool *out_more, struct fault *f)
 bool redis_evidence_sweep(struct store *s)
 {
     return false;
-}
-
-err redis_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)
-{
-    *out_more = false;
-    return E_OK;
-}
-
-err redis_tend(struct store *s, wall now, struct fault *f)
-{
-    return E_OK;
 }

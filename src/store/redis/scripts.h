@@ -29,7 +29,9 @@
     X(RETAIN, retain) \
     X(REPLAY, replay) \
     X(GONE, gone) \
-    X(AUDIT, audit)
+    X(AUDIT, audit) \
+    X(DEAD, dead) \
+    X(OPERATION, operation)
 /* clang-format on */
 
 #define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,

@@ -57,9 +57,8 @@ void call_json(struct store *s, struct call *c, struct span text)
     add(c, kept);
 }
 
-void call_lane(struct store *s, struct call *c, const struct lane_name *lane)
+void call_lane(struct call *c, const struct lane_name *lane)
 {
-    (void)s;
     call_text(c, lane->tenant);
     call_text(c, lane->site);
     call_number(c, lane->class);
@@ -98,8 +97,10 @@ err store_write(struct store *s, enum script script, const struct call *c, wall 
 {
     err e = run(s, script, true, c, now, out, f);
     const struct reply *ended = e || !out->count ? NULL : reply_list(out, out->count - 1);
-    for (size_t i = 0; ended && ended->count == OUTCOMES && i < OUTCOMES; i++)
+    for (size_t i = 0; ended && ended->count == OUTCOMES + 1 && i < OUTCOMES; i++)
         s->ended[i] += reply_number(ended, i);
+    if (ended && ended->count == OUTCOMES + 1)
+        s->last_event = reply_number(ended, OUTCOMES);
     return e;
 }
 
@@ -107,6 +108,20 @@ err store_look(struct store *s, enum script script, const struct call *c, wall n
                struct reply *out, struct fault *f)
 {
     return run(s, script, false, c, now, out, f);
+}
+
+struct span reply_field_text(const struct reply *fields, const char *name)
+{
+    for (size_t i = 0; i + 1 < fields->count; i += 2)
+        if (span_is(reply_text(fields, i), name))
+            return reply_text(fields, i + 1);
+    return SPAN("");
+}
+
+int64_t reply_field(const struct reply *fields, const char *name)
+{
+    int64_t n = 0;
+    return span_int(reply_field_text(fields, name), &n) ? n : 0;
 }
 
 err store_keep(struct arena *a, struct span text, struct span *out, struct fault *f)

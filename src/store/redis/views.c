@@ -23,26 +23,12 @@ enum view_part {
     X("li", limit)                                                                             \
     X("ha", have)                                                                              \
     X("us", users)                                                                             \
-    X("rj", rejected) X("cf", conflicts) X("fi", filtered) X("fe", fence) X("nf", n_fail)      \
-        X("nc", n_crash) X("nt", n_throttle) X("nr", n_release) X("nb", next_batch)            \
-            X("ca", created_ms) X("ra", run_at_ms) X("sa", started_ms) X("fa", finished_ms)    \
-                X("rv", revision) X("nk", n_ok) X("nv", n_void) X("ge", generation)            \
-                    X("pr", prio) X("ov", expires_ms) X("de", deadline_ms)                     \
-                        X("rg", result_age_ms)
-
-static struct span field_of(const struct reply *fields, const char *name)
-{
-    for (size_t i = 0; i + 1 < fields->count; i += 2)
-        if (span_is(reply_text(fields, i), name))
-            return reply_text(fields, i + 1);
-    return SPAN("");
-}
-
-static int64_t number_of(const struct reply *fields, const char *name)
-{
-    int64_t n = 0;
-    return span_int(field_of(fields, name), &n) ? n : 0;
-}
+    X("rj", rejected)                                                                          \
+    X("cf", conflicts) X("fi", filtered) X("fe", fence) X("nf", n_fail) X("nc", n_crash)       \
+        X("nt", n_throttle) X("nr", n_release) X("nb", next_batch) X("ca", created_ms)         \
+            X("ra", run_at_ms) X("sa", started_ms) X("fa", finished_ms) X("rv", revision)      \
+                X("nk", n_ok) X("nv", n_void) X("ge", generation) X("pr", prio)                \
+                    X("ov", expires_ms) X("de", deadline_ms) X("rg", result_age_ms)
 
 static err keep_texts(const struct reply *r, const struct reply *fields, struct arena *a,
                       struct job_view *v, struct fault *f)
@@ -55,12 +41,12 @@ static err keep_texts(const struct reply *r, const struct reply *fields, struct 
                  {&v->kind, fixed[FIXED_KIND]},
                  {&v->target, fixed[FIXED_TARGET]},
                  {&v->spec, fixed[FIXED_SPEC]},
-                 {&v->lane, field_of(fields, "ln")},
+                 {&v->lane, reply_field_text(fields, "ln")},
                  {&v->cursor, reply_text(r, VIEW_CURSOR)},
                  {&v->why, reply_text(r, VIEW_WHY)},
                  {&v->report, reply_text(r, VIEW_REPORT)},
-                 {&v->unique_key, field_of(fields, "uk")},
-                 {&v->from_job, field_of(fields, "sf")}};
+                 {&v->unique_key, reply_field_text(fields, "uk")},
+                 {&v->from_job, reply_field_text(fields, "sf")}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         err e = store_keep(a, texts[i].from, texts[i].to, f);
         if (e)
@@ -73,19 +59,20 @@ static err read_view(const struct reply *r, struct arena *a, struct job_view *v,
                      struct fault *f)
 {
     const struct reply *fields = reply_list(r, VIEW_FIELDS);
-#define MEMBER(name, member) .member = number_of(fields, name),
-    *v = (struct job_view){VIEW_NUMBERS(MEMBER).state = (enum job_state)number_of(fields, "st"),
-                           .failure = (enum failure_class)number_of(fields, "fl"),
-                           .verdict = (enum verdict)number_of(fields, "ve"),
-                           .end = (enum end_reason)number_of(fields, "en"),
-                           .counts = (enum item_kind)number_of(fields, "co"),
-                           .source = (enum store_source)number_of(fields, "so"),
-                           .cancel_asked = number_of(fields, "cq") != 0,
+#define MEMBER(name, member) .member = reply_field(fields, name),
+    *v = (struct job_view){VIEW_NUMBERS(MEMBER).state =
+                               (enum job_state)reply_field(fields, "st"),
+                           .failure = (enum failure_class)reply_field(fields, "fl"),
+                           .verdict = (enum verdict)reply_field(fields, "ve"),
+                           .end = (enum end_reason)reply_field(fields, "en"),
+                           .counts = (enum item_kind)reply_field(fields, "co"),
+                           .source = (enum store_source)reply_field(fields, "so"),
+                           .cancel_asked = reply_field(fields, "cq") != 0,
                            .waiting = (enum waiting)reply_number(r, VIEW_WAITING),
                            .waiting_until_ms = reply_number(r, VIEW_UNTIL)};
 #undef MEMBER
     span_copy(reply_text(r, VIEW_ID), v->id, sizeof v->id);
-    span_copy(field_of(fields, "fp"), v->fingerprint, sizeof v->fingerprint);
+    span_copy(reply_field_text(fields, "fp"), v->fingerprint, sizeof v->fingerprint);
     return keep_texts(r, fields, a, v, f);
 }
 
@@ -116,7 +103,7 @@ static err place_of(struct store *s, struct span id, wall now, int64_t *out, str
     if (said(&r) == SAID_NONE)
         return fail(f, E_NOT_FOUND, "there is no job %.*s to go on after",
                     SP(span_cut(id, 0, 60)));
-    *out = number_of(reply_list(reply_list(&r, 1), VIEW_FIELDS), "sq");
+    *out = reply_field(reply_list(reply_list(&r, 1), VIEW_FIELDS), "sq");
     return E_OK;
 }
 
@@ -150,7 +137,7 @@ err redis_jobs(struct store *s, const struct jobs_query *q, wall now, struct are
         size_t most = q->limit - n < VIEWS_STEP ? q->limit - n : VIEWS_STEP;
         e = next_views(s, q->state, before, most, now, &r, f);
         for (size_t i = 1; !e && i < r.count; i++) {
-            before = number_of(reply_list(reply_list(&r, i), VIEW_FIELDS), "sq");
+            before = reply_field(reply_list(reply_list(&r, i), VIEW_FIELDS), "sq");
             e = read_view(reply_list(&r, i), a, &all[n], n ? NULL : f);
             n += e == E_OK;
         }
@@ -251,7 +238,7 @@ err redis_events(struct store *s, int64_t after, struct span job, size_t limit, 
     return E_OK;
 }
 
-/* That was heard of with the last outlook: whoever asks for it holds a lock, and must not wait for a server. */
+/* That was heard of with the last write or outlook: whoever asks for it holds a lock, and must not wait for a server. */
 int64_t redis_last_event(struct store *s)
 {
     return s->last_event;

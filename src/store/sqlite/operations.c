@@ -298,19 +298,6 @@ static err newest_job(struct store *s, int64_t *out, struct fault *f)
     return e;
 }
 
-static err check_args(const struct operation_args *a, struct fault *f)
-{
-    const struct dead_filter *by = &a->filter;
-    if (!id_valid(a->id, "opr"))
-        return fail(f, E_BAD_INPUT, "the id of the operation is not valid");
-    if (by->site.n >= SITE_NAME || by->kind.n >= SITE_NAME || by->failure >= FAILURE_COUNT ||
-        (by->fingerprint.n && !fingerprint_valid(by->fingerprint)))
-        return fail(f, E_BAD_INPUT, "the filter of the operation is not valid");
-    if (a->per_minute < 0 || a->per_minute > OPERATION_RATE_MOST)
-        return fail(f, E_BAD_INPUT, "the rate may be 1 to %d a minute", OPERATION_RATE_MOST);
-    return E_OK;
-}
-
 /* The jobs it is about have numbers above first and at most last. */
 static err range_of(struct store *s, const struct operation_args *a, int64_t *first,
                     int64_t *last, struct fault *f)
@@ -336,7 +323,7 @@ static err add(struct store *s, int64_t batch, const struct operation_args *a, w
     int64_t until = by->until_ms > 0 && by->until_ms < now.ms ? by->until_ms : now.ms;
     int64_t first, last;
     struct operation o;
-    err e = check_args(a, f);
+    err e = asked_operation(a, f);
     if (!e)
         e = range_of(s, a, &first, &last, f);
     if (!e) {

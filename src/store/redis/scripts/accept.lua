@@ -66,7 +66,7 @@ if work ~= '' and not leader then
         how = WAITS_SHARE
     end
 end
-if call('ZCARD', P .. 's:0') + call('ZCARD', P .. 's:1') + call('ZCARD', P .. 's:2') >= READY_MAX then
+if M.is_full() then
     return {R_FULL}
 elseif A[27] ~= '' and not answer then
     return {R_SESSION}

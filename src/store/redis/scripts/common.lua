@@ -17,6 +17,7 @@
 --   sched act stop over done dead gone                  jobs by the time that concerns them; gone: only the archive has them
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
+--   prints pr:GROUP op:ID ops opdue opend               dead jobs by what they died of; operations on many jobs
 --   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result
 --   idem:T:K mk:X ev last                               requests; marks; the log of all events; last reply to a node
 local P, call, A, M = KEYS[1], redis.call, {}, {}
@@ -68,102 +69,109 @@ local now = ARGV[1] ~= '' and N(ARGV[1]) or server_time()
 
 -- ---- delays: core/retry.c in 32-bit halves ----
 
-local band, bor, bxor, lshift, rshift = bit.band, bit.bor, bit.bxor, bit.lshift, bit.rshift
-local TWO32 = 4294967296
+local hash
+do
+    local band, bor, bxor, lshift, rshift = bit.band, bit.bor, bit.bxor, bit.lshift, bit.rshift
+    local TWO32 = 4294967296
 
-local function u32(n)
-    return n % TWO32
-end
-local function add64(a, b)
-    local lo = a[2] + b[2]
-    return {u32(a[1] + b[1] + floor(lo / TWO32)), u32(lo)}
-end
-local function xor64(a, b)
-    return {u32(bxor(a[1], b[1])), u32(bxor(a[2], b[2]))}
-end
-local function rotl64(a, n)
-    if n >= 32 then
-        a, n = {a[2], a[1]}, n - 32
+    local function u32(n)
+        return n % TWO32
     end
-    if n == 0 then
-        return a
+    local function add64(a, b)
+        local lo = a[2] + b[2]
+        return {u32(a[1] + b[1] + floor(lo / TWO32)), u32(lo)}
     end
-    return {u32(bor(lshift(a[1], n), rshift(a[2], 32 - n))), u32(bor(lshift(a[2], n), rshift(a[1], 32 - n)))}
-end
-local function mul64(a, b)
-    local x = {a[2] % 65536, floor(a[2] / 65536), a[1] % 65536, floor(a[1] / 65536)}
-    local y = {b[2] % 65536, floor(b[2] / 65536), b[1] % 65536, floor(b[1] / 65536)}
-    local r, carry = {}, 0
-    for i = 1, 4 do
-        local sum = carry
-        for k = 1, i do
-            sum = sum + x[k] * y[i - k + 1]
+    local function xor64(a, b)
+        return {u32(bxor(a[1], b[1])), u32(bxor(a[2], b[2]))}
+    end
+    local function rotl64(a, n)
+        if n >= 32 then
+            a, n = {a[2], a[1]}, n - 32
         end
-        r[i] = sum % 65536
-        carry = floor(sum / 65536)
-    end
-    return {r[4] * 65536 + r[3], r[2] * 65536 + r[1]}
-end
-local function sip_round(v)
-    v[1] = add64(v[1], v[2])
-    v[3] = add64(v[3], v[4])
-    v[2] = xor64(rotl64(v[2], 13), v[1])
-    v[4] = xor64(rotl64(v[4], 16), v[3])
-    v[1] = rotl64(v[1], 32)
-    v[3] = add64(v[3], v[2])
-    v[1] = add64(v[1], v[4])
-    v[2] = xor64(rotl64(v[2], 17), v[3])
-    v[4] = xor64(rotl64(v[4], 21), v[1])
-    v[3] = rotl64(v[3], 32)
-end
-local function word_at(s, i)
-    local b = {string.byte(s, i, i + 7)}
-    local lo = (b[1] or 0) + (b[2] or 0) * 256 + (b[3] or 0) * 65536 + (b[4] or 0) * 16777216
-    return {(b[5] or 0) + (b[6] or 0) * 256 + (b[7] or 0) * 65536 + (b[8] or 0) * 16777216, lo}
-end
--- span_hash()
-local function hash(s, seed)
-    local key = add64(mul64(seed, {0x9e3779b9, 0x7f4a7c15}), {0, 1})
-    local v = {xor64(seed, {0x736f6d65, 0x70736575}), xor64(key, {0x646f7261, 0x6e646f6d}),
-               xor64(seed, {0x6c796765, 0x6e657261}), xor64(key, {0x74656462, 0x79746573})}
-    local whole = #s - #s % 8
-    for i = 1, whole + 1, 8 do
-        local word = word_at(s, i)
-        if i > whole then
-            word[1] = word[1] + #s % 256 * 16777216
+        if n == 0 then
+            return a
         end
-        v[4] = xor64(v[4], word)
-        sip_round(v)
-        v[1] = xor64(v[1], word)
+        return {u32(bor(lshift(a[1], n), rshift(a[2], 32 - n))), u32(bor(lshift(a[2], n), rshift(a[1], 32 - n)))}
     end
-    v[3] = xor64(v[3], {0, 0xff})
-    for _ = 1, 3 do
-        sip_round(v)
+    local function mul64(a, b)
+        local x = {a[2] % 65536, floor(a[2] / 65536), a[1] % 65536, floor(a[1] / 65536)}
+        local y = {b[2] % 65536, floor(b[2] / 65536), b[1] % 65536, floor(b[1] / 65536)}
+        local r, carry = {}, 0
+        for i = 1, 4 do
+            local sum = carry
+            for k = 1, i do
+                sum = sum + x[k] * y[i - k + 1]
+            end
+            r[i] = sum % 65536
+            carry = floor(sum / 65536)
+        end
+        return {r[4] * 65536 + r[3], r[2] * 65536 + r[1]}
     end
-    return xor64(xor64(v[1], v[2]), xor64(v[3], v[4]))
+    local function sip_round(v)
+        v[1] = add64(v[1], v[2])
+        v[3] = add64(v[3], v[4])
+        v[2] = xor64(rotl64(v[2], 13), v[1])
+        v[4] = xor64(rotl64(v[4], 16), v[3])
+        v[1] = rotl64(v[1], 32)
+        v[3] = add64(v[3], v[2])
+        v[1] = add64(v[1], v[4])
+        v[2] = xor64(rotl64(v[2], 17), v[3])
+        v[4] = xor64(rotl64(v[4], 21), v[1])
+        v[3] = rotl64(v[3], 32)
+    end
+    local function word_at(s, i)
+        local b = {string.byte(s, i, i + 7)}
+        local lo = (b[1] or 0) + (b[2] or 0) * 256 + (b[3] or 0) * 65536 + (b[4] or 0) * 16777216
+        return {(b[5] or 0) + (b[6] or 0) * 256 + (b[7] or 0) * 65536 + (b[8] or 0) * 16777216, lo}
+    end
+    -- span_hash()
+    hash = function(s, seed)
+        local key = add64(mul64(seed, {0x9e3779b9, 0x7f4a7c15}), {0, 1})
+        local v = {xor64(seed, {0x736f6d65, 0x70736575}), xor64(key, {0x646f7261, 0x6e646f6d}),
+                   xor64(seed, {0x6c796765, 0x6e657261}), xor64(key, {0x74656462, 0x79746573})}
+        local whole = #s - #s % 8
+        for i = 1, whole + 1, 8 do
+            local word = word_at(s, i)
+            if i > whole then
+                word[1] = word[1] + #s % 256 * 16777216
+            end
+            v[4] = xor64(v[4], word)
+            sip_round(v)
+            v[1] = xor64(v[1], word)
+        end
+        v[3] = xor64(v[3], {0, 0xff})
+        for _ = 1, 3 do
+            sip_round(v)
+        end
+        return xor64(xor64(v[1], v[2]), xor64(v[3], v[4]))
+    end
+    local function draw(id, n, seed, most)
+        local h = hash(id, add64(seed, mul64({0, n}, {0x9e3779b9, 0x7f4a7c15})))
+        local shifted = {floor(h[1] / 536870912), u32(floor(h[2] / 536870912) + u32(h[1] * 8))}
+        h = xor64(h, shifted)
+        local m = most + 1
+        return (h[1] % m * (TWO32 % m) + h[2] % m) % m
+    end
+    -- Before the n-th try of its kind; hint: the server's own time.
+    function M.delay(id, n, hint)
+        n = min(n, 64)
+        local d, seed = RETRY_BASE, {SEED_HI, SEED_LO}
+        for _ = 2, n do
+            d = min(d * 2, RETRY_CAP)
+        end
+        d = min(d, RETRY_CAP)
+        local half = floor(d / 2)
+        local own = half + draw(id, n, seed, d - half)
+        if hint <= 0 then
+            return own
+        end
+        return max(own, hint) + draw(id, n, xor64(seed, {0xd1b54a32, 0xd192ed03}), floor(hint / 5))
+    end
 end
-local function draw(id, n, seed, most)
-    local h = hash(id, add64(seed, mul64({0, n}, {0x9e3779b9, 0x7f4a7c15})))
-    local shifted = {floor(h[1] / 536870912), u32(floor(h[2] / 536870912) + u32(h[1] * 8))}
-    h = xor64(h, shifted)
-    local m = most + 1
-    return (h[1] % m * (TWO32 % m) + h[2] % m) % m
-end
--- Before the n-th try of its kind; hint: the server's own time.
-function M.delay(id, n, hint)
-    n = min(n, 64)
-    local d, seed = RETRY_BASE, {SEED_HI, SEED_LO}
-    for _ = 2, n do
-        d = min(d * 2, RETRY_CAP)
-    end
-    d = min(d, RETRY_CAP)
-    local half = floor(d / 2)
-    local own = half + draw(id, n, seed, d - half)
-    if hint <= 0 then
-        return own
-    end
-    return max(own, hint) + draw(id, n, xor64(seed, {0xd1b54a32, 0xd192ed03}), floor(hint / 5))
-end
+
+-- Replies: the first is one of these, the last what ended, by outcome, and the newest event.
+local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST =
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 
 -- ---- records that are read once and written at the end ----
 
@@ -353,12 +361,15 @@ end
 
 -- ---- events ----
 
--- Of no job: j nil.
-function M.event(j, kind, body)
+-- Of no job: j nil; about: what else it is of.
+function M.event(j, kind, body, about)
     meta.ev = meta.ev + 1
     if not j then
-        call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', 'j', '', 'n', 0, 'e',
+        call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', 'j', about or '', 'n', 0, 'e',
              I(now) .. '|' .. kind .. '|' .. body)
+        if about then
+            call('RPUSH', P .. 'e:' .. about, I(meta.ev) .. '|' .. I(now) .. '|' .. kind .. '|' .. body)
+        end
         return
     end
     j.ec = j.ec + 1
@@ -430,34 +441,37 @@ local function site_full(s)
     return s.ma > 0 and s.active >= s.ma
 end
 -- Numbers of enum waiting, and until when: 0 nobody knows.
-local W_WORKER, W_RATE, W_LANE, W_SITE, W_BREAKER, W_PAUSE, W_LIMIT, W_SESSION, W_MODE = 2, 3, 4, 5, 6, 8, 9, 10, 12
-function M.waiting(l)
-    local set = M.settings(l)
-    if meta.mode == PAUSED or meta.mode == MAINTENANCE then
-        return W_MODE, 0
-    elseif l.pa == 1 then
-        return W_PAUSE, 0
-    elseif l.bs == OPEN and l.bt > now then
-        return W_BREAKER, l.bt
-    elseif l.bu > now then
-        return W_SITE, l.bu
-    elseif l.pk > now then
-        return W_SESSION, l.pk == INF and 0 or l.pk
-    elseif room_of(l, set) <= 0 then
-        return l.bs == CLOSED and W_LANE or W_BREAKER, 0
+local WORDS
+do
+    local W_WORKER, W_RATE, W_LANE, W_SITE, W_BREAKER, W_PAUSE, W_LIMIT, W_SESSION, W_MODE = 2, 3, 4, 5, 6, 8, 9, 10, 12
+    function M.waiting(l)
+        local set = M.settings(l)
+        if meta.mode == PAUSED or meta.mode == MAINTENANCE then
+            return W_MODE, 0
+        elseif l.pa == 1 then
+            return W_PAUSE, 0
+        elseif l.bs == OPEN and l.bt > now then
+            return W_BREAKER, l.bt
+        elseif l.bu > now then
+            return W_SITE, l.bu
+        elseif l.pk > now then
+            return W_SESSION, l.pk == INF and 0 or l.pk
+        elseif room_of(l, set) <= 0 then
+            return l.bs == CLOSED and W_LANE or W_BREAKER, 0
+        end
+        local rate, site = start_at(l.ta, set.emit, set.burst), start_at(l.site.ta, l.site.em, l.site.bu)
+        if rate > now then
+            return W_RATE, rate
+        elseif site > now then
+            return W_RATE, site
+        elseif tenant_full(l.tenant) or site_full(l.site) or M.all_full() then
+            return W_LIMIT, 0
+        end
+        return W_WORKER, 0
     end
-    local rate, site = start_at(l.ta, set.emit, set.burst), start_at(l.site.ta, l.site.em, l.site.bu)
-    if rate > now then
-        return W_RATE, rate
-    elseif site > now then
-        return W_RATE, site
-    elseif tenant_full(l.tenant) or site_full(l.site) or M.all_full() then
-        return W_LIMIT, 0
-    end
-    return W_WORKER, 0
+    -- Numbers of enum lane_word + 1; 0: it has no jobs.
+    WORDS = {[W_BREAKER] = 4, [W_SITE] = 3, [W_LANE] = 2, [W_LIMIT] = 2, [W_PAUSE] = 5, [W_SESSION] = 6}
 end
--- Numbers of enum lane_word + 1; 0: it has no jobs.
-local WORDS = {[W_BREAKER] = 4, [W_SITE] = 3, [W_LANE] = 2, [W_LIMIT] = 2, [W_PAUSE] = 5, [W_SESSION] = 6}
 
 -- ---- where lanes stand ----
 
@@ -614,8 +628,25 @@ local function lane_sleeps(l)
         call('SREM', l.site.key .. ':n', l.name)
     end
 end
-local function due_at(j)
-    return j.ov > 0 and j.de > 0 and min(j.ov, j.de) or max(j.ov, j.de)
+-- Dead jobs of one class, site and fingerprint.
+local function group_of(j)
+    return string.format('%02d', j.fl) .. '\n' .. M.fixed(j.id)[1] .. '\n' .. j.fp
+end
+local function leave_group(j)
+    local group = group_of(j)
+    call('ZREM', P .. 'pr:' .. group, j.id)
+    if call('EXISTS', P .. 'pr:' .. group) == 0 then
+        call('ZREM', P .. 'prints', group)
+    end
+    j.fp = ''
+end
+-- core/fingerprint.c; words: as fingerprint_words() gave them.
+local function enter_group(j, failure_name, words)
+    local f = M.fixed(j.id)
+    local h = hash(string.sub(f[1], 1, 64) .. '\n' .. string.sub(f[2], 1, 64) .. '\n' .. failure_name .. '\n' .. words, {0, 0})
+    j.fp = string.format('%08x%08x', h[1], h[2])
+    call('ZADD', P .. 'prints', 0, group_of(j))
+    call('ZADD', P .. 'pr:' .. group_of(j), j.fa, j.id)
 end
 -- Takes it out of every index of its state.
 local function leave_state(j)
@@ -647,6 +678,9 @@ local function leave_state(j)
             call('HDEL', P .. 'asked', j.wo .. ':' .. j.rq)
         end
     else
+        if j.st == DEAD and j.fp ~= '' then
+            leave_group(j)
+        end
         call('ZREM', P .. (j.st == DEAD and 'dead' or 'done'), j.member)
         meta.kept = meta.kept - (j.st ~= DEAD and j.by or 0)
     end
@@ -728,107 +762,109 @@ M.move = move
 
 -- ---- breaker, rate, retries: core/lane.c, core/limit.c ----
 
-local function trip(l)
-    l.bs, l.bt = OPEN, now + min(10000 * 2 ^ min(l.tr, 8), 1800000)
-    l.tr = l.tr + 1
-    l.bf, l.wf, l.ws, l.wb = 0, 0, 0, 0
-end
-local function note_window(l, bad)
-    if l.bs ~= CLOSED then
-        return
+do
+    local function trip(l)
+        l.bs, l.bt = OPEN, now + min(10000 * 2 ^ min(l.tr, 8), 1800000)
+        l.tr = l.tr + 1
+        l.bf, l.wf, l.ws, l.wb = 0, 0, 0, 0
     end
-    if l.ws == 0 or now - l.wf > 600000 then
-        l.wf, l.ws, l.wb = now, 0, 0
-    end
-    l.ws, l.wb = l.ws + 1, l.wb + (bad and 1 or 0)
-end
-local function note(l, sign)
-    if sign == OK then
-        l.bf, l.tr = 0, 0
-        if l.bs == HALF_OPEN then
-            l.bs = CLOSED
+    local function note_window(l, bad)
+        if l.bs ~= CLOSED then
+            return
         end
-        note_window(l, false)
-    elseif sign == SIGN_NONE then
-        if l.bs == HALF_OPEN then
-            l.bs, l.bt = OPEN, now
+        if l.ws == 0 or now - l.wf > 600000 then
+            l.wf, l.ws, l.wb = now, 0, 0
         end
-    elseif l.bs ~= OPEN then
-        l.bf = l.bf + 1
-        note_window(l, true)
-        if l.bs == HALF_OPEN or l.bf >= 5 or (l.ws >= 20 and 2 * l.wb >= l.ws) then
-            trip(l)
-        end
+        l.ws, l.wb = l.ws + 1, l.wb + (bad and 1 or 0)
     end
-end
--- What an ending says about the site. Errors in a row count when they are of different jobs; what was set by
--- hand stays until its time is over.
-function M.sign(l, sign, seq)
-    if l.fo > now or (sign == SIGN_BAD and l.bs == CLOSED and l.lb == seq) then
-        return
-    end
-    if sign ~= SIGN_NONE then
-        l.lb = sign == SIGN_BAD and seq or 0
-    end
-    note(l, sign)
-    l.touched = true
-end
-local SLICE, SLICES = 60000, 10
-local function open_slice(l)
-    local key, slice = l.key .. ':t', floor(now / SLICE)
-    local newest = N(call('HGET', key, 'n'))
-    if slice > newest then
-        if slice - newest >= SLICES then
-            call('DEL', key)
-        end
-        for s = newest - SLICES + 1, min(newest, slice - SLICES) do
-            call('HDEL', key, 's' .. s, 'r' .. s)
-        end
-        call('HSET', key, 'n', slice)
-    end
-    return key, slice, max(newest, slice)
-end
-local function count_slice(l, what)
-    local key, slice, newest = open_slice(l)
-    if slice > newest - SLICES then
-        call('HINCRBY', key, what .. slice, 1)
-    end
-end
-function M.retry_at(l)
-    local fields, slice, starts, retries = {}, floor(now / SLICE), 0, 0
-    for s = slice - SLICES + 1, slice do
-        fields[#fields + 1] = 's' .. s
-        fields[#fields + 1] = 'r' .. s
-    end
-    for i, n in ipairs(call('HMGET', l.key .. ':t', unpack(fields))) do
-        if i % 2 == 1 then
-            starts = starts + N(n)
-        else
-            retries = retries + N(n)
+    local function note(l, sign)
+        if sign == OK then
+            l.bf, l.tr = 0, 0
+            if l.bs == HALF_OPEN then
+                l.bs = CLOSED
+            end
+            note_window(l, false)
+        elseif sign == SIGN_NONE then
+            if l.bs == HALF_OPEN then
+                l.bs, l.bt = OPEN, now
+            end
+        elseif l.bs ~= OPEN then
+            l.bf = l.bf + 1
+            note_window(l, true)
+            if l.bs == HALF_OPEN or l.bf >= 5 or (l.ws >= 20 and 2 * l.wb >= l.ws) then
+                trip(l)
+            end
         end
     end
-    if retries < RETRY_FLOOR + floor(starts * RETRY_PERCENT / 100) then
-        return now
+    -- What an ending says about the site. Errors in a row count when they are of different jobs; what was set by
+    -- hand stays until its time is over.
+    function M.sign(l, sign, seq)
+        if l.fo > now or (sign == SIGN_BAD and l.bs == CLOSED and l.lb == seq) then
+            return
+        end
+        if sign ~= SIGN_NONE then
+            l.lb = sign == SIGN_BAD and seq or 0
+        end
+        note(l, sign)
+        l.touched = true
     end
-    return (slice + 1) * SLICE
-end
-function M.retried(l)
-    count_slice(l, 'r')
-end
--- A job of the lane starts: its rate, its turn, its probe.
-function M.started(l)
-    local set, t, s = M.settings(l), l.tenant, l.site
-    t.vt = max(t.vt, l.ps)
-    l.ps = l.ps + floor(STRIDE / set.weight)
-    l.ta = next_tat(l.ta, set.emit)
-    meta.tvt = max(meta.tvt, t.ps)
-    t.ps = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100))
-    s.ta = next_tat(s.ta, s.em)
-    if l.bs == OPEN and now >= l.bt then
-        l.bs = HALF_OPEN
+    local SLICE, SLICES = 60000, 10
+    local function open_slice(l)
+        local key, slice = l.key .. ':t', floor(now / SLICE)
+        local newest = N(call('HGET', key, 'n'))
+        if slice > newest then
+            if slice - newest >= SLICES then
+                call('DEL', key)
+            end
+            for s = newest - SLICES + 1, min(newest, slice - SLICES) do
+                call('HDEL', key, 's' .. s, 'r' .. s)
+            end
+            call('HSET', key, 'n', slice)
+        end
+        return key, slice, max(newest, slice)
     end
-    count_slice(l, 's')
-    l.touched = true
+    local function count_slice(l, what)
+        local key, slice, newest = open_slice(l)
+        if slice > newest - SLICES then
+            call('HINCRBY', key, what .. slice, 1)
+        end
+    end
+    function M.retry_at(l)
+        local fields, slice, starts, retries = {}, floor(now / SLICE), 0, 0
+        for s = slice - SLICES + 1, slice do
+            fields[#fields + 1] = 's' .. s
+            fields[#fields + 1] = 'r' .. s
+        end
+        for i, n in ipairs(call('HMGET', l.key .. ':t', unpack(fields))) do
+            if i % 2 == 1 then
+                starts = starts + N(n)
+            else
+                retries = retries + N(n)
+            end
+        end
+        if retries < RETRY_FLOOR + floor(starts * RETRY_PERCENT / 100) then
+            return now
+        end
+        return (slice + 1) * SLICE
+    end
+    function M.retried(l)
+        count_slice(l, 'r')
+    end
+    -- A job of the lane starts: its rate, its turn, its probe.
+    function M.started(l)
+        local set, t, s = M.settings(l), l.tenant, l.site
+        t.vt = max(t.vt, l.ps)
+        l.ps = l.ps + floor(STRIDE / set.weight)
+        l.ta = next_tat(l.ta, set.emit)
+        meta.tvt = max(meta.tvt, t.ps)
+        t.ps = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100))
+        s.ta = next_tat(s.ta, s.em)
+        if l.bs == OPEN and now >= l.bt then
+            l.bs = HALF_OPEN
+        end
+        count_slice(l, 's')
+        l.touched = true
+    end
 end
 
 -- ---- how jobs end ----
@@ -1047,6 +1083,9 @@ function M.leave(j, out)
         j.ra = to == SCHEDULED and now + out.wait or now
     end
     enter_state(j, to, goes)
+    if to == DEAD then
+        enter_group(j, out.failure == 0 and 'none' or out.failure_name, out.words or out.why[1])
+    end
     if to >= SUCCEEDED then
         count_ended(to, j.ve)
     end
@@ -1064,15 +1103,64 @@ function M.void(j, why)
     M.sign(M.lane(j.ln), SIGN_NONE, j.sq)
     M.leave(j, {on = E_CANCEL, count = 'nv', failure = F_CANCELLED, why = why, wait = 0})
 end
+-- ---- ended jobs come back, or go ----
+
+local function is_full()
+    return call('ZCARD', P .. 's:0') + call('ZCARD', P .. 's:1') + call('ZCARD', P .. 's:2') >= READY_MAX
+end
+M.is_full = is_full
+-- What it answers, as replay.lua does.
+function M.replay(j, reset)
+    if j.st < DEAD then
+        return {R_STATE, j.st}
+    end
+    local l, f, was = M.lane(j.ln), M.fixed(j.id), j.st
+    local live = j.uk ~= '' and (M.live(l.te, j.uk, false) or M.live(l.te, j.uk, true))
+    if live then
+        return {R_TAKEN, live.id, live.st}
+    elseif meta.mode == DRAINING or meta.mode == MAINTENANCE then
+        return {R_MODE, meta.mode}
+    elseif l.co == 1 then
+        return {R_CLOSED, l.name}
+    elseif is_full() then
+        return {R_FULL}
+    elseif f[6] ~= '' then
+        return {R_SESSION, f[1], f[6]}
+    end
+    leave_state(j)
+    j.rk, j.ra, j.ge, j.fb, j.cb, j.rb = now - j.pr * AGING, now, j.ge + 1, j.nf, j.nc, j.nr
+    j.ov, j.de, j.cq, j.fl, j.ve, j.en, j.fa, j.rv = 0, 0, 0, 0, 0, 0, 0, j.rv + 1
+    call('HDEL', P .. 't:' .. j.id, 'wh', reset and 'cu' or '')
+    enter_state(j, READY, l)
+    point(j)
+    M.event(j, 'job.replayed', '{"state":"ready","was":"' .. STATES[was] .. '","generation":' .. I(j.ge) .. ',"reset":' ..
+            (reset and 'true' or 'false') .. ',"have":' .. I(j.ha) .. '}')
+    return {R_OK, was, j.ge}
+end
+-- A job stays as long as another one waits for it or has its result.
+function M.is_needed(id)
+    return call('EXISTS', P .. 'wt:' .. id, P .. 'sh:' .. id) > 0
+end
+-- The job is gone at once; what the archive has of it follows.
+function M.forget(j)
+    leave_state(j)
+    if j.sf ~= '' then
+        call('SREM', P .. 'sh:' .. j.sf, j.id)
+    end
+    if j.wk ~= '' then
+        call('ZREM', P .. 'wa:' .. j.wk, j.id)
+    end
+    call('UNLINK', j.key, P .. 'p:' .. j.id, P .. 't:' .. j.id, P .. 'e:' .. j.id)
+    call('ZADD', P .. 'gone', now, j.id)
+    j.gone = true
+end
 M.start_at, M.site_full, M.leave_state, M.enter_state, M.point, M.unpoint, M.id_of = start_at, site_full, leave_state,
     enter_state, point, unpoint, id_of
 
--- Replies: the first is one of these, the last what ended, by outcome.
-local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST =
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local function done(...)
     M.flush()
     local reply = {...}
+    M.ended[#M.ended + 1] = meta.ev
     reply[#reply + 1] = M.ended
     if CALL ~= '' then
         call('HSET', P .. 'last', NODE, CALL .. '|' .. cmsgpack.pack(reply))

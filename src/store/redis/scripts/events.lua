@@ -14,15 +14,13 @@ local function add_first(id)
 end
 if A[1] == 'job' then
     local id, after = A[2], N(A[3])
-    if call('EXISTS', P .. 'j:' .. id) == 0 then
-        return reply
-    end
-    if after == 0 then
+    local is_job = call('EXISTS', P .. 'j:' .. id) == 1
+    if after == 0 and is_job then
         add_first(id)
     end
     local some = call('LRANGE', P .. 'e:' .. id, max(after - 1, 0), max(after - 1, 0) + most - 2)
     for i, packed in ipairs(some) do
-        add(id, max(after, 1) + i, packed)
+        add(id, is_job and max(after, 1) + i or 0, packed)
     end
     reply[2] = #some == most - 1 and max(after, 1) + #some or -1
     return reply
@@ -32,8 +30,8 @@ local entries = call('XRANGE', P .. 'ev', I(N(A[2]) + 1) .. '-0', '+', 'COUNT', 
 for _, entry in ipairs(entries) do
     local seq, f = string.match(entry[1], '^%d+'), entry[2]
     local id, number = f[2], N(f[4])
-    if id == '' then
-        add('', 0, seq .. '|' .. f[6])
+    if number == 0 then
+        add(id, 0, seq .. '|' .. f[6])
     elseif number == 1 and call('EXISTS', P .. 'j:' .. id) == 1 then
         add_first(id)
     elseif number > 1 then

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- finish.lua - an attempt has ended: charges it, and says what follows.
 -- ARGV: id, nonce, failure, its name, budget, overridden, verdict, end, its name, why, why as JSON, report, hint,
--- about the target, counts for the breaker, archive is in step, newest posts or '', posts were looked up
+-- about the target, counts for the breaker, archive is in step, newest posts or '', posts were looked up, why as fingerprints see it
 -- Reply: {R_OK, state, retry in, breaker open until, lane}, {R_STALE}; {R_FIRST, epoch, fence, next batch, to be taken
 -- back, posts wanted, what the job counts}: the archive is to be asked first
 local j = M.held(A[1], A[2])
@@ -16,7 +16,7 @@ if behind or wanted then
     return {R_FIRST, j.ep, j.fe, j.nb, behind and 1 or 0, wanted and 1 or 0, j.co}
 end
 local out = {failure = failure, failure_name = A[4], verdict = well and verdict or 0, end_reason = N(A[8]), end_name = A[9],
-             why = {A[10], A[11]}, report = A[12], wait = 0}
+             why = {A[10], A[11]}, words = A[19], report = A[12], wait = 0}
 local hint = min(N(A[13]), 86400000)
 if well then
     out.on, out.count = E_DONE, 'nk'

@@ -7,7 +7,7 @@ M.wake()
 local function first_of(index)
     return N(call('ZRANGE', P .. index, 0, 0, 'WITHSCORES')[2] or INF)
 end
-local next_at = min(first_of('sched'), first_of('act'), first_of('stop'), first_of('over'))
+local next_at = min(first_of('sched'), first_of('act'), first_of('stop'), first_of('over'), first_of('opdue'))
 if call('EXISTS', P .. 'unset') == 1 then
     next_at = now
 end

@@ -22,23 +22,10 @@ local function exceeded(j)
         limit[JOBS] > 0 and kept > limit[JOBS] and JOBS or
         limit[BYTES] > 0 and meta.kept > limit[BYTES] and BYTES
 end
--- A job stays as long as another one waits for it or has its result.
-local function is_needed(id)
-    return call('EXISTS', P .. 'wt:' .. id, P .. 'sh:' .. id) > 0
-end
 local function forget(j)
-    M.leave_state(j)
     counts[j.st] = counts[j.st] - 1
-    if j.sf ~= '' then
-        call('SREM', P .. 'sh:' .. j.sf, j.id)
-    end
-    if j.wk ~= '' then
-        call('ZREM', P .. 'wa:' .. j.wk, j.id)
-    end
-    call('UNLINK', j.key, P .. 'p:' .. j.id, P .. 't:' .. j.id, P .. 'e:' .. j.id)
-    j.gone = true
     ids[#ids + 1] = j.id
-    call('ZADD', P .. 'gone', now, j.id)
+    M.forget(j)
 end
 local function delete(index)
     local at, seen = 0, 0
@@ -49,7 +36,7 @@ local function delete(index)
             return
         elseif not j then
             call('ZREM', P .. index, member)
-        elseif is_needed(j.id) then
+        elseif M.is_needed(j.id) then
             at = at + 1
         else
             local by = exceeded(j)
