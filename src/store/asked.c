@@ -2,6 +2,7 @@
 #include "store/asked.h"
 
 #include "base/need.h"
+#include "base/id.h"
 #include "store/sessions.h"
 
 enum {
@@ -10,6 +11,8 @@ enum {
     WEIGHT_MAX = 10000,
     ACTIVE_MAX = 10000,
     BURST_MAX = 10000,
+    SESSION_BURST_MAX = 1000,
+    SESSION_ACTIVE_MAX = 64,
     QUEUE_FULL_WAIT_MS = 5000,
     CLOSED_WAIT_MS = 60000,
 };
@@ -122,6 +125,30 @@ err asked_operation(const struct operation_args *a, struct fault *f)
         return fail(f, E_BAD_INPUT, "the filter of the operation is not valid");
     if (a->per_minute < 0 || a->per_minute > OPERATION_RATE_MOST)
         return fail(f, E_BAD_INPUT, "the rate may be 1 to %d a minute", OPERATION_RATE_MOST);
+    return E_OK;
+}
+
+/* ---- login sessions ---- */
+
+err asked_session(const struct session_add *a, struct fault *f)
+{
+    if (a->id.n == 0 || a->id.n >= ID_TEXT || a->site.n == 0 || a->site.n >= SESSION_NAME)
+        return fail(f, E_BAD_INPUT, "the session's id or site is not valid");
+    if (!session_name_valid(a->name))
+        return fail(f, E_BAD_INPUT,
+                    "a name has 1 to 32 letters, digits, '-', '_' or '.', and does not "
+                    "begin with ses_");
+    if (!session_pool_valid(a->pool) || id_valid(a->pool, "ses"))
+        return fail(f, E_BAD_INPUT,
+                    "a pool has 1 to 32 letters, digits, '-' or '_', and is not the id of a session");
+    if (a->emit_ms < 0 || a->emit_ms > EMIT_MAX_MS || a->burst < 1 ||
+        a->burst > SESSION_BURST_MAX)
+        return fail(f, E_BAD_INPUT,
+                    "the rate must be one job each 0 s to 24 h, with 1 to %d at once",
+                    SESSION_BURST_MAX);
+    if (a->max_active < 1 || a->max_active > SESSION_ACTIVE_MAX)
+        return fail(f, E_BAD_INPUT, "1 to %d jobs may use a session at once",
+                    SESSION_ACTIVE_MAX);
     return E_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "core/lane.h"
 #include "store/dead.h"
 #include "store/lanes.h"
+#include "store/sessions.h"
 #include "store/store.h"
 
 enum { SITE_NAME = 64, ORD_PER_BATCH = 100000, PURGE_WORDS = 4 * LANE_NOTE };
@@ -23,6 +24,7 @@ MUST_USE err asked_batch(const struct commit_args *args, enum item_kind counts,
                          struct fault *f);
 
 MUST_USE err asked_operation(const struct operation_args *a, struct fault *f);
+MUST_USE err asked_session(const struct session_add *a, struct fault *f);
 
 MUST_USE err asked_lane_change(const struct lane_change *c, wall now, struct fault *f);
 const char *asked_lane_event(enum lane_act act); /* "lane.paused" */

@@ -62,7 +62,8 @@ err shared_open(struct shared **out, const struct shared_config *c,
                                  .name = span_of(c->name),
                                  .node = span_of(c->node),
                                  .records = &records,
-                                 .archive = s->archive};
+                                 .archive = s->archive,
+                                 .state_dir = c->state_dir};
     if (!e)
         e = redis_open(&s->store, &queue, limits, seed, now, f);
     if (!e)

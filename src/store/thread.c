@@ -929,6 +929,7 @@ static err open_store(struct store_thread *t, struct fault *f)
     struct shared_config shared = *c->shared;
     shared.wake = on_told;
     shared.ctx = t;
+    shared.state_dir = c->state_dir;
     err e = shared_open(&t->shared, &shared, &c->limits, c->seed, c->now(), f);
     if (!e)
         t->store = shared_store(t->shared);

@@ -203,6 +203,7 @@ static inline err redis_place_open(void *place, const struct store_limits *limit
     struct redis_config config = {.url = span_of(p->server.url),
                                   .records = &kept_records,
                                   .archive = p->archive,
+                                  .state_dir = p->server.dir,
                                   .callers_time = true};
     redis_counted = p;
     return redis_open(out, &config, limits, 7, now, f);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "os/secret.h"
 #include "store/asked.h"
 #include "store/redis/link.h"
 #include "store/redis/redis.h"
@@ -15,9 +16,11 @@ struct store {
     struct store_limits limits;
     uint64_t seed;
     char node[REDIS_NODE + 1];
-    struct buf conf;    /* limits, as scripts read them */
-    struct arena *own;  /* of one operation: replies, texts of arguments */
-    struct buf scratch; /* JSON of an event */
+    char dir[512];          /* of the key; empty: none */
+    struct secret_key *key; /* NULL until it is needed */
+    struct buf conf;        /* limits, as scripts read them */
+    struct arena *own;      /* of one operation: replies, texts of arguments */
+    struct buf scratch;     /* JSON of an event */
     int64_t epoch;
     uint64_t run,
         calls; /* which process of the node, and which call of it: the number of a call */

@@ -68,6 +68,7 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_number(c, a->max_age_ms);
     call_number(c, a->stale_if_error_ms);
     call_text(c, a->pool);
+    call_text(c, a->site);
 }
 
 /* Why a job may not come in, or not come back. */

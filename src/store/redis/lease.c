@@ -28,7 +28,8 @@ enum lease_part {
     LEASE_CLASS,
     LEASE_EPOCH,
     LEASE_WRITING,
-    LEASE_COUNTS
+    LEASE_COUNTS,
+    LEASE_SESSION
 };
 
 static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
@@ -52,6 +53,7 @@ static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
         .quarantine = reply_number(r, LEASE_CLASS) == LANE_QUARANTINE};
     fixed_read(reply_text(r, LEASE_FIXED), fixed);
     span_copy(reply_text(r, LEASE_ID), l.id, sizeof l.id);
+    span_copy(reply_text(r, LEASE_SESSION), l.session, sizeof l.session);
     const struct {
         struct span *to, from;
     } texts[] = {{&l.site, fixed[FIXED_SITE]},
@@ -312,6 +314,8 @@ static void put_finish(struct store *s, struct call *c, const struct finish_args
     fingerprint_words(a->why, &words);
     call_text(c, arena_keep(s->own, buf_span(&words)));
     buf_free(&words);
+    /* A limit is no fault of the session's, and our own troubles are none either. */
+    call_flag(c, (row->session_cools || row->breaker) && a->failure != FAILURE_RATE_LIMITED);
 }
 
 /* What the archive is asked before the job ends. */
@@ -356,6 +360,7 @@ err redis_finish(struct store *s, const struct finish_args *args, wall now,
                                  .breaker_until_ms = reply_number(&r, 3)};
     if (reply.breaker_until_ms)
         span_copy(reply_text(&r, 4), reply.lane, sizeof reply.lane);
+    span_copy(reply_text(&r, 5), reply.session, sizeof reply.session);
     *out = reply;
     return E_OK;
 }

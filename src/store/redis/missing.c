@@ -42,20 +42,6 @@ MISSING(batch_jobs, "batches", struct store *s, const struct batch_jobs_query *q
 MISSING(batch_items, "batches", struct store *s, struct span id, int kind, size_t limit,
         size_t bytes_max, struct arena *a, struct batch_place *place, struct item_view **out,
         size_t *out_count, struct fault *f)
-MISSING(session_add, "login sessions", struct store *s, const struct session_add *args,
-        wall now, struct fault *f)
-MISSING(session_cookies, "login sessions", struct store *s, const struct session_cookies *args,
-        wall now, struct fault *f)
-MISSING(session_lock, "login sessions", struct store *s, struct span session, bool locked,
-        struct span reason, wall now, struct fault *f)
-MISSING(session_remove, "login sessions", struct store *s, struct span session, struct fault *f)
-MISSING(session, "login sessions", struct store *s, struct span session, wall now,
-        struct session_view *out, struct fault *f)
-MISSING(sessions, "login sessions", struct store *s, struct span site, struct span pool,
-        wall now, struct arena *a, struct session_view **out, size_t *out_count,
-        struct fault *f)
-MISSING(session_open, "login sessions", struct store *s, struct span job, uint64_t nonce,
-        struct secret *out, struct fault *f)
 MISSING(schedule_put, "schedules", struct store *s, const struct schedule_put *args, wall now,
         struct arena *a, struct schedule_view *out, struct fault *f)
 MISSING(schedule_delete, "schedules", struct store *s, const struct schedule_ask *args,

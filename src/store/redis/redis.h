@@ -19,6 +19,8 @@ struct redis_config {
     const struct records_ops
         *records;            /* with their archive; NULL: none, then batches have no records */
     struct archive *archive; /* the caller's to close, after the store */
+    const char *
+        state_dir; /* of this node: where the key of login sessions is, the same on all; NULL: none */
     bool
         callers_time; /* `now` of each operation counts; otherwise that of the server, which all nodes share */
 };

@@ -31,7 +31,8 @@
     X(GONE, gone) \
     X(AUDIT, audit) \
     X(DEAD, dead) \
-    X(OPERATION, operation)
+    X(OPERATION, operation) \
+    X(SESSION, session)
 /* clang-format on */
 
 #define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,

@@ -201,6 +201,8 @@ static void take_config(struct store *s, const struct redis_config *config)
 {
     s->config = *config;
     s->config.url = s->config.name = s->config.node = SPAN_NONE;
+    s->config.state_dir = NULL;
+    span_copy(span_of(config->state_dir), s->dir, sizeof s->dir);
     span_copy(config->node.n ? config->node : SPAN("node"), s->node, sizeof s->node);
 }
 
@@ -240,6 +242,7 @@ void redis_close(struct store **s)
     if (!*s)
         return;
     link_free(&(*s)->link);
+    secret_key_close(&(*s)->key);
     buf_free(&(*s)->conf);
     buf_free(&(*s)->scratch);
     arena_free(&(*s)->own);

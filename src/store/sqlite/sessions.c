@@ -7,7 +7,7 @@
 #include "base/need.h"
 #include "core/pick.h"
 
-enum { LIST_MAX = 1000, RATE_MAX_MS = 24 * 3600 * 1000, BURST_MAX = 1000, ACTIVE_MAX = 64, HOURS = 24 };
+enum { LIST_MAX = 1000, HOURS = 24 };
 static const int64_t HOUR_MS = 3600 * 1000;
 /* A challenge was shown to it: long enough for a person to look. */
 static const int64_t BLOCKED_REST_MS = 15 * 60 * 1000;
@@ -73,23 +73,6 @@ static void say_changed(struct store *s, const struct session_row *r)
     lanes_pool_changed(s, span_of(r->site), span_of(r->id));
 }
 
-static err check_add(const struct session_add *a, struct fault *f)
-{
-    if (a->id.n == 0 || a->id.n >= ID_TEXT || a->site.n == 0 || a->site.n >= SESSION_NAME)
-        return fail(f, E_BAD_INPUT, "the session's id or site is not valid");
-    if (!session_name_valid(a->name))
-        return fail(f, E_BAD_INPUT, "a name has 1 to 32 letters, digits, '-', '_' or '.', and does not "
-                    "begin with ses_");
-    if (!session_pool_valid(a->pool) || is_one(a->pool))
-        return fail(f, E_BAD_INPUT, "a pool has 1 to 32 letters, digits, '-' or '_', and is not the id of a session");
-    if (a->emit_ms < 0 || a->emit_ms > RATE_MAX_MS || a->burst < 1 || a->burst > BURST_MAX)
-        return fail(f, E_BAD_INPUT, "the rate must be one job each 0 s to 24 h, with 1 to %d at once",
-                    BURST_MAX);
-    if (a->max_active < 1 || a->max_active > ACTIVE_MAX)
-        return fail(f, E_BAD_INPUT, "1 to %d jobs may use a session at once", ACTIVE_MAX);
-    return E_OK;
-}
-
 static err number_of(struct store *s, enum sql id, struct span site, struct span text,
                      int64_t now_ms, int64_t *out, struct fault *f)
 {
@@ -108,7 +91,7 @@ err sqlite_session_add(struct store *s, const struct session_add *a, wall now, s
     int64_t same = 0, in_pool = 0;
     err e = store_usable(s, f);
     if (!e)
-        e = check_add(a, f);
+        e = asked_session(a, f);
     if (!e)
         e = number_of(s, SQL_SESSIONS_NAMED, a->site, a->name, 0, &same, f);
     if (!e && same)

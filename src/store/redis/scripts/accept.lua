@@ -68,7 +68,7 @@ if work ~= '' and not leader then
 end
 if M.is_full() then
     return {R_FULL}
-elseif A[27] ~= '' and not answer then
+elseif A[27] ~= '' and not answer and M.sessions_usable(A[28], A[27]) == 0 then
     return {R_SESSION}
 elseif not l and call('ZCARD', P .. 'lanes') >= LANES_MAX then
     return {R_LANES}

@@ -18,6 +18,8 @@
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
 --   prints pr:GROUP op:ID ops opdue opend               dead jobs by what they died of; operations on many jobs
+--   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases by hour, jobs, sealed cookies
+--   sessions snames sname:NAME pool:S:P parked:S:P      sessions by place and name; lanes that wait for a pool
 --   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result
 --   idem:T:K mk:X ev last                               requests; marks; the log of all events; last reply to a node
 local P, call, A, M = KEYS[1], redis.call, {}, {}
@@ -308,8 +310,8 @@ end
 local JOB = {'sq', 'st', 'ln', 'nd', 'pr', 'rk', 'ra', 'ca', 'fe', 'no', 'ow', 'wo', 'rq', 'le', 'su', 'sd', 'cq', 'sb',
              'ep', 'nf', 'nc', 'nt', 'nr', 'nk', 'nv', 'mf', 'mc', 'mt', 'fb', 'cb', 'rb', 'pg', 'ge', 'nb', 'ha', 'us',
              'by', 'li', 'co', 'mk', 'rj', 'cf', 'fi', 'ov', 'de', 'am', 'sm', 'me', 'uk', 'wk', 'wt', 'wh', 'so', 'sf',
-             'rg', 'wb', 'fl', 've', 'en', 'rv', 'sa', 'fa', 'es', 'as', 'ec', 'fp'}
-local JOB_TEXTS = {ln = true, no = true, ow = true, wo = true, rq = true, uk = true, wk = true, wt = true, sf = true, fp = true}
+             'rg', 'wb', 'se', 'cv', 'fl', 've', 'en', 'rv', 'sa', 'fa', 'es', 'as', 'ec', 'fp'}
+local JOB_TEXTS = {ln = true, no = true, ow = true, wo = true, rq = true, uk = true, wk = true, wt = true, sf = true, fp = true, se = true}
 -- nil: there is none.
 function M.job(id)
     local j = jobs[id]
@@ -1071,6 +1073,7 @@ function M.leave(j, out)
         unpoint(j)
     end
     leave_state(j)
+    M.session_release(j)
     j[out.count] = j[out.count] + 1
     j.fl, j.ve, j.en = out.failure, out.verdict or 0, out.end_reason or 0
     j.no, j.wo, j.ow, j.rq, j.le, j.su, j.sd, j.sb, j.ep = '', '', '', '', 0, 0, 0, 0, 0
@@ -1103,6 +1106,139 @@ function M.void(j, why)
     M.sign(M.lane(j.ln), SIGN_NONE, j.sq)
     M.leave(j, {on = E_CANCEL, count = 'nv', failure = F_CANCELLED, why = why, wait = 0})
 end
+-- ---- login sessions: store/sqlite/sessions.c ----
+
+local SESSION = {'emit', 'burst', 'most', 'tat', 'used', 'ok', 'fails', 'locked', 'refused', 'version', 'expires', 'created',
+                 'updated', 'revision'}
+function M.session(id)
+    local s, there = read(P .. 'ses:' .. id, SESSION, {})
+    local v = call('HMGET', P .. 'ses:' .. id, 'site', 'pool', 'name')
+    if not v[1] then
+        return nil
+    end
+    s.id, s.site, s.pool, s.name, s.before = id, v[1], v[2], v[3], copy(s)
+    return s
+end
+function M.session_write(s)
+    s.revision = s.revision + 1
+    write(P .. 'ses:' .. s.id, s, s.before, SESSION, {})
+    s.before = copy(s)
+end
+local function is_good(s)
+    return s.version > 0 and s.locked == 0 and s.refused == 0 and (s.expires == 0 or s.expires > now)
+end
+function M.pool(site, pool)
+    local all = {}
+    for i, member in ipairs(call('ZRANGE', P .. 'pool:' .. site .. ':' .. pool, 0, 255)) do
+        all[i] = M.session(string.match(member, ':(.*)$'))
+    end
+    return all
+end
+function M.sessions_usable(site, pool)
+    local n = 0
+    for _, s in ipairs(M.pool(site, pool)) do
+        n = n + (is_good(s) and 1 or 0)
+    end
+    return n
+end
+-- The one used longest ago of those that can be used now; or nil, and when the first can be (INF: nobody knows).
+function M.session_pick(site, pool, operation)
+    local best, open = nil, INF
+    for _, s in ipairs(M.pool(site, pool)) do
+        -- One that is taken may be used again when it is given back: the lane is looked at again then.
+        if is_good(s) and call('SCARD', P .. 'su:' .. s.id) < s.most then
+            local rests = call('HMGET', P .. 'sr:' .. s.id, operation, '*')
+            local at = max(N(rests[1]), N(rests[2]), start_at(s.tat, s.emit, s.burst))
+            if at <= now and (not best or s.used < best.used) then
+                best = s
+            end
+            open = min(open, at)
+        end
+    end
+    return best, open
+end
+local HOUR = 3600000
+function M.session_take(s, j)
+    s.used, s.tat = now, s.emit > 0 and max(s.tat, now) + s.emit or 0
+    M.session_write(s)
+    j.se, j.cv = s.id, s.version
+    call('SADD', P .. 'su:' .. s.id, j.id)
+    local hour = floor(now / HOUR)
+    call('HINCRBY', P .. 'so:' .. s.id, hour, 1)
+    if call('HLEN', P .. 'so:' .. s.id) > 30 then
+        for _, old in ipairs(call('HKEYS', P .. 'so:' .. s.id)) do
+            if N(old) <= hour - 24 then
+                call('HDEL', P .. 'so:' .. s.id, old)
+            end
+        end
+    end
+end
+-- The lanes of this pool are looked at again: one may be used that could not.
+function M.pool_changed(site, pool)
+    for _, name in ipairs(call('SPOP', P .. 'parked:' .. site .. ':' .. pool, 100)) do
+        local l = M.lane(name)
+        if l then
+            l.pk, l.touched = 0, true
+        end
+    end
+end
+function M.park(l, site, pool, til)
+    l.pk, l.touched = til, true
+    call('SADD', P .. 'parked:' .. site .. ':' .. pool, l.name)
+end
+function M.session_release(j)
+    if j.se == '' then
+        return
+    end
+    call('SREM', P .. 'su:' .. j.se, j.id)
+    local s = M.session(j.se)
+    j.se, j.cv = '', 0
+    if s then
+        M.pool_changed(s.site, s.pool)
+    end
+end
+local F_LOGIN, F_SESSION, F_LIMITED, F_BLOCKED = 6, 7, 8, 9
+local function rest(s, operation, til)
+    local key = P .. 'sr:' .. s.id
+    local all = call('HGETALL', key)
+    for i = 1, #all, 2 do
+        if N(all[i + 1]) <= now then
+            call('HDEL', key, all[i])
+        end
+    end
+    call('HSET', key, operation, I(max(til, N(call('HGET', key, operation)))))
+end
+-- How the attempt ended. Returns whether it had a session, the id of one that the site refuses from now on, and whether
+-- the pool has others then.
+function M.session_note(j, failure, about_target, against, rest_ms, why)
+    local s = j.se ~= '' and M.session(j.se)
+    if not s then
+        return false
+    end
+    local operation, lost, others = M.fixed(j.id)[7], nil, false
+    if failure == 0 or about_target then
+        s.ok, s.fails = now, 0
+        M.session_write(s)
+    elseif against then
+        s.fails, s.updated = s.fails + 1, now
+        M.session_write(s)
+    end
+    if failure == F_LIMITED then
+        rest(s, operation, now + rest_ms)
+    elseif failure == F_BLOCKED then
+        rest(s, '*', now + 900000)
+    elseif failure == F_SESSION or failure == F_LOGIN then
+        -- Unless other cookies came meanwhile: those are another login.
+        if s.version == j.cv then
+            s.refused, s.updated, lost = now, now, s.id
+            call('HSET', P .. 'ses:' .. s.id, 'refusal', why ~= '' and string.sub(why, 1, 239) or 'the site refused it')
+            M.session_write(s)
+        end
+        others = M.sessions_usable(s.site, s.pool) > 0
+    end
+    return true, lost, others
+end
+
 -- ---- ended jobs come back, or go ----
 
 local function is_full()
@@ -1124,7 +1260,7 @@ function M.replay(j, reset)
         return {R_CLOSED, l.name}
     elseif is_full() then
         return {R_FULL}
-    elseif f[6] ~= '' then
+    elseif f[6] ~= '' and M.sessions_usable(f[1], f[6]) == 0 then
         return {R_SESSION, f[1], f[6]}
     end
     leave_state(j)

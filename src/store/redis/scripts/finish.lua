@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- finish.lua - an attempt has ended: charges it, and says what follows.
 -- ARGV: id, nonce, failure, its name, budget, overridden, verdict, end, its name, why, why as JSON, report, hint,
--- about the target, counts for the breaker, archive is in step, newest posts or '', posts were looked up, why as fingerprints see it
--- Reply: {R_OK, state, retry in, breaker open until, lane}, {R_STALE}; {R_FIRST, epoch, fence, next batch, to be taken
+-- about the target, counts for the breaker, archive is in step, newest posts or '', posts were looked up, why as fingerprints see it,
+-- counts against a session
+-- Reply: {R_OK, state, retry in, breaker open until, lane, session that is lost}, {R_STALE}; {R_FIRST, epoch, fence, next batch, to be taken
 -- back, posts wanted, what the job counts}: the archive is to be asked first
 local j = M.held(A[1], A[2])
 if not j then
@@ -23,8 +24,20 @@ if well then
 else
     M.charge(j, budget, hint, out)
 end
+local noted, lost, others = M.session_note(j, overridden and F_CANCELLED or failure, not overridden and A[14] == '1',
+                                           not overridden and A[20] == '1', hint > 0 and hint or out.wait, A[10])
+-- It was the session that the site limited or refused: the job is due again at once.
+if noted then
+    out.wait = out.on == E_THROTTLE and 0 or out.wait
+    others = others or (failure == 8 and j.pg == 1)
+    if others and out.on == E_GIVE_UP then
+        M.charge(j, B_RELEASE, 0, out)
+    elseif lost then
+        out.failure, out.failure_name = 7, 'session_invalid'
+    end
+end
 local l = M.lane(j.ln)
-if budget == B_THROTTLE then
+if budget == B_THROTTLE and not noted then
     l.bu, l.touched = max(l.bu, now + min(hint > 0 and hint or out.wait, 3600000)), true
 end
 local function sign()
@@ -67,4 +80,4 @@ if brought then
 end
 j.wb = 0
 local state = M.leave(j, out)
-return done(R_OK, state, state == SCHEDULED and out.wait or 0, l.tr > trips and l.bt or 0, l.name)
+return done(R_OK, state, state == SCHEDULED and out.wait or 0, l.tr > trips and l.bt or 0, l.name, lost or '')

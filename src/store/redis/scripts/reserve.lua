@@ -9,7 +9,7 @@ local LOOKS = 100
 local function lease_of(j, since)
     local t = call('HMGET', P .. 't:' .. j.id, 'cu', 'kn')
     return {j.id, j.fe, j.no, call('GET', P .. 'p:' .. j.id) or '', t[1] or '', j.li, j.nb, j.ha, max(now - since, 0), j.fi,
-            j.mk == 2 and t[2] or '', j.am, j.sm, j.de, j.ln, M.lane(j.ln).cl, j.ep, j.wb, j.co}
+            j.mk == 2 and t[2] or '', j.am, j.sm, j.de, j.ln, M.lane(j.ln).cl, j.ep, j.wb, j.co, j.se}
 end
 -- Whose reply was lost on its way, and who asks again.
 local function leased_before(id)
@@ -52,7 +52,7 @@ local function fits(id)
     local attempt = N(v[2]) > 0 and N(v[2]) or ATTEMPT
     return (memory == 0 or N(v[1]) <= memory) and (time == 0 or attempt <= time)
 end
-local looked, aside, held = 0, 0, {}
+local looked, aside, held, parked, session = 0, 0, {}, 0
 local function try_lane(l)
     looked = looked + 1
     if site_full(l.site) or start_at(l.site.ta, l.site.em, l.site.bu) > now then
@@ -61,7 +61,18 @@ local function try_lane(l)
     end
     local id = (known['*'] or known[l.si]) and first_of(l)
     if id and fits(id) then
-        return id
+        local f = string.find(l.name, '@', 1, true) and M.fixed(id) or {}
+        if (f[6] or '') == '' then
+            return id
+        end
+        local til
+        session, til = M.session_pick(f[1], f[6], f[7])
+        if session then
+            return id
+        end
+        M.park(l, f[1], f[6], til)
+        parked = parked + 1
+        return nil
     end
     aside = aside + 1
     return nil
@@ -115,7 +126,7 @@ for _, h in ipairs(held) do
     set_aside(h)
 end
 if not id then
-    if #held == 0 then
+    if #held + parked == 0 then
         return {R_END, 0, {}}
     end
     return done(R_END, looked >= LOOKS and 1 or 0)
@@ -134,11 +145,14 @@ end
 j.fe, j.no, j.wo, j.ow, j.rq, j.le, j.ep = j.fe + 1, A[2], worker, NODE, A[3], now + LEASE, meta.epoch
 j.su, j.sd, j.pg, j.sa = 0, 0, 0, j.sa > 0 and j.sa or now
 M.move(j, ACTIVE)
+if session then
+    M.session_take(session, j)
+end
 if j.rq ~= '' then
     call('HSET', P .. 'asked', worker .. ':' .. j.rq, id)
 end
 M.started(l)
 call('HSET', P .. 'leased', NODE, id)
 M.event(j, 'job.started', '{"state":"active","attempt":' .. I(j.fe) .. ',"worker":' .. A[8] .. ',"waited_ms":' ..
-        I(max(now - since, 0)) .. '}')
+        I(max(now - since, 0)) .. (session and ',"session":"' .. session.id .. '"' or '') .. '}')
 return done(R_OK, lease_of(j, since))

@@ -1,0 +1,88 @@
+#!lua flags=allow-oom
+-- session.lua - login sessions. ARGV: 'add', id, site, pool, name, distance, burst, jobs at once; 'find', id or name;
+-- 'cookies', id, version before, sealed, count, expires, print; 'lock', id, locked, reason; 'remove', id;
+-- 'view', id; 'list', behind which, how many (at most 50); 'open', job, nonce
+-- Reply: {R_OK, ...}, {R_NONE}, {R_STATE} the name is taken, in use, {R_FULL}, {R_TAKEN} two of that name, {R_STALE}
+local verb, id, POOL, HOUR = A[1], A[2], 256, 3600000
+local function place(s)
+    return s.site .. '\n' .. s.pool .. '\n' .. s.name .. '\n' .. s.id
+end
+local function view(s)
+    local fields, rests, leases = call('HGETALL', P .. 'ses:' .. s.id), {}, 0
+    local all = call('HGETALL', P .. 'sr:' .. s.id)
+    for i = 1, #all, 2 do
+        if N(all[i + 1]) > now then
+            rests[#rests + 1] = {all[i], N(all[i + 1])}
+        end
+    end
+    table.sort(rests, function(a, b) return a[1] < b[1] end)
+    all = call('HGETALL', P .. 'so:' .. s.id)
+    for i = 1, #all, 2 do
+        leases = leases + (N(all[i]) > floor(now / HOUR) - 24 and N(all[i + 1]) or 0)
+    end
+    return {s.id, fields, rests, call('SCARD', P .. 'su:' .. s.id), leases, start_at(s.tat, s.emit, s.burst), place(s)}
+end
+if verb == 'add' then
+    local s = {id = id, site = A[3], pool = A[4], name = A[5]}
+    if call('HEXISTS', P .. 'snames', s.site .. '\n' .. s.name) == 1 then
+        return {R_STATE}
+    elseif call('ZCARD', P .. 'pool:' .. s.site .. ':' .. s.pool) >= POOL then
+        return {R_FULL}
+    end
+    call('HSET', P .. 'ses:' .. id, 'site', s.site, 'pool', s.pool, 'name', s.name, 'emit', A[6], 'burst', A[7], 'most', A[8],
+         'created', I(now), 'updated', I(now), 'revision', 1)
+    call('HSET', P .. 'snames', s.site .. '\n' .. s.name, id)
+    call('SADD', P .. 'sname:' .. s.name, id)
+    call('ZADD', P .. 'pool:' .. s.site .. ':' .. s.pool, 0, s.name .. ':' .. id)
+    call('ZADD', P .. 'sessions', 0, place(s))
+    return done(R_OK)
+elseif verb == 'list' then
+    local reply = {R_OK}
+    local from = id == '' and '-' or '(' .. id
+    for _, member in ipairs(call('ZRANGEBYLEX', P .. 'sessions', from, '+', 'LIMIT', 0, min(N(A[3]), 50))) do
+        reply[#reply + 1] = view(M.session(string.match(member, '([^\n]*)$')))
+    end
+    return reply
+elseif verb == 'open' then
+    local j = M.held(id, A[3])
+    if not j then
+        return {R_STALE}
+    end
+    local s, sealed = j.se ~= '' and M.session(j.se), call('GET', P .. 'sc:' .. j.se)
+    return s and sealed and {R_OK, s.id, s.version, sealed} or {R_NONE}
+elseif verb == 'find' then
+    local named = call('SMEMBERS', P .. 'sname:' .. id) -- one for each site
+    if #named > 1 then
+        return {R_TAKEN}
+    end
+    local s = M.session(id) or named[1] and M.session(named[1])
+    return s and {R_OK, s.id, s.version, view(s)} or {R_NONE}
+end
+local s = M.session(id)
+if not s then
+    return {R_NONE}
+elseif verb == 'cookies' then
+    if s.version ~= N(A[3]) then
+        return {R_STALE}
+    end
+    call('SET', P .. 'sc:' .. id, A[4])
+    call('HSET', P .. 'ses:' .. id, 'count', A[5], 'print', A[7])
+    call('HDEL', P .. 'ses:' .. id, 'refusal')
+    call('DEL', P .. 'sr:' .. id) -- limits and refusals were those of the login before
+    s.version, s.expires, s.refused, s.fails, s.updated = s.version + 1, N(A[6]), 0, 0, now
+    M.session_write(s)
+elseif verb == 'lock' then
+    s.locked, s.updated = A[3] == '1' and (s.locked > 0 and s.locked or now) or 0, now
+    call('HSET', P .. 'ses:' .. id, 'reason', A[4])
+    M.session_write(s)
+elseif call('EXISTS', P .. 'su:' .. id) == 1 then
+    return {R_STATE}
+else
+    call('UNLINK', P .. 'ses:' .. id, P .. 'sr:' .. id, P .. 'so:' .. id, P .. 'sc:' .. id)
+    call('HDEL', P .. 'snames', s.site .. '\n' .. s.name)
+    call('SREM', P .. 'sname:' .. s.name, id)
+    call('ZREM', P .. 'pool:' .. s.site .. ':' .. s.pool, s.name .. ':' .. id)
+    call('ZREM', P .. 'sessions', place(s))
+end
+M.pool_changed(s.site, s.pool)
+return done(R_OK)
