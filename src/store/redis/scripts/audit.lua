@@ -166,7 +166,7 @@ local function place_lane(l)
     for _, key in ipairs({l.tenant.key .. ':n', l.site.key .. ':n'}) do
         fixed = fixed + call(ready and 'SADD' or 'SREM', key, l.name)
     end
-    l.touched = true
+    l.sg, l.touched = '', true
 end
 lanes, tenants, sites = {}, {}, {}
 for name in pairs(touched) do

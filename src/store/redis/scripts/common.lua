@@ -54,21 +54,6 @@ local SEED_HI, SEED_LO, RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURS
     ACTIVE_MAX, LEASE, ATTEMPT, READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX =
     struct.unpack('>' .. string.rep('i8', 17), ARGV[2])
 
--- ---- time ----
-
--- Small steps back are not seen; after a large one the mark was wrong, and is given up (queue.md §11).
-local function server_time()
-    local t = call('TIME')
-    local ms, mark = N(t[1]) * 1000 + floor(N(t[2]) / 1000), N(call('HGET', P .. 'meta', 'hw'))
-    if mark > ms and mark - ms <= 2000 then
-        return mark
-    end
-    M.clock_mark = ms
-    M.clock_back = mark > ms
-    return ms
-end
-local now = ARGV[1] ~= '' and N(ARGV[1]) or server_time()
-
 -- ---- delays: core/retry.c in 32-bit halves ----
 
 local hash
@@ -177,28 +162,32 @@ local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, 
 
 -- ---- records that are read once and written at the end ----
 
--- Numbers but those named in `texts`.
-local function read(key, fields, texts)
-    local values, r = call('HMGET', key, unpack(fields)), {}
-    for i, f in ipairs(fields) do
-        if texts[f] then
-            r[f] = values[i] or ''
-        else
-            r[f] = N(values[i])
+-- Which fields a hash has, each with what it is when it is not stored: 0 a number, '' a text.
+local function fields_of(kind)
+    return {kind = kind, meta = {__index = kind}}
+end
+local function read(key, of)
+    local flat, r = call('HGETALL', key), {}
+    for i = 1, #flat, 2 do
+        local kind = of.kind[flat[i]]
+        if kind == 0 then
+            r[flat[i]] = N(flat[i + 1])
+        elseif kind then
+            r[flat[i]] = flat[i + 1]
         end
     end
-    return r, values[1]
+    return setmetatable(r, of.meta), #flat > 0
 end
-local function write(key, r, before, fields, texts)
+local function write(key, r, before, of)
     local set, gone = {}, {}
-    for _, f in ipairs(fields) do
-        local v = r[f]
-        if v ~= before[f] then
-            if v == 0 or v == '' then
+    for f, v in pairs(r) do
+        local kind = of.kind[f]
+        if kind and v ~= before[f] then
+            if v == kind then
                 gone[#gone + 1] = f
             else
                 set[#set + 1] = f
-                set[#set + 1] = texts[f] and v or I(v)
+                set[#set + 1] = kind == 0 and I(v) or v
             end
         end
     end
@@ -214,44 +203,62 @@ local function copy(r)
     for k, v in pairs(r) do
         c[k] = v
     end
-    return c
+    return setmetatable(c, getmetatable(r))
 end
 
-local META = {'epoch', 'seq', 'lanes', 'ev', 'mode', 'tvt', 'amax', 'reaped', 'kept'}
-local meta = read(P .. 'meta', META, {})
+local META = fields_of({
+    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0
+})
+local meta = read(P .. 'meta', META)
 local meta_before = copy(meta)
 
-local TENANT = {'ps', 'vt', 'we', 'ma', 'th', 'ln'}
-local TENANT_TEXTS = {th = true}
+-- ---- time ----
+
+-- Small steps back are not seen; after a large one the mark was wrong, and is given up (queue.md §11).
+local function server_time()
+    local t = call('TIME')
+    local ms = N(t[1]) * 1000 + floor(N(t[2]) / 1000)
+    if meta.hw > ms and meta.hw - ms <= 2000 then
+        return meta.hw
+    end
+    meta.hw = ms
+    return ms
+end
+local now = ARGV[1] ~= '' and N(ARGV[1]) or server_time()
+
+local TENANT = fields_of({ps = 0, vt = 0, we = 0, ma = 0, ln = 0, th = ''})
 local tenants, sites, lanes, jobs = {}, {}, {}, {}
 function M.tenant(name)
     local t = tenants[name]
     if t then
         return t
     end
-    t = read(P .. 'te:' .. name, TENANT, TENANT_TEXTS)
+    t = read(P .. 'te:' .. name, TENANT)
     t.name, t.key, t.before = name, P .. 'te:' .. name, copy(t)
     t.active, t.awake = call('SCARD', t.key .. ':a'), call('SCARD', t.key .. ':n')
     tenants[name] = t
     return t
 end
-local SITE = {'ma', 'em', 'bu', 'ta', 'ln'}
+local SITE = fields_of({ma = 0, em = 0, bu = 0, ta = 0, ln = 0})
 function M.site(name)
     local s = sites[name]
     if s then
         return s
     end
-    s = read(P .. 'si:' .. name, SITE, {})
+    s = read(P .. 'si:' .. name, SITE)
     s.name, s.key, s.before = name, P .. 'si:' .. name, copy(s)
     s.active = call('SCARD', s.key .. ':a')
     sites[name] = s
     return s
 end
 
--- ow oa oe ob: its own settings + 1, 0 as configured; lb: number of the job that failed last.
-local LANE = {'n', 'te', 'si', 'cl', 'ps', 'ta', 'bu', 'bs', 'bf', 'bt', 'tr', 'wf', 'ws', 'wb', 'fo', 'lb',
-              'ow', 'oa', 'oe', 'ob', 'pa', 'co', 'pk', 'us', 'wd', 'rn', 'st'}
-local LANE_TEXTS = {te = true, si = true}
+-- ow oa oe ob: its own settings + 1, 0 as configured; lb: number of the job that failed last; sg: where it stands, in
+-- short, 'f' aside because of its site, '' nobody knows.
+local LANE = fields_of({
+    n = 0, cl = 0, ps = 0, ta = 0, bu = 0, bs = 0, bf = 0, bt = 0, tr = 0, wf = 0, ws = 0, wb = 0, fo = 0, lb = 0,
+    ow = 0, oa = 0, oe = 0, ob = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
+    sg = ''
+})
 -- nil: there is none.
 function M.lane(name)
     local l = lanes[name]
@@ -259,7 +266,7 @@ function M.lane(name)
         return l
     end
     local there
-    l, there = read(P .. 'l:' .. name, LANE, LANE_TEXTS)
+    l, there = read(P .. 'l:' .. name, LANE)
     if not there then
         return nil
     end
@@ -277,10 +284,7 @@ function M.lane_want(name, of)
         return l
     end
     meta.lanes = meta.lanes + 1
-    l = {}
-    for _, f in ipairs(LANE) do
-        l[f] = LANE_TEXTS[f] and '' or 0
-    end
+    l = setmetatable({}, LANE.meta)
     l.before = copy(l)
     l.name, l.key, l.n, l.te, l.si, l.cl, l.us = name, P .. 'l:' .. name, meta.lanes, of.te, of.si, of.cl, now
     l[0], l[1], l.active = 0, 0, 0
@@ -307,11 +311,14 @@ function M.quarantine(l)
     return M.lane_want(name, {te = l.te, si = l.si, cl = 3, th = l.tenant.th})
 end
 
-local JOB = {'sq', 'st', 'ln', 'nd', 'pr', 'rk', 'ra', 'ca', 'fe', 'no', 'ow', 'wo', 'rq', 'le', 'su', 'sd', 'cq', 'sb',
-             'ep', 'nf', 'nc', 'nt', 'nr', 'nk', 'nv', 'mf', 'mc', 'mt', 'fb', 'cb', 'rb', 'pg', 'ge', 'nb', 'ha', 'us',
-             'by', 'li', 'co', 'mk', 'rj', 'cf', 'fi', 'ov', 'de', 'am', 'sm', 'me', 'uk', 'wk', 'wt', 'wh', 'so', 'sf',
-             'rg', 'wb', 'se', 'cv', 'fl', 've', 'en', 'rv', 'sa', 'fa', 'es', 'as', 'ec', 'fp'}
-local JOB_TEXTS = {ln = true, no = true, ow = true, wo = true, rq = true, uk = true, wk = true, wt = true, sf = true, fp = true, se = true}
+local JOB = fields_of({
+    sq = 0, st = 0, nd = 0, pr = 0, rk = 0, ra = 0, ca = 0, fe = 0, le = 0, su = 0, sd = 0, cq = 0, sb = 0,
+    ep = 0, nf = 0, nc = 0, nt = 0, nr = 0, nk = 0, nv = 0, mf = 0, mc = 0, mt = 0, fb = 0, cb = 0, rb = 0,
+    pg = 0, ge = 0, nb = 0, ha = 0, us = 0, by = 0, li = 0, co = 0, mk = 0, rj = 0, cf = 0, fi = 0, ov = 0,
+    de = 0, am = 0, sm = 0, me = 0, wh = 0, so = 0, rg = 0, wb = 0, cv = 0, fl = 0, ve = 0, en = 0, rv = 0,
+    sa = 0, fa = 0, es = 0, as = 0, ec = 0, ln = '', no = '', ow = '', wo = '', rq = '', uk = '', wk = '',
+    wt = '', sf = '', fp = '', se = ''
+})
 -- nil: there is none.
 function M.job(id)
     local j = jobs[id]
@@ -319,7 +326,7 @@ function M.job(id)
         return j
     end
     local there
-    j, there = read(P .. 'j:' .. id, JOB, JOB_TEXTS)
+    j, there = read(P .. 'j:' .. id, JOB)
     if not there then
         return nil
     end
@@ -329,10 +336,7 @@ function M.job(id)
     return j
 end
 function M.job_new(id)
-    local j = {}
-    for _, f in ipairs(JOB) do
-        j[f] = JOB_TEXTS[f] and '' or 0
-    end
+    local j = setmetatable({}, JOB.meta)
     j.before = copy(j)
     j.before.st = -1
     meta.seq = meta.seq + 1
@@ -501,34 +505,44 @@ local function count_word(l, word, runnable)
     end
     l.wd, l.rn = word, runnable
 end
-local function place(l)
-    local set = M.settings(l)
-    local starts, ready = starts_now(l, set), ready_of(l)
-    local wait = INF
-    call('ZREM', l.site.key .. ':f', l.turn)
-    if starts > 0 then
-        if l[0] > 0 then
-            call('ZADD', l.tenant.key .. ':0', l.ps, l.turn)
-        else
-            call('ZREM', l.tenant.key .. ':0', l.turn)
-        end
-        call('ZADD', l.tenant.key .. ':1', l.ps, l.turn)
-        wait = one_more_at(l, set, starts)
+-- Into its turn and what wakes it; not touched when it stands there already.
+local function stand(l, sign, turn, wait)
+    if l.sg == sign then
+        return
+    end
+    if l.sg == 'f' or l.sg == '' then
+        call('ZREM', l.site.key .. ':f', l.turn)
+    end
+    if turn and l[0] > 0 then
+        call('ZADD', l.tenant.key .. ':0', l.ps, l.turn)
     else
         call('ZREM', l.tenant.key .. ':0', l.turn)
+    end
+    if turn then
+        call('ZADD', l.tenant.key .. ':1', l.ps, l.turn)
+    else
         call('ZREM', l.tenant.key .. ':1', l.turn)
-        if l.pa == 0 and ready > 0 and room_of(l, set) > 0 then
-            wait = open_at(l, set)
-        end
     end
     if wait < INF then
         call('ZADD', P .. 'waits', wait, l.turn)
     else
         call('ZREM', P .. 'waits', l.turn)
     end
+    l.sg, l.tenant.touched = sign, true
+end
+local function place(l)
+    local set = M.settings(l)
+    local starts, ready, wait = starts_now(l, set), ready_of(l), INF
+    if starts > 0 then
+        wait = one_more_at(l, set, starts)
+        M.left = true
+    elseif l.pa == 0 and ready > 0 and room_of(l, set) > 0 then
+        wait = open_at(l, set)
+    end
+    local at = wait < INF and I(wait) or ''
+    stand(l, (starts > 0 and 't' .. (l[0] > 0 and 1 or 0) .. I(l.ps) or '-') .. 'w' .. at, starts > 0, wait)
     l.st = starts
     l.touched = false
-    l.tenant.touched = true
     local used = ready > 0 or l.active > 0
     count_word(l, used and (WORDS[M.waiting(l)] or 1) or 0, starts > 0 and ready or 0)
     if l.us - l.before.us > 3600000 then
@@ -536,7 +550,7 @@ local function place(l)
     else
         l.us = l.before.us > 0 and l.before.us or l.us
     end
-    write(l.key, l, l.before, LANE, LANE_TEXTS)
+    write(l.key, l, l.before, LANE)
     l.before = copy(l)
 end
 -- The site's cap leaves room again: as many lanes as may start something take their turn.
@@ -593,21 +607,19 @@ end
 function M.flush()
     M.places()
     for _, t in pairs(tenants) do
-        write(t.key, t, t.before, TENANT, TENANT_TEXTS)
+        write(t.key, t, t.before, TENANT)
     end
     for _, s in pairs(sites) do
-        write(s.key, s, s.before, SITE, {})
+        write(s.key, s, s.before, SITE)
     end
     for _, j in pairs(jobs) do
         if not j.gone then
-            write(j.key, j, j.before, JOB, JOB_TEXTS)
+            write(j.key, j, j.before, JOB)
         end
     end
-    write(P .. 'meta', meta, meta_before, META, {})
-    if M.clock_mark then
-        call('HSET', P .. 'meta', 'hw', I(M.clock_mark))
-    end
-    if call('EXISTS', P .. 'tz1') == 1 then
+    write(P .. 'meta', meta, meta_before, META)
+    -- Whoever waits for work is told, one at a time; who took some tells of what is left.
+    if M.left or (M.leases and call('EXISTS', P .. 'tz1') == 1) then
         call('ZADD', P .. 'wake', 0, 'w')
     end
 end
@@ -618,7 +630,7 @@ local function lane_awakes(l)
     if ready_of(l) == 0 then
         l.ps = max(l.ps, l.tenant.vt)
         if l.tenant.awake == 0 then
-            l.tenant.ps = max(l.tenant.ps, meta.tvt)
+            l.tenant.ps, l.tenant.touched = max(l.tenant.ps, meta.tvt), true
         end
         l.tenant.awake = l.tenant.awake + call('SADD', l.tenant.key .. ':n', l.name)
         call('SADD', l.site.key .. ':n', l.name)
@@ -672,7 +684,8 @@ local function leave_state(j)
         call('SREM', l.tenant.key .. ':a', j.id)
         call('SREM', l.site.key .. ':a', j.id)
         l.active, l.tenant.active, l.site.active = l.active - 1, l.tenant.active - 1, l.site.active - 1
-        l.site.freed = true
+        l.site.freed = l.site.freed or l.site.ma > 0
+        l.tenant.touched = l.tenant.touched or l.tenant.ma > 0
         if j.sb > 0 then
             call('ZREM', P .. 'stop', j.member)
         end
@@ -710,6 +723,7 @@ local function enter_state(j, to, l)
         call('SADD', l.tenant.key .. ':a', j.id)
         call('SADD', l.site.key .. ':a', j.id)
         l.active, l.tenant.active, l.site.active = l.active + 1, l.tenant.active + 1, l.site.active + 1
+        l.tenant.touched = l.tenant.touched or l.tenant.ma > 0
     else
         call('ZADD', P .. (to == DEAD and 'dead' or 'done'), j.fa, j.member)
         meta.kept = meta.kept + (to ~= DEAD and j.by or 0)
@@ -859,7 +873,7 @@ do
         l.ps = l.ps + floor(STRIDE / set.weight)
         l.ta = next_tat(l.ta, set.emit)
         meta.tvt = max(meta.tvt, t.ps)
-        t.ps = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100))
+        t.ps, t.touched = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100)), true
         s.ta = next_tat(s.ta, s.em)
         if l.bs == OPEN and now >= l.bt then
             l.bs = HALF_OPEN
@@ -1108,20 +1122,18 @@ function M.void(j, why)
 end
 -- ---- login sessions: store/sqlite/sessions.c ----
 
-local SESSION = {'emit', 'burst', 'most', 'tat', 'used', 'ok', 'fails', 'locked', 'refused', 'version', 'expires', 'created',
-                 'updated', 'revision'}
+local SESSION = fields_of({
+    emit = 0, burst = 0, most = 0, tat = 0, used = 0, ok = 0, fails = 0, locked = 0, refused = 0, version = 0,
+    expires = 0, created = 0, updated = 0, revision = 0, site = '', pool = '', name = ''
+})
 function M.session(id)
-    local s, there = read(P .. 'ses:' .. id, SESSION, {})
-    local v = call('HMGET', P .. 'ses:' .. id, 'site', 'pool', 'name')
-    if not v[1] then
-        return nil
-    end
-    s.id, s.site, s.pool, s.name, s.before = id, v[1], v[2], v[3], copy(s)
-    return s
+    local s, there = read(P .. 'ses:' .. id, SESSION)
+    s.id, s.before = id, copy(s)
+    return there and s or nil
 end
 function M.session_write(s)
     s.revision = s.revision + 1
-    write(P .. 'ses:' .. s.id, s, s.before, SESSION, {})
+    write(P .. 'ses:' .. s.id, s, s.before, SESSION)
     s.before = copy(s)
 end
 local function is_good(s)

@@ -27,6 +27,7 @@ if asked then
         return {R_OK, lease_of(j, j.ra), {}}
     end
 end
+M.leases = true
 if meta.mode == PAUSED or meta.mode == MAINTENANCE or M.all_full() then
     return {R_END, 0, {}}
 end
@@ -119,7 +120,8 @@ local function set_aside(l)
     else
         call('ZADD', P .. 'waits', start_at(l.site.ta, l.site.em, l.site.bu), l.turn)
     end
-    l.tenant.touched = true
+    call('HSET', l.key, 'sg', 'f')
+    l.sg, l.before.sg, l.tenant.touched = 'f', 'f', true
 end
 local l, id = choose()
 for _, h in ipairs(held) do
