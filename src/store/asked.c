@@ -128,6 +128,20 @@ err asked_operation(const struct operation_args *a, struct fault *f)
     return E_OK;
 }
 
+err asked_repair(const struct repair_args *a, struct fault *f)
+{
+    if (a->count > ORD_PER_BATCH)
+        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
+    if (a->done && (a->verdict == VERDICT_NONE || a->verdict >= VERDICT_COUNT))
+        return fail(f, E_BAD_INPUT, "a job that succeeds has a verdict");
+    for (size_t i = 0; i < a->count; i++) {
+        const struct store_item *it = &a->items[i];
+        if ((unsigned)it->kind > ITEM_UNAVAILABLE || it->id.n == 0)
+            return fail(f, E_BAD_INPUT, "record %zu has no id or an unknown kind", i);
+    }
+    return E_OK;
+}
+
 /* ---- login sessions ---- */
 
 err asked_session(const struct session_add *a, struct fault *f)

@@ -4,6 +4,7 @@
 
 #include "core/lane.h"
 #include "store/dead.h"
+#include "store/evidence.h"
 #include "store/lanes.h"
 #include "store/sessions.h"
 #include "store/store.h"
@@ -23,6 +24,8 @@ MUST_USE err asked_full(int64_t ready_max, struct fault *f);
 MUST_USE err asked_batch(const struct commit_args *args, enum item_kind counts,
                          struct fault *f);
 
+/* What of a repair does not depend on the job. */
+MUST_USE err asked_repair(const struct repair_args *a, struct fault *f);
 MUST_USE err asked_operation(const struct operation_args *a, struct fault *f);
 MUST_USE err asked_session(const struct session_add *a, struct fault *f);
 

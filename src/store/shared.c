@@ -12,22 +12,6 @@ struct shared {
     size_t finding_count;
 };
 
-static const struct records_ops records = {
-    .commit = archive_commit,
-    .rewind = archive_rewind,
-    .items = archive_items,
-    .newest = archive_newest,
-    .forget = archive_forget,
-    .evidence_add = archive_evidence_add,
-    .evidence_list = archive_evidence_list,
-    .evidence_read = archive_evidence_read,
-    .evidence_retain = archive_evidence_retain,
-    .fields = archive_fields,
-    .drift = archive_drift,
-    .fields_retain = archive_fields_retain,
-    .fields_add = archive_fields_add,
-};
-
 /* Looks at the Redis before anything is written to it. */
 static err check_redis(struct shared *s, const struct shared_config *c, struct fault *f)
 {
@@ -61,7 +45,7 @@ err shared_open(struct shared **out, const struct shared_config *c,
     struct redis_config queue = {.url = span_of(c->queue),
                                  .name = span_of(c->name),
                                  .node = span_of(c->node),
-                                 .records = &records,
+                                 .records = &records_of_archive,
                                  .archive = s->archive,
                                  .state_dir = c->state_dir};
     if (!e)

@@ -96,6 +96,103 @@ err redis_evidence_retain(struct store *s, wall now, bool *out_more, struct faul
                              : E_OK;
 }
 
+/* ---- repair ---- */
+
+enum { LOOK_BATCH = 1, LOOK_COUNTS, LOOK_LIMIT, LOOK_SITE, LOOK_FAILURE };
+
+/* 1 to 5: failures, crashes, throttles, releases, voids. */
+static int counter_of(enum failure_class failure)
+{
+    enum failure_budget budget = failure_row(failure)->budget;
+    return budget == BUDGET_CRASH      ? 2
+           : budget == BUDGET_THROTTLE ? 3
+           : budget == BUDGET_RELEASE  ? 4
+                                       : 1;
+}
+
+static err check_repair(const struct repair_args *a, const struct reply *r, struct fault *f)
+{
+    switch (said(r)) {
+    case SAID_NONE:
+        return fail_no_job(a->id, f);
+    case SAID_STATE:
+        return fail(f, E_CONFLICT, "job %.*s is %s; only a dead one can be repaired", SP(a->id),
+                    job_state_name((enum job_state)reply_number(r, 1)));
+    case SAID_STALE:
+        return fail(f, E_CONFLICT, "job %.*s has changed meanwhile", SP(a->id));
+    case SAID_END:
+        return fail(f, E_CONFLICT, "job %.*s never ran", SP(a->id));
+    case SAID_OK:
+    case SAID_TAKEN:
+    case SAID_FULL:
+    case SAID_MODE:
+    case SAID_CLOSED:
+    case SAID_BODY:
+    case SAID_LANES:
+    case SAID_SESSION:
+    case SAID_FIRST:
+        break;
+    }
+    return E_OK;
+}
+
+static err write_repair(struct store *s, const struct repair_args *a, int64_t have,
+                        enum failure_class was, wall now, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    call_text(&c, SPAN("write"));
+    call_text(&c, a->id);
+    call_number(&c, a->revision);
+    call_number(&c, have);
+    call_flag(&c, a->done);
+    call_number(&c, a->verdict);
+    call_number(&c, a->end);
+    call_text(&c, span_of(end_reason_name(a->end)));
+    call_text(&c, a->report);
+    call_number(&c, counter_of(was));
+    call_text(&c, span_of(failure_name(was)));
+    err e = store_write(s, SCRIPT_REPAIR, &c, now, &r, f);
+    return e ? e : check_repair(a, &r, f);
+}
+
+/* Records first; what the queue then says of them it says of those. */
+err redis_repair(struct store *s, const struct repair_args *args, wall now,
+                 struct repair_reply *out, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    struct repair_reply brought = {0};
+    need(s->in_group);
+    store_fresh(s);
+    call_text(&c, SPAN("look"));
+    call_text(&c, args->id);
+    call_number(&c, args->revision);
+    err e = store_look(s, SCRIPT_REPAIR, &c, now, &r, f);
+    if (!e)
+        e = check_repair(args, &r, f);
+    if (!e)
+        e = asked_repair(args, f);
+    if (!e && !s->config.records)
+        e = fail_missing("records", f);
+    if (e)
+        return e;
+    struct archive_mending mending = {.job = args->id,
+                                      .site = reply_text(&r, LOOK_SITE),
+                                      .counts = (enum item_kind)reply_number(&r, LOOK_COUNTS),
+                                      .batch = reply_number(&r, LOOK_BATCH),
+                                      .limit = reply_number(&r, LOOK_LIMIT),
+                                      .items = args->items,
+                                      .count = args->count};
+    e = s->config.records->repair(s->config.archive, &mending, now, &brought, f);
+    if (!e)
+        e = write_repair(s, args, brought.have,
+                         (enum failure_class)reply_number(&r, LOOK_FAILURE), now, f);
+    if (!e)
+        *out = brought;
+    return e;
+}
+
 /* ---- counts of fields ---- */
 
 err redis_fields(struct store *s, struct span site, int64_t hours, wall now, struct arena *a,

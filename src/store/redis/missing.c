@@ -21,8 +21,6 @@ MISSING(file_put, "files of media", struct store *s, const struct file_put_args 
         struct fault *f)
 MISSING(file, "files of media", struct store *s, struct span hash, struct file_view *out,
         struct fault *f)
-MISSING(repair, "repairs", struct store *s, const struct repair_args *args, wall now,
-        struct repair_reply *out, struct fault *f)
 MISSING(batch_create, "batches", struct store *s, const struct batch_args *args, wall now,
         struct arena *a, struct batch_reply *out, struct fault *f)
 MISSING(batch_add, "batches", struct store *s, const struct batch_add_args *args, wall now,

@@ -12,6 +12,8 @@ struct records_ops {
     err (*items)(struct archive *a, struct span job, int kind, int64_t after, size_t limit,
                  size_t bytes_max, struct arena *arena, struct item_view **out,
                  size_t *out_count, struct fault *f);
+    err (*repair)(struct archive *a, const struct archive_mending *args, wall now,
+                  struct repair_reply *out, struct fault *f);
     err (*newest)(struct archive *a, struct span job, struct arena *arena, struct span *out,
                   struct fault *f);
     err (*forget)(struct archive *a, const struct span *jobs, size_t count, bool *out_more,
@@ -32,3 +34,5 @@ struct records_ops {
     err (*fields_add)(struct archive *a, struct span site, struct span counts, wall now,
                       struct fault *f);
 };
+/* Those of store/archive.h. */
+extern const struct records_ops records_of_archive;

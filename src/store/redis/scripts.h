@@ -32,7 +32,8 @@
     X(AUDIT, audit) \
     X(DEAD, dead) \
     X(OPERATION, operation) \
-    X(SESSION, session)
+    X(SESSION, session) \
+    X(REPAIR, repair)
 /* clang-format on */
 
 #define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,

@@ -33,16 +33,7 @@ static err check(const struct repair_args *a, const struct job_row *r, const str
                     job_state_name(r->state));
     if (a->revision != facts->revision)
         return fail(f, E_CONFLICT, "job %s has changed meanwhile", r->id);
-    if (a->count > ORD_PER_BATCH)
-        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
-    if (a->done && (a->verdict == VERDICT_NONE || a->verdict >= VERDICT_COUNT))
-        return fail(f, E_BAD_INPUT, "a job that succeeds has a verdict");
-    for (size_t i = 0; i < a->count; i++) {
-        const struct store_item *it = &a->items[i];
-        if ((unsigned)it->kind > ITEM_UNAVAILABLE || it->id.n == 0)
-            return fail(f, E_BAD_INPUT, "record %zu has no id or an unknown kind", i);
-    }
-    return E_OK;
+    return asked_repair(a, f);
 }
 
 /* *out_iid 0: the job does not have it. */
