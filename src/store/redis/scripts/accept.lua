@@ -1,6 +1,7 @@
 -- accept.lua - takes a job, or says why not; equal requests and equal work are recognised.
 -- Reply: {R_OK, id, replayed, existing, state, source}, {R_BODY}, {R_MODE, mode}, {R_CLOSED}, {R_STATE} the id is there,
 -- {R_TAKEN, id, state}, {R_FULL}, {R_SESSION}, {R_LANES}
+-- with ends.lua
 local id, tenant, lane_name, unique, work = A[1], A[2], A[6], A[21], A[23]
 local KEY_MS = 259200000
 local request = A[19] ~= '' and P .. 'idem:' .. tenant .. ':' .. A[19]

@@ -3,6 +3,7 @@
 -- member of an index is of such a job, each lane stands where it belongs. What is not so is put right, and counted.
 -- The walk is the store's, not a node's: hash audit, and audit:todo, indexes that are being walked through.
 -- Reply: {R_OK, put right in this step, in all, walks done}
+-- with ends.lua
 local PIECE, fixed = 50, 0
 local touched = {}
 

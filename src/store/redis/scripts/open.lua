@@ -3,6 +3,7 @@
 -- earlier process of this node, at most STEP in a call.
 -- ARGV: schema, oldest that it can be used with, how many leases of others were passed over; -1: begin.
 -- Reply: {R_OK, epoch, schema, next (-1: all done)}, {R_STATE, schema}
+-- with ends.lua
 local schema = N(call('HGET', P .. 'meta', 'schema') or A[1])
 if schema < N(A[2]) or schema > N(A[1]) then
     return {R_STATE, schema}

@@ -3,6 +3,7 @@
 -- ARGV: 'start', id, kind, failure (-1: any), site, kind of job, fingerprint, since, until, reset, rate, job ('': all);
 -- 'tend': a piece of the one that is due first; 'cancel', id; 'view', id; 'list', id behind which, how many; 'retain', before
 -- Reply: {R_OK, {fields and values}, ...}; of 'tend', 'retain' {R_OK, whether there may be more}; {R_NONE}, {R_STATE, state}
+-- with ends.lua
 local REPLAY, DELETE = 0, 1
 local RUNNING, DONE, STOPPED = 0, 1, 2
 local PIECE, LOOKS, PAUSE, BEHIND, WAIT = 100, 200, 20, 1000, 5000

@@ -3,6 +3,7 @@
 -- 'cookies', id, version before, sealed, count, expires, print; 'lock', id, locked, reason; 'remove', id;
 -- 'view', id; 'list', behind which, how many (at most 50); 'open', job, nonce
 -- Reply: {R_OK, ...}, {R_NONE}, {R_STATE} the name is taken, in use, {R_FULL}, {R_TAKEN} two of that name, {R_STALE}
+-- with ends.lua
 local verb, id, POOL, HOUR = A[1], A[2], 256, 3600000
 local function place(s)
     return s.site .. '\n' .. s.pool .. '\n' .. s.name .. '\n' .. s.id
