@@ -363,6 +363,35 @@ static void s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost(void **
     assert_int_equal(outlook().by_state[JOB_SUCCEEDED], 123);
 }
 
+/* ---- a full memory ---- */
+
+static void without_memory_nothing_comes_in_and_what_runs_ends(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    const char *id = accept_job(), *other = accept_job();
+    struct lease l = start_next();
+    ASK("CONFIG", "SET", "maxmemory-policy", "noeviction");
+    ASK("CONFIG", "SET", "maxmemory", arena_fmt(w->a, "%lld", (long long)redis_bytes(p) / 2));
+    struct accept_args args = job_args(new_id(), "fresh/normal");
+    struct accept_reply reply;
+    struct span before = look();
+    assert_int_equal(try_accept(&args, &reply), E_DISK_FULL);
+    assert_int_equal(commit_batch(&l, 0, 0, 0), E_DISK_FULL); /* its worker keeps the page, and comes again */
+    same_look(before, look());
+    assert_false(exists(args.id.p));
+    assert_int_equal(heartbeat(&l, NULL), E_OK);
+    assert_int_equal(finish(&l, FAILURE_NONE).state, JOB_SUCCEEDED);
+    l = start_next();
+    assert_string_equal(l.id, other);
+    w->now += 60000;
+    reap();
+    assert_int_equal(cancel(other, true).state, JOB_CANCELLED);
+    ASK("CONFIG", "SET", "maxmemory", "0");
+    assert_int_equal(accept_args(&args).state, JOB_READY); /* by itself, when there is room */
+    assert_int_equal(state_of(id), JOB_SUCCEEDED);
+}
+
 /* ---- other people's data ---- */
 
 static void a_queue_of_a_newer_version_is_left_alone(void **state)
@@ -413,6 +442,7 @@ int main(void)
         S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),
         S(records_that_the_cursor_never_reached_are_taken_back),
         S(s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost),
+        S(without_memory_nothing_comes_in_and_what_runs_ends),
         S(a_queue_of_a_newer_version_is_left_alone),
         S(time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly),
     };

@@ -74,10 +74,10 @@ static err run(struct store *s, enum script script, bool writes, const struct ca
                struct reply *out, struct fault *f)
 {
     struct span args[CALL_ARGS + 4];
-    s->now = now.ms ? now : s->now;
+    s->now = now.ms ? now : s->now; /* questions that no time is part of are of the time before */
     char at[CALL_NUMBER] = "", number[2 * CALL_NUMBER] = "";
     if (s->config.callers_time)
-        snprintf(at, sizeof at, "%lld", (long long)now.ms);
+        snprintf(at, sizeof at, "%lld", (long long)s->now.ms);
     if (writes)
         snprintf(number, sizeof number, "%llx.%llu", (unsigned long long)s->run,
                  (unsigned long long)++s->calls);
