@@ -12,7 +12,7 @@ wrong() {
 }
 # Whether the file has a test of that name: a function that cmocka is told of, not just any word.
 has_test() {
-    grep -qE "^static void $2\(" "tests/$1" && [ "$(grep -cw "$2" "tests/$1")" -gt 1 ]
+    grep -qE "^(static void )?$2\(" "tests/$1" && [ "$(grep -cw "$2" "tests/$1")" -gt 1 ]
 }
 next=1 proved=0 part=0 later=0 redis=0
 while IFS='|' read -r _ number _ tests state why _; do
