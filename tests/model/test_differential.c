@@ -166,7 +166,7 @@ static const char look_script[] =
     "local want=({[0]='bs','3bs','1','4a','5','6','5','5'})[st] "
     "if where==want or (st==2 and where=='2') then where='' else where=' in '..where..' not '..want end "
     "local row={N(v[1]),id..where} "
-    "for i=2,25 do row[#row+1]=i==7 and tonumber(v[7] or '0',16) or N(v[i]) end "
+    "for i=2,25 do row[#row+1]=i==7 and tonumber(v[7] or '0',16) or i==4 and N(v[4])==0 and N(v[5])-N(v[3])*30000 or N(v[i]) end "
     "row[#row+1]=N(string.sub(call('HGET',P..'t:'..id,'cu') or 'c0',2)) "
     "row[3]=st jobs[#jobs+1]=row end end "
     "table.sort(jobs,function(a,b) return a[1]<b[1] end) "

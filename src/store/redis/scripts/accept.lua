@@ -82,7 +82,6 @@ end
 local j = M.job_new(id)
 j.ca, j.rv, j.li, j.co, j.pr, j.mk, j.nd, j.me = now, 1, N(A[8]), N(A[9]), N(A[10]), N(A[11]), N(A[12]), N(A[13])
 j.ra = N(A[14]) > 0 and N(A[14]) or now
-j.rk = j.ra - j.pr * AGING
 j.ov, j.de, j.am, j.sm = N(A[15]), N(A[16]), N(A[17]), N(A[18])
 j.mf, j.mc, j.mt, j.uk, j.wk = FAIL_MAX, CRASH_MAX, THROTTLE_MAX, unique, work
 call('SET', P .. 'p:' .. id, A[7])

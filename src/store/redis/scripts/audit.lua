@@ -29,7 +29,7 @@ local function wanted(j)
     local l, tenant, site = 'l:' .. j.ln, lane_facts(j.ln)
     local w = {['s:' .. j.st] = {j.id, j.sq}}
     if j.st == READY then
-        w[l .. ':' .. j.nd] = {j.member, j.rk}
+        w[l .. ':' .. j.nd] = {j.member, rank_of(j)}
     elseif j.st == SCHEDULED then
         w['sched'], w[l .. ':s'] = {j.member, j.ra}, {j.id, j.sq}
     elseif j.st == BLOCKED then

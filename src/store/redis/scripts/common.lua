@@ -552,6 +552,10 @@ local function leave_group(j)
     end
     j.fp = ''
 end
+-- Stored only where it is another: of a job that was given back, which keeps the one that it had.
+local function rank_of(j)
+    return j.rk ~= 0 and j.rk or j.ra - j.pr * AGING
+end
 -- Takes it out of every index of its state.
 local function leave_state(j)
     local l = M.lane(j.ln)
@@ -600,7 +604,7 @@ local function enter_state(j, to, l)
     end
     if to == READY then
         lane_awakes(l)
-        call('ZADD', l.key .. ':' .. j.nd, j.rk, j.member)
+        call('ZADD', l.key .. ':' .. j.nd, rank_of(j), j.member)
         l[j.nd] = l[j.nd] + 1
     elseif to == SCHEDULED then
         call('ZADD', P .. 'sched', j.ra, j.member)

@@ -273,8 +273,7 @@ local function go_on(j)
     local later = j.ra > now
     unpoint(j)
     stop_waiting(j)
-    j.ra = later and j.ra or now
-    j.rk = j.ra - j.pr * AGING
+    j.ra, j.rk = later and j.ra or now, 0
     move(j, later and SCHEDULED or READY)
     point(j)
 end
@@ -432,6 +431,7 @@ function M.leave(j, out)
     if to >= SUCCEEDED then
         j.fa = now
     else
+        j.rk = to == READY and rank_of(j) or 0 -- in front again: it had the smallest of its lane
         j.ra = to == SCHEDULED and now + out.wait or now
     end
     enter_state(j, to, goes)
@@ -611,7 +611,7 @@ function M.replay(j, reset)
         return {R_SESSION, f[1], f[6]}
     end
     leave_state(j)
-    j.rk, j.ra, j.ge, j.fb, j.cb, j.rb = now - j.pr * AGING, now, j.ge + 1, j.nf, j.nc, j.nr
+    j.rk, j.ra, j.ge, j.fb, j.cb, j.rb = 0, now, j.ge + 1, j.nf, j.nc, j.nr
     j.ov, j.de, j.cq, j.fl, j.ve, j.en, j.fa, j.rv = 0, 0, 0, 0, 0, 0, 0, j.rv + 1
     call('HDEL', P .. 't:' .. j.id, 'wh', reset and 'cu' or '')
     enter_state(j, READY, l)

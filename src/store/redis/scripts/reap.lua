@@ -85,7 +85,7 @@ local function promote(j)
         call('ZADD', P .. 'sched', at, j.member)
         return
     end
-    j.rk = j.ra - j.pr * AGING
+    j.rk = 0
     M.move(j, READY)
     if again then
         M.retried(l)
