@@ -466,8 +466,8 @@ static err start_store(struct node *n, struct arena *a, const char *state_dir, s
         .wake_ctx = n};
     n->waker = waker_new(n->loop, on_store, n, "store");
     e = store_thread_start(&n->store, &c, f);
-    if (e)
-        return e;
+    if (e) /* servers that are away come back: started again, this finds them */
+        return e == E_STORE && shared.queue ? E_BUSY : e;
     say_clock(n);
     say_findings(n);
     return E_OK;
@@ -667,9 +667,11 @@ static void finish(struct node *n)
 }
 
 /* 78: the configuration is not valid; 69: something that is needed is away, or another service is
- * here; 74: the disk or the kernel. */
+ * here; 74: the disk or the kernel; 1: started again it may do. */
 static int start_code(err e)
 {
+    if (e == E_BUSY)
+        return 1;
     if (e == E_CONFIG || e == E_BAD_SYNTAX || e == E_BAD_INPUT)
         return 78;
     return e == E_CONFLICT || e == E_NOT_FOUND ? 69 : 74;

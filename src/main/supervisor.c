@@ -95,11 +95,10 @@ static int settings_fd(const struct supervisor *s, bool node)
     int fd = memfd_create("settings", MFD_CLOEXEC);
     bool ok = fd >= 0 && !text.failed && write(fd, text.p, text.n) == (ssize_t)text.n && lseek(fd, 0, SEEK_SET) == 0;
     buf_free(&text);
-    if (!ok && fd >= 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
+    if (ok || fd < 0)
+        return ok ? fd : -1;
+    close(fd);
+    return -1;
 }
 
 /* Its own group and deaf: Ctrl-C and the like are the supervisor's to answer. */
@@ -116,8 +115,7 @@ static err spawn_child(struct supervisor *s, struct child *c, int talk, struct f
                                {settings, ROLE_SETTINGS_FD},
                                {s->place.sites, ROLE_SITES_FD}},
                        .fd_count = 4,
-                       .own_group = true,
-                       .deaf = true};
+                       .own_group = true, .deaf = true};
     if (node) {
         sp.fds[sp.fd_count].ours = s->place.tcp;
         sp.fds[sp.fd_count++].theirs = ROLE_TCP_FD;
