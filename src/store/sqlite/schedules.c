@@ -1,8 +1,9 @@
 /* schedules.c - schedules and their runs: kept, settled slot by slot, and their jobs made. The tables
  * and the trigger that notes the end of a job are in schedules_sql.h. */
-#include "store/schedules.h"
+#include "store/timetable.h"
 
 #include "store/sqlite/inside.h"
+#include "store/ticket.h"
 
 #include "base/need.h"
 
@@ -86,19 +87,14 @@ static err find(struct store *s, struct span tenant, struct span id, struct aren
                    DB_T(tenant), DB_T(id));
     if (!e)
         e = one_schedule(q, a, out, f);
-    if (e == E_END)
-        return fail(f, E_NOT_FOUND, "there is no schedule %.*s", SP(span_cut(id, 0, 70)));
-    return e;
+    return e == E_END ? timetable_none(id, f) : e;
 }
 
 static err find_revision(struct store *s, struct span tenant, struct span id, int64_t revision,
                          struct arena *a, struct row *out, struct fault *f)
 {
     err e = find(s, tenant, id, a, out, f);
-    if (!e && revision >= 0 && revision != out->v.revision)
-        e = fail(f, E_STALE, "the schedule was changed meanwhile: it is at revision %lld, not %lld",
-                 (long long)out->v.revision, (long long)revision);
-    return e;
+    return e ? e : timetable_revision(&out->v, revision, f);
 }
 
 static struct db_arg time_or_null(int64_t ms)
@@ -106,73 +102,9 @@ static struct db_arg time_or_null(int64_t ms)
     return ms ? DB_I(ms) : DB_NULL;
 }
 
-/* When somebody has to look, for a slot that comes next; 0: never. */
-static int64_t wake_of(const struct schedule *rule, struct span id, int64_t next_ms)
-{
-    return next_ms ? schedule_start(rule, id, (wall){next_ms}).ms : 0;
-}
-
-/* First slot of an interval after `after`; 0: none. Cron needs a zone, which its caller has. */
-static int64_t next_of_interval(const struct schedule *rule, wall after)
-{
-    wall next;
-    return schedule_next(rule, NULL, after, &next) ? 0 : next.ms;
-}
-
 /* ---- what people change ---- */
 
-static bool same_timing(const struct schedule_view *v, const struct schedule_put *p)
-{
-    const struct schedule *a = &v->terms.rule, *b = &p->terms.rule;
-    bool interval = a->kind == SCHEDULE_ADAPTIVE
-                        ? a->least_ms == b->least_ms && a->most_ms == b->most_ms
-                        : a->interval_ms == b->interval_ms;
-    return a->kind == b->kind && span_eq(v->terms.cron, p->terms.cron) &&
-           span_eq(v->terms.zone, p->terms.zone) && interval && a->end.ms == b->end.ms &&
-           v->start_given_ms == b->start.ms;
-}
-
-/* How far a schedule is and what comes next, once it is as asked for. */
-struct place {
-    int64_t interval_ms, anchor_ms, last_ms, next_ms;
-};
-
-/* A new interval starts with a run; cron waits for its time. */
-static struct place place_new(const struct schedule_put *p)
-{
-    struct schedule rule = p->terms.rule;
-    struct place at = {.interval_ms = rule.interval_ms, .last_ms = p->slot_now.ms - 1, .next_ms = p->next_ms};
-    if (rule.kind == SCHEDULE_CRON)
-        return at;
-    at.anchor_ms = rule.start.ms ? rule.start.ms : p->slot_now.ms;
-    rule.start.ms = at.anchor_ms;
-    at.next_ms = next_of_interval(&rule, (wall){at.last_ms});
-    return at;
-}
-
-static struct place place_changed(const struct schedule_view *v, const struct schedule_put *p)
-{
-    struct schedule rule = p->terms.rule;
-    const struct schedule *old = &v->terms.rule;
-    if (same_timing(v, p))
-        return (struct place){.interval_ms = old->interval_ms,
-                              .anchor_ms = rule.kind == SCHEDULE_CRON ? 0 : old->start.ms,
-                              .last_ms = v->last.ms,
-                              .next_ms = v->next_ms};
-    if (rule.kind == SCHEDULE_CRON || old->kind == SCHEDULE_CRON)
-        return place_new(p);
-    if (rule.kind == SCHEDULE_ADAPTIVE && old->kind == SCHEDULE_ADAPTIVE)
-        rule.interval_ms = old->interval_ms < rule.least_ms  ? rule.least_ms
-                           : old->interval_ms > rule.most_ms ? rule.most_ms
-                                                             : old->interval_ms;
-    struct place at = {.interval_ms = rule.interval_ms, .last_ms = p->slot_now.ms};
-    at.anchor_ms = rule.start.ms ? rule.start.ms : old->start.ms;
-    rule.start.ms = at.anchor_ms;
-    at.next_ms = next_of_interval(&rule, (wall){at.last_ms});
-    return at;
-}
-
-static err write_put(struct store *s, const struct schedule_put *p, struct span id, struct place at,
+static err write_put(struct store *s, const struct schedule_put *p, struct span id, struct timetable_place at,
                      struct span ticket, bool paused, wall now, struct fault *f)
 {
     const struct schedule *r = &p->terms.rule;
@@ -184,7 +116,7 @@ static err write_put(struct store *s, const struct schedule_put *p, struct span 
                   DB_I(r->end.ms), DB_I(r->missed), DB_I(r->overlap), DB_I(r->catch_up_ms),
                   DB_I(r->catch_up_max), DB_I(r->grace_ms), DB_T(ticket), DB_T(p->job_text),
                   DB_I(at.anchor_ms), DB_I(at.last_ms), time_or_null(next),
-                  time_or_null(wake_of(r, id, next)), DB_I(now.ms));
+                  time_or_null(timetable_wake(r, id, next)), DB_I(now.ms));
 }
 
 static err check_name(struct store *s, const struct schedule_put *p, const struct row *old, struct arena *a,
@@ -192,16 +124,16 @@ static err check_name(struct store *s, const struct schedule_put *p, const struc
 {
     struct row other;
     struct query *q;
-    if (p->name.n == 0 || p->name.n > SCHEDULE_NAME_MAX || p->job_text.n > SCHEDULE_JOB_MAX)
-        return fail(f, E_BAD_INPUT, "the name of a schedule has 1 to %d characters, its job %d bytes at most",
-                    SCHEDULE_NAME_MAX, SCHEDULE_JOB_MAX);
-    err e = db_ask(s->db, SQL_SCHEDULE_BY_NAME, &q, f, DB_T(p->tenant), DB_T(p->name));
+    err e = timetable_asked(p, f);
+    if (e)
+        return e;
+    e = db_ask(s->db, SQL_SCHEDULE_BY_NAME, &q, f, DB_T(p->tenant), DB_T(p->name));
     if (!e)
         e = one_schedule(q, a, &other, f);
     if (e == E_END)
         return E_OK;
     if (!e && (p->create || other.sid != old->sid))
-        e = fail(f, E_CONFLICT, "there is a schedule %.*s already", SP(p->name));
+        e = timetable_taken(p->name, f);
     return e;
 }
 
@@ -215,28 +147,8 @@ static err check_count(struct store *s, struct fault *f)
     int64_t count = e ? 0 : db_int(q, 0);
     db_end(q);
     if (!e && count >= SCHEDULES_MAX)
-        e = fail(f, E_BUSY, "there are %d schedules already", SCHEDULES_MAX);
+        e = timetable_full(f);
     return e;
-}
-
-/* What it would be, for a dry run. */
-static void fill_view(const struct schedule_put *p, struct place at, wall now, struct schedule_view *v)
-{
-    if (p->create) {
-        span_copy(p->id, v->id, sizeof v->id);
-        v->created_ms = now.ms;
-        v->last_found = -1;
-    }
-    v->tenant = p->tenant;
-    v->name = p->name;
-    v->terms = p->terms;
-    v->start_given_ms = p->terms.rule.start.ms;
-    v->terms.rule.interval_ms = at.interval_ms;
-    v->job = p->job_text;
-    v->last.ms = at.last_ms;
-    v->next_ms = v->paused_ms ? 0 : at.next_ms;
-    v->updated_ms = now.ms;
-    v->revision++;
 }
 
 err sqlite_schedule_put(struct store *s, const struct schedule_put *args, wall now, struct arena *a,
@@ -255,10 +167,10 @@ err sqlite_schedule_put(struct store *s, const struct schedule_put *args, wall n
         e = ticket_write(&args->job, &ticket, f);
     if (e)
         goto out;
-    struct place at = args->create ? place_new(args) : place_changed(&old.v, args);
+    struct timetable_place at = timetable_place(args, args->create ? NULL : &old.v);
     struct span id = args->create ? args->id : span_of(old.v.id);
     if (args->dry) {
-        fill_view(args, at, now, &old.v);
+        timetable_preview(args, &at, now, &old.v);
     } else {
         e = write_put(s, args, id, at, buf_span(&ticket), old.v.paused_ms != 0, now, f);
         char kept[ID_TEXT];
@@ -296,9 +208,9 @@ static err write_pause(struct store *s, const struct schedule_ask *p, const stru
                        DB_T(p->why.n ? p->why : SPAN("")));
         return e ? e : db_run(s->db, SQL_RUNS_DROP_PENDING, f, DB_I(r->sid), DB_I(SCHEDULE_WHY_PAUSED));
     }
-    int64_t next = rule->kind == SCHEDULE_CRON ? p->next_ms : next_of_interval(rule, p->slot_now);
+    int64_t next = rule->kind == SCHEDULE_CRON ? p->next_ms : timetable_next(rule, p->slot_now);
     return db_run(s->db, SQL_SCHEDULE_RESUME, f, DB_I(r->sid), DB_I(p->slot_now.ms), time_or_null(next),
-                  time_or_null(wake_of(rule, span_of(r->v.id), next)), DB_I(now.ms));
+                  time_or_null(timetable_wake(rule, span_of(r->v.id), next)), DB_I(now.ms));
 }
 
 err sqlite_schedule_pause(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
@@ -322,19 +234,6 @@ err sqlite_schedule_pause(struct store *s, const struct schedule_ask *args, wall
 
 enum made { MADE, MADE_BEFORE, MADE_NOT };
 
-/* A ticket has durations; a job instants of its client's clock. */
-static err read_job(const struct schedule_view *v, wall now, struct arena *a, struct accept_args *out, struct fault *f)
-{
-    struct json_parser *parser = json_parser_new(TICKET_MAX);
-    err e = ticket_read(v->ticket, parser, a, out, f);
-    json_parser_free(&parser);
-    if (!e && out->expires_ms)
-        out->expires_ms += now.ms;
-    if (!e && out->deadline_ms)
-        out->deadline_ms += now.ms;
-    return e;
-}
-
 /* E_OK: made, or there already, or such a job is not accepted any more. Else: not now. */
 static err make_job(struct store *s, const struct schedule_view *v, const char *id, wall now, struct arena *a,
                     enum made *out, struct fault *f)
@@ -342,7 +241,7 @@ static err make_job(struct store *s, const struct schedule_view *v, const char *
     struct accept_args job;
     struct accept_reply reply;
     struct fault why = {0};
-    err e = read_job(v, (wall){now.ms + s->real_ahead_ms}, a, &job, &why);
+    err e = timetable_job(v, (wall){now.ms + s->real_ahead_ms}, a, &job, &why);
     job.id = span_of(id);
     if (!e)
         e = sqlite_accept(s, &job, now, &reply, &why);
@@ -483,7 +382,7 @@ static err settle(struct store *s, const struct row *r, wall last, int64_t next_
 {
     int64_t next = r->v.paused_ms ? 0 : next_ms;
     return db_run(s->db, SQL_SCHEDULE_SETTLE, f, DB_I(r->sid), DB_I(last.ms), time_or_null(next),
-                  time_or_null(wake_of(&r->v.terms.rule, span_of(r->v.id), next)), DB_I(done->made),
+                  time_or_null(timetable_wake(&r->v.terms.rule, span_of(r->v.id), next)), DB_I(done->made),
                   DB_I(done->skipped), DB_I(missed), db_text_or_null(span_of(done->last_job)));
 }
 
@@ -549,20 +448,6 @@ err sqlite_schedule_fire(struct store *s, const struct schedule_fire *args, wall
     return e;
 }
 
-/* A run that was asked for stands for no slot: its id is of the instant, and of another name. */
-static void trigger_id(const struct row *r, wall at, char out[ID_TEXT])
-{
-    char name[ID_TEXT + 4];
-    snprintf(name, sizeof name, "%s/now", r->v.id);
-    schedule_slot_id(out, span_of(name), at);
-}
-
-static err refuse_overlap(const struct alive *alive, struct fault *f)
-{
-    return fail(f, E_CONFLICT, "%s%s is not ended yet, and the schedule leaves out what overlaps",
-                alive->count ? "job " : "a pending run", alive->count ? alive->job[0] : "");
-}
-
 err sqlite_schedule_trigger(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
                            struct schedule_fired *out, struct fault *f)
 {
@@ -579,19 +464,17 @@ err sqlite_schedule_trigger(struct store *s, const struct schedule_ask *args, wa
         return e;
     enum schedule_go go = schedule_meet(r.v.terms.rule.overlap, alive.running, alive.waiting);
     if (go == SCHEDULE_GO_PASS)
-        return refuse_overlap(&alive, f);
+        return timetable_overlap(alive.count ? span_of(alive.job[0]) : SPAN(""), f);
     if (args->dry) {
         *out = (struct schedule_fired){.made = go != SCHEDULE_GO_AFTER, .pending = go == SCHEDULE_GO_AFTER};
         return E_OK;
     }
     struct firing g = {.s = s, .r = &r, .now = now, .slot = now, .cause = SCHEDULE_BY_TRIGGER, .slots = 1, .a = a,
                        .out = &done};
-    trigger_id(&r, now, id);
+    timetable_trigger_id(&r.v, now, id);
     e = fire_as_policy(&g, id, f);
-    if (!e && done.known)
-        e = fail(f, E_CONFLICT, "it was triggered this very millisecond");
-    else if (!e && done.skipped)
-        e = fail(f, E_BAD_INPUT, "the job of this schedule is not accepted any more; change it");
+    if (!e)
+        e = timetable_triggered(&done, f);
     if (!e)
         e = db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r.sid), DB_I(done.made), db_text_or_null(span_of(done.last_job)));
     if (!e)
@@ -639,23 +522,16 @@ err sqlite_schedule_backfill(struct store *s, const struct schedule_backfill *ar
 
 /* ---- what time brings ---- */
 
-/* What its ended runs found; the interval of an adaptive one follows. The first run brings what was there
- * all along, and says nothing about how much comes. */
+/* What its ended runs found; the interval of an adaptive one follows. */
 static err look_at_ended(struct store *s, struct row *r, struct fault *f)
 {
     struct query *q;
-    struct schedule *rule = &r->v.terms.rule;
     err e = db_ask(s->db, SQL_RUNS_FRESH, &q, f, DB_I(r->sid), DB_I(FRESH_MAX));
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
-        int64_t at = db_int(q, 0), found = db_int(q, 2);
-        if ((enum job_state)db_int(q, 1) != JOB_SUCCEEDED)
-            continue;
-        if (rule->kind == SCHEDULE_ADAPTIVE && r->read_at_ms && at > r->read_at_ms)
-            rule->interval_ms = schedule_adapt(rule, found, at - r->read_at_ms);
-        r->read_at_ms = at > r->read_at_ms ? at : r->read_at_ms;
-        r->v.last_found = found;
+        struct timetable_ended run = {db_int(q, 0), (enum job_state)db_int(q, 1), db_int(q, 2)};
+        timetable_note(&r->v, &r->read_at_ms, &run);
     }
     db_end(q);
     return e == E_END ? db_run(s->db, SQL_RUNS_SEEN, f, DB_I(r->sid)) : e;
@@ -681,7 +557,7 @@ static err make_pending(struct store *s, struct row *r, wall now, struct arena *
     if (e)
         return e == E_END ? E_OK : e;
     if (triggered)
-        trigger_id(r, slot, id);
+        timetable_trigger_id(&r->v, slot, id);
     else
         schedule_slot_id(id, span_of(r->v.id), slot);
     e = make_job(s, &r->v, id, now, a, &made, &busy);
@@ -694,18 +570,6 @@ static err make_pending(struct store *s, struct row *r, wall now, struct arena *
     return e ? e : db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r->sid), DB_I(1), DB_T(span_of(id)));
 }
 
-/* An adaptive schedule counts on from its last slot; when the new interval is over already, from now. */
-static void place_adapted(struct row *r, int64_t was_ms, wall elapsed)
-{
-    struct schedule *rule = &r->v.terms.rule;
-    if (rule->interval_ms == was_ms || r->v.last.ms < rule->start.ms)
-        return;
-    int64_t least = elapsed.ms - rule->interval_ms;
-    rule->start.ms = r->v.last.ms > least ? r->v.last.ms : least;
-    if (!r->v.paused_ms)
-        r->v.next_ms = next_of_interval(rule, (wall){rule->start.ms > r->v.last.ms ? rule->start.ms : r->v.last.ms});
-}
-
 static err attend(struct store *s, struct row *r, wall now, wall clock, struct arena *a, struct fault *f)
 {
     struct schedule *rule = &r->v.terms.rule;
@@ -716,9 +580,8 @@ static err attend(struct store *s, struct row *r, wall now, wall clock, struct a
         e = make_pending(s, r, now, a, &busy, f);
     if (e)
         return e;
-    if (rule->kind == SCHEDULE_ADAPTIVE)
-        place_adapted(r, was_ms, clock);
-    int64_t wake = wake_of(rule, span_of(r->v.id), r->v.next_ms);
+    timetable_adapted(&r->v, was_ms, clock);
+    int64_t wake = timetable_wake(rule, span_of(r->v.id), r->v.next_ms);
     if (busy && (!wake || wake > clock.ms + BUSY_MS))
         wake = clock.ms + BUSY_MS;
     return db_run(s->db, SQL_SCHEDULE_ATTENDED, f, DB_I(r->sid), DB_I(rule->interval_ms),
@@ -759,12 +622,9 @@ static err due_by(struct store *s, int clock, wall at, wall now, struct arena *a
         e = attend(s, &rows[i], now, at, a, f);
     if (e)
         return e;
-    for (size_t i = 0; i < n && out->count < SCHEDULES_DUE_MAX; i++) {
-        const struct schedule_view *v = &rows[i].v;
-        int64_t wake = wake_of(&v->terms.rule, span_of(v->id), v->next_ms);
-        if (!v->paused_ms && wake && (wake <= at.ms || v->last.ms > at.ms))
-            out->due[out->count++] = *v;
-    }
+    for (size_t i = 0; i < n && out->count < SCHEDULES_DUE_MAX; i++)
+        if (timetable_is_due(&rows[i].v, at))
+            out->due[out->count++] = rows[i].v;
     return E_OK;
 }
 
