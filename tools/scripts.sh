@@ -1,7 +1,7 @@
 #!/bin/sh
 # scripts.sh FOLDER: writes the scripts of src/store/redis/scripts as C, for the program that runs them. The
-# names are those of SCRIPTS in scripts.h; common.lua stands before each, behind a first line "#!lua ...", and ends.lua
-# behind that where a script says "-- with ends.lua".
+# names are those of SCRIPTS in scripts.h; common.lua stands before each, behind a first line "#!lua ...", and behind that
+# the parts that a script names in a line "-- with ends.lua, ...".
 set -eu
 folder=$1
 scripts=$(sed -n 's/^ *X(\([A-Z_]*\), \([a-z_]*\)).*/\1 \2/p' "$folder/../scripts.h")
@@ -15,8 +15,9 @@ echo "$scripts" | while read -r constant name; do
     file=$folder/$name.lua
     echo "    [SCRIPT_$constant] = {\"$name\","
     head -n 1 "$file" | grep '^#!' | quote || true
-    grep -v '^ *--' "$folder/common.lua" | quote
-    ! grep -q '^-- with ends.lua' "$file" || grep -v '^ *--' "$folder/ends.lua" | quote
+    for part in common.lua $(sed -n 's/^-- with \([a-z]*\.lua\)/\1/p' "$file" | tr -d ,); do
+        grep -v '^ *--' "$folder/$part" | quote
+    done
     grep -v -e '^#!' -e '^ *--' "$file" | quote
     echo '    },'
 done

@@ -20,12 +20,12 @@ struct world {
 static struct world *w;
 static const struct store_maker *maker = store_makers;
 
-static wall now(void)
+static inline wall now(void)
 {
     return (wall){w->now};
 }
 
-static void open_store(void)
+static inline void open_store(void)
 {
     w->f = (struct fault){0};
     err e = maker->open(w->place, &w->limits, now(), &w->s, &w->f);
@@ -33,7 +33,7 @@ static void open_store(void)
         fail_msg("open: %s: %s", err_name(e), w->f.words);
 }
 
-static int set_up(void **state)
+static inline int set_up(void **state)
 {
     w = calloc(1, sizeof *w);
     *state = w;
@@ -56,7 +56,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
+static inline int tear_down(void **state)
 {
     (void)state;
     store_close(&w->s);
@@ -67,7 +67,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void begin(void)
+static inline void begin(void)
 {
     w->f = (struct fault){0};
     if (maker->begun)
@@ -75,7 +75,7 @@ static void begin(void)
     assert_int_equal(store_begin(w->s, &w->f), E_OK);
 }
 
-static void commit(void)
+static inline void commit(void)
 {
     struct fault f = {0};
     err e = store_commit(w->s, &f);
@@ -84,13 +84,13 @@ static void commit(void)
 }
 
 /* The process ends here, in the middle of a group or not. */
-static void crash(bool in_group)
+static inline void crash(bool in_group)
 {
     maker->crash(w->place, &w->s, in_group);
     open_store();
 }
 
-static const char *new_id(const char *kind)
+static inline const char *new_id(const char *kind)
 {
     uint8_t random[10] = {0};
     int64_t n = ++w->numbers;
@@ -100,7 +100,7 @@ static const char *new_id(const char *kind)
     return id;
 }
 
-static struct accept_args job_args(const char *id)
+static inline struct accept_args job_args(const char *id)
 {
     return (struct accept_args){
         .id = span_of(id),
@@ -113,7 +113,7 @@ static struct accept_args job_args(const char *id)
     };
 }
 
-static const char *accept_job(void)
+static inline const char *accept_job(void)
 {
     const char *id = new_id("job");
     struct accept_args args = job_args(id);
@@ -124,7 +124,7 @@ static const char *accept_job(void)
     return id;
 }
 
-static bool reserve(struct lease *out)
+static inline bool reserve(struct lease *out)
 {
     begin();
     struct reserve_args args = {
@@ -136,7 +136,7 @@ static bool reserve(struct lease *out)
 }
 
 /* Leases until this job is held; others that come first are given back at the end. */
-static struct lease lease_of(const char *id)
+static inline struct lease lease_of(const char *id)
 {
     static struct lease others[200];
     struct lease found = {0}, l;
@@ -160,7 +160,7 @@ static struct lease lease_of(const char *id)
 }
 
 /* Without a commit. */
-static enum job_state finish_open(const struct lease *l, enum failure_class failure,
+static inline enum job_state finish_open(const struct lease *l, enum failure_class failure,
                                   const char *why)
 {
     struct finish_reply reply;
@@ -176,7 +176,7 @@ static enum job_state finish_open(const struct lease *l, enum failure_class fail
     return reply.state;
 }
 
-static enum job_state finish(const struct lease *l, enum failure_class failure, const char *why)
+static inline enum job_state finish(const struct lease *l, enum failure_class failure, const char *why)
 {
     begin();
     enum job_state state = finish_open(l, failure, why);
@@ -184,13 +184,13 @@ static enum job_state finish(const struct lease *l, enum failure_class failure, 
     return state;
 }
 
-static void end_job(const char *id, enum failure_class failure)
+static inline void end_job(const char *id, enum failure_class failure)
 {
     struct lease l = lease_of(id);
     finish(&l, failure, failure ? "the site said no" : "");
 }
 
-static struct job_view view(const char *id)
+static inline struct job_view view(const char *id)
 {
     struct job_view v;
     struct fault f = {0};
@@ -200,7 +200,7 @@ static struct job_view view(const char *id)
     return v;
 }
 
-static void tend(void)
+static inline void tend(void)
 {
     begin();
     err e = store_tend(w->s, now(), &w->f);
@@ -241,7 +241,7 @@ static inline int64_t jobs_in(int state)
 }
 
 /* Events of that kind; of one job or operation, or of all (NULL). */
-static int64_t events_of(const char *subject, const char *kind)
+static inline int64_t events_of(const char *subject, const char *kind)
 {
     struct event_view *events;
     size_t count;

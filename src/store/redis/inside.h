@@ -102,6 +102,12 @@ enum fixed {
     FIXED_OPERATION,
     FIXED_TEXTS
 };
-void fixed_write(const struct accept_args *a, struct buf *out);
+/* Puts what take.lua is asked behind the other arguments. E_BAD_INPUT, E_TOO_BIG. */
+MUST_USE err accept_put(struct store *s, struct call *c, const struct accept_args *a,
+                        struct fault *f);
+/* Why a job may not come in, or not come back. */
+MUST_USE err accept_refused(struct store *s, const struct reply *r, struct span id,
+                            struct span lane, struct span site, struct span pool,
+                            struct fault *f);
 /* Borrows from the text; what is not there is empty. */
 void fixed_read(struct span text, struct span out[FIXED_TEXTS]);

@@ -6,7 +6,7 @@
 
 /* ---- fixed texts: "5:posts4:nasa…" ---- */
 
-void fixed_write(const struct accept_args *a, struct buf *out)
+static void fixed_write(const struct accept_args *a, struct buf *out)
 {
     const struct span texts[FIXED_TEXTS] = {a->site,
                                             a->kind,
@@ -71,8 +71,24 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_text(c, a->site);
 }
 
-/* Why a job may not come in, or not come back. */
-static err refused(struct store *s, const struct reply *r, struct span id, struct span lane,
+err accept_put(struct store *s, struct call *c, const struct accept_args *a, struct fault *f)
+{
+    struct lane_name lane;
+    struct buf fixed = BUF(4 * STORE_SPEC_MAX);
+    err e = asked_accept(a, &lane, f);
+    if (e)
+        return e;
+    fixed_write(a, &fixed);
+    struct span kept = arena_keep(s->own, buf_span(&fixed));
+    if (fixed.failed || !kept.p)
+        e = fail(f, E_TOO_BIG, "the texts of the job are too long");
+    else
+        put_accept(c, a, &lane, kept);
+    buf_free(&fixed);
+    return e;
+}
+
+err accept_refused(struct store *s, const struct reply *r, struct span id, struct span lane,
                    struct span site, struct span pool, struct fault *f)
 {
     switch (said(r)) {
@@ -112,22 +128,15 @@ static err refused(struct store *s, const struct reply *r, struct span id, struc
 err redis_accept(struct store *s, const struct accept_args *args, wall now,
                  struct accept_reply *out, struct fault *f)
 {
-    struct lane_name lane;
     struct reply r;
     struct call c = {0};
-    struct buf fixed = BUF(4 * STORE_SPEC_MAX);
     need(s->in_group);
     store_fresh(s);
-    err e = asked_accept(args, &lane, f);
-    if (e)
-        return e;
-    fixed_write(args, &fixed);
-    put_accept(&c, args, &lane, buf_span(&fixed));
-    e = fixed.failed ? fail(f, E_TOO_BIG, "the texts of the job are too long")
-                     : store_write(s, SCRIPT_ACCEPT, &c, now, &r, f);
-    buf_free(&fixed);
+    err e = accept_put(s, &c, args, f);
+    if (!e)
+        e = store_write(s, SCRIPT_ACCEPT, &c, now, &r, f);
     if (!e && said(&r) != SAID_OK)
-        e = refused(s, &r, args->id, args->lane, args->site, args->pool, f);
+        e = accept_refused(s, &r, args->id, args->lane, args->site, args->pool, f);
     if (e)
         return e;
     *out = (struct accept_reply){.replayed = reply_number(&r, 2) != 0,
@@ -188,8 +197,8 @@ err redis_replay(struct store *s, const struct replay_args *args, wall now,
             "job %.*s is %s; only one that is dead, cancelled or expired can be retried",
             SP(args->id), job_state_name((enum job_state)reply_number(&r, 1)));
     if (!e && said(&r) != SAID_OK)
-        e = refused(s, &r, args->id, reply_text(&r, 1), reply_text(&r, 1), reply_text(&r, 2),
-                    f);
+        e = accept_refused(s, &r, args->id, reply_text(&r, 1), reply_text(&r, 1),
+                           reply_text(&r, 2), f);
     if (!e)
         *out = (struct replay_reply){.was = (enum job_state)reply_number(&r, 1),
                                      .generation = reply_number(&r, 2)};

@@ -40,27 +40,6 @@ MISSING(batch_jobs, "batches", struct store *s, const struct batch_jobs_query *q
 MISSING(batch_items, "batches", struct store *s, struct span id, int kind, size_t limit,
         size_t bytes_max, struct arena *a, struct batch_place *place, struct item_view **out,
         size_t *out_count, struct fault *f)
-MISSING(schedule_put, "schedules", struct store *s, const struct schedule_put *args, wall now,
-        struct arena *a, struct schedule_view *out, struct fault *f)
-MISSING(schedule_delete, "schedules", struct store *s, const struct schedule_ask *args,
-        struct fault *f)
-MISSING(schedule_pause, "schedules", struct store *s, const struct schedule_ask *args, wall now,
-        struct arena *a, struct schedule_view *out, struct fault *f)
-MISSING(schedule_trigger, "schedules", struct store *s, const struct schedule_ask *args,
-        wall now, struct arena *a, struct schedule_fired *out, struct fault *f)
-MISSING(schedule_backfill, "schedules", struct store *s, const struct schedule_backfill *args,
-        wall now, struct arena *a, struct schedule_fired *out, struct fault *f)
-MISSING(schedules_due, "schedules", struct store *s, wall now, wall elapsed, bool set_back,
-        struct arena *a, struct schedules_due *out, struct fault *f)
-MISSING(schedule_fire, "schedules", struct store *s, const struct schedule_fire *args, wall now,
-        struct arena *a, struct schedule_fired *out, struct fault *f)
-MISSING(schedule, "schedules", struct store *s, struct span tenant, struct span id,
-        struct arena *a, struct schedule_view *out, struct fault *f)
-MISSING(schedules, "schedules", struct store *s, const struct schedules_query *q,
-        struct arena *a, struct schedules_list *out, struct fault *f)
-MISSING(schedule_runs, "schedules", struct store *s, const struct schedule_runs_query *q,
-        struct arena *a, struct schedule_runs *out, struct fault *f)
-
 MISSING(webhook_add, "webhooks", struct store *s, const struct webhook_put *args, wall now,
         struct fault *f)
 MISSING(webhook_change, "webhooks", struct store *s, const struct webhook_put *args, wall now,

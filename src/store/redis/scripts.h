@@ -1,7 +1,7 @@
 /* scripts.h - the transitions of the queue in Redis: one script each (queue.md §11).
  *
- * scripts/NAME.lua becomes part of the program; scripts/common.lua stands before each of them. A script's
- * first line may be "#!lua flags=allow-oom". KEYS[1] is the store's prefix, "fulmar:{NAME}:": every key is
+ * scripts/NAME.lua becomes part of the program; scripts/common.lua stands before each of them, and the parts that its
+ * line "-- with ends.lua, ..." names. A script's first line may be "#!lua flags=allow-oom". KEYS[1] is the store's prefix, "fulmar:{NAME}:": every key is
  * made from it, so that all are in one slot. */
 #pragma once
 
@@ -33,7 +33,15 @@
     X(DEAD, dead) \
     X(OPERATION, operation) \
     X(SESSION, session) \
-    X(REPAIR, repair)
+    X(REPAIR, repair) \
+    X(SCHEDULE_LOOK, schedule_look) \
+    X(SCHEDULE_PUT, schedule_put) \
+    X(SCHEDULE_DELETE, schedule_delete) \
+    X(SCHEDULE_PAUSE, schedule_pause) \
+    X(SCHEDULE_FIRE, schedule_fire) \
+    X(SCHEDULE_TRIGGER, schedule_trigger) \
+    X(SCHEDULE_BACKFILL, schedule_backfill) \
+    X(SCHEDULE_ATTEND, schedule_attend)
 /* clang-format on */
 
 #define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,

@@ -290,6 +290,11 @@ void redis_idle(struct store *s)
 
 /* ---- outlook ---- */
 
+static int64_t instant(const struct reply *r, size_t i)
+{
+    return reply_number(r, i) < 0 ? INT64_MAX : reply_number(r, i);
+}
+
 err redis_outlook(struct store *s, wall now, struct outlook *out, struct fault *f)
 {
     struct reply r;
@@ -300,9 +305,9 @@ err redis_outlook(struct store *s, wall now, struct outlook *out, struct fault *
     struct outlook o = {.startable = reply_number(&r, 1),
                         .startable_light = reply_number(&r, 2),
                         .runnable = reply_number(&r, 3),
-                        .next_ms = reply_number(&r, 4) < 0 ? INT64_MAX : reply_number(&r, 4),
+                        .next_ms = instant(&r, 4),
                         .mode = (enum store_mode)reply_number(&r, 5),
-                        .schedule_ms = {INT64_MAX, INT64_MAX}};
+                        .schedule_ms = {instant(&r, 9), instant(&r, 10)}};
     for (size_t i = 0; i < JOB_STATES; i++)
         o.by_state[i] = reply_number(reply_list(&r, 6), i);
     for (size_t i = 0; i < LANE_WORDS; i++)

@@ -15,14 +15,7 @@ if active and A[2] == '1' then
     M.void(j, {A[6], A[7]})
 elseif not active then
     M.end_waiting(j, CANCELLED, {A[4], A[5]})
-elseif j.cq == 0 then
-    local grace = N(A[3])
-    j.cq, j.rv = 1, j.rv + 1
-    if grace > 0 then
-        j.sb = now + grace
-        call('ZADD', P .. 'stop', j.sb, j.member)
-    end
-    M.event(j, 'job.stopping', '{"state":"active"' .. (grace > 0 and ',"grace_ms":' .. I(grace) or '') ..
-            (A[4] ~= '' and ',"why":' .. A[5] or '') .. '}')
+else
+    M.ask_to_stop(j, N(A[3]), {A[4], A[5]})
 end
 return done(R_OK, j.st, active and 1 or 0)

@@ -20,6 +20,7 @@
 --   prints pr:GROUP op:ID ops opdue opend               dead jobs by what they died of; operations on many jobs
 --   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases by hour, jobs, sealed cookies
 --   sessions snames sname:NAME pool:S:P parked:S:P      sessions by place and name; lanes that wait for a pool
+--   sd:… sdi sdw0 sdw1                                  schedules and their runs: schedules.lua
 --   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result
 --   idem:T:K mk:X ev last                               requests; marks; the log of all events; last reply to a node
 local P, call, A, M = KEYS[1], redis.call, {}, {}
@@ -215,7 +216,7 @@ local JOB = fields_of({
     pg = 0, ge = 0, nb = 0, ha = 0, us = 0, by = 0, li = 0, co = 0, mk = 0, rj = 0, cf = 0, fi = 0, ov = 0,
     de = 0, am = 0, sm = 0, me = 0, wh = 0, so = 0, rg = 0, wb = 0, cv = 0, fl = 0, ve = 0, en = 0, rv = 0,
     sa = 0, fa = 0, es = 0, as = 0, ec = 0, ln = '', no = '', ow = '', wo = '', rq = '', uk = '', wk = '',
-    wt = '', sf = '', fp = '', se = ''
+    wt = '', sf = '', fp = '', se = '', rs = ''
 })
 -- nil: there is none.
 function M.job(id)

@@ -243,6 +243,9 @@ function M.wait_for(j, leader, how)
     call('ZADD', P .. 'wt:' .. leader.id, j.sq, j.id)
 end
 local function job_ended(j)
+    if j.rs ~= '' then
+        M.run_ended(j)
+    end
     M.settle(j.id, 16)
 end
 -- It had no lease; it counts as one that the store granted and ended itself.
@@ -636,4 +639,35 @@ function M.forget(j)
     call('UNLINK', j.key, P .. 'p:' .. j.id, P .. 't:' .. j.id, P .. 'e:' .. j.id)
     call('ZADD', P .. 'gone', now, j.id)
     j.gone = true
+end
+
+-- ---- runs of schedules: scripts/schedules.lua ----
+
+-- The run that the job is of has ended with it, whatever ended it; rs: "schedule number".
+function M.run_ended(j)
+    local id, n = string.match(j.rs, '^(%S+) (%d+)$')
+    local key = P .. 'sd:' .. id
+    local packed = call('HGET', key .. ':r', n)
+    local run = packed and cmsgpack.unpack(packed)
+    if not run or run.state ~= 1 then
+        return
+    end
+    run.state, run.ended, run.job_state, run.found = 2, j.fa, j.st, j.ha
+    call('HSET', key .. ':r', n, cmsgpack.pack(run))
+    call('ZREM', key .. ':l', n)
+    call('ZADD', key .. ':f', n, n)
+    call('ZADD', P .. 'sdw' .. min(N(call('HGET', key, 'ki')), 1), 0, id)
+end
+-- Its worker hears of it with its next heartbeat. why: {text, the same as JSON}
+function M.ask_to_stop(j, grace, why)
+    if j.cq == 1 then
+        return
+    end
+    j.cq, j.rv = 1, j.rv + 1
+    if grace > 0 then
+        j.sb = now + grace
+        call('ZADD', P .. 'stop', j.sb, j.member)
+    end
+    M.event(j, 'job.stopping', '{"state":"active"' .. (grace > 0 and ',"grace_ms":' .. I(grace) or '') ..
+            (why[1] ~= '' and ',"why":' .. why[2] or '') .. '}')
 end

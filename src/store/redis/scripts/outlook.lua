@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- outlook.lua - what may start now, and when something falls due.
 -- Reply: {R_OK, startable, of these light, runnable, next (-1: nothing), mode, {jobs by state}, {lanes by word},
--- newest event}
+-- newest event, when schedules are to be looked at by the wall's time, and by elapsed time (-1: never)}
 local MOST = 256
 M.wake()
 local function first_of(index)
@@ -86,4 +86,5 @@ local counts = call('HMGET', P .. 'words', 1, 2, 3, 4, 5, 6, 'rn')
 for i = 1, 6 do
     words[i] = N(counts[i])
 end
-return {R_OK, startable, light, N(counts[7]), next_at < INF and next_at or -1, meta.mode, states, words, meta.ev}
+return {R_OK, startable, light, N(counts[7]), next_at < INF and next_at or -1, meta.mode, states, words, meta.ev,
+        first_of('sdw0') < INF and first_of('sdw0') or -1, first_of('sdw1') < INF and first_of('sdw1') or -1}
