@@ -3,9 +3,11 @@
 #include "../lib/scenario.h"
 
 #include "core/schedule.h"
+#include "os/clock.h"
 #include "store/schedules.h"
 
 #include <string.h>
+#include <sys/time.h>
 
 #define ID "sch_01J00000000000000000000001"
 enum { SLOTS = SCHEDULE_CATCH_UP_MAX };
@@ -176,25 +178,27 @@ static void two_nodes_that_see_the_same_slots_make_each_job_once(void **state)
         store_close(&nodes[i]);
 }
 
-/* A node of another process. It says that it is there, waits for a word, and looks until the parent ends it, or until all
- * slots are settled. */
+/* A node of another process. It says that it is there, waits for a word, and looks until all slots are settled, or until
+ * it dies, as of a kill, some time after the word. */
 struct node {
     pid_t pid;
     int word; /* to it */
 };
 
-static void run_node(const char *name, int ready, int word)
+static void run_node(const char *name, int64_t dies_after_us, int ready, int word)
 {
+    struct itimerval dies = {.it_value = {dies_after_us / 1000000, dies_after_us % 1000000}};
     struct store *s = open_node(name);
     char go = 'r';
     if (write(ready, &go, 1) != 1 || read(word, &go, 1) != 1)
         _exit(1);
+    setitimer(ITIMER_REAL, &dies, NULL); /* 0: never */
     while (view_of(s).last.ms < w->now)
         (void)look_and_fire(s);
     _exit(0);
 }
 
-static struct node start_node(const char *name)
+static struct node start_node(const char *name, int64_t dies_after_us)
 {
     struct node n;
     int ready[2], word[2];
@@ -209,7 +213,7 @@ static struct node start_node(const char *name)
         close(ready[0]);
         close(word[1]);
         if (getppid() == parent)
-            run_node(name, ready[1], word[0]);
+            run_node(name, dies_after_us, ready[1], word[0]);
         _exit(1);
     }
     close(ready[1]);
@@ -243,7 +247,7 @@ static void s44_three_nodes_after_a_time_down_make_each_slot_once(void **state)
         put(&p);
         w->now += (SLOTS - 1) * MINUTE; /* nobody was there */
         for (int i = 0; i < 3; i++)
-            nodes[i] = start_node(names[i]);
+            nodes[i] = start_node(names[i], 0);
         for (int i = 0; i < 3; i++)
             let_go(&nodes[i]);
         for (int i = 0; i < 3; i++)
@@ -254,29 +258,23 @@ static void s44_three_nodes_after_a_time_down_make_each_slot_once(void **state)
     }
 }
 
-/* Ends the node as soon as so many jobs are there: in front of its first piece, in between, or behind the last. */
-static void kill_when(struct node *n, int64_t jobs)
-{
-    struct redis_place *p = w->place;
-    struct reply r = {0};
-    do
-        assert_ok(link_say(p->watch, w->a, &r, &w->f, "ZCARD", "fulmar:{q}:s:2", NULL));
-    while (r.number < jobs);
-    kill(n->pid, SIGKILL);
-    (void)end_of(n);
-}
-
+/* At twelve moments: in front of its first job, between two pieces, behind the last. */
 static void what_a_node_that_was_killed_left_is_made_once_by_the_next_one(void **state)
 {
     (void)state;
-    int left = 0;
-    for (int round = 0; round < 12; round++) {
+    int64_t whole_us = 0, left = 0;
+    for (int round = 0; round <= 12; round++) {
         struct schedule_put p = every_minute(SCHEDULE_OVERLAP_ALLOW);
         put(&p);
         w->now += (SLOTS - 1) * MINUTE;
-        struct node first = start_node("first");
+        struct node first = start_node("first", round ? 1 + whole_us * (round - 1) / 11 : 0);
+        mono began = clock_mono();
         let_go(&first);
-        kill_when(&first, round * SLOTS / 12);
+        int status = end_of(&first);
+        if (round == 0) { /* that one lives: how long it takes */
+            assert_int_equal(status, 0);
+            whole_us = 1000 * (clock_mono().ms - began.ms + 1);
+        }
         left += jobs_count() < SLOTS;
         struct store *next = open_node("next");
         while (view_of(next).last.ms < w->now)
