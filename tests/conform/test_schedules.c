@@ -832,6 +832,95 @@ static void a_failed_run_says_nothing_about_the_rate(void **state)
     assert_int_equal(view_of(ID).last_found, -1);
 }
 
+/* ---- what became of its job in the moment in which it came ---- */
+
+static void a_run_that_has_its_result_at_once_has_ended(void **state)
+{
+    (void)state;
+    struct schedule_put p = every(ID, MINUTE);
+    p.job.work = 4711;
+    p.job.max_age_ms = HOUR;
+    put(&p);
+    assert_int_equal(look_again(false), 1);
+    struct lease l = start();
+    commit_posts(&l, 3);
+    end(&l, FAILURE_NONE);
+    assert_int_equal(pass(MINUTE), 1); /* a copy of what the first one brought */
+    struct schedule_run r = runs_of(ID).rows[0];
+    assert_true(r.state == SCHEDULE_RUN_ENDED && r.job_state == JOB_SUCCEEDED && r.found == 3);
+    assert_int_equal(r.ended_ms, w->now);
+    assert_true(view_of(ID).live == 0 && view_of(ID).last_found == 3);
+    assert_false(is_due());
+    assert_int_equal(pass(MINUTE), 1); /* nothing is in its way */
+}
+
+static void a_slot_whose_work_another_job_does_is_known_and_holds_nothing_up(void **state)
+{
+    (void)state;
+    struct schedule_put p = every(ID, MINUTE);
+    struct accept_reply reply;
+    p.job.unique_key = SPAN("nasa");
+    p.job.on_conflict = UNIQUE_RETURN_EXISTING;
+    struct accept_args other = p.job;
+    other.id = SPAN("job_other");
+    begin();
+    assert_ok(store_accept(w->s, &other, now(), &reply, &w->f));
+    commit();
+    put(&p);
+    assert_int_equal(look_again(false), 0);
+    assert_int_equal(view_of(ID).live, 0);
+    struct lease l = start();
+    end(&l, FAILURE_NONE);
+    assert_int_equal(pass(MINUTE), 1);
+    assert_int_equal(view_of(ID).live, 1);
+}
+
+static void a_slot_that_had_its_job_cancels_nobody(void **state)
+{
+    (void)state;
+    struct schedule_put p = every(ID, MINUTE);
+    struct accept_args job = p.job;
+    struct accept_reply reply;
+    char first[ID_TEXT], second[ID_TEXT];
+    p.terms.rule.overlap = SCHEDULE_OVERLAP_CANCEL;
+    p.terms.rule.missed = SCHEDULE_CATCH_UP;
+    p.terms.rule.catch_up_ms = DAY;
+    put(&p);
+    schedule_slot_id(first, SPAN(ID), (wall){T0});
+    schedule_slot_id(second, SPAN(ID), (wall){T0 + MINUTE});
+    job.id = span_of(second);
+    begin();
+    assert_ok(store_accept(w->s, &job, now(), &reply, &w->f)); /* its run was lost, the job was not */
+    commit();
+    w->now += MINUTE;
+    assert_int_equal(look_again(false), 1);
+    assert_int_equal(state_of(first), JOB_READY);
+    assert_int_equal(state_of(second), JOB_READY);
+}
+
+static void a_pending_run_that_gets_no_session_holds_up_no_other_schedule(void **state)
+{
+    (void)state;
+    struct lease l = running(SCHEDULE_OVERLAP_QUEUE_ONE);
+    assert_int_equal(pass(MINUTE), 0); /* one is pending */
+    struct schedule_put edit = every(ID, MINUTE);
+    edit.create = false;
+    edit.revision = -1;
+    edit.terms.rule.overlap = SCHEDULE_OVERLAP_QUEUE_ONE;
+    edit.job.pool = SPAN("main"); /* which has none */
+    edit.job.operation = SPAN("posts");
+    put(&edit);
+    struct schedule_put other = every(OTHER, MINUTE);
+    other.name = SPAN("esa");
+    put(&other);
+    end(&l, FAILURE_NONE);
+    struct schedules_due d = due(false);
+    assert_int_equal(d.count, 1);
+    assert_string_equal(d.due[0].id, OTHER);
+    struct schedule_view v = view_of(ID);
+    assert_true(v.pending == 1 && v.live == 0);
+}
+
 /* ---- troubles ---- */
 
 static void a_full_queue_leaves_a_slot_due_and_loses_none(void **state)
@@ -959,6 +1048,10 @@ int main(void)
         T(a_backfill_makes_passed_slots_that_had_no_job),
         T(an_adaptive_interval_follows_what_comes_and_keeps_its_bounds),
         T(a_failed_run_says_nothing_about_the_rate),
+        T(a_run_that_has_its_result_at_once_has_ended),
+        T(a_slot_whose_work_another_job_does_is_known_and_holds_nothing_up),
+        T(a_slot_that_had_its_job_cancels_nobody),
+        T(a_pending_run_that_gets_no_session_holds_up_no_other_schedule),
         T(a_full_queue_leaves_a_slot_due_and_loses_none),
         T(a_job_that_is_not_acceptable_any_more_holds_nothing_up),
         T(runs_are_kept_in_bounds),

@@ -232,20 +232,29 @@ err sqlite_schedule_pause(struct store *s, const struct schedule_ask *args, wall
 
 /* ---- runs ---- */
 
-enum made { MADE, MADE_BEFORE, MADE_NOT };
+enum made { MADE, MADE_ENDED /* it had its result at once */, MADE_BEFORE, MADE_NOT };
+
+static enum made made_of(err e, const struct accept_reply *reply)
+{
+    if (e)
+        return e == E_CONFLICT ? MADE_BEFORE : MADE_NOT;
+    if (reply->existing) /* another job does this work */
+        return MADE_BEFORE;
+    return reply->state >= JOB_SUCCEEDED ? MADE_ENDED : MADE;
+}
 
 /* E_OK: made, or there already, or such a job is not accepted any more. Else: not now. */
 static err make_job(struct store *s, const struct schedule_view *v, const char *id, wall now, struct arena *a,
                     enum made *out, struct fault *f)
 {
     struct accept_args job;
-    struct accept_reply reply;
+    struct accept_reply reply = {0};
     struct fault why = {0};
     err e = timetable_job(v, (wall){now.ms + s->real_ahead_ms}, a, &job, &why);
     job.id = span_of(id);
     if (!e)
         e = sqlite_accept(s, &job, now, &reply, &why);
-    *out = e == E_OK ? MADE : e == E_CONFLICT ? MADE_BEFORE : MADE_NOT;
+    *out = made_of(e, &reply);
     if (!e || e == E_CONFLICT || e == E_BAD_INPUT || e == E_BAD_SYNTAX)
         return E_OK;
     if (f && !f->code)
@@ -260,6 +269,13 @@ static err add_run(struct store *s, int64_t sid, wall slot, enum schedule_cause 
     err e = db_run(s->db, SQL_RUN_ADD, f, DB_I(sid), DB_I(slot.ms), DB_I(cause), DB_I(state), DB_I(why),
                    DB_I(slots), job ? DB_T(span_of(job)) : DB_NULL, DB_I(now.ms));
     return e ? e : db_run(s->db, SQL_RUNS_PRUNE, f, DB_I(sid), DB_I(SCHEDULE_RUNS_KEPT), DB_I(PRUNE_MAX));
+}
+
+/* Of a job that ended before its run was there. */
+static err end_run(struct store *s, int64_t sid, const char *job, struct fault *f)
+{
+    err e = db_run(s->db, SQL_RUN_ENDED, f, DB_T(span_of(job)));
+    return e ? e : db_run(s->db, SQL_SCHEDULE_WOKEN, f, DB_I(sid));
 }
 
 /* Jobs of a schedule that have not ended. */
@@ -348,12 +364,14 @@ static err fire_job(const struct firing *g, const char *id, struct fault *f)
     }
     g->out->made++;
     span_copy(span_of(id), g->out->last_job, ID_TEXT);
-    return add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_LIVE, SCHEDULE_WHY_NONE, g->slots, id, g->now, f);
+    e = add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_LIVE, SCHEDULE_WHY_NONE, g->slots, id, g->now, f);
+    return e || made == MADE ? e : end_run(g->s, g->r->sid, id, f);
 }
 
 static err fire_as_policy(const struct firing *g, const char *id, struct fault *f)
 {
     struct alive alive;
+    int64_t made = g->out->made;
     err e = read_alive(g->s, g->r, &alive, f);
     if (e)
         return e;
@@ -370,7 +388,7 @@ static err fire_as_policy(const struct firing *g, const char *id, struct fault *
                        g->now, f);
     case SCHEDULE_GO_AND_CANCEL: /* the new job first: when it is refused the old one goes on */
         e = fire_job(g, id, f);
-        return e || !g->out->last_job[0] ? e : cancel_alive(g->s, &alive, g->now, g->out, f);
+        return e || g->out->made == made ? e : cancel_alive(g->s, &alive, g->now, g->out, f);
     }
     bug("unknown decision");
 }
@@ -537,8 +555,9 @@ static err look_at_ended(struct store *s, struct row *r, struct fault *f)
     return e == E_END ? db_run(s->db, SQL_RUNS_SEEN, f, DB_I(r->sid)) : e;
 }
 
-/* The pending run gets its job when nothing of the schedule is alive. out_busy: not now. */
-static err make_pending(struct store *s, struct row *r, wall now, struct arena *a, bool *out_busy, struct fault *f)
+/* The pending run gets its job when nothing of the schedule is alive. out_again_ms: when to look once more; -1: not because
+ * of that. */
+static err make_pending(struct store *s, struct row *r, wall now, struct arena *a, int64_t *out_again_ms, struct fault *f)
 {
     struct query *q;
     char id[ID_TEXT];
@@ -561,12 +580,19 @@ static err make_pending(struct store *s, struct row *r, wall now, struct arena *
     else
         schedule_slot_id(id, span_of(r->v.id), slot);
     e = make_job(s, &r->v, id, now, a, &made, &busy);
-    *out_busy = err_class(e) == ERR_WAIT;
+    if (err_class(e) == ERR_WAIT || e == E_SESSION) {
+        *out_again_ms = BUSY_MS;
+        return E_OK;
+    }
     if (e)
-        return *out_busy ? E_OK : fail(f, e, "%s", busy.words);
-    if (made != MADE)
+        return fail(f, e, "%s", busy.words);
+    if (made == MADE_BEFORE || made == MADE_NOT)
         return db_run(s->db, SQL_RUN_DROPPED, f, DB_I(rid), DB_I(SCHEDULE_WHY_REFUSED));
     e = db_run(s->db, SQL_RUN_MADE, f, DB_I(rid), DB_T(span_of(id)), DB_I(now.ms));
+    if (!e && made == MADE_ENDED) {
+        *out_again_ms = 0;
+        e = end_run(s, r->sid, id, f);
+    }
     return e ? e : db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r->sid), DB_I(1), DB_T(span_of(id)));
 }
 
@@ -574,16 +600,16 @@ static err attend(struct store *s, struct row *r, wall now, wall clock, struct a
 {
     struct schedule *rule = &r->v.terms.rule;
     int64_t was_ms = rule->interval_ms;
-    bool busy = false;
+    int64_t again_ms = -1;
     err e = look_at_ended(s, r, f);
     if (!e)
-        e = make_pending(s, r, now, a, &busy, f);
+        e = make_pending(s, r, now, a, &again_ms, f);
     if (e)
         return e;
     timetable_adapted(&r->v, was_ms, clock);
     int64_t wake = timetable_wake(rule, span_of(r->v.id), r->v.next_ms);
-    if (busy && (!wake || wake > clock.ms + BUSY_MS))
-        wake = clock.ms + BUSY_MS;
+    if (again_ms >= 0 && (!wake || wake > clock.ms + again_ms))
+        wake = clock.ms + again_ms;
     return db_run(s->db, SQL_SCHEDULE_ATTENDED, f, DB_I(r->sid), DB_I(rule->interval_ms),
                   DB_I(rule->kind == SCHEDULE_CRON ? 0 : rule->start.ms), time_or_null(r->v.next_ms),
                   time_or_null(wake), r->v.last_found < 0 ? DB_NULL : DB_I(r->v.last_found),

@@ -118,6 +118,7 @@
                            "last_job=coalesce(?8,last_job) WHERE sid=?1")                      \
     X(SQL_SCHEDULE_COUNTED, "UPDATE schedules SET fired=fired+?2,last_job=coalesce(?3,last_job) WHERE sid=?1") \
     X(SQL_SCHEDULE_ATTENDED, "UPDATE schedules SET interval_ms=?2,anchor=?3,next_at=?4,wake=?5,found=?6,read_at=?7 WHERE sid=?1") \
+    X(SQL_SCHEDULE_WOKEN, "UPDATE schedules SET wake=0 WHERE sid=?1")                          \
     X(SQL_SCHEDULE_DELETE, "DELETE FROM schedules WHERE sid=?1")                               \
     X(SQL_RUN_ADD, "INSERT INTO schedule_runs(sid,slot,cause,state,why,slots,job,at) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)" \
                    " ON CONFLICT(sid,slot,cause) DO NOTHING")                                  \
@@ -126,6 +127,8 @@
                      " WHERE r.sid=?1 AND r.state=1 ORDER BY r.rid DESC LIMIT ?2") \
     X(SQL_RUN_PENDING, "SELECT rid,slot,cause FROM schedule_runs WHERE sid=?1 AND state=0 ORDER BY rid LIMIT 1") \
     X(SQL_RUN_MADE, "UPDATE schedule_runs SET state=1,job=?2,at=?3 WHERE rid=?1")              \
+    X(SQL_RUN_ENDED, "UPDATE schedule_runs SET state=2,job_state=j.state,found=j.have,ended_at=j.finished_at,fresh=1 FROM jobs j" \
+                     " WHERE schedule_runs.job=?1 AND schedule_runs.state=1 AND j.id=?1 AND j.state>=4") \
     X(SQL_RUN_DROPPED, "UPDATE schedule_runs SET state=3,why=?2 WHERE rid=?1")                 \
     X(SQL_RUNS_DROP_PENDING, "UPDATE schedule_runs SET state=3,why=?2 WHERE sid=?1 AND state=0") \
     X(SQL_RUNS_FRESH, "SELECT at,job_state,found FROM schedule_runs INDEXED BY schedule_runs_fresh WHERE sid=?1 AND fresh=1 ORDER BY rid LIMIT ?2") \
