@@ -11,6 +11,7 @@
 enum {
     ARENA_MAX = 16 * 1024 * 1024, /* SCHEDULES_DUE_MAX of them, with what they ask for */
     REST_MS = 5000,               /* after the store could not */
+    REST_ONE_MS = 1000,           /* after it could not for one of them */
     FAR_MS = 24 * 3600 * 1000,    /* no timer is longer */
     LOST_ZONE_MS = 3600 * 1000,
 };
@@ -52,9 +53,15 @@ static void post(struct schedules *u, enum store_verb verb, struct arena *a, voi
     store_thread_post(u->config.store, &u->op);
 }
 
+/* Its queue takes no jobs, or its pool has no session: the others go on. */
+static bool is_of_one(err e)
+{
+    return e == E_CLOSED || e == E_SESSION;
+}
+
 static void rest(struct schedules *u, err e, const struct fault *f)
 {
-    int64_t ms = f->wait_ms > 0 ? f->wait_ms : REST_MS;
+    int64_t ms = is_of_one(e) ? REST_ONE_MS : f->wait_ms > 0 ? f->wait_ms : REST_MS;
     u->rest_until = mono_add(clock_mono(), ms);
     if (e != E_SHUTDOWN)
         log_warn("schedules.wait", F_X("result", e), F_C("why", f->words), F_N("ms", ms));
@@ -87,11 +94,11 @@ static void on_fired(struct store_op *op)
     const struct schedule_view *v = &u->due.due[u->at];
     const struct schedule_fired *fired = &op->out.schedule_fired;
     u->busy = false;
-    if (op->result) {
-        rest(u, op->result, &op->fault);
-        return; /* what is left stays due */
-    }
-    if (!fired->stale) {
+    if (op->result)
+        rest(u, op->result, &op->fault); /* what is left stays due */
+    if (op->result && !is_of_one(op->result))
+        return;
+    if (!op->result && !fired->stale) {
         count(fired, op->in.schedule_fire.missed);
         log_info("schedule.fired", F_S("schedule", v->name), F_N("made", fired->made), F_N("skipped", fired->skipped),
                  F_N("pending", fired->pending), F_N("missed", op->in.schedule_fire.missed));

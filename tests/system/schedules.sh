@@ -80,9 +80,22 @@ wait_until 30 "the triggered run ends" quiet
 [ "$(schedule growing | jq -c '[.status.state,.status.fired]')" = "[\"paused\",$((count + 1))]" ] || die "paused: $(schedule growing | jq -c .status)"
 as_written resume 2>/dev/null || die "resume: code $?"
 wait_until 30 "it goes on" has_ended growing $(($(ended_runs growing) + 1))
+
+# ---- one whose queue takes no jobs holds up no other
+
+fulmar schedules create stuck posts @growing_300 --class bulk --every 1s 2>/dev/null || die "create: code $?"
+wait_until 30 "the other one runs" has_ended stuck 1
+fulmar queues close x/bulk --reason 'somebody looks at it' 2>/dev/null || die "close: code $?"
+settled=$(runs stuck | jq -r ".data[0].slot")
+wait_until 30 "it goes on beside a closed queue" has_ended growing $(($(ended_runs growing) + 3))
+fulmar queues open x/bulk 2>/dev/null || die "open: code $?"
+goes_on() { runs stuck | jq -e --arg slot "$settled" '[.data[] | select(.state == "ended" and .slot > $slot)] | length > 0' >/dev/null; }
+wait_until 30 "it runs again" goes_on
+fulmar schedules delete stuck 2>/dev/null || die "delete: code $?"
+
 as_written delete 2>/dev/null || die "delete: code $?"
 [ "$(schedule growing | jq -r .code)" = not_found ] || die "it is still there"
 [ "$(job "$first" | jq -r .state)" = succeeded ] || die "its jobs went with it"
 stop_service || die "the service did not stop in order ($?)"
 wait_until 5 "no process and no folder is left: $(ours)" nothing_left
-say "schedules: paused, triggered, resumed and deleted"
+say "schedules: paused, triggered, resumed and deleted; a closed queue holds up its own alone"
