@@ -411,6 +411,54 @@ static int64_t keys_like(const char *pattern)
     return (int64_t)r.count;
 }
 
+static void say(const char *word, const char *key, const char *a, const char *b)
+{
+    struct redis_place *p = w->place;
+    struct reply r;
+    assert_ok(link_say(p->watch, w->a, &r, &w->f, word, key, a, b, NULL));
+}
+
+static int64_t walk_once(void)
+{
+    struct audit_reply r = {0};
+    int64_t repaired = 0, walks = -1;
+    for (int step = 0; step < 10000 && (walks < 0 || r.walks < walks + 2); step++) {
+        if (redis_audit(w->s, now(), &r, &w->f))
+            fail_msg("%s", w->f.words);
+        repaired += r.repaired;
+        walks = walks < 0 ? r.walks : walks;
+    }
+    return repaired;
+}
+
+static void s71_what_a_hand_broke_of_a_schedule_is_put_right_and_it_goes_on(void **state)
+{
+    (void)state;
+    struct schedule_put p = every_minute(SCHEDULE_OVERLAP_SKIP);
+    put(&p);
+    assert_int_equal(look_and_fire(w->s), 1);
+    assert_int_equal(walk_once(), 0);
+    say("ZREM", "fulmar:{q}:sdw1", ID, NULL); /* nobody would look at it again */
+    assert_true(outlook().schedule_ms[1] == INT64_MAX);
+    assert_int_equal(walk_once(), 1);
+    (void)due_at(w->s);
+    assert_int_equal(outlook().schedule_ms[1], T0 + MINUTE);
+    say("HDEL", "fulmar:{q}:sdi", "default\nnasa", NULL);
+    say("ZREM", "fulmar:{q}:sdn:default", "nasa", NULL);
+    assert_int_equal(walk_once(), 2);
+    struct schedule_view v;
+    assert_ok(store_schedule(w->s, SPAN("default"), SPAN("nasa"), w->a, &v, &w->f));
+    struct lease l = start_next(); /* its run does not hear of the end */
+    say("HDEL", arena_fmt(w->a, "fulmar:{q}:j:%s", l.id), "rs", NULL);
+    finish(&l, FAILURE_NONE);
+    assert_int_equal(view_of(w->s).live, 1);
+    assert_int_equal(walk_once(), 1);
+    assert_int_equal(runs_now().rows[0].state, SCHEDULE_RUN_ENDED);
+    w->now += MINUTE;
+    assert_int_equal(look_and_fire(w->s), 1); /* nothing is in its way */
+    assert_int_equal(walk_once(), 0);
+}
+
 static void a_deleted_schedule_leaves_no_key_behind(void **state)
 {
     (void)state;
@@ -465,6 +513,7 @@ int main(void)
         S(a_server_that_dies_while_slots_are_fired_loses_none_of_what_is_settled),
         S(a_pending_run_gets_its_job_on_whichever_node_looks),
         S(a_change_beside_another_one_is_lost_by_neither),
+        S(s71_what_a_hand_broke_of_a_schedule_is_put_right_and_it_goes_on),
         S(a_deleted_schedule_leaves_no_key_behind),
         S(what_is_kept_of_a_schedule_is_bounded_in_every_key),
     };

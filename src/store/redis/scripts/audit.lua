@@ -3,7 +3,7 @@
 -- member of an index is of such a job, each lane stands where it belongs. What is not so is put right, and counted.
 -- The walk is the store's, not a node's: hash audit, and audit:todo, indexes that are being walked through.
 -- Reply: {R_OK, put right in this step, in all, walks done}
--- with ends.lua
+-- with ends.lua, schedules.lua
 local PIECE, fixed = 50, 0
 local touched = {}
 
@@ -85,6 +85,23 @@ local function check_lane(name)
         fixed = fixed + 1
     end
 end
+-- It is found by its name, somebody looks at it when it is time, and its runs end with their jobs.
+local function check_schedule(id)
+    local c = S.of(id)
+    if not c then
+        return
+    end
+    put('sdn:' .. c.te, c.na, 0)
+    if call('HGET', P .. 'sdi', c.te .. '\n' .. c.na) ~= id then
+        call('HSET', P .. 'sdi', c.te .. '\n' .. c.na, id)
+        fixed = fixed + 1
+    end
+    fixed = fixed + S.end_runs(c)
+    if S.is_asleep(c) then
+        S.set_wake(c, 0) -- whoever looks says when it is time again
+        fixed = fixed + 1
+    end
+end
 
 -- Members of an index: of whom, and whether that job wants to be in it.
 local function check_member(key, member)
@@ -138,6 +155,8 @@ local function walk_keys(cursor)
             check_job(string.sub(key, 3))
         elseif string.match(key, '^l:[^:]+$') then
             check_lane(string.sub(key, 3))
+        elseif string.match(key, '^sd:[^:]+$') then
+            check_schedule(string.sub(key, 4))
         elseif string.match(key, '^l:[^:]+:[01sba]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or
             string.match(key, '^w[tk]:') then
             call('RPUSH', P .. 'audit:todo', key)

@@ -167,6 +167,25 @@ function S.alive(c)
     end
     return ids, running, waiting
 end
+-- For the walk: runs that did not hear of the end of their job, or whose job is gone. How many there were.
+function S.end_runs(c)
+    local ended = 0
+    for _, n in ipairs(call('ZRANGE', c.key .. ':l', 0, ALIVE_MOST - 1)) do
+        local run = S.run(c, n)
+        local j = M.job(run.job)
+        if not j or j.st >= SUCCEEDED then
+            run.state, run.ended, run.job_state, run.found = ENDED, j and j.fa or now, j and j.st or CANCELLED, j and j.ha or 0
+            change_run(c, n, run, LIVE)
+            S.set_wake(c, 0)
+            ended = ended + 1
+        end
+    end
+    return ended
+end
+-- Whether something is to come, and nobody would look.
+function S.is_asleep(c)
+    return not call('ZSCORE', wakes_of(c), c.id) and (c.nx > 0 or call('EXISTS', c.key .. ':f') == 1)
+end
 
 -- ---- firing ----
 
