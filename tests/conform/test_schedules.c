@@ -921,6 +921,33 @@ static void a_pending_run_that_gets_no_session_holds_up_no_other_schedule(void *
     assert_true(v.pending == 1 && v.live == 0);
 }
 
+static struct outlook outlook_now(void)
+{
+    struct outlook o;
+    assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
+    return o;
+}
+
+static void s57_a_job_that_a_schedule_made_is_announced_and_so_is_the_next_slot(void **state)
+{
+    (void)state;
+    struct schedule_put p = every(ID, MINUTE);
+    p.terms.rule.overlap = SCHEDULE_OVERLAP_QUEUE_ONE;
+    assert_int_equal(outlook_now().schedule_ms[1], INT64_MAX);
+    put(&p);
+    assert_int_equal(outlook_now().schedule_ms[1], T0);
+    assert_int_equal(outlook_now().startable, 0);
+    assert_int_equal(look_again(false), 1);
+    assert_int_equal(outlook_now().startable, 1);
+    assert_int_equal(outlook_now().schedule_ms[1], T0 + MINUTE);
+    struct lease l = start();
+    assert_int_equal(pass(MINUTE), 0); /* one is pending */
+    assert_int_equal(outlook_now().startable, 0);
+    end(&l, FAILURE_NONE);
+    (void)due(false);
+    assert_int_equal(outlook_now().startable, 1);
+}
+
 /* ---- troubles ---- */
 
 static void a_full_queue_leaves_a_slot_due_and_loses_none(void **state)
@@ -1052,6 +1079,7 @@ int main(void)
         T(a_slot_whose_work_another_job_does_is_known_and_holds_nothing_up),
         T(a_slot_that_had_its_job_cancels_nobody),
         T(a_pending_run_that_gets_no_session_holds_up_no_other_schedule),
+        T(s57_a_job_that_a_schedule_made_is_announced_and_so_is_the_next_slot),
         T(a_full_queue_leaves_a_slot_due_and_loses_none),
         T(a_job_that_is_not_acceptable_any_more_holds_nothing_up),
         T(runs_are_kept_in_bounds),
