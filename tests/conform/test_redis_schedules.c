@@ -151,6 +151,13 @@ static void each_slot_has_one_job(int64_t slots)
     assert_int_equal(v.next_ms, T0 + slots * MINUTE);
 }
 
+static void say(const char *word, const char *key, const char *a, const char *b)
+{
+    struct redis_place *p = w->place;
+    struct reply r;
+    assert_ok(link_say(p->watch, w->a, &r, &w->f, word, key, a, b, NULL));
+}
+
 /* ---- nodes ---- */
 
 static void two_nodes_that_see_the_same_slots_make_each_job_once(void **state)
@@ -356,6 +363,41 @@ static void a_server_that_dies_while_slots_are_fired_loses_none_of_what_is_settl
     each_slot_has_one_job(SLOTS);
 }
 
+static void without_memory_a_slot_stays_due_and_a_run_ends_with_its_job(void **state)
+{
+    (void)state;
+    struct redis_place *place = w->place;
+    struct schedule_put p = every_minute(SCHEDULE_OVERLAP_ALLOW);
+    put(&p);
+    assert_int_equal(look_and_fire(w->s), 1);
+    struct lease l = start_next();
+    w->now += MINUTE;
+    struct schedules_due d = due_at(w->s);
+    assert_int_equal(d.count, 1);
+    say("CONFIG", "SET", "maxmemory-policy", "noeviction");
+    say("CONFIG", "SET", "maxmemory",
+        arena_fmt(w->a, "%lld", (long long)redis_bytes(place) / 2));
+    struct schedule_settled *x = arena_new_of(w->a, struct schedule_settled);
+    schedule_settle(&d.due[0].terms.rule, NULL, SPAN(ID), d.due[0].last, now(), x);
+    struct schedule_fire fire = {.id = SPAN(ID),
+                                 .revision = d.due[0].revision,
+                                 .last = d.due[0].last,
+                                 .slots = x->slots,
+                                 .count = x->count,
+                                 .settled = x->settled,
+                                 .next_ms = x->next_ms};
+    struct schedule_fired fired;
+    begin();
+    assert_int_equal(store_schedule_fire(w->s, &fire, now(), w->a, &fired, &w->f), E_DISK_FULL);
+    commit();
+    assert_int_equal(view_of(w->s).last.ms, T0);
+    finish(&l, FAILURE_NONE);
+    assert_int_equal(runs_now().rows[0].state, SCHEDULE_RUN_ENDED);
+    say("CONFIG", "SET", "maxmemory", "0");
+    assert_int_equal(look_and_fire(w->s), 1);
+    assert_int_equal(view_of(w->s).fired, 2);
+}
+
 /* Which node a job runs on, and which one looks, has nothing to do with each other. */
 static void a_pending_run_gets_its_job_on_whichever_node_looks(void **state)
 {
@@ -409,13 +451,6 @@ static int64_t keys_like(const char *pattern)
     struct reply r;
     assert_ok(link_say(p->watch, w->a, &r, &w->f, "KEYS", pattern, NULL));
     return (int64_t)r.count;
-}
-
-static void say(const char *word, const char *key, const char *a, const char *b)
-{
-    struct redis_place *p = w->place;
-    struct reply r;
-    assert_ok(link_say(p->watch, w->a, &r, &w->f, word, key, a, b, NULL));
 }
 
 static int64_t walk_once(void)
@@ -511,6 +546,7 @@ int main(void)
         S(a_node_that_dies_between_its_decision_and_the_job_loses_no_slot),
         S(slots_that_are_fired_again_make_no_second_job),
         S(a_server_that_dies_while_slots_are_fired_loses_none_of_what_is_settled),
+        S(without_memory_a_slot_stays_due_and_a_run_ends_with_its_job),
         S(a_pending_run_gets_its_job_on_whichever_node_looks),
         S(a_change_beside_another_one_is_lost_by_neither),
         S(s71_what_a_hand_broke_of_a_schedule_is_put_right_and_it_goes_on),
