@@ -2,6 +2,7 @@
 
 #include "store/archive.h"
 #include "store/redis/marker.h"
+#include "store/redis/preflight.h"
 #include "store/redis/redis.h"
 
 struct shared {

@@ -2,7 +2,7 @@
  * PostgreSQL, and whoever tells this machine that another one left work to do. */
 #pragma once
 
-#include "store/redis/preflight.h"
+#include "store/durability.h"
 #include "store/store.h"
 
 struct shared;

@@ -731,8 +731,6 @@ static void a_long_job_may_meet_more_limits_than_its_budget_while_it_brings_some
     assert_int_equal(job(id).have, 9);
 }
 
-int main(void)
-{
 static struct lease lease_of(const char *session_id)
 {
     struct lease l;
@@ -780,6 +778,8 @@ static void the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove
     assert_int_equal(add(&args), E_BAD_INPUT);
 }
 
+int main(void)
+{
 #define PROMISE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         PROMISE(a_session_is_shown_by_its_facts),

@@ -122,6 +122,7 @@ static inline void sqlite_copy(const char *from_dir, const char *to_dir, const c
         assert_int_equal(fwrite(piece, 1, n, to), n);
     fclose(from);
     fclose(to);
+    assert_int_equal(chmod(path, 0600), 0); /* a key that others may read is none */
 }
 
 /* What comes next finds what is in the files at this moment, and nothing else. */
@@ -133,6 +134,7 @@ static inline void sqlite_crash(void *place, struct store **s, bool in_group)
     scenario_folder(place);
     sqlite_copy(before, place, "fulmar.db");
     sqlite_copy(before, place, "fulmar.db-wal");
+    sqlite_copy(before, place, "fulmar.key");
     if (in_group) /* of the store that is thrown away */
         (void)!store_commit(*s, &f);
     store_close(s);

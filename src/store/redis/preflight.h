@@ -2,6 +2,7 @@
  * a job is when its acceptance is answered. Reading is thin; judging is pure. */
 #pragma once
 
+#include "store/durability.h"
 #include "store/redis/link.h"
 
 enum preflight_sync { SYNC_UNKNOWN, SYNC_ALWAYS, SYNC_EVERYSEC, SYNC_NEVER };
@@ -19,20 +20,6 @@ struct preflight_facts {
 MUST_USE err preflight_read(struct link *l, struct arena *a, struct preflight_facts *out,
                             struct fault *f);
 
-/* How safe a job is when its 202 is answered; the words of the API. */
-enum durability {
-    DURABILITY_MEMORY, /* in the memory of the primary: a crash of it may lose the last second */
-    DURABILITY_REPLICATED, /* also in that of so many replicas */
-    DURABILITY_FSYNC,      /* on the disk of the primary */
-    DURABILITIES
-};
-const char *durability_name(enum durability d); /* "memory", "replicated", "fsync" */
-
-enum { PREFLIGHT_MOST = 8 };
-struct preflight_finding {
-    bool refuses; /* jobs would be lost: not to be used so, unless somebody insists */
-    const char *words;
-};
 /* What is wrong with it, the worst first, for a service that promises `wanted`. */
 size_t preflight_judge(const struct preflight_facts *facts, enum durability wanted,
                        struct preflight_finding out[PREFLIGHT_MOST]);

@@ -1,0 +1,20 @@
+/* durability.h - how safe a job of a store of several machines is, and what is found wrong with its Redis
+ * (store/redis/preflight.h). */
+#pragma once
+
+#include <stdbool.h>
+
+/* How safe a job is when its 202 is answered; the words of the API. */
+enum durability {
+    DURABILITY_MEMORY, /* in the memory of the primary: a crash of it may lose the last second */
+    DURABILITY_REPLICATED, /* also in that of so many replicas */
+    DURABILITY_FSYNC,      /* on the disk of the primary */
+    DURABILITIES
+};
+const char *durability_name(enum durability d); /* "memory", "replicated", "fsync" */
+
+enum { PREFLIGHT_MOST = 8 };
+struct preflight_finding {
+    bool refuses; /* jobs would be lost: not to be used so, unless somebody insists */
+    const char *words;
+};
