@@ -2,7 +2,7 @@
 # Runs test programs, as many at a time as there are processors; each alone, so that a crash stays alone.
 # Prints a line a program as it ends, the output of those that fail, and a count at the end.
 if [ "$1" = --one ]; then
-    program=$2 said=$3/$(basename "$2")
+    program=$2 said=$3/$(echo "$2" | tr / _) # some have the same name
     if timeout "${TEST_TIMEOUT:-480}" "$program" >"$said.log" 2>&1; then
         tests=$(grep -c '\[       OK' "$said.log" || true)
         skipped=$(grep -c '\[  SKIPPED' "$said.log" || true)

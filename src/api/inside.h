@@ -59,6 +59,8 @@ struct call {
     size_t page;      /* rows asked for */
     bool replayed;
     bool existing; /* a job with this unique key was there */
+    enum durability durability; /* of the job that was accepted */
+    bool confirmed;
     bool ends_jobs;        /* of call_work(): may use the ballast of a full disk */
     bool job_fields;       /* of the job, once it is known */
     struct buf secret;     /* cookies on their way to the store: wiped with the call */

@@ -44,6 +44,7 @@ static void on_created(struct call *c)
     }
     answer_job(c, 202,
                (const char *const[]){"Location", location, "Retry-After", "1",
+                                     "Durability", c->confirmed ? durability_name(c->durability) : "unconfirmed",
                                      c->replayed ? "Idempotency-Replayed" : NULL, "true",
                                      NULL});
 }
@@ -70,6 +71,8 @@ static void on_accepted(struct call *c)
     }
     c->replayed = c->op.out.accept.replayed;
     c->existing = c->op.out.accept.existing;
+    c->durability = c->op.out.accept.durability;
+    c->confirmed = c->op.out.accept.confirmed;
     if (!c->replayed && !c->existing)
         metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
     span_copy(span_of(c->op.out.accept.id), c->id, sizeof c->id);

@@ -24,6 +24,9 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_DURATION, SETTING_SIZE, S
     X(store, archive, SETTING_TEXT, "", 0, 0, "", "PostgreSQL that keeps their records: postgresql://USER@HOST/DATABASE; goes with store.queue") \
     X(store, name, SETTING_TEXT, "fulmar", 0, 0, "", "name of the store that they share: several may be in one Redis") \
     X(store, node, SETTING_TEXT, "", 0, 0, "", "name of this machine there, the same after a restart, no two alike; empty = the name of the host") \
+    X(store, durability, SETTING_ENUM, "memory", 0, 0, "memory replicated fsync", "how safe a job is there before its acceptance is answered: in the Redis, also in its replicas, on its disk") \
+    X(store, replicas, SETTING_INT, "1", 1, 16, "", "of store.durability replicated: so many replicas") \
+    X(store, durability_wait, SETTING_DURATION, "1s", 1, 4000, "", "an acceptance waits for its durability so long; then it is answered as unconfirmed") \
     X(store, strict, SETTING_BOOL, "true", 0, 0, "", "refuse a Redis that is set up so that it may lose what it was given") \
     X(store, ready_max, SETTING_INT, "100000", 1, 10000000, "", "jobs that may wait; above it the API answers 503") \
     X(store, disk_floor, SETTING_SIZE, "64MiB", 0, 1099511627776, "", "free bytes below which no job is accepted")   \

@@ -416,7 +416,9 @@ static err read_shared(const struct settings *s, struct arena *a, struct shared_
                                   .archive = arena_text(a, archive),
                                   .name = arena_text(a, SETTING_S(s, store, name)),
                                   .node = arena_text(a, node.n ? node : span_of(host)),
-                                  .durability = DURABILITY_MEMORY,
+                                  .durability = (enum durability)SETTING(s, store, durability),
+                                  .replicas = SETTING(s, store, replicas),
+                                  .wait_ms = SETTING(s, store, durability_wait),
                                   .insists = SETTING(s, store, strict) == 0};
     return E_OK;
 }

@@ -25,6 +25,12 @@ void store_idle(struct store *s)
     ops_of(s)->idle(s);
 }
 
+enum durability store_durability(const struct store *s, bool *out_confirmed)
+{
+    *out_confirmed = true;
+    return ops_of(s)->durability ? ops_of(s)->durability(s, out_confirmed) : DURABILITY_FSYNC;
+}
+
 void store_clock_found(struct store *s, wall *out_at, wall *out_last)
 {
     *out_at = *out_last = (wall){0};

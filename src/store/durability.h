@@ -12,6 +12,9 @@ enum durability {
     DURABILITIES
 };
 const char *durability_name(enum durability d); /* "memory", "replicated", "fsync" */
+struct store;
+/* Of jobs that the last group accepted. Not confirmed: it took too long, nobody knows. */
+enum durability store_durability(const struct store *s, bool *out_confirmed);
 
 enum { PREFLIGHT_MOST = 8 };
 struct preflight_finding {

@@ -7,6 +7,7 @@
 #include "store/batches.h"
 #include "store/clock.h"
 #include "store/dead.h"
+#include "store/durability.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
 #include "store/reader.h"
@@ -331,6 +332,8 @@ struct store_ops {
     const char *name; /* "sqlite" */
     void (*close)(struct store **s);
     void (*idle)(struct store *s);
+    /* Of durability.h; NULL: on the disk, always. */
+    enum durability (*durability)(const struct store *s, bool *out_confirmed);
     /* Of clock.h; NULL: it has a clock of its own. */
     void (*clock_found)(struct store *s, wall *out_at, wall *out_last);
     void (*clock_tell)(struct store *s, int64_t real_ahead_ms);

@@ -9,6 +9,7 @@ struct shared {
     struct archive *archive;
     struct store *store;
     struct marker *marker;
+    struct preflight_facts facts;
     struct preflight_finding findings[PREFLIGHT_MOST];
     size_t finding_count;
 };
@@ -17,14 +18,13 @@ struct shared {
 static err check_redis(struct shared *s, const struct shared_config *c, struct fault *f)
 {
     struct link_config config = {.url = span_of(c->queue), .name = span_of(c->name)};
-    struct preflight_facts facts;
     struct link *l = NULL;
     struct arena *a = arena_new(1 << 20);
     err e = link_new(&l, &config, f);
     if (!e)
-        e = preflight_read(l, a, &facts, f);
+        e = preflight_read(l, a, &s->facts, f);
     if (!e)
-        s->finding_count = preflight_judge(&facts, c->durability, s->findings);
+        s->finding_count = preflight_judge(&s->facts, c->durability, s->findings);
     for (size_t i = 0; !e && !c->insists && i < s->finding_count; i++)
         if (s->findings[i].refuses)
             e = fail(f, E_CONFIG, "%s; or set store.strict to false", s->findings[i].words);
@@ -48,7 +48,9 @@ err shared_open(struct shared **out, const struct shared_config *c,
                                  .node = span_of(c->node),
                                  .records = &records_of_archive,
                                  .archive = s->archive,
-                                 .state_dir = c->state_dir};
+                                 .state_dir = c->state_dir,
+                                 .facts = s->facts,
+                                 .durability = {c->durability, c->replicas, c->wait_ms}};
     if (!e)
         e = redis_open(&s->store, &queue, limits, seed, now, f);
     if (!e)

@@ -19,6 +19,7 @@
 #include "core/job.h"
 #include "core/unique.h"
 #include "core/verdict.h"
+#include "store/durability.h"
 
 struct store;
 
@@ -125,6 +126,8 @@ struct accept_reply {
     bool existing;         /* a live job has the unique key: this is it, nothing was made */
     enum job_state state;  /* SUCCEEDED: answered from an earlier result; BLOCKED: waits for another job */
     enum store_source source;
+    enum durability durability; /* of store_thread's answer: how safe it is, and whether that is known */
+    bool confirmed;
 };
 static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
 /* E_CONFLICT id exists, or the unique key is taken (the words name the job); E_BAD_INPUT key used with another

@@ -397,6 +397,9 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
         fault_point_if(ops[i]->verb == STORE_FINISH, "store.finish");
     }
     e = store_commit(t->store, f);
+    for (size_t i = 0; i < n && !e; i++)
+        if (ops[i]->verb == STORE_ACCEPT)
+            ops[i]->out.accept.durability = store_durability(t->store, &ops[i]->out.accept.confirmed);
     metric_time(METRIC_STORE_TX, elapsed_ms(&began));
     return e;
 }

@@ -1,10 +1,12 @@
 #!/bin/bash
-# Two nodes on one machine share a Redis and a PostgreSQL: JOBS (200) jobs over both, a node killed at random every
-# other second. Every job ends, records equal the truth, nothing is there twice, limits hold.
+# Two nodes on one machine share a Redis and a PostgreSQL: JOBS (200) jobs over both, KILLS (8) times one of VICTIMS
+# (north south redis postgres) killed at random. Every job ends, records equal the truth, nothing is there twice,
+# limits hold.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
-JOBS=${JOBS:-200} KILLS=${KILLS:-6} MAX_ACTIVE=5
+JOBS=${JOBS:-200} KILLS=${KILLS:-8} MAX_ACTIVE=5
+read -ra VICTIMS <<<"${VICTIMS:-north south redis postgres}"
 declare -A PIDS
 have_servers || { say "nodes: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
 
@@ -74,7 +76,7 @@ stop_all() {
 trap stop_all EXIT
 
 start_practice
-start_redis
+start_redis --appendfsync always # what was answered survives its kill
 start_postgres
 for node in north south; do start_node $node; done
 for node in north south; do await_node $node; done
@@ -111,14 +113,21 @@ look_at_lane() {
     n=$(redis SCARD "fulmar:{fulmar}:l:default/x/normal:a" 2>/dev/null)
     [ "${n:-0}" -le "$most_active" ] || most_active=$n
 }
+declare -A killed
 for ((k = 0; k < KILLS; k++)); do
-    node=north
-    [ $((RANDOM % 2)) = 1 ] && node=south
+    victim=${VICTIMS[RANDOM % ${#VICTIMS[@]}]}
     for _ in $(seq $((20 + RANDOM % 20))); do look_at_lane; sleep 0.05; done
     [ "$(left north)$(left south)" != 00 ] || break
-    kill_node $node
-    start_node $node
-    await_node $node
+    killed[$victim]=$((${killed[$victim]:-0} + 1))
+    case $victim in
+    redis) kill_redis && start_redis --appendfsync always ;;
+    postgres) kill_postgres && start_postgres ;;
+    *)
+        kill_node "$victim"
+        start_node "$victim"
+        await_node "$victim"
+        ;;
+    esac
 done
 none_left() { look_at_lane; [ "$(left north)" = 0 ] && [ "$(left south)" = 0 ]; }
 wait_until 240 "all jobs end" none_left
@@ -142,7 +151,7 @@ for ((i = 0; i < JOBS; i++)); do
     posts=$((posts + $(wc -l <"$WORK/got")))
 done
 [ $bad = 0 ] || die "$bad of $JOBS jobs differ from the truth"
-say "nodes: $JOBS jobs on two nodes, $k of them killed on the way: all ended within $((took / 1000)) s, $posts posts equal the truth"
+say "nodes: $JOBS jobs on two nodes, killed on the way: $(for v in "${!killed[@]}"; do printf '%s %s times, ' "$v" "${killed[$v]}"; done)all ended within $((took / 1000)) s, $posts posts equal the truth"
 say "nodes: at most $most_active of $MAX_ACTIVE jobs of the lane at once"
 
 # ---- a node that stops gives its jobs on

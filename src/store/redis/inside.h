@@ -25,6 +25,8 @@ struct store {
     uint64_t run,
         calls; /* which process of the node, and which call of it: the number of a call */
     bool in_group;
+    bool accepted;  /* a job, in this group */
+    bool confirmed; /* the jobs of the last group are as safe as wanted */
     mono audited;            /* the last step of the walk */
     wall now;                /* of the last call */
     int64_t ended[OUTCOMES]; /* in this group, by outcome */

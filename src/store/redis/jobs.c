@@ -144,6 +144,7 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
                                  .state = (enum job_state)reply_number(&r, 4),
                                  .source = (enum store_source)reply_number(&r, 5)};
     span_copy(reply_text(&r, 1), out->id, sizeof out->id);
+    s->accepted = true;
     return E_OK;
 }
 

@@ -3,4 +3,4 @@
 
 #define OPERATION(result, name, parameters, arguments) .name = redis_##name,
 const struct store_ops redis_ops = {
-    .name = "redis", .close = redis_close, .idle = redis_idle, STORE_OPERATIONS(OPERATION)};
+    .name = "redis", .close = redis_close, .idle = redis_idle, .durability = redis_durability, STORE_OPERATIONS(OPERATION)};

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "store/ops.h"
+#include "store/redis/preflight.h"
 #include "store/redis/records.h"
 
 enum { REDIS_NODE = 64 };
@@ -21,6 +22,8 @@ struct redis_config {
     struct archive *archive; /* the caller's to close, after the store */
     const char *
         state_dir; /* of this node: where the key of login sessions is, the same on all; NULL: none */
+    struct preflight_facts facts; /* of this Redis */
+    struct durability_args durability; /* of jobs, before their acceptance is answered */
     bool
         callers_time; /* `now` of each operation counts; otherwise that of the server, which all nodes share */
 };
@@ -31,6 +34,7 @@ MUST_USE err redis_open(struct store **out, const struct redis_config *config,
 void redis_close(struct store **s);
 /* Also walks on through the queue, a step a second at most: redis_audit(). */
 void redis_idle(struct store *s);
+enum durability redis_durability(const struct store *s, bool *out_confirmed);
 #define OPERATION(result, name, parameters, arguments) result redis_##name parameters;
 STORE_OPERATIONS(OPERATION)
 #undef OPERATION

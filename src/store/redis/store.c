@@ -265,6 +265,10 @@ err redis_commit(struct store *s, struct fault *f)
     (void)f;
     need(s->in_group);
     s->in_group = false;
+    store_fresh(s);
+    if (s->accepted)
+        durability_reach(s->link, &s->config.facts, &s->config.durability, s->own, &s->confirmed);
+    s->accepted = false;
     for (int i = 0; i < OUTCOMES; i++)
         metric_add(METRIC_JOBS_FINISHED, i, s->ended[i]);
     for (int i = 0; i < RETAIN_LIMITS; i++)
@@ -272,6 +276,12 @@ err redis_commit(struct store *s, struct fault *f)
     memset(s->ended, 0, sizeof s->ended);
     memset(s->deleted, 0, sizeof s->deleted);
     return E_OK;
+}
+
+enum durability redis_durability(const struct store *s, bool *out_confirmed)
+{
+    *out_confirmed = s->confirmed;
+    return s->config.facts.sync == SYNC_ALWAYS ? DURABILITY_FSYNC : s->config.durability.wanted;
 }
 
 void redis_idle(struct store *s)
@@ -313,6 +323,9 @@ err redis_outlook(struct store *s, wall now, struct outlook *out, struct fault *
     for (size_t i = 0; i < LANE_WORDS; i++)
         o.lanes[i] = reply_number(reply_list(&r, 7), i);
     s->last_event = reply_number(&r, 8);
+    /* The server's instants, by the clock of who asks. */
+    if (!s->config.callers_time && o.next_ms != INT64_MAX)
+        o.next_ms += now.ms - reply_number(&r, 11);
     *out = o;
     return E_OK;
 }

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- outlook.lua - what may start now, and when something falls due.
 -- Reply: {R_OK, startable, of these light, runnable, next (-1: nothing), mode, {jobs by state}, {lanes by word},
--- newest event, when schedules are to be looked at by the wall's time, and by elapsed time (-1: never)}
+-- newest event, when schedules are to be looked at by the wall's time, and by elapsed time (-1: never), time of the
+-- server}
 local MOST = 256
 M.wake()
 local function first_of(index)
@@ -87,4 +88,4 @@ for i = 1, 6 do
     words[i] = N(counts[i])
 end
 return {R_OK, startable, light, N(counts[7]), next_at < INF and next_at or -1, meta.mode, states, words, meta.ev,
-        first_of('sdw0') < INF and first_of('sdw0') or -1, first_of('sdw1') < INF and first_of('sdw1') or -1}
+        first_of('sdw0') < INF and first_of('sdw0') or -1, first_of('sdw1') < INF and first_of('sdw1') or -1, now}
