@@ -22,7 +22,7 @@ if [ "$1" = --one ]; then
     rm -f "$said.log"
     exit 0
 fi
-said=$(mktemp -d)
+said=$(mktemp -d) || exit 1
 trap 'rm -rf "$said"' EXIT
 printf '%s\0' "$@" | xargs -0 -P "$(nproc)" -I '{}' sh "$0" --one '{}' "$said"
 passed=$(find "$said" -name '*.ok' | wc -l)

@@ -468,8 +468,8 @@ static err start_store(struct node *n, struct arena *a, const char *state_dir, s
         .wake_ctx = n};
     n->waker = waker_new(n->loop, on_store, n, "store");
     e = store_thread_start(&n->store, &c, f);
-    if (e) /* servers that are away come back: started again, this finds them */
-        return e == E_STORE && shared.queue ? E_BUSY : e;
+    if (e) /* servers that are away, or full, come back: started again, this finds them */
+        return (e == E_STORE || e == E_DISK_FULL || e == E_TIMEOUT) && shared.queue ? E_BUSY : e;
     say_clock(n);
     say_findings(n);
     return E_OK;
@@ -669,11 +669,11 @@ static void finish(struct node *n)
 }
 
 /* 78: the configuration is not valid; 69: something that is needed is away, or another service is
- * here; 74: the disk or the kernel; 1: started again it may do. */
+ * here; 74: the disk or the kernel; 75: a server is away, which may come back. */
 static int start_code(err e)
 {
     if (e == E_BUSY)
-        return 1;
+        return 75;
     if (e == E_CONFIG || e == E_BAD_SYNTAX || e == E_BAD_INPUT)
         return 78;
     return e == E_CONFLICT || e == E_NOT_FOUND ? 69 : 74;

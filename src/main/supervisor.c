@@ -49,6 +49,7 @@ enum {
     SILENT_STARTING = 50, /* more of them before the first beat: a large store is checked then */
     LIFE_FD = 3, /* of an embedded service: its user's life */
     EXIT_CONFIG = 78,
+    EXIT_LATER = 75,
     EXIT_UNAVAILABLE = 69,
     EXIT_TROUBLE = 70,
     EXIT_INPUT_OUTPUT = 74,
@@ -238,9 +239,7 @@ static void stop(struct supervisor *s, const char *why)
 /* Exit codes by which a child says: starting me again cannot help. */
 static bool final_code(int status)
 {
-    if (!WIFEXITED(status))
-        return false;
-    int code = WEXITSTATUS(status);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     return code == EXIT_CONFIG || code == EXIT_UNAVAILABLE || code == EXIT_INPUT_OUTPUT;
 }
 
@@ -275,7 +274,8 @@ static void note_death(struct supervisor *s, struct child *c, int status)
               F_N("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
     /* Once it has served, what kept it from starting may pass: a full disk, a lock of a child that
      * is just ending. */
-    if (final_code(status) && c->served) {
+    bool later = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_LATER; /* servers that are away come back */
+    if (later || (final_code(status) && c->served)) {
         c->start_at = mono_add(now, RESTART_LATER_MS);
         return;
     }

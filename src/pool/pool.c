@@ -1070,6 +1070,7 @@ static void release_running(void *ctx)
 void pool_drain(struct pool *p, int64_t grace_ms, void (*on_drained)(void *ctx), void *ctx)
 {
     p->draining = true;
+    tell_hunger(p);
     p->on_drained = on_drained;
     p->drain_ctx = ctx;
     p->drain = timer_new(p->loop, release_running, p, "pool.drain");

@@ -605,6 +605,7 @@ struct watch {
     int64_t real_ahead_ms;
     struct outlook known; /* last told to the loop */
     bool sure;            /* known is true */
+    bool told;            /* another machine left work, and it was not looked at yet */
 };
 
 static int64_t sooner(int64_t a, int64_t b)
@@ -672,14 +673,16 @@ static bool was_set(struct store_thread *t, struct watch *w)
 /* Runs the upkeep that is due. Returns whether the loop should hear of it. */
 static bool keep_up(struct store_thread *t, struct watch *w)
 {
+    w->told = was_told(t) || w->told;
     if (w->resting && elapsed_ms(&w->rested) < TROUBLE_MS)
         return false;
     w->resting = false;
-    bool told = was_told(t), due = told || was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
+    bool due = w->told || was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
     int64_t since_ms = elapsed_ms(&w->polled);
     bool poll = since_ms >= w->poll_ms || (w->more && since_ms >= MORE_MS);
     if (!due && !poll && w->sure)
         return false;
+    w->told = false;
     if (poll)
         clock_gettime(CLOCK_MONOTONIC, &w->polled);
     struct outlook before = w->known;
@@ -955,6 +958,7 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     pthread_mutex_init(&t->clock_lock, NULL);
     struct outlook first; /* for a collect that comes before the thread had its first turn */
     err e = open_store(t, f);
+    t->config.shared = NULL; /* the caller's */
     if (!e) {
         start_time(t);
         e = look_ahead(t, &first) ? start_readers(t, f)

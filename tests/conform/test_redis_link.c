@@ -308,6 +308,18 @@ static void a_refused_user_is_not_tried_again_and_again(void **state)
     use_url(url, 2000);
     assert_int_equal(run(), E_STORE);
     assert_null(strstr(f.words, "cret"));
+    fake_deafen(&fake);
+    fake.auth = "-ERR unknown command 'AUTH', with args beginning with: 'scout' 's@cret'\r\n";
+    fake_listen(&fake);
+    use_url(url, 2000);
+    assert_int_not_equal(run(), E_OK);
+    assert_null(strstr(f.words, "cret"));
+    fake_deafen(&fake);
+    fake.auth = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+    fake.connections = 0;
+    fake_listen(&fake);
+    use_url(url, 2000);
+    assert_int_equal(run(), E_STORE);
     assert_true(link_state(l).retry_ms > 10000);
     assert_int_equal(run(), E_BUSY);
     assert_int_equal(fake.connections, 1);

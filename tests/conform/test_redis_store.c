@@ -401,7 +401,7 @@ static void a_queue_of_a_newer_version_is_left_alone(void **state)
     struct store *s;
     struct redis_config config = {.url = span_of(p->server.url), .callers_time = true};
     ASK("HSET", "fulmar:{q}:meta", "schema", "99");
-    assert_int_equal(redis_open(&s, &config, &w->limits, 7, now(), &w->f), E_STORE);
+    assert_int_equal(redis_open(&s, &config, &w->limits, 7, now(), &w->f), E_CONFIG);
     assert_non_null(strstr(w->f.words, "99"));
     ASK("HSET", "fulmar:{q}:meta", "schema", "1");
 }

@@ -115,7 +115,7 @@ look_at_lane() {
 }
 declare -A killed
 for ((k = 0; k < KILLS; k++)); do
-    victim=${VICTIMS[RANDOM % ${#VICTIMS[@]}]}
+    victim=${VICTIMS[k % ${#VICTIMS[@]}]}
     for _ in $(seq $((20 + RANDOM % 20))); do look_at_lane; sleep 0.05; done
     [ "$(left north)$(left south)" != 00 ] || break
     killed[$victim]=$((${killed[$victim]:-0} + 1))
@@ -128,6 +128,9 @@ for ((k = 0; k < KILLS; k++)); do
         await_node "$victim"
         ;;
     esac
+done
+for victim in "${VICTIMS[@]}"; do
+    [ "${killed[$victim]:-0}" -ge 1 ] || [ "$KILLS" -lt ${#VICTIMS[@]} ] || die "$victim was not killed: all jobs had ended before"
 done
 none_left() { look_at_lane; [ "$(left north)" = 0 ] && [ "$(left south)" = 0 ]; }
 wait_until 240 "all jobs end" none_left
@@ -143,7 +146,7 @@ for ((i = 0; i < JOBS; i++)); do
     [ $((i % 2)) = 1 ] && node=north # the one that did not take the order
     state=$(node_call $node "http://fulmar/v1/jobs/${ids[i]}" | jq -r .state)
     curl -sS "$SITE/$(truth_path posts "${targets[i]}" "${limits[i]}")" | normal >"$WORK/truth"
-    node_call $node "http://fulmar/v1/jobs/${ids[i]}/posts?limit=500" | normal >"$WORK/got"
+    node_call $node "http://fulmar/v1/jobs/${ids[i]}/posts" | normal >"$WORK/got"
     if [ "$state" != succeeded ] || ! cmp -s "$WORK/truth" "$WORK/got"; then
         bad=$((bad + 1))
         say "job ${ids[i]} ${targets[i]}: $state, $(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"
@@ -157,12 +160,31 @@ say "nodes: at most $most_active of $MAX_ACTIVE jobs of the lane at once"
 # ---- a node that stops gives its jobs on
 
 for ((i = 0; i < 8; i++)); do last[i]=$(order south posts "@practice_$((100 + i))" 100); done
-wait_until 20 "south works" eval '[ "$(node_call south http://fulmar/metrics | awk "/^fulmar_workers.state=.busy/ {print \$2}")" != 0 ]'
+south_works() { node_call south http://fulmar/metrics | grep -q '^fulmar_workers{state="busy"} [1-9]'; }
+wait_until 20 "south works" south_works
 kill -TERM "${PIDS[south]}"
 wait_until 30 "south stops" gone "${PIDS[south]}"
 north_has_done() { [ "$(left north)" = 0 ]; }
 wait_until 120 "north does what south left" north_has_done
 for id in "${last[@]}"; do
     [ "$(node_call north "http://fulmar/v1/jobs/$id" | jq -r '.state')" = succeeded ] || die "job $id of the node that stopped did not succeed"
+    target=$(node_call north "http://fulmar/v1/jobs/$id" | jq -r .target)
+    curl -sS "$SITE/$(truth_path posts "$target" 100)" | normal >"$WORK/truth"
+    node_call north "http://fulmar/v1/jobs/$id/posts" | normal >"$WORK/got"
+    cmp -s "$WORK/truth" "$WORK/got" || { say "$target: $(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"; diff "$WORK/truth" "$WORK/got" | cut -c1-300 | head -6; die "job $id of the node that stopped differs from the truth"; }
 done
 say "nodes: what a node that stopped had begun the other one finished"
+
+# ---- a node that starts while the Redis is away waits for it
+
+kill_redis
+kill_node north
+: >"$WORK/service.log"
+start_node north
+tried_often() { [ "$(grep -c 'child.ended.*name=node.*code=75' "$WORK/service.log")" -ge 4 ]; }
+wait_until 60 "north tries again and again" tried_often
+start_redis --appendfsync always
+await_node north
+id=$(order north posts @practice_30 5)
+wait_until 60 "a job of a node that waited" eval '[ "$(node_call north "http://fulmar/v1/jobs/$id" | jq -r .state)" = succeeded ]'
+say "nodes: one that started without its Redis waited for it"

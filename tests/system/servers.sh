@@ -15,12 +15,12 @@ start_redis() {
     REDIS_PID=$!
     wait_until 20 "Redis answers" redis_answers
 }
-# As an unprivileged user: PostgreSQL refuses root.
+# As an unprivileged user: PostgreSQL refuses root. The shell becomes it, so that $! is its pid.
 as_postgres() {
     if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid postgres --regid postgres --clear-groups -- "$@"
+        exec setpriv --reuid postgres --regid postgres --clear-groups -- "$@"
     else
-        "$@"
+        exec "$@"
     fi
 }
 postgres_answers() { "$POSTGRES_BIN/pg_isready" -q -h "$WORK/pg"; }
@@ -28,7 +28,7 @@ start_postgres() {
     if [ ! -d "$WORK/pg" ]; then
         mkdir "$WORK/pg"
         [ "$(id -u)" = 0 ] && chown postgres "$WORK/pg"
-        as_postgres "$POSTGRES_BIN/initdb" -D "$WORK/pg/data" -A trust -U postgres -E UTF8 --locale C >"$WORK/initdb.log" 2>&1 ||
+        (as_postgres "$POSTGRES_BIN/initdb" -D "$WORK/pg/data" -A trust -U postgres -E UTF8 --locale C) >"$WORK/initdb.log" 2>&1 ||
             die "PostgreSQL cannot be made: $(tail -3 "$WORK/initdb.log")"
     fi
     as_postgres "$POSTGRES_BIN/postgres" -D "$WORK/pg/data" -k "$WORK/pg" -c listen_addresses= -c unix_socket_permissions=0777 \
@@ -43,6 +43,7 @@ kill_redis() {
 }
 # Its processes do not outlive the first one for long; QUIT is its crash.
 kill_postgres() {
+    [ "$(head -1 "$WORK/pg/data/postmaster.pid")" = "$POSTGRES_PID" ] || die "PostgreSQL is not process $POSTGRES_PID"
     kill -QUIT "$POSTGRES_PID"
     wait "$POSTGRES_PID" 2>/dev/null
     POSTGRES_PID=""

@@ -132,6 +132,7 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
     struct call c = {0};
     need(s->in_group);
     store_fresh(s);
+    int64_t connections = link_state(s->link).connections;
     err e = accept_put(s, &c, args, f);
     if (!e)
         e = store_write(s, SCRIPT_ACCEPT, &c, now, &r, f);
@@ -145,6 +146,7 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
                                  .source = (enum store_source)reply_number(&r, 5)};
     span_copy(reply_text(&r, 1), out->id, sizeof out->id);
     s->accepted = true;
+    s->doubtful = s->doubtful || link_state(s->link).connections != connections;
     return E_OK;
 }
 

@@ -29,8 +29,9 @@ struct link {
     mono again;       /* not connected again before */
     int64_t pause_ms; /* of the next failed attempt */
     char sha[SCRIPT_COUNT][SHA_TEXT];
-    size_t sent;       /* scripts whose replies were not received */
-    bool asking;       /* within link_ask() */
+    size_t sent; /* scripts whose replies were not received */
+    bool asking; /* within link_ask() */
+    bool signing_in;
     bool broken;       /* and will not come: the connection was lost meanwhile */
     struct arena *own; /* of replies that are looked at here only */
 };
@@ -207,8 +208,9 @@ static err receive(struct link *l, struct arena *a, struct reply *out, struct fa
         r->type == REDIS_REPLY_ERROR ? trouble_of((struct span){r->str, r->len}) : TROUBLE_NONE;
     if (l->asking && (t == TROUBLE_ACCESS || t == TROUBLE_SHAPE))
         e = refused(l, t, r->str, f);
-    else if (t)
-        e = troubled(l, t, (struct span){r->str, r->len}, f);
+    else if (t) /* what is said to a password may hold it */
+        e = troubled(l, t, l->signing_in ? SPAN("signing in") : (struct span){r->str, r->len},
+                     f);
     else
         e = keep_reply(r, 0, a, out, f);
     freeReplyObject(r);
@@ -247,6 +249,7 @@ static err sign_in(struct link *l, struct fault *f)
     const struct place *w = &l->place;
     struct reply r;
     err e = E_OK;
+    l->signing_in = true;
     if (w->password[0]) {
         struct span words[] = {SPAN("AUTH"), span_of(w->user), span_of(w->password)};
         if (!w->user[0])
@@ -259,6 +262,7 @@ static err sign_in(struct link *l, struct fault *f)
         struct span words[] = {SPAN("SELECT"), span_of(number)};
         e = ask_words(l, words, 2, l->own, &r, f);
     }
+    l->signing_in = false;
     return e;
 }
 

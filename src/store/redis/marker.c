@@ -14,7 +14,8 @@ enum {
 
 struct marker {
     struct marker_config config;
-    struct link *link; /* the thread's */
+    char key[LINK_NAME + 32], seconds[24]; /* of the question */
+    struct link *link;                     /* the thread's */
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
@@ -71,14 +72,10 @@ static void *marker_thread(void *ctx)
 {
     struct marker *m = ctx;
     struct arena *a = arena_new(1 << 16);
-    char key[LINK_NAME + 32], seconds[24];
-    snprintf(key, sizeof key, "fulmar:{%.*s}:wake", SP(m->config.name));
-    snprintf(seconds, sizeof seconds, "%lld.%03lld", (long long)(m->config.wait_ms / 1000),
-             (long long)(m->config.wait_ms % 1000));
     while (wait_for_hunger(m)) {
         struct reply r = {0};
         arena_reset(a);
-        if (link_say(m->link, a, &r, NULL, "BZPOPMIN", key, seconds, (char *)NULL)) {
+        if (link_say(m->link, a, &r, NULL, "BZPOPMIN", m->key, m->seconds, (char *)NULL)) {
             int64_t pause = link_state(m->link).retry_ms;
             rest(m, pause > PAUSE_MS ? pause : PAUSE_MS);
             continue;
@@ -89,7 +86,7 @@ static void *marker_thread(void *ctx)
         if (is_hungry(m))
             m->config.wake(m->config.ctx);
         else
-            (void)!link_say(m->link, a, &r, NULL, "ZADD", key, "0", "w",
+            (void)!link_say(m->link, a, &r, NULL, "ZADD", m->key, "0", "w",
                             (char *)NULL); /* for others */
         rest(m, BETWEEN_MS);
     }
@@ -102,6 +99,9 @@ err marker_start(struct marker **out, const struct marker_config *config, struct
     struct marker *m = heap_new_of(struct marker);
     m->config = *config;
     m->config.wait_ms = config->wait_ms ? config->wait_ms : MARKER_WAIT_MS;
+    snprintf(m->key, sizeof m->key, "fulmar:{%.*s}:wake", SP(m->config.name));
+    snprintf(m->seconds, sizeof m->seconds, "%lld.%03lld",
+             (long long)(m->config.wait_ms / 1000), (long long)(m->config.wait_ms % 1000));
     struct link_config link = {
         .url = config->url, .name = config->name, .call_ms = 2 * m->config.wait_ms};
     err e = link_new(&m->link, &link, f);

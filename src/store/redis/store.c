@@ -185,7 +185,7 @@ static err take_over(struct store *s, wall now, struct fault *f)
             return e;
         if (said(&r) == SAID_STATE)
             return fail(
-                f, E_STORE,
+                f, E_CONFIG,
                 "the queue in Redis has schema %lld, this version of Fulmar knows %d; use the version "
                 "that made it",
                 (long long)reply_number(&r, 1), SCHEMA);
@@ -260,6 +260,20 @@ err redis_begin(struct store *s, struct fault *f)
     return E_OK;
 }
 
+/* What was accepted is as safe as wanted, as far as that can be known. WAIT speaks of what this connection
+ * wrote: behind another one it says nothing of what came before. */
+static void make_sure(struct store *s)
+{
+    struct link_state at = link_state(s->link);
+    if (s->facts_of[0] && strcmp(s->facts_of, at.run_id) != 0 &&
+        preflight_read(s->link, s->own, &s->config.facts, NULL)) /* another server has other settings */
+        s->doubtful = true;
+    snprintf(s->facts_of, sizeof s->facts_of, "%s", at.run_id);
+    durability_reach(s->link, &s->config.facts, &s->config.durability, s->own, &s->confirmed);
+    if (s->config.durability.wanted != DURABILITY_MEMORY)
+        s->confirmed = s->confirmed && !s->doubtful && link_state(s->link).connections == at.connections;
+}
+
 err redis_commit(struct store *s, struct fault *f)
 {
     (void)f;
@@ -267,8 +281,8 @@ err redis_commit(struct store *s, struct fault *f)
     s->in_group = false;
     store_fresh(s);
     if (s->accepted)
-        durability_reach(s->link, &s->config.facts, &s->config.durability, s->own, &s->confirmed);
-    s->accepted = false;
+        make_sure(s);
+    s->accepted = s->doubtful = false;
     for (int i = 0; i < OUTCOMES; i++)
         metric_add(METRIC_JOBS_FINISHED, i, s->ended[i]);
     for (int i = 0; i < RETAIN_LIMITS; i++)
@@ -281,7 +295,8 @@ err redis_commit(struct store *s, struct fault *f)
 enum durability redis_durability(const struct store *s, bool *out_confirmed)
 {
     *out_confirmed = s->confirmed;
-    return s->config.facts.sync == SYNC_ALWAYS ? DURABILITY_FSYNC : s->config.durability.wanted;
+    bool always = s->config.facts.sync == SYNC_ALWAYS && s->config.durability.wanted == DURABILITY_MEMORY;
+    return always ? DURABILITY_FSYNC : s->config.durability.wanted;
 }
 
 void redis_idle(struct store *s)
