@@ -46,7 +46,8 @@ if wants asan; then
     # shellcheck disable=SC2046
     $make BUILD=asan build $(tests_of out/asan unit conform model browser)
     # shellcheck disable=SC2046
-    ASAN_OPTIONS=detect_leaks=1 MODEL_OPS=10000 tests/run.sh $(tests_of out/asan model conform unit)
+    # Of what runs on each store, the embedded one: the other has programs of its own.
+    STORE=sqlite ASAN_OPTIONS=detect_leaks=1 MODEL_OPS=10000 tests/run.sh $(tests_of out/asan model conform unit)
     $make BUILD=asan out/asan/tests/sim/sim
     ASAN_OPTIONS=detect_leaks=0 out/asan/tests/sim/sim count=4 >/dev/null # longjmp leaves nothing to a leak check
     $make BUILD=asan out/asan/tests/crash/crash
@@ -67,8 +68,8 @@ fi
 if wants system; then
     step "system tests"
     $make CC=clang BUILD=points build
-    # Every third change of the site, for the time it takes; all of them: make system TESTS=drift.
-    EVERY=3 POINTS=out/points tests/system/run.sh out/release
+    # Every third change of the site, for the time it takes, and fewer jobs on two nodes; all of them: make system.
+    NODES_JOBS=100 KILLS=4 EVERY=3 POINTS=out/points tests/system/run.sh out/release
 fi
 if wants browser && [ -x out/asan/fulmar ]; then
     step "browser tests with AddressSanitizer and UBSan"

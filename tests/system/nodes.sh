@@ -1,11 +1,11 @@
 #!/bin/bash
-# Two nodes on one machine share a Redis and a PostgreSQL: JOBS (200) jobs over both, KILLS (8) times one of VICTIMS
+# Two nodes on one machine share a Redis and a PostgreSQL: NODES_JOBS (200) jobs over both, KILLS (8) times one of VICTIMS
 # (north south redis postgres) killed at random. Every job ends, records equal the truth, nothing is there twice,
 # limits hold.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
-JOBS=${JOBS:-200} KILLS=${KILLS:-8} MAX_ACTIVE=5
+JOBS=${NODES_JOBS:-200} KILLS=${KILLS:-8} MAX_ACTIVE=5
 read -ra VICTIMS <<<"${VICTIMS:-north south redis postgres}"
 declare -A PIDS
 have_servers || { say "nodes: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
