@@ -31,11 +31,14 @@ if wants unit; then
     step "unit and conformance tests"
     # shellcheck disable=SC2046
     tests/run.sh $(tests_of out/release model conform unit) # the longest first
-    models/check.sh
-    $make out/release/tests/sim/sim
-    tests/sim/check.sh out/release/tests/sim/sim
-    $make out/release/tests/crash/crash
-    tests/crash/check.sh out/release/tests/crash/crash
+    $make out/release/tests/sim/sim out/release/tests/crash/crash
+    said=$(mktemp)
+    { models/check.sh && tests/sim/check.sh out/release/tests/sim/sim; } >"$said" 2>&1 & # beside the next one
+    beside=$!
+    tests/crash/check.sh out/release/tests/crash/crash || { kill "$beside"; exit 1; }
+    wait "$beside" || { cat "$said"; exit 1; }
+    cat "$said"
+    rm -f "$said"
 fi
 if wants clang; then
     step "build with clang, with fault points"
@@ -49,9 +52,9 @@ if wants asan; then
     # Of what runs on each store, the embedded one: the other has programs of its own.
     STORE=sqlite ASAN_OPTIONS=detect_leaks=1 MODEL_OPS=10000 tests/run.sh $(tests_of out/asan model conform unit)
     $make BUILD=asan out/asan/tests/sim/sim
-    ASAN_OPTIONS=detect_leaks=0 out/asan/tests/sim/sim count=4 >/dev/null # longjmp leaves nothing to a leak check
+    ASAN_OPTIONS=detect_leaks=0 out/asan/tests/sim/sim count=2 >/dev/null # longjmp leaves nothing to a leak check
     $make BUILD=asan out/asan/tests/crash/crash
-    out/asan/tests/crash/crash stride=150 seeds=4 | tail -1
+    out/asan/tests/crash/crash stride=300 seeds=2 | tail -1
 fi
 if wants fuzz; then
     step "each fuzz target for 3 seconds"

@@ -4,8 +4,8 @@
 # that measure or fill a disk by themselves. Skips with a message without Chromium.
 OUT=$1
 here=$(dirname "$0")
-together="dom faults practice drift media targets queues evidence e2e options batches sessions webhooks schedules reload volume fetch nitter fields"
-alone="disk processes kill nodes"
+together="dom nodes faults practice drift media targets queues evidence e2e options batches sessions webhooks schedules reload volume fetch nitter fields"
+alone="disk processes kill"
 
 if [ "$1" = --one ]; then
     OUT=$2 test=$3 said=$4/$3
