@@ -182,6 +182,21 @@ case $class in timeout | stuck) ;; *) die "a silent page ended as $class" ;; esa
     die "neither a screenshot nor a reason: $(artifacts "$silent")"
 expect_code 5 fulmar replay "$silent"
 
+# ---- a page that falls silent in the middle of its list ----
+panel '{"latency_ms":300}'
+fell=$(submit posts @practice_700 600)
+has_some() { [ "$(job "$fell" | jq .counts.posts)" -gt 0 ]; }
+wait_until 30 "the first posts" has_some
+panel '{"latency_ms":0,"never":1}'
+wait_job "$fell" 90
+panel '{"never":0}'
+[ "$(job_class "$fell")" = stuck ] || die "a page that fell silent ended as $(job_class "$fell")"
+for kind in screenshot dom; do
+    [ "$(artifacts "$fell" | jq "[.data[] | select(.kind == \"$kind\" and .reason == \"stuck\")] | length")" -ge 1 ] ||
+        die "no $kind of a page that fell silent: $(artifacts "$fell")"
+done
+say "evidence: a page that falls silent in the middle of its list is stuck, with a screenshot and the dom"
+
 # ---- a page that is busy for ever: no picture, but the reason, and the job ends all the same ----
 busy=$(submit posts @fault_loop 20)
 wait_job "$busy" 40
