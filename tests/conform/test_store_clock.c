@@ -1,56 +1,13 @@
 /* The promises of store/clock.h: whatever is done to the clock on the wall, what waits for elapsed time waits for
  * that, and what waits for a time of the wall for that one (S70). */
+#include "../lib/calls.h"
 #include "core/metrics.h"
 #include "store/clock.h"
-#include "store/thread.h"
 
-#include <errno.h>
-#include <ftw.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-#include <cmocka.h>
 
 enum { SECOND = 1000, HOUR = 3600 * SECOND };
 static const int64_t TEN_YEARS = INT64_C(10) * 365 * 86400 * 1000;
-
-struct call {
-    struct store_op op;
-    struct arena *arena;
-    char id[ID_TEXT];
-    int done;
-};
-
-struct world {
-    char dir[64];
-    struct store_thread_config config;
-    struct store_thread *t;
-    int wake_fd;
-    struct outlook outlook;
-};
-
-static struct world *w;
-
-static int64_t read_ms(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static mono elapsed_now(void)
-{
-    return (mono){read_ms(CLOCK_BOOTTIME)};
-}
 
 /* The clock on the wall, which the test sets. */
 static atomic_llong set_by_ms, loses_from_ms; /* from then on it loses a second every second; 0: it does not */
@@ -62,130 +19,16 @@ static wall real_now(void)
     return (wall){read_ms(CLOCK_REALTIME) + set_by_ms - lost};
 }
 
-static void wake(void *ctx)
-{
-    const uint64_t one = 1;
-    if (write(((struct world *)ctx)->wake_fd, &one, sizeof one) != sizeof one)
-        abort();
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void start(void)
-{
-    struct fault f = {0};
-    if (store_thread_start(&w->t, &w->config, &f))
-        fail_msg("store_thread_start: %s", f.words);
-}
-
 static int set_up(void **state)
 {
-    const char *tmp = getenv("TMPDIR");
     set_by_ms = loses_from_ms = 0;
-    w = calloc(1, sizeof *w);
-    *state = w;
-    snprintf(w->dir, sizeof w->dir, "%s/fulmar-clock-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
-    assert_non_null(mkdtemp(w->dir));
-    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    w->config = (struct store_thread_config){
-        .state_dir = w->dir,
-        .limits = {.ready_max = 1000000, .fail_max = 1000, .crash_max = 2, .throttle_max = 4, .retry_base_ms = 2000,
-                   .retry_cap_ms = 60000, .lane_max_active = 1000, .retry_floor = 1000000, .lane_burst = 2,
-                   .lane_emit_ms = 0,
-                   .lease_ms = 20000},
-        .seed = 3, .now = real_now, .elapsed = elapsed_now, .wake = wake, .wake_ctx = w};
+    world_make(state, real_now, 20000);
+    w->config.limits.fail_max = 1000;
+    w->config.limits.retry_base_ms = 2000;
+    w->config.limits.lane_burst = 2;
+    w->config.elapsed = elapsed_now;
     return 0;
 }
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_thread_stop(&w->t);
-    close(w->wake_fd);
-    nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(w);
-    w = NULL;
-    return 0;
-}
-
-static void turn(void)
-{
-    struct pollfd p = {.fd = w->wake_fd, .events = POLLIN};
-    uint64_t n;
-    if (poll(&p, 1, 200) == 1 && read(w->wake_fd, &n, sizeof n) < 0)
-        assert_int_equal(errno, EAGAIN);
-    store_thread_collect(w->t, &w->outlook, NULL);
-}
-
-#define wait_for(condition)                                                                    \
-    do {                                                                                       \
-        int64_t until = elapsed_now().ms + 30000;                                              \
-        while (!(condition)) {                                                                 \
-            if (elapsed_now().ms > until)                                                         \
-                fail_msg("waited in vain for %s", #condition);                                 \
-            turn();                                                                            \
-        }                                                                                      \
-    } while (0)
-
-static void on_done(struct store_op *op)
-{
-    struct call *c = op->ctx;
-    c->done++;
-}
-
-static struct call *call_new(size_t arena_max)
-{
-    struct call *c = calloc(1, sizeof *c);
-    c->arena = arena_new(arena_max);
-    return c;
-}
-
-static void call_free(struct call **c)
-{
-    arena_free(&(*c)->arena);
-    free(*c);
-    *c = NULL;
-}
-
-static void post(struct call *c, enum store_verb verb)
-{
-    c->op.verb = verb;
-    c->op.on_done = on_done;
-    c->op.ctx = c;
-    c->op.arena = c->arena;
-    c->done = 0;
-    store_thread_post(w->t, &c->op);
-}
-
-static err answer(struct call *c, enum store_verb verb)
-{
-    post(c, verb);
-    wait_for(c->done == 1);
-    return c->op.result;
-}
-
-static void prepare_accept(struct call *c, const char *id)
-{
-    snprintf(c->id, sizeof c->id, "%s", id);
-    c->op.in.accept = (struct accept_args){.id = span_of(c->id), .site = SPAN("x"), .kind = SPAN("posts"),
-                                           .target = SPAN("nasa"), .lane = SPAN("default/x/normal"),
-                                           .spec = SPAN("{}"), .prio = 5};
-}
-
-static void accept_job(const char *id)
-{
-    struct call *c = call_new(1 << 16);
-    prepare_accept(c, id);
-    assert_int_equal(answer(c, STORE_ACCEPT), E_OK);
-    call_free(&c);
-}
-
 
 static void accept_at(const char *id, const char *lane, int64_t run_at_ms)
 {

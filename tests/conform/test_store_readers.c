@@ -1,178 +1,32 @@
 /* The promises of store/reader.h and of the threads that read: nobody waits for a long read, nothing that was
  * answered is missing, and the log stays short whoever reads. */
+#include "../lib/calls.h"
 #include "core/metrics.h"
 #include "store/batches.h"
-#include "store/thread.h"
 
 #include <sqlite3.h>
 
-#include <errno.h>
-#include <ftw.h>
-#include <poll.h>
 #include <semaphore.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-#include <cmocka.h>
 
 enum { LOG_MOST = 64 << 20, ITEM_BYTES = 512 << 10 };
 
-struct call {
-    struct store_op op;
-    struct arena *arena;
-    char id[ID_TEXT];
-    int done;
-};
-
-struct world {
-    char dir[64];
-    struct store_thread_config config;
-    struct store_thread *t;
-    int wake_fd;
-    struct outlook outlook;
-    int64_t answered;
-};
-
-static struct world *w;
-
 static wall real_now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (wall){t.tv_sec * 1000 + t.tv_nsec / 1000000};
+    return (wall){read_ms(CLOCK_REALTIME)};
 }
 
-static void wake(void *ctx)
+static void start_with(int readers, int64_t read_ms)
 {
-    const uint64_t one = 1;
-    if (write(((struct world *)ctx)->wake_fd, &one, sizeof one) != sizeof one)
-        abort();
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void start(int readers, int64_t read_ms)
-{
-    struct fault f = {0};
     w->config.readers = readers;
     w->config.read_ms = read_ms;
-    if (store_thread_start(&w->t, &w->config, &f))
-        fail_msg("store_thread_start: %s", f.words);
+    start();
 }
 
 static int set_up(void **state)
 {
-    const char *tmp = getenv("TMPDIR");
-    w = calloc(1, sizeof *w);
-    *state = w;
-    snprintf(w->dir, sizeof w->dir, "%s/fulmar-readers-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
-    assert_non_null(mkdtemp(w->dir));
-    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    w->config = (struct store_thread_config){
-        .state_dir = w->dir,
-        .limits = {.ready_max = 1000000, .fail_max = 3, .crash_max = 2, .throttle_max = 4, .retry_base_ms = 20,
-                   .retry_cap_ms = 60000, .lane_max_active = 1000, .retry_floor = 1000000, .lane_burst = 1,
-                   .lease_ms = 60000},
-        .seed = 3, .now = real_now, .wake = wake, .wake_ctx = w};
+    world_make(state, real_now, 60000);
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    store_thread_stop(&w->t);
-    close(w->wake_fd);
-    nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(w);
-    w = NULL;
-    return 0;
-}
-
-static void turn(void)
-{
-    struct pollfd p = {.fd = w->wake_fd, .events = POLLIN};
-    uint64_t n;
-    if (poll(&p, 1, 1000) == 1 && read(w->wake_fd, &n, sizeof n) < 0)
-        assert_int_equal(errno, EAGAIN);
-    store_thread_collect(w->t, &w->outlook, NULL);
-}
-
-#define wait_for(condition)                                                                    \
-    do {                                                                                       \
-        int64_t until = real_now().ms + 60000;                                                 \
-        while (!(condition)) {                                                                 \
-            if (real_now().ms > until)                                                         \
-                fail_msg("waited in vain for %s", #condition);                                 \
-            turn();                                                                            \
-        }                                                                                      \
-    } while (0)
-
-static void on_done(struct store_op *op)
-{
-    struct call *c = op->ctx;
-    c->done++;
-    w->answered++;
-}
-
-static struct call *call_new(size_t arena_max)
-{
-    struct call *c = calloc(1, sizeof *c);
-    c->arena = arena_new(arena_max);
-    return c;
-}
-
-static void call_free(struct call **c)
-{
-    arena_free(&(*c)->arena);
-    free(*c);
-    *c = NULL;
-}
-
-static void post(struct call *c, enum store_verb verb)
-{
-    c->op.verb = verb;
-    c->op.on_done = on_done;
-    c->op.ctx = c;
-    c->op.arena = c->arena;
-    c->done = 0;
-    store_thread_post(w->t, &c->op);
-}
-
-static err answer(struct call *c, enum store_verb verb)
-{
-    post(c, verb);
-    wait_for(c->done == 1);
-    return c->op.result;
-}
-
-static void prepare_accept(struct call *c, const char *id)
-{
-    snprintf(c->id, sizeof c->id, "%s", id);
-    c->op.in.accept = (struct accept_args){.id = span_of(c->id), .site = SPAN("x"), .kind = SPAN("posts"),
-                                           .target = SPAN("nasa"), .lane = SPAN("default/x/normal"),
-                                           .spec = SPAN("{}"), .prio = 5};
-}
-
-static void accept_job(const char *id)
-{
-    struct call *c = call_new(1 << 16);
-    prepare_accept(c, id);
-    assert_int_equal(answer(c, STORE_ACCEPT), E_OK);
-    call_free(&c);
 }
 
 static void reserve_job(struct lease *out)
@@ -231,7 +85,7 @@ static void while_one_reads_others_write(void **state)
     struct hold h;
     sem_init(&h.entered, 0, 0);
     sem_init(&h.go, 0, 0);
-    start(1, 2000);
+    start_with(1, 2000);
     accept_job("job_1");
     struct call *held = call_new(1 << 20);
     held->op.in.work = (struct store_work){.run = run_hold, .args = &h};
@@ -251,7 +105,7 @@ static void what_was_answered_is_read(void **state)
 {
     (void)state;
     enum { JOBS = 200 };
-    start(3, 2000);
+    start_with(3, 2000);
     for (int i = 0; i < JOBS; i++) {
         char id[ID_TEXT];
         struct call *job = call_new(1 << 16), *events = call_new(1 << 20);
@@ -274,7 +128,7 @@ static void what_was_answered_is_read(void **state)
 static void a_ready_job_says_what_it_waits_for(void **state)
 {
     (void)state;
-    start(2, 2000);
+    start_with(2, 2000);
     accept_job("job_1");
     accept_job("job_2");
     struct call *c = call_new(1 << 20);
@@ -319,7 +173,7 @@ static void s17_a_reader_that_stalls_is_cut_off_and_the_log_stays_short(void **s
     (void)state;
     struct lease l;
     int64_t cut = metric_get(METRIC_STORE_READS_CUT, 0), batch = 0;
-    start(2, 2000);
+    start_with(2, 2000);
     accept_job("job_1");
     reserve_job(&l);
     struct call *stalled = call_new(4 << 20), *after = call_new(1 << 20);
@@ -378,7 +232,7 @@ static void s17_readers_that_take_turns_do_not_let_the_log_grow(void **state)
     static int turns[READERS];
     struct call *reads[READERS];
     int64_t longest = 0;
-    start(2, 2000);
+    start_with(2, 2000);
     accept_job("job_1");
     reserve_job(&l);
     enough = false;
@@ -414,14 +268,14 @@ static void readers_go_on_when_the_store_is_opened_anew(void **state)
     sqlite3 *db;
     struct call *reads[READS];
     static int turns = 50;
-    start(2, 2000);
+    start_with(2, 2000);
     store_thread_stop(&w->t);
     snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "CREATE TRIGGER poison BEFORE INSERT ON jobs WHEN NEW.target='poison'"
                                       " BEGIN SELECT RAISE(ABORT,'poison'); END", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
-    start(2, 2000);
+    start_with(2, 2000);
     accept_job("job_first");
     for (int i = 0; i < READS; i++) {
         reads[i] = call_new(1 << 20);
@@ -459,7 +313,7 @@ static void stopping_answers_those_who_read(void **state)
     (void)state;
     enum { READS = 20 };
     struct call *reads[READS];
-    start(2, 2000);
+    start_with(2, 2000);
     accept_job("job_1");
     w->answered = 0;
     for (int i = 0; i < READS; i++) {
@@ -532,7 +386,7 @@ static void s16_a_large_file_is_looked_at_wholly_behind_the_start(void **state)
     (void)state;
     char words[240] = "", page[40];
     fill_store();
-    start(1, 2000);
+    start_with(1, 2000);
     assert_int_equal(store_thread_check(w->t, words), STORE_CHECK_RUNS);
     accept_job("job_meanwhile"); /* the service works */
     wait_for(store_thread_check(w->t, words) != STORE_CHECK_RUNS);
@@ -540,14 +394,14 @@ static void s16_a_large_file_is_looked_at_wholly_behind_the_start(void **state)
     assert_int_equal(metric_get(METRIC_STORE_CHECK, 0), STORE_CHECK_DONE);
     store_thread_stop(&w->t);
     snprintf(page, sizeof page, "page %ld", break_a_page_of_events());
-    start(1, 2000);
+    start_with(1, 2000);
     wait_for(store_thread_check(w->t, words) != STORE_CHECK_RUNS);
     assert_int_equal(store_thread_check(w->t, words), STORE_CHECK_DAMAGED);
     assert_int_equal(metric_get(METRIC_STORE_CHECK, 0), STORE_CHECK_DAMAGED);
     if (!strstr(words, "fulmar.db") || !strcasestr(words, page))
         fail_msg("%s, not of %s", words, page);
     store_thread_stop(&w->t);
-    start(1, 2000); /* stopping in the middle of a look waits for nothing */
+    start_with(1, 2000); /* stopping in the middle of a look waits for nothing */
     int64_t began = real_now().ms;
     store_thread_stop(&w->t);
     assert_true(real_now().ms - began < 5000);

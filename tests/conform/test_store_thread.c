@@ -1,184 +1,30 @@
 /* The promises of store/thread.h: grouped commits, each answer once, on time, and durable. */
+#include "../lib/calls.h"
 #include "core/metrics.h"
-#include "store/thread.h"
 
 #include <sqlite3.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-struct call {
-    struct store_op op;
-    char id[ID_TEXT];
-    struct arena *arena;
-    int done;
-};
-
-struct world {
-    char dir[64];
-    struct store_thread_config config;
-    struct store_thread *t;
-    int wake_fd;
-    struct outlook outlook;
-    int64_t last_event;
-    int64_t answered;
-    uint64_t nonces;
-};
-
-static struct world *w;
 
 static wall real_now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (wall){t.tv_sec * 1000 + t.tv_nsec / 1000000};
-}
-
-static void wake(void *ctx)
-{
-    struct world *world = ctx;
-    const uint64_t one = 1;
-    if (write(world->wake_fd, &one, sizeof one) != sizeof one)
-        abort();
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void start(void)
-{
-    struct fault f = {0};
-    if (store_thread_start(&w->t, &w->config, &f))
-        fail_msg("store_thread_start: %s", f.words);
+    return (wall){read_ms(CLOCK_REALTIME)};
 }
 
 static int set_up(void **state)
 {
-    const char *tmp = getenv("TMPDIR");
-    w = calloc(1, sizeof *w);
-    *state = w;
-    snprintf(w->dir, sizeof w->dir, "%s/fulmar-thread-XXXXXX",
-             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
-    assert_non_null(mkdtemp(w->dir));
-    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    w->config = (struct store_thread_config){
-        .state_dir = w->dir,
-        .limits = {.ready_max = 1000000,
-                   .fail_max = 3,
-                   .crash_max = 2,
-                   .throttle_max = 4,
-                   .retry_base_ms = 20,
-                   .retry_cap_ms = 60000,
-                   .lane_max_active = 1000,
-        .retry_floor = 1000000,
-                   .lane_burst = 1,
-                   .lease_ms = 15000},
-        .seed = 3,
-        .now = real_now,
-        .wake = wake,
-        .wake_ctx = w,
-    };
+    world_make(state, real_now, 15000);
     start();
     return 0;
 }
 
-static int tear_down(void **state)
+static int tear_down_mount(void **state)
 {
-    (void)state;
-    store_thread_stop(&w->t);
-    close(w->wake_fd);
     (void)umount2(w->dir, MNT_DETACH);
-    nftw(w->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(w);
-    w = NULL;
-    return 0;
-}
-
-/* ---- the loop of the test ---- */
-
-static void turn(int timeout_ms)
-{
-    struct pollfd p = {.fd = w->wake_fd, .events = POLLIN};
-    uint64_t n;
-    if (poll(&p, 1, timeout_ms) == 1 && read(w->wake_fd, &n, sizeof n) < 0)
-        assert_int_equal(errno, EAGAIN);
-    store_thread_collect(w->t, &w->outlook, &w->last_event);
-}
-
-#define wait_for(condition)                                                                    \
-    do {                                                                                       \
-        int64_t until = real_now().ms + 20000;                                                 \
-        while (!(condition)) {                                                                 \
-            if (real_now().ms > until)                                                         \
-                fail_msg("waited in vain for %s", #condition);                                 \
-            turn(1000);                                                                        \
-        }                                                                                      \
-    } while (0)
-
-static void on_done(struct store_op *op)
-{
-    struct call *c = op->ctx;
-    c->done++;
-    w->answered++;
-}
-
-static void post(struct call *c, enum store_verb verb)
-{
-    c->op.verb = verb;
-    c->op.on_done = on_done;
-    c->op.ctx = c;
-    c->op.arena = c->arena;
-    c->done = 0;
-    store_thread_post(w->t, &c->op);
-}
-
-static err answer(struct call *c, enum store_verb verb)
-{
-    post(c, verb);
-    wait_for(c->done == 1);
-    return c->op.result;
-}
-
-static void prepare_accept(struct call *c, const char *id)
-{
-    snprintf(c->id, sizeof c->id, "%s", id);
-    c->op.in.accept = (struct accept_args){
-        .id = span_of(c->id),
-        .site = SPAN("x"),
-        .kind = SPAN("posts"),
-        .target = SPAN("nasa"),
-        .lane = SPAN("x/normal"),
-        .spec = SPAN("{}"),
-        .prio = 5,
-    };
-}
-
-static void accept_job(const char *id)
-{
-    struct call c = {0};
-    prepare_accept(&c, id);
-    assert_int_equal(answer(&c, STORE_ACCEPT), E_OK);
+    return tear_down(state);
 }
 
 static struct call *reserved(struct call *c)
@@ -540,7 +386,7 @@ static void a_poisoned_operation_fails_alone(void **state)
     wait_for(w->outlook.by_state[JOB_READY] == CALLS - 1);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down_mount)
 
 int main(void)
 {
