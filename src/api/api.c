@@ -249,6 +249,15 @@ void answer_fault(struct request *r, err e, const struct fault *f)
         answer_problem(r, err_http(e), code_of(e), "%s", public_words(e, f, ours));
 }
 
+bool call_failed(struct call *c)
+{
+    if (c->op.result == E_STALE)
+        answer_problem(c->request, 412, "precondition_failed", "%s", c->op.fault.words);
+    else if (c->op.result)
+        answer_fault(c->request, c->op.result, &c->op.fault);
+    return c->op.result != E_OK;
+}
+
 bool query_number(struct request *r, const char *name, int64_t min, int64_t max, int64_t *value)
 {
     struct span text;

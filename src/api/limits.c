@@ -8,15 +8,6 @@
 
 enum { RUNNING_MAX = 1000000, WEIGHT = 100, WEIGHT_MAX = 10000, BURST_MAX = 10000, EVERY_MAX_MS = 86400000 };
 
-static bool failed(struct call *c)
-{
-    if (c->op.result == E_STALE)
-        answer_problem(c->request, 412, "precondition_failed", "%s", c->op.fault.words);
-    else if (c->op.result)
-        answer_fault(c->request, c->op.result, &c->op.fault);
-    return c->op.result != E_OK;
-}
-
 /* ---- limits ---- */
 
 /* Of all of them: they are seen together. */
@@ -43,7 +34,7 @@ static void put_limits(struct json_w *w, const char *key, enum limit_scope scope
 
 static void on_limits(struct call *c)
 {
-    if (failed(c))
+    if (call_failed(c))
         return;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
@@ -67,7 +58,7 @@ void limits_show(struct api *a, struct request *r, struct span id)
 
 static void on_set(struct call *c)
 {
-    if (!failed(c))
+    if (!call_failed(c))
         call_post(c, STORE_LIMITS, on_limits);
 }
 
@@ -158,7 +149,7 @@ void limits_set_site(struct api *a, struct request *r, struct span name)
 static void on_bounds(struct call *c)
 {
     struct api_status status = {0};
-    if (failed(c))
+    if (call_failed(c))
         return;
     c->api->config.status(c->api->config.ctx, &status);
     int64_t workers = status.workers_idle + status.workers_busy + status.workers_starting;
@@ -199,7 +190,7 @@ static uint64_t mode_digest(const struct mode_view *m)
 
 static void on_mode(struct call *c)
 {
-    if (failed(c))
+    if (call_failed(c))
         return;
     const struct mode_view *m = &c->op.out.mode;
     char when[WHEN_TEXT];
@@ -229,7 +220,7 @@ void mode_show(struct api *a, struct request *r, struct span id)
 
 static void on_mode_set(struct call *c)
 {
-    if (!failed(c))
+    if (!call_failed(c))
         call_post(c, STORE_MODE, on_mode);
 }
 

@@ -21,15 +21,6 @@ enum {
     TTL_MAX_S = 86400,
 };
 
-static bool failed(struct call *c)
-{
-    if (c->op.result == E_STALE)
-        answer_problem(c->request, 412, "precondition_failed", "%s", c->op.fault.words);
-    else if (c->op.result)
-        answer_fault(c->request, c->op.result, &c->op.fault);
-    return c->op.result != E_OK;
-}
-
 /* ---- one lane ---- */
 
 /* The name of the path, "%40" and all read; false: answered 404. */
@@ -65,7 +56,7 @@ static void answer_lane(struct call *c, const struct lane_view *lane)
 
 static void on_shown(struct call *c)
 {
-    if (!failed(c))
+    if (!call_failed(c))
         answer_lane(c, &c->op.out.lane);
 }
 
@@ -121,7 +112,7 @@ static void answer_list(struct call *c, const struct lane_list *l)
 static void on_listed(struct call *c)
 {
     struct lane_list *l = c->more;
-    if (failed(c))
+    if (call_failed(c))
         return;
     size_t found = c->op.out.lanes.count;
     memcpy(l->lanes + l->count, c->op.out.lanes.lanes, found * sizeof *l->lanes);
@@ -197,7 +188,7 @@ void breakers_list(struct api *a, struct request *r, struct span id)
 
 static void on_changed(struct call *c)
 {
-    if (!failed(c))
+    if (!call_failed(c))
         ask_lane(c, on_shown);
 }
 
@@ -228,7 +219,7 @@ static err run_set(struct store *s, void *args, struct arena *a, wall now, struc
 static void on_found(struct call *c)
 {
     if (c->op.result && !(c->op.result == E_NOT_FOUND && site_known(c->api, c->kept))) {
-        (void)failed(c);
+        (void)call_failed(c);
         return;
     }
     if (c->change.act == LANE_ACT_SET) {
@@ -415,7 +406,7 @@ static void answer_purged(struct call *c, bool more)
 
 static void on_purged(struct call *c)
 {
-    if (failed(c))
+    if (call_failed(c))
         return;
     c->purged += c->op.out.purge.cancelled;
     c->left--;
@@ -428,7 +419,7 @@ static void on_purged(struct call *c)
 /* What would be done. */
 static void on_dry(struct call *c)
 {
-    if (failed(c))
+    if (call_failed(c))
         return;
     const struct lane_view *lane = &c->op.out.lane;
     struct buf body = answer_buf();

@@ -115,25 +115,15 @@ static void answer_schedule(struct call *c, int status)
                 (const char *const[]){"ETag", view_tag(v->revision, tag), status == 201 && !dry ? "Location" : NULL, location, NULL});
 }
 
-/* True when the operation failed, and that was said. */
-static bool failed(struct call *c)
-{
-    if (c->op.result == E_STALE)
-        answer_problem(c->request, 412, "precondition_failed", "%s", c->op.fault.words);
-    else if (c->op.result)
-        answer_fault(c->request, c->op.result, &c->op.fault);
-    return c->op.result != E_OK;
-}
-
 static void on_changed(struct call *c)
 {
-    if (!failed(c))
+    if (!call_failed(c))
         answer_schedule(c, 200);
 }
 
 static void on_created(struct call *c)
 {
-    if (!failed(c))
+    if (!call_failed(c))
         answer_schedule(c, 201);
 }
 
@@ -263,7 +253,7 @@ static void on_to_patch(struct call *c)
     struct asked *q = asked_of(c);
     const struct schedule_view *v = &c->op.out.schedule;
     struct span body;
-    if (failed(c))
+    if (call_failed(c))
         return;
     if (q->revision >= 0 && q->revision != v->revision) {
         answer_problem(c->request, 412, "precondition_failed", "the schedule is at revision r%lld now",
@@ -301,7 +291,7 @@ static void answer_page(struct call *c, struct buf *body, const char *path, cons
 
 static void on_listed(struct call *c)
 {
-    if (failed(c))
+    if (call_failed(c))
         return;
     const struct schedules_list *list = &c->op.out.schedules;
     size_t count = list->count < c->page ? list->count : c->page;
@@ -336,7 +326,7 @@ void schedules_list(struct api *a, struct request *r, struct span name)
 
 static void on_deleted(struct call *c)
 {
-    if (failed(c))
+    if (call_failed(c))
         return;
     bool dry = asked_of(c)->dry;
     request_answer(c->request, &(struct answer){.status = dry ? 200 : 204,
@@ -375,7 +365,7 @@ static void put_run(struct json_w *w, const struct schedule_run *run)
 
 static void on_runs(struct call *c)
 {
-    if (failed(c))
+    if (call_failed(c))
         return;
     const struct schedule_runs *runs = &c->op.out.schedule_runs;
     size_t count = runs->count < c->page ? runs->count : c->page;
@@ -489,7 +479,7 @@ static void on_resumable(struct call *c)
     const struct zone *zone;
     const struct schedule_view *v = &c->op.out.schedule;
     struct asked *q = asked_of(c);
-    if (failed(c) || !load_zone(c, v, &zone))
+    if (call_failed(c) || !load_zone(c, v, &zone))
         return;
     wall now = clock_of(c->api, v->terms.rule.kind);
     struct schedule_ask ask = {.tenant = TENANT,
@@ -528,7 +518,7 @@ static void put_fired(struct json_w *w, const struct call *c)
 
 static void on_fired(struct call *c)
 {
-    if (failed(c))
+    if (call_failed(c))
         return;
     const struct schedule_fired *f = &c->op.out.schedule_fired;
     struct asked *q = asked_of(c);
@@ -578,7 +568,7 @@ static void on_backfillable(struct call *c)
     size_t count = 0;
     const struct schedule_view *v = &c->op.out.schedule;
     struct asked *q = asked_of(c);
-    if (failed(c) || !load_zone(c, v, &zone) || !find_slots(c, v, zone, &count))
+    if (call_failed(c) || !load_zone(c, v, &zone) || !find_slots(c, v, zone, &count))
         return;
     c->op.in.schedule_backfill = (struct schedule_backfill){
         .tenant = TENANT, .id = span_of(q->name), .slots = q->slots, .count = count, .dry = q->dry};

@@ -117,16 +117,6 @@ static void put_delivery(struct json_w *w, const struct delivery_view *v)
     json_close(w);
 }
 
-/* True when the operation failed, and that was said. */
-static bool failed(struct call *c)
-{
-    if (c->op.result == E_STALE)
-        answer_problem(c->request, 412, "precondition_failed", "%s", c->op.fault.words);
-    else if (c->op.result)
-        answer_fault(c->request, c->op.result, &c->op.fault);
-    return c->op.result != E_OK;
-}
-
 static void changed(struct call *c)
 {
     if (c->api->config.webhook_changed)
@@ -153,7 +143,7 @@ static void answer_webhook(struct call *c, int status)
 
 static void on_shown(struct call *c)
 {
-    if (!failed(c))
+    if (!call_failed(c))
         answer_webhook(c, 200);
 }
 
@@ -166,7 +156,7 @@ static void on_changed(struct call *c)
 static void on_created(struct call *c)
 {
     changed(c);
-    if (!failed(c))
+    if (!call_failed(c))
         answer_webhook(c, 201);
 }
 
@@ -184,14 +174,14 @@ static void answer_delivery(struct call *c, int status)
 
 static void on_delivery(struct call *c)
 {
-    if (!failed(c))
+    if (!call_failed(c))
         answer_delivery(c, 200);
 }
 
 static void on_sent(struct call *c)
 {
     changed(c);
-    if (!failed(c))
+    if (!call_failed(c))
         answer_delivery(c, 202);
 }
 
@@ -397,7 +387,7 @@ static err run_remove(struct store *s, void *args, struct arena *a, wall now, st
 static void on_removed(struct call *c)
 {
     changed(c);
-    if (!failed(c))
+    if (!call_failed(c))
         request_answer(c->request, &(struct answer){.status = 204});
 }
 
@@ -442,7 +432,7 @@ static err run_list(struct store *s, void *args, struct arena *a, wall now, stru
 static void on_listed(struct call *c)
 {
     const struct hook_list *l = c->op.in.work.args;
-    if (failed(c))
+    if (call_failed(c))
         return;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
@@ -474,7 +464,7 @@ static err run_deliveries(struct store *s, void *args, struct arena *a, wall now
 static void on_deliveries(struct call *c)
 {
     const struct hook_list *l = c->op.in.work.args;
-    if (failed(c))
+    if (call_failed(c))
         return;
     size_t count = l->count < l->limit ? l->count : l->limit;
     struct buf body = answer_buf();

@@ -51,8 +51,8 @@ struct staged {
 };
 enum staged_wins { STAGED_FIRST, STAGED_LAST }; /* of records with the same kind and id */
 /* Gives each its place, first_ord + its index. */
-void staged_init(struct staged *s, const struct store_item *items, size_t count,
-                 int64_t first_ord, enum staged_wins wins);
+void staged_init(struct staged *s, const struct archive *a, const struct store_item *items,
+                 size_t count, int64_t first_ord, enum staged_wins wins);
 void staged_fini(struct staged *s);
 /* Adds to the job's result what it does not have, up to `limit` of what it counts (0: any
  * number). */

@@ -55,8 +55,7 @@ err archive_repair(struct archive *a, const struct archive_mending *args, wall n
     err e = check(args, f);
     if (e)
         return e;
-    staged_init(&m.staged, args->items, args->count, args->batch * ORD_PER_BATCH, STAGED_LAST);
-    m.staged.copy_from = a->copy_from;
+    staged_init(&m.staged, a, args->items, args->count, args->batch * ORD_PER_BATCH, STAGED_LAST);
     e = pg_do(a->pg, PG_WRITES, repair_work, &m, f);
     staged_fini(&m.staged);
     if (!e)

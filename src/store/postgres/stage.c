@@ -34,12 +34,13 @@ static void stage(struct staged *s, struct map *seen, const struct store_item *i
     s->count++;
 }
 
-void staged_init(struct staged *s, const struct store_item *items, size_t count,
-                 int64_t first_ord, enum staged_wins wins)
+void staged_init(struct staged *s, const struct archive *a, const struct store_item *items,
+                 size_t count, int64_t first_ord, enum staged_wins wins)
 {
     struct map seen[ITEM_CONFLICT + 1] = {0};
     *s = (struct staged){.items = heap_get((count + 1) * sizeof(struct store_item *)),
-                         .ords = heap_get((count + 1) * sizeof(int64_t))};
+                         .ords = heap_get((count + 1) * sizeof(int64_t)),
+                         .copy_from = a->copy_from};
     for (size_t i = 0; i < count; i++)
         stage(s, &seen[items[i].kind], &items[i], first_ord + (int64_t)i, wins);
     for (size_t i = 0; i <= ITEM_CONFLICT; i++)

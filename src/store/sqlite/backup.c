@@ -37,20 +37,6 @@ static bool never_over(void *ctx)
     return false;
 }
 
-static err read_one(struct db *d, enum sql id, int64_t *out, struct fault *f)
-{
-    struct query *q;
-    *out = 0;
-    err e = db_ask_args(d, id, &q, f, NULL, 0);
-    if (e)
-        return e;
-    e = db_step(q, f);
-    if (!e)
-        *out = db_int(q, 0);
-    db_end(q);
-    return e == E_END ? E_OK : e;
-}
-
 static err read_jobs(struct db *d, struct backup_view *out, struct fault *f)
 {
     struct query *q;
@@ -69,7 +55,7 @@ static err look(struct db *d, const char *file, struct backup_view *out, struct 
 {
     struct backup_view v = {0};
     int64_t version, pages;
-    err e = read_one(d, SQL_USER_VERSION, &version, f);
+    err e = db_number(d, SQL_USER_VERSION, &version, f);
     if (!e && version == 0)
         e = fail(f, E_STORE, "%.120s is no backup of a job store", file);
     if (!e && version > SCHEMA_VERSION)
@@ -77,11 +63,11 @@ static err look(struct db *d, const char *file, struct backup_view *out, struct 
     if (!e)
         e = check_wholly(d, file, f);
     if (!e)
-        e = read_one(d, SQL_PAGE_COUNT, &pages, f);
+        e = db_number(d, SQL_PAGE_COUNT, &pages, f);
     if (!e)
-        e = read_one(d, SQL_EPOCH, &v.epoch, f);
+        e = db_number(d, SQL_EPOCH, &v.epoch, f);
     if (!e)
-        e = read_one(d, SQL_EVENT_LAST_AT, &v.last_ms, f);
+        e = db_number(d, SQL_EVENT_LAST_AT, &v.last_ms, f);
     if (!e)
         e = read_jobs(d, &v, f);
     if (e)

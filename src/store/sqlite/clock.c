@@ -7,26 +7,13 @@
 /* What happened has its time in the log of events; this is for stores where nothing does. */
 static const int64_t KEEP_EVERY_MS = 60 * 1000;
 
-static err read_ms(struct store *s, enum sql id, int64_t *out, struct fault *f)
-{
-    struct query *q;
-    err e = db_ask_args(s->db, id, &q, f, NULL, 0);
-    if (e)
-        return e;
-    e = db_step(q, f);
-    if (!e)
-        *out = db_int(q, 0);
-    db_end(q);
-    return e == E_END ? E_OK : e;
-}
-
 err clock_load(struct store *s, struct fault *f)
 {
     int64_t event_ms = 0;
     wall at;
-    err e = read_ms(s, SQL_CLOCK, &s->clock_kept_ms, f);
+    err e = db_number(s->db, SQL_CLOCK, &s->clock_kept_ms, f);
     if (!e)
-        e = read_ms(s, SQL_EVENT_LAST_AT, &event_ms, f);
+        e = db_number(s->db, SQL_EVENT_LAST_AT, &event_ms, f);
     if (e)
         return e;
     s->last_ms = event_ms > s->clock_kept_ms ? event_ms : s->clock_kept_ms;

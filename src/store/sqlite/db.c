@@ -370,6 +370,20 @@ err db_keep(struct query *q, int column, struct arena *a, struct span *out, stru
     return E_OK;
 }
 
+err db_number(struct db *d, enum sql id, int64_t *out, struct fault *f)
+{
+    struct query *q;
+    *out = 0;
+    err e = db_ask_args(d, id, &q, f, NULL, 0);
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e)
+        *out = db_int(q, 0);
+    db_end(q);
+    return e == E_END ? E_OK : e;
+}
+
 int64_t db_changes(struct db *d)
 {
     return sqlite3_changes64(d->handle);

@@ -3,18 +3,9 @@
 #include "store/sqlite/inside.h"
 
 #include "core/drift.h"
+#include "store/counted.h"
 
-static const int64_t HOUR_MS = 3600000;
-enum {
-    PATH_MISSING = -1,
-    PATH_MEMBER = -2,
-    HOUR_ROWS_MAX = 4096,   /* of one site and version: above it nothing new is counted */
-    HOUR_MEMBERS_MAX = 256, /* the same for members, whose names the site chooses */
-    FIELDS_MAX = 2048,      /* looked at of one site, by name */
-    SITES_MAX = 64,
-    DAY_HOURS = 24,
-    FIELDS_BYTES = 8 * 1024 * 1024,
-};
+enum { DAY_HOURS = 24, FIELDS_BYTES = 8 * 1024 * 1024 };
 
 /* ---- writing ---- */
 
@@ -41,11 +32,11 @@ static err begin_version(struct adding *a, struct fault *f)
 
 static err add_count(struct adding *a, struct span name, int path, int64_t n, struct fault *f)
 {
-    if (n <= 0 || a->rows >= HOUR_ROWS_MAX ||
-        (path == PATH_MEMBER && a->members >= HOUR_MEMBERS_MAX))
+    if (n <= 0 || a->rows >= COUNTED_ROWS_MAX ||
+        (path == COUNTED_MEMBER && a->members >= COUNTED_MEMBERS_MAX))
         return E_OK;
     a->rows++;
-    a->members += path == PATH_MEMBER;
+    a->members += path == COUNTED_MEMBER;
     return db_run(a->s->db, SQL_FIELD_ADD, f, DB_T(a->site), DB_I(a->hour), DB_T(a->version),
                   DB_T(name), DB_I(path), DB_I(n));
 }
@@ -53,8 +44,8 @@ static err add_count(struct adding *a, struct span name, int path, int64_t n, st
 static err add_line(struct adding *a, const struct drift_line *line, struct fault *f)
 {
     if (line->news)
-        return add_count(a, line->name, PATH_MEMBER, line->hits[0], f);
-    err e = add_count(a, line->name, PATH_MISSING, line->missing, f);
+        return add_count(a, line->name, COUNTED_MEMBER, line->hits[0], f);
+    err e = add_count(a, line->name, COUNTED_MISSING, line->missing, f);
     for (size_t i = 0; i < line->paths && !e; i++)
         e = add_count(a, line->name, (int)i, line->hits[i], f);
     return e;
@@ -62,7 +53,7 @@ static err add_line(struct adding *a, const struct drift_line *line, struct faul
 
 err field_counts_add(struct store *s, struct span site, struct span counts, wall now, struct fault *f)
 {
-    struct adding a = {.s = s, .site = site, .hour = now.ms / HOUR_MS};
+    struct adding a = {.s = s, .site = site, .hour = now.ms / COUNTED_HOUR_MS};
     struct drift_line line;
     struct span version = SPAN_NONE;
     err e = E_OK;
@@ -97,53 +88,8 @@ static err newest_version(struct store *s, struct span site, struct arena *a,
 
 static err take_row(struct query *q, struct arena *a, struct fields_view *out, struct fault *f)
 {
-    struct field_view *v = out->count ? &out->fields[out->count - 1] : NULL;
-    int64_t path = db_int(q, 1), now = db_int(q, 2), before = db_int(q, 3);
-    int64_t first = db_int(q, 4) * HOUR_MS;
-    if (!v || !span_eq(v->name, db_text(q, 0))) {
-        if (out->count >= FIELDS_MAX)
-            return E_END;
-        v = &out->fields[out->count++];
-        *v = (struct field_view){.first_ms = first};
-        err e = db_keep(q, 0, a, &v->name, f);
-        if (e)
-            return e;
-    }
-    v->first_ms = first < v->first_ms ? first : v->first_ms;
-    v->member = v->member || path == PATH_MEMBER;
-    if (path == PATH_MISSING) {
-        v->now.missing = now;
-        v->before.missing = before;
-    } else {
-        v->now.hits[path < 0 ? 0 : path] = now;
-        v->before.hits[path < 0 ? 0 : path] = before;
-    }
-    return E_OK;
-}
-
-static int64_t records_of(const struct drift_counts *c)
-{
-    int64_t n = c->missing;
-    for (size_t i = 0; i < DRIFT_PATHS; i++)
-        n += c->hits[i];
-    return n;
-}
-
-/* A member is news where the site was read before without it. */
-static void mark_all(struct fields_view *out)
-{
-    int64_t most = 0;
-    for (size_t i = 0; i < out->count; i++) {
-        int64_t n = records_of(&out->fields[i].before);
-        most = !out->fields[i].member && n > most ? n : most;
-    }
-    for (size_t i = 0; i < out->count; i++) {
-        struct field_view *v = &out->fields[i];
-        if (!v->member)
-            v->mark = drift_judge(&v->before, &v->now);
-        else if (most >= DRIFT_BEFORE && v->now.hits[0] && !v->before.hits[0])
-            v->mark = DRIFT_MEMBER;
-    }
+    struct counted_row row = {db_text(q, 0), db_int(q, 1), db_int(q, 2), db_int(q, 3), db_int(q, 4)};
+    return counted_take(out, &row, a, f);
 }
 
 err sqlite_fields(struct store *s, struct span site, int64_t hours, wall now, struct arena *a,
@@ -151,10 +97,10 @@ err sqlite_fields(struct store *s, struct span site, int64_t hours, wall now, st
 {
     struct fields_view view = {0};
     struct query *q;
-    int64_t since = now.ms / HOUR_MS - hours + 1;
+    int64_t since = now.ms / COUNTED_HOUR_MS - hours + 1;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    view.fields = arena_try(a, FIELDS_MAX * sizeof *view.fields);
+    view.fields = arena_try(a, COUNTED_FIELDS_MAX * sizeof *view.fields);
     if (!view.fields)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     err e = newest_version(s, site, a, &view.version, f);
@@ -172,7 +118,7 @@ err sqlite_fields(struct store *s, struct span site, int64_t hours, wall now, st
     db_end(q);
     if (e != E_END)
         return e;
-    mark_all(&view);
+    counted_mark(&view);
     *out = view;
     return E_OK;
 }
@@ -183,7 +129,7 @@ static err find_sites(struct store *s, struct arena *a, struct span *sites, size
 {
     struct span last = SPAN("");
     size_t n = 0;
-    while (n < SITES_MAX) {
+    while (n < COUNTED_SITES_MAX) {
         struct query *q;
         err e = db_ask(s->db, SQL_FIELD_SITE, &q, f, DB_T(last));
         if (e)
@@ -206,7 +152,7 @@ static err find_sites(struct store *s, struct arena *a, struct span *sites, size
 
 err sqlite_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], struct fault *f)
 {
-    struct span sites[SITES_MAX];
+    struct span sites[COUNTED_SITES_MAX];
     struct fields_view view;
     size_t count = 0;
     int64_t marks[DRIFT_MARKS] = {0};
@@ -229,7 +175,7 @@ err sqlite_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], stru
 
 err sqlite_retain_fields(struct store *s, wall before, struct fault *f)
 {
-    struct span sites[SITES_MAX];
+    struct span sites[COUNTED_SITES_MAX];
     size_t count = 0;
     err e = store_usable(s, f);
     if (e)
@@ -237,7 +183,7 @@ err sqlite_retain_fields(struct store *s, wall before, struct fault *f)
     struct arena *names = arena_new(FIELDS_BYTES);
     e = find_sites(s, names, sites, &count, f);
     for (size_t i = 0; i < count && !e; i++)
-        e = db_run(s->db, SQL_FIELDS_PRUNE, f, DB_T(sites[i]), DB_I(before.ms / HOUR_MS));
+        e = db_run(s->db, SQL_FIELDS_PRUNE, f, DB_T(sites[i]), DB_I(before.ms / COUNTED_HOUR_MS));
     arena_free(&names);
     return e;
 }

@@ -30,22 +30,10 @@ static char *path_in(const char *dir, const char *name)
     return path;
 }
 
-static err read_number(struct db *d, enum sql id, int64_t *out, struct fault *f)
-{
-    struct query *q;
-    err e = db_ask_args(d, id, &q, f, NULL, 0);
-    if (e)
-        return e;
-    e = db_step(q, f);
-    *out = e ? 0 : db_int(q, 0);
-    db_end(q);
-    return e == E_END ? E_OK : e;
-}
-
 static err make_schema(struct db *d, const char *path, struct fault *f)
 {
     int64_t version;
-    err e = read_number(d, SQL_USER_VERSION, &version, f);
+    err e = db_number(d, SQL_USER_VERSION, &version, f);
     if (e)
         return e;
     if (version > SCHEMA_VERSION)
@@ -80,11 +68,11 @@ static err attach(struct store *s, struct fault *f)
     if (!e)
         e = lanes_load(s, (wall){s->group_ms}, f);
     if (!e)
-        e = read_number(s->db, SQL_EVENT_LAST, &s->now.last_event, f);
+        e = db_number(s->db, SQL_EVENT_LAST, &s->now.last_event, f);
     if (!e)
-        e = read_number(s->db, SQL_EVIDENCE_SUM, &s->now.evidence_bytes, f);
+        e = db_number(s->db, SQL_EVIDENCE_SUM, &s->now.evidence_bytes, f);
     if (!e)
-        e = read_number(s->db, SQL_KEPT_BYTES, &s->now.kept_bytes, f);
+        e = db_number(s->db, SQL_KEPT_BYTES, &s->now.kept_bytes, f);
     if (!e)
         e = files_load(s, f);
     if (e) {
