@@ -1,7 +1,7 @@
 #!/bin/bash
 # Holds tests/conform/scenarios.md against the tests: every scenario has one row, what a row names is there,
 # what a state says is so, and every test called after a scenario is in the row of that scenario; the tests that
-# docs/explanation/queue.md and archive.md name are there, too.
+# docs/explanation/queue.md, archive.md and delivery.md name are there, too.
 set -eu
 cd "$(dirname "$0")/.."
 table=tests/conform/scenarios.md
@@ -51,7 +51,7 @@ while IFS=: read -r file name; do
     number=$((10#$(sed 's/^s\([0-9]*\)_.*/\1/' <<<"$name")))
     grep -E "^\| S$number \|" "$table" | grep -qF "${file#tests/}:$name" || wrong "$file: $name is not in the row of S$number"
 done < <(grep -HoE '^static void s[0-9]+_[a-z0-9_]+' tests/conform/*.c | sed 's/static void //')
-for promises in docs/explanation/queue.md docs/explanation/archive.md; do
+for promises in docs/explanation/queue.md docs/explanation/archive.md docs/explanation/delivery.md; do
     while read -r test; do
         file=${test%%:*}
         [ -e "tests/$file" ] && { [ "$file" = "$test" ] || has_test "$file" "${test#*:}"; } && continue

@@ -209,6 +209,8 @@ static const char *code_of(err e)
         return "conflict_state";
     if (e == E_BAD_INPUT)
         return "validation_failed";
+    if (e == E_ABSENT)
+        return "not_implemented";
     if (e == E_BUSY)
         return "queue_full";
     if (e == E_DRAINING)

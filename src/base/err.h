@@ -30,6 +30,7 @@
     X(E_CONFLICT, ERR_FINAL, 409, "not possible in this state")                                \
     X(E_STALE, ERR_FINAL, 409, "lease is no longer held")                                      \
     X(E_DENIED, ERR_FINAL, 403, "not allowed")                                                 \
+    X(E_ABSENT, ERR_FINAL, 501, "not there in this kind of store")                             \
     X(E_CONFIG, ERR_FINAL, 500, "configuration is not valid")                                  \
     X(E_CANCELLED, ERR_STOPPED, 409, "cancelled")                                              \
     X(E_END, ERR_STOPPED, 200, "no more data")                                                 \

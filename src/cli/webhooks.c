@@ -1,13 +1,15 @@
 #include "cli/ask.h"
 
 #include "base/id.h"
+#include "os/clock.h"
 #include "os/files.h"
 #include "os/secret.h"
 #include "os/sign.h"
 
 #include <fcntl.h>
 
-enum { LIST_ROWS = 20, LIST_MAX = 200, BODY_BYTES = 16 * 1024, PAYLOAD_MAX = 1024 * 1024, SECRET_FILE_MAX = 4096, DAY_MS = 86400000 };
+enum { LIST_ROWS = 20, LIST_MAX = 200, BODY_BYTES = 16 * 1024, PAYLOAD_MAX = 1024 * 1024, SECRET_FILE_MAX = 4096, DAY_MS = 86400000,
+       AGE_MOST_S = 300 /* as Standard Webhooks advises */ };
 
 static const char *const actions[] = {"list",      "add",    "show",   "set",    "enable", "disable", "ping",
                                       "deliveries", "redeliver", "replay", "rotate", "remove", "verify", NULL};
@@ -203,11 +205,16 @@ static int verify(struct cli *c)
     buf_free(&body);
     if (code)
         return code;
-    if (same)
-        cli_note(c, "it is from the holder of this secret, and as it was sent");
-    else
+    int64_t age_s = clock_wall().ms / 1000 - at_s;
+    if (!same)
         cli_say("none of the signatures is of this secret, id, time and body");
-    return same ? EXIT_DONE : EXIT_DATA;
+    else if (age_s > AGE_MOST_S || age_s < -AGE_MOST_S)
+        cli_say("it is from the holder of this secret, but its time is %lld seconds from now: somebody may send an old one "
+                "again",
+                (long long)(age_s < 0 ? -age_s : age_s));
+    else
+        cli_note(c, "it is from the holder of this secret, and as it was sent");
+    return same && age_s <= AGE_MOST_S && age_s >= -AGE_MOST_S ? EXIT_DONE : EXIT_DATA;
 }
 
 /* ---- the verb ---- */

@@ -62,10 +62,17 @@ static bool is_cut(const struct verdict_facts *facts)
            seen(facts) >= facts->shows_at_most * NEARLY_OF_16 / 16;
 }
 
+/* No post counts, and yet some came: known ones, older ones than asked for, such as the job leaves out. */
+static bool was_read(const struct verdict_facts *facts)
+{
+    return facts->left_out > 0 || facts->end == END_OLDEST_REACHED ||
+           (facts->since_last && facts->end == END_KNOWN_REACHED);
+}
+
 enum verdict verdict_decide(const struct verdict_facts *facts)
 {
     if (facts->sampled || is_sample(facts))
-        return facts->posts > 0 ? VERDICT_SAMPLED : VERDICT_NONE;
+        return facts->posts > 0 || (!facts->lost && was_read(facts)) ? VERDICT_SAMPLED : VERDICT_NONE;
     if (facts->posts > 0)
         return end_is_proven(facts->end) && !facts->lost && !is_cut(facts) ? VERDICT_COMPLETE : VERDICT_PARTIAL;
     if (facts->lost)

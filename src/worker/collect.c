@@ -34,8 +34,10 @@ err collection_fail(struct collection *c, const struct reading *r)
     /* Nobody's session was refused: whoever is not logged in was. */
     bool as_nobody = r->sign == FAILURE_SESSION_INVALID && !c->logged_in;
     c->failure = as_nobody ? FAILURE_LOGIN_REQUIRED : r->sign;
-    c->why = as_nobody ? SPAN("the site refused an answer to somebody who is not logged in")
-                       : arena_keep(c->arena, r->why);
+    c->why = as_nobody && !r->why.n ? SPAN("the site refused an answer to somebody who is not logged in")
+             : as_nobody ? span_of(arena_fmt(c->arena, "%s: %.*s", "nobody is logged in, and the site refused an answer",
+                                             SP(r->why)))
+                         : arena_keep(c->arena, r->why);
     if (r->sign == FAILURE_RATE_LIMITED && r->reset_at_s) {
         int64_t wait_ms = r->reset_at_s * 1000 - clock_wall().ms;
         c->wait_ms = wait_ms > 0 ? wait_ms : 1;

@@ -361,29 +361,6 @@ static void the_sentinels_are_asked_where_the_primary_is(void **state)
     redis_remove(&primary);
 }
 
-/* ---- several at once ---- */
-
-static void scripts_sent_together_answer_in_their_order(void **state)
-{
-    (void)state;
-    fake.plays[0].reply = ":10\r\n";
-    fake.plays[1].reply = "-OOM full\r\n";
-    fake.plays[2].reply = ":12\r\n";
-    fake.plays[3] = (struct fake_play){.cut_after = 1};
-    fake_listen(&fake);
-    for (int i = 0; i < 6; i++)
-        assert_int_equal(link_send(l, SCRIPT_OPEN, NULL, 0, &f), E_OK);
-    static const err codes[] = {E_OK, E_DISK_FULL, E_OK, E_STORE, E_STORE, E_STORE};
-    for (int i = 0; i < 6; i++) {
-        f = (struct fault){0};
-        assert_int_equal(link_receive(l, a, &reply, &f), codes[i]);
-        if (codes[i] == E_OK)
-            assert_int_equal(reply.number, 10 + i);
-        assert_int_equal(link_state(l).unknown, codes[i] == E_STORE);
-    }
-    assert_int_equal(run(), E_OK);
-}
-
 /* ---- a real one ---- */
 
 static void a_real_one_that_restarts_or_forgets_its_scripts_is_not_noticed(void **state)
@@ -507,8 +484,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refused_user_is_not_tried_again_and_again, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_sentinels_are_asked_where_the_primary_is, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(scripts_sent_together_answer_in_their_order, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             a_real_one_that_restarts_or_forgets_its_scripts_is_not_noticed, set_up, tear_down),

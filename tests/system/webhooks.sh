@@ -99,6 +99,13 @@ jq -j .body <<<"$line" | sed 's/succeeded/succeedee/' |
     fulmar webhooks verify -q "$(jq -r .id <<<"$line")" "$(jq -r .timestamp <<<"$line")" "$(jq -r .signature <<<"$line")" \
         --secret "$WORK/well.secret" 2>/dev/null || code=$?
 [ $code = 65 ] || die "a body that was changed: $code"
+old=$(($(date +%s) - 301)) code=0
+signature=$(python3 -c 'import base64, hashlib, hmac, sys
+secret = base64.b64decode(open(sys.argv[1]).read().strip().removeprefix("whsec_"))
+print("v1," + base64.b64encode(hmac.new(secret, b"id." + sys.argv[2].encode() + b".{}", hashlib.sha256).digest()).decode())' \
+    "$WORK/well.secret" "$old")
+printf '{}' | fulmar webhooks verify -q id "$old" "$signature" --secret "$WORK/well.secret" 2>"$WORK/said" || code=$?
+[ $code = 65 ] && grep -q 'send an old one again' "$WORK/said" || die "one of five minutes ago: $code, $(cat "$WORK/said")"
 say "webhooks: two receivers got every event of three jobs, in order, signed"
 
 # ---- down, 500, slow, answers lost, and node killed: the other one has everything at once

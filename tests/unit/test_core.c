@@ -214,6 +214,12 @@ static void verdicts_follow_the_proof(void **state)
         {{.posts = 0, .since_last = true, .left_out = 2, .claimed = 2, .end = END_TERMINATE}, VERDICT_COMPLETE},
         {{.posts = 0, .since_last = true, .left_out = 2, .claimed = 9, .end = END_CURSOR_REPEAT}, VERDICT_PARTIAL},
         {{.posts = 0, .since_last = true, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
+        /* the same of a source that shows some of the list */
+        {{.posts = 0, .sampled = true, .since_last = true, .claimed = 9, .end = END_KNOWN_REACHED}, VERDICT_SAMPLED},
+        {{.posts = 0, .sampled = true, .left_out = 9, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_SAMPLED},
+        {{.posts = 0, .sampled = true, .claimed = 9, .end = END_OLDEST_REACHED}, VERDICT_SAMPLED},
+        {{.posts = 0, .sampled = true, .left_out = 9, .lost = 1, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
+        {{.posts = 0, .sampled = true, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(verdict_decide(&rows[i].facts), rows[i].want);

@@ -29,10 +29,8 @@ struct link {
     mono again;       /* not connected again before */
     int64_t pause_ms; /* of the next failed attempt */
     char sha[SCRIPT_COUNT][SHA_TEXT];
-    size_t sent; /* scripts whose replies were not received */
     bool asking; /* within link_ask() */
     bool signing_in;
-    bool broken;       /* and will not come: the connection was lost meanwhile */
     struct arena *own; /* of replies that are looked at here only */
 };
 
@@ -103,7 +101,6 @@ static void hang_up(struct link *l)
         redisFree(l->c);
     l->c = NULL;
     l->state.connected = false;
-    l->broken = l->sent > 0;
 }
 
 static void pause_before_next(struct link *l, int64_t at_least_ms)
@@ -393,7 +390,7 @@ static bool has_died(const struct link *l)
 
 static err connected(struct link *l, struct fault *f)
 {
-    if (l->c && l->sent == 0 && has_died(l))
+    if (l->c && has_died(l))
         hang_up(l);
     if (l->c)
         return E_OK;
@@ -451,7 +448,6 @@ static bool is_worth_repeating(const struct link *l)
 err link_run(struct link *l, enum script script, const struct span *args, size_t count,
              struct arena *a, struct reply *out, struct fault *f)
 {
-    need(l->sent == 0);
     struct fault first = {0}, second = {0};
     l->state.trouble = TROUBLE_NONE;
     err e = run_once(l, false, script, args, count, a, out, &first);
@@ -461,8 +457,10 @@ err link_run(struct link *l, enum script script, const struct span *args, size_t
         return e;
     }
     bool forgot = l->state.trouble == TROUBLE_NOSCRIPT, unknown = l->state.unknown;
-    if (forgot && load_scripts(l, &second)) /* the others are gone as well */
+    if (forgot && load_scripts(l, &second)) { /* the others are gone as well */
         second = (struct fault){0};
+        hang_up(l); /* replies may be due that are nobody's */
+    }
     e = run_once(l, forgot, script, args, count, a, out, &second);
     if (e && unknown && !l->state.unknown) { /* the first one may have done it all the same */
         l->state.unknown = true;
@@ -477,7 +475,6 @@ err link_run(struct link *l, enum script script, const struct span *args, size_t
 err link_ask(struct link *l, const struct span *words, size_t count, struct arena *a,
              struct reply *out, struct fault *f)
 {
-    need(l->sent == 0);
     err e = connected(l, f);
     if (e)
         return e;
@@ -501,38 +498,6 @@ err link_say(struct link *l, struct arena *a, struct reply *out, struct fault *f
     }
     va_end(list);
     return link_ask(l, words, count, a, out, f);
-}
-
-err link_send(struct link *l, enum script script, const struct span *args, size_t count,
-              struct fault *f)
-{
-    if (l->broken)
-        l->sent++; /* its reply says so */
-    if (l->broken)
-        return E_OK;
-    err e = connected(l, f);
-    if (e)
-        return e;
-    put_script(l, false, script, args, count);
-    l->sent++;
-    return E_OK;
-}
-
-err link_receive(struct link *l, struct arena *a, struct reply *out, struct fault *f)
-{
-    need(l->sent > 0);
-    l->state.trouble = TROUBLE_NONE;
-    l->state.unknown = false;
-    err e = E_OK;
-    if (l->broken)
-        e = lost(l, "together with others", f);
-    if (!e)
-        e = send_all(l, f);
-    if (!e)
-        e = receive(l, a, out, f);
-    if (--l->sent == 0)
-        l->broken = false;
-    return e;
 }
 
 /* ---- its life ---- */

@@ -59,12 +59,6 @@ MUST_USE err link_ask(struct link *l, const struct span *words, size_t count, st
 MUST_USE err link_say(struct link *l, struct arena *a, struct reply *out, struct fault *f, ...)
     __attribute__((sentinel));
 
-/* Several scripts in one go: link_send() each, then link_receive() as often. Only scripts that ran on this
- * connection before; a failure is that of each of them. */
-MUST_USE err link_send(struct link *l, enum script script, const struct span *args,
-                       size_t count, struct fault *f);
-MUST_USE err link_receive(struct link *l, struct arena *a, struct reply *out, struct fault *f);
-
 /* ---- what it has seen ---- */
 struct link_state {
     bool connected;

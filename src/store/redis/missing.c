@@ -6,7 +6,7 @@
 
 err fail_missing(const char *what, struct fault *f)
 {
-    return fail(f, E_STORE, "the queue in Redis has no %s yet; use the embedded store for that",
+    return fail(f, E_ABSENT, "the queue in Redis has no %s yet; use the embedded store for that",
                 what);
 }
 

@@ -265,9 +265,11 @@ err redis_begin(struct store *s, struct fault *f)
 static void make_sure(struct store *s)
 {
     struct link_state at = link_state(s->link);
-    if (s->facts_of[0] && strcmp(s->facts_of, at.run_id) != 0 &&
-        preflight_read(s->link, s->own, &s->config.facts, NULL)) /* another server has other settings */
-        s->doubtful = true;
+    bool another = s->facts_of[0] && strcmp(s->facts_of, at.run_id) != 0; /* it has settings of its own */
+    if (another && preflight_read(s->link, s->own, &s->config.facts, NULL)) {
+        s->confirmed = false;
+        return;
+    }
     snprintf(s->facts_of, sizeof s->facts_of, "%s", at.run_id);
     durability_reach(s->link, &s->config.facts, &s->config.durability, s->own, &s->confirmed);
     if (s->config.durability.wanted != DURABILITY_MEMORY)
