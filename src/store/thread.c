@@ -23,15 +23,15 @@
 enum {
     GROUP_MAX = 512,
     POLL_MS = 5000,    /* the safety poll: must find nothing */
-    SHARED_POLL_MS = 1000, /* likewise; of what other machines did this may be the first news */
+    LOOK_MS = 1000,    /* of what other machines did a look may bring the first news */
     TROUBLE_MS = 250,  /* rest after the upkeep of a broken store failed */
     DRIFT_MS = 300000, /* between two looks at all fields of all sites */
     MORE_MS = 100,     /* between two steps of a long deletion */
     CHECK_MS = 600000, /* for one table of a large file, on a slow disk */
     CHECK_REST_MS = 50,
     CHECK_AGAIN_MS = 2000, /* after it made way */
-    SAME_MS = 50,      /* clocks that differ by no more are one */
-    STEP_MS = 1000,    /* a clock that moved so much by itself was set */
+    SAME_MS = 50,          /* clocks that differ by no more are one */
+    STEP_MS = 1000,        /* a clock that moved so much by itself was set */
 };
 
 struct ops {
@@ -48,7 +48,7 @@ struct eyes {
 struct store_thread {
     struct store_thread_config config;
     struct shared *shared; /* whose store it is; NULL: the embedded one */
-    struct store *store; /* the thread's alone between start and join */
+    struct store *store;   /* the thread's alone between start and join */
     pthread_t thread;
     struct eyes checker; /* reader NULL: there is nothing to look at */
     struct eyes eyes[STORE_READERS_MAX];
@@ -191,28 +191,34 @@ static bool op_reads_rows(const struct store_op *op)
 static bool op_needs_no_room(const struct store_op *op)
 {
     return op->verb == STORE_FINISH || op->verb == STORE_CANCEL || op->verb == STORE_STARTED ||
-           op->verb == STORE_HEARTBEAT || op->verb == STORE_LANE_PURGE || op->verb == STORE_LANE_CHANGE ||
-           (op->verb == STORE_WRITE && op->in.work.ends_jobs);
+           op->verb == STORE_HEARTBEAT || op->verb == STORE_LANE_PURGE ||
+           op->verb == STORE_LANE_CHANGE || (op->verb == STORE_WRITE && op->in.work.ends_jobs);
 }
 
 static err write_schedule(struct store *s, struct store_op *op, wall now)
 {
     struct fault *f = &op->fault;
     if (op->verb == STORE_SCHEDULE_PUT)
-        return store_schedule_put(s, &op->in.schedule_put, now, op->arena, &op->out.schedule, f);
+        return store_schedule_put(s, &op->in.schedule_put, now, op->arena, &op->out.schedule,
+                                  f);
     if (op->verb == STORE_SCHEDULE_DELETE)
         return store_schedule_delete(s, &op->in.schedule_ask, f);
     if (op->verb == STORE_SCHEDULE_PAUSE)
-        return store_schedule_pause(s, &op->in.schedule_ask, now, op->arena, &op->out.schedule, f);
+        return store_schedule_pause(s, &op->in.schedule_ask, now, op->arena, &op->out.schedule,
+                                    f);
     if (op->verb == STORE_SCHEDULE_TRIGGER)
-        return store_schedule_trigger(s, &op->in.schedule_ask, now, op->arena, &op->out.schedule_fired, f);
+        return store_schedule_trigger(s, &op->in.schedule_ask, now, op->arena,
+                                      &op->out.schedule_fired, f);
     if (op->verb == STORE_SCHEDULE_BACKFILL)
-        return store_schedule_backfill(s, &op->in.schedule_backfill, now, op->arena, &op->out.schedule_fired, f);
+        return store_schedule_backfill(s, &op->in.schedule_backfill, now, op->arena,
+                                       &op->out.schedule_fired, f);
     if (op->verb == STORE_SCHEDULES_DUE)
-        return store_schedules_due(s, now, op->in.schedules_due.elapsed, op->in.schedules_due.set_back, op->arena,
+        return store_schedules_due(s, now, op->in.schedules_due.elapsed,
+                                   op->in.schedules_due.set_back, op->arena,
                                    &op->out.schedules_due, f);
     need(op->verb == STORE_SCHEDULE_FIRE);
-    return store_schedule_fire(s, &op->in.schedule_fire, now, op->arena, &op->out.schedule_fired, f);
+    return store_schedule_fire(s, &op->in.schedule_fire, now, op->arena,
+                               &op->out.schedule_fired, f);
 }
 
 static err apply_write(struct store *s, struct store_op *op, wall now)
@@ -255,13 +261,15 @@ static err apply_write(struct store *s, struct store_op *op, wall now)
     case STORE_LANE_CHANGE:
         return store_lane_change(s, &op->in.lane_change, now, f);
     case STORE_LANE_PURGE:
-        return store_lane_purge(s, &op->in.purge, now, &op->out.purge.cancelled, &op->out.purge.more, f);
+        return store_lane_purge(s, &op->in.purge, now, &op->out.purge.cancelled,
+                                &op->out.purge.more, f);
     case STORE_SESSION_ADD:
         return store_session_add(s, &op->in.session_add, now, f);
     case STORE_SESSION_COOKIES:
         return store_session_cookies(s, &op->in.session_cookies, now, f);
     case STORE_SESSION_LOCK:
-        return store_session_lock(s, op->in.session.name, op->in.session.locked, op->in.session.reason, now, f);
+        return store_session_lock(s, op->in.session.name, op->in.session.locked,
+                                  op->in.session.reason, now, f);
     case STORE_SESSION_REMOVE:
         return store_session_remove(s, op->in.session.name, f);
     case STORE_READ:
@@ -297,8 +305,8 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_JOB:
         return store_job(s, op->in.job.id, now, op->arena, &op->out.job, f);
     case STORE_JOBS:
-        return store_jobs(s, &op->in.jobs, now, op->arena, &op->out.jobs.jobs, &op->out.jobs.count,
-                          f);
+        return store_jobs(s, &op->in.jobs, now, op->arena, &op->out.jobs.jobs,
+                          &op->out.jobs.count, f);
     case STORE_ITEMS:
         return store_items(s, op->in.items.id, op->in.items.kind, op->in.items.after,
                            op->in.items.limit, op->in.items.bytes_max, op->arena,
@@ -309,8 +317,8 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_EVIDENCE_LIST:
         return store_evidence_list(s, op->in.piece.id, op->arena, &op->out.list, f);
     case STORE_EVIDENCE_READ:
-        return store_evidence_read(s, op->in.piece.id, op->in.piece.n, op->arena, &op->out.piece,
-                                   f);
+        return store_evidence_read(s, op->in.piece.id, op->in.piece.n, op->arena,
+                                   &op->out.piece, f);
     case STORE_FILE:
         return store_file(s, op->in.file.hash, &op->out.file, f);
     case STORE_FIELDS:
@@ -330,11 +338,13 @@ static err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_MODE:
         return store_mode_get(s, op->arena, &op->out.mode, f);
     case STORE_SCHEDULE:
-        return store_schedule(s, op->in.schedule_ask.tenant, op->in.schedule_ask.id, op->arena, &op->out.schedule, f);
+        return store_schedule(s, op->in.schedule_ask.tenant, op->in.schedule_ask.id, op->arena,
+                              &op->out.schedule, f);
     case STORE_SCHEDULES:
         return store_schedules(s, &op->in.schedules, op->arena, &op->out.schedules, f);
     case STORE_SCHEDULE_RUNS:
-        return store_schedule_runs(s, &op->in.schedule_runs, op->arena, &op->out.schedule_runs, f);
+        return store_schedule_runs(s, &op->in.schedule_runs, op->arena, &op->out.schedule_runs,
+                                   f);
     case STORE_SESSION:
         return store_session(s, op->in.session.name, now, &op->out.session, f);
     case STORE_SESSIONS:
@@ -399,7 +409,8 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
     e = store_commit(t->store, f);
     for (size_t i = 0; i < n && !e; i++)
         if (ops[i]->verb == STORE_ACCEPT)
-            ops[i]->out.accept.durability = store_durability(t->store, &ops[i]->out.accept.confirmed);
+            ops[i]->out.accept.durability =
+                store_durability(t->store, &ops[i]->out.accept.confirmed);
     metric_time(METRIC_STORE_TX, elapsed_ms(&began));
     return e;
 }
@@ -513,7 +524,8 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     if (!e && poll)
         e = store_retain(t->store, &t->config.retain, now, &retained, &f);
     if (!e && poll && t->config.retain.age_ms > 0)
-        e = store_retain_batches(t->store, (wall){now.ms - t->config.retain.age_ms}, &more_batches, &f);
+        e = store_retain_batches(t->store, (wall){now.ms - t->config.retain.age_ms},
+                                 &more_batches, &f);
     if (!e && poll)
         e = store_evidence_retain(t->store, now, &more_evidence, &f);
     if (!e && poll)
@@ -523,10 +535,11 @@ static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out
     err committed = store_commit(t->store, &f);
     if (e || committed)
         return e ? e : committed;
-    *out_found = reply.promoted + reply.suspected + reply.reaped + reply.expired + reply.forced + reply.settled;
+    *out_found = reply.promoted + reply.suspected + reply.reaped + reply.expired +
+                 reply.forced + reply.settled;
     if (poll)
-        *out_more = store_evidence_sweep(t->store) || retained.more || more_evidence || more_files ||
-                    more_batches;
+        *out_more = store_evidence_sweep(t->store) || retained.more || more_evidence ||
+                    more_files || more_batches;
     return E_OK;
 }
 
@@ -596,12 +609,12 @@ static void hand_back(struct store_thread *t, struct store_op **ops, size_t n)
 
 struct watch {
     int64_t poll_ms; /* time between two polls */
-    struct timespec polled;
+    struct timespec polled, looked;
     struct timespec rested; /* trouble began: no upkeep for TROUBLE_MS */
     bool resting;
     struct timespec drift_at; /* last look at the fields */
     bool drift_seen;
-    bool more;            /* retention had more to delete than one call may */
+    bool more; /* retention had more to delete than one call may */
     int64_t real_ahead_ms;
     struct outlook known; /* last told to the loop */
     bool sure;            /* known is true */
@@ -616,6 +629,8 @@ static int64_t sooner(int64_t a, int64_t b)
 static int64_t sleep_ms(struct store_thread *t, const struct watch *w)
 {
     int64_t left = w->poll_ms - elapsed_ms(&w->polled);
+    if (t->shared)
+        left = sooner(left, LOOK_MS - elapsed_ms(&w->looked));
     if (w->resting)
         return TROUBLE_MS;
     if (w->more)
@@ -677,12 +692,15 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     if (w->resting && elapsed_ms(&w->rested) < TROUBLE_MS)
         return false;
     w->resting = false;
-    bool due = w->told || was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
+    bool due =
+        w->told || was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
     int64_t since_ms = elapsed_ms(&w->polled);
     bool poll = since_ms >= w->poll_ms || (w->more && since_ms >= MORE_MS);
-    if (!due && !poll && w->sure)
+    bool look = t->shared && elapsed_ms(&w->looked) >= LOOK_MS;
+    if (!due && !poll && !look && w->sure)
         return false;
     w->told = false;
+    clock_gettime(CLOCK_MONOTONIC, &w->looked);
     if (poll)
         clock_gettime(CLOCK_MONOTONIC, &w->polled);
     struct outlook before = w->known;
@@ -698,7 +716,8 @@ static bool keep_up(struct store_thread *t, struct watch *w)
         return false;
     }
     /* What others did is no secret that we should have known. */
-    if (!due && !t->shared && sure_before && !w->real_ahead_ms && missed(t, &before, &w->known, found))
+    if (!due && !t->shared && sure_before && !w->real_ahead_ms &&
+        missed(t, &before, &w->known, found))
         metric_add(METRIC_MISSED_WAKEUPS, 0, 1);
     return due || found > 0 || !sure_before || w->known.startable != before.startable;
 }
@@ -708,9 +727,9 @@ static void *thread_main(void *arg)
     struct store_thread *t = arg;
     struct store_op *ops[GROUP_MAX];
     int64_t lease_ms = t->config.limits.lease_ms;
-    int64_t most_ms = t->shared ? SHARED_POLL_MS : POLL_MS;
-    struct watch w = {.poll_ms = lease_ms < most_ms ? lease_ms : most_ms};
+    struct watch w = {.poll_ms = lease_ms < POLL_MS ? lease_ms : POLL_MS};
     clock_gettime(CLOCK_MONOTONIC, &w.polled);
+    w.looked = w.polled;
     (void)read_time(t, &w.real_ahead_ms);
     w.sure = look_ahead(t, &w.known);
     t->config.wake(
@@ -847,7 +866,8 @@ static err start_thread(pthread_t *out, void *(*run_it)(void *arg), void *arg, s
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int code = pthread_create(out, NULL, run_it, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code ? fail(f, E_OS, "cannot start a thread of the store: %s", strerror(code)) : E_OK;
+    return code ? fail(f, E_OS, "cannot start a thread of the store: %s", strerror(code))
+                : E_OK;
 }
 
 static void stop_readers(struct store_thread *t)
@@ -999,7 +1019,8 @@ void store_thread_hungry(struct store_thread *t, bool hungry)
         shared_hungry(t->shared, hungry);
 }
 
-size_t store_thread_findings(const struct store_thread *t, struct preflight_finding out[PREFLIGHT_MOST])
+size_t store_thread_findings(const struct store_thread *t,
+                             struct preflight_finding out[PREFLIGHT_MOST])
 {
     return t->shared ? shared_findings(t->shared, out) : 0;
 }

@@ -22,7 +22,8 @@ static void s38_jobs_start_at_their_times_and_nobody_polls(void **state)
     commit();
     for (struct lease l; done < jobs;) {
         int64_t next = outlook().next_ms;
-        assert_true(next > w->now); /* what is due was done: the next look is at a time to come */
+        assert_true(next >
+                    w->now); /* what is due was done: the next look is at a time to come */
         w->now = next;
         looks++;
         begin();
@@ -58,7 +59,8 @@ static void fail_all(int64_t count, int64_t *delays)
     }
 }
 
-static void s39_jobs_that_fail_together_come_back_spread_out_and_the_same_way_each_time(void **state)
+static void
+s39_jobs_that_fail_together_come_back_spread_out_and_the_same_way_each_time(void **state)
 {
     (void)state;
     enum { JOBS = 1000, DELAY = 10000, BUCKET = 100 };
@@ -83,7 +85,8 @@ static void s39_jobs_that_fail_together_come_back_spread_out_and_the_same_way_ea
     w = first;
 }
 
-static void s40_a_site_that_asks_to_wait_is_left_alone_as_long_and_no_failure_is_charged(void **state)
+static void
+s40_a_site_that_asks_to_wait_is_left_alone_as_long_and_no_failure_is_charged(void **state)
 {
     (void)state;
     const char *other = NULL, *id = accept_job();
@@ -147,7 +150,8 @@ static void s41_retries_take_a_fifth_of_the_starts_and_a_floor_and_the_rest_wait
     assert_true(retries <= FLOOR + starts * PERCENT / 100 + 1);
     struct outlook o = outlook();
     assert_int_equal(o.by_state[JOB_DEAD], 0);
-    assert_true(o.by_state[JOB_SCHEDULED] > 100); /* those wait, and are done when there is room */
+    assert_true(o.by_state[JOB_SCHEDULED] >
+                100); /* those wait, and are done when there is room */
     for (int64_t i = 0; i < 40 && outlook().by_state[JOB_SCHEDULED] > 0; i++) {
         for (int64_t at = w->now + 10 * MINUTE; go_on(at);)
             while (reserve(&l))
@@ -168,7 +172,17 @@ static struct accept_args with_key(enum unique_mode mode)
     return args;
 }
 
-enum ending { BY_OK, BY_DEATH, BY_BUDGET, BY_CRASHES, BY_EXPIRY, BY_CANCEL, BY_FORCE, BY_RETENTION, ENDINGS };
+enum ending {
+    BY_OK,
+    BY_DEATH,
+    BY_BUDGET,
+    BY_CRASHES,
+    BY_EXPIRY,
+    BY_CANCEL,
+    BY_FORCE,
+    BY_RETENTION,
+    ENDINGS
+};
 
 static void bring_to_its_end(const char *id, enum ending how)
 {
@@ -283,12 +297,36 @@ static void s42_a_unique_key_has_one_live_job_and_each_ending_frees_it(void **st
     accept_args(&args);
 }
 
-/* ---- S70: the store is told other times than pass ---- */
-
-static void s70_a_clock_that_is_set_revives_no_lease_ends_none_early_and_lets_no_more_start(void **state)
+/* Equal work is not done twice, but the job that it replaces does it no more. */
+static void s42_who_takes_the_place_of_equal_work_does_it_itself(void **state)
 {
     (void)state;
-    static const int64_t steps[] = {-HOUR, HOUR, 10LL * 365 * 24 * HOUR, -10LL * 365 * 24 * HOUR, -SECOND, -SECOND, SECOND};
+    struct accept_args args = with_key(UNIQUE_REPLACE_PENDING);
+    args.work = 7;
+    args.coalesce = true;
+    const char *first = args.id.p;
+    accept_args(&args);
+    args = with_key(UNIQUE_REPLACE_PENDING);
+    args.work = 7;
+    args.coalesce = true;
+    const char *second = args.id.p;
+    accept_args(&args);
+    assert_int_equal(state_of(first), JOB_CANCELLED);
+    assert_int_equal(state_of(second), JOB_READY);
+    struct lease l = start_next();
+    assert_string_equal(l.id, second);
+    finish(&l, FAILURE_NONE);
+    assert_int_equal(state_of(second), JOB_SUCCEEDED);
+}
+
+/* ---- S70: the store is told other times than pass ---- */
+
+static void
+s70_a_clock_that_is_set_revives_no_lease_ends_none_early_and_lets_no_more_start(void **state)
+{
+    (void)state;
+    static const int64_t steps[] = {
+        -HOUR, HOUR, 10LL * 365 * 24 * HOUR, -10LL * 365 * 24 * HOUR, -SECOND, -SECOND, SECOND};
     struct lease dead, l, alive;
     accept_job();
     dead = start_next();
@@ -322,6 +360,7 @@ static const struct CMUnitTest tests[] = {
     S(s40_a_site_that_asks_to_wait_is_left_alone_as_long_and_no_failure_is_charged),
     S(s41_retries_take_a_fifth_of_the_starts_and_a_floor_and_the_rest_waits),
     S(s42_a_unique_key_has_one_live_job_and_each_ending_frees_it),
+    S(s42_who_takes_the_place_of_equal_work_does_it_itself),
     S(s70_a_clock_that_is_set_revives_no_lease_ends_none_early_and_lets_no_more_start),
 };
 RUN_ON_ALL_STORES(tests)

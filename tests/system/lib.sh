@@ -167,6 +167,13 @@ role_pids() { # node | egress | worker | browser | supervisor
         esac
     done
 }
+# All of them at one moment: stopped first, so that none takes over the job of another one on its way.
+kill_workers() {
+    local pids
+    pids=$(role_pids worker)
+    # shellcheck disable=SC2086
+    kill -STOP $pids && kill -KILL $pids
+}
 ours() { pgrep -f "$WORK/state" || true; }
 nothing_left() { [ -z "$(ours)" ] && [ -z "$(ls -A "$WORK/state/run" 2>/dev/null)" ]; }
 

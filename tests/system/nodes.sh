@@ -105,7 +105,7 @@ for ((i = 0; i < JOBS; i++)); do
 done
 
 # What this store does not have says so, and is not to be tried again.
-[ "$(node_call north -o "$WORK/answer" -w '%{http_code}' -H 'Content-Type: application/json' http://fulmar/v1/batches \
+[ "$(node_call north -o "$WORK/answer" -w '%{http_code}' -H 'Content-Type: application/json' -H 'Idempotency-Key: one' http://fulmar/v1/batches \
     -d '{"jobs":[{"kind":"posts","target":"@practice_10"}]}')" = 501 ] && grep -q 'no batches yet' "$WORK/answer" ||
     die "a batch: $(cat "$WORK/answer")"
 

@@ -117,8 +117,7 @@ truth_ids posts @growing_400 | sed -n 2,31p | sort >"$WORK/expected"
 id=$(ask '{"kind":"posts","target":"@growing_400","since_last":true}')
 has_some() { [ "$(job "$id" | jq -r '.counts.posts // 0')" -ge 10 ]; }
 wait_until 20 "the first page is stored" has_some
-# shellcheck disable=SC2046
-kill -KILL $(role_pids worker)
+kill_workers
 wait_job "$id"
 posts_of "$id" | jq -r .id | sort >"$WORK/got"
 cmp -s "$WORK/expected" "$WORK/got" || die "after a killed worker $(wc -l <"$WORK/got") posts, not 30: $(job "$id" | jq -c '{state,end_reason,failure,counts,report}')"

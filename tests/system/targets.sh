@@ -132,9 +132,7 @@ curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/f
 id=$(order '{"kind":"followers","target":"@practice_700"}')
 some_users() { [ "$(job "$id" | jq .counts.users)" -ge 100 ]; }
 wait_until 60 "the first accounts are there" some_users
-# all at one stroke: one by one, the next would have taken the job up
-# shellcheck disable=SC2046
-kill -KILL $(role_pids worker)
+kill_workers
 wait_job "$id" 120
 [ "$(job "$id" | jq -c '[.verdict,.attempts.crashed]')" = '["complete",1]' ] || die "after the kill: $(job "$id" | jq -c '{state,verdict,failure,attempts}')"
 curl -sS "$SITE/truth/followers/practice_700" | jq -cS "$MEMBERS user" | sort >"$WORK/truth"

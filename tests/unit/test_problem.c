@@ -57,7 +57,7 @@ static void every_status_we_send_has_a_title(void **state)
 {
     (void)state;
     static const int sent[] = {400, 403, 404, 405, 409, 413, 415, 421,
-                               422, 429, 500, 502, 503, 504, 507};
+                               422, 429, 500, 501, 502, 503, 504, 507};
     for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++)
         assert_string_not_equal(problem_title(sent[i]), "Error");
     /* So has every error of ours that can become an answer. */

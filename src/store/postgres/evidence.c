@@ -362,7 +362,7 @@ static err retain_work(struct pg *p, void *ctx, struct fault *f)
     struct pg_rows *old;
     int64_t sum = 0;
     size_t gone = 0;
-    err e = read_sum(p, &sum, f);
+    err e = l->bytes > 0 ? read_sum(p, &sum, f) : E_OK;
     bool too_much = l->bytes > 0 && sum > l->bytes;
     int64_t before = l->age_ms > 0 ? r->now_ms - l->age_ms : 0;
     if (!e)

@@ -11,10 +11,10 @@ struct accepting {
     const struct accept_args *args;
     struct lane_name lane;
     struct accept_reply reply;
-    struct job_row live;                    /* that has the unique key */
-    struct job_row successor;               /* that waits for it */
+    struct job_row live;      /* that has the unique key */
+    struct job_row successor; /* that waits for it */
     enum unique_decision unique;
-    bool answered;        /* SQL_FROM of `from` is the result */
+    bool answered;          /* SQL_FROM of `from` is the result */
     int64_t from, waits_on; /* numbers of jobs */
     enum waits_how waits_how;
     enum store_source source;
@@ -65,15 +65,16 @@ static err decide_unique(struct store *s, struct accepting *t, struct fault *f)
         e = accept_find_live(s, tenant, key, true, &t->successor, &facts.successor, f);
     if (e)
         return e;
-    if (!facts.live && facts.successor) { /* waits for another job, and is the live one itself */
+    if (!facts.live &&
+        facts.successor) { /* waits for another job, and is the live one itself */
         t->live = t->successor;
         facts = (struct unique_facts){.live = true};
     }
     facts.state = t->live.state;
     t->unique = unique_decide(t->args->on_conflict, &facts);
     if (t->unique == UNIQUE_REFUSE)
-        return fail(f, E_CONFLICT, "job %s is about the same work and has not ended; it is %s", t->live.id,
-                    job_state_name(t->live.state));
+        return fail(f, E_CONFLICT, "job %s is about the same work and has not ended; it is %s",
+                    t->live.id, job_state_name(t->live.state));
     if (t->unique == UNIQUE_EXISTING) {
         span_copy(span_of(t->live.id), t->reply.id, sizeof t->reply.id);
         t->reply.existing = true;
@@ -115,8 +116,9 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
         db_end(q);
         if (e && e != E_END)
             return e;
-        enum unique_reuse reuse = unique_reuse(&answer, a->max_age_ms > 0 ? a->max_age_ms : -1,
-                                               a->stale_if_error_ms > 0 ? a->stale_if_error_ms : -1);
+        enum unique_reuse reuse =
+            unique_reuse(&answer, a->max_age_ms > 0 ? a->max_age_ms : -1,
+                         a->stale_if_error_ms > 0 ? a->stale_if_error_ms : -1);
         t->answered = reuse != UNIQUE_WORK;
         t->source = reuse == UNIQUE_STALE ? SOURCE_STALE : SOURCE_CACHE;
     }
@@ -126,7 +128,9 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
     if (e)
         return e;
     e = db_step(q, f);
-    if (!e) {
+    bool replaced = !e && t->unique == UNIQUE_REPLACE &&
+                    db_int(q, 0) == t->live.seq; /* it brings nothing */
+    if (!e && !replaced) {
         t->waits_on = db_int(q, 0);
         t->waits_how = WAITS_SHARE;
     }
@@ -178,23 +182,22 @@ static err write_row(struct store *s, const struct accepting *t, enum job_state 
     int64_t run_at = a->run_at_ms > 0 ? a->run_at_ms : now.ms;
     struct lane_name of;
     need(lane_name_parse(span_of(lane->name), &of));
-    return db_run(s->db, SQL_ACCEPT, f, DB_T(a->id), DB_T(a->site), DB_T(a->kind), DB_T(a->target),
-                  DB_I(lane->id), DB_T(a->spec), DB_I(a->limit), DB_I(state), DB_I(a->prio),
-                  DB_I(lane_rank(run_at, a->prio)), DB_I(run_at), DB_I(s->limits.fail_max),
-                  DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max), DB_T(of.tenant),
-                  DB_I(now.ms), DB_I(a->counts), DB_I(a->mark),
-                  DB_T(a->variant.n ? a->variant : SPAN("")),
-                  or_null(clock_of_client(s, least_of(a->expires_ms, a->deadline_ms))),
-                  or_null(clock_of_client(s, a->deadline_ms)),
-                  DB_I(a->attempt_ms), DB_I(a->stall_ms), DB_I(a->needs), DB_I(a->memory_bytes),
-                  db_text_or_null(a->unique_key), a->work ? DB_I(a->work) : DB_NULL,
-                  state == JOB_BLOCKED ? DB_I(t->waits_on) : DB_NULL,
-                  DB_I(state == JOB_BLOCKED ? t->waits_how : WAITS_NOT),
-                  DB_T(a->pool.n ? a->pool : SPAN("")), DB_T(a->pool.n ? a->operation : SPAN("")));
+    return db_run(
+        s->db, SQL_ACCEPT, f, DB_T(a->id), DB_T(a->site), DB_T(a->kind), DB_T(a->target),
+        DB_I(lane->id), DB_T(a->spec), DB_I(a->limit), DB_I(state), DB_I(a->prio),
+        DB_I(lane_rank(run_at, a->prio)), DB_I(run_at), DB_I(s->limits.fail_max),
+        DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max), DB_T(of.tenant), DB_I(now.ms),
+        DB_I(a->counts), DB_I(a->mark), DB_T(a->variant.n ? a->variant : SPAN("")),
+        or_null(clock_of_client(s, least_of(a->expires_ms, a->deadline_ms))),
+        or_null(clock_of_client(s, a->deadline_ms)), DB_I(a->attempt_ms), DB_I(a->stall_ms),
+        DB_I(a->needs), DB_I(a->memory_bytes), db_text_or_null(a->unique_key),
+        a->work ? DB_I(a->work) : DB_NULL, state == JOB_BLOCKED ? DB_I(t->waits_on) : DB_NULL,
+        DB_I(state == JOB_BLOCKED ? t->waits_how : WAITS_NOT),
+        DB_T(a->pool.n ? a->pool : SPAN("")), DB_T(a->pool.n ? a->operation : SPAN("")));
 }
 
-static err write_event(struct store *s, const struct accepting *t, enum job_state state, wall now,
-                       struct fault *f)
+static err write_event(struct store *s, const struct accepting *t, enum job_state state,
+                       wall now, struct fault *f)
 {
     const struct accept_args *a = t->args;
     struct json_w w = event_body(s, state);
@@ -226,10 +229,11 @@ static err answer(struct store *s, const struct accepting *t, wall now, struct f
 static err replace(struct store *s, const struct accepting *t, wall now, struct fault *f)
 {
     if (t->unique == UNIQUE_REPLACE)
-        return job_end_waiting(s, &t->live, JOB_ON_CANCEL, SPAN("a newer request took its place"), now, f);
+        return job_end_waiting(s, &t->live, JOB_ON_CANCEL,
+                               SPAN("a newer request took its place"), now, f);
     if (t->unique == UNIQUE_REPLACE_AFTER)
-        return job_end_waiting(s, &t->successor, JOB_ON_CANCEL, SPAN("a newer request took its place"),
-                               now, f);
+        return job_end_waiting(s, &t->successor, JOB_ON_CANCEL,
+                               SPAN("a newer request took its place"), now, f);
     return E_OK;
 }
 
@@ -237,9 +241,9 @@ static err write_accept(struct store *s, struct accepting *t, wall now, struct f
 {
     const struct accept_args *a = t->args;
     struct store_lane *lane;
-    enum job_state state = t->waits_on             ? JOB_BLOCKED
+    enum job_state state = t->waits_on                              ? JOB_BLOCKED
                            : a->run_at_ms > run_clock_ms(s, 0, now) ? JOB_SCHEDULED
-                                                   : JOB_READY;
+                                                                    : JOB_READY;
     err e = lanes_want(s, a->lane, now, &lane, f);
     if (!e)
         e = replace(s, t, now, f);
@@ -262,12 +266,14 @@ static err write_accept(struct store *s, struct accepting *t, wall now, struct f
 }
 
 /* A job whose pool has nobody who could ever serve it would wait for a person. */
-err accept_check_session(struct store *s, struct span site, struct span pool, wall now, struct fault *f)
+err accept_check_session(struct store *s, struct span site, struct span pool, wall now,
+                         struct fault *f)
 {
     int64_t usable = 1;
     err e = pool.n ? sessions_usable(s, site, pool, now, &usable, f) : E_OK;
     if (!e && !usable)
-        e = fail(f, E_SESSION, "pool %.*s of %.*s has no session that can be used; see: fulmar sessions list",
+        e = fail(f, E_SESSION,
+                 "pool %.*s of %.*s has no session that can be used; see: fulmar sessions list",
                  SP(pool), SP(site));
     return e;
 }
@@ -299,7 +305,7 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
 }
 
 err sqlite_accept(struct store *s, const struct accept_args *args, wall now,
-                 struct accept_reply *out, struct fault *f)
+                  struct accept_reply *out, struct fault *f)
 {
     struct accepting t = {.args = args};
     err e = store_usable(s, f);
@@ -322,4 +328,3 @@ err sqlite_accept(struct store *s, const struct accept_args *args, wall now,
         *out = t.reply;
     return e;
 }
-

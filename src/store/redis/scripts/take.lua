@@ -62,8 +62,10 @@ function M.take(a)
             end
         end
         if not answer and a[24] == '1' then
-            leader = M.live_work(work)
-            how = WAITS_SHARE
+            leader, how = M.live_work(work), WAITS_SHARE
+            if leader == replaces then -- it brings nothing
+                leader = nil
+            end
         end
     end
     if M.is_full() then
