@@ -113,7 +113,8 @@ run: build ## run the service in the foreground
 reference: $(OUT)/tools/reference ## write the reference pages that come from tables
 	@for page in failures settings metrics; do $(OUT)/tools/reference $$page >docs/reference/$$page.md; done
 
-lint: build $(OUT)/tools/reference $(OUT)/tools/simulate ## floors, sizes, unused code, self-contained headers, man pages, scripts, clang-tidy
+lint: build $(OUT)/tools/reference $(OUT)/tools/simulate ## format, floors, sizes, unused code, self-contained headers, man pages, scripts, clang-tidy
+	@find src practice tests bench tools -name '*.[ch]' -o -name '*.cc' | xargs clang-format --dry-run -Werror && echo "format: ok"
 	@tools/floors.sh
 	@tools/unused.sh $(OUT)
 	@tools/sizes.sh
@@ -130,7 +131,7 @@ tidy: ## clang-tidy over src and practice
 	@find src practice -name '*.c' | sort | xargs -P $$(nproc) -n 4 tools/tidy.sh && echo "tidy: ok"
 
 fmt: ## format the sources
-	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+	find src practice tests bench tools -name '*.[ch]' -o -name '*.cc' | xargs clang-format -i
 
 unit: $(UNITS) ## unit tests (T=name: only those)
 	@tests/run.sh $(UNITS)

@@ -119,8 +119,8 @@ int main(int argc, char **argv)
     double peak = (double)usage.ru_maxrss * 1024;
     printf("program=extract answers=%.0f mb=%.1f seconds=%.2f mb_per_s=%.0f posts_per_s=%.0f "
            "users_per_s=%.0f peak_mb=%.0f peak_of_input=%.2f\n",
-           t.answers, t.bytes / 1e6, took, t.bytes / 1e6 / took, t.posts / took,
-           t.users / took, peak / 1e6, peak / t.bytes);
+           t.answers, t.bytes / 1e6, took, t.bytes / 1e6 / took, t.posts / took, t.users / took,
+           peak / 1e6, peak / t.bytes);
     arena_free(&arena);
     reader_free(&reader);
     pack_close(&pack);

@@ -42,11 +42,19 @@ static void add_jobs(const char *lane, int64_t count, bool ended)
         if (i % GROUP == 0)
             need_ok(store_begin(store, &f), &f);
         snprintf(id, sizeof id, "job_%012lld", (long long)serial++);
-        struct accept_args args = {.id = span_of(id), .site = SPAN("x"), .kind = SPAN("posts"), .target = SPAN("nasa"),
-                                   .lane = span_of(lane), .spec = SPAN("{\"limit\":500}"), .limit = 500, .prio = 5};
+        struct accept_args args = {.id = span_of(id),
+                                   .site = SPAN("x"),
+                                   .kind = SPAN("posts"),
+                                   .target = SPAN("nasa"),
+                                   .lane = span_of(lane),
+                                   .spec = SPAN("{\"limit\":500}"),
+                                   .limit = 500,
+                                   .prio = 5};
         need_ok(store_accept(store, &args, (wall){T0}, &reply, &f), &f);
         if (ended)
-            need_ok(store_cancel(store, &(struct cancel_args){.id = span_of(id)}, (wall){T0}, &gone, &f), &f);
+            need_ok(store_cancel(store, &(struct cancel_args){.id = span_of(id)}, (wall){T0},
+                                 &gone, &f),
+                    &f);
         if (i % GROUP == GROUP - 1 || i + 1 == count)
             need_ok(store_commit(store, &f), &f);
     }
@@ -97,12 +105,17 @@ static void measure(const char *beside, int64_t count)
         struct lease l;
         struct finish_reply r;
         int64_t began = now_ns();
-        need_ok(store_reserve(store, &(struct reserve_args){.worker = SPAN("w"), .random = (uint64_t)i + 1, .needs = NEEDS_PAGE},
+        need_ok(store_reserve(store,
+                              &(struct reserve_args){.worker = SPAN("w"),
+                                                     .random = (uint64_t)i + 1,
+                                                     .needs = NEEDS_PAGE},
                               (wall){T0}, a, &l, &f),
                 &f);
         times_ns[i] = now_ns() - began;
         need_ok(store_finish(store,
-                             &(struct finish_args){.id = span_of(l.id), .nonce = l.nonce, .verdict = VERDICT_COMPLETE},
+                             &(struct finish_args){.id = span_of(l.id),
+                                                   .nonce = l.nonce,
+                                                   .verdict = VERDICT_COMPLETE},
                              (wall){T0}, &r, &f),
                 &f);
         arena_reset(a);
@@ -110,7 +123,8 @@ static void measure(const char *beside, int64_t count)
     need_ok(store_commit(store, &f), &f);
     qsort(times_ns, STARTS, sizeof *times_ns, by_size);
     printf("%-28s  %9lld  %8.1f  %8.1f  %8.1f  %9.1f\n", beside, (long long)count,
-           (double)times_ns[STARTS / 2] / 1000, (double)times_ns[STARTS * 99 / 100] / 1000, file_mb(), memory_mb());
+           (double)times_ns[STARTS / 2] / 1000, (double)times_ns[STARTS * 99 / 100] / 1000,
+           file_mb(), memory_mb());
     fflush(stdout);
     arena_free(&a);
 }
@@ -127,18 +141,30 @@ int main(int argc, char **argv)
 {
     struct fault f = {0};
     int64_t percent = argc > 2 ? strtoll(argv[2], NULL, 10) : 100;
-    struct store_limits limits = {.ready_max = INT64_MAX, .fail_max = 5, .crash_max = 2, .throttle_max = 50,
-                                  .retry_base_ms = 2000, .retry_cap_ms = 300000, .retry_floor = 20, .retry_percent = 20,
-                                  .lane_max_active = 16, .lane_burst = 1, .lease_ms = 15000};
+    struct store_limits limits = {.ready_max = INT64_MAX,
+                                  .fail_max = 5,
+                                  .crash_max = 2,
+                                  .throttle_max = 50,
+                                  .retry_base_ms = 2000,
+                                  .retry_cap_ms = 300000,
+                                  .retry_floor = 20,
+                                  .retry_percent = 20,
+                                  .lane_max_active = 16,
+                                  .lane_burst = 1,
+                                  .lease_ms = 15000};
     snprintf(dir, sizeof dir, "%s/fulmar-bench-XXXXXX", argc > 1 ? argv[1] : ".");
     if (!mkdtemp(dir)) {
         perror(dir);
         return 1;
     }
     need_ok(store_open(&store, dir, &limits, 7, (wall){T0}, &f), &f);
-    printf("%-28s  %9s  %8s  %8s  %8s  %9s\n", "reserve beside", "jobs", "p50 us", "p99 us", "files MB", "memory MB");
+    printf("%-28s  %9s  %8s  %8s  %8s  %9s\n", "reserve beside", "jobs", "p50 us", "p99 us",
+           "files MB", "memory MB");
     measure("nothing", 0);
-    struct lane_change pause = {.name = SPAN("default/blocked/normal"), .act = LANE_ACT_PAUSE, .by = SPAN("bench"), .why = SPAN("bench")};
+    struct lane_change pause = {.name = SPAN("default/blocked/normal"),
+                                .act = LANE_ACT_PAUSE,
+                                .by = SPAN("bench"),
+                                .why = SPAN("bench")};
     need_ok(store_begin(store, &f), &f);
     need_ok(store_lane_change(store, &pause, (wall){T0}, &f), &f);
     need_ok(store_commit(store, &f), &f);

@@ -19,7 +19,14 @@
 #include "store/sqlite/schema.h"
 #include "store/sqlite/sql.h"
 
-enum { CALLERS_MAX = 256, RUN_MS = 600, TURNS = 5, PACED_MS = 10000, PACE_US = 5000, LATENCIES_MAX = 1 << 20 };
+enum {
+    CALLERS_MAX = 256,
+    RUN_MS = 600,
+    TURNS = 5,
+    PACED_MS = 10000,
+    PACE_US = 5000,
+    LATENCIES_MAX = 1 << 20
+};
 
 struct caller {
     struct store_op op;
@@ -95,12 +102,16 @@ static void raw_open(struct raw_db *r, const char *dir, enum raw kind)
 {
     char path[300];
     snprintf(path, sizeof path, "%s/raw-%d.db", dir, (int)kind);
-    if (sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL))
+    if (sqlite3_open_v2(path, &r->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL))
         exit(1);
-    run_sql(r->db, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                   "PRAGMA cache_size=-16384; PRAGMA foreign_keys=OFF; PRAGMA wal_autocheckpoint=8192");
+    run_sql(
+        r->db,
+        "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        "PRAGMA cache_size=-16384; PRAGMA foreign_keys=OFF; PRAGMA wal_autocheckpoint=8192");
     if (kind == RAW_JOB) {
-        run_sql(r->db, SCHEMA_SQL "INSERT INTO lanes(lane_id,name,weight) VALUES(1,'default/x/normal',3)");
+        run_sql(r->db, SCHEMA_SQL
+                "INSERT INTO lanes(lane_id,name,weight) VALUES(1,'default/x/normal',3)");
         prepare(r, texts[SQL_ACCEPT], &r->insert);
         prepare(r, texts[SQL_EVENT_ADD], &r->event);
     } else {
@@ -133,9 +144,11 @@ static void text(sqlite3_stmt *s, int place, const char *value)
 /* The values that accepts below have, in the order of SQL_ACCEPT. */
 static void insert_job(struct raw_db *r, const char *id, int64_t now_ms)
 {
-    static const char *const texts_at[] = {[2] = "x", [3] = "posts", [4] = "nasa", [6] = "{\"limit\":500}",
-                                           [15] = "default", [19] = "", [30] = "", [31] = ""};
-    static const int64_t numbers[32] = {[5] = 1, [7] = 500, [8] = JOB_READY, [9] = 5, [12] = 5, [13] = 2, [14] = 50};
+    static const char *const texts_at[] = {
+        [2] = "x",        [3] = "posts", [4] = "nasa", [6] = "{\"limit\":500}",
+        [15] = "default", [19] = "",     [30] = "",    [31] = ""};
+    static const int64_t numbers[32] = {
+        [5] = 1, [7] = 500, [8] = JOB_READY, [9] = 5, [12] = 5, [13] = 2, [14] = 50};
     for (int i = 2; i < 32; i++) {
         if (texts_at[i])
             text(r->insert, i, texts_at[i]);
@@ -150,7 +163,9 @@ static void insert_job(struct raw_db *r, const char *id, int64_t now_ms)
     sqlite3_bind_int64(r->event, 2, 1);
     text(r->event, 3, "job.accepted");
     sqlite3_bind_int64(r->event, 4, now_ms);
-    text(r->event, 5, "{\"state\":\"ready\",\"site\":\"x\",\"kind\":\"posts\",\"target\":\"nasa\",\"limit\":500}");
+    text(
+        r->event, 5,
+        "{\"state\":\"ready\",\"site\":\"x\",\"kind\":\"posts\",\"target\":\"nasa\",\"limit\":500}");
     step(r->event);
 }
 
@@ -329,7 +344,8 @@ static double larger(double a, double b)
 }
 
 /* raw: NULL: there is nothing to compare with. */
-static void measure(const char *what, int callers, void (*begin)(struct caller *c), struct raw_db *raw)
+static void measure(const char *what, int callers, void (*begin)(struct caller *c),
+                    struct raw_db *raw)
 {
     double rows[RAWS] = {0};
     struct turn best = {0};
@@ -339,11 +355,12 @@ static void measure(const char *what, int callers, void (*begin)(struct caller *
         struct turn t = take_turn(callers, begin);
         best = t.per_second > best.per_second ? t : best;
     }
-    printf("%-16s  %7d  %10.0f  %10.1f  %8.2f  %8.2f", what, callers, best.per_second, best.per_commit, best.p50_ms,
-           best.p99_ms);
+    printf("%-16s  %7d  %10.0f  %10.1f  %8.2f  %8.2f", what, callers, best.per_second,
+           best.per_commit, best.p50_ms, best.p99_ms);
     if (raw)
-        printf("  %10.0f  %5.0f %%  %10.0f  %5.0f %%", rows[RAW_JOB], 100 * best.per_second / rows[RAW_JOB],
-               rows[RAW_PLAIN], 100 * best.per_second / rows[RAW_PLAIN]);
+        printf("  %10.0f  %5.0f %%  %10.0f  %5.0f %%", rows[RAW_JOB],
+               100 * best.per_second / rows[RAW_JOB], rows[RAW_PLAIN],
+               100 * best.per_second / rows[RAW_PLAIN]);
     printf("\n");
     fflush(stdout);
 }
@@ -396,9 +413,10 @@ static void pace(void)
         collect(1);
     }
     qsort(latencies_us, (size_t)latency_count, sizeof *latencies_us, by_size);
-    printf("from accept to start at %d jobs a second: %lld jobs, p50 %.2f ms, p99 %.2f ms, longest %.2f ms",
-           1000000 / PACE_US, (long long)latency_count, latency_ms(50), latency_ms(99),
-           (double)latencies_us[latency_count - 1] / 1000);
+    printf(
+        "from accept to start at %d jobs a second: %lld jobs, p50 %.2f ms, p99 %.2f ms, longest %.2f ms",
+        1000000 / PACE_US, (long long)latency_count, latency_ms(50), latency_ms(99),
+        (double)latencies_us[latency_count - 1] / 1000);
     if (left_out)
         printf(", %lld left out: not kept up with", (long long)left_out);
     printf("\n");
@@ -451,7 +469,9 @@ int main(int argc, char **argv)
     struct raw_db raw[RAWS] = {0};
     for (int k = 0; k < RAWS; k++)
         raw_open(&raw[k], dir, (enum raw)k);
-    printf("\n%-16s  callers  per second  per commit    p50 ms    p99 ms    a job's rows       plain rows\n", "");
+    printf(
+        "\n%-16s  callers  per second  per commit    p50 ms    p99 ms    a job's rows       plain rows\n",
+        "");
     for (int i = 0; i < 3; i++)
         measure("accepts", callers[i], begin_accepts, raw);
     for (int i = 0; i < 3; i++)

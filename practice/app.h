@@ -17,10 +17,10 @@ struct app_op {
 };
 struct app_meta {
     bool logged_in;
-    bool drift; /* the test ids of posts have other names */
-    int mutation; /* of the page (mutate.h): one test id has another name; 0 none */
-    bool guest; /* visitors are shown posts without their threads */
-    bool alert; /* a dialog opens before anything else */
+    bool drift;               /* the test ids of posts have other names */
+    int mutation;             /* of the page (mutate.h): one test id has another name; 0 none */
+    bool guest;               /* visitors are shown posts without their threads */
+    bool alert;               /* a dialog opens before anything else */
     bool renamed;             /* the calls of the API have other names */
     bool pictures_far;        /* at the addresses of the real site */
     int64_t pictures_late_ms; /* a sign that they are loading stands in their place so long */

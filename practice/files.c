@@ -21,8 +21,9 @@ static enum file_outcome draw(uint64_t key)
     static const struct {
         unsigned below;
         enum file_outcome outcome;
-    } shares[] = {{5, FILE_missing}, {10, FILE_no_orig}, {14, FILE_too_large}, {17, FILE_html},
-                  {20, FILE_pretends}, {27, FILE_cut}, {29, FILE_slow}, {32, FILE_limited}};
+    } shares[] = {{5, FILE_missing}, {10, FILE_no_orig},  {14, FILE_too_large},
+                  {17, FILE_html},   {20, FILE_pretends}, {27, FILE_cut},
+                  {29, FILE_slow},   {32, FILE_limited}};
     unsigned of = (unsigned)(model_mix(key, 0x0ffe, 1) % 100);
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
         if (of < shares[i].below)
@@ -93,7 +94,9 @@ static struct span front_of(const struct practice_file *file)
     if (strcmp(file->type, "image/png") == 0)
         return (struct span){"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16};
     if (strcmp(file->type, "video/mp4") == 0)
-        return (struct span){"\0\0\0\x18" "ftypmp42\0\0\0\0mp42isom", 24};
+        return (struct span){"\0\0\0\x18"
+                             "ftypmp42\0\0\0\0mp42isom",
+                             24};
     return (struct span){"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0", 20};
 }
 

@@ -188,7 +188,8 @@ static void put_user_newest(struct answer *an, const struct account *a, const st
     put_number_object(an, "action_counts", "favorites_count", p->likes, NULL, 0);
     put_number_object(an, "relationship_counts", "followers", p->followers, "following",
                       p->following);
-    put_number_object(an, "tweet_counts", "media_tweets", p->media, "tweets", a->posts.count - a->first);
+    put_number_object(an, "tweet_counts", "media_tweets", p->media, "tweets",
+                      a->posts.count - a->first);
     if (p->banner.p) {
         json_key(w, "banner");
         json_open(w);
@@ -840,8 +841,8 @@ static void put_cursor_content(struct answer *an, const char *type, const char *
 
 void graphql_put_cursor_entry(struct answer *an, const char *type, const char *value)
 {
-    graphql_open_entry(an, arena_fmt(an->arena, "cursor-%s-%lld", type[0] == 'T' ? "top" : "bottom",
-                             (long long)an->sort));
+    graphql_open_entry(an, arena_fmt(an->arena, "cursor-%s-%lld",
+                                     type[0] == 'T' ? "top" : "bottom", (long long)an->sort));
     put_cursor_content(an, type, value);
     graphql_close_entry(an);
 }
@@ -987,7 +988,7 @@ bool graphql_cursor_parse(struct span text, uint64_t key, struct place *out)
 }
 
 bool graphql_page_is_empty(const struct spoil *spoil, const struct model *m, uint64_t key,
-                          struct place at)
+                           struct place at)
 {
     if (spoil->empty_always)
         return true;
@@ -999,7 +1000,7 @@ bool graphql_page_is_empty(const struct spoil *spoil, const struct model *m, uin
 /* ---- documents ---- */
 
 void graphql_init(struct answer *an, const struct model *m, const struct spoil *spoil,
-                        struct buf *out)
+                  struct buf *out)
 {
     *an = (struct answer){
         .w = json_w(out), .model = m, .spoil = spoil, .arena = arena_new(ARENA_MAX)};
@@ -1128,7 +1129,8 @@ static void put_pin(struct answer *an, const struct account *a)
     json_open(&an->w);
     json_kv_cstr(&an->w, "type", "TimelinePinEntry");
     json_key(&an->w, "entry");
-    graphql_put_tweet_entry(an, model_post(an->model, a, (uint32_t)a->pinned, an->arena), ROLE_PINNED);
+    graphql_put_tweet_entry(an, model_post(an->model, a, (uint32_t)a->pinned, an->arena),
+                            ROLE_PINNED);
     json_close(&an->w);
 }
 
@@ -1150,7 +1152,8 @@ static void put_timeline_posts(struct answer *an, const struct account *a, uint3
 /* What a visitor without a session is shown of an account: the best liked of its newest posts, best first,
  * and after these pages with only a cursor. */
 enum { GUEST_POSTS = 10, GUEST_LOOKS = 200 };
-static void put_guest_timeline(struct answer *an, const struct account *a, struct place at, bool first)
+static void put_guest_timeline(struct answer *an, const struct account *a, struct place at,
+                               bool first)
 {
     const struct post *best[GUEST_POSTS] = {NULL};
     uint32_t count = a->state == ACCOUNT_OPEN ? a->posts.count : 0;
@@ -1213,7 +1216,8 @@ static void put_user_timeline(struct answer *an, const struct account *a, struct
     graphql_put_cursor_entry(an, "Bottom", graphql_cursor_text(an, a->posts.key, 'B', next));
     graphql_close_entries(an);
     bool past_end = at.index >= count && !empty && a->end != END_REPEATS;
-    bool with_last = a->end == END_SAID_WITH_LAST && end > at.index && from == at.index && end == count;
+    bool with_last =
+        a->end == END_SAID_WITH_LAST && end > at.index && from == at.index && end == count;
     if (a->state == ACCOUNT_OPEN && (past_end || with_last))
         graphql_put_bare_instruction(an, "TimelineTerminateTimeline", "Bottom");
     close_timeline(an);
@@ -1333,7 +1337,8 @@ static void put_search(struct answer *an, const struct search *s, bool top, uint
     if (!empty) {
         if (first && top && s->past > s->first)
             graphql_put_people(an, "toptabsrpusermodule", "People", key);
-        bool again = at.index > 0 && (an->spoil->repeat || (an->spoil->stall && at.index >= an->spoil->stall));
+        bool again = at.index > 0 &&
+                     (an->spoil->repeat || (an->spoil->stall && at.index >= an->spoil->stall));
         uint32_t from = !again ? at.index : at.index > PAGE_POSTS ? at.index - PAGE_POSTS : 0;
         uint32_t after = put_results(an, s, top, from);
         next = again || after == at.index ? at : (struct place){after, 0};

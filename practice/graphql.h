@@ -15,8 +15,8 @@ struct spoil {
     uint32_t stall;    /* a search does so for ever after so many results; 0: it does not */
     bool empty_always; /* no posts, and a live cursor, for ever */
     bool drift;        /* members renamed */
-    bool guest;        /* nobody is logged in: of a timeline the best liked posts, and no more */
-    bool long_cursor;  /* cursors of 400 000 bytes */
+    bool guest;       /* nobody is logged in: of a timeline the best liked posts, and no more */
+    bool long_cursor; /* cursors of 400 000 bytes */
 };
 
 int graphql_user(const struct model *m, struct span handle, struct buf *out);

@@ -32,7 +32,8 @@ static void close_frame(struct answer *an, const char *const *members)
 }
 
 static const char *const of_user[] = {"user", "result", "timeline", "timeline", NULL};
-static const char *const of_search[] = {"search_by_raw_query", "search_timeline", "timeline", NULL};
+static const char *const of_search[] = {"search_by_raw_query", "search_timeline", "timeline",
+                                        NULL};
 static const char *const of_list[] = {"list", "tweets_timeline", "timeline", NULL};
 static const char *const of_community[] = {"communityResults", "result",
                                            "ranked_community_timeline", "timeline", NULL};
@@ -75,7 +76,8 @@ static void put_cursors(struct answer *an, const struct page *p)
     graphql_put_cursor_entry(an, "Bottom", graphql_cursor_text(an, p->key, 'B', p->next));
 }
 
-static void put_end(struct answer *an, const struct page *p, uint32_t count, enum timeline_end end)
+static void put_end(struct answer *an, const struct page *p, uint32_t count,
+                    enum timeline_end end)
 {
     bool past = p->at.index >= count, last = p->next.index >= count && !past;
     if (p->empty || end == END_REPEATS || !(past || (last && end == END_SAID_WITH_LAST)))
@@ -132,7 +134,8 @@ static void close_item(struct answer *an)
     json_close(&an->w);
 }
 
-static const char *item_name(struct answer *an, const char *module, const char *what, uint64_t id)
+static const char *item_name(struct answer *an, const char *module, const char *what,
+                             uint64_t id)
 {
     return arena_fmt(an->arena, "%s-%s-%llu", module, what, (unsigned long long)id);
 }
@@ -140,7 +143,8 @@ static const char *item_name(struct answer *an, const char *module, const char *
 static void put_item(struct answer *an, const char *module, const struct post *p,
                      enum tweet_role role)
 {
-    open_item(an, item_name(an, module, role == ROLE_PROMOTED ? "promoted-tweet" : "tweet", p->id));
+    open_item(an,
+              item_name(an, module, role == ROLE_PROMOTED ? "promoted-tweet" : "tweet", p->id));
     graphql_put_tweet_item(an, p, role);
     close_item(an);
 }
@@ -293,7 +297,8 @@ int graphql_media(const struct model *m, uint64_t user_id, struct span cursor,
     if (!page_begin(&an, &p, model_mix(a.posts.key, 0xa2, 0), cursor))
         status = bad_cursor(out);
     else
-        put_grid(&an, &(struct grid){.account = &a, .module = "profile-grid-0"}, &p, of_user, a.end);
+        put_grid(&an, &(struct grid){.account = &a, .module = "profile-grid-0"}, &p, of_user,
+                 a.end);
 out:
     graphql_fini(&an);
     return status;
@@ -301,7 +306,8 @@ out:
 
 /* ---- rows of accounts ---- */
 
-static void put_user_entry(struct answer *an, const struct account *a, bool there, bool promoted)
+static void put_user_entry(struct answer *an, const struct account *a, bool there,
+                           bool promoted)
 {
     struct json_w *w = &an->w;
     graphql_open_entry(an, arena_fmt(an->arena, "user-%llu", (unsigned long long)a->id));
@@ -559,7 +565,8 @@ static void put_cursor_item(struct answer *an, const char *type, const char *val
 static void put_gone_branch(struct answer *an, uint64_t id)
 {
     struct json_w *w = &an->w;
-    const char *module = arena_fmt(an->arena, "conversationthread-%llu", (unsigned long long)id);
+    const char *module =
+        arena_fmt(an->arena, "conversationthread-%llu", (unsigned long long)id);
     open_module(an, module, "VerticalConversation");
     open_item(an, item_name(an, module, "tombstone", id));
     if (id % 2) {
@@ -591,7 +598,8 @@ static void put_branch_items(struct answer *an, const struct thread *t, uint64_t
 {
     uint32_t length = lists_branch_length(t, branch), given = 0;
     for (; depth <= length && given < PAGE_ANSWERS; depth++, given++) {
-        put_item(an, module, lists_branch_post(an->model, t, branch, depth, an->arena), ROLE_NORMAL);
+        put_item(an, module, lists_branch_post(an->model, t, branch, depth, an->arena),
+                 ROLE_NORMAL);
         if (branch % 11 == 4 && depth == 1)
             put_item(an, module, lists_branch_post(an->model, t, branch + 1000, 1, an->arena),
                      ROLE_PROMOTED);
@@ -616,7 +624,8 @@ static void put_branch(struct answer *an, const struct thread *t, uint64_t key, 
         put_gone_branch(an, id);
         return;
     }
-    const char *module = arena_fmt(an->arena, "conversationthread-%llu", (unsigned long long)id);
+    const char *module =
+        arena_fmt(an->arena, "conversationthread-%llu", (unsigned long long)id);
     open_module(an, module, "VerticalConversation");
     put_branch_items(an, t, key, module, branch, 1);
     close_module(an);
@@ -631,7 +640,8 @@ static uint32_t branches_end(const struct thread *t, uint32_t at)
     return end < t->branches ? end : t->branches;
 }
 
-static void put_more_branches(struct answer *an, const struct thread *t, uint64_t key, uint32_t at)
+static void put_more_branches(struct answer *an, const struct thread *t, uint64_t key,
+                              uint32_t at)
 {
     const char *value = graphql_cursor_text(an, key, 'B', (struct place){at, 0});
     bool hidden = at == t->hidden_from;
@@ -725,11 +735,12 @@ static void put_shut_thread(struct answer *an, const struct account *a, uint64_t
         json_close(&an->w);
         close_tweet_entry(an);
     } else {
-        put_gone_entry(an, id,
-                       a->state == ACCOUNT_SUSPENDED
-                           ? "This Post is from a suspended account. Learn more"
-                           : "You\xe2\x80\x99re unable to view this Post because this account owner "
-                             "limits who can view their Posts. Learn more");
+        put_gone_entry(
+            an, id,
+            a->state == ACCOUNT_SUSPENDED
+                ? "This Post is from a suspended account. Learn more"
+                : "You\xe2\x80\x99re unable to view this Post because this account owner "
+                  "limits who can view their Posts. Learn more");
     }
     graphql_close_entries(an);
     close_frame(an, of_thread);
@@ -752,7 +763,8 @@ int graphql_thread(const struct model *m, uint64_t id, struct span cursor,
     if (!model_status(m, id, &a, &index))
         return no_status(out);
     if (a.state == ACCOUNT_PROTECTED && (id >> 22) % 2) {
-        graphql_error(out, 179, "Sorry, you are not authorized to see this status.", "Permissions");
+        graphql_error(out, 179, "Sorry, you are not authorized to see this status.",
+                      "Permissions");
         return 200;
     }
     struct answer an;
@@ -797,8 +809,7 @@ int graphql_post_alone(const struct model *m, uint64_t id, const struct spoil *s
     } else {
         json_open(&an.w);
         json_kv_cstr(&an.w, "__typename", "TweetUnavailable");
-        json_kv_cstr(&an.w, "reason",
-                     a.state == ACCOUNT_SUSPENDED ? "Suspended" : "Protected");
+        json_kv_cstr(&an.w, "reason", a.state == ACCOUNT_SUSPENDED ? "Suspended" : "Protected");
         json_close(&an.w);
     }
     json_close(&an.w);

@@ -57,8 +57,9 @@ static int64_t calls_of(const struct limits *l, struct span op)
     static const struct {
         const char *op;
         int64_t calls;
-    } table[] = {{"UserTweets", 50},        {"UserTweetsAndReplies", 50}, {"SearchTimeline", 50},
-                 {"Followers", 50},         {"UserByScreenName", 95},     {"TweetDetail", 150},
+    } table[] = {{"UserTweets", 50},          {"UserTweetsAndReplies", 50},
+                 {"SearchTimeline", 50},      {"Followers", 50},
+                 {"UserByScreenName", 95},    {"TweetDetail", 150},
                  {"TweetResultByRestId", 150}};
     for (size_t i = 0; l->calls == LIMITS_OF_SITE && i < sizeof table / sizeof *table; i++)
         if (span_is(op, table[i].op))
@@ -66,7 +67,8 @@ static int64_t calls_of(const struct limits *l, struct span op)
     return l->calls == LIMITS_OF_SITE ? OPEN_LIMIT : l->calls;
 }
 
-bool limits_take(struct limits *l, struct span op, uint64_t key, wall now, struct limit_state *out_state)
+bool limits_take(struct limits *l, struct span op, uint64_t key, wall now,
+                 struct limit_state *out_state)
 {
     int64_t calls = calls_of(l, op);
     int64_t now_s = now.ms / 1000;

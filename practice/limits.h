@@ -17,4 +17,5 @@ struct limit_state {
     int64_t reset_s; /* Unix time */
 };
 /* Counts one call under `key`; false when it was one too many. */
-bool limits_take(struct limits *l, struct span op, uint64_t key, wall now, struct limit_state *out_state);
+bool limits_take(struct limits *l, struct span op, uint64_t key, wall now,
+                 struct limit_state *out_state);

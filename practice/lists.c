@@ -58,8 +58,8 @@ bool lists_account(const struct model *m, const struct crowd *c, uint32_t index,
     static const uint32_t odd[] = {1, 3, 7, 9};
     need(index < c->count);
     uint64_t step = (c->key >> 8) % 9999 * 10 + odd[c->key & 3];
-    model_account_number(m, (uint32_t)((c->key % ACCOUNTS_NUMBERED + index * step) % ACCOUNTS_NUMBERED),
-                         out);
+    model_account_number(
+        m, (uint32_t)((c->key % ACCOUNTS_NUMBERED + index * step) % ACCOUNTS_NUMBERED), out);
     return model_mix(c->key, SALT_GONE, index) % 61 != 7;
 }
 
@@ -122,8 +122,8 @@ const struct post *lists_branch_post(const struct model *m, const struct thread 
         struct stream s = {.key = key,
                            .step_ms = 1000,
                            .count = 1,
-                           .newest_ms = t->focal->ms +
-                                        60000 * ((int64_t)branch * (BRANCH_MAX + 1) + k)};
+                           .newest_ms =
+                               t->focal->ms + 60000 * ((int64_t)branch * (BRANCH_MAX + 1) + k)};
         parent = model_answer(m, &author, &s, parent, t->focal->conversation_id, arena);
     }
     return parent;

@@ -9,7 +9,9 @@ struct crowd {
     uint64_t key;
     uint32_t count;
 };
-enum { CROWD_MAX = 3000 }; /* the site shows no more of an account that is not named after a number */
+enum {
+    CROWD_MAX = 3000
+}; /* the site shows no more of an account that is not named after a number */
 struct crowd lists_followers(const struct model *m, const struct account *a);
 struct crowd lists_following(const struct model *m, const struct account *a);
 /* As many people as the search has posts, at most CROWD_MAX. */

@@ -173,8 +173,10 @@ static void take_option(struct command *c, int argc, char **argv, int *at)
 
 static void read_command(struct command *c, int argc, char **argv)
 {
-    *c = (struct command){
-        .limit = -1, .server = {.host = "127.0.0.1", .threads = 2, .model = {.seed = 1, .layout = LAYOUT_L3}}};
+    *c = (struct command){.limit = -1,
+                          .server = {.host = "127.0.0.1",
+                                     .threads = 2,
+                                     .model = {.seed = 1, .layout = LAYOUT_L3}}};
     int words = 0;
     for (int i = 1; i < argc; i++) {
         struct span word = span_of(argv[i]);
@@ -197,7 +199,8 @@ static void read_command(struct command *c, int argc, char **argv)
             usage("unexpected '%s'; put a search with spaces in quotes", argv[i]);
     }
     if (words == 1)
-        usage("truth needs to know of what: posts, followers, thread, hashtag, search, user, …");
+        usage(
+            "truth needs to know of what: posts, followers, thread, hashtag, search, user, …");
 }
 
 /* ---- truth ---- */
@@ -227,8 +230,7 @@ static int print_accounts(const struct command *c)
 
 static int not_found(struct span what)
 {
-    fprintf(stderr,
-            "fulmar-practice: there is no '%.*s' in this world; see: truth accounts\n",
+    fprintf(stderr, "fulmar-practice: there is no '%.*s' in this world; see: truth accounts\n",
             SP(what));
     return EXIT_NOT_FOUND;
 }
@@ -299,9 +301,10 @@ static int run_truth(const struct command *c)
     if (open_list(c, kind, what, &t, &found))
         return found ? print_list(&t) : not_found(what);
     if (!span_is(kind, "posts"))
-        usage("truth of '%s'? There are posts, replies, media, followers, following, list, community, "
-              "thread, hashtag, search, user, accounts",
-              c->truth_kind);
+        usage(
+            "truth of '%s'? There are posts, replies, media, followers, following, list, community, "
+            "thread, hashtag, search, user, accounts",
+            c->truth_kind);
     if (!truth_open_posts(&t, &c->server.model, what, c->limit))
         return not_found(what);
     return print_list(&t);

@@ -33,7 +33,8 @@ static void write_hex(uint64_t seed, uint64_t what, unsigned member, char *out, 
 }
 
 /* auth_token and ct0 of a member. */
-static void member_cookies(const struct members *m, unsigned member, char token[MEMBER_TOKEN], char csrf[MEMBER_CSRF])
+static void member_cookies(const struct members *m, unsigned member, char token[MEMBER_TOKEN],
+                           char csrf[MEMBER_CSRF])
 {
     write_hex(m->seed, 0x70cea000, member, token, MEMBER_TOKEN);
     write_hex(m->seed, 0xc5f00000, member, csrf, MEMBER_CSRF);
@@ -50,7 +51,8 @@ unsigned member_of(const struct members *m, struct span token)
     return MEMBERS;
 }
 
-enum member_answer member_ask(const struct members *m, struct span token, struct span csrf_cookie, struct span csrf_header)
+enum member_answer member_ask(const struct members *m, struct span token,
+                              struct span csrf_cookie, struct span csrf_header)
 {
     char own[MEMBER_TOKEN], csrf[MEMBER_CSRF];
     if (!token.n)
@@ -68,10 +70,12 @@ enum member_answer member_ask(const struct members *m, struct span token, struct
         break;
     }
     member_cookies(m, member, own, csrf);
-    return span_is(csrf_cookie, csrf) && span_eq(csrf_cookie, csrf_header) ? MEMBER_IN : MEMBER_WRONG_CSRF;
+    return span_is(csrf_cookie, csrf) && span_eq(csrf_cookie, csrf_header) ? MEMBER_IN
+                                                                           : MEMBER_WRONG_CSRF;
 }
 
-static void put_json(struct json_w *w, const char *name, const char *value, struct span host, bool http_only)
+static void put_json(struct json_w *w, const char *name, const char *value, struct span host,
+                     bool http_only)
 {
     json_open(w);
     json_kv_text(w, "domain", host);
@@ -86,7 +90,8 @@ static void put_json(struct json_w *w, const char *name, const char *value, stru
     json_close(w);
 }
 
-bool member_export(const struct members *m, unsigned member, struct span form, struct span host, struct buf *out)
+bool member_export(const struct members *m, unsigned member, struct span form, struct span host,
+                   struct buf *out)
 {
     char token[MEMBER_TOKEN], csrf[MEMBER_CSRF];
     struct json_w w = json_w(out);
@@ -94,9 +99,11 @@ bool member_export(const struct members *m, unsigned member, struct span form, s
     if (span_is(form, "header")) {
         buf_fmt(out, "auth_token=%s; ct0=%s; lang=en\n", token, csrf);
     } else if (span_is(form, "netscape")) {
-        buf_fmt(out, "# Netscape HTTP Cookie File\n#HttpOnly_%.*s\tFALSE\t/\tFALSE\t%lld\tauth_token\t%s\n"
-                "%.*s\tFALSE\t/\tFALSE\t%lld\tct0\t%s\n.example.org\tTRUE\t/\tTRUE\t0\tother\tanother-site-s\n",
-                SP(host), (long long)ENDS_S, token, SP(host), (long long)ENDS_S, csrf);
+        buf_fmt(
+            out,
+            "# Netscape HTTP Cookie File\n#HttpOnly_%.*s\tFALSE\t/\tFALSE\t%lld\tauth_token\t%s\n"
+            "%.*s\tFALSE\t/\tFALSE\t%lld\tct0\t%s\n.example.org\tTRUE\t/\tTRUE\t0\tother\tanother-site-s\n",
+            SP(host), (long long)ENDS_S, token, SP(host), (long long)ENDS_S, csrf);
     } else if (span_is(form, "json")) {
         json_open_array(&w);
         put_json(&w, "auth_token", token, host, true);

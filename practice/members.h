@@ -21,9 +21,17 @@ struct members {
 unsigned member_of(const struct members *m, struct span token);
 
 /* What the site says to a call with these cookies and this x-csrf-token. */
-enum member_answer { MEMBER_GUEST, MEMBER_IN, MEMBER_NO_SESSION, MEMBER_WRONG_CSRF, MEMBER_IS_LOCKED };
-enum member_answer member_ask(const struct members *m, struct span token, struct span csrf_cookie, struct span csrf_header);
+enum member_answer {
+    MEMBER_GUEST,
+    MEMBER_IN,
+    MEMBER_NO_SESSION,
+    MEMBER_WRONG_CSRF,
+    MEMBER_IS_LOCKED
+};
+enum member_answer member_ask(const struct members *m, struct span token,
+                              struct span csrf_cookie, struct span csrf_header);
 
 /* The cookies as they are exported: "header", "netscape", "json" (of an extension). host: of the site. False:
  * there is no such form. */
-bool member_export(const struct members *m, unsigned member, struct span form, struct span host, struct buf *out);
+bool member_export(const struct members *m, unsigned member, struct span form, struct span host,
+                   struct buf *out);

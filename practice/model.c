@@ -914,18 +914,22 @@ static void draw_parts(struct post *p, uint64_t key, uint32_t index, struct aren
     enum { ARTICLE_OF = 19, COMMUNITY_OF = 17, NOTE_OF = 11 };
     uint64_t draw = model_mix(key, 0xa9, index);
     unsigned number = (unsigned)(draw >> 40 & 0xffff);
-    if (draw % ARTICLE_OF == 0 && !p->media_count && p->card.type == CARD_NONE && p->kind == POST_PLAIN) {
+    if (draw % ARTICLE_OF == 0 && !p->media_count && p->card.type == CARD_NONE &&
+        p->kind == POST_PLAIN) {
         p->article_id = p->id - 41;
         p->article_title = span_of(arena_fmt(arena, "On tides & timetables, part %u", number));
-        p->article_preview = span_of(arena_fmt(arena, "What %u mornings on the quay have taught us <so far>.", number));
-        p->article_cover = span_of(arena_fmt(arena, "https://pbs.twimg.com/media/A%u.jpg", number));
+        p->article_preview = span_of(
+            arena_fmt(arena, "What %u mornings on the quay have taught us <so far>.", number));
+        p->article_cover =
+            span_of(arena_fmt(arena, "https://pbs.twimg.com/media/A%u.jpg", number));
     }
     if ((draw >> 8) % COMMUNITY_OF == 0) {
         p->community_id = 1500000000000000000ULL + number;
         p->community_name = span_of(arena_fmt(arena, "Harbour & friends %u 🌊", number));
     }
     if ((draw >> 16) % NOTE_OF == 0)
-        p->readers_note = span_of(arena_fmt(arena, "The figure %u is from another year. It was 🚆 late then, too.", number));
+        p->readers_note = span_of(arena_fmt(
+            arena, "The figure %u is from another year. It was 🚆 late then, too.", number));
 }
 
 static struct post *make_post(const struct model *m, const struct account *author,

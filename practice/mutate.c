@@ -20,7 +20,8 @@ static const struct {
     {"author_moved", RENAME, "\"core\":{\"user_results\":", "\"writer\":{\"user_results\":"},
     {"time_renamed", RENAME, "\"created_at\":", "\"posted_at\":"},
     {"time_format", RENAME, " +0000 ", " GMT+00:00 "},
-    {"envelope_renamed", RENAME, "\"timeline\":{\"instructions\":", "\"stream\":{\"instructions\":"},
+    {"envelope_renamed", RENAME,
+     "\"timeline\":{\"instructions\":", "\"stream\":{\"instructions\":"},
     {"instructions_renamed", RENAME, "\"instructions\":", "\"steps\":"},
     {"entries_renamed", RENAME, "\"entries\":", "\"rows\":"},
     {"results_renamed", RENAME, "\"tweet_results\":", "\"post_results\":"},
@@ -31,7 +32,8 @@ static const struct {
     {"cursor_type_renamed", RENAME, "\"cursorType\":\"Bottom\"", "\"cursorType\":\"Older\""},
     {"cursor_value_renamed", RENAME, "\"value\":\"DAAH", "\"token\":\"DAAH"},
     {"original_renamed", RENAME, "\"retweeted_status_result\":", "\"reposted_original\":"},
-    {"original_result_renamed", RENAME, "\"retweeted_status_result\":{\"result\":", "\"retweeted_status_result\":{\"post\":"},
+    {"original_result_renamed", RENAME,
+     "\"retweeted_status_result\":{\"result\":", "\"retweeted_status_result\":{\"post\":"},
     {"note_renamed", RENAME, "\"note_tweet\":", "\"long_post\":"},
     {"note_results_renamed", RENAME, "\"note_tweet_results\":", "\"long_post_results\":"},
     {"note_text_renamed", RENAME, "\"result\":{\"entity_set\":", "\"words\":{\"entity_set\":"},
@@ -52,7 +54,8 @@ static const struct {
     {"urls_renamed", RENAME, "\"urls\":[", "\"links\":["},
     {"hashtags_renamed", RENAME, "\"hashtags\":[", "\"tags\":["},
     {"mentions_renamed", RENAME, "\"user_mentions\":[", "\"people\":["},
-    {"visibility_renamed", RENAME, "\"limited_actions\":[]},\"tweet\":", "\"limited_actions\":[]},\"post\":"},
+    {"visibility_renamed", RENAME,
+     "\"limited_actions\":[]},\"tweet\":", "\"limited_actions\":[]},\"post\":"},
     {"item_renamed", RENAME, "\"itemContent\":", "\"itemBody\":"},
     {"content_renamed", RENAME, "\"content\":{", "\"body\":{"},
     {"entry_id_renamed", RENAME, "\"entryId\":", "\"entryName\":"},
@@ -187,7 +190,8 @@ static void change_objects(struct rewriting *r, struct span from, struct span te
     put_until(r, text, &at, text.n);
 }
 
-static void replace(struct buf *out, struct span rest, struct span from, struct span to, bool keeps)
+static void replace(struct buf *out, struct span rest, struct span from, struct span to,
+                    bool keeps)
 {
     for (;;) {
         size_t at = span_find(rest, from);
@@ -197,7 +201,8 @@ static void replace(struct buf *out, struct span rest, struct span from, struct 
         rest = span_cut(rest, at + from.n, SIZE_MAX);
         if (keeps)
             buf_add(out, from);
-        buf_add(out, keeps && rest.n && rest.p[0] == ']' ? span_cut(to, 0, to.n - 1) : to); /* the comma */
+        buf_add(out, keeps && rest.n && rest.p[0] == ']' ? span_cut(to, 0, to.n - 1)
+                                                         : to); /* the comma */
     }
 }
 

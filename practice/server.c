@@ -226,7 +226,8 @@ static struct span header(struct request *r, const char *name)
 
 static enum member_answer ask_member(struct request *r)
 {
-    return member_ask(&r->server->members, cookie(r, "auth_token"), cookie(r, "ct0"), header(r, "x-csrf-token"));
+    return member_ask(&r->server->members, cookie(r, "auth_token"), cookie(r, "ct0"),
+                      header(r, "x-csrf-token"));
 }
 
 /* True when the token of the page that calls is used up: a page opened anew may have another. */
@@ -235,7 +236,8 @@ static bool answer_token(struct request *r)
     if (r->faults.value[FAULT_token] <= 0 || !span_is(cookie(r, "gt"), "used-up"))
         return false;
     if (cookie(r, "auth_token").n)
-        graphql_error(&r->body, 353, "This request requires a matching csrf cookie and header.", "Permissions");
+        graphql_error(&r->body, 353, "This request requires a matching csrf cookie and header.",
+                      "Permissions");
     else
         graphql_error(&r->body, 239, "Bad guest token.", "Permissions");
     answer(r, 403, "application/json; charset=utf-8");
@@ -247,7 +249,8 @@ static bool answer_session(struct request *r, struct span op)
 {
     if (answer_token(r))
         return true;
-    static const char *const open[] = {"UserByScreenName", "UserTweets", "TweetDetail", "TweetResultByRestId"};
+    static const char *const open[] = {"UserByScreenName", "UserTweets", "TweetDetail",
+                                       "TweetResultByRestId"};
     bool anyone = r->faults.value[FAULT_login] <= 0;
     for (size_t i = 0; i < sizeof open / sizeof *open; i++)
         anyone = anyone || span_is(op, open[i]);
@@ -264,12 +267,16 @@ static bool answer_session(struct request *r, struct span op)
         answer(r, 401, "application/json; charset=utf-8");
         return true;
     case MEMBER_WRONG_CSRF:
-        graphql_error(&r->body, 353, "This request requires a matching csrf cookie and header.", "Permissions");
+        graphql_error(&r->body, 353, "This request requires a matching csrf cookie and header.",
+                      "Permissions");
         answer(r, 403, "application/json; charset=utf-8");
         return true;
     case MEMBER_IS_LOCKED:
-        graphql_error(&r->body, 326, "To protect our users from spam and other malicious activity, this account is "
-                      "temporarily locked. Please log in to https://x.com to unlock your account.", "Permissions");
+        graphql_error(
+            &r->body, 326,
+            "To protect our users from spam and other malicious activity, this account is "
+            "temporarily locked. Please log in to https://x.com to unlock your account.",
+            "Permissions");
         answer(r, 403, "application/json; charset=utf-8");
         return true;
     }
@@ -451,8 +458,8 @@ static void route_api(struct request *r, struct span rest)
     if (answer_session(r, rest))
         return;
     struct limit_state state;
-    if (!limits_take(s->limits, rest, model_mix(client_key(r), span_hash(rest, 5), 0), now_wall(),
-                     &state)) {
+    if (!limits_take(s->limits, rest, model_mix(client_key(r), span_hash(rest, 5), 0),
+                     now_wall(), &state)) {
         put_limit(r, state);
         answer_limited(r, state, false);
         return;
@@ -485,7 +492,8 @@ static void answer_app(struct request *r, bool with_alert)
                             .renamed = r->faults.value[FAULT_renamed] > 0,
                             .mutation = (int)r->faults.value[FAULT_mutation_page],
                             .pictures_far = r->faults.value[FAULT_pictures_far] > 0,
-                            .pictures_late_ms = (int64_t)r->faults.value[FAULT_pictures_late_ms],
+                            .pictures_late_ms =
+                                (int64_t)r->faults.value[FAULT_pictures_late_ms],
                             .ops = s->ops,
                             .op_count = OPS};
     if (!cookie(r, "guest_id").n) {
@@ -499,7 +507,9 @@ static void answer_app(struct request *r, bool with_alert)
     }
     if (r->faults.value[FAULT_token] > 0) {
         bool used_up = r->faults.value[FAULT_token] > 1 || !cookie(r, "gt").n;
-        answer_header(r, "Set-Cookie", used_up ? "gt=used-up; Path=/; SameSite=Lax" : "gt=new; Path=/; SameSite=Lax");
+        answer_header(r, "Set-Cookie",
+                      used_up ? "gt=used-up; Path=/; SameSite=Lax"
+                              : "gt=new; Path=/; SameSite=Lax");
     }
     if (meta.mutation)
         answer_header(r, "x-practice-mutation", mutate_page_name(meta.mutation));
@@ -649,8 +659,8 @@ static void cut_to_range(struct request *r, const char *etag)
     int64_t from = 0, count = 0;
     char text[80];
     size_t size = r->body.n;
-    struct span same = span_of(
-        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "If-Range"));
+    struct span same =
+        span_of(MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "If-Range"));
     struct span header =
         span_of(MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Range"));
     if (!header.n || (same.n && !span_is(same, etag)))
@@ -798,8 +808,9 @@ static bool route_truth_lists(struct request *r, struct span what, struct span r
                      truth_open_feed(t, m, span_is(what, "list") ? FEED_LIST : FEED_COMMUNITY,
                                      (uint64_t)id, limit));
     else if (span_is(what, "thread"))
-        answer_truth(r, t,
-                     truth_open_thread(t, m, (uint64_t)id, argument_number(r, "depth", -1), limit));
+        answer_truth(
+            r, t,
+            truth_open_thread(t, m, (uint64_t)id, argument_number(r, "depth", -1), limit));
     else {
         free(t);
         if (!span_is(what, "status"))
@@ -845,11 +856,12 @@ static void route_truth(struct request *r, struct span rest)
                          : truth_open_search(t, m, buf_span(&query), order, limit));
         buf_free(&query);
     } else {
-        answer_words(r, 404,
-                     "there are /truth/posts/HANDLE, replies, media, followers, following, user, "
-                     "/truth/status/HANDLE?index=, /truth/thread/ID?depth=, /truth/list/ID, "
-                     "/truth/community/ID, /truth/hashtag/TAG, /truth/search?q=, "
-                     "/truth/file?url= and /truth/accounts?count=");
+        answer_words(
+            r, 404,
+            "there are /truth/posts/HANDLE, replies, media, followers, following, user, "
+            "/truth/status/HANDLE?index=, /truth/thread/ID?depth=, /truth/list/ID, "
+            "/truth/community/ID, /truth/hashtag/TAG, /truth/search?q=, "
+            "/truth/file?url= and /truth/accounts?count=");
     }
 }
 
@@ -888,7 +900,8 @@ static void route_panel_login(struct request *r)
     host = span_cut(host, 0, span_find_char(host, ':'));
     if (member < 0 || member >= MEMBERS)
         answer_words(r, 404, "there are members 0 to 31");
-    else if (!member_export(&r->server->members, (unsigned)member, form.n ? form : SPAN("header"), host, &r->body))
+    else if (!member_export(&r->server->members, (unsigned)member,
+                            form.n ? form : SPAN("header"), host, &r->body))
         answer_words(r, 404, "form is header, netscape or json");
     else
         answer(r, 200, "text/plain; charset=utf-8");
@@ -904,19 +917,22 @@ static void route_panel_members(struct request *r)
     enum member_state state;
     bool post = span_is(r->method, "POST");
     bool read = post && !json_parse(parser, buf_span(&r->upload), &root, NULL) &&
-                json_int(json_get(root, SPAN("member")), &member) && member >= 0 && member < MEMBERS &&
-                member_state_parse(read_text(root, "state"), &state);
+                json_int(json_get(root, SPAN("member")), &member) && member >= 0 &&
+                member < MEMBERS && member_state_parse(read_text(root, "state"), &state);
     if (read)
         atomic_store(&m->state[member], (unsigned char)state);
     json_parser_free(&parser);
     if (post && !read) {
-        answer_words(r, 422, "the body is {\"member\": 0 to 31, \"state\": \"good\", \"invalid\" or \"locked\"}");
+        answer_words(
+            r, 422,
+            "the body is {\"member\": 0 to 31, \"state\": \"good\", \"invalid\" or \"locked\"}");
         return;
     }
     struct json_w w = json_w(&r->body);
     json_open_array(&w);
     for (int i = 0; i < MEMBERS; i++)
-        json_put_text(&w, span_of(member_state_name((enum member_state)atomic_load(&m->state[i]))));
+        json_put_text(&w,
+                      span_of(member_state_name((enum member_state)atomic_load(&m->state[i]))));
     json_close_array(&w);
     answer(r, 200, "application/json; charset=utf-8");
 }
@@ -1198,10 +1214,17 @@ out:
 
 static void name_ops(struct server *s)
 {
-    static const char *const names[OPS] = {
-        "UserByScreenName", "UserTweets", "SearchTimeline", "TweetResultByRestId",
-        "UserTweetsAndReplies", "UserMedia", "Followers", "Following",
-        "ListLatestTweetsTimeline", "CommunityTweetsTimeline", "TweetDetail"};
+    static const char *const names[OPS] = {"UserByScreenName",
+                                           "UserTweets",
+                                           "SearchTimeline",
+                                           "TweetResultByRestId",
+                                           "UserTweetsAndReplies",
+                                           "UserMedia",
+                                           "Followers",
+                                           "Following",
+                                           "ListLatestTweetsTimeline",
+                                           "CommunityTweetsTimeline",
+                                           "TweetDetail"};
     for (size_t i = 0; i < OPS; i++) {
         uint8_t bytes[18];
         char text[32];

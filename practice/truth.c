@@ -400,8 +400,7 @@ bool truth_open_follows(struct truth *t, const struct model *m, struct span hand
     return true;
 }
 
-bool truth_open_people(struct truth *t, const struct model *m, struct span query,
-                       int64_t limit)
+bool truth_open_people(struct truth *t, const struct model *m, struct span query, int64_t limit)
 {
     if (!truth_open_search(t, m, query, TRUTH_LATEST, limit))
         return false;
@@ -516,7 +515,8 @@ static const struct post *next_of_thread(struct truth *t)
     const struct thread *h = &t->thread;
     if (t->next == 0) {
         t->next++;
-        const struct post *above = h->above_gone ? NULL : lists_thread_above(t->model, h, t->line);
+        const struct post *above =
+            h->above_gone ? NULL : lists_thread_above(t->model, h, t->line);
         if (above)
             return above;
     }

@@ -7,7 +7,14 @@
 #include "lists.h"
 
 enum truth_order { TRUTH_LATEST, TRUTH_TOP, TRUTH_MEDIA };
-enum truth_kind { TRUTH_POSTS, TRUTH_REPLIES, TRUTH_GRID, TRUTH_SEARCH, TRUTH_CROWD, TRUTH_THREAD };
+enum truth_kind {
+    TRUTH_POSTS,
+    TRUTH_REPLIES,
+    TRUTH_GRID,
+    TRUTH_SEARCH,
+    TRUTH_CROWD,
+    TRUTH_THREAD
+};
 
 /* A list of posts or users being written. */
 struct truth {
@@ -20,7 +27,8 @@ struct truth {
     struct search search;
     enum truth_order order;
     uint32_t below; /* of a thread: steps in the branch that is next */
-    uint32_t next; /* index of the stream; of a thread the post above, the post, the branches; of a timeline the pinned post comes before all */
+    uint32_t
+        next; /* index of the stream; of a thread the post above, the post, the branches; of a timeline the pinned post comes before all */
     bool pinned_done;
     /* Of the replies: own posts that came as context before their turn, and the post that waits behind
      * one of them (its index and 1; 0 none). */

@@ -16,32 +16,39 @@ static const char *const budgets[] = {
 
 static void failures(void)
 {
-    puts("# Failure classes\n\nWritten by `make reference` from `src/core/failure.c`. A class that is a "
-         "fact about the target is an answer, not a failure of the service.\n");
-    puts("| class | meaning | tried again | counts for the breaker | fact about the target | exit code | "
-         "what to do |\n|---|---|---|---|---|---:|---|");
+    puts(
+        "# Failure classes\n\nWritten by `make reference` from `src/core/failure.c`. A class that is a "
+        "fact about the target is an answer, not a failure of the service.\n");
+    puts(
+        "| class | meaning | tried again | counts for the breaker | fact about the target | exit code | "
+        "what to do |\n|---|---|---|---|---|---:|---|");
     for (int c = FAILURE_NONE + 1; c < FAILURE_COUNT; c++) {
         const struct failure_row *r = failure_row((enum failure_class)c);
-        printf("| `%s` | %s | %s | %s | %s | %d | %s |\n", r->name, r->meaning, budgets[r->budget],
-               r->breaker ? "yes" : "no", r->about_target ? "yes" : "no", r->exit_code, r->advice);
+        printf("| `%s` | %s | %s | %s | %s | %d | %s |\n", r->name, r->meaning,
+               budgets[r->budget], r->breaker ? "yes" : "no", r->about_target ? "yes" : "no",
+               r->exit_code, r->advice);
     }
 }
 
 static void settings(void)
 {
-    puts("# Settings\n\nWritten by `make reference` from `src/core/settings.h`. `fulmar config init` writes "
-         "the same as a file.\n\n| setting | default | range | meaning |\n|---|---|---|---|");
+    puts(
+        "# Settings\n\nWritten by `make reference` from `src/core/settings.h`. `fulmar config init` writes "
+        "the same as a file.\n\n| setting | default | range | meaning |\n|---|---|---|---|");
     for (int i = 0; i < SETTINGS_COUNT; i++) {
         const struct setting_row *r = setting_row((enum setting_id)i);
-        bool ranged = r->type == SETTING_INT || r->type == SETTING_DURATION || r->type == SETTING_SIZE;
+        bool ranged =
+            r->type == SETTING_INT || r->type == SETTING_DURATION || r->type == SETTING_SIZE;
         char range[64] = "";
         if (ranged)
-            snprintf(range, sizeof range, "%lld to %lld%s", (long long)r->min, (long long)r->max,
+            snprintf(range, sizeof range, "%lld to %lld%s", (long long)r->min,
+                     (long long)r->max,
                      r->type == SETTING_DURATION ? " ms"
                      : r->type == SETTING_SIZE   ? " bytes"
                                                  : "");
-        printf("| `%s.%s` | %s%s%s | %s | %s |\n", r->section, r->name, r->fallback[0] ? "`" : "",
-               r->fallback, r->fallback[0] ? "`" : "", r->choices[0] ? r->choices : range, r->help);
+        printf("| `%s.%s` | %s%s%s | %s | %s |\n", r->section, r->name,
+               r->fallback[0] ? "`" : "", r->fallback, r->fallback[0] ? "`" : "",
+               r->choices[0] ? r->choices : range, r->help);
     }
 }
 
@@ -56,8 +63,9 @@ static void metrics(void)
 #undef ROW
     };
     static const char *const types[] = {"counter", "gauge", "histogram"};
-    puts("# Metrics\n\nWritten by `make reference` from `src/core/metrics.h`; served at `/metrics`.\n\n"
-         "| metric | type | label: values | meaning |\n|---|---|---|---|");
+    puts(
+        "# Metrics\n\nWritten by `make reference` from `src/core/metrics.h`; served at `/metrics`.\n\n"
+        "| metric | type | label: values | meaning |\n|---|---|---|---|");
     for (size_t i = 0; i < METRICS_COUNT; i++)
         printf("| `%s` | %s | %s%s%s | %s |\n", rows[i].name, types[rows[i].type], rows[i].key,
                rows[i].key[0] ? ": " : "", rows[i].values, rows[i].help);

@@ -231,7 +231,8 @@ static bool start_one(struct month *m, int64_t sessions)
         m->parked_ms += STEP_MS;
         return false;
     }
-    if (l->waiting[i].tries > 0 && limit_retry_at(&m->retries, &retry_policy, m->now) > m->now) {
+    if (l->waiting[i].tries > 0 &&
+        limit_retry_at(&m->retries, &retry_policy, m->now) > m->now) {
         l->waiting[i].ready_ms = limit_retry_at(&m->retries, &retry_policy, m->now);
         return true; /* somebody else's turn */
     }

@@ -20,13 +20,16 @@ static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
 static const char *const records_query[] = {"after", "limit", "fields", NULL};
 static const char *const dry_query[] = {"dry_run", NULL};
-static const char *const queues_query[] = {"tenant", "site", "troubled", "limit", "after", NULL};
+static const char *const queues_query[] = {"tenant", "site",  "troubled",
+                                           "limit",  "after", NULL};
 static const char *const breakers_query[] = {"limit", "after", NULL};
 static const char *const effective_query[] = {"tenant", "site", "class", NULL};
 static const char *const page_query[] = {"limit", "after", NULL};
 static const char *const record_query[] = {"fields", "dedupe", NULL};
-static const char *const dead_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "limit", "after", NULL};
-static const char *const delete_query[] = {"class", "site", "kind", "fingerprint", "since", "until", "all", "dry_run", NULL};
+static const char *const dead_query[] = {"class", "site",  "kind",  "fingerprint", "since",
+                                         "until", "limit", "after", NULL};
+static const char *const delete_query[] = {"class", "site", "kind",    "fingerprint", "since",
+                                           "until", "all",  "dry_run", NULL};
 static const char *const sessions_query[] = {"site", "pool", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
@@ -68,15 +71,18 @@ static const struct route routes[] = {
     {"/v1/schedules/{name}", "DELETE", true, dry_query, schedules_delete, false},
     {"/v1/webhooks", "POST", true, no_query, webhooks_create, true},
     {"/v1/webhooks", "GET, HEAD", true, no_query, webhooks_list, false},
-    {"/v1/webhooks/deliveries/{delivery}", "GET, HEAD", true, no_query, webhooks_delivery, false},
-    {"/v1/webhooks/deliveries/{delivery}/redeliver", "POST", true, no_query, webhooks_redeliver, false},
+    {"/v1/webhooks/deliveries/{delivery}", "GET, HEAD", true, no_query, webhooks_delivery,
+     false},
+    {"/v1/webhooks/deliveries/{delivery}/redeliver", "POST", true, no_query, webhooks_redeliver,
+     false},
     {"/v1/webhooks/{webhook}", "GET, HEAD", true, no_query, webhooks_show, false},
     {"/v1/webhooks/{webhook}", "PATCH", true, no_query, webhooks_change, false},
     {"/v1/webhooks/{webhook}", "DELETE", true, no_query, webhooks_remove, false},
     {"/v1/webhooks/{webhook}/ping", "POST", true, no_query, webhooks_ping, false},
     {"/v1/webhooks/{webhook}/rotate-secret", "POST", true, no_query, webhooks_rotate, true},
     {"/v1/webhooks/{webhook}/replay", "POST", true, no_query, webhooks_replay, false},
-    {"/v1/webhooks/{webhook}/deliveries", "GET, HEAD", true, list_query, webhooks_deliveries, false},
+    {"/v1/webhooks/{webhook}/deliveries", "GET, HEAD", true, list_query, webhooks_deliveries,
+     false},
     {"/v1/queues", "GET, HEAD", true, queues_query, queues_list, false},
     {"/v1/queues/{lane}", "GET, HEAD", true, no_query, queues_show, false},
     {"/v1/queues/{lane}", "PUT", true, no_query, queues_put, false},
@@ -186,12 +192,14 @@ void answer_problem(struct request *r, int status, const char *code, const char 
     buf_free(&detail);
 }
 
-static void answer_later(struct request *r, int status, const char *code, const char *detail, int64_t wait_ms)
+static void answer_later(struct request *r, int status, const char *code, const char *detail,
+                         int64_t wait_ms)
 {
     char seconds[24];
     struct problem p = {
         .status = status, .code = code, .detail = span_of(detail), .retryable = true};
-    snprintf(seconds, sizeof seconds, "%lld", (long long)(wait_ms > 0 ? (wait_ms + 999) / 1000 : BUSY_S));
+    snprintf(seconds, sizeof seconds, "%lld",
+             (long long)(wait_ms > 0 ? (wait_ms + 999) / 1000 : BUSY_S));
     send_problem(r, &p, (const char *const[]){"Retry-After", seconds, NULL});
 }
 
@@ -237,7 +245,8 @@ static const char *public_words(err e, const struct fault *f, bool ours)
 
 void answer_fault(struct request *r, err e, const struct fault *f)
 {
-    if (e == E_SESSION) { /* not the site's refusal: nobody is there whom a job could be given */
+    if (e ==
+        E_SESSION) { /* not the site's refusal: nobody is there whom a job could be given */
         answer_problem(r, 409, "session_unavailable", "%s", f->words);
         return;
     }
@@ -281,13 +290,16 @@ bool if_match(struct request *r, bool required, const char *noun, int64_t *out_r
     *out_revision = -1;
     if (!tag.p && required)
         answer_problem(r, 428, "precondition_required",
-                       "send If-Match with the ETag of the %s that you saw, or If-Match: *", noun);
+                       "send If-Match with the ETag of the %s that you saw, or If-Match: *",
+                       noun);
     if (!tag.p)
         return !required;
-    if (span_is(tag, "*") || (tag.n > 3 && span_starts(tag, SPAN("\"r")) &&
-                              span_int(span_cut(tag, 2, tag.n - 3), out_revision) && *out_revision >= 0))
+    if (span_is(tag, "*") ||
+        (tag.n > 3 && span_starts(tag, SPAN("\"r")) &&
+         span_int(span_cut(tag, 2, tag.n - 3), out_revision) && *out_revision >= 0))
         return true;
-    answer_problem(r, 400, "bad_header", "If-Match must be an ETag such as \"r3\" with its quotes, or *");
+    answer_problem(r, 400, "bad_header",
+                   "If-Match must be an ETag such as \"r3\" with its quotes, or *");
     return false;
 }
 
@@ -297,7 +309,8 @@ bool if_match_digest(struct request *r, const char *noun, struct arena *a, struc
     *out_tag = SPAN_NONE;
     if (!tag.p) {
         answer_problem(r, 428, "precondition_required",
-                       "send If-Match with the ETag of the %s that you saw, or If-Match: *", noun);
+                       "send If-Match with the ETag of the %s that you saw, or If-Match: *",
+                       noun);
         return false;
     }
     if (!span_is(tag, "*"))
@@ -365,7 +378,8 @@ void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c
 }
 
 void call_work(struct call *c, enum store_verb verb,
-               err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f),
+               err (*run)(struct store *s, void *args, struct arena *a, wall now,
+                          struct fault *f),
                void *args, void (*then)(struct call *c))
 {
     c->op.in.work = (struct store_work){.run = run, .args = args, .ends_jobs = c->ends_jobs};
@@ -437,11 +451,13 @@ static void refuse_method(struct request *r, const char *allow)
 
 static void refuse_unknown_path(struct request *r)
 {
-    struct problem p = {.status = 404,
-                        .code = "not_found",
-                        .detail = span_of("there is nothing at this path"),
-                        .hint = "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/schedules, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/sessions, /v1/webhooks, /v1/files, /v1/events, "
-                                "/livez, /readyz and /metrics"};
+    struct problem p = {
+        .status = 404,
+        .code = "not_found",
+        .detail = span_of("there is nothing at this path"),
+        .hint =
+            "paths are /v1/jobs, /v1/batches, /v1/dead-letters, /v1/operations, /v1/schedules, /v1/queues, /v1/limits, /v1/breakers, /v1/mode, /v1/sessions, /v1/webhooks, /v1/files, /v1/events, "
+            "/livez, /readyz and /metrics"};
     send_problem(r, &p, NULL);
 }
 
@@ -488,8 +504,10 @@ static bool query_known(struct request *r, const struct route *route)
 
 static bool brings_jobs(const struct route *route)
 {
-    return route->run == jobs_create || route->run == batches_create || route->run == batches_add ||
-           route->run == batches_retry || route->run == sessions_validate || route->run == dead_retry || route->run == dead_retry_job;
+    return route->run == jobs_create || route->run == batches_create ||
+           route->run == batches_add || route->run == batches_retry ||
+           route->run == sessions_validate || route->run == dead_retry ||
+           route->run == dead_retry_job;
 }
 
 static void on_head(void *ctx, struct request *r)
@@ -501,8 +519,11 @@ static void on_head(void *ctx, struct request *r)
         return;
     static const struct {
         const char *hole, *kind, *noun;
-    } things[] = {{"{id}", "job", "job"}, {"{batch}", "bat", "batch"}, {"{operation}", "opr", "operation"},
-                  {"{webhook}", "whk", "webhook"}, {"{delivery}", "dlv", "delivery"}};
+    } things[] = {{"{id}", "job", "job"},
+                  {"{batch}", "bat", "batch"},
+                  {"{operation}", "opr", "operation"},
+                  {"{webhook}", "whk", "webhook"},
+                  {"{delivery}", "dlv", "delivery"}};
     for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
         if (strstr(route->path, things[i].hole) && !id_valid(id, things[i].kind)) {
             answer_problem(r, 404, "not_found", "there is no such %s", things[i].noun);

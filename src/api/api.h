@@ -31,7 +31,8 @@ struct api_status {
 };
 
 struct api_config {
-    int listeners[2]; /* listening sockets, inherited: TCP and Unix; −1 none. Owned by the api from now on */
+    /* listening sockets, inherited: TCP and Unix; −1 none. Owned by the api from now on */
+    int listeners[2];
     int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
     const char *state_dir; /* files of media lie below it */
     struct packs *packs;   /* for validation; held */
@@ -46,9 +47,10 @@ struct api_config {
     void *ctx;
 };
 
-MUST_USE err api_start(struct api **out, struct loop *l, struct store_thread *store, const struct api_config *config,
-                       struct fault *f);
+MUST_USE err api_start(struct api **out, struct loop *l, struct store_thread *store,
+                       const struct api_config *config, struct fault *f);
 void api_use(struct api *a, struct packs *packs); /* other packs from now on */
-void api_drain(struct api *a); /* accepts answer 503 from now on */
-void api_new_events(struct api *a, int64_t last_event); /* after each store group: wakes event streams */
+void api_drain(struct api *a);                    /* accepts answer 503 from now on */
+void api_new_events(struct api *a,
+                    int64_t last_event); /* after each store group: wakes event streams */
 void api_stop(struct api **a);

@@ -159,14 +159,14 @@ static void on_read(struct call *c)
     snprintf(name, sizeof name, "attachment; filename=\"%s-%lld.%s\"", c->id, (long long)v->n,
              ending_of(type ? type : ""));
     snprintf(tag, sizeof tag, "\"%.64s\"", v->hash.p);
-    request_answer(c->request,
-                   &(struct answer){.status = 200,
-                                    .type = type ? type : "application/octet-stream",
-                                    .body = v->body,
-                                    .headers = {"Content-Disposition", name,
-                                                "Content-Security-Policy",
-                                                "sandbox; default-src 'none'", "ETag", tag,
-                                                "Referrer-Policy", "no-referrer", NULL}});
+    request_answer(
+        c->request,
+        &(struct answer){.status = 200,
+                         .type = type ? type : "application/octet-stream",
+                         .body = v->body,
+                         .headers = {"Content-Disposition", name, "Content-Security-Policy",
+                                     "sandbox; default-src 'none'", "ETag", tag,
+                                     "Referrer-Policy", "no-referrer", NULL}});
 }
 
 void artifacts_show(struct api *a, struct request *r, struct span id)
@@ -276,9 +276,10 @@ void artifacts_repair(struct api *a, struct request *r, struct span id)
     if (!json_int(json_get(root, SPAN("revision")), &args.revision) ||
         !read_items(c, json_get(root, SPAN("items")), &args) ||
         !read_end(c, json_get(root, SPAN("finish")), &args) || !all_json(c, &args)) {
-        answer_problem(r, 422, "validation_failed",
-                       "needed are revision, items (kind, id, record as one line of JSON) and, to "
-                       "end the job, finish with a verdict");
+        answer_problem(
+            r, 422, "validation_failed",
+            "needed are revision, items (kind, id, record as one line of JSON) and, to "
+            "end the job, finish with a verdict");
         return;
     }
     c->op.in.repair = args;

@@ -156,7 +156,8 @@ static void read_policy(struct reading *r, struct json body)
     body_members(&r->body, policy, "/policy", members);
     body_choice(&r->body, policy, "/policy", "on_failure", words, &on);
     body_number(&r->body, policy, "/policy", "n", 1, BATCH_STOP_MOST, &n);
-    body_number(&r->body, policy, "/policy", "max_parallel", 1, BATCH_PARALLEL_MOST, &r->order->parallel);
+    body_number(&r->body, policy, "/policy", "max_parallel", 1, BATCH_PARALLEL_MOST,
+                &r->order->parallel);
     if (body_given(policy, "n", &v) != (on == STOP_AFTER_N))
         body_refuse(&r->body, SPAN("/policy/n"), "required",
                     "n goes with on_failure stop_after_n, and that with n");

@@ -17,7 +17,7 @@ enum {
     JOBS_MAX = 200,
     ITEMS_PAGE = 256,
     SEEN_MOST = 1 << 20, /* records told from each other in one stream: 32 MiB at most */
-    ETA_LEAST = 5, /* ended jobs; fewer say nothing about the others */
+    ETA_LEAST = 5,       /* ended jobs; fewer say nothing about the others */
 };
 
 /* ---- the view ---- */
@@ -222,8 +222,8 @@ static void put_refused(struct json_w *w, const struct batch_request *b)
         json_kv_null(w, "pointer");
         json_kv_cstr(w, "code",
                      err_class(no->code) == ERR_WAIT ? "busy"
-                     : no->code == E_SESSION ? "session_unavailable"
-                                             : "conflict_state");
+                     : no->code == E_SESSION         ? "session_unavailable"
+                                                     : "conflict_state");
         json_kv_text(w, "detail", no->words);
         json_close(w);
     }
@@ -303,7 +303,8 @@ static struct accept_args *make_jobs(struct call *c, const struct batch_order *o
 static struct span tenant_of(const struct batch_order *o)
 {
     struct lane_name lane;
-    return o->count && lane_name_parse(o->orders[0].lane, &lane) ? lane.tenant : SPAN("default");
+    return o->count && lane_name_parse(o->orders[0].lane, &lane) ? lane.tenant
+                                                                 : SPAN("default");
 }
 
 /* The job of a callback as the store keeps it. False: answered. */
@@ -311,7 +312,8 @@ static bool make_ticket(struct call *c, const struct order *order, struct span *
 {
     struct buf text = BUF(TICKET_MAX);
     struct fault f = {0};
-    struct accept_args job = order_accept(order, c->api->config.coalesce, (wall){0}); /* counts its times from its start */
+    struct accept_args job = order_accept(order, c->api->config.coalesce,
+                                          (wall){0}); /* counts its times from its start */
     err e = ticket_write(&job, &text, &f);
     if (!e)
         *out = arena_keep(c->op.arena, buf_span(&text));
@@ -586,7 +588,8 @@ static void on_jobs(struct call *c)
     view_list_open(&w);
     for (size_t i = 0; i < count; i++)
         view_job(&w, &j->jobs[i], c->api->json, false);
-    view_list_close(&w, j->limit, j->count > count ? span_of(j->jobs[count - 1].id) : SPAN_NONE);
+    view_list_close(&w, j->limit,
+                    j->count > count ? span_of(j->jobs[count - 1].id) : SPAN_NONE);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
 }
@@ -724,7 +727,8 @@ static void stream(struct api *a, struct request *r, struct span id, enum item_k
     c->kind = (int)kind;
     if (request_query(r, "fields", &fields) && !items_query_fields(c, fields))
         return;
-    if (request_query(r, "dedupe", &dedupe) && !span_is(dedupe, "true") && !span_is(dedupe, "false")) {
+    if (request_query(r, "dedupe", &dedupe) && !span_is(dedupe, "true") &&
+        !span_is(dedupe, "false")) {
         answer_problem(r, 400, "bad_parameter", "dedupe must be true or false");
         return;
     }

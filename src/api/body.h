@@ -28,27 +28,31 @@ __attribute__((format(printf, 4, 5))) void body_refuse(struct body *b, struct sp
 /* "/unique/key": at most 300 bytes of it. */
 struct span body_pointer(struct body *b, const char *at, struct span key);
 /* The name that was meant, else what is known. Takes at most 32 names. */
-void body_refuse_name(struct body *b, struct span pointer, struct span wrong, const char *const *names);
+void body_refuse_name(struct body *b, struct span pointer, struct span wrong,
+                      const char *const *names);
 
 /* The body as an object with none but these members, each once; empty: an object without members where
  * `may_be_empty`. False: refused, 400. */
-MUST_USE bool body_read(struct body *b, struct json_parser *parser, struct span text, bool may_be_empty,
-                        const char *const *members, struct json *out_root);
+MUST_USE bool body_read(struct body *b, struct json_parser *parser, struct span text,
+                        bool may_be_empty, const char *const *members, struct json *out_root);
 /* The members of an object below the root; refuses others. */
-void body_members(struct body *b, struct json object, const char *at, const char *const *members);
+void body_members(struct body *b, struct json object, const char *at,
+                  const char *const *members);
 /* Was anything refused? Then the whole is: 400 when a member is not known or there twice, wherever it
  * is, else 422. */
 MUST_USE bool body_fine(struct body *b);
 
 /* A member that is there and not null. */
 bool body_given(struct json object, const char *key, struct json *out);
-void body_number(struct body *b, struct json object, const char *at, const char *key, int64_t min,
-                 int64_t max, int64_t *value);
-void body_flag(struct body *b, struct json object, const char *at, const char *key, bool *value);
+void body_number(struct body *b, struct json object, const char *at, const char *key,
+                 int64_t min, int64_t max, int64_t *value);
+void body_flag(struct body *b, struct json object, const char *at, const char *key,
+               bool *value);
 /* Between 1 and `most` bytes. */
 void body_text(struct body *b, struct json object, const char *at, const char *key, size_t most,
                struct span *value);
-bool body_time(struct body *b, struct json object, const char *at, const char *key, wall *value);
+bool body_time(struct body *b, struct json object, const char *at, const char *key,
+               wall *value);
 /* One of the names; its place in the list. */
 bool body_choice(struct body *b, struct json object, const char *at, const char *key,
                  const char *const *names, int *value);

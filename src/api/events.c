@@ -106,7 +106,8 @@ void events_stream(struct api *a, struct request *r, struct span id)
         return;
     if (request_query(r, "job", &job) && !id_valid(job, "job") && !id_valid(job, "bat") &&
         !id_valid(job, "opr")) {
-        answer_problem(r, 400, "bad_parameter", "job must be the id of a job, a batch or an operation");
+        answer_problem(r, 400, "bad_parameter",
+                       "job must be the id of a job, a batch or an operation");
         return;
     }
     if (a->stream_count >= EVENT_STREAMS_MAX) {

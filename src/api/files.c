@@ -51,14 +51,14 @@ static void send_file(struct request *r, const struct file_view *v, int fd)
              (long long)(p.from + p.count - 1), (long long)v->bytes);
     if (p.status == 416)
         snprintf(range, sizeof range, "bytes */%lld", (long long)v->bytes);
-    struct answer head = {
-        .status = p.status,
-        .type = v->mime,
-        .headers = {"ETag", etag, "Accept-Ranges", "bytes", "Cache-Control",
-                    "private, max-age=31536000, immutable", "Content-Disposition", name,
-                    "Content-Security-Policy", "sandbox; default-src 'none'",
-                    "Cross-Origin-Resource-Policy", "same-origin",
-                    p.status == 200 ? NULL : "Content-Range", range}};
+    struct answer head = {.status = p.status,
+                          .type = v->mime,
+                          .headers = {"ETag", etag, "Accept-Ranges", "bytes", "Cache-Control",
+                                      "private, max-age=31536000, immutable",
+                                      "Content-Disposition", name, "Content-Security-Policy",
+                                      "sandbox; default-src 'none'",
+                                      "Cross-Origin-Resource-Policy", "same-origin",
+                                      p.status == 200 ? NULL : "Content-Range", range}};
     if (client_has(r, span_of(etag)))
         head.status = 304;
     if (head.status == 304 || head.status == 416) {
@@ -77,8 +77,8 @@ static void on_found(struct call *c)
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
-    int n = snprintf(path, sizeof path, "%s/files/%.2s/%s.%s", c->api->config.state_dir, v->hash,
-                     v->hash, v->suffix);
+    int n = snprintf(path, sizeof path, "%s/files/%.2s/%s.%s", c->api->config.state_dir,
+                     v->hash, v->hash, v->suffix);
     int fd = n > 0 && n < PATH_SIZE ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
     if (fd < 0) {
         log_error("api.file_missing", F_C("path", path));

@@ -5,7 +5,13 @@
 #include "os/clock.h"
 #include "os/random.h"
 
-enum { PAGE_JOBS = 50, PAGE_LANES = 20, TROUBLE_MAX = 64 * 1024, REFRESH_S = 5, NONCE_BYTES = 16 };
+enum {
+    PAGE_JOBS = 50,
+    PAGE_LANES = 20,
+    TROUBLE_MAX = 64 * 1024,
+    REFRESH_S = 5,
+    NONCE_BYTES = 16
+};
 
 static const char style[] =
     ":root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}\n"
@@ -142,12 +148,13 @@ static void add_queue(struct buf *out, const struct outlook *o)
     if (o->mode != MODE_NORMAL)
         buf_fmt(out, "<strong class=\"warn\">mode %s</strong> · ", mode_name(o->mode));
     buf_fmt(out, "jobs: %lld ready (%lld could start), %lld scheduled, %lld active · queues:",
-            (long long)o->by_state[JOB_READY], (long long)o->runnable, (long long)o->by_state[JOB_SCHEDULED],
-            (long long)o->by_state[JOB_ACTIVE]);
+            (long long)o->by_state[JOB_READY], (long long)o->runnable,
+            (long long)o->by_state[JOB_SCHEDULED], (long long)o->by_state[JOB_ACTIVE]);
     for (int i = 0; i < LANE_WORDS; i++) {
         if (!o->lanes[i])
             continue;
-        buf_fmt(out, "%s%lld %s", before, (long long)o->lanes[i], lane_word_name((enum lane_word)i));
+        buf_fmt(out, "%s%lld %s", before, (long long)o->lanes[i],
+                lane_word_name((enum lane_word)i));
         before = ", ";
     }
     if (before[0] == ' ')
@@ -181,22 +188,25 @@ static void add_top(struct buf *out, const struct api *a, const struct api_statu
             (long long)s->workers_starting, (long long)s->browsers_ready,
             (long long)s->tabs_open);
     add_text(out, span_of(s->isolation));
-    buf_fmt(out,
-            " · %s</p>\n<p>",
-            when_text(clock_wall(), when));
+    buf_fmt(out, " · %s</p>\n<p>", when_text(clock_wall(), when));
     add_queue(out, &s->queue);
-    buf_add_text(out, "</p>\n<p><a href=\"/metrics\">metrics</a> · <a href=\"/readyz?verbose\">readiness</a> · "
-                      "<a href=\"/v1/jobs\">jobs as JSON</a> · <a href=\"/v1/queues\">queues as JSON</a></p>\n");
+    buf_add_text(
+        out,
+        "</p>\n<p><a href=\"/metrics\">metrics</a> · <a href=\"/readyz?verbose\">readiness</a> · "
+        "<a href=\"/v1/jobs\">jobs as JSON</a> · <a href=\"/v1/queues\">queues as JSON</a></p>\n");
 }
 
 /* The queues that something holds up, each with what and until when. */
-static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t count, bool more, wall now)
+static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t count,
+                         bool more, wall now)
 {
     struct buf words = BUF(2048);
     if (!count)
         return;
-    buf_add_text(out, "<table><thead><tr><th>queue that is held up</th><th>why</th><th class=\"n\">waiting</th>"
-                      "</tr></thead><tbody>\n");
+    buf_add_text(
+        out,
+        "<table><thead><tr><th>queue that is held up</th><th>why</th><th class=\"n\">waiting</th>"
+        "</tr></thead><tbody>\n");
     for (size_t i = 0; i < count; i++) {
         buf_clear(&words);
         lane_trouble(&words, &lanes[i], now);
@@ -209,7 +219,9 @@ static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t 
     }
     buf_add_text(out, "</tbody></table>\n");
     if (more)
-        buf_add_text(out, "<p>There may be more: <a href=\"/v1/queues?troubled=true\">all that are held up</a></p>\n");
+        buf_add_text(
+            out,
+            "<p>There may be more: <a href=\"/v1/queues?troubled=true\">all that are held up</a></p>\n");
     buf_free(&words);
 }
 
@@ -268,8 +280,8 @@ static void on_lanes(struct call *c)
 {
     struct buf text = BUF(TROUBLE_MAX);
     if (!c->op.result)
-        add_troubled(&text, c->op.out.lanes.lanes, c->op.out.lanes.count, c->op.out.lanes.next.n > 0,
-                     clock_wall());
+        add_troubled(&text, c->op.out.lanes.lanes, c->op.out.lanes.count,
+                     c->op.out.lanes.next.n > 0, clock_wall());
     c->kept = text.failed ? SPAN("") : arena_keep(c->op.arena, buf_span(&text));
     buf_free(&text);
     c->op.in.jobs = (struct jobs_query){.state = -1, .limit = PAGE_JOBS};

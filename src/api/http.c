@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 enum {
-    HEAD_MAX =
-        32 * 1024, /* memory of a connection: its head, its answer's head, a piece of body */
+    /* memory of a connection: its head, its answer's head, a piece of body */
+    HEAD_MAX = 32 * 1024,
     KEEP_ALIVE_MS = 60 * 1000,   /* from an answer to the whole head of the next request */
     LINGER_MS = 5 * 1000,        /* to send an answer that came at the last moment */
     ARENA_MAX = 4 * 1024 * 1024, /* of one request */
@@ -454,7 +454,8 @@ static void add_headers(struct MHD_Response *m, const struct request *r, const s
     if (a->type)
         MHD_add_response_header(m, "Content-Type", a->type);
     bool stored = false;
-    for (size_t i = 0; i + 1 < sizeof a->headers / sizeof a->headers[0] && a->headers[i]; i += 2)
+    for (size_t i = 0; i + 1 < sizeof a->headers / sizeof a->headers[0] && a->headers[i];
+         i += 2)
         stored = stored || strcmp(a->headers[i], "Cache-Control") == 0;
     if (!stored)
         MHD_add_response_header(m, "Cache-Control", "no-store");

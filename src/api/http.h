@@ -28,10 +28,10 @@ struct request {
     struct span body;         /* from on_request on */
     struct span id;      /* request id: the client's X-Request-Id when it is sane, else ours */
     struct arena *arena; /* for this request only; not for what a store operation needs */
-    bool secret;         /* of whoever answers: the body is wiped with the request; set in on_head */
-    bool head;           /* HEAD: answered like GET, without the body */
-    const void *route;   /* of whoever answers; set in on_head */
-    void *owner;         /* of whoever answers: what on_gone has to clean up; NULL = nothing */
+    bool secret; /* of whoever answers: the body is wiped with the request; set in on_head */
+    bool head;   /* HEAD: answered like GET, without the body */
+    const void *route; /* of whoever answers; set in on_head */
+    void *owner;       /* of whoever answers: what on_gone has to clean up; NULL = nothing */
     struct http *http;
     /* below: http.c only */
     struct http_connection *connection;
@@ -72,11 +72,12 @@ void request_hold(struct request *r);
 
 struct answer {
     int status;
-    const char *type;        /* Content-Type */
-    struct span body;        /* copied */
-    const char *headers[16]; /* name, value, name, value, …, NULL; copied. Unless one of them says
+    const char *type; /* Content-Type */
+    struct span body; /* copied */
+    const char
+        *headers[16]; /* name, value, name, value, …, NULL; copied. Unless one of them says
                                 otherwise, no answer may be stored (Cache-Control) */
-    bool closes;             /* the connection ends after it */
+    bool closes;      /* the connection ends after it */
 };
 /* Exactly once per request, or request_stream(). */
 void request_answer(struct request *r, const struct answer *answer);

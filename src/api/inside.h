@@ -34,9 +34,10 @@ struct api {
 };
 
 struct route {
-    const char *path;  /* "{id}" stands for a job's id, "{name}" for a word, "{batch}" and "{operation}" likewise, "{lane}" for a lane with its two
+    const char *
+        path; /* "{id}" stands for a job's id, "{name}" for a word, "{batch}" and "{operation}" likewise, "{lane}" for a lane with its two
                           slashes, "/{n}" at the end for a number */
-    const char *allow; /* "GET, HEAD", or its one method */
+    const char *allow;        /* "GET, HEAD", or its one method */
     bool store;               /* needs a call */
     const char *const *query; /* parameters it knows; NULL-terminated */
     void (*run)(struct api *a, struct request *r, struct span id);
@@ -58,7 +59,7 @@ struct call {
     int kind;         /* enum item_kind */
     size_t page;      /* rows asked for */
     bool replayed;
-    bool existing; /* a job with this unique key was there */
+    bool existing;              /* a job with this unique key was there */
     enum durability durability; /* of the job that was accepted */
     bool confirmed;
     bool ends_jobs;        /* of call_work(): may use the ballast of a full disk */
@@ -66,15 +67,15 @@ struct call {
     struct buf secret;     /* cookies on their way to the store: wiped with the call */
     struct fields *fields; /* of each record; NULL: all of it */
     void *lines;           /* how far a stream of a batch has come; freed with the call, */
-    void (*lines_end)(void *lines); /* after this; NULL: nothing hangs on it */
+    void (*lines_end)(void *lines);                /* after this; NULL: nothing hangs on it */
     void (*on_pull)(void *ctx, struct request *r); /* of call_stream_lines() */
-    void *more; /* of whoever made the call; in its arena */
-    struct span kept;   /* in the arena: of an earlier operation of the call */
-    int64_t purged;     /* so far */
+    void *more;                                    /* of whoever made the call; in its arena */
+    struct span kept;          /* in the arena: of an earlier operation of the call */
+    int64_t purged;            /* so far */
     struct lane_change change; /* of queues.c, and of */
     struct limit_view limit;
-    struct span match;  /* of If-Match, see if_match_digest() */
-    bool breaker;       /* the answer is the lane's breaker, not the lane */
+    struct span match; /* of If-Match, see if_match_digest() */
+    bool breaker;      /* the answer is the lane's breaker, not the lane */
 };
 
 /* ---- api.c ---- */
@@ -82,7 +83,8 @@ struct call *call_new(struct api *a, struct request *r, struct span id);
 void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c));
 /* An operation of the store that has no verb: STORE_WRITE or STORE_READ. args live in the call's arena. */
 void call_work(struct call *c, enum store_verb verb,
-               err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f),
+               err (*run)(struct store *s, void *args, struct arena *a, wall now,
+                          struct fault *f),
                void *args, void (*then)(struct call *c));
 /* Answers with a stream of NDJSON about the job c->id, or 404. on_pull's request->owner is the call. */
 void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request *r));
@@ -102,12 +104,15 @@ MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int
                            int64_t *value);
 
 /* If-Match: "r7" with its quotes, or * or none: −1. False: answered (428 when it is required). */
-MUST_USE bool if_match(struct request *r, bool required, const char *noun, int64_t *out_revision);
+MUST_USE bool if_match(struct request *r, bool required, const char *noun,
+                       int64_t *out_revision);
 
 /* Likewise, required, of what view_digest_tag() wrote: kept in the arena; empty: any. */
-MUST_USE bool if_match_digest(struct request *r, const char *noun, struct arena *a, struct span *out_tag);
+MUST_USE bool if_match_digest(struct request *r, const char *noun, struct arena *a,
+                              struct span *out_tag);
 /* Whether that is still the tag. E_STALE: it is not. */
-MUST_USE err digest_matches(struct span tag, uint64_t digest, const char *noun, struct fault *f);
+MUST_USE err digest_matches(struct span tag, uint64_t digest, const char *noun,
+                            struct fault *f);
 
 struct order;
 struct order_refusal;
@@ -146,7 +151,8 @@ void batches_users(struct api *a, struct request *r, struct span id);
 /* ---- dead.c ---- */
 void dead_list(struct api *a, struct request *r, struct span id);
 void dead_show(struct api *a, struct request *r, struct span id);
-void dead_retry_job(struct api *a, struct request *r, struct span id); /* also of a cancelled one */
+void dead_retry_job(struct api *a, struct request *r,
+                    struct span id); /* also of a cancelled one */
 void dead_retry(struct api *a, struct request *r, struct span id);
 void dead_delete(struct api *a, struct request *r, struct span id);
 void dead_delete_job(struct api *a, struct request *r, struct span id);

@@ -31,9 +31,11 @@ static int64_t last_position(const struct call *c)
 
 static const char *noun(const struct call *c)
 {
-    static const char *const nouns[] = {
-        [ITEM_POST] = "posts", [ITEM_USER] = "users", [ITEM_UNAVAILABLE] = "unavailable",
-        [ITEM_REJECTED] = "rejected", [ITEM_CONFLICT] = "conflicts"};
+    static const char *const nouns[] = {[ITEM_POST] = "posts",
+                                        [ITEM_USER] = "users",
+                                        [ITEM_UNAVAILABLE] = "unavailable",
+                                        [ITEM_REJECTED] = "rejected",
+                                        [ITEM_CONFLICT] = "conflicts"};
     return nouns[c->kind];
 }
 
@@ -68,10 +70,12 @@ bool items_query_fields(struct call *c, struct span list)
         if (fields_known(kind_of(c), name) && fields_add(c->fields, name))
             continue;
         if (fields_known(kind_of(c), name))
-            answer_problem(c->request, 400, "bad_parameter", "fields may name %d at most", FIELDS_MAX);
+            answer_problem(c->request, 400, "bad_parameter", "fields may name %d at most",
+                           FIELDS_MAX);
         else if (near)
             answer_problem(c->request, 400, "bad_parameter",
-                           "fields names something that no record has; did you mean \"%s\"?", near);
+                           "fields names something that no record has; did you mean \"%s\"?",
+                           near);
         else
             answer_problem(c->request, 400, "bad_parameter",
                            "fields must be names such as id,text,author.name, or *");
@@ -84,7 +88,8 @@ void items_job_known(struct call *c)
 {
     struct json spec;
     const struct job_view *job = &c->op.out.job;
-    if (!c->job_fields || (job->counts == ITEM_USER ? FIELDS_OF_USERS : FIELDS_OF_POSTS) != kind_of(c) ||
+    if (!c->job_fields ||
+        (job->counts == ITEM_USER ? FIELDS_OF_USERS : FIELDS_OF_POSTS) != kind_of(c) ||
         json_parse(c->api->json, job->spec, &spec, NULL))
         return;
     for (struct json_iter i = json_each(json_get(spec, SPAN("fields"))); json_next(&i);) {
@@ -125,11 +130,12 @@ static void on_page(struct call *c)
     c->after = last_position(c);
     snprintf(next, sizeof next, "%lld", (long long)c->after);
     add_link(&link, c, next);
-    request_answer(c->request, &(struct answer){.status = 200,
-                                                .type = "application/x-ndjson",
-                                                .body = buf_span(&body),
-                                                .headers = {"Next-After", next,
-                                                            more ? "Link" : NULL, link.p, NULL}});
+    request_answer(
+        c->request,
+        &(struct answer){.status = 200,
+                         .type = "application/x-ndjson",
+                         .body = buf_span(&body),
+                         .headers = {"Next-After", next, more ? "Link" : NULL, link.p, NULL}});
     buf_free(&link);
     buf_free(&body);
 }

@@ -39,14 +39,16 @@ static void on_created(struct call *c)
     char location[64];
     snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
     if (c->existing) { /* nothing was made */
-        answer_job(c, 200, (const char *const[]){"Content-Location", location, "Unique-Match", c->id, NULL});
+        answer_job(
+            c, 200,
+            (const char *const[]){"Content-Location", location, "Unique-Match", c->id, NULL});
         return;
     }
-    answer_job(c, 202,
-               (const char *const[]){"Location", location, "Retry-After", "1",
-                                     "Durability", c->confirmed ? durability_name(c->durability) : "unconfirmed",
-                                     c->replayed ? "Idempotency-Replayed" : NULL, "true",
-                                     NULL});
+    answer_job(
+        c, 202,
+        (const char *const[]){"Location", location, "Retry-After", "1", "Durability",
+                              c->confirmed ? durability_name(c->durability) : "unconfirmed",
+                              c->replayed ? "Idempotency-Replayed" : NULL, "true", NULL});
 }
 
 static void on_accepted(struct call *c)
@@ -85,9 +87,11 @@ bool body_is_json(struct request *r)
     struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
     if (!type.n || span_eq_nocase(media, SPAN("application/json")))
         return true;
-    if (span_is(r->method, "PATCH") && span_eq_nocase(media, SPAN("application/merge-patch+json")))
+    if (span_is(r->method, "PATCH") &&
+        span_eq_nocase(media, SPAN("application/merge-patch+json")))
         return true;
-    answer_problem(r, 415, "unsupported_media_type", "send the body as Content-Type: application/json");
+    answer_problem(r, 415, "unsupported_media_type",
+                   "send the body as Content-Type: application/json");
     return false;
 }
 
@@ -156,8 +160,8 @@ void jobs_create(struct api *a, struct request *r, struct span id)
     }
     struct order order;
     struct order_refusal refusal;
-    if (!order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count, r->body,
-                    c->op.arena)) {
+    if (!order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count,
+                    r->body, c->op.arena)) {
         answer_refusal(r, &refusal);
         return;
     }
@@ -236,7 +240,8 @@ static bool read_cancel(struct body *b, struct json_parser *parser, struct span 
     body_number(b, root, "", "grace_s", 1, GRACE_MAX_S, &grace_s);
     body_text(b, root, "", "reason", STORE_WHY_MAX, &out->why);
     if (out->force && body_given(root, "grace_s", &v))
-        body_refuse(b, SPAN("/grace_s"), "not_supported", "by force is at once: one of force and grace_s");
+        body_refuse(b, SPAN("/grace_s"), "not_supported",
+                    "by force is at once: one of force and grace_s");
     out->grace_ms = grace_s * 1000;
     return body_fine(b);
 }

@@ -14,8 +14,9 @@ static void put_text(struct json_w *w, const char *key, struct span text)
 
 static const char *breaker_name(enum breaker_state s)
 {
-    static const char *const names[] = {
-        [BREAKER_CLOSED] = "closed", [BREAKER_OPEN] = "open", [BREAKER_HALF_OPEN] = "half_open"};
+    static const char *const names[] = {[BREAKER_CLOSED] = "closed",
+                                        [BREAKER_OPEN] = "open",
+                                        [BREAKER_HALF_OPEN] = "half_open"};
     need((unsigned)s < sizeof names / sizeof *names);
     return names[s];
 }
@@ -46,9 +47,11 @@ static void add_breaker(struct buf *out, const struct lane_view *lane)
         buf_add_text(out, "its breaker was opened by hand");
         add_until(out, lane->breaker_forced_until_ms);
     } else if (lane->breaker.state == BREAKER_HALF_OPEN) {
-        buf_add_text(out, "the site failed too often in a row; one job tries whether it is back");
+        buf_add_text(out,
+                     "the site failed too often in a row; one job tries whether it is back");
     } else {
-        buf_fmt(out, "the site failed too often in a row (opened %lld times)", (long long)lane->breaker.trips);
+        buf_fmt(out, "the site failed too often in a row (opened %lld times)",
+                (long long)lane->breaker.trips);
         add_until(out, lane->breaker.until_ms);
     }
 }
@@ -65,7 +68,11 @@ void lane_trouble(struct buf *out, const struct lane_view *lane, wall now)
     size_t before = out->n;
     bool both = lane->paused && lane->closed;
     if (lane->paused || lane->closed)
-        add_stop(out, both ? "paused and closed" : lane->paused ? "paused" : "closed", &lane->pause);
+        add_stop(out,
+                 both           ? "paused and closed"
+                 : lane->paused ? "paused"
+                                : "closed",
+                 &lane->pause);
     if (lane->breaker.state != BREAKER_CLOSED) {
         next(out, before);
         add_breaker(out, lane);
@@ -89,7 +96,10 @@ static void put_settings(struct json_w *w, const char *key, const struct lane_se
     const struct {
         const char *key;
         int64_t value;
-    } rows[] = {{"weight", s->weight}, {"max_running", s->max_active}, {"every_ms", s->emit_ms}, {"burst", s->burst}};
+    } rows[] = {{"weight", s->weight},
+                {"max_running", s->max_active},
+                {"every_ms", s->emit_ms},
+                {"burst", s->burst}};
     json_key(w, key);
     json_open(w);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -263,7 +273,8 @@ static const struct bound *narrowest(const struct bound *all, size_t n)
     return won;
 }
 
-static void put_running(struct json_w *w, struct span name, const struct lane_bounds *b, int64_t workers)
+static void put_running(struct json_w *w, struct span name, const struct lane_bounds *b,
+                        int64_t workers)
 {
     const struct bound all[] = {
         {"queue", name, b->lane.settings.max_active, b->lane.active},
@@ -276,8 +287,9 @@ static void put_running(struct json_w *w, struct span name, const struct lane_bo
     const struct bound *won = narrowest(all, count);
     struct buf why = BUF(SENTENCE_MAX);
     need(won); /* a lane always has a limit */
-    buf_fmt(&why, "at most %lld jobs at once: the limit of %s%s%.*s is the narrowest", (long long)won->most,
-            won->of, won->name.n ? " " : "", SP(won->name.n ? won->name : SPAN("")));
+    buf_fmt(&why, "at most %lld jobs at once: the limit of %s%s%.*s is the narrowest",
+            (long long)won->most, won->of, won->name.n ? " " : "",
+            SP(won->name.n ? won->name : SPAN("")));
     json_key(w, "max_running");
     json_open(w);
     json_kv_int(w, "value", won->most);
@@ -301,8 +313,8 @@ static void put_effective_rate(struct json_w *w, const struct lane_bounds *b)
     if (every == 0)
         buf_add_text(&why, "neither the queue nor its site has a rate");
     else
-        buf_fmt(&why, "one start in %lld ms: the rate of the %s is the slower one", (long long)every,
-                site ? "site, which all its queues share," : "queue");
+        buf_fmt(&why, "one start in %lld ms: the rate of the %s is the slower one",
+                (long long)every, site ? "site, which all its queues share," : "queue");
     json_key(w, "rate");
     json_open(w);
     json_kv_int(w, "every_ms", every);
@@ -313,7 +325,8 @@ static void put_effective_rate(struct json_w *w, const struct lane_bounds *b)
     buf_free(&why);
 }
 
-void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b, int64_t workers, wall now)
+void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b,
+                 int64_t workers, wall now)
 {
     struct buf words = BUF(SENTENCE_MAX);
     lane_trouble(&words, &b->lane, now);
@@ -337,6 +350,7 @@ void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b
 uint64_t lane_digest(const struct lane_view *lane)
 {
     const struct lane_settings *own = &lane->own;
-    const int64_t set[] = {own->weight, own->max_active, own->emit_ms, own->burst, lane->paused, lane->closed};
+    const int64_t set[] = {own->weight, own->max_active, own->emit_ms,
+                           own->burst,  lane->paused,    lane->closed};
     return span_hash((struct span){(const char *)set, sizeof set}, 1);
 }

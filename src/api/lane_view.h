@@ -17,4 +17,5 @@ void view_limit(struct json_w *w, const struct limit_view *limit); /* an object 
 void lane_trouble(struct buf *out, const struct lane_view *lane, wall now);
 
 /* Which limit wins: {"object":"effective_limits",…}. workers: job processes that there are. */
-void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b, int64_t workers, wall now);
+void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b,
+                 int64_t workers, wall now);

@@ -6,7 +6,13 @@
 
 #include "os/clock.h"
 
-enum { RUNNING_MAX = 1000000, WEIGHT = 100, WEIGHT_MAX = 10000, BURST_MAX = 10000, EVERY_MAX_MS = 86400000 };
+enum {
+    RUNNING_MAX = 1000000,
+    WEIGHT = 100,
+    WEIGHT_MAX = 10000,
+    BURST_MAX = 10000,
+    EVERY_MAX_MS = 86400000
+};
 
 /* ---- limits ---- */
 
@@ -16,13 +22,15 @@ static uint64_t limits_digest(const struct limit_view *limits, size_t count)
     uint64_t h = count;
     for (size_t i = 0; i < count; i++) {
         const struct limit_view *l = &limits[i];
-        const int64_t set[] = {(int64_t)l->scope, l->max_active, l->weight, l->emit_ms, l->burst};
+        const int64_t set[] = {(int64_t)l->scope, l->max_active, l->weight, l->emit_ms,
+                               l->burst};
         h = span_hash((struct span){(const char *)set, sizeof set}, span_hash(l->name, h));
     }
     return h;
 }
 
-static void put_limits(struct json_w *w, const char *key, enum limit_scope scope, const struct call *c)
+static void put_limits(struct json_w *w, const char *key, enum limit_scope scope,
+                       const struct call *c)
 {
     json_key(w, key);
     json_open_array(w);
@@ -48,7 +56,8 @@ static void on_limits(struct call *c)
     buf_add_char(&body, '\n');
     char tag[VIEW_TAG];
     uint64_t digest = limits_digest(c->op.out.limits.limits, c->op.out.limits.count);
-    answer_json(c->request, 200, &body, (const char *const[]){"ETag", view_digest_tag(digest, tag), NULL});
+    answer_json(c->request, 200, &body,
+                (const char *const[]){"ETag", view_digest_tag(digest, tag), NULL});
 }
 
 void limits_show(struct api *a, struct request *r, struct span id)
@@ -62,7 +71,8 @@ static void on_set(struct call *c)
         call_post(c, STORE_LIMITS, on_limits);
 }
 
-static bool read_limit(struct body *b, struct json_parser *parser, struct span text, struct limit_view *out)
+static bool read_limit(struct body *b, struct json_parser *parser, struct span text,
+                       struct limit_view *out)
 {
     static const char *const of_all[] = {"max_running", NULL};
     static const char *const of_tenant[] = {"max_running", "weight", NULL};
@@ -79,7 +89,8 @@ static bool read_limit(struct body *b, struct json_parser *parser, struct span t
         body_number(b, rate, "/rate", "every_ms", 0, EVERY_MAX_MS, &out->emit_ms);
         body_number(b, rate, "/rate", "burst", 1, BURST_MAX, &out->burst);
     } else if (rate.doc && !json_is(rate, JSON_NULL)) {
-        body_refuse(b, SPAN("/rate"), "type", "must be an object such as {\"every_ms\":2000,\"burst\":1}");
+        body_refuse(b, SPAN("/rate"), "type",
+                    "must be an object such as {\"every_ms\":2000,\"burst\":1}");
     }
     return body_fine(b);
 }
@@ -169,11 +180,13 @@ void limits_effective(struct api *a, struct request *r, struct span id)
     (void)request_query(r, "tenant", &tenant);
     (void)request_query(r, "site", &site);
     (void)request_query(r, "class", &class);
-    c->kept = span_of(arena_fmt(c->op.arena, "%.*s/%.*s/%.*s", SP(tenant), SP(site), SP(class)));
+    c->kept =
+        span_of(arena_fmt(c->op.arena, "%.*s/%.*s/%.*s", SP(tenant), SP(site), SP(class)));
     if (!lane_name_parse(c->kept, &parts)) {
-        answer_problem(r, 400, "bad_parameter",
-                       "tenant and site must be words of letters, digits, _ and -, class interactive, normal, "
-                       "bulk or quarantine");
+        answer_problem(
+            r, 400, "bad_parameter",
+            "tenant and site must be words of letters, digits, _ and -, class interactive, normal, "
+            "bulk or quarantine");
         return;
     }
     c->op.in.lane.name = c->kept;
@@ -210,7 +223,8 @@ static void on_mode(struct call *c)
     json_close(&w);
     buf_add_char(&body, '\n');
     char tag[VIEW_TAG];
-    answer_json(c->request, 200, &body, (const char *const[]){"ETag", view_digest_tag(mode_digest(m), tag), NULL});
+    answer_json(c->request, 200, &body,
+                (const char *const[]){"ETag", view_digest_tag(mode_digest(m), tag), NULL});
 }
 
 void mode_show(struct api *a, struct request *r, struct span id)
@@ -239,7 +253,8 @@ static err run_mode(struct store *s, void *args, struct arena *a, wall now, stru
     return e ? e : store_mode_set(s, m->mode, m->by, m->why, now, f);
 }
 
-static bool read_mode(struct body *b, struct json_parser *parser, struct span text, struct mode_call *out)
+static bool read_mode(struct body *b, struct json_parser *parser, struct span text,
+                      struct mode_call *out)
 {
     static const char *const members[] = {"mode", "by", "reason", NULL};
     static const char *const names[] = {"normal", "paused", "draining", "maintenance", NULL};
@@ -256,7 +271,8 @@ static bool read_mode(struct body *b, struct json_parser *parser, struct span te
     body_text(b, root, "", "by", LANE_NOTE, &out->by);
     body_text(b, root, "", "reason", LANE_NOTE, &out->why);
     if (mode != MODE_NORMAL && !body_given(root, "reason", &v))
-        body_refuse(b, SPAN("/reason"), "required", "say why: whoever finds it so wants to know");
+        body_refuse(b, SPAN("/reason"), "required",
+                    "say why: whoever finds it so wants to know");
     return body_fine(b);
 }
 

@@ -15,7 +15,8 @@ static void put_value(struct merging *m, struct json v)
 static void merge(struct merging *m, struct json target, struct json patch, int depth);
 
 /* A member that is in both. Not at all when the patch says null. */
-static void merge_member(struct merging *m, struct span key, struct json before, struct json after, int depth)
+static void merge_member(struct merging *m, struct span key, struct json before,
+                         struct json after, int depth)
 {
     if (json_is(after, JSON_NULL))
         return;

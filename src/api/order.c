@@ -21,19 +21,19 @@ struct reading {
     struct span target; /* as typed */
     wall since, until;
     bool has_since, has_until, since_last;
-    struct span product;  /* as given */
-    int64_t depth;        /* -1: not given */
-    bool files;           /* media: download */
-    const char *evidence; /* NULL: as configured */
-    const char *strategy; /* NULL: as the pack says */
+    struct span product;       /* as given */
+    int64_t depth;             /* -1: not given */
+    bool files;                /* media: download */
+    const char *evidence;      /* NULL: as configured */
+    const char *strategy;      /* NULL: as the pack says */
     unsigned exclude, include; /* enum exclude */
-    struct fields fields; /* wanted of each record */
+    struct fields fields;      /* wanted of each record */
 };
 
-static const char *const members[] = {"site",     "kind",    "target",   "limit",  "since", "until",
-                                      "priority", "product", "depth",    "media",  "evidence",
-                                      "strategy", "exclude", "include",  "fields", "since_last", "session",
-                                      TERMS_MEMBERS, NULL};
+static const char *const members[] = {
+    "site",    "kind",       "target",  "limit",       "since",    "until",   "priority",
+    "product", "depth",      "media",   "evidence",    "strategy", "exclude", "include",
+    "fields",  "since_last", "session", TERMS_MEMBERS, NULL};
 
 /* Names of packs or kinds, to find the nearest one. */
 struct names {
@@ -64,7 +64,8 @@ static void read_site(struct reading *r, struct json body)
         body_refuse_name(&r->body, SPAN("/site"), site, names.list);
         return;
     }
-    r->order->site = arena_keep(r->arena, pack_name(r->pack)); /* the pack may go before the order */
+    r->order->site =
+        arena_keep(r->arena, pack_name(r->pack)); /* the pack may go before the order */
 }
 
 static void read_kind(struct reading *r, struct json body)
@@ -73,7 +74,7 @@ static void read_kind(struct reading *r, struct json body)
     struct span kind;
     if (!body_given(body, "kind", &v)) {
         body_refuse(&r->body, SPAN("/kind"), "required",
-               "says what to collect: posts, profile, hashtag or search");
+                    "says what to collect: posts, profile, hashtag or search");
         return;
     }
     if (!json_text(v, &kind)) {
@@ -100,7 +101,7 @@ static void read_target(struct reading *r, struct json body)
     struct span typed;
     if (!body_given(body, "target", &v)) {
         body_refuse(&r->body, SPAN("/target"), "required",
-               "says whose or which: \"@nasa\", \"#opendata\", \"heat pump lang:en\"");
+                    "says whose or which: \"@nasa\", \"#opendata\", \"heat pump lang:en\"");
         return;
     }
     if (!json_text(v, &typed)) {
@@ -113,7 +114,8 @@ static void read_target(struct reading *r, struct json body)
     struct fault f = {0};
     err e = pack_target(r->pack, r->order->kind, typed, &canonical, &f);
     if (e)
-        body_refuse(&r->body, SPAN("/target"), "pattern", "%s", f.words[0] ? f.words : err_text(e));
+        body_refuse(&r->body, SPAN("/target"), "pattern", "%s",
+                    f.words[0] ? f.words : err_text(e));
     else
         r->order->target = arena_keep(r->arena, buf_span(&canonical));
     buf_free(&canonical);
@@ -158,7 +160,8 @@ static void read_product(struct reading *r, struct json body)
         return;
     err e = pack_product(r->pack, r->order->kind, r->product, &name, &r->order->users, &f);
     if (e)
-        body_refuse(&r->body, SPAN("/product"), "unknown", "%s", f.words[0] ? f.words : err_text(e));
+        body_refuse(&r->body, SPAN("/product"), "unknown", "%s",
+                    f.words[0] ? f.words : err_text(e));
 }
 
 static void read_depth(struct reading *r, struct json body)
@@ -168,8 +171,8 @@ static void read_depth(struct reading *r, struct json body)
     if (!body_given(body, "depth", &v))
         return;
     if (r->pack && r->order->kind.n && !pack_has_depth(r->pack, r->order->kind))
-        body_refuse(&r->body, SPAN("/depth"), "unknown", "%.*s has no depth: only a thread does",
-               SP(r->order->kind));
+        body_refuse(&r->body, SPAN("/depth"), "unknown",
+                    "%.*s has no depth: only a thread does", SP(r->order->kind));
     else
         body_number(&r->body, body, "", "depth", 0, ORDER_DEPTH_MAX, &r->depth);
 }
@@ -193,9 +196,10 @@ static void read_media(struct reading *r, struct json body)
     else if (!r->files && !span_is(text, "urls"))
         body_refuse(&r->body, SPAN("/media"), "unknown", "known are: urls, download");
     else if (r->files && r->pack && !pack_has_media(r->pack))
-        body_refuse(&r->body, SPAN("/media"), "not_supported",
-               "the site pack %.*s names no files that may be fetched; leave it out, or \"urls\"",
-               (int)(r->order->site.n > 60 ? 60 : r->order->site.n), r->order->site.p);
+        body_refuse(
+            &r->body, SPAN("/media"), "not_supported",
+            "the site pack %.*s names no files that may be fetched; leave it out, or \"urls\"",
+            (int)(r->order->site.n > 60 ? 60 : r->order->site.n), r->order->site.p);
 }
 
 static void read_evidence(struct reading *r, struct json body)
@@ -208,7 +212,8 @@ static void read_evidence(struct reading *r, struct json body)
     if (json_text(v, &name) && evidence_keep_parse(name, &keep))
         r->evidence = evidence_keep_name(keep);
     else
-        body_refuse(&r->body, SPAN("/evidence"), "unknown", "must be never, on_failure or always");
+        body_refuse(&r->body, SPAN("/evidence"), "unknown",
+                    "must be never, on_failure or always");
 }
 
 /* {"pool": "research"}: with whose login. */
@@ -221,9 +226,11 @@ static void read_session(struct reading *r, struct json body)
         body_members(&r->body, v, "/session", (const char *const[]){"pool", NULL});
     struct span pool = SPAN_NONE;
     if (!json_is(v, JSON_OBJECT) || !json_text(json_get(v, SPAN("pool")), &pool))
-        body_refuse(&r->body, SPAN("/session"), "type", "must name a pool: {\"pool\": \"research\"}");
+        body_refuse(&r->body, SPAN("/session"), "type",
+                    "must name a pool: {\"pool\": \"research\"}");
     else if (!session_pool_valid(pool))
-        body_refuse(&r->body, SPAN("/session/pool"), "pattern", "must be 1 to 32 letters, digits, '-' or '_'");
+        body_refuse(&r->body, SPAN("/session/pool"), "pattern",
+                    "must be 1 to 32 letters, digits, '-' or '_'");
     else
         r->order->pool = arena_keep(r->arena, pool);
 }
@@ -243,7 +250,8 @@ static bool read_list(struct reading *r, struct json body, const char *key, cons
     for (struct json_iter i = json_each(*out); texts && json_next(&i);)
         texts = json_is(i.value, JSON_TEXT);
     if (!texts)
-        body_refuse(&r->body, body_pointer(&r->body, "", span_of(key)), "type", "must be a list of texts such as %s", example);
+        body_refuse(&r->body, body_pointer(&r->body, "", span_of(key)), "type",
+                    "must be a list of texts such as %s", example);
     return texts;
 }
 
@@ -252,15 +260,16 @@ static struct span pointer_at(struct reading *r, const char *key, size_t index)
     return span_of(arena_fmt(r->arena, "/%s/%zu", key, index));
 }
 
-static unsigned read_kinds(struct reading *r, struct json body, const char *key, const char *what)
+static unsigned read_kinds(struct reading *r, struct json body, const char *key,
+                           const char *what)
 {
     struct json list;
     unsigned kinds = 0;
     if (!read_list(r, body, key, "[\"replies\", \"reposts\"]", &list))
         return 0;
     if (about_users(r))
-        body_refuse(&r->body, body_pointer(&r->body, "", span_of(key)), "unknown", "%.*s has no posts to %s",
-                    SP(r->order->kind), what);
+        body_refuse(&r->body, body_pointer(&r->body, "", span_of(key)), "unknown",
+                    "%.*s has no posts to %s", SP(r->order->kind), what);
     size_t at = 0;
     for (struct json_iter i = json_each(list); json_next(&i); at++) {
         struct span name = SPAN_NONE;
@@ -270,9 +279,11 @@ static unsigned read_kinds(struct reading *r, struct json body, const char *key,
         if (exclude_bit(name))
             continue;
         if (near)
-            body_refuse(&r->body, pointer_at(r, key, at), "unknown", "did you mean \"%s\"?", near);
+            body_refuse(&r->body, pointer_at(r, key, at), "unknown", "did you mean \"%s\"?",
+                        near);
         else
-            body_refuse(&r->body, pointer_at(r, key, at), "unknown", "known are: replies, reposts, quotes");
+            body_refuse(&r->body, pointer_at(r, key, at), "unknown",
+                        "known are: replies, reposts, quotes");
     }
     return kinds;
 }
@@ -285,9 +296,11 @@ static void read_include(struct reading *r, struct json body)
     r->exclude = read_kinds(r, body, "exclude", "leave out");
     r->include = read_kinds(r, body, "include", "bring in");
     if (r->include & r->exclude)
-        body_refuse(&r->body, SPAN("/include"), "conflict", "the same kind of posts is both included and excluded");
+        body_refuse(&r->body, SPAN("/include"), "conflict",
+                    "the same kind of posts is both included and excluded");
     else if (r->include && r->pack && r->order->kind.n && !about_users(r) &&
-             pack_include(r->pack, r->order->kind, r->order->target, r->include, r->arena, &way, &f))
+             pack_include(r->pack, r->order->kind, r->order->target, r->include, r->arena, &way,
+                          &f))
         body_refuse(&r->body, SPAN("/include"), "unknown", "%s", f.words);
 }
 
@@ -303,10 +316,11 @@ static void read_fields(struct reading *r, struct json body)
         json_text(i.value, &name);
         const char *near = fields_near(of, name);
         if (!fields_known(of, name) && near)
-            body_refuse(&r->body, pointer_at(r, "fields", at), "unknown", "did you mean \"%s\"?", near);
+            body_refuse(&r->body, pointer_at(r, "fields", at), "unknown",
+                        "did you mean \"%s\"?", near);
         else if (!fields_known(of, name))
             body_refuse(&r->body, pointer_at(r, "fields", at), "unknown",
-                   "no record has this; names are dotted paths such as \"author.name\"");
+                        "no record has this; names are dotted paths such as \"author.name\"");
         else if (!fields_add(&r->fields, name))
             body_refuse(&r->body, SPAN("/fields"), "range", "at most %d fields", FIELDS_MAX);
     }
@@ -320,11 +334,13 @@ static void read_since_last(struct reading *r, struct json body)
     if (!json_bool(v, &r->since_last))
         body_refuse(&r->body, SPAN("/since_last"), "type", "must be true or false");
     else if (r->since_last && about_users(r))
-        body_refuse(&r->body, SPAN("/since_last"), "unknown", "%.*s is no list of posts", SP(r->order->kind));
+        body_refuse(&r->body, SPAN("/since_last"), "unknown", "%.*s is no list of posts",
+                    SP(r->order->kind));
 }
 
 /* The options as they are kept, but for those of the list. */
-static struct span spec_without(struct reading *r, struct json_parser *parser, const char *const *left_out)
+static struct span spec_without(struct reading *r, struct json_parser *parser,
+                                const char *const *left_out)
 {
     struct buf text = BUF(8 * 1024), raw = BUF(8 * 1024);
     struct json_w w = json_w(&text);
@@ -458,12 +474,14 @@ static struct span lane_of(struct reading *r)
     const struct order *o = r->order;
     unsigned share = pack_share(r->pack, o->kind, o->target);
     const char *class = lane_class_name(o->terms.class);
-    struct span lane =
-        span_of(share ? arena_fmt(r->arena, "%.*s/%.*s/%s-%u", SP(o->terms.tenant), SP(o->site), class, share)
-                      : arena_fmt(r->arena, "%.*s/%.*s/%s", SP(o->terms.tenant), SP(o->site), class));
+    struct span lane = span_of(
+        share ? arena_fmt(r->arena, "%.*s/%.*s/%s-%u", SP(o->terms.tenant), SP(o->site), class,
+                          share)
+              : arena_fmt(r->arena, "%.*s/%.*s/%s", SP(o->terms.tenant), SP(o->site), class));
     if (!o->pool.n)
         return lane;
-    return span_of(arena_fmt(r->arena, "%.*s@%.*s.%.*s", SP(lane), SP(o->pool), SP(o->operation)));
+    return span_of(
+        arena_fmt(r->arena, "%.*s@%.*s.%.*s", SP(lane), SP(o->pool), SP(o->operation)));
 }
 
 bool order_read(struct order *out, struct order_refusal *out_refusal,
@@ -504,9 +522,11 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
         return false;
     out->prio = (int)prio;
     if (out->pool.n)
-        out->operation = arena_keep(a, span_cut(pack_limited_as(r.pack, out->kind), 0, SESSION_NAME - 1));
+        out->operation =
+            arena_keep(a, span_cut(pack_limited_as(r.pack, out->kind), 0, SESSION_NAME - 1));
     out->lane = lane_of(&r);
-    out->needs = pack_needs_page(r.pack, out->kind, span_of(r.strategy)) ? NEEDS_PAGE : NEEDS_NOTHING;
+    out->needs =
+        pack_needs_page(r.pack, out->kind, span_of(r.strategy)) ? NEEDS_PAGE : NEEDS_NOTHING;
     write_spec(&r);
     write_variant(&r, parser); /* the body is no longer there after it */
     out->mark = mark_of(&r);
@@ -545,7 +565,8 @@ struct accept_args order_accept(const struct order *o, bool coalesce, wall now)
         .unique_key = t->unique_key,
         .on_conflict = t->on_conflict,
         .work = o->work,
-        .coalesce = t->coalesce == COALESCE_AS_CONFIGURED ? coalesce : t->coalesce == COALESCE_YES,
+        .coalesce =
+            t->coalesce == COALESCE_AS_CONFIGURED ? coalesce : t->coalesce == COALESCE_YES,
         .max_age_ms = t->max_age_s * 1000,
         .stale_if_error_ms = t->stale_if_error_s * 1000,
     };

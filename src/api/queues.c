@@ -33,9 +33,10 @@ static bool read_name(struct call *c, struct span typed)
     if (fine)
         c->kept = arena_keep(c->op.arena, buf_span(&name));
     else
-        answer_problem(c->request, 404, "not_found",
-                       "there is no such queue; one is tenant/site/class, the class interactive, normal, bulk "
-                       "or quarantine");
+        answer_problem(
+            c->request, 404, "not_found",
+            "there is no such queue; one is tenant/site/class, the class interactive, normal, bulk "
+            "or quarantine");
     buf_free(&name);
     return fine;
 }
@@ -51,7 +52,8 @@ static void answer_lane(struct call *c, const struct lane_view *lane)
     buf_add_char(&body, '\n');
     char tag[VIEW_TAG];
     answer_json(c->request, 200, &body,
-                (const char *const[]){c->breaker ? NULL : "ETag", view_digest_tag(lane_digest(lane), tag), NULL});
+                (const char *const[]){c->breaker ? NULL : "ETag",
+                                      view_digest_tag(lane_digest(lane), tag), NULL});
 }
 
 static void on_shown(struct call *c)
@@ -103,7 +105,8 @@ static void answer_list(struct call *c, const struct lane_list *l)
         else
             view_lane(&w, &l->lanes[i], now);
     }
-    view_list_close(&w, l->limit, l->count > l->limit ? l->lanes[l->limit - 1].name : SPAN_NONE);
+    view_list_close(&w, l->limit,
+                    l->count > l->limit ? l->lanes[l->limit - 1].name : SPAN_NONE);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
 }
@@ -135,7 +138,8 @@ static bool query_word(struct call *c, const char *name, struct span *out)
     *out = arena_keep(c->op.arena, text);
     if (lane_word_is_plain(text))
         return true;
-    answer_problem(c->request, 400, "bad_parameter", "%s must be a word of letters, digits, _ and -", name);
+    answer_problem(c->request, 400, "bad_parameter",
+                   "%s must be a word of letters, digits, _ and -", name);
     return false;
 }
 
@@ -165,7 +169,8 @@ static void list(struct api *a, struct request *r, bool breakers)
         q.after = arena_keep(c->op.arena, after);
     struct lane_list *l = arena_new_of(c->op.arena, struct lane_list);
     *l = (struct lane_list){.limit = (size_t)limit,
-                            .lanes = arena_get(c->op.arena, ((size_t)limit + 1) * sizeof *l->lanes)};
+                            .lanes =
+                                arena_get(c->op.arena, ((size_t)limit + 1) * sizeof *l->lanes)};
     c->more = l;
     q.limit = l->limit + 1;
     c->op.in.lanes = q;
@@ -207,7 +212,8 @@ static bool site_known(const struct api *a, struct span lane)
 static err run_set(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
 {
     const struct call *c = args;
-    struct lane_view v = {.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED}};
+    struct lane_view v = {.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED,
+                                  LANE_AS_CONFIGURED}};
     struct fault missing = {0}; /* comes into being with its settings */
     err e = store_lane(s, c->change.name, now, a, &v, &missing);
     if (e && e != E_NOT_FOUND)
@@ -248,13 +254,15 @@ static bool read_note(struct call *c, bool says_why, int64_t *ttl_s)
     c->change.by = SPAN("api");
     if (c->request->body.n && !body_is_json(c->request))
         return false;
-    if (body_read(&b, c->api->json, c->request->body, true, ttl_s ? members_ttl : members, &root)) {
+    if (body_read(&b, c->api->json, c->request->body, true, ttl_s ? members_ttl : members,
+                  &root)) {
         body_text(&b, root, "", "by", LANE_NOTE, &c->change.by);
         body_text(&b, root, "", "reason", LANE_NOTE, &c->change.why);
         if (ttl_s)
             body_number(&b, root, "", "ttl_s", 1, TTL_MAX_S, ttl_s);
         if (says_why && !body_given(root, "reason", &v))
-            body_refuse(&b, SPAN("/reason"), "required", "say why: whoever finds it so wants to know");
+            body_refuse(&b, SPAN("/reason"), "required",
+                        "say why: whoever finds it so wants to know");
         if (body_fine(&b))
             return true;
     }
@@ -262,7 +270,8 @@ static bool read_note(struct call *c, bool says_why, int64_t *ttl_s)
     return false;
 }
 
-static void act(struct api *a, struct request *r, struct span lane, enum lane_act act, bool says_why)
+static void act(struct api *a, struct request *r, struct span lane, enum lane_act act,
+                bool says_why)
 {
     struct call *c = call_new(a, r, SPAN_NONE);
     c->change.act = act;
@@ -295,7 +304,8 @@ void queues_unblock(struct api *a, struct request *r, struct span lane)
     act(a, r, lane, LANE_ACT_UNBLOCK, true);
 }
 
-static void act_breaker(struct api *a, struct request *r, struct span lane, enum lane_act act, bool held)
+static void act_breaker(struct api *a, struct request *r, struct span lane, enum lane_act act,
+                        bool held)
 {
     int64_t ttl_s = TTL_S;
     struct call *c = call_new(a, r, SPAN_NONE);
@@ -326,8 +336,8 @@ void breakers_reset(struct api *a, struct request *r, struct span lane)
 /* ---- settings ---- */
 
 /* A member that is given as null gives up the lane's own value. */
-static void read_setting(struct body *b, struct json object, const char *at, const char *key, int64_t min,
-                         int64_t max, int64_t *value)
+static void read_setting(struct body *b, struct json object, const char *at, const char *key,
+                         int64_t min, int64_t max, int64_t *value)
 {
     struct json v = json_get(object, span_of(key));
     if (v.doc && json_is(v, JSON_NULL))
@@ -339,7 +349,8 @@ static void read_setting(struct body *b, struct json object, const char *at, con
 static bool read_settings(struct body *b, struct json_parser *parser, struct span text,
                           struct lane_change *out)
 {
-    static const char *const members[] = {"weight", "max_running", "rate", "by", "reason", NULL};
+    static const char *const members[] = {"weight", "max_running", "rate",
+                                          "by",     "reason",      NULL};
     static const char *const rates[] = {"every_ms", "burst", NULL};
     struct lane_settings *set = &out->settings;
     struct json root;
@@ -357,7 +368,8 @@ static bool read_settings(struct body *b, struct json_parser *parser, struct spa
         read_setting(b, rate, "/rate", "every_ms", 0, EVERY_MAX_MS, &set->emit_ms);
         read_setting(b, rate, "/rate", "burst", 1, BURST_MAX, &set->burst);
     } else if (rate.doc) {
-        body_refuse(b, SPAN("/rate"), "type", "must be an object such as {\"every_ms\":2000,\"burst\":1}");
+        body_refuse(b, SPAN("/rate"), "type",
+                    "must be an object such as {\"every_ms\":2000,\"burst\":1}");
     }
     return body_fine(b);
 }
@@ -367,10 +379,12 @@ static void set(struct api *a, struct request *r, struct span lane, int64_t miss
 {
     struct call *c = call_new(a, r, SPAN_NONE);
     struct order_refusal refusal = {0};
-    c->change = (struct lane_change){
-        .act = LANE_ACT_SET, .settings = {missing, missing, missing, missing}, .by = SPAN("api")};
+    c->change = (struct lane_change){.act = LANE_ACT_SET,
+                                     .settings = {missing, missing, missing, missing},
+                                     .by = SPAN("api")};
     c->ends_jobs = true; /* settings may be what is needed on a full disk */
-    if (!read_name(c, lane) || !body_is_json(r) || !if_match_digest(r, "queue", c->op.arena, &c->match))
+    if (!read_name(c, lane) || !body_is_json(r) ||
+        !if_match_digest(r, "queue", c->op.arena, &c->match))
         return;
     if (read_settings(&(struct body){&refusal, c->op.arena}, a->json, r->body, &c->change))
         change(c);
@@ -445,6 +459,7 @@ void queues_purge(struct api *a, struct request *r, struct span lane)
         return;
     }
     c->left = PURGE_STEPS;
-    c->op.in.purge = (struct lane_purge){.name = c->kept, .by = c->change.by, .why = c->change.why};
+    c->op.in.purge =
+        (struct lane_purge){.name = c->kept, .by = c->change.by, .why = c->change.why};
     call_post(c, STORE_LANE_PURGE, on_purged);
 }

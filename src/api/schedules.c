@@ -112,7 +112,9 @@ static void answer_schedule(struct call *c, int status)
     buf_add_char(&body, '\n');
     snprintf(location, sizeof location, "/v1/schedules/%s", v->id);
     answer_json(c->request, dry ? 200 : status, &body,
-                (const char *const[]){"ETag", view_tag(v->revision, tag), status == 201 && !dry ? "Location" : NULL, location, NULL});
+                (const char *const[]){"ETag", view_tag(v->revision, tag),
+                                      status == 201 && !dry ? "Location" : NULL, location,
+                                      NULL});
 }
 
 static void on_changed(struct call *c)
@@ -152,8 +154,8 @@ static struct call *begin(struct api *a, struct request *r, struct span name, bo
 static void ask_for(struct call *c, enum store_verb verb, void (*then)(struct call *c))
 {
     struct asked *q = asked_of(c);
-    c->op.in.schedule_ask =
-        (struct schedule_ask){.tenant = TENANT, .id = span_of(q->name), .revision = q->revision, .dry = q->dry};
+    c->op.in.schedule_ask = (struct schedule_ask){
+        .tenant = TENANT, .id = span_of(q->name), .revision = q->revision, .dry = q->dry};
     call_post(c, verb, then);
 }
 
@@ -164,8 +166,8 @@ static bool read_text(struct call *c, struct span text, bool whole)
 {
     struct api *a = c->api;
     struct order_refusal *refusal = arena_new_of(c->op.arena, struct order_refusal);
-    if (timetable_read(&asked_of(c)->table, refusal, a->json, a->config.packs->pack, a->config.packs->count,
-                       text, whole, clock_wall(), c->op.arena))
+    if (timetable_read(&asked_of(c)->table, refusal, a->json, a->config.packs->pack,
+                       a->config.packs->count, text, whole, clock_wall(), c->op.arena))
         return true;
     answer_refusal(c->request, refusal);
     return false;
@@ -192,12 +194,14 @@ static void post_put(struct call *c, bool create)
         .tenant = TENANT,
         .name = t->name,
         .terms = t->terms,
-        .job = order_accept(&t->order, c->api->config.coalesce, (wall){0}), /* a run counts its times from its start */
+        .job = order_accept(&t->order, c->api->config.coalesce,
+                            (wall){0}), /* a run counts its times from its start */
         .job_text = t->job_text,
         .create = create,
         .revision = q->revision,
         .slot_now = now,
-        .next_ms = t->terms.rule.kind == SCHEDULE_CRON ? next_of(&t->terms.rule, t->zone, now) : 0,
+        .next_ms =
+            t->terms.rule.kind == SCHEDULE_CRON ? next_of(&t->terms.rule, t->zone, now) : 0,
         .dry = q->dry,
     };
     call_post(c, STORE_SCHEDULE_PUT, create ? on_created : on_changed);
@@ -233,7 +237,8 @@ static bool merge_body(struct call *c, const struct schedule_view *v, struct spa
     put_spec(&w, v);
     bool fine = json_parse(parser, buf_span(&spec), &before, NULL) == E_OK;
     need(fine); /* it is our own */
-    fine = json_parse(c->api->json, c->request->body, &after, NULL) == E_OK && json_is(after, JSON_OBJECT);
+    fine = json_parse(c->api->json, c->request->body, &after, NULL) == E_OK &&
+           json_is(after, JSON_OBJECT);
     if (fine) {
         merge_patch(&merged, before, after);
         fine = !merged.failed;
@@ -243,8 +248,8 @@ static bool merge_body(struct call *c, const struct schedule_view *v, struct spa
     buf_free(&spec);
     buf_free(&merged);
     if (!fine)
-        answer_problem(c->request, 400, "malformed_json", "the body must be a JSON object of at most %d bytes",
-                       SPEC_MAX);
+        answer_problem(c->request, 400, "malformed_json",
+                       "the body must be a JSON object of at most %d bytes", SPEC_MAX);
     return fine;
 }
 
@@ -256,8 +261,8 @@ static void on_to_patch(struct call *c)
     if (call_failed(c))
         return;
     if (q->revision >= 0 && q->revision != v->revision) {
-        answer_problem(c->request, 412, "precondition_failed", "the schedule is at revision r%lld now",
-                       (long long)v->revision);
+        answer_problem(c->request, 412, "precondition_failed",
+                       "the schedule is at revision r%lld now", (long long)v->revision);
         return;
     }
     q->revision = v->revision; /* nobody may change it between this look and the change */
@@ -281,12 +286,15 @@ void schedules_show(struct api *a, struct request *r, struct span name)
         ask_for(c, STORE_SCHEDULE, on_changed);
 }
 
-static void answer_page(struct call *c, struct buf *body, const char *path, const char *next_after)
+static void answer_page(struct call *c, struct buf *body, const char *path,
+                        const char *next_after)
 {
     char link[200];
     buf_add_char(body, '\n');
-    snprintf(link, sizeof link, "<%s?limit=%zu&after=%s>; rel=\"next\"", path, c->page, next_after ? next_after : "");
-    answer_json(c->request, 200, body, (const char *const[]){next_after ? "Link" : NULL, link, NULL});
+    snprintf(link, sizeof link, "<%s?limit=%zu&after=%s>; rel=\"next\"", path, c->page,
+             next_after ? next_after : "");
+    answer_json(c->request, 200, body,
+                (const char *const[]){next_after ? "Link" : NULL, link, NULL});
 }
 
 static void on_listed(struct call *c)
@@ -295,7 +303,8 @@ static void on_listed(struct call *c)
         return;
     const struct schedules_list *list = &c->op.out.schedules;
     size_t count = list->count < c->page ? list->count : c->page;
-    const char *next = list->count > count ? arena_text(c->op.arena, list->rows[count - 1].name) : NULL;
+    const char *next =
+        list->count > count ? arena_text(c->op.arena, list->rows[count - 1].name) : NULL;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     view_list_open(&w);
@@ -329,9 +338,10 @@ static void on_deleted(struct call *c)
     if (call_failed(c))
         return;
     bool dry = asked_of(c)->dry;
-    request_answer(c->request, &(struct answer){.status = dry ? 200 : 204,
-                                                .type = dry ? "application/json; charset=utf-8" : NULL,
-                                                .body = dry ? SPAN("{\"dry_run\":true}\n") : SPAN_NONE});
+    request_answer(c->request,
+                   &(struct answer){.status = dry ? 200 : 204,
+                                    .type = dry ? "application/json; charset=utf-8" : NULL,
+                                    .body = dry ? SPAN("{\"dry_run\":true}\n") : SPAN_NONE});
 }
 
 void schedules_delete(struct api *a, struct request *r, struct span name)
@@ -385,14 +395,17 @@ static void on_runs(struct call *c)
 void schedules_runs(struct api *a, struct request *r, struct span name)
 {
     int64_t limit = LIST_LIMIT, after = 0;
-    if (!query_number(r, "limit", 1, LIST_MAX, &limit) || !query_number(r, "after", 1, INT64_MAX, &after))
+    if (!query_number(r, "limit", 1, LIST_MAX, &limit) ||
+        !query_number(r, "after", 1, INT64_MAX, &after))
         return;
     struct call *c = begin(a, r, name, false);
     if (!c)
         return;
     c->page = (size_t)limit;
-    c->op.in.schedule_runs = (struct schedule_runs_query){
-        .tenant = TENANT, .id = span_of(asked_of(c)->name), .before = after, .limit = c->page + 1};
+    c->op.in.schedule_runs = (struct schedule_runs_query){.tenant = TENANT,
+                                                          .id = span_of(asked_of(c)->name),
+                                                          .before = after,
+                                                          .limit = c->page + 1};
     call_post(c, STORE_SCHEDULE_RUNS, on_runs);
 }
 
@@ -423,14 +436,15 @@ static bool read_words(struct call *c, struct word *words, size_t count)
         for (size_t k = 0; k < count; k++)
             w = span_is(i.key, words[k].name) ? &words[k] : w;
         if (!w) {
-            answer_problem(r, 400, "unknown_field", "the body may have %s%s%s", words[0].name, count > 1 ? " and " : "",
-                           count > 1 ? words[1].name : "");
+            answer_problem(r, 400, "unknown_field", "the body may have %s%s%s", words[0].name,
+                           count > 1 ? " and " : "", count > 1 ? words[1].name : "");
             return false;
         }
         if (json_is(i.value, JSON_NULL))
             continue;
         if (!json_text(i.value, &w->text) || w->text.n > WORDS_MAX) {
-            answer_problem(r, 422, "validation_failed", "%s must be a text of at most %d bytes", w->name, WORDS_MAX);
+            answer_problem(r, 422, "validation_failed", "%s must be a text of at most %d bytes",
+                           w->name, WORDS_MAX);
             return false;
         }
         w->text = arena_keep(c->op.arena, w->text);
@@ -545,7 +559,8 @@ void schedules_trigger(struct api *a, struct request *r, struct span name)
 }
 
 /* Slots in [from, to]; false: answered, there are too many. */
-static bool find_slots(struct call *c, const struct schedule_view *v, const struct zone *zone, size_t *out_count)
+static bool find_slots(struct call *c, const struct schedule_view *v, const struct zone *zone,
+                       size_t *out_count)
 {
     struct asked *q = asked_of(c);
     size_t n = 0;
@@ -553,7 +568,8 @@ static bool find_slots(struct call *c, const struct schedule_view *v, const stru
     while (!schedule_next(&v->terms.rule, zone, slot, &slot) && slot.ms <= q->to.ms) {
         if (n == SCHEDULE_CATCH_UP_MAX) {
             answer_problem(c->request, 422, "validation_failed",
-                           "more than %d slots lie between from and to; ask for them in pieces", SCHEDULE_CATCH_UP_MAX);
+                           "more than %d slots lie between from and to; ask for them in pieces",
+                           SCHEDULE_CATCH_UP_MAX);
             return false;
         }
         q->slots[n++] = slot;
@@ -570,8 +586,11 @@ static void on_backfillable(struct call *c)
     struct asked *q = asked_of(c);
     if (call_failed(c) || !load_zone(c, v, &zone) || !find_slots(c, v, zone, &count))
         return;
-    c->op.in.schedule_backfill = (struct schedule_backfill){
-        .tenant = TENANT, .id = span_of(q->name), .slots = q->slots, .count = count, .dry = q->dry};
+    c->op.in.schedule_backfill = (struct schedule_backfill){.tenant = TENANT,
+                                                            .id = span_of(q->name),
+                                                            .slots = q->slots,
+                                                            .count = count,
+                                                            .dry = q->dry};
     call_post(c, STORE_SCHEDULE_BACKFILL, on_fired);
 }
 
@@ -584,13 +603,15 @@ void schedules_backfill(struct api *a, struct request *r, struct span name)
     struct asked *q = asked_of(c);
     wall now = clock_wall();
     q->to = now;
-    if (!when_parse(words[0].text, &q->from) || (words[1].given && !when_parse(words[1].text, &q->to))) {
+    if (!when_parse(words[0].text, &q->from) ||
+        (words[1].given && !when_parse(words[1].text, &q->to))) {
         answer_problem(r, 422, "validation_failed",
                        "from, and to when it is given (else: now), must be dates or RFC 3339");
         return;
     }
     if (q->to.ms > now.ms || q->from.ms > q->to.ms) {
-        answer_problem(r, 422, "validation_failed", "from must not be after to, and to not in the future");
+        answer_problem(r, 422, "validation_failed",
+                       "from must not be after to, and to not in the future");
         return;
     }
     ask_for(c, STORE_SCHEDULE, on_backfillable);
@@ -602,7 +623,8 @@ static void put_offset(struct json_w *w, int32_t offset_s)
 {
     char text[16];
     int32_t size = offset_s < 0 ? -offset_s : offset_s;
-    snprintf(text, sizeof text, "%c%02d:%02d", offset_s < 0 ? '-' : '+', size / 3600 % 100, size / 60 % 60);
+    snprintf(text, sizeof text, "%c%02d:%02d", offset_s < 0 ? '-' : '+', size / 3600 % 100,
+             size / 60 % 60);
     json_kv_cstr(w, "utc_offset", text);
 }
 

@@ -11,7 +11,13 @@
 #include "os/random.h"
 #include "wire/cookies.h"
 
-enum { ERRORS_MAX = 8, EVERY_MAX_MS = 24 * 3600 * 1000, BODY_JSON_MAX = 64 * 1024, VISIT_MAX = 4096, VISIT_TEXT = 500 };
+enum {
+    ERRORS_MAX = 8,
+    EVERY_MAX_MS = 24 * 3600 * 1000,
+    BODY_JSON_MAX = 64 * 1024,
+    VISIT_MAX = 4096,
+    VISIT_TEXT = 500
+};
 
 /* ---- answers ---- */
 
@@ -70,7 +76,8 @@ static bool failed(struct call *c)
 {
     if (!c->op.result)
         return false;
-    if (c->op.result == E_DENIED || c->op.result == E_CONFIG) { /* the words name a file of ours */
+    if (c->op.result == E_DENIED ||
+        c->op.result == E_CONFIG) { /* the words name a file of ours */
         log_error("session.key", F_C("why", c->op.fault.words));
         answer_problem(c->request, 503, "key_unavailable",
                        "the key that seals cookies cannot be used; the log says why");
@@ -93,8 +100,9 @@ static void answer_session(struct call *c, int status)
     buf_add_char(&body, '\n');
     snprintf(tag, sizeof tag, "\"r%lld\"", (long long)v->revision);
     snprintf(location, sizeof location, "/v1/sessions/%s", v->id);
-    answer_json(c->request, status, &body,
-                (const char *const[]){"ETag", tag, status == 201 ? "Location" : NULL, location, NULL});
+    answer_json(
+        c->request, status, &body,
+        (const char *const[]){"ETag", tag, status == 201 ? "Location" : NULL, location, NULL});
 }
 
 static void on_shown(struct call *c)
@@ -180,7 +188,9 @@ static bool body_open(struct facts *b, struct call *c, const char *const *member
             known = known || span_is(i.key, members[k]);
         const char *near = known ? NULL : text_nearest(i.key, members);
         if (!known && near)
-            answer_problem(r, 400, "unknown_field", "the body has a member that is not known; did you mean \"%s\"?", near);
+            answer_problem(r, 400, "unknown_field",
+                           "the body has a member that is not known; did you mean \"%s\"?",
+                           near);
         else if (!known)
             answer_problem(r, 400, "unknown_field", "the body has a member that is not known");
         if (!known)
@@ -204,8 +214,8 @@ static struct span read_text(struct facts *b, const char *key, const char *point
     return arena_keep(b->call->op.arena, text);
 }
 
-static int64_t read_number(struct facts *b, struct json v, const char *pointer, int64_t least, int64_t most,
-                           int64_t otherwise)
+static int64_t read_number(struct facts *b, struct json v, const char *pointer, int64_t least,
+                           int64_t most, int64_t otherwise)
 {
     int64_t n = otherwise;
     if (!v.doc || json_is(v, JSON_NULL))
@@ -213,7 +223,8 @@ static int64_t read_number(struct facts *b, struct json v, const char *pointer, 
     if (!json_int(v, &n))
         refuse(b, pointer, "type", "must be a whole number");
     else if (n < least || n > most)
-        refuse(b, pointer, "range", "is out of its range; docs/reference/http-api.md says which");
+        refuse(b, pointer, "range",
+               "is out of its range; docs/reference/http-api.md says which");
     return n;
 }
 
@@ -246,7 +257,8 @@ static void read_rate(struct facts *b, struct session_add *out)
     for (struct json_iter i = json_each(rate); given && json_next(&i);)
         if (!span_is(i.key, "every_ms") && !span_is(i.key, "burst"))
             refuse(b, "/rate", "unknown_field", "known are every_ms, burst");
-    out->emit_ms = read_number(b, json_get(rate, SPAN("every_ms")), "/rate/every_ms", 1, EVERY_MAX_MS, 0);
+    out->emit_ms =
+        read_number(b, json_get(rate, SPAN("every_ms")), "/rate/every_ms", 1, EVERY_MAX_MS, 0);
     out->burst = read_number(b, json_get(rate, SPAN("burst")), "/rate/burst", 1, 1000, 1);
 }
 
@@ -269,11 +281,13 @@ void sessions_create(struct api *a, struct request *r, struct span id)
         if (!add->pool.n)
             add->pool = SPAN("default");
         read_rate(&b, add);
-        add->max_active = read_number(&b, json_get(b.root, SPAN("max_active")), "/max_active", 1, 64, 1);
+        add->max_active =
+            read_number(&b, json_get(b.root, SPAN("max_active")), "/max_active", 1, 64, 1);
         if (!pack_of(a, add->site))
             refuse(&b, "/site", "unknown", "there is no such site pack; see: fulmar site list");
         if (!session_name_valid(add->name))
-            refuse(&b, "/name", "pattern", "must be 1 to 32 letters, digits, '-', '_' or '.', not beginning with ses_");
+            refuse(&b, "/name", "pattern",
+                   "must be 1 to 32 letters, digits, '-', '_' or '.', not beginning with ses_");
         if (!session_pool_valid(add->pool))
             refuse(&b, "/pool", "pattern", "must be 1 to 32 letters, digits, '-' or '_'");
         memcpy(c->key, c->id, sizeof c->id);
@@ -347,7 +361,8 @@ static struct span host_of(struct span url)
     return span_find_char(host, '{') < host.n ? SPAN_NONE : host;
 }
 
-static err read_cookies(struct call *c, const char *site, struct cookies_facts *out, struct fault *f)
+static err read_cookies(struct call *c, const char *site, struct cookies_facts *out,
+                        struct fault *f)
 {
     const struct packs *packs = c->api->config.packs;
     size_t at = packs_find(packs, span_of(site));
@@ -437,8 +452,8 @@ static void on_to_visit(struct call *c)
         return;
     const struct packs *packs = c->api->config.packs;
     c->key[0] = '\0'; /* it was the session's name; a job has none of it */
-    if (order_read(&order, &refusal, c->api->json, packs->pack, packs->count, write_visit(c, c->more),
-                   c->op.arena))
+    if (order_read(&order, &refusal, c->api->json, packs->pack, packs->count,
+                   write_visit(c, c->more), c->op.arena))
         jobs_submit(c, &order);
     else
         answer_refusal(c->request, &refusal);
@@ -456,7 +471,8 @@ void sessions_validate(struct api *a, struct request *r, struct span name)
         return;
     struct body b = {&refusal, c->op.arena};
     struct visit *v = arena_new_of(c->op.arena, struct visit);
-    *v = (struct visit){.kind = SPAN("search"), .target = SPAN("news"), .strategy = SPAN("capture")};
+    *v = (struct visit){
+        .kind = SPAN("search"), .target = SPAN("news"), .strategy = SPAN("capture")};
     c->more = v;
     if (body_read(&b, a->json, r->body, true, members, &root)) {
         body_text(&b, root, "", "kind", VISIT_TEXT, &v->kind);

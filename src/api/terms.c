@@ -13,11 +13,12 @@ static void read_lane(struct body *b, struct json order, struct terms *t)
 {
     int class = LANE_NORMAL;
     body_choice(b, order, "", "class", terms_classes, &class);
-    t->class = (enum lane_class)class;
+    t->class = (enum lane_class) class;
     t->tenant = SPAN("default");
     body_text(b, order, "", "tenant", LANE_WORD_MAX, &t->tenant);
     if (!lane_word_is_plain(t->tenant))
-        body_refuse(b, SPAN("/tenant"), "pattern", "must be a word of letters, digits, _ and -");
+        body_refuse(b, SPAN("/tenant"), "pattern",
+                    "must be a word of letters, digits, _ and -");
 }
 
 static void read_times(struct body *b, struct json order, struct terms *t)
@@ -32,7 +33,8 @@ static void read_times(struct body *b, struct json order, struct terms *t)
     if (!body_given(order, "timeouts", &timeouts))
         return;
     if (!json_is(timeouts, JSON_OBJECT)) {
-        body_refuse(b, SPAN("/timeouts"), "type", "must be an object such as {\"attempt_s\":300,\"idle_s\":30}");
+        body_refuse(b, SPAN("/timeouts"), "type",
+                    "must be an object such as {\"attempt_s\":300,\"idle_s\":30}");
         return;
     }
     body_members(b, timeouts, "/timeouts", members);
@@ -48,13 +50,15 @@ static void read_unique(struct body *b, struct json order, struct terms *t)
     if (!body_given(order, "unique", &unique))
         return;
     if (!json_is(unique, JSON_OBJECT)) {
-        body_refuse(b, SPAN("/unique"), "type",
-                    "must be an object such as {\"key\":\"nasa-daily\",\"on_conflict\":\"return_existing\"}");
+        body_refuse(
+            b, SPAN("/unique"), "type",
+            "must be an object such as {\"key\":\"nasa-daily\",\"on_conflict\":\"return_existing\"}");
         return;
     }
     body_members(b, unique, "/unique", members);
     if (!body_given(unique, "key", &key))
-        body_refuse(b, SPAN("/unique/key"), "required", "says which jobs are about the same work");
+        body_refuse(b, SPAN("/unique/key"), "required",
+                    "says which jobs are about the same work");
     body_text(b, unique, "/unique", "key", TERMS_KEY_MAX, &t->unique_key);
     body_choice(b, unique, "/unique", "on_conflict", terms_conflicts, &mode);
     t->on_conflict = (enum unique_mode)mode;

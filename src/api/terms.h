@@ -29,8 +29,8 @@ struct terms {
 
 /* Names of the members of an order that are read here. */
 #define TERMS_MEMBERS                                                                          \
-    "class", "tenant", "not_before", "expires_s", "deadline_s", "timeouts", "unique", "max_age_s", \
-        "stale_if_error_s", "coalesce"
+    "class", "tenant", "not_before", "expires_s", "deadline_s", "timeouts", "unique",          \
+        "max_age_s", "stale_if_error_s", "coalesce"
 /* since_last: the order wants what is new, which no earlier or other job can have. */
 void terms_read(struct body *b, struct json order, bool since_last, struct terms *out);
 

@@ -22,9 +22,11 @@ struct timetable {
 
 /* whole: a schedule; else only its times, for a preview, which may have a name and a job that nobody looks
  * at. False: refusal says why. */
-MUST_USE bool timetable_read(struct timetable *out, struct order_refusal *out_refusal, struct json_parser *parser,
-                             struct pack *const *packs, size_t pack_count, struct span body, bool whole, wall now,
+MUST_USE bool timetable_read(struct timetable *out, struct order_refusal *out_refusal,
+                             struct json_parser *parser, struct pack *const *packs,
+                             size_t pack_count, struct span body, bool whole, wall now,
                              struct arena *a);
 /* The members again, but for name and job, as they are to be given. */
-void timetable_write(struct json_w *w, const struct schedule_terms *terms, int64_t start_given_ms);
+void timetable_write(struct json_w *w, const struct schedule_terms *terms,
+                     int64_t start_given_ms);
 bool timetable_name_valid(struct span name);

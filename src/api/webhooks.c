@@ -7,7 +7,13 @@
 #include "os/sign.h"
 #include "store/webhooks.h"
 
-enum { LIST_LIMIT = 50, LIST_MAX = 200, TYPES_MOST = 40, OVERLAP_S = 86400, OVERLAP_MOST_S = 30 * 86400 };
+enum {
+    LIST_LIMIT = 50,
+    LIST_MAX = 200,
+    TYPES_MOST = 40,
+    OVERLAP_S = 86400,
+    OVERLAP_MOST_S = 30 * 86400
+};
 
 /* A call about one webhook or delivery. */
 struct hook_call {
@@ -205,7 +211,9 @@ static void read_type(struct body *b, struct json v, size_t at, struct buf *out)
         body_refuse(b, pointer, "type", "must be a text such as \"job.finished\"");
     } else if (!webhook_type_known(text)) {
         const char *near = webhook_type_near(text);
-        body_refuse(b, pointer, "unknown", near ? "did you mean \"%s\"?" : "no event is called so; \"%s\" is all of them",
+        body_refuse(b, pointer, "unknown",
+                    near ? "did you mean \"%s\"?"
+                         : "no event is called so; \"%s\" is all of them",
                     near ? near : "*");
     } else {
         buf_fmt(out, "%s%.*s", out->n ? " " : "", SP(text));
@@ -220,7 +228,8 @@ static void read_types(struct body *b, struct json root, struct span *out)
     if (!body_given(root, "types", &list))
         return;
     if (!json_is(list, JSON_ARRAY) || json_count(list) < 1 || json_count(list) > TYPES_MOST) {
-        body_refuse(b, SPAN("/types"), "type", "must be a list of 1 to %d names of events", TYPES_MOST);
+        body_refuse(b, SPAN("/types"), "type", "must be a list of 1 to %d names of events",
+                    TYPES_MOST);
         return;
     }
     for (struct json_iter i = json_each(list); json_next(&i);)
@@ -238,7 +247,8 @@ static void read_secret(struct body *b, struct json root, char out[SIGN_SECRET_M
     if (!text.n)
         sign_secret_make(out);
     else if (!sign_secret_valid(text))
-        body_refuse(b, SPAN("/secret"), "format", "must be \"whsec_\" and the base64 of 24 to 64 bytes");
+        body_refuse(b, SPAN("/secret"), "format",
+                    "must be \"whsec_\" and the base64 of 24 to 64 bytes");
     else
         span_copy(text, out, SIGN_SECRET_MAX);
 }
@@ -454,7 +464,8 @@ void webhooks_list(struct api *a, struct request *r, struct span id)
 
 /* ---- deliveries ---- */
 
-static err run_deliveries(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+static err run_deliveries(struct store *s, void *args, struct arena *a, wall now,
+                          struct fault *f)
 {
     struct hook_list *l = args;
     (void)now;
@@ -472,7 +483,8 @@ static void on_deliveries(struct call *c)
     view_list_open(&w);
     for (size_t i = 0; i < count; i++)
         put_delivery(&w, &l->deliveries[i]);
-    view_list_close(&w, l->limit, l->count > count ? span_of(l->deliveries[count - 1].id) : SPAN_NONE);
+    view_list_close(&w, l->limit,
+                    l->count > count ? span_of(l->deliveries[count - 1].id) : SPAN_NONE);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
 }

@@ -37,7 +37,8 @@ bool base64_add_plain(struct buf *out, struct span text)
 
 void base64_add(struct buf *out, struct span bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t at = 0; at < bytes.n; at += 3) {
         size_t left = bytes.n - at < 3 ? bytes.n - at : 3;
         unsigned value = 0;

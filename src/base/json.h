@@ -13,7 +13,16 @@
 #include "base/arena.h"
 #include "base/span.h"
 
-enum json_type { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_TEXT, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+    JSON_NONE,
+    JSON_NULL,
+    JSON_BOOL,
+    JSON_INT,
+    JSON_REAL,
+    JSON_TEXT,
+    JSON_ARRAY,
+    JSON_OBJECT
+};
 
 struct json_parser;
 struct json {
@@ -25,7 +34,8 @@ struct json {
 struct json_parser *json_parser_new(size_t max_bytes);
 void json_parser_free(struct json_parser **p);
 /* E_BAD_SYNTAX with the offset in words, E_TOO_BIG. The text may be freed afterwards. */
-MUST_USE err json_parse(struct json_parser *p, struct span text, struct json *out_root, struct fault *f);
+MUST_USE err json_parse(struct json_parser *p, struct span text, struct json *out_root,
+                        struct fault *f);
 
 enum json_type json_type(struct json v);
 bool json_is(struct json v, enum json_type t);
@@ -78,7 +88,8 @@ void json_put_bool(struct json_w *w, bool v);
 void json_put_null(struct json_w *w);
 void json_put_raw(struct json_w *w, struct span json); /* trusted JSON text as one value */
 /* key and value in one call */
-void json_kv_text(struct json_w *w, const char *key, struct span s); /* s.p == NULL writes null */
+void json_kv_text(struct json_w *w, const char *key,
+                  struct span s); /* s.p == NULL writes null */
 void json_kv_cstr(struct json_w *w, const char *key, const char *s); /* NULL writes null */
 void json_kv_int(struct json_w *w, const char *key, int64_t v);
 void json_kv_bool(struct json_w *w, const char *key, bool v);

@@ -5,7 +5,8 @@
 #include <stddef.h>
 
 struct list {
-    struct list *next, *prev; /* a head that points at itself is empty; NULL = not on any list */
+    struct list *next,
+        *prev; /* a head that points at itself is empty; NULL = not on any list */
 };
 
 #define LIST_OF(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
@@ -43,4 +44,5 @@ static inline void list_remove(struct list *node) /* fine when it is on no list 
 }
 /* Safe against removal of the current node. */
 #define list_each(head, at, after)                                                             \
-    for (struct list *at = (head)->next, *after = at->next; at != (head); at = after, after = at->next)
+    for (struct list *at = (head)->next, *after = at->next; at != (head);                      \
+         at = after, after = at->next)

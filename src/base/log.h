@@ -24,11 +24,13 @@ struct log_field {
 #define F_X(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_ERR, .i = (int64_t)(v)})
 
 /* Sets the role shown in each line, the format, the lowest level written, and the clock. */
-void log_setup(const char *role, enum log_format format, enum log_level lowest, wall (*now)(void));
+void log_setup(const char *role, enum log_format format, enum log_level lowest,
+               wall (*now)(void));
 /* Where a line goes instead of stderr (workers send frames); NULL = stderr. The line has no newline.
  * One call at a time; what the sink itself logs is dropped. */
 void log_divert(void (*sink)(enum log_level level, struct span line, void *ctx), void *ctx);
-void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n);
+void log_write(enum log_level level, const char *event, const struct log_field *fields,
+               size_t n);
 /* The role given to log_setup(); "-" before it. */
 const char *log_role(void);
 void log_last_lines(void (*each)(struct span line, void *ctx), void *ctx);
@@ -37,6 +39,6 @@ void log_last_lines(void (*each)(struct span line, void *ctx), void *ctx);
     log_write(level, event, (const struct log_field[]){__VA_ARGS__},                           \
               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 #define log_debug(event, ...) log_at(LOG_DEBUG, event, __VA_ARGS__)
-#define log_info(event, ...) log_at(LOG_INFO, event, __VA_ARGS__)
-#define log_warn(event, ...) log_at(LOG_WARN, event, __VA_ARGS__)
+#define log_info(event, ...)  log_at(LOG_INFO, event, __VA_ARGS__)
+#define log_warn(event, ...)  log_at(LOG_WARN, event, __VA_ARGS__)
 #define log_error(event, ...) log_at(LOG_ERROR, event, __VA_ARGS__)

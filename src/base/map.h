@@ -16,11 +16,12 @@ struct map {
     size_t count, room; /* room: a power of two */
 };
 
-void *map_find(const struct map *m, struct span key); /* NULL: not there */
+void *map_find(const struct map *m, struct span key);      /* NULL: not there */
 void map_add(struct map *m, struct span key, void *value); /* the key is not there yet */
-void map_remove(struct map *m, struct span key); /* fine when it is not there */
+void map_remove(struct map *m, struct span key);           /* fine when it is not there */
 void map_free(struct map *m);
 /* Nothing may be added or removed meanwhile. */
 #define map_each(m, entry)                                                                     \
-    for (struct map_entry *entry = (m)->entries; entry && entry < (m)->entries + (m)->room; entry++) \
+    for (struct map_entry *entry = (m)->entries; entry && entry < (m)->entries + (m)->room;    \
+         entry++)                                                                              \
         if (entry->value)

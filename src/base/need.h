@@ -5,7 +5,7 @@
 _Noreturn void bug_at(const char *file, int line, const char *what);
 
 #define need(cond) ((cond) ? (void)0 : bug_at(__FILE__, __LINE__, #cond))
-#define bug(why) bug_at(__FILE__, __LINE__, why)
+#define bug(why)   bug_at(__FILE__, __LINE__, why)
 
 /* Where this process is ("goto", "wait SearchTimeline"); shown in a crash line. Borrowed string
  * that must live for ever (a literal). */

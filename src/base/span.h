@@ -21,7 +21,7 @@ struct span {
 };
 #define SPAN(lit) ((struct span){"" lit, sizeof(lit) - 1})
 #define SPAN_NONE ((struct span){NULL, 0})
-#define SP(s) (int)(s).n, (s).p /* for "%.*s" */
+#define SP(s)     (int)(s).n, (s).p /* for "%.*s" */
 
 struct span span_of(const char *text); /* of a C string; NULL gives an empty span */
 bool span_eq(struct span a, struct span b);

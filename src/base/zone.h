@@ -9,7 +9,11 @@ enum { ZONE_CHANGES = 1024 };
 
 /* A day of the year as the last line of a zone file writes it. */
 struct zone_day {
-    enum { ZONE_DAY_JULIAN, ZONE_DAY_OF_YEAR, ZONE_DAY_OF_WEEK } kind; /* J1-J365 (no 29 Feb), 0-365, Mm.w.d */
+    enum {
+        ZONE_DAY_JULIAN,
+        ZONE_DAY_OF_YEAR,
+        ZONE_DAY_OF_WEEK
+    } kind;                        /* J1-J365 (no 29 Feb), 0-365, Mm.w.d */
     int day, month, week, weekday; /* week 5: the last one; weekday 0: Sunday */
     int32_t at_s;                  /* local time of the change, −167 h to 167 h */
 };

@@ -104,7 +104,7 @@ struct browser {
     int slot;
     enum browser_state state;
     const char *worn; /* why it is to be replaced when its turn comes, NULL: it is not */
-    bool retire; /* its replacement is on the way */
+    bool retire;      /* its replacement is on the way */
     pid_t pid;
     bool reaped;
     struct profile profile;
@@ -123,7 +123,7 @@ struct browser {
         fresh_after; /* renderers up to this order were there before the tab being prepared */
     struct tab *preparing;
     uint32_t prepare_number; /* of the tab being prepared, never 0 */
-    mono prepare_after; /* after one failed, the next prepared tab waits */
+    mono prepare_after;      /* after one failed, the next prepared tab waits */
     bool pids_asked;
     pid_t pids[PROCESSES_MAX]; /* all but renderers: what is compared for growth */
     size_t pid_count;
@@ -155,7 +155,7 @@ struct browsers {
     uint64_t number; /* of the next folder */
     bool stopping, stopped_told;
     bool capacity_grew;
-    bool soon; /* a step was asked for */
+    bool soon;         /* a step was asked for */
     mono egress_asked; /* the last question that egress answered; 0: it never did */
     mono probe_kill;   /* the last end for missed probes; 0: none, or a probe succeeded since */
     int early_deaths;  /* in a row, before the first word */
@@ -168,7 +168,7 @@ void browsers_soon(struct browsers *f); /* a step in the next turn */
 
 /* life.c: one browser process */
 MUST_USE err browser_start(struct browsers *f, int slot, struct fault *fault);
-void browser_end(struct browser *b);                   /* gently */
+void browser_end(struct browser *b); /* gently */
 /* At once; its tabs are lost. reason: a label of METRIC_BROWSER_EXITS. */
 void browser_kill(struct browser *b, const char *reason, const char *why);
 void browser_step(struct browser *b, mono now);

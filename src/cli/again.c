@@ -23,8 +23,8 @@ enum {
     SHOWN_BYTES = 100,
 };
 
-struct had { /* what the job has, or would have */
-    struct span key;  /* kind and id */
+struct had {         /* what the job has, or would have */
+    struct span key; /* kind and id */
     struct span json;
     bool covered; /* it came from an answer that is in the evidence */
     bool again;   /* the replay has it too */
@@ -175,7 +175,8 @@ static bool take_record(struct taking *t, struct span line)
     struct json v;
     if (!grow_known(r) || json_parse(r->parser, line, &v, NULL))
         return false;
-    struct had fresh = {.key = key_of_record(r, t->kind, v), .json = arena_keep(r->arena, line)};
+    struct had fresh = {.key = key_of_record(r, t->kind, v),
+                        .json = arena_keep(r->arena, line)};
     if (!fresh.key.p || !fresh.json.p)
         return false;
     struct had *place = place_of(r, fresh.key);
@@ -226,7 +227,8 @@ static int mark(struct rerun *r, int kind, int64_t batch, bool covered)
     if (!code && answer.status != 200)
         code = cli_problem(&answer);
     else if (code)
-        cli_say("the records of %s cannot be read%s%s", r->job.id, f.words[0] ? ": " : "", f.words);
+        cli_say("the records of %s cannot be read%s%s", r->job.id, f.words[0] ? ": " : "",
+                f.words);
     buf_free(&answer.body);
     buf_free(&t.line);
     return code;
@@ -360,11 +362,14 @@ static void print_change(struct rerun *r, const char *change, char sign, struct 
     if (r->quiet)
         return;
     if (!r->c->json) {
-        printf("%c %s %.*s%s%s", sign, kind, SP(id), d ? " " : "", d && d->field ? d->field : "");
+        printf("%c %s %.*s%s%s", sign, kind, SP(id), d ? " " : "",
+               d && d->field ? d->field : "");
         if (d)
             printf(": %s → %s",
-                   d->before.n ? cli_printable(r->c, span_cut(d->before, 0, SHOWN_BYTES)) : nothing,
-                   d->after.n ? cli_printable(r->c, span_cut(d->after, 0, SHOWN_BYTES)) : nothing);
+                   d->before.n ? cli_printable(r->c, span_cut(d->before, 0, SHOWN_BYTES))
+                               : nothing,
+                   d->after.n ? cli_printable(r->c, span_cut(d->after, 0, SHOWN_BYTES))
+                              : nothing);
         printf("\n");
         return;
     }
@@ -465,8 +470,8 @@ static int send_part(struct rerun *r, size_t *at)
         json_close(&w);
     }
     json_close(&w);
-    int code = buf_end(&body, &text) ? EXIT_SOFTWARE
-                                     : evidence_ask(r->s, "POST", path, text, &answer);
+    int code =
+        buf_end(&body, &text) ? EXIT_SOFTWARE : evidence_ask(r->s, "POST", path, text, &answer);
     buf_free(&body);
     if (code)
         return code;
@@ -537,7 +542,8 @@ static void say_outcome(struct rerun *r, enum failure_class was)
     else if (r->repairs)
         cli_note(r->c, "nothing was written; --apply makes this the job's result");
     else if (was && !e->failure)
-        cli_note(r->c, "what ended it is in no answer, and they hold nothing new: submit it again");
+        cli_note(r->c,
+                 "what ended it is in no answer, and they hold nothing new: submit it again");
 }
 
 static int code_of(const struct rerun *r, enum failure_class was)
@@ -594,8 +600,8 @@ static int look(struct rerun *r, const char *id)
         code = evidence_of(r->c, r->s, r->job.id, r->arena, &r->pieces);
     if (!code && !has_answers(&r->pieces)) {
         if (!r->quiet)
-            cli_say("%s has no answer in its evidence%s%s; it can only be submitted again", r->job.id,
-                    r->pieces.why.n ? ": " : "",
+            cli_say("%s has no answer in its evidence%s%s; it can only be submitted again",
+                    r->job.id, r->pieces.why.n ? ": " : "",
                     r->pieces.why.n ? cli_printable(r->c, r->pieces.why) : "");
         code = EXIT_NOT_FOUND;
     }
@@ -660,15 +666,16 @@ struct listing {
     bool more;
 };
 
-static int list_page(struct cli *c, struct service *s, enum failure_class class, struct listing *l)
+static int list_page(struct cli *c, struct service *s, enum failure_class class,
+                     struct listing *l)
 {
     struct rerun r = rerun_new(c, s);
     char path[120];
     struct client_answer answer;
     struct json v;
     struct job job;
-    snprintf(path, sizeof path, "/v1/jobs?state=dead&limit=200%s%s", l->after[0] ? "&after=" : "",
-             l->after);
+    snprintf(path, sizeof path, "/v1/jobs?state=dead&limit=200%s%s",
+             l->after[0] ? "&after=" : "", l->after);
     int code = evidence_ask(s, "GET", path, SPAN_NONE, &answer);
     if (!code && json_parse(r.parser, buf_span(&answer.body), &v, NULL))
         code = not_ours();
@@ -740,7 +747,8 @@ static int check_call(struct cli *c, const char *id, enum failure_class *out_cla
 {
     *out_class = FAILURE_DRIFT;
     if (c->class && !failure_parse(span_of(c->class), out_class))
-        return cli_usage("replay", "--class must be a failure such as drift, not '%.40s'", c->class);
+        return cli_usage("replay", "--class must be a failure such as drift, not '%.40s'",
+                         c->class);
     if (c->class && !c->failed)
         return cli_usage("replay", "--class goes with --failed");
     if (c->failed == (id != NULL) || c->word_count > 2)

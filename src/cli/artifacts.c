@@ -95,7 +95,8 @@ int evidence_of(struct cli *c, struct service *s, const char *job, struct arena 
     if (code)
         return code;
     struct json_parser *parser = json_parser_new(LIST_BYTES);
-    bool fine = !json_parse(parser, buf_span(&answer.body), &root, NULL) && read_list(a, root, out);
+    bool fine =
+        !json_parse(parser, buf_span(&answer.body), &root, NULL) && read_list(a, root, out);
     out->raw = arena_keep(a, buf_span(&answer.body));
     json_parser_free(&parser);
     buf_free(&answer.body);
@@ -125,8 +126,8 @@ static void print_list(struct cli *c, const struct pieces *p)
 {
     char when[WHEN_TEXT];
     if (p->count)
-        printf("%4s  %-10s  %7s  %6s  %-20s  %10s  %-20s  %s\n", "N", "KIND", "ATTEMPT", "STATUS",
-               "NAME", "BYTES", "COLLECTED", "KEPT FOR");
+        printf("%4s  %-10s  %7s  %6s  %-20s  %10s  %-20s  %s\n", "N", "KIND", "ATTEMPT",
+               "STATUS", "NAME", "BYTES", "COLLECTED", "KEPT FOR");
     for (size_t i = 0; i < p->count; i++) {
         const struct piece *a = &p->all[i];
         printf("%4lld  %-10s  %7lld  %6lld  %-20s  %10lld  %-20s  %s\n", (long long)a->n,
@@ -144,7 +145,8 @@ static void safe_name(struct span name, char out[40])
     size_t n = 0;
     for (size_t i = 0; i < name.n && n < 39; i++) {
         char c = name.p[i];
-        bool letter = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '_';
+        bool letter =
+            ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '_';
         out[n++] = letter ? c : '-';
     }
     out[n] = '\0';
@@ -152,7 +154,8 @@ static void safe_name(struct span name, char out[40])
 
 static const char *ending_of(const struct piece *p)
 {
-    static const char *const endings[][2] = {{"json", "json"}, {"html", "html"}, {"xml", "xml"}};
+    static const char *const endings[][2] = {
+        {"json", "json"}, {"html", "html"}, {"xml", "xml"}};
     if (p->kind == EVIDENCE_SCREENSHOT)
         return "jpg";
     if (p->kind == EVIDENCE_DOM)
@@ -175,7 +178,8 @@ static int write_file(const char *path, struct span bytes)
 
 /* Beside the pieces lies what is known of them. A response is called so that `fulmar site test` takes the
  * folder as it is: OPERATION-number.json. */
-static int write_folder(struct cli *c, struct service *s, const char *job, const struct pieces *p)
+static int write_folder(struct cli *c, struct service *s, const char *job,
+                        const struct pieces *p)
 {
     struct fault f = {0};
     char path[PATH_BYTES], name[40];
@@ -187,8 +191,8 @@ static int write_folder(struct cli *c, struct service *s, const char *job, const
     for (size_t i = 0; !code && i < p->count; i++) {
         struct buf bytes;
         safe_name(p->all[i].name, name);
-        int n = snprintf(path, sizeof path, "%s/%s-%lld.%s", c->out, name, (long long)p->all[i].n,
-                         ending_of(&p->all[i]));
+        int n = snprintf(path, sizeof path, "%s/%s-%lld.%s", c->out, name,
+                         (long long)p->all[i].n, ending_of(&p->all[i]));
         if (n < 0 || n >= (int)sizeof path)
             return cli_usage("artifacts", "the path of --out is too long");
         code = evidence_bytes(s, job, &p->all[i], &bytes);
@@ -220,7 +224,8 @@ static int run(struct cli *c, struct service *s, const char *job, struct arena *
     if (p.why.n)
         cli_note(c, "not everything was kept: %s", cli_printable(c, p.why));
     if (!p.count) {
-        cli_note(c, "%s has no evidence; evidence.keep or get --evidence says when it is kept", job);
+        cli_note(c, "%s has no evidence; evidence.keep or get --evidence says when it is kept",
+                 job);
         return EXIT_NOT_FOUND;
     }
     if (c->out)
@@ -235,7 +240,8 @@ int artifacts_run(struct cli *c)
     const char *job = c->word_count > 1 ? c->words[1] : NULL;
     struct service service;
     if (!job || c->word_count > 2)
-        return cli_usage("artifacts", "artifacts needs the id of one job; fulmar jobs list shows them");
+        return cli_usage("artifacts",
+                         "artifacts needs the id of one job; fulmar jobs list shows them");
     if (!id_valid(span_of(job), "job")) {
         cli_say("'%s' is not the id of a job; fulmar jobs list shows them",
                 cli_printable(c, span_of(job)));

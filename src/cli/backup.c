@@ -32,8 +32,8 @@ static void print_json(const char *file, const struct backup_view *v)
 static void print_words(const char *what, const char *file, const struct backup_view *v)
 {
     char last[WHEN_TEXT];
-    printf("%s %s: %lld jobs, %lld of them have not ended, %lld bytes", what, file, (long long)v->jobs,
-           (long long)v->live, (long long)v->bytes);
+    printf("%s %s: %lld jobs, %lld of them have not ended, %lld bytes", what, file,
+           (long long)v->jobs, (long long)v->live, (long long)v->bytes);
     if (v->last_ms)
         printf(", last event at %s", when_text((wall){v->last_ms}, last));
     printf("\n");
@@ -53,7 +53,8 @@ static int act_of(const char *word)
     return ACTS;
 }
 
-static err run(int act, const char *state_dir, const char *file, struct backup_view *v, struct fault *f)
+static err run(int act, const char *state_dir, const char *file, struct backup_view *v,
+               struct fault *f)
 {
     if (act == CREATE)
         return store_backup_make(state_dir, file, v, f);

@@ -126,9 +126,12 @@ static int put_call(struct json_w *w, const struct cli *c, const char *key, cons
 static int put_policy(struct json_w *w, const struct cli *c)
 {
     int64_t n = 0, parallel = 0;
-    int code = c->stop_after ? cli_number("batches", "stop-after", c->stop_after, 1, BATCH_STOP_MOST, &n) : EXIT_DONE;
+    int code = c->stop_after
+                   ? cli_number("batches", "stop-after", c->stop_after, 1, BATCH_STOP_MOST, &n)
+                   : EXIT_DONE;
     if (!code && c->parallel)
-        code = cli_number("batches", "parallel", c->parallel, 1, BATCH_PARALLEL_MOST, &parallel);
+        code =
+            cli_number("batches", "parallel", c->parallel, 1, BATCH_PARALLEL_MOST, &parallel);
     if (code || (!n && !parallel))
         return code;
     json_key(w, "policy");
@@ -320,7 +323,8 @@ static void put_row(struct ask *a, struct json b)
 static int list(struct ask *a, int64_t limit)
 {
     static const struct ask_table table = {
-        .heading = "BATCH                            STATE         JOBS    WELL    DEAD    LIVE  NAME",
+        .heading =
+            "BATCH                            STATE         JOBS    WELL    DEAD    LIVE  NAME",
         .when_empty = "no batch; make one: fulmar batches create posts @nasa @esa",
         .put_row = put_row,
     };

@@ -12,8 +12,11 @@ int cancel_check(struct cli *c)
     if (c->force && c->grace)
         return cli_usage("jobs", "--force is at once: one of --force and --grace");
     if (c->state && (!job_state_parse(span_of(c->state), &state) || job_is_final(state)))
-        return cli_usage("jobs", "--state must be blocked, scheduled, ready or active, not '%.40s'", c->state);
-    return c->grace ? cli_duration("jobs", "grace", c->grace, 1000, GRACE_MAX_MS, &ms) : EXIT_DONE;
+        return cli_usage("jobs",
+                         "--state must be blocked, scheduled, ready or active, not '%.40s'",
+                         c->state);
+    return c->grace ? cli_duration("jobs", "grace", c->grace, 1000, GRACE_MAX_MS, &ms)
+                    : EXIT_DONE;
 }
 
 static void put_body(struct buf *out, struct cli *c)
@@ -23,7 +26,8 @@ static void put_body(struct buf *out, struct cli *c)
     json_open(&w);
     if (c->force)
         json_kv_bool(&w, "force", true);
-    if (c->grace && cli_duration("jobs", "grace", c->grace, 1000, GRACE_MAX_MS, &ms) == EXIT_DONE)
+    if (c->grace &&
+        cli_duration("jobs", "grace", c->grace, 1000, GRACE_MAX_MS, &ms) == EXIT_DONE)
         json_kv_int(&w, "grace_s", ms / 1000);
     if (c->reason)
         json_kv_cstr(&w, "reason", c->reason);
@@ -90,17 +94,21 @@ static bool fits(const struct cli *c, struct json job)
 {
     struct span site, state;
     enum job_state s;
-    if (!json_text(json_get(job, SPAN("state")), &state) || !job_state_parse(state, &s) || job_is_final(s))
+    if (!json_text(json_get(job, SPAN("state")), &state) || !job_state_parse(state, &s) ||
+        job_is_final(s))
         return false;
-    return !c->site || (json_text(json_get(job, SPAN("site")), &site) && span_is(site, c->site));
+    return !c->site ||
+           (json_text(json_get(job, SPAN("site")), &site) && span_is(site, c->site));
 }
 
 /* One page of jobs; *after is where the next one begins, empty when there is none. */
-static int read_page(struct cli *c, struct service *s, const char *state, char after[ID_TEXT], struct found *f)
+static int read_page(struct cli *c, struct service *s, const char *state, char after[ID_TEXT],
+                     struct found *f)
 {
     struct client_answer answer;
     char path[160];
-    snprintf(path, sizeof path, "/v1/jobs?limit=%d&state=%s%s%s", PAGE, state, *after ? "&after=" : "", after);
+    snprintf(path, sizeof path, "/v1/jobs?limit=%d&state=%s%s%s", PAGE, state,
+             *after ? "&after=" : "", after);
     int code = service_ask(s, "GET", path, SPAN_NONE, &answer);
     if (code)
         return code;
@@ -158,7 +166,9 @@ static int cancel_filtered(struct cli *c, struct service *s)
         cli_note(c, "no such job");
         return EXIT_DONE;
     }
-    code = cli_confirm(c, "jobs", arena_fmt(c->arena, "cancels %zu job%s%s", f->count, f->count == 1 ? "" : "s", more));
+    code = cli_confirm(
+        c, "jobs",
+        arena_fmt(c->arena, "cancels %zu job%s%s", f->count, f->count == 1 ? "" : "s", more));
     return code ? code : cancel_all(c, s, f->ids, f->count);
 }
 

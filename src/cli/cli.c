@@ -36,8 +36,8 @@ enum {
     IN_ORDER = IN_GET | IN_CREATE,
     IN_WISH = IN_ORDER | IN_SCHEDULES | IN_BATCHES, /* what a job is to collect */
     IN_CONTROL = IN_QUEUES | IN_LIMITS | IN_BREAKERS | IN_MODE,
-    IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES | IN_SESSIONS | IN_CONTROL |
-                IN_MANY | IN_WEBHOOKS,
+    IN_SERVED = IN_GET | IN_CREATE | IN_JOBS | IN_ARTIFACTS | IN_REPLAY | IN_SCHEDULES |
+                IN_SESSIONS | IN_CONTROL | IN_MANY | IN_WEBHOOKS,
     /* everything but the service itself */
     IN_CLIENT = IN_SERVED | IN_DOCTOR | IN_CONFIG | IN_VERSION | IN_SITE | IN_BACKUP,
     IN_ALL = IN_CLIENT | IN_SERVE,
@@ -568,7 +568,8 @@ int cli_action(struct cli *c, const char *verb, const char *const *actions)
     if (near)
         (void)cli_usage(verb, "unknown action '%.40s'; did you mean '%s'?", action, near);
     else
-        (void)cli_usage(verb, "unknown action '%.40s'; known are %.*s", action, SP(buf_span(&known)));
+        (void)cli_usage(verb, "unknown action '%.40s'; known are %.*s", action,
+                        SP(buf_span(&known)));
     buf_free(&known);
     return -1;
 }
@@ -579,25 +580,30 @@ const char *cli_user(struct cli *c)
     return user && *user ? user : arena_fmt(c->arena, "user %u", (unsigned)getuid());
 }
 
-int cli_duration(const char *verb, const char *flag, const char *text, int64_t min_ms, int64_t max_ms, int64_t *out_ms)
+int cli_duration(const char *verb, const char *flag, const char *text, int64_t min_ms,
+                 int64_t max_ms, int64_t *out_ms)
 {
     int64_t ms;
-    if (when_duration(span_of(text), &ms) && ms >= min_ms && ms <= max_ms && (min_ms < 1000 || ms % 1000 == 0)) {
+    if (when_duration(span_of(text), &ms) && ms >= min_ms && ms <= max_ms &&
+        (min_ms < 1000 || ms % 1000 == 0)) {
         *out_ms = ms;
         return EXIT_DONE;
     }
-    return cli_usage(verb, "--%s must be a time such as 30s, 5m, 2h or 7d, at most %llds, not '%.40s'", flag,
-                     (long long)(max_ms / 1000), text);
+    return cli_usage(
+        verb, "--%s must be a time such as 30s, 5m, 2h or 7d, at most %llds, not '%.40s'", flag,
+        (long long)(max_ms / 1000), text);
 }
 
-int cli_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max, int64_t *out)
+int cli_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max,
+               int64_t *out)
 {
     int64_t n;
     if (span_int(span_of(text), &n) && n >= min && n <= max) {
         *out = n;
         return EXIT_DONE;
     }
-    return cli_usage(verb, "--%s must be %lld to %lld, not '%.40s'", flag, (long long)min, (long long)max, text);
+    return cli_usage(verb, "--%s must be %lld to %lld, not '%.40s'", flag, (long long)min,
+                     (long long)max, text);
 }
 
 /* ---- help ---- */
@@ -761,7 +767,8 @@ static int flags_fit(const struct cli *c, const struct verb *verb, const bool us
     int bits = *action ? IN_CREATE : verb->bit;
     for (size_t i = 0; i < FLAGS; i++)
         if (used[i] && !(flags[i].verbs & bits))
-            return cli_usage(verb->name, "%s%s does not know --%s", verb->name, action, flags[i].name);
+            return cli_usage(verb->name, "%s%s does not know --%s", verb->name, action,
+                             flags[i].name);
     return EXIT_DONE;
 }
 

@@ -68,8 +68,8 @@ __attribute__((format(printf, 5, 6))) static void found(struct doctor *d, const 
 static void check_config(struct doctor *d)
 {
     struct fault f = {0};
-    err e =
-        config_load(d->cli->arena, d->cli->config, NULL, &d->cli->settings, d->cli->config_file, &f);
+    err e = config_load(d->cli->arena, d->cli->config, NULL, &d->cli->settings,
+                        d->cli->config_file, &f);
     d->settings = &d->cli->settings;
     if (e) {
         settings_default(d->settings);

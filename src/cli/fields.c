@@ -53,8 +53,9 @@ static void print_table(struct cli *c, struct json root)
         return;
     }
     printf("%s, pack %s: the last %lld hours, before: the %lld days before them\n",
-           cli_printable(c, ask_text(root, "site")), cli_printable(c, ask_text(root, "version")),
-           ask_number(root, "hours"), ask_number(root, "days_before"));
+           cli_printable(c, ask_text(root, "site")),
+           cli_printable(c, ask_text(root, "version")), ask_number(root, "hours"),
+           ask_number(root, "days_before"));
     printf("  %-40s %9s %8s %8s  %s\n", "FIELD", "RECORDS", "MISSING", "BEFORE",
            "FROM ITS PATHS, IN THEIR ORDER");
     for (struct json_iter i = json_each(fields); json_next(&i);)
@@ -64,8 +65,9 @@ static void print_table(struct cli *c, struct json root)
     for (struct json_iter i = json_each(members); json_next(&i);)
         print_member(c, i.value);
     long long changed = ask_number(root, "changed");
-    cli_note(c, changed ? "%lld changed (marked !): the site may have changed its answers"
-                        : "%lld changed",
+    cli_note(c,
+             changed ? "%lld changed (marked !): the site may have changed its answers"
+                     : "%lld changed",
              changed);
 }
 

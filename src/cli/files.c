@@ -116,7 +116,8 @@ static bool on_wait(void *ctx)
     return s->on_tick(s->ctx);
 }
 
-static err fetch(struct client *c, const struct media_file *file, struct saving *s, struct fault *f)
+static err fetch(struct client *c, const struct media_file *file, struct saving *s,
+                 struct fault *f)
 {
     char path[100];
     struct client_answer answer = {0};
@@ -129,8 +130,8 @@ static err fetch(struct client *c, const struct media_file *file, struct saving 
                                .ctx = s};
     err e = client_send(c, &q, &answer, s->broken ? NULL : f);
     if (!e && answer.status != 200)
-        e = fail(f, E_NOT_FOUND, "the service no longer has the file %s (status %d)", file->name,
-                 answer.status);
+        e = fail(f, E_NOT_FOUND, "the service no longer has the file %s (status %d)",
+                 file->name, answer.status);
     buf_free(&answer.body);
     return e;
 }
@@ -163,8 +164,8 @@ static err save(const struct media_files *m, struct client *c, const struct medi
     return e;
 }
 
-err media_files_save(struct media_files *m, struct client *c, bool (*on_tick)(void *ctx), void *ctx,
-                     struct fault *f)
+err media_files_save(struct media_files *m, struct client *c, bool (*on_tick)(void *ctx),
+                     void *ctx, struct fault *f)
 {
     struct saving s = {.on_tick = on_tick, .ctx = ctx};
     err e = m->count ? files_make_folder(m->folder, 0777, f) : E_OK;

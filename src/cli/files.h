@@ -18,5 +18,5 @@ void media_files_note(struct media_files *m, struct json_parser *parser, struct 
 int64_t media_files_count(const struct media_files *m);
 /* Fetches all that were noted. E_CANCELLED: on_tick said stop; E_NOT_FOUND: the service does not have one
  * any more; others of the client and of the disk. */
-MUST_USE err media_files_save(struct media_files *m, struct client *c, bool (*on_tick)(void *ctx),
-                              void *ctx, struct fault *f);
+MUST_USE err media_files_save(struct media_files *m, struct client *c,
+                              bool (*on_tick)(void *ctx), void *ctx, struct fault *f);

@@ -70,8 +70,8 @@ struct get {
     int64_t have, batches, attempt, after;
     mono began, drawn, fetched;
     bool on_terminal, users, drawing;
-    bool broken; /* records cannot be written */
-    bool existing; /* a job with this unique key was there */
+    bool broken;               /* records cannot be written */
+    bool existing;             /* a job with this unique key was there */
     struct media_files *files; /* of media, to be put beside the records; NULL: they are not */
 };
 
@@ -94,8 +94,8 @@ static void clear_line(struct get *g)
 
 static void add_progress(struct buf *out, const struct get *g)
 {
-    buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)),
-            g->kind, (long long)g->have);
+    buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)), g->kind,
+            (long long)g->have);
     if (g->wish.limit)
         buf_fmt(out, "/%lld", (long long)g->wish.limit);
     buf_fmt(out, "  p%lld  %llds", (long long)g->batches,
@@ -204,7 +204,8 @@ static int check_strategy(struct cli *c, const struct pack *pack)
 {
     const char *tried[KINDS_MAX + 1] = {NULL};
     struct buf known = BUF(1024);
-    size_t count = pack_strategies(pack, span_of(c->words[1]), span_of(c->product), tried, KINDS_MAX);
+    size_t count =
+        pack_strategies(pack, span_of(c->words[1]), span_of(c->product), tried, KINDS_MAX);
     bool fits = !c->strategy;
     for (size_t i = 0; i < count; i++) {
         fits = fits || strcmp(c->strategy, tried[i]) == 0;
@@ -521,13 +522,17 @@ static int report_success(struct get *g, struct json job)
     struct span from = text_of(job, "result.from_job");
     int64_t age_s = 0;
     if (from.n && json_int(json_path(job, "result.age_s"), &age_s))
-        cli_note(g->cli, "it is the result of %s, %lld s old", cli_printable(g->cli, from), (long long)age_s);
+        cli_note(g->cli, "it is the result of %s, %lld s old", cli_printable(g->cli, from),
+                 (long long)age_s);
     else if (from.n)
-        cli_note(g->cli, "it is the result of %s, which did the same at the same time", cli_printable(g->cli, from));
+        cli_note(g->cli, "it is the result of %s, which did the same at the same time",
+                 cli_printable(g->cli, from));
     bool gap = false;
     if (json_bool(json_path(job, "report.gap"), &gap) && gap)
-        cli_note(g->cli, "it stopped before it came to what was known: older posts that are new as well are missing, "
-                         "and --since-last will not bring them; use --since, or a higher --limit next time");
+        cli_note(
+            g->cli,
+            "it stopped before it came to what was known: older posts that are new as well are missing, "
+            "and --since-last will not bring them; use --since, or a higher --limit next time");
     next_command(g);
     if (gap)
         return EXIT_PARTIAL;
@@ -560,8 +565,10 @@ static int report_failure(struct get *g, struct json job)
 static int save_files(struct get *g)
 {
     if (g->wish.download && !g->files)
-        cli_note(g->cli, "files are kept by the service, below its state folder; --out FOLDER/ puts them "
-                         "beside the records");
+        cli_note(
+            g->cli,
+            "files are kept by the service, below its state folder; --out FOLDER/ puts them "
+            "beside the records");
     if (!g->files)
         return EXIT_DONE;
     err e = media_files_save(g->files, g->service.second, on_wait, g, &g->fault);
@@ -677,7 +684,10 @@ static int collect(struct get *g)
         code = submit(g);
     if (!code) {
         clear_line(g);
-        cli_note(g->cli, g->existing ? "%s is about the same and has not ended: following it" : "%s accepted", g->id);
+        cli_note(g->cli,
+                 g->existing ? "%s is about the same and has not ended: following it"
+                             : "%s accepted",
+                 g->id);
         code = follow(g);
     }
     if (!code)
@@ -748,7 +758,8 @@ int get_run(struct cli *c)
 int get_create(struct cli *c)
 {
     if (c->word_count != 4)
-        return cli_usage("jobs", "jobs create needs a kind and a target: fulmar jobs create posts @nasa");
+        return cli_usage(
+            "jobs", "jobs create needs a kind and a target: fulmar jobs create posts @nasa");
     struct get g = {.cli = c, .kind = c->words[2], .target = c->words[3], .state = JOB_READY};
     int code = wish_check(&g.wish, c, "jobs");
     if (!code)
@@ -763,8 +774,10 @@ int get_create(struct cli *c)
     code = submit(&g);
     if (!code) {
         printf("%s\n", g.id);
-        cli_note(c, g.existing ? "%s is about the same and has not ended; look: fulmar jobs show %s"
-                               : "%s accepted; look: fulmar jobs show %s",
+        cli_note(c,
+                 g.existing
+                     ? "%s is about the same and has not ended; look: fulmar jobs show %s"
+                     : "%s accepted; look: fulmar jobs show %s",
                  g.id, g.id);
     }
     service_close(&g.service);

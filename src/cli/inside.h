@@ -37,17 +37,22 @@ struct cli {
     const char *words[CLI_WORDS_MAX]; /* verb and what follows it, without flags */
     size_t word_count;
     /* flags; NULL or false = not given */
-    const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site, *out, *state;
+    const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site,
+        *out, *state;
     const char *exclude, *include, *fields, *strategy, *evidence, *class, *warc, *hours, *media;
-    const char *targets, *name, *stop_after, *on_complete, *on_success, *key, *per_minute, *kind, *fingerprint;
-    const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap, *missed, *catch_up;
+    const char *targets, *name, *stop_after, *on_complete, *on_success, *key, *per_minute,
+        *kind, *fingerprint;
+    const char *cron, *timezone, *every, *adaptive, *wanted, *jitter, *start, *end, *overlap,
+        *missed, *catch_up;
     const char *catch_up_max, *grace, *reason, *from, *to;
     const char *parallel, *pool, *types, *url, *secret;
     const char *set; /* of serve, which reads it itself: here for the help */
-    const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout, *unique, *on_conflict;
+    const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout,
+        *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;
     const char *by, *weight, *max_running, *burst, *ttl;
-    bool quiet, json, csv, help, accept, failed, apply, since_last, force, dry_run, yes, troubled;
+    bool quiet, json, csv, help, accept, failed, apply, since_last, force, dry_run, yes,
+        troubled;
     bool open, partial, reset, all;
     /* filled by cli_settings() */
     struct settings settings;
@@ -75,9 +80,11 @@ int cli_action(struct cli *c, const char *verb, const char *const *actions);
 /* What is said about who did it: --by, else the user's name. */
 const char *cli_user(struct cli *c);
 /* "2h" of a flag as ms; 0 or an exit code. */
-int cli_duration(const char *verb, const char *flag, const char *text, int64_t min_ms, int64_t max_ms, int64_t *out_ms);
+int cli_duration(const char *verb, const char *flag, const char *text, int64_t min_ms,
+                 int64_t max_ms, int64_t *out_ms);
 /* A whole number of a flag; 0 or an exit code. */
-int cli_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max, int64_t *out);
+int cli_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max,
+               int64_t *out);
 
 /* A pack by its name below the configured folder, or by the path of its own folder. 0 or an exit code. */
 int cli_open_pack(struct cli *c, const char *name, struct pack **out);

@@ -16,7 +16,7 @@ enum { LIST_ROWS = 20, LIST_MAX = 200 };
 static long long records_of(struct json job)
 {
     return ask_number(job, span_is(ask_text(job, "records"), "users") ? "counts.users"
-                                                                   : "counts.posts");
+                                                                      : "counts.posts");
 }
 
 /* How it ended; in parentheses how its last attempt did, when it goes on. */
@@ -79,8 +79,8 @@ static int list(struct cli *c, struct service *s, int64_t limit)
     }
     buf_add_char(&path, '\0');
     struct client_answer answer;
-    int code =
-        path.failed ? cli_usage("jobs", "--state is too long") : service_ask(s, "GET", path.p, SPAN_NONE, &answer);
+    int code = path.failed ? cli_usage("jobs", "--state is too long")
+                           : service_ask(s, "GET", path.p, SPAN_NONE, &answer);
     buf_free(&path);
     if (code)
         return code;
@@ -111,9 +111,11 @@ static void print_waiting(struct cli *c, struct json job)
 /* Of a result that another job brought. */
 static void print_source(struct cli *c, struct json job)
 {
-    struct span source = ask_text(job, "result.source"), from = ask_text(job, "result.from_job");
+    struct span source = ask_text(job, "result.source"),
+                from = ask_text(job, "result.from_job");
     if (from.n)
-        printf("%-10s %s: the result of %s", "source", cli_printable(c, source), cli_printable(c, from));
+        printf("%-10s %s: the result of %s", "source", cli_printable(c, source),
+               cli_printable(c, from));
     if (from.n && json_is(json_path(job, "result.age_s"), JSON_INT))
         printf(", %lld s old", ask_number(job, "result.age_s"));
     if (from.n)
@@ -125,7 +127,8 @@ static void print_job(struct cli *c, struct json job)
     print_line(c, "job", ask_text(job, "id"));
     printf("%-10s %s %s %s\n", "target", cli_printable(c, ask_text(job, "site")),
            cli_printable(c, ask_text(job, "kind")), cli_printable(c, ask_text(job, "target")));
-    printf("%-10s %s, priority %lld\n", "queue", cli_printable(c, ask_text(job, "lane")), ask_number(job, "priority"));
+    printf("%-10s %s, priority %lld\n", "queue", cli_printable(c, ask_text(job, "lane")),
+           ask_number(job, "priority"));
     print_line(c, "unique", ask_text(job, "unique_key"));
     print_line(c, "state", ask_text(job, "state"));
     print_waiting(c, job);
@@ -139,10 +142,11 @@ static void print_job(struct cli *c, struct json job)
     printf("%-10s %lld posts, %lld users, %lld rejected, %lld conflicts\n", "counts",
            ask_number(job, "counts.posts"), ask_number(job, "counts.users"),
            ask_number(job, "counts.rejected"), ask_number(job, "counts.conflicts"));
-    printf("%-10s %lld started, %lld failed, %lld crashed, %lld throttled, %lld given back, %lld made void\n",
-           "attempts", ask_number(job, "attempts.started"), ask_number(job, "attempts.failed"),
-           ask_number(job, "attempts.crashed"), ask_number(job, "attempts.throttled"),
-           ask_number(job, "attempts.released"), ask_number(job, "attempts.voided"));
+    printf(
+        "%-10s %lld started, %lld failed, %lld crashed, %lld throttled, %lld given back, %lld made void\n",
+        "attempts", ask_number(job, "attempts.started"), ask_number(job, "attempts.failed"),
+        ask_number(job, "attempts.crashed"), ask_number(job, "attempts.throttled"),
+        ask_number(job, "attempts.released"), ask_number(job, "attempts.voided"));
     print_line(c, "batch", ask_text(job, "batch"));
     print_line(c, "accepted", ask_text(job, "created_at"));
     print_line(c, "not before", ask_text(job, "not_before"));
@@ -185,7 +189,8 @@ static int retry(struct cli *c, struct service *s, const char *id)
     struct client_answer answer;
     char path[100];
     snprintf(path, sizeof path, "/v1/jobs/%s/retry", id);
-    int code = evidence_ask(s, "POST", path, c->reset ? SPAN("{\"reset\":true}") : SPAN("{}"), &answer);
+    int code = evidence_ask(s, "POST", path, c->reset ? SPAN("{\"reset\":true}") : SPAN("{}"),
+                            &answer);
     if (code)
         return code;
     if (c->json)
@@ -269,8 +274,8 @@ static int show_apart(struct cli *c, struct service *s, const char *id, const ch
 /* ---- the verb ---- */
 
 enum { LIST, CREATE, SHOW, CANCEL, RETRY, LOG, REJECTED, CONFLICTS };
-static const char *const actions[] = {"list",  "create", "show",     "cancel",    "retry",
-                                      "log",   "rejected", "conflicts", NULL};
+static const char *const actions[] = {"list", "create",   "show",      "cancel", "retry",
+                                      "log",  "rejected", "conflicts", NULL};
 
 /* The ids of the call, or their number: cancel takes several, or none with a filter. */
 static int check_ids(struct cli *c, int action)
@@ -278,7 +283,8 @@ static int check_ids(struct cli *c, int action)
     size_t count = c->word_count > 2 ? c->word_count - 2 : 0;
     bool filter = action == CANCEL && (c->state || c->site);
     if (count == 0 && !filter)
-        return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them", actions[action]);
+        return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them",
+                         actions[action]);
     if (count > 1 && action != CANCEL)
         return cli_usage("jobs", "too many words");
     if (count && filter)

@@ -6,8 +6,8 @@
 /* {"by":…,"reason":…, and what `more` adds}; in the arena. */
 struct span lanes_body(struct cli *c, void (*more)(struct cli *c, struct json_w *w));
 /* Asks; with --json prints the answer as it is, else gives its root to `show`. An exit code. */
-int lanes_ask(struct cli *c, struct service *s, const char *method, const char *path, struct span body,
-              void (*show)(struct cli *c, struct json root));
+int lanes_ask(struct cli *c, struct service *s, const char *method, const char *path,
+              struct span body, void (*show)(struct cli *c, struct json root));
 /* --weight, --max-running, --every and --burst as members of a body; "default" is null. */
 void lanes_put_settings(struct cli *c, struct json_w *w);
 

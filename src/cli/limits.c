@@ -11,7 +11,8 @@ static const int64_t DAY_MS = 86400000;
 
 static void print_limit(struct cli *c, const char *of, struct json limit)
 {
-    long long most = lanes_number(limit, "max_running"), every = lanes_number(limit, "rate.every_ms");
+    long long most = lanes_number(limit, "max_running"),
+              every = lanes_number(limit, "rate.every_ms");
     struct span name = lanes_text(limit, "name");
     char shown[24] = "any", weight[24] = "-", rate[64] = "-";
     if (most)
@@ -19,14 +20,16 @@ static void print_limit(struct cli *c, const char *of, struct json limit)
     if (json_path(limit, "weight").doc)
         snprintf(weight, sizeof weight, "%lld", lanes_number(limit, "weight"));
     if (every)
-        snprintf(rate, sizeof rate, "one in %lld ms, %lld at once", every, lanes_number(limit, "rate.burst"));
-    printf("%-7s  %-32s  %8lld  %8s  %6s  %s\n", of, name.n ? cli_printable(c, name) : "", lanes_number(limit, "running"),
-           shown, weight, rate);
+        snprintf(rate, sizeof rate, "one in %lld ms, %lld at once", every,
+                 lanes_number(limit, "rate.burst"));
+    printf("%-7s  %-32s  %8lld  %8s  %6s  %s\n", of, name.n ? cli_printable(c, name) : "",
+           lanes_number(limit, "running"), shown, weight, rate);
 }
 
 static void print_limits(struct cli *c, struct json root)
 {
-    printf("%-7s  %-32s  %8s  %8s  %6s  %s\n", "OF", "NAME", "RUNNING", "AT MOST", "WEIGHT", "RATE");
+    printf("%-7s  %-32s  %8s  %8s  %6s  %s\n", "OF", "NAME", "RUNNING", "AT MOST", "WEIGHT",
+           "RATE");
     print_limit(c, "all", json_get(root, SPAN("all")));
     for (struct json_iter i = json_each(json_get(root, SPAN("tenants"))); json_next(&i);)
         print_limit(c, "tenant", i.value);
@@ -36,25 +39,29 @@ static void print_limits(struct cli *c, struct json root)
 
 static void explain(struct cli *c, struct json root)
 {
-    struct span trouble = lanes_text(root, "trouble"), reason = lanes_text(root, "waiting_for.reason");
+    struct span trouble = lanes_text(root, "trouble"),
+                reason = lanes_text(root, "waiting_for.reason");
     printf("%-10s %s\n", "queue", cli_printable(c, lanes_text(root, "queue")));
     printf("%-10s %s\n", "jobs", cli_printable(c, lanes_text(root, "max_running.why")));
     printf("%-10s %s\n", "rate", cli_printable(c, lanes_text(root, "rate.why")));
     printf("%-10s %lld of its tenant's queues, whose tenant has %lld\n", "weight",
            lanes_number(root, "share.queue_weight"), lanes_number(root, "share.tenant_weight"));
-    for (struct json_iter i = json_each(json_path(root, "max_running.limits")); json_next(&i);) {
+    for (struct json_iter i = json_each(json_path(root, "max_running.limits"));
+         json_next(&i);) {
         long long most = lanes_number(i.value, "max_running");
         struct span name = lanes_text(i.value, "name");
         char shown[24] = "any number";
         if (most)
             snprintf(shown, sizeof shown, "%lld", most);
         printf("%-10s %lld running of %s: %s %s\n", "", lanes_number(i.value, "running"), shown,
-               cli_printable(c, lanes_text(i.value, "of")), name.n ? cli_printable(c, name) : "");
+               cli_printable(c, lanes_text(i.value, "of")),
+               name.n ? cli_printable(c, name) : "");
     }
     if (trouble.n || reason.n)
         printf("%-10s %s\n", "now",
                trouble.n ? cli_printable(c, trouble)
-                         : arena_fmt(c->arena, "its next job waits for %s", cli_printable(c, reason)));
+                         : arena_fmt(c->arena, "its next job waits for %s",
+                                     cli_printable(c, reason)));
 }
 
 static struct span limit_body(struct cli *c)
@@ -72,15 +79,18 @@ static struct span limit_body(struct cli *c)
 /* The path of what is set; NULL: a wrong call, said. */
 static const char *limit_path(struct cli *c)
 {
-    const char *of = c->word_count > 2 ? c->words[2] : "", *name = c->word_count > 3 ? c->words[3] : "";
+    const char *of = c->word_count > 2 ? c->words[2] : "",
+               *name = c->word_count > 3 ? c->words[3] : "";
     bool tenant = strcmp(of, "tenant") == 0, site = strcmp(of, "site") == 0;
     if (strcmp(of, "all") == 0 && c->word_count == 3 && !c->weight && !c->every && !c->burst)
         return "/v1/limits/all";
-    if ((tenant || site) && c->word_count == 4 && lane_word_is_plain(span_of(name)) && !(site && c->weight) &&
-        !(tenant && (c->every || c->burst)))
+    if ((tenant || site) && c->word_count == 4 && lane_word_is_plain(span_of(name)) &&
+        !(site && c->weight) && !(tenant && (c->every || c->burst)))
         return arena_fmt(c->arena, "/v1/limits/%ss/%s", of, name);
-    (void)cli_usage("limits", "limits set takes: all --max-running N; tenant NAME with --max-running and --weight; "
-                              "site NAME with --max-running, --every and --burst");
+    (void)cli_usage(
+        "limits",
+        "limits set takes: all --max-running N; tenant NAME with --max-running and --weight; "
+        "site NAME with --max-running, --every and --burst");
     return NULL;
 }
 
@@ -88,7 +98,8 @@ static int check_limits(struct cli *c)
 {
     int code = EXIT_DONE;
     if (c->max_running)
-        code = cli_number("limits", "max-running", c->max_running, 0, RUNNING_MAX, &(int64_t){0});
+        code =
+            cli_number("limits", "max-running", c->max_running, 0, RUNNING_MAX, &(int64_t){0});
     if (!code && c->weight)
         code = cli_number("limits", "weight", c->weight, 1, WEIGHT_MAX, &(int64_t){0});
     if (!code && c->every)
@@ -96,7 +107,8 @@ static int check_limits(struct cli *c)
     if (!code && c->burst)
         code = cli_number("limits", "burst", c->burst, 1, BURST_MAX, &(int64_t){0});
     if (!code && !c->max_running && !c->weight && !c->every && !c->burst)
-        code = cli_usage("limits", "say what to set: --max-running, --weight, --every, --burst");
+        code =
+            cli_usage("limits", "say what to set: --max-running, --weight, --every, --burst");
     return code;
 }
 
@@ -151,12 +163,13 @@ int limits_run(struct cli *c)
 
 static void print_mode(struct cli *c, struct json m)
 {
-    struct span by = lanes_text(m, "by"), reason = lanes_text(m, "reason"), when = lanes_text(m, "since");
+    struct span by = lanes_text(m, "by"), reason = lanes_text(m, "reason"),
+                when = lanes_text(m, "since");
     bool takes = false, starts = false;
     json_bool(json_path(m, "effects.takes_jobs"), &takes);
     json_bool(json_path(m, "effects.starts_jobs"), &starts);
-    printf("%-10s %s: %s jobs, %s\n", "mode", cli_printable(c, lanes_text(m, "mode")), takes ? "takes" : "takes no",
-           starts ? "starts those that it has" : "starts none");
+    printf("%-10s %s: %s jobs, %s\n", "mode", cli_printable(c, lanes_text(m, "mode")),
+           takes ? "takes" : "takes no", starts ? "starts those that it has" : "starts none");
     if (by.n)
         printf("%-10s %s\n", "by", cli_printable(c, by));
     if (when.n)
@@ -180,11 +193,17 @@ static int check_mode(struct cli *c)
             continue;
         if (i == 0 || (c->reason && *c->reason))
             return EXIT_DONE;
-        return cli_usage("mode", "mode set %s needs --reason TEXT: whoever finds it so wants to know", modes[i]);
+        return cli_usage("mode",
+                         "mode set %s needs --reason TEXT: whoever finds it so wants to know",
+                         modes[i]);
     }
     const char *near = text_nearest(span_of(c->words[2]), modes);
-    return near ? cli_usage("mode", "unknown mode '%.40s'; did you mean '%s'?", c->words[2], near)
-                : cli_usage("mode", "unknown mode '%.40s'; known are normal, paused, draining, maintenance", c->words[2]);
+    return near ? cli_usage("mode", "unknown mode '%.40s'; did you mean '%s'?", c->words[2],
+                            near)
+                : cli_usage(
+                      "mode",
+                      "unknown mode '%.40s'; known are normal, paused, draining, maintenance",
+                      c->words[2]);
 }
 
 int mode_run(struct cli *c)

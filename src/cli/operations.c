@@ -4,15 +4,16 @@ enum { LIST_ROWS = 20, LIST_MAX = 100 };
 
 static void put_row(struct ask *a, struct json o)
 {
-    printf("%-31s  %-7s  %-9s  %8lld  %8lld  %s\n", ask_shown(a, o, "id"), ask_shown(a, o, "kind"),
-           ask_shown(a, o, "state"), ask_number(o, "done"), ask_number(o, "skipped"),
-           ask_shown(a, o, "created_at"));
+    printf("%-31s  %-7s  %-9s  %8lld  %8lld  %s\n", ask_shown(a, o, "id"),
+           ask_shown(a, o, "kind"), ask_shown(a, o, "state"), ask_number(o, "done"),
+           ask_number(o, "skipped"), ask_shown(a, o, "created_at"));
 }
 
 static int list(struct ask *a, int64_t limit)
 {
     static const struct ask_table table = {
-        .heading = "OPERATION                        KIND     STATE          DONE   SKIPPED  BEGAN",
+        .heading =
+            "OPERATION                        KIND     STATE          DONE   SKIPPED  BEGAN",
         .when_empty = "no operation; dead retry and batches retry-failed begin one",
         .put_row = put_row,
     };

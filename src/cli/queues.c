@@ -5,7 +5,14 @@
 #include "core/lane.h"
 #include "os/clock.h"
 
-enum { LIST_ROWS = 200, CELL = 96, WEIGHT_MAX = 10000, RUNNING_MAX = 10000, BURST_MAX = 10000, ANSWER_MS = 40 * 1000 };
+enum {
+    LIST_ROWS = 200,
+    CELL = 96,
+    WEIGHT_MAX = 10000,
+    RUNNING_MAX = 10000,
+    BURST_MAX = 10000,
+    ANSWER_MS = 40 * 1000
+};
 static const int64_t DAY_MS = 86400000;
 
 /* ---- shared ---- */
@@ -26,18 +33,22 @@ long long lanes_number(struct json v, const char *path)
 
 /* "/v1/queues/default/x/normal/pause" for a queue as people write it, "x/normal" or "press/x/bulk"; in the
  * arena. NULL: not the name of a queue, said. */
-static const char *queue_path(struct cli *c, const char *before, const char *name, const char *behind)
+static const char *queue_path(struct cli *c, const char *before, const char *name,
+                              const char *behind)
 {
     struct lane_name parts;
     size_t slashes = 0;
     for (const char *p = name; *p; p++)
         slashes += *p == '/';
     if (!lane_name_parse(span_of(name), &parts)) {
-        (void)cli_usage(c->words[0], "'%.100s' is no queue; one is TENANT/SITE/CLASS, such as default/x/normal",
-                        cli_printable(c, span_of(name)));
+        (void)cli_usage(
+            c->words[0],
+            "'%.100s' is no queue; one is TENANT/SITE/CLASS, such as default/x/normal",
+            cli_printable(c, span_of(name)));
         return NULL;
     }
-    return arena_fmt(c->arena, "%s/%s%s%s", before, slashes < 2 ? "default/" : "", name, behind);
+    return arena_fmt(c->arena, "%s/%s%s%s", before, slashes < 2 ? "default/" : "", name,
+                     behind);
 }
 
 struct span lanes_body(struct cli *c, void (*more)(struct cli *c, struct json_w *w))
@@ -56,17 +67,18 @@ struct span lanes_body(struct cli *c, void (*more)(struct cli *c, struct json_w 
     return kept;
 }
 
-int lanes_ask(struct cli *c, struct service *s, const char *method, const char *path, struct span body,
-              void (*show)(struct cli *c, struct json root))
+int lanes_ask(struct cli *c, struct service *s, const char *method, const char *path,
+              struct span body, void (*show)(struct cli *c, struct json root))
 {
     struct client_answer answer;
     bool sets = strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
-    struct client_request q = {.method = method,
-                               .path = path,
-                               .body = body,
-                               .headers = {sets ? "If-Match: *" : NULL}, /* whatever it is now */
-                               .timeout_ms = ANSWER_MS,
-                               .body_max = SERVICE_ANSWER_MAX};
+    struct client_request q = {
+        .method = method,
+        .path = path,
+        .body = body,
+        .headers = {sets ? "If-Match: *" : NULL}, /* whatever it is now */
+        .timeout_ms = ANSWER_MS,
+        .body_max = SERVICE_ANSWER_MAX};
     int code = service_send(s, &q, &answer);
     if (code)
         return code;
@@ -87,12 +99,14 @@ int lanes_ask(struct cli *c, struct service *s, const char *method, const char *
     return EXIT_DONE;
 }
 
-static int check_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max, bool duration)
+static int check_number(const char *verb, const char *flag, const char *text, int64_t min,
+                        int64_t max, bool duration)
 {
     int64_t n;
     if (!text || strcmp(text, "default") == 0)
         return EXIT_DONE;
-    return duration ? cli_duration(verb, flag, text, min, max, &n) : cli_number(verb, flag, text, min, max, &n);
+    return duration ? cli_duration(verb, flag, text, min, max, &n)
+                    : cli_number(verb, flag, text, min, max, &n);
 }
 
 static void put_number(struct json_w *w, const char *key, const char *text, bool duration)
@@ -142,7 +156,8 @@ static const char *since(struct cli *c, struct span when)
 /* What is wrong with it, else what its next job waits for. */
 static void add_now(struct buf *out, struct json queue)
 {
-    struct span trouble = lanes_text(queue, "trouble"), reason = lanes_text(queue, "waiting_for.reason");
+    struct span trouble = lanes_text(queue, "trouble"),
+                reason = lanes_text(queue, "waiting_for.reason");
     struct span until = lanes_text(queue, "waiting_for.until");
     if (trouble.n) {
         text_add_printable(out, trouble);
@@ -166,11 +181,12 @@ static void print_queue(struct cli *c, struct json queue)
     char running[48];
     snprintf(running, sizeof running, "%lld/%lld", lanes_number(queue, "counts.active"),
              lanes_number(queue, "settings.max_running"));
-    printf("%-32s  %7lld  %7s  %7lld  %6lld  %6s  %.*s\n", cli_printable(c, lanes_text(queue, "name")),
-           lanes_number(queue, "counts.ready"), running,
+    printf("%-32s  %7lld  %7s  %7lld  %6lld  %6s  %.*s\n",
+           cli_printable(c, lanes_text(queue, "name")), lanes_number(queue, "counts.ready"),
+           running,
            lanes_number(queue, "counts.scheduled") + lanes_number(queue, "counts.blocked"),
-           lanes_number(queue, "settings.weight"), since(c, lanes_text(queue, "oldest_ready_at")),
-           SP(buf_span(&now)));
+           lanes_number(queue, "settings.weight"),
+           since(c, lanes_text(queue, "oldest_ready_at")), SP(buf_span(&now)));
     buf_free(&now);
 }
 
@@ -178,17 +194,22 @@ static void say_more(struct cli *c, struct json root)
 {
     bool more = false;
     if (json_bool(json_path(root, "page.has_more"), &more) && more)
-        cli_note(c, "there are more: --tenant NAME, --site NAME or --troubled, or the API with ?after=");
+        cli_note(
+            c,
+            "there are more: --tenant NAME, --site NAME or --troubled, or the API with ?after=");
 }
 
 static void print_queues(struct cli *c, struct json root)
 {
     struct json data = json_get(root, SPAN("data"));
     if (json_count(data) == 0) {
-        cli_note(c, "%s", c->troubled ? "nothing holds any queue up" : "no queue yet; one comes with its first job");
+        cli_note(c, "%s",
+                 c->troubled ? "nothing holds any queue up"
+                             : "no queue yet; one comes with its first job");
         return;
     }
-    printf("%-32s  %7s  %7s  %7s  %6s  %6s  %s\n", "QUEUE", "READY", "RUNNING", "LATER", "WEIGHT", "OLDEST", "NOW");
+    printf("%-32s  %7s  %7s  %7s  %6s  %6s  %s\n", "QUEUE", "READY", "RUNNING", "LATER",
+           "WEIGHT", "OLDEST", "NOW");
     for (struct json_iter i = json_each(data); json_next(&i);)
         print_queue(c, i.value);
     say_more(c, root);
@@ -216,7 +237,8 @@ static int list(struct cli *c, struct service *s)
 static const char *number_or_default(struct cli *c, struct json v, const char *path)
 {
     int64_t n;
-    return json_int(json_path(v, path), &n) ? arena_fmt(c->arena, "%lld", (long long)n) : "default";
+    return json_int(json_path(v, path), &n) ? arena_fmt(c->arena, "%lld", (long long)n)
+                                            : "default";
 }
 
 static void show_queue(struct cli *c, struct json queue)
@@ -229,14 +251,16 @@ static void show_queue(struct cli *c, struct json queue)
                 {"burst", "settings.rate.burst", "own.rate.burst"}};
     struct buf now = BUF(8192);
     add_now(&now, queue);
-    printf("%-10s %s\n%-10s %.*s\n", "queue", cli_printable(c, lanes_text(queue, "name")), "now", SP(buf_span(&now)));
+    printf("%-10s %s\n%-10s %.*s\n", "queue", cli_printable(c, lanes_text(queue, "name")),
+           "now", SP(buf_span(&now)));
     printf("%-10s %lld ready, %lld running, %lld scheduled, %lld blocked\n", "jobs",
            lanes_number(queue, "counts.ready"), lanes_number(queue, "counts.active"),
            lanes_number(queue, "counts.scheduled"), lanes_number(queue, "counts.blocked"));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         printf("%-10s %lld (own: %s)\n", rows[i].name, lanes_number(queue, rows[i].path),
                number_or_default(c, queue, rows[i].own));
-    printf("%-10s %s, %lld failures in a row\n", "breaker", cli_printable(c, lanes_text(queue, "breaker.state")),
+    printf("%-10s %s, %lld failures in a row\n", "breaker",
+           cli_printable(c, lanes_text(queue, "breaker.state")),
            lanes_number(queue, "breaker.failures"));
     buf_free(&now);
 }
@@ -261,12 +285,14 @@ static int check_settings(struct cli *c)
     if (!code)
         code = check_number("queues", "burst", c->burst, 1, BURST_MAX, false);
     if (!code && !c->weight && !c->max_running && !c->every && !c->burst)
-        code = cli_usage("queues", "say what to set: --max-running, --weight, --every, --burst");
+        code =
+            cli_usage("queues", "say what to set: --max-running, --weight, --every, --burst");
     return code;
 }
 
 /* One piece; adds to *cancelled. With --json each piece is a line. */
-static int purge_piece(struct cli *c, struct service *s, const char *path, long long *cancelled, bool *more)
+static int purge_piece(struct cli *c, struct service *s, const char *path, long long *cancelled,
+                       bool *more)
 {
     struct client_answer answer;
     struct json root;
@@ -301,7 +327,8 @@ static int purge(struct cli *c, struct service *s, const char *name)
     bool more = true;
     if (c->dry_run)
         return lanes_ask(c, s, "POST", dry, lanes_body(c, NULL), say_dry);
-    int code = cli_confirm(c, "queues", arena_fmt(c->arena, "cancels all jobs that wait in %s", name));
+    int code =
+        cli_confirm(c, "queues", arena_fmt(c->arena, "cancels all jobs that wait in %s", name));
     while (!code && more)
         code = purge_piece(c, s, path, &cancelled, &more);
     if (!code && !c->json)
@@ -317,7 +344,8 @@ static int needs_reason(const struct cli *c, const char *verb, const char *actio
 {
     if (c->reason && *c->reason)
         return EXIT_DONE;
-    return cli_usage(verb, "%s %s needs --reason TEXT: whoever finds it so wants to know", verb, action);
+    return cli_usage(verb, "%s %s needs --reason TEXT: whoever finds it so wants to know", verb,
+                     action);
 }
 
 static int check_queues(struct cli *c, int action)
@@ -326,7 +354,8 @@ static int check_queues(struct cli *c, int action)
     if (action == Q_LIST)
         return c->word_count > 2 ? cli_usage("queues", "too many words") : EXIT_DONE;
     if (c->word_count != 3)
-        return cli_usage("queues", "queues %s needs one queue, such as default/x/normal", queue_actions[action]);
+        return cli_usage("queues", "queues %s needs one queue, such as default/x/normal",
+                         queue_actions[action]);
     if (!queue_path(c, "", c->words[2], ""))
         return EXIT_USAGE;
     if (action == Q_SET)
@@ -349,7 +378,8 @@ static int run_queues(struct cli *c, struct service *s, int action)
     if (action == Q_PURGE)
         return purge(c, s, name);
     const char *act = arena_fmt(c->arena, "/%s", queue_actions[action]);
-    return lanes_ask(c, s, "POST", queue_path(c, "/v1/queues", name, act), lanes_body(c, NULL), say_queue);
+    return lanes_ask(c, s, "POST", queue_path(c, "/v1/queues", name, act), lanes_body(c, NULL),
+                     say_queue);
 }
 
 int queues_run(struct cli *c)
@@ -372,8 +402,9 @@ static void print_breaker(struct cli *c, struct json b)
 {
     struct span until = lanes_text(b, "until"), hand = lanes_text(b, "by_hand_until");
     printf("%-32s  %-9s  %8lld  %8lld  %-24s  %s\n", cli_printable(c, lanes_text(b, "queue")),
-           cli_printable(c, lanes_text(b, "state")), lanes_number(b, "failures"), lanes_number(b, "openings"),
-           until.n ? cli_printable(c, until) : "-", hand.n ? cli_printable(c, hand) : "-");
+           cli_printable(c, lanes_text(b, "state")), lanes_number(b, "failures"),
+           lanes_number(b, "openings"), until.n ? cli_printable(c, until) : "-",
+           hand.n ? cli_printable(c, hand) : "-");
 }
 
 static void print_breakers(struct cli *c, struct json root)
@@ -383,7 +414,8 @@ static void print_breakers(struct cli *c, struct json root)
         cli_note(c, "all breakers are closed, and no site failed lately");
         return;
     }
-    printf("%-32s  %-9s  %8s  %8s  %-24s  %s\n", "QUEUE", "STATE", "FAILURES", "OPENINGS", "OPEN UNTIL", "BY HAND UNTIL");
+    printf("%-32s  %-9s  %8s  %8s  %-24s  %s\n", "QUEUE", "STATE", "FAILURES", "OPENINGS",
+           "OPEN UNTIL", "BY HAND UNTIL");
     for (struct json_iter i = json_each(data); json_next(&i);)
         print_breaker(c, i.value);
     say_more(c, root);
@@ -413,7 +445,8 @@ static int check_breakers(struct cli *c, int action)
     if (action == B_LIST)
         return c->word_count > 2 ? cli_usage("breakers", "too many words") : EXIT_DONE;
     if (c->word_count != 3)
-        return cli_usage("breakers", "breakers %s needs one queue, such as default/x/normal", breaker_actions[action]);
+        return cli_usage("breakers", "breakers %s needs one queue, such as default/x/normal",
+                         breaker_actions[action]);
     if (!queue_path(c, "", c->words[2], ""))
         return EXIT_USAGE;
     if (action == B_RESET)
@@ -432,7 +465,8 @@ int breakers_run(struct cli *c)
     if (code)
         return code;
     if (action == B_LIST) {
-        code = lanes_ask(c, &service, "GET", "/v1/breakers?limit=200", SPAN_NONE, print_breakers);
+        code =
+            lanes_ask(c, &service, "GET", "/v1/breakers?limit=200", SPAN_NONE, print_breakers);
     } else {
         const char *act = arena_fmt(c->arena, "/%s", breaker_actions[action]);
         code = lanes_ask(c, &service, "POST", queue_path(c, "/v1/breakers", c->words[2], act),

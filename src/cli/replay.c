@@ -36,12 +36,14 @@ static size_t ending_of(const char *name)
     return 0;
 }
 
-static err path_of(char out[NAME_MAX_BYTES], const char *folder, const char *name, const char *end,
-                   struct fault *f)
+static err path_of(char out[NAME_MAX_BYTES], const char *folder, const char *name,
+                   const char *end, struct fault *f)
 {
-    int n = snprintf(out, NAME_MAX_BYTES, "%s/%.*s%s", folder,
-                     (int)(*end ? span_of(name).n - ending_of(name) : span_of(name).n), name, end);
-    return n < NAME_MAX_BYTES ? E_OK : fail(f, E_TOO_BIG, "the path of %.80s is too long", name);
+    int n =
+        snprintf(out, NAME_MAX_BYTES, "%s/%.*s%s", folder,
+                 (int)(*end ? span_of(name).n - ending_of(name) : span_of(name).n), name, end);
+    return n < NAME_MAX_BYTES ? E_OK
+                              : fail(f, E_TOO_BIG, "the path of %.80s is too long", name);
 }
 
 static bool is_recording(const char *name)
@@ -68,16 +70,18 @@ static err read_with(struct replay *r, const struct pack *p, const char *name, s
     struct fault why = {0};
     err e;
     if (op)
-        e = reader_answer(reader, op, 200, SPAN_NONE, body, (wall){0}, r->arena, &reading, &why);
+        e = reader_answer(reader, op, 200, SPAN_NONE, body, (wall){0}, r->arena, &reading,
+                          &why);
     else
-        e = reader_document(reader, (struct span){name, strcspn(name, "-.")}, 200, SPAN_NONE, body,
-                            (wall){0}, r->arena, &reading, &why);
+        e = reader_document(reader, (struct span){name, strcspn(name, "-.")}, 200, SPAN_NONE,
+                            body, (wall){0}, r->arena, &reading, &why);
     reader_free(&reader);
     if (e == E_NOT_FOUND)
-        return fail(f, E_BAD_INPUT,
-                    "%s: the name of a recording begins with an operation or a source of the pack, "
-                    "such as UserTweets-1.json",
-                    name);
+        return fail(
+            f, E_BAD_INPUT,
+            "%s: the name of a recording begins with an operation or a source of the pack, "
+            "such as UserTweets-1.json",
+            name);
     if (e)
         (void)fail(f, e, "%s", why.words);
     if (e)
@@ -160,7 +164,8 @@ static void tell(struct comparison *c, const char *field, struct span before, st
     c->replay->on_difference(c->replay->ctx, &d);
 }
 
-static void compare(struct comparison *c, struct json before, struct json after, size_t at, int depth);
+static void compare(struct comparison *c, struct json before, struct json after, size_t at,
+                    int depth);
 
 static void compare_member(struct comparison *c, struct span key, struct json before,
                            struct json after, size_t at, int depth)
@@ -173,7 +178,8 @@ static void compare_member(struct comparison *c, struct span key, struct json be
 }
 
 /* Objects member by member; everything else as a whole, so that a list that moved is one line. */
-static void compare(struct comparison *c, struct json before, struct json after, size_t at, int depth)
+static void compare(struct comparison *c, struct json before, struct json after, size_t at,
+                    int depth)
 {
     if (json_is(before, JSON_OBJECT) && json_is(after, JSON_OBJECT) && depth < DEPTH_MAX) {
         for (struct json_iter i = json_each(before); json_next(&i);)

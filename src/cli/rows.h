@@ -9,7 +9,7 @@ struct rows;
 
 struct rows_config {
     enum rows_form form;
-    size_t columns; /* of the terminal, for tables */
+    size_t columns;              /* of the terminal, for tables */
     const struct fields *fields; /* columns, after the id; none: those of the kind */
     /* NULL: standard output. A file is written beside its name and renamed by rows_close().
      * What is no regular file (a device, a pipe, /dev/stdout) is written straight through. */

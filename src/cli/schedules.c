@@ -5,7 +5,13 @@
 #include "base/text.h"
 #include "base/when.h"
 
-enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, LIST_ROWS = 20, LIST_MAX = 200, PREVIEW_MAX = 100 };
+enum {
+    ANSWER_MS = 40 * 1000,
+    ANSWER_MAX = 16 * 1024 * 1024,
+    LIST_ROWS = 20,
+    LIST_MAX = 200,
+    PREVIEW_MAX = 100
+};
 
 struct schedules {
     struct cli *cli;
@@ -26,8 +32,8 @@ static const char *shown(struct schedules *s, struct span text)
 /* ---- asking ---- */
 
 /* 0 with *out to be freed and, unless it has no body, *root; or an exit code with everything said. */
-static int ask(struct schedules *s, const char *method, const char *path, struct client_answer *out,
-               struct json *root)
+static int ask(struct schedules *s, const char *method, const char *path,
+               struct client_answer *out, struct json *root)
 {
     struct fault f = {0};
     struct client_request q = {.method = method,
@@ -81,7 +87,9 @@ static int put_seconds(struct json_w *w, const char *flag, const char *key, cons
     if (!text)
         return EXIT_DONE;
     if (!when_duration(span_of(text), &ms) || ms % 1000)
-        return cli_usage("schedules", "--%s must be whole seconds, such as 30s, 15m, 2h or 7d, not '%.40s'", flag, text);
+        return cli_usage("schedules",
+                         "--%s must be whole seconds, such as 30s, 15m, 2h or 7d, not '%.40s'",
+                         flag, text);
     json_kv_int(w, key, ms / 1000);
     return EXIT_DONE;
 }
@@ -110,7 +118,8 @@ static int put_adaptive(struct cli *c, struct json_w *w)
     if (!c->adaptive)
         return c->wanted ? cli_usage("schedules", "--wanted goes with --adaptive") : EXIT_DONE;
     if (!span_next(&rest, ',', &least) || !span_next(&rest, ',', &most) || rest.n)
-        return cli_usage("schedules", "--adaptive needs the least and the most interval: --adaptive 5m,1d");
+        return cli_usage("schedules",
+                         "--adaptive needs the least and the most interval: --adaptive 5m,1d");
     json_key(w, "adaptive");
     json_open(w);
     int code = put_seconds(w, "adaptive", "least_s", arena_text(c->arena, least));
@@ -155,7 +164,8 @@ static int write_schedule(struct schedules *s)
     struct wish wish = {0};
     struct buf job = BUF(64 * 1024);
     if (!c->cron && !c->every && !c->adaptive)
-        return cli_usage("schedules", "say when: --cron '30 2 * * *', --every 15m or --adaptive 5m,1d");
+        return cli_usage("schedules",
+                         "say when: --cron '30 2 * * *', --every 15m or --adaptive 5m,1d");
     int code = wish_check(&wish, c, "schedules");
     if (code)
         return code;
@@ -180,10 +190,12 @@ static const char *rule_of(struct schedules *s, struct json spec)
     struct cli *c = s->cli;
     struct span cron = ask_text(spec, "cron");
     if (cron.n)
-        return arena_fmt(c->arena, "%s %s", cli_printable(c, cron), cli_printable(c, ask_text(spec, "timezone")));
+        return arena_fmt(c->arena, "%s %s", cli_printable(c, cron),
+                         cli_printable(c, ask_text(spec, "timezone")));
     if (json_get(spec, SPAN("adaptive")).doc)
-        return arena_fmt(c->arena, "adaptive %lld-%lld s, %lld posts", ask_number(spec, "adaptive.least_s"),
-                         ask_number(spec, "adaptive.most_s"), ask_number(spec, "adaptive.posts_wanted"));
+        return arena_fmt(
+            c->arena, "adaptive %lld-%lld s, %lld posts", ask_number(spec, "adaptive.least_s"),
+            ask_number(spec, "adaptive.most_s"), ask_number(spec, "adaptive.posts_wanted"));
     return arena_fmt(c->arena, "every %lld s", ask_number(spec, "interval_s"));
 }
 
@@ -195,23 +207,28 @@ static void print_line(const char *name, const char *value)
 static void print_schedule(struct schedules *s, struct json v)
 {
     struct json spec = json_get(v, SPAN("spec"));
-    struct span reason = ask_text(v, "status.paused.reason"), by = ask_text(v, "status.paused.by");
+    struct span reason = ask_text(v, "status.paused.reason"),
+                by = ask_text(v, "status.paused.by");
     print_line("schedule", shown(s, ask_text(v, "name")));
     print_line("id", shown(s, ask_text(v, "id")));
-    printf("%-10s %s %s\n", "collects", shown(s, ask_text(spec, "job.kind")), shown(s, ask_text(spec, "job.target")));
+    printf("%-10s %s %s\n", "collects", shown(s, ask_text(spec, "job.kind")),
+           shown(s, ask_text(spec, "job.target")));
     print_line("when", rule_of(s, spec));
     print_line("state", shown(s, ask_text(v, "status.state")));
     if (ask_text(v, "status.paused.since").n)
-        printf("%-10s since %s%s%s%s%s\n", "paused", shown(s, ask_text(v, "status.paused.since")), by.n ? " by " : "",
-               by.n ? shown(s, by) : "", reason.n ? ": " : "", reason.n ? shown(s, reason) : "");
+        printf("%-10s since %s%s%s%s%s\n", "paused",
+               shown(s, ask_text(v, "status.paused.since")), by.n ? " by " : "",
+               by.n ? shown(s, by) : "", reason.n ? ": " : "",
+               reason.n ? shown(s, reason) : "");
     print_line("next", shown(s, ask_text(v, "status.next_at")));
     if (ask_number(v, "status.interval_s"))
         printf("%-10s %lld s\n", "interval", ask_number(v, "status.interval_s"));
     print_line("overlap", shown(s, ask_text(spec, "overlap")));
     print_line("missed", shown(s, ask_text(spec, "missed")));
     printf("%-10s %lld made, %lld skipped, %lld missed; %lld alive, %lld pending\n", "runs",
-           ask_number(v, "status.fired"), ask_number(v, "status.skipped"), ask_number(v, "status.missed"),
-           ask_number(v, "status.live"), ask_number(v, "status.pending"));
+           ask_number(v, "status.fired"), ask_number(v, "status.skipped"),
+           ask_number(v, "status.missed"), ask_number(v, "status.live"),
+           ask_number(v, "status.pending"));
     if (json_is(json_path(v, "status.last_found"), JSON_INT))
         printf("%-10s %lld records\n", "last found", ask_number(v, "status.last_found"));
     print_line("last job", shown(s, ask_text(v, "status.last_job")));
@@ -223,8 +240,9 @@ static void print_row(struct schedules *s, struct json v)
     text_add_printable(&safe, ask_text(v, "spec.job.target"));
     text_add_cut(&target, buf_span(&safe), 24);
     printf("%-20s  %-7s  %-24s  %6lld  %-28s  %s %.*s\n", shown(s, ask_text(v, "name")),
-           shown(s, ask_text(v, "status.state")), shown(s, ask_text(v, "status.next_at")), ask_number(v, "status.fired"),
-           rule_of(s, json_get(v, SPAN("spec"))), shown(s, ask_text(v, "spec.job.kind")), SP(buf_span(&target)));
+           shown(s, ask_text(v, "status.state")), shown(s, ask_text(v, "status.next_at")),
+           ask_number(v, "status.fired"), rule_of(s, json_get(v, SPAN("spec"))),
+           shown(s, ask_text(v, "spec.job.kind")), SP(buf_span(&target)));
     buf_free(&target);
     buf_free(&safe);
 }
@@ -236,14 +254,15 @@ static void print_run(struct schedules *s, struct json v)
     char found[32] = "-";
     if (ended)
         snprintf(found, sizeof found, "%lld", ask_number(v, "found"));
-    printf("%-24s  %-8s  %-8s  %-10s  %8s  %s\n", shown(s, ask_text(v, "slot")), shown(s, ask_text(v, "cause")),
-           shown(s, ask_text(v, "state")), shown(s, ended ? ask_text(v, "job_state") : why), found, shown(s, job));
+    printf("%-24s  %-8s  %-8s  %-10s  %8s  %s\n", shown(s, ask_text(v, "slot")),
+           shown(s, ask_text(v, "cause")), shown(s, ask_text(v, "state")),
+           shown(s, ended ? ask_text(v, "job_state") : why), found, shown(s, job));
 }
 
 static void print_slot(struct schedules *s, struct json v)
 {
-    printf("%-19s  %-6s  %s\n", shown(s, ask_text(v, "local")), shown(s, ask_text(v, "utc_offset")),
-           shown(s, ask_text(v, "at")));
+    printf("%-19s  %-6s  %s\n", shown(s, ask_text(v, "local")),
+           shown(s, ask_text(v, "utc_offset")), shown(s, ask_text(v, "at")));
 }
 
 static void print_all(struct schedules *s, struct json list, const char *head,
@@ -271,11 +290,13 @@ static int list(struct schedules *s)
     if (code)
         return code;
     if (!s->cli->json && json_count(json_get(root, SPAN("data"))) == 0)
-        cli_note(s->cli, "no schedule; make one: fulmar schedules create nasa posts @nasa --every 15m --since-last");
+        cli_note(
+            s->cli,
+            "no schedule; make one: fulmar schedules create nasa posts @nasa --every 15m --since-last");
     else if (!s->cli->json)
         print_all(s, root,
-                  arena_fmt(s->cli->arena, "%-20s  %-7s  %-24s  %6s  %-28s  %s", "SCHEDULE", "STATE", "NEXT", "MADE",
-                            "WHEN", "COLLECTS"),
+                  arena_fmt(s->cli->arena, "%-20s  %-7s  %-24s  %6s  %-28s  %s", "SCHEDULE",
+                            "STATE", "NEXT", "MADE", "WHEN", "COLLECTS"),
                   print_row);
     return finish(s, &a);
 }
@@ -284,13 +305,16 @@ static int runs(struct schedules *s)
 {
     struct client_answer a;
     struct json root = JSON_MISSING;
-    int code = ask(s, "GET", arena_fmt(s->cli->arena, "%s?limit=%lld", path_of(s, "/runs"), (long long)s->rows), &a, &root);
+    int code =
+        ask(s, "GET",
+            arena_fmt(s->cli->arena, "%s?limit=%lld", path_of(s, "/runs"), (long long)s->rows),
+            &a, &root);
     if (code)
         return code;
     if (!s->cli->json)
         print_all(s, root,
-                  arena_fmt(s->cli->arena, "%-24s  %-8s  %-8s  %-10s  %8s  %s", "SLOT", "CAUSE", "STATE", "OUTCOME",
-                            "RECORDS", "JOB"),
+                  arena_fmt(s->cli->arena, "%-24s  %-8s  %-8s  %-10s  %8s  %s", "SLOT", "CAUSE",
+                            "STATE", "OUTCOME", "RECORDS", "JOB"),
                   print_run);
     return finish(s, &a);
 }
@@ -314,14 +338,19 @@ static int create(struct schedules *s)
     struct json root = JSON_MISSING;
     bool new = strcmp(s->action, "create") == 0;
     s->match = !new;
-    int code = ask(s, new ? "POST" : "PUT",
-                   new ? arena_fmt(c->arena, "/v1/schedules%s", c->dry_run ? "?dry_run=true" : "") : path_of(s, ""), &a,
-                   &root);
+    int code =
+        ask(s, new ? "POST" : "PUT",
+            new ? arena_fmt(c->arena, "/v1/schedules%s", c->dry_run ? "?dry_run=true" : "")
+                : path_of(s, ""),
+            &a, &root);
     if (code)
         return code;
     cli_note(c, "%s %s; next: %s%s", s->name,
-             c->dry_run ? "would be scheduled" : new ? "is scheduled" : "is changed",
-             shown(s, ask_text(root, "status.next_at")), c->dry_run ? " (nothing was written)" : "");
+             c->dry_run ? "would be scheduled"
+             : new      ? "is scheduled"
+                        : "is changed",
+             shown(s, ask_text(root, "status.next_at")),
+             c->dry_run ? " (nothing was written)" : "");
     return finish(s, &a);
 }
 
@@ -342,11 +371,13 @@ static int pause_or_resume(struct schedules *s)
     if (code)
         return code;
     if (c->dry_run)
-        cli_note(c, "%s would be %s (nothing was written)", s->name, pause ? "paused" : "resumed");
+        cli_note(c, "%s would be %s (nothing was written)", s->name,
+                 pause ? "paused" : "resumed");
     else if (pause)
         cli_note(c, "%s is paused; go on: fulmar schedules resume %s", s->name, s->name);
     else
-        cli_note(c, "%s goes on; next: %s", s->name, shown(s, ask_text(root, "status.next_at")));
+        cli_note(c, "%s goes on; next: %s", s->name,
+                 shown(s, ask_text(root, "status.next_at")));
     return finish(s, &a);
 }
 
@@ -361,10 +392,12 @@ static int fire(struct schedules *s, const char *what)
     const char *would = c->dry_run ? "would be " : "";
     struct span job = ask_text(root, "job");
     if (ask_number(root, "pending"))
-        cli_note(c, "a run %smade when the running one has ended", c->dry_run ? "would be " : "is ");
+        cli_note(c, "a run %smade when the running one has ended",
+                 c->dry_run ? "would be " : "is ");
     else
         cli_note(c, "%lld %s %smade, %lld had one already", ask_number(root, "made"),
-                 ask_number(root, "made") == 1 ? "job" : "jobs", would, ask_number(root, "known"));
+                 ask_number(root, "made") == 1 ? "job" : "jobs", would,
+                 ask_number(root, "known"));
     if (job.n)
         cli_note(c, "look: fulmar jobs show %s", shown(s, job));
     return finish(s, &a);
@@ -381,7 +414,7 @@ static int backfill(struct schedules *s)
     return fire(s, "/backfill");
 }
 
-static int delete(struct schedules *s)
+static int delete (struct schedules *s)
 {
     struct client_answer a;
     struct json root = JSON_MISSING;
@@ -448,7 +481,9 @@ static int preview(struct schedules *s)
     if (code)
         return code;
     if (!s->cli->json)
-        print_all(s, root, arena_fmt(s->cli->arena, "%-19s  %-6s  %s", "LOCAL", "OFFSET", "UTC"), print_slot);
+        print_all(s, root,
+                  arena_fmt(s->cli->arena, "%-19s  %-6s  %s", "LOCAL", "OFFSET", "UTC"),
+                  print_slot);
     return finish(s, &a);
 }
 
@@ -467,7 +502,8 @@ static const struct action {
 } actions[] = {
     {"list", 1, 2, list, ""},
     {"show", 3, 3, show, "the name of a schedule"},
-    {"create", 5, 5, create, "a name, a kind and a target: fulmar schedules create nasa posts @nasa --every 15m"},
+    {"create", 5, 5, create,
+     "a name, a kind and a target: fulmar schedules create nasa posts @nasa --every 15m"},
     {"change", 5, 5, create, "a name, a kind and a target: all of it is given anew"},
     {"pause", 3, 3, pause_or_resume, "the name of a schedule"},
     {"resume", 3, 3, pause_or_resume, "the name of a schedule"},
@@ -495,7 +531,8 @@ static const struct action *action_named(const char *word)
     if (near)
         cli_usage("schedules", "unknown action '%.40s'; did you mean '%s'?", word, near);
     else
-        cli_usage("schedules", "unknown action '%.40s'; known are %.*s", word, SP(buf_span(&known)));
+        cli_usage("schedules", "unknown action '%.40s'; known are %.*s", word,
+                  SP(buf_span(&known)));
     buf_free(&known);
     return NULL;
 }
@@ -511,14 +548,20 @@ static int check(struct schedules *s, const struct action *a)
         return cli_usage("schedules", "too many words");
     bool rows = a->run == list || a->run == runs || a->run == preview;
     s->rows = LIST_ROWS;
-    if (rows && c->limit && (!span_int(span_of(c->limit), &s->rows) || s->rows < 1 || s->rows > most))
-        return cli_usage("schedules", "--limit must be 1 to %lld, not '%.40s'", (long long)most, c->limit);
+    if (rows && c->limit &&
+        (!span_int(span_of(c->limit), &s->rows) || s->rows < 1 || s->rows > most))
+        return cli_usage("schedules", "--limit must be 1 to %lld, not '%.40s'", (long long)most,
+                         c->limit);
     if (a->run == backfill && !c->from)
-        return cli_usage("schedules", "schedules backfill needs --from, and may have --to: dates or RFC 3339");
+        return cli_usage(
+            "schedules",
+            "schedules backfill needs --from, and may have --to: dates or RFC 3339");
     if (a->run == preview && !s->name)
         return c->cron || c->every || c->adaptive
                    ? write_preview(s)
-                   : cli_usage("schedules", "preview needs the name of a schedule, or --cron, --every or --adaptive");
+                   : cli_usage(
+                         "schedules",
+                         "preview needs the name of a schedule, or --cron, --every or --adaptive");
     return a->run == create ? write_schedule(s) : EXIT_DONE;
 }
 
@@ -527,7 +570,10 @@ int schedules_run(struct cli *c)
     const struct action *a = action_named(c->word_count > 1 ? c->words[1] : "list");
     if (!a)
         return EXIT_USAGE;
-    struct schedules s = {.cli = c, .action = a->name, .name = c->word_count > 2 ? c->words[2] : NULL, .body = BUF(256 * 1024)};
+    struct schedules s = {.cli = c,
+                          .action = a->name,
+                          .name = c->word_count > 2 ? c->words[2] : NULL,
+                          .body = BUF(256 * 1024)};
     int code = check(&s, a);
     if (!code)
         code = service_open(&s.service, c, NULL, NULL);

@@ -336,8 +336,11 @@ int service_send(struct service *s, const struct client_request *q, struct clien
 int service_ask(struct service *s, const char *method, const char *path, struct span body,
                 struct client_answer *out)
 {
-    struct client_request q = {
-        .method = method, .path = path, .body = body, .timeout_ms = ANSWER_MS, .body_max = SERVICE_ANSWER_MAX};
+    struct client_request q = {.method = method,
+                               .path = path,
+                               .body = body,
+                               .timeout_ms = ANSWER_MS,
+                               .body_max = SERVICE_ANSWER_MAX};
     return service_send(s, &q, out);
 }
 

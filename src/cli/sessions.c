@@ -14,12 +14,18 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 40 * 1000, ANSWER_MAX = 16 * 1024 * 1024, BODY_MAX = 4096, EVERY_MAX_S = 86400, LOOK_MS = 200 };
+enum {
+    ANSWER_MS = 40 * 1000,
+    ANSWER_MAX = 16 * 1024 * 1024,
+    BODY_MAX = 4096,
+    EVERY_MAX_S = 86400,
+    LOOK_MS = 200
+};
 
 /* ---- asking ---- */
 
-static int ask(struct service *s, const char *method, const char *path, struct span body, const char *type,
-               struct client_answer *out)
+static int ask(struct service *s, const char *method, const char *path, struct span body,
+               const char *type, struct client_answer *out)
 {
     struct client_request q = {.method = method,
                                .path = path,
@@ -59,13 +65,15 @@ static const char *rests_of(struct cli *c, struct json session)
 static void print_row(struct cli *c, struct json v)
 {
     struct span used = ask_text(v, "used_at");
-    printf("%-20s  %-12s  %-10s  %-8s  %4lld  %5lld  %-24s  %s\n", cli_printable(c, ask_text(v, "name")),
-           cli_printable(c, ask_text(v, "pool")), cli_printable(c, ask_text(v, "site")),
-           cli_printable(c, ask_text(v, "state")), ask_number(v, "active"), ask_number(v, "leases_24h"),
+    printf("%-20s  %-12s  %-10s  %-8s  %4lld  %5lld  %-24s  %s\n",
+           cli_printable(c, ask_text(v, "name")), cli_printable(c, ask_text(v, "pool")),
+           cli_printable(c, ask_text(v, "site")), cli_printable(c, ask_text(v, "state")),
+           ask_number(v, "active"), ask_number(v, "leases_24h"),
            used.n ? cli_printable(c, used) : "-", rests_of(c, v));
 }
 
-static int with_answer(struct cli *c, struct client_answer *a, void (*print)(struct cli *c, struct json v))
+static int with_answer(struct cli *c, struct client_answer *a,
+                       void (*print)(struct cli *c, struct json v))
 {
     struct json_parser *parser = json_parser_new(ANSWER_MAX);
     struct json root;
@@ -89,8 +97,8 @@ static void print_list(struct cli *c, struct json root)
     if (json_count(data) == 0)
         cli_note(c, "no session yet; add one: fulmar sessions add NAME --from cookies.txt");
     else
-        printf("%-20s  %-12s  %-10s  %-8s  %4s  %5s  %-24s  %s\n", "NAME", "POOL", "SITE", "STATE", "JOBS", "24H",
-               "USED", "RESTS");
+        printf("%-20s  %-12s  %-10s  %-8s  %4s  %5s  %-24s  %s\n", "NAME", "POOL", "SITE",
+               "STATE", "JOBS", "24H", "USED", "RESTS");
     for (struct json_iter i = json_each(data); json_next(&i);)
         print_row(c, i.value);
 }
@@ -128,17 +136,20 @@ static void print_session(struct cli *c, struct json v)
     for (struct json_iter i = json_each(json_get(v, SPAN("cooldowns"))); json_next(&i);) {
         struct span until = SPAN_NONE;
         json_text(i.value, &until);
-        printf("%-12s %s until %s\n", "rests", cli_printable(c, i.key), cli_printable(c, until));
+        printf("%-12s %s until %s\n", "rests", cli_printable(c, i.key),
+               cli_printable(c, until));
     }
     if (ask_number(v, "rate.every_ms"))
-        printf("%-12s one job in %lld ms, %lld at once\n", "rate", ask_number(v, "rate.every_ms"),
-               ask_number(v, "rate.burst"));
-    printf("%-12s %lld now of %lld at once, %lld in 24 hours, %lld failed in a row\n", "jobs", ask_number(v, "active"),
-           ask_number(v, "max_active"), ask_number(v, "leases_24h"), ask_number(v, "failures_in_a_row"));
+        printf("%-12s one job in %lld ms, %lld at once\n", "rate",
+               ask_number(v, "rate.every_ms"), ask_number(v, "rate.burst"));
+    printf("%-12s %lld now of %lld at once, %lld in 24 hours, %lld failed in a row\n", "jobs",
+           ask_number(v, "active"), ask_number(v, "max_active"), ask_number(v, "leases_24h"),
+           ask_number(v, "failures_in_a_row"));
     print_line(c, "last used", ask_text(v, "used_at"));
     print_line(c, "last good", ask_text(v, "last_ok_at"));
     printf("%-12s %lld%s\n", "cookies", ask_number(v, "cookies"),
-           ask_number(v, "cookies") ? "" : "; send some: fulmar sessions cookies NAME --from FILE");
+           ask_number(v, "cookies") ? ""
+                                    : "; send some: fulmar sessions cookies NAME --from FILE");
     print_line(c, "fingerprint", ask_text(v, "fingerprint"));
     print_line(c, "expires", ask_text(v, "expires_at"));
     print_line(c, "created", ask_text(v, "created_at"));
@@ -151,8 +162,11 @@ static int read_cookies(struct cli *c, struct buf *out)
     struct fault f = {0};
     bool input = !c->from || strcmp(c->from, "-") == 0;
     if (input && isatty(STDIN_FILENO))
-        cli_note(c, "cookies, then Ctrl-D (they are shown as you paste them; --from FILE shows nothing):");
-    err e = input ? files_read_input(out, &f) : files_read(AT_FDCWD, c->from, COOKIES_TEXT_MAX, out, &f);
+        cli_note(
+            c,
+            "cookies, then Ctrl-D (they are shown as you paste them; --from FILE shows nothing):");
+    err e = input ? files_read_input(out, &f)
+                  : files_read(AT_FDCWD, c->from, COOKIES_TEXT_MAX, out, &f);
     if (e)
         cli_say("%s", f.words);
     return e ? cli_exit_of(e) : EXIT_DONE;
@@ -162,12 +176,15 @@ static int read_cookies(struct cli *c, struct buf *out)
 static int send_cookies(struct cli *c, struct service *s, const char *name, struct buf *text)
 {
     struct client_answer answer;
-    int code = ask(s, "POST", path_of(c, name, "/cookies"), buf_span(text), "Content-Type: text/plain", &answer);
+    int code = ask(s, "POST", path_of(c, name, "/cookies"), buf_span(text),
+                   "Content-Type: text/plain", &answer);
     if (code)
         return code;
     if (c->json)
         return with_answer(c, &answer, NULL);
-    cli_note(c, "the cookies of %s are sealed; use them: fulmar get search 'heat pump' --pool POOL", name);
+    cli_note(
+        c, "the cookies of %s are sealed; use them: fulmar get search 'heat pump' --pool POOL",
+        name);
     buf_free(&answer.body);
     return EXIT_DONE;
 }
@@ -188,10 +205,12 @@ static int number_flag(const char *flag, const char *text, int64_t most, int64_t
 {
     if (!text || (span_int(span_of(text), out) && *out >= 1 && *out <= most))
         return EXIT_DONE;
-    return cli_usage("sessions", "--%s must be 1 to %lld, not '%.40s'", flag, (long long)most, text);
+    return cli_usage("sessions", "--%s must be 1 to %lld, not '%.40s'", flag, (long long)most,
+                     text);
 }
 
-static void write_add(struct cli *c, const char *name, int64_t every_s, int64_t burst, struct buf *out)
+static void write_add(struct cli *c, const char *name, int64_t every_s, int64_t burst,
+                      struct buf *out)
 {
     struct json_w w = json_w(out);
     json_open(&w);
@@ -215,7 +234,9 @@ static char *id_in(struct cli *c, struct client_answer *a)
 {
     struct json_parser *parser = json_parser_new(ANSWER_MAX);
     struct json root;
-    char *id = json_parse(parser, buf_span(&a->body), &root, NULL) ? NULL : arena_text(c->arena, ask_text(root, "id"));
+    char *id = json_parse(parser, buf_span(&a->body), &root, NULL)
+                   ? NULL
+                   : arena_text(c->arena, ask_text(root, "id"));
     json_parser_free(&parser);
     return id && id_valid(span_of(id), "ses") ? id : NULL;
 }
@@ -238,7 +259,8 @@ static int add(struct cli *c, struct service *s, const char *name)
         const char *id = id_in(c, &answer);
         buf_free(&answer.body);
         code = send_cookies(c, s, id ? id : name, &text);
-        if (code && ask(s, "DELETE", path_of(c, id ? id : name, ""), SPAN_NONE, NULL, &answer) == EXIT_DONE)
+        if (code && ask(s, "DELETE", path_of(c, id ? id : name, ""), SPAN_NONE, NULL,
+                        &answer) == EXIT_DONE)
             buf_free(&answer.body); /* all or nothing */
     }
     buf_free(&body);
@@ -260,14 +282,17 @@ static int change(struct cli *c, struct service *s, const char *name, const char
     json_close(&w);
     int code = body.failed ? cli_usage("sessions", "--reason is too long")
                : remove    ? ask(s, "DELETE", path_of(c, name, ""), SPAN_NONE, NULL, &answer)
-                           : ask(s, "POST", path_of(c, name, arena_fmt(c->arena, "/%s", action)), buf_span(&body),
-                                 NULL, &answer);
+                        : ask(s, "POST", path_of(c, name, arena_fmt(c->arena, "/%s", action)),
+                              buf_span(&body), NULL, &answer);
     buf_free(&body);
     if (code)
         return code;
     if (c->json && !remove)
         return with_answer(c, &answer, NULL);
-    cli_note(c, "%s is %s", name, remove ? "gone" : strcmp(action, "lock") == 0 ? "locked" : "unlocked");
+    cli_note(c, "%s is %s", name,
+             remove                        ? "gone"
+             : strcmp(action, "lock") == 0 ? "locked"
+                                           : "unlocked");
     buf_free(&answer.body);
     return EXIT_DONE;
 }
@@ -275,8 +300,8 @@ static int change(struct cli *c, struct service *s, const char *name, const char
 /* ---- validate ---- */
 
 /* 0 with the ended job in *out, to be freed. */
-static int wait_for(struct service *s, const char *job, struct client_answer *out, struct json_parser *parser,
-                    struct json *out_root)
+static int wait_for(struct service *s, const char *job, struct client_answer *out,
+                    struct json_parser *parser, struct json *out_root)
 {
     char path[80];
     snprintf(path, sizeof path, "/v1/jobs/%.40s", job);
@@ -302,10 +327,12 @@ static int say_validated(struct cli *c, const char *name, struct json job)
     if (in)
         cli_note(c, "%s is logged in", name);
     else if (out)
-        cli_say("%s is not logged in: %s", name, cli_printable(c, ask_text(job, "failure.why")));
+        cli_say("%s is not logged in: %s", name,
+                cli_printable(c, ask_text(job, "failure.why")));
     else
-        cli_say("it could not be found out: the visit %s ended as %s %s", cli_printable(c, ask_text(job, "id")),
-                cli_printable(c, state), cli_printable(c, class));
+        cli_say("it could not be found out: the visit %s ended as %s %s",
+                cli_printable(c, ask_text(job, "id")), cli_printable(c, state),
+                cli_printable(c, class));
     return in ? EXIT_DONE : out ? EXIT_JOB_FAILED : EXIT_TRY_LATER;
 }
 
@@ -318,7 +345,8 @@ static int validate(struct cli *c, struct service *s, const char *name)
     if (code)
         return code;
     struct json_parser *parser = json_parser_new(ANSWER_MAX);
-    code = json_parse(parser, buf_span(&answer.body), &root, NULL) ? service_not_ours(&answer) : EXIT_DONE;
+    code = json_parse(parser, buf_span(&answer.body), &root, NULL) ? service_not_ours(&answer)
+                                                                   : EXIT_DONE;
     if (!code) {
         span_copy(ask_text(root, "id"), job, sizeof job);
         buf_free(&answer.body);
@@ -354,7 +382,8 @@ static int run(struct cli *c, struct service *s, const char *action, const char 
 
 int sessions_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "add", "show", "cookies", "validate", "lock", "unlock", "remove", NULL};
+    static const char *const actions[] = {"list", "add",    "show",   "cookies", "validate",
+                                          "lock", "unlock", "remove", NULL};
     const char *action = c->word_count > 1 ? c->words[1] : "list";
     const char *name = c->word_count > 2 ? c->words[2] : NULL;
     bool lists = strcmp(action, "list") == 0, known = false;
@@ -362,14 +391,21 @@ int sessions_run(struct cli *c)
         known |= strcmp(actions[i], action) == 0;
     if (!known) {
         const char *near = text_nearest(span_of(action), actions);
-        return near ? cli_usage("sessions", "unknown action '%.40s'; did you mean '%s'?", action, near)
-                    : cli_usage("sessions", "unknown action '%.40s'; known are list, add, show, cookies, validate, lock, "
-                                "unlock, remove", action);
+        return near
+                   ? cli_usage("sessions", "unknown action '%.40s'; did you mean '%s'?", action,
+                               near)
+                   : cli_usage(
+                         "sessions",
+                         "unknown action '%.40s'; known are list, add, show, cookies, validate, lock, "
+                         "unlock, remove",
+                         action);
     }
     if (!lists && !name)
-        return cli_usage("sessions", "sessions %s needs a name; fulmar sessions list shows them", action);
+        return cli_usage("sessions",
+                         "sessions %s needs a name; fulmar sessions list shows them", action);
     if (c->word_count > (lists ? 2U : 3U)) /* perhaps cookies: they are not repeated */
-        return cli_usage("sessions", "too many words; cookies are read from --from FILE or standard input");
+        return cli_usage("sessions",
+                         "too many words; cookies are read from --from FILE or standard input");
     if (name && !session_name_valid(span_of(name)) && !id_valid(span_of(name), "ses")) {
         cli_say("this is no name of a session: 1 to 32 letters, digits, '-', '_' or '.'");
         return EXIT_DATA;

@@ -147,12 +147,14 @@ static void show_strategies(const struct pack *p, const struct target_view *t)
 static void show_target(const struct pack *p, const struct target_view *t)
 {
     bool usual = span_is(pack_name(p), "x");
-    printf("\n%.*s\n  takes    %.*s\n  example  fulmar get %.*s '%.*s'%s%.*s\n  page     %.*s%s\n",
-           SP(t->kind), SP(t->accepts), SP(t->kind), SP(t->example), usual ? "" : " --site ",
-           SP(usual ? SPAN("") : pack_name(p)), SP(t->url),
-           t->needs_session ? "  (shown to people who are logged in)" : "");
+    printf(
+        "\n%.*s\n  takes    %.*s\n  example  fulmar get %.*s '%.*s'%s%.*s\n  page     %.*s%s\n",
+        SP(t->kind), SP(t->accepts), SP(t->kind), SP(t->example), usual ? "" : " --site ",
+        SP(usual ? SPAN("") : pack_name(p)), SP(t->url),
+        t->needs_session ? "  (shown to people who are logged in)" : "");
     show_strategies(p, t);
-    printf("  records  %s%s", t->users ? "users" : "posts", t->depth ? ", --depth of the replies" : "");
+    printf("  records  %s%s", t->users ? "users" : "posts",
+           t->depth ? ", --depth of the replies" : "");
     for (size_t o = 0; o < t->product_count; o++)
         printf("%s%.*s", o ? ", " : "; --product ", SP(t->products[o]));
     printf("\n");
@@ -201,7 +203,8 @@ static void print_text(struct cli *c, const struct difference *d)
     char *after = cli_printable(c, span_cut(d->after, 0, SHOWN_BYTES));
     printf("%s: %.*s%s%s: %s → %s\n", d->recording,
            SP(d->id.n ? d->id : SPAN("(the answer as a whole)")), d->field ? " " : "",
-           d->field ? d->field : "", d->before.n ? before : nothing, d->after.n ? after : nothing);
+           d->field ? d->field : "", d->before.n ? before : nothing,
+           d->after.n ? after : nothing);
 }
 
 static void print_json(const struct difference *d)
@@ -234,8 +237,8 @@ static int conclude(struct cli *c, const struct replay *r, err e, const struct f
         cli_say("%s", f->words[0] ? f->words : err_text(e));
         return e == E_NOT_FOUND ? EXIT_NO_INPUT : e == E_BAD_INPUT ? EXIT_DATA : cli_exit_of(e);
     }
-    cli_note(c, "%zu recordings, %zu records, %zu fields compared, %zu differences", r->recordings,
-             r->records, r->fields, r->differences);
+    cli_note(c, "%zu recordings, %zu records, %zu fields compared, %zu differences",
+             r->recordings, r->records, r->fields, r->differences);
     if (r->unexpected && !c->accept)
         cli_note(c, "%zu recordings have nothing to compare with: test --accept writes it",
                  r->unexpected);
@@ -249,7 +252,8 @@ static int test(struct cli *c, const char *name, const char *folder)
     int code = cli_open_pack(c, name, &p);
     if (code)
         return code;
-    struct replay r = {.arena = arena_new(RECORDING_ARENA), .on_difference = print_difference, .ctx = c};
+    struct replay r = {
+        .arena = arena_new(RECORDING_ARENA), .on_difference = print_difference, .ctx = c};
     err e = replay_test(&r, p, folder, c->accept, &f);
     code = conclude(c, &r, e, &f);
     arena_free(&r.arena);
@@ -278,7 +282,8 @@ static int diff(struct cli *c, const char *before, const char *after, const char
 
 int site_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "show", "check", "test", "diff", "fields", NULL};
+    static const char *const actions[] = {"list", "show",   "check", "test",
+                                          "diff", "fields", NULL};
     const char *action = c->word_count > 1 ? c->words[1] : "list";
     size_t words = c->word_count > 2 ? c->word_count - 2 : 0;
     const char *const *word = c->words + 2;

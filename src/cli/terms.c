@@ -4,7 +4,8 @@
 #include "base/text.h"
 #include "base/when.h"
 
-static int check_name(const char *verb, const char *flag, const char *value, const char *const *names)
+static int check_name(const char *verb, const char *flag, const char *value,
+                      const char *const *names)
 {
     struct buf known = BUF(512);
     for (size_t i = 0; value && names[i]; i++) {
@@ -19,7 +20,8 @@ static int check_name(const char *verb, const char *flag, const char *value, con
     if (near)
         code = cli_usage(verb, "--%s: did you mean '%s'?", flag, near);
     else if (value)
-        code = cli_usage(verb, "--%s must be one of %.*s, not '%.40s'", flag, SP(buf_span(&known)), value);
+        code = cli_usage(verb, "--%s must be one of %.*s, not '%.40s'", flag,
+                         SP(buf_span(&known)), value);
     buf_free(&known);
     return code;
 }
@@ -43,7 +45,8 @@ int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
     for (size_t i = 0; !code && i < sizeof times / sizeof *times; i++) {
         if (!times[i].text)
             continue;
-        code = cli_duration(verb, times[i].flag, times[i].text, 1000, times[i].most_s * 1000, times[i].to);
+        code = cli_duration(verb, times[i].flag, times[i].text, 1000, times[i].most_s * 1000,
+                            times[i].to);
         *times[i].to /= 1000;
     }
     if (!code)
@@ -55,10 +58,14 @@ int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
     if (!code && c->on_conflict && !c->unique)
         code = cli_usage(verb, "--on-conflict goes with --unique KEY");
     if (!code && c->tenant && !lane_word_is_plain(span_of(c->tenant)))
-        code = cli_usage(verb, "--tenant must be a word of letters, digits, _ and -, not '%.40s'", c->tenant);
+        code =
+            cli_usage(verb, "--tenant must be a word of letters, digits, _ and -, not '%.40s'",
+                      c->tenant);
     if (!code && c->not_before && !when_parse(span_of(c->not_before), &when))
-        code = cli_usage(verb, "--not-before must be a date (2026-02-06) or a date and time "
-                                "(2026-02-06T12:00:00Z), not '%.40s'", c->not_before);
+        code = cli_usage(verb,
+                         "--not-before must be a date (2026-02-06) or a date and time "
+                         "(2026-02-06T12:00:00Z), not '%.40s'",
+                         c->not_before);
     return code;
 }
 

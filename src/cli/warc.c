@@ -33,11 +33,13 @@ static err add_info(struct writer *w, const char *job, struct span file)
     struct buf fields = BUF(FIELDS_MAX);
     warc_add_field(&fields, "software", SPAN("Fulmar/" FULMAR_VERSION));
     warc_add_field(&fields, "format", SPAN("WARC File Format 1.1"));
-    warc_add_field(&fields, "conformsTo",
-                   SPAN("http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"));
-    warc_add_field(&fields, "description",
-                   SPAN("what a job read; bodies as they were decoded, headers from an allow-list, "
-                        "so resource records and not response records"));
+    warc_add_field(
+        &fields, "conformsTo",
+        SPAN("http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"));
+    warc_add_field(
+        &fields, "description",
+        SPAN("what a job read; bodies as they were decoded, headers from an allow-list, "
+             "so resource records and not response records"));
     warc_add_field(&fields, "isPartOf", span_of(job));
     random_bytes(w->info, sizeof w->info);
     struct warc_record r = {.type = WARC_INFO,
@@ -90,7 +92,8 @@ static struct span uri_of(const struct piece *p, const char *job, char out[200])
 {
     if (p->kind == EVIDENCE_RESPONSE && p->url.n)
         return p->url;
-    snprintf(out, 200, "urn:fulmar:%s:%s:%lld", job, evidence_kind_name(p->kind), (long long)p->n);
+    snprintf(out, 200, "urn:fulmar:%s:%s:%lld", job, evidence_kind_name(p->kind),
+             (long long)p->n);
     return span_of(out);
 }
 
@@ -103,7 +106,8 @@ static err add_piece(struct writer *w, const char *job, const struct piece *p, s
                             .info = w->info,
                             .digest = digest,
                             .uri = uri_of(p, job, urn),
-                            .content_type = p->type.n ? p->type : SPAN("application/octet-stream"),
+                            .content_type =
+                                p->type.n ? p->type : SPAN("application/octet-stream"),
                             .date = {p->at_ms},
                             .block = body};
     random_bytes(r.id, sizeof r.id);

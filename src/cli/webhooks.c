@@ -8,11 +8,19 @@
 
 #include <fcntl.h>
 
-enum { LIST_ROWS = 20, LIST_MAX = 200, BODY_BYTES = 16 * 1024, PAYLOAD_MAX = 1024 * 1024, SECRET_FILE_MAX = 4096, DAY_MS = 86400000,
-       AGE_MOST_S = 300 /* as Standard Webhooks advises */ };
+enum {
+    LIST_ROWS = 20,
+    LIST_MAX = 200,
+    BODY_BYTES = 16 * 1024,
+    PAYLOAD_MAX = 1024 * 1024,
+    SECRET_FILE_MAX = 4096,
+    DAY_MS = 86400000,
+    AGE_MOST_S = 300 /* as Standard Webhooks advises */
+};
 
-static const char *const actions[] = {"list",      "add",    "show",   "set",    "enable", "disable", "ping",
-                                      "deliveries", "redeliver", "replay", "rotate", "remove", "verify", NULL};
+static const char *const actions[] = {"list",    "add",    "show",       "set",       "enable",
+                                      "disable", "ping",   "deliveries", "redeliver", "replay",
+                                      "rotate",  "remove", "verify",     NULL};
 
 /* ---- what is shown ---- */
 
@@ -31,8 +39,9 @@ static const char *types_of(struct ask *a, struct json v)
 
 static void put_row(struct ask *a, struct json v)
 {
-    printf("%-31s  %-8s  %7lld  %9lld  %5lld  %s\n", ask_shown(a, v, "id"), ask_shown(a, v, "status.state"),
-           ask_number(v, "status.pending"), ask_number(v, "status.delivered"), ask_number(v, "status.dead"),
+    printf("%-31s  %-8s  %7lld  %9lld  %5lld  %s\n", ask_shown(a, v, "id"),
+           ask_shown(a, v, "status.state"), ask_number(v, "status.pending"),
+           ask_number(v, "status.delivered"), ask_number(v, "status.dead"),
            ask_shown(a, v, "url"));
 }
 
@@ -40,7 +49,8 @@ static int list(struct ask *a)
 {
     static const struct ask_table table = {
         .heading = "WEBHOOK                          STATE     PENDING  DELIVERED   DEAD  URL",
-        .when_empty = "no webhook; make one: fulmar webhooks add https://receiver.example/fulmar",
+        .when_empty =
+            "no webhook; make one: fulmar webhooks add https://receiver.example/fulmar",
         .put_row = put_row,
     };
     return ask_list(a, "/v1/webhooks", &table);
@@ -49,25 +59,30 @@ static int list(struct ask *a)
 static void put_delivery_row(struct ask *a, struct json v)
 {
     long long status = ask_number(v, "last_status");
-    printf("%-31s  %-9s  %5lld  %6s  %-14s  %-40s  %s\n", ask_shown(a, v, "id"), ask_shown(a, v, "state"),
-           ask_number(v, "attempts"), status ? arena_fmt(a->c->arena, "%lld", status) : "-",
-           ask_shown(a, v, "type"), ask_shown(a, v, "event"), ask_shown(a, v, "why"));
+    printf("%-31s  %-9s  %5lld  %6s  %-14s  %-40s  %s\n", ask_shown(a, v, "id"),
+           ask_shown(a, v, "state"), ask_number(v, "attempts"),
+           status ? arena_fmt(a->c->arena, "%lld", status) : "-", ask_shown(a, v, "type"),
+           ask_shown(a, v, "event"), ask_shown(a, v, "why"));
 }
 
 static int deliveries(struct ask *a, const char *id)
 {
     static const struct ask_table table = {
-        .heading = "DELIVERY                         STATE      TRIES  STATUS  TYPE            EVENT"
-                   "                                     WHY",
+        .heading =
+            "DELIVERY                         STATE      TRIES  STATUS  TYPE            EVENT"
+            "                                     WHY",
         .when_empty = "no delivery; fulmar webhooks ping sends one",
         .put_row = put_delivery_row,
     };
     struct cli *c = a->c;
     int64_t limit = LIST_ROWS;
-    int code = c->limit ? cli_number("webhooks", "limit", c->limit, 1, LIST_MAX, &limit) : EXIT_DONE;
+    int code =
+        c->limit ? cli_number("webhooks", "limit", c->limit, 1, LIST_MAX, &limit) : EXIT_DONE;
     const char *state = c->state ? arena_fmt(c->arena, "&state=%.20s", c->state) : "";
     return code ? code
-                : ask_list(a, arena_fmt(c->arena, "/v1/webhooks/%s/deliveries?limit=%lld%s", id, (long long)limit, state),
+                : ask_list(a,
+                           arena_fmt(c->arena, "/v1/webhooks/%s/deliveries?limit=%lld%s", id,
+                                     (long long)limit, state),
                            &table);
 }
 
@@ -84,9 +99,9 @@ static int show(struct ask *a)
     printf("%-12s %s\n", "types", types_of(a, v));
     ask_line(a, "state", v, "status.state");
     ask_line(a, "why", v, "status.reason");
-    printf("%-12s %lld delivered, %lld pending, %lld dead, %lld attempts failed\n", "deliveries",
-           ask_number(v, "status.delivered"), ask_number(v, "status.pending"), ask_number(v, "status.dead"),
-           ask_number(v, "status.failed_attempts"));
+    printf("%-12s %lld delivered, %lld pending, %lld dead, %lld attempts failed\n",
+           "deliveries", ask_number(v, "status.delivered"), ask_number(v, "status.pending"),
+           ask_number(v, "status.dead"), ask_number(v, "status.failed_attempts"));
     printf("%-12s %lld events are yet to be looked at, %lld were gone before\n", "log",
            ask_number(v, "status.events_behind"), ask_number(v, "status.missed_events"));
     ask_line(a, "failing since", v, "status.failing_since");
@@ -106,8 +121,10 @@ static int show_delivery(struct ask *a)
         ask_print(a);
         return EXIT_DONE;
     }
-    printf("%s  %s  %s\n", ask_shown(a, v, "id"), ask_shown(a, v, "state"), ask_shown(a, v, "event"));
-    cli_note(a->c, "what becomes of it: fulmar webhooks deliveries %s", ask_shown(a, v, "webhook"));
+    printf("%s  %s  %s\n", ask_shown(a, v, "id"), ask_shown(a, v, "state"),
+           ask_shown(a, v, "event"));
+    cli_note(a->c, "what becomes of it: fulmar webhooks deliveries %s",
+             ask_shown(a, v, "webhook"));
     return EXIT_DONE;
 }
 
@@ -117,12 +134,14 @@ static int show_delivery(struct ask *a)
 static int read_secret(struct cli *c, struct buf *out, struct span *out_secret)
 {
     struct fault f = {0};
-    err e = strcmp(c->secret, "-") == 0 ? files_read_input(out, &f)
-                                        : files_read(AT_FDCWD, c->secret, SECRET_FILE_MAX, out, &f);
+    err e = strcmp(c->secret, "-") == 0
+                ? files_read_input(out, &f)
+                : files_read(AT_FDCWD, c->secret, SECRET_FILE_MAX, out, &f);
     *out_secret = span_trim(buf_span(out));
     if (!e && sign_secret_valid(*out_secret))
         return EXIT_DONE;
-    cli_say("%s", e ? f.words : "the file holds no secret: \"whsec_\" and the base64 of 24 to 64 bytes");
+    cli_say("%s", e ? f.words
+                    : "the file holds no secret: \"whsec_\" and the base64 of 24 to 64 bytes");
     return e ? cli_exit_of(e) : EXIT_DATA;
 }
 
@@ -162,12 +181,15 @@ static int put_members(struct cli *c, const char *url, const char *action, struc
         json_kv_cstr(w, "from", c->from);
     if (strcmp(action, "rotate") != 0)
         return strcmp(action, "add") == 0 ? put_secret(c, w) : EXIT_DONE;
-    int code = c->ttl ? cli_duration("webhooks", "ttl", c->ttl, 0, (int64_t)30 * DAY_MS, &overlap_ms) : EXIT_DONE;
+    int code =
+        c->ttl ? cli_duration("webhooks", "ttl", c->ttl, 0, (int64_t)30 * DAY_MS, &overlap_ms)
+               : EXIT_DONE;
     json_kv_int(w, "overlap_s", overlap_ms / 1000);
     return code ? code : put_secret(c, w);
 }
 
-static int send_body(struct ask *a, const char *method, const char *path, const char *url, const char *action)
+static int send_body(struct ask *a, const char *method, const char *path, const char *url,
+                     const char *action)
 {
     struct buf body = BUF(BODY_BYTES);
     struct json_w w = json_w(&body);
@@ -190,10 +212,13 @@ static int verify(struct cli *c)
     int64_t at_s = 0;
     bool same = false;
     if (c->word_count != 5 || !c->secret || !span_int(span_of(c->words[3]), &at_s))
-        return cli_usage("webhooks", "verify needs --secret FILE and the headers webhook-id, webhook-timestamp and "
-                                     "webhook-signature; the body comes from standard input");
-    int code = strcmp(c->secret, "-") == 0 ? cli_usage("webhooks", "standard input is the body: name a file")
-                                           : read_secret(c, &secret, &text);
+        return cli_usage(
+            "webhooks",
+            "verify needs --secret FILE and the headers webhook-id, webhook-timestamp and "
+            "webhook-signature; the body comes from standard input");
+    int code = strcmp(c->secret, "-") == 0
+                   ? cli_usage("webhooks", "standard input is the body: name a file")
+                   : read_secret(c, &secret, &text);
     if (!code && files_read_input(&body, &f)) {
         cli_say("%s", f.words);
         code = EXIT_IO;
@@ -209,9 +234,10 @@ static int verify(struct cli *c)
     if (!same)
         cli_say("none of the signatures is of this secret, id, time and body");
     else if (age_s > AGE_MOST_S || age_s < -AGE_MOST_S)
-        cli_say("it is from the holder of this secret, but its time is %lld seconds from now: somebody may send an old one "
-                "again",
-                (long long)(age_s < 0 ? -age_s : age_s));
+        cli_say(
+            "it is from the holder of this secret, but its time is %lld seconds from now: somebody may send an old one "
+            "again",
+            (long long)(age_s < 0 ? -age_s : age_s));
     else
         cli_note(c, "it is from the holder of this secret, and as it was sent");
     return same && age_s <= AGE_MOST_S && age_s >= -AGE_MOST_S ? EXIT_DONE : EXIT_DATA;
@@ -223,8 +249,11 @@ static int run(struct ask *a, const char *action, const char *id)
 {
     static const struct {
         const char *action, *method, *path;
-    } rows[] = {{"set", "PATCH", ""},    {"enable", "PATCH", ""},        {"disable", "PATCH", ""},
-                {"replay", "POST", "/replay"}, {"rotate", "POST", "/rotate-secret"}};
+    } rows[] = {{"set", "PATCH", ""},
+                {"enable", "PATCH", ""},
+                {"disable", "PATCH", ""},
+                {"replay", "POST", "/replay"},
+                {"rotate", "POST", "/rotate-secret"}};
     struct cli *c = a->c;
     a->match = true;
     if (strcmp(action, "list") == 0)
@@ -235,14 +264,20 @@ static int run(struct ask *a, const char *action, const char *id)
         return deliveries(a, id);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (strcmp(action, rows[i].action) == 0)
-            return send_body(a, rows[i].method, arena_fmt(c->arena, "/v1/webhooks/%s%s", id, rows[i].path), c->url, action);
+            return send_body(a, rows[i].method,
+                             arena_fmt(c->arena, "/v1/webhooks/%s%s", id, rows[i].path), c->url,
+                             action);
     int code;
     if (strcmp(action, "redeliver") == 0)
-        code = ask_send(a, "POST", arena_fmt(c->arena, "/v1/webhooks/deliveries/%s/redeliver", id), NULL, SPAN_NONE);
+        code =
+            ask_send(a, "POST", arena_fmt(c->arena, "/v1/webhooks/deliveries/%s/redeliver", id),
+                     NULL, SPAN_NONE);
     else if (strcmp(action, "ping") == 0)
-        code = ask_send(a, "POST", arena_fmt(c->arena, "/v1/webhooks/%s/ping", id), NULL, SPAN_NONE);
+        code = ask_send(a, "POST", arena_fmt(c->arena, "/v1/webhooks/%s/ping", id), NULL,
+                        SPAN_NONE);
     else if (strcmp(action, "remove") == 0)
-        return ask_send(a, "DELETE", arena_fmt(c->arena, "/v1/webhooks/%s", id), NULL, SPAN_NONE);
+        return ask_send(a, "DELETE", arena_fmt(c->arena, "/v1/webhooks/%s", id), NULL,
+                        SPAN_NONE);
     else {
         code = ask_send(a, "GET", arena_fmt(c->arena, "/v1/webhooks/%s", id), NULL, SPAN_NONE);
         return code ? code : show(a);
@@ -258,7 +293,8 @@ static int check_words(struct cli *c, const char *action, const char **out_id)
     if (strcmp(action, "list") == 0)
         return c->word_count > 2 ? cli_usage("webhooks", "too many words") : EXIT_DONE;
     if (strcmp(action, "add") == 0)
-        return c->word_count == 3 ? EXIT_DONE : cli_usage("webhooks", "add needs the URL of the receiver");
+        return c->word_count == 3 ? EXIT_DONE
+                                  : cli_usage("webhooks", "add needs the URL of the receiver");
     if (strcmp(action, "redeliver") == 0)
         *out_id = ask_id(c, "webhooks", "dlv", "delivery", &code);
     else

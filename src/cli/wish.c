@@ -16,7 +16,8 @@ static int check_kinds(const char *verb, const char *option, const char *kinds, 
             continue;
         if (near)
             return cli_usage(verb, "--%s: did you mean '%s'?", option, near);
-        return cli_usage(verb, "--%s must be of replies, reposts and quotes, not '%.40s'", option, kinds);
+        return cli_usage(verb, "--%s must be of replies, reposts and quotes, not '%.40s'",
+                         option, kinds);
     }
     return EXIT_DONE;
 }
@@ -41,7 +42,8 @@ int wish_fields_of(struct cli *c, const char *verb, enum fields_of of)
         if (fields_known(of, name))
             continue;
         char *shown = cli_printable(c, span_cut(name, 0, 40));
-        return near ? cli_usage(verb, "--fields: no record has '%s'; did you mean '%s'?", shown, near)
+        return near ? cli_usage(verb, "--fields: no record has '%s'; did you mean '%s'?", shown,
+                                near)
                     : cli_usage(verb, "--fields: no record has '%s'", shown);
     }
     return EXIT_DONE;
@@ -70,12 +72,12 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
     wish->download = c->media && strcmp(c->media, "download") == 0;
     if (c->media && !wish->download && strcmp(c->media, "urls") != 0)
         return cli_usage(verb, "--media must be urls or download, not '%.40s'", c->media);
-    if (c->limit &&
-        (!span_int(span_of(c->limit), &wish->limit) || wish->limit < 1 || wish->limit > ORDER_LIMIT_MAX))
+    if (c->limit && (!span_int(span_of(c->limit), &wish->limit) || wish->limit < 1 ||
+                     wish->limit > ORDER_LIMIT_MAX))
         return cli_usage(verb, "--limit must be 1 to %d, not '%.40s'", ORDER_LIMIT_MAX,
                          c->limit);
-    if (c->priority &&
-        (!span_int(span_of(c->priority), &wish->priority) || wish->priority < 0 || wish->priority > 9))
+    if (c->priority && (!span_int(span_of(c->priority), &wish->priority) ||
+                        wish->priority < 0 || wish->priority > 9))
         return cli_usage(verb, "--priority must be 0 to 9, not '%.40s'", c->priority);
     enum evidence_keep keep;
     if (c->evidence && !evidence_keep_parse(span_of(c->evidence), &keep))
@@ -87,9 +89,10 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
         return cli_usage(verb, "--until must be %s, not '%.40s'", dates, c->until);
     if (c->since && c->until && since.ms >= until.ms)
         return cli_usage(verb, "--until must be later than --since");
-    if (c->depth &&
-        (!span_int(span_of(c->depth), &wish->depth) || wish->depth < 0 || wish->depth > ORDER_DEPTH_MAX))
-        return cli_usage(verb, "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX, c->depth);
+    if (c->depth && (!span_int(span_of(c->depth), &wish->depth) || wish->depth < 0 ||
+                     wish->depth > ORDER_DEPTH_MAX))
+        return cli_usage(verb, "--depth must be 0 to %d, not '%.40s'", ORDER_DEPTH_MAX,
+                         c->depth);
     int code = check_lists(c, verb);
     if (!code)
         code = terms_check(c, verb, &wish->terms);
@@ -110,7 +113,8 @@ static void put_list(struct json_w *w, const char *key, const char *text)
 
 /* The call as the body of a request; what only the site packs can judge is left to the service.
  */
-void wish_write(const struct wish *wish, const struct cli *c, const char *kind, const char *target, struct json_w *w)
+void wish_write(const struct wish *wish, const struct cli *c, const char *kind,
+                const char *target, struct json_w *w)
 {
     json_open(w);
     if (c->site)

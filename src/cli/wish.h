@@ -18,4 +18,5 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb);
 /* The fields asked for, once it is known what the records are. */
 int wish_fields_of(struct cli *c, const char *verb, enum fields_of of);
 /* target NULL: without one, for a template. */
-void wish_write(const struct wish *wish, const struct cli *c, const char *kind, const char *target, struct json_w *w);
+void wish_write(const struct wish *wish, const struct cli *c, const char *kind,
+                const char *target, struct json_w *w);

@@ -6,7 +6,10 @@
 #define MISSING_RISE  0.10
 #define FALLBACK_RISE 0.20
 #define BY_CHANCE     1e-4
-enum { NEW_LEAST = 5, NEW_SHARE = 50 }; /* of a path that never came before: so many, and one of so many */
+enum {
+    NEW_LEAST = 5,
+    NEW_SHARE = 50
+}; /* of a path that never came before: so many, and one of so many */
 
 /* ---- text ---- */
 
@@ -121,11 +124,12 @@ static int64_t found(const struct drift_counts *c)
 
 /* A second sign takes the place of a first one that stood in few records: no share rises by much, but a
  * path comes that never came. */
-static bool has_new_path(const struct drift_counts *before, int64_t had, const struct drift_counts *now,
-                         int64_t has)
+static bool has_new_path(const struct drift_counts *before, int64_t had,
+                         const struct drift_counts *now, int64_t has)
 {
     for (size_t i = 0; i < DRIFT_PATHS && had >= DRIFT_BEFORE; i++)
-        if (before->hits[i] == 0 && now->hits[i] >= NEW_LEAST && now->hits[i] * NEW_SHARE >= has &&
+        if (before->hits[i] == 0 && now->hits[i] >= NEW_LEAST &&
+            now->hits[i] * NEW_SHARE >= has &&
             drift_tail(now->hits[i], has, 1 / ((double)had + 2)) < BY_CHANCE)
             return true;
     return false;

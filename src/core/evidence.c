@@ -2,12 +2,14 @@
 
 #include "base/need.h"
 
-static const char *const keep_names[] = {
-    [EVIDENCE_NEVER] = "never", [EVIDENCE_ON_FAILURE] = "on_failure", [EVIDENCE_ALWAYS] = "always"};
+static const char *const keep_names[] = {[EVIDENCE_NEVER] = "never",
+                                         [EVIDENCE_ON_FAILURE] = "on_failure",
+                                         [EVIDENCE_ALWAYS] = "always"};
 _Static_assert(sizeof keep_names / sizeof *keep_names == EVIDENCE_KEEPS, "a name each");
 
-static const char *const kind_names[] = {
-    [EVIDENCE_RESPONSE] = "response", [EVIDENCE_SCREENSHOT] = "screenshot", [EVIDENCE_DOM] = "dom"};
+static const char *const kind_names[] = {[EVIDENCE_RESPONSE] = "response",
+                                         [EVIDENCE_SCREENSHOT] = "screenshot",
+                                         [EVIDENCE_DOM] = "dom"};
 _Static_assert(sizeof kind_names / sizeof *kind_names == EVIDENCE_KINDS, "a name each");
 
 static const struct {
@@ -83,8 +85,9 @@ bool evidence_of_failure(enum evidence_keep k, enum failure_class failure)
 bool evidence_wants_picture(enum evidence_keep k, enum failure_class failure)
 {
     return k != EVIDENCE_NEVER &&
-           (failure == FAILURE_DRIFT || failure == FAILURE_STUCK || failure == FAILURE_TIMEOUT ||
-            failure == FAILURE_EMPTY_SUSPECT || failure == FAILURE_BROWSER);
+           (failure == FAILURE_DRIFT || failure == FAILURE_STUCK ||
+            failure == FAILURE_TIMEOUT || failure == FAILURE_EMPTY_SUSPECT ||
+            failure == FAILURE_BROWSER);
 }
 
 bool evidence_shows(enum failure_class failure)
@@ -106,11 +109,15 @@ bool evidence_shows(enum failure_class failure)
  * somebody again; ETag too can be such a mark, but says which version was read. */
 bool evidence_header_kept(struct span name)
 {
-    static const char *const kept[] = {
-        "content-type", "content-language", "content-length", "date", "last-modified", "etag",
-        "expires", "age", "cache-control", "server", "retry-after", "link", "x-rate-limit-*",
-        "x-ratelimit-*", "ratelimit", "ratelimit-*",
-        "x-fulmar-page" /* ours: worker/dom.c */};
+    static const char *const kept[] = {"content-type",   "content-language",
+                                       "content-length", "date",
+                                       "last-modified",  "etag",
+                                       "expires",        "age",
+                                       "cache-control",  "server",
+                                       "retry-after",    "link",
+                                       "x-rate-limit-*", "x-ratelimit-*",
+                                       "ratelimit",      "ratelimit-*",
+                                       "x-fulmar-page" /* ours: worker/dom.c */};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         struct span k = span_of(kept[i]);
         bool open = span_ends(k, SPAN("*"));
@@ -129,8 +136,9 @@ static char lower(char c)
 /* Whether the name of a parameter holds one of the words that secrets go by. */
 static bool is_secret(struct span name)
 {
-    static const char *const words[] = {"token", "secret", "passw", "auth", "session", "apikey",
-                                        "api_key", "signature", "credential", "cookie", "csrf"};
+    static const char *const words[] = {"token",      "secret", "passw",   "auth",
+                                        "session",    "apikey", "api_key", "signature",
+                                        "credential", "cookie", "csrf"};
     char small[64];
     size_t n = name.n < sizeof small ? name.n : sizeof small;
     for (size_t i = 0; i < n; i++)

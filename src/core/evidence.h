@@ -21,13 +21,13 @@ bool evidence_kind_parse(struct span name, enum evidence_kind *out);
 /* Why a piece is not there. The numbers are stored; never renumber. */
 enum evidence_gap {
     GAP_NONE,
-    GAP_COUNT,       /* the job has as many pieces as it may */
-    GAP_BYTES,       /* the job has as many bytes as it may */
-    GAP_TOO_LARGE,   /* the piece alone is larger than one may be */
-    GAP_DISK,        /* no room on the disk */
-    GAP_OLDER,       /* only the last pages of an attempt are held until it fails */
-    GAP_EXPIRED,     /* older than evidence.age, or the oldest when evidence.bytes was reached */
-    GAP_PAGE_GONE,   /* the page or its browser had ended */
+    GAP_COUNT,     /* the job has as many pieces as it may */
+    GAP_BYTES,     /* the job has as many bytes as it may */
+    GAP_TOO_LARGE, /* the piece alone is larger than one may be */
+    GAP_DISK,      /* no room on the disk */
+    GAP_OLDER,     /* only the last pages of an attempt are held until it fails */
+    GAP_EXPIRED,   /* older than evidence.age, or the oldest when evidence.bytes was reached */
+    GAP_PAGE_GONE, /* the page or its browser had ended */
     GAP_PAGE_SILENT, /* the page did not answer in time */
     GAP_BUSY,        /* too much was on its way to the store at once */
     GAPS

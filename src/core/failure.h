@@ -46,11 +46,11 @@ struct failure_row {
     const char *meaning; /* one sentence for people */
     const char *advice;  /* what a person should do */
     enum failure_budget budget;
-    bool about_target; /* a fact about the target: not counted against success */
-    bool breaker;      /* counts for the lane's breaker */
+    bool about_target;  /* a fact about the target: not counted against success */
+    bool breaker;       /* counts for the lane's breaker */
     bool session_cools; /* the session rests */
-    int exit_code;     /* of the command line (cli.md §4) */
-    int http;          /* status used when it is the answer itself */
+    int exit_code;      /* of the command line (cli.md §4) */
+    int http;           /* status used when it is the answer itself */
 };
 
 const struct failure_row *failure_row(enum failure_class c); /* never NULL */

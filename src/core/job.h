@@ -18,14 +18,14 @@ enum job_state {
 };
 
 enum job_event {
-    JOB_ON_DUE,       /* run_at reached */
-    JOB_ON_RESERVE,   /* leased */
-    JOB_ON_DONE,      /* finished well */
-    JOB_ON_RETRY,     /* failed, budget left */
-    JOB_ON_THROTTLE,  /* the site asked to wait */
-    JOB_ON_RELEASE,   /* given back without blame */
-    JOB_ON_LOST,      /* lease lost or worker died, budget left */
-    JOB_ON_GIVE_UP,   /* permanent failure or a budget spent */
+    JOB_ON_DUE,      /* run_at reached */
+    JOB_ON_RESERVE,  /* leased */
+    JOB_ON_DONE,     /* finished well */
+    JOB_ON_RETRY,    /* failed, budget left */
+    JOB_ON_THROTTLE, /* the site asked to wait */
+    JOB_ON_RELEASE,  /* given back without blame */
+    JOB_ON_LOST,     /* lease lost or worker died, budget left */
+    JOB_ON_GIVE_UP,  /* permanent failure or a budget spent */
     JOB_ON_CANCEL,
     JOB_ON_EXPIRE,
     JOB_ON_REPLAY,
@@ -38,5 +38,6 @@ enum job_event {
 /* Moves *state; false (state untouched) when the pair is not legal. */
 MUST_USE bool job_move(enum job_state *state, enum job_event on);
 bool job_is_final(enum job_state s);
-const char *job_state_name(enum job_state s); /* "scheduled", "ready", "active", "succeeded", … */
+const char *
+job_state_name(enum job_state s); /* "scheduled", "ready", "active", "succeeded", … */
 bool job_state_parse(struct span name, enum job_state *out);

@@ -46,8 +46,8 @@ bool lane_word_is_plain(struct span word)
 {
     for (size_t i = 0; i < word.n; i++) {
         char c = word.p[i];
-        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '_' || c == '-';
+        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                    (c >= '0' && c <= '9') || c == '_' || c == '-';
         if (!fine)
             return false;
     }

@@ -27,7 +27,8 @@ static int64_t slice_of(int64_t now_ms)
     return now_ms / LIMIT_RETRY_SLICE_MS;
 }
 
-int64_t limit_retry_at(const struct limit_retries *r, const struct limit_retry_policy *p, int64_t now_ms)
+int64_t limit_retry_at(const struct limit_retries *r, const struct limit_retry_policy *p,
+                       int64_t now_ms)
 {
     int64_t starts = 0, retries = 0, slice = slice_of(now_ms);
     for (int64_t s = slice - LIMIT_RETRY_SLICES + 1; s <= r->slice; s++) {

@@ -28,7 +28,8 @@ struct limit_retries {
     int64_t starts[LIMIT_RETRY_SLICES], retries[LIMIT_RETRY_SLICES];
 };
 /* When a retry may start: now, or the end of the slice after which there may be room again. */
-int64_t limit_retry_at(const struct limit_retries *r, const struct limit_retry_policy *p, int64_t now_ms);
+int64_t limit_retry_at(const struct limit_retries *r, const struct limit_retry_policy *p,
+                       int64_t now_ms);
 void limit_started(struct limit_retries *r, bool retry, int64_t now_ms);
 /* A retry is let go on; its start is counted when it comes. */
 void limit_retried(struct limit_retries *r, int64_t now_ms);

@@ -26,9 +26,11 @@ struct pick_session {
     bool healthy;
     int64_t used_ms; /* last start */
     int64_t open_ms; /* by its own rate */
-    int64_t rests_until_ms[PICK_OPERATIONS]; /* cool-down, each operation (search, posts) by itself */
+    /* cool-down, each operation (search, posts) by itself */
+    int64_t rests_until_ms[PICK_OPERATIONS];
 };
 /* The usable session that was used longest ago, or PICK_NOBODY; then *out_open_ms says when the first
  * of them can be used (INT64_MAX: none is healthy), which is until when the lane is parked. */
-int pick_session(const struct pick_session *sessions, size_t count, int operation, int64_t now_ms, int64_t *out_open_ms);
+int pick_session(const struct pick_session *sessions, size_t count, int operation,
+                 int64_t now_ms, int64_t *out_open_ms);
 void pick_session_rests(struct pick_session *s, int operation, int64_t until_ms);

@@ -47,8 +47,9 @@ static size_t kept_at_most(const struct schedule *s)
 {
     if (s->missed == SCHEDULE_ONCE)
         return 1;
-    return s->catch_up_max > 0 && s->catch_up_max < SCHEDULE_CATCH_UP_MAX ? (size_t)s->catch_up_max
-                                                                          : SCHEDULE_CATCH_UP_MAX;
+    return s->catch_up_max > 0 && s->catch_up_max < SCHEDULE_CATCH_UP_MAX
+               ? (size_t)s->catch_up_max
+               : SCHEDULE_CATCH_UP_MAX;
 }
 
 size_t schedule_due(const struct schedule *s, const struct zone *z, wall last, wall now,
@@ -77,17 +78,19 @@ size_t schedule_due(const struct schedule *s, const struct zone *z, wall last, w
 }
 
 /* How many slots lie in (after, until]. */
-static int64_t count_slots(const struct schedule *s, const struct zone *z, wall after, wall until)
+static int64_t count_slots(const struct schedule *s, const struct zone *z, wall after,
+                           wall until)
 {
     int64_t n = 0;
     wall slot = after;
-    while (n < SLOTS_PER_LOOK && schedule_next(s, z, slot, &slot) == E_OK && slot.ms <= until.ms)
+    while (n < SLOTS_PER_LOOK && schedule_next(s, z, slot, &slot) == E_OK &&
+           slot.ms <= until.ms)
         n++;
     return n;
 }
 
-void schedule_settle(const struct schedule *s, const struct zone *z, struct span schedule, wall last, wall now,
-                     struct schedule_settled *out)
+void schedule_settle(const struct schedule *s, const struct zone *z, struct span schedule,
+                     wall last, wall now, struct schedule_settled *out)
 {
     wall next, start = {now.ms - (schedule_start(s, schedule, now).ms - now.ms)};
     wall from = last.ms > start.ms ? start : last;

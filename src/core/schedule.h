@@ -9,17 +9,23 @@
 enum schedule_kind { SCHEDULE_CRON, SCHEDULE_INTERVAL, SCHEDULE_ADAPTIVE };
 /* Runs that were due while nobody was there. */
 enum schedule_missed {
-    SCHEDULE_SKIP,     /* are not made up for */
+    SCHEDULE_SKIP, /* are not made up for */
     SCHEDULE_CATCH_UP, /* all of them, newest first to be kept, within catch_up_ms and catch_up_max */
-    SCHEDULE_ONCE,     /* the last one stands for all */
+    SCHEDULE_ONCE, /* the last one stands for all */
 };
 /* A run that is due while one of the same schedule is still alive. */
-enum schedule_overlap { SCHEDULE_OVERLAP_SKIP, SCHEDULE_OVERLAP_QUEUE_ONE, SCHEDULE_OVERLAP_CANCEL, SCHEDULE_OVERLAP_ALLOW };
+enum schedule_overlap {
+    SCHEDULE_OVERLAP_SKIP,
+    SCHEDULE_OVERLAP_QUEUE_ONE,
+    SCHEDULE_OVERLAP_CANCEL,
+    SCHEDULE_OVERLAP_ALLOW
+};
 
 struct schedule {
     enum schedule_kind kind;
     struct cron cron;
-    int64_t interval_ms;       /* elapsed time, counted from `start`; an adaptive one carries its present value */
+    int64_t
+        interval_ms; /* elapsed time, counted from `start`; an adaptive one carries its present value */
     int64_t least_ms, most_ms; /* bounds of an adaptive interval */
     int64_t posts_wanted;      /* new posts a run of an adaptive schedule should find */
     int64_t jitter_ms;         /* starts are spread over so much, the same for every slot */
@@ -33,7 +39,8 @@ struct schedule {
 enum { SCHEDULE_CATCH_UP_MAX = 100 };
 
 /* First slot after `after`; E_END when there is none. */
-MUST_USE err schedule_next(const struct schedule *s, const struct zone *z, wall after, wall *out_slot);
+MUST_USE err schedule_next(const struct schedule *s, const struct zone *z, wall after,
+                           wall *out_slot);
 /* Slots in (last, now] that are to run, oldest first, at most SCHEDULE_CATCH_UP_MAX; *out_last is the
  * last slot that is settled (run or passed over): the caller stores it. When the clock was set back,
  * `last` lies ahead of now: it is looked from now on then, so that no schedule waits for a time that was
@@ -44,13 +51,13 @@ size_t schedule_due(const struct schedule *s, const struct zone *z, wall last, w
 struct schedule_settled {
     wall slots[SCHEDULE_CATCH_UP_MAX];
     size_t count;
-    int64_t missed;  /* slots that passed and are not to run; counted up to 100 000 */
+    int64_t missed; /* slots that passed and are not to run; counted up to 100 000 */
     wall settled;
     int64_t next_ms; /* slot after that; 0: none */
 };
 /* `schedule` is its id: it decides its share of the jitter, by which each slot is late. */
-void schedule_settle(const struct schedule *s, const struct zone *z, struct span schedule, wall last, wall now,
-                     struct schedule_settled *out);
+void schedule_settle(const struct schedule *s, const struct zone *z, struct span schedule,
+                     wall last, wall now, struct schedule_settled *out);
 /* The id of the slot's job: the same on every node, so that insert-if-absent makes it unique
  * without a leader. */
 void schedule_slot_id(char out[ID_TEXT], struct span schedule, wall slot);

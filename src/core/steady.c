@@ -11,7 +11,8 @@ wall steady_now(struct steady *s, wall real, mono now)
     int64_t off = real.ms - (s->at.ms + passed);
     if (!s->runs)
         *s = (struct steady){.at = real, .seen = now, .runs = true};
-    else if (passed >= STEADY_SLEW) /* less passed is counted the next time: a tenth of it is nothing */
+    else if (passed >=
+             STEADY_SLEW) /* less passed is counted the next time: a tenth of it is nothing */
         *s = (struct steady){.at = {s->at.ms + passed + within(off, passed / STEADY_SLEW)},
                              .seen = now,
                              .runs = true};

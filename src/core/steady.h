@@ -22,6 +22,6 @@ wall steady_now(struct steady *s, wall real, mono now);
 enum steady_start {
     STEADY_SOUND,
     STEADY_BEHIND, /* the clock on the wall is further behind than clocks are set back: one of the two is wrong */
-    STEADY_AHEAD,  /* it is far ahead: nobody looked for long, or it is wrong. It is followed */
+    STEADY_AHEAD, /* it is far ahead: nobody looked for long, or it is wrong. It is followed */
 };
 enum steady_start steady_start(wall last, wall real, wall *out);

@@ -6,7 +6,7 @@
 #include "core/job.h"
 
 enum unique_mode {
-    UNIQUE_RETURN_EXISTING,  /* the default */
+    UNIQUE_RETURN_EXISTING, /* the default */
     UNIQUE_REJECT,
     UNIQUE_REPLACE_PENDING,  /* debounce: the newest request stands, unless one runs */
     UNIQUE_RUN_AFTER_ACTIVE, /* keep last: one more after the one that runs */
@@ -17,11 +17,11 @@ struct unique_facts {
     bool successor;       /* one waits already for the running one to end */
 };
 enum unique_decision {
-    UNIQUE_ACCEPT,       /* nothing is in the way */
-    UNIQUE_EXISTING,     /* answer with the live job */
-    UNIQUE_REFUSE,       /* conflict, naming it */
-    UNIQUE_REPLACE,      /* cancel the waiting one and accept, in one transaction */
-    UNIQUE_ACCEPT_AFTER, /* accept it blocked until the running one has ended */
+    UNIQUE_ACCEPT,        /* nothing is in the way */
+    UNIQUE_EXISTING,      /* answer with the live job */
+    UNIQUE_REFUSE,        /* conflict, naming it */
+    UNIQUE_REPLACE,       /* cancel the waiting one and accept, in one transaction */
+    UNIQUE_ACCEPT_AFTER,  /* accept it blocked until the running one has ended */
     UNIQUE_REPLACE_AFTER, /* likewise, and cancel the one that waits for that */
 };
 enum unique_decision unique_decide(enum unique_mode mode, const struct unique_facts *facts);
@@ -37,4 +37,5 @@ enum unique_reuse {
     UNIQUE_FRESH, /* answer with the earlier result */
     UNIQUE_STALE, /* answer with it and say that it is old */
 };
-enum unique_reuse unique_reuse(const struct unique_answer *a, int64_t max_age_ms, int64_t stale_if_error_ms);
+enum unique_reuse unique_reuse(const struct unique_answer *a, int64_t max_age_ms,
+                               int64_t stale_if_error_ms);

@@ -72,9 +72,11 @@ static bool was_read(const struct verdict_facts *facts)
 enum verdict verdict_decide(const struct verdict_facts *facts)
 {
     if (facts->sampled || is_sample(facts))
-        return facts->posts > 0 || (!facts->lost && was_read(facts)) ? VERDICT_SAMPLED : VERDICT_NONE;
+        return facts->posts > 0 || (!facts->lost && was_read(facts)) ? VERDICT_SAMPLED
+                                                                     : VERDICT_NONE;
     if (facts->posts > 0)
-        return end_is_proven(facts->end) && !facts->lost && !is_cut(facts) ? VERDICT_COMPLETE : VERDICT_PARTIAL;
+        return end_is_proven(facts->end) && !facts->lost && !is_cut(facts) ? VERDICT_COMPLETE
+                                                                           : VERDICT_PARTIAL;
     if (facts->lost)
         return VERDICT_NONE;
     if (facts->source_said_empty)
@@ -83,7 +85,8 @@ enum verdict verdict_decide(const struct verdict_facts *facts)
     if (facts->end == END_OLDEST_REACHED)
         return VERDICT_EMPTY_CONFIRMED;
     /* Nothing new, and what came proves that the list was read: complete up to what was known. */
-    if (facts->since_last && (facts->left_out || facts->end == END_KNOWN_REACHED) && end_is_proven(facts->end))
+    if (facts->since_last && (facts->left_out || facts->end == END_KNOWN_REACHED) &&
+        end_is_proven(facts->end))
         return VERDICT_COMPLETE;
     /* Posts came, and every one of them was of a kind or a time that the job leaves out. */
     if (facts->left_out)

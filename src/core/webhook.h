@@ -4,10 +4,11 @@
 #include "base/span.h"
 
 enum {
-    WEBHOOK_ATTEMPTS = 10,     /* then the delivery is dead */
-    WEBHOOK_AT_ONCE = 4,       /* requests to one webhook */
-    WEBHOOK_FAILS_MAX = 5,     /* in a row: from then on one request at a time, with rests between */
-    WEBHOOK_FAILING_DAYS = 5,  /* without one that arrived: it is switched off */
+    WEBHOOK_ATTEMPTS = 10, /* then the delivery is dead */
+    WEBHOOK_AT_ONCE = 4,   /* requests to one webhook */
+    /* in a row: from then on one request at a time, with rests between */
+    WEBHOOK_FAILS_MAX = 5,
+    WEBHOOK_FAILING_DAYS = 5, /* without one that arrived: it is switched off */
 };
 
 /* Before attempt `next` (2, 3 …), with base = 5 s: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h, each

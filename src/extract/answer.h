@@ -9,19 +9,19 @@ struct reader {
     const struct pack *pack;
     size_t max_body;
     struct json_parser *body_parser, *header_parser;
-    struct arena *scratch; /* values of one record */
-    struct arena *found;   /* what is found on one page, beside its records */
-    struct buf text;       /* one record being written */
-    struct buf order_keys; /* of this answer, 8 bytes each: what its order goes by */
-    struct span focus; /* of a thread: the post it is about */
-    bool focus_seen;   /* in an answer before */
-    char conversation[32]; /* that it is part of; empty: not known yet */
+    struct arena *scratch;          /* values of one record */
+    struct arena *found;            /* what is found on one page, beside its records */
+    struct buf text;                /* one record being written */
+    struct buf order_keys;          /* of this answer, 8 bytes each: what its order goes by */
+    struct span focus;              /* of a thread: the post it is about */
+    bool focus_seen;                /* in an answer before */
+    char conversation[32];          /* that it is part of; empty: not known yet */
     struct field_hits *hits, *told; /* told: as of the last reader_counts() */
     struct news *news;              /* members that no map knows */
     struct span expected_author, expected_handle;
     bool unordered; /* whatever the operation promises, this list is not in its order */
     char author_room[32];
-    int64_t page; /* timeline answers since reader_forget() */
+    int64_t page;         /* timeline answers since reader_forget() */
     struct span page_url; /* borrowed: where the next document was got */
 };
 
@@ -41,11 +41,13 @@ struct answer {
     struct span *more; /* out->more while it grows */
     size_t more_room;
     struct span place; /* entry that is being read */
-    bool focus_seen, had_focus; /* the post that a thread is about was in this answer, before it */
-    size_t ordered;         /* records that stand in the order of the list */
-    uint64_t last_key;      /* of the one before */
-    const bool *outcasts;   /* of them: stands in the wrong place; NULL: read for the first time */
-    bool enveloped;                 /* a list of instructions was found */
+    bool focus_seen,
+        had_focus;     /* the post that a thread is about was in this answer, before it */
+    size_t ordered;    /* records that stand in the order of the list */
+    uint64_t last_key; /* of the one before */
+    const bool
+        *outcasts;  /* of them: stands in the wrong place; NULL: read for the first time */
+    bool enveloped; /* a list of instructions was found */
     err failed;
 };
 
@@ -54,9 +56,9 @@ struct record_place {
     struct json object;
     struct html_node node;
     enum record_section section;
-    struct span sort; /* as in struct seen */
+    struct span sort;     /* as in struct seen */
     bool alone, in_order; /* as in struct seen */
-    bool is_account; /* the account whose page it is: its facts go into the reading */
+    bool is_account;      /* the account whose page it is: its facts go into the reading */
 };
 
 /* A copy in the answer's arena. */

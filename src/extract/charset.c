@@ -108,10 +108,12 @@ static const struct {
     const char *name;
     const struct upper *upper;
 } singles[] = {
-    {"iso-8859-1", &windows_1252},   {"latin1", &windows_1252},       {"us-ascii", &windows_1252},
-    {"ascii", &windows_1252},        {"windows-1252", &windows_1252}, {"cp1252", &windows_1252},
-    {"windows-1250", &windows_1250}, {"windows-1251", &windows_1251}, {"cp1251", &windows_1251},
-    {"windows-1254", &windows_1254}, {"iso-8859-9", &windows_1254},   {"iso-8859-2", &iso_8859_2},
+    {"iso-8859-1", &windows_1252},   {"latin1", &windows_1252},
+    {"us-ascii", &windows_1252},     {"ascii", &windows_1252},
+    {"windows-1252", &windows_1252}, {"cp1252", &windows_1252},
+    {"windows-1250", &windows_1250}, {"windows-1251", &windows_1251},
+    {"cp1251", &windows_1251},       {"windows-1254", &windows_1254},
+    {"iso-8859-9", &windows_1254},   {"iso-8859-2", &iso_8859_2},
     {"iso-8859-15", &iso_8859_15},   {"koi8-r", &koi8_r},
 };
 

@@ -11,7 +11,7 @@
 
 enum check_weight { CHECK_SOFT, CHECK_HARD };
 enum check_rule {
-    RULE_GIVEN,      /* known where it is read: order of the list, whose page it is, links of a text */
+    RULE_GIVEN, /* known where it is read: order of the list, whose page it is, links of a text */
     RULE_SNOWFLAKE,  /* the second inside an id is that of a time */
     RULE_SUFFIX,     /* a text ends in another */
     RULE_BEGINS,     /* a text begins with one of the words of another */
@@ -20,42 +20,42 @@ enum check_rule {
     RULE_FIRST8,     /* base64: its first eight bytes are an id */
     RULE_BASE64_ID,  /* base64 of the argument and an id */
     RULE_NOT_BEFORE, /* the time inside an id is not before that inside another */
-    RULE_PASSED_ON,  /* a text that begins with the argument was never passed on: against is 0 */
+    RULE_PASSED_ON, /* a text that begins with the argument was never passed on: against is 0 */
 };
 
 /*  X(id, "name in records and packs", rule, weight, "p"osts and "u"sers it is for, "why this weight") */
-#define CHECKS(X)                                                                              \
-    X(CHECK_ID_TIME, "id_time", RULE_SNOWFLAKE, CHECK_HARD, "p",                               \
-      "id and time are one number told twice: when they differ, the parts are of two posts")   \
-    X(CHECK_MEDIA_KEY, "media_key", RULE_SUFFIX, CHECK_HARD, "p",                              \
-      "the key of a file names the file: when it does not, the files are another post's")      \
-    X(CHECK_USER_NODE, "user_node", RULE_BASE64_ID, CHECK_HARD, "pu",                          \
-      "one account told twice: when they differ, nobody can say whose the record is")          \
-    X(CHECK_CONVERSATION, "conversation", RULE_AT_MOST, CHECK_HARD, "p",                       \
-      "written once, when the post is: a conversation cannot begin after its posts")           \
-    X(CHECK_REPLY, "reply", RULE_BELOW, CHECK_HARD, "p",                                       \
-      "written once, when the post is: nobody answers what is not there yet")                  \
-    X(CHECK_AUTHOR, "author", RULE_GIVEN, CHECK_HARD, "p",                                     \
-      "an account's own list: another account's post there is not this account's")             \
-    X(CHECK_ORIGINAL, "original", RULE_PASSED_ON, CHECK_HARD, "p",                             \
+#define CHECKS(X)                                                                                 \
+    X(CHECK_ID_TIME, "id_time", RULE_SNOWFLAKE, CHECK_HARD, "p",                                  \
+      "id and time are one number told twice: when they differ, the parts are of two posts")      \
+    X(CHECK_MEDIA_KEY, "media_key", RULE_SUFFIX, CHECK_HARD, "p",                                 \
+      "the key of a file names the file: when it does not, the files are another post's")         \
+    X(CHECK_USER_NODE, "user_node", RULE_BASE64_ID, CHECK_HARD, "pu",                             \
+      "one account told twice: when they differ, nobody can say whose the record is")             \
+    X(CHECK_CONVERSATION, "conversation", RULE_AT_MOST, CHECK_HARD, "p",                          \
+      "written once, when the post is: a conversation cannot begin after its posts")              \
+    X(CHECK_REPLY, "reply", RULE_BELOW, CHECK_HARD, "p",                                          \
+      "written once, when the post is: nobody answers what is not there yet")                     \
+    X(CHECK_AUTHOR, "author", RULE_GIVEN, CHECK_HARD, "p",                                        \
+      "an account's own list: another account's post there is not this account's")                \
+    X(CHECK_ORIGINAL, "original", RULE_PASSED_ON, CHECK_HARD, "p",                                \
       "the cut copy that a repost carries is not what anybody wrote: its original was not found") \
-    X(CHECK_LINKS, "links", RULE_GIVEN, CHECK_HARD, "p",                                       \
+    X(CHECK_LINKS, "links", RULE_GIVEN, CHECK_HARD, "p",                                          \
       "the site puts each link and file of a text into a list: one that is in none was not read") \
-    X(CHECK_QUOTED, "quoted", RULE_BELOW, CHECK_SOFT, "p",                                     \
-      "an edit gives the quoted post a new id, which may be the larger one")                   \
-    X(CHECK_REPOSTED, "reposted", RULE_BELOW, CHECK_SOFT, "p",                                 \
-      "an edit gives the original a new id, which may be the larger one")                      \
-    X(CHECK_EDITS, "edits", RULE_AT_MOST, CHECK_SOFT, "p",                                     \
-      "an older version names newer ones; only the list of versions would be wrong")           \
-    X(CHECK_MEDIA_TYPE, "media_type", RULE_BEGINS, CHECK_SOFT, "p",                            \
-      "a new kind of file may bring a new prefix")                                             \
-    X(CHECK_MEDIA_FILE, "media_file", RULE_FIRST8, CHECK_HARD, "p",                            \
-      "a photo's name holds its id: when it does not, the picture is another one's")           \
-    X(CHECK_MEDIA_TIME, "media_time", RULE_NOT_BEFORE, CHECK_SOFT, "p",                        \
-      "only the file's own age would be wrong")                                                \
-    X(CHECK_ORDER, "order", RULE_GIVEN, CHECK_HARD, "p",                                       \
-      "the site sorts the list itself: what stands in the wrong place does not belong there")  \
-    X(CHECK_TIMES, "times", RULE_GIVEN, CHECK_SOFT, "p",                                       \
+    X(CHECK_QUOTED, "quoted", RULE_BELOW, CHECK_SOFT, "p",                                        \
+      "an edit gives the quoted post a new id, which may be the larger one")                      \
+    X(CHECK_REPOSTED, "reposted", RULE_BELOW, CHECK_SOFT, "p",                                    \
+      "an edit gives the original a new id, which may be the larger one")                         \
+    X(CHECK_EDITS, "edits", RULE_AT_MOST, CHECK_SOFT, "p",                                        \
+      "an older version names newer ones; only the list of versions would be wrong")              \
+    X(CHECK_MEDIA_TYPE, "media_type", RULE_BEGINS, CHECK_SOFT, "p",                               \
+      "a new kind of file may bring a new prefix")                                                \
+    X(CHECK_MEDIA_FILE, "media_file", RULE_FIRST8, CHECK_HARD, "p",                               \
+      "a photo's name holds its id: when it does not, the picture is another one's")              \
+    X(CHECK_MEDIA_TIME, "media_time", RULE_NOT_BEFORE, CHECK_SOFT, "p",                           \
+      "only the file's own age would be wrong")                                                   \
+    X(CHECK_ORDER, "order", RULE_GIVEN, CHECK_HARD, "p",                                          \
+      "the site sorts the list itself: what stands in the wrong place does not belong there")     \
+    X(CHECK_TIMES, "times", RULE_GIVEN, CHECK_SOFT, "p",                                          \
       "a time is that of whoever wrote the post; no end by date is concluded")
 
 enum check_id {

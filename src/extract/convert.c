@@ -431,7 +431,8 @@ struct value convert(enum conversion as, const struct conv_extra *extra, struct 
     if (json_text(v, &s))
         return convert_text(as, extra, s, scratch);
     if (as == CONV_REAL)
-        return json_real(v, &real) ? (struct value){.kind = VALUE_REAL, .real = real} : NO_VALUE;
+        return json_real(v, &real) ? (struct value){.kind = VALUE_REAL, .real = real}
+                                   : NO_VALUE;
     if (json_int(v, &n))
         return of_number(as, n, scratch);
     if (as == CONV_BOOL && json_bool(v, &b))

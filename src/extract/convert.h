@@ -8,40 +8,40 @@
 #include "extract/html.h"
 
 /* Each row: constant, name in a map file, what it does. */
-#define CONVERSIONS(X)                                                                         \
-    X(CONV_TEXT, "text")     /* text as it is */                                               \
-    X(CONV_ID, "id")         /* digits, from text or a whole number; written as text */        \
-    X(CONV_INT, "int")       /* whole number, also written as text */                          \
-    X(CONV_COUNT, "count")   /* the same, never negative */                                    \
-    X(CONV_BOOL, "bool")     /* true or false, also "true" and "false" */                      \
-    X(CONV_TIME_X, "time_x") /* "Wed Jul 08 21:59:10 +0000 2026" */                            \
-    X(CONV_TIME_RFC3339, "time_rfc3339") /* "2026-07-08T21:59:10Z" */                          \
-    X(CONV_TIME_MS, "time_ms")           /* Unix milliseconds, number or text */               \
-    X(CONV_SNOWFLAKE_MS,                                                                       \
-      "snowflake_ms")            /* the milliseconds inside an id; none before 2010-11 */      \
-    X(CONV_UNESCAPE, "unescape") /* text with HTML entities decoded */                         \
-    X(CONV_ENUM, "enum")         /* by the field's table */                                    \
-    X(CONV_BEST, "best")         /* of a list: the member of the element ranked highest */     \
-    X(CONV_ANCHOR_TEXT, "anchor_text") /* the words between <a ...> and </a> */                \
-    X(CONV_FILE_STEM, "file_stem")     /* of a URL: last path segment, without its ending */   \
-    X(CONV_URL_AS_FORMAT, "url_as_format") /* .../KEY.jpg to .../KEY?format=jpg + argument */  \
-    X(CONV_AFTER_COLON, "after_colon")     /* without a leading "digits:" */                   \
-    X(CONV_TEXT_MEMBER,                                                                        \
+#define CONVERSIONS(X)                                                                           \
+    X(CONV_TEXT, "text")     /* text as it is */                                                 \
+    X(CONV_ID, "id")         /* digits, from text or a whole number; written as text */          \
+    X(CONV_INT, "int")       /* whole number, also written as text */                            \
+    X(CONV_COUNT, "count")   /* the same, never negative */                                      \
+    X(CONV_BOOL, "bool")     /* true or false, also "true" and "false" */                        \
+    X(CONV_TIME_X, "time_x") /* "Wed Jul 08 21:59:10 +0000 2026" */                              \
+    X(CONV_TIME_RFC3339, "time_rfc3339") /* "2026-07-08T21:59:10Z" */                            \
+    X(CONV_TIME_MS, "time_ms")           /* Unix milliseconds, number or text */                 \
+    X(CONV_SNOWFLAKE_MS,                                                                         \
+      "snowflake_ms")            /* the milliseconds inside an id; none before 2010-11 */        \
+    X(CONV_UNESCAPE, "unescape") /* text with HTML entities decoded */                           \
+    X(CONV_ENUM, "enum")         /* by the field's table */                                      \
+    X(CONV_BEST, "best")         /* of a list: the member of the element ranked highest */       \
+    X(CONV_ANCHOR_TEXT, "anchor_text") /* the words between <a ...> and </a> */                  \
+    X(CONV_FILE_STEM, "file_stem")     /* of a URL: last path segment, without its ending */     \
+    X(CONV_URL_AS_FORMAT, "url_as_format") /* .../KEY.jpg to .../KEY?format=jpg + argument */    \
+    X(CONV_AFTER_COLON, "after_colon")     /* without a leading "digits:" */                     \
+    X(CONV_TEXT_MEMBER,                                                                          \
       "text_member") /* of JSON in a text: the text of the first member named by the argument */ \
-    X(CONV_WITHOUT, "without")     /* text without the first occurrence of the argument */     \
-    X(CONV_NOT_EMPTY, "not_empty") /* text; the empty text counts as missing */                \
-    X(CONV_SNOWFLAKE_TIME, "snowflake_time") /* the second inside an id */                     \
-    X(CONV_TIME_FORMAT, "time_format")       /* by the argument, see format.h */               \
-    X(CONV_COUNT_TEXT, "count_text")   /* "1,234 votes": whole number at the start, or none */ \
-    X(CONV_COUNT_SHORT, "count_short") /* the same, also "8.7K" and "1.2M" */                  \
-    X(CONV_COUNT_LABEL, "count_label") /* of "3 replies, 25 reposts": the number of a word */  \
-    X(CONV_PERCENT, "percent")         /* "69.8%" */                                           \
-    X(CONV_DIGITS_AFTER, "digits_after") /* the digits behind the argument */                  \
-    X(CONV_UNPROXY, "unproxy")           /* a URL from the path of a proxy for images */       \
-    X(CONV_FORMAT_AS_ENDING, "format_as_ending") /* .../KEY?format=jpg&... to .../KEY.jpg */   \
-    X(CONV_HTML_TEXT, "html_text")               /* HTML in a text: what a person reads */     \
-    X(CONV_REAL, "real") /* a number with or without a point */                                \
-    X(CONV_TRIM, "trim") /* text without white space around; none when empty */               \
+    X(CONV_WITHOUT, "without")     /* text without the first occurrence of the argument */       \
+    X(CONV_NOT_EMPTY, "not_empty") /* text; the empty text counts as missing */                  \
+    X(CONV_SNOWFLAKE_TIME, "snowflake_time") /* the second inside an id */                       \
+    X(CONV_TIME_FORMAT, "time_format")       /* by the argument, see format.h */                 \
+    X(CONV_COUNT_TEXT, "count_text")   /* "1,234 votes": whole number at the start, or none */   \
+    X(CONV_COUNT_SHORT, "count_short") /* the same, also "8.7K" and "1.2M" */                    \
+    X(CONV_COUNT_LABEL, "count_label") /* of "3 replies, 25 reposts": the number of a word */    \
+    X(CONV_PERCENT, "percent")         /* "69.8%" */                                             \
+    X(CONV_DIGITS_AFTER, "digits_after") /* the digits behind the argument */                    \
+    X(CONV_UNPROXY, "unproxy")           /* a URL from the path of a proxy for images */         \
+    X(CONV_FORMAT_AS_ENDING, "format_as_ending") /* .../KEY?format=jpg&... to .../KEY.jpg */     \
+    X(CONV_HTML_TEXT, "html_text")               /* HTML in a text: what a person reads */       \
+    X(CONV_REAL, "real")                         /* a number with or without a point */          \
+    X(CONV_TRIM, "trim")           /* text without white space around; none when empty */        \
     X(CONV_WHOLE_URL, "whole_url") /* http or https; of an element: by xml:base and its page */
 
 enum conversion {

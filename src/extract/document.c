@@ -457,8 +457,11 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
     if (body.n > r->max_body)
         return fail(f, E_TOO_BIG, "answer of %.*s has %zu bytes; the limit is %zu",
                     SP(source_name), body.n, r->max_body);
-    struct reading fresh = {.remaining = -1, .user_posts = -1, .user_media = -1,
-                            .user_followers = -1, .user_following = -1};
+    struct reading fresh = {.remaining = -1,
+                            .user_posts = -1,
+                            .user_media = -1,
+                            .user_followers = -1,
+                            .user_following = -1};
     struct answer a = {.r = r, .op = &source->op, .post = source->post, .user = source->user};
     buf_clear(&r->order_keys);
     a.as = source->as;
@@ -466,9 +469,12 @@ err reader_document(struct reader *r, struct span source_name, int http_status,
     a.arena = arena;
     a.out = &fresh;
     a.fault = f;
-    struct visit v = {
-        .a = &a, .source = source, .page = &source->page, .status = http_status, .body = body,
-        .section = source->page.section};
+    struct visit v = {.a = &a,
+                      .source = source,
+                      .page = &source->page,
+                      .status = http_status,
+                      .body = body,
+                      .section = source->page.section};
     when_text(collected_at, a.collected);
     answer_headers(&a, headers_json, &v.headers, collected_at);
     r->page += source->op.role == OP_TIMELINE;

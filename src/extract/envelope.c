@@ -6,9 +6,8 @@
 
 static void read_step(struct form *f, const struct ynode *n, struct envelope_step *s)
 {
-    static const char *const keys[] = {"is",  "entries", "entry",  "items",
-                                       "end", "pinned",  "values", "module",
-                                       NULL};
+    static const char *const keys[] = {"is",     "entries", "entry",  "items", "end",
+                                       "pinned", "values",  "module", NULL};
     static const struct {
         const char *key;
         enum carries carries;
@@ -121,8 +120,8 @@ static void read_entry(struct form *f, const struct ynode *n, struct envelope *e
 
 static void read_roots(struct form *f, const struct ynode *n, struct envelope *e)
 {
-    static const char *const keys[] = {"data", "posts", "users", "cursor", "empty", "missing",
-                                       NULL};
+    static const char *const keys[] = {"data",  "posts",   "users", "cursor",
+                                       "empty", "missing", NULL};
     if (!form_keys(f, n, "roots", keys))
         return;
     paths_read(f, n, "data", true, &e->data);
@@ -215,7 +214,8 @@ static bool is_called(struct span id, const struct span *list, size_t n)
 {
     if (starts_with_one(id, list, n))
         return true;
-    for (size_t at = span_find_char(id, '-'); at < id.n; at += 1 + span_find_char(span_cut(id, at + 1, id.n), '-'))
+    for (size_t at = span_find_char(id, '-'); at < id.n;
+         at += 1 + span_find_char(span_cut(id, at + 1, id.n), '-'))
         if (starts_with_one(span_cut(id, at + 1, id.n), list, n))
             return true;
     return false;
@@ -232,7 +232,8 @@ static bool has_tail(const struct envelope *e, struct span id)
     size_t digits = end > 0 ? end - 1 : 0;
     while (digits > 0 && id.p[digits - 1] >= '0' && id.p[digits - 1] <= '9')
         digits--;
-    return end > 0 && digits + 1 < end && is_called(span_cut(id, 0, digits), e->post_ids, e->post_id_count);
+    return end > 0 && digits + 1 < end &&
+           is_called(span_cut(id, 0, digits), e->post_ids, e->post_id_count);
 }
 
 /* A cursor may be an entry's content or an item of it. */
@@ -305,7 +306,10 @@ static void on_post(struct walker *w, struct json item, struct json holder, bool
     s.what = has_tail(e, s.entry) ? SEEN_UNREAD : SEEN_POST;
     s.object = paths_get(&e->post, item);
     s.holder_empty = holder.doc && !s.object.doc && json_count(holder) == 0;
-    s.by = !of_kind ? 1 : e->post_id_count && s.entry.n && !is_called(s.entry, e->post_ids, e->post_id_count) ? 2 : 0;
+    s.by = !of_kind ? 1
+           : e->post_id_count && s.entry.n && !is_called(s.entry, e->post_ids, e->post_id_count)
+               ? 2
+               : 0;
     s.pinned_by = s.section != SECTION_PINNED;
     if (pinned && s.section == SECTION_TIMELINE)
         s.section = SECTION_PINNED;
@@ -434,9 +438,10 @@ static void on_instruction(struct walker *w, struct json instruction)
         else if (s->carries == CARRIES_ENTRY)
             on_entry(w, v, s->pinned);
         else if (s->carries == CARRIES_ITEMS)
-            on_items(w, v, s->module && json_text(json_path(instruction, s->module), &module)
-                               ? module
-                               : SPAN_NONE,
+            on_items(w, v,
+                     s->module && json_text(json_path(instruction, s->module), &module)
+                         ? module
+                         : SPAN_NONE,
                      s->pinned);
         else if (is_one_of(v, s->values, s->value_count))
             tell(w, &(struct seen){.what = SEEN_END});

@@ -18,7 +18,7 @@ enum carries { CARRIES_ENTRIES, CARRIES_ENTRY, CARRIES_ITEMS, CARRIES_END };
 struct envelope_step {
     struct span is;
     enum carries carries;
-    const char *path; /* of the entries, the entry, the items, or the word of an end */
+    const char *path;   /* of the entries, the entry, the items, or the word of an end */
     const char *module; /* of the id of the module that items are added to; NULL none */
     bool pinned;
     const struct span *values; /* words that mean "no more" */
@@ -53,19 +53,21 @@ struct envelope {
     struct paths sort; /* of an entry: what it is sorted by; may be empty */
     struct paths post, post_holder, user, user_holder, tombstone, cursor_type, cursor_value;
     const struct span *bottoms, *mores, *post_kinds, *user_kinds, *skips, *relateds, *replies;
-    size_t more_count, user_kind_count, bottom_count, post_kind_count, skip_count, related_count, reply_count;
+    size_t more_count, user_kind_count, bottom_count, post_kind_count, skip_count,
+        related_count, reply_count;
     /* Second signs, where the first is not there. */
-    struct paths places;   /* where the list of instructions usually is */
-    struct paths pinned;   /* of an item: has the word `pinned_is` when it is pinned */
+    struct paths places; /* where the list of instructions usually is */
+    struct paths pinned; /* of an item: has the word `pinned_is` when it is pinned */
     struct span pinned_is;
-    const struct span *promoted_ids, *post_ids, *bottom_ids; /* beginnings of ids, or of a part of them */
+    const struct span *promoted_ids, *post_ids,
+        *bottom_ids;                /* beginnings of ids, or of a part of them */
     const struct span *other_kinds; /* of items: they hold no record, and are no news */
     size_t promoted_id_count, post_id_count, bottom_id_count, other_kind_count;
     int tally[TALLIES]; /* counters, as of fields: by the first sign, by another */
     const struct root_path *post_roots, *user_roots;
     size_t post_root_count, user_root_count;
     struct paths root_cursor, data;
-    struct paths empty; /* an empty object here is a timeline without entries */
+    struct paths empty;   /* an empty object here is a timeline without entries */
     struct paths missing; /* an empty object here: there is no such thing */
 };
 
@@ -96,7 +98,7 @@ struct seen {
     enum sighting what;
     struct json
         object; /* post or user: the record's object, JSON_MISSING when its place is empty */
-    struct span text; /* cursor value, tombstone text */
+    struct span text;  /* cursor value, tombstone text */
     struct span entry; /* id of the entry or item */
     enum record_section section;
     struct span sort;  /* of an entry that is one thing; empty for things of a module */

@@ -25,5 +25,6 @@ bool exclude_takes(unsigned excluded, struct json post)
     if (excluded & EXCLUDE_REPLIES &&
         (is_kind(post, "reply") || json_text(json_path(post, "reply_to.post_id"), &id)))
         return true;
-    return excluded & EXCLUDE_QUOTES && (is_kind(post, "quote") || json_text(json_get(post, SPAN("quote_of")), &id));
+    return excluded & EXCLUDE_QUOTES &&
+           (is_kind(post, "quote") || json_text(json_get(post, SPAN("quote_of")), &id));
 }

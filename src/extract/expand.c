@@ -135,7 +135,7 @@ static int unexplained(const struct cuts *c, struct span text, struct span every
 }
 
 int expand_text(struct buf *out, struct span text, bool escaped, struct json links,
-                 const struct json *drops, size_t drop_count, const struct expand_names *names)
+                const struct json *drops, size_t drop_count, const struct expand_names *names)
 {
     struct cuts cuts;
     cuts.count = 0;

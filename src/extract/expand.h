@@ -22,4 +22,4 @@ struct expand_names {
  * piece, after the cuts, so that indices stay true. Where indices do not fit the text, the link
  * is looked for by its words. Returns how many links of `every` no list explains; -1 when the text has none. */
 int expand_text(struct buf *out, struct span text, bool escaped, struct json links,
-                 const struct json *drops, size_t drop_count, const struct expand_names *names);
+                const struct json *drops, size_t drop_count, const struct expand_names *names);

@@ -93,7 +93,8 @@ const char *fields_near(enum fields_of of, struct span path)
         struct span name = span_of(fields_names(of)[i]), last = name;
         for (struct span part; span_next(&name, '.', &part);)
             last = part;
-        bool plural = path.n == last.n + 1 && span_ends(path, SPAN("s")) && span_starts(path, last);
+        bool plural =
+            path.n == last.n + 1 && span_ends(path, SPAN("s")) && span_starts(path, last);
         if (span_eq(path, last) || plural)
             return fields_names(of)[i];
     }
@@ -113,7 +114,8 @@ bool fields_add(struct fields *f, struct span path)
 /* ---- picking ---- */
 
 /* What is wanted below the member: true when all of it is. */
-static bool below(const struct span *paths, size_t count, struct span key, struct span *out, size_t *out_count)
+static bool below(const struct span *paths, size_t count, struct span key, struct span *out,
+                  size_t *out_count)
 {
     *out_count = 0;
     for (size_t i = 0; i < count; i++) {
@@ -133,9 +135,11 @@ static void put_raw(struct json v, struct json_w *w)
     buf_free(&raw);
 }
 
-static void put_members(struct json object, const struct span *paths, size_t count, int depth, struct json_w *w);
+static void put_members(struct json object, const struct span *paths, size_t count, int depth,
+                        struct json_w *w);
 
-static void put_below(struct json v, const struct span *paths, size_t count, int depth, struct json_w *w)
+static void put_below(struct json v, const struct span *paths, size_t count, int depth,
+                      struct json_w *w)
 {
     if (json_is(v, JSON_OBJECT)) {
         put_members(v, paths, count, depth + 1, w);
@@ -151,7 +155,8 @@ static void put_below(struct json v, const struct span *paths, size_t count, int
 }
 
 /* As deep as the paths are long: none is longer than the table's. */
-static void put_members(struct json object, const struct span *paths, size_t count, int depth, struct json_w *w)
+static void put_members(struct json object, const struct span *paths, size_t count, int depth,
+                        struct json_w *w)
 {
     struct span inner[FIELDS_MAX + 2];
     size_t inner_count;

@@ -513,8 +513,9 @@ static bool is_one_of(const xmlNode *n, const char *const *names)
 
 static bool is_block(const struct telling *t, const xmlNode *n)
 {
-    static const char *const blocks[] = {"p",  "li", "ul", "ol", "h1",  "h2",         "h3", "h4",
-                                         "h5", "h6", "dt", "dd", "pre", "blockquote", "tr", NULL};
+    static const char *const blocks[] = {"p",   "li",         "ul", "ol", "h1", "h2",
+                                         "h3",  "h4",         "h5", "h6", "dt", "dd",
+                                         "pre", "blockquote", "tr", NULL};
     return is_one_of(n, blocks) || (t->doc->lines && named(n, "div"));
 }
 

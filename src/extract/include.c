@@ -9,7 +9,9 @@ static void read_one(struct form *f, const struct ynode *n, struct inclusion *ou
 {
     static const char *const keys[] = {"target", "words", "url", NULL};
     if (n->kind != YNODE_MAP) {
-        form_wrong(f, n, "a kind of posts is {target: NAME}, {words: TEXT}, or {} where it is there anyway");
+        form_wrong(
+            f, n,
+            "a kind of posts is {target: NAME}, {words: TEXT}, or {} where it is there anyway");
         return;
     }
     if (!form_keys(f, n, "a kind of posts", keys))
@@ -24,7 +26,8 @@ void target_read_inclusions(struct form *f, const struct ynode *n, struct target
 {
     const struct ynode *map = form_map(f, n, "include", false);
     for (const struct ynode *k = map ? map->first : NULL; k && !f->failed; k = k->next) {
-        struct ynode name = {.kind = YNODE_TEXT, .text = k->key, .line = k->line, .column = k->column};
+        struct ynode name = {
+            .kind = YNODE_TEXT, .text = k->key, .line = k->line, .column = k->column};
         int kind = form_word(f, &name, "kind of posts", exclude_names);
         if (kind >= 0)
             read_one(f, k, &t->inclusions[kind]);
@@ -54,7 +57,8 @@ static const struct inclusion *inclusion_of(const struct target *t, int kind, st
 {
     const struct inclusion *i = &t->inclusions[kind];
     if (!i->known)
-        *out_error = fail(f, E_BAD_INPUT, "%.*s has no %s to bring in", SP(t->kind), exclude_names[kind]);
+        *out_error = fail(f, E_BAD_INPUT, "%.*s has no %s to bring in", SP(t->kind),
+                          exclude_names[kind]);
     return i;
 }
 

@@ -13,4 +13,5 @@ struct include_way {
 /* kinds: bits of enum exclude. The texts borrow from the pack or the arena. E_BAD_INPUT: the list has none of a
  * kind, or the words do not fit. */
 MUST_USE err pack_include(const struct pack *p, struct span kind, struct span canonical,
-                          unsigned kinds, struct arena *a, struct include_way *out, struct fault *f);
+                          unsigned kinds, struct arena *a, struct include_way *out,
+                          struct fault *f);

@@ -99,8 +99,8 @@ static struct json held_in(const struct map *m, struct json v)
 static struct json looks_like_one(const struct map *m, struct json v)
 {
     for (struct json_iter i = json_each(v); json_next(&i);)
-        if (json_is(i.value, JSON_OBJECT) &&
-            (json_get(i.value, m->unwrap_with).doc || json_is(held_in(m, i.value), JSON_OBJECT)))
+        if (json_is(i.value, JSON_OBJECT) && (json_get(i.value, m->unwrap_with).doc ||
+                                              json_is(held_in(m, i.value), JSON_OBJECT)))
             return i.value;
     return JSON_MISSING;
 }
@@ -331,11 +331,12 @@ static struct value plain_value(struct map_run *run, const struct field *f,
     return words_value(f->otherwise, false);
 }
 
-static bool differ(const struct path_set *of, const struct path_set *with, const struct place *slots)
+static bool differ(const struct path_set *of, const struct path_set *with,
+                   const struct place *slots)
 {
     struct span a, b;
-    return json_text(first_of(of, slots).json, &a) && json_text(first_of(with, slots).json, &b) &&
-           !span_eq(a, b);
+    return json_text(first_of(of, slots).json, &a) &&
+           json_text(first_of(with, slots).json, &b) && !span_eq(a, b);
 }
 
 /* What follows the end of a text that was cut is the link of its files. */
@@ -344,7 +345,8 @@ static struct span without_links(struct span text)
     for (;;) {
         size_t at = text.n;
         text = span_trim(text);
-        while (at > 0 && text.n && at <= text.n && text.p[at - 1] != ' ' && text.p[at - 1] != '\n')
+        while (at > 0 && text.n && at <= text.n && text.p[at - 1] != ' ' &&
+               text.p[at - 1] != '\n')
             at--;
         struct span last = span_cut(text, at < text.n ? at : 0, text.n);
         if (!span_starts(last, SPAN("https://")) || last.n == text.n)
@@ -363,7 +365,8 @@ static bool ends(const struct pick *p, const struct place *slots)
 static bool holds(const struct pick *p, const struct place *slots)
 {
     return (!p->when.count || any_of(&p->when, slots)) && !any_of(&p->unless, slots) &&
-           (!p->of.count || differ(&p->of, &p->with, slots)) && (!p->ends.count || ends(p, slots));
+           (!p->of.count || differ(&p->of, &p->with, slots)) &&
+           (!p->ends.count || ends(p, slots));
 }
 
 static struct value pick_value(const struct field *f, const struct frame *fr)
@@ -427,7 +430,8 @@ static struct value context_value(const struct map_run *run, enum context_word w
     return NO_VALUE;
 }
 
-static struct value present_value(struct map_run *run, const struct field *f, const struct frame *fr)
+static struct value present_value(struct map_run *run, const struct field *f,
+                                  const struct frame *fr)
 {
     const struct place *slots = slots_of(f, fr);
     unsigned i = 0;
@@ -563,8 +567,7 @@ static void run_checks(struct map_run *run, const struct frame *fr)
     const struct map *m = fr->map;
     for (size_t i = 0; i < m->check_count; i++) {
         const struct check *c = &m->checks[i];
-        check_note(&run->checks, c->id,
-                   c->by_x ? check_by_x(c, fr) : check_values(run, c, fr));
+        check_note(&run->checks, c->id, c->by_x ? check_by_x(c, fr) : check_values(run, c, fr));
     }
 }
 
@@ -634,7 +637,8 @@ static struct place list_of(const struct field *f, const struct frame *fr, unsig
 
 static bool is_of_a_name(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           (unsigned char)c >= 0x80;
 }
 
 static bool has_name(struct span text, struct span sign)
@@ -642,7 +646,8 @@ static bool has_name(struct span text, struct span sign)
     for (size_t at = 0; at < text.n;) {
         size_t next = at + span_find(span_cut(text, at, text.n), sign);
         bool begins = next == 0 || (!is_of_a_name(text.p[next - 1]) && text.p[next - 1] != '/');
-        if (next < text.n && begins && next + sign.n < text.n && is_of_a_name(text.p[next + sign.n]))
+        if (next < text.n && begins && next + sign.n < text.n &&
+            is_of_a_name(text.p[next + sign.n]))
             return true;
         at = next + sign.n;
     }
@@ -650,13 +655,15 @@ static bool has_name(struct span text, struct span sign)
 }
 
 /* "#name" in a text beside members that nobody knows: the list of names may be one of these. */
-static bool is_doubtful(const struct map_run *run, const struct field *f, const struct frame *fr)
+static bool is_doubtful(const struct map_run *run, const struct field *f,
+                        const struct frame *fr)
 {
     struct span text;
     if (f->doubt && holds(f->doubt, slots_of(f, fr)))
         return true;
     return f->sign.n && run->strange &&
-           json_text(first_of(&f->sign_in, slots_of(f, fr)).json, &text) && has_name(text, f->sign);
+           json_text(first_of(&f->sign_in, slots_of(f, fr)).json, &text) &&
+           has_name(text, f->sign);
 }
 
 /* False: an element that has to have a value has none that can be read. */
@@ -692,8 +699,8 @@ static bool put_elements(struct map_run *run, const struct field *f, struct plac
         (void)load_slots(f->element, list.json, fr.own);
         return put_element(run, f, &fr, true);
     }
-    for (struct json_iter i = json_each(list.json); fine && taken < MAP_LIST_MAX && json_next(&i);
-         taken++) {
+    for (struct json_iter i = json_each(list.json);
+         fine && taken < MAP_LIST_MAX && json_next(&i); taken++) {
         (void)load_slots(f->element, i.value, fr.own);
         fine = put_element(run, f, &fr, json_is(i.value, JSON_OBJECT));
     }
@@ -822,7 +829,8 @@ static void put_expanded(struct map_run *run, const struct field *f, const struc
         for (unsigned d = 0; d < x->drop.count; d++)
             drops[d] = slots[x->drop.slot[d]].json;
         struct buf b = BUF(MAP_RECORD_BYTES);
-        int left = expand_text(&b, text, x->source[i].escaped, links, drops, x->drop.count, &names);
+        int left =
+            expand_text(&b, text, x->source[i].escaped, links, drops, x->drop.count, &names);
         if (left >= 0)
             check_note(&run->checks, CHECK_LINKS, left ? CHECK_FAIL : CHECK_OK);
         json_put_text(run->w, b.n ? buf_span(&b) : SPAN(""));

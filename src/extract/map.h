@@ -47,9 +47,9 @@ struct trie {
     bool lifted; /* when missing, its members are looked for one level up */
     struct trie *first, *next;
     struct trie *others, *next_other; /* children of kind ANY or SELECT */
-    unsigned members, elements; /* children of kind MEMBER or ANY; all but MEMBER */
-    bool last;                  /* a child of kind LAST */
-    struct trie **by_hash;      /* members only, TRIE_BUCKETS chains; NULL for few */
+    unsigned members, elements;       /* children of kind MEMBER or ANY; all but MEMBER */
+    bool last;                        /* a child of kind LAST */
+    struct trie **by_hash;            /* members only, TRIE_BUCKETS chains; NULL for few */
     struct trie *hash_next;
 };
 
@@ -96,7 +96,7 @@ struct path_set {
     short slot[FIELD_PATHS_MAX];
 };
 struct alternative {
-    short slot, gate; /* gate: taken for good when something is there; -1 none */
+    short slot, gate;    /* gate: taken for good when something is there; -1 none */
     struct span gate_is; /* p NULL: anything opens the gate, else only this text */
     enum conversion as;
     const struct conv_extra *extra;
@@ -110,7 +110,8 @@ enum { EXPAND_SOURCES_MAX = 8 };
 struct expand_rule {
     struct expand_source source[EXPAND_SOURCES_MAX];
     unsigned sources;
-    struct span every; /* the check `links`: what begins so has to be in a list; empty: no check */
+    struct span
+        every; /* the check `links`: what begins so has to be in a list; empty: no check */
     struct span url, expanded, indices; /* members of a link */
     /* Instead of `url` and `indices`: where a link is, in bytes (dotted paths), and the list in it one
      * of whose elements has `expanded`. */
@@ -135,9 +136,9 @@ struct template_part {
 struct field {
     struct span key, label; /* "screen_name", "author.screen_name" */
     enum field_kind kind;
-    bool content;                 /* read from the content object (the original of a repost) */
-    bool of_content;              /* read from the content object alone; null when there is none */
-    int counter;                  /* in struct field_hits[]; -1 none */
+    bool content;    /* read from the content object (the original of a repost) */
+    bool of_content; /* read from the content object alone; null when there is none */
+    int counter;     /* in struct field_hits[]; -1 none */
     struct path_set when, unless; /* null unless / when something is there */
     struct path_set blank_when;   /* object: all members null */
     struct alternative alt[FIELD_PATHS_MAX];
@@ -147,13 +148,14 @@ struct field {
     size_t field_count;
     const struct map *element; /* FIELD_LIST */
     bool scalar;               /* FIELD_LIST: elements are values, not objects */
-    struct span sign;          /* FIELD_LIST: a text with this sign and members that nobody knows: a list
+    struct span sign; /* FIELD_LIST: a text with this sign and members that nobody knows: a list
                                   that is not there is unknown, not empty */
     struct path_set sign_in;
     const struct pick *doubt;  /* FIELD_LIST: nor is it empty where this holds */
     const struct pick *expect; /* counted only where this holds; NULL: a plain value, always */
     const struct expand_rule *expand;
-    const struct pick *picks; /* FIELD_PICK; FIELD_FLAGS: `is` and `when` of each; FIELD_SAME: `when`
+    const struct pick
+        *picks; /* FIELD_PICK; FIELD_FLAGS: `is` and `when` of each; FIELD_SAME: `when`
                                  and `unless` are the two sides of the only one */
     size_t pick_count;
     bool as_bool;
@@ -176,8 +178,8 @@ struct check {
 };
 /* What a record says beside its fields, of a list that stays empty. */
 struct map_says {
-    struct span state; /* the pack's word */
-    struct path_set when; /* something true is there ... */
+    struct span state;        /* the pack's word */
+    struct path_set when;     /* something true is there ... */
     const struct span *words; /* ... or one of these texts */
     size_t word_count;
 };
@@ -198,8 +200,9 @@ struct map {
     size_t slots;
     const struct span *unwrap; /* members that hold the real object */
     size_t unwraps;
-    struct span unwrap_with; /* an object without this member: the first object in it that has it */
-    int shape_counter;       /* enum map_shape; -1 not counted */
+    struct span
+        unwrap_with;   /* an object without this member: the first object in it that has it */
+    int shape_counter; /* enum map_shape; -1 not counted */
     struct path_set content; /* the object whose content is shown (the original of a repost) */
     const struct field *fields;
     size_t field_count;
@@ -207,7 +210,7 @@ struct map {
     size_t check_count;
     const struct map_says *says;
     size_t says_count;
-    struct trie *known; /* members that are read or known to be unused; NULL: any may come */
+    struct trie *known;   /* members that are read or known to be unused; NULL: any may come */
     struct path_set only; /* of a list's elements: those that have one of these */
     /* Roles: fields by label; NULL when the map does not say. */
     const struct field *id, *author, *created_at;
@@ -217,9 +220,10 @@ struct map {
     size_t needs;
     const struct field *inner_need[8]; /* of a record inside another; as `need` when not said */
     size_t inner_needs;
-    const struct field *reply_to; /* posts: what it answers */
+    const struct field *reply_to;     /* posts: what it answers */
     const struct field *conversation; /* posts: the one it is part of */
-    const struct field *fact_protected, *fact_posts, *fact_suspended, *fact_media, *fact_followers, *fact_following;
+    const struct field *fact_protected, *fact_posts, *fact_suspended, *fact_media,
+        *fact_followers, *fact_following;
 };
 
 /* Names of the pack's counters, filled while maps are read. */
@@ -242,14 +246,15 @@ struct map_run {
     struct html_doc *doc; /* of a map for documents */
     struct span page_url; /* where the document was got; may be empty */
     bool pinned;
-    char kind;           /* 'p' a post, 'u' a user: whose checks `quality` lists; 0: without it */
+    char kind; /* 'p' a post, 'u' a user: whose checks `quality` lists; 0: without it */
     int64_t page, index; /* for `position`; negative: unknown */
     int depth;           /* 0 outermost record, 1 a quoted or reposted one */
     size_t fallbacks;
-    struct check_sheet checks; /* of the record being written; what the reader knows is set before */
-    enum check_id failed;      /* the first hard check that failed, of records inside as well */
-    struct news *news; /* where members that no map knows are noted; NULL: nowhere */
-    bool strange;      /* the record has some */
+    struct check_sheet
+        checks;           /* of the record being written; what the reader knows is set before */
+    enum check_id failed; /* the first hard check that failed, of records inside as well */
+    struct news *news;    /* where members that no map knows are noted; NULL: nowhere */
+    bool strange;         /* the record has some */
 };
 enum map_shape {
     SHAPE_USUAL,

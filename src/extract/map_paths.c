@@ -129,8 +129,8 @@ static short slot_of(struct compiler *c, const struct ynode *node, struct trie *
 /* ---- XPaths ---- */
 
 /* One slot per different path: conditions that name a record's path see what the record found. */
-void map_path_xpath(struct compiler *c, const struct ynode *node, struct span text,
-                      bool record, struct path_set *set)
+void map_path_xpath(struct compiler *c, const struct ynode *node, struct span text, bool record,
+                    struct path_set *set)
 {
     struct map *m = c->map;
     size_t i = 0;

@@ -12,8 +12,8 @@ static const struct field *compile_fields(struct compiler *c, const struct ynode
     "as", "table", "table_bool", "argument", "take", "rank", "where", "equals", "words",       \
         "among", "absent", "strip", "strip64", "hosts", "without_query", "below", "stem"
 
-static const char *const value_keys[] = {"from",   "otherwise",     "content", "of_content", "when",
-                                         "unless", CONVERSION_KEYS, NULL};
+static const char *const value_keys[] = {"from", "otherwise", "content",       "of_content",
+                                         "when", "unless",    CONVERSION_KEYS, NULL};
 
 static struct conv_table *read_table(struct compiler *c, const struct ynode *n, bool as_bool)
 {
@@ -48,8 +48,8 @@ static enum conversion read_conversion(struct compiler *c, const struct ynode *m
 
 static bool needs_argument(enum conversion as)
 {
-    return as == CONV_WITHOUT || as == CONV_TEXT_MEMBER || as == CONV_URL_AS_FORMAT || as == CONV_TIME_FORMAT ||
-           as == CONV_DIGITS_AFTER || as == CONV_UNPROXY;
+    return as == CONV_WITHOUT || as == CONV_TEXT_MEMBER || as == CONV_URL_AS_FORMAT ||
+           as == CONV_TIME_FORMAT || as == CONV_DIGITS_AFTER || as == CONV_UNPROXY;
 }
 
 static void read_markup_extra(struct compiler *c, const struct ynode *map, enum conversion as,
@@ -89,10 +89,13 @@ static const struct conv_extra *read_extra(struct compiler *c, const struct ynod
 
 /* One slot each: the i-th path and the i-th gate belong together where both start with the same prefix. */
 static void pair_gates(struct compiler *c, const struct ynode *node, const struct path_set *set,
-                       const struct path_set *gates, const struct alternative *like, struct field *f)
+                       const struct path_set *gates, const struct alternative *like,
+                       struct field *f)
 {
     if (gates->count > 1 && gates->count != set->count)
-        form_wrong(c->form, node, "'if' and 'path' have to start with the same prefix, or 'if' to be one path");
+        form_wrong(
+            c->form, node,
+            "'if' and 'path' have to start with the same prefix, or 'if' to be one path");
     for (unsigned i = 0; i < set->count && !c->form->failed; i++) {
         if (f->alts >= FIELD_PATHS_MAX) {
             form_wrong(c->form, node, "more than %d alternatives", FIELD_PATHS_MAX);
@@ -183,7 +186,8 @@ static void read_condition(struct compiler *c, const struct ynode *n, struct pic
 }
 
 /* A condition below a key: PATHS, or {when, unless, differ, ends}. NULL when there is none. */
-static const struct pick *condition_below(struct compiler *c, const struct ynode *map, const char *key)
+static const struct pick *condition_below(struct compiler *c, const struct ynode *map,
+                                          const char *key)
 {
     static const char *const keys[] = {"when", "unless", "differ", "ends", NULL};
     const struct ynode *n = c->form->failed ? NULL : ynode_find(map, key);
@@ -224,7 +228,7 @@ static void field_const(struct compiler *c, const struct ynode *n, struct field 
 
 static void field_object(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"members", "content",    "when",   "unless",
+    static const char *const keys[] = {"members", "content",    "when", "unless",
                                        "expect",  "blank_when", NULL};
     f->kind = FIELD_OBJECT;
     if (!form_keys(c->form, n, "a field with members", keys))
@@ -238,8 +242,8 @@ static void count_field(struct compiler *c, struct field *f)
     if (c->counters->count >= MAP_FIELDS_MAX)
         return;
     f->counter = (int)c->counters->count++;
-    c->counters->row[f->counter] =
-        (struct field_hits){.map = c->map->name, .field = f->label, .paths = f->alts ? f->alts : 1};
+    c->counters->row[f->counter] = (struct field_hits){
+        .map = c->map->name, .field = f->label, .paths = f->alts ? f->alts : 1};
 }
 
 /* The map of a list's elements: the same counters, a trie and slots of its own. */
@@ -266,8 +270,9 @@ static const struct check *read_checks(struct compiler *c, const struct ynode *l
 
 static void field_list(struct compiler *c, const struct ynode *n, struct field *f)
 {
-    static const char *const keys[] = {"each", "of",     "members",       "checks", "content", "sign",
-                                       "when", "unless", CONVERSION_KEYS, "only",   "sign_in", "doubt", NULL};
+    static const char *const keys[] = {
+        "each",          "of",   "members", "checks", "content", "sign", "when", "unless",
+        CONVERSION_KEYS, "only", "sign_in", "doubt",  NULL};
     f->kind = FIELD_LIST;
     if (!form_keys(c->form, n, "a list field", keys))
         return;
@@ -391,7 +396,8 @@ static void field_read(struct compiler *c, const struct ynode *n, struct field *
 static void expand_texts(struct compiler *c, const struct ynode *list, struct expand_rule *x)
 {
     static const char *const keys[] = {"path", "links", "escaped", NULL};
-    for (const struct ynode *k = list ? list->first : NULL; k && !c->form->failed; k = k->next) {
+    for (const struct ynode *k = list ? list->first : NULL; k && !c->form->failed;
+         k = k->next) {
         struct path_set texts = {0}, links = {0};
         if (!form_keys(c->form, k, "a text to expand", keys))
             return;
@@ -515,9 +521,8 @@ static void field_same(struct compiler *c, const struct ynode *n, struct field *
 static void field_context(struct compiler *c, const struct ynode *n, struct field *f)
 {
     static const char *const keys[] = {"context", NULL};
-    static const char *const words[] = {"pinned",  "op",   "collected_at",
-                                        "section", "page", "index",
-                                        NULL};
+    static const char *const words[] = {"pinned", "op", "collected_at", "section", "page",
+                                        "index",  NULL};
     f->kind = FIELD_CONTEXT;
     if (!form_keys(c->form, n, "a field with 'context'", keys))
         return;
@@ -698,9 +703,9 @@ static void read_needs(struct compiler *c, const struct ynode *is, const char *k
 
 static void read_roles(struct compiler *c, const struct ynode *is)
 {
-    static const char *const keys[] = {"id",         "author",    "created_at", "need",
-                                       "posts",      "protected", "repost",     "handle",
-                                       "inner_need", "reply_to",  "media",      "followers",
+    static const char *const keys[] = {"id",         "author",    "created_at",   "need",
+                                       "posts",      "protected", "repost",       "handle",
+                                       "inner_need", "reply_to",  "media",        "followers",
                                        "following",  "suspended", "conversation", NULL};
     struct map *m = c->map;
     if (!form_keys(c->form, is, "is", keys))
@@ -778,9 +783,9 @@ static void read_check(struct compiler *c, const struct ynode *k, struct check *
 static const struct check *read_checks(struct compiler *c, const struct ynode *list,
                                        size_t *out_count)
 {
-    static const char *const keys[] = {"snowflake", "time_x",  "time",  "within_s", "suffix",
-                                       "of",        "against", "check", "argument", "unless",
-                                       "zero",      NULL};
+    static const char *const keys[] = {"snowflake", "time_x", "time",    "within_s",
+                                       "suffix",    "of",     "against", "check",
+                                       "argument",  "unless", "zero",    NULL};
     if (!list)
         return NULL;
     struct check *checks = arena_get(c->form->arena, (list->count + 1) * sizeof *checks);
@@ -918,9 +923,9 @@ static void read_known(struct compiler *c, const struct ynode *root)
 const struct map *map_read(struct form *f, const struct ynode *root,
                            struct map_counters *counters, struct html_paths *paths)
 {
-    static const char *const keys[] = {"name",    "locator", "unwrap", "lift",   "prefixes",
-                                       "content", "is",      "checks", "fields", "known",
-                                       "unwrap_with", "says", NULL};
+    static const char *const keys[] = {"name",        "locator", "unwrap", "lift",   "prefixes",
+                                       "content",     "is",      "checks", "fields", "known",
+                                       "unwrap_with", "says",    NULL};
     if (!form_keys(f, root, "a map", keys))
         return NULL;
     struct map *m = arena_new_of(f->arena, struct map);

@@ -109,7 +109,8 @@ static bool host_fits(struct span pattern, struct span host, struct span of_url)
     struct span name = buf_span(&text);
     bool open = span_starts(name, SPAN("*."));
     struct span tail = open ? span_cut(name, 1, name.n) : name;
-    bool fits = open ? of_url.n > tail.n && span_eq_nocase(span_cut(of_url, of_url.n - tail.n, tail.n), tail)
+    bool fits = open ? of_url.n > tail.n &&
+                           span_eq_nocase(span_cut(of_url, of_url.n - tail.n, tail.n), tail)
                      : name.n && span_eq_nocase(of_url, name);
     fits = fits && !text.failed;
     buf_free(&text);
@@ -126,16 +127,18 @@ bool pack_media_origin(const struct pack *p, struct span origin, struct span hos
     struct span name = span_cut(origin, HEAD, origin.n);
     for (size_t i = 0; i < p->media_count; i++)
         for (size_t k = 0; k < p->media[i].place_count; k++)
-            if (span_starts(origin, SPAN("https://")) && host_fits(p->media[i].hosts[k], host, name))
+            if (span_starts(origin, SPAN("https://")) &&
+                host_fits(p->media[i].hosts[k], host, name))
                 return true;
     return false;
 }
 
-static bool lies_in(const struct media_rule *r, size_t place, struct span url, struct span origin,
-                    struct span host)
+static bool lies_in(const struct media_rule *r, size_t place, struct span url,
+                    struct span origin, struct span host)
 {
     struct span whole = r->places[place], of_place = media_origin(whole);
-    struct span path = span_cut(whole, of_place.n, whole.n), rest = span_cut(url, origin.n, url.n);
+    struct span path = span_cut(whole, of_place.n, whole.n),
+                rest = span_cut(url, origin.n, url.n);
     if (is_fixed(r, place))
         return span_starts(url, whole) && url.n > whole.n;
     return span_starts(url, SPAN("https://")) && span_starts(rest, path) && rest.n > path.n &&
@@ -209,9 +212,9 @@ static bool fill(struct span template, struct json media, struct buf *out)
         buf_add(out, span_cut(template, 0, open));
         if (open == template.n)
             return !out->failed;
-        struct span value = close > open
-                                ? value_of(media, span_cut(template, open + 1, close - open - 1))
-                                : SPAN_NONE;
+        struct span value =
+            close > open ? value_of(media, span_cut(template, open + 1, close - open - 1))
+                         : SPAN_NONE;
         if (!value.n)
             return false;
         buf_add(out, value);
@@ -270,8 +273,8 @@ static void offer_rate(struct choice *c, struct json media, int64_t wanted)
     }
 }
 
-size_t media_urls(const struct media_rule *r, struct json media, struct span host, struct arena *a,
-                  struct span out[MEDIA_URLS_MAX])
+size_t media_urls(const struct media_rule *r, struct json media, struct span host,
+                  struct arena *a, struct span out[MEDIA_URLS_MAX])
 {
     struct choice c = {.rule = r, .host = host, .arena = a, .out = out};
     int64_t rate = INT64_MAX;

@@ -9,13 +9,14 @@
 
 enum { MEDIA_URLS_MAX = 12, MEDIA_PLACES_MAX = 8 };
 
-struct media_rule { /* of one kind of media */
-    struct span kind;         /* as `type` of the record's media says: "photo" */
+struct media_rule {            /* of one kind of media */
+    struct span kind;          /* as `type` of the record's media says: "photo" */
     const struct span *places; /* "https://pbs.twimg.com/media/"; "https://{host}/": that of
                                   the job's target; with "*." before {host}: those below it */
     const struct span *hosts;  /* the same number: of each place, {host} as it is */
     size_t place_count;
-    const struct span *tries; /* what to ask for, best first: "{stem}?format={format}&name=orig" */
+    const struct span
+        *tries; /* what to ask for, best first: "{stem}?format={format}&name=orig" */
     size_t try_count;
     struct span variants;     /* first of all the record's variants of this type, by bitrate */
     const struct span *types; /* types of files that are taken: "image/jpeg" */
@@ -37,8 +38,8 @@ void media_host(struct span pattern, struct span host, struct buf *out);
 
 /* URLs of one media of a record, in the order in which they are to be asked for; those outside of
  * the rule's places are left out. The texts live in the arena. Returns their number. */
-size_t media_urls(const struct media_rule *r, struct json media, struct span host, struct arena *a,
-                  struct span out[MEDIA_URLS_MAX]);
+size_t media_urls(const struct media_rule *r, struct json media, struct span host,
+                  struct arena *a, struct span out[MEDIA_URLS_MAX]);
 bool media_allows(const struct media_rule *r, struct span url, struct span host);
 
 /* "https://pbs.twimg.com" of "https://pbs.twimg.com/media/A.jpg". */

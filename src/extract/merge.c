@@ -83,7 +83,9 @@ bool merge_read(struct json record, struct arena *a, struct merge_side *out)
     for (int f = 0; f < MERGE_FIELDS && fine; f++) {
         struct json at = json_path(record, rows[f].path);
         buf_clear(&list);
-        fine = keep(a, &rows[f], rows[f].member ? each_of(at, rows[f].member, &list) : word_of(at, room), &out->value[f]);
+        fine = keep(a, &rows[f],
+                    rows[f].member ? each_of(at, rows[f].member, &list) : word_of(at, room),
+                    &out->value[f]);
     }
     buf_free(&list);
     return fine;

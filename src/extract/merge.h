@@ -11,48 +11,48 @@
 #include "base/json.h"
 
 enum merge_rule {
-    MERGE_EXACT,  /* the same text */
-    MERGE_WORDS,  /* the same words, however they are laid out */
-    MERGE_BODY,   /* the same words, but for those whom a reply answers and for links at its end, which a page does
+    MERGE_EXACT, /* the same text */
+    MERGE_WORDS, /* the same words, however they are laid out */
+    MERGE_BODY, /* the same words, but for those whom a reply answers and for links at its end, which a page does
                      not show; of a text that is there and not cut */
     MERGE_HANDLE, /* the same but for letter case */
     MERGE_FILES,  /* of each file the same, in their order; where all of them were loaded */
     MERGE_NAMES,  /* as below, but for letter case */
-    MERGE_SOME,   /* one list has all of the other: a page does not show what stands at the end of a text that it
+    MERGE_SOME, /* one list has all of the other: a page does not show what stands at the end of a text that it
                      cuts, nor whom a reply answers */
 };
 
 /*  X(id, name, path, member of each element or NULL, rule) */
-#define MERGES(X)                                                                            \
-    X(MERGE_TEXT, "text", "text", NULL, MERGE_BODY)                                          \
-    X(MERGE_CREATED_AT, "created_at", "created_at", NULL, MERGE_EXACT)                       \
-    X(MERGE_AUTHOR, "author", "author.screen_name", NULL, MERGE_HANDLE)                      \
-    X(MERGE_AUTHOR_ID, "author.id", "author.id", NULL, MERGE_EXACT)                          \
-    X(MERGE_AUTHOR_NAME, "author.name", "author.name", NULL, MERGE_WORDS)                    \
-    X(MERGE_MEDIA, "media", "media", "key", MERGE_FILES)                                     \
-    X(MERGE_MEDIA_TYPE, "media.type", "media", "type", MERGE_FILES)                          \
-    X(MERGE_MEDIA_ALT, "media.alt", "media", "alt", MERGE_FILES)                             \
-    X(MERGE_MEDIA_WIDTH, "media.width", "media", "width", MERGE_FILES)                       \
-    X(MERGE_MEDIA_HEIGHT, "media.height", "media", "height", MERGE_FILES)                    \
-    X(MERGE_MEDIA_DURATION, "media.duration_ms", "media", "duration_ms", MERGE_FILES)        \
-    X(MERGE_LANG, "lang", "lang", NULL, MERGE_EXACT)                                         \
-    X(MERGE_LONG, "is_long", "is_long", NULL, MERGE_EXACT)                                   \
-    X(MERGE_URLS, "urls", "urls", "expanded", MERGE_SOME)                                    \
-    X(MERGE_HASHTAGS, "hashtags", "hashtags", "", MERGE_SOME)                                \
-    X(MERGE_CASHTAGS, "cashtags", "cashtags", "", MERGE_SOME)                                \
-    X(MERGE_MENTIONS, "mentions", "mentions", "screen_name", MERGE_NAMES)                    \
-    X(MERGE_REPLY_TO, "reply_to.post_id", "reply_to.post_id", NULL, MERGE_EXACT)             \
-    X(MERGE_REPLY_USER, "reply_to.user_id", "reply_to.user_id", NULL, MERGE_EXACT)           \
-    X(MERGE_REPLY_NAME, "reply_to.screen_name", "reply_to.screen_name", NULL, MERGE_HANDLE)  \
-    X(MERGE_QUOTE_OF, "quote_of", "quote_of", NULL, MERGE_EXACT)                             \
-    X(MERGE_REPOST_OF, "repost_of", "repost_of", NULL, MERGE_EXACT)                          \
-    X(MERGE_CONVERSATION, "conversation_id", "conversation_id", NULL, MERGE_EXACT)           \
-    X(MERGE_THREAD, "thread_id", "thread_id", NULL, MERGE_EXACT)                             \
-    X(MERGE_APP, "source_app", "source_app", NULL, MERGE_EXACT)                              \
-    X(MERGE_CARD, "card.title", "card.title", NULL, MERGE_WORDS)                             \
-    X(MERGE_POLL, "card.poll.options", "card.poll.options", "label", MERGE_WORDS)            \
-    X(MERGE_ARTICLE, "article.id", "article.id", NULL, MERGE_EXACT)                          \
-    X(MERGE_COMMUNITY, "community.id", "community.id", NULL, MERGE_EXACT)                    \
+#define MERGES(X)                                                                              \
+    X(MERGE_TEXT, "text", "text", NULL, MERGE_BODY)                                            \
+    X(MERGE_CREATED_AT, "created_at", "created_at", NULL, MERGE_EXACT)                         \
+    X(MERGE_AUTHOR, "author", "author.screen_name", NULL, MERGE_HANDLE)                        \
+    X(MERGE_AUTHOR_ID, "author.id", "author.id", NULL, MERGE_EXACT)                            \
+    X(MERGE_AUTHOR_NAME, "author.name", "author.name", NULL, MERGE_WORDS)                      \
+    X(MERGE_MEDIA, "media", "media", "key", MERGE_FILES)                                       \
+    X(MERGE_MEDIA_TYPE, "media.type", "media", "type", MERGE_FILES)                            \
+    X(MERGE_MEDIA_ALT, "media.alt", "media", "alt", MERGE_FILES)                               \
+    X(MERGE_MEDIA_WIDTH, "media.width", "media", "width", MERGE_FILES)                         \
+    X(MERGE_MEDIA_HEIGHT, "media.height", "media", "height", MERGE_FILES)                      \
+    X(MERGE_MEDIA_DURATION, "media.duration_ms", "media", "duration_ms", MERGE_FILES)          \
+    X(MERGE_LANG, "lang", "lang", NULL, MERGE_EXACT)                                           \
+    X(MERGE_LONG, "is_long", "is_long", NULL, MERGE_EXACT)                                     \
+    X(MERGE_URLS, "urls", "urls", "expanded", MERGE_SOME)                                      \
+    X(MERGE_HASHTAGS, "hashtags", "hashtags", "", MERGE_SOME)                                  \
+    X(MERGE_CASHTAGS, "cashtags", "cashtags", "", MERGE_SOME)                                  \
+    X(MERGE_MENTIONS, "mentions", "mentions", "screen_name", MERGE_NAMES)                      \
+    X(MERGE_REPLY_TO, "reply_to.post_id", "reply_to.post_id", NULL, MERGE_EXACT)               \
+    X(MERGE_REPLY_USER, "reply_to.user_id", "reply_to.user_id", NULL, MERGE_EXACT)             \
+    X(MERGE_REPLY_NAME, "reply_to.screen_name", "reply_to.screen_name", NULL, MERGE_HANDLE)    \
+    X(MERGE_QUOTE_OF, "quote_of", "quote_of", NULL, MERGE_EXACT)                               \
+    X(MERGE_REPOST_OF, "repost_of", "repost_of", NULL, MERGE_EXACT)                            \
+    X(MERGE_CONVERSATION, "conversation_id", "conversation_id", NULL, MERGE_EXACT)             \
+    X(MERGE_THREAD, "thread_id", "thread_id", NULL, MERGE_EXACT)                               \
+    X(MERGE_APP, "source_app", "source_app", NULL, MERGE_EXACT)                                \
+    X(MERGE_CARD, "card.title", "card.title", NULL, MERGE_WORDS)                               \
+    X(MERGE_POLL, "card.poll.options", "card.poll.options", "label", MERGE_WORDS)              \
+    X(MERGE_ARTICLE, "article.id", "article.id", NULL, MERGE_EXACT)                            \
+    X(MERGE_COMMUNITY, "community.id", "community.id", NULL, MERGE_EXACT)                      \
     X(MERGE_PLACE, "place.id", "place.id", NULL, MERGE_EXACT)
 
 enum merge_field {

@@ -21,7 +21,8 @@ static size_t run_below(const uint64_t *keys, const size_t *ends, size_t runs, u
 /* The longest run that never rises stays. ends[k]: where the best run of k + 1 elements ends. */
 void order_outcasts(const uint64_t *keys, size_t n, bool *out)
 {
-    size_t *ends = heap_get((n + 1) * sizeof *ends), *before = heap_get((n + 1) * sizeof *before), runs = 0;
+    size_t *ends = heap_get((n + 1) * sizeof *ends),
+           *before = heap_get((n + 1) * sizeof *before), runs = 0;
     for (size_t i = 0; i < n; i++) {
         size_t k = run_below(keys, ends, runs, keys[i]);
         before[i] = k ? ends[k - 1] : n;

@@ -111,10 +111,9 @@ static err load_tree(struct loader *l, const char *file, struct form *form,
 
 static void read_input(struct form *f, const struct ynode *n, struct input_rule *r)
 {
-    static const char *const keys[] = {"accepts",      "example", "strip",    "characters",
-                                       "needs_letter", "longest", "reserved", "also",
-                                       "host",         "url",     "after",
-                                       "ends",         "split",   NULL};
+    static const char *const keys[] = {
+        "accepts", "example", "strip", "characters", "needs_letter", "longest", "reserved",
+        "also",    "host",    "url",   "after",      "ends",         "split",   NULL};
     static const char *const classes[] = {"letters",       "digits", "underscore",
                                           "other_letters", "any",    NULL};
     if (!form_keys(f, n, "an input", keys))
@@ -212,8 +211,8 @@ static void read_limits(struct form *f, const struct ynode *n, struct plan_step 
     s->reopen_pages = (int)form_int(f, n, "reopen_pages", 0, 0, PACK_TURNS_MAX);
     s->own_posts_only = form_bool(f, n, "own_posts_only", false);
     s->shows_at_most = form_int(f, n, "shows_at_most", 0, 0, PACK_TURNS_MAX);
-    static const char *const claims[PLAN_CLAIMS + 1] = {"posts", "media", "followers", "following",
-                                                        NULL};
+    static const char *const claims[PLAN_CLAIMS + 1] = {"posts", "media", "followers",
+                                                        "following", NULL};
     const struct ynode *claim = ynode_find(n, "claimed");
     int which = claim ? form_word(f, claim, "number of a profile", claims) : CLAIM_POSTS;
     s->claim = which < 0 ? CLAIM_POSTS : (enum plan_claim)which;
@@ -244,7 +243,8 @@ static void read_capture(struct form *f, const struct ynode *n, const struct pac
     read_limits(f, n, s);
 }
 
-static void read_classes(struct form *f, const struct ynode *n, const char *key, bool out[FAILURE_COUNT])
+static void read_classes(struct form *f, const struct ynode *n, const char *key,
+                         bool out[FAILURE_COUNT])
 {
     const struct ynode *list = form_list(f, n, key, false);
     const char *names[FAILURE_COUNT + 1] = {NULL};
@@ -266,9 +266,9 @@ static void read_after(struct form *f, const struct ynode *n, struct plan_step *
 /* Its source is found when the sources are read: link_shown(). */
 static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 {
-    static const char *const keys[] = {"source",  "end_repeat_pages", "turns_max",
-                                       "retries", "own_posts_only",   "no_others",
-                                       "after",   "shows_at_most",    "url",       NULL};
+    static const char *const keys[] = {
+        "source", "end_repeat_pages", "turns_max", "retries", "own_posts_only", "no_others",
+        "after",  "shows_at_most",    "url",       NULL};
     if (!form_keys(f, n, "dom", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
@@ -284,8 +284,9 @@ static void read_dom(struct form *f, const struct ynode *n, struct target *t)
 /* The names become sources when these are read: link_target(). */
 static void read_fetch(struct form *f, const struct ynode *n, struct target *t)
 {
-    static const char *const keys[] = {"sources",        "end_repeat_pages", "turns_max",
-                                       "own_posts_only", "no_others",        "after",     NULL};
+    static const char *const keys[] = {
+        "sources", "end_repeat_pages", "turns_max", "own_posts_only", "no_others", "after",
+        NULL};
     if (!form_keys(f, n, "fetch", keys))
         return;
     struct plan_step *s = &t->steps[t->step_count++];
@@ -321,10 +322,10 @@ static void read_order(struct form *f, const struct ynode *n, struct target *t)
 static void read_target(struct form *f, const struct ynode *n, const struct pack *p,
                         struct target *t)
 {
-    static const char *const keys[] = {"input", "url",        "needs_session", "capture",
-                                       "fetch", "strategies", "fallback_on",   "records",
-                                       "products", "thread",  "dom",           "order",
-                                       "older",    "include", "depth",         NULL};
+    static const char *const keys[] = {"input",    "url",        "needs_session", "capture",
+                                       "fetch",    "strategies", "fallback_on",   "records",
+                                       "products", "thread",     "dom",           "order",
+                                       "older",    "include",    "depth",         NULL};
     static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a target", keys))
         return;
@@ -463,7 +464,8 @@ static struct span source_name(const struct pack *p, size_t i)
 }
 
 /* What the page shows is read as a document, by a source of the pack. */
-static void link_shown(struct form *f, const struct ynode *n, const struct pack *p, struct target *t)
+static void link_shown(struct form *f, const struct ynode *n, const struct pack *p,
+                       struct target *t)
 {
     static const char *const needed[] = {"watch", "more", "retry", "state"};
     const struct ynode *at = form_map(f, n, "dom", false);
@@ -531,7 +533,8 @@ static void link_product(struct form *f, const struct ynode *n, const struct pac
         form_wrong(f, at, "the target has no strategy 'fetch'");
         return;
     }
-    product->sources = arena_get(f->arena, (product->source_count + 1) * sizeof *product->sources);
+    product->sources =
+        arena_get(f->arena, (product->source_count + 1) * sizeof *product->sources);
     link_names(f, at, p, product->source_names, product->source_count, product->sources);
 }
 
@@ -549,7 +552,8 @@ static err link_target(struct form *f, const struct ynode *n, const struct pack 
         if (t->steps[i].strategy == PLAN_FETCH)
             t->steps[i].wants_timeline = has.records;
     product = product ? product->first : NULL;
-    for (size_t i = 0; i < t->product_count && product && !f->failed; i++, product = product->next)
+    for (size_t i = 0; i < t->product_count && product && !f->failed;
+         i++, product = product->next)
         link_product(f, product, p, t, &t->products[i]);
     target_link_inclusions(f, n, p, t);
     return f->failed;
@@ -583,10 +587,10 @@ static bool fine_name(const char *name)
 static void read_site(struct form *f, const struct ynode *root, struct pack *p,
                       int64_t *out_number)
 {
-    static const char *const keys[] = {"name",    "version",     "base_url", "hosts",
-                                       "blocked", "files",       "inputs",   "operations",
-                                       "targets", "expressions", "sources",  "any_redirect",
-                                       "media",   "instances",   "login_cookies", NULL};
+    static const char *const keys[] = {
+        "name",   "version",    "base_url",      "hosts",       "blocked", "files",
+        "inputs", "operations", "targets",       "expressions", "sources", "any_redirect",
+        "media",  "instances",  "login_cookies", NULL};
     if (!form_keys(f, root, "site.yaml", keys))
         return;
     p->name = form_text(f, root, "name", true);
@@ -595,9 +599,10 @@ static void read_site(struct form *f, const struct ynode *root, struct pack *p,
     p->any_redirect = form_bool(f, root, "any_redirect", false);
     /* A target that is a URL is its own base. */
     bool own = span_is(p->base_url, "{input}");
-    if (!f->failed && !own && (!(span_starts(p->base_url, SPAN("https://")) ||
-                         span_starts(p->base_url, SPAN("http://"))) ||
-                       span_ends(p->base_url, SPAN("/"))))
+    if (!f->failed && !own &&
+        (!(span_starts(p->base_url, SPAN("https://")) ||
+           span_starts(p->base_url, SPAN("http://"))) ||
+         span_ends(p->base_url, SPAN("/"))))
         form_wrong(f, ynode_find(root, "base_url"),
                    "'base_url' is https://host without a slash at the end");
     p->host_count = form_texts(f, root, "hosts", true, &p->hosts);

@@ -18,10 +18,12 @@ struct pack;
  * did you mean 'operations'?". NAME is letters, digits, '-' and '_' only. */
 MUST_USE err pack_open(struct pack **out, int sites_dirfd, const char *name, struct fault *f);
 /* The same from memory: the files as pack_image() gave them, perhaps among those of other packs. */
-MUST_USE err pack_open_image(struct pack **out, struct span image, const char *name, struct fault *f);
+MUST_USE err pack_open_image(struct pack **out, struct span image, const char *name,
+                             struct fault *f);
 /* One more pack_close() is owed. Holding and closing are one thread's. */
 struct pack *pack_hold(struct pack *p);
-void pack_close(struct pack **p); /* NULL inside is fine; clears it; freed with the last holder */
+void pack_close(
+    struct pack **p); /* NULL inside is fine; clears it; freed with the last holder */
 /* All files of the pack, byte for byte as they were read (packs.h says how). */
 struct span pack_image(const struct pack *p);
 /* Members of the open object: "name":"x","version":1,"hash":"1f3a9c02". */

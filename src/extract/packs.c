@@ -107,11 +107,13 @@ err packs_seal(struct packs *ps, struct fault *f)
     for (size_t i = 0; fine && i < ps->count; i++)
         fine = write_all(fd, pack_image(ps->pack[i]));
     /* Shared by all workers: none may change what the others read. */
-    if (fine && !fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) {
+    if (fine &&
+        !fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) {
         ps->image_fd = fd;
         return E_OK;
     }
-    err e = fail(f, E_OS, "the site packs cannot be kept in memory: %s", strerrordesc_np(errno));
+    err e =
+        fail(f, E_OS, "the site packs cannot be kept in memory: %s", strerrordesc_np(errno));
     if (fd >= 0)
         close(fd);
     return e;

@@ -13,9 +13,10 @@ enum { PACKS_MAX = 16, PACK_INSTANCES_MAX = 4096 };
 
 /* Where the requests of a pack go. */
 struct pack_places {
-    struct span base_url;   /* instead of the pack's own; empty: the pack's own */
-    struct span media_base; /* where files of media are asked for; empty: where their URLs say */
-    struct span instances;  /* "NAME=URL NAME=URL": servers that its sources may be read from */
+    struct span base_url; /* instead of the pack's own; empty: the pack's own */
+    struct span
+        media_base;        /* where files of media are asked for; empty: where their URLs say */
+    struct span instances; /* "NAME=URL NAME=URL": servers that its sources may be read from */
 };
 
 struct packs {
@@ -24,8 +25,8 @@ struct packs {
     struct pack *pack[PACKS_MAX];
     struct pack_places places[PACKS_MAX];
     struct buf instances[PACKS_MAX]; /* what the places point to */
-    int image_fd;                    /* sealed memory with the files of all; -1 before packs_seal() */
-    struct buf versions;             /* packs_add_version() of each */
+    int image_fd;        /* sealed memory with the files of all; -1 before packs_seal() */
+    struct buf versions; /* packs_add_version() of each */
 };
 
 struct packs *packs_new(void); /* held once */
@@ -35,7 +36,8 @@ void packs_add(struct packs *ps, struct pack *p, const struct pack_places *place
 /* No more packs from now on; the memory for workers is made. E_OS, E_TOO_BIG. */
 MUST_USE err packs_seal(struct packs *ps, struct fault *f);
 struct packs *packs_hold(struct packs *ps);
-void packs_drop(struct packs **ps); /* NULL inside is fine; clears it; freed with the last holder */
+void packs_drop(
+    struct packs **ps); /* NULL inside is fine; clears it; freed with the last holder */
 /* Index of the pack of that name, or PACKS_MAX. */
 size_t packs_find(const struct packs *ps, struct span name);
 

@@ -80,7 +80,8 @@ static void read_places(struct page_form *p, struct page *out)
         if (n->kind != YNODE_TEXT)
             form_wrong(p->f, n, "has to be an XPath");
         else
-            out->places[out->place_count++] = xpath_read(p->f, p->paths, p->prefixes, n, n->text);
+            out->places[out->place_count++] =
+                xpath_read(p->f, p->paths, p->prefixes, n, n->text);
     }
 }
 
@@ -143,13 +144,12 @@ void page_read(struct form *f, const struct ynode *root, struct html_paths *path
                struct page *out)
 {
     static const char *const plain[] = {
-        "format",  "script",   "items", "known",  "blank",       "section", "none",
-        "answers", "prefixes", "users", "cursor", "cursor_link", "pinned",  "parts",
-        NULL};
+        "format",   "script", "items",  "known",       "blank",  "section", "none", "answers",
+        "prefixes", "users",  "cursor", "cursor_link", "pinned", "parts",   NULL};
     static const char *const markup[] = {
-        "format",  "prefixes", "unpack", "items",   "kinds",         "gone_text",
-        "gone_id", "cursor",   "head",   "schema",  "states",        "frame", "places",
-        "section", "sections", "none",   "answers", "cursor_header", NULL};
+        "format",   "prefixes", "unpack",  "items",         "kinds", "gone_text", "gone_id",
+        "cursor",   "head",     "schema",  "states",        "frame", "places",    "section",
+        "sections", "none",     "answers", "cursor_header", NULL};
     static const char *const formats[] = {"json", "html", "xml", NULL};
     struct page_form p = {.f = f, .paths = paths, .root = root};
     form_text(f, root, "format", true);
@@ -173,7 +173,8 @@ void page_read(struct form *f, const struct ynode *root, struct html_paths *path
     signs_read_table(f, root, "answers", false, &out->answers);
 }
 
-static int new_counter(struct map_counters *counters, struct span name, const char *what, size_t ways)
+static int new_counter(struct map_counters *counters, struct span name, const char *what,
+                       size_t ways)
 {
     if (counters->count >= MAP_FIELDS_MAX)
         return -1;
@@ -183,7 +184,8 @@ static int new_counter(struct map_counters *counters, struct span name, const ch
 }
 
 /* One counter for all rules that tell `is`, when there are several. */
-static void count_kind(struct page *p, enum page_kind is, struct span name, struct map_counters *counters)
+static void count_kind(struct page *p, enum page_kind is, struct span name,
+                       struct map_counters *counters)
 {
     unsigned ways = 0;
     for (size_t i = 0; i < p->kind_count; i++)
@@ -210,7 +212,8 @@ static void count_section(struct page *p, enum record_section is, struct span na
 
 void page_count_rules(struct page *p, struct span name, struct map_counters *counters)
 {
-    p->place_counter = p->place_count ? new_counter(counters, name, "place", p->place_count) : -1;
+    p->place_counter =
+        p->place_count ? new_counter(counters, name, "place", p->place_count) : -1;
     for (int is = 0; kinds[is]; is++)
         count_kind(p, (enum page_kind)is, name, counters);
     for (int is = 0; sections[is]; is++)

@@ -49,7 +49,8 @@ err plan_configure(struct plan *plan, struct span instances, struct arena *a, st
     if (!kept)
         return fail(f, E_NO_MEMORY, "no memory for the plan");
     for (size_t i = 0; i < plan->source_count; i++)
-        if (span_is(instances, PLAN_ALL_SERVERS) || source_is_configured(plan->sources[i], instances))
+        if (span_is(instances, PLAN_ALL_SERVERS) ||
+            source_is_configured(plan->sources[i], instances))
             kept[count++] = plan->sources[i];
     for (size_t i = 0; i < plan->step_count; i++)
         if (plan->steps[i].strategy != PLAN_FETCH || count)
@@ -139,8 +140,8 @@ static err add_base(const struct pack *p, const struct plan *plan, struct span b
     return e || out->failed ? fail(f, E_TOO_BIG, "the site's URL is too long") : E_OK;
 }
 
-err pack_base(const struct pack *p, struct span kind, struct span canonical, struct span base_url,
-              struct buf *out, struct fault *f)
+err pack_base(const struct pack *p, struct span kind, struct span canonical,
+              struct span base_url, struct buf *out, struct fault *f)
 {
     const struct target *t = NULL;
     struct plan plan = {.canonical = canonical};
@@ -162,7 +163,8 @@ unsigned pack_share(const struct pack *p, struct span kind, struct span canonica
         size_t scheme = span_find(s, SPAN("://"));
         s = span_cut(s, scheme < s.n ? scheme + 3 : 0, s.n);
         for (size_t i = 0; i < s.n && !strchr("/?#:", s.p[i]); i++)
-            buf_add_char(&host, s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] | 0x20) : s.p[i]);
+            buf_add_char(&host,
+                         s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] | 0x20) : s.p[i]);
         share = (unsigned)(span_hash(buf_span(&host), 0) % PACK_SHARES) + 1;
     }
     buf_free(&base);
@@ -204,10 +206,13 @@ static err fill_pages(struct plan *plan, struct span pattern, struct arena *a, s
     plan->shown_url = e ? plan->shown_url : arena_keep(a, buf_span(&shown));
     buf_free(&url);
     buf_free(&shown);
-    return !e && (!plan->url.p || !plan->shown_url.p) ? fail(f, E_NO_MEMORY, "no memory for the plan") : e;
+    return !e && (!plan->url.p || !plan->shown_url.p)
+               ? fail(f, E_NO_MEMORY, "no memory for the plan")
+               : e;
 }
 
-static void take_product(struct plan *plan, const struct target *t, const struct product *product)
+static void take_product(struct plan *plan, const struct target *t,
+                         const struct product *product)
 {
     bool own = product && product->sources;
     plan->step_count = 0;

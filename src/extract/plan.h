@@ -21,8 +21,8 @@ bool plan_strategy_parse(struct span name, enum plan_strategy *out);
 enum operation_role {
     OP_TIMELINE, /* pages of records with a cursor */
     OP_USER,     /* one user: facts about the target (protected, suspended, number of posts) */
-    OP_POST,     /* one post without what is around it: all that a visitor without a login is shown */
-    OP_PART,     /* records that belong to the list and stand in an answer of their own before it */
+    OP_POST, /* one post without what is around it: all that a visitor without a login is shown */
+    OP_PART, /* records that belong to the list and stand in an answer of their own before it */
 };
 
 /* What the profile of an account says about the list that a job reads: how many it has. */
@@ -51,44 +51,49 @@ struct plan_step {
     enum plan_strategy strategy;
     /* The end of the list is proven by this many pages in a row without a new id. */
     int end_repeat_pages;
-    int turns_max;       /* pages read at most, whatever happens */
-    int retries_max;     /* dom: times that "Retry" is pressed before the page's word is taken */
-    int reopen_pages;    /* the page is opened anew after so many, 0 never: it keeps what it showed */
+    int turns_max;   /* pages read at most, whatever happens */
+    int retries_max; /* dom: times that "Retry" is pressed before the page's word is taken */
+    int reopen_pages; /* the page is opened anew after so many, 0 never: it keeps what it showed */
     bool wants_timeline; /* false: done when the OP_USER answer is read */
-    bool after[FAILURE_COUNT]; /* with has_after: it is worth its while only where the one before ended so */
+    /* with has_after: it is worth its while only where the one before ended so */
+    bool after[FAILURE_COUNT];
     bool has_after;
     int64_t shows_at_most; /* posts of the list that the site shows at all; 0: every one */
-    bool no_others;      /* dom and fetch: nor do others' posts stand there as context: such a one was not read
+    bool
+        no_others; /* dom and fetch: nor do others' posts stand there as context: such a one was not read
                             for what it is */
-    bool own_posts_only; /* records of other authors that are not reposts are context, not
+    bool own_posts_only;   /* records of other authors that are not reposts are context, not
                             results */
     enum plan_claim claim; /* what proves that an empty list is empty */
 };
 
 struct source; /* source.h */
 struct plan {
-    struct plan_step steps[PLAN_STRATEGIES]; /* the next one runs where the one before failed ... */
+    struct plan_step
+        steps[PLAN_STRATEGIES]; /* the next one runs where the one before failed ... */
     size_t step_count;
     bool fallback_on[FAILURE_COUNT]; /* ... with a class that is true here */
     struct span kind, canonical;
     struct span product;     /* "latest", "people", …; empty where the target has none */
     struct span product_url; /* its word in the URL; empty: the parameter is left out */
-    bool users;              /* its records are users: these are counted, limited, and all there is */
-    struct span more;        /* capture: the expression that makes the page ask for more */
-    struct span focus;       /* of a thread: id of the post that it is about; else empty */
-    bool depth;              /* a thread in which the depth of a reply is known */
-    bool ranked;             /* the list is not in the order of time: old posts may stand before new ones */
+    bool users;        /* its records are users: these are counted, limited, and all there is */
+    struct span more;  /* capture: the expression that makes the page ask for more */
+    struct span focus; /* of a thread: id of the post that it is about; else empty */
+    bool depth;        /* a thread in which the depth of a reply is known */
+    bool ranked; /* the list is not in the order of time: old posts may stand before new ones */
     struct span base;        /* of every URL, no slash at the end */
     struct span input, host; /* canonical, where the target is "input@host" cut in two */
     struct span item;        /* what follows the input, where the pack splits it */
-    struct span below;       /* the list is asked for from this id downwards; empty: from its top */
-    struct span url;         /* capture and dom: the page to open */
-    struct span shown_url;   /* dom: another page in its place, which shows a sample of the list; else empty */
+    struct span below; /* the list is asked for from this id downwards; empty: from its top */
+    struct span url;   /* capture and dom: the page to open */
+    struct span
+        shown_url; /* dom: another page in its place, which shows a sample of the list; else empty */
     struct span shown_pattern; /* as the pack has it */
     const struct operation *operations;
     size_t operation_count;
-    const struct source *shown;          /* dom: how what the page shows is read */
-    const struct source *const *sources; /* fetch: asked in this order, the last one page by page */
+    const struct source *shown; /* dom: how what the page shows is read */
+    const struct source *const
+        *sources; /* fetch: asked in this order, the last one page by page */
     size_t source_count;
 };
 
@@ -119,7 +124,8 @@ bool plan_request_cursor(const struct plan *plan, struct span request_url, struc
 /* Leaves the sources whose servers are known ("NAME=URL NAME=URL", or PLAN_ALL_SERVERS where nothing is asked for);
  * without any, fetch is no strategy. */
 #define PLAN_ALL_SERVERS "*"
-MUST_USE err plan_configure(struct plan *plan, struct span instances, struct arena *a, struct fault *f);
+MUST_USE err plan_configure(struct plan *plan, struct span instances, struct arena *a,
+                            struct fault *f);
 /* Leaves this one strategy of the plan. E_BAD_INPUT when it has no such. */
 MUST_USE err plan_only(struct plan *plan, enum plan_strategy s, struct fault *f);
 
@@ -136,10 +142,10 @@ const struct operation *plan_operation(const struct plan *plan, struct span requ
 
 /* Variables of a source's URL; an empty one is not there. */
 struct source_vars {
-    struct span base, host; /* as they are */
+    struct span base, host;              /* as they are */
     struct span input, item, id, cursor; /* escaped */
     struct span instances; /* "NAME=URL NAME=URL": each is a variable of that name, as it is */
-    int64_t limit;          /* records that are still wanted; 0: as many as there are */
+    int64_t limit;         /* records that are still wanted; 0: as many as there are */
 };
 /* The URL to fetch. A parameter of the query whose variable is not there is left out; a cursor that
  * is a URL is the URL. E_NOT_FOUND when a variable before the query is not there, E_TOO_BIG. */

@@ -27,7 +27,8 @@ static void read_reads(struct form *f, const struct ynode *n, struct product *p)
 
 static void read_product(struct form *f, const struct ynode *n, struct product *p)
 {
-    static const char *const keys[] = {"value", "records", "order", "strategies", "sources", "shown_url", NULL};
+    static const char *const keys[] = {"value",   "records",   "order", "strategies",
+                                       "sources", "shown_url", NULL};
     static const char *const orders[] = {"time", "ranked", NULL};
     if (!form_keys(f, n, "a product", keys))
         return;
@@ -89,7 +90,8 @@ err target_product(const struct target *t, struct span name, const struct produc
     buf_free(&all);
     const char *near = text_nearest(name, words);
     if (near)
-        return fail(f, E_BAD_INPUT, "unknown product of %.*s; did you mean '%s'?", SP(t->kind), near);
+        return fail(f, E_BAD_INPUT, "unknown product of %.*s; did you mean '%s'?", SP(t->kind),
+                    near);
     return fail(f, E_BAD_INPUT, "unknown product of %.*s; there are: %s", SP(t->kind), list);
 }
 

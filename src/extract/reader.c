@@ -268,8 +268,8 @@ static struct span id_of(struct map_run *run, const struct frame *fr)
 /* ---- what only the list knows ---- */
 
 /* What the order of the list goes by; false where the record has none. */
-static bool order_key(const struct answer *a, const struct record_place *at, const struct record *rec,
-                      uint64_t *out)
+static bool order_key(const struct answer *a, const struct record_place *at,
+                      const struct record *rec, uint64_t *out)
 {
     int64_t key = rec->created_at.ms;
     if (a->op->order == ORDER_ENTRIES && !span_int(at->sort, &key))
@@ -287,7 +287,8 @@ static void check_order(struct answer *a, struct map_run *run, const struct reco
 {
     bool times = a->op->order == ORDER_TIMES;
     uint64_t key;
-    if (a->op->order == ORDER_NONE || a->r->unordered || !(at->alone || at->in_order) || rec->section != SECTION_TIMELINE)
+    if (a->op->order == ORDER_NONE || a->r->unordered || !(at->alone || at->in_order) ||
+        rec->section != SECTION_TIMELINE)
         return;
     /* Where a repost has no time of its own it has that of its original. */
     if ((times && rec->repost) || !order_key(a, at, rec, &key))
@@ -396,7 +397,8 @@ static enum record_section section_around(struct answer *a, struct map_run *run,
 /* Below the post of a thread only its own conversation counts: the rest is "discover more", however its box
  * is called. */
 static enum record_section section_by_conversation(struct answer *a, struct map_run *run,
-                                                   const struct frame *fr, enum record_section section)
+                                                   const struct frame *fr,
+                                                   enum record_section section)
 {
     struct span own = span_of(a->r->conversation);
     struct span conversation = text_of(run, fr->map->conversation, fr);
@@ -443,9 +445,11 @@ bool answer_record(struct answer *a, const struct map *m, enum record_kind kind,
 static void on_object(struct answer *a, const struct map *m, enum record_kind kind,
                       const struct seen *s)
 {
-    const struct record_place at = {
-        .object = s->object, .section = s->section, .sort = s->sort, .alone = s->alone,
-        .in_order = s->in_order};
+    const struct record_place at = {.object = s->object,
+                                    .section = s->section,
+                                    .sort = s->sort,
+                                    .alone = s->alone,
+                                    .in_order = s->in_order};
     if (m)
         answer_record(a, m, kind, &at);
 }
@@ -690,7 +694,8 @@ static void read_timeline_answer(struct answer *a, struct json root)
     size_t had_to_be = o->entries - o->promoted;
     if (a->failed || o->sign != FAILURE_NONE)
         return;
-    if (a->enveloped && o->entries && !o->cursor.n && !o->terminated && e->tally[TALLY_CURSOR] >= 0)
+    if (a->enveloped && o->entries && !o->cursor.n && !o->terminated &&
+        e->tally[TALLY_CURSOR] >= 0)
         a->r->hits[e->tally[TALLY_CURSOR]].missing++;
     if (!found)
         answer_sign(a, FAILURE_DRIFT, SPAN("the answer holds no timeline in a shape we know"));
@@ -700,7 +705,8 @@ static void read_timeline_answer(struct answer *a, struct json root)
                     o->rejected ? SPAN("every post on the page failed its integrity checks")
                                 : SPAN("the page has posts, but none could be read"));
     else if (had_to_be == 0 && o->promoted >= PROMOTED_ALONE)
-        answer_sign(a, FAILURE_DRIFT, SPAN("everything on the page looks like an advertisement"));
+        answer_sign(a, FAILURE_DRIFT,
+                    SPAN("everything on the page looks like an advertisement"));
 }
 
 /* Data and errors may come together: data that is there is kept, and the errors are only words.
@@ -793,8 +799,11 @@ err reader_answer(struct reader *r, const struct operation *op, int http_status,
     if (body.n > r->max_body)
         return fail(f, E_TOO_BIG, "answer of %.*s has %zu bytes; the limit is %zu",
                     SP(op->name), body.n, r->max_body);
-    struct reading fresh = {.remaining = -1, .user_posts = -1, .user_media = -1,
-                            .user_followers = -1, .user_following = -1};
+    struct reading fresh = {.remaining = -1,
+                            .user_posts = -1,
+                            .user_media = -1,
+                            .user_followers = -1,
+                            .user_following = -1};
     struct answer a = {.r = r, .op = op, .arena = arena, .out = &fresh, .fault = f};
     struct json headers;
     a.had_focus = r->focus_seen;

@@ -39,21 +39,22 @@ struct record {
     struct span author_id; /* posts: whose it is (the reposter's for a repost); may be empty */
     struct span reply_to;  /* posts: id of the post it answers; empty when it answers none */
     struct span place; /* RECORD_UNAVAILABLE: name of the entry it stands in; may be empty */
-    wall created_at;       /* posts and users; 0 when unknown */
-    struct span json;      /* the normalised record, one line */
+    wall created_at;   /* posts and users; 0 when unknown */
+    struct span json;  /* the normalised record, one line */
     bool pinned;
     bool repost;
-    struct span passed_on; /* of a repost: what the map's role `repost` says: the original's id, or who
+    struct span
+        passed_on; /* of a repost: what the map's role `repost` says: the original's id, or who
                               passed it on; may be empty */
 };
 
 struct reading {
     struct record *records; /* in page order, every id once */
     size_t count;
-    struct span cursor; /* for the next page; empty when there is none */
+    struct span cursor;      /* for the next page; empty when there is none */
     const struct span *more; /* cursors of what is folded: more answers, more of one branch */
     size_t more_count;
-    bool terminated;    /* the source said: this is the end */
+    bool terminated; /* the source said: this is the end */
     /* What was on the page. entries: timeline entries and module items that hold a post (or, in
      * a list of users, a user), promoted ones included; rejected: records that failed a hard check; unparsed:
      * entries that should be a record and could not be read; users: user records. */
@@ -61,20 +62,23 @@ struct reading {
     size_t fallbacks; /* fields read from another than the first path */
     size_t disorder;  /* posts out of the order that the operation promises */
     enum failure_class sign;
-    struct span why;    /* one sentence for a person; empty when there is nothing to say */
-    struct span state;  /* the pack's word for what the page says of itself: "suspended",
+    struct span why;   /* one sentence for a person; empty when there is nothing to say */
+    struct span state; /* the pack's word for what the page says of itself: "suspended",
                            "search_empty", "loading", ...; empty when it says nothing */
-    bool says_empty;    /* the site itself says that there is nothing */
-    bool loading;       /* the page had not finished */
-    bool renews;        /* with a sign: the page's token is used up, the page opened anew has another */
-    enum failure_class gone; /* what the first record that cannot be seen would mean, were it all there is */
+    bool says_empty;   /* the site itself says that there is nothing */
+    bool loading;      /* the page had not finished */
+    bool
+        renews; /* with a sign: the page's token is used up, the page opened anew has another */
+    enum failure_class
+        gone; /* what the first record that cannot be seen would mean, were it all there is */
     struct span gone_why;
     int64_t reset_at_s; /* Unix seconds: when the rate limit opens again; 0 unknown */
     int64_t remaining;  /* requests left in this window; -1 unknown */
     /* Facts about the target, from OP_USER. */
     bool user_protected, user_suspended;
-    enum failure_class user_shut; /* what it is when the account's list stays empty; FAILURE_NONE: not known */
-    struct span user_shut_why;    /* borrows from the pack */
+    enum failure_class
+        user_shut; /* what it is when the account's list stays empty; FAILURE_NONE: not known */
+    struct span user_shut_why;                                      /* borrows from the pack */
     int64_t user_posts, user_media, user_followers, user_following; /* -1 unknown */
     struct span user_id;
 };

@@ -5,7 +5,8 @@ static err wrong(struct fault *f)
     return fail(f, E_SHAPE, "what watches the page said something in a shape we do not know");
 }
 
-err shown_read(struct json_parser *parser, struct span message, struct shown *out, struct fault *f)
+err shown_read(struct json_parser *parser, struct span message, struct shown *out,
+               struct fault *f)
 {
     struct json v;
     struct shown s = {0};
@@ -23,8 +24,8 @@ err shown_read(struct json_parser *parser, struct span message, struct shown *ou
         if (!json_bool(json_get(v, span_of(flags[i].name)), flags[i].to))
             return wrong(f);
     if (s.html.n > SHOWN_HTML_MAX)
-        return fail(f, E_TOO_BIG, "the page showed %zu bytes at once; the limit is %d", s.html.n,
-                    SHOWN_HTML_MAX);
+        return fail(f, E_TOO_BIG, "the page showed %zu bytes at once; the limit is %d",
+                    s.html.n, SHOWN_HTML_MAX);
     *out = s;
     return E_OK;
 }

@@ -12,15 +12,16 @@
 enum { SHOWN_HTML_MAX = 2 * 1024 * 1024 };
 
 struct shown {
-    int64_t number;  /* from 1 in every document; none is left out */
-    bool answers;    /* the list was asked for more, and has come to rest */
-    bool bottom;     /* the end of what is loaded is in sight */
-    bool busy;       /* the list is loading */
-    bool retry;      /* the list failed to load and offers to try again */
-    bool more;       /* what did not fit comes in the next message */
-    bool guest;      /* nobody is logged in */
-    bool folded;     /* of a thread: a button for more of it is there, and is pressed when it is asked for more */
-    bool shut;       /* of a thread: one did not open */
+    int64_t number; /* from 1 in every document; none is left out */
+    bool answers;   /* the list was asked for more, and has come to rest */
+    bool bottom;    /* the end of what is loaded is in sight */
+    bool busy;      /* the list is loading */
+    bool retry;     /* the list failed to load and offers to try again */
+    bool more;      /* what did not fit comes in the next message */
+    bool guest;     /* nobody is logged in */
+    bool
+        folded; /* of a thread: a button for more of it is there, and is pressed when it is asked for more */
+    bool shut;        /* of a thread: one did not open */
     struct span html; /* empty: nothing new; borrows from the parser */
 };
 

@@ -66,7 +66,7 @@ static void read_status(struct form *f, const struct ynode *map, struct sign_rul
 static void read_rule(struct form *f, const struct ynode *n, struct sign_rule *r)
 {
     static const char *const keys[] = {
-        "status", "codes",           "has", "header", "header_has", "path", "body",
+        "status", "codes",           "has", "header", "header_has", "path",           "body",
         "is",     "with_quota_left", "why", "state",  "says",       "quota_left_why", NULL};
     static const char *const bodies[] = {"any", "empty", "html", NULL};
     static const char *const says[] = {"nothing", "empty", "end", "wait", "renew", NULL};

@@ -15,7 +15,8 @@ struct input_rule {
     bool letters, digits, underscore, other_letters, any;
     struct span also;  /* ASCII signs that are allowed as well */
     bool needs_letter; /* digits alone are refused */
-    const struct span *afters; /* what stands behind the last of one of these counts: "/status/" */
+    const struct span
+        *afters; /* what stands behind the last of one of these counts: "/status/" */
     size_t after_count;
     struct span ends;  /* signs at which it ends: "/?#" */
     bool url;          /* a whole URL, http or https */
@@ -27,15 +28,15 @@ struct input_rule {
 };
 struct product {
     struct span name, value; /* value: its word in the URL; may be empty */
-    struct span shown_url;   /* dom: the page that stands in for the target's; empty: that one */
+    struct span shown_url; /* dom: the page that stands in for the target's; empty: that one */
     bool users, ranked;
-    bool reads[PLAN_STRATEGIES];   /* with has_reads: the target's strategies that can show it */
+    bool reads[PLAN_STRATEGIES]; /* with has_reads: the target's strategies that can show it */
     bool has_reads;
     const struct source **sources; /* fetch, in place of the target's; NULL: those */
     const struct span *source_names;
     size_t source_count;
 };
-struct inclusion { /* of a kind of posts: how a list is asked for with them */
+struct inclusion {             /* of a kind of posts: how a list is asked for with them */
     struct span target, words; /* another target that shows them; words after the search */
     struct span url;           /* of the page with words, where the target's own takes none */
     bool known;                /* false: the list never has them */
@@ -56,13 +57,14 @@ struct target {
     bool fallback_on[FAILURE_COUNT];
     bool needs_session;
     struct span more; /* expression of capture; empty: "scroll" */
-    bool users;  /* its records are users, else posts; a product has its own word */
-    bool thread; /* about one post, whose branches are followed by cursors of their own */
-    bool depth;  /* its replies say what they answer: jobs may limit how far below the post they stand */
+    bool users;       /* its records are users, else posts; a product has its own word */
+    bool thread;      /* about one post, whose branches are followed by cursors of their own */
+    bool
+        depth; /* its replies say what they answer: jobs may limit how far below the post they stand */
     struct product *products; /* the first is the default */
     const struct span *product_names;
     size_t product_count;
-    bool ranked; /* order: ranked */
+    bool ranked;                             /* order: ranked */
     struct inclusion inclusions[INCLUSIONS]; /* in the order of exclude_names */
     struct span older; /* URL of what is not newer than {id}; empty: the site has none */
 };
@@ -106,8 +108,8 @@ void target_read_records(struct form *f, const struct ynode *n, struct target *t
 void target_read_inclusions(struct form *f, const struct ynode *n, struct target *t);
 void target_link_inclusions(struct form *f, const struct ynode *n, const struct pack *p,
                             const struct target *t);
-MUST_USE err target_product(const struct target *t, struct span name, const struct product **out,
-                            struct fault *f);
+MUST_USE err target_product(const struct target *t, struct span name,
+                            const struct product **out, struct fault *f);
 
 /* The target of a kind; E_BAD_INPUT with a suggestion when there is none. */
 MUST_USE err pack_find_target(const struct pack *p, struct span kind, const struct target **out,

@@ -64,9 +64,8 @@ static err read_source(struct form *site, const struct ynode *n,
                        const struct source_reading *how, struct source_files *files,
                        struct source *s)
 {
-    static const char *const keys[] = {"role", "as",     "page", "post",  "user",
-                                       "head", "schema", "url",  "limit", "sampled",
-                                       "order", NULL};
+    static const char *const keys[] = {"role",   "as",  "page",  "post",    "user",  "head",
+                                       "schema", "url", "limit", "sampled", "order", NULL};
     static const char *const roles[] = {"timeline", "user", "post", "part", NULL};
     static const char *const orders[] = {"none", "ids", "times", NULL};
     if (!form_keys(site, n, "a source", keys))
@@ -148,8 +147,8 @@ static struct span instance(struct span words, struct span name)
 
 bool source_is_configured(const struct source *s, struct span instances)
 {
-    static const char *const known[] = {"base",   "host",  "input", "item",
-                                        "id",     "cursor", "limit", "token"};
+    static const char *const known[] = {"base", "host",   "input", "item",
+                                        "id",   "cursor", "limit", "token"};
     for (struct span rest = s->url; rest.n;) {
         rest = span_cut(rest, span_find_char(rest, '{') + 1, rest.n);
         struct span name = span_cut(rest, 0, span_find_char(rest, '}'));
@@ -175,10 +174,13 @@ static bool fill(const struct source *s, const struct source_vars *v, struct spa
         const char *name;
         struct span value;
         bool raw;
-    } rows[] = {{"base", v->base, true},      {"host", v->host, true},
-                {"input", v->input, false},   {"item", v->item, false},
+    } rows[] = {{"base", v->base, true},
+                {"host", v->host, true},
+                {"input", v->input, false},
+                {"item", v->item, false},
                 {"id", v->id, false},
-                {"cursor", v->cursor, false}, {"limit", span_of(limit), true},
+                {"cursor", v->cursor, false},
+                {"limit", span_of(limit), true},
                 {"token", span_of(token), true}};
     while (piece.n) {
         size_t open = span_find_char(piece, '{');

@@ -39,7 +39,8 @@ static void carry(struct number *out)
 /* The fewest digits that no other double shares, the last one rounded. */
 static void write_fraction(double fraction, double delta, struct number *out)
 {
-    for (size_t n = 0; fraction >= delta && n < FRACTION_MAX && out->count < TOKEN_MAX - 1; n++) {
+    for (size_t n = 0; fraction >= delta && n < FRACTION_MAX && out->count < TOKEN_MAX - 1;
+         n++) {
         fraction *= BASE;
         delta *= BASE;
         unsigned char digit = (unsigned char)fraction;

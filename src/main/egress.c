@@ -36,7 +36,8 @@ int egress_main(int argc, char **argv)
     }
     close(ROLE_SITES_FD);
     struct egress_config c = {.allow = allow,
-                              .allow_count = words_of(SETTING_S(&s, egress, allow), allow, WORDS_MAX),
+                              .allow_count =
+                                  words_of(SETTING_S(&s, egress, allow), allow, WORDS_MAX),
                               .only = SETTING(&s, egress, only) != 0,
                               .hosts_told = true,
                               .ports = ports,

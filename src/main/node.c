@@ -28,7 +28,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { OWN_FILES = 2048, ARENA_MAX = 4 * 1024 * 1024, BLOCKED_MAX = 512, EGRESS_SILENT_MS = 2000 };
+enum {
+    OWN_FILES = 2048,
+    ARENA_MAX = 4 * 1024 * 1024,
+    BLOCKED_MAX = 512,
+    EGRESS_SILENT_MS = 2000
+};
 
 struct node {
     struct loop *loop;
@@ -45,7 +50,7 @@ struct node {
     struct watch *control, *egress;
     struct listener_signal *children, *terminate;
     struct timer *hard_stop, *beat, *look; /* look: at the folder of the site packs */
-    mono asked; /* egress was asked then; 0: nothing is open */
+    mono asked;                            /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
     struct outlook outlook;
     enum store_check check; /* said last */ /* as the store said last */
@@ -157,7 +162,8 @@ static void stop(struct node *n, const char *why)
     log_info("node.stopping", F_C("why", why));
     int64_t grace_ms = SETTING(&n->settings, service, grace);
     n->hard_stop = timer_new(n->loop, on_hard_stop, n, "node.hard_stop");
-    timer_start(n->hard_stop, grace_ms + SETTING(&n->settings, job, grace) + role_stop_ms(&n->settings));
+    timer_start(n->hard_stop,
+                grace_ms + SETTING(&n->settings, job, grace) + role_stop_ms(&n->settings));
     if (n->api)
         api_drain(n->api);
     if (n->schedules)
@@ -341,17 +347,20 @@ static void cancelled(void *ctx, struct span job_id, bool force)
 
 static err check_isolation(struct node *n, struct fault *f)
 {
-    static const enum isolation wanted[] = {ISOLATION_NAMESPACE, ISOLATION_LANDLOCK, ISOLATION_FLAGS};
+    static const enum isolation wanted[] = {ISOLATION_NAMESPACE, ISOLATION_LANDLOCK,
+                                            ISOLATION_FLAGS};
     enum isolation least = wanted[SETTING(&n->settings, browser, isolation)];
     n->isolation = sandbox_probe();
     log_info("node.isolation", F_C("reached", isolation_name(n->isolation)),
-             F_C("configured", isolation_name(least)), F_N("landlock_abi", sandbox_landlock_abi()));
+             F_C("configured", isolation_name(least)),
+             F_N("landlock_abi", sandbox_landlock_abi()));
     if (n->isolation >= least)
         return E_OK;
-    return fail(f, E_CONFIG,
-                "isolation reached is '%s', configured is '%s': allow user namespaces on this machine "
-                "or lower browser.isolation",
-                isolation_name(n->isolation), isolation_name(least));
+    return fail(
+        f, E_CONFIG,
+        "isolation reached is '%s', configured is '%s': allow user namespaces on this machine "
+        "or lower browser.isolation",
+        isolation_name(n->isolation), isolation_name(least));
 }
 
 /* Node writes only below its state folder and executes only this program, the browser and the
@@ -372,9 +381,11 @@ static void confine(const char *state_dir, const char *browser)
     if (sandbox_files(paths, n, false, &f))
         log_warn("node.landlock_missing", F_C("why", f.words));
     if (launch_needs_sockets(browser))
-        log_warn("node.api_within_reach",
-                 F_C("why", "the full browser needs Unix sockets; taken over, it could reach the API: install "
-                            "chromium-headless-shell"));
+        log_warn(
+            "node.api_within_reach",
+            F_C("why",
+                "the full browser needs Unix sockets; taken over, it could reach the API: install "
+                "chromium-headless-shell"));
 }
 
 static void say_clock(struct node *n)
@@ -384,12 +395,15 @@ static void say_clock(struct node *n)
     enum steady_start found = store_thread_clock_found(n->store, &last);
     if (found == STEADY_SOUND)
         return;
-    log_warn("store.clock", F_C("used_last", when_text(last, used)), F_C("clock", when_text(clock_wall(), real)),
-             F_C("why", found == STEADY_BEHIND
-                            ? "the clock is behind the time at which the store was used last, which goes on from "
-                              "there; set the clock right"
-                            : "the clock is far ahead of the time at which the store was used last; if it is wrong, stop "
-                              "the service and set it right"));
+    log_warn(
+        "store.clock", F_C("used_last", when_text(last, used)),
+        F_C("clock", when_text(clock_wall(), real)),
+        F_C("why",
+            found == STEADY_BEHIND
+                ? "the clock is behind the time at which the store was used last, which goes on from "
+                  "there; set the clock right"
+                : "the clock is far ahead of the time at which the store was used last; if it is wrong, stop "
+                  "the service and set it right"));
 }
 
 static void say_findings(struct node *n)
@@ -401,7 +415,8 @@ static void say_findings(struct node *n)
 }
 
 /* The store of several machines, as the settings have it; out->queue NULL: the embedded one. */
-static err read_shared(const struct settings *s, struct arena *a, struct shared_config *out, struct fault *f)
+static err read_shared(const struct settings *s, struct arena *a, struct shared_config *out,
+                       struct fault *f)
 {
     char host[HOST_NAME_MAX + 1] = "";
     struct span queue = SETTING_S(s, store, queue), archive = SETTING_S(s, store, archive),
@@ -409,7 +424,9 @@ static err read_shared(const struct settings *s, struct arena *a, struct shared_
     if (!queue.n && !archive.n)
         return E_OK;
     if (!queue.n || !archive.n)
-        return fail(f, E_CONFIG, "store.queue and store.archive go together: several machines share a Redis and a PostgreSQL");
+        return fail(
+            f, E_CONFIG,
+            "store.queue and store.archive go together: several machines share a Redis and a PostgreSQL");
     if (!node.n && gethostname(host, sizeof host - 1))
         return fail(f, E_CONFIG, "this machine has no name; set store.node");
     *out = (struct shared_config){.queue = arena_text(a, queue),
@@ -469,7 +486,8 @@ static err start_store(struct node *n, struct arena *a, const char *state_dir, s
     n->waker = waker_new(n->loop, on_store, n, "store");
     e = store_thread_start(&n->store, &c, f);
     if (e) /* servers that are away, or full, come back: started again, this finds them */
-        return (e == E_STORE || e == E_DISK_FULL || e == E_TIMEOUT) && shared.queue ? E_BUSY : e;
+        return (e == E_STORE || e == E_DISK_FULL || e == E_TIMEOUT) && shared.queue ? E_BUSY
+                                                                                    : e;
     say_clock(n);
     say_findings(n);
     return E_OK;
@@ -549,7 +567,8 @@ static wall clock_of(void *ctx, enum schedule_kind kind)
 
 static err start_schedules(struct node *n, struct fault *f)
 {
-    struct schedules_config c = {.loop = n->loop, .store = n->store, .cancelled = cancelled, .ctx = n};
+    struct schedules_config c = {
+        .loop = n->loop, .store = n->store, .cancelled = cancelled, .ctx = n};
     return schedules_start(&n->schedules, &c, f);
 }
 
@@ -578,7 +597,8 @@ static err start_api(struct node *n, const char *state_dir, struct fault *f)
     int64_t most = SETTING(s, api, connections_max);
     int64_t room = files_raise_limit(most + OWN_FILES) - OWN_FILES;
     if (room < most) {
-        log_warn("api.fewer_connections", F_N("connections_max", most), F_N("room", room > 16 ? room : 16));
+        log_warn("api.fewer_connections", F_N("connections_max", most),
+                 F_N("room", room > 16 ? room : 16));
         most = room > 16 ? room : 16;
     }
     struct api_config c = {.listeners = {ROLE_TCP_FD, ROLE_UNIX_FD},
@@ -599,7 +619,8 @@ static err start_api(struct node *n, const char *state_dir, struct fault *f)
 
 static err start_watches(struct node *n)
 {
-    err e = watch_new(&n->control, n->loop, ROLE_SUPERVISOR_FD, true, false, on_control, n, "supervisor");
+    err e = watch_new(&n->control, n->loop, ROLE_SUPERVISOR_FD, true, false, on_control, n,
+                      "supervisor");
     if (!e)
         e = watch_new(&n->egress, n->loop, ROLE_PEER_FD, true, false, on_egress, n, "egress");
     if (!e)
@@ -698,7 +719,8 @@ int node_main(int argc, char **argv)
         }
         _exit(n->code); /* nothing accepted, nothing half-done: the kernel closes the rest */
     }
-    log_info("node.started", F_C("state", argv[2]), F_N("workers", SETTING(&n->settings, worker, count)));
+    log_info("node.started", F_C("state", argv[2]),
+             F_N("workers", SETTING(&n->settings, worker, count)));
     loop_run(n->loop);
     int code = n->code;
     finish(n);

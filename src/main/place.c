@@ -12,6 +12,7 @@
 #include <pwd.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,24 +23,27 @@ enum { BACKLOG = 1024 };
 static err listen_tcp(struct place *p, struct fault *f)
 {
     char host[64];
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)SETTING(&p->settings, api, port))};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)SETTING(&p->settings, api, port))};
     int one = 1;
     span_copy(SETTING_S(&p->settings, api, host), host, sizeof host);
     if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
         return fail(f, E_CONFIG, "api.host '%s' is not an IPv4 address", host);
     /* There are no keys yet: whoever reaches the port may submit and read. */
     if (ntohl(a.sin_addr.s_addr) >> 24 != 127)
-        return fail(f, E_CONFIG,
-                    "api.host '%s' is not a loopback address (127.0.0.0/8): the API has no keys yet, so only this "
-                    "machine may reach it",
-                    host);
+        return fail(
+            f, E_CONFIG,
+            "api.host '%s' is not a loopback address (127.0.0.0/8): the API has no keys yet, so only this "
+            "machine may reach it",
+            host);
     p->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (p->tcp < 0)
         return fail(f, E_OS, "no TCP socket: %s", strerror(errno));
     (void)setsockopt(p->tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(p->tcp, (struct sockaddr *)&a, sizeof a) || listen(p->tcp, BACKLOG))
-        return fail(f, E_CONFLICT, "cannot listen on %s port %lld (%s): stop what uses it or set api.port", host,
-                    (long long)SETTING(&p->settings, api, port), strerror(errno));
+        return fail(f, E_CONFLICT,
+                    "cannot listen on %s port %lld (%s): stop what uses it or set api.port",
+                    host, (long long)SETTING(&p->settings, api, port), strerror(errno));
     socklen_t size = sizeof a;
     if (!getsockname(p->tcp, (struct sockaddr *)&a, &size))
         p->settings.v[SET_api_port].number = ntohs(a.sin_port);
@@ -54,7 +58,9 @@ static err lock_state(struct place *p, struct fault *f)
     if (p->lock < 0)
         return files_fault(f, "open", p->state_dir);
     if (flock(p->lock, LOCK_EX | LOCK_NB))
-        return fail(f, E_CONFLICT, "another service uses %s: stop it, or set another store.path", p->state_dir);
+        return fail(f, E_CONFLICT,
+                    "another service uses %s: stop it, or set another store.path",
+                    p->state_dir);
     return E_OK;
 }
 
@@ -64,8 +70,27 @@ static err remove_old_socket(const struct place *p, struct fault *f)
     if (lstat(p->socket_path, &st))
         return E_OK;
     if (!S_ISSOCK(st.st_mode))
-        return fail(f, E_CONFIG, "%s is there and is no socket: set another api.socket", p->socket_path);
-    return unlink(p->socket_path) ? files_fault(f, "remove the old socket", p->socket_path) : E_OK;
+        return fail(f, E_CONFIG, "%s is there and is no socket: set another api.socket",
+                    p->socket_path);
+    return unlink(p->socket_path) ? files_fault(f, "remove the old socket", p->socket_path)
+                                  : E_OK;
+}
+
+int place_settings(const struct place *p, bool node)
+{
+    struct buf text = BUF(256 * 1024);
+    struct settings told = p->settings;
+    if (!node)
+        told.v[SET_store_queue].text = told.v[SET_store_archive].text = SPAN_NONE;
+    settings_write(&text, &told);
+    int fd = memfd_create("settings", MFD_CLOEXEC);
+    bool ok = fd >= 0 && !text.failed && write(fd, text.p, text.n) == (ssize_t)text.n &&
+              lseek(fd, 0, SEEK_SET) == 0;
+    buf_free(&text);
+    if (ok || fd < 0)
+        return ok ? fd : -1;
+    close(fd);
+    return -1;
 }
 
 void place_leave(const struct place *p)
@@ -87,7 +112,9 @@ static err listen_unix(struct place *p, struct fault *f)
     if (probe >= 0)
         close(probe);
     if (taken)
-        return fail(f, E_CONFLICT, "a service already answers on %s: stop it, or set another store.path", p->socket_path);
+        return fail(f, E_CONFLICT,
+                    "a service already answers on %s: stop it, or set another store.path",
+                    p->socket_path);
     err e = remove_old_socket(p, f);
     if (e)
         return e;
@@ -115,12 +142,14 @@ static err find_user(struct place *p, struct passwd **out, struct fault *f)
 {
     *out = getpwnam(service_user(p));
     if (!*out)
-        return fail(f, E_CONFIG, "there is no user '%s': create it or set service.user", service_user(p));
-    if ((*out)->pw_uid == 0)
-        return fail(f, E_CONFIG,
-                    "service.user is '%s', which is root: Chromium must not run as root; name an unprivileged "
-                    "user, or leave it empty for 'fulmar' or 'nobody'",
+        return fail(f, E_CONFIG, "there is no user '%s': create it or set service.user",
                     service_user(p));
+    if ((*out)->pw_uid == 0)
+        return fail(
+            f, E_CONFIG,
+            "service.user is '%s', which is root: Chromium must not run as root; name an unprivileged "
+            "user, or leave it empty for 'fulmar' or 'nobody'",
+            service_user(p));
     return E_OK;
 }
 
@@ -169,8 +198,8 @@ static err open_all(struct place *p, struct fault *f)
     return e;
 }
 
-err place_open(struct place *p, struct arena *a, const char *config_file, const char *const *set,
-               struct fault *f)
+err place_open(struct place *p, struct arena *a, const char *config_file,
+               const char *const *set, struct fault *f)
 {
     char used[CONFIG_PATH_MAX];
     err e = config_load(a, config_file, set, &p->settings, used, f);

@@ -15,7 +15,10 @@ struct place {
     uint64_t socket_inode; /* of the socket that is ours */
 };
 /* E_NOT_FOUND: the file that was named is not there. E_CONFLICT: the port or the socket is taken. Texts live in the arena. */
-MUST_USE err place_open(struct place *p, struct arena *a, const char *config_file, const char *const *set,
-                        struct fault *f);
+MUST_USE err place_open(struct place *p, struct arena *a, const char *config_file,
+                        const char *const *set, struct fault *f);
+/* The settings as a file that only a child sees, at its start; −1: not possible. What opens the
+ * servers is the node's alone. The caller closes it. */
+int place_settings(const struct place *p, bool node);
 /* Removes the socket when it is still ours. */
 void place_leave(const struct place *p);

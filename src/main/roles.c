@@ -28,8 +28,8 @@ err role_settings(struct arena *a, struct settings *out, struct fault *f)
 
 void role_log(const char *role, const struct settings *s)
 {
-    log_setup(role, (enum log_format)SETTING(s, log, format), (enum log_level)SETTING(s, log, level),
-              clock_wall);
+    log_setup(role, (enum log_format)SETTING(s, log, format),
+              (enum log_level)SETTING(s, log, level), clock_wall);
 }
 
 /* Never waits: a supervisor that is stopped must not stop us. */

@@ -19,7 +19,8 @@ struct row {
     struct settle settle;
     struct pack *pack; /* in use; NULL: there never was a good one */
     wall loaded;
-    char error[sizeof(((struct fault *)0)->words)]; /* of what lies in the folder; empty: it is in use */
+    char error[sizeof(
+        ((struct fault *)0)->words)]; /* of what lies in the folder; empty: it is in use */
 };
 
 struct sites {
@@ -29,8 +30,8 @@ struct sites {
     struct packs *packs;
     struct row rows[PACKS_MAX];
     size_t count;
-    bool changed;      /* the set is older than the rows */
-    bool too_many;     /* said so */
+    bool changed;  /* the set is older than the rows */
+    bool too_many; /* said so */
 };
 
 /* ---- the folder ---- */
@@ -39,7 +40,8 @@ static bool is_pack(int dirfd, const char *name)
 {
     char path[300];
     int n = snprintf(path, sizeof path, "%s/site.yaml", name);
-    return name[0] != '.' && n > 0 && (size_t)n < sizeof path && faccessat(dirfd, path, R_OK, 0) == 0;
+    return name[0] != '.' && n > 0 && (size_t)n < sizeof path &&
+           faccessat(dirfd, path, R_OK, 0) == 0;
 }
 
 static struct row *find_row(struct sites *s, const char *name)
@@ -62,7 +64,8 @@ static err add_rows(struct sites *s, struct fault *f)
         return fail(f, E_CONFIG, "the folder of the site packs cannot be read; set site.path");
     }
     while ((entry = readdir(folder))) {
-        if (strlen(entry->d_name) >= NAME_SIZE || find_row(s, entry->d_name) || !is_pack(s->dirfd, entry->d_name))
+        if (strlen(entry->d_name) >= NAME_SIZE || find_row(s, entry->d_name) ||
+            !is_pack(s->dirfd, entry->d_name))
             continue;
         if (s->count < PACKS_MAX) {
             struct row *r = &s->rows[s->count++];
@@ -172,7 +175,8 @@ static void remember(const struct sites *s)
 }
 
 /* A pack's own instances belong to its own base URL. */
-static err add_pack(struct packs *set, struct pack *pack, const struct settings *s, struct fault *f)
+static err add_pack(struct packs *set, struct pack *pack, const struct settings *s,
+                    struct fault *f)
 {
     struct span name = pack_name(pack);
     struct buf instances = BUF(PACK_INSTANCES_MAX);
@@ -214,7 +218,8 @@ static err make_set(struct sites *s, struct fault *f)
 /* ---- the face ---- */
 
 /* At the start: as the folder has it, or else as the memory has it. */
-static err open_row(struct sites *s, struct row *r, struct span memory, wall now, struct fault *f)
+static err open_row(struct sites *s, struct row *r, struct span memory, wall now,
+                    struct fault *f)
 {
     struct fault why = {0}, none = {0};
     struct pack *pack = NULL;
@@ -232,8 +237,8 @@ static err open_row(struct sites *s, struct row *r, struct span memory, wall now
     return E_OK;
 }
 
-err sites_open(struct sites **out, int sites_dirfd, int memory_fd, const struct settings *settings, wall now,
-               struct fault *f)
+err sites_open(struct sites **out, int sites_dirfd, int memory_fd,
+               const struct settings *settings, wall now, struct fault *f)
 {
     struct sites *s = heap_new_of(struct sites);
     struct buf memory;
@@ -248,7 +253,8 @@ err sites_open(struct sites **out, int sites_dirfd, int memory_fd, const struct 
         e = open_row(s, &s->rows[i], buf_span(&memory), now, f);
     buf_free(&memory);
     if (!e && s->count == 0)
-        e = fail(f, E_CONFIG, "no site pack found; set site.path to the folder that holds x/site.yaml");
+        e = fail(f, E_CONFIG,
+                 "no site pack found; set site.path to the folder that holds x/site.yaml");
     if (!e)
         e = make_set(s, f);
     if (e)
@@ -295,8 +301,10 @@ size_t sites_view(const struct sites *s, struct api_site *out, size_t max)
         const struct row *r = &s->rows[i];
         if (!r->pack && !r->error[0]) /* it came just now and has not rested yet */
             continue;
-        out[n++] = (struct api_site){
-            .name = r->name, .pack = r->pack, .loaded = r->loaded, .error = r->error[0] ? r->error : NULL};
+        out[n++] = (struct api_site){.name = r->name,
+                                     .pack = r->pack,
+                                     .loaded = r->loaded,
+                                     .error = r->error[0] ? r->error : NULL};
     }
     return n;
 }

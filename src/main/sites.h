@@ -16,8 +16,8 @@ struct sites;
 
 /* Every pack of the folder. A broken one is E_CONFIG with its place, unless the memory has it. The
  * settings outlive the sites. */
-MUST_USE err sites_open(struct sites **out, int sites_dirfd, int memory_fd, const struct settings *s,
-                        wall now, struct fault *f);
+MUST_USE err sites_open(struct sites **out, int sites_dirfd, int memory_fd,
+                        const struct settings *s, wall now, struct fault *f);
 /* Looks at the folder, at most some files each; force: a person asked, read everything now. True:
  * sites_packs() is another set. */
 MUST_USE bool sites_look(struct sites *s, bool force, mono now, wall at);

@@ -45,8 +45,9 @@ enum {
     RESTART_MAX_MS = 10000,
     RESTART_LATER_MS = 2000,
     LOOK_MS = ROLE_BEAT_MS,
-    SILENT_MIN = 3,       /* looks without a beat: fewer may be chance */
-    SILENT_STARTING = 50, /* more of them before the first beat: a large store is checked then */
+    SILENT_MIN = 3, /* looks without a beat: fewer may be chance */
+    /* more of them before the first beat: a large store is checked then */
+    SILENT_STARTING = 50,
     LIFE_FD = 3, /* of an embedded service: its user's life */
     EXIT_CONFIG = 78,
     EXIT_LATER = 75,
@@ -64,7 +65,7 @@ struct child {
     bool served;              /* it has beaten, in one of its lives */
     mono born;
     mono start_at; /* when to start it again */
-    int talk;      /* our end of its socket: beats and last words come, "stop" goes; −1 none */
+    int talk; /* our end of its socket: beats and last words come, "stop" goes; −1 none */
     bool beat, lives; /* since the last look; ever */
     int silent;       /* looks in a row without a beat */
     char why[240];    /* what it said before it ended */
@@ -75,7 +76,8 @@ struct supervisor {
     struct place place;
     int signals, life;
     int packs; /* memory in which a node leaves the site packs to the next one */
-    int egress_pair[2];  /* [0] node's end, [1] egress's end; kept so that either may be replaced */
+    /* [0] node's end, [1] egress's end; kept so that either may be replaced */
+    int egress_pair[2];
     struct child node, egress;
     bool embedded, stopping, terminal; /* terminal: it was started on one */
     mono stop_by, look_at;
@@ -85,38 +87,23 @@ struct supervisor {
 
 /* ---- children ---- */
 
-/* The settings as a file that only the child sees. What opens the servers is the node's alone. */
-static int settings_fd(const struct supervisor *s, bool node)
-{
-    struct buf text = BUF(256 * 1024);
-    struct settings told = s->place.settings;
-    if (!node)
-        told.v[SET_store_queue].text = told.v[SET_store_archive].text = SPAN_NONE;
-    settings_write(&text, &told);
-    int fd = memfd_create("settings", MFD_CLOEXEC);
-    bool ok = fd >= 0 && !text.failed && write(fd, text.p, text.n) == (ssize_t)text.n && lseek(fd, 0, SEEK_SET) == 0;
-    buf_free(&text);
-    if (ok || fd < 0)
-        return ok ? fd : -1;
-    close(fd);
-    return -1;
-}
-
 /* Its own group and deaf: Ctrl-C and the like are the supervisor's to answer. */
 static err spawn_child(struct supervisor *s, struct child *c, int talk, struct fault *f)
 {
     bool node = c == &s->node;
-    int settings = settings_fd(s, node);
+    int settings = place_settings(&s->place, node);
     if (settings < 0)
         return fail(f, E_OS, "the settings cannot be passed on: %s", strerror(errno));
-    struct spawn sp = {.args = {node ? "fulmar: node" : "fulmar: egress", c->word, s->place.state_dir},
-                       .env = {"LANG=C.UTF-8", "PATH=/usr/bin:/bin", node ? secret_credentials() : NULL},
-                       .fds = {{talk, ROLE_SUPERVISOR_FD},
-                               {s->egress_pair[node ? 0 : 1], ROLE_PEER_FD},
-                               {settings, ROLE_SETTINGS_FD},
-                               {s->place.sites, ROLE_SITES_FD}},
-                       .fd_count = 4,
-                       .own_group = true, .deaf = true};
+    struct spawn sp = {
+        .args = {node ? "fulmar: node" : "fulmar: egress", c->word, s->place.state_dir},
+        .env = {"LANG=C.UTF-8", "PATH=/usr/bin:/bin", node ? secret_credentials() : NULL},
+        .fds = {{talk, ROLE_SUPERVISOR_FD},
+                {s->egress_pair[node ? 0 : 1], ROLE_PEER_FD},
+                {settings, ROLE_SETTINGS_FD},
+                {s->place.sites, ROLE_SITES_FD}},
+        .fd_count = 4,
+        .own_group = true,
+        .deaf = true};
     if (node) {
         sp.fds[sp.fd_count].ours = s->place.tcp;
         sp.fds[sp.fd_count++].theirs = ROLE_TCP_FD;
@@ -188,7 +175,8 @@ static void look(struct supervisor *s)
 {
     struct child *children[] = {&s->egress, &s->node};
     int64_t watchdog_ms = SETTING(&s->place.settings, service, watchdog);
-    int most = (int)(watchdog_ms / LOOK_MS) > SILENT_MIN ? (int)(watchdog_ms / LOOK_MS) : SILENT_MIN;
+    int most =
+        (int)(watchdog_ms / LOOK_MS) > SILENT_MIN ? (int)(watchdog_ms / LOOK_MS) : SILENT_MIN;
     mono now = clock_mono();
     if (!mono_past(s->look_at, now))
         return;
@@ -199,9 +187,11 @@ static void look(struct supervisor *s)
         c->lives |= c->beat;
         c->served |= c->lives;
         c->beat = false;
-        if (!c->pid || s->stopping || !watchdog_ms || c->silent < most + (c->lives ? 0 : SILENT_STARTING))
+        if (!c->pid || s->stopping || !watchdog_ms ||
+            c->silent < most + (c->lives ? 0 : SILENT_STARTING))
             continue;
-        log_error("child.silent", F_C("name", c->name), F_N("pid", c->pid), F_N("beats_missed", c->silent));
+        log_error("child.silent", F_C("name", c->name), F_N("pid", c->pid),
+                  F_N("beats_missed", c->silent));
         kill(c->pid, SIGKILL);
         c->silent = 0;
     }
@@ -216,7 +206,8 @@ static void set_code(struct supervisor *s, int code, const char *why)
     span_copy(span_of(why), s->why, sizeof s->why);
 }
 
-static void set_code_of(struct supervisor *s, const struct child *c, int code, const char *otherwise)
+static void set_code_of(struct supervisor *s, const struct child *c, int code,
+                        const char *otherwise)
 {
     char words[sizeof s->why];
     snprintf(words, sizeof words, "%s %s", c->name, otherwise);
@@ -230,8 +221,8 @@ static void stop(struct supervisor *s, const char *why)
     s->stopping = true;
     log_info("service.stopping", F_C("why", why));
     s->stop_by = mono_add(clock_mono(), SETTING(&s->place.settings, service, grace) +
-                                           SETTING(&s->place.settings, job, grace) +
-                                           role_stop_ms(&s->place.settings) + STOP_SLACK_MS);
+                                            SETTING(&s->place.settings, job, grace) +
+                                            role_stop_ms(&s->place.settings) + STOP_SLACK_MS);
     if (s->node.talk >= 0 && send(s->node.talk, "stop", 4, MSG_DONTWAIT | MSG_NOSIGNAL) != 4)
         hang_up(&s->node); /* end of file says the same */
 }
@@ -270,11 +261,13 @@ static void note_death(struct supervisor *s, struct child *c, int status)
                         "did not end in order; the log says more");
         return;
     }
-    log_error("child.ended", F_C("name", c->name), F_N("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+    log_error("child.ended", F_C("name", c->name),
+              F_N("code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
               F_N("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
     /* Once it has served, what kept it from starting may pass: a full disk, a lock of a child that
      * is just ending. */
-    bool later = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_LATER; /* servers that are away come back */
+    bool later = WIFEXITED(status) &&
+                 WEXITSTATUS(status) == EXIT_LATER; /* servers that are away come back */
     if (later || (final_code(status) && c->served)) {
         c->start_at = mono_add(now, RESTART_LATER_MS);
         return;
@@ -369,7 +362,8 @@ static void on_hangup(struct supervisor *s)
     }
     log_info("service.reload", F_C("why", "SIGHUP"));
     if (!s->stopping && s->node.talk >= 0)
-        (void)!send(s->node.talk, ROLE_RELOAD, strlen(ROLE_RELOAD), MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)!send(s->node.talk, ROLE_RELOAD, strlen(ROLE_RELOAD),
+                    MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void on_signals(struct supervisor *s)
@@ -434,7 +428,8 @@ static int usage(const char *unknown)
 }
 
 /* E_OK, or why the service cannot start; the code in s. */
-static err prepare(struct supervisor *s, const char *config_file, const char *const *set, struct fault *f)
+static err prepare(struct supervisor *s, const char *config_file, const char *const *set,
+                   struct fault *f)
 {
     err e = place_open(&s->place, s->arena, config_file, set, f);
     if (!e && (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->egress_pair) ||
@@ -442,10 +437,10 @@ static err prepare(struct supervisor *s, const char *config_file, const char *co
         e = fail(f, E_OS, "no socket pair, or no memory: %s", strerror(errno));
     if (e)
         set_code(s,
-                 e == E_CONFLICT                   ? EXIT_UNAVAILABLE
+                 e == E_CONFLICT                 ? EXIT_UNAVAILABLE
                  : e == E_NOT_FOUND              ? EXIT_NO_INPUT
                  : e == E_OS || e == E_DISK_FULL ? EXIT_INPUT_OUTPUT
-                                                   : EXIT_CONFIG,
+                                                 : EXIT_CONFIG,
                  f->words[0] ? f->words : err_text(e));
     return e;
 }
@@ -456,8 +451,8 @@ static void run(struct supervisor *s)
     s->signals = open_signals();
     s->terminal = has_terminal();
     s->look_at = mono_add(clock_mono(), LOOK_MS);
-    log_info("service.started", F_N("port", SETTING(&p->settings, api, port)), F_C("socket", p->socket_path),
-             F_C("state", p->state_dir));
+    log_info("service.started", F_N("port", SETTING(&p->settings, api, port)),
+             F_C("socket", p->socket_path), F_C("state", p->state_dir));
     supervise(s);
     place_leave(p);
     log_info("service.stopped", F_N("code", s->code));

@@ -239,4 +239,3 @@ bool address_host_matches(struct span host, struct span pattern)
     struct span tail = span_cut(pattern, 1, SIZE_MAX); /* ".twimg.com" */
     return host.n > tail.n && span_eq_nocase(span_cut(host, host.n - tail.n, tail.n), tail);
 }
-

@@ -14,9 +14,9 @@ MUST_USE err client_open(struct client **out, struct span server, struct fault *
 void client_close(struct client **c);
 
 struct client_request {
-    const char *method;     /* "GET", "POST", "PUT", "PATCH" */
-    const char *path;       /* "/v1/jobs?limit=5" */
-    struct span body;       /* JSON, unless headers[0] is another Content-Type; sent when not empty */
+    const char *method; /* "GET", "POST", "PUT", "PATCH" */
+    const char *path;   /* "/v1/jobs?limit=5" */
+    struct span body; /* JSON, unless headers[0] is another Content-Type; sent when not empty */
     const char *headers[8]; /* "Name: value", NULL-terminated */
     int64_t timeout_ms;     /* the whole answer has come by then; 0 = a stream without an end */
     int64_t stall_ms;       /* no byte for this long ends it (E_TIMEOUT); 0 = never */

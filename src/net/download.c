@@ -15,8 +15,9 @@ enum {
     PATH_SIZE = 512,
     SUM_STEP = 256 * 1024, /* about a millisecond of the loop */
     TAG_MAX = 8 * 1024,
-    GO_ON_MAX = 4,          /* times that a cut file is gone on with */
-    OTHER_MAX = 256 * 1024, /* of an answer that is no file: read, so that its connection can be kept */
+    GO_ON_MAX = 4, /* times that a cut file is gone on with */
+    /* of an answer that is no file: read, so that its connection can be kept */
+    OTHER_MAX = 256 * 1024,
     FLUSH_BYTES = 4 * 1024 * 1024,
 };
 

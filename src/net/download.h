@@ -27,8 +27,8 @@ struct download_request {
     struct span origin; /* where it may go, as in fetch_request; hosts borrowed until the end */
     const struct span *hosts;
     size_t host_count;
-    struct span folder, name;  /* letters and digits; no other download has it meanwhile */
-    const struct span *types;  /* borrowed until the end */
+    struct span folder, name; /* letters and digits; no other download has it meanwhile */
+    const struct span *types; /* borrowed until the end */
     size_t type_count;
     int64_t bytes_max;
     int64_t timeout_ms;  /* for the whole file, from the first request on */
@@ -46,7 +46,8 @@ struct download_answer {
 };
 struct download_face {
     void (*on_progress)(void *ctx); /* bytes came */
-    void (*on_done)(void *ctx, const struct download_answer *a); /* once; the download is gone with it */
+    void (*on_done)(void *ctx,
+                    const struct download_answer *a); /* once; the download is gone with it */
     void *ctx;
 };
 /* E_DISK_FULL, E_OS, E_BAD_INPUT: never starts. */

@@ -46,7 +46,7 @@ struct egress {
     struct timer *retry; /* after "too many open files" */
     struct timer *beat;
     bool paused;
-    struct buf hosts; /* told by node, separated by spaces */
+    struct buf hosts;                     /* told by node, separated by spaces */
     struct sockaddr_storage own[OWN_MAX]; /* addresses of this machine */
     size_t own_count;
 };
@@ -622,7 +622,8 @@ static void conn_relay_move(struct conn *c)
             conn_close(c);
             return;
         }
-        if (c->in.shut) { /* no more will come: the site is let go of, the client sees the end */
+        if (c->in
+                .shut) { /* no more will come: the site is let go of, the client sees the end */
             drop_up(c);
             c->state = CONN_REPLY;
             conn_until(c, LINGER_MS);
@@ -764,7 +765,8 @@ static bool may_enter(const struct door *d, int fd)
 {
     struct ucred peer = {0};
     socklen_t size = sizeof peer;
-    if (!d->own || (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == getuid()))
+    if (!d->own ||
+        (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == getuid()))
         return true;
     log_warn("egress.stranger", F_N("uid", peer.uid), F_N("pid", peer.pid));
     close(fd);
@@ -985,7 +987,8 @@ err egress_tell_hosts(int control_fd, struct span names)
     return e;
 }
 
-static err give(int control_fd, struct span message, int listener_fd, int life_fd, struct fault *f)
+static err give(int control_fd, struct span message, int listener_fd, int life_fd,
+                struct fault *f)
 {
     int fds[2] = {listener_fd, life_fd};
     err e = files_send_fds(control_fd, message, fds, 2);

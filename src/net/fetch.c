@@ -84,9 +84,9 @@ struct fetch {
     int64_t interval_ms;
     int redirects;
     struct buf head, body;
-    char reason[32]; /* why egress refused */
-    bool too_big, stopped; /* stopped: the sink wants no more */
-    struct curl_slist *lines; /* of q.headers */
+    char reason[32];            /* why egress refused */
+    bool too_big, stopped;      /* stopped: the sink wants no more */
+    struct curl_slist *lines;   /* of q.headers */
     struct curl_slist *cookies; /* of q.cookies, and then `lines` */
     const struct kept *found;
     char words[240];
@@ -414,7 +414,8 @@ static void set_up(struct fetch *r)
     curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(h, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(h, CURLOPT_ACCEPT_ENCODING, r->q.sink ? NULL : "gzip");
-    curl_easy_setopt(h, CURLOPT_HTTPHEADER, goes_to_origin(r) && r->cookies ? r->cookies : r->lines);
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER,
+                     goes_to_origin(r) && r->cookies ? r->cookies : r->lines);
     curl_easy_setopt(h, CURLOPT_USERAGENT, fr->agent);
     if (r->q.post.p) {
         curl_easy_setopt(h, CURLOPT_POST, 1L);
@@ -462,7 +463,8 @@ static uint64_t place_key(const struct origin *o)
     char name[NAME_MAX_SIZE];
     size_t n = 0;
     for (; o->host[n] && n < sizeof name; n++)
-        name[n] = o->host[n] >= 'A' && o->host[n] <= 'Z' ? (char)(o->host[n] | 0x20) : o->host[n];
+        name[n] =
+            o->host[n] >= 'A' && o->host[n] <= 'Z' ? (char)(o->host[n] | 0x20) : o->host[n];
     n -= n && name[n - 1] == '.';
     bool usual = o->port == HTTP_PORT || o->port == HTTPS_PORT;
     return span_hash((struct span){name, n}, usual ? 1 : (uint64_t)o->port + 1);
@@ -505,7 +507,8 @@ int64_t fetcher_turn_ms(const struct fetcher *fr, struct span url)
     curl_url_cleanup(u);
     if (!u)
         return 0;
-    int64_t wait = mono_left(place_of((struct fetcher *)(uintptr_t)fr, &o)->next, loop_now(fr->loop));
+    int64_t wait =
+        mono_left(place_of((struct fetcher *)(uintptr_t)fr, &o)->next, loop_now(fr->loop));
     return wait > 0 ? wait : 0;
 }
 
@@ -605,7 +608,8 @@ static void finished(struct fetch *r, CURLcode code)
         failed(r, E_TOO_BIG, "the answer is larger than its limit", "");
         return;
     }
-    if (code != CURLE_OK && r->reason[0]) { /* no tunnel: what a site says behind one is its own */
+    if (code != CURLE_OK &&
+        r->reason[0]) { /* no tunnel: what a site says behind one is its own */
         failed(r, refusal(r->reason), "egress did not connect: ", r->reason);
         return;
     }
@@ -737,7 +741,9 @@ static void open_multi(struct fetcher *fr)
     curl_multi_setopt(fr->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(fr->multi, CURLMOPT_TIMERDATA, fr);
     curl_multi_setopt(fr->multi, CURLMOPT_MAXCONNECTS, (long)CONNS_KEPT);
-    curl_multi_setopt(fr->multi, CURLMOPT_MAX_HOST_CONNECTIONS, fr->config.host_connections ? (long)fr->config.host_connections : (long)CONNS_PER_HOST);
+    curl_multi_setopt(fr->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                      fr->config.host_connections ? (long)fr->config.host_connections
+                                                  : (long)CONNS_PER_HOST);
 }
 
 err fetcher_start(struct fetcher **out, struct loop *l, const struct fetch_config *config,

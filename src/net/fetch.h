@@ -54,9 +54,11 @@ struct fetch_request {
         keep_ms; /* a 2xx or 4xx answer serves the same URL for so long; 0: it is not kept */
     int64_t interval_ms;           /* 0: as fetch_config says */
     const struct fetch_sink *sink; /* NULL: the body is kept; borrowed until the end */
-    struct span cookies; /* "Cookie: a=1", sent to `origin` alone, never to where it redirects; copied, wiped */
+    struct span
+        cookies; /* "Cookie: a=1", sent to `origin` alone, never to where it redirects; copied, wiped */
     const char *headers[FETCH_HEADERS]; /* "Range: bytes=5-", NULL-terminated; copied */
-    struct span post;              /* its bytes are posted; p NULL: it is a GET. A redirect is then the answer;
+    struct span
+        post; /* its bytes are posted; p NULL: it is a GET. A redirect is then the answer;
                                       copied */
 };
 /* Whether it is the URL of an HTTP server: scheme, host, no user. out_sealed: by TLS; may be NULL. */

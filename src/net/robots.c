@@ -24,8 +24,8 @@ static void add_spelled(struct buf *out, struct span s, bool is_path)
 {
     for (size_t i = 0; i < s.n; i++) {
         int c = (unsigned char)s.p[i];
-        bool escaped = c == '%' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 &&
-                       hex_digit(s.p[i + 2]) >= 0;
+        bool escaped =
+            c == '%' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 && hex_digit(s.p[i + 2]) >= 0;
         if (escaped) {
             c = hex_digit(s.p[i + 1]) << 4 | hex_digit(s.p[i + 2]);
             i += 2;

@@ -3,8 +3,8 @@
 
 #include "base/when.h"
 
-mono clock_mono(void); /* CLOCK_BOOTTIME: runs through suspend */
-wall clock_wall(void); /* CLOCK_REALTIME */
+mono clock_mono(void);       /* CLOCK_BOOTTIME: runs through suspend */
+wall clock_wall(void);       /* CLOCK_REALTIME */
 int64_t clock_mono_us(void); /* for measuring */
 
 /* A descriptor that becomes readable when somebody sets the clock on the wall, or the machine wakes up:

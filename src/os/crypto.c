@@ -75,13 +75,15 @@ bool digest_is_text(struct span text)
     return true;
 }
 
-void digest_hmac(struct span key, const struct span *parts, size_t count, unsigned char out[DIGEST_BYTES])
+void digest_hmac(struct span key, const struct span *parts, size_t count,
+                 unsigned char out[DIGEST_BYTES])
 {
     crypto_auth_hmacsha256_state state;
     (void)crypto_auth_hmacsha256_init(&state, (const unsigned char *)key.p, key.n);
     for (size_t i = 0; i < count; i++)
         if (parts[i].n)
-            (void)crypto_auth_hmacsha256_update(&state, (const unsigned char *)parts[i].p, parts[i].n);
+            (void)crypto_auth_hmacsha256_update(&state, (const unsigned char *)parts[i].p,
+                                                parts[i].n);
     (void)crypto_auth_hmacsha256_final(&state, out);
     sodium_memzero(&state, sizeof state);
 }
@@ -158,13 +160,16 @@ static err read_key(int fd, const char *path, unsigned char key[KEY_BYTES], stru
     if (fstat(fd, &st) || !S_ISREG(st.st_mode))
         return fail(f, E_CONFIG, "%.180s is not a file", path);
     if ((st.st_mode & 077) != 0 || (st.st_uid != geteuid() && st.st_uid != 0))
-        return fail(f, E_DENIED, "%.140s can be read by others: chown and chmod 600 it, and seal the "
-                    "sessions anew when others had access", path);
+        return fail(f, E_DENIED,
+                    "%.140s can be read by others: chown and chmod 600 it, and seal the "
+                    "sessions anew when others had access",
+                    path);
     ssize_t n = read(fd, text, sizeof text);
     struct span read_text = span_trim((struct span){text, n > 0 ? (size_t)n : 0});
-    bool hex = read_text.n == (size_t)2 * KEY_BYTES &&
-               sodium_hex2bin(key, KEY_BYTES, read_text.p, read_text.n, NULL, &got, NULL) == 0 &&
-               got == KEY_BYTES;
+    bool hex =
+        read_text.n == (size_t)2 * KEY_BYTES &&
+        sodium_hex2bin(key, KEY_BYTES, read_text.p, read_text.n, NULL, &got, NULL) == 0 &&
+        got == KEY_BYTES;
     if (!hex && n == KEY_BYTES)
         memcpy(key, text, KEY_BYTES);
     sodium_memzero(text, sizeof text);
@@ -248,8 +253,8 @@ void secret_key_close(struct secret_key **k)
 
 /* ---- sealing ---- */
 
-err secret_seal(const struct secret_key *k, struct span name, struct span plain, struct buf *out,
-                struct fault *f)
+err secret_seal(const struct secret_key *k, struct span name, struct span plain,
+                struct buf *out, struct fault *f)
 {
     if (plain.n > PLAIN_MAX)
         return fail(f, E_TOO_BIG, "more than %d bytes cannot be sealed", PLAIN_MAX);
@@ -299,8 +304,8 @@ err secret_unseal(const struct secret_key *k, struct span name, struct span seal
 char *secret_print(const struct secret_key *k, struct span plain, char out[SECRET_PRINT])
 {
     unsigned char sum[16];
-    crypto_generichash(sum, sizeof sum, (const unsigned char *)(plain.p ? plain.p : ""), plain.n,
-                       k->print, sizeof k->print);
+    crypto_generichash(sum, sizeof sum, (const unsigned char *)(plain.p ? plain.p : ""),
+                       plain.n, k->print, sizeof k->print);
     sodium_bin2hex(out, SECRET_PRINT, sum, sizeof sum);
     return out;
 }

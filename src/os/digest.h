@@ -11,7 +11,8 @@ void digest_sha256(struct span bytes, unsigned char out[DIGEST_BYTES]);
 char *digest_text(struct span bytes, char out[DIGEST_TEXT]);
 
 /* HMAC-SHA256 over the parts, one behind the other. */
-void digest_hmac(struct span key, const struct span *parts, size_t count, unsigned char out[DIGEST_BYTES]);
+void digest_hmac(struct span key, const struct span *parts, size_t count,
+                 unsigned char out[DIGEST_BYTES]);
 /* In a time that does not say where they differ. */
 bool digest_same(struct span a, struct span b);
 

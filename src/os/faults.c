@@ -44,7 +44,8 @@ void fault_reached(const char *name)
     if (!page || __atomic_load_n(page, __ATOMIC_ACQUIRE) != armed || !order_names(name))
         return;
     /* Several processes may reach it at once: one has the order, the others go on. */
-    if (!__atomic_compare_exchange_n(page, &armed, 'T', false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (!__atomic_compare_exchange_n(page, &armed, 'T', false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE))
         return;
     if (page[AT_SKIP] > '0') {
         page[AT_SKIP]--;

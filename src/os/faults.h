@@ -16,7 +16,7 @@
 #include <stdbool.h>
 
 #ifdef FULMAR_FAULT_POINTS
-#define fault_point(name) fault_reached(name)
+#define fault_point(name)               fault_reached(name)
 #define fault_point_if(condition, name) ((condition) ? fault_reached(name) : (void)0)
 /* First thing in main(). */
 void fault_map(void);
@@ -24,8 +24,8 @@ void fault_reached(const char *name);
 /* A child's environment with FULMAR_FAULTS passed on; safe between fork and exec. */
 const char *const *fault_environment(const char *const *env);
 #else
-#define fault_point(name) ((void)0)
+#define fault_point(name)               ((void)0)
 #define fault_point_if(condition, name) ((void)0)
-#define fault_map() ((void)0)
-#define fault_environment(env) (env)
+#define fault_map()                     ((void)0)
+#define fault_environment(env)          (env)
 #endif

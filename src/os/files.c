@@ -12,7 +12,13 @@
 
 #include "base/need.h"
 
-enum { FDS_MAX = 4, INPUT_STEP = 4096, READ_STEP = 64 * 1024, TREE_DEPTH_MAX = 64, PATH_SIZE = 4096 };
+enum {
+    FDS_MAX = 4,
+    INPUT_STEP = 4096,
+    READ_STEP = 64 * 1024,
+    TREE_DEPTH_MAX = 64,
+    PATH_SIZE = 4096
+};
 
 static const char *way_out(int error)
 {
@@ -124,7 +130,8 @@ err files_read_input(struct buf *out, struct fault *f)
     for (;;) {
         char *room = buf_room(out, INPUT_STEP);
         if (!room)
-            return fail(f, E_TOO_BIG, "standard input is too long: %zu bytes are the most", out->max - INPUT_STEP);
+            return fail(f, E_TOO_BIG, "standard input is too long: %zu bytes are the most",
+                        out->max - INPUT_STEP);
         ssize_t n = read(STDIN_FILENO, room, INPUT_STEP);
         if (n < 0 && errno == EINTR)
             continue;
@@ -296,9 +303,10 @@ enum { DIGEST_DEPTH_MAX = 8, DIGEST_FILES_MAX = 5000 };
 
 static uint64_t digest_of(const char *path, const struct stat *st)
 {
-    const int64_t facts[] = {(int64_t)st->st_mode, (int64_t)st->st_size, (int64_t)st->st_ino,
-                             (int64_t)st->st_mtim.tv_sec, (int64_t)st->st_mtim.tv_nsec,
-                             (int64_t)st->st_ctim.tv_sec, (int64_t)st->st_ctim.tv_nsec};
+    const int64_t facts[] = {(int64_t)st->st_mode,         (int64_t)st->st_size,
+                             (int64_t)st->st_ino,          (int64_t)st->st_mtim.tv_sec,
+                             (int64_t)st->st_mtim.tv_nsec, (int64_t)st->st_ctim.tv_sec,
+                             (int64_t)st->st_ctim.tv_nsec};
     uint64_t h = span_hash((struct span){(const char *)facts, sizeof facts}, 0);
     return span_hash(span_of(path), h);
 }

@@ -27,7 +27,8 @@ struct sandbox_path {
 /* Landlock: files only below these paths, for this thread and what it starts; best effort by ABI.
  * `scoped`: and no signal and no abstract socket to a process outside (ABI 6). It does not govern
  * chmod() and connect() to a socket's path: sandbox_browser(). E_OS when the kernel has none. */
-MUST_USE err sandbox_files(const struct sandbox_path *paths, size_t count, bool scoped, struct fault *f);
+MUST_USE err sandbox_files(const struct sandbox_path *paths, size_t count, bool scoped,
+                           struct fault *f);
 int sandbox_landlock_abi(void); /* 0: the kernel has none */
 /* Chromium's process tree, beside its own sandbox: no new Unix socket (socketpair() stays), so that
  * no socket's path can be connected to; no io_uring, which would make one; no changed permissions. */
@@ -41,5 +42,6 @@ enum isolation sandbox_probe(void);
  * 127.0.0.1:port inside it. */
 MUST_USE err sandbox_network(uint16_t port, int *out_listener, struct fault *f);
 /* The same listener without a namespace, and (Landlock tier) a rule that allows connecting to it only. */
-MUST_USE err sandbox_connect_only(uint16_t *out_port, int *out_listener, bool landlock, struct fault *f);
+MUST_USE err sandbox_connect_only(uint16_t *out_port, int *out_listener, bool landlock,
+                                  struct fault *f);
 MUST_USE err sandbox_no_new_privs(struct fault *f);

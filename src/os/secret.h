@@ -26,16 +26,17 @@ enum { SECRET_PRINT = 33 }; /* of a fingerprint: 32 digits and the end */
 
 /* The key of a state directory. make: there may be none yet. E_NOT_FOUND when there is none; E_DENIED
  * when others may read it; E_CONFIG when it is no key. */
-MUST_USE err secret_key_open(struct secret_key **out, const char *state_dir, bool make, struct fault *f);
+MUST_USE err secret_key_open(struct secret_key **out, const char *state_dir, bool make,
+                             struct fault *f);
 /* "CREDENTIALS_DIRECTORY=…", to hand on to a child that opens the key; NULL: there is none. */
 const char *secret_credentials(void);
 void secret_key_close(struct secret_key **k); /* NULL inside is fine */
 
 /* `name` says whose it is. Sealed text is what secret_unseal() takes: printable. */
-MUST_USE err secret_seal(const struct secret_key *k, struct span name, struct span plain, struct buf *out,
-                         struct fault *f);
+MUST_USE err secret_seal(const struct secret_key *k, struct span name, struct span plain,
+                         struct buf *out, struct fault *f);
 /* E_DENIED: sealed with another key, for another name, or changed since. */
-MUST_USE err secret_unseal(const struct secret_key *k, struct span name, struct span sealed, struct secret *out,
-                           struct fault *f);
+MUST_USE err secret_unseal(const struct secret_key *k, struct span name, struct span sealed,
+                           struct secret *out, struct fault *f);
 /* A keyed digest: says whether two are the same, and nothing else without the key. Returns out. */
 char *secret_print(const struct secret_key *k, struct span plain, char out[SECRET_PRINT]);

@@ -39,7 +39,8 @@ bool sign_secret_valid(struct span secret)
     return valid;
 }
 
-void sign_add(struct buf *out, struct span secret, struct span id, int64_t at_s, struct span body)
+void sign_add(struct buf *out, struct span secret, struct span id, int64_t at_s,
+              struct span body)
 {
     char at[24];
     unsigned char mac[DIGEST_BYTES];
@@ -53,7 +54,8 @@ void sign_add(struct buf *out, struct span secret, struct span id, int64_t at_s,
     secret_wipe_buf(&key);
 }
 
-bool sign_verify(struct span secret, struct span id, int64_t at_s, struct span body, struct span signatures)
+bool sign_verify(struct span secret, struct span id, int64_t at_s, struct span body,
+                 struct span signatures)
 {
     struct span one;
     bool found = false;

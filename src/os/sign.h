@@ -12,7 +12,9 @@ enum { SIGN_SECRET_MAX = 96 }; /* bytes of a secret's text, with the end */
 void sign_secret_make(char out[SIGN_SECRET_MAX]);
 bool sign_secret_valid(struct span secret);
 /* Appends the signature; the secret must be valid. */
-void sign_add(struct buf *out, struct span secret, struct span id, int64_t at_s, struct span body);
+void sign_add(struct buf *out, struct span secret, struct span id, int64_t at_s,
+              struct span body);
 /* Is one of the signatures, separated by spaces, made with this secret? Takes the same time whatever is
  * wrong. */
-bool sign_verify(struct span secret, struct span id, int64_t at_s, struct span body, struct span signatures);
+bool sign_verify(struct span secret, struct span id, int64_t at_s, struct span body,
+                 struct span signatures);

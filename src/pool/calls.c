@@ -113,8 +113,9 @@ static void watch(struct slot *s, const struct frame *f)
     s->watch_failed = E_OK;
     /* Without it the function does not reach new documents. */
     watch_step(s, "Runtime.enable", SPAN("{}"));
-    watch_step(s, "Runtime.addBinding",
-               SPAN("{\"name\":\"" WATCH_HAND "\",\"executionContextName\":\"" WATCH_WORLD "\"}"));
+    watch_step(
+        s, "Runtime.addBinding",
+        SPAN("{\"name\":\"" WATCH_HAND "\",\"executionContextName\":\"" WATCH_WORLD "\"}"));
     json_open(&w);
     json_kv_text(&w, "source", expression);
     json_kv_cstr(&w, "worldName", WATCH_WORLD);
@@ -205,7 +206,8 @@ static err start_media_robots(struct slot *s, const struct frame *f, struct faul
     struct buf url = BUF(4096);
     struct fetch_request q = {.timeout_ms = f->n[1], .keep_ms = ROBOTS_KEEP_MS};
     struct span origin = media_origin(f->t[1]);
-    if (!slot_wants_media(s) || !pack_media_origin(s->site.pack, origin,
+    if (!slot_wants_media(s) ||
+        !pack_media_origin(s->site.pack, origin,
                            pack_target_host(s->site.pack, s->lease.kind, s->lease.target)) ||
         !span_is(span_cut(f->t[1], origin.n, f->t[1].n), "/robots.txt"))
         return fail(why, E_DENIED, "this is no host of media files");

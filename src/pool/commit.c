@@ -9,7 +9,8 @@
 static void on_commit_done(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
-    struct frame f = {.type = FRAME_COMMITTED, .n = {op->result, op->out.commit.added, op->out.commit.have}};
+    struct frame f = {.type = FRAME_COMMITTED,
+                      .n = {op->result, op->out.commit.added, op->out.commit.have}};
     fault_point("node.committed");
     s->committing = false;
     free(s->items);
@@ -54,7 +55,8 @@ static bool read_items(struct slot *s, struct span text, size_t *out_count)
     s->items = heap_get((count + 1) * sizeof *s->items);
     rest = text;
     for (size_t i = 0; i < count && !frame_next_item(&rest, &item); i++)
-        s->items[i] = (struct store_item){(enum item_kind)item.kind, item.id, item.created_ms, item.json};
+        s->items[i] =
+            (struct store_item){(enum item_kind)item.kind, item.id, item.created_ms, item.json};
     *out_count = count;
     return true;
 }

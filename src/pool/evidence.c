@@ -18,7 +18,8 @@
 #include "wire/cdp.h"
 
 enum {
-    ON_THE_WAY_MAX = 64 * 1024 * 1024, /* bytes of evidence that the store has not answered yet */
+    /* bytes of evidence that the store has not answered yet */
+    ON_THE_WAY_MAX = 64 * 1024 * 1024,
     PICTURE_MS = 2000,
     REPLY_MAX = 12 * 1024 * 1024,
     /* Numbers that no worker's call gets to in the jobs of its life. */
@@ -194,13 +195,15 @@ bool slot_pictures_start(struct slot *s)
 {
     if (!s->picturing)
         return start(s, s->ending.failure);
-    s->picture_call = 0; /* the job ended while they were made: nobody waits for them any more */
+    s->picture_call =
+        0; /* the job ended while they were made: nobody waits for them any more */
     return true;
 }
 
 bool slot_picture(struct slot *s, const struct frame *f)
 {
-    if (f->n[0] < 1 || f->n[0] > UINT32_MAX || f->n[1] <= FAILURE_NONE || f->n[1] >= FAILURE_COUNT || s->picturing)
+    if (f->n[0] < 1 || f->n[0] > UINT32_MAX || f->n[1] <= FAILURE_NONE ||
+        f->n[1] >= FAILURE_COUNT || s->picturing)
         return false;
     s->picture_call = (uint32_t)f->n[0];
     if (!start(s, (enum failure_class)f->n[1]))
@@ -225,9 +228,7 @@ static void keep_base64(struct slot *s, enum evidence_kind kind, bool there, str
     struct buf plain = BUF(EVIDENCE_PIECE_MAX);
     bool fine = there && text.n && base64_add_plain(&plain, text);
     slot_login_hide(s, plain.p, plain.n);
-    enum evidence_gap gap = fine                ? GAP_NONE
-                            : plain.failed      ? GAP_TOO_LARGE
-                                                : GAP_PAGE_SILENT;
+    enum evidence_gap gap = fine ? GAP_NONE : plain.failed ? GAP_TOO_LARGE : GAP_PAGE_SILENT;
     post_picture(s, kind, fine ? buf_span(&plain) : SPAN_NONE, gap);
     buf_free(&plain);
 }
@@ -240,7 +241,8 @@ static bool ask_world(struct slot *s, struct span reply)
     if (!cdp_member(reply, "frameTree", &tree) || !cdp_member(tree, "frame", &frame) ||
         !cdp_member_text(frame, "id", &id) || id.n > 64)
         return false;
-    snprintf(params, sizeof params, "{\"frameId\":\"%.*s\",\"worldName\":\"evidence\"}", SP(id));
+    snprintf(params, sizeof params, "{\"frameId\":\"%.*s\",\"worldName\":\"evidence\"}",
+             SP(id));
     return ask(s, CALL_WORLD, "Page.createIsolatedWorld", span_of(params));
 }
 
@@ -270,8 +272,8 @@ static void take_reply(struct slot *s, uint32_t call, bool fine, struct span rep
     switch (call) {
     case CALL_SCREEN:
         if (!s->screen_done)
-            keep_base64(s, EVIDENCE_SCREENSHOT,
-                        fine && cdp_member_text(reply, "data", &text), text);
+            keep_base64(s, EVIDENCE_SCREENSHOT, fine && cdp_member_text(reply, "data", &text),
+                        text);
         return;
     case CALL_FRAME:
         fine = fine && ask_world(s, reply);

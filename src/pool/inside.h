@@ -15,13 +15,14 @@ enum {
     SLOT_OUT_MAX = 72 * 1024 * 1024,
     JOB_ARENA_MAX = 1024 * 1024,
     RESPAWN_MS = 200,
-    WORKER_FILES_MAX = 64, /* it keeps five descriptors open, the packs at its start a few more */
+    /* it keeps five descriptors open, the packs at its start a few more */
+    WORKER_FILES_MAX = 64,
     RETIRE_MS = 2000, /* a worker whose socket was closed leaves by itself, or is killed */
     START_MS = 10000, /* a worker says READY in this time, or is killed */
     EVENT_KEEP_MAX = 64 * 1024,
     STEP_SIZE = 32,
     REST_MS = 1000,
-    ITEMS_MAX = 100000, /* of one batch, as the store allows */
+    ITEMS_MAX = 100000,  /* of one batch, as the store allows */
     LOG_LINES_MAX = 100, /* of one worker in a second */
 };
 
@@ -47,29 +48,32 @@ struct slot {
     struct {
         const struct pack *pack; /* of packs */
         struct span base_url;    /* empty = the pack's own */
-        struct span media_base;  /* where files of media are asked for; empty = where their URLs say */
-        struct span instances;   /* "NAME=URL NAME=URL": where its sources may be read from */
+        struct span
+            media_base; /* where files of media are asked for; empty = where their URLs say */
+        struct span instances; /* "NAME=URL NAME=URL": where its sources may be read from */
     } site;
     struct tab *tab; /* NULL also for a job that needs no page */
     bool tab_open, tab_closed, tab_gone;
-    bool picturing, screen_done, dom_done; /* the page is asked for pictures before it is closed */
+    bool picturing, screen_done,
+        dom_done; /* the page is asked for pictures before it is closed */
     int pictures_left;
     enum failure_class picture_reason;
-    uint32_t picture_call; /* of the worker that waits for them, and goes on then; 0: the job has ended */
+    uint32_t
+        picture_call; /* of the worker that waits for them, and goes on then; 0: the job has ended */
     struct timer *picture;
     struct login *login; /* cookies of its session; NULL: it has none. See login.c */
     bool opening_login;  /* the store opens them */
     struct store_op login_op;
     struct fetch *fetch; /* the one request without a browser */
     int64_t fetch_call;
-    struct media_call *media; /* the one file of media that is asked for */
+    struct media_call *media;      /* the one file of media that is asked for */
     enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
     bool lease_lost, release;
-    bool taken; /* the worker has said something since it was given the job */
+    bool taken;    /* the worker has said something since it was given the job */
     bool watching; /* what the pack's expression says of the page is passed on */
     uint32_t watch_call;
     err watch_failed;
-    bool too_big; /* something for the worker did not fit into a frame */
+    bool too_big;         /* something for the worker did not fit into a frame */
     char step[STEP_SIZE]; /* where the worker says it is */
     mono started;
     struct timer *attempt, *stall, *grace, *beat;
@@ -142,7 +146,8 @@ MUST_USE err slot_login_start(struct slot *s);
 void slot_login_header(const struct slot *s, struct span url, struct buf *out);
 /* Stars in the place of their values: in a text, in copies of those texts of a frame that need it. */
 void slot_login_hide(const struct slot *s, char *text, size_t n);
-void slot_login_blacken(const struct slot *s, struct frame *f, struct buf copy[FRAME_TEXTS_MAX]);
+void slot_login_blacken(const struct slot *s, struct frame *f,
+                        struct buf copy[FRAME_TEXTS_MAX]);
 
 /* ---- evidence.c ---- */
 /* What of the job is kept: as it asks, else as configured. */
@@ -161,6 +166,6 @@ bool slot_pictures_start(struct slot *s);
 bool slot_pictures_reply(struct slot *s, uint32_t call, err e, struct span reply);
 void slot_pictures_give_up(struct slot *s, enum evidence_gap gap);
 /* What the expression that watches the page calls; no script of the page itself has it. */
-#define WATCH_HAND "fulmar_hand"
+#define WATCH_HAND  "fulmar_hand"
 #define WATCH_WORLD "fulmar"
-#define WATCH_STEP UINT32_MAX /* the number of node's own calls for it */
+#define WATCH_STEP  UINT32_MAX /* the number of node's own calls for it */

@@ -9,8 +9,8 @@
 enum { HIDDEN_LEAST = 12, SET_MS = 5000, PARAMS_MAX = 512 * 1024 };
 
 struct login {
-    struct secret text;   /* the list, as it was sealed */
-    struct secret values; /* one after the other */
+    struct secret text;              /* the list, as it was sealed */
+    struct secret values;            /* one after the other */
     struct span hidden[COOKIES_MAX]; /* in values */
     size_t count;
 };
@@ -34,7 +34,8 @@ static void add_values(struct login *l, struct json list)
 static bool read_list(const struct login *l, struct json_parser **out_parser, struct json *out)
 {
     *out_parser = json_parser_new((size_t)COOKIES_TEXT_MAX * 2);
-    return json_parse(*out_parser, secret_span(&l->text), out, NULL) == E_OK && json_is(*out, JSON_ARRAY);
+    return json_parse(*out_parser, secret_span(&l->text), out, NULL) == E_OK &&
+           json_is(*out, JSON_ARRAY);
 }
 
 bool slot_login_open(struct slot *s, struct secret *text)
@@ -66,8 +67,8 @@ void slot_login_close(struct slot *s)
 
 /* A site may give the session other values while the job runs; they stand behind these names, as DevTools
  * tells of headers. */
-static const char *const headers[] = {"\"cookie\":\"", "\"set-cookie\":\"", "\"x-csrf-token\":\"",
-                                      "\"authorization\":\""};
+static const char *const headers[] = {"\"cookie\":\"", "\"set-cookie\":\"",
+                                      "\"x-csrf-token\":\"", "\"authorization\":\""};
 enum { HEADERS = sizeof headers / sizeof headers[0] };
 
 /* Where the value of such a header begins; text.n when there is none. */
@@ -145,7 +146,8 @@ static bool reaches(struct span domain, struct span host)
 {
     if (domain.n && domain.p[0] == '.')
         domain = span_cut(domain, 1, domain.n);
-    if (!domain.n || host.n < domain.n || !span_eq_nocase(span_cut(host, host.n - domain.n, domain.n), domain))
+    if (!domain.n || host.n < domain.n ||
+        !span_eq_nocase(span_cut(host, host.n - domain.n, domain.n), domain))
         return false;
     return host.n == domain.n || host.p[host.n - domain.n - 1] == '.';
 }

@@ -22,8 +22,8 @@ struct media_call {
     struct slot *slot;
     int64_t call;
     const struct media_rule *rule;
-    struct buf url;       /* as the record says */
-    struct buf names;     /* hosts, one behind the other: where a redirect may lead */
+    struct buf url;   /* as the record says */
+    struct buf names; /* hosts, one behind the other: where a redirect may lead */
     struct span hosts[MEDIA_PLACES_MAX];
     size_t host_count;
     char part[PART_NAME]; /* of the URL */
@@ -93,7 +93,7 @@ static void failed(struct media_call *m, err e, int status, const char *words)
 {
     struct slot *s = m->slot;
     log_debug("media.failed", F_C("job", s->lease.id), F_S("url", buf_span(&m->url)),
-             F_X("result", e), F_N("status", status), F_C("why", words));
+              F_X("result", e), F_N("status", status), F_C("why", words));
     metric_add(METRIC_DOWNLOADS, metric_label(METRIC_DOWNLOADS, SPAN("failed")), 1);
     answer(s, &(struct frame){.type = FRAME_DOWNLOADED,
                               .n = {m->call, e, status},
@@ -115,7 +115,8 @@ static void succeeded(struct media_call *m, const struct file_view *v, bool know
 
 /* ---- keeping ---- */
 
-static void post(struct media_call *m, enum store_verb verb, void (*on_done)(struct store_op *op))
+static void post(struct media_call *m, enum store_verb verb,
+                 void (*on_done)(struct store_op *op))
 {
     m->busy = true;
     m->op.verb = verb;
@@ -318,7 +319,9 @@ void slot_download(struct slot *s, const struct frame *f)
         words = "one file at a time";
     else if (!slot_wants_media(s))
         words = "the job did not ask for files of media";
-    else if (!r || !media_allows(r, f->t[1], pack_target_host(s->site.pack, s->lease.kind, s->lease.target)))
+    else if (!r ||
+             !media_allows(r, f->t[1],
+                           pack_target_host(s->site.pack, s->lease.kind, s->lease.target)))
         words = "the site pack does not name this as media";
     if (words) {
         answer(s, &(struct frame){.type = FRAME_DOWNLOADED,
@@ -327,7 +330,8 @@ void slot_download(struct slot *s, const struct frame *f)
         return;
     }
     struct media_call *m = heap_new_of(struct media_call);
-    *m = (struct media_call){.slot = s, .call = f->n[0], .rule = r, .url = BUF(URL_MAX), .names = BUF(URL_MAX)};
+    *m = (struct media_call){
+        .slot = s, .call = f->n[0], .rule = r, .url = BUF(URL_MAX), .names = BUF(URL_MAX)};
     name_hosts(m);
     buf_add(&m->url, f->t[1]);
     name_part(m);

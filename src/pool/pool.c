@@ -146,7 +146,8 @@ static void on_grace(void *ctx)
     struct slot *s = slot_of(ctx);
     if (s->state != SLOT_STOPPING && s->state != SLOT_RUNNING)
         return;
-    log_warn("worker.killed", F_N("slot", s->number), F_N("pid", s->pid), F_C("job", s->lease.id));
+    log_warn("worker.killed", F_N("slot", s->number), F_N("pid", s->pid),
+             F_C("job", s->lease.id));
     kill_worker(s);
 }
 
@@ -245,9 +246,10 @@ static bool versions_agree(struct slot *s, struct span versions)
 {
     if (span_eq(versions, buf_span(&s->packs->versions)))
         return true;
-    metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, SPAN("version")), 1);
-    log_error("worker.other_packs", F_N("slot", s->number), F_N("pid", s->pid), F_S("it_has", versions),
-              F_S("node_has", buf_span(&s->packs->versions)));
+    metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, SPAN("version")),
+               1);
+    log_error("worker.other_packs", F_N("slot", s->number), F_N("pid", s->pid),
+              F_S("it_has", versions), F_S("node_has", buf_span(&s->packs->versions)));
     kill_worker(s);
     return false;
 }
@@ -313,7 +315,8 @@ static void on_worker_bytes(void *ctx, struct span bytes)
     }
     buf_drop(&s->in, used);
     if (e != E_BUSY) {
-        log_error("worker.protocol", F_N("slot", s->number), F_N("pid", s->pid), F_X("result", e));
+        log_error("worker.protocol", F_N("slot", s->number), F_N("pid", s->pid),
+                  F_X("result", e));
         kill_worker(s);
         buf_clear(&s->in);
     }
@@ -337,8 +340,8 @@ static void send_job(struct slot *s)
     const struct pool_config *c = &s->pool->config;
     const struct lease *l = &s->lease;
     struct frame f = {.type = FRAME_JOB,
-                      .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms, c->fetch_ms,
-                            slot_keep(s), l->filtered},
+                      .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms,
+                            c->fetch_ms, slot_keep(s), l->filtered},
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
                             s->site.base_url, s->site.instances, l->known}};
     slot_tell(s, &f);
@@ -356,7 +359,9 @@ static void on_started_done(struct store_op *op)
 static int64_t attempt_ms(const struct slot *s)
 {
     int64_t most = s->lease.attempt_ms ? s->lease.attempt_ms : s->pool->config.attempt_ms;
-    int64_t left = s->lease.deadline_ms ? s->lease.deadline_ms - store_thread_now(s->pool->store).ms : most;
+    int64_t left = s->lease.deadline_ms
+                       ? s->lease.deadline_ms - store_thread_now(s->pool->store).ms
+                       : most;
     return left < most ? left > 0 ? left : 0 : most;
 }
 
@@ -444,7 +449,8 @@ static void on_tab_reply(void *ctx, uint32_t call, err e, struct span result)
     struct slot *s = slot_of(ctx);
     if (call == LOGIN_CALL && s->state == SLOT_OPENING) {
         if (e)
-            job_over(s, FAILURE_BROWSER, SPAN("the browser did not take the session's cookies"));
+            job_over(s, FAILURE_BROWSER,
+                     SPAN("the browser did not take the session's cookies"));
         else
             opened(s);
         advance(s);
@@ -480,13 +486,15 @@ static bool event_wanted(const struct slot *s, struct span method, struct span p
 {
     struct span name;
     if (span_is(method, "Runtime.bindingCalled"))
-        return s->watching && cdp_member_text(params, "name", &name) && span_is(name, WATCH_HAND);
-    if (span_is(method, "Network.requestWillBeSent") || span_is(method, "Network.responseReceived"))
+        return s->watching && cdp_member_text(params, "name", &name) &&
+               span_is(name, WATCH_HAND);
+    if (span_is(method, "Network.requestWillBeSent") ||
+        span_is(method, "Network.responseReceived"))
         return contains(params, SPAN("\"type\":\"XHR\"")) ||
                contains(params, SPAN("\"type\":\"Fetch\"")) ||
                contains(params, SPAN("\"type\":\"Document\""));
-    return span_is(method, "Network.loadingFinished") || span_is(method, "Network.loadingFailed") ||
-           span_is(method, "Fetch.requestPaused");
+    return span_is(method, "Network.loadingFinished") ||
+           span_is(method, "Network.loadingFailed") || span_is(method, "Fetch.requestPaused");
 }
 
 static void on_tab_event(void *ctx, struct span method, struct span params)
@@ -566,8 +574,10 @@ static void on_login_opened(struct store_op *op)
         s->lease_lost = true;
         job_over(s, FAILURE_CANCELLED, SPAN("cancelled"));
     } else if (op->result == E_DENIED || op->result == E_NOT_FOUND || op->result == E_CONFIG) {
-        log_error("session.closed", F_C("session", s->lease.session), F_C("why", op->fault.words));
-        job_over(s, FAILURE_SESSION_INVALID, SPAN("its cookies cannot be opened: send them again"));
+        log_error("session.closed", F_C("session", s->lease.session),
+                  F_C("why", op->fault.words));
+        job_over(s, FAILURE_SESSION_INVALID,
+                 SPAN("its cookies cannot be opened: send them again"));
     } else if (op->result || !slot_login_open(s, &text)) {
         s->release = true;
         job_over(s, FAILURE_INTERNAL, SPAN("the session's cookies cannot be read"));
@@ -592,8 +602,10 @@ static void open_tab(struct slot *s)
 {
     size_t at = packs_find(s->packs, s->lease.site);
     if (at == PACKS_MAX) {
-        job_over(s, FAILURE_BAD_INPUT,
-                 SPAN("the site pack was removed after the job was accepted; put it back and submit again"));
+        job_over(
+            s, FAILURE_BAD_INPUT,
+            SPAN(
+                "the site pack was removed after the job was accepted; put it back and submit again"));
         return;
     }
     s->site.pack = s->packs->pack[at];
@@ -611,7 +623,8 @@ static void on_reserved(struct store_op *op)
     struct slot *s = slot_of(op->ctx);
     if (op->result) {
         if (op->result != E_END) {
-            log_warn("job.reserve_failed", F_X("result", op->result), F_C("why", op->fault.words));
+            log_warn("job.reserve_failed", F_X("result", op->result),
+                     F_C("why", op->fault.words));
             timer_start(s->pool->rest, REST_MS);
         }
         if (s->asked == NEEDS_PAGE)
@@ -638,13 +651,12 @@ static void reserve(struct slot *s, enum store_needs needs)
 {
     move(s, SLOT_ON_ASK);
     s->asked = needs;
-    s->reserve_op = (struct store_op){.verb = STORE_RESERVE,
-                                      .arena = s->arena,
-                                      .on_done = on_reserved,
-                                      .ctx = s,
-                                      .in.reserve = {.worker = SPAN("node"),
-                                                     .random = random_u64() >> 1,
-                                                     .needs = needs}};
+    s->reserve_op = (struct store_op){
+        .verb = STORE_RESERVE,
+        .arena = s->arena,
+        .on_done = on_reserved,
+        .ctx = s,
+        .in.reserve = {.worker = SPAN("node"), .random = random_u64() >> 1, .needs = needs}};
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 
@@ -804,14 +816,16 @@ static void worker_gone(struct slot *s)
 {
     if (slot_has_job(s)) {
         const char *reason = s->killed ? "killed" : "crash";
-        metric_add(METRIC_WORKER_RESTARTS, metric_label(METRIC_WORKER_RESTARTS, span_of(reason)), 1);
+        metric_add(METRIC_WORKER_RESTARTS,
+                   metric_label(METRIC_WORKER_RESTARTS, span_of(reason)), 1);
         if (!s->taken && !s->stop_class)
             s->release = true; /* it never saw the job: no fault of the job's */
         if (s->pool->draining)
             s->release = true;
         if (!s->stop_class && !s->release)
             s->ending.budget = BUDGET_CRASH;
-        job_over(s, s->tab_gone ? FAILURE_BROWSER : FAILURE_CRASH, at_step(s, "the worker process died"));
+        job_over(s, s->tab_gone ? FAILURE_BROWSER : FAILURE_CRASH,
+                 at_step(s, "the worker process died"));
         return;
     }
     if (s->state == SLOT_STARTING || s->state == SLOT_IDLE) {
@@ -828,15 +842,15 @@ static void advance(struct slot *s)
     struct pool *p = s->pool;
     if (s->worker_gone)
         worker_gone(s);
-    if (s->state == SLOT_ENDING && !s->picturing && !s->committing && !s->finishing && !s->finished &&
-        !timer_on(s->grace)) {
+    if (s->state == SLOT_ENDING && !s->picturing && !s->committing && !s->finishing &&
+        !s->finished && !timer_on(s->grace)) {
         if (s->lease_lost)
             s->finished = true;
         else
             post_finish(s);
     }
-    if (s->state == SLOT_ENDING && s->finished && s->tab_closed && !s->beating && !s->starting_op &&
-        !s->committing && !s->media && !s->opening_login)
+    if (s->state == SLOT_ENDING && s->finished && s->tab_closed && !s->beating &&
+        !s->starting_op && !s->committing && !s->media && !s->opening_login)
         clean(s);
     if (s->state == SLOT_IDLE && s->worker_gone)
         worker_gone(s);
@@ -844,7 +858,10 @@ static void advance(struct slot *s)
         (p->draining || has_old_packs(s) || s->jobs_served >= p->config.worker_jobs_max))
         retire(s);
     if (s->state == SLOT_EMPTY && !p->draining && !s->retired && !timer_on(s->respawn))
-        timer_start(s->respawn, p->spawn_failures ? RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures) : 0);
+        timer_start(s->respawn,
+                    p->spawn_failures
+                        ? RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures)
+                        : 0);
     if (s->state == SLOT_IDLE)
         pool_kick(p, p->startable, p->light);
     check_drained(p);
@@ -888,17 +905,18 @@ static void spawn_worker(struct slot *s)
     int size = 1024 * 1024;
     (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    struct spawn sp = {.args = {"fulmar: worker", "@worker", p->body_max},
-                       .env = {"LANG=C.UTF-8"},
-                       .fds = {{pair[1], WORKER_SOCKET_FD}, {p->packs->image_fd, WORKER_PACKS_FD}},
-                       .fd_count = 2,
-                       .death_signal = SIGKILL,
-                       .deaf = true, /* node drains it first */
-                       .files_max = WORKER_FILES_MAX,
-                       /* All its jobs spinning to their last moment: only one that no timer ends
+    struct spawn sp = {
+        .args = {"fulmar: worker", "@worker", p->body_max},
+        .env = {"LANG=C.UTF-8"},
+        .fds = {{pair[1], WORKER_SOCKET_FD}, {p->packs->image_fd, WORKER_PACKS_FD}},
+        .fd_count = 2,
+        .death_signal = SIGKILL,
+        .deaf = true, /* node drains it first */
+        .files_max = WORKER_FILES_MAX,
+        /* All its jobs spinning to their last moment: only one that no timer ends
                         * gets there. */
-                       .cpu_max_s = p->config.worker_jobs_max * (p->config.attempt_ms / 1000 + 1),
-                       .data_max = WORKER_DATA_LIMITED ? p->config.worker_memory_max : 0};
+        .cpu_max_s = p->config.worker_jobs_max * (p->config.attempt_ms / 1000 + 1),
+        .data_max = WORKER_DATA_LIMITED ? p->config.worker_memory_max : 0};
     char names[PACKS_MAX][64 + 1];
     for (size_t i = 0; i < p->packs->count; i++)
         sp.args[3 + i] = span_copy(pack_name(p->packs->pack[i]), names[i], sizeof names[i]);
@@ -954,7 +972,8 @@ static void on_rested(void *ctx)
 
 static void slot_init(struct pool *p, struct slot *s, int number)
 {
-    *s = (struct slot){.magic = SLOT_MAGIC, .number = number, .pool = p, .in = BUF(SLOT_IN_MAX)};
+    *s =
+        (struct slot){.magic = SLOT_MAGIC, .number = number, .pool = p, .in = BUF(SLOT_IN_MAX)};
     s->arena = arena_new(JOB_ARENA_MAX);
     s->beat_arena = arena_new(JOB_ARENA_MAX);
     s->commit_arena = arena_new(JOB_ARENA_MAX);
@@ -998,7 +1017,8 @@ void pool_use(struct pool *p, struct packs *packs)
         advance(&p->slots[i]);
 }
 
-void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct packs *packs), void *ctx)
+void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct packs *packs),
+                     void *ctx)
 {
     each(ctx, p->packs);
     for (int i = 0; i < p->config.workers; i++)

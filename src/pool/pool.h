@@ -30,14 +30,15 @@ struct pool_config {
     int64_t worker_jobs_max, worker_memory_max;
     int64_t attempt_ms, stall_ms, navigate_ms, batch_ms, grace_ms, lease_ms, body_max;
     enum evidence_keep evidence; /* of jobs that do not say */
-    int64_t fetch_ms;        /* an answer without a browser is whole by then */
-    struct fetcher *fetcher; /* borrowed; outlives the pool */
-    struct packs *packs;     /* the pool holds them as long as it works with them */
+    int64_t fetch_ms;            /* an answer without a browser is whole by then */
+    struct fetcher *fetcher;     /* borrowed; outlives the pool */
+    struct packs *packs;         /* the pool holds them as long as it works with them */
     struct pool_media media;
 };
 
-MUST_USE err pool_start(struct pool **out, struct loop *l, struct store_thread *store, struct browsers *browsers,
-                        const struct pool_config *config, struct fault *f);
+MUST_USE err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
+                        struct browsers *browsers, const struct pool_config *config,
+                        struct fault *f);
 /* There may be work, room, or both: after each store group, tab closed, browser ready. */
 /* light: jobs of these that need no page. */
 void pool_kick(struct pool *p, int64_t startable, int64_t light);
@@ -45,7 +46,8 @@ void pool_kick(struct pool *p, int64_t startable, int64_t light);
  * with the packs that it was started with; no worker takes another job with the old ones. */
 void pool_use(struct pool *p, struct packs *packs);
 /* Calls each() for every set that a job may still be working with, the current one first. */
-void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct packs *packs), void *ctx);
+void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct packs *packs),
+                     void *ctx);
 /* Stops a running job now (the store already has the wish). force: its lease is void, its worker is killed. */
 void pool_cancel(struct pool *p, struct span job_id, bool force);
 /* No new jobs; running ones get grace_ms, then are given back; on_drained once all slots are empty. */

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 
 enum slot_state {
-    SLOT_EMPTY,     /* no worker */
-    SLOT_STARTING,  /* worker process started, READY not yet here */
+    SLOT_EMPTY,    /* no worker */
+    SLOT_STARTING, /* worker process started, READY not yet here */
     SLOT_IDLE,
     SLOT_RESERVING, /* the store is asked for a job */
     SLOT_OPENING,   /* has a job, waits for its tab */
@@ -22,9 +22,9 @@ enum slot_event {
     SLOT_ON_NO_JOB,
     SLOT_ON_JOB,
     SLOT_ON_TAB,
-    SLOT_ON_STOP,     /* somebody or a clock wants this job to end */
-    SLOT_ON_OVER,     /* DONE or FAIL, tab never came, worker died with a job, lease lost */
-    SLOT_ON_CLEAN,    /* tab closed, ending stored */
+    SLOT_ON_STOP,  /* somebody or a clock wants this job to end */
+    SLOT_ON_OVER,  /* DONE or FAIL, tab never came, worker died with a job, lease lost */
+    SLOT_ON_CLEAN, /* tab closed, ending stored */
     SLOT_ON_WORKER_GONE,
     SLOT_EVENTS
 };

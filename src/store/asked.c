@@ -153,8 +153,9 @@ err asked_session(const struct session_add *a, struct fault *f)
                     "a name has 1 to 32 letters, digits, '-', '_' or '.', and does not "
                     "begin with ses_");
     if (!session_pool_valid(a->pool) || id_valid(a->pool, "ses"))
-        return fail(f, E_BAD_INPUT,
-                    "a pool has 1 to 32 letters, digits, '-' or '_', and is not the id of a session");
+        return fail(
+            f, E_BAD_INPUT,
+            "a pool has 1 to 32 letters, digits, '-' or '_', and is not the id of a session");
     if (a->emit_ms < 0 || a->emit_ms > EMIT_MAX_MS || a->burst < 1 ||
         a->burst > SESSION_BURST_MAX)
         return fail(f, E_BAD_INPUT,

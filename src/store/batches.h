@@ -28,8 +28,8 @@ struct batch_args {
     bool open; /* jobs may be added later; else it is sealed at once and must have some */
     bool
         partial; /* what cannot be accepted is left out and named; else nothing is stored then */
-    int64_t stop_after;             /* so many failures cancel what has not ended; 0: never */
-    int64_t parallel;               /* so many run at once; 0: any number. Not of those that come back
+    int64_t stop_after; /* so many failures cancel what has not ended; 0: never */
+    int64_t parallel;   /* so many run at once; 0: any number. Not of those that come back
                                        after their end */
     const struct accept_args *jobs; /* with ids, without idempotency keys */
     size_t count;                   /* at most BATCH_ADD_MOST */

@@ -7,8 +7,8 @@
 enum {
     COUNTED_MISSING = -1, /* in place of a path */
     COUNTED_MEMBER = -2,
-    COUNTED_ROWS_MAX =
-        4096, /* of one site, hour and version: above it nothing new is counted */
+    /* of one site, hour and version: above it nothing new is counted */
+    COUNTED_ROWS_MAX = 4096,
     COUNTED_MEMBERS_MAX = 256, /* the same for members, whose names the site chooses */
     COUNTED_FIELDS_MAX = 2048, /* looked at of one site, by name */
     COUNTED_SITES_MAX = 64,

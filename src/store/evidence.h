@@ -11,7 +11,7 @@
 #include "store/store.h"
 
 enum {
-    EVIDENCE_PICTURES_MAX = 3,            /* screenshots of one job, and doms */
+    EVIDENCE_PICTURES_MAX = 3, /* screenshots of one job, and doms */
     EVIDENCE_LIST_MAX = 500,
     EVIDENCE_TEXT_MAX = 16 * 1024, /* of a URL, of headers */
 };

@@ -23,7 +23,8 @@ struct lane_note { /* who stopped it and why; empty `by`: nobody */
 struct lane_view {
     struct span name, tenant, site, pool, operation;
     enum lane_class class;
-    struct lane_settings settings, own; /* in force; own: LANE_AS_CONFIGURED where it has none */
+    struct lane_settings settings,
+        own; /* in force; own: LANE_AS_CONFIGURED where it has none */
     int64_t blocked, scheduled, ready, active; /* jobs */
     int64_t oldest_ready_ms;                   /* since when; 0: none is ready */
     bool paused, closed;
@@ -35,18 +36,19 @@ struct lane_view {
     int64_t breaker_forced_until_ms; /* set by hand until then; 0 not */
 };
 struct lanes_query {
-    struct span after; /* name of the last seen lane */
+    struct span after;        /* name of the last seen lane */
     struct span tenant, site; /* empty: all */
     bool troubled;            /* only those that something holds up */
-    bool breakers;            /* only those with a breaker that is not closed, counts errors, or was set by hand */
-    size_t limit;             /* 1-500 */
+    bool
+        breakers; /* only those with a breaker that is not closed, counts errors, or was set by hand */
+    size_t limit; /* 1-500 */
 };
 /* By name. At most LANES_LOOKED of them are looked at in a call, so there may be fewer than `limit` although
  * there are more; *out_next is what `after` has to be to go on, empty when these were the last. */
 enum { LANES_LOOKED = 4096 };
-MUST_USE err store_lanes(struct store *s, const struct lanes_query *q, wall now, struct arena *a,
-                         struct lane_view **out_lanes, size_t *out_count, struct span *out_next,
-                         struct fault *f);
+MUST_USE err store_lanes(struct store *s, const struct lanes_query *q, wall now,
+                         struct arena *a, struct lane_view **out_lanes, size_t *out_count,
+                         struct span *out_next, struct fault *f);
 /* E_NOT_FOUND. */
 MUST_USE err store_lane(struct store *s, struct span name, wall now, struct arena *a,
                         struct lane_view *out, struct fault *f);
@@ -55,16 +57,17 @@ MUST_USE err store_lane(struct store *s, struct span name, wall now, struct aren
 enum limit_scope { LIMIT_ALL, LIMIT_TENANT, LIMIT_SITE, LIMIT_SCOPES };
 struct limit_view {
     enum limit_scope scope;
-    struct span name; /* of tenant or site; empty for LIMIT_ALL */
-    int64_t max_active; /* 0: any number */
-    int64_t weight;     /* of a tenant; 0 else */
+    struct span name;       /* of tenant or site; empty for LIMIT_ALL */
+    int64_t max_active;     /* 0: any number */
+    int64_t weight;         /* of a tenant; 0 else */
     int64_t emit_ms, burst; /* of a site */
     int64_t active;
 };
 
 /* All that bounds a lane, whether there is one or not. */
 struct lane_bounds {
-    struct lane_view lane; /* name empty: there is none yet; settings are those that it would have */
+    struct lane_view
+        lane; /* name empty: there is none yet; settings are those that it would have */
     bool exists;
     struct limit_view all, tenant, site;
 };
@@ -73,15 +76,15 @@ MUST_USE err store_lane_bounds(struct store *s, struct span name, wall now, stru
                                struct lane_bounds *out, struct fault *f);
 
 enum lane_act {
-    LANE_ACT_SET,            /* settings; members LANE_UNCHANGED stay, LANE_AS_CONFIGURED give up their own */
-    LANE_ACT_PAUSE,          /* with by and why */
+    LANE_ACT_SET, /* settings; members LANE_UNCHANGED stay, LANE_AS_CONFIGURED give up their own */
+    LANE_ACT_PAUSE, /* with by and why */
     LANE_ACT_RESUME,
-    LANE_ACT_CLOSE,          /* takes no more jobs; with by and why */
+    LANE_ACT_CLOSE, /* takes no more jobs; with by and why */
     LANE_ACT_OPEN,
-    LANE_ACT_BREAKER_OPEN,   /* until_ms: for how long it is held so, at most a day */
+    LANE_ACT_BREAKER_OPEN, /* until_ms: for how long it is held so, at most a day */
     LANE_ACT_BREAKER_CLOSE,
-    LANE_ACT_BREAKER_RESET,  /* closed, errors and openings forgotten, by itself again */
-    LANE_ACT_UNBLOCK,        /* forgets that the site asked to wait */
+    LANE_ACT_BREAKER_RESET, /* closed, errors and openings forgotten, by itself again */
+    LANE_ACT_UNBLOCK,       /* forgets that the site asked to wait */
     LANE_ACTS
 };
 enum { LANE_UNCHANGED = -2 };
@@ -93,17 +96,19 @@ struct lane_change {
     struct span by, why;
 };
 /* E_BAD_INPUT. What is as wanted already is E_OK and changes nothing. */
-MUST_USE err store_lane_change(struct store *s, const struct lane_change *c, wall now, struct fault *f);
+MUST_USE err store_lane_change(struct store *s, const struct lane_change *c, wall now,
+                               struct fault *f);
 /* Cancels jobs of the lane that wait, at most 200 in a call. */
 struct lane_purge {
     struct span name;
     struct span by, why; /* at most LANE_NOTE bytes; may be empty */
 };
-MUST_USE err store_lane_purge(struct store *s, const struct lane_purge *p, wall now, int64_t *out_cancelled,
-                              bool *out_more, struct fault *f);
+MUST_USE err store_lane_purge(struct store *s, const struct lane_purge *p, wall now,
+                              int64_t *out_cancelled, bool *out_more, struct fault *f);
 
 /* All that is set, and what is in use without being set. At most 1000. */
-MUST_USE err store_limits(struct store *s, struct arena *a, struct limit_view **out_limits, size_t *out_count,
-                          struct fault *f);
+MUST_USE err store_limits(struct store *s, struct arena *a, struct limit_view **out_limits,
+                          size_t *out_count, struct fault *f);
 /* Members LANE_UNCHANGED stay. E_BAD_INPUT. */
-MUST_USE err store_limit_set(struct store *s, const struct limit_view *limit, wall now, struct fault *f);
+MUST_USE err store_limit_set(struct store *s, const struct limit_view *limit, wall now,
+                             struct fault *f);

@@ -343,7 +343,8 @@ struct store_ops {
     bool (*reader_end)(struct store *reader, struct unsure **out_unsure);
     void (*reader_finish)(struct store *of, struct unsure *unsure, wall now);
     void (*reader_stop)(struct store *reader);
-    bool (*check_due)(const struct store *s); /* NULL: it looks at everything when it is opened */
+    bool (*check_due)(
+        const struct store *s); /* NULL: it looks at everything when it is opened */
     err (*reader_check)(struct store *reader, int64_t *place, struct fault *f);
 #define OPERATION(result, name, parameters, arguments) result(*name) parameters;
     STORE_OPERATIONS(OPERATION)

@@ -14,7 +14,8 @@
 /* Whether stores of this kind have readers; otherwise their own thread reads. */
 bool store_has_readers(const struct store *s);
 /* most_ms: from store_reader_begin() on. The store must outlive it. */
-MUST_USE err store_reader_open(struct store **out, struct store *of, int64_t most_ms, struct fault *f);
+MUST_USE err store_reader_open(struct store **out, struct store *of, int64_t most_ms,
+                               struct fault *f);
 void store_reader_close(struct store **reader);
 /* Waits while the store shortens its log. E_STORE while the store itself cannot be read. */
 MUST_USE err store_reader_begin(struct store *reader, struct fault *f);

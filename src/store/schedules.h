@@ -26,7 +26,7 @@ enum {
     SCHEDULE_JOB_MAX = 32768, /* what is asked of each run, as it was given */
 };
 
-struct schedule_terms { /* as asked for */
+struct schedule_terms {     /* as asked for */
     struct span cron, zone; /* of SCHEDULE_CRON, else empty */
     struct schedule rule;   /* rule.cron is read from `cron`; rule.start 0: not given */
 };
@@ -52,18 +52,19 @@ const char *schedule_why_name(enum schedule_why w); /* NULL for none */
 struct schedule_view {
     char id[ID_TEXT];
     struct span tenant, name;
-    struct schedule_terms terms; /* rule.start is where slots are counted from, rule.interval_ms the present one */
-    int64_t start_given_ms;      /* 0: not given */
-    struct span ticket;          /* store/ticket.h */
-    struct span job;             /* JSON as it was given */
-    int64_t paused_ms;           /* since when; 0: it is not */
+    struct schedule_terms
+        terms; /* rule.start is where slots are counted from, rule.interval_ms the present one */
+    int64_t start_given_ms; /* 0: not given */
+    struct span ticket;     /* store/ticket.h */
+    struct span job;        /* JSON as it was given */
+    int64_t paused_ms;      /* since when; 0: it is not */
     struct span paused_by, paused_why;
-    wall last;                   /* settled up to here */
-    int64_t next_ms;             /* slot that comes next; 0: none */
-    char last_job[ID_TEXT];      /* empty: none yet */
+    wall last;              /* settled up to here */
+    int64_t next_ms;        /* slot that comes next; 0: none */
+    char last_job[ID_TEXT]; /* empty: none yet */
     int64_t fired, skipped, missed;
-    int64_t last_found;          /* posts that were new to the last run that ended well; −1: none yet */
-    int64_t live, pending;       /* runs */
+    int64_t last_found; /* posts that were new to the last run that ended well; −1: none yet */
+    int64_t live, pending;                    /* runs */
     int64_t revision, created_ms, updated_ms; /* revision: of what people change */
 };
 
@@ -82,9 +83,9 @@ struct schedule_put {
 };
 /* E_CONFLICT: the name is taken; E_STALE: another revision; E_NOT_FOUND; E_BUSY: too many. A change of
  * when it runs settles everything up to now; any other leaves the next slot as it is. */
-MUST_USE err store_schedule_put(struct store *s, const struct schedule_put *args, wall now, struct arena *a,
-                                struct schedule_view *out, struct fault *f);
-struct schedule_ask { /* one schedule, and what to do with it */
+MUST_USE err store_schedule_put(struct store *s, const struct schedule_put *args, wall now,
+                                struct arena *a, struct schedule_view *out, struct fault *f);
+struct schedule_ask {       /* one schedule, and what to do with it */
     struct span tenant, id; /* id or name */
     int64_t revision;       /* −1: any */
     bool dry;
@@ -95,14 +96,16 @@ struct schedule_ask { /* one schedule, and what to do with it */
     int64_t next_ms; /* resuming a cron one */
 };
 /* Its runs go with it; a job that it made goes on. E_NOT_FOUND, E_STALE. */
-MUST_USE err store_schedule_delete(struct store *s, const struct schedule_ask *args, struct fault *f);
+MUST_USE err store_schedule_delete(struct store *s, const struct schedule_ask *args,
+                                   struct fault *f);
 /* To the state that it has already: nothing changes. Slots that pass while it is paused are not missed: there
  * are none. A pending run is dropped. */
-MUST_USE err store_schedule_pause(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
-                                  struct schedule_view *out, struct fault *f);
+MUST_USE err store_schedule_pause(struct store *s, const struct schedule_ask *args, wall now,
+                                  struct arena *a, struct schedule_view *out, struct fault *f);
 
 struct schedule_fired {
-    bool stale; /* somebody else settled these slots, or the schedule was changed or deleted: nothing was done */
+    bool
+        stale; /* somebody else settled these slots, or the schedule was changed or deleted: nothing was done */
     int64_t made, known, pending, skipped; /* known: had a job already */
     char last_job[ID_TEXT];
     size_t cancels; /* running jobs that were asked to stop: */
@@ -110,16 +113,19 @@ struct schedule_fired {
 };
 /* One run now, whatever the time is, also of a paused schedule. E_CONFLICT: one is alive, and the
  * policy leaves it out then. */
-MUST_USE err store_schedule_trigger(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
-                                    struct schedule_fired *out, struct fault *f);
+MUST_USE err store_schedule_trigger(struct store *s, const struct schedule_ask *args, wall now,
+                                    struct arena *a, struct schedule_fired *out,
+                                    struct fault *f);
 struct schedule_backfill {
     struct span tenant, id;
-    const wall *slots; /* passed ones; each gets its job unless it had one. The overlap policy is not asked */
-    size_t count;      /* at most SCHEDULE_CATCH_UP_MAX */
+    const wall *
+        slots; /* passed ones; each gets its job unless it had one. The overlap policy is not asked */
+    size_t count; /* at most SCHEDULE_CATCH_UP_MAX */
     bool dry;
 };
-MUST_USE err store_schedule_backfill(struct store *s, const struct schedule_backfill *args, wall now, struct arena *a,
-                                     struct schedule_fired *out, struct fault *f);
+MUST_USE err store_schedule_backfill(struct store *s, const struct schedule_backfill *args,
+                                     wall now, struct arena *a, struct schedule_fired *out,
+                                     struct fault *f);
 
 /* ---- what time brings ---- */
 struct schedules_due {
@@ -129,26 +135,26 @@ struct schedules_due {
 /* Looks after runs whose job has ended: a pending one gets its job, an adaptive interval is set anew.
  * Then: whose next slot is due, by the wall's time and by elapsed time. set_back: also those that are settled
  * beyond now, because a clock was wrong. */
-MUST_USE err store_schedules_due(struct store *s, wall now, wall elapsed, bool set_back, struct arena *a,
-                                 struct schedules_due *out, struct fault *f);
+MUST_USE err store_schedules_due(struct store *s, wall now, wall elapsed, bool set_back,
+                                 struct arena *a, struct schedules_due *out, struct fault *f);
 struct schedule_fire {
     struct span id;   /* sch_… */
     int64_t revision; /* as they were seen */
     wall last;
     const wall *slots; /* to run, oldest first */
     size_t count;
-    int64_t missed;   /* slots that are not run */
+    int64_t missed; /* slots that are not run */
     wall settled;
-    int64_t next_ms;  /* slot after that; 0: none */
+    int64_t next_ms; /* slot after that; 0: none */
 };
 /* When the store takes no jobs now (E_BUSY, E_DISK_FULL) what could not be made stays due. */
-MUST_USE err store_schedule_fire(struct store *s, const struct schedule_fire *args, wall now, struct arena *a,
-                                 struct schedule_fired *out, struct fault *f);
+MUST_USE err store_schedule_fire(struct store *s, const struct schedule_fire *args, wall now,
+                                 struct arena *a, struct schedule_fired *out, struct fault *f);
 
 /* ---- queries ---- */
 /* By id or name. E_NOT_FOUND. */
-MUST_USE err store_schedule(struct store *s, struct span tenant, struct span id, struct arena *a, struct schedule_view *out,
-                            struct fault *f);
+MUST_USE err store_schedule(struct store *s, struct span tenant, struct span id,
+                            struct arena *a, struct schedule_view *out, struct fault *f);
 struct schedules_query {
     struct span tenant, after; /* name of the last one seen; empty: from the first */
     size_t limit;              /* 1-500 */
@@ -157,8 +163,8 @@ struct schedules_list {
     struct schedule_view *rows;
     size_t count;
 };
-MUST_USE err store_schedules(struct store *s, const struct schedules_query *q, struct arena *a, struct schedules_list *out,
-                             struct fault *f);
+MUST_USE err store_schedules(struct store *s, const struct schedules_query *q, struct arena *a,
+                             struct schedules_list *out, struct fault *f);
 struct schedule_run {
     int64_t n; /* grows; pass it as `after` */
     wall slot;
@@ -167,8 +173,8 @@ struct schedule_run {
     enum schedule_why why;
     int64_t slots; /* that this one stands for */
     char job[ID_TEXT];
-    int64_t at_ms;    /* fired or passed over */
-    int64_t ended_ms; /* of its job; 0: not yet */
+    int64_t at_ms;            /* fired or passed over */
+    int64_t ended_ms;         /* of its job; 0: not yet */
     enum job_state job_state; /* when it has ended */
     int64_t found;            /* records; when it has ended */
 };
@@ -182,5 +188,5 @@ struct schedule_runs {
     size_t count;
 };
 /* Newest first. E_NOT_FOUND. */
-MUST_USE err store_schedule_runs(struct store *s, const struct schedule_runs_query *q, struct arena *a,
-                                 struct schedule_runs *out, struct fault *f);
+MUST_USE err store_schedule_runs(struct store *s, const struct schedule_runs_query *q,
+                                 struct arena *a, struct schedule_runs *out, struct fault *f);

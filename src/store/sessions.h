@@ -20,12 +20,19 @@
 enum {
     SESSION_NAME = 64, /* of names, pools and operations, with the end */
     SESSIONS_IN_POOL = 256,
-    SESSION_RESTS = 16,   /* shown of one */
+    SESSION_RESTS = 16, /* shown of one */
     SESSION_REASON = 240,
 };
 #define SESSION_EVERYTHING "*" /* rests for every operation */
 
-enum session_state { SESSION_ACTIVE, SESSION_COOLING, SESSION_LOCKED, SESSION_INVALID, SESSION_EXPIRED, SESSION_STATES };
+enum session_state {
+    SESSION_ACTIVE,
+    SESSION_COOLING,
+    SESSION_LOCKED,
+    SESSION_INVALID,
+    SESSION_EXPIRED,
+    SESSION_STATES
+};
 const char *session_state_name(enum session_state s);
 
 /* Letters, digits, '-', '_' and '.' for names, no '.' in pools: 1 to 32 characters. */
@@ -39,20 +46,22 @@ struct session_add {
     int64_t max_active;     /* jobs that may use it at once; 1 */
 };
 /* E_CONFLICT: the site has one of that name; E_BAD_INPUT; E_BUSY: the pool is full. */
-MUST_USE err store_session_add(struct store *s, const struct session_add *args, wall now, struct fault *f);
+MUST_USE err store_session_add(struct store *s, const struct session_add *args, wall now,
+                               struct fault *f);
 
 struct session_cookies {
     struct span session; /* id, or its name when no other site has it */
-    struct span text;    /* the list that wire/cookies.h writes; sealed here, kept nowhere else */
+    struct span text; /* the list that wire/cookies.h writes; sealed here, kept nowhere else */
     int64_t count, expires_ms; /* 0: never */
 };
 /* Also makes an invalid or expired one active again. E_NOT_FOUND, E_CONFLICT (two of that name), E_DENIED
  * (the key), E_BAD_INPUT. */
-MUST_USE err store_session_cookies(struct store *s, const struct session_cookies *args, wall now, struct fault *f);
+MUST_USE err store_session_cookies(struct store *s, const struct session_cookies *args,
+                                   wall now, struct fault *f);
 
 /* A person's word: not to be used until unlocked. What runs with it goes on. The same again is fine. */
-MUST_USE err store_session_lock(struct store *s, struct span session, bool locked, struct span reason, wall now,
-                                struct fault *f);
+MUST_USE err store_session_lock(struct store *s, struct span session, bool locked,
+                                struct span reason, wall now, struct fault *f);
 /* E_CONFLICT while a job uses it. */
 MUST_USE err store_session_remove(struct store *s, struct span session, struct fault *f);
 
@@ -76,11 +85,14 @@ struct session_view {
     int64_t leases_24h, fails; /* fails: in a row */
     int64_t created_ms, updated_ms, revision;
 };
-MUST_USE err store_session(struct store *s, struct span session, wall now, struct session_view *out, struct fault *f);
+MUST_USE err store_session(struct store *s, struct span session, wall now,
+                           struct session_view *out, struct fault *f);
 /* By site, pool and name; site and pool may be empty = all. out in the arena, at most 1000. */
-MUST_USE err store_sessions(struct store *s, struct span site, struct span pool, wall now, struct arena *a,
-                            struct session_view **out, size_t *out_count, struct fault *f);
+MUST_USE err store_sessions(struct store *s, struct span site, struct span pool, wall now,
+                            struct arena *a, struct session_view **out, size_t *out_count,
+                            struct fault *f);
 
 /* The cookies of the session that this lease has, to be freed by the caller. E_STALE; E_NOT_FOUND: it has
  * none; E_DENIED: they cannot be opened. */
-MUST_USE err store_session_open(struct store *s, struct span job, uint64_t nonce, struct secret *out, struct fault *f);
+MUST_USE err store_session_open(struct store *s, struct span job, uint64_t nonce,
+                                struct secret *out, struct fault *f);

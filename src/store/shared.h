@@ -7,13 +7,14 @@
 
 struct shared;
 struct shared_config {
-    const char *queue;   /* store/redis/place.h */
-    const char *archive; /* "postgresql://…" */
-    const char *name;    /* of the store: nodes with the same one share it */
-    const char *node;    /* of this machine, the same after a restart; no two have the same */
+    const char *queue;     /* store/redis/place.h */
+    const char *archive;   /* "postgresql://…" */
+    const char *name;      /* of the store: nodes with the same one share it */
+    const char *node;      /* of this machine, the same after a restart; no two have the same */
     const char *state_dir; /* where the key of login sessions is, the same on all machines */
     enum durability durability; /* of jobs, before their acceptance is answered */
-    int64_t replicas, wait_ms;  /* of DURABILITY_REPLICATED; longest wait for it, then it is unconfirmed */
+    int64_t replicas,
+        wait_ms;  /* of DURABILITY_REPLICATED; longest wait for it, then it is unconfirmed */
     bool insists; /* also on a Redis that may lose what it was given */
     /* There may be work; on a thread of its own, may only wake somebody. */
     void (*wake)(void *ctx);

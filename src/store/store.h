@@ -23,7 +23,13 @@
 
 struct store;
 
-enum { LANE_NAME = 128, STORE_CURSOR_MAX = 8192, STORE_SPEC_MAX = 65536, STORE_MARK_POSTS = 200, STORE_WHY_MAX = 200 };
+enum {
+    LANE_NAME = 128,
+    STORE_CURSOR_MAX = 8192,
+    STORE_SPEC_MAX = 65536,
+    STORE_MARK_POSTS = 200,
+    STORE_WHY_MAX = 200
+};
 
 /* How far a target was read: the newest posts that its jobs have brought. Kept for each site, kind,
  * target and variant, longer than the jobs, and moved with the end of a job that ended well. */
@@ -34,7 +40,15 @@ enum store_mark {
 };
 
 /* What holds a lane up: the labels of METRIC_LANES. */
-enum lane_word { LANE_OPEN, LANE_FULL, LANE_BLOCKED, LANE_BREAKER_OPEN, LANE_PAUSED, LANE_SESSION, LANE_WORDS };
+enum lane_word {
+    LANE_OPEN,
+    LANE_FULL,
+    LANE_BLOCKED,
+    LANE_BREAKER_OPEN,
+    LANE_PAUSED,
+    LANE_SESSION,
+    LANE_WORDS
+};
 const char *lane_word_name(enum lane_word w);
 
 /* What the service as a whole does. */
@@ -55,8 +69,8 @@ struct store_limits { /* from settings; budgets of new jobs, lane defaults */
     int64_t retry_base_ms, retry_cap_ms;
     int64_t lane_max_active, lane_emit_ms, lane_burst;
     int64_t retry_floor, retry_percent; /* of a lane's starts in ten minutes: core/limit.h */
-    int64_t lanes_max;  /* 0: LANES_MAX */
-    int64_t active_max; /* jobs at once in all lanes; 0 any number */
+    int64_t lanes_max;                  /* 0: LANES_MAX */
+    int64_t active_max;                 /* jobs at once in all lanes; 0 any number */
     int64_t lease_ms, attempt_ms;
     int64_t evidence_age_ms, evidence_bytes, evidence_job_bytes, evidence_job_count;
 };
@@ -67,17 +81,25 @@ enum { LANES_MAX = 200000 };
  * (E_CONFLICT names the pid that holds it). Read-only or full directories give E_STORE/E_DISK_FULL
  * with the way out. Leases of an earlier process are released at once (n_release when the worker
  * never confirmed, else n_crash is NOT charged either: the service died, not the job). */
-MUST_USE err store_open(struct store **out, const char *state_dir, const struct store_limits *limits, uint64_t seed,
-                        wall now, struct fault *f);
+MUST_USE err store_open(struct store **out, const char *state_dir,
+                        const struct store_limits *limits, uint64_t seed, wall now,
+                        struct fault *f);
 void store_close(struct store **s);
 
 MUST_USE err store_begin(struct store *s, struct fault *f);
-MUST_USE err store_commit(struct store *s, struct fault *f); /* on error: rolled back, handle reopened */
+MUST_USE err store_commit(struct store *s,
+                          struct fault *f); /* on error: rolled back, handle reopened */
 /* Between groups, when nothing waits: moves a long write-ahead log into the file. */
 void store_idle(struct store *s);
 
 /* REJECTED: read, but failed a check, kept apart; CONFLICT: two readings of one record disagree. */
-enum item_kind { ITEM_POST = 0, ITEM_USER = 1, ITEM_UNAVAILABLE = 2, ITEM_REJECTED = 3, ITEM_CONFLICT = 4 };
+enum item_kind {
+    ITEM_POST = 0,
+    ITEM_USER = 1,
+    ITEM_UNAVAILABLE = 2,
+    ITEM_REJECTED = 3,
+    ITEM_CONFLICT = 4
+};
 
 /* ---- accept ---- */
 struct accept_args {
@@ -85,30 +107,36 @@ struct accept_args {
     struct span site;   /* "x" */
     struct span kind;   /* "posts" */
     struct span target; /* canonical input: "nasa" */
-    struct span lane;   /* "default/x/normal", with a pool "default/x/normal@POOL.OPERATION": core/lane.h;
+    struct span
+        lane; /* "default/x/normal", with a pool "default/x/normal@POOL.OPERATION": core/lane.h;
                            its tenant is the job's */
-    struct span pool, operation; /* of sessions (sessions.h), one of which it is leased with; empty: none */
-    struct span spec;   /* JSON of the options: limit, since, until; kept as given */
-    int64_t limit;      /* records wanted, of the kind below; 0 = all */
-    enum item_kind counts; /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress
+    struct span pool,
+        operation; /* of sessions (sessions.h), one of which it is leased with; empty: none */
+    struct span spec; /* JSON of the options: limit, since, until; kept as given */
+    int64_t limit;    /* records wanted, of the kind below; 0 = all */
+    enum item_kind
+        counts; /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress
                               and verdict count these */
-    int prio;           /* 0-9, 5 normal */
+    int prio;   /* 0-9, 5 normal */
     enum store_mark mark;
     struct span variant; /* what else decides which list it is; empty: nothing */
     enum store_needs needs;
     int64_t memory_bytes; /* that its worker and page will take; 0: nobody knows */
     int64_t run_at_ms;    /* not before; 0 now */
-    int64_t expires_ms;   /* an instant: waits until then at most, then ends as expired; 0 for ever */
-    int64_t deadline_ms;  /* an instant after which nobody wants it: not tried again; 0 none */
-    int64_t attempt_ms, stall_ms; /* an attempt may take so long, so long without progress; 0 as configured */
-    struct span idempotency_key;  /* of this request, per tenant, for STORE_KEY_MS; may be empty */
-    uint64_t request_hash;        /* of the body, for the key */
-    struct span unique_key;       /* of this work, per tenant: one live job; may be empty */
+    int64_t
+        expires_ms; /* an instant: waits until then at most, then ends as expired; 0 for ever */
+    int64_t deadline_ms; /* an instant after which nobody wants it: not tried again; 0 none */
+    int64_t attempt_ms,
+        stall_ms; /* an attempt may take so long, so long without progress; 0 as configured */
+    struct span
+        idempotency_key;    /* of this request, per tenant, for STORE_KEY_MS; may be empty */
+    uint64_t request_hash;  /* of the body, for the key */
+    struct span unique_key; /* of this work, per tenant: one live job; may be empty */
     enum unique_mode on_conflict;
     /* Of everything that decides what the records are; 0: none. Equal work is not done twice: */
     int64_t work;
-    bool coalesce;             /* waits for a job in flight that does the same, and takes its result */
-    int64_t max_age_ms;        /* an earlier result that is not older will do; 0 none */
+    bool coalesce;      /* waits for a job in flight that does the same, and takes its result */
+    int64_t max_age_ms; /* an earlier result that is not older will do; 0 none */
     int64_t stale_if_error_ms; /* likewise while the site cannot be read; 0 none */
     int64_t after;             /* number of a job that has to end first; 0 none. Of batches */
 };
@@ -122,18 +150,21 @@ enum store_source {
 const char *source_name(enum store_source s); /* "own", "shared", "cache", "stale" */
 struct accept_reply {
     char id[ID_TEXT];
-    bool replayed;         /* an earlier request with this key made it */
-    bool existing;         /* a live job has the unique key: this is it, nothing was made */
-    enum job_state state;  /* SUCCEEDED: answered from an earlier result; BLOCKED: waits for another job */
+    bool replayed; /* an earlier request with this key made it */
+    bool existing; /* a live job has the unique key: this is it, nothing was made */
+    enum job_state
+        state; /* SUCCEEDED: answered from an earlier result; BLOCKED: waits for another job */
     enum store_source source;
-    enum durability durability; /* of store_thread's answer: how safe it is, and whether that is known */
+    enum durability
+        durability; /* of store_thread's answer: how safe it is, and whether that is known */
     bool confirmed;
 };
 static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
 /* E_CONFLICT id exists, or the unique key is taken (the words name the job); E_BAD_INPUT key used with another
  * body; E_BUSY queue full, or lanes; E_DRAINING, E_MAINTENANCE; E_CLOSED the lane; E_DISK_FULL; E_SESSION: the pool has no
  * session that can be used, now or after a rest. */
-MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, struct fault *f);
+MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now,
+                          struct accept_reply *out, struct fault *f);
 
 /* ---- reserve ---- */
 struct lease {
@@ -147,35 +178,37 @@ struct lease {
      * was when the job first started, so that an attempt does not stop at what its own job brought.
      * Empty: there is no mark. At most 48 KiB. */
     struct span known;
-    char session[ID_TEXT];           /* that it may use; empty: none. Its cookies: store_session_open() */
-    int64_t attempt;                 /* fence, counted from 1 */
-    int64_t waited_ms;               /* since it was accepted or due */
-    int64_t epoch;                   /* of the store: grows with each opening; (epoch, fence) is an order */
-    int64_t attempt_ms, stall_ms;    /* 0 as configured */
-    int64_t deadline_ms;             /* 0 none */
+    char session[ID_TEXT]; /* that it may use; empty: none. Its cookies: store_session_open() */
+    int64_t attempt;       /* fence, counted from 1 */
+    int64_t waited_ms;     /* since it was accepted or due */
+    int64_t epoch; /* of the store: grows with each opening; (epoch, fence) is an order */
+    int64_t attempt_ms, stall_ms; /* 0 as configured */
+    int64_t deadline_ms;          /* 0 none */
     struct span lane;
     bool quarantine; /* it ended its worker's life before: nothing else should share its fate */
 };
 struct reserve_args {
     struct span worker;
-    uint64_t random;       /* 64 bits for the nonce */
-    uint64_t request;      /* number of this question of this worker; asked again it gives the same lease, as long
+    uint64_t random; /* 64 bits for the nonce */
+    uint64_t
+        request; /* number of this question of this worker; asked again it gives the same lease, as long
                               as that is held. 0: not numbered */
-    enum store_needs needs; /* that can be met now */
-    int64_t memory_bytes;  /* that there is; 0 any */
-    int64_t time_ms;       /* only jobs whose attempt may not take longer; 0 any */
+    enum store_needs needs;   /* that can be met now */
+    int64_t memory_bytes;     /* that there is; 0 any */
+    int64_t time_ms;          /* only jobs whose attempt may not take longer; 0 any */
     const struct span *sites; /* that this worker knows; NULL all */
     size_t site_count;
 };
 /* The next job that may start, or E_END when there is none now. */
-MUST_USE err store_reserve(struct store *s, const struct reserve_args *args, wall now, struct arena *a,
-                           struct lease *out, struct fault *f);
+MUST_USE err store_reserve(struct store *s, const struct reserve_args *args, wall now,
+                           struct arena *a, struct lease *out, struct fault *f);
 /* All of these answer E_STALE, changing nothing, when the nonce is not the current one. */
 MUST_USE err store_started(struct store *s, struct span id, uint64_t nonce, struct fault *f);
 struct heartbeat_reply {
     bool cancel; /* somebody asked to stop this job */
 };
-MUST_USE err store_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now, struct heartbeat_reply *out, struct fault *f);
+MUST_USE err store_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now,
+                             struct heartbeat_reply *out, struct fault *f);
 
 /* ---- commit ---- */
 struct store_item {
@@ -190,19 +223,22 @@ struct commit_args {
     int64_t batch; /* must be next_batch; next_batch − 1 answers `duplicate` */
     const struct store_item *items;
     size_t count;
-    struct span cursor; /* where the next attempt goes on, at most STORE_CURSOR_MAX; empty keeps the old one */
+    struct span
+        cursor; /* where the next attempt goes on, at most STORE_CURSOR_MAX; empty keeps the old one */
     struct span counts; /* of fields, as text of core/drift.h; may be empty */
-    int64_t limit;      /* counted records of the job stop here: surplus ones of this batch are not linked; 0 = none */
-    int64_t filtered;   /* posts that came with it and were left out, as the job asks */
+    int64_t
+        limit; /* counted records of the job stop here: surplus ones of this batch are not linked; 0 = none */
+    int64_t filtered; /* posts that came with it and were left out, as the job asks */
 };
 struct commit_reply {
-    bool duplicate; /* this batch was committed before: nothing written */
-    int64_t added;  /* counted records new to this job */
+    bool duplicate;              /* this batch was committed before: nothing written */
+    int64_t added;               /* counted records new to this job */
     int64_t rejected, conflicts; /* new to this job */
-    int64_t have;   /* counted records of this job now */
+    int64_t have;                /* counted records of this job now */
 };
 /* A job that counts users holds no posts: a batch with one is E_BAD_INPUT. */
-MUST_USE err store_commit_batch(struct store *s, const struct commit_args *args, wall now, struct commit_reply *out, struct fault *f);
+MUST_USE err store_commit_batch(struct store *s, const struct commit_args *args, wall now,
+                                struct commit_reply *out, struct fault *f);
 
 /* ---- finish ----
  * What follows is the failure table's budget: again later, again at once, or the end. Only failures in
@@ -212,23 +248,27 @@ MUST_USE err store_commit_batch(struct store *s, const struct commit_args *args,
 struct finish_args {
     struct span id;
     uint64_t nonce;
-    enum failure_class failure;   /* FAILURE_NONE: ended well */
-    enum verdict verdict;         /* when it ended well */
+    enum failure_class failure; /* FAILURE_NONE: ended well */
+    enum verdict verdict;       /* when it ended well */
     enum end_reason end;
-    struct span why;              /* words for people */
-    struct span report;           /* JSON: counts, timings, warnings; may be empty */
-    struct span counts;           /* of fields, as in struct commit_args */
-    int64_t wait_ms;              /* server's hint (429): not before this; 0 none */
-    enum failure_budget budget;   /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
+    struct span why;    /* words for people */
+    struct span report; /* JSON: counts, timings, warnings; may be empty */
+    struct span counts; /* of fields, as in struct commit_args */
+    int64_t wait_ms;    /* server's hint (429): not before this; 0 none */
+    enum failure_budget
+        budget; /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
 };
 struct finish_reply {
     enum job_state state; /* after */
     int64_t retry_in_ms;  /* when SCHEDULED */
-    int64_t breaker_until_ms; /* this ending opened the breaker of `lane` until then; 0: it did not */
+    int64_t
+        breaker_until_ms; /* this ending opened the breaker of `lane` until then; 0: it did not */
     char lane[LANE_NAME];
-    char session[ID_TEXT]; /* that the site refuses from now on, as this ending says; empty: none */
+    /* that the site refuses from now on, as this ending says; empty: none */
+    char session[ID_TEXT];
 };
-MUST_USE err store_finish(struct store *s, const struct finish_args *args, wall now, struct finish_reply *out, struct fault *f);
+MUST_USE err store_finish(struct store *s, const struct finish_args *args, wall now,
+                          struct finish_reply *out, struct fault *f);
 
 /* ---- cancel, reap, retention ---- */
 /* Waiting jobs end at once. An active one is asked to stop (reply.active = true) and ends as `cancelled`
@@ -244,8 +284,8 @@ struct cancel_reply {
     enum job_state state;
     bool active; /* its worker runs still: it was asked, or must be ended */
 };
-MUST_USE err store_cancel(struct store *s, const struct cancel_args *args, wall now, struct cancel_reply *out,
-                          struct fault *f);
+MUST_USE err store_cancel(struct store *s, const struct cancel_args *args, wall now,
+                          struct cancel_reply *out, struct fault *f);
 /* Two passes over lapsed leases, at most 64 jobs per call; promotes due jobs, ends those that waited too
  * long and those that did not stop when asked; lets go on what waited for another job; lays the disk
  * ballast anew when there is room again. When it did not run for two lease periods (suspended machine) all
@@ -262,14 +302,21 @@ struct retain_args {
     int64_t age_ms, jobs, bytes; /* bytes: of records; 0: any */
     int64_t dead_age_ms, dead_jobs;
 };
-enum retain_limit { RETAIN_AGE, RETAIN_JOBS, RETAIN_BYTES, RETAIN_DEAD_AGE, RETAIN_DEAD_JOBS, RETAIN_LIMITS };
+enum retain_limit {
+    RETAIN_AGE,
+    RETAIN_JOBS,
+    RETAIN_BYTES,
+    RETAIN_DEAD_AGE,
+    RETAIN_DEAD_JOBS,
+    RETAIN_LIMITS
+};
 struct retain_reply {
     int64_t deleted[RETAIN_LIMITS]; /* jobs, by the limit that was exceeded */
     bool more;                      /* there is more to delete */
 };
 /* A bounded piece of it; and of keys of requests, marks, events of no job and lanes that are too old. */
-MUST_USE err store_retain(struct store *s, const struct retain_args *args, wall now, struct retain_reply *out,
-                          struct fault *f);
+MUST_USE err store_retain(struct store *s, const struct retain_args *args, wall now,
+                          struct retain_reply *out, struct fault *f);
 
 /* ---- files of media ----
  * A file lies below STATE/files as ab/HASH.suffix, named by its SHA-256: the same bytes are kept once,
@@ -288,14 +335,15 @@ struct file_take_args {
     struct span url; /* as the record says */
 };
 struct file_take_reply {
-    bool known; /* it is there: the job holds it from now on; otherwise what may still be kept: */
+    bool
+        known; /* it is there: the job holds it from now on; otherwise what may still be kept: */
     struct file_view file;
     int64_t job_bytes, total_bytes; /* of files that the job holds, of all */
     int64_t room_bytes;             /* free on the disk above store.disk_floor */
 };
 /* E_STALE, E_BAD_INPUT. */
-MUST_USE err store_file_take(struct store *s, const struct file_take_args *args, struct file_take_reply *out,
-                             struct fault *f);
+MUST_USE err store_file_take(struct store *s, const struct file_take_args *args,
+                             struct file_take_reply *out, struct fault *f);
 struct file_put_args {
     struct span id;
     uint64_t nonce;
@@ -306,9 +354,11 @@ struct file_put_args {
 };
 /* The part gets its name and its row; the job holds it. E_STALE, E_BAD_INPUT (no such part, another
  * size), E_DISK_FULL, E_OS. */
-MUST_USE err store_file_put(struct store *s, const struct file_put_args *args, wall now, struct fault *f);
+MUST_USE err store_file_put(struct store *s, const struct file_put_args *args, wall now,
+                            struct fault *f);
 /* A query. E_NOT_FOUND. */
-MUST_USE err store_file(struct store *s, struct span hash, struct file_view *out, struct fault *f);
+MUST_USE err store_file(struct store *s, struct span hash, struct file_view *out,
+                        struct fault *f);
 /* A bounded piece of: removing files that no job holds; after a start, files without a row; old parts. */
 MUST_USE err store_files_tend(struct store *s, wall now, bool *out_more, struct fault *f);
 
@@ -340,7 +390,7 @@ enum waiting {
     WAITING_BREAKER, /* the site failed too often in a row */
     WAITING_DISK,    /* the disk is full */
     WAITING_PAUSE,   /* its lane is paused */
-    WAITING_LIMIT,   /* its tenant, its site or all together have as many jobs running as they may */
+    WAITING_LIMIT, /* its tenant, its site or all together have as many jobs running as they may */
     WAITING_SESSION, /* all sessions of its pool rest */
     WAITING_JOB,     /* another job: the same work, or one that comes before it */
     WAITING_MODE,    /* the service is paused */
@@ -354,37 +404,40 @@ struct job_view {
     enum verdict verdict;
     enum end_reason end;
     enum item_kind counts; /* what `have` and `limit` are about */
-    int64_t limit, have, users, rejected, conflicts, filtered, fence, n_fail, n_crash, n_throttle, n_release, next_batch;
+    int64_t limit, have, users, rejected, conflicts, filtered, fence, n_fail, n_crash,
+        n_throttle, n_release, next_batch;
     int64_t created_ms, run_at_ms, started_ms, finished_ms; /* 0 = not yet */
     enum waiting waiting;
     int64_t waiting_until_ms; /* 0: nobody knows */
     bool cancel_asked;
     char fingerprint[20], batch[ID_TEXT]; /* of its death; of the batch it is in; else empty */
-    int64_t revision; /* grows with every change */
+    int64_t revision;                     /* grows with every change */
     int64_t n_ok, n_void, generation, prio; /* generation: times it came back after its end */
-    int64_t expires_ms, deadline_ms; /* 0 none */
+    int64_t expires_ms, deadline_ms;        /* 0 none */
     struct span unique_key;
     enum store_source source;
     struct span from_job;  /* whose result it is; empty: its own */
     int64_t result_age_ms; /* when it was accepted; of SOURCE_CACHE and SOURCE_STALE */
 };
-MUST_USE err store_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out, struct fault *f);
+MUST_USE err store_job(struct store *s, struct span id, wall now, struct arena *a,
+                       struct job_view *out, struct fault *f);
 struct jobs_query {
-    int state;          /* enum job_state or -1 */
-    struct span after;  /* id of the last seen job; empty = from the newest */
-    size_t limit;       /* 1-500 */
+    int state;         /* enum job_state or -1 */
+    struct span after; /* id of the last seen job; empty = from the newest */
+    size_t limit;      /* 1-500 */
 };
 /* Newest first. out_jobs in the arena. */
-MUST_USE err store_jobs(struct store *s, const struct jobs_query *q, wall now, struct arena *a, struct job_view **out_jobs,
-                        size_t *out_count, struct fault *f);
+MUST_USE err store_jobs(struct store *s, const struct jobs_query *q, wall now, struct arena *a,
+                        struct job_view **out_jobs, size_t *out_count, struct fault *f);
 struct item_view {
     int64_t ord; /* position in the job; pass the last one as `after` */
     enum item_kind kind;
     struct span id, json;
 };
 /* Items of a job in page order, ord > after, at most limit and about bytes_max of JSON. kind −1 = all. */
-MUST_USE err store_items(struct store *s, struct span id, int kind, int64_t after, size_t limit, size_t bytes_max,
-                         struct arena *a, struct item_view **out_items, size_t *out_count, struct fault *f);
+MUST_USE err store_items(struct store *s, struct span id, int kind, int64_t after, size_t limit,
+                         size_t bytes_max, struct arena *a, struct item_view **out_items,
+                         size_t *out_count, struct fault *f);
 struct event_view {
     int64_t seq;
     int64_t number; /* of the job's events: 1, 2, 3 … without a gap */
@@ -392,8 +445,9 @@ struct event_view {
     struct span job, kind, body; /* body: JSON object */
 };
 /* Events with seq > after, oldest first; job may be empty = all. */
-MUST_USE err store_events(struct store *s, int64_t after, struct span job, size_t limit, struct arena *a,
-                          struct event_view **out_events, size_t *out_count, struct fault *f);
+MUST_USE err store_events(struct store *s, int64_t after, struct span job, size_t limit,
+                          struct arena *a, struct event_view **out_events, size_t *out_count,
+                          struct fault *f);
 int64_t store_last_event(struct store *s);
 
 /* ---- fields: where the members of records came from, hour by hour ---- */
@@ -402,19 +456,20 @@ struct field_view {
     struct span name;
     bool member;                     /* one that no map knows; counted in hits[0] */
     struct drift_counts now, before; /* in the hours asked for; in the days before */
-    int64_t first_ms;                /* hour in which it was first counted, as far back as is looked */
+    int64_t first_ms; /* hour in which it was first counted, as far back as is looked */
     enum drift_mark mark;
 };
 struct fields_view {
-    struct span version; /* of the pack that counted last; only its counts are compared */
+    struct span version;       /* of the pack that counted last; only its counts are compared */
     struct field_view *fields; /* by name */
     size_t count;
 };
 /* The last `hours` against the FIELD_DAYS_BEFORE days before them. A site nobody read gives none. */
-MUST_USE err store_fields(struct store *s, struct span site, int64_t hours, wall now, struct arena *a,
-                          struct fields_view *out, struct fault *f);
+MUST_USE err store_fields(struct store *s, struct span site, int64_t hours, wall now,
+                          struct arena *a, struct fields_view *out, struct fault *f);
 /* How many fields of all sites are marked in the last day, by mark. */
-MUST_USE err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS], struct fault *f);
+MUST_USE err store_drift(struct store *s, wall now, int64_t out_marks[DRIFT_MARKS],
+                         struct fault *f);
 /* Deletes counts of hours before. Needs an open group. */
 MUST_USE err store_retain_fields(struct store *s, wall before, struct fault *f);
 /* ---- modes ---- */
@@ -425,7 +480,8 @@ struct mode_view {
     int64_t since_ms;
 };
 /* Kept over restarts. */
-MUST_USE err store_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why, wall now,
+MUST_USE err store_mode_set(struct store *s, enum store_mode mode, struct span by,
+                            struct span why, wall now, struct fault *f);
+MUST_USE err store_mode_get(struct store *s, struct arena *a, struct mode_view *out,
                             struct fault *f);
-MUST_USE err store_mode_get(struct store *s, struct arena *a, struct mode_view *out, struct fault *f);
 const char *store_version(void); /* SQLite's */

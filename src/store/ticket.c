@@ -14,8 +14,12 @@ struct member {
 
 /* An enum without negative values is an unsigned int to both compilers. */
 #define TYPE_OF(m)                                                                             \
-    _Generic(((struct accept_args *)0)->m, struct span: MEMBER_TEXT, int64_t: MEMBER_WIDE,      \
-             int: MEMBER_INT, unsigned: MEMBER_ENUM, bool: MEMBER_YES)
+    _Generic(((struct accept_args *)0)->m, struct span                                         \
+             : MEMBER_TEXT, int64_t                                                            \
+             : MEMBER_WIDE, int                                                                \
+             : MEMBER_INT, unsigned                                                            \
+             : MEMBER_ENUM, bool                                                               \
+             : MEMBER_YES)
 #define MEMBER(m, most) {#m, TYPE_OF(m), offsetof(struct accept_args, m), most},
 static const struct member members[] = {TICKET_TABLE(MEMBER)};
 enum { MEMBERS = sizeof members / sizeof members[0] };
@@ -70,7 +74,8 @@ static void number_set(const struct member *m, void *at, int64_t value)
     bug("a text is no number");
 }
 
-static err write_text(const struct member *m, struct span text, struct json_w *w, struct fault *f)
+static err write_text(const struct member *m, struct span text, struct json_w *w,
+                      struct fault *f)
 {
     if ((int64_t)text.n > m->most)
         return fail(f, E_TOO_BIG, "%s of a job is longer than %lld bytes", m->name,
@@ -132,7 +137,8 @@ static err read_member(const struct member *m, struct json value, struct arena *
             return refuse(m, f);
         text = arena_keep(a, text);
         memcpy(at, &text, sizeof text);
-        return text.p ? E_OK : fail(f, E_TOO_BIG, "a kept job is longer than its reader has room for");
+        return text.p ? E_OK
+                      : fail(f, E_TOO_BIG, "a kept job is longer than its reader has room for");
     }
     if (m->type == MEMBER_YES ? !json_bool(value, &yes) : !json_int(value, &number))
         return refuse(m, f);

@@ -25,46 +25,52 @@ enum {
 };
 
 struct webhook_put {
-    struct span id;               /* "whk_…" */
-    struct span name, url, types; /* types as in core/webhook.h; of a change: p NULL keeps what is there */
-    struct span secret;           /* of a new one; sealed here */
-    int enabled;                  /* of a change: −1 keeps it; else 0 or 1 */
-    int64_t revision;             /* of a change: E_STALE when it is another; −1 any */
+    struct span id; /* "whk_…" */
+    struct span name, url,
+        types; /* types as in core/webhook.h; of a change: p NULL keeps what is there */
+    struct span secret; /* of a new one; sealed here */
+    int enabled;        /* of a change: −1 keeps it; else 0 or 1 */
+    int64_t revision;   /* of a change: E_STALE when it is another; −1 any */
 };
 /* From the newest event on. E_BUSY: there are WEBHOOKS_MAX; E_DENIED (the key). */
-MUST_USE err store_webhook_add(struct store *s, const struct webhook_put *args, wall now, struct fault *f);
+MUST_USE err store_webhook_add(struct store *s, const struct webhook_put *args, wall now,
+                               struct fault *f);
 /* Switched on again it goes on where it was. E_NOT_FOUND, E_STALE. */
-MUST_USE err store_webhook_change(struct store *s, const struct webhook_put *args, wall now, struct fault *f);
+MUST_USE err store_webhook_change(struct store *s, const struct webhook_put *args, wall now,
+                                  struct fault *f);
 
 struct webhook_ask {
     struct span id;
     int64_t revision;
-    struct span secret;     /* ROTATE: the new one; the old one signs as well until */
+    struct span secret; /* ROTATE: the new one; the old one signs as well until */
     int64_t old_until_ms;
-    int64_t from_ms;        /* REPLAY */
+    int64_t from_ms; /* REPLAY */
 };
-MUST_USE err store_webhook_rotate(struct store *s, const struct webhook_ask *args, wall now, struct fault *f);
-MUST_USE err store_webhook_remove(struct store *s, const struct webhook_ask *args, struct fault *f);
+MUST_USE err store_webhook_rotate(struct store *s, const struct webhook_ask *args, wall now,
+                                  struct fault *f);
+MUST_USE err store_webhook_remove(struct store *s, const struct webhook_ask *args,
+                                  struct fault *f);
 /* Back in the log: events since then that are still there are sent once more, behind what is open. */
-MUST_USE err store_webhook_replay(struct store *s, const struct webhook_ask *args, wall now, struct fault *f);
+MUST_USE err store_webhook_replay(struct store *s, const struct webhook_ask *args, wall now,
+                                  struct fault *f);
 
 struct webhook_view {
     char id[ID_TEXT];
     struct span name, url, types, off_why;
     bool enabled;
-    int64_t off_ms;        /* 0: it is on, or was never off */
-    int64_t old_until_ms;  /* the secret before this one signs until then */
-    int64_t open;          /* deliveries that have not arrived */
-    int64_t behind;        /* events of the log that were not looked at */
-    int64_t fails;         /* in a row */
-    int64_t failing_ms, rest_ms; /* since; nothing is sent before; 0 */
+    int64_t off_ms;                          /* 0: it is on, or was never off */
+    int64_t old_until_ms;                    /* the secret before this one signs until then */
+    int64_t open;                            /* deliveries that have not arrived */
+    int64_t behind;                          /* events of the log that were not looked at */
+    int64_t fails;                           /* in a row */
+    int64_t failing_ms, rest_ms;             /* since; nothing is sent before; 0 */
     int64_t delivered, failed, dead, missed; /* failed: attempts */
     int64_t last_ok_ms, created_ms, updated_ms, revision;
 };
-MUST_USE err store_webhook(struct store *s, struct span id, struct arena *a, struct webhook_view *out,
-                           struct fault *f);
-MUST_USE err store_webhooks(struct store *s, struct arena *a, struct webhook_view **out, size_t *out_count,
-                            struct fault *f);
+MUST_USE err store_webhook(struct store *s, struct span id, struct arena *a,
+                           struct webhook_view *out, struct fault *f);
+MUST_USE err store_webhooks(struct store *s, struct arena *a, struct webhook_view **out,
+                            size_t *out_count, struct fault *f);
 
 /* ---- deliveries ---- */
 enum delivery_state { DELIVERY_PENDING, DELIVERY_DELIVERED, DELIVERY_DEAD, DELIVERY_STATES };
@@ -87,16 +93,17 @@ struct deliveries_query {
     size_t limit;      /* 1-500 */
 };
 /* Newest first. E_NOT_FOUND: no such webhook. */
-MUST_USE err store_deliveries(struct store *s, const struct deliveries_query *q, struct arena *a,
-                              struct delivery_view **out, size_t *out_count, struct fault *f);
-MUST_USE err store_delivery(struct store *s, struct span id, struct arena *a, struct delivery_view *out,
-                            struct fault *f);
+MUST_USE err store_deliveries(struct store *s, const struct deliveries_query *q,
+                              struct arena *a, struct delivery_view **out, size_t *out_count,
+                              struct fault *f);
+MUST_USE err store_delivery(struct store *s, struct span id, struct arena *a,
+                            struct delivery_view *out, struct fault *f);
 /* A new delivery of the same event, at once. out_id: of it. E_NOT_FOUND; E_BUSY: too many are open. */
-MUST_USE err store_delivery_again(struct store *s, struct span id, wall now, char out_id[ID_TEXT],
-                                  struct fault *f);
+MUST_USE err store_delivery_again(struct store *s, struct span id, wall now,
+                                  char out_id[ID_TEXT], struct fault *f);
 /* A delivery of type "ping". */
-MUST_USE err store_webhook_ping(struct store *s, struct span webhook, wall now, char out_id[ID_TEXT],
-                                struct fault *f);
+MUST_USE err store_webhook_ping(struct store *s, struct span webhook, wall now,
+                                char out_id[ID_TEXT], struct fault *f);
 
 /* ---- delivering: of upkeep/webhooks.c ---- */
 struct webhooks_take_args {
@@ -105,7 +112,7 @@ struct webhooks_take_args {
     int64_t at_s;     /* what attempts say of their time: receivers have clocks of their own */
 };
 struct webhook_attempt {
-    int64_t did, number;               /* number: of the attempt, from 1 */
+    int64_t did, number;                     /* number: of the attempt, from 1 */
     struct span url, event, body, signature; /* signature: all of them, as the header has it */
     int64_t at_s;
     char webhook[ID_TEXT], delivery[ID_TEXT];
@@ -117,14 +124,15 @@ struct webhooks_taken {
     int64_t active;  /* webhooks that are on */
     int64_t missed;  /* events that were gone */
 };
-MUST_USE err store_webhooks_take(struct store *s, const struct webhooks_take_args *args, wall now,
-                                 struct arena *a, struct webhooks_taken *out, struct fault *f);
+MUST_USE err store_webhooks_take(struct store *s, const struct webhooks_take_args *args,
+                                 wall now, struct arena *a, struct webhooks_taken *out,
+                                 struct fault *f);
 
 struct webhook_done_args {
     int64_t did, number;
     bool arrived;
-    bool gone;              /* the receiver said that it wants no more (410) */
-    int status;             /* 0: no answer */
+    bool gone;  /* the receiver said that it wants no more (410) */
+    int status; /* 0: no answer */
     struct span why;
     int64_t retry_after_ms; /* 0: not said */
     int64_t base_ms;        /* of delays */

@@ -17,8 +17,8 @@ enum { CONFIG_PATH_MAX = 256 };
  * or E_BAD_SYNTAX with file:line:column. Texts of the settings live in the arena. On failure
  * out_file already names the file that was tried. `set` (NULL-terminated, or NULL) holds
  * "section.name=value" of the command line: they win over the file. */
-MUST_USE err config_load(struct arena *a, const char *path, const char *const *set, struct settings *out,
-                         char out_file[CONFIG_PATH_MAX], struct fault *f);
+MUST_USE err config_load(struct arena *a, const char *path, const char *const *set,
+                         struct settings *out, char out_file[CONFIG_PATH_MAX], struct fault *f);
 
 /* The state folder: store.path, else $XDG_STATE_HOME/fulmar, else for root /var/lib/fulmar,
  * else

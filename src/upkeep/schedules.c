@@ -24,10 +24,10 @@ struct schedules {
     struct watch *clock;
     int clock_fd;
     struct store_op op;
-    struct arena *arena;     /* of what is due */
-    struct arena *fired;     /* of one firing */
+    struct arena *arena; /* of what is due */
+    struct arena *fired; /* of one firing */
     struct schedules_due due;
-    size_t at;               /* of due: being fired */
+    size_t at; /* of due: being fired */
     struct schedule_settled settled;
     struct zone zone;
     struct buf zone_name; /* whose; empty: none */
@@ -43,7 +43,8 @@ wall schedules_clock(struct schedules *u, enum schedule_kind kind)
 
 /* ---- one firing ---- */
 
-static void post(struct schedules *u, enum store_verb verb, struct arena *a, void (*then)(struct store_op *op))
+static void post(struct schedules *u, enum store_verb verb, struct arena *a,
+                 void (*then)(struct store_op *op))
 {
     u->busy = true;
     u->op.verb = verb;
@@ -67,7 +68,8 @@ static void rest(struct schedules *u, err e, const struct fault *f)
         log_warn("schedules.wait", F_X("result", e), F_C("why", f->words), F_N("ms", ms));
 }
 
-static const struct zone *zone_of(struct schedules *u, const struct schedule_view *v, struct fault *f)
+static const struct zone *zone_of(struct schedules *u, const struct schedule_view *v,
+                                  struct fault *f)
 {
     if (v->terms.rule.kind != SCHEDULE_CRON || span_eq(v->terms.zone, buf_span(&u->zone_name)))
         return &u->zone;
@@ -100,8 +102,9 @@ static void on_fired(struct store_op *op)
         return;
     if (!op->result && !fired->stale) {
         count(fired, op->in.schedule_fire.missed);
-        log_info("schedule.fired", F_S("schedule", v->name), F_N("made", fired->made), F_N("skipped", fired->skipped),
-                 F_N("pending", fired->pending), F_N("missed", op->in.schedule_fire.missed));
+        log_info("schedule.fired", F_S("schedule", v->name), F_N("made", fired->made),
+                 F_N("skipped", fired->skipped), F_N("pending", fired->pending),
+                 F_N("missed", op->in.schedule_fire.missed));
         for (size_t i = 0; i < fired->cancels; i++)
             u->config.cancelled(u->config.ctx, span_of(fired->cancelled[i]), false);
     }
@@ -109,11 +112,13 @@ static void on_fired(struct store_op *op)
     fire_next(u);
 }
 
-static void settle(struct schedules *u, const struct schedule_view *v, const struct zone *z, struct schedule_fire *out)
+static void settle(struct schedules *u, const struct schedule_view *v, const struct zone *z,
+                   struct schedule_fire *out)
 {
     struct schedule_settled *found = &u->settled;
     struct span id = span_of(v->id);
-    schedule_settle(&v->terms.rule, z, id, v->last, schedules_clock(u, v->terms.rule.kind), found);
+    schedule_settle(&v->terms.rule, z, id, v->last, schedules_clock(u, v->terms.rule.kind),
+                    found);
     *out = (struct schedule_fire){.id = id,
                                   .revision = v->revision,
                                   .last = v->last,
@@ -135,9 +140,12 @@ static void fire_next(struct schedules *u)
         settle(u, v, z, &u->op.in.schedule_fire);
     } else {
         log_error("schedule.no_zone", F_S("schedule", v->name), F_C("why", f.words));
-        u->op.in.schedule_fire = (struct schedule_fire){.id = span_of(v->id), .revision = v->revision, .last = v->last,
-                                                        .settled = v->last,
-                                                        .next_ms = clock_wall().ms + LOST_ZONE_MS};
+        u->op.in.schedule_fire =
+            (struct schedule_fire){.id = span_of(v->id),
+                                   .revision = v->revision,
+                                   .last = v->last,
+                                   .settled = v->last,
+                                   .next_ms = clock_wall().ms + LOST_ZONE_MS};
     }
     arena_reset(u->fired);
     post(u, STORE_SCHEDULE_FIRE, u->fired, on_fired);
@@ -164,8 +172,12 @@ static void advance(struct schedules *u)
     if (u->busy || u->stopping || !u->told)
         return;
     int64_t left = mono_left(u->rest_until, clock_mono());
-    int64_t wall_in = u->wake_ms[0] == INT64_MAX ? FAR_MS : u->wake_ms[0] - schedules_clock(u, SCHEDULE_CRON).ms;
-    int64_t elapsed_in = u->wake_ms[1] == INT64_MAX ? FAR_MS : u->wake_ms[1] - schedules_clock(u, SCHEDULE_INTERVAL).ms;
+    int64_t wall_in = u->wake_ms[0] == INT64_MAX
+                          ? FAR_MS
+                          : u->wake_ms[0] - schedules_clock(u, SCHEDULE_CRON).ms;
+    int64_t elapsed_in = u->wake_ms[1] == INT64_MAX
+                             ? FAR_MS
+                             : u->wake_ms[1] - schedules_clock(u, SCHEDULE_INTERVAL).ms;
     int64_t in = wall_in < elapsed_in ? wall_in : elapsed_in;
     if (u->stepped)
         in = 0;
@@ -207,7 +219,8 @@ void schedules_told(struct schedules *u, const struct outlook *outlook)
 
 /* ---- from start to end ---- */
 
-err schedules_start(struct schedules **out, const struct schedules_config *config, struct fault *f)
+err schedules_start(struct schedules **out, const struct schedules_config *config,
+                    struct fault *f)
 {
     struct schedules *u = heap_new_of(struct schedules);
     u->config = *config;

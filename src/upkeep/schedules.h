@@ -25,10 +25,12 @@ struct schedules_config {
     void (*cancelled)(void *ctx, struct span job_id, bool force);
     void *ctx;
 };
-MUST_USE err schedules_start(struct schedules **out, const struct schedules_config *config, struct fault *f);
+MUST_USE err schedules_start(struct schedules **out, const struct schedules_config *config,
+                             struct fault *f);
 /* After every store_thread_collect(). */
 void schedules_told(struct schedules *u, const struct outlook *outlook);
 /* Now, by the clock that such a schedule goes by. */
 wall schedules_clock(struct schedules *u, enum schedule_kind kind);
 void schedules_drain(struct schedules *u); /* fires nothing from now on */
-void schedules_free(struct schedules **u); /* the store thread has stopped, or nothing was told yet */
+void schedules_free(
+    struct schedules **u); /* the store thread has stopped, or nothing was told yet */

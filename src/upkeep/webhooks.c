@@ -10,9 +10,9 @@ enum {
     SLOTS = WEBHOOKS_MAX * WEBHOOK_AT_ONCE, /* no receiver can take the place of another */
     TAKE_MOST = 16,
     ARENA_MAX = 32 * 1024 * 1024,
-    GATHER_MS = 20,   /* events that come within are taken together */
-    REST_MS = 5000,   /* after the store could not */
-    FAR_MS = 3600 * 1000, /* no timer is longer */
+    GATHER_MS = 20,         /* events that come within are taken together */
+    REST_MS = 5000,         /* after the store could not */
+    FAR_MS = 3600 * 1000,   /* no timer is longer */
     ANSWER_MAX = 64 * 1024, /* more of an answer's body is not waited for */
 };
 /* Values of METRIC_WEBHOOK_DELIVERIES. */
@@ -20,7 +20,7 @@ enum { DELIVERED, FAILED, DEAD };
 
 struct slot {
     struct webhooks *owner;
-    struct fetch *fetch; /* under way */
+    struct fetch *fetch;  /* under way */
     bool used, reporting; /* reporting: the operation is at the store */
     struct webhook_done_args args;
     struct webhook_done_reply reply;
@@ -54,12 +54,15 @@ static void count(const struct slot *s)
     if (s->reply.dead)
         metric_add(METRIC_WEBHOOK_DELIVERIES, DEAD, 1);
     if (s->args.arrived)
-        log_debug("webhook.delivered", F_C("webhook", s->webhook), F_C("delivery", s->delivery));
+        log_debug("webhook.delivered", F_C("webhook", s->webhook),
+                  F_C("delivery", s->delivery));
     else if (!s->reply.dead)
         log_info("webhook.failed", F_C("webhook", s->webhook), F_C("delivery", s->delivery),
-                 F_N("attempt", s->args.number), F_N("status", s->args.status), F_C("why", s->why));
+                 F_N("attempt", s->args.number), F_N("status", s->args.status),
+                 F_C("why", s->why));
     else
-        log_warn("webhook.dead", F_C("webhook", s->webhook), F_C("delivery", s->delivery), F_C("why", s->why));
+        log_warn("webhook.dead", F_C("webhook", s->webhook), F_C("delivery", s->delivery),
+                 F_C("why", s->why));
     if (s->reply.off)
         log_warn("webhook.disabled", F_C("webhook", s->webhook), F_C("why", s->why));
 }
@@ -110,7 +113,8 @@ static void answered(struct slot *s, int status)
 static void on_fetched(void *ctx, const struct fetch_answer *a)
 {
     struct slot *s = ctx;
-    bool cut = a->failed == E_CANCELLED && s->args.status; /* by us: the rest of its body is not wanted */
+    bool cut = a->failed == E_CANCELLED &&
+               s->args.status; /* by us: the rest of its body is not wanted */
     s->fetch = NULL;
     s->args.retry_after_ms = a->retry_after_ms;
     if (!a->failed || cut)
@@ -155,15 +159,16 @@ static void send_one(struct webhooks *u, const struct webhook_attempt *t)
     s->sink = (struct fetch_sink){.on_bytes = on_bytes, .ctx = s};
     memcpy(s->webhook, t->webhook, sizeof s->webhook);
     memcpy(s->delivery, t->delivery, sizeof s->delivery);
-    struct fetch_request q = {.url = t->url,
-                              .origin = t->url,
-                              .timeout_ms = u->config.timeout_ms,
-                              .sink = &s->sink,
-                              .post = t->body,
-                              .headers = {"Content-Type: application/json", "Expect:",
-                                          arena_fmt(u->arena, "webhook-id: %.*s", SP(t->event)),
-                                          arena_fmt(u->arena, "webhook-timestamp: %lld", (long long)t->at_s),
-                                          arena_fmt(u->arena, "webhook-signature: %.*s", SP(t->signature))}};
+    struct fetch_request q = {
+        .url = t->url,
+        .origin = t->url,
+        .timeout_ms = u->config.timeout_ms,
+        .sink = &s->sink,
+        .post = t->body,
+        .headers = {"Content-Type: application/json",
+                    "Expect:", arena_fmt(u->arena, "webhook-id: %.*s", SP(t->event)),
+                    arena_fmt(u->arena, "webhook-timestamp: %lld", (long long)t->at_s),
+                    arena_fmt(u->arena, "webhook-signature: %.*s", SP(t->signature))}};
     if (fetch_start(&s->fetch, u->fetcher, &q, on_fetched, s, &f))
         report(s, false, 0, f.words);
 }
@@ -206,7 +211,8 @@ static void take(struct webhooks *u, size_t most)
     u->args = (struct webhooks_take_args){.most = most < TAKE_MOST ? most : TAKE_MOST,
                                           .lease_ms = 2 * u->config.timeout_ms,
                                           .at_s = clock_wall().ms / 1000};
-    u->op = (struct store_op){.verb = STORE_WRITE, .arena = u->arena, .on_done = on_taken, .ctx = u};
+    u->op = (struct store_op){
+        .verb = STORE_WRITE, .arena = u->arena, .on_done = on_taken, .ctx = u};
     u->op.in.work = (struct store_work){.run = run_take, .args = u};
     store_thread_post(u->config.store, &u->op);
 }
@@ -214,7 +220,8 @@ static void take(struct webhooks *u, size_t most)
 /* Until it may look again: for what is new at once, but not more often than each GATHER_MS. */
 static int64_t wait_ms(const struct webhooks *u)
 {
-    int64_t due = u->next_ms == INT64_MAX ? FAR_MS : u->next_ms - store_thread_now(u->config.store).ms;
+    int64_t due =
+        u->next_ms == INT64_MAX ? FAR_MS : u->next_ms - store_thread_now(u->config.store).ms;
     int64_t in = u->fresh ? 0 : due < FAR_MS ? due : FAR_MS;
     int64_t gathered = mono_left(mono_add(u->took, GATHER_MS), clock_mono());
     int64_t rested = mono_left(u->rest_until, clock_mono());

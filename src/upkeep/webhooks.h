@@ -26,7 +26,8 @@ struct webhooks_config {
     int64_t timeout_ms;  /* of a request, until its whole answer is there */
     int64_t base_ms;     /* of the delays before further attempts */
 };
-MUST_USE err webhooks_start(struct webhooks **out, const struct webhooks_config *config, struct fault *f);
+MUST_USE err webhooks_start(struct webhooks **out, const struct webhooks_config *config,
+                            struct fault *f);
 /* After every store_thread_collect(). */
 void webhooks_told(struct webhooks *u, int64_t last_event);
 /* Somebody changed a webhook, or asked for a delivery. */
@@ -34,4 +35,5 @@ void webhooks_changed(struct webhooks *u);
 /* Egress is there, or there again. */
 void webhooks_egress_hello(struct webhooks *u);
 void webhooks_drain(struct webhooks *u); /* sends nothing more from now on */
-void webhooks_free(struct webhooks **u); /* the store thread has stopped, or nothing was told yet */
+void webhooks_free(
+    struct webhooks **u); /* the store thread has stopped, or nothing was told yet */

@@ -8,8 +8,8 @@ struct reading {
     struct json_w w;
     struct cookies_facts facts;
     size_t seen;
-    uint64_t login;     /* bit for each name that was there */
-    bool forever;       /* one that is kept does not end */
+    uint64_t login;      /* bit for each name that was there */
+    bool forever;        /* one that is kept does not end */
     int64_t first, last; /* ends of the login's, of all */
     struct fault *fault;
 };
@@ -63,12 +63,13 @@ static err keep(struct reading *r, const struct cookie *c)
     if (++r->seen > COOKIES_MAX)
         return fail(r->fault, E_TOO_BIG, "more than %d cookies", COOKIES_MAX);
     if (!name_fits(c->name))
-        return fail(r->fault, E_BAD_INPUT, "the name of cookie %zu is empty, too long, or no name",
-                    r->seen);
-    if (!value_fits(c->value) || !plain(domain, 255) || !plain(c->path, 1024))
         return fail(r->fault, E_BAD_INPUT,
-                    "cookie %zu has a value, domain or path that is too long or that no cookie may have",
-                    r->seen);
+                    "the name of cookie %zu is empty, too long, or no name", r->seen);
+    if (!value_fits(c->value) || !plain(domain, 255) || !plain(c->path, 1024))
+        return fail(
+            r->fault, E_BAD_INPUT,
+            "cookie %zu has a value, domain or path that is too long or that no cookie may have",
+            r->seen);
     struct span bare = span_cut(domain, domain.n && domain.p[0] == '.', domain.n);
     if (!r->wanted->belongs(r->wanted->ctx, bare)) {
         r->facts.foreign++;
@@ -158,8 +159,9 @@ static err read_json(struct reading *r, struct span text, struct json_parser *pa
     struct json list = json_get(root, SPAN("cookies"));
     if (json_is(list, JSON_ARRAY))
         return read_list(r, list);
-    return json_is(root, JSON_OBJECT) ? read_map(r, root)
-                                      : fail(r->fault, E_BAD_INPUT, "the JSON is no list of cookies");
+    return json_is(root, JSON_OBJECT)
+               ? read_map(r, root)
+               : fail(r->fault, E_BAD_INPUT, "the JSON is no list of cookies");
 }
 
 /* ---- cookies.txt ---- */
@@ -183,7 +185,8 @@ static err read_line(struct reading *r, struct span line, size_t number)
     field[6] = n == 6 ? rest : SPAN_NONE;
     int64_t end = 0;
     if (n < 5 || !span_int(field[4], &end))
-        return fail(r->fault, E_BAD_INPUT, "line %zu of cookies.txt has not seven fields", number);
+        return fail(r->fault, E_BAD_INPUT, "line %zu of cookies.txt has not seven fields",
+                    number);
     c.domain = field[0];
     c.path = field[2];
     c.secure = span_eq_nocase(field[3], SPAN("TRUE"));
@@ -222,10 +225,12 @@ static err read_header(struct reading *r, struct span text)
         if (!pair.n)
             continue;
         if (at == pair.n)
-            return fail(r->fault, E_BAD_INPUT,
-                        "these are no cookies: send JSON, cookies.txt, or the text of a Cookie header");
-        struct cookie c = {
-            .name = span_cut(pair, 0, at), .value = span_cut(pair, at + 1, pair.n), .secure = true};
+            return fail(
+                r->fault, E_BAD_INPUT,
+                "these are no cookies: send JSON, cookies.txt, or the text of a Cookie header");
+        struct cookie c = {.name = span_cut(pair, 0, at),
+                           .value = span_cut(pair, at + 1, pair.n),
+                           .secure = true};
         e = keep(r, &c);
     }
     return e;

@@ -17,7 +17,8 @@ enum {
 };
 
 struct cookies_wanted {
-    struct span domain; /* of cookies that say none: "x.com"; may be empty, then they are left out */
+    struct span
+        domain; /* of cookies that say none: "x.com"; may be empty, then they are left out */
     /* Whether a cookie of that domain (without a dot in front) is the site's. */
     bool (*belongs)(void *ctx, struct span domain);
     void *ctx;
@@ -26,13 +27,15 @@ struct cookies_wanted {
 };
 struct cookies_facts {
     size_t kept, foreign, ended;
-    int64_t expires_ms; /* when the first of the login's ends (of no such list: the last of all); 0 never */
+    int64_t
+        expires_ms; /* when the first of the login's ends (of no such list: the last of all); 0 never */
 };
 
 /* E_BAD_INPUT: in none of the forms, no cookie of the site, or not a login. E_TOO_BIG. `out` is a
  * buf of at least COOKIES_TEXT_MAX. */
-MUST_USE err cookies_read(struct span text, const struct cookies_wanted *wanted, wall now, struct json_parser *parser,
-                          struct buf *out, struct cookies_facts *out_facts, struct fault *f);
+MUST_USE err cookies_read(struct span text, const struct cookies_wanted *wanted, wall now,
+                          struct json_parser *parser, struct buf *out,
+                          struct cookies_facts *out_facts, struct fault *f);
 
 /* One of the list that cookies_read() wrote. */
 struct cookie {

@@ -9,11 +9,10 @@ struct frame_row {
     size_t size_max;
 };
 
-static const struct frame_row rows[FRAME_TYPES] = {
-    [FRAME_NONE] = {"FRAME_NONE", 0, 0, 0, 0},
+static const struct frame_row rows[FRAME_TYPES] = {[FRAME_NONE] = {"FRAME_NONE", 0, 0, 0, 0},
 #define FRAME_ROW(name, sender, numbers, texts, size, help)                                    \
     [name] = {#name, sender, numbers, texts, size},
-    FRAME_TABLE(FRAME_ROW)
+                                                   FRAME_TABLE(FRAME_ROW)
 #undef FRAME_ROW
 };
 

@@ -53,7 +53,8 @@ enum range_wish range_read(struct span header, int64_t size, int64_t *out_from,
     s = span_trim(span_cut(s, 6, s.n));
     size_t dash = span_find_char(s, '-');
     struct span a = span_cut(s, 0, dash), b = span_cut(s, dash + 1, s.n);
-    if (dash == s.n || (!a.n && !b.n) || (a.n && !number(a, &from)) || (b.n && !number(b, &last)))
+    if (dash == s.n || (!a.n && !b.n) || (a.n && !number(a, &from)) ||
+        (b.n && !number(b, &last)))
         return RANGE_ALL;
     if (!a.n) { /* so many of the end */
         if (last == 0 || size == 0)

@@ -10,7 +10,8 @@ void warc_add_field(struct buf *out, const char *name, struct span value)
     buf_add_text(out, name);
     buf_add_text(out, ": ");
     for (size_t i = 0; i < value.n; i++)
-        buf_add_char(out, (unsigned char)value.p[i] < ' ' || value.p[i] == 0x7f ? ' ' : value.p[i]);
+        buf_add_char(out,
+                     (unsigned char)value.p[i] < ' ' || value.p[i] == 0x7f ? ' ' : value.p[i]);
     buf_add_text(out, "\r\n");
 }
 
@@ -30,7 +31,8 @@ static void add_id(struct buf *out, const char *name, const unsigned char id[WAR
 }
 
 /* RFC 4648 base32, as the examples of the standard have it. */
-static void add_digest(struct buf *out, const char *name, const unsigned char digest[WARC_DIGEST])
+static void add_digest(struct buf *out, const char *name,
+                       const unsigned char digest[WARC_DIGEST])
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     unsigned bits = 0;

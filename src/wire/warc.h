@@ -14,13 +14,13 @@ enum warc_type { WARC_INFO, WARC_RESOURCE, WARC_METADATA };
 
 struct warc_record {
     enum warc_type type;
-    unsigned char id[WARC_ID];        /* random */
-    const unsigned char *about;       /* id of the record that it goes with, or NULL */
-    const unsigned char *info;        /* id of the warcinfo record, or NULL */
-    const unsigned char *digest;      /* SHA-256 of the block, or NULL */
-    struct span uri;                  /* empty: none */
+    unsigned char id[WARC_ID];   /* random */
+    const unsigned char *about;  /* id of the record that it goes with, or NULL */
+    const unsigned char *info;   /* id of the warcinfo record, or NULL */
+    const unsigned char *digest; /* SHA-256 of the block, or NULL */
+    struct span uri;             /* empty: none */
     struct span content_type;
-    struct span file_name;            /* warcinfo: of the file */
+    struct span file_name; /* warcinfo: of the file */
     wall date;
     struct span block;
 };

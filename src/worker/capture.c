@@ -49,14 +49,15 @@ static err cursor_of(struct collection *c, struct span *out)
     }
     size_t colon = span_find_char(cursor, ':');
     *out = span_cut(cursor, colon + 1, cursor.n);
-    return plan_go_below(&c->plan, c->page.pack, c->arena, span_cut(cursor, head.n, colon - head.n),
-                         &c->fault);
+    return plan_go_below(&c->plan, c->page.pack, c->arena,
+                         span_cut(cursor, head.n, colon - head.n), &c->fault);
 }
 
 /* Is what was shown to be weighed as what a guest is shown? Asked where it matters only. */
 static void ask_who_looks(struct collection *c)
 {
-    if (c->step->wants_timeline && c->step->own_posts_only && (c->claimed > c->have || c->rises))
+    if (c->step->wants_timeline && c->step->own_posts_only &&
+        (c->claimed > c->have || c->rises))
         c->guest = page_has_guest(&c->page, GUEST_MS);
 }
 

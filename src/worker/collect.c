@@ -20,7 +20,8 @@ enum {
 /* Reposts have ids of their own, but not on every source. */
 static struct span repost_key(const struct collection *c, struct span original)
 {
-    return span_of(arena_fmt(c->page.page_arena, "repost of %.*s", SP(span_cut(original, 0, 64))));
+    return span_of(
+        arena_fmt(c->page.page_arena, "repost of %.*s", SP(span_cut(original, 0, 64))));
 }
 
 bool collection_has_repost(const struct collection *c, struct span original)
@@ -34,10 +35,13 @@ err collection_fail(struct collection *c, const struct reading *r)
     /* Nobody's session was refused: whoever is not logged in was. */
     bool as_nobody = r->sign == FAILURE_SESSION_INVALID && !c->logged_in;
     c->failure = as_nobody ? FAILURE_LOGIN_REQUIRED : r->sign;
-    c->why = as_nobody && !r->why.n ? SPAN("the site refused an answer to somebody who is not logged in")
-             : as_nobody ? span_of(arena_fmt(c->arena, "%s: %.*s", "nobody is logged in, and the site refused an answer",
-                                             SP(r->why)))
-                         : arena_keep(c->arena, r->why);
+    c->why = as_nobody && !r->why.n
+                 ? SPAN("the site refused an answer to somebody who is not logged in")
+             : as_nobody
+                 ? span_of(arena_fmt(c->arena, "%s: %.*s",
+                                     "nobody is logged in, and the site refused an answer",
+                                     SP(r->why)))
+                 : arena_keep(c->arena, r->why);
     if (r->sign == FAILURE_RATE_LIMITED && r->reset_at_s) {
         int64_t wait_ms = r->reset_at_s * 1000 - clock_wall().ms;
         c->wait_ms = wait_ms > 0 ? wait_ms : 1;
@@ -78,7 +82,8 @@ static err read_user(struct collection *c, const struct reading *r)
         c->why = r->user_suspended ? SPAN("the account is suspended")
                                    : SPAN("only approved followers can see the posts");
         /* The profile of a protected account is public; its posts are not. */
-        return r->user_protected && !r->user_suspended && !c->step->wants_timeline ? E_OK : E_PAGE;
+        return r->user_protected && !r->user_suspended && !c->step->wants_timeline ? E_OK
+                                                                                   : E_PAGE;
     }
     return E_OK;
 }
@@ -109,8 +114,8 @@ static bool too_new(const struct collection *c, const struct record *r)
 static bool excluded(const struct collection *c, const struct record *r)
 {
     struct json post;
-    return c->exclude && r->kind == RECORD_POST && !json_parse(c->records, r->json, &post, NULL) &&
-           exclude_takes(c->exclude, post);
+    return c->exclude && r->kind == RECORD_POST &&
+           !json_parse(c->records, r->json, &post, NULL) && exclude_takes(c->exclude, post);
 }
 
 /* Such a post is on the page all the same: a page of them is not one without new ids. */
@@ -136,8 +141,8 @@ static struct span name_of(const struct collection *c, const struct record *rec,
     if (rec->id.n)
         return rec->id;
     if (rec->place.n)
-        return span_of(arena_fmt(c->arena, "at-%.*s", (int)(rec->place.n > 200 ? 200 : rec->place.n),
-                                 rec->place.p));
+        return span_of(arena_fmt(c->arena, "at-%.*s",
+                                 (int)(rec->place.n > 200 ? 200 : rec->place.n), rec->place.p));
     return span_of(arena_fmt(c->arena, "at-%lld-%zu", (long long)c->batch, at));
 }
 
@@ -153,14 +158,15 @@ static bool add_seen(struct collection *c, const struct record *rec, struct span
 /* Ids of posts grow with time; a shorter one is older. */
 static bool is_below(struct span id, struct span lowest)
 {
-    return !lowest.n || id.n < lowest.n || (id.n == lowest.n && memcmp(id.p, lowest.p, id.n) < 0);
+    return !lowest.n || id.n < lowest.n ||
+           (id.n == lowest.n && memcmp(id.p, lowest.p, id.n) < 0);
 }
 
 /* Is the list in the order of time? Reposts have the ids of their originals where a page is read. */
 static void note_order(struct collection *c, const struct record *rec)
 {
-    if (rec->kind != RECORD_POST || rec->section != SECTION_TIMELINE || rec->pinned || rec->repost ||
-        !c->step->own_posts_only)
+    if (rec->kind != RECORD_POST || rec->section != SECTION_TIMELINE || rec->pinned ||
+        rec->repost || !c->step->own_posts_only)
         return;
     struct span last = span_of(c->last_id);
     c->pairs += last.n > 0;
@@ -185,7 +191,8 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             older |= !rec->pinned;
             continue;
         }
-        if (too_old(c, rec) || too_new(c, rec) || excluded(c, rec) || known_has(&c->known, rec)) {
+        if (too_old(c, rec) || too_new(c, rec) || excluded(c, rec) ||
+            known_has(&c->known, rec)) {
             *out_filtered |= leave_out(c, rec);
             continue;
         }
@@ -216,7 +223,8 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
         struct frame_item item = {(int)rec->kind, rec->created_at.ms, id, json};
         frame_add_item(out, &item);
     }
-    if (older && fresh == 0 && !r->disorder) /* a list out of its order may go on with newer ones */
+    if (older && fresh == 0 &&
+        !r->disorder) /* a list out of its order may go on with newer ones */
         c->end = END_OLDEST_REACHED;
     else if (past < r->count)
         c->end = END_KNOWN_REACHED;
@@ -242,7 +250,8 @@ static err commit_to_node(struct collection *c, struct span items, struct span c
                       .t = {cursor, items, SPAN_NONE}};
     f.t[2] = counts_of(c, c->page.page_arena);
     if (c->plan.below.n && cursor.n) /* a cursor belongs to the query that it came from */
-        f.t[0] = span_of(arena_fmt(c->arena, "~" CURSOR_BELOW "=%.*s:%.*s", SP(c->plan.below), SP(cursor)));
+        f.t[0] = span_of(
+            arena_fmt(c->arena, "~" CURSOR_BELOW "=%.*s:%.*s", SP(c->plan.below), SP(cursor)));
     if (c->source.n && cursor.n) /* only this source can go on there */
         f.t[0] = span_of(arena_fmt(c->arena, "~%.*s:%.*s", SP(c->source), SP(cursor)));
     struct frame in;
@@ -289,7 +298,8 @@ static void note_stall(struct collection *c)
 
 /* Where the list ends (x-web.md §13): terminated; the same cursor again without a new id; three
  * pages in a row without a new id. A page without posts but with a new cursor is not the end. */
-static void note_end(struct collection *c, const struct reading *r, int64_t fresh, bool filtered)
+static void note_end(struct collection *c, const struct reading *r, int64_t fresh,
+                     bool filtered)
 {
     bool repeats = !fresh && !filtered && c->cursor.n && span_eq(r->cursor, c->cursor);
     c->pages_without_new = fresh || filtered ? 0 : c->pages_without_new + 1;
@@ -322,7 +332,8 @@ static err read_timeline(struct collection *c, const struct reading *r)
     bool thread = c->plan.focus.n > 0;
     thread_measure(c, r);
     int64_t gone = c->unavailable, had = c->have, fresh = fill_batch(c, r, &items, &filtered);
-    if (c->media.wanted && c->page.told) { /* not all of the files were asked for: the page comes again */
+    if (c->media.wanted &&
+        c->page.told) { /* not all of the files were asked for: the page comes again */
         buf_free(&items);
         return c->page.told;
     }
@@ -332,8 +343,8 @@ static err read_timeline(struct collection *c, const struct reading *r)
     }
     c->reopened = false;
     /* Also the last page of a list has its cursors, or says that it is the last. */
-    if (!thread && (c->pages > 1 || c->claimed != 0) && !r->entries && !r->count && !r->cursor.n &&
-        !r->terminated) {
+    if (!thread && (c->pages > 1 || c->claimed != 0) && !r->entries && !r->count &&
+        !r->cursor.n && !r->terminated) {
         buf_free(&items);
         c->failure = FAILURE_DRIFT;
         c->why = SPAN("a page of the list has nothing in it that we know, not even a cursor");
@@ -355,7 +366,8 @@ static err read_timeline(struct collection *c, const struct reading *r)
         e = c->go_on(c, cursor);
     if (!e && went_below && text.n)
         e = c->commit(c, text, SPAN_NONE);
-    else if (!e && !went_below && (text.n || c->filtered > c->told || !span_eq(cursor, c->cursor)))
+    else if (!e && !went_below &&
+             (text.n || c->filtered > c->told || !span_eq(cursor, c->cursor)))
         e = c->commit(c, text, cursor);
     bool known = c->end == END_KNOWN_REACHED && had + fresh <= c->order->limit;
     if (!e && c->order->limit > 0 && c->have >= c->order->limit && !known)
@@ -464,19 +476,20 @@ static bool is_stand_in(const struct collection *c)
 
 static struct verdict_facts facts_of(const struct collection *c)
 {
-    return (struct verdict_facts){.posts = c->have,
-                                  .lost = c->unparsed + c->rejected + c->thread.unplaced,
-                                  .since_last = c->known.given,
-                                  .left_out = c->filtered,
-                                  .claimed = c->claimed,
-                                  .source_said_empty = c->source_said_empty,
-                                  .sampled = c->sampled || is_stand_in(c),
-                                  /* Files are counted otherwise than the posts that have them. */
-                                  .guest = c->guest && c->step->claim == CLAIM_POSTS,
-                                  .pairs = c->pairs,
-                                  .rises = c->rises,
-                                  .shows_at_most = c->step->shows_at_most,
-                                  .end = c->end};
+    return (struct verdict_facts){
+        .posts = c->have,
+        .lost = c->unparsed + c->rejected + c->thread.unplaced,
+        .since_last = c->known.given,
+        .left_out = c->filtered,
+        .claimed = c->claimed,
+        .source_said_empty = c->source_said_empty,
+        .sampled = c->sampled || is_stand_in(c),
+        /* Files are counted otherwise than the posts that have them. */
+        .guest = c->guest && c->step->claim == CLAIM_POSTS,
+        .pairs = c->pairs,
+        .rises = c->rises,
+        .shows_at_most = c->step->shows_at_most,
+        .end = c->end};
 }
 
 /* Nothing, and no word why. What the profile said may be the reason. */
@@ -487,9 +500,11 @@ static void suspect(struct collection *c)
     if (shut)
         c->why = c->account_shut_why;
     else if (is_stand_in(c))
-        c->why = SPAN("a search in place of the list brought nothing, which proves nothing of the list");
+        c->why = SPAN(
+            "a search in place of the list brought nothing, which proves nothing of the list");
     else
-        c->why = SPAN("the site answered, but without records and without saying that there are none");
+        c->why = SPAN(
+            "the site answered, but without records and without saying that there are none");
 }
 
 err collection_ask_what_is_empty(struct collection *c)
@@ -554,9 +569,9 @@ static void report_paths(const struct collection *c, struct json_w *w)
         uint64_t later = 0;
         for (size_t path = 1; path < fields[i].paths && path < FIELD_PATHS_MAX; path++)
             later += fields[i].hits[path];
-        const char *name = later ? arena_fmt(c->arena, "%.*s.%.*s", SP(fields[i].map),
-                                             SP(fields[i].field))
-                                 : NULL;
+        const char *name =
+            later ? arena_fmt(c->arena, "%.*s.%.*s", SP(fields[i].map), SP(fields[i].field))
+                  : NULL;
         if (!name)
             continue;
         json_key(w, name);
@@ -607,8 +622,9 @@ static struct span report(const struct collection *c)
     json_kv_cstr(&w, "order", c->plan.ranked ? "ranked" : "time");
     /* Between what this job brought and what was known there may be posts that nobody has. */
     if (c->known.given)
-        json_kv_bool(&w, "gap", !c->plan.ranked && (c->end == END_LIMIT || c->end == END_BUDGET ||
-                                                    c->end == END_CURSOR_REPEAT));
+        json_kv_bool(&w, "gap",
+                     !c->plan.ranked && (c->end == END_LIMIT || c->end == END_BUDGET ||
+                                         c->end == END_CURSOR_REPEAT));
     json_kv_int(&w, "rejected", c->rejected);
     json_kv_int(&w, "conflicts", c->conflicts.found);
     json_kv_int(&w, "out_of_order", c->disorder);
@@ -681,7 +697,8 @@ void collection_forget(struct collection *c)
     c->why = SPAN_NONE;
     c->wait_ms = 0;
     c->fault = (struct fault){0};
-    c->cursor = c->source = c->user_id = SPAN_NONE; /* not every source names authors by their ids */
+    c->cursor = c->source = c->user_id =
+        SPAN_NONE; /* not every source names authors by their ids */
     c->claimed = -1;
     c->end = END_NONE;
     c->pages_without_new = c->pages_open = 0;
@@ -699,7 +716,9 @@ void collection_begin(struct collection *c, const struct plan_step *step)
 {
     c->step = step;
     reader_expect_author(c->page.reader, SPAN_NONE);
-    reader_expect_handle(c->page.reader, step->strategy == PLAN_FETCH && step->no_others ? c->plan.input : SPAN_NONE);
+    reader_expect_handle(c->page.reader, step->strategy == PLAN_FETCH && step->no_others
+                                             ? c->plan.input
+                                             : SPAN_NONE);
 }
 
 bool collection_may_renew(struct collection *c, const struct reading *r)
@@ -827,15 +846,16 @@ err collection_plan(struct collection *c, const struct pack *pack)
 }
 
 void collect_run(struct channel *channel, const struct pack *pack, struct reader *r,
-                 struct json_parser *events, const struct collect_order *order,
-                 struct arena *a, struct arena *page_arena, struct collect_result *out)
+                 struct json_parser *events, const struct collect_order *order, struct arena *a,
+                 struct arena *page_arena, struct collect_result *out)
 {
     struct collection *c = arena_new_of(a, struct collection);
     collection_init(c, order, a, events);
     reader_forget(r);
     evidence_init(&c->evidence, channel, order->keep);
     c->evidence.batch = c->batch;
-    page_init(&c->page, channel, pack, &c->plan, r, events, &c->evidence, a, page_arena, &c->fault);
+    page_init(&c->page, channel, pack, &c->plan, r, events, &c->evidence, a, page_arena,
+              &c->fault);
     err e = collection_plan(c, pack);
     if (!e)
         e = collect(c);

@@ -22,5 +22,6 @@ struct collect_result {
 };
 
 /* Runs the job. What it allocates is in `a`, what one page brought in `page_arena`. Returns when the job is over, whatever happened. */
-void collect_run(struct channel *c, const struct pack *pack, struct reader *r, struct json_parser *events,
-                 const struct collect_order *order, struct arena *a, struct arena *page_arena, struct collect_result *out);
+void collect_run(struct channel *c, const struct pack *pack, struct reader *r,
+                 struct json_parser *events, const struct collect_order *order, struct arena *a,
+                 struct arena *page_arena, struct collect_result *out);

@@ -26,7 +26,8 @@ static bool take_repost(struct collection *c, struct record *r)
     if (collection_has_repost(c, r->id))
         return false;
     r->created_at = (wall){0};
-    r->id = span_of(arena_fmt(c->page.page_arena, "%.*s#reposted-by=%.*s", SP(r->id), SP(r->passed_on)));
+    r->id = span_of(
+        arena_fmt(c->page.page_arena, "%.*s#reposted-by=%.*s", SP(r->id), SP(r->passed_on)));
     return r->id.p != NULL;
 }
 
@@ -135,8 +136,9 @@ static err fail_as_page_says(struct collection *c, struct page_sign said)
     struct page *p = &c->page;
     struct reading limit = {.sign = said.is, .why = said.why};
     if (said.is == FAILURE_RATE_LIMITED && p->limit_status && c->plan.operation_count)
-        (void)!reader_answer(p->reader, &c->plan.operations[0], p->limit_status, p->limit_headers,
-                             SPAN_NONE, clock_wall(), p->page_arena, &limit, &c->fault);
+        (void)!reader_answer(p->reader, &c->plan.operations[0], p->limit_status,
+                             p->limit_headers, SPAN_NONE, clock_wall(), p->page_arena, &limit,
+                             &c->fault);
     limit.sign = said.is;
     limit.why = said.why;
     return collection_fail(c, &limit);
@@ -189,7 +191,8 @@ static err weigh(struct collection *c, struct dom_view *v, struct reading *r)
 static void keep_message(struct collection *c, const struct shown *s)
 {
     char headers[128];
-    snprintf(headers, sizeof headers, "{\"content-type\":\"text/html; charset=utf-8\",\"x-fulmar-page\":\"%s%s\"}",
+    snprintf(headers, sizeof headers,
+             "{\"content-type\":\"text/html; charset=utf-8\",\"x-fulmar-page\":\"%s%s\"}",
              s->guest ? "guest " : "", s->retry ? "retry" : "");
     evidence_take(c->page.evidence,
                   &(struct evidence_note){.strategy = plan_strategy_name(PLAN_DOM),
@@ -208,7 +211,8 @@ static struct shown shown_of(struct collection *c, struct span headers, struct s
     struct span words = SPAN_NONE;
     if (headers.n && json_parse(c->page.events, headers, &all, NULL) == E_OK)
         (void)json_text(json_get(all, SPAN("x-fulmar-page")), &words);
-    return (struct shown){.number = 1, .html = html,
+    return (struct shown){.number = 1,
+                          .html = html,
                           .guest = span_find(words, SPAN("guest")) < words.n,
                           .retry = span_find(words, SPAN("retry")) < words.n};
 }
@@ -225,8 +229,8 @@ static err read_message(struct collection *c, struct dom_view *v, struct reading
     if (!html.n)
         return E_OK;
     keep_message(c, &v->shown);
-    return reader_document(p->reader, source_operation(c->plan.shown)->name, 200, SPAN_NONE, html,
-                           clock_wall(), p->page_arena, r, &c->fault);
+    return reader_document(p->reader, source_operation(c->plan.shown)->name, 200, SPAN_NONE,
+                           html, clock_wall(), p->page_arena, r, &c->fault);
 }
 
 /* What the message says of the page, and then its records. */
@@ -244,8 +248,8 @@ err dom_read_again(struct collection *c, struct dom_view *v, struct span headers
     struct reading r = {.user_posts = -1};
     v->shown = shown_of(c, headers, html);
     c->guest = v->shown.guest;
-    err e = reader_document(c->page.reader, source_operation(c->plan.shown)->name, 200, SPAN_NONE, html, at,
-                            c->page.page_arena, &r, &c->fault);
+    err e = reader_document(c->page.reader, source_operation(c->plan.shown)->name, 200,
+                            SPAN_NONE, html, at, c->page.page_arena, &r, &c->fault);
     v->offers = (struct page_sign){0};
     if (!e && v->shown.retry && r.sign == FAILURE_NETWORK)
         v->offers = (struct page_sign){.is = r.sign, .why = r.why};
@@ -337,7 +341,8 @@ err dom_run(struct collection *c)
     int turns = 0;
     err e = page_watch(&c->page);
     if (!e)
-        e = page_goto(&c->page, c->plan.shown_url.n ? c->plan.shown_url : c->plan.url, SPAN_NONE, c->order->navigate_ms);
+        e = page_goto(&c->page, c->plan.shown_url.n ? c->plan.shown_url : c->plan.url,
+                      SPAN_NONE, c->order->navigate_ms);
     v.last_new = clock_mono();
     while (!e && !c->end) {
         if (turns++ >= c->step->turns_max)

@@ -127,7 +127,8 @@ void evidence_take(struct evidence *e, const struct evidence_note *n)
     while ((e->count == EVIDENCE_RING_PIECES || e->bytes + h.texts.n > EVIDENCE_RING_BYTES) &&
            make_room(e))
         ;
-    if (e->count == EVIDENCE_RING_PIECES) { /* nothing but accounts: the newest is one too many */
+    if (e->count ==
+        EVIDENCE_RING_PIECES) { /* nothing but accounts: the newest is one too many */
         e->older++;
         buf_free(&h.texts);
         return;

@@ -181,7 +181,8 @@ err fetch_run(struct collection *c)
     c->go_on = no_more;
     for (size_t i = 0; i < c->plan.source_count; i++) {
         const struct source *s = c->plan.sources[i];
-        bool list = source_operation(s)->role == OP_TIMELINE, last = i + 1 == c->plan.source_count;
+        bool list = source_operation(s)->role == OP_TIMELINE,
+             last = i + 1 == c->plan.source_count;
         size_t seen = c->seen.used;
         c->source = source_operation(s)->name;
         c->sampled = source_is_sampled(s);

@@ -67,18 +67,19 @@ struct collection {
     struct seen seen;
     struct thread thread;
     struct conflict_book conflicts;
-    struct span source; /* fetch: name of the source that is read */
+    struct span source;            /* fetch: name of the source that is read */
     struct span robots, robots_of; /* what the site asks of robots, and which one */
-    struct span product; /* of the target, as ordered; empty: its first */
-    struct span cursor; /* of the last page */
+    struct span product;           /* of the target, as ordered; empty: its first */
+    struct span cursor;            /* of the last page */
     struct span user_id;
     wall since, until;
     bool has_since, has_until, has_strategy;
-    bool logged_in; /* the job has a session */
+    bool logged_in;              /* the job has a session */
     enum plan_strategy strategy; /* the only one wanted */
     int64_t batch, have, claimed;
-    struct known known;          /* by earlier jobs of the same target */
-    unsigned exclude, include;   /* enum exclude; include: to be brought in where the list lacks them */
+    struct known known; /* by earlier jobs of the same target */
+    unsigned exclude,
+        include; /* enum exclude; include: to be brought in where the list lacks them */
     struct json_parser *records; /* reads records where that is asked; NULL: nobody asks */
     int64_t filtered, told;      /* posts left out as the job asked; told: as node knows */
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;
@@ -86,12 +87,13 @@ struct collection {
     int stalls;         /* in a row: the same entries and the same cursor again */
     bool go_below;      /* the list is to be asked for anew, below `lowest` */
     int pages_without_new, pages_open; /* open: read since the page was opened */
-    bool reopened;                     /* the next timeline page is the first of a page opened anew */
-    int64_t renewed_at; /* pages read when the page was last opened anew for a new token; -1 never */
+    bool reopened; /* the next timeline page is the first of a page opened anew */
+    int64_t
+        renewed_at; /* pages read when the page was last opened anew for a new token; -1 never */
     bool source_said_empty, user_read;
     enum failure_class account_shut; /* as the profile says: why a list without a post is one */
     struct span account_shut_why;
-    bool guest;   /* nobody is logged in */
+    bool guest;       /* nobody is logged in */
     char last_id[32]; /* of the list's last post; the numbers are those of verdict.h */
     int64_t pairs, rises;
     bool sampled; /* what was read is no more than a sample of the list */

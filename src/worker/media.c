@@ -82,7 +82,8 @@ static bool robots_agree(struct collection *c, struct span url, struct file *f)
     if (!h)
         refuse(f, FAILURE_INTERNAL, "the record names too many hosts");
     else if (h->closed)
-        refuse(f, h->closed, "robots.txt of the host cannot be read at the moment, so nothing is asked");
+        refuse(f, h->closed,
+               "robots.txt of the host cannot be read at the moment, so nothing is asked");
     else if (!robots_allow(h->robots, SPAN("Fulmar"), span_cut(url, origin.n, url.n)))
         refuse(f, FAILURE_BLOCKED, "robots.txt of the host asks robots not to fetch this");
     return f->failure == FAILURE_NONE;
@@ -208,7 +209,8 @@ static void put_raw(struct json_w *w, struct json v)
     buf_free(&raw);
 }
 
-static void put_media(struct json_w *w, struct json list, const struct file *files, size_t count)
+static void put_media(struct json_w *w, struct json list, const struct file *files,
+                      size_t count)
 {
     size_t n = 0;
     json_open_array(w);
@@ -228,8 +230,8 @@ static void put_media(struct json_w *w, struct json list, const struct file *fil
 }
 
 /* The record once more, with what became of the files. */
-static struct span with_files(struct collection *c, struct span record, const struct file *files,
-                              size_t count)
+static struct span with_files(struct collection *c, struct span record,
+                              const struct file *files, size_t count)
 {
     struct json root;
     struct buf out = BUF(RECORD_MAX);
@@ -283,9 +285,10 @@ void media_report(const struct collection *c, struct json_w *w)
     json_key(w, "warnings");
     json_open_array(w);
     if (m->failed)
-        json_put_text(w, span_of(arena_fmt(c->arena, "%lld of %lld media files are missing; each says "
-                                                     "why in file_error",
-                                           (long long)m->failed,
-                                           (long long)(m->failed + m->files))));
+        json_put_text(
+            w, span_of(arena_fmt(c->arena,
+                                 "%lld of %lld media files are missing; each says "
+                                 "why in file_error",
+                                 (long long)m->failed, (long long)(m->failed + m->files))));
     json_close_array(w);
 }

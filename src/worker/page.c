@@ -11,7 +11,7 @@ enum {
     NUDGE_MS = 1000,
     CALL_MS = 5000,
     GONE_MS = 1000,
-    DOWNLOAD_MS = 3600000, /* node answers, or ends the job, long before */
+    DOWNLOAD_MS = 3600000,        /* node answers, or ends the job, long before */
     SHOWN_MAX = 64 * 1024 * 1024, /* of messages not taken yet */
     TURN_MS = 300000, /* to wait for a turn at a host; the job's own limits end it before */
 };
@@ -132,7 +132,8 @@ void page_step(struct page *p, const char *step)
     if (!p->channel)
         return;
     /* That node is gone shows at the next read. */
-    (void)!channel_send(p->channel, &(struct frame){.type = FRAME_PROGRESS, .t = {span_of(step)}});
+    (void)!channel_send(p->channel,
+                        &(struct frame){.type = FRAME_PROGRESS, .t = {span_of(step)}});
 }
 
 static err send_numbered(struct page *p, struct frame f, uint32_t *out_call)
@@ -174,7 +175,8 @@ static void on_shown(struct page *p, struct json params)
 {
     struct span text = text_at(params, "payload");
     uint32_t n = (uint32_t)text.n;
-    if (!p->watching || !text.n || !json_int(json_get(params, SPAN("executionContextId")), &p->world))
+    if (!p->watching || !text.n ||
+        !json_int(json_get(params, SPAN("executionContextId")), &p->world))
         return;
     buf_add(&p->shown, (struct span){(const char *)&n, sizeof n});
     buf_add(&p->shown, text);
@@ -346,7 +348,9 @@ err page_watch(struct page *p)
         return E_OK;
     p->watching = true;
     err e = ask(p, (struct frame){.type = FRAME_WATCH, .t = {SPAN("watch")}}, CALL_MS, &answer);
-    return e ? fail(p->fault, e, "the page cannot be watched: %.*s", SP(span_cut(answer, 0, 200))) : E_OK;
+    return e ? fail(p->fault, e, "the page cannot be watched: %.*s",
+                    SP(span_cut(answer, 0, 200)))
+             : E_OK;
 }
 
 void page_picture(struct page *p, enum failure_class failure)
@@ -381,8 +385,8 @@ static err wait_gone(struct page *p, err e)
 }
 
 /* Reads one finished request: its body is asked for, unwrapped and turned into records. */
-static err read_answer(struct page *p, struct page_request *slot, wall now,
-                       struct reading *out, const struct operation **out_operation)
+static err read_answer(struct page *p, struct page_request *slot, wall now, struct reading *out,
+                       const struct operation **out_operation)
 {
     struct page_request r = *slot;
     struct span answer = SPAN_NONE, body = SPAN_NONE;
@@ -405,24 +409,25 @@ static err read_answer(struct page *p, struct page_request *slot, wall now,
     struct json v;
     if (!e && !json_parse(p->events, answer, &v, p->fault))
         (void)json_text(json_get(v, SPAN("body")), &body);
-    evidence_take(p->evidence, &(struct evidence_note){.strategy = plan_strategy_name(PLAN_CAPTURE),
-                                                       .name = r.operation->name,
-                                                       .url = r.url,
-                                                       .headers = r.headers,
-                                                       .body = body,
-                                                       .status = r.status,
-                                                       .at = now,
-                                                       .stays = r.operation->role == OP_USER});
-    return reader_answer(p->reader, r.operation, r.status, r.headers, body, now, p->page_arena, out,
-                         p->fault);
+    evidence_take(p->evidence,
+                  &(struct evidence_note){.strategy = plan_strategy_name(PLAN_CAPTURE),
+                                          .name = r.operation->name,
+                                          .url = r.url,
+                                          .headers = r.headers,
+                                          .body = body,
+                                          .status = r.status,
+                                          .at = now,
+                                          .stays = r.operation->role == OP_USER});
+    return reader_answer(p->reader, r.operation, r.status, r.headers, body, now, p->page_arena,
+                         out, p->fault);
 }
 
 /* Nothing will come any more: page_sign() has the reason. */
 static bool ended_elsewhere(const struct page *p)
 {
     return p->document_url[0] &&
-           reader_page_sign(p->pack, span_of(p->document_url), p->document_status, SPAN_NONE).is !=
-               FAILURE_NONE;
+           reader_page_sign(p->pack, span_of(p->document_url), p->document_status, SPAN_NONE)
+                   .is != FAILURE_NONE;
 }
 
 err page_next_batch(struct page *p, wall now, struct reading *out,
@@ -572,7 +577,8 @@ static struct span said_by(struct page *p, const char *expression, int64_t budge
     struct json v;
     struct frame f = {.type = FRAME_EVAL, .t = {span_of(expression)}};
     if (pack_expression(p->pack, f.t[0]).n && !ask(p, f, budget_ms, &answer) &&
-        !json_parse(p->events, answer, &v, NULL) && json_text(json_path(v, "result.value"), &text))
+        !json_parse(p->events, answer, &v, NULL) &&
+        json_text(json_path(v, "result.value"), &text))
         text = arena_keep(p->arena, text);
     return text;
 }

@@ -20,7 +20,7 @@ struct page_request { /* one API call of the page that the plan wants to read */
     const struct operation *operation;
     struct span cursor; /* of a thread: what it asks for, in the arena; empty: its first page */
     int status;
-    char failed[96];     /* Chromium's error text; empty when it did not fail */
+    char failed[96];          /* Chromium's error text; empty when it did not fail */
     struct span url, headers; /* of the response, in the arena */
     bool finished;
 };
@@ -40,10 +40,10 @@ struct page {
     char document_url[2048];
     int document_status;
     struct span asked; /* the cursor of the answer that was read last; of a thread only */
-    bool watching; /* dom: what the page shows is handed over as it comes */
-    int64_t world; /* where the expression runs that does it, as its messages name it */
-    struct buf shown; /* its messages not taken yet: length in four bytes, text */
-    int limit_status;         /* of the last API call that was refused as too many; 0 none */
+    bool watching;     /* dom: what the page shows is handed over as it comes */
+    int64_t world;     /* where the expression runs that does it, as its messages name it */
+    struct buf shown;  /* its messages not taken yet: length in four bytes, text */
+    int limit_status;  /* of the last API call that was refused as too many; 0 none */
     struct span limit_headers;
     struct span resume_cursor; /* put into the first timeline request; empty when done */
     struct page_request requests[PAGE_REQUESTS_MAX]; /* in order of their start */
@@ -51,8 +51,10 @@ struct page {
     int64_t api_calls;
 };
 
-void page_init(struct page *p, struct channel *c, const struct pack *pack, const struct plan *plan, struct reader *r,
-               struct json_parser *events, struct evidence *evidence, struct arena *a, struct arena *page_arena, struct fault *f);
+void page_init(struct page *p, struct channel *c, const struct pack *pack,
+               const struct plan *plan, struct reader *r, struct json_parser *events,
+               struct evidence *evidence, struct arena *a, struct arena *page_arena,
+               struct fault *f);
 void page_fini(struct page *p);
 /* Says where the job is: for crash records here, for node in FRAME_PROGRESS. */
 void page_step(struct page *p, const char *step); /* without a channel nobody hears it */
@@ -62,8 +64,8 @@ void page_step(struct page *p, const char *step); /* without a channel nobody he
 MUST_USE err page_goto(struct page *p, struct span url, struct span cursor, int64_t budget_ms);
 /* The next answer of the page's API calls, read; it lives until the next call. Waits for data, never sleeps; nudges the page (scroll)
  * each second in which no request is under way. E_TIMEOUT: nothing came in the budget. */
-MUST_USE err page_next_batch(struct page *p, wall now, struct reading *out, const struct operation **out_operation,
-                             int64_t budget_ms);
+MUST_USE err page_next_batch(struct page *p, wall now, struct reading *out,
+                             const struct operation **out_operation, int64_t budget_ms);
 /* From the next page_goto() on the pack's expression "watch" hands over what the page shows; bodies
  * of the page's API calls are no longer read. */
 MUST_USE err page_watch(struct page *p);
@@ -94,8 +96,8 @@ struct page_sign page_sign(struct page *p, const char *expression, int64_t budge
 bool page_has_guest(struct page *p, int64_t budget_ms);
 /* robots.txt of a host of media files. The body is valid until the next verb; the arenas stay as they
  * are. */
-MUST_USE err page_media_robots(struct page *p, struct span url, int64_t budget_ms, int *out_status,
-                               struct span *out_body);
+MUST_USE err page_media_robots(struct page *p, struct span url, int64_t budget_ms,
+                               int *out_status, struct span *out_body);
 /* One file of media: node fetches and keeps it, or has it already. Texts are valid until the next verb.
  * The error says what a failure was (net/download.h); *out then holds its words and the status. */
 struct page_file {
@@ -104,6 +106,8 @@ struct page_file {
     bool known; /* it was there */
     struct span hash, mime, path, words;
 };
-MUST_USE err page_download(struct page *p, struct span kind, struct span url, struct page_file *out);
+MUST_USE err page_download(struct page *p, struct span kind, struct span url,
+                           struct page_file *out);
 /* Handles what has arrived meanwhile and waits for a frame of this type (COMMITTED). */
-MUST_USE err page_wait_frame(struct page *p, enum frame_type type, struct frame *out, mono deadline);
+MUST_USE err page_wait_frame(struct page *p, enum frame_type type, struct frame *out,
+                             mono deadline);

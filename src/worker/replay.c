@@ -3,7 +3,7 @@
 #include "base/need.h"
 #include "worker/inside.h"
 
-struct again { /* one replay */
+struct again {            /* one replay */
     struct dom_view view; /* dom: what the messages before have shown */
     struct collection *c;
     const struct replay_face *face;

@@ -25,10 +25,11 @@ struct replay_result {
  * evidence (attempts, strategies) follow each other as they did; how the last one ends is how the job
  * would end. Evidence that stops before the end of the list is no failure: then the end is
  * END_BUDGET. An error is one of the face's own. */
-MUST_USE err replay_collect(const struct pack *pack, struct reader *r, struct json_parser *parser,
-                            const struct collect_order *order, const struct replay_face *face,
-                            struct arena *a, struct arena *page_arena,
-                            struct replay_result *out, struct fault *f);
+MUST_USE err replay_collect(const struct pack *pack, struct reader *r,
+                            struct json_parser *parser, const struct collect_order *order,
+                            const struct replay_face *face, struct arena *a,
+                            struct arena *page_arena, struct replay_result *out,
+                            struct fault *f);
 /* Whether a job that ended as `was` may take this result. Where the failure was in no answer (network,
  * crash, ...) the answers cannot take it back: there has to be something that the job lacks. */
 bool replay_repairs(enum failure_class was, const struct collect_result *now, int64_t gained);

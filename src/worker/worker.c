@@ -13,7 +13,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { JOB_ARENA_MAX = 128 * 1024 * 1024, PAGE_ARENA_MAX = 128 * 1024 * 1024, EVENT_MAX = 48 * 1024 * 1024 };
+enum {
+    JOB_ARENA_MAX = 128 * 1024 * 1024,
+    PAGE_ARENA_MAX = 128 * 1024 * 1024,
+    EVENT_MAX = 48 * 1024 * 1024
+};
 
 struct worker {
     struct channel channel;
@@ -32,7 +36,8 @@ static void send_log(enum log_level level, struct span line, void *ctx)
 }
 
 /* From the memory that node gave: what lies in the folder may be another version by now. */
-static err open_packs(struct worker *w, char **names, int count, size_t body_max, struct fault *f)
+static err open_packs(struct worker *w, char **names, int count, size_t body_max,
+                      struct fault *f)
 {
     struct buf image;
     err e = packs_read_image(WORKER_PACKS_FD, &image, f);
@@ -105,7 +110,8 @@ static void keep_order(struct arena *a, const struct frame *f, struct collect_or
 static err tell_taken(struct worker *w)
 {
     need_step("take the job");
-    return channel_send(&w->channel, &(struct frame){.type = FRAME_PROGRESS, .t = {SPAN("take the job")}});
+    return channel_send(&w->channel,
+                        &(struct frame){.type = FRAME_PROGRESS, .t = {SPAN("take the job")}});
 }
 
 static err run_job(struct worker *w, const struct frame *job)

@@ -488,7 +488,6 @@ static void lesser_isolation(void **state)
     }
 }
 
-
 /* Egress dies and comes back: it gets every listener again, pages that are open work on. */
 static void egress_restarts(void **state)
 {

@@ -38,9 +38,11 @@ static const char forger[] =
 static void send_page(int fd, struct span body)
 {
     char head[200];
-    int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: "
-                     "%zu\r\nConnection: close\r\n\r\n", body.n);
+    int n =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: "
+                 "%zu\r\nConnection: close\r\n\r\n",
+                 body.n);
     (void)!write(fd, head, (size_t)n);
     while (body.n) {
         ssize_t sent = write(fd, body.p, body.n);
@@ -143,8 +145,8 @@ static void page_event(void *ctx, struct span method, struct span params)
     g.folded = s.folded;
     g.shut = s.shut;
     if (s.html.n) {
-        if (reader_document(g.reader, span_of(g.source), 200, SPAN_NONE, s.html, (wall){1786093200000},
-                            g.arena, &r, &f))
+        if (reader_document(g.reader, span_of(g.source), 200, SPAN_NONE, s.html,
+                            (wall){1786093200000}, g.arena, &r, &f))
             fail_msg("%s", f.words);
         add(&r);
     }
@@ -175,7 +177,8 @@ static void watch(struct page *p)
     struct buf b = BUF(256 * 1024);
     struct json_w w2 = json_w(&b);
     page_ask(p, "Runtime.enable", "{}");
-    page_ask(p, "Runtime.addBinding", "{\"name\":\"fulmar_hand\",\"executionContextName\":\"fulmar\"}");
+    page_ask(p, "Runtime.addBinding",
+             "{\"name\":\"fulmar_hand\",\"executionContextName\":\"fulmar\"}");
     json_open(&w2);
     json_kv_text(&w2, "source", pack_expression(pack, SPAN("watch")));
     json_kv_cstr(&w2, "worldName", "fulmar");
@@ -190,8 +193,8 @@ static void ask_more(struct page *p)
 {
     char params[300];
     int before = g.answers;
-    snprintf(params, sizeof params, "{\"contextId\":%lld,\"expression\":\"fulmar_watch.more()\"}",
-             (long long)g.world);
+    snprintf(params, sizeof params,
+             "{\"contextId\":%lld,\"expression\":\"fulmar_watch.more()\"}", (long long)g.world);
     page_ask(p, "Runtime.evaluate", params);
     WAIT_FOR(g.answers > before);
 }
@@ -218,7 +221,8 @@ static void compare_words(struct page *p, const char *label, struct json expect)
     json_kv_text(&w2, "expression", pack_expression(pack, SPAN("state")));
     json_close(&w2);
     buf_add_char(&b, '\0');
-    assert_int_equal(json_parse(record_parser, page_ask(p, "Runtime.evaluate", b.p), &v, NULL), E_OK);
+    assert_int_equal(json_parse(record_parser, page_ask(p, "Runtime.evaluate", b.p), &v, NULL),
+                     E_OK);
     if (!json_text(json_path(v, "result.value"), &text))
         fail_msg("%s: the expression 'state' returned no text", label);
     struct page_sign said = reader_page_sign(pack, SPAN("https://x.com/nasa"), 200, text);
@@ -276,8 +280,8 @@ static void check_folder(int folder)
 
 static void recorded_pages(void **state)
 {
-    static const char *const names[FOLDERS] = {"our own, by hand", "our own, of every shape", "real pages",
-                                               "made of real posts"};
+    static const char *const names[FOLDERS] = {"our own, by hand", "our own, of every shape",
+                                               "real pages", "made of real posts"};
     (void)state;
     struct browsers_config c = usual();
     world_open(&c);
@@ -308,11 +312,13 @@ static void move_through(int folder)
     snprintf(first, sizeof first, "/%d/scroll_01.html", folder);
     show(&p, first);
     for (int i = 2; i <= (int)json_count(json_get(expect, SPAN("sources"))); i++) {
-        snprintf(params, sizeof params,
-                 "{\"awaitPromise\":true,\"expression\":\"fetch('/%d/scroll_%02d.html').then(r => r.text()).then(t => "
-                 "{ const cell = '[data-testid=cellInnerDiv]', from = new DOMParser().parseFromString(t, 'text/html')"
-                 ".querySelector(cell).parentNode; document.querySelector(cell).parentNode.replaceChildren("
-                 "...from.childNodes); })\"}", folder, i);
+        snprintf(
+            params, sizeof params,
+            "{\"awaitPromise\":true,\"expression\":\"fetch('/%d/scroll_%02d.html').then(r => r.text()).then(t => "
+            "{ const cell = '[data-testid=cellInnerDiv]', from = new DOMParser().parseFromString(t, 'text/html')"
+            ".querySelector(cell).parentNode; document.querySelector(cell).parentNode.replaceChildren("
+            "...from.childNodes); })\"}",
+            folder, i);
         page_ask(&p, "Runtime.evaluate", params);
         if (i % 2) /* every other part is gone before anybody had time to look */
             ask_more(&p);
@@ -432,10 +438,12 @@ static void open_all(void)
         fail_msg("%s", f.words);
     close(fd);
     fixtures = fixtures ? fixtures : "../shared/fixtures/x";
-    folders[BY_HAND] = readable(rooms[BY_HAND], sizeof rooms[0], "tests/data/shapes", "/dom/by-hand");
+    folders[BY_HAND] =
+        readable(rooms[BY_HAND], sizeof rooms[0], "tests/data/shapes", "/dom/by-hand");
     folders[OWN] = readable(rooms[OWN], sizeof rooms[0], "tests/data/shapes", "/dom/synthetic");
     folders[REAL] = readable(rooms[REAL], sizeof rooms[0], fixtures, "/dom/real");
-    folders[SYNTHETIC] = readable(rooms[SYNTHETIC], sizeof rooms[0], fixtures, "/dom/synthetic");
+    folders[SYNTHETIC] =
+        readable(rooms[SYNTHETIC], sizeof rooms[0], fixtures, "/dom/synthetic");
     assert_true(folders[BY_HAND] && folders[OWN]);
     expect_parser = json_parser_new(FILE_BYTES);
     record_parser = json_parser_new(FILE_BYTES);

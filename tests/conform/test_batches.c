@@ -109,7 +109,9 @@ static void cancel_job(const char *id)
 {
     struct cancel_reply reply;
     begin();
-    assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, now(), &reply, &w->f), E_OK);
+    assert_int_equal(
+        store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, now(), &reply, &w->f),
+        E_OK);
     commit();
 }
 
@@ -214,7 +216,8 @@ static void lanes_and_limits_are_what_they_were_before_a_refused_part(void **sta
         memset(args.calls, 0, sizeof args.calls);
         begin();
         assert_int_equal(accept_in("x/normal"), E_OK);
-        assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_BAD_INPUT);
+        assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f),
+                         E_BAD_INPUT);
         assert_int_equal(ready_in("x/normal"), 2 * i + 1);
         assert_int_equal(ready_in("x/interactive"), 1 + i);
         assert_int_equal(ready_in("other/y/bulk"), -1);
@@ -223,13 +226,15 @@ static void lanes_and_limits_are_what_they_were_before_a_refused_part(void **sta
         args.count = 3; /* these fit */
         assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_OK);
         assert_int_equal(store_batch_cancel(w->s, args.id, span_of(new_id("opr")), now(), w->a,
-                                            &(struct operation_view){0}, &w->f), E_OK);
+                                            &(struct operation_view){0}, &w->f),
+                         E_OK);
         assert_int_equal(accept_in("x/normal"), E_OK);
         assert_int_equal(accept_in("x/interactive"), E_OK);
         commit();
         struct outlook o;
         assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
-        assert_int_equal(o.by_state[JOB_READY], ready_in("x/normal") + ready_in("x/interactive"));
+        assert_int_equal(o.by_state[JOB_READY],
+                         ready_in("x/normal") + ready_in("x/interactive"));
         assert_int_equal(o.runnable, ask("SELECT count(*) FROM jobs WHERE state=2"));
     }
     /* There is room for the lanes that were taken back, under the numbers they had. */
@@ -387,7 +392,9 @@ static void move_open(const char *id, enum way way, const struct lease *l)
         finish_open(l, FAILURE_NOT_FOUND, "no such account");
         return;
     case CANCELLED_WAITING:
-        assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, now(), &cancelled, &w->f), E_OK);
+        assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, now(),
+                                      &cancelled, &w->f),
+                         E_OK);
         return;
     case REPAIRED:
         repair.revision = view(id).revision;

@@ -307,7 +307,8 @@ static void mistakes_are_named_and_are_64(void **state)
     EXPECT(64, "needs the id of one job, or --failed", "replay", "job_1", "--failed");
     EXPECT(64, "--class must be a failure", "replay", "--failed", "--class", "nonsense");
     EXPECT(64, "does not know --apply", "artifacts", "job_1", "--apply");
-    EXPECT(64, "does not know --accept", "get", "posts", "@nasa", "--accept"); /* one of the last flags */
+    EXPECT(64, "does not know --accept", "get", "posts", "@nasa",
+           "--accept"); /* one of the last flags */
     EXPECT(64, "serve does not know --quiet", "--quiet", "serve");
     EXPECT(64, "does not know --from", "get", "posts", "@nasa", "--from", "cookies.txt");
     EXPECT(64, "sessions add needs a name", "sessions", "add");
@@ -316,7 +317,8 @@ static void mistakes_are_named_and_are_64(void **state)
     EXPECT(65, "no name of a session", "sessions", "show", "../jobs");
     EXPECT(65, "no name of a session", "sessions", "show", "..");
     EXPECT(65, "not the id of a job", "replay", "job_1");
-    EXPECT(64, "--media must be urls or download, not 'all'", "get", "posts", "@nasa", "--media", "all");
+    EXPECT(64, "--media must be urls or download, not 'all'", "get", "posts", "@nasa",
+           "--media", "all");
     EXPECT(64, "--depth must be 0 to 100", "get", "thread", "20", "--depth", "-1");
     EXPECT(64, "--since must be a date", "get", "posts", "@nasa", "--since", "yesterday");
     EXPECT(64, "--until must be a date", "get", "posts", "@nasa", "--until", "2026-02-31");
@@ -433,21 +435,27 @@ static void csv_is_safe_for_spreadsheets(void **state)
 static void fields_are_what_comes_out(void **state)
 {
     (void)state;
-    struct call c = CALL(server_flag(), "get", "posts", "@nasa", "--limit", "2", "--fields", "text");
+    struct call c =
+        CALL(server_flag(), "get", "posts", "@nasa", "--limit", "2", "--fields", "text");
     expect_code(&c, 0);
     assert_true(span_starts(buf_span(&c.out), SPAN("{\"id\":\"1000\",\"text\":")));
     assert_false(says(&c.out, "hashtags"));
     drop(&c);
-    c = CALL(server_flag(), "get", "posts", "@nasa", "--limit", "2", "--csv", "--fields", "text,author.screen_name");
+    c = CALL(server_flag(), "get", "posts", "@nasa", "--limit", "2", "--csv", "--fields",
+             "text,author.screen_name");
     expect_code(&c, 0);
     assert_true(span_starts(buf_span(&c.out), SPAN("id,text,author.screen_name\r\n1000,")));
     drop(&c);
-    EXPECT(64, "no record has 'likes'; did you mean 'counts.like'?", "get", "posts", "@nasa", "--fields", "id,likes");
+    EXPECT(64, "no record has 'likes'; did you mean 'counts.like'?", "get", "posts", "@nasa",
+           "--fields", "id,likes");
     EXPECT(64, "no record has 'lang'", "get", "profile", "@nasa", "--fields", "lang");
     EXPECT(64, "did you mean 'replies'?", "get", "posts", "@nasa", "--exclude", "replys");
-    EXPECT(64, "must be of replies, reposts and quotes", "get", "posts", "@nasa", "--exclude", "everything");
-    EXPECT(64, "--include: did you mean 'replies'?", "get", "posts", "@nasa", "--include", "replys");
-    EXPECT(64, "name the same kind", "get", "posts", "@nasa", "--include", "replies", "--exclude", "replies");
+    EXPECT(64, "must be of replies, reposts and quotes", "get", "posts", "@nasa", "--exclude",
+           "everything");
+    EXPECT(64, "--include: did you mean 'replies'?", "get", "posts", "@nasa", "--include",
+           "replys");
+    EXPECT(64, "name the same kind", "get", "posts", "@nasa", "--include", "replies",
+           "--exclude", "replies");
     c = CALL(server_flag(), "get", "posts", "@nasa", "--exclude", "replies,quotes", "-q");
     expect_code(&c, 0);
     drop(&c);
@@ -697,14 +705,16 @@ static const char *id_of(struct call *c)
 static void batches_are_made_waited_for_shown_and_read(void **state)
 {
     (void)state;
-    struct call c = CALL(server_flag(), "batches", "create", "posts", "@nasa", "@esa", "--limit", "3", "--name", "space");
+    struct call c = CALL(server_flag(), "batches", "create", "posts", "@nasa", "@esa",
+                         "--limit", "3", "--name", "space");
     expect_code(&c, 0);
     assert_true(says(&c.err, "2 jobs; wait for them: fulmar batches wait bat_"));
     const char *id = id_of(&c);
     EXPECT(0, "success: 2 of 2 jobs succeeded", server_flag(), "batches", "wait", id);
     c = CALL(server_flag(), "batches", "show", id);
     expect_code(&c, 0);
-    assert_true(says(&c.out, "space") && says(&c.out, "2, 2 succeeded") && says(&c.out, "100 %"));
+    assert_true(says(&c.out, "space") && says(&c.out, "2, 2 succeeded") &&
+                says(&c.out, "100 %"));
     drop(&c);
     c = CALL(server_flag(), "batches", "list");
     expect_code(&c, 0);
@@ -739,17 +749,21 @@ static void targets_of_a_file_are_sent_in_parts_and_some_may_fail(void **state)
     char path[128];
     write_targets(path, sizeof path, 1200, true);
     EXPECT(65, "targets/200", server_flag(), "batches", "create", "posts", "--targets", path);
-    struct call c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--partial", "--dry-run");
+    struct call c = CALL(server_flag(), "batches", "create", "posts", "--targets", path,
+                         "--partial", "--dry-run");
     expect_code(&c, 0);
-    assert_true(says(&c.out, "1200 jobs would be made") && says(&c.err, "left out: target 1201"));
+    assert_true(says(&c.out, "1200 jobs would be made") &&
+                says(&c.err, "left out: target 1201"));
     drop(&c);
     write_targets(path, sizeof path, 1200, false);
-    c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--limit", "1", "--key", "mine");
+    c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--limit", "1",
+             "--key", "mine");
     expect_code(&c, 0);
     assert_true(says(&c.err, "1201 jobs"));
     char id[64];
     snprintf(id, sizeof id, "%s", id_of(&c));
-    c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--limit", "1", "--key", "mine");
+    c = CALL(server_flag(), "batches", "create", "posts", "--targets", path, "--limit", "1",
+             "--key", "mine");
     expect_code(&c, 0);
     assert_string_equal(id_of(&c), id);
     EXPECT(2, "1200 of 1201 jobs succeeded, 1 failed", server_flag(), "batches", "wait", id);
@@ -770,7 +784,8 @@ static void targets_of_a_file_are_sent_in_parts_and_some_may_fail(void **state)
 static void an_open_batch_is_cancelled(void **state)
 {
     (void)state;
-    struct call c = CALL(server_flag(), "batches", "create", "posts", "@forever", "@forever", "--open");
+    struct call c =
+        CALL(server_flag(), "batches", "create", "posts", "@forever", "@forever", "--open");
     expect_code(&c, 0);
     assert_true(says(&c.err, "fulmar batches seal bat_"));
     const char *id = id_of(&c);
@@ -790,9 +805,12 @@ static void wrong_calls_about_many_jobs_say_why(void **state)
     EXPECT(64, "there is no target", "batches", "create", "posts");
     EXPECT(64, "needs the id of a batch", "batches", "wait");
     EXPECT(65, "not the id of a batch", "batches", "show", "job_1");
-    EXPECT(64, "--limit must be 1 to 100000", "batches", "create", "posts", "@a", "--limit", "0");
-    EXPECT(64, "--stop-after must be 1 to 1000", server_flag(), "batches", "create", "posts", "@a", "--stop-after", "0");
-    EXPECT(64, "between quotes", server_flag(), "batches", "create", "posts", "@a", "--on-complete", "profile");
+    EXPECT(64, "--limit must be 1 to 100000", "batches", "create", "posts", "@a", "--limit",
+           "0");
+    EXPECT(64, "--stop-after must be 1 to 1000", server_flag(), "batches", "create", "posts",
+           "@a", "--stop-after", "0");
+    EXPECT(64, "between quotes", server_flag(), "batches", "create", "posts", "@a",
+           "--on-complete", "profile");
     EXPECT(64, "needs a job, a filter", "dead", "retry");
     EXPECT(64, "needs a job, a filter", "dead", "delete");
     EXPECT(64, "--class must be a failure", "dead", "list", "--class", "bad");
@@ -801,7 +819,8 @@ static void wrong_calls_about_many_jobs_say_why(void **state)
     EXPECT(64, "did you mean 'list'?", "operations", "lits");
     EXPECT(64, "needs the id of an operation", "operations", "show");
     EXPECT(5, "not_found", server_flag(), "batches", "show", "bat_01ARZ3NDEKTSV4RRFFQ69G5FAV");
-    EXPECT(5, "not_found", server_flag(), "operations", "cancel", "opr_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    EXPECT(5, "not_found", server_flag(), "operations", "cancel",
+           "opr_01ARZ3NDEKTSV4RRFFQ69G5FAV");
 }
 
 static void dead_jobs_are_listed_retried_and_deleted(void **state)
@@ -836,7 +855,8 @@ static void dead_jobs_are_listed_retried_and_deleted(void **state)
     assert_true(says(&c.out, "would be taken up again") && says(&c.out, print));
     drop(&c);
     EXPECT(0, "will run again", server_flag(), "jobs", "retry", id, "--reset");
-    EXPECT(0, "fulmar operations show opr_", server_flag(), "dead", "retry", "--class", "suspended", "--per-minute", "1");
+    EXPECT(0, "fulmar operations show opr_", server_flag(), "dead", "retry", "--class",
+           "suspended", "--per-minute", "1");
     c = CALL(server_flag(), "operations", "list");
     expect_code(&c, 0);
     struct span rest = buf_span(&c.out), line = SPAN_NONE;
@@ -873,39 +893,47 @@ static void an_order_is_submitted_and_not_waited_for(void **state)
 {
     (void)state;
     char id[64], second[64];
-    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@later", "--tenant", "press", "--class", "bulk",
-                         "--not-before", "2099-01-01", "--expires", "2h", "--deadline", "1d", "--unique", "k1",
-                         "--attempt-timeout", "90s", "--idle-timeout", "20s", "--priority", "8");
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@later", "--tenant",
+                         "press", "--class", "bulk", "--not-before", "2099-01-01", "--expires",
+                         "2h", "--deadline", "1d", "--unique", "k1", "--attempt-timeout", "90s",
+                         "--idle-timeout", "20s", "--priority", "8");
     expect_code(&c, 0);
     assert_true(lines(&c.out) == 1 && says(&c.err, "accepted; look: fulmar jobs show job_"));
     span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
     drop(&c);
     c = CALL(server_flag(), "jobs", "show", id);
     expect_code(&c, 0);
-    assert_true(says(&c.out, "press/x/bulk, priority 8") && says(&c.out, "for time until 2099-01-01T00:00:00.000Z") &&
-                says(&c.out, "unique     k1") && says(&c.out, "expires    2099-01-01T02:00:00.000Z"));
+    assert_true(says(&c.out, "press/x/bulk, priority 8") &&
+                says(&c.out, "for time until 2099-01-01T00:00:00.000Z") &&
+                says(&c.out, "unique     k1") &&
+                says(&c.out, "expires    2099-01-01T02:00:00.000Z"));
     drop(&c);
-    c = CALL(server_flag(), "jobs", "create", "posts", "@other", "--tenant", "press", "--unique", "k1");
+    c = CALL(server_flag(), "jobs", "create", "posts", "@other", "--tenant", "press",
+             "--unique", "k1");
     expect_code(&c, 0);
     span_copy(span_trim(buf_span(&c.out)), second, sizeof second);
     assert_true(says(&c.err, "is about the same and has not ended"));
     assert_string_equal(second, id);
     drop(&c);
-    EXPECT(11, "unique_conflict", server_flag(), "jobs", "create", "posts", "@other", "--tenant", "press", "--unique", "k1",
-           "--on-conflict", "reject");
+    EXPECT(11, "unique_conflict", server_flag(), "jobs", "create", "posts", "@other",
+           "--tenant", "press", "--unique", "k1", "--on-conflict", "reject");
     /* The same jobs by a filter: seen first, then cancelled. */
     c = CALL(server_flag(), "jobs", "cancel", "--state", "scheduled", "--dry-run");
     expect_code(&c, 0);
     assert_true(says(&c.out, id) && says(&c.err, "1 job would be cancelled"));
     drop(&c);
-    EXPECT(64, "this cancels 1 job: look first with --dry-run", server_flag(), "jobs", "cancel", "--state", "scheduled");
-    EXPECT(0, "no such job", server_flag(), "jobs", "cancel", "--state", "scheduled", "--site", "mastodon", "--yes");
-    EXPECT(0, "is cancelled; look", server_flag(), "jobs", "cancel", "--state", "scheduled", "--yes", "--reason", "not wanted");
+    EXPECT(64, "this cancels 1 job: look first with --dry-run", server_flag(), "jobs", "cancel",
+           "--state", "scheduled");
+    EXPECT(0, "no such job", server_flag(), "jobs", "cancel", "--state", "scheduled", "--site",
+           "mastodon", "--yes");
+    EXPECT(0, "is cancelled; look", server_flag(), "jobs", "cancel", "--state", "scheduled",
+           "--yes", "--reason", "not wanted");
     c = CALL(server_flag(), "jobs", "show", id);
     assert_true(says(&c.out, "cancelled") && says(&c.out, "not wanted"));
     drop(&c);
     /* All are tried; the first trouble is the code. */
-    EXPECT(5, "conflict_state", server_flag(), "jobs", "cancel", "--force", id, "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", done_id());
+    EXPECT(5, "conflict_state", server_flag(), "jobs", "cancel", "--force", id,
+           "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", done_id());
 }
 
 static void an_earlier_result_will_do(void **state)
@@ -914,7 +942,8 @@ static void an_earlier_result_will_do(void **state)
     struct call c = CALL(server_flag(), "get", "posts", "@cached", "--limit", "4", "--json");
     expect_code(&c, 0);
     drop(&c);
-    c = CALL(server_flag(), "get", "posts", "@cached", "--limit", "4", "--json", "--max-age", "1h");
+    c = CALL(server_flag(), "get", "posts", "@cached", "--limit", "4", "--json", "--max-age",
+             "1h");
     expect_code(&c, 0);
     assert_int_equal(lines(&c.out), 4);
     assert_true(says(&c.err, "it is the result of job_") && says(&c.err, " s old"));
@@ -925,7 +954,8 @@ static void running_jobs_are_cancelled_by_force(void **state)
 {
     (void)state;
     char id[64];
-    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@forever", "--limit", "77", "-q");
+    struct call c =
+        CALL(server_flag(), "jobs", "create", "posts", "@forever", "--limit", "77", "-q");
     expect_code(&c, 0);
     span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
     drop(&c);
@@ -937,10 +967,12 @@ static void running_jobs_are_cancelled_by_force(void **state)
             break;
         poll(NULL, 0, 25);
     }
-    EXPECT(64, "one of --force and --grace", server_flag(), "jobs", "cancel", id, "--force", "--grace", "5s");
+    EXPECT(64, "one of --force and --grace", server_flag(), "jobs", "cancel", id, "--force",
+           "--grace", "5s");
     EXPECT(64, "--grace must be", server_flag(), "jobs", "cancel", id, "--grace", "5");
     EXPECT(0, "is being stopped", server_flag(), "jobs", "cancel", id, "--grace", "5m");
-    EXPECT(0, "by force", server_flag(), "jobs", "cancel", id, "--force", "--reason", "it hangs");
+    EXPECT(0, "by force", server_flag(), "jobs", "cancel", id, "--force", "--reason",
+           "it hangs");
     c = CALL(server_flag(), "jobs", "show", id);
     assert_true(says(&c.out, "cancelled by force: it hangs") && says(&c.out, "1 made void"));
     drop(&c);
@@ -951,41 +983,51 @@ static void queues_are_listed_set_and_stopped(void **state)
     (void)state;
     struct call c = CALL(server_flag(), "queues");
     expect_code(&c, 0);
-    assert_true(says(&c.out, "QUEUE ") && says(&c.out, "default/x/normal ") && says(&c.out, "press/x/bulk "));
+    assert_true(says(&c.out, "QUEUE ") && says(&c.out, "default/x/normal ") &&
+                says(&c.out, "press/x/bulk "));
     drop(&c);
     c = CALL(server_flag(), "queues", "list", "--tenant", "press");
     assert_false(says(&c.out, "default/x/normal"));
     drop(&c);
-    c = CALL(server_flag(), "queues", "set", "x/bulk", "--max-running", "2", "--every", "1500ms", "--weight", "7");
+    c = CALL(server_flag(), "queues", "set", "x/bulk", "--max-running", "2", "--every",
+             "1500ms", "--weight", "7");
     expect_code(&c, 0);
-    assert_true(says(&c.out, "running    2 (own: 2)") && says(&c.out, "every ms   1500 (own: 1500)"));
+    assert_true(says(&c.out, "running    2 (own: 2)") &&
+                says(&c.out, "every ms   1500 (own: 1500)"));
     drop(&c);
     c = CALL(server_flag(), "queues", "set", "default/x/bulk", "--max-running", "default");
-    assert_true(says(&c.out, "running    64 (own: default)") && says(&c.out, "weight     7 (own: 7)"));
+    assert_true(says(&c.out, "running    64 (own: default)") &&
+                says(&c.out, "weight     7 (own: 7)"));
     drop(&c);
-    EXPECT(0, "default/x/bulk: paused by anna since ", server_flag(), "queues", "pause", "x/bulk", "--reason", "moving", "--by",
-           "anna");
+    EXPECT(0, "default/x/bulk: paused by anna since ", server_flag(), "queues", "pause",
+           "x/bulk", "--reason", "moving", "--by", "anna");
     c = CALL(server_flag(), "jobs", "create", "posts", "@held", "--class", "bulk", "-q");
     expect_code(&c, 0);
     drop(&c);
     c = CALL(server_flag(), "queues", "list", "--troubled");
     assert_true(says(&c.out, ": moving\n") && !says(&c.out, "default/x/normal"));
     drop(&c);
-    EXPECT(0, "1 waiting jobs would be cancelled", server_flag(), "queues", "purge", "x/bulk", "--reason", "a", "--dry-run");
-    EXPECT(64, "look first with --dry-run, then say --yes", server_flag(), "queues", "purge", "x/bulk", "--reason", "a");
+    EXPECT(0, "1 waiting jobs would be cancelled", server_flag(), "queues", "purge", "x/bulk",
+           "--reason", "a", "--dry-run");
+    EXPECT(64, "look first with --dry-run, then say --yes", server_flag(), "queues", "purge",
+           "x/bulk", "--reason", "a");
     c = CALL(server_flag(), "queues", "purge", "x/bulk", "--reason", "a", "--yes", "--json");
     expect_code(&c, 0);
-    assert_true(says(&c.out, "{\"object\":\"purge\",\"queue\":\"default/x/bulk\",\"cancelled\":1,\"more\":false}"));
+    assert_true(says(
+        &c.out,
+        "{\"object\":\"purge\",\"queue\":\"default/x/bulk\",\"cancelled\":1,\"more\":false}"));
     drop(&c);
     EXPECT(0, "default/x/bulk: open", server_flag(), "queues", "resume", "x/bulk");
     EXPECT(0, "closed by ", server_flag(), "queues", "close", "x/bulk", "--reason", "full");
-    EXPECT(75, "queue_closed", server_flag(), "jobs", "create", "posts", "@held", "--class", "bulk");
+    EXPECT(75, "queue_closed", server_flag(), "jobs", "create", "posts", "@held", "--class",
+           "bulk");
     EXPECT(0, "default/x/bulk: open", server_flag(), "queues", "open", "x/bulk");
     EXPECT(5, "not_found", server_flag(), "queues", "show", "nobody/x/normal");
     EXPECT(64, "needs --reason", server_flag(), "queues", "pause", "x/bulk");
     EXPECT(64, "is no queue", server_flag(), "queues", "pause", "x", "--reason", "a");
     EXPECT(64, "say what to set", server_flag(), "queues", "set", "x/bulk");
-    EXPECT(64, "--weight must be 1 to 10000", server_flag(), "queues", "set", "x/bulk", "--weight", "0");
+    EXPECT(64, "--weight must be 1 to 10000", server_flag(), "queues", "set", "x/bulk",
+           "--weight", "0");
     EXPECT(64, "did you mean 'pause'?", server_flag(), "queues", "puase", "x/bulk");
     EXPECT(64, "needs one queue", server_flag(), "queues", "pause");
 }
@@ -993,9 +1035,11 @@ static void queues_are_listed_set_and_stopped(void **state)
 static void limits_breakers_and_modes_are_set(void **state)
 {
     (void)state;
-    struct call c = CALL(server_flag(), "limits", "set", "tenant", "press", "--max-running", "3", "--weight", "50");
+    struct call c = CALL(server_flag(), "limits", "set", "tenant", "press", "--max-running",
+                         "3", "--weight", "50");
     expect_code(&c, 0);
-    assert_true(says(&c.out, "tenant   press                                    0         3      50  -\n"));
+    assert_true(says(
+        &c.out, "tenant   press                                    0         3      50  -\n"));
     drop(&c);
     c = CALL(server_flag(), "limits", "set", "site", "x", "--every", "2s", "--burst", "9");
     assert_true(says(&c.out, "one in 2000 ms, 9 at once\n"));
@@ -1007,18 +1051,23 @@ static void limits_breakers_and_modes_are_set(void **state)
     c = CALL(server_flag(), "limits", "set", "site", "x", "--every", "0s");
     expect_code(&c, 0);
     drop(&c);
-    EXPECT(64, "limits set takes", server_flag(), "limits", "set", "site", "x", "--weight", "3");
-    EXPECT(64, "limits set takes", server_flag(), "limits", "set", "tenants", "x", "--weight", "3");
+    EXPECT(64, "limits set takes", server_flag(), "limits", "set", "site", "x", "--weight",
+           "3");
+    EXPECT(64, "limits set takes", server_flag(), "limits", "set", "tenants", "x", "--weight",
+           "3");
     EXPECT(64, "say what to set", server_flag(), "limits", "set", "all");
-    EXPECT(5, "not_found", server_flag(), "limits", "set", "site", "nosuch", "--max-running", "3");
+    EXPECT(5, "not_found", server_flag(), "limits", "set", "site", "nosuch", "--max-running",
+           "3");
 
-    EXPECT(0, "its breaker is open, by hand until 20", server_flag(), "breakers", "open", "x/bulk", "--reason", "drill", "--ttl", "1h");
+    EXPECT(0, "its breaker is open, by hand until 20", server_flag(), "breakers", "open",
+           "x/bulk", "--reason", "drill", "--ttl", "1h");
     c = CALL(server_flag(), "breakers", "list");
     assert_true(says(&c.out, "default/x/bulk ") && says(&c.out, "  open "));
     drop(&c);
     EXPECT(0, "its breaker is closed", server_flag(), "breakers", "reset", "x/bulk");
     EXPECT(0, "all breakers are closed", server_flag(), "breakers", "list");
-    EXPECT(64, "--ttl must be", server_flag(), "breakers", "open", "x/bulk", "--reason", "drill", "--ttl", "2d");
+    EXPECT(64, "--ttl must be", server_flag(), "breakers", "open", "x/bulk", "--reason",
+           "drill", "--ttl", "2d");
     EXPECT(64, "needs --reason", server_flag(), "breakers", "close", "x/bulk");
 
     c = CALL(server_flag(), "mode", "set", "draining", "--reason", "a new version");
@@ -1033,7 +1082,8 @@ static void limits_breakers_and_modes_are_set(void **state)
     assert_true(says(&c.out, "\"mode\":\"normal\""));
     drop(&c);
     EXPECT(64, "needs --reason", server_flag(), "mode", "set", "paused");
-    EXPECT(64, "did you mean 'paused'?", server_flag(), "mode", "set", "puased", "--reason", "a");
+    EXPECT(64, "did you mean 'paused'?", server_flag(), "mode", "set", "puased", "--reason",
+           "a");
 }
 
 static void flags_of_an_order_are_checked(void **state)
@@ -1043,16 +1093,23 @@ static void flags_of_an_order_are_checked(void **state)
     EXPECT(64, "--tenant must be a word", "get", "posts", "@nasa", "--tenant", "a/b");
     EXPECT(64, "--expires must be a time", "get", "posts", "@nasa", "--expires", "60");
     EXPECT(64, "--expires must be a time", "get", "posts", "@nasa", "--expires", "1500ms");
-    EXPECT(64, "--idle-timeout must be a time", "get", "posts", "@nasa", "--idle-timeout", "2h");
-    EXPECT(64, "--not-before must be a date", "get", "posts", "@nasa", "--not-before", "tomorrow");
-    EXPECT(64, "--on-conflict goes with --unique", "get", "posts", "@nasa", "--on-conflict", "reject");
-    EXPECT(64, "did you mean 'replace'?", "get", "posts", "@nasa", "--unique", "k", "--on-conflict", "replce");
-    EXPECT(64, "--coalesce must be one of yes, no", "get", "posts", "@nasa", "--coalesce", "maybe");
+    EXPECT(64, "--idle-timeout must be a time", "get", "posts", "@nasa", "--idle-timeout",
+           "2h");
+    EXPECT(64, "--not-before must be a date", "get", "posts", "@nasa", "--not-before",
+           "tomorrow");
+    EXPECT(64, "--on-conflict goes with --unique", "get", "posts", "@nasa", "--on-conflict",
+           "reject");
+    EXPECT(64, "did you mean 'replace'?", "get", "posts", "@nasa", "--unique", "k",
+           "--on-conflict", "replce");
+    EXPECT(64, "--coalesce must be one of yes, no", "get", "posts", "@nasa", "--coalesce",
+           "maybe");
     EXPECT(64, "jobs create does not know --csv", "jobs", "create", "posts", "@nasa", "--csv");
-    EXPECT(64, "jobs create does not know --force", "jobs", "create", "posts", "@nasa", "--force");
+    EXPECT(64, "jobs create does not know --force", "jobs", "create", "posts", "@nasa",
+           "--force");
     EXPECT(64, "jobs does not know --tenant", "jobs", "list", "--tenant", "a");
     EXPECT(64, "needs a kind and a target", "jobs", "create", "posts");
-    EXPECT(64, "ids, or --state and --site, not both", "jobs", "cancel", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--state", "ready");
+    EXPECT(64, "ids, or --state and --site, not both", "jobs", "cancel",
+           "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--state", "ready");
     EXPECT(64, "--state must be blocked", "jobs", "cancel", "--state", "dead");
 }
 
@@ -1062,21 +1119,30 @@ static void mistakes_about_schedules_are_named(void **state)
     EXPECT(64, "did you mean 'create'?", "schedules", "craete");
     EXPECT(64, "needs a name, a kind and a target", "schedules", "create", "nasa");
     EXPECT(64, "say when", "schedules", "create", "nasa", "posts", "@nasa");
-    EXPECT(64, "--every must be whole seconds", "schedules", "create", "nasa", "posts", "@nasa", "--every", "1500ms");
-    EXPECT(64, "least and the most", "schedules", "create", "nasa", "posts", "@nasa", "--adaptive", "5m");
-    EXPECT(64, "--limit must be", "schedules", "create", "nasa", "posts", "@nasa", "--every", "5m", "--limit", "0");
-    EXPECT(64, "--limit must be 1 to 100", "schedules", "preview", "--every", "5m", "--limit", "101");
+    EXPECT(64, "--every must be whole seconds", "schedules", "create", "nasa", "posts", "@nasa",
+           "--every", "1500ms");
+    EXPECT(64, "least and the most", "schedules", "create", "nasa", "posts", "@nasa",
+           "--adaptive", "5m");
+    EXPECT(64, "--limit must be", "schedules", "create", "nasa", "posts", "@nasa", "--every",
+           "5m", "--limit", "0");
+    EXPECT(64, "--limit must be 1 to 100", "schedules", "preview", "--every", "5m", "--limit",
+           "101");
     EXPECT(64, "needs --from", "schedules", "backfill", "nasa");
     EXPECT(64, "needs the name", "schedules", "delete");
     EXPECT(64, "preview needs", "schedules", "preview");
     EXPECT(64, "does not know --cron", "get", "posts", "@nasa", "--cron", "@daily");
-    EXPECT(65, "job/unique", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--unique", "k");
-    EXPECT(65, "job/not_before", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--not-before", "2099-01-01");
-    EXPECT(64, "did you mean 'bulk'?", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m", "--class", "bluk");
-    EXPECT(65, "job/target", server_flag(), "schedules", "create", "a", "posts", "a b c", "--every", "5m");
-    EXPECT(65, "did you mean \"queue_one\"", server_flag(), "schedules", "create", "a", "posts", "@nasa", "--every", "5m",
-           "--overlap", "queue-one");
-    EXPECT(65, "timezone", server_flag(), "schedules", "preview", "--cron", "@daily", "--timezone", "Mars/Base");
+    EXPECT(65, "job/unique", server_flag(), "schedules", "create", "a", "posts", "@nasa",
+           "--every", "5m", "--unique", "k");
+    EXPECT(65, "job/not_before", server_flag(), "schedules", "create", "a", "posts", "@nasa",
+           "--every", "5m", "--not-before", "2099-01-01");
+    EXPECT(64, "did you mean 'bulk'?", server_flag(), "schedules", "create", "a", "posts",
+           "@nasa", "--every", "5m", "--class", "bluk");
+    EXPECT(65, "job/target", server_flag(), "schedules", "create", "a", "posts", "a b c",
+           "--every", "5m");
+    EXPECT(65, "did you mean \"queue_one\"", server_flag(), "schedules", "create", "a", "posts",
+           "@nasa", "--every", "5m", "--overlap", "queue-one");
+    EXPECT(65, "timezone", server_flag(), "schedules", "preview", "--cron", "@daily",
+           "--timezone", "Mars/Base");
     EXPECT(5, "there is no schedule", server_flag(), "schedules", "show", "nobody");
     EXPECT(5, "there is no schedule", server_flag(), "schedules", "delete", "nobody");
 }
@@ -1095,21 +1161,25 @@ static void schedules_are_made_looked_at_and_deleted(void **state)
 {
     (void)state;
     EXPECT(0, "make one", server_flag(), "schedules");
-    EXPECT(0, "would be scheduled", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--cron", "30 2 * * *",
-           "--dry-run");
+    EXPECT(0, "would be scheduled", server_flag(), "schedules", "create", "daily", "posts",
+           "@nasa", "--cron", "30 2 * * *", "--dry-run");
     EXPECT(5, "there is no schedule", server_flag(), "schedules", "show", "daily");
-    EXPECT(0, "daily is scheduled; next: 20", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--cron",
-           "30 2 * * *", "--timezone", "Europe/Berlin", "--since-last", "--limit", "7");
-    EXPECT(11, "there is a schedule daily already", server_flag(), "schedules", "create", "daily", "posts", "@nasa", "--every", "1h");
+    EXPECT(0, "daily is scheduled; next: 20", server_flag(), "schedules", "create", "daily",
+           "posts", "@nasa", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin",
+           "--since-last", "--limit", "7");
+    EXPECT(11, "there is a schedule daily already", server_flag(), "schedules", "create",
+           "daily", "posts", "@nasa", "--every", "1h");
     expect_out(SCHEDULES("list"), "30 2 * * * Europe/Berlin      posts @nasa");
     expect_out(SCHEDULES("show", "daily"), "when       30 2 * * * Europe/Berlin");
     expect_out(SCHEDULES("show", "daily", "--json"), "\"since_last\":true");
     expect_out(SCHEDULES("preview", "daily", "--from", "2026-10-24", "--limit", "3"),
                "2026-10-25T02:30:00  +02:00  2026-10-25T00:30:00.000Z\n"
                "2026-10-26T02:30:00  +01:00  2026-10-26T01:30:00.000Z\n");
-    expect_out(SCHEDULES("preview", "--every", "1h", "--from", "2026-03-29"), "2026-03-29T09:00:00.000Z");
+    expect_out(SCHEDULES("preview", "--every", "1h", "--from", "2026-03-29"),
+               "2026-03-29T09:00:00.000Z");
 
-    EXPECT(0, "1 job would be made", server_flag(), "schedules", "trigger", "daily", "--dry-run");
+    EXPECT(0, "1 job would be made", server_flag(), "schedules", "trigger", "daily",
+           "--dry-run");
     EXPECT(0, "look: fulmar jobs show job_", server_flag(), "schedules", "trigger", "daily");
     mono deadline = mono_add(clock_mono(), CALL_MS);
     for (bool ended = false; !ended;) { /* the robot ends it */
@@ -1120,17 +1190,20 @@ static void schedules_are_made_looked_at_and_deleted(void **state)
             fail_msg("the run does not end: %.*s", SP(buf_span(&c.out)));
         drop(&c);
     }
-    EXPECT(0, "2 jobs would be made", server_flag(), "schedules", "backfill", "daily", "--from", "2026-02-01", "--to",
-           "2026-02-03", "--dry-run");
-    EXPECT(0, "2 jobs made, 0 had one", server_flag(), "schedules", "backfill", "daily", "--from", "2026-02-01", "--to", "2026-02-03");
-    EXPECT(0, "daily is paused", server_flag(), "schedules", "pause", "daily", "--reason", "too \x1b[31mloud");
+    EXPECT(0, "2 jobs would be made", server_flag(), "schedules", "backfill", "daily", "--from",
+           "2026-02-01", "--to", "2026-02-03", "--dry-run");
+    EXPECT(0, "2 jobs made, 0 had one", server_flag(), "schedules", "backfill", "daily",
+           "--from", "2026-02-01", "--to", "2026-02-03");
+    EXPECT(0, "daily is paused", server_flag(), "schedules", "pause", "daily", "--reason",
+           "too \x1b[31mloud");
     struct call c = SCHEDULES("show", "daily");
     expect_code(&c, 0);
-    assert_true(says(&c.out, "state      paused") && says(&c.out, "loud") && !says(&c.out, "\x1b"));
+    assert_true(says(&c.out, "state      paused") && says(&c.out, "loud") &&
+                !says(&c.out, "\x1b"));
     drop(&c);
     EXPECT(0, "daily goes on; next: 20", server_flag(), "schedules", "resume", "daily");
-    EXPECT(0, "daily is changed", server_flag(), "schedules", "change", "daily", "posts", "@nasa", "--every", "2h", "--start",
-           "2090-01-01");
+    EXPECT(0, "daily is changed", server_flag(), "schedules", "change", "daily", "posts",
+           "@nasa", "--every", "2h", "--start", "2090-01-01");
     expect_out(SCHEDULES("show", "daily"), "next       2090-01-01T00:00:00.000Z");
     EXPECT(0, "would be deleted", server_flag(), "schedules", "delete", "daily", "--dry-run");
     EXPECT(0, "daily is deleted", server_flag(), "schedules", "delete", "daily");
@@ -1205,7 +1278,8 @@ static void site_packs_are_shown_checked_and_tried(void **state)
     expect_code(&c, 0);
     assert_true(says(&c.out, "UserTweets") && says(&c.out, "a handle such as @nasa"));
     assert_true(says(&c.out, "posts; --product latest, top, people, media"));
-    assert_true(says(&c.out, "posts, --depth of the replies") && says(&c.out, "  records  users"));
+    assert_true(says(&c.out, "posts, --depth of the replies") &&
+                says(&c.out, "  records  users"));
     drop(&c);
     EXPECT(66, "nosuch", "site", "show", "nosuch");
     EXPECT(64, "did you mean 'check'?", "site", "chek");
@@ -1236,13 +1310,15 @@ static void site_packs_are_shown_checked_and_tried(void **state)
     drop(&c);
     /* A change far behind in a long value. */
     snprintf(copy, sizeof copy, "%s/long", server.folder);
-    snprintf(command, sizeof command,
-             "mkdir -p %s && printf '<rss><channel><item><guid>g</guid><description>%%06000d</description>"
-             "</item></channel></rss>' 1 >%s/feed-1.xml",
-             copy, copy);
+    snprintf(
+        command, sizeof command,
+        "mkdir -p %s && printf '<rss><channel><item><guid>g</guid><description>%%06000d</description>"
+        "</item></channel></rss>' 1 >%s/feed-1.xml",
+        copy, copy);
     assert_int_equal(system(command), 0);
     EXPECT(0, " 1 records", "site", "test", "generic-feed", copy, "--accept");
-    snprintf(command, sizeof command, "sed -i 's/0001\",/0002\",/' %s/feed-1.records.ndjson", copy);
+    snprintf(command, sizeof command, "sed -i 's/0001\",/0002\",/' %s/feed-1.records.ndjson",
+             copy);
     assert_int_equal(system(command), 0);
     EXPECT(9, " 1 differences", "site", "test", "generic-feed", copy);
     snprintf(copy, sizeof copy, "%s/changed/x", server.folder);

@@ -59,7 +59,7 @@ static int set_up(void **state)
                                      .retry_base_ms = 1000,
                                      .retry_cap_ms = 60000,
                                      .lane_max_active = 100,
-        .retry_floor = 1000000,
+                                     .retry_floor = 1000000,
                                      .lane_burst = 1,
                                      .lease_ms = 15000,
                                      .evidence_age_ms = 60000,
@@ -107,7 +107,12 @@ static struct lease start_job(const char *id, int64_t limit)
     struct lease l;
     begin();
     assert_int_equal(store_accept(w.s, &args, now(), &reply, &w.f), E_OK);
-    assert_int_equal(store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f), E_OK);
+    assert_int_equal(store_reserve(w.s,
+                                   &(struct reserve_args){.worker = SPAN("w"),
+                                                          .random = ++w.nonces,
+                                                          .needs = NEEDS_PAGE},
+                                   now(), w.a, &l, &w.f),
+                     E_OK);
     commit();
     assert_string_equal(l.id, id);
     return l;
@@ -200,7 +205,8 @@ static void retain_all(void)
     sweep_all();
 }
 
-static const char body_one[] = "{\"data\":{\"one\":1,\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}}";
+static const char body_one[] =
+    "{\"data\":{\"one\":1,\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}}";
 static const char body_two[] = "<html>two</html>";
 
 /* ---- keeping ---- */
@@ -326,7 +332,12 @@ static void the_last_room_on_the_disk_is_for_jobs(void **state)
     w.limits.disk_floor_bytes = INT64_MAX / 2;
     open_store(); /* the lease is given back: take it again */
     begin();
-    assert_int_equal(store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f), E_OK);
+    assert_int_equal(store_reserve(w.s,
+                                   &(struct reserve_args){.worker = SPAN("w"),
+                                                          .random = ++w.nonces,
+                                                          .needs = NEEDS_PAGE},
+                                   now(), w.a, &l, &w.f),
+                     E_OK);
     commit();
     assert_int_equal(add(&l, span_of(body_one)), GAP_DISK);
     assert_false(has_file(span_of(body_one)));
@@ -394,7 +405,10 @@ static void write_file_and_die(void)
     struct evidence_reply reply;
     open_store();
     begin();
-    if (store_reserve(w.s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE}, now(), w.a, &l, &w.f))
+    if (store_reserve(w.s,
+                      &(struct reserve_args){
+                          .worker = SPAN("w"), .random = ++w.nonces, .needs = NEEDS_PAGE},
+                      now(), w.a, &l, &w.f))
         _exit(1);
     struct evidence_args a = piece_of(&l, span_of(body_one));
     if (store_evidence_add(w.s, &a, now(), &reply, &w.f) || reply.gap)
@@ -493,7 +507,8 @@ static void above_all_bytes_the_oldest_go(void **state)
 
 /* ---- repair ---- */
 
-static struct repair_args repair_of(const char *id, const struct store_item *items, size_t count)
+static struct repair_args repair_of(const char *id, const struct store_item *items,
+                                    size_t count)
 {
     struct job_view v;
     assert_int_equal(store_job(w.s, span_of(id), now(), w.a, &v, &w.f), E_OK);
@@ -551,7 +566,9 @@ static void a_dead_job_succeeds_with_what_was_read_again(void **state)
     assert_int_equal(o.by_state[JOB_SUCCEEDED], 1);
     struct item_view *all;
     size_t count;
-    assert_int_equal(store_items(w.s, SPAN("job_a"), ITEM_POST, -1, 10, 10000, w.a, &all, &count, &w.f), E_OK);
+    assert_int_equal(
+        store_items(w.s, SPAN("job_a"), ITEM_POST, -1, 10, 10000, w.a, &all, &count, &w.f),
+        E_OK);
     assert_int_equal(count, 2);
     assert_true(span_is(all[0].json, "{\"id\":\"1\",\"v\":2}"));
     a.revision = v.revision;

@@ -13,7 +13,8 @@ static struct client_answer answer;
 static struct json root;
 
 /* One request; its answer is `answer`, its JSON `root`. */
-__attribute__((format(printf, 4, 5))) static int ask(const char *method, const char *path, const char *key, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static int ask(const char *method, const char *path,
+                                                     const char *key, const char *fmt, ...)
 {
     char header[300];
     struct buf body = BUF(4 * 1024 * 1024);
@@ -118,11 +119,11 @@ static int work_all(void)
         struct lease l = op.out.lease;
         bool bad = span_starts(l.target, SPAN("bad"));
         const char *record = span_starts(l.target, SPAN("same")) ? "7" : l.id;
-        struct store_item item = {
-            .kind = span_is(l.kind, "profile") ? ITEM_USER : ITEM_POST,
-            .id = span_of(record),
-            .json =
-                span_of(arena_fmt(a, "{\"id\":\"%s\",\"text\":\"%.*s\"}", record, SP(l.target)))};
+        struct store_item item = {.kind = span_is(l.kind, "profile") ? ITEM_USER : ITEM_POST,
+                                  .id = span_of(record),
+                                  .json =
+                                      span_of(arena_fmt(a, "{\"id\":\"%s\",\"text\":\"%.*s\"}",
+                                                        record, SP(l.target)))};
         struct store_op batch = {.verb = STORE_COMMIT, .arena = a};
         batch.in.commit = (struct commit_args){.id = span_of(l.id),
                                                .nonce = l.nonce,
@@ -227,7 +228,9 @@ static void mistakes_are_named_where_they_are(void **state)
         {400, "{\"template\":{\"kind\":\"posts\",\"target\":\"@x\"},\"targets\":[\"@ok\"]}",
          "/template/target", ""},
         {422, "{\"template\":{\"kind\":\"posts\"}}", "/targets", "go together"},
-        {422, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"}],\"policy\":{\"max_parallel\":0}}", "/policy/max_parallel", "1 to 1000"},
+        {422,
+         "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"}],\"policy\":{\"max_parallel\":0}}",
+         "/policy/max_parallel", "1 to 1000"},
         {422, "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@a\"}],\"targets\":[\"@b\"]}",
          "/jobs", "not both"},
         {422, "{\"open\":true,\"mode\":\"patrial\"}", "/mode", "did you mean \\\"partial\\\"?"},

@@ -14,17 +14,19 @@ static void submit(const char *target, const char *members)
 static void a_queue_comes_with_its_first_job(void **state)
 {
     (void)state;
-    EXPECT("GET", "/v1/queues", "", 200, "object", "list", "data", "[]", "page.has_more", "false");
+    EXPECT("GET", "/v1/queues", "", 200, "object", "list", "data", "[]", "page.has_more",
+           "false");
     EXPECT("GET", "/v1/queues/default/x/normal", "", 404, "code", "not_found");
     submit("@one", "");
     submit("@two", ",\"tenant\":\"press\",\"class\":\"bulk\",\"not_before\":\"2099-01-01\"");
-    EXPECT("GET", "/v1/queues/default/x/normal", "", 200, "object", "queue", "name", "default/x/normal", "tenant",
-           "default", "site", "x", "class", "normal", "share", "null", "pool", "null", "trouble", "null",
-           "counts.ready", "1", "counts.active", "0", "waiting_for.reason", "worker", "paused", "false", "stopped",
-           "null", "breaker.state", "closed", "settings.max_running", "64", "own.max_running", "null",
+    EXPECT("GET", "/v1/queues/default/x/normal", "", 200, "object", "queue", "name",
+           "default/x/normal", "tenant", "default", "site", "x", "class", "normal", "share",
+           "null", "pool", "null", "trouble", "null", "counts.ready", "1", "counts.active", "0",
+           "waiting_for.reason", "worker", "paused", "false", "stopped", "null",
+           "breaker.state", "closed", "settings.max_running", "64", "own.max_running", "null",
            "settings.weight", "300", "links.self", "/v1/queues/default/x/normal");
-    EXPECT("GET", "/v1/queues/press/x/bulk", "", 200, "counts.scheduled", "1", "counts.ready", "0", "waiting_for",
-           "null", "oldest_ready_at", "null", "settings.weight", "100");
+    EXPECT("GET", "/v1/queues/press/x/bulk", "", 200, "counts.scheduled", "1", "counts.ready",
+           "0", "waiting_for", "null", "oldest_ready_at", "null", "settings.weight", "100");
     EXPECT("GET", "/v1/queues/press/x/b%75lk", "", 200, "name", "press/x/bulk");
     EXPECT("GET", "/v1/queues/press/x/blk", "", 404, "code", "not_found");
     EXPECT("GET", "/v1/queues/press/x", "", 404, "code", "not_found");
@@ -36,13 +38,16 @@ static void queues_are_listed_by_tenant_site_and_trouble(void **state)
 {
     (void)state;
     struct answer_of a = ask("GET", "/v1/queues?tenant=press", "");
-    assert_true(contains(&a.body, "\"press/x/bulk\"") && !contains(&a.body, "\"default/x/normal\""));
+    assert_true(contains(&a.body, "\"press/x/bulk\"") &&
+                !contains(&a.body, "\"default/x/normal\""));
     buf_free(&a.body);
     EXPECT("GET", "/v1/queues?site=mastodon", "", 200, "data", "[]");
     EXPECT("GET", "/v1/queues?troubled=true", "", 200, "data", "[]");
-    EXPECT("GET", "/v1/queues?limit=1", "", 200, "page.has_more", "true", "page.next_after", "default/x/normal");
+    EXPECT("GET", "/v1/queues?limit=1", "", 200, "page.has_more", "true", "page.next_after",
+           "default/x/normal");
     a = ask("GET", "/v1/queues?limit=1&after=default/x/normal", "");
-    assert_true(contains(&a.body, "\"press/x/bulk\"") && contains(&a.body, "\"has_more\":false"));
+    assert_true(contains(&a.body, "\"press/x/bulk\"") &&
+                contains(&a.body, "\"has_more\":false"));
     buf_free(&a.body);
     EXPECT("GET", "/v1/queues?limit=0", "", 400, "code", "bad_parameter");
     EXPECT("GET", "/v1/queues?tenant=a/b", "", 400, "code", "bad_parameter");
@@ -62,8 +67,10 @@ static void what_is_held_up_is_found_behind_thousands_that_are_not(void **state)
         buf_clear(&body);
         buf_add_text(&body, "{\"jobs\":[");
         for (int i = at; i < at + PART; i++)
-            buf_fmt(&body, "%s{\"kind\":\"posts\",\"target\":\"@a\",\"tenant\":\"m%05d\",\"not_before\":\"2099-01-01\"}",
-                    i > at ? "," : "", i);
+            buf_fmt(
+                &body,
+                "%s{\"kind\":\"posts\",\"target\":\"@a\",\"tenant\":\"m%05d\",\"not_before\":\"2099-01-01\"}",
+                i > at ? "," : "", i);
         buf_add_text(&body, "]}");
         buf_add_char(&body, '\0');
         snprintf(key, sizeof key, "Idempotency-Key: lanes-%d", at);
@@ -75,13 +82,16 @@ static void what_is_held_up_is_found_behind_thousands_that_are_not(void **state)
         buf_free(&a.body);
     }
     buf_free(&body);
-    EXPECT("POST", "/v1/queues/zz/x/normal/pause", "{\"by\":\"me\",\"reason\":\"held\"}", 200, "paused", "true");
+    EXPECT("POST", "/v1/queues/zz/x/normal/pause", "{\"by\":\"me\",\"reason\":\"held\"}", 200,
+           "paused", "true");
     a = ask("GET", "/v1/queues?troubled=true", "");
-    assert_true(contains(&a.body, "\"zz/x/normal\"") && contains(&a.body, "\"has_more\":false"));
+    assert_true(contains(&a.body, "\"zz/x/normal\"") &&
+                contains(&a.body, "\"has_more\":false"));
     assert_false(contains(&a.body, "m00000"));
     buf_free(&a.body);
     a = ask("GET", "/v1/queues?tenant=zz&limit=1", "");
-    assert_true(contains(&a.body, "\"zz/x/normal\"") && contains(&a.body, "\"has_more\":false"));
+    assert_true(contains(&a.body, "\"zz/x/normal\"") &&
+                contains(&a.body, "\"has_more\":false"));
     buf_free(&a.body);
     EXPECT("POST", "/v1/queues/zz/x/normal/resume", "", 200, "paused", "false");
 }
@@ -90,22 +100,26 @@ static void settings_are_changed_in_part_or_wholly(void **state)
 {
     (void)state;
     const char *path = "/v1/queues/press/x/bulk";
-    EXPECT("PATCH", path, "{\"max_running\":3,\"rate\":{\"every_ms\":500}}", 200, "settings.max_running", "3",
-           "own.max_running", "3", "settings.rate.every_ms", "500", "own.rate.burst", "null", "own.weight", "null");
+    EXPECT("PATCH", path, "{\"max_running\":3,\"rate\":{\"every_ms\":500}}", 200,
+           "settings.max_running", "3", "own.max_running", "3", "settings.rate.every_ms", "500",
+           "own.rate.burst", "null", "own.weight", "null");
     EXPECT("PATCH", path, "{\"weight\":7}", 200, "own.max_running", "3", "own.weight", "7");
-    EXPECT("PATCH", path, "{\"max_running\":null,\"rate\":null}", 200, "own.max_running", "null", "own.weight", "7",
-           "own.rate.every_ms", "null");
-    EXPECT("PUT", path, "{\"rate\":{\"burst\":4}}", 200, "own.weight", "null", "own.rate.burst", "4");
+    EXPECT("PATCH", path, "{\"max_running\":null,\"rate\":null}", 200, "own.max_running",
+           "null", "own.weight", "7", "own.rate.every_ms", "null");
+    EXPECT("PUT", path, "{\"rate\":{\"burst\":4}}", 200, "own.weight", "null", "own.rate.burst",
+           "4");
     EXPECT("PUT", path, "{}", 200, "own.rate.burst", "null");
     refused("PATCH", path, "{\"max_running\":0}", 422, "/max_running", "1 to 10000");
     refused("PATCH", path, "{\"weight\":\"7\"}", 422, "/weight", "whole number");
     refused("PATCH", path, "{\"rate\":7}", 422, "/rate", "must be an object");
-    refused("PATCH", path, "{\"rate\":{\"every_ms\":86400001}}", 422, "/rate/every_ms", "0 to 86400000");
+    refused("PATCH", path, "{\"rate\":{\"every_ms\":86400001}}", 422, "/rate/every_ms",
+            "0 to 86400000");
     refused("PATCH", path, "{\"rate\":{\"evry_ms\":1}}", 400, "/rate/evry_ms", "did you mean");
     refused("PATCH", path, "{\"max_runing\":1}", 400, "/max_runing", "did you mean");
     refused("PATCH", path, "", 400, "", "malformed_json");
     /* It need not be there, but its site must be known. */
-    EXPECT("PATCH", "/v1/queues/new/x/normal", "{\"weight\":5}", 200, "counts.ready", "0", "own.weight", "5");
+    EXPECT("PATCH", "/v1/queues/new/x/normal", "{\"weight\":5}", 200, "counts.ready", "0",
+           "own.weight", "5");
     EXPECT("PATCH", "/v1/queues/new/nosuch/normal", "{\"weight\":5}", 404, "code", "not_found");
     EXPECT("PATCH", "/v1/queues/new/x/quarantine", "{\"weight\":5}", 404, "code", "not_found");
     EXPECT("GET", "/v1/queues/new/nosuch/normal", "", 404, "code", "not_found");
@@ -115,14 +129,19 @@ static void a_stop_says_who_and_why_until_it_is_over(void **state)
 {
     (void)state;
     refused("POST", "/v1/queues/default/x/normal/pause", "", 422, "/reason", "say why");
-    refused("POST", "/v1/queues/default/x/normal/pause", "{\"reason\":\"\"}", 422, "/reason", "1 to 200 bytes");
-    refused("POST", "/v1/queues/default/x/normal/pause", "{\"raeson\":\"a\"}", 400, "/raeson", "did you mean");
+    refused("POST", "/v1/queues/default/x/normal/pause", "{\"reason\":\"\"}", 422, "/reason",
+            "1 to 200 bytes");
+    refused("POST", "/v1/queues/default/x/normal/pause", "{\"raeson\":\"a\"}", 400, "/raeson",
+            "did you mean");
     refused("POST", "/v1/queues/default/x/normal/close", "{}", 422, "/reason", "say why");
-    EXPECT("POST", "/v1/queues/default/x/normal/pause", "{\"by\":\"anna\",\"reason\":\"<moving>\"}", 200, "paused", "true",
-           "stopped.by", "anna", "stopped.reason", "<moving>", "waiting_for.reason", "pause");
-    EXPECT("POST", "/v1/queues/default/x/normal/pause", "{\"by\":\"bert\",\"reason\":\"other\"}", 200, "stopped.by", "anna");
+    EXPECT("POST", "/v1/queues/default/x/normal/pause",
+           "{\"by\":\"anna\",\"reason\":\"<moving>\"}", 200, "paused", "true", "stopped.by",
+           "anna", "stopped.reason", "<moving>", "waiting_for.reason", "pause");
+    EXPECT("POST", "/v1/queues/default/x/normal/pause",
+           "{\"by\":\"bert\",\"reason\":\"other\"}", 200, "stopped.by", "anna");
     /* A change of settings does not paint over it. */
-    EXPECT("PATCH", "/v1/queues/default/x/normal", "{\"weight\":5}", 200, "stopped.by", "anna", "own.weight", "5");
+    EXPECT("PATCH", "/v1/queues/default/x/normal", "{\"weight\":5}", 200, "stopped.by", "anna",
+           "own.weight", "5");
     EXPECT("PATCH", "/v1/queues/default/x/normal", "{\"weight\":null}", 200, NULL);
     struct answer_of a = ask("GET", "/v1/queues?troubled=true", "");
     assert_true(contains(&a.body, "\"trouble\":\"paused by anna since 20"));
@@ -132,46 +151,57 @@ static void a_stop_says_who_and_why_until_it_is_over(void **state)
     assert_true(contains(&a.body, "&lt;moving&gt;") && !contains(&a.body, "<moving>"));
     assert_true(contains(&a.body, "queues: 1 paused"));
     buf_free(&a.body);
-    EXPECT("GET", "/readyz?verbose", "", 200, "ready", "true", "mode", "normal", "queues.paused", "1", "jobs.ready", "1",
-           "jobs.runnable", "0");
+    EXPECT("GET", "/readyz?verbose", "", 200, "ready", "true", "mode", "normal",
+           "queues.paused", "1", "jobs.ready", "1", "jobs.runnable", "0");
     EXPECT("GET", "/v1/jobs?limit=1", "", 200, NULL);
     a = ask("GET", "/v1/jobs?state=ready", "");
     assert_true(contains(&a.body, "\"waiting_for\":{\"reason\":\"pause\",\"until\":null}"));
     buf_free(&a.body);
-    EXPECT("POST", "/v1/queues/default/x/normal/resume", "", 200, "paused", "false", "stopped", "null");
-    EXPECT("POST", "/v1/queues/default/x/normal/resume", "{\"by\":\"anna\"}", 200, "paused", "false");
+    EXPECT("POST", "/v1/queues/default/x/normal/resume", "", 200, "paused", "false", "stopped",
+           "null");
+    EXPECT("POST", "/v1/queues/default/x/normal/resume", "{\"by\":\"anna\"}", 200, "paused",
+           "false");
 }
 
 static void a_closed_queue_takes_no_jobs(void **state)
 {
     (void)state;
-    EXPECT("POST", "/v1/queues/press/x/bulk/close", "{\"reason\":\"full\"}", 200, "closed", "true", "stopped.by", "api");
-    struct answer_of a = ask("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"@a\",\"tenant\":\"press\",\"class\":\"bulk\"}");
+    EXPECT("POST", "/v1/queues/press/x/bulk/close", "{\"reason\":\"full\"}", 200, "closed",
+           "true", "stopped.by", "api");
+    struct answer_of a =
+        ask("POST", "/v1/jobs",
+            "{\"kind\":\"posts\",\"target\":\"@a\",\"tenant\":\"press\",\"class\":\"bulk\"}");
     assert_int_equal(a.status, 503);
-    assert_true(contains(&a.body, "\"code\":\"queue_closed\"") && contains(&a.body, "press/x/bulk"));
+    assert_true(contains(&a.body, "\"code\":\"queue_closed\"") &&
+                contains(&a.body, "press/x/bulk"));
     assert_int_equal(a.retry_after_s, 60);
     buf_free(&a.body);
     submit("@b", ",\"tenant\":\"press\"");
-    EXPECT("POST", "/v1/queues/press/x/bulk/open", "", 200, "closed", "false", "stopped", "null");
+    EXPECT("POST", "/v1/queues/press/x/bulk/open", "", 200, "closed", "false", "stopped",
+           "null");
     submit("@c", ",\"tenant\":\"press\",\"class\":\"bulk\"");
 }
 
 static void a_purge_cancels_what_waits_and_can_be_tried(void **state)
 {
     (void)state;
-    const char *dry = "/v1/queues/many/x/normal/purge?dry_run=true", *purge = "/v1/queues/many/x/normal/purge";
+    const char *dry = "/v1/queues/many/x/normal/purge?dry_run=true",
+               *purge = "/v1/queues/many/x/normal/purge";
     for (int i = 0; i < 450; i++)
         submit("@many", ",\"tenant\":\"many\"");
-    EXPECT("POST", dry, "{\"reason\":\"drill\"}", 200, "object", "dry_run", "action", "purge", "count", "450", "count_kind",
-           "exact");
-    EXPECT("POST", "/v1/queues/many/x/normal/purge?dry_run=1", "{\"reason\":\"drill\"}", 400, "code", "bad_parameter");
+    EXPECT("POST", dry, "{\"reason\":\"drill\"}", 200, "object", "dry_run", "action", "purge",
+           "count", "450", "count_kind", "exact");
+    EXPECT("POST", "/v1/queues/many/x/normal/purge?dry_run=1", "{\"reason\":\"drill\"}", 400,
+           "code", "bad_parameter");
     refused("POST", purge, "", 422, "/reason", "say why");
     EXPECT("GET", "/v1/queues/many/x/normal", "", 200, "counts.ready", "450");
-    EXPECT("POST", purge, "{\"by\":\"anna\",\"reason\":\"drill\"}", 200, "object", "purge", "queue", "many/x/normal",
-           "cancelled", "450", "more", "false");
+    EXPECT("POST", purge, "{\"by\":\"anna\",\"reason\":\"drill\"}", 200, "object", "purge",
+           "queue", "many/x/normal", "cancelled", "450", "more", "false");
     EXPECT("GET", "/v1/queues/many/x/normal", "", 200, "counts.ready", "0");
-    EXPECT("POST", "/v1/queues/nobody/x/normal/purge", "{\"reason\":\"drill\"}", 404, "code", "not_found");
-    EXPECT("POST", "/v1/queues/nobody/x/normal/purge?dry_run=true", "{\"reason\":\"drill\"}", 404, "code", "not_found");
+    EXPECT("POST", "/v1/queues/nobody/x/normal/purge", "{\"reason\":\"drill\"}", 404, "code",
+           "not_found");
+    EXPECT("POST", "/v1/queues/nobody/x/normal/purge?dry_run=true", "{\"reason\":\"drill\"}",
+           404, "code", "not_found");
     struct answer_of a = ask("GET", "/v1/jobs?state=cancelled&limit=1", "");
     assert_true(contains(&a.body, "its lane was purged by anna: drill"));
     buf_free(&a.body);
@@ -185,7 +215,8 @@ static void breakers_are_held_by_hand_for_a_time(void **state)
     const char *lane = "/v1/breakers/default/x/normal";
     char path[128], text[512];
     EXPECT("GET", "/v1/breakers", "", 200, "data", "[]");
-    EXPECT("GET", lane, "", 200, "object", "breaker", "queue", "default/x/normal", "state", "closed", "by_hand_until", "null");
+    EXPECT("GET", lane, "", 200, "object", "breaker", "queue", "default/x/normal", "state",
+           "closed", "by_hand_until", "null");
     snprintf(path, sizeof path, "%s/open", lane);
     refused("POST", path, "", 422, "/reason", "say why");
     refused("POST", path, "{\"reason\":\"a\",\"ttl_s\":86401}", 422, "/ttl_s", "1 to 86400");
@@ -199,9 +230,11 @@ static void breakers_are_held_by_hand_for_a_time(void **state)
     assert_string_equal(text, "open");
     buf_free(&a.body);
     a = ask("GET", "/v1/breakers", "");
-    assert_true(contains(&a.body, "\"queue\":\"default/x/normal\"") && !contains(&a.body, "press/x"));
+    assert_true(contains(&a.body, "\"queue\":\"default/x/normal\"") &&
+                !contains(&a.body, "press/x"));
     buf_free(&a.body);
-    EXPECT("GET", "/v1/queues/default/x/normal", "", 200, "waiting_for.reason", "breaker", "breaker.state", "open");
+    EXPECT("GET", "/v1/queues/default/x/normal", "", 200, "waiting_for.reason", "breaker",
+           "breaker.state", "open");
     snprintf(path, sizeof path, "%s/close", lane);
     refused("POST", path, "{}", 422, "/reason", "say why");
     EXPECT("POST", path, "{\"reason\":\"drill\"}", 200, "state", "closed");
@@ -209,9 +242,11 @@ static void breakers_are_held_by_hand_for_a_time(void **state)
     refused("POST", path, "{\"ttl_s\":5}", 400, "/ttl_s", "known are by, reason");
     EXPECT("POST", path, "", 200, "state", "closed", "by_hand_until", "null", "failures", "0");
     EXPECT("GET", "/v1/breakers", "", 200, "data", "[]");
-    EXPECT("POST", "/v1/breakers/default/nosuch/normal/open", "{\"reason\":\"a\"}", 404, "code", "not_found");
+    EXPECT("POST", "/v1/breakers/default/nosuch/normal/open", "{\"reason\":\"a\"}", 404, "code",
+           "not_found");
     refused("POST", "/v1/queues/default/x/normal/unblock", "", 422, "/reason", "say why");
-    EXPECT("POST", "/v1/queues/default/x/normal/unblock", "{\"reason\":\"a mistaken hint\"}", 200, "blocked_until", "null");
+    EXPECT("POST", "/v1/queues/default/x/normal/unblock", "{\"reason\":\"a mistaken hint\"}",
+           200, "blocked_until", "null");
 }
 
 /* ---- limits ---- */
@@ -219,31 +254,38 @@ static void breakers_are_held_by_hand_for_a_time(void **state)
 static void limits_are_set_seen_and_explained(void **state)
 {
     (void)state;
-    EXPECT("GET", "/v1/limits", "", 200, "object", "limits", "all.max_running", "0", "all.running", "0");
-    EXPECT("GET", "/v1/limits/effective?tenant=press&class=bulk", "", 200, "object", "effective_limits", "queue",
-           "press/x/bulk", "exists", "true", "max_running.value", "2", "max_running.wins", "workers", "rate.wins", "null",
-           "share.tenant_weight", "100", "share.queue_weight", "100");
-    EXPECT("PUT", "/v1/limits/tenants/press", "{\"max_running\":1,\"weight\":50}", 200, "object", "limits");
-    EXPECT("GET", "/v1/limits/effective?tenant=press&class=bulk", "", 200, "max_running.value", "1", "max_running.wins",
-           "tenant", "share.tenant_weight", "50", "max_running.why",
+    EXPECT("GET", "/v1/limits", "", 200, "object", "limits", "all.max_running", "0",
+           "all.running", "0");
+    EXPECT("GET", "/v1/limits/effective?tenant=press&class=bulk", "", 200, "object",
+           "effective_limits", "queue", "press/x/bulk", "exists", "true", "max_running.value",
+           "2", "max_running.wins", "workers", "rate.wins", "null", "share.tenant_weight",
+           "100", "share.queue_weight", "100");
+    EXPECT("PUT", "/v1/limits/tenants/press", "{\"max_running\":1,\"weight\":50}", 200,
+           "object", "limits");
+    EXPECT("GET", "/v1/limits/effective?tenant=press&class=bulk", "", 200, "max_running.value",
+           "1", "max_running.wins", "tenant", "share.tenant_weight", "50", "max_running.why",
            "at most 1 jobs at once: the limit of tenant press is the narrowest");
-    EXPECT("PUT", "/v1/limits/sites/x", "{\"max_running\":1,\"rate\":{\"every_ms\":2000,\"burst\":3}}", 200, NULL);
-    EXPECT("GET", "/v1/limits/effective?site=x", "", 200, "max_running.wins", "site", "rate.wins", "site", "rate.every_ms",
-           "2000", "rate.burst", "3");
+    EXPECT("PUT", "/v1/limits/sites/x",
+           "{\"max_running\":1,\"rate\":{\"every_ms\":2000,\"burst\":3}}", 200, NULL);
+    EXPECT("GET", "/v1/limits/effective?site=x", "", 200, "max_running.wins", "site",
+           "rate.wins", "site", "rate.every_ms", "2000", "rate.burst", "3");
     EXPECT("PATCH", "/v1/limits/sites/x", "{\"max_running\":5}", 200, NULL);
-    EXPECT("GET", "/v1/limits/effective?site=x", "", 200, "max_running.wins", "workers", "rate.every_ms", "2000");
+    EXPECT("GET", "/v1/limits/effective?site=x", "", 200, "max_running.wins", "workers",
+           "rate.every_ms", "2000");
     EXPECT("PUT", "/v1/limits/sites/x", "{}", 200, NULL);
     EXPECT("GET", "/v1/limits/effective?site=x", "", 200, "rate.every_ms", "0");
     EXPECT("PUT", "/v1/limits/all", "{\"max_running\":1}", 200, "all.max_running", "1");
-    EXPECT("GET", "/v1/limits/effective?class=interactive&tenant=nobody", "", 200, "exists", "false", "max_running.wins",
-           "all", "share.queue_weight", "800", "share.tenant_weight", "100");
+    EXPECT("GET", "/v1/limits/effective?class=interactive&tenant=nobody", "", 200, "exists",
+           "false", "max_running.wins", "all", "share.queue_weight", "800",
+           "share.tenant_weight", "100");
     EXPECT("PUT", "/v1/limits/all", "{}", 200, "all.max_running", "0");
     EXPECT("PUT", "/v1/limits/tenants/press", "{}", 200, NULL);
     refused("PUT", "/v1/limits/all", "{\"weight\":5}", 400, "/weight", "known are max_running");
     refused("PUT", "/v1/limits/tenants/press", "{\"weight\":0}", 422, "/weight", "1 to 10000");
     refused("PUT", "/v1/limits/sites/x", "{\"rate\":3}", 422, "/rate", "must be an object");
     EXPECT("PUT", "/v1/limits/sites/nosuch", "{\"max_running\":1}", 404, "code", "not_found");
-    EXPECT("PUT", "/v1/limits/tenants/a%2Fb", "{\"max_running\":1}", 422, "code", "validation_failed");
+    EXPECT("PUT", "/v1/limits/tenants/a%2Fb", "{\"max_running\":1}", 422, "code",
+           "validation_failed");
     EXPECT("GET", "/v1/limits/effective?class=urgent", "", 400, "code", "bad_parameter");
 }
 
@@ -252,13 +294,15 @@ static void limits_are_set_seen_and_explained(void **state)
 static void modes_say_what_they_do(void **state)
 {
     (void)state;
-    EXPECT("GET", "/v1/mode", "", 200, "object", "mode", "mode", "normal", "effects.takes_jobs", "true",
-           "effects.starts_jobs", "true");
+    EXPECT("GET", "/v1/mode", "", 200, "object", "mode", "mode", "normal", "effects.takes_jobs",
+           "true", "effects.starts_jobs", "true");
     refused("PUT", "/v1/mode", "{}", 422, "/mode", "normal, paused, draining or maintenance");
-    refused("PUT", "/v1/mode", "{\"mode\":\"drainng\",\"reason\":\"a\"}", 422, "/mode", "did you mean");
+    refused("PUT", "/v1/mode", "{\"mode\":\"drainng\",\"reason\":\"a\"}", 422, "/mode",
+            "did you mean");
     refused("PUT", "/v1/mode", "{\"mode\":\"paused\"}", 422, "/reason", "say why");
-    EXPECT("PUT", "/v1/mode", "{\"mode\":\"paused\",\"by\":\"anna\",\"reason\":\"drill\"}", 200, "mode", "paused", "by", "anna",
-           "reason", "drill", "effects.takes_jobs", "true", "effects.starts_jobs", "false");
+    EXPECT("PUT", "/v1/mode", "{\"mode\":\"paused\",\"by\":\"anna\",\"reason\":\"drill\"}", 200,
+           "mode", "paused", "by", "anna", "reason", "drill", "effects.takes_jobs", "true",
+           "effects.starts_jobs", "false");
     submit("@paused", "");
     EXPECT("GET", "/v1/queues/default/x/normal", "", 200, "waiting_for.reason", "mode");
     EXPECT("GET", "/readyz?verbose", "", 200, "mode", "paused");
@@ -266,8 +310,8 @@ static void modes_say_what_they_do(void **state)
     for (size_t i = 0; i < 2; i++) {
         char body[128];
         snprintf(body, sizeof body, "{\"mode\":\"%s\",\"reason\":\"drill\"}", modes[i]);
-        EXPECT("PUT", "/v1/mode", body, 200, "mode", modes[i], "effects.takes_jobs", "false", "effects.starts_jobs",
-               i ? "false" : "true");
+        EXPECT("PUT", "/v1/mode", body, 200, "mode", modes[i], "effects.takes_jobs", "false",
+               "effects.starts_jobs", i ? "false" : "true");
         struct answer_of a = ask("POST", "/v1/jobs", "{\"kind\":\"posts\",\"target\":\"@a\"}");
         assert_int_equal(a.status, 503);
         assert_true(a.retry_after_s > 0 && contains(&a.body, "\"retryable\":true"));
@@ -280,14 +324,16 @@ static void modes_say_what_they_do(void **state)
         buf_free(&a.body);
         EXPECT("GET", "/v1/jobs", "", 200, "object", "list");
     }
-    EXPECT("PUT", "/v1/mode", "{\"mode\":\"normal\"}", 200, "mode", "normal", "by", "api", "reason", "null");
+    EXPECT("PUT", "/v1/mode", "{\"mode\":\"normal\"}", 200, "mode", "normal", "by", "api",
+           "reason", "null");
     EXPECT("GET", "/readyz?verbose", "", 200, "mode", "normal");
     submit("@normal", "");
 }
 
 static struct answer_of seen(const char *path, char tag[80])
 {
-    struct client_request q = {.method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = ANSWER_BYTES};
+    struct client_request q = {
+        .method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = ANSWER_BYTES};
     struct client_answer a;
     struct fault f = {0};
     if (client_send(client, &q, &a, &f))
@@ -303,11 +349,16 @@ static void a_change_needs_to_know_what_it_changes(void **state)
     static const struct {
         const char *see, *method, *path, *one, *other;
     } rows[] = {
-        {"/v1/queues/etag/x/normal", "PATCH", "/v1/queues/etag/x/normal", "{\"weight\":5}", "{\"weight\":6}"},
-        {"/v1/queues/etag/x/normal", "PUT", "/v1/queues/etag/x/normal", "{\"weight\":7}", "{\"weight\":8}"},
-        {"/v1/limits", "PUT", "/v1/limits/tenants/etag", "{\"max_running\":5}", "{\"max_running\":6}"},
-        {"/v1/limits", "PATCH", "/v1/limits/all", "{\"max_running\":50}", "{\"max_running\":0}"},
-        {"/v1/mode", "PUT", "/v1/mode", "{\"mode\":\"paused\",\"reason\":\"a\"}", "{\"mode\":\"normal\"}"},
+        {"/v1/queues/etag/x/normal", "PATCH", "/v1/queues/etag/x/normal", "{\"weight\":5}",
+         "{\"weight\":6}"},
+        {"/v1/queues/etag/x/normal", "PUT", "/v1/queues/etag/x/normal", "{\"weight\":7}",
+         "{\"weight\":8}"},
+        {"/v1/limits", "PUT", "/v1/limits/tenants/etag", "{\"max_running\":5}",
+         "{\"max_running\":6}"},
+        {"/v1/limits", "PATCH", "/v1/limits/all", "{\"max_running\":50}",
+         "{\"max_running\":0}"},
+        {"/v1/mode", "PUT", "/v1/mode", "{\"mode\":\"paused\",\"reason\":\"a\"}",
+         "{\"mode\":\"normal\"}"},
     };
     char tag[80], later[80];
     if_match = "If-Match: *";

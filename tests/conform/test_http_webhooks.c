@@ -27,25 +27,27 @@ static void one_is_made_changed_and_removed_and_its_secret_is_shown_once(void **
 {
     (void)state;
     char secret[512], other[512];
-    EXPECT("GET", "/v1/webhooks", "", 200, "object", "list", "data", "[]", "page.has_more", "false");
+    EXPECT("GET", "/v1/webhooks", "", 200, "object", "list", "data", "[]", "page.has_more",
+           "false");
     make("{" URL ",\"name\":\"desk\",\"types\":[\"job.finished\",\"batch.*\"]}", secret);
     assert_true(span_starts(span_of(secret), SPAN("whsec_")));
     at("");
-    EXPECT("GET", path, "", 200, "object", "webhook", "name", "desk", "url", "https://desk.example/fulmar", "types",
-           "[\"job.finished\",\"batch.*\"]", "enabled", "true", "status.state", "active", "status.pending", "0",
-           "status.missed_events", "0", "secret", "null", "revision", "1");
+    EXPECT("GET", path, "", 200, "object", "webhook", "name", "desk", "url",
+           "https://desk.example/fulmar", "types", "[\"job.finished\",\"batch.*\"]", "enabled",
+           "true", "status.state", "active", "status.pending", "0", "status.missed_events", "0",
+           "secret", "null", "revision", "1");
     EXPECT("PATCH", path, "{\"name\":\"night\"}", 428, "code", "precondition_required");
     EXPECT("DELETE", path, "", 428, "code", "precondition_required");
     if_match = "If-Match: \"r7\"";
     EXPECT("PATCH", path, "{\"name\":\"night\"}", 412, "code", "precondition_failed");
     EXPECT("DELETE", path, "", 412, "code", "precondition_failed");
     if_match = "If-Match: \"r1\"";
-    EXPECT("PATCH", path, "{\"name\":\"night\",\"enabled\":false}", 200, "name", "night", "revision", "2", "types",
-           "[\"job.finished\",\"batch.*\"]", "enabled", "false", "status.state", "disabled", "status.reason",
-           "switched off");
+    EXPECT("PATCH", path, "{\"name\":\"night\",\"enabled\":false}", 200, "name", "night",
+           "revision", "2", "types", "[\"job.finished\",\"batch.*\"]", "enabled", "false",
+           "status.state", "disabled", "status.reason", "switched off");
     if_match = "If-Match: *";
-    EXPECT("PATCH", path, "{\"enabled\":true,\"types\":[\"*\"]}", 200, "status.state", "active", "status.reason", "null",
-           "types", "[\"*\"]");
+    EXPECT("PATCH", path, "{\"enabled\":true,\"types\":[\"*\"]}", 200, "status.state", "active",
+           "status.reason", "null", "types", "[\"*\"]");
     if_match = NULL;
     at("/rotate-secret");
     struct answer_of a = ask("POST", path, "{\"overlap_s\":3600}");
@@ -70,12 +72,16 @@ static void what_is_wrong_is_named(void **state)
     const char *all = "/v1/webhooks";
     refused("POST", all, "{}", 422, "/url", "where events are sent to");
     refused("POST", all, "{\"url\":\"ftp://a.example/\"}", 422, "/url", "http://");
-    refused("POST", all, "{\"url\":\"https://me:pw@a.example/\"}", 422, "/url", "without a user");
+    refused("POST", all, "{\"url\":\"https://me:pw@a.example/\"}", 422, "/url",
+            "without a user");
     refused("POST", all, "{" URL ",\"typs\":[]}", 400, "/typs", "did you mean");
     refused("POST", all, "{" URL ",\"types\":[]}", 422, "/types", "1 to 40");
-    refused("POST", all, "{" URL ",\"types\":[\"job.finnished\"]}", 422, "/types/0", "job.finished");
-    refused("POST", all, "{" URL ",\"types\":[\"job.*\",7]}", 422, "/types/1", "must be a text");
-    refused("POST", all, "{" URL ",\"secret\":\"whsec_short\"}", 422, "/secret", "24 to 64 bytes");
+    refused("POST", all, "{" URL ",\"types\":[\"job.finnished\"]}", 422, "/types/0",
+            "job.finished");
+    refused("POST", all, "{" URL ",\"types\":[\"job.*\",7]}", 422, "/types/1",
+            "must be a text");
+    refused("POST", all, "{" URL ",\"secret\":\"whsec_short\"}", 422, "/secret",
+            "24 to 64 bytes");
     refused("POST", all, "{" URL ",\"enabled\":1}", 422, "/enabled", "true or false");
     EXPECT("POST", all, "[]", 400, "code", "malformed_json");
     EXPECT("GET", "/v1/webhooks/whk_x", "", 404, "code", "not_found");
@@ -109,8 +115,9 @@ static void deliveries_are_asked_for_listed_and_sent_again(void **state)
         buf_free(&a.body);
     }
     snprintf(where, sizeof where, "/v1/webhooks/deliveries/%s", delivery);
-    EXPECT("GET", where, "", 200, "object", "delivery", "webhook", id, "type", "ping", "state", "pending", "attempts",
-           "0", "last_status", "null", "why", "null", "seq", "null", "event", delivery);
+    EXPECT("GET", where, "", 200, "object", "delivery", "webhook", id, "type", "ping", "state",
+           "pending", "attempts", "0", "last_status", "null", "why", "null", "seq", "null",
+           "event", delivery);
     at("/deliveries?limit=1");
     EXPECT("GET", path, "", 200, "page.has_more", "true", "page.next_after", delivery);
     snprintf(path, sizeof path, "/v1/webhooks/%s/deliveries?after=%s", id, delivery);

@@ -30,7 +30,8 @@ static void open_both(void)
 {
     struct redis_place *p = w->place;
     struct archive_config to = {.url = span_of(server->url)};
-    struct redis_config config = {.url = span_of(p->server.url), .records = &records_of_archive, .callers_time = true};
+    struct redis_config config = {
+        .url = span_of(p->server.url), .records = &records_of_archive, .callers_time = true};
     w->f = (struct fault){0};
     if (!archive && archive_open(&archive, &to, &w->f))
         fail_msg("archive: %s", w->f.words);
@@ -69,7 +70,8 @@ static void redis_dies(void)
     open_both();
 }
 
-static void a_job_goes_on_at_its_batch_after_the_queue_died_and_has_each_record_once(void **state)
+static void
+a_job_goes_on_at_its_batch_after_the_queue_died_and_has_each_record_once(void **state)
 {
     (void)state;
     if (!server)
@@ -121,7 +123,8 @@ static void a_lease_of_before_writes_nothing_to_the_archive_either(void **state)
                                   .items = &item,
                                   .count = 1};
     struct archive_committed done;
-    assert_int_equal(archive_commit(archive, &late, now(), &done, &w->f), E_STALE); /* past the queue */
+    assert_int_equal(archive_commit(archive, &late, now(), &done, &w->f),
+                     E_STALE); /* past the queue */
     assert_int_equal(items_count(id), 6);
 }
 
@@ -152,7 +155,8 @@ static void evidence_and_fields_are_those_of_the_job(void **state)
     assert_int_equal(list.count, 1);
     assert_int_equal(store_evidence_read(w->s, span_of(l.id), 1, w->a, &piece, &w->f), E_OK);
     assert_true(span_is(piece.body, "what was read"));
-    assert_int_equal(store_evidence_list(w->s, SPAN("job_none"), w->a, &list, &w->f), E_NOT_FOUND);
+    assert_int_equal(store_evidence_list(w->s, SPAN("job_none"), w->a, &list, &w->f),
+                     E_NOT_FOUND);
     struct fields_view fields;
     assert_int_equal(store_fields(w->s, SPAN("x"), 24, now(), w->a, &fields, &w->f), E_OK);
     assert_int_equal(fields.count, 0);
@@ -167,8 +171,9 @@ static void a_dead_job_is_repaired_with_what_its_evidence_gives(void **state)
     struct lease l = start_next();
     assert_int_equal(commit_batch(&l, 0, 0, 3), E_OK);
     assert_int_equal(finish(&l, FAILURE_DRIFT).state, JOB_DEAD);
-    struct store_item items[] = {{.kind = ITEM_POST, .id = SPAN("2"), .json = SPAN("{\"new\":1}")},
-                                 {.kind = ITEM_POST, .id = SPAN("3"), .json = SPAN("{}")}};
+    struct store_item items[] = {
+        {.kind = ITEM_POST, .id = SPAN("2"), .json = SPAN("{\"new\":1}")},
+        {.kind = ITEM_POST, .id = SPAN("3"), .json = SPAN("{}")}};
     struct repair_args args = {.id = span_of(id),
                                .revision = view(id).revision - 1,
                                .items = items,
@@ -178,7 +183,8 @@ static void a_dead_job_is_repaired_with_what_its_evidence_gives(void **state)
                                .end = END_TERMINATE};
     struct repair_reply reply;
     begin();
-    assert_int_equal(store_repair(w->s, &args, now(), &reply, &w->f), E_CONFLICT); /* it changed meanwhile */
+    assert_int_equal(store_repair(w->s, &args, now(), &reply, &w->f),
+                     E_CONFLICT); /* it changed meanwhile */
     args.revision++;
     w->f = (struct fault){0};
     if (store_repair(w->s, &args, now(), &reply, &w->f))
@@ -194,7 +200,8 @@ static void a_dead_job_is_repaired_with_what_its_evidence_gives(void **state)
     assert_int_equal(v.fingerprint[0], 0);
     assert_int_equal(items_count(id), 4);
     begin();
-    assert_int_equal(store_repair(w->s, &args, now(), &reply, &w->f), E_CONFLICT); /* no longer dead */
+    assert_int_equal(store_repair(w->s, &args, now(), &reply, &w->f),
+                     E_CONFLICT); /* no longer dead */
     commit();
 }
 
@@ -261,8 +268,11 @@ static void the_thread_of_the_store_works_on_a_shared_queue(void **state)
     struct redis_place *p = w->place;
     struct store_thread *t;
     archive_close(&archive); /* one thread uses an archive */
-    struct shared_config shared = {
-        .queue = p->server.url, .archive = server->url, .name = "q", .node = "node", .insists = true};
+    struct shared_config shared = {.queue = p->server.url,
+                                   .archive = server->url,
+                                   .name = "q",
+                                   .node = "node",
+                                   .insists = true};
     struct store_thread_config config = {.shared = &shared,
                                          .state_dir = p->server.dir,
                                          .limits = w->limits,
@@ -274,16 +284,16 @@ static void the_thread_of_the_store_works_on_a_shared_queue(void **state)
     const char *id = new_id();
     struct store_op accept = {.verb = STORE_ACCEPT, .in.accept = job_args(id, "x/normal")};
     ask_thread(t, &accept);
-    struct store_op reserve = {.verb = STORE_RESERVE,
-                               .in.reserve = {.worker = SPAN("w"), .random = 1, .needs = NEEDS_PAGE}};
+    struct store_op reserve = {
+        .verb = STORE_RESERVE,
+        .in.reserve = {.worker = SPAN("w"), .random = 1, .needs = NEEDS_PAGE}};
     ask_thread(t, &reserve);
     assert_string_equal(reserve.out.lease.id, id);
     struct store_item item = {.kind = ITEM_POST, .id = SPAN("1"), .json = SPAN("{}")};
-    struct store_op commit = {.verb = STORE_COMMIT,
-                              .in.commit = {.id = span_of(id),
-                                            .nonce = reserve.out.lease.nonce,
-                                            .items = &item,
-                                            .count = 1}};
+    struct store_op commit = {
+        .verb = STORE_COMMIT,
+        .in.commit = {
+            .id = span_of(id), .nonce = reserve.out.lease.nonce, .items = &item, .count = 1}};
     ask_thread(t, &commit);
     assert_int_equal(commit.out.commit.added, 1);
     store_thread_stop(&t);

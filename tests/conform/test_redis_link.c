@@ -49,8 +49,9 @@ static err run(void)
 {
     static const char settings[17 * 8]; /* as scripts/common.lua reads them */
     /* Time of the server, no number, a node; the schema twice, from the first lease on. */
-    const struct span args[] = {SPAN(""),  {settings, sizeof settings}, SPAN(""), SPAN("node"),
-                                SPAN("1"), SPAN("1"),                   SPAN("-1")};
+    const struct span args[] = {
+        SPAN(""),  {settings, sizeof settings}, SPAN(""), SPAN("node"), SPAN("1"), SPAN("1"),
+        SPAN("-1")};
     f = (struct fault){0};
     arena_reset(a);
     return link_run(l, SCRIPT_OPEN, args, 7, a, &reply, &f);

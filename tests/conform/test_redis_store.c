@@ -377,7 +377,8 @@ static void without_memory_nothing_comes_in_and_what_runs_ends(void **state)
     struct accept_reply reply;
     struct span before = look();
     assert_int_equal(try_accept(&args, &reply), E_DISK_FULL);
-    assert_int_equal(commit_batch(&l, 0, 0, 0), E_DISK_FULL); /* its worker keeps the page, and comes again */
+    assert_int_equal(commit_batch(&l, 0, 0, 0),
+                     E_DISK_FULL); /* its worker keeps the page, and comes again */
     same_look(before, look());
     assert_false(exists(args.id.p));
     assert_int_equal(heartbeat(&l, NULL), E_OK);

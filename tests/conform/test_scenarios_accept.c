@@ -14,7 +14,8 @@ static struct span text_of(size_t n)
     return (struct span){p, n};
 }
 
-static void s01_an_accepted_job_is_there_once_when_the_power_fails_after_the_answer(void **state)
+static void
+s01_an_accepted_job_is_there_once_when_the_power_fails_after_the_answer(void **state)
 {
     (void)state;
     const char *id = accept_job();
@@ -63,14 +64,16 @@ static void s03_a_bad_job_in_a_group_of_500_leaves_no_trace(void **state)
             struct accept_args args = job_args(new_id(), i % 2 ? "x/normal" : "y/bulk");
             if (i == 300)
                 args.lane = SPAN("new/site/nonsense");
-            if (i == 301) { /* refused later than that: a lane of its own would be there already */
+            if (i ==
+                301) { /* refused later than that: a lane of its own would be there already */
                 args.lane = SPAN("fresh/normal");
                 args.id = SPAN("job_0000001");
             }
             if (i != 300 && i != 301)
                 accept_args(&args);
             else if (w == with)
-                assert_int_equal(try_accept(&args, &reply), i == 300 ? E_BAD_INPUT : E_CONFLICT);
+                assert_int_equal(try_accept(&args, &reply),
+                                 i == 300 ? E_BAD_INPUT : E_CONFLICT);
         }
         commit();
         assert_int_equal(jobs_count(), 498);
@@ -152,7 +155,8 @@ static void s09_a_draining_service_takes_nothing_and_does_all_else(void **state)
         assert_int_equal(state_of(running), JOB_READY);
         struct span before = look();
         struct accept_args args = job_args(new_id(), "x/normal");
-        assert_int_equal(try_accept(&args, &reply), modes[i] == MODE_DRAINING ? E_DRAINING : E_MAINTENANCE);
+        assert_int_equal(try_accept(&args, &reply),
+                         modes[i] == MODE_DRAINING ? E_DRAINING : E_MAINTENANCE);
         assert_true(w->f.wait_ms > 0);
         same_look(before, look());
         if (modes[i] == MODE_DRAINING) { /* what it has, it does */

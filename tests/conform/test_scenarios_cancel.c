@@ -49,7 +49,8 @@ static void s32_a_waiting_job_is_cancelled_at_once_and_never_starts(void **state
             args.on_conflict = UNIQUE_REJECT;
             accept_args(&args);
             cancel(args.id.p, true);
-            assert_int_equal(try_cancel(id, force, &c), E_OK); /* and asked again it is no news */
+            assert_int_equal(try_cancel(id, force, &c),
+                             E_OK); /* and asked again it is no news */
             expect_never_starts(id);
         }
     }
@@ -77,7 +78,9 @@ static void s33_a_running_job_hears_of_it_and_keeps_what_it_has(void **state)
     id = accept_job();
     l = start_next();
     begin();
-    assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(id), .grace_ms = 5000}, now(), &c, &w->f),
+    assert_int_equal(store_cancel(w->s,
+                                  &(struct cancel_args){.id = span_of(id), .grace_ms = 5000},
+                                  now(), &c, &w->f),
                      E_OK);
     commit();
     assert_true(outlook().next_ms <= w->now + 5000);

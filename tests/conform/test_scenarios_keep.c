@@ -35,7 +35,8 @@ static void s72_what_is_kept_stays_within_its_limits_however_much_flows_through(
     (void)state;
     enum { STEP = 500, SIZE = 1000 };
     const int64_t most = scaled(10000);
-    static const char *const by[RETAIN_LIMITS] = {"age", "jobs", "bytes", "dead_age", "dead_jobs"};
+    static const char *const by[RETAIN_LIMITS] = {"age", "jobs", "bytes", "dead_age",
+                                                  "dead_jobs"};
     const struct retain_args limits[] = {
         {.age_ms = HOUR, .jobs = most, .bytes = INT64_MAX},
         {.age_ms = 100 * HOUR, .jobs = 10 * most, .bytes = most * SIZE / 2},
@@ -63,15 +64,18 @@ static void s72_what_is_kept_stays_within_its_limits_however_much_flows_through(
     }
     /* The file has room for what was there at most, and grew no more after that. */
     assert_true(w->maker->bytes(w->place) <= full * 3 / 2);
-    assert_true(deleted[RETAIN_AGE] > 0 && deleted[RETAIN_JOBS] > 0 && deleted[RETAIN_BYTES] > 0);
+    assert_true(deleted[RETAIN_AGE] > 0 && deleted[RETAIN_JOBS] > 0 &&
+                deleted[RETAIN_BYTES] > 0);
     for (int i = 0; i < RETAIN_LIMITS; i++)
         print_message("deleted by %s: %lld\n", by[i], (long long)deleted[i]);
     /* What is counted is what is there, also after a restart. */
     int64_t there = ended();
     reopen();
     assert_int_equal(ended(), there);
-    assert_int_equal(retain(&(struct retain_args){.bytes = there * SIZE}).deleted[RETAIN_BYTES], 0);
-    assert_int_equal(retain(&(struct retain_args){.bytes = there * SIZE - 1}).deleted[RETAIN_BYTES], 1);
+    assert_int_equal(retain(&(struct retain_args){.bytes = there * SIZE}).deleted[RETAIN_BYTES],
+                     0);
+    assert_int_equal(
+        retain(&(struct retain_args){.bytes = there * SIZE - 1}).deleted[RETAIN_BYTES], 1);
 }
 
 static void s72_dead_jobs_have_limits_of_their_own(void **state)
@@ -80,7 +84,8 @@ static void s72_dead_jobs_have_limits_of_their_own(void **state)
     flow(30, 100, FAILURE_DRIFT);
     w->now += HOUR;
     flow(20, 100, FAILURE_NONE);
-    struct retain_reply r = retain(&(struct retain_args){.age_ms = 1, .jobs = 10, .bytes = 500});
+    struct retain_reply r =
+        retain(&(struct retain_args){.age_ms = 1, .jobs = 10, .bytes = 500});
     assert_int_equal(outlook().by_state[JOB_DEAD], 30);
     assert_int_equal(r.deleted[RETAIN_JOBS], 10);
     assert_int_equal(r.deleted[RETAIN_BYTES], 5);
@@ -224,15 +229,15 @@ static void s73_what_was_seen_once_is_forgotten_and_gives_its_memory_back(void *
         keep_house(&limits);
         assert_int_equal(jobs_count(), 0);
         assert_int_equal(lanes_count(), sites); /* not idle for long enough */
-        w->now += 8LL * 24 * HOUR; /* since the last of their jobs went */
+        w->now += 8LL * 24 * HOUR;              /* since the last of their jobs went */
         keep_house(&limits);
         assert_int_equal(lanes_count(), 0);
         store_idle(w->s);
         reap();
         after[turn] = heap_bytes();
     }
-    print_message("bytes in use after the first and the second time: %lld, %lld\n", (long long)after[0],
-                  (long long)after[1]);
+    print_message("bytes in use after the first and the second time: %lld, %lld\n",
+                  (long long)after[0], (long long)after[1]);
     assert_true(after[1] * 100 <= after[0] * 105);
     /* One that somebody has set is not forgotten. */
     lane_max_active("kept/normal", 3);
@@ -242,7 +247,8 @@ static void s73_what_was_seen_once_is_forgotten_and_gives_its_memory_back(void *
     assert_int_equal(lane("kept/normal").settings.max_active, 3);
 }
 
-static void s74_who_reads_while_jobs_are_deleted_sees_each_once_or_hears_that_it_is_gone(void **state)
+static void
+s74_who_reads_while_jobs_are_deleted_sees_each_once_or_hears_that_it_is_gone(void **state)
 {
     (void)state;
     enum { JOBS = 600, PAGE = 50 };
@@ -269,7 +275,9 @@ static void s74_who_reads_while_jobs_are_deleted_sees_each_once_or_hears_that_it
             }
             if (!e && n)
                 memcpy(after, jobs[n - 1].id, sizeof after);
-            retain(&(struct retain_args){.jobs = delete_all ? 1 : jobs_count() - 20 > 1 ? jobs_count() - 20 : 1});
+            retain(&(struct retain_args){.jobs = delete_all              ? 1
+                                                 : jobs_count() - 20 > 1 ? jobs_count() - 20
+                                                                         : 1});
             if (delete_all)
                 for (int i = 0; i < 10; i++)
                     retain(&(struct retain_args){.jobs = 1});
@@ -289,7 +297,8 @@ static void s74_who_reads_while_jobs_are_deleted_sees_each_once_or_hears_that_it
     w->now += 10;
     struct item_view *items;
     size_t n;
-    assert_int_equal(store_items(w->s, span_of(l.id), -1, -1, 100, 1 << 20, w->a, &items, &n, &w->f), E_OK);
+    assert_int_equal(
+        store_items(w->s, span_of(l.id), -1, -1, 100, 1 << 20, w->a, &items, &n, &w->f), E_OK);
     assert_int_equal(n, 100);
     int64_t after = items[99].ord;
     struct retain_reply r;
@@ -298,7 +307,9 @@ static void s74_who_reads_while_jobs_are_deleted_sees_each_once_or_hears_that_it
     while (exists(l.id) && r.more);
     assert_true(r.more);
     w->f = (struct fault){0};
-    assert_int_equal(store_items(w->s, span_of(l.id), -1, after, 100, 1 << 20, w->a, &items, &n, &w->f), E_NOT_FOUND);
+    assert_int_equal(
+        store_items(w->s, span_of(l.id), -1, after, 100, 1 << 20, w->a, &items, &n, &w->f),
+        E_NOT_FOUND);
     /* A new job is not taken for it, and what is left of it goes, also over a crash. */
     crash();
     const char *next = accept_job();
@@ -348,8 +359,9 @@ static void s78_a_start_costs_the_same_whatever_else_there_is(void **state)
     w->maker->count_work(true);
     reopen();
     int64_t large = work_of_starts();
-    print_message("work of 100 starts: %lld steps of 1000 jobs, %lld of %lld and beside %lld blocked and ended ones\n",
-                  (long long)small, (long long)large, (long long)many, (long long)(many / 10));
+    print_message(
+        "work of 100 starts: %lld steps of 1000 jobs, %lld of %lld and beside %lld blocked and ended ones\n",
+        (long long)small, (long long)large, (long long)many, (long long)(many / 10));
     assert_true(large <= 2 * small);
 }
 
@@ -369,7 +381,8 @@ static void s84_events_are_dense_and_who_comes_back_misses_none(void **state)
         int what = (int)below(8);
         if (what < 3 && reserve(&l)) {
             if (below(2))
-                assert_int_equal(commit_batch(&l, l.next_batch, (int)l.next_batch * 3, 3), E_OK);
+                assert_int_equal(commit_batch(&l, l.next_batch, (int)l.next_batch * 3, 3),
+                                 E_OK);
             if (below(3))
                 give_back(&l, below(2) ? BUDGET_RELEASE : BUDGET_CRASH);
             else
@@ -385,8 +398,9 @@ static void s84_events_are_dense_and_who_comes_back_misses_none(void **state)
             (void)!try_cancel(ids[1 + below(JOBS)], below(2), &c);
         } else if (what > 5) { /* the reader is there again, wherever it was cut off */
             struct event_view *events;
-            assert_int_equal(
-                store_events(w->s, after, SPAN_NONE, (size_t)(1 + below(7)), w->a, &events, &n, &w->f), E_OK);
+            assert_int_equal(store_events(w->s, after, SPAN_NONE, (size_t)(1 + below(7)), w->a,
+                                          &events, &n, &w->f),
+                             E_OK);
             for (size_t i = 0; i < n; i++, seen++) {
                 assert_true(events[i].seq > after);
                 after = events[i].seq;
@@ -403,7 +417,8 @@ static void s84_events_are_dense_and_who_comes_back_misses_none(void **state)
     for (int i = 1; i <= JOBS; i++) {
         struct event_view *events;
         retain(&(struct retain_args){.dead_age_ms = 1});
-        assert_int_equal(store_events(w->s, 0, span_of(ids[i]), 10000, w->a, &events, &n, &w->f), E_OK);
+        assert_int_equal(
+            store_events(w->s, 0, span_of(ids[i]), 10000, w->a, &events, &n, &w->f), E_OK);
         if (!exists(ids[i])) { /* and go with it */
             assert_int_equal(n, 0);
             continue;

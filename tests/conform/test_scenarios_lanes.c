@@ -5,7 +5,8 @@
 
 enum { HELD_MAX = 64 };
 
-static void s45_four_nodes_together_start_no_more_than_the_rate_and_nearly_all_of_it(void **state)
+static void
+s45_four_nodes_together_start_no_more_than_the_rate_and_nearly_all_of_it(void **state)
 {
     (void)state;
     enum { EMIT = 200, BURST = 2, NODES = 4 };
@@ -65,9 +66,12 @@ static void s46_a_lane_of_one_has_one_lease_whatever_workers_do(void **state)
         int what = (int)below(12);
         struct finish_args args = {0};
         if (count) {
-            args = finish_args_of(&held[below((int64_t)(count < HELD_MAX ? count : HELD_MAX))], FAILURE_NONE);
+            args = finish_args_of(&held[below((int64_t)(count < HELD_MAX ? count : HELD_MAX))],
+                                  FAILURE_NONE);
             args.budget = what == 4 ? BUDGET_CRASH : what == 5 ? BUDGET_RELEASE : BUDGET_NONE;
-            args.failure = what == 6 ? FAILURE_RESOURCE : what == 4 ? FAILURE_CRASH : FAILURE_NONE;
+            args.failure = what == 6   ? FAILURE_RESOURCE
+                           : what == 4 ? FAILURE_CRASH
+                                       : FAILURE_NONE;
         }
         if (what < 4) {
             if (reserve(&l)) {
@@ -84,12 +88,14 @@ static void s46_a_lane_of_one_has_one_lease_whatever_workers_do(void **state)
             pass(below(8000));
         }
         assert_true(lane("x/normal").active <= 1);
-        assert_true(outlook().by_state[JOB_ACTIVE] <= 2); /* its own and the one in quarantine */
+        assert_true(outlook().by_state[JOB_ACTIVE] <=
+                    2); /* its own and the one in quarantine */
         drop_texts();
     }
     for (int i = 0; i < 100; i++)
         pass(15000 + below(100));
-    for (struct lease l; outlook().by_state[JOB_SCHEDULED] + outlook().by_state[JOB_READY] > 0; pass(MINUTE)) {
+    for (struct lease l; outlook().by_state[JOB_SCHEDULED] + outlook().by_state[JOB_READY] > 0;
+         pass(MINUTE)) {
         while (reserve(&l))
             finish(&l, FAILURE_NONE);
         drop_texts();
@@ -112,9 +118,13 @@ static void s47_a_lowered_limit_ends_nobody_and_a_raised_one_counts_at_once(void
             if (scope == LANE)
                 lane_max_active("x/normal", limits[turn]);
             else
-                limit_set(scope == TENANT ? LIMIT_TENANT : scope == SITE ? LIMIT_SITE : LIMIT_ALL,
-                          scope == TENANT ? "default" : scope == SITE ? "x" : "", limits[turn],
-                          scope == SITE ? 0 : LANE_UNCHANGED);
+                limit_set(scope == TENANT ? LIMIT_TENANT
+                          : scope == SITE ? LIMIT_SITE
+                                          : LIMIT_ALL,
+                          scope == TENANT ? "default"
+                          : scope == SITE ? "x"
+                                          : "",
+                          limits[turn], scope == SITE ? 0 : LANE_UNCHANGED);
             if (turn == 2)
                 assert_int_equal(outlook().startable, 2); /* at once, and told */
             while (n < 12 && reserve(&held[n]))
@@ -138,8 +148,13 @@ static void s47_a_lowered_limit_ends_nobody_and_a_raised_one_counts_at_once(void
         if (scope == LANE)
             lane_max_active("x/normal", LANE_AS_CONFIGURED);
         else
-            limit_set(scope == TENANT ? LIMIT_TENANT : scope == SITE ? LIMIT_SITE : LIMIT_ALL,
-                      scope == TENANT ? "default" : scope == SITE ? "x" : "", 0, LANE_UNCHANGED);
+            limit_set(scope == TENANT ? LIMIT_TENANT
+                      : scope == SITE ? LIMIT_SITE
+                                      : LIMIT_ALL,
+                      scope == TENANT ? "default"
+                      : scope == SITE ? "x"
+                                      : "",
+                      0, LANE_UNCHANGED);
         for (struct lease l; reserve(&l);)
             finish(&l, FAILURE_NONE);
     }
@@ -180,10 +195,12 @@ static void s48_a_hundred_thousand_blocked_jobs_cost_the_free_lanes_nothing(void
     accept_many("x/normal", scaled(100000));
     fill_free_lanes();
     int64_t with = work_of_free_lanes();
-    print_message("work of 198 jobs: %lld steps, beside the blocked ones %lld\n", (long long)without,
-                  (long long)with);
+    print_message("work of 198 jobs: %lld steps, beside the blocked ones %lld\n",
+                  (long long)without, (long long)with);
     assert_true(with * 100 <= without * 105 && without * 100 <= with * 105);
-    assert_int_equal(work_of_none(), none); /* and to find that none may start costs no more than when none waits */
+    assert_int_equal(
+        work_of_none(),
+        none); /* and to find that none may start costs no more than when none waits */
 }
 
 static void s49_the_least_urgent_job_is_overtaken_for_a_bounded_time(void **state)
@@ -213,7 +230,8 @@ static void s49_the_least_urgent_job_is_overtaken_for_a_bounded_time(void **stat
         drop_texts();
         assert_true(w->now - began <= 9LL * LANE_AGING_MS + (backlog + 2) * SERVICE);
     } while (strcmp(l.id, least) != 0);
-    assert_true(w->now - began >= 9LL * LANE_AGING_MS); /* and not before that: urgent is urgent */
+    assert_true(w->now - began >=
+                9LL * LANE_AGING_MS); /* and not before that: urgent is urgent */
 }
 
 static void s50_classes_share_eight_to_three_to_one_and_sleepers_hoard_nothing(void **state)
@@ -343,7 +361,8 @@ static void s52_a_sick_site_is_tried_once_after_a_pause_that_doubles(void **stat
     (void)state;
     /* What is a fact about the target says nothing against the site, */
     for (int i = 0; i < 30; i++)
-        assert_int_equal(one_ends(i % 2 ? FAILURE_NOT_FOUND : FAILURE_SUSPENDED).breaker_until_ms, 0);
+        assert_int_equal(
+            one_ends(i % 2 ? FAILURE_NOT_FOUND : FAILURE_SUSPENDED).breaker_until_ms, 0);
     int64_t until = open_breaker(), pause = until - w->now;
     for (int trip = 1; trip < 5; trip++) {
         accept_job();
@@ -368,7 +387,10 @@ static void s52_a_sick_site_is_tried_once_after_a_pause_that_doubles(void **stat
             begin();
             int64_t n;
             bool more;
-            assert_int_equal(store_lane_purge(w->s, &(struct lane_purge){.name = SPAN("x/normal")}, now(), &n, &more, &w->f), E_OK);
+            assert_int_equal(store_lane_purge(w->s,
+                                              &(struct lane_purge){.name = SPAN("x/normal")},
+                                              now(), &n, &more, &w->f),
+                             E_OK);
             commit();
         }
     }
@@ -397,7 +419,8 @@ static void s52_half_of_twenty_within_ten_minutes_opens_it_as_well(void **state)
         w->now += MINUTE;
     }
     for (int i = 0; i < 60; i++) { /* nor fewer than half */
-        assert_int_equal(one_ends(i % 3 == 2 ? FAILURE_NETWORK : FAILURE_NONE).breaker_until_ms, 0);
+        assert_int_equal(one_ends(i % 3 == 2 ? FAILURE_NETWORK : FAILURE_NONE).breaker_until_ms,
+                         0);
         w->now += SECOND;
     }
 }
@@ -437,7 +460,8 @@ static void s53_a_probe_that_says_nothing_is_followed_by_another(void **state)
         struct lease next;
         do
             next = start_next();
-        while (!span_is(next.lane, "x/normal") && (finish(&next, FAILURE_NONE).state == JOB_SUCCEEDED));
+        while (!span_is(next.lane, "x/normal") &&
+               (finish(&next, FAILURE_NONE).state == JOB_SUCCEEDED));
         finish(&next, FAILURE_NONE);
         assert_int_equal(lane("x/normal").breaker.state, BREAKER_CLOSED);
         for (struct lease rest; pass(MINUTE), reserve(&rest);)

@@ -16,7 +16,8 @@ static int64_t until_startable(void)
     return w->now - began;
 }
 
-static void s20_a_dead_worker_costs_one_crash_and_its_job_is_back_within_a_lease_and_two_gaps(void **state)
+static void
+s20_a_dead_worker_costs_one_crash_and_its_job_is_back_within_a_lease_and_two_gaps(void **state)
 {
     (void)state;
     const char *id = accept_job();
@@ -50,7 +51,8 @@ static err late_evidence(const struct lease *l)
 
 static err late_file(const struct lease *l)
 {
-    struct file_take_args args = {.id = span_of(l->id), .nonce = l->nonce, .url = SPAN("https://x.test/a.jpg")};
+    struct file_take_args args = {
+        .id = span_of(l->id), .nonce = l->nonce, .url = SPAN("https://x.test/a.jpg")};
     struct file_take_reply reply;
     GROUPED(store_file_take(w->s, &args, &reply, &w->f));
 }
@@ -121,8 +123,9 @@ static void s22_a_late_heartbeat_keeps_the_job_as_long_as_nobody_else_has_it(voi
 static void s23_an_ending_that_comes_twice_has_one_effect(void **state)
 {
     (void)state;
-    static const enum failure_class endings[] = {FAILURE_NONE, FAILURE_NETWORK, FAILURE_RATE_LIMITED,
-                                                 FAILURE_SUSPENDED, FAILURE_BROWSER};
+    static const enum failure_class endings[] = {FAILURE_NONE, FAILURE_NETWORK,
+                                                 FAILURE_RATE_LIMITED, FAILURE_SUSPENDED,
+                                                 FAILURE_BROWSER};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         const char *id = accept_in("x/normal");
         struct lease l = start_next();
@@ -131,7 +134,8 @@ static void s23_an_ending_that_comes_twice_has_one_effect(void **state)
         struct finish_reply r;
         struct finish_args again = finish_args_of(&l, endings[i]);
         struct span before = look();
-        assert_int_equal(try_finish(&again, &r), E_STALE); /* what became of it is there to be asked for */
+        assert_int_equal(try_finish(&again, &r),
+                         E_STALE); /* what became of it is there to be asked for */
         same_look(before, look());
         struct cancel_reply c;
         (void)!try_cancel(id, false, &c);
@@ -139,7 +143,8 @@ static void s23_an_ending_that_comes_twice_has_one_effect(void **state)
     }
 }
 
-static void s24_an_ending_whose_answer_was_lost_succeeds_once_when_it_is_told_again(void **state)
+static void
+s24_an_ending_whose_answer_was_lost_succeeds_once_when_it_is_told_again(void **state)
 {
     (void)state;
     struct finish_reply r;
@@ -224,7 +229,8 @@ static void s26_of_a_failure_and_the_reaper_exactly_one_is_charged(void **state)
     }
 }
 
-static void s27_a_service_that_dies_between_lease_and_start_charges_nothing_to_the_job(void **state)
+static void
+s27_a_service_that_dies_between_lease_and_start_charges_nothing_to_the_job(void **state)
 {
     (void)state;
     struct job_view v;
@@ -278,7 +284,8 @@ static void expect_ten_batches(const char *id)
     assert_true(span_is(v.cursor, "cursor 9"));
 }
 
-static void s28_a_run_that_a_crash_interrupts_goes_on_at_its_batch_and_stores_each_once(void **state)
+static void
+s28_a_run_that_a_crash_interrupts_goes_on_at_its_batch_and_stores_each_once(void **state)
 {
     (void)state;
     for (int point = 0; point < 3; point++) { /* before, in, after the commit of batch 4 */
@@ -299,10 +306,12 @@ static void s28_a_run_that_a_crash_interrupts_goes_on_at_its_batch_and_stores_ea
         assert_true(span_is(l.cursor, point == 2 ? "cursor 4" : "cursor 3"));
         for (int b = (int)l.next_batch; b < 10; b++, fetched++) {
             struct commit_reply c;
-            assert_int_equal(commit_sized(&l, b + 1, 900, 1, 0, &c), E_CONFLICT); /* none is left out */
+            assert_int_equal(commit_sized(&l, b + 1, 900, 1, 0, &c),
+                             E_CONFLICT); /* none is left out */
             assert_int_equal(commit_sized(&l, b, b * 5, 5, 0, &c), E_OK);
             assert_int_equal(c.added, 5);
-            assert_int_equal(commit_sized(&l, b, 900, 1, 0, &c), E_OK); /* told again, whatever is in it */
+            assert_int_equal(commit_sized(&l, b, 900, 1, 0, &c),
+                             E_OK); /* told again, whatever is in it */
             assert_true(c.duplicate);
         }
         assert_true(fetched <= 11);
@@ -339,7 +348,9 @@ static void s30_a_job_that_kills_its_worker_dies_after_two_and_harms_no_other(vo
         if (i == 50)
             bad = accept_job();
     }
-    for (int turn = 0; turn < 4000 && outlook().by_state[JOB_SUCCEEDED] + !!(state_of(bad) == JOB_DEAD) < 101; turn++) {
+    for (int turn = 0;
+         turn < 4000 && outlook().by_state[JOB_SUCCEEDED] + !!(state_of(bad) == JOB_DEAD) < 101;
+         turn++) {
         int k = (int)below(WORKERS);
         if (!busy[k])
             busy[k] = reserve(&held[k]) && started(&held[k]) == E_OK;

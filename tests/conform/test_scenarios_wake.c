@@ -50,9 +50,10 @@ static void asked_and_not_stopping(void)
     struct cancel_reply c;
     one_waits_for_room_in_lane();
     begin();
-    assert_int_equal(store_cancel(w->s, &(struct cancel_args){.id = span_of(kept.id), .grace_ms = 3000}, now(), &c,
-                                  &w->f),
-                     E_OK);
+    assert_int_equal(
+        store_cancel(w->s, &(struct cancel_args){.id = span_of(kept.id), .grace_ms = 3000},
+                     now(), &c, &w->f),
+        E_OK);
     commit();
 }
 static void in_an_hour(void)
@@ -263,7 +264,8 @@ static const struct cause {
     {"the retry budget has room again", retry_beyond_the_budget, NULL},
     {"a job of a full lane ends well", one_waits_for_room_in_lane, finish_well},
     {"a job of a full lane ends for good", one_waits_for_room_in_lane, finish_badly},
-    {"a job of a full lane is tried again later", one_waits_for_room_in_lane, finish_to_be_tried_again},
+    {"a job of a full lane is tried again later", one_waits_for_room_in_lane,
+     finish_to_be_tried_again},
     {"a job of a full lane crashes", one_waits_for_room_in_lane, crash_of_the_attempt},
     {"a job is given back", leased, release},
     {"a job of a full lane is cancelled by force", one_waits_for_room_in_lane, cancel_by_force},
@@ -298,7 +300,8 @@ static const struct cause {
     {"the job before it is lost", behind_another, NULL},
     {"the job whose result it would share dies", one_shares, finish_badly},
     {"the job whose result a hundred would share dies", hundred_share, finish_badly},
-    {"a newer request takes the place of one in a paused lane", replaced, replace_in_another_lane},
+    {"a newer request takes the place of one in a paused lane", replaced,
+     replace_in_another_lane},
 };
 
 /* Nobody looks but when the store said that it is time. */
@@ -314,9 +317,11 @@ static void expect_announced(const struct cause *c)
     else if (c->happen)
         c->happen();
     for (int i = 0; outlook().startable == 0; i++) {
-        if (i == 20 || (c->happen && i == 2 && c->prepare != hundred_share) || !go_on(w->now + 2 * HOUR))
+        if (i == 20 || (c->happen && i == 2 && c->prepare != hundred_share) ||
+            !go_on(w->now + 2 * HOUR))
             fail_msg("%s: nobody is told", c->name);
-        if (c->happen && c->prepare != leased && c->happen != finish_to_be_tried_again && w->now > T0 + 3 * HOUR)
+        if (c->happen && c->prepare != leased && c->happen != finish_to_be_tried_again &&
+            w->now > T0 + 3 * HOUR)
             fail_msg("%s: told late", c->name);
     }
     if (!reserve(&l))
@@ -361,7 +366,9 @@ static void s58_one_job_wakes_one_of_ten_thousand(void **state)
     int64_t leased = 0, none = work_of_none();
     accept_job();
     begin();
-    for (int i = 0; i < RESERVERS; i++) /* and should all come, one gets it, and the others find what they would find if none had come */
+    for (
+        int i = 0; i < RESERVERS;
+        i++) /* and should all come, one gets it, and the others find what they would find if none had come */
         leased += reserve(&l);
     int64_t before = w->maker->work();
     for (int i = 0; i < RESERVERS; i++)
@@ -376,12 +383,14 @@ static bool reserve_for(const char *const *names, size_t count, struct lease *ou
     struct span sites[4];
     for (size_t i = 0; i < count; i++)
         sites[i] = span_of(names[i]);
-    err e = reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .sites = sites, .site_count = count}, out);
+    err e = reserve_as(
+        &(struct reserve_args){.needs = NEEDS_PAGE, .sites = sites, .site_count = count}, out);
     assert_true(e == E_OK || e == E_END);
     return e == E_OK;
 }
 
-static void s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged(void **state)
+static void
+s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged(void **state)
 {
     (void)state;
     static const char *const old[] = {"a"}, *const fresh[] = {"a", "b", "c"};
@@ -421,7 +430,10 @@ static void s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_n
         assert_int_equal(reserve_as(&poor[i], &l), E_END);
     same_look(before, look());
     assert_int_equal(
-        reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .memory_bytes = 1000, .time_ms = 5000}, &l), E_OK);
+        reserve_as(
+            &(struct reserve_args){.needs = NEEDS_PAGE, .memory_bytes = 1000, .time_ms = 5000},
+            &l),
+        E_OK);
 }
 
 static void s83_runnable_counts_what_nothing_but_workers_holds_up(void **state)

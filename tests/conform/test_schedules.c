@@ -41,21 +41,28 @@ static struct schedule_put every(const char *id, int64_t interval_ms)
         .tenant = SPAN("default"),
         .name = SPAN("nasa"),
         .terms.rule = {.kind = SCHEDULE_INTERVAL, .interval_ms = interval_ms, .grace_ms = 1000},
-        .job = {.site = SPAN("x"), .kind = SPAN("posts"), .target = SPAN("nasa"), .lane = SPAN("x/normal"),
-                .spec = SPAN("{\"since_last\":true}"), .prio = 5, .mark = MARK_USED, .variant = SPAN("{}")},
+        .job = {.site = SPAN("x"),
+                .kind = SPAN("posts"),
+                .target = SPAN("nasa"),
+                .lane = SPAN("x/normal"),
+                .spec = SPAN("{\"since_last\":true}"),
+                .prio = 5,
+                .mark = MARK_USED,
+                .variant = SPAN("{}")},
         .job_text = SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\",\"since_last\":true}"),
         .create = true,
         .slot_now = now(),
     };
 }
-#define ID "sch_01J00000000000000000000001"
+#define ID    "sch_01J00000000000000000000001"
 #define OTHER "sch_01J00000000000000000000002"
 
 static struct schedule_put at_times(const char *id, const char *cron)
 {
     struct schedule_put p = every(id, 0);
     wall next;
-    p.terms = (struct schedule_terms){.cron = span_of(cron), .zone = SPAN("UTC"), .rule.grace_ms = 1000};
+    p.terms = (struct schedule_terms){
+        .cron = span_of(cron), .zone = SPAN("UTC"), .rule.grace_ms = 1000};
     assert_int_equal(cron_parse(p.terms.cron, &p.terms.rule.cron, NULL), E_OK);
     p.next_ms = schedule_next(&p.terms.rule, &place.zone, now(), &next) ? 0 : next.ms;
     return p;
@@ -86,7 +93,8 @@ static struct schedules_due due(bool set_back)
 {
     struct schedules_due d;
     begin();
-    assert_ok(store_schedules_due(w->s, now(), (wall){w->now + place.elapsed_off}, set_back, w->a, &d, &w->f));
+    assert_ok(store_schedules_due(w->s, now(), (wall){w->now + place.elapsed_off}, set_back,
+                                  w->a, &d, &w->f));
     commit();
     return d;
 }
@@ -94,9 +102,16 @@ static struct schedules_due due(bool set_back)
 static err try_fire(const struct schedule_view *v, struct schedule_fired *out)
 {
     struct schedule_settled *x = arena_new_of(w->a, struct schedule_settled);
-    schedule_settle(&v->terms.rule, &place.zone, span_of(v->id), v->last, now_of(&v->terms.rule), x);
-    struct schedule_fire fire = {.id = span_of(v->id), .revision = v->revision, .last = v->last, .slots = x->slots,
-                                 .count = x->count, .missed = x->missed, .settled = x->settled, .next_ms = x->next_ms};
+    schedule_settle(&v->terms.rule, &place.zone, span_of(v->id), v->last,
+                    now_of(&v->terms.rule), x);
+    struct schedule_fire fire = {.id = span_of(v->id),
+                                 .revision = v->revision,
+                                 .last = v->last,
+                                 .slots = x->slots,
+                                 .count = x->count,
+                                 .missed = x->missed,
+                                 .settled = x->settled,
+                                 .next_ms = x->next_ms};
     begin();
     err e = store_schedule_fire(w->s, &fire, now(), w->a, out, &w->f);
     commit();
@@ -130,7 +145,8 @@ static int64_t pass(int64_t ms)
     for (int turns = 0; turns < 100000; turns++) {
         struct outlook o;
         assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
-        int64_t next = o.schedule_ms[1] == INT64_MAX ? INT64_MAX : o.schedule_ms[1] - place.elapsed_off;
+        int64_t next =
+            o.schedule_ms[1] == INT64_MAX ? INT64_MAX : o.schedule_ms[1] - place.elapsed_off;
         next = o.schedule_ms[0] < next ? o.schedule_ms[0] : next;
         if (next > until)
             break;
@@ -147,7 +163,11 @@ static struct lease start(void)
 {
     struct lease l;
     begin();
-    assert_ok(store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE}, now(), w->a, &l, &w->f));
+    assert_ok(store_reserve(w->s,
+                            &(struct reserve_args){.worker = SPAN("w1"),
+                                                   .random = ++w->nonces,
+                                                   .needs = NEEDS_PAGE},
+                            now(), w->a, &l, &w->f));
     commit();
     return l;
 }
@@ -156,11 +176,16 @@ static void commit_posts(const struct lease *l, int64_t posts)
 {
     struct store_item *items = arena_get(w->a, ((size_t)posts + 1) * sizeof *items);
     for (int64_t i = 0; i < posts; i++)
-        items[i] = (struct store_item){.kind = ITEM_POST,
-                                       .id = span_of(arena_fmt(w->a, "%s-%lld", l->id, (long long)i)),
-                                       .created_ms = T0 - i,
-                                       .json = SPAN("{}")};
-    struct commit_args c = {.id = span_of(l->id), .nonce = l->nonce, .batch = 0, .items = items, .count = (size_t)posts};
+        items[i] =
+            (struct store_item){.kind = ITEM_POST,
+                                .id = span_of(arena_fmt(w->a, "%s-%lld", l->id, (long long)i)),
+                                .created_ms = T0 - i,
+                                .json = SPAN("{}")};
+    struct commit_args c = {.id = span_of(l->id),
+                            .nonce = l->nonce,
+                            .batch = 0,
+                            .items = items,
+                            .count = (size_t)posts};
     struct commit_reply reply;
     begin();
     assert_ok(store_commit_batch(w->s, &c, now(), &reply, &w->f));
@@ -169,8 +194,11 @@ static void commit_posts(const struct lease *l, int64_t posts)
 
 static void end(const struct lease *l, enum failure_class failure)
 {
-    struct finish_args args = {.id = span_of(l->id), .nonce = l->nonce, .failure = failure,
-                               .verdict = failure ? VERDICT_NONE : VERDICT_COMPLETE, .end = END_TERMINATE};
+    struct finish_args args = {.id = span_of(l->id),
+                               .nonce = l->nonce,
+                               .failure = failure,
+                               .verdict = failure ? VERDICT_NONE : VERDICT_COMPLETE,
+                               .end = END_TERMINATE};
     struct finish_reply reply;
     begin();
     assert_ok(store_finish(w->s, &args, now(), &reply, &w->f));
@@ -197,7 +225,8 @@ static int64_t jobs_about(const char *target)
     struct job_view *all;
     size_t count;
     int64_t n = 0;
-    assert_ok(store_jobs(w->s, &(struct jobs_query){.state = -1, .limit = 500}, now(), w->a, &all, &count, &w->f));
+    assert_ok(store_jobs(w->s, &(struct jobs_query){.state = -1, .limit = 500}, now(), w->a,
+                         &all, &count, &w->f));
     for (size_t i = 0; i < count; i++)
         n += span_is(all[i].target, target);
     return n;
@@ -211,7 +240,8 @@ static int64_t live_slots(const char *id, int64_t from)
     for (size_t i = 0; i < runs.count; i++) {
         bool again = false;
         for (size_t k = 0; k < i; k++)
-            again |= runs.rows[k].state == SCHEDULE_RUN_LIVE && runs.rows[k].slot.ms == runs.rows[i].slot.ms;
+            again |= runs.rows[k].state == SCHEDULE_RUN_LIVE &&
+                     runs.rows[k].slot.ms == runs.rows[i].slot.ms;
         n += runs.rows[i].state == SCHEDULE_RUN_LIVE && runs.rows[i].slot.ms >= from && !again;
     }
     return n;
@@ -242,7 +272,9 @@ static int64_t skipped_runs(const char *id)
 static size_t schedules_count(void)
 {
     struct schedules_list list;
-    assert_ok(store_schedules(w->s, &(struct schedules_query){.tenant = SPAN("default"), .limit = 500}, w->a, &list, &w->f));
+    assert_ok(store_schedules(
+        w->s, &(struct schedules_query){.tenant = SPAN("default"), .limit = 500}, w->a, &list,
+        &w->f));
     return list.count;
 }
 
@@ -271,12 +303,13 @@ static void skip_makes_up_for_no_slot_that_passed_while_the_service_was_down(voi
     assert_int_equal(v.missed, 5);
     assert_int_equal(v.next_ms, T0 + 6 * MINUTE);
     struct schedule_runs runs = runs_of(ID); /* and says so */
-    assert_true(runs.rows[0].state == SCHEDULE_RUN_SKIPPED && runs.rows[0].why == SCHEDULE_WHY_MISSED &&
-                runs.rows[0].slots == 5);
+    assert_true(runs.rows[0].state == SCHEDULE_RUN_SKIPPED &&
+                runs.rows[0].why == SCHEDULE_WHY_MISSED && runs.rows[0].slots == 5);
     assert_int_equal(pass(MINUTE), 1);
 }
 
-static void once_makes_one_run_for_all_slots_that_passed_while_the_service_was_down(void **state)
+static void
+once_makes_one_run_for_all_slots_that_passed_while_the_service_was_down(void **state)
 {
     (void)state;
     assert_int_equal(after_five_slots(SCHEDULE_ONCE, 0), 1);
@@ -330,7 +363,8 @@ static void a_slot_that_somebody_else_fired_is_known_by_its_id(void **state)
     schedule_slot_id(id, SPAN(ID), (wall){T0});
     job.id = span_of(id);
     begin();
-    assert_ok(store_accept(w->s, &job, now(), &reply, &w->f)); /* its run was lost, the job was not */
+    assert_ok(
+        store_accept(w->s, &job, now(), &reply, &w->f)); /* its run was lost, the job was not */
     commit();
     assert_int_equal(look_again(false), 0);
     assert_int_equal(jobs_in(-1), 1);
@@ -370,7 +404,8 @@ static void a_changed_zone_rule_neither_repeats_nor_loses_the_day(void **state)
     p.terms.rule.missed = SCHEDULE_ONCE;
     put(&p);
     assert_int_equal(pass(DAY), 1);
-    assert_ok(zone_load(SPAN("Europe/Berlin"), &place.zone, &w->f)); /* new files: 02:30 is an hour earlier */
+    assert_ok(zone_load(SPAN("Europe/Berlin"), &place.zone,
+                        &w->f)); /* new files: 02:30 is an hour earlier */
     for (int day = 0; day < 5; day++)
         assert_int_equal(pass(DAY), 1);
 }
@@ -451,7 +486,8 @@ static void queue_one_keeps_one_run_until_the_one_before_has_ended(void **state)
     v = view_of(ID);
     assert_true(v.pending == 0 && v.live == 1 && v.fired == 2);
     char id[ID_TEXT];
-    schedule_slot_id(id, SPAN(ID), (wall){T0 + MINUTE}); /* the one that was kept, under its own id */
+    schedule_slot_id(id, SPAN(ID),
+                     (wall){T0 + MINUTE}); /* the one that was kept, under its own id */
     assert_int_equal(state_of(id), JOB_READY);
     assert_int_equal(pass(MINUTE - 1), 0);
 }
@@ -545,7 +581,8 @@ static void the_next_run_comes_whatever_became_of_the_last(void **state)
     assert_int_equal(pass(MINUTE), 1);
     struct cancel_reply reply;
     begin();
-    assert_ok(store_cancel(w->s, &(struct cancel_args){.id = span_of(runs_of(ID).rows[0].job)}, now(), &reply, &w->f));
+    assert_ok(store_cancel(w->s, &(struct cancel_args){.id = span_of(runs_of(ID).rows[0].job)},
+                           now(), &reply, &w->f));
     commit();
     assert_int_equal(pass(MINUTE), 1);
     struct schedule_runs runs = runs_of(ID);
@@ -574,11 +611,13 @@ static void a_renamed_schedule_goes_on_with_its_slots(void **state)
     assert_int_equal(pass(MINUTE), 0);      /* its job is still its job: it overlaps */
     end(&l, FAILURE_NONE);
     assert_int_equal(pass(MINUTE), 1);
-    assert_int_equal(store_schedule(w->s, SPAN("default"), SPAN("nasa"), w->a, &(struct schedule_view){0}, &w->f),
+    assert_int_equal(store_schedule(w->s, SPAN("default"), SPAN("nasa"), w->a,
+                                    &(struct schedule_view){0}, &w->f),
                      E_NOT_FOUND);
 }
 
-static void an_edit_while_a_job_waits_makes_no_second_one_and_the_next_run_is_as_edited(void **state)
+static void
+an_edit_while_a_job_waits_makes_no_second_one_and_the_next_run_is_as_edited(void **state)
 {
     (void)state;
     struct schedule_put p = every(ID, MINUTE);
@@ -637,7 +676,8 @@ static void a_deleted_schedule_leaves_its_job_and_nothing_else(void **state)
     assert_int_equal(pass(DAY), 0);
     assert_int_equal(jobs_in(-1), 1);
     struct schedule_runs_query q = {.tenant = SPAN("default"), .id = SPAN(ID), .limit = 1};
-    assert_int_equal(store_schedule_runs(w->s, &q, w->a, &(struct schedule_runs){0}, &w->f), E_NOT_FOUND);
+    assert_int_equal(store_schedule_runs(w->s, &q, w->a, &(struct schedule_runs){0}, &w->f),
+                     E_NOT_FOUND);
     /* Under the same name there may be another; it has slots of its own. */
     struct schedule_put p = every(OTHER, MINUTE);
     put(&p);
@@ -682,7 +722,11 @@ static void a_dry_run_says_what_would_be_and_changes_nothing(void **state)
     assert_int_equal(schedules_count(), 0);
     p.dry = false;
     put(&p);
-    struct schedule_ask ask = {.tenant = SPAN("default"), .id = SPAN("nasa"), .revision = -1, .dry = true, .paused = true};
+    struct schedule_ask ask = {.tenant = SPAN("default"),
+                               .id = SPAN("nasa"),
+                               .revision = -1,
+                               .dry = true,
+                               .paused = true};
     struct schedule_fired fired;
     begin();
     assert_ok(store_schedule_trigger(w->s, &ask, now(), w->a, &fired, &w->f));
@@ -697,8 +741,13 @@ static void a_dry_run_says_what_would_be_and_changes_nothing(void **state)
 static struct schedule_view set_paused(bool paused)
 {
     struct schedule_view v;
-    struct schedule_ask ask = {.tenant = SPAN("default"), .id = SPAN(ID), .revision = -1, .paused = paused,
-                               .by = SPAN("ann"), .why = SPAN("holiday"), .slot_now = now()};
+    struct schedule_ask ask = {.tenant = SPAN("default"),
+                               .id = SPAN(ID),
+                               .revision = -1,
+                               .paused = paused,
+                               .by = SPAN("ann"),
+                               .why = SPAN("holiday"),
+                               .slot_now = now()};
     begin();
     assert_ok(store_schedule_pause(w->s, &ask, now(), w->a, &v, &w->f));
     commit();
@@ -711,7 +760,8 @@ static void what_passes_while_it_is_paused_is_not_missed(void **state)
     struct lease l = running(SCHEDULE_OVERLAP_QUEUE_ONE);
     assert_int_equal(pass(MINUTE), 0);
     struct schedule_view v = set_paused(true);
-    assert_true(v.paused_ms == w->now && span_is(v.paused_by, "ann") && span_is(v.paused_why, "holiday"));
+    assert_true(v.paused_ms == w->now && span_is(v.paused_by, "ann") &&
+                span_is(v.paused_why, "holiday"));
     assert_int_equal(set_paused(true).revision, v.revision);
     end(&l, FAILURE_NONE);
     assert_int_equal(pass(10 * MINUTE + 1), 0);
@@ -757,7 +807,8 @@ static void a_backfill_makes_passed_slots_that_had_no_job(void **state)
     put(&p);
     assert_int_equal(look_again(false), 1); /* T0 */
     wall slots[3] = {{T0 - MINUTE}, {T0}, {T0 - 2 * MINUTE}};
-    struct schedule_backfill b = {.tenant = SPAN("default"), .id = SPAN("nasa"), .slots = slots, .count = 3, .dry = true};
+    struct schedule_backfill b = {
+        .tenant = SPAN("default"), .id = SPAN("nasa"), .slots = slots, .count = 3, .dry = true};
     struct schedule_fired fired;
     for (int dry = 1; dry >= 0; dry--) {
         b.dry = dry;
@@ -784,8 +835,12 @@ static void an_adaptive_interval_follows_what_comes_and_keeps_its_bounds(void **
 {
     (void)state;
     struct schedule_put p = every(ID, 0);
-    p.terms.rule = (struct schedule){.kind = SCHEDULE_ADAPTIVE, .interval_ms = 10 * MINUTE, .least_ms = 5 * MINUTE,
-                                     .most_ms = 6 * HOUR, .posts_wanted = 20, .grace_ms = MINUTE};
+    p.terms.rule = (struct schedule){.kind = SCHEDULE_ADAPTIVE,
+                                     .interval_ms = 10 * MINUTE,
+                                     .least_ms = 5 * MINUTE,
+                                     .most_ms = 6 * HOUR,
+                                     .posts_wanted = 20,
+                                     .grace_ms = MINUTE};
     put(&p);
     int64_t read_at = 0, post_every = 90000;
     for (int run = 0; run < 60; run++) {
@@ -795,7 +850,8 @@ static void an_adaptive_interval_follows_what_comes_and_keeps_its_bounds(void **
             post_every = 50; /* a storm */
         assert_int_equal(pass(view_of(ID).next_ms - w->now), 1);
         struct lease l = start();
-        int64_t found = read_at ? posts_until(read_at, w->now, post_every) : 5000; /* the first brings all */
+        int64_t found = read_at ? posts_until(read_at, w->now, post_every)
+                                : 5000; /* the first brings all */
         read_at = w->now;
         commit_posts(&l, found > 5000 ? 5000 : found);
         w->now += 20000; /* it takes a while */
@@ -819,8 +875,11 @@ static void a_failed_run_says_nothing_about_the_rate(void **state)
 {
     (void)state;
     struct schedule_put p = every(ID, 0);
-    p.terms.rule = (struct schedule){.kind = SCHEDULE_ADAPTIVE, .interval_ms = 10 * MINUTE, .least_ms = MINUTE,
-                                     .most_ms = HOUR, .posts_wanted = 20};
+    p.terms.rule = (struct schedule){.kind = SCHEDULE_ADAPTIVE,
+                                     .interval_ms = 10 * MINUTE,
+                                     .least_ms = MINUTE,
+                                     .most_ms = HOUR,
+                                     .posts_wanted = 20};
     put(&p);
     for (int run = 0; run < 4; run++) {
         assert_int_equal(pass(view_of(ID).next_ms - w->now), 1);
@@ -890,7 +949,8 @@ static void a_slot_that_had_its_job_cancels_nobody(void **state)
     schedule_slot_id(second, SPAN(ID), (wall){T0 + MINUTE});
     job.id = span_of(second);
     begin();
-    assert_ok(store_accept(w->s, &job, now(), &reply, &w->f)); /* its run was lost, the job was not */
+    assert_ok(
+        store_accept(w->s, &job, now(), &reply, &w->f)); /* its run was lost, the job was not */
     commit();
     w->now += MINUTE;
     assert_int_equal(look_again(false), 1);
@@ -1021,7 +1081,8 @@ static void lists_go_by_name_a_page_at_a_time(void **state)
 {
     (void)state;
     for (int i = 0; i < 7; i++) {
-        struct schedule_put p = every(arena_fmt(w->a, "sch_01J0000000000000000000000%d", i), MINUTE);
+        struct schedule_put p =
+            every(arena_fmt(w->a, "sch_01J0000000000000000000000%d", i), MINUTE);
         p.name = span_of(arena_fmt(w->a, "s%d", (i * 3) % 7));
         put(&p);
     }
@@ -1039,7 +1100,8 @@ static void lists_go_by_name_a_page_at_a_time(void **state)
     q = (struct schedules_query){.tenant = SPAN("somebody"), .limit = 3};
     assert_ok(store_schedules(w->s, &q, w->a, &list, &w->f));
     assert_int_equal(list.count, 0);
-    assert_int_equal(store_schedule(w->s, SPAN("somebody"), SPAN("s1"), w->a, &(struct schedule_view){0}, &w->f),
+    assert_int_equal(store_schedule(w->s, SPAN("somebody"), SPAN("s1"), w->a,
+                                    &(struct schedule_view){0}, &w->f),
                      E_NOT_FOUND);
 }
 

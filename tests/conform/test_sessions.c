@@ -7,9 +7,9 @@
 
 #include <dirent.h>
 
-#define T0 1800000000000
+#define T0     1800000000000
 #define SEARCH "SearchTimeline"
-#define POSTS "UserTweets"
+#define POSTS  "UserTweets"
 #define CANARY "c4nary-0f-a-l0gin"
 
 struct world {
@@ -110,9 +110,12 @@ static err add(const struct session_add *args)
 
 static err cookies(const char *session, int64_t expires_ms)
 {
-    const char *text = arena_fmt(w->a, "[{\"name\":\"auth_token\",\"value\":\"" CANARY "-%s\"}]", session);
-    struct session_cookies args = {
-        .session = span_of(session), .text = span_of(text), .count = 1, .expires_ms = expires_ms};
+    const char *text =
+        arena_fmt(w->a, "[{\"name\":\"auth_token\",\"value\":\"" CANARY "-%s\"}]", session);
+    struct session_cookies args = {.session = span_of(session),
+                                   .text = span_of(text),
+                                   .count = 1,
+                                   .expires_ms = expires_ms};
     begin();
     err e = store_session_cookies(w->s, &args, now(), &w->f);
     commit();
@@ -129,7 +132,8 @@ static void session(const char *name)
 static err lock(const char *name, bool locked)
 {
     begin();
-    err e = store_session_lock(w->s, span_of(name), locked, SPAN("a person looks at it"), now(), &w->f);
+    err e = store_session_lock(w->s, span_of(name), locked, SPAN("a person looks at it"), now(),
+                               &w->f);
     commit();
     return e;
 }
@@ -154,7 +158,8 @@ static err accept_with(const char *pool, const char *operation, char **out_id)
 {
     struct accept_reply reply;
     char *id = arena_fmt(w->a, "job_%d", ++w->jobs);
-    char *lane = *pool ? arena_fmt(w->a, "x/normal@%s.%s", pool, operation) : arena_fmt(w->a, "x/normal");
+    char *lane = *pool ? arena_fmt(w->a, "x/normal@%s.%s", pool, operation)
+                       : arena_fmt(w->a, "x/normal");
     struct accept_args args = {.id = span_of(id),
                                .site = SPAN("x"),
                                .kind = SPAN("search"),
@@ -181,7 +186,10 @@ static char *accept_job(const char *pool, const char *operation)
 static err reserve(struct lease *out)
 {
     begin();
-    err e = store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE}, now(), w->a, out, &w->f);
+    err e = store_reserve(w->s,
+                          &(struct reserve_args){
+                              .worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE},
+                          now(), w->a, out, &w->f);
     commit();
     return e;
 }
@@ -200,7 +208,8 @@ static void none_starts(void)
     assert_int_equal(reserve(&l), E_END);
 }
 
-static struct finish_reply finish(const struct lease *l, enum failure_class failure, int64_t wait_ms)
+static struct finish_reply finish(const struct lease *l, enum failure_class failure,
+                                  int64_t wait_ms)
 {
     struct finish_reply reply;
     struct finish_args args = {.id = span_of(l->id),
@@ -287,7 +296,8 @@ static void names_are_the_site_s_own_and_pools_have_a_size(void **state)
     struct session_view v;
     assert_int_equal(store_session(w->s, SPAN("anna"), now(), &v, &w->f), E_CONFLICT);
     assert_int_equal(store_session(w->s, SPAN("ses_other"), now(), &v, &w->f), E_OK);
-    static const char *const wrong[] = {"", "ses_1", "a b", "a/b", "ä", "012345678901234567890123456789012"};
+    static const char *const wrong[] = {"",    "ses_1", "a b",
+                                        "a/b", "ä",     "012345678901234567890123456789012"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         args = plain("bert");
         args.name = span_of(wrong[i]);
@@ -307,9 +317,11 @@ static void names_are_the_site_s_own_and_pools_have_a_size(void **state)
     assert_int_equal(add(&args), E_BUSY);
     struct session_view *list;
     size_t count;
-    assert_int_equal(store_sessions(w->s, SPAN("x"), SPAN_NONE, now(), w->a, &list, &count, &w->f), E_OK);
+    assert_int_equal(
+        store_sessions(w->s, SPAN("x"), SPAN_NONE, now(), w->a, &list, &count, &w->f), E_OK);
     assert_int_equal(count, SESSIONS_IN_POOL);
-    assert_int_equal(store_sessions(w->s, SPAN_NONE, SPAN("none"), now(), w->a, &list, &count, &w->f), E_OK);
+    assert_int_equal(
+        store_sessions(w->s, SPAN_NONE, SPAN("none"), now(), w->a, &list, &count, &w->f), E_OK);
     assert_int_equal(count, 0);
 }
 
@@ -343,7 +355,8 @@ static void cookies_lie_sealed_on_the_disk_and_no_query_tells_them(void **state)
             fail_msg("%s holds it", path);
     }
     closedir(d);
-    const char *log = maker == store_makers ? "fulmar.db-wal" : "appendonlydir/appendonly.aof.1.incr.aof";
+    const char *log =
+        maker == store_makers ? "fulmar.db-wal" : "appendonlydir/appendonly.aof.1.incr.aof";
     char *path = arena_fmt(w->a, "%s/%s", w->dir, log);
     assert_true(files >= 2); /* the key among them */
     assert_true(holds(path, id_of("anna")));
@@ -360,13 +373,15 @@ static void only_the_lease_opens_the_cookies_of_its_session(void **state)
     struct lease l = lease_with("anna");
     assert_int_equal(store_session_open(w->s, span_of(id), l.nonce + 1, &got, &w->f), E_STALE);
     assert_int_equal(store_session_open(w->s, span_of(id), l.nonce, &got, &w->f), E_OK);
-    assert_true(span_is(secret_span(&got), "[{\"name\":\"auth_token\",\"value\":\"" CANARY "-anna\"}]"));
+    assert_true(span_is(secret_span(&got),
+                        "[{\"name\":\"auth_token\",\"value\":\"" CANARY "-anna\"}]"));
     secret_free(&got);
     finish(&l, FAILURE_NONE, 0);
     assert_int_equal(store_session_open(w->s, span_of(id), l.nonce, &got, &w->f), E_STALE);
     accept_job("", "");
     l = lease_with(NULL);
-    assert_int_equal(store_session_open(w->s, span_of(l.id), l.nonce, &got, &w->f), E_NOT_FOUND);
+    assert_int_equal(store_session_open(w->s, span_of(l.id), l.nonce, &got, &w->f),
+                     E_NOT_FOUND);
 }
 
 static void without_their_key_cookies_stay_closed(void **state)
@@ -413,7 +428,8 @@ static void the_one_that_was_used_longest_ago_is_next(void **state)
     assert_int_equal(view("cora").leases_24h, 0);
 }
 
-static void one_in_cool_down_and_one_out_of_its_budget_leave_one_start_then_the_lane_waits_and_nothing_is_charged(
+static void
+one_in_cool_down_and_one_out_of_its_budget_leave_one_start_then_the_lane_waits_and_nothing_is_charged(
     void **state)
 {
     (void)state; /* S85 */
@@ -497,7 +513,8 @@ static void a_session_serves_one_job_at_a_time_unless_it_may_more(void **state)
     struct lease l = lease_with("anna");
     none_starts();
     assert_int_equal(view("anna").active, 1);
-    assert_int_equal(outlook().next_ms > w->now + 1000, true); /* nobody knows when it comes back */
+    assert_int_equal(outlook().next_ms > w->now + 1000,
+                     true); /* nobody knows when it comes back */
     finish(&l, FAILURE_NONE, 0);
     assert_int_equal(outlook().startable, 1);
     l = lease_with("anna");
@@ -695,9 +712,15 @@ static void a_group_rolled_back_leaves_no_lease(void **state)
     struct session_view before = view("anna");
     struct accept_reply reply;
     begin();
-    struct accept_args args = {.id = SPAN("job_bad"), .site = SPAN("x"), .kind = SPAN("search"), .target = SPAN("t"),
-                               .lane = SPAN("x/normal@a b.c"), .pool = SPAN("a b"), .operation = SPAN("c"),
-                               .spec = SPAN("{}"), .prio = 5};
+    struct accept_args args = {.id = SPAN("job_bad"),
+                               .site = SPAN("x"),
+                               .kind = SPAN("search"),
+                               .target = SPAN("t"),
+                               .lane = SPAN("x/normal@a b.c"),
+                               .pool = SPAN("a b"),
+                               .operation = SPAN("c"),
+                               .spec = SPAN("{}"),
+                               .prio = 5};
     assert_int_equal(store_accept(w->s, &args, now(), &reply, &w->f), E_BAD_INPUT);
     commit();
     none_starts();
@@ -705,7 +728,8 @@ static void a_group_rolled_back_leaves_no_lease(void **state)
     assert_memory_equal(&before, &after, sizeof before);
 }
 
-static void a_long_job_may_meet_more_limits_than_its_budget_while_it_brings_something(void **state)
+static void
+a_long_job_may_meet_more_limits_than_its_budget_while_it_brings_something(void **state)
 {
     (void)state;
     session("anna");
@@ -714,8 +738,11 @@ static void a_long_job_may_meet_more_limits_than_its_budget_while_it_brings_some
         struct lease l = lease_with("anna");
         char *post = arena_fmt(w->a, "%d", i);
         struct store_item item = {.kind = ITEM_POST, .id = span_of(post), .json = SPAN("{}")};
-        struct commit_args args = {
-            .id = span_of(l.id), .nonce = l.nonce, .batch = l.next_batch, .items = &item, .count = 1};
+        struct commit_args args = {.id = span_of(l.id),
+                                   .nonce = l.nonce,
+                                   .batch = l.next_batch,
+                                   .items = &item,
+                                   .count = 1};
         struct commit_reply reply;
         begin();
         assert_int_equal(store_commit_batch(w->s, &args, now(), &reply, &w->f), E_OK);
@@ -739,7 +766,8 @@ static struct lease lease_of(const char *session_id)
     return l;
 }
 
-static void the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove_itself(void **state)
+static void
+the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove_itself(void **state)
 {
     (void)state;
     char id[ID_TEXT], *refused;

@@ -63,7 +63,10 @@ static void accept_job(const char *id)
 static err reserve(struct lease *out)
 {
     begin();
-    err e = store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE}, now(), w->a, out, &w->f);
+    err e = store_reserve(w->s,
+                          &(struct reserve_args){
+                              .worker = SPAN("w1"), .random = ++w->nonces, .needs = NEEDS_PAGE},
+                          now(), w->a, out, &w->f);
     commit();
     return e;
 }
@@ -172,8 +175,8 @@ static err commit_kind(enum item_kind kind, const struct lease *l, int64_t batch
         snprintf(ids[i], sizeof ids[i], "%d", first + i);
         snprintf(texts[i], sizeof texts[i], "{\"id\":\"%d\",\"batch\":%lld}", first + i,
                  (long long)batch);
-        items[i] = (struct store_item){
-            .kind = kind, .id = span_of(ids[i]), .json = span_of(texts[i])};
+        items[i] =
+            (struct store_item){.kind = kind, .id = span_of(ids[i]), .json = span_of(texts[i])};
     }
     struct commit_args args = {.id = span_of(l->id),
                                .nonce = l->nonce,
@@ -713,7 +716,9 @@ static void first_text_of(const char *job, char out[64])
 {
     struct item_view *items;
     size_t count;
-    assert_int_equal(store_items(w->s, span_of(job), ITEM_POST, -1, 1, 1 << 20, w->a, &items, &count, &w->f), E_OK);
+    assert_int_equal(
+        store_items(w->s, span_of(job), ITEM_POST, -1, 1, 1 << 20, w->a, &items, &count, &w->f),
+        E_OK);
     assert_int_equal(count, 1);
     span_copy(items[0].json, out, 64);
 }
@@ -812,9 +817,9 @@ static void what_is_no_result_is_counted_apart(void **state)
     assert_int_equal(job.have, 1);
     assert_int_equal(job.rejected, 1);
     assert_int_equal(job.conflicts, 2);
-    assert_int_equal(store_items(w->s, SPAN("job_1"), ITEM_REJECTED, -1, 100, 1 << 20, w->a, &v, &n,
-                                 &w->f),
-                     E_OK);
+    assert_int_equal(
+        store_items(w->s, SPAN("job_1"), ITEM_REJECTED, -1, 100, 1 << 20, w->a, &v, &n, &w->f),
+        E_OK);
     assert_int_equal(n, 1);
     assert_true(span_is(v[0].id, "2"));
     check_invariants();
@@ -862,8 +867,10 @@ static void counts_of_fields_add_up_by_the_hour(void **state)
     assert_int_equal(field_in(&all, "post.text")->now.hits[1], 2);
     assert_int_equal(field_in(&all, "post.text")->mark, DRIFT_NONE);
     /* a batch that is told twice counts once */
-    struct commit_args again = {
-        .id = span_of(l.id), .nonce = l.nonce, .batch = 1, .counts = SPAN("=1-a\npost.text 9\n")};
+    struct commit_args again = {.id = span_of(l.id),
+                                .nonce = l.nonce,
+                                .batch = 1,
+                                .counts = SPAN("=1-a\npost.text 9\n")};
     struct commit_reply c;
     begin();
     assert_int_equal(store_commit_batch(w->s, &again, now(), &c, &w->f), E_OK);
@@ -900,9 +907,10 @@ static void counts_of_fields_add_up_by_the_hour(void **state)
     begin();
     assert_int_equal(store_retain_fields(w->s, (wall){w->now - 24 * hour}, &w->f), E_OK);
     commit();
-    assert_int_equal(ask("SELECT count(*) FROM field_counts WHERE hour * 3600000 < 1 + (SELECT max(hour) FROM "
-                         "field_counts) * 3600000 - 24 * 3600000"),
-                     0);
+    assert_int_equal(
+        ask("SELECT count(*) FROM field_counts WHERE hour * 3600000 < 1 + (SELECT max(hour) FROM "
+            "field_counts) * 3600000 - 24 * 3600000"),
+        0);
     assert_true(ask("SELECT count(*) FROM field_counts") > 0);
 }
 
@@ -1173,7 +1181,8 @@ static void only_crashes_in_a_row_without_progress_end_a_job(void **state)
     crash.id = span_of(l.id);
     crash.nonce = l.nonce;
     assert_int_equal(finish_args(&crash, &r), E_OK);
-    assert_int_equal(r.state, JOB_DEAD); /* the fifth was already one without progress after it */
+    assert_int_equal(r.state,
+                     JOB_DEAD); /* the fifth was already one without progress after it */
     check_invariants();
 }
 
@@ -1190,7 +1199,8 @@ static void releases_in_a_row_wait_longer_and_longer(void **state)
         assert_int_equal(finish(&l, FAILURE_BROWSER).state, JOB_READY); /* progress: all anew */
         for (int i = 0; i < 3; i++) {
             l = lease_next();
-            assert_int_equal(finish(&l, FAILURE_BROWSER).state, i < 2 ? JOB_READY : JOB_SCHEDULED);
+            assert_int_equal(finish(&l, FAILURE_BROWSER).state,
+                             i < 2 ? JOB_READY : JOB_SCHEDULED);
         }
         w->now += 3600000;
         reap();
@@ -1467,7 +1477,8 @@ static void retention_deletes_old_ended_jobs_and_what_only_they_held(void **stat
     int64_t last = store_last_event(w->s);
     w->now += 100000;
     assert_int_equal(retain_before(w->now, NULL), 1);
-    assert_int_equal(view("job_3").state, JOB_READY); /* not ended: stays, with what happened to it */
+    assert_int_equal(view("job_3").state,
+                     JOB_READY); /* not ended: stays, with what happened to it */
     assert_int_equal(ask("SELECT count(*) FROM job_items"), 0);
     assert_int_equal(ask("SELECT count(*) FROM events WHERE job<>'job_3'"), 0);
     assert_int_equal(ask("SELECT count(*) FROM events"), 1);
@@ -1717,9 +1728,11 @@ static void the_log_is_moved_into_the_file_when_nothing_waits(void **state)
 /* What runs once at opening, or looks at a bounded number of rows from one end. */
 static bool may_scan(enum sql id)
 {
-    return id == SQL_EVIDENCE_SUM || id == SQL_KEPT_BYTES || id == SQL_LANES || id == SQL_LANE_COUNTS || id == SQL_EVENTS_PRUNE ||
-           id == SQL_EVENT_LAST || id == SQL_FILE_TOTALS || id == SQL_GONE || id == SQL_LIMITS || id == SQL_STATE_COUNTS || id == SQL_CHECK_COUNTS ||
-           id == SQL_CHECK_WHOLLY || id == SQL_CHECK_NAME || id == SQL_CHECK_PIECE || id == SQL_SPOOL_COUNT;
+    return id == SQL_EVIDENCE_SUM || id == SQL_KEPT_BYTES || id == SQL_LANES ||
+           id == SQL_LANE_COUNTS || id == SQL_EVENTS_PRUNE || id == SQL_EVENT_LAST ||
+           id == SQL_FILE_TOTALS || id == SQL_GONE || id == SQL_LIMITS ||
+           id == SQL_STATE_COUNTS || id == SQL_CHECK_COUNTS || id == SQL_CHECK_WHOLLY ||
+           id == SQL_CHECK_NAME || id == SQL_CHECK_PIECE || id == SQL_SPOOL_COUNT;
 }
 
 static void no_statement_walks_a_table_or_sorts(void **state)
@@ -1735,7 +1748,8 @@ static void no_statement_walks_a_table_or_sorts(void **state)
     snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
     store_close(&w->s);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, SPOOL_SQL, NULL, NULL, NULL), SQLITE_OK); /* of a file of its own */
+    assert_int_equal(sqlite3_exec(db, SPOOL_SQL, NULL, NULL, NULL),
+                     SQLITE_OK); /* of a file of its own */
     for (int i = 0; i < SQL_COUNT; i++) {
         char sql[2048];
         sqlite3_stmt *q;
@@ -1747,9 +1761,10 @@ static void no_statement_walks_a_table_or_sorts(void **state)
         while (sqlite3_step(q) == SQLITE_ROW) {
             const char *step = (const char *)sqlite3_column_text(q, 3);
             /* A walk along an index is how a list in order is read; LIMIT ends it. */
-            bool walk = strstr(step, "SCAN") && !strstr(step, "USING INDEX") &&
-                        !strstr(step, "USING COVERING INDEX") &&
-                        !strstr(step, "SCAN (subquery"); /* of a SELECT with a LIMIT of its own */
+            bool walk =
+                strstr(step, "SCAN") && !strstr(step, "USING INDEX") &&
+                !strstr(step, "USING COVERING INDEX") &&
+                !strstr(step, "SCAN (subquery"); /* of a SELECT with a LIMIT of its own */
             if (walk || strstr(step, "TEMP B-TREE"))
                 fail_msg("%s: %s", texts[i], step);
         }
@@ -1815,8 +1830,11 @@ static void bring(const struct lease *l, int newest, int count)
                                        .created_ms = T0 - 1000000 + (newest - i) * 1000,
                                        .json = SPAN("{}")};
     }
-    struct commit_args args = {
-        .id = span_of(l->id), .nonce = l->nonce, .batch = l->next_batch, .items = items, .count = (size_t)count};
+    struct commit_args args = {.id = span_of(l->id),
+                               .nonce = l->nonce,
+                               .batch = l->next_batch,
+                               .items = items,
+                               .count = (size_t)count};
     begin();
     assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_OK);
     commit();
@@ -1836,7 +1854,8 @@ static void expect_known(struct lease *l, int newest, size_t count)
     snprintf(first, sizeof first, "%lld", (long long)(T0 - 1000000 + newest * 1000));
     assert_true(span_next(&rest, '\n', &line));
     assert_true(span_is(line, first));
-    snprintf(first, sizeof first, "%lld p%d", (long long)(T0 - 1000000 + newest * 1000), newest);
+    snprintf(first, sizeof first, "%lld p%d", (long long)(T0 - 1000000 + newest * 1000),
+             newest);
     assert_true(span_starts(rest, span_of(first)));
     while (span_next(&rest, '\n', &line))
         n++;
@@ -1885,8 +1904,10 @@ static void jobs_that_end_badly_do_not_move_the_mark(void **state)
     /* The end and the mark are one transaction. */
     begin();
     struct finish_reply reply;
-    struct finish_args args = {
-        .id = span_of(l.id), .nonce = l.nonce, .verdict = VERDICT_COMPLETE, .end = END_TERMINATE};
+    struct finish_args args = {.id = span_of(l.id),
+                               .nonce = l.nonce,
+                               .verdict = VERDICT_COMPLETE,
+                               .end = END_TERMINATE};
     assert_int_equal(store_finish(w->s, &args, now(), &reply, &w->f), E_OK);
     /* Seen from outside, as by one who comes after a kill at this point. */
     assert_int_equal(ask("SELECT count(*) FROM marks"), 0);
@@ -1956,11 +1977,18 @@ static void a_mark_is_bounded_and_never_of_tomorrow(void **state)
     char longest[700];
     memset(longest, 'i', sizeof longest);
     const struct store_item items[] = {
-        {.kind = ITEM_POST, .id = SPAN("tomorrow"), .created_ms = T0 + 86400000, .json = SPAN("{}")},
-        {.kind = ITEM_POST, .id = {longest, sizeof longest}, .created_ms = T0, .json = SPAN("{}")},
+        {.kind = ITEM_POST,
+         .id = SPAN("tomorrow"),
+         .created_ms = T0 + 86400000,
+         .json = SPAN("{}")},
+        {.kind = ITEM_POST,
+         .id = {longest, sizeof longest},
+         .created_ms = T0,
+         .json = SPAN("{}")},
         {.kind = ITEM_USER, .id = SPAN("somebody"), .created_ms = T0, .json = SPAN("{}")},
     };
-    struct commit_args args = {.id = span_of(l.id), .nonce = l.nonce, .items = items, .count = 3};
+    struct commit_args args = {
+        .id = span_of(l.id), .nonce = l.nonce, .items = items, .count = 3};
     struct commit_reply c;
     begin();
     assert_int_equal(store_commit_batch(w->s, &args, now(), &c, &w->f), E_OK);
@@ -1968,8 +1996,8 @@ static void a_mark_is_bounded_and_never_of_tomorrow(void **state)
     finish(&l, FAILURE_NONE);
     l = start_marked("job_3", MARK_USED, "{}");
     char first[64];
-    snprintf(first, sizeof first, "%lld\n%lld tomorrow\n%lld p900\n", (long long)T0, (long long)(T0 + 86400000),
-             (long long)(T0 - 100000));
+    snprintf(first, sizeof first, "%lld\n%lld tomorrow\n%lld p900\n", (long long)T0,
+             (long long)(T0 + 86400000), (long long)(T0 - 100000));
     assert_true(span_starts(l.known, span_of(first)));
 }
 
@@ -2096,9 +2124,11 @@ static void random_commit(struct held *h)
     struct commit_reply c;
     int64_t batch = rnd(4) ? h->batch : h->batch + (int64_t)rnd(3) - 1;
     enum item_kind kind = view(h->l.id).counts;
-    if (rnd(10) == 0) /* of the other kind: a job of posts keeps users beside, one of users no posts */
+    if (rnd(10) ==
+        0) /* of the other kind: a job of posts keeps users beside, one of users no posts */
         kind = kind == ITEM_POST ? ITEM_USER : ITEM_POST;
-    err e = commit_kind(kind, &h->l, batch, (int)rnd(60), (int)rnd(12), rnd(2) ? "c" : "", 0, &c);
+    err e =
+        commit_kind(kind, &h->l, batch, (int)rnd(60), (int)rnd(12), rnd(2) ? "c" : "", 0, &c);
     assert_true(e == E_OK || e == E_STALE || e == E_CONFLICT || e == E_BAD_INPUT);
     if (e == E_OK && !c.duplicate)
         h->batch = batch + 1;

@@ -23,9 +23,16 @@ enum { CALLERS = 64, BEFORE = 20000 };
 
 static char dir[64];
 static struct fault fault;
-static const struct store_limits limits = {.ready_max = 10000000, .fail_max = 3, .crash_max = 2, .throttle_max = 4,
-                                           .retry_base_ms = 1000, .retry_cap_ms = 60000, .lane_max_active = 1000,
-                                           .retry_floor = 1000000, .lane_burst = 1, .lease_ms = 60000};
+static const struct store_limits limits = {.ready_max = 10000000,
+                                           .fail_max = 3,
+                                           .crash_max = 2,
+                                           .throttle_max = 4,
+                                           .retry_base_ms = 1000,
+                                           .retry_cap_ms = 60000,
+                                           .lane_max_active = 1000,
+                                           .retry_floor = 1000000,
+                                           .lane_burst = 1,
+                                           .lease_ms = 60000};
 
 static wall real_now(void)
 {
@@ -55,7 +62,8 @@ static int set_up(void **state)
 {
     const char *tmp = getenv("TMPDIR");
     (void)state;
-    snprintf(dir, sizeof dir, "%s/fulmar-backup-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    snprintf(dir, sizeof dir, "%s/fulmar-backup-XXXXXX",
+             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     assert_non_null(mkdtemp(dir));
     fault = (struct fault){0};
     return 0;
@@ -83,8 +91,13 @@ static struct store *open_in(const char *name)
 
 static struct accept_args job_args(const char *id)
 {
-    return (struct accept_args){.id = span_of(id), .site = SPAN("x"), .kind = SPAN("posts"), .target = SPAN("nasa"),
-                                .lane = SPAN("default/x/normal"), .spec = SPAN("{}"), .prio = 5};
+    return (struct accept_args){.id = span_of(id),
+                                .site = SPAN("x"),
+                                .kind = SPAN("posts"),
+                                .target = SPAN("nasa"),
+                                .lane = SPAN("default/x/normal"),
+                                .spec = SPAN("{}"),
+                                .prio = 5};
 }
 
 static void accept_one(struct store *s, const char *id)
@@ -166,8 +179,12 @@ static void s18_a_backup_at_full_load_is_whole_and_holds_what_was_answered_befor
 {
     (void)state;
     static struct caller callers[CALLERS];
-    struct store_thread_config config = {.state_dir = path_of("a"), .limits = limits, .now = real_now, .wake = wake,
-                                         .readers = 2, .read_ms = 2000};
+    struct store_thread_config config = {.state_dir = path_of("a"),
+                                         .limits = limits,
+                                         .now = real_now,
+                                         .wake = wake,
+                                         .readers = 2,
+                                         .read_ms = 2000};
     pthread_t backup_thread;
     wake_fd = eventfd(0, EFD_CLOEXEC);
     serial = accepted = 0;
@@ -216,8 +233,9 @@ static void s18_a_restored_store_knows_no_lease_from_before(void **state)
     struct commit_reply committed;
     accept_one(s, "job_1");
     fine(store_begin(s, &fault));
-    fine(store_reserve(s, &(struct reserve_args){.worker = SPAN("w"), .random = 1, .needs = NEEDS_PAGE}, real_now(), a,
-                       &before, &fault));
+    fine(store_reserve(
+        s, &(struct reserve_args){.worker = SPAN("w"), .random = 1, .needs = NEEDS_PAGE},
+        real_now(), a, &before, &fault));
     fine(store_started(s, SPAN("job_1"), before.nonce, &fault));
     fine(store_commit(s, &fault));
     fine(store_backup_make(path_of("a"), path_of("copy.db"), &view, &fault));
@@ -229,15 +247,19 @@ static void s18_a_restored_store_knows_no_lease_from_before(void **state)
     fine(store_backup_restore(path_of("b"), path_of("copy.db"), &view, &fault));
     s = open_in("b");
     fine(store_begin(s, &fault));
-    assert_int_equal(store_heartbeat(s, SPAN("job_1"), before.nonce, real_now(), &beat, NULL), E_STALE);
+    assert_int_equal(store_heartbeat(s, SPAN("job_1"), before.nonce, real_now(), &beat, NULL),
+                     E_STALE);
     struct commit_args batch = {.id = SPAN("job_1"), .nonce = before.nonce};
     assert_int_equal(store_commit_batch(s, &batch, real_now(), &committed, NULL), E_STALE);
-    struct finish_args end = {.id = SPAN("job_1"), .nonce = before.nonce, .verdict = VERDICT_COMPLETE};
+    struct finish_args end = {
+        .id = SPAN("job_1"), .nonce = before.nonce, .verdict = VERDICT_COMPLETE};
     assert_int_equal(store_finish(s, &end, real_now(), &reply, NULL), E_STALE);
-    fine(store_reserve(s, &(struct reserve_args){.worker = SPAN("w"), .random = 2, .needs = NEEDS_PAGE}, real_now(), a,
-                       &after, &fault));
+    fine(store_reserve(
+        s, &(struct reserve_args){.worker = SPAN("w"), .random = 2, .needs = NEEDS_PAGE},
+        real_now(), a, &after, &fault));
     fine(store_commit(s, &fault));
-    assert_true(after.epoch > before.epoch + 100); /* and of whatever the old service comes to */
+    assert_true(after.epoch >
+                before.epoch + 100); /* and of whatever the old service comes to */
     assert_true(after.fence > before.fence);
     store_close(&s);
     arena_free(&a);
@@ -249,16 +271,20 @@ static void a_backup_writes_over_nothing(void **state)
     struct backup_view view;
     struct store *s = open_in("a");
     accept_one(s, "job_1");
-    assert_int_equal(store_backup_make(path_of("none"), path_of("copy.db"), &view, NULL), E_NOT_FOUND);
+    assert_int_equal(store_backup_make(path_of("none"), path_of("copy.db"), &view, NULL),
+                     E_NOT_FOUND);
     fine(store_backup_make(path_of("a"), path_of("copy.db"), &view, &fault));
-    assert_int_equal(store_backup_make(path_of("a"), path_of("copy.db"), &view, &fault), E_CONFLICT);
+    assert_int_equal(store_backup_make(path_of("a"), path_of("copy.db"), &view, &fault),
+                     E_CONFLICT);
     assert_non_null(strstr(fault.words, "copy.db"));
     /* a service runs there */
     fault = (struct fault){0};
-    assert_int_equal(store_backup_restore(path_of("a"), path_of("copy.db"), &view, &fault), E_CONFLICT);
+    assert_int_equal(store_backup_restore(path_of("a"), path_of("copy.db"), &view, &fault),
+                     E_CONFLICT);
     store_close(&s);
     fault = (struct fault){0};
-    assert_int_equal(store_backup_restore(path_of("a"), path_of("copy.db"), &view, &fault), E_CONFLICT);
+    assert_int_equal(store_backup_restore(path_of("a"), path_of("copy.db"), &view, &fault),
+                     E_CONFLICT);
     assert_non_null(strstr(fault.words, "move"));
     s = open_in("a");
     store_close(&s);
@@ -281,11 +307,13 @@ static void a_damaged_backup_is_told_and_not_restored(void **state)
     assert_int_equal(view.jobs, 400);
     int fd = open(path_of("copy.db"), O_RDWR);
     memset(junk, 0x5a, sizeof junk);
-    assert_int_equal(pwrite(fd, junk, sizeof junk, view.bytes / 2 & ~INT64_C(8191)), sizeof junk);
+    assert_int_equal(pwrite(fd, junk, sizeof junk, view.bytes / 2 & ~INT64_C(8191)),
+                     sizeof junk);
     close(fd);
     assert_int_equal(store_backup_check(path_of("copy.db"), &view, &fault), E_STORE);
     assert_non_null(strstr(fault.words, "copy.db"));
-    assert_int_equal(store_backup_restore(path_of("b"), path_of("copy.db"), &view, NULL), E_STORE);
+    assert_int_equal(store_backup_restore(path_of("b"), path_of("copy.db"), &view, NULL),
+                     E_STORE);
     assert_int_equal(access(path_of("b/fulmar.db"), F_OK), -1);
     fd = open(path_of("text.db"), O_WRONLY | O_CREAT, 0600);
     assert_int_equal(write(fd, junk, sizeof junk), sizeof junk);

@@ -10,7 +10,8 @@ enum { SECOND = 1000, HOUR = 3600 * SECOND };
 static const int64_t TEN_YEARS = INT64_C(10) * 365 * 86400 * 1000;
 
 /* The clock on the wall, which the test sets. */
-static atomic_llong set_by_ms, loses_from_ms; /* from then on it loses a second every second; 0: it does not */
+static atomic_llong set_by_ms,
+    loses_from_ms; /* from then on it loses a second every second; 0: it does not */
 
 static wall real_now(void)
 {
@@ -44,7 +45,8 @@ static struct call *reserved(void)
 {
     static uint64_t nonces;
     struct call *c = call_new(1 << 20);
-    c->op.in.reserve = (struct reserve_args){.worker = SPAN("w1"), .needs = NEEDS_PAGE, .random = ++nonces};
+    c->op.in.reserve =
+        (struct reserve_args){.worker = SPAN("w1"), .needs = NEEDS_PAGE, .random = ++nonces};
     assert_int_equal(answer(c, STORE_RESERVE), E_OK);
     return c;
 }
@@ -52,7 +54,8 @@ static struct call *reserved(void)
 static int64_t fail_it(const struct lease *l)
 {
     struct call *c = call_new(1 << 16);
-    c->op.in.finish = (struct finish_args){.id = span_of(l->id), .nonce = l->nonce, .failure = FAILURE_NETWORK};
+    c->op.in.finish = (struct finish_args){
+        .id = span_of(l->id), .nonce = l->nonce, .failure = FAILURE_NETWORK};
     assert_int_equal(answer(c, STORE_FINISH), E_OK);
     assert_int_equal(c->op.out.finish.state, JOB_SCHEDULED);
     int64_t in = c->op.out.finish.retry_in_ms;
@@ -79,14 +82,16 @@ static void a_delay_takes_its_time(int64_t step_ms)
     int64_t took = elapsed_now().ms - began;
     call_free(&c);
     if (took < in - in / STEADY_SLEW - 50 || took > in + in / 5 + 2000)
-        fail_msg("set by %lld ms: a delay of %lld ms took %lld", (long long)step_ms, (long long)in, (long long)took);
+        fail_msg("set by %lld ms: a delay of %lld ms took %lld", (long long)step_ms,
+                 (long long)in, (long long)took);
 }
 
 static void s70_delays_and_leases_last_as_long_whatever_is_done_to_the_clock(void **state)
 {
     (void)state;
     static const int64_t steps[] = {-HOUR, HOUR, TEN_YEARS, -TEN_YEARS, HOUR, -HOUR};
-    int64_t missed = metric_get(METRIC_MISSED_WAKEUPS, 0), set = metric_get(METRIC_CLOCK_STEPS, 0);
+    int64_t missed = metric_get(METRIC_MISSED_WAKEUPS, 0),
+            set = metric_get(METRIC_CLOCK_STEPS, 0);
     start();
     accept_job("job_held"); /* is leased all the time */
     struct call *held = reserved(), *c = call_new(1 << 20);
@@ -104,15 +109,20 @@ static void s70_delays_and_leases_last_as_long_whatever_is_done_to_the_clock(voi
         snprintf(id, sizeof id, "item_%zu", i);
         struct store_item fresh = {.kind = ITEM_POST, .id = span_of(id), .json = SPAN("{}")};
         struct lease tried = batch->op.out.lease;
-        batch->op.in.commit = (struct commit_args){.id = span_of(tried.id), .nonce = tried.nonce,
-                                                   .batch = tried.next_batch, .items = &fresh, .count = 1};
+        batch->op.in.commit = (struct commit_args){.id = span_of(tried.id),
+                                                   .nonce = tried.nonce,
+                                                   .batch = tried.next_batch,
+                                                   .items = &fresh,
+                                                   .count = 1};
         assert_int_equal(answer(batch, STORE_COMMIT), E_OK);
         assert_true(fail_it(&tried) <= 2000);
         call_free(&batch);
         wait_for(w->outlook.startable == 1);
         a_delay_takes_its_time(steps[i]);
-        int64_t passed = elapsed_now().ms - began, moved = store_thread_now(w->t).ms - before.ms;
-        assert_true(moved >= passed - passed / STEADY_SLEW - 50 && moved <= passed + passed / STEADY_SLEW + 50);
+        int64_t passed = elapsed_now().ms - began,
+                moved = store_thread_now(w->t).ms - before.ms;
+        assert_true(moved >= passed - passed / STEADY_SLEW - 50 &&
+                    moved <= passed + passed / STEADY_SLEW + 50);
         c->op.in.lease.id = span_of(l->id);
         c->op.in.lease.nonce = l->nonce;
         assert_int_equal(answer(c, STORE_HEARTBEAT), E_OK); /* in time: it is held */
@@ -193,15 +203,18 @@ static void s70_a_rate_grants_no_more_whatever_is_done_to_the_clock(void **state
     while (elapsed_now().ms - began < 3000) {
         set_by_ms += steps[(starts + 1) % 6];
         struct call *c = call_new(1 << 20);
-        c->op.in.reserve = (struct reserve_args){.worker = SPAN("w1"), .needs = NEEDS_PAGE, .random = 1000 + (uint64_t)starts};
+        c->op.in.reserve = (struct reserve_args){
+            .worker = SPAN("w1"), .needs = NEEDS_PAGE, .random = 1000 + (uint64_t)starts};
         err e = answer(c, STORE_RESERVE);
         assert_true(e == E_OK || e == E_END);
         starts += e == E_OK;
         call_free(&c);
     }
-    int64_t passed = elapsed_now().ms - began, most = BURST + (passed + passed / STEADY_SLEW) / EMIT_MS + 1;
+    int64_t passed = elapsed_now().ms - began,
+            most = BURST + (passed + passed / STEADY_SLEW) / EMIT_MS + 1;
     if (starts > most || starts < 3000 / EMIT_MS / 2)
-        fail_msg("%lld starts in %lld ms, at most %lld", (long long)starts, (long long)passed, (long long)most);
+        fail_msg("%lld starts in %lld ms, at most %lld", (long long)starts, (long long)passed,
+                 (long long)most);
 }
 
 static void time_goes_on_over_a_restart_with_a_clock_that_was_set_back(void **state)
@@ -247,7 +260,8 @@ static void time_is_kept_while_nothing_happens(void **state)
     assert_int_equal(store_reap(s, now, &reply, &f), E_OK);
     assert_int_equal(store_commit(s, &f), E_OK);
     store_close(&s);
-    assert_int_equal(store_open(&s, w->dir, &w->config.limits, 1, (wall){now.ms - HOUR}, &f), E_OK);
+    assert_int_equal(store_open(&s, w->dir, &w->config.limits, 1, (wall){now.ms - HOUR}, &f),
+                     E_OK);
     store_clock_found(s, &at, &last);
     assert_int_equal(at.ms, now.ms);
     assert_int_equal(last.ms, now.ms);

@@ -78,7 +78,8 @@ static int leave_a_log(void **state)
 {
     (void)state;
     const char *tmp = getenv("TMPDIR");
-    snprintf(dir, sizeof dir, "%s/fulmar-damage-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    snprintf(dir, sizeof dir, "%s/fulmar-damage-XXXXXX",
+             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     assert_non_null(mkdtemp(dir));
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -156,7 +157,8 @@ static void what_is_behind_it_can_be_dropped_by_hand(void **state)
     flip("fulmar.db-wal", size_of("fulmar.db-wal") / 2);
     assert_int_equal(open_store(), E_STORE);
     assert_int_equal(sqlite3_open(path_of("fulmar.db"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL),
+                     SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(open_store(), E_OK);
     expect_jobs(GROUPS - 1, GROUPS, E_NOT_FOUND);
@@ -179,11 +181,12 @@ static void an_index_that_lacks_jobs_is_refused(void **state)
     char *why = NULL;
     assert_int_equal(sqlite3_open(path_of("fulmar.db"), &db), SQLITE_OK);
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
-    sqlite3_exec(db,
-                 "CREATE INDEX none ON jobs(lane_id, rank, seq) WHERE state = 99; PRAGMA writable_schema=ON;"
-                 "UPDATE sqlite_schema SET rootpage=(SELECT sum(rootpage) FROM sqlite_schema"
-                 " WHERE name IN ('none','jobs_ready'))-rootpage WHERE name IN ('none','jobs_ready')",
-                 NULL, NULL, &why);
+    sqlite3_exec(
+        db,
+        "CREATE INDEX none ON jobs(lane_id, rank, seq) WHERE state = 99; PRAGMA writable_schema=ON;"
+        "UPDATE sqlite_schema SET rootpage=(SELECT sum(rootpage) FROM sqlite_schema"
+        " WHERE name IN ('none','jobs_ready'))-rootpage WHERE name IN ('none','jobs_ready')",
+        NULL, NULL, &why);
     assert_null(why);
     sqlite3_close(db);
     assert_int_equal(open_store(), E_STORE);
@@ -193,11 +196,15 @@ static void an_index_that_lacks_jobs_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_log_with_whole_groups_behind_a_broken_one_is_refused_and_kept, leave_a_log,
+        cmocka_unit_test_setup_teardown(
+            a_log_with_whole_groups_behind_a_broken_one_is_refused_and_kept, leave_a_log,
+            clean_up),
+        cmocka_unit_test_setup_teardown(what_is_behind_it_can_be_dropped_by_hand, leave_a_log,
                                         clean_up),
-        cmocka_unit_test_setup_teardown(what_is_behind_it_can_be_dropped_by_hand, leave_a_log, clean_up),
-        cmocka_unit_test_setup_teardown(a_broken_last_group_is_one_that_was_being_written, leave_a_log, clean_up),
-        cmocka_unit_test_setup_teardown(an_index_that_lacks_jobs_is_refused, leave_a_log, clean_up),
+        cmocka_unit_test_setup_teardown(a_broken_last_group_is_one_that_was_being_written,
+                                        leave_a_log, clean_up),
+        cmocka_unit_test_setup_teardown(an_index_that_lacks_jobs_is_refused, leave_a_log,
+                                        clean_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

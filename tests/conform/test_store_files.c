@@ -37,7 +37,12 @@ static struct lease job(const char *id)
                                .prio = 5};
     begin();
     assert_int_equal(store_accept(w->s, &args, tick(), &reply, &w->f), E_OK);
-    assert_int_equal(store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE}, tick(), w->a, &l, &w->f), E_OK);
+    assert_int_equal(store_reserve(w->s,
+                                   &(struct reserve_args){.worker = SPAN("w"),
+                                                          .random = ++w->nonces,
+                                                          .needs = NEEDS_PAGE},
+                                   tick(), w->a, &l, &w->f),
+                     E_OK);
     commit();
     return l;
 }
@@ -100,7 +105,8 @@ static struct made make_part(const char *part, const char *content)
     return m;
 }
 
-static err put_as(const struct lease *l, const char *url, const char *part, const struct made *m)
+static err put_as(const struct lease *l, const char *url, const char *part,
+                  const struct made *m)
 {
     struct file_put_args args = {.id = span_of(l->id),
                                  .nonce = l->nonce,
@@ -315,7 +321,10 @@ static void a_crash_leaves_no_row_without_file_and_no_file_without_row(void **st
         struct fault f = {0};
         struct lease again;
         if (store_open(&w->s, w->dir, &w->limits, 7, tick(), &f) || store_begin(w->s, &f) ||
-            store_reserve(w->s, &(struct reserve_args){.worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE}, tick(), w->a, &again, &f))
+            store_reserve(w->s,
+                          &(struct reserve_args){
+                              .worker = SPAN("w"), .random = ++w->nonces, .needs = NEEDS_PAGE},
+                          tick(), w->a, &again, &f))
             _exit(1);
         struct file_put_args args = {.id = span_of(again.id),
                                      .nonce = again.nonce,

@@ -32,7 +32,8 @@ static int set_up(void **state)
 static void reserve_job(struct lease *out)
 {
     struct call *c = call_new(1 << 20);
-    c->op.in.reserve = (struct reserve_args){.worker = SPAN("w1"), .needs = NEEDS_PAGE, .random = 7};
+    c->op.in.reserve =
+        (struct reserve_args){.worker = SPAN("w1"), .needs = NEEDS_PAGE, .random = 7};
     assert_int_equal(answer(c, STORE_RESERVE), E_OK);
     *out = c->op.out.lease;
     call_free(&c);
@@ -46,7 +47,8 @@ static void commit_much(const struct lease *l, int64_t batch)
     struct call *c = call_new(1 << 16);
     memset(json, '7', sizeof json);
     snprintf(id, sizeof id, "item_%lld", (long long)batch);
-    const struct store_item item = {.kind = ITEM_POST, .id = span_of(id), .json = {json, sizeof json}};
+    const struct store_item item = {
+        .kind = ITEM_POST, .id = span_of(id), .json = {json, sizeof json}};
     c->op.in.commit = (struct commit_args){
         .id = span_of(l->id), .nonce = l->nonce, .batch = batch, .items = &item, .count = 1};
     assert_int_equal(answer(c, STORE_COMMIT), E_OK);
@@ -73,7 +75,8 @@ static err run_hold(struct store *s, void *args, struct arena *a, wall now, stru
     struct hold *h = args;
     struct job_view *jobs;
     size_t count;
-    err e = store_jobs(s, &(struct jobs_query){.state = -1, .limit = 10}, now, a, &jobs, &count, f);
+    err e =
+        store_jobs(s, &(struct jobs_query){.state = -1, .limit = 10}, now, a, &jobs, &count, f);
     sem_post(&h->entered);
     sem_wait(&h->go);
     return e;
@@ -132,7 +135,9 @@ static void a_ready_job_says_what_it_waits_for(void **state)
     accept_job("job_1");
     accept_job("job_2");
     struct call *c = call_new(1 << 20);
-    c->op.in.lane_change = (struct lane_change){.name = SPAN("default/x/normal"), .act = LANE_ACT_PAUSE, .by = SPAN("ann"),
+    c->op.in.lane_change = (struct lane_change){.name = SPAN("default/x/normal"),
+                                                .act = LANE_ACT_PAUSE,
+                                                .by = SPAN("ann"),
                                                 .why = SPAN("lunch")};
     assert_int_equal(answer(c, STORE_LANE_CHANGE), E_OK);
     c->op.in.job.id = SPAN("job_1");
@@ -240,7 +245,8 @@ static void s17_readers_that_take_turns_do_not_let_the_log_grow(void **state)
     for (int i = 0; i < READERS; i++) {
         turns[i] = 40 + 17 * i;
         reads[i] = call_new(1 << 20);
-        reads[i]->op = (struct store_op){.verb = STORE_READ, .arena = reads[i]->arena, .on_done = on_read};
+        reads[i]->op =
+            (struct store_op){.verb = STORE_READ, .arena = reads[i]->arena, .on_done = on_read};
         reads[i]->op.in.work = (struct store_work){.run = run_a_while, .args = &turns[i]};
         store_thread_post(w->t, &reads[i]->op);
     }
@@ -272,8 +278,12 @@ static void readers_go_on_when_the_store_is_opened_anew(void **state)
     store_thread_stop(&w->t);
     snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "CREATE TRIGGER poison BEFORE INSERT ON jobs WHEN NEW.target='poison'"
-                                      " BEGIN SELECT RAISE(ABORT,'poison'); END", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "CREATE TRIGGER poison BEFORE INSERT ON jobs WHEN NEW.target='poison'"
+                     " BEGIN SELECT RAISE(ABORT,'poison'); END",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
     sqlite3_close(db);
     start_with(2, 2000);
     accept_job("job_first");
@@ -347,8 +357,13 @@ static void fill_store(void)
         char id[ID_TEXT];
         struct accept_reply reply;
         snprintf(id, sizeof id, "job_%08d", i);
-        struct accept_args args = {.id = span_of(id), .site = SPAN("x"), .kind = SPAN("posts"), .target = SPAN("nasa"),
-                                   .lane = SPAN("default/x/normal"), .spec = {spec, sizeof spec}, .prio = 5};
+        struct accept_args args = {.id = span_of(id),
+                                   .site = SPAN("x"),
+                                   .kind = SPAN("posts"),
+                                   .target = SPAN("nasa"),
+                                   .lane = SPAN("default/x/normal"),
+                                   .spec = {spec, sizeof spec},
+                                   .prio = 5};
         if (i % 1000 == 0)
             assert_int_equal(store_begin(s, &f), E_OK);
         assert_int_equal(store_accept(s, &args, real_now(), &reply, &f), E_OK);
@@ -418,8 +433,13 @@ static void one_reading_is_of_one_moment(void **state)
     struct accept_reply reply;
     struct job_view v;
     struct unsure *unsure;
-    struct accept_args args = {.id = SPAN("job_1"), .site = SPAN("x"), .kind = SPAN("posts"), .target = SPAN("nasa"),
-                               .lane = SPAN("default/x/normal"), .spec = SPAN("{}"), .prio = 5};
+    struct accept_args args = {.id = SPAN("job_1"),
+                               .site = SPAN("x"),
+                               .kind = SPAN("posts"),
+                               .target = SPAN("nasa"),
+                               .lane = SPAN("default/x/normal"),
+                               .spec = SPAN("{}"),
+                               .prio = 5};
     assert_int_equal(store_open(&s, w->dir, &w->config.limits, 1, real_now(), &f), E_OK);
     assert_true(store_has_readers(s));
     assert_int_equal(store_reader_open(&reader, s, 2000, &f), E_OK);

@@ -149,7 +149,8 @@ static void due_jobs_are_startable_on_time_without_a_poll(void **state)
         accept_job(id);
         const struct lease *l = &reserved(&lease)->op.out.lease;
         assert_string_equal(l->id, id);
-        int64_t before = real_now().ms; /* the store reads the clock between here and its answer */
+        int64_t before =
+            real_now().ms; /* the store reads the clock between here and its answer */
         assert_int_equal(finish(l, FAILURE_RESOURCE, &r), E_OK);
         assert_int_equal(r.state, JOB_SCHEDULED);
         wait_for(w->outlook.startable == 1);

@@ -26,9 +26,16 @@ static char dir[64];
 static struct fault fault;
 static struct store *store;
 static struct arena *arena;
-static const struct store_limits limits = {.ready_max = 1000, .fail_max = 5, .crash_max = 3, .throttle_max = 50,
-                                           .retry_base_ms = 1000, .retry_cap_ms = 60000, .lane_max_active = 100,
-                                           .retry_floor = 100, .lane_burst = 1, .lease_ms = 15000};
+static const struct store_limits limits = {.ready_max = 1000,
+                                           .fail_max = 5,
+                                           .crash_max = 3,
+                                           .throttle_max = 50,
+                                           .retry_base_ms = 1000,
+                                           .retry_cap_ms = 60000,
+                                           .lane_max_active = 100,
+                                           .retry_floor = 100,
+                                           .lane_burst = 1,
+                                           .lease_ms = 15000};
 
 static const char *path_of(const char *name)
 {
@@ -70,40 +77,40 @@ static int64_t ask(const char *file, const char *sql)
 }
 
 /* What a row of each state had in version 3; number 8 has a key of its request, and number 1 a lease. */
-#define OLD_ROWS                                                                                                       \
-    "INSERT INTO lanes(lane_id,name,weight,br_fails) VALUES(1,'x/normal',3,2);"                                       \
-    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,nonce,worker,lease_until," \
-    "started,max_fail,max_crash,max_throttle,next_batch,cursor,have,created_at,started_at)"                            \
-    " VALUES(1,'job_active','x','posts','nasa',1,'{}',100,3,5,1799999850000,1799999999000,1,77,'w1',1800000015000,1,5,3,50,1,'c1',2," \
-    "1799999999000,1800000000000);"                                                                                    \
-    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,n_fail,max_fail,max_crash," \
-    "max_throttle,failure,created_at,started_at)"                                                                      \
-    " VALUES(2,'job_scheduled','x','posts','esa',1,'{}',0,1,5,0,1800003600000,1,1,5,3,50,10,1799999999000,1800000000000);" \
-    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,max_fail,max_crash,max_throttle," \
-    "created_at) VALUES(3,'job_ready','x','posts','jaxa',1,'{}',0,2,5,1799999850001,1800000000001,5,3,50,1800000000001);" \
-    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,n_ok,max_fail,max_crash," \
-    "max_throttle,verdict,end_reason,have,created_at,started_at,finished_at)"                                          \
-    " VALUES(4,'job_succeeded','x','posts','isro',1,'{}',0,4,5,0,1799999999000,1,1,5,3,50,1,1,1,1799999999000,1799999999100,1799999999900);" \
-    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,n_fail,max_fail,max_crash," \
-    "max_throttle,failure,why,created_at,started_at,finished_at)"                                                      \
+#define OLD_ROWS                                                                                                                                \
+    "INSERT INTO lanes(lane_id,name,weight,br_fails) VALUES(1,'x/normal',3,2);"                                                                 \
+    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,nonce,worker,lease_until,"                    \
+    "started,max_fail,max_crash,max_throttle,next_batch,cursor,have,created_at,started_at)"                                                     \
+    " VALUES(1,'job_active','x','posts','nasa',1,'{}',100,3,5,1799999850000,1799999999000,1,77,'w1',1800000015000,1,5,3,50,1,'c1',2,"           \
+    "1799999999000,1800000000000);"                                                                                                             \
+    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,n_fail,max_fail,max_crash,"                   \
+    "max_throttle,failure,created_at,started_at)"                                                                                               \
+    " VALUES(2,'job_scheduled','x','posts','esa',1,'{}',0,1,5,0,1800003600000,1,1,5,3,50,10,1799999999000,1800000000000);"                      \
+    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,max_fail,max_crash,max_throttle,"                   \
+    "created_at) VALUES(3,'job_ready','x','posts','jaxa',1,'{}',0,2,5,1799999850001,1800000000001,5,3,50,1800000000001);"                       \
+    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,n_ok,max_fail,max_crash,"                     \
+    "max_throttle,verdict,end_reason,have,created_at,started_at,finished_at)"                                                                   \
+    " VALUES(4,'job_succeeded','x','posts','isro',1,'{}',0,4,5,0,1799999999000,1,1,5,3,50,1,1,1,1799999999000,1799999999100,1799999999900);"    \
+    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,fence,n_fail,max_fail,max_crash,"                   \
+    "max_throttle,failure,why,created_at,started_at,finished_at)"                                                                               \
     " VALUES(5,'job_dead','x','posts','csa',1,'{}',0,5,5,0,1799999999000,5,5,5,3,50,10,'no answer',1799999999000,1799999999100,1799999999900);" \
-    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,max_fail,max_crash,max_throttle," \
-    "failure,cancel_req,created_at,finished_at)"                                                                       \
-    " VALUES(6,'job_cancelled','x','posts','dlr',1,'{}',0,6,5,0,1799999999000,5,3,50,18,1,1799999999000,1799999999900);" \
-    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,max_fail,max_crash,max_throttle," \
-    "created_at,finished_at)"                                                                                          \
-    " VALUES(7,'job_expired','x','posts','cnes',1,'{}',0,7,5,0,1799999999000,5,3,50,1799999999000,1799999999900);"     \
-    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,max_fail,max_crash,max_throttle," \
-    "idem_key,idem_hash,created_at)"                                                                                   \
-    " VALUES(8,'job_keyed','x','posts','uksa',1,'{}',0,2,5,1799999850002,1800000000002,5,3,50,'k1',4242,1800000000002);" \
-    "INSERT INTO items VALUES(1,1,'x',0,'p1',1799999990000,1,'{\"id\":\"p1\"}'),(2,1,'x',0,'p2',1799999991000,1,'{\"id\":\"p2\"}')," \
-    "(3,4,'x',0,'p1',1799999990000,1,'{\"id\":\"p1\"}');"                                                              \
-    "INSERT INTO job_items VALUES(1,0,1),(1,1,2),(4,0,3);"                                                             \
-    "INSERT INTO marks(site,kind,target,variant,posts,updated_at) VALUES('x','posts','isro','','1799999990000 p1',1799999999900);" \
-    "INSERT INTO events(seq,job,kind,at,body) VALUES(11,'job_active','job.accepted',1799999999000,'{}')," \
-    "(12,'job_succeeded','job.accepted',1799999999000,'{}'),(13,'job_active','job.started',1800000000000,'{}')," \
-    "(14,'','mode.changed',1800000000000,'{}'),(15,'job_active','job.progress',1800000000500,'{}'),"                   \
-    "(16,'job_active','job.gone',1800000000600,'{}');"                                                                 \
+    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,max_fail,max_crash,max_throttle,"                   \
+    "failure,cancel_req,created_at,finished_at)"                                                                                                \
+    " VALUES(6,'job_cancelled','x','posts','dlr',1,'{}',0,6,5,0,1799999999000,5,3,50,18,1,1799999999000,1799999999900);"                        \
+    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,max_fail,max_crash,max_throttle,"                   \
+    "created_at,finished_at)"                                                                                                                   \
+    " VALUES(7,'job_expired','x','posts','cnes',1,'{}',0,7,5,0,1799999999000,5,3,50,1799999999000,1799999999900);"                              \
+    "INSERT INTO jobs(seq,id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at,max_fail,max_crash,max_throttle,"                   \
+    "idem_key,idem_hash,created_at)"                                                                                                            \
+    " VALUES(8,'job_keyed','x','posts','uksa',1,'{}',0,2,5,1799999850002,1800000000002,5,3,50,'k1',4242,1800000000002);"                        \
+    "INSERT INTO items VALUES(1,1,'x',0,'p1',1799999990000,1,'{\"id\":\"p1\"}'),(2,1,'x',0,'p2',1799999991000,1,'{\"id\":\"p2\"}'),"            \
+    "(3,4,'x',0,'p1',1799999990000,1,'{\"id\":\"p1\"}');"                                                                                       \
+    "INSERT INTO job_items VALUES(1,0,1),(1,1,2),(4,0,3);"                                                                                      \
+    "INSERT INTO marks(site,kind,target,variant,posts,updated_at) VALUES('x','posts','isro','','1799999990000 p1',1799999999900);"              \
+    "INSERT INTO events(seq,job,kind,at,body) VALUES(11,'job_active','job.accepted',1799999999000,'{}'),"                                       \
+    "(12,'job_succeeded','job.accepted',1799999999000,'{}'),(13,'job_active','job.started',1800000000000,'{}'),"                                \
+    "(14,'','mode.changed',1800000000000,'{}'),(15,'job_active','job.progress',1800000000500,'{}'),"                                            \
+    "(16,'job_active','job.gone',1800000000600,'{}');"                                                                                          \
     "DELETE FROM events WHERE seq=16;"
 
 static int set_up(void **state)
@@ -111,11 +118,13 @@ static int set_up(void **state)
     const char *tmp = getenv("TMPDIR");
     struct buf sql = BUF(1 << 20);
     (void)state;
-    snprintf(dir, sizeof dir, "%s/fulmar-upgrade-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    snprintf(dir, sizeof dir, "%s/fulmar-upgrade-XXXXXX",
+             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     assert_non_null(mkdtemp(dir));
     fault = (struct fault){0};
     arena = arena_new(4 << 20);
-    assert_int_equal(files_read(AT_FDCWD, "tests/data/store-3.sql", 1 << 20, &sql, &fault), E_OK);
+    assert_int_equal(files_read(AT_FDCWD, "tests/data/store-3.sql", 1 << 20, &sql, &fault),
+                     E_OK);
     buf_add_char(&sql, 0);
     run("fulmar.db", buf_span(&sql).p);
     run("fulmar.db", OLD_ROWS);
@@ -148,10 +157,17 @@ static struct job_view look(const char *id)
 static void s19_a_store_of_version_3_goes_on_with_every_job_as_it_was(void **state)
 {
     (void)state;
-    static const enum job_state states[] = {JOB_READY /* its worker is gone */, JOB_SCHEDULED, JOB_READY, JOB_SUCCEEDED,
-                                            JOB_DEAD, JOB_CANCELLED, JOB_EXPIRED, JOB_READY};
-    static const char *const ids[] = {"job_active", "job_scheduled", "job_ready", "job_succeeded", "job_dead",
-                                      "job_cancelled", "job_expired", "job_keyed"};
+    static const enum job_state states[] = {JOB_READY /* its worker is gone */,
+                                            JOB_SCHEDULED,
+                                            JOB_READY,
+                                            JOB_SUCCEEDED,
+                                            JOB_DEAD,
+                                            JOB_CANCELLED,
+                                            JOB_EXPIRED,
+                                            JOB_READY};
+    static const char *const ids[] = {"job_active",    "job_scheduled", "job_ready",
+                                      "job_succeeded", "job_dead",      "job_cancelled",
+                                      "job_expired",   "job_keyed"};
     fine(store_open(&store, dir, &limits, 7, now, &fault));
     struct outlook o;
     fine(store_outlook(store, now, &o, &fault));
@@ -169,7 +185,8 @@ static void s19_a_store_of_version_3_goes_on_with_every_job_as_it_was(void **sta
     assert_int_equal(v.n_release, 1);
     struct item_view *items;
     size_t count;
-    fine(store_items(store, SPAN("job_active"), -1, -1, 10, 1 << 20, arena, &items, &count, &fault));
+    fine(store_items(store, SPAN("job_active"), -1, -1, 10, 1 << 20, arena, &items, &count,
+                     &fault));
     assert_int_equal(count, 2);
     struct event_view *events;
     fine(store_events(store, 0, SPAN("job_active"), 10, arena, &events, &count, &fault));
@@ -183,9 +200,15 @@ static void what_follows_is_as_in_a_store_of_today(void **state)
 {
     (void)state;
     struct accept_reply reply;
-    struct accept_args again = {.id = SPAN("job_again"), .site = SPAN("x"), .kind = SPAN("posts"), .target = SPAN("uksa"),
-                                .lane = SPAN("default/x/normal"), .spec = SPAN("{}"), .prio = 5,
-                                .idempotency_key = SPAN("k1"), .request_hash = 4242};
+    struct accept_args again = {.id = SPAN("job_again"),
+                                .site = SPAN("x"),
+                                .kind = SPAN("posts"),
+                                .target = SPAN("uksa"),
+                                .lane = SPAN("default/x/normal"),
+                                .spec = SPAN("{}"),
+                                .prio = 5,
+                                .idempotency_key = SPAN("k1"),
+                                .request_hash = 4242};
     struct lease l;
     struct finish_reply done;
     fine(store_open(&store, dir, &limits, 7, now, &fault));
@@ -193,25 +216,30 @@ static void what_follows_is_as_in_a_store_of_today(void **state)
     fine(store_accept(store, &again, now, &reply, &fault));
     assert_string_equal(reply.id, "job_keyed");
     assert_true(reply.replayed);
-    fine(store_reserve(store, &(struct reserve_args){.worker = SPAN("w"), .random = 1, .needs = NEEDS_PAGE}, now, arena, &l,
-                       &fault));
+    fine(store_reserve(
+        store, &(struct reserve_args){.worker = SPAN("w"), .random = 1, .needs = NEEDS_PAGE},
+        now, arena, &l, &fault));
     assert_string_equal(l.id, "job_active"); /* in front again, at its batch */
     assert_int_equal(l.next_batch, 1);
     const struct store_item item = {.kind = ITEM_POST, .id = SPAN("p3"), .json = SPAN("{}")};
-    struct commit_args batch = {.id = SPAN("job_active"), .nonce = l.nonce, .batch = 1, .items = &item, .count = 1};
+    struct commit_args batch = {
+        .id = SPAN("job_active"), .nonce = l.nonce, .batch = 1, .items = &item, .count = 1};
     struct commit_reply committed;
     fine(store_commit_batch(store, &batch, now, &committed, &fault));
     assert_int_equal(committed.have, 3);
-    struct finish_args end = {.id = SPAN("job_active"), .nonce = l.nonce, .verdict = VERDICT_COMPLETE};
+    struct finish_args end = {
+        .id = SPAN("job_active"), .nonce = l.nonce, .verdict = VERDICT_COMPLETE};
     fine(store_finish(store, &end, now, &done, &fault));
     assert_int_equal(done.state, JOB_SUCCEEDED);
     fine(store_commit(store, &fault));
     store_close(&store);
-    fine(store_open(&store, dir, &limits, 7, now, &fault)); /* the file is whole, and not brought up again */
+    fine(store_open(&store, dir, &limits, 7, now,
+                    &fault)); /* the file is whole, and not brought up again */
     assert_int_equal(look("job_active").have, 3);
 }
 
-static void s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **state)
+static void
+s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **state)
 {
     (void)state;
     fine(store_open(&store, dir, &limits, 7, now, &fault));
@@ -220,9 +248,13 @@ static void s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new
     assert_true(ask("fulmar.db", "PRAGMA user_version") > 3);
     assert_int_equal(ask("fulmar.db.version-3", "PRAGMA user_version"), 3);
     assert_int_equal(ask("fulmar.db.version-3", "SELECT count(*) FROM jobs"), 8);
-    assert_int_equal(ask("fulmar.db.version-3", "SELECT count(*) FROM jobs WHERE state=3 AND nonce=77"), 1);
+    assert_int_equal(
+        ask("fulmar.db.version-3", "SELECT count(*) FROM jobs WHERE state=3 AND nonce=77"), 1);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs"), 8);
-    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_3' ESCAPE '\\'"), 0);
+    assert_int_equal(
+        ask("fulmar.db",
+            "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_3' ESCAPE '\\'"),
+        0);
     /* and so does this one with a store of the version to come */
     run("fulmar.db", "PRAGMA user_version=6");
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
@@ -235,9 +267,10 @@ static void s19_a_store_of_version_4_goes_on_with_every_job_as_it_was(void **sta
     (void)state;
     fine(store_open(&store, dir, &limits, 7, now, &fault));
     store_close(&store);
-    run("fulmar.db", "DROP TABLE webhooks; DROP TABLE deliveries; ALTER TABLE batches DROP COLUMN parallel;"
-                     "INSERT INTO batches(id,tenant,name,sealed,stop_after,created_at,updated_at) VALUES('bat_1','default','b',0,0,1,1);"
-                     "PRAGMA user_version=4");
+    run("fulmar.db",
+        "DROP TABLE webhooks; DROP TABLE deliveries; ALTER TABLE batches DROP COLUMN parallel;"
+        "INSERT INTO batches(id,tenant,name,sealed,stop_after,created_at,updated_at) VALUES('bat_1','default','b',0,0,1,1);"
+        "PRAGMA user_version=4");
     fine(store_open(&store, dir, &limits, 7, now, &fault));
     assert_int_equal(look("job_dead").state, JOB_DEAD);
     store_close(&store);
@@ -246,7 +279,10 @@ static void s19_a_store_of_version_4_goes_on_with_every_job_as_it_was(void **sta
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs"), 8);
     assert_int_equal(ask("fulmar.db", "SELECT parallel FROM batches"), 0);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM webhooks"), 0);
-    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'deliveries\\_%' ESCAPE '\\'"), 6);
+    assert_int_equal(
+        ask("fulmar.db",
+            "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'deliveries\\_%' ESCAPE '\\'"),
+        6);
 }
 
 static void an_upgrade_that_cannot_be_done_leaves_the_store_as_it_was(void **state)

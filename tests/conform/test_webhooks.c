@@ -5,7 +5,7 @@
 #include "store/webhooks.h"
 
 #define SECRET "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-#define OTHER "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU="
+#define OTHER  "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU="
 enum { BASE = 5000, LEASE = 30000, MINUTE = 60000, HOUR = 3600000 };
 #define DAY INT64_C(86400000)
 
@@ -48,7 +48,8 @@ static struct webhooks_taken take(size_t most)
     return t;
 }
 
-static struct webhook_done_reply done(const struct webhook_attempt *t, int status, int64_t retry_after_ms)
+static struct webhook_done_reply done(const struct webhook_attempt *t, int status,
+                                      int64_t retry_after_ms)
 {
     struct webhook_done_reply reply;
     struct webhook_done_args args = {.did = t->did,
@@ -56,7 +57,8 @@ static struct webhook_done_reply done(const struct webhook_attempt *t, int statu
                                      .arrived = status >= 200 && status < 300,
                                      .gone = status == 410,
                                      .status = status,
-                                     .why = status ? SPAN("the receiver answered so") : SPAN("no connection"),
+                                     .why = status ? SPAN("the receiver answered so")
+                                                   : SPAN("no connection"),
                                      .retry_after_ms = retry_after_ms,
                                      .base_ms = BASE};
     begin();
@@ -85,7 +87,8 @@ static void put_in(struct inbox *in, const struct webhook_attempt *t)
 }
 
 /* Goes on with all that is due until `until_ms`; `answer` says the status for an attempt, 0 none. */
-static void run_until(int64_t until_ms, int (*answer)(const struct webhook_attempt *t, void *ctx), void *ctx,
+static void run_until(int64_t until_ms,
+                      int (*answer)(const struct webhook_attempt *t, void *ctx), void *ctx,
                       struct inbox *in)
 {
     for (int turns = 0; turns < 100000; turns++) {
@@ -134,11 +137,13 @@ static void in_order(const struct inbox *in, const char *webhook, const char *jo
     int64_t next = 1;
     for (size_t i = 0; i < in->count; i++) {
         int64_t n = 0;
-        if (strcmp(in->got[i].webhook, webhook) != 0 || strncmp(in->got[i].event, job, strlen(job)) != 0)
+        if (strcmp(in->got[i].webhook, webhook) != 0 ||
+            strncmp(in->got[i].event, job, strlen(job)) != 0)
             continue;
         assert_true(span_int(span_of(strchr(in->got[i].event, ':') + 1), &n));
         if (n > next)
-            fail_msg("%s: event %lld of the job came before %lld", job, (long long)n, (long long)next);
+            fail_msg("%s: event %lld of the job came before %lld", job, (long long)n,
+                     (long long)next);
         next = n == next ? next + 1 : next;
     }
     assert_int_equal(next, events + 1);
@@ -190,8 +195,13 @@ static void events_since_it_was_made_come_signed_and_no_others(void **state)
     const struct webhook_attempt *a = &t.attempts[0];
     assert_string_equal(a->webhook, id);
     assert_true(span_eq(a->event, span_of(arena_fmt(w->a, "%s:1", job))));
-    assert_true(span_starts(a->body, SPAN("{\"type\":\"job.accepted\",\"timestamp\":\"2027-01-15T08:00:00.000Z\",\"data\":{\"seq\":")));
-    assert_true(span_find(a->body, span_of(arena_fmt(w->a, "\"links\":{\"job\":\"/v1/jobs/%s\"}", job))) < a->body.n);
+    assert_true(span_starts(
+        a->body,
+        SPAN(
+            "{\"type\":\"job.accepted\",\"timestamp\":\"2027-01-15T08:00:00.000Z\",\"data\":{\"seq\":")));
+    assert_true(
+        span_find(a->body, span_of(arena_fmt(w->a, "\"links\":{\"job\":\"/v1/jobs/%s\"}",
+                                             job))) < a->body.n);
     assert_true(sign_verify(SPAN(SECRET), a->event, a->at_s, a->body, a->signature));
     assert_false(sign_verify(SPAN(OTHER), a->event, a->at_s, a->body, a->signature));
     assert_false(sign_verify(SPAN(SECRET), a->event, a->at_s + 1, a->body, a->signature));
@@ -238,10 +248,12 @@ static void a_job_keeps_its_order_while_others_go_on(void **state)
     int refused = 0;
     run_until(w->now + DAY, answers_200_on_the_third, &refused, in);
     assert_true(refused > 0);
-    in_order(in, id, first, (int)events_of(first, "job.accepted") + (int)events_of(first, "job.started") + 1);
+    in_order(in, id, first,
+             (int)events_of(first, "job.accepted") + (int)events_of(first, "job.started") + 1);
 }
 
-struct day { /* of a receiver: down for an hour, then slow, then it loses every third answer of its own */
+struct
+    day { /* of a receiver: down for an hour, then slow, then it loses every third answer of its own */
     const char *ill;
     int64_t down_until_ms, slow_until_ms;
     int requests;
@@ -286,7 +298,9 @@ static void run_day(int64_t until_ms, struct day *d, struct inbox *in)
     fail_msg("it has no end");
 }
 
-static void s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order_and_holds_nobody_up(void **state)
+static void
+s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order_and_holds_nobody_up(
+    void **state)
 {
     (void)state;
     enum { JOBS = 40 };
@@ -298,7 +312,8 @@ static void s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order
         jobs[i] = accept_job();
         end_job(jobs[i], FAILURE_NONE);
         run_day(w->now + MINUTE, &d, in);
-        assert_int_equal(count_of(in, well, NULL), 3 * (i + 1)); /* the other one has all at once */
+        assert_int_equal(count_of(in, well, NULL),
+                         3 * (i + 1)); /* the other one has all at once */
     }
     assert_int_equal(count_of(in, ill, NULL), 0);
     assert_true(d.requests < 60); /* it rests instead of being asked for each delivery */
@@ -315,7 +330,8 @@ static void s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order
         in_order(in, ill, jobs[i], 3);
         in_order(in, well, jobs[i], 3);
     }
-    assert_true(count_of(in, ill, NULL) > 2 * JOBS * 3); /* some came twice, under the same id */
+    assert_true(count_of(in, ill, NULL) >
+                2 * JOBS * 3); /* some came twice, under the same id */
     struct webhook_view v = hook_view(ill);
     assert_int_equal(v.open, 0);
     assert_int_equal(v.dead, 0);
@@ -357,7 +373,8 @@ static void the_outbox_is_bounded_and_what_retention_takes_before_is_counted(voi
     assert_int_equal(v.open, 0);
 }
 
-static void tries_follow_the_published_delays_then_the_delivery_is_dead_and_the_next_one_goes(void **state)
+static void
+tries_follow_the_published_delays_then_the_delivery_is_dead_and_the_next_one_goes(void **state)
 {
     (void)state;
     static const int64_t steps[] = {5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400};
@@ -374,8 +391,10 @@ static void tries_follow_the_published_delays_then_the_delivery_is_dead_and_the_
         assert_false(reply.dead);
         t = take(1);
         assert_int_equal(t.count, 0);
-        int64_t waited = t.next_ms - w->now, mean = steps[i] * 1000, rest = i >= 4 ? 30000 << (i - 4) : 0;
-        assert_in_range(waited, mean * 8 / 10 > rest ? mean * 8 / 10 : rest, mean * 12 / 10 > rest ? mean * 12 / 10 : rest);
+        int64_t waited = t.next_ms - w->now, mean = steps[i] * 1000,
+                rest = i >= 4 ? 30000 << (i - 4) : 0;
+        assert_in_range(waited, mean * 8 / 10 > rest ? mean * 8 / 10 : rest,
+                        mean * 12 / 10 > rest ? mean * 12 / 10 : rest);
         w->now = t.next_ms;
     }
     assert_true(reply.dead);
@@ -400,7 +419,9 @@ static void tries_follow_the_published_delays_then_the_delivery_is_dead_and_the_
     assert_int_equal(hook_view(id).delivered, 1);
 }
 
-static void an_attempt_of_which_nothing_is_heard_is_made_again_and_its_late_word_counts_for_nothing(void **state)
+static void
+an_attempt_of_which_nothing_is_heard_is_made_again_and_its_late_word_counts_for_nothing(
+    void **state)
 {
     (void)state;
     const char *id = hook("job.finished");
@@ -444,7 +465,8 @@ static void a_receiver_says_when_and_one_that_wants_no_more_is_switched_off(void
     run_until(w->now + 2 * DAY, fine, NULL, in);
     assert_int_equal(count_of(in, id, NULL), 0);
     assert_int_equal(ask("SELECT count(*) FROM events WHERE kind='webhook.disabled'"), 1);
-    assert_int_equal(ask("SELECT count(*) FROM deliveries WHERE kind LIKE 'webhook.%'"), 0); /* not even to "*" */
+    assert_int_equal(ask("SELECT count(*) FROM deliveries WHERE kind LIKE 'webhook.%'"),
+                     0); /* not even to "*" */
     assert_int_equal(hook_view(other).open, 0);
     struct webhook_put on = {.id = span_of(id), .enabled = 1, .revision = v.revision};
     begin();
@@ -474,8 +496,10 @@ static void both_secrets_sign_while_one_takes_the_place_of_the_other(void **stat
 {
     (void)state;
     const char *id = hook("job.finished");
-    struct webhook_ask args = {
-        .id = span_of(id), .revision = -1, .secret = SPAN(OTHER), .old_until_ms = w->now + HOUR};
+    struct webhook_ask args = {.id = span_of(id),
+                               .revision = -1,
+                               .secret = SPAN(OTHER),
+                               .old_until_ms = w->now + HOUR};
     begin();
     ok(store_webhook_rotate(w->s, &args, now(), &w->f));
     commit();
@@ -485,7 +509,8 @@ static void both_secrets_sign_while_one_takes_the_place_of_the_other(void **stat
         const struct webhook_attempt *a = &t.attempts[0];
         assert_int_equal(t.count, 1);
         assert_true(sign_verify(SPAN(OTHER), a->event, a->at_s, a->body, a->signature));
-        assert_int_equal(sign_verify(SPAN(SECRET), a->event, a->at_s, a->body, a->signature), i == 0);
+        assert_int_equal(sign_verify(SPAN(SECRET), a->event, a->at_s, a->body, a->signature),
+                         i == 0);
         done(a, 200, 0);
         w->now += HOUR;
     }
@@ -536,7 +561,8 @@ static void a_ping_comes_at_once_and_removing_a_webhook_leaves_nothing(void **st
     ok(store_webhook_remove(w->s, &args, &w->f));
     commit();
     done(&t.attempts[0], 200, 0); /* it was under way */
-    assert_int_equal(ask("SELECT (SELECT count(*) FROM webhooks)+(SELECT count(*) FROM deliveries)"), 0);
+    assert_int_equal(
+        ask("SELECT (SELECT count(*) FROM webhooks)+(SELECT count(*) FROM deliveries)"), 0);
 }
 
 static void ended_deliveries_are_kept_in_a_bounded_number(void **state)

@@ -53,7 +53,8 @@ static struct {
     const char *parts, *mistake;
     char at[200]; /* what is tried now */
     /* the table */
-    int64_t calls, groups, ops, images, starts, faults, fault_runs, full_ended, tails, flips, refused, alone, unseen, same, again;
+    int64_t calls, groups, ops, images, starts, faults, fault_runs, full_ended, tails, flips,
+        refused, alone, unseen, same, again;
 } g;
 
 /* ---- words ---- */
@@ -155,8 +156,9 @@ static uint64_t digest_of(const struct disk *d, bool check)
     if (check)
         check_integrity(db);
     sqlite3_stmt *q = NULL;
-    if (sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name", -1, &q, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_prepare_v2(db,
+                           "SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name",
+                           -1, &q, NULL) != SQLITE_OK)
         must("the schema: %s", sqlite3_errmsg(db));
     while (sqlite3_step(q) == SQLITE_ROW) {
         char sql[100];
@@ -171,8 +173,10 @@ static uint64_t digest_of(const struct disk *d, bool check)
 
 static enum disk_lie lie_of(void)
 {
-    static const char *const names[] = {
-        [LIE_SYNC] = "sync", [LIE_SYNC_DATABASE] = "database", [LIE_SYNC_FOLDER] = "folder", [LIE_SAME_BYTES] = "same"};
+    static const char *const names[] = {[LIE_SYNC] = "sync",
+                                        [LIE_SYNC_DATABASE] = "database",
+                                        [LIE_SYNC_FOLDER] = "folder",
+                                        [LIE_SAME_BYTES] = "same"};
     for (size_t i = LIE_SYNC; g.mistake && i < sizeof names / sizeof names[0]; i++)
         if (strcmp(g.mistake, names[i]) == 0)
             return (enum disk_lie)i;
@@ -227,7 +231,8 @@ static struct run *new_run(struct disk *d, const struct snap *from, enum disk_li
     r->l.on_answer = on_answer;
     r->l.on_group = keep_snap;
     r->l.ctx = r;
-    r->l.mistake = g.mistake && strcmp(g.mistake, "early") == 0 ? LOAD_ANSWERS_EARLY : LOAD_HONEST;
+    r->l.mistake =
+        g.mistake && strcmp(g.mistake, "early") == 0 ? LOAD_ANSWERS_EARLY : LOAD_HONEST;
     r->first = disk_killed(d);
     r->from = from;
     r->disk = d;
@@ -263,8 +268,9 @@ static bool is_new(const struct disk *d)
     sqlite3_stmt *q = NULL;
     disk_use(copy);
     sqlite3 *db = look_at();
-    bool empty = sqlite3_prepare_v2(db, "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM events)", -1, &q,
-                                    NULL) == SQLITE_OK &&
+    bool empty = sqlite3_prepare_v2(
+                     db, "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM events)",
+                     -1, &q, NULL) == SQLITE_OK &&
                  sqlite3_step(q) == SQLITE_ROW && sqlite3_column_int64(q, 0) == 0;
     sqlite3_finalize(q);
     sqlite3_close(db);
@@ -282,12 +288,15 @@ static int64_t state_left(const struct run *r, int64_t acked, const struct disk 
         return acked + 1;
     if (acked == NO_SNAP && (digest == r->before[0] || digest == r->before[1]))
         return NO_SNAP;
-    if (acked == NO_SNAP && !r->from && is_new(image)) /* between the schema and the first group */
+    if (acked == NO_SNAP && !r->from &&
+        is_new(image)) /* between the schema and the first group */
         return NO_SNAP;
     for (int64_t i = 0; i < r->count; i++)
         if (r->snaps[i].digest == digest)
-            must("group %" PRId64 " was acknowledged, and the disk has only %" PRId64, acked, i);
-    must("the disk holds what the store never held; %" PRId64 " groups were acknowledged", acked);
+            must("group %" PRId64 " was acknowledged, and the disk has only %" PRId64, acked,
+                 i);
+    must("the disk holds what the store never held; %" PRId64 " groups were acknowledged",
+         acked);
     return 0;
 }
 
@@ -423,8 +432,8 @@ static void try_fault(int64_t call, enum disk_call kind, enum disk_fault fault, 
 {
     struct trial t = {.disk = disk_new()};
     disk_lies(t.disk, lie_of());
-    trying("call %" PRId64 " (%s): %s, %" PRId64 " times", call, disk_call_names[kind], disk_fault_names[fault],
-           count);
+    trying("call %" PRId64 " (%s): %s, %" PRId64 " times", call, disk_call_names[kind],
+           disk_fault_names[fault], count);
     disk_break(t.disk, call, fault, count);
     try_run(&t);
     disk_free(&t.disk);
@@ -440,7 +449,8 @@ static void try_full(int64_t call)
     disk_full_while(t.disk, call, ballast, 8);
     try_run(&t);
     if (t.l.full_stuck)
-        must("%" PRId64 " operations that need no room were refused on a full disk", t.l.full_stuck);
+        must("%" PRId64 " operations that need no room were refused on a full disk",
+             t.l.full_stuck);
     g.full_ended += t.l.full_ended;
     disk_free(&t.disk);
 }
@@ -471,7 +481,9 @@ static void part_faults(const struct run *r)
     int64_t turn = 0, every[DISK_CALL_KINDS] = {0};
     for (int64_t call = 1; call <= disk_calls(r->disk); call++) {
         enum disk_call kind = disk_call_kind(r->disk, call);
-        int64_t stride = kind == CALL_SYNC ? (g.stride + 3) / 4 : g.stride == 1 ? 1 : 6 * g.stride;
+        int64_t stride = kind == CALL_SYNC ? (g.stride + 3) / 4
+                         : g.stride == 1   ? 1
+                                           : 6 * g.stride;
         if (every[kind]++ % stride)
             continue;
         for (int fault = FAULT_EIO; fault < DISK_FAULTS; fault++)
@@ -515,7 +527,8 @@ static void part_twice(const struct run *r)
         if (acked == NO_SNAP || i % 41 || turn++ % g.stride)
             continue;
         trying("twice, first at change %" PRId64, i);
-        fail_again(r, acked, disk_after_power(played, MOOD_CHANCE, (uint64_t)(g.seed + i)), false);
+        fail_again(r, acked, disk_after_power(played, MOOD_CHANCE, (uint64_t)(g.seed + i)),
+                   false);
         trying("twice, killed at change %" PRId64, i);
         fail_again(r, acked, disk_killed(played), true);
     }
@@ -530,7 +543,8 @@ static struct disk *disk_at(const struct run *r, int64_t to)
     int64_t n;
     const struct disk_change *tape = disk_tape(r->disk, &n);
     struct disk *played = disk_killed(r->first);
-    for (int64_t i = 0; i < n && !(i && tape[i - 1].kind == CHANGE_MARK && tape[i - 1].n == to); i++)
+    for (int64_t i = 0; i < n && !(i && tape[i - 1].kind == CHANGE_MARK && tape[i - 1].n == to);
+         i++)
         disk_play(played, &tape[i]);
     struct disk *image = disk_after_power(played, MOOD_ALL, 1);
     disk_free(&played);
@@ -569,7 +583,8 @@ static void part_tail(const struct run *r)
     int64_t stride = g.stride == 1 ? 1 : 2 * g.stride + 1;
     for (int64_t at = from; at < to; at += stride) {
         for (int variant = 0; variant < 2; variant++) {
-            trying("the log torn at byte %" PRId64 ", %s", at, variant ? "garbage behind" : "cut");
+            trying("the log torn at byte %" PRId64 ", %s", at,
+                   variant ? "garbage behind" : "cut");
             struct disk *image = disk_copy(whole);
             if (variant)
                 disk_fill(image, "-wal", at, (uint64_t)at);
@@ -586,13 +601,14 @@ static void part_tail(const struct run *r)
 
 struct flipped {
     const struct run *r;
-    int64_t acked;           /* what was acknowledged */
+    int64_t acked; /* what was acknowledged */
     const struct disk *whole;
-    const char *file;        /* ".db", "-wal" */
-    int64_t last_from;       /* bytes from here on are of the last group, which may be lost */
+    const char *file;  /* ".db", "-wal" */
+    int64_t last_from; /* bytes from here on are of the last group, which may be lost */
 };
 
-static void after_refusal(const struct flipped *p, const struct disk *copy, err e, const struct fault *f)
+static void after_refusal(const struct flipped *p, const struct disk *copy, err e,
+                          const struct fault *f)
 {
     if (e != E_STORE || (!strstr(f->words, "fulmar.db") && !strstr(f->words, "store.path")))
         must("refused, but without the file's name: %s", f->words);
@@ -602,7 +618,8 @@ static void after_refusal(const struct flipped *p, const struct disk *copy, err 
         g.alone += digest_of(copy, false) != p->r->snaps[p->acked].digest;
 }
 
-static void after_start(const struct flipped *p, const struct disk *copy, struct load *l, bool may_lose)
+static void after_start(const struct flipped *p, const struct disk *copy, struct load *l,
+                        bool may_lose)
 {
     char why[LOAD_WHY];
     const struct snap *snaps = p->r->snaps;
@@ -621,7 +638,8 @@ static void after_start(const struct flipped *p, const struct disk *copy, struct
 
 static void flip(const struct flipped *p, int64_t bit)
 {
-    trying("bit %" PRId64 " of byte %" PRId64 " of fulmar%s flipped", bit % 8, bit / 8, p->file);
+    trying("bit %" PRId64 " of byte %" PRId64 " of fulmar%s flipped", bit % 8, bit / 8,
+           p->file);
     struct disk *image = disk_killed(p->whole);
     struct load l = new_load(&p->r->snaps[p->acked]);
     struct fault f = {0};
@@ -640,7 +658,8 @@ static void flip(const struct flipped *p, int64_t bit)
 }
 
 /* So many bits of these bytes, by chance; `holding`: of pages with this text. */
-static void flip_some(const struct flipped *p, int64_t from, int64_t to, int64_t count, const char *holding)
+static void flip_some(const struct flipped *p, int64_t from, int64_t to, int64_t count,
+                      const char *holding)
 {
     uint64_t random = (uint64_t)g.seed * 77 + 1;
     struct span bytes = disk_read(p->whole, p->file);
@@ -699,11 +718,15 @@ static void read_arguments(int argc, char **argv)
         const char *name;
         int64_t *number;
         const char **text;
-    } known[] = {{"stride=", &g.stride, NULL}, {"seeds=", &g.seeds, NULL},     {"seed=", &g.seed, NULL},
-                 {"parts=", NULL, &g.parts},   {"mistake=", NULL, &g.mistake}};
+    } known[] = {{"stride=", &g.stride, NULL},
+                 {"seeds=", &g.seeds, NULL},
+                 {"seed=", &g.seed, NULL},
+                 {"parts=", NULL, &g.parts},
+                 {"mistake=", NULL, &g.mistake}};
     for (int i = 1; i < argc; i++) {
         size_t k = 0;
-        while (k < sizeof known / sizeof known[0] && strncmp(argv[i], known[k].name, strlen(known[k].name)) != 0)
+        while (k < sizeof known / sizeof known[0] &&
+               strncmp(argv[i], known[k].name, strlen(known[k].name)) != 0)
             k++;
         if (k == sizeof known / sizeof known[0]) {
             fprintf(stderr, "crash: what is %s?\n", argv[i]);
@@ -749,7 +772,8 @@ static void print_table(void)
 static void make_folder(void)
 {
     const char *tmp = getenv("TMPDIR");
-    snprintf(g.dir, sizeof g.dir, "%s/fulmar-crash-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    snprintf(g.dir, sizeof g.dir, "%s/fulmar-crash-XXXXXX",
+             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     if (!mkdtemp(g.dir)) {
         perror("crash: no temporary folder");
         exit(2);

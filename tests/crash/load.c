@@ -4,7 +4,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { ROUND_MS = 400, RESTART_ROUND = 16, RESTART_TRIES = 20, WORKERS = 3, RETAIN_ROUND = 30, RETAINED_ROUNDS = 10, OPS_MOST = 48 };
+enum {
+    ROUND_MS = 400,
+    RESTART_ROUND = 16,
+    RESTART_TRIES = 20,
+    WORKERS = 3,
+    RETAIN_ROUND = 30,
+    RETAINED_ROUNDS = 10,
+    OPS_MOST = 48
+};
 static const int64_t T0 = 1800000000000;
 static const int64_t RETAIN_BEFORE = 1800000004000; /* what ended by then goes: ten rounds */
 
@@ -52,7 +60,8 @@ static const struct plan {
     {"x/normal", 2, 34, GOOD, true, MARK_STAYS, false},
 };
 
-static _Noreturn void __attribute__((format(printf, 2, 3))) broken(struct load *l, const char *format, ...)
+static _Noreturn void __attribute__((format(printf, 2, 3)))
+broken(struct load *l, const char *format, ...)
 {
     char why[LOAD_WHY];
     va_list list;
@@ -140,7 +149,8 @@ static void plan_lease(struct load *l, struct group *g, int64_t job)
         return;
     if (l->now - j->beaten_ms > l->limits.lease_ms / 4)
         add(g, HEARTBEAT, job);
-    if (j->batches < p->batches && !(acts_once(p->fate) && j->attempts <= 1 && j->batches >= 1) &&
+    if (j->batches < p->batches &&
+        !(acts_once(p->fate) && j->attempts <= 1 && j->batches >= 1) &&
         !(p->fate == CANCEL_ACTIVE && j->cancel_asked)) {
         add(g, BATCH, job);
         if (j->batches + 1 < p->batches || job % 2)
@@ -158,7 +168,8 @@ static void plan_group(struct load *l, struct group *g)
         if (!j->accepted && plans[i].arrives <= l->round)
             add(g, ACCEPT, i);
         if (j->accepted && !j->over && !j->cancel_asked &&
-            (plans[i].fate == CANCEL_WAITING || (plans[i].fate == CANCEL_ACTIVE && j->batches >= 2)))
+            (plans[i].fate == CANCEL_WAITING ||
+             (plans[i].fate == CANCEL_ACTIVE && j->batches >= 2)))
             add(g, CANCEL, i);
         if (j->nonce)
             plan_lease(l, g, i);
@@ -214,7 +225,11 @@ static err do_accept(struct load *l, int64_t job, struct load_view *v, struct fa
 static err do_reserve(struct load *l, struct load_view *v, struct fault *f)
 {
     struct lease lease;
-    err e = store_reserve(l->s, &(struct reserve_args){.worker = SPAN("worker"), .random = ++l->nonces, .needs = NEEDS_PAGE}, now_of(l), l->a, &lease, f);
+    err e =
+        store_reserve(l->s,
+                      &(struct reserve_args){
+                          .worker = SPAN("worker"), .random = ++l->nonces, .needs = NEEDS_PAGE},
+                      now_of(l), l->a, &lease, f);
     if (e == E_END)
         return E_OK;
     if (e)
@@ -229,12 +244,15 @@ static err do_reserve(struct load *l, struct load_view *v, struct fault *f)
     if (j->nonce && !l->clients_repeat)
         broken(l, "job %" PRId64 " was leased twice", job);
     if (lease.next_batch < j->batches || (lease.next_batch > j->batches + 1))
-        broken(l, "job %" PRId64 " had %" PRId64 " batches and goes on at %" PRId64, job, j->batches, lease.next_batch);
+        broken(l, "job %" PRId64 " had %" PRId64 " batches and goes on at %" PRId64, job,
+               j->batches, lease.next_batch);
     if (lease.next_batch)
         snprintf(cursor, sizeof cursor, "c%" PRId64, lease.next_batch);
     if (!span_is(lease.cursor, cursor) || lease.have != lease.next_batch * LOAD_ITEMS)
-        broken(l, "job %" PRId64 " goes on at batch %" PRId64 " with cursor %.*s and %" PRId64 " records", job,
-               lease.next_batch, SP(lease.cursor), lease.have);
+        broken(l,
+               "job %" PRId64 " goes on at batch %" PRId64 " with cursor %.*s and %" PRId64
+               " records",
+               job, lease.next_batch, SP(lease.cursor), lease.have);
     j->batches = lease.next_batch;
     j->nonce = lease.nonce;
     j->started = false;
@@ -252,9 +270,11 @@ static err do_batch(struct load *l, int64_t job, struct load_view *v, struct fau
     struct store_item items[LOAD_ITEMS];
     snprintf(cursor, sizeof cursor, "c%" PRId64, j->batches + 1);
     for (int64_t i = 0; i < LOAD_ITEMS; i++) {
-        snprintf(ids[i], sizeof ids[i], "%" PRId64 "-%" PRId64, job, j->batches * LOAD_ITEMS + i);
+        snprintf(ids[i], sizeof ids[i], "%" PRId64 "-%" PRId64, job,
+                 j->batches * LOAD_ITEMS + i);
         texts[i] = BUF(2 * LOAD_FAT);
-        buf_fmt(&texts[i], "{\"id\":\"%s\",\"text\":\"%*s\"}", ids[i], plans[job].fat ? LOAD_FAT : 1, "said");
+        buf_fmt(&texts[i], "{\"id\":\"%s\",\"text\":\"%*s\"}", ids[i],
+                plans[job].fat ? LOAD_FAT : 1, "said");
         items[i] = (struct store_item){.kind = ITEM_POST,
                                        .id = span_of(ids[i]),
                                        .created_ms = T0 + i,
@@ -280,7 +300,8 @@ static err do_batch(struct load *l, int64_t job, struct load_view *v, struct fau
 static struct finish_args ending(const struct load *l, int64_t job)
 {
     const struct load_job *j = &l->known.jobs[job];
-    struct finish_args args = {.verdict = VERDICT_COMPLETE, .end = END_TERMINATE, .why = SPAN("as planned")};
+    struct finish_args args = {
+        .verdict = VERDICT_COMPLETE, .end = END_TERMINATE, .why = SPAN("as planned")};
     bool first = j->attempts <= 1;
     if (plans[job].fate == FAILS_ONCE && first)
         args = (struct finish_args){.failure = FAILURE_NETWORK, .why = SPAN("cut")};
@@ -317,7 +338,8 @@ static err do_cancel(struct load *l, int64_t job, struct load_view *v, struct fa
     char id[ID_TEXT];
     struct cancel_reply reply;
     struct load_job *j = &v->jobs[job];
-    err e = store_cancel(l->s, &(struct cancel_args){.id = id_of(job, id)}, now_of(l), &reply, f);
+    err e =
+        store_cancel(l->s, &(struct cancel_args){.id = id_of(job, id)}, now_of(l), &reply, f);
     if (e)
         return e;
     j->cancel_asked = true;
@@ -407,7 +429,8 @@ static void do_all(struct load *l, struct group *g)
         else if (e == E_STORE || e == E_DISK_FULL)
             refused |= op->job >= 0 ? 1u << op->job : 0, g->refused++;
         else if (e)
-            broken(l, "%s of job %" PRId64 " answered %s: %s", verb_names[op->verb], op->job, err_name(e), f.words);
+            broken(l, "%s of job %" PRId64 " answered %s: %s", verb_names[op->verb], op->job,
+                   err_name(e), f.words);
     }
 }
 
@@ -428,7 +451,8 @@ static void look(struct load *l, struct load_view *v)
             broken(l, "a job that nobody sent: %s", all[i].id);
         struct load_job *j = &v->jobs[job];
         if (j->over && all[i].state != j->state)
-            broken(l, "job %" PRId64 " was %s and is %s", job, job_state_name(j->state), job_state_name(all[i].state));
+            broken(l, "job %" PRId64 " was %s and is %s", job, job_state_name(j->state),
+                   job_state_name(all[i].state));
         if (!j->accepted)
             continue;
         j->state = all[i].state;
@@ -484,8 +508,10 @@ static void write_what_needs_no_room(struct load *l, const struct group *full)
 {
     struct group g = {0};
     for (size_t i = 0; i < full->count; i++)
-        if (needs_no_room(full->ops[i].verb) && !(i && full->ops[i - 1].verb == BATCH && full->ops[i - 1].job == full->ops[i].job))
-            add(&g, full->ops[i].verb, full->ops[i].job); /* the end waits for the answer to the batch */
+        if (needs_no_room(full->ops[i].verb) &&
+            !(i && full->ops[i - 1].verb == BATCH && full->ops[i - 1].job == full->ops[i].job))
+            add(&g, full->ops[i].verb,
+                full->ops[i].job); /* the end waits for the answer to the batch */
     err e = g.count ? write_group(l, &g) : E_OK;
     int64_t stuck = e ? (int64_t)g.count : g.refused;
     l->full_stuck += stuck;
@@ -499,7 +525,8 @@ static void pass_time(struct load *l, bool idle)
     struct outlook o;
     struct fault f = {0};
     l->now += ROUND_MS;
-    if (idle && !store_outlook(l->s, now_of(l), &o, &f) && o.next_ms != INT64_MAX && o.next_ms > l->now)
+    if (idle && !store_outlook(l->s, now_of(l), &o, &f) && o.next_ms != INT64_MAX &&
+        o.next_ms > l->now)
         l->now = o.next_ms;
 }
 
@@ -617,7 +644,8 @@ static bool same_state(const struct load_job *j, const struct job_view *v)
     return v->state == j->state;
 }
 
-void load_compare(struct load *l, const struct load_view *known, bool values, char why[LOAD_WHY])
+void load_compare(struct load *l, const struct load_view *known, bool values,
+                  char why[LOAD_WHY])
 {
     why[0] = 0;
     for (int64_t i = 0; i < LOAD_JOBS && !why[0]; i++) {
@@ -639,12 +667,14 @@ void load_compare(struct load *l, const struct load_view *known, bool values, ch
         if (j->batches)
             snprintf(cursor, sizeof cursor, "c%" PRId64, j->batches);
         if (!same_state(j, &v))
-            snprintf(why, LOAD_WHY, "job %" PRId64 " was %s and is %s", i, job_state_name(j->state),
-                     job_state_name(v.state));
-        else if (values && (v.next_batch != j->batches || v.have != j->batches * LOAD_ITEMS || !span_is(v.cursor, cursor)))
+            snprintf(why, LOAD_WHY, "job %" PRId64 " was %s and is %s", i,
+                     job_state_name(j->state), job_state_name(v.state));
+        else if (values && (v.next_batch != j->batches || v.have != j->batches * LOAD_ITEMS ||
+                            !span_is(v.cursor, cursor)))
             snprintf(why, LOAD_WHY,
-                     "job %" PRId64 " had %" PRId64 " batches and has %" PRId64 ", %" PRId64 " records, cursor %.*s", i,
-                     j->batches, v.next_batch, v.have, SP(v.cursor));
+                     "job %" PRId64 " had %" PRId64 " batches and has %" PRId64 ", %" PRId64
+                     " records, cursor %.*s",
+                     i, j->batches, v.next_batch, v.have, SP(v.cursor));
     }
 }
 
@@ -681,7 +711,8 @@ static void check_records(struct load *l, int64_t job)
         broken(l, "job %" PRId64 " has %zu records of %" PRId64, job, n, batches * LOAD_ITEMS);
     for (int64_t i = 0; i < (int64_t)n; i++) {
         snprintf(want, sizeof want, "%" PRId64 "-%" PRId64, job, i);
-        if (!span_is(items[i].id, want) || items[i].ord != i / LOAD_ITEMS * 100000 + i % LOAD_ITEMS)
+        if (!span_is(items[i].id, want) ||
+            items[i].ord != i / LOAD_ITEMS * 100000 + i % LOAD_ITEMS)
             broken(l, "record %" PRId64 " of job %" PRId64 " is %.*s", i, job, SP(items[i].id));
     }
 }
@@ -700,7 +731,8 @@ static void check_job(struct load *l, int64_t job)
     if (v.state != end_of(p->fate))
         broken(l, "job %" PRId64 " ended as %s", job, job_state_name(v.state));
     if (v.state == JOB_SUCCEEDED && v.next_batch != p->batches)
-        broken(l, "job %" PRId64 " has %" PRId64 " batches of %" PRId64, job, v.next_batch, p->batches);
+        broken(l, "job %" PRId64 " has %" PRId64 " batches of %" PRId64, job, v.next_batch,
+               p->batches);
     check_records(l, job);
 }
 
@@ -710,7 +742,8 @@ static void check_events(struct load *l)
     struct event_view *all;
     size_t n;
     struct fault f = {0};
-    int accepted[LOAD_JOBS] = {0}, running[LOAD_JOBS] = {0}, ended[LOAD_JOBS] = {0}, numbers[LOAD_JOBS] = {0};
+    int accepted[LOAD_JOBS] = {0}, running[LOAD_JOBS] = {0}, ended[LOAD_JOBS] = {0},
+        numbers[LOAD_JOBS] = {0};
     if (store_events(l->s, 0, SPAN_NONE, 2000, l->a, &all, &n, &f))
         broken(l, "events: %s", f.words);
     if (!n || all[n - 1].seq != store_last_event(l->s))
@@ -730,13 +763,16 @@ static void check_events(struct load *l)
             broken(l, "job %" PRId64 " was accepted twice", job);
         else if (span_is(kind, "job.started") && ++running[job] > 1)
             broken(l, "job %" PRId64 " was started twice at once", job);
-        else if (span_is(kind, "job.finished") || span_is(kind, "job.dead") || span_is(kind, "job.cancelled"))
+        else if (span_is(kind, "job.finished") || span_is(kind, "job.dead") ||
+                 span_is(kind, "job.cancelled"))
             ended[job] = 1;
-        else if (span_is(kind, "job.retrying") || span_is(kind, "job.throttled") || span_is(kind, "job.released"))
+        else if (span_is(kind, "job.retrying") || span_is(kind, "job.throttled") ||
+                 span_is(kind, "job.released"))
             running[job]--;
     }
     for (int i = 0; i < LOAD_JOBS; i++)
-        if (!l->known.jobs[i].gone && (!ended[i] || (!accepted[i] && plans[i].arrives > RETAINED_ROUNDS)))
+        if (!l->known.jobs[i].gone &&
+            (!ended[i] || (!accepted[i] && plans[i].arrives > RETAINED_ROUNDS)))
             broken(l, "the events of job %d are not a whole life", i);
 }
 

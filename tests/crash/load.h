@@ -11,7 +11,7 @@
 
 enum {
     LOAD_JOBS = 24,
-    LOAD_ITEMS = 4, /* of a batch */
+    LOAD_ITEMS = 4,   /* of a batch */
     LOAD_FAT = 30000, /* bytes of a big record */
     LOAD_WHY = 300,
     LOAD_ROUNDS = 400, /* more than any run needs */
@@ -21,7 +21,7 @@ enum {
 struct load_job {
     bool accepted; /* acknowledged */
     bool cancel_asked, started, over;
-    bool gone; /* retention takes it, or has taken it */
+    bool gone;      /* retention takes it, or has taken it */
     uint64_t nonce; /* of the lease it holds; 0 none */
     int64_t batches, attempts, beaten_ms;
     enum job_state state;
@@ -41,11 +41,13 @@ struct load {
     struct load_view known;
     int64_t now, round;
     uint64_t nonces;
-    bool clients_repeat; /* after a crash or a failure: what was asked for may be there already */
+    bool
+        clients_repeat; /* after a crash or a failure: what was asked for may be there already */
     int64_t failed, full; /* groups; of them for want of room */
     int64_t refused;      /* operations of a sound group, for want of room */
-    int64_t full_ended, full_stuck; /* operations on a full disk that need no room: done, refused */
-    int64_t reopened;     /* store_open() that failed and was tried again */
+    int64_t full_ended,
+        full_stuck;   /* operations on a full disk that need no room: done, refused */
+    int64_t reopened; /* store_open() that failed and was tried again */
     enum load_mistake mistake;
     void (*on_answer)(void *ctx); /* a group is acknowledged */
     void (*on_group)(void *ctx);  /* and the client has looked at its jobs */

@@ -23,7 +23,7 @@ struct file {
     int64_t pending_count, pending_cap;
 };
 struct name {
-    char text[24]; /* the end of the path: "fulmar.db-wal" */
+    char text[24];  /* the end of the path: "fulmar.db-wal" */
     int seen, kept; /* file, −1: none */
 };
 struct naming {
@@ -63,8 +63,14 @@ struct handle {
 #define X(name) #name,
 const char *const disk_call_names[] = {DISK_CALLS(X)};
 #undef X
-const char *const disk_fault_names[] = {"none", "EIO", "disk full", "short write", "failed sync that was done",
-                                        "failed sync", "failed sync that lost what readers still see", "failed sync that lost all"};
+const char *const disk_fault_names[] = {"none",
+                                        "EIO",
+                                        "disk full",
+                                        "short write",
+                                        "failed sync that was done",
+                                        "failed sync",
+                                        "failed sync that lost what readers still see",
+                                        "failed sync that lost all"};
 static struct disk *used;
 static int64_t dropped_sectors, torn_sectors;
 
@@ -399,7 +405,8 @@ static void tear(struct bytes *b, int64_t at, const uint8_t *p, int64_t n, struc
     garbage(b->p + at + whole, n - whole, &l->random);
 }
 
-static void write_sector(struct bytes *b, int64_t at, const uint8_t *p, int64_t n, struct loss *l)
+static void write_sector(struct bytes *b, int64_t at, const uint8_t *p, int64_t n,
+                         struct loss *l)
 {
     int64_t old = b->n;
     switch (fate_of(l)) {

@@ -15,7 +15,8 @@
 enum { DISK_SECTOR = 512, DISK_FILES = 64 };
 
 /* What SQLite asks for: every one is a call at which the power may fail, or which may go wrong. */
-#define DISK_CALLS(X) X(OPEN) X(DELETE) X(ACCESS) X(READ) X(WRITE) X(TRUNCATE) X(SYNC) X(SIZE) X(LOCK) X(SHM)
+#define DISK_CALLS(X)                                                                          \
+    X(OPEN) X(DELETE) X(ACCESS) X(READ) X(WRITE) X(TRUNCATE) X(SYNC) X(SIZE) X(LOCK) X(SHM)
 #define X(name) CALL_##name,
 enum disk_call { DISK_CALLS(X) DISK_CALL_KINDS };
 #undef X
@@ -28,9 +29,9 @@ enum disk_fault {
     FAULT_SHORT,        /* of a write: the first half was done, then the disk was full */
     FAULT_SYNC_DONE,    /* the sync failed, and yet all is on the disk */
     FAULT_SYNC_PENDING, /* it failed; the next one may succeed */
-    FAULT_SYNC_LOST,    /* it failed, and what was not on the disk never will be; readers go on seeing it, and
+    FAULT_SYNC_LOST, /* it failed, and what was not on the disk never will be; readers go on seeing it, and
                            later syncs succeed: what Linux does, while the pages stay in its cache */
-    FAULT_SYNC_GONE,    /* the same, and readers see what is on the disk: the pages left the cache */
+    FAULT_SYNC_GONE, /* the same, and readers see what is on the disk: the pages left the cache */
     DISK_FAULTS
 };
 extern const char *const disk_fault_names[];
@@ -48,10 +49,10 @@ void disk_use(struct disk *d);
 
 /* ---- power ---- */
 enum disk_mood {
-    MOOD_NOTHING, /* nothing unsynced is left */
-    MOOD_ALL,     /* all of it is */
+    MOOD_NOTHING,   /* nothing unsynced is left */
+    MOOD_ALL,       /* all of it is */
     MOOD_BEGINNING, /* of each file the first changes are, up to some one, which may be torn */
-    MOOD_CHANCE,  /* each sector by chance */
+    MOOD_CHANCE,    /* each sector by chance */
     MOODS
 };
 struct disk *disk_after_power(const struct disk *d, enum disk_mood mood, uint64_t seed);
@@ -59,7 +60,14 @@ struct disk *disk_after_power(const struct disk *d, enum disk_mood mood, uint64_
 int64_t disk_dropped(void), disk_torn(void);
 
 /* ---- tape ---- */
-enum change { CHANGE_MAKE, CHANGE_REMOVE, CHANGE_WRITE, CHANGE_TRUNCATE, CHANGE_SYNC, CHANGE_MARK };
+enum change {
+    CHANGE_MAKE,
+    CHANGE_REMOVE,
+    CHANGE_WRITE,
+    CHANGE_TRUNCATE,
+    CHANGE_SYNC,
+    CHANGE_MARK
+};
 struct disk_change {
     enum change kind;
     int64_t call; /* number of the call that made it */
@@ -93,4 +101,5 @@ void disk_lies(struct disk *d, enum disk_lie lie);
 struct span disk_read(const struct disk *d, const char *ending); /* .p NULL: there is none */
 void disk_cut(struct disk *d, const char *ending, int64_t size);
 void disk_flip(struct disk *d, const char *ending, int64_t bit);
-void disk_fill(struct disk *d, const char *ending, int64_t at, uint64_t seed); /* garbage from there */
+void disk_fill(struct disk *d, const char *ending, int64_t at,
+               uint64_t seed); /* garbage from there */

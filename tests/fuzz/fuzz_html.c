@@ -50,11 +50,22 @@ static void formats(struct span text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const sources[] = {
-        "nitter_timeline",  "nitter_profile", "nitter_feed", "tweet_result",
-        "timeline_profile", "oembed",         "dom",         "dom_profile",
-        "dom_thread",       "nitter_status",  "nitter_search_people", "ssr",
-        "nitter_search_feed", "nitter_list",  "nitter_hashtag_media", "nitter_replies"};
+    static const char *const sources[] = {"nitter_timeline",
+                                          "nitter_profile",
+                                          "nitter_feed",
+                                          "tweet_result",
+                                          "timeline_profile",
+                                          "oembed",
+                                          "dom",
+                                          "dom_profile",
+                                          "dom_thread",
+                                          "nitter_status",
+                                          "nitter_search_people",
+                                          "ssr",
+                                          "nitter_search_feed",
+                                          "nitter_list",
+                                          "nitter_hashtag_media",
+                                          "nitter_replies"};
     static const int statuses[] = {200, 404, 429, 500};
     struct reading r;
     struct json root;

@@ -51,8 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span body = {(const char *)data + 1, size - 1};
     arena_reset(arena);
     reader_focus(reader, data[0] & 16 ? SPAN("20") : SPAN_NONE);
-    err e = reader_answer(reader, &ops[(data[0] & 1) | (data[0] >> 2 & 2)], statuses[data[0] >> 1 & 3], SPAN_NONE,
-                          body, (wall){1786093200000}, arena, &r, NULL);
+    err e = reader_answer(reader, &ops[(data[0] & 1) | (data[0] >> 2 & 2)],
+                          statuses[data[0] >> 1 & 3], SPAN_NONE, body, (wall){1786093200000},
+                          arena, &r, NULL);
     if (e)
         return 0;
     /* Whatever came in, what goes out is JSON, with an id where one is promised. */

@@ -38,12 +38,15 @@ static void try_record(struct span text)
     struct span urls[MEDIA_URLS_MAX];
     struct json_parser *p = json_parser_new(65536);
     struct arena *a = arena_new(1 << 20);
-    size_t n = json_parse(p, text, &media, NULL) ? 0 : media_urls(&rule, media, SPAN("b.test"), a, urls);
+    size_t n = json_parse(p, text, &media, NULL)
+                   ? 0
+                   : media_urls(&rule, media, SPAN("b.test"), a, urls);
     need(n <= MEDIA_URLS_MAX);
     for (size_t i = 0; i < n; i++) {
         struct span origin = media_origin(urls[i]);
         need(media_allows(&rule, urls[i], SPAN("b.test")));
-        need(span_starts(urls[i], places[0]) || span_ends(origin, SPAN(".b.test")) || span_ends(origin, SPAN(".B.TEST")) ||
+        need(span_starts(urls[i], places[0]) || span_ends(origin, SPAN(".b.test")) ||
+             span_ends(origin, SPAN(".B.TEST")) ||
              span_eq_nocase(span_cut(origin, origin.n - 7, 7), SPAN(".b.test")));
         need(!memchr(urls[i].p, '\n', urls[i].n) && !memchr(urls[i].p, '\0', urls[i].n));
     }

@@ -130,8 +130,8 @@ static void use(const struct pack *p)
         (void)!plan_configure(&plan, SPAN("nitter=https://n.test"), arena, NULL);
     }
     arena_reset(arena);
-    (void)!reader_answer(r, &op, 200, SPAN_NONE, span_of(body), (wall){1786093200000}, arena, &out,
-                         NULL);
+    (void)!reader_answer(r, &op, 200, SPAN_NONE, span_of(body), (wall){1786093200000}, arena,
+                         &out, NULL);
     (void)!reader_document(r, SPAN("dom"), 200, SPAN_NONE, span_of(page), (wall){1786093200000},
                            arena, &out, NULL);
     reader_free(&r);

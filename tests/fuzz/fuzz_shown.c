@@ -46,8 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     need(s.number >= 1 && s.html.n <= SHOWN_HTML_MAX);
-    if (s.html.n && !reader_document(reader, s.guest ? SPAN("dom") : SPAN("dom_profile"), 200, SPAN_NONE,
-                                     s.html, (wall){1786093200000}, arena, &r, &f))
+    if (s.html.n && !reader_document(reader, s.guest ? SPAN("dom") : SPAN("dom_profile"), 200,
+                                     SPAN_NONE, s.html, (wall){1786093200000}, arena, &r, &f))
         need(r.posts + r.users + r.unavailable + r.rejected >= r.count);
     return 0;
 }

@@ -42,8 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct {
         int pack;
         const char *source;
-    } rows[] = {{0, "author_feed"}, {0, "profile"}, {0, "search"},  {0, "thread"},
-                {0, "followers"},   {1, "account"}, {1, "statuses"}, {1, "search"},
+    } rows[] = {{0, "author_feed"}, {0, "profile"}, {0, "search"},    {0, "thread"},
+                {0, "followers"},   {1, "account"}, {1, "statuses"},  {1, "search"},
                 {1, "status"},      {1, "context"}, {1, "followers"}, {2, "feed"}};
     static const int statuses[] = {200, 400, 404, 429};
     static const char *const headers[] = {

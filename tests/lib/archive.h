@@ -156,8 +156,9 @@ static inline err kept_commit(struct archive *a, const struct archive_commit *ar
     return E_OK;
 }
 
-static inline err kept_rewind(struct archive *a, const struct archive_lease *lease, enum item_kind counts,
-                              int64_t batch, struct archive_committed *out, struct fault *f)
+static inline err kept_rewind(struct archive *a, const struct archive_lease *lease,
+                              enum item_kind counts, int64_t batch,
+                              struct archive_committed *out, struct fault *f)
 {
     struct kept_job *j = kept_job(a, lease->job);
     err e = kept_lease(j, lease, f);

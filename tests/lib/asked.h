@@ -59,32 +59,36 @@ static void member(const struct buf *body, const char *path, char out[512])
 }
 
 /* A request with this status, whose answer has these members: path, value, …, NULL. */
-static void expect(const char *method, const char *path, const char *body, int status, const char *const *wanted)
+static void expect(const char *method, const char *path, const char *body, int status,
+                   const char *const *wanted)
 {
     struct answer_of a = ask(method, path, body);
     char text[512];
     if (a.status != status)
-        fail_msg("%s %s %s: wanted %d, got %d: %.*s", method, path, body, status, a.status, SP(buf_span(&a.body)));
+        fail_msg("%s %s %s: wanted %d, got %d: %.*s", method, path, body, status, a.status,
+                 SP(buf_span(&a.body)));
     for (; wanted && wanted[0]; wanted += 2) {
         member(&a.body, wanted[0], text);
         if (strcmp(text, wanted[1]) != 0)
-            fail_msg("%s %s: %s is %s, not %s: %.*s", method, path, wanted[0], text, wanted[1], SP(buf_span(&a.body)));
+            fail_msg("%s %s: %s is %s, not %s: %.*s", method, path, wanted[0], text, wanted[1],
+                     SP(buf_span(&a.body)));
     }
     buf_free(&a.body);
 }
-#define EXPECT(method, path, body, status, ...) \
+#define EXPECT(method, path, body, status, ...)                                                \
     expect(method, path, body, status, (const char *const[]){__VA_ARGS__, NULL})
 
 /* A refusal that says these words about this member. */
-static void refused(const char *method, const char *path, const char *body, int status, const char *pointer,
-                    const char *words)
+static void refused(const char *method, const char *path, const char *body, int status,
+                    const char *pointer, const char *words)
 {
     struct answer_of a = ask(method, path, body);
     char where[128];
     snprintf(where, sizeof where, "\"pointer\":\"%s\"", pointer);
-    if (a.status != status || (*pointer && !contains(&a.body, where)) || !contains(&a.body, words))
-        fail_msg("%s %s %s: wanted %d, %s, %s; got %d: %.*s", method, path, body, status, pointer, words, a.status,
-                 SP(buf_span(&a.body)));
+    if (a.status != status || (*pointer && !contains(&a.body, where)) ||
+        !contains(&a.body, words))
+        fail_msg("%s %s %s: wanted %d, %s, %s; got %d: %.*s", method, path, body, status,
+                 pointer, words, a.status, SP(buf_span(&a.body)));
     buf_free(&a.body);
 }
 

@@ -56,7 +56,8 @@ static inline void wake(void *ctx)
         abort();
 }
 
-static inline int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static inline int remove_entry(const char *path, const struct stat *st, int type,
+                               struct FTW *ftw)
 {
     (void)st;
     (void)type;
@@ -77,7 +78,8 @@ static inline void world_make(void **state, wall (*real_now)(void), int64_t leas
     const char *tmp = getenv("TMPDIR");
     w = calloc(1, sizeof *w);
     *state = w;
-    snprintf(w->dir, sizeof w->dir, "%s/fulmar-thread-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    snprintf(w->dir, sizeof w->dir, "%s/fulmar-thread-XXXXXX",
+             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->config = (struct store_thread_config){

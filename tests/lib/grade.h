@@ -37,22 +37,23 @@ static void table_head(const char *what)
 {
     files = posts = nested = users = compared = differences = unsaid = shown = 0;
     had = all = (struct table){0};
-    printf("| %-28s | %5s | %7s | %8s | %6s | %11s |\n", what, "files", "records", "compared", "unsaid",
-           "differences");
+    printf("| %-28s | %5s | %7s | %8s | %6s | %11s |\n", what, "files", "records", "compared",
+           "unsaid", "differences");
 }
 
 static void table_line(const char *name, const struct table *t)
 {
-    printf("| %-28s | %5zu | %7zu | %8zu | %6zu | %11zu |\n", name, t->files, t->records, t->compared,
-           t->unsaid, t->differences);
+    printf("| %-28s | %5zu | %7zu | %8zu | %6zu | %11zu |\n", name, t->files, t->records,
+           t->compared, t->unsaid, t->differences);
 }
 
 /* What was counted since the row before; nothing when there was nothing. */
 static void table_row(const char *name)
 {
     struct table now = {files, posts + users + nested, compared, unsaid, differences};
-    struct table row = {now.files - had.files, now.records - had.records, now.compared - had.compared,
-                        now.unsaid - had.unsaid, now.differences - had.differences};
+    struct table row = {now.files - had.files, now.records - had.records,
+                        now.compared - had.compared, now.unsaid - had.unsaid,
+                        now.differences - had.differences};
     had = now;
     if (row.files)
         table_line(name, &row);
@@ -285,9 +286,12 @@ static void compare_shown_media(const char *file, struct span id, struct json wa
                                 struct json got)
 {
     static const struct field_pair pairs[] = {
-        {"type", "type", true},          {"url", "url", true},
-        {"thumb", "thumb_url", true},    {"width", "width", true},
-        {"height", "height", true},      {"alt", "alt", true},
+        {"type", "type", true},
+        {"url", "url", true},
+        {"thumb", "thumb_url", true},
+        {"width", "width", true},
+        {"height", "height", true},
+        {"alt", "alt", true},
         {"duration_ms", "duration_ms", true},
     };
     compared++;
@@ -328,8 +332,10 @@ static void compare_lists(const char *file, struct span id, struct json want, st
 {
     static const struct {
         const char *field, *member;
-    } lists[] = {
-        {"urls", "expanded"}, {"hashtags", NULL}, {"cashtags", NULL}, {"mentions", "screen_name"}};
+    } lists[] = {{"urls", "expanded"},
+                 {"hashtags", NULL},
+                 {"cashtags", NULL},
+                 {"mentions", "screen_name"}};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         struct json w = json_path(want, lists[i].field);
         if (w.doc)
@@ -417,11 +423,12 @@ static void compare_shown(const char *file, struct json want, struct json got)
     struct span id = SPAN("?"), day, time;
     json_text(json_get(want, SPAN("id")), &id);
     /* promoted: those that are have been left out */
-    all_compared(file, want,
-                 "id author author_id author_name created_at created_date lang text text_tco text_truncated "
-                 "media_pending counts reply_to_id parent_id reply_to_author reposted_by reposted_by_name repost_of "
-                 "repost_of_author possibly_sensitive edit_ids media quote urls hashtags cashtags mentions card "
-                 "has_poll section pinned promoted image also");
+    all_compared(
+        file, want,
+        "id author author_id author_name created_at created_date lang text text_tco text_truncated "
+        "media_pending counts reply_to_id parent_id reply_to_author reposted_by reposted_by_name repost_of "
+        "repost_of_author possibly_sensitive edit_ids media quote urls hashtags cashtags mentions card "
+        "has_poll section pinned promoted image also");
     compare_also(file, id, json_get(want, SPAN("also")), got);
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         /* null where our record has no such place at all */
@@ -433,9 +440,11 @@ static void compare_shown(const char *file, struct json want, struct json got)
     }
     /* The post above, where it came along: the one that is answered. */
     if (json_is(json_get(want, SPAN("parent_id")), JSON_TEXT))
-        compare(file, id, "parent_id", json_get(want, SPAN("parent_id")), json_path(got, "reply_to.post_id"));
+        compare(file, id, "parent_id", json_get(want, SPAN("parent_id")),
+                json_path(got, "reply_to.post_id"));
     if (json_get(want, SPAN("image")).doc)
-        compare_picture(file, id, json_get(want, SPAN("image")), json_at(json_get(got, SPAN("media")), 0));
+        compare_picture(file, id, json_get(want, SPAN("image")),
+                        json_at(json_get(got, SPAN("media")), 0));
     if (json_text(json_get(want, SPAN("created_date")), &day)) {
         compared++;
         if (!json_text(json_get(got, SPAN("created_at")), &time) || !span_starts(time, day))
@@ -475,15 +484,17 @@ static void compare_account(const char *file, struct json want, struct json got)
         {"pinned", "pinned_ids", true},
     };
     struct span id = SPAN("profile"), w, g;
-    all_compared(file, want,
-                 "id screen_name name description bio location followers following posts media_count likes listed "
-                 "url blue_verified verified_type protected banner pinned created_at avatar links");
+    all_compared(
+        file, want,
+        "id screen_name name description bio location followers following posts media_count likes listed "
+        "url blue_verified verified_type protected banner pinned created_at avatar links");
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         struct json value = json_path(got, pairs[i].got);
         bool said = json_type(value) != JSON_NONE && json_type(value) != JSON_NULL;
         if (said)
             compare_said(file, id, want, got, &pairs[i], 1);
-        else if (json_path(want, pairs[i].want).doc && !json_is(json_path(want, pairs[i].want), JSON_NULL))
+        else if (json_path(want, pairs[i].want).doc &&
+                 !json_is(json_path(want, pairs[i].want), JSON_NULL))
             unsaid++;
     }
     /* The short form of the site's address and the whole one. */
@@ -515,9 +526,12 @@ static void compare_reason(const char *file, struct span reason, struct json got
 {
     static const struct {
         const char *reason, *state;
-    } states[] = {{"Suspended", "suspended"}, {"Protected", "protected"}, {"Deleted", "deleted"},
+    } states[] = {{"Suspended", "suspended"},
+                  {"Protected", "protected"},
+                  {"Deleted", "deleted"},
                   {"NsfwLoggedOut", "age_restricted"}};
-    struct span type = span_cut(reason, 0, span_find(reason, SPAN(": "))), rest = span_cut(reason, type.n + 2, reason.n);
+    struct span type = span_cut(reason, 0, span_find(reason, SPAN(": "))),
+                rest = span_cut(reason, type.n + 2, reason.n);
     struct span state = SPAN_NONE, words = SPAN_NONE;
     (void)json_text(json_get(got, SPAN("state")), &state);
     (void)json_text(json_get(got, SPAN("reason_text")), &words);
@@ -530,7 +544,8 @@ static void compare_reason(const char *file, struct span reason, struct json got
     }
     /* The help that is offered with it may be missing. */
     struct span wanted = span_is(type, "tombstone") ? rest : reason;
-    struct span core = span_ends(wanted, SPAN(" Learn more")) ? span_cut(wanted, 0, wanted.n - 11) : wanted;
+    struct span core =
+        span_ends(wanted, SPAN(" Learn more")) ? span_cut(wanted, 0, wanted.n - 11) : wanted;
     if (!span_starts(span_trim(words), core))
         differ(file, SPAN("unavailable"), "reason", wanted, words);
 }
@@ -554,7 +569,8 @@ static void compare_unavailable(const char *file, struct json want, const struct
                 differ(file, SPAN("unavailable"), "entry", text, r->records[at].place);
         }
         if (json_text(json_get(w, SPAN("id")), &text))
-            compare(file, text, "unavailable.id", json_get(w, SPAN("id")), json_get(root, SPAN("id")));
+            compare(file, text, "unavailable.id", json_get(w, SPAN("id")),
+                    json_get(root, SPAN("id")));
         if (json_text(json_get(w, SPAN("reason")), &text))
             compare_reason(file, text, root);
     }
@@ -601,8 +617,9 @@ static void compare_page(const char *file, struct json expect, const struct read
     struct span want;
     struct json profile = json_get(expect, SPAN("profile")), root;
     /* kind and source say what it is, token is compared where there is a URL to make */
-    all_compared(file, expect,
-                 "schema source kind state posts users profile promoted unavailable cursors token");
+    all_compared(
+        file, expect,
+        "schema source kind state posts users profile promoted unavailable cursors token");
     compare_documents(file, json_get(expect, SPAN("posts")), r, RECORD_POST, compare_shown);
     compare_documents(file, json_get(expect, SPAN("users")), r, RECORD_USER, compare_account);
     size_t at = 0;

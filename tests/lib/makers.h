@@ -188,7 +188,8 @@ static inline void redis_watch(struct redis_place *p)
 static inline void *redis_place_make(void)
 {
     /* With everysec a write may wait for the fsync before it, and a kill loses what was answered. */
-    static const char *const options[] = {"--auto-aof-rewrite-percentage", "0", "--appendfsync", "always"};
+    static const char *const options[] = {"--auto-aof-rewrite-percentage", "0", "--appendfsync",
+                                          "always"};
     struct redis_place *p = calloc(1, sizeof *p);
     redis_make(&p->server);
     memcpy(p->server.options, options, sizeof options);

@@ -299,7 +299,8 @@ static inline err try_finish(const struct finish_args *args, struct finish_reply
     GROUPED(store_finish(w->s, args, now(), out, &w->f));
 }
 
-static inline struct finish_args finish_args_of(const struct lease *l, enum failure_class failure)
+static inline struct finish_args finish_args_of(const struct lease *l,
+                                                enum failure_class failure)
 {
     struct finish_args args = {.id = span_of(l->id), .nonce = l->nonce, .failure = failure};
     if (failure == FAILURE_NONE) {
@@ -323,7 +324,8 @@ static inline struct finish_reply finish(const struct lease *l, enum failure_cla
 static inline struct finish_reply give_back(const struct lease *l, enum failure_budget budget)
 {
     struct finish_reply reply = {0};
-    struct finish_args args = finish_args_of(l, budget == BUDGET_CRASH ? FAILURE_CRASH : FAILURE_NONE);
+    struct finish_args args =
+        finish_args_of(l, budget == BUDGET_CRASH ? FAILURE_CRASH : FAILURE_NONE);
     args.budget = budget;
     assert_int_equal(try_finish(&args, &reply), E_OK);
     return reply;
@@ -340,7 +342,8 @@ static inline struct finish_reply throttle(const struct lease *l, int64_t wait_m
 
 static inline err try_cancel(const char *id, bool force, struct cancel_reply *out)
 {
-    GROUPED(store_cancel(w->s, &(struct cancel_args){.id = span_of(id), .force = force}, now(), out, &w->f));
+    GROUPED(store_cancel(w->s, &(struct cancel_args){.id = span_of(id), .force = force}, now(),
+                         out, &w->f));
 }
 
 static inline struct cancel_reply cancel(const char *id, bool force)
@@ -351,8 +354,8 @@ static inline struct cancel_reply cancel(const char *id, bool force)
 }
 
 /* Records first … first+count−1, each with its id and `size` more bytes, as one batch. */
-static inline err commit_sized(const struct lease *l, int64_t batch, int first, int count, size_t size,
-                               struct commit_reply *out)
+static inline err commit_sized(const struct lease *l, int64_t batch, int first, int count,
+                               size_t size, struct commit_reply *out)
 {
     static struct store_item items[512];
     static char ids[512][24], filler[65536];
@@ -410,8 +413,11 @@ static inline err lane_change(const struct lane_change *c)
 
 static inline void lane_act(const char *name, enum lane_act act, int64_t until_ms)
 {
-    struct lane_change c = {
-        .name = span_of(name), .act = act, .until_ms = until_ms, .by = SPAN("ann"), .why = SPAN("a test")};
+    struct lane_change c = {.name = span_of(name),
+                            .act = act,
+                            .until_ms = until_ms,
+                            .by = SPAN("ann"),
+                            .why = SPAN("a test")};
     assert_int_equal(lane_change(&c), E_OK);
 }
 
@@ -438,7 +444,8 @@ static inline void lane_rate(const char *name, int64_t emit_ms, int64_t burst)
     assert_int_equal(lane_change(&c), E_OK);
 }
 
-static inline void limit_set(enum limit_scope scope, const char *name, int64_t max_active, int64_t emit_ms)
+static inline void limit_set(enum limit_scope scope, const char *name, int64_t max_active,
+                             int64_t emit_ms)
 {
     struct limit_view v = {.scope = scope,
                            .name = span_of(name),
@@ -454,7 +461,8 @@ static inline void limit_set(enum limit_scope scope, const char *name, int64_t m
 static inline void mode_set(enum store_mode mode)
 {
     bool own = enter();
-    assert_int_equal(store_mode_set(w->s, mode, SPAN("ann"), SPAN("a test"), now(), &w->f), E_OK);
+    assert_int_equal(store_mode_set(w->s, mode, SPAN("ann"), SPAN("a test"), now(), &w->f),
+                     E_OK);
     leave(own, E_OK);
 }
 
@@ -532,13 +540,18 @@ static inline void look_at_jobs(struct buf *b)
         assert_int_equal(store_jobs(w->s, &q, now(), w->a, &jobs, &n, &w->f), E_OK);
         for (size_t i = 0; i < n; i++) {
             const struct job_view *v = &jobs[i];
-            buf_fmt(b, "%s %.*s %s fence %lld fail %lld crash %lld throttle %lld release %lld ok %lld void %lld ",
-                    v->id, SP(v->lane), job_state_name(v->state), (long long)v->fence, (long long)v->n_fail,
-                    (long long)v->n_crash, (long long)v->n_throttle, (long long)v->n_release,
-                    (long long)v->n_ok, (long long)v->n_void);
-            buf_fmt(b, "batch %lld cursor %.*s have %lld run %lld ended %lld asked %d generation %lld\n",
-                    (long long)v->next_batch, SP(v->cursor), (long long)v->have, (long long)v->run_at_ms,
-                    (long long)v->finished_ms, v->cancel_asked, (long long)v->generation);
+            buf_fmt(
+                b,
+                "%s %.*s %s fence %lld fail %lld crash %lld throttle %lld release %lld ok %lld void %lld ",
+                v->id, SP(v->lane), job_state_name(v->state), (long long)v->fence,
+                (long long)v->n_fail, (long long)v->n_crash, (long long)v->n_throttle,
+                (long long)v->n_release, (long long)v->n_ok, (long long)v->n_void);
+            buf_fmt(
+                b,
+                "batch %lld cursor %.*s have %lld run %lld ended %lld asked %d generation %lld\n",
+                (long long)v->next_batch, SP(v->cursor), (long long)v->have,
+                (long long)v->run_at_ms, (long long)v->finished_ms, v->cancel_asked,
+                (long long)v->generation);
             struct item_view *items;
             size_t count = items_of(v->id, &items);
             for (size_t k = 0; k < count; k++)
@@ -559,10 +572,13 @@ static inline void look_at_lanes(struct buf *b)
         assert_int_equal(store_lanes(w->s, &q, now(), w->a, &lanes, &n, &next, &w->f), E_OK);
         for (size_t i = 0; i < n; i++) {
             const struct lane_view *v = &lanes[i];
-            buf_fmt(b, "%.*s blocked %lld scheduled %lld ready %lld active %lld until %lld breaker %d %lld %lld\n",
-                    SP(v->name), (long long)v->blocked, (long long)v->scheduled, (long long)v->ready,
-                    (long long)v->active, (long long)v->blocked_until_ms, (int)v->breaker.state,
-                    (long long)v->breaker.fails, (long long)v->breaker.trips);
+            buf_fmt(
+                b,
+                "%.*s blocked %lld scheduled %lld ready %lld active %lld until %lld breaker %d %lld %lld\n",
+                SP(v->name), (long long)v->blocked, (long long)v->scheduled,
+                (long long)v->ready, (long long)v->active, (long long)v->blocked_until_ms,
+                (int)v->breaker.state, (long long)v->breaker.fails,
+                (long long)v->breaker.trips);
         }
         q.after = next;
     } while (next.n);
@@ -574,10 +590,12 @@ static inline void look_at_events(struct buf *b)
     size_t n = 0;
     int64_t after = 0;
     do {
-        assert_int_equal(store_events(w->s, after, SPAN_NONE, 5000, w->a, &events, &n, &w->f), E_OK);
+        assert_int_equal(store_events(w->s, after, SPAN_NONE, 5000, w->a, &events, &n, &w->f),
+                         E_OK);
         for (size_t i = 0; i < n; i++)
-            buf_fmt(b, "%lld %.*s %lld %.*s %.*s\n", (long long)events[i].seq, SP(events[i].job),
-                    (long long)events[i].number, SP(events[i].kind), SP(events[i].body));
+            buf_fmt(b, "%lld %.*s %lld %.*s %.*s\n", (long long)events[i].seq,
+                    SP(events[i].job), (long long)events[i].number, SP(events[i].kind),
+                    SP(events[i].body));
         after = n ? events[n - 1].seq : after;
     } while (n == 5000);
 }

@@ -188,7 +188,8 @@ static void start_api(struct task *t)
         .cancelled = on_cancelled,
         .clock = on_clock,
     };
-    struct schedules_config schedules = {.loop = server.loop, .store = server.store, .cancelled = on_cancelled};
+    struct schedules_config schedules = {
+        .loop = server.loop, .store = server.store, .cancelled = on_cancelled};
     if (schedules_start(&server.schedules, &schedules, &f))
         fail_msg("schedules_start: %s", f.words);
     if (api_start(&server.api, server.loop, server.store, &config, &f))

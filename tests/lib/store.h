@@ -161,7 +161,7 @@ static inline struct lease lease_of(const char *id)
 
 /* Without a commit. */
 static inline enum job_state finish_open(const struct lease *l, enum failure_class failure,
-                                  const char *why)
+                                         const char *why)
 {
     struct finish_reply reply;
     struct finish_args args = {
@@ -176,7 +176,8 @@ static inline enum job_state finish_open(const struct lease *l, enum failure_cla
     return reply.state;
 }
 
-static inline enum job_state finish(const struct lease *l, enum failure_class failure, const char *why)
+static inline enum job_state finish(const struct lease *l, enum failure_class failure,
+                                    const char *why)
 {
     begin();
     enum job_state state = finish_open(l, failure, why);

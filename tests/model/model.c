@@ -625,7 +625,8 @@ static enum model_state leave(struct model *m, const struct model_rules *r, stru
         !(r->permanent_stands && budget == MODEL_PERMANENT))
         to = MODEL_CANCELLED;
     /* Nobody wants it any more. */
-    if (to < MODEL_SUCCEEDED && budget != MODEL_RELEASE && j->deadline_at && now >= j->deadline_at)
+    if (to < MODEL_SUCCEEDED && budget != MODEL_RELEASE && j->deadline_at &&
+        now >= j->deadline_at)
         to = MODEL_DEAD;
     if (to >= MODEL_SUCCEEDED) {
         to_final(j, to, now);

@@ -35,18 +35,18 @@ enum model_state {
 enum model_breaker { MODEL_CLOSED, MODEL_OPEN, MODEL_HALF_OPEN };
 
 enum model_word { /* what an operation answers */
-    MODEL_OK,
-    MODEL_NONE,      /* no such job, or nothing to start */
-    MODEL_EXISTS,    /* this id, or this request, was accepted before */
-    MODEL_OTHER_BODY, /* the request key was used with another body */
-    MODEL_TAKEN,     /* a live job has this unique key: `job` */
-    MODEL_FULL,
-    MODEL_DRAINING,
-    MODEL_STALE,     /* the lease is not the current one */
-    MODEL_DUPLICATE, /* this batch was committed before */
-    MODEL_GAP,       /* not the next batch */
-    MODEL_ASKED,     /* the running job was asked to stop */
-    MODEL_FINAL,     /* not possible in this state: `state` */
+                  MODEL_OK,
+                  MODEL_NONE,       /* no such job, or nothing to start */
+                  MODEL_EXISTS,     /* this id, or this request, was accepted before */
+                  MODEL_OTHER_BODY, /* the request key was used with another body */
+                  MODEL_TAKEN,      /* a live job has this unique key: `job` */
+                  MODEL_FULL,
+                  MODEL_DRAINING,
+                  MODEL_STALE,     /* the lease is not the current one */
+                  MODEL_DUPLICATE, /* this batch was committed before */
+                  MODEL_GAP,       /* not the next batch */
+                  MODEL_ASKED,     /* the running job was asked to stop */
+                  MODEL_FINAL,     /* not possible in this state: `state` */
 };
 struct model_reply {
     enum model_word word;
@@ -58,7 +58,15 @@ struct model_reply {
 };
 
 /* Which counter a lease is charged to, and what the ending says about the site. */
-enum model_budget { MODEL_DONE, MODEL_PERMANENT, MODEL_FAIL, MODEL_CRASH, MODEL_THROTTLE, MODEL_RELEASE, MODEL_VOID };
+enum model_budget {
+    MODEL_DONE,
+    MODEL_PERMANENT,
+    MODEL_FAIL,
+    MODEL_CRASH,
+    MODEL_THROTTLE,
+    MODEL_RELEASE,
+    MODEL_VOID
+};
 enum model_sign { MODEL_NO_VERDICT, MODEL_HEALTHY, MODEL_UNHEALTHY };
 struct model_ending {
     enum model_budget budget;
@@ -85,22 +93,25 @@ struct model_rules {
     bool any_active_writes; /* the mutation: "state is running" in place of the fence */
     bool reap_at_once;      /* the mutation: no suspect pass */
     bool throttle_is_fail;  /* the mutation: a 429 is charged to the failures */
-    bool probe_forgotten;   /* the mutation: a probe without verdict leaves the lane half open */
-    bool open_counts;       /* endings that come while the breaker is open count too */
-    bool trips_alike;       /* every opening is as long as the first */
-    bool lost_is_crash;     /* a lease that lapsed before its worker confirmed the start is a crash too */
-    bool permanent_stands;  /* a permanent failure stays `dead` though somebody asked to cancel */
-    bool released_by_time;  /* a released job is ranked by now, not in front of its lane */
-    bool progress_renews;   /* a batch that added items starts the budgets over */
-    bool replay_renews;     /* a replay starts the budgets in a row over, in place of raising their bounds */
-    bool replay_bounded;    /* a queue that is full, or takes nothing new, takes nobody back */
-    bool progress_healthy;  /* an attempt that added items says that the site is healthy */
-    bool crash_at_once;     /* no delay after the first crash in a row */
-    int64_t releases_free;  /* after so many in a row a released job waits; 0 never */
-    bool bad_once_per_job;  /* errors of one job in a row count once for the breaker */
-    bool amnesty_lapsed;    /* the amnesty is for lapsed leases only */
-    bool turns_stay;        /* a restart of one node forgets nothing of lanes and tenants */
-    bool items_by_job;      /* each job keeps its own reading of an item, the first one stands */
+    bool probe_forgotten; /* the mutation: a probe without verdict leaves the lane half open */
+    bool open_counts;     /* endings that come while the breaker is open count too */
+    bool trips_alike;     /* every opening is as long as the first */
+    bool
+        lost_is_crash; /* a lease that lapsed before its worker confirmed the start is a crash too */
+    bool
+        permanent_stands; /* a permanent failure stays `dead` though somebody asked to cancel */
+    bool released_by_time; /* a released job is ranked by now, not in front of its lane */
+    bool progress_renews;  /* a batch that added items starts the budgets over */
+    bool
+        replay_renews; /* a replay starts the budgets in a row over, in place of raising their bounds */
+    bool replay_bounded;   /* a queue that is full, or takes nothing new, takes nobody back */
+    bool progress_healthy; /* an attempt that added items says that the site is healthy */
+    bool crash_at_once;    /* no delay after the first crash in a row */
+    int64_t releases_free; /* after so many in a row a released job waits; 0 never */
+    bool bad_once_per_job; /* errors of one job in a row count once for the breaker */
+    bool amnesty_lapsed;   /* the amnesty is for lapsed leases only */
+    bool turns_stay;       /* a restart of one node forgets nothing of lanes and tenants */
+    bool items_by_job;     /* each job keeps its own reading of an item, the first one stands */
 };
 
 struct model_job {
@@ -109,7 +120,7 @@ struct model_job {
     int64_t n_fail, n_crash, n_throttle, n_release, n_ok, n_void;
     int64_t fail_base, crash_base, release_base, progressed;
     int64_t generation, next_batch, cursor, unique, key, body;
-    int64_t batch, waits_for; /* child of that batch; blocked until that batch is done */
+    int64_t batch, waits_for;  /* child of that batch; blocked until that batch is done */
     int64_t limit, have, seen; /* seen: bit set of items (0-63) */
     int64_t finished_at;
 };
@@ -130,7 +141,8 @@ struct model_item {
 };
 struct model {
     int64_t vtime[MODEL_TENANTS]; /* of the lanes of each */
-    int64_t tenant_vtime, tenant_pass[MODEL_TENANTS], tenant_weight[MODEL_TENANTS]; /* weight 0: 100 */
+    int64_t tenant_vtime, tenant_pass[MODEL_TENANTS],
+        tenant_weight[MODEL_TENANTS]; /* weight 0: 100 */
     int64_t seq, epoch, lanes_born, reaped_at, draining;
     int64_t lane_count, session_count, item_count, job_count;
     int64_t tenant_max[MODEL_TENANTS]; /* active jobs; 0 = any number */
@@ -150,34 +162,44 @@ void model_session_add(struct model *m, struct model_session session);
 
 enum model_conflict { MODEL_RETURN_EXISTING, MODEL_REJECT, MODEL_REPLACE_WAITING };
 struct model_accept {
-    int64_t id, lane, prio, run_at, unique, key, body, batch, waits_for, limit, expires_at, deadline_at;
+    int64_t id, lane, prio, run_at, unique, key, body, batch, waits_for, limit, expires_at,
+        deadline_at;
     enum model_conflict conflict;
 };
-struct model_reply model_accept(struct model *m, const struct model_rules *r, const struct model_accept *a, int64_t now);
-struct model_reply model_promote(struct model *m, const struct model_rules *r, int64_t limit, int64_t now);
+struct model_reply model_accept(struct model *m, const struct model_rules *r,
+                                const struct model_accept *a, int64_t now);
+struct model_reply model_promote(struct model *m, const struct model_rules *r, int64_t limit,
+                                 int64_t now);
 /* request 0: not named; the same one again from the same worker answers the same lease. */
-struct model_reply model_reserve(struct model *m, const struct model_rules *r, int64_t worker, int64_t request,
-                                 int64_t nonce, int64_t lease_ms, int64_t now);
+struct model_reply model_reserve(struct model *m, const struct model_rules *r, int64_t worker,
+                                 int64_t request, int64_t nonce, int64_t lease_ms, int64_t now);
 /* A lease as its worker knows it. */
 struct model_lease {
     int64_t job, nonce, epoch;
 };
-struct model_reply model_started(struct model *m, const struct model_rules *r, struct model_lease l);
-struct model_reply model_heartbeat(struct model *m, const struct model_rules *r, struct model_lease l, int64_t lease_ms,
-                                   int64_t now);
+struct model_reply model_started(struct model *m, const struct model_rules *r,
+                                 struct model_lease l);
+struct model_reply model_heartbeat(struct model *m, const struct model_rules *r,
+                                   struct model_lease l, int64_t lease_ms, int64_t now);
 struct model_batch_item {
     int64_t id, version;
 };
-struct model_reply model_commit(struct model *m, const struct model_rules *r, struct model_lease l, int64_t batch,
-                                const struct model_batch_item *items, size_t count, int64_t cursor);
-struct model_reply model_finish(struct model *m, const struct model_rules *r, struct model_lease l,
-                                struct model_ending ending, int64_t now);
-struct model_reply model_reap(struct model *m, const struct model_rules *r, int64_t limit, int64_t now);
-struct model_reply model_cancel(struct model *m, const struct model_rules *r, int64_t job, bool force, int64_t now);
-struct model_reply model_replay(struct model *m, const struct model_rules *r, int64_t job, bool reset, int64_t now);
+struct model_reply model_commit(struct model *m, const struct model_rules *r,
+                                struct model_lease l, int64_t batch,
+                                const struct model_batch_item *items, size_t count,
+                                int64_t cursor);
+struct model_reply model_finish(struct model *m, const struct model_rules *r,
+                                struct model_lease l, struct model_ending ending, int64_t now);
+struct model_reply model_reap(struct model *m, const struct model_rules *r, int64_t limit,
+                              int64_t now);
+struct model_reply model_cancel(struct model *m, const struct model_rules *r, int64_t job,
+                                bool force, int64_t now);
+struct model_reply model_replay(struct model *m, const struct model_rules *r, int64_t job,
+                                bool reset, int64_t now);
 struct model_reply model_expire(struct model *m, const struct model_rules *r, int64_t now);
 struct model_reply model_retain(struct model *m, int64_t before, int64_t limit);
-struct model_reply model_seal(struct model *m, const struct model_rules *r, int64_t batch, int64_t now);
+struct model_reply model_seal(struct model *m, const struct model_rules *r, int64_t batch,
+                              int64_t now);
 /* The service starts anew: its workers died with it, so every lease is given back unblamed. */
 void model_restart(struct model *m, const struct model_rules *r, int64_t now);
 /* A backup is opened: leases of the time before are void. */

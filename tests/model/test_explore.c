@@ -133,7 +133,7 @@ static void decode(const unsigned char *in, struct world *w)
 static void tidy(const struct run *r, struct world *w)
 {
     if (!r->setup->wide)
-        memset(w->m.vtime, 0, sizeof w->m.vtime); /* one lane */
+        memset(w->m.vtime, 0, sizeof w->m.vtime);         /* one lane */
     memset(w->m.tenant_pass, 0, sizeof w->m.tenant_pass); /* one tenant */
     w->m.tenant_vtime = 0;
     for (int64_t i = 0; i < w->m.job_count; i++) {

@@ -48,8 +48,8 @@ enum what {
     WAKE,
     ASK_AGAIN, /* the node heard nothing */
     BEAT,
-    STEP,      /* the worker has done a piece */
-    GIVE_UP,   /* by its own clock the lease is over */
+    STEP,    /* the worker has done a piece */
+    GIVE_UP, /* by its own clock the lease is over */
     CRASH,
     UP,
     STOP,
@@ -59,7 +59,8 @@ enum what {
     OUTAGE,
 };
 enum call { ACCEPT, CANCEL_JOB, RESERVE, STARTED, HEARTBEAT, RECORDS, FINISH };
-static const char *const call_names[] = {"accept", "cancel", "reserve", "started", "heartbeat", "records", "finish"};
+static const char *const call_names[] = {"accept",    "cancel",  "reserve", "started",
+                                         "heartbeat", "records", "finish"};
 
 struct message {
     enum call call;
@@ -81,7 +82,8 @@ struct event {
 enum worker_state { IDLE, ASKING, WORKING, TELLING, ENDING };
 struct worker {
     enum worker_state state;
-    int64_t ask, lease; /* numbers of its questions and leases: what is for an earlier one is late */
+    int64_t ask,
+        lease; /* numbers of its questions and leases: what is for an earlier one is late */
     int64_t job, batch, trusts_until;
     uint64_t nonce;
     struct watch_ending ending;
@@ -193,7 +195,8 @@ static void post(struct sim *s, enum what what, struct message m)
 {
     if (one_in(s, 40))
         return;
-    int64_t delay = one_in(s, 50) ? between(s, SECOND, 3 * s->watch.limits.lease_ms) : between(s, 1, 40);
+    int64_t delay =
+        one_in(s, 50) ? between(s, SECOND, 3 * s->watch.limits.lease_ms) : between(s, 1, 40);
     put(s, delay, what, m);
     if (one_in(s, 40))
         put(s, delay + between(s, 1, 4 * s->watch.limits.lease_ms), what, m);
@@ -245,13 +248,15 @@ static void serve(struct sim *s, struct message *m)
     int64_t now = store_now(s);
     switch (m->call) {
     case ACCEPT:
-        m->result = watch_accept(w, m->job, m->job % WATCH_ASKED, (int)(m->job % 10), m->nonce, now);
+        m->result =
+            watch_accept(w, m->job, m->job % WATCH_ASKED, (int)(m->job % 10), m->nonce, now);
         break;
     case CANCEL_JOB:
         m->result = watch_cancel(w, m->job, now, &m->cancel);
         break;
     case RESERVE:
-        m->result = watch_reserve(w, (uint64_t)below(s, INT32_MAX) << 24 | (uint64_t)s->order, now, &lease);
+        m->result = watch_reserve(w, (uint64_t)below(s, INT32_MAX) << 24 | (uint64_t)s->order,
+                                  now, &lease);
         m->job = lease.job;
         m->batch = lease.next_batch;
         m->nonce = lease.nonce;
@@ -269,8 +274,8 @@ static void serve(struct sim *s, struct message *m)
         m->result = watch_finish(w, m->job, m->nonce, m->ending, now);
         break;
     }
-    say(s, "%s job %" PRId64 " batch %" PRId64 " of node %d.%d: %s", call_names[m->call], m->job, m->batch,
-        m->node, m->worker, m->result ? err_text(m->result) : "ok");
+    say(s, "%s job %" PRId64 " batch %" PRId64 " of node %d.%d: %s", call_names[m->call],
+        m->job, m->batch, m->node, m->worker, m->result ? err_text(m->result) : "ok");
 }
 
 static void flush(struct sim *s)
@@ -357,9 +362,11 @@ static void wake(struct sim *s, int node)
     }
 }
 
-static void later(struct sim *s, const struct worker *k, const struct message *m, int64_t in_ms, enum what what)
+static void later(struct sim *s, const struct worker *k, const struct message *m, int64_t in_ms,
+                  enum what what)
 {
-    struct message own = {.node = m->node, .worker = m->worker, .life = m->life, .ask = k->lease};
+    struct message own = {
+        .node = m->node, .worker = m->worker, .life = m->life, .ask = k->lease};
     put(s, in_ms, what, own);
 }
 
@@ -389,7 +396,8 @@ static void on_lease(struct sim *s, struct worker *k, const struct message *m)
         later(s, k, m, s->watch.limits.lease_ms, GIVE_UP);
 }
 
-static void end_with(struct sim *s, struct worker *k, const struct message *m, struct watch_ending e)
+static void end_with(struct sim *s, struct worker *k, const struct message *m,
+                     struct watch_ending e)
 {
     k->state = ENDING;
     k->ending = e;
@@ -410,7 +418,8 @@ static bool goes_wrong(struct sim *s, const struct worker *k, struct watch_endin
     else if (is < 20 && one_in(s, 2))
         out->failure = FAILURE_TIMEOUT;
     else if (is < 30 && one_in(s, 3))
-        *out = (struct watch_ending){FAILURE_RATE_LIMITED, BUDGET_NONE, one_in(s, 2) ? 0 : between(s, SECOND, MINUTE)};
+        *out = (struct watch_ending){FAILURE_RATE_LIMITED, BUDGET_NONE,
+                                     one_in(s, 2) ? 0 : between(s, SECOND, MINUTE)};
     else if (one_in(s, 60))
         *out = (struct watch_ending){FAILURE_BROWSER, BUDGET_RELEASE, 0};
     else
@@ -528,7 +537,8 @@ static void trouble(struct sim *s, const struct event *e)
         look_ahead(s);
         return;
     case CLOCK:
-        s->offset += below(s, 2) ? between(s, -60 * MINUTE, 60 * MINUTE) : between(s, -SECOND, SECOND);
+        s->offset +=
+            below(s, 2) ? between(s, -60 * MINUTE, 60 * MINUTE) : between(s, -SECOND, SECOND);
         say(s, "the clock is set: %+" PRId64 " ms in all", s->offset);
         watch_clock(&s->watch, before);
         look_ahead(s);
@@ -666,7 +676,8 @@ static void plan(struct sim *s)
         int64_t at = between(s, 0, STORM_MS * 3 / 4);
         put(s, at, SUBMIT, (struct message){.job = i});
         if (below(s, 8) == 0)
-            put(s, at + between(s, 0, below(s, 2) ? MINUTE : SECOND), CANCEL, (struct message){.job = i});
+            put(s, at + between(s, 0, below(s, 2) ? MINUTE : SECOND), CANCEL,
+                (struct message){.job = i});
     }
     for (int i = 0; i < NODES; i++) {
         s->nodes[i].up = true;
@@ -733,7 +744,8 @@ static void remove_dir(const char *dir)
 }
 
 /* One seed; false: a promise was broken. */
-static bool run(struct sim *s, uint64_t seed, enum watch_mistake mistake, bool trace, int64_t totals[SIGHTS])
+static bool run(struct sim *s, uint64_t seed, enum watch_mistake mistake, bool trace,
+                int64_t totals[SIGHTS])
 {
     memset(s, 0, sizeof *s);
     s->seed = seed;
@@ -741,9 +753,11 @@ static bool run(struct sim *s, uint64_t seed, enum watch_mistake mistake, bool t
     s->trace = trace;
     for (int i = 0; i < 4; i++)
         (void)below(s, 2);
-    s->rude = below(s, 3) == 0; /* nodes that do not stop by themselves when their lease is over */
+    s->rude =
+        below(s, 3) == 0; /* nodes that do not stop by themselves when their lease is over */
     draw_limits(s);
-    snprintf(s->dir, sizeof s->dir, "%s/fulmar-sim-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    snprintf(s->dir, sizeof s->dir, "%s/fulmar-sim-XXXXXX",
+             access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
     if (!mkdtemp(s->dir)) {
         perror(s->dir);
         exit(2);
@@ -771,7 +785,8 @@ static void tell_broken(const struct sim *s)
     int64_t from = s->line_count > TRACE ? s->line_count - TRACE : 0;
     for (int64_t i = from; !s->trace && i < s->line_count; i++)
         puts(s->lines[i % TRACE]);
-    printf("BROKEN: %s\nseed %" PRIu64 ", step %" PRId64 ", %" PRId64 " ms; again with: make sim SEED=%" PRIu64 "\n",
+    printf("BROKEN: %s\nseed %" PRIu64 ", step %" PRId64 ", %" PRId64
+           " ms; again with: make sim SEED=%" PRIu64 "\n",
            s->why, s->seed, s->steps, s->now, s->seed);
 }
 
@@ -788,7 +803,8 @@ static int find_mistake(struct sim *s, enum watch_mistake mistake, uint64_t seed
     for (int64_t i = 0; i < count; i++) {
         if (run(s, seed + (uint64_t)i, mistake, false, totals))
             continue;
-        printf("found with seed %" PRIu64 " at step %" PRId64 ": %s\n", s->seed, s->steps, s->why);
+        printf("found with seed %" PRIu64 " at step %" PRId64 ": %s\n", s->seed, s->steps,
+               s->why);
         return 0;
     }
     printf("NOT FOUND in %" PRId64 " seeds\n", count);
@@ -822,27 +838,32 @@ static int simulate(struct sim *s, uint64_t seed, int64_t count, bool trace)
             tell_broken(s);
             return 1;
         }
-        if (i % 100 == 0 && (!run(s, seed + (uint64_t)i, MISTAKE_NONE, false, ignored) || s->hash != hash)) {
+        if (i % 100 == 0 &&
+            (!run(s, seed + (uint64_t)i, MISTAKE_NONE, false, ignored) || s->hash != hash)) {
             printf("seed %" PRIu64 " did not do the same again\n", s->seed);
             return 1;
         }
     }
     double took = seconds() - began;
-    printf("%" PRId64 " seeds from %" PRIu64 ": every promise kept in %" PRId64 " steps; %.1f h in %.1f s, %.0f times as fast\n",
-           count, seed, steps, (double)virtual_ms / 3600e3, took, (double)virtual_ms / 1000 / took);
+    printf("%" PRId64 " seeds from %" PRIu64 ": every promise kept in %" PRId64
+           " steps; %.1f h in %.1f s, %.0f times as fast\n",
+           count, seed, steps, (double)virtual_ms / 3600e3, took,
+           (double)virtual_ms / 1000 / took);
     return tell_sights(totals, count);
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const mistakes[MISTAKES] = {"none", "fence", "early", "loss", "twice", "sleep"};
+    static const char *const mistakes[MISTAKES] = {"none", "fence", "early",
+                                                   "loss", "twice", "sleep"};
     static struct sim sim;
     uint64_t seed = 1;
     int64_t count = 1;
     enum watch_mistake mistake = MISTAKE_NONE;
     bool trace = false;
     for (int i = 1; i < argc; i++) {
-        if (sscanf(argv[i], "seed=%" SCNu64, &seed) == 1 || sscanf(argv[i], "count=%" SCNd64, &count) == 1)
+        if (sscanf(argv[i], "seed=%" SCNu64, &seed) == 1 ||
+            sscanf(argv[i], "count=%" SCNd64, &count) == 1)
             continue;
         if (strcmp(argv[i], "trace") == 0) {
             trace = true;
@@ -852,9 +873,13 @@ int main(int argc, char **argv)
             if (strncmp(argv[i], "mistake=", 8) == 0 && strcmp(argv[i] + 8, mistakes[k]) == 0)
                 mistake = (enum watch_mistake)k;
         if (mistake == MISTAKE_NONE) {
-            fprintf(stderr, "sim: %s is not known; [seed=N] [count=N] [mistake=fence|early|loss|twice|sleep] [trace]\n", argv[i]);
+            fprintf(
+                stderr,
+                "sim: %s is not known; [seed=N] [count=N] [mistake=fence|early|loss|twice|sleep] [trace]\n",
+                argv[i]);
             return 2;
         }
     }
-    return mistake ? find_mistake(&sim, mistake, seed, count) : simulate(&sim, seed, count, trace);
+    return mistake ? find_mistake(&sim, mistake, seed, count)
+                   : simulate(&sim, seed, count, trace);
 }

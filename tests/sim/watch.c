@@ -7,14 +7,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-const char *const watch_lane_names[WATCH_LANES] = {"x/normal", "y/normal", "x/bulk", "default/x/quarantine",
-                                                   "default/y/quarantine"};
+const char *const watch_lane_names[WATCH_LANES] = {
+    "x/normal", "y/normal", "x/bulk", "default/x/quarantine", "default/y/quarantine"};
 #define X(name) #name,
 const char *const watch_sight_names[SIGHTS] = {WATCH_SIGHTS(X)};
 #undef X
 
-static _Noreturn void __attribute__((format(printf, 2, 3))) broken(struct watch *w,
-                                                                   const char *format, ...)
+static _Noreturn void __attribute__((format(printf, 2, 3)))
+broken(struct watch *w, const char *format, ...)
 {
     char why[WATCH_WHY];
     va_list list;
@@ -67,7 +67,9 @@ static void look(struct watch *w, int64_t number, int64_t now, struct job_view *
 static void same(struct watch *w, int64_t number, const char *what, int64_t seen, int64_t store)
 {
     if (seen != store)
-        broken(w, "%s of job %" PRId64 " is %" PRId64 " in the store, but %" PRId64 " by what was answered",
+        broken(w,
+               "%s of job %" PRId64 " is %" PRId64 " in the store, but %" PRId64
+               " by what was answered",
                what, number, store, seen);
 }
 
@@ -75,14 +77,16 @@ static void check_job(struct watch *w, int64_t number, const struct job_view *v)
 {
     const struct watch_job *j = job_of(w, number);
     int64_t active = v->state == JOB_ACTIVE, good = v->state == JOB_SUCCEEDED;
-    int64_t empty = v->fence - v->n_fail - v->n_crash - v->n_throttle - v->n_release - active - good;
+    int64_t empty =
+        v->fence - v->n_fail - v->n_crash - v->n_throttle - v->n_release - active - good;
     same(w, number, "the fence", j->fence, v->fence);
     same(w, number, "the number of leases that ended", j->ends + active, v->fence);
     same(w, number, "whether there is a lease", j->nonce != 0, active);
     same(w, number, "the next batch", j->next_batch, v->next_batch);
     same(w, number, "the number of records", j->next_batch * WATCH_BATCH, v->have);
     if (empty < 0 || (empty > 0 && v->state != JOB_CANCELLED))
-        broken(w, "a lease of job %" PRId64 " is counted %s", number, empty < 0 ? "twice" : "nowhere");
+        broken(w, "a lease of job %" PRId64 " is counted %s", number,
+               empty < 0 ? "twice" : "nowhere");
     if (v->n_throttle > w->limits.throttle_max)
         broken(w, "job %" PRId64 " overdrew its throttles: %" PRId64, number, v->n_throttle);
 }
@@ -99,8 +103,8 @@ static void check_rate(struct watch *w, struct watch_lane *l, int64_t lane, int6
     for (int64_t back = burst; emit && back < l->count; back++) {
         int64_t span = now - l->starts[l->count - 1 - back];
         if (span < (back - burst + 1) * emit)
-            broken(w, "lane %s had %" PRId64 " starts within %" PRId64 " ms", watch_lane_names[lane],
-                   back + 1, span);
+            broken(w, "lane %s had %" PRId64 " starts within %" PRId64 " ms",
+                   watch_lane_names[lane], back + 1, span);
     }
 }
 
@@ -109,22 +113,25 @@ static void on_start(struct watch *w, int64_t number, int64_t now)
     struct watch_job *j = job_of(w, number);
     struct watch_lane *l = &w->seen.lanes[j->lane];
     if (j->state != JOB_READY || j->nonce)
-        broken(w, "job %" PRId64 " was started in the state %s", number, job_state_name(j->state));
+        broken(w, "job %" PRId64 " was started in the state %s", number,
+               job_state_name(j->state));
     if (j->cancelled)
         broken(w, "job %" PRId64 " was started after its cancel was answered", number);
     if (now < j->not_before)
-        broken(w, "job %" PRId64 " was started %" PRId64 " ms early", number, j->not_before - now);
+        broken(w, "job %" PRId64 " was started %" PRId64 " ms early", number,
+               j->not_before - now);
     if (now < l->blocked_until)
-        broken(w, "job %" PRId64 " was started %" PRId64 " ms before the site allowed it", number,
-               l->blocked_until - now);
+        broken(w, "job %" PRId64 " was started %" PRId64 " ms before the site allowed it",
+               number, l->blocked_until - now);
     if (now < l->breaker_until)
-        broken(w, "job %" PRId64 " was started %" PRId64 " ms before the breaker let it", number,
-               l->breaker_until - now);
+        broken(w, "job %" PRId64 " was started %" PRId64 " ms before the breaker let it",
+               number, l->breaker_until - now);
     int64_t most = j->lane < WATCH_ASKED ? w->limits.lane_max_active : 1;
     if (++l->active > most)
         broken(w, "lane %s has %" PRId64 " active jobs", watch_lane_names[j->lane], l->active);
     if (l->breaker_until && l->active > 1)
-        broken(w, "lane %s was tried by more than one job while its breaker was open", watch_lane_names[j->lane]);
+        broken(w, "lane %s was tried by more than one job while its breaker was open",
+               watch_lane_names[j->lane]);
     w->sights[SIGHT_full_lanes] += l->active == most;
     check_rate(w, l, j->lane, now);
     j->fence++;
@@ -162,8 +169,9 @@ static void on_left(struct watch *w, int64_t number, enum job_state to)
 
 static bool leaves(struct span kind)
 {
-    static const char *const kinds[] = {"job.finished", "job.cancelled", "job.dead", "job.released",
-                                        "job.throttled", "job.retrying", "job.expired"};
+    static const char *const kinds[] = {"job.finished", "job.cancelled", "job.dead",
+                                        "job.released", "job.throttled", "job.retrying",
+                                        "job.expired"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (span_is(kind, kinds[i]))
             return true;
@@ -211,7 +219,8 @@ static void hear(struct watch *w, int64_t now)
         struct fault f = {0};
         size_t count, jobs = 0;
         arena_reset(w->a);
-        err e = store_events(w->s, w->seen.last_event, SPAN_NONE, 256, w->a, &events, &count, &f);
+        err e =
+            store_events(w->s, w->seen.last_event, SPAN_NONE, 256, w->a, &events, &count, &f);
         if (e)
             broken(w, "the events cannot be read: %s", f.words);
         if (count == 0)
@@ -331,7 +340,9 @@ static void check_announced(struct watch *w, int64_t now)
     if (store_outlook(w->s, (wall){now}, &o, &f))
         broken(w, "no outlook: %s", f.words);
     if (o.startable > w->seen.startable)
-        broken(w, "%" PRId64 " jobs can start, %" PRId64 " were announced, the next instant only in %" PRId64 " ms",
+        broken(w,
+               "%" PRId64 " jobs can start, %" PRId64
+               " were announced, the next instant only in %" PRId64 " ms",
                o.startable, w->seen.startable, w->seen.next_ms - now);
 }
 
@@ -384,7 +395,8 @@ void watch_clock(struct watch *w, int64_t before)
 
 /* ---- operations ---- */
 
-err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t hash, int64_t now)
+err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t hash,
+                 int64_t now)
 {
     char id[ID_TEXT], key[40];
     struct fault f = {0};
@@ -416,7 +428,8 @@ err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t 
     if (e)
         broken(w, "job %" PRId64 " was not accepted: %s", job, f.words);
     if (reply.replayed != existed || strcmp(reply.id, id) != 0 || !j->exists)
-        broken(w, "job %" PRId64 ", asked for %s, became %s", job, existed ? "again" : "first", reply.id);
+        broken(w, "job %" PRId64 ", asked for %s, became %s", job, existed ? "again" : "first",
+               reply.id);
     w->sights[SIGHT_replayed] += reply.replayed;
     return e;
 }
@@ -427,7 +440,8 @@ static void note_lane(struct watch *w, struct watch_job *j, const struct lease *
     bool moved = !span_is(l->lane, watch_lane_names[j->lane]);
     if (moved)
         j->lane = watch_lane_names[j->lane][0] == 'x' ? WATCH_ASKED : WATCH_ASKED + 1;
-    if (!span_is(l->lane, watch_lane_names[j->lane]) || l->quarantine != (j->lane >= WATCH_ASKED))
+    if (!span_is(l->lane, watch_lane_names[j->lane]) ||
+        l->quarantine != (j->lane >= WATCH_ASKED))
         broken(w, "job %s was leased in lane %.*s", l->id, SP(l->lane));
     w->sights[SIGHT_quarantined] += moved;
 }
@@ -442,7 +456,10 @@ err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_le
     if (store_outlook(w->s, (wall){at}, &o, &f))
         broken(w, "no outlook: %s", f.words);
     arena_reset(a);
-    err e = store_reserve(w->s, &(struct reserve_args){.worker = SPAN("node"), .random = random, .needs = NEEDS_PAGE}, (wall){at}, a, &l, &f);
+    err e = store_reserve(
+        w->s,
+        &(struct reserve_args){.worker = SPAN("node"), .random = random, .needs = NEEDS_PAGE},
+        (wall){at}, a, &l, &f);
     if (e != E_OK && e != E_END)
         broken(w, "reserve: %s", f.words);
     if ((e == E_OK) != (o.startable > 0))
@@ -480,7 +497,8 @@ static void check_answer(struct watch *w, int64_t job, uint64_t nonce, err e, co
     if (current && e)
         broken(w, "%s of job %" PRId64 " under its lease: %s", call, job, f->words);
     if (!current && e != E_STALE)
-        broken(w, "%s of job %" PRId64 " under an old lease was answered %s", call, job, err_text(e));
+        broken(w, "%s of job %" PRId64 " under an old lease was answered %s", call, job,
+               err_text(e));
 }
 
 err watch_started(struct watch *w, int64_t job, uint64_t nonce, int64_t now)
@@ -501,7 +519,8 @@ err watch_heartbeat(struct watch *w, int64_t job, uint64_t nonce, int64_t now, b
     struct heartbeat_reply reply = {0};
     struct watch_job *j = job_of(w, job);
     watch_job_id(job, id);
-    err e = store_heartbeat(w->s, span_of(id), nonce_of(w, job, nonce), (wall){now}, &reply, &f);
+    err e =
+        store_heartbeat(w->s, span_of(id), nonce_of(w, job, nonce), (wall){now}, &reply, &f);
     check_answer(w, job, nonce, e, "a heartbeat", &f);
     hear(w, now);
     if (e)
@@ -524,7 +543,9 @@ err watch_records(struct watch *w, int64_t job, uint64_t nonce, int64_t batch, i
     struct commit_reply reply = {0};
     struct watch_job *j = job_of(w, job);
     struct store_item items[WATCH_BATCH];
-    int64_t as = w->mistake == MISTAKE_TWICE && j->nonce == nonce && batch < j->next_batch ? j->next_batch : batch;
+    int64_t as = w->mistake == MISTAKE_TWICE && j->nonce == nonce && batch < j->next_batch
+                     ? j->next_batch
+                     : batch;
     watch_job_id(job, id);
     for (int i = 0; i < WATCH_BATCH; i++) {
         item_id(job, as * WATCH_BATCH + i, ids[i]);
@@ -541,7 +562,8 @@ err watch_records(struct watch *w, int64_t job, uint64_t nonce, int64_t batch, i
         check_answer(w, job, nonce, e, "a batch", &f);
     if (!e && batch == j->next_batch) {
         if (reply.duplicate || reply.added != WATCH_BATCH)
-            broken(w, "batch %" PRId64 " of job %" PRId64 " added %" PRId64 " records", batch, job, reply.added);
+            broken(w, "batch %" PRId64 " of job %" PRId64 " added %" PRId64 " records", batch,
+                   job, reply.added);
         j->next_batch++;
         j->progressed = true;
     } else if (!e && !reply.duplicate) {
@@ -568,8 +590,8 @@ static void note_finish(struct watch *w, int64_t job, struct watch_ending e,
     if (r->state == JOB_SCHEDULED)
         j->not_before = now + r->retry_in_ms;
     if (r->state == JOB_SCHEDULED && r->retry_in_ms < e.wait_ms)
-        broken(w, "job %" PRId64 " is tried again in %" PRId64 " ms, the site said %" PRId64, job, r->retry_in_ms,
-               e.wait_ms);
+        broken(w, "job %" PRId64 " is tried again in %" PRId64 " ms, the site said %" PRId64,
+               job, r->retry_in_ms, e.wait_ms);
     if (budget == BUDGET_THROTTLE && e.wait_ms && now + e.wait_ms > l->blocked_until)
         l->blocked_until = now + e.wait_ms;
     w->sights[SIGHT_throttled] += budget == BUDGET_THROTTLE;
@@ -582,7 +604,8 @@ static void note_finish(struct watch *w, int64_t job, struct watch_ending e,
     }
 }
 
-err watch_finish(struct watch *w, int64_t job, uint64_t nonce, struct watch_ending e, int64_t now)
+err watch_finish(struct watch *w, int64_t job, uint64_t nonce, struct watch_ending e,
+                 int64_t now)
 {
     char id[ID_TEXT];
     struct fault f = {0};
@@ -618,7 +641,8 @@ err watch_cancel(struct watch *w, int64_t job, int64_t now, bool *out_active)
     struct watch_job *j = job_of(w, job);
     enum job_state before = j->state;
     watch_job_id(job, id);
-    err e = store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, (wall){now}, &reply, &f);
+    err e =
+        store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, (wall){now}, &reply, &f);
     hear(w, now);
     if (!j->exists) {
         if (e != E_NOT_FOUND)
@@ -626,8 +650,8 @@ err watch_cancel(struct watch *w, int64_t job, int64_t now, bool *out_active)
         return e;
     }
     if ((e == E_CONFLICT) != (over(before) && before != JOB_CANCELLED))
-        broken(w, "the cancel of job %" PRId64 " (%s) was answered: %s", job, job_state_name(before),
-               e ? f.words : "done");
+        broken(w, "the cancel of job %" PRId64 " (%s) was answered: %s", job,
+               job_state_name(before), e ? f.words : "done");
     if (e)
         return e;
     j->cancelled = !reply.active;
@@ -660,7 +684,8 @@ static void audit_records(struct watch *w, int64_t number)
     err e = store_items(w->s, span_of(id), -1, -1, 500, 1 << 20, w->a, &items, &count, &f);
     if (e && e != E_END)
         broken(w, "the records of job %" PRId64 ": %s", number, f.words);
-    same(w, number, "the number of records in pages", job_of(w, number)->next_batch * WATCH_BATCH, (int64_t)count);
+    same(w, number, "the number of records in pages",
+         job_of(w, number)->next_batch * WATCH_BATCH, (int64_t)count);
     for (size_t i = 0; i < count; i++) {
         item_id(number, (int64_t)i, want);
         if (!span_is(items[i].id, want))
@@ -685,15 +710,16 @@ void watch_audit(struct watch *w, int64_t now, bool all_over)
         check_job(w, i, &v);
         active[j->lane] += v.state == JOB_ACTIVE;
         if (all_over && !over(v.state))
-            broken(w, "job %" PRId64 " never ended: %s, attempt %" PRId64, i, job_state_name(v.state), v.fence);
+            broken(w, "job %" PRId64 " never ended: %s, attempt %" PRId64, i,
+                   job_state_name(v.state), v.fence);
         if (v.state == JOB_SUCCEEDED)
             same(w, i, "the number of batches of a good end", watch_batches(i), v.next_batch);
         audit_records(w, i);
     }
     for (int64_t i = 0; i < WATCH_LANES; i++)
         if (active[i] != w->seen.lanes[i].active)
-            broken(w, "lane %s has %" PRId64 " active jobs, not %" PRId64, watch_lane_names[i], active[i],
-                   w->seen.lanes[i].active);
+            broken(w, "lane %s has %" PRId64 " active jobs, not %" PRId64, watch_lane_names[i],
+                   active[i], w->seen.lanes[i].active);
     if (store_outlook(w->s, (wall){now}, &o, &f))
         broken(w, "no outlook: %s", f.words);
     for (int i = 0; i < JOB_STATES; i++)
@@ -717,5 +743,6 @@ void watch_clear(struct watch *w, int64_t now)
         broken(w, "retention comes to no end");
     for (int i = 0; i < JOB_STATES; i++)
         if (o.by_state[i])
-            broken(w, "%" PRId64 " jobs are left that are %s", o.by_state[i], job_state_name((enum job_state)i));
+            broken(w, "%" PRId64 " jobs are left that are %s", o.by_state[i],
+                   job_state_name((enum job_state)i));
 }

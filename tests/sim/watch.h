@@ -9,7 +9,14 @@
 #include "store/store.h"
 
 /* The first lanes are asked for; jobs that ended their worker's life go on in the others. */
-enum { WATCH_JOBS = 96, WATCH_ASKED = 3, WATCH_LANES = 5, WATCH_STARTS = 32, WATCH_BATCH = 3, WATCH_WHY = 400 };
+enum {
+    WATCH_JOBS = 96,
+    WATCH_ASKED = 3,
+    WATCH_LANES = 5,
+    WATCH_STARTS = 32,
+    WATCH_BATCH = 3,
+    WATCH_WHY = 400
+};
 
 struct watch_job {
     bool exists, acknowledged;
@@ -17,9 +24,9 @@ struct watch_job {
     bool progressed; /* this lease brought records */
     enum job_state state;
     int64_t lane, fence, ends, next_batch, not_before, successes;
-    uint64_t nonce;          /* of the lease in force; 0: none */
-    uint64_t last_nonce;     /* of the lease that ended last */
-    int64_t lapses_ms;       /* the lease may be taken for lost from then on */
+    uint64_t nonce;      /* of the lease in force; 0: none */
+    uint64_t last_nonce; /* of the lease that ended last */
+    int64_t lapses_ms;   /* the lease may be taken for lost from then on */
 };
 struct watch_lane {
     int64_t active, blocked_until, breaker_until;
@@ -33,9 +40,11 @@ struct watch_seen {
     int64_t startable, next_ms; /* as last announced */
 };
 /* How often each thing happened that a run is there for. */
+/* clang-format off */
 #define WATCH_SIGHTS(X)                                                                          \
     X(starts) X(stale) X(duplicates) X(successes) X(deaths) X(cancels) X(reaped) X(suspected)     \
     X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)
+/* clang-format on */
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
 #undef X
@@ -83,21 +92,24 @@ void watch_clock(struct watch *w, int64_t before);
 
 void watch_job_id(int64_t job, char out[ID_TEXT]);
 int64_t watch_batches(int64_t job); /* that it takes to the end; 1-4 */
-err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t hash, int64_t now);
+err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t hash,
+                 int64_t now);
 struct watch_lease {
     int64_t job, next_batch;
     uint64_t nonce;
 };
 err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_lease *out);
 err watch_started(struct watch *w, int64_t job, uint64_t nonce, int64_t now);
-err watch_heartbeat(struct watch *w, int64_t job, uint64_t nonce, int64_t now, bool *out_cancel);
+err watch_heartbeat(struct watch *w, int64_t job, uint64_t nonce, int64_t now,
+                    bool *out_cancel);
 err watch_records(struct watch *w, int64_t job, uint64_t nonce, int64_t batch, int64_t now);
 struct watch_ending {
     enum failure_class failure;
     enum failure_budget budget;
     int64_t wait_ms;
 };
-err watch_finish(struct watch *w, int64_t job, uint64_t nonce, struct watch_ending e, int64_t now);
+err watch_finish(struct watch *w, int64_t job, uint64_t nonce, struct watch_ending e,
+                 int64_t now);
 err watch_cancel(struct watch *w, int64_t job, int64_t now, bool *out_active);
 void watch_tend(struct watch *w, int64_t now);
 /* The instant at which something falls due; `startable` work as of now in seen.startable. */

@@ -149,7 +149,9 @@ static void spellings(void **state)
         if (!numeric(same[i].host, &a))
             fail_msg("%s is not numeric", same[i].host);
         char host[80], port[8], text[100];
-        assert_int_equal(getnameinfo((struct sockaddr *)&a, sizeof a, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV), 0);
+        assert_int_equal(getnameinfo((struct sockaddr *)&a, sizeof a, host, sizeof host, port,
+                                     sizeof port, NI_NUMERICHOST | NI_NUMERICSERV),
+                         0);
         snprintf(text, sizeof text, a.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
         if (strcmp(text, same[i].text) != 0)
             fail_msg("%s became %s", same[i].host, text);
@@ -248,8 +250,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mapped_address_is_the_one_it_maps),
-        cmocka_unit_test(denied), cmocka_unit_test(allowed), cmocka_unit_test(spellings),
-        cmocka_unit_test(names),  cmocka_unit_test(split),   cmocka_unit_test(matches),
+        cmocka_unit_test(denied),
+        cmocka_unit_test(allowed),
+        cmocka_unit_test(spellings),
+        cmocka_unit_test(names),
+        cmocka_unit_test(split),
+        cmocka_unit_test(matches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,9 +258,8 @@ static void posts_of_others_in_an_own_list_are_kept_apart(void **state)
 static void the_order_of_a_list_is_checked_as_it_promises(void **state)
 {
     (void)state;
-    const struct post by_key[] = {{1, NULL, NULL, NULL, "90"},
-                                  {9, NULL, NULL, NULL, "80"},
-                                  {2, NULL, NULL, NULL, "85"}};
+    const struct post by_key[] = {
+        {1, NULL, NULL, NULL, "90"}, {9, NULL, NULL, NULL, "80"}, {2, NULL, NULL, NULL, "85"}};
     list_op.order = ORDER_ENTRIES;
     struct reading r = page_of(by_key, 3);
     assert_int_equal(r.disorder, 1);
@@ -285,8 +284,11 @@ static void the_order_of_a_list_is_checked_as_it_promises(void **state)
 static void an_old_post_above_the_list_costs_no_other(void **state)
 {
     (void)state;
-    static const struct post posts[] = {{1, NULL, NULL, NULL, NULL}, {9, NULL, NULL, NULL, NULL}, {8, NULL, NULL, NULL, NULL},
-                                        {7, NULL, NULL, NULL, NULL}, {7, NULL, NULL, NULL, NULL}};
+    static const struct post posts[] = {{1, NULL, NULL, NULL, NULL},
+                                        {9, NULL, NULL, NULL, NULL},
+                                        {8, NULL, NULL, NULL, NULL},
+                                        {7, NULL, NULL, NULL, NULL},
+                                        {7, NULL, NULL, NULL, NULL}};
     struct buf text = BUF(1 << 20);
     list_op.order = ORDER_IDS;
     reader_forget(reader);
@@ -331,26 +333,36 @@ static void as_few_as_can_be_stand_in_the_wrong_place(void **state)
 static void others_between_the_posts_of_a_handle_are_kept_apart(void **state)
 {
     (void)state;
-#define ITEM(who, id, classes, head)                                                                                  \
-    "<div class=\"timeline-item " classes "\" data-username=\"" who "\"><div class=\"tweet-body\">" head                \
-    "<a class=\"fullname\" title=\"N\">N</a><a class=\"username\">@" who "</a><span class=\"tweet-date\"><a href=\"/" who \
-    "/status/" id "#m\" title=\"Jun 14, 2026 · 11:31 AM UTC\">x</a></span><div class=\"tweet-content\">t</div></div></div>"
-    const char *page = "<html><body><div class=\"container\"><div class=\"timeline-container\"><div class=\"timeline\">"
-        ITEM("Someone", "2066121430466560001", "", "") ITEM("stranger", "2066121430466560002", "", "")
-        ITEM("friend", "2066121430466560003", "", "<div class=\"retweet-header\"><span>Someone retweeted</span></div>")
-        ITEM("asker", "2066121430466560004", "thread", "") "</div></div></div></body></html>";
+#define ITEM(who, id, classes, head)                                                           \
+    "<div class=\"timeline-item " classes "\" data-username=\"" who                            \
+    "\"><div class=\"tweet-body\">" head                                                       \
+    "<a class=\"fullname\" title=\"N\">N</a><a class=\"username\">@" who                       \
+    "</a><span class=\"tweet-date\"><a href=\"/" who "/status/" id                             \
+    "#m\" title=\"Jun 14, 2026 · 11:31 AM UTC\">x</a></span><div class=\"tweet-content\">t</div></div></div>"
+    const char *page =
+        "<html><body><div class=\"container\"><div class=\"timeline-container\"><div class=\"timeline\">" ITEM(
+            "Someone", "2066121430466560001", "", "")
+            ITEM("stranger", "2066121430466560002", "", "")
+                ITEM("friend", "2066121430466560003", "",
+                     "<div class=\"retweet-header\"><span>Someone retweeted</span></div>")
+                    ITEM("asker", "2066121430466560004", "thread",
+                         "") "</div></div></div></body></html>";
     struct fault f = {0};
     struct reading r;
     reader_expect_handle(reader, SPAN("someone"));
     arena_reset(arena);
-    assert_int_equal(reader_document(reader, SPAN("nitter_timeline"), 200, SPAN_NONE, span_of(page), COLLECTED, arena, &r, &f), E_OK);
+    assert_int_equal(reader_document(reader, SPAN("nitter_timeline"), 200, SPAN_NONE,
+                                     span_of(page), COLLECTED, arena, &r, &f),
+                     E_OK);
     assert_int_equal(r.posts, 3);
     assert_int_equal(r.rejected, 1);
     text_is(parsed(&r.records[0]), "quality.checks.author", "ok");
     text_is(parsed(&r.records[1]), "check", "author");
     text_is(parsed(&r.records[3]), "author.screen_name", "asker"); /* in a thread: context */
     reader_forget(reader);
-    assert_int_equal(reader_document(reader, SPAN("nitter_timeline"), 200, SPAN_NONE, span_of(page), COLLECTED, arena, &r, &f), E_OK);
+    assert_int_equal(reader_document(reader, SPAN("nitter_timeline"), 200, SPAN_NONE,
+                                     span_of(page), COLLECTED, arena, &r, &f),
+                     E_OK);
     assert_int_equal(r.rejected, 0);
 }
 
@@ -529,8 +541,8 @@ static void sweep(const char *folder, size_t *files, size_t *records, struct buf
         while ((n = fread(buf_room(&body, 65536), 1, 65536, f)) > 0)
             body.n += n;
         fclose(f);
-        bool user = strncmp(e->d_name, "user_by", 7) == 0 ||
-                    strncmp(e->d_name, "user_about", 10) == 0;
+        bool user =
+            strncmp(e->d_name, "user_by", 7) == 0 || strncmp(e->d_name, "user_about", 10) == 0;
         list_op.order = strncmp(e->d_name, "user_tweets", 11) == 0 ? ORDER_ENTRIES
                         : strncmp(e->d_name, "search", 6) == 0     ? ORDER_IDS
                                                                    : ORDER_NONE;
@@ -585,7 +597,8 @@ static void recorded_answers_pass_and_bring_no_news(void **state)
 {
     (void)state;
     const char *where = getenv("FULMAR_FIXTURES");
-    size_t files = 0, records = pass_and_bring_no_news(where ? where : "../shared/fixtures/x", &files);
+    size_t files = 0,
+           records = pass_and_bring_no_news(where ? where : "../shared/fixtures/x", &files);
     if (!files) {
         printf("skipped: no answers recorded from the site\n");
         skip();
@@ -613,7 +626,9 @@ static void news_of(const char *site, const char *source, const char *path, stru
     fclose(h);
     struct reader *own = reader_new(other, BODY_BYTES);
     arena_reset(arena);
-    assert_int_equal(reader_document(own, span_of(source), 200, SPAN_NONE, buf_span(&body), COLLECTED, arena, &r, &f), E_OK);
+    assert_int_equal(reader_document(own, span_of(source), 200, SPAN_NONE, buf_span(&body),
+                                     COLLECTED, arena, &r, &f),
+                     E_OK);
     buf_clear(out);
     reader_counts(own, out);
     reader_free(&own);
@@ -640,7 +655,8 @@ static void answers_of_other_sources_bring_news_where_there_is_some(void **state
         news_of(quiet[i][0], quiet[i][1], quiet[i][2], &text);
         size_t at = span_find(buf_span(&text), SPAN("\n+"));
         if (at < text.n || !text.n)
-            fail_msg("%s: nobody knows %.*s", quiet[i][2], SP(span_cut(buf_span(&text), at, 80)));
+            fail_msg("%s: nobody knows %.*s", quiet[i][2],
+                     SP(span_cut(buf_span(&text), at, 80)));
     }
     news_of("bluesky", "author_feed", "tests/data/bluesky/author_feed-drift.json", &text);
     assert_true(told(buf_span(&text), "+post.post.renamed 1"));
@@ -651,9 +667,11 @@ static void answers_of_other_sources_bring_news_where_there_is_some(void **state
 static void lists_of_other_sources_are_checked_as_they_promise(void **state)
 {
     (void)state;
-#define STATUS(id, time, more)                                                                          \
-    "{\"id\":\"" id "\",\"uri\":\"https://m/" id "\",\"url\":\"https://m/" id "\",\"created_at\":\"" time "\",\"content\":" \
-    "\"<p>x</p>\",\"account\":{\"id\":\"9\",\"acct\":\"a\",\"username\":\"a\",\"display_name\":\"A\"}" more "}"
+#define STATUS(id, time, more)                                                                              \
+    "{\"id\":\"" id "\",\"uri\":\"https://m/" id "\",\"url\":\"https://m/" id                               \
+    "\",\"created_at\":\"" time "\",\"content\":"                                                           \
+    "\"<p>x</p>\",\"account\":{\"id\":\"9\",\"acct\":\"a\",\"username\":\"a\",\"display_name\":\"A\"}" more \
+    "}"
 #define OLD "2026-01-01T00:00:00.000Z"
 #define NEW "2026-02-01T00:00:00.000Z"
     static const struct {
@@ -663,7 +681,8 @@ static void lists_of_other_sources_are_checked_as_they_promise(void **state)
         {"[" STATUS("2", NEW, "") "," STATUS("1", OLD, "") "]", 0},
         {"[" STATUS("2", NEW, "") "," STATUS("1", NEW, "") "]", 0},
         {"[" STATUS("1", OLD, "") "," STATUS("2", NEW, "") "]", 1},
-        {"[" STATUS("1", OLD, "") "," STATUS("3", NEW, ",\"reblog\":" STATUS("2", NEW, "")) "]", 0},
+        {"[" STATUS("1", OLD, "") "," STATUS("3", NEW, ",\"reblog\":" STATUS("2", NEW, "")) "]",
+         0},
     };
     const char *sites = getenv("FULMAR_SITES");
     struct fault f = {0};
@@ -676,10 +695,14 @@ static void lists_of_other_sources_are_checked_as_they_promise(void **state)
     struct reader *own = reader_new(other, BODY_BYTES);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         arena_reset(arena);
-        assert_int_equal(reader_document(own, SPAN("statuses"), 200, SPAN_NONE, span_of(rows[i].body), COLLECTED, arena, &r, &f), E_OK);
+        assert_int_equal(reader_document(own, SPAN("statuses"), 200, SPAN_NONE,
+                                         span_of(rows[i].body), COLLECTED, arena, &r, &f),
+                         E_OK);
         assert_int_equal(r.posts, 2);
         assert_int_equal(r.disorder, rows[i].disorder);
-        assert_int_equal(reader_document(own, SPAN("statuses_replies"), 200, SPAN_NONE, span_of(rows[i].body), COLLECTED, arena, &r, &f), E_OK);
+        assert_int_equal(reader_document(own, SPAN("statuses_replies"), 200, SPAN_NONE,
+                                         span_of(rows[i].body), COLLECTED, arena, &r, &f),
+                         E_OK);
         assert_int_equal(r.disorder, 0); /* that one promises nothing */
     }
     reader_free(&own);

@@ -37,13 +37,13 @@ struct script_page {
 struct script {
     struct script_page pages[PAGES_MAX];
     int page_count;
-    int claimed;         /* posts the profile says */
+    int claimed;            /* posts the profile says */
     int cancel_at, gone_at; /* page before which the job is cancelled, the tab dies; 0 never */
-    const char *cursor;  /* the job starts here */
+    const char *cursor;     /* the job starts here */
     int64_t limit, have, filtered;
     const char *spec, *known;
     const char *kind, *target; /* NULL: posts, of someone */
-    bool people;      /* the pages hold users */
+    bool people;               /* the pages hold users */
     /* what the node saw */
     int next_page, batches, scrolls, committed, opened;
     bool held, moved;
@@ -91,11 +91,12 @@ static void add_entities(struct buf *b, int number)
         buf_add_text(b, "\"entities\":{}");
         return;
     }
-    buf_fmt(b,
-            "\"entities\":{},\"extended_entities\":{\"media\":[{\"id_str\":\"%d\",\"media_key\":\"3_%d\","
-            "\"type\":\"photo\",\"media_url_https\":\"https://pbs.twimg.com/media/P%d.jpg\",\"url\":"
-            "\"https://t.co/a\",\"original_info\":{\"width\":5,\"height\":6}}]}",
-            1000 + number, 1000 + number, number);
+    buf_fmt(
+        b,
+        "\"entities\":{},\"extended_entities\":{\"media\":[{\"id_str\":\"%d\",\"media_key\":\"3_%d\","
+        "\"type\":\"photo\",\"media_url_https\":\"https://pbs.twimg.com/media/P%d.jpg\",\"url\":"
+        "\"https://t.co/a\",\"original_info\":{\"width\":5,\"height\":6}}]}",
+        1000 + number, 1000 + number, number);
 }
 
 static void add_post(struct buf *b, int number, const struct script_page *p, int i)
@@ -106,36 +107,40 @@ static void add_post(struct buf *b, int number, const struct script_page *p, int
     gmtime_r(&second, &t);
     strftime(when, sizeof when, "%a %b %d %H:%M:%S +0000 %Y", &t);
     unsigned long long id = (unsigned long long)(post_ms(number) - 1288834974657) << 22;
-    buf_fmt(b,
-            "{\"entryId\":\"tweet-%llu\",\"sortIndex\":\"%llu\",\"content\":{\"entryType\":"
-            "\"TimelineTimelineItem\",\"__typename\":\"TimelineTimelineItem\",\"itemContent\":{"
-            "\"itemType\":\"TimelineTweet\",\"__typename\":\"TimelineTweet\",\"tweet_results\":{"
-            "\"result\":{\"__typename\":\"Tweet\",\"rest_id\":\"%llu\",\"core\":{\"user_results\":{"
-            "\"result\":{\"__typename\":\"User\",\"rest_id\":\"99\",\"core\":{\"screen_name\":"
-            "\"someone\",\"name\":\"Some One\"}}}},\"legacy\":{\"created_at\":\"%s\",\"%s\":"
-            "\"post %d%s\",\"conversation_id_str\":\"%llu\",\"user_id_str\":\"99\",\"lang\":\"en\","
-            "\"reply_count\":1,\"retweet_count\":2,\"favorite_count\":3,\"quote_count\":4,"
-            "%s\"id_str\":\"%llu\",",
-            id, id, id, when, i < p->broken ? "body" : "full_text", number, i < p->edited ? " edited" : "", id,
-            p->replies ? "\"in_reply_to_status_id_str\":\"5\"," : "", id);
+    buf_fmt(
+        b,
+        "{\"entryId\":\"tweet-%llu\",\"sortIndex\":\"%llu\",\"content\":{\"entryType\":"
+        "\"TimelineTimelineItem\",\"__typename\":\"TimelineTimelineItem\",\"itemContent\":{"
+        "\"itemType\":\"TimelineTweet\",\"__typename\":\"TimelineTweet\",\"tweet_results\":{"
+        "\"result\":{\"__typename\":\"Tweet\",\"rest_id\":\"%llu\",\"core\":{\"user_results\":{"
+        "\"result\":{\"__typename\":\"User\",\"rest_id\":\"99\",\"core\":{\"screen_name\":"
+        "\"someone\",\"name\":\"Some One\"}}}},\"legacy\":{\"created_at\":\"%s\",\"%s\":"
+        "\"post %d%s\",\"conversation_id_str\":\"%llu\",\"user_id_str\":\"99\",\"lang\":\"en\","
+        "\"reply_count\":1,\"retweet_count\":2,\"favorite_count\":3,\"quote_count\":4,"
+        "%s\"id_str\":\"%llu\",",
+        id, id, id, when, i < p->broken ? "body" : "full_text", number,
+        i < p->edited ? " edited" : "", id,
+        p->replies ? "\"in_reply_to_status_id_str\":\"5\"," : "", id);
     add_entities(b, number);
     buf_add_text(b, "},\"views\":{\"count\":\"7\",\"state\":\"EnabledWithCount\"}}}}}}");
 }
 
 static void add_follower(struct buf *b, int number)
 {
-    buf_fmt(b,
-            "{\"entryId\":\"user-%d\",\"sortIndex\":\"9\",\"content\":{\"entryType\":"
-            "\"TimelineTimelineItem\",\"itemContent\":{\"itemType\":\"TimelineUser\",\"user_results\":"
-            "{\"result\":{\"__typename\":\"User\",\"rest_id\":\"%d\",\"core\":{\"screen_name\":\"u%d\","
-            "\"name\":\"U\"}}}}}}",
-            1000 + number, 1000 + number, number);
+    buf_fmt(
+        b,
+        "{\"entryId\":\"user-%d\",\"sortIndex\":\"9\",\"content\":{\"entryType\":"
+        "\"TimelineTimelineItem\",\"itemContent\":{\"itemType\":\"TimelineUser\",\"user_results\":"
+        "{\"result\":{\"__typename\":\"User\",\"rest_id\":\"%d\",\"core\":{\"screen_name\":\"u%d\","
+        "\"name\":\"U\"}}}}}}",
+        1000 + number, 1000 + number, number);
 }
 
 static void add_timeline(struct buf *b, const struct script_page *p, bool people)
 {
-    buf_add_text(b, "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"timeline\":{"
-                    "\"timeline\":{\"instructions\":[{\"type\":\"TimelineAddEntries\",\"entries\":[");
+    buf_add_text(
+        b, "{\"data\":{\"user\":{\"result\":{\"__typename\":\"User\",\"timeline\":{"
+           "\"timeline\":{\"instructions\":[{\"type\":\"TimelineAddEntries\",\"entries\":[");
     for (int i = 0; i < p->count; i++) {
         if (people)
             add_follower(b, p->first + i);
@@ -183,24 +188,28 @@ static void give_event(struct script *s, const char *method, const char *params)
     give(s, &(struct frame){.type = FRAME_EVENT, .t = {span_of(method), span_of(params)}});
 }
 
-static void play_request(struct script *s, const char *id, const char *op, const struct script_page *p)
+static void play_request(struct script *s, const char *id, const char *op,
+                         const struct script_page *p)
 {
     char text[512];
     snprintf(text, sizeof text,
              "{\"requestId\":\"%s\",\"type\":\"XHR\",\"request\":{\"method\":\"GET\",\"url\":"
-             "\"https://x.com/i/api/graphql/q/%s?variables=%%7B%%7D\"}}", id, op);
+             "\"https://x.com/i/api/graphql/q/%s?variables=%%7B%%7D\"}}",
+             id, op);
     give_event(s, "Network.requestWillBeSent", text);
     if (p && p->never)
         return;
     if (p && p->fails) {
-        snprintf(text, sizeof text, "{\"requestId\":\"%s\",\"errorText\":\"net::ERR_CONNECTION_RESET\"}", id);
+        snprintf(text, sizeof text,
+                 "{\"requestId\":\"%s\",\"errorText\":\"net::ERR_CONNECTION_RESET\"}", id);
         give_event(s, "Network.loadingFailed", text);
         return;
     }
-    snprintf(text, sizeof text,
-             "{\"requestId\":\"%s\",\"type\":\"XHR\",\"response\":{\"status\":%d,\"url\":"
-             "\"https://x.com/i/api/graphql/q/%s\",\"headers\":{\"Set-Cookie\":\"sid=secret\",\"authorization\":\"Bearer secret\",\"x-rate-limit-reset\":\"%lld\"}}}",
-             id, p && p->status ? p->status : 200, op, (long long)(clock_wall().ms / 1000 + 60));
+    snprintf(
+        text, sizeof text,
+        "{\"requestId\":\"%s\",\"type\":\"XHR\",\"response\":{\"status\":%d,\"url\":"
+        "\"https://x.com/i/api/graphql/q/%s\",\"headers\":{\"Set-Cookie\":\"sid=secret\",\"authorization\":\"Bearer secret\",\"x-rate-limit-reset\":\"%lld\"}}}",
+        id, p && p->status ? p->status : 200, op, (long long)(clock_wall().ms / 1000 + 60));
     give_event(s, "Network.responseReceived", text);
     snprintf(text, sizeof text, "{\"requestId\":\"%s\"}", id);
     give_event(s, "Network.loadingFinished", text);
@@ -216,7 +225,8 @@ static void play_next_page(struct script *s)
     if (s->cancel_at && n == s->cancel_at)
         give(s, &(struct frame){.type = FRAME_CANCEL, .n = {E_CANCELLED}});
     if (s->gone_at && n == s->gone_at)
-        give(s, &(struct frame){.type = FRAME_GONE, .n = {E_PAGE_GONE}, .t = {SPAN("the page crashed")}});
+        give(s, &(struct frame){
+                    .type = FRAME_GONE, .n = {E_PAGE_GONE}, .t = {SPAN("the page crashed")}});
     snprintf(id, sizeof id, "page%d", n);
     play_request(s, id, s->people ? "Followers" : "UserTweets", &s->pages[n]);
 }
@@ -228,7 +238,9 @@ static void answer_body(struct script *s, const struct frame *f)
     const struct script_page *page = user ? NULL : &s->pages[strtol(f->t[0].p + 4, NULL, 10)];
     if (page && page->too_big) {
         give(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_TOO_BIG}});
-        give(s, &(struct frame){.type = FRAME_GONE, .n = {E_TOO_BIG}, .t = {SPAN("the page used more memory")}});
+        give(s, &(struct frame){.type = FRAME_GONE,
+                                .n = {E_TOO_BIG},
+                                .t = {SPAN("the page used more memory")}});
         return;
     }
     if (user)
@@ -259,7 +271,8 @@ static void commit(struct script *s, const struct frame *f)
         s->kinds[item.kind]++;
         if (item.kind >= RECORD_REJECTED)
             span_copy(item.json, apart, sizeof apart);
-        s->with_file += span_find(item.json, SPAN("\"file\":{\"path\":\"files/ab/")) < item.json.n;
+        s->with_file +=
+            span_find(item.json, SPAN("\"file\":{\"path\":\"files/ab/")) < item.json.n;
         size_t at = span_find(item.json, SPAN("\"file_error\":"));
         s->with_error += at < item.json.n;
         if (at < item.json.n && !s->error[0])
@@ -300,9 +313,10 @@ static void answer_fetch(struct script *s, const struct frame *f)
     struct span body = span_of(second ? s->second : robots ? s->robots : s->feed);
     if (!robots && !s->fetches++)
         span_copy(f->t[1], s->first_url, sizeof s->first_url);
-    give(s, &(struct frame){.type = FRAME_FETCHED,
-                            .n = {f->n[0], status ? E_OK : E_NET, status},
-                            .t = {status ? f->t[1] : SPAN("the host is away"), SPAN("{}"), body}});
+    give(s,
+         &(struct frame){.type = FRAME_FETCHED,
+                         .n = {f->n[0], status ? E_OK : E_NET, status},
+                         .t = {status ? f->t[1] : SPAN("the host is away"), SPAN("{}"), body}});
 }
 
 static void take_piece(struct script *s, const struct frame *f)
@@ -334,7 +348,8 @@ static void answer_download(struct script *s, const struct frame *f)
     }
     if (!s->asked_for[0])
         span_copy(f->t[1], s->asked_for, sizeof s->asked_for);
-    struct frame a = {.type = FRAME_DOWNLOADED, .n = {f->n[0], E_OK, 200, 5, 1780000000000, digit == '1'}};
+    struct frame a = {.type = FRAME_DOWNLOADED,
+                      .n = {f->n[0], E_OK, 200, 5, 1780000000000, digit == '1'}};
     a.t[0] = SPAN("ab00");
     a.t[1] = SPAN("image/jpeg");
     a.t[2] = SPAN("files/ab/ab00.jpg");
@@ -364,9 +379,10 @@ static void on_frame(struct script *s, const struct frame *f)
         give(s, &ok);
         play_request(s, "user", "UserByScreenName", NULL);
         if (s->held)
-            give_event(s, "Fetch.requestPaused",
-                       "{\"requestId\":\"hold\",\"request\":{\"url\":\"https://x.com/i/api/graphql/q/UserTweets?variables="
-                       "%7B%22userId%22%3A%2299%22%7D&features=%7B%7D\"}}");
+            give_event(
+                s, "Fetch.requestPaused",
+                "{\"requestId\":\"hold\",\"request\":{\"url\":\"https://x.com/i/api/graphql/q/UserTweets?variables="
+                "%7B%22userId%22%3A%2299%22%7D&features=%7B%7D\"}}");
         else
             play_next_page(s);
         break;
@@ -386,7 +402,8 @@ static void on_frame(struct script *s, const struct frame *f)
     case FRAME_EVAL:
         snprintf(said, sizeof said, "{\"result\":{\"type\":\"string\",\"value\":\"%s\"}}",
                  s->says && !span_is(f->t[0], "scroll") ? s->says : "");
-        give(s, &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {span_of(said)}});
+        give(s,
+             &(struct frame){.type = FRAME_REPLY, .n = {f->n[0], E_OK}, .t = {span_of(said)}});
         if (span_is(f->t[0], "scroll")) {
             s->scrolls++;
             play_next_page(s);
@@ -497,9 +514,10 @@ static struct pack *open_ranked(void)
     char folder[] = "/tmp/fulmar-collect-XXXXXX", command[400];
     const char *sites = getenv("FULMAR_SITES");
     assert_non_null(mkdtemp(folder));
-    snprintf(command, sizeof command,
-             "cp -r %s/x %s/x && sed -i '0,/^    input: handle/s//    input: handle\\n    order: ranked/' %s/x/site.yaml",
-             sites ? sites : "sites", folder, folder);
+    snprintf(
+        command, sizeof command,
+        "cp -r %s/x %s/x && sed -i '0,/^    input: handle/s//    input: handle\\n    order: ranked/' %s/x/site.yaml",
+        sites ? sites : "sites", folder, folder);
     assert_int_equal(system(command), 0);
     struct pack *p = open_from(folder);
     snprintf(command, sizeof command, "rm -rf %s", folder);
@@ -515,7 +533,8 @@ static struct pack *open_ranked(void)
 static void a_terminated_list_is_complete(void **state)
 {
     (void)state;
-    JOB(.claimed = 40, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .terminate = true}});
+    JOB(.claimed = 40, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .terminate = true}});
     assert_int_equal(r.failure, FAILURE_NONE);
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(s.committed, 40);
@@ -532,7 +551,8 @@ static void a_long_list_is_read_from_several_pages(void **state)
     struct script s = {.claimed = 260, .page_count = 130};
     for (int i = 0; i < s.page_count; i++) {
         snprintf(cursors[i], sizeof cursors[i], "c%d", i);
-        s.pages[i] = (struct script_page){.first = i * 2, .count = 2, .cursor = cursors[i], .terminate = i == 129};
+        s.pages[i] = (struct script_page){
+            .first = i * 2, .count = 2, .cursor = cursors[i], .terminate = i == 129};
     }
     struct collect_result r = run(&s, a);
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
@@ -550,7 +570,8 @@ static void a_page_opened_anew_that_starts_over_is_no_end(void **state)
     struct script s = {.claimed = 260, .page_count = 70};
     for (int i = 0; i < s.page_count; i++) {
         snprintf(cursors[i], sizeof cursors[i], "c%d", i);
-        s.pages[i] = (struct script_page){.first = i % 60 * 2, .count = 2, .cursor = cursors[i]};
+        s.pages[i] =
+            (struct script_page){.first = i % 60 * 2, .count = 2, .cursor = cursors[i]};
     }
     struct collect_result r = run(&s, a);
     assert_int_equal(r.failure, FAILURE_NETWORK);
@@ -606,7 +627,7 @@ static void readings_that_disagree_are_noted(void **state)
     assert_int_equal(s.kinds[RECORD_CONFLICT], 2);
     assert_true(strstr(apart, "\"field\":\"text\"") != NULL);
     assert_true(strstr(apart, "\"values\":{\"graphql\":\"post 11\",\"graphql#2\":\"post 11 "
-                                "edited\"}") != NULL);
+                              "edited\"}") != NULL);
     assert_true(strstr(apart, "\"kept\":\"graphql\",\"by_rule\":\"graphql#2\"") != NULL);
     assert_true(span_find(r.report, SPAN("\"conflicts\":2")) < r.report.n);
     arena_free(&a);
@@ -615,7 +636,8 @@ static void readings_that_disagree_are_noted(void **state)
 static void counts_of_fields_travel_with_batches_and_with_a_drift(void **state)
 {
     (void)state;
-    JOB(.spec = ONLY_CAPTURE, .claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
+    JOB(.spec = ONLY_CAPTURE, .claimed = 60, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.counted, s.batches);
     assert_true(s.batches >= 1);
@@ -627,7 +649,8 @@ static void counts_of_fields_travel_with_batches_and_with_a_drift(void **state)
 static void many_broken_posts_are_drift(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .spec = ONLY_CAPTURE, .page_count = 3, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}, {40, 20, "c3"}});
+    JOB(.claimed = 60, .spec = ONLY_CAPTURE, .page_count = 3,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}, {40, 20, "c3"}});
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.committed, 20);
     arena_free(&a);
@@ -636,7 +659,8 @@ static void many_broken_posts_are_drift(void **state)
 static void a_page_that_outgrows_its_memory_is_a_matter_of_resources(void **state)
 {
     (void)state;
-    JOB(.claimed = 400, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .too_big = true}});
+    JOB(.claimed = 400, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .too_big = true}});
     assert_int_equal(r.failure, FAILURE_RESOURCE);
     assert_true(span_is(r.why, "the page used more memory"));
     assert_int_equal(s.committed, 20);
@@ -646,7 +670,8 @@ static void a_page_that_outgrows_its_memory_is_a_matter_of_resources(void **stat
 static void the_limit_ends_it_without_asking_for_more(void **state)
 {
     (void)state;
-    JOB(.claimed = 400, .limit = 30, .page_count = 3, .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    JOB(.claimed = 400, .limit = 30, .page_count = 3,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
     assert_int_equal(r.verdict, VERDICT_PARTIAL);
     assert_int_equal(r.end, END_LIMIT);
     assert_int_equal(s.committed, 30);
@@ -702,7 +727,8 @@ static void an_empty_page_with_a_live_cursor_is_not_the_end(void **state)
 {
     (void)state;
     JOB(.claimed = 40, .page_count = 4,
-        .pages = {{0, 20, "c1"}, {0, 0, "c2"}, {20, 20, "c3"}, {0, 0, "c4", .terminate = true}});
+        .pages = {
+            {0, 20, "c1"}, {0, 0, "c2"}, {20, 20, "c3"}, {0, 0, "c4", .terminate = true}});
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(s.committed, 40);
     arena_free(&a);
@@ -721,7 +747,8 @@ static void a_repeated_cursor_without_entries_is_the_end(void **state)
 static void posts_that_come_again_are_counted_once(void **state)
 {
     (void)state;
-    JOB(.claimed = 30, .page_count = 2, .pages = {{0, 20, "c1"}, {10, 20, "c2", .terminate = true}});
+    JOB(.claimed = 30, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {10, 20, "c2", .terminate = true}});
     assert_int_equal(s.committed, 30);
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     arena_free(&a);
@@ -739,7 +766,8 @@ static void no_posts_of_an_empty_profile_are_confirmed(void **state)
 static void no_posts_of_a_full_profile_are_suspect(void **state)
 {
     (void)state;
-    JOB(.claimed = 50, .spec = ONLY_CAPTURE, .page_count = 3, .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
+    JOB(.claimed = 50, .spec = ONLY_CAPTURE, .page_count = 3,
+        .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
     assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
     arena_free(&a);
 }
@@ -768,8 +796,10 @@ static void an_account_says_why_its_list_is_empty(void **state)
         {"\"legacy\":{\"blocked_by\":true},", FAILURE_PROTECTED},
         {"\"legacy\":{\"withheld_in_countries\":[\"DE\"]},", FAILURE_WITHHELD},
         {"\"legacy\":{\"withheld_in_countries\":[]},", FAILURE_EMPTY_SUSPECT},
-        {"\"profile_metadata\":{\"profile_interstitial_type\":\"sensitive_media\"},", FAILURE_WITHHELD},
-        {"\"profile_metadata\":{\"profile_interstitial_type\":\"fake_account\"},", FAILURE_WITHHELD},
+        {"\"profile_metadata\":{\"profile_interstitial_type\":\"sensitive_media\"},",
+         FAILURE_WITHHELD},
+        {"\"profile_metadata\":{\"profile_interstitial_type\":\"fake_account\"},",
+         FAILURE_WITHHELD},
         {"\"profile_metadata\":{\"profile_interstitial_type\":\"\"},", FAILURE_EMPTY_SUSPECT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -801,7 +831,8 @@ static void what_a_guest_is_shown_is_a_sample(void **state)
     assert_int_equal(seen_as("guest", 50, 0), VERDICT_SAMPLED);
     assert_int_equal(seen_as(NULL, 50, 0), VERDICT_COMPLETE);
     assert_int_equal(seen_as("guest", 5, 0), VERDICT_COMPLETE);
-    assert_int_equal(seen_as("guest", 50, 4), VERDICT_PARTIAL); /* newest first, as for everybody */
+    assert_int_equal(seen_as("guest", 50, 4),
+                     VERDICT_PARTIAL); /* newest first, as for everybody */
 }
 
 /* Empty answers prove nothing; the page's own word does. */
@@ -848,8 +879,10 @@ static void files_of_media_are_said_in_the_records(void **state)
     assert_int_equal(s.downloads, 22); /* two of them twice, none a third time */
     assert_int_equal(s.with_file, 18);
     assert_int_equal(s.with_error, 2);
-    assert_non_null(strstr(s.error, "\"class\":\"network\",\"why\":\"why not\",\"http_status\":500"));
-    assert_true(report_says(&r, "\"files\":18,\"files_failed\":2,\"files_reused\":2,\"file_bytes\":90"));
+    assert_non_null(
+        strstr(s.error, "\"class\":\"network\",\"why\":\"why not\",\"http_status\":500"));
+    assert_true(report_says(
+        &r, "\"files\":18,\"files_failed\":2,\"files_reused\":2,\"file_bytes\":90"));
     assert_true(report_says(&r, "2 of 20 media files are missing"));
     arena_free(&a);
 }
@@ -884,7 +917,8 @@ static void robots_txt_of_the_media_host_is_obeyed(void **state)
     (void)state;
     with_media = true;
     JOB(.claimed = 20, .spec = "{\"media\":\"download\"}", .page_count = 1,
-        .media_robots = "User-agent: *\nDisallow: /media/\n", .pages = {{0, 20, "c1", .terminate = true}});
+        .media_robots = "User-agent: *\nDisallow: /media/\n",
+        .pages = {{0, 20, "c1", .terminate = true}});
     with_media = false;
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(s.media_robots_asked, 1);
@@ -898,8 +932,8 @@ static void a_cancel_among_the_files_ends_the_job(void **state)
 {
     (void)state;
     with_media = true;
-    JOB(.claimed = 20, .spec = "{\"media\":\"download\"}", .page_count = 1, .cancel_at_download = 3,
-        .pages = {{0, 20, "c1", .terminate = true}});
+    JOB(.claimed = 20, .spec = "{\"media\":\"download\"}", .page_count = 1,
+        .cancel_at_download = 3, .pages = {{0, 20, "c1", .terminate = true}});
     with_media = false;
     assert_int_equal(r.failure, FAILURE_CANCELLED);
     assert_int_equal(s.downloads, 3);
@@ -910,7 +944,8 @@ static void a_cancel_among_the_files_ends_the_job(void **state)
 static void a_resumed_job_starts_at_its_cursor(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .cursor = "c2", .have = 40, .page_count = 1, .pages = {{40, 20, "c3", .terminate = true}});
+    JOB(.claimed = 60, .cursor = "c2", .have = 40, .page_count = 1,
+        .pages = {{40, 20, "c3", .terminate = true}});
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_true(s.moved);
     assert_non_null(strstr(s.moved_url, "c2"));
@@ -934,7 +969,11 @@ static void newer_posts_than_until_are_left_out(void **state)
 {
     (void)state;
     JOB(.claimed = 60, .spec = "{\"until\":\"2026-05-26T00:00:00Z\"}", .page_count = 5,
-        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}, {60, 20, "c4"}, {80, 20, "c5", .terminate = true}});
+        .pages = {{0, 20, "c1"},
+                  {20, 20, "c2"},
+                  {40, 20, "c3"},
+                  {60, 20, "c4"},
+                  {80, 20, "c5", .terminate = true}});
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_true(s.committed > 0 && s.committed < 60);
     arena_free(&a);
@@ -971,7 +1010,8 @@ static void a_job_for_what_is_new_stops_at_what_is_known(void **state)
 static void a_job_for_what_is_new_with_nothing_new_is_complete(void **state)
 {
     (void)state;
-    JOB(.claimed = 400, .known = known_from(0, 200), .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2"}});
+    JOB(.claimed = 400, .known = known_from(0, 200), .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}});
     assert_int_equal(r.failure, FAILURE_NONE);
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(r.end, END_KNOWN_REACHED);
@@ -979,7 +1019,8 @@ static void a_job_for_what_is_new_with_nothing_new_is_complete(void **state)
     assert_int_equal(s.next_page, 1);
     arena_free(&a);
     /* Also where the list is shorter than a row. */
-    JOB_AGAIN(.claimed = 2, .known = known_from(0, 2), .page_count = 1, .pages = {{0, 2, "c1", .terminate = true}});
+    JOB_AGAIN(.claimed = 2, .known = known_from(0, 2), .page_count = 1,
+              .pages = {{0, 2, "c1", .terminate = true}});
     assert_int_equal(again.verdict, VERDICT_COMPLETE);
     assert_int_equal(again.end, END_TERMINATE);
     assert_int_equal(t.committed, 0);
@@ -1067,7 +1108,8 @@ static void excluded_posts_are_left_out_and_counted(void **state)
 {
     (void)state;
     JOB(.claimed = 60, .spec = NO_REPLIES, .page_count = 3,
-        .pages = {{0, 20, "c1"}, {20, 20, "c2", .replies = true}, {40, 20, "c3", .terminate = true}});
+        .pages = {
+            {0, 20, "c1"}, {20, 20, "c2", .replies = true}, {40, 20, "c3", .terminate = true}});
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(s.committed, 40);
     assert_int_equal(s.filtered, 20);
@@ -1081,9 +1123,12 @@ static void pages_of_excluded_posts_are_no_end(void **state)
 {
     (void)state;
     JOB(.claimed = 120, .spec = NO_REPLIES, .page_count = 6,
-        .pages = {{0, 20, "c1", .replies = true}, {20, 20, "c2", .replies = true},
-                  {40, 20, "c3", .replies = true}, {60, 20, "c4", .replies = true},
-                  {80, 20, "c5"}, {100, 20, "c6", .terminate = true}});
+        .pages = {{0, 20, "c1", .replies = true},
+                  {20, 20, "c2", .replies = true},
+                  {40, 20, "c3", .replies = true},
+                  {60, 20, "c4", .replies = true},
+                  {80, 20, "c5"},
+                  {100, 20, "c6", .terminate = true}});
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(s.committed, 40);
     assert_int_equal(s.filtered, 80);
@@ -1095,8 +1140,11 @@ static void excluded_posts_that_come_again_are_an_end(void **state)
 {
     (void)state;
     JOB(.claimed = 40, .spec = NO_REPLIES, .page_count = 5,
-        .pages = {{0, 20, "c1"}, {20, 20, "c2", .replies = true}, {20, 20, "c3", .replies = true},
-                  {20, 20, "c4", .replies = true}, {20, 20, "c5", .replies = true}});
+        .pages = {{0, 20, "c1"},
+                  {20, 20, "c2", .replies = true},
+                  {20, 20, "c3", .replies = true},
+                  {20, 20, "c4", .replies = true},
+                  {20, 20, "c5", .replies = true}});
     assert_int_equal(r.end, END_NO_NEW_IDS);
     assert_int_equal(s.committed, 20);
     assert_int_equal(s.filtered, 20); /* once each */
@@ -1107,7 +1155,8 @@ static void excluded_posts_do_not_count_against_the_limit(void **state)
 {
     (void)state;
     JOB(.claimed = 400, .limit = 30, .spec = NO_REPLIES, .page_count = 4,
-        .pages = {{0, 20, "c1", .replies = true}, {20, 20, "c2"}, {40, 20, "c3"}, {60, 20, "c4"}});
+        .pages = {
+            {0, 20, "c1", .replies = true}, {20, 20, "c2"}, {40, 20, "c3"}, {60, 20, "c4"}});
     assert_int_equal(r.end, END_LIMIT);
     assert_int_equal(s.committed, 30);
     assert_int_equal(s.next_page, 3);
@@ -1124,8 +1173,8 @@ static void nothing_but_excluded_posts_is_confirmed_as_empty(void **state)
     assert_int_equal(s.filtered, 20);
     arena_free(&a);
     /* A later attempt sees only the end of the list: what the ones before left out counts. */
-    JOB_AGAIN(.claimed = 20, .spec = NO_REPLIES, .filtered = 20, .cursor = "c1", .page_count = 1,
-              .pages = {{0, 0, "c1", .terminate = true}});
+    JOB_AGAIN(.claimed = 20, .spec = NO_REPLIES, .filtered = 20, .cursor = "c1",
+              .page_count = 1, .pages = {{0, 0, "c1", .terminate = true}});
     assert_int_equal(again.verdict, VERDICT_EMPTY_CONFIRMED);
     arena_free(&b);
 }
@@ -1133,7 +1182,8 @@ static void nothing_but_excluded_posts_is_confirmed_as_empty(void **state)
 static void a_429_says_how_long_to_wait(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .status = 429}});
+    JOB(.claimed = 60, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .status = 429}});
     assert_int_equal(r.failure, FAILURE_RATE_LIMITED);
     assert_true(r.wait_ms > 50000 && r.wait_ms <= 61000);
     assert_int_equal(s.committed, 20);
@@ -1147,7 +1197,9 @@ static void a_token_that_is_used_up_is_had_anew(void **state)
     static const short codes[] = {89, 239, 353};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         JOB(.claimed = 40, .page_count = 4,
-            .pages = {{.status = 403, .code = codes[i]}, {0, 20, "c1"}, {.status = 403, .code = codes[i]},
+            .pages = {{.status = 403, .code = codes[i]},
+                      {0, 20, "c1"},
+                      {.status = 403, .code = codes[i]},
                       {20, 20, "c2", .terminate = true}});
         assert_int_equal(r.failure, FAILURE_NONE);
         assert_int_equal(r.verdict, VERDICT_COMPLETE);
@@ -1174,7 +1226,8 @@ static void a_token_that_is_refused_again_is_the_session_s(void **state)
 static void a_visitor_s_token_that_is_refused_again_asks_for_a_login(void **state)
 {
     (void)state;
-    JOB(.claimed = 40, .page_count = 2, .pages = {{.status = 401, .code = 239}, {.status = 401, .code = 239}});
+    JOB(.claimed = 40, .page_count = 2,
+        .pages = {{.status = 401, .code = 239}, {.status = 401, .code = 239}});
     assert_int_equal(r.failure, FAILURE_LOGIN_REQUIRED);
     assert_int_equal(s.opened, 2);
     arena_free(&a);
@@ -1183,7 +1236,8 @@ static void a_visitor_s_token_that_is_refused_again_asks_for_a_login(void **stat
 static void a_cut_connection_is_network(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .fails = true}});
+    JOB(.claimed = 60, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .fails = true}});
     assert_int_equal(r.failure, FAILURE_NETWORK);
     assert_non_null(strstr(r.why.p, "ERR_CONNECTION_RESET"));
     arena_free(&a);
@@ -1192,7 +1246,8 @@ static void a_cut_connection_is_network(void **state)
 static void silence_after_data_is_stuck(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .spec = ONLY_CAPTURE, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .never = true}});
+    JOB(.claimed = 60, .spec = ONLY_CAPTURE, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .never = true}});
     assert_int_equal(r.failure, FAILURE_STUCK);
     arena_free(&a);
 }
@@ -1200,7 +1255,8 @@ static void silence_after_data_is_stuck(void **state)
 static void a_cancel_ends_the_flow(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .page_count = 3, .cancel_at = 1, .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    JOB(.claimed = 60, .page_count = 3, .cancel_at = 1,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
     assert_int_equal(r.failure, FAILURE_CANCELLED);
     arena_free(&a);
 }
@@ -1208,7 +1264,8 @@ static void a_cancel_ends_the_flow(void **state)
 static void a_crashed_page_ends_the_flow(void **state)
 {
     (void)state;
-    JOB(.claimed = 60, .page_count = 3, .gone_at = 1, .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    JOB(.claimed = 60, .page_count = 3, .gone_at = 1,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
     assert_int_equal(r.failure, FAILURE_CRASH);
     assert_non_null(strstr(r.why.p, "crashed"));
     arena_free(&a);
@@ -1258,12 +1315,13 @@ static struct pack *open_with_feed(const char *after)
     char folder[] = "/tmp/fulmar-collect-XXXXXX", command[1200];
     const char *sites = getenv("FULMAR_SITES");
     assert_non_null(mkdtemp(folder));
-    snprintf(command, sizeof command,
-             "cp -r %s/x %s/x && sed -i -e \"/^    # Another's view/,/^      no_others: true/d\" -e '0,/^    dom: .*/s//    fetch: {sources: [nitter_feed]}/' "
-             "-e '0,/^    fallback_on: .*/s//    fallback_on: [%s]/' "
-             "-e 's|^  nitter_feed: {url: [^,]*,|  nitter_feed: {url: \"{base}/{input}/rss?n={limit}\\&c={cursor}\", limit: 20,|' "
-             "%s/x/site.yaml",
-             sites ? sites : "sites", folder, after, folder);
+    snprintf(
+        command, sizeof command,
+        "cp -r %s/x %s/x && sed -i -e \"/^    # Another's view/,/^      no_others: true/d\" -e '0,/^    dom: .*/s//    fetch: {sources: [nitter_feed]}/' "
+        "-e '0,/^    fallback_on: .*/s//    fallback_on: [%s]/' "
+        "-e 's|^  nitter_feed: {url: [^,]*,|  nitter_feed: {url: \"{base}/{input}/rss?n={limit}\\&c={cursor}\", limit: 20,|' "
+        "%s/x/site.yaml",
+        sites ? sites : "sites", folder, after, folder);
     assert_int_equal(system(command), 0);
     struct pack *p = open_from(folder);
     snprintf(command, sizeof command, "rm -rf %s", folder);
@@ -1284,11 +1342,12 @@ static const char *feed_of(int posts)
         gmtime_r(&second, &t);
         strftime(when, sizeof when, "%a, %d %b %Y %H:%M:%S GMT", &t);
         unsigned long long id = (unsigned long long)(post_ms(i) - 1288834974657) << 22;
-        buf_fmt(&b,
-                "<item><title>post</title><dc:creator>@someone</dc:creator><description>post %d"
-                "</description><pubDate>%s</pubDate><guid>https://n.test/someone/status/%llu#m</guid>"
-                "<link>https://n.test/someone/status/%llu#m</link></item>",
-                i, when, id, id);
+        buf_fmt(
+            &b,
+            "<item><title>post</title><dc:creator>@someone</dc:creator><description>post %d"
+            "</description><pubDate>%s</pubDate><guid>https://n.test/someone/status/%llu#m</guid>"
+            "<link>https://n.test/someone/status/%llu#m</link></item>",
+            i, when, id, id);
     }
     buf_add_text(&b, "</channel></rss>");
     span_copy(buf_span(&b), text, sizeof text);
@@ -1308,13 +1367,17 @@ static void the_next_strategy_runs_where_the_pack_says(void **state)
     struct pack *usual = pack;
     pack = open_with_feed("rate_limited");
     JOB(.claimed = 40, .limit = 30, .page_count = 2, .feed = feed_of(3), .feed_status = 200,
-        .robots = "User-agent: *\nAllow: /\n", .pages = {{0, 20, "c1"}, {20, 20, "c2", .status = 429}});
+        .robots = "User-agent: *\nAllow: /\n",
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .status = 429}});
     assert_int_equal(r.failure, FAILURE_NONE);
     assert_int_equal(r.verdict, VERDICT_SAMPLED); /* another's feed proves nothing */
-    assert_int_equal(s.have, 20); /* the three of the feed are known already */
+    assert_int_equal(s.have, 20);                 /* the three of the feed are known already */
     assert_string_equal(s.first_url, "https://x.com/someone/rss?n=10");
-    assert_true(reports(&r, "{\"source\":\"capture\",\"pages\":1,\"posts\":20,\"state\":\"rate_limited\""));
-    assert_true(reports(&r, "{\"source\":\"fetch\",\"pages\":1,\"posts\":0,\"state\":\"ok\",\"first_error\":null}"));
+    assert_true(reports(
+        &r, "{\"source\":\"capture\",\"pages\":1,\"posts\":20,\"state\":\"rate_limited\""));
+    assert_true(reports(
+        &r,
+        "{\"source\":\"fetch\",\"pages\":1,\"posts\":0,\"state\":\"ok\",\"first_error\":null}"));
     assert_string_equal(s.last_cursor, "c1");
     arena_free(&a);
     pack_close(&pack);
@@ -1338,7 +1401,8 @@ static void a_strategy_that_drifted_leaves_its_picture(void **state)
     struct pack *usual = pack;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         pack = open_with_feed(rows[i].after);
-        JOB(.claimed = 40, .page_count = 1, .feed = feed_of(3), .feed_status = 200, .keep = rows[i].keep,
+        JOB(.claimed = 40, .page_count = 1, .feed = feed_of(3), .feed_status = 200,
+            .keep = rows[i].keep,
             .pages = {{0, 20, "c1", .broken = rows[i].broken, .status = rows[i].status}});
         assert_int_equal(r.failure, FAILURE_NONE);
         assert_int_equal(s.have, 3);
@@ -1373,7 +1437,8 @@ static void the_last_strategy_says_how_it_ended(void **state)
         enum failure_class failure;
     } rows[] = {
         {NULL, 0, 1, FAILURE_NETWORK},
-        {NULL, 404, 1, FAILURE_EMPTY_SUSPECT}, /* of a feed it does not say that there is no account */
+        {NULL, 404, 1,
+         FAILURE_EMPTY_SUSPECT}, /* of a feed it does not say that there is no account */
         {NULL, 429, 1, FAILURE_RATE_LIMITED},
         {"User-agent: *\nDisallow: /someone/\n", 200, 0, FAILURE_BLOCKED},
         {"User-agent: fulmar\nDisallow: /*?n=\n", 200, 0, FAILURE_BLOCKED},
@@ -1383,8 +1448,8 @@ static void the_last_strategy_says_how_it_ended(void **state)
     pack = open_with_feed("rate_limited");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         JOB(.claimed = 40, .page_count = 1, .feed = rows[i].status == 200 ? feed_of(3) : "no",
-            .feed_status = rows[i].status,
-            .robots = rows[i].robots, .pages = {{0, 20, "c1", .status = 429}});
+            .feed_status = rows[i].status, .robots = rows[i].robots,
+            .pages = {{0, 20, "c1", .status = 429}});
         if (r.failure != rows[i].failure || s.fetches != rows[i].fetches)
             fail_msg("row %zu: %s, %d fetches, %.*s", i, failure_name(r.failure), s.fetches,
                      SP(r.why));
@@ -1396,11 +1461,11 @@ static void the_last_strategy_says_how_it_ended(void **state)
 }
 
 #define ENTRIES(list)                                                                          \
-    "<html><script id=\"__NEXT_DATA__\" type=\"application/json\">{\"props\":{\"pageProps\":{"          \
+    "<html><script id=\"__NEXT_DATA__\" type=\"application/json\">{\"props\":{\"pageProps\":{" \
     "\"timeline\":{\"entries\":[" list "]}}}}</script></html>"
-#define ONE_POST                                                                               \
-    "{\"content\":{\"tweet\":{\"id_str\":\"20\",\"full_text\":\"hello\",\"created_at\":"                 \
-    "\"Tue Mar 21 20:50:14 +0000 2006\",\"user\":{\"id_str\":\"99\",\"screen_name\":\"someone\","         \
+#define ONE_POST                                                                                  \
+    "{\"content\":{\"tweet\":{\"id_str\":\"20\",\"full_text\":\"hello\",\"created_at\":"          \
+    "\"Tue Mar 21 20:50:14 +0000 2006\",\"user\":{\"id_str\":\"99\",\"screen_name\":\"someone\"," \
     "\"name\":\"S\"}}}}"
 
 /* Servers stand in for each other. What one shows to anybody is a sample, and nothing is no proof. */
@@ -1413,18 +1478,23 @@ static void another_server_is_asked_where_one_fails(void **state)
         enum failure_class failure;
         enum verdict verdict;
     } rows[] = {
-        {"nitter=https://n.test syndication=https://s.test", ENTRIES(ONE_POST), 502, 3, FAILURE_NONE, VERDICT_SAMPLED},
-        {"nitter=https://n.test syndication=https://s.test", ENTRIES(""), 502, 3, FAILURE_EMPTY_SUSPECT, VERDICT_NONE},
-        {"syndication=https://s.test", ENTRIES(ONE_POST), 502, 1, FAILURE_NONE, VERDICT_SAMPLED},
+        {"nitter=https://n.test syndication=https://s.test", ENTRIES(ONE_POST), 502, 3,
+         FAILURE_NONE, VERDICT_SAMPLED},
+        {"nitter=https://n.test syndication=https://s.test", ENTRIES(""), 502, 3,
+         FAILURE_EMPTY_SUSPECT, VERDICT_NONE},
+        {"syndication=https://s.test", ENTRIES(ONE_POST), 502, 1, FAILURE_NONE,
+         VERDICT_SAMPLED},
         {"nitter=https://n.test", ENTRIES(ONE_POST), 502, 2, FAILURE_NETWORK, VERDICT_NONE},
         {"", ENTRIES(ONE_POST), 502, 0, FAILURE_BAD_INPUT, VERDICT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        JOB(.spec = "{\"strategy\":\"fetch\"}", .instances = rows[i].instances, .second = rows[i].second,
-            .feed = "<html>Bad gateway</html>", .feed_status = rows[i].first_status);
-        if (r.failure != rows[i].failure || s.fetches != rows[i].fetches || r.verdict != rows[i].verdict)
-            fail_msg("row %zu: %s, %d fetches, verdict %s, %.*s", i, failure_name(r.failure), s.fetches,
-                     verdict_name(r.verdict), SP(r.why));
+        JOB(.spec = "{\"strategy\":\"fetch\"}", .instances = rows[i].instances,
+            .second = rows[i].second, .feed = "<html>Bad gateway</html>",
+            .feed_status = rows[i].first_status);
+        if (r.failure != rows[i].failure || s.fetches != rows[i].fetches ||
+            r.verdict != rows[i].verdict)
+            fail_msg("row %zu: %s, %d fetches, verdict %s, %.*s", i, failure_name(r.failure),
+                     s.fetches, verdict_name(r.verdict), SP(r.why));
         arena_free(&a);
     }
 }
@@ -1434,12 +1504,13 @@ static void another_server_is_asked_where_one_fails(void **state)
 static void posts_of_a_handle_are_those_of_the_account(void **state)
 {
     (void)state;
-    JOB(.claimed = 40, .page_count = 1, .pages = {{.status = 403, .code = 200}}, .instances = "nitter=https://n.test",
-        .feed = feed_of(3), .feed_status = 200);
+    JOB(.claimed = 40, .page_count = 1, .pages = {{.status = 403, .code = 200}},
+        .instances = "nitter=https://n.test", .feed = feed_of(3), .feed_status = 200);
     assert_int_equal(r.failure, FAILURE_NONE);
     assert_int_equal(r.verdict, VERDICT_SAMPLED);
     assert_int_equal(s.have, 3);
-    assert_true(reports(&r, "\"source\":\"capture\",\"pages\":0,\"posts\":0,\"state\":\"login_required\""));
+    assert_true(reports(
+        &r, "\"source\":\"capture\",\"pages\":0,\"posts\":0,\"state\":\"login_required\""));
     arena_free(&a);
 }
 
@@ -1510,10 +1581,14 @@ static void a_failed_job_shows_what_it_read(void **state)
 static void a_good_job_shows_nothing_unless_it_is_asked_to(void **state)
 {
     (void)state;
-    JOB(.keep = EVIDENCE_ON_FAILURE, .claimed = 20, .page_count = 1, .pages = {{0, 20, "c1", .terminate = true}});
+    JOB(.keep = EVIDENCE_ON_FAILURE, .claimed = 20, .page_count = 1,
+        .pages = {{0, 20, "c1", .terminate = true}});
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(s.pieces, 0);
-    static struct script all = {.keep = EVIDENCE_ALWAYS, .claimed = 20, .page_count = 1, .pages = {{0, 20, "c1", .terminate = true}}};
+    static struct script all = {.keep = EVIDENCE_ALWAYS,
+                                .claimed = 20,
+                                .page_count = 1,
+                                .pages = {{0, 20, "c1", .terminate = true}}};
     r = run(&all, a);
     assert_int_equal(r.verdict, VERDICT_COMPLETE);
     assert_int_equal(all.pieces, 2);
@@ -1525,11 +1600,16 @@ static void a_good_job_shows_nothing_unless_it_is_asked_to(void **state)
 static void never_is_never_and_a_cancelled_job_shows_nothing(void **state)
 {
     (void)state;
-    JOB(.spec = ONLY_CAPTURE, .keep = EVIDENCE_NEVER, .claimed = 60, .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
+    JOB(.spec = ONLY_CAPTURE, .keep = EVIDENCE_NEVER, .claimed = 60, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .broken = 5}});
     assert_int_equal(r.failure, FAILURE_DRIFT);
     assert_int_equal(s.pieces, 0);
-    static struct script told = {.spec = ONLY_CAPTURE, .keep = EVIDENCE_ON_FAILURE, .claimed = 60, .cancel_at = 1, .page_count = 2,
-                          .pages = {{0, 20, "c1"}, {20, 20, "c2"}}};
+    static struct script told = {.spec = ONLY_CAPTURE,
+                                 .keep = EVIDENCE_ON_FAILURE,
+                                 .claimed = 60,
+                                 .cancel_at = 1,
+                                 .page_count = 2,
+                                 .pages = {{0, 20, "c1"}, {20, 20, "c2"}}};
     r = run(&told, a);
     assert_int_equal(r.failure, FAILURE_CANCELLED);
     assert_int_equal(told.pieces, 0);
@@ -1541,10 +1621,12 @@ static void only_the_last_pages_are_held_and_the_account(void **state)
     (void)state;
     static char cursors[PAGES_MAX][8];
     struct arena *a = arena_new(64 << 20);
-    struct script s = {.spec = ONLY_CAPTURE, .keep = EVIDENCE_ON_FAILURE, .claimed = 260, .page_count = 40};
+    struct script s = {
+        .spec = ONLY_CAPTURE, .keep = EVIDENCE_ON_FAILURE, .claimed = 260, .page_count = 40};
     for (int i = 0; i < s.page_count; i++) {
         snprintf(cursors[i], sizeof cursors[i], "c%d", i);
-        s.pages[i] = (struct script_page){.first = i * 5, .count = 5, .cursor = cursors[i], .broken = i == 39 ? 5 : 0};
+        s.pages[i] = (struct script_page){
+            .first = i * 5, .count = 5, .cursor = cursors[i], .broken = i == 39 ? 5 : 0};
     }
     struct collect_result r = run(&s, a);
     assert_int_equal(r.failure, FAILURE_DRIFT);
@@ -1562,7 +1644,8 @@ static void the_ring_keeps_to_its_bytes(void **state)
     struct evidence e;
     struct channel none = {.fd = -1};
     evidence_init(&e, &none, EVIDENCE_ON_FAILURE);
-    struct evidence_note n = {.strategy = "capture", .name = SPAN("a"), .body = {body, sizeof body}};
+    struct evidence_note n = {
+        .strategy = "capture", .name = SPAN("a"), .body = {body, sizeof body}};
     for (int i = 0; i < 9; i++) {
         evidence_take(&e, &n);
         assert_true(e.bytes <= EVIDENCE_RING_BYTES);

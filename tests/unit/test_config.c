@@ -106,7 +106,8 @@ static void mistakes_say_where(void **state)
     char file[CONFIG_PATH_MAX];
     struct fault f = {0};
     write_file("bad.yaml", "api:\n  prot: 1\n");
-    assert_int_equal(config_load(arena, below("bad.yaml"), NULL, &settings, file, &f), E_CONFIG);
+    assert_int_equal(config_load(arena, below("bad.yaml"), NULL, &settings, file, &f),
+                     E_CONFIG);
     assert_true(span_find(span_of(f.words), SPAN("bad.yaml:2:3")) < strlen(f.words));
     f = (struct fault){0};
     assert_int_equal(config_load(arena, below("missing.yaml"), NULL, &settings, file, &f),

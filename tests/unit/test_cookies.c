@@ -28,8 +28,10 @@ struct read {
 static struct read read_text(struct span text, size_t login_count)
 {
     struct read r = {.out = BUF(COOKIES_TEXT_MAX)};
-    struct cookies_wanted wanted = {
-        .domain = SPAN("x.com"), .belongs = is_ours, .login = login, .login_count = login_count};
+    struct cookies_wanted wanted = {.domain = SPAN("x.com"),
+                                    .belongs = is_ours,
+                                    .login = login,
+                                    .login_count = login_count};
     struct json_parser *parser = json_parser_new(COOKIES_TEXT_MAX * 2);
     r.result = cookies_read(text, &wanted, (wall){NOW}, parser, &r.out, &r.facts, &r.fault);
     json_parser_free(&parser);
@@ -72,21 +74,22 @@ static void the_text_of_a_cookie_header_is_read(void **state)
 static void cookies_txt_is_read(void **state)
 {
     (void)state;
-    same(SPAN("# Netscape HTTP Cookie File\n"
-              "#HttpOnly_.x.com\tTRUE\t/\tTRUE\t1900000000\tauth_token\ta1\n"
-              ".x.com\tTRUE\t/\tTRUE\t1850000000\tct0\tc\r\n"
-              ".example.org\tTRUE\t/\tFALSE\t0\tother\ts3cr3t\n"
-              "x.com\tFALSE\t/i\tFALSE\t1700000000\told\ts3cr3t\n"
-              "\n"
-              "api.x.com\tFALSE\t/i\tFALSE\t0\tempty\t"),
-         2,
-         "[{\"name\":\"auth_token\",\"value\":\"a1\",\"domain\":\".x.com\",\"path\":\"/\",\"secure\":true,"
-         "\"httpOnly\":true,\"expires\":1900000000},"
-         "{\"name\":\"ct0\",\"value\":\"c\",\"domain\":\".x.com\",\"path\":\"/\",\"secure\":true,"
-         "\"httpOnly\":false,\"expires\":1850000000},"
-         "{\"name\":\"empty\",\"value\":\"\",\"domain\":\"api.x.com\",\"path\":\"/i\",\"secure\":false,"
-         "\"httpOnly\":false}]",
-         1850000000000);
+    same(
+        SPAN("# Netscape HTTP Cookie File\n"
+             "#HttpOnly_.x.com\tTRUE\t/\tTRUE\t1900000000\tauth_token\ta1\n"
+             ".x.com\tTRUE\t/\tTRUE\t1850000000\tct0\tc\r\n"
+             ".example.org\tTRUE\t/\tFALSE\t0\tother\ts3cr3t\n"
+             "x.com\tFALSE\t/i\tFALSE\t1700000000\told\ts3cr3t\n"
+             "\n"
+             "api.x.com\tFALSE\t/i\tFALSE\t0\tempty\t"),
+        2,
+        "[{\"name\":\"auth_token\",\"value\":\"a1\",\"domain\":\".x.com\",\"path\":\"/\",\"secure\":true,"
+        "\"httpOnly\":true,\"expires\":1900000000},"
+        "{\"name\":\"ct0\",\"value\":\"c\",\"domain\":\".x.com\",\"path\":\"/\",\"secure\":true,"
+        "\"httpOnly\":false,\"expires\":1850000000},"
+        "{\"name\":\"empty\",\"value\":\"\",\"domain\":\"api.x.com\",\"path\":\"/i\",\"secure\":false,"
+        "\"httpOnly\":false}]",
+        1850000000000);
 }
 
 static void what_extensions_and_playwright_export_is_read(void **state)
@@ -96,14 +99,18 @@ static void what_extensions_and_playwright_export_is_read(void **state)
         "[{\"name\":\"auth_token\",\"value\":\"a1\",\"domain\":\".x.com\",\"path\":\"/\",\"secure\":true,"
         "\"httpOnly\":true,\"expires\":1900000000},"
         "{\"name\":\"ct0\",\"value\":\"c\",\"domain\":\".x.com\",\"path\":\"/\",\"secure\":false,\"httpOnly\":false}]";
-    same(SPAN("[{\"domain\":\".x.com\",\"expirationDate\":1900000000.5,\"hostOnly\":false,\"httpOnly\":true,"
-              "\"name\":\"auth_token\",\"path\":\"/\",\"sameSite\":\"lax\",\"secure\":true,\"value\":\"a1\"},"
-              "{\"domain\":\".x.com\",\"name\":\"ct0\",\"value\":\"c\"}]"),
-         2, expected, 1900000000000);
-    same(SPAN("{\"cookies\":[{\"domain\":\".x.com\",\"expires\":1900000000,\"httpOnly\":true,"
-              "\"name\":\"auth_token\",\"path\":\"/\",\"secure\":true,\"value\":\"a1\"},"
-              "{\"domain\":\".x.com\",\"expires\":-1,\"name\":\"ct0\",\"value\":\"c\"}],\"origins\":[]}"),
-         2, expected, 1900000000000);
+    same(
+        SPAN(
+            "[{\"domain\":\".x.com\",\"expirationDate\":1900000000.5,\"hostOnly\":false,\"httpOnly\":true,"
+            "\"name\":\"auth_token\",\"path\":\"/\",\"sameSite\":\"lax\",\"secure\":true,\"value\":\"a1\"},"
+            "{\"domain\":\".x.com\",\"name\":\"ct0\",\"value\":\"c\"}]"),
+        2, expected, 1900000000000);
+    same(
+        SPAN(
+            "{\"cookies\":[{\"domain\":\".x.com\",\"expires\":1900000000,\"httpOnly\":true,"
+            "\"name\":\"auth_token\",\"path\":\"/\",\"secure\":true,\"value\":\"a1\"},"
+            "{\"domain\":\".x.com\",\"expires\":-1,\"name\":\"ct0\",\"value\":\"c\"}],\"origins\":[]}"),
+        2, expected, 1900000000000);
 }
 
 static void an_end_is_known_without_a_list_of_login_cookies_only_when_all_end(void **state)
@@ -114,7 +121,10 @@ static void an_end_is_known_without_a_list_of_login_cookies_only_when_all_end(vo
                               0);
     assert_int_equal(r.facts.expires_ms, 1950000000000);
     buf_free(&r.out);
-    r = read_text(SPAN("[{\"name\":\"a\",\"value\":\"1\",\"expires\":1900000000},{\"name\":\"b\",\"value\":\"1\"}]"), 0);
+    r = read_text(
+        SPAN(
+            "[{\"name\":\"a\",\"value\":\"1\",\"expires\":1900000000},{\"name\":\"b\",\"value\":\"1\"}]"),
+        0);
     assert_int_equal(r.facts.expires_ms, 0);
     buf_free(&r.out);
 }
@@ -129,8 +139,8 @@ static void what_is_no_login_is_refused_and_no_value_is_told(void **state)
     refused(SPAN("auth_token=s3cr3t\nSet-Cookie: a=b; ct0=1"), 2, E_BAD_INPUT, "cookie 1");
     refused(SPAN("[{\"name\":\"auth_token\",\"value\":\"s3cr3t\""), 2, E_BAD_INPUT, "JSON");
     refused(SPAN("{\"auth_token\":[\"s3cr3t\"]}"), 2, E_BAD_INPUT, "cookie 1");
-    refused(SPAN("[{\"name\":\"auth_token\",\"value\":\"s3cr3t\",\"domain\":\"evil-x.com\"}]"), 0, E_BAD_INPUT,
-            "none of 1");
+    refused(SPAN("[{\"name\":\"auth_token\",\"value\":\"s3cr3t\",\"domain\":\"evil-x.com\"}]"),
+            0, E_BAD_INPUT, "none of 1");
     refused(SPAN(".x.com\tTRUE\t/\tTRUE\ts3cr3t\n"), 0, E_BAD_INPUT, "line 1");
     struct buf many = BUF(COOKIES_TEXT_MAX);
     for (int i = 0; i <= COOKIES_MAX; i++)

@@ -153,7 +153,8 @@ static void many_lost_posts_are_drift(void **state)
 {
     (void)state;
     assert_false(verdict_is_drift(20, 0));
-    assert_false(verdict_is_drift(18, 2)); /* one or two broken posts are no change of the site */
+    assert_false(
+        verdict_is_drift(18, 2)); /* one or two broken posts are no change of the site */
     assert_false(verdict_is_drift(17, 3));
     assert_true(verdict_is_drift(12, 3));
     assert_true(verdict_is_drift(16, 4));
@@ -186,39 +187,99 @@ static void verdicts_follow_the_proof(void **state)
         {{.posts = 0, .claimed = -1, .end = END_NO_NEW_IDS}, VERDICT_NONE},
         {{.posts = 0, .claimed = 0, .end = END_NONE}, VERDICT_NONE},
         /* a guest: fewer than there are, or out of the order of time; chronological and cut off by the job */
-        {{.posts = 10, .guest = true, .claimed = 90, .pairs = 9, .end = END_NO_NEW_IDS}, VERDICT_SAMPLED},
-        {{.posts = 10, .guest = true, .claimed = 90, .pairs = 9, .end = END_TERMINATE}, VERDICT_SAMPLED},
-        {{.posts = 10, .guest = true, .claimed = 10, .pairs = 9, .end = END_NO_NEW_IDS}, VERDICT_COMPLETE},
-        {{.posts = 10, .guest = true, .claimed = 10, .pairs = 9, .rises = 4, .end = END_NO_NEW_IDS}, VERDICT_COMPLETE},
-        {{.posts = 10, .guest = true, .claimed = 14, .left_out = 4, .pairs = 9, .end = END_NO_NEW_IDS}, VERDICT_COMPLETE},
-        {{.posts = 10, .guest = true, .claimed = 90, .pairs = 9, .end = END_LIMIT}, VERDICT_PARTIAL},
-        {{.posts = 10, .guest = true, .claimed = 90, .pairs = 9, .rises = 4, .end = END_LIMIT}, VERDICT_SAMPLED},
-        {{.posts = 10, .guest = true, .claimed = -1, .pairs = 9, .rises = 2, .end = END_LIMIT}, VERDICT_PARTIAL},
-        {{.posts = 10, .guest = true, .claimed = -1, .pairs = 9, .rises = 4, .end = END_OLDEST_REACHED}, VERDICT_SAMPLED},
-        {{.posts = 10, .guest = false, .claimed = 90, .pairs = 9, .rises = 4, .end = END_NO_NEW_IDS}, VERDICT_COMPLETE},
-        {{.posts = 0, .guest = true, .claimed = 9, .source_said_empty = true}, VERDICT_EMPTY_CONFIRMED},
+        {{.posts = 10, .guest = true, .claimed = 90, .pairs = 9, .end = END_NO_NEW_IDS},
+         VERDICT_SAMPLED},
+        {{.posts = 10, .guest = true, .claimed = 90, .pairs = 9, .end = END_TERMINATE},
+         VERDICT_SAMPLED},
+        {{.posts = 10, .guest = true, .claimed = 10, .pairs = 9, .end = END_NO_NEW_IDS},
+         VERDICT_COMPLETE},
+        {{.posts = 10,
+          .guest = true,
+          .claimed = 10,
+          .pairs = 9,
+          .rises = 4,
+          .end = END_NO_NEW_IDS},
+         VERDICT_COMPLETE},
+        {{.posts = 10,
+          .guest = true,
+          .claimed = 14,
+          .left_out = 4,
+          .pairs = 9,
+          .end = END_NO_NEW_IDS},
+         VERDICT_COMPLETE},
+        {{.posts = 10, .guest = true, .claimed = 90, .pairs = 9, .end = END_LIMIT},
+         VERDICT_PARTIAL},
+        {{.posts = 10, .guest = true, .claimed = 90, .pairs = 9, .rises = 4, .end = END_LIMIT},
+         VERDICT_SAMPLED},
+        {{.posts = 10, .guest = true, .claimed = -1, .pairs = 9, .rises = 2, .end = END_LIMIT},
+         VERDICT_PARTIAL},
+        {{.posts = 10,
+          .guest = true,
+          .claimed = -1,
+          .pairs = 9,
+          .rises = 4,
+          .end = END_OLDEST_REACHED},
+         VERDICT_SAMPLED},
+        {{.posts = 10,
+          .guest = false,
+          .claimed = 90,
+          .pairs = 9,
+          .rises = 4,
+          .end = END_NO_NEW_IDS},
+         VERDICT_COMPLETE},
+        {{.posts = 0, .guest = true, .claimed = 9, .source_said_empty = true},
+         VERDICT_EMPTY_CONFIRMED},
         /* the tail that a site does not show */
-        {{.posts = 3190, .claimed = 30000, .shows_at_most = 3200, .end = END_NO_NEW_IDS}, VERDICT_PARTIAL},
-        {{.posts = 3190, .claimed = 3190, .shows_at_most = 3200, .end = END_NO_NEW_IDS}, VERDICT_COMPLETE},
-        {{.posts = 400, .claimed = 1000, .shows_at_most = 3200, .end = END_NO_NEW_IDS}, VERDICT_COMPLETE},
-        {{.posts = 5000, .claimed = 5000, .shows_at_most = 3200, .end = END_TERMINATE}, VERDICT_COMPLETE},
-        {{.posts = 3190, .claimed = 30000, .shows_at_most = 3200, .end = END_OLDEST_REACHED}, VERDICT_COMPLETE},
+        {{.posts = 3190, .claimed = 30000, .shows_at_most = 3200, .end = END_NO_NEW_IDS},
+         VERDICT_PARTIAL},
+        {{.posts = 3190, .claimed = 3190, .shows_at_most = 3200, .end = END_NO_NEW_IDS},
+         VERDICT_COMPLETE},
+        {{.posts = 400, .claimed = 1000, .shows_at_most = 3200, .end = END_NO_NEW_IDS},
+         VERDICT_COMPLETE},
+        {{.posts = 5000, .claimed = 5000, .shows_at_most = 3200, .end = END_TERMINATE},
+         VERDICT_COMPLETE},
+        {{.posts = 3190, .claimed = 30000, .shows_at_most = 3200, .end = END_OLDEST_REACHED},
+         VERDICT_COMPLETE},
         /* left out as the job asked */
-        {{.posts = 0, .left_out = 9, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_EMPTY_CONFIRMED},
+        {{.posts = 0, .left_out = 9, .claimed = 9, .end = END_NO_NEW_IDS},
+         VERDICT_EMPTY_CONFIRMED},
         {{.posts = 0, .left_out = 9, .claimed = 9, .end = END_BUDGET}, VERDICT_PARTIAL},
-        {{.posts = 0, .left_out = 9, .lost = 1, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
+        {{.posts = 0, .left_out = 9, .lost = 1, .claimed = 9, .end = END_NO_NEW_IDS},
+         VERDICT_NONE},
         /* only what is new */
-        {{.posts = 3, .since_last = true, .claimed = 9, .end = END_KNOWN_REACHED}, VERDICT_COMPLETE},
-        {{.posts = 3, .since_last = true, .lost = 1, .claimed = 9, .end = END_KNOWN_REACHED}, VERDICT_PARTIAL},
-        {{.posts = 0, .since_last = true, .claimed = 9, .end = END_KNOWN_REACHED}, VERDICT_COMPLETE},
-        {{.posts = 0, .since_last = true, .left_out = 2, .claimed = 2, .end = END_TERMINATE}, VERDICT_COMPLETE},
-        {{.posts = 0, .since_last = true, .left_out = 2, .claimed = 9, .end = END_CURSOR_REPEAT}, VERDICT_PARTIAL},
+        {{.posts = 3, .since_last = true, .claimed = 9, .end = END_KNOWN_REACHED},
+         VERDICT_COMPLETE},
+        {{.posts = 3, .since_last = true, .lost = 1, .claimed = 9, .end = END_KNOWN_REACHED},
+         VERDICT_PARTIAL},
+        {{.posts = 0, .since_last = true, .claimed = 9, .end = END_KNOWN_REACHED},
+         VERDICT_COMPLETE},
+        {{.posts = 0, .since_last = true, .left_out = 2, .claimed = 2, .end = END_TERMINATE},
+         VERDICT_COMPLETE},
+        {{.posts = 0,
+          .since_last = true,
+          .left_out = 2,
+          .claimed = 9,
+          .end = END_CURSOR_REPEAT},
+         VERDICT_PARTIAL},
         {{.posts = 0, .since_last = true, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
         /* the same of a source that shows some of the list */
-        {{.posts = 0, .sampled = true, .since_last = true, .claimed = 9, .end = END_KNOWN_REACHED}, VERDICT_SAMPLED},
-        {{.posts = 0, .sampled = true, .left_out = 9, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_SAMPLED},
-        {{.posts = 0, .sampled = true, .claimed = 9, .end = END_OLDEST_REACHED}, VERDICT_SAMPLED},
-        {{.posts = 0, .sampled = true, .left_out = 9, .lost = 1, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
+        {{.posts = 0,
+          .sampled = true,
+          .since_last = true,
+          .claimed = 9,
+          .end = END_KNOWN_REACHED},
+         VERDICT_SAMPLED},
+        {{.posts = 0, .sampled = true, .left_out = 9, .claimed = 9, .end = END_NO_NEW_IDS},
+         VERDICT_SAMPLED},
+        {{.posts = 0, .sampled = true, .claimed = 9, .end = END_OLDEST_REACHED},
+         VERDICT_SAMPLED},
+        {{.posts = 0,
+          .sampled = true,
+          .left_out = 9,
+          .lost = 1,
+          .claimed = 9,
+          .end = END_NO_NEW_IDS},
+         VERDICT_NONE},
         {{.posts = 0, .sampled = true, .claimed = 9, .end = END_NO_NEW_IDS}, VERDICT_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -362,7 +423,10 @@ static struct breaker noted(const char *signs, int64_t from_ms, int64_t step_ms)
 {
     struct breaker b = {0};
     for (const char *c = signs; *c; c++, from_ms += step_ms)
-        breaker_note(&b, *c == 'x' ? BREAKER_HEALTH_ERROR : *c == 'o' ? BREAKER_OK : BREAKER_NO_VERDICT,
+        breaker_note(&b,
+                     *c == 'x'   ? BREAKER_HEALTH_ERROR
+                     : *c == 'o' ? BREAKER_OK
+                                 : BREAKER_NO_VERDICT,
                      from_ms);
     return b;
 }
@@ -374,12 +438,14 @@ static void breaker_opens_when_half_of_twenty_failed_in_ten_minutes(void **state
     /* Never two in a row. */
     assert_int_equal(noted("oxoxoxoxoxoxoxoxoxo", 0, 1000).state, BREAKER_CLOSED);
     assert_int_equal(noted("oxoxoxoxoxoxoxoxoxox", 0, 1000).state, BREAKER_OPEN);
-    assert_int_equal(noted("ooxoxoxoxoxoxoxoxoxox", 0, 1000).state, BREAKER_CLOSED); /* 10 of 21 */
+    assert_int_equal(noted("ooxoxoxoxoxoxoxoxoxox", 0, 1000).state,
+                     BREAKER_CLOSED); /* 10 of 21 */
     assert_int_equal(noted("ox?ox?ox?ox?ox?ox?ox?ox?ox?ox", 0, 1000).state, BREAKER_OPEN);
     assert_int_equal(noted("ox?ox?ox?ox?ox?ox?ox?ox?ox?o", 0, 1000).state, BREAKER_CLOSED);
     /* The twentieth comes ten minutes after the first, or later. */
     assert_int_equal(noted("oxoxoxoxoxoxoxoxoxox", 0, 10 * minute / 19).state, BREAKER_OPEN);
-    assert_int_equal(noted("oxoxoxoxoxoxoxoxoxox", 0, 10 * minute / 19 + 1).state, BREAKER_CLOSED);
+    assert_int_equal(noted("oxoxoxoxoxoxoxoxoxox", 0, 10 * minute / 19 + 1).state,
+                     BREAKER_CLOSED);
     /* Once open, they are counted anew. */
     struct breaker b = noted("oxoxoxoxoxoxoxoxoxox", 0, 1000);
     assert_int_equal(b.trips, 1);

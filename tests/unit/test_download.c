@@ -97,8 +97,9 @@ static void say_odd(int fd, struct span path, int64_t from)
     else if (span_is(path, "/empty"))
         say_bytes(fd, "image/jpeg", "");
     else if (span_is(path, "/big"))
-        say(fd, "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 999999999\r\n\r\n"
-                "\xff\xd8\xff");
+        say(fd,
+            "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 999999999\r\n\r\n"
+            "\xff\xd8\xff");
     else if (span_is(path, "/endless")) {
         say(fd, "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n");
         for (;;)
@@ -114,7 +115,8 @@ static void say_odd(int fd, struct span path, int64_t from)
     else if (span_is(path, "/here"))
         say(fd, "HTTP/1.1 302 Found\r\nLocation: /whole\r\nContent-Length: 2\r\n\r\nno");
     else if (span_is(path, "/elsewhere"))
-        say(fd, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%u/whole\r\n\r\n", other_port);
+        say(fd, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%u/whole\r\n\r\n",
+            other_port);
     else if (span_is(path, "/over"))
         say(fd, "HTTP/1.1 416 No\r\nContent-Range: bytes */%lld\r\nContent-Length: 0\r\n\r\n",
             (long long)(from ? BYTES : 0));
@@ -346,7 +348,8 @@ static void a_part_that_does_not_fit_is_started_over(void **state)
         is_whole();
         assert_true(got.fetched >= BYTES);
     }
-    leave("/over", 5000, TAG); /* the host says that it is longer than we have, and has no more */
+    leave("/over", 5000,
+          TAG); /* the host says that it is longer than we have, and has no more */
     assert_int_equal(ask("/over"), E_SHAPE);
     assert_int_equal(part_bytes(), -1);
 }
@@ -371,17 +374,18 @@ static void what_is_no_file_of_its_type_is_refused(void **state)
         err failed;
         int status;
     } cases[] = {
-        {"/html", E_SHAPE, 200},     {"/pretends", E_SHAPE, 200}, {"/png", E_SHAPE, 200},
-        {"/empty", E_SHAPE, 200},    {"/big", E_TOO_BIG, 200},    {"/endless", E_TOO_BIG, 200},
-        {"/404", E_NOT_FOUND, 404},  {"/410", E_NOT_FOUND, 410},  {"/403", E_DENIED, 403},
-        {"/500", E_NET, 500},        {"/204", E_SHAPE, 204},      {"/400", E_SHAPE, 400},
+        {"/html", E_SHAPE, 200},    {"/pretends", E_SHAPE, 200}, {"/png", E_SHAPE, 200},
+        {"/empty", E_SHAPE, 200},   {"/big", E_TOO_BIG, 200},    {"/endless", E_TOO_BIG, 200},
+        {"/404", E_NOT_FOUND, 404}, {"/410", E_NOT_FOUND, 410},  {"/403", E_DENIED, 403},
+        {"/500", E_NET, 500},       {"/204", E_SHAPE, 204},      {"/400", E_SHAPE, 400},
         {"/elsewhere", E_SHAPE, 0},
     };
     no_part();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         err e = ask(cases[i].path);
         if (e != cases[i].failed || got.status != cases[i].status || !got.words[0])
-            fail_msg("%s: %s, status %d, '%s'", cases[i].path, err_name(e), got.status, got.words);
+            fail_msg("%s: %s, status %d, '%s'", cases[i].path, err_name(e), got.status,
+                     got.words);
         if (part_bytes() >= 0)
             fail_msg("%s leaves a part", cases[i].path);
     }
@@ -471,8 +475,7 @@ static int set_up(void **state)
     start_egress();
     world.loop = loop_new();
     world.late = timer_new(world.loop, on_late, NULL, "late");
-    struct fetch_config c = {
-        .egress_fd = world.control, .interval_ms = 1, .body_max = BYTES};
+    struct fetch_config c = {.egress_fd = world.control, .interval_ms = 1, .body_max = BYTES};
     assert_int_equal(fetcher_start(&world.fetcher, world.loop, &c, NULL), E_OK);
     fetcher_egress_hello(world.fetcher);
     return 0;

@@ -17,7 +17,8 @@ static void what_is_written_comes_back(void **state)
 {
     (void)state;
     struct buf b = BUF(DRIFT_TEXT_MAX);
-    struct drift_line in = {.map = SPAN("post"), .name = SPAN("text"), .missing = 2, .paths = 4};
+    struct drift_line in = {
+        .map = SPAN("post"), .name = SPAN("text"), .missing = 2, .paths = 4};
     struct drift_line news = {.news = true, .name = SPAN("post.mood"), .hits = {3}, .paths = 1};
     in.hits[1] = 5;
     drift_add_version(&b, SPAN("1-abc"));
@@ -43,8 +44,19 @@ static void lines_that_are_none_are_passed_over(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "\n\n", "name", "name x", "name -1", "name 1 -1", "+name", "+name 1 2", "+", " 1 2",
-        "name 1 99999999999999999999999", "=", "name 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 x",
+        "",
+        "\n\n",
+        "name",
+        "name x",
+        "name -1",
+        "name 1 -1",
+        "+name",
+        "+name 1 2",
+        "+",
+        " 1 2",
+        "name 1 99999999999999999999999",
+        "=",
+        "name 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 x",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct span rest = span_of(bad[i]), version = SPAN_NONE;
@@ -75,9 +87,9 @@ static void judged(struct drift_counts before, struct drift_counts now, enum dri
 {
     enum drift_mark got = drift_judge(&before, &now);
     if (got != wanted)
-        fail_msg("%lld/%lld then %lld/%lld missing: wanted %s, got %s", (long long)before.missing,
-                 (long long)before.hits[0], (long long)now.missing, (long long)now.hits[0],
-                 drift_mark_name(wanted), drift_mark_name(got));
+        fail_msg("%lld/%lld then %lld/%lld missing: wanted %s, got %s",
+                 (long long)before.missing, (long long)before.hits[0], (long long)now.missing,
+                 (long long)now.hits[0], drift_mark_name(wanted), drift_mark_name(got));
 }
 #define C(missing, ...) ((struct drift_counts){missing, {__VA_ARGS__}})
 
@@ -86,8 +98,8 @@ static void a_field_is_marked_when_it_is_not_as_it_was(void **state)
     (void)state;
     judged(C(0, 1000), C(0, 1000), DRIFT_NONE);
     judged(C(0, 1000), C(300, 700), DRIFT_MISSING);
-    judged(C(0, 20), C(4), DRIFT_MISSING);    /* few accounts, but none of them */
-    judged(C(0, 1000), C(1), DRIFT_NONE);     /* one of one is chance */
+    judged(C(0, 20), C(4), DRIFT_MISSING);     /* few accounts, but none of them */
+    judged(C(0, 1000), C(1), DRIFT_NONE);      /* one of one is chance */
     judged(C(0, 1000), C(2, 998), DRIFT_NONE); /* sure, and too little to matter */
     judged(C(500, 500), C(520, 480), DRIFT_NONE);
     judged(C(500, 500), C(900, 100), DRIFT_MISSING);
@@ -96,7 +108,8 @@ static void a_field_is_marked_when_it_is_not_as_it_was(void **state)
     judged(C(0, 1000), C(0, 100, 400), DRIFT_FALLBACK);
     judged(C(0, 0, 1000), C(0, 0, 500), DRIFT_NONE); /* the second path is its usual one */
     judged(C(0, 0, 1000), C(0, 400, 100), DRIFT_FALLBACK);
-    judged(C(0, 850, 150), C(0, 850, 0, 150), DRIFT_FALLBACK); /* another sign tells the same few */
+    judged(C(0, 850, 150), C(0, 850, 0, 150),
+           DRIFT_FALLBACK); /* another sign tells the same few */
     judged(C(0, 850, 150), C(0, 850, 147, 3), DRIFT_NONE);
     judged(C(0, 850, 150, 1), C(0, 850, 140, 10), DRIFT_NONE); /* it came before */
     judged(C(0, 500, 500), C(0, 300, 200), DRIFT_NONE);
@@ -155,40 +168,51 @@ static struct merge_side side(const char *json)
     return out;
 }
 
-#define FILE(key, type, width)                                                                          \
-    "{\"key\":\"" key "\",\"type\":\"" type "\",\"alt\":\"of " key " " #width "\",\"width\":" #width                    \
-    ",\"height\":" #width ",\"duration_ms\":" #width "}"
+#define FILE(key, type, width)                                                                 \
+    "{\"key\":\"" key "\",\"type\":\"" type "\",\"alt\":\"of " key " " #width                  \
+    "\",\"width\":" #width ",\"height\":" #width ",\"duration_ms\":" #width "}"
 /* Members that say another thing with other words. */
-#define EVERY(id, number, truth, word)                                                                  \
-    "\"is_long\":" truth ",\"hashtags\":[\"" word "\"],\"cashtags\":[\"" word "\"],\"mentions\":[{\"screen_name\":\"" word       \
-    "\"},{\"screen_name\":\"bob\"}],\"thread_id\":\"" id "\",\"source_app\":\"" word "\",\"card\":{\"title\":\"" word          \
-    "\",\"poll\":{\"options\":[{\"label\":\"" word "\",\"votes\":" number "}]}},\"article\":{\"id\":\"" id                 \
-    "\"},\"community\":{\"id\":\"" id "\"},\"place\":{\"id\":\"" id "\"}"
+#define EVERY(id, number, truth, word)                                                         \
+    "\"is_long\":" truth ",\"hashtags\":[\"" word "\"],\"cashtags\":[\"" word                  \
+    "\"],\"mentions\":[{\"screen_name\":\"" word                                               \
+    "\"},{\"screen_name\":\"bob\"}],\"thread_id\":\"" id "\",\"source_app\":\"" word           \
+    "\",\"card\":{\"title\":\"" word "\",\"poll\":{\"options\":[{\"label\":\"" word            \
+    "\",\"votes\":" number "}]}},\"article\":{\"id\":\"" id "\"},\"community\":{\"id\":\"" id  \
+    "\"},\"place\":{\"id\":\"" id "\"}"
 #define POST(source, rest) "{\"provenance\":{\"source\":\"" source "\"}," rest "}"
 
 static void readings_disagree_only_where_both_say_something(void **state)
 {
     (void)state;
     struct merge_side full = side(POST(
-        "graphql", "\"text\":\"one  two\\nthree\",\"created_at\":\"2026-01-01T00:00:00Z\",\"author\":{"
-                   "\"screen_name\":\"NASA\",\"id\":\"11\",\"name\":\"The NASA\"},\"media\":[" FILE("A", "photo", 640) ","
-                   FILE("B", "gif", 320) "],"
-                   "\"lang\":\"en\",\"urls\":[{\"expanded\":\"https://a\"},{\"expanded\":\"https://b\"}],"
-                   "\"reply_to\":{\"post_id\":\"1\",\"user_id\":\"5\",\"screen_name\":\"Ann\"},\"quote_of\":\"2\","
-                   "\"repost_of\":\"3\",\"conversation_id\":\"4\",\"counts\":{\"like\":1}," EVERY("11", "640", "true", "a")));
+        "graphql",
+        "\"text\":\"one  two\\nthree\",\"created_at\":\"2026-01-01T00:00:00Z\",\"author\":{"
+        "\"screen_name\":\"NASA\",\"id\":\"11\",\"name\":\"The NASA\"},\"media\":[" FILE(
+            "A", "photo",
+            640) "," FILE("B", "gif",
+                          320) "],"
+                               "\"lang\":\"en\",\"urls\":[{\"expanded\":\"https://a\"},{\"expanded\":\"https://b\"}],"
+                               "\"reply_to\":{\"post_id\":\"1\",\"user_id\":\"5\",\"screen_name\":\"Ann\"},\"quote_of\":\"2\","
+                               "\"repost_of\":\"3\",\"conversation_id\":\"4\",\"counts\":{\"like\":1}," EVERY(
+                                   "11", "640", "true", "a")));
     struct merge_side shown = side(POST(
-        "dom", "\"text\":\" one two three \",\"created_at\":\"2026-01-01T00:00:00Z\",\"author\":{"
-               "\"screen_name\":\"nasa\"},\"media\":[{\"url\":\"u\"}],\"lang\":\"en\",\"urls\":["
-               "{\"expanded\":\"https://a\"}],\"reply_to\":{\"post_id\":null},\"quote_of\":null,"
-               "\"hashtags\":[],\"mentions\":[{\"screen_name\":\"BOB\"}],\"is_long\":null,\"card\":null,\"counts\":{\"like\":2}"));
+        "dom",
+        "\"text\":\" one two three \",\"created_at\":\"2026-01-01T00:00:00Z\",\"author\":{"
+        "\"screen_name\":\"nasa\"},\"media\":[{\"url\":\"u\"}],\"lang\":\"en\",\"urls\":["
+        "{\"expanded\":\"https://a\"}],\"reply_to\":{\"post_id\":null},\"quote_of\":null,"
+        "\"hashtags\":[],\"mentions\":[{\"screen_name\":\"BOB\"}],\"is_long\":null,\"card\":null,\"counts\":{\"like\":2}"));
     for (int f = 0; f < MERGE_FIELDS; f++)
         if (merge_conflict((enum merge_field)f, &full, &shown))
             fail_msg("%s", merge_field_name((enum merge_field)f));
     struct merge_side other = side(POST(
-        "dom", "\"text\":\"one two\",\"created_at\":\"2026-01-01T00:00:01Z\",\"author\":{"
-               "\"screen_name\":\"esa\",\"id\":\"12\",\"name\":\"The ESA\"},\"media\":[" FILE("A", "video", 641) "],\"lang\":\"de\",\"urls\":[{\"expanded\":"
-               "\"https://a\"},{\"expanded\":\"https://c\"}],\"reply_to\":{\"post_id\":\"9\",\"user_id\":\"9\","
-               "\"screen_name\":\"Eve\"},\"quote_of\":\"9\",\"repost_of\":\"9\",\"conversation_id\":\"9\"," EVERY("12", "641", "false", "x")));
+        "dom",
+        "\"text\":\"one two\",\"created_at\":\"2026-01-01T00:00:01Z\",\"author\":{"
+        "\"screen_name\":\"esa\",\"id\":\"12\",\"name\":\"The ESA\"},\"media\":[" FILE(
+            "A", "video",
+            641) "],\"lang\":\"de\",\"urls\":[{\"expanded\":"
+                 "\"https://a\"},{\"expanded\":\"https://c\"}],\"reply_to\":{\"post_id\":\"9\",\"user_id\":\"9\","
+                 "\"screen_name\":\"Eve\"},\"quote_of\":\"9\",\"repost_of\":\"9\",\"conversation_id\":\"9\"," EVERY(
+                     "12", "641", "false", "x")));
     for (int f = 0; f < MERGE_FIELDS; f++)
         if (!merge_conflict((enum merge_field)f, &full, &other))
             fail_msg("%s is the same", merge_field_name((enum merge_field)f));
@@ -197,15 +221,18 @@ static void readings_disagree_only_where_both_say_something(void **state)
     struct merge_side cut = side(POST("dom", "\"text\":\"one tw\",\"text_truncated\":true"));
     assert_false(merge_conflict(MERGE_TEXT, &full, &cut));
     assert_false(merge_conflict(MERGE_CREATED_AT, &full, &cut)); /* not said */
-    struct merge_side less = side(POST("dom", "\"text\":\"one tw\",\"text_truncated\":true,\"media_pending\":true,"
-                                              "\"media\":[{\"key\":\"B\"}],\"urls\":[{\"expanded\":\"https://c\"}]"));
+    struct merge_side less = side(
+        POST("dom", "\"text\":\"one tw\",\"text_truncated\":true,\"media_pending\":true,"
+                    "\"media\":[{\"key\":\"B\"}],\"urls\":[{\"expanded\":\"https://c\"}]"));
     assert_false(merge_conflict(MERGE_URLS, &full, &less));
     assert_false(merge_conflict(MERGE_MEDIA, &full, &less));
     struct merge_side answer = side(POST("graphql", "\"text\":\"@a @b one two three\""));
     assert_false(merge_conflict(MERGE_TEXT, &answer, &shown));
     /* A page does not show the link to what stands below the words, nor any words of an article. */
-    struct merge_side linked = side(POST("graphql", "\"text\":\"one two three https://a.example/b\\nhttp://c.example\""));
-    struct merge_side inside = side(POST("graphql", "\"text\":\"one https://a.example/b two three\""));
+    struct merge_side linked = side(
+        POST("graphql", "\"text\":\"one two three https://a.example/b\\nhttp://c.example\""));
+    struct merge_side inside =
+        side(POST("graphql", "\"text\":\"one https://a.example/b two three\""));
     struct merge_side article = side(POST("dom", "\"text\":\"\""));
     assert_false(merge_conflict(MERGE_TEXT, &linked, &shown));
     assert_false(merge_conflict(MERGE_TEXT, &linked, &article));
@@ -217,8 +244,8 @@ static void readings_disagree_only_where_both_say_something(void **state)
 static void the_rules_say_whose_word_counts(void **state)
 {
     (void)state;
-    static const char *const ranks[] = {"graphql",     "syndication", "dom",    "nitter_html",
-                                        "nitter_rss",  "oembed",      "unheard"};
+    static const char *const ranks[] = {"graphql",    "syndication", "dom",    "nitter_html",
+                                        "nitter_rss", "oembed",      "unheard"};
     for (size_t i = 1; i < sizeof ranks / sizeof ranks[0]; i++)
         assert_true(merge_rank(span_of(ranks[i - 1])) < merge_rank(span_of(ranks[i])));
     struct merge_side api = side(POST("graphql", "\"text\":\"short\",\"created_at\":\"a\""));

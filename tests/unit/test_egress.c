@@ -408,7 +408,8 @@ static void lets_go_of_a_site_that_ended(void **state)
     struct buf b = BUF(ANSWER_MAX);
     int fd = connect_to(w.port), before = *origin_ended;
     char text[200];
-    snprintf(text, sizeof text, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\n", origin_port);
+    snprintf(text, sizeof text, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\n",
+             origin_port);
     send_all(fd, span_of(text));
     send_all(fd, SPAN("GET /kept HTTP/1.1\r\n\r\n"));
     read_all(fd, &b);
@@ -478,7 +479,8 @@ static void hosts_that_are_told(void **state)
     expect(&b, "HTTP/1.1 502 ", "no-such-name");
     ask(&w, &b, "GET http://example.com/ HTTP/1.1\r\n\r\n");
     expect(&b, "HTTP/1.1 403 ", "Fulmar-Reason: host\r\n");
-    assert_int_equal(egress_tell_hosts(w.control, SPAN("x.com ")), E_OK); /* instead, not in addition */
+    assert_int_equal(egress_tell_hosts(w.control, SPAN("x.com ")),
+                     E_OK); /* instead, not in addition */
     wait_pong(w.control);
     ask(&w, &b, "GET http://nowhere.test/ HTTP/1.1\r\n\r\n");
     expect(&b, "HTTP/1.1 403 ", "Fulmar-Reason: host\r\n");
@@ -647,7 +649,8 @@ static void signs_of_life(void **state)
         struct pollfd p = {.fd = w.control, .events = POLLIN};
         assert_int_equal(egress_ping(w.control), E_OK);
         assert_int_equal(poll(&p, 1, 10000), 1);
-        assert_int_equal(files_receive_fds(w.control, text, sizeof text, &n, fds, &count), E_OK);
+        assert_int_equal(files_receive_fds(w.control, text, sizeof text, &n, fds, &count),
+                         E_OK);
         assert_true(span_is((struct span){text, n}, "pong") && count == 0);
     }
     world_close(&w);
@@ -724,12 +727,16 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forwards),         cmocka_unit_test(forwards_bodies),
-        cmocka_unit_test(tunnels),          cmocka_unit_test(denies),
+        cmocka_unit_test(forwards),
+        cmocka_unit_test(forwards_bodies),
+        cmocka_unit_test(tunnels),
+        cmocka_unit_test(denies),
         cmocka_unit_test(lets_go_of_a_site_that_ended),
-        cmocka_unit_test(allow_lists),      cmocka_unit_test(hosts_that_are_told),
+        cmocka_unit_test(allow_lists),
+        cmocka_unit_test(hosts_that_are_told),
         cmocka_unit_test(refuses_bad_requests),
-        cmocka_unit_test(deadlines),        cmocka_unit_test(life_ends),
+        cmocka_unit_test(deadlines),
+        cmocka_unit_test(life_ends),
         cmocka_unit_test(signs_of_life),
         cmocka_unit_test(many_connections),
     };

@@ -15,12 +15,14 @@ static void names_read_back_and_every_gap_has_words(void **state)
     (void)state;
     for (int i = 0; i < EVIDENCE_KEEPS; i++) {
         enum evidence_keep k = EVIDENCE_KEEPS;
-        assert_true(evidence_keep_parse(span_of(evidence_keep_name((enum evidence_keep)i)), &k));
+        assert_true(
+            evidence_keep_parse(span_of(evidence_keep_name((enum evidence_keep)i)), &k));
         assert_int_equal(k, i);
     }
     for (int i = 0; i < EVIDENCE_KINDS; i++) {
         enum evidence_kind k = EVIDENCE_KINDS;
-        assert_true(evidence_kind_parse(span_of(evidence_kind_name((enum evidence_kind)i)), &k));
+        assert_true(
+            evidence_kind_parse(span_of(evidence_kind_name((enum evidence_kind)i)), &k));
         assert_int_equal(k, i);
     }
     for (int i = 0; i < GAPS; i++) {
@@ -54,12 +56,25 @@ static void what_is_kept_when(void **state)
 static void headers_that_identify_somebody_are_never_kept(void **state)
 {
     (void)state;
-    static const char *const kept[] = {"Content-Type", "x-rate-limit-remaining", "LINK", "date",
-                                       "ratelimit-policy", "RateLimit", "retry-after"};
-    static const char *const refused[] = {
-        "set-cookie", "Set-Cookie2", "cookie", "authorization", "Proxy-Authorization",
-        "x-csrf-token", "www-authenticate", "x-guest-token", "x-auth-token", "location",
-        "content-type-options", "ratelimitx", "", "x-rate-limi", "x-served-by", "x-transaction-id"};
+    static const char *const kept[] = {"Content-Type", "x-rate-limit-remaining", "LINK",
+                                       "date",         "ratelimit-policy",       "RateLimit",
+                                       "retry-after"};
+    static const char *const refused[] = {"set-cookie",
+                                          "Set-Cookie2",
+                                          "cookie",
+                                          "authorization",
+                                          "Proxy-Authorization",
+                                          "x-csrf-token",
+                                          "www-authenticate",
+                                          "x-guest-token",
+                                          "x-auth-token",
+                                          "location",
+                                          "content-type-options",
+                                          "ratelimitx",
+                                          "",
+                                          "x-rate-limi",
+                                          "x-served-by",
+                                          "x-transaction-id"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         assert_true(evidence_header_kept(span_of(kept[i])));
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
@@ -120,7 +135,8 @@ static void what_was_compressed_comes_back_and_damage_shows(void **state)
     assert_int_equal(compress_take(&back, buf_span(&frame), sizeof body - 1), E_TOO_BIG);
     for (size_t n = 0; n < frame.n; n++) {
         buf_clear(&back);
-        assert_int_not_equal(compress_take(&back, (struct span){frame.p, n}, sizeof body), E_OK);
+        assert_int_not_equal(compress_take(&back, (struct span){frame.p, n}, sizeof body),
+                             E_OK);
     }
     frame.p[frame.n - 1] ^= 1; /* the checksum */
     buf_clear(&back);

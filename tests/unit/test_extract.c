@@ -57,9 +57,9 @@ static void converts(enum conversion as, const char *json, const char *wanted)
                                            {{"none", 4}, {NULL, 0}}};
     static const struct conv_table table = {rows, 2, false};
     struct conv_extra extra = {
-        .argument = as == CONV_WITHOUT || as == CONV_TEXT_MEMBER ? SPAN("_normal")
+        .argument = as == CONV_WITHOUT || as == CONV_TEXT_MEMBER           ? SPAN("_normal")
                     : as == CONV_SNOWFLAKE_MS || as == CONV_SNOWFLAKE_TIME ? SPAN_NONE
-                                           : SPAN("&name=orig"),
+                                                                           : SPAN("&name=orig"),
         .table = &table,
         .take = SPAN("url"),
         .rank = SPAN("bitrate"),
@@ -127,8 +127,11 @@ static void test_conversions(void **state)
              "https://p.com/media/KEY?format=jpg");
     converts(CONV_AFTER_COLON, "\"745291183405076480:broadcast\"", "broadcast");
     converts(CONV_AFTER_COLON, "\"a:b\"", "a:b");
-    converts(CONV_TEXT_MEMBER, "\"{\\\"a\\\":[{\\\"_normal\\\":\\\"https:\\\\/\\\\/p\\\\/K\\\"}]}\"", "https://p/K");
-    converts(CONV_TEXT_MEMBER, "\"{\\\"a\\\":\\\"\\\\\\\"_normal\\\\\\\":\\\\\\\"x\\\"}\"", "-");
+    converts(CONV_TEXT_MEMBER,
+             "\"{\\\"a\\\":[{\\\"_normal\\\":\\\"https:\\\\/\\\\/p\\\\/K\\\"}]}\"",
+             "https://p/K");
+    converts(CONV_TEXT_MEMBER, "\"{\\\"a\\\":\\\"\\\\\\\"_normal\\\\\\\":\\\\\\\"x\\\"}\"",
+             "-");
     converts(CONV_TEXT_MEMBER, "\"{\\\"_normal\\\":\\\"a\\\\u0041\\\"}\"", "-");
     converts(CONV_TEXT_MEMBER, "\"{\\\"_normal\\\":\\\"cut\"", "-");
     converts(CONV_TEXT_MEMBER, "\"{\\\"_normal\\\":\\\"\\\"}\"", "-");
@@ -151,9 +154,9 @@ static void expands(const char *text, bool escaped, const char *links, const cha
                     const char *wanted)
 {
     static const struct expand_names names = {.url = {"url", 3},
-                                             .expanded = {"expanded_url", 12},
-                                             .indices = {"indices", 7},
-                                             .drop_url = {"url", 3}};
+                                              .expanded = {"expanded_url", 12},
+                                              .indices = {"indices", 7},
+                                              .drop_url = {"url", 3}};
     char all[4096];
     struct buf out = BUF(65536);
     snprintf(all, sizeof all, "{\"l\":%s,\"d\":%s}", links, drop);
@@ -294,11 +297,12 @@ static void test_fields(void **state)
          "{\"a\":\"1\",\"b\":{\"c\":\"2\"}}", "{\"id\":\"1\",\"o\":{\"c\":\"2\"},\"u\":null}");
     maps(MAP_HEAD "fields: {id: a, o: {blank_when: r, members: {c: a}}}",
          "{\"a\":\"1\",\"r\":{}}", "{\"id\":\"1\",\"o\":{\"c\":null}}");
-    maps(MAP_HEAD "fields: {id: a, l: {each: b, of: t}, m: {each: b, members: {n: {from: n, "
-                  "as: count}}}, i: {each: c, as: id}}",
-         "{\"a\":\"1\",\"b\":[{\"t\":\"x\",\"n\":1},{\"n\":-1,\"t\":\"z\"},{\"t\":\"y\"}],\"c\":[\"1\",2]}",
-         "{\"id\":\"1\",\"l\":[\"x\",\"z\",\"y\"],\"m\":[{\"n\":1},{\"n\":null},{\"n\":null}],\"i\":["
-         "\"1\",\"2\"]}");
+    maps(
+        MAP_HEAD "fields: {id: a, l: {each: b, of: t}, m: {each: b, members: {n: {from: n, "
+                 "as: count}}}, i: {each: c, as: id}}",
+        "{\"a\":\"1\",\"b\":[{\"t\":\"x\",\"n\":1},{\"n\":-1,\"t\":\"z\"},{\"t\":\"y\"}],\"c\":[\"1\",2]}",
+        "{\"id\":\"1\",\"l\":[\"x\",\"z\",\"y\"],\"m\":[{\"n\":1},{\"n\":null},{\"n\":null}],\"i\":["
+        "\"1\",\"2\"]}");
     /* an element that cannot be read makes the list unknown, not shorter */
     maps(MAP_HEAD "fields: {id: a, l: {each: b, of: t}, i: {each: c, as: id}, z: a}",
          "{\"a\":\"1\",\"b\":[{\"t\":\"x\"},{\"n\":-1}],\"c\":[\"1\",\"x\",2]}",
@@ -346,49 +350,64 @@ static void test_second_signs(void **state)
 {
     (void)state;
     /* an object without the member that names it: the first one inside that has it */
-    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}", "{\"x\":{\"b\":1},\"y\":{\"t\":{\"a\":\"1\"}}}",
-         "{\"id\":\"1\"}");
-    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}", "{\"x\":{\"b\":1},\"y\":{\"z\":{\"a\":\"1\"}}}",
-         "{\"id\":null}");
-    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}", "{\"x\":{\"b\":1},\"y\":{\"a\":\"1\"}}",
-         "{\"id\":\"1\"}");
-    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}", "{\"a\":\"1\",\"y\":{\"a\":\"2\"}}",
-         "{\"id\":\"1\"}");
+    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}",
+         "{\"x\":{\"b\":1},\"y\":{\"t\":{\"a\":\"1\"}}}", "{\"id\":\"1\"}");
+    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}",
+         "{\"x\":{\"b\":1},\"y\":{\"z\":{\"a\":\"1\"}}}", "{\"id\":null}");
+    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}",
+         "{\"x\":{\"b\":1},\"y\":{\"a\":\"1\"}}", "{\"id\":\"1\"}");
+    maps(MAP_HEAD "unwrap: t\nunwrap_with: a\nfields: {id: a}",
+         "{\"a\":\"1\",\"y\":{\"a\":\"2\"}}", "{\"id\":\"1\"}");
     /* a gate that only one word opens */
-    maps(MAP_HEAD "fields: {id: a, u: {from: [{path: v, if: t, is: video}, {path: p, if: t, is: photo}]}}",
-         "{\"a\":\"1\",\"t\":\"photo\",\"v\":\"V\",\"p\":\"P\"}", "{\"id\":\"1\",\"u\":\"P\"}");
+    maps(
+        MAP_HEAD
+        "fields: {id: a, u: {from: [{path: v, if: t, is: video}, {path: p, if: t, is: photo}]}}",
+        "{\"a\":\"1\",\"t\":\"photo\",\"v\":\"V\",\"p\":\"P\"}", "{\"id\":\"1\",\"u\":\"P\"}");
     maps(MAP_HEAD "fields: {id: a, u: {from: [{path: p, if: t, is: photo}]}}",
          "{\"a\":\"1\",\"t\":\"video\",\"p\":\"poster\"}", "{\"id\":\"1\",\"u\":null}");
     /* gates and paths of one prefix go together */
-    maps(MAP_HEAD "prefixes: {n: [x, \"*.y\"]}\nfields: {id: a, l: {each: [{path: \"@n.l\", if: \"@n.t\"}, l]}}",
-         "{\"a\":\"1\",\"z\":{\"y\":{\"t\":\"T\",\"l\":[\"in\"]}},\"l\":[\"out\"]}", "{\"id\":\"1\",\"l\":[\"in\"]}");
+    maps(
+        MAP_HEAD
+        "prefixes: {n: [x, \"*.y\"]}\nfields: {id: a, l: {each: [{path: \"@n.l\", if: \"@n.t\"}, l]}}",
+        "{\"a\":\"1\",\"z\":{\"y\":{\"t\":\"T\",\"l\":[\"in\"]}},\"l\":[\"out\"]}",
+        "{\"id\":\"1\",\"l\":[\"in\"]}");
     /* two texts that differ, and the end of a text */
-    maps(MAP_HEAD "fields: {id: a, k: {pick: [{is: r, differ: {of: c, with: a}}], otherwise: p}}",
+    maps(MAP_HEAD
+         "fields: {id: a, k: {pick: [{is: r, differ: {of: c, with: a}}], otherwise: p}}",
          "{\"a\":\"2\",\"c\":\"1\"}", "{\"id\":\"2\",\"k\":\"r\"}");
-    maps(MAP_HEAD "fields: {id: a, k: {pick: [{is: r, differ: {of: c, with: a}}], otherwise: p}}",
+    maps(MAP_HEAD
+         "fields: {id: a, k: {pick: [{is: r, differ: {of: c, with: a}}], otherwise: p}}",
          "{\"a\":\"2\"}", "{\"id\":\"2\",\"k\":\"p\"}");
-    maps(MAP_HEAD "fields: {id: a, k: {pick: [{is: \"true\", ends: {of: t, word: +, least: 3}}], otherwise: \"false\", "
-                  "table_bool: true}}",
-         "{\"a\":\"1\",\"t\":\"cut+ https://t.co/1\"}", "{\"id\":\"1\",\"k\":true}");
-    maps(MAP_HEAD "fields: {id: a, k: {pick: [{is: \"true\", ends: {of: t, word: +, least: 3}}], otherwise: \"false\", "
-                  "table_bool: true}}",
-         "{\"a\":\"1\",\"t\":\"c+\"}", "{\"id\":\"1\",\"k\":false}");
+    maps(
+        MAP_HEAD
+        "fields: {id: a, k: {pick: [{is: \"true\", ends: {of: t, word: +, least: 3}}], otherwise: \"false\", "
+        "table_bool: true}}",
+        "{\"a\":\"1\",\"t\":\"cut+ https://t.co/1\"}", "{\"id\":\"1\",\"k\":true}");
+    maps(
+        MAP_HEAD
+        "fields: {id: a, k: {pick: [{is: \"true\", ends: {of: t, word: +, least: 3}}], otherwise: \"false\", "
+        "table_bool: true}}",
+        "{\"a\":\"1\",\"t\":\"c+\"}", "{\"id\":\"1\",\"k\":false}");
     /* read from the content alone */
-    maps(MAP_HEAD "content: r\nfields: {id: a, o: {of_content: true, from: a}}", "{\"a\":\"1\",\"r\":{\"a\":\"2\"}}",
-         "{\"id\":\"1\",\"o\":\"2\"}");
-    maps(MAP_HEAD "content: r\nfields: {id: a, o: {of_content: true, from: a}}", "{\"a\":\"1\"}",
-         "{\"id\":\"1\",\"o\":null}");
+    maps(MAP_HEAD "content: r\nfields: {id: a, o: {of_content: true, from: a}}",
+         "{\"a\":\"1\",\"r\":{\"a\":\"2\"}}", "{\"id\":\"1\",\"o\":\"2\"}");
+    maps(MAP_HEAD "content: r\nfields: {id: a, o: {of_content: true, from: a}}",
+         "{\"a\":\"1\"}", "{\"id\":\"1\",\"o\":null}");
     /* a list that is not there, though its sign is in the text and the object has members nobody knows */
-#define TAGS MAP_HEAD "known: [k]\nfields: {id: a, l: {each: t, of: w, sign: \"#\", sign_in: x}}"
+#define TAGS                                                                                   \
+    MAP_HEAD "known: [k]\nfields: {id: a, l: {each: t, of: w, sign: \"#\", sign_in: x}}"
     maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\"}", "{\"id\":\"1\",\"l\":[]}");
     maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\",\"k\":1}", "{\"id\":\"1\",\"l\":[]}");
     maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\",\"tags\":[]}", "{\"id\":\"1\",\"l\":null}");
     maps(TAGS, "{\"a\":\"1\",\"x\":\"item #1\",\"tags\":[]}", "{\"id\":\"1\",\"l\":[]}");
-    maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\",\"tags\":[],\"t\":[]}", "{\"id\":\"1\",\"l\":[]}");
+    maps(TAGS, "{\"a\":\"1\",\"x\":\"see #tag\",\"tags\":[],\"t\":[]}",
+         "{\"id\":\"1\",\"l\":[]}");
     /* of several files without a rank none is the best */
 #define BEST MAP_HEAD "fields: {id: a, b: {from: v, as: best, take: u, rank: r}}"
-    maps(BEST, "{\"a\":\"1\",\"v\":[{\"u\":\"x\"},{\"u\":\"y\",\"r\":2}]}", "{\"id\":\"1\",\"b\":\"y\"}");
-    maps(BEST, "{\"a\":\"1\",\"v\":[{\"u\":\"x\"},{\"u\":\"y\"}]}", "{\"id\":\"1\",\"b\":null}");
+    maps(BEST, "{\"a\":\"1\",\"v\":[{\"u\":\"x\"},{\"u\":\"y\",\"r\":2}]}",
+         "{\"id\":\"1\",\"b\":\"y\"}");
+    maps(BEST, "{\"a\":\"1\",\"v\":[{\"u\":\"x\"},{\"u\":\"y\"}]}",
+         "{\"id\":\"1\",\"b\":null}");
     maps(BEST, "{\"a\":\"1\",\"v\":[{\"u\":\"x\"}]}", "{\"id\":\"1\",\"b\":\"x\"}");
 }
 
@@ -405,20 +424,29 @@ static bool fails(const char *yaml, const char *json)
 static void test_unread_parts(void **state)
 {
     (void)state;
-#define REPOST MAP_HEAD "checks: [{check: original, of: t, against: {path: n, as: id}, argument: \"RT @\", " \
-                        "unless: o, zero: [l, v]}]\nfields: {id: a}"
+#define REPOST                                                                                 \
+    MAP_HEAD                                                                                   \
+    "checks: [{check: original, of: t, against: {path: n, as: id}, argument: \"RT @\", "       \
+    "unless: o, zero: [l, v]}]\nfields: {id: a}"
     assert_true(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"l\":0}"));
     assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"l\":0,\"o\":{}}"));
-    assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"l\":2}")); /* written by hand */
+    assert_false(fails(
+        REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"l\":2}")); /* written by hand */
     assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":7,\"v\":\"9\"}"));
     assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"RT @x: y\",\"n\":0,\"l\":0}"));
     assert_false(fails(REPOST, "{\"a\":\"1\",\"t\":\"plain\",\"n\":7,\"l\":0}"));
-#define LINKS MAP_HEAD "fields: {id: a, t: {expand: {texts: [{path: t, links: l}], link: {url: u, expanded: e, " \
-                       "indices: i}, drop: {each: m, url: u}, every: \"https://s/\"}}}"
+#define LINKS                                                                                  \
+    MAP_HEAD                                                                                   \
+    "fields: {id: a, t: {expand: {texts: [{path: t, links: l}], link: {url: u, expanded: e, "  \
+    "indices: i}, drop: {each: m, url: u}, every: \"https://s/\"}}}"
     assert_false(fails(LINKS, "{\"a\":\"1\",\"t\":\"no links\"}"));
-    assert_false(fails(LINKS, "{\"a\":\"1\",\"t\":\"x https://s/1 https://s/2\",\"l\":[{\"u\":\"https://s/1\"}],"
-                              "\"m\":[{\"u\":\"https://s/2\"}]}"));
-    assert_true(fails(LINKS, "{\"a\":\"1\",\"t\":\"x https://s/1 https://s/2\",\"l\":[{\"u\":\"https://s/1\"}]}"));
+    assert_false(fails(
+        LINKS,
+        "{\"a\":\"1\",\"t\":\"x https://s/1 https://s/2\",\"l\":[{\"u\":\"https://s/1\"}],"
+        "\"m\":[{\"u\":\"https://s/2\"}]}"));
+    assert_true(fails(
+        LINKS,
+        "{\"a\":\"1\",\"t\":\"x https://s/1 https://s/2\",\"l\":[{\"u\":\"https://s/1\"}]}"));
 }
 
 static void test_checks(void **state)
@@ -742,11 +770,12 @@ static struct reading changed(const char *instructions)
     return answer(&timeline_op, 200, NULL, buf_span(b));
 }
 
-#define ITEM(body) "{\"itemType\":\"TimelineTweet\"," body "}"
-#define POST_ITEM ITEM("\"tweet_results\":{\"result\":%}")
+#define ITEM(body)      "{\"itemType\":\"TimelineTweet\"," body "}"
+#define POST_ITEM       ITEM("\"tweet_results\":{\"result\":%}")
 #define ENTRY(id, item) "{\"entryId\":\"" id "\",\"content\":{\"itemContent\":" item "}}"
-#define ADD(entries) "{\"type\":\"TimelineAddEntries\",\"entries\":[" entries "]}"
-#define LIST(steps) "{\"data\":{\"list\":{\"tweets_timeline\":{\"timeline\":{\"instructions\":[" steps "]}}}}}"
+#define ADD(entries)    "{\"type\":\"TimelineAddEntries\",\"entries\":[" entries "]}"
+#define LIST(steps)                                                                            \
+    "{\"data\":{\"list\":{\"tweets_timeline\":{\"timeline\":{\"instructions\":[" steps "]}}}}}"
 
 static void test_changed_lists(void **state)
 {
@@ -758,32 +787,42 @@ static void test_changed_lists(void **state)
     assert_true(r.posts == 1 && told_by("place", 1) == 1);
     r = changed(LIST(ADD(ENTRY("post-1", POST_ITEM))));
     assert_true(r.posts == 1 && told_by("post", 2) == 1);
-    r = changed(LIST(ADD(ENTRY("tweet-1", "{\"itemType\":\"TimelinePost\",\"tweet_results\":{\"result\":%}}"))));
+    r = changed(LIST(ADD(
+        ENTRY("tweet-1", "{\"itemType\":\"TimelinePost\",\"tweet_results\":{\"result\":%}}"))));
     assert_true(r.posts == 1 && told_by("post", 1) == 1);
     /* advertisements: by what they carry, by name; what may be one is neither a post nor dropped as one */
     r = changed(LIST(ADD(ENTRY("promoted-tweet-1-a1b2", POST_ITEM))));
     assert_true(r.posts == 0 && r.promoted == 1 && told_by("promoted", 1) == 1);
     r = changed(LIST(ADD(ENTRY("tweet-1-5d47a", POST_ITEM) "," ENTRY("tweet-2", POST_ITEM))));
     assert_true(r.posts == 1 && r.promoted == 0 && r.unparsed == 1);
-    r = changed(LIST(ADD(ENTRY("tweet-1", ITEM("\"promotedMetadata\":null,\"tweet_results\":{\"result\":%}")))));
+    r = changed(LIST(ADD(
+        ENTRY("tweet-1", ITEM("\"promotedMetadata\":null,\"tweet_results\":{\"result\":%}")))));
     assert_true(r.posts == 1 && r.promoted == 0);
 #define AD ENTRY("promoted-tweet-1-a", POST_ITEM)
     r = changed(LIST(ADD(AD "," AD "," AD "," AD "," AD)));
     assert_int_equal(r.sign, FAILURE_DRIFT);
     /* pinned: by its instruction, by what it says of itself */
-#define PINNED ITEM("\"socialContext\":{\"contextType\":\"Pin\"},\"tweet_results\":{\"result\":%}")
-    r = changed(LIST("{\"type\":\"TimelineNailEntry\",\"entry\":" ENTRY("tweet-1", PINNED) "}"));
+#define PINNED                                                                                 \
+    ITEM("\"socialContext\":{\"contextType\":\"Pin\"},\"tweet_results\":{\"result\":%}")
+    r = changed(
+        LIST("{\"type\":\"TimelineNailEntry\",\"entry\":" ENTRY("tweet-1", PINNED) "}"));
     assert_true(r.posts == 1 && r.records[0].pinned && told_by("pinned", 1) == 1);
-    r = changed(LIST("{\"type\":\"TimelineNailEntry\",\"entry\":" ENTRY("tweet-1", POST_ITEM) "}"));
+    r = changed(
+        LIST("{\"type\":\"TimelineNailEntry\",\"entry\":" ENTRY("tweet-1", POST_ITEM) "}"));
     assert_true(r.posts == 0 && r.unparsed == 1 && r.sign == FAILURE_DRIFT);
-    r = changed(LIST("{\"type\":\"TimelineGrowModule\",\"parts\":[" ENTRY("tweet-1", POST_ITEM) "]}," ADD("")));
+    r = changed(LIST("{\"type\":\"TimelineGrowModule\",\"parts\":[" ENTRY(
+        "tweet-1", POST_ITEM) "]}," ADD("")));
     assert_true(r.posts == 0 && r.unparsed == 1);
-    r = changed(LIST("{\"type\":\"TimelineShowAlert\",\"alertType\":\"NewTweets\",\"usersResults\":[{\"id\":1}]}," ADD("")));
+    r = changed(LIST(
+        "{\"type\":\"TimelineShowAlert\",\"alertType\":\"NewTweets\",\"usersResults\":[{\"id\":1}]}," ADD(
+            "")));
     assert_true(r.unparsed == 0 && r.sign == FAILURE_NONE);
     /* entries without a name, or with other contents */
-    r = changed(LIST(ADD("{\"name\":\"tweet-1\",\"content\":{\"itemContent\":" POST_ITEM "}}")));
+    r = changed(
+        LIST(ADD("{\"name\":\"tweet-1\",\"content\":{\"itemContent\":" POST_ITEM "}}")));
     assert_true(r.posts == 0 && r.unparsed == 1 && r.sign == FAILURE_DRIFT);
-    r = changed(LIST(ADD("{\"entryId\":\"tweet-1\",\"body\":{\"itemContent\":" POST_ITEM "}}")));
+    r = changed(
+        LIST(ADD("{\"entryId\":\"tweet-1\",\"body\":{\"itemContent\":" POST_ITEM "}}")));
     assert_true(r.posts == 0 && r.unparsed == 1);
     r = changed(LIST(ADD(ENTRY("tweet-1", "{\"itemType\":\"TimelineCast\",\"cast\":%}"))));
     assert_true(r.posts == 0 && r.unparsed == 1);
@@ -794,13 +833,15 @@ static void test_changed_lists(void **state)
     assert_true(span_find(buf_span(&news), SPAN("+timeline.TimelineSpotlight 1")) < news.n);
     buf_free(&news);
     /* people in a module are no members of the list, whatever it is called */
-    r = changed(LIST(ADD("{\"entryId\":\"people-box-1\",\"content\":{\"items\":[{\"entryId\":\"people-box-1-user-7\",\"item\":"
-                         "{\"itemContent\":{\"itemType\":\"TimelineUser\",\"user_results\":{\"result\":{\"rest_id\":\"7\","
-                         "\"core\":{\"screen_name\":\"a\"}}}}}}]}}")));
+    r = changed(LIST(ADD(
+        "{\"entryId\":\"people-box-1\",\"content\":{\"items\":[{\"entryId\":\"people-box-1-user-7\",\"item\":"
+        "{\"itemContent\":{\"itemType\":\"TimelineUser\",\"user_results\":{\"result\":{\"rest_id\":\"7\","
+        "\"core\":{\"screen_name\":\"a\"}}}}}}]}}")));
     assert_true(r.users == 0 && r.unparsed == 0 && told_by("box", 1) == 1);
     /* cursors */
-    r = changed(LIST(ADD(ENTRY("tweet-1", POST_ITEM) ",{\"entryId\":\"cursor-bottom-0\",\"content\":{\"cursorType\":"
-                         "\"Older\",\"value\":\"NEXT\"}}")));
+    r = changed(LIST(ADD(ENTRY(
+        "tweet-1", POST_ITEM) ",{\"entryId\":\"cursor-bottom-0\",\"content\":{\"cursorType\":"
+                              "\"Older\",\"value\":\"NEXT\"}}")));
     assert_true(span_is(r.cursor, "NEXT") && told_by("cursor", 1) == 1);
 }
 
@@ -1085,7 +1126,9 @@ static void test_a_page_says_that_there_is_nothing(void **state)
         assert_int_equal(s.loading, rows[i].loading);
     }
     /* Where the page ended up counts more than what stands there. */
-    assert_false(reader_page_sign(pack, SPAN("https://x.com/login"), 200, span_of(rows[0].words)).says_empty);
+    assert_false(
+        reader_page_sign(pack, SPAN("https://x.com/login"), 200, span_of(rows[0].words))
+            .says_empty);
 }
 
 static void test_page_signs(void **state)
@@ -1237,18 +1280,26 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conversions), cmocka_unit_test(test_expand),
-        cmocka_unit_test(test_paths),       cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_conversions),
+        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_fields),
         cmocka_unit_test(test_second_signs),
         cmocka_unit_test(test_unread_parts),
-        cmocka_unit_test(test_checks),      cmocka_unit_test(test_page),
-        cmocka_unit_test(test_members),     cmocka_unit_test(test_repost),
-        cmocka_unit_test(test_envelope),    cmocka_unit_test(test_user_layouts),
+        cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_page),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_repost),
+        cmocka_unit_test(test_envelope),
+        cmocka_unit_test(test_user_layouts),
         cmocka_unit_test(test_changed_lists),
-        cmocka_unit_test(test_signs),       cmocka_unit_test(test_data_and_errors),
-        cmocka_unit_test(test_drift),       cmocka_unit_test(test_page_signs),
+        cmocka_unit_test(test_signs),
+        cmocka_unit_test(test_data_and_errors),
+        cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_page_signs),
         cmocka_unit_test(test_a_page_says_that_there_is_nothing),
-        cmocka_unit_test(test_limits),      cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_counters),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

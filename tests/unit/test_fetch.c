@@ -109,7 +109,8 @@ static void answer(int fd, struct span head)
 {
     char text[300];
     if (span_starts(head, SPAN("GET /ok"))) {
-        put_text(fd, "HTTP/1.1 200 OK\r\nX-One: 1\r\nSet-Cookie: theirs=1\r\nX-Quote: a\"b\r\n\r\n");
+        put_text(
+            fd, "HTTP/1.1 200 OK\r\nX-One: 1\r\nSet-Cookie: theirs=1\r\nX-Quote: a\"b\r\n\r\n");
         put(fd, head.p, head.n);
     } else if (span_starts(head, SPAN("GET /forged"))) {
         put_text(fd, "HTTP/1.1 200 OK\r\nFulmar-Reason: private-address\r\n\r\nfine");
@@ -344,7 +345,8 @@ static void what_is_posted_arrives_with_its_headers_and_a_redirect_is_its_answer
     post = (struct span){much, sizeof much};
     assert_int_equal(ask("/posted", 3000), E_OK);
     assert_int_equal(got.status, 200);
-    assert_true(body_has("X-1: a\r\n") && body_has("X-5: e\r\n") && body_has("Content-Length: 8193\r\n"));
+    assert_true(body_has("X-1: a\r\n") && body_has("X-5: e\r\n") &&
+                body_has("Content-Length: 8193\r\n"));
     assert_true(span_ends(buf_span(&got.body), post));
     assert_int_equal(ask("/moved", 3000), E_OK);
     assert_int_equal(got.status, 307);
@@ -492,10 +494,10 @@ static void hosts_are_apart(void **state)
     char never[100], other[64], url[100];
     snprintf(never, sizeof never, "%s/never", world.origin_text);
     for (size_t i = 0; i < 6; i++) {
-        struct fetch_request q = {.url = span_of(never),
-                                  .timeout_ms = 60000,
-                                  .origin = span_of(world.origin_text)};
-        assert_int_equal(fetch_start(&stuck[i], world.fetcher, &q, on_stuck, &stuck[i], NULL), E_OK);
+        struct fetch_request q = {
+            .url = span_of(never), .timeout_ms = 60000, .origin = span_of(world.origin_text)};
+        assert_int_equal(fetch_start(&stuck[i], world.fetcher, &q, on_stuck, &stuck[i], NULL),
+                         E_OK);
     }
     snprintf(other, sizeof other, "http://127.0.0.1:%u", other_port);
     snprintf(url, sizeof url, "%s/ok", other);
@@ -647,11 +649,18 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(robots),      cmocka_unit_test(answers),   cmocka_unit_test(limits),
+        cmocka_unit_test(robots),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(limits),
         cmocka_unit_test(cookies_go_to_the_origin_alone_and_none_come_back),
-        cmocka_unit_test(refuses),     cmocka_unit_test(redirects), cmocka_unit_test(sealed),
-        cmocka_unit_test(keeps),       cmocka_unit_test(turns),     cmocka_unit_test(cancels),
-        cmocka_unit_test(hosts_are_apart), cmocka_unit_test(forged),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(redirects),
+        cmocka_unit_test(sealed),
+        cmocka_unit_test(keeps),
+        cmocka_unit_test(turns),
+        cmocka_unit_test(cancels),
+        cmocka_unit_test(hosts_are_apart),
+        cmocka_unit_test(forged),
         cmocka_unit_test(what_is_posted_arrives_with_its_headers_and_a_redirect_is_its_answer),
         cmocka_unit_test(a_url_is_of_an_http_server_without_a_user),
         cmocka_unit_test(egress_ends),

@@ -19,7 +19,8 @@
 
 static size_t checked;
 
-static void check_members(const struct field *fields, size_t count, const char *before, enum fields_of of)
+static void check_members(const struct field *fields, size_t count, const char *before,
+                          enum fields_of of)
 {
     for (size_t i = 0; i < count; i++) {
         const struct field *f = &fields[i];
@@ -34,7 +35,8 @@ static void check_members(const struct field *fields, size_t count, const char *
             check_members(f->fields, f->field_count, path, of);
         if (f->kind == FIELD_LIST && !f->scalar && f->element)
             check_members(f->element->fields, f->element->field_count, path, of);
-        for (size_t k = 0; (f->kind == FIELD_ITEMS || f->kind == FIELD_RECORD) && k < f->field_count; k++)
+        for (size_t k = 0;
+             (f->kind == FIELD_ITEMS || f->kind == FIELD_RECORD) && k < f->field_count; k++)
             check_members(f->fields[k].fields, f->fields[k].field_count, path, of);
     }
 }
@@ -49,7 +51,8 @@ static void every_member_that_a_map_writes_is_in_the_table(void **state)
 {
     (void)state;
     static const char *const names[] = {"x", "bluesky", "mastodon", "generic-feed"};
-    int fd = open(getenv("FULMAR_SITES") ? getenv("FULMAR_SITES") : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(getenv("FULMAR_SITES") ? getenv("FULMAR_SITES") : "sites",
+                  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct pack *p = NULL;
@@ -122,16 +125,22 @@ static void records_carry_what_was_asked_for(void **state)
 {
     (void)state;
     expect_picked("", RECORD);
-    expect_picked("text", "{\"schema\":\"xpost/1\",\"id\":\"7\",\"text\":\"\\\"q\\\" \xc3\xa9\"}");
+    expect_picked("text",
+                  "{\"schema\":\"xpost/1\",\"id\":\"7\",\"text\":\"\\\"q\\\" \xc3\xa9\"}");
     /* The record's own order, each once, whatever was asked twice. */
-    expect_picked("counts.like,author.name,id,counts.like",
-                  "{\"schema\":\"xpost/1\",\"id\":\"7\",\"author\":{\"name\":null},\"counts\":{\"like\":3}}");
-    expect_picked("counts,counts.like", "{\"schema\":\"xpost/1\",\"id\":\"7\",\"counts\":{\"like\":3,\"view\":null}}");
-    expect_picked("media.url,quoted.text",
-                  "{\"schema\":\"xpost/1\",\"id\":\"7\",\"media\":[{\"url\":\"u1\"},{\"url\":\"u2\"}],"
-                  "\"quoted\":{\"text\":\"t\"}}");
+    expect_picked(
+        "counts.like,author.name,id,counts.like",
+        "{\"schema\":\"xpost/1\",\"id\":\"7\",\"author\":{\"name\":null},\"counts\":{\"like\":3}}");
+    expect_picked(
+        "counts,counts.like",
+        "{\"schema\":\"xpost/1\",\"id\":\"7\",\"counts\":{\"like\":3,\"view\":null}}");
+    expect_picked(
+        "media.url,quoted.text",
+        "{\"schema\":\"xpost/1\",\"id\":\"7\",\"media\":[{\"url\":\"u1\"},{\"url\":\"u2\"}],"
+        "\"quoted\":{\"text\":\"t\"}}");
     /* Unknown stays unknown; what the site does not have is not there. */
-    expect_picked("reply_to.post_id,title", "{\"schema\":\"xpost/1\",\"id\":\"7\",\"reply_to\":null}");
+    expect_picked("reply_to.post_id,title",
+                  "{\"schema\":\"xpost/1\",\"id\":\"7\",\"reply_to\":null}");
 }
 
 static void too_many_fields_are_refused(void **state)
@@ -170,10 +179,12 @@ static void kinds_are_told_apart(void **state)
         {"{\"kind\":\"post\",\"reply_to\":null,\"quote_of\":null,\"reposted\":null}", 0},
         {"{\"kind\":\"reply\"}", EXCLUDE_REPLIES},
         {"{\"kind\":\"quote\",\"quote_of\":\"8\"}", EXCLUDE_QUOTES},
-        {"{\"kind\":\"quote\",\"quote_of\":\"8\",\"reply_to\":{\"post_id\":\"3\"}}", EXCLUDE_QUOTES | EXCLUDE_REPLIES},
+        {"{\"kind\":\"quote\",\"quote_of\":\"8\",\"reply_to\":{\"post_id\":\"3\"}}",
+         EXCLUDE_QUOTES | EXCLUDE_REPLIES},
         {"{\"kind\":\"post\",\"reply_to\":{\"post_id\":null}}", 0},
         /* What is passed on may be an answer: the repost is none. */
-        {"{\"kind\":\"repost\",\"reply_to\":{\"post_id\":\"3\"},\"quote_of\":\"8\"}", EXCLUDE_REPOSTS},
+        {"{\"kind\":\"repost\",\"reply_to\":{\"post_id\":\"3\"},\"quote_of\":\"8\"}",
+         EXCLUDE_REPOSTS},
         {"{\"kind\":\"reply\",\"reposted_by\":{\"id\":\"5\"}}", EXCLUDE_REPOSTS},
         {"{}", 0},
     };

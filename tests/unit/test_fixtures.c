@@ -43,10 +43,11 @@ static void compare_post(const char *file, struct json want, struct json got, bo
     };
     struct span id = SPAN("?");
     json_text(json_get(want, SPAN("id")), &id);
-    all_compared(file, want,
-                 "id url author author_id author_name created_at lang text text_raw is_long conversation_id "
-                 "quote_of repost_of possibly_sensitive edit_ids counts urls hashtags cashtags mentions media card "
-                 "reply_to_id reply_to_author repost_of_author pinned section also");
+    all_compared(
+        file, want,
+        "id url author author_id author_name created_at lang text text_raw is_long conversation_id "
+        "quote_of repost_of possibly_sensitive edit_ids counts urls hashtags cashtags mentions media card "
+        "reply_to_id reply_to_author repost_of_author pinned section also");
     compare_also(file, id, json_get(want, SPAN("also")), got);
     compare_pairs(file, id, want, got, pairs, sizeof pairs / sizeof pairs[0]);
     if (json_is(json_get(want, SPAN("counts")), JSON_OBJECT))
@@ -110,9 +111,10 @@ static void compare_user(const char *file, struct json want, struct json got)
     };
     struct span id = SPAN("?");
     json_text(json_get(want, SPAN("id")), &id);
-    all_compared(file, want,
-                 "id screen_name name created_at followers following posts media_count likes listed description url "
-                 "avatar banner protected blue_verified verified_type pinned location also");
+    all_compared(
+        file, want,
+        "id screen_name name created_at followers following posts media_count likes listed description url "
+        "avatar banner protected blue_verified verified_type pinned location also");
     compare_also(file, id, json_get(want, SPAN("also")), got);
     compare_pairs(file, id, want, got, pairs, sizeof pairs / sizeof pairs[0]);
     /* Answers without any location: the expectation writes "", our records say null, because
@@ -211,7 +213,8 @@ static struct arena *read_arena;
  * short links, and no job reads it; one page has words of its own in real posts. */
 static void compare_readings(const char *file, const struct reading *r)
 {
-    bool others_words = strstr(file, "trap_text") || strncmp(file, "oembed/", 7) == 0 || strncmp(file, "ssr/", 4) == 0;
+    bool others_words = strstr(file, "trap_text") || strncmp(file, "oembed/", 7) == 0 ||
+                        strncmp(file, "ssr/", 4) == 0;
     for (size_t i = 0; i < r->count; i++) {
         const struct record *rec = &r->records[i];
         struct merge_side now;
@@ -226,8 +229,9 @@ static void compare_readings(const char *file, const struct reading *r)
         for (int f = 0; k < read_count && f < MERGE_FIELDS; f++)
             if (merge_conflict((enum merge_field)f, &read_before[k].side, &now)) {
                 disagreements++;
-                printf("%s %.*s %s: here %.*s, in %s %.*s\n", file, SP(rec->id), merge_field_name((enum merge_field)f),
-                       SP(now.value[f]), read_before[k].file, SP(read_before[k].side.value[f]));
+                printf("%s %.*s %s: here %.*s, in %s %.*s\n", file, SP(rec->id),
+                       merge_field_name((enum merge_field)f), SP(now.value[f]),
+                       read_before[k].file, SP(read_before[k].side.value[f]));
             }
         read_again += k < read_count;
         if (k < read_count)
@@ -270,8 +274,10 @@ static enum failure_class class_of_state(struct span state)
     static const struct {
         const char *state;
         enum failure_class is;
-    } rows[] = {{"query_rejected", FAILURE_BAD_INPUT}, {"suspended", FAILURE_SUSPENDED},
-                {"protected", FAILURE_PROTECTED},      {"deleted", FAILURE_NOT_FOUND},
+    } rows[] = {{"query_rejected", FAILURE_BAD_INPUT},
+                {"suspended", FAILURE_SUSPENDED},
+                {"protected", FAILURE_PROTECTED},
+                {"deleted", FAILURE_NOT_FOUND},
                 {"age_restricted", FAILURE_WITHHELD}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (span_is(state, rows[i].state))
@@ -315,7 +321,8 @@ static void compare_cursors(const char *file, struct json want, const struct rea
         folded += !top;
         compared++;
         if (followed == top || (top && span_eq(value, r->cursor) && !span_eq(value, bottom)))
-            differ(file, SPAN("cursor"), "which one", i.key, top ? SPAN("followed") : SPAN("not followed"));
+            differ(file, SPAN("cursor"), "which one", i.key,
+                   top ? SPAN("followed") : SPAN("not followed"));
     }
     compared++;
     if ((r->more_count == 0) != (folded == 0))
@@ -334,7 +341,8 @@ static void compare_errors(const char *file, struct json want, const struct read
         assert_true(json_text(json_get(e, SPAN("message")), &message));
         compared += 2;
         if (code != 214 || r->sign != FAILURE_BAD_INPUT)
-            differ(file, SPAN("errors"), "code", SPAN("bad_input for 214"), span_of(failure_name(r->sign)));
+            differ(file, SPAN("errors"), "code", SPAN("bad_input for 214"),
+                   span_of(failure_name(r->sign)));
         if (!span_eq(r->why, message))
             differ(file, SPAN("errors"), "message", message, r->why);
     }
@@ -343,8 +351,9 @@ static void compare_errors(const char *file, struct json want, const struct read
 static void compare_rest(const char *file, struct json expect, const struct reading *r)
 {
     struct span want;
-    all_compared(file, expect,
-                 "schema source state posts nested_posts users authors promoted unavailable cursors errors");
+    all_compared(
+        file, expect,
+        "schema source state posts nested_posts users authors promoted unavailable cursors errors");
     compare_promoted(file, json_get(expect, SPAN("promoted")), r);
     compare_unavailable(file, json_get(expect, SPAN("unavailable")), r);
     compare_cursors(file, json_get(expect, SPAN("cursors")), r);
@@ -395,8 +404,9 @@ static void compare_authors(const char *file, struct json want, struct span body
         buf_add_text(&alone, "{\"data\":{\"user\":{\"result\":");
         json_add_raw(&alone, at);
         buf_add_text(&alone, "}}}");
-        assert_int_equal(reader_answer(reader, &user, 200, SPAN_NONE, buf_span(&alone), (wall){1786093200000}, a,
-                                       &r, NULL), E_OK);
+        assert_int_equal(reader_answer(reader, &user, 200, SPAN_NONE, buf_span(&alone),
+                                       (wall){1786093200000}, a, &r, NULL),
+                         E_OK);
         if (!at.doc || r.users != 1) {
             differ(file, i.key, "author", SPAN("one"), r.why);
         } else {
@@ -471,7 +481,8 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Names of the files of a folder that a test takes, in their order; false where there is no such folder. */
-static bool list_folder(const char *dir, bool (*takes)(const char *dir, const char *name), char **names, size_t *out_n)
+static bool list_folder(const char *dir, bool (*takes)(const char *dir, const char *name),
+                        char **names, size_t *out_n)
 {
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", fixtures, dir);
@@ -517,9 +528,14 @@ static err next_page(void *ctx, struct replay_answer *out, struct fault *f)
     (void)f;
     if (t->at == t->count)
         return E_END;
-    *out = (struct replay_answer){.attempt = 1, .batch = (int64_t)t->at, .strategy = SPAN("capture"),
-                                  .name = span_of(t->operation), .headers = SPAN("{}"),
-                                  .body = buf_span(&t->bodies[t->at]), .status = 200, .at = {1786093200000}};
+    *out = (struct replay_answer){.attempt = 1,
+                                  .batch = (int64_t)t->at,
+                                  .strategy = SPAN("capture"),
+                                  .name = span_of(t->operation),
+                                  .headers = SPAN("{}"),
+                                  .body = buf_span(&t->bodies[t->at]),
+                                  .status = 200,
+                                  .at = {1786093200000}};
     t->at++;
     return E_OK;
 }
@@ -573,7 +589,9 @@ static void check_list(const char *name)
 {
     static const struct {
         const char *begins, *kind, *operation;
-    } rows[] = {{"search", "search", "SearchTimeline"}, {"media", "media", "UserMedia"}, {"posts", "posts", "UserTweets"}};
+    } rows[] = {{"search", "search", "SearchTimeline"},
+                {"media", "media", "UserMedia"},
+                {"posts", "posts", "UserTweets"}};
     char path[1024], label[512];
     struct buf text = BUF(FILE_BYTES);
     struct json expect;
@@ -604,7 +622,8 @@ static void check_list(const char *name)
     struct reader *reader = reader_new(pack, FILE_BYTES);
     struct json_parser *parser = json_parser_new(1 << 20);
     struct replay_face face = {next_page, next_record, &t};
-    assert_int_equal(replay_collect(pack, reader, parser, &order, &face, a, page, &out, &f), E_OK);
+    assert_int_equal(replay_collect(pack, reader, parser, &order, &face, a, page, &out, &f),
+                     E_OK);
     files++;
     compared++;
     if (t.came != json_count(t.want))
@@ -701,7 +720,8 @@ static const struct http_row *http_row(struct span state)
         /* post deleted or never existed; no such account */
         {"not_found", FAILURE_NOT_FOUND, BUDGET_NONE, true, false, false},
         /* no matter of the window: bench the session */
-        {"session_banned_or_soft_blocked", FAILURE_SESSION_INVALID, BUDGET_NONE, false, true, false},
+        {"session_banned_or_soft_blocked", FAILURE_SESSION_INVALID, BUDGET_NONE, false, true,
+         false},
         /* retry with backoff */
         {"transient_server", FAILURE_NETWORK, BUDGET_FAIL, false, false, true},
         /* keep data, retry the same cursor before concluding the end */
@@ -716,7 +736,8 @@ static const struct http_row *http_row(struct span state)
         {"account_locked", FAILURE_SESSION_INVALID, BUDGET_NONE, false, true, false},
         {"csrf_mismatch", FAILURE_SESSION_INVALID, BUDGET_NONE, false, true, false},
         /* not "user not found" */
-        {"bad_request_signature_or_stale_query", FAILURE_BLOCKED, BUDGET_NONE, false, true, true},
+        {"bad_request_signature_or_stale_query", FAILURE_BLOCKED, BUDGET_NONE, false, true,
+         true},
         /* wait until reset, another session */
         {"rate_limited", FAILURE_RATE_LIMITED, BUDGET_THROTTLE, false, true, false},
         /* back off the egress. The expectation adds "not the session"; the table rests it too, because a
@@ -853,8 +874,9 @@ static void check_union(void)
         struct span source;
         assert_true(json_text(json_at(sources, i), &source));
         snprintf(path, sizeof path, "%s/%.*s", fixtures, SP(source));
-        assert_int_equal(reader_document(reader, SPAN("dom"), 200, SPAN_NONE, read_file(path, &body),
-                                         (wall){1786093200000}, arena, &r, NULL),
+        assert_int_equal(reader_document(reader, SPAN("dom"), 200, SPAN_NONE,
+                                         read_file(path, &body), (wall){1786093200000}, arena,
+                                         &r, NULL),
                          E_OK);
         for (size_t k = 0; k < r.count; k++) {
             struct json root;
@@ -862,7 +884,8 @@ static void check_union(void)
                 (seen.n && span_find(buf_span(&seen), r.records[k].id) < seen.n))
                 continue;
             assert_int_equal(json_parse(record_parser, r.records[k].json, &root, NULL), E_OK);
-            compare_shown("scroll_UNION", json_at(json_get(expect, SPAN("posts")), unique++), root);
+            compare_shown("scroll_UNION", json_at(json_get(expect, SPAN("posts")), unique++),
+                          root);
             posts++;
             buf_add(&seen, r.records[k].id);
             buf_add_char(&seen, ' ');
@@ -903,13 +926,14 @@ static void close_all(void)
 static void check_all(void)
 {
     static const char *const api[] = {"l1", "l2", "l3", "cases", "errors", "seq"};
-    static const char *const dirs[] = {"nitter", "syndication",   "oembed",       "ssr",
-                                       "http",   "dom/real",      "dom/synthetic"};
+    static const char *const dirs[] = {"nitter", "syndication", "oembed",       "ssr",
+                                       "http",   "dom/real",    "dom/synthetic"};
     open_all();
     read_count = read_again = disagreements = 0;
     read_arena = arena_new(64 * 1024 * 1024);
     walked = strncmp(fixtures, "tests/", 6) == 0 ? &own_ways : &real_ways;
-    table_head(strncmp(fixtures, "tests/", 6) == 0 ? "our own recordings" : "recordings of real pages");
+    table_head(strncmp(fixtures, "tests/", 6) == 0 ? "our own recordings"
+                                                   : "recordings of real pages");
     for (size_t i = 0; i < sizeof api / sizeof api[0]; i++)
         check_dir(api[i]);
     check_lists();
@@ -917,7 +941,8 @@ static void check_all(void)
         check_sources(dirs[i]);
     check_union();
     table_end();
-    printf("| posts read again elsewhere   | %5zu | disagreements %zu\n", read_again, disagreements);
+    printf("| posts read again elsewhere   | %5zu | disagreements %zu\n", read_again,
+           disagreements);
     close_all();
     arena_free(&read_arena);
     assert_int_equal(differences, 0);
@@ -958,15 +983,17 @@ static void test_own_recordings_go_every_way_of_the_real_ones(void **state)
         skip();
     }
     for (size_t i = 0; i < real_ways.count; i++) {
-        const struct way *real = &real_ways.all[i], *own = way_of(&own_ways, span_of(real->name));
+        const struct way *real = &real_ways.all[i],
+                         *own = way_of(&own_ways, span_of(real->name));
         for (size_t k = 0; k <= DRIFT_PATHS; k++) {
-            int64_t there = k ? real->hits[k - 1] : real->missing, here = k ? own->hits[k - 1] : own->missing;
+            int64_t there = k ? real->hits[k - 1] : real->missing,
+                    here = k ? own->hits[k - 1] : own->missing;
             ways += there > 0;
             if (!there || here)
                 continue;
             gaps++;
-            printf("%s: %lld times %s%zu in real recordings, never in ours\n", real->name, (long long)there,
-                   k ? "by path " : "missing ", k);
+            printf("%s: %lld times %s%zu in real recordings, never in ours\n", real->name,
+                   (long long)there, k ? "by path " : "missing ", k);
         }
     }
     printf("| ways that real fields came     | %5zu |\n", ways);
@@ -976,7 +1003,8 @@ static void test_own_recordings_go_every_way_of_the_real_ones(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_own_recordings), cmocka_unit_test(test_real_recordings),
-                                       cmocka_unit_test(test_own_recordings_go_every_way_of_the_real_ones)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_own_recordings), cmocka_unit_test(test_real_recordings),
+        cmocka_unit_test(test_own_recordings_go_every_way_of_the_real_ones)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,8 +80,9 @@ static void the_other_side_may_not_send_it(void **state)
         struct frame in = any_frame((enum frame_type)t, 1), out;
         size_t size = 0;
         frame_add(&b, &in);
-        assert_int_equal(frame_read(buf_span(&b), rows[t].sender == 'n' ? 'w' : 'n', &out, &size),
-                         E_PROTOCOL);
+        assert_int_equal(
+            frame_read(buf_span(&b), rows[t].sender == 'n' ? 'w' : 'n', &out, &size),
+            E_PROTOCOL);
         buf_free(&b);
     }
 }

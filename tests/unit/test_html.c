@@ -490,7 +490,8 @@ static void test_bad_maps(void **state)
 {
     (void)state;
     bad_map(MAP_HEAD "fields:\n  id: \"//p[\"", "t.yaml:5:7: XPath '//p[': ");
-    bad_map(MAP_HEAD "fields:\n  id: \"{nix}/p\"", "t.yaml:5:7: there is no prefix 'nix' in this file");
+    bad_map(MAP_HEAD "fields:\n  id: \"{nix}/p\"",
+            "t.yaml:5:7: there is no prefix 'nix' in this file");
     bad_map(MAP_HEAD "fields:\n  id: {from: a, as: count_label}",
             "t.yaml:5:7: 'words' is missing here");
     bad_map(MAP_HEAD "fields:\n  id: {from: a, as: time_format}",
@@ -603,9 +604,10 @@ static void test_nitter(void **state)
              "\"view\":null}");
     value_is(p, "hashtags", "[\"x\"]");
     value_is(p, "mentions", "[{\"screen_name\":\"bob\",\"name\":\"Bob\"}]");
-    value_is(p, "media",
-             "[{\"key\":\"K\",\"type\":\"gif\",\"url\":\"https://video.twimg.com/tweet_video/K.mp4\","
-             "\"thumb_url\":\"https://pbs.twimg.com/tweet_video_thumb/K.jpg\",\"alt\":null}]");
+    value_is(
+        p, "media",
+        "[{\"key\":\"K\",\"type\":\"gif\",\"url\":\"https://video.twimg.com/tweet_video/K.mp4\","
+        "\"thumb_url\":\"https://pbs.twimg.com/tweet_video_thumb/K.jpg\",\"alt\":null}]");
     value_is(p, "quote_of", "\"" ID2 "\"");
     value_is(p, "quoted.text", "\"inner\"");
     value_is(p, "quoted.author.screen_name", "\"cat\"");
@@ -696,9 +698,10 @@ static void test_feed(void **state)
     value_is(p, "text", "\"a & b\\n\\n@bob https://e.org/whole\"");
     value_is(p, "reposted_by.screen_name", "\"zoe\"");
     value_is(p, "author.screen_name", "\"ann\"");
-    value_is(p, "media",
-             "[{\"key\":\"K\",\"type\":\"photo\",\"url\":\"https://pbs.twimg.com/media/K.jpg\",\"thumb_url\":"
-             "null}]");
+    value_is(
+        p, "media",
+        "[{\"key\":\"K\",\"type\":\"photo\",\"url\":\"https://pbs.twimg.com/media/K.jpg\",\"thumb_url\":"
+        "null}]");
     value_is(p, "created_at", "\"2024-04-17T18:37:10Z\"");
     p = record(&r, 1);
     value_is(p, "id", "\"" ID2 "\"");
@@ -802,38 +805,38 @@ static void test_oembed(void **state)
 #define DOM_GROUP(label)                                                                       \
     "<div role='group' aria-label='" label "'><button data-testid='reply'></button></div>"
 
-static const char two_posts[] =
-    DOM("<section><div data-testid='cellInnerDiv'><article data-testid='tweet' tabindex='0'>"
-            "<div data-testid='socialContext'>Pinned</div>" DOM_HEAD(
-                "ann", ID1,
-                "2024-04-17T18:37:10") "<div data-testid='tweetText' lang='en'>see <a href='https://t.co/1'><span "
-                                       "aria-hidden='true'>https://</span>e.org/w<span aria-hidden='true'>hole</span><span "
-                                       "aria-hidden='true'>…</span></a> <a href='/hashtag/x?src=hashtag_click'>#x</a> "
-                                       "<img alt='😀'> <a href='/bob/status/5'>x.com/…</a></div>"
-                                       "<a data-testid='tweet-text-show-more-link'>Show more</a>"
-                                       "<div data-testid='tweetPhoto' aria-label='a dog'><img alt='Image' "
-                                       "src='https://pbs.twimg.com/media/K?format=png&amp;name=small'></div>"
-                                       "<div data-testid='tweetPhoto'><div role='progressbar'></div></div>"
-                                       "<div data-testid='tweetPhoto'><div data-testid='placementTracking'><div "
-                                       "data-testid='videoPlayer'><video poster='https://pbs.twimg.com/t/P.jpg'><source "
-                                       "src='blob:x'></video></div></div></div>"
-                                       "<div><div role='link' tabindex='0'><div data-testid='UserAvatar-Container-cat'></div>"
-                                       "<div data-testid='User-Name'><div dir='ltr'>Cat</div></div><time "
-                                       "datetime='2024-04-17T13:48:23.000Z'></time><div data-testid='tweetText' "
-                                       "lang='fr'>inner</div></div></div>" DOM_GROUP(
-                                           "3 replies, 1 like, 52901 views") "</article></div>"
-                                                                             "<div data-testid='placementTracking'><div data-testid='top-impression-pixel'></div>"
-                                                                             "<article data-testid='tweet'><span>Ad</span></article></div>"
-                                                                             "<div data-testid='cellInnerDiv'><article data-testid='tweet' tabindex='0'><a "
-                                                                             "href='/zoe'><span data-testid='socialContext'>Zoe reposted</span></a>" DOM_HEAD(
-                                                                                 "cat", ID2,
-                                                                                 "2024-04-17T13:48:23")
-                                                                                 DOM_GROUP(
-                                                                                     "") "<div data-testid='card.wrapper'><div data-testid='cardPoll'><ul role='list'><li role='listitem'><div "
-                                                                                         "dir='ltr'>Yes</div><div dir='ltr'>69.8%</div></li></ul><span>1,209 "
-                                                                                         "votes</span><span>Final results</span></div></div></article></div>"
-                                                                                         "<div data-testid='UserCell'></div>"
-                                                                                         "<article>This Post is from a suspended account. Learn more</article></section>");
+static const char two_posts[] = DOM(
+    "<section><div data-testid='cellInnerDiv'><article data-testid='tweet' tabindex='0'>"
+    "<div data-testid='socialContext'>Pinned</div>" DOM_HEAD(
+        "ann", ID1,
+        "2024-04-17T18:37:10") "<div data-testid='tweetText' lang='en'>see <a href='https://t.co/1'><span "
+                               "aria-hidden='true'>https://</span>e.org/w<span aria-hidden='true'>hole</span><span "
+                               "aria-hidden='true'>…</span></a> <a href='/hashtag/x?src=hashtag_click'>#x</a> "
+                               "<img alt='😀'> <a href='/bob/status/5'>x.com/…</a></div>"
+                               "<a data-testid='tweet-text-show-more-link'>Show more</a>"
+                               "<div data-testid='tweetPhoto' aria-label='a dog'><img alt='Image' "
+                               "src='https://pbs.twimg.com/media/K?format=png&amp;name=small'></div>"
+                               "<div data-testid='tweetPhoto'><div role='progressbar'></div></div>"
+                               "<div data-testid='tweetPhoto'><div data-testid='placementTracking'><div "
+                               "data-testid='videoPlayer'><video poster='https://pbs.twimg.com/t/P.jpg'><source "
+                               "src='blob:x'></video></div></div></div>"
+                               "<div><div role='link' tabindex='0'><div data-testid='UserAvatar-Container-cat'></div>"
+                               "<div data-testid='User-Name'><div dir='ltr'>Cat</div></div><time "
+                               "datetime='2024-04-17T13:48:23.000Z'></time><div data-testid='tweetText' "
+                               "lang='fr'>inner</div></div></div>" DOM_GROUP(
+                                   "3 replies, 1 like, 52901 views") "</article></div>"
+                                                                     "<div data-testid='placementTracking'><div data-testid='top-impression-pixel'></div>"
+                                                                     "<article data-testid='tweet'><span>Ad</span></article></div>"
+                                                                     "<div data-testid='cellInnerDiv'><article data-testid='tweet' tabindex='0'><a "
+                                                                     "href='/zoe'><span data-testid='socialContext'>Zoe reposted</span></a>" DOM_HEAD(
+                                                                         "cat", ID2,
+                                                                         "2024-04-17T13:48:23")
+                                                                         DOM_GROUP(
+                                                                             "") "<div data-testid='card.wrapper'><div data-testid='cardPoll'><ul role='list'><li role='listitem'><div "
+                                                                                 "dir='ltr'>Yes</div><div dir='ltr'>69.8%</div></li></ul><span>1,209 "
+                                                                                 "votes</span><span>Final results</span></div></div></article></div>"
+                                                                                 "<div data-testid='UserCell'></div>"
+                                                                                 "<article>This Post is from a suspended account. Learn more</article></section>");
 
 static void test_dom(void **state)
 {
@@ -851,10 +854,11 @@ static void test_dom(void **state)
     value_is(
         p, "counts",
         "{\"reply\":3,\"repost\":0,\"like\":1,\"quote\":null,\"bookmark\":0,\"view\":52901}");
-    value_is(p, "media",
-             "[{\"key\":\"K\",\"type\":\"photo\",\"url\":\"https://pbs.twimg.com/media/K.png\",\"thumb_url\":"
-             "null,\"alt\":\"a dog\"},{\"key\":\"P\",\"type\":\"video\",\"url\":null,\"thumb_url\":\"https://"
-             "pbs.twimg.com/t/P.jpg\",\"alt\":null}]");
+    value_is(
+        p, "media",
+        "[{\"key\":\"K\",\"type\":\"photo\",\"url\":\"https://pbs.twimg.com/media/K.png\",\"thumb_url\":"
+        "null,\"alt\":\"a dog\"},{\"key\":\"P\",\"type\":\"video\",\"url\":null,\"thumb_url\":\"https://"
+        "pbs.twimg.com/t/P.jpg\",\"alt\":null}]");
     value_is(p, "media_pending", "true");
     value_is(p, "lang", "\"en\"");
     value_is(p, "is_pinned", "true");
@@ -916,15 +920,17 @@ static void test_renamed_test_ids(void **state)
         size_t n = strlen(cases[i].id);
         for (const char *c = two_posts; *c;) {
             bool found = strncmp(c, cases[i].id, n) == 0 && (c[n] == '\'' || c[n] == '-');
-            out += snprintf(out, (size_t)(page + sizeof page - out), "%.*s%s", (int)(found ? n : 1), c, found ? "2" : "");
+            out += snprintf(out, (size_t)(page + sizeof page - out), "%.*s%s",
+                            (int)(found ? n : 1), c, found ? "2" : "");
             c += found ? n : 1;
         }
         reader_forget(reader);
         r = document("dom", 200, page);
-        if (r.posts != 2 || r.promoted != 1 || r.unparsed || !span_is(r.records[0].json, first) ||
-            !span_is(r.records[1].json, second))
-            fail_msg("%s renamed: %zu posts, %zu unparsed\n%.*s\n%s\n%.*s\n%s", cases[i].id, r.posts, r.unparsed,
-                     SP(r.records[0].json), first, SP(r.records[1].json), second);
+        if (r.posts != 2 || r.promoted != 1 || r.unparsed ||
+            !span_is(r.records[0].json, first) || !span_is(r.records[1].json, second))
+            fail_msg("%s renamed: %zu posts, %zu unparsed\n%.*s\n%s\n%.*s\n%s", cases[i].id,
+                     r.posts, r.unparsed, SP(r.records[0].json), first, SP(r.records[1].json),
+                     second);
         if (!came_by(cases[i].map, cases[i].field, cases[i].way))
             fail_msg("%s renamed shows nowhere", cases[i].id);
     }
@@ -1055,7 +1061,8 @@ static void test_nameless(void **state)
     (void)state;
     struct reading r = document(
         "nitter_timeline", 200,
-        NITTER("<div class='profile-card'><a class='profile-card-username' href='/x'></a></div>"));
+        NITTER(
+            "<div class='profile-card'><a class='profile-card-username' href='/x'></a></div>"));
     for (size_t i = 0; i < r.count; i++)
         assert_true(r.records[i].id.n > 0);
     assert_int_equal(r.users, 0);
@@ -1133,7 +1140,8 @@ static void test_statuses(void **state)
         {"nitter_timeline", 403, FAILURE_BLOCKED},
         {"nitter_timeline", 502, FAILURE_NETWORK},
         {"nitter_timeline", 418, FAILURE_DRIFT},
-        {"nitter_feed", 404, FAILURE_NONE}, /* the end, or no feeds there: no word about the account */
+        {"nitter_feed", 404,
+         FAILURE_NONE}, /* the end, or no feeds there: no word about the account */
         {"nitter_feed", 400, FAILURE_BLOCKED},
         {"nitter_feed", 429, FAILURE_RATE_LIMITED},
         {"nitter_feed", 503, FAILURE_NETWORK},
@@ -1233,18 +1241,32 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),          cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_urls),           cmocka_unit_test(test_finding),
-        cmocka_unit_test(test_bad_paths),      cmocka_unit_test(test_document_limits),
-        cmocka_unit_test(test_work_limit),     cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_maps),           cmocka_unit_test(test_bad_maps),
-        cmocka_unit_test(test_nitter),         cmocka_unit_test(test_nitter_reposts),
-        cmocka_unit_test(test_nitter_account), cmocka_unit_test(test_feed),
-        cmocka_unit_test(test_syndication),    cmocka_unit_test(test_timeline_profile),
-        cmocka_unit_test(test_oembed),         cmocka_unit_test(test_dom), cmocka_unit_test(test_renamed_test_ids),
-        cmocka_unit_test(test_dom_accounts),   cmocka_unit_test(test_page_states),
-        cmocka_unit_test(test_nitter_states),  cmocka_unit_test(test_nameless),  cmocka_unit_test(test_tombstones),
-        cmocka_unit_test(test_statuses),       cmocka_unit_test(test_reading_limits),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_finding),
+        cmocka_unit_test(test_bad_paths),
+        cmocka_unit_test(test_document_limits),
+        cmocka_unit_test(test_work_limit),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_bad_maps),
+        cmocka_unit_test(test_nitter),
+        cmocka_unit_test(test_nitter_reposts),
+        cmocka_unit_test(test_nitter_account),
+        cmocka_unit_test(test_feed),
+        cmocka_unit_test(test_syndication),
+        cmocka_unit_test(test_timeline_profile),
+        cmocka_unit_test(test_oembed),
+        cmocka_unit_test(test_dom),
+        cmocka_unit_test(test_renamed_test_ids),
+        cmocka_unit_test(test_dom_accounts),
+        cmocka_unit_test(test_page_states),
+        cmocka_unit_test(test_nitter_states),
+        cmocka_unit_test(test_nameless),
+        cmocka_unit_test(test_tombstones),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_reading_limits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -25,7 +25,9 @@ static size_t end_of(struct known *k, const char *page)
             rec->created_at.ms = 4500;
         rec->repost = *page == 'O';
         rec->pinned = strchr("Pp", *page) != NULL;
-        rec->section = rec->pinned ? SECTION_PINNED : *page == 't' ? SECTION_THREAD : SECTION_TIMELINE;
+        rec->section = rec->pinned    ? SECTION_PINNED
+                       : *page == 't' ? SECTION_THREAD
+                                      : SECTION_TIMELINE;
         if (*page == 'u')
             rec->kind = RECORD_USER;
     }
@@ -39,11 +41,11 @@ static void three_in_a_row_are_the_border(void **state)
         const char *page;
         size_t end;
     } rows[] = {
-        {"nnn", 3},      {"", 0},         {"kkk", 0},     {"nnkkkn", 2},   {"nnooon", 2},
-        {"nkonkokn", 4}, /* a thread that goes on: its old posts stand above new ones */
-        {"nknkn", 5},    {"kkn", 3},      {"nkk", 3},     {"nOOOn", 5},    {"pnkkk", 2},
-        {"Pnnn", 4},     {"nkukuk", 1}, /* users lie between */
-        {"ntttn", 5},    {"noko", 1},
+        {"nnn", 3},    {"", 0},         {"kkk", 0},    {"nnkkkn", 2},
+        {"nnooon", 2}, {"nkonkokn", 4}, /* a thread that goes on: its old posts stand above new ones */
+        {"nknkn", 5},  {"kkn", 3},      {"nkk", 3},    {"nOOOn", 5},
+        {"pnkkk", 2},  {"Pnnn", 4},     {"nkukuk", 1}, /* users lie between */
+        {"ntttn", 5},  {"noko", 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct known k;
@@ -114,8 +116,10 @@ static void more_than_fits_is_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_in_a_row_are_the_border), cmocka_unit_test(a_row_goes_on_over_pages),
-        cmocka_unit_test(without_a_mark_nothing_is_known), cmocka_unit_test(what_is_known_is_left_out),
+        cmocka_unit_test(three_in_a_row_are_the_border),
+        cmocka_unit_test(a_row_goes_on_over_pages),
+        cmocka_unit_test(without_a_mark_nothing_is_known),
+        cmocka_unit_test(what_is_known_is_left_out),
         cmocka_unit_test(more_than_fits_is_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,7 +67,8 @@ static void a_photo_is_asked_for_as_orig_then_smaller(void **state)
                 "https://pbs.twimg.com/media/Gab_1?format=png&name=orig "
                 "https://pbs.twimg.com/media/Gab_1?format=png&name=4096x4096 "
                 "https://pbs.twimg.com/media/Gab_1?format=png&name=large");
-    expect_urls("photo", "{\"url\":\"https://pbs.twimg.com/media/Gab_1?format=jpg&name=small\"}",
+    expect_urls("photo",
+                "{\"url\":\"https://pbs.twimg.com/media/Gab_1?format=jpg&name=small\"}",
                 "https://pbs.twimg.com/media/Gab_1?format=jpg&name=orig "
                 "https://pbs.twimg.com/media/Gab_1?format=jpg&name=4096x4096 "
                 "https://pbs.twimg.com/media/Gab_1?format=jpg&name=large");
@@ -122,12 +123,14 @@ static void what_is_no_media_is_never_asked_for(void **state)
     const struct media_rule *photo = pack_media(pack, SPAN("photo"));
     assert_true(pack_has_media(pack));
     assert_null(pack_media(pack, SPAN("avatar")));
-    assert_true(media_allows(photo, SPAN("https://pbs.twimg.com/media/a?format=jpg&name=orig"), SPAN_NONE));
+    assert_true(media_allows(photo, SPAN("https://pbs.twimg.com/media/a?format=jpg&name=orig"),
+                             SPAN_NONE));
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
         if (media_allows(photo, span_of(never[i]), SPAN("evil.test")))
             fail_msg("%s passes as a photo", never[i]);
     assert_true(pack_media_origin(pack, SPAN("https://pbs.twimg.com"), SPAN_NONE));
-    assert_true(pack_media_origin(pack, media_origin(SPAN("https://video.twimg.com/x?y")), SPAN_NONE));
+    assert_true(
+        pack_media_origin(pack, media_origin(SPAN("https://video.twimg.com/x?y")), SPAN_NONE));
     assert_false(pack_media_origin(pack, SPAN("https://x.com"), SPAN("x.com")));
 }
 
@@ -179,14 +182,18 @@ static void media_may_lie_at_the_target_s_own_host(void **state)
     assert_false(pack_media_origin(pack, SPAN("https://files.other.test"), host));
     assert_false(pack_media_origin(pack, SPAN("https://example.test"), SPAN_NONE));
     target_host = host;
-    expect_urls("gif", "{\"url\":\"https://files.example.test/m/a.mp4\"}", "https://files.example.test/m/a.mp4");
+    expect_urls("gif", "{\"url\":\"https://files.example.test/m/a.mp4\"}",
+                "https://files.example.test/m/a.mp4");
     expect_urls("photo", "{\"url\":\"https://elsewhere.test/m/a.png\"}", "");
     target_host = SPAN_NONE;
     open_other("bluesky");
     assert_int_equal(pack_target_host(pack, SPAN("posts"), SPAN("alice.test")).n, 0);
-    expect_urls("photo", "{\"url\":\"https://cdn.bsky.app/img/feed_fullsize/plain/did:plc:a/bafy@jpeg\"}",
-                "https://cdn.bsky.app/img/feed_fullsize/plain/did:plc:a/bafy@jpeg");
-    expect_urls("photo", "{\"url\":\"https://cdn.bsky.app/img/avatar/plain/did:plc:a/bafy@jpeg\"}", "");
+    expect_urls(
+        "photo",
+        "{\"url\":\"https://cdn.bsky.app/img/feed_fullsize/plain/did:plc:a/bafy@jpeg\"}",
+        "https://cdn.bsky.app/img/feed_fullsize/plain/did:plc:a/bafy@jpeg");
+    expect_urls("photo",
+                "{\"url\":\"https://cdn.bsky.app/img/avatar/plain/did:plc:a/bafy@jpeg\"}", "");
     assert_null(pack_media(pack, SPAN("video")));
     open_other("x");
 }
@@ -207,7 +214,11 @@ static void a_file_is_what_its_first_bytes_say(void **state)
         {"image/gif", {"GIF8 is old.", 12}, false},
         {"image/webp", {"RIFF\x24\0\0\0WEBP", 12}, true},
         {"image/webp", {"RIFF\x24\0\0\0WAVE", 12}, false},
-        {"video/mp4", {"\0\0\0\x20" "ftypisom", 12}, true},
+        {"video/mp4",
+         {"\0\0\0\x20"
+          "ftypisom",
+          12},
+         true},
         {"video/mp4", {"#EXTM3U\n#EXT", 12}, false},
         {"video/webm", {"\x1a\x45\xdf\xa3\1\0\0\0\0\0\0\x1f", 12}, true},
         {"image/jpeg", {"\xff\xd8", 2}, false},
@@ -266,13 +277,20 @@ static void a_client_may_ask_for_a_part(void **state)
         enum range_wish wanted;
         int64_t from, count;
     } cases[] = {
-        {"bytes=0-99", RANGE_PART, 0, 100},   {"bytes=900-", RANGE_PART, 900, 100},
-        {"bytes=-10", RANGE_PART, 990, 10},   {"bytes=-5000", RANGE_PART, 0, 1000},
-        {"bytes=500-5000", RANGE_PART, 500, 500}, {"bytes=1000-", RANGE_NONE, 0, 0},
-        {"bytes=-0", RANGE_NONE, 0, 0},       {"bytes=9-5", RANGE_ALL, 0, 0},
-        {"bytes=0-1,5-6", RANGE_ALL, 0, 0},   {"bytes=-", RANGE_ALL, 0, 0},
-        {"bytes=--5", RANGE_ALL, 0, 0},       {"items=0-5", RANGE_ALL, 0, 0},
-        {"", RANGE_ALL, 0, 0},                {"bytes=99999999999999999999-", RANGE_ALL, 0, 0},
+        {"bytes=0-99", RANGE_PART, 0, 100},
+        {"bytes=900-", RANGE_PART, 900, 100},
+        {"bytes=-10", RANGE_PART, 990, 10},
+        {"bytes=-5000", RANGE_PART, 0, 1000},
+        {"bytes=500-5000", RANGE_PART, 500, 500},
+        {"bytes=1000-", RANGE_NONE, 0, 0},
+        {"bytes=-0", RANGE_NONE, 0, 0},
+        {"bytes=9-5", RANGE_ALL, 0, 0},
+        {"bytes=0-1,5-6", RANGE_ALL, 0, 0},
+        {"bytes=-", RANGE_ALL, 0, 0},
+        {"bytes=--5", RANGE_ALL, 0, 0},
+        {"items=0-5", RANGE_ALL, 0, 0},
+        {"", RANGE_ALL, 0, 0},
+        {"bytes=99999999999999999999-", RANGE_ALL, 0, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t from = 0, count = 0;
@@ -312,7 +330,8 @@ static void sums_are_those_of_the_standard(void **state)
         left -= n;
     }
     digest_end(&s, sum);
-    assert_string_equal(sum, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    assert_string_equal(sum,
+                        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 int main(void)

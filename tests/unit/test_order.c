@@ -18,7 +18,8 @@ static int open_pack(void **state)
 {
     (void)state;
     struct fault f = {0};
-    int fd = open(getenv("FULMAR_SITES") ? getenv("FULMAR_SITES") : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(getenv("FULMAR_SITES") ? getenv("FULMAR_SITES") : "sites",
+                  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     err e = pack_open(&pack, fd, "x", &f);
     close(fd);
     return e != E_OK;
@@ -49,7 +50,8 @@ static void marks_belong_to_a_list(void **state)
         /* However it is written, it is one list. */
         {",\"since_last\":true,\"exclude\":[\"reposts\",\"replies\",\"reposts\"]", MARK_USED,
          "{\"exclude\":[\"replies\",\"reposts\"]}"},
-        {",\"exclude\":[\"replies\",\"reposts\"]", MARK_WHEN_COMPLETE, "{\"exclude\":[\"replies\",\"reposts\"]}"},
+        {",\"exclude\":[\"replies\",\"reposts\"]", MARK_WHEN_COMPLETE,
+         "{\"exclude\":[\"replies\",\"reposts\"]}"},
         {",\"include\":[\"replies\"],\"exclude\":[\"quotes\"]", MARK_WHEN_COMPLETE,
          "{\"exclude\":[\"quotes\"],\"include\":[\"replies\"]}"},
     };
@@ -58,7 +60,8 @@ static void marks_belong_to_a_list(void **state)
         struct arena *a = arena_new(1 << 20);
         struct order o;
         struct order_refusal refusal;
-        char *body = arena_fmt(a, "{\"kind\":\"posts\",\"target\":\"@nasa\"%s}", rows[i].options);
+        char *body =
+            arena_fmt(a, "{\"kind\":\"posts\",\"target\":\"@nasa\"%s}", rows[i].options);
         if (!order_read(&o, &refusal, parser, &pack, 1, span_of(body), a))
             fail_msg("%s: %.*s", rows[i].options, SP(refusal.detail));
         if (o.mark != rows[i].mark || !span_is(o.variant, rows[i].variant))
@@ -68,7 +71,8 @@ static void marks_belong_to_a_list(void **state)
     struct arena *a = arena_new(1 << 20);
     struct order o;
     struct order_refusal refusal;
-    assert_true(order_read(&o, &refusal, parser, &pack, 1, SPAN("{\"kind\":\"profile\",\"target\":\"@nasa\"}"), a));
+    assert_true(order_read(&o, &refusal, parser, &pack, 1,
+                           SPAN("{\"kind\":\"profile\",\"target\":\"@nasa\"}"), a));
     assert_int_equal(o.mark, MARK_STAYS);
     arena_free(&a);
     json_parser_free(&parser);
@@ -80,9 +84,12 @@ static void what_cannot_be_brought_in_is_refused(void **state)
     static const struct {
         const char *body, *words;
     } rows[] = {
-        {"{\"kind\":\"media\",\"target\":\"@nasa\",\"include\":[\"replies\"]}", "media has no replies to bring in"},
-        {"{\"kind\":\"thread\",\"target\":\"20\",\"include\":[\"reposts\"]}", "thread has no reposts to bring in"},
-        {"{\"kind\":\"profile\",\"target\":\"@nasa\",\"include\":[\"reposts\"]}", "profile has no posts to bring in"},
+        {"{\"kind\":\"media\",\"target\":\"@nasa\",\"include\":[\"replies\"]}",
+         "media has no replies to bring in"},
+        {"{\"kind\":\"thread\",\"target\":\"20\",\"include\":[\"reposts\"]}",
+         "thread has no reposts to bring in"},
+        {"{\"kind\":\"profile\",\"target\":\"@nasa\",\"include\":[\"reposts\"]}",
+         "profile has no posts to bring in"},
         {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"include\":[\"replys\"]}", "did you mean"},
         {"{\"kind\":\"posts\",\"target\":\"@nasa\",\"include\":[\"quotes\"],\"exclude\":[\"quotes\"]}",
          "both included and excluded"},
@@ -102,7 +109,8 @@ static void what_cannot_be_brought_in_is_refused(void **state)
     json_parser_free(&parser);
 }
 
-static bool reads(const char *options, struct order *o, struct order_refusal *refusal, struct arena *a)
+static bool reads(const char *options, struct order *o, struct order_refusal *refusal,
+                  struct arena *a)
 {
     struct json_parser *parser = json_parser_new(1 << 20);
     char *body = arena_fmt(a, "{\"kind\":\"posts\",\"target\":\"@nasa\"%s}", options);
@@ -118,22 +126,31 @@ static void an_order_says_how_it_stands_in_the_queue(void **state)
     struct order o;
     struct order_refusal refusal;
     assert_true(reads("", &o, &refusal, a));
-    assert_true(span_is(o.lane, "default/x/normal") && o.prio == ORDER_PRIORITY && o.needs == NEEDS_PAGE);
-    assert_true(!o.terms.not_before_ms && !o.terms.expires_s && !o.terms.deadline_s && !o.terms.unique_key.n);
+    assert_true(span_is(o.lane, "default/x/normal") && o.prio == ORDER_PRIORITY &&
+                o.needs == NEEDS_PAGE);
+    assert_true(!o.terms.not_before_ms && !o.terms.expires_s && !o.terms.deadline_s &&
+                !o.terms.unique_key.n);
     assert_int_equal(o.terms.coalesce, COALESCE_AS_CONFIGURED);
-    assert_true(reads(",\"class\":\"bulk\",\"tenant\":\"Press_1\",\"not_before\":\"2026-02-06T01:00:00+01:00\",\"expires_s\":60,"
-                     "\"deadline_s\":600,\"timeouts\":{\"attempt_s\":90,\"idle_s\":20},\"unique\":{\"key\":\"a/b\","
-                     "\"on_conflict\":\"run_after_active\"},\"max_age_s\":5,\"stale_if_error_s\":50,\"coalesce\":false",
-                     &o, &refusal, a));
+    assert_true(reads(
+        ",\"class\":\"bulk\",\"tenant\":\"Press_1\",\"not_before\":\"2026-02-06T01:00:00+01:00\",\"expires_s\":60,"
+        "\"deadline_s\":600,\"timeouts\":{\"attempt_s\":90,\"idle_s\":20},\"unique\":{\"key\":\"a/b\","
+        "\"on_conflict\":\"run_after_active\"},\"max_age_s\":5,\"stale_if_error_s\":50,\"coalesce\":false",
+        &o, &refusal, a));
     assert_true(span_is(o.lane, "Press_1/x/bulk") && span_is(o.terms.tenant, "Press_1"));
     assert_int_equal(o.terms.not_before_ms, 1770336000000);
-    assert_true(o.terms.expires_s == 60 && o.terms.deadline_s == 600 && o.terms.attempt_s == 90 && o.terms.idle_s == 20);
-    assert_true(span_is(o.terms.unique_key, "a/b") && o.terms.on_conflict == UNIQUE_RUN_AFTER_ACTIVE);
-    assert_true(o.terms.max_age_s == 5 && o.terms.stale_if_error_s == 50 && o.terms.coalesce == COALESCE_NO);
+    assert_true(o.terms.expires_s == 60 && o.terms.deadline_s == 600 &&
+                o.terms.attempt_s == 90 && o.terms.idle_s == 20);
+    assert_true(span_is(o.terms.unique_key, "a/b") &&
+                o.terms.on_conflict == UNIQUE_RUN_AFTER_ACTIVE);
+    assert_true(o.terms.max_age_s == 5 && o.terms.stale_if_error_s == 50 &&
+                o.terms.coalesce == COALESCE_NO);
     /* null is not given. */
-    assert_true(reads(",\"class\":null,\"tenant\":null,\"not_before\":null,\"expires_s\":null,\"timeouts\":null,\"unique\":null,"
-                     "\"max_age_s\":null,\"coalesce\":null", &o, &refusal, a));
-    assert_true(span_is(o.lane, "default/x/normal") && o.terms.coalesce == COALESCE_AS_CONFIGURED);
+    assert_true(reads(
+        ",\"class\":null,\"tenant\":null,\"not_before\":null,\"expires_s\":null,\"timeouts\":null,\"unique\":null,"
+        "\"max_age_s\":null,\"coalesce\":null",
+        &o, &refusal, a));
+    assert_true(span_is(o.lane, "default/x/normal") &&
+                o.terms.coalesce == COALESCE_AS_CONFIGURED);
     arena_free(&a);
 }
 
@@ -148,12 +165,14 @@ static void mistakes_in_terms_are_named(void **state)
         {",\"class\":1", "/class", "must be a text such as"},
         {",\"tenant\":\"a/b\"", "/tenant", "letters, digits, _ and -"},
         {",\"tenant\":\"\"", "/tenant", "1 to 40 bytes"},
-        {",\"tenant\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"", "/tenant", "1 to 40 bytes"},
+        {",\"tenant\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"", "/tenant",
+         "1 to 40 bytes"},
         {",\"tenant\":7", "/tenant", "must be a text"},
         {",\"not_before\":\"tomorrow\"", "/not_before", "RFC 3339"},
         {",\"expires_s\":0", "/expires_s", "must be 1 to 31622400"},
         {",\"expires_s\":31622401", "/expires_s", "must be 1 to 31622400"},
-        {",\"expires_s\":601,\"deadline_s\":600", "/expires_s", "not be longer than deadline_s"},
+        {",\"expires_s\":601,\"deadline_s\":600", "/expires_s",
+         "not be longer than deadline_s"},
         {",\"deadline_s\":1.5", "/deadline_s", "whole number"},
         {",\"timeouts\":5", "/timeouts", "must be an object"},
         {",\"timeouts\":{\"atempt_s\":5}", "/timeouts/atempt_s", "did you mean \"attempt_s\"?"},
@@ -163,12 +182,15 @@ static void mistakes_in_terms_are_named(void **state)
         {",\"unique\":\"k\"", "/unique", "must be an object"},
         {",\"unique\":{}", "/unique/key", "which jobs are about the same work"},
         {",\"unique\":{\"key\":\"\"}", "/unique/key", "1 to 256 bytes"},
-        {",\"unique\":{\"key\":\"k\",\"on_conflict\":\"rejects\"}", "/unique/on_conflict", "did you mean \"reject\"?"},
-        {",\"unique\":{\"key\":\"k\",\"scope\":\"x\"}", "/unique/scope", "known are key, on_conflict"},
+        {",\"unique\":{\"key\":\"k\",\"on_conflict\":\"rejects\"}", "/unique/on_conflict",
+         "did you mean \"reject\"?"},
+        {",\"unique\":{\"key\":\"k\",\"scope\":\"x\"}", "/unique/scope",
+         "known are key, on_conflict"},
         {",\"max_age_s\":-1", "/max_age_s", "must be 0 to"},
         {",\"coalesce\":\"yes\"", "/coalesce", "must be true or false"},
         {",\"since_last\":true,\"max_age_s\":5", "/max_age_s", "not together with since_last"},
-        {",\"since_last\":true,\"stale_if_error_s\":5", "/stale_if_error_s", "not together with since_last"},
+        {",\"since_last\":true,\"stale_if_error_s\":5", "/stale_if_error_s",
+         "not together with since_last"},
         {",\"since_last\":true,\"coalesce\":true", "/coalesce", "never share"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -179,7 +201,8 @@ static void mistakes_in_terms_are_named(void **state)
             fail_msg("%s: taken", rows[i].options);
         bool form = r.error_count && (strcmp(r.errors[0].code, "unknown_field") == 0 ||
                                       strcmp(r.errors[0].code, "duplicate_field") == 0);
-        if (r.status != (form ? 400 : 422) || r.error_count != 1 || !span_is(r.errors[0].pointer, rows[i].pointer) ||
+        if (r.status != (form ? 400 : 422) || r.error_count != 1 ||
+            !span_is(r.errors[0].pointer, rows[i].pointer) ||
             span_find(r.errors[0].detail, span_of(rows[i].words)) == r.errors[0].detail.n)
             fail_msg("%s: %d, %zu errors, %.*s: %.*s", rows[i].options, r.status, r.error_count,
                      SP(r.errors[0].pointer), SP(r.errors[0].detail));
@@ -198,13 +221,18 @@ static void mistakes_in_terms_are_named(void **state)
 static void equal_work_has_one_name(void **state)
 {
     (void)state;
-    static const char *const same[] = {",\"limit\":5", ",\"limit\":5,\"tenant\":\"a\",\"class\":\"bulk\"",
-                                       ",\"priority\":9,\"limit\":5,\"fields\":[\"text\"]",
-                                       ",\"limit\":5,\"unique\":{\"key\":\"k\"},\"max_age_s\":5"};
-    static const char *const others[] = {"", ",\"limit\":6", ",\"limit\":5,\"exclude\":[\"replies\"]",
-                                          ",\"limit\":5,\"include\":[\"replies\"]",
-                                         ",\"limit\":5,\"since\":\"2026-02-06\"", ",\"limit\":5,\"strategy\":\"dom\"",
-                                         ",\"limit\":5,\"media\":\"download\"", ",\"limit\":5,\"evidence\":\"always\""};
+    static const char *const same[] = {
+        ",\"limit\":5", ",\"limit\":5,\"tenant\":\"a\",\"class\":\"bulk\"",
+        ",\"priority\":9,\"limit\":5,\"fields\":[\"text\"]",
+        ",\"limit\":5,\"unique\":{\"key\":\"k\"},\"max_age_s\":5"};
+    static const char *const others[] = {"",
+                                         ",\"limit\":6",
+                                         ",\"limit\":5,\"exclude\":[\"replies\"]",
+                                         ",\"limit\":5,\"include\":[\"replies\"]",
+                                         ",\"limit\":5,\"since\":\"2026-02-06\"",
+                                         ",\"limit\":5,\"strategy\":\"dom\"",
+                                         ",\"limit\":5,\"media\":\"download\"",
+                                         ",\"limit\":5,\"evidence\":\"always\""};
     struct arena *a = arena_new(1 << 20);
     struct order o;
     struct order_refusal r;
@@ -248,9 +276,11 @@ static void an_order_keeps_nothing_of_the_pack(void **state)
     struct arena *a = arena_new(1 << 20);
     struct order o;
     struct order_refusal refusal;
-    assert_true(order_read(&o, &refusal, parser, &pack, 1, SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\"}"), a));
+    assert_true(order_read(&o, &refusal, parser, &pack, 1,
+                           SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\"}"), a));
     close_pack(NULL);
-    assert_true(span_is(o.site, "x") && span_is(o.kind, "posts") && span_is(o.lane, "default/x/normal"));
+    assert_true(span_is(o.site, "x") && span_is(o.kind, "posts") &&
+                span_is(o.lane, "default/x/normal"));
     assert_int_equal(open_pack(NULL), 0);
     arena_free(&a);
     json_parser_free(&parser);

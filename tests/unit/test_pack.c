@@ -19,7 +19,8 @@
 enum { FILE_BYTES = 1024 * 1024 };
 
 static const char *const pack_files[] = {
-    "site.yaml", "signs.yaml",
+    "site.yaml",
+    "signs.yaml",
     "maps/dom_head.yaml",
     "maps/dom_page.yaml",
     "maps/dom_post.yaml",
@@ -188,7 +189,8 @@ static void test_broken(void **state)
            "'turns_max' has to be a whole number from 1");
     broken("site.yaml", "[image/jpeg, image/png,", "[image/jpg, image/png,", 0,
            "'image/jpg' is no type of file that is kept");
-    broken("site.yaml", "[\"https://pbs.twimg.com/media/\"]", "[\"http://pbs.twimg.com/media/\"]", 0,
+    broken("site.yaml", "[\"https://pbs.twimg.com/media/\"]",
+           "[\"http://pbs.twimg.com/media/\"]", 0,
            "'places' are beginnings of URLs: https://host/path/");
     broken("site.yaml", "largest_mib: 64", "largest: 64", 0,
            "unknown key 'largest' in a kind of media");
@@ -219,7 +221,8 @@ static void test_broken(void **state)
            "'order' is checked where the list is read, not in a map");
     broken("maps/post.yaml", "{check: conversation, of:", "{check: conversation, off:", 22,
            "unknown key 'off' in a check; did you mean 'of'?");
-    broken("maps/post.yaml", "- {snowflake: [rest_id, legacy.id_str], time_x: legacy.created_at}",
+    broken("maps/post.yaml",
+           "- {snowflake: [rest_id, legacy.id_str], time_x: legacy.created_at}",
            "- {snowflake: [rest_id, legacy.id_str]}", 2, "a check is {check, of, against}");
     broken("maps/user.yaml", "{check: user_node, of: rest_id, against: id,",
            "{check: user_node, of: rest_id,", 0, "'against' of a check needs a path");
@@ -247,13 +250,16 @@ static void test_broken(void **state)
     broken("signs.yaml", "{has: [\"no more items\"], state: end, says: end}",
            "{has: [\"no more items\"], state: end, says: ends}", 43,
            "unknown 'says' 'ends'; did you mean 'end'?");
-    broken("site.yaml", "include: {replies: {target: replies}", "include: {replyes: {target: replies}", 19,
+    broken("site.yaml", "include: {replies: {target: replies}",
+           "include: {replyes: {target: replies}", 19,
            "unknown kind of posts 'replyes'; did you mean 'replies'?");
-    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {target: replys}", 9,
+    broken("site.yaml", "include: {replies: {target: replies}",
+           "include: {replies: {target: replys}", 9,
            "unknown kind of target 'replys'; did you mean 'replies'?");
-    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {target: search}", 9,
-           "target 'search' is typed in another way");
-    broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: {targt: replies}", 20,
+    broken("site.yaml", "include: {replies: {target: replies}",
+           "include: {replies: {target: search}", 9, "target 'search' is typed in another way");
+    broken("site.yaml", "include: {replies: {target: replies}",
+           "include: {replies: {targt: replies}", 20,
            "unknown key 'targt' in a kind of posts; did you mean 'target'?");
     broken("site.yaml", "include: {replies: {target: replies}", "include: {replies: yes", 19,
            "a kind of posts is {target: NAME}, {words: TEXT}, or {} where it is there anyway");
@@ -267,8 +273,8 @@ static void test_broken(void **state)
            "unknown key 'rol' in a source; did you mean 'role'?");
     broken("site.yaml", "post: maps/syndication_post.yaml", "post: maps/nitter_post.yaml", 6,
            "this source needs a map with 'locator: json'");
-    broken("maps/nitter_post.yaml", "has-class('tweet-content')]\"", "has-class('tweet-content'\"", -8,
-           "XPath './/div[has-class(");
+    broken("maps/nitter_post.yaml", "has-class('tweet-content')]\"",
+           "has-class('tweet-content'\"", -8, "XPath './/div[has-class(");
     broken("maps/nitter_page.yaml", "is: skip", "is: skipp", 4,
            "unknown kind 'skipp'; did you mean 'skip'?");
     broken("maps/dom_page.yaml", "format: html", "format: htm", 8,
@@ -412,7 +418,8 @@ static void test_targets(void **state)
     refuses(p, "post", "nasa", "did you mean 'posts'?");
     refuses(p, "quarks", "nasa", "there are: posts, replies, media, profile, followers");
     accepts(p, "thread", "1800000000000000001", "1800000000000000001");
-    accepts(p, "thread", "https://x.com/nasa/status/1800000000000000001", "1800000000000000001");
+    accepts(p, "thread", "https://x.com/nasa/status/1800000000000000001",
+            "1800000000000000001");
     accepts(p, "thread", "https://twitter.com/i/web/status/20?s=20#top", "20");
     accepts(p, "thread", "x.com/a/status/12/photo/1", "12");
     refuses(p, "thread", "https://x.com/nasa", "a post by its id or its URL");
@@ -421,7 +428,8 @@ static void test_targets(void **state)
     accepts(p, "list", "https://x.com/i/lists/84839422", "84839422");
     accepts(p, "list", "84839422", "84839422");
     refuses(p, "list", "https://x.com/i/communities/5", "a list by its id");
-    accepts(p, "community", "https://x.com/i/communities/1493446837214187523/media", "1493446837214187523");
+    accepts(p, "community", "https://x.com/i/communities/1493446837214187523/media",
+            "1493446837214187523");
     accepts(p, "followers", "https://x.com/nasa", "nasa");
     pack_close(&p);
 }
@@ -493,7 +501,8 @@ static void test_broken_strategies(void **state)
          "unknown strategy 'fetsh'; did you mean 'fetch'?"},
         {"    dom: {source: dom_profile}\n    strategies: [dom]\n",
          "'strategies' names each strategy of the target once"},
-        {"    fallback_on: [drifted]\n", "unknown failure class 'drifted'; did you mean 'drift'?"},
+        {"    fallback_on: [drifted]\n",
+         "unknown failure class 'drifted'; did you mean 'drift'?"},
         {"    fetch: {sources: [nosuch]}\n", "unknown source 'nosuch'"},
         {"    fetch: {sources: [oembed]}\n", "source 'oembed' has no 'url' to fetch"},
         {"    dom: {source: dom_profil}\n",
@@ -512,7 +521,8 @@ static void test_broken_strategies(void **state)
         copy_pack("site.yaml", limits, rows[i].text, &line, &column);
         err e = open_copy(&f, &p);
         remove_copy();
-        if (e != E_CONFIG || !strstr(f.words, rows[i].words) || strncmp(f.words, "x/site.yaml:", 12) != 0)
+        if (e != E_CONFIG || !strstr(f.words, rows[i].words) ||
+            strncmp(f.words, "x/site.yaml:", 12) != 0)
             fail_msg("row %zu: %s", i, f.words);
     }
 }
@@ -532,7 +542,8 @@ static void test_one_strategy(void **state)
     assert_int_equal(pack_strategies(p, SPAN("nosuch"), SPAN_NONE, names, 4), 0);
     assert_true(plan_strategy_parse(SPAN("dom"), &s) && s == PLAN_DOM);
     assert_false(plan_strategy_parse(SPAN("don"), &s));
-    assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL),
+                     E_OK);
     assert_int_equal(plan.step_count, 3);
     assert_int_equal(plan_only(&plan, PLAN_DOM, NULL), E_OK);
     assert_int_equal(plan.step_count, 1);
@@ -551,9 +562,11 @@ static void test_broken_products(void **state)
     struct {
         const char *text, *words;
     } rows[] = {
-        {"top: {order: ranked, strategies: [capture, dmo]}", "unknown strategy 'dmo'; did you mean 'dom'?"},
+        {"top: {order: ranked, strategies: [capture, dmo]}",
+         "unknown strategy 'dmo'; did you mean 'dom'?"},
         {"top: {order: ranked, strategy: [dom]}", "unknown key 'strategy' in a product"},
-        {"top: {sources: [nitter_serch]}", "unknown source 'nitter_serch'; did you mean 'nitter_search'?"},
+        {"top: {sources: [nitter_serch]}",
+         "unknown source 'nitter_serch'; did you mean 'nitter_search'?"},
         {"top: {sources: [oembed]}", "source 'oembed' has no 'url' to fetch"},
     };
 
@@ -564,7 +577,8 @@ static void test_broken_products(void **state)
         copy_pack("site.yaml", top, rows[i].text, &line, &column);
         err e = open_copy(&f, &p);
         remove_copy();
-        if (e != E_CONFIG || !strstr(f.words, rows[i].words) || strncmp(f.words, "x/site.yaml:", 12) != 0)
+        if (e != E_CONFIG || !strstr(f.words, rows[i].words) ||
+            strncmp(f.words, "x/site.yaml:", 12) != 0)
             fail_msg("row %zu: %s", i, f.words);
     }
 }
@@ -577,12 +591,16 @@ static void test_products_of_strategies(void **state)
         const char *kind, *product, *strategies, *first_url;
         size_t sources;
     } rows[] = {
-        {"search", "latest", "capture dom fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on", 2},
+        {"search", "latest", "capture dom fetch ",
+         "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on", 2},
         {"search", "top", "capture dom ", "", 0},
         {"search", "people", "capture dom fetch ", "https://n.test/search?f=users&q=a%20b", 1},
-        {"search", "media", "capture dom fetch ", "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on&f-media=on", 2},
-        {"hashtag", "latest", "capture dom fetch ", "https://n.test/search?f=tweets&q=%23a%20b&e-nativeretweets=on", 2},
-        {"hashtag", "people", "capture dom fetch ", "https://n.test/search?f=users&q=%23a%20b", 1},
+        {"search", "media", "capture dom fetch ",
+         "https://n.test/search?f=tweets&q=a%20b&e-nativeretweets=on&f-media=on", 2},
+        {"hashtag", "latest", "capture dom fetch ",
+         "https://n.test/search?f=tweets&q=%23a%20b&e-nativeretweets=on", 2},
+        {"hashtag", "people", "capture dom fetch ", "https://n.test/search?f=users&q=%23a%20b",
+         1},
         {"list", "", "capture dom fetch ", "https://n.test/i/lists/a%20b", 2},
         {"thread", "", "capture dom fetch ", "https://n.test/i/status/a%20b", 1},
         {"media", "", "capture dom fetch ", "https://n.test/a%20b/media", 2},
@@ -596,9 +614,12 @@ static void test_products_of_strategies(void **state)
         struct plan plan;
         struct buf text = BUF(1024), url = BUF(4096);
         const char *names[4];
-        struct source_vars v = {.input = SPAN("a b"), .instances = SPAN("nitter=https://n.test")};
-        size_t n = pack_strategies(p, span_of(rows[i].kind), span_of(rows[i].product), names, 4);
-        assert_int_equal(plan_make(&plan, p, a, span_of(rows[i].kind), SPAN("a b"), SPAN_NONE, NULL), E_OK);
+        struct source_vars v = {.input = SPAN("a b"),
+                                .instances = SPAN("nitter=https://n.test")};
+        size_t n =
+            pack_strategies(p, span_of(rows[i].kind), span_of(rows[i].product), names, 4);
+        assert_int_equal(
+            plan_make(&plan, p, a, span_of(rows[i].kind), SPAN("a b"), SPAN_NONE, NULL), E_OK);
         if (rows[i].product[0])
             assert_int_equal(plan_choose(&plan, p, a, span_of(rows[i].product), NULL), E_OK);
         assert_int_equal(plan_configure(&plan, v.instances, a, NULL), E_OK);
@@ -641,7 +662,8 @@ static void test_inclusions(void **state)
         {"search", "heat pump", "top", REPOSTS,
          "https://x.com/search?q=heat%20pump%20include%3Anativeretweets&src=typed_query", NULL},
         {"hashtag", "nasa", "", REPLIES, "https://x.com/hashtag/nasa?f=live", NULL},
-        {"hashtag", "nasa", "", REPOSTS, "https://x.com/search?q=%23nasa%20include%3Anativeretweets&src=typed_query&f=live",
+        {"hashtag", "nasa", "", REPOSTS,
+         "https://x.com/search?q=%23nasa%20include%3Anativeretweets&src=typed_query&f=live",
          "https://x.com/search?q=%23nasa%20include%3Anativeretweets%20max_id%3A9&src=typed_query&f=live"},
         {"media", "nasa", "", REPLIES, NULL, NULL},
         {"quarks", "nasa", "", REPLIES, NULL, NULL},
@@ -672,7 +694,9 @@ static void test_inclusions(void **state)
     struct include_way way;
     memset(long_words, 'a', sizeof long_words - 1);
     long_words[500] = '\0';
-    assert_int_equal(pack_include(p, SPAN("search"), span_of(long_words), REPOSTS, a, &way, NULL), E_BAD_INPUT);
+    assert_int_equal(
+        pack_include(p, SPAN("search"), span_of(long_words), REPOSTS, a, &way, NULL),
+        E_BAD_INPUT);
     arena_free(&a);
     pack_close(&p);
 }
@@ -697,7 +721,8 @@ static void test_instances(void **state)
     assert_true(span_is(pack_instances(p), "syndication=https://syndication.twitter.com "
                                            "tweet_result=https://cdn.syndication.twimg.com"));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL), E_OK);
+        assert_int_equal(plan_make(&plan, p, a, SPAN("posts"), SPAN("nasa"), SPAN_NONE, NULL),
+                         E_OK);
         assert_int_equal(plan_configure(&plan, span_of(rows[i].instances), a, NULL), E_OK);
         assert_int_equal(plan.source_count, rows[i].sources);
         assert_int_equal(plan.step_count, rows[i].steps);
@@ -732,8 +757,8 @@ static void base_is(const struct pack *p, const char *kind, const char *canonica
                     const char *base_url, const char *wanted)
 {
     struct buf b = BUF(1000);
-    assert_int_equal(pack_base(p, span_of(kind), span_of(canonical), span_of(base_url), &b, NULL),
-                     E_OK);
+    assert_int_equal(
+        pack_base(p, span_of(kind), span_of(canonical), span_of(base_url), &b, NULL), E_OK);
     if (!span_is(buf_span(&b), wanted))
         fail_msg("wanted %s, got %.*s", wanted, SP(buf_span(&b)));
     buf_free(&b);
@@ -750,7 +775,8 @@ static void test_fetched_sites(void **state)
     refuses(p, "posts", "alice/../bob", "has a character that cannot be in it");
     refuses(p, "posts", "alice test", "has a character that cannot be in it");
     refuses(p, "posts", "a?b=c", "has a character that cannot be in it");
-    assert_false(pack_needs_page(p, SPAN("posts"), SPAN_NONE) || pack_needs_page(p, SPAN_NONE, SPAN_NONE));
+    assert_false(pack_needs_page(p, SPAN("posts"), SPAN_NONE) ||
+                 pack_needs_page(p, SPAN_NONE, SPAN_NONE));
     base_is(p, "posts", "alice.test", "", "https://public.api.bsky.app");
     base_is(p, "posts", "alice.test", "http://127.0.0.1:1", "http://127.0.0.1:1");
     pack_close(&p);
@@ -759,10 +785,10 @@ static void test_fetched_sites(void **state)
     accepts(p, "hashtag", "#opendata@example.test", "opendata@example.test");
     accepts(p, "search", "a@b heat@x.example.test", "a@b heat@x.example.test");
     static const char *const wrong[] = {
-        "@alice",           "alice@",          "alice@localhost",  "alice@127.0.0.1",
-        "alice@a.test:80",  "alice@a.test/b",  "alice@.test",      "alice@a..test",
-        "alice@a.test.",    "alice@[::1]",     "alice@2130706433", "alice@user:b@c.test/",
-        "alice@-a.test",    "@@a.test",        "alice@a_b.test",   "alice@ a.test"};
+        "@alice",          "alice@",         "alice@localhost",  "alice@127.0.0.1",
+        "alice@a.test:80", "alice@a.test/b", "alice@.test",      "alice@a..test",
+        "alice@a.test.",   "alice@[::1]",    "alice@2130706433", "alice@user:b@c.test/",
+        "alice@-a.test",   "@@a.test",       "alice@a_b.test",   "alice@ a.test"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         refuses(p, "posts", wrong[i], "wanted: an account with its instance");
     assert_false(pack_needs_page(p, SPAN_NONE, SPAN_NONE));
@@ -785,7 +811,8 @@ static void test_fetched_sites(void **state)
     pack_close(&p);
     p = open_real();
     assert_int_equal(pack_share(p, SPAN("posts"), SPAN("nasa")), 0);
-    assert_true(pack_needs_page(p, SPAN("posts"), SPAN_NONE) && pack_needs_page(p, SPAN_NONE, SPAN_NONE));
+    assert_true(pack_needs_page(p, SPAN("posts"), SPAN_NONE) &&
+                pack_needs_page(p, SPAN_NONE, SPAN_NONE));
     assert_false(pack_needs_page(p, SPAN("nosuch"), SPAN_NONE));
     base_is(p, "posts", "nasa", "", "https://x.com");
     pack_close(&p);
@@ -812,7 +839,9 @@ static void test_source_urls(void **state)
 {
     (void)state;
     struct source_vars v = {.base = SPAN("https://b"), .input = SPAN("heat & pump")};
-    source_url_is(&v, "https://b/xrpc/app.bsky.feed.searchPosts?q=heat%20%26%20pump&sort=latest&limit=100");
+    source_url_is(
+        &v,
+        "https://b/xrpc/app.bsky.feed.searchPosts?q=heat%20%26%20pump&sort=latest&limit=100");
     v.limit = 7;
     v.cursor = SPAN("a=b&c");
     source_url_is(&v, "https://b/xrpc/app.bsky.feed.searchPosts?q=heat%20%26%20pump&sort=latest"
@@ -892,7 +921,8 @@ static void chosen_url(const struct pack *p, const char *kind, const char *produ
 }
 
 /* The page that stands in for what shows no whole posts. */
-static void shown_url(const struct pack *p, const char *kind, const char *product, const char *url)
+static void shown_url(const struct pack *p, const char *kind, const char *product,
+                      const char *url)
 {
     struct arena *a = arena_new(1024 * 1024);
     struct plan plan;
@@ -914,13 +944,17 @@ static void test_chosen_products(void **state)
     chosen_url(p, "search", "people", "https://x.com/search?q=q&src=typed_query&f=user", true);
     chosen_url(p, "hashtag", "top", "https://x.com/hashtag/q", false);
     chosen_url(p, "hashtag", "media", "https://x.com/hashtag/q?f=media", false);
-    shown_url(p, "hashtag", "media", "https://x.com/search?q=%23q%20filter%3Amedia&src=typed_query&f=live");
-    shown_url(p, "search", "media", "https://x.com/search?q=q%20filter%3Amedia&src=typed_query&f=live");
+    shown_url(p, "hashtag", "media",
+              "https://x.com/search?q=%23q%20filter%3Amedia&src=typed_query&f=live");
+    shown_url(p, "search", "media",
+              "https://x.com/search?q=q%20filter%3Amedia&src=typed_query&f=live");
     shown_url(p, "search", "latest", "");
-    shown_url(p, "media", "", "https://x.com/search?q=from%3Aq%20filter%3Amedia&src=typed_query&f=live");
+    shown_url(p, "media", "",
+              "https://x.com/search?q=from%3Aq%20filter%3Amedia&src=typed_query&f=live");
     struct arena *a = arena_new(1024 * 1024);
     struct plan plan;
-    assert_int_equal(plan_make(&plan, p, a, SPAN("followers"), SPAN("q"), SPAN_NONE, NULL), E_OK);
+    assert_int_equal(plan_make(&plan, p, a, SPAN("followers"), SPAN("q"), SPAN_NONE, NULL),
+                     E_OK);
     assert_true(plan.users && span_is(plan.url, "https://x.com/q/followers"));
     assert_int_equal(plan.steps[0].claim, CLAIM_FOLLOWERS);
     assert_int_equal(plan_choose(&plan, p, a, SPAN("top"), NULL), E_BAD_INPUT);
@@ -947,10 +981,13 @@ static void test_request_cursor(void **state)
     assert_false(plan_request_cursor(&plan, span_of(asked), &small));
     assert_false(plan_request_cursor(
         &plan, SPAN("https://x.com/q/TweetDetail?variables=%7B%22a%22%3A1%7D"), &out));
-    assert_false(plan_request_cursor(&plan, SPAN("https://x.com/q/TweetDetail?variables=%7B"), &out));
+    assert_false(
+        plan_request_cursor(&plan, SPAN("https://x.com/q/TweetDetail?variables=%7B"), &out));
     assert_false(plan_request_cursor(&plan, SPAN("https://x.com/q/TweetDetail"), &out));
-    assert_false(plan_request_cursor(&plan, SPAN("https://x.com/q/Other?variables=%7B%7D"), &out));
-    assert_false(plan_request_cursor(&plan, SPAN("https://x.com/q/TweetResultByRestId?variables=%7B%7D"), &out));
+    assert_false(
+        plan_request_cursor(&plan, SPAN("https://x.com/q/Other?variables=%7B%7D"), &out));
+    assert_false(plan_request_cursor(
+        &plan, SPAN("https://x.com/q/TweetResultByRestId?variables=%7B%7D"), &out));
     assert_int_equal(out.n, 0);
     buf_free(&out);
     buf_free(&small);
@@ -1046,8 +1083,10 @@ static void test_going_below(void **state)
     static const struct {
         const char *kind, *target, *product, *url;
     } rows[] = {
-        {"search", "heat pump", "", "https://x.com/search?q=heat%20pump%20max_id%3A123&src=typed_query&f=live"},
-        {"hashtag", "opendata", "", "https://x.com/search?q=%23opendata%20max_id%3A123&src=typed_query&f=live"},
+        {"search", "heat pump", "",
+         "https://x.com/search?q=heat%20pump%20max_id%3A123&src=typed_query&f=live"},
+        {"hashtag", "opendata", "",
+         "https://x.com/search?q=%23opendata%20max_id%3A123&src=typed_query&f=live"},
         {"search", "heat pump", "top", NULL}, /* old ones stand between new ones */
         {"posts", "nasa", "", NULL},
     };
@@ -1055,7 +1094,9 @@ static void test_going_below(void **state)
     struct arena *a = arena_new(1024 * 1024);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct plan plan;
-        assert_int_equal(plan_make(&plan, p, a, span_of(rows[i].kind), span_of(rows[i].target), SPAN_NONE, NULL), E_OK);
+        assert_int_equal(plan_make(&plan, p, a, span_of(rows[i].kind), span_of(rows[i].target),
+                                   SPAN_NONE, NULL),
+                         E_OK);
         if (rows[i].product[0])
             assert_int_equal(plan_choose(&plan, p, a, span_of(rows[i].product), NULL), E_OK);
         err e = plan_go_below(&plan, p, a, SPAN("123"), NULL);
@@ -1072,14 +1113,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_going_below),
-        cmocka_unit_test(test_broken),  cmocka_unit_test(test_broken_files),
-        cmocka_unit_test(test_facts),   cmocka_unit_test(test_version_follows_content),
-        cmocka_unit_test(test_targets), cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_version_follows_content),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_plan),
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_chosen_products),
         cmocka_unit_test(test_request_cursor),
-        cmocka_unit_test(test_resume),  cmocka_unit_test(test_fetched_sites),
-        cmocka_unit_test(test_inclusions), cmocka_unit_test(test_broken_products), cmocka_unit_test(test_products_of_strategies),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_fetched_sites),
+        cmocka_unit_test(test_inclusions),
+        cmocka_unit_test(test_broken_products),
+        cmocka_unit_test(test_products_of_strategies),
         cmocka_unit_test(test_broken_strategies),
         cmocka_unit_test(test_one_strategy),
         cmocka_unit_test(test_instances),

@@ -35,7 +35,8 @@ static void a_change_is_read_once_it_has_rested(void **state)
     struct settle s = {0};
     settle_read(&s, 7);
     assert_false(settle_look(&s, 8, (mono){1000}, PAUSE_MS, false));
-    assert_false(settle_look(&s, 9, (mono){1100}, PAUSE_MS, false)); /* the editor's second step */
+    assert_false(
+        settle_look(&s, 9, (mono){1100}, PAUSE_MS, false)); /* the editor's second step */
     assert_false(settle_look(&s, 9, (mono){1199}, PAUSE_MS, false));
     assert_true(settle_look(&s, 9, (mono){1200}, PAUSE_MS, false));
     settle_read(&s, 9); /* good or not */
@@ -161,7 +162,8 @@ static void files_in_memory_are_the_same_pack(void **state)
         packs_add(ps, open_real(names[i]), &(struct pack_places){0});
     assert_int_equal(packs_seal(ps, &f), E_OK);
     assert_int_equal(packs_read_image(ps->image_fd, &image, &f), E_OK);
-    assert_int_equal(packs_read_image(ps->image_fd, &again, &f), E_OK); /* whoever read before */
+    assert_int_equal(packs_read_image(ps->image_fd, &again, &f),
+                     E_OK); /* whoever read before */
     assert_true(image.n > 0 && span_eq(buf_span(&image), buf_span(&again)));
     struct buf versions = BUF(4096);
     for (size_t i = 0; i < 4; i++) {
@@ -209,7 +211,8 @@ static void a_set_lives_as_long_as_somebody_works_with_it(void **state)
     struct fault f = {0};
     struct packs *old = packs_new(), *new = packs_new();
     struct pack *kept = open_real("bluesky");
-    packs_add(old, open_real("x"), &(struct pack_places){.base_url = SPAN("http://127.0.0.1:1")});
+    packs_add(old, open_real("x"),
+              &(struct pack_places){.base_url = SPAN("http://127.0.0.1:1")});
     packs_add(old, kept, &(struct pack_places){0});
     packs_add(new, pack_hold(kept), &(struct pack_places){0});
     assert_int_equal(packs_seal(old, &f), E_OK);

@@ -131,8 +131,8 @@ static void shares_are_those_of_the_weights_at_every_moment(void **state)
     struct pick_turn turns[LANE_QUARANTINE];
     int64_t starts[LANE_QUARANTINE] = {0}, vtime = 0, all = 0;
     for (int c = 0; c < LANE_QUARANTINE; c++) {
-        turns[c] =
-            (struct pick_turn){.weight = lane_class_weight((enum lane_class)c), .may_start = true};
+        turns[c] = (struct pick_turn){.weight = lane_class_weight((enum lane_class)c),
+                                      .may_start = true};
         all += turns[c].weight;
     }
     for (int64_t n = 1; n <= 12000; n++) {

@@ -207,7 +207,8 @@ static void a_refusal_is_of_the_session_or_of_nobody_s(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         TAPE();
         struct replay_result r;
-        struct collect_order order = {.target = SPAN("practice_100"), .spec = span_of(rows[i].spec)};
+        struct collect_order order = {.target = SPAN("practice_100"),
+                                      .spec = span_of(rows[i].spec)};
         answer_of(&t, 1, "capture", "UserByScreenName", SPAN("{}"), 401);
         assert_int_equal(run_pack(&t, x, order, &r, a), E_OK);
         assert_int_equal(r.ending.failure, rows[i].is);
@@ -343,8 +344,11 @@ static void a_page_of_another_shape_is_still_drift(void **state)
     arena_free(&a);
     a = arena_new(256 << 20);
     struct tape few = {0}; /* one post alone is no page of them, and yet it is all there is */
-    answer_of(&few, 1, "dom", "dom",
-              SPAN("<div data-testid=\"primaryColumn\"><section><article data-testid=\"postCell\">x</article></section></div>"), 200);
+    answer_of(
+        &few, 1, "dom", "dom",
+        SPAN(
+            "<div data-testid=\"primaryColumn\"><section><article data-testid=\"postCell\">x</article></section></div>"),
+        200);
     r = run_page(&few, "posts", a);
     assert_int_equal(r.ending.failure, FAILURE_DRIFT);
     arena_free(&a);
@@ -409,7 +413,8 @@ static void what_may_become_the_result(void **state)
     (void)state;
     struct collect_result good = {.verdict = VERDICT_PARTIAL}, bad = {.failure = FAILURE_DRIFT},
                           nothing = {.verdict = VERDICT_NONE};
-    assert_true(replay_repairs(FAILURE_DRIFT, &good, 0)); /* the answers said it, and take it back */
+    assert_true(
+        replay_repairs(FAILURE_DRIFT, &good, 0)); /* the answers said it, and take it back */
     assert_true(replay_repairs(FAILURE_NETWORK, &good, 1));
     assert_false(replay_repairs(FAILURE_NETWORK, &good, 0)); /* it is in no answer */
     assert_false(replay_repairs(FAILURE_DRIFT, &bad, 5));

@@ -133,8 +133,9 @@ static void test_stopping(void **state)
     int64_t stop_after = 2;
     size_t count = read_paths("[\"r[*]+\"]", &list, &f);
     assert_int_equal(count, 1);
-    assert_int_equal(json_parse(parser, SPAN("{\"r\":[{\"n\":\"1\",\"r\":[{\"n\":\"2\"},"
-                                             "{\"n\":\"3\"}]},{\"n\":\"4\"}]}"),
+    assert_int_equal(json_parse(parser,
+                                SPAN("{\"r\":[{\"n\":\"1\",\"r\":[{\"n\":\"2\"},"
+                                     "{\"n\":\"3\"}]},{\"n\":\"4\"}]}"),
                                 &root, &f),
                      E_OK);
     buf_clear(&told);

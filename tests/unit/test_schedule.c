@@ -278,12 +278,16 @@ static void missed_runs_follow_the_policy(void **state)
 static void what_is_settled_says_what_was_missed_and_what_comes(void **state)
 {
     (void)state;
-    struct schedule s = {.kind = SCHEDULE_INTERVAL, .interval_ms = 60000, .missed = SCHEDULE_CATCH_UP,
-                         .catch_up_ms = 3600000, .catch_up_max = 3};
+    struct schedule s = {.kind = SCHEDULE_INTERVAL,
+                         .interval_ms = 60000,
+                         .missed = SCHEDULE_CATCH_UP,
+                         .catch_up_ms = 3600000,
+                         .catch_up_max = 3};
     static struct schedule_settled x;
     wall before = {10 * 60000}, now = {15 * 60000 + 30000};
     schedule_settle(&s, &utc, SPAN("a"), before, now, &x);
-    assert_true(x.count == 3 && x.missed == 2 && x.settled.ms == 15 * 60000 && x.next_ms == 16 * 60000);
+    assert_true(x.count == 3 && x.missed == 2 && x.settled.ms == 15 * 60000 &&
+                x.next_ms == 16 * 60000);
     assert_int_equal(x.slots[0].ms, 13 * 60000);
     s.missed = SCHEDULE_SKIP;
     schedule_settle(&s, &utc, SPAN("a"), before, now, &x);
@@ -311,7 +315,8 @@ static void elapsed_time_neither_jumps_nor_stands_still(void **state)
     struct steady s = {0};
     int64_t real = 1800000000000, mono_ms = 5000;
     assert_int_equal(steady_now(&s, (wall){real}, (mono){mono_ms}).ms, real);
-    static const int64_t steps[] = {0, 3600000, -7200000, 86400000, -1000, 20 * INT64_C(86400000)};
+    static const int64_t steps[] = {0,        3600000, -7200000,
+                                    86400000, -1000,   20 * INT64_C(86400000)};
     int64_t last = real;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         real += steps[i];
@@ -321,11 +326,14 @@ static void elapsed_time_neither_jumps_nor_stands_still(void **state)
             mono_ms += pass;
             int64_t at = steady_now(&s, (wall){real}, (mono){mono_ms}).ms;
             int64_t moved = at - last;
-            assert_true(moved >= pass - pass / STEADY_SLEW - 1 && moved <= pass + pass / STEADY_SLEW + 2);
+            assert_true(moved >= pass - pass / STEADY_SLEW - 1 &&
+                        moved <= pass + pass / STEADY_SLEW + 2);
             last = at;
         }
     }
-    s = (struct steady){.at = {real - 60000}, .seen = {mono_ms}, .runs = true}; /* it nears the clock, and stays */
+    s = (struct steady){.at = {real - 60000},
+                        .seen = {mono_ms},
+                        .runs = true}; /* it nears the clock, and stays */
     for (int n = 0; n < 1000; n++)
         last = steady_now(&s, (wall){real += 1000}, (mono){mono_ms += 1000}).ms;
     assert_int_equal(last, real);
@@ -348,7 +356,8 @@ static void elapsed_time_is_within_a_tenth_of_what_passed_whatever_the_clock_doe
             last = steady_now(&s, (wall){real}, (mono){7 + passed}).ms;
             int64_t most = passed + passed / STEADY_SLEW, least = passed - passed / STEADY_SLEW;
             if (last - first > most + 12 || last - first < least - 12)
-                fail_msg("world %d: %lld of %lld", world, (long long)(last - first), (long long)passed);
+                fail_msg("world %d: %lld of %lld", world, (long long)(last - first),
+                         (long long)passed);
         }
         int64_t off = real - last;
         for (int n = 0; n < 100; n++)
@@ -370,7 +379,8 @@ static void time_goes_on_where_it_was_after_a_restart(void **state)
     assert_int_equal(at.ms, last.ms);
     assert_int_equal(steady_start(last, (wall){last.ms - 3600000}, &at), STEADY_BEHIND);
     assert_int_equal(at.ms, last.ms);
-    assert_int_equal(steady_start(last, (wall){last.ms + 2 * STEADY_FAR_MS}, &at), STEADY_AHEAD);
+    assert_int_equal(steady_start(last, (wall){last.ms + 2 * STEADY_FAR_MS}, &at),
+                     STEADY_AHEAD);
     assert_int_equal(at.ms, last.ms + 2 * STEADY_FAR_MS);
 }
 

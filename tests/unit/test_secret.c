@@ -55,14 +55,18 @@ static void what_is_sealed_comes_back(void **state)
     struct buf sealed = BUF(4096), other = BUF(4096);
     struct secret plain;
     struct fault f = {0};
-    assert_int_equal(secret_seal(k, SPAN("ses_1:1"), SPAN("auth_token=canary"), &sealed, &f), E_OK);
-    assert_int_equal(secret_seal(k, SPAN("ses_1:1"), SPAN("auth_token=canary"), &other, &f), E_OK);
-    assert_false(span_eq(buf_span(&sealed), buf_span(&other))); /* a nonce of its own each time */
+    assert_int_equal(secret_seal(k, SPAN("ses_1:1"), SPAN("auth_token=canary"), &sealed, &f),
+                     E_OK);
+    assert_int_equal(secret_seal(k, SPAN("ses_1:1"), SPAN("auth_token=canary"), &other, &f),
+                     E_OK);
+    assert_false(
+        span_eq(buf_span(&sealed), buf_span(&other))); /* a nonce of its own each time */
     assert_int_equal(span_find(buf_span(&sealed), SPAN("canary")), sealed.n);
     for (size_t i = 0; i < sealed.n; i++)
         assert_true(sealed.p[i] > ' ' && sealed.p[i] <= '~');
     again = key(false);
-    assert_int_equal(secret_unseal(again, SPAN("ses_1:1"), buf_span(&sealed), &plain, &f), E_OK);
+    assert_int_equal(secret_unseal(again, SPAN("ses_1:1"), buf_span(&sealed), &plain, &f),
+                     E_OK);
     assert_true(span_is(secret_span(&plain), "auth_token=canary"));
     secret_free(&plain);
     assert_null(plain.p);
@@ -83,22 +87,30 @@ static void what_was_changed_or_is_another_s_is_refused(void **state)
     struct secret_key *k = key(true);
     struct buf sealed = BUF(4096);
     struct secret plain = {0};
-    assert_int_equal(secret_seal(k, SPAN("ses_1:1"), SPAN("auth_token=canary"), &sealed, NULL), E_OK);
-    assert_int_equal(secret_unseal(k, SPAN("ses_2:1"), buf_span(&sealed), &plain, NULL), E_DENIED);
-    assert_int_equal(secret_unseal(k, SPAN("ses_1:2"), buf_span(&sealed), &plain, NULL), E_DENIED);
+    assert_int_equal(secret_seal(k, SPAN("ses_1:1"), SPAN("auth_token=canary"), &sealed, NULL),
+                     E_OK);
+    assert_int_equal(secret_unseal(k, SPAN("ses_2:1"), buf_span(&sealed), &plain, NULL),
+                     E_DENIED);
+    assert_int_equal(secret_unseal(k, SPAN("ses_1:2"), buf_span(&sealed), &plain, NULL),
+                     E_DENIED);
     for (size_t i = 0; i < sealed.n; i++) {
         sealed.p[i] = sealed.p[i] == 'A' ? 'B' : 'A';
-        assert_int_equal(secret_unseal(k, SPAN("ses_1:1"), buf_span(&sealed), &plain, NULL), E_DENIED);
+        assert_int_equal(secret_unseal(k, SPAN("ses_1:1"), buf_span(&sealed), &plain, NULL),
+                         E_DENIED);
         buf_clear(&sealed);
-        assert_int_equal(secret_seal(k, SPAN("ses_1:1"), SPAN("auth_token=canary"), &sealed, NULL), E_OK);
+        assert_int_equal(
+            secret_seal(k, SPAN("ses_1:1"), SPAN("auth_token=canary"), &sealed, NULL), E_OK);
     }
     for (size_t n = 0; n < sealed.n; n++)
-        assert_int_equal(secret_unseal(k, SPAN("ses_1:1"), span_cut(buf_span(&sealed), 0, n), &plain, NULL), E_DENIED);
+        assert_int_equal(
+            secret_unseal(k, SPAN("ses_1:1"), span_cut(buf_span(&sealed), 0, n), &plain, NULL),
+            E_DENIED);
     secret_key_close(&k);
     assert_int_equal(unlink(key_path()), 0);
     k = key(true); /* another one */
     struct fault f = {0};
-    assert_int_equal(secret_unseal(k, SPAN("ses_1:1"), buf_span(&sealed), &plain, &f), E_DENIED);
+    assert_int_equal(secret_unseal(k, SPAN("ses_1:1"), buf_span(&sealed), &plain, &f),
+                     E_DENIED);
     assert_non_null(strstr(f.words, "another key"));
     assert_null(plain.p);
     secret_key_close(&k);
@@ -136,7 +148,11 @@ static void a_key_of_the_system_goes_first(void **state)
     assert_int_equal(mkdir(folder, 0700), 0);
     char path[128];
     snprintf(path, sizeof path, "%s/fulmar.key", folder);
-    assert_int_equal(files_write(path, SPAN("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"), NULL), E_OK);
+    assert_int_equal(
+        files_write(path,
+                    SPAN("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"),
+                    NULL),
+        E_OK);
     setenv("CREDENTIALS_DIRECTORY", folder, 1);
     given = key(false);
     unsetenv("CREDENTIALS_DIRECTORY");
@@ -164,7 +180,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_sealed_comes_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_was_changed_or_is_another_s_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_changed_or_is_another_s_is_refused, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(the_key_is_its_owner_s_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_of_the_system_goes_first, set_up, tear_down),
         cmocka_unit_test(what_is_wiped_is_gone),

@@ -12,7 +12,8 @@
 
 enum { MESSAGE_MAX = 8 * 1024 * 1024 };
 
-#define FLAGS "\"answers\":true,\"bottom\":false,\"busy\":true,\"retry\":false,\"more\":true,\"guest\":false,\"folded\":true,\"shut\":false"
+#define FLAGS                                                                                  \
+    "\"answers\":true,\"bottom\":false,\"busy\":true,\"retry\":false,\"more\":true,\"guest\":false,\"folded\":true,\"shut\":false"
 
 static err read_text(const char *text, struct shown *out)
 {
@@ -33,7 +34,8 @@ static void every_member_is_read(void **state)
     struct shown s = {0};
     assert_int_equal(read_text("{\"n\":7," FLAGS ",\"html\":\"<p>a</p>\"}", &s), E_OK);
     assert_int_equal(s.number, 7);
-    assert_true(s.answers && !s.bottom && s.busy && !s.retry && s.more && !s.guest && s.folded && !s.shut);
+    assert_true(s.answers && !s.bottom && s.busy && !s.retry && s.more && !s.guest &&
+                s.folded && !s.shut);
 }
 
 static void anything_else_is_refused(void **state)

@@ -99,37 +99,61 @@ static void each_error_means_one_thing(void **state)
 {
     (void)state;
     static const struct error_case cases[] = {
-        {"{\"code\":17,\"message\":\"User not found.\"}", -1, FAILURE_NOT_FOUND, "no such account"},
-        {"{\"code\":34,\"message\":\"Sorry, that page does not exist\"}", -1, FAILURE_NOT_FOUND, "no such account"},
-        {"{\"code\":50,\"message\":\"User not found.\"}", -1, FAILURE_NOT_FOUND, "no such account"},
-        {"{\"message\":\"_Missing: No status found with that ID.\",\"extensions\":{\"code\":144}}", -1, FAILURE_NOT_FOUND,
-         "no such post"},
-        {"{\"code\":22,\"message\":\"Not authorized to view\"}", -1, FAILURE_PROTECTED, "approved followers"},
-        {"{\"code\":179,\"message\":\"Sorry, you are not authorized to see this status.\"}", -1, FAILURE_PROTECTED,
+        {"{\"code\":17,\"message\":\"User not found.\"}", -1, FAILURE_NOT_FOUND,
+         "no such account"},
+        {"{\"code\":34,\"message\":\"Sorry, that page does not exist\"}", -1, FAILURE_NOT_FOUND,
+         "no such account"},
+        {"{\"code\":50,\"message\":\"User not found.\"}", -1, FAILURE_NOT_FOUND,
+         "no such account"},
+        {"{\"message\":\"_Missing: No status found with that ID.\",\"extensions\":{\"code\":144}}",
+         -1, FAILURE_NOT_FOUND, "no such post"},
+        {"{\"code\":22,\"message\":\"Not authorized to view\"}", -1, FAILURE_PROTECTED,
          "approved followers"},
-        {"{\"code\":47,\"message\":\"suspended\"}", -1, FAILURE_SUSPENDED, "the account is suspended"},
-        {"{\"code\":63,\"message\":\"User has been suspended.\"}", -1, FAILURE_SUSPENDED, "the account is suspended"},
-        {"{\"code\":421,\"message\":\"unavailable\"}", -1, FAILURE_WITHHELD, "the post no more, or not here"},
-        {"{\"code\":422,\"message\":\"withheld\"}", -1, FAILURE_WITHHELD, "the post no more, or not here"},
-        {"{\"code\":88,\"message\":\"Rate limit exceeded.\"}", 0, FAILURE_RATE_LIMITED, "of this window"},
-        {"{\"code\":88,\"message\":\"Rate limit exceeded.\"}", 97, FAILURE_SESSION_INVALID, "the session is restricted"},
-        {"{\"code\":32,\"message\":\"Could not authenticate you.\"}", -1, FAILURE_SESSION_INVALID, "session was refused"},
-        {"{\"code\":37,\"message\":\"no\"}", -1, FAILURE_SESSION_INVALID, "session was refused"},
-        {"{\"code\":64,\"message\":\"Your account is suspended\"}", -1, FAILURE_SESSION_INVALID, "session was refused"},
-        {"{\"code\":326,\"message\":\"this account is temporarily locked\"}", -1, FAILURE_SESSION_INVALID, "unlock it"},
+        {"{\"code\":179,\"message\":\"Sorry, you are not authorized to see this status.\"}", -1,
+         FAILURE_PROTECTED, "approved followers"},
+        {"{\"code\":47,\"message\":\"suspended\"}", -1, FAILURE_SUSPENDED,
+         "the account is suspended"},
+        {"{\"code\":63,\"message\":\"User has been suspended.\"}", -1, FAILURE_SUSPENDED,
+         "the account is suspended"},
+        {"{\"code\":421,\"message\":\"unavailable\"}", -1, FAILURE_WITHHELD,
+         "the post no more, or not here"},
+        {"{\"code\":422,\"message\":\"withheld\"}", -1, FAILURE_WITHHELD,
+         "the post no more, or not here"},
+        {"{\"code\":88,\"message\":\"Rate limit exceeded.\"}", 0, FAILURE_RATE_LIMITED,
+         "of this window"},
+        {"{\"code\":88,\"message\":\"Rate limit exceeded.\"}", 97, FAILURE_SESSION_INVALID,
+         "the session is restricted"},
+        {"{\"code\":32,\"message\":\"Could not authenticate you.\"}", -1,
+         FAILURE_SESSION_INVALID, "session was refused"},
+        {"{\"code\":37,\"message\":\"no\"}", -1, FAILURE_SESSION_INVALID,
+         "session was refused"},
+        {"{\"code\":64,\"message\":\"Your account is suspended\"}", -1, FAILURE_SESSION_INVALID,
+         "session was refused"},
+        {"{\"code\":326,\"message\":\"this account is temporarily locked\"}", -1,
+         FAILURE_SESSION_INVALID, "unlock it"},
         {"{\"code\":353,\"message\":\"csrf\"}", -1, FAILURE_SESSION_INVALID, "csrf cookie"},
-        {"{\"code\":89,\"message\":\"Invalid or expired token.\"}", -1, FAILURE_SESSION_INVALID, "the page's token"},
-        {"{\"code\":239,\"message\":\"bad guest token\"}", -1, FAILURE_SESSION_INVALID, "the page's token"},
-        {"{\"code\":200,\"message\":\"forbidden\"}", -1, FAILURE_SESSION_INVALID, "forbids this"},
+        {"{\"code\":89,\"message\":\"Invalid or expired token.\"}", -1, FAILURE_SESSION_INVALID,
+         "the page's token"},
+        {"{\"code\":239,\"message\":\"bad guest token\"}", -1, FAILURE_SESSION_INVALID,
+         "the page's token"},
+        {"{\"code\":200,\"message\":\"forbidden\"}", -1, FAILURE_SESSION_INVALID,
+         "forbids this"},
         {"{\"code\":366,\"message\":\"flow\"}", -1, FAILURE_SESSION_INVALID, "login flow"},
         {"{\"code\":399,\"message\":\"flow\"}", -1, FAILURE_SESSION_INVALID, "login flow"},
-        {"{\"code\":112,\"message\":\"You must specify either a list ID or a slug\"}", -1, FAILURE_BAD_INPUT, "list or timeline"},
-        {"{\"code\":214,\"message\":\"BadRequest: ERROR_EMPTY_QUERY\"}", -1, FAILURE_BAD_INPUT, NULL},
-        {"{\"code\":336,\"message\":\"The following features cannot be null: x\"}", -1, FAILURE_DRIFT, "is stale"},
-        {"{\"code\":25,\"message\":\"Timeout\"}", -1, FAILURE_TIMEOUT, "did not answer in time"},
-        {"{\"code\":29,\"message\":\"Timeout: Unspecified\"}", -1, FAILURE_TIMEOUT, "did not answer in time"},
-        {"{\"code\":131,\"message\":\"Internal error\"}", -1, FAILURE_NETWORK, "an error of its own"},
-        {"{\"message\":\"Timeout: Unspecified\"}", -1, FAILURE_TIMEOUT, "did not answer in time"},
+        {"{\"code\":112,\"message\":\"You must specify either a list ID or a slug\"}", -1,
+         FAILURE_BAD_INPUT, "list or timeline"},
+        {"{\"code\":214,\"message\":\"BadRequest: ERROR_EMPTY_QUERY\"}", -1, FAILURE_BAD_INPUT,
+         NULL},
+        {"{\"code\":336,\"message\":\"The following features cannot be null: x\"}", -1,
+         FAILURE_DRIFT, "is stale"},
+        {"{\"code\":25,\"message\":\"Timeout\"}", -1, FAILURE_TIMEOUT,
+         "did not answer in time"},
+        {"{\"code\":29,\"message\":\"Timeout: Unspecified\"}", -1, FAILURE_TIMEOUT,
+         "did not answer in time"},
+        {"{\"code\":131,\"message\":\"Internal error\"}", -1, FAILURE_NETWORK,
+         "an error of its own"},
+        {"{\"message\":\"Timeout: Unspecified\"}", -1, FAILURE_TIMEOUT,
+         "did not answer in time"},
         {"{\"message\":\"LoadShed\"}", -1, FAILURE_NETWORK, "over capacity"},
         {"{\"message\":\"DownstreamOverCapacityError\"}", -1, FAILURE_NETWORK, "over capacity"},
         {"{\"message\":\"Over capacity\"}", -1, FAILURE_NETWORK, "over capacity"},
@@ -137,7 +161,8 @@ static void each_error_means_one_thing(void **state)
         {"{\"message\":\"ServiceUnavailable: 503\"}", -1, FAILURE_NETWORK, "servers failed"},
         {"{\"message\":\"Internal: Unspecified\"}", -1, FAILURE_NETWORK, "servers failed"},
         {"{\"message\":\"Rate limit exceeded\"}", -1, FAILURE_RATE_LIMITED, "of this window"},
-        {"{\"message\":\"Authorization: Denied by access control\"}", -1, FAILURE_SESSION_INVALID, "unlock it"},
+        {"{\"message\":\"Authorization: Denied by access control\"}", -1,
+         FAILURE_SESSION_INVALID, "unlock it"},
     };
     struct tally t = {.section = "error_rules"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -150,7 +175,8 @@ static void each_error_means_one_thing(void **state)
             fail_msg("%s: the reason is '%.*s', not '%s'", cases[i].error, SP(got.why), words);
     }
     all_seen(&t, pack->signs.error_rules.count);
-    const struct error_case nobody = {"{\"code\":9999,\"message\":\"news\"}", -1, FAILURE_NETWORK, NULL};
+    const struct error_case nobody = {"{\"code\":9999,\"message\":\"news\"}", -1,
+                                      FAILURE_NETWORK, NULL};
     is(FAILURE_NETWORK, ask_error(&pack->signs, &nobody), "an error nobody knows");
 }
 
@@ -209,7 +235,8 @@ static void each_kind_of_answer_means_one_thing(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char name[40];
         snprintf(name, sizeof name, "answer %zu with %d", i + 1, cases[i].status);
-        note(&t, first_row(ask_answer, answer_table, &cases[i]), pack->signs.answers.count, name);
+        note(&t, first_row(ask_answer, answer_table, &cases[i]), pack->signs.answers.count,
+             name);
         is(cases[i].is, ask_answer(&pack->signs, &cases[i]), name);
         if (!ask_answer(&pack->signs, &cases[i]).why.n)
             fail_msg("%s: no reason is given", name);
@@ -281,12 +308,13 @@ static void each_word_of_a_page_means_one_thing(void **state)
         {"@a has blocked you\nYou can view public posts from @a", "blocked", FAILURE_PROTECTED,
          SAYS_NOTHING},
         {"You’re blocked", "blocked", FAILURE_PROTECTED, SAYS_NOTHING},
-        {"@a’s account has been withheld in Germany in response to a legal demand. Learn more", "withheld",
-         FAILURE_WITHHELD, SAYS_NOTHING},
+        {"@a’s account has been withheld in Germany in response to a legal demand. Learn more",
+         "withheld", FAILURE_WITHHELD, SAYS_NOTHING},
         {"Sorry, you are rate limited. Please wait a few moments then try again.",
          "rate_limited", FAILURE_RATE_LIMITED, SAYS_NOTHING},
         {"Instance has been rate limited.", "rate_limited", FAILURE_RATE_LIMITED, SAYS_NOTHING},
-        {"Your account has been locked", "account_locked", FAILURE_SESSION_INVALID, SAYS_NOTHING},
+        {"Your account has been locked", "account_locked", FAILURE_SESSION_INVALID,
+         SAYS_NOTHING},
         {"Sign in to X", "login_wall", FAILURE_LOGIN_REQUIRED, SAYS_NOTHING},
         {"Caution: This account is temporarily restricted", "restricted", FAILURE_WITHHELD,
          SAYS_NOTHING},
@@ -297,8 +325,8 @@ static void each_word_of_a_page_means_one_thing(void **state)
         {"No results for “q”\nTry searching for something else, or check your Search settings to "
          "see if they’re protecting you from potentially sensitive content.",
          "search_empty", FAILURE_NONE, SAYS_EMPTY},
-        {"@a hasn’t posted\nWhen they do, their posts will show up here.", "empty", FAILURE_NONE,
-         SAYS_EMPTY},
+        {"@a hasn’t posted\nWhen they do, their posts will show up here.", "empty",
+         FAILURE_NONE, SAYS_EMPTY},
         {"No items found", "empty", FAILURE_NONE, SAYS_EMPTY},
         {"No more items", "end", FAILURE_NONE, SAYS_END},
         {"the page is loading", "loading", FAILURE_NONE, SAYS_WAIT},
@@ -341,8 +369,8 @@ static void each_object_in_place_of_a_record_means_one_thing(void **state)
          FAILURE_NOT_FOUND},
         {2, "{\"__typename\":\"TweetUnavailable\"}", "unknown", FAILURE_WITHHELD},
         {3, "{\"__typename\":\"TweetPreviewDisplay\"}", "preview_only", FAILURE_WITHHELD},
-        {4, "{\"__typename\":\"UserUnavailable\",\"message\":\"User is suspended\"}", "suspended",
-         FAILURE_SUSPENDED},
+        {4, "{\"__typename\":\"UserUnavailable\",\"message\":\"User is suspended\"}",
+         "suspended", FAILURE_SUSPENDED},
         {4, "{\"__typename\":\"UserUnavailable\",\"unavailable_reason\":\"Suspended\"}",
          "suspended", FAILURE_SUSPENDED},
         {4, "{\"__typename\":\"UserUnavailable\",\"reason\":\"Protected\"}", "protected",
@@ -406,8 +434,8 @@ static void each_reason_and_text_means_one_state(void **state)
         char object[120];
         struct absent got;
         size_t row = 0;
-        snprintf(object, sizeof object, "{\"__typename\":\"TweetUnavailable\",\"reason\":\"%s\"}",
-                 reasons[i][0]);
+        snprintf(object, sizeof object,
+                 "{\"__typename\":\"TweetUnavailable\",\"reason\":\"%s\"}", reasons[i][0]);
         while (row < s->reason_count && !span_is(s->reasons[row].from, reasons[i][0]))
             row++;
         note(&by_reason, row, s->reason_count, reasons[i][0]);
@@ -436,13 +464,12 @@ static void each_state_has_its_class(void **state)
         const char *state;
         enum failure_class is;
     } cases[] = {
-        {"suspended", FAILURE_SUSPENDED},   {"protected", FAILURE_PROTECTED},
-        {"deleted", FAILURE_NOT_FOUND},     {"not_found", FAILURE_NOT_FOUND},
+        {"suspended", FAILURE_SUSPENDED},     {"protected", FAILURE_PROTECTED},
+        {"deleted", FAILURE_NOT_FOUND},       {"not_found", FAILURE_NOT_FOUND},
         {"age_restricted", FAILURE_WITHHELD}, {"withheld", FAILURE_WITHHELD},
-        {"blocked", FAILURE_PROTECTED},     {"preview_only", FAILURE_WITHHELD},
-        {"edited", FAILURE_NOT_FOUND},      {"restricted", FAILURE_WITHHELD},
-        {"sensitive", FAILURE_WITHHELD},
-        {"unknown", FAILURE_WITHHELD},
+        {"blocked", FAILURE_PROTECTED},       {"preview_only", FAILURE_WITHHELD},
+        {"edited", FAILURE_NOT_FOUND},        {"restricted", FAILURE_WITHHELD},
+        {"sensitive", FAILURE_WITHHELD},      {"unknown", FAILURE_WITHHELD},
     };
     const struct signs *s = &pack->signs;
     struct tally t = {.section = "unavailable.states"};
@@ -475,7 +502,8 @@ static void a_limit_says_when_it_opens_again(void **state)
         const char *headers;
         int64_t reset_s;
     } cases[] = {
-        {"{\"x-rate-limit-reset\":\"1786093500\",\"x-rate-limit-remaining\":\"0\"}", 1786093500},
+        {"{\"x-rate-limit-reset\":\"1786093500\",\"x-rate-limit-remaining\":\"0\"}",
+         1786093500},
         {"{\"retry-after\":\"30\"}", 1786093230},
         {"{\"x-rate-limit-reset\":\"soon\"}", 0},
         {NULL, 0},

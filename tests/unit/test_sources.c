@@ -114,13 +114,14 @@ static void title_is(struct span feed, const char *content_type, const char *wan
 static void encodings(void **state)
 {
     (void)state;
-    static const char wide[] = "\xFF\xFE<\0r\0s\0s\0>\0<\0c\0h\0a\0n\0n\0e\0l\0>\0<\0i\0t\0e\0m\0>\0"
-                               "<\0g\0u\0i\0d\0>\0g\0<\0/\0g\0u\0i\0d\0>\0<\0t\0i\0t\0l\0e\0>\0"
-                               "\xE9\0=\xD8\x00\xDE<\0/\0t\0i\0t\0l\0e\0>\0<\0/\0i\0t\0e\0m\0>\0"
-                               "<\0/\0c\0h\0a\0n\0n\0e\0l\0>\0<\0/\0r\0s\0s\0>";
-    title_is(SPAN(RSS("<?xml version='1.0' encoding='ISO-8859-1'?>",
-                      "<title>Caf\xE9 \x80</title>")),
-             "text/xml", "\"Café €\"");
+    static const char wide[] =
+        "\xFF\xFE<\0r\0s\0s\0>\0<\0c\0h\0a\0n\0n\0e\0l\0>\0<\0i\0t\0e\0m\0>\0"
+        "<\0g\0u\0i\0d\0>\0g\0<\0/\0g\0u\0i\0d\0>\0<\0t\0i\0t\0l\0e\0>\0"
+        "\xE9\0=\xD8\x00\xDE<\0/\0t\0i\0t\0l\0e\0>\0<\0/\0i\0t\0e\0m\0>\0"
+        "<\0/\0c\0h\0a\0n\0n\0e\0l\0>\0<\0/\0r\0s\0s\0>";
+    title_is(
+        SPAN(RSS("<?xml version='1.0' encoding='ISO-8859-1'?>", "<title>Caf\xE9 \x80</title>")),
+        "text/xml", "\"Café €\"");
     title_is(SPAN(RSS("", "<title>\xCF\xF0\xE8\xE2\xE5\xF2</title>")),
              "application/rss+xml; Charset=\\\"Windows-1251\\\"", "\"Привет\"");
     title_is(SPAN(RSS("<?xml version='1.0' encoding='utf-8'?>", "<title>a\xF0</title>")),
@@ -137,8 +138,9 @@ static void encodings(void **state)
                               SPAN(RSS("", "<title>\x83\x65</title>")));
     assert_int_equal(r.sign, FAILURE_DRIFT);
     assert_true(span_is(r.why, "the document is written in 'Shift_JIS', which is not read"));
-    r = answer("feed", 200, "", SPAN(RSS("<?xml version='1.0' encoding='iso-2022-jp'?>",
-                                         "<title>\x1B$B%F%9\x1B(B</title>")));
+    r = answer("feed", 200, "",
+               SPAN(RSS("<?xml version='1.0' encoding='iso-2022-jp'?>",
+                        "<title>\x1B$B%F%9\x1B(B</title>")));
     assert_int_equal(r.sign, FAILURE_DRIFT);
 }
 
@@ -231,9 +233,10 @@ static void times(void **state)
             "\"2024-01-02T04:30:00Z\"");
     item_is(RSS("", "<pubDate>Tue, 02 Jan 2024 10:00:00</pubDate>"), "created_at", "null");
     item_is(RSS("", "<pubDate>Tue, 02 Jan 2024 10:00:00 MESZ</pubDate>"), "created_at", "null");
-    item_is("<rss xmlns='http://example.test/rss2'><channel><language>de</language><item>"
-            "<guid>g</guid><pubDate>Tue, 02 Jan 2024 10:00:00 GMT</pubDate></item></channel></rss>",
-            "created_at", "\"2024-01-02T10:00:00Z\"");
+    item_is(
+        "<rss xmlns='http://example.test/rss2'><channel><language>de</language><item>"
+        "<guid>g</guid><pubDate>Tue, 02 Jan 2024 10:00:00 GMT</pubDate></item></channel></rss>",
+        "created_at", "\"2024-01-02T10:00:00Z\"");
 }
 
 /* ---- mastodon ---- */
@@ -242,24 +245,28 @@ static void next_is(const char *headers, const char *cursor)
 {
     struct reading r = answer("statuses", 200, headers, SPAN("[]"));
     if (!span_is(r.cursor, cursor) || r.terminated != (cursor[0] == '\0'))
-        fail_msg("%s: cursor '%.*s', %s", headers, SP(r.cursor), r.terminated ? "end" : "no end");
+        fail_msg("%s: cursor '%.*s', %s", headers, SP(r.cursor),
+                 r.terminated ? "end" : "no end");
 }
 
 /* A link that is overlooked would pass for the end of the list. */
 static void next_pages(void **state)
 {
     (void)state;
-    next_is("{\"Link\":\"<https://a.test/2>; rel=\\\"next\\\", <https://a.test/0>; rel=\\\"prev\\\"\"}",
-            "https://a.test/2");
-    next_is("{\"Link\":\"<https://a.test/0>; rel=\\\"prev\\\", <https://a.test/2>; rel=\\\"next\\\"\"}",
-            "https://a.test/2");
+    next_is(
+        "{\"Link\":\"<https://a.test/2>; rel=\\\"next\\\", <https://a.test/0>; rel=\\\"prev\\\"\"}",
+        "https://a.test/2");
+    next_is(
+        "{\"Link\":\"<https://a.test/0>; rel=\\\"prev\\\", <https://a.test/2>; rel=\\\"next\\\"\"}",
+        "https://a.test/2");
     next_is("{\"Link\":\"</style.css>; rel=preload; as=style\","
             "\"link\":\"<https://a.test/2>; rel=\\\"next\\\"\"}",
             "https://a.test/2");
     next_is("{\"link\":\"<https://a.test/2?a=1,2;b>;title=\\\"x\\\";REL=next\"}",
             "https://a.test/2?a=1,2;b");
-    next_is("{\"link\":\"<https://a.test/2>; rel=\\\"last Next\\\",<https://a.test/0>; rel=prev\"}",
-            "https://a.test/2");
+    next_is(
+        "{\"link\":\"<https://a.test/2>; rel=\\\"last Next\\\",<https://a.test/0>; rel=prev\"}",
+        "https://a.test/2");
     next_is("{\"link\":\"<https://a.test/0>; rel=prev\"}", "");
     next_is("{\"link\":\"<https://a.test/0>; title=\\\"rel=next\\\"\"}", "");
     next_is("{}", "");
@@ -274,10 +281,11 @@ static void a_full_page_is_no_end(void **state)
         struct buf b = BUF(BODY_BYTES);
         buf_add_char(&b, '[');
         for (int i = 0; i < n; i++)
-            buf_fmt(&b,
-                    "%s{\"id\":\"%d\",\"created_at\":\"2024-01-01T00:00:00.000Z\",\"content\":\"\","
-                    "\"uri\":\"u\",\"account\":{\"id\":\"1\",\"acct\":\"a\"}}",
-                    i ? "," : "", 100 + i);
+            buf_fmt(
+                &b,
+                "%s{\"id\":\"%d\",\"created_at\":\"2024-01-01T00:00:00.000Z\",\"content\":\"\","
+                "\"uri\":\"u\",\"account\":{\"id\":\"1\",\"acct\":\"a\"}}",
+                i ? "," : "", 100 + i);
         buf_add_char(&b, ']');
         struct reading r = answer("statuses", 200, "{}", buf_span(&b));
         assert_int_equal(r.posts, n);
@@ -290,8 +298,8 @@ static void a_full_page_is_no_end(void **state)
 static void an_empty_search_proves_nothing(void **state)
 {
     (void)state;
-    struct reading r = answer("search", 200, "{}",
-                              SPAN("{\"accounts\":[],\"statuses\":[],\"hashtags\":[]}"));
+    struct reading r =
+        answer("search", 200, "{}", SPAN("{\"accounts\":[],\"statuses\":[],\"hashtags\":[]}"));
     assert_int_equal(r.sign, FAILURE_LOGIN_REQUIRED);
     assert_false(r.says_empty);
 }
@@ -316,7 +324,8 @@ static void how_long_to_wait(void **state)
     waits_until("{\"Retry-After\":\"Fri, 07 Aug 2026 09:02:00 GMT\"}", 120);
     waits_until("{\"Retry-After\":\"soon\"}", -1);
     waits_until("{\"Retry-After\":\"100000\"}", 86400);
-    waits_until("{\"X-RateLimit-Reset\":\"2026-08-07T09:05:00.000Z\",\"Retry-After\":\"7\"}", 300);
+    waits_until("{\"X-RateLimit-Reset\":\"2026-08-07T09:05:00.000Z\",\"Retry-After\":\"7\"}",
+                300);
     waits_until("{\"X-RateLimit-Reset\":\"1786093200500\"}", 86400);
     waits_until("{\"X-RateLimit-Reset\":\"9223372036854775807\"}", 86400);
 }
@@ -329,7 +338,8 @@ static void a_suspended_account_is_said(void **state)
                                    "\"statuses_count\":0}"));
     assert_true(r.user_suspended);
     value_is(&r, 0, "state", "\"suspended\"");
-    r = answer("account", 200, "{}", SPAN("{\"id\":\"1\",\"acct\":\"a\",\"followers_count\":-1}"));
+    r = answer("account", 200, "{}",
+               SPAN("{\"id\":\"1\",\"acct\":\"a\",\"followers_count\":-1}"));
     assert_false(r.user_suspended);
     value_is(&r, 0, "suspended", "null");
     value_is(&r, 0, "counts.followers", "null");
@@ -360,9 +370,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(times, open_feeds, close_site),
         cmocka_unit_test_setup_teardown(next_pages, open_mastodon, close_site),
         cmocka_unit_test_setup_teardown(a_full_page_is_no_end, open_mastodon, close_site),
-        cmocka_unit_test_setup_teardown(an_empty_search_proves_nothing, open_mastodon, close_site),
+        cmocka_unit_test_setup_teardown(an_empty_search_proves_nothing, open_mastodon,
+                                        close_site),
         cmocka_unit_test_setup_teardown(how_long_to_wait, open_mastodon, close_site),
-        cmocka_unit_test_setup_teardown(a_post_without_a_time_is_read, open_bluesky, close_site),
+        cmocka_unit_test_setup_teardown(a_post_without_a_time_is_read, open_bluesky,
+                                        close_site),
         cmocka_unit_test_setup_teardown(a_suspended_account_is_said, open_mastodon, close_site),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,8 +84,7 @@ static void a_map_has_what_was_added_and_not_removed(void **state)
         assert_int_equal(m.count, count);
     }
     size_t seen = 0;
-    map_each(&m, e)
-        seen += ((struct thing *)e->value)->in;
+    map_each(&m, e) seen += ((struct thing *)e->value)->in;
     assert_int_equal(seen, count);
     map_remove(&m, SPAN("nobody"));
     assert_null(map_find(&m, SPAN("nobody")));

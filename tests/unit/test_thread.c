@@ -38,11 +38,13 @@ static int tear_down(void **state)
 
 static struct record post(const char *id, const char *reply_to, enum record_section section)
 {
-    return (struct record){.kind = RECORD_POST, .section = section, .id = span_of(id),
+    return (struct record){.kind = RECORD_POST,
+                           .section = section,
+                           .id = span_of(id),
                            .reply_to = span_of(reply_to)};
 }
 
-#define MAIN post("1", NULL, SECTION_MAIN)
+#define MAIN          post("1", NULL, SECTION_MAIN)
 #define REPLY(id, to) post(id, to, SECTION_REPLY)
 
 static void measure(struct record *records, size_t count)
@@ -103,7 +105,8 @@ static void the_main_post_is_what_all_of_it_is_about(void **state)
 {
     (void)state;
     struct record first[] = {post("at://a/1", NULL, SECTION_MAIN)};
-    struct record page[] = {REPLY("at://a/2", "at://a/1"), REPLY("at://a/3", "at://a/2"), REPLY("at://a/4", "1")};
+    struct record page[] = {REPLY("at://a/2", "at://a/1"), REPLY("at://a/3", "at://a/2"),
+                            REPLY("at://a/4", "1")};
     c->plan.focus = SPAN_NONE;
     c->thread.depth = 1;
     measure(first, 1);
@@ -131,11 +134,13 @@ static void without_depth_there_are_no_answers(void **state)
 }
 
 /* asked: the cursor of the page; shown: its own and those of its branches, apart by spaces. */
-static err page(const char *asked, const char *cursor, const char *more, int64_t fresh, bool main)
+static err page(const char *asked, const char *cursor, const char *more, int64_t fresh,
+                bool main)
 {
     struct record records[] = {MAIN};
     struct span list[8], rest = span_of(more);
-    struct reading r = {.cursor = span_of(cursor), .records = records, .count = main, .more = list};
+    struct reading r = {
+        .cursor = span_of(cursor), .records = records, .count = main, .more = list};
     while (rest.n && span_next(&rest, ' ', &list[r.more_count]))
         r.more_count++;
     c->page.asked = span_of(asked);
@@ -221,24 +226,28 @@ static int close_pack(void **state)
     return 0;
 }
 
-#define TWEET(id, to)                                                                          \
-    "{\"itemType\":\"TimelineTweet\",\"tweet_results\":{\"result\":{\"__typename\":\"Tweet\","   \
-    "\"rest_id\":\"" id "\",\"core\":{\"user_results\":{\"result\":{\"rest_id\":\"9\",\"core\":"  \
-    "{\"screen_name\":\"a\",\"name\":\"A\"}}}},\"legacy\":{\"created_at\":\"Wed Jul 08 21:59:10 "   \
+#define TWEET(id, to)                                                                             \
+    "{\"itemType\":\"TimelineTweet\",\"tweet_results\":{\"result\":{\"__typename\":\"Tweet\","    \
+    "\"rest_id\":\"" id                                                                           \
+    "\",\"core\":{\"user_results\":{\"result\":{\"rest_id\":\"9\",\"core\":"                      \
+    "{\"screen_name\":\"a\",\"name\":\"A\"}}}},\"legacy\":{\"created_at\":\"Wed Jul 08 21:59:10 " \
     "+0000 2026\",\"full_text\":\"t\",\"in_reply_to_status_id_str\":" to "}}}}"
 #define ENTRY(name, item)                                                                      \
-    "{\"entryId\":\"" name "\",\"content\":{\"entryType\":\"TimelineTimelineItem\","         \
+    "{\"entryId\":\"" name "\",\"content\":{\"entryType\":\"TimelineTimelineItem\","           \
     "\"itemContent\":" item "}}"
 #define ITEM(name, item) "{\"entryId\":\"" name "\",\"item\":{\"itemContent\":" item "}}"
 #define MODULE(name, items)                                                                    \
-    "{\"entryId\":\"" name "\",\"content\":{\"entryType\":\"TimelineTimelineModule\",\"items\":["   \
-    items "]}}"
+    "{\"entryId\":\"" name                                                                     \
+    "\",\"content\":{\"entryType\":\"TimelineTimelineModule\",\"items\":[" items "]}}"
 #define CURSOR(type, value)                                                                    \
-    "{\"itemType\":\"TimelineTimelineCursor\",\"cursorType\":\"" type "\",\"value\":\"" value "\"}"
+    "{\"itemType\":\"TimelineTimelineCursor\",\"cursorType\":\"" type "\",\"value\":\"" value  \
+    "\"}"
 #define THREAD(entries)                                                                        \
-    "{\"data\":{\"threaded_conversation_with_injections_v2\":{\"instructions\":[{\"type\":"     \
+    "{\"data\":{\"threaded_conversation_with_injections_v2\":{\"instructions\":[{\"type\":"    \
     "\"TimelineAddEntries\",\"entries\":[" entries "]}]}}}"
-#define TOMB(type, inner) "{\"itemType\":\"TimelineTweet\",\"tweet_results\":{\"result\":{\"__typename\":\"" type "\"," inner "}}}"
+#define TOMB(type, inner)                                                                      \
+    "{\"itemType\":\"TimelineTweet\",\"tweet_results\":{\"result\":{\"__typename\":\"" type    \
+    "\"," inner "}}}"
 
 static const struct operation detail = {.name = {"TweetDetail", 11}, .role = OP_TIMELINE};
 static const struct operation alone = {.name = {"TweetResultByRestId", 19}, .role = OP_POST};
@@ -247,7 +256,8 @@ static struct reading read_with(struct reader *r, const struct operation *op, co
 {
     struct reading out;
     struct fault f = {0};
-    if (reader_answer(r, op, 200, SPAN_NONE, span_of(body), (wall){1786093200000}, arena, &out, &f))
+    if (reader_answer(r, op, 200, SPAN_NONE, span_of(body), (wall){1786093200000}, arena, &out,
+                      &f))
         fail_msg("%s", f.words);
     return out;
 }
@@ -259,27 +269,40 @@ static void records_are_placed_around_the_post(void **state)
     reader_focus(r, SPAN("1"));
     struct reading got = read_with(
         r, &detail,
-        THREAD(ENTRY("tweet-5", TWEET("5", "null")) "," ENTRY("tweet-1", TWEET("1", "\"5\"")) ","
-               MODULE("conversationthread-2",
-                      ITEM("conversationthread-2-tweet-2", TWEET("2", "\"1\"")) ","
-                      ITEM("conversationthread-2-cursor-showmore-1", CURSOR("ShowMore", "m"))) ","
-               ENTRY("tweet-3", TWEET("3", "\"1\"")) ","
-               MODULE("tweetdetailrelatedtweets-7",
-                      ITEM("tweetdetailrelatedtweets-7-tweet-8", TWEET("8", "null")) ","
-                      ITEM("tweetdetailrelatedtweets-7-c", CURSOR("ShowMore", "never"))) ","
-               ENTRY("cursor-showmorethreads-1", CURSOR("ShowMoreThreads", "n"))));
+        THREAD(ENTRY("tweet-5", TWEET("5", "null")) "," ENTRY("tweet-1", TWEET("1", "\"5\"")) "," MODULE(
+            "conversationthread-2",
+            ITEM("conversationthread-2-tweet-2", TWEET("2", "\"1\"")) "," ITEM(
+                "conversationthread-2-cursor-showmore-1",
+                CURSOR(
+                    "ShowMore",
+                    "m"))) "," ENTRY("tweet-3",
+                                     TWEET(
+                                         "3",
+                                         "\"1\"")) "," MODULE("tweetdetailrelatedtweets-7",
+                                                              ITEM("tweetdetailrelatedtweets-7-tweet-8", TWEET("8", "null")) "," ITEM(
+                                                                  "tweetdetailrelatedtweets-7-c",
+                                                                  CURSOR(
+                                                                      "ShowMore",
+                                                                      "never"))) "," ENTRY("cursor-showmorethreads-1",
+                                                                                           CURSOR(
+                                                                                               "ShowMoreThreads",
+                                                                                               "n"))));
     static const struct {
         const char *id, *reply_to;
         enum record_section section;
-    } rows[] = {{"5", "", SECTION_THREAD}, {"1", "5", SECTION_MAIN}, {"2", "1", SECTION_REPLY},
-                {"3", "1", SECTION_REPLY}, {"8", "", SECTION_RELATED}};
+    } rows[] = {{"5", "", SECTION_THREAD},
+                {"1", "5", SECTION_MAIN},
+                {"2", "1", SECTION_REPLY},
+                {"3", "1", SECTION_REPLY},
+                {"8", "", SECTION_RELATED}};
     assert_int_equal(got.count, 5);
     for (size_t i = 0; i < 5; i++) {
         assert_true(span_is(got.records[i].id, rows[i].id));
         assert_true(span_is(got.records[i].reply_to, rows[i].reply_to));
         assert_int_equal(got.records[i].section, rows[i].section);
     }
-    assert_true(span_find(got.records[1].json, SPAN("\"section\":\"main\"")) < got.records[1].json.n);
+    assert_true(span_find(got.records[1].json, SPAN("\"section\":\"main\"")) <
+                got.records[1].json.n);
     assert_int_equal(got.more_count, 2);
     assert_true(span_is(got.more[0], "m") && span_is(got.more[1], "n"));
     assert_int_equal(got.cursor.n, 0);
@@ -289,7 +312,8 @@ static void records_are_placed_around_the_post(void **state)
     /* Items that are added to a module have its name. */
     got = read_with(r, &detail,
                     "{\"instructions\":[{\"type\":\"TimelineAddToModule\",\"moduleEntryId\":"
-                    "\"tweetdetailrelatedtweets-7\",\"moduleItems\":[" ITEM("x-1", TWEET("10", "null")) "]}]}");
+                    "\"tweetdetailrelatedtweets-7\",\"moduleItems\":[" ITEM(
+                        "x-1", TWEET("10", "null")) "]}]}");
     assert_int_equal(got.records[0].section, SECTION_RELATED);
     reader_focus(r, SPAN_NONE);
     got = read_with(r, &detail, THREAD(ENTRY("tweet-1", TWEET("1", "null"))));
@@ -305,17 +329,32 @@ static void a_post_that_is_not_there_is_the_sign_of_its_thread(void **state)
         const struct operation *op;
         enum failure_class sign;
     } rows[] = {
-        {THREAD(ENTRY("tweet-1", TOMB("TweetTombstone", "\"tombstone\":{\"text\":{\"text\":\"This Post is from a suspended account. Learn more\"}}"))), &detail, FAILURE_SUSPENDED},
-        {THREAD(ENTRY("tweet-1", TOMB("TweetUnavailable", "\"reason\":\"Protected\""))), &detail, FAILURE_PROTECTED},
-        {THREAD(ENTRY("tweet-1", TOMB("TweetUnavailable", "\"reason\":\"Deleted\""))), &detail, FAILURE_NOT_FOUND},
-        {THREAD(ENTRY("tombstone-1", "{\"itemType\":\"TimelineTombstone\",\"tombstoneInfo\":{\"richText\":{\"text\":\"This Post was deleted by the Post author.\"}}}")), &detail, FAILURE_NOT_FOUND},
-        {THREAD(ENTRY("tweet-1", "{\"itemType\":\"TimelineTweet\",\"tweet_results\":{}}")), &detail, FAILURE_NOT_FOUND},
-        {"{\"errors\":[{\"message\":\"_Missing: No status found with that ID\",\"code\":144}],\"data\":{}}", &detail, FAILURE_NOT_FOUND},
-        {"{\"errors\":[{\"message\":\"Sorry, you are not authorized to see this status.\",\"code\":179}],\"data\":{}}", &detail, FAILURE_PROTECTED},
+        {THREAD(ENTRY(
+             "tweet-1",
+             TOMB(
+                 "TweetTombstone",
+                 "\"tombstone\":{\"text\":{\"text\":\"This Post is from a suspended account. Learn more\"}}"))),
+         &detail, FAILURE_SUSPENDED},
+        {THREAD(ENTRY("tweet-1", TOMB("TweetUnavailable", "\"reason\":\"Protected\""))),
+         &detail, FAILURE_PROTECTED},
+        {THREAD(ENTRY("tweet-1", TOMB("TweetUnavailable", "\"reason\":\"Deleted\""))), &detail,
+         FAILURE_NOT_FOUND},
+        {THREAD(ENTRY(
+             "tombstone-1",
+             "{\"itemType\":\"TimelineTombstone\",\"tombstoneInfo\":{\"richText\":{\"text\":\"This Post was deleted by the Post author.\"}}}")),
+         &detail, FAILURE_NOT_FOUND},
+        {THREAD(ENTRY("tweet-1", "{\"itemType\":\"TimelineTweet\",\"tweet_results\":{}}")),
+         &detail, FAILURE_NOT_FOUND},
+        {"{\"errors\":[{\"message\":\"_Missing: No status found with that ID\",\"code\":144}],\"data\":{}}",
+         &detail, FAILURE_NOT_FOUND},
+        {"{\"errors\":[{\"message\":\"Sorry, you are not authorized to see this status.\",\"code\":179}],\"data\":{}}",
+         &detail, FAILURE_PROTECTED},
         {"{\"data\":{\"tweetResult\":{}}}", &alone, FAILURE_NOT_FOUND},
         {"{\"data\":{\"list\":{}}}", &detail, FAILURE_NOT_FOUND},
         /* That of another post is one record less, and nothing else. */
-        {THREAD(ENTRY("tweet-1", TWEET("1", "\"21\"")) "," ENTRY("tweet-21", TOMB("TweetUnavailable", "\"reason\":\"Deleted\""))), &detail, FAILURE_NONE},
+        {THREAD(ENTRY("tweet-1", TWEET("1", "\"21\"")) "," ENTRY(
+             "tweet-21", TOMB("TweetUnavailable", "\"reason\":\"Deleted\""))),
+         &detail, FAILURE_NONE},
     };
     struct reader *r = reader_new(pack, 1 << 20);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -337,9 +376,10 @@ static void users_that_cannot_be_read_are_said(void **state)
     struct reader *r = reader_new(pack, 1 << 20);
     struct reading got = read_with(
         r, &(struct operation){.name = {"Followers", 9}, .role = OP_TIMELINE},
-        "{\"instructions\":[{\"type\":\"TimelineAddEntries\",\"entries\":["
-        ENTRY("user-1", "{\"itemType\":\"TimelineUser\",\"account_results\":{}}") ","
-        ENTRY("user-2", "{\"itemType\":\"TimelineUser\",\"user_results\":{}}") "]}]}");
+        "{\"instructions\":[{\"type\":\"TimelineAddEntries\",\"entries\":[" ENTRY(
+            "user-1",
+            "{\"itemType\":\"TimelineUser\",\"account_results\":{}}") "," ENTRY("user-2",
+                                                                                "{\"itemType\":\"TimelineUser\",\"user_results\":{}}") "]}]}");
     assert_int_equal(got.unparsed, 1);
     assert_int_equal(got.unavailable, 1);
     assert_int_equal(got.entries, 2);

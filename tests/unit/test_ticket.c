@@ -23,7 +23,8 @@ static uint64_t dice(void) /* SplitMix64 */
 
 static void roll_text(struct arena *a, struct span *out, int64_t most)
 {
-    static const char *const pieces[] = {"a", "\"", "\\", "\n", "\x01", "{", "ü", "漢", "🦅", "</script>", " "};
+    static const char *const pieces[] = {"a", "\"", "\\",   "\n",        "\x01", "{",
+                                         "ü", "漢", "🦅", "</script>", " "};
     size_t n = dice() % 4 ? dice() % 40 : (size_t)most;
     char *text = arena_get(a, n + 1);
     size_t at = 0;
@@ -60,8 +61,12 @@ static void roll_yes(struct arena *a, bool *out, int64_t most)
     *out = dice() % 2;
 }
 #define ROLL(m, most)                                                                          \
-    _Generic(job->m, struct span: roll_text, int64_t: roll_wide, int: roll_int,                \
-             unsigned: roll_enum, bool: roll_yes)(a, (void *)&job->m, most);
+    _Generic(job->m, struct span                                                               \
+             : roll_text, int64_t                                                              \
+             : roll_wide, int                                                                  \
+             : roll_int, unsigned                                                              \
+             : roll_enum, bool                                                                 \
+             : roll_yes)(a, (void *)&job->m, most);
 static void roll(struct arena *a, struct accept_args *job)
 {
     *job = (struct accept_args){0};
@@ -77,7 +82,7 @@ static bool same_number(int64_t one, int64_t two)
     return one == two;
 }
 #define SAME(m, most)                                                                          \
-    if (!_Generic(one->m, struct span: same_text, default: same_number)(one->m, two->m))       \
+    if (!_Generic(one->m, struct span : same_text, default : same_number)(one->m, two->m))     \
         fail_msg("%s differs", #m);
 static void assert_same(const struct accept_args *one, const struct accept_args *two)
 {
@@ -119,7 +124,9 @@ static void what_belongs_to_one_request_is_not_kept(void **state)
     (void)state;
     struct arena *a = arena_new(1 << 20);
     struct buf text = BUF(TICKET_MAX);
-    struct accept_args back, job = {.id = SPAN("job_1"), .site = SPAN("x"), .idempotency_key = SPAN("k"),
+    struct accept_args back, job = {.id = SPAN("job_1"),
+                                    .site = SPAN("x"),
+                                    .idempotency_key = SPAN("k"),
                                     .request_hash = 7};
     struct fault f = {0};
     write_ok(&job, &text);
@@ -167,7 +174,8 @@ static void rows_of_other_versions_are_read(void **state)
     struct arena *a = arena_new(1 << 20);
     struct accept_args job;
     struct fault f = {0};
-    struct span newer = SPAN("{\"site\":\"x\",\"wings\":{\"n\":2},\"limit\":7,\"colour\":null}");
+    struct span newer =
+        SPAN("{\"site\":\"x\",\"wings\":{\"n\":2},\"limit\":7,\"colour\":null}");
     assert_int_equal(ticket_read(newer, parser, a, &job, &f), E_OK);
     assert_true(span_is(job.site, "x") && job.limit == 7 && !job.target.n && job.prio == 0);
     assert_int_equal(ticket_read(SPAN("{}"), parser, a, &job, &f), E_OK);

@@ -38,7 +38,8 @@ static void ids_have_their_tokens(void **state)
 static void other_texts_have_none(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "nasa", "12a", "-1", "1.5", "123456789012345678901"};
+    static const char *const texts[] = {"",   "nasa", "12a",
+                                        "-1", "1.5",  "123456789012345678901"};
     char got[TOKEN_MAX];
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         assert_false(token_of_id(span_of(texts[i]), got));
@@ -61,7 +62,8 @@ static void compare_vectors(const char *path, size_t least)
     assert_true(json_count(list) >= least);
     for (size_t i = 0; i < json_count(list); i++) {
         struct span id = SPAN_NONE, token = SPAN_NONE;
-        assert_true(json_text(json_at(json_at(list, i), 0), &id) && json_text(json_at(json_at(list, i), 1), &token));
+        assert_true(json_text(json_at(json_at(list, i), 0), &id) &&
+                    json_text(json_at(json_at(list, i), 1), &token));
         assert_true(token_of_id(id, got));
         if (!span_is(token, got))
             fail_msg("%.*s: wanted %.*s, got %s", SP(id), SP(token), got);
@@ -83,7 +85,8 @@ static void recorded_vectors(void **state)
     (void)state;
     const char *where = getenv("FULMAR_FIXTURES");
     char path[1024];
-    snprintf(path, sizeof path, "%s/syndication/token_vectors.json", where ? where : "../shared/fixtures/x");
+    snprintf(path, sizeof path, "%s/syndication/token_vectors.json",
+             where ? where : "../shared/fixtures/x");
     if (access(path, R_OK) != 0) {
         printf("skipped: no vectors at %s\n", path);
         skip();

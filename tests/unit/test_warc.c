@@ -69,9 +69,11 @@ static void nothing_from_outside_ends_a_line_of_the_head(void **state)
 static void base64_is_read_whole_or_not_at_all(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"TWFu", "Man"}, {"TWE=", "Ma"}, {"TQ==", "M"},
-                                           {"", ""}, {"TWFuTWE=", "ManMa"}, {"+/+/", "\xfb\xff\xbf"}};
-    static const char *const bad[] = {"TWF", "TWF*", "T===", "TQ==TWFu", "=TWF", "TW\nu", "TW u"};
+    static const char *const pairs[][2] = {{"TWFu", "Man"},       {"TWE=", "Ma"},
+                                           {"TQ==", "M"},         {"", ""},
+                                           {"TWFuTWE=", "ManMa"}, {"+/+/", "\xfb\xff\xbf"}};
+    static const char *const bad[] = {"TWF",  "TWF*",  "T===", "TQ==TWFu",
+                                      "=TWF", "TW\nu", "TW u"};
     struct buf out = BUF(100);
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         buf_clear(&out);
@@ -95,7 +97,8 @@ static void a_member_begins_as_gzip_does(void **state)
     (void)state;
     struct buf out = BUF(1000), small = BUF(4);
     assert_int_equal(gzip_add(&out, SPAN("hello hello hello")), E_OK);
-    assert_true(out.n > 18 && (unsigned char)out.p[0] == 0x1f && (unsigned char)out.p[1] == 0x8b);
+    assert_true(out.n > 18 && (unsigned char)out.p[0] == 0x1f &&
+                (unsigned char)out.p[1] == 0x8b);
     size_t one = out.n;
     assert_int_equal(gzip_add(&out, SPAN("")), E_OK); /* members follow each other */
     assert_true(out.n > one && (unsigned char)out.p[one] == 0x1f);

@@ -13,8 +13,9 @@
 static void base64_is_written_as_it_is_read(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"", ""},         {"M", "TQ=="},     {"Ma", "TWE="},
-                                           {"Man", "TWFu"}, {"Many", "TWFueQ=="}, {"\xff\xfe\xfd", "//79"}};
+    static const char *const pairs[][2] = {
+        {"", ""},        {"M", "TQ=="},        {"Ma", "TWE="},
+        {"Man", "TWFu"}, {"Many", "TWFueQ=="}, {"\xff\xfe\xfd", "//79"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct buf out = BUF(64), back = BUF(64);
         base64_add(&out, span_of(pairs[i][0]));
@@ -30,13 +31,15 @@ static void base64_is_written_as_it_is_read(void **state)
 static void a_signature_is_what_the_standard_says(void **state)
 {
     (void)state;
-    struct span secret = SPAN("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), id = SPAN("msg_p5jXN8AQM9LWM0D4loKWxJek"),
+    struct span secret = SPAN("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+                id = SPAN("msg_p5jXN8AQM9LWM0D4loKWxJek"),
                 body = SPAN("{\"test\": 2432232314}");
     struct buf out = BUF(128);
     sign_add(&out, secret, id, 1614265330, body);
     assert_true(span_is(buf_span(&out), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
     buf_free(&out);
-    struct span several = SPAN("v1,AAAA v1a,BBBB v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    struct span several =
+        SPAN("v1,AAAA v1a,BBBB v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     assert_true(sign_verify(secret, id, 1614265330, body, several));
     assert_false(sign_verify(secret, id, 1614265331, body, several));
     assert_false(sign_verify(secret, id, 1614265330, SPAN("{\"test\": 2432232315}"), several));
@@ -57,8 +60,9 @@ static void secrets_are_24_to_64_bytes_and_new_ones_differ(void **state)
     assert_false(sign_secret_valid(SPAN("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz")));
     assert_false(sign_secret_valid(SPAN("whsec_")));
     assert_false(sign_secret_valid(SPAN("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI!")));
-    assert_false(sign_secret_valid(SPAN("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzMDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzMDEyMzQ1"
-                                        "Njc4OTAxMjM0NTY3ODkwMTIz"))); /* 72 */
+    assert_false(sign_secret_valid(
+        SPAN("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzMDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzMDEyMzQ1"
+             "Njc4OTAxMjM0NTY3ODkwMTIz"))); /* 72 */
 }
 
 static void delays_are_the_published_ones_give_or_take_a_fifth(void **state)
@@ -78,7 +82,8 @@ static void delays_are_the_published_ones_give_or_take_a_fifth(void **state)
     assert_int_equal(webhook_delay_ms(2, 5000, 60000, 7), 60000);
 }
 
-static void a_receiver_rests_from_the_fifth_failure_on_and_never_longer_than_half_an_hour(void **state)
+static void
+a_receiver_rests_from_the_fifth_failure_on_and_never_longer_than_half_an_hour(void **state)
 {
     (void)state;
     assert_int_equal(webhook_rest_ms(4, 5000), 0);
@@ -110,7 +115,8 @@ int main(void)
         cmocka_unit_test(a_signature_is_what_the_standard_says),
         cmocka_unit_test(secrets_are_24_to_64_bytes_and_new_ones_differ),
         cmocka_unit_test(delays_are_the_published_ones_give_or_take_a_fifth),
-        cmocka_unit_test(a_receiver_rests_from_the_fifth_failure_on_and_never_longer_than_half_an_hour),
+        cmocka_unit_test(
+            a_receiver_rests_from_the_fifth_failure_on_and_never_longer_than_half_an_hour),
         cmocka_unit_test(types_are_names_groups_or_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

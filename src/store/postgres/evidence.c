@@ -7,8 +7,8 @@
 #include "store/compress.h"
 
 enum {
-    FRAME_MAX =
-        EVIDENCE_PIECE_MAX + EVIDENCE_PIECE_MAX / 64, /* zstd: what cannot be made smaller */
+    /* zstd: what cannot be made smaller */
+    FRAME_MAX = EVIDENCE_PIECE_MAX + EVIDENCE_PIECE_MAX / 64,
     GAPS_MAX = EVIDENCE_KINDS * GAPS,
 };
 

@@ -174,7 +174,8 @@ err archive_commit(struct archive *a, const struct archive_commit *args, wall no
     err e = check_batch(args, f);
     if (e)
         return e;
-    staged_init(&c.staged, a, args->items, args->count, args->batch * ORD_PER_BATCH, STAGED_FIRST);
+    staged_init(&c.staged, a, args->items, args->count, args->batch * ORD_PER_BATCH,
+                STAGED_FIRST);
     e = pg_do(a->pg, PG_WRITES, commit_work, &c, f);
     staged_fini(&c.staged);
     if (!e)

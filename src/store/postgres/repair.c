@@ -55,7 +55,8 @@ err archive_repair(struct archive *a, const struct archive_mending *args, wall n
     err e = check(args, f);
     if (e)
         return e;
-    staged_init(&m.staged, a, args->items, args->count, args->batch * ORD_PER_BATCH, STAGED_LAST);
+    staged_init(&m.staged, a, args->items, args->count, args->batch * ORD_PER_BATCH,
+                STAGED_LAST);
     e = pg_do(a->pg, PG_WRITES, repair_work, &m, f);
     staged_fini(&m.staged);
     if (!e)

@@ -25,12 +25,12 @@ struct store {
     uint64_t run,
         calls; /* which process of the node, and which call of it: the number of a call */
     bool in_group;
-    bool accepted;  /* a job, in this group */
-    bool doubtful;  /* a connection was made in between: nobody knows what WAIT would speak of */
+    bool accepted; /* a job, in this group */
+    bool doubtful; /* a connection was made in between: nobody knows what WAIT would speak of */
     char facts_of[48]; /* run id of the server that config.facts are of; empty: of the first */
-    bool confirmed; /* the jobs of the last group are as safe as wanted */
-    mono audited;            /* the last step of the walk */
-    wall now;                /* of the last call */
+    bool confirmed;    /* the jobs of the last group are as safe as wanted */
+    mono audited;      /* the last step of the walk */
+    wall now;          /* of the last call */
     int64_t ended[OUTCOMES]; /* in this group, by outcome */
     int64_t deleted[RETAIN_LIMITS];
     int64_t last_event; /* that was heard of */

@@ -127,7 +127,8 @@ static err ask_lanes(struct store *s, const char *what, struct span name, size_t
 }
 
 err redis_lanes(struct store *s, const struct lanes_query *q, wall now, struct arena *a,
-                struct lane_view **out_lanes, size_t *out_count, struct span *out_next, struct fault *f)
+                struct lane_view **out_lanes, size_t *out_count, struct span *out_next,
+                struct fault *f)
 {
     struct reply r = {0};
     char last[LANE_NAME];

@@ -6,8 +6,8 @@
 
 err fail_missing(const char *what, struct fault *f)
 {
-    return fail(f, E_ABSENT, "the queue in Redis has no %s yet; use the embedded store for that",
-                what);
+    return fail(f, E_ABSENT,
+                "the queue in Redis has no %s yet; use the embedded store for that", what);
 }
 
 /* The parameters are those of the table, and none is looked at. */

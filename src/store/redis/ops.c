@@ -2,5 +2,8 @@
 #include "store/redis/redis.h"
 
 #define OPERATION(result, name, parameters, arguments) .name = redis_##name,
-const struct store_ops redis_ops = {
-    .name = "redis", .close = redis_close, .idle = redis_idle, .durability = redis_durability, STORE_OPERATIONS(OPERATION)};
+const struct store_ops redis_ops = {.name = "redis",
+                                    .close = redis_close,
+                                    .idle = redis_idle,
+                                    .durability = redis_durability,
+                                    STORE_OPERATIONS(OPERATION)};

@@ -22,7 +22,7 @@ struct redis_config {
     struct archive *archive; /* the caller's to close, after the store */
     const char *
         state_dir; /* of this node: where the key of login sessions is, the same on all; NULL: none */
-    struct preflight_facts facts; /* of this Redis */
+    struct preflight_facts facts;      /* of this Redis */
     struct durability_args durability; /* of jobs, before their acceptance is answered */
     bool
         callers_time; /* `now` of each operation counts; otherwise that of the server, which all nodes share */

@@ -74,7 +74,8 @@ static err run(struct store *s, enum script script, bool writes, const struct ca
                struct reply *out, struct fault *f)
 {
     struct span args[CALL_ARGS + 4];
-    s->now = now.ms ? now : s->now; /* questions that no time is part of are of the time before */
+    s->now =
+        now.ms ? now : s->now; /* questions that no time is part of are of the time before */
     char at[CALL_NUMBER] = "", number[2 * CALL_NUMBER] = "";
     if (s->config.callers_time)
         snprintf(at, sizeof at, "%lld", (long long)s->now.ms);
@@ -265,7 +266,8 @@ err redis_begin(struct store *s, struct fault *f)
 static void make_sure(struct store *s)
 {
     struct link_state at = link_state(s->link);
-    bool another = s->facts_of[0] && strcmp(s->facts_of, at.run_id) != 0; /* it has settings of its own */
+    bool another =
+        s->facts_of[0] && strcmp(s->facts_of, at.run_id) != 0; /* it has settings of its own */
     if (another && preflight_read(s->link, s->own, &s->config.facts, NULL)) {
         s->confirmed = false;
         return;
@@ -273,7 +275,8 @@ static void make_sure(struct store *s)
     snprintf(s->facts_of, sizeof s->facts_of, "%s", at.run_id);
     durability_reach(s->link, &s->config.facts, &s->config.durability, s->own, &s->confirmed);
     if (s->config.durability.wanted != DURABILITY_MEMORY)
-        s->confirmed = s->confirmed && !s->doubtful && link_state(s->link).connections == at.connections;
+        s->confirmed =
+            s->confirmed && !s->doubtful && link_state(s->link).connections == at.connections;
 }
 
 err redis_commit(struct store *s, struct fault *f)
@@ -297,7 +300,8 @@ err redis_commit(struct store *s, struct fault *f)
 enum durability redis_durability(const struct store *s, bool *out_confirmed)
 {
     *out_confirmed = s->confirmed;
-    bool always = s->config.facts.sync == SYNC_ALWAYS && s->config.durability.wanted == DURABILITY_MEMORY;
+    bool always =
+        s->config.facts.sync == SYNC_ALWAYS && s->config.durability.wanted == DURABILITY_MEMORY;
     return always ? DURABILITY_FSYNC : s->config.durability.wanted;
 }
 

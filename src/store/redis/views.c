@@ -19,6 +19,7 @@ enum view_part {
 };
 
 /* Fields of the hash j:ID that are shown, as common.lua calls them. */
+/* clang-format off */
 #define VIEW_NUMBERS(X)                                                                        \
     X("li", limit)                                                                             \
     X("ha", have)                                                                              \
@@ -29,6 +30,7 @@ enum view_part {
             X("ra", run_at_ms) X("sa", started_ms) X("fa", finished_ms) X("rv", revision)      \
                 X("nk", n_ok) X("nv", n_void) X("ge", generation) X("pr", prio)                \
                     X("ov", expires_ms) X("de", deadline_ms) X("rg", result_age_ms)
+/* clang-format on */
 
 static err keep_texts(const struct reply *r, const struct reply *fields, struct arena *a,
                       struct job_view *v, struct fault *f)

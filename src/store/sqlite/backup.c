@@ -95,7 +95,8 @@ err store_backup_check(const char *file, struct backup_view *out, struct fault *
 static err put_in_place(const char *part, const char *file, struct fault *f)
 {
     int code = renameat2(AT_FDCWD, part, AT_FDCWD, file, RENAME_NOREPLACE);
-    if (code != 0 && errno == EINVAL) /* not every file system can; that it was not there was seen before */
+    if (code != 0 &&
+        errno == EINVAL) /* not every file system can; that it was not there was seen before */
         code = rename(part, file);
     if (code != 0)
         return errno == EEXIST ? fail(f, E_CONFLICT, "%.200s is there already", file)
@@ -120,7 +121,8 @@ static err copy(const char *from, const char *file, struct fault *f)
     return e;
 }
 
-err store_backup_make(const char *state_dir, const char *file, struct backup_view *out, struct fault *f)
+err store_backup_make(const char *state_dir, const char *file, struct backup_view *out,
+                      struct fault *f)
 {
     char path[PATH_SIZE];
     err e = put_path(path, state_dir, "fulmar.db", f);
@@ -151,9 +153,10 @@ static err restore(const char *state_dir, const char *file, struct fault *f)
     if (!e)
         e = put_path(fresh, state_dir, "fulmar.restored.db", f);
     if (!e && (is_there(path) || is_there(log)))
-        e = fail(f, E_CONFLICT,
-                 "there is a job store in %.150s: move its files fulmar.db* away first, or choose another store.path",
-                 state_dir);
+        e = fail(
+            f, E_CONFLICT,
+            "there is a job store in %.150s: move its files fulmar.db* away first, or choose another store.path",
+            state_dir);
     if (e)
         return e;
     (void)unlink(fresh);
@@ -163,7 +166,8 @@ static err restore(const char *state_dir, const char *file, struct fault *f)
     return e ? e : put_in_place(fresh, path, f);
 }
 
-err store_backup_restore(const char *state_dir, const char *file, struct backup_view *out, struct fault *f)
+err store_backup_restore(const char *state_dir, const char *file, struct backup_view *out,
+                         struct fault *f)
 {
     char path[PATH_SIZE], dir[PATH_SIZE];
     err e = store_backup_check(file, out, f);

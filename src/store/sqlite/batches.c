@@ -11,13 +11,14 @@ enum {
     CALL_WAIT_MS = 5000, /* the queue is full: the callback is accepted later */
     CALLS_AT_ONCE = 16,
     OLD_MOST = 50,
-    EVENTS_MOST = 1000, /* of a batch, deleted at once */
+    EVENTS_MOST = 1000,    /* of a batch, deleted at once */
     EMPTY_JOBS_MOST = 64,  /* jobs without a record that one reading passes over */
     COUNTED_MOST = 500000, /* jobs that one list of batches counts */
 };
 
 struct batch {
-    int64_t bid, stop_after, parallel, gone_well, gone_other, created, updated, finished, revision;
+    int64_t bid, stop_after, parallel, gone_well, gone_other, created, updated, finished,
+        revision;
     char id[ID_TEXT];
     bool sealed, stopped, asked[BATCH_CALLS];
 };
@@ -161,9 +162,9 @@ static err make_call(struct store *s, const struct batch *b, enum batch_call cal
         return fail(f, e, "%s", own.words);
     bool later = err_class(e) == ERR_WAIT || e == E_DISK_FULL || e == E_END;
     int64_t due = e == E_END ? now.ms : now.ms + CALL_WAIT_MS;
-    err wrote = db_run(
-        s->db, SQL_CALL_SET, f, DB_I(b->bid), DB_I(call), e ? DB_NULL : DB_T(span_of(job)),
-        later ? DB_I(due) : DB_NULL, e && e != E_END ? DB_T(span_of(own.words)) : DB_NULL);
+    err wrote = db_run(s->db, SQL_CALL_SET, f, DB_I(b->bid), DB_I(call),
+                       e ? DB_NULL : DB_T(span_of(job)), later ? DB_I(due) : DB_NULL,
+                       e && e != E_END ? DB_T(span_of(own.words)) : DB_NULL);
     if (wrote || !e || later)
         return wrote;
     struct json_w w = event_open(s);
@@ -306,12 +307,13 @@ err batches_child_ended(struct store *s, int64_t batch, enum job_state state, wa
 /* Of one job alone: another one may still be accepted. */
 static bool is_soft(struct store *s, err e)
 {
-    return !db_trouble(s->db) && (e == E_CONFLICT || e == E_BAD_INPUT || err_class(e) == ERR_WAIT ||
-                                  e == E_TOO_BIG || e == E_DISK_FULL || e == E_SESSION);
+    return !db_trouble(s->db) &&
+           (e == E_CONFLICT || e == E_BAD_INPUT || err_class(e) == ERR_WAIT || e == E_TOO_BIG ||
+            e == E_DISK_FULL || e == E_SESSION);
 }
 
-static err add_one(struct store *s, int64_t bid, struct parallel *p, const struct accept_args *args,
-                   wall now, struct fault *f)
+static err add_one(struct store *s, int64_t bid, struct parallel *p,
+                   const struct accept_args *args, wall now, struct fault *f)
 {
     struct accept_reply reply = {0};
     struct accept_args with_row = *args;
@@ -341,9 +343,9 @@ static err refuse(struct batch_reply *reply, size_t index, err code, const struc
 }
 
 /* All of them, or with `partial` all that can be. On an error the caller takes back what is there. */
-static err add_all(struct store *s, int64_t bid, struct parallel *p, const struct accept_args *jobs, size_t count,
-                   bool partial, wall now, struct arena *a, struct batch_reply *reply,
-                   struct fault *f)
+static err add_all(struct store *s, int64_t bid, struct parallel *p,
+                   const struct accept_args *jobs, size_t count, bool partial, wall now,
+                   struct arena *a, struct batch_reply *reply, struct fault *f)
 {
     reply->refused = arena_try(a, (count + 1) * sizeof *reply->refused);
     if (!reply->refused)
@@ -450,8 +452,7 @@ static err create(struct store *s, const struct batch_args *args, wall now, stru
     if (!e)
         e = parallel_open(s, bid, args->parallel, &p, f);
     if (!e)
-        e = add_all(s, bid, &p, args->jobs, args->count, args->partial, now, a,
-                    reply, f);
+        e = add_all(s, bid, &p, args->jobs, args->count, args->partial, now, a, reply, f);
     if (e)
         return e;
     span_copy(args->id, reply->id, sizeof reply->id);
@@ -467,7 +468,7 @@ static err create(struct store *s, const struct batch_args *args, wall now, stru
 }
 
 err sqlite_batch_create(struct store *s, const struct batch_args *args, wall now,
-                       struct arena *a, struct batch_reply *out, struct fault *f)
+                        struct arena *a, struct batch_reply *out, struct fault *f)
 {
     struct batch_reply reply = {0};
     struct batch taken;
@@ -527,7 +528,7 @@ static err add_to(struct store *s, struct batch *b, const struct batch_add_args 
 }
 
 err sqlite_batch_add(struct store *s, const struct batch_add_args *args, wall now,
-                    struct arena *a, struct batch_reply *out, struct fault *f)
+                     struct arena *a, struct batch_reply *out, struct fault *f)
 {
     struct batch_reply reply = {0};
     struct batch b;
@@ -580,7 +581,7 @@ err sqlite_batch_seal(struct store *s, struct span id, wall now, struct fault *f
 /* ---- cancel, retry ---- */
 
 err sqlite_batch_cancel(struct store *s, struct span id, struct span operation_id, wall now,
-                       struct arena *a, struct operation_view *out, struct fault *f)
+                        struct arena *a, struct operation_view *out, struct fault *f)
 {
     struct batch b;
     int64_t live = 0;
@@ -611,7 +612,7 @@ err sqlite_batch_cancel(struct store *s, struct span id, struct span operation_i
 }
 
 err sqlite_batch_retry(struct store *s, struct span id, const struct operation_args *args,
-                      wall now, struct arena *a, struct operation_view *out, struct fault *f)
+                       wall now, struct arena *a, struct operation_view *out, struct fault *f)
 {
     struct batch b;
     struct query *q;
@@ -723,7 +724,7 @@ static err fill_view(struct store *s, const struct batch *b, struct span name, s
 }
 
 err sqlite_batch(struct store *s, struct span id, struct arena *a, struct batch_view *out,
-                struct fault *f)
+                 struct fault *f)
 {
     struct batch b;
     struct span name;
@@ -747,7 +748,7 @@ static int64_t jobs_of(const struct batch_view *v)
 }
 
 err sqlite_batches(struct store *s, struct span after, size_t limit, struct arena *a,
-                  struct batch_view **out, size_t *out_count, bool *out_more, struct fault *f)
+                   struct batch_view **out, size_t *out_count, bool *out_more, struct fault *f)
 {
     need(limit >= 1 && limit <= 100);
     struct batch b = {.bid = INT64_MAX};
@@ -785,7 +786,8 @@ static err start_of(struct store *s, struct span after, int64_t *out_seq, struct
 }
 
 err sqlite_batch_jobs(struct store *s, const struct batch_jobs_query *query, wall now,
-                     struct arena *a, struct job_view **out, size_t *out_count, struct fault *f)
+                      struct arena *a, struct job_view **out, size_t *out_count,
+                      struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 501);
     struct batch b;
@@ -837,9 +839,9 @@ static err job_at(struct store *s, int64_t bid, struct batch_place *place, char 
     return e;
 }
 
-err sqlite_batch_items(struct store *s, struct span id, int kind, size_t limit, size_t bytes_max,
-                      struct arena *a, struct batch_place *place, struct item_view **out,
-                      size_t *out_count, struct fault *f)
+err sqlite_batch_items(struct store *s, struct span id, int kind, size_t limit,
+                       size_t bytes_max, struct arena *a, struct batch_place *place,
+                       struct item_view **out, size_t *out_count, struct fault *f)
 {
     struct batch b;
     char job[ID_TEXT];
@@ -851,7 +853,7 @@ err sqlite_batch_items(struct store *s, struct span id, int kind, size_t limit, 
         e = job_at(s, b.bid, place, job, f);
         if (!e)
             e = sqlite_items(s, span_of(job), kind, place->ord, limit, bytes_max, a, out,
-                            out_count, f);
+                             out_count, f);
         if (e)
             break;
         if (*out_count)

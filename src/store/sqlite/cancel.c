@@ -16,7 +16,8 @@ static err cancel_active(struct store *s, const struct job_row *r, struct span w
 }
 
 /* "cancelled by force: it hangs" */
-static struct span why_of(const struct cancel_args *args, const char *how, char out[2 * STORE_WHY_MAX])
+static struct span why_of(const struct cancel_args *args, const char *how,
+                          char out[2 * STORE_WHY_MAX])
 {
     if (!args->why.n)
         return args->force ? span_of(how) : SPAN_NONE;
@@ -25,8 +26,8 @@ static struct span why_of(const struct cancel_args *args, const char *how, char 
 }
 
 /* Its worker is told; what comes of it is another event. */
-static err ask_to_stop(struct store *s, const struct job_row *r, const struct cancel_args *args, wall now,
-                       struct fault *f)
+static err ask_to_stop(struct store *s, const struct job_row *r, const struct cancel_args *args,
+                       wall now, struct fault *f)
 {
     if (r->cancel_asked)
         return E_OK;
@@ -42,8 +43,8 @@ static err ask_to_stop(struct store *s, const struct job_row *r, const struct ca
     return event_add(s, r->id, "job.stopping", now, &w, f);
 }
 
-err sqlite_cancel(struct store *s, const struct cancel_args *args, wall now, struct cancel_reply *out,
-                 struct fault *f)
+err sqlite_cancel(struct store *s, const struct cancel_args *args, wall now,
+                  struct cancel_reply *out, struct fault *f)
 {
     struct job_row r;
     char words[2 * STORE_WHY_MAX];

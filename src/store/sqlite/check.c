@@ -12,13 +12,15 @@ static const struct {
     int rows, entries;
     const char *lost;
 } pairs[] = {
-    {0, 1, "the index of ids"},      {0, 2, "the index of states"},  {3, 4, "the index of ready jobs"},
-    {5, 6, "the index of due jobs"}, {7, 8, "the index of leases"}, {9, 10, "the index of ended jobs"},
+    {0, 1, "the index of ids"},        {0, 2, "the index of states"},
+    {3, 4, "the index of ready jobs"}, {5, 6, "the index of due jobs"},
+    {7, 8, "the index of leases"},     {9, 10, "the index of ended jobs"},
 };
 
 static err fail_damaged(const char *path, struct span what, struct fault *f)
 {
-    return fail(f, E_STORE, "%.100s is damaged (%.*s); restore a backup or choose another store.path", path,
+    return fail(f, E_STORE,
+                "%.100s is damaged (%.*s); restore a backup or choose another store.path", path,
                 SP(span_cut(what, 0, 70)));
 }
 

@@ -74,15 +74,17 @@ static err explain(sqlite3 *handle, struct fault *f)
     if (primary == SQLITE_CONSTRAINT)
         return fail(f, E_BUG, "the job store refused a row: %s", sqlite3_errmsg(handle));
     if (primary == SQLITE_READONLY || primary == SQLITE_CANTOPEN || primary == SQLITE_PERM)
-        return fail(f, E_STORE,
-                    "cannot write the job store %.100s: %.50s; check the owner and mode of store.path",
-                    file_name(handle), sqlite3_errmsg(handle));
+        return fail(
+            f, E_STORE,
+            "cannot write the job store %.100s: %.50s; check the owner and mode of store.path",
+            file_name(handle), sqlite3_errmsg(handle));
     if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)
         return fail(
             f, E_STORE,
             "the job store %.100s is damaged (%.60s); restore a backup or choose another store.path",
             file_name(handle), sqlite3_errmsg(handle));
-    return fail(f, E_STORE, "job store %.100s: %.100s (%d)", file_name(handle), sqlite3_errmsg(handle), code);
+    return fail(f, E_STORE, "job store %.100s: %.100s (%d)", file_name(handle),
+                sqlite3_errmsg(handle), code);
 }
 
 static err failed(struct db *d, struct fault *f)
@@ -208,8 +210,9 @@ err db_open_reader(struct db **out, const char *path, const struct db_patience *
     if (!e) {
         sqlite3_busy_timeout(d->handle, READER_BUSY_MS);
         sqlite3_progress_handler(d->handle, PROGRESS_STEPS, on_progress, d);
-        e = db_script(d, "PRAGMA query_only=1; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
-                         "PRAGMA cache_size=-2048;",
+        e = db_script(d,
+                      "PRAGMA query_only=1; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
+                      "PRAGMA cache_size=-2048;",
                       f);
     }
     if (e) {
@@ -255,7 +258,8 @@ static err copy_pages(sqlite3 *from, sqlite3 *to, struct fault *f)
 static err copy_between(sqlite3 *from, sqlite3 *to, struct fault *f)
 {
     sqlite3_busy_timeout(from, COPY_BUSY_MS);
-    if (sqlite3_exec(to, "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec(to, "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=FULL", NULL, NULL,
+                     NULL) != SQLITE_OK)
         return explain(to, f);
     err e = copy_pages(from, to, f);
     if (!e && sqlite3_exec(to, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL) != SQLITE_OK)
@@ -267,9 +271,11 @@ err db_copy(const char *from, const char *to, struct fault *f)
 {
     sqlite3 *source = NULL, *copy = NULL;
     err e = make_file(to, f);
-    if (!e && sqlite3_open_v2(from, &source, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+    if (!e && sqlite3_open_v2(from, &source, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
+                              NULL) != SQLITE_OK)
         e = explain(source, f);
-    if (!e && sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+    if (!e && sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+                  SQLITE_OK)
         e = explain(copy, f);
     if (!e)
         e = copy_between(source, copy, f);

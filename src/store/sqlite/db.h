@@ -21,8 +21,8 @@ struct db_patience {
     bool (*over)(void *ctx);
     void *ctx;
 };
-MUST_USE err db_open_reader(struct db **out, const char *path, const struct db_patience *patience,
-                            struct fault *f);
+MUST_USE err db_open_reader(struct db **out, const char *path,
+                            const struct db_patience *patience, struct fault *f);
 void db_close(struct db **d);
 /* What a file holds at this moment into a new one (0600), whole and on the disk, which needs no log beside it. Another
  * connection may write the first meanwhile. */
@@ -55,7 +55,7 @@ MUST_USE err db_run_args(struct db *d, enum sql id, struct fault *f, const struc
 MUST_USE err db_step(struct query *q, struct fault *f); /* E_OK: a row; E_END: no more */
 void db_end(struct query *q);                           /* NULL is fine */
 int64_t db_int(struct query *q, int column);            /* NULL reads as 0 */
-struct span db_text(struct query *q, int column); /* until the next step */
+struct span db_text(struct query *q, int column);       /* until the next step */
 /* A copy in the arena; E_TOO_BIG past its limit. NULL reads as empty. */
 MUST_USE err db_keep(struct query *q, int column, struct arena *a, struct span *out,
                      struct fault *f);

@@ -127,8 +127,8 @@ static struct place start_of(const struct dead_query *q)
 }
 
 err sqlite_dead_groups(struct store *s, const struct dead_query *q, struct arena *a,
-                      struct dead_group **out_groups, size_t *out_count, bool *out_more,
-                      struct fault *f)
+                       struct dead_group **out_groups, size_t *out_count, bool *out_more,
+                       struct fault *f)
 {
     enum { LOOKS_MOST = 1000 }; /* groups that do not match cost time as well */
     need(q->limit >= 1 && q->limit <= DEAD_GROUPS_MOST);

@@ -14,7 +14,8 @@
 
 static const int64_t BALLAST_BYTES = 64 << 20;
 enum {
-    BALLAST_SHARE = 8, /* of a small disk: this part of it; an ending touches a dozen indexes, a page each */
+    /* of a small disk: this part of it; an ending touches a dozen indexes, a page each */
+    BALLAST_SHARE = 8,
     LOCK_TEXT = 40,
 };
 

@@ -64,16 +64,17 @@ err event_add(struct store *s, const char *job, const char *kind, wall now, stru
     if (!e)
         e = next_number(s, job, &number, f);
     if (!e)
-        e = db_run(s->db, SQL_EVENT_ADD, f, DB_T(span_of(job)), DB_I(number), DB_T(span_of(kind)),
-                   DB_I(now.ms), DB_T(text));
+        e = db_run(s->db, SQL_EVENT_ADD, f, DB_T(span_of(job)), DB_I(number),
+                   DB_T(span_of(kind)), DB_I(now.ms), DB_T(text));
     if (e)
         return e;
     s->now.last_event = db_last_row(s->db);
     return E_OK;
 }
 
-err sqlite_events(struct store *s, int64_t after, struct span job, size_t limit, struct arena *a,
-                 struct event_view **out_events, size_t *out_count, struct fault *f)
+err sqlite_events(struct store *s, int64_t after, struct span job, size_t limit,
+                  struct arena *a, struct event_view **out_events, size_t *out_count,
+                  struct fault *f)
 {
     need(limit > 0 && limit <= 10000);
     if (!s->db)

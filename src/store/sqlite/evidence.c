@@ -19,7 +19,8 @@
 
 enum {
     PATH_BYTES = 600,
-    FRAME_MAX = EVIDENCE_PIECE_MAX + EVIDENCE_PIECE_MAX / 64, /* zstd: what cannot be made smaller */
+    /* zstd: what cannot be made smaller */
+    FRAME_MAX = EVIDENCE_PIECE_MAX + EVIDENCE_PIECE_MAX / 64,
     RETAIN_PIECES = 100,
     SWEEP_AT_ONCE = 16, /* folders */
     GAPS_MAX = EVIDENCE_KINDS * GAPS,
@@ -124,8 +125,8 @@ static enum evidence_gap gap_of(const struct store *s, const struct evidence_arg
     return GAP_NONE;
 }
 
-static err note_gap(struct store *s, int64_t job, enum evidence_kind kind, enum evidence_gap gap,
-                    int64_t times, struct fault *f)
+static err note_gap(struct store *s, int64_t job, enum evidence_kind kind,
+                    enum evidence_gap gap, int64_t times, struct fault *f)
 {
     return db_run(s->db, SQL_GAP_ADD, f, DB_I(job), DB_I(kind), DB_I(gap), DB_I(times));
 }
@@ -181,7 +182,7 @@ static err put_row(struct store *s, const struct job_row *r, const struct eviden
 }
 
 err sqlite_evidence_add(struct store *s, const struct evidence_args *args, wall now,
-                       struct evidence_reply *out, struct fault *f)
+                        struct evidence_reply *out, struct fault *f)
 {
     struct job_row r;
     struct used used;
@@ -256,7 +257,7 @@ static err read_gaps(struct store *s, int64_t job, struct arena *a, struct evide
 }
 
 err sqlite_evidence_list(struct store *s, struct span id, struct arena *a,
-                        struct evidence_list *out, struct fault *f)
+                         struct evidence_list *out, struct fault *f)
 {
     int64_t job;
     struct query *q;
@@ -304,7 +305,8 @@ static err read_body(struct store *s, struct arena *a, struct evidence_view *v, 
     buf_free(&frame);
     buf_free(&body);
     if (!sound)
-        return fail(f, E_STORE, "the file of piece %lld is missing or damaged", (long long)v->n);
+        return fail(f, E_STORE, "the file of piece %lld is missing or damaged",
+                    (long long)v->n);
     return v->body.p ? E_OK : fail(f, E_TOO_BIG, "the piece does not fit into the answer");
 }
 
@@ -328,7 +330,7 @@ static err find_piece(struct store *s, struct span id, int64_t n, struct arena *
 }
 
 err sqlite_evidence_read(struct store *s, struct span id, int64_t n, struct arena *a,
-                        struct evidence_view *out, struct fault *f)
+                         struct evidence_view *out, struct fault *f)
 {
     struct evidence_view view;
     if (!s->db)

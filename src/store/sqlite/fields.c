@@ -19,8 +19,8 @@ struct adding {
 static err begin_version(struct adding *a, struct fault *f)
 {
     struct query *q;
-    err e = db_ask(a->s->db, SQL_FIELD_ROWS, &q, f, DB_T(a->site), DB_I(a->hour),
-                   DB_T(a->version));
+    err e =
+        db_ask(a->s->db, SQL_FIELD_ROWS, &q, f, DB_T(a->site), DB_I(a->hour), DB_T(a->version));
     if (e)
         return e;
     e = db_step(q, f);
@@ -51,7 +51,8 @@ static err add_line(struct adding *a, const struct drift_line *line, struct faul
     return e;
 }
 
-err field_counts_add(struct store *s, struct span site, struct span counts, wall now, struct fault *f)
+err field_counts_add(struct store *s, struct span site, struct span counts, wall now,
+                     struct fault *f)
 {
     struct adding a = {.s = s, .site = site, .hour = now.ms / COUNTED_HOUR_MS};
     struct drift_line line;
@@ -72,8 +73,8 @@ err field_counts_add(struct store *s, struct span site, struct span counts, wall
 
 /* ---- reading ---- */
 
-static err newest_version(struct store *s, struct span site, struct arena *a,
-                          struct span *out, struct fault *f)
+static err newest_version(struct store *s, struct span site, struct arena *a, struct span *out,
+                          struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_FIELD_VERSION, &q, f, DB_T(site));
@@ -88,12 +89,13 @@ static err newest_version(struct store *s, struct span site, struct arena *a,
 
 static err take_row(struct query *q, struct arena *a, struct fields_view *out, struct fault *f)
 {
-    struct counted_row row = {db_text(q, 0), db_int(q, 1), db_int(q, 2), db_int(q, 3), db_int(q, 4)};
+    struct counted_row row = {db_text(q, 0), db_int(q, 1), db_int(q, 2), db_int(q, 3),
+                              db_int(q, 4)};
     return counted_take(out, &row, a, f);
 }
 
 err sqlite_fields(struct store *s, struct span site, int64_t hours, wall now, struct arena *a,
-                 struct fields_view *out, struct fault *f)
+                  struct fields_view *out, struct fault *f)
 {
     struct fields_view view = {0};
     struct query *q;
@@ -183,7 +185,8 @@ err sqlite_retain_fields(struct store *s, wall before, struct fault *f)
     struct arena *names = arena_new(FIELDS_BYTES);
     e = find_sites(s, names, sites, &count, f);
     for (size_t i = 0; i < count && !e; i++)
-        e = db_run(s->db, SQL_FIELDS_PRUNE, f, DB_T(sites[i]), DB_I(before.ms / COUNTED_HOUR_MS));
+        e = db_run(s->db, SQL_FIELDS_PRUNE, f, DB_T(sites[i]),
+                   DB_I(before.ms / COUNTED_HOUR_MS));
     arena_free(&names);
     return e;
 }

@@ -94,7 +94,8 @@ static err find_by_url(struct store *s, struct span site, struct span url, struc
     return find_row(q, e, out, f);
 }
 
-static err find_by_hash(struct store *s, struct span hash, struct file_row *out, struct fault *f)
+static err find_by_hash(struct store *s, struct span hash, struct file_row *out,
+                        struct fault *f)
 {
     struct query *q = NULL;
     err e = db_ask(s->db, SQL_FILE_BY_HASH, &q, f, DB_T(hash));
@@ -145,7 +146,7 @@ static err job_bytes(struct store *s, int64_t job, int64_t *out, struct fault *f
 }
 
 err sqlite_file_take(struct store *s, const struct file_take_args *args,
-                    struct file_take_reply *out, struct fault *f)
+                     struct file_take_reply *out, struct fault *f)
 {
     struct job_row r;
     struct file_row file;
@@ -162,7 +163,8 @@ err sqlite_file_take(struct store *s, const struct file_take_args *args,
     if (e && e != E_END)
         return e;
     /* Somebody may have removed it by hand: then it is fetched again. */
-    reply.known = !e && file_path(s, file.hash, file.suffix, path) && size_of(path) == file.bytes;
+    reply.known =
+        !e && file_path(s, file.hash, file.suffix, path) && size_of(path) == file.bytes;
     if (reply.known) {
         show(&file, &reply.file);
         e = hold(s, r.seq, file.fid, f);
@@ -265,7 +267,8 @@ static err write_put(struct store *s, const struct job_row *r, const struct file
     return e ? e : hold(s, r->seq, file.fid, f);
 }
 
-err sqlite_file_put(struct store *s, const struct file_put_args *args, wall now, struct fault *f)
+err sqlite_file_put(struct store *s, const struct file_put_args *args, wall now,
+                    struct fault *f)
 {
     struct job_row r;
     struct file_row known;

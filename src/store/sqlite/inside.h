@@ -15,29 +15,27 @@ struct secret_key;
 enum {
     TENANT_WEIGHT = 100,
     REAP_MAX = 64,
-    ASIDE_MAX = 64, /* lanes whose first job does not fit a worker, looked at for one question */
+    /* lanes whose first job does not fit a worker, looked at for one question */
+    ASIDE_MAX = 64,
     WAITS_STEP = 16,
-    RELEASES_FREE = 3, /* in a row without progress: given back at once; later ones wait longer and longer */
-    RELEASES_MAX = 30, /* then the job ends: otherwise nothing bounds one that kills what runs it */
+    /* in a row without progress: given back at once; later ones wait longer and longer */
+    RELEASES_FREE = 3,
+    /* then the job ends: otherwise nothing bounds one that kills what runs it */
+    RELEASES_MAX = 30,
     SWEEP_FOLDERS = 256, /* of evidence: the first two digits of a digest */
-    DOOMED_MAX = 64, /* files removed at once */
+    DOOMED_MAX = 64,     /* files removed at once */
 };
 
 /* How a job ended, in the order of the labels of METRIC_JOBS_FINISHED: the verdicts first. */
-enum outcome {
-    OUTCOME_DEAD = VERDICT_COUNT - 1,
-    OUTCOME_CANCELLED,
-    OUTCOME_EXPIRED,
-    OUTCOMES
-};
+enum outcome { OUTCOME_DEAD = VERDICT_COUNT - 1, OUTCOME_CANCELLED, OUTCOME_EXPIRED, OUTCOMES };
 
 struct tally {
     int64_t by_state[JOB_STATES];
     int64_t ended[OUTCOMES]; /* jobs that ended since the store was opened */
     int64_t last_event;
-    int64_t evidence_bytes; /* of all files, compressed */
-    int64_t files, file_bytes; /* of media */
-    int64_t kept_bytes; /* of records of ended jobs, but dead ones */
+    int64_t evidence_bytes;          /* of all files, compressed */
+    int64_t files, file_bytes;       /* of media */
+    int64_t kept_bytes;              /* of records of ended jobs, but dead ones */
     int64_t retained[RETAIN_LIMITS]; /* jobs deleted since the store was opened */
 };
 
@@ -65,7 +63,7 @@ struct job_row {
     enum item_kind counts;
     enum store_needs needs;
     int64_t generation, over_at_ms, deadline_ms; /* 0 none */
-    int64_t waits_on; /* number of a job; 0 nothing */
+    int64_t waits_on;                            /* number of a job; 0 nothing */
     enum waits_how waits_how;
     int64_t work;
     int64_t shared_from;
@@ -76,9 +74,9 @@ struct job_row {
 /* What a store that only reads has (reader.c). */
 struct reading {
     int64_t most_ms;
-    mono until;            /* of what it reads now */
+    mono until; /* of what it reads now */
     bool was_cut;
-    bool makes_way;        /* is not worth a longer log */
+    bool makes_way; /* is not worth a longer log */
     atomic_bool stopped;
     struct unsure *unsure; /* of this reading */
     struct store *next;    /* another reader of the same store */
@@ -88,35 +86,36 @@ struct store {
     struct store_head head;
     struct gate *gate;       /* of this store and its readers */
     struct reading *reading; /* NULL: it owns the file */
-    struct db *db; /* NULL after a failed reopening: the next group tries again */
+    struct db *db;           /* NULL after a failed reopening: the next group tries again */
     char *dir, *path, *ballast_path;
     int lock_fd;
     struct store_limits limits;
     uint64_t seed;
     bool in_group;
-    bool doubted;       /* the last group of the log may not be on the disk, whatever is read (log.h) */
-    bool disk_full;     /* the ballast was given back; only what ends jobs is let in */
-    int64_t disk_free;  /* bytes, when the group began */
-    int64_t reaped_ms;  /* sqlite_reap() ran last */
+    bool
+        doubted; /* the last group of the log may not be on the disk, whatever is read (log.h) */
+    bool disk_full;            /* the ballast was given back; only what ends jobs is let in */
+    int64_t disk_free;         /* bytes, when the group began */
+    int64_t reaped_ms;         /* sqlite_reap() ran last */
     int64_t found_ms, last_ms; /* of clock.h: when it was opened, when it had been used last */
-    bool check_due; /* not all of the file was looked at when it was opened */
+    bool check_due;            /* not all of the file was looked at when it was opened */
     bool clock_told;
     int64_t real_ahead_ms;
     int64_t clock_kept_ms; /* what is on the disk */
-    struct buf scratch; /* body of the event being written */
-    int sweep_left;     /* folders of evidence to be looked at for files without a row */
+    struct buf scratch;    /* body of the event being written */
+    int sweep_left;        /* folders of evidence to be looked at for files without a row */
     struct job_row rows[REAP_MAX]; /* of reap.c and cancel.c; what they call keeps its own */
     struct lane_book lanes;
     enum store_mode mode;
     int64_t epoch;
-    int64_t group_ms;  /* store time of the group's operations so far */
+    int64_t group_ms;    /* store time of the group's operations so far */
     bool limits_changed; /* in this group: mode, or limits above lanes */
-    bool accepting;    /* within sqlite_accept(): jobs that follow from it come later */
-    bool tending;      /* batches.c: nobody above is about to touch a job */
-    bool unsettled;    /* jobs wait for one that has ended: sqlite_reap() goes on with them */
+    bool accepting;      /* within sqlite_accept(): jobs that follow from it come later */
+    bool tending;        /* batches.c: nobody above is about to touch a job */
+    bool unsettled;      /* jobs wait for one that has ended: sqlite_reap() goes on with them */
     struct tally now, saved, marked; /* marked: by group_mark() */
-    struct secret_key *key; /* of sessions and webhooks; NULL until it is needed */
-    uint64_t webhook_draws; /* of ids and delays */
+    struct secret_key *key;          /* of sessions and webhooks; NULL until it is needed */
+    uint64_t webhook_draws;          /* of ids and delays */
     /* files.c */
     char *doomed[DOOMED_MAX]; /* paths to remove when the group is on disk */
     size_t doomed_count;
@@ -154,18 +153,21 @@ struct parallel {
     size_t most, count, at; /* most 0: any number at once; at: the row that is next */
     int64_t tails[BATCH_PARALLEL_MOST];
 };
-MUST_USE err parallel_open(struct store *s, int64_t batch, int64_t most, struct parallel *out, struct fault *f);
+MUST_USE err parallel_open(struct store *s, int64_t batch, int64_t most, struct parallel *out,
+                           struct fault *f);
 /* The job that the next one is to wait for; 0: none. */
 int64_t parallel_after(const struct parallel *p);
-MUST_USE err parallel_added(struct store *s, struct parallel *p, struct span id, struct fault *f);
+MUST_USE err parallel_added(struct store *s, struct parallel *p, struct span id,
+                            struct fault *f);
 /* ---- operations.c ---- */
 struct operation_args;
 struct operation_view;
 /* On the jobs of a batch. out NULL: not even its first piece is done, nobody looks at it. */
-MUST_USE err operations_for_batch(struct store *s, int64_t batch, const struct operation_args *args,
-                                  wall now, struct arena *a, struct operation_view *out,
-                                  struct fault *f);
-MUST_USE err operations_stop_for_batch(struct store *s, int64_t batch, wall now, struct fault *f);
+MUST_USE err operations_for_batch(struct store *s, int64_t batch,
+                                  const struct operation_args *args, wall now, struct arena *a,
+                                  struct operation_view *out, struct fault *f);
+MUST_USE err operations_stop_for_batch(struct store *s, int64_t batch, wall now,
+                                       struct fault *f);
 
 /* ---- disk.c: lock file, free space, ballast ---- */
 MUST_USE err disk_lock(struct store *s, struct fault *f);
@@ -193,14 +195,22 @@ static inline int64_t run_clock_ms(const struct store *s, int64_t fence, wall no
 /* The row when `nonce` holds its lease, else E_STALE. */
 MUST_USE err job_row_held(struct store *s, struct span id, uint64_t nonce, struct job_row *out,
                           struct fault *f);
-MUST_USE err job_row_by_seq(struct store *s, int64_t seq, bool *out_found, struct job_row *out, struct fault *f);
+MUST_USE err job_row_by_seq(struct store *s, int64_t seq, bool *out_found, struct job_row *out,
+                            struct fault *f);
 /* Up to `most` rows of a query; ends the query. */
 MUST_USE err job_rows_read(struct store *s, struct query *q, struct job_row *rows, size_t most,
                            size_t *out_count, struct fault *f);
 MUST_USE err job_exists(struct store *s, struct span id, bool *out, struct fault *f);
 
 /* How an active job ends its lease. */
-enum lease_count { COUNT_FAIL, COUNT_CRASH, COUNT_THROTTLE, COUNT_RELEASE, COUNT_OK, COUNT_VOID };
+enum lease_count {
+    COUNT_FAIL,
+    COUNT_CRASH,
+    COUNT_THROTTLE,
+    COUNT_RELEASE,
+    COUNT_OK,
+    COUNT_VOID
+};
 struct leaving {
     enum job_event on;
     enum lease_count count; /* which counter takes the lease: the conservation law */
@@ -220,7 +230,8 @@ MUST_USE err job_leave(struct store *s, const struct job_row *r, struct leaving 
 MUST_USE err job_end_waiting(struct store *s, const struct job_row *r, enum job_event on,
                              struct span why, wall now, struct fault *f);
 /* A job has ended: what follows from it for others. Every end comes by here. */
-MUST_USE err job_ended(struct store *s, const struct job_row *r, enum job_state to, wall now, struct fault *f);
+MUST_USE err job_ended(struct store *s, const struct job_row *r, enum job_state to, wall now,
+                       struct fault *f);
 /* Whether jobs in this state count against the limits of what is kept; dead ones have their own. */
 static inline bool job_is_kept(enum job_state state)
 {
@@ -239,7 +250,8 @@ MUST_USE err jobs_release_all(struct store *s, wall now, struct fault *f);
 
 /* ---- waits.c: jobs that wait for another one ---- */
 /* `leader` has ended as `to`: lets go on at most WAITS_STEP jobs that waited for it. */
-MUST_USE err waits_settle(struct store *s, int64_t leader, wall now, int64_t *count, struct fault *f);
+MUST_USE err waits_settle(struct store *s, int64_t leader, wall now, int64_t *count,
+                          struct fault *f);
 /* Goes on with what waits_settle() left over, at most so much in a call. */
 MUST_USE err waits_settle_rest(struct store *s, wall now, int64_t *count, struct fault *f);
 /* Ends job `r`, which has no lease, with the result of the job that SQL_FROM or SQL_ANSWER found. */
@@ -250,10 +262,12 @@ MUST_USE err waits_answer(struct store *s, const struct job_row *r, struct query
 /* E_BUSY, E_DISK_FULL: no further job may come in, or none of this lane (NULL: of any). */
 MUST_USE err accept_check(struct store *s, const struct store_lane *lane, struct fault *f);
 /* E_SESSION: nobody in the pool can be used, now or after a rest. No pool is fine. */
-MUST_USE err accept_check_session(struct store *s, struct span site, struct span pool, wall now, struct fault *f);
+MUST_USE err accept_check_session(struct store *s, struct span site, struct span pool, wall now,
+                                  struct fault *f);
 /* The live job of the tenant with this unique key: the one that works or may, or the one that is blocked. */
-MUST_USE err accept_find_live(struct store *s, struct span tenant, struct span unique_key, bool blocked,
-                              struct job_row *out, bool *out_found, struct fault *f);
+MUST_USE err accept_find_live(struct store *s, struct span tenant, struct span unique_key,
+                              bool blocked, struct job_row *out, bool *out_found,
+                              struct fault *f);
 
 /* ---- retain.c ---- */
 struct old_job {
@@ -265,10 +279,12 @@ struct old_job {
 };
 /* Deletes an ended job. What it had goes with it as far as *rows allows, which is counted down; the rest
  * is left to sqlite_retain(). */
-MUST_USE err job_forget(struct store *s, const struct old_job *j, int64_t *rows, struct fault *f);
+MUST_USE err job_forget(struct store *s, const struct old_job *j, int64_t *rows,
+                        struct fault *f);
 
 /* E_NOT_FOUND. */
-MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out, struct fault *f);
+MUST_USE err job_row_find(struct store *s, struct span id, struct job_row *out,
+                          struct fault *f);
 
 /* ---- reader.c: who reads beside us ---- */
 struct gate *gate_new(void);
@@ -312,7 +328,7 @@ MUST_USE err files_release(struct store *s, int64_t job, int64_t *rows, struct f
 void files_after_group(struct store *s, bool committed);
 /* ---- fields.c: adds what a worker counted to the hour ---- */
 MUST_USE err field_counts_add(struct store *s, struct span site, struct span counts, wall now,
-                        struct fault *f);
+                              struct fault *f);
 /* ---- marks.c ---- */
 /* The job ended well: its posts are known from now on. */
 MUST_USE err marks_move(struct store *s, const struct job_row *r, wall now, struct fault *f);
@@ -328,11 +344,12 @@ struct session_pick {
 /* The session of the pool that was used longest ago among those that can be used for the operation now.
  * E_END: none; *out_open_ms is when the first can be (INT64_MAX: nobody knows; lanes_pool_changed() will be
  * called). Writes nothing. */
-MUST_USE err sessions_pick(struct store *s, struct span site, struct span pool, struct span operation, wall now,
-                           struct session_pick *out, int64_t *out_open_ms, struct fault *f);
+MUST_USE err sessions_pick(struct store *s, struct span site, struct span pool,
+                           struct span operation, wall now, struct session_pick *out,
+                           int64_t *out_open_ms, struct fault *f);
 /* The job has it from now on, until sessions_release(). */
-MUST_USE err sessions_take(struct store *s, const struct session_pick *p, int64_t job, struct span operation, wall now,
-                           struct fault *f);
+MUST_USE err sessions_take(struct store *s, const struct session_pick *p, int64_t job,
+                           struct span operation, wall now, struct fault *f);
 /* Whatever way the job leaves the active state. Fine when it has none. */
 MUST_USE err sessions_release(struct store *s, int64_t job, struct fault *f);
 struct session_noted {
@@ -342,15 +359,16 @@ struct session_noted {
     char id[ID_TEXT];
 };
 /* How the attempt ended, before the release. rest_ms: of FAILURE_RATE_LIMITED. */
-MUST_USE err sessions_note(struct store *s, int64_t job, enum failure_class failure, int64_t rest_ms, struct span why,
-                           wall now, struct session_noted *out, struct fault *f);
+MUST_USE err sessions_note(struct store *s, int64_t job, enum failure_class failure,
+                           int64_t rest_ms, struct span why, wall now,
+                           struct session_noted *out, struct fault *f);
 /* How many of the pool can be used now or after a rest. */
-MUST_USE err sessions_usable(struct store *s, struct span site, struct span pool, wall now, int64_t *out,
-                             struct fault *f);
+MUST_USE err sessions_usable(struct store *s, struct span site, struct span pool, wall now,
+                             int64_t *out, struct fault *f);
 
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;
-struct json_w event_open(struct store *s); /* open object */
+struct json_w event_open(struct store *s);                       /* open object */
 struct json_w event_body(struct store *s, enum job_state state); /* likewise, with "state" */
 MUST_USE err event_add(struct store *s, const char *job, const char *kind, wall now,
                        struct json_w *body, struct fault *f);

@@ -58,13 +58,12 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
         if (e)
             return e;
     }
-    err e =
-        db_run(s->db, SQL_COMMIT, f, DB_I(r->seq), db_text_or_null(a->cursor), DB_I(t->have),
-               DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base),
-               DB_I(t->added > 0 ? r->n_crash : r->crash_base),
-               DB_I(t->added > 0 || r->progressed),
-               DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered), DB_I(t->bytes),
-               DB_I(1));
+    err e = db_run(s->db, SQL_COMMIT, f, DB_I(r->seq), db_text_or_null(a->cursor),
+                   DB_I(t->have), DB_I(t->users), DB_I(t->added > 0 ? r->n_fail : r->fail_base),
+                   DB_I(t->added > 0 ? r->n_crash : r->crash_base),
+                   DB_I(t->added > 0 || r->progressed),
+                   DB_I(t->added > 0 ? r->n_release : r->release_base), DB_I(a->filtered),
+                   DB_I(t->bytes), DB_I(1));
     if (!e && (t->rejected || t->conflicts))
         e = db_run(s->db, SQL_APART, f, DB_I(r->seq), DB_I(t->rejected), DB_I(t->conflicts));
     if (!e)
@@ -87,7 +86,7 @@ static int64_t smaller_limit(int64_t a, int64_t b)
 }
 
 err sqlite_commit_batch(struct store *s, const struct commit_args *args, wall now,
-                       struct commit_reply *out, struct fault *f)
+                        struct commit_reply *out, struct fault *f)
 {
     struct job_row r;
     err e = store_usable(s, f);
@@ -147,8 +146,8 @@ err items_job(struct store *s, struct span id, int64_t *out_seq, struct fault *f
 }
 
 err sqlite_items(struct store *s, struct span id, int kind, int64_t after, size_t limit,
-                size_t bytes_max, struct arena *a, struct item_view **out_items,
-                size_t *out_count, struct fault *f)
+                 size_t bytes_max, struct arena *a, struct item_view **out_items,
+                 size_t *out_count, struct fault *f)
 {
     need(limit > 0 && limit <= 10000);
     int64_t seq;

@@ -81,7 +81,8 @@ static err find_row(struct store *s, struct span id, bool *out_found, struct job
     return e ? e : take_row(s, q, out_found, out, f);
 }
 
-err job_row_by_seq(struct store *s, int64_t seq, bool *out_found, struct job_row *out, struct fault *f)
+err job_row_by_seq(struct store *s, int64_t seq, bool *out_found, struct job_row *out,
+                   struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_JOB_BY_SEQ, &q, f, DB_I(seq));
@@ -174,7 +175,9 @@ void job_charge(const struct store *s, const struct job_row *r, enum failure_bud
     case BUDGET_RELEASE:
         n = r->n_release + 1 - r->release_base;
         l->count = COUNT_RELEASE;
-        l->on = n >= RELEASES_MAX ? JOB_ON_GIVE_UP : n > RELEASES_FREE ? JOB_ON_LOST : JOB_ON_RELEASE;
+        l->on = n >= RELEASES_MAX   ? JOB_ON_GIVE_UP
+                : n > RELEASES_FREE ? JOB_ON_LOST
+                                    : JOB_ON_RELEASE;
         l->wait_ms = n > RELEASES_FREE ? own_delay(s, r, n - RELEASES_FREE, 0) : 0;
         return;
     }
@@ -226,8 +229,8 @@ void job_count_ended(struct store *s, enum job_state to, enum verdict verdict)
 }
 
 /* What kills its worker runs alone from the second time on: its lane from now on. */
-static err lane_after(struct store *s, const struct job_row *r, const struct leaving *l, enum job_state to,
-                      wall now, struct store_lane **out, struct fault *f)
+static err lane_after(struct store *s, const struct job_row *r, const struct leaving *l,
+                      enum job_state to, wall now, struct store_lane **out, struct fault *f)
 {
     *out = r->lane;
     if (job_is_final(to) || l->count != COUNT_CRASH || r->lane->class == LANE_QUARANTINE)
@@ -249,7 +252,8 @@ err job_leave(struct store *s, const struct job_row *r, struct leaving *l, wall 
     enum job_state to = r->state;
     need(job_move(&to, l->on));
     /* Nobody wants it any more: that is its end, and not another wait. */
-    if (!job_is_final(to) && r->deadline_ms && r->deadline_ms <= now.ms && l->count != COUNT_RELEASE) {
+    if (!job_is_final(to) && r->deadline_ms && r->deadline_ms <= now.ms &&
+        l->count != COUNT_RELEASE) {
         to = r->state;
         l->on = JOB_ON_GIVE_UP;
         need(job_move(&to, l->on));
@@ -288,8 +292,8 @@ static const char *waiting_end_event(enum job_state to)
     return to == JOB_EXPIRED ? "job.expired" : "job.cancelled";
 }
 
-err job_end_waiting(struct store *s, const struct job_row *r, enum job_event on, struct span why,
-                    wall now, struct fault *f)
+err job_end_waiting(struct store *s, const struct job_row *r, enum job_event on,
+                    struct span why, wall now, struct fault *f)
 {
     enum job_state to = r->state;
     need(job_move(&to, on));
@@ -309,7 +313,8 @@ err job_end_waiting(struct store *s, const struct job_row *r, enum job_event on,
     return e ? e : job_ended(s, r, to, now, f);
 }
 
-err job_ended(struct store *s, const struct job_row *r, enum job_state to, wall now, struct fault *f)
+err job_ended(struct store *s, const struct job_row *r, enum job_state to, wall now,
+              struct fault *f)
 {
     int64_t count = 0;
     s->now.kept_bytes += job_is_kept(to) ? r->bytes : 0;
@@ -332,8 +337,8 @@ static enum breaker_sign sign_of(const struct finish_args *a, const struct job_r
 /* It was the session that the site limited or refused: the job is due again at once, and the lane is
  * parked while no other can be used. Refused with nobody else in the pool, it ends. A long job may meet
  * more limits than its budget has, as long as it brings something in between. */
-static void go_on_with_another(const struct store *s, const struct job_row *r, const struct session_noted *noted,
-                               struct leaving *l)
+static void go_on_with_another(const struct store *s, const struct job_row *r,
+                               const struct session_noted *noted, struct leaving *l)
 {
     if (l->on == JOB_ON_THROTTLE)
         l->wait_ms = 0;
@@ -341,11 +346,12 @@ static void go_on_with_another(const struct store *s, const struct job_row *r, c
     if (others && l->on == JOB_ON_GIVE_UP)
         job_charge(s, r, BUDGET_RELEASE, 0, l);
     else if (noted->lost)
-        l->failure = FAILURE_SESSION_INVALID; /* a login page is shown to a login that is none */
+        l->failure =
+            FAILURE_SESSION_INVALID; /* a login page is shown to a login that is none */
 }
 
 err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
-                 struct finish_reply *out, struct fault *f)
+                  struct finish_reply *out, struct fault *f)
 {
     need((unsigned)args->failure < FAILURE_COUNT);
     struct job_row r;
@@ -367,8 +373,8 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
         job_charge(s, &r, budget, hint, &l);
     }
     struct session_noted noted;
-    e = sessions_note(s, r.seq, overridden ? FAILURE_CANCELLED : args->failure, hint > 0 ? hint : l.wait_ms,
-                      args->why, now, &noted, f);
+    e = sessions_note(s, r.seq, overridden ? FAILURE_CANCELLED : args->failure,
+                      hint > 0 ? hint : l.wait_ms, args->why, now, &noted, f);
     if (e)
         return e;
     if (noted.held)
@@ -378,7 +384,8 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
         lanes_block(s, r.lane, now.ms + smaller(hint > 0 ? hint : l.wait_ms, LANE_BLOCK_MAX_MS),
                     now.ms);
     bool brought = l.on == JOB_ON_DONE &&
-                   (r.mark == MARK_USED || (r.mark == MARK_WHEN_COMPLETE && l.verdict == VERDICT_COMPLETE));
+                   (r.mark == MARK_USED ||
+                    (r.mark == MARK_WHEN_COMPLETE && l.verdict == VERDICT_COMPLETE));
     struct finish_reply reply = {0};
     if (noted.lost)
         memcpy(reply.session, noted.id, sizeof reply.session);
@@ -399,4 +406,3 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
     *out = reply;
     return E_OK;
 }
-

@@ -45,10 +45,13 @@ struct lane_settings lanes_settings(const struct store *s, const struct store_la
 {
     const struct store_limits *c = &s->limits;
     const struct lane_settings *own = &l->now.own;
-    bool alone = l->class == LANE_QUARANTINE; /* what kills its worker shall take nobody along */
+    bool alone =
+        l->class == LANE_QUARANTINE; /* what kills its worker shall take nobody along */
     return (struct lane_settings){
         .weight = own->weight > 0 ? own->weight : lane_class_weight(l->class),
-        .max_active = own->max_active > 0 ? own->max_active : alone ? 1 : c->lane_max_active,
+        .max_active = own->max_active > 0 ? own->max_active
+                      : alone             ? 1
+                                          : c->lane_max_active,
         .emit_ms = own->emit_ms >= 0 ? own->emit_ms : c->lane_emit_ms,
         .burst = own->burst > 0 ? own->burst : c->lane_burst,
     };
@@ -86,7 +89,8 @@ static int64_t open_at(const struct store_lane *l, const struct lane_settings *s
 }
 
 /* Jobs that the lane itself would let start at this very instant. */
-static int64_t starts_now(const struct store_lane *l, const struct lane_settings *set, int64_t now_ms)
+static int64_t starts_now(const struct store_lane *l, const struct lane_settings *set,
+                          int64_t now_ms)
 {
     int64_t n = sooner(room_of(l, set), ready_of(l));
     if (l->now.paused || n <= 0 || open_at(l, set) > now_ms)
@@ -94,16 +98,19 @@ static int64_t starts_now(const struct store_lane *l, const struct lane_settings
     if (set->emit_ms > 0) {
         int64_t burst = later(set->burst, 1);
         int64_t saved =
-            (now_ms - lane_start_at(l->now.tat_ms, set->emit_ms, set->burst)) / set->emit_ms + 1;
+            (now_ms - lane_start_at(l->now.tat_ms, set->emit_ms, set->burst)) / set->emit_ms +
+            1;
         n = sooner(n, sooner(saved, burst));
     }
     return n;
 }
 
 /* When its rate allows one start more than it does now; INT64_MAX: it holds nothing back. */
-static int64_t one_more_at(const struct store_lane *l, const struct lane_settings *set, int64_t starts)
+static int64_t one_more_at(const struct store_lane *l, const struct lane_settings *set,
+                           int64_t starts)
 {
-    if (set->emit_ms <= 0 || starts >= sooner(room_of(l, set), ready_of(l)) || starts >= set->burst)
+    if (set->emit_ms <= 0 || starts >= sooner(room_of(l, set), ready_of(l)) ||
+        starts >= set->burst)
         return INT64_MAX;
     return lane_start_at(l->now.tat_ms, set->emit_ms, set->burst) + starts * set->emit_ms;
 }
@@ -204,11 +211,13 @@ static void leave_places(struct store *s, struct store_lane *l)
 static void take_turn(struct store_lane *l)
 {
     if (l->now.ready[NEEDS_NOTHING])
-        pqueue_put(&l->tenant->turns[NEEDS_NOTHING], &l->turn[NEEDS_NOTHING], l->now.pass, l->id);
+        pqueue_put(&l->tenant->turns[NEEDS_NOTHING], &l->turn[NEEDS_NOTHING], l->now.pass,
+                   l->id);
     pqueue_put(&l->tenant->turns[NEEDS_PAGE], &l->turn[NEEDS_PAGE], l->now.pass, l->id);
 }
 
-static void count_word(struct store *s, struct store_lane *l, enum lane_word word, int64_t runnable)
+static void count_word(struct store *s, struct store_lane *l, enum lane_word word,
+                       int64_t runnable)
 {
     if (l->word < LANE_WORDS)
         s->lanes.words[l->word]--;
@@ -354,8 +363,8 @@ static void wake_turn(struct store *s, struct store_lane *l)
         l->tenant->pass = s->lanes.tenant_vtime;
 }
 
-void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs, enum job_state from,
-                 enum job_state to, int64_t now_ms)
+void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs,
+                 enum job_state from, enum job_state to, int64_t now_ms)
 {
     struct lane_facts *n = lanes_touch(s, l);
     l->used_ms = now_ms;
@@ -424,7 +433,8 @@ void lanes_pool_changed(struct store *s, struct span site, struct span pool)
 
 /* One bad target tried again and again says nothing new about the site: errors in a row count when
  * they are of different jobs. What was set by hand stays until its time is over. */
-void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms)
+void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job,
+                int64_t now_ms)
 {
     struct breaker *b = &l->now.breaker;
     if (l->now.forced_until_ms > now_ms)
@@ -441,8 +451,8 @@ void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, i
 /* ---- outlook ---- */
 
 /* Starts of one tenant, as its lanes, its own cap and its sites allow. */
-static int64_t tenant_starts(struct store *s, const struct store_tenant *t, enum store_needs needs,
-                             int64_t most, int64_t now_ms)
+static int64_t tenant_starts(struct store *s, const struct store_tenant *t,
+                             enum store_needs needs, int64_t most, int64_t now_ms)
 {
     const struct pqueue *q = &t->turns[needs];
     int64_t n = 0;
@@ -481,7 +491,8 @@ static int64_t all_starts(struct store *s, enum store_needs needs, int64_t now_m
         most = sooner(most, s->lanes.active_max - s->lanes.active);
     s->lanes.looks++;
     for (size_t i = 0; i < q->count && n < most; i++)
-        n += tenant_starts(s, PQ_OF(q->nodes[i] - needs, struct store_tenant, turn), needs, most - n, now_ms);
+        n += tenant_starts(s, PQ_OF(q->nodes[i] - needs, struct store_tenant, turn), needs,
+                           most - n, now_ms);
     return later(n, 0);
 }
 
@@ -584,7 +595,8 @@ static struct store_lane *lane_new(struct store *s, int64_t id, struct span name
 
 static err damaged(struct store *s, const char *what, struct fault *f)
 {
-    return fail(f, E_STORE, "the job store %s is damaged (%s); restore a backup", s->path, what);
+    return fail(f, E_STORE, "the job store %s is damaged (%s); restore a backup", s->path,
+                what);
 }
 
 static err load_limits(struct store *s, struct fault *f)
@@ -624,7 +636,8 @@ static err load_rows(struct store *s, struct fault *f)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
         int64_t id = db_int(q, 0);
-        struct store_lane *l = id >= 1 && id <= INT32_MAX ? lane_new(s, id, db_text(q, 1)) : NULL;
+        struct store_lane *l =
+            id >= 1 && id <= INT32_MAX ? lane_new(s, id, db_text(q, 1)) : NULL;
         if (!l) {
             e = damaged(s, "lanes", f);
             break;
@@ -847,9 +860,10 @@ err lanes_want(struct store *s, struct span name, wall now, struct store_lane **
         return E_OK;
     }
     if (name.n >= LANE_NAME || !lane_name_parse(name, &parts))
-        return fail(f, E_BAD_INPUT,
-                    "\"%.*s\" is no lane; one is tenant/site/class, the class interactive, normal or bulk",
-                    SP(span_cut(name, 0, 60)));
+        return fail(
+            f, E_BAD_INPUT,
+            "\"%.*s\" is no lane; one is tenant/site/class, the class interactive, normal or bulk",
+            SP(span_cut(name, 0, 60)));
     err e = lanes_room(s, f);
     if (e)
         return e;
@@ -860,7 +874,7 @@ err lanes_want(struct store *s, struct span name, wall now, struct store_lane **
     s->lanes.undo[s->lanes.undo_count - 1].added = true;
     l->used_ms = now.ms;
     e = db_run(s->db, SQL_LANE_ADD, f, DB_I(l->id), DB_T(name), DB_I(set.weight),
-                   DB_I(l->now.pass), DB_I(now.ms));
+               DB_I(l->now.pass), DB_I(now.ms));
     if (e)
         return e; /* the group is lost, and the lane with it */
     *out = l;

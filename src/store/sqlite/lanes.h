@@ -23,9 +23,9 @@ struct store_tenant {
     char *name;
     int64_t active, max_active; /* 0: any number */
     int64_t weight, pass;
-    int64_t ready;              /* jobs; none: it sleeps */
-    int64_t vtime;              /* pass of the last start: where a lane of it that wakes up begins */
-    int64_t lanes;              /* that name it */
+    int64_t ready; /* jobs; none: it sleeps */
+    int64_t vtime; /* pass of the last start: where a lane of it that wakes up begins */
+    int64_t lanes; /* that name it */
     struct pqueue turns[NEEDS_COUNT]; /* its lanes that may start, by pass */
     struct pq_node turn[NEEDS_COUNT]; /* its place among the tenants */
 };
@@ -35,17 +35,18 @@ struct store_site {
     int64_t emit_ms, burst, tat_ms;
     int64_t lanes, ready;
     int64_t counted, counted_at; /* scratch of lanes_outlook() */
-    struct list full;           /* lanes that wait for one of its jobs to end */
-    struct list rated;          /* it has a rate */
+    struct list full;            /* lanes that wait for one of its jobs to end */
+    struct list rated;           /* it has a rate */
     bool dirty;
 };
 
 /* What a rollback takes back. */
 struct lane_facts {
     int64_t pass, tat_ms, blocked_until_ms;
-    struct breaker breaker;  /* its window is not kept over a restart */
-    int64_t forced_until_ms; /* somebody set the breaker by hand: until then it stays so; 0 nobody */
-    int64_t last_bad;        /* job whose health error was counted last; 0 none */
+    struct breaker breaker; /* its window is not kept over a restart */
+    int64_t
+        forced_until_ms; /* somebody set the breaker by hand: until then it stays so; 0 nobody */
+    int64_t last_bad;    /* job whose health error was counted last; 0 none */
     int64_t blocked, scheduled, active;
     int64_t ready[NEEDS_COUNT];
     struct lane_settings own; /* LANE_AS_CONFIGURED: not its own */
@@ -60,10 +61,11 @@ struct store_lane {
     struct span pool, operation; /* in name */
     struct lane_facts now;
     struct limit_retries retries; /* since the store was opened */
-    int64_t parked_until_ms;      /* none of its sessions can be used before; INT64_MAX: nobody knows when */
-    int64_t used_ms;              /* something happened in it last; since the opening */
-    bool dirty;                   /* differs from its row */
-    bool touched;                 /* its facts of before the group are in store->undo */
+    int64_t
+        parked_until_ms; /* none of its sessions can be used before; INT64_MAX: nobody knows when */
+    int64_t used_ms;     /* something happened in it last; since the opening */
+    bool dirty;          /* differs from its row */
+    bool touched;        /* its facts of before the group are in store->undo */
     struct pq_node turn[NEEDS_COUNT], wait;
     struct list full;
     enum lane_word word; /* as counted in lane_book */
@@ -77,19 +79,21 @@ struct lane_book {
     int64_t last_id;
     struct map lanes, tenants, sites;
     struct pqueue tenants_turn[NEEDS_COUNT], waits;
-    int64_t active, active_max, active_set; /* of all; 0: any number; set: by hand, 0 as configured */
+    int64_t active, active_max,
+        active_set; /* of all; 0: any number; set: by hand, 0 as configured */
     int64_t tenant_vtime;
-    struct list rated; /* sites with a rate */
-    int64_t looks;     /* of lanes_outlook() */
+    struct list rated;         /* sites with a rate */
+    int64_t looks;             /* of lanes_outlook() */
     int64_t words[LANE_WORDS]; /* lanes with jobs, by what holds them up */
     int64_t runnable;          /* ready jobs of lanes that nothing holds up */
     struct lane_undo {
         struct store_lane *lane;
         struct lane_facts before;
         bool added;
-    } *undo;
+    } * undo;
     size_t undo_count, undo_room;
-    struct lane_facts *marked; /* of the first marked_count of them, as they were at lanes_mark() */
+    struct lane_facts
+        *marked; /* of the first marked_count of them, as they were at lanes_mark() */
     size_t marked_count, marked_room;
 };
 
@@ -115,11 +119,12 @@ MUST_USE err lanes_quarantine_of(struct store *s, const struct store_lane *l, wa
                                  struct store_lane **out, struct fault *f);
 
 /* A job moves; JOB_STATES as `from`: it is new, as `to`: it is deleted. */
-void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs, enum job_state from,
-                 enum job_state to, int64_t now_ms);
+void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs,
+                 enum job_state from, enum job_state to, int64_t now_ms);
 void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
 void lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
-void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job, int64_t now_ms);
+void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job,
+                int64_t now_ms);
 /* None of its login sessions can be used before until_ms; INT64_MAX: nobody knows when one can. */
 void lanes_park(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
 /* The lanes of this pool of sessions are looked at again: one may be used that could not. */

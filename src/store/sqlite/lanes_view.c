@@ -10,7 +10,8 @@ enum { PURGE_MAX = 200, LIMITS_MAX = 1000 };
 
 /* ---- seeing ---- */
 
-static err oldest_of(struct store *s, const struct store_lane *l, int64_t *out_ms, struct fault *f)
+static err oldest_of(struct store *s, const struct store_lane *l, int64_t *out_ms,
+                     struct fault *f)
 {
     *out_ms = 0;
     for (int n = 0; n < NEEDS_COUNT; n++) {
@@ -30,8 +31,8 @@ static err oldest_of(struct store *s, const struct store_lane *l, int64_t *out_m
     return E_OK;
 }
 
-static err note_of(struct store *s, const struct store_lane *l, struct arena *a, struct lane_note *out,
-                   struct fault *f)
+static err note_of(struct store *s, const struct store_lane *l, struct arena *a,
+                   struct lane_note *out, struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_LANE_VIEW, &q, f, DB_I(l->id));
@@ -88,7 +89,8 @@ static err view_of(struct store *s, const struct store_lane *l, wall now, struct
     return e;
 }
 
-static bool is_wanted(const struct store *s, const struct store_lane *l, const struct lanes_query *q, wall now)
+static bool is_wanted(const struct store *s, const struct store_lane *l,
+                      const struct lanes_query *q, wall now)
 {
     int64_t until;
     if (q->tenant.n && !span_is(q->tenant, l->tenant->name))
@@ -96,19 +98,20 @@ static bool is_wanted(const struct store *s, const struct store_lane *l, const s
     if (q->site.n && !span_is(q->site, l->site->name))
         return false;
     const struct lane_facts *n = &l->now;
-    bool breaks = n->breaker.state != BREAKER_CLOSED || n->breaker.fails > 0 || n->breaker.trips > 0 ||
-                  n->forced_until_ms > now.ms;
+    bool breaks = n->breaker.state != BREAKER_CLOSED || n->breaker.fails > 0 ||
+                  n->breaker.trips > 0 || n->forced_until_ms > now.ms;
     if (q->breakers && !breaks)
         return false;
     if (!q->troubled)
         return true;
     enum waiting w = lanes_waiting(s, l, now.ms, &until);
-    return l->now.closed || l->now.paused || w == WAITING_BREAKER || w == WAITING_SITE || w == WAITING_SESSION;
+    return l->now.closed || l->now.paused || w == WAITING_BREAKER || w == WAITING_SITE ||
+           w == WAITING_SESSION;
 }
 
 /* The next lanes by name, whatever they are; *count 0: there are no more. */
-static err next_names(struct store *s, struct span after, int64_t *ids, size_t most, size_t *out_count,
-                      struct fault *f)
+static err next_names(struct store *s, struct span after, int64_t *ids, size_t most,
+                      size_t *out_count, struct fault *f)
 {
     struct query *q;
     size_t n = 0;
@@ -151,7 +154,8 @@ static err walk_step(struct store *s, struct lane_walk *w, struct arena *a, stru
 }
 
 err sqlite_lanes(struct store *s, const struct lanes_query *query, wall now, struct arena *a,
-                struct lane_view **out_lanes, size_t *out_count, struct span *out_next, struct fault *f)
+                 struct lane_view **out_lanes, size_t *out_count, struct span *out_next,
+                 struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 500);
     need(!s->reading);
@@ -172,8 +176,8 @@ err sqlite_lanes(struct store *s, const struct lanes_query *query, wall now, str
     return E_OK;
 }
 
-err sqlite_lane(struct store *s, struct span name, wall now, struct arena *a, struct lane_view *out,
-               struct fault *f)
+err sqlite_lane(struct store *s, struct span name, wall now, struct arena *a,
+                struct lane_view *out, struct fault *f)
 {
     need(!s->reading);
     if (!s->db)
@@ -241,8 +245,8 @@ static bool is_same(const struct lane_facts *a, const struct lane_facts *b)
            a->blocked_until_ms == b->blocked_until_ms;
 }
 
-static err say_changed(struct store *s, const struct store_lane *l, const struct lane_change *c, wall now,
-                       struct fault *f)
+static err say_changed(struct store *s, const struct store_lane *l, const struct lane_change *c,
+                       wall now, struct fault *f)
 {
     struct json_w w = event_open(s);
     json_kv_cstr(&w, "lane", l->name);
@@ -254,17 +258,19 @@ static err say_changed(struct store *s, const struct store_lane *l, const struct
 }
 
 /* Who stopped it last, as long as it is stopped. */
-static err note_stop(struct store *s, const struct store_lane *l, const struct lane_change *c, wall now,
-                     struct fault *f)
+static err note_stop(struct store *s, const struct store_lane *l, const struct lane_change *c,
+                     wall now, struct fault *f)
 {
     bool stops = c->act == LANE_ACT_PAUSE || c->act == LANE_ACT_CLOSE;
     if (!stops && (l->now.paused || l->now.closed))
         return E_OK;
-    return db_run(s->db, SQL_LANE_NOTE, f, DB_I(l->id), stops ? db_text_or_null(c->by) : DB_NULL,
+    return db_run(s->db, SQL_LANE_NOTE, f, DB_I(l->id),
+                  stops ? db_text_or_null(c->by) : DB_NULL,
                   stops ? db_text_or_null(c->why) : DB_NULL, stops ? DB_I(now.ms) : DB_NULL);
 }
 
-err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now, struct fault *f)
+err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now,
+                       struct fault *f)
 {
     struct store_lane *l;
     struct lane_change change = *args;
@@ -288,8 +294,8 @@ err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now
     return e ? e : say_changed(s, l, c, now, f);
 }
 
-err sqlite_lane_purge(struct store *s, const struct lane_purge *p, wall now, int64_t *out_cancelled,
-                     bool *out_more, struct fault *f)
+err sqlite_lane_purge(struct store *s, const struct lane_purge *p, wall now,
+                      int64_t *out_cancelled, bool *out_more, struct fault *f)
 {
     struct query *q;
     size_t n = 0;
@@ -347,12 +353,14 @@ static struct limit_view site_limit(const struct store_site *t, struct span name
 
 static struct limit_view all_limit(const struct store *s)
 {
-    return (struct limit_view){
-        .scope = LIMIT_ALL, .name = SPAN(""), .max_active = s->lanes.active_max, .active = s->lanes.active};
+    return (struct limit_view){.scope = LIMIT_ALL,
+                               .name = SPAN(""),
+                               .max_active = s->lanes.active_max,
+                               .active = s->lanes.active};
 }
 
 err sqlite_lane_bounds(struct store *s, struct span name, wall now, struct arena *a,
-                      struct lane_bounds *out, struct fault *f)
+                       struct lane_bounds *out, struct fault *f)
 {
     struct lane_name parts;
     need(!s->reading);
@@ -364,12 +372,13 @@ err sqlite_lane_bounds(struct store *s, struct span name, wall now, struct arena
     struct lane_bounds b = {
         .exists = l != NULL,
         .all = all_limit(s),
-        .tenant = tenant_limit(map_find(&s->lanes.tenants, parts.tenant), arena_keep(a, parts.tenant)),
+        .tenant = tenant_limit(map_find(&s->lanes.tenants, parts.tenant),
+                               arena_keep(a, parts.tenant)),
         .site = site_limit(map_find(&s->lanes.sites, parts.site), arena_keep(a, parts.site)),
     };
     struct store_lane none = {.class = parts.class,
-                              .now.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED,
-                                          LANE_AS_CONFIGURED}};
+                              .now.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED,
+                                          LANE_AS_CONFIGURED, LANE_AS_CONFIGURED}};
     b.lane.settings = lanes_settings(s, &none);
     b.lane.own = none.now.own;
     err e = l ? view_of(s, l, now, a, &b.lane, f) : E_OK;
@@ -384,8 +393,8 @@ static void add_limit(struct limit_view *all, size_t *n, struct limit_view v)
         all[(*n)++] = v;
 }
 
-err sqlite_limits(struct store *s, struct arena *a, struct limit_view **out_limits, size_t *out_count,
-                 struct fault *f)
+err sqlite_limits(struct store *s, struct arena *a, struct limit_view **out_limits,
+                  size_t *out_count, struct fault *f)
 {
     size_t n = 0;
     struct limit_view *all = arena_try(a, LIMITS_MAX * sizeof *all);
@@ -410,10 +419,12 @@ err sqlite_limits(struct store *s, struct arena *a, struct limit_view **out_limi
     return E_OK;
 }
 
-static err write_limit(struct store *s, const struct limit_view *v, int64_t tat_ms, struct fault *f)
+static err write_limit(struct store *s, const struct limit_view *v, int64_t tat_ms,
+                       struct fault *f)
 {
     return db_run(s->db, SQL_LIMIT_SET, f, DB_I(v->scope), DB_T(v->name.n ? v->name : SPAN("")),
-                  DB_I(v->max_active), DB_I(v->weight), DB_I(v->emit_ms), DB_I(v->burst), DB_I(tat_ms));
+                  DB_I(v->max_active), DB_I(v->weight), DB_I(v->emit_ms), DB_I(v->burst),
+                  DB_I(tat_ms));
 }
 
 static int64_t or_old(int64_t wanted, int64_t old)

@@ -112,16 +112,18 @@ static err read_header(struct walk *w, bool *out_whole, struct sum *out_sum, str
 
 static err fail_damaged(const char *path, int64_t at, struct fault *f)
 {
-    return fail(f, E_STORE,
-                "the log %.100s-wal is damaged at byte %lld: jobs behind it would be lost; restore a backup, "
-                "or drop them (PRAGMA wal_checkpoint(TRUNCATE) in sqlite3)",
-                path, (long long)at);
+    return fail(
+        f, E_STORE,
+        "the log %.100s-wal is damaged at byte %lld: jobs behind it would be lost; restore a backup, "
+        "or drop them (PRAGMA wal_checkpoint(TRUNCATE) in sqlite3)",
+        path, (long long)at);
 }
 
 /* What was found behind the first broken frame, up to the frame before this one. */
 struct behind {
-    bool end;    /* that frame ends a group, and its sum is right */
-    bool unsure; /* the broken one says that it ends a group, and all frames since then go on from it */
+    bool end; /* that frame ends a group, and its sum is right */
+    bool
+        unsure; /* the broken one says that it ends a group, and all frames since then go on from it */
 };
 
 /* A group that SQLite does not see was synced, and answered, when another one follows it: the frame

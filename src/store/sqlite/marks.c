@@ -42,7 +42,8 @@ static void note_time(struct mark *m, int64_t created_ms, wall now)
 }
 
 /* The job's posts in the order of the list: where that is the order of time, newest first. */
-static err add_new(struct store *s, const struct job_row *r, wall now, struct mark *m, struct fault *f)
+static err add_new(struct store *s, const struct job_row *r, wall now, struct mark *m,
+                   struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_MARK_POSTS, &q, f, DB_I(r->seq), DB_I(STORE_MARK_POSTS));
@@ -56,7 +57,8 @@ static err add_new(struct store *s, const struct job_row *r, wall now, struct ma
     return e == E_END ? E_OK : e;
 }
 
-static err add_old(struct store *s, const struct job_row *r, wall now, struct mark *m, struct fault *f)
+static err add_old(struct store *s, const struct job_row *r, wall now, struct mark *m,
+                   struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_MARK, &q, f, DB_I(r->seq));

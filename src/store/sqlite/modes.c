@@ -31,15 +31,15 @@ err modes_load(struct store *s, struct fault *f)
 
 err modes_new_epoch(struct store *s, wall now, struct fault *f)
 {
-    err e = db_run(s->db, SQL_META_SET, f, DB_T(SPAN("epoch")), DB_I(s->epoch + 1), DB_NULL, DB_NULL,
-                   DB_I(now.ms));
+    err e = db_run(s->db, SQL_META_SET, f, DB_T(SPAN("epoch")), DB_I(s->epoch + 1), DB_NULL,
+                   DB_NULL, DB_I(now.ms));
     if (!e)
         s->epoch++;
     return e;
 }
 
-err sqlite_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why, wall now,
-                   struct fault *f)
+err sqlite_mode_set(struct store *s, enum store_mode mode, struct span by, struct span why,
+                    wall now, struct fault *f)
 {
     need((unsigned)mode < MODES);
     err e = store_usable(s, f);

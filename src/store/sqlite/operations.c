@@ -131,7 +131,8 @@ static err find_candidates(struct store *s, struct operation *o, size_t most,
     return e == E_END ? E_OK : e;
 }
 
-static err delete_dead(struct store *s, const struct candidate *c, int64_t *rows, struct fault *f)
+static err delete_dead(struct store *s, const struct candidate *c, int64_t *rows,
+                       struct fault *f)
 {
     struct job_row r;
     err e = job_row_find(s, span_of(c->id), &r, f);
@@ -347,7 +348,7 @@ static err add(struct store *s, int64_t batch, const struct operation_args *a, w
 }
 
 err sqlite_operation_start(struct store *s, const struct operation_args *args, wall now,
-                          struct arena *a, struct operation_view *out, struct fault *f)
+                           struct arena *a, struct operation_view *out, struct fault *f)
 {
     err e = store_usable(s, f);
     if (!e && args->kind != OPERATION_REPLAY && args->kind != OPERATION_DELETE)
@@ -409,7 +410,7 @@ err sqlite_operation_cancel(struct store *s, struct span id, wall now, struct fa
 /* ---- queries ---- */
 
 err sqlite_operation(struct store *s, struct span id, struct arena *a,
-                    struct operation_view *out, struct fault *f)
+                     struct operation_view *out, struct fault *f)
 {
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
@@ -417,7 +418,7 @@ err sqlite_operation(struct store *s, struct span id, struct arena *a,
 }
 
 err sqlite_operations(struct store *s, struct span after, size_t limit, struct arena *a,
-                     struct operation_view **out, size_t *out_count, struct fault *f)
+                      struct operation_view **out, size_t *out_count, struct fault *f)
 {
     need(limit >= 1 && limit <= 200);
     if (!s->db)

@@ -7,7 +7,8 @@
 #include "base/need.h"
 
 /* The last job of each row that has not ended. */
-err parallel_open(struct store *s, int64_t batch, int64_t most, struct parallel *out, struct fault *f)
+err parallel_open(struct store *s, int64_t batch, int64_t most, struct parallel *out,
+                  struct fault *f)
 {
     *out = (struct parallel){.most = (size_t)most};
     need(most >= 0 && most <= BATCH_PARALLEL_MOST);

@@ -5,15 +5,17 @@
 
 /* A job that is tried again because it failed starts only as the lane's share of retries allows: an empty
  * budget delays, it ends nothing. */
-static err promote_one(struct store *s, const struct job_row *r, wall now, int64_t *promoted, struct fault *f)
+static err promote_one(struct store *s, const struct job_row *r, wall now, int64_t *promoted,
+                       struct fault *f)
 {
     bool again = r->n_fail > r->fail_base;
     struct limit_retry_policy policy = {s->limits.retry_floor, s->limits.retry_percent};
     int64_t at = again ? limit_retry_at(&r->lane->retries, &policy, now.ms) : now.ms;
     if (at > now.ms)
         return db_run(s->db, SQL_LATER, f, DB_I(r->seq), DB_I(at));
-    err e = db_run(s->db, SQL_PROMOTE, f, DB_I(r->seq),
-                   DB_I(lane_rank(r->run_at_ms - run_clock_ms(s, r->fence, now) + now.ms, (int)r->prio)));
+    err e = db_run(
+        s->db, SQL_PROMOTE, f, DB_I(r->seq),
+        DB_I(lane_rank(r->run_at_ms - run_clock_ms(s, r->fence, now) + now.ms, (int)r->prio)));
     if (e)
         return e;
     if (again)
@@ -23,7 +25,8 @@ static err promote_one(struct store *s, const struct job_row *r, wall now, int64
     return E_OK;
 }
 
-static err promote_rows(struct store *s, struct query *q, wall now, int64_t *out_promoted, struct fault *f)
+static err promote_rows(struct store *s, struct query *q, wall now, int64_t *out_promoted,
+                        struct fault *f)
 {
     size_t n = 0;
     err e = job_rows_read(s, q, s->rows, REAP_MAX, &n, f);
@@ -40,7 +43,8 @@ static err promote_apart(struct store *s, wall now, int64_t *out_promoted, struc
     for (int never_ran = 0; !e && never_ran <= 1; never_ran++) {
         struct query *q;
         int64_t due_ms = run_clock_ms(s, !never_ran, now);
-        e = db_ask(s->db, SQL_DUE_OF_CLOCK, &q, f, DB_I(due_ms), DB_I(REAP_MAX), DB_I(never_ran));
+        e = db_ask(s->db, SQL_DUE_OF_CLOCK, &q, f, DB_I(due_ms), DB_I(REAP_MAX),
+                   DB_I(never_ran));
         if (!e)
             e = promote_rows(s, q, now, out_promoted, f);
     }
@@ -67,7 +71,8 @@ static err expire(struct store *s, wall now, int64_t *out_expired, struct fault 
         const struct job_row *r = &s->rows[i];
         bool dead = r->deadline_ms && r->deadline_ms <= now.ms;
         e = job_end_waiting(s, r, JOB_ON_EXPIRE,
-                            dead ? SPAN("its deadline has passed") : SPAN("it waited as long as it might"),
+                            dead ? SPAN("its deadline has passed")
+                                 : SPAN("it waited as long as it might"),
                             now, f);
     }
     *out_expired = (int64_t)n;
@@ -99,7 +104,8 @@ static err reap_lapsed(struct store *s, wall now, struct reap_reply *reply, stru
             e = reap_one(s, r, now, f);
             reply->reaped++;
         } else {
-            e = db_run(s->db, SQL_SUSPECT, f, DB_I(r->seq), DB_I(now.ms + s->limits.lease_ms / 3));
+            e = db_run(s->db, SQL_SUSPECT, f, DB_I(r->seq),
+                       DB_I(now.ms + s->limits.lease_ms / 3));
             reply->suspected++;
         }
     }

@@ -25,8 +25,8 @@ static err read_facts(struct store *s, int64_t job, struct facts *out, struct fa
     return e;
 }
 
-static err check(const struct repair_args *a, const struct job_row *r, const struct facts *facts,
-                 struct fault *f)
+static err check(const struct repair_args *a, const struct job_row *r,
+                 const struct facts *facts, struct fault *f)
 {
     if (r->state != JOB_DEAD)
         return fail(f, E_CONFLICT, "job %s is %s; only a dead one can be repaired", r->id,
@@ -137,7 +137,7 @@ static err succeed(struct store *s, const struct job_row *r, const struct repair
 }
 
 err sqlite_repair(struct store *s, const struct repair_args *args, wall now,
-                 struct repair_reply *out, struct fault *f)
+                  struct repair_reply *out, struct fault *f)
 {
     struct job_row r;
     struct facts facts = {0};

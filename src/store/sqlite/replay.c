@@ -35,11 +35,11 @@ static err key_is_free(struct store *s, const struct facts *facts, struct fault 
     for (int blocked = 0; facts->unique_key[0] && blocked < 2; blocked++) {
         struct job_row live;
         bool found;
-        err e = accept_find_live(s, span_of(facts->tenant), span_of(facts->unique_key), blocked, &live,
-                                 &found, f);
+        err e = accept_find_live(s, span_of(facts->tenant), span_of(facts->unique_key), blocked,
+                                 &live, &found, f);
         if (!e && found)
-            e = fail(f, E_CONFLICT, "job %s is about the same work and has not ended; it is %s", live.id,
-                     job_state_name(live.state));
+            e = fail(f, E_CONFLICT, "job %s is about the same work and has not ended; it is %s",
+                     live.id, job_state_name(live.state));
         if (e)
             return e;
     }
@@ -47,8 +47,8 @@ static err key_is_free(struct store *s, const struct facts *facts, struct fault 
 }
 
 /* The one place that says no. */
-static err may_return(struct store *s, const struct job_row *r, enum job_state *out_to, wall now,
-                      struct fault *f)
+static err may_return(struct store *s, const struct job_row *r, enum job_state *out_to,
+                      wall now, struct fault *f)
 {
     struct facts facts = {0};
     *out_to = r->state;
@@ -67,7 +67,7 @@ static err may_return(struct store *s, const struct job_row *r, enum job_state *
 /* The lane stays what it is. So a job in quarantine comes back there: it ended the life of its worker
  * before, and that it is wanted again says nothing about whether it still does. */
 err sqlite_replay(struct store *s, const struct replay_args *args, wall now,
-                 struct replay_reply *out, struct fault *f)
+                  struct replay_reply *out, struct fault *f)
 {
     struct job_row r;
     enum job_state to;

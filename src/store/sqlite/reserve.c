@@ -10,7 +10,8 @@
 
 struct head { /* first of a lane */
     int64_t seq, rank, memory, attempt_ms;
-    char pool[SESSION_NAME], operation[SESSION_NAME], site[SITE_NAME]; /* pool empty: needs no session */
+    char pool[SESSION_NAME], operation[SESSION_NAME],
+        site[SITE_NAME]; /* pool empty: needs no session */
     struct session_pick session;
 };
 
@@ -72,21 +73,22 @@ static bool fits(const struct store *s, const struct reserve_args *a, const stru
 }
 
 /* E_END: none of its pool can be used now; the lane is parked until one can. */
-static err find_session(struct store *s, struct store_lane *l, struct head *h, wall now, struct fault *f)
+static err find_session(struct store *s, struct store_lane *l, struct head *h, wall now,
+                        struct fault *f)
 {
     int64_t open_ms = INT64_MAX;
     if (!h->pool[0])
         return E_OK;
-    err e = sessions_pick(s, span_of(h->site), span_of(h->pool), span_of(h->operation), now, &h->session,
-                          &open_ms, f);
+    err e = sessions_pick(s, span_of(h->site), span_of(h->pool), span_of(h->operation), now,
+                          &h->session, &open_ms, f);
     if (e == E_END)
         lanes_park(s, l, open_ms, now.ms);
     return e;
 }
 
 /* E_END: none may start here and now. Lanes whose first job does not fit here stand aside meanwhile. */
-static err choose(struct store *s, const struct reserve_args *a, wall now, struct store_lane **out,
-                  struct head *out_head, struct fault *f)
+static err choose(struct store *s, const struct reserve_args *a, wall now,
+                  struct store_lane **out, struct head *out_head, struct fault *f)
 {
     struct store_lane *aside[ASIDE_MAX], *l;
     size_t count = 0;
@@ -129,8 +131,8 @@ static err check_active(struct store *s, const struct store_lane *l, struct faul
 
 enum { LEASE_KNOWN = 14, LEASE_ATTEMPT, LEASE_STALL, LEASE_DEADLINE, LEASE_NEEDS, LEASE_NONCE };
 
-static err read_lease(const struct store *s, struct query *q, struct arena *a, wall now, struct lease *l,
-                      struct fault *f)
+static err read_lease(const struct store *s, struct query *q, struct arena *a, wall now,
+                      struct lease *l, struct fault *f)
 {
     struct span *const texts[] = {&l->site, &l->kind, &l->target, &l->spec, &l->cursor};
     span_copy(db_text(q, 1), l->id, sizeof l->id);
@@ -172,8 +174,8 @@ static err lease_of(struct store *s, int64_t seq, struct arena *a, wall now, str
 }
 
 /* The same question of the same worker: the same lease. E_END: it has none by this number. */
-static err asked_before(struct store *s, const struct reserve_args *args, struct arena *a, wall now,
-                        struct lease *out, struct fault *f)
+static err asked_before(struct store *s, const struct reserve_args *args, struct arena *a,
+                        wall now, struct lease *out, struct fault *f)
 {
     struct query *q;
     struct job_row r;
@@ -201,8 +203,8 @@ static err asked_before(struct store *s, const struct reserve_args *args, struct
     return E_OK;
 }
 
-static err write_lease(struct store *s, const struct reserve_args *args, int64_t seq, const struct lease *l,
-                       enum store_mark mark, wall now, struct fault *f)
+static err write_lease(struct store *s, const struct reserve_args *args, int64_t seq,
+                       const struct lease *l, enum store_mark mark, wall now, struct fault *f)
 {
     return db_run(s->db, SQL_LEASE, f, DB_I(seq), DB_I(l->nonce), DB_T(args->worker),
                   DB_I(now.ms + s->limits.lease_ms), DB_I(now.ms),
@@ -211,7 +213,7 @@ static err write_lease(struct store *s, const struct reserve_args *args, int64_t
 }
 
 err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, struct arena *a,
-                  struct lease *out, struct fault *f)
+                   struct lease *out, struct fault *f)
 {
     struct lease l = {.nonce = args->random ? args->random : 1};
     struct store_lane *lane = NULL;
@@ -270,7 +272,7 @@ err sqlite_started(struct store *s, struct span id, uint64_t nonce, struct fault
 }
 
 err sqlite_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now,
-                    struct heartbeat_reply *out, struct fault *f)
+                     struct heartbeat_reply *out, struct fault *f)
 {
     struct query *q;
     err e = store_usable(s, f);
@@ -289,4 +291,3 @@ err sqlite_heartbeat(struct store *s, struct span id, uint64_t nonce, wall now,
         out->cancel = cancel;
     return e;
 }
-

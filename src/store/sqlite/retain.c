@@ -33,7 +33,8 @@ static err delete_events(struct store *s, const char *id, int64_t *rows, struct 
 }
 
 /* Deletes as much as *rows allows, which is 0 then when there is more. */
-static err delete_rest(struct store *s, int64_t job, const char *id, int64_t *rows, struct fault *f)
+static err delete_rest(struct store *s, int64_t job, const char *id, int64_t *rows,
+                       struct fault *f)
 {
     err e = unlink_items(s, job, rows, f);
     if (!e && *rows > 0)
@@ -87,7 +88,8 @@ err job_forget(struct store *s, const struct old_job *j, int64_t *rows, struct f
 
 /* ---- which jobs ---- */
 
-static err read_old(struct store *s, enum sql id, struct old_job *out, size_t *out_count, struct fault *f)
+static err read_old(struct store *s, enum sql id, struct old_job *out, size_t *out_count,
+                    struct fault *f)
 {
     struct query *q;
     size_t n = 0;
@@ -127,17 +129,18 @@ static enum retain_limit dead_exceeds(const struct store *s, const struct retain
 {
     if (a->dead_age_ms > 0 && oldest->finished_ms < now.ms - a->dead_age_ms)
         return RETAIN_DEAD_AGE;
-    return a->dead_jobs > 0 && s->now.by_state[JOB_DEAD] > a->dead_jobs ? RETAIN_DEAD_JOBS : RETAIN_LIMITS;
+    return a->dead_jobs > 0 && s->now.by_state[JOB_DEAD] > a->dead_jobs ? RETAIN_DEAD_JOBS
+                                                                        : RETAIN_LIMITS;
 }
 
-static err delete_old(struct store *s, const struct retain_args *a, bool dead, wall now, int64_t *rows,
-                      struct retain_reply *reply, struct fault *f)
+static err delete_old(struct store *s, const struct retain_args *a, bool dead, wall now,
+                      int64_t *rows, struct retain_reply *reply, struct fault *f)
 {
     struct old_job old[RETAIN_STEP];
     size_t n = 0, i = 0;
     enum retain_limit limit = RETAIN_LIMITS;
     err e = read_old(s, dead ? SQL_DEAD_OLD : SQL_KEPT_OLD, old, &n, f);
-    for (; !e && i < n && *rows > 0; i++) {
+    for (; !e && i<n && * rows> 0; i++) {
         limit = dead ? dead_exceeds(s, a, &old[i], now) : kept_exceeds(s, a, &old[i], now);
         if (limit == RETAIN_LIMITS)
             break;
@@ -149,8 +152,8 @@ static err delete_old(struct store *s, const struct retain_args *a, bool dead, w
     return e;
 }
 
-err sqlite_retain(struct store *s, const struct retain_args *args, wall now, struct retain_reply *out,
-                 struct fault *f)
+err sqlite_retain(struct store *s, const struct retain_args *args, wall now,
+                  struct retain_reply *out, struct fault *f)
 {
     struct retain_reply reply = {0};
     int64_t rows = RETAIN_ROWS;
@@ -164,11 +167,14 @@ err sqlite_retain(struct store *s, const struct retain_args *args, wall now, str
     if (!e && rows > 0)
         e = delete_old(s, args, true, now, &rows, &reply, f);
     if (!e)
-        e = db_run(s->db, SQL_REQUESTS_PRUNE, f, DB_I(now.ms - STORE_KEY_MS), DB_I(RETAIN_EVENTS));
+        e = db_run(s->db, SQL_REQUESTS_PRUNE, f, DB_I(now.ms - STORE_KEY_MS),
+                   DB_I(RETAIN_EVENTS));
     if (!e && args->age_ms > 0)
-        e = db_run(s->db, SQL_EVENTS_PRUNE, f, DB_I(now.ms - args->age_ms), DB_I(RETAIN_EVENTS));
+        e = db_run(s->db, SQL_EVENTS_PRUNE, f, DB_I(now.ms - args->age_ms),
+                   DB_I(RETAIN_EVENTS));
     if (!e && args->age_ms > 0)
-        e = db_run(s->db, SQL_MARKS_PRUNE, f, DB_I(now.ms - args->age_ms - MARK_KEEP_MS), DB_I(RETAIN_STEP));
+        e = db_run(s->db, SQL_MARKS_PRUNE, f, DB_I(now.ms - args->age_ms - MARK_KEEP_MS),
+                   DB_I(RETAIN_STEP));
     if (e)
         return e;
     reply.more |= rows <= 0;

@@ -16,7 +16,8 @@ struct row {
     struct schedule_view v;
 };
 
-static err read_texts(struct query *q, struct arena *a, struct schedule_view *v, struct fault *f)
+static err read_texts(struct query *q, struct arena *a, struct schedule_view *v,
+                      struct fault *f)
 {
     struct span *const texts[] = {&v->tenant, &v->name, &v->terms.cron, &v->terms.zone,
                                   &v->ticket, &v->job,  &v->paused_by,  &v->paused_why};
@@ -27,8 +28,9 @@ static err read_texts(struct query *q, struct arena *a, struct schedule_view *v,
     }
     span_copy(db_text(q, 1), v->id, sizeof v->id);
     span_copy(db_text(q, 19), v->last_job, sizeof v->last_job);
-    return v->terms.rule.kind == SCHEDULE_CRON ? cron_parse(v->terms.cron, &v->terms.rule.cron, f)
-                                               : E_OK;
+    return v->terms.rule.kind == SCHEDULE_CRON
+               ? cron_parse(v->terms.cron, &v->terms.rule.cron, f)
+               : E_OK;
 }
 
 static err read_schedule(struct query *q, struct arena *a, struct row *out, struct fault *f)
@@ -79,12 +81,12 @@ static err one_schedule(struct query *q, struct arena *a, struct row *out, struc
     return e;
 }
 
-static err find(struct store *s, struct span tenant, struct span id, struct arena *a, struct row *out,
-                struct fault *f)
+static err find(struct store *s, struct span tenant, struct span id, struct arena *a,
+                struct row *out, struct fault *f)
 {
     struct query *q;
-    err e = db_ask(s->db, id_valid(id, "sch") ? SQL_SCHEDULE_BY_ID : SQL_SCHEDULE_BY_NAME, &q, f,
-                   DB_T(tenant), DB_T(id));
+    err e = db_ask(s->db, id_valid(id, "sch") ? SQL_SCHEDULE_BY_ID : SQL_SCHEDULE_BY_NAME, &q,
+                   f, DB_T(tenant), DB_T(id));
     if (!e)
         e = one_schedule(q, a, out, f);
     return e == E_END ? timetable_none(id, f) : e;
@@ -104,23 +106,25 @@ static struct db_arg time_or_null(int64_t ms)
 
 /* ---- what people change ---- */
 
-static err write_put(struct store *s, const struct schedule_put *p, struct span id, struct timetable_place at,
-                     struct span ticket, bool paused, wall now, struct fault *f)
+static err write_put(struct store *s, const struct schedule_put *p, struct span id,
+                     struct timetable_place at, struct span ticket, bool paused, wall now,
+                     struct fault *f)
 {
     const struct schedule *r = &p->terms.rule;
     int64_t next = paused ? 0 : at.next_ms;
-    return db_run(s->db, p->create ? SQL_SCHEDULE_ADD : SQL_SCHEDULE_CHANGE, f, DB_T(id), DB_T(p->tenant),
-                  DB_T(p->name), DB_I(r->kind), DB_T(p->terms.cron.n ? p->terms.cron : SPAN("")),
-                  DB_T(p->terms.zone.n ? p->terms.zone : SPAN("")), DB_I(at.interval_ms), DB_I(r->least_ms),
-                  DB_I(r->most_ms), DB_I(r->posts_wanted), DB_I(r->jitter_ms), DB_I(r->start.ms),
-                  DB_I(r->end.ms), DB_I(r->missed), DB_I(r->overlap), DB_I(r->catch_up_ms),
-                  DB_I(r->catch_up_max), DB_I(r->grace_ms), DB_T(ticket), DB_T(p->job_text),
-                  DB_I(at.anchor_ms), DB_I(at.last_ms), time_or_null(next),
-                  time_or_null(timetable_wake(r, id, next)), DB_I(now.ms));
+    return db_run(
+        s->db, p->create ? SQL_SCHEDULE_ADD : SQL_SCHEDULE_CHANGE, f, DB_T(id), DB_T(p->tenant),
+        DB_T(p->name), DB_I(r->kind), DB_T(p->terms.cron.n ? p->terms.cron : SPAN("")),
+        DB_T(p->terms.zone.n ? p->terms.zone : SPAN("")), DB_I(at.interval_ms),
+        DB_I(r->least_ms), DB_I(r->most_ms), DB_I(r->posts_wanted), DB_I(r->jitter_ms),
+        DB_I(r->start.ms), DB_I(r->end.ms), DB_I(r->missed), DB_I(r->overlap),
+        DB_I(r->catch_up_ms), DB_I(r->catch_up_max), DB_I(r->grace_ms), DB_T(ticket),
+        DB_T(p->job_text), DB_I(at.anchor_ms), DB_I(at.last_ms), time_or_null(next),
+        time_or_null(timetable_wake(r, id, next)), DB_I(now.ms));
 }
 
-static err check_name(struct store *s, const struct schedule_put *p, const struct row *old, struct arena *a,
-                      struct fault *f)
+static err check_name(struct store *s, const struct schedule_put *p, const struct row *old,
+                      struct arena *a, struct fault *f)
 {
     struct row other;
     struct query *q;
@@ -151,8 +155,8 @@ static err check_count(struct store *s, struct fault *f)
     return e;
 }
 
-err sqlite_schedule_put(struct store *s, const struct schedule_put *args, wall now, struct arena *a,
-                       struct schedule_view *out, struct fault *f)
+err sqlite_schedule_put(struct store *s, const struct schedule_put *args, wall now,
+                        struct arena *a, struct schedule_view *out, struct fault *f)
 {
     struct row old = {0};
     struct buf ticket = BUF(TICKET_MAX);
@@ -199,22 +203,25 @@ err sqlite_schedule_delete(struct store *s, const struct schedule_ask *args, str
     return e;
 }
 
-static err write_pause(struct store *s, const struct schedule_ask *p, const struct row *r, wall now,
-                       struct fault *f)
+static err write_pause(struct store *s, const struct schedule_ask *p, const struct row *r,
+                       wall now, struct fault *f)
 {
     const struct schedule *rule = &r->v.terms.rule;
     if (p->paused) {
-        err e = db_run(s->db, SQL_SCHEDULE_PAUSE, f, DB_I(r->sid), DB_I(now.ms), DB_T(p->by.n ? p->by : SPAN("")),
-                       DB_T(p->why.n ? p->why : SPAN("")));
-        return e ? e : db_run(s->db, SQL_RUNS_DROP_PENDING, f, DB_I(r->sid), DB_I(SCHEDULE_WHY_PAUSED));
+        err e = db_run(s->db, SQL_SCHEDULE_PAUSE, f, DB_I(r->sid), DB_I(now.ms),
+                       DB_T(p->by.n ? p->by : SPAN("")), DB_T(p->why.n ? p->why : SPAN("")));
+        return e ? e
+                 : db_run(s->db, SQL_RUNS_DROP_PENDING, f, DB_I(r->sid),
+                          DB_I(SCHEDULE_WHY_PAUSED));
     }
     int64_t next = rule->kind == SCHEDULE_CRON ? p->next_ms : timetable_next(rule, p->slot_now);
-    return db_run(s->db, SQL_SCHEDULE_RESUME, f, DB_I(r->sid), DB_I(p->slot_now.ms), time_or_null(next),
+    return db_run(s->db, SQL_SCHEDULE_RESUME, f, DB_I(r->sid), DB_I(p->slot_now.ms),
+                  time_or_null(next),
                   time_or_null(timetable_wake(rule, span_of(r->v.id), next)), DB_I(now.ms));
 }
 
-err sqlite_schedule_pause(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
-                         struct schedule_view *out, struct fault *f)
+err sqlite_schedule_pause(struct store *s, const struct schedule_ask *args, wall now,
+                          struct arena *a, struct schedule_view *out, struct fault *f)
 {
     struct row r;
     err e = store_usable(s, f);
@@ -244,8 +251,8 @@ static enum made made_of(err e, const struct accept_reply *reply)
 }
 
 /* E_OK: made, or there already, or such a job is not accepted any more. Else: not now. */
-static err make_job(struct store *s, const struct schedule_view *v, const char *id, wall now, struct arena *a,
-                    enum made *out, struct fault *f)
+static err make_job(struct store *s, const struct schedule_view *v, const char *id, wall now,
+                    struct arena *a, enum made *out, struct fault *f)
 {
     struct accept_args job;
     struct accept_reply reply = {0};
@@ -263,12 +270,14 @@ static err make_job(struct store *s, const struct schedule_view *v, const char *
 }
 
 static err add_run(struct store *s, int64_t sid, wall slot, enum schedule_cause cause,
-                   enum schedule_run_state state, enum schedule_why why, int64_t slots, const char *job, wall now,
-                   struct fault *f)
+                   enum schedule_run_state state, enum schedule_why why, int64_t slots,
+                   const char *job, wall now, struct fault *f)
 {
-    err e = db_run(s->db, SQL_RUN_ADD, f, DB_I(sid), DB_I(slot.ms), DB_I(cause), DB_I(state), DB_I(why),
-                   DB_I(slots), job ? DB_T(span_of(job)) : DB_NULL, DB_I(now.ms));
-    return e ? e : db_run(s->db, SQL_RUNS_PRUNE, f, DB_I(sid), DB_I(SCHEDULE_RUNS_KEPT), DB_I(PRUNE_MAX));
+    err e = db_run(s->db, SQL_RUN_ADD, f, DB_I(sid), DB_I(slot.ms), DB_I(cause), DB_I(state),
+                   DB_I(why), DB_I(slots), job ? DB_T(span_of(job)) : DB_NULL, DB_I(now.ms));
+    return e ? e
+             : db_run(s->db, SQL_RUNS_PRUNE, f, DB_I(sid), DB_I(SCHEDULE_RUNS_KEPT),
+                      DB_I(PRUNE_MAX));
 }
 
 /* Of a job that ended before its run was there. */
@@ -309,7 +318,8 @@ static err read_alive(struct store *s, const struct row *r, struct alive *out, s
     return e == E_END ? E_OK : e;
 }
 
-static err is_known(struct store *s, int64_t sid, wall slot, bool with_job, bool *out, struct fault *f)
+static err is_known(struct store *s, int64_t sid, wall slot, bool with_job, bool *out,
+                    struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_RUN_KNOWN, &q, f, DB_I(sid), DB_I(slot.ms), DB_I(with_job));
@@ -322,13 +332,14 @@ static err is_known(struct store *s, int64_t sid, wall slot, bool with_job, bool
 }
 
 /* The ones that run are told to stop, those that wait end at once. */
-static err cancel_alive(struct store *s, const struct alive *alive, wall now, struct schedule_fired *out,
-                        struct fault *f)
+static err cancel_alive(struct store *s, const struct alive *alive, wall now,
+                        struct schedule_fired *out, struct fault *f)
 {
     for (size_t i = 0; i < alive->count; i++) {
         struct cancel_reply reply = {0};
         struct fault ended = {0};
-        err e = sqlite_cancel(s, &(struct cancel_args){.id = span_of(alive->job[i])}, now, &reply, &ended);
+        err e = sqlite_cancel(s, &(struct cancel_args){.id = span_of(alive->job[i])}, now,
+                              &reply, &ended);
         if (e && e != E_CONFLICT && e != E_NOT_FOUND)
             return fail(f, e, "%s", ended.words);
         if (!e && reply.active && out->cancels < SCHEDULE_CANCELS_MAX)
@@ -359,12 +370,13 @@ static err fire_job(const struct firing *g, const char *id, struct fault *f)
     }
     if (made == MADE_NOT) {
         g->out->skipped++;
-        return add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_SKIPPED, SCHEDULE_WHY_REFUSED, g->slots,
-                       NULL, g->now, f);
+        return add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_SKIPPED,
+                       SCHEDULE_WHY_REFUSED, g->slots, NULL, g->now, f);
     }
     g->out->made++;
     span_copy(span_of(id), g->out->last_job, ID_TEXT);
-    e = add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_LIVE, SCHEDULE_WHY_NONE, g->slots, id, g->now, f);
+    e = add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_LIVE, SCHEDULE_WHY_NONE,
+                g->slots, id, g->now, f);
     return e || made == MADE ? e : end_run(g->s, g->r->sid, id, f);
 }
 
@@ -380,12 +392,12 @@ static err fire_as_policy(const struct firing *g, const char *id, struct fault *
         return fire_job(g, id, f);
     case SCHEDULE_GO_PASS:
         g->out->skipped++;
-        return add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_SKIPPED, SCHEDULE_WHY_OVERLAP, g->slots,
-                       NULL, g->now, f);
+        return add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_SKIPPED,
+                       SCHEDULE_WHY_OVERLAP, g->slots, NULL, g->now, f);
     case SCHEDULE_GO_AFTER:
         g->out->pending++;
-        return add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_PENDING, SCHEDULE_WHY_NONE, g->slots, NULL,
-                       g->now, f);
+        return add_run(g->s, g->r->sid, g->slot, g->cause, SCHEDULE_RUN_PENDING,
+                       SCHEDULE_WHY_NONE, g->slots, NULL, g->now, f);
     case SCHEDULE_GO_AND_CANCEL: /* the new job first: when it is refused the old one goes on */
         e = fire_job(g, id, f);
         return e || g->out->made == made ? e : cancel_alive(g->s, &alive, g->now, g->out, f);
@@ -395,13 +407,15 @@ static err fire_as_policy(const struct firing *g, const char *id, struct fault *
 
 /* ---- firing ---- */
 
-static err settle(struct store *s, const struct row *r, wall last, int64_t next_ms, int64_t missed,
-                  const struct schedule_fired *done, struct fault *f)
+static err settle(struct store *s, const struct row *r, wall last, int64_t next_ms,
+                  int64_t missed, const struct schedule_fired *done, struct fault *f)
 {
     int64_t next = r->v.paused_ms ? 0 : next_ms;
-    return db_run(s->db, SQL_SCHEDULE_SETTLE, f, DB_I(r->sid), DB_I(last.ms), time_or_null(next),
-                  time_or_null(timetable_wake(&r->v.terms.rule, span_of(r->v.id), next)), DB_I(done->made),
-                  DB_I(done->skipped), DB_I(missed), db_text_or_null(span_of(done->last_job)));
+    return db_run(s->db, SQL_SCHEDULE_SETTLE, f, DB_I(r->sid), DB_I(last.ms),
+                  time_or_null(next),
+                  time_or_null(timetable_wake(&r->v.terms.rule, span_of(r->v.id), next)),
+                  DB_I(done->made), DB_I(done->skipped), DB_I(missed),
+                  db_text_or_null(span_of(done->last_job)));
 }
 
 static err fire_slot(struct firing *g, struct fault *f)
@@ -417,17 +431,18 @@ static err fire_slot(struct firing *g, struct fault *f)
     return fire_as_policy(g, id, f);
 }
 
-static err note_missed(const struct firing *g, const struct schedule_fire *args, struct fault *f)
+static err note_missed(const struct firing *g, const struct schedule_fire *args,
+                       struct fault *f)
 {
     if (args->missed <= 0 || g->r->v.terms.rule.missed == SCHEDULE_ONCE)
         return E_OK;
     wall last = args->count ? (wall){args->slots[0].ms - 1} : args->settled;
-    return add_run(g->s, g->r->sid, last, SCHEDULE_BY_SLOT, SCHEDULE_RUN_SKIPPED, SCHEDULE_WHY_MISSED, args->missed,
-                   NULL, g->now, f);
+    return add_run(g->s, g->r->sid, last, SCHEDULE_BY_SLOT, SCHEDULE_RUN_SKIPPED,
+                   SCHEDULE_WHY_MISSED, args->missed, NULL, g->now, f);
 }
 
-err sqlite_schedule_fire(struct store *s, const struct schedule_fire *args, wall now, struct arena *a,
-                        struct schedule_fired *out, struct fault *f)
+err sqlite_schedule_fire(struct store *s, const struct schedule_fire *args, wall now,
+                         struct arena *a, struct schedule_fired *out, struct fault *f)
 {
     struct row r;
     struct query *q;
@@ -438,11 +453,18 @@ err sqlite_schedule_fire(struct store *s, const struct schedule_fire *args, wall
         e = db_ask(s->db, SQL_SCHEDULE_OF, &q, f, DB_T(args->id));
     if (!e)
         e = one_schedule(q, a, &r, f);
-    if (e == E_END || (!e && (r.v.last.ms != args->last.ms || r.v.revision != args->revision || r.v.paused_ms))) {
+    if (e == E_END || (!e && (r.v.last.ms != args->last.ms || r.v.revision != args->revision ||
+                              r.v.paused_ms))) {
         *out = (struct schedule_fired){.stale = true};
         return E_OK;
     }
-    struct firing g = {.s = s, .r = &r, .now = now, .cause = SCHEDULE_BY_SLOT, .slots = 1, .a = a, .out = &done};
+    struct firing g = {.s = s,
+                       .r = &r,
+                       .now = now,
+                       .cause = SCHEDULE_BY_SLOT,
+                       .slots = 1,
+                       .a = a,
+                       .out = &done};
     bool once = !e && r.v.terms.rule.missed == SCHEDULE_ONCE;
     size_t i = 0;
     for (; !e && i < args->count; i++) {
@@ -466,8 +488,8 @@ err sqlite_schedule_fire(struct store *s, const struct schedule_fire *args, wall
     return e;
 }
 
-err sqlite_schedule_trigger(struct store *s, const struct schedule_ask *args, wall now, struct arena *a,
-                           struct schedule_fired *out, struct fault *f)
+err sqlite_schedule_trigger(struct store *s, const struct schedule_ask *args, wall now,
+                            struct arena *a, struct schedule_fired *out, struct fault *f)
 {
     struct row r;
     struct alive alive;
@@ -484,24 +506,32 @@ err sqlite_schedule_trigger(struct store *s, const struct schedule_ask *args, wa
     if (go == SCHEDULE_GO_PASS)
         return timetable_overlap(alive.count ? span_of(alive.job[0]) : SPAN(""), f);
     if (args->dry) {
-        *out = (struct schedule_fired){.made = go != SCHEDULE_GO_AFTER, .pending = go == SCHEDULE_GO_AFTER};
+        *out = (struct schedule_fired){.made = go != SCHEDULE_GO_AFTER,
+                                       .pending = go == SCHEDULE_GO_AFTER};
         return E_OK;
     }
-    struct firing g = {.s = s, .r = &r, .now = now, .slot = now, .cause = SCHEDULE_BY_TRIGGER, .slots = 1, .a = a,
+    struct firing g = {.s = s,
+                       .r = &r,
+                       .now = now,
+                       .slot = now,
+                       .cause = SCHEDULE_BY_TRIGGER,
+                       .slots = 1,
+                       .a = a,
                        .out = &done};
     timetable_trigger_id(&r.v, now, id);
     e = fire_as_policy(&g, id, f);
     if (!e)
         e = timetable_triggered(&done, f);
     if (!e)
-        e = db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r.sid), DB_I(done.made), db_text_or_null(span_of(done.last_job)));
+        e = db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r.sid), DB_I(done.made),
+                   db_text_or_null(span_of(done.last_job)));
     if (!e)
         *out = done;
     return e;
 }
 
-err sqlite_schedule_backfill(struct store *s, const struct schedule_backfill *args, wall now, struct arena *a,
-                            struct schedule_fired *out, struct fault *f)
+err sqlite_schedule_backfill(struct store *s, const struct schedule_backfill *args, wall now,
+                             struct arena *a, struct schedule_fired *out, struct fault *f)
 {
     struct row r;
     struct schedule_fired done = {0};
@@ -512,8 +542,14 @@ err sqlite_schedule_backfill(struct store *s, const struct schedule_backfill *ar
     if (e)
         return e;
     for (size_t i = 0; !e && i < args->count; i++) {
-        struct firing g = {.s = s, .r = &r, .now = now, .slot = args->slots[i], .cause = SCHEDULE_BY_BACKFILL,
-                           .slots = 1, .a = a, .out = &done};
+        struct firing g = {.s = s,
+                           .r = &r,
+                           .now = now,
+                           .slot = args->slots[i],
+                           .cause = SCHEDULE_BY_BACKFILL,
+                           .slots = 1,
+                           .a = a,
+                           .out = &done};
         char id[ID_TEXT];
         bool known;
         schedule_slot_id(id, span_of(r.v.id), g.slot);
@@ -532,7 +568,9 @@ err sqlite_schedule_backfill(struct store *s, const struct schedule_backfill *ar
         return e;
     if (f && e)
         *f = (struct fault){0};
-    e = some ? db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r.sid), DB_I(done.made), DB_T(span_of(done.last_job))) : E_OK;
+    e = some ? db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r.sid), DB_I(done.made),
+                      DB_T(span_of(done.last_job)))
+             : E_OK;
     if (!e)
         *out = done;
     return e;
@@ -557,7 +595,8 @@ static err look_at_ended(struct store *s, struct row *r, struct fault *f)
 
 /* The pending run gets its job when nothing of the schedule is alive. out_again_ms: when to look once more; -1: not because
  * of that. */
-static err make_pending(struct store *s, struct row *r, wall now, struct arena *a, int64_t *out_again_ms, struct fault *f)
+static err make_pending(struct store *s, struct row *r, wall now, struct arena *a,
+                        int64_t *out_again_ms, struct fault *f)
 {
     struct query *q;
     char id[ID_TEXT];
@@ -593,10 +632,12 @@ static err make_pending(struct store *s, struct row *r, wall now, struct arena *
         *out_again_ms = 0;
         e = end_run(s, r->sid, id, f);
     }
-    return e ? e : db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r->sid), DB_I(1), DB_T(span_of(id)));
+    return e ? e
+             : db_run(s->db, SQL_SCHEDULE_COUNTED, f, DB_I(r->sid), DB_I(1), DB_T(span_of(id)));
 }
 
-static err attend(struct store *s, struct row *r, wall now, wall clock, struct arena *a, struct fault *f)
+static err attend(struct store *s, struct row *r, wall now, wall clock, struct arena *a,
+                  struct fault *f)
 {
     struct schedule *rule = &r->v.terms.rule;
     int64_t was_ms = rule->interval_ms;
@@ -611,17 +652,19 @@ static err attend(struct store *s, struct row *r, wall now, wall clock, struct a
     if (again_ms >= 0 && (!wake || wake > clock.ms + again_ms))
         wake = clock.ms + again_ms;
     return db_run(s->db, SQL_SCHEDULE_ATTENDED, f, DB_I(r->sid), DB_I(rule->interval_ms),
-                  DB_I(rule->kind == SCHEDULE_CRON ? 0 : rule->start.ms), time_or_null(r->v.next_ms),
-                  time_or_null(wake), r->v.last_found < 0 ? DB_NULL : DB_I(r->v.last_found),
+                  DB_I(rule->kind == SCHEDULE_CRON ? 0 : rule->start.ms),
+                  time_or_null(r->v.next_ms), time_or_null(wake),
+                  r->v.last_found < 0 ? DB_NULL : DB_I(r->v.last_found),
                   time_or_null(r->read_at_ms));
 }
 
 /* Up to SCHEDULES_DUE_MAX rows that must be looked at by one of the clocks. */
-static err read_due(struct store *s, int clock, wall until, struct arena *a, struct row *out, size_t *count,
-                    struct fault *f)
+static err read_due(struct store *s, int clock, wall until, struct arena *a, struct row *out,
+                    size_t *count, struct fault *f)
 {
     struct query *q;
-    err e = db_ask(s->db, SQL_SCHEDULES_DUE, &q, f, DB_I(clock), DB_I(until.ms), DB_I(SCHEDULES_DUE_MAX));
+    err e = db_ask(s->db, SQL_SCHEDULES_DUE, &q, f, DB_I(clock), DB_I(until.ms),
+                   DB_I(SCHEDULES_DUE_MAX));
     if (e)
         return e;
     *count = 0;
@@ -636,8 +679,8 @@ static err read_due(struct store *s, int clock, wall until, struct arena *a, str
 }
 
 /* Runs that ended, or wait for that, first: they change what is due. */
-static err due_by(struct store *s, int clock, wall at, wall now, struct arena *a, struct schedules_due *out,
-                  struct fault *f)
+static err due_by(struct store *s, int clock, wall at, wall now, struct arena *a,
+                  struct schedules_due *out, struct fault *f)
 {
     struct row *rows = arena_try(a, SCHEDULES_DUE_MAX * sizeof *rows);
     size_t n = 0;
@@ -654,8 +697,8 @@ static err due_by(struct store *s, int clock, wall at, wall now, struct arena *a
     return E_OK;
 }
 
-err sqlite_schedules_due(struct store *s, wall now, wall elapsed, bool set_back, struct arena *a,
-                        struct schedules_due *out, struct fault *f)
+err sqlite_schedules_due(struct store *s, wall now, wall elapsed, bool set_back,
+                         struct arena *a, struct schedules_due *out, struct fault *f)
 {
     struct schedules_due due = {.due = arena_try(a, SCHEDULES_DUE_MAX * sizeof *due.due)};
     wall real = {now.ms + s->real_ahead_ms};
@@ -693,8 +736,8 @@ err schedules_outlook(struct store *s, int64_t out_ms[2], struct fault *f)
 
 /* ---- queries ---- */
 
-err sqlite_schedule(struct store *s, struct span tenant, struct span id, struct arena *a, struct schedule_view *out,
-                   struct fault *f)
+err sqlite_schedule(struct store *s, struct span tenant, struct span id, struct arena *a,
+                    struct schedule_view *out, struct fault *f)
 {
     struct row r;
     if (!s->db)
@@ -705,8 +748,8 @@ err sqlite_schedule(struct store *s, struct span tenant, struct span id, struct 
     return e;
 }
 
-err sqlite_schedules(struct store *s, const struct schedules_query *query, struct arena *a, struct schedules_list *out,
-                    struct fault *f)
+err sqlite_schedules(struct store *s, const struct schedules_query *query, struct arena *a,
+                     struct schedules_list *out, struct fault *f)
 {
     struct query *q;
     struct row r;
@@ -717,8 +760,8 @@ err sqlite_schedules(struct store *s, const struct schedules_query *query, struc
     struct schedule_view *all = arena_try(a, query->limit * sizeof *all);
     if (!all)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    err e = db_ask(s->db, SQL_SCHEDULES, &q, f, DB_T(query->tenant), DB_T(query->after.n ? query->after : SPAN("")),
-                   DB_I(query->limit));
+    err e = db_ask(s->db, SQL_SCHEDULES, &q, f, DB_T(query->tenant),
+                   DB_T(query->after.n ? query->after : SPAN("")), DB_I(query->limit));
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK && (e = read_schedule(q, a, &r, n ? NULL : f)) == E_OK)
@@ -748,8 +791,8 @@ static void read_run(struct query *q, struct schedule_run *out)
     span_copy(db_text(q, 6), out->job, sizeof out->job);
 }
 
-err sqlite_schedule_runs(struct store *s, const struct schedule_runs_query *query, struct arena *a,
-                        struct schedule_runs *out, struct fault *f)
+err sqlite_schedule_runs(struct store *s, const struct schedule_runs_query *query,
+                         struct arena *a, struct schedule_runs *out, struct fault *f)
 {
     struct query *q;
     struct row r;
@@ -763,8 +806,8 @@ err sqlite_schedule_runs(struct store *s, const struct schedule_runs_query *quer
     struct schedule_run *all = arena_try(a, query->limit * sizeof *all);
     if (!all)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    e = db_ask(s->db, SQL_RUNS, &q, f, DB_I(r.sid), DB_I(query->before > 0 ? query->before : INT64_MAX),
-               DB_I(query->limit));
+    e = db_ask(s->db, SQL_RUNS, &q, f, DB_I(r.sid),
+               DB_I(query->before > 0 ? query->before : INT64_MAX), DB_I(query->limit));
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK)

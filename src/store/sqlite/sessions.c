@@ -54,8 +54,9 @@ static err find(struct store *s, struct span session, struct session_row *out, s
     if (found > 1)
         return fail(f, E_CONFLICT, "two sites have a session %.*s: name it by its id",
                     SP(span_cut(session, 0, 40)));
-    return found ? E_OK
-                 : fail(f, E_NOT_FOUND, "there is no session %.*s", SP(span_cut(session, 0, 40)));
+    return found
+               ? E_OK
+               : fail(f, E_NOT_FOUND, "there is no session %.*s", SP(span_cut(session, 0, 40)));
 }
 
 /* ---- what people do ---- */
@@ -95,7 +96,8 @@ err sqlite_session_add(struct store *s, const struct session_add *a, wall now, s
     if (!e)
         e = number_of(s, SQL_SESSIONS_NAMED, a->site, a->name, 0, &same, f);
     if (!e && same)
-        e = fail(f, E_CONFLICT, "there is a session %.*s of %.*s already", SP(a->name), SP(a->site));
+        e = fail(f, E_CONFLICT, "there is a session %.*s of %.*s already", SP(a->name),
+                 SP(a->site));
     if (!e)
         e = number_of(s, SQL_SESSIONS_IN_POOL, a->site, a->pool, 0, &in_pool, f);
     if (!e && in_pool >= SESSIONS_IN_POOL)
@@ -108,7 +110,7 @@ err sqlite_session_add(struct store *s, const struct session_add *a, wall now, s
 }
 
 err sqlite_session_cookies(struct store *s, const struct session_cookies *a, wall now,
-                          struct fault *f)
+                           struct fault *f)
 {
     struct session_row r;
     struct buf sealed = BUF(1024 * 1024);
@@ -140,7 +142,7 @@ err sqlite_session_cookies(struct store *s, const struct session_cookies *a, wal
 }
 
 err sqlite_session_lock(struct store *s, struct span session, bool locked, struct span reason,
-                       wall now, struct fault *f)
+                        wall now, struct fault *f)
 {
     struct session_row r;
     err e = store_usable(s, f);
@@ -148,7 +150,8 @@ err sqlite_session_lock(struct store *s, struct span session, bool locked, struc
         e = find(s, session, &r, f);
     if (!e)
         e = db_run(s->db, SQL_SESSION_LOCK, f, DB_I(r.sid), DB_I(locked),
-                   DB_T(reason.n ? span_cut(reason, 0, SESSION_REASON - 1) : SPAN("")), DB_I(now.ms));
+                   DB_T(reason.n ? span_cut(reason, 0, SESSION_REASON - 1) : SPAN("")),
+                   DB_I(now.ms));
     if (!e)
         say_changed(s, &r);
     return e;
@@ -164,8 +167,8 @@ err sqlite_session_remove(struct store *s, struct span session, struct fault *f)
     if (!e)
         e = number_of(s, SQL_SESSION_USED, span_of(r.id), SPAN(""), 0, &used, f);
     if (!e && used)
-        e = fail(f, E_CONFLICT, "a job uses session %s: lock it, and remove it when the job has ended",
-                 r.id);
+        e = fail(f, E_CONFLICT,
+                 "a job uses session %s: lock it, and remove it when the job has ended", r.id);
     static const enum sql steps[] = {SQL_SESSION_RESTS_DELETE, SQL_SESSION_HOURS_DELETE,
                                      SQL_SESSION_DELETE};
     for (size_t i = 0; !e && i < sizeof steps / sizeof *steps; i++)
@@ -186,16 +189,18 @@ struct candidates {
 
 static void read_candidate(struct query *q, struct candidates *c)
 {
-    struct limit rate = {.emit_ms = db_int(q, 4), .burst = db_int(q, 5), .tat_ms = db_int(q, 3)};
+    struct limit rate = {
+        .emit_ms = db_int(q, 4), .burst = db_int(q, 5), .tat_ms = db_int(q, 3)};
     bool taken = db_int(q, 7) >= db_int(q, 6);
     c->sid[c->count] = db_int(q, 0);
     span_copy(db_text(q, 1), c->id[c->count], ID_TEXT);
     /* One that is taken may be used again when it is given back, and nobody knows when: the lane is
      * looked at again then. */
-    c->pick[c->count++] = (struct pick_session){.healthy = db_int(q, 9) != 0 && !taken,
-                                                .used_ms = db_int(q, 2),
-                                                .open_ms = rate.emit_ms ? limit_open_at(&rate) : 0,
-                                                .rests_until_ms = {db_int(q, 8)}};
+    c->pick[c->count++] =
+        (struct pick_session){.healthy = db_int(q, 9) != 0 && !taken,
+                              .used_ms = db_int(q, 2),
+                              .open_ms = rate.emit_ms ? limit_open_at(&rate) : 0,
+                              .rests_until_ms = {db_int(q, 8)}};
 }
 
 err sessions_pick(struct store *s, struct span site, struct span pool, struct span operation,
@@ -203,8 +208,9 @@ err sessions_pick(struct store *s, struct span site, struct span pool, struct sp
 {
     struct candidates *c = heap_new_of(struct candidates);
     struct query *q;
-    err e = db_ask(s->db, is_one(pool) ? SQL_SESSION_ALONE : SQL_SESSION_CANDIDATES, &q, f, DB_T(site),
-                   DB_T(pool), DB_T(operation), DB_I(now.ms), DB_I(SESSIONS_IN_POOL));
+    err e =
+        db_ask(s->db, is_one(pool) ? SQL_SESSION_ALONE : SQL_SESSION_CANDIDATES, &q, f,
+               DB_T(site), DB_T(pool), DB_T(operation), DB_I(now.ms), DB_I(SESSIONS_IN_POOL));
     while (!e && (e = db_step(q, f)) == E_OK)
         read_candidate(q, c);
     if (e == E_END) {
@@ -223,8 +229,8 @@ err sessions_pick(struct store *s, struct span site, struct span pool, struct sp
     return e;
 }
 
-err sessions_take(struct store *s, const struct session_pick *p, int64_t job, struct span operation,
-                  wall now, struct fault *f)
+err sessions_take(struct store *s, const struct session_pick *p, int64_t job,
+                  struct span operation, wall now, struct fault *f)
 {
     err e = db_run(s->db, SQL_SESSION_TAKE, f, DB_I(p->sid), DB_I(now.ms));
     if (!e)
@@ -232,7 +238,8 @@ err sessions_take(struct store *s, const struct session_pick *p, int64_t job, st
     if (!e)
         e = db_run(s->db, SQL_SESSION_HOUR, f, DB_I(p->sid), DB_I(now.ms / HOUR_MS));
     if (!e)
-        e = db_run(s->db, SQL_SESSION_HOURS_OLD, f, DB_I(p->sid), DB_I(now.ms / HOUR_MS - HOURS));
+        e = db_run(s->db, SQL_SESSION_HOURS_OLD, f, DB_I(p->sid),
+                   DB_I(now.ms / HOUR_MS - HOURS));
     return e;
 }
 
@@ -271,7 +278,9 @@ static err rest(struct store *s, int64_t sid, const char *operation, int64_t unt
                 struct fault *f)
 {
     err e = db_run(s->db, SQL_SESSION_RESTS_OLD, f, DB_I(sid), DB_I(now.ms));
-    return e ? e : db_run(s->db, SQL_SESSION_REST, f, DB_I(sid), DB_T(span_of(operation)), DB_I(until_ms));
+    return e ? e
+             : db_run(s->db, SQL_SESSION_REST, f, DB_I(sid), DB_T(span_of(operation)),
+                      DB_I(until_ms));
 }
 
 /* Refused by the site; unless other cookies came meanwhile: those are another login. */
@@ -279,9 +288,10 @@ static err refuse(struct store *s, const struct lease_row *l, struct span why, w
                   struct session_noted *out, struct fault *f)
 {
     if (l->leased_version == l->session.cookie_version) {
-        err e = db_run(s->db, SQL_SESSION_REFUSED, f, DB_I(l->session.sid),
-                       DB_T(why.n ? span_cut(why, 0, SESSION_REASON - 1) : SPAN("the site refused it")),
-                       DB_I(now.ms));
+        err e = db_run(
+            s->db, SQL_SESSION_REFUSED, f, DB_I(l->session.sid),
+            DB_T(why.n ? span_cut(why, 0, SESSION_REASON - 1) : SPAN("the site refused it")),
+            DB_I(now.ms));
         if (e)
             return e;
         out->lost = true;
@@ -291,7 +301,8 @@ static err refuse(struct store *s, const struct lease_row *l, struct span why, w
         out->others = !out->lost; /* with other cookies it is another one */
         return E_OK;
     }
-    err e = sessions_usable(s, span_of(l->session.site), span_of(l->session.pool), now, &healthy, f);
+    err e = sessions_usable(s, span_of(l->session.site), span_of(l->session.pool), now,
+                            &healthy, f);
     out->others = healthy > 0;
     return e;
 }
@@ -299,7 +310,8 @@ static err refuse(struct store *s, const struct lease_row *l, struct span why, w
 err sessions_usable(struct store *s, struct span site, struct span pool, wall now, int64_t *out,
                     struct fault *f)
 {
-    return number_of(s, is_one(pool) ? SQL_SESSION_ALONE_USABLE : SQL_SESSIONS_USABLE, site, pool, now.ms, out, f);
+    return number_of(s, is_one(pool) ? SQL_SESSION_ALONE_USABLE : SQL_SESSIONS_USABLE, site,
+                     pool, now.ms, out, f);
 }
 
 /* A limit is no fault of the session's, and our own troubles are none either. */
@@ -352,7 +364,7 @@ err sessions_release(struct store *s, int64_t job, struct fault *f)
 }
 
 err sqlite_session_open(struct store *s, struct span job, uint64_t nonce, struct secret *out,
-                       struct fault *f)
+                        struct fault *f)
 {
     struct job_row r;
     struct query *q;
@@ -370,7 +382,8 @@ err sqlite_session_open(struct store *s, struct span job, uint64_t nonce, struct
     if (!e)
         e = store_key(s, false, f);
     if (!e)
-        e = secret_unseal(s->key, seal_name(db_text(q, 0), db_int(q, 1), name), db_text(q, 2), out, f);
+        e = secret_unseal(s->key, seal_name(db_text(q, 0), db_int(q, 1), name), db_text(q, 2),
+                          out, f);
     db_end(q);
     return e;
 }
@@ -381,7 +394,8 @@ static err read_rests(struct store *s, int64_t sid, wall now, struct session_vie
                       struct fault *f)
 {
     struct query *q;
-    err e = db_ask(s->db, SQL_SESSION_RESTS, &q, f, DB_I(sid), DB_I(now.ms), DB_I(SESSION_RESTS));
+    err e =
+        db_ask(s->db, SQL_SESSION_RESTS, &q, f, DB_I(sid), DB_I(now.ms), DB_I(SESSION_RESTS));
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
@@ -393,7 +407,8 @@ static err read_rests(struct store *s, int64_t sid, wall now, struct session_vie
     return e == E_END ? E_OK : e;
 }
 
-static void state_is(struct session_view *v, enum session_state st, struct span reason, int64_t since_ms)
+static void state_is(struct session_view *v, enum session_state st, struct span reason,
+                     int64_t since_ms)
 {
     v->state = st;
     v->since_ms = since_ms;
@@ -441,8 +456,8 @@ static void read_view(struct query *q, wall now, struct session_view *v)
 }
 
 /* Rows of a query that begins with the session's number; at most `most`. */
-static err read_views(struct store *s, struct query *q, wall now, struct session_view *out, size_t most,
-                      size_t *out_count, struct fault *f)
+static err read_views(struct store *s, struct query *q, wall now, struct session_view *out,
+                      size_t most, size_t *out_count, struct fault *f)
 {
     size_t n = 0;
     err e = E_END;
@@ -453,7 +468,8 @@ static err read_views(struct store *s, struct query *q, wall now, struct session
         if (e)
             break;
         if (v->state == SESSION_ACTIVE && (v->rest_count || v->open_ms > now.ms))
-            state_is(v, SESSION_COOLING, v->rest_count ? SPAN("the site's limit") : SPAN("its own rate"), 0);
+            state_is(v, SESSION_COOLING,
+                     v->rest_count ? SPAN("the site's limit") : SPAN("its own rate"), 0);
     }
     db_end(q);
     *out_count = n;
@@ -461,7 +477,7 @@ static err read_views(struct store *s, struct query *q, wall now, struct session
 }
 
 err sqlite_session(struct store *s, struct span session, wall now, struct session_view *out,
-                  struct fault *f)
+                   struct fault *f)
 {
     struct session_row r;
     struct query *q;
@@ -470,12 +486,14 @@ err sqlite_session(struct store *s, struct span session, wall now, struct sessio
         return fail(f, E_STORE, "the job store is closed");
     err e = find(s, session, &r, f);
     if (!e)
-        e = db_ask(s->db, SQL_SESSION_VIEW, &q, f, DB_T(span_of(r.id)), DB_I(now.ms / HOUR_MS - HOURS));
+        e = db_ask(s->db, SQL_SESSION_VIEW, &q, f, DB_T(span_of(r.id)),
+                   DB_I(now.ms / HOUR_MS - HOURS));
     return e ? e : read_views(s, q, now, out, 1, &n, f);
 }
 
-err sqlite_sessions(struct store *s, struct span site, struct span pool, wall now, struct arena *a,
-                   struct session_view **out, size_t *out_count, struct fault *f)
+err sqlite_sessions(struct store *s, struct span site, struct span pool, wall now,
+                    struct arena *a, struct session_view **out, size_t *out_count,
+                    struct fault *f)
 {
     struct query *q;
     if (!s->db)
@@ -484,7 +502,8 @@ err sqlite_sessions(struct store *s, struct span site, struct span pool, wall no
     if (!all)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     err e = db_ask(s->db, SQL_SESSION_VIEWS, &q, f, DB_T(site.n ? site : SPAN("")),
-                   DB_T(site.n ? site : SPAN("\x7f")), DB_T(pool.n ? pool : SPAN("")), DB_I(now.ms / HOUR_MS - HOURS));
+                   DB_T(site.n ? site : SPAN("\x7f")), DB_T(pool.n ? pool : SPAN("")),
+                   DB_I(now.ms / HOUR_MS - HOURS));
     if (!e)
         e = read_views(s, q, now, all, LIST_MAX, out_count, f);
     if (!e)

@@ -116,7 +116,7 @@ static err start_up(struct store *s, struct fault *f)
 }
 
 err sqlite_open(struct store **out, const char *state_dir, const struct store_limits *limits,
-               uint64_t seed, wall now, struct fault *f)
+                uint64_t seed, wall now, struct fault *f)
 {
     struct store *s = heap_new_of(struct store);
     s->head.ops = &sqlite_ops;

@@ -58,13 +58,17 @@ static err keep_copy(const char *path, int64_t version, struct fault *f)
 err upgrade_store(struct db *d, const char *path, int64_t version, struct fault *f)
 {
     if (version != 3 && version != 4)
-        return fail(f, E_STORE,
-                    "a development version of Fulmar made this job store, which this one cannot bring "
-                    "up to date; move it away, or choose another store.path");
+        return fail(
+            f, E_STORE,
+            "a development version of Fulmar made this job store, which this one cannot bring "
+            "up to date; move it away, or choose another store.path");
     err e = keep_copy(path, version, f);
     _Static_assert(SCHEMA_VERSION == 5, "user_version below");
     if (e)
         return e;
-    return version == 3 ? db_script(d, "BEGIN IMMEDIATE;" UPGRADE_3_SQL "PRAGMA user_version=5; COMMIT;", f)
-                        : db_script(d, "BEGIN IMMEDIATE;" UPGRADE_4_SQL "PRAGMA user_version=5; COMMIT;", f);
+    return version == 3
+               ? db_script(d, "BEGIN IMMEDIATE;" UPGRADE_3_SQL "PRAGMA user_version=5; COMMIT;",
+                           f)
+               : db_script(d, "BEGIN IMMEDIATE;" UPGRADE_4_SQL "PRAGMA user_version=5; COMMIT;",
+                           f);
 }

@@ -72,7 +72,7 @@ err job_view_read(const struct store *s, wall now, struct query *q, struct arena
 }
 
 err sqlite_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
-              struct fault *f)
+               struct fault *f)
 {
     struct job_view v;
     struct query *q;
@@ -114,7 +114,7 @@ static err start_of(struct store *s, struct span after, int64_t *out_seq, struct
 }
 
 err sqlite_jobs(struct store *s, const struct jobs_query *query, wall now, struct arena *a,
-               struct job_view **out_jobs, size_t *out_count, struct fault *f)
+                struct job_view **out_jobs, size_t *out_count, struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 500);
     int64_t before;

@@ -5,8 +5,21 @@
 #include "base/need.h"
 
 /* Columns of SQL_FROM and SQL_ANSWER. */
-enum { FROM_SEQ, FROM_ID, FROM_FINISHED, FROM_HAVE, FROM_USERS, FROM_VERDICT, FROM_END, FROM_REPORT, FROM_BATCH,
-       FROM_SHARED, FROM_REJECTED, FROM_CONFLICTS, FROM_FILTERED };
+enum {
+    FROM_SEQ,
+    FROM_ID,
+    FROM_FINISHED,
+    FROM_HAVE,
+    FROM_USERS,
+    FROM_VERDICT,
+    FROM_END,
+    FROM_REPORT,
+    FROM_BATCH,
+    FROM_SHARED,
+    FROM_REJECTED,
+    FROM_CONFLICTS,
+    FROM_FILTERED
+};
 enum { LEADERS = 4 }; /* in one call */
 
 /* It had no lease; it counts as one that the store granted and ended itself, so that every job that
@@ -16,16 +29,18 @@ err waits_answer(struct store *s, const struct job_row *r, struct query *from,
 {
     enum job_state to = r->state;
     enum verdict verdict = (enum verdict)db_int(from, FROM_VERDICT);
-    int64_t owner = db_int(from, FROM_SHARED) ? db_int(from, FROM_SHARED) : db_int(from, FROM_SEQ);
+    int64_t owner =
+        db_int(from, FROM_SHARED) ? db_int(from, FROM_SHARED) : db_int(from, FROM_SEQ);
     int64_t age = source == SOURCE_SHARED ? 0 : now.ms - db_int(from, FROM_FINISHED);
     need(job_move(&to, JOB_ON_ANSWER));
     char of[ID_TEXT];
     span_copy(db_text(from, FROM_ID), of, sizeof of);
     err e = db_run(s->db, SQL_ANSWERED, f, DB_I(r->seq), DB_I(db_int(from, FROM_HAVE)),
                    DB_I(db_int(from, FROM_USERS)), DB_I(verdict), DB_I(db_int(from, FROM_END)),
-                   db_text_or_null(db_text(from, FROM_REPORT)), DB_I(db_int(from, FROM_BATCH)), DB_I(source),
-                   DB_I(owner), DB_I(age), DB_I(now.ms), DB_I(db_int(from, FROM_REJECTED)),
-                   DB_I(db_int(from, FROM_CONFLICTS)), DB_I(db_int(from, FROM_FILTERED)));
+                   db_text_or_null(db_text(from, FROM_REPORT)), DB_I(db_int(from, FROM_BATCH)),
+                   DB_I(source), DB_I(owner), DB_I(age), DB_I(now.ms),
+                   DB_I(db_int(from, FROM_REJECTED)), DB_I(db_int(from, FROM_CONFLICTS)),
+                   DB_I(db_int(from, FROM_FILTERED)));
     if (e)
         return e;
     lanes_count(s, r->lane, r->needs, r->state, to, now.ms);
@@ -72,11 +87,12 @@ static err share_again(struct store *s, const struct job_row *r, wall now, struc
     err e = find_live(s, r->work, &live, f);
     if (e)
         return e;
-    return live ? db_run(s->db, SQL_WAIT_FOR, f, DB_I(r->seq), DB_I(live)) : go_on(s, r, now, f);
+    return live ? db_run(s->db, SQL_WAIT_FOR, f, DB_I(r->seq), DB_I(live))
+                : go_on(s, r, now, f);
 }
 
-static err settle_one(struct store *s, const struct job_row *r, int64_t leader, bool succeeded, wall now,
-                      struct fault *f)
+static err settle_one(struct store *s, const struct job_row *r, int64_t leader, bool succeeded,
+                      wall now, struct fault *f)
 {
     struct query *q;
     if (r->waits_how != WAITS_SHARE)

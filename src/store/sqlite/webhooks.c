@@ -24,8 +24,8 @@ static err check_open(const struct store *s, struct fault *f)
     return s->db ? E_OK : fail(f, E_STORE, "the job store is closed");
 }
 
-static err keep_all(struct query *q, const int *columns, struct span *const *texts, size_t n, struct arena *a,
-                    struct fault *f)
+static err keep_all(struct query *q, const int *columns, struct span *const *texts, size_t n,
+                    struct arena *a, struct fault *f)
 {
     err e = E_OK;
     for (size_t i = 0; !e && i < n; i++)
@@ -33,8 +33,8 @@ static err keep_all(struct query *q, const int *columns, struct span *const *tex
     return e;
 }
 
-static err read_view(struct query *q, int64_t last_event, struct arena *a, struct webhook_view *v,
-                     struct fault *f)
+static err read_view(struct query *q, int64_t last_event, struct arena *a,
+                     struct webhook_view *v, struct fault *f)
 {
     static const int columns[] = {2, 3, 4, 5};
     *v = (struct webhook_view){.enabled = db_int(q, 6) != 0,
@@ -54,7 +54,8 @@ static err read_view(struct query *q, int64_t last_event, struct arena *a, struc
                                .updated_ms = db_int(q, 20),
                                .revision = db_int(q, 21)};
     span_copy(db_text(q, 1), v->id, sizeof v->id);
-    return keep_all(q, columns, (struct span *const[]){&v->name, &v->url, &v->types, &v->off_why}, 4, a, f);
+    return keep_all(q, columns,
+                    (struct span *const[]){&v->name, &v->url, &v->types, &v->off_why}, 4, a, f);
 }
 
 struct found {
@@ -62,7 +63,8 @@ struct found {
 };
 
 /* E_NOT_FOUND; E_STALE: it is no longer at that revision (−1: any). */
-static err find(struct store *s, struct span id, int64_t revision, struct found *out, struct fault *f)
+static err find(struct store *s, struct span id, int64_t revision, struct found *out,
+                struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_WEBHOOK, &q, f, DB_T(id));
@@ -79,7 +81,8 @@ static err find(struct store *s, struct span id, int64_t revision, struct found 
     return e;
 }
 
-static err find_to_write(struct store *s, struct span id, int64_t revision, struct found *out, struct fault *f)
+static err find_to_write(struct store *s, struct span id, int64_t revision, struct found *out,
+                         struct fault *f)
 {
     err e = store_usable(s, f);
     return e ? e : find(s, id, revision, out, f);
@@ -102,7 +105,8 @@ static err seal(struct store *s, struct span id, int64_t n, struct span secret, 
 
 /* ---- operations on one ---- */
 
-err sqlite_webhook_add(struct store *s, const struct webhook_put *args, wall now, struct fault *f)
+err sqlite_webhook_add(struct store *s, const struct webhook_put *args, wall now,
+                       struct fault *f)
 {
     struct query *q;
     struct buf sealed = BUF(1024);
@@ -130,17 +134,20 @@ static struct db_arg text_or_keep(struct span s)
     return s.p ? DB_T(s) : DB_NULL;
 }
 
-err sqlite_webhook_change(struct store *s, const struct webhook_put *args, wall now, struct fault *f)
+err sqlite_webhook_change(struct store *s, const struct webhook_put *args, wall now,
+                          struct fault *f)
 {
     struct found w;
     err e = find_to_write(s, args->id, args->revision, &w, f);
     if (e)
         return e;
     return db_run(s->db, SQL_WEBHOOK_CHANGE, f, DB_I(w.wid), text_or_keep(args->name),
-                  text_or_keep(args->url), text_or_keep(args->types), DB_I(args->enabled), DB_I(now.ms));
+                  text_or_keep(args->url), text_or_keep(args->types), DB_I(args->enabled),
+                  DB_I(now.ms));
 }
 
-err sqlite_webhook_rotate(struct store *s, const struct webhook_ask *args, wall now, struct fault *f)
+err sqlite_webhook_rotate(struct store *s, const struct webhook_ask *args, wall now,
+                          struct fault *f)
 {
     struct found w;
     struct buf sealed = BUF(1024);
@@ -164,7 +171,8 @@ err sqlite_webhook_remove(struct store *s, const struct webhook_ask *args, struc
 }
 
 /* The first event behind `seq`. E_END: none. */
-static err event_after(struct store *s, int64_t seq, int64_t *out_seq, int64_t *out_at, struct fault *f)
+static err event_after(struct store *s, int64_t seq, int64_t *out_seq, int64_t *out_at,
+                       struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_EVENTS, &q, f, DB_I(seq), DB_I(1));
@@ -198,7 +206,8 @@ static err place_at(struct store *s, int64_t from_ms, int64_t *out, struct fault
     return E_OK;
 }
 
-err sqlite_webhook_replay(struct store *s, const struct webhook_ask *args, wall now, struct fault *f)
+err sqlite_webhook_replay(struct store *s, const struct webhook_ask *args, wall now,
+                          struct fault *f)
 {
     struct found w;
     int64_t place;
@@ -222,7 +231,8 @@ static err read_last_event(struct store *s, int64_t *out, struct fault *f)
     return e == E_END ? E_OK : e;
 }
 
-err sqlite_webhook(struct store *s, struct span id, struct arena *a, struct webhook_view *out, struct fault *f)
+err sqlite_webhook(struct store *s, struct span id, struct arena *a, struct webhook_view *out,
+                   struct fault *f)
 {
     struct query *q;
     int64_t last = 0;
@@ -242,8 +252,8 @@ err sqlite_webhook(struct store *s, struct span id, struct arena *a, struct webh
     return e;
 }
 
-err sqlite_webhooks(struct store *s, struct arena *a, struct webhook_view **out, size_t *out_count,
-                    struct fault *f)
+err sqlite_webhooks(struct store *s, struct arena *a, struct webhook_view **out,
+                    size_t *out_count, struct fault *f)
 {
     struct query *q;
     size_t n = 0;
@@ -282,7 +292,8 @@ static void make_delivery_id(struct store *s, wall now, char out[ID_TEXT])
     id_make(out, "dlv", now, random);
 }
 
-static err read_delivery(struct query *q, struct arena *a, struct delivery_view *v, struct fault *f)
+static err read_delivery(struct query *q, struct arena *a, struct delivery_view *v,
+                         struct fault *f)
 {
     static const int columns[] = {3, 4, 5, 6};
     *v = (struct delivery_view){.state = (enum delivery_state)db_int(q, 7),
@@ -294,7 +305,8 @@ static err read_delivery(struct query *q, struct arena *a, struct delivery_view 
     v->due_ms = v->state == DELIVERY_PENDING ? db_int(q, 12) : 0;
     span_copy(db_text(q, 1), v->id, sizeof v->id);
     span_copy(db_text(q, 2), v->webhook, sizeof v->webhook);
-    return keep_all(q, columns, (struct span *const[]){&v->event, &v->subject, &v->type, &v->why}, 4, a, f);
+    return keep_all(q, columns,
+                    (struct span *const[]){&v->event, &v->subject, &v->type, &v->why}, 4, a, f);
 }
 
 struct delivery_found {
@@ -302,8 +314,9 @@ struct delivery_found {
     char webhook[ID_TEXT];
 };
 
-static err find_delivery(struct store *s, struct span id, struct arena *a, struct delivery_view *out_view,
-                         struct delivery_found *out, struct fault *f)
+static err find_delivery(struct store *s, struct span id, struct arena *a,
+                         struct delivery_view *out_view, struct delivery_found *out,
+                         struct fault *f)
 {
     struct query *q;
     err e = check_open(s, f);
@@ -331,12 +344,13 @@ err sqlite_delivery(struct store *s, struct span id, struct arena *a, struct del
     return find_delivery(s, id, a, out, &found, f);
 }
 
-static err ask_deliveries(struct store *s, const struct deliveries_query *q, int64_t wid, int64_t before,
-                          struct query **out, struct fault *f)
+static err ask_deliveries(struct store *s, const struct deliveries_query *q, int64_t wid,
+                          int64_t before, struct query **out, struct fault *f)
 {
     if (q->state < 0)
         return db_ask(s->db, SQL_DELIVERIES, out, f, DB_I(wid), DB_I(before), DB_I(q->limit));
-    return db_ask(s->db, SQL_DELIVERIES_IN, out, f, DB_I(wid), DB_I(before), DB_I(q->limit), DB_I(q->state));
+    return db_ask(s->db, SQL_DELIVERIES_IN, out, f, DB_I(wid), DB_I(before), DB_I(q->limit),
+                  DB_I(q->state));
 }
 
 err sqlite_deliveries(struct store *s, const struct deliveries_query *q, struct arena *a,
@@ -376,10 +390,12 @@ static err check_room(const struct found *w, struct fault *f)
 {
     return w->open < (int64_t)2 * WEBHOOK_OPEN_MAX
                ? E_OK
-               : fail(f, E_BUSY, "%lld deliveries of this webhook wait already", (long long)w->open);
+               : fail(f, E_BUSY, "%lld deliveries of this webhook wait already",
+                      (long long)w->open);
 }
 
-err sqlite_delivery_again(struct store *s, struct span id, wall now, char out_id[ID_TEXT], struct fault *f)
+err sqlite_delivery_again(struct store *s, struct span id, wall now, char out_id[ID_TEXT],
+                          struct fault *f)
 {
     struct delivery_found d;
     struct found w;
@@ -393,10 +409,12 @@ err sqlite_delivery_again(struct store *s, struct span id, wall now, char out_id
     if (e)
         return e;
     make_delivery_id(s, now, out_id);
-    return db_run(s->db, SQL_DELIVERY_AGAIN, f, DB_I(d.did), DB_T(span_of(out_id)), DB_I(now.ms));
+    return db_run(s->db, SQL_DELIVERY_AGAIN, f, DB_I(d.did), DB_T(span_of(out_id)),
+                  DB_I(now.ms));
 }
 
-err sqlite_webhook_ping(struct store *s, struct span webhook, wall now, char out_id[ID_TEXT], struct fault *f)
+err sqlite_webhook_ping(struct store *s, struct span webhook, wall now, char out_id[ID_TEXT],
+                        struct fault *f)
 {
     struct found w;
     err e = find_to_write(s, webhook, -1, &w, f);
@@ -405,9 +423,10 @@ err sqlite_webhook_ping(struct store *s, struct span webhook, wall now, char out
     if (e)
         return e;
     make_delivery_id(s, now, out_id);
-    struct span id = span_of(out_id); /* also of the event; and its own subject, so that it waits for nothing */
-    return db_run(s->db, SQL_DELIVERY_ADD, f, DB_T(id), DB_I(w.wid), DB_I(0), DB_T(id), DB_T(id),
-                  DB_T(SPAN("ping")), DB_I(now.ms), DB_T(SPAN("{}")), DB_I(now.ms));
+    struct span id = span_of(
+        out_id); /* also of the event; and its own subject, so that it waits for nothing */
+    return db_run(s->db, SQL_DELIVERY_ADD, f, DB_T(id), DB_I(w.wid), DB_I(0), DB_T(id),
+                  DB_T(id), DB_T(SPAN("ping")), DB_I(now.ms), DB_T(SPAN("{}")), DB_I(now.ms));
 }
 
 /* ---- from the log into deliveries ---- */
@@ -418,7 +437,8 @@ struct hook { /* that is on */
     struct span url, types, secret, old_secret; /* sealed */
 };
 
-static err read_hooks(struct store *s, struct arena *a, struct hook *out, size_t *out_count, struct fault *f)
+static err read_hooks(struct store *s, struct arena *a, struct hook *out, size_t *out_count,
+                      struct fault *f)
 {
     static const int columns[] = {2, 3, 4, 6};
     struct query *q;
@@ -437,7 +457,9 @@ static err read_hooks(struct store *s, struct arena *a, struct hook *out, size_t
                            .open = db_int(q, 11),
                            .seen = db_int(q, 12)};
         span_copy(db_text(q, 1), h->id, sizeof h->id);
-        e = keep_all(q, columns, (struct span *const[]){&h->url, &h->types, &h->secret, &h->old_secret}, 4, a, f);
+        e = keep_all(q, columns,
+                     (struct span *const[]){&h->url, &h->types, &h->secret, &h->old_secret}, 4,
+                     a, f);
         if (e)
             break;
     }
@@ -446,19 +468,21 @@ static err read_hooks(struct store *s, struct arena *a, struct hook *out, size_t
     return e == E_END ? E_OK : e;
 }
 
-static err add_delivery(struct store *s, const struct hook *h, struct query *event, wall now, struct fault *f)
+static err add_delivery(struct store *s, const struct hook *h, struct query *event, wall now,
+                        struct fault *f)
 {
     char id[ID_TEXT], name[EVENT_ID];
     struct span subject = db_text(event, 2);
     int64_t seq = db_int(event, 0), number = db_int(event, 5);
     make_delivery_id(s, now, id);
     if (number > 0)
-        snprintf(name, sizeof name, "%.*s:%lld", SP(span_cut(subject, 0, ID_TEXT)), (long long)number);
+        snprintf(name, sizeof name, "%.*s:%lld", SP(span_cut(subject, 0, ID_TEXT)),
+                 (long long)number);
     else
         snprintf(name, sizeof name, "evt_%lld", (long long)seq);
-    return db_run(s->db, SQL_DELIVERY_ADD, f, DB_T(span_of(id)), DB_I(h->wid), DB_I(seq), DB_T(subject),
-                  DB_T(span_of(name)), DB_T(db_text(event, 3)), DB_I(db_int(event, 1)), DB_T(db_text(event, 4)),
-                  DB_I(now.ms));
+    return db_run(s->db, SQL_DELIVERY_ADD, f, DB_T(span_of(id)), DB_I(h->wid), DB_I(seq),
+                  DB_T(subject), DB_T(span_of(name)), DB_T(db_text(event, 3)),
+                  DB_I(db_int(event, 1)), DB_T(db_text(event, 4)), DB_I(now.ms));
 }
 
 /* Events of webhooks themselves go to none: one that cannot be reached would never come to an end. */
@@ -472,8 +496,8 @@ struct filling {
     bool more;
 };
 
-static err fill_from(struct store *s, struct hook *h, struct query *events, wall now, struct filling *out,
-                     struct fault *f)
+static err fill_from(struct store *s, struct hook *h, struct query *events, wall now,
+                     struct filling *out, struct fault *f)
 {
     err e = E_OK;
     int looked = 0;
@@ -495,7 +519,8 @@ static err fill_from(struct store *s, struct hook *h, struct query *events, wall
     return e == E_END ? E_OK : e;
 }
 
-static err fill(struct store *s, struct hook *h, wall now, struct webhooks_taken *out, struct fault *f)
+static err fill(struct store *s, struct hook *h, wall now, struct webhooks_taken *out,
+                struct fault *f)
 {
     struct query *events;
     struct filling done = {.place = h->place};
@@ -507,7 +532,8 @@ static err fill(struct store *s, struct hook *h, wall now, struct webhooks_taken
     e = fill_from(s, h, events, now, &done, f);
     db_end(events);
     if (!e && done.place > h->place)
-        e = db_run(s->db, SQL_WEBHOOK_PLACE, f, DB_I(h->wid), DB_I(done.place), DB_I(done.missed));
+        e = db_run(s->db, SQL_WEBHOOK_PLACE, f, DB_I(h->wid), DB_I(done.place),
+                   DB_I(done.missed));
     out->missed += done.missed;
     if (done.more)
         out->next_ms = now.ms;
@@ -531,8 +557,8 @@ static err sign_with(struct store *s, const struct hook *h, int64_t n, struct sp
 }
 
 /* With the secret before this one as well, while that is still good. */
-static err sign(struct store *s, const struct hook *h, wall now, struct arena *a, struct webhook_attempt *t,
-                struct fault *f)
+static err sign(struct store *s, const struct hook *h, wall now, struct arena *a,
+                struct webhook_attempt *t, struct fault *f)
 {
     struct buf text = BUF(SIGNATURES_MAX);
     err e = sign_with(s, h, h->secret_n, h->secret, t, &text, f);
@@ -549,7 +575,9 @@ static void put_links(struct json_w *w, struct span subject)
 {
     static const struct {
         const char *kind, *key, *path;
-    } rows[] = {{"job_", "job", "/v1/jobs/"}, {"bat_", "batch", "/v1/batches/"}, {"opr_", "operation", "/v1/operations/"}};
+    } rows[] = {{"job_", "job", "/v1/jobs/"},
+                {"bat_", "batch", "/v1/batches/"},
+                {"opr_", "operation", "/v1/operations/"}};
     json_key(w, "links");
     json_open(w);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -563,8 +591,8 @@ static void put_links(struct json_w *w, struct span subject)
 }
 
 /* {"type":…,"timestamp":…,"data":{the event, id, links}} */
-static err write_body(const struct event_view *v, struct span event, struct arena *a, struct span *out,
-                      struct fault *f)
+static err write_body(const struct event_view *v, struct span event, struct arena *a,
+                      struct span *out, struct fault *f)
 {
     char when[WHEN_TEXT];
     struct span text;
@@ -589,11 +617,16 @@ static err write_body(const struct event_view *v, struct span event, struct aren
 }
 
 /* Columns of SQL_DELIVERIES_DUE. */
-static err read_attempt(struct store *s, const struct hook *h, struct query *q, int64_t at_s, wall now,
-                        struct arena *a, struct webhook_attempt *t, struct fault *f)
+static err read_attempt(struct store *s, const struct hook *h, struct query *q, int64_t at_s,
+                        wall now, struct arena *a, struct webhook_attempt *t, struct fault *f)
 {
-    struct event_view v = {.seq = db_int(q, 6), .at_ms = db_int(q, 4), .job = db_text(q, 7), .kind = db_text(q, 3), .body = db_text(q, 5)};
-    *t = (struct webhook_attempt){.did = db_int(q, 0), .number = db_int(q, 8) + 1, .url = h->url, .at_s = at_s};
+    struct event_view v = {.seq = db_int(q, 6),
+                           .at_ms = db_int(q, 4),
+                           .job = db_text(q, 7),
+                           .kind = db_text(q, 3),
+                           .body = db_text(q, 5)};
+    *t = (struct webhook_attempt){
+        .did = db_int(q, 0), .number = db_int(q, 8) + 1, .url = h->url, .at_s = at_s};
     memcpy(t->webhook, h->id, sizeof t->webhook);
     span_copy(db_text(q, 1), t->delivery, sizeof t->delivery);
     err e = db_keep(q, 2, a, &t->event, f);
@@ -603,8 +636,8 @@ static err read_attempt(struct store *s, const struct hook *h, struct query *q, 
 }
 
 /* How many may go now, and when the first of those that are under way counts as lost. */
-static err room_of(struct store *s, const struct hook *h, wall now, size_t *out_room, int64_t *out_next,
-                   struct fault *f)
+static err room_of(struct store *s, const struct hook *h, wall now, size_t *out_room,
+                   int64_t *out_next, struct fault *f)
 {
     struct query *q;
     err e = db_ask(s->db, SQL_DELIVERIES_SENT, &q, f, DB_I(h->wid), DB_I(now.ms));
@@ -636,8 +669,8 @@ static err take_due(struct store *s, const struct hook *h, size_t most, int64_t 
     return e == E_END ? E_OK : e;
 }
 
-static err mark_sent(struct store *s, const struct webhooks_taken *t, size_t from, int64_t until_ms,
-                     struct fault *f)
+static err mark_sent(struct store *s, const struct webhooks_taken *t, size_t from,
+                     int64_t until_ms, struct fault *f)
 {
     err e = E_OK;
     for (size_t i = from; !e && i < t->count; i++)
@@ -661,8 +694,8 @@ static err next_due(struct store *s, const struct hook *h, int64_t *out, struct 
     return e == E_END ? E_OK : e;
 }
 
-static err take_of(struct store *s, const struct hook *h, const struct webhooks_take_args *args, wall now,
-                   struct arena *a, struct webhooks_taken *out, struct fault *f)
+static err take_of(struct store *s, const struct hook *h, const struct webhooks_take_args *args,
+                   wall now, struct arena *a, struct webhooks_taken *out, struct fault *f)
 {
     size_t room = 0, before = out->count, left = args->most - out->count;
     int64_t lost;
@@ -676,13 +709,14 @@ static err take_of(struct store *s, const struct hook *h, const struct webhooks_
         return e;
     if (out->count - before < room)
         return next_due(s, h, &out->next_ms, f);
-    lost = out->count > before && now.ms + args->lease_ms < lost ? now.ms + args->lease_ms : lost;
+    lost =
+        out->count > before && now.ms + args->lease_ms < lost ? now.ms + args->lease_ms : lost;
     out->next_ms = lost < out->next_ms ? lost : out->next_ms;
     return E_OK;
 }
 
-err sqlite_webhooks_take(struct store *s, const struct webhooks_take_args *args, wall now, struct arena *a,
-                         struct webhooks_taken *out, struct fault *f)
+err sqlite_webhooks_take(struct store *s, const struct webhooks_take_args *args, wall now,
+                         struct arena *a, struct webhooks_taken *out, struct fault *f)
 {
     size_t count = 0;
     need(args->most > 0 && args->lease_ms > 0);
@@ -724,15 +758,18 @@ static err find_sent(struct store *s, int64_t did, struct sent *out, struct faul
     return e;
 }
 
-static err end_delivery(struct store *s, const struct webhook_done_args *args, const struct sent *d,
-                        enum delivery_state state, wall now, struct fault *f)
+static err end_delivery(struct store *s, const struct webhook_done_args *args,
+                        const struct sent *d, enum delivery_state state, wall now,
+                        struct fault *f)
 {
     err e = db_run(s->db, SQL_DELIVERY_END, f, DB_I(args->did), DB_I(state), DB_I(args->status),
                    DB_T(span_cut(args->why, 0, WEBHOOK_WHY)), DB_I(now.ms));
-    return e ? e : db_run(s->db, SQL_DELIVERIES_PRUNE, f, DB_I(d->wid), DB_I(WEBHOOK_ENDED_KEPT));
+    return e ? e
+             : db_run(s->db, SQL_DELIVERIES_PRUNE, f, DB_I(d->wid), DB_I(WEBHOOK_ENDED_KEPT));
 }
 
-static err switch_off(struct store *s, int64_t wid, const char *id, const char *why, wall now, struct fault *f)
+static err switch_off(struct store *s, int64_t wid, const char *id, const char *why, wall now,
+                      struct fault *f)
 {
     err e = db_run(s->db, SQL_WEBHOOK_OFF, f, DB_I(wid), DB_I(now.ms), DB_T(span_of(why)));
     if (e)
@@ -743,7 +780,8 @@ static err switch_off(struct store *s, int64_t wid, const char *id, const char *
     return event_add(s, "", "webhook.disabled", now, &w, f);
 }
 
-static err say_dead(struct store *s, const char *webhook, const struct sent *d, wall now, struct fault *f)
+static err say_dead(struct store *s, const char *webhook, const struct sent *d, wall now,
+                    struct fault *f)
 {
     struct json_w w = event_open(s);
     json_kv_cstr(&w, "webhook", webhook);
@@ -752,12 +790,13 @@ static err say_dead(struct store *s, const char *webhook, const struct sent *d, 
 }
 
 /* The receiver failed once more: it rests, and may be switched off. */
-static err charge(struct store *s, const struct webhook_done_args *args, const struct sent *d, int64_t rest_ms,
-                  wall now, struct webhook_done_reply *out, struct fault *f)
+static err charge(struct store *s, const struct webhook_done_args *args, const struct sent *d,
+                  int64_t rest_ms, wall now, struct webhook_done_reply *out, struct fault *f)
 {
     struct query *q;
     char id[ID_TEXT] = "";
-    err e = db_ask(s->db, SQL_WEBHOOK_ILL, &q, f, DB_I(d->wid), DB_I(now.ms), DB_I(rest_ms), DB_I(out->dead));
+    err e = db_ask(s->db, SQL_WEBHOOK_ILL, &q, f, DB_I(d->wid), DB_I(now.ms), DB_I(rest_ms),
+                   DB_I(out->dead));
     if (e)
         return e;
     e = db_step(q, f);
@@ -772,7 +811,8 @@ static err charge(struct store *s, const struct webhook_done_args *args, const s
     if (on && (args->gone || given_up)) {
         out->off = true;
         e = switch_off(s, d->wid, id,
-                       args->gone ? "the receiver answered 410: it wants no more" : "nothing arrived for five days",
+                       args->gone ? "the receiver answered 410: it wants no more"
+                                  : "nothing arrived for five days",
                        now, f);
     }
     if (!e && out->dead)
@@ -792,8 +832,9 @@ static err fails_of(struct store *s, int64_t wid, int64_t *out, struct fault *f)
     return e == E_END ? E_OK : e;
 }
 
-static err not_arrived(struct store *s, const struct webhook_done_args *args, const struct sent *d, wall now,
-                       struct webhook_done_reply *out, struct fault *f)
+static err not_arrived(struct store *s, const struct webhook_done_args *args,
+                       const struct sent *d, wall now, struct webhook_done_reply *out,
+                       struct fault *f)
 {
     int64_t fails = 0;
     uint64_t n = ++s->webhook_draws;
@@ -806,8 +847,9 @@ static err not_arrived(struct store *s, const struct webhook_done_args *args, co
     if (out->dead) {
         e = end_delivery(s, args, d, DELIVERY_DEAD, now, f);
     } else {
-        int64_t wait_ms = webhook_delay_ms((int)d->attempts + 1, args->base_ms, args->retry_after_ms,
-                                           span_hash(span_of(d->id), s->seed + n * DRAW_STEP));
+        int64_t wait_ms =
+            webhook_delay_ms((int)d->attempts + 1, args->base_ms, args->retry_after_ms,
+                             span_hash(span_of(d->id), s->seed + n * DRAW_STEP));
         e = db_run(s->db, SQL_DELIVERY_WAIT, f, DB_I(args->did), DB_I(args->status),
                    DB_T(span_cut(args->why, 0, WEBHOOK_WHY)), DB_I(now.ms + wait_ms));
     }
