@@ -12,7 +12,7 @@ enum {
     READER_FOUND_BYTES = 16 * 1024 * 1024,
     READER_HEADERS_BYTES = 256 * 1024,
     READER_RECORDS_FIRST = 64,
-    ORDER_BYTES = 512 * 1024, /* of keys; a page with more is judged by neighbours alone */
+    ORDER_BYTES = ENTRIES_MAX * sizeof(uint64_t), /* of keys: no answer has more */
     PROMOTED_ALONE = 5, /* advertisements stand between posts: so many without one are none */
 };
 
@@ -767,7 +767,7 @@ static void read_in_order(struct answer *a, int status, struct json headers, str
     struct reading blank = *a->out;
     buf_clear(&r->order_keys);
     read_body(a, status, headers, body);
-    if (a->failed || !a->out->disorder || a->op->order == ORDER_TIMES || r->order_keys.failed)
+    if (a->failed || !a->out->disorder || a->op->order == ORDER_TIMES)
         return;
     size_t n = a->ordered, rows = (r->pack->counters.count + 1) * sizeof *r->hits;
     uint64_t *keys = heap_get((n + 1) * sizeof *keys);

@@ -67,7 +67,7 @@ static err read_source(struct form *site, const struct ynode *n,
     static const char *const keys[] = {"role",   "as",  "page",  "post",    "user",  "head",
                                        "schema", "url", "limit", "sampled", "order", NULL};
     static const char *const roles[] = {"timeline", "user", "post", "part", NULL};
-    static const char *const orders[] = {"none", "ids", "times", NULL};
+    static const char *const orders[] = {"none", "times", NULL};
     if (!form_keys(site, n, "a source", keys))
         return site->failed;
     s->op.name = n->key;
@@ -80,7 +80,7 @@ static err read_source(struct form *site, const struct ynode *n,
     s->op.role = role < 0 ? OP_TIMELINE : (enum operation_role)role;
     const struct ynode *order = ynode_find(n, "order");
     int at = order ? form_word(site, order, "order", orders) : 0;
-    s->op.order = at == 1 ? ORDER_IDS : at == 2 ? ORDER_TIMES : ORDER_NONE;
+    s->op.order = at == 1 ? ORDER_TIMES : ORDER_NONE;
     err e = read_page(site, n, how, &s->page);
     if (!e)
         e = read_map(site, n, "post", how, files, &s->post);

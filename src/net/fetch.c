@@ -31,7 +31,7 @@ enum {
     BACKLOG = 128,
 };
 
-/* When the next request may go to an origin. Two origins with one hash wait for each other. */
+/* When the next request may go to an origin. */
 struct place {
     uint64_t origin;
     mono next;
@@ -470,16 +470,30 @@ static uint64_t place_key(const struct origin *o)
     return span_hash((struct span){name, n}, usual ? 1 : (uint64_t)o->port + 1);
 }
 
-/* How long it has to wait for its turn at the origin; the turn is then taken. */
+static const struct place *known_place(const struct fetcher *fr, uint64_t key)
+{
+    for (size_t i = 0; i < PLACES; i++)
+        if (fr->places[i].origin == key)
+            return &fr->places[i];
+    return NULL;
+}
+
+/* An origin that is new takes the place of the one that may be asked soonest. Where that one has to wait
+ * still, all have, and the new one waits with it: never is a host asked too soon. */
 static struct place *place_of(struct fetcher *fr, const struct origin *o)
 {
     uint64_t key = place_key(o);
-    struct place *p = &fr->places[key % PLACES];
-    if (p->origin != key && mono_past(p->next, loop_now(fr->loop)))
+    const struct place *known = known_place(fr, key);
+    struct place *p = known ? &fr->places[known - fr->places] : &fr->places[0];
+    for (size_t i = 1; !known && i < PLACES; i++)
+        if (fr->places[i].next.ms < p->next.ms)
+            p = &fr->places[i];
+    if (!known && mono_past(p->next, loop_now(fr->loop)))
         *p = (struct place){.origin = key};
     return p;
 }
 
+/* How long it has to wait for its turn at the origin; the turn is then taken. */
 static int64_t take_turn(struct fetcher *fr, const struct origin *o, int64_t interval_ms)
 {
     mono now = loop_now(fr->loop);
@@ -507,8 +521,8 @@ int64_t fetcher_turn_ms(const struct fetcher *fr, struct span url)
     curl_url_cleanup(u);
     if (!u)
         return 0;
-    int64_t wait =
-        mono_left(place_of((struct fetcher *)(uintptr_t)fr, &o)->next, loop_now(fr->loop));
+    const struct place *p = known_place(fr, place_key(&o));
+    int64_t wait = p ? mono_left(p->next, loop_now(fr->loop)) : 0;
     return wait > 0 ? wait : 0;
 }
 

@@ -75,6 +75,13 @@ static err come_later(err e, int64_t wait_ms, struct fault *f)
     return e;
 }
 
+int64_t asked_least(int64_t a, int64_t b)
+{
+    if (a <= 0 || b <= 0)
+        return a > b ? a : b;
+    return a < b ? a : b;
+}
+
 err asked_mode(enum store_mode mode, struct fault *f)
 {
     if (mode != MODE_DRAINING && mode != MODE_MAINTENANCE)

@@ -15,6 +15,8 @@ enum { SITE_NAME = 64, ORD_PER_BATCH = 100000, PURGE_WORDS = 4 * LANE_NOTE };
 MUST_USE err asked_accept(const struct accept_args *args, struct lane_name *out,
                           struct fault *f);
 MUST_USE err asked_lane(struct span name, struct lane_name *out, struct fault *f);
+/* The smaller one of two limits; 0 or less: none. */
+int64_t asked_least(int64_t a, int64_t b);
 /* Whether jobs are taken in this mode: E_DRAINING, E_MAINTENANCE. */
 MUST_USE err asked_mode(enum store_mode mode, struct fault *f);
 /* No further job: E_CLOSED this lane, E_BUSY so many wait. */

@@ -25,16 +25,10 @@ static err go_on(struct collection *c, struct span cursor)
     return page_goto(&c->page, c->plan.url, cursor, c->order->navigate_ms);
 }
 
-/* The page opened anew asks with a new token. A list goes on where it was; a thread is folded again, and
- * read from its start. */
+/* The page opened anew asks with a new token. */
 static err renew(struct collection *c)
 {
     log_info("job.renew", F_N("pages", c->pages));
-    if (c->plan.focus.n)
-        c->thread = (struct thread){.depth = c->thread.depth};
-    reader_focus(c->page.reader, c->plan.focus);
-    c->pages_open = 0;
-    c->reopened = c->cursor.n > 0;
     return page_goto(&c->page, c->plan.url, c->cursor, c->order->navigate_ms);
 }
 
@@ -79,7 +73,7 @@ err capture_run(struct collection *c)
         e = page_next_batch(&c->page, clock_wall(), &reading, &op, o->batch_ms);
         if (e == E_TIMEOUT)
             return collection_explain_silence(c);
-        if (!e && collection_may_renew(c, &reading))
+        if (!e && collection_renews(c, &reading))
             e = renew(c);
         else if (!e)
             e = collection_read(c, op, &reading);

@@ -721,11 +721,17 @@ void collection_begin(struct collection *c, const struct plan_step *step)
                                              : SPAN_NONE);
 }
 
-bool collection_may_renew(struct collection *c, const struct reading *r)
+/* A list goes on where it was; a thread is folded again, and read from its start. */
+bool collection_renews(struct collection *c, const struct reading *r)
 {
     if (!r->renews || c->page.told || c->renewed_at == c->pages)
         return false;
     c->renewed_at = c->pages;
+    if (c->plan.focus.n)
+        c->thread = (struct thread){.depth = c->thread.depth};
+    reader_focus(c->page.reader, c->plan.focus);
+    c->pages_open = 0;
+    c->reopened = c->cursor.n > 0;
     return true;
 }
 

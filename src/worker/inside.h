@@ -141,8 +141,9 @@ bool collection_has_repost(const struct collection *c, struct span original);
 bool collection_may_go_on(const struct collection *c, err e);
 /* What a sign says becomes the failure; with the time that its limit names. */
 err collection_fail(struct collection *c, const struct reading *r);
-/* The page's token was refused and may be had anew: once, until another page of the list was read. Notes that. */
-bool collection_may_renew(struct collection *c, const struct reading *r);
+/* The page's token was refused and may be had anew: once, until another page of the list was read. What the list
+ * was before is forgotten then. */
+bool collection_renews(struct collection *c, const struct reading *r);
 /* No data in time: the page may say why. */
 err collection_explain_silence(struct collection *c);
 /* A list that ended without a post: what the page makes of it is the word of the site, that there is

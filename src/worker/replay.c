@@ -112,7 +112,7 @@ static err read_answer(struct collection *c, struct again *g, const struct repla
     if (!capture)
         reading.terminated = reading.terminated || reading.says_empty;
     c->source = capture ? SPAN_NONE : op->name;
-    if (!e && capture && collection_may_renew(c, &reading))
+    if (!e && capture && collection_renews(c, &reading))
         return E_OK; /* what follows was asked for with a new token */
     return e ? e : collection_read(c, op, &reading);
 }

@@ -245,6 +245,8 @@ static void test_broken(void **state)
            "unknown key 'items_' in a page; did you mean 'items'?");
     broken("site.yaml", "order: entries", "order: entrys", 7,
            "unknown order 'entrys'; did you mean 'entries'?");
+    broken("site.yaml", "oembed: {role: timeline", "oembed: {order: ids, role: timeline", 16,
+           "unknown order 'ids'");
     broken("maps/timeline.yaml", "sort: [sortIndex", "sorted: [sortIndex", 0,
            "unknown key 'sorted' in entry; did you mean 'sort'?");
     broken("signs.yaml", "{has: [\"no more items\"], state: end, says: end}",

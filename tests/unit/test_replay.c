@@ -266,6 +266,28 @@ static void an_end_that_the_evidence_shows_is_complete(void **state)
     arena_free(&a);
 }
 
+/* The page asked for it with a token that had run out, and then anew: the branches that the first answer left open
+ * are those of a page that is gone. */
+static void a_thread_that_was_read_anew_is_weighed_by_what_came_then(void **state)
+{
+    (void)state;
+    static const char refused[] = "{\"errors\":[{\"code\":353,\"message\":\"refused\"}]}";
+    const char *file = "tests/data/x/TweetDetail-1.json";
+    struct collect_order order = {.kind = SPAN("thread"),
+                                  .target = SPAN("2070400701817684268")};
+    struct replay_result r;
+    TAPE();
+    recorded(&t, 1, "capture", "TweetDetail", file);
+    answer_of(&t, 1, "capture", "TweetDetail", span_of(refused), 403);
+    recorded(&t, 1, "capture", "TweetDetail", file);
+    changed(&t, "ShowMore", "None"); /* all branches are open */
+    assert_int_equal(run_pack(&t, x, order, &r, a), E_OK);
+    assert_int_equal(r.ending.failure, FAILURE_NONE);
+    assert_int_equal(r.ending.end, END_TERMINATE);
+    assert_int_equal(r.ending.verdict, VERDICT_COMPLETE);
+    arena_free(&a);
+}
+
 /* ---- what the page showed ---- */
 
 static void shown_page(struct tape *t, const char *file, const char *headers)
@@ -453,6 +475,7 @@ int main(void)
         cmocka_unit_test(no_answer_is_no_success),
         cmocka_unit_test(an_answer_that_the_pack_does_not_know_is_drift),
         cmocka_unit_test(an_end_that_the_evidence_shows_is_complete),
+        cmocka_unit_test(a_thread_that_was_read_anew_is_weighed_by_what_came_then),
         cmocka_unit_test(what_the_page_showed_is_read_again),
         cmocka_unit_test(what_others_showed_is_read_again),
         cmocka_unit_test(a_page_of_another_shape_is_still_drift),

@@ -36,13 +36,6 @@ void fixed_read(struct span text, struct span out[FIXED_TEXTS])
 
 /* ---- accept ---- */
 
-static int64_t least_of(int64_t a, int64_t b)
-{
-    if (a <= 0 || b <= 0)
-        return a > b ? a : b;
-    return a < b ? a : b;
-}
-
 static void put_accept(struct call *c, const struct accept_args *a,
                        const struct lane_name *lane, struct span fixed)
 {
@@ -50,10 +43,12 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_lane(c, lane);
     call_text(c, a->lane);
     call_text(c, fixed);
-    const int64_t numbers[] = {
-        a->limit,       a->counts,       a->prio,      a->mark,
-        a->needs,       a->memory_bytes, a->run_at_ms, least_of(a->expires_ms, a->deadline_ms),
-        a->deadline_ms, a->attempt_ms,   a->stall_ms};
+    const int64_t numbers[] = {a->limit,       a->counts,
+                               a->prio,        a->mark,
+                               a->needs,       a->memory_bytes,
+                               a->run_at_ms,   asked_least(a->expires_ms, a->deadline_ms),
+                               a->deadline_ms, a->attempt_ms,
+                               a->stall_ms};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         call_number(c, numbers[i]);
     call_text(c, a->idempotency_key);

@@ -190,13 +190,6 @@ err lease_held(struct store *s, struct span id, uint64_t nonce, struct archive_l
     return e;
 }
 
-static int64_t smaller_limit(int64_t a, int64_t b)
-{
-    if (a <= 0 || b <= 0)
-        return a > b ? a : b;
-    return a < b ? a : b;
-}
-
 static err write_records(struct store *s, const struct commit_args *args,
                          const struct reply *held, wall now, struct archive_committed *out,
                          struct fault *f)
@@ -208,7 +201,7 @@ static err write_records(struct store *s, const struct commit_args *args,
         .batch = args->batch,
         .items = args->items,
         .count = args->count,
-        .limit = smaller_limit(args->limit, reply_number(held, HELD_LIMIT))};
+        .limit = asked_least(args->limit, reply_number(held, HELD_LIMIT))};
     if (!s->config.records)
         return fail(f, E_STORE, "the queue in Redis keeps no records; set store.archive");
     return s->config.records->commit(s->config.archive, &commit, now, out, f);

@@ -163,13 +163,6 @@ err accept_check(struct store *s, const struct store_lane *lane, struct fault *f
     return e ? e : check_room(s, f);
 }
 
-static int64_t least_of(int64_t a, int64_t b)
-{
-    if (a <= 0 || b <= 0)
-        return a > b ? a : b;
-    return a < b ? a : b;
-}
-
 static struct db_arg or_null(int64_t n)
 {
     return n ? DB_I(n) : DB_NULL;
@@ -188,7 +181,7 @@ static err write_row(struct store *s, const struct accepting *t, enum job_state 
         DB_I(lane_rank(run_at, a->prio)), DB_I(run_at), DB_I(s->limits.fail_max),
         DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max), DB_T(of.tenant), DB_I(now.ms),
         DB_I(a->counts), DB_I(a->mark), DB_T(a->variant.n ? a->variant : SPAN("")),
-        or_null(clock_of_client(s, least_of(a->expires_ms, a->deadline_ms))),
+        or_null(clock_of_client(s, asked_least(a->expires_ms, a->deadline_ms))),
         or_null(clock_of_client(s, a->deadline_ms)), DB_I(a->attempt_ms), DB_I(a->stall_ms),
         DB_I(a->needs), DB_I(a->memory_bytes), db_text_or_null(a->unique_key),
         a->work ? DB_I(a->work) : DB_NULL, state == JOB_BLOCKED ? DB_I(t->waits_on) : DB_NULL,

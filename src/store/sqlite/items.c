@@ -78,13 +78,6 @@ static err write_batch(struct store *s, const struct job_row *r, const struct co
     return event_add_counted(s, r->id, "job.progress", now, &w, f);
 }
 
-static int64_t smaller_limit(int64_t a, int64_t b)
-{
-    if (a <= 0 || b <= 0)
-        return a > b ? a : b;
-    return a < b ? a : b;
-}
-
 err sqlite_commit_batch(struct store *s, const struct commit_args *args, wall now,
                         struct commit_reply *out, struct fault *f)
 {
@@ -107,7 +100,7 @@ err sqlite_commit_batch(struct store *s, const struct commit_args *args, wall no
     if (s->disk_full)
         return fail(f, E_DISK_FULL, "no space left for the records of job %s", r.id);
     struct tallying t = {
-        .have = r.have, .users = r.users, .most = smaller_limit(args->limit, r.limit)};
+        .have = r.have, .users = r.users, .most = asked_least(args->limit, r.limit)};
     e = write_batch(s, &r, args, now, &t, f);
     if (e)
         return e;
