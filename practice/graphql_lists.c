@@ -383,6 +383,17 @@ out:
 
 /* ---- products of a search ---- */
 
+static bool search_begin(struct answer *an, const struct model *m, struct span query,
+                         const struct spoil *spoil, struct search *s, struct buf *out)
+{
+    graphql_init(an, m, spoil, out);
+    if (model_search(m, query, an->arena, s))
+        return true;
+    graphql_error(out, 214, "BadRequest: SearchQueryParsingException(ERROR_EMPTY_QUERY)",
+                  "Validation");
+    return false;
+}
+
 int graphql_people(const struct model *m, struct span query, struct span cursor,
                    const struct spoil *spoil, struct buf *out)
 {
@@ -390,18 +401,13 @@ int graphql_people(const struct model *m, struct span query, struct span cursor,
     struct search s;
     struct page p;
     int status = 200;
-    graphql_init(&an, m, spoil, out);
-    if (!model_search(m, query, an.arena, &s)) {
-        graphql_error(out, 214, "BadRequest: SearchQueryParsingException(ERROR_EMPTY_QUERY)",
-                      "Validation");
-        goto out;
+    if (search_begin(&an, m, query, spoil, &s, out)) {
+        struct crowd c = lists_people(&s);
+        if (!page_begin(&an, &p, model_mix(c.key, span_hash(query, 3), 3), cursor))
+            status = bad_cursor(out);
+        else
+            put_crowd(&an, &c, &p, of_search, END_REPEATS);
     }
-    struct crowd c = lists_people(&s);
-    if (!page_begin(&an, &p, model_mix(c.key, span_hash(query, 3), 3), cursor))
-        status = bad_cursor(out);
-    else
-        put_crowd(&an, &c, &p, of_search, END_REPEATS);
-out:
     graphql_fini(&an);
     return status;
 }
@@ -413,19 +419,14 @@ int graphql_search_media(const struct model *m, struct span query, struct span c
     struct search s;
     struct page p;
     int status = 200;
-    graphql_init(&an, m, spoil, out);
-    if (!model_search(m, query, an.arena, &s)) {
-        graphql_error(out, 214, "BadRequest: SearchQueryParsingException(ERROR_EMPTY_QUERY)",
-                      "Validation");
-        goto out;
+    if (search_begin(&an, m, query, spoil, &s, out)) {
+        s.media = FILTER_ONLY;
+        if (!page_begin(&an, &p, model_mix(s.stream.key, span_hash(query, 3), 4), cursor))
+            status = bad_cursor(out);
+        else
+            put_grid(&an, &(struct grid){.search = &s, .module = "search-grid-0"}, &p,
+                     of_search, END_REPEATS);
     }
-    s.media = FILTER_ONLY;
-    if (!page_begin(&an, &p, model_mix(s.stream.key, span_hash(query, 3), 4), cursor))
-        status = bad_cursor(out);
-    else
-        put_grid(&an, &(struct grid){.search = &s, .module = "search-grid-0"}, &p, of_search,
-                 END_REPEATS);
-out:
     graphql_fini(&an);
     return status;
 }

@@ -44,6 +44,18 @@ static void call_tab(struct slot *s, const struct frame *f, const char *method,
         refuse(s, f->n[0], e, span_of(err_text(e)));
 }
 
+/* Frees `params`. */
+static void call_tab_with(struct slot *s, const struct frame *f, const char *method,
+                          struct buf *params)
+{
+    struct span text;
+    if (buf_end(params, &text))
+        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
+    else
+        call_tab(s, f, method, text);
+    buf_free(params);
+}
+
 static void call_with_text(struct slot *s, const struct frame *f, const char *method,
                            const char *member, struct span text)
 {
@@ -65,7 +77,6 @@ static void evaluate(struct slot *s, const struct frame *f)
     struct span expression = pack_expression(s->site.pack, f->t[0]);
     struct buf b = BUF(256 * 1024);
     struct json_w w = json_w(&b);
-    struct span params;
     if (!expression.n) {
         refuse(s, f->n[0], E_DENIED, SPAN("the pack has no such expression"));
         return;
@@ -78,11 +89,7 @@ static void evaluate(struct slot *s, const struct frame *f)
     json_kv_bool(&w, "awaitPromise", true); /* "settled" says it when the page does */
     json_kv_int(&w, "timeout", 1000);
     json_close(&w);
-    if (buf_end(&b, &params))
-        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
-    else
-        call_tab(s, f, "Runtime.evaluate", params);
-    buf_free(&b);
+    call_tab_with(s, f, "Runtime.evaluate", &b);
 }
 
 /* A step of node's own before the worker's call: it is answered first, and what it says counts. */
@@ -103,7 +110,6 @@ static void watch(struct slot *s, const struct frame *f)
     struct span expression = pack_expression(s->site.pack, f->t[0]);
     struct buf b = BUF(256 * 1024);
     struct json_w w = json_w(&b);
-    struct span params;
     if (!expression.n) {
         refuse(s, f->n[0], E_DENIED, SPAN("the pack has no such expression"));
         return;
@@ -120,18 +126,13 @@ static void watch(struct slot *s, const struct frame *f)
     json_kv_text(&w, "source", expression);
     json_kv_cstr(&w, "worldName", WATCH_WORLD);
     json_close(&w);
-    if (buf_end(&b, &params))
-        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
-    else
-        call_tab(s, f, "Page.addScriptToEvaluateOnNewDocument", params);
-    buf_free(&b);
+    call_tab_with(s, f, "Page.addScriptToEvaluateOnNewDocument", &b);
 }
 
 static void intercept(struct slot *s, const struct frame *f)
 {
     struct buf b = BUF(16 * 1024);
     struct json_w w = json_w(&b);
-    struct span params;
     if (!f->t[0].n) {
         call_tab(s, f, "Fetch.disable", SPAN("{}"));
         return;
@@ -145,18 +146,13 @@ static void intercept(struct slot *s, const struct frame *f)
     json_close(&w);
     json_close_array(&w);
     json_close(&w);
-    if (buf_end(&b, &params))
-        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
-    else
-        call_tab(s, f, "Fetch.enable", params);
-    buf_free(&b);
+    call_tab_with(s, f, "Fetch.enable", &b);
 }
 
 static void go_on(struct slot *s, const struct frame *f)
 {
     struct buf b = BUF(128 * 1024);
     struct json_w w = json_w(&b);
-    struct span params;
     if (f->t[2].n && !url_allowed(s, f->t[2])) {
         refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));
         return;
@@ -166,11 +162,7 @@ static void go_on(struct slot *s, const struct frame *f)
     if (f->t[2].n)
         json_kv_text(&w, "url", f->t[2]);
     json_close(&w);
-    if (buf_end(&b, &params))
-        refuse(s, f->n[0], E_TOO_BIG, SPAN_NONE);
-    else
-        call_tab(s, f, "Fetch.continueRequest", params);
-    buf_free(&b);
+    call_tab_with(s, f, "Fetch.continueRequest", &b);
 }
 
 /* ---- without a browser ---- */

@@ -102,24 +102,33 @@ err asked_full(int64_t ready_max, struct fault *f)
     return fail(f, e, "%lld jobs are waiting already; try again later", (long long)ready_max);
 }
 
+err asked_items(const struct store_item *items, size_t count, enum item_kind last,
+                bool of_users, struct span job, struct fault *f)
+{
+    if (count > ORD_PER_BATCH)
+        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
+    for (size_t i = 0; i < count; i++) {
+        const struct store_item *it = &items[i];
+        if ((unsigned)it->kind > last || it->id.n == 0)
+            return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind",
+                        i);
+        if (it->kind == ITEM_POST && of_users)
+            return fail(f, E_BAD_INPUT,
+                        "record %zu of the batch is a post; job %.*s is about users", i,
+                        SP(span_cut(job, 0, 60)));
+    }
+    return E_OK;
+}
+
 err asked_batch(const struct commit_args *args, enum item_kind counts, struct fault *f)
 {
     if (args->cursor.n > STORE_CURSOR_MAX)
         return fail(f, E_BAD_INPUT, "a cursor may have %d bytes, this one has %zu",
                     STORE_CURSOR_MAX, args->cursor.n);
-    if (args->count > ORD_PER_BATCH || args->filtered < 0 || args->filtered > ORD_PER_BATCH)
-        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
-    for (size_t i = 0; i < args->count; i++) {
-        const struct store_item *it = &args->items[i];
-        if ((unsigned)it->kind > ITEM_CONFLICT || it->id.n == 0)
-            return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind",
-                        i);
-        if (it->kind == ITEM_POST && counts == ITEM_USER)
-            return fail(f, E_BAD_INPUT,
-                        "record %zu of the batch is a post; job %.*s is about users", i,
-                        SP(args->id));
-    }
-    return E_OK;
+    if (args->filtered < 0 || args->filtered > ORD_PER_BATCH)
+        return fail(f, E_TOO_BIG, "a batch may leave out %d records", ORD_PER_BATCH);
+    return asked_items(args->items, args->count, ITEM_CONFLICT, counts == ITEM_USER, args->id,
+                       f);
 }
 
 err asked_operation(const struct operation_args *a, struct fault *f)
@@ -137,16 +146,9 @@ err asked_operation(const struct operation_args *a, struct fault *f)
 
 err asked_repair(const struct repair_args *a, struct fault *f)
 {
-    if (a->count > ORD_PER_BATCH)
-        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
     if (a->done && (a->verdict == VERDICT_NONE || a->verdict >= VERDICT_COUNT))
         return fail(f, E_BAD_INPUT, "a job that succeeds has a verdict");
-    for (size_t i = 0; i < a->count; i++) {
-        const struct store_item *it = &a->items[i];
-        if ((unsigned)it->kind > ITEM_UNAVAILABLE || it->id.n == 0)
-            return fail(f, E_BAD_INPUT, "record %zu has no id or an unknown kind", i);
-    }
-    return E_OK;
+    return asked_items(a->items, a->count, ITEM_UNAVAILABLE, false, a->id, f);
 }
 
 /* ---- login sessions ---- */

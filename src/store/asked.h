@@ -9,7 +9,11 @@
 #include "store/sessions.h"
 #include "store/store.h"
 
-enum { SITE_NAME = 64, ORD_PER_BATCH = 100000, PURGE_WORDS = 4 * LANE_NOTE };
+enum {
+    SITE_NAME = 64,
+    ORD_PER_BATCH = 100000, /* positions in every store are the same */
+    PURGE_WORDS = 4 * LANE_NOTE
+};
 
 /* E_BAD_INPUT. out borrows from the arguments. */
 MUST_USE err asked_accept(const struct accept_args *args, struct lane_name *out,
@@ -22,6 +26,9 @@ MUST_USE err asked_mode(enum store_mode mode, struct fault *f);
 /* No further job: E_CLOSED this lane, E_BUSY so many wait. */
 MUST_USE err asked_closed(struct span lane, struct fault *f);
 MUST_USE err asked_full(int64_t ready_max, struct fault *f);
+/* Kinds up to `last`; of_users: the job that they are for has no posts. E_BAD_INPUT, E_TOO_BIG. */
+MUST_USE err asked_items(const struct store_item *items, size_t count, enum item_kind last,
+                         bool of_users, struct span job, struct fault *f);
 /* Of a job that counts `counts`. E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err asked_batch(const struct commit_args *args, enum item_kind counts,
                          struct fault *f);

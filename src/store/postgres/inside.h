@@ -1,12 +1,12 @@
 /* inside.h - what the files of the archive share. */
 #pragma once
 
+#include "store/asked.h"
 #include "store/archive.h"
 #include "store/postgres/pg.h"
 #include "store/postgres/schema.h"
 
 enum {
-    ORD_PER_BATCH = 100000, /* as in the embedded store: positions of both are the same */
     BATCH_MAX = 1000000000, /* batches of a job: positions stay in 64 bits */
 };
 
@@ -35,6 +35,8 @@ MUST_USE err job_lock(struct pg *p, struct span job, struct held_job *out, struc
 /* An empty result of its own; the one it had has a holder less. site: empty, as that one's. */
 MUST_USE err result_renew(struct pg *p, struct held_job *job, struct span site,
                           struct fault *f);
+/* E_BAD_INPUT: no job has a batch of this number. */
+MUST_USE err result_check_batch(int64_t batch, struct fault *f);
 /* Takes back what batches from `batch` on brought, and what it shares with other jobs becomes
  * its own. */
 MUST_USE err result_rewind(struct pg *p, struct held_job *job, struct span site, int64_t batch,

@@ -107,6 +107,13 @@ err result_rewind(struct pg *p, struct held_job *job, struct span site, int64_t 
     return job->shared ? copy_before(p, job, site, batch, f) : delete_from(p, job, batch, f);
 }
 
+err result_check_batch(int64_t batch, struct fault *f)
+{
+    return batch >= 0 && batch <= BATCH_MAX
+               ? E_OK
+               : fail(f, E_BAD_INPUT, "there is no batch %lld", (long long)batch);
+}
+
 /* ---- writing ---- */
 
 struct committing {
@@ -147,31 +154,15 @@ static err commit_work(struct pg *p, void *ctx, struct fault *f)
     return e;
 }
 
-static err check_batch(const struct archive_commit *a, struct fault *f)
-{
-    if (a->count > ORD_PER_BATCH)
-        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
-    if (a->batch < 0 || a->batch > BATCH_MAX)
-        return fail(f, E_BAD_INPUT, "there is no batch %lld", (long long)a->batch);
-    for (size_t i = 0; i < a->count; i++) {
-        const struct store_item *it = &a->items[i];
-        if ((unsigned)it->kind > ITEM_CONFLICT || it->id.n == 0)
-            return fail(f, E_BAD_INPUT, "record %zu of the batch has no id or an unknown kind",
-                        i);
-        if (it->kind == ITEM_POST && a->counts == ITEM_USER)
-            return fail(f, E_BAD_INPUT,
-                        "record %zu of the batch is a post; job %.*s is about users", i,
-                        SP(span_cut(a->lease.job, 0, 60)));
-    }
-    return E_OK;
-}
-
 err archive_commit(struct archive *a, const struct archive_commit *args, wall now,
                    struct archive_committed *out, struct fault *f)
 {
     struct committing c = {.args = args};
     (void)now;
-    err e = check_batch(args, f);
+    err e = result_check_batch(args->batch, f);
+    if (!e)
+        e = asked_items(args->items, args->count, ITEM_CONFLICT, args->counts == ITEM_USER,
+                        args->lease.job, f);
     if (e)
         return e;
     staged_init(&c.staged, a, args->items, args->count, args->batch * ORD_PER_BATCH,
@@ -207,9 +198,9 @@ err archive_rewind(struct archive *a, const struct archive_lease *lease, enum it
                    int64_t batch, struct archive_committed *out, struct fault *f)
 {
     struct rewinding r = {.lease = lease, .batch = batch, .counts = counts};
-    if (batch < 0 || batch > BATCH_MAX)
-        return fail(f, E_BAD_INPUT, "there is no batch %lld", (long long)batch);
-    err e = pg_do(a->pg, PG_WRITES, rewind_work, &r, f);
+    err e = result_check_batch(batch, f);
+    if (!e)
+        e = pg_do(a->pg, PG_WRITES, rewind_work, &r, f);
     if (!e)
         *out = r.out;
     return e;

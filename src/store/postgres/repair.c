@@ -7,20 +7,6 @@ struct mending {
     struct repair_reply out;
 };
 
-static err check(const struct archive_mending *a, struct fault *f)
-{
-    if (a->count > ORD_PER_BATCH)
-        return fail(f, E_TOO_BIG, "a batch may hold %d records", ORD_PER_BATCH);
-    if (a->batch < 0 || a->batch > BATCH_MAX)
-        return fail(f, E_BAD_INPUT, "there is no batch %lld", (long long)a->batch);
-    for (size_t i = 0; i < a->count; i++) {
-        const struct store_item *it = &a->items[i];
-        if ((unsigned)it->kind > ITEM_UNAVAILABLE || it->id.n == 0)
-            return fail(f, E_BAD_INPUT, "record %zu has no id or an unknown kind", i);
-    }
-    return E_OK;
-}
-
 static err repair_work(struct pg *p, void *ctx, struct fault *f)
 {
     struct mending *m = ctx;
@@ -52,7 +38,9 @@ err archive_repair(struct archive *a, const struct archive_mending *args, wall n
 {
     struct mending m = {.args = args};
     (void)now;
-    err e = check(args, f);
+    err e = result_check_batch(args->batch, f);
+    if (!e)
+        e = asked_items(args->items, args->count, ITEM_UNAVAILABLE, false, args->job, f);
     if (e)
         return e;
     staged_init(&m.staged, a, args->items, args->count, args->batch * ORD_PER_BATCH,

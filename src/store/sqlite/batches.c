@@ -793,33 +793,15 @@ err sqlite_batch_jobs(struct store *s, const struct batch_jobs_query *query, wal
     struct batch b;
     struct query *q;
     int64_t seq;
-    size_t n = 0;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    struct job_view *all = arena_try(a, query->limit * sizeof *all);
-    if (!all)
-        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     err e = find_batch(s, query->id, &b, f);
     if (!e)
         e = start_of(s, query->after, &seq, f);
     if (!e)
         e = db_ask(s->db, query->state < 0 ? SQL_BATCH_JOBS : SQL_BATCH_JOBS_IN_STATE, &q, f,
                    DB_I(b.bid), DB_I(seq), DB_I(query->state), DB_I(query->limit));
-    if (e)
-        return e;
-    while ((e = db_step(q, f)) == E_OK) {
-        e = job_view_read(s, now, q, a, &all[n], n ? NULL : f);
-        if (e)
-            break;
-        n++;
-    }
-    db_end(q);
-    if (e != E_END && !(e == E_TOO_BIG && n > 0))
-        return e;
-    *out = all;
-    *out_count = n;
-    reader_unsure(s, a, all, n);
-    return E_OK;
+    return e ? e : job_views_take(s, now, q, query->limit, a, out, out_count, f);
 }
 
 /* The first job of the batch at or behind place->job; E_END: none. */

@@ -307,8 +307,10 @@ void reader_unsure(struct store *s, struct arena *a, struct job_view *jobs, size
 
 /* ---- views.c ---- */
 void job_view_waiting(const struct store *s, wall now, struct job_view *v);
-MUST_USE err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
-                           struct job_view *v, struct fault *f);
+/* All that the query finds, at most `limit`, and as many as the arena has room for. Ends the query. */
+MUST_USE err job_views_take(struct store *s, wall now, struct query *q, size_t limit,
+                            struct arena *a, struct job_view **out, size_t *out_count,
+                            struct fault *f);
 /* ---- modes.c ---- */
 MUST_USE err modes_load(struct store *s, struct fault *f);
 MUST_USE err modes_new_epoch(struct store *s, wall now, struct fault *f);

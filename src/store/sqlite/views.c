@@ -18,8 +18,8 @@ void job_view_waiting(const struct store *s, wall now, struct job_view *v)
         v->waiting = lanes_waiting(s, l, now.ms, &v->waiting_until_ms);
 }
 
-err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
-                  struct job_view *v, struct fault *f)
+static err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
+                         struct job_view *v, struct fault *f)
 {
     *v = (struct job_view){
         .state = (enum job_state)db_int(q, 9),
@@ -113,38 +113,39 @@ static err start_of(struct store *s, struct span after, int64_t *out_seq, struct
                       : e;
 }
 
+err job_views_take(struct store *s, wall now, struct query *q, size_t limit, struct arena *a,
+                   struct job_view **out, size_t *out_count, struct fault *f)
+{
+    struct job_view *all = arena_try(a, limit * sizeof *all);
+    size_t n = 0;
+    err e = all ? E_OK : fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    while (!e && (e = db_step(q, f)) == E_OK) {
+        e = job_view_read(s, now, q, a, &all[n], n ? NULL : f);
+        n += !e;
+    }
+    db_end(q);
+    /* What fits is answered; the reader goes on after the last one. */
+    if (e != E_END && !(e == E_TOO_BIG && n > 0))
+        return e;
+    *out = all;
+    *out_count = n;
+    reader_unsure(s, a, all, n);
+    return E_OK;
+}
+
 err sqlite_jobs(struct store *s, const struct jobs_query *query, wall now, struct arena *a,
                 struct job_view **out_jobs, size_t *out_count, struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 500);
     int64_t before;
     struct query *q;
-    size_t n = 0;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
     err e = start_of(s, query->after, &before, f);
     if (e)
         return e;
-    struct job_view *all = arena_try(a, query->limit * sizeof *all);
-    if (!all)
-        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     e = query->state < 0 ? db_ask(s->db, SQL_VIEWS, &q, f, DB_I(before), DB_I(query->limit))
                          : db_ask(s->db, SQL_VIEWS_IN_STATE, &q, f, DB_I(before),
                                   DB_I(query->limit), DB_I(query->state));
-    if (e)
-        return e;
-    while ((e = db_step(q, f)) == E_OK) {
-        e = job_view_read(s, now, q, a, &all[n], n ? NULL : f);
-        if (e)
-            break;
-        n++;
-    }
-    db_end(q);
-    /* What fits is answered; the reader goes on after the last one. */
-    if (e != E_END && !(e == E_TOO_BIG && n > 0))
-        return e;
-    *out_jobs = all;
-    *out_count = n;
-    reader_unsure(s, a, all, n);
-    return E_OK;
+    return e ? e : job_views_take(s, now, q, query->limit, a, out_jobs, out_count, f);
 }
