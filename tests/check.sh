@@ -72,8 +72,8 @@ fi
 if wants system; then
     step "system tests"
     $make CC=clang BUILD=points build
-    # Every third change of the site, for the time it takes, and fewer jobs on two nodes; all of them: make system.
-    NODES_JOBS=100 KILLS=4 EVERY=3 POINTS=out/points tests/system/run.sh out/release
+    # Every third change of the site, for the time it takes, fewer jobs on two nodes and shorter crawls; all of them: make system.
+    NODES_JOBS=100 KILLS=4 EVERY=3 CRAWL_POSTS=300 POINTS=out/points tests/system/run.sh out/release
 fi
 if wants browser && [ -x out/asan/fulmar ]; then
     step "browser tests with AddressSanitizer and UBSan"

@@ -5,7 +5,7 @@
 OUT=$1
 here=$(dirname "$0")
 together="dom nodes faults practice drift media targets queues evidence e2e options batches sessions webhooks schedules reload volume fetch nitter fields"
-alone="disk processes kill"
+alone="disk upgrade processes kill"
 
 if [ "$1" = --one ]; then
     OUT=$2 test=$3 said=$4/$3
