@@ -83,8 +83,8 @@ struct slot {
 };
 
 struct sample {
-    double counted_ms,
-        whole_ms; /* from the start until all posts are counted; until disposed */
+    /* from the start until all posts are counted; until disposed */
+    double counted_ms, whole_ms;
 };
 
 static struct {

@@ -59,8 +59,8 @@ enum account_fault {
 /* A descending row of posts: where the times and ids of a timeline or a search come from. */
 struct stream {
     uint64_t key;
-    int64_t newest_ms,
-        step_ms; /* step > 0: post i lies in (newest-(i+1)*step, newest-i*step] */
+    /* step > 0: post i lies in (newest-(i+1)*step, newest-i*step] */
+    int64_t newest_ms, step_ms;
     uint32_t count;
     /* Ids of an account's own posts name the account in their low bits, so that a post is found by its
      * id alone; those of other streams do not. */

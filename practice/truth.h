@@ -27,16 +27,17 @@ struct truth {
     struct search search;
     enum truth_order order;
     uint32_t below; /* of a thread: steps in the branch that is next */
-    uint32_t
-        next; /* index of the stream; of a thread the post above, the post, the branches; of a timeline the pinned post comes before all */
+    /* index of the stream; of a thread the post above, the post, the branches; of a
+     * timeline the pinned post comes before all */
+    uint32_t next;
     bool pinned_done;
     /* Of the replies: own posts that came as context before their turn, and the post that waits behind
      * one of them (its index and 1; 0 none). */
     uint32_t ahead[16], held;
     size_t ahead_count;
     int64_t left; /* posts still wanted */
-    struct arena
-        *arena; /* owned; holds the search words and, reset for each line, nothing else */
+    /* owned; holds the search words and, reset for each line, nothing else */
+    struct arena *arena;
     struct arena *line;
 };
 

@@ -74,10 +74,10 @@ struct answer {
     int status;
     const char *type; /* Content-Type */
     struct span body; /* copied */
-    const char
-        *headers[16]; /* name, value, name, value, …, NULL; copied. Unless one of them says
-                                otherwise, no answer may be stored (Cache-Control) */
-    bool closes;      /* the connection ends after it */
+    /* name, value, name, value, …, NULL; copied. Unless one of them says otherwise, no
+     * answer may be stored (Cache-Control) */
+    const char *headers[16];
+    bool closes; /* the connection ends after it */
 };
 /* Exactly once per request, or request_stream(). */
 void request_answer(struct request *r, const struct answer *answer);

@@ -14,12 +14,12 @@
 enum { ORDER_LIMIT_MAX = 100000, ORDER_PRIORITY = 5, ORDER_DEPTH_MAX = 100 };
 
 struct order {
-    struct span site, kind, target,
-        lane;         /* target canonical, lane "default/x/normal", of a site on many
-                                          hosts "default/mastodon/normal-7"; with a pool "…@research.SearchTimeline" */
+    /* target canonical, lane "default/x/normal", of a site on many hosts
+     * "default/mastodon/normal-7"; with a pool "…@research.SearchTimeline" */
+    struct span site, kind, target, lane;
     struct span spec; /* {"limit":200,"since":"2026-02-06T00:00:00Z"}: what was given */
-    struct span pool,
-        operation; /* of sessions; what the site counts the job under. Empty: none */
+    /* of sessions; what the site counts the job under. Empty: none */
+    struct span pool, operation;
     bool users;    /* it is about users, else about posts: limit counts these */
     int64_t limit; /* 0 = all */
     int prio;      /* 9 before the others of its lane, 0 after them */

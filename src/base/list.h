@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 struct list {
-    struct list *next,
-        *prev; /* a head that points at itself is empty; NULL = not on any list */
+    /* a head that points at itself is empty; NULL = not on any list */
+    struct list *next, *prev;
 };
 
 #define LIST_OF(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))

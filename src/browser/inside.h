@@ -119,8 +119,8 @@ struct browser {
     int64_t jobs;
     struct list tabs, renderers;
     uint64_t renderer_order;
-    uint64_t
-        fresh_after; /* renderers up to this order were there before the tab being prepared */
+    /* renderers up to this order were there before the tab being prepared */
+    uint64_t fresh_after;
     struct tab *preparing;
     uint32_t prepare_number; /* of the tab being prepared, never 0 */
     mono prepare_after;      /* after one failed, the next prepared tab waits */

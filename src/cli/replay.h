@@ -18,8 +18,8 @@ struct replay {
     struct arena *arena;
     void (*on_difference)(void *ctx, const struct difference *d);
     void *ctx;
-    size_t recordings, records, fields, differences,
-        unexpected; /* unexpected: without expectation */
+    /* unexpected: without expectation */
+    size_t recordings, records, fields, differences, unexpected;
 };
 
 /* Reads every recording of the folder with the pack and compares it with its expectation; with

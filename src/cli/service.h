@@ -14,8 +14,8 @@ enum { SERVICE_ANSWER_MAX = 16 * 1024 * 1024 };
 
 struct service {
     struct client *client; /* for one request at a time */
-    struct client
-        *second; /* for another one beside it (an event stream is open on the first) */
+    /* for another one beside it (an event stream is open on the first) */
+    struct client *second;
     bool embedded;
     char shown[300]; /* "unix:/…", "http://…" */
     /* of an embedded one */

@@ -39,8 +39,8 @@ struct breaker {
     int64_t fails;    /* health errors in a row */
     int64_t until_ms; /* open until */
     int64_t trips;    /* openings since the last success */
-    int64_t window_from_ms, window_seen,
-        window_bad; /* endings with a verdict while it is closed */
+    /* endings with a verdict while it is closed */
+    int64_t window_from_ms, window_seen, window_bad;
 };
 enum breaker_sign { BREAKER_OK, BREAKER_HEALTH_ERROR, BREAKER_NO_VERDICT };
 /* closed → open after 5 health errors in a row, or when half of at least 20 endings within ten minutes

@@ -24,8 +24,8 @@ enum schedule_overlap {
 struct schedule {
     enum schedule_kind kind;
     struct cron cron;
-    int64_t
-        interval_ms; /* elapsed time, counted from `start`; an adaptive one carries its present value */
+    /* elapsed time, counted from `start`; an adaptive one carries its present value */
+    int64_t interval_ms;
     int64_t least_ms, most_ms; /* bounds of an adaptive interval */
     int64_t posts_wanted;      /* new posts a run of an adaptive schedule should find */
     int64_t jitter_ms;         /* starts are spread over so much, the same for every slot */

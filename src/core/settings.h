@@ -208,8 +208,8 @@ const struct setting_row *setting_row(enum setting_id id);
 struct settings {
     struct {
         int64_t number; /* bool, int, ms, bytes, or index of the enum choice */
-        struct span
-            text; /* as written; lists are separated by single spaces. Lives in the arena given */
+        /* as written; lists are separated by single spaces. Lives in the arena given */
+        struct span text;
         bool given;
     } v[SETTINGS_COUNT];
 };

@@ -31,14 +31,14 @@ struct verdict_facts {
     bool since_last;  /* only what is new was asked for, and there was a job before */
     int64_t left_out; /* posts that came and were left out as the job asked */
     int64_t claimed;  /* posts the profile says the account has; -1 unknown */
-    bool
-        source_said_empty; /* emptyState text, terminate on page one, or search without result */
-    bool sampled;          /* an anonymous view: a sample whose emptiness proves nothing */
-    bool guest;            /* nobody was logged in: what was shown may be a sample */
-    int64_t pairs,
-        rises; /* posts one after the other, pinned ones aside; of these: the later one is newer */
-    int64_t
-        shows_at_most; /* the site shows about so many of a list, and no end beyond; 0: all */
+    /* emptyState text, terminate on page one, or search without result */
+    bool source_said_empty;
+    bool sampled; /* an anonymous view: a sample whose emptiness proves nothing */
+    bool guest;   /* nobody was logged in: what was shown may be a sample */
+    /* posts one after the other, pinned ones aside; of these: the later one is newer */
+    int64_t pairs, rises;
+    /* the site shows about so many of a list, and no end beyond; 0: all */
+    int64_t shows_at_most;
     enum end_reason end;
 };
 /* A page of which this many posts were read and this many lost: has the site changed? One broken post

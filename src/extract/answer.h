@@ -41,12 +41,12 @@ struct answer {
     struct span *more; /* out->more while it grows */
     size_t more_room;
     struct span place; /* entry that is being read */
-    bool focus_seen,
-        had_focus;     /* the post that a thread is about was in this answer, before it */
+    /* the post that a thread is about was in this answer, before it */
+    bool focus_seen, had_focus;
     size_t ordered;    /* records that stand in the order of the list */
     uint64_t last_key; /* of the one before */
-    const bool
-        *outcasts;  /* of them: stands in the wrong place; NULL: read for the first time */
+    /* of them: stands in the wrong place; NULL: read for the first time */
+    const bool *outcasts;
     bool enveloped; /* a list of instructions was found */
     err failed;
 };

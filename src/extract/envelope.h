@@ -59,8 +59,8 @@ struct envelope {
     struct paths places; /* where the list of instructions usually is */
     struct paths pinned; /* of an item: has the word `pinned_is` when it is pinned */
     struct span pinned_is;
-    const struct span *promoted_ids, *post_ids,
-        *bottom_ids;                /* beginnings of ids, or of a part of them */
+    /* beginnings of ids, or of a part of them */
+    const struct span *promoted_ids, *post_ids, *bottom_ids;
     const struct span *other_kinds; /* of items: they hold no record, and are no news */
     size_t promoted_id_count, post_id_count, bottom_id_count, other_kind_count;
     int tally[TALLIES]; /* counters, as of fields: by the first sign, by another */
@@ -96,8 +96,8 @@ enum sighting {
 };
 struct seen {
     enum sighting what;
-    struct json
-        object; /* post or user: the record's object, JSON_MISSING when its place is empty */
+    /* post or user: the record's object, JSON_MISSING when its place is empty */
+    struct json object;
     struct span text;  /* cursor value, tombstone text */
     struct span entry; /* id of the entry or item */
     enum record_section section;

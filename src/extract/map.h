@@ -110,8 +110,8 @@ enum { EXPAND_SOURCES_MAX = 8 };
 struct expand_rule {
     struct expand_source source[EXPAND_SOURCES_MAX];
     unsigned sources;
-    struct span
-        every; /* the check `links`: what begins so has to be in a list; empty: no check */
+    /* the check `links`: what begins so has to be in a list; empty: no check */
+    struct span every;
     struct span url, expanded, indices; /* members of a link */
     /* Instead of `url` and `indices`: where a link is, in bytes (dotted paths), and the list in it one
      * of whose elements has `expanded`. */
@@ -154,9 +154,9 @@ struct field {
     const struct pick *doubt;  /* FIELD_LIST: nor is it empty where this holds */
     const struct pick *expect; /* counted only where this holds; NULL: a plain value, always */
     const struct expand_rule *expand;
-    const struct pick
-        *picks; /* FIELD_PICK; FIELD_FLAGS: `is` and `when` of each; FIELD_SAME: `when`
-                                 and `unless` are the two sides of the only one */
+    /* FIELD_PICK; FIELD_FLAGS: `is` and `when` of each; FIELD_SAME: `when` and `unless` are
+     * the two sides of the only one */
+    const struct pick *picks;
     size_t pick_count;
     bool as_bool;
     const struct template_part *parts;
@@ -200,9 +200,9 @@ struct map {
     size_t slots;
     const struct span *unwrap; /* members that hold the real object */
     size_t unwraps;
-    struct span
-        unwrap_with;   /* an object without this member: the first object in it that has it */
-    int shape_counter; /* enum map_shape; -1 not counted */
+    /* an object without this member: the first object in it that has it */
+    struct span unwrap_with;
+    int shape_counter;       /* enum map_shape; -1 not counted */
     struct path_set content; /* the object whose content is shown (the original of a repost) */
     const struct field *fields;
     size_t field_count;
@@ -250,8 +250,8 @@ struct map_run {
     int64_t page, index; /* for `position`; negative: unknown */
     int depth;           /* 0 outermost record, 1 a quoted or reposted one */
     size_t fallbacks;
-    struct check_sheet
-        checks;           /* of the record being written; what the reader knows is set before */
+    /* of the record being written; what the reader knows is set before */
+    struct check_sheet checks;
     enum check_id failed; /* the first hard check that failed, of records inside as well */
     struct news *news;    /* where members that no map knows are noted; NULL: nowhere */
     bool strange;         /* the record has some */

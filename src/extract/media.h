@@ -15,8 +15,8 @@ struct media_rule {            /* of one kind of media */
                                   the job's target; with "*." before {host}: those below it */
     const struct span *hosts;  /* the same number: of each place, {host} as it is */
     size_t place_count;
-    const struct span
-        *tries; /* what to ask for, best first: "{stem}?format={format}&name=orig" */
+    /* what to ask for, best first: "{stem}?format={format}&name=orig" */
+    const struct span *tries;
     size_t try_count;
     struct span variants;     /* first of all the record's variants of this type, by bitrate */
     const struct span *types; /* types of files that are taken: "image/jpeg" */

@@ -14,8 +14,8 @@ enum { PACKS_MAX = 16, PACK_INSTANCES_MAX = 4096 };
 /* Where the requests of a pack go. */
 struct pack_places {
     struct span base_url; /* instead of the pack's own; empty: the pack's own */
-    struct span
-        media_base;        /* where files of media are asked for; empty: where their URLs say */
+    /* where files of media are asked for; empty: where their URLs say */
+    struct span media_base;
     struct span instances; /* "NAME=URL NAME=URL": servers that its sources may be read from */
 };
 

@@ -66,8 +66,8 @@ struct page {
     size_t kind_count;
     struct page_section_rule sections[PAGE_RULES_MAX];
     size_t section_count;
-    const struct html_path
-        *places[PAGE_PLACES_MAX]; /* of items: which of them it was is counted */
+    /* of items: which of them it was is counted */
+    const struct html_path *places[PAGE_PLACES_MAX];
     size_t place_count;
     int place_counter;
     const struct html_path *gone_text, *gone_id; /* of an item that is unavailable */

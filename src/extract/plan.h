@@ -59,9 +59,9 @@ struct plan_step {
     bool after[FAILURE_COUNT];
     bool has_after;
     int64_t shows_at_most; /* posts of the list that the site shows at all; 0: every one */
-    bool
-        no_others; /* dom and fetch: nor do others' posts stand there as context: such a one was not read
-                            for what it is */
+    /* dom and fetch: nor do others' posts stand there as context: such a one was not read
+     * for what it is */
+    bool no_others;
     bool own_posts_only;   /* records of other authors that are not reposts are context, not
                             results */
     enum plan_claim claim; /* what proves that an empty list is empty */
@@ -69,8 +69,8 @@ struct plan_step {
 
 struct source; /* source.h */
 struct plan {
-    struct plan_step
-        steps[PLAN_STRATEGIES]; /* the next one runs where the one before failed ... */
+    /* the next one runs where the one before failed ... */
+    struct plan_step steps[PLAN_STRATEGIES];
     size_t step_count;
     bool fallback_on[FAILURE_COUNT]; /* ... with a class that is true here */
     struct span kind, canonical;
@@ -86,8 +86,8 @@ struct plan {
     struct span item;        /* what follows the input, where the pack splits it */
     struct span below; /* the list is asked for from this id downwards; empty: from its top */
     struct span url;   /* capture and dom: the page to open */
-    struct span
-        shown_url; /* dom: another page in its place, which shows a sample of the list; else empty */
+    /* dom: another page in its place, which shows a sample of the list; else empty */
+    struct span shown_url;
     struct span shown_pattern; /* as the pack has it */
     const struct operation *operations;
     size_t operation_count;

@@ -43,9 +43,9 @@ struct record {
     struct span json;  /* the normalised record, one line */
     bool pinned;
     bool repost;
-    struct span
-        passed_on; /* of a repost: what the map's role `repost` says: the original's id, or who
-                              passed it on; may be empty */
+    /* of a repost: what the map's role `repost` says: the original's id, or who passed it
+     * on; may be empty */
+    struct span passed_on;
 };
 
 struct reading {
@@ -67,17 +67,17 @@ struct reading {
                            "search_empty", "loading", ...; empty when it says nothing */
     bool says_empty;   /* the site itself says that there is nothing */
     bool loading;      /* the page had not finished */
-    bool
-        renews; /* with a sign: the page's token is used up, the page opened anew has another */
-    enum failure_class
-        gone; /* what the first record that cannot be seen would mean, were it all there is */
+    /* with a sign: the page's token is used up, the page opened anew has another */
+    bool renews;
+    /* what the first record that cannot be seen would mean, were it all there is */
+    enum failure_class gone;
     struct span gone_why;
     int64_t reset_at_s; /* Unix seconds: when the rate limit opens again; 0 unknown */
     int64_t remaining;  /* requests left in this window; -1 unknown */
     /* Facts about the target, from OP_USER. */
     bool user_protected, user_suspended;
-    enum failure_class
-        user_shut; /* what it is when the account's list stays empty; FAILURE_NONE: not known */
+    /* what it is when the account's list stays empty; FAILURE_NONE: not known */
+    enum failure_class user_shut;
     struct span user_shut_why;                                      /* borrows from the pack */
     int64_t user_posts, user_media, user_followers, user_following; /* -1 unknown */
     struct span user_id;
@@ -140,8 +140,8 @@ void reader_expect_order(struct reader *r, bool expected);
 enum { FIELD_PATHS_MAX = 20 };
 struct field_hits {
     struct span map, field; /* "post", "author.name" */
-    uint64_t
-        hits[FIELD_PATHS_MAX]; /* per path, in the pack's order; the last one takes the rest */
+    /* per path, in the pack's order; the last one takes the rest */
+    uint64_t hits[FIELD_PATHS_MAX];
     uint64_t missing;
     size_t paths;
 };

@@ -19,8 +19,9 @@ struct shown {
     bool retry;     /* the list failed to load and offers to try again */
     bool more;      /* what did not fit comes in the next message */
     bool guest;     /* nobody is logged in */
-    bool
-        folded; /* of a thread: a button for more of it is there, and is pressed when it is asked for more */
+    /* of a thread: a button for more of it is there, and is pressed when it is asked for
+     * more */
+    bool folded;
     bool shut;        /* of a thread: one did not open */
     struct span html; /* empty: nothing new; borrows from the parser */
 };

@@ -15,8 +15,8 @@ struct input_rule {
     bool letters, digits, underscore, other_letters, any;
     struct span also;  /* ASCII signs that are allowed as well */
     bool needs_letter; /* digits alone are refused */
-    const struct span
-        *afters; /* what stands behind the last of one of these counts: "/status/" */
+    /* what stands behind the last of one of these counts: "/status/" */
+    const struct span *afters;
     size_t after_count;
     struct span ends;  /* signs at which it ends: "/?#" */
     bool url;          /* a whole URL, http or https */
@@ -59,8 +59,8 @@ struct target {
     struct span more; /* expression of capture; empty: "scroll" */
     bool users;       /* its records are users, else posts; a product has its own word */
     bool thread;      /* about one post, whose branches are followed by cursors of their own */
-    bool
-        depth; /* its replies say what they answer: jobs may limit how far below the post they stand */
+    /* its replies say what they answer: jobs may limit how far below the post they stand */
+    bool depth;
     struct product *products; /* the first is the default */
     const struct span *product_names;
     size_t product_count;

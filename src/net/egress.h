@@ -26,8 +26,8 @@ struct egress_config {
     const struct span *allow; /* "127.0.0.1:8471": reachable although private */
     size_t allow_count;
     bool only; /* nothing but `allow` */
-    const struct span
-        *hosts; /* "x.com", "*.twimg.com": names that may be reached; none = all public */
+    /* "x.com", "*.twimg.com": names that may be reached; none = all public */
+    const struct span *hosts;
     size_t host_count;
     bool hosts_told; /* node tells the names (egress_tell_hosts); none may be reached before */
     const uint16_t *ports;
@@ -35,8 +35,8 @@ struct egress_config {
     int64_t connect_timeout_ms, idle_timeout_ms;
     void (*beat)(void); /* called every beat_ms while it serves; NULL: never */
     int64_t beat_ms;
-    struct span
-        dns; /* "127.0.0.1:5353,192.0.2.1": name servers; empty = those of /etc/resolv.conf */
+    /* "127.0.0.1:5353,192.0.2.1": name servers; empty = those of /etc/resolv.conf */
+    struct span dns;
 };
 /* Runs until end of file on control_fd. Enters the sandbox first. Returns the exit code. */
 int egress_run(const struct egress_config *config, int control_fd);

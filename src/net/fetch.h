@@ -50,16 +50,15 @@ struct fetch_request {
     const struct span *hosts; /* patterns as in egress_config; borrowed until the end */
     size_t host_count;
     bool any_redirect; /* redirects may lead to any host (egress still refuses private ones) */
-    int64_t
-        keep_ms; /* a 2xx or 4xx answer serves the same URL for so long; 0: it is not kept */
+    /* a 2xx or 4xx answer serves the same URL for so long; 0: it is not kept */
+    int64_t keep_ms;
     int64_t interval_ms;           /* 0: as fetch_config says */
     const struct fetch_sink *sink; /* NULL: the body is kept; borrowed until the end */
-    struct span
-        cookies; /* "Cookie: a=1", sent to `origin` alone, never to where it redirects; copied, wiped */
+    /* "Cookie: a=1", sent to `origin` alone, never to where it redirects; copied, wiped */
+    struct span cookies;
     const char *headers[FETCH_HEADERS]; /* "Range: bytes=5-", NULL-terminated; copied */
-    struct span
-        post; /* its bytes are posted; p NULL: it is a GET. A redirect is then the answer;
-                                      copied */
+    /* its bytes are posted; p NULL: it is a GET. A redirect is then the answer; copied */
+    struct span post;
 };
 /* Whether it is the URL of an HTTP server: scheme, host, no user. out_sealed: by TLS; may be NULL. */
 bool fetch_url_valid(struct span url, bool *out_sealed);

@@ -48,18 +48,18 @@ struct slot {
     struct {
         const struct pack *pack; /* of packs */
         struct span base_url;    /* empty = the pack's own */
-        struct span
-            media_base; /* where files of media are asked for; empty = where their URLs say */
+        /* where files of media are asked for; empty = where their URLs say */
+        struct span media_base;
         struct span instances; /* "NAME=URL NAME=URL": where its sources may be read from */
     } site;
     struct tab *tab; /* NULL also for a job that needs no page */
     bool tab_open, tab_closed, tab_gone;
-    bool picturing, screen_done,
-        dom_done; /* the page is asked for pictures before it is closed */
+    /* the page is asked for pictures before it is closed */
+    bool picturing, screen_done, dom_done;
     int pictures_left;
     enum failure_class picture_reason;
-    uint32_t
-        picture_call; /* of the worker that waits for them, and goes on then; 0: the job has ended */
+    /* of the worker that waits for them, and goes on then; 0: the job has ended */
+    uint32_t picture_call;
     struct timer *picture;
     struct login *login; /* cookies of its session; NULL: it has none. See login.c */
     bool opening_login;  /* the store opens them */

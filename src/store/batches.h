@@ -26,8 +26,8 @@ struct batch_args {
     struct span id; /* "bat_…", made by the caller */
     struct span tenant, name;
     bool open; /* jobs may be added later; else it is sealed at once and must have some */
-    bool
-        partial; /* what cannot be accepted is left out and named; else nothing is stored then */
+    /* what cannot be accepted is left out and named; else nothing is stored then */
+    bool partial;
     int64_t stop_after; /* so many failures cancel what has not ended; 0: never */
     int64_t parallel;   /* so many run at once; 0: any number. Not of those that come back
                                        after their end */

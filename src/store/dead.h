@@ -82,8 +82,8 @@ const char *operation_state_name(enum operation_state s); /* "running", "done", 
 
 struct operation_args {
     struct span id; /* "opr_…", made by the caller */
-    enum operation_kind
-        kind; /* REPLAY or DELETE of dead jobs; CANCEL is store_batch_cancel() */
+    /* REPLAY or DELETE of dead jobs; CANCEL is store_batch_cancel() */
+    enum operation_kind kind;
     struct dead_filter filter;
     struct span job;    /* only this one, when it is dead; else empty */
     int64_t per_minute; /* 0: as fast as the pieces allow, at most OPERATION_RATE_MOST */

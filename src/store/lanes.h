@@ -23,8 +23,8 @@ struct lane_note { /* who stopped it and why; empty `by`: nobody */
 struct lane_view {
     struct span name, tenant, site, pool, operation;
     enum lane_class class;
-    struct lane_settings settings,
-        own; /* in force; own: LANE_AS_CONFIGURED where it has none */
+    /* in force; own: LANE_AS_CONFIGURED where it has none */
+    struct lane_settings settings, own;
     int64_t blocked, scheduled, ready, active; /* jobs */
     int64_t oldest_ready_ms;                   /* since when; 0: none is ready */
     bool paused, closed;
@@ -39,8 +39,8 @@ struct lanes_query {
     struct span after;        /* name of the last seen lane */
     struct span tenant, site; /* empty: all */
     bool troubled;            /* only those that something holds up */
-    bool
-        breakers; /* only those with a breaker that is not closed, counts errors, or was set by hand */
+    /* only those with a breaker that is not closed, counts errors, or was set by hand */
+    bool breakers;
     size_t limit; /* 1-500 */
 };
 /* By name. At most LANES_LOOKED of them are looked at in a call, so there may be fewer than `limit` although
@@ -66,8 +66,8 @@ struct limit_view {
 
 /* All that bounds a lane, whether there is one or not. */
 struct lane_bounds {
-    struct lane_view
-        lane; /* name empty: there is none yet; settings are those that it would have */
+    /* name empty: there is none yet; settings are those that it would have */
+    struct lane_view lane;
     bool exists;
     struct limit_view all, tenant, site;
 };

@@ -52,8 +52,8 @@ const char *schedule_why_name(enum schedule_why w); /* NULL for none */
 struct schedule_view {
     char id[ID_TEXT];
     struct span tenant, name;
-    struct schedule_terms
-        terms; /* rule.start is where slots are counted from, rule.interval_ms the present one */
+    /* rule.start is where slots are counted from, rule.interval_ms the present one */
+    struct schedule_terms terms;
     int64_t start_given_ms; /* 0: not given */
     struct span ticket;     /* store/ticket.h */
     struct span job;        /* JSON as it was given */
@@ -104,8 +104,9 @@ MUST_USE err store_schedule_pause(struct store *s, const struct schedule_ask *ar
                                   struct arena *a, struct schedule_view *out, struct fault *f);
 
 struct schedule_fired {
-    bool
-        stale; /* somebody else settled these slots, or the schedule was changed or deleted: nothing was done */
+    /* somebody else settled these slots, or the schedule was changed or deleted: nothing
+     * was done */
+    bool stale;
     int64_t made, known, pending, skipped; /* known: had a job already */
     char last_job[ID_TEXT];
     size_t cancels; /* running jobs that were asked to stop: */

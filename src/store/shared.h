@@ -13,8 +13,8 @@ struct shared_config {
     const char *node;      /* of this machine, the same after a restart; no two have the same */
     const char *state_dir; /* where the key of login sessions is, the same on all machines */
     enum durability durability; /* of jobs, before their acceptance is answered */
-    int64_t replicas,
-        wait_ms;  /* of DURABILITY_REPLICATED; longest wait for it, then it is unconfirmed */
+    /* of DURABILITY_REPLICATED; longest wait for it, then it is unconfirmed */
+    int64_t replicas, wait_ms;
     bool insists; /* also on a Redis that may lose what it was given */
     /* There may be work; on a thread of its own, may only wake somebody. */
     void (*wake)(void *ctx);

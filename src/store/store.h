@@ -107,29 +107,29 @@ struct accept_args {
     struct span site;   /* "x" */
     struct span kind;   /* "posts" */
     struct span target; /* canonical input: "nasa" */
-    struct span
-        lane; /* "default/x/normal", with a pool "default/x/normal@POOL.OPERATION": core/lane.h;
-                           its tenant is the job's */
-    struct span pool,
-        operation; /* of sessions (sessions.h), one of which it is leased with; empty: none */
+    /* "default/x/normal", with a pool "default/x/normal@POOL.OPERATION": core/lane.h; its
+     * tenant is the job's */
+    struct span lane;
+    /* of sessions (sessions.h), one of which it is leased with; empty: none */
+    struct span pool, operation;
     struct span spec; /* JSON of the options: limit, since, until; kept as given */
     int64_t limit;    /* records wanted, of the kind below; 0 = all */
-    enum item_kind
-        counts; /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress
-                              and verdict count these */
-    int prio;   /* 0-9, 5 normal */
+    /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress and verdict
+     * count these */
+    enum item_kind counts;
+    int prio; /* 0-9, 5 normal */
     enum store_mark mark;
     struct span variant; /* what else decides which list it is; empty: nothing */
     enum store_needs needs;
     int64_t memory_bytes; /* that its worker and page will take; 0: nobody knows */
     int64_t run_at_ms;    /* not before; 0 now */
-    int64_t
-        expires_ms; /* an instant: waits until then at most, then ends as expired; 0 for ever */
+    /* an instant: waits until then at most, then ends as expired; 0 for ever */
+    int64_t expires_ms;
     int64_t deadline_ms; /* an instant after which nobody wants it: not tried again; 0 none */
-    int64_t attempt_ms,
-        stall_ms; /* an attempt may take so long, so long without progress; 0 as configured */
-    struct span
-        idempotency_key;    /* of this request, per tenant, for STORE_KEY_MS; may be empty */
+    /* an attempt may take so long, so long without progress; 0 as configured */
+    int64_t attempt_ms, stall_ms;
+    /* of this request, per tenant, for STORE_KEY_MS; may be empty */
+    struct span idempotency_key;
     uint64_t request_hash;  /* of the body, for the key */
     struct span unique_key; /* of this work, per tenant: one live job; may be empty */
     enum unique_mode on_conflict;
@@ -152,11 +152,11 @@ struct accept_reply {
     char id[ID_TEXT];
     bool replayed; /* an earlier request with this key made it */
     bool existing; /* a live job has the unique key: this is it, nothing was made */
-    enum job_state
-        state; /* SUCCEEDED: answered from an earlier result; BLOCKED: waits for another job */
+    /* SUCCEEDED: answered from an earlier result; BLOCKED: waits for another job */
+    enum job_state state;
     enum store_source source;
-    enum durability
-        durability; /* of store_thread's answer: how safe it is, and whether that is known */
+    /* of store_thread's answer: how safe it is, and whether that is known */
+    enum durability durability;
     bool confirmed;
 };
 static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
@@ -190,9 +190,9 @@ struct lease {
 struct reserve_args {
     struct span worker;
     uint64_t random; /* 64 bits for the nonce */
-    uint64_t
-        request; /* number of this question of this worker; asked again it gives the same lease, as long
-                              as that is held. 0: not numbered */
+    /* number of this question of this worker; asked again it gives the same lease, as long
+     * as that is held. 0: not numbered */
+    uint64_t request;
     enum store_needs needs;   /* that can be met now */
     int64_t memory_bytes;     /* that there is; 0 any */
     int64_t time_ms;          /* only jobs whose attempt may not take longer; 0 any */
@@ -223,11 +223,12 @@ struct commit_args {
     int64_t batch; /* must be next_batch; next_batch − 1 answers `duplicate` */
     const struct store_item *items;
     size_t count;
-    struct span
-        cursor; /* where the next attempt goes on, at most STORE_CURSOR_MAX; empty keeps the old one */
+    /* where the next attempt goes on, at most STORE_CURSOR_MAX; empty keeps the old one */
+    struct span cursor;
     struct span counts; /* of fields, as text of core/drift.h; may be empty */
-    int64_t
-        limit; /* counted records of the job stop here: surplus ones of this batch are not linked; 0 = none */
+    /* counted records of the job stop here: surplus ones of this batch are not linked; 0 =
+     * none */
+    int64_t limit;
     int64_t filtered; /* posts that came with it and were left out, as the job asks */
 };
 struct commit_reply {
@@ -255,14 +256,14 @@ struct finish_args {
     struct span report; /* JSON: counts, timings, warnings; may be empty */
     struct span counts; /* of fields, as in struct commit_args */
     int64_t wait_ms;    /* server's hint (429): not before this; 0 none */
-    enum failure_budget
-        budget; /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
+    /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
+    enum failure_budget budget;
 };
 struct finish_reply {
     enum job_state state; /* after */
     int64_t retry_in_ms;  /* when SCHEDULED */
-    int64_t
-        breaker_until_ms; /* this ending opened the breaker of `lane` until then; 0: it did not */
+    /* this ending opened the breaker of `lane` until then; 0: it did not */
+    int64_t breaker_until_ms;
     char lane[LANE_NAME];
     /* that the site refuses from now on, as this ending says; empty: none */
     char session[ID_TEXT];
@@ -335,8 +336,8 @@ struct file_take_args {
     struct span url; /* as the record says */
 };
 struct file_take_reply {
-    bool
-        known; /* it is there: the job holds it from now on; otherwise what may still be kept: */
+    /* it is there: the job holds it from now on; otherwise what may still be kept: */
+    bool known;
     struct file_view file;
     int64_t job_bytes, total_bytes; /* of files that the job holds, of all */
     int64_t room_bytes;             /* free on the disk above store.disk_floor */

@@ -213,9 +213,9 @@ enum { STORE_READERS_MAX = 16 };
 struct store_thread;
 struct store_thread_config {
     const char *state_dir;
-    const struct shared_config
-        *shared; /* the store of several machines (wake and ctx are the thread's own); NULL:
-                                           the embedded one. Looked at while it starts */
+    /* the store of several machines (wake and ctx are the thread's own); NULL: the embedded
+     * one. Looked at while it starts */
+    const struct shared_config *shared;
     struct store_limits limits;
     struct retain_args retain;
     int64_t field_retention_ms;

@@ -26,8 +26,8 @@ enum {
 
 struct webhook_put {
     struct span id; /* "whk_…" */
-    struct span name, url,
-        types; /* types as in core/webhook.h; of a change: p NULL keeps what is there */
+    /* types as in core/webhook.h; of a change: p NULL keeps what is there */
+    struct span name, url, types;
     struct span secret; /* of a new one; sealed here */
     int enabled;        /* of a change: −1 keeps it; else 0 or 1 */
     int64_t revision;   /* of a change: E_STALE when it is another; −1 any */

@@ -17,8 +17,8 @@ enum {
 };
 
 struct cookies_wanted {
-    struct span
-        domain; /* of cookies that say none: "x.com"; may be empty, then they are left out */
+    /* of cookies that say none: "x.com"; may be empty, then they are left out */
+    struct span domain;
     /* Whether a cookie of that domain (without a dot in front) is the site's. */
     bool (*belongs)(void *ctx, struct span domain);
     void *ctx;
@@ -27,8 +27,8 @@ struct cookies_wanted {
 };
 struct cookies_facts {
     size_t kept, foreign, ended;
-    int64_t
-        expires_ms; /* when the first of the login's ends (of no such list: the last of all); 0 never */
+    /* when the first of the login's ends (of no such list: the last of all); 0 never */
+    int64_t expires_ms;
 };
 
 /* E_BAD_INPUT: in none of the forms, no cookie of the site, or not a login. E_TOO_BIG. `out` is a

@@ -8,9 +8,9 @@
 #include "base/span.h"
 
 struct problem_error { /* one refused member of the request */
-    struct span
-        pointer;      /* JSON Pointer into the body ("/limit"), or the query parameter's name */
-    const char *code; /* "unknown_field" */
+    /* JSON Pointer into the body ("/limit"), or the query parameter's name */
+    struct span pointer;
+    const char *code;   /* "unknown_field" */
     struct span detail; /* one sentence */
 };
 

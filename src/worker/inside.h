@@ -78,8 +78,8 @@ struct collection {
     enum plan_strategy strategy; /* the only one wanted */
     int64_t batch, have, claimed;
     struct known known; /* by earlier jobs of the same target */
-    unsigned exclude,
-        include; /* enum exclude; include: to be brought in where the list lacks them */
+    /* enum exclude; include: to be brought in where the list lacks them */
+    unsigned exclude, include;
     struct json_parser *records; /* reads records where that is asked; NULL: nobody asks */
     int64_t filtered, told;      /* posts left out as the job asked; told: as node knows */
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;
@@ -88,8 +88,8 @@ struct collection {
     bool go_below;      /* the list is to be asked for anew, below `lowest` */
     int pages_without_new, pages_open; /* open: read since the page was opened */
     bool reopened; /* the next timeline page is the first of a page opened anew */
-    int64_t
-        renewed_at; /* pages read when the page was last opened anew for a new token; -1 never */
+    /* pages read when the page was last opened anew for a new token; -1 never */
+    int64_t renewed_at;
     bool source_said_empty, user_read;
     enum failure_class account_shut; /* as the profile says: why a list without a post is one */
     struct span account_shut_why;

@@ -1,6 +1,10 @@
 /* Scenarios S57-S59 and S83: whatever makes a job startable is announced, to as many as can use it. */
 #include "../lib/scenario.h"
 
+#include "store/batches.h"
+#include "store/dead.h"
+#include "store/sessions.h"
+
 #include <string.h>
 
 /* ---- S57: causes ----
@@ -253,6 +257,103 @@ static void replace_in_another_lane(void)
     accept_args(&args);
 }
 
+/* ---- with a login session ---- */
+
+static err session_lock(bool locked)
+{
+    GROUPED(store_session_lock(w->s, SPAN("anna"), locked, SPAN("looked at"), now(), &w->f));
+}
+static err session_add(void)
+{
+    struct session_add args = {.id = SPAN("ses_anna"),
+                               .site = SPAN("x"),
+                               .pool = SPAN("pool"),
+                               .name = SPAN("anna"),
+                               .burst = 1,
+                               .max_active = 1};
+    GROUPED(store_session_add(w->s, &args, now(), &w->f));
+}
+static err session_cookies(void)
+{
+    struct session_cookies args = {.session = SPAN("anna"),
+                                   .text = SPAN("[{\"name\":\"auth_token\",\"value\":\"v\"}]"),
+                                   .count = 1};
+    GROUPED(store_session_cookies(w->s, &args, now(), &w->f));
+}
+static void accept_with_session(void)
+{
+    struct accept_args args = job_args(new_id(), "x/normal@pool.UserTweets");
+    args.pool = SPAN("pool");
+    args.operation = SPAN("UserTweets");
+    accept_args(&args);
+}
+static void with_session(void)
+{
+    assert_int_equal(session_add(), E_OK);
+    assert_int_equal(session_cookies(), E_OK);
+    accept_with_session();
+}
+static void session_locked(void)
+{
+    with_session();
+    assert_int_equal(session_lock(true), E_OK);
+    assert_true(has_none()); /* who is woken finds the pool exhausted, and parks the lane */
+}
+static void session_unlocked(void)
+{
+    assert_int_equal(session_lock(false), E_OK);
+}
+static void session_renewed(void)
+{
+    assert_int_equal(session_cookies(), E_OK);
+    assert_int_equal(session_lock(false), E_OK);
+}
+static void session_in_use(void)
+{
+    with_session();
+    kept = start_next();
+    accept_with_session();
+    assert_true(has_none());
+}
+static void session_cools(void)
+{
+    session_in_use();
+    throttle(&kept, 30 * SECOND);
+    assert_true(has_none());
+}
+
+/* ---- what has ended ---- */
+
+static void dead(void)
+{
+    kept.id[0] = '\0';
+    accept_job();
+    kept = start_next();
+    finish(&kept, FAILURE_DRIFT);
+}
+static err replay_kept(void)
+{
+    struct replay_args args = {.id = span_of(kept.id)};
+    struct replay_reply ignored;
+    GROUPED(store_replay(w->s, &args, now(), &ignored, &w->f));
+}
+static void replay_one(void)
+{
+    assert_int_equal(replay_kept(), E_OK);
+}
+static err replay_group(void)
+{
+    struct operation_args args = {.id = SPAN("opr_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+                                  .kind = OPERATION_REPLAY,
+                                  .filter = {.failure = -1}};
+    struct operation_view ignored;
+    GROUPED(store_operation_start(w->s, &args, now(), w->a, &ignored, &w->f));
+}
+static void replay_all(void)
+{
+    assert_int_equal(replay_group(), E_OK);
+}
+
 static const struct cause {
     const char *name;
     void (*prepare)(void);
@@ -300,9 +401,20 @@ static const struct cause {
     {"the job before it is lost", behind_another, NULL},
     {"the job whose result it would share dies", one_shares, finish_badly},
     {"the job whose result a hundred would share dies", hundred_share, finish_badly},
+    {"the cookies of a locked session are new", session_locked, session_renewed},
+    {"a session is unlocked", session_locked, session_unlocked},
+    {"the job that has the session ends", session_in_use, finish_well},
+    {"the session has cooled", session_cools, NULL},
+    {"a dead job comes back", dead, replay_one},
+    {"an operation brings dead jobs back", dead, replay_all},
     {"a newer request takes the place of one in a paused lane", replaced,
      replace_in_another_lane},
 };
+
+static err tend(void)
+{
+    GROUPED(store_tend(w->s, now(), &w->f));
+}
 
 /* Nobody looks but when the store said that it is time. */
 static void expect_announced(const struct cause *c)
@@ -320,6 +432,7 @@ static void expect_announced(const struct cause *c)
         if (i == 20 || (c->happen && i == 2 && c->prepare != hundred_share) ||
             !go_on(w->now + 2 * HOUR))
             fail_msg("%s: nobody is told", c->name);
+        assert_int_equal(tend(), E_OK);
         if (c->happen && c->prepare != leased && c->happen != finish_to_be_tried_again &&
             w->now > T0 + 3 * HOUR)
             fail_msg("%s: told late", c->name);
@@ -366,9 +479,8 @@ static void s58_one_job_wakes_one_of_ten_thousand(void **state)
     int64_t leased = 0, none = work_of_none();
     accept_job();
     begin();
-    for (
-        int i = 0; i < RESERVERS;
-        i++) /* and should all come, one gets it, and the others find what they would find if none had come */
+    /* And should all come, one gets it, and the others find what they would find if none had come. */
+    for (int i = 0; i < RESERVERS; i++)
         leased += reserve(&l);
     int64_t before = w->maker->work();
     for (int i = 0; i < RESERVERS; i++)

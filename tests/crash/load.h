@@ -41,12 +41,12 @@ struct load {
     struct load_view known;
     int64_t now, round;
     uint64_t nonces;
-    bool
-        clients_repeat; /* after a crash or a failure: what was asked for may be there already */
+    /* after a crash or a failure: what was asked for may be there already */
+    bool clients_repeat;
     int64_t failed, full; /* groups; of them for want of room */
     int64_t refused;      /* operations of a sound group, for want of room */
-    int64_t full_ended,
-        full_stuck;   /* operations on a full disk that need no room: done, refused */
+    /* operations on a full disk that need no room: done, refused */
+    int64_t full_ended, full_stuck;
     int64_t reopened; /* store_open() that failed and was tried again */
     enum load_mistake mistake;
     void (*on_answer)(void *ctx); /* a group is acknowledged */

@@ -30,8 +30,8 @@ struct fake_play {
 struct fake_redis {
     char dir[64], socket[96], url[128];
     struct fake_play plays[FAKE_PLAYS];
-    const char
-        *greeting[4];    /* instead of INFO's answer, of the first connections; NULL as usual */
+    /* instead of INFO's answer, of the first connections; NULL as usual */
+    const char *greeting[4];
     const char *auth;    /* answer to AUTH; NULL: +OK */
     const char *primary; /* a Sentinel: answer to its question; NULL: no such master */
     /* Read by the test when the link is quiet. */

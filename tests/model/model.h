@@ -96,14 +96,14 @@ struct model_rules {
     bool probe_forgotten; /* the mutation: a probe without verdict leaves the lane half open */
     bool open_counts;     /* endings that come while the breaker is open count too */
     bool trips_alike;     /* every opening is as long as the first */
-    bool
-        lost_is_crash; /* a lease that lapsed before its worker confirmed the start is a crash too */
-    bool
-        permanent_stands; /* a permanent failure stays `dead` though somebody asked to cancel */
+    /* a lease that lapsed before its worker confirmed the start is a crash too */
+    bool lost_is_crash;
+    /* a permanent failure stays `dead` though somebody asked to cancel */
+    bool permanent_stands;
     bool released_by_time; /* a released job is ranked by now, not in front of its lane */
     bool progress_renews;  /* a batch that added items starts the budgets over */
-    bool
-        replay_renews; /* a replay starts the budgets in a row over, in place of raising their bounds */
+    /* a replay starts the budgets in a row over, in place of raising their bounds */
+    bool replay_renews;
     bool replay_bounded;   /* a queue that is full, or takes nothing new, takes nobody back */
     bool progress_healthy; /* an attempt that added items says that the site is healthy */
     bool crash_at_once;    /* no delay after the first crash in a row */

@@ -82,8 +82,8 @@ struct event {
 enum worker_state { IDLE, ASKING, WORKING, TELLING, ENDING };
 struct worker {
     enum worker_state state;
-    int64_t ask,
-        lease; /* numbers of its questions and leases: what is for an earlier one is late */
+    /* numbers of its questions and leases: what is for an earlier one is late */
+    int64_t ask, lease;
     int64_t job, batch, trusts_until;
     uint64_t nonce;
     struct watch_ending ending;

@@ -41,8 +41,8 @@ struct pg {
     bool copying;
     struct buf args, copy;
 
-    const struct sqlstate_row
-        *trouble; /* of the last attempt; NULL: none of the server or the way to it */
+    /* of the last attempt; NULL: none of the server or the way to it */
+    const struct sqlstate_row *trouble;
     bool committing, unknown;
     int failures; /* to connect, in a row */
     mono connect_again;

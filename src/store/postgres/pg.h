@@ -24,10 +24,10 @@ struct pg;
 enum { PG_WAIT_MS = 10000, PG_MARGIN_MS = 2000, PG_HOSTS = 8, PG_ROWS_BYTES = 64 << 20 };
 
 struct pg_config {
-    struct span
-        url; /* "postgresql://…", as libpq reads it; several hosts are tried in their order */
-    int64_t connect_ms,
-        statement_ms; /* 0: as configured in the address or there, at most PG_WAIT_MS */
+    /* "postgresql://…", as libpq reads it; several hosts are tried in their order */
+    struct span url;
+    /* 0: as configured in the address or there, at most PG_WAIT_MS */
+    int64_t connect_ms, statement_ms;
 };
 /* Reads the address, E_CONFIG with what is wrong; does not connect. */
 MUST_USE err pg_new(struct pg **out, const struct pg_config *config, struct fault *f);

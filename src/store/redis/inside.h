@@ -22,8 +22,8 @@ struct store {
     struct arena *own;      /* of one operation: replies, texts of arguments */
     struct buf scratch;     /* JSON of an event */
     int64_t epoch;
-    uint64_t run,
-        calls; /* which process of the node, and which call of it: the number of a call */
+    /* which process of the node, and which call of it: the number of a call */
+    uint64_t run, calls;
     bool in_group;
     bool accepted; /* a job, in this group */
     bool doubtful; /* a connection was made in between: nobody knows what WAIT would speak of */

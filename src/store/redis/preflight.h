@@ -7,8 +7,8 @@
 
 enum preflight_sync { SYNC_UNKNOWN, SYNC_ALWAYS, SYNC_EVERYSEC, SYNC_NEVER };
 struct preflight_facts {
-    bool
-        readable; /* CONFIG GET is allowed there; otherwise only version and replicas are known */
+    /* CONFIG GET is allowed there; otherwise only version and replicas are known */
+    bool readable;
     char version[16];    /* "7.0.15" */
     char policy[32];     /* maxmemory-policy */
     int64_t memory_most; /* maxmemory, bytes; 0 any */

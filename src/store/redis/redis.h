@@ -14,18 +14,18 @@ enum { REDIS_NODE = 64 };
 struct redis_config {
     struct span url;  /* of the queue: place.h */
     struct span name; /* of the store; empty: "q" */
-    struct span
-        node; /* this one's, at most REDIS_NODE bytes, the same after a restart: its leases of before are
-                         given back when it opens the store. Empty: "node" */
-    const struct records_ops
-        *records;            /* with their archive; NULL: none, then batches have no records */
+    /* this one's, at most REDIS_NODE bytes, the same after a restart: its leases of before
+     * are given back when it opens the store. Empty: "node" */
+    struct span node;
+    /* with their archive; NULL: none, then batches have no records */
+    const struct records_ops *records;
     struct archive *archive; /* the caller's to close, after the store */
     const char *
         state_dir; /* of this node: where the key of login sessions is, the same on all; NULL: none */
     struct preflight_facts facts;      /* of this Redis */
     struct durability_args durability; /* of jobs, before their acceptance is answered */
-    bool
-        callers_time; /* `now` of each operation counts; otherwise that of the server, which all nodes share */
+    /* `now` of each operation counts; otherwise that of the server, which all nodes share */
+    bool callers_time;
 };
 /* E_CONFIG, E_STORE; E_BUSY with a hint. */
 MUST_USE err redis_open(struct store **out, const struct redis_config *config,

@@ -92,8 +92,8 @@ struct store {
     struct store_limits limits;
     uint64_t seed;
     bool in_group;
-    bool
-        doubted; /* the last group of the log may not be on the disk, whatever is read (log.h) */
+    /* the last group of the log may not be on the disk, whatever is read (log.h) */
+    bool doubted;
     bool disk_full;            /* the ballast was given back; only what ends jobs is let in */
     int64_t disk_free;         /* bytes, when the group began */
     int64_t reaped_ms;         /* sqlite_reap() ran last */

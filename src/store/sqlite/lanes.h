@@ -44,9 +44,9 @@ struct store_site {
 struct lane_facts {
     int64_t pass, tat_ms, blocked_until_ms;
     struct breaker breaker; /* its window is not kept over a restart */
-    int64_t
-        forced_until_ms; /* somebody set the breaker by hand: until then it stays so; 0 nobody */
-    int64_t last_bad;    /* job whose health error was counted last; 0 none */
+    /* somebody set the breaker by hand: until then it stays so; 0 nobody */
+    int64_t forced_until_ms;
+    int64_t last_bad; /* job whose health error was counted last; 0 none */
     int64_t blocked, scheduled, active;
     int64_t ready[NEEDS_COUNT];
     struct lane_settings own; /* LANE_AS_CONFIGURED: not its own */
@@ -61,11 +61,11 @@ struct store_lane {
     struct span pool, operation; /* in name */
     struct lane_facts now;
     struct limit_retries retries; /* since the store was opened */
-    int64_t
-        parked_until_ms; /* none of its sessions can be used before; INT64_MAX: nobody knows when */
-    int64_t used_ms;     /* something happened in it last; since the opening */
-    bool dirty;          /* differs from its row */
-    bool touched;        /* its facts of before the group are in store->undo */
+    /* none of its sessions can be used before; INT64_MAX: nobody knows when */
+    int64_t parked_until_ms;
+    int64_t used_ms; /* something happened in it last; since the opening */
+    bool dirty;      /* differs from its row */
+    bool touched;    /* its facts of before the group are in store->undo */
     struct pq_node turn[NEEDS_COUNT], wait;
     struct list full;
     enum lane_word word; /* as counted in lane_book */
@@ -79,8 +79,8 @@ struct lane_book {
     int64_t last_id;
     struct map lanes, tenants, sites;
     struct pqueue tenants_turn[NEEDS_COUNT], waits;
-    int64_t active, active_max,
-        active_set; /* of all; 0: any number; set: by hand, 0 as configured */
+    /* of all; 0: any number; set: by hand, 0 as configured */
+    int64_t active, active_max, active_set;
     int64_t tenant_vtime;
     struct list rated;         /* sites with a rate */
     int64_t looks;             /* of lanes_outlook() */
@@ -92,8 +92,8 @@ struct lane_book {
         bool added;
     } * undo;
     size_t undo_count, undo_room;
-    struct lane_facts
-        *marked; /* of the first marked_count of them, as they were at lanes_mark() */
+    /* of the first marked_count of them, as they were at lanes_mark() */
+    struct lane_facts *marked;
     size_t marked_count, marked_room;
 };
 

@@ -122,8 +122,8 @@ static err fail_damaged(const char *path, int64_t at, struct fault *f)
 /* What was found behind the first broken frame, up to the frame before this one. */
 struct behind {
     bool end; /* that frame ends a group, and its sum is right */
-    bool
-        unsure; /* the broken one says that it ends a group, and all frames since then go on from it */
+    /* the broken one says that it ends a group, and all frames since then go on from it */
+    bool unsure;
 };
 
 /* A group that SQLite does not see was synced, and answered, when another one follows it: the frame
