@@ -1,0 +1,417 @@
+/* Each thing that Redis or the way to it may answer instead of a reply, at each script of a run of the queue, once
+ * and for a while, and a server that comes and goes: what the table in trouble.h says is done, and in the end
+ * everything happened once. Not here: a refused user, after whom a link rests for half a minute. */
+#include "../lib/scenario.h"
+
+#include "../lib/between.h"
+#include "store/schedules.h"
+#include "store/sessions.h"
+
+#include <string.h>
+
+static struct between way;
+
+/* ---- one run of the queue, each step of which may be taken again ---- */
+
+static struct lease leases[5];
+
+static err take(int number, const char *lane)
+{
+    struct accept_args args = job_args(arena_fmt(w->ids, "job_%d", number), lane);
+    struct accept_reply ignored;
+    return try_accept(&args, &ignored);
+}
+static err take_first(void)
+{
+    return take(1, "x/normal");
+}
+static err take_second(void)
+{
+    return take(2, "x/normal");
+}
+static err take_third(void)
+{
+    return take(3, "y/bulk");
+}
+static err take_fourth(void)
+{
+    return take(4, "z/bulk");
+}
+
+static err lease_number(int number)
+{
+    err e = reserve_as(
+        &(struct reserve_args){.needs = NEEDS_PAGE, .random = 1000 + (uint64_t)number},
+        &leases[number]);
+    return e;
+}
+static err lease_first(void)
+{
+    return lease_number(1);
+}
+static err lease_second(void)
+{
+    return lease_number(2);
+}
+static err lease_third(void)
+{
+    return lease_number(3);
+}
+static err start_first(void)
+{
+    return started(&leases[1]);
+}
+static err beat_first(void)
+{
+    return heartbeat(&leases[1], NULL);
+}
+static err store_first(void)
+{
+    return commit_batch(&leases[1], 0, 0, 5);
+}
+static err store_more(void)
+{
+    return commit_batch(&leases[1], 1, 5, 5);
+}
+
+static err end(int number, enum failure_class failure)
+{
+    struct finish_args args = finish_args_of(&leases[number], failure);
+    struct finish_reply ignored;
+    return try_finish(&args, &ignored);
+}
+static err end_first(void)
+{
+    return end(1, FAILURE_NONE);
+}
+static err end_second(void)
+{
+    return end(2, FAILURE_NETWORK);
+}
+static err end_third(void)
+{
+    return end(3, FAILURE_DRIFT);
+}
+
+static err replay_third(void)
+{
+    struct replay_args args = {.id = span_of(leases[3].id)};
+    struct replay_reply ignored;
+    GROUPED(store_replay(w->s, &args, now(), &ignored, &w->f));
+}
+static err cancel_fourth(void)
+{
+    struct cancel_reply ignored;
+    return try_cancel(arena_fmt(w->ids, "job_%d", 4), true, &ignored);
+}
+static err lane_with(enum lane_act act)
+{
+    struct lane_change c = {
+        .name = SPAN("x/normal"), .act = act, .by = SPAN("ann"), .why = SPAN("a test")};
+    return lane_change(&c);
+}
+static err pause_lane(void)
+{
+    return lane_with(LANE_ACT_PAUSE);
+}
+static err resume_lane(void)
+{
+    return lane_with(LANE_ACT_RESUME);
+}
+static err limit_site(void)
+{
+    struct limit_view v = {.scope = LIMIT_SITE,
+                           .name = SPAN("x"),
+                           .max_active = 3,
+                           .weight = LANE_UNCHANGED,
+                           .emit_ms = LANE_UNCHANGED,
+                           .burst = LANE_UNCHANGED};
+    GROUPED(store_limit_set(w->s, &v, now(), &w->f));
+}
+static err drain(void)
+{
+    GROUPED(store_mode_set(w->s, MODE_DRAINING, SPAN("ann"), SPAN("a test"), now(), &w->f));
+}
+static err back_to_normal(void)
+{
+    GROUPED(store_mode_set(w->s, MODE_NORMAL, SPAN("ann"), SPAN("a test"), now(), &w->f));
+}
+static err new_schedule(void)
+{
+    struct schedule_put p = {.id = SPAN("sch_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+                             .tenant = SPAN("default"),
+                             .name = SPAN("nasa"),
+                             .terms.rule = {.kind = SCHEDULE_INTERVAL,
+                                            .interval_ms = HOUR,
+                                            .grace_ms = 1000,
+                                            .catch_up_ms = HOUR},
+                             .job = job_args("", "x/normal"),
+                             .job_text = SPAN("{}"),
+                             .create = true,
+                             .slot_now = now()};
+    struct schedule_view ignored;
+    GROUPED(store_schedule_put(w->s, &p, now(), w->a, &ignored, &w->f));
+}
+static err look_for_lost(void)
+{
+    struct reap_reply ignored;
+    w->now = T0 + MINUTE;
+    GROUPED(store_reap(w->s, now(), &ignored, &w->f));
+}
+static err forget_old(void)
+{
+    struct retain_args args = {.age_ms = HOUR, .jobs = 1};
+    struct retain_reply ignored;
+    GROUPED(store_retain(w->s, &args, now(), &ignored, &w->f));
+}
+static err view_first(void)
+{
+    struct job_view ignored;
+    return store_job(w->s, SPAN("job_2"), now(), w->a, &ignored, &w->f);
+}
+static err outlook_now(void)
+{
+    struct outlook ignored;
+    return store_outlook(w->s, now(), &ignored, &w->f);
+}
+
+static err (*const steps[])(void) = {
+    take_first,    take_second, take_third, take_fourth,    new_schedule, limit_site,
+    lease_first,   start_first, beat_first, store_first,    store_more,   end_first,
+    lease_second,  end_second,  pause_lane, lease_third,    end_third,    replay_third,
+    cancel_fourth, resume_lane, drain,      back_to_normal, view_first,   outlook_now,
+    look_for_lost, forget_old,
+};
+enum { STEPS = sizeof steps / sizeof *steps };
+
+static bool is_trouble(err e)
+{
+    return e == E_BUSY || e == E_STORE || e == E_DISK_FULL;
+}
+
+/* Each step until it is not trouble that it meets. The first trouble of all goes to *out. */
+static void run(err *out_first)
+{
+    *out_first = E_OK;
+    for (int i = 0; i < STEPS; i++) {
+        err e;
+        for (int tries = 0; is_trouble(e = steps[i]()) && tries < 1000; tries++) {
+            *out_first = *out_first ? *out_first : e;
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        }
+        if (is_trouble(e))
+            fail_msg("step %d still says %s", i, w->f.words);
+        bool again = *out_first != E_OK;
+        if (e && !again)
+            fail_msg("step %d: %s: %s", i, err_name(e), w->f.words);
+    }
+}
+
+/* A queue without anything, behind the same server. */
+static void begin_anew(void)
+{
+    struct redis_place *p = w->place;
+    struct reply ignored;
+    store_close(&w->s);
+    kept_close(p->archive);
+    p->archive = kept_open();
+    way.times = 0;
+    assert_int_equal(link_say(p->watch, w->a, &ignored, &w->f, "FLUSHALL", NULL), E_OK);
+    struct redis_config config = {.url = span_of(way.url),
+                                  .records = &kept_records,
+                                  .archive = p->archive,
+                                  .state_dir = p->server.dir,
+                                  .callers_time = true};
+    w->now = T0;
+    w->f = (struct fault){0};
+    if (redis_open(&w->s, &config, &w->limits, 7, now(), &w->f))
+        fail_msg("open: %s", w->f.words);
+    memset(leases, 0, sizeof leases);
+    drop_texts();
+    way.scripts = 0;
+}
+
+/* Jobs with their records and events, and lanes. Not by their numbers among all: a person who changes a limit
+ * again because the answer was lost has changed it twice. */
+static struct span look_at_all(void)
+{
+    struct buf b = BUF(1 << 20);
+    struct event_view *events;
+    size_t n;
+    look_at_jobs(&b);
+    look_at_lanes(&b);
+    assert_int_equal(store_events(w->s, 0, SPAN_NONE, 5000, w->a, &events, &n, &w->f), E_OK);
+    for (size_t i = 0; i < n; i++)
+        if (events[i].job.n)
+            buf_fmt(&b, "%.*s %lld %.*s %.*s\n", SP(events[i].job), (long long)events[i].number,
+                    SP(events[i].kind), SP(events[i].body));
+    assert_int_equal(b.failed, E_OK);
+    struct span text = arena_keep(w->a, buf_span(&b));
+    buf_free(&b);
+    return text;
+}
+
+static char *expected; /* what there is after a run in which nothing went wrong */
+static int scripts_of_a_run;
+
+static void run_undisturbed(void)
+{
+    err ignored;
+    begin_anew();
+    run(&ignored);
+    scripts_of_a_run = way.scripts;
+    struct span seen = look_at_all();
+    expected = calloc(1, seen.n + 1);
+    memcpy(expected, seen.p, seen.n);
+}
+
+static const struct strike {
+    const char *name;
+    enum between_way way;
+    const char *reply;
+    err once;  /* what the first who asks is told where it happens once */
+    err often; /* and where it goes on for three times */
+} strikes[] = {
+    {"noscript", BETWEEN_ANSWERS, "-NOSCRIPT No matching script\r\n", E_OK, E_STORE},
+    {"loading", BETWEEN_ANSWERS, "-LOADING Redis is loading\r\n", E_BUSY, E_BUSY},
+    {"readonly", BETWEEN_ANSWERS, "-READONLY You can't write\r\n", E_OK, E_BUSY},
+    {"masterdown", BETWEEN_ANSWERS, "-MASTERDOWN Link with MASTER is down\r\n", E_OK, E_BUSY},
+    {"busy", BETWEEN_ANSWERS, "-BUSY Redis is busy running a script\r\n", E_BUSY, E_BUSY},
+    {"oom", BETWEEN_ANSWERS, "-OOM command not allowed\r\n", E_DISK_FULL, E_DISK_FULL},
+    {"noreplicas", BETWEEN_ANSWERS, "-NOREPLICAS Not enough good replicas\r\n", E_BUSY, E_BUSY},
+    {"clusterdown", BETWEEN_ANSWERS, "-CLUSTERDOWN Hash slot not served\r\n", E_BUSY, E_BUSY},
+    {"moved", BETWEEN_ANSWERS, "-MOVED 3999 127.0.0.1:6381\r\n", E_STORE, E_STORE},
+    {"tryagain", BETWEEN_ANSWERS, "-TRYAGAIN Multiple keys\r\n", E_BUSY, E_BUSY},
+    {"crossslot", BETWEEN_ANSWERS, "-CROSSSLOT Keys in request\r\n", E_STORE, E_STORE},
+    {"misconf", BETWEEN_ANSWERS, "-MISCONF Redis is configured to save\r\n", E_BUSY, E_BUSY},
+    {"a script's mistake", BETWEEN_ANSWERS, "-ERR user_script:1: script: mistake\r\n", E_STORE,
+     E_STORE},
+    {"an error that nobody knows", BETWEEN_ANSWERS, "-ODD what is this\r\n", E_STORE, E_STORE},
+    {"cut before", BETWEEN_CUTS, NULL, E_OK, E_STORE},
+    {"cut behind", BETWEEN_LOSES, NULL, E_OK, E_STORE},
+};
+
+static void strike_each(const struct strike *s, int times, int first, int stride)
+{
+    for (int at = first % stride; at < scripts_of_a_run; at += stride) {
+        err told;
+        begin_anew();
+        way.way = s->way;
+        way.reply = s->reply;
+        way.first = at;
+        way.times = times;
+        run(&told);
+        way.times = 0;
+        err wanted = times == 1 ? s->once : s->often;
+        if (told != wanted)
+            fail_msg("%s at script %d, %d times: told %s, not %s", s->name, at, times,
+                     err_name(told), err_name(wanted));
+        struct span seen = look_at_all(), as_it_should_be = span_of(expected);
+        if (!span_eq(seen, as_it_should_be))
+            print_message("%s at script %d, %d times:\n", s->name, at, times);
+        same_look(as_it_should_be, seen);
+    }
+}
+
+static void s68_each_trouble_at_each_script_changes_nothing_in_the_end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof strikes / sizeof *strikes; i++)
+        strike_each(&strikes[i], 1, 0, 1);
+}
+
+static void s68_a_trouble_that_lasts_changes_nothing_either(void **state)
+{
+    (void)state;
+    int stride = scaled(10) < 10 ? 4 : 1; /* each trouble at other scripts */
+    for (size_t i = 0; i < sizeof strikes / sizeof *strikes; i++)
+        strike_each(&strikes[i], 3, (int)i, stride);
+}
+
+/* ---- a server that comes and goes ---- */
+
+/* The step again until it is no trouble any more; how long that took. */
+static int64_t until_well(err (*step)(void))
+{
+    struct timespec began, now_is;
+    err e;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    while (is_trouble(e = step()))
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    assert_int_equal(e, E_OK);
+    clock_gettime(CLOCK_MONOTONIC, &now_is);
+    return (now_is.tv_sec - began.tv_sec) * 1000 + (now_is.tv_nsec - began.tv_nsec) / 1000000;
+}
+
+static int made, ended;
+static struct lease held;
+
+static err make_one(void)
+{
+    return take(100 + made, "x/normal");
+}
+static err lease_one(void)
+{
+    return reserve_as(
+        &(struct reserve_args){.needs = NEEDS_PAGE, .random = 5000 + (uint64_t)ended}, &held);
+}
+static err end_one(void)
+{
+    struct finish_args args = finish_args_of(&held, FAILURE_NONE);
+    struct finish_reply ignored;
+    err e = try_finish(&args, &ignored);
+    return e == E_STALE ? E_OK : e; /* it had been done, and what said so was lost */
+}
+
+static void s63_twenty_restarts_lose_nothing_and_each_is_over_in_seconds(void **state)
+{
+    (void)state;
+    enum { RESTARTS = 20, JOBS_EACH = 10 };
+    struct redis_place *p = w->place;
+    begin_anew();
+    for (int i = 0; i < RESTARTS; i++) {
+        for (int k = 0; k < JOBS_EACH; k++, made++)
+            until_well(make_one);
+        until_well(lease_one);
+        redis_end(&p->server, i % 2 ? SIGKILL : SIGTERM);
+        assert_true(is_trouble(end_one()));
+        redis_start(&p->server);
+        assert_true(until_well(end_one) < 5000);
+        ended++;
+    }
+    for (; ended < made; ended++) {
+        until_well(lease_one);
+        until_well(end_one);
+    }
+    struct outlook o = outlook();
+    assert_int_equal(o.by_state[JOB_SUCCEEDED], made);
+    assert_int_equal(o.by_state[JOB_READY] + o.by_state[JOB_ACTIVE], 0);
+}
+
+static int set_up_between(void **state)
+{
+    set_up(state);
+    between_start(&way, ((struct redis_place *)w->place)->server.socket);
+    run_undisturbed();
+    return 0;
+}
+
+static int tear_down_between(void **state)
+{
+    store_close(&w->s);
+    between_end(&way);
+    free(expected);
+    return tear_down(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(s68_each_trouble_at_each_script_changes_nothing_in_the_end),
+        cmocka_unit_test(s68_a_trouble_that_lasts_changes_nothing_either),
+        cmocka_unit_test(s63_twenty_restarts_lose_nothing_and_each_is_over_in_seconds),
+    };
+    signal(SIGPIPE, SIG_IGN); /* as the service does */
+    scenario_maker = &store_makers[1];
+    return cmocka_run_group_tests(tests, set_up_between, tear_down_between);
+}
