@@ -32,6 +32,7 @@ enum job_event {
     JOB_ON_REPAIR,    /* its evidence, read again, gave the result */
     JOB_ON_WAIT_OVER, /* what it waited for has ended, its time has not come */
     JOB_ON_ANSWER,    /* another job's result is its own */
+    JOB_ON_HOLD,      /* may not start until somebody lets it go; or its time was put off */
     JOB_EVENTS
 };
 

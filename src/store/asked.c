@@ -68,6 +68,82 @@ err asked_lane(struct span name, struct lane_name *out, struct fault *f)
         SP(span_cut(name, 0, 60)));
 }
 
+/* ---- a job that waits is changed ---- */
+
+static bool is_time(int64_t ms)
+{
+    return ms >= CHANGE_NOT && ms < STORE_HELD_MS;
+}
+
+err asked_change(const struct job_change *c, struct fault *f)
+{
+    if ((unsigned)c->hold > HOLD_OFF || c->prio < CHANGE_NOT || c->prio > 9 ||
+        c->limit < CHANGE_NOT)
+        return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
+    if (!is_time(c->run_at_ms) || !is_time(c->expires_ms) || !is_time(c->deadline_ms) ||
+        !is_time(c->attempt_ms) || !is_time(c->stall_ms))
+        return fail(f, E_BAD_INPUT, "the times of a job must be 0 or more");
+    if (c->spec.n > STORE_SPEC_MAX || c->why.n > STORE_WHY_MAX)
+        return fail(f, E_BAD_INPUT, "the options may have %d bytes, and why %d", STORE_SPEC_MAX,
+                    STORE_WHY_MAX);
+    return E_OK;
+}
+
+const char *asked_change_event(enum job_hold hold)
+{
+    static const char *const names[] = {
+        [HOLD_AS_IT_IS] = "job.changed", [HOLD_ON] = "job.held", [HOLD_OFF] = "job.unheld"};
+    need((unsigned)hold < sizeof names / sizeof *names);
+    return names[hold];
+}
+
+err asked_waits(struct span id, enum job_state state, struct fault *f)
+{
+    return fail(
+        f, E_CONFLICT,
+        state == JOB_ACTIVE
+            ? "job %.*s is %s: only a job that waits can be changed; cancel this one, or "
+              "rerun it otherwise"
+            : "job %.*s is %s: only a job that waits can be changed; rerun it otherwise",
+        SP(id), job_state_name(state));
+}
+
+err asked_has_more(struct span id, int64_t have, struct fault *f)
+{
+    return fail(f, E_CONFLICT,
+                "job %.*s has %lld records already: its limit cannot be below that", SP(id),
+                (long long)have);
+}
+
+err asked_shared(struct span id, struct span with, struct fault *f)
+{
+    return fail(
+        f, E_CONFLICT,
+        "job %.*s waits for the result of job %.*s; cancel that one, or change it first",
+        SP(with), SP(id));
+}
+
+err asked_revision(struct span id, int64_t revision, struct fault *f)
+{
+    return fail(f, E_STALE, "job %.*s was changed meanwhile: it is at revision r%lld now",
+                SP(id), (long long)revision);
+}
+
+err asked_ended(struct span id, enum job_state state, struct fault *f)
+{
+    return fail(f, E_CONFLICT,
+                "job %.*s is %s: only a job that has ended goes; cancel it first", SP(id),
+                job_state_name(state));
+}
+
+err asked_needed(struct span id, struct fault *f)
+{
+    return fail(
+        f, E_CONFLICT,
+        "another job has the result of job %.*s, or waits for it: delete that one first",
+        SP(id));
+}
+
 static err come_later(err e, int64_t wait_ms, struct fault *f)
 {
     if (f && !f->code)

@@ -18,6 +18,16 @@ enum {
 /* E_BAD_INPUT. out borrows from the arguments. */
 MUST_USE err asked_accept(const struct accept_args *args, struct lane_name *out,
                           struct fault *f);
+MUST_USE err asked_change(const struct job_change *c, struct fault *f);
+const char *asked_change_event(enum job_hold hold); /* "job.held" */
+/* Why a job is not changed: E_CONFLICT it does not wait, has more records than that, shares its result; E_STALE. */
+MUST_USE err asked_waits(struct span id, enum job_state state, struct fault *f);
+MUST_USE err asked_has_more(struct span id, int64_t have, struct fault *f);
+MUST_USE err asked_shared(struct span id, struct span with, struct fault *f);
+/* Why an ended job does not go, or is none: E_CONFLICT. */
+MUST_USE err asked_ended(struct span id, enum job_state state, struct fault *f);
+MUST_USE err asked_needed(struct span id, struct fault *f);
+MUST_USE err asked_revision(struct span id, int64_t revision, struct fault *f);
 MUST_USE err asked_lane(struct span name, struct lane_name *out, struct fault *f);
 /* The smaller one of two limits; 0 or less: none. */
 int64_t asked_least(int64_t a, int64_t b);

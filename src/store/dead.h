@@ -35,6 +35,10 @@ struct replay_reply {
 MUST_USE err store_replay(struct store *s, const struct replay_args *args, wall now,
                           struct replay_reply *out, struct fault *f);
 
+/* An ended job goes at once, and with it what retention would take. E_CONFLICT: it has not ended, or another job
+ * waits for it or has its result; E_NOT_FOUND. */
+MUST_USE err store_forget(struct store *s, struct span id, wall now, struct fault *f);
+
 /* ---- groups ---- */
 struct dead_filter { /* what is not given matches everything */
     int failure;     /* enum failure_class, or −1 */

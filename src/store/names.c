@@ -9,7 +9,7 @@ const char *waiting_name(enum waiting w)
         [WAITING_RATE] = "rate",   [WAITING_LANE] = "lane",       [WAITING_SITE] = "site",
         [WAITING_DISK] = "disk",   [WAITING_BREAKER] = "breaker", [WAITING_PAUSE] = "pause",
         [WAITING_LIMIT] = "limit", [WAITING_SESSION] = "session", [WAITING_JOB] = "job",
-        [WAITING_MODE] = "mode",
+        [WAITING_MODE] = "mode",   [WAITING_HOLD] = "hold",
     };
     need((unsigned)w < sizeof names / sizeof *names);
     return names[w];

@@ -70,6 +70,9 @@
         (struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, \
         struct fault *f), \
         (s, args, now, out, f)) \
+    OPERATION(err, change, \
+        (struct store *s, const struct job_change *change, wall now, struct fault *f), \
+        (s, change, now, f)) \
     OPERATION(err, reserve, \
         (struct store *s, const struct reserve_args *args, wall now, struct arena *a, \
         struct lease *out, struct fault *f), \
@@ -202,6 +205,9 @@
         (struct store *s, const struct replay_args *args, wall now, struct replay_reply *out, \
         struct fault *f), \
         (s, args, now, out, f)) \
+    OPERATION(err, forget, \
+        (struct store *s, struct span id, wall now, struct fault *f), \
+        (s, id, now, f)) \
     OPERATION(err, dead_groups, \
         (struct store *s, const struct dead_query *q, struct arena *a, \
         struct dead_group **out_groups, size_t *out_count, bool *out_more, struct fault *f), \

@@ -139,6 +139,7 @@ struct accept_args {
     int64_t max_age_ms; /* an earlier result that is not older will do; 0 none */
     int64_t stale_if_error_ms; /* likewise while the site cannot be read; 0 none */
     int64_t after;             /* number of a job that has to end first; 0 none. Of batches */
+    bool held;                 /* may not start until somebody lets it go */
 };
 /* Where a job's result comes from. */
 enum store_source {
@@ -165,6 +166,28 @@ static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
  * session that can be used, now or after a rest. */
 MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall now,
                           struct accept_reply *out, struct fault *f);
+
+/* ---- a job that waits is changed, held, let go ----
+ * A held job may not start until it is let go. Its times go on meanwhile: it may expire, what it waits for
+ * may end. Its run_at is STORE_HELD_MS. */
+static const int64_t STORE_HELD_MS = 9007199254740991; /* a number that every store can keep */
+enum job_hold { HOLD_AS_IT_IS, HOLD_ON, HOLD_OFF };
+enum { CHANGE_NOT = -1 };
+struct job_change {
+    struct span id;
+    int64_t revision; /* that it has to be at; −1: any */
+    enum job_hold hold;
+    /* As in struct accept_args; CHANGE_NOT: as it is. */
+    int64_t prio, run_at_ms, expires_ms, deadline_ms, attempt_ms, stall_ms;
+    int64_t limit;    /* likewise; when it is given, then also: */
+    struct span spec; /* the options with it */
+    int64_t work;
+    struct span why; /* words for people, at most STORE_WHY_MAX bytes; may be empty */
+};
+/* E_CONFLICT: it runs or has ended, has more records than that limit, or another job waits for its result (of a
+ * hold, and of a limit); E_STALE: it is at another revision. What is so already is E_OK, and changes nothing. */
+MUST_USE err store_change(struct store *s, const struct job_change *change, wall now,
+                          struct fault *f);
 
 /* ---- reserve ---- */
 struct lease {
@@ -395,6 +418,7 @@ enum waiting {
     WAITING_SESSION, /* all sessions of its pool rest */
     WAITING_JOB,     /* another job: the same work, or one that comes before it */
     WAITING_MODE,    /* the service is paused */
+    WAITING_HOLD,    /* somebody to let it go */
 };
 const char *waiting_name(enum waiting w);
 struct job_view {
@@ -413,6 +437,7 @@ struct job_view {
     bool cancel_asked;
     char fingerprint[20], batch[ID_TEXT]; /* of its death; of the batch it is in; else empty */
     int64_t revision;                     /* grows with every change */
+    bool held;                            /* may not start; run_at_ms is when it could else */
     int64_t n_ok, n_void, generation, prio; /* generation: times it came back after its end */
     int64_t expires_ms, deadline_ms;        /* 0 none */
     struct span unique_key;

@@ -34,6 +34,7 @@ enum { TICKET_MAX = 2 * STORE_SPEC_MAX + 65536 };
     X(unique_key, 256)                                                                         \
     X(on_conflict, UNIQUE_RUN_AFTER_ACTIVE)                                                    \
     X(work, INT64_MAX)                                                                         \
+    X(held, 1)                                                                                 \
     X(coalesce, 1)                                                                             \
     X(max_age_ms, INT64_MAX)                                                                   \
     X(stale_if_error_ms, INT64_MAX)                                                            \

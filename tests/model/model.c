@@ -761,6 +761,45 @@ struct model_reply model_replay(struct model *m, const struct model_rules *r, in
     return (struct model_reply){.word = MODEL_OK, .state = MODEL_READY};
 }
 
+/* What changes neither its time nor its hold leaves it the place that it has among the others. */
+struct model_reply model_alter(struct model *m, const struct model_rules *r,
+                               const struct model_change *c, int64_t now)
+{
+    struct model_job *j = model_find(m, c->job);
+    if (!j)
+        return (struct model_reply){.word = MODEL_NONE};
+    if (j->state >= MODEL_ACTIVE || (c->limit > 0 && c->limit < j->have))
+        return (struct model_reply){.word = MODEL_FINAL, .state = j->state};
+    bool held = j->run_at == MODEL_HELD && j->state != MODEL_READY;
+    bool holds = c->hold == MODEL_HOLD_SAME ? held : c->hold == MODEL_HOLD_ON;
+    bool timed = c->run_at >= 0 && !(j->state == MODEL_READY && c->run_at <= now);
+    int64_t at = held ? j->held_from : j->state == MODEL_READY ? 0 : j->run_at;
+    if (c->run_at >= 0)
+        at = c->run_at;
+    if (j->deadline_at && j->expires_at >= j->deadline_at)
+        j->expires_at = 0; /* it is the deadline that it would not outlive */
+    if (c->prio >= 0) {
+        j->rank -= (c->prio - j->prio) * r->aging_ms;
+        j->prio = c->prio;
+    }
+    if (c->expires_at >= 0)
+        j->expires_at = c->expires_at;
+    if (c->deadline_at >= 0)
+        j->deadline_at = c->deadline_at;
+    if (c->limit >= 0)
+        j->limit = c->limit;
+    if (holds == held && !timed)
+        return (struct model_reply){.word = MODEL_OK, .state = j->state};
+    j->held_from = holds ? at : 0;
+    if (j->state == MODEL_BLOCKED)
+        j->run_at = holds ? MODEL_HELD : at;
+    else if (holds || at > now)
+        to_scheduled(j, holds ? MODEL_HELD : at);
+    else
+        to_ready(m, r, j, now);
+    return (struct model_reply){.word = MODEL_OK, .state = j->state};
+}
+
 struct model_reply model_expire(struct model *m, const struct model_rules *r, int64_t now)
 {
     struct model_reply reply = {.word = MODEL_OK};

@@ -22,6 +22,8 @@ enum {
     MODEL_ITEMS = 16,
 };
 
+static const int64_t MODEL_HELD = 9007199254740991; /* never comes */
+
 enum model_state {
     MODEL_BLOCKED,
     MODEL_SCHEDULED,
@@ -123,6 +125,7 @@ struct model_job {
     int64_t batch, waits_for;  /* child of that batch; blocked until that batch is done */
     int64_t limit, have, seen; /* seen: bit set of items (0-63) */
     int64_t finished_at;
+    int64_t held_from; /* of a held job, whose run_at is MODEL_HELD: when it could start else */
 };
 struct model_lane {
     int64_t born, tenant, weight, max_active, emit_ms, burst, pool;
@@ -196,6 +199,14 @@ struct model_reply model_cancel(struct model *m, const struct model_rules *r, in
                                 bool force, int64_t now);
 struct model_reply model_replay(struct model *m, const struct model_rules *r, int64_t job,
                                 bool reset, int64_t now);
+/* A job that waits is changed: -1 stays as it is. */
+enum model_hold { MODEL_HOLD_SAME, MODEL_HOLD_ON, MODEL_HOLD_OFF };
+struct model_change {
+    int64_t job, prio, run_at, expires_at, deadline_at, limit;
+    enum model_hold hold;
+};
+struct model_reply model_alter(struct model *m, const struct model_rules *r,
+                               const struct model_change *c, int64_t now);
 struct model_reply model_expire(struct model *m, const struct model_rules *r, int64_t now);
 struct model_reply model_retain(struct model *m, int64_t before, int64_t limit);
 struct model_reply model_seal(struct model *m, const struct model_rules *r, int64_t batch,

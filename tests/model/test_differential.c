@@ -90,7 +90,7 @@ static void op_accept(struct world *w), op_reserve(struct world *w),
     op_finish(struct world *w), op_reap(struct world *w), op_cancel(struct world *w),
     op_replay(struct world *w), op_retain(struct world *w), op_restart(struct world *w),
     op_wait(struct world *w), op_pause(struct world *w), op_drain(struct world *w),
-    op_cap(struct world *w);
+    op_cap(struct world *w), op_change(struct world *w);
 static const struct op {
     const char *name;
     int weight;
@@ -111,6 +111,7 @@ static const struct op {
     {"pause of a lane", 1, op_pause},
     {"drain", 1, op_drain},
     {"caps of tenants and of all", 1, op_cap},
+    {"change, hold, let go", 4, op_change},
     {"accept into a batch, blocked jobs (T3)", 0, NULL},
     {"reserve with a session", 0, NULL},
 };
@@ -714,6 +715,43 @@ static void op_replay(struct world *w)
          e);
 }
 
+static void op_change(struct world *w)
+{
+    struct model_change m = {.job = 1 + below(w, w->ids + 1), .prio = -1, .run_at = -1};
+    m.hold = (enum model_hold)below(w, 3);
+    m.expires_at = m.deadline_at = m.limit = -1;
+    if (below(w, 3) == 0)
+        m.prio = below(w, 10);
+    if (below(w, 5) == 0)
+        m.run_at = below(w, 3) ? w->now + below(w, 20000) : 0;
+    if (below(w, 6) == 0)
+        m.expires_at = below(w, 3) ? w->now + 1 + below(w, 30000) : 0;
+    if (below(w, 6) == 0)
+        m.deadline_at = below(w, 3) ? w->now + 1 + below(w, 30000) : 0;
+    if (below(w, 6) == 0)
+        m.limit = below(w, 6);
+    char id[ID_TEXT];
+    struct job_change change = {.id = span_of(id_text(m.job, id)),
+                                .revision = -1,
+                                .hold = (enum job_hold)m.hold,
+                                .prio = m.prio,
+                                .run_at_ms = m.run_at,
+                                .expires_ms = m.expires_at,
+                                .deadline_ms = m.deadline_at,
+                                .attempt_ms = CHANGE_NOT,
+                                .stall_ms = CHANGE_NOT,
+                                .limit = m.limit,
+                                .spec = SPAN("{}")};
+    say(w, "change %lld hold %d prio %lld at %lld expires %lld deadline %lld limit %lld",
+        (long long)m.job, (int)m.hold, (long long)m.prio, (long long)(m.run_at - w->now),
+        (long long)(m.expires_at - w->now), (long long)(m.deadline_at - w->now),
+        (long long)m.limit);
+    begin(w);
+    err e = store_change(w->s, &change, now(w), NULL);
+    end(w);
+    same(w, "answer of change", err_of(model_alter(&w->m, &w->rules, &m, w->now).word), e);
+}
+
 static void op_retain(struct world *w)
 {
     int64_t age = 1 + below(w, 60000), before = w->now - age;
@@ -884,9 +922,8 @@ static void same_outlook(struct world *w)
     /* Nothing that time brings may come unannounced: the wake-up is never later than the first of it. */
     for (int64_t i = 0; i < w->m.job_count; i++) {
         const struct model_job *j = &w->m.jobs[i];
-        int64_t at = j->state == MODEL_SCHEDULED ? j->run_at
-                     : j->state == MODEL_ACTIVE  ? j->lease_until
-                                                 : INT64_MAX;
+        bool timed = j->state == MODEL_SCHEDULED && j->run_at != MODEL_HELD;
+        int64_t at = timed ? j->run_at : j->state == MODEL_ACTIVE ? j->lease_until : INT64_MAX;
         if (j->state < MODEL_ACTIVE && j->expires_at && j->expires_at < at)
             at = j->expires_at;
         if (j->state < MODEL_ACTIVE && j->deadline_at && j->deadline_at < at)

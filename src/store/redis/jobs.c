@@ -64,6 +64,7 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_number(c, a->stale_if_error_ms);
     call_text(c, a->pool);
     call_text(c, a->site);
+    call_flag(c, a->held);
 }
 
 err accept_put(struct store *s, struct call *c, const struct accept_args *a, struct fault *f)
@@ -143,6 +144,67 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
     s->accepted = true;
     s->doubtful = s->doubtful || link_state(s->link).connections != connections;
     return E_OK;
+}
+
+/* ---- change ---- */
+
+static err change_refused(const struct reply *r, struct span id, struct fault *f)
+{
+    enum said why = said(r);
+    if (why == SAID_NONE)
+        return fail_no_job(id, f);
+    if (why == SAID_FULL)
+        return asked_has_more(id, reply_number(r, 1), f);
+    if (why == SAID_STALE)
+        return asked_revision(id, reply_number(r, 1), f);
+    if (why == SAID_TAKEN)
+        return asked_shared(id, reply_text(r, 1), f);
+    return asked_waits(id, (enum job_state)reply_number(r, 1), f);
+}
+
+err redis_change(struct store *s, const struct job_change *args, wall now, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    need(s->in_group);
+    store_fresh(s);
+    err e = asked_change(args, f);
+    if (e)
+        return e;
+    call_text(&c, args->id);
+    const int64_t numbers[] = {args->revision,   args->hold,       args->prio,
+                               args->run_at_ms,  args->expires_ms, args->deadline_ms,
+                               args->attempt_ms, args->stall_ms,   args->limit};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        call_number(&c, numbers[i]);
+    call_text(&c, args->spec);
+    if (args->work)
+        call_hex(&c, (uint64_t)args->work);
+    else
+        call_text(&c, SPAN_NONE);
+    call_text(&c, args->why);
+    call_json(s, &c, args->why);
+    call_text(&c, span_of(asked_change_event(args->hold)));
+    e = store_write(s, SCRIPT_CHANGE, &c, now, &r, f);
+    if (!e && said(&r) != SAID_OK)
+        e = change_refused(&r, args->id, f);
+    return e;
+}
+
+err redis_forget(struct store *s, struct span id, wall now, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    need(s->in_group);
+    store_fresh(s);
+    call_text(&c, id);
+    err e = store_write(s, SCRIPT_FORGET, &c, now, &r, f);
+    if (e || said(&r) == SAID_OK)
+        return e;
+    if (said(&r) == SAID_NONE)
+        return fail_no_job(id, f);
+    return said(&r) == SAID_TAKEN ? asked_needed(id, f)
+                                  : asked_ended(id, (enum job_state)reply_number(&r, 1), f);
 }
 
 /* ---- cancel, replay ---- */

@@ -17,6 +17,7 @@
     X(COMMIT, commit) \
     X(FINISH, finish) \
     X(CANCEL, cancel) \
+    X(CHANGE, change) \
     X(REAP, reap) \
     X(OUTLOOK, outlook) \
     X(VIEW, view) \
@@ -28,6 +29,7 @@
     X(MODE, mode) \
     X(RETAIN, retain) \
     X(REPLAY, replay) \
+    X(FORGET, forget) \
     X(GONE, gone) \
     X(AUDIT, audit) \
     X(DEAD, dead) \

@@ -73,6 +73,9 @@ static err read_view(const struct reply *r, struct arena *a, struct job_view *v,
                            .waiting = (enum waiting)reply_number(r, VIEW_WAITING),
                            .waiting_until_ms = reply_number(r, VIEW_UNTIL)};
 #undef MEMBER
+    v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;
+    if (v->held)
+        v->run_at_ms = reply_field(fields, "hr");
     span_copy(reply_text(r, VIEW_ID), v->id, sizeof v->id);
     span_copy(reply_field_text(fields, "fp"), v->fingerprint, sizeof v->fingerprint);
     return keep_texts(r, fields, a, v, f);

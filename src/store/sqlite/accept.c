@@ -178,9 +178,10 @@ static err write_row(struct store *s, const struct accepting *t, enum job_state 
     return db_run(
         s->db, SQL_ACCEPT, f, DB_T(a->id), DB_T(a->site), DB_T(a->kind), DB_T(a->target),
         DB_I(lane->id), DB_T(a->spec), DB_I(a->limit), DB_I(state), DB_I(a->prio),
-        DB_I(lane_rank(run_at, a->prio)), DB_I(run_at), DB_I(s->limits.fail_max),
-        DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max), DB_T(of.tenant), DB_I(now.ms),
-        DB_I(a->counts), DB_I(a->mark), DB_T(a->variant.n ? a->variant : SPAN("")),
+        DB_I(lane_rank(run_at, a->prio)), DB_I(a->held ? STORE_HELD_MS : run_at),
+        DB_I(s->limits.fail_max), DB_I(s->limits.crash_max), DB_I(s->limits.throttle_max),
+        DB_T(of.tenant), DB_I(now.ms), DB_I(a->counts), DB_I(a->mark),
+        DB_T(a->variant.n ? a->variant : SPAN("")),
         or_null(clock_of_client(s, asked_least(a->expires_ms, a->deadline_ms))),
         or_null(clock_of_client(s, a->deadline_ms)), DB_I(a->attempt_ms), DB_I(a->stall_ms),
         DB_I(a->needs), DB_I(a->memory_bytes), db_text_or_null(a->unique_key),
@@ -234,9 +235,8 @@ static err write_accept(struct store *s, struct accepting *t, wall now, struct f
 {
     const struct accept_args *a = t->args;
     struct store_lane *lane;
-    enum job_state state = t->waits_on                              ? JOB_BLOCKED
-                           : a->run_at_ms > run_clock_ms(s, 0, now) ? JOB_SCHEDULED
-                                                                    : JOB_READY;
+    bool later = a->held || a->run_at_ms > run_clock_ms(s, 0, now);
+    enum job_state state = t->waits_on ? JOB_BLOCKED : later ? JOB_SCHEDULED : JOB_READY;
     err e = lanes_want(s, a->lane, now, &lane, f);
     if (!e)
         e = replace(s, t, now, f);

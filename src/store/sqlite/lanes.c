@@ -180,6 +180,7 @@ static enum lane_word word_of(enum waiting w)
     case WAITING_DISK:
     case WAITING_JOB:
     case WAITING_MODE:
+    case WAITING_HOLD:
         break;
     }
     return LANE_OPEN;

@@ -131,18 +131,35 @@ static err find_candidates(struct store *s, struct operation *o, size_t most,
     return e == E_END ? E_OK : e;
 }
 
-static err delete_dead(struct store *s, const struct candidate *c, int64_t *rows,
-                       struct fault *f)
+static err forget(struct store *s, struct span id, int64_t *rows, struct fault *f)
 {
     struct job_row r;
-    err e = job_row_find(s, span_of(c->id), &r, f);
+    struct query *q;
+    err e = job_row_find(s, id, &r, f);
+    if (!e && !job_is_final(r.state))
+        e = asked_ended(id, r.state, f);
+    if (!e)
+        e = db_ask(s->db, SQL_NEEDED, &q, f, DB_I(r.seq));
     if (e)
         return e;
-    need(r.state == JOB_DEAD); /* as it was found, in this piece */
+    e = db_step(q, f);
+    if (!e && db_int(q, 0))
+        e = asked_needed(id, f);
+    db_end(q);
+    if (e)
+        return e;
     struct old_job old = {
         .seq = r.seq, .bytes = r.bytes, .state = r.state, .lane = r.lane, .needs = r.needs};
     memcpy(old.id, r.id, sizeof old.id);
     return job_forget(s, &old, rows, f);
+}
+
+err sqlite_forget(struct store *s, struct span id, wall now, struct fault *f)
+{
+    int64_t rows = DELETE_ROWS;
+    err e = store_usable(s, f);
+    s->group_ms = now.ms;
+    return e ? e : forget(s, id, &rows, f);
 }
 
 /* E_CONFLICT: it is no longer what it was, or may not. */
@@ -159,7 +176,7 @@ static err touch(struct store *s, const struct operation *o, const struct candid
     case OPERATION_CANCEL:
         return sqlite_cancel(s, &cancel, now, &cancelled, f);
     case OPERATION_DELETE:
-        return delete_dead(s, c, rows, f);
+        return forget(s, span_of(c->id), rows, f);
     case OPERATION_KINDS:
         break;
     }

@@ -21,7 +21,7 @@
     "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts,j.filtered," \
     "j.n_ok,j.n_void,j.generation,j.prio,j.over_at,j.deadline_at,j.unique_key,j.source,"                                   \
     "(SELECT o.id FROM jobs o WHERE o.seq=j.shared_from),j.result_age,"                                                    \
-    "coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),'')"                             \
+    "coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),''),j.rank"                      \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
@@ -65,6 +65,8 @@
                     " WHERE finished_at IS NOT NULL AND state<>5" SQL_NOT_NEEDED " ORDER BY finished_at LIMIT ?1") \
     X(SQL_DEAD_OLD, "SELECT seq,finished_at,bytes,state,lane_id,needs,id FROM jobs INDEXED BY jobs_dead" \
                     " WHERE state=5" SQL_NOT_NEEDED " ORDER BY finished_at LIMIT ?1")          \
+    X(SQL_NEEDED, "SELECT EXISTS(SELECT 1 FROM jobs f INDEXED BY jobs_shared WHERE f.shared_from IS NOT NULL AND f.shared_from=?1)" \
+                  " OR EXISTS(SELECT 1 FROM jobs f INDEXED BY jobs_waits WHERE f.waits_on IS NOT NULL AND f.waits_on=?1)") \
     X(SQL_GONE_ADD, "INSERT INTO gone(job,id) VALUES(?1,?2)")                                  \
     X(SQL_GONE, "SELECT job,id FROM gone ORDER BY job LIMIT 1")                                \
     X(SQL_GONE_DELETE, "DELETE FROM gone WHERE job=?1")                                        \
@@ -184,7 +186,7 @@
     X(SQL_LIVE_KEY, "SELECT " SQL_JOB_ROW " FROM jobs WHERE tenant=?1 AND unique_key=?2 AND (state=0)=?3" \
                     " AND unique_key IS NOT NULL AND state<=3")                                \
     X(SQL_LIVE_WORK, "SELECT seq FROM jobs INDEXED BY jobs_work WHERE work=?1 AND state<=3 AND work IS NOT NULL" \
-                     " AND waits_on IS NULL ORDER BY seq LIMIT 1")                             \
+                     " AND waits_on IS NULL AND run_at<9007199254740991 ORDER BY seq LIMIT 1")   \
     X(SQL_ANSWER, "SELECT seq,id,finished_at,have,users,verdict,end_reason,report,next_batch,shared_from,rejected,conflicts,filtered" \
                   " FROM jobs INDEXED BY jobs_answer WHERE work=?1 AND state=4 AND work IS NOT NULL" \
                   " ORDER BY finished_at DESC LIMIT 1")                                        \
@@ -239,6 +241,12 @@
                         " AND (fence=0)=?3 ORDER BY run_at,seq LIMIT ?2")                      \
     X(SQL_FIRST_DUE_OF_CLOCK, "SELECT run_at FROM jobs INDEXED BY jobs_due WHERE state=1 AND (fence=0)=?1" \
                               " ORDER BY run_at,seq LIMIT 1")                                  \
+    X(SQL_CHANGE, "UPDATE jobs SET state=?2,prio=?3,rank=?4,run_at=?5,over_at=?6,deadline_at=?7,"  \
+                  "attempt_ms=iif(?8<0,attempt_ms,?8),stall_ms=iif(?9<0,stall_ms,?9),job_limit=?10," \
+                  "events=events+1,revision=revision+1 WHERE seq=?1")                          \
+    X(SQL_CHANGE_WORK, "UPDATE jobs SET spec=?2,work=?3 WHERE seq=?1")                         \
+    X(SQL_SHARER, "SELECT id FROM jobs INDEXED BY jobs_waits WHERE waits_on IS NOT NULL AND waits_on=?1 AND waits_how=2" \
+                  " ORDER BY seq LIMIT 1")                                                     \
     X(SQL_LATER, "UPDATE jobs SET run_at=?2 WHERE seq=?1")                                     \
     X(SQL_PROMOTE, "UPDATE jobs SET state=2,rank=?2,revision=revision+1 WHERE seq=?1")         \
     X(SQL_LAPSED, "SELECT " SQL_JOB_ROW " FROM jobs INDEXED BY jobs_lease WHERE state=3 AND lease_until<=?1 ORDER BY lease_until,seq LIMIT ?2") \

@@ -305,7 +305,7 @@ static err sooner(struct store *s, enum sql id, int64_t *next_ms, struct fault *
     if (e)
         return e;
     e = db_step(q, f);
-    if (!e && db_int(q, 0) < *next_ms)
+    if (!e && db_int(q, 0) < *next_ms && db_int(q, 0) != STORE_HELD_MS)
         *next_ms = db_int(q, 0);
     db_end(q);
     return e == E_END ? E_OK : e;
@@ -324,7 +324,8 @@ static err first_due(struct store *s, int64_t *next_ms, struct fault *f)
             e = db_step(q, f);
         else
             break;
-        int64_t at = e ? INT64_MAX : db_int(q, 0) - run_clock_ms(s, !never_ran, (wall){0});
+        bool none = e || db_int(q, 0) == STORE_HELD_MS;
+        int64_t at = none ? INT64_MAX : db_int(q, 0) - run_clock_ms(s, !never_ran, (wall){0});
         *next_ms = at < *next_ms ? at : *next_ms;
         db_end(q);
         e = e == E_END ? E_OK : e;

@@ -7,8 +7,8 @@
 void job_view_waiting(const struct store *s, wall now, struct job_view *v)
 {
     if (v->state == JOB_SCHEDULED) {
-        v->waiting = WAITING_TIME;
-        v->waiting_until_ms = v->run_at_ms;
+        v->waiting = v->held ? WAITING_HOLD : WAITING_TIME;
+        v->waiting_until_ms = v->held ? 0 : v->run_at_ms;
     }
     if (v->state == JOB_BLOCKED)
         v->waiting = WAITING_JOB;
@@ -54,6 +54,9 @@ static err job_view_read(const struct store *s, wall now, struct query *q, struc
         .source = (enum store_source)db_int(q, 39),
         .result_age_ms = db_int(q, 41),
     };
+    v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;
+    if (v->held)
+        v->run_at_ms = db_int(q, 44) - lane_rank(0, (int)v->prio);
     span_copy(db_text(q, 42), v->fingerprint, sizeof v->fingerprint);
     span_copy(db_text(q, 43), v->batch, sizeof v->batch);
     span_copy(db_text(q, 0), v->id, sizeof v->id);

@@ -59,9 +59,10 @@ static err go_on(struct store *s, const struct job_row *r, wall now, struct faul
     enum job_state to = r->state;
     bool later = r->run_at_ms > run_clock_ms(s, r->fence, now);
     int64_t at = later ? r->run_at_ms : now.ms;
+    bool held = r->run_at_ms == STORE_HELD_MS; /* its rank says since when it waits */
     need(job_move(&to, later ? JOB_ON_WAIT_OVER : JOB_ON_DUE));
     err e = db_run(s->db, SQL_UNBLOCK, f, DB_I(r->seq), DB_I(to), DB_I(at),
-                   DB_I(lane_rank(at, (int)r->prio)));
+                   DB_I(held ? r->rank : lane_rank(at, (int)r->prio)));
     if (!e)
         lanes_count(s, r->lane, r->needs, r->state, to, now.ms);
     return e;

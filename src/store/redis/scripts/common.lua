@@ -215,7 +215,7 @@ local JOB = fields_of({
     ep = 0, nf = 0, nc = 0, nt = 0, nr = 0, nk = 0, nv = 0, mf = 0, mc = 0, mt = 0, fb = 0, cb = 0, rb = 0,
     pg = 0, ge = 0, nb = 0, ha = 0, us = 0, by = 0, li = 0, co = 0, mk = 0, rj = 0, cf = 0, fi = 0, ov = 0,
     de = 0, am = 0, sm = 0, me = 0, wh = 0, so = 0, rg = 0, wb = 0, cv = 0, fl = 0, ve = 0, en = 0, rv = 0,
-    sa = 0, fa = 0, es = 0, as = 0, ec = 0, ln = '', no = '', ow = '', wo = '', rq = '', uk = '', wk = '',
+    sa = 0, fa = 0, es = 0, as = 0, ec = 0, hr = 0, ln = '', no = '', ow = '', wo = '', rq = '', uk = '', wk = '',
     wt = '', sf = '', fp = '', se = '', rs = ''
 })
 -- nil: there is none.
@@ -553,7 +553,8 @@ local function leave_group(j)
     end
     j.fp = ''
 end
--- Stored only where it is another: of a job that was given back, which keeps the one that it had.
+-- Stored only where it is another: of a job that was given back, which keeps the one that it had. A held job (ra INF) has
+-- in hr when it could start else; 0 at once.
 local function rank_of(j)
     return j.rk ~= 0 and j.rk or j.ra - j.pr * AGING
 end
@@ -654,10 +655,13 @@ function M.live(tenant, key, blocked)
     local j = id and M.job(id)
     return j and j.uk == key and j.st <= ACTIVE and (j.st == BLOCKED) == blocked and j or nil
 end
+-- One that is held does nothing that others could wait for.
 function M.live_work(work)
-    for _, id in ipairs(call('ZRANGE', P .. 'wk:' .. work, 0, 0)) do
+    for _, id in ipairs(call('ZRANGE', P .. 'wk:' .. work, 0, STEP - 1)) do
         local j = M.job(id)
-        return j and j.st <= ACTIVE and j.st ~= BLOCKED and j or nil
+        if j and j.st <= ACTIVE and j.st ~= BLOCKED and j.ra < INF then
+            return j
+        end
     end
 end
 function M.accept(j, to, l)

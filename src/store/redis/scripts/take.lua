@@ -83,6 +83,9 @@ function M.take(a)
     local j = M.job_new(id)
     j.ca, j.rv, j.li, j.co, j.pr, j.mk, j.nd, j.me = now, 1, N(a[8]), N(a[9]), N(a[10]), N(a[11]), N(a[12]), N(a[13])
     j.ra = N(a[14]) > 0 and N(a[14]) or now
+    if a[29] == '1' then
+        j.hr, j.ra = j.ra, INF
+    end
     j.ov, j.de, j.am, j.sm = N(a[15]), N(a[16]), N(a[17]), N(a[18])
     j.mf, j.mc, j.mt, j.uk, j.wk = FAIL_MAX, CRASH_MAX, THROTTLE_MAX, unique, work
     call('SET', P .. 'p:' .. id, a[7])

@@ -11,7 +11,8 @@ local function view(id)
     end
     local state, waiting, til = N(of.st), 0, 0
     if state == SCHEDULED then
-        waiting, til = 1, N(of.ra)
+        local held = N(of.ra) == INF
+        waiting, til = held and 13 or 1, held and 0 or N(of.ra)
     elseif state == BLOCKED then
         waiting = 11
     elseif state == READY then
