@@ -44,6 +44,16 @@ static const struct route routes[] = {
     {"/v1/jobs", "POST", true, no_query, jobs_create, false},
     {"/v1/jobs", "GET, HEAD", true, list_query, jobs_list, false},
     {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show, false},
+    {"/v1/jobs/{id}", "PUT", true, no_query, jobs_put, false},
+    {"/v1/jobs/{id}", "PATCH", true, no_query, change_job, false},
+    {"/v1/jobs/{id}", "DELETE", true, no_query, change_delete, false},
+    {"/v1/jobs/{id}/hold", "POST", true, no_query, change_hold, false},
+    {"/v1/jobs/{id}/release", "POST", true, no_query, change_release, false},
+    {"/v1/jobs/{id}/result", "GET, HEAD", true, no_query, jobs_result, false},
+    {"/v1/jobs/{id}/rerun", "POST", true, no_query, rerun_job, false},
+    {"/v1/jobs/{id}/attempts", "GET, HEAD", true, page_query, attempts_list, false},
+    {"/v1/jobs/{id}/attempts/{n}", "GET, HEAD", true, no_query, attempts_show, false},
+    {"/v1/jobs/{id}/events", "GET, HEAD", true, items_query, events_of_job, false},
     {"/v1/jobs/{id}/cancel", "POST", true, no_query, jobs_cancel, false},
     {"/v1/jobs/{id}/retry", "POST", true, no_query, dead_retry_job, false},
     {"/v1/jobs/{id}/artifacts", "GET, HEAD", true, no_query, artifacts_list, false},
@@ -147,10 +157,14 @@ struct buf answer_buf(void)
 
 static void send_answer(struct request *r, struct answer *a, const char *const *headers)
 {
+    const struct call *c = r->owner;
     size_t n = 0;
-    for (; headers && headers[n]; n++) {
-        need(n + 1 < sizeof a->headers / sizeof a->headers[0]);
+    for (; headers && headers[n]; n++)
         a->headers[n] = headers[n];
+    need(n + 3 < sizeof a->headers / sizeof a->headers[0]);
+    if (c && c->applied[0]) {
+        a->headers[n++] = "Preference-Applied";
+        a->headers[n] = c->applied;
     }
     request_answer(r, a);
 }
@@ -281,6 +295,17 @@ bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
     }
     answer_problem(r, 400, "bad_parameter", "%s must be a whole number from %lld to %lld", name,
                    (long long)min, (long long)max);
+    return false;
+}
+
+bool path_number(struct request *r, const char *nouns, int64_t *out)
+{
+    size_t slash = r->path.n;
+    while (slash && r->path.p[slash - 1] != '/')
+        slash--;
+    if (span_int(span_cut(r->path, slash, r->path.n), out) && *out >= 1)
+        return true;
+    answer_problem(r, 404, "not_found", "%s have numbers from 1", nouns);
     return false;
 }
 
@@ -504,10 +529,10 @@ static bool query_known(struct request *r, const struct route *route)
 
 static bool brings_jobs(const struct route *route)
 {
-    return route->run == jobs_create || route->run == batches_create ||
-           route->run == batches_add || route->run == batches_retry ||
-           route->run == sessions_validate || route->run == dead_retry ||
-           route->run == dead_retry_job;
+    return route->run == jobs_create || route->run == jobs_put || route->run == rerun_job ||
+           route->run == batches_create || route->run == batches_add ||
+           route->run == batches_retry || route->run == sessions_validate ||
+           route->run == dead_retry || route->run == dead_retry_job;
 }
 
 static void on_head(void *ctx, struct request *r)
@@ -554,6 +579,7 @@ static void on_gone(void *ctx, struct request *r)
     if (!c)
         return;
     events_forget(c);
+    wait_forget(c);
     c->request = NULL;
     if (!c->busy)
         call_free(c);
@@ -564,6 +590,8 @@ static void on_late(void *ctx, struct request *r)
     (void)ctx;
     struct call *c = r->owner;
     if (c) { /* the operation goes on; nobody hears of it */
+        need(c->busy);
+        wait_forget(c);
         c->request = NULL;
         r->owner = NULL;
     }
@@ -585,6 +613,8 @@ err api_start(struct api **out, struct loop *l, struct store_thread *store,
     a->json = json_parser_new(JSON_MAX);
     a->heartbeat = timer_new(l, events_heartbeat, a, "event streams' heartbeat");
     list_init(&a->streams);
+    list_init(&a->waiters);
+    a->lookout = wait_lookout_new(a);
     struct http_config http = {
         .listeners = {config->listeners[0], config->listeners[1]},
         .body_max = config->body_max,
@@ -617,6 +647,7 @@ void api_use(struct api *a, struct packs *packs)
 void api_drain(struct api *a)
 {
     a->draining = true;
+    wait_end_all(a);
 }
 
 void api_new_events(struct api *a, int64_t last_event)
@@ -625,6 +656,7 @@ void api_new_events(struct api *a, int64_t last_event)
         return;
     a->last_event = last_event;
     events_more(a);
+    wait_more(a);
 }
 
 void api_stop(struct api **handle)
@@ -634,6 +666,7 @@ void api_stop(struct api **handle)
         return;
     http_stop(&a->http);
     timer_close(&a->heartbeat);
+    wait_lookout_free(&a->lookout);
     json_parser_free(&a->json);
     packs_drop(&a->config.packs);
     free(a);

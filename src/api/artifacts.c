@@ -171,15 +171,10 @@ static void on_read(struct call *c)
 
 void artifacts_show(struct api *a, struct request *r, struct span id)
 {
-    int64_t n = 0;
-    size_t slash = r->path.n;
-    while (slash && r->path.p[slash - 1] != '/')
-        slash--;
+    int64_t n;
     struct call *c = call_new(a, r, id);
-    if (!span_int(span_cut(r->path, slash, r->path.n), &n) || n < 1) {
-        answer_problem(r, 404, "not_found", "artifacts have numbers from 1");
+    if (!path_number(r, "artifacts", &n))
         return;
-    }
     c->op.in.piece.id = span_of(c->id);
     c->op.in.piece.n = n;
     call_post(c, STORE_EVIDENCE_READ, on_read);

@@ -193,10 +193,23 @@ static void on_shown(struct call *c)
     answer_json(c->request, 200, &body, NULL);
 }
 
+static void look_at(struct call *c, void (*then)(struct call *c))
+{
+    arena_reset(c->op.arena);
+    call_work(c, STORE_READ, run_show, new_request(c), then);
+}
+
+static bool is_over(const struct call *c)
+{
+    const struct batch_request *b = c->op.in.work.args;
+    return b->view.sealed && !sums_of(&b->view).live && !b->view.operation[0];
+}
+
+static const struct wait_face shown = {look_at, is_over, on_shown};
+
 void batches_show(struct api *a, struct request *r, struct span id)
 {
-    struct call *c = call_new(a, r, id);
-    call_work(c, STORE_READ, run_show, new_request(c), on_shown);
+    wait_for(call_new(a, r, id), &shown);
 }
 
 /* ---- POST /v1/batches, POST …/jobs ---- */

@@ -1,4 +1,5 @@
 #include "api/inside.h"
+#include "api/view.h"
 
 #include "core/metrics.h"
 #include "store/event.h"
@@ -97,24 +98,15 @@ static bool first_position(struct api *a, struct request *r, int64_t *out_after)
     return true;
 }
 
-void events_stream(struct api *a, struct request *r, struct span id)
+/* Of what the call is about, or of everything. */
+static void open_stream(struct call *c, int64_t after)
 {
-    (void)id;
-    int64_t after;
-    struct span job = SPAN_NONE;
-    if (!first_position(a, r, &after))
-        return;
-    if (request_query(r, "job", &job) && !id_valid(job, "job") && !id_valid(job, "bat") &&
-        !id_valid(job, "opr")) {
-        answer_problem(r, 400, "bad_parameter",
-                       "job must be the id of a job, a batch or an operation");
-        return;
-    }
+    struct api *a = c->api;
+    struct request *r = c->request;
     if (a->stream_count >= EVENT_STREAMS_MAX) {
         answer_busy(r, 503, "too_many_streams", "too many event streams are open");
         return;
     }
-    struct call *c = call_new(a, r, job);
     c->after = after;
     c->page = EVENTS_PAGE;
     list_add(&a->streams, &c->node);
@@ -128,6 +120,22 @@ void events_stream(struct api *a, struct request *r, struct span id)
     sse_add_retry(&hello, RETRY_MS);
     stream_feed(r, buf_span(&hello));
     buf_free(&hello);
+}
+
+void events_stream(struct api *a, struct request *r, struct span id)
+{
+    (void)id;
+    int64_t after;
+    struct span job = SPAN_NONE;
+    if (!first_position(a, r, &after))
+        return;
+    if (request_query(r, "job", &job) && !id_valid(job, "job") && !id_valid(job, "bat") &&
+        !id_valid(job, "opr")) {
+        answer_problem(r, 400, "bad_parameter",
+                       "job must be the id of a job, a batch or an operation");
+        return;
+    }
+    open_stream(call_new(a, r, job), after);
 }
 
 void events_forget(struct call *c)
@@ -205,4 +213,63 @@ void events_log(struct api *a, struct request *r, struct span id)
     c->left = limit;
     c->page = EVENTS_PAGE;
     call_stream_lines(c, on_log_pull);
+}
+
+/* ---- GET /v1/jobs/{id}/events: as a stream, or as a list ---- */
+
+static void on_listed(struct call *c)
+{
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    char after[24] = "";
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    size_t found = c->op.out.events.count, count = found < c->page ? found : c->page;
+    view_list_open(&w);
+    for (size_t i = 0; i < count; i++) {
+        event_put(&w, &c->op.out.events.events[i]);
+        json_close(&w);
+    }
+    if (count)
+        snprintf(after, sizeof after, "%lld",
+                 (long long)c->op.out.events.events[count - 1].seq);
+    view_list_close(&w, c->page, found > count ? span_of(after) : SPAN_NONE);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+static void on_job_to_watch(struct call *c)
+{
+    if (!call_failed(c))
+        open_stream(c, c->after);
+}
+
+static void on_job_to_list(struct call *c)
+{
+    if (call_failed(c))
+        return;
+    c->op.in.events.after = c->after;
+    c->op.in.events.job = span_of(c->id);
+    c->op.in.events.limit = c->page + 1;
+    call_post(c, STORE_EVENTS, on_listed);
+}
+
+void events_of_job(struct api *a, struct request *r, struct span id)
+{
+    int64_t after = 0, limit = EVENTS_PAGE;
+    struct span accept = request_header(r, "Accept");
+    bool streams = accept.n && span_find(accept, SPAN("text/event-stream")) < accept.n;
+    if (!query_number(r, "after", 0, INT64_MAX, &after) ||
+        !query_number(r, "limit", 1, LOG_LIMIT_MAX, &limit))
+        return;
+    struct span last = request_header(r, "Last-Event-ID");
+    if (streams && last.n && !first_position(a, r, &after))
+        return;
+    struct call *c = call_new(a, r, id);
+    c->after = after;
+    c->page = (size_t)limit;
+    c->op.in.job.id = span_of(c->id);
+    call_post(c, STORE_JOB, streams ? on_job_to_watch : on_job_to_list);
 }

@@ -35,6 +35,7 @@ enum {
 enum phase {
     PHASE_HEAD,
     PHASE_REQUEST,
+    PHASE_WAIT, /* a request that is held long */
     PHASE_LINGER,
     PHASE_STREAM,
     PHASE_IDLE,
@@ -93,6 +94,8 @@ static int64_t phase_ms(const struct http *h, enum phase phase)
     case PHASE_REQUEST:
     case PHASE_STREAM:
         return h->config.request_timeout_ms;
+    case PHASE_WAIT:
+        return h->config.request_timeout_ms + HTTP_WAIT_MOST_MS;
     case PHASE_LINGER:
         return LINGER_MS;
     case PHASE_IDLE:
@@ -163,7 +166,8 @@ static void cut(struct http_connection *c)
 static void too_late(struct http_connection *c)
 {
     struct request *r = c->request;
-    if (c->phase == PHASE_REQUEST && r && r->held && !r->answered) {
+    bool asks = c->phase == PHASE_REQUEST || c->phase == PHASE_WAIT;
+    if (asks && r && r->held && !r->answered) {
         enter(c, PHASE_LINGER);
         c->http->face.on_late(c->http->face.ctx, r);
         need(r->answered);
@@ -479,6 +483,8 @@ static void hand_over(struct request *r, struct MHD_Response *m, int status)
     r->answered = true;
     r->response = m;
     r->status = status;
+    if (r->connection->phase == PHASE_WAIT)
+        enter(r->connection, PHASE_REQUEST); /* time to take it */
     metric_add(METRIC_HTTP_REQUESTS, status / 100 - 2, 1);
     wake(r->connection);
 }
@@ -497,6 +503,12 @@ void request_answer(struct request *r, const struct answer *a)
 void request_hold(struct request *r)
 {
     r->held = true;
+}
+
+void request_hold_long(struct request *r)
+{
+    r->held = true;
+    enter(r->connection, PHASE_WAIT);
 }
 
 static ssize_t on_read(void *ctx, uint64_t position, char *out, size_t max)

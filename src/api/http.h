@@ -70,6 +70,10 @@ struct span request_query_unknown(struct request *r, const char *const *known);
 /* Keeps the request open until request_answer() or request_stream() comes from elsewhere. */
 void request_hold(struct request *r);
 
+/* Likewise, for so much longer than others: an answer that waits for something to happen. */
+enum { HTTP_WAIT_MOST_MS = 60 * 1000 };
+void request_hold_long(struct request *r);
+
 struct answer {
     int status;
     const char *type; /* Content-Type */

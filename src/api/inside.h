@@ -20,6 +20,8 @@ enum {
     REQUEST_KEY_MAX = 255,
 };
 
+struct lookout;
+
 struct api {
     struct loop *loop;
     struct store_thread *store;
@@ -28,6 +30,9 @@ struct api {
     struct json_parser *json;
     struct list streams; /* open event streams: calls */
     size_t stream_count;
+    struct list waiters; /* calls with Prefer: wait */
+    size_t waiter_count;
+    struct lookout *lookout; /* for all of them */
     struct timer *heartbeat;
     int64_t last_event;
     bool draining;
@@ -44,6 +49,15 @@ struct route {
     bool secret; /* its body is wiped */
 };
 
+struct call;
+/* How a call that may wait looks at what it is about, and what it answers. */
+struct wait_face {
+    void (*look)(struct call *c, void (*then)(struct call *c));
+    bool (*over)(
+        const struct call *c); /* after a look that succeeded: there is nothing to wait for */
+    void (*answer)(struct call *c); /* after any look */
+};
+
 struct call {
     struct store_op op; /* first: found from the operation */
     struct api *api;
@@ -51,13 +65,19 @@ struct call {
     void (*then)(struct call *c); /* the operation came back, and the client is there */
     bool busy;                    /* the operation is at the store */
     struct list node;             /* in api->streams */
-    char id[ID_TEXT];             /* job of the request; empty = none */
-    char key[256];                /* Idempotency-Key */
-    int64_t after;                /* last position given out */
-    int64_t left;                 /* of a limited page; −1 = everything there is */
-    int64_t asked_at; /* event streams: newest event when the operation was posted */
-    int kind;         /* enum item_kind */
-    size_t page;      /* rows asked for */
+    struct list waits;            /* in api->waiters */
+    const struct wait_face *wait;
+    struct timer *bell; /* rings when it has waited long enough; NULL: it does not wait */
+    bool stirred, late; /* something happened since the last look; the bell rang */
+    char applied[16];   /* "wait=20" of Preference-Applied; empty: no wait */
+    bool chosen, once;  /* its id is the client's; and was to be new */
+    char id[ID_TEXT];   /* job of the request; empty = none */
+    char key[256];      /* Idempotency-Key */
+    int64_t after;      /* last position given out */
+    int64_t left;       /* of a limited page; −1 = everything there is */
+    int64_t asked_at;   /* event streams: newest event when the operation was posted */
+    int kind;           /* enum item_kind */
+    size_t page;        /* rows asked for */
     bool replayed;
     bool existing;              /* a job with this unique key was there */
     enum durability durability; /* of the job that was accepted */
@@ -77,6 +97,16 @@ struct call {
     struct span match; /* of If-Match, see if_match_digest() */
     bool breaker;      /* the answer is the lane's breaker, not the lane */
 };
+
+/* ---- wait.c ---- */
+/* Looks, and answers: at once, or with Prefer: wait=N when it is over or N seconds are. The arena of the call may be
+ * reset by a look. */
+void wait_for(struct call *c, const struct wait_face *face);
+void wait_more(struct api *a); /* last_event moved */
+void wait_forget(struct call *c);
+void wait_end_all(struct api *a); /* everybody is answered with how it is */
+struct lookout *wait_lookout_new(struct api *a);
+void wait_lookout_free(struct lookout **l);
 
 /* ---- api.c ---- */
 struct call *call_new(struct api *a, struct request *r, struct span id);
@@ -103,6 +133,9 @@ bool call_failed(struct call *c);
 MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
                            int64_t *value);
 
+/* What stands for {n} at the end of the path; false: answered 404. */
+MUST_USE bool path_number(struct request *r, const char *nouns, int64_t *out);
+
 /* If-Match: "r7" with its quotes, or * or none: −1. False: answered (428 when it is required). */
 MUST_USE bool if_match(struct request *r, bool required, const char *noun,
                        int64_t *out_revision);
@@ -122,11 +155,15 @@ MUST_USE bool body_is_json(struct request *r);
 /* Idempotency-Key, with or without quotes, empty when it is not there; false: not 1 to 255 visible ASCII
  * characters. */
 bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1]);
+/* Into c->key; false: answered 400. */
+MUST_USE bool jobs_request_key(struct call *c);
 void answer_refusal(struct request *r, const struct order_refusal *refusal);
 void make_id(char out[ID_TEXT], const char *kind);
-/* Accepts it; answers 202 with the job. */
-void jobs_submit(struct call *c, const struct order *order);
+/* Accepts it; answers 202 with the job. text: of the request, for its Idempotency-Key. */
+void jobs_submit(struct call *c, const struct order *order, struct span text);
 void jobs_create(struct api *a, struct request *r, struct span id);
+void jobs_put(struct api *a, struct request *r, struct span id);
+void jobs_result(struct api *a, struct request *r, struct span id);
 void jobs_list(struct api *a, struct request *r, struct span id);
 void jobs_show(struct api *a, struct request *r, struct span id);
 void jobs_cancel(struct api *a, struct request *r, struct span id);
@@ -263,7 +300,26 @@ void webhooks_redeliver(struct api *a, struct request *r, struct span id);
 /* ---- files.c ---- */
 void files_show(struct api *a, struct request *r, struct span hash);
 
+/* ---- attempts.c ---- */
+void attempts_list(struct api *a, struct request *r, struct span id);
+void attempts_show(struct api *a, struct request *r, struct span id);
+
+/* ---- change.c ---- */
+void change_job(struct api *a, struct request *r, struct span id);
+void change_hold(struct api *a, struct request *r, struct span id);
+void change_release(struct api *a, struct request *r, struct span id);
+void change_delete(struct api *a, struct request *r, struct span id);
+
+/* ---- rerun.c ---- */
+struct job_view;
+/* The order of a job, with changes as a merge patch, in the arena of the call. again: of a job that repeats it. False:
+ * answered. */
+MUST_USE bool rerun_read(struct call *c, const struct job_view *job, bool again,
+                         struct span changes, struct span *out);
+void rerun_job(struct api *a, struct request *r, struct span id);
+
 /* ---- events.c ---- */
+void events_of_job(struct api *a, struct request *r, struct span id);
 void events_stream(struct api *a, struct request *r, struct span id);
 void events_log(struct api *a, struct request *r, struct span id);
 void events_heartbeat(void *api); /* timer */

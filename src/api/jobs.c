@@ -3,6 +3,7 @@
 #include "api/view.h"
 
 #include "base/id.h"
+#include "base/need.h"
 #include "core/metrics.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -28,7 +29,32 @@ static void post_job(struct call *c, void (*then)(struct call *c))
     call_post(c, STORE_JOB, then);
 }
 
-/* ---- POST /v1/jobs ---- */
+/* ---- answers about one job ---- */
+
+/* name, value, …, NULL: those that have a value. */
+struct headers {
+    const char *list[16];
+    size_t count;
+};
+static void add_header(struct headers *h, const char *name, const char *value)
+{
+    if (!value || !*value)
+        return;
+    need(h->count + 2 < sizeof h->list / sizeof *h->list);
+    h->list[h->count++] = name;
+    h->list[h->count++] = value;
+}
+
+static bool is_over(const struct call *c)
+{
+    return job_is_final(c->op.out.job.state);
+}
+
+static void look_at_job(struct call *c, void (*then)(struct call *c))
+{
+    arena_reset(c->op.arena);
+    post_job(c, then);
+}
 
 static void on_created(struct call *c)
 {
@@ -36,23 +62,70 @@ static void on_created(struct call *c)
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
+    struct headers h = {0};
     char location[64];
+    bool waited = c->applied[0] && is_over(c);
+    bool made = !c->existing && !(c->chosen && c->replayed);
     snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
+    add_header(&h, "Idempotency-Replayed", c->replayed ? "true" : NULL);
     if (c->existing) { /* nothing was made */
-        answer_job(
-            c, 200,
-            (const char *const[]){"Content-Location", location, "Unique-Match", c->id, NULL});
-        return;
+        add_header(&h, "Content-Location", location);
+        add_header(&h, "Unique-Match", c->id);
+    } else {
+        add_header(&h, "Location", location);
+        add_header(&h, "Durability",
+                   c->confirmed ? durability_name(c->durability) : "unconfirmed");
     }
-    answer_job(
-        c, 202,
-        (const char *const[]){"Location", location, "Retry-After", "1", "Durability",
-                              c->confirmed ? durability_name(c->durability) : "unconfirmed",
-                              c->replayed ? "Idempotency-Replayed" : NULL, "true", NULL});
+    add_header(&h, "Retry-After", made && !waited ? "1" : NULL);
+    answer_job(c, made && !waited ? 202 : 200, h.list);
 }
+
+static const struct wait_face created = {look_at_job, is_over, on_created};
+
+/* ---- PUT /v1/jobs/{id}: the id is the client's ---- */
+
+static void refuse_other(struct call *c)
+{
+    if (c->once)
+        answer_problem(c->request, 412, "precondition_failed",
+                       "job %s is there already; read it, or leave If-None-Match out", c->id);
+    else
+        answer_problem(c->request, 409, "conflict_state",
+                       "another request made job %s; choose another id, or read that job",
+                       c->id);
+}
+
+/* Either the id is taken, or the unique key: whose words the call keeps. */
+static void on_taken(struct call *c)
+{
+    if (!c->op.result)
+        refuse_other(c);
+    else if (c->op.result == E_NOT_FOUND)
+        answer_problem(c->request, 409, "unique_conflict", "%.*s", SP(c->kept));
+    else
+        answer_fault(c->request, c->op.result, &c->op.fault);
+}
+
+static bool put_was_refused(struct call *c)
+{
+    if (c->op.result == E_BAD_INPUT ||
+        (!c->op.result && c->op.out.accept.replayed && c->once)) {
+        refuse_other(c);
+        return true;
+    }
+    if (c->op.result != E_CONFLICT)
+        return false;
+    c->kept = arena_keep(c->op.arena, span_of(c->op.fault.words));
+    post_job(c, on_taken);
+    return true;
+}
+
+/* ---- POST /v1/jobs ---- */
 
 static void on_accepted(struct call *c)
 {
+    if (c->chosen && put_was_refused(c))
+        return;
     if (c->op.result == E_BAD_INPUT && c->key[0]) {
         answer_problem(
             c->request, 422, "idempotency_mismatch",
@@ -78,7 +151,7 @@ static void on_accepted(struct call *c)
     if (!c->replayed && !c->existing)
         metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
     span_copy(span_of(c->op.out.accept.id), c->id, sizeof c->id);
-    post_job(c, on_created);
+    wait_for(c, &created);
 }
 
 bool body_is_json(struct request *r)
@@ -137,15 +210,37 @@ void make_id(char out[ID_TEXT], const char *kind)
     id_make(out, kind, clock_wall(), random);
 }
 
-void jobs_submit(struct call *c, const struct order *order)
+void jobs_submit(struct call *c, const struct order *order, struct span text)
 {
     struct accept_args *job = &c->op.in.accept;
-    make_id(c->id, "job");
+    if (!c->chosen)
+        make_id(c->id, "job");
     *job = order_accept(order, c->api->config.coalesce, clock_wall());
     job->id = span_of(c->id);
     job->idempotency_key = span_of(c->key);
-    job->request_hash = span_hash(c->request->body, 0);
+    job->request_hash = span_hash(text, 0);
     call_post(c, STORE_ACCEPT, on_accepted);
+}
+
+static void read_and_submit(struct call *c)
+{
+    struct order order;
+    struct order_refusal refusal;
+    const struct api *a = c->api;
+    if (order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count,
+                   c->request->body, c->op.arena))
+        jobs_submit(c, &order, c->request->body);
+    else
+        answer_refusal(c->request, &refusal);
+}
+
+bool jobs_request_key(struct call *c)
+{
+    if (request_key(c->request, c->key))
+        return true;
+    answer_problem(c->request, 400, "bad_header",
+                   "Idempotency-Key must be 1 to 255 visible ASCII characters");
+    return false;
 }
 
 void jobs_create(struct api *a, struct request *r, struct span id)
@@ -153,19 +248,31 @@ void jobs_create(struct api *a, struct request *r, struct span id)
     if (!body_is_json(r))
         return;
     struct call *c = call_new(a, r, id);
-    if (!request_key(r, c->key)) {
+    if (jobs_request_key(c))
+        read_and_submit(c);
+}
+
+/* The store knows a PUT by a key that no header can be: there is a space in it. */
+void jobs_put(struct api *a, struct request *r, struct span id)
+{
+    struct span once = request_header(r, "If-None-Match");
+    if (!body_is_json(r))
+        return;
+    if (once.p && !span_is(once, "*")) {
         answer_problem(r, 400, "bad_header",
-                       "Idempotency-Key must be 1 to 255 visible ASCII characters");
+                       "If-None-Match of a PUT must be *: only when there is no such job");
         return;
     }
-    struct order order;
-    struct order_refusal refusal;
-    if (!order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count,
-                    r->body, c->op.arena)) {
-        answer_refusal(r, &refusal);
+    if (request_header(r, "Idempotency-Key").p) {
+        answer_problem(r, 400, "bad_header",
+                       "the id in the path makes a PUT repeatable: leave Idempotency-Key out");
         return;
     }
-    jobs_submit(c, &order);
+    struct call *c = call_new(a, r, id);
+    c->chosen = true;
+    c->once = once.p != NULL;
+    snprintf(c->key, sizeof c->key, "PUT %s", c->id);
+    read_and_submit(c);
 }
 
 /* ---- GET /v1/jobs/{id} ---- */
@@ -176,10 +283,13 @@ static void on_shown(struct call *c)
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
-    char tag[32];
-    snprintf(tag, sizeof tag, "\"r%lld\"", (long long)c->op.out.job.revision);
-    answer_job(c, 200, (const char *const[]){"ETag", tag, NULL});
+    struct headers h = {0};
+    char tag[VIEW_TAG];
+    add_header(&h, "ETag", view_tag(c->op.out.job.revision, tag));
+    answer_job(c, 200, h.list);
 }
+
+static const struct wait_face shown = {look_at_job, is_over, on_shown};
 
 void jobs_answer(struct call *c)
 {
@@ -193,7 +303,50 @@ void jobs_answer_accepted(struct call *c)
 
 void jobs_show(struct api *a, struct request *r, struct span id)
 {
-    post_job(call_new(a, r, id), on_shown);
+    wait_for(call_new(a, r, id), &shown);
+}
+
+/* ---- GET /v1/jobs/{id}/result ---- */
+
+static void on_result(struct call *c)
+{
+    const struct job_view *job = &c->op.out.job;
+    struct headers h = {0};
+    char location[80];
+    if (c->op.result) {
+        answer_fault(c->request, c->op.result, &c->op.fault);
+        return;
+    }
+    if (!is_over(c)) {
+        answer_problem(c->request, 409, "conflict_state",
+                       "the job is %s: it has no result yet; wait for it with Prefer: wait=60, "
+                       "or read /v1/jobs/%s/%s while it runs",
+                       job_state_name(job->state), c->id,
+                       job->counts == ITEM_USER ? "users" : "posts");
+        return;
+    }
+    if (job->state != JOB_SUCCEEDED && !job->have) {
+        answer_problem(c->request, 404, "not_found",
+                       "the job is %s and brought nothing; /v1/jobs/%s says why",
+                       job_state_name(job->state), c->id);
+        return;
+    }
+    snprintf(location, sizeof location, "/v1/jobs/%s/%s", c->id,
+             job->counts == ITEM_USER ? "users" : "posts");
+    add_header(&h, "Location", location);
+    add_header(&h, "Job-State", job_state_name(job->state));
+    add_header(&h, "Preference-Applied", c->applied);
+    struct answer a = {.status = 303};
+    for (size_t i = 0; i < h.count; i++)
+        a.headers[i] = h.list[i];
+    request_answer(c->request, &a);
+}
+
+static const struct wait_face result = {look_at_job, is_over, on_result};
+
+void jobs_result(struct api *a, struct request *r, struct span id)
+{
+    wait_for(call_new(a, r, id), &result);
 }
 
 /* ---- POST /v1/jobs/{id}/cancel ---- */

@@ -191,10 +191,23 @@ static struct look *look_new(struct call *c)
     return l;
 }
 
+static void look_at(struct call *c, void (*then)(struct call *c))
+{
+    arena_reset(c->op.arena);
+    call_work(c, STORE_READ, run_show, look_new(c), then);
+}
+
+static bool is_over(const struct call *c)
+{
+    const struct look *l = c->op.in.work.args;
+    return l->view.state != OPERATION_RUNNING;
+}
+
+static const struct wait_face shown = {look_at, is_over, on_shown};
+
 void operations_show(struct api *a, struct request *r, struct span id)
 {
-    struct call *c = call_new(a, r, id);
-    call_work(c, STORE_READ, run_show, look_new(c), on_shown);
+    wait_for(call_new(a, r, id), &shown);
 }
 
 static err run_cancel(struct store *s, void *args, struct arena *a, wall now, struct fault *f)

@@ -22,6 +22,7 @@ struct reading {
     wall since, until;
     bool has_since, has_until, since_last;
     struct span product;       /* as given */
+    struct span rerun_of;      /* job that this one repeats; empty: none */
     int64_t depth;             /* -1: not given */
     bool files;                /* media: download */
     const char *evidence;      /* NULL: as configured */
@@ -31,9 +32,9 @@ struct reading {
 };
 
 static const char *const members[] = {
-    "site",    "kind",       "target",  "limit",       "since",    "until",   "priority",
-    "product", "depth",      "media",   "evidence",    "strategy", "exclude", "include",
-    "fields",  "since_last", "session", TERMS_MEMBERS, NULL};
+    "site",    "kind",       "target",  "limit",    "since",       "until",   "priority",
+    "product", "depth",      "media",   "evidence", "strategy",    "exclude", "include",
+    "fields",  "since_last", "session", "rerun_of", TERMS_MEMBERS, NULL};
 
 /* Names of packs or kinds, to find the nearest one. */
 struct names {
@@ -235,6 +236,14 @@ static void read_session(struct reading *r, struct json body)
         r->order->pool = arena_keep(r->arena, pool);
 }
 
+/* Only noted: which job this one repeats. */
+static void read_rerun(struct reading *r, struct json body)
+{
+    body_text(&r->body, body, "", "rerun_of", ID_TEXT, &r->rerun_of);
+    if (r->rerun_of.n && !id_valid(r->rerun_of, "job"))
+        body_refuse(&r->body, SPAN("/rerun_of"), "pattern", "must be the id of a job");
+}
+
 static bool about_users(const struct reading *r)
 {
     return r->order->users;
@@ -371,7 +380,7 @@ static void write_variant(struct reading *r, struct json_parser *parser)
 {
     static const char *const same_list[] = {"limit",    "since",    "until",    "since_last",
                                             "fields",   "strategy", "evidence", "media",
-                                            "priority", "session",  NULL};
+                                            "priority", "session",  "rerun_of", NULL};
     r->order->variant = spec_without(r, parser, same_list);
 }
 
@@ -379,7 +388,7 @@ static void write_variant(struct reading *r, struct json_parser *parser)
  * name share results, so nobody must be able to make another order with it: a piece of SHA-256. */
 static int64_t work_of(struct reading *r, struct json_parser *parser)
 {
-    static const char *const same_records[] = {"fields", NULL};
+    static const char *const same_records[] = {"fields", "rerun_of", NULL};
     const struct order *o = r->order;
     unsigned char digest[DIGEST_BYTES];
     uint64_t work = 0;
@@ -464,6 +473,8 @@ static void write_spec(struct reading *r)
         json_close(&w);
     }
     write_lists(r, &w);
+    if (r->rerun_of.n)
+        json_kv_text(&w, "rerun_of", r->rerun_of);
     json_close(&w);
     r->order->spec = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
@@ -515,6 +526,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_media(&r, root);
     read_evidence(&r, root);
     read_session(&r, root);
+    read_rerun(&r, root);
     if (r.has_since && r.has_until && r.since.ms >= r.until.ms)
         body_refuse(&r.body, SPAN("/until"), "range", "must be later than since");
     terms_read(&r.body, root, r.since_last, &out->terms);
@@ -569,5 +581,6 @@ struct accept_args order_accept(const struct order *o, bool coalesce, wall now)
             t->coalesce == COALESCE_AS_CONFIGURED ? coalesce : t->coalesce == COALESCE_YES,
         .max_age_ms = t->max_age_s * 1000,
         .stale_if_error_ms = t->stale_if_error_s * 1000,
+        .held = t->hold,
     };
 }

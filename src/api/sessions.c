@@ -454,7 +454,7 @@ static void on_to_visit(struct call *c)
     c->key[0] = '\0'; /* it was the session's name; a job has none of it */
     if (order_read(&order, &refusal, c->api->json, packs->pack, packs->count,
                    write_visit(c, c->more), c->op.arena))
-        jobs_submit(c, &order);
+        jobs_submit(c, &order, c->request->body);
     else
         answer_refusal(c->request, &refusal);
 }

@@ -90,6 +90,7 @@ void terms_read(struct body *b, struct json order, bool since_last, struct terms
     read_times(b, order, out);
     read_unique(b, order, out);
     read_reuse(b, order, since_last, out);
+    body_flag(b, order, "", "hold", &out->hold);
     /* Waiting is for an answer that is late; nobody asks for one that would come too late. */
     if (out->deadline_s && out->expires_s > out->deadline_s)
         body_refuse(b, SPAN("/expires_s"), "range", "must not be longer than deadline_s");

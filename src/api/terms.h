@@ -25,12 +25,13 @@ struct terms {
     enum unique_mode on_conflict;
     int64_t max_age_s, stale_if_error_s; /* 0 not asked */
     enum coalesce coalesce;
+    bool hold; /* may not start until somebody lets it go */
 };
 
 /* Names of the members of an order that are read here. */
 #define TERMS_MEMBERS                                                                          \
     "class", "tenant", "not_before", "expires_s", "deadline_s", "timeouts", "unique",          \
-        "max_age_s", "stale_if_error_s", "coalesce"
+        "max_age_s", "stale_if_error_s", "coalesce", "hold"
 /* since_last: the order wants what is new, which no earlier or other job can have. */
 void terms_read(struct body *b, struct json order, bool since_last, struct terms *out);
 

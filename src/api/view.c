@@ -164,10 +164,15 @@ static void put_links(struct json_w *w, const char *id)
     put_link(w, "unavailable", id, "/unavailable");
     put_link(w, "rejected", id, "/rejected");
     put_link(w, "conflicts", id, "/conflicts");
+    put_link(w, "result", id, "/result");
+    put_link(w, "attempts", id, "/attempts");
     put_link(w, "log", id, "/log");
     put_link(w, "artifacts", id, "/artifacts");
     put_link(w, "cancel", id, "/cancel");
+    put_link(w, "hold", id, "/hold");
+    put_link(w, "release", id, "/release");
     put_link(w, "retry", id, "/retry");
+    put_link(w, "rerun", id, "/rerun");
     buf_fmt(&path, "/v1/events?job=%s&after=0", id);
     json_kv_text(w, "events", buf_span(&path));
     json_close(w);
@@ -206,7 +211,10 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
         json_kv_null(w, "limit");
     put_counts(w, job);
     view_time(w, "created_at", job->created_ms);
-    view_time(w, "not_before", job->state == JOB_SCHEDULED ? job->run_at_ms : 0);
+    bool timed =
+        job->state == JOB_SCHEDULED && (!job->held || job->run_at_ms > job->created_ms);
+    view_time(w, "not_before", timed ? job->run_at_ms : 0);
+    json_kv_bool(w, "held", job->held);
     view_time(w, "expires_at", job->expires_ms);
     view_time(w, "deadline_at", job->deadline_ms);
     put_waiting(w, job);

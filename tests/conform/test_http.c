@@ -15,43 +15,6 @@ enum {
     ANSWER_BYTES = 8 * 1024 * 1024,
 };
 
-/* ---- the store, from the test ---- */
-
-static void store_op_done(struct store_op *op)
-{
-    task_done(op->ctx);
-}
-
-static void post_op(struct task *t)
-{
-    struct store_op *op = t->ctx;
-    op->on_done = store_op_done;
-    op->ctx = t;
-    store_thread_post(server.store, op);
-}
-
-static void run_op(struct store_op *op)
-{
-    on_loop(post_op, op);
-}
-
-/* Leases jobs until this one is held; the lanes of the tests hold few. */
-static struct lease lease_of(const char *id, struct arena *a)
-{
-    for (int i = 0; i < 64; i++) {
-        struct store_op op = {.verb = STORE_RESERVE, .arena = a};
-        op.in.reserve = (struct reserve_args){.worker = SPAN("test")};
-        op.in.reserve.needs = NEEDS_PAGE;
-        op.in.reserve.random = random_u64() | 1;
-        run_op(&op);
-        assert_int_equal(op.result, E_OK);
-        if (strcmp(op.out.lease.id, id) == 0)
-            return op.out.lease;
-    }
-    fail_msg("job %s is never leased", id);
-    return (struct lease){0};
-}
-
 static void commit_posts(const struct lease *l, int64_t batch, int from, int count)
 {
     struct arena *a = arena_new(32 * 1024 * 1024);
@@ -1895,6 +1858,390 @@ static void a_schedule_fires_when_it_is_due_and_hears_of_the_end(void **state)
     arena_free(&a);
 }
 
+/* ---- waiting ---- */
+
+static int send_waiting(const char *method, const char *path, const char *headers,
+                        const char *body)
+{
+    struct buf text = BUF(BODY_MAX * 4);
+    int fd = dial();
+    buf_fmt(&text, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s", method, path,
+            headers);
+    if (body)
+        buf_fmt(&text, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                strlen(body));
+    buf_fmt(&text, "\r\n%s", body ? body : "");
+    put(fd, buf_span(&text));
+    buf_free(&text);
+    return fd;
+}
+
+static void newest_job(char id[256])
+{
+    struct reply r = get("/v1/jobs?limit=1");
+    size_t at = span_find(r.body, SPAN("\"id\":\""));
+    span_copy(span_cut(r.body, at + 6, 30), id, 256);
+    drop(&r);
+}
+
+/* Longer than any other request may take: who waits is not late. */
+static void a_request_that_waits_is_answered_when_the_job_ends(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@waited\",\"priority\":9}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    int fd = send_waiting("GET", path, "Prefer: respond-async, wait=3600\r\n", NULL);
+    assert_false(readable(fd, REQUEST_MS + 300));
+    struct lease l = lease_of(id, a); /* an event that is no end */
+    assert_false(readable(fd, 200));
+    mono began = clock_mono();
+    finish(&l, FAILURE_NONE, VERDICT_EMPTY_CONFIRMED, "", "");
+    struct reply r = take(fd, false);
+    assert_true(clock_mono().ms - began.ms < 5000);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "succeeded");
+    assert_true(span_is(header(&r, "Preference-Applied"), "wait=60"));
+    assert_true(header(&r, "ETag").n > 0);
+    drop(&r);
+    close(fd);
+    r = request("GET", path, "Prefer: wait=30\r\n", NULL); /* there is nothing to wait for */
+    assert_int_equal(r.status, 200);
+    drop(&r);
+    arena_free(&a);
+}
+
+static void a_request_that_waited_long_enough_says_how_it_is(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256];
+    submit("{\"kind\":\"posts\",\"target\":\"@slow\",\"not_before\":\"2099-01-01\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    mono began = clock_mono();
+    struct reply r = request("GET", path, "Prefer: wait=1\r\n", NULL);
+    assert_true(clock_mono().ms - began.ms >= 1000);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "scheduled");
+    assert_true(span_is(header(&r, "Preference-Applied"), "wait=1"));
+    drop(&r);
+    static const char *const not_waits[] = {"Prefer: wait=0\r\n", "Prefer: wait=soon\r\n",
+                                            "Prefer: wait\r\n", "Prefer: return=minimal\r\n"};
+    for (size_t i = 0; i < sizeof not_waits / sizeof *not_waits; i++) {
+        r = request("GET", path, not_waits[i], NULL);
+        assert_int_equal(r.status, 200);
+        assert_false(header(&r, "Preference-Applied").n);
+        drop(&r);
+    }
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "Prefer: wait=30\r\n", NULL, 404);
+    snprintf(path, sizeof path, "/v1/jobs/%s/result", id);
+    r = get(path);
+    assert_int_equal(r.status, 409);
+    assert_true(contains(r.body, "Prefer: wait"));
+    drop(&r);
+}
+
+static void who_submits_may_wait_for_the_end(void **state)
+{
+    (void)state;
+    char id[256], path[300], where[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    const char *body = "{\"kind\":\"posts\",\"target\":\"@posted\",\"priority\":9}";
+    int fd = send_waiting("POST", "/v1/jobs", "Prefer: wait=30\r\n", body);
+    assert_false(readable(fd, 200));
+    newest_job(id);
+    struct lease l = lease_of(id, a);
+    commit_posts(&l, 0, 0, 2);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    struct reply r = take(fd, false);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "succeeded");
+    assert_true(span_ends(header(&r, "Location"), span_of(id)));
+    assert_true(span_is(header(&r, "Preference-Applied"), "wait=30"));
+    drop(&r);
+    close(fd);
+    r = request("POST", "/v1/jobs", "Prefer: wait=1\r\n", body);
+    assert_int_equal(r.status, 202);
+    assert_true(span_is(header(&r, "Preference-Applied"), "wait=1"));
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/result", id);
+    r = get(path);
+    assert_int_equal(r.status, 303);
+    snprintf(where, sizeof where, "/v1/jobs/%s/posts", id);
+    assert_true(span_is(header(&r, "Location"), where));
+    assert_true(span_is(header(&r, "Job-State"), "succeeded"));
+    drop(&r);
+    arena_free(&a);
+}
+
+static void a_result_is_where_the_records_are(void **state)
+{
+    (void)state;
+    char id[256], path[300], where[300];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"followers\",\"target\":\"@nasa\",\"priority\":9}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/result", id);
+    struct lease l = lease_of(id, a);
+    int fd = send_waiting("GET", path, "Prefer: wait=30\r\n", NULL);
+    assert_false(readable(fd, 200));
+    finish(&l, FAILURE_NONE, VERDICT_EMPTY_CONFIRMED, "", "");
+    struct reply r = take(fd, false);
+    assert_int_equal(r.status, 303);
+    snprintf(where, sizeof where, "/v1/jobs/%s/users", id);
+    assert_true(span_is(header(&r, "Location"), where));
+    drop(&r);
+    close(fd);
+    submit("{\"kind\":\"posts\",\"target\":\"@nothing\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    expect("POST", path, "", NULL, 200);
+    snprintf(path, sizeof path, "/v1/jobs/%s/result", id);
+    expect("GET", path, "", NULL, 404);
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/result", "", NULL, 404);
+    arena_free(&a);
+}
+
+static void a_batch_is_waited_for_too(void **state)
+{
+    (void)state;
+    char batch[256], id[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    struct reply r =
+        request("POST", "/v1/batches", "Idempotency-Key: wait-1\r\n",
+                "{\"jobs\":[{\"kind\":\"posts\",\"target\":\"@in_it\",\"priority\":9}]}");
+    assert_int_equal(r.status, 202);
+    member(r.body, "id", batch);
+    drop(&r);
+    newest_job(id);
+    snprintf(path, sizeof path, "/v1/batches/%s", batch);
+    int fd = send_waiting("GET", path, "Prefer: wait=30\r\n", NULL);
+    assert_false(readable(fd, 200));
+    struct lease l = lease_of(id, a);
+    finish(&l, FAILURE_NONE, VERDICT_EMPTY_CONFIRMED, "", "");
+    r = take(fd, false);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "success");
+    assert_true(span_is(header(&r, "Preference-Applied"), "wait=30"));
+    drop(&r);
+    close(fd);
+    arena_free(&a);
+}
+
+/* Who went away while it waited is forgotten; those who stay are answered. */
+static void waiters_that_vanish_leave_nothing(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256];
+    int fds[20];
+    submit("{\"kind\":\"posts\",\"target\":\"@left\",\"not_before\":\"2099-01-01\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    for (int i = 0; i < 20; i++)
+        fds[i] = send_waiting("GET", path, "Prefer: wait=30\r\n", NULL);
+    assert_false(readable(fds[19], 200));
+    for (int i = 0; i < 19; i++)
+        close(fds[i]);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    expect("POST", path, "", NULL, 200);
+    struct reply r = take(fds[19], false);
+    assert_string_equal(member(r.body, "state", text), "cancelled");
+    drop(&r);
+    close(fds[19]);
+}
+
+/* ---- ids of clients, reruns, attempts ---- */
+
+static void a_client_may_choose_the_id(void **state)
+{
+    (void)state;
+    char text[256];
+    const char *path = "/v1/jobs/job_01BX5ZZKBKACTAV9WEVGEMMVS0";
+    const char *body = "{\"kind\":\"posts\",\"target\":\"@chosen\"}";
+    struct reply r = request("PUT", path, "", body);
+    assert_int_equal(r.status, 202);
+    assert_string_equal(member(r.body, "id", text), path + 9);
+    assert_true(span_is(header(&r, "Location"), path));
+    drop(&r);
+    r = request("PUT", path, "", body); /* the answer was lost: once more */
+    assert_int_equal(r.status, 200);
+    assert_true(span_is(header(&r, "Idempotency-Replayed"), "true"));
+    assert_string_equal(member(r.body, "id", text), path + 9);
+    drop(&r);
+    r = request("PUT", path, "", "{\"kind\":\"posts\",\"target\":\"@another\"}");
+    assert_int_equal(r.status, 409);
+    assert_string_equal(member(r.body, "code", text), "conflict_state");
+    drop(&r);
+    r = request("PUT", path, "If-None-Match: *\r\n", body);
+    assert_int_equal(r.status, 412);
+    assert_string_equal(member(r.body, "code", text), "precondition_failed");
+    drop(&r);
+    /* of an id that a POST made */
+    char made[256], put[300];
+    submit(body, made);
+    snprintf(put, sizeof put, "/v1/jobs/%s", made);
+    expect("PUT", put, "", body, 409);
+    expect("PUT", put, "If-None-Match: *\r\n", body, 412);
+    expect("PUT", "/v1/jobs/job_01BX5ZZKBKACTAV9WEVGEMMVS1", "If-None-Match: *\r\n", body, 202);
+    expect("PUT", "/v1/jobs/job_01BX5ZZKBKACTAV9WEVGEMMVS2", "If-None-Match: \"r1\"\r\n", body,
+           400);
+    expect("PUT", "/v1/jobs/job_01BX5ZZKBKACTAV9WEVGEMMVS2", "Idempotency-Key: k\r\n", body,
+           400);
+    expect("PUT", "/v1/jobs/mine", "", body, 404);
+    expect("PUT", "/v1/jobs/job_01BX5ZZKBKACTAV9WEVGEMMVS2", "", "{\"kind\":\"posts\"}", 422);
+}
+
+static void a_unique_key_holds_for_chosen_ids_too(void **state)
+{
+    (void)state;
+    char first[256], text[256];
+    const char *body =
+        "{\"kind\":\"posts\",\"target\":\"@keyed\",\"unique\":{\"key\":\"put\"}}";
+    submit(body, first);
+    struct reply r = request("PUT", "/v1/jobs/job_01BX5ZZKBKACTAV9WEVGEMMVS3", "", body);
+    assert_int_equal(r.status, 200);
+    assert_true(span_is(header(&r, "Unique-Match"), first));
+    assert_string_equal(member(r.body, "id", text), first);
+    drop(&r);
+    r = request(
+        "PUT", "/v1/jobs/job_01BX5ZZKBKACTAV9WEVGEMMVS3", "",
+        "{\"kind\":\"posts\",\"target\":\"@keyed\",\"unique\":{\"key\":\"put\",\"on_conflict\":"
+        "\"reject\"}}");
+    assert_int_equal(r.status, 409);
+    assert_string_equal(member(r.body, "code", text), "unique_conflict");
+    assert_true(contains(r.body, first));
+    drop(&r);
+}
+
+static void a_job_is_run_again_as_a_new_one(void **state)
+{
+    (void)state;
+    char first[256], second[256], path[300], text[256];
+    submit(
+        "{\"kind\":\"search\",\"target\":\"heat pump lang:en\",\"limit\":7,\"product\":\"top\","
+        "\"priority\":3,\"class\":\"bulk\",\"tenant\":\"press\",\"fields\":[\"text\"],"
+        "\"since\":\"2026-02-01\",\"not_before\":\"2099-01-01\"}",
+        first);
+    snprintf(path, sizeof path, "/v1/jobs/%s/rerun", first);
+    struct reply r = request("POST", path, "", NULL);
+    assert_int_equal(r.status, 202);
+    member(r.body, "id", second);
+    assert_string_not_equal(first, second);
+    assert_true(span_ends(header(&r, "Location"), span_of(second)));
+    static const char *const members[][2] = {{"kind", "search"},
+                                             {"target", "heat pump lang:en"},
+                                             {"limit", "7"},
+                                             {"options.product", "top"},
+                                             {"priority", "3"},
+                                             {"lane", "press/x/bulk"},
+                                             {"options.fields", "[\"text\"]"},
+                                             {"options.since", "2026-02-01T00:00:00Z"},
+                                             {"state", "ready"},
+                                             {"options.rerun_of", NULL}};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        assert_string_equal(member(r.body, members[i][0], text),
+                            members[i][1] ? members[i][1] : first);
+    drop(&r);
+    r = request("POST", path, "Idempotency-Key: again-1\r\n",
+                "{\"limit\":null,\"priority\":8}");
+    assert_int_equal(r.status, 202);
+    assert_string_equal(member(r.body, "limit", text), "null");
+    assert_string_equal(member(r.body, "priority", text), "8");
+    member(r.body, "id", first);
+    drop(&r);
+    r = request("POST", path, "Idempotency-Key: again-1\r\n",
+                "{\"limit\":null,\"priority\":8}");
+    assert_string_equal(member(r.body, "id", text), first);
+    assert_true(span_is(header(&r, "Idempotency-Replayed"), "true"));
+    drop(&r);
+    expect("POST", path, "", "{\"limit\":0}", 422);
+    expect("POST", path, "", "[]", 400);
+    expect("POST", path, "", "{\"limmit\":3}", 400);
+    expect("POST", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/rerun", "", NULL, 404);
+    /* of a rerun: what it repeats is that one */
+    snprintf(path, sizeof path, "/v1/jobs/%s/rerun", second);
+    r = request("POST", path, "", NULL);
+    assert_string_equal(member(r.body, "options.rerun_of", text), second);
+    drop(&r);
+    expect("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@a\",\"rerun_of\":\"me\"}",
+           422);
+}
+
+static void attempts_say_what_became_of_each(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@attempted\",\"tenant\":\"again\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/attempts", id);
+    struct reply r = get(path);
+    assert_string_equal(member(r.body, "data", text), "[]");
+    drop(&r);
+    struct lease l = lease_of(id, a);
+    commit_posts(&l, 0, 0, 3);
+    finish(&l, FAILURE_NETWORK, VERDICT_NONE, "the line was cut", "");
+    r = get(path);
+    assert_true(contains(r.body, "\"number\":1,\"state\":\"retrying\",\"worker\":\"test\""));
+    assert_true(contains(r.body, "\"batches\":1,\"added\":3"));
+    assert_true(contains(r.body, "\"failure\":\"network\",\"why\":\"the line was cut\""));
+    assert_false(contains(r.body, "\"retry_in_ms\":null"));
+    drop(&r);
+    snprintf(text, sizeof text, "/v1/jobs/%.40s", id);
+    expect("PATCH", text, "", "{\"not_before\":null}", 200);
+    l = lease_of(id, a);
+    r = get(path);
+    assert_true(contains(r.body, "\"number\":2,\"state\":\"active\",\"worker\":\"test\""));
+    drop(&r);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    snprintf(path, sizeof path, "/v1/jobs/%s/attempts?limit=1", id);
+    r = get(path);
+    assert_string_equal(member(r.body, "page.next_after", text), "1");
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/attempts?after=1", id);
+    r = get(path);
+    assert_true(contains(r.body, "\"number\":2,\"state\":\"finished\""));
+    assert_false(contains(r.body, "\"number\":1"));
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/attempts/2", id);
+    r = get(path);
+    assert_string_equal(member(r.body, "verdict", text), "complete");
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/attempts/3", id);
+    expect("GET", path, "", NULL, 404);
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/attempts", "", NULL, 404);
+    arena_free(&a);
+}
+
+static void events_of_a_job_come_as_a_list_or_a_stream(void **state)
+{
+    (void)state;
+    char id[256], path[600], text[256];
+    submit("{\"kind\":\"posts\",\"target\":\"@told\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    expect("POST", path, "", NULL, 200);
+    snprintf(path, sizeof path, "/v1/jobs/%s/events", id);
+    struct reply r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, "job.accepted") && contains(r.body, "job.cancelled"));
+    assert_string_equal(member(r.body, "page.has_more", text), "false");
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/events?limit=1", id);
+    r = get(path);
+    assert_true(contains(r.body, "job.accepted") && !contains(r.body, "job.cancelled"));
+    member(r.body, "page.next_after", text);
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/events?after=%s", id, text);
+    r = get(path);
+    assert_true(!contains(r.body, "job.accepted") && contains(r.body, "job.cancelled"));
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/events", id);
+    int fd = send_waiting("GET", path, "Accept: text/event-stream\r\n", NULL);
+    r = take(fd, true);
+    assert_true(span_starts(header(&r, "Content-Type"), SPAN("text/event-stream")));
+    drop(&r);
+    close(fd);
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/events", "", NULL, 404);
+    expect("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/events",
+           "Accept: text/event-stream\r\n", NULL, 404);
+}
+
 static void the_description_is_what_is_served(void **state)
 {
     (void)state;
@@ -1966,7 +2313,16 @@ static void a_draining_service_accepts_nothing_and_still_answers(void **state)
     struct reply open = take(stream, true);
     assert_int_equal(open.status, 200);
     drop(&open);
+    char id[256], path[300];
+    submit("{\"kind\":\"posts\",\"target\":\"@late\",\"not_before\":\"2099-01-01\"}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    int waits = send_waiting("GET", path, "Prefer: wait=60\r\n", NULL);
+    assert_false(readable(waits, 200));
     on_loop(drain_api, NULL);
+    open = take(waits, false); /* nobody is kept waiting by a service that stops */
+    assert_int_equal(open.status, 200);
+    drop(&open);
+    close(waits);
     struct reply r =
         request("POST", "/v1/jobs", "", "{\"kind\":\"posts\",\"target\":\"@nasa\"}");
     assert_int_equal(r.status, 503);
@@ -2027,6 +2383,17 @@ int main(void)
         cmocka_unit_test(a_preview_shows_both_sides_of_a_clock_change),
         cmocka_unit_test(a_schedule_is_paused_resumed_triggered_and_filled_up),
         cmocka_unit_test(a_schedule_fires_when_it_is_due_and_hears_of_the_end),
+        cmocka_unit_test(a_request_that_waits_is_answered_when_the_job_ends),
+        cmocka_unit_test(a_request_that_waited_long_enough_says_how_it_is),
+        cmocka_unit_test(who_submits_may_wait_for_the_end),
+        cmocka_unit_test(a_result_is_where_the_records_are),
+        cmocka_unit_test(a_batch_is_waited_for_too),
+        cmocka_unit_test(waiters_that_vanish_leave_nothing),
+        cmocka_unit_test(a_client_may_choose_the_id),
+        cmocka_unit_test(a_unique_key_holds_for_chosen_ids_too),
+        cmocka_unit_test(a_job_is_run_again_as_a_new_one),
+        cmocka_unit_test(attempts_say_what_became_of_each),
+        cmocka_unit_test(events_of_a_job_come_as_a_list_or_a_stream),
         cmocka_unit_test(the_description_is_what_is_served),
         cmocka_unit_test(a_draining_service_accepts_nothing_and_still_answers),
     };

@@ -90,19 +90,6 @@ static const char *new_key(void)
 
 /* ---- jobs, from the store's side ---- */
 
-static void op_done(struct store_op *op)
-{
-    task_done(op->ctx);
-}
-
-static void post_op(struct task *t)
-{
-    struct store_op *op = t->ctx;
-    op->on_done = op_done;
-    op->ctx = t;
-    store_thread_post(server.store, op);
-}
-
 /* Ends every job that can start: one whose target begins with "bad" fails. Those that succeed have a
  * record: of its own, or the same one where the target begins with "same". */
 static int work_all(void)
@@ -113,7 +100,7 @@ static int work_all(void)
         arena_reset(a);
         struct store_op op = {.verb = STORE_RESERVE, .arena = a};
         op.in.reserve = (struct reserve_args){.random = random_u64() | 1, .needs = NEEDS_PAGE};
-        on_loop(post_op, &op);
+        run_op(&op);
         if (op.result)
             break;
         struct lease l = op.out.lease;
@@ -130,7 +117,7 @@ static int work_all(void)
                                                .batch = l.next_batch,
                                                .items = &item,
                                                .count = !bad};
-        on_loop(post_op, &batch);
+        run_op(&batch);
         assert_int_equal(batch.result, E_OK);
         struct store_op end = {.verb = STORE_FINISH};
         end.in.finish =
@@ -140,7 +127,7 @@ static int work_all(void)
                                  .verdict = bad ? VERDICT_NONE : VERDICT_COMPLETE,
                                  .end = bad ? END_NONE : END_TERMINATE,
                                  .why = bad ? SPAN("no 'entries' after 3 pages") : SPAN("")};
-        on_loop(post_op, &end);
+        run_op(&end);
         assert_int_equal(end.result, E_OK);
     }
     arena_free(&a);

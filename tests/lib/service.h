@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "os/clock.h"
 #include "os/files.h"
+#include "os/random.h"
 #include "upkeep/schedules.h"
 
 #include <arpa/inet.h>
@@ -114,6 +115,43 @@ static void on_loop(void (*run)(struct task *), void *ctx)
     while (!t.done)
         pthread_cond_wait(&server.changed, &server.lock);
     pthread_mutex_unlock(&server.lock);
+}
+
+/* ---- the store, from the test ---- */
+
+static inline void service_op_done(struct store_op *op)
+{
+    task_done(op->ctx);
+}
+
+static inline void service_post(struct task *t)
+{
+    struct store_op *op = t->ctx;
+    op->on_done = service_op_done;
+    op->ctx = t;
+    store_thread_post(server.store, op);
+}
+
+/* Runs it on the store's thread and waits for it. */
+static inline void run_op(struct store_op *op)
+{
+    on_loop(service_post, op);
+}
+
+/* Leases jobs until this one is held; the lanes of the tests hold few. */
+static inline struct lease lease_of(const char *id, struct arena *a)
+{
+    for (int i = 0; i < 64; i++) {
+        struct store_op op = {.verb = STORE_RESERVE, .arena = a};
+        op.in.reserve = (struct reserve_args){
+            .worker = SPAN("test"), .needs = NEEDS_PAGE, .random = random_u64() | 1};
+        run_op(&op);
+        assert_int_equal(op.result, E_OK);
+        if (strcmp(op.out.lease.id, id) == 0)
+            return op.out.lease;
+    }
+    fail_msg("job %s is never leased", id);
+    return (struct lease){0};
 }
 
 static void on_status(void *ctx, struct api_status *out)
