@@ -16,7 +16,7 @@ struct api;
 /* One row of the status page and of /readyz?verbose; filled by the node. */
 struct api_status {
     bool ready;            /* store open, a browser healthy, egress there */
-    const char *why;       /* when not ready: one sentence; literal */
+    const char *why;       /* when not ready: one sentence; stays until the next status */
     const char *isolation; /* tier reached */
     int64_t workers_idle, workers_busy, workers_starting;
     int64_t browsers_ready, tabs_open;

@@ -53,7 +53,8 @@ struct node {
     mono asked;                            /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
     struct outlook outlook;
-    enum store_check check; /* said last */ /* as the store said last */
+    enum store_check check; /* as the store said last */
+    char away[240];         /* why the store cannot be asked; empty: it can */
     bool stopping, ready_said;
     struct buf hosts; /* as egress was told last */
     char binary[256]; /* of the browser */
@@ -326,10 +327,12 @@ static void status(void *ctx, struct api_status *out)
         out->browsers_ready += span_is(span_of(views[i].state), "ready");
         out->tabs_open += views[i].tabs;
     }
-    out->ready = !n->stopping && browsers_ready(n->browsers);
+    bool away = store_thread_away(n->store, n->away, sizeof n->away);
+    out->ready = !n->stopping && !away && browsers_ready(n->browsers);
     const char *trouble = browsers_trouble(n->browsers);
     out->why = n->stopping           ? "the service is stopping"
                : out->ready          ? NULL
+               : away                ? n->away
                : trouble             ? trouble
                : egress_is_silent(n) ? "egress does not answer; the supervisor replaces it"
                                      : "no browser has answered a probe yet";

@@ -69,6 +69,7 @@ struct store_thread {
     bool stopping, stopped;
     struct outlook outlook;
     int64_t last_event;
+    struct fault away; /* why the store could not be asked the last time; no code: it could */
 };
 
 /* ---- lists ---- */
@@ -556,14 +557,17 @@ static void publish_gauges(const struct outlook *o)
 static bool look_ahead(struct store_thread *t, struct outlook *out)
 {
     struct fault f = {0};
-    if (store_outlook(t->store, tell_time(t), out, &f))
-        return false;
-    publish_gauges(out);
+    err e = store_outlook(t->store, tell_time(t), out, &f);
+    if (!e)
+        publish_gauges(out);
     pthread_mutex_lock(&t->lock);
-    t->outlook = *out;
-    t->last_event = store_last_event(t->store);
+    t->away = f;
+    if (!e) {
+        t->outlook = *out;
+        t->last_event = store_last_event(t->store);
+    }
     pthread_mutex_unlock(&t->lock);
-    return true;
+    return !e;
 }
 
 /* ---- the thread ---- */
@@ -1023,6 +1027,15 @@ size_t store_thread_findings(const struct store_thread *t,
                              struct preflight_finding out[PREFLIGHT_MOST])
 {
     return t->shared ? shared_findings(t->shared, out) : 0;
+}
+
+bool store_thread_away(struct store_thread *t, char *words, size_t size)
+{
+    pthread_mutex_lock(&t->lock);
+    bool away = t->away.code != E_OK;
+    snprintf(words, size, "%s", t->away.words);
+    pthread_mutex_unlock(&t->lock);
+    return away;
 }
 
 void store_thread_collect(struct store_thread *t, struct outlook *out_outlook,

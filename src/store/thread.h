@@ -249,6 +249,8 @@ enum store_check store_thread_check(struct store_thread *t, char *out_words);
 wall store_thread_now(struct store_thread *t);
 /* How the clock on the wall was found when the store was opened; out_last: when it had been used last. */
 enum steady_start store_thread_clock_found(const struct store_thread *t, wall *out_last);
+/* Whether the store could not be asked when the thread last looked, and why. Any thread. */
+bool store_thread_away(struct store_thread *t, char *words, size_t size);
 /* On the loop, after `wake`: runs on_done of everything finished; answers the outlook after the last
  * group (startable jobs, counts) and the newest event number. */
 void store_thread_collect(struct store_thread *t, struct outlook *out_outlook,

@@ -91,6 +91,18 @@ left() { # NODE → jobs that have not ended
     node_call "$1" http://fulmar/metrics 2>/dev/null |
         awk '/^fulmar_jobs\{state="(blocked|scheduled|ready|active)"/ {n += $2; seen = 1} END {print seen ? n : "?"}'
 }
+# ---- while nothing comes from Redis, nobody is sent to a node
+
+not_ready() { [ "$(node_call north -o "$WORK/answer" -w '%{http_code}' http://fulmar/readyz)" = 503 ]; }
+kill -STOP "$REDIS_PID"
+wait_until 30 "a node whose Redis stands still is not ready" not_ready
+grep -q 'Redis' "$WORK/answer" || die "not ready, because: $(cat "$WORK/answer")"
+kill -CONT "$REDIS_PID"
+for node in north south; do wait_until 10 "$node is ready again" node_is_ready $node; done
+say "nodes: a node whose Redis stands still says so, and goes on by itself"
+
+# ---- many jobs
+
 declare -a ids targets limits
 began=$(date +%s%N)
 for ((i = 0; i < JOBS; i++)); do
