@@ -247,6 +247,46 @@ static void s73_what_was_seen_once_is_forgotten_and_gives_its_memory_back(void *
     assert_int_equal(lane("kept/normal").settings.max_active, 3);
 }
 
+static err replay_job(const char *id)
+{
+    struct replay_args args = {.id = span_of(id)};
+    struct replay_reply ignored;
+    GROUPED(store_replay(w->s, &args, now(), &ignored, &w->f));
+}
+
+static void s73_a_lane_stays_as_long_as_one_of_its_jobs(void **state)
+{
+    (void)state;
+    const struct retain_args limits = {.age_ms = 30LL * 24 * HOUR,
+                                       .dead_age_ms = 90LL * 24 * HOUR};
+    const char *done = accept_job(), *dead = accept_job(), *crashed = accept_in("y/normal");
+    for (struct lease l; reserve(&l); reap()) {
+        if (strcmp(l.id, crashed) == 0)
+            give_back(&l, BUDGET_CRASH); /* goes on in another lane, and ends there */
+        else
+            finish(&l, strcmp(l.id, dead) == 0 ? FAILURE_DRIFT : FAILURE_NONE);
+    }
+    assert_int_equal(lanes_count(), 3);
+    w->now += 8LL * 24 * HOUR;
+    keep_house(&limits);
+    assert_int_equal(lanes_count(), 2);
+    assert_int_equal(state_of(crashed), JOB_DEAD);
+    assert_int_equal(replay_job(dead), E_OK);
+    assert_int_equal(replay_job(crashed), E_OK);
+    for (struct lease l; reserve(&l);)
+        finish(&l, FAILURE_DRIFT);
+    w->now += 31LL * 24 * HOUR;
+    keep_house(&limits);
+    assert_false(exists(done));
+    assert_int_equal(lanes_count(), 2);
+    w->now += 91LL * 24 * HOUR;
+    keep_house(&limits);
+    assert_int_equal(jobs_count(), 0);
+    w->now += 8LL * 24 * HOUR;
+    keep_house(&limits);
+    assert_int_equal(lanes_count(), 0);
+}
+
 static void
 s74_who_reads_while_jobs_are_deleted_sees_each_once_or_hears_that_it_is_gone(void **state)
 {
@@ -434,6 +474,7 @@ static const struct CMUnitTest tests[] = {
     S(s72_dead_jobs_have_limits_of_their_own),
     S(s72_what_another_job_needs_stays),
     S(s73_what_was_seen_once_is_forgotten_and_gives_its_memory_back),
+    S(s73_a_lane_stays_as_long_as_one_of_its_jobs),
     S(s74_who_reads_while_jobs_are_deleted_sees_each_once_or_hears_that_it_is_gone),
     S(s78_a_start_costs_the_same_whatever_else_there_is),
     S(s84_events_are_dense_and_who_comes_back_misses_none),

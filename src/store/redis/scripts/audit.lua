@@ -38,7 +38,7 @@ local function wanted(j)
         w['act'], w[l .. ':a'], w['te:' .. tenant .. ':a'], w['si:' .. site .. ':a'] = {j.member, j.le}, {j.id}, {j.id}, {j.id}
         w['stop'] = j.sb > 0 and {j.member, j.sb} or nil
     else
-        w[j.st == DEAD and 'dead' or 'done'] = {j.member, j.fa}
+        w[j.st == DEAD and 'dead' or 'done'], w[l .. ':e'] = {j.member, j.fa}, {j.id}
     end
     if j.st < ACTIVE and j.ov > 0 then
         w['over'] = {j.member, j.ov}
@@ -157,7 +157,7 @@ local function walk_keys(cursor)
             check_lane(string.sub(key, 3))
         elseif string.match(key, '^sd:[^:]+$') then
             check_schedule(string.sub(key, 4))
-        elseif string.match(key, '^l:[^:]+:[01sba]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or
+        elseif string.match(key, '^l:[^:]+:[01sbae]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or
             string.match(key, '^w[tk]:') then
             call('RPUSH', P .. 'audit:todo', key)
         end

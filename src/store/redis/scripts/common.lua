@@ -10,7 +10,7 @@
 --   meta            schema, epoch, numbers of jobs, lanes and events, mode, turns of the tenants, kept bytes
 --   j:ID p:ID t:ID  a job: what decides; what is fixed, as text; its long texts. e:ID its events but the first
 --   s:STATE         jobs by number                      all: its bound is that of the jobs
---   l:LANE          a lane; :0 :1 its ready jobs by rank and by what they need, :a active, :s :b scheduled, blocked
+--   l:LANE          a lane; :0 :1 its ready jobs by rank and by what they need, :a active, :s :b scheduled, blocked, :e ended
 --   te:T si:S       a tenant, a site; :a active jobs, :n lanes with ready jobs; te:T:0 :1 turns; si:S:f lanes that wait
 --   tz0 tz1         turns of the tenants                waits  when time opens a lane
 --   lanes tenants sites idle rated words                names, lanes by use, sites with a rate, lanes by what holds them
@@ -593,6 +593,7 @@ local function leave_state(j)
             leave_group(j)
         end
         call('ZREM', P .. (j.st == DEAD and 'dead' or 'done'), j.member)
+        call('SREM', l.key .. ':e', j.id)
         meta.kept = meta.kept - (j.st ~= DEAD and j.by or 0)
     end
     l.us, l.touched = now, true
@@ -622,6 +623,7 @@ local function enter_state(j, to, l)
         l.tenant.touched = l.tenant.touched or l.tenant.ma > 0
     else
         call('ZADD', P .. (to == DEAD and 'dead' or 'done'), j.fa, j.member)
+        call('SADD', l.key .. ':e', j.id)
         meta.kept = meta.kept + (to ~= DEAD and j.by or 0)
     end
     l.us, l.touched = now, true
