@@ -367,6 +367,55 @@ static void s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost(void **
     assert_int_equal(outlook().by_state[JOB_SUCCEEDED], 123);
 }
 
+/* ---- what retention may not delete ---- */
+
+static const char *ended_with_work(int64_t work, int64_t max_age_ms)
+{
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.work = work;
+    args.max_age_ms = max_age_ms;
+    if (accept_args(&args).state == JOB_READY) {
+        struct lease l = start_next();
+        finish(&l, FAILURE_NONE);
+    }
+    assert_int_equal(state_of(args.id.p), JOB_SUCCEEDED);
+    return args.id.p;
+}
+
+static int64_t work_of_retention(const struct retain_args *args)
+{
+    int64_t began = w->maker->work();
+    assert_false(retain(args).more);
+    return w->maker->work() - began;
+}
+
+static void what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once(void **state)
+{
+    (void)state;
+    enum { NEEDED = 250 };
+    const struct retain_args limits = {.age_ms = HOUR};
+    const char *owners[NEEDED], *behind;
+    int64_t idle = work_of_retention(&limits);
+    for (int i = 0; i < NEEDED; i++)
+        owners[i] = ended_with_work(i + 1, 0);
+    behind = ended_with_work(0, 0);
+    w->now += 50 * MINUTE;
+    for (int i = 0; i < NEEDED; i++)
+        ended_with_work(i + 1, HOUR); /* has the result of the first */
+    w->now += 11 * MINUTE;
+    for (int calls = 1; retain(&limits).more; calls++)
+        assert_true(calls < 5);
+    assert_false(exists(behind));
+    assert_int_equal(outlook().by_state[JOB_SUCCEEDED], 2 * NEEDED);
+    assert_true(work_of_retention(&limits) <= idle + 20);
+    /* Whoever had them is gone: then they go as well. */
+    w->now += HOUR;
+    for (int calls = 0; retain(&limits).more; calls++)
+        assert_true(calls < 30);
+    assert_false(exists(owners[0]));
+    assert_int_equal(jobs_count(), 0);
+}
+
 /* ---- a full memory ---- */
 
 static void without_memory_nothing_comes_in_and_what_runs_ends(void **state)
@@ -447,6 +496,7 @@ int main(void)
         S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),
         S(records_that_the_cursor_never_reached_are_taken_back),
         S(s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost),
+        S(what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once),
         S(without_memory_nothing_comes_in_and_what_runs_ends),
         S(a_queue_of_a_newer_version_is_left_alone),
         S(time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly),

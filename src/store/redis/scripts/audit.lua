@@ -196,6 +196,9 @@ for name in pairs(touched) do
     end
 end
 call('HSET', P .. 'audit', 'walks', walks)
+if walks > N(v[3]) then
+    call('DEL', P .. 'retain') -- whatever it went past is looked at again
+end
 local all = call('HINCRBY', P .. 'audit', 'fixed', fixed)
 M.flush()
 return {R_OK, fixed, all, walks}

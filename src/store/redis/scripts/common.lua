@@ -15,6 +15,7 @@
 --   tz0 tz1         turns of the tenants                waits  when time opens a lane
 --   lanes tenants sites idle rated words                names, lanes by use, sites with a rate, lanes by what holds them
 --   sched act stop over done dead gone                  jobs by the time that concerns them; gone: only the archive has them
+--   retain          of done and dead: time and member up to which all are needed by others
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
 --   prints pr:GROUP op:ID ops opdue opend               dead jobs by what they died of; operations on many jobs

@@ -231,9 +231,42 @@ local WAITS_AFTER, WAITS_SHARE = 1, 2
 local SOURCES = {[0] = 'own', 'shared', 'cache', 'stale'}
 local settles = STEP -- waiting jobs that one script lets go on
 
+-- A job stays as long as another one waits for it or has its result.
+function M.is_needed(id)
+    return call('EXISTS', P .. 'wt:' .. id, P .. 'sh:' .. id) > 0
+end
+-- How many of a sorted set stand before this place or in it, whether its member is still there or not.
+function M.rank_behind(index, score, member)
+    local key = P .. index
+    local low, high = call('ZCOUNT', key, '-inf', '(' .. score), call('ZCOUNT', key, '-inf', score)
+    while low < high do
+        local middle = floor((low + high) / 2)
+        if call('ZRANGE', key, middle, middle)[1] > member then
+            high = middle
+        else
+            low = middle + 1
+        end
+    end
+    return low
+end
+-- One job needs it less. When that was the last one, retention goes back to it.
+local function unneeded(id)
+    local j = not M.is_needed(id) and M.job(id)
+    if not j or j.st < SUCCEEDED then
+        return
+    end
+    local index = j.st == DEAD and 'dead' or 'done'
+    local place = call('HGET', P .. 'retain', index)
+    if place and N(string.match(place, '^%S+')) >= j.fa then
+        call('HSET', P .. 'retain', index, I(j.fa) .. ' ')
+    end
+    M.went_back = true
+end
+
 local function stop_waiting(j)
     if j.wt ~= '' then
         call('ZREM', P .. 'wt:' .. j.wt, j.id)
+        unneeded(j.wt)
     end
     j.wt, j.wh = '', 0
 end
@@ -623,15 +656,12 @@ function M.replay(j, reset)
             (reset and 'true' or 'false') .. ',"have":' .. I(j.ha) .. '}')
     return {R_OK, was, j.ge}
 end
--- A job stays as long as another one waits for it or has its result.
-function M.is_needed(id)
-    return call('EXISTS', P .. 'wt:' .. id, P .. 'sh:' .. id) > 0
-end
 -- The job is gone at once; what the archive has of it follows.
 function M.forget(j)
     leave_state(j)
     if j.sf ~= '' then
         call('SREM', P .. 'sh:' .. j.sf, j.id)
+        unneeded(j.sf)
     end
     if j.wk ~= '' then
         call('ZREM', P .. 'wa:' .. j.wk, j.id)

@@ -28,31 +28,33 @@ local function forget(j)
     ids[#ids + 1] = j.id
     M.forget(j)
 end
+-- What another job needs stays, and each call begins behind what stayed; ends.lua has that go back to what is needed no more.
+local function place_of(index)
+    local at, member = string.match(call('HGET', P .. 'retain', index) or '', '^(%S+) (.*)$')
+    return at and M.rank_behind(index, at, member) or 0
+end
 local function delete(index)
-    local at, seen = 0, 0
-    while seen < 2 * MOST do
-        local member = call('ZRANGE', P .. index, at, at)[1]
-        local j = member and M.job(id_of(member))
-        if not member then
-            return
+    local rank, seen, before, whole, place = place_of(index), 0, #ids, false, nil
+    while not whole and seen < 2 * MOST and #ids < MOST do
+        local next = call('ZRANGE', P .. index, rank, rank, 'WITHSCORES')
+        local j = next[1] and M.job(id_of(next[1]))
+        local by = j and exceeded(j)
+        if not next[1] or (j and not by) then
+            whole = true
         elseif not j then
-            call('ZREM', P .. index, member)
+            call('ZREM', P .. index, next[1])
         elseif M.is_needed(j.id) then
-            at = at + 1
+            rank, place = rank + 1, next[2] .. ' ' .. next[1]
         else
-            local by = exceeded(j)
-            if not by then
-                return
-            elseif #ids >= MOST then
-                more = 1
-                return
-            end
             deleted[by] = deleted[by] + 1
             forget(j)
         end
         seen = seen + 1
     end
-    more = 1
+    if place and not M.went_back then
+        call('HSET', P .. 'retain', index, place)
+    end
+    more = whole and #ids == before and more or 1
 end
 -- A lane that nobody used for a week and that no job names: ended ones come back to it, or go from it.
 local function is_free(l)
