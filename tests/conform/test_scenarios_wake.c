@@ -464,6 +464,25 @@ static void s57_a_group_that_was_lost_announces_nothing(void **state)
     assert_true(has_none());
 }
 
+/* Who waits for an ended job is let go on in pieces; those that were left may end otherwise. */
+static void s57_waiting_jobs_that_end_otherwise_leave_nothing_due(void **state)
+{
+    (void)state;
+    const int64_t before = w->numbers;
+    sharing_with_another(100);
+    finish(&kept, FAILURE_NONE);
+    assert_true(outlook().by_state[JOB_BLOCKED] > 0);
+    assert_true(outlook().next_ms <= w->now);
+    for (int64_t i = before + 1; i <= w->numbers; i++) {
+        struct cancel_reply ignored;
+        (void)!try_cancel(arena_fmt(w->ids, "job_%07lld", (long long)i), false, &ignored);
+    }
+    assert_int_equal(outlook().by_state[JOB_BLOCKED], 0);
+    reap();
+    assert_true(outlook().next_ms > w->now);
+    assert_int_equal(reap().settled, 0);
+}
+
 static void s58_one_job_wakes_one_of_ten_thousand(void **state)
 {
     (void)state;
@@ -587,6 +606,7 @@ static void s83_runnable_counts_what_nothing_but_workers_holds_up(void **state)
 static const struct CMUnitTest tests[] = {
     S(s57_whatever_makes_a_job_startable_is_announced),
     S(s57_a_group_that_was_lost_announces_nothing),
+    S(s57_waiting_jobs_that_end_otherwise_leave_nothing_due),
     S(s58_one_job_wakes_one_of_ten_thousand),
     S(s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged),
     S(s83_runnable_counts_what_nothing_but_workers_holds_up),

@@ -332,6 +332,7 @@ end
 function M.settle(leader, most)
     local key, done = P .. 'wt:' .. leader, 0
     if call('EXISTS', key) == 0 then
+        call('ZREM', P .. 'unset', leader) -- those that were left have ended otherwise
         return 0
     end
     most = min(most, settles)
