@@ -69,6 +69,55 @@ static void nodes_share_one_queue_and_a_restart_gives_back_what_was_its_own(void
     store_close(&other);
 }
 
+/* One page of what a node does when it opens the store; what it was told to go on behind, and is told. */
+static void open_page(struct link *link, const char *node, char time[24], char member[64])
+{
+    char at[24], conf[17 * 8] = {0};
+    snprintf(at, sizeof at, "%lld", (long long)w->now);
+    const struct span args[] = {span_of(at),   {conf, sizeof conf}, SPAN(""),
+                                span_of(node), SPAN("1"),           SPAN("1"),
+                                span_of(time), span_of(member)};
+    assert_int_equal(link_run(link, SCRIPT_OPEN, args, 8, w->a, &said, &w->f), E_OK);
+    assert_int_equal(reply_number(&said, 0), 0);
+    span_copy(reply_text(&said, 3), time, 24);
+    span_copy(reply_text(&said, 4), member, 64);
+}
+
+static void a_restart_gives_back_all_that_was_its_own_whatever_others_do_meanwhile(void **state)
+{
+    (void)state;
+    enum { EACH = 100, ENDED = 40 };
+    struct redis_place *p = w->place;
+    struct store *own = w->s, *other = open_node("other");
+    static struct lease mine[EACH];
+    struct link *link = NULL;
+    char time[24] = "", member[64] = "";
+    int pages = 0, ended = 0;
+    accept_many("x/normal", 2 * EACH);
+    for (int i = 0; i < EACH; i++) {
+        w->s = own;
+        mine[i] = start_next();
+        w->s = other;
+        start_next();
+    }
+    store_close(&other); /* dies, and comes back */
+    w->s = own;
+    struct link_config config = {.url = span_of(p->server.url), .name = SPAN("q")};
+    assert_int_equal(link_new(&link, &config, &w->f), E_OK);
+    do {
+        open_page(link, "other", time, member);
+        for (int i = 0; i < ENDED / 2 && ended < ENDED; i++)
+            finish(&mine[ended++], FAILURE_NONE);
+        for (int i = ENDED; i < EACH; i++)
+            assert_int_equal(heartbeat(&mine[i], NULL), E_OK);
+        w->now++;
+    } while (time[0] && ++pages < 20);
+    link_free(&link);
+    assert_true(pages >= 2 && pages < 20);
+    assert_int_equal(outlook().by_state[JOB_READY], EACH);
+    assert_int_equal(outlook().by_state[JOB_ACTIVE], EACH - ENDED);
+}
+
 static void four_nodes_together_keep_the_rate_and_the_limits_of_a_lane(void **state)
 {
     (void)state;
@@ -489,6 +538,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         S(nodes_share_one_queue_and_a_restart_gives_back_what_was_its_own),
+        S(a_restart_gives_back_all_that_was_its_own_whatever_others_do_meanwhile),
         S(four_nodes_together_keep_the_rate_and_the_limits_of_a_lane),
         S(the_same_call_again_gives_the_same_answer_and_happens_once),
         S(a_lease_whose_reply_was_lost_is_given_again),

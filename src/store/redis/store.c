@@ -174,13 +174,15 @@ static void write_conf(struct store *s)
 /* Schema and epoch; then what an earlier process of this node had is given back. */
 static err take_over(struct store *s, wall now, struct fault *f)
 {
-    int64_t passed = -1;
+    char time[CALL_NUMBER] = "",
+         member[ID_TEXT + 16] = ""; /* of the last lease that was seen */
     for (int step = 0; step < OPEN_STEPS; step++) {
         struct reply r;
         struct call c = {0};
         call_number(&c, SCHEMA);
         call_number(&c, SCHEMA_LEAST);
-        call_number(&c, passed);
+        call_text(&c, span_of(time));
+        call_text(&c, span_of(member));
         err e = store_write(s, SCRIPT_OPEN, &c, now, &r, f);
         if (e)
             return e;
@@ -191,8 +193,9 @@ static err take_over(struct store *s, wall now, struct fault *f)
                 "that made it",
                 (long long)reply_number(&r, 1), SCHEMA);
         s->epoch = reply_number(&r, 1);
-        passed = reply_number(&r, 3);
-        if (passed < 0)
+        span_copy(reply_text(&r, 3), time, sizeof time);
+        span_copy(reply_text(&r, 4), member, sizeof member);
+        if (!time[0])
             return E_OK;
     }
     return fail(f, E_STORE, "leases of this node do not come to an end");

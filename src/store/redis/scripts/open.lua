@@ -1,22 +1,25 @@
 #!lua flags=allow-oom
 -- open.lua - takes the store for a node: checks its schema, makes what is missing; then gives back the leases of an
 -- earlier process of this node, at most STEP in a call.
--- ARGV: schema, oldest that it can be used with, how many leases of others were passed over; -1: begin.
--- Reply: {R_OK, epoch, schema, next (-1: all done)}, {R_STATE, schema}
+-- ARGV: schema, oldest that it can be used with, time and member of the lease that was looked at last, '': begin.
+-- Reply: {R_OK, epoch, schema, time and member of the last one that was looked at, '' all done}, {R_STATE, schema}
 -- with ends.lua
 local schema = N(call('HGET', P .. 'meta', 'schema') or A[1])
 if schema < N(A[2]) or schema > N(A[1]) then
     return {R_STATE, schema}
 end
-local at = N(A[3])
-if at < 0 then
+local rank = 0
+if A[3] == '' then
     call('HSETNX', P .. 'meta', 'schema', A[1])
-    meta.epoch, at = meta.epoch + 1, 0
+    meta.epoch = meta.epoch + 1
+else
+    rank = M.rank_behind('act', A[3], A[4]) -- others take and end leases meanwhile: ranks are not what they were
 end
-local members, words = call('ZRANGE', P .. 'act', at, at + STEP - 1), {'the service was restarted', '"the service was restarted"'}
+local leases = call('ZRANGE', P .. 'act', rank, rank + STEP - 1, 'WITHSCORES')
+local words = {'the service was restarted', '"the service was restarted"'}
 local again = 'the service ended again and again while this job ran'
-for _, member in ipairs(members) do
-    local j = M.job(id_of(member))
+for i = 1, #leases, 2 do
+    local j = M.job(id_of(leases[i]))
     if j and j.ow == NODE then
         local out = {failure = 0, why = words}
         M.charge(j, B_RELEASE, 0, out)
@@ -25,11 +28,10 @@ for _, member in ipairs(members) do
         end
         M.sign(M.lane(j.ln), SIGN_NONE, j.sq)
         M.leave(j, out)
-    else
-        at = at + 1
     end
 end
 if call('EXISTS', P .. 'act') == 0 then
     meta.reaped = now
 end
-return done(R_OK, meta.epoch, schema, #members == STEP and at or -1)
+local whole = #leases < 2 * STEP
+return done(R_OK, meta.epoch, schema, whole and '' or leases[#leases], whole and '' or leases[#leases - 1])
