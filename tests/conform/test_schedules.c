@@ -824,6 +824,44 @@ static void a_backfill_makes_passed_slots_that_had_no_job(void **state)
     assert_true(fired.made == 0 && fired.known == 3);
 }
 
+static struct schedule_fired backfill(wall slot)
+{
+    struct schedule_fired fired;
+    struct schedule_backfill b = {
+        .tenant = SPAN("default"), .id = SPAN("nasa"), .slots = &slot, .count = 1};
+    begin();
+    assert_ok(store_schedule_backfill(w->s, &b, now(), w->a, &fired, &w->f));
+    commit();
+    return fired;
+}
+
+static void a_backfill_that_was_refused_has_its_job_when_it_is_made_again(void **state)
+{
+    (void)state;
+    wall slot = {T0 - MINUTE};
+    struct schedule_put p = every(ID, HOUR);
+    p.terms.rule.overlap = SCHEDULE_OVERLAP_ALLOW;
+    p.job.lane = SPAN(""); /* as a row of another version might be */
+    put(&p);
+    assert_int_equal(backfill(slot).skipped, 1);
+    struct schedule_put mended = change("nasa", HOUR);
+    mended.terms.rule.overlap = SCHEDULE_OVERLAP_ALLOW;
+    put(&mended);
+    assert_int_equal(backfill(slot).made, 1);
+    assert_int_equal(backfill(slot).known, 1);
+    struct schedule_runs runs = runs_of(ID);
+    assert_int_equal(runs.count, 1);
+    assert_int_equal(runs.rows[0].state, SCHEDULE_RUN_LIVE);
+    assert_int_equal(runs.rows[0].why, SCHEDULE_WHY_NONE);
+    struct lease l = start();
+    assert_string_equal(runs.rows[0].job, l.id);
+    end(&l, FAILURE_NONE); /* which the schedule hears of */
+    assert_true(is_due());
+    runs = runs_of(ID);
+    assert_int_equal(runs.rows[0].state, SCHEDULE_RUN_ENDED);
+    assert_int_equal(runs.rows[0].job_state, JOB_SUCCEEDED);
+}
+
 /* ---- adaptive ---- */
 
 static int64_t posts_until(int64_t from, int64_t until, int64_t every_ms)
@@ -1135,6 +1173,7 @@ int main(void)
         T(what_passes_while_it_is_paused_is_not_missed),
         T(a_trigger_makes_a_run_now_and_moves_no_slot),
         T(a_backfill_makes_passed_slots_that_had_no_job),
+        T(a_backfill_that_was_refused_has_its_job_when_it_is_made_again),
         T(an_adaptive_interval_follows_what_comes_and_keeps_its_bounds),
         T(a_failed_run_says_nothing_about_the_rate),
         T(a_run_that_has_its_result_at_once_has_ended),

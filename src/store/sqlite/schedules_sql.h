@@ -121,7 +121,8 @@
     X(SQL_SCHEDULE_WOKEN, "UPDATE schedules SET wake=0 WHERE sid=?1")                          \
     X(SQL_SCHEDULE_DELETE, "DELETE FROM schedules WHERE sid=?1")                               \
     X(SQL_RUN_ADD, "INSERT INTO schedule_runs(sid,slot,cause,state,why,slots,job,at) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)" \
-                   " ON CONFLICT(sid,slot,cause) DO NOTHING")                                  \
+                   " ON CONFLICT(sid,slot,cause) DO UPDATE SET state=1,why=excluded.why,job=excluded.job,at=excluded.at" \
+                   " WHERE schedule_runs.state=3 AND excluded.state=1") /* passed over, and made after all */ \
     X(SQL_RUN_KNOWN, "SELECT 1 FROM schedule_runs WHERE sid=?1 AND slot=?2 AND (cause=0 OR cause=2) AND (?3=0 OR job IS NOT NULL)") \
     X(SQL_RUNS_LIVE, "SELECT r.job,coalesce(j.fence,1) FROM schedule_runs r LEFT JOIN jobs j ON j.id=r.job" \
                      " WHERE r.sid=?1 AND r.state=1 ORDER BY r.rid DESC LIMIT ?2") \

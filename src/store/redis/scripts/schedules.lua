@@ -106,10 +106,27 @@ local function live_or_ended(c, n, run)
         j.rs = c.id .. ' ' .. n
     end
 end
--- Of slot and cause there is one: the first. job: also of a pending one, which will have it.
+local function change_run(c, n, run, from)
+    put_run(c, n, run)
+    call('ZREM', c.key .. INDEX[from], n)
+    call('ZADD', c.key .. INDEX[run.state], n, n)
+end
+-- A slot that was passed over has its job after all.
+local function make_up(c, n, job)
+    local run = S.run(c, n)
+    if run.state == SKIPPED then
+        run.why, run.job, run.at = 0, job, now
+        live_or_ended(c, n, run)
+        change_run(c, n, run, SKIPPED)
+    end
+end
+-- Of slot and cause there is one: the first, or that which has a job. job: also of a pending one, which will have it.
 function S.add_run(c, slot, cause, state, why, slots, job)
     local field = I(slot) .. ':' .. cause
-    if call('HEXISTS', c.key .. ':s', field) == 1 then
+    local before = call('HGET', c.key .. ':s', field)
+    if before and state == LIVE then
+        return make_up(c, before, job)
+    elseif before then
         return
     end
     local n = I(call('HINCRBY', P .. 'meta', 'runs', 1))
@@ -123,11 +140,6 @@ function S.add_run(c, slot, cause, state, why, slots, job)
     call('ZADD', c.key .. ':n', n, n)
     call('ZADD', c.key .. INDEX[run.state], n, n)
     forget_old(c)
-end
-local function change_run(c, n, run, from)
-    put_run(c, n, run)
-    call('ZREM', c.key .. INDEX[from], n)
-    call('ZADD', c.key .. INDEX[run.state], n, n)
 end
 -- Whether the slot was fired or passed over; with_job: whether it has, or had, a job.
 function S.known(c, slot, with_job)
