@@ -465,6 +465,43 @@ static void what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once(void
     assert_int_equal(jobs_count(), 0);
 }
 
+/* ---- events ---- */
+
+static int64_t work_of_news(const char *id, int64_t after, size_t wanted)
+{
+    struct event_view *events;
+    size_t n;
+    int64_t began = w->maker->work();
+    assert_int_equal(store_events(w->s, after, span_of(id), 100, w->a, &events, &n, &w->f),
+                     E_OK);
+    int64_t work = w->maker->work() - began;
+    assert_int_equal(n, wanted);
+    for (size_t i = 0; i < n; i++)
+        assert_true(events[i].seq > after && (i == 0 || events[i].seq > events[i - 1].seq));
+    return work;
+}
+
+static void new_events_of_a_job_cost_the_same_however_many_it_had(void **state)
+{
+    (void)state;
+    enum { MANY = 3000 };
+    struct event_view *events;
+    size_t n;
+    const char *id = accept_job();
+    struct lease l = start_next();
+    accept_job(); /* others happen in between */
+    int64_t few = work_of_news(id, store_last_event(w->s), 0);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(commit_batch(&l, i, i, 1), E_OK);
+    assert_int_equal(store_events(w->s, 0, span_of(id), 10000, w->a, &events, &n, &w->f), E_OK);
+    assert_int_equal(n, MANY + 2); /* that it was accepted, that it started */
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(events[i].number, i + 1);
+    assert_true(work_of_news(id, events[n - 1].seq, 0) <= few + 40);
+    assert_true(work_of_news(id, events[n - 6].seq, 5) <= few + 40);
+    assert_true(work_of_news(id, events[0].seq - 1, 100) <= few + 40);
+}
+
 /* ---- a full memory ---- */
 
 static void without_memory_nothing_comes_in_and_what_runs_ends(void **state)
@@ -547,6 +584,7 @@ int main(void)
         S(records_that_the_cursor_never_reached_are_taken_back),
         S(s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost),
         S(what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once),
+        S(new_events_of_a_job_cost_the_same_however_many_it_had),
         S(without_memory_nothing_comes_in_and_what_runs_ends),
         S(a_queue_of_a_newer_version_is_left_alone),
         S(time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly),

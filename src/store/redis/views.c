@@ -201,7 +201,7 @@ static err read_event(struct store *s, const struct reply *r, struct arena *a,
     return e;
 }
 
-static err next_events(struct store *s, struct span job, int64_t from, size_t most,
+static err next_events(struct store *s, struct span job, int64_t after, size_t most,
                        struct reply *out, struct fault *f)
 {
     struct call c = {0};
@@ -209,7 +209,7 @@ static err next_events(struct store *s, struct span job, int64_t from, size_t mo
     call_text(&c, job.n ? SPAN("job") : SPAN("all"));
     if (job.n)
         call_text(&c, job);
-    call_number(&c, from);
+    call_number(&c, after);
     call_number(&c, (int64_t)most);
     return store_look(s, SCRIPT_EVENTS, &c, (wall){0}, out, f);
 }
@@ -219,20 +219,16 @@ err redis_events(struct store *s, int64_t after, struct span job, size_t limit, 
 {
     struct reply r;
     size_t n = 0;
-    int64_t from = job.n ? 0 : after;
     need(limit > 0 && limit <= 10000);
     struct event_view *all = arena_try(a, limit * sizeof *all);
     if (!all)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     err e = E_OK;
-    while (!e && from >= 0 && n < limit) {
-        e = next_events(s, job, from, EVENTS_STEP, &r, f);
-        from = e ? -1 : reply_number(&r, 1);
+    while (!e && after >= 0 && n < limit) {
+        e = next_events(s, job, after, EVENTS_STEP, &r, f);
+        after = e ? -1 : reply_number(&r, 1);
         for (size_t i = 2; !e && i < r.count && n < limit; i++) {
-            const struct reply *event = reply_list(&r, i);
-            if (reply_number(event, EVENT_SEQ) <= after)
-                continue;
-            e = read_event(s, event, a, &all[n], n ? NULL : f);
+            e = read_event(s, reply_list(&r, i), a, &all[n], n ? NULL : f);
             n += e == E_OK;
         }
     }
