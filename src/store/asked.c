@@ -196,6 +196,21 @@ err asked_items(const struct store_item *items, size_t count, enum item_kind las
     return E_OK;
 }
 
+int64_t asked_lanes_most(int64_t lanes_max)
+{
+    return lanes_max > 0 ? lanes_max : LANES_MAX;
+}
+
+err asked_lanes_full(int64_t lanes_max, struct fault *f)
+{
+    err e = come_later(E_BUSY, CLOSED_WAIT_MS, f);
+    return fail(
+        f, e,
+        "there are %lld lanes, as many as there may be; raise queue.lanes_max, or use fewer classes, "
+        "tenants and pools: a lane goes a week after its last job",
+        (long long)asked_lanes_most(lanes_max));
+}
+
 err asked_batch(const struct commit_args *args, enum item_kind counts, struct fault *f)
 {
     if (args->cursor.n > STORE_CURSOR_MAX)

@@ -470,6 +470,32 @@ static void s53_a_probe_that_says_nothing_is_followed_by_another(void **state)
     }
 }
 
+/* ---- how many lanes there may be ---- */
+
+static void one_lane_too_many_is_refused_with_the_number_and_the_way_out(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a/normal", "b/normal", "c/normal"};
+    char words[sizeof w->f.words];
+    struct accept_args args = job_args(new_id(), "d/normal");
+    struct accept_reply reply;
+    struct lane_change change = lane_sets("d/normal");
+    WITH(lanes_max, 3);
+    for (int i = 0; i < 3; i++)
+        accept_in(names[i]);
+    assert_int_equal(try_accept(&args, &reply), E_BUSY);
+    assert_non_null(strstr(w->f.words, "3 lanes"));
+    assert_non_null(strstr(w->f.words, "queue.lanes_max"));
+    assert_true(w->f.wait_ms > 0);
+    memcpy(words, w->f.words, sizeof words);
+    change.settings.max_active = 3;
+    assert_int_equal(lane_change(&change), E_BUSY);
+    assert_string_equal(w->f.words, words);
+    lane_max_active("c/normal", 3); /* one that is there can be set */
+    WITH(lanes_max, 4);
+    assert_int_equal(accept_args(&args).state, JOB_READY);
+}
+
 static const struct CMUnitTest tests[] = {
     S(s45_four_nodes_together_start_no_more_than_the_rate_and_nearly_all_of_it),
     S(s46_a_lane_of_one_has_one_lease_whatever_workers_do),
@@ -481,5 +507,6 @@ static const struct CMUnitTest tests[] = {
     S(s52_a_sick_site_is_tried_once_after_a_pause_that_doubles),
     S(s52_half_of_twenty_within_ten_minutes_opens_it_as_well),
     S(s53_a_probe_that_says_nothing_is_followed_by_another),
+    S(one_lane_too_many_is_refused_with_the_number_and_the_way_out),
 };
 RUN_ON_ALL_STORES(tests)

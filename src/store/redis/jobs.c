@@ -101,8 +101,7 @@ err accept_refused(struct store *s, const struct reply *r, struct span id, struc
                     "job %.*s is about the same work and has not ended; it is %s",
                     SP(reply_text(r, 1)), job_state_name((enum job_state)reply_number(r, 2)));
     case SAID_LANES:
-        return fail(f, E_BUSY, "there are %lld lanes already",
-                    (long long)(s->limits.lanes_max > 0 ? s->limits.lanes_max : LANES_MAX));
+        return asked_lanes_full(s->limits.lanes_max, f);
     case SAID_SESSION:
         return fail(
             f, E_SESSION,

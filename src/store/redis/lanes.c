@@ -312,9 +312,7 @@ err redis_lane_change(struct store *s, const struct lane_change *change, wall no
     call_text(&c, change->why);
     put_change_event(s, &c, change);
     e = store_write(s, SCRIPT_LANE_CHANGE, &c, now, &r, f);
-    return !e && said(&r) == SAID_LANES
-               ? fail(f, E_BUSY, "there are as many lanes as there may be")
-               : e;
+    return !e && said(&r) == SAID_LANES ? asked_lanes_full(s->limits.lanes_max, f) : e;
 }
 
 err redis_lane_purge(struct store *s, const struct lane_purge *p, wall now,

@@ -160,7 +160,7 @@ static void write_conf(struct store *s)
                                            l->lease_ms,
                                            l->attempt_ms,
                                            l->ready_max,
-                                           l->lanes_max > 0 ? l->lanes_max : LANES_MAX,
+                                           asked_lanes_most(l->lanes_max),
                                            l->fail_max,
                                            l->crash_max,
                                            l->throttle_max};

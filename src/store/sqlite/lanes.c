@@ -847,8 +847,8 @@ struct store_lane *lanes_by_id(const struct store *s, int64_t id)
 
 err lanes_room(const struct store *s, struct fault *f)
 {
-    size_t most = s->limits.lanes_max > 0 ? (size_t)s->limits.lanes_max : LANES_MAX;
-    return s->lanes.count < most ? E_OK : fail(f, E_BUSY, "there are %zu lanes already", most);
+    int64_t most = asked_lanes_most(s->limits.lanes_max);
+    return (int64_t)s->lanes.count < most ? E_OK : asked_lanes_full(s->limits.lanes_max, f);
 }
 
 err lanes_want(struct store *s, struct span name, wall now, struct store_lane **out,
