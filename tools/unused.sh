@@ -18,8 +18,8 @@ while read -r object name; do
     file=${object#"$out/"}
     file=${file%.o}.c
     if [ -e "$file" ] && [ "$name" != main ] && ! grep -qxF "$name" <<<"$called"; then
-        # What the store of several machines does not use yet: a journal, sharing and listing in the archive.
-        case $file:$name in src/store/sqlite/spool.c:* | *:archive_share | *:archive_jobs) continue ;; esac
+        # What the store of several machines does not use yet: sharing and listing in the archive.
+        case $file:$name in *:archive_share | *:archive_jobs) continue ;; esac
         uses=$(grep -cw "$name" "$file")
         if [ "$uses" -gt 1 ] && grep -rqw --include='*.c' "$name" tests bench; then
             continue

@@ -28,6 +28,7 @@ struct api_status {
     } sites[16];
     size_t site_count;
     struct outlook queue; /* as the store said last */
+    struct spooling_state spool;
 };
 
 struct api_config {

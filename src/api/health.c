@@ -1,4 +1,5 @@
 #include "api/inside.h"
+#include "api/view.h"
 
 #include "core/metrics.h"
 
@@ -54,6 +55,22 @@ static void put_queue(struct json_w *w, const struct outlook *o)
     json_close(w);
 }
 
+/* Jobs that this node took while the queue was away; null: it takes none then. */
+static void put_spool(struct json_w *w, const struct spooling_state *s)
+{
+    json_key(w, "spool");
+    if (!s->on) {
+        json_put_null(w);
+        return;
+    }
+    json_open(w);
+    json_kv_int(w, "waiting", s->waiting);
+    json_kv_int(w, "handed_over", s->handed_over);
+    json_kv_int(w, "most", s->most);
+    view_time(w, "oldest_at", s->oldest_ms);
+    json_close(w);
+}
+
 static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
                         const char *why)
 {
@@ -74,6 +91,7 @@ static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
     json_kv_int(&w, "tabs_open", s->tabs_open);
     json_close(&w);
     put_queue(&w, &s->queue);
+    put_spool(&w, &s->spool);
     json_key(&w, "sites");
     put_sites(&w, s);
     json_kv_int(&w, "event_streams", metric_get(METRIC_SSE_CLIENTS, 0));

@@ -56,12 +56,8 @@ static void look_at_job(struct call *c, void (*then)(struct call *c))
     post_job(c, then);
 }
 
-static void on_created(struct call *c)
+static void answer_created(struct call *c)
 {
-    if (c->op.result) {
-        answer_fault(c->request, c->op.result, &c->op.fault);
-        return;
-    }
     struct headers h = {0};
     char location[64];
     bool waited = c->applied[0] && is_over(c);
@@ -78,6 +74,14 @@ static void on_created(struct call *c)
     }
     add_header(&h, "Retry-After", made && !waited ? "1" : NULL);
     answer_job(c, made && !waited ? 202 : 200, h.list);
+}
+
+static void on_created(struct call *c)
+{
+    if (c->op.result)
+        answer_fault(c->request, c->op.result, &c->op.fault);
+    else
+        answer_created(c);
 }
 
 static const struct wait_face created = {look_at_job, is_over, on_created};
@@ -122,6 +126,28 @@ static bool put_was_refused(struct call *c)
 
 /* ---- POST /v1/jobs ---- */
 
+/* The queue is away and does not know it yet: as it will be there. */
+static void answer_spooled(struct call *c)
+{
+    const struct accept_args *job = &c->op.in.accept;
+    struct job_view view = {.site = job->site,
+                            .kind = job->kind,
+                            .target = job->target,
+                            .lane = job->lane,
+                            .spec = job->spec,
+                            .state = c->op.out.accept.state,
+                            .counts = job->counts,
+                            .limit = job->limit,
+                            .prio = job->prio,
+                            .created_ms = clock_wall().ms,
+                            .run_at_ms = job->run_at_ms,
+                            .expires_ms = job->expires_ms,
+                            .deadline_ms = job->deadline_ms};
+    span_copy(span_of(c->id), view.id, sizeof view.id);
+    c->op.out.job = view;
+    answer_created(c);
+}
+
 static void on_accepted(struct call *c)
 {
     if (c->chosen && put_was_refused(c))
@@ -151,7 +177,10 @@ static void on_accepted(struct call *c)
     if (!c->replayed && !c->existing)
         metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
     span_copy(span_of(c->op.out.accept.id), c->id, sizeof c->id);
-    wait_for(c, &created);
+    if (c->durability == DURABILITY_SPOOLED)
+        answer_spooled(c);
+    else
+        wait_for(c, &created);
 }
 
 bool body_is_json(struct request *r)

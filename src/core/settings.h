@@ -50,6 +50,10 @@ enum setting_type {
       "an acceptance waits for its durability so long; then it is answered as unconfirmed")                                                                                 \
     X(store, strict, SETTING_BOOL, "true", 0, 0, "",                                                                                                                        \
       "refuse a Redis that is set up so that it may lose what it was given")                                                                                                \
+    X(store, spool, SETTING_ENUM, "off", 0, 0, "off away",                                                                                                                  \
+      "of several machines, away: while the Redis is away jobs are taken onto this machine's disk, and handed over later; off: they are refused")                           \
+    X(store, spool_max, SETTING_INT, "10000", 1, 1000000, "",                                                                                                               \
+      "jobs that may be there at once")                                                                                                                                     \
     X(store, ready_max, SETTING_INT, "100000", 1, 10000000, "",                                                                                                             \
       "jobs that may wait; above it the API answers 503")                                                                                                                   \
     X(store, disk_floor, SETTING_SIZE, "64MiB", 0, 1099511627776, "",                                                                                                       \

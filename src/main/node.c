@@ -52,8 +52,9 @@ struct node {
     struct timer *hard_stop, *beat, *look; /* look: at the folder of the site packs */
     mono asked;                            /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
-    struct outlook outlook;
-    enum store_check check; /* as the store said last */
+    struct outlook outlook; /* as the store said last */
+    enum store_check check; /* said last */
+    int64_t spool_waiting;  /* likewise */
     char away[240];         /* why the store cannot be asked; empty: it can */
     bool stopping, ready_said;
     struct buf hosts; /* as egress was told last */
@@ -85,6 +86,20 @@ static void say_check(struct node *n)
         log_info("store.checked", F_C("what", "all of the file is sound"));
 }
 
+/* When the first job was taken while the queue was away, and when all of them are there. */
+static void say_spool(struct node *n)
+{
+    struct spooling_state now = store_thread_spool(n->store);
+    int64_t before = n->spool_waiting;
+    n->spool_waiting = now.waiting;
+    if (!before && now.waiting)
+        log_warn("spool.fills", F_N("waiting", now.waiting),
+                 F_C("why", "the queue is away; jobs are taken onto this node's disk, and are "
+                            "handed over when it is back"));
+    else if (before && !now.waiting)
+        log_info("spool.empty", F_C("what", "the queue has all jobs that were taken here"));
+}
+
 static void on_store(void *ctx)
 {
     struct node *n = ctx;
@@ -93,6 +108,7 @@ static void on_store(void *ctx)
         return;
     store_thread_collect(n->store, &n->outlook, &last_event);
     say_check(n);
+    say_spool(n);
     if (n->api)
         api_new_events(n->api, last_event);
     if (n->pool)
@@ -337,6 +353,7 @@ static void status(void *ctx, struct api_status *out)
                : egress_is_silent(n) ? "egress does not answer; the supervisor replaces it"
                                      : "no browser has answered a probe yet";
     out->queue = n->outlook;
+    out->spool = store_thread_spool(n->store);
     out->site_count = sites_view(n->sites, out->sites, PACKS_MAX);
 }
 
@@ -432,14 +449,16 @@ static err read_shared(const struct settings *s, struct arena *a, struct shared_
             "store.queue and store.archive go together: several machines share a Redis and a PostgreSQL");
     if (!node.n && gethostname(host, sizeof host - 1))
         return fail(f, E_CONFIG, "this machine has no name; set store.node");
-    *out = (struct shared_config){.queue = arena_text(a, queue),
-                                  .archive = arena_text(a, archive),
-                                  .name = arena_text(a, SETTING_S(s, store, name)),
-                                  .node = arena_text(a, node.n ? node : span_of(host)),
-                                  .durability = (enum durability)SETTING(s, store, durability),
-                                  .replicas = SETTING(s, store, replicas),
-                                  .wait_ms = SETTING(s, store, durability_wait),
-                                  .insists = SETTING(s, store, strict) == 0};
+    *out = (struct shared_config){
+        .queue = arena_text(a, queue),
+        .archive = arena_text(a, archive),
+        .name = arena_text(a, SETTING_S(s, store, name)),
+        .node = arena_text(a, node.n ? node : span_of(host)),
+        .durability = (enum durability)SETTING(s, store, durability),
+        .replicas = SETTING(s, store, replicas),
+        .wait_ms = SETTING(s, store, durability_wait),
+        .spool_most = SETTING(s, store, spool) ? SETTING(s, store, spool_max) : 0,
+        .insists = SETTING(s, store, strict) == 0};
     return E_OK;
 }
 

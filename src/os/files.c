@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/need.h"
@@ -348,6 +349,12 @@ uint64_t files_digest(int dirfd, const char *path)
         return 0;
     uint64_t sum = digest_below(dirfd, path, 0, &left);
     return sum ? sum : 1;
+}
+
+int64_t files_free_bytes(const char *path)
+{
+    struct statvfs v;
+    return statvfs(path, &v) == 0 ? (int64_t)v.f_bavail * (int64_t)v.f_frsize : 0;
 }
 
 bool files_close_on_exec(int fd, bool on)

@@ -22,6 +22,8 @@ MUST_USE err files_list(const char *path, struct arena *a, char ***out_names, si
 /* One number for everything below a folder: names, sizes, and when each file was changed, links followed.
  * Names that begin with a dot do not count. 0: there is no such folder. */
 uint64_t files_digest(int dirfd, const char *path);
+/* That are free on the disk of this path; 0: nobody knows. */
+int64_t files_free_bytes(const char *path);
 bool files_close_on_exec(int fd, bool on);
 /* Raises the soft limit of open files to `want`, as far as the hard one allows; returns what it is. */
 int64_t files_raise_limit(int64_t want);

@@ -196,6 +196,14 @@ err asked_items(const struct store_item *items, size_t count, enum item_kind las
     return E_OK;
 }
 
+err asked_disk(int64_t free_bytes, const char *dir, struct fault *f)
+{
+    return fail(
+        f, E_DISK_FULL,
+        "%lld MiB are free in %.120s, too little to accept a job; free some or lower store.disk_floor",
+        (long long)(free_bytes >> 20), dir);
+}
+
 int64_t asked_lanes_most(int64_t lanes_max)
 {
     return lanes_max > 0 ? lanes_max : LANES_MAX;

@@ -39,6 +39,8 @@ MUST_USE err asked_full(int64_t ready_max, struct fault *f);
 /* Kinds up to `last`; of_users: the job that they are for has no posts. E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err asked_items(const struct store_item *items, size_t count, enum item_kind last,
                          bool of_users, struct span job, struct fault *f);
+/* No room for a job on the disk of that folder: E_DISK_FULL. */
+MUST_USE err asked_disk(int64_t free_bytes, const char *dir, struct fault *f);
 /* No further lane: E_BUSY. lanes_max: as of struct store_limits. */
 MUST_USE err asked_lanes_full(int64_t lanes_max, struct fault *f);
 int64_t asked_lanes_most(int64_t lanes_max); /* how many there may be */

@@ -31,6 +31,11 @@ enum durability store_durability(const struct store *s, bool *out_confirmed)
     return ops_of(s)->durability ? ops_of(s)->durability(s, out_confirmed) : DURABILITY_FSYNC;
 }
 
+bool store_is_away(const struct store *s)
+{
+    return ops_of(s)->is_away && ops_of(s)->is_away(s);
+}
+
 void store_clock_found(struct store *s, wall *out_at, wall *out_last)
 {
     *out_at = *out_last = (wall){0};

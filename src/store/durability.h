@@ -9,10 +9,13 @@ enum durability {
     DURABILITY_MEMORY, /* in the memory of the primary: a crash of it may lose the last second */
     DURABILITY_REPLICATED, /* also in that of so many replicas */
     DURABILITY_FSYNC,      /* on the disk of the primary */
+    DURABILITY_SPOOLED,    /* on that of the node that took it, and the queue is away */
     DURABILITIES
 };
-const char *durability_name(enum durability d); /* "memory", "replicated", "fsync" */
+const char *durability_name(enum durability d); /* "memory", "replicated", "fsync", "spooled" */
 struct store;
+/* Whether the last operation failed because its server is away, and may come back by itself. The embedded store never is. */
+bool store_is_away(const struct store *s);
 /* Of jobs that the last group accepted. Not confirmed: it took too long, nobody knows. */
 enum durability store_durability(const struct store *s, bool *out_confirmed);
 

@@ -15,7 +15,8 @@ struct shared_config {
     enum durability durability; /* of jobs, before their acceptance is answered */
     /* of DURABILITY_REPLICATED; longest wait for it, then it is unconfirmed */
     int64_t replicas, wait_ms;
-    bool insists; /* also on a Redis that may lose what it was given */
+    int64_t spool_most; /* jobs that this machine takes while the Redis is away; 0: none */
+    bool insists;       /* also on a Redis that may lose what it was given */
     /* There may be work; on a thread of its own, may only wake somebody. */
     void (*wake)(void *ctx);
     void *ctx;

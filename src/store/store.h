@@ -140,6 +140,8 @@ struct accept_args {
     int64_t stale_if_error_ms; /* likewise while the site cannot be read; 0 none */
     int64_t after;             /* number of a job that has to end first; 0 none. Of batches */
     bool held;                 /* may not start until somebody lets it go */
+    /* Of the store of several machines: a node accepted it then, and nothing but its id may refuse it. 0: it comes now */
+    int64_t accepted_ms;
 };
 /* Where a job's result comes from. */
 enum store_source {

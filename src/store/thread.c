@@ -10,6 +10,7 @@
 
 #include "store/batches.h"
 #include "store/clock.h"
+#include "store/spooling.h"
 
 #include "base/need.h"
 #include "core/metrics.h"
@@ -47,8 +48,9 @@ struct eyes {
 
 struct store_thread {
     struct store_thread_config config;
-    struct shared *shared; /* whose store it is; NULL: the embedded one */
-    struct store *store;   /* the thread's alone between start and join */
+    struct shared *shared;     /* whose store it is; NULL: the embedded one */
+    struct store *store;       /* the thread's alone between start and join, */
+    struct spooling *spooling; /* likewise; NULL: no job is taken while the queue is away */
     pthread_t thread;
     struct eyes checker; /* reader NULL: there is nothing to look at */
     struct eyes eyes[STORE_READERS_MAX];
@@ -68,6 +70,7 @@ struct store_thread {
     bool told;        /* another machine left work */
     bool stopping, stopped;
     struct outlook outlook;
+    struct spooling_state spooled;
     int64_t last_event;
     struct fault away; /* why the store could not be asked the last time; no code: it could */
 };
@@ -391,6 +394,100 @@ static int64_t elapsed_ms(const struct timespec *since)
     return (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
 }
 
+static void answer_all(struct store_op **ops, size_t n, err e, const struct fault *f)
+{
+    for (size_t i = 0; i < n; i++) {
+        ops[i]->result = e;
+        ops[i]->fault = *f;
+    }
+}
+
+/* ---- while the queue is away ---- */
+
+/* Whether this job was taken here; otherwise the answer of the queue stands. */
+static bool take_here(struct store_thread *t, struct store_op *op, wall now)
+{
+    struct fault f = {0};
+    bool away = (op->result == E_BUSY || op->result == E_STORE || op->result == E_DISK_FULL) &&
+                store_is_away(t->store);
+    if (!t->spooling || !away)
+        return false;
+    op->result =
+        spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, &op->out.accept, &f);
+    op->fault = f;
+    return !op->result;
+}
+
+/* Returns whether it is in the spool, now or from an earlier request. */
+static bool accept_one(struct store_thread *t, struct store_op *op, wall now)
+{
+    err waits = t->spooling
+                    ? spooling_find(t->spooling, &op->in.accept, &op->out.accept, &op->fault)
+                    : E_END;
+    if (waits != E_END) {
+        op->result = waits;
+        return true;
+    }
+    op->result = apply_write(t->store, op, now);
+    return take_here(t, op, now);
+}
+
+/* What the group took here is on the disk, or was not taken. */
+static void sync_spool(struct store_thread *t, struct store_op **ops, size_t n)
+{
+    struct fault f = {0};
+    err e = spooling_sync(t->spooling, &f);
+    for (size_t i = 0; e && i < n; i++)
+        if (ops[i]->verb == STORE_ACCEPT && !ops[i]->result &&
+            ops[i]->out.accept.durability == DURABILITY_SPOOLED)
+            answer_all(&ops[i], 1, e, &f);
+}
+
+/* Which job it asks for; empty: for none. */
+static struct span job_of(const struct store_op *op)
+{
+    if (op->verb == STORE_JOB)
+        return op->in.job.id;
+    if (op->verb == STORE_ITEMS)
+        return op->in.items.id;
+    if (op->verb == STORE_EVENTS)
+        return op->in.events.job;
+    return op->verb == STORE_CANCEL ? op->in.cancel.id : SPAN_NONE;
+}
+
+/* A job that waits here is none that is not there. */
+static void note_spooled(struct store_thread *t, struct store_op *op)
+{
+    struct fault f = {0};
+    struct span id = job_of(op);
+    if (!t->spooling || !id.n || (op->result && op->result != E_NOT_FOUND))
+        return;
+    err e = spooling_asked(t->spooling, id, &f);
+    if (e)
+        answer_all(&op, 1, e, &f);
+}
+
+/* A piece; true: there is more. What the queue cannot take now is offered again the next time. */
+static bool hand_over(struct store_thread *t)
+{
+    struct fault f = {0};
+    bool more = false;
+    if (!t->spooling)
+        return false;
+    err e = spooling_hand_over(t->spooling, t->store, tell_time(t), &more, &f);
+    return !e && more;
+}
+
+static void publish_spool(struct store_thread *t)
+{
+    if (!t->spooling)
+        return;
+    struct spooling_state now = spooling_state(t->spooling);
+    pthread_mutex_lock(&t->lock);
+    t->spooled = now;
+    pthread_mutex_unlock(&t->lock);
+}
+
 /* One transaction. On failure nothing of it is there and no result was given. */
 static err write_group(struct store_thread *t, struct store_op **ops, size_t n, struct fault *f)
 {
@@ -400,28 +497,27 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
     err e = store_begin(t->store, f);
     if (e)
         return e;
+    bool spooled = false;
     for (size_t i = 0; i < n; i++) {
         ops[i]->fault = (struct fault){0};
-        ops[i]->result = apply_write(t->store, ops[i], now);
+        if (ops[i]->verb == STORE_ACCEPT)
+            spooled |= accept_one(t, ops[i], now);
+        else
+            ops[i]->result = apply_write(t->store, ops[i], now);
+        note_spooled(t, ops[i]);
         fault_point_if(ops[i]->verb == STORE_RESERVE && !ops[i]->result, "store.reserve");
         fault_point_if(ops[i]->verb == STORE_COMMIT, "store.commit");
         fault_point_if(ops[i]->verb == STORE_FINISH, "store.finish");
     }
     e = store_commit(t->store, f);
+    if (spooled)
+        sync_spool(t, ops, n);
     for (size_t i = 0; i < n && !e; i++)
-        if (ops[i]->verb == STORE_ACCEPT)
+        if (ops[i]->verb == STORE_ACCEPT && ops[i]->out.accept.durability != DURABILITY_SPOOLED)
             ops[i]->out.accept.durability =
                 store_durability(t->store, &ops[i]->out.accept.confirmed);
     metric_time(METRIC_STORE_TX, elapsed_ms(&began));
     return e;
-}
-
-static void answer_all(struct store_op **ops, size_t n, err e, const struct fault *f)
-{
-    for (size_t i = 0; i < n; i++) {
-        ops[i]->result = e;
-        ops[i]->fault = *f;
-    }
 }
 
 static void write_one_by_one(struct store_thread *t, struct store_op **ops, size_t n)
@@ -486,6 +582,7 @@ static void read_here(struct store_thread *t, struct store_op *op)
     }
     op->fault = (struct fault){0};
     op->result = apply_read(t->store, op, now);
+    note_spooled(t, op);
 }
 
 /* Writes first, then reads: a read that is done here sees everything that was posted before it. */
@@ -618,7 +715,8 @@ struct watch {
     bool resting;
     struct timespec drift_at; /* last look at the fields */
     bool drift_seen;
-    bool more; /* retention had more to delete than one call may */
+    bool more;       /* retention had more to delete than one call may */
+    bool spool_more; /* likewise of jobs to be handed over */
     int64_t real_ahead_ms;
     struct outlook known; /* last told to the loop */
     bool sure;            /* known is true */
@@ -639,6 +737,8 @@ static int64_t sleep_ms(struct store_thread *t, const struct watch *w)
         return TROUBLE_MS;
     if (w->more)
         left = sooner(left, MORE_MS);
+    if (w->spool_more)
+        return 0;
     if (w->sure && w->known.next_ms != INT64_MAX)
         left = sooner(left, w->known.next_ms - store_thread_now(t).ms);
     return left > 0 ? left : 0;
@@ -700,7 +800,7 @@ static bool keep_up(struct store_thread *t, struct watch *w)
         w->told || was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
     int64_t since_ms = elapsed_ms(&w->polled);
     bool poll = since_ms >= w->poll_ms || (w->more && since_ms >= MORE_MS);
-    bool look = t->shared && elapsed_ms(&w->looked) >= LOOK_MS;
+    bool look = w->spool_more || (t->shared && elapsed_ms(&w->looked) >= LOOK_MS);
     if (!due && !poll && !look && w->sure)
         return false;
     w->told = false;
@@ -713,6 +813,8 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     err e = tend(t, poll, &found, &w->more);
     if (!e && poll)
         watch_drift(t, w);
+    w->spool_more = !e && hand_over(t);
+    publish_spool(t);
     w->sure = look_ahead(t, &w->known);
     if (e || !w->sure) {
         w->resting = true;
@@ -743,6 +845,7 @@ static void *thread_main(void *arg)
         if (n) {
             run(t, ops, n);
             w.sure = look_ahead(t, &w.known);
+            publish_spool(t);
             hand_back(t, ops, n);
             t->config.wake(t->config.wake_ctx);
         }
@@ -932,6 +1035,7 @@ static void free_thread(struct store_thread **t)
         shared_close(&(*t)->shared);
     else
         store_close(&(*t)->store);
+    spooling_close(&(*t)->spooling);
     pthread_cond_destroy(&(*t)->asked);
     pthread_cond_destroy(&(*t)->ends);
     pthread_mutex_destroy(&(*t)->clock_lock);
@@ -960,9 +1064,13 @@ static err open_store(struct store_thread *t, struct fault *f)
     shared.wake = on_told;
     shared.ctx = t;
     shared.state_dir = c->state_dir;
+    struct spooling_config spool = {c->state_dir, shared.spool_most,
+                                    c->limits.disk_floor_bytes};
     err e = shared_open(&t->shared, &shared, &c->limits, c->seed, c->now(), f);
     if (!e)
         t->store = shared_store(t->shared);
+    if (!e && spool.most > 0)
+        e = spooling_open(&t->spooling, &spool, f);
     return e;
 }
 
@@ -1036,6 +1144,14 @@ bool store_thread_away(struct store_thread *t, char *words, size_t size)
     snprintf(words, size, "%s", t->away.words);
     pthread_mutex_unlock(&t->lock);
     return away;
+}
+
+struct spooling_state store_thread_spool(struct store_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    struct spooling_state state = t->spooled;
+    pthread_mutex_unlock(&t->lock);
+    return state;
 }
 
 void store_thread_collect(struct store_thread *t, struct outlook *out_outlook,

@@ -17,6 +17,7 @@
 #include "store/schedules.h"
 #include "store/sessions.h"
 #include "store/shared.h"
+#include "store/spooling.h"
 #include "store/store.h"
 
 enum store_verb {
@@ -240,6 +241,8 @@ void store_thread_hungry(struct store_thread *t, bool hungry);
 /* What is wrong with the servers of a store of several machines. Returns how many. */
 size_t store_thread_findings(const struct store_thread *t,
                              struct preflight_finding out[PREFLIGHT_MOST]);
+/* Jobs that were taken while the queue of several machines was away, after the last group. */
+struct spooling_state store_thread_spool(struct store_thread *t);
 /* What of the store's file was looked at. A large one is looked at table by table behind the start, with what time
  * there is (readers > 0). */
 enum store_check { STORE_CHECK_DONE, STORE_CHECK_RUNS, STORE_CHECK_DAMAGED };

@@ -122,7 +122,7 @@ static void jobs_are_handed_over_whole_and_in_their_order(void **state)
     assert_int_equal(spool_look(s, &view, &f), E_OK);
     assert_int_equal(view.waiting, 0);
     assert_int_equal(view.handed_over, 49);
-    assert_int_equal(spool_settle(s, &f), E_OK);
+    assert_int_equal(spool_settle(s, INT64_MAX, &f), E_OK);
     assert_int_equal(spool_sync(s, &f), E_OK);
     assert_int_equal(spool_look(s, &view, &f), E_OK);
     assert_int_equal(view.handed_over, 0);
@@ -204,7 +204,7 @@ static void a_full_spool_refuses_and_says_so(void **state)
     assert_non_null(strstr(f.words, "(5)"));
     hand_over(1, 6);
     assert_int_equal(add(&args, &reply), E_BUSY); /* they are not safe yet */
-    assert_int_equal(spool_settle(s, &f), E_OK);
+    assert_int_equal(spool_settle(s, INT64_MAX, &f), E_OK);
     assert_int_equal(add(&args, &reply), E_OK);
     assert_int_equal(spool_sync(s, &f), E_OK);
     spool_close(&s);

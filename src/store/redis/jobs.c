@@ -65,6 +65,7 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_text(c, a->pool);
     call_text(c, a->site);
     call_flag(c, a->held);
+    call_number(c, a->accepted_ms);
 }
 
 err accept_put(struct store *s, struct call *c, const struct accept_args *a, struct fault *f)

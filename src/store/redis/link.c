@@ -127,8 +127,10 @@ static err troubled(struct link *l, enum trouble t, struct span said, struct fau
                  (int)(said.n < 80 ? said.n : 80), said.p);
     l->state.trouble = t;
     l->state.unknown = row->act == ACT_UNKNOWN;
-    if (row->link != LINK_KEEPS)
+    if (row->link != LINK_KEEPS) {
         hang_up(l);
+        l->state.down = t;
+    }
     if (t == TROUBLE_REFUSED || t == TROUBLE_CLIENTS || t == TROUBLE_SHAPE ||
         row->link == LINK_RESTS)
         pause_before_next(l, row->link == LINK_RESTS ? ACCESS_PAUSE_MS : 0);
@@ -294,7 +296,7 @@ static err look_at_server(struct link *l, struct fault *f)
         !info_text(r.text, "redis_version", version, sizeof version))
         return troubled(l, TROUBLE_SHAPE, SPAN("INFO names no server"), f);
     if (strtol(version, NULL, 10) < 7) {
-        l->state.trouble = TROUBLE_SHAPE;
+        l->state.trouble = l->state.down = TROUBLE_SHAPE;
         hang_up(l);
         pause_before_next(l, ACCESS_PAUSE_MS);
         return fail(f, E_CONFIG, "%s is Redis %s; Fulmar needs 7 or newer", l->state.server,
@@ -368,6 +370,7 @@ static err connect_once(struct link *l, struct fault *f)
     arena_reset(l->own);
     if (e) {
         bool paused = !mono_past(l->again, clock_mono());
+        l->state.down = l->state.trouble;
         if (l->c)
             hang_up(l);
         if (!paused)

@@ -63,6 +63,7 @@ MUST_USE err link_say(struct link *l, struct arena *a, struct reply *out, struct
 struct link_state {
     bool connected;
     enum trouble trouble; /* that the last call ended with; TROUBLE_NONE: it did not */
+    enum trouble down;    /* why there is no connection; TROUBLE_NONE: there never was one */
     bool unknown;         /* and whether it may have been done all the same */
     int64_t connections;  /* made so far */
     int64_t retry_ms;     /* until the next attempt to connect */

@@ -6,4 +6,5 @@ const struct store_ops redis_ops = {.name = "redis",
                                     .close = redis_close,
                                     .idle = redis_idle,
                                     .durability = redis_durability,
+                                    .is_away = redis_is_away,
                                     STORE_OPERATIONS(OPERATION)};

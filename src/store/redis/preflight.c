@@ -4,7 +4,7 @@
 
 const char *durability_name(enum durability d)
 {
-    static const char *const names[] = {"memory", "replicated", "fsync"};
+    static const char *const names[] = {"memory", "replicated", "fsync", "spooled"};
     need((unsigned)d < DURABILITIES);
     return names[d];
 }

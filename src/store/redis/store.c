@@ -308,6 +308,13 @@ enum durability redis_durability(const struct store *s, bool *out_confirmed)
     return always ? DURABILITY_FSYNC : s->config.durability.wanted;
 }
 
+bool redis_is_away(const struct store *s)
+{
+    struct link_state at = link_state(s->link);
+    enum trouble t = at.trouble || at.connected ? at.trouble : at.down;
+    return trouble_rows[t].passes;
+}
+
 void redis_idle(struct store *s)
 {
     enum { AUDIT_MS = 1000 };

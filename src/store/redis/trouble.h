@@ -48,6 +48,7 @@ struct trouble_row {
     const char *prefix; /* the error's first word; NULL: told otherwise */
     enum trouble_act act;
     enum trouble_link link;
+    bool passes;       /* by itself: a node may keep the jobs that come meanwhile */
     int64_t wait_ms;   /* hint for the caller; 0: as the connection's own pause says */
     const char *words; /* what is so, and the way out */
 };

@@ -148,11 +148,7 @@ static err check_room(struct store *s, struct fault *f)
 {
     const int64_t *n = s->now.by_state;
     if (s->disk_full || s->disk_free < s->limits.disk_floor_bytes)
-        return fail(
-            f, E_DISK_FULL,
-            "%lld MiB are free in %.120s, too little to accept a job; free some or lower "
-            "store.disk_floor",
-            (long long)(s->disk_free >> 20), s->dir);
+        return asked_disk(s->disk_free, s->dir, f);
     bool full = n[JOB_READY] + n[JOB_SCHEDULED] + n[JOB_BLOCKED] >= s->limits.ready_max;
     return full ? asked_full(s->limits.ready_max, f) : E_OK;
 }

@@ -1,6 +1,7 @@
 #include "store/sqlite/inside.h"
 
 #include "base/need.h"
+#include "os/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,14 +102,6 @@ void disk_doubt(struct store *s, bool doubted)
     s->doubted = doubted;
 }
 
-int64_t disk_free_bytes(const struct store *s)
-{
-    struct statvfs v;
-    if (statvfs(s->dir, &v) != 0)
-        return 0;
-    return (int64_t)v.f_bavail * (int64_t)v.f_frsize;
-}
-
 static int64_t ballast_bytes(const struct store *s)
 {
     struct statvfs v;
@@ -125,7 +118,7 @@ void disk_ballast_fill(struct store *s)
     int fd = open(s->ballast_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     bool whole = fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= want;
     /* Twice the room: filled to the brim it would be needed again at once. */
-    if (fd >= 0 && !whole && disk_free_bytes(s) > 2 * want)
+    if (fd >= 0 && !whole && files_free_bytes(s->dir) > 2 * want)
         whole = posix_fallocate(fd, 0, want) == 0;
     if (fd >= 0 && !whole && ftruncate(fd, 0) != 0)
         whole = false;

@@ -173,7 +173,6 @@ MUST_USE err operations_stop_for_batch(struct store *s, int64_t batch, wall now,
 MUST_USE err disk_lock(struct store *s, struct fault *f);
 /* Sets `doubted`, and notes it in the lock file for the process after this one. */
 void disk_doubt(struct store *s, bool doubted);
-int64_t disk_free_bytes(const struct store *s);
 void disk_ballast_fill(struct store *s); /* clears disk_full when there is room again */
 void disk_ballast_give(struct store *s); /* sets disk_full */
 

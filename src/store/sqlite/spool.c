@@ -23,16 +23,25 @@ static err begin(struct spool *s, struct fault *f)
     return db_in_transaction(s->db) ? E_OK : db_script(s->db, "BEGIN IMMEDIATE", f);
 }
 
+static err fail_unwritten(err e, struct fault *f)
+{
+    return fail(
+        f, e,
+        e == E_DISK_FULL
+            ? "the disk of store.path is full: the job was not taken; free some space there"
+            : "spool.db in store.path could not be written: the job was not taken");
+}
+
 err spool_sync(struct spool *s, struct fault *f)
 {
     if (!db_in_transaction(s->db)) {
         err e = db_trouble(s->db); /* SQLite took it back by itself */
         db_forgive(s->db);
         s->now = e ? s->synced : s->now;
-        return e ? fail(f, e, "the spool could not be written") : E_OK;
+        return e ? fail_unwritten(e, f) : E_OK;
     }
     err e = db_trouble(s->db);
-    e = e ? fail(f, e, "the spool could not be written") : db_script(s->db, "COMMIT", f);
+    e = e ? fail_unwritten(e, f) : db_script(s->db, "COMMIT", f);
     if (e) {
         if (db_in_transaction(s->db) && db_script(s->db, "ROLLBACK", NULL))
             db_forgive(s->db);
@@ -107,34 +116,61 @@ void spool_close(struct spool **s)
 
 /* ---- adding ---- */
 
-/* An earlier request with this key that waits here. */
-static err find_request(struct spool *s, const struct accept_args *job, struct span tenant,
-                        struct spool_reply *out, struct fault *f)
+/* An earlier request with this key, and whether its job waits; E_END: there is none. */
+static err find_request(struct spool *s, const struct accept_args *job, struct spool_reply *out,
+                        bool *out_waits, struct fault *f)
 {
+    struct lane_name lane;
+    struct spool_reply reply = {.replayed = true};
     struct query *q;
-    if (!job->idempotency_key.n)
-        return E_OK;
-    err e = one_row(s, SQL_SPOOL_KEY, DB_ARGS(DB_T(tenant), DB_T(job->idempotency_key)), &q, f);
+    if (!job->idempotency_key.n || !lane_name_parse(job->lane, &lane))
+        return E_END;
+    err e = one_row(s, SQL_SPOOL_KEY, DB_ARGS(DB_T(lane.tenant), DB_T(job->idempotency_key)),
+                    &q, f);
     if (e)
-        return e == E_END ? E_OK : e;
+        return e;
     if ((uint64_t)db_int(q, 1) != job->request_hash)
         e = fail(
             f, E_BAD_INPUT,
             "this Idempotency-Key was used with another body; use a new key for a new request");
-    span_copy(db_text(q, 0), out->id, sizeof out->id);
-    out->replayed = true;
+    span_copy(db_text(q, 0), reply.id, sizeof reply.id);
+    *out_waits = db_int(q, 2) == 0;
     db_end(q);
+    if (!e)
+        *out = reply;
     return e;
 }
 
-static err refuse_known(struct spool *s, struct span id, struct fault *f)
+err spool_find(struct spool *s, const struct accept_args *job, struct spool_reply *out,
+               struct fault *f)
+{
+    bool waits = true;
+    struct spool_reply reply;
+    if (s->now.waiting == 0)
+        return E_END;
+    err e = find_request(s, job, &reply, &waits, f);
+    if (!waits) /* the queue has it, and answers by itself */
+        return E_END;
+    if (!e)
+        *out = reply;
+    return e;
+}
+
+/* Whether an entry has this id, and whether it waits. */
+static bool find_entry(struct spool *s, struct span id, bool *out_waits)
 {
     struct query *q;
-    err e = one_row(s, SQL_SPOOL_HAS, DB_ARGS(DB_T(id)), &q, f);
-    if (e)
-        return e == E_END ? E_OK : e;
+    if (one_row(s, SQL_SPOOL_HAS, DB_ARGS(DB_T(id)), &q, NULL))
+        return false;
+    *out_waits = db_int(q, 0) == 0;
     db_end(q);
-    return fail(f, E_CONFLICT, "there is a job %.*s already", SP(id));
+    return true;
+}
+
+bool spool_has(struct spool *s, struct span id)
+{
+    bool waits = false;
+    return s->now.waiting > 0 && find_entry(s, id, &waits) && waits;
 }
 
 err spool_add(struct spool *s, const struct accept_args *job, wall now, struct spool_reply *out,
@@ -143,15 +179,15 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
     struct lane_name lane;
     struct spool_reply reply = {0};
     struct span ticket;
+    bool waits;
     if (!lane_name_parse(job->lane, &lane))
         return fail(f, E_BAD_INPUT, "%.*s is not the name of a lane", SP(job->lane));
-    err e = find_request(s, job, lane.tenant, &reply, f);
-    if (!e && reply.replayed) {
-        *out = reply;
-        return E_OK;
-    }
-    if (!e)
-        e = refuse_known(s, job->id, f);
+    err e = find_request(s, job, out, &waits, f);
+    if (e != E_END)
+        return e;
+    e = find_entry(s, job->id, &waits)
+            ? fail(f, E_CONFLICT, "there is a job %.*s already", SP(job->id))
+            : E_OK;
     if (!e && s->now.waiting + s->now.handed_over >= s->most)
         e = fail(
             f, E_BUSY,
@@ -219,13 +255,13 @@ err spool_handed_over(struct spool *s, int64_t number, struct fault *f)
     return E_OK;
 }
 
-err spool_settle(struct spool *s, struct fault *f)
+err spool_settle(struct spool *s, int64_t upto, struct fault *f)
 {
     err e = begin(s, f);
     if (!e)
-        e = db_run_args(s->db, SQL_SPOOL_SETTLE, f, NULL, 0);
+        e = db_run(s->db, SQL_SPOOL_SETTLE, f, DB_I(upto));
     if (!e)
-        s->now.handed_over = 0;
+        s->now.handed_over -= db_changes(s->db);
     return e;
 }
 

@@ -24,6 +24,11 @@ struct spool_reply {
 /* E_BUSY full; E_BAD_INPUT key used with another body; E_CONFLICT the id is there; E_TOO_BIG. */
 MUST_USE err spool_add(struct spool *s, const struct accept_args *job, wall now,
                        struct spool_reply *out, struct fault *f);
+/* Whether an earlier request with this key waits here; else E_END. */
+MUST_USE err spool_find(struct spool *s, const struct accept_args *job, struct spool_reply *out,
+                        struct fault *f);
+/* A job of this id waits here, and was not handed over. */
+bool spool_has(struct spool *s, struct span id);
 /* What was added and noted so far is on the disk. On an error nothing since the last one is. */
 MUST_USE err spool_sync(struct spool *s, struct fault *f);
 
@@ -37,8 +42,8 @@ struct spooled {
 MUST_USE err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f);
 /* The queue has answered for it. */
 MUST_USE err spool_handed_over(struct spool *s, int64_t number, struct fault *f);
-/* All that were handed over are safe in the queue: they go. */
-MUST_USE err spool_settle(struct spool *s, struct fault *f);
+/* All that were handed over, up to that number, are safe in the queue: they go. */
+MUST_USE err spool_settle(struct spool *s, int64_t upto, struct fault *f);
 /* The queue may have lost some: all that were handed over wait again. */
 MUST_USE err spool_again(struct spool *s, int64_t *out_count, struct fault *f);
 

@@ -20,12 +20,12 @@
 
 #define SQL_SPOOL_TABLE(X)                                                                     \
     X(SQL_SPOOL_ADD, "INSERT INTO spool(id,tenant,at,run_at,ticket,idem_key,idem_hash) VALUES(?1,?2,?3,?4,?5,?6,?7)") \
-    X(SQL_SPOOL_HAS, "SELECT 1 FROM spool WHERE id=?1")                                        \
-    X(SQL_SPOOL_KEY, "SELECT id,idem_hash FROM spool WHERE tenant=?1 AND idem_key=?2")         \
+    X(SQL_SPOOL_HAS, "SELECT handed_over FROM spool WHERE id=?1")                              \
+    X(SQL_SPOOL_KEY, "SELECT id,idem_hash,handed_over FROM spool WHERE tenant=?1 AND idem_key=?2")         \
     X(SQL_SPOOL_NEXT, "SELECT number,id,at,run_at,ticket,coalesce(idem_key,''),idem_hash FROM spool"  \
                       " WHERE handed_over=0 ORDER BY number LIMIT 1")                          \
     X(SQL_SPOOL_DONE, "UPDATE spool SET handed_over=1 WHERE number=?1")                        \
-    X(SQL_SPOOL_SETTLE, "DELETE FROM spool WHERE handed_over=1")                               \
+    X(SQL_SPOOL_SETTLE, "DELETE FROM spool WHERE handed_over=1 AND number<=?1")                               \
     X(SQL_SPOOL_AGAIN, "UPDATE spool SET handed_over=0 WHERE handed_over=1")                   \
     X(SQL_SPOOL_OLDEST, "SELECT at FROM spool WHERE handed_over=0 ORDER BY number LIMIT 1")    \
     X(SQL_SPOOL_COUNT, "SELECT count(*),coalesce(sum(handed_over),0) FROM spool")

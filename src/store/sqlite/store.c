@@ -7,6 +7,7 @@
 #include "store/sqlite/schema.h"
 #include "store/sqlite/upgrade.h"
 
+#include "os/files.h"
 #include "os/secret.h"
 
 #include "base/need.h"
@@ -188,7 +189,7 @@ err sqlite_begin(struct store *s, struct fault *f)
     if (e)
         return e;
     s->saved = s->now;
-    s->disk_free = disk_free_bytes(s);
+    s->disk_free = files_free_bytes(s->dir);
     s->limits_changed = false;
     s->in_group = true;
     return E_OK;

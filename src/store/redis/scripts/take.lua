@@ -2,6 +2,7 @@
 -- a: what accept.lua is asked. Answers as that does, and whether there is a new job; if not, nothing was written.
 function M.take(a)
     local id, tenant, lane_name, unique, work = a[1], a[2], a[6], a[21], a[23]
+    local accepted = N(a[30]) > 0 and min(N(a[30]), now) -- by a node, while this store was away: that stands
     local KEY_MS = 259200000
     local request = a[19] ~= '' and P .. 'idem:' .. tenant .. ':' .. a[19]
     local was = request and call('GET', request)
@@ -15,9 +16,9 @@ function M.take(a)
         end
     end
     local l = M.lane(lane_name)
-    if meta.mode == DRAINING or meta.mode == MAINTENANCE then
+    if not accepted and (meta.mode == DRAINING or meta.mode == MAINTENANCE) then
         return {R_MODE, meta.mode}
-    elseif l and l.co == 1 then
+    elseif not accepted and l and l.co == 1 then
         return {R_CLOSED}
     elseif M.job(id) or call('ZSCORE', P .. 'gone', id) then
         return {R_STATE}
@@ -68,11 +69,11 @@ function M.take(a)
             end
         end
     end
-    if M.is_full() then
+    if not accepted and M.is_full() then
         return {R_FULL}
-    elseif a[27] ~= '' and not answer and M.sessions_usable(a[28], a[27]) == 0 then
+    elseif not accepted and a[27] ~= '' and not answer and M.sessions_usable(a[28], a[27]) == 0 then
         return {R_SESSION}
-    elseif not l and call('ZCARD', P .. 'lanes') >= LANES_MAX then
+    elseif not accepted and not l and call('ZCARD', P .. 'lanes') >= LANES_MAX then
         return {R_LANES}
     end
 
@@ -81,8 +82,8 @@ function M.take(a)
         M.end_waiting(replaces, CANCELLED, {'a newer request took its place', '"a newer request took its place"'})
     end
     local j = M.job_new(id)
-    j.ca, j.rv, j.li, j.co, j.pr, j.mk, j.nd, j.me = now, 1, N(a[8]), N(a[9]), N(a[10]), N(a[11]), N(a[12]), N(a[13])
-    j.ra = N(a[14]) > 0 and N(a[14]) or now
+    j.ca, j.rv, j.li, j.co, j.pr, j.mk, j.nd, j.me = accepted or now, 1, N(a[8]), N(a[9]), N(a[10]), N(a[11]), N(a[12]), N(a[13])
+    j.ra = N(a[14]) > 0 and N(a[14]) or accepted or now
     if a[29] == '1' then
         j.hr, j.ra = j.ra, INF
     end

@@ -1,0 +1,217 @@
+#include "store/spooling.h"
+
+#include "base/need.h"
+#include "core/metrics.h"
+#include "os/clock.h"
+#include "os/files.h"
+#include "store/asked.h"
+#include "store/sqlite/spool.h"
+
+enum {
+    PIECE = 100,
+    ENTRY_BYTES = 4 * STORE_SPEC_MAX + (1 << 20),
+    /* What was handed over is kept at least so long: by then the queue's disk and its replicas have it. */
+    KEEP_MS = 60000,
+};
+enum outcome { TAKEN, HANDED_OVER, REFUSED };
+
+struct spooling {
+    struct spool *spool;
+    char dir[512];
+    int64_t disk_floor_bytes;
+    struct arena *own; /* of the entry at hand */
+    int64_t last;      /* number of the last one that was handed over */
+    int64_t mark;      /* that of the last one when the mark was set */
+    mono marked;
+};
+
+struct spooling_state spooling_state(struct spooling *s)
+{
+    struct spool_view v = {0};
+    if (spool_look(s->spool, &v, NULL))
+        v = (struct spool_view){0};
+    return (struct spooling_state){true, v.waiting, v.handed_over, v.most, v.oldest_ms};
+}
+
+static void publish(struct spooling *s)
+{
+    struct spooling_state now = spooling_state(s);
+    metric_set(METRIC_SPOOL, 0, now.waiting);
+    metric_set(METRIC_SPOOL, 1, now.handed_over);
+    int64_t age = now.oldest_ms ? clock_wall().ms - now.oldest_ms : 0;
+    metric_set(METRIC_SPOOL_AGE, 0, age > 0 ? age : 0);
+}
+
+err spooling_open(struct spooling **out, const struct spooling_config *config, struct fault *f)
+{
+    struct spooling *s = heap_new_of(struct spooling);
+    int64_t again;
+    span_copy(span_of(config->state_dir), s->dir, sizeof s->dir);
+    s->disk_floor_bytes = config->disk_floor_bytes;
+    s->own = arena_new(ENTRY_BYTES);
+    s->marked = clock_mono();
+    err e = spool_open(&s->spool, config->state_dir, config->most, f);
+    if (!e)
+        e = spooling_again(s, &again, f);
+    if (e) {
+        spooling_close(&s);
+        return e;
+    }
+    *out = s;
+    return E_OK;
+}
+
+void spooling_close(struct spooling **s)
+{
+    if (!*s)
+        return;
+    spool_close(&(*s)->spool);
+    arena_free(&(*s)->own);
+    free(*s);
+    *s = NULL;
+}
+
+/* ---- taking ---- */
+
+static void reply_with(const struct spool_reply *r, const struct accept_args *job, wall now,
+                       struct accept_reply *out)
+{
+    *out = (struct accept_reply){.replayed = r->replayed,
+                                 .state = job->held || job->run_at_ms > now.ms ? JOB_SCHEDULED
+                                                                               : JOB_READY,
+                                 .durability = DURABILITY_SPOOLED,
+                                 .confirmed = true};
+    span_copy(span_of(r->id), out->id, sizeof out->id);
+}
+
+err spooling_take(struct spooling *s, const struct accept_args *job, enum store_mode mode,
+                  wall now, struct accept_reply *out, struct fault *f)
+{
+    struct lane_name lane;
+    struct spool_reply reply;
+    int64_t room = files_free_bytes(s->dir);
+    err e = asked_accept(job, &lane, f);
+    if (!e)
+        e = asked_mode(mode, f);
+    if (!e && room < s->disk_floor_bytes)
+        e = asked_disk(room, s->dir, f);
+    if (!e && job->unique_key.n)
+        e = fail(
+            f, E_BUSY,
+            "the queue cannot be reached, and only there it is known whether a job with this "
+            "unique key is live; try again later, or leave the key out");
+    if (!e)
+        e = spool_add(s->spool, job, now, &reply, f);
+    if (e)
+        return e;
+    metric_add(METRIC_SPOOLED, TAKEN, !reply.replayed);
+    reply_with(&reply, job, now, out);
+    return E_OK;
+}
+
+err spooling_find(struct spooling *s, const struct accept_args *job, struct accept_reply *out,
+                  struct fault *f)
+{
+    struct spool_reply reply;
+    err e = spool_find(s->spool, job, &reply, f);
+    if (!e)
+        reply_with(&reply, job, (wall){0}, out);
+    return e;
+}
+
+err spooling_asked(struct spooling *s, struct span id, struct fault *f)
+{
+    return spool_has(s->spool, id)
+               ? fail(
+                     f, E_BUSY,
+                     "job %.*s was accepted while the queue was away and waits on this node; it "
+                     "is handed over as soon as the queue is back",
+                     SP(span_cut(id, 0, 60)))
+               : E_OK;
+}
+
+err spooling_sync(struct spooling *s, struct fault *f)
+{
+    err e = spool_sync(s->spool, f);
+    publish(s);
+    return e;
+}
+
+/* ---- handing over ---- */
+
+/* Without its key when the queue knows that from another request: this job was accepted as well. */
+static err offer(struct store *queue, struct spooled *entry, wall now, struct fault *f)
+{
+    struct accept_reply reply;
+    struct fault first = {0};
+    err e = store_accept(queue, &entry->job, now, &reply, &first);
+    bool others = !e && !span_is(entry->job.id, reply.id);
+    bool known = entry->job.idempotency_key.n && (others || e == E_BAD_INPUT);
+    if (e == E_CONFLICT)
+        return E_OK; /* it has this one */
+    if (known) {
+        entry->job.idempotency_key = SPAN_NONE;
+        first = (struct fault){0};
+        e = store_accept(queue, &entry->job, now, &reply, &first);
+    }
+    if (e && f && !f->code)
+        *f = first;
+    return e == E_CONFLICT ? E_BAD_INPUT : e; /* the id that a client chose is another job's */
+}
+
+/* E_END: none waits. */
+static err hand_over_one(struct spooling *s, struct store *queue, wall now, struct fault *f)
+{
+    struct spooled entry;
+    struct fault refusal = {0};
+    arena_reset(s->own);
+    err e = spool_next(s->spool, s->own, &entry, f);
+    if (e)
+        return e;
+    entry.job.accepted_ms = entry.at.ms;
+    e = offer(queue, &entry, now, &refusal);
+    bool never = e == E_BAD_INPUT || e == E_TOO_BIG || e == E_BAD_SYNTAX;
+    if (e && !never)
+        return fail(f, e, "%s", refusal.words);
+    metric_add(METRIC_SPOOLED, never ? REFUSED : HANDED_OVER, 1);
+    s->last = s->last > entry.number ? s->last : entry.number;
+    return spool_handed_over(s->spool, entry.number, f);
+}
+
+/* What was handed over before the mark before this one goes: nothing was heard of a loss since. */
+static err settle(struct spooling *s, struct fault *f)
+{
+    if (mono_left(mono_add(s->marked, KEEP_MS), clock_mono()) > 0)
+        return E_OK;
+    err e = spool_settle(s->spool, s->mark, f);
+    s->mark = s->last;
+    s->marked = clock_mono();
+    return e;
+}
+
+err spooling_hand_over(struct spooling *s, struct store *queue, wall now, bool *out_more,
+                       struct fault *f)
+{
+    struct spool_view v;
+    err e = spool_look(s->spool, &v, f), handed = E_END;
+    if (!e && v.waiting)
+        e = store_begin(queue, f);
+    if (e)
+        return e;
+    for (int i = 0; i < PIECE && v.waiting && !(i && handed); i++)
+        handed = hand_over_one(s, queue, now, f);
+    /* First the queue's group, then what it says about it here: the other way round a crash would lose them. */
+    if (v.waiting)
+        e = store_commit(queue, f);
+    err settled = settle(s, f), synced = spooling_sync(s, f);
+    *out_more = handed == E_OK;
+    if (handed && handed != E_END)
+        return handed;
+    return e ? e : settled ? settled : synced;
+}
+
+err spooling_again(struct spooling *s, int64_t *out_count, struct fault *f)
+{
+    err e = spool_again(s->spool, out_count, f);
+    return e ? e : spooling_sync(s, f);
+}

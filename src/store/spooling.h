@@ -1,0 +1,46 @@
+/* spooling.h - how a node of several machines takes jobs while their queue is away (queue.md §11, Spool): into a
+ * journal of its own (store/sqlite/spool.h), which it hands over when the queue is back. On the store's thread.
+ *
+ * A job that was taken has its id and is on this node's disk. The queue gets it under that id, so that handing it over
+ * again makes no second one, and keeps it whatever its modes and limits say meanwhile: it was accepted. What was
+ * handed over stays in the journal for a while, and is handed over anew when the queue lost its last moments. */
+#pragma once
+
+#include "store/store.h"
+
+struct spooling;
+struct spooling_config {
+    const char *state_dir;
+    int64_t most; /* jobs at once, those that were handed over and are still kept included */
+    int64_t disk_floor_bytes; /* free on the disk, below which none is taken */
+};
+/* What an earlier process left is handed over again: nobody knows what the queue lost meanwhile. E_STORE,
+ * E_DISK_FULL. */
+MUST_USE err spooling_open(struct spooling **out, const struct spooling_config *config,
+                           struct fault *f);
+void spooling_close(struct spooling **s);
+
+/* Takes a job that the queue could not take; mode: of the queue, as it was heard of last. It is on the disk when
+ * spooling_sync() has returned. E_BUSY: as many wait here as may, or only the queue knows whether it may come in; else as
+ * store_accept(). */
+MUST_USE err spooling_take(struct spooling *s, const struct accept_args *job,
+                           enum store_mode mode, wall now, struct accept_reply *out,
+                           struct fault *f);
+/* The request was answered by a job that waits here: E_OK. E_END: it was not. */
+MUST_USE err spooling_find(struct spooling *s, const struct accept_args *job,
+                           struct accept_reply *out, struct fault *f);
+/* E_BUSY: the job waits here, and nobody else knows it yet. */
+MUST_USE err spooling_asked(struct spooling *s, struct span id, struct fault *f);
+MUST_USE err spooling_sync(struct spooling *s, struct fault *f);
+struct spooling_state {
+    bool on;
+    int64_t waiting, handed_over, most;
+    int64_t oldest_ms; /* when the first of those that wait was taken; 0: none waits */
+};
+struct spooling_state spooling_state(struct spooling *s);
+
+/* A piece of what waits, in its order, as a group of the store's own. out_more: there is more. */
+MUST_USE err spooling_hand_over(struct spooling *s, struct store *queue, wall now,
+                                bool *out_more, struct fault *f);
+/* The queue may have lost what it was given last. */
+MUST_USE err spooling_again(struct spooling *s, int64_t *out_count, struct fault *f);

@@ -1,0 +1,124 @@
+#!/bin/bash
+# A node of several machines takes SPOOL_JOBS (40) jobs while the Redis is away, onto its own disk; it is killed with all its
+# processes; then the Redis and the node come back, and each job that was answered ends once, with what it was asked for.
+# A full spool and a full disk say so.
+OUT=$1
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/servers.sh"
+JOBS=${SPOOL_JOBS:-40}
+have_servers || { say "spool: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
+stop_all() {
+    local code=$?
+    stop_servers
+    (exit $code)
+    finish
+}
+trap stop_all EXIT
+
+config() { # DISK_FLOOR
+    cat >"$WORK/fulmar.yaml" <<EOC
+api:
+  port: 0
+store:
+  path: $WORK/state
+  queue: "$QUEUE"
+  archive: "$ARCHIVE"
+  node: only
+  spool: away
+  spool_max: $JOBS
+  disk_floor: $1
+site:
+  path: $ROOT/sites
+  base_url: ["x=$SITE"]
+egress:
+  only: true
+  allow: ["${SITE#http://}"]
+queue:
+  coalesce: false
+job:
+  lease: 5s
+EOC
+    chmod 644 "$WORK/fulmar.yaml"
+}
+order() { # N [KEY] → headers in $WORK/head, body in $WORK/body; the status
+    call -D "$WORK/head" -o "$WORK/body" -w '%{http_code}' -H 'Content-Type: application/json' \
+        ${2:+-H "Idempotency-Key: $2"} http://fulmar/v1/jobs \
+        -d "{\"kind\":\"posts\",\"target\":\"@practice_$((10 + $1))\",\"limit\":$((1 + $1)),\"evidence\":\"never\"}"
+}
+header() { tr -d '\r' <"$WORK/head" | sed -n "s/^$1: //Ip"; }
+spooled() { call http://fulmar/metrics | sed -n "s/^fulmar_spool_jobs{state=\"$1\"} //p"; }
+kill_service() {
+    local pid
+    # shellcheck disable=SC2046
+    kill -KILL "$SERVICE_PID" $(tree "$SERVICE_PID") 2>/dev/null
+    wait "$SERVICE_PID" 2>/dev/null
+    for pid in $(ours); do kill -KILL "$pid" 2>/dev/null; done
+    SERVICE_PID=""
+}
+
+start_practice
+start_redis --appendfsync always
+start_postgres
+config 1MiB
+start_service
+[ "$(order 0)" = 202 ] || die "a job with the Redis there: $(cat "$WORK/body")"
+[ "$(header Durability)" = fsync ] || die "durability with the Redis there: $(header Durability)"
+first=$(jq -r .id "$WORK/body")
+wait_job "$first"
+
+# ---- the Redis goes; jobs are taken all the same
+
+kill_redis
+declare -a ids
+for ((i = 0; i < JOBS; i++)); do
+    code=$(order $i "key-$i")
+    [ "$code" = 202 ] || die "job $i while the Redis is away: $code $(cat "$WORK/body")"
+    [ "$(header Durability)" = spooled ] || die "job $i: durability $(header Durability)"
+    ids[i]=$(jq -r 'select(.state == "ready" and .target != null) | .id' "$WORK/body")
+    [ -n "${ids[i]}" ] || die "job $i was answered with $(cat "$WORK/body")"
+done
+[ "$(order 3 key-3)" = 202 ] && [ "$(header Idempotency-Replayed)" = true ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] ||
+    die "a repeated request while the Redis is away: $(cat "$WORK/body")"
+[ "$(order 4 key-3)" = 422 ] || die "a key with another body while the Redis is away: $(cat "$WORK/body")"
+[ "$(order $JOBS)" = 503 ] && grep -q "as many jobs as may wait on this node do ($JOBS)" "$WORK/body" ||
+    die "a full spool: $(cat "$WORK/body")"
+[ "$(spooled waiting)" = "$JOBS" ] || die "$(spooled waiting) jobs wait, not $JOBS"
+call http://fulmar/readyz?verbose | jq -e --argjson n "$JOBS" '.spool | .waiting == $n and .most == $n and .oldest_at != null' >"$WORK/answer" ||
+    die "the spool in readyz: $(call http://fulmar/readyz?verbose | jq -c .spool)"
+grep -q 'spool.fills' "$WORK/service.log" || die "nobody said that the spool fills"
+say "spool: $JOBS jobs were taken while the Redis was away, one more was refused"
+
+# ---- the node is killed with all of them, and the Redis comes back
+
+kill_service
+start_redis --appendfsync always
+start_service
+all_ended() {
+    local id
+    for id in "${ids[@]}"; do job_ended "$id" || return 1; done
+}
+wait_until 120 "all jobs end" all_ended
+for ((i = 0; i < JOBS; i++)); do
+    [ "$(job_state "${ids[i]}")" = succeeded ] || die "job ${ids[i]}: $(job "${ids[i]}" | jq -c '{state,failure}')"
+    same_as_truth "${ids[i]}" posts "@practice_$((10 + i))" $((1 + i)) || die "job ${ids[i]} differs from the truth"
+done
+ends=$(call http://fulmar/metrics | awk '/^fulmar_jobs_finished_total/ {n += $2} END {print n}')
+[ "$ends" = "$JOBS" ] || die "$JOBS jobs ended $ends times"
+all=$(($(redis ZCARD "fulmar:{fulmar}:s:4") + $(redis ZCARD "fulmar:{fulmar}:s:5")))
+[ "$all" = $((JOBS + 1)) ] || die "$all jobs ended, $((JOBS + 1)) were accepted"
+[ "$(spooled waiting)" = 0 ] || die "$(spooled waiting) jobs still wait"
+# The queue knows their keys as well.
+[ "$(order 3 key-3)" = 202 ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] || die "a repeated request afterwards: $(cat "$WORK/body")"
+say "spool: a node that was killed with $JOBS jobs handed them over, each ended once and equals the truth"
+
+# ---- no room for more
+
+stop_service
+[ "$(df -B1 --output=avail "$WORK" | tail -1)" -lt 1099511627776 ] || { say "spool: the disk is too large to be too full"; exit 0; }
+config 1024GiB
+start_service
+kill_redis
+refused() { [ "$(order 1)" = 507 ]; }
+wait_until 20 "a full disk is told" refused
+grep -q 'api.failed.*free some or lower store.disk_floor' "$WORK/service.log" || die "nobody said what to do about the disk"
+say "spool: without room on the disk a job is refused with the way out"
