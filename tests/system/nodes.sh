@@ -1,12 +1,13 @@
 #!/bin/bash
-# Two nodes on one machine share a Redis and a PostgreSQL: NODES_JOBS (200) jobs over both, KILLS (8) times one of VICTIMS
-# (north south redis postgres) killed at random. Every job ends, records equal the truth, nothing is there twice,
-# limits hold.
+# Nodes on one machine share a Redis and a PostgreSQL: NODES_JOBS (200) jobs over NODES (north south), KILLS (8) times one
+# of VICTIMS (the nodes, redis, postgres) killed at random. Every job ends, records equal the truth, nothing is there
+# twice, limits hold.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
 JOBS=${NODES_JOBS:-200} KILLS=${KILLS:-8} MAX_ACTIVE=5
-read -ra VICTIMS <<<"${VICTIMS:-north south redis postgres}"
+read -ra NODES <<<"${NODES:-north south}"
+read -ra VICTIMS <<<"${VICTIMS:-${NODES[*]} redis postgres}"
 declare -A PIDS
 have_servers || { say "nodes: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
 
@@ -78,8 +79,9 @@ trap stop_all EXIT
 start_practice
 start_redis --appendfsync always # what was answered survives its kill
 start_postgres
-for node in north south; do start_node $node; done
-for node in north south; do await_node $node; done
+for node in "${NODES[@]}"; do start_node "$node"; done
+for node in "${NODES[@]}"; do await_node "$node"; done
+node_of() { echo "${NODES[$1 % ${#NODES[@]}]}"; }
 
 # ---- an order given here is known there, and done where there is room
 
@@ -98,7 +100,7 @@ kill -STOP "$REDIS_PID"
 wait_until 30 "a node whose Redis stands still is not ready" not_ready
 grep -q 'Redis' "$WORK/answer" || die "not ready, because: $(cat "$WORK/answer")"
 kill -CONT "$REDIS_PID"
-for node in north south; do wait_until 10 "$node is ready again" node_is_ready $node; done
+for node in "${NODES[@]}"; do wait_until 10 "$node is ready again" node_is_ready "$node"; done
 say "nodes: a node whose Redis stands still says so, and goes on by itself"
 
 # ---- many jobs
@@ -106,14 +108,13 @@ say "nodes: a node whose Redis stands still says so, and goes on by itself"
 declare -a ids targets limits
 began=$(date +%s%N)
 for ((i = 0; i < JOBS; i++)); do
-    node=north
-    [ $((i % 2)) = 1 ] && node=south
+    node=$(node_of "$i")
     targets[i]="@practice_$((10 + i % 90))" limits[i]=$((1 + i * 7919 % 60))
-    ids[i]=$(order $node posts "${targets[i]}" "${limits[i]}")
+    ids[i]=$(order "$node" posts "${targets[i]}" "${limits[i]}")
     [ -n "${ids[i]}" ] || die "job $i was not accepted by $node"
     # Where it was not given it is known as well.
-    [ $((i % 20)) = 0 ] && { [ "$(node_call "$([ $node = north ] && echo south || echo north)" \
-        "http://fulmar/v1/jobs/${ids[i]}" | jq -r .id)" = "${ids[i]}" ] || die "the other node does not know ${ids[i]}"; }
+    [ $((i % 20)) != 0 ] || [ "$(node_call "$(node_of $((i + 1)))" "http://fulmar/v1/jobs/${ids[i]}" | jq -r .id)" = "${ids[i]}" ] ||
+        die "the other node does not know ${ids[i]}"
 done
 
 # What this store does not have says so, and is not to be tried again.
@@ -130,14 +131,22 @@ look_at_lane() {
     n=$(redis SCARD "fulmar:{fulmar}:l:default/x/normal:a" 2>/dev/null)
     [ "${n:-0}" -le "$most_active" ] || most_active=$n
 }
-declare -A killed
+all_ended() {
+    local node
+    for node in "${NODES[@]}"; do [ "$(left "$node")" = 0 ] || return 1; done
+}
+declare -A killed longest
 for ((k = 0; k < KILLS; k++)); do
     victim=${VICTIMS[k % ${#VICTIMS[@]}]}
     for _ in $(seq $((20 + RANDOM % 20))); do look_at_lane; sleep 0.05; done
-    [ "$(left north)$(left south)" != 00 ] || break
+    all_ended && break
     killed[$victim]=$((${killed[$victim]:-0} + 1))
+    struck=$(date +%s%N)
     case $victim in
-    redis) kill_redis && start_redis --appendfsync always ;;
+    redis)
+        kill_redis && start_redis --appendfsync always
+        for node in "${NODES[@]}"; do await_node "$node"; done
+        ;;
     postgres) kill_postgres && start_postgres ;;
     *)
         kill_node "$victim"
@@ -145,12 +154,14 @@ for ((k = 0; k < KILLS; k++)); do
         await_node "$victim"
         ;;
     esac
+    ms=$((($(date +%s%N) - struck) / 1000000))
+    [ "$ms" -le "${longest[$victim]:-0}" ] || longest[$victim]=$ms
 done
 for victim in "${VICTIMS[@]}"; do
     [ "${killed[$victim]:-0}" -ge 1 ] || [ "$KILLS" -lt ${#VICTIMS[@]} ] || die "$victim was not killed: all jobs had ended before"
 done
-none_left() { look_at_lane; [ "$(left north)" = 0 ] && [ "$(left south)" = 0 ]; }
-wait_until 240 "all jobs end" none_left
+none_left() { look_at_lane; all_ended; }
+wait_until 300 "all jobs end" none_left
 took=$((($(date +%s%N) - began) / 1000000))
 [ "$most_active" -le $MAX_ACTIVE ] || die "$most_active jobs of the lane ran at once, at most $MAX_ACTIVE may"
 [ "$most_active" -ge 3 ] || die "only $most_active jobs ran at once: nothing was shared"
@@ -159,11 +170,10 @@ took=$((($(date +%s%N) - began) / 1000000))
 
 bad=0 posts=0
 for ((i = 0; i < JOBS; i++)); do
-    node=south
-    [ $((i % 2)) = 1 ] && node=north # the one that did not take the order
-    state=$(node_call $node "http://fulmar/v1/jobs/${ids[i]}" | jq -r .state)
+    node=$(node_of $((i + 1))) # not the one that took the order
+    state=$(node_call "$node" "http://fulmar/v1/jobs/${ids[i]}" | jq -r .state)
     curl -sS "$SITE/$(truth_path posts "${targets[i]}" "${limits[i]}")" | normal >"$WORK/truth"
-    node_call $node "http://fulmar/v1/jobs/${ids[i]}/posts" | normal >"$WORK/got"
+    node_call "$node" "http://fulmar/v1/jobs/${ids[i]}/posts" | normal >"$WORK/got"
     if [ "$state" != succeeded ] || ! cmp -s "$WORK/truth" "$WORK/got"; then
         bad=$((bad + 1))
         say "job ${ids[i]} ${targets[i]}: $state, $(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"
@@ -171,11 +181,16 @@ for ((i = 0; i < JOBS; i++)); do
     posts=$((posts + $(wc -l <"$WORK/got")))
 done
 [ $bad = 0 ] || die "$bad of $JOBS jobs differ from the truth"
-say "nodes: $JOBS jobs on two nodes, killed on the way: $(for v in "${!killed[@]}"; do printf '%s %s times, ' "$v" "${killed[$v]}"; done)all ended within $((took / 1000)) s, $posts posts equal the truth"
+say "nodes: $JOBS jobs on ${#NODES[@]} nodes, killed on the way: $(for v in "${!killed[@]}"; do printf '%s %s times, ' "$v" "${killed[$v]}"; done)all ended within $((took / 1000)) s, $posts posts equal the truth"
+say "nodes: everything was up again within $(for v in "${!longest[@]}"; do printf '%s ms (%s) ' "${longest[$v]}" "$v"; done)"
 say "nodes: at most $most_active of $MAX_ACTIVE jobs of the lane at once"
 
 # ---- a node that stops gives its jobs on
 
+for node in "${NODES[@]:2}"; do
+    kill -TERM "${PIDS[$node]}"
+    wait_until 30 "$node stops" gone "${PIDS[$node]}"
+done
 for ((i = 0; i < 8; i++)); do last[i]=$(order south posts "@practice_$((100 + i))" 100); done
 south_works() { node_call south http://fulmar/metrics | grep -q '^fulmar_workers{state="busy"} [1-9]'; }
 wait_until 20 "south works" south_works
