@@ -6,18 +6,18 @@
 #   PARTS="jobs start" …    only these; figures of other parts measured before are kept in out/bench
 #   PAGE= …                 leaves the page alone
 #
-# Parts: store archive extract start accept jobs scripts soak. Each has its own settings; see the head of its file.
+# Parts: store archive queue extract start accept jobs scripts soak. Each has its own settings; see the head of its file.
 set -u
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT" || exit 1
-PARTS=${PARTS:-store archive extract start accept jobs scripts soak}
+PARTS=${PARTS:-store archive queue extract start accept jobs scripts soak}
 PAGE=${PAGE-$ROOT/docs/reference/benchmarks.md}
 OUT=${OUT:-out/release}
 RESULTS=$ROOT/out/bench
 CHROMIUM=${CHROMIUM:-/usr/lib/chromium/chromium-headless-shell}
 export CHROMIUM
 
-make --no-print-directory -j"$(nproc)" OUT="$OUT" build "$OUT/bench/reference" "$OUT/bench/await" "$OUT/bench/store" "$OUT/bench/starts" "$OUT/bench/archive" "$OUT/bench/extract" ||
+make --no-print-directory -j"$(nproc)" OUT="$OUT" build "$OUT/bench/reference" "$OUT/bench/await" "$OUT/bench/store" "$OUT/bench/starts" "$OUT/bench/archive" "$OUT/bench/queue" "$OUT/bench/extract" ||
     exit 1
 mkdir -p "$RESULTS"
 
@@ -42,6 +42,7 @@ part() { # NAME COMMAND…
 store() { "$OUT/bench/store" "$RESULTS" && "$OUT/bench/starts" "$RESULTS"; }
 part store store
 part archive "$OUT/bench/archive"
+part queue bench/queue.sh "$OUT"
 part extract bench/extract.sh "$OUT"
 part start bench/start.sh "$OUT"
 part accept bench/accept.sh "$OUT"
@@ -118,6 +119,8 @@ report() {
     block store
     printf '### Records into PostgreSQL\n\n'
     block archive
+    printf '### The queue in Redis\n\n'
+    block queue
     printf '### Extraction\n\n'
     block extract
     printf '### Soak\n\n'
