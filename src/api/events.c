@@ -118,6 +118,8 @@ static void open_stream(struct call *c, int64_t after)
     /* Something to send at once, so that the client sees the stream open. */
     struct buf hello = BUF(256);
     sse_add_retry(&hello, RETRY_MS);
+    if (after)
+        sse_add_position(&hello, after);
     stream_feed(r, buf_span(&hello));
     buf_free(&hello);
 }

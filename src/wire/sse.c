@@ -36,6 +36,11 @@ void sse_add(struct buf *out, int64_t id, struct span event, struct span data)
     buf_add_char(out, '\n');
 }
 
+void sse_add_position(struct buf *out, int64_t id)
+{
+    buf_fmt(out, "id: %lld\n\n", (long long)id);
+}
+
 void sse_add_comment(struct buf *out, const char *text)
 {
     add_field(out, ": ", span_of(text));
@@ -49,8 +54,11 @@ void sse_add_retry(struct buf *out, int64_t ms)
 
 struct sse_reader sse_reader(size_t frame_max)
 {
-    return (struct sse_reader){
-        .line = BUF(frame_max), .data = BUF(frame_max), .event = BUF(256), .last_id = -1};
+    return (struct sse_reader){.line = BUF(frame_max),
+                               .data = BUF(frame_max),
+                               .event = BUF(256),
+                               .last_id = -1,
+                               .frame_id = -1};
 }
 
 void sse_reader_fini(struct sse_reader *r)
@@ -77,7 +85,7 @@ static void read_field(struct sse_reader *r, struct span line)
         buf_clear(&r->event);
         buf_add(&r->event, value);
     } else if (span_is(name, "id") && span_int(value, &id) && id >= 0) {
-        r->last_id = id;
+        r->frame_id = id;
     }
 }
 
@@ -98,6 +106,7 @@ static err end_line(struct sse_reader *r,
         e = buf_end(&r->event, &event);
     if (e)
         return e;
+    r->last_id = r->frame_id;
     if (r->has_data)
         on_event(ctx, r->last_id, event, data);
     buf_clear(&r->data);

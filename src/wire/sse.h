@@ -8,6 +8,8 @@
 
 /* id < 0: no id line; event empty: no event line. */
 void sse_add(struct buf *out, int64_t id, struct span event, struct span data);
+/* The position of a client that has seen everything up to it: an id without an event. */
+void sse_add_position(struct buf *out, int64_t id);
 /* ": text"; keeps connections open. */
 void sse_add_comment(struct buf *out, const char *text);
 /* "retry: ms", how long a client waits before it connects again. */
@@ -17,8 +19,9 @@ void sse_add_retry(struct buf *out, int64_t ms);
  * (E_TOO_BIG). */
 struct sse_reader {
     struct buf line, data, event;
-    int64_t last_id; /* newest id seen; what to send as Last-Event-ID; -1 none */
-    bool after_cr;   /* the last byte was CR: a LF now belongs to it */
+    int64_t last_id;  /* of the newest whole frame: what to send as Last-Event-ID; -1 none */
+    int64_t frame_id; /* of the frame that is being read */
+    bool after_cr;    /* the last byte was CR: a LF now belongs to it */
     bool has_data;
 };
 struct sse_reader sse_reader(size_t frame_max);

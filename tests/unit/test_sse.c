@@ -87,6 +87,29 @@ static void a_frame_without_an_end_is_refused(void **state)
     sse_reader_fini(&r);
 }
 
+/* Whoever resumes behind a frame that was cut asks for it again. */
+static void a_frame_that_is_cut_moves_no_position(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    struct sse_reader r = sse_reader(1024);
+    struct buf out = BUF(1024);
+    sse_add_position(&out, 41);
+    assert_int_equal(sse_read(&r, buf_span(&out), on_event, &seen), E_OK);
+    assert_int_equal(r.last_id, 41);
+    assert_int_equal(seen.count, 0);
+    buf_clear(&out);
+    sse_add(&out, 42, SPAN("x"), SPAN("{}"));
+    for (size_t n = 0; n < out.n; n++) {
+        assert_int_equal(r.last_id, 41);
+        assert_int_equal(sse_read(&r, span_cut(buf_span(&out), n, 1), on_event, &seen), E_OK);
+    }
+    assert_int_equal(r.last_id, 42);
+    assert_int_equal(seen.count, 1);
+    sse_reader_fini(&r);
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +117,7 @@ int main(void)
         cmocka_unit_test(line_ends_cannot_forge_a_frame),
         cmocka_unit_test(pieces_of_any_size_give_the_same),
         cmocka_unit_test(a_frame_without_an_end_is_refused),
+        cmocka_unit_test(a_frame_that_is_cut_moves_no_position),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
