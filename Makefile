@@ -35,7 +35,7 @@ LINK_fuzz     := -fsanitize=fuzzer,address,undefined
 
 PKGS   := libuv libmicrohttpd libcurl simdjson libxml-2.0 yaml-0.1 sqlite3 hiredis libpq libseccomp libcares libzstd libsodium zlib
 PKGCFL := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
-LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread
+LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq -lm -lpthread
 
 COMMON  = -Isrc -D_GNU_SOURCE -DFULMAR_VERSION='"$(or $(VERSION),0.0.0)"' $(PKGCFL) $(WARN) $(FLAGS_$(BUILD)) -MMD -MP
 CFLAGS  = -std=gnu17 $(CWARN) $(COMMON)

@@ -23,7 +23,7 @@ BEGIN {
     print $1 ":" $2 ": floor " floor[from] " (" from ") may not include floor " floor[to] " (" to ")"
 }')
 
-for header in zstd.h sodium.h zlib.h uv.h microhttpd.h curl/curl.h sqlite3.h hiredis/hiredis.h libpq-fe.h seccomp.h simdjson.h yaml.h ares.h libxml/HTMLparser.h libxml/parser.h libxml/xpath.h libxml/xpathInternals.h; do
+for header in zstd.h sodium.h zlib.h uv.h microhttpd.h curl/curl.h sqlite3.h hiredis/hiredis.h libpq-fe.h jq.h seccomp.h simdjson.h yaml.h ares.h libxml/HTMLparser.h libxml/parser.h libxml/xpath.h libxml/xpathInternals.h; do
     count=$(grep -rlE --include='*.c' --include='*.h' --include='*.cc' "#include <$header>" src | wc -l)
     if [ "$count" -gt 1 ]; then
         bad="$bad

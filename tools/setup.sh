@@ -6,7 +6,7 @@ set -eu
 packages="gcc g++ make pkg-config clang clang-format clang-tidy lld libclang-rt-14-dev
 libuv1-dev libmicrohttpd-dev libcurl4-openssl-dev libsimdjson-dev libxml2-dev libyaml-dev
 libsqlite3-dev libzstd-dev libsodium-dev zlib1g-dev libseccomp-dev libc-ares-dev libcmocka-dev mandoc shellcheck curl jq procps ca-certificates
-chromium-headless-shell spin libhiredis-dev libpq-dev redis-server redis-sentinel postgresql"
+chromium-headless-shell spin libhiredis-dev libpq-dev libjq-dev redis-server redis-sentinel postgresql"
 
 missing=""
 for package in $packages; do

@@ -386,7 +386,7 @@ static void print_change(struct rerun *r, const char *change, char sign, struct 
         json_kv_text(&w, "after", d->after);
     }
     json_close(&w);
-    printf("%.*s\n", SP(buf_span(&line)));
+    cli_put(r->c, buf_span(&line));
     buf_free(&line);
 }
 
@@ -521,7 +521,7 @@ static void print_json(struct rerun *r, enum failure_class was)
     json_kv_bool(&w, "repairs", r->repairs);
     json_kv_bool(&w, "applied", r->applied);
     json_close(&w);
-    printf("%.*s\n", SP(buf_span(&line)));
+    cli_put(r->c, buf_span(&line));
     buf_free(&line);
 }
 

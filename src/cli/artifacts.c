@@ -218,7 +218,7 @@ static int run(struct cli *c, struct service *s, const char *job, struct arena *
     if (code)
         return code;
     if (c->json)
-        printf("%.*s", SP(p.raw));
+        cli_put(c, p.raw);
     else if (!c->out && !c->warc)
         print_list(c, &p);
     if (p.why.n)

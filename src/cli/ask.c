@@ -1,7 +1,6 @@
 #include "cli/ask.h"
 
 #include "base/id.h"
-#include "base/text.h"
 
 enum { ANSWER_MS = 60 * 1000, ANSWER_MAX = 32 * 1024 * 1024 };
 
@@ -66,7 +65,7 @@ char *ask_shown(struct ask *a, struct json v, const char *path)
 
 void ask_print(struct ask *a)
 {
-    fwrite(a->answer.body.p, 1, a->answer.body.n, stdout);
+    cli_put(a->c, buf_span(&a->answer.body));
 }
 
 void ask_line(struct ask *a, const char *name, struct json v, const char *path)
@@ -138,25 +137,6 @@ int ask_dry_run(struct ask *a, const char *noun)
                ask_shown(a, i.value, "class"), ask_shown(a, i.value, "site"),
                ask_shown(a, i.value, "kind"), ask_shown(a, i.value, "fingerprint"));
     return EXIT_DONE;
-}
-
-const char *ask_action(struct cli *c, const char *verb, const char *const *actions)
-{
-    const char *action = c->word_count > 1 ? c->words[1] : actions[0];
-    for (size_t i = 0; actions[i]; i++)
-        if (strcmp(actions[i], action) == 0)
-            return actions[i];
-    const char *near = text_nearest(span_of(action), actions);
-    struct buf known = BUF(512);
-    for (size_t i = 0; actions[i]; i++)
-        buf_fmt(&known, "%s%s", i ? ", " : "", actions[i]);
-    if (near)
-        (void)cli_usage(verb, "unknown action '%.40s'; did you mean '%s'?", action, near);
-    else
-        (void)cli_usage(verb, "unknown action '%.40s'; known are %.*s", action,
-                        SP(buf_span(&known)));
-    buf_free(&known);
-    return NULL;
 }
 
 const char *ask_id(struct cli *c, const char *verb, const char *kind, const char *noun,

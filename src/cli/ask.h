@@ -37,8 +37,6 @@ int ask_list(struct ask *a, const char *path, const struct ask_table *t);
 int ask_operation(struct ask *a);
 /* What would be done: the answer of a dry run. */
 int ask_dry_run(struct ask *a, const char *noun);
-/* The action of a verb: words[1], or the first of them when there is none. NULL: unknown, said. */
-const char *ask_action(struct cli *c, const char *verb, const char *const *actions);
 /* words[2] as an id of that kind. NULL: missing or wrong, said; *out_code. */
 const char *ask_id(struct cli *c, const char *verb, const char *kind, const char *noun,
                    int *out_code);

@@ -11,7 +11,7 @@ static int exit_of(err e)
     return e == E_STORE ? EXIT_DATA : cli_exit_of(e);
 }
 
-static void print_json(const char *file, const struct backup_view *v)
+static void print_json(struct cli *c, const char *file, const struct backup_view *v)
 {
     char last[WHEN_TEXT];
     struct buf text = BUF(8192);
@@ -25,7 +25,7 @@ static void print_json(const char *file, const struct backup_view *v)
     json_kv_int(&w, "epoch", v->epoch);
     json_kv_cstr(&w, "last_event_at", v->last_ms ? when_text((wall){v->last_ms}, last) : NULL);
     json_close(&w);
-    printf("%.*s\n", SP(buf_span(&text)));
+    cli_put(c, buf_span(&text));
     buf_free(&text);
 }
 
@@ -82,7 +82,7 @@ int backup_run(struct cli *c)
         return exit_of(e);
     }
     if (c->json)
-        print_json(c->words[2], &v);
+        print_json(c, c->words[2], &v);
     else
         print_words(acts[act].done, c->words[2], &v);
     return EXIT_DONE;

@@ -1,4 +1,6 @@
-#include "cli/ask.h"
+#include "cli/batches.h"
+#include "cli/interrupt.h"
+#include "cli/wait.h"
 #include "cli/wish.h"
 
 #include "base/id.h"
@@ -9,7 +11,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -259,10 +260,12 @@ static int finish_create(struct making *m, bool several)
     if (code)
         return code;
     if (c->json) {
-        ask_print(m->a);
+        if (!c->wait)
+            ask_print(m->a);
         return EXIT_DONE;
     }
     printf("%s\n", m->id);
+    fflush(stdout);
     if (c->open)
         cli_note(c, "%lld jobs, and it takes more until: fulmar batches seal %s", m->jobs,
                  m->id);
@@ -285,6 +288,8 @@ static int send_all(struct making *m, bool open, bool dry)
     return code;
 }
 
+static int wait_for(struct ask *a, const char *id);
+
 static int create(struct ask *a, const struct list *l)
 {
     struct making m = {.a = a, .list = l};
@@ -305,7 +310,10 @@ static int create(struct ask *a, const struct list *l)
     if (code && m.id[0])
         cli_say("%s has %lld jobs and is open; the same command with --key %s goes on", m.id,
                 m.jobs, m.key);
-    return code ? code : finish_create(&m, several);
+    if (!code)
+        code = finish_create(&m, several);
+    return code || !c->wait || c->dry_run ? code
+                                          : wait_for(a, arena_text(c->arena, span_of(m.id)));
 }
 
 /* ---- list, show ---- */
@@ -391,14 +399,6 @@ static int show(struct ask *a, const char *id)
 
 /* ---- wait ---- */
 
-static volatile sig_atomic_t interrupts;
-
-static void on_interrupt(int signum)
-{
-    (void)signum;
-    interrupts = 1;
-}
-
 static void draw(struct ask *a, bool terminal, mono *drawn)
 {
     mono now = clock_mono();
@@ -414,8 +414,9 @@ static void draw(struct ask *a, bool terminal, mono *drawn)
     fflush(stderr);
 }
 
-static int outcome(struct ask *a, const char *id)
+int batches_outcome(struct ask *a)
 {
+    const char *id = ask_shown(a, a->root, "id");
     struct json b = a->root;
     long long well = ask_number(b, "counts.succeeded"), total = ask_number(b, "counts.total"),
               dead = ask_number(b, "counts.dead") + ask_number(b, "counts.expired");
@@ -440,20 +441,27 @@ static int outcome(struct ask *a, const char *id)
 static int wait_for(struct ask *a, const char *id)
 {
     bool terminal = isatty(STDERR_FILENO);
-    struct sigaction action = {.sa_handler = on_interrupt};
-    mono drawn = clock_mono();
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    while (!interrupts) {
-        int code = ask_batch(a, id);
+    mono drawn = clock_mono(), began = drawn;
+    int64_t limit_ms;
+    int code = wait_limit(a->c, "batches", &limit_ms);
+    interrupt_catch();
+    while (!code && !interrupted()) {
+        code = ask_batch(a, id);
         if (code)
             return code;
         struct span state = ask_text(a->root, "state");
         if (span_is(state, "complete") || span_is(state, "success"))
-            return outcome(a, id);
+            return batches_outcome(a);
+        if (limit_ms && clock_mono().ms - began.ms > limit_ms) {
+            cli_note(a->c, "%s goes on; the time to wait is over; look: fulmar batches show %s",
+                     id, id);
+            return EXIT_WAIT_TIMEOUT;
+        }
         draw(a, terminal, &drawn);
         poll(NULL, 0, POLL_MS);
     }
+    if (code)
+        return code;
     cli_note(
         a->c,
         "stopped waiting; %s goes on\nlook: fulmar batches show %s · stop it: fulmar batches cancel %s",
@@ -609,15 +617,10 @@ static int act(struct ask *a, const char *action, const char *id, const struct l
 
 int batches_run(struct cli *c)
 {
-    static const char *const actions[] = {"list",   "create",       "show", "wait",  "seal",
-                                          "cancel", "retry-failed", "jobs", "posts", "users",
-                                          NULL};
-    const char *action = ask_action(c, "batches", actions), *id = NULL;
+    const char *action = c->action, *id = NULL;
     struct list l = {0};
     int64_t limit = LIST_ROWS;
     int code = EXIT_DONE;
-    if (!action)
-        return EXIT_USAGE;
     bool creates = strcmp(action, "create") == 0, lists = strcmp(action, "list") == 0;
     if (creates && c->word_count < 3)
         return cli_usage(

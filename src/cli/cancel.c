@@ -62,7 +62,7 @@ static int cancel_one(struct cli *c, struct service *s, const char *id)
     if (code)
         return code;
     if (c->json)
-        fwrite(answer.body.p, 1, answer.body.n, stdout);
+        cli_put(c, buf_span(&answer.body));
     else
         say_done(c, id, &answer);
     buf_free(&answer.body);

@@ -1,6 +1,5 @@
-#include "cli/inside.h"
+#include "cli/profile.h"
 
-#include "base/text.h"
 #include "os/files.h"
 
 #include <sys/stat.h>
@@ -92,20 +91,10 @@ static int init(struct cli *c, const char *path)
 
 int config_run(struct cli *c)
 {
-    static const char *const actions[] = {"check", "init", NULL};
-    const char *action = c->word_count > 1 ? c->words[1] : NULL;
     const char *path = c->word_count > 2 ? c->words[2] : NULL;
-    if (!action)
-        return cli_usage("config", "config needs an action: check or init");
+    if (strcmp(c->action, "show") == 0)
+        return c->word_count > 2 ? cli_usage("config", "too many words") : profile_show(c);
     if (c->word_count > 3)
         return cli_usage("config", "too many words");
-    if (strcmp(action, "check") == 0)
-        return check(c, path);
-    if (strcmp(action, "init") == 0)
-        return init(c, path);
-    const char *near = text_nearest(span_of(action), actions);
-    return near
-               ? cli_usage("config", "unknown action '%.40s'; did you mean '%s'?", action, near)
-               : cli_usage("config", "unknown action '%.40s'; known are check and init",
-                           action);
+    return strcmp(c->action, "check") == 0 ? check(c, path) : init(c, path);
 }

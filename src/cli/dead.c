@@ -1,4 +1,5 @@
 #include "cli/ask.h"
+#include "cli/wait.h"
 
 #include "base/id.h"
 #include "base/text.h"
@@ -151,6 +152,8 @@ static int retry_one(struct ask *a, const char *id)
         ask_send(a, "POST", path, NULL, a->c->reset ? SPAN("{\"reset\":true}") : SPAN("{}"));
     if (code)
         return code;
+    if (a->c->wait)
+        return wait_for_jobs(a->c, &a->service, &id, 1);
     if (a->c->json)
         ask_print(a);
     else
@@ -250,11 +253,8 @@ static int act(struct ask *a, const char *action, const char *id)
 
 int dead_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "show", "retry", "delete", NULL};
-    const char *action = ask_action(c, "dead", actions), *id = NULL;
+    const char *action = c->action, *id = NULL;
     int code = EXIT_DONE;
-    if (!action)
-        return EXIT_USAGE;
     bool lists = strcmp(action, "list") == 0, shows = strcmp(action, "show") == 0;
     if (lists && c->word_count > 2)
         return cli_usage("dead", "too many words");

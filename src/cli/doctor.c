@@ -446,7 +446,7 @@ static void check_user(struct doctor *d)
 
 /* ---- the verb ---- */
 
-static void print_json(const struct doctor *d, bool healthy)
+static void print_json(struct doctor *d, bool healthy)
 {
     struct buf text = BUF(64 * 1024);
     struct json_w w = json_w(&text);
@@ -465,7 +465,7 @@ static void print_json(const struct doctor *d, bool healthy)
     }
     json_close_array(&w);
     json_close(&w);
-    printf("%.*s\n", SP(buf_span(&text)));
+    cli_put(d->cli, buf_span(&text));
     buf_free(&text);
 }
 

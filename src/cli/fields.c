@@ -77,7 +77,7 @@ static int show(struct cli *c, struct client_answer *a)
     if (a->status < 200 || a->status > 299)
         return cli_problem(a);
     if (c->json) {
-        fwrite(a->body.p, 1, a->body.n, stdout);
+        cli_put(c, buf_span(&a->body));
         return EXIT_DONE;
     }
     struct json_parser *parser = json_parser_new(ANSWER_MAX);

@@ -1,23 +1,22 @@
 #include "cli/files.h"
+#include "cli/follow.h"
+#include "cli/interrupt.h"
+#include "cli/outcome.h"
 #include "cli/rows.h"
 #include "cli/service.h"
+#include "cli/wait.h"
 #include "cli/wish.h"
 
 #include "api/order.h"
 #include "base/text.h"
-#include "core/failure.h"
 #include "core/job.h"
-#include "core/verdict.h"
 #include "extract/include.h"
 #include "extract/fields.h"
 #include "extract/pack.h"
 #include "os/clock.h"
 #include "os/files.h"
-#include "wire/sse.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,30 +27,12 @@ enum {
     FETCH_MS = 500,
     FETCH_ROWS = 500,
     FETCH_MAX = 8 * 1024 * 1024,
-    SILENT_MS = 60 * 1000, /* the service sends a sign of life every 15 s */
-    RETRIES = 10,
-    RETRY_MS = 300,
+    PATIENCE_MS = 30 * 1000, /* a service that is started again is back by then */
     ANSWER_MS = 40 * 1000,
     LINE_COLUMNS = 200,
     KINDS_MAX = 32, /* of a site pack, for words */
     TARGET_MAX = 4096,
 };
-
-/* ---- Ctrl-C: the first press is a wish, the second ends us ---- */
-
-static volatile sig_atomic_t interrupts;
-
-static void on_interrupt(int signum)
-{
-    (void)signum;
-    if (++interrupts > 1)
-        _exit(EXIT_INTERRUPTED);
-}
-
-static bool interrupted(void)
-{
-    return interrupts > 0;
-}
 
 /* ---- one get ---- */
 
@@ -60,7 +41,6 @@ struct get {
     struct service service;
     struct rows *rows;
     struct json_parser *parser;
-    struct sse_reader stream;
     struct fault fault;
     struct buf body; /* the order as JSON */
     struct wish wish;
@@ -256,7 +236,9 @@ static int say_fault(struct get *g, err e, const struct fault *f)
     if (service_died(&g->service))
         return g->service.code;
     cli_say("%s", f->words[0] ? f->words : err_text(e));
-    return g->broken ? EXIT_IO : cli_exit_of(e);
+    if (!g->broken)
+        return cli_exit_of(e);
+    return f->code == E_BAD_INPUT ? EXIT_DATA : EXIT_IO; /* --jq does not fit the records */
 }
 
 static bool on_wait(void *ctx)
@@ -296,6 +278,8 @@ static int read_accepted(struct get *g, const struct client_answer *answer)
     g->existing = answer->status == 200;
     if (json_text(json_get(job, SPAN("records")), &records))
         g->users = span_is(records, "users");
+    if (!g->rows && g->cli->json && !g->cli->wait) /* jobs create */
+        cli_put(g->cli, buf_span(&answer->body));
     if (g->rows && rows_about(g->rows, g->users, &g->fault)) {
         cli_say("%s", g->fault.words);
         return EXIT_IO;
@@ -387,29 +371,20 @@ static err fetch_all(struct get *g)
 
 /* ---- following ---- */
 
-static void on_event(void *ctx, int64_t id, struct span event, struct span data)
+static bool on_event(void *ctx, struct span text, struct json event)
 {
-    (void)id;
-    (void)event;
+    (void)text;
     struct get *g = ctx;
-    struct json root;
     struct span state;
     int64_t batch;
-    if (json_parse(g->parser, data, &root, NULL))
-        return;
-    struct json body = json_get(root, SPAN("data"));
+    struct json body = json_get(event, SPAN("data"));
     if (json_text(json_get(body, SPAN("state")), &state) && !job_state_parse(state, &g->state))
-        return; /* a state that this version does not know */
+        return true; /* a state that this version does not know */
     json_int(json_get(body, SPAN("have")), &g->have);
     json_int(json_get(body, SPAN("attempt")), &g->attempt);
     if (json_int(json_get(body, SPAN("batch")), &batch))
         g->batches = batch + 1;
-}
-
-static bool on_stream(void *ctx, struct span bytes)
-{
-    struct get *g = ctx;
-    return sse_read(&g->stream, bytes, on_event, g) == E_OK && !job_is_final(g->state);
+    return !job_is_final(g->state);
 }
 
 static bool on_follow(void *ctx)
@@ -428,9 +403,10 @@ static bool on_follow(void *ctx)
     return !interrupted();
 }
 
-/* The state by asking; false when nobody answers. */
-static bool ask_state(struct get *g)
+/* By asking: it may have ended while nobody was connected. */
+static bool is_over(void *ctx)
 {
+    struct get *g = ctx;
     char path[100];
     struct client_answer answer;
     struct json job;
@@ -442,52 +418,33 @@ static bool ask_state(struct get *g)
                  json_text(json_get(job, SPAN("state")), &state) &&
                  job_state_parse(state, &g->state);
     buf_free(&answer.body);
-    return known;
+    return known && job_is_final(g->state);
+}
+
+static void on_cut(void *ctx)
+{
+    struct get *g = ctx;
+    clear_line(g);
+    cli_note(g->cli, "the connection was lost; reconnecting…");
 }
 
 static int follow(struct get *g)
 {
-    int lost = 0;
-    while (!job_is_final(g->state)) {
-        char path[160];
-        struct client_answer answer;
-        struct fault f = {0};
-        int64_t from = g->stream.last_id;
-        snprintf(path, sizeof path, "/v1/events?job=%s&after=%lld", g->id,
-                 (long long)(from > 0 ? from : 0));
-        struct client_request q = {.method = "GET",
-                                   .path = path,
-                                   .stall_ms = SILENT_MS,
-                                   .on_bytes = on_stream,
-                                   .on_tick = on_follow,
-                                   .ctx = g};
-        err e = client_send(g->service.client, &q, &answer, &f);
-        buf_free(&answer.body);
-        if (interrupted())
-            return EXIT_INTERRUPTED;
-        if (g->broken)
-            return say_fault(g, E_OS, &g->fault);
-        if (job_is_final(g->state))
-            return EXIT_DONE;
-        if (g->stream.last_id > from)
-            lost = 0;
-        if (service_died(&g->service))
-            return g->service.code;
-        if (ask_state(g))
-            continue;
-        if (++lost > RETRIES)
-            return say_fault(g, e ? e : E_NET, &f);
-        if (lost == 1) {
-            clear_line(g);
-            cli_note(g->cli, "the connection was lost; reconnecting…");
-        }
-        sse_reader_fini(&g->stream);
-        int64_t last = g->stream.last_id;
-        g->stream = sse_reader(1024 * 1024);
-        g->stream.last_id = last;
-        poll(NULL, 0, RETRY_MS);
-    }
-    return EXIT_DONE;
+    struct follow f = {.service = &g->service,
+                       .id = g->id,
+                       .after = 0,
+                       .patience_ms = PATIENCE_MS,
+                       .on_event = on_event,
+                       .on_tick = on_follow,
+                       .on_cut = on_cut,
+                       .is_over = is_over,
+                       .ctx = g};
+    if (job_is_final(g->state))
+        return EXIT_DONE;
+    int code = follow_events(&f);
+    if (interrupted())
+        return EXIT_INTERRUPTED;
+    return g->broken ? say_fault(g, E_OS, &g->fault) : code;
 }
 
 /* ---- the end ---- */
@@ -527,39 +484,16 @@ static int report_success(struct get *g, struct json job)
     else if (from.n)
         cli_note(g->cli, "it is the result of %s, which did the same at the same time",
                  cli_printable(g->cli, from));
-    bool gap = false;
-    if (json_bool(json_path(job, "report.gap"), &gap) && gap)
-        cli_note(
-            g->cli,
-            "it stopped before it came to what was known: older posts that are new as well are missing, "
-            "and --since-last will not bring them; use --since, or a higher --limit next time");
+    outcome_say_gap(g->cli, job);
     next_command(g);
-    if (gap)
-        return EXIT_PARTIAL;
-    enum verdict v;
-    enum end_reason r;
-    /* As many as asked for is what was asked for. */
-    if (verdict_parse(verdict, &v) && v == VERDICT_PARTIAL &&
-        !(end_reason_parse(end, &r) && r == END_LIMIT))
-        return EXIT_PARTIAL;
-    return EXIT_DONE;
+    return outcome_code(job);
 }
 
 static int report_failure(struct get *g, struct json job)
 {
-    enum failure_class class;
-    struct span why = text_of(job, "failure.why");
-    if (!failure_parse(text_of(job, "failure.class"), &class))
-        class = g->state == JOB_CANCELLED ? FAILURE_CANCELLED : FAILURE_INTERNAL;
-    const struct failure_row *row = failure_row(class);
-    cli_say("%s: %s", row->name, row->meaning);
-    if (why.n)
-        fprintf(stderr, "  why: %s\n", cli_printable(g->cli, why));
-    fprintf(stderr, "  what to do: %s\n", row->advice);
-    if (rows_count(g->rows))
-        fprintf(stderr, "  %lld records came before that\n", (long long)rows_count(g->rows));
+    int code = outcome_say_failure(job, (long long)rows_count(g->rows), g->cli);
     next_command(g);
-    return row->exit_code ? row->exit_code : EXIT_JOB_FAILED;
+    return code;
 }
 
 static int save_files(struct get *g)
@@ -613,6 +547,10 @@ static void say_interrupted(struct get *g)
     clear_line(g);
     if (!g->id[0])
         return;
+    if (!g->service.embedded && g->cli->cancel_on_interrupt) {
+        (void)wait_interrupted(g->cli, &g->service, g->id);
+        return;
+    }
     if (!g->service.embedded) {
         cli_note(g->cli,
                  "stopped following; %s goes on\nlook: fulmar jobs show %s · stop it: fulmar "
@@ -652,7 +590,10 @@ static err use_folder(struct get *g)
     err e = files_make_folder(path, 0777, &g->fault);
     g->files = media_files_new(c->arena, path);
     c->out = arena_fmt(c->arena, "%s/%s.%s", path, g->users ? "users" : "posts",
-                       c->csv ? "csv" : "ndjson");
+                       c->form == SHAPE_CSV     ? "csv"
+                       : c->form == SHAPE_PLAIN ? "tsv"
+                       : c->form == SHAPE_YAML  ? "yaml"
+                                                : "ndjson");
     return e;
 }
 
@@ -663,10 +604,11 @@ static int open_rows(struct get *g)
         cli_say("%s", g->fault.words);
         return EXIT_CANNOT_CREATE;
     }
-    bool table = !c->json && !c->csv && !c->out && isatty(STDOUT_FILENO);
-    struct rows_config config = {.form = c->csv  ? ROWS_CSV
-                                         : table ? ROWS_TABLE
-                                                 : ROWS_JSON,
+    bool to_people = !c->out && isatty(STDOUT_FILENO);
+    bool shaped = c->jq || c->columns || c->form == SHAPE_YAML || c->form == SHAPE_NONE;
+    struct rows_config config = {.form =
+                                     c->json || to_people || c->output ? c->form : SHAPE_JSONL,
+                                 .shape = shaped ? c->shape : NULL,
                                  .fields = &g->wish.fields,
                                  .columns = terminal_columns(STDOUT_FILENO),
                                  .path = c->out && strcmp(c->out, "-") ? c->out : NULL};
@@ -735,11 +677,8 @@ int get_run(struct cli *c)
     g.body = BUF(64 * 1024);
     struct json_w w = json_w(&g.body);
     wish_write(&g.wish, c, g.kind, g.target, &w);
-    struct sigaction action = {.sa_handler = on_interrupt};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    interrupt_catch();
     g.parser = json_parser_new(FETCH_MAX);
-    g.stream = sse_reader(1024 * 1024);
     show_progress(&g);
     code = collect(&g);
     struct fault f = {0};
@@ -748,7 +687,6 @@ int get_run(struct cli *c)
         code = EXIT_IO;
     }
     service_close(&g.service);
-    sse_reader_fini(&g.stream);
     json_parser_free(&g.parser);
     buf_free(&g.body);
     return code;
@@ -761,7 +699,10 @@ int get_create(struct cli *c)
         return cli_usage(
             "jobs", "jobs create needs a kind and a target: fulmar jobs create posts @nasa");
     struct get g = {.cli = c, .kind = c->words[2], .target = c->words[3], .state = JOB_READY};
+    int64_t wait_ms;
     int code = wish_check(&g.wish, c, "jobs");
+    if (!code)
+        code = wait_limit(c, "jobs", &wait_ms);
     if (!code)
         code = service_open(&g.service, c, NULL, NULL);
     if (code)
@@ -772,14 +713,18 @@ int get_create(struct cli *c)
     struct json_w w = json_w(&g.body);
     wish_write(&g.wish, c, g.kind, g.target, &w);
     code = submit(&g);
-    if (!code) {
+    if (!code && !c->json) {
         printf("%s\n", g.id);
+        fflush(stdout);
         cli_note(c,
                  g.existing
                      ? "%s is about the same and has not ended; look: fulmar jobs show %s"
                      : "%s accepted; look: fulmar jobs show %s",
                  g.id, g.id);
     }
+    const char *id = g.id;
+    if (!code && c->wait)
+        code = wait_for_jobs(c, &g.service, &id, 1);
     service_close(&g.service);
     json_parser_free(&g.parser);
     buf_free(&g.body);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "cli/shape.h"
 #include "core/settings.h"
 #include "extract/pack.h"
 #include "net/client.h"
@@ -11,8 +12,12 @@ enum exit_code {
     EXIT_DONE = 0,
     EXIT_JOB_FAILED = 1,
     EXIT_PARTIAL = 2,
+    EXIT_WAIT_TIMEOUT = 3,
     EXIT_CANCELLED = 4,
     EXIT_NOT_FOUND = 5,
+    EXIT_EMPTY = 6,
+    EXIT_UNREACHED = 7,
+    EXIT_BLOCKED = 8,
     EXIT_DRIFT = 9,
     EXIT_UNHEALTHY = 10,
     EXIT_CONFLICT = 11,
@@ -30,12 +35,14 @@ enum exit_code {
     EXIT_INTERRUPTED = 130,
 };
 
-enum { CLI_WORDS_MAX = 128 };
+enum { CLI_WORDS_MAX = 128, CLI_FLAGS_MAX = 128, CLI_MANY_MAX = 8 };
 
 struct cli {
     struct arena *arena;              /* until the program ends */
     const char *words[CLI_WORDS_MAX]; /* verb and what follows it, without flags */
     size_t word_count;
+    const char *action;       /* of the table; "" of a verb that has none */
+    bool used[CLI_FLAGS_MAX]; /* which flags of the table were given */
     /* flags; NULL or false = not given */
     const char *server, *config, *limit, *since, *until, *priority, *product, *depth, *site,
         *out, *state;
@@ -46,6 +53,8 @@ struct cli {
         *missed, *catch_up;
     const char *catch_up_max, *grace, *reason, *from, *to;
     const char *parallel, *pool, *types, *url, *secret;
+    const char *output, *jq, *columns, *profile, *wait, *after, *timeout, *data;
+    const char *headers[CLI_MANY_MAX];
     const char *set; /* of serve, which reads it itself: here for the help */
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout,
         *unique, *on_conflict;
@@ -53,7 +62,11 @@ struct cli {
     const char *by, *weight, *max_running, *burst, *ttl;
     bool quiet, json, csv, help, accept, failed, apply, since_last, force, dry_run, yes,
         troubled;
-    bool open, partial, reset, all;
+    bool open, partial, reset, all, no_input, cancel_on_interrupt, paginate;
+    /* filled by cli_open_output() */
+    enum shape_form form; /* `json` is then set for every form but tables */
+    struct shape *shape;
+    int broken; /* exit code of the first cli_put() that failed */
     /* filled by cli_settings() */
     struct settings settings;
     char config_file[CONFIG_PATH_MAX];
@@ -61,13 +74,19 @@ struct cli {
 
 /* Reads the configuration; prints what is wrong with it. 0 or an exit code. */
 int cli_settings(struct cli *c);
+/* -o, --json, --csv, --jq and --columns are read. 0 or an exit code. */
+int cli_open_output(struct cli *c);
+/* JSON of an answer to standard output, in the form of the call. What goes wrong is said, once, and is the exit code
+ * of a call that went well otherwise. */
+void cli_put(struct cli *c, struct span json);
 /* "fulmar: …" on standard error. */
 __attribute__((format(printf, 1, 2))) void cli_say(const char *fmt, ...);
 /* The same, unless --quiet. */
 __attribute__((format(printf, 2, 3))) void cli_note(const struct cli *c, const char *fmt, ...);
 /* Words of a wrong call, and where help is. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const char *verb, const char *fmt, ...);
-int cli_exit_of(err e); /* of an operation of ours that failed */
+int cli_exit_of_status(int status); /* of an HTTP answer */
+int cli_exit_of(err e);             /* of an operation of ours that failed */
 /* Prints a problem document (or what came instead of one) and returns the exit code. */
 int cli_problem(const struct client_answer *a);
 /* Text fit for a terminal: control characters become visible. In the arena. */
@@ -75,8 +94,11 @@ char *cli_printable(struct cli *c, struct span text);
 
 /* Asks on a terminal whether to do what cannot be undone; without one it takes --yes. 0: do it. */
 int cli_confirm(const struct cli *c, const char *verb, const char *what);
-/* An action of a verb: its place in the list, or -1 with the words said. */
-int cli_action(struct cli *c, const char *verb, const char *const *actions);
+/* The place of the call's action in the list of its verb, which has all of the table. */
+int cli_action(const struct cli *c, const char *const *actions);
+/* Says which there are, or which was meant. EXIT_USAGE. word NULL: none was named. */
+int cli_unknown_verb(const char *word);
+int cli_unknown_action(const char *verb, const char *word);
 /* What is said about who did it: --by, else the user's name. */
 const char *cli_user(struct cli *c);
 /* "2h" of a flag as ms; 0 or an exit code. */
@@ -90,6 +112,10 @@ int cli_number(const char *verb, const char *flag, const char *text, int64_t min
 int cli_open_pack(struct cli *c, const char *name, struct pack **out);
 
 /* ---- verbs ---- */
+int help_run(struct cli *c);
+int follow_run(struct cli *c);
+int raw_run(struct cli *c);
+int serve_run(struct cli *c);
 int batches_run(struct cli *c);
 int dead_run(struct cli *c);
 int operations_run(struct cli *c);

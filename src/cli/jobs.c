@@ -1,6 +1,8 @@
 #include "cli/ask.h"
 #include "cli/cancel.h"
+#include "cli/events.h"
 #include "cli/evidence.h"
+#include "cli/wait.h"
 
 #include "base/id.h"
 #include "base/text.h"
@@ -86,7 +88,7 @@ static int list(struct cli *c, struct service *s, int64_t limit)
         return code;
     if (!c->json)
         return print_list(c, &answer);
-    fwrite(answer.body.p, 1, answer.body.n, stdout);
+    cli_put(c, buf_span(&answer.body));
     buf_free(&answer.body);
     return EXIT_DONE;
 }
@@ -159,7 +161,7 @@ static void print_job(struct cli *c, struct json job)
 static int show_answer(struct cli *c, struct client_answer *a)
 {
     if (c->json) {
-        fwrite(a->body.p, 1, a->body.n, stdout);
+        cli_put(c, buf_span(&a->body));
         buf_free(&a->body);
         return EXIT_DONE;
     }
@@ -193,23 +195,15 @@ static int retry(struct cli *c, struct service *s, const char *id)
                             &answer);
     if (code)
         return code;
-    if (c->json)
+    if (c->json && !c->wait)
         return show_answer(c, &answer);
-    cli_note(c, "%s will run again; look: fulmar jobs show %s", id, id);
+    if (!c->json)
+        cli_note(c, "%s will run again; look: fulmar jobs show %s", id, id);
     buf_free(&answer.body);
-    return EXIT_DONE;
+    return c->wait ? wait_for_jobs(c, s, &id, 1) : EXIT_DONE;
 }
 
 /* ---- log ---- */
-
-static void print_event(struct cli *c, struct json event)
-{
-    struct buf data = BUF(64 * 1024);
-    json_add_raw(&data, json_get(event, SPAN("data")));
-    printf("%s  %-14s  %s\n", cli_printable(c, ask_text(event, "at")),
-           cli_printable(c, ask_text(event, "event")), cli_printable(c, buf_span(&data)));
-    buf_free(&data);
-}
 
 static int show_log(struct cli *c, struct service *s, const char *id)
 {
@@ -219,17 +213,12 @@ static int show_log(struct cli *c, struct service *s, const char *id)
     int code = service_ask(s, "GET", path, SPAN_NONE, &answer);
     if (code)
         return code;
-    if (c->json) {
-        fwrite(answer.body.p, 1, answer.body.n, stdout);
-        buf_free(&answer.body);
-        return EXIT_DONE;
-    }
     struct json_parser *parser = json_parser_new(SERVICE_ANSWER_MAX);
     struct span rest = buf_span(&answer.body), line;
     struct json event;
     while (span_next(&rest, '\n', &line))
         if (line.n && !json_parse(parser, line, &event, NULL))
-            print_event(c, event);
+            events_print(c, line, event);
     json_parser_free(&parser);
     buf_free(&answer.body);
     return EXIT_DONE;
@@ -262,7 +251,7 @@ static int show_apart(struct cli *c, struct service *s, const char *id, const ch
     struct span rest = buf_span(&answer.body), line;
     struct json record;
     if (c->json)
-        fwrite(answer.body.p, 1, answer.body.n, stdout);
+        cli_put(c, buf_span(&answer.body));
     while (!c->json && span_next(&rest, '\n', &line))
         if (line.n && !json_parse(parser, line, &record, NULL))
             print_apart(c, record);
@@ -273,9 +262,9 @@ static int show_apart(struct cli *c, struct service *s, const char *id, const ch
 
 /* ---- the verb ---- */
 
-enum { LIST, CREATE, SHOW, CANCEL, RETRY, LOG, REJECTED, CONFLICTS };
+enum { LIST, CREATE, SHOW, CANCEL, RETRY, LOG, REJECTED, CONFLICTS, WAIT };
 static const char *const actions[] = {"list", "create",   "show",      "cancel", "retry",
-                                      "log",  "rejected", "conflicts", NULL};
+                                      "log",  "rejected", "conflicts", "wait",   NULL};
 
 /* The ids of the call, or their number: cancel takes several, or none with a filter. */
 static int check_ids(struct cli *c, int action)
@@ -285,7 +274,7 @@ static int check_ids(struct cli *c, int action)
     if (count == 0 && !filter)
         return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them",
                          actions[action]);
-    if (count > 1 && action != CANCEL)
+    if (count > 1 && action != CANCEL && action != WAIT)
         return cli_usage("jobs", "too many words");
     if (count && filter)
         return cli_usage("jobs", "jobs cancel takes ids, or --state and --site, not both");
@@ -310,6 +299,8 @@ static int run_action(struct cli *c, struct service *s, int action, int64_t limi
         return cancel_run(c, s);
     case RETRY:
         return retry(c, s, c->words[2]);
+    case WAIT:
+        return wait_for_jobs(c, s, c->words + 2, c->word_count - 2);
     case LOG:
         return show_log(c, s, c->words[2]);
     default:
@@ -319,10 +310,8 @@ static int run_action(struct cli *c, struct service *s, int action, int64_t limi
 
 int jobs_run(struct cli *c)
 {
-    int64_t limit = LIST_ROWS;
-    int action = cli_action(c, "jobs", actions), code = EXIT_DONE;
-    if (action < 0)
-        return EXIT_USAGE;
+    int64_t limit = LIST_ROWS, wait_ms;
+    int action = cli_action(c, actions), code = EXIT_DONE;
     if (action == CREATE)
         return get_create(c);
     if (action == LIST && c->word_count > 2)
@@ -334,6 +323,8 @@ int jobs_run(struct cli *c)
         code = check_ids(c, action);
     if (!code && action == CANCEL)
         code = cancel_check(c);
+    if (!code)
+        code = wait_limit(c, "jobs", &wait_ms);
     struct service service;
     if (!code)
         code = service_open(&service, c, NULL, NULL);

@@ -137,9 +137,7 @@ int limits_run(struct cli *c)
 {
     struct service service;
     const char *path = "/v1/limits";
-    int action = cli_action(c, "limits", limit_actions), code = EXIT_DONE;
-    if (action < 0)
-        return EXIT_USAGE;
+    int action = cli_action(c, limit_actions), code = EXIT_DONE;
     if (action == L_SET) {
         path = limit_path(c);
         code = path ? check_limits(c) : EXIT_USAGE;
@@ -210,9 +208,7 @@ int mode_run(struct cli *c)
 {
     static const char *const actions[] = {"show", "set", NULL};
     struct service service;
-    int action = cli_action(c, "mode", actions), code = EXIT_DONE;
-    if (action < 0)
-        return EXIT_USAGE;
+    int action = cli_action(c, actions), code = EXIT_DONE;
     if (action == 1)
         code = check_mode(c);
     else if (c->word_count > 2)

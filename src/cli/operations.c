@@ -48,12 +48,9 @@ static int show(struct ask *a)
 
 int operations_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "show", "cancel", NULL};
-    const char *action = ask_action(c, "operations", actions), *id = NULL;
+    const char *action = c->action, *id = NULL;
     int64_t limit = LIST_ROWS;
     int code = EXIT_DONE;
-    if (!action)
-        return EXIT_USAGE;
     bool lists = strcmp(action, "list") == 0;
     if (!lists && !(id = ask_id(c, "operations", "opr", "operation", &code)))
         return code;

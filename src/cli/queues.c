@@ -83,7 +83,7 @@ int lanes_ask(struct cli *c, struct service *s, const char *method, const char *
     if (code)
         return code;
     if (c->json) {
-        fwrite(answer.body.p, 1, answer.body.n, stdout);
+        cli_put(c, buf_span(&answer.body));
         buf_free(&answer.body);
         return EXIT_DONE;
     }
@@ -308,7 +308,7 @@ static int purge_piece(struct cli *c, struct service *s, const char *path, long 
     if (!read)
         return service_not_ours(&answer);
     if (c->json)
-        fwrite(answer.body.p, 1, answer.body.n, stdout);
+        cli_put(c, buf_span(&answer.body));
     buf_free(&answer.body);
     return EXIT_DONE;
 }
@@ -385,8 +385,7 @@ static int run_queues(struct cli *c, struct service *s, int action)
 int queues_run(struct cli *c)
 {
     struct service service;
-    int action = cli_action(c, "queues", queue_actions);
-    int code = action < 0 ? EXIT_USAGE : check_queues(c, action);
+    int action = cli_action(c, queue_actions), code = check_queues(c, action);
     if (!code)
         code = service_open(&service, c, NULL, NULL);
     if (code)
@@ -458,8 +457,7 @@ static int check_breakers(struct cli *c, int action)
 int breakers_run(struct cli *c)
 {
     struct service service;
-    int action = cli_action(c, "breakers", breaker_actions);
-    int code = action < 0 ? EXIT_USAGE : check_breakers(c, action);
+    int action = cli_action(c, breaker_actions), code = check_breakers(c, action);
     if (!code)
         code = service_open(&service, c, NULL, NULL);
     if (code)

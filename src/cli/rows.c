@@ -171,38 +171,54 @@ static void shorten_time(struct buf *cell, const struct column *c)
     cell->n = 16;
 }
 
+/* What stands between two cells, and behind the last one. */
+static const char *between(const struct rows *r)
+{
+    return r->config.form == SHAPE_TABLE ? "  " : r->config.form == SHAPE_CSV ? "," : "\t";
+}
+
+static void end_line(struct rows *r)
+{
+    buf_add_text(&r->line, r->config.form == SHAPE_CSV ? "\r\n" : "\n");
+}
+
+static void add_cell(struct rows *r, struct buf *cell, const struct column *c)
+{
+    if (r->config.form == SHAPE_TABLE) {
+        shorten_time(cell, c);
+        add_padded(&r->line, buf_span(cell), c, rest_of_line(r));
+    } else if (r->config.form == SHAPE_CSV) {
+        rows_add_cell(&r->line, buf_span(cell));
+    } else {
+        shape_add_plain(&r->line, buf_span(cell));
+    }
+}
+
 static void add_record(struct rows *r, struct json record)
 {
     struct buf cell = BUF(RECORD_MAX);
-    bool table = r->config.form == ROWS_TABLE;
     for (const struct column *c = r->columns; c->title; c++) {
         if (c != r->columns)
-            buf_add_text(&r->line, table ? "  " : ",");
+            buf_add_text(&r->line, between(r));
         buf_clear(&cell);
         add_value(&cell, json_path(record, c->path));
-        if (table) {
-            shorten_time(&cell, c);
-            add_padded(&r->line, buf_span(&cell), c, rest_of_line(r));
-        } else {
-            rows_add_cell(&r->line, buf_span(&cell));
-        }
+        add_cell(r, &cell, c);
     }
-    buf_add_text(&r->line, table ? "\n" : "\r\n");
+    end_line(r);
     buf_free(&cell);
 }
 
 static void add_titles(struct rows *r)
 {
-    bool table = r->config.form == ROWS_TABLE;
     for (const struct column *c = r->columns; c->title; c++) {
         if (c != r->columns)
-            buf_add_text(&r->line, table ? "  " : ",");
-        if (table)
+            buf_add_text(&r->line, between(r));
+        if (r->config.form == SHAPE_TABLE)
             add_padded(&r->line, span_of(c->title), c, rest_of_line(r));
         else
             buf_add_text(&r->line, c->title);
     }
-    buf_add_text(&r->line, table ? "\n" : "\r\n");
+    end_line(r);
 }
 
 static err write_line(struct rows *r, struct fault *f)
@@ -250,9 +266,9 @@ static void free_columns(struct column *all)
     free(all);
 }
 
-static const struct column *columns_of(enum rows_form form, bool users)
+static const struct column *columns_of(enum shape_form form, bool users)
 {
-    if (form == ROWS_TABLE)
+    if (form == SHAPE_TABLE)
         return users ? user_table : post_table;
     return users ? user_csv : post_csv;
 }
@@ -384,7 +400,7 @@ err rows_open(struct rows **out, const struct rows_config *config, struct fault 
 err rows_about(struct rows *r, bool users, struct fault *f)
 {
     r->columns = r->own ? r->own : columns_of(r->config.form, users);
-    if (r->config.form != ROWS_CSV)
+    if (r->config.shape || (r->config.form != SHAPE_CSV && r->config.form != SHAPE_PLAIN))
         return E_OK;
     add_titles(r);
     return write_line(r, f);
@@ -393,19 +409,22 @@ err rows_about(struct rows *r, bool users, struct fault *f)
 err rows_add(struct rows *r, struct span json, struct fault *f)
 {
     struct json record;
-    if (r->config.form == ROWS_JSON) {
+    err e = E_OK;
+    if (r->config.shape) {
+        e = shape_add(r->config.shape, json, &r->line, f);
+    } else if (r->config.form == SHAPE_JSON || r->config.form == SHAPE_JSONL) {
         buf_add(&r->line, json);
         buf_add_char(&r->line, '\n');
     } else {
-        err e = json_parse(r->parser, json, &record, f);
+        e = json_parse(r->parser, json, &record, f);
         if (e)
             return e;
-        if (r->config.form == ROWS_TABLE && r->count == 0)
+        if (r->config.form == SHAPE_TABLE && r->count == 0)
             add_titles(r);
         add_record(r, record);
     }
     r->count++;
-    return write_line(r, f);
+    return e ? e : write_line(r, f);
 }
 
 int64_t rows_count(const struct rows *r)

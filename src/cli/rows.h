@@ -1,15 +1,15 @@
-/* rows.h - records on their way out: NDJSON as they are, CSV, or a table for people. */
+/* rows.h - records on their way out: one a line as they are, in columns, as a table for people, or shaped. */
 #pragma once
 
+#include "cli/shape.h"
 #include "extract/fields.h"
-
-enum rows_form { ROWS_JSON, ROWS_CSV, ROWS_TABLE };
 
 struct rows;
 
 struct rows_config {
-    enum rows_form form;
-    size_t columns;              /* of the terminal, for tables */
+    enum shape_form form;
+    struct shape *shape; /* what writes them; NULL: rows itself, which knows their columns */
+    size_t columns;      /* of the terminal, for tables */
     const struct fields *fields; /* columns, after the id; none: those of the kind */
     /* NULL: standard output. A file is written beside its name and renamed by rows_close().
      * What is no regular file (a device, a pipe, /dev/stdout) is written straight through. */

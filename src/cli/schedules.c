@@ -1,7 +1,9 @@
 #include "cli/ask.h"
 #include "cli/service.h"
+#include "cli/wait.h"
 #include "cli/wish.h"
 
+#include "base/need.h"
 #include "base/text.h"
 #include "base/when.h"
 
@@ -61,7 +63,7 @@ static int ask(struct schedules *s, const char *method, const char *path,
 static int finish(struct schedules *s, struct client_answer *a)
 {
     if (s->cli->json)
-        fwrite(a->body.p, 1, a->body.n, stdout);
+        cli_put(s->cli, buf_span(&a->body));
     buf_free(&a->body);
     return EXIT_DONE;
 }
@@ -398,9 +400,13 @@ static int fire(struct schedules *s, const char *what)
         cli_note(c, "%lld %s %smade, %lld had one already", ask_number(root, "made"),
                  ask_number(root, "made") == 1 ? "job" : "jobs", would,
                  ask_number(root, "known"));
-    if (job.n)
+    const char *id = arena_text(c->arena, job);
+    if (job.n && !c->wait)
         cli_note(c, "look: fulmar jobs show %s", shown(s, job));
-    return finish(s, &a);
+    if (!job.n || !c->wait)
+        return finish(s, &a);
+    buf_free(&a.body);
+    return wait_for_jobs(c, &s->service, &id, 1);
 }
 
 static int backfill(struct schedules *s)
@@ -515,26 +521,12 @@ static const struct action {
 };
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
 
-static const struct action *action_named(const char *word)
+static const struct action *action_named(const char *name)
 {
-    const char *names[ACTIONS + 1] = {NULL};
-    struct buf known = BUF(256);
-    for (size_t i = 0; i < ACTIONS; i++) {
-        if (strcmp(actions[i].name, word) == 0) {
-            buf_free(&known);
+    for (size_t i = 0; i < ACTIONS; i++)
+        if (strcmp(actions[i].name, name) == 0)
             return &actions[i];
-        }
-        names[i] = actions[i].name;
-        buf_fmt(&known, "%s%s", i ? ", " : "", names[i]);
-    }
-    const char *near = text_nearest(span_of(word), names);
-    if (near)
-        cli_usage("schedules", "unknown action '%.40s'; did you mean '%s'?", word, near);
-    else
-        cli_usage("schedules", "unknown action '%.40s'; known are %.*s", word,
-                  SP(buf_span(&known)));
-    buf_free(&known);
-    return NULL;
+    bug("an action of the table that schedules does not know");
 }
 
 /* What can be judged here is a wrong call, whatever answers. */
@@ -567,9 +559,7 @@ static int check(struct schedules *s, const struct action *a)
 
 int schedules_run(struct cli *c)
 {
-    const struct action *a = action_named(c->word_count > 1 ? c->words[1] : "list");
-    if (!a)
-        return EXIT_USAGE;
+    const struct action *a = action_named(c->action);
     struct schedules s = {.cli = c,
                           .action = a->name,
                           .name = c->word_count > 2 ? c->words[2] : NULL,

@@ -79,7 +79,7 @@ static int with_answer(struct cli *c, struct client_answer *a,
     struct json root;
     int code = EXIT_DONE;
     if (c->json) {
-        fwrite(a->body.p, 1, a->body.n, stdout);
+        cli_put(c, buf_span(&a->body));
     } else if (json_parse(parser, buf_span(&a->body), &root, NULL)) {
         cli_say("the answer cannot be read; is this a Fulmar service?");
         code = EXIT_PROTOCOL;
@@ -353,7 +353,7 @@ static int validate(struct cli *c, struct service *s, const char *name)
         code = wait_for(s, job, &answer, parser, &root);
     }
     if (!code && c->json)
-        fwrite(answer.body.p, 1, answer.body.n, stdout);
+        cli_put(c, buf_span(&answer.body));
     if (!code)
         code = say_validated(c, name, root);
     buf_free(&answer.body);
@@ -382,24 +382,8 @@ static int run(struct cli *c, struct service *s, const char *action, const char 
 
 int sessions_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "add",    "show",   "cookies", "validate",
-                                          "lock", "unlock", "remove", NULL};
-    const char *action = c->word_count > 1 ? c->words[1] : "list";
-    const char *name = c->word_count > 2 ? c->words[2] : NULL;
-    bool lists = strcmp(action, "list") == 0, known = false;
-    for (size_t i = 0; actions[i]; i++)
-        known |= strcmp(actions[i], action) == 0;
-    if (!known) {
-        const char *near = text_nearest(span_of(action), actions);
-        return near
-                   ? cli_usage("sessions", "unknown action '%.40s'; did you mean '%s'?", action,
-                               near)
-                   : cli_usage(
-                         "sessions",
-                         "unknown action '%.40s'; known are list, add, show, cookies, validate, lock, "
-                         "unlock, remove",
-                         action);
-    }
+    const char *action = c->action, *name = c->word_count > 2 ? c->words[2] : NULL;
+    bool lists = strcmp(action, "list") == 0;
     if (!lists && !name)
         return cli_usage("sessions",
                          "sessions %s needs a name; fulmar sessions list shows them", action);

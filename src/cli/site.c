@@ -1,6 +1,5 @@
 #include "cli/inside.h"
 
-#include "base/text.h"
 #include "cli/fields.h"
 #include "cli/replay.h"
 #include "extract/plan.h"
@@ -112,12 +111,13 @@ static void list_one(struct cli *c, const struct pack *p)
             json_put_text(&w, kinds[i]);
         json_close_array(&w);
         json_close(&w);
+        cli_put(c, buf_span(&line));
     } else {
         buf_fmt(&line, "%-12.*s %-12.*s", SP(pack_name(p)), SP(pack_version(p)));
         for (size_t i = 0; i < count; i++)
             buf_fmt(&line, " %.*s", SP(kinds[i]));
+        printf("%.*s\n", SP(buf_span(&line)));
     }
-    printf("%.*s\n", SP(buf_span(&line)));
     buf_free(&line);
 }
 
@@ -207,7 +207,7 @@ static void print_text(struct cli *c, const struct difference *d)
            d->after.n ? after : nothing);
 }
 
-static void print_json(const struct difference *d)
+static void print_json(struct cli *c, const struct difference *d)
 {
     struct buf line = BUF(16384);
     struct json_w w = json_w(&line);
@@ -218,7 +218,7 @@ static void print_json(const struct difference *d)
     json_kv_text(&w, "before", d->before);
     json_kv_text(&w, "after", d->after);
     json_close(&w);
-    printf("%.*s\n", SP(buf_span(&line)));
+    cli_put(c, buf_span(&line));
     buf_free(&line);
 }
 
@@ -226,7 +226,7 @@ static void print_difference(void *ctx, const struct difference *d)
 {
     struct cli *c = ctx;
     if (c->json)
-        print_json(d);
+        print_json(c, d);
     else
         print_text(c, d);
 }
@@ -282,9 +282,7 @@ static int diff(struct cli *c, const char *before, const char *after, const char
 
 int site_run(struct cli *c)
 {
-    static const char *const actions[] = {"list", "show",   "check", "test",
-                                          "diff", "fields", NULL};
-    const char *action = c->word_count > 1 ? c->words[1] : "list";
+    const char *action = c->action;
     size_t words = c->word_count > 2 ? c->word_count - 2 : 0;
     const char *const *word = c->words + 2;
     int code = cli_settings(c);
@@ -302,10 +300,5 @@ int site_run(struct cli *c)
         return diff(c, word[0], word[1], word[2]);
     if (strcmp(action, "fields") == 0 && words <= 1)
         return fields_show(c, words ? word[0] : "x");
-    for (size_t i = 0; actions[i]; i++)
-        if (strcmp(actions[i], action) == 0)
-            return cli_usage("site", "site %s does not take %zu words", action, words);
-    const char *near = text_nearest(span_of(action), actions);
-    return near ? cli_usage("site", "unknown action '%.40s'; did you mean '%s'?", action, near)
-                : cli_usage("site", "unknown action '%.40s'", action);
+    return cli_usage("site", "site %s does not take %zu words", action, words);
 }

@@ -17,7 +17,7 @@ int version_run(struct cli *c)
     json_kv_cstr(&w, "api", "v1");
     json_kv_cstr(&w, "sqlite", store_version());
     json_close(&w);
-    printf("%.*s\n", SP(buf_span(&text)));
+    cli_put(c, buf_span(&text));
     buf_free(&text);
     return EXIT_DONE;
 }

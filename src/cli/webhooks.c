@@ -18,10 +18,6 @@ enum {
     AGE_MOST_S = 300 /* as Standard Webhooks advises */
 };
 
-static const char *const actions[] = {"list",    "add",    "show",       "set",       "enable",
-                                      "disable", "ping",   "deliveries", "redeliver", "replay",
-                                      "rotate",  "remove", "verify",     NULL};
-
 /* ---- what is shown ---- */
 
 static const char *types_of(struct ask *a, struct json v)
@@ -308,10 +304,8 @@ static int check_words(struct cli *c, const char *action, const char **out_id)
 
 int webhooks_run(struct cli *c)
 {
-    const char *action = ask_action(c, "webhooks", actions), *id;
+    const char *action = c->action, *id;
     struct ask a;
-    if (!action)
-        return EXIT_USAGE;
     if (strcmp(action, "verify") == 0)
         return verify(c);
     int code = check_words(c, action, &id);

@@ -67,8 +67,6 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
 {
     static const char dates[] = "a date (2026-02-06) or a date and time (2026-02-06T12:00:00Z)";
     wall since, until;
-    if (c->json && c->csv)
-        return cli_usage(verb, "--json and --csv exclude each other");
     wish->download = c->media && strcmp(c->media, "download") == 0;
     if (c->media && !wish->download && strcmp(c->media, "urls") != 0)
         return cli_usage(verb, "--media must be urls or download, not '%.40s'", c->media);

@@ -136,6 +136,8 @@ static void set_up(struct client *c, struct transfer *t, const char *url,
     if (c->socket[0])
         curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->socket);
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, q->method);
+    if (strcmp(q->method, "HEAD") == 0)
+        curl_easy_setopt(h, CURLOPT_NOBODY, 1L);
     if (q->body.n || strcmp(q->method, "POST") == 0) {
         curl_easy_setopt(h, CURLOPT_POST, 1L);
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, q->body.n ? q->body.p : "");

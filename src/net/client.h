@@ -14,7 +14,7 @@ MUST_USE err client_open(struct client **out, struct span server, struct fault *
 void client_close(struct client **c);
 
 struct client_request {
-    const char *method; /* "GET", "POST", "PUT", "PATCH" */
+    const char *method; /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */
     const char *path;   /* "/v1/jobs?limit=5" */
     struct span body; /* JSON, unless headers[0] is another Content-Type; sent when not empty */
     const char *headers[8]; /* "Name: value", NULL-terminated */

@@ -614,13 +614,13 @@ static void endings_have_their_codes(void **state)
     EXPECT(64, "fulmar: kind: known are:", server_flag(), "get", "nothing", "@nasa");
 }
 
-/* Waits until the call has said the words. */
-static void until_says(struct call *c, const char *words)
+/* Waits until the file has the words. */
+static void until_has(int fd, const char *words)
 {
     mono deadline = mono_add(clock_mono(), CALL_MS);
     for (;;) {
         struct buf text = BUF(OUTPUT_MAX);
-        read_all(c->err_fd, &text);
+        read_all(fd, &text);
         bool there = says(&text, words);
         if (!there && mono_past(deadline, clock_mono()))
             fail_msg("'%s' never came: %.*s", words, SP(buf_span(&text)));
@@ -629,6 +629,16 @@ static void until_says(struct call *c, const char *words)
             return;
         poll(NULL, 0, 10);
     }
+}
+
+static void until_says(struct call *c, const char *words)
+{
+    until_has(c->err_fd, words);
+}
+
+static void until_prints(struct call *c, const char *words)
+{
+    until_has(c->out_fd, words);
 }
 
 static void one_interrupt_stops_following_only(void **state)
@@ -1106,7 +1116,7 @@ static void flags_of_an_order_are_checked(void **state)
     EXPECT(64, "jobs create does not know --csv", "jobs", "create", "posts", "@nasa", "--csv");
     EXPECT(64, "jobs create does not know --force", "jobs", "create", "posts", "@nasa",
            "--force");
-    EXPECT(64, "jobs does not know --tenant", "jobs", "list", "--tenant", "a");
+    EXPECT(64, "jobs list does not know --tenant", "jobs", "list", "--tenant", "a");
     EXPECT(64, "needs a kind and a target", "jobs", "create", "posts");
     EXPECT(64, "ids, or --state and --site, not both", "jobs", "cancel",
            "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--state", "ready");
@@ -1574,6 +1584,215 @@ static int cli_group_start(void **state)
     return group_start(state);
 }
 
+/* ---- forms, profiles, waiting, following ---- */
+
+/* What a call must put on standard output. */
+#define EXPECT_OUT(text, ...)                                                                  \
+    do {                                                                                       \
+        struct call c_ = CALL(__VA_ARGS__);                                                    \
+        expect_code(&c_, 0);                                                                   \
+        if (!says(&c_.out, text))                                                              \
+            fail_msg("wanted '%s' in: %.*s", text, SP(buf_span(&c_.out)));                     \
+        drop(&c_);                                                                             \
+    } while (0)
+
+static void data_comes_in_the_form_that_is_asked_for(void **state)
+{
+    (void)state;
+    EXPECT(0, "complete", server_flag(), "get", "posts", "@formed", "-o", "none");
+    EXPECT_OUT("target,state\r\nformed,succeeded\r\n", server_flag(), "jobs", "list", "-o",
+               "csv", "--columns", "target,state", "-n", "1");
+    EXPECT_OUT("state\tcounts.posts\nsucceeded\t25\n", server_flag(), "jobs", "list", "-o",
+               "plain", "--columns", "state,counts.posts", "-n", "1");
+    EXPECT_OUT("\n    target: formed\n", server_flag(), "jobs", "list", "-n", "1", "-o",
+               "yaml");
+    EXPECT_OUT("formed succeeded\n", server_flag(), "jobs", "list", "-n", "1", "--jq",
+               ".data[] | .target + \" \" + .state");
+    struct call c = CALL(server_flag(), "jobs", "list", "-n", "2", "-o", "jsonl");
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 2);
+    assert_true(span_starts(buf_span(&c.out), SPAN("{\"object\":\"job\"")));
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "list", "-n", "1", "-o", "none");
+    expect_code(&c, 0);
+    assert_int_equal(c.out.n, 0);
+    drop(&c);
+    EXPECT(64, "-o: did you mean 'jsonl'?", "jobs", "list", "-o", "jsnl");
+    EXPECT(64, "a file is --out FILE", "jobs", "list", "-o", "jobs.csv.gz");
+    EXPECT(64, "exclude each other", "jobs", "list", "--json", "-o", "yaml");
+    EXPECT(64, "--columns goes with", "jobs", "list", "--columns", "id");
+    EXPECT(64, "syntax error", "jobs", "list", "--jq", ".data[");
+    EXPECT(65, "Cannot", server_flag(), "jobs", "list", "--jq", ".data.id");
+}
+
+static void records_come_in_the_form_that_is_asked_for(void **state)
+{
+    (void)state;
+    EXPECT_OUT("id: \"1000\"\n", server_flag(), "get", "posts", "@nasa", "-n", "2", "-o",
+               "yaml");
+    EXPECT_OUT("1000\n1001\n", server_flag(), "get", "posts", "@nasa", "-n", "2", "--jq",
+               ".id");
+    EXPECT_OUT("id\ttext\n1000\t=number \"0\", two\n", server_flag(), "get", "posts", "@nasa",
+               "-n", "1", "-o", "plain", "--fields", "id,text");
+    EXPECT_OUT("id,counts.like\r\n1000,0\r\n", server_flag(), "get", "posts", "@nasa", "-n",
+               "1", "-o", "csv", "--columns", "id,counts.like");
+    EXPECT_OUT("TIME", server_flag(), "get", "posts", "@nasa", "-n", "1", "-o", "table");
+    EXPECT(65, "Cannot iterate over string", server_flag(), "get", "posts", "@nasa", "-n", "1",
+           "--jq", ".text[]");
+}
+
+static void write_profiles(const char *text)
+{
+    char path[200];
+    struct fault f = {0};
+    snprintf(path, sizeof path, "%s/fulmar", server.folder);
+    assert_int_equal(files_make_folder(path, 0700, &f), E_OK);
+    snprintf(path, sizeof path, "%s/fulmar/client.yaml", server.folder);
+    assert_int_equal(files_write(path, span_of(text), &f), E_OK);
+}
+
+static void a_profile_says_what_the_call_does_not(void **state)
+{
+    (void)state;
+    char text[1000];
+    setenv("XDG_CONFIG_HOME", server.folder, 1);
+    snprintf(text, sizeof text,
+             "profile: here\nprofiles:\n  here: {server: \"unix:%s\", output: jsonl}\n"
+             "  away: {server: \"http://127.0.0.1:1\"}\n",
+             server.socket);
+    write_profiles(text);
+    EXPECT_OUT("{\"object\":\"job\"", "jobs", "list", "-n", "1");
+    EXPECT_OUT("OUTCOME", "jobs", "list", "-n", "1", "-o", "table");
+    EXPECT(69, "no service answers", "jobs", "list", "--profile", "away");
+    EXPECT_OUT("OUTCOME", server_flag(), "jobs", "list", "--profile", "away");
+    EXPECT_OUT("client.yaml", "config", "show", "-o", "table");
+    EXPECT_OUT("unix:", "config", "show", "--jq", "select(.name == \"server\") | .value");
+    EXPECT(78, "no profile 'nowhere'; known are here, away", "jobs", "list", "--profile",
+           "nowhere");
+    write_profiles("profiles:\n  here:\n    serverr: x\n");
+    EXPECT(78, "client.yaml:3:5: unknown key 'serverr'; did you mean 'server'?", "jobs",
+           "list");
+    write_profiles("profile: here\nprofiles: {here: {output: pretty}}\n");
+    EXPECT(64, "-o must be", "jobs", "list");
+    unsetenv("XDG_CONFIG_HOME");
+}
+
+/* Only a file of ours that nobody else may write says which service is asked. */
+static void a_profile_of_somebody_else_is_not_read(void **state)
+{
+    (void)state;
+    struct fault f = {0};
+    char here[200];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(server.folder), 0);
+    assert_int_equal(
+        files_write(".fulmar.yaml",
+                    SPAN("profile: p\nprofiles: {p: {server: \"http://127.0.0.1:1\"}}\n"), &f),
+        E_OK);
+    EXPECT(69, "127.0.0.1:1", "jobs", "list");
+    assert_int_equal(chmod(".fulmar.yaml", 0666), 0);
+    EXPECT_OUT("-", "config", "show", "--jq",
+               ".data[] | select(.name == \"server\") | .value // \"-\"");
+    assert_int_equal(unlink(".fulmar.yaml"), 0);
+    assert_int_equal(chdir(here), 0);
+}
+
+/* A call that follows has its event stream open, and no older one does. */
+static struct call begin_following(const char *const *args)
+{
+    mono deadline = mono_add(clock_mono(), CALL_MS);
+    while (metric_get(METRIC_SSE_CLIENTS, 0) && !mono_past(deadline, clock_mono()))
+        poll(NULL, 0, 5);
+    assert_int_equal(metric_get(METRIC_SSE_CLIENTS, 0), 0);
+    struct call c = begin(args);
+    while (!metric_get(METRIC_SSE_CLIENTS, 0) && !mono_past(deadline, clock_mono()))
+        poll(NULL, 0, 5);
+    assert_int_equal(metric_get(METRIC_SSE_CLIENTS, 0), 1);
+    return c;
+}
+
+static void waiting_ends_as_the_job_does(void **state)
+{
+    (void)state;
+    EXPECT(0, "complete: 25 posts", server_flag(), "jobs", "create", "posts", "@nasa",
+           "--wait");
+    EXPECT(7, "suspended", server_flag(), "jobs", "create", "posts", "@gone", "--wait");
+    EXPECT_OUT("succeeded\n", server_flag(), "jobs", "create", "posts", "@nasa", "--wait=30s",
+               "--jq", ".state");
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@nasa", "-q");
+    char well[64], gone[64], never[64];
+    snprintf(well, sizeof well, "%s", id_of(&c));
+    c = CALL(server_flag(), "jobs", "create", "posts", "@gone", "-q");
+    snprintf(gone, sizeof gone, "%s", id_of(&c));
+    c = CALL(server_flag(), "jobs", "create", "posts", "@forever", "-q");
+    snprintf(never, sizeof never, "%s", id_of(&c));
+    EXPECT(0, "complete", server_flag(), "jobs", "wait", well);
+    EXPECT(7, "suspended", server_flag(), "jobs", "wait", well, gone);
+    EXPECT(3, "the time to wait is over", server_flag(), "jobs", "wait", gone, never,
+           "--timeout", "500ms");
+    EXPECT(5, "not_found", server_flag(), "jobs", "wait", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    EXPECT(64, "--timeout must be a time", "jobs", "wait", well, "--timeout", "soon");
+    c = begin_following((const char *const[]){server_flag(), "jobs", "wait", never,
+                                              "--cancel-on-interrupt", NULL});
+    kill(c.pid, SIGINT);
+    end(&c);
+    expect_code(&c, 130);
+    assert_true(says(&c.err, "is cancelled, or told to stop"));
+    drop(&c);
+    EXPECT(0, never, server_flag(), "jobs", "cancel", never, "--force");
+    EXPECT(4, "cancelled", server_flag(), "jobs", "wait", never);
+}
+
+static void following_prints_what_happens_and_ends_with_it(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@nasa", "-q");
+    char id[64];
+    snprintf(id, sizeof id, "%s", id_of(&c));
+    EXPECT_OUT("job.finished", server_flag(), "jobs", "follow", id);
+    EXPECT_OUT("job.accepted\n", server_flag(), "follow", id, "--jq", ".event");
+    c = begin_following((const char *const[]){server_flag(), "follow", NULL});
+    EXPECT(0, "complete", server_flag(), "get", "posts", "@nasa", "-o", "none");
+    until_prints(&c, "job.finished");
+    kill(c.pid, SIGINT);
+    end(&c);
+    expect_code(&c, 130);
+    drop(&c);
+    c = CALL(server_flag(), "batches", "create", "posts", "@nasa", "@gone", "-q");
+    snprintf(id, sizeof id, "%s", id_of(&c));
+    EXPECT(2, "1 of 2 jobs succeeded", server_flag(), "follow", id);
+    EXPECT(65, "not the id of a job", "jobs", "follow", id);
+    EXPECT(64, "one at a time", "jobs", "follow");
+}
+
+static void a_request_is_sent_as_it_is_said(void **state)
+{
+    (void)state;
+    EXPECT_OUT("{\"object\":\"list\"", server_flag(), "api", "GET", "/v1/jobs?limit=1");
+    struct call c = CALL(server_flag(), "api", "get", "/v1/jobs?limit=3", "--paginate", "-o",
+                         "jsonl", "--jq", ".id");
+    expect_code(&c, 0);
+    assert_true(lines(&c.out) > 6);
+    drop(&c);
+    EXPECT_OUT("job_", server_flag(), "api", "POST", "/v1/jobs", "-d",
+               "{\"kind\":\"posts\",\"target\":\"@nasa\"}", "-H", "Idempotency-Key: said-1",
+               "-H", "X-Request-Id: mine");
+    EXPECT(65, "idempotency", server_flag(), "api", "POST", "/v1/jobs", "-d",
+           "{\"kind\":\"posts\",\"target\":\"@esa\"}", "-H", "Idempotency-Key: said-1");
+    EXPECT(5, "not_found", server_flag(), "api", "GET",
+           "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    c = CALL(server_flag(), "api", "HEAD", "/livez");
+    expect_code(&c, 0);
+    assert_int_equal(c.out.n, 0);
+    drop(&c);
+    EXPECT_OUT("ok\n", server_flag(), "api", "GET", "/livez");
+    EXPECT(64, "did you mean 'PATCH'?", "api", "PACTH", "/v1/mode");
+    EXPECT(64, "begins with a slash", "api", "GET", "v1/jobs");
+    EXPECT(64, "must be one line", "api", "GET", "/v1/jobs", "-H", "nothing");
+    EXPECT(66, "No such file", server_flag(), "api", "POST", "/v1/jobs", "-d",
+           "@/nonexistent/x");
+}
+
 static int cli_group_stop(void **state)
 {
     int code = group_stop(state);
@@ -1631,6 +1850,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_interrupt_cancels_the_job_of_an_embedded_service),
         cmocka_unit_test(an_embedded_service_that_fails_says_why),
         cmocka_unit_test(no_service_is_started_for_an_order_that_the_pack_refuses),
+        cmocka_unit_test(data_comes_in_the_form_that_is_asked_for),
+        cmocka_unit_test(records_come_in_the_form_that_is_asked_for),
+        cmocka_unit_test(a_profile_says_what_the_call_does_not),
+        cmocka_unit_test(a_profile_of_somebody_else_is_not_read),
+        cmocka_unit_test(waiting_ends_as_the_job_does),
+        cmocka_unit_test(following_prints_what_happens_and_ends_with_it),
+        cmocka_unit_test(a_request_is_sent_as_it_is_said),
     };
     return cmocka_run_group_tests(tests, cli_group_start, cli_group_stop);
 }
