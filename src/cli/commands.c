@@ -51,7 +51,7 @@ static const struct flag flags[] = {
     {"troubled", 0, NULL, FLAG_SWITCH, AT(troubled), "list: only those that something holds up"},
     {"weight", 0, "N", FLAG_VALUE, AT(weight), "set: its share among the others, 1-10000; queues: or default"},
     {"max-running", 0, "N", FLAG_VALUE, AT(max_running), "set: jobs at once; queues: or default; limits: 0 is any number"},
-    {"every", 0, "TIME", FLAG_VALUE, AT(every), "sessions add: its own rate, one job in so many seconds; schedules: 30s, 15m, 2h, 7d of elapsed time; queues, limits set: least time between two starts, 0s is no limit; queues: or default"},
+    {"every", 0, "TIME", FLAG_VALUE, AT(every), "top: 200ms to 1h; sessions add: its own rate, one job in so many seconds; schedules: 30s, 15m, 2h, 7d of elapsed time; queues, limits set: least time between two starts, 0s is no limit; queues: or default"},
     {"burst", 0, "N", FLAG_VALUE, AT(burst), "set: starts that may come at once; queues: or default"},
     {"ttl", 0, "TIME", FLAG_VALUE, AT(ttl), "open, close: for how long, at most 1d; else 10m; webhooks rotate: how long the old secret signs as well, else 1d"},
     {"apply", 0, NULL, FLAG_SWITCH, AT(apply), "keep what is read now as the job's result"},
@@ -130,6 +130,8 @@ static const struct command commands[] = {
     {"jobs", "rejected", "JOB", SERVED, jobs_run, "records that failed a check"},
     {"jobs", "conflicts", "JOB", SERVED, jobs_run, "fields on which two readings disagree"},
 
+    {"status", "", "", SERVED, status_run, "whether all is well, and if not, what is wrong"},
+    {"top", "", "", CLIENT " server every ", top_run, "what it does now, drawn again every second"},
     {"follow", "", "[JOB|BATCH|OPERATION]", SERVED " after cancel-on-interrupt ", follow_run, "events as they come"},
 
     {"queues", "list", "", SERVED " tenant site troubled ", queues_run, "whose turn it is, and what holds them up"},
@@ -274,6 +276,15 @@ static const struct verb verbs[] = {
      "that have not ended, at most 1000: look first with --dry-run; it asks, or wants --yes.\n"
      "rejected: records that failed a check and are no results, with their source and the reason.\n"
      "conflicts: fields on which two readings of one record disagree.\n"},
+    {"status", NULL, "whether a running service is well, and if not, what is wrong",
+     "fulmar status\n"
+     "fulmar status -q\n"
+     "fulmar status --jq '.checks[] | select(.state == \"fail\") | .detail'\n",
+     "Ends with 10 when something has to be mended, 69 when no service answers. -q prints only what is not well.\n"},
+    {"top", NULL, "what a running service does now: jobs, queues, workers, browsers, rates",
+     "fulmar top\n"
+     "fulmar top --every 5s\n",
+     "Keys: q quit, p hold, r look now, ? help. Where standard output is no terminal it prints once.\n"},
     {"follow", NULL, "what happens to a job, a batch or an operation, or at all, as it happens",
      "fulmar follow JOB\n"
      "fulmar follow BATCH\n"

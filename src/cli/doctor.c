@@ -1,4 +1,4 @@
-#include "cli/inside.h"
+#include "cli/checks.h"
 
 #include "browser/browser.h"
 #include "extract/pack.h"
@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 enum {
-    CHECKS_MAX = 32,
     BROWSER_MIB = 175, /* measured: one Chromium */
     TAB_MIB = 40,
     VERSION_MS = 10 * 1000,
@@ -30,38 +29,12 @@ enum {
     FILES_GOOD = 4096,
 };
 
-enum health { HEALTH_OK, HEALTH_INFO, HEALTH_WARN, HEALTH_FAIL };
-static const char *const health_names[] = {"ok", "info", "warn", "fail"};
-
-struct check {
-    const char *name;
-    enum health health;
-    char detail[300];
-    const char *fix; /* NULL: nothing to mend */
-};
-
 struct doctor {
     struct cli *cli;
-    struct check checks[CHECKS_MAX];
-    size_t count;
+    struct checks *checks;
     struct settings *settings;
     char state_dir[CONFIG_PATH_MAX];
 };
-
-__attribute__((format(printf, 5, 6))) static void found(struct doctor *d, const char *name,
-                                                        enum health health, const char *fix,
-                                                        const char *fmt, ...)
-{
-    if (d->count == CHECKS_MAX)
-        return;
-    struct check *c = &d->checks[d->count++];
-    *c = (struct check){
-        .name = name, .health = health, .fix = health >= HEALTH_WARN ? fix : NULL};
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(c->detail, sizeof c->detail, fmt, ap);
-    va_end(ap);
-}
 
 /* ---- configuration, folders, disk ---- */
 
@@ -73,13 +46,14 @@ static void check_config(struct doctor *d)
     d->settings = &d->cli->settings;
     if (e) {
         settings_default(d->settings);
-        found(d, "config", HEALTH_FAIL, "correct the file, then: fulmar config check", "%s",
-              f.words[0] ? f.words : err_text(e));
+        checks_add(d->checks, "config", HEALTH_FAIL,
+                   "correct the file, then: fulmar config check", "%s",
+                   f.words[0] ? f.words : err_text(e));
         return;
     }
-    found(d, "config", HEALTH_OK, NULL, "%s",
-          d->cli->config_file[0] ? d->cli->config_file
-                                 : "no file; every setting has its default");
+    checks_add(d->checks, "config", HEALTH_OK, NULL, "%s",
+               d->cli->config_file[0] ? d->cli->config_file
+                                      : "no file; every setting has its default");
 }
 
 static void check_sites(struct doctor *d)
@@ -91,8 +65,9 @@ static void check_sites(struct doctor *d)
     if (!e)
         e = files_list(folder, d->cli->arena, &names, &count, &f);
     if (e) {
-        found(d, "sites", HEALTH_FAIL,
-              "set site.path or $FULMAR_SITES to the folder of the site packs", "%s", f.words);
+        checks_add(d->checks, "sites", HEALTH_FAIL,
+                   "set site.path or $FULMAR_SITES to the folder of the site packs", "%s",
+                   f.words);
         return;
     }
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -103,8 +78,8 @@ static void check_sites(struct doctor *d)
             continue;
         if (pack_open(&pack, fd, names[i], &why)) {
             bad++;
-            found(d, "sites", HEALTH_FAIL, "correct the pack, or install it again", "%s",
-                  why.words);
+            checks_add(d->checks, "sites", HEALTH_FAIL, "correct the pack, or install it again",
+                       "%s", why.words);
             continue;
         }
         size_t used = strlen(good);
@@ -115,10 +90,11 @@ static void check_sites(struct doctor *d)
     if (fd >= 0)
         close(fd);
     if (!good[0] && !bad)
-        found(d, "sites", HEALTH_FAIL, "install the site packs there, or set site.path",
-              "no site pack in %s", folder);
+        checks_add(d->checks, "sites", HEALTH_FAIL,
+                   "install the site packs there, or set site.path", "no site pack in %s",
+                   folder);
     else if (good[0])
-        found(d, "sites", HEALTH_OK, NULL, "%s: %s", folder, good);
+        checks_add(d->checks, "sites", HEALTH_OK, NULL, "%s: %s", folder, good);
 }
 
 /* The folder itself or, when it is not there yet, the nearest one above it. */
@@ -138,20 +114,21 @@ static void check_state_dir(struct doctor *d)
 {
     struct fault f = {0};
     if (config_state_dir(d->settings, d->state_dir, &f)) {
-        found(d, "state folder", HEALTH_FAIL, "set store.path", "%s", f.words);
+        checks_add(d->checks, "state folder", HEALTH_FAIL, "set store.path", "%s", f.words);
         return;
     }
     char there[CONFIG_PATH_MAX];
     memcpy(there, d->state_dir, sizeof there);
     nearest_there(there);
     if (access(there, W_OK | X_OK) != 0)
-        found(d, "state folder", HEALTH_FAIL,
-              "make it writable for this user, or set store.path to one that is",
-              "%s cannot be written", there);
+        checks_add(d->checks, "state folder", HEALTH_FAIL,
+                   "make it writable for this user, or set store.path to one that is",
+                   "%s cannot be written", there);
     else if (strcmp(there, d->state_dir) != 0)
-        found(d, "state folder", HEALTH_OK, NULL, "%s (will be made)", d->state_dir);
+        checks_add(d->checks, "state folder", HEALTH_OK, NULL, "%s (will be made)",
+                   d->state_dir);
     else
-        found(d, "state folder", HEALTH_OK, NULL, "%s", d->state_dir);
+        checks_add(d->checks, "state folder", HEALTH_OK, NULL, "%s", d->state_dir);
 
     struct statvfs disk;
     if (statvfs(there, &disk))
@@ -161,8 +138,9 @@ static void check_state_dir(struct doctor *d)
     enum health health = available < floor                 ? HEALTH_FAIL
                          : available < floor + (1LL << 30) ? HEALTH_WARN
                                                            : HEALTH_OK;
-    found(d, "disk", health, "free some space there; below store.disk_floor no job is accepted",
-          "%lld MiB available at %s", (long long)(available >> 20), there);
+    checks_add(d->checks, "disk", health,
+               "free some space there; below store.disk_floor no job is accepted",
+               "%lld MiB available at %s", (long long)(available >> 20), there);
 }
 
 static void check_socket(struct doctor *d)
@@ -170,9 +148,10 @@ static void check_socket(struct doctor *d)
     char path[CONFIG_PATH_MAX];
     struct fault f = {0};
     if (config_socket(d->settings, path, &f))
-        found(d, "socket", HEALTH_FAIL, "set api.socket to a shorter path", "%s", f.words);
+        checks_add(d->checks, "socket", HEALTH_FAIL, "set api.socket to a shorter path", "%s",
+                   f.words);
     else
-        found(d, "socket", HEALTH_OK, NULL, "%s", path);
+        checks_add(d->checks, "socket", HEALTH_OK, NULL, "%s", path);
 }
 
 /* ---- the browser and its walls ---- */
@@ -222,16 +201,16 @@ static void check_browser(struct doctor *d)
     char path[256], version[120];
     struct fault f = {0};
     if (browser_find(SETTING_S(d->settings, browser, binary), path, &f)) {
-        found(d, "chromium", HEALTH_FAIL,
-              "apt install chromium-headless-shell, or set browser.binary", "%s", f.words);
+        checks_add(d->checks, "chromium", HEALTH_FAIL,
+                   "apt install chromium-headless-shell, or set browser.binary", "%s", f.words);
         return;
     }
     if (version_of(path, version))
-        found(d, "chromium", HEALTH_OK, NULL, "%s (%s)", path, version);
+        checks_add(d->checks, "chromium", HEALTH_OK, NULL, "%s (%s)", path, version);
     else
-        found(d, "chromium", HEALTH_FAIL,
-              "install it again, or set browser.binary to one that runs",
-              "%s does not say its version", path);
+        checks_add(d->checks, "chromium", HEALTH_FAIL,
+                   "install it again, or set browser.binary to one that runs",
+                   "%s does not say its version", path);
 }
 
 static void check_isolation(struct doctor *d)
@@ -241,11 +220,11 @@ static void check_isolation(struct doctor *d)
     int64_t wanted = SETTING(d->settings, browser, isolation);
     enum isolation reached = sandbox_probe();
     enum isolation needed = wanted >= 0 && wanted < 3 ? least[wanted] : ISOLATION_NAMESPACE;
-    found(d, "isolation", reached >= needed ? HEALTH_OK : HEALTH_FAIL,
-          "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
-          "user.max_user_namespaces>0), run as "
-          "root, or lower browser.isolation knowing what that means",
-          "browsers get: %s; wanted: %s", isolation_name(reached), isolation_name(needed));
+    checks_add(d->checks, "isolation", reached >= needed ? HEALTH_OK : HEALTH_FAIL,
+               "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
+               "user.max_user_namespaces>0), run as "
+               "root, or lower browser.isolation knowing what that means",
+               "browsers get: %s; wanted: %s", isolation_name(reached), isolation_name(needed));
 }
 
 static void check_namespaces(struct doctor *d)
@@ -255,9 +234,9 @@ static void check_namespaces(struct doctor *d)
     if (!files_read(AT_FDCWD, "/proc/sys/user/max_user_namespaces", 64, &text, NULL))
         span_int(span_trim(buf_span(&text)), &most);
     buf_free(&text);
-    found(d, "user namespaces", most > 0 ? HEALTH_OK : HEALTH_WARN,
-          "sysctl user.max_user_namespaces=15000",
-          most > 0 ? "at most %lld" : "none allowed (%lld)", (long long)most);
+    checks_add(d->checks, "user namespaces", most > 0 ? HEALTH_OK : HEALTH_WARN,
+               "sysctl user.max_user_namespaces=15000",
+               most > 0 ? "at most %lld" : "none allowed (%lld)", (long long)most);
 }
 
 static void check_landlock(struct doctor *d)
@@ -265,11 +244,12 @@ static void check_landlock(struct doctor *d)
     long version =
         syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version > 0)
-        found(d, "landlock", HEALTH_OK, NULL, "version %ld", version);
+        checks_add(d->checks, "landlock", HEALTH_OK, NULL, "version %ld", version);
     else
-        found(d, "landlock", HEALTH_WARN,
-              "use a kernel from 5.13 on with lsm=landlock; without it one wall is missing",
-              "this kernel has none");
+        checks_add(
+            d->checks, "landlock", HEALTH_WARN,
+            "use a kernel from 5.13 on with lsm=landlock; without it one wall is missing",
+            "this kernel has none");
 }
 
 /* ---- limits of the machine ---- */
@@ -282,22 +262,22 @@ static void check_files(struct doctor *d)
     enum health health = files.rlim_max < FILES_LEAST  ? HEALTH_FAIL
                          : files.rlim_max < FILES_GOOD ? HEALTH_WARN
                                                        : HEALTH_OK;
-    found(d, "open files", health,
-          "raise the hard limit: LimitNOFILE= of the service, or ulimit -Hn", "at most %llu",
-          (unsigned long long)files.rlim_max);
+    checks_add(d->checks, "open files", health,
+               "raise the hard limit: LimitNOFILE= of the service, or ulimit -Hn",
+               "at most %llu", (unsigned long long)files.rlim_max);
 }
 
 static void check_shm(struct doctor *d)
 {
     struct statvfs shm;
     if (statvfs("/dev/shm", &shm)) {
-        found(d, "/dev/shm", HEALTH_WARN,
-              "mount a tmpfs there; pages of the browser live in it", "is not there");
+        checks_add(d->checks, "/dev/shm", HEALTH_WARN,
+                   "mount a tmpfs there; pages of the browser live in it", "is not there");
         return;
     }
     int64_t mib = (int64_t)(shm.f_blocks * shm.f_frsize) >> 20;
-    found(d, "/dev/shm", mib < 64 ? HEALTH_WARN : HEALTH_OK,
-          "make it larger (containers: --shm-size=1g)", "%lld MiB", (long long)mib);
+    checks_add(d->checks, "/dev/shm", mib < 64 ? HEALTH_WARN : HEALTH_OK,
+               "make it larger (containers: --shm-size=1g)", "%lld MiB", (long long)mib);
 }
 
 static int64_t available_mib(void)
@@ -324,10 +304,10 @@ static void check_memory(struct doctor *d)
                      SETTING(d->settings, worker, count) * TAB_MIB;
     if (have < 0)
         return;
-    found(d, "memory", have < wanted ? HEALTH_WARN : HEALTH_OK,
-          "lower browser.count and worker.count",
-          "%lld MiB available; browsers and their pages take about %lld MiB", (long long)have,
-          (long long)wanted);
+    checks_add(d->checks, "memory", have < wanted ? HEALTH_WARN : HEALTH_OK,
+               "lower browser.count and worker.count",
+               "%lld MiB available; browsers and their pages take about %lld MiB",
+               (long long)have, (long long)wanted);
 }
 
 static void check_clock(struct doctor *d)
@@ -335,8 +315,8 @@ static void check_clock(struct doctor *d)
     char when[WHEN_TEXT];
     wall now = clock_wall();
     bool sane = now.ms > when_days(2024, 1, 1) * 86400000LL;
-    found(d, "clock", sane ? HEALTH_OK : HEALTH_FAIL,
-          "set the clock; certificates and ids depend on it", "%s", when_text(now, when));
+    checks_add(d->checks, "clock", sane ? HEALTH_OK : HEALTH_FAIL,
+               "set the clock; certificates and ids depend on it", "%s", when_text(now, when));
 }
 
 static void check_sqlite(struct doctor *d)
@@ -345,11 +325,12 @@ static void check_sqlite(struct doctor *d)
     if (sscanf(store_version(), "%d.%d.%d", &major, &minor, &patch) != 3)
         return;
     bool fixed = major > 3 || (major == 3 && (minor > 51 || (minor == 51 && patch >= 3)));
-    found(d, "sqlite", fixed ? HEALTH_OK : HEALTH_WARN,
-          "3.51.3 mends a rare corruption of the write-ahead log with several connections; "
-          "Fulmar writes with one, "
-          "so an update is welcome but not urgent",
-          "%s", store_version());
+    checks_add(
+        d->checks, "sqlite", fixed ? HEALTH_OK : HEALTH_WARN,
+        "3.51.3 mends a rare corruption of the write-ahead log with several connections; "
+        "Fulmar writes with one, "
+        "so an update is welcome but not urgent",
+        "%s", store_version());
 }
 
 /* ---- the port, and who we are ---- */
@@ -399,8 +380,8 @@ static void check_port(struct doctor *d)
     long long port = (long long)SETTING(d->settings, api, port);
     struct span host = SETTING_S(d->settings, api, host);
     if (!parse_listen(d, &address, &size)) {
-        found(d, "port", HEALTH_FAIL, "set api.host to an IP address", "api.host is '%.*s'",
-              SP(host));
+        checks_add(d->checks, "port", HEALTH_FAIL, "set api.host to an IP address",
+                   "api.host is '%.*s'", SP(host));
         return;
     }
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -413,22 +394,24 @@ static void check_port(struct doctor *d)
     char *server = arena_fmt(d->cli->arena, "http://%s%.*s%s:%lld", v6 ? "[" : "", SP(host),
                              v6 ? "]" : "", port);
     if (!error)
-        found(d, "port", HEALTH_OK, NULL, "%.*s port %lld is free", SP(host), port);
+        checks_add(d->checks, "port", HEALTH_OK, NULL, "%.*s port %lld is free", SP(host),
+                   port);
     else if (error == EADDRINUSE && service_answers(server))
-        found(d, "port", HEALTH_OK, NULL, "a Fulmar service answers at %s", server);
+        checks_add(d->checks, "port", HEALTH_OK, NULL, "a Fulmar service answers at %s",
+                   server);
     else if (error == EADDRINUSE)
-        found(d, "port", HEALTH_FAIL, "set api.port to another one",
-              "%s is taken by another program", server);
+        checks_add(d->checks, "port", HEALTH_FAIL, "set api.port to another one",
+                   "%s is taken by another program", server);
     else
-        found(d, "port", HEALTH_FAIL,
-              "set api.host and api.port to what this user may listen on",
-              "%s cannot be listened on", server);
+        checks_add(d->checks, "port", HEALTH_FAIL,
+                   "set api.host and api.port to what this user may listen on",
+                   "%s cannot be listened on", server);
 }
 
 static void check_user(struct doctor *d)
 {
     if (getuid() != 0) {
-        found(d, "user", HEALTH_OK, NULL, "not root");
+        checks_add(d->checks, "user", HEALTH_OK, NULL, "not root");
         return;
     }
     struct span wanted = SETTING_S(d->settings, service, user);
@@ -438,46 +421,15 @@ static void check_user(struct doctor *d)
                                               : SPAN("nobody"),
               name, sizeof name);
     if (sandbox_user_exists(name))
-        found(d, "user", HEALTH_INFO, NULL, "root: the service becomes user %s", name);
+        checks_add(d->checks, "user", HEALTH_INFO, NULL, "root: the service becomes user %s",
+                   name);
     else
-        found(d, "user", HEALTH_FAIL, "make the user, or set service.user to one that is there",
-              "root: the service should become user %s, who does not exist", name);
+        checks_add(d->checks, "user", HEALTH_FAIL,
+                   "make the user, or set service.user to one that is there",
+                   "root: the service should become user %s, who does not exist", name);
 }
 
 /* ---- the verb ---- */
-
-static void print_json(struct doctor *d, bool healthy)
-{
-    struct buf text = BUF(64 * 1024);
-    struct json_w w = json_w(&text);
-    json_open(&w);
-    json_kv_cstr(&w, "object", "doctor");
-    json_kv_bool(&w, "healthy", healthy);
-    json_key(&w, "checks");
-    json_open_array(&w);
-    for (size_t i = 0; i < d->count; i++) {
-        json_open(&w);
-        json_kv_cstr(&w, "name", d->checks[i].name);
-        json_kv_cstr(&w, "state", health_names[d->checks[i].health]);
-        json_kv_cstr(&w, "detail", d->checks[i].detail);
-        json_kv_cstr(&w, "fix", d->checks[i].fix);
-        json_close(&w);
-    }
-    json_close_array(&w);
-    json_close(&w);
-    cli_put(d->cli, buf_span(&text));
-    buf_free(&text);
-}
-
-static void print_check(struct cli *c, const struct check *k)
-{
-    if (c->quiet && k->health < HEALTH_WARN)
-        return;
-    printf("%-4s  %-16s %s\n", k->health == HEALTH_FAIL ? "FAIL" : health_names[k->health],
-           k->name, cli_printable(c, span_of(k->detail)));
-    if (k->fix)
-        printf("      %-16s → %s\n", "", k->fix);
-}
 
 int doctor_run(struct cli *c)
 {
@@ -488,20 +440,16 @@ int doctor_run(struct cli *c)
     };
     if (c->word_count > 1)
         return cli_usage("doctor", "too many words");
-    struct doctor d = {.cli = c};
-    bool healthy = true;
+    struct doctor d = {.cli = c, .checks = arena_new_of(c->arena, struct checks)};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        size_t before = d.count;
+        size_t before = d.checks->count;
         steps[i](&d);
-        for (size_t k = before; k < d.count; k++) {
-            healthy &= d.checks[k].health != HEALTH_FAIL;
-            if (!c->json)
-                print_check(c, &d.checks[k]);
-        }
-        fflush(stdout);
+        if (!c->json)
+            checks_print(c, d.checks, before);
     }
+    bool healthy = checks_pass(d.checks);
     if (c->json)
-        print_json(&d, healthy);
+        checks_put(c, d.checks, "doctor");
     else if (!c->quiet)
         printf("%s\n",
                healthy ? "this machine can run Fulmar" : "something has to be mended first");

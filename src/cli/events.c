@@ -9,6 +9,7 @@
 #include "cli/wait.h"
 
 #include "base/id.h"
+#include "base/text.h"
 #include "core/job.h"
 
 enum { PATIENCE_MS = 60 * 1000, ASK_MS = 5000, DATA_MAX = 64 * 1024 };
@@ -33,15 +34,18 @@ void events_print(struct cli *c, struct span text, struct json event)
         cli_put(c, text);
         return;
     }
-    struct span job = ask_text(event, "job");
-    struct buf data = BUF(DATA_MAX);
-    json_add_raw(&data, json_get(event, SPAN("data")));
-    printf("%s  %-16s  ", cli_printable(c, ask_text(event, "at")),
-           cli_printable(c, ask_text(event, "event")));
-    if (c->word_count == 1 && job.n) /* fulmar follow, of everything: which one it is about */
-        printf("%s  ", cli_printable(c, job));
-    printf("%s\n", cli_printable(c, buf_span(&data)));
-    buf_free(&data);
+    static const char *const about[] = {"job", "batch", "operation"};
+    struct buf line = BUF(DATA_MAX), safe = BUF(4 * DATA_MAX);
+    buf_fmt(&line, "%.*s  %-16.*s  ", SP(ask_text(event, "at")), SP(ask_text(event, "event")));
+    for (size_t i = 0; i < 3 && c->word_count == 1; i++) /* of everything: which one it is */
+        if (ask_text(event, about[i]).n)
+            buf_fmt(&line, "%.*s  ", SP(ask_text(event, about[i])));
+    json_add_raw(&line, json_get(event, SPAN("data")));
+    /* Not in the arena of the call: this may go on for weeks. */
+    text_add_printable(&safe, buf_span(&line));
+    printf("%.*s\n", SP(buf_span(&safe)));
+    buf_free(&line);
+    buf_free(&safe);
 }
 
 /* ---- what can be followed ---- */

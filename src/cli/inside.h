@@ -115,6 +115,8 @@ int cli_open_pack(struct cli *c, const char *name, struct pack **out);
 int help_run(struct cli *c);
 int follow_run(struct cli *c);
 int raw_run(struct cli *c);
+int status_run(struct cli *c);
+int top_run(struct cli *c);
 int serve_run(struct cli *c);
 int batches_run(struct cli *c);
 int dead_run(struct cli *c);
