@@ -1,9 +1,10 @@
 /* asked.c - what may be asked of a store. */
 #include "store/asked.h"
 
-#include "base/need.h"
 #include "base/id.h"
+#include "base/need.h"
 #include "store/sessions.h"
+#include "store/ticket.h"
 
 enum {
     TARGET_MAX = 4096,
@@ -273,6 +274,116 @@ err asked_session(const struct session_add *a, struct fault *f)
         return fail(f, E_BAD_INPUT, "1 to %d jobs may use a session at once",
                     SESSION_ACTIVE_MAX);
     return E_OK;
+}
+
+/* ---- batches of jobs ---- */
+
+err asked_batch_jobs(size_t count, struct span key, struct fault *f)
+{
+    if (count > BATCH_ADD_MOST)
+        return fail(f, E_TOO_BIG, "at most %d jobs at once; add the others to an open batch",
+                    BATCH_ADD_MOST);
+    if (key.n > KEY_MAX)
+        return fail(f, E_BAD_INPUT, "the idempotency key may have %d bytes", KEY_MAX);
+    return E_OK;
+}
+
+err asked_batch_new(const struct batch_args *a, struct fault *f)
+{
+    if (!id_valid(a->id, "bat"))
+        return fail(f, E_BAD_INPUT, "the id of the batch is not valid");
+    if (a->name.n > BATCH_NAME_MOST || a->tenant.n >= SITE_NAME)
+        return fail(f, E_BAD_INPUT, "the name of a batch may have %d bytes", BATCH_NAME_MOST);
+    if (a->stop_after < 0 || a->stop_after > BATCH_STOP_MOST)
+        return fail(f, E_BAD_INPUT, "a batch stops after 1 to %d failures", BATCH_STOP_MOST);
+    if (a->parallel < 0 || a->parallel > BATCH_PARALLEL_MOST)
+        return fail(f, E_BAD_INPUT, "1 to %d jobs of a batch run at once", BATCH_PARALLEL_MOST);
+    if (a->count == 0 && !a->open)
+        return fail(f, E_BAD_INPUT, "a batch without jobs must be open");
+    for (int i = 0; i < BATCH_CALLS; i++)
+        if (a->calls[i].n > TICKET_MAX)
+            return fail(f, E_TOO_BIG, "the job of a callback is too long");
+    return asked_batch_jobs(a->count, a->idempotency_key, f);
+}
+
+err asked_child(const struct accept_args *job, struct fault *f)
+{
+    return job->idempotency_key.n
+               ? fail(f, E_BAD_INPUT, "a job of a batch has no key of its own")
+               : E_OK;
+}
+
+err asked_child_refused(struct batch_reply *reply, size_t index, err code, struct span words,
+                        struct arena *a, struct fault *f)
+{
+    struct batch_refusal *r = &reply->refused[reply->refused_count];
+    *r = (struct batch_refusal){.index = index, .code = code, .words = arena_keep(a, words)};
+    if (!r->words.p)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    reply->refused_count++;
+    return E_OK;
+}
+
+err asked_batch_refused(const struct batch_reply *reply, bool whole, struct fault *f)
+{
+    const struct batch_refusal *first = &reply->refused[0];
+    if (whole)
+        return fail(f, first->code, "job %zu: %.*s", first->index, SP(first->words));
+    return fail(f, first->code, "none of the jobs was accepted; job %zu: %.*s", first->index,
+                SP(span_cut(first->words, 0, 120)));
+}
+
+err asked_child_there(struct span job, struct fault *f)
+{
+    return fail(f, E_CONFLICT, "job %.*s does this already", SP(job));
+}
+
+err asked_no_batch(struct span id, struct fault *f)
+{
+    return fail(f, E_NOT_FOUND, "there is no batch %.*s", SP(span_cut(id, 0, 60)));
+}
+
+err asked_batch_exists(struct span id, struct fault *f)
+{
+    return fail(f, E_CONFLICT, "there is a batch %.*s already", SP(id));
+}
+
+err asked_batch_sealed(struct span id, struct fault *f)
+{
+    return fail(f, E_CONFLICT, "batch %.*s is sealed; it takes no more jobs", SP(id));
+}
+
+err asked_batch_full(struct fault *f)
+{
+    return fail(f, E_TOO_BIG, "a batch may have %d jobs; seal it and begin another",
+                BATCH_JOBS_MOST);
+}
+
+err asked_batch_ended(struct span id, struct fault *f)
+{
+    return fail(f, E_CONFLICT, "all jobs of batch %.*s have ended already", SP(id));
+}
+
+err asked_batch_well(struct span id, struct fault *f)
+{
+    return fail(f, E_CONFLICT, "no job of batch %.*s is dead or expired", SP(id));
+}
+
+err asked_batch_busy(struct span operation, struct fault *f)
+{
+    return fail(f, E_CONFLICT,
+                "operation %.*s on the batch is running; wait for it, or cancel it",
+                SP(operation));
+}
+
+err asked_key_used(struct fault *f)
+{
+    return fail(f, E_BAD_INPUT, "the idempotency key was used before with another request");
+}
+
+err asked_operation_exists(struct span id, struct fault *f)
+{
+    return fail(f, E_CONFLICT, "there is an operation %.*s already", SP(id));
 }
 
 /* ---- lanes and limits ---- */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/lane.h"
+#include "store/batches.h"
 #include "store/dead.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
@@ -47,6 +48,27 @@ int64_t asked_lanes_most(int64_t lanes_max); /* how many there may be */
 /* Of a job that counts `counts`. E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err asked_batch(const struct commit_args *args, enum item_kind counts,
                          struct fault *f);
+
+/* ---- batches of jobs ---- */
+MUST_USE err asked_batch_new(const struct batch_args *a, struct fault *f);
+MUST_USE err asked_batch_jobs(size_t count, struct span key, struct fault *f);
+/* A job of a batch has no key of a request of its own. */
+MUST_USE err asked_child(const struct accept_args *job, struct fault *f);
+/* Notes a job that was refused. reply->refused has room for it; its words are kept in the arena. */
+MUST_USE err asked_child_refused(struct batch_reply *reply, size_t index, err code,
+                                 struct span words, struct arena *a, struct fault *f);
+/* Why nothing was stored: the first refusal. `whole`: because of that one alone. */
+err asked_batch_refused(const struct batch_reply *reply, bool whole, struct fault *f);
+err asked_child_there(struct span job, struct fault *f); /* equal work, by its unique key */
+err asked_no_batch(struct span id, struct fault *f);
+err asked_batch_exists(struct span id, struct fault *f);
+err asked_batch_sealed(struct span id, struct fault *f);
+err asked_batch_full(struct fault *f);
+err asked_batch_ended(struct span id, struct fault *f);
+err asked_batch_well(struct span id, struct fault *f); /* nothing to retry */
+err asked_batch_busy(struct span operation, struct fault *f);
+err asked_key_used(struct fault *f); /* with another body */
+err asked_operation_exists(struct span id, struct fault *f);
 
 /* What of a repair does not depend on the job. */
 MUST_USE err asked_repair(const struct repair_args *a, struct fault *f);

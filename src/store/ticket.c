@@ -169,3 +169,16 @@ err ticket_read(struct span ticket, struct json_parser *parser, struct arena *a,
     *out = job;
     return E_OK;
 }
+
+err ticket_job(struct span ticket, wall now, struct arena *a, struct accept_args *out,
+               struct fault *f)
+{
+    struct json_parser *parser = json_parser_new(TICKET_MAX);
+    err e = ticket_read(ticket, parser, a, out, f);
+    json_parser_free(&parser);
+    if (e)
+        return e;
+    out->expires_ms += out->expires_ms ? now.ms : 0;
+    out->deadline_ms += out->deadline_ms ? now.ms : 0;
+    return E_OK;
+}

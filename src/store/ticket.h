@@ -47,3 +47,6 @@ MUST_USE err ticket_write(const struct accept_args *job, struct buf *out, struct
  * its most; *out is untouched then. */
 MUST_USE err ticket_read(struct span ticket, struct json_parser *parser, struct arena *a,
                          struct accept_args *out, struct fault *f);
+/* Likewise as a job that is to be made now: its times count from then. */
+MUST_USE err ticket_job(struct span ticket, wall now, struct arena *a, struct accept_args *out,
+                        struct fault *f);

@@ -132,19 +132,6 @@ bool timetable_is_due(const struct schedule_view *v, wall clock)
 
 /* ---- runs ---- */
 
-err timetable_job(const struct schedule_view *v, wall now, struct arena *a,
-                  struct accept_args *out, struct fault *f)
-{
-    struct json_parser *parser = json_parser_new(TICKET_MAX);
-    err e = ticket_read(v->ticket, parser, a, out, f);
-    json_parser_free(&parser);
-    if (!e && out->expires_ms)
-        out->expires_ms += now.ms;
-    if (!e && out->deadline_ms)
-        out->deadline_ms += now.ms;
-    return e;
-}
-
 void timetable_trigger_id(const struct schedule_view *v, wall at, char out[ID_TEXT])
 {
     char name[ID_TEXT + 4];

@@ -35,10 +35,6 @@ bool timetable_is_due(const struct schedule_view *v, wall clock);
 
 /* ---- runs ---- */
 
-/* The job of a run that is made now. A ticket has durations; a job instants of its client's clock, which `now` is of. Texts
- * land in the arena. E_BAD_SYNTAX, E_TOO_BIG. */
-MUST_USE err timetable_job(const struct schedule_view *v, wall now, struct arena *a,
-                           struct accept_args *out, struct fault *f);
 /* A run that was asked for stands for no slot: the id of its job is of the instant, and of another name. */
 void timetable_trigger_id(const struct schedule_view *v, wall at, char out[ID_TEXT]);
 /* E_CONFLICT: a trigger meets a run that is alive. job empty: it is a pending one. */

@@ -70,9 +70,32 @@ static struct batch_view batch(const char *id)
 
 static int64_t jobs_for(const char *target)
 {
-    char sql[100];
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM jobs WHERE target='%s'", target);
-    return ask(sql);
+    struct arena *a = arena_new(64 << 20);
+    struct jobs_query q = {.state = -1, .limit = 500};
+    struct job_view *jobs;
+    struct fault f = {0};
+    size_t count;
+    int64_t n = 0;
+    do {
+        if (store_jobs(w->s, &q, now(), a, &jobs, &count, &f))
+            fail_msg("store_jobs: %s", f.words);
+        for (size_t i = 0; i < count; i++)
+            n += span_is(jobs[i].target, target);
+        q.after = count ? span_of(jobs[count - 1].id) : q.after;
+    } while (count);
+    arena_free(&a);
+    return n;
+}
+
+static int64_t batches_there(void)
+{
+    struct batch_view *all;
+    size_t n;
+    bool more;
+    struct fault f = {0};
+    if (store_batches(w->s, SPAN_NONE, 100, w->a, &all, &n, &more, &f))
+        fail_msg("store_batches: %s", f.words);
+    return (int64_t)n;
 }
 
 /* What was announced of the batch, and the jobs that were made for it, agree and are right. */
@@ -125,17 +148,16 @@ static void a_batch_is_stored_whole_or_not_at_all(void **state)
     struct batch_args args = args_of(1000);
     struct batch_reply reply;
     orders[700].id = span_of(there);
-    int64_t jobs = ask("SELECT count(*) FROM jobs"),
-            events = ask("SELECT count(*) FROM events");
+    int64_t jobs = jobs_in(-1), last = store_last_event(w->s);
     struct outlook before, after;
     assert_int_equal(store_outlook(w->s, now(), &before, &w->f), E_OK);
     assert_int_equal(create(&args, &reply), E_CONFLICT);
     assert_int_equal(reply.refused_count, 1);
     assert_int_equal(reply.refused[0].index, 700);
     assert_non_null(strstr(w->f.words, "job 700"));
-    assert_int_equal(ask("SELECT count(*) FROM jobs"), jobs);
-    assert_int_equal(ask("SELECT count(*) FROM events"), events);
-    assert_int_equal(ask("SELECT count(*) FROM batches"), 0);
+    assert_int_equal(jobs_in(-1), jobs);
+    assert_int_equal(store_last_event(w->s), last);
+    assert_int_equal(batches_there(), 0);
     assert_int_equal(store_outlook(w->s, now(), &after, &w->f), E_OK);
     assert_memory_equal(&before, &after, sizeof before);
     /* And what the store believes in memory is right: it goes on. */
@@ -173,7 +195,7 @@ static void a_refused_part_of_a_group_leaves_the_other_operations_of_it_alone(vo
     assert_int_equal(store_accept(w->s, &one, now(), &accepted, &w->f), E_OK);
     assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_BAD_INPUT);
     commit();
-    assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
+    assert_int_equal(jobs_in(-1), 1);
     end_job(one.id.p, FAILURE_NONE);
 }
 
@@ -235,7 +257,7 @@ static void lanes_and_limits_are_what_they_were_before_a_refused_part(void **sta
         assert_int_equal(store_outlook(w->s, now(), &o, &w->f), E_OK);
         assert_int_equal(o.by_state[JOB_READY],
                          ready_in("x/normal") + ready_in("x/interactive"));
-        assert_int_equal(o.runnable, ask("SELECT count(*) FROM jobs WHERE state=2"));
+        assert_int_equal(o.runnable, jobs_in(JOB_READY));
     }
     /* There is room for the lanes that were taken back, under the numbers they had. */
     begin();
@@ -286,7 +308,7 @@ static void a_batch_larger_than_the_queue_is_refused_whole(void **state)
     open_store();
     assert_int_equal(create(&args, &reply), E_BUSY);
     assert_true(w->f.wait_ms > 0);
-    assert_int_equal(ask("SELECT count(*) FROM jobs"), 0);
+    assert_int_equal(jobs_in(-1), 0);
 }
 
 static void the_same_key_gives_the_same_batch(void **state)
@@ -305,8 +327,8 @@ static void the_same_key_gives_the_same_batch(void **state)
     assert_string_equal(reply.id, args.id.p);
     again.request_hash = 6;
     assert_int_equal(create(&again, &reply), E_BAD_INPUT);
-    assert_int_equal(ask("SELECT count(*) FROM jobs"), 3);
-    assert_int_equal(ask("SELECT count(*) FROM batches"), 1);
+    assert_int_equal(jobs_in(-1), 3);
+    assert_int_equal(batches_there(), 1);
 }
 
 static void nonsense_is_refused(void **state)
@@ -329,7 +351,7 @@ static void nonsense_is_refused(void **state)
     orders[0].idempotency_key = SPAN("k");
     assert_int_equal(create(&args, &reply), E_BAD_INPUT);
     assert_int_equal(seal(new_id("bat")), E_NOT_FOUND);
-    assert_int_equal(ask("SELECT count(*) FROM batches"), 0);
+    assert_int_equal(batches_there(), 0);
 }
 
 /* ---- the end ---- */
@@ -570,6 +592,55 @@ static void a_callback_that_cannot_be_made_is_told_and_harms_nothing(void **stat
     assert_int_equal(view(ids[0]).state, JOB_SUCCEEDED);
 }
 
+/* Its times count from when it is made. */
+static void a_callback_has_the_time_it_was_given_from_its_beginning(void **state)
+{
+    (void)state;
+    struct buf out = BUF(TICKET_MAX);
+    struct accept_args wanted = job_args("");
+    struct batch_args args = args_of(1);
+    struct batch_reply reply;
+    wanted.expires_ms = 60000;
+    wanted.deadline_ms = 3600000;
+    assert_int_equal(ticket_write(&wanted, &out, &w->f), E_OK);
+    args.calls[BATCH_COMPLETE] = arena_keep(w->a, buf_span(&out));
+    buf_free(&out);
+    assert_int_equal(create(&args, &reply), E_OK);
+    w->now += 1000;
+    end_job(ids[0], FAILURE_NONE);
+    struct job_view job = view(batch(reply.id).calls[BATCH_COMPLETE].job);
+    assert_int_equal(job.expires_ms, w->now + 60000);
+    assert_int_equal(job.deadline_ms, w->now + 3600000);
+    struct reap_reply reaped;
+    begin();
+    assert_int_equal(store_reap(w->s, now(), &reaped, &w->f), E_OK);
+    commit();
+    assert_int_equal(view(job.id).state, JOB_READY);
+}
+
+/* Somebody else asked for the same: that job is the one that the callback names. */
+static void a_callback_whose_work_is_being_done_names_the_job_that_does_it(void **state)
+{
+    (void)state;
+    struct buf out = BUF(TICKET_MAX);
+    struct accept_args wanted = job_args(""), other = job_args(new_id("job"));
+    struct accept_reply accepted;
+    struct batch_args args = args_of(1);
+    struct batch_reply reply;
+    wanted.unique_key = other.unique_key = SPAN("the same");
+    assert_int_equal(ticket_write(&wanted, &out, &w->f), E_OK);
+    args.calls[BATCH_COMPLETE] = arena_keep(w->a, buf_span(&out));
+    buf_free(&out);
+    assert_int_equal(create(&args, &reply), E_OK);
+    begin();
+    assert_int_equal(store_accept(w->s, &other, now(), &accepted, &w->f), E_OK);
+    commit();
+    end_job(ids[0], FAILURE_NONE);
+    tend();
+    assert_string_equal(batch(reply.id).calls[BATCH_COMPLETE].job, other.id.p);
+    assert_int_equal(batch(reply.id).calls[BATCH_COMPLETE].due_ms, 0);
+}
+
 /* ---- jobs that end in other ways ---- */
 
 /* All of it is answered when it is made. */
@@ -723,8 +794,7 @@ static void jobs_that_retention_deletes_count_as_ended(void **state)
     begin();
     assert_int_equal(store_retain_batches(w->s, (wall){w->now + 1}, &more, &w->f), E_OK);
     commit();
-    assert_int_equal(ask("SELECT count(*) FROM batches"), 0);
-    assert_int_equal(ask("SELECT count(*) FROM batch_calls"), 0);
+    assert_int_equal(batches_there(), 0);
     assert_int_equal(events_of(reply.id, "batch.created"), 0);
     assert_int_equal(events_of(reply.id, "batch.complete"), 0);
 }
@@ -1008,6 +1078,58 @@ static void no_more_than_so_many_of_a_batch_run_at_once_whenever_they_were_added
     assert_int_equal(v.parallel, 3);
 }
 
+/* A row whose last job is cancelled while it waits ends with the one before: what comes next waits for that. */
+static void a_job_that_is_cancelled_while_it_waits_frees_no_place(void **state)
+{
+    (void)state;
+    struct batch_args args = args_of(2);
+    struct batch_reply reply;
+    struct lease first, second;
+    args.open = true;
+    args.parallel = 1;
+    assert_int_equal(create(&args, &reply), E_OK);
+    assert_true(reserve(&first));
+    assert_string_equal(first.id, ids[0]);
+    cancel_job(ids[1]);
+    make_orders(1);
+    assert_int_equal(add_jobs(reply.id, 1, &(struct batch_reply){0}), E_OK);
+    assert_false(reserve(&second));
+    finish(&first, FAILURE_NONE, "");
+    assert_true(reserve(&second));
+    assert_string_equal(second.id, ids[0]);
+}
+
+/* Jobs of one batch that are about the same work, in each of the ways in which that is decided. */
+static void equal_work_within_a_batch_is_decided_before_anything_is_stored(void **state)
+{
+    static const struct {
+        enum unique_mode mode;
+        err whole;
+        int64_t added;
+    } rows[] = {{UNIQUE_RETURN_EXISTING, E_CONFLICT, 1},
+                {UNIQUE_REJECT, E_CONFLICT, 1},
+                {UNIQUE_REPLACE_PENDING, E_OK, 2},
+                {UNIQUE_RUN_AFTER_ACTIVE, E_CONFLICT, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int partial = 0; partial < 2; partial++) {
+            tear_down(state);
+            set_up(state);
+            struct batch_args args = args_of(2);
+            struct batch_reply reply;
+            args.partial = partial;
+            for (int k = 0; k < 2; k++) {
+                orders[k].unique_key = SPAN("the same");
+                orders[k].on_conflict = rows[i].mode;
+            }
+            err e = create(&args, &reply);
+            assert_int_equal(e, partial ? E_OK : rows[i].whole);
+            assert_int_equal(jobs_in(-1), e ? 0 : rows[i].added);
+            assert_int_equal(jobs_in(JOB_READY), e ? 0 : 1);
+            assert_int_equal(reply.refused_count, rows[i].whole ? 1 : 0);
+            assert_int_equal(batches_there(), e ? 0 : 1);
+        }
+}
+
 static err try_retry(const char *id, struct operation_view *out)
 {
     struct operation_args args = {.id = span_of(new_id("opr"))};
@@ -1161,6 +1283,8 @@ int main(void)
         T(a_job_that_the_reaper_ends_is_noticed_as_well_in_or_behind_a_crash),
         T(a_callback_waits_for_a_full_queue_and_comes_once),
         T(a_callback_that_cannot_be_made_is_told_and_harms_nothing),
+        T(a_callback_has_the_time_it_was_given_from_its_beginning),
+        T(a_callback_whose_work_is_being_done_names_the_job_that_does_it),
         T(a_batch_whose_jobs_have_answers_already_is_complete_at_once),
         T(a_batch_of_jobs_that_share_a_result_is_complete_with_it),
         T(a_callback_with_a_unique_key_comes_when_nobody_else_is_at_work),
@@ -1174,10 +1298,18 @@ int main(void)
         T(an_addition_may_be_asked_for_again),
         T(after_so_many_failures_the_rest_is_cancelled),
         T(no_more_than_so_many_of_a_batch_run_at_once_whenever_they_were_added),
+        T(a_job_that_is_cancelled_while_it_waits_frees_no_place),
+        T(equal_work_within_a_batch_is_decided_before_anything_is_stored),
         T(the_failed_jobs_of_a_batch_come_back_and_can_make_it_a_success),
         T(a_stopped_batch_that_is_retried_counts_its_failures_from_new),
         T(its_jobs_and_batches_come_page_by_page),
         T(records_of_all_its_jobs_come_as_one_list),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = 0;
+    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
+        maker = &store_makers[i];
+        print_message("store: %s\n", maker->name);
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    }
+    return failed;
 }

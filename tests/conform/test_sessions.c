@@ -771,10 +771,6 @@ the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove_itself(void
 {
     (void)state;
     char id[ID_TEXT], *refused;
-    if (maker != store_makers) {
-        printf("skipped: a session by itself is no pool in the store %s yet\n", maker->name);
-        skip();
-    }
     const uint8_t random[10] = {7};
     id_make(id, "ses", (wall){T0}, random);
     struct session_add args = plain("anna");

@@ -194,6 +194,22 @@ static inline err kept_items(struct archive *a, struct span job, int kind, int64
     return E_OK;
 }
 
+/* New records; a text that is there stays. */
+static inline err kept_repair(struct archive *a, const struct archive_mending *args, wall now,
+                              struct repair_reply *out, struct fault *f)
+{
+    struct kept_job *j = kept_job(a, args->job);
+    (void)now;
+    (void)f;
+    j->counts = args->counts;
+    kept_rewind_to(j, args->batch);
+    *out = (struct repair_reply){0};
+    for (size_t i = 0; i < args->count; i++)
+        out->added += kept_put(j, &args->items[i], args->batch * ORD_PER_BATCH + (int64_t)i);
+    out->have = kept_sums(j).have;
+    return E_OK;
+}
+
 static inline err kept_newest(struct archive *a, struct span job, struct arena *arena,
                               struct span *out, struct fault *f)
 {
@@ -242,6 +258,7 @@ static const struct records_ops kept_records = {
     .commit = kept_commit,
     .rewind = kept_rewind,
     .items = kept_items,
+    .repair = kept_repair,
     .newest = kept_newest,
     .forget = kept_forget_jobs,
     .fields_add = kept_fields,

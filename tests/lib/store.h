@@ -210,26 +210,7 @@ static inline void tend(void)
     commit();
 }
 
-/* ---- the rows, seen from outside ---- */
-
-static inline int64_t ask(const char *sql)
-{
-    char path[128];
-    sqlite3 *db;
-    sqlite3_stmt *q;
-    snprintf(path, sizeof path, "%s/fulmar.db", w->dir);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
-    sqlite3_close(db);
-    return n;
-}
-
-/* ---- likewise by queries, of any store ---- */
+/* ---- seen by queries ---- */
 
 static inline int64_t jobs_in(int state)
 {

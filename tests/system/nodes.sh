@@ -1,7 +1,8 @@
 #!/bin/bash
 # Nodes on one machine share a Redis and a PostgreSQL: NODES_JOBS (200) jobs over NODES (north south), KILLS (8) times one
 # of VICTIMS (the nodes, redis, postgres) killed at random. Every job ends, records equal the truth, nothing is there
-# twice, limits hold.
+# twice, limits hold. Among them is a batch that one node begins and the other goes on with and seals: its callbacks come
+# once, and a receiver hears of it under one id, whichever node tells it.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
@@ -9,6 +10,7 @@ JOBS=${NODES_JOBS:-200} KILLS=${KILLS:-8} MAX_ACTIVE=5
 read -ra NODES <<<"${NODES:-north south}"
 read -ra VICTIMS <<<"${VICTIMS:-${NODES[*]} redis postgres}"
 declare -A PIDS
+RECEIVER_PID="" RECEIVER=""
 have_servers || { say "nodes: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
 
 node_call() { # NODE ARGS…
@@ -34,7 +36,9 @@ site:
   base_url: ["x=$SITE"]
 egress:
   only: true
-  allow: ["${SITE#http://}"]
+  allow: ["${SITE#http://}", "127.0.0.1:$RECEIVER"]
+webhook:
+  retry_base: 50ms
 queue:
   coalesce: false
 worker:
@@ -71,6 +75,7 @@ stop_all() {
         kill_node "$node"
     done
     stop_servers
+    [ -z "$RECEIVER_PID" ] || kill -KILL "$RECEIVER_PID"
     (exit $code)
     finish
 }
@@ -79,9 +84,24 @@ trap stop_all EXIT
 start_practice
 start_redis --appendfsync always # what was answered survives its kill
 start_postgres
+echo ok >"$WORK/heard.mode"
+: >"$WORK/heard"
+"${PYTHON:-python3}" "$ROOT/tests/system/receiver.py" 0 "$WORK/heard" >"$WORK/receiver.out" 2>&1 &
+RECEIVER_PID=$!
+wait_until 10 "the receiver listens" grep -q 'listening on' "$WORK/receiver.out"
+RECEIVER=$(sed -n 's/listening on //p' "$WORK/receiver.out")
 for node in "${NODES[@]}"; do start_node "$node"; done
 for node in "${NODES[@]}"; do await_node "$node"; done
 node_of() { echo "${NODES[$1 % ${#NODES[@]}]}"; }
+
+# ---- a webhook: its key is made by the first node, and every node has it
+
+secret=$("$OUT/fulmar" webhooks add "http://127.0.0.1:$RECEIVER/in" --types 'batch.*' --json \
+    --server "unix:$WORK/north/state/fulmar.sock" | jq -r .secret)
+[ "${secret#whsec_}" != "$secret" ] || die "no webhook was made"
+for node in "${NODES[@]}"; do
+    [ "$node" = north ] || cp -p "$WORK/north/state/fulmar.key" "$WORK/$node/state/fulmar.key"
+done
 
 # ---- an order given here is known there, and done where there is room
 
@@ -117,10 +137,25 @@ for ((i = 0; i < JOBS; i++)); do
         die "the other node does not know ${ids[i]}"
 done
 
-# What this store does not have says so, and is not to be tried again.
-[ "$(node_call north -o "$WORK/answer" -w '%{http_code}' -H 'Content-Type: application/json' -H 'Idempotency-Key: one' http://fulmar/v1/batches \
-    -d '{"jobs":[{"kind":"posts","target":"@practice_10"}]}')" = 501 ] && grep -q 'no batches yet' "$WORK/answer" ||
-    die "a batch: $(cat "$WORK/answer")"
+# ---- a batch of two nodes
+
+BATCH_JOBS=24
+part() { # FROM → jobs
+    seq "$1" $(($1 + BATCH_JOBS / 2 - 1)) | jq -R '{kind:"posts", target:("@practice_" + .), limit:30, evidence:"never"}' | jq -cs .
+}
+post_batch() { # NODE PATH KEY BODY
+    node_call "$1" -H 'Content-Type: application/json' -H "Idempotency-Key: $3" "http://fulmar/v1/batches$2" -d "$4"
+}
+made="{\"jobs\":$(part 110),\"open\":true,\"policy\":{\"max_parallel\":3},
+    \"callbacks\":{\"complete\":{\"kind\":\"profile\",\"target\":\"@practice_900\"},\"success\":{\"kind\":\"profile\",\"target\":\"@practice_901\"}}}"
+batch=$(post_batch north "" one "$made" | jq -r '.id // empty')
+[ -n "$batch" ] || die "no batch: $(post_batch north "" one "$made")"
+[ "$(post_batch south "" one "$made" | jq -r .id)" = "$batch" ] || die "the same key is another batch at the other node"
+for node in south north; do # the second time it is the same addition
+    [ "$(post_batch $node "/$batch/jobs" two "{\"jobs\":$(part 122)}" | jq -c '[.added, .counts.total]')" = "[12,24]" ] ||
+        die "not added once by $node"
+done
+[ "$(node_call south -X POST "http://fulmar/v1/batches/$batch/seal" | jq -r .sealed)" = true ] || die "not sealed"
 
 # ---- kills
 
@@ -184,6 +219,25 @@ done
 say "nodes: $JOBS jobs on ${#NODES[@]} nodes, killed on the way: $(for v in "${!killed[@]}"; do printf '%s %s times, ' "$v" "${killed[$v]}"; done)all ended within $((took / 1000)) s, $posts posts equal the truth"
 say "nodes: everything was up again within $(for v in "${!longest[@]}"; do printf '%s ms (%s) ' "${longest[$v]}" "$v"; done)"
 say "nodes: at most $most_active of $MAX_ACTIVE jobs of the lane at once"
+
+# ---- the batch: complete, each callback once, each record once, and told under one id
+
+batch_at() { node_call "$1" "http://fulmar/v1/batches/$batch" | jq -c "$2"; }
+for node in north south; do
+    [ "$(batch_at $node '[.state, .counts.succeeded, .counts.total]')" = '["success",24,24]' ] || die "$node: $(batch_at $node '[.state, .counts]')"
+done
+for name in 900 901; do
+    [ "$(node_call north "http://fulmar/v1/jobs?limit=200" | jq "[.data[] | select(.target == \"practice_$name\")] | length")" = 1 ] ||
+        die "the callback for practice_$name did not come once"
+done
+for ((i = 110; i < 110 + BATCH_JOBS; i++)); do curl -sS "$SITE/$(truth_path posts "@practice_$i" 30)"; done | normal | sort -u >"$WORK/truth"
+node_call south "http://fulmar/v1/batches/$batch/posts" | normal >"$WORK/got"
+cmp -s "$WORK/truth" "$WORK/got" || die "the batch has $(wc -l <"$WORK/got") posts, the truth $(wc -l <"$WORK/truth")"
+heard() { jq -r '.body | fromjson | .type' "$WORK/heard" | sort | uniq -c | awk '{print $2}' | tr '\n' ' '; }
+heard_all() { [ "$(heard)" = "batch.complete batch.created batch.sealed batch.success " ]; }
+wait_until 60 "the receiver hears of the batch (heard: $(heard))" heard_all
+[ "$(jq -r .id "$WORK/heard" | sort -u | wc -l)" = 4 ] || die "an event has two ids: $(jq -c '[.id, .body]' "$WORK/heard")"
+say "nodes: a batch of two nodes is complete: callbacks once, $(wc -l <"$WORK/got") posts once, told $(wc -l <"$WORK/heard") times under 4 ids"
 
 # ---- a node that stops gives its jobs on
 

@@ -125,8 +125,8 @@ err redis_dead_groups(struct store *s, const struct dead_query *q, struct arena 
 
 /* ---- operations ---- */
 
-static err read_operation(const struct reply *r, struct arena *a, struct operation_view *out,
-                          struct fault *f)
+err operation_view_of(const struct reply *r, struct arena *a, struct operation_view *out,
+                      struct fault *f)
 {
     *out = (struct operation_view){.kind = (enum operation_kind)reply_field(r, "kind"),
                                    .state = (enum operation_state)reply_field(r, "state"),
@@ -142,6 +142,7 @@ static err read_operation(const struct reply *r, struct arena *a, struct operati
                                    .finished_ms = reply_field(r, "fa"),
                                    .due_ms = reply_field(r, "due")};
     span_copy(reply_field_text(r, "id"), out->id, sizeof out->id);
+    span_copy(reply_field_text(r, "ba"), out->batch, sizeof out->batch);
     span_copy(reply_field_text(r, "fp"), out->fingerprint, sizeof out->fingerprint);
     err e = store_keep(a, reply_field_text(r, "site"), &out->site, f);
     return e ? e : store_keep(a, reply_field_text(r, "jk"), &out->job_kind, f);
@@ -191,8 +192,8 @@ err redis_operation_start(struct store *s, const struct operation_args *args, wa
         return fail(f, E_NOT_FOUND, "job %.*s is %s, not dead", SP(args->job),
                     job_state_name((enum job_state)reply_number(&r, 1)));
     if (said(&r) == SAID_TAKEN)
-        return fail(f, E_CONFLICT, "there is an operation %.*s already", SP(args->id));
-    return read_operation(reply_list(&r, 1), a, out, f);
+        return asked_operation_exists(args->id, f);
+    return operation_view_of(reply_list(&r, 1), a, out, f);
 }
 
 err redis_operation_cancel(struct store *s, struct span id, wall now, struct fault *f)
@@ -224,7 +225,7 @@ err redis_operation(struct store *s, struct span id, struct arena *a,
     if (e)
         return e;
     return said(&r) == SAID_NONE ? fail_no_operation(id, f)
-                                 : read_operation(reply_list(&r, 1), a, out, f);
+                                 : operation_view_of(reply_list(&r, 1), a, out, f);
 }
 
 err redis_operations(struct store *s, struct span after, size_t limit, struct arena *a,
@@ -248,7 +249,7 @@ err redis_operations(struct store *s, struct span after, size_t limit, struct ar
         if (!e && said(&r) == SAID_NONE)
             e = fail_no_operation(after, f);
         for (size_t i = 1; !e && i < r.count; i++) {
-            e = read_operation(reply_list(&r, i), a, &all[n], f);
+            e = operation_view_of(reply_list(&r, i), a, &all[n], f);
             memcpy(last, all[n++].id, sizeof last);
         }
         if (e)
@@ -259,16 +260,16 @@ err redis_operations(struct store *s, struct span after, size_t limit, struct ar
     return E_OK;
 }
 
-/* One verb without an operation. */
-static err go_through(struct store *s, const char *verb, int64_t before_ms, wall now,
-                      bool *out_more, struct fault *f)
+/* One verb without an operation or a batch. */
+static err go_through(struct store *s, enum script script, const char *verb, int64_t before_ms,
+                      wall now, bool *out_more, struct fault *f)
 {
     struct reply r;
     struct call c = {0};
     store_fresh(s);
     call_text(&c, span_of(verb));
     call_number(&c, before_ms);
-    err e = store_write(s, SCRIPT_OPERATION, &c, now, &r, f);
+    err e = store_write(s, script, &c, now, &r, f);
     *out_more = !e && reply_number(&r, 1) != 0;
     return e;
 }
@@ -279,12 +280,17 @@ err redis_tend(struct store *s, wall now, struct fault *f)
     err e = E_OK;
     need(s->in_group);
     for (int i = 0; !e && more && i < AT_ONCE; i++)
-        e = go_through(s, "tend", 0, now, &more, f);
-    return e;
+        e = go_through(s, SCRIPT_OPERATION, "tend", 0, now, &more, f);
+    return e ? e : callbacks_again(s, now, f);
 }
 
 err redis_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)
 {
+    bool more = false;
     need(s->in_group);
-    return go_through(s, "retain", before.ms, (wall){0}, out_more, f);
+    err e = go_through(s, SCRIPT_OPERATION, "retain", before.ms, (wall){0}, out_more, f);
+    if (!e)
+        e = go_through(s, SCRIPT_BATCH_ACT, "retain", before.ms, (wall){0}, &more, f);
+    *out_more = *out_more || more;
+    return e;
 }

@@ -65,6 +65,8 @@ void call_flag(struct call *c, bool flag);
 void call_hex(struct call *c, uint64_t n); /* 16 digits: what may be above 2^53 */
 /* As a JSON string, in the arena of the operation. */
 void call_json(struct store *s, struct call *c, struct span text);
+/* A text behind others, as M.texts_of() of common.lua reads them. */
+void packed_add(struct buf *out, struct span text);
 /* Lane, tenant, site, class and the tenant's place among those whose turn is the same. */
 void call_lane(struct call *c, const struct lane_name *lane);
 
@@ -109,9 +111,32 @@ enum fixed {
 /* Puts what take.lua is asked behind the other arguments. E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err accept_put(struct store *s, struct call *c, const struct accept_args *a,
                         struct fault *f);
+/* Jobs came in; so many connections had been made before that was asked. */
+void accepted_some(struct store *s, int64_t connections);
 /* Why a job may not come in, or not come back. */
 MUST_USE err accept_refused(struct store *s, const struct reply *r, struct span id,
                             struct span lane, struct span site, struct span pool,
                             struct fault *f);
 /* Borrows from the text; what is not there is empty. */
 void fixed_read(struct span text, struct span out[FIXED_TEXTS]);
+
+/* What scripts say of a job, of an operation. */
+MUST_USE err job_view_of(const struct reply *r, struct arena *a, struct job_view *v,
+                         struct fault *f);
+MUST_USE err operation_view_of(const struct reply *r, struct arena *a,
+                               struct operation_view *out, struct fault *f);
+/* The number of the job, which a list goes on behind. E_NOT_FOUND. */
+MUST_USE err job_place(struct store *s, struct span id, wall now, int64_t *out,
+                       struct fault *f);
+/* Callbacks of batches that could not be accepted before, and are due. */
+MUST_USE err callbacks_again(struct store *s, wall now, struct fault *f);
+
+/* A page of the log, or of one job's events; it begins behind `from`. */
+enum events_part { EVENTS_BEHIND = 1, EVENTS_FIRST }; /* BEHIND: where to go on; -1: the end */
+MUST_USE err events_next(struct store *s, struct span job, int64_t from, size_t most,
+                         struct reply *out, struct fault *f);
+MUST_USE err event_view_of(struct store *s, const struct reply *r, struct arena *a,
+                           struct event_view *v, struct fault *f);
+
+/* The key of login sessions and webhooks, the same on each node, into s->key. */
+MUST_USE err node_key(struct store *s, bool make, struct fault *f);

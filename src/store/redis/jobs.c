@@ -15,10 +15,8 @@ static void fixed_write(const struct accept_args *a, struct buf *out)
                                             a->variant,
                                             a->pool,
                                             a->pool.n ? a->operation : SPAN_NONE};
-    for (int i = 0; i < FIXED_TEXTS; i++) {
-        buf_fmt(out, "%zu:", texts[i].n);
-        buf_add(out, texts[i]);
-    }
+    for (int i = 0; i < FIXED_TEXTS; i++)
+        packed_add(out, texts[i]);
 }
 
 void fixed_read(struct span text, struct span out[FIXED_TEXTS])
@@ -96,7 +94,7 @@ err accept_refused(struct store *s, const struct reply *r, struct span id, struc
     case SAID_FULL:
         return asked_full(s->limits.ready_max, f);
     case SAID_BODY:
-        return fail(f, E_BAD_INPUT, "the idempotency key was used before with another request");
+        return asked_key_used(f);
     case SAID_TAKEN:
         return fail(f, E_CONFLICT,
                     "job %.*s is about the same work and has not ended; it is %s",
@@ -121,6 +119,12 @@ err accept_refused(struct store *s, const struct reply *r, struct span id, struc
     return fail(f, E_STORE, "a script of the queue answered in a shape that is not ours");
 }
 
+void accepted_some(struct store *s, int64_t connections)
+{
+    s->accepted = true;
+    s->doubtful = s->doubtful || link_state(s->link).connections != connections;
+}
+
 err redis_accept(struct store *s, const struct accept_args *args, wall now,
                  struct accept_reply *out, struct fault *f)
 {
@@ -141,8 +145,7 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
                                  .state = (enum job_state)reply_number(&r, 4),
                                  .source = (enum store_source)reply_number(&r, 5)};
     span_copy(reply_text(&r, 1), out->id, sizeof out->id);
-    s->accepted = true;
-    s->doubtful = s->doubtful || link_state(s->link).connections != connections;
+    accepted_some(s, connections);
     return E_OK;
 }
 

@@ -311,7 +311,7 @@ static err put_job(struct store *s, struct call *c, const struct seen *of, struc
                    struct accept_args *out, struct fault *f)
 {
     struct fault why = {0};
-    err e = timetable_job(&of->v, (wall){0}, a, out, &why);
+    err e = ticket_job(of->v.ticket, (wall){0}, a, out, &why);
     out->id = span_of(of->v.id); /* until the script gives each its own */
     if (!e)
         e = accept_put(s, c, out, &why);

@@ -34,8 +34,11 @@
     X(AUDIT, audit) \
     X(DEAD, dead) \
     X(OPERATION, operation) \
+    X(BATCH, batch) \
+    X(BATCH_ACT, batch_act) \
     X(SESSION, session) \
     X(REPAIR, repair) \
+    X(WEBHOOK, webhook) \
     X(SCHEDULE_LOOK, schedule_look) \
     X(SCHEDULE_PUT, schedule_put) \
     X(SCHEDULE_DELETE, schedule_delete) \

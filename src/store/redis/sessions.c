@@ -13,7 +13,7 @@ enum {
     SEAL_NAME = 96
 };
 
-static err open_key(struct store *s, bool make, struct fault *f)
+err node_key(struct store *s, bool make, struct fault *f)
 {
     if (s->key)
         return E_OK;
@@ -103,7 +103,7 @@ err redis_session_cookies(struct store *s, const struct session_cookies *a, wall
         return fail(f, E_BAD_INPUT, "no cookies came");
     err e = find(s, a->session, now, &r, f);
     if (!e)
-        e = open_key(s, true, f);
+        e = node_key(s, true, f);
     if (!e)
         e = secret_seal(s->key, seal_name(reply_text(&r, 1), reply_number(&r, 2) + 1, name),
                         a->text, &sealed, f);
@@ -166,7 +166,7 @@ err redis_session_open(struct store *s, struct span job, uint64_t nonce, struct 
     if (!e && said(&r) == SAID_NONE)
         e = fail(f, E_NOT_FOUND, "the job has no session, or its session no cookies");
     if (!e)
-        e = open_key(s, false, f);
+        e = node_key(s, false, f);
     return e ? e
              : secret_unseal(s->key, seal_name(reply_text(&r, 1), reply_number(&r, 2), name),
                              reply_text(&r, 3), out, f);

@@ -57,6 +57,12 @@ void call_json(struct store *s, struct call *c, struct span text)
     add(c, kept);
 }
 
+void packed_add(struct buf *out, struct span text)
+{
+    buf_fmt(out, "%zu:", text.n);
+    buf_add(out, text);
+}
+
 void call_lane(struct call *c, const struct lane_name *lane)
 {
     call_text(c, lane->tenant);

@@ -57,8 +57,7 @@ static err keep_texts(const struct reply *r, const struct reply *fields, struct 
     return E_OK;
 }
 
-static err read_view(const struct reply *r, struct arena *a, struct job_view *v,
-                     struct fault *f)
+err job_view_of(const struct reply *r, struct arena *a, struct job_view *v, struct fault *f)
 {
     const struct reply *fields = reply_list(r, VIEW_FIELDS);
 #define MEMBER(name, member) .member = reply_field(fields, name),
@@ -78,6 +77,7 @@ static err read_view(const struct reply *r, struct arena *a, struct job_view *v,
         v->run_at_ms = reply_field(fields, "hr");
     span_copy(reply_text(r, VIEW_ID), v->id, sizeof v->id);
     span_copy(reply_field_text(fields, "fp"), v->fingerprint, sizeof v->fingerprint);
+    span_copy(reply_field_text(fields, "ba"), v->batch, sizeof v->batch);
     return keep_texts(r, fields, a, v, f);
 }
 
@@ -92,11 +92,11 @@ err redis_job(struct store *s, struct span id, wall now, struct arena *a, struct
     err e = store_look(s, SCRIPT_VIEW, &c, now, &r, f);
     if (e)
         return e;
-    return said(&r) == SAID_NONE ? fail_no_job(id, f) : read_view(reply_list(&r, 1), a, out, f);
+    return said(&r) == SAID_NONE ? fail_no_job(id, f)
+                                 : job_view_of(reply_list(&r, 1), a, out, f);
 }
 
-/* The number of the job, which a list goes on behind. */
-static err place_of(struct store *s, struct span id, wall now, int64_t *out, struct fault *f)
+err job_place(struct store *s, struct span id, wall now, int64_t *out, struct fault *f)
 {
     struct reply r;
     struct call c = {0};
@@ -132,7 +132,7 @@ err redis_jobs(struct store *s, const struct jobs_query *q, wall now, struct are
     struct reply r = {0};
     need(q->limit >= 1 && q->limit <= 500);
     store_fresh(s);
-    err e = q->after.n ? place_of(s, q->after, now, &before, f) : E_OK;
+    err e = q->after.n ? job_place(s, q->after, now, &before, f) : E_OK;
     if (e)
         return e;
     struct job_view *all = arena_try(a, q->limit * sizeof *all);
@@ -143,7 +143,7 @@ err redis_jobs(struct store *s, const struct jobs_query *q, wall now, struct are
         e = next_views(s, q->state, before, most, now, &r, f);
         for (size_t i = 1; !e && i < r.count; i++) {
             before = reply_field(reply_list(reply_list(&r, i), VIEW_FIELDS), "sq");
-            e = read_view(reply_list(&r, i), a, &all[n], n ? NULL : f);
+            e = job_view_of(reply_list(&r, i), a, &all[n], n ? NULL : f);
             n += e == E_OK;
         }
     } while (!e && n < q->limit && r.count == VIEWS_STEP + 1);
@@ -185,8 +185,8 @@ static struct span first_body(struct store *s, const struct reply *r)
     return buf_end(&s->scratch, &text) ? SPAN("{}") : text;
 }
 
-static err read_event(struct store *s, const struct reply *r, struct arena *a,
-                      struct event_view *v, struct fault *f)
+err event_view_of(struct store *s, const struct reply *r, struct arena *a, struct event_view *v,
+                  struct fault *f)
 {
     bool first = reply_text(r, EVENT_KIND).n == 0;
     *v = (struct event_view){.seq = reply_number(r, EVENT_SEQ),
@@ -201,8 +201,8 @@ static err read_event(struct store *s, const struct reply *r, struct arena *a,
     return e;
 }
 
-static err next_events(struct store *s, struct span job, int64_t after, size_t most,
-                       struct reply *out, struct fault *f)
+err events_next(struct store *s, struct span job, int64_t after, size_t most, struct reply *out,
+                struct fault *f)
 {
     struct call c = {0};
     store_fresh(s);
@@ -225,10 +225,10 @@ err redis_events(struct store *s, int64_t after, struct span job, size_t limit, 
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     err e = E_OK;
     while (!e && after >= 0 && n < limit) {
-        e = next_events(s, job, after, EVENTS_STEP, &r, f);
-        after = e ? -1 : reply_number(&r, 1);
-        for (size_t i = 2; !e && i < r.count && n < limit; i++) {
-            e = read_event(s, reply_list(&r, i), a, &all[n], n ? NULL : f);
+        e = events_next(s, job, after, EVENTS_STEP, &r, f);
+        after = e ? -1 : reply_number(&r, EVENTS_BEHIND);
+        for (size_t i = EVENTS_FIRST; !e && i < r.count && n < limit; i++) {
+            e = event_view_of(s, reply_list(&r, i), a, &all[n], n ? NULL : f);
             n += e == E_OK;
         }
     }

@@ -32,7 +32,7 @@ static err find_request(struct store *s, struct accepting *t, struct fault *f)
         return e;
     e = db_step(q, f);
     if (!e && (uint64_t)db_int(q, 1) != a->request_hash)
-        e = fail(f, E_BAD_INPUT, "the idempotency key was used before with another request");
+        e = asked_key_used(f);
     if (!e) {
         span_copy(db_text(q, 0), t->reply.id, sizeof t->reply.id);
         t->reply.replayed = true;

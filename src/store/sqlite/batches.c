@@ -7,7 +7,6 @@
 #include "base/need.h"
 
 enum {
-    KEY_MAX = 256,
     CALL_WAIT_MS = 5000, /* the queue is full: the callback is accepted later */
     CALLS_AT_ONCE = 16,
     OLD_MOST = 50,
@@ -61,8 +60,7 @@ static err find_batch(struct store *s, struct span id, struct batch *out, struct
     err e = db_ask(s->db, SQL_BATCH, &q, f, DB_T(id));
     if (!e)
         e = step_batch(q, NULL, NULL, out, f);
-    return e == E_END ? fail(f, E_NOT_FOUND, "there is no batch %.*s", SP(span_cut(id, 0, 60)))
-                      : e;
+    return e == E_END ? asked_no_batch(id, f) : e;
 }
 
 /* A number that a statement answers; 0 when it has no row. */
@@ -132,21 +130,22 @@ static bool must_wait(const struct store *s, const struct accept_args *job)
 static err accept_call(struct store *s, const struct batch *b, enum batch_call call,
                        struct arena *a, wall now, char out_job[ID_TEXT], struct fault *f)
 {
-    struct json_parser *parser = json_parser_new(TICKET_MAX);
     struct span ticket;
     struct accept_args job;
     struct accept_reply reply;
     err e = read_ticket(s, b, call, a, &ticket, f);
     if (!e)
-        e = ticket_read(ticket, parser, a, &job, f);
-    json_parser_free(&parser);
+        e = ticket_job(ticket, (wall){now.ms + s->real_ahead_ms}, a, &job, f);
     if (e)
         return e;
     derive_id(b, "job", (uint64_t)call, (wall){b->created}, out_job);
     job.id = span_of(out_job);
     if (must_wait(s, &job))
         return E_END;
-    return sqlite_accept(s, &job, now, &reply, f);
+    e = sqlite_accept(s, &job, now, &reply, f);
+    if (!e)
+        memcpy(out_job, reply.id, ID_TEXT); /* equal work may be there */
+    return e;
 }
 
 /* Accepts the job of a call that was announced, or notes why not. */
@@ -319,27 +318,15 @@ static err add_one(struct store *s, int64_t bid, struct parallel *p,
     struct accept_args with_row = *args;
     const struct accept_args *job = &with_row;
     with_row.after = parallel_after(p);
-    err e = job->idempotency_key.n
-                ? fail(f, E_BAD_INPUT, "a job of a batch has no key of its own")
-                : sqlite_accept(s, job, now, &reply, f);
+    err e = asked_child(job, f);
+    if (!e)
+        e = sqlite_accept(s, job, now, &reply, f);
     /* A job that was there before (an equal one, by its unique key) stays what it is. */
     if (!e && !span_is(job->id, reply.id))
-        e = fail(f, E_CONFLICT, "job %s does this already", reply.id);
+        e = asked_child_there(span_of(reply.id), f);
     if (!e)
         e = db_run(s->db, SQL_BATCH_CHILD, f, DB_T(job->id), DB_I(bid));
     return e ? e : parallel_added(s, p, job->id, f);
-}
-
-static err refuse(struct batch_reply *reply, size_t index, err code, const struct fault *own,
-                  struct arena *a, struct fault *f)
-{
-    struct batch_refusal *r = &reply->refused[reply->refused_count];
-    *r = (struct batch_refusal){
-        .index = index, .code = code, .words = arena_keep(a, span_of(own->words))};
-    if (!r->words.p)
-        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    reply->refused_count++;
-    return E_OK;
 }
 
 /* All of them, or with `partial` all that can be. On an error the caller takes back what is there. */
@@ -358,21 +345,16 @@ static err add_all(struct store *s, int64_t bid, struct parallel *p,
         reply->added += e == E_OK;
         if (!e)
             continue;
-        err kept = refuse(reply, i, e, &own, a, f);
+        err kept = asked_child_refused(reply, i, e, span_of(own.words), a, f);
         if (kept)
             return kept;
         if (partial)
             continue;
         if (f && !f->code)
             f->wait_ms = own.wait_ms;
-        return fail(f, e, "job %zu: %s", i, own.words);
+        return asked_batch_refused(reply, true, f);
     }
-    if (count && !reply->added) {
-        const struct batch_refusal *first = &reply->refused[0];
-        return fail(f, first->code, "none of the jobs was accepted; job %zu: %.*s",
-                    first->index, SP(span_cut(first->words, 0, 120)));
-    }
-    return E_OK;
+    return count && !reply->added ? asked_batch_refused(reply, false, f) : E_OK;
 }
 
 /* Ends the part that group_mark() began: kept when e is E_OK, else taken back; e stays what it was. */
@@ -382,34 +364,6 @@ static err end_part(struct store *s, err e, struct fault *f)
         return group_keep(s, f);
     err undone = db_trouble(s->db) ? E_OK : group_rewind(s, f);
     return undone ? undone : e;
-}
-
-static err check_jobs(size_t count, struct span key, struct fault *f)
-{
-    if (count > BATCH_ADD_MOST)
-        return fail(f, E_TOO_BIG, "at most %d jobs at once; add the others to an open batch",
-                    BATCH_ADD_MOST);
-    if (key.n > KEY_MAX)
-        return fail(f, E_BAD_INPUT, "the idempotency key may have %d bytes", KEY_MAX);
-    return E_OK;
-}
-
-static err check_args(const struct batch_args *a, struct fault *f)
-{
-    if (!id_valid(a->id, "bat"))
-        return fail(f, E_BAD_INPUT, "the id of the batch is not valid");
-    if (a->name.n > BATCH_NAME_MOST || a->tenant.n >= SITE_NAME)
-        return fail(f, E_BAD_INPUT, "the name of a batch may have %d bytes", BATCH_NAME_MOST);
-    if (a->stop_after < 0 || a->stop_after > BATCH_STOP_MOST)
-        return fail(f, E_BAD_INPUT, "a batch stops after 1 to %d failures", BATCH_STOP_MOST);
-    if (a->parallel < 0 || a->parallel > BATCH_PARALLEL_MOST)
-        return fail(f, E_BAD_INPUT, "1 to %d jobs of a batch run at once", BATCH_PARALLEL_MOST);
-    if (a->count == 0 && !a->open)
-        return fail(f, E_BAD_INPUT, "a batch without jobs must be open");
-    for (int i = 0; i < BATCH_CALLS; i++)
-        if (a->calls[i].n > TICKET_MAX)
-            return fail(f, E_TOO_BIG, "the job of a callback is too long");
-    return check_jobs(a->count, a->idempotency_key, f);
 }
 
 /* E_END: no batch has the key. */
@@ -424,7 +378,7 @@ static err find_by_key(struct store *s, const struct batch_args *a, struct batch
         return e;
     e = db_step(q, f);
     if (!e && (uint64_t)db_int(q, 1) != a->request_hash)
-        e = fail(f, E_BAD_INPUT, "the idempotency key was used before with another request");
+        e = asked_key_used(f);
     if (!e) {
         span_copy(db_text(q, 0), out->id, sizeof out->id);
         out->replayed = true;
@@ -475,7 +429,7 @@ err sqlite_batch_create(struct store *s, const struct batch_args *args, wall now
     struct fault quiet = {0};
     err e = store_usable(s, f);
     if (!e)
-        e = check_args(args, f);
+        e = asked_batch_new(args, f);
     if (e)
         return e;
     e = find_by_key(s, args, &reply, f);
@@ -485,7 +439,7 @@ err sqlite_batch_create(struct store *s, const struct batch_args *args, wall now
         return e;
     e = find_batch(s, args->id, &taken, &quiet);
     if (e != E_NOT_FOUND)
-        return e ? e : fail(f, E_CONFLICT, "there is a batch %.*s already", SP(args->id));
+        return e ? e : asked_batch_exists(args->id, f);
     e = group_mark(s, f);
     if (!e)
         e = end_part(s, create(s, args, now, a, &reply, f), f);
@@ -505,7 +459,7 @@ static err find_added(struct store *s, const struct batch *b, const struct batch
         return e;
     e = db_step(q, f);
     if (!e && (uint64_t)db_int(q, 0) != a->request_hash)
-        e = fail(f, E_BAD_INPUT, "the idempotency key was used before with another request");
+        e = asked_key_used(f);
     if (!e) {
         out->added = db_int(q, 1);
         out->replayed = true;
@@ -535,7 +489,7 @@ err sqlite_batch_add(struct store *s, const struct batch_add_args *args, wall no
     int64_t size = 0;
     err e = store_usable(s, f);
     if (!e)
-        e = check_jobs(args->count, args->idempotency_key, f);
+        e = asked_batch_jobs(args->count, args->idempotency_key, f);
     if (!e)
         e = find_batch(s, args->id, &b, f);
     if (e)
@@ -547,11 +501,10 @@ err sqlite_batch_add(struct store *s, const struct batch_add_args *args, wall no
     if (e != E_END)
         return e;
     if (b.sealed)
-        return fail(f, E_CONFLICT, "batch %s is sealed; it takes no more jobs", b.id);
+        return asked_batch_sealed(args->id, f);
     e = ask_number(s, SQL_BATCH_SIZE, b.bid, &size, f);
     if (!e && size + (int64_t)args->count > BATCH_JOBS_MOST)
-        e = fail(f, E_TOO_BIG, "a batch may have %d jobs; seal it and begin another",
-                 BATCH_JOBS_MOST);
+        e = asked_batch_full(f);
     if (!e)
         e = group_mark(s, f);
     if (e)
@@ -593,7 +546,7 @@ err sqlite_batch_cancel(struct store *s, struct span id, struct span operation_i
     if (!e)
         e = ask_number(s, SQL_BATCH_LIVE, b.bid, &live, f);
     if (!e && !live && b.sealed)
-        e = fail(f, E_CONFLICT, "all jobs of batch %s have ended already", b.id);
+        e = asked_batch_ended(id, f);
     if (e)
         return e;
     /* Whatever brings jobs back must not do so behind our back. */
@@ -633,7 +586,7 @@ err sqlite_batch_retry(struct store *s, struct span id, const struct operation_a
     failed = e ? 0 : db_int(q, 0);
     db_end(q);
     if (!e && !failed)
-        e = fail(f, E_CONFLICT, "no job of batch %s is dead or expired", b.id);
+        e = asked_batch_well(id, f);
     if (!e)
         e = operations_for_batch(s, b.bid, &own, now, a, out, f);
     if (e)
@@ -735,7 +688,7 @@ err sqlite_batch(struct store *s, struct span id, struct arena *a, struct batch_
     if (!e)
         e = step_batch(q, a, &name, &b, f);
     if (e == E_END)
-        return fail(f, E_NOT_FOUND, "there is no batch %.*s", SP(span_cut(id, 0, 60)));
+        return asked_no_batch(id, f);
     return e ? e : fill_view(s, &b, name, a, out, f);
 }
 

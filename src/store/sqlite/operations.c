@@ -347,9 +347,7 @@ static err add(struct store *s, int64_t batch, const struct operation_args *a, w
     if (!e) {
         struct fault quiet = {0};
         e = find_view(s, a->id, NULL, NULL, &o, &quiet);
-        e = e == E_NOT_FOUND ? E_OK
-            : e              ? e
-                : fail(f, E_CONFLICT, "there is an operation %.*s already", SP(a->id));
+        e = e == E_NOT_FOUND ? E_OK : e ? e : asked_operation_exists(a->id, f);
     }
     if (!e)
         e = db_run(s->db, SQL_OPERATION_ADD, f, DB_T(a->id), DB_I(a->kind),
@@ -401,9 +399,7 @@ err operations_for_batch(struct store *s, int64_t batch, const struct operation_
         return e;
     e = db_step(q, f);
     if (!e)
-        e = fail(f, E_CONFLICT,
-                 "operation %.*s on the batch is running; wait for it, or cancel it",
-                 SP(db_text(q, 0)));
+        e = asked_batch_busy(db_text(q, 0), f);
     db_end(q);
     return e == E_END ? add(s, batch, args, now, a, out, f) : e;
 }

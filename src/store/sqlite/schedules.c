@@ -257,7 +257,7 @@ static err make_job(struct store *s, const struct schedule_view *v, const char *
     struct accept_args job;
     struct accept_reply reply = {0};
     struct fault why = {0};
-    err e = timetable_job(v, (wall){now.ms + s->real_ahead_ms}, a, &job, &why);
+    err e = ticket_job(v->ticket, (wall){now.ms + s->real_ahead_ms}, a, &job, &why);
     job.id = span_of(id);
     if (!e)
         e = sqlite_accept(s, &job, now, &reply, &why);

@@ -1,18 +1,13 @@
 /* webhooks.c - receivers, their place in the log of events, and the deliveries made of it. */
 #include "store/webhooks.h"
 
-#include "store/event.h"
-#include "store/sqlite/inside.h"
-
 #include "base/need.h"
 #include "os/secret.h"
-#include "os/sign.h"
+#include "store/delivery.h"
+#include "store/sqlite/inside.h"
 
 enum {
     STEP_EVENTS = 1000, /* of the log, for one webhook in one call */
-    EVENT_ID = 64,
-    BODY_MAX = 512 * 1024,
-    SIGNATURES_MAX = 160,
     DRAW_STEP = 0x9e3779b9,
 };
 static const int64_t DAY_MS = 24 * 3600 * 1000;
@@ -72,12 +67,12 @@ static err find(struct store *s, struct span id, int64_t revision, struct found 
         return e;
     e = db_step(q, f);
     if (e == E_END)
-        e = fail(f, E_NOT_FOUND, "there is no such webhook");
+        e = delivery_no_webhook(f);
     else if (!e)
         *out = (struct found){db_int(q, 0), db_int(q, 21), db_int(q, 22), db_int(q, 9)};
     db_end(q);
     if (!e && revision >= 0 && revision != out->revision)
-        e = fail(f, E_STALE, "the webhook is at revision r%lld now", (long long)out->revision);
+        e = delivery_moved(out->revision, f);
     return e;
 }
 
@@ -88,19 +83,11 @@ static err find_to_write(struct store *s, struct span id, int64_t revision, stru
     return e ? e : find(s, id, revision, out, f);
 }
 
-/* What a secret is sealed for: this webhook, and no older one put back. */
-static struct span seal_name(struct span id, int64_t n, char out[64])
-{
-    int size = snprintf(out, 64, "%.*s:%lld", SP(span_cut(id, 0, ID_TEXT)), (long long)n);
-    return (struct span){out, (size_t)size};
-}
-
 static err seal(struct store *s, struct span id, int64_t n, struct span secret, struct buf *out,
                 struct fault *f)
 {
-    char name[64];
     err e = store_key(s, true, f);
-    return e ? e : secret_seal(s->key, seal_name(id, n, name), secret, out, f);
+    return e ? e : delivery_seal(s->key, id, n, secret, out, f);
 }
 
 /* ---- operations on one ---- */
@@ -117,7 +104,7 @@ err sqlite_webhook_add(struct store *s, const struct webhook_put *args, wall now
         return e;
     e = db_step(q, f);
     if (!e && db_int(q, 0) >= WEBHOOKS_MAX)
-        e = fail(f, E_BUSY, "there are %d webhooks already; remove one", WEBHOOKS_MAX);
+        e = delivery_too_many(f);
     db_end(q);
     if (!e)
         e = seal(s, args->id, 1, args->secret, &sealed, f);
@@ -187,25 +174,6 @@ static err event_after(struct store *s, int64_t seq, int64_t *out_seq, int64_t *
     return e;
 }
 
-/* The place in the log before which everything is older: events come in the order of their times, so that
- * it is found by halves. */
-static err place_at(struct store *s, int64_t from_ms, int64_t *out, struct fault *f)
-{
-    int64_t least = 0, most = s->now.last_event, seq, at;
-    while (least < most) {
-        int64_t middle = least + (most - least) / 2;
-        err e = event_after(s, middle, &seq, &at, f);
-        if (e && e != E_END)
-            return e;
-        if (e == E_END || at >= from_ms)
-            most = middle;
-        else
-            least = seq < most ? seq : most;
-    }
-    *out = least;
-    return E_OK;
-}
-
 err sqlite_webhook_replay(struct store *s, const struct webhook_ask *args, wall now,
                           struct fault *f)
 {
@@ -214,7 +182,7 @@ err sqlite_webhook_replay(struct store *s, const struct webhook_ask *args, wall 
     (void)now;
     err e = find_to_write(s, args->id, args->revision, &w, f);
     if (!e)
-        e = place_at(s, args->from_ms, &place, f);
+        e = delivery_place(s, event_after, s->now.last_event, args->from_ms, &place, f);
     return e ? e : db_run(s->db, SQL_WEBHOOK_PLACE, f, DB_I(w.wid), DB_I(place), DB_I(0));
 }
 
@@ -247,7 +215,7 @@ err sqlite_webhook(struct store *s, struct span id, struct arena *a, struct webh
     if (!e)
         e = read_view(q, last, a, out, f);
     else if (e == E_END)
-        e = fail(f, E_NOT_FOUND, "there is no such webhook");
+        e = delivery_no_webhook(f);
     db_end(q);
     return e;
 }
@@ -326,7 +294,7 @@ static err find_delivery(struct store *s, struct span id, struct arena *a,
         return e;
     e = db_step(q, f);
     if (e == E_END) {
-        e = fail(f, E_NOT_FOUND, "there is no such delivery");
+        e = delivery_none(f);
     } else if (!e) {
         *out = (struct delivery_found){.did = db_int(q, 0), .wid = db_int(q, 14)};
         span_copy(db_text(q, 2), out->webhook, sizeof out->webhook);
@@ -385,15 +353,6 @@ err sqlite_deliveries(struct store *s, const struct deliveries_query *q, struct 
     return E_OK;
 }
 
-/* A person's doing may exceed what the log makes by itself, but not without an end. */
-static err check_room(const struct found *w, struct fault *f)
-{
-    return w->open < (int64_t)2 * WEBHOOK_OPEN_MAX
-               ? E_OK
-               : fail(f, E_BUSY, "%lld deliveries of this webhook wait already",
-                      (long long)w->open);
-}
-
 err sqlite_delivery_again(struct store *s, struct span id, wall now, char out_id[ID_TEXT],
                           struct fault *f)
 {
@@ -405,7 +364,7 @@ err sqlite_delivery_again(struct store *s, struct span id, wall now, char out_id
     if (!e)
         e = find(s, span_of(d.webhook), -1, &w, f);
     if (!e)
-        e = check_room(&w, f);
+        e = delivery_room(w.open, f);
     if (e)
         return e;
     make_delivery_id(s, now, out_id);
@@ -419,7 +378,7 @@ err sqlite_webhook_ping(struct store *s, struct span webhook, wall now, char out
     struct found w;
     err e = find_to_write(s, webhook, -1, &w, f);
     if (!e)
-        e = check_room(&w, f);
+        e = delivery_room(w.open, f);
     if (e)
         return e;
     make_delivery_id(s, now, out_id);
@@ -468,27 +427,26 @@ static err read_hooks(struct store *s, struct arena *a, struct hook *out, size_t
     return e == E_END ? E_OK : e;
 }
 
-static err add_delivery(struct store *s, const struct hook *h, struct query *event, wall now,
-                        struct fault *f)
+/* Columns of SQL_EVENTS. */
+static struct event_view event_of(struct query *q)
 {
-    char id[ID_TEXT], name[EVENT_ID];
-    struct span subject = db_text(event, 2);
-    int64_t seq = db_int(event, 0), number = db_int(event, 5);
-    make_delivery_id(s, now, id);
-    if (number > 0)
-        snprintf(name, sizeof name, "%.*s:%lld", SP(span_cut(subject, 0, ID_TEXT)),
-                 (long long)number);
-    else
-        snprintf(name, sizeof name, "evt_%lld", (long long)seq);
-    return db_run(s->db, SQL_DELIVERY_ADD, f, DB_T(span_of(id)), DB_I(h->wid), DB_I(seq),
-                  DB_T(subject), DB_T(span_of(name)), DB_T(db_text(event, 3)),
-                  DB_I(db_int(event, 1)), DB_T(db_text(event, 4)), DB_I(now.ms));
+    return (struct event_view){.seq = db_int(q, 0),
+                               .at_ms = db_int(q, 1),
+                               .job = db_text(q, 2),
+                               .kind = db_text(q, 3),
+                               .body = db_text(q, 4),
+                               .number = db_int(q, 5)};
 }
 
-/* Events of webhooks themselves go to none: one that cannot be reached would never come to an end. */
-static bool wants(const struct hook *h, struct span kind)
+static err add_delivery(struct store *s, const struct hook *h, const struct event_view *v,
+                        wall now, struct fault *f)
 {
-    return !span_starts(kind, SPAN("webhook.")) && webhook_wants(h->types, kind);
+    char id[ID_TEXT], name[DELIVERY_EVENT];
+    make_delivery_id(s, now, id);
+    delivery_event_id(v, name);
+    return db_run(s->db, SQL_DELIVERY_ADD, f, DB_T(span_of(id)), DB_I(h->wid), DB_I(v->seq),
+                  DB_T(v->job), DB_T(span_of(name)), DB_T(v->kind), DB_I(v->at_ms),
+                  DB_T(v->body), DB_I(now.ms));
 }
 
 struct filling {
@@ -502,17 +460,17 @@ static err fill_from(struct store *s, struct hook *h, struct query *events, wall
     err e = E_OK;
     int looked = 0;
     while (h->open < WEBHOOK_OPEN_MAX && (e = db_step(events, f)) == E_OK) {
-        int64_t seq = db_int(events, 0);
-        if (wants(h, db_text(events, 3))) {
-            e = add_delivery(s, h, events, now, f);
+        struct event_view v = event_of(events);
+        if (delivery_wants(h->types, v.kind)) {
+            e = add_delivery(s, h, &v, now, f);
             h->open++;
         }
         if (e)
             return e;
         /* Numbers have no gaps but what was deleted; of a replay that is nothing new. */
         int64_t from = out->place > h->seen ? out->place : h->seen;
-        out->missed += seq > from ? seq - from - 1 : 0;
-        out->place = seq;
+        out->missed += v.seq > from ? v.seq - from - 1 : 0;
+        out->place = v.seq;
         looked++;
     }
     out->more = looked == STEP_EVENTS;
@@ -542,80 +500,6 @@ static err fill(struct store *s, struct hook *h, wall now, struct webhooks_taken
 
 /* ---- what is due ---- */
 
-static err sign_with(struct store *s, const struct hook *h, int64_t n, struct span sealed,
-                     const struct webhook_attempt *t, struct buf *out, struct fault *f)
-{
-    char name[64];
-    struct secret secret = {0};
-    err e = store_key(s, false, f);
-    if (!e)
-        e = secret_unseal(s->key, seal_name(span_of(h->id), n, name), sealed, &secret, f);
-    if (!e)
-        sign_add(out, secret_span(&secret), t->event, t->at_s, t->body);
-    secret_free(&secret);
-    return e;
-}
-
-/* With the secret before this one as well, while that is still good. */
-static err sign(struct store *s, const struct hook *h, wall now, struct arena *a,
-                struct webhook_attempt *t, struct fault *f)
-{
-    struct buf text = BUF(SIGNATURES_MAX);
-    err e = sign_with(s, h, h->secret_n, h->secret, t, &text, f);
-    if (!e && h->old_secret.n && h->old_until_ms > now.ms) {
-        buf_add_char(&text, ' ');
-        e = sign_with(s, h, h->secret_n - 1, h->old_secret, t, &text, f);
-    }
-    t->signature = arena_keep(a, buf_span(&text));
-    buf_free(&text);
-    return e;
-}
-
-static void put_links(struct json_w *w, struct span subject)
-{
-    static const struct {
-        const char *kind, *key, *path;
-    } rows[] = {{"job_", "job", "/v1/jobs/"},
-                {"bat_", "batch", "/v1/batches/"},
-                {"opr_", "operation", "/v1/operations/"}};
-    json_key(w, "links");
-    json_open(w);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char path[80];
-        if (!span_starts(subject, span_of(rows[i].kind)))
-            continue;
-        snprintf(path, sizeof path, "%s%.*s", rows[i].path, SP(span_cut(subject, 0, ID_TEXT)));
-        json_kv_cstr(w, rows[i].key, path);
-    }
-    json_close(w);
-}
-
-/* {"type":…,"timestamp":…,"data":{the event, id, links}} */
-static err write_body(const struct event_view *v, struct span event, struct arena *a,
-                      struct span *out, struct fault *f)
-{
-    char when[WHEN_TEXT];
-    struct span text;
-    struct buf body = BUF(BODY_MAX);
-    struct json_w w = json_w(&body);
-    json_open(&w);
-    json_kv_text(&w, "type", v->kind);
-    json_kv_cstr(&w, "timestamp", when_text_ms((wall){v->at_ms}, when));
-    json_key(&w, "data");
-    event_put(&w, v);
-    json_kv_text(&w, "id", event);
-    put_links(&w, v->job);
-    json_close(&w);
-    json_close(&w);
-    err e = buf_end(&body, &text);
-    if (e)
-        e = fail(f, e, "an event does not fit into a delivery");
-    else
-        *out = arena_keep(a, text);
-    buf_free(&body);
-    return e;
-}
-
 /* Columns of SQL_DELIVERIES_DUE. */
 static err read_attempt(struct store *s, const struct hook *h, struct query *q, int64_t at_s,
                         wall now, struct arena *a, struct webhook_attempt *t, struct fault *f)
@@ -625,14 +509,20 @@ static err read_attempt(struct store *s, const struct hook *h, struct query *q, 
                            .job = db_text(q, 7),
                            .kind = db_text(q, 3),
                            .body = db_text(q, 5)};
+    struct webhook_secrets secrets = {.sealed = h->secret,
+                                      .old_sealed = h->old_secret,
+                                      .number = h->secret_n,
+                                      .old_until_ms = h->old_until_ms};
     *t = (struct webhook_attempt){
         .did = db_int(q, 0), .number = db_int(q, 8) + 1, .url = h->url, .at_s = at_s};
     memcpy(t->webhook, h->id, sizeof t->webhook);
     span_copy(db_text(q, 1), t->delivery, sizeof t->delivery);
     err e = db_keep(q, 2, a, &t->event, f);
     if (!e)
-        e = write_body(&v, t->event, a, &t->body, f);
-    return e ? e : sign(s, h, now, a, t, f);
+        e = delivery_body(&v, a, t, f);
+    if (!e)
+        e = store_key(s, false, f);
+    return e ? e : delivery_sign(s->key, &secrets, now, a, t, f);
 }
 
 /* How many may go now, and when the first of those that are under way counts as lost. */
@@ -810,10 +700,7 @@ static err charge(struct store *s, const struct webhook_done_args *args, const s
     bool given_up = now.ms - since >= WEBHOOK_FAILING_DAYS * DAY_MS;
     if (on && (args->gone || given_up)) {
         out->off = true;
-        e = switch_off(s, d->wid, id,
-                       args->gone ? "the receiver answered 410: it wants no more"
-                                  : "nothing arrived for five days",
-                       now, f);
+        e = switch_off(s, d->wid, id, delivery_off_why(args->gone), now, f);
     }
     if (!e && out->dead)
         e = say_dead(s, id, d, now, f);

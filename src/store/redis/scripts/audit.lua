@@ -3,7 +3,7 @@
 -- member of an index is of such a job, each lane stands where it belongs. What is not so is put right, and counted.
 -- The walk is the store's, not a node's: hash audit, and audit:todo, indexes that are being walked through.
 -- Reply: {R_OK, put right in this step, in all, walks done}
--- with ends.lua, schedules.lua
+-- with ends.lua, take.lua, batches.lua, schedules.lua
 local PIECE, fixed = 50, 0
 local touched = {}
 
@@ -42,6 +42,9 @@ local function wanted(j)
     end
     if j.st < ACTIVE and j.ov > 0 then
         w['over'] = {j.member, j.ov}
+    end
+    if j.ba ~= '' and call('EXISTS', P .. 'b:' .. j.ba) == 1 then
+        w['b:' .. j.ba .. ':' .. j.st] = {j.id, j.sq}
     end
     if j.wk ~= '' and (j.st == READY or j.st == SCHEDULED or j.st == ACTIVE) then
         w['wk:' .. j.wk] = {j.id, j.sq}
@@ -102,6 +105,14 @@ local function check_schedule(id)
         fixed = fixed + 1
     end
 end
+-- It is found in the list, and retention finds it when it has no jobs.
+local function check_batch(id)
+    local b = M.batch(id)
+    if b and b.n > 0 then
+        put('batches', id, b.n)
+        M.batch_note_empty(b)
+    end
+end
 
 -- Members of an index: of whom, and whether that job wants to be in it.
 local function check_member(key, member)
@@ -157,8 +168,10 @@ local function walk_keys(cursor)
             check_lane(string.sub(key, 3))
         elseif string.match(key, '^sd:[^:]+$') then
             check_schedule(string.sub(key, 4))
+        elseif string.match(key, '^b:[^:]+$') then
+            check_batch(string.sub(key, 3))
         elseif string.match(key, '^l:[^:]+:[01sbae]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or
-            string.match(key, '^w[tk]:') then
+            string.match(key, '^w[tk]:') or string.match(key, '^b:[^:]+:[0-7]$') then
             call('RPUSH', P .. 'audit:todo', key)
         end
     end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- cancel.lua - somebody wants a job to stop. ARGV: id, force, grace, why, the same as JSON, why of force, the same as JSON
 -- Reply: {R_OK, state, whether its worker runs}, {R_NONE}, {R_STATE, state}
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local j = M.job(A[1])
 if not j then
     return {R_NONE}

@@ -4,7 +4,7 @@
 -- options and the work or '', why, the same as JSON, the event
 -- Reply: {R_OK}, {R_NONE}, {R_STATE, state}, {R_FULL, records that it has}, {R_STALE, revision}, {R_TAKEN, job that waits for its
 -- result}
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local j, rev, hold, prio, run, limit = M.job(A[1]), N(A[2]), N(A[3]), N(A[4]), N(A[5]), N(A[10])
 if not j then
     return {R_NONE}

@@ -19,6 +19,7 @@
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
 --   prints pr:GROUP op:ID ops opdue opend               dead jobs by what they died of; operations on many jobs
+--   b:ID batches bidem bcdue bempty                     batches: batches.lua
 --   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases by hour, jobs, sealed cookies
 --   sessions snames sname:NAME pool:S:P parked:S:P      sessions by place and name; lanes that wait for a pool
 --   sd:… sdi sdw0 sdw1                                  schedules and their runs: schedules.lua
@@ -217,7 +218,7 @@ local JOB = fields_of({
     pg = 0, ge = 0, nb = 0, ha = 0, us = 0, by = 0, li = 0, co = 0, mk = 0, rj = 0, cf = 0, fi = 0, ov = 0,
     de = 0, am = 0, sm = 0, me = 0, wh = 0, so = 0, rg = 0, wb = 0, cv = 0, fl = 0, ve = 0, en = 0, rv = 0,
     sa = 0, fa = 0, es = 0, as = 0, ec = 0, hr = 0, ln = '', no = '', ow = '', wo = '', rq = '', uk = '', wk = '',
-    wt = '', sf = '', fp = '', se = '', rs = ''
+    wt = '', sf = '', fp = '', se = '', rs = '', ba = ''
 })
 -- nil: there is none.
 function M.job(id)
@@ -253,9 +254,9 @@ function M.held(id, nonce)
     local j = M.job(id)
     return j and j.st == ACTIVE and j.no == nonce and j or nil
 end
--- site, kind, target, spec, variant, pool, operation
-function M.fixed(id)
-    local text, at, parts = call('GET', P .. 'p:' .. id) or '', 1, {}
+-- Texts that lie behind each other, each behind its length: "5:posts4:nasa".
+function M.texts_of(text)
+    local at, parts = 1, {}
     while at <= #text do
         local colon = string.find(text, ':', at, true)
         local n = N(string.sub(text, at, colon - 1))
@@ -263,6 +264,10 @@ function M.fixed(id)
         at = colon + n + 1
     end
     return parts
+end
+-- site, kind, target, spec, variant, pool, operation
+function M.fixed(id)
+    return M.texts_of(call('GET', P .. 'p:' .. id) or '')
 end
 
 -- ---- events ----
@@ -563,6 +568,9 @@ end
 local function leave_state(j)
     local l = M.lane(j.ln)
     call('ZREM', P .. 's:' .. j.st, j.id)
+    if j.ba ~= '' then
+        call('ZREM', P .. 'b:' .. j.ba .. ':' .. j.st, j.id)
+    end
     if j.st < ACTIVE and j.ov > 0 then
         call('ZREM', P .. 'over', j.member)
     end
@@ -603,6 +611,9 @@ end
 local function enter_state(j, to, l)
     j.st, j.ln = to, l.name
     call('ZADD', P .. 's:' .. to, j.sq, j.id)
+    if j.ba ~= '' then
+        call('ZADD', P .. 'b:' .. j.ba .. ':' .. to, j.sq, j.id)
+    end
     if to < ACTIVE and j.ov > 0 then
         call('ZADD', P .. 'over', j.ov, j.member)
     end

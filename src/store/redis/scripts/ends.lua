@@ -267,6 +267,7 @@ local function stop_waiting(j)
     if j.wt ~= '' then
         call('ZREM', P .. 'wt:' .. j.wt, j.id)
         unneeded(j.wt)
+        M.left_row(j)
     end
     j.wt, j.wh = '', 0
 end
@@ -279,6 +280,7 @@ local function job_ended(j)
     if j.rs ~= '' then
         M.run_ended(j)
     end
+    M.child_ended(j)
     M.settle(j.id, 16)
 end
 -- It had no lease; it counts as one that the store granted and ended itself.
@@ -508,11 +510,20 @@ function M.session_write(s)
     write(P .. 'ses:' .. s.id, s, s.before, SESSION)
     s.before = copy(s)
 end
-local function is_good(s)
-    return s.version > 0 and s.locked == 0 and s.refused == 0 and (s.expires == 0 or s.expires > now)
+local function is_good(s, alone)
+    return s.version > 0 and s.locked == 0 and (alone or s.refused == 0) and (s.expires == 0 or s.expires > now)
 end
-function M.pool(site, pool)
+-- Of the id of a session: that one alone, also while the site is said to refuse it.
+local function is_one(pool)
+    return #pool == 30 and string.sub(pool, 1, 4) == 'ses_'
+end
+local function pool_of(site, pool)
     local all = {}
+    if is_one(pool) then
+        local s = M.session(pool)
+        all[1] = s and s.site == site and s or nil
+        return all
+    end
     for i, member in ipairs(call('ZRANGE', P .. 'pool:' .. site .. ':' .. pool, 0, 255)) do
         all[i] = M.session(string.match(member, ':(.*)$'))
     end
@@ -520,17 +531,17 @@ function M.pool(site, pool)
 end
 function M.sessions_usable(site, pool)
     local n = 0
-    for _, s in ipairs(M.pool(site, pool)) do
-        n = n + (is_good(s) and 1 or 0)
+    for _, s in ipairs(pool_of(site, pool)) do
+        n = n + (is_good(s, is_one(pool)) and 1 or 0)
     end
     return n
 end
 -- The one used longest ago of those that can be used now; or nil, and when the first can be (INF: nobody knows).
 function M.session_pick(site, pool, operation)
     local best, open = nil, INF
-    for _, s in ipairs(M.pool(site, pool)) do
+    for _, s in ipairs(pool_of(site, pool)) do
         -- One that is taken may be used again when it is given back: the lane is looked at again then.
-        if is_good(s) and call('SCARD', P .. 'su:' .. s.id) < s.most then
+        if is_good(s, is_one(pool)) and call('SCARD', P .. 'su:' .. s.id) < s.most then
             local rests = call('HMGET', P .. 'sr:' .. s.id, operation, '*')
             local at = max(N(rests[1]), N(rests[2]), start_at(s.tat, s.emit, s.burst))
             if at <= now and (not best or s.used < best.used) then
@@ -557,12 +568,14 @@ function M.session_take(s, j)
         end
     end
 end
--- The lanes of this pool are looked at again: one may be used that could not.
-function M.pool_changed(site, pool)
-    for _, name in ipairs(call('SPOP', P .. 'parked:' .. site .. ':' .. pool, 100)) do
-        local l = M.lane(name)
-        if l then
-            l.pk, l.touched = 0, true
+-- The lanes that wait for it, or for one of its pool, are looked at again: one may be used that could not.
+function M.session_changed(s)
+    for _, pool in ipairs({s.pool, s.id}) do
+        for _, name in ipairs(call('SPOP', P .. 'parked:' .. s.site .. ':' .. pool, 100)) do
+            local l = M.lane(name)
+            if l then
+                l.pk, l.touched = 0, true
+            end
         end
     end
 end
@@ -578,7 +591,7 @@ function M.session_release(j)
     local s = M.session(j.se)
     j.se, j.cv = '', 0
     if s then
-        M.pool_changed(s.site, s.pool)
+        M.session_changed(s)
     end
 end
 local F_LOGIN, F_SESSION, F_LIMITED, F_BLOCKED = 6, 7, 8, 9
@@ -599,9 +612,14 @@ function M.session_note(j, failure, about_target, against, rest_ms, why)
     if not s then
         return false
     end
-    local operation, lost, others = M.fixed(j.id)[7], nil, false
+    local fixed, lost, others = M.fixed(j.id), nil, false
+    local operation, alone = fixed[7], fixed[6] == s.id -- alone: it wanted this one, not one of a pool
     if failure == 0 or about_target then
         s.ok, s.fails = now, 0
+        if alone then
+            s.refused = 0
+            call('HDEL', P .. 'ses:' .. s.id, 'refusal')
+        end
         M.session_write(s)
     elseif against then
         s.fails, s.updated = s.fails + 1, now
@@ -618,15 +636,17 @@ function M.session_note(j, failure, about_target, against, rest_ms, why)
             call('HSET', P .. 'ses:' .. s.id, 'refusal', why ~= '' and string.sub(why, 1, 239) or 'the site refused it')
             M.session_write(s)
         end
-        others = M.sessions_usable(s.site, s.pool) > 0
+        -- With other cookies it is another one.
+        others = alone and not lost or not alone and M.sessions_usable(s.site, s.pool) > 0
     end
     return true, lost, others
 end
 
 -- ---- ended jobs come back, or go ----
 
-local function is_full()
-    return call('ZCARD', P .. 's:0') + call('ZCARD', P .. 's:1') + call('ZCARD', P .. 's:2') >= READY_MAX
+-- more: that are about to come.
+local function is_full(more)
+    return call('ZCARD', P .. 's:0') + call('ZCARD', P .. 's:1') + call('ZCARD', P .. 's:2') + (more or 0) >= READY_MAX
 end
 M.is_full = is_full
 -- What it answers, as replay.lua does.
@@ -667,6 +687,7 @@ function M.forget(j)
     if j.wk ~= '' then
         call('ZREM', P .. 'wa:' .. j.wk, j.id)
     end
+    M.child_gone(j)
     call('UNLINK', j.key, P .. 'p:' .. j.id, P .. 't:' .. j.id, P .. 'e:' .. j.id)
     call('ZADD', P .. 'gone', now, j.id)
     j.gone = true

@@ -5,7 +5,7 @@
 -- counts against a session
 -- Reply: {R_OK, state, retry in, breaker open until, lane, session that is lost}, {R_STALE}; {R_FIRST, epoch, fence, next batch, to be taken
 -- back, posts wanted, what the job counts}: the archive is to be asked first
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local j = M.held(A[1], A[2])
 if not j then
     return {R_STALE}

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- lane_purge.lua - cancels jobs of a lane that wait, at most 50 in a call. ARGV: name, why, the same as JSON
 -- Reply: {R_OK, cancelled, whether there are more}, {R_NONE}
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local l, MOST, n = M.lane(A[1]), 50, 0
 if not l then
     return {R_NONE}

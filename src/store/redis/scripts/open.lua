@@ -3,7 +3,7 @@
 -- earlier process of this node, at most STEP in a call.
 -- ARGV: schema, oldest that it can be used with, time and member of the lease that was looked at last, '': begin.
 -- Reply: {R_OK, epoch, schema, time and member of the last one that was looked at, '' all done}, {R_STATE, schema}
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local schema = N(call('HGET', P .. 'meta', 'schema') or A[1])
 if schema < N(A[2]) or schema > N(A[1]) then
     return {R_STATE, schema}

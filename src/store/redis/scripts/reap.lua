@@ -2,7 +2,7 @@
 -- reap.lua - what time does to jobs, at most 100 in a call: the caller comes again with what is left.
 -- ARGV: part, how many of it are left. Reply: {R_OK, next part (0: all done), left, promoted, suspected, reaped, expired,
 -- forced, settled}
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local part, left, budget = N(A[1]), N(A[2]), 100
 local n = {promoted = 0, suspected = 0, reaped = 0, expired = 0, forced = 0, settled = 0}
 

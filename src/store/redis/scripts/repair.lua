@@ -3,7 +3,7 @@
 -- revision, have, done, verdict, end, its name, report, counter that had the lease which failed (1 to 5), what it had died of
 -- Reply: {R_OK, next batch, counts, limit, site, failure}, {R_NONE}, {R_STATE, state}, {R_STALE} it has changed, {R_END} it
 -- never ran
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local COUNTERS = {'nf', 'nc', 'nt', 'nr', 'nv'}
 local j = M.job(A[2])
 if not j then
@@ -41,5 +41,6 @@ if well then
     end
     M.event(j, 'job.repaired', '{"state":"succeeded","verdict":"' .. M.verdicts[j.ve] .. '","end":"' .. A[8] .. '","was":"' ..
             A[11] .. '","have":' .. I(j.ha) .. '}')
+    M.child_ended(j)
 end
 return done(R_OK)

@@ -3,7 +3,7 @@
 -- ARGV: worker, nonce, number of the question or '', needs, memory, time, sites ('*': all; else one a line), worker as
 -- JSON
 -- Reply: {R_OK, the lease}, {R_END, 1 when asking again at once may find one}
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local worker, needs, memory, time = A[1], N(A[4]), N(A[5]), N(A[6])
 local LOOKS = 100
 

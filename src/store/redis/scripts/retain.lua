@@ -2,7 +2,7 @@
 -- retain.lua - deletes what is too old, at most 100 jobs in a call.
 -- ARGV: age, jobs, bytes, dead age, dead jobs (0: any). Reply: {R_OK, {deleted by limit}, whether there is more, {ids of
 -- jobs that are gone and may have something in the archive}}
--- with ends.lua
+-- with ends.lua, take.lua, batches.lua
 local AGE, JOBS, BYTES, DEAD_AGE, DEAD_JOBS = 1, 2, 3, 4, 5
 local MOST, LANES, IDLE_MS, MARK_MS = 50, 20, 604800000, 31536000000
 local limit, deleted, ids, more = {}, {0, 0, 0, 0, 0}, {}, 0

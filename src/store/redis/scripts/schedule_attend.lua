@@ -3,7 +3,7 @@
 -- ARGV: id, vn that was seen, time of its clock, interval, anchor, next slot, what the last run found (-1: none), when that was
 -- fired, numbers of the runs that were looked at, the job
 -- Reply: {R_OK, schedule}, {R_STALE}
--- with ends.lua, take.lua, schedules.lua
+-- with ends.lua, take.lua, batches.lua, schedules.lua
 local BUSY_MS = 5000
 local c = S.of(A[1])
 if not c or c.vn ~= N(A[2]) then

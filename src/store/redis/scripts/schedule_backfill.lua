@@ -1,7 +1,7 @@
 -- schedule_backfill.lua - passed slots get their jobs, those that had none: at most 16 in a call.
 -- ARGV: id, revision that was seen, only say what would be, lines "slot id", the job
 -- Reply: {R_OK, made, known, 0, skipped, last job, {}, why the first slot that is left was not made or {}}, {R_STALE}
--- with ends.lua, take.lua, schedules.lua
+-- with ends.lua, take.lua, batches.lua, schedules.lua
 local c = S.of(A[1])
 if not c or c.rv ~= N(A[2]) then
     return {R_STALE}

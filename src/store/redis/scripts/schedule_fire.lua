@@ -4,7 +4,7 @@
 -- noted (0: nowhere), slots that each run stands for, lines "slot id", the job
 -- Reply: {R_OK, made, known, pending, skipped, last job, jobs to stop, why the first slot that is left was not made or {}, how
 -- many were settled}, {R_STALE}
--- with ends.lua, take.lua, schedules.lua
+-- with ends.lua, take.lua, batches.lua, schedules.lua
 local c = S.of(A[1])
 if not c or c.rv ~= N(A[2]) or c.ls ~= N(A[3]) or c.pa > 0 then
     return {R_STALE}

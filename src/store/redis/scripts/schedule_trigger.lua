@@ -2,7 +2,7 @@
 -- ARGV: id, revision that was seen, instant, id of its job, only say what would be, the job
 -- Reply: {R_OK, made, known, pending, skipped, last job, jobs to stop, why it was not made or {}}, {R_STALE}, {R_TAKEN, job or ''}
 -- a run is alive
--- with ends.lua, take.lua, schedules.lua
+-- with ends.lua, take.lua, batches.lua, schedules.lua
 local c = S.of(A[1])
 if not c or c.rv ~= N(A[2]) then
     return {R_STALE}

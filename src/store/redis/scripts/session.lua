@@ -85,5 +85,5 @@ else
     call('ZREM', P .. 'pool:' .. s.site .. ':' .. s.pool, s.name .. ':' .. id)
     call('ZREM', P .. 'sessions', place(s))
 end
-M.pool_changed(s.site, s.pool)
+M.session_changed(s)
 return done(R_OK)

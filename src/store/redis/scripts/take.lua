@@ -1,85 +1,125 @@
 -- take.lua - a job comes in, or it is said why not: part of the scripts that make jobs, behind ends.lua.
--- a: what accept.lua is asked. Answers as that does, and whether there is a new job; if not, nothing was written.
-function M.take(a)
+-- a: what accept.lua is asked; besides a.after: it waits for this job, a.batch: it is of that batch.
+
+-- What is about to come in besides, while a whole batch is looked at before anything of it is written: ids, live and blocked
+-- jobs by tenant and key (false: will be gone), lanes; how many jobs, how many lanes.
+local ahead = {ids = {}, live = {}, blocked = {}, lanes = {}, jobs = 0, new_lanes = 0}
+local function live_of(tenant, unique, blocked)
+    local seen = (blocked and ahead.blocked or ahead.live)[tenant .. '\n' .. unique]
+    if seen ~= nil then
+        return seen or nil
+    end
+    return M.live(tenant, unique, blocked)
+end
+local function latest_answer(work)
+    local top = call('ZREVRANGE', P .. 'wa:' .. work, 0, 0)[1]
+    local j = top and M.job(top)
+    return j and j.st == SUCCEEDED and j or nil
+end
+-- How the job comes in; or nil, and how accept.lua says why not, or that it is there. Writes nothing.
+function M.plan(a)
     local id, tenant, lane_name, unique, work = a[1], a[2], a[6], a[21], a[23]
-    local accepted = N(a[30]) > 0 and min(N(a[30]), now) -- by a node, while this store was away: that stands
-    local KEY_MS = 259200000
-    local request = a[19] ~= '' and P .. 'idem:' .. tenant .. ':' .. a[19]
-    local was = request and call('GET', request)
+    local plan = {accepted = N(a[30]) > 0 and min(N(a[30]), now)} -- by a node, while this store was away: that stands
+    local accepted = plan.accepted
+    plan.request = a[19] ~= '' and P .. 'idem:' .. tenant .. ':' .. a[19]
+    local was = plan.request and call('GET', plan.request)
     if was then
         local hash_before, at, job = string.match(was, '^(%x+)|(%d+)|(.*)$')
-        if now - N(at) <= KEY_MS then
+        if now - N(at) <= M.KEY_MS then
             if hash_before ~= a[20] then
-                return {R_BODY}
+                return nil, {R_BODY}
             end
-            return {R_OK, job, 1, 0, 0, 0}
+            return nil, {R_OK, job, 1, 0, 0, 0}
         end
     end
     local l = M.lane(lane_name)
     if not accepted and (meta.mode == DRAINING or meta.mode == MAINTENANCE) then
-        return {R_MODE, meta.mode}
+        return nil, {R_MODE, meta.mode}
     elseif not accepted and l and l.co == 1 then
-        return {R_CLOSED}
-    elseif M.job(id) or call('ZSCORE', P .. 'gone', id) then
-        return {R_STATE}
+        return nil, {R_CLOSED}
+    elseif ahead.ids[id] or M.job(id) or call('ZSCORE', P .. 'gone', id) then
+        return nil, {R_STATE}
     end
 
     -- core/unique.c
-    local replaces, leader, how
     if unique ~= '' then
-        local live, successor = M.live(tenant, unique, false), M.live(tenant, unique, true)
+        local live, successor = live_of(tenant, unique, false), live_of(tenant, unique, true)
         if not live then
             live, successor = successor, nil
         end
         local mode = N(a[22])
         local runs = live and live.st == ACTIVE
         if live and mode == 1 then
-            return {R_TAKEN, live.id, live.st}
+            return nil, {R_TAKEN, live.id, live.st}
         elseif live and (mode == 0 or (mode == 2 and runs) or (mode == 3 and not runs)) then
-            return {R_OK, live.id, 0, 1, live.st, 0}
+            return nil, {R_OK, live.id, 0, 1, live.st, 0}
         elseif live and mode == 2 then
-            replaces = live
+            plan.replaces = live
         elseif live then
-            leader, how, replaces = live, WAITS_AFTER, successor
+            plan.leader, plan.how, plan.replaces = live, WAITS_AFTER, successor
         end
     end
 
-    local function latest_answer()
-        local top = call('ZREVRANGE', P .. 'wa:' .. work, 0, 0)[1]
-        local j = top and M.job(top)
-        return j and j.st == SUCCEEDED and j or nil
-    end
-    local answer, source
-    if work ~= '' and not leader then
+    if work ~= '' and not plan.leader then
         local fresh, stale = N(a[25]), N(a[26])
-        local from = (fresh > 0 or stale > 0) and latest_answer()
+        local from = (fresh > 0 or stale > 0) and latest_answer(work)
         if from then
             local failing = l and l.bs ~= CLOSED and (l.bs == HALF_OPEN or l.bt > now)
             local age = now - from.fa
             if fresh > 0 and age <= fresh then
-                answer, source = from, 2
+                plan.answer, plan.source = from, 2
             elseif failing and stale > 0 and age <= stale then
-                answer, source = from, 3
+                plan.answer, plan.source = from, 3
             end
         end
-        if not answer and a[24] == '1' then
-            leader, how = M.live_work(work), WAITS_SHARE
-            if leader == replaces then -- it brings nothing
-                leader = nil
+        if not plan.answer and a[24] == '1' and not a.after then
+            plan.leader, plan.how = M.live_work(work), WAITS_SHARE
+            if plan.leader == plan.replaces then -- it brings nothing
+                plan.leader = nil
             end
         end
     end
-    if not accepted and M.is_full() then
-        return {R_FULL}
-    elseif not accepted and a[27] ~= '' and not answer and M.sessions_usable(a[28], a[27]) == 0 then
-        return {R_SESSION}
-    elseif not accepted and not l and call('ZCARD', P .. 'lanes') >= LANES_MAX then
-        return {R_LANES}
+    if a.after and not plan.leader and not plan.answer then
+        plan.leader, plan.how = a.after, WAITS_AFTER
     end
-
-    l = M.lane_want(lane_name, {te = tenant, si = a[3], cl = N(a[4]), th = a[5]})
-    if replaces then
-        M.end_waiting(replaces, CANCELLED, {'a newer request took its place', '"a newer request took its place"'})
+    if accepted then
+        return plan
+    elseif M.is_full(ahead.jobs) then
+        return nil, {R_FULL}
+    elseif a[27] ~= '' and not plan.answer and M.sessions_usable(a[28], a[27]) == 0 then
+        return nil, {R_SESSION}
+    elseif not l and not ahead.lanes[lane_name] and call('ZCARD', P .. 'lanes') + ahead.new_lanes >= LANES_MAX then
+        return nil, {R_LANES}
+    end
+    return plan
+end
+M.KEY_MS = 259200000
+-- It will come in: those behind it are looked at as if it were there.
+function M.foresee(a, plan)
+    local key, gone = a[2] .. '\n' .. a[21], plan.replaces
+    ahead.ids[a[1]] = true
+    if gone then
+        (gone.st == BLOCKED and ahead.blocked or ahead.live)[key] = false
+        ahead.jobs = ahead.jobs - 1
+    end
+    if not plan.answer then
+        ahead.jobs = ahead.jobs + 1
+        if a[21] ~= '' then
+            (plan.leader and ahead.blocked or ahead.live)[key] = {id = a[1], st = plan.leader and BLOCKED or READY}
+        end
+    end
+    if not ahead.lanes[a[6]] and not M.lane(a[6]) then
+        ahead.lanes[a[6]], ahead.new_lanes = true, ahead.new_lanes + 1
+    end
+end
+function M.forget_ahead()
+    ahead = {ids = {}, live = {}, blocked = {}, lanes = {}, jobs = 0, new_lanes = 0}
+end
+local function make(a, plan)
+    local id, accepted = a[1], plan.accepted
+    local l = M.lane_want(a[6], {te = a[2], si = a[3], cl = N(a[4]), th = a[5]})
+    if plan.replaces then
+        M.end_waiting(plan.replaces, CANCELLED, {'a newer request took its place', '"a newer request took its place"'})
     end
     local j = M.job_new(id)
     j.ca, j.rv, j.li, j.co, j.pr, j.mk, j.nd, j.me = accepted or now, 1, N(a[8]), N(a[9]), N(a[10]), N(a[11]), N(a[12]), N(a[13])
@@ -88,18 +128,30 @@ function M.take(a)
         j.hr, j.ra = j.ra, INF
     end
     j.ov, j.de, j.am, j.sm = N(a[15]), N(a[16]), N(a[17]), N(a[18])
-    j.mf, j.mc, j.mt, j.uk, j.wk = FAIL_MAX, CRASH_MAX, THROTTLE_MAX, unique, work
+    j.mf, j.mc, j.mt, j.uk, j.wk, j.ba = FAIL_MAX, CRASH_MAX, THROTTLE_MAX, a[21], a[23], a.batch or ''
     call('SET', P .. 'p:' .. id, a[7])
-    if leader then
-        M.wait_for(j, leader, how)
+    if plan.leader then
+        M.wait_for(j, plan.leader, plan.how)
     end
-    M.accept(j, leader and BLOCKED or j.ra > now and SCHEDULED or READY, l)
-    if request then
-        call('SET', request, a[20] .. '|' .. I(now) .. '|' .. id, 'PX', KEY_MS)
+    M.accept(j, plan.leader and BLOCKED or j.ra > now and SCHEDULED or READY, l)
+    if plan.request then
+        call('SET', plan.request, a[20] .. '|' .. I(now) .. '|' .. id, 'PX', M.KEY_MS)
     end
     M.event(j)
-    if answer then
-        M.answer(j, answer, source)
+    if plan.answer then
+        M.answer(j, plan.answer, plan.source)
     end
-    return {R_OK, id, 0, 0, j.st, source or 0}, true
+    return {R_OK, id, 0, 0, j.st, plan.source or 0}
+end
+-- Answers as accept.lua does, and whether there is a new job; if not, nothing was written.
+function M.take(a)
+    local plan, reply = M.plan(a)
+    if not plan then
+        return reply, false
+    end
+    local inner = M.taking
+    M.taking = true
+    reply = make(a, plan)
+    M.taking = inner
+    return reply, true
 end

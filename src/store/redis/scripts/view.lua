@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- view.lua - jobs as people see them. ARGV: 'one', id; 'owner', id: whose records it has; or 'list', state (-1: all), number before which they were
--- accepted (-1: the newest), how many (at most 50). Reply: {R_OK, {job}, ...}, {R_NONE}
+-- accepted (-1: the newest), how many (at most 50); or 'batch', id, state (-1: all), number behind which, how many (at most 50).
+-- Reply: {R_OK, {job}, ...}, {R_NONE}
 -- A job: {fields and values, fixed texts, cursor, why, report, waiting, until}
 local function view(id)
     local fields = call('HGETALL', P .. 'j:' .. id)
@@ -30,17 +31,28 @@ if A[1] == 'owner' then
     local v = call('HMGET', P .. 'j:' .. A[2], 'sq', 'sf')
     return v[1] and {R_OK, v[2] or A[2]} or {R_NONE}
 end
-local before, most, ids = N(A[3]), min(N(A[4]), 50), {}
-for st = N(A[2]) < 0 and 0 or N(A[2]), N(A[2]) < 0 and 7 or N(A[2]) do
-    local from = before < 0 and '+inf' or '(' .. I(before)
-    local some = call('ZREVRANGEBYSCORE', P .. 's:' .. st, from, '-inf', 'WITHSCORES', 'LIMIT', 0, most)
-    for i = 1, #some, 2 do
-        ids[#ids + 1] = {some[i], N(some[i + 1])}
+-- Jobs by number, one index for each state; descending, or ascending (`up`).
+local function page(prefix, state, from, most, up)
+    local ids, reply = {}, {R_OK}
+    for st = state < 0 and 0 or state, state < 0 and 7 or state do
+        local key = prefix .. st
+        local some = up and call('ZRANGEBYSCORE', key, from, '+inf', 'WITHSCORES', 'LIMIT', 0, most) or
+            call('ZREVRANGEBYSCORE', key, from, '-inf', 'WITHSCORES', 'LIMIT', 0, most)
+        for i = 1, #some, 2 do
+            ids[#ids + 1] = {some[i], N(some[i + 1])}
+        end
     end
+    table.sort(ids, function(a, b) return (up and a[2] < b[2]) or (not up and a[2] > b[2]) end)
+    for i = 1, min(#ids, most) do
+        reply[#reply + 1] = view(ids[i][1])
+    end
+    return reply
 end
-table.sort(ids, function(a, b) return a[2] > b[2] end)
-local reply = {R_OK}
-for i = 1, min(#ids, most) do
-    reply[#reply + 1] = view(ids[i][1])
+if A[1] == 'batch' then
+    if call('EXISTS', P .. 'b:' .. A[2]) == 0 then
+        return {R_NONE}
+    end
+    return page(P .. 'b:' .. A[2] .. ':', N(A[3]), '(' .. A[4], min(N(A[5]), 50), true)
 end
-return reply
+local before = N(A[3])
+return page(P .. 's:', N(A[2]), before < 0 and '+inf' or '(' .. I(before), min(N(A[4]), 50), false)

@@ -1,0 +1,113 @@
+#!lua flags=allow-oom
+-- batch_act.lua - what becomes of a batch (store/batches.h).
+-- ARGV: 'seal', id; 'cancel', id, operation; 'retry', id, operation, rate, reset;
+-- 'tend': the callback that is due first; 'refused', id, callback, later, why, the same as JSON; 'retain', before
+-- Reply: {R_OK, {fields and values of the operation}}; {R_NONE}, {R_STATE} nothing to do, {R_TAKEN, operation} that runs, {R_BODY}
+-- there is such an operation; of 'tend' {R_OK, 0} none, {R_OK, 1, id, callback} or, when it was refused, {R_FIRST, 1, id, callback, {how
+-- take.lua says why not}, {its job}}; of 'retain' {R_OK, whether there may be more}
+-- with ends.lua, take.lua, batches.lua, operations.lua
+local OLD = 50
+local verb, id = A[1], A[2]
+
+local function tend()
+    local due = call('ZRANGEBYSCORE', P .. 'bcdue', '-inf', now, 'LIMIT', 0, 1)[1]
+    if not due then
+        return {R_OK, 0}
+    end
+    local kind, of = string.match(due, '^(%d):(.*)$')
+    local b = M.batch(of)
+    if not b then
+        call('ZREM', P .. 'bcdue', due)
+        return done(R_OK, 1, of, N(kind))
+    end
+    local refused = M.call_make(b, N(kind), true)
+    if refused then
+        return done(R_FIRST, 1, of, N(kind), refused, M.texts_of(call('HGET', b.key .. ':c', 'p' .. kind)))
+    end
+    return done(R_OK, 1, of, N(kind))
+end
+local function forget(b)
+    call('UNLINK', b.key, b.key .. ':c', b.key .. ':a', b.key .. ':t', P .. 'e:' .. b.id)
+    for st = BLOCKED, EXPIRED do
+        call('UNLINK', b.key .. ':' .. st)
+    end
+    call('ZREM', P .. 'batches', b.id)
+    call('ZREM', P .. 'bempty', b.id)
+    call('ZREM', P .. 'bcdue', '0:' .. b.id, '1:' .. b.id)
+    if b.ik ~= '' then
+        call('HDEL', P .. 'bidem', b.te .. '\n' .. b.ik)
+    end
+end
+local function retain()
+    local old = call('ZRANGEBYSCORE', P .. 'bempty', '-inf', '(' .. id, 'LIMIT', 0, OLD)
+    for _, one in ipairs(old) do
+        local b = M.batch(one)
+        if b and M.batch_count(b, BLOCKED, EXPIRED) == 0 then
+            forget(b)
+        else
+            call('ZREM', P .. 'bempty', one)
+        end
+    end
+    return done(R_OK, #old == OLD and 1 or 0)
+end
+local function cancel(b)
+    local live = M.batch_count(b, BLOCKED, ACTIVE)
+    if live == 0 and b.se == 1 then
+        return {R_STATE}
+    elseif M.operation(A[3]) then
+        return {R_BODY}
+    end
+    -- Whatever brings jobs back must not do so behind our back.
+    M.batch_stop_operation(b)
+    b.se, b.st = 1, 1
+    M.batch_touch(b)
+    M.event(nil, 'batch.cancelled', '{"operation":"' .. A[3] .. '"}', id)
+    M.operation_piece(M.operation_begin(A[3], {kind = 2, failure = -1, til = now, last = meta.seq, ba = id}))
+    if live == 0 then
+        M.batch_settle(b)
+    end
+    return done(R_OK, M.operation_view(A[3]))
+end
+local function retry(b)
+    if call('EXISTS', b.key .. ':' .. DEAD, b.key .. ':' .. EXPIRED) == 0 then
+        return {R_STATE}
+    elseif b.op ~= '' then
+        return {R_TAKEN, b.op}
+    elseif M.operation(A[3]) then
+        return {R_BODY}
+    end
+    M.operation_piece(M.operation_begin(A[3], {kind = 0, failure = -1, til = now, last = meta.seq, rate = N(A[4]), reset = N(A[5]),
+                                               ba = id}))
+    b.st = 0 -- its failures count from new
+    M.batch_touch(b)
+    M.event(nil, 'batch.retried', '{"operation":"' .. A[3] .. '"}', id)
+    return done(R_OK, M.operation_view(A[3]))
+end
+local function seal(b)
+    if b.se == 1 then
+        return {R_OK}
+    end
+    b.se = 1
+    M.batch_touch(b)
+    M.event(nil, 'batch.sealed', '{}', id)
+    M.batch_settle(b)
+    return done(R_OK)
+end
+
+if verb == 'tend' then
+    return tend()
+elseif verb == 'retain' then
+    return retain()
+end
+local b = M.batch(id)
+if not b then
+    return {R_NONE}
+elseif verb == 'refused' then
+    M.call_refused(b, N(A[3]), A[4] == '1', {A[5], A[6]})
+    return done(R_OK)
+elseif verb == 'cancel' then
+    return cancel(b)
+elseif verb == 'retry' then
+    return retry(b)
+end
+return seal(b)

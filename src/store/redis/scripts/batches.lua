@@ -1,0 +1,294 @@
+-- batches.lua - jobs that belong together (store/batches.h): part of the scripts that make jobs or end them, behind
+-- take.lua.
+--
+-- Keys behind the prefix:
+--   b:ID       a batch: fields below. :0 … :7 its jobs by state, by number; :a additions, key to "hash|added"
+--   b:ID:c     its callbacks, N being 0 (complete) or 1 (success): tN the ticket, pN the job as take.lua is asked, or bN jN why there
+--              can be none, as text and as JSON; when it was announced: atN, jobN, dueN, whyN
+--   b:ID:t     when only so many may run at once: the last job of each row, by number
+--   batches    all, by number        bidem   tenant and key to "hash|id"
+--   bcdue      "N:ID" of a callback that could not be made, by when it is tried again
+--   bempty     those without a job, by their last change
+do
+local BATCH = fields_of({
+    n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, te = '', na = '', ik = '', op = ''
+})
+local COMPLETE, SUCCESS = 0, 1
+local ANNOUNCED = {[COMPLETE] = 'batch.complete', [SUCCESS] = 'batch.success'}
+local NAMES = {[COMPLETE] = 'complete', [SUCCESS] = 'success'}
+local CALL_WAIT = 5000
+local batches = {}
+
+-- ---- rows ----
+
+-- nil: there is none.
+function M.batch(id)
+    if batches[id] then
+        return batches[id]
+    end
+    local b, there = read(P .. 'b:' .. id, BATCH)
+    if not there then
+        return nil
+    end
+    b.id, b.key, b.before = id, P .. 'b:' .. id, copy(b)
+    batches[id] = b
+    return b
+end
+local function write_batch(b)
+    write(b.key, b, b.before, BATCH)
+    b.before = copy(b)
+end
+-- It is there when it was written for the first time.
+function M.batch_new(id)
+    local b = setmetatable({}, BATCH.meta)
+    b.id, b.key, b.before = id, P .. 'b:' .. id, copy(b)
+    b.ca = now
+    return b
+end
+function M.batch_count(b, from, to)
+    local n = 0
+    for st = from, to do
+        n = n + call('ZCARD', b.key .. ':' .. st)
+    end
+    return n
+end
+local function live(b)
+    return M.batch_count(b, BLOCKED, ACTIVE)
+end
+-- Without jobs it may be forgotten one day.
+local function note_empty(b)
+    if M.batch_count(b, BLOCKED, EXPIRED) == 0 then
+        call('ZADD', P .. 'bempty', b.ua, b.id)
+    else
+        call('ZREM', P .. 'bempty', b.id)
+    end
+end
+M.batch_note_empty = note_empty
+function M.batch_touch(b)
+    if b.n == 0 then
+        b.n, batches[b.id] = call('HINCRBY', P .. 'meta', 'bid', 1), b
+        call('ZADD', P .. 'batches', b.n, b.id)
+    end
+    b.ua, b.rv = now, b.rv + 1
+    write_batch(b)
+    note_empty(b)
+end
+
+-- An id like those of base/id.c; the same again for the same salt.
+local DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+local function digits(n, count)
+    local text = ''
+    for _ = 1, count do
+        local d = n % 32
+        text = string.sub(DIGITS, d + 1, d + 1) .. text
+        n = floor(n / 32)
+    end
+    return text
+end
+local function derive_id(kind, b, salt)
+    local one, two = hash(b.id, {0, salt}), hash(b.id, {1, salt})
+    return kind .. '_' .. digits(now, 10) .. digits(one[1], 6) .. digits(one[2], 6) .. digits(two[2], 4)
+end
+
+-- ---- operations on many jobs: operation.lua, operations.lua ----
+
+local RUNNING, DONE, STOPPED = 0, 1, 2
+local KINDS = {[0] = 'replay', 'delete', 'cancel'}
+local OPERATION = fields_of({
+    oid = 0, kind = 0, state = 0, failure = 0, since = 0, til = 0, reset = 0, rate = 0, cursor = 0, last = 0, due = 0, done = 0,
+    skipped = 0, ca = 0, ua = 0, fa = 0, site = '', jk = '', fp = '', ba = ''
+})
+-- nil: there is none.
+function M.operation(id)
+    local o, there = read(P .. 'op:' .. id, OPERATION)
+    o.id, o.before = id, copy(o)
+    return there and o or nil
+end
+function M.operation_save(o, state)
+    o.state, o.ua, o.fa = state, now, state ~= RUNNING and now or 0
+    write(P .. 'op:' .. o.id, o, o.before, OPERATION)
+    o.before = copy(o)
+    if state == RUNNING then
+        call('ZADD', P .. 'opdue', o.due, o.id)
+        return
+    end
+    call('ZREM', P .. 'opdue', o.id)
+    call('ZADD', P .. 'opend', now, o.id)
+    local b = o.ba ~= '' and M.batch(o.ba)
+    if b then
+        b.op = ''
+        write_batch(b)
+    end
+    M.event(nil, state == DONE and 'operation.done' or 'operation.cancelled', '{"kind":"' .. KINDS[o.kind] .. '","done":' ..
+            I(o.done) .. ',"skipped":' .. I(o.skipped) .. '}', o.id)
+end
+-- f: its fields that are not zero. It is due at once.
+function M.operation_begin(id, f)
+    local o = setmetatable(f, OPERATION.meta)
+    o.id, o.before = id, setmetatable({}, OPERATION.meta)
+    o.oid, o.ca, o.due = call('HINCRBY', P .. 'meta', 'oid', 1), now, now
+    call('ZADD', P .. 'ops', o.oid, id)
+    M.operation_save(o, RUNNING)
+    local b = o.ba ~= '' and M.batch(o.ba)
+    if b then
+        b.op = id
+        write_batch(b)
+    end
+    return o
+end
+function M.batch_stop_operation(b)
+    local o = b.op ~= '' and M.operation(b.op)
+    if o then
+        M.operation_save(o, STOPPED)
+    end
+end
+
+-- ---- callbacks ----
+
+local function call_due(b, kind, at)
+    call('HSET', b.key .. ':c', 'due' .. kind, I(at))
+    call('ZADD', P .. 'bcdue', at, kind .. ':' .. b.id)
+end
+-- Why it has no job: for good, or until it is tried again. why: {text, the same as JSON}
+function M.call_refused(b, kind, later, why)
+    call('HSET', b.key .. ':c', 'why' .. kind, why[1])
+    if later then
+        call_due(b, kind, now + CALL_WAIT)
+        return
+    end
+    call('HDEL', b.key .. ':c', 'due' .. kind)
+    call('ZREM', P .. 'bcdue', kind .. ':' .. b.id)
+    M.event(nil, 'batch.callback_failed', '{"callback":"' .. NAMES[kind] .. '","why":' .. why[2] .. '}', b.id)
+end
+-- Accepts its job; else how take.lua says why not. Who is above us may be about to touch other jobs, or to write a new one: a
+-- job with a unique key may take the place of those, so it comes when nobody is (`alone`).
+function M.call_make(b, kind, alone)
+    local key = b.key .. ':c'
+    local a = M.texts_of(call('HGET', key, 'p' .. kind))
+    if M.taking or (a[21] ~= '' and not alone) then
+        call_due(b, kind, now)
+        return nil
+    end
+    for i = 15, 16 do
+        a[i] = N(a[i]) > 0 and now + N(a[i]) or 0
+    end
+    local reply = M.take(a)
+    if reply[1] == R_OK then
+        call('HSET', key, 'job' .. kind, reply[2])
+        call('HDEL', key, 'due' .. kind, 'why' .. kind)
+        call('ZREM', P .. 'bcdue', kind .. ':' .. b.id)
+        return nil
+    end
+    local waits = reply[1] == R_FULL or reply[1] == R_MODE or reply[1] == R_CLOSED or reply[1] == R_LANES
+    call_due(b, kind, waits and now + CALL_WAIT or now) -- batches.c says why not, in words
+    return reply
+end
+local function announce(b, kind)
+    local key = b.key .. ':c'
+    if call('HSETNX', key, 'at' .. kind, I(now)) == 0 then
+        return
+    end
+    M.event(nil, ANNOUNCED[kind], '{"state":"' .. NAMES[kind] .. '"}', b.id)
+    local v = call('HMGET', key, 'p' .. kind, 'b' .. kind, 'j' .. kind)
+    if v[1] then
+        M.call_make(b, kind, false)
+    elseif v[2] then
+        M.call_refused(b, kind, false, {v[2], v[3]})
+    end
+end
+
+-- ---- the end of a job ----
+
+-- Sealed and nothing live: complete; and nothing that did not succeed: success.
+function M.batch_settle(b)
+    if b.se == 0 or live(b) > 0 then
+        return
+    end
+    if b.fa == 0 then
+        b.fa = now
+        M.batch_touch(b)
+    end
+    announce(b, COMPLETE)
+    if b.go == 0 and M.batch_count(b, DEAD, EXPIRED) == 0 then
+        announce(b, SUCCESS)
+    end
+end
+-- Too many failed: what has not ended is cancelled, by an operation, not in this transition.
+local function stop(b)
+    if live(b) == 0 then
+        return
+    end
+    b.st, b.se = 1, 1
+    M.batch_touch(b)
+    M.batch_stop_operation(b)
+    local id = derive_id('opr', b, now % 4294967296)
+    M.operation_begin(id, {kind = 2, failure = -1, til = now, last = meta.seq, ba = b.id})
+    M.event(nil, 'batch.stopped', '{"failures":' .. I(b.sa) .. ',"operation":"' .. id .. '"}', b.id)
+end
+function M.child_ended(j)
+    local b = j.ba ~= '' and j.ba ~= M.adding_to and M.batch(j.ba)
+    if not b then
+        return
+    end
+    local failed = j.st == DEAD or j.st == EXPIRED
+    if failed and b.sa > 0 and b.st == 0 and
+        call('ZCARD', b.key .. ':' .. DEAD) + call('ZCARD', b.key .. ':' .. EXPIRED) + b.go >= b.sa then
+        stop(b)
+    end
+    M.batch_settle(b)
+end
+-- Retention deletes it: it counts as ended, as what it was.
+function M.child_gone(j)
+    local b = j.ba ~= '' and M.batch(j.ba)
+    if not b then
+        return
+    end
+    b.gw, b.go = b.gw + (j.st == SUCCEEDED and 1 or 0), b.go + (j.st == SUCCEEDED and 0 or 1)
+    write_batch(b)
+    note_empty(b)
+end
+
+-- ---- so many at once: store/sqlite/parallel.c ----
+
+-- It waits no longer for its leader. When it was the last of its row, and the leader has not ended, that is the last one now.
+function M.left_row(j)
+    local l = j.ba ~= '' and M.job(j.wt)
+    if l and l.ba == j.ba and l.st < SUCCEEDED and call('ZREM', P .. 'b:' .. j.ba .. ':t', j.id) == 1 then
+        call('ZADD', P .. 'b:' .. j.ba .. ':t', l.sq, l.id)
+    end
+end
+-- The last job of each row that has not ended.
+function M.rows_open(b)
+    local rows = {most = b.pl, at = 1, tails = {}}
+    for _, id in ipairs(b.pl > 0 and call('ZRANGE', b.key .. ':t', 0, b.pl - 1) or {}) do
+        local j = M.job(id)
+        if j and j.ba == b.id and j.st < SUCCEEDED then
+            rows.tails[#rows.tails + 1] = j
+        end
+    end
+    table.sort(rows.tails, function(x, y) return x.st < y.st or (x.st == y.st and x.sq < y.sq) end)
+    return rows
+end
+function M.rows_after(rows)
+    return rows.most > 0 and #rows.tails == rows.most and rows.tails[rows.at] or nil
+end
+function M.rows_added(rows, j)
+    if rows.most == 0 or j.st >= SUCCEEDED then -- an earlier result answered it
+        return
+    elseif #rows.tails < rows.most then
+        rows.tails[#rows.tails + 1] = j
+        return
+    end
+    rows.tails[rows.at] = j
+    rows.at = rows.at % rows.most + 1
+end
+function M.rows_close(b, rows)
+    if rows.most == 0 then
+        return
+    end
+    call('DEL', b.key .. ':t')
+    for _, j in ipairs(rows.tails) do
+        call('ZADD', b.key .. ':t', j.sq, j.id)
+    end
+end
+end
