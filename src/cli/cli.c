@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "cli/commands.h"
+#include "cli/complete.h"
 #include "cli/help.h"
 #include "cli/profile.h"
 
@@ -412,6 +413,8 @@ static int run(struct cli *c, int argc, char **argv)
 int cli_main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_DFL); /* `fulmar … | head` ends quietly, whatever our parent ignores */
+    if (argc > 1 && strcmp(argv[1], "__complete") == 0)
+        return complete_main(argc, argv);
     static struct cli c;
     c.arena = arena_new(ARENA_MAX);
     int code = run(&c, argc, argv);

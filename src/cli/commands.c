@@ -235,6 +235,7 @@ static const struct command commands[] = {
     {"config", "check", "[FILE]", CLIENT, config_run, "reads it; mistakes come with line and column"},
     {"config", "init", "[FILE]", CLIENT, config_run, "a sample with every setting"},
 
+    {"completion", "", "bash|zsh|fish", " help ", completion_run, "the words of a shell's completion"},
     {"version", "", "", LOCAL, version_run, "of the program, the API and SQLite"},
     {"help", "", "[VERB] [ACTION]", " help ", help_run, "of all, of a verb, of an action"},
 };
@@ -446,6 +447,11 @@ static const struct verb verbs[] = {
      "       as root /etc/fulmar/fulmar.yaml, and says so. It never writes over a file.\n"
      "show:  of this client: a flag wins over the environment, ./.fulmar.yaml, ~/.config/fulmar/client.yaml and\n"
      "       /etc/fulmar/client.yaml. A profile has server, config, output, site, tenant, pool and by.\n"},
+    {"completion", NULL, "completion for a shell: verbs, actions, flags, ids, names and files",
+     "fulmar completion bash >/etc/bash_completion.d/fulmar\n"
+     "fulmar completion zsh >~/.zfunc/_fulmar\n"
+     "fulmar completion fish >~/.config/fish/completions/fulmar.fish\n",
+     "The shell asks this program at each Tab; ids and names are asked of the service, for 150 ms at most.\n"},
     {"version", NULL, "what this is",
      "fulmar version [--json]\n",
      NULL},

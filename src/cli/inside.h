@@ -117,6 +117,7 @@ int follow_run(struct cli *c);
 int raw_run(struct cli *c);
 int status_run(struct cli *c);
 int top_run(struct cli *c);
+int completion_run(struct cli *c);
 int serve_run(struct cli *c);
 int batches_run(struct cli *c);
 int dead_run(struct cli *c);

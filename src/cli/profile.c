@@ -133,14 +133,33 @@ static const struct ynode *profile_in(const struct profile_file *file, const cha
     return all && name ? ynode_find(all, name) : NULL;
 }
 
-static int unknown_profile(struct cli *c, const struct profiles *p)
+static void each_name(const struct profiles *p, void (*each)(void *ctx, struct span name),
+                      void *ctx)
 {
-    struct buf known = BUF(4096);
     for (size_t i = 0; i < FILES; i++) {
         struct ynode *all = p->files[i].root ? ynode_find(p->files[i].root, "profiles") : NULL;
         for (struct ynode *n = all ? all->first : NULL; n; n = n->next)
-            buf_fmt(&known, "%s%.*s", known.n ? ", " : "", SP(n->key));
+            each(ctx, n->key);
     }
+}
+
+void profile_each(struct cli *c, void (*each)(void *ctx, struct span name), void *ctx)
+{
+    struct profiles p = {0};
+    if (read_files(c, &p) == EXIT_DONE)
+        each_name(&p, each, ctx);
+}
+
+static void add_name(void *ctx, struct span name)
+{
+    struct buf *known = ctx;
+    buf_fmt(known, "%s%.*s", known->n ? ", " : "", SP(name));
+}
+
+static int unknown_profile(struct cli *c, const struct profiles *p)
+{
+    struct buf known = BUF(4096);
+    each_name(p, add_name, &known);
     if (known.n)
         cli_say("there is no profile '%.60s'; known are %s", p->name,
                 cli_printable(c, buf_span(&known)));

@@ -13,5 +13,7 @@
 
 /* Gives the flags that the command takes and the call does not name their values. 0 or an exit code. */
 int profile_apply(struct cli *c, const struct command *command);
+/* The names of all profiles; nothing when a file is wrong. */
+void profile_each(struct cli *c, void (*each)(void *ctx, struct span name), void *ctx);
 /* Each of them with its value and where that is from. 0 or an exit code. */
 int profile_show(struct cli *c);

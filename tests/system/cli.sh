@@ -58,6 +58,35 @@ expect 4 fulmar jobs wait "$id"
 panel '{"latency_ms":0}'
 say "cli: waiting ends as the job does, and with 3 when the time is over"
 
+# ---- completion
+
+completes() { # EXPECTED WORD…: what bash offers for the last word
+    local expected=$1 got
+    shift
+    # shellcheck disable=SC2016
+    got=$(PATH="$OUT:$PATH" bash -c 'source <(fulmar completion bash)
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _fulmar fulmar "${COMP_WORDS[COMP_CWORD]}"
+        printf "%s " "${COMPREPLY[@]}"' - "$@" 2>/dev/null)
+    check
+    # shellcheck disable=SC2053 # a pattern
+    [[ "$got" == $expected ]] || die "completion of $*: '$got', not $expected"
+}
+completes 'create cancel conflicts ' fulmar jobs c
+completes "*$id*" fulmar jobs show ''
+completes "$id " fulmar jobs show "${id%?}"
+completes 'json jsonl ' fulmar jobs list --output = js
+completes 'default/x/normal ' fulmar queues pause def
+completes '*posts *followers *' fulmar get ''
+completes "$WORK/fulmar.yaml " fulmar config check "$WORK/fulmar.y"
+completes ' ' fulmar jobs show "" --server unix:/nobody ''
+for shell in zsh fish; do
+    command -v $shell >/dev/null || continue
+    fulmar completion $shell >"$WORK/complete.$shell"
+    $shell -n "$WORK/complete.$shell" || die "$shell cannot read its completion"
+done
+say "cli: a shell completes verbs, flags, ids, queues, kinds and files"
+
 # ---- status
 
 expect 0 fulmar status
