@@ -80,6 +80,7 @@ static const struct route routes[] = {
     {"/v1/schedules/{name}", "PATCH", true, dry_query, schedules_patch, false},
     {"/v1/schedules/{name}", "DELETE", true, dry_query, schedules_delete, false},
     {"/v1/webhooks", "POST", true, no_query, webhooks_create, true},
+    {"/v1/nodes", "GET, HEAD", true, no_query, nodes_list, false},
     {"/v1/webhooks", "GET, HEAD", true, no_query, webhooks_list, false},
     {"/v1/webhooks/deliveries/{delivery}", "GET, HEAD", true, no_query, webhooks_delivery,
      false},

@@ -284,6 +284,9 @@ void sessions_unlock(struct api *a, struct request *r, struct span name);
 void sessions_validate(struct api *a, struct request *r, struct span name);
 void sessions_remove(struct api *a, struct request *r, struct span name);
 
+/* ---- nodes.c ---- */
+void nodes_list(struct api *a, struct request *r, struct span id);
+
 /* ---- webhooks.c ---- */
 void webhooks_create(struct api *a, struct request *r, struct span id);
 void webhooks_list(struct api *a, struct request *r, struct span id);

@@ -38,6 +38,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(LANES, "fulmar_lanes", METRIC_GAUGE, "state",                                                                                                                                               \
       "open full blocked breaker_open paused session",                                                                                                                                            \
       "lanes with jobs, by what holds them up")                                                                                                                                                   \
+    X(NODES, "fulmar_nodes", METRIC_GAUGE, "state", "up stopping stopped silent",                                                                                                                 \
+      "nodes that share the store, as this one sees them")                                                                                                                                        \
     X(QUEUE_WAIT, "fulmar_queue_wait_seconds", METRIC_HISTOGRAM, "", "",                                                                                                                          \
       "from accepted or due to started")                                                                                                                                                          \
     X(JOB_DURATION, "fulmar_job_duration_seconds", METRIC_HISTOGRAM, "", "",                                                                                                                      \

@@ -17,6 +17,7 @@
 #include "os/spawn.h"
 #include "pool/pool.h"
 #include "store/thread.h"
+#include "upkeep/presence.h"
 #include "upkeep/schedules.h"
 #include "upkeep/webhooks.h"
 
@@ -46,6 +47,7 @@ struct node {
     struct pool *pool;
     struct schedules *schedules;
     struct webhooks *webhooks;
+    struct presence *presence;
     struct api *api;
     struct watch *control, *egress;
     struct listener_signal *children, *terminate;
@@ -56,6 +58,7 @@ struct node {
     enum store_check check; /* said last */
     int64_t spool_waiting;  /* likewise */
     char away[240];         /* why the store cannot be asked; empty: it can */
+    wall started;
     bool stopping, ready_said;
     struct buf hosts; /* as egress was told last */
     char binary[256]; /* of the browser */
@@ -183,6 +186,8 @@ static void stop(struct node *n, const char *why)
                 grace_ms + SETTING(&n->settings, job, grace) + role_stop_ms(&n->settings));
     if (n->api)
         api_drain(n->api);
+    if (n->presence)
+        presence_say(n->presence);
     if (n->schedules)
         schedules_drain(n->schedules);
     if (n->webhooks)
@@ -606,6 +611,26 @@ static err start_webhooks(struct node *n, struct fault *f)
     return webhooks_start(&n->webhooks, &c, f);
 }
 
+static void describe(void *ctx, struct node_beat *out)
+{
+    struct node *n = ctx;
+    struct api_status s;
+    status(n, &s);
+    out->workers = s.workers_idle + s.workers_busy + s.workers_starting;
+    out->busy = s.workers_busy;
+    out->browsers = s.browsers_ready;
+    out->started_ms = n->started.ms;
+    out->stopping = n->stopping;
+}
+
+static void start_presence(struct node *n)
+{
+    struct presence_config c = {
+        .loop = n->loop, .store = n->store, .describe = describe, .ctx = n};
+    n->started = clock_wall();
+    presence_start(&n->presence, &c);
+}
+
 static void webhook_changed(void *ctx)
 {
     struct node *n = ctx;
@@ -681,6 +706,7 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
         e = start_api(n, state_dir, f);
     if (e)
         return e;
+    start_presence(n);
     n->beat = timer_new(n->loop, on_beat, n, "node.beat");
     timer_start(n->beat, 0);
     n->look = timer_new(n->loop, on_look, n, "node.look");
@@ -693,6 +719,7 @@ static void finish(struct node *n)
 {
     api_stop(&n->api);
     store_thread_stop(&n->store);
+    presence_free(&n->presence);
     schedules_free(&n->schedules);
     webhooks_free(&n->webhooks);
     pool_free(&n->pool);

@@ -131,3 +131,17 @@ bool delivery_state_parse(struct span text, enum delivery_state *out)
     }
     return false;
 }
+
+enum node_state node_state(const struct node_view *v, wall now)
+{
+    if (now.ms - v->heard_ms > NODE_SILENT_MS)
+        return v->says.stopping ? NODE_STOPPED : NODE_SILENT;
+    return v->says.stopping ? NODE_STOPPING : NODE_UP;
+}
+
+const char *node_state_name(enum node_state s)
+{
+    static const char *const names[NODE_STATES] = {"up", "stopping", "stopped", "silent"};
+    need((unsigned)s < NODE_STATES);
+    return names[s];
+}

@@ -10,6 +10,7 @@
 #include "store/durability.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
+#include "store/nodes.h"
 #include "store/reader.h"
 #include "store/schedules.h"
 #include "store/sessions.h"
@@ -331,6 +332,13 @@
         (struct store *s, const struct schedule_runs_query *q, struct arena *a, \
         struct schedule_runs *out, struct fault *f), \
         (s, q, a, out, f)) \
+    OPERATION(err, node_beat, \
+        (struct store *s, const struct node_beat *beat, wall now, struct fault *f), \
+        (s, beat, now, f)) \
+    OPERATION(err, nodes, \
+        (struct store *s, wall now, struct arena *a, struct node_view **out, size_t *out_count, \
+        struct fault *f), \
+        (s, now, a, out, out_count, f)) \
     STORE_WEBHOOK_OPERATIONS(OPERATION)
 /* clang-format on */
 

@@ -105,6 +105,10 @@ done
 
 # ---- an order given here is known there, and done where there is room
 
+node_states() { node_call "$1" http://fulmar/v1/nodes | jq -r '[.data[] | .name + " " + .state] | join(", ")'; }
+all_up() { [ "$(node_states "$1")" = "$(printf '%s up\n' "${NODES[@]}" | sort | paste -sd, | sed 's/,/, /g')" ]; }
+for node in "${NODES[@]}"; do wait_until 20 "$node knows all nodes ($(node_states "$node"))" all_up "$node"; done
+
 order() { # NODE KIND TARGET LIMIT → id
     node_call "$1" -H 'Content-Type: application/json' http://fulmar/v1/jobs \
         -d "{\"kind\":\"$2\",\"target\":\"$3\",\"limit\":$4,\"evidence\":\"never\"}" | jq -r '.id // empty'
@@ -259,6 +263,8 @@ for id in "${last[@]}"; do
     node_call north "http://fulmar/v1/jobs/$id/posts" | normal >"$WORK/got"
     cmp -s "$WORK/truth" "$WORK/got" || { say "$target: $(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"; diff "$WORK/truth" "$WORK/got" | cut -c1-300 | head -6; die "job $id of the node that stopped differs from the truth"; }
 done
+is_stopped() { node_states north | grep -q 'south stopped'; }
+wait_until 40 "north says that south stopped" is_stopped
 say "nodes: what a node that stopped had begun the other one finished"
 
 # ---- a node that starts while the Redis is away waits for it

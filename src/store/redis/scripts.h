@@ -27,6 +27,7 @@
     X(LANE_PURGE, lane_purge) \
     X(LIMIT_SET, limit_set) \
     X(MODE, mode) \
+    X(NODE, node) \
     X(RETAIN, retain) \
     X(REPLAY, replay) \
     X(FORGET, forget) \

@@ -91,6 +91,7 @@ struct store {
     int lock_fd;
     struct store_limits limits;
     uint64_t seed;
+    struct node_view node; /* heard_ms 0: it has said nothing yet */
     bool in_group;
     /* the last group of the log may not be on the disk, whatever is read (log.h) */
     bool doubted;

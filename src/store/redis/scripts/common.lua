@@ -24,6 +24,7 @@
 --   sessions snames sname:NAME pool:S:P parked:S:P      sessions by place and name; lanes that wait for a pool
 --   sd:… sdi sdw0 sdw1                                  schedules and their runs: schedules.lua
 --   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result
+--   nodes nd:N      who shares the queue: node.lua
 --   idem:T:K mk:X ev last                               requests; marks; the log of all events; last reply to a node
 local P, call, A, M = KEYS[1], redis.call, {}, {}
 for i = 5, #ARGV do
