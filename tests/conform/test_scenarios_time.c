@@ -354,6 +354,26 @@ s70_a_clock_that_is_set_revives_no_lease_ends_none_early_and_lets_no_more_start(
     assert_int_equal(view(alive.id).fence, view(alive.id).n_ok + view(alive.id).n_crash);
 }
 
+/* What an instant had opened, and nobody used, is closed again before it. */
+static void s70_a_lane_that_was_open_is_not_before_its_time(void **state)
+{
+    (void)state;
+    struct lease l;
+    lane_rate("x/normal", 7 * SECOND, 1);
+    accept_many("x/normal", 2);
+    start_next();
+    w->now += 7 * SECOND;
+    assert_int_equal(outlook().startable, 1);
+    w->now -= 5 * SECOND;
+    assert_true(has_none());
+    assert_int_equal(outlook().startable, 0);
+    int64_t next = outlook().next_ms;
+    assert_true(next > w->now && next <= w->now + 5 * SECOND);
+    w->now = next;
+    assert_int_equal(outlook().startable, 1);
+    assert_true(reserve(&l));
+}
+
 static const struct CMUnitTest tests[] = {
     S(s38_jobs_start_at_their_times_and_nobody_polls),
     S(s39_jobs_that_fail_together_come_back_spread_out_and_the_same_way_each_time),
@@ -362,5 +382,6 @@ static const struct CMUnitTest tests[] = {
     S(s42_a_unique_key_has_one_live_job_and_each_ending_frees_it),
     S(s42_who_takes_the_place_of_equal_work_does_it_itself),
     S(s70_a_clock_that_is_set_revives_no_lease_ends_none_early_and_lets_no_more_start),
+    S(s70_a_lane_that_was_open_is_not_before_its_time),
 };
 RUN_ON_ALL_STORES(tests)

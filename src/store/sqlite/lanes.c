@@ -298,6 +298,16 @@ static void site_frees(struct store *s, struct store_site *site, int64_t now_ms)
     }
 }
 
+/* Its turn came when time had opened it. Time that went back since has closed it: it waits again. */
+static bool is_closed_again(struct store *s, struct store_lane *l, int64_t now_ms)
+{
+    struct lane_settings set = lanes_settings(s, l);
+    if (starts_now(l, &set, now_ms) > 0)
+        return false;
+    lanes_place(s, l, now_ms);
+    return true;
+}
+
 struct store_lane *lanes_pick(struct store *s, enum store_needs needs, int64_t now_ms)
 {
     if (s->lanes.active_max && s->lanes.active >= s->lanes.active_max)
@@ -311,7 +321,7 @@ struct store_lane *lanes_pick(struct store *s, enum store_needs needs, int64_t n
         struct pq_node *top = pqueue_top(&t->turns[needs]);
         need(top);
         struct store_lane *l = PQ_OF(top - needs, struct store_lane, turn);
-        if (!site_holds(s, l, now_ms))
+        if (!site_holds(s, l, now_ms) && !is_closed_again(s, l, now_ms))
             return l;
     }
     return NULL;

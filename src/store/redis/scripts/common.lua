@@ -334,6 +334,9 @@ local function starts_now(l, set)
     end
     return n
 end
+function M.starts_now(l)
+    return starts_now(l, M.settings(l))
+end
 local function one_more_at(l, set, starts)
     if set.emit <= 0 or starts >= min(room_of(l, set), ready_of(l)) or starts >= set.burst then
         return INF

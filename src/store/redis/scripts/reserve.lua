@@ -54,11 +54,16 @@ local function fits(id)
     local attempt = N(v[2]) > 0 and N(v[2]) or ATTEMPT
     return (memory == 0 or N(v[1]) <= memory) and (time == 0 or attempt <= time)
 end
-local looked, aside, held, parked, session = 0, 0, {}, 0
+local looked, aside, held, parked, closed, session = 0, 0, {}, 0, 0
 local function try_lane(l)
     looked = looked + 1
     if site_full(l.site) or start_at(l.site.ta, l.site.em, l.site.bu) > now then
         held[#held + 1] = l
+        return nil
+    end
+    -- Its turn came when time had opened it; time that went back since has closed it.
+    if M.starts_now(l) == 0 then
+        l.touched, closed = true, closed + 1
         return nil
     end
     local id = (known['*'] or known[l.si]) and first_of(l)
@@ -129,7 +134,7 @@ for _, h in ipairs(held) do
     set_aside(h)
 end
 if not id then
-    if #held + parked == 0 then
+    if #held + parked + closed == 0 then
         return {R_END, 0, {}}
     end
     return done(R_END, looked >= LOOKS and 1 or 0)
