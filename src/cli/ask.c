@@ -158,3 +158,21 @@ const char *ask_id(struct cli *c, const char *verb, const char *kind, const char
     }
     return *out_code ? NULL : id;
 }
+
+int ask_jobs(struct cli *c, bool several)
+{
+    size_t count = c->word_count > 2 ? c->word_count - 2 : 0;
+    if (!count)
+        return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them",
+                         c->action);
+    if (count > 1 && !several)
+        return cli_usage("jobs", "too many words");
+    for (size_t i = 0; i < count; i++) {
+        if (id_valid(span_of(c->words[2 + i]), "job"))
+            continue;
+        cli_say("'%s' is not the id of a job; fulmar jobs list shows them",
+                cli_printable(c, span_of(c->words[2 + i])));
+        return EXIT_DATA;
+    }
+    return EXIT_DONE;
+}

@@ -40,3 +40,5 @@ int ask_dry_run(struct ask *a, const char *noun);
 /* words[2] as an id of that kind. NULL: missing or wrong, said; *out_code. */
 const char *ask_id(struct cli *c, const char *verb, const char *kind, const char *noun,
                    int *out_code);
+/* words[2] and, when there may be several, those behind it as ids of jobs. 0 or an exit code. */
+int ask_jobs(struct cli *c, bool several);

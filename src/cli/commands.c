@@ -124,6 +124,12 @@ static const struct command commands[] = {
     {"jobs", "show", "JOB", SERVED, jobs_run, "what became of it, and what it waits for"},
     {"jobs", "cancel", "[JOB...]", SERVED " force grace reason state site dry-run yes ", jobs_run, "ends those that wait, asks those that run to stop"},
     {"jobs", "retry", "JOB", SERVED WAIT " reset ", jobs_run, "one that is dead, cancelled or expired runs again"},
+    {"jobs", "rerun", "JOB", SERVED WISH WAIT, change_run, "a new job that asks for the same; flags change members"},
+    {"jobs", "set", "JOB", SERVED " priority limit not-before expires deadline attempt-timeout idle-timeout reason ", change_run, "how one that waits stands in the queue"},
+    {"jobs", "hold", "JOB...", SERVED " reason ", change_many_run, "they do not start until they are released"},
+    {"jobs", "release", "JOB...", SERVED " reason ", change_many_run, "they may start"},
+    {"jobs", "delete", "JOB...", CLIENT " server yes ", change_many_run, "ended ones go, with all that they brought"},
+    {"jobs", "attempts", "JOB", SERVED, change_run, "what became of each attempt"},
     {"jobs", "wait", "JOB...", SERVED " timeout cancel-on-interrupt ", jobs_run, "until they have ended"},
     {"jobs", "follow", "JOB", SERVED " after cancel-on-interrupt ", follow_run, "its events as they come, until it has ended"},
     {"jobs", "log", "JOB", SERVED, jobs_run, "its events"},
@@ -264,6 +270,12 @@ static const struct verb verbs[] = {
      "fulmar jobs cancel --state ready [--site x] [--dry-run]\n"
      "fulmar jobs retry JOB [--reset]\n"
      "fulmar jobs create posts @nasa --wait=10m\n"
+     "fulmar jobs rerun JOB [--limit 500] [--wait]\n"
+     "fulmar jobs set JOB --priority 9 --not-before none\n"
+     "fulmar jobs hold JOB... --reason 'until the session is back'\n"
+     "fulmar jobs release JOB...\n"
+     "fulmar jobs delete JOB... [--yes]\n"
+     "fulmar jobs attempts JOB\n"
      "fulmar jobs wait JOB... [--timeout 10m]\n"
      "fulmar jobs follow JOB\n"
      "fulmar jobs log JOB\n"
@@ -271,6 +283,7 @@ static const struct verb verbs[] = {
      "fulmar jobs conflicts JOB\n",
      "Without an action it lists. JOB is the id that get and jobs list print: job_...\n"
      "create submits what get would, with the same flags, prints the id and does not wait, unless --wait.\n"
+     "set changes one that waits; none takes a value back. A held job does not start, and its times go on.\n"
      "wait ends as the worst of them did, 3 when the time is over; follow prints what happens meanwhile.\n"
      "cancel: a waiting job ends at once, a running one stops by itself within --grace; with --force it is\n"
      "over at once, and what its worker still brings does not count. With --state or --site all such jobs\n"

@@ -118,6 +118,8 @@ int raw_run(struct cli *c);
 int status_run(struct cli *c);
 int top_run(struct cli *c);
 int completion_run(struct cli *c);
+int change_run(struct cli *c);
+int change_many_run(struct cli *c);
 int serve_run(struct cli *c);
 int batches_run(struct cli *c);
 int dead_run(struct cli *c);

@@ -4,7 +4,6 @@
 #include "cli/evidence.h"
 #include "cli/wait.h"
 
-#include "base/id.h"
 #include "base/text.h"
 
 #include <sys/ioctl.h>
@@ -266,26 +265,14 @@ enum { LIST, CREATE, SHOW, CANCEL, RETRY, LOG, REJECTED, CONFLICTS, WAIT };
 static const char *const actions[] = {"list", "create",   "show",      "cancel", "retry",
                                       "log",  "rejected", "conflicts", "wait",   NULL};
 
-/* The ids of the call, or their number: cancel takes several, or none with a filter. */
+/* cancel takes several, or none with a filter. */
 static int check_ids(struct cli *c, int action)
 {
     size_t count = c->word_count > 2 ? c->word_count - 2 : 0;
     bool filter = action == CANCEL && (c->state || c->site);
-    if (count == 0 && !filter)
-        return cli_usage("jobs", "jobs %s needs the id of a job; fulmar jobs list shows them",
-                         actions[action]);
-    if (count > 1 && action != CANCEL && action != WAIT)
-        return cli_usage("jobs", "too many words");
     if (count && filter)
         return cli_usage("jobs", "jobs cancel takes ids, or --state and --site, not both");
-    for (size_t i = 0; i < count; i++) {
-        if (id_valid(span_of(c->words[2 + i]), "job"))
-            continue;
-        cli_say("'%s' is not the id of a job; fulmar jobs list shows them",
-                cli_printable(c, span_of(c->words[2 + i])));
-        return EXIT_DATA;
-    }
-    return EXIT_DONE;
+    return filter ? EXIT_DONE : ask_jobs(c, action == CANCEL || action == WAIT);
 }
 
 static int run_action(struct cli *c, struct service *s, int action, int64_t limit)

@@ -117,7 +117,8 @@ void wish_write(const struct wish *wish, const struct cli *c, const char *kind,
     json_open(w);
     if (c->site)
         json_kv_cstr(w, "site", c->site);
-    json_kv_cstr(w, "kind", kind);
+    if (kind)
+        json_kv_cstr(w, "kind", kind);
     if (target)
         json_kv_cstr(w, "target", target);
     if (c->limit)

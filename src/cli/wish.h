@@ -17,6 +17,6 @@ struct wish {
 int wish_check(struct wish *wish, struct cli *c, const char *verb);
 /* The fields asked for, once it is known what the records are. */
 int wish_fields_of(struct cli *c, const char *verb, enum fields_of of);
-/* target NULL: without one, for a template. */
+/* target NULL: without one, for a template; kind NULL: only what the call names, as a change. */
 void wish_write(const struct wish *wish, const struct cli *c, const char *kind,
                 const char *target, struct json_w *w);

@@ -1765,6 +1765,39 @@ static void following_prints_what_happens_and_ends_with_it(void **state)
     EXPECT(64, "one at a time", "jobs", "follow");
 }
 
+static void jobs_are_held_changed_run_again_and_deleted(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@nasa", "--not-before",
+                         "2099-01-01", "-q");
+    char id[64], again[64];
+    snprintf(id, sizeof id, "%s", id_of(&c));
+    EXPECT(0, "is held; let it go: fulmar jobs release job_", server_flag(), "jobs", "hold",
+           id);
+    EXPECT_OUT("true\n", server_flag(), "jobs", "show", id, "--jq", ".held");
+    EXPECT(0, "is changed", server_flag(), "jobs", "set", id, "--priority", "9", "--limit", "3",
+           "--not-before", "none", "--deadline", "1h");
+    EXPECT_OUT("[9,3,null]\n", server_flag(), "jobs", "show", id, "--jq",
+               "[.priority, .limit, .not_before]");
+    EXPECT(0, "may start", server_flag(), "jobs", "release", id);
+    EXPECT(0, "partial: 3 posts", server_flag(), "jobs", "wait", id);
+    EXPECT(11, "conflict_state", server_flag(), "jobs", "set", id, "--priority", "1");
+    EXPECT_OUT("   1  finished", server_flag(), "jobs", "attempts", id);
+    c = CALL(server_flag(), "jobs", "rerun", id, "--limit", "7", "--wait");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "7 posts"));
+    snprintf(again, sizeof again, "%s", id_of(&c));
+    EXPECT_OUT(id, server_flag(), "jobs", "show", again, "--jq", ".options.rerun_of");
+    EXPECT(64, "say --yes", "jobs", "delete", id);
+    EXPECT(0, "is deleted", server_flag(), "jobs", "delete", id, again, "--yes");
+    EXPECT(5, "not_found", server_flag(), "jobs", "show", id);
+    EXPECT(5, "not_found", server_flag(), "jobs", "hold", id);
+    EXPECT(64, "say what to set", "jobs", "set", id);
+    EXPECT(64, "--priority must be 0 to 9", "jobs", "set", id, "--priority", "10");
+    EXPECT(64, "--expires must be a time", "jobs", "set", id, "--expires", "never");
+    EXPECT(65, "not the id of a job", "jobs", "rerun", "job_1");
+}
+
 static void a_request_is_sent_as_it_is_said(void **state)
 {
     (void)state;
@@ -1856,6 +1889,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_profile_of_somebody_else_is_not_read),
         cmocka_unit_test(waiting_ends_as_the_job_does),
         cmocka_unit_test(following_prints_what_happens_and_ends_with_it),
+        cmocka_unit_test(jobs_are_held_changed_run_again_and_deleted),
         cmocka_unit_test(a_request_is_sent_as_it_is_said),
     };
     return cmocka_run_group_tests(tests, cli_group_start, cli_group_stop);

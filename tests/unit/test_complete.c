@@ -66,7 +66,7 @@ static void places_are_those_of_the_action(void **state)
     OFFERS(":files", "backup", "verify", "");
     OFFERS(":folders", "site", "diff", "a", "b", "");
     OFFERS("get", "help", "ge");
-    OFFERS("retry,rejected", "help", "jobs", "re");
+    OFFERS("retry,rerun,release,rejected", "help", "jobs", "re");
 }
 
 static void flags_are_those_of_the_action(void **state)
