@@ -159,6 +159,8 @@ static const struct command commands[] = {
     {"breakers", "close", "QUEUE", SERVED WHY " ttl ", breakers_run, "they start whatever the site does"},
     {"breakers", "reset", "QUEUE", SERVED WHY " ttl ", breakers_run, "closed, and it works by itself again"},
 
+    {"nodes", "list", "", SERVED, nodes_run, "each, what it can do, and when it was last heard of"},
+
     {"mode", "show", "", SERVED, mode_run, "what the service does"},
     {"mode", "set", "normal|paused|draining|maintenance", SERVED WHY, mode_run, "changes it"},
 
@@ -329,6 +331,10 @@ static const struct verb verbs[] = {
      "fulmar breakers reset QUEUE\n",
      "open: no job of the queue starts; close: they start whatever the site does; both end by themselves.\n"
      "reset: closed, what was counted is forgotten, and it works by itself again.\n"},
+    {"nodes", "list", "the nodes that share the store of a service",
+     "fulmar nodes list\n",
+     "up: heard of within 15 s. stopping: it takes no more jobs. stopped: it ended in order. silent: it hangs,\n"
+     "is cut off or was killed; its jobs go on elsewhere. Forgotten after a day.\n"},
     {"mode", "show", "what the service as a whole does",
      "fulmar mode show\n"
      "fulmar mode set paused|draining|maintenance --reason TEXT\n"

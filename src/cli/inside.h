@@ -130,6 +130,7 @@ int get_create(struct cli *c); /* jobs create */
 int jobs_run(struct cli *c);
 int queues_run(struct cli *c);
 int breakers_run(struct cli *c);
+int nodes_run(struct cli *c);
 int limits_run(struct cli *c);
 int mode_run(struct cli *c);
 int doctor_run(struct cli *c);

@@ -1080,6 +1080,10 @@ static void limits_breakers_and_modes_are_set(void **state)
            "drill", "--ttl", "2d");
     EXPECT(64, "needs --reason", server_flag(), "breakers", "close", "x/bulk");
 
+    EXPECT(0, "no node has said yet", server_flag(), "nodes",
+           "list"); /* no process does here */
+    EXPECT(64, "too many words", server_flag(), "nodes", "list", "north");
+
     c = CALL(server_flag(), "mode", "set", "draining", "--reason", "a new version");
     expect_code(&c, 0);
     assert_true(says(&c.out, "draining: takes no jobs") && says(&c.out, "a new version"));

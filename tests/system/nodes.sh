@@ -263,7 +263,7 @@ for id in "${last[@]}"; do
     node_call north "http://fulmar/v1/jobs/$id/posts" | normal >"$WORK/got"
     cmp -s "$WORK/truth" "$WORK/got" || { say "$target: $(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"; diff "$WORK/truth" "$WORK/got" | cut -c1-300 | head -6; die "job $id of the node that stopped differs from the truth"; }
 done
-is_stopped() { node_states north | grep -q 'south stopped'; }
+is_stopped() { "$OUT/fulmar" nodes list --server "unix:$WORK/north/state/fulmar.sock" | grep -q '^south  *stopped '; }
 wait_until 40 "north says that south stopped" is_stopped
 say "nodes: what a node that stopped had begun the other one finished"
 
