@@ -7,7 +7,6 @@
 #include "store/ticket.h"
 
 enum {
-    TARGET_MAX = 4096,
     KEY_MAX = 256,
     WEIGHT_MAX = 10000,
     ACTIVE_MAX = 10000,
@@ -67,6 +66,39 @@ err asked_lane(struct span name, struct lane_name *out, struct fault *f)
         f, E_BAD_INPUT,
         "\"%.*s\" is no lane; one is tenant/site/class, the class interactive, normal or bulk",
         SP(span_cut(name, 0, 60)));
+}
+
+/* ---- jobs by what they are ---- */
+
+err asked_filter(const struct jobs_filter *by, struct fault *f)
+{
+    if (by->site.n >= SITE_NAME || by->kind.n >= SITE_NAME || by->target.n > TARGET_MAX ||
+        by->lane.n >= LANE_NAME || by->tenant.n > LANE_WORD_MAX ||
+        by->failure >= FAILURE_COUNT || by->class >= LANE_CLASSES ||
+        by->states >= 1U << JOB_STATES || by->since_ms < 0 || by->until_ms < 0)
+        return fail(f, E_BAD_INPUT, "the filter of jobs is not valid");
+    return E_OK;
+}
+
+static bool is_or_any(struct span wanted, struct span is)
+{
+    return !wanted.n || span_eq(wanted, is);
+}
+
+bool jobs_filter_matches(const struct jobs_filter *by, const struct jobs_facts *job)
+{
+    struct lane_name lane = {0};
+    if ((by->states && !(by->states & 1U << job->state)) ||
+        (by->failure >= 0 && by->failure != (int)job->failure) || (by->held && !job->held) ||
+        job->created_ms < by->since_ms || (by->until_ms && job->created_ms > by->until_ms))
+        return false;
+    if (!is_or_any(by->lane, job->lane) || !is_or_any(by->site, job->site) ||
+        !is_or_any(by->kind, job->kind) || !is_or_any(by->target, job->target))
+        return false;
+    if (!by->tenant.n && by->class < 0)
+        return true;
+    return lane_name_parse(job->lane, &lane) && is_or_any(by->tenant, lane.tenant) &&
+           (by->class < 0 || by->class == (int)lane.class);
 }
 
 /* ---- a job that waits is changed ---- */
@@ -239,6 +271,15 @@ err asked_operation(const struct operation_args *a, struct fault *f)
     if (by->site.n >= SITE_NAME || by->kind.n >= SITE_NAME || by->failure >= FAILURE_COUNT ||
         (by->fingerprint.n && !fingerprint_valid(by->fingerprint)))
         return fail(f, E_BAD_INPUT, "the filter of the operation is not valid");
+    if (a->many && asked_filter(&a->jobs, NULL))
+        return asked_filter(&a->jobs, f);
+    if (a->many && ((unsigned)a->kind >= OPERATION_KINDS || a->most < 0 || a->prio < 0 ||
+                    a->prio > 9 || a->why.n > STORE_WHY_MAX))
+        return fail(f, E_BAD_INPUT,
+                    "what is done to the jobs, to how many, or why is not valid");
+    if (!a->many && a->kind != OPERATION_REPLAY && a->kind != OPERATION_DELETE &&
+        a->kind != OPERATION_CANCEL)
+        return fail(f, E_BAD_INPUT, "dead jobs can be replayed or deleted");
     if (a->per_minute < 0 || a->per_minute > OPERATION_RATE_MOST)
         return fail(f, E_BAD_INPUT, "the rate may be 1 to %d a minute", OPERATION_RATE_MOST);
     return E_OK;

@@ -6,16 +6,19 @@
 #include "store/batches.h"
 #include "store/dead.h"
 #include "store/evidence.h"
+#include "store/find.h"
 #include "store/lanes.h"
 #include "store/sessions.h"
 #include "store/store.h"
 
 enum {
     SITE_NAME = 64,
+    TARGET_MAX = STORE_TARGET_MAX,
     ORD_PER_BATCH = 100000, /* positions in every store are the same */
     PURGE_WORDS = 4 * LANE_NOTE
 };
 
+MUST_USE err asked_filter(const struct jobs_filter *filter, struct fault *f);
 /* E_BAD_INPUT. out borrows from the arguments. */
 MUST_USE err asked_accept(const struct accept_args *args, struct lane_name *out,
                           struct fault *f);

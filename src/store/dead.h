@@ -7,12 +7,12 @@
  *
  * An operation is a row: filter, rate, how far it has come. store_tend() moves it on, a piece each
  * time, in one transaction with what the piece did: after a crash it goes on where it was, and each
- * job is touched once, because it looks only at jobs that were there (and dead) when it began, each
- * number once. */
+ * job is touched once, because it looks only at jobs that were there when it began, each number once. What
+ * cannot be done to a job (to hold one that runs) is counted as skipped. */
 #pragma once
 
 #include "core/fingerprint.h"
-#include "store/store.h"
+#include "store/find.h"
 
 enum {
     DEAD_COUNT_MOST = 10000,
@@ -78,20 +78,27 @@ enum operation_kind {
     OPERATION_REPLAY = 0,
     OPERATION_DELETE = 1,
     OPERATION_CANCEL = 2,
+    OPERATION_HOLD = 3,
+    OPERATION_RELEASE = 4,
+    OPERATION_PRIORITY = 5,
     OPERATION_KINDS
 };
 enum operation_state { OPERATION_RUNNING = 0, OPERATION_DONE = 1, OPERATION_STOPPED = 2 };
-const char *operation_kind_name(enum operation_kind k);   /* "replay", "delete", "cancel" */
+const char *operation_kind_name(enum operation_kind k);   /* "replay", "set_priority" */
 const char *operation_state_name(enum operation_state s); /* "running", "done", "cancelled" */
 
 struct operation_args {
-    struct span id; /* "opr_…", made by the caller */
-    /* REPLAY or DELETE of dead jobs; CANCEL is store_batch_cancel() */
-    enum operation_kind kind;
+    struct span id;           /* "opr_…", made by the caller */
+    enum operation_kind kind; /* of dead jobs REPLAY or DELETE, of many any */
     struct dead_filter filter;
-    struct span job;    /* only this one, when it is dead; else empty */
-    int64_t per_minute; /* 0: as fast as the pieces allow, at most OPERATION_RATE_MOST */
-    bool reset;         /* of a replay */
+    struct span job;         /* only this one, when it is dead; else empty */
+    int64_t per_minute;      /* 0: as fast as the pieces allow, at most OPERATION_RATE_MOST */
+    bool reset;              /* of a replay */
+    bool many;               /* jobs of any kind, in place of dead ones; then also: */
+    struct jobs_filter jobs; /* looked at when it is each one's turn, the oldest first */
+    int64_t most;            /* jobs; 0: all that match */
+    int prio;                /* of PRIORITY */
+    struct span why;         /* of CANCEL and HOLD, at most STORE_WHY_MAX bytes; may be empty */
 };
 struct operation_view {
     char id[ID_TEXT], batch[ID_TEXT], fingerprint[FINGERPRINT_TEXT];
@@ -102,6 +109,11 @@ struct operation_view {
     int64_t since_ms, until_ms, per_minute, done, skipped;
     bool reset;
     int64_t created_ms, updated_ms, finished_ms, due_ms; /* due: of the next piece */
+    bool many;                                           /* of `jobs`, `most`, `prio`, `why` */
+    struct jobs_filter jobs;
+    int64_t most;
+    int prio;
+    struct span why;
 };
 /* Its first piece is done at once: a small one has ended when this returns. E_CONFLICT: the id is
  * there; E_NOT_FOUND: `job` is no dead job. */

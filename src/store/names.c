@@ -56,7 +56,9 @@ const char *schedule_why_name(enum schedule_why w)
 
 const char *operation_kind_name(enum operation_kind k)
 {
-    static const char *const names[] = {"replay", "delete", "cancel"};
+    static const char *const names[] = {"replay", "delete",  "cancel",
+                                        "hold",   "release", "set_priority"};
+    _Static_assert(sizeof names / sizeof names[0] == OPERATION_KINDS, "a name each");
     need((unsigned)k < OPERATION_KINDS);
     return names[k];
 }

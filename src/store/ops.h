@@ -9,6 +9,7 @@
 #include "store/dead.h"
 #include "store/durability.h"
 #include "store/evidence.h"
+#include "store/find.h"
 #include "store/lanes.h"
 #include "store/nodes.h"
 #include "store/reader.h"
@@ -128,6 +129,10 @@
         (struct store *s, const struct jobs_query *q, wall now, struct arena *a, \
         struct job_view **out_jobs, size_t *out_count, struct fault *f), \
         (s, q, now, a, out_jobs, out_count, f)) \
+    OPERATION(err, jobs_find, \
+        (struct store *s, const struct jobs_find *q, wall now, struct arena *a, \
+        struct jobs_found *out, struct fault *f), \
+        (s, q, now, a, out, f)) \
     OPERATION(err, items, \
         (struct store *s, struct span id, int kind, int64_t after, size_t limit, \
         size_t bytes_max, struct arena *a, struct item_view **out_items, size_t *out_count, \

@@ -28,6 +28,7 @@ enum {
     STORE_CURSOR_MAX = 8192,
     STORE_SPEC_MAX = 65536,
     STORE_MARK_POSTS = 200,
+    STORE_TARGET_MAX = 4096,
     STORE_WHY_MAX = 200
 };
 
@@ -186,6 +187,18 @@ struct job_change {
     int64_t work;
     struct span why; /* words for people, at most STORE_WHY_MAX bytes; may be empty */
 };
+static inline struct job_change job_change_none(struct span id)
+{
+    return (struct job_change){.id = id,
+                               .revision = -1,
+                               .prio = CHANGE_NOT,
+                               .run_at_ms = CHANGE_NOT,
+                               .expires_ms = CHANGE_NOT,
+                               .deadline_ms = CHANGE_NOT,
+                               .attempt_ms = CHANGE_NOT,
+                               .stall_ms = CHANGE_NOT,
+                               .limit = CHANGE_NOT};
+}
 /* E_CONFLICT: it runs or has ended, has more records than that limit, or another job waits for its result (of a
  * hold, and of a limit); E_STALE: it is at another revision. What is so already is E_OK, and changes nothing. */
 MUST_USE err store_change(struct store *s, const struct job_change *change, wall now,

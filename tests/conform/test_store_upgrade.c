@@ -1,5 +1,6 @@
 /* The store of the version before is opened, brought up to date where it lies, and can be given back (S19). The store
  * is made of the schema as it was (tests/data/store-3.sql), with jobs in every state. */
+#include "store/dead.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
 #include "store/store.h"
@@ -256,25 +257,72 @@ s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **
             "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_3' ESCAPE '\\'"),
         0);
     /* and so does this one with a store of the version to come */
-    run("fulmar.db", "PRAGMA user_version=6");
+    run("fulmar.db", "PRAGMA user_version=7");
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
     assert_non_null(strstr(fault.words, "newer"));
 }
 
-/* What version 5 brought is taken out again, which is version 4. */
+/* What version 6 brought is taken out again, which is version 5. */
+/* clang-format off */
+#define BACK_TO_5                                                                              \
+    "ALTER TABLE lanes DROP COLUMN own_depth; ALTER TABLE lanes DROP COLUMN own_overflow;"     \
+    "DROP TABLE operations;"                                                                   \
+    "CREATE TABLE operations(oid INTEGER PRIMARY KEY AUTOINCREMENT,id TEXT NOT NULL UNIQUE,"   \
+    "kind INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),state INTEGER NOT NULL DEFAULT 0,"      \
+    "batch INTEGER,failure INTEGER NOT NULL,site TEXT NOT NULL,kind_of_job TEXT NOT NULL,"     \
+    "fingerprint TEXT NOT NULL,since INTEGER NOT NULL,until INTEGER NOT NULL,"                 \
+    "reset INTEGER NOT NULL,per_minute INTEGER NOT NULL,cursor INTEGER NOT NULL,"              \
+    "last INTEGER NOT NULL,due INTEGER NOT NULL,done INTEGER NOT NULL DEFAULT 0,"              \
+    "skipped INTEGER NOT NULL DEFAULT 0,created_at INTEGER NOT NULL,updated_at INTEGER NOT NULL," \
+    "finished_at INTEGER) STRICT;"                                                             \
+    "CREATE INDEX operations_due ON operations(due) WHERE state = 0;"                          \
+    "CREATE INDEX operations_batch ON operations(batch) WHERE state = 0;"                      \
+    "CREATE INDEX operations_ended ON operations(finished_at) WHERE finished_at IS NOT NULL;"
+/* clang-format on */
+
+/* An operation that was under way goes on. */
+static void s19_a_store_of_version_5_goes_on_with_its_operations(void **state)
+{
+    (void)state;
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    store_close(&store);
+    run("fulmar.db", BACK_TO_5
+        "INSERT INTO operations(oid,id,kind,failure,site,kind_of_job,fingerprint,since,until,reset,per_minute,cursor,last,due,"
+        "created_at,updated_at) VALUES(7,'opr_1',1,-1,'','','',0,1899999999999,0,0,0,100,0,1,1),"
+        "(9,'opr_2',1,-1,'','','',0,1899999999999,0,0,0,100,1999999999999,1,1);"
+        "DELETE FROM operations WHERE oid=9; PRAGMA user_version=5");
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    assert_int_equal(look("job_dead").state, JOB_DEAD);
+    fine(store_begin(store, &fault));
+    fine(store_tend(store, now, &fault));
+    fine(store_commit(store, &fault));
+    store_close(&store);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 6);
+    assert_int_equal(ask("fulmar.db.version-5", "PRAGMA user_version"), 5);
+    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs"), 7); /* the dead one went */
+    assert_int_equal(
+        ask("fulmar.db", "SELECT count(*) FROM operations WHERE state=1 AND many=0 AND done=1"),
+        1);
+    assert_int_equal(ask("fulmar.db", "SELECT own_depth FROM lanes"), -1);
+    assert_int_equal(
+        ask("fulmar.db", "SELECT seq FROM sqlite_sequence WHERE name='operations'"),
+        9); /* no number comes again */
+}
+
+/* What version 5 brought is taken out too, which is version 4. */
 static void s19_a_store_of_version_4_goes_on_with_every_job_as_it_was(void **state)
 {
     (void)state;
     fine(store_open(&store, dir, &limits, 7, now, &fault));
     store_close(&store);
-    run("fulmar.db",
+    run("fulmar.db", BACK_TO_5
         "DROP TABLE webhooks; DROP TABLE deliveries; ALTER TABLE batches DROP COLUMN parallel;"
         "INSERT INTO batches(id,tenant,name,sealed,stop_after,created_at,updated_at) VALUES('bat_1','default','b',0,0,1,1);"
         "PRAGMA user_version=4");
     fine(store_open(&store, dir, &limits, 7, now, &fault));
     assert_int_equal(look("job_dead").state, JOB_DEAD);
     store_close(&store);
-    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 5);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 6);
     assert_int_equal(ask("fulmar.db.version-4", "PRAGMA user_version"), 4);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs"), 8);
     assert_int_equal(ask("fulmar.db", "SELECT parallel FROM batches"), 0);
@@ -306,6 +354,7 @@ int main(void)
         T(what_follows_is_as_in_a_store_of_today),
         T(s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one),
         T(s19_a_store_of_version_4_goes_on_with_every_job_as_it_was),
+        T(s19_a_store_of_version_5_goes_on_with_its_operations),
         T(an_upgrade_that_cannot_be_done_leaves_the_store_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,12 +140,31 @@ err operation_view_of(const struct reply *r, struct arena *a, struct operation_v
                                    .created_ms = reply_field(r, "ca"),
                                    .updated_ms = reply_field(r, "ua"),
                                    .finished_ms = reply_field(r, "fa"),
-                                   .due_ms = reply_field(r, "due")};
+                                   .due_ms = reply_field(r, "due"),
+                                   .many = reply_field(r, "many") != 0,
+                                   .most = reply_field(r, "most"),
+                                   .prio = (int)reply_field(r, "prio")};
+    out->jobs = (struct jobs_filter){.states = (unsigned)reply_field(r, "states"),
+                                     .class = (int)reply_field(r, "class"),
+                                     .failure = out->failure,
+                                     .since_ms = out->since_ms,
+                                     .until_ms = out->until_ms,
+                                     .held = reply_field(r, "held") != 0};
     span_copy(reply_field_text(r, "id"), out->id, sizeof out->id);
     span_copy(reply_field_text(r, "ba"), out->batch, sizeof out->batch);
     span_copy(reply_field_text(r, "fp"), out->fingerprint, sizeof out->fingerprint);
-    err e = store_keep(a, reply_field_text(r, "site"), &out->site, f);
-    return e ? e : store_keep(a, reply_field_text(r, "jk"), &out->job_kind, f);
+    const struct {
+        const char *name;
+        struct span *to;
+    } texts[] = {{"site", &out->site},          {"jk", &out->job_kind},
+                 {"tenant", &out->jobs.tenant}, {"target", &out->jobs.target},
+                 {"lane", &out->jobs.lane},     {"why", &out->why}};
+    err e = E_OK;
+    for (size_t i = 0; !e && i < sizeof texts / sizeof *texts; i++)
+        e = store_keep(a, reply_field_text(r, texts[i].name), texts[i].to, f);
+    out->jobs.site = out->site;
+    out->jobs.kind = out->job_kind;
+    return e;
 }
 
 static err fail_no_operation(struct span id, struct fault *f)
@@ -153,7 +172,7 @@ static err fail_no_operation(struct span id, struct fault *f)
     return fail(f, E_NOT_FOUND, "there is no operation %.*s", SP(span_cut(id, 0, 60)));
 }
 
-static void put_operation(struct call *c, const struct operation_args *a)
+static void put_operation(struct store *s, struct call *c, const struct operation_args *a)
 {
     const struct dead_filter *by = &a->filter;
     call_text(c, SPAN("start"));
@@ -168,6 +187,12 @@ static void put_operation(struct call *c, const struct operation_args *a)
     call_flag(c, a->reset);
     call_number(c, a->per_minute);
     call_text(c, a->job);
+    call_flag(c, a->many);
+    call_number(c, a->most);
+    call_number(c, a->prio);
+    call_text(c, a->why);
+    call_json(s, c, a->why);
+    call_filter(c, &a->jobs);
 }
 
 err redis_operation_start(struct store *s, const struct operation_args *args, wall now,
@@ -177,12 +202,12 @@ err redis_operation_start(struct store *s, const struct operation_args *args, wa
     struct call c = {0};
     need(s->in_group);
     store_fresh(s);
-    if (args->kind != OPERATION_REPLAY && args->kind != OPERATION_DELETE)
+    if (!args->many && args->kind != OPERATION_REPLAY && args->kind != OPERATION_DELETE)
         return fail(f, E_BAD_INPUT, "dead jobs can be replayed or deleted");
     err e = asked_operation(args, f);
     if (e)
         return e;
-    put_operation(&c, args);
+    put_operation(s, &c, args);
     e = store_write(s, SCRIPT_OPERATION, &c, now, &r, f);
     if (e)
         return e;

@@ -70,6 +70,9 @@ void packed_add(struct buf *out, struct span text);
 /* Lane, tenant, site, class and the tenant's place among those whose turn is the same. */
 void call_lane(struct call *c, const struct lane_name *lane);
 
+/* As find.lua reads it. */
+void call_filter(struct call *c, const struct jobs_filter *by);
+
 /* Runs it. A writing script has a number, so that it may be asked again. The reply lives until the next
  * operation begins. */
 MUST_USE err store_write(struct store *s, enum script script, const struct call *c, wall now,

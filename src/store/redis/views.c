@@ -3,7 +3,7 @@
 
 #include "base/need.h"
 
-enum { VIEWS_STEP = 50, EVENTS_STEP = 100 };
+enum { VIEWS_STEP = 50, EVENTS_STEP = 100, FIND_STEP = 500 /* jobs that view.lua looks at */ };
 
 /* ---- jobs ---- */
 
@@ -152,6 +152,85 @@ err redis_jobs(struct store *s, const struct jobs_query *q, wall now, struct are
         return e;
     *out_jobs = all;
     *out_count = n;
+    return E_OK;
+}
+
+/* ---- by a filter ---- */
+
+void call_filter(struct call *c, const struct jobs_filter *by)
+{
+    call_number(c, by->states);
+    call_number(c, by->class);
+    call_number(c, by->failure);
+    call_number(c, by->since_ms);
+    call_number(c, by->until_ms);
+    call_flag(c, by->held);
+    call_text(c, by->tenant);
+    call_text(c, by->site);
+    call_text(c, by->kind);
+    call_text(c, by->target);
+    call_text(c, by->lane);
+}
+
+enum { FOUND_PLACE = 1, FOUND_ID, FOUND_FIRST };
+
+static err next_found(struct store *s, const struct jobs_find *q, int64_t place, size_t most,
+                      wall now, struct reply *out, struct fault *f)
+{
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, SPAN("find"));
+    call_number(&c, place);
+    call_number(&c, (int64_t)(most < VIEWS_STEP ? most : VIEWS_STEP));
+    call_flag(&c, q->oldest_first);
+    call_filter(&c, &q->filter);
+    return store_look(s, SCRIPT_VIEW, &c, now, out, f);
+}
+
+static err add_found(const struct reply *r, struct arena *a, struct jobs_found *out,
+                     struct fault *f)
+{
+    err e = E_OK;
+    for (size_t i = FOUND_FIRST; !e && i < r->count; i++) {
+        struct job_view *v = &out->jobs[out->count];
+        e = job_view_of(reply_list(r, i), a, v, out->count ? NULL : f);
+        if (!e)
+            memcpy(out->next, v->id, sizeof out->next);
+        out->count += e == E_OK;
+    }
+    return e;
+}
+
+err redis_jobs_find(struct store *s, const struct jobs_find *q, wall now, struct arena *a,
+                    struct jobs_found *out, struct fault *f)
+{
+    need(q->limit >= 1 && q->limit <= FIND_MOST);
+    struct reply r = {0};
+    int64_t place = -1;
+    err e = asked_filter(&q->filter, f);
+    store_fresh(s);
+    if (!e && q->after.n)
+        e = job_place(s, q->after, now, &place, f);
+    if (e)
+        return e;
+    struct jobs_found found = {.jobs = arena_try(a, q->limit * sizeof *found.jobs)};
+    if (!found.jobs)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    bool over = false;
+    for (int looks = 0; !e && !over && looks < FIND_LOOKS / FIND_STEP; looks++) {
+        e = next_found(s, q, place, q->limit - found.count, now, &r, f);
+        if (!e)
+            e = add_found(&r, a, &found, f);
+        if (e)
+            break;
+        place = reply_number(&r, FOUND_PLACE);
+        span_copy(reply_text(&r, FOUND_ID), found.next, sizeof found.next);
+        over = place < 0 || found.count == q->limit;
+    }
+    /* What fits is answered; the reader goes on after the last one. */
+    if (e && !(e == E_TOO_BIG && found.count > 0))
+        return e;
+    *out = found;
     return E_OK;
 }
 

@@ -5,6 +5,45 @@
 /* clang-format off */
 /* A batch of jobs. What its jobs are is read from their rows (jobs.batch); only of those that are
  * deleted a count stays. batch_calls: what was announced, once each. */
+#define OPERATIONS_SQL                                                                         \
+    "CREATE TABLE operations("                                                                 \
+    "  oid         INTEGER PRIMARY KEY AUTOINCREMENT,"                                         \
+    "  id          TEXT NOT NULL UNIQUE,"                                                      \
+    "  kind        INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 5),"                              \
+    "  state       INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 2),"                   \
+    "  batch       INTEGER," /* of its jobs; else of all dead ones */                          \
+    "  failure     INTEGER NOT NULL," /* -1 any */                                             \
+    "  site        TEXT NOT NULL,"                                                             \
+    "  kind_of_job TEXT NOT NULL,"                                                             \
+    "  fingerprint TEXT NOT NULL,"                                                             \
+    "  since       INTEGER NOT NULL,"                                                          \
+    "  until       INTEGER NOT NULL," /* deaths after it are no matter of this operation */    \
+    "  reset       INTEGER NOT NULL,"                                                          \
+    "  per_minute  INTEGER NOT NULL,"                                                          \
+    "  cursor      INTEGER NOT NULL," /* jobs up to this number are done with */               \
+    "  last        INTEGER NOT NULL," /* the newest job when it began */                       \
+    "  due         INTEGER NOT NULL," /* of the next piece */                                  \
+    "  done        INTEGER NOT NULL DEFAULT 0,"                                                \
+    "  skipped     INTEGER NOT NULL DEFAULT 0,"                                                \
+    "  created_at  INTEGER NOT NULL,"                                                          \
+    "  updated_at  INTEGER NOT NULL,"                                                          \
+    "  finished_at INTEGER,"                                                                   \
+    "  many        INTEGER NOT NULL DEFAULT 0," /* of jobs of a filter, whatever they are; then also: */ \
+    "  states      INTEGER NOT NULL DEFAULT 0,"                                                \
+    "  class       INTEGER NOT NULL DEFAULT -1,"                                               \
+    "  tenant      TEXT NOT NULL DEFAULT '',"                                                  \
+    "  target      TEXT NOT NULL DEFAULT '',"                                                  \
+    "  lane        TEXT NOT NULL DEFAULT '',"                                                  \
+    "  held        INTEGER NOT NULL DEFAULT 0,"                                                \
+    "  most        INTEGER NOT NULL DEFAULT 0," /* jobs; 0: any number */                      \
+    "  prio        INTEGER NOT NULL DEFAULT 0,"                                                \
+    "  why         TEXT NOT NULL DEFAULT '',"                                                  \
+    "  CHECK((state = 0) = (finished_at IS NULL))"                                             \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX operations_due ON operations(due) WHERE state = 0;"                          \
+    "CREATE INDEX operations_batch ON operations(batch) WHERE state = 0;"                      \
+    "CREATE INDEX operations_ended ON operations(finished_at) WHERE finished_at IS NOT NULL;"
+
 #define BATCHES_SQL                                                                            \
     "CREATE TABLE batches("                                                                    \
     "  bid         INTEGER PRIMARY KEY AUTOINCREMENT,"                                         \
@@ -48,33 +87,7 @@
     "  added INTEGER NOT NULL,"                                                                \
     "  PRIMARY KEY(batch, key)"                                                                \
     ") WITHOUT ROWID, STRICT;"                                                                 \
-    "CREATE TABLE operations("                                                                 \
-    "  oid         INTEGER PRIMARY KEY AUTOINCREMENT,"                                         \
-    "  id          TEXT NOT NULL UNIQUE,"                                                      \
-    "  kind        INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),"                              \
-    "  state       INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 2),"                   \
-    "  batch       INTEGER," /* of its jobs; else of all dead ones */                          \
-    "  failure     INTEGER NOT NULL," /* -1 any */                                             \
-    "  site        TEXT NOT NULL,"                                                             \
-    "  kind_of_job TEXT NOT NULL,"                                                             \
-    "  fingerprint TEXT NOT NULL,"                                                             \
-    "  since       INTEGER NOT NULL,"                                                          \
-    "  until       INTEGER NOT NULL," /* deaths after it are no matter of this operation */    \
-    "  reset       INTEGER NOT NULL,"                                                          \
-    "  per_minute  INTEGER NOT NULL,"                                                          \
-    "  cursor      INTEGER NOT NULL," /* jobs up to this number are done with */               \
-    "  last        INTEGER NOT NULL," /* the newest job when it began */                       \
-    "  due         INTEGER NOT NULL," /* of the next piece */                                  \
-    "  done        INTEGER NOT NULL DEFAULT 0,"                                                \
-    "  skipped     INTEGER NOT NULL DEFAULT 0,"                                                \
-    "  created_at  INTEGER NOT NULL,"                                                          \
-    "  updated_at  INTEGER NOT NULL,"                                                          \
-    "  finished_at INTEGER,"                                                                   \
-    "  CHECK((state = 0) = (finished_at IS NULL))"                                             \
-    ") STRICT;"                                                                                \
-    "CREATE INDEX operations_due ON operations(due) WHERE state = 0;"                          \
-    "CREATE INDEX operations_batch ON operations(batch) WHERE state = 0;"                      \
-    "CREATE INDEX operations_ended ON operations(finished_at) WHERE finished_at IS NOT NULL;"
+    OPERATIONS_SQL
 
 /* Indexes of the columns that batches and dead letters have in `jobs`. */
 #define BATCHES_JOBS_SQL                                                                       \
@@ -88,7 +101,8 @@
 #define SQL_OPERATION_ROW                                                                      \
     "o.oid,o.id,o.kind,o.state,coalesce(o.batch,0),o.failure,o.site,o.kind_of_job,o.fingerprint,o.since,o.until,o.reset," \
     "o.per_minute,o.cursor,o.last,o.due,o.done,o.skipped,o.created_at,o.updated_at,coalesce(o.finished_at,0),"  \
-    "coalesce((SELECT b.id FROM batches b WHERE b.bid=o.batch),'') FROM operations o"
+    "coalesce((SELECT b.id FROM batches b WHERE b.bid=o.batch),''),o.many,o.states,o.class,o.tenant,o.target,o.lane,o.held," \
+    "o.most,o.prio,o.why FROM operations o"
 #define SQL_CANDIDATE "seq,id,state,failure,site,kind,fingerprint,finished_at FROM jobs"
 #define SQL_GROUP_IS "failure=?1 AND site=?2 AND fingerprint=?3 AND finished_at BETWEEN ?4 AND ?5"
 
@@ -141,7 +155,8 @@
     X(SQL_CALLS_DELETE, "DELETE FROM batch_calls WHERE batch=?1")                              \
     X(SQL_ADDS_DELETE, "DELETE FROM batch_adds WHERE batch=?1")                                \
     X(SQL_OPERATION_ADD, "INSERT INTO operations(id,kind,batch,failure,site,kind_of_job,fingerprint,since,until,reset,per_minute," \
-                         "cursor,last,due,created_at,updated_at) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?14,?14)") \
+                         "cursor,last,due,created_at,updated_at,many,states,class,tenant,target,lane,held,most,prio,why)" \
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?14,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)") \
     X(SQL_OPERATION, "SELECT " SQL_OPERATION_ROW " WHERE o.id=?1")                             \
     X(SQL_OPERATIONS, "SELECT " SQL_OPERATION_ROW " WHERE o.oid<?1 ORDER BY o.oid DESC LIMIT ?2") \
     X(SQL_OPERATION_DUE, "SELECT " SQL_OPERATION_ROW " INDEXED BY operations_due WHERE o.state=0 AND o.due<=?1 ORDER BY o.due LIMIT 1") \

@@ -311,6 +311,10 @@ void job_view_waiting(const struct store *s, wall now, struct job_view *v);
 MUST_USE err job_views_take(struct store *s, wall now, struct query *q, size_t limit,
                             struct arena *a, struct job_view **out, size_t *out_count,
                             struct fault *f);
+/* Jobs behind a number that may match, by number, each as find_read() reads it: first its number and its id. */
+MUST_USE err find_ask(struct store *s, const struct jobs_filter *by, bool oldest_first,
+                      int64_t place, int64_t most, struct query **out, struct fault *f);
+void find_read(struct query *q, struct jobs_facts *out);
 /* ---- modes.c ---- */
 MUST_USE err modes_load(struct store *s, struct fault *f);
 MUST_USE err modes_new_epoch(struct store *s, wall now, struct fault *f);

@@ -26,7 +26,29 @@ struct operation {
     int failure;
     char site[SITE_NAME], job_kind[SITE_NAME], fingerprint[FINGERPRINT_TEXT];
     bool reset;
+    bool many; /* of jobs of any kind: */
+    unsigned states;
+    int class, prio;
+    char tenant[LANE_WORD_MAX + 1], lane[LANE_NAME], target[TARGET_MAX + 1],
+        why[STORE_WHY_MAX + 1];
+    bool held;
+    int64_t most;
 };
+
+static struct jobs_filter filter_of(const struct operation *o)
+{
+    return (struct jobs_filter){.states = o->states,
+                                .tenant = span_of(o->tenant),
+                                .site = span_of(o->site),
+                                .kind = span_of(o->job_kind),
+                                .target = span_of(o->target),
+                                .lane = span_of(o->lane),
+                                .class = o->class,
+                                .failure = o->failure,
+                                .since_ms = o->since,
+                                .until_ms = o->until,
+                                .held = o->held};
+}
 
 static void read_operation(struct query *q, struct operation *o)
 {
@@ -44,7 +66,17 @@ static void read_operation(struct query *q, struct operation *o)
         .due = db_int(q, 15),
         .done = db_int(q, 16),
         .skipped = db_int(q, 17),
+        .many = db_int(q, 22) != 0,
+        .states = (unsigned)db_int(q, 23),
+        .class = (int)db_int(q, 24),
+        .held = db_int(q, 28) != 0,
+        .most = db_int(q, 29),
+        .prio = (int)db_int(q, 30),
     };
+    span_copy(db_text(q, 25), o->tenant, sizeof o->tenant);
+    span_copy(db_text(q, 26), o->target, sizeof o->target);
+    span_copy(db_text(q, 27), o->lane, sizeof o->lane);
+    span_copy(db_text(q, 31), o->why, sizeof o->why);
     span_copy(db_text(q, 1), o->id, sizeof o->id);
     span_copy(db_text(q, 6), o->site, sizeof o->site);
     span_copy(db_text(q, 7), o->job_kind, sizeof o->job_kind);
@@ -70,12 +102,25 @@ static err read_view(struct query *q, struct arena *a, struct operation_view *v,
         .updated_ms = db_int(q, 19),
         .finished_ms = db_int(q, 20),
         .due_ms = o.due,
+        .many = o.many,
+        .most = o.most,
+        .prio = o.prio,
+        .jobs = filter_of(&o),
     };
     memcpy(v->id, o.id, sizeof v->id);
     memcpy(v->fingerprint, o.fingerprint, sizeof v->fingerprint);
     span_copy(db_text(q, 21), v->batch, sizeof v->batch);
-    err e = db_keep(q, 6, a, &v->site, f);
-    return e ? e : db_keep(q, 7, a, &v->job_kind, f);
+    struct {
+        int column;
+        struct span *to;
+    } texts[] = {{6, &v->site},         {7, &v->job_kind},   {25, &v->jobs.tenant},
+                 {26, &v->jobs.target}, {27, &v->jobs.lane}, {31, &v->why}};
+    err e = E_OK;
+    for (size_t i = 0; !e && i < sizeof texts / sizeof *texts; i++)
+        e = db_keep(q, texts[i].column, a, texts[i].to, f);
+    v->jobs.site = v->site;
+    v->jobs.kind = v->job_kind;
+    return e;
 }
 
 /* ---- one piece ---- */
@@ -100,6 +145,35 @@ static bool matches(const struct operation *o, struct query *q)
            (!o->fingerprint[0] || span_is(db_text(q, 6), o->fingerprint));
 }
 
+/* Likewise, of jobs of any kind. */
+static err find_many(struct store *s, struct operation *o, size_t most, struct candidate *out,
+                     size_t *out_count, bool *out_end, struct fault *f)
+{
+    struct query *q;
+    struct jobs_facts facts;
+    struct jobs_filter filter = filter_of(o);
+    size_t n = 0;
+    int looks = 0;
+    err e = find_ask(s, &filter, true, o->cursor, LOOK_MOST, &q, f);
+    if (e)
+        return e;
+    while (n < most && (e = db_step(q, f)) == E_OK && db_int(q, 0) <= o->last) {
+        looks++;
+        find_read(q, &facts);
+        if (jobs_filter_matches(&filter, &facts)) {
+            out[n].seq = db_int(q, 0);
+            out[n].state = facts.state;
+            span_copy(db_text(q, 1), out[n++].id, sizeof out[0].id);
+        } else if (n == 0) {
+            o->cursor = db_int(q, 0);
+        }
+    }
+    *out_end = (e == E_END && looks < LOOK_MOST) || (!e && n < most);
+    db_end(q);
+    *out_count = n;
+    return e == E_END ? E_OK : e;
+}
+
 /* The next jobs, at most `most`; *out_end: there are no more behind them. o->cursor stays in front of
  * what is found and is otherwise moved over what does not match. */
 static err find_candidates(struct store *s, struct operation *o, size_t most,
@@ -107,6 +181,8 @@ static err find_candidates(struct store *s, struct operation *o, size_t most,
                            struct fault *f)
 {
     struct query *q;
+    if (o->many)
+        return find_many(s, o, most, out, out_count, out_end, f);
     err e = o->batch ? db_ask(s->db, SQL_CANDIDATES_OF_BATCH, &q, f, DB_I(o->cursor),
                               DB_I(o->last), DB_I(LOOK_MOST), DB_I(o->batch))
                      : db_ask(s->db, SQL_CANDIDATES, &q, f, DB_I(o->cursor), DB_I(o->last),
@@ -139,11 +215,11 @@ static err forget(struct store *s, struct span id, int64_t *rows, struct fault *
     if (!e && !job_is_final(r.state))
         e = asked_ended(id, r.state, f);
     if (!e)
-        e = db_ask(s->db, SQL_NEEDED, &q, f, DB_I(r.seq));
+        e = db_ask(s->db, SQL_NOBODY_NEEDS, &q, f, DB_I(r.seq));
     if (e)
         return e;
     e = db_step(q, f);
-    if (!e && db_int(q, 0))
+    if (e == E_END)
         e = asked_needed(id, f);
     db_end(q);
     if (e)
@@ -162,12 +238,25 @@ err sqlite_forget(struct store *s, struct span id, wall now, struct fault *f)
     return e ? e : forget(s, id, &rows, f);
 }
 
+static err change(struct store *s, const struct operation *o, struct span id, wall now,
+                  struct fault *f)
+{
+    struct job_change c = job_change_none(id);
+    if (o->kind == OPERATION_PRIORITY)
+        c.prio = o->prio;
+    else
+        c.hold = o->kind == OPERATION_HOLD ? HOLD_ON : HOLD_OFF;
+    c.why = span_of(o->why);
+    return sqlite_change(s, &c, now, f);
+}
+
 /* E_CONFLICT: it is no longer what it was, or may not. */
 static err touch(struct store *s, const struct operation *o, const struct candidate *c,
                  int64_t *rows, wall now, struct fault *f)
 {
     struct replay_args replay = {.id = span_of(c->id), .reset = o->reset};
-    struct cancel_args cancel = {.id = span_of(c->id), .grace_ms = GRACE_MS};
+    struct cancel_args cancel = {
+        .id = span_of(c->id), .grace_ms = GRACE_MS, .why = span_of(o->why)};
     struct replay_reply replayed;
     struct cancel_reply cancelled;
     switch (o->kind) {
@@ -177,6 +266,10 @@ static err touch(struct store *s, const struct operation *o, const struct candid
         return sqlite_cancel(s, &cancel, now, &cancelled, f);
     case OPERATION_DELETE:
         return forget(s, span_of(c->id), rows, f);
+    case OPERATION_HOLD:
+    case OPERATION_RELEASE:
+    case OPERATION_PRIORITY:
+        return change(s, o, span_of(c->id), now, f);
     case OPERATION_KINDS:
         break;
     }
@@ -188,15 +281,16 @@ static int64_t interval_of(const struct operation *o)
     return o->per_minute ? (60000 + o->per_minute - 1) / o->per_minute : 0;
 }
 
-/* How many the rate allows now; moves o->due over none of them yet. */
+/* How many the rate allows now, and the number that was asked for; moves o->due over none of them yet. */
 static size_t allowed(struct operation *o, int64_t now_ms)
 {
-    int64_t step = interval_of(o), n;
+    int64_t step = interval_of(o), n, left = o->most ? o->most - o->done : PIECE_MOST;
     if (!step)
-        return PIECE_MOST;
+        return left < PIECE_MOST ? (size_t)left : PIECE_MOST;
     if (o->due < now_ms - BEHIND_MS)
         o->due = now_ms - BEHIND_MS;
     n = o->due > now_ms ? 0 : (now_ms - o->due) / step + 1;
+    n = n < left ? n : left;
     return n < PIECE_MOST ? (size_t)n : PIECE_MOST;
 }
 
@@ -252,7 +346,7 @@ static err do_piece(struct store *s, struct operation *o, wall now, struct fault
         e = touch_all(s, o, found, n, now, &wait, &all, f);
     if (e)
         return e;
-    if (end && all)
+    if ((end && all) || (o->most && o->done >= o->most))
         return end_operation(s, o, OPERATION_DONE, now, f);
     int64_t due = o->due > now.ms ? o->due : now.ms + PAUSE_MS;
     if (wait)
@@ -334,11 +428,26 @@ static err range_of(struct store *s, const struct operation_args *a, int64_t *fi
     return E_OK;
 }
 
+/* The columns that both kinds of filter have. */
+static struct dead_filter rows_of(const struct operation_args *a, wall now)
+{
+    struct dead_filter by = a->filter;
+    if (a->many)
+        return (struct dead_filter){.failure = a->jobs.failure,
+                                    .site = a->jobs.site,
+                                    .kind = a->jobs.kind,
+                                    .since_ms = a->jobs.since_ms,
+                                    .until_ms = a->jobs.until_ms};
+    if (!by.until_ms || by.until_ms > now.ms)
+        by.until_ms = now.ms;
+    return by;
+}
+
 static err add(struct store *s, int64_t batch, const struct operation_args *a, wall now,
                struct arena *arena, struct operation_view *out, struct fault *f)
 {
-    const struct dead_filter *by = &a->filter;
-    int64_t until = by->until_ms > 0 && by->until_ms < now.ms ? by->until_ms : now.ms;
+    const struct jobs_filter *jobs = &a->jobs;
+    const struct dead_filter by = rows_of(a, now);
     int64_t first, last;
     struct operation o;
     err e = asked_operation(a, f);
@@ -351,9 +460,12 @@ static err add(struct store *s, int64_t batch, const struct operation_args *a, w
     }
     if (!e)
         e = db_run(s->db, SQL_OPERATION_ADD, f, DB_T(a->id), DB_I(a->kind),
-                   batch ? DB_I(batch) : DB_NULL, DB_I(by->failure), DB_T(by->site),
-                   DB_T(by->kind), DB_T(by->fingerprint), DB_I(by->since_ms), DB_I(until),
-                   DB_I(a->reset), DB_I(a->per_minute), DB_I(first), DB_I(last), DB_I(now.ms));
+                   batch ? DB_I(batch) : DB_NULL, DB_I(by.failure), DB_T(by.site),
+                   DB_T(by.kind), DB_T(by.fingerprint), DB_I(by.since_ms), DB_I(by.until_ms),
+                   DB_I(a->reset), DB_I(a->per_minute), DB_I(first), DB_I(last), DB_I(now.ms),
+                   DB_I(a->many), DB_I(jobs->states), DB_I(a->many ? jobs->class : -1),
+                   DB_T(jobs->tenant), DB_T(jobs->target), DB_T(jobs->lane), DB_I(jobs->held),
+                   DB_I(a->most), DB_I(a->prio), DB_T(a->why));
     if (e || !out)
         return e;
     e = find_view(s, a->id, NULL, NULL, &o, f);
@@ -366,7 +478,7 @@ err sqlite_operation_start(struct store *s, const struct operation_args *args, w
                            struct arena *a, struct operation_view *out, struct fault *f)
 {
     err e = store_usable(s, f);
-    if (!e && args->kind != OPERATION_REPLAY && args->kind != OPERATION_DELETE)
+    if (!e && !args->many && args->kind == OPERATION_CANCEL)
         e = fail(f, E_BAD_INPUT, "dead jobs can be replayed or deleted");
     return e ? e : add(s, 0, args, now, a, out, f);
 }

@@ -6,7 +6,7 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 5 };
+enum { SCHEMA_VERSION = 6 };
 
 /* clang-format off */
 #define SCHEMA_SINCE_3_SQL                                                                     \
@@ -26,6 +26,8 @@ enum { SCHEMA_VERSION = 5 };
     "  own_active    INTEGER NOT NULL DEFAULT -1,"                                             \
     "  own_emit      INTEGER NOT NULL DEFAULT -1,"                                             \
     "  own_burst     INTEGER NOT NULL DEFAULT -1,"                                             \
+    "  own_depth     INTEGER NOT NULL DEFAULT -1,"                                             \
+    "  own_overflow  INTEGER NOT NULL DEFAULT -1,"                                             \
     "  paused        INTEGER NOT NULL DEFAULT 0 CHECK(paused IN (0,1)),"                       \
     "  closed        INTEGER NOT NULL DEFAULT 0 CHECK(closed IN (0,1)),"                       \
     "  note_by       TEXT,"                                                                    \

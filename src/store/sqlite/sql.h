@@ -24,6 +24,10 @@
     "coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),''),j.rank"                      \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
+#define SQL_FOUND                                                                              \
+    "j.seq,j.id,j.state,j.failure,j.site,j.kind,j.target,l.name,j.created_at,j.run_at"         \
+    " FROM jobs j JOIN lanes l USING(lane_id)"
+
 /* clang-format off */
 #define SQL_EVIDENCE_VIEW \
     "n,kind,attempt,batch,reason,status,at,bytes,strategy,name,url,headers,hash FROM evidence"
@@ -65,8 +69,7 @@
                     " WHERE finished_at IS NOT NULL AND state<>5" SQL_NOT_NEEDED " ORDER BY finished_at LIMIT ?1") \
     X(SQL_DEAD_OLD, "SELECT seq,finished_at,bytes,state,lane_id,needs,id FROM jobs INDEXED BY jobs_dead" \
                     " WHERE state=5" SQL_NOT_NEEDED " ORDER BY finished_at LIMIT ?1")          \
-    X(SQL_NEEDED, "SELECT EXISTS(SELECT 1 FROM jobs f INDEXED BY jobs_shared WHERE f.shared_from IS NOT NULL AND f.shared_from=?1)" \
-                  " OR EXISTS(SELECT 1 FROM jobs f INDEXED BY jobs_waits WHERE f.waits_on IS NOT NULL AND f.waits_on=?1)") \
+    X(SQL_NOBODY_NEEDS, "SELECT 1 FROM jobs WHERE seq=?1" SQL_NOT_NEEDED)                         \
     X(SQL_GONE_ADD, "INSERT INTO gone(job,id) VALUES(?1,?2)")                                  \
     X(SQL_GONE, "SELECT job,id FROM gone ORDER BY job LIMIT 1")                                \
     X(SQL_GONE_DELETE, "DELETE FROM gone WHERE job=?1")                                        \
@@ -283,6 +286,10 @@
     X(SQL_SEQ, "SELECT seq FROM jobs WHERE id=?1")                                             \
     X(SQL_VIEWS, "SELECT " SQL_JOB_VIEW " WHERE j.seq<?1 ORDER BY j.seq DESC LIMIT ?2")        \
     X(SQL_VIEWS_IN_STATE, "SELECT " SQL_JOB_VIEW " WHERE j.state=?3 AND j.seq<?1 ORDER BY j.seq DESC LIMIT ?2") \
+    X(SQL_FIND_NEW, "SELECT " SQL_FOUND " WHERE j.seq<?1 ORDER BY j.seq DESC LIMIT ?2")        \
+    X(SQL_FIND_OLD, "SELECT " SQL_FOUND " WHERE j.seq>?1 ORDER BY j.seq LIMIT ?2")             \
+    X(SQL_FIND_NEW_IN_STATE, "SELECT " SQL_FOUND " WHERE j.state=?3 AND j.seq<?1 ORDER BY j.seq DESC LIMIT ?2") \
+    X(SQL_FIND_OLD_IN_STATE, "SELECT " SQL_FOUND " WHERE j.state=?3 AND j.seq>?1 ORDER BY j.seq LIMIT ?2") \
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
                  " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
     SQL_CHECK_TABLE(X)                                                                         \

@@ -46,8 +46,8 @@ static err make_schema(struct db *d, const char *path, struct fault *f)
     if (version > 0)
         return upgrade_store(d, path, version, f);
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 5, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=5; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 6, "user_version below");
+    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=6; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */

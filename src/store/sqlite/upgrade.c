@@ -42,6 +42,21 @@
 #define UPGRADE_4_SQL                                                                          \
     "ALTER TABLE batches ADD COLUMN parallel INTEGER NOT NULL DEFAULT 0 CHECK(parallel >= 0);" \
     WEBHOOKS_SQL
+
+/* Version 6: operations on jobs of any kind, queues of a bounded depth. */
+#define UPGRADE_5_SQL                                                                          \
+    "ALTER TABLE lanes ADD COLUMN own_depth INTEGER NOT NULL DEFAULT -1;"                      \
+    "ALTER TABLE lanes ADD COLUMN own_overflow INTEGER NOT NULL DEFAULT -1;"                   \
+    "DROP INDEX operations_due; DROP INDEX operations_batch; DROP INDEX operations_ended;"     \
+    "ALTER TABLE operations RENAME TO operations_5;"                                           \
+    OPERATIONS_SQL                                                                             \
+    "INSERT INTO operations(oid,id,kind,state,batch,failure,site,kind_of_job,fingerprint,since,until,reset,per_minute,cursor," \
+    "last,due,done,skipped,created_at,updated_at,finished_at)"                                 \
+    " SELECT oid,id,kind,state,batch,failure,site,kind_of_job,fingerprint,since,until,reset,per_minute,cursor,last,due,done," \
+    "skipped,created_at,updated_at,finished_at FROM operations_5;"                             \
+    "DELETE FROM sqlite_sequence WHERE name='operations';"                                     \
+    "UPDATE sqlite_sequence SET name='operations' WHERE name='operations_5';"                  \
+    "DROP TABLE operations_5;"
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
@@ -55,20 +70,27 @@ static err keep_copy(const char *path, int64_t version, struct fault *f)
     return db_copy(path, copy, f);
 }
 
+/* What brings a store of that version to this one. */
+static const char *script_of(int64_t version)
+{
+    _Static_assert(SCHEMA_VERSION == 6, "user_version below");
+    if (version == 3)
+        return "BEGIN IMMEDIATE;" UPGRADE_3_SQL "PRAGMA user_version=6; COMMIT;";
+    if (version == 4)
+        return "BEGIN IMMEDIATE;" UPGRADE_4_SQL UPGRADE_5_SQL "PRAGMA user_version=6; COMMIT;";
+    if (version == 5)
+        return "BEGIN IMMEDIATE;" UPGRADE_5_SQL "PRAGMA user_version=6; COMMIT;";
+    return NULL;
+}
+
 err upgrade_store(struct db *d, const char *path, int64_t version, struct fault *f)
 {
-    if (version != 3 && version != 4)
+    const char *script = script_of(version);
+    if (!script)
         return fail(
             f, E_STORE,
             "a development version of Fulmar made this job store, which this one cannot bring "
             "up to date; move it away, or choose another store.path");
     err e = keep_copy(path, version, f);
-    _Static_assert(SCHEMA_VERSION == 5, "user_version below");
-    if (e)
-        return e;
-    return version == 3
-               ? db_script(d, "BEGIN IMMEDIATE;" UPGRADE_3_SQL "PRAGMA user_version=5; COMMIT;",
-                           f)
-               : db_script(d, "BEGIN IMMEDIATE;" UPGRADE_4_SQL "PRAGMA user_version=5; COMMIT;",
-                           f);
+    return e ? e : db_script(d, script, f);
 }

@@ -152,3 +152,103 @@ err sqlite_jobs(struct store *s, const struct jobs_query *query, wall now, struc
                                   DB_I(query->limit), DB_I(query->state));
     return e ? e : job_views_take(s, now, q, query->limit, a, out_jobs, out_count, f);
 }
+
+/* ---- by a filter ---- */
+
+void find_read(struct query *q, struct jobs_facts *out)
+{
+    *out = (struct jobs_facts){
+        .state = (enum job_state)db_int(q, 2),
+        .failure = (enum failure_class)db_int(q, 3),
+        .site = db_text(q, 4),
+        .kind = db_text(q, 5),
+        .target = db_text(q, 6),
+        .lane = db_text(q, 7),
+        .created_ms = db_int(q, 8),
+        .held = db_int(q, 9) == STORE_HELD_MS && db_int(q, 2) <= JOB_SCHEDULED,
+    };
+}
+
+/* The one state that is wanted; −1: several, or any. */
+static int only_state(unsigned states)
+{
+    for (int i = 0; i < JOB_STATES; i++)
+        if (states == 1U << i)
+            return i;
+    return -1;
+}
+
+err find_ask(struct store *s, const struct jobs_filter *by, bool oldest_first, int64_t place,
+             int64_t most, struct query **out, struct fault *f)
+{
+    int state = only_state(by->states);
+    if (state < 0)
+        return db_ask(s->db, oldest_first ? SQL_FIND_OLD : SQL_FIND_NEW, out, f, DB_I(place),
+                      DB_I(most));
+    return db_ask(s->db, oldest_first ? SQL_FIND_OLD_IN_STATE : SQL_FIND_NEW_IN_STATE, out, f,
+                  DB_I(place), DB_I(most), DB_I(state));
+}
+
+/* The ids of those that match, and where to go on. */
+static err find_ids(struct store *s, const struct jobs_find *find, int64_t place,
+                    char (*ids)[ID_TEXT], struct jobs_found *out, struct fault *f)
+{
+    struct query *q;
+    struct jobs_facts facts;
+    int looks = 0;
+    err e = find_ask(s, &find->filter, find->oldest_first, place, FIND_LOOKS, &q, f);
+    if (e)
+        return e;
+    while (out->count < find->limit && (e = db_step(q, f)) == E_OK) {
+        looks++;
+        find_read(q, &facts);
+        span_copy(db_text(q, 1), out->next, sizeof out->next);
+        if (jobs_filter_matches(&find->filter, &facts))
+            memcpy(ids[out->count++], out->next, sizeof *ids);
+    }
+    db_end(q);
+    if (e == E_END && looks < FIND_LOOKS)
+        out->next[0] = '\0';
+    return e == E_END ? E_OK : e;
+}
+
+/* What fits is answered; the reader goes on after the last one. */
+static err show_found(struct store *s, char (*ids)[ID_TEXT], wall now, struct arena *a,
+                      struct jobs_found *out, struct fault *f)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        err e = sqlite_job(s, span_of(ids[i]), now, a, &out->jobs[i], i ? NULL : f);
+        if (e == E_TOO_BIG && i) {
+            out->count = i;
+            memcpy(out->next, ids[i - 1], sizeof out->next);
+            return E_OK;
+        }
+        if (e)
+            return e;
+    }
+    return E_OK;
+}
+
+err sqlite_jobs_find(struct store *s, const struct jobs_find *q, wall now, struct arena *a,
+                     struct jobs_found *out, struct fault *f)
+{
+    need(q->limit >= 1 && q->limit <= FIND_MOST);
+    int64_t place = q->oldest_first ? 0 : INT64_MAX;
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    err e = asked_filter(&q->filter, f);
+    if (!e && q->after.n)
+        e = start_of(s, q->after, &place, f);
+    if (e)
+        return e;
+    struct jobs_found found = {.jobs = arena_try(a, q->limit * sizeof *found.jobs)};
+    char(*ids)[ID_TEXT] = arena_try(a, q->limit * sizeof *ids);
+    if (!found.jobs || !ids)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    e = find_ids(s, q, place, ids, &found, f);
+    if (!e)
+        e = show_found(s, ids, now, a, &found, f);
+    if (!e)
+        *out = found;
+    return e;
+}

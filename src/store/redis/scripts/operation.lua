@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- operation.lua - many dead jobs are replayed or deleted in bounded pieces; a piece and how far it came are one transition.
--- ARGV: 'start', id, kind, failure (-1: any), site, kind of job, fingerprint, since, until, reset, rate, job ('': all);
+-- operation.lua - many jobs are touched in bounded pieces; a piece and how far it came are one transition.
+-- ARGV: 'start', id, kind, failure (-1: any), site, kind of job, fingerprint, since, until, reset, rate, job ('': all), whether
+-- they are jobs of any kind (else dead ones), then how many at most, prio, why, the same as JSON, the filter;
 -- 'tend': a piece of the one that is due first; 'cancel', id; 'view', id; 'list', id behind which, how many; 'retain', before
 -- Reply: {R_OK, {fields and values}, ...}; of 'tend', 'retain' {R_OK, whether there may be more}; {R_NONE}, {R_STATE, state}
--- with ends.lua, take.lua, batches.lua, operations.lua
+-- with ends.lua, take.lua, batches.lua, find.lua, alter.lua, operations.lua
 local PIECE = 100
 local verb, id = A[1], A[2]
 if verb == 'list' then
@@ -50,9 +51,15 @@ if verb == 'start' then
         return {R_TAKEN}
     end
     local til = N(A[9])
-    M.operation_piece(M.operation_begin(id, {
-        kind = N(A[3]), failure = N(A[4]), site = A[5], jk = A[6], fp = A[7], since = N(A[8]),
-        til = til > 0 and til < now and til or now, reset = N(A[10]), rate = N(A[11]), cursor = first, last = last}))
+    local f = {kind = N(A[3]), failure = N(A[4]), site = A[5], jk = A[6], fp = A[7], since = N(A[8]),
+               til = til > 0 and til < now and til or now, reset = N(A[10]), rate = N(A[11]), cursor = first, last = last}
+    if A[13] == '1' then
+        local by = M.filter(18)
+        f.many, f.most, f.prio, f.why, f.whyj = 1, N(A[14]), N(A[15]), A[16], A[17]
+        f.failure, f.site, f.jk, f.since, f.til = by.failure, by.site, by.kind, by.since, by.til
+        f.states, f.class, f.tenant, f.target, f.lane, f.held = by.states, by.class, by.tenant, by.target, by.lane, by.held and 1 or 0
+    end
+    M.operation_piece(M.operation_begin(id, f))
     return done(R_OK, M.operation_view(id))
 elseif not o then
     return {R_NONE}

@@ -1,8 +1,8 @@
 -- operations.lua - a piece of an operation on many jobs: part of the scripts that begin them or go on with them, behind
--- batches.lua.
+-- batches.lua; where they may be of any kind (`many`), also behind find.lua and alter.lua.
 M.RUNNING, M.DONE, M.STOPPED = 0, 1, 2
 do
-local DELETE, CANCEL = 1, 2
+local DELETE, CANCEL, HOLD, PRIORITY = 1, 2, 3, 5
 local PIECE, LOOKS, PAUSE, BEHIND, WAIT, GRACE = 100, 200, 20, 1000, 5000, 60000
 
 function M.operation_view(id)
@@ -11,8 +11,14 @@ function M.operation_view(id)
     fields[#fields + 1] = id
     return fields
 end
+local function filter_of(o)
+    return {states = o.states, class = o.class, failure = o.failure, since = o.since, til = o.til, held = o.held == 1,
+            tenant = o.tenant, site = o.site, kind = o.jk, target = o.target, lane = o.lane}
+end
 local function matches(o, j)
-    if o.kind == CANCEL then
+    if o.many == 1 then
+        return M.fits(filter_of(o), j)
+    elseif o.kind == CANCEL then
         return j.st < SUCCEEDED
     elseif j.st ~= DEAD and (o.ba == '' or j.st ~= EXPIRED) then
         return false
@@ -23,18 +29,25 @@ local function matches(o, j)
 end
 -- R_OK, R_FULL (not now), or R_STATE (left out).
 local function touch(o, j)
+    local why = {o.why, o.why == '' and '""' or o.whyj}
     if o.kind == DELETE then
-        if M.is_needed(j.id) then
+        if j.st < SUCCEEDED or M.is_needed(j.id) then
             return R_STATE
         end
         M.forget(j)
         return R_OK
-    elseif o.kind == CANCEL and j.st == ACTIVE then
-        M.ask_to_stop(j, GRACE, {'', '""'})
-        return R_OK
     elseif o.kind == CANCEL then
-        M.end_waiting(j, CANCELLED, {'', '""'})
-        return R_OK
+        if j.st == ACTIVE then
+            M.ask_to_stop(j, GRACE, why)
+        elseif j.st < ACTIVE then
+            M.end_waiting(j, CANCELLED, why)
+        end
+        return (j.st <= ACTIVE or j.st == CANCELLED) and R_OK or R_STATE
+    elseif o.kind >= HOLD then
+        local event = o.kind == PRIORITY and 'job.changed' or o.kind == HOLD and 'job.held' or 'job.unheld'
+        local hold, prio = o.kind == PRIORITY and 0 or o.kind == HOLD and 1 or 2, o.kind == PRIORITY and o.prio or -1
+        local reply = M.alter({j.id, -1, hold, prio, -1, -1, -1, -1, -1, -1, '', '', why[1], why[2], event})
+        return reply[1] == R_OK and R_OK or R_STATE
     end
     local said = M.replay(j, o.reset == 1)[1]
     return said == R_OK and R_OK or (said == R_MODE or said == R_CLOSED or said == R_FULL) and R_FULL or R_STATE
@@ -48,7 +61,15 @@ local function allowed(o, step)
 end
 -- Where its jobs are: by number, in one index for each state.
 local function indexes(o)
-    if o.ba == '' then
+    if o.many == 1 then
+        local keys = {}
+        for st = 0, 7 do
+            if o.states == 0 or floor(o.states / 2 ^ st) % 2 == 1 then
+                keys[#keys + 1] = P .. 's:' .. st
+            end
+        end
+        return keys
+    elseif o.ba == '' then
         return {P .. 's:' .. DEAD}
     end
     local states, keys = o.kind == CANCEL and {BLOCKED, SCHEDULED, READY, ACTIVE} or {DEAD, EXPIRED}, {}
@@ -76,6 +97,9 @@ end
 function M.operation_piece(o)
     local step = o.rate > 0 and floor((60000 + o.rate - 1) / o.rate) or 0
     local most = allowed(o, step)
+    if o.most > 0 then
+        most = min(most, o.most - o.done)
+    end
     if most == 0 then
         return
     end
@@ -96,7 +120,7 @@ function M.operation_piece(o)
         end
         o.cursor = one[2]
     end
-    if over then
+    if over or (o.most > 0 and o.done >= o.most) then
         M.operation_save(o, M.DONE)
         return
     end

@@ -1,8 +1,10 @@
 #!lua flags=allow-oom
 -- view.lua - jobs as people see them. ARGV: 'one', id; 'owner', id: whose records it has; or 'list', state (-1: all), number before which they were
--- accepted (-1: the newest), how many (at most 50); or 'batch', id, state (-1: all), number behind which, how many (at most 50).
--- Reply: {R_OK, {job}, ...}, {R_NONE}
+-- accepted (-1: the newest), how many (at most 50); or 'batch', id, state (-1: all), number behind which, how many (at most 50); or
+-- 'find', number behind which (-1: the beginning), how many (at most 50), whether the oldest come first, the filter.
+-- Reply: {R_OK, {job}, ...}, {R_NONE}; of 'find' {R_OK, where to go on (-1: the end), its id, {job}, ...}
 -- A job: {fields and values, fixed texts, cursor, why, report, waiting, until}
+-- with find.lua
 local function view(id)
     local fields = call('HGETALL', P .. 'j:' .. id)
     local t = call('HMGET', P .. 't:' .. id, 'cu', 'wh', 're')
@@ -30,6 +32,23 @@ end
 if A[1] == 'owner' then
     local v = call('HMGET', P .. 'j:' .. A[2], 'sq', 'sf')
     return v[1] and {R_OK, v[2] or A[2]} or {R_NONE}
+end
+if A[1] == 'find' then
+    local from, most, up, f, looks = N(A[2]), min(N(A[3]), 50), A[4] == '1', M.filter(5), 500
+    local some, reply, at = M.next_jobs(f.states, from, up, looks), {R_OK, -1, ''}, nil
+    for i, entry in ipairs(some) do
+        if #reply - 3 == most then
+            break
+        end
+        at = entry
+        if M.fits(f, M.job(entry[1])) then
+            reply[#reply + 1] = view(entry[1])
+        end
+    end
+    if #some == looks or #reply - 3 == most then
+        reply[2], reply[3] = at[2], at[1]
+    end
+    return reply
 end
 -- Jobs by number, one index for each state; descending, or ascending (`up`).
 local function page(prefix, state, from, most, up)

@@ -1,0 +1,46 @@
+/* find.h - jobs by what they are: for lists, and for operations that touch many (dead.h). */
+#pragma once
+
+#include "store/store.h"
+
+/* What is not given matches everything. */
+struct jobs_filter {
+    unsigned states; /* bit 1 << enum job_state for each that is wanted; 0: any */
+    struct span tenant, site, kind, target; /* target canonical */
+    struct span lane;                       /* its whole name */
+    int class;                              /* enum lane_class, or −1 */
+    int failure;                            /* enum failure_class, or −1 */
+    int64_t since_ms, until_ms;             /* of its acceptance, both included; 0: no bound */
+    bool held;                              /* only those that somebody holds */
+};
+static inline struct jobs_filter jobs_filter_all(void)
+{
+    return (struct jobs_filter){.class = -1, .failure = -1};
+}
+
+/* The part of a job that a filter is about. */
+struct jobs_facts {
+    enum job_state state;
+    enum failure_class failure;
+    struct span site, kind, target, lane;
+    int64_t created_ms;
+    bool held;
+};
+bool jobs_filter_matches(const struct jobs_filter *filter, const struct jobs_facts *job);
+
+/* One look goes through so many jobs at most: a filter that hardly any job matches answers short pages,
+ * which may be empty, and says where to go on. */
+enum { FIND_LOOKS = 5000, FIND_MOST = 501 };
+struct jobs_find {
+    struct jobs_filter filter;
+    struct span after; /* id of the last one seen; empty: from the beginning */
+    bool oldest_first; /* else the newest first */
+    size_t limit;      /* 1-FIND_MOST */
+};
+struct jobs_found {
+    struct job_view *jobs; /* in the arena */
+    size_t count;
+    char next[ID_TEXT]; /* not all was looked at: go on after this one; empty: it was */
+};
+MUST_USE err store_jobs_find(struct store *s, const struct jobs_find *q, wall now,
+                             struct arena *a, struct jobs_found *out, struct fault *f);

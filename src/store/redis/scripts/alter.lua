@@ -1,0 +1,78 @@
+-- alter.lua - a job that waits is changed, held, or let go (store/sqlite/change.c), or it is said why not: part of the scripts
+-- that do so, behind ends.lua. a: what change.lua is asked. Answers as that does, and whether something was changed.
+function M.alter(a)
+    local j, rev, hold, prio, run, limit = M.job(a[1]), N(a[2]), N(a[3]), N(a[4]), N(a[5]), N(a[10])
+    if not j then
+        return {R_NONE}
+    elseif j.st >= ACTIVE then
+        return {R_STATE, j.st}
+    elseif limit > 0 and limit < j.ha then
+        return {R_FULL, j.ha}
+    elseif rev >= 0 and rev ~= j.rv then
+        return {R_STALE, j.rv}
+    end
+    for _, id in ipairs((hold == 1 or limit >= 0) and call('ZRANGE', P .. 'wt:' .. j.id, 0, STEP - 1) or {}) do
+        local w = M.job(id)
+        if w and w.wh == WAITS_SHARE then
+            return {R_TAKEN, id}
+        end
+    end
+    local held, given = j.ra == INF, limit >= 0
+    for i = 4, 9 do
+        given = given or N(a[i]) >= 0
+    end
+    if not given and (hold == 0 or held == (hold == 1)) then
+        return {R_OK}
+    end
+
+    local to, holds = j.st, hold == 1 or (hold == 0 and held)
+    local at = held and j.hr or j.st == READY and 0 or j.ra
+    local moves = (hold ~= 0 and held ~= holds) or (run >= 0 and not (j.st == READY and run <= now))
+    if prio >= 0 then
+        j.rk = j.rk ~= 0 and j.rk + (j.pr - prio) * AGING or 0
+        j.pr = prio
+    end
+    if moves then
+        at = run >= 0 and run or at
+        local later = holds or at > now
+        if to ~= BLOCKED then
+            to = later and SCHEDULED or READY
+        end
+        j.hr, j.ra, j.rk = holds and at or 0, holds and INF or later and at or now, 0
+    end
+    -- When it gives up waiting: at its own time, or at its deadline, which may have been that time.
+    local over, deadline = j.ov ~= j.de and j.ov or 0, N(a[7]) >= 0 and N(a[7]) or j.de
+    over = N(a[6]) >= 0 and N(a[6]) or over
+    over = (over == 0 or (deadline > 0 and deadline < over)) and deadline or over
+    if over > 0 then
+        call('ZADD', P .. 'over', over, j.member)
+    elseif j.ov > 0 then
+        call('ZREM', P .. 'over', j.member)
+    end
+    j.ov, j.de = over, deadline
+    j.am, j.sm = N(a[8]) >= 0 and N(a[8]) or j.am, N(a[9]) >= 0 and N(a[9]) or j.sm
+    if limit >= 0 then
+        local parts = M.fixed(j.id)
+        parts[4] = a[11]
+        for i, part in ipairs(parts) do
+            parts[i] = #part .. ':' .. part
+        end
+        call('SET', P .. 'p:' .. j.id, table.concat(parts))
+        M.unpoint(j)
+        j.li, j.wk = limit, a[12]
+        M.point(j)
+    end
+    if to ~= j.st then
+        M.move(j, to)
+    else
+        j.rv = j.rv + 1
+        if to == READY then
+            call('ZADD', P .. 'l:' .. j.ln .. ':' .. j.nd, rank_of(j), j.member)
+        elseif to == SCHEDULED then
+            call('ZADD', P .. 'sched', j.ra, j.member)
+        end
+    end
+    M.event(j, a[15], '{"state":"' .. STATES[to] .. '","priority":' .. I(j.pr) .. ',"limit":' .. I(j.li) .. ',"held":' ..
+            (holds and 'true' or 'false') .. (a[13] ~= '' and ',"why":' .. a[14] or '') .. '}')
+    return {R_OK}, true
+end

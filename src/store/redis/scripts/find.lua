@@ -1,0 +1,55 @@
+-- find.lua - jobs by what they are (store/find.h): part of the scripts that look for many.
+-- The filter, from argument `at` on: states as bits (0: any), class, failure (-1: any), since, until (0: none), held, tenant,
+-- site, kind, target, lane.
+function M.filter(at)
+    return {states = N(A[at]), class = N(A[at + 1]), failure = N(A[at + 2]), since = N(A[at + 3]), til = N(A[at + 4]),
+            held = A[at + 5] == '1', tenant = A[at + 6], site = A[at + 7], kind = A[at + 8], target = A[at + 9], lane = A[at + 10]}
+end
+local function is_wanted(states, st)
+    return states == 0 or floor(states / 2 ^ st) % 2 == 1
+end
+local function is_or_any(wanted, is)
+    return wanted == '' or wanted == is
+end
+function M.fits(f, j)
+    if not j or not is_wanted(f.states, j.st) or (f.failure >= 0 and f.failure ~= j.fl) or j.ca < f.since or
+        (f.til > 0 and j.ca > f.til) or (f.held and (j.ra < INF or j.st > SCHEDULED)) or not is_or_any(f.lane, j.ln) then
+        return false
+    end
+    if f.tenant ~= '' or f.class >= 0 then
+        local l = M.lane(j.ln)
+        if not is_or_any(f.tenant, l.te) or (f.class >= 0 and f.class ~= l.cl) then
+            return false
+        end
+    end
+    if f.site == '' and f.kind == '' and f.target == '' then
+        return true
+    end
+    local p = M.fixed(j.id)
+    return is_or_any(f.site, p[1]) and is_or_any(f.kind, p[2]) and is_or_any(f.target, p[3])
+end
+-- {id, number} of at most `most` jobs in these states behind `from` (-1: the beginning), by number; up: the oldest first.
+function M.next_jobs(states, from, up, most)
+    local all = {}
+    for st = 0, 7 do
+        local key, some = P .. 's:' .. st, {}
+        if is_wanted(states, st) and up then
+            some = call('ZRANGEBYSCORE', key, '(' .. I(max(from, 0)), '+inf', 'WITHSCORES', 'LIMIT', 0, most)
+        elseif is_wanted(states, st) then
+            some = call('ZREVRANGEBYSCORE', key, from < 0 and '+inf' or '(' .. I(from), '-inf', 'WITHSCORES', 'LIMIT', 0, most)
+        end
+        for i = 1, #some, 2 do
+            all[#all + 1] = {some[i], N(some[i + 1])}
+        end
+    end
+    table.sort(all, function(a, b)
+        if up then
+            return a[2] < b[2]
+        end
+        return a[2] > b[2]
+    end)
+    for i = #all, most + 1, -1 do
+        all[i] = nil
+    end
+    return all
+end
