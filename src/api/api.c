@@ -15,6 +15,9 @@ enum {
 
 static const char *const no_query[] = {NULL};
 static const char *const ready_query[] = {"verbose", NULL};
+static const char *const jobs_query[] = {
+    "state", "site",          "kind",           "tenant", "target", "queue", "class", "failure",
+    "held",  "created_after", "created_before", "sort",   "limit",  "after", NULL};
 static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
@@ -42,7 +45,9 @@ static const struct route routes[] = {
     {"/style.css", "GET, HEAD", false, no_query, front_style, false},
     {"/v1/events", "GET, HEAD", true, events_query, events_stream, false},
     {"/v1/jobs", "POST", true, no_query, jobs_create, false},
-    {"/v1/jobs", "GET, HEAD", true, list_query, jobs_list, false},
+    {"/v1/jobs", "GET, HEAD", true, jobs_query, jobs_list, false},
+    {"/v1/jobs/bulk", "POST", true, no_query, bulk_create, false},
+    {"/v1/jobs/actions", "POST", true, dry_query, jobs_actions, false},
     {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show, false},
     {"/v1/jobs/{id}", "PUT", true, no_query, jobs_put, false},
     {"/v1/jobs/{id}", "PATCH", true, no_query, change_job, false},
@@ -224,7 +229,7 @@ void answer_busy(struct request *r, int status, const char *code, const char *de
 }
 
 /* The code of a problem for an error of the store. */
-static const char *code_of(err e)
+const char *fault_code(err e)
 {
     if (e == E_NOT_FOUND)
         return "not_found";
@@ -270,9 +275,9 @@ void answer_fault(struct request *r, err e, const struct fault *f)
     if (ours || e == E_DISK_FULL)
         log_error("api.failed", F_X("result", e), F_C("why", f->words), F_S("request", r->id));
     if (class == ERR_WAIT || class == ERR_RETRY)
-        answer_later(r, err_http(e), code_of(e), public_words(e, f, ours), f->wait_ms);
+        answer_later(r, err_http(e), fault_code(e), public_words(e, f, ours), f->wait_ms);
     else
-        answer_problem(r, err_http(e), code_of(e), "%s", public_words(e, f, ours));
+        answer_problem(r, err_http(e), fault_code(e), "%s", public_words(e, f, ours));
 }
 
 bool call_failed(struct call *c)
@@ -296,6 +301,21 @@ bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
     }
     answer_problem(r, 400, "bad_parameter", "%s must be a whole number from %lld to %lld", name,
                    (long long)min, (long long)max);
+    return false;
+}
+
+bool query_time(struct request *r, const char *name, int64_t *out)
+{
+    struct span text;
+    wall when;
+    if (!request_query(r, name, &text))
+        return true;
+    if (when_parse(text, &when)) {
+        *out = when.ms;
+        return true;
+    }
+    answer_problem(r, 400, "bad_parameter",
+                   "%s must be a date (2026-02-06) or RFC 3339 (2026-02-06T12:00:00Z)", name);
     return false;
 }
 
@@ -531,9 +551,10 @@ static bool query_known(struct request *r, const struct route *route)
 static bool brings_jobs(const struct route *route)
 {
     return route->run == jobs_create || route->run == jobs_put || route->run == rerun_job ||
-           route->run == batches_create || route->run == batches_add ||
-           route->run == batches_retry || route->run == sessions_validate ||
-           route->run == dead_retry || route->run == dead_retry_job;
+           route->run == bulk_create || route->run == batches_create ||
+           route->run == batches_add || route->run == batches_retry ||
+           route->run == sessions_validate || route->run == dead_retry ||
+           route->run == dead_retry_job;
 }
 
 static void on_head(void *ctx, struct request *r)

@@ -1,6 +1,7 @@
 #include "api/body.h"
 
 #include "base/text.h"
+#include "core/failure.h"
 
 enum { WORDS_MAX = 512, POINTER_MAX = 300, KEY_SHOWN = 128, KNOWN_MAX = 1024 };
 
@@ -229,4 +230,24 @@ bool body_choice(struct body *b, struct json object, const char *at, const char 
     }
     body_refuse_name(b, pointer, text, names);
     return false;
+}
+
+void body_failure(struct body *b, struct json object, const char *at, const char *key,
+                  int *value)
+{
+    const char *names[FAILURE_COUNT] = {NULL};
+    int place = 0;
+    for (int i = 1; i < FAILURE_COUNT; i++)
+        names[i - 1] = failure_name((enum failure_class)i);
+    if (body_choice(b, object, at, key, names, &place))
+        *value = place + 1; /* the first class is none */
+}
+
+void body_setting(struct body *b, struct json object, const char *at, const char *key,
+                  int64_t min, int64_t max, int64_t of_null, int64_t *value)
+{
+    if (json_is(json_get(object, span_of(key)), JSON_NULL))
+        *value = of_null;
+    else
+        body_number(b, object, at, key, min, max, value);
 }

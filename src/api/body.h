@@ -53,6 +53,12 @@ void body_text(struct body *b, struct json object, const char *at, const char *k
                struct span *value);
 bool body_time(struct body *b, struct json object, const char *at, const char *key,
                wall *value);
+/* Name of a failure class. */
+void body_failure(struct body *b, struct json object, const char *at, const char *key,
+                  int *value);
+/* A number; null is `of_null`. */
+void body_setting(struct body *b, struct json object, const char *at, const char *key,
+                  int64_t min, int64_t max, int64_t of_null, int64_t *value);
 /* One of the names; its place in the list. */
 bool body_choice(struct body *b, struct json object, const char *at, const char *key,
                  const char *const *names, int *value);

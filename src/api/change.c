@@ -6,29 +6,7 @@
 #include "os/clock.h"
 #include "store/dead.h"
 
-/* ---- what is asked for ---- */
-
-static struct job_change nothing(struct span id, int64_t revision)
-{
-    return (struct job_change){.id = id,
-                               .revision = revision,
-                               .prio = CHANGE_NOT,
-                               .run_at_ms = CHANGE_NOT,
-                               .expires_ms = CHANGE_NOT,
-                               .deadline_ms = CHANGE_NOT,
-                               .attempt_ms = CHANGE_NOT,
-                               .stall_ms = CHANGE_NOT,
-                               .limit = CHANGE_NOT};
-}
-
-/* Null takes a member back to what it is when nobody asks: `otherwise`. */
-static void read_number(struct body *b, struct json root, const char *at, const char *key,
-                        int64_t min, int64_t max, int64_t otherwise, int64_t *out)
-{
-    if (!json_is(json_get(root, span_of(key)), JSON_NONE))
-        *out = otherwise;
-    body_number(b, root, at, key, min, max, out);
-}
+/* ---- what is asked for: null takes a member back to what it is when nobody asks ---- */
 
 static void read_start(struct body *b, struct json root, struct job_change *c)
 {
@@ -56,8 +34,8 @@ static void read_timeouts(struct body *b, struct json root, struct job_change *c
         return;
     }
     body_members(b, v, "/timeouts", members);
-    read_number(b, v, "/timeouts", "attempt_s", 1, TERMS_ATTEMPT_MAX_S, 0, &attempt_s);
-    read_number(b, v, "/timeouts", "idle_s", 1, TERMS_IDLE_MAX_S, 0, &idle_s);
+    body_setting(b, v, "/timeouts", "attempt_s", 1, TERMS_ATTEMPT_MAX_S, 0, &attempt_s);
+    body_setting(b, v, "/timeouts", "idle_s", 1, TERMS_IDLE_MAX_S, 0, &idle_s);
     c->attempt_ms = attempt_s == CHANGE_NOT ? CHANGE_NOT : attempt_s * 1000;
     c->stall_ms = idle_s == CHANGE_NOT ? CHANGE_NOT : idle_s * 1000;
 }
@@ -97,10 +75,10 @@ static bool read_change(struct body *b, struct json_parser *parser, struct span 
     if (!body_read(b, parser, text, false, members, &root))
         return false;
     refuse_fixed(b, root);
-    read_number(b, root, "", "priority", 0, 9, ORDER_PRIORITY, &c->prio);
-    read_number(b, root, "", "limit", 1, ORDER_LIMIT_MAX, 0, &c->limit);
-    read_number(b, root, "", "expires_s", 1, TERMS_WAIT_MAX_S, 0, &expires_s);
-    read_number(b, root, "", "deadline_s", 1, TERMS_WAIT_MAX_S, 0, &deadline_s);
+    body_setting(b, root, "", "priority", 0, 9, ORDER_PRIORITY, &c->prio);
+    body_setting(b, root, "", "limit", 1, ORDER_LIMIT_MAX, 0, &c->limit);
+    body_setting(b, root, "", "expires_s", 1, TERMS_WAIT_MAX_S, 0, &expires_s);
+    body_setting(b, root, "", "deadline_s", 1, TERMS_WAIT_MAX_S, 0, &deadline_s);
     read_start(b, root, c);
     read_timeouts(b, root, c);
     body_text(b, root, "", "reason", STORE_WHY_MAX, &c->why);
@@ -161,7 +139,8 @@ void change_job(struct api *a, struct request *r, struct span id)
         return;
     struct call *c = call_new(a, r, id);
     struct job_change *change = arena_get(c->op.arena, sizeof *change);
-    *change = nothing(span_of(c->id), revision);
+    *change = job_change_none(span_of(c->id));
+    change->revision = revision;
     c->more = change;
     if (!read_change(&(struct body){&refusal, c->op.arena}, a->json, r->body, change)) {
         answer_refusal(r, &refusal);
@@ -186,7 +165,7 @@ static void hold(struct api *a, struct request *r, struct span id, enum job_hold
     struct call *c = call_new(a, r, id);
     struct body b = {&refusal, c->op.arena};
     struct job_change *change = arena_get(c->op.arena, sizeof *change);
-    *change = nothing(span_of(c->id), -1);
+    *change = job_change_none(span_of(c->id));
     change->hold = how;
     bool fine = body_read(&b, a->json, r->body, true, known, &root);
     if (fine)

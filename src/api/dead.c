@@ -78,21 +78,6 @@ void dead_show(struct api *a, struct request *r, struct span id)
 
 /* ---- the filter in the query ---- */
 
-static bool query_time(struct request *r, const char *name, int64_t *out)
-{
-    struct span text;
-    wall when;
-    if (!request_query(r, name, &text))
-        return true;
-    if (when_parse(text, &when)) {
-        *out = when.ms;
-        return true;
-    }
-    answer_problem(r, 400, "bad_parameter",
-                   "%s must be a date (2026-02-06) or RFC 3339 (2026-02-06T12:00:00Z)", name);
-    return false;
-}
-
 /* Texts are kept in the arena. *out_any: something was given. False: answered 400. */
 static bool query_filter(struct request *r, struct arena *a, struct dead_filter *out,
                          bool *out_any)

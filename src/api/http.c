@@ -255,15 +255,30 @@ struct span request_header(const struct request *r, const char *name)
     return span_of(MHD_lookup_connection_value(r->connection->mhd, MHD_HEADER_KIND, name));
 }
 
-bool request_query(struct request *r, const char *name, struct span *out_value)
+static bool raw_query(struct request *r, const char *name, struct span *out)
 {
     const char *raw = NULL;
     size_t n = 0;
     if (MHD_lookup_connection_value_n(r->connection->mhd, MHD_GET_ARGUMENT_KIND, name,
                                       strlen(name), &raw, &n) != MHD_YES)
         return false;
+    *out = (struct span){raw, raw ? n : 0};
+    return true;
+}
+
+void request_query_copy(struct request *r, const char *name, struct buf *out)
+{
+    struct span value;
+    if (raw_query(r, name, &value))
+        buf_fmt(out, "&%s=%.*s", name, SP(value));
+}
+
+bool request_query(struct request *r, const char *name, struct span *out_value)
+{
+    struct span value;
+    if (!raw_query(r, name, &value))
+        return false;
     struct buf text = BUF(HEAD_MAX);
-    struct span value = {raw, raw ? n : 0};
     if (!text_add_url_unescaped(&text,
                                 value)) { /* a broken escape: shown as it came, to be refused */
         buf_clear(&text);

@@ -64,6 +64,8 @@ void http_stop(struct http **h);
 struct span request_header(const struct request *r, const char *name);
 /* Value of a query parameter, percent-decoded, in the request's arena; false when not there. */
 bool request_query(struct request *r, const char *name, struct span *out_value);
+/* "&name=value" as it came, when it is there. */
+void request_query_copy(struct request *r, const char *name, struct buf *out);
 /* Name of a query parameter that is not in the NULL-terminated list, or empty. */
 struct span request_query_unknown(struct request *r, const char *const *known);
 

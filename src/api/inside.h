@@ -126,6 +126,8 @@ __attribute__((format(printf, 4, 5))) void
 answer_problem(struct request *r, int status, const char *code, const char *fmt, ...);
 void answer_busy(struct request *r, int status, const char *code, const char *detail);
 void answer_fault(struct request *r, err e, const struct fault *f);
+/* The code of its problem. */
+const char *fault_code(err e);
 /* True when the operation failed, and that was said. E_STALE: somebody else was faster, 412. */
 bool call_failed(struct call *c);
 /* Query parameter as a number in a range; false: answered 400. *value stays when it is not
@@ -133,6 +135,8 @@ bool call_failed(struct call *c);
 MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
                            int64_t *value);
 
+/* Likewise a date or RFC 3339. */
+MUST_USE bool query_time(struct request *r, const char *name, int64_t *out);
 /* What stands for {n} at the end of the path; false: answered 404. */
 MUST_USE bool path_number(struct request *r, const char *nouns, int64_t *out);
 
@@ -155,6 +159,13 @@ MUST_USE bool body_is_json(struct request *r);
 /* Idempotency-Key, with or without quotes, empty when it is not there; false: not 1 to 255 visible ASCII
  * characters. */
 bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1]);
+/* Of an order that the store did not take; keyed: its request has a key. */
+struct accept_problem {
+    int status;
+    const char *code;
+    bool retryable;
+};
+struct accept_problem accept_problem(err e, bool keyed);
 /* Into c->key; false: answered 400. */
 MUST_USE bool jobs_request_key(struct call *c);
 void answer_refusal(struct request *r, const struct order_refusal *refusal);
@@ -306,6 +317,12 @@ void files_show(struct api *a, struct request *r, struct span hash);
 /* ---- attempts.c ---- */
 void attempts_list(struct api *a, struct request *r, struct span id);
 void attempts_show(struct api *a, struct request *r, struct span id);
+
+/* ---- bulk.c ---- */
+void bulk_create(struct api *a, struct request *r, struct span id);
+
+/* ---- find.c ---- */
+void jobs_actions(struct api *a, struct request *r, struct span id);
 
 /* ---- change.c ---- */
 void change_job(struct api *a, struct request *r, struct span id);

@@ -8,11 +8,6 @@
 #include "os/clock.h"
 #include "os/random.h"
 
-enum {
-    LIST_LIMIT = 50,
-    LIST_MAX = 200,
-};
-
 static void answer_job(struct call *c, int status, const char *const *headers)
 {
     struct buf body = answer_buf();
@@ -140,6 +135,7 @@ static void answer_spooled(struct call *c)
                             .limit = job->limit,
                             .prio = job->prio,
                             .created_ms = clock_wall().ms,
+                            .held = job->held,
                             .run_at_ms = job->run_at_ms,
                             .expires_ms = job->expires_ms,
                             .deadline_ms = job->deadline_ms};
@@ -148,28 +144,39 @@ static void answer_spooled(struct call *c)
     answer_created(c);
 }
 
+/* What a client hears of an order that the store did not take. */
+struct accept_problem accept_problem(err e, bool keyed)
+{
+    if (e == E_BAD_INPUT && keyed)
+        return (struct accept_problem){422, "idempotency_mismatch", false};
+    if (e == E_SESSION)
+        return (struct accept_problem){409, "session_unavailable", false};
+    if (e == E_CONFLICT) /* ids are ours: only the unique key can be taken */
+        return (struct accept_problem){409, "unique_conflict", false};
+    return (struct accept_problem){err_http(e), fault_code(e), err_class(e) == ERR_WAIT};
+}
+
+static bool refuse_accept(struct call *c)
+{
+    err e = c->op.result;
+    struct accept_problem p = accept_problem(e, c->key[0] != '\0');
+    if (e == E_BAD_INPUT && c->key[0])
+        answer_problem(
+            c->request, p.status, p.code,
+            "this Idempotency-Key was used with another body; use a new one for a new job");
+    else if (e == E_SESSION || e == E_CONFLICT)
+        answer_problem(c->request, p.status, p.code, "%s", c->op.fault.words);
+    else if (e)
+        answer_fault(c->request, e, &c->op.fault);
+    return e != E_OK;
+}
+
 static void on_accepted(struct call *c)
 {
     if (c->chosen && put_was_refused(c))
         return;
-    if (c->op.result == E_BAD_INPUT && c->key[0]) {
-        answer_problem(
-            c->request, 422, "idempotency_mismatch",
-            "this Idempotency-Key was used with another body; use a new one for a new job");
+    if (refuse_accept(c))
         return;
-    }
-    if (c->op.result == E_SESSION) {
-        answer_problem(c->request, 409, "session_unavailable", "%s", c->op.fault.words);
-        return;
-    }
-    if (c->op.result == E_CONFLICT) { /* ids are ours: only the unique key can be taken */
-        answer_problem(c->request, 409, "unique_conflict", "%s", c->op.fault.words);
-        return;
-    }
-    if (c->op.result) {
-        answer_fault(c->request, c->op.result, &c->op.fault);
-        return;
-    }
     c->replayed = c->op.out.accept.replayed;
     c->existing = c->op.out.accept.existing;
     c->durability = c->op.out.accept.durability;
@@ -441,62 +448,4 @@ void jobs_cancel(struct api *a, struct request *r, struct span id)
     }
     c->op.in.cancel = args;
     call_post(c, STORE_CANCEL, on_cancelled);
-}
-
-/* ---- GET /v1/jobs ---- */
-
-static void on_listed(struct call *c)
-{
-    if (c->op.result) {
-        answer_fault(c->request, c->op.result, &c->op.fault);
-        return;
-    }
-    const struct job_view *jobs = c->op.out.jobs.jobs;
-    size_t found = c->op.out.jobs.count;
-    size_t count =
-        found < c->page ? found : c->page; /* one more was asked for: is there a next page? */
-    struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
-    for (size_t i = 0; i < count; i++)
-        view_job(&w, &jobs[i], c->api->json, false);
-    view_list_close(&w, c->page, found > count ? span_of(jobs[count - 1].id) : SPAN_NONE);
-    buf_add_char(&body, '\n');
-    char link[160];
-    const char *state =
-        c->op.in.jobs.state >= 0 ? job_state_name((enum job_state)c->op.in.jobs.state) : NULL;
-    if (found > count)
-        snprintf(link, sizeof link, "</v1/jobs?limit=%zu&after=%s%s%s>; rel=\"next\"", c->page,
-                 jobs[count - 1].id, state ? "&state=" : "", state ? state : "");
-    answer_json(c->request, 200, &body,
-                (const char *const[]){found > count ? "Link" : NULL, link, NULL});
-}
-
-void jobs_list(struct api *a, struct request *r, struct span id)
-{
-    int64_t limit = LIST_LIMIT;
-    struct span text, after = SPAN_NONE;
-    int wanted = -1;
-    enum job_state state;
-    if (!query_number(r, "limit", 1, LIST_MAX, &limit))
-        return;
-    if (request_query(r, "state", &text)) {
-        if (!job_state_parse(text, &state)) {
-            answer_problem(r, 400, "bad_parameter",
-                           "state must be scheduled, ready, active, succeeded, dead, cancelled "
-                           "or expired");
-            return;
-        }
-        wanted = (int)state;
-    }
-    if (request_query(r, "after", &after) && !id_valid(after, "job")) {
-        answer_problem(r, 400, "bad_parameter", "after must be the id of a job");
-        return;
-    }
-    struct call *c = call_new(a, r, id);
-    c->page = (size_t)limit;
-    span_copy(after, c->id, sizeof c->id);
-    c->op.in.jobs =
-        (struct jobs_query){.state = wanted, .after = span_of(c->id), .limit = c->page + 1};
-    call_post(c, STORE_JOBS, on_listed);
 }

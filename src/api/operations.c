@@ -5,23 +5,76 @@
 #include "base/id.h"
 #include "base/text.h"
 #include "base/when.h"
+#include "core/lane.h"
 
 enum { LIST_LIMIT = 50, LIST_MAX = 100, FILTER_TEXT = 63 };
 
 /* ---- views ---- */
 
+static void put_states(struct json_w *w, unsigned states)
+{
+    json_key(w, "state");
+    if (!states) {
+        json_put_null(w);
+        return;
+    }
+    json_open_array(w);
+    for (int i = 0; i < JOB_STATES; i++)
+        if (states & 1U << i)
+            json_put_text(w, span_of(job_state_name((enum job_state)i)));
+    json_close_array(w);
+}
+
+static void put_text(struct json_w *w, const char *key, struct span text)
+{
+    json_kv_text(w, key, text.n ? text : SPAN_NONE);
+}
+
+static void put_class(struct json_w *w, const char *key, int failure)
+{
+    json_kv_cstr(w, key, failure < 0 ? NULL : failure_name((enum failure_class)failure));
+}
+
+/* Of jobs of any kind. */
+static void put_jobs_filter(struct json_w *w, const struct jobs_filter *by)
+{
+    put_states(w, by->states);
+    put_text(w, "site", by->site);
+    put_text(w, "kind", by->kind);
+    put_text(w, "tenant", by->tenant);
+    put_text(w, "target", by->target);
+    put_text(w, "queue", by->lane);
+    json_kv_cstr(w, "class",
+                 by->class < 0 ? NULL : lane_class_name((enum lane_class)by->class));
+    put_class(w, "failure", by->failure);
+    json_kv_bool(w, "held", by->held);
+    view_time(w, "created_after", by->since_ms);
+    view_time(w, "created_before", by->until_ms);
+}
+
 static void put_filter(struct json_w *w, const struct operation_view *v)
 {
     json_key(w, "filter");
     json_open(w);
-    json_kv_cstr(w, "class",
-                 v->failure < 0 ? NULL : failure_name((enum failure_class)v->failure));
-    json_kv_text(w, "site", v->site.n ? v->site : SPAN_NONE);
-    json_kv_text(w, "kind", v->job_kind.n ? v->job_kind : SPAN_NONE);
-    json_kv_cstr(w, "fingerprint", v->fingerprint[0] ? v->fingerprint : NULL);
-    view_time(w, "since", v->since_ms);
-    view_time(w, "until", v->until_ms);
+    if (v->many) {
+        put_jobs_filter(w, &v->jobs);
+    } else {
+        put_class(w, "class", v->failure);
+        put_text(w, "site", v->site);
+        put_text(w, "kind", v->job_kind);
+        json_kv_cstr(w, "fingerprint", v->fingerprint[0] ? v->fingerprint : NULL);
+        view_time(w, "since", v->since_ms);
+        view_time(w, "until", v->until_ms);
+    }
     json_close(w);
+}
+
+static void put_number(struct json_w *w, const char *key, bool known, int64_t n)
+{
+    if (known)
+        json_kv_int(w, key, n);
+    else
+        json_kv_null(w, key);
 }
 
 static void put_operation(struct json_w *w, const struct operation_view *v)
@@ -33,10 +86,10 @@ static void put_operation(struct json_w *w, const struct operation_view *v)
     json_kv_cstr(w, "state", operation_state_name(v->state));
     json_kv_cstr(w, "batch", v->batch[0] ? v->batch : NULL);
     put_filter(w, v);
-    if (v->per_minute)
-        json_kv_int(w, "per_minute", v->per_minute);
-    else
-        json_kv_null(w, "per_minute");
+    put_number(w, "per_minute", v->per_minute != 0, v->per_minute);
+    put_number(w, "limit", v->most != 0, v->most);
+    put_number(w, "priority", v->kind == OPERATION_PRIORITY, v->prio);
+    put_text(w, "reason", v->why);
     json_kv_bool(w, "reset", v->reset);
     json_kv_int(w, "done", v->done);
     json_kv_int(w, "skipped", v->skipped);
@@ -99,16 +152,6 @@ bool query_dry_run(struct request *r, bool *out_dry)
     return false;
 }
 
-static void read_class(struct body *b, struct json filter, int *out)
-{
-    const char *names[FAILURE_COUNT] = {NULL};
-    int at = 0;
-    for (int i = 1; i < FAILURE_COUNT; i++)
-        names[i - 1] = failure_name((enum failure_class)i);
-    if (body_choice(b, filter, "/filter", "class", names, &at))
-        *out = at + 1; /* the first class is none */
-}
-
 static void read_filter_time(struct body *b, struct json filter, const char *key, int64_t *out)
 {
     wall when;
@@ -127,7 +170,7 @@ static void read_filter(struct body *b, struct json body, struct dead_filter *ou
         return;
     }
     body_members(b, filter, "/filter", members);
-    read_class(b, filter, &out->failure);
+    body_failure(b, filter, "/filter", "class", &out->failure);
     body_text(b, filter, "/filter", "site", FILTER_TEXT, &out->site);
     body_text(b, filter, "/filter", "kind", FILTER_TEXT, &out->kind);
     body_text(b, filter, "/filter", "fingerprint", FILTER_TEXT, &out->fingerprint);

@@ -7,15 +7,7 @@
 
 static struct job_change change_of(const char *id)
 {
-    return (struct job_change){.id = span_of(id),
-                               .revision = -1,
-                               .prio = CHANGE_NOT,
-                               .run_at_ms = CHANGE_NOT,
-                               .expires_ms = CHANGE_NOT,
-                               .deadline_ms = CHANGE_NOT,
-                               .attempt_ms = CHANGE_NOT,
-                               .stall_ms = CHANGE_NOT,
-                               .limit = CHANGE_NOT};
+    return job_change_none(span_of(id));
 }
 
 static err try_change(const struct job_change *c)

@@ -182,6 +182,201 @@ static void a_result_that_another_job_has_stays(void **state)
     arena_free(&a);
 }
 
+/* ---- lists ---- */
+
+static void jobs_are_listed_by_what_they_are(void **state)
+{
+    (void)state;
+    char first[ID_TEXT], second[ID_TEXT], query[256];
+    submit(",\"tenant\":\"listed\",\"class\":\"bulk\"");
+    memcpy(first, id, sizeof first);
+    submit(",\"tenant\":\"listed\",\"hold\":true");
+    memcpy(second, id, sizeof second);
+    EXPECT("GET", "/v1/jobs?tenant=listed&limit=1", "", 200, "page.has_more", "true",
+           "page.next_after", second);
+    struct answer_of a = ask("GET", "/v1/jobs?tenant=listed", "");
+    assert_true(contains(&a.body, first) && contains(&a.body, second) &&
+                contains(&a.body, "\"has_more\":false"));
+    buf_free(&a.body);
+    snprintf(query, sizeof query, "/v1/jobs?tenant=listed&sort=created_at&limit=1");
+    EXPECT("GET", query, "", 200, "page.next_after", first);
+    snprintf(query, sizeof query, "/v1/jobs?tenant=listed&limit=1&after=%s", second);
+    a = ask("GET", query, "");
+    assert_true(contains(&a.body, first) && !contains(&a.body, "\"has_more\":true"));
+    buf_free(&a.body);
+    static const struct {
+        const char *query;
+        bool first, second;
+    } cases[] = {
+        {"class=bulk", true, false},
+        {"held=true", false, true},
+        {"state=scheduled", false, true},
+        {"state=ready,scheduled", true, true},
+        {"state=dead", false, false},
+        {"queue=listed/x/bulk", true, false},
+        {"site=x&kind=posts&target=nasa", true, true},
+        {"target=esa", false, false},
+        {"failure=drift", false, false},
+        {"created_after=2099-01-01", false, false},
+        {"created_after=2026-01-01&created_before=2099-01-01", true, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(query, sizeof query, "/v1/jobs?tenant=listed&%s", cases[i].query);
+        a = ask("GET", query, "");
+        if (a.status != 200 || contains(&a.body, first) != cases[i].first ||
+            contains(&a.body, second) != cases[i].second)
+            fail_msg("%s: %.*s", query, SP(buf_span(&a.body)));
+        buf_free(&a.body);
+    }
+    static const char *const wrong[] = {"state=redy", "class=bulky", "failure=none_such",
+                                        "held=maybe", "sort=state",  "created_after=now",
+                                        "tenant=",    "limit=0",     "after=job_1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(query, sizeof query, "/v1/jobs?%s", wrong[i]);
+        EXPECT("GET", query, "", 400, "code", "bad_parameter");
+    }
+    EXPECT("GET", "/v1/jobs?stat=ready", "", 400, "code", "unknown_parameter");
+}
+
+/* ---- many at once ---- */
+
+static void what_would_be_done_to_many_is_told_and_done(void **state)
+{
+    (void)state;
+    char text[512], operation[128];
+    for (int i = 0; i < 15; i++)
+        submit(",\"tenant\":\"many\"");
+    const char *hold =
+        "{\"action\":\"hold\",\"filter\":{\"tenant\":\"many\"},\"reason\":\"moving\"}";
+    struct answer_of a = ask("POST", "/v1/jobs/actions?dry_run=true", hold);
+    member(&a.body, "count", text);
+    assert_string_equal(text, "15");
+    member(&a.body, "count_kind", text);
+    assert_string_equal(text, "exact");
+    assert_true(contains(&a.body, "\"tenant\":\"many\""));
+    buf_free(&a.body);
+    EXPECT(
+        "POST", "/v1/jobs/actions",
+        "{\"action\":\"hold\",\"filter\":{\"tenant\":\"many\"},\"dry_run\":true,\"limit\":4}",
+        200, "object", "dry_run", "action", "hold", "count", "4", "count_kind", "exact");
+    EXPECT("GET", path, "", 200, "held", "false"); /* nothing was done */
+    a = ask("POST", "/v1/jobs/actions", hold);
+    assert_int_equal(a.status, 202);
+    member(&a.body, "id", text);
+    snprintf(operation, sizeof operation, "/v1/operations/%.40s", text);
+    buf_free(&a.body);
+    EXPECT("GET", operation, "", 200, "kind", "hold", "state", "done", "done", "15", "skipped",
+           "0", "filter.tenant", "many", "reason", "moving", "filter.site", "null");
+    EXPECT("GET", path, "", 200, "held", "true");
+    EXPECT(
+        "POST", "/v1/jobs/actions",
+        "{\"action\":\"set_priority\",\"priority\":9,\"filter\":{\"tenant\":\"many\",\"held\":true},"
+        "\"limit\":3}",
+        202, "kind", "set_priority", "done", "3", "priority", "9", "limit", "3");
+    EXPECT("POST", "/v1/jobs/actions",
+           "{\"action\":\"cancel\",\"filter\":{\"tenant\":\"many\"}}", 202, "done", "15");
+    EXPECT(
+        "POST", "/v1/jobs/actions",
+        "{\"action\":\"retry\",\"filter\":{\"tenant\":\"many\",\"state\":[\"cancelled\"]},\"limit\":1}",
+        202, "done", "1");
+    EXPECT("POST", "/v1/jobs/actions",
+           "{\"action\":\"delete\",\"filter\":{\"tenant\":\"many\"}}", 202, "done", "14");
+    EXPECT("GET", "/v1/jobs?tenant=many&state=cancelled", "", 200, "data", "[]");
+}
+
+static void mistakes_in_an_action_are_named(void **state)
+{
+    (void)state;
+    const char *actions = "/v1/jobs/actions";
+    refused("POST", actions, "{\"filter\":{}}", 422, "/action", "says what is done");
+    refused("POST", actions, "{\"action\":\"hold\"}", 422, "/filter", "says which jobs");
+    refused("POST", actions, "{\"action\":\"hodl\",\"filter\":{}}", 422, "/action", "hold");
+    refused("POST", actions, "{\"action\":\"hold\",\"filter\":{\"sate\":\"ready\"}}", 400,
+            "/filter/sate", "did you mean");
+    refused("POST", actions, "{\"action\":\"hold\",\"filter\":{\"state\":\"redy\"}}", 422,
+            "/filter/state", "ready");
+    refused("POST", actions, "{\"action\":\"hold\",\"filter\":{\"state\":[\"ready\",3]}}", 422,
+            "/filter/state", "");
+    refused("POST", actions, "{\"action\":\"set_priority\",\"filter\":{}}", 422, "/priority",
+            "says which");
+    refused("POST", actions, "{\"action\":\"hold\",\"filter\":{},\"priority\":3}", 422,
+            "/priority", "only set_priority");
+    refused("POST", actions, "{\"action\":\"hold\",\"filter\":{},\"reset\":true}", 422,
+            "/reset", "only retry");
+    refused("POST", actions, "{\"action\":\"hold\",\"filter\":{},\"limit\":0}", 422, "/limit",
+            "");
+    EXPECT("GET", actions, "", 405, "code", "method_not_allowed");
+}
+
+/* Each order for itself; sent again with its key, each gives its job again. */
+static void many_orders_are_accepted_each_for_itself(void **state)
+{
+    (void)state;
+    char text[512], again[512];
+    const char *body =
+        "[{\"kind\":\"posts\",\"target\":\"@nasa\",\"tenant\":\"bulked\"},"
+        "{\"kind\":\"posts\"},"
+        "{\"kind\":\"posts\",\"target\":\"@esa\",\"tenant\":\"bulked\",\"limmit\":3},"
+        "{\"kind\":\"profile\",\"target\":\"@esa\",\"tenant\":\"bulked\"}]";
+    if_match = "Idempotency-Key: bulk-1";
+    struct answer_of a = ask("POST", "/v1/jobs/bulk", body);
+    assert_int_equal(a.status, 207);
+    member(&a.body, "accepted", text);
+    assert_string_equal(text, "2");
+    assert_true(contains(&a.body, "\"index\":1,\"status\":422,\"code\":\"validation_failed\""));
+    assert_true(contains(&a.body, "\"index\":2,\"status\":400,\"code\":\"unknown_field\""));
+    assert_true(contains(&a.body, "\"pointer\":\"/limmit\"") &&
+                contains(&a.body, "\"pointer\":\"/target\""));
+    assert_true(contains(&a.body, "\"state\":\"ready\",\"replayed\":false"));
+    size_t at = span_find(buf_span(&a.body), SPAN("\"job\":\"")) + 7;
+    span_copy(span_cut(buf_span(&a.body), at, 30), text, sizeof text);
+    buf_free(&a.body);
+    a = ask("POST", "/v1/jobs/bulk", body);
+    assert_int_equal(a.status, 207);
+    assert_true(contains(&a.body, "\"replayed\":true") && !contains(&a.body, "\"state\""));
+    assert_true(contains(&a.body, text));
+    buf_free(&a.body);
+    a = ask("POST", "/v1/jobs/bulk",
+            "[{\"kind\":\"posts\",\"target\":\"@another\",\"tenant\":\"bulked\"}]");
+    assert_true(contains(&a.body, "\"status\":422,\"code\":\"idempotency_mismatch\""));
+    buf_free(&a.body);
+    if_match = NULL;
+    a = ask("GET", "/v1/jobs?tenant=bulked", "");
+    assert_true(contains(&a.body, text));
+    buf_free(&a.body);
+    snprintf(again, sizeof again, "/v1/jobs/%.40s", text);
+    EXPECT("GET", again, "", 200, "kind", "posts", "target", "nasa");
+    EXPECT("POST", "/v1/jobs/bulk", "[]", 422, "code", "validation_failed");
+    EXPECT("POST", "/v1/jobs/bulk", "{}", 400, "code", "malformed_json");
+}
+
+/* More than one piece of them, one a line; more than a request may have is refused before any is accepted. */
+static void hundreds_of_lines_are_accepted_in_pieces(void **state)
+{
+    (void)state;
+    struct buf body = BUF(1 << 20);
+    for (int i = 0; i < 250; i++)
+        buf_fmt(&body, "{\"kind\":\"posts\",\"target\":\"@n%d\",\"tenant\":\"lines\"}\n\n", i);
+    buf_add_char(&body, '\0');
+    if_match = "Content-Type: application/x-ndjson";
+    struct answer_of a = ask("POST", "/v1/jobs/bulk", body.p);
+    char text[512];
+    assert_int_equal(a.status, 207);
+    member(&a.body, "accepted", text);
+    assert_string_equal(text, "250");
+    buf_free(&a.body);
+    buf_clear(&body);
+    for (int i = 0; i < 1001; i++)
+        buf_add_text(&body, "{}\n");
+    buf_add_char(&body, '\0');
+    EXPECT("POST", "/v1/jobs/bulk", body.p, 422, "code", "validation_failed");
+    if_match = NULL;
+    buf_free(&body);
+    EXPECT("POST", "/v1/jobs/actions",
+           "{\"action\":\"cancel\",\"filter\":{\"tenant\":\"lines\"},\"dry_run\":true}", 200,
+           "count", "250", "count_kind", "exact");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +387,11 @@ int main(void)
         cmocka_unit_test(a_job_that_runs_is_not_changed),
         cmocka_unit_test(an_ended_job_is_deleted_with_all_of_it),
         cmocka_unit_test(a_result_that_another_job_has_stays),
+        cmocka_unit_test(jobs_are_listed_by_what_they_are),
+        cmocka_unit_test(what_would_be_done_to_many_is_told_and_done),
+        cmocka_unit_test(mistakes_in_an_action_are_named),
+        cmocka_unit_test(many_orders_are_accepted_each_for_itself),
+        cmocka_unit_test(hundreds_of_lines_are_accepted_in_pieces),
     };
     return cmocka_run_group_tests(tests, asked_start, asked_stop);
 }

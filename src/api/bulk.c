@@ -1,0 +1,273 @@
+/* bulk.c - many orders in one request, each accepted or refused by itself.
+ *
+ * They are accepted in pieces, each one transaction, one after the other. With an Idempotency-Key each order has a key made of
+ * that and its place: a request that broke off is sent again, and goes on where it was. All or nothing is what a batch is for. */
+#include "api/inside.h"
+#include "api/order.h"
+
+#include "base/need.h"
+#include "core/metrics.h"
+#include "os/clock.h"
+#include "os/digest.h"
+#include "wire/problem.h"
+
+enum { BULK_MOST = 1000, PIECE = 100 };
+
+struct line { /* one order and what became of it */
+    struct accept_args args;
+    struct order_refusal *refusal; /* NULL: it could be read */
+    char id[ID_TEXT];
+    char key[DIGEST_TEXT + 32];
+    struct accept_reply reply;
+    err result;
+    char words[512];
+    int64_t wait_ms;
+};
+
+struct bulk {
+    struct line *lines;
+    size_t count, at, end; /* the piece that is accepted now */
+};
+
+/* ---- accepting ---- */
+
+static void keep_fault(struct line *l, err e, const struct fault *f)
+{
+    l->result = e;
+    l->wait_ms = f->wait_ms;
+    snprintf(l->words, sizeof l->words, "%s", f->words);
+}
+
+/* A refused order is no failure of the piece; a store that cannot write is. */
+static bool is_of_the_order(err e)
+{
+    return e != E_DISK_FULL &&
+           (e == E_SESSION || err_class(e) == ERR_FINAL || err_class(e) == ERR_WAIT);
+}
+
+static err run_piece(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    struct bulk *b = args;
+    (void)a;
+    for (size_t i = b->at; i < b->end; i++) {
+        struct line *l = &b->lines[i];
+        struct fault own = {0};
+        if (l->refusal)
+            continue;
+        err e = store_accept(s, &l->args, now, &l->reply, &own);
+        if (e && !is_of_the_order(e))
+            return fail(f, e, "%s", own.words);
+        keep_fault(l, e, &own);
+    }
+    return E_OK;
+}
+
+/* ---- the answer ---- */
+
+static void put_errors(struct json_w *w, const struct order_refusal *refusal)
+{
+    json_key(w, "errors");
+    json_open_array(w);
+    for (size_t i = 0; i < refusal->error_count; i++) {
+        json_open(w);
+        json_kv_text(w, "pointer", refusal->errors[i].pointer);
+        json_kv_cstr(w, "code", refusal->errors[i].code);
+        json_kv_text(w, "detail", refusal->errors[i].detail);
+        json_close(w);
+    }
+    json_close_array(w);
+}
+
+static void put_refused(struct json_w *w, const struct line *l)
+{
+    if (l->refusal) {
+        json_kv_int(w, "status", l->refusal->status);
+        json_kv_cstr(w, "code", l->refusal->code);
+        json_kv_text(w, "detail", l->refusal->detail);
+        json_kv_bool(w, "retryable", false);
+        put_errors(w, l->refusal);
+        return;
+    }
+    struct accept_problem p = accept_problem(l->result, l->key[0] != '\0');
+    json_kv_int(w, "status", p.status);
+    json_kv_cstr(w, "code", p.code);
+    json_kv_cstr(w, "detail", l->words);
+    json_kv_bool(w, "retryable", p.retryable);
+}
+
+static void put_accepted(struct json_w *w, const struct line *l)
+{
+    json_kv_int(w, "status", l->reply.existing ? 200 : 202);
+    json_kv_cstr(w, "job", l->reply.id);
+    if (!l->reply.replayed)
+        json_kv_cstr(w, "state", job_state_name(l->reply.state));
+    json_kv_bool(w, "replayed", l->reply.replayed);
+    json_kv_bool(w, "existing", l->reply.existing);
+}
+
+static void answer(struct call *c)
+{
+    const struct bulk *b = c->more;
+    int64_t accepted = 0, refused = 0;
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "bulk");
+    json_key(&w, "results");
+    json_open_array(&w);
+    for (size_t i = 0; i < b->count; i++) {
+        const struct line *l = &b->lines[i];
+        bool fine = !l->refusal && !l->result;
+        json_open(&w);
+        json_kv_int(&w, "index", (int64_t)i);
+        if (fine)
+            put_accepted(&w, l);
+        else
+            put_refused(&w, l);
+        json_close(&w);
+        accepted += fine;
+        refused += !fine;
+    }
+    json_close_array(&w);
+    json_kv_int(&w, "accepted", accepted);
+    json_kv_int(&w, "refused", refused);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 207, &body, NULL);
+}
+
+static void next_piece(struct call *c);
+
+static void on_piece(struct call *c)
+{
+    struct bulk *b = c->more;
+    if (call_failed(c))
+        return;
+    for (size_t i = b->at; i < b->end; i++) {
+        const struct line *l = &b->lines[i];
+        if (!l->refusal && !l->result && !l->reply.replayed && !l->reply.existing)
+            metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
+    }
+    b->at = b->end;
+    next_piece(c);
+}
+
+static void next_piece(struct call *c)
+{
+    struct bulk *b = c->more;
+    if (b->at == b->count) {
+        answer(c);
+        return;
+    }
+    b->end = b->count - b->at < PIECE ? b->count : b->at + PIECE;
+    call_work(c, STORE_WRITE, run_piece, b, on_piece);
+}
+
+/* ---- reading ---- */
+
+/* Of a request with a key: this order of it. No header can be the same: there are spaces in it. */
+static void make_key(const struct call *c, size_t at, struct line *l)
+{
+    char digest[DIGEST_TEXT];
+    if (c->key[0])
+        snprintf(l->key, sizeof l->key, "BULK %s %zu", digest_text(span_of(c->key), digest),
+                 at);
+}
+
+static void read_line(struct call *c, struct span text, size_t at, struct line *l)
+{
+    const struct packs *packs = c->api->config.packs;
+    struct order_refusal *refusal = arena_get(c->op.arena, sizeof *refusal);
+    struct order order;
+    if (!order_read(&order, refusal, c->api->json, packs->pack, packs->count, text,
+                    c->op.arena)) {
+        l->refusal = refusal;
+        return;
+    }
+    make_id(l->id, "job");
+    make_key(c, at, l);
+    l->args = order_accept(&order, c->api->config.coalesce, clock_wall());
+    l->args.id = span_of(l->id);
+    l->args.idempotency_key = span_of(l->key);
+    l->args.request_hash = span_hash(text, 0);
+}
+
+static bool refuse_count(struct request *r, size_t count)
+{
+    if (count >= 1 && count <= BULK_MOST)
+        return false;
+    answer_problem(r, 422, "validation_failed",
+                   "%zu orders; a request may have 1 to %d: send more of them, or a batch",
+                   count, BULK_MOST);
+    return true;
+}
+
+/* One order a line; empty lines are passed over. */
+static bool split_lines(struct call *c, struct span **out, size_t *out_count)
+{
+    struct span rest = c->request->body, line;
+    struct span *texts = arena_get(c->op.arena, (BULK_MOST + 1) * sizeof *texts);
+    size_t n = 0;
+    while (n <= BULK_MOST && span_next(&rest, '\n', &line))
+        if (span_trim(line).n)
+            texts[n++] = span_trim(line);
+    *out = texts;
+    *out_count = n;
+    return !refuse_count(c->request, n);
+}
+
+/* A list of orders: each as text of its own, since reading one needs the parser. */
+static bool split_list(struct call *c, struct span **out, size_t *out_count)
+{
+    struct json root;
+    struct request *r = c->request;
+    if (json_parse(c->api->json, r->body, &root, NULL) || !json_is(root, JSON_ARRAY)) {
+        answer_problem(
+            r, 400, "malformed_json",
+            "the body must be a list of orders, or one order a line with Content-Type: "
+            "application/x-ndjson");
+        return false;
+    }
+    if (refuse_count(r, json_count(root)))
+        return false;
+    struct span *texts = arena_get(c->op.arena, json_count(root) * sizeof *texts);
+    struct buf one = BUF(r->body.n + 1);
+    size_t n = 0;
+    for (struct json_iter i = json_each(root); json_next(&i);) {
+        buf_clear(&one);
+        json_add_raw(&one, i.value);
+        texts[n++] = arena_keep(c->op.arena, buf_span(&one));
+    }
+    buf_free(&one);
+    *out = texts;
+    *out_count = n;
+    return true;
+}
+
+static bool is_lines(struct request *r)
+{
+    struct span type = request_header(r, "Content-Type");
+    struct span media = span_trim(span_cut(type, 0, span_find_char(type, ';')));
+    return span_eq_nocase(media, SPAN("application/x-ndjson")) ||
+           span_eq_nocase(media, SPAN("application/jsonl"));
+}
+
+void bulk_create(struct api *a, struct request *r, struct span id)
+{
+    bool lines = is_lines(r);
+    if (!lines && !body_is_json(r))
+        return;
+    struct call *c = call_new(a, r, id);
+    struct span *texts;
+    struct bulk *b = arena_get(c->op.arena, sizeof *b);
+    *b = (struct bulk){0};
+    c->more = b;
+    if (!jobs_request_key(c) ||
+        !(lines ? split_lines(c, &texts, &b->count) : split_list(c, &texts, &b->count)))
+        return;
+    b->lines = arena_get(c->op.arena, b->count * sizeof *b->lines);
+    memset(b->lines, 0, b->count * sizeof *b->lines);
+    for (size_t i = 0; i < b->count; i++)
+        read_line(c, texts[i], i, &b->lines[i]);
+    next_piece(c);
+}

@@ -1,0 +1,416 @@
+/* find.c - jobs by what they are: the list of jobs, and what is done to many of them. */
+#include "api/inside.h"
+#include "api/order.h"
+#include "api/terms.h"
+#include "api/view.h"
+
+#include "base/need.h"
+#include "base/text.h"
+#include "os/clock.h"
+#include "store/dead.h"
+
+enum { LIST_LIMIT = 50, LIST_MAX = 200, EXAMPLES = 10, COUNT_MOST = 10000, WORD_MAX = 63 };
+
+static const char *const classes[] = {"interactive", "normal", "bulk", "quarantine", NULL};
+
+/* ---- a filter ---- */
+
+static unsigned bit(enum job_state state)
+{
+    return 1U << state;
+}
+
+static const char *const *state_names(void)
+{
+    static const char *names[JOB_STATES + 1];
+    for (int i = 0; i < JOB_STATES; i++)
+        names[i] = job_state_name((enum job_state)i);
+    return names;
+}
+
+/* Where the target of a filter is written as the job has it: without the @ and the #. */
+struct texts {
+    const char *name;
+    struct span *to;
+    size_t most;
+};
+enum { TEXTS = 5 };
+static void list_texts(struct jobs_filter *by, struct texts out[TEXTS])
+{
+    out[0] = (struct texts){"site", &by->site, WORD_MAX};
+    out[1] = (struct texts){"kind", &by->kind, WORD_MAX};
+    out[2] = (struct texts){"tenant", &by->tenant, LANE_WORD_MAX};
+    out[3] = (struct texts){"target", &by->target, STORE_TARGET_MAX};
+    out[4] = (struct texts){"queue", &by->lane, LANE_NAME - 1};
+}
+
+/* ---- of a query ---- */
+
+static bool query_states(struct request *r, unsigned *out)
+{
+    struct span text, one;
+    enum job_state state;
+    if (!request_query(r, "state", &text))
+        return true;
+    while (span_next(&text, ',', &one)) {
+        if (!job_state_parse(one, &state)) {
+            answer_problem(
+                r, 400, "bad_parameter",
+                "state must be scheduled, ready, active, succeeded, dead, cancelled, "
+                "expired or blocked, or some of them with commas between");
+            return false;
+        }
+        *out |= bit(state);
+    }
+    return true;
+}
+
+static bool query_choice(struct request *r, const char *name, const char *const *names,
+                         int *out)
+{
+    struct span text;
+    if (!request_query(r, name, &text))
+        return true;
+    for (int i = 0; names[i]; i++)
+        if (span_is(text, names[i])) {
+            *out = i;
+            return true;
+        }
+    const char *near = text_nearest(text, names);
+    answer_problem(r, 400, "bad_parameter", "%s is not known%s%s", name,
+                   near ? "; did you mean " : "", near ? near : "");
+    return false;
+}
+
+static bool query_texts(struct request *r, struct arena *a, struct jobs_filter *by)
+{
+    struct texts all[TEXTS];
+    struct span text;
+    list_texts(by, all);
+    for (int i = 0; i < TEXTS; i++) {
+        if (!request_query(r, all[i].name, &text))
+            continue;
+        if (!text.n || text.n > all[i].most) {
+            answer_problem(r, 400, "bad_parameter", "%s must have 1 to %zu bytes", all[i].name,
+                           all[i].most);
+            return false;
+        }
+        *all[i].to = arena_keep(a, text);
+    }
+    return true;
+}
+
+static bool query_filter(struct request *r, struct arena *a, struct jobs_filter *by)
+{
+    static const char *const yes_no[] = {"false", "true", NULL};
+    const char *failures[FAILURE_COUNT + 1] = {NULL};
+    int held = 0;
+    for (int i = 0; i < FAILURE_COUNT; i++)
+        failures[i] = failure_name((enum failure_class)i);
+    *by = jobs_filter_all();
+    if (!query_states(r, &by->states) || !query_texts(r, a, by) ||
+        !query_choice(r, "class", classes, &by->class) ||
+        !query_choice(r, "failure", failures, &by->failure) ||
+        !query_choice(r, "held", yes_no, &held) ||
+        !query_time(r, "created_after", &by->since_ms) ||
+        !query_time(r, "created_before", &by->until_ms))
+        return false;
+    by->held = held != 0;
+    return true;
+}
+
+/* ---- GET /v1/jobs ---- */
+
+struct listing {
+    struct jobs_find find;
+    struct jobs_found found;
+};
+
+static err run_list(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    struct listing *l = args;
+    return store_jobs_find(s, &l->find, now, a, &l->found, f);
+}
+
+static void add_link(struct buf *out, struct request *r, const char *after)
+{
+    static const char *const kept[] = {
+        "limit", "sort",  "state",   "site",          "kind",           "tenant", "target",
+        "queue", "class", "failure", "created_after", "created_before", "held",   NULL};
+    buf_fmt(out, "</v1/jobs?after=%s", after);
+    for (size_t i = 0; kept[i]; i++)
+        request_query_copy(r, kept[i], out);
+    buf_add_text(out, ">; rel=\"next\"");
+    buf_add_char(out, '\0');
+}
+
+static void on_listed(struct call *c)
+{
+    const struct listing *l = c->more;
+    if (call_failed(c))
+        return;
+    /* One more was asked for; or not all was looked at. */
+    size_t count = l->found.count < c->page ? l->found.count : c->page;
+    const char *after = l->found.count > count ? l->found.jobs[count - 1].id : l->found.next;
+    struct buf body = answer_buf(), link = BUF(8192);
+    struct json_w w = json_w(&body);
+    view_list_open(&w);
+    for (size_t i = 0; i < count; i++)
+        view_job(&w, &l->found.jobs[i], c->api->json, false);
+    view_list_close(&w, c->page, span_of(after));
+    buf_add_char(&body, '\n');
+    if (*after)
+        add_link(&link, c->request, after);
+    answer_json(c->request, 200, &body,
+                (const char *const[]){link.n && !link.failed ? "Link" : NULL, link.p, NULL});
+    buf_free(&link);
+}
+
+void jobs_list(struct api *a, struct request *r, struct span id)
+{
+    static const char *const sorts[] = {"-created_at", "created_at", NULL};
+    int64_t limit = LIST_LIMIT;
+    struct span after = SPAN_NONE;
+    int sort = 0;
+    if (!query_number(r, "limit", 1, LIST_MAX, &limit) ||
+        !query_choice(r, "sort", sorts, &sort))
+        return;
+    if (request_query(r, "after", &after) && !id_valid(after, "job")) {
+        answer_problem(r, 400, "bad_parameter", "after must be the id of a job");
+        return;
+    }
+    struct call *c = call_new(a, r, id);
+    struct listing *l = arena_get(c->op.arena, sizeof *l);
+    *l = (struct listing){.find = {.after = arena_keep(c->op.arena, after),
+                                   .oldest_first = sort == 1,
+                                   .limit = (size_t)limit + 1}};
+    c->page = (size_t)limit;
+    c->more = l;
+    if (query_filter(r, c->op.arena, &l->find.filter))
+        call_work(c, STORE_READ, run_list, l, on_listed);
+}
+
+/* ---- POST /v1/jobs/actions: what is asked for ---- */
+
+/* Which jobs an action can be done to, where nobody says which. */
+static const struct action {
+    const char *name;
+    enum operation_kind kind;
+    unsigned states;
+} actions[] = {
+    {"cancel", OPERATION_CANCEL, 0xf},   /* all that have not ended */
+    {"retry", OPERATION_REPLAY, 0xe0},   /* dead, cancelled, expired */
+    {"delete", OPERATION_DELETE, 0xf0},  /* all that have ended */
+    {"hold", OPERATION_HOLD, 0x7},       /* all that wait */
+    {"release", OPERATION_RELEASE, 0x3}, /* likewise; ready ones are held by nobody */
+    {"set_priority", OPERATION_PRIORITY, 0x7},
+};
+enum { ACTIONS = sizeof actions / sizeof *actions };
+_Static_assert(JOB_ACTIVE == 3 && JOB_EXPIRED == 7 && JOB_DEAD == 5 && JOB_SUCCEEDED == 4,
+               "the bits above");
+
+struct acting {
+    struct operation_call call; /* first: operations_answer() looks at it */
+    const struct action *action;
+    bool dry;
+    /* of a dry run */
+    int64_t count;
+    bool more;
+    struct jobs_found shown;
+};
+
+static void read_states(struct body *b, struct json filter, unsigned *out)
+{
+    struct json v;
+    struct span text = SPAN_NONE;
+    enum job_state state;
+    bool list = body_given(filter, "state", &v) && json_is(v, JSON_ARRAY);
+    if (!body_given(filter, "state", &v))
+        return;
+    for (struct json_iter i = json_each(v); list && json_next(&i);) {
+        if (!json_text(i.value, &text) || !job_state_parse(text, &state))
+            body_refuse_name(b, SPAN("/filter/state"), text, state_names());
+        else
+            *out |= bit(state);
+    }
+    if (list)
+        return;
+    if (!json_text(v, &text) || !job_state_parse(text, &state))
+        body_refuse_name(b, SPAN("/filter/state"), text, state_names());
+    else
+        *out |= bit(state);
+}
+
+static void read_times(struct body *b, struct json filter, struct jobs_filter *by)
+{
+    wall when;
+    if (body_time(b, filter, "/filter", "created_after", &when))
+        by->since_ms = when.ms;
+    if (body_time(b, filter, "/filter", "created_before", &when))
+        by->until_ms = when.ms;
+}
+
+static void read_filter(struct body *b, struct json root, struct jobs_filter *by)
+{
+    static const char *const members[] = {
+        "state", "site",    "kind", "tenant",        "target",         "queue",
+        "class", "failure", "held", "created_after", "created_before", NULL};
+    struct json filter;
+    struct texts texts[TEXTS];
+    *by = jobs_filter_all();
+    list_texts(by, texts);
+    if (!body_given(root, "filter", &filter) || !json_is(filter, JSON_OBJECT)) {
+        body_refuse(b, SPAN("/filter"), "required",
+                    "says which jobs: {\"state\":\"ready\",\"site\":\"x\"}; all of them: {}");
+        return;
+    }
+    body_members(b, filter, "/filter", members);
+    read_states(b, filter, &by->states);
+    for (int i = 0; i < TEXTS; i++)
+        body_text(b, filter, "/filter", texts[i].name, texts[i].most, texts[i].to);
+    body_choice(b, filter, "/filter", "class", classes, &by->class);
+    body_failure(b, filter, "/filter", "failure", &by->failure);
+    body_flag(b, filter, "/filter", "held", &by->held);
+    read_times(b, filter, by);
+}
+
+static void read_action(struct body *b, struct json root, const struct action **out)
+{
+    const char *names[ACTIONS + 1] = {NULL};
+    int at = -1;
+    struct json v;
+    for (int i = 0; i < ACTIONS; i++)
+        names[i] = actions[i].name;
+    if (!body_given(root, "action", &v))
+        body_refuse(b, SPAN("/action"), "required",
+                    "says what is done: cancel, retry, delete, hold, release or set_priority");
+    else
+        body_choice(b, root, "", "action", names, &at);
+    *out = at >= 0 ? &actions[at] : NULL;
+}
+
+/* Members that belong to some actions only. */
+static void read_extras(struct body *b, struct json root, const struct action *action,
+                        struct operation_args *args)
+{
+    struct json v;
+    int64_t prio = -1;
+    enum operation_kind kind = action ? action->kind : OPERATION_KINDS;
+    body_number(b, root, "", "priority", 0, 9, &prio);
+    if (kind == OPERATION_PRIORITY && !body_given(root, "priority", &v))
+        body_refuse(b, SPAN("/priority"), "required", "says which priority they get");
+    if (action && kind != OPERATION_PRIORITY && body_given(root, "priority", &v))
+        body_refuse(b, SPAN("/priority"), "not_supported", "only set_priority has one");
+    if (action && kind != OPERATION_REPLAY && body_given(root, "reset", &v))
+        body_refuse(b, SPAN("/reset"), "not_supported", "only retry can begin anew");
+    args->prio = prio < 0 ? 0 : (int)prio;
+}
+
+static bool read_acting(struct body *b, struct json_parser *parser, struct span text,
+                        struct acting *t)
+{
+    static const char *const members[] = {"action",     "filter",  "limit",
+                                          "per_minute", "reset",   "priority",
+                                          "reason",     "dry_run", NULL};
+    struct operation_args *args = &t->call.args;
+    struct json root;
+    if (!body_read(b, parser, text, false, members, &root))
+        return false;
+    read_action(b, root, &t->action);
+    read_filter(b, root, &args->jobs);
+    body_number(b, root, "", "limit", 1, INT32_MAX, &args->most);
+    body_number(b, root, "", "per_minute", 1, OPERATION_RATE_MOST, &args->per_minute);
+    body_flag(b, root, "", "reset", &args->reset);
+    body_text(b, root, "", "reason", STORE_WHY_MAX, &args->why);
+    body_flag(b, root, "", "dry_run", &t->dry);
+    read_extras(b, root, t->action, args);
+    if (!body_fine(b))
+        return false;
+    args->kind = t->action->kind;
+    if (!args->jobs.states)
+        args->jobs.states = t->action->states;
+    return true;
+}
+
+/* ---- POST /v1/jobs/actions: what is done, or would be ---- */
+
+static err run_action(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    struct acting *t = args;
+    return store_operation_start(s, &t->call.args, now, a, &t->call.view, f);
+}
+
+/* Counts as many as would be touched, COUNT_MOST at most; those that come first are shown. */
+static err run_count(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    struct acting *t = args;
+    struct jobs_find find = {.filter = t->call.args.jobs, .oldest_first = true};
+    struct arena *page = arena_new(16 * 1024 * 1024);
+    struct jobs_found found = {.next = ""};
+    char after[ID_TEXT] = "";
+    int64_t most = t->call.args.most ? t->call.args.most : COUNT_MOST;
+    most = most < COUNT_MOST ? most : COUNT_MOST;
+    find.limit = EXAMPLES;
+    err e = store_jobs_find(s, &find, now, a, &t->shown, f);
+    find.limit = LIST_MAX;
+    for (bool over = false; !e && !over;) {
+        arena_reset(page);
+        find.after = span_of(after);
+        e = store_jobs_find(s, &find, now, page, &found, f);
+        if (e)
+            break;
+        t->count += (int64_t)found.count;
+        over = !found.next[0] || t->count >= most;
+        t->more = found.next[0] != '\0';
+        memcpy(after, found.next, sizeof after);
+    }
+    t->more = t->more && !(t->call.args.most && t->count >= t->call.args.most);
+    t->count = t->count < most ? t->count : most;
+    arena_free(&page);
+    return e;
+}
+
+static void on_counted(struct call *c)
+{
+    const struct acting *t = c->op.in.work.args;
+    if (call_failed(c))
+        return;
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "dry_run");
+    json_kv_cstr(&w, "action", t->action->name);
+    json_kv_int(&w, "count", t->count);
+    json_kv_cstr(&w, "count_kind", t->more ? "at_least" : "exact");
+    json_key(&w, "examples");
+    json_open_array(&w);
+    for (size_t i = 0; i < t->shown.count && (int64_t)i < t->count; i++)
+        view_job(&w, &t->shown.jobs[i], c->api->json, false);
+    json_close_array(&w);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+void jobs_actions(struct api *a, struct request *r, struct span id)
+{
+    struct order_refusal refusal = {0};
+    bool dry;
+    if (!body_is_json(r) || !query_dry_run(r, &dry))
+        return;
+    struct call *c = call_new(a, r, id);
+    struct acting *t = arena_get(c->op.arena, sizeof *t);
+    *t = (struct acting){.call.args = {.many = true, .filter = {.failure = -1}}};
+    if (!read_acting(&(struct body){&refusal, c->op.arena}, a->json, r->body, t)) {
+        answer_refusal(r, &refusal);
+        return;
+    }
+    if (dry || t->dry) {
+        call_work(c, STORE_READ, run_count, t, on_counted);
+        return;
+    }
+    make_id(c->id, "opr");
+    t->call.args.id = span_of(c->id);
+    c->ends_jobs = t->action->kind == OPERATION_CANCEL || t->action->kind == OPERATION_DELETE;
+    call_work(c, STORE_WRITE, run_action, t, operations_answer);
+}
