@@ -1,5 +1,6 @@
 #include "cli/batches.h"
 #include "cli/interrupt.h"
+#include "cli/records.h"
 #include "cli/wait.h"
 #include "cli/wish.h"
 
@@ -469,7 +470,7 @@ static int wait_for(struct ask *a, const char *id)
     return EXIT_INTERRUPTED;
 }
 
-/* ---- its jobs, its records ---- */
+/* ---- its jobs ---- */
 
 static int jobs(struct ask *a, const char *id)
 {
@@ -507,46 +508,6 @@ static int jobs(struct ask *a, const char *id)
             more = false;
         span_copy(ask_text(a->root, "page.next_after"), after, sizeof after);
     }
-    return code;
-}
-
-static bool on_bytes(void *ctx, struct span bytes)
-{
-    bool *broken = ctx;
-    *broken = fwrite(bytes.p, 1, bytes.n, stdout) != bytes.n;
-    return !*broken;
-}
-
-static int records(struct ask *a, const char *id, const char *what)
-{
-    struct buf path = BUF(8 * 1024);
-    struct client_answer answer;
-    struct fault f = {0};
-    bool broken = false;
-    buf_fmt(&path, "/v1/batches/%s/%s?dedupe=%s%s", id, what, a->c->all ? "false" : "true",
-            a->c->fields ? "&fields=" : "");
-    text_add_url_escaped(&path, span_of(a->c->fields));
-    buf_add_char(&path, '\0');
-    struct client_request q = {.method = "GET",
-                               .path = path.p,
-                               .stall_ms = 60 * 1000,
-                               .on_bytes = on_bytes,
-                               .ctx = &broken};
-    if (path.failed)
-        return cli_usage("batches", "--fields is too long");
-    err e = client_send(a->service.client, &q, &answer, &f);
-    int code = EXIT_DONE;
-    if (broken) {
-        cli_say("standard output cannot be written");
-        code = EXIT_IO;
-    } else if (e) {
-        cli_say("%s", f.words[0] ? f.words : err_text(e));
-        code = cli_exit_of(e);
-    } else if (answer.status != 200) {
-        code = cli_problem(&answer);
-    }
-    buf_free(&answer.body);
-    buf_free(&path);
     return code;
 }
 
@@ -612,7 +573,7 @@ static int act(struct ask *a, const char *action, const char *id, const struct l
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
         if (strcmp(action, acts[i].name) == 0)
             return acts[i].run(a, id);
-    return records(a, id, action);
+    return records_of(a->c, &a->service, id, action);
 }
 
 int batches_run(struct cli *c)

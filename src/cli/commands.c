@@ -113,6 +113,7 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 #define WHY " reason by "
 #define WAIT " wait cancel-on-interrupt "
 #define CLIENT " config profile quiet no-input help "
+#define RECORDS " csv out fields limit "
 #define LOCAL CLIENT " output json jq columns " /* says something without a service */
 #define SERVED LOCAL " server "
 
@@ -184,11 +185,14 @@ static const struct command commands[] = {
     {"batches", "show", "BATCH", SERVED, batches_run, "how far it is"},
     {"batches", "wait", "BATCH", SERVED " timeout ", batches_run, "until all of its jobs have ended"},
     {"batches", "jobs", "BATCH", SERVED " state ", batches_run, "its jobs"},
-    {"batches", "posts", "BATCH", SERVED " all fields ", batches_run, "the posts of all its jobs"},
-    {"batches", "users", "BATCH", SERVED " all fields ", batches_run, "the users of all its jobs"},
+    {"batches", "posts", "BATCH", SERVED RECORDS " all ", batches_run, "the posts of all its jobs"},
+    {"batches", "users", "BATCH", SERVED RECORDS " all ", batches_run, "the users of all its jobs"},
     {"batches", "seal", "BATCH", SERVED, batches_run, "takes no more jobs"},
     {"batches", "cancel", "BATCH", SERVED " dry-run ", batches_run, "cancels what has not ended"},
     {"batches", "retry-failed", "BATCH", SERVED " per-minute reset dry-run ", batches_run, "its dead and expired jobs run again"},
+
+    {"posts", "list", "JOB|BATCH", SERVED RECORDS " all ", records_run, "the posts that it brought"},
+    {"users", "list", "JOB|BATCH", SERVED RECORDS " all ", records_run, "the users that it brought"},
 
     {"dead", "list", "", SERVED DEAD " limit ", dead_run, "groups of the same trouble"},
     {"dead", "show", "JOB", SERVED, dead_run, "why one failed, and what to do"},
@@ -379,6 +383,16 @@ static const struct verb verbs[] = {
      "input). More than 1000 are sent in parts. BATCH is the id that create and list print: bat_...\n"
      "wait ends with 0 when all jobs succeeded, 2 when some did, 1 when none did, 4 when it was cancelled.\n"
      "posts (and users) writes the records of all its jobs, one a line, as they are now.\n"},
+    {"posts", "list", "the posts that a job or a batch brought, however it ended",
+     "fulmar posts list JOB >posts.ndjson\n"
+     "fulmar posts list JOB -o csv --fields created_at,text,counts.like --out posts.csv\n"
+     "fulmar posts list BATCH --all\n",
+     "Also of a job that runs: what is there by now. A file gets its name when all of it is there; a stream that\n"
+     "breaks leaves none. --all: of a batch also what another job of it has brought.\n"},
+    {"users", "list", "the users that a job or a batch brought, however it ended",
+     "fulmar users list JOB -o csv --out users.csv\n"
+     "fulmar users list BATCH\n",
+     "As for posts.\n"},
     {"dead", "list", "jobs that failed for good, in groups of the same trouble; take them up again, or delete them",
      "fulmar dead list [--class drift] [--site x] [--kind posts] [--since 2026-02-06]\n"
      "fulmar dead show JOB\n"

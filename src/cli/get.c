@@ -2,7 +2,7 @@
 #include "cli/follow.h"
 #include "cli/interrupt.h"
 #include "cli/outcome.h"
-#include "cli/rows.h"
+#include "cli/records.h"
 #include "cli/service.h"
 #include "cli/wait.h"
 #include "cli/wish.h"
@@ -17,7 +17,6 @@
 #include "os/files.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,14 +54,6 @@ struct get {
     struct media_files *files; /* of media, to be put beside the records; NULL: they are not */
 };
 
-static size_t terminal_columns(int fd)
-{
-    struct winsize size;
-    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    return 80;
-}
-
 /* ---- the line of progress ---- */
 
 static void clear_line(struct get *g)
@@ -97,7 +88,7 @@ static void show_progress(struct get *g)
     g->drawn = now;
     struct buf line = BUF(4096), cut = BUF(4096);
     add_progress(&line, g);
-    size_t columns = g->on_terminal ? terminal_columns(STDERR_FILENO) - 1 : LINE_COLUMNS;
+    size_t columns = g->on_terminal ? records_columns(STDERR_FILENO) - 1 : LINE_COLUMNS;
     text_add_cut(&cut, buf_span(&line), columns);
     if (g->on_terminal)
         fprintf(stderr, "\r%.*s\x1b[K", SP(buf_span(&cut)));
@@ -604,19 +595,7 @@ static int open_rows(struct get *g)
         cli_say("%s", g->fault.words);
         return EXIT_CANNOT_CREATE;
     }
-    bool to_people = !c->out && isatty(STDOUT_FILENO);
-    bool shaped = c->jq || c->columns || c->form == SHAPE_YAML || c->form == SHAPE_NONE;
-    struct rows_config config = {.form =
-                                     c->json || to_people || c->output ? c->form : SHAPE_JSONL,
-                                 .shape = shaped ? c->shape : NULL,
-                                 .fields = &g->wish.fields,
-                                 .columns = terminal_columns(STDOUT_FILENO),
-                                 .path = c->out && strcmp(c->out, "-") ? c->out : NULL};
-    err e = rows_open(&g->rows, &config, &g->fault);
-    if (!e)
-        return EXIT_DONE;
-    cli_say("%s", g->fault.words);
-    return EXIT_CANNOT_CREATE;
+    return records_open(c, &g->wish.fields, &g->rows);
 }
 
 static int collect(struct get *g)

@@ -119,6 +119,8 @@ int status_run(struct cli *c);
 int top_run(struct cli *c);
 int completion_run(struct cli *c);
 int change_run(struct cli *c);
+int records_run(struct cli *c);
+int nodes_run(struct cli *c);
 int change_many_run(struct cli *c);
 int serve_run(struct cli *c);
 int batches_run(struct cli *c);
@@ -130,7 +132,6 @@ int get_create(struct cli *c); /* jobs create */
 int jobs_run(struct cli *c);
 int queues_run(struct cli *c);
 int breakers_run(struct cli *c);
-int nodes_run(struct cli *c);
 int limits_run(struct cli *c);
 int mode_run(struct cli *c);
 int doctor_run(struct cli *c);

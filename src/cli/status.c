@@ -69,6 +69,22 @@ static void check_workers(struct status *s)
                vitals_number(v, VITAL_READY, "browsers.tabs_open"));
 }
 
+static void check_nodes(struct status *s)
+{
+    struct json data;
+    size_t count = rows_of(s, VITAL_NODES, &data), up = 0;
+    for (struct json_iter i = json_each(data); json_next(&i);) {
+        up += span_is(ask_text(i.value, "state"), "up");
+        if (span_is(ask_text(i.value, "state"), "silent"))
+            checks_add(s->checks, "node", HEALTH_WARN,
+                       "it hangs, is cut off or is gone; its jobs go on elsewhere",
+                       "%s on %s is silent since %s", words(s, i.value, "name"),
+                       words(s, i.value, "host"), words(s, i.value, "heard_at"));
+    }
+    if (count > 1)
+        checks_add(s->checks, "nodes", HEALTH_OK, NULL, "%zu of %zu are up", up, count);
+}
+
 static void check_jobs(struct status *s)
 {
     const struct vitals *v = &s->vitals;
@@ -206,9 +222,9 @@ static void check_store(struct status *s)
 static void check_all(struct status *s)
 {
     static void (*const steps[])(struct status * s) = {
-        check_service,  check_mode,  check_workers,    check_jobs,
-        check_queues,   check_dead,  check_sites,      check_sessions,
-        check_webhooks, check_store, check_operations,
+        check_service,  check_mode,     check_workers, check_nodes,
+        check_jobs,     check_queues,   check_dead,    check_sites,
+        check_sessions, check_webhooks, check_store,   check_operations,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         steps[i](s);
@@ -218,7 +234,7 @@ static int read_all(struct status *s)
 {
     static const enum vital wanted[] = {VITAL_READY,      VITAL_MODE,     VITAL_TROUBLE,
                                         VITAL_DEAD,       VITAL_SESSIONS, VITAL_WEBHOOKS,
-                                        VITAL_OPERATIONS, VITALS};
+                                        VITAL_OPERATIONS, VITAL_NODES,    VITALS};
     struct fault f = {0};
     err e = vitals_read(&s->vitals, wanted, &f);
     if (!e)

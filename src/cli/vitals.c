@@ -15,6 +15,7 @@ static const char *const paths[VITALS] = {
     [VITAL_SESSIONS] = "/v1/sessions",
     [VITAL_WEBHOOKS] = "/v1/webhooks",
     [VITAL_OPERATIONS] = "/v1/operations?limit=20",
+    [VITAL_NODES] = "/v1/nodes",
     [VITAL_RUNNING] = "/v1/jobs?state=active&limit=100",
 };
 

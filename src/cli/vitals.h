@@ -13,6 +13,7 @@ enum vital {
     VITAL_SESSIONS,
     VITAL_WEBHOOKS,
     VITAL_OPERATIONS,
+    VITAL_NODES,
     VITAL_RUNNING, /* jobs that run now */
     VITALS
 };

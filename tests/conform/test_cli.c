@@ -1769,6 +1769,46 @@ static void following_prints_what_happens_and_ends_with_it(void **state)
     EXPECT(64, "one at a time", "jobs", "follow");
 }
 
+static void records_of_a_job_or_a_batch_come_in_any_form(void **state)
+{
+    (void)state;
+    char id[64], path[200];
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@nasa", "--wait", "-q");
+    snprintf(id, sizeof id, "%s", id_of(&c));
+    c = CALL(server_flag(), "posts", "list", id);
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), POSTS);
+    drop(&c);
+    EXPECT_OUT("id,text\r\n1000,", server_flag(), "posts", "list", id, "-o", "csv", "--fields",
+               "id,text");
+    c = CALL(server_flag(), "posts", "list", id, "-n", "3", "--jq", ".id");
+    expect_code(&c, 0);
+    assert_true(span_is(buf_span(&c.out), "1000\n1001\n1002\n"));
+    drop(&c);
+    snprintf(path, sizeof path, "%s/listed.csv", server.folder);
+    c = CALL(server_flag(), "posts", "list", id, "--csv", "--out", path);
+    expect_code(&c, 0);
+    assert_int_equal(c.out.n, 0);
+    drop(&c);
+    struct buf text = BUF(OUTPUT_MAX);
+    assert_int_equal(files_read(AT_FDCWD, path, OUTPUT_MAX, &text, NULL), E_OK);
+    assert_int_equal(lines(&text), POSTS + 1);
+    buf_free(&text);
+    c = CALL(server_flag(), "batches", "create", "posts", "@nasa", "@esa", "-n", "2", "--wait",
+             "-q");
+    snprintf(id, sizeof id, "%s", id_of(&c));
+    c = CALL(server_flag(), "posts", "list", id, "--all", "-o", "plain", "--columns", "id");
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 5);
+    drop(&c);
+    EXPECT_OUT("id: \"1000\"\n", server_flag(), "batches", "posts", id, "-o", "yaml");
+    EXPECT(5, "not_found", server_flag(), "users", "list", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    EXPECT(65, "not the id of a job or a batch", "posts", "list", "opr_1");
+    EXPECT(64, "did you mean 'counts.like'?", server_flag(), "posts", "list", id, "--fields",
+           "likes");
+    EXPECT(73, "create", server_flag(), "posts", "list", id, "--out", "/nonexistent/x");
+}
+
 static void jobs_are_held_changed_run_again_and_deleted(void **state)
 {
     (void)state;
@@ -1893,6 +1933,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_profile_of_somebody_else_is_not_read),
         cmocka_unit_test(waiting_ends_as_the_job_does),
         cmocka_unit_test(following_prints_what_happens_and_ends_with_it),
+        cmocka_unit_test(records_of_a_job_or_a_batch_come_in_any_form),
         cmocka_unit_test(jobs_are_held_changed_run_again_and_deleted),
         cmocka_unit_test(a_request_is_sent_as_it_is_said),
     };

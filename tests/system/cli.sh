@@ -91,6 +91,8 @@ say "cli: a shell completes verbs, flags, ids, queues, kinds and files"
 
 expect 0 fulmar status
 has '^ok *service'
+expect 0 fulmar nodes list --jq '.data[].state'
+has '^up$'
 expect 0 fulmar queues pause default/x/normal --reason 'to see it'
 expect 0 fulmar status
 has 'to look at'
