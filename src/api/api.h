@@ -29,6 +29,7 @@ struct api_status {
     size_t site_count;
     struct outlook queue; /* as the store said last */
     struct spooling_state spool;
+    struct store_loss lost;
 };
 
 struct api_config {

@@ -71,6 +71,17 @@ static void put_spool(struct json_w *w, const struct spooling_state *s)
     json_close(w);
 }
 
+/* What the queue of several machines was found to have lost, since this node started. */
+static void put_lost(struct json_w *w, const struct store_loss *lost)
+{
+    json_key(w, "lost");
+    json_open(w);
+    json_kv_int(w, "times", lost->count);
+    json_kv_int(w, "events", lost->events);
+    json_kv_int(w, "jobs", lost->jobs);
+    json_close(w);
+}
+
 static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
                         const char *why)
 {
@@ -92,6 +103,7 @@ static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
     json_close(&w);
     put_queue(&w, &s->queue);
     put_spool(&w, &s->spool);
+    put_lost(&w, &s->lost);
     json_key(&w, "sites");
     put_sites(&w, s);
     json_kv_int(&w, "event_streams", metric_get(METRIC_SSE_CLIENTS, 0));

@@ -26,13 +26,17 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
       "ended jobs deleted, by the limit that was exceeded: store.retention*, dead.retention*")                                                                                                    \
     X(QUEUE_REPAIRS, "fulmar_queue_repairs_total", METRIC_COUNTER, "", "",                                                                                                                        \
       "entries of a shared queue that did not say what its jobs say, and were put right")                                                                                                         \
+    X(QUEUE_LOSSES, "fulmar_queue_losses_total", METRIC_COUNTER, "", "",                                                                                                                          \
+      "times that the shared queue was found to have lost what this node knew of")                                                                                                                \
+    X(QUEUE_LOST, "fulmar_queue_lost_total", METRIC_COUNTER, "what", "events jobs",                                                                                                               \
+      "what it had lost: events at least, and jobs that this node had accepted")                                                                                                                  \
     X(SPOOL, "fulmar_spool_jobs", METRIC_GAUGE, "state", "waiting handed_over",                                                                                                                   \
       "jobs on this node's disk that were taken while the queue was away: those that it does not have yet, those that are kept until they are safe there")                                        \
     X(SPOOL_AGE, "fulmar_spool_oldest_ms", METRIC_GAUGE, "", "",                                                                                                                                  \
       "since when the first of those that wait has been there")                                                                                                                                   \
     X(SPOOLED, "fulmar_spooled_jobs_total", METRIC_COUNTER, "outcome",                                                                                                                            \
-      "taken handed_over refused",                                                                                                                                                                \
-      "jobs taken while the queue was away, and what became of them")                                                                                                                             \
+      "taken handed_over refused kept not_kept",                                                                                                                                                  \
+      "jobs taken while the queue was away, and what became of them; copies of others (store.spool: always)")                                                                                     \
     X(RECORD_BYTES, "fulmar_record_bytes", METRIC_GAUGE, "", "",                                                                                                                                  \
       "bytes of records of ended jobs, dead ones apart")                                                                                                                                          \
     X(LANES, "fulmar_lanes", METRIC_GAUGE, "state",                                                                                                                                               \

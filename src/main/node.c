@@ -31,6 +31,7 @@
 
 enum {
     OWN_FILES = 2048,
+    SPOOL_ALWAYS = 2, /* of store.spool */
     ARENA_MAX = 4 * 1024 * 1024,
     BLOCKED_MAX = 512,
     EGRESS_SILENT_MS = 2000
@@ -54,10 +55,10 @@ struct node {
     struct timer *hard_stop, *beat, *look; /* look: at the folder of the site packs */
     mono asked;                            /* egress was asked then; 0: nothing is open */
     enum isolation isolation;
-    struct outlook outlook; /* as the store said last */
-    enum store_check check; /* said last */
-    int64_t spool_waiting;  /* likewise */
-    char away[240];         /* why the store cannot be asked; empty: it can */
+    struct outlook outlook;        /* as the store said last */
+    enum store_check check;        /* said last */
+    int64_t spool_waiting, losses; /* likewise */
+    char away[240];                /* why the store cannot be asked; empty: it can */
     wall started;
     bool stopping, ready_said;
     struct buf hosts; /* as egress was told last */
@@ -103,6 +104,27 @@ static void say_spool(struct node *n)
         log_info("spool.empty", F_C("what", "the queue has all jobs that were taken here"));
 }
 
+/* What was answered and is lost: somebody has to know, and to order it again. */
+static void say_loss(struct node *n)
+{
+    struct store_loss loss;
+    store_thread_loss(n->store, &loss);
+    if (loss.count == n->losses)
+        return;
+    n->losses = loss.count;
+    log_error("queue.lost", F_N("events", loss.events), F_N("jobs", loss.jobs),
+              F_C("why",
+                  "the Redis does not have what it had answered; a failover, a restart or a "
+                  "hand lost it (docs: what is lost when)"));
+    for (size_t i = 0; i < loss.named; i++)
+        log_error(
+            "queue.lost_job", F_C("job", loss.ids[i]),
+            F_C("why",
+                store_thread_spool(n->store).on
+                    ? "it is handed over again when this node's spool has it, otherwise order it again"
+                    : "order it again"));
+}
+
 static void on_store(void *ctx)
 {
     struct node *n = ctx;
@@ -112,6 +134,7 @@ static void on_store(void *ctx)
     store_thread_collect(n->store, &n->outlook, &last_event);
     say_check(n);
     say_spool(n);
+    say_loss(n);
     if (n->api)
         api_new_events(n->api, last_event);
     if (n->pool)
@@ -359,6 +382,7 @@ static void status(void *ctx, struct api_status *out)
                                      : "no browser has answered a probe yet";
     out->queue = n->outlook;
     out->spool = store_thread_spool(n->store);
+    store_thread_loss(n->store, &out->lost);
     out->site_count = sites_view(n->sites, out->sites, PACKS_MAX);
 }
 
@@ -463,6 +487,7 @@ static err read_shared(const struct settings *s, struct arena *a, struct shared_
         .replicas = SETTING(s, store, replicas),
         .wait_ms = SETTING(s, store, durability_wait),
         .spool_most = SETTING(s, store, spool) ? SETTING(s, store, spool_max) : 0,
+        .spool_always = SETTING(s, store, spool) == SPOOL_ALWAYS,
         .insists = SETTING(s, store, strict) == 0};
     return E_OK;
 }

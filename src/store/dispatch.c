@@ -36,6 +36,13 @@ bool store_is_away(const struct store *s)
     return ops_of(s)->is_away && ops_of(s)->is_away(s);
 }
 
+void store_loss(const struct store *s, struct store_loss *out)
+{
+    *out = (struct store_loss){0};
+    if (ops_of(s)->loss)
+        ops_of(s)->loss(s, out);
+}
+
 void store_clock_found(struct store *s, wall *out_at, wall *out_last)
 {
     *out_at = *out_last = (wall){0};

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* How safe a job is when its 202 is answered; the words of the API. */
 enum durability {
@@ -16,6 +18,15 @@ const char *durability_name(enum durability d); /* "memory", "replicated", "fsyn
 struct store;
 /* Whether the last operation failed because its server is away, and may come back by itself. The embedded store never is. */
 bool store_is_away(const struct store *s);
+/* What was answered and is lost, as far as this process knows: the store of several machines may lose its last moments. */
+enum { LOSS_NAMED = 64 };
+struct store_loss {
+    int64_t count;        /* times that it was noticed */
+    int64_t events, jobs; /* in all; at least so many events, jobs that this node accepted */
+    size_t named;         /* of the last loss: some of its jobs */
+    char ids[LOSS_NAMED][32];
+};
+void store_loss(const struct store *s, struct store_loss *out);
 /* Of jobs that the last group accepted. Not confirmed: it took too long, nobody knows. */
 enum durability store_durability(const struct store *s, bool *out_confirmed);
 

@@ -16,6 +16,7 @@ struct shared_config {
     /* of DURABILITY_REPLICATED; longest wait for it, then it is unconfirmed */
     int64_t replicas, wait_ms;
     int64_t spool_most; /* jobs that this machine takes while the Redis is away; 0: none */
+    bool spool_always;  /* it also keeps copies of those that the Redis takes */
     bool insists;       /* also on a Redis that may lose what it was given */
     /* There may be work; on a thread of its own, may only wake somebody. */
     void (*wake)(void *ctx);

@@ -13,11 +13,12 @@ enum {
     /* What was handed over is kept at least so long: by then the queue's disk and its replicas have it. */
     KEEP_MS = 60000,
 };
-enum outcome { TAKEN, HANDED_OVER, REFUSED };
+enum outcome { TAKEN, HANDED_OVER, REFUSED, KEPT, NOT_KEPT };
 
 struct spooling {
     struct spool *spool;
     char dir[512];
+    bool always;
     int64_t disk_floor_bytes;
     struct arena *own; /* of the entry at hand */
     int64_t last;      /* number of the last one that was handed over */
@@ -47,6 +48,7 @@ err spooling_open(struct spooling **out, const struct spooling_config *config, s
     struct spooling *s = heap_new_of(struct spooling);
     int64_t again;
     span_copy(span_of(config->state_dir), s->dir, sizeof s->dir);
+    s->always = config->always;
     s->disk_floor_bytes = config->disk_floor_bytes;
     s->own = arena_new(ENTRY_BYTES);
     s->marked = clock_mono();
@@ -109,6 +111,23 @@ err spooling_take(struct spooling *s, const struct accept_args *job, enum store_
     return E_OK;
 }
 
+bool spooling_keeps(const struct spooling *s)
+{
+    return s->always;
+}
+
+void spooling_keep(struct spooling *s, const struct accept_args *job, wall now)
+{
+    struct spool_reply reply = {0};
+    err e = files_free_bytes(s->dir) < s->disk_floor_bytes
+                ? E_DISK_FULL
+                : spool_add(s->spool, job, now, &reply, NULL);
+    if (!e && reply.number)
+        e = spool_handed_over(s->spool, reply.number, NULL);
+    s->last = !e && reply.number ? reply.number : s->last;
+    metric_add(METRIC_SPOOLED, e ? NOT_KEPT : KEPT, 1);
+}
+
 err spooling_find(struct spooling *s, const struct accept_args *job, struct accept_reply *out,
                   struct fault *f)
 {
@@ -139,20 +158,28 @@ err spooling_sync(struct spooling *s, struct fault *f)
 
 /* ---- handing over ---- */
 
-/* Without its key when the queue knows that from another request: this job was accepted as well. */
-static err offer(struct store *queue, struct spooled *entry, wall now, struct fault *f)
+static bool is_there(struct spooling *s, struct store *queue, struct span id, wall now)
+{
+    struct job_view ignored;
+    return store_job(queue, id, now, s->own, &ignored, NULL) == E_OK;
+}
+
+/* Without its keys when another job has them there: this one was accepted as well. */
+static err offer(struct spooling *s, struct store *queue, struct accept_args *job, wall now,
+                 struct fault *f)
 {
     struct accept_reply reply;
     struct fault first = {0};
-    err e = store_accept(queue, &entry->job, now, &reply, &first);
-    bool others = !e && !span_is(entry->job.id, reply.id);
-    bool known = entry->job.idempotency_key.n && (others || e == E_BAD_INPUT);
-    if (e == E_CONFLICT)
+    bool unique = job->unique_key.n > 0;
+    if (unique && is_there(s, queue, job->id, now))
+        return E_OK;
+    err e = store_accept(queue, job, now, &reply, &first);
+    if (e == E_CONFLICT && !unique)
         return E_OK; /* it has this one */
-    if (known) {
-        entry->job.idempotency_key = SPAN_NONE;
+    if (e == E_CONFLICT || e == E_BAD_INPUT || (!e && !span_is(job->id, reply.id))) {
+        job->idempotency_key = job->unique_key = SPAN_NONE;
         first = (struct fault){0};
-        e = store_accept(queue, &entry->job, now, &reply, &first);
+        e = store_accept(queue, job, now, &reply, &first);
     }
     if (e && f && !f->code)
         *f = first;
@@ -169,7 +196,7 @@ static err hand_over_one(struct spooling *s, struct store *queue, wall now, stru
     if (e)
         return e;
     entry.job.accepted_ms = entry.at.ms;
-    e = offer(queue, &entry, now, &refusal);
+    e = offer(s, queue, &entry.job, now, &refusal);
     bool never = e == E_BAD_INPUT || e == E_TOO_BIG || e == E_BAD_SYNTAX;
     if (e && !never)
         return fail(f, e, "%s", refusal.words);

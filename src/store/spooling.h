@@ -12,6 +12,7 @@ struct spooling;
 struct spooling_config {
     const char *state_dir;
     int64_t most; /* jobs at once, those that were handed over and are still kept included */
+    bool always;  /* also copies of those that the queue takes */
     int64_t disk_floor_bytes; /* free on the disk, below which none is taken */
 };
 /* What an earlier process left is handed over again: nobody knows what the queue lost meanwhile. E_STORE,
@@ -19,6 +20,7 @@ struct spooling_config {
 MUST_USE err spooling_open(struct spooling **out, const struct spooling_config *config,
                            struct fault *f);
 void spooling_close(struct spooling **s);
+bool spooling_keeps(const struct spooling *s); /* copies are wanted */
 
 /* Takes a job that the queue could not take; mode: of the queue, as it was heard of last. It is on the disk when
  * spooling_sync() has returned. E_BUSY: as many wait here as may, or only the queue knows whether it may come in; else as
@@ -26,6 +28,8 @@ void spooling_close(struct spooling **s);
 MUST_USE err spooling_take(struct spooling *s, const struct accept_args *job,
                            enum store_mode mode, wall now, struct accept_reply *out,
                            struct fault *f);
+/* A copy of a job that the queue has taken, for when it loses its last moments. It may have no room: then there is none. */
+void spooling_keep(struct spooling *s, const struct accept_args *job, wall now);
 /* The request was answered by a job that waits here: E_OK. E_END: it was not. */
 MUST_USE err spooling_find(struct spooling *s, const struct accept_args *job,
                            struct accept_reply *out, struct fault *f);

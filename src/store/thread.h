@@ -243,6 +243,8 @@ size_t store_thread_findings(const struct store_thread *t,
                              struct preflight_finding out[PREFLIGHT_MOST]);
 /* Jobs that were taken while the queue of several machines was away, after the last group. */
 struct spooling_state store_thread_spool(struct store_thread *t);
+/* What that queue was found to have lost so far. */
+void store_thread_loss(struct store_thread *t, struct store_loss *out);
 /* What of the store's file was looked at. A large one is looked at table by table behind the start, with what time
  * there is (readers > 0). */
 enum store_check { STORE_CHECK_DONE, STORE_CHECK_RUNS, STORE_CHECK_DAMAGED };

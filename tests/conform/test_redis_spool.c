@@ -1,5 +1,5 @@
 /* What a node promises of the jobs that it takes while the queue is away: each is handed over once, in its order, whatever
- * the queue says meanwhile, and again when the queue lost it. */
+ * the queue says meanwhile. What the queue lost: test_redis_history.c. */
 #include "../lib/scenario.h"
 
 #include "store/spooling.h"
@@ -232,23 +232,6 @@ static void what_is_away_again_on_the_way_waits_on(void **state)
     assert_int_equal(jobs_count(), 2);
 }
 
-static void what_the_queue_lost_it_is_given_again(void **state)
-{
-    (void)state;
-    int64_t again = 0;
-    const char *first = take_in("x/normal"), *second = take_in("x/normal");
-    hand_over();
-    struct reply r;
-    struct fault f = {0};
-    assert_int_equal(link_say(place()->watch, w->a, &r, &f, "FLUSHALL", (char *)NULL), E_OK);
-    assert_int_equal(jobs_count(), 0);
-    assert_int_equal(spooling_again(spool, &again, &f), E_OK);
-    assert_int_equal(again, 2);
-    hand_over();
-    assert_int_equal(state_of(first), JOB_READY);
-    assert_int_equal(state_of(second), JOB_READY);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,7 +241,6 @@ int main(void)
         SPOOL(a_key_is_known_where_its_job_waits_and_each_job_runs),
         SPOOL(what_only_the_queue_can_say_is_not_taken_and_a_full_spool_says_so),
         SPOOL(what_is_away_again_on_the_way_waits_on),
-        SPOOL(what_the_queue_lost_it_is_given_again),
     };
     scenario_maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);

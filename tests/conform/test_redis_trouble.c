@@ -217,6 +217,7 @@ static void begin_anew(void)
     p->archive = kept_open();
     way.times = 0;
     assert_int_equal(link_say(p->watch, w->a, &ignored, &w->f, "FLUSHALL", NULL), E_OK);
+    (void)unlink(arena_fmt(w->a, "%s/queue.id", p->server.dir)); /* that it was used before */
     struct redis_config config = {.url = span_of(way.url),
                                   .records = &kept_records,
                                   .archive = p->archive,

@@ -9,6 +9,22 @@
 
 enum { CALL_ARGS = 48, CALL_NUMBER = 24, OUTCOMES = VERDICT_COUNT - 1 + 3, NONCE_TEXT = 17 };
 
+/* What this node knows of the queue's past: history.c. */
+enum { RECENT_JOBS = 256 };
+struct history {
+    char id[40];             /* of the store; empty: it has not used one yet */
+    char mark[ID_TEXT + 24]; /* of the last event that it wrote */
+    int64_t event;           /* its number; 0: none */
+    struct recent {
+        char id[ID_TEXT]; /* of a job that was accepted; empty: none */
+        mono at;
+    } recent[RECENT_JOBS];
+    size_t next;
+    struct store_loss loss; /* so far */
+    bool walks;             /* the walk that follows a loss is not done yet */
+    int64_t walks_before;   /* it: done before; −1: nobody knows yet */
+};
+
 struct store {
     struct store_head head;
     struct link *link;
@@ -34,7 +50,18 @@ struct store {
     int64_t ended[OUTCOMES]; /* in this group, by outcome */
     int64_t deleted[RETAIN_LIMITS];
     int64_t last_event; /* that was heard of */
+    struct history history;
 };
+/* A script of this node wrote this event; mark empty: it wrote none. */
+void history_note(struct store *s, int64_t event, struct span mark);
+void history_accepted(struct store *s, const char *id);
+void history_forget(struct store *s, struct span id); /* somebody deleted it */
+MUST_USE err history_open(struct store *s, struct fault *f);
+/* The store that was opened has this id: from now on no other one will do. */
+MUST_USE err history_is(struct store *s, struct span id, struct fault *f);
+/* E_STORE: another store, or an emptied one. What is lost is noted, and no error. */
+MUST_USE err history_check(struct store *s, struct fault *f);
+MUST_USE err history_greet(void *ctx, struct fault *f);
 
 /* What scripts answer first; R_… in common.lua. */
 enum said {

@@ -146,6 +146,8 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
                                  .source = (enum store_source)reply_number(&r, 5)};
     span_copy(reply_text(&r, 1), out->id, sizeof out->id);
     accepted_some(s, connections);
+    if (!out->replayed && !out->existing)
+        history_accepted(s, out->id);
     return E_OK;
 }
 
@@ -202,6 +204,8 @@ err redis_forget(struct store *s, struct span id, wall now, struct fault *f)
     store_fresh(s);
     call_text(&c, id);
     err e = store_write(s, SCRIPT_FORGET, &c, now, &r, f);
+    if (!e && said(&r) == SAID_OK)
+        history_forget(s, id);
     if (e || said(&r) == SAID_OK)
         return e;
     if (said(&r) == SAID_NONE)

@@ -31,6 +31,9 @@ struct link {
     char sha[SCRIPT_COUNT][SHA_TEXT];
     bool asking; /* within link_ask() */
     bool signing_in;
+    bool greeting;
+    err (*greet)(void *ctx, struct fault *f);
+    void *ctx;
     struct arena *own; /* of replies that are looked at here only */
 };
 
@@ -354,6 +357,21 @@ static err find_primary(struct link *l, struct place_host *out, struct fault *f)
     return troubled(l, TROUBLE_REFUSED, SPAN("no Sentinel knows a primary of this name"), f);
 }
 
+err link_foreign(struct link *l, struct fault *f)
+{
+    return troubled(l, TROUBLE_FOREIGN, span_of(l->prefix), f);
+}
+
+static err greet(struct link *l, struct fault *f)
+{
+    if (!l->greet)
+        return E_OK;
+    l->greeting = true;
+    err e = l->greet(l->ctx, f);
+    l->greeting = false;
+    return e;
+}
+
 static err connect_once(struct link *l, struct fault *f)
 {
     struct place_host host = l->place.hosts[0];
@@ -367,6 +385,8 @@ static err connect_once(struct link *l, struct fault *f)
         e = look_at_server(l, f);
     if (!e)
         e = load_scripts(l, f);
+    if (!e)
+        e = greet(l, f);
     arena_reset(l->own);
     if (e) {
         bool paused = !mono_past(l->again, clock_mono());
@@ -398,8 +418,11 @@ static err connected(struct link *l, struct fault *f)
     if (l->c)
         return E_OK;
     if (!mono_past(l->again, clock_mono())) {
+        bool foreign =
+            l->state.down == TROUBLE_FOREIGN; /* of the others only that it is away counts */
         err e = fail(f, E_BUSY, "%s (%s); tried again in a moment",
-                     trouble_rows[TROUBLE_REFUSED].words, l->state.server);
+                     trouble_rows[foreign ? TROUBLE_FOREIGN : TROUBLE_REFUSED].words,
+                     l->state.server);
         if (f && f->code == e && !f->wait_ms)
             f->wait_ms = mono_left(l->again, clock_mono());
         l->state.unknown = false;
@@ -454,7 +477,7 @@ err link_run(struct link *l, enum script script, const struct span *args, size_t
     struct fault first = {0}, second = {0};
     l->state.trouble = TROUBLE_NONE;
     err e = run_once(l, false, script, args, count, a, out, &first);
-    if (!e || !is_worth_repeating(l)) {
+    if (!e || l->greeting || !is_worth_repeating(l)) {
         if (e && f && f->code == E_OK)
             *f = first;
         return e;
@@ -523,6 +546,8 @@ err link_new(struct link **out, const struct link_config *config, struct fault *
     snprintf(l->prefix, sizeof l->prefix, "fulmar:{%.*s}:", SP(config->name));
     place_shown(&l->place, l->state.server);
     l->own = arena_new(LINK_REPLY_BYTES);
+    l->greet = config->greet;
+    l->ctx = config->ctx;
     *out = l;
     return E_OK;
 }

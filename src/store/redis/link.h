@@ -35,6 +35,9 @@ struct link_config {
     struct span name;   /* of the store, in the hash tag of its keys */
     int64_t connect_ms; /* 0: LINK_CONNECT_MS */
     int64_t call_ms;    /* longest wait for one reply; 0: LINK_CALL_MS */
+    /* Each new connection begins with it, before anything else is sent; what it runs is not resent. NULL: nothing. */
+    err (*greet)(void *ctx, struct fault *f);
+    void *ctx;
 };
 enum {
     LINK_CONNECT_MS = 2000,
@@ -58,6 +61,9 @@ MUST_USE err link_ask(struct link *l, const struct span *words, size_t count, st
 /* As link_ask(), the words being C strings, the last NULL. */
 MUST_USE err link_say(struct link *l, struct arena *a, struct reply *out, struct fault *f, ...)
     __attribute__((sentinel));
+
+/* What is there is not what the caller used: hangs up, and looks again after half a minute. Returns E_STORE. */
+MUST_USE err link_foreign(struct link *l, struct fault *f);
 
 /* ---- what it has seen ---- */
 struct link_state {

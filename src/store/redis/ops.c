@@ -7,4 +7,5 @@ const struct store_ops redis_ops = {.name = "redis",
                                     .idle = redis_idle,
                                     .durability = redis_durability,
                                     .is_away = redis_is_away,
+                                    .loss = redis_loss,
                                     STORE_OPERATIONS(OPERATION)};

@@ -11,6 +11,7 @@
 /* clang-format off */
 #define SCRIPTS(X) \
     X(OPEN, open) \
+    X(HISTORY, history) \
     X(ACCEPT, accept) \
     X(RESERVE, reserve) \
     X(LEASE, lease) \

@@ -104,10 +104,12 @@ err store_write(struct store *s, enum script script, const struct call *c, wall 
 {
     err e = run(s, script, true, c, now, out, f);
     const struct reply *ended = e || !out->count ? NULL : reply_list(out, out->count - 1);
-    for (size_t i = 0; ended && ended->count == OUTCOMES + 1 && i < OUTCOMES; i++)
+    if (!ended || ended->count != OUTCOMES + 2)
+        return e;
+    for (size_t i = 0; i < OUTCOMES; i++)
         s->ended[i] += reply_number(ended, i);
-    if (ended && ended->count == OUTCOMES + 1)
-        s->last_event = reply_number(ended, OUTCOMES);
+    s->last_event = reply_number(ended, OUTCOMES);
+    history_note(s, s->last_event, reply_text(ended, OUTCOMES + 1));
     return e;
 }
 
@@ -180,8 +182,10 @@ static void write_conf(struct store *s)
 /* Schema and epoch; then what an earlier process of this node had is given back. */
 static err take_over(struct store *s, wall now, struct fault *f)
 {
-    char time[CALL_NUMBER] = "",
-         member[ID_TEXT + 16] = ""; /* of the last lease that was seen */
+    char fresh[40], time[CALL_NUMBER] = "",
+                    member[ID_TEXT + 16] = ""; /* of the last lease that was seen */
+    snprintf(fresh, sizeof fresh, "%016llx%016llx", (unsigned long long)random_u64(),
+             (unsigned long long)random_u64());
     for (int step = 0; step < OPEN_STEPS; step++) {
         struct reply r;
         struct call c = {0};
@@ -189,6 +193,7 @@ static err take_over(struct store *s, wall now, struct fault *f)
         call_number(&c, SCHEMA_LEAST);
         call_text(&c, span_of(time));
         call_text(&c, span_of(member));
+        call_text(&c, span_of(fresh));
         err e = store_write(s, SCRIPT_OPEN, &c, now, &r, f);
         if (e)
             return e;
@@ -202,7 +207,7 @@ static err take_over(struct store *s, wall now, struct fault *f)
         span_copy(reply_text(&r, 3), time, sizeof time);
         span_copy(reply_text(&r, 4), member, sizeof member);
         if (!time[0])
-            return E_OK;
+            return history_is(s, reply_text(&r, 5), f);
     }
     return fail(f, E_STORE, "leases of this node do not come to an end");
 }
@@ -221,7 +226,9 @@ err redis_open(struct store **out, const struct redis_config *config,
 {
     struct store *s = heap_new_of(struct store);
     struct link_config link = {.url = config->url,
-                               .name = config->name.n ? config->name : SPAN("q")};
+                               .name = config->name.n ? config->name : SPAN("q"),
+                               .greet = history_greet,
+                               .ctx = s};
     s->head.ops = &redis_ops;
     s->limits = *limits;
     s->seed = seed;
@@ -234,6 +241,8 @@ err redis_open(struct store **out, const struct redis_config *config,
     err e = config->node.n > REDIS_NODE
                 ? fail(f, E_CONFIG, "the name of a node may have %d bytes", REDIS_NODE)
                 : link_new(&s->link, &link, f);
+    if (!e)
+        e = history_open(s, f);
     struct outlook first; /* also tells the newest event */
     if (!e)
         e = take_over(s, now, f);
@@ -321,18 +330,29 @@ bool redis_is_away(const struct store *s)
     return trouble_rows[t].passes;
 }
 
+/* What fails is said again by the next step, and by every other call. */
+static bool walk(struct store *s)
+{
+    struct audit_reply reply;
+    struct history *h = &s->history;
+    s->audited = clock_mono();
+    if (redis_audit(s, s->now, &reply, NULL))
+        return false;
+    if (h->walks_before < 0)
+        h->walks_before = reply.walks;
+    h->walks = h->walks && reply.walks <= h->walks_before;
+    return true;
+}
+
 void redis_idle(struct store *s)
 {
-    enum { AUDIT_MS = 1000 };
-    struct audit_reply reply;
-    struct fault ignored = {0};
+    enum { AUDIT_MS = 1000, AT_ONCE = 50 };
     need(!s->in_group);
-    if (clock_mono().ms - s->audited.ms < AUDIT_MS)
+    if (!s->history.walks && clock_mono().ms - s->audited.ms < AUDIT_MS)
         return;
-    s->audited = clock_mono();
-    (void)!redis_audit(
-        s, s->now, &reply,
-        &ignored); /* the next step says it again, and so does every other call */
+    bool well = walk(s);
+    for (int i = 1; well && s->history.walks && i < AT_ONCE; i++)
+        well = walk(s);
 }
 
 /* ---- outlook ---- */
@@ -359,7 +379,10 @@ err redis_outlook(struct store *s, wall now, struct outlook *out, struct fault *
         o.by_state[i] = reply_number(reply_list(&r, 6), i);
     for (size_t i = 0; i < LANE_WORDS; i++)
         o.lanes[i] = reply_number(reply_list(&r, 7), i);
+    bool behind = reply_number(&r, 8) < s->history.event; /* a hand, and no other connection */
     s->last_event = reply_number(&r, 8);
+    if (behind && (e = history_check(s, f)))
+        return e;
     /* The server's instants, by the clock of who asks. */
     if (!s->config.callers_time && o.next_ms != INT64_MAX)
         o.next_ms += now.ms - reply_number(&r, 11);

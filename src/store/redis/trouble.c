@@ -39,6 +39,9 @@ const struct trouble_row trouble_rows[TROUBLES] = {
         "Redis cannot be reached: nothing was sent to it"},
     [TROUBLE_LOST] = {"lost", NULL, ACT_UNKNOWN, LINK_RESOLVES, true, 0,
         "the connection to Redis was lost before it answered: perhaps it was done, perhaps not"},
+    [TROUBLE_FOREIGN] = {"foreign", NULL, ACT_STOP, LINK_RESTS, false, 30000,
+        "this Redis does not have the store that this node used: it was emptied, or is another one; bring that one back, "
+        "or, when what was in it may be lost, remove queue.id in store.path of each node and start them again"},
     [TROUBLE_SHAPE] = {"shape", NULL, ACT_UNKNOWN, LINK_RENEWS, false, 0,
         "what answers there is not Redis, or one that we do not know"},
 };

@@ -23,6 +23,7 @@ enum trouble {
     TROUBLE_CLIENTS, /* it has as many connections as it may */
     TROUBLE_REFUSED, /* no connection: nothing was sent */
     TROUBLE_LOST,    /* cut, or no reply in time, after something was sent */
+    TROUBLE_FOREIGN, /* it does not have the store that was used before */
     TROUBLE_SHAPE, /* it answered in a way that is not Redis's, or an error that nobody knows */
     TROUBLES
 };

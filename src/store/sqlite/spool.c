@@ -207,6 +207,7 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
     if (e)
         return e;
     s->now.waiting++;
+    reply.number = db_last_row(s->db);
     span_copy(job->id, reply.id, sizeof reply.id);
     *out = reply;
     return E_OK;

@@ -19,7 +19,8 @@ void spool_close(struct spool **s);
 
 struct spool_reply {
     char id[ID_TEXT];
-    bool replayed; /* an earlier request with this key, which waits here, made it */
+    int64_t number; /* of the entry; 0: it was there */
+    bool replayed;  /* an earlier request with this key, which waits here, made it */
 };
 /* E_BUSY full; E_BAD_INPUT key used with another body; E_CONFLICT the id is there; E_TOO_BIG. */
 MUST_USE err spool_add(struct spool *s, const struct accept_args *job, wall now,

@@ -7,7 +7,7 @@
 -- or empty are not stored.
 --
 -- Keys behind the prefix:
---   meta            schema, epoch, numbers of jobs, lanes and events, mode, turns of the tenants, kept bytes
+--   meta            schema, id of the store, epoch, numbers of jobs, lanes and events, mode, turns of the tenants, kept bytes
 --   j:ID p:ID t:ID  a job: what decides; what is fixed, as text; its long texts. e:ID its events but the first
 --   s:STATE         jobs by number                      all: its bound is that of the jobs
 --   l:LANE          a lane; :0 :1 its ready jobs by rank and by what they need, :a active, :s :b scheduled, blocked, :e ended
@@ -58,7 +58,8 @@ local SEED_HI, SEED_LO, RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURS
     ACTIVE_MAX, LEASE, ATTEMPT, READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX =
     struct.unpack('>' .. string.rep('i8', 17), ARGV[2])
 
--- Replies: the first is one of these, the last what ended, by outcome, and the newest event.
+-- Replies: the first is one of these, the last what ended, by outcome, the newest event, and whose that is when it is this
+-- script's.
 local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST =
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 
@@ -109,7 +110,8 @@ local function copy(r)
 end
 
 local META = fields_of({
-    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0
+    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0,
+    id = '', lost = ''
 })
 local meta = read(P .. 'meta', META)
 local meta_before = copy(meta)
@@ -276,6 +278,7 @@ end
 -- Of no job: j nil; about: what else it is of.
 function M.event(j, kind, body, about)
     meta.ev = meta.ev + 1
+    M.mark = j and j.id .. ' ' .. I(j.ec + 1) or (about or '') .. ' 0'
     if not j then
         call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', 'j', about or '', 'n', 0, 'e',
              I(now) .. '|' .. kind .. '|' .. body)
@@ -701,6 +704,7 @@ local function done(...)
     M.flush()
     local reply = {...}
     M.ended[#M.ended + 1] = meta.ev
+    M.ended[#M.ended + 1] = M.mark or ''
     reply[#reply + 1] = M.ended
     if CALL ~= '' then
         call('HSET', P .. 'last', NODE, CALL .. '|' .. cmsgpack.pack(reply))

@@ -1,8 +1,10 @@
 #!lua flags=allow-oom
 -- open.lua - takes the store for a node: checks its schema, makes what is missing; then gives back the leases of an
 -- earlier process of this node, at most STEP in a call.
--- ARGV: schema, oldest that it can be used with, time and member of the lease that was looked at last, '': begin.
--- Reply: {R_OK, epoch, schema, time and member of the last one that was looked at, '' all done}, {R_STATE, schema}
+-- ARGV: schema, oldest that it can be used with, time and member of the lease that was looked at last, '': begin, id that a
+-- new store gets
+-- Reply: {R_OK, epoch, schema, time and member of the last one that was looked at, '' all done, id of the store},
+-- {R_STATE, schema}
 -- with ends.lua, take.lua, batches.lua
 local schema = N(call('HGET', P .. 'meta', 'schema') or A[1])
 if schema < N(A[2]) or schema > N(A[1]) then
@@ -12,6 +14,7 @@ local rank = 0
 if A[3] == '' then
     call('HSETNX', P .. 'meta', 'schema', A[1])
     meta.epoch = meta.epoch + 1
+    meta.id = meta.id ~= '' and meta.id or A[5]
 else
     rank = M.rank_behind('act', A[3], A[4]) -- others take and end leases meanwhile: ranks are not what they were
 end
@@ -34,4 +37,4 @@ if call('EXISTS', P .. 'act') == 0 then
     meta.reaped = now
 end
 local whole = #leases < 2 * STEP
-return done(R_OK, meta.epoch, schema, whole and '' or leases[#leases], whole and '' or leases[#leases - 1])
+return done(R_OK, meta.epoch, schema, whole and '' or leases[#leases], whole and '' or leases[#leases - 1], meta.id)
