@@ -36,7 +36,7 @@ struct api_config {
     /* listening sockets, inherited: TCP and Unix; −1 none. Owned by the api from now on */
     int listeners[2];
     int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
-    const char *state_dir; /* files of media lie below it */
+    const char *files_dir; /* where files of media lie */
     struct packs *packs;   /* for validation; held */
     bool coalesce;         /* equal work is done once, where an order says nothing about it */
     void (*status)(void *ctx, struct api_status *out);

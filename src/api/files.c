@@ -3,12 +3,11 @@
 #include "api/inside.h"
 
 #include "base/log.h"
+#include "store/filed.h"
 #include "wire/range.h"
 
 #include <fcntl.h>
 #include <unistd.h>
-
-enum { PATH_SIZE = 512 };
 
 struct part {
     int status;
@@ -72,14 +71,17 @@ static void send_file(struct request *r, const struct file_view *v, int fd)
 static void on_found(struct call *c)
 {
     const struct file_view *v = &c->op.out.file;
-    char path[PATH_SIZE];
+    char path[FILED_PATH];
+    struct filed name;
     if (c->op.result) {
         answer_fault(c->request, c->op.result, &c->op.fault);
         return;
     }
-    int n = snprintf(path, sizeof path, "%s/files/%.2s/%s.%s", c->api->config.state_dir,
-                     v->hash, v->hash, v->suffix);
-    int fd = n > 0 && n < PATH_SIZE ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    memcpy(name.hash, v->hash, sizeof name.hash);
+    span_copy(span_of(v->suffix), name.suffix, sizeof name.suffix);
+    int fd = filed_path(c->api->config.files_dir, &name, path)
+                 ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+                 : -1;
     if (fd < 0) {
         log_error("api.file_missing", F_C("path", path));
         answer_problem(c->request, 404, "not_found", "the file is no longer on the disk");

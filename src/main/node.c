@@ -49,6 +49,7 @@ struct node {
     struct schedules *schedules;
     struct webhooks *webhooks;
     struct presence *presence;
+    char files[512]; /* folder of media files */
     struct api *api;
     struct watch *control, *egress;
     struct listener_signal *children, *terminate;
@@ -412,21 +413,38 @@ static err check_isolation(struct node *n, struct fault *f)
         isolation_name(n->isolation), isolation_name(least));
 }
 
-/* Node writes only below its state folder and executes only this program, the browser and the
+/* Where files of media lie: on this machine, or where all machines find them. */
+static err make_files_folder(struct node *n, const char *state_dir, struct fault *f)
+{
+    struct span shared = SETTING_S(&n->settings, store, files);
+    if (shared.n && !SETTING_S(&n->settings, store, queue).n)
+        return fail(f, E_CONFIG,
+                    "store.files goes with store.queue: the embedded store has its files in "
+                    "store.path");
+    if (shared.n >= sizeof n->files || (shared.n && shared.p[0] != '/'))
+        return fail(f, E_CONFIG,
+                    "store.files must be a path from the root, of %zu bytes at most",
+                    sizeof n->files - 1);
+    if (shared.n)
+        span_copy(shared, n->files, sizeof n->files);
+    else
+        snprintf(n->files, sizeof n->files, "%.400s/files", state_dir);
+    return files_make_folder(n->files, 0700, f);
+}
+
+/* Node writes only below its state folder and that of files, and executes only this program, the browser and the
  * system's programs: nothing that it could write. Its children inherit that (Chromium needs its
  * shared memory and its own entries in /proc). Before the store thread starts: the rule is per
  * thread. */
-static void confine(const char *state_dir, const char *browser)
+static void confine(const char *state_dir, const char *files, const char *browser)
 {
     char self[40];
     struct fault f = {0};
     snprintf(self, sizeof self, "/proc/self/fd/%d", spawn_self_fd());
-    struct sandbox_path paths[LAUNCH_PATHS_MAX + 5] = {{state_dir, PATH_OWN},
-                                                       {"/dev", PATH_OWN},
-                                                       {"/proc", PATH_OWN},
-                                                       {"/", PATH_READ},
-                                                       {self, PATH_RUN}};
-    size_t n = 5 + launch_paths(browser, state_dir, paths + 5);
+    struct sandbox_path paths[LAUNCH_PATHS_MAX + 6] = {
+        {state_dir, PATH_OWN}, {files, PATH_OWN}, {"/dev", PATH_OWN},
+        {"/proc", PATH_OWN},   {"/", PATH_READ},  {self, PATH_RUN}};
+    size_t n = 6 + launch_paths(browser, state_dir, paths + 6);
     if (sandbox_files(paths, n, false, &f))
         log_warn("node.landlock_missing", F_C("why", f.words));
     if (launch_needs_sockets(browser))
@@ -483,6 +501,8 @@ static err read_shared(const struct settings *s, struct arena *a, struct shared_
         .archive = arena_text(a, archive),
         .name = arena_text(a, SETTING_S(s, store, name)),
         .node = arena_text(a, node.n ? node : span_of(host)),
+        .files_dir =
+            SETTING_S(s, store, files).n ? arena_text(a, SETTING_S(s, store, files)) : NULL,
         .durability = (enum durability)SETTING(s, store, durability),
         .replicas = SETTING(s, store, replicas),
         .wait_ms = SETTING(s, store, durability_wait),
@@ -576,10 +596,10 @@ static err start_browsers(struct node *n, const char *state_dir, struct fault *f
     return browsers_start(&n->browsers, n->loop, &c, on_capacity, n, f);
 }
 
-static err start_pool(struct node *n, const char *state_dir, struct fault *f)
+static err start_pool(struct node *n, struct fault *f)
 {
     static char parts[512];
-    snprintf(parts, sizeof parts, "%s/files/part", state_dir);
+    snprintf(parts, sizeof parts, "%.500s/part", n->files);
     const struct settings *s = &n->settings;
     struct fetch_config fetch = {.egress_fd = ROLE_PEER_FD,
                                  .contact = SETTING_S(s, fetch, contact),
@@ -662,7 +682,7 @@ static void webhook_changed(void *ctx)
     webhooks_changed(n->webhooks);
 }
 
-static err start_api(struct node *n, const char *state_dir, struct fault *f)
+static err start_api(struct node *n, struct fault *f)
 {
     const struct settings *s = &n->settings;
     /* Clients may not take the descriptors that browsers, workers and the store need. */
@@ -678,7 +698,7 @@ static err start_api(struct node *n, const char *state_dir, struct fault *f)
                            .header_timeout_ms = SETTING(s, api, header_timeout),
                            .request_timeout_ms = SETTING(s, api, request_timeout),
                            .connections_max = most,
-                           .state_dir = state_dir,
+                           .files_dir = n->files,
                            .packs = sites_packs(n->sites),
                            .coalesce = SETTING(s, queue, coalesce) != 0,
                            .status = status,
@@ -714,7 +734,9 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     if (!e)
         e = check_isolation(n, f);
     if (!e)
-        confine(state_dir, n->binary);
+        e = make_files_folder(n, state_dir, f);
+    if (!e)
+        confine(state_dir, n->files, n->binary);
     if (!e)
         e = start_store(n, a, state_dir, f);
     if (!e)
@@ -722,13 +744,13 @@ static err start(struct node *n, struct arena *a, const char *state_dir, struct 
     if (!e)
         e = start_browsers(n, state_dir, f);
     if (!e)
-        e = start_pool(n, state_dir, f);
+        e = start_pool(n, f);
     if (!e)
         e = start_schedules(n, f);
     if (!e)
         e = start_webhooks(n, f);
     if (!e)
-        e = start_api(n, state_dir, f);
+        e = start_api(n, f);
     if (e)
         return e;
     start_presence(n);

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <string.h>
@@ -153,18 +154,28 @@ static err find_user(struct place *p, struct passwd **out, struct fault *f)
     return E_OK;
 }
 
-/* The state folder belongs to whom the service becomes. */
+/* Makes a folder, where there is none, of whom the service becomes. */
+static err prepare_folder(const char *path, const struct passwd *user, struct fault *f)
+{
+    struct stat st;
+    err e = files_make_folder(path, 0700, f);
+    if (e || !user || (stat(path, &st) == 0 && st.st_uid == user->pw_uid))
+        return e;
+    return chown(path, user->pw_uid, user->pw_gid) ? files_fault(f, "hand over", path) : E_OK;
+}
+
+/* The state folder, and that of files which machines share. */
 static err prepare_state(struct place *p, struct fault *f)
 {
     struct passwd *user = NULL;
+    char files[PATH_MAX];
+    struct span shared = SETTING_S(&p->settings, store, files);
     err e = geteuid() == 0 ? find_user(p, &user, f) : E_OK;
     if (!e)
-        e = files_make_folder(p->state_dir, 0700, f);
-    if (e || !user)
-        return e;
-    if (chown(p->state_dir, user->pw_uid, user->pw_gid))
-        return files_fault(f, "hand over", p->state_dir);
-    return E_OK;
+        e = prepare_folder(p->state_dir, user, f);
+    if (!e && shared.n > 0 && shared.n < sizeof files)
+        e = prepare_folder(span_copy(shared, files, sizeof files), user, f);
+    return e;
 }
 
 static err open_all(struct place *p, struct fault *f)

@@ -49,6 +49,7 @@ err shared_open(struct shared **out, const struct shared_config *c,
                                  .records = &records_of_archive,
                                  .archive = s->archive,
                                  .state_dir = c->state_dir,
+                                 .files_dir = c->files_dir,
                                  .facts = s->facts,
                                  .durability = {c->durability, c->replicas, c->wait_ms}};
     if (!e)

@@ -12,6 +12,7 @@ struct shared_config {
     const char *name;      /* of the store: nodes with the same one share it */
     const char *node;      /* of this machine, the same after a restart; no two have the same */
     const char *state_dir; /* where the key of login sessions is, the same on all machines */
+    const char *files_dir; /* of media files, one folder for all machines; NULL: none */
     enum durability durability; /* of jobs, before their acceptance is answered */
     /* of DURABILITY_REPLICATED; longest wait for it, then it is unconfirmed */
     int64_t replicas, wait_ms;

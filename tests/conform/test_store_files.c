@@ -1,6 +1,7 @@
 /* Promises of the store about files of media: kept once, held by jobs, gone with the last of them, and
  * never a row without its file. */
-#include "../lib/world.h"
+#include "../lib/store.h"
+#include "os/digest.h"
 #include "os/files.h"
 
 #include <dirent.h>
@@ -16,25 +17,11 @@ static wall tick(void)
     return now();
 }
 
-static int set_up(void **state)
-{
-    struct store_limits limits = world_limits();
-    limits.ready_max = 1000;
-    limits.retry_floor = 1000000;
-    return world_open(state, limits);
-}
-
 static struct lease job(const char *id)
 {
     struct accept_reply reply;
     struct lease l;
-    struct accept_args args = {.id = span_of(id),
-                               .site = SPAN("x"),
-                               .kind = SPAN("posts"),
-                               .target = SPAN("nasa"),
-                               .lane = SPAN("x/normal"),
-                               .spec = SPAN("{}"),
-                               .prio = 5};
+    struct accept_args args = job_args(id);
     begin();
     assert_int_equal(store_accept(w->s, &args, tick(), &reply, &w->f), E_OK);
     assert_int_equal(store_reserve(w->s,
@@ -59,12 +46,14 @@ static void end(const struct lease *l)
     commit();
 }
 
+/* Of a shared store that all nodes share, of the embedded one its own. */
 static char *path_to(const char *rest)
 {
     static char path[4][PATH_SIZE];
     static int at;
+    const char *dir = w->dir ? w->dir : ((struct redis_place *)w->place)->server.dir;
     at = (at + 1) % 4;
-    snprintf(path[at], PATH_SIZE, "%s/files/%s", w->dir, rest);
+    snprintf(path[at], PATH_SIZE, "%s/files/%s", dir, rest);
     return path[at];
 }
 
@@ -143,7 +132,7 @@ static struct file_take_reply take(const struct lease *l, const char *url)
 }
 
 /* Upkeep until there is nothing more to do. */
-static void tend(void)
+static void tend_files(void)
 {
     bool more = true;
     for (int i = 0; more && i < 1000; i++) {
@@ -219,7 +208,7 @@ static void the_same_bytes_are_kept_once(void **state)
     end(&one);
     end(&two);
     retain_all();
-    tend();
+    tend_files();
     expect_gone(&a);
 }
 
@@ -232,13 +221,13 @@ static void a_file_goes_with_the_last_job_that_holds_it(void **state)
     struct lease two = job("job_2");
     assert_true(take(&two, "https://a/1").known); /* from now on this job holds it as well */
     retain_all();
-    tend();
+    tend_files();
     expect_kept(&m);
     expect_gone(&own);
     assert_false(take(&two, "https://a/2").known);
     end(&two);
     retain_all();
-    tend();
+    tend_files();
     expect_gone(&m);
     store_close(&w->s);
     open_store();
@@ -264,7 +253,7 @@ static void a_job_with_many_files_is_let_go_in_steps(void **state)
     assert_int_equal(store_files_tend(w->s, tick(), &more, &w->f), E_OK);
     commit();
     assert_true(more);
-    tend();
+    tend_files();
     expect_gone(&m);
     struct lease two = job("job_2");
     assert_int_equal(take(&two, "https://none").total_bytes, 0);
@@ -312,6 +301,8 @@ static void a_file_that_somebody_removed_is_fetched_again(void **state)
 static void a_crash_leaves_no_row_without_file_and_no_file_without_row(void **state)
 {
     (void)state;
+    if (!w->dir)
+        skip(); /* there a put is one step behind another, not one transaction: see below */
     struct lease l = job("job_1");
     struct made kept = put(&l, "https://a/1", "kept");
     struct made m = make_part("p2", "torn");
@@ -342,9 +333,56 @@ static void a_crash_leaves_no_row_without_file_and_no_file_without_row(void **st
     assert_int_equal(status, 0);
     assert_true(there(m.path));
     open_store();
-    tend();
+    tend_files();
     expect_gone(&m);
     expect_kept(&kept);
+}
+
+/* A node died between the file's name and its row: another one may be about to write that, for an hour. */
+static void a_file_without_a_row_goes_when_nobody_can_be_about_to_write_it(void **state)
+{
+    (void)state;
+    struct lease l = job("job_1");
+    struct made kept = put(&l, "https://a/1", "kept"), old = make_part("p2", "old"),
+                young = make_part("p3", "young");
+    struct timespec then[2] = {{w->now / 1000 - 7200, 0}, {w->now / 1000 - 7200, 0}};
+    struct timespec just[2] = {{w->now / 1000 - 60, 0}, {w->now / 1000 - 60, 0}};
+    write_file(old.path, "old");
+    write_file(young.path, "young");
+    assert_int_equal(utimensat(AT_FDCWD, path_to(old.path), then, 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path_to(kept.path), then, 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path_to(young.path), just, 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path_to("part/p3"), just, 0), 0);
+    tend_files();
+    expect_gone(&old);
+    expect_kept(&kept);
+    assert_int_equal(there(young.path), w->dir == NULL);
+    /* It is one of ours as soon as a job brings it. */
+    assert_int_equal(put_as(&l, "https://a/3", "p3", &young), E_OK);
+    expect_kept(&young);
+}
+
+/* Another node has taken its row and is about to remove the file, or died there. */
+static void a_file_that_is_being_removed_is_not_taken_for_kept(void **state)
+{
+    (void)state;
+    if (w->dir)
+        skip(); /* nobody else is there */
+    struct lease l = job("job_1");
+    struct made m = make_part("p1", "going");
+    struct arena *a = arena_new(1 << 16);
+    struct reply r = {0};
+    char at[24];
+    snprintf(at, sizeof at, "%lld", (long long)w->now);
+    assert_int_equal(link_say(((struct redis_place *)w->place)->watch, a, &r, &w->f, "HSET",
+                              "fulmar:{q}:fgoing", m.hash, at, NULL),
+                     E_OK);
+    arena_free(&a);
+    assert_int_equal(put_as(&l, "https://a/1", "p1", &m), E_BUSY);
+    assert_true(there("part/p1"));
+    w->now += 61000;
+    assert_int_equal(put_as(&l, "https://a/1", "p1", &m), E_OK);
+    expect_kept(&m);
 }
 
 static void an_old_part_is_removed_and_a_young_one_stays(void **state)
@@ -356,7 +394,7 @@ static void an_old_part_is_removed_and_a_young_one_stays(void **state)
     write_file("part/young", "x");
     assert_int_equal(utimensat(AT_FDCWD, path_to("part/old"), then, 0), 0);
     assert_int_equal(utimensat(AT_FDCWD, path_to("part/young"), just, 0), 0);
-    tend();
+    tend_files();
     assert_false(there("part/old"));
     assert_true(there("part/young"));
 }
@@ -374,7 +412,15 @@ int main(void)
         T(what_is_no_whole_part_is_refused),
         T(a_file_that_somebody_removed_is_fetched_again),
         T(a_crash_leaves_no_row_without_file_and_no_file_without_row),
+        T(a_file_without_a_row_goes_when_nobody_can_be_about_to_write_it),
+        T(a_file_that_is_being_removed_is_not_taken_for_kept),
         T(an_old_part_is_removed_and_a_young_one_stays),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = 0;
+    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
+        maker = &store_makers[i];
+        print_message("store: %s\n", maker->name);
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    }
+    return failed;
 }

@@ -203,7 +203,10 @@ static inline err redis_place_open(void *place, const struct store_limits *limit
                                    struct store **out, struct fault *f)
 {
     struct redis_place *p = place;
+    char files[96];
+    snprintf(files, sizeof files, "%s/files", p->server.dir);
     struct redis_config config = {.url = span_of(p->server.url),
+                                  .files_dir = files,
                                   .records = &kept_records,
                                   .archive = p->archive,
                                   .state_dir = p->server.dir,

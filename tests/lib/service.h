@@ -213,14 +213,16 @@ static void *serve(void *ctx)
 
 static void start_api(struct task *t)
 {
+    static char files[512];
     struct fault f = {0};
+    snprintf(files, sizeof files, "%s/files", server.folder);
     struct api_config config = {
         .listeners = {server.listeners[0], server.listeners[1]},
         .body_max = BODY_MAX,
         .header_timeout_ms = HEADER_MS,
         .request_timeout_ms = REQUEST_MS,
         .connections_max = 8192,
-        .state_dir = server.folder,
+        .files_dir = files,
         .packs = server.packs,
         .status = on_status,
         .cancelled = on_cancelled,

@@ -29,11 +29,13 @@ store:
   path: $WORK/$1/state
   queue: "$QUEUE"
   archive: "$ARCHIVE"
+  files: $WORK/files
   node: $1
   disk_floor: 1MiB
 site:
   path: $ROOT/sites
   base_url: ["x=$SITE"]
+  media_base: ["x=$SITE"]
 egress:
   only: true
   allow: ["${SITE#http://}", "127.0.0.1:$RECEIVER"]
@@ -242,6 +244,22 @@ heard_all() { [ "$(heard)" = "batch.complete batch.created batch.sealed batch.su
 wait_until 60 "the receiver hears of the batch (heard: $(heard))" heard_all
 [ "$(jq -r .id "$WORK/heard" | sort -u | wc -l)" = 4 ] || die "an event has two ids: $(jq -c '[.id, .body]' "$WORK/heard")"
 say "nodes: a batch of two nodes is complete: callbacks once, $(wc -l <"$WORK/got") posts once, told $(wc -l <"$WORK/heard") times under 4 ids"
+
+# ---- files of media that one node fetched are there for the other
+
+id=$(node_call south -H 'Content-Type: application/json' http://fulmar/v1/jobs \
+    -d '{"kind":"posts","target":"@practice_500","limit":60,"media":"download"}' | jq -r .id)
+with_files() { [ "$(node_call south "http://fulmar/v1/jobs/$id" | jq -r .state)" = succeeded ]; }
+wait_until 120 "the job with media=download ends" with_files
+node_call north "http://fulmar/v1/jobs/$id/posts" | jq -r '.media[]? | select(.file) | .file.sha256' | sort -u >"$WORK/sums"
+[ "$(wc -l <"$WORK/sums")" -ge 5 ] || die "only $(wc -l <"$WORK/sums") files: $(node_call north "http://fulmar/v1/jobs/$id" | jq -c .report)"
+while read -r sum; do
+    for node in north south; do
+        [ "$(node_call $node "http://fulmar/v1/files/$sum" | sha256sum | cut -d' ' -f1)" = "$sum" ] || die "$node has other bytes of $sum"
+    done
+done <"$WORK/sums"
+[ "$(find "$WORK/files" -type f ! -path '*/part/*' | wc -l)" = "$(wc -l <"$WORK/sums")" ] || die "files on the disk: $(find "$WORK/files" -type f | wc -l)"
+say "nodes: $(wc -l <"$WORK/sums") files that one node fetched, whole at each"
 
 # ---- a node that stops gives its jobs on
 

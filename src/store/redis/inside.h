@@ -34,6 +34,9 @@ struct store {
     char node[REDIS_NODE + 1];
     char dir[512];          /* of the key; empty: none */
     struct secret_key *key; /* NULL until it is needed */
+    char files[512];        /* of media, shared by all nodes; empty: none */
+    int sweep_at;           /* folder of them that is looked through next; 256: all were */
+    int64_t parts_swept_ms; /* 0: never */
     struct buf conf;        /* limits, as scripts read them */
     struct arena *own;      /* of one operation: replies, texts of arguments */
     struct buf scratch;     /* JSON of an event */
@@ -120,8 +123,6 @@ struct span reply_field_text(const struct reply *fields, const char *name);
 MUST_USE err store_keep(struct arena *a, struct span text, struct span *out, struct fault *f);
 MUST_USE err fail_stale(struct span id, struct fault *f);
 MUST_USE err fail_no_job(struct span id, struct fault *f);
-/* What a store of this kind does not do yet. */
-MUST_USE err fail_missing(const char *what, struct fault *f);
 
 /* The lease, when this nonce holds it; else E_STALE. Its job borrows from the argument. */
 MUST_USE err lease_held(struct store *s, struct span id, uint64_t nonce,

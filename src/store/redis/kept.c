@@ -20,6 +20,12 @@ static err find_job(struct store *s, struct span id, struct span *out_owner, str
     return e;
 }
 
+/* A queue without an archive keeps nothing of that. */
+static err fail_no_archive(const char *what, struct fault *f)
+{
+    return fail(f, E_ABSENT, "a queue without an archive keeps no %s", what);
+}
+
 /* ---- records ---- */
 
 err redis_items(struct store *s, struct span id, int kind, int64_t after, size_t limit,
@@ -58,7 +64,7 @@ err redis_evidence_add(struct store *s, const struct evidence_args *args, wall n
     store_fresh(s);
     err e = lease_held(s, args->id, args->nonce, &lease, f);
     if (!e && !s->config.records)
-        e = fail_missing("evidence", f);
+        e = fail_no_archive("evidence", f);
     return e ? e
              : s->config.records->evidence_add(s->config.archive, &lease, args, &limits, now,
                                                out, f);
@@ -174,7 +180,7 @@ err redis_repair(struct store *s, const struct repair_args *args, wall now,
     if (!e)
         e = asked_repair(args, f);
     if (!e && !s->config.records)
-        e = fail_missing("records", f);
+        e = fail_no_archive("records", f);
     if (e)
         return e;
     struct archive_mending mending = {.job = args->id,
@@ -191,6 +197,13 @@ err redis_repair(struct store *s, const struct repair_args *args, wall now,
     if (!e)
         *out = brought;
     return e;
+}
+
+/* It is in the archive: there are no files of it without a row. */
+bool redis_evidence_sweep(struct store *s)
+{
+    (void)s;
+    return false;
 }
 
 /* ---- counts of fields ---- */

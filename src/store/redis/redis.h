@@ -22,7 +22,8 @@ struct redis_config {
     struct archive *archive; /* the caller's to close, after the store */
     const char *
         state_dir; /* of this node: where the key of login sessions is, the same on all; NULL: none */
-    struct preflight_facts facts;      /* of this Redis */
+    const char *files_dir;        /* of media files, shared by all nodes; NULL: none are kept */
+    struct preflight_facts facts; /* of this Redis */
     struct durability_args durability; /* of jobs, before their acceptance is answered */
     /* `now` of each operation counts; otherwise that of the server, which all nodes share */
     bool callers_time;

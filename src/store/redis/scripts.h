@@ -41,6 +41,7 @@
     X(SESSION, session) \
     X(REPAIR, repair) \
     X(WEBHOOK, webhook) \
+    X(FILE, file) \
     X(SCHEDULE_LOOK, schedule_look) \
     X(SCHEDULE_PUT, schedule_put) \
     X(SCHEDULE_DELETE, schedule_delete) \

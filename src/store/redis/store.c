@@ -216,8 +216,9 @@ static void take_config(struct store *s, const struct redis_config *config)
 {
     s->config = *config;
     s->config.url = s->config.name = s->config.node = SPAN_NONE;
-    s->config.state_dir = NULL;
+    s->config.state_dir = s->config.files_dir = NULL;
     span_copy(span_of(config->state_dir), s->dir, sizeof s->dir);
+    span_copy(span_of(config->files_dir), s->files, sizeof s->files);
     span_copy(config->node.n ? config->node : SPAN("node"), s->node, sizeof s->node);
 }
 

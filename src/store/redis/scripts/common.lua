@@ -20,6 +20,8 @@
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
 --   prints pr:GROUP op:ID ops opdue opend               dead jobs by what they died of; operations on many jobs
 --   b:ID batches bidem bcdue bempty                     batches: batches.lua
+--   wh:ID d:N dids hooks                                webhooks and their deliveries: webhook.lua
+--   f:HASH furl files jf:ID fjobs ffree fgoing          files of media: file.lua
 --   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases by hour, jobs, sealed cookies
 --   sessions snames sname:NAME pool:S:P parked:S:P      sessions by place and name; lanes that wait for a pool
 --   sd:… sdi sdw0 sdw1                                  schedules and their runs: schedules.lua

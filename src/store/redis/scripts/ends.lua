@@ -688,6 +688,9 @@ function M.forget(j)
         call('ZREM', P .. 'wa:' .. j.wk, j.id)
     end
     M.child_gone(j)
+    if call('EXISTS', P .. 'jf:' .. j.id) == 1 then
+        call('ZADD', P .. 'fjobs', now, j.id)
+    end
     call('UNLINK', j.key, P .. 'p:' .. j.id, P .. 't:' .. j.id, P .. 'e:' .. j.id)
     call('ZADD', P .. 'gone', now, j.id)
     j.gone = true
