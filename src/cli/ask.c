@@ -93,6 +93,24 @@ int ask_list(struct ask *a, const char *path, const struct ask_table *t)
     return EXIT_DONE;
 }
 
+/* What an operation or its dry run does to a job. */
+static const char *done_words(struct span action)
+{
+    static const struct {
+        const char *action, *done;
+    } words[] = {{"replay", "taken up again"},
+                 {"retry", "taken up again"},
+                 {"cancel", "cancelled or told to stop"},
+                 {"delete", "deleted"},
+                 {"hold", "held"},
+                 {"release", "released"},
+                 {"set_priority", "changed"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (span_is(action, words[i].action))
+            return words[i].done;
+    return "made";
+}
+
 int ask_operation(struct ask *a)
 {
     struct json o = a->root;
@@ -102,9 +120,7 @@ int ask_operation(struct ask *a)
     }
     char *id = ask_shown(a, o, "id"), *kind = ask_shown(a, o, "kind");
     struct span state = ask_text(o, "state");
-    const char *done = strcmp(kind, "replay") == 0   ? "taken up again"
-                       : strcmp(kind, "cancel") == 0 ? "cancelled or told to stop"
-                                                     : "deleted";
+    const char *done = done_words(span_of(kind));
     if (span_is(state, "running"))
         cli_note(
             a->c,
@@ -127,15 +143,14 @@ int ask_dry_run(struct ask *a, const char *noun)
     }
     bool exact = span_is(ask_text(a->root, "count_kind"), "exact");
     printf("%s%lld %s would be %s\n", exact ? "" : "at least ", ask_number(a->root, "count"),
-           noun,
-           span_is(ask_text(a->root, "action"), "retry")    ? "taken up again"
-           : span_is(ask_text(a->root, "action"), "cancel") ? "cancelled"
-           : span_is(ask_text(a->root, "action"), "delete") ? "deleted"
-                                                            : "made");
+           noun, done_words(ask_text(a->root, "action")));
     for (struct json_iter i = json_each(json_get(a->root, SPAN("groups"))); json_next(&i);)
         printf("  %6lld  %-16s  %-10s  %-10s  %s\n", ask_number(i.value, "count"),
                ask_shown(a, i.value, "class"), ask_shown(a, i.value, "site"),
                ask_shown(a, i.value, "kind"), ask_shown(a, i.value, "fingerprint"));
+    for (struct json_iter i = json_each(json_get(a->root, SPAN("examples"))); json_next(&i);)
+        printf("  %s  %-10s  %s\n", ask_shown(a, i.value, "id"), ask_shown(a, i.value, "state"),
+               ask_shown(a, i.value, "target"));
     return EXIT_DONE;
 }
 

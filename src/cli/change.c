@@ -1,5 +1,6 @@
 /* change.c - jobs that are held, released, changed, deleted and run again, and what became of their attempts. */
 #include "cli/ask.h"
+#include "cli/many.h"
 #include "cli/wait.h"
 #include "cli/wish.h"
 
@@ -202,7 +203,11 @@ int change_many_run(struct cli *c)
 {
     struct ask a;
     bool deletes = strcmp(c->action, "delete") == 0;
-    int code = ask_jobs(c, true), first = EXIT_DONE;
+    int code = many_check(c), first = EXIT_DONE;
+    if (!code && c->word_count < 3)
+        return many_run(c);
+    if (!code && c->dry_run)
+        return cli_usage("jobs", "--dry-run goes with a filter");
     if (!code && deletes)
         code = cli_confirm(c, "jobs", "deletes jobs with their records, evidence and events");
     if (!code)

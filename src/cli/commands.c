@@ -4,8 +4,8 @@
 #define AT(member) offsetof(struct cli, member)
 static const struct flag flags[] = {
     {"limit", 'n', "N", FLAG_VALUE, AT(limit), "get, schedules create, batches create: records wanted, 1-100000, else all; of lists: rows, else 20"},
-    {"since", 0, "DATE", FLAG_VALUE, AT(since), "no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z; dead: jobs that died since then"},
-    {"until", 0, "DATE", FLAG_VALUE, AT(until), "no posts newer than this; dead: jobs that died before"},
+    {"since", 0, "DATE", FLAG_VALUE, AT(since), "of jobs: made since then; no posts older than this: 2026-02-06 or 2026-02-06T12:00:00Z; dead: jobs that died since then"},
+    {"until", 0, "DATE", FLAG_VALUE, AT(until), "of jobs: made before; no posts newer than this; dead: jobs that died before"},
     {"product", 0, "latest|top|people|media", FLAG_VALUE, AT(product), "of a search or hashtag; else latest"},
     {"depth", 0, "N", FLAG_VALUE, AT(depth), "of a thread: replies at most N steps below the post; 0 none; else all"},
     {"priority", 0, "0-9", FLAG_VALUE, AT(priority), "9 before the others of its queue, 5 normal, 0 after them; waiting makes up for it"},
@@ -85,6 +85,11 @@ static const struct flag flags[] = {
     {"secret", 0, "FILE", FLAG_VALUE, AT(secret), "add, rotate, verify: the file with the secret, - is standard input; else one is made"},
     {"no-input", 0, NULL, FLAG_SWITCH, AT(no_input), "never ask, also on a terminal"},
     {"server", 0, "ADDRESS", FLAG_VALUE, AT(server), "unix:/path or http://host:port; else $FULMAR_SERVER, the profile, the local socket"},
+    {"target", 0, "TARGET", FLAG_VALUE, AT(target), "only jobs about this target, as jobs list shows it"},
+    {"queue", 0, "QUEUE", FLAG_VALUE, AT(queue), "only jobs of this queue: default/x/normal"},
+    {"failure", 0, "CLASS", FLAG_VALUE, AT(failure), "only jobs that ended so, or whose last attempt did: timeout, drift, ..."},
+    {"held", 0, NULL, FLAG_SWITCH, AT(held), "only jobs that are held"},
+    {"oldest", 0, NULL, FLAG_SWITCH, AT(oldest), "of jobs list: the oldest first"},
     {"wait", 0, "TIME", FLAG_MAYBE, AT(wait), "until it has ended, at most --wait=TIME: then it goes on, and the exit status is 3"},
     {"timeout", 0, "TIME", FLAG_VALUE, AT(timeout), "of wait: likewise"},
     {"cancel-on-interrupt", 0, NULL, FLAG_SWITCH, AT(cancel_on_interrupt), "Ctrl-C cancels the job as well"},
@@ -111,6 +116,8 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 #define SCHEDULE WISH TIMES " overlap missed catch-up catch-up-max grace dry-run "
 #define DEAD " class site kind fingerprint since until "
 #define WHY " reason by "
+#define FILTER " state site kind tenant target queue class failure held since until "
+#define MANY FILTER " all limit dry-run yes "
 #define WAIT " wait cancel-on-interrupt "
 #define CLIENT " config profile quiet no-input help "
 #define RECORDS " csv out fields limit "
@@ -120,16 +127,17 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 static const struct command commands[] = {
     {"get", "", "KIND TARGET", SERVED WISH " csv out cancel-on-interrupt ", get_run, "the records of one target"},
 
-    {"jobs", "list", "", SERVED " limit state ", jobs_run, "the newest jobs"},
+    {"jobs", "list", "", SERVED FILTER " limit oldest ", jobs_run, "the newest jobs"},
     {"jobs", "create", "KIND TARGET", SERVED WISH WAIT, jobs_run, "submits what get would, prints the id, does not wait"},
     {"jobs", "show", "JOB", SERVED, jobs_run, "what became of it, and what it waits for"},
-    {"jobs", "cancel", "[JOB...]", SERVED " force grace reason state site dry-run yes ", jobs_run, "ends those that wait, asks those that run to stop"},
-    {"jobs", "retry", "JOB", SERVED WAIT " reset ", jobs_run, "one that is dead, cancelled or expired runs again"},
+    {"jobs", "cancel", "[JOB...]", SERVED MANY " force grace reason ", jobs_run, "ends those that wait, asks those that run to stop"},
+    {"jobs", "retry", "[JOB...]", SERVED WAIT MANY " reset per-minute ", jobs_run, "one that is dead, cancelled or expired runs again"},
     {"jobs", "rerun", "JOB", SERVED WISH WAIT, change_run, "a new job that asks for the same; flags change members"},
     {"jobs", "set", "JOB", SERVED " priority limit not-before expires deadline attempt-timeout idle-timeout reason ", change_run, "how one that waits stands in the queue"},
-    {"jobs", "hold", "JOB...", SERVED " reason ", change_many_run, "they do not start until they are released"},
-    {"jobs", "release", "JOB...", SERVED " reason ", change_many_run, "they may start"},
-    {"jobs", "delete", "JOB...", CLIENT " server yes ", change_many_run, "ended ones go, with all that they brought"},
+    {"jobs", "hold", "[JOB...]", SERVED MANY " reason ", change_many_run, "they do not start until they are released"},
+    {"jobs", "release", "[JOB...]", SERVED MANY " reason ", change_many_run, "they may start"},
+    {"jobs", "delete", "[JOB...]", SERVED MANY, change_many_run, "ended ones go, with all that they brought"},
+    {"jobs", "bulk", "FILE", SERVED " key ", bulk_run, "orders of a file, one a line, each accepted or refused by itself"},
     {"jobs", "attempts", "JOB", SERVED, change_run, "what became of each attempt"},
     {"jobs", "wait", "JOB...", SERVED " timeout cancel-on-interrupt ", jobs_run, "until they have ended"},
     {"jobs", "follow", "JOB", SERVED " after cancel-on-interrupt ", follow_run, "its events as they come, until it has ended"},
@@ -270,10 +278,12 @@ static const struct verb verbs[] = {
      "--media download --out FOLDER/ writes FOLDER/posts.ndjson and FOLDER/media/POST-1.jpg.\n"},
     {"jobs", "list", "submit jobs to a running service, look at them, and stop them",
      "fulmar jobs create posts @nasa --limit 200 --class bulk --not-before 2026-02-07\n"
-     "fulmar jobs list [--state active] [--limit 20]\n"
+     "fulmar jobs list [--state active] [--site x] [--failure drift] [--limit 20]\n"
      "fulmar jobs show JOB\n"
      "fulmar jobs cancel JOB... [--force] [--reason TEXT]\n"
      "fulmar jobs cancel --state ready [--site x] [--dry-run]\n"
+     "fulmar jobs retry --failure timeout --since 2026-02-06 [--dry-run]\n"
+     "fulmar jobs bulk orders.ndjson\n"
      "fulmar jobs retry JOB [--reset]\n"
      "fulmar jobs create posts @nasa --wait=10m\n"
      "fulmar jobs rerun JOB [--limit 500] [--wait]\n"
@@ -292,8 +302,9 @@ static const struct verb verbs[] = {
      "set changes one that waits; none takes a value back. A held job does not start, and its times go on.\n"
      "wait ends as the worst of them did, 3 when the time is over; follow prints what happens meanwhile.\n"
      "cancel: a waiting job ends at once, a running one stops by itself within --grace; with --force it is\n"
-     "over at once, and what its worker still brings does not count. With --state or --site all such jobs\n"
-     "that have not ended, at most 1000: look first with --dry-run; it asks, or wants --yes.\n"
+     "over at once, and what its worker still brings does not count. cancel, retry, hold, release and delete\n"
+     "take ids, or a filter (as list does), or --all: look first with --dry-run; it asks, or wants --yes, and is\n"
+     "an operation that goes on when this command has ended: fulmar operations show.\n"
      "rejected: records that failed a check and are no results, with their source and the reason.\n"
      "conflicts: fields on which two readings of one record disagree.\n"},
     {"status", NULL, "whether a running service is well, and if not, what is wrong",

@@ -1,4 +1,5 @@
 #include "cli/ask.h"
+#include "cli/parts.h"
 #include "cli/wait.h"
 
 #include "base/id.h"
@@ -11,27 +12,16 @@ enum { LIST_ROWS = 20 };
 
 /* ---- the filter ---- */
 
-static const struct {
-    const char *name;
-    size_t at; /* in struct cli */
-} filters[] = {
+static const struct part filters[] = {
     {"class", offsetof(struct cli, class)}, {"site", offsetof(struct cli, site)},
     {"kind", offsetof(struct cli, kind)},   {"fingerprint", offsetof(struct cli, fingerprint)},
     {"since", offsetof(struct cli, since)}, {"until", offsetof(struct cli, until)},
 };
 enum { FILTERS = sizeof filters / sizeof *filters };
 
-static const char *filter_of(const struct cli *c, size_t i)
-{
-    return *(const char *const *)(const void *)((const char *)c + filters[i].at);
-}
-
 static bool has_filter(const struct cli *c)
 {
-    for (size_t i = 0; i < FILTERS; i++)
-        if (filter_of(c, i))
-            return true;
-    return false;
+    return parts_any(c, filters, FILTERS);
 }
 
 static int check_filter(const struct cli *c)
@@ -52,16 +42,6 @@ static int check_filter(const struct cli *c)
                              "(2026-02-06T12:00:00Z), not '%.40s'",
                              i ? "until" : "since", dates[i]);
     return EXIT_DONE;
-}
-
-static void add_query(struct buf *path, const struct cli *c)
-{
-    for (size_t i = 0; i < FILTERS; i++) {
-        if (!filter_of(c, i))
-            continue;
-        buf_fmt(path, "&%s=", filters[i].name);
-        text_add_url_escaped(path, span_of(filter_of(c, i)));
-    }
 }
 
 /* ---- list ---- */
@@ -89,7 +69,7 @@ static int list(struct ask *a)
                          given);
     struct buf path = BUF(4096);
     buf_fmt(&path, "/v1/dead-letters?limit=%lld", (long long)limit);
-    add_query(&path, a->c);
+    parts_add_query(&path, a->c, filters, FILTERS);
     buf_add_char(&path, '\0');
     int code = path.failed ? cli_usage("dead", "the filter is too long")
                            : ask_send(a, "GET", path.p, NULL, SPAN_NONE);
@@ -195,9 +175,7 @@ static int retry_many(struct ask *a)
     json_open(&w);
     json_key(&w, "filter");
     json_open(&w);
-    for (size_t i = 0; i < FILTERS; i++)
-        if (filter_of(c, i))
-            json_kv_cstr(&w, filters[i].name, filter_of(c, i));
+    parts_put(&w, c, filters, FILTERS);
     json_close(&w);
     if (rate)
         json_kv_int(&w, "per_minute", rate);
@@ -221,7 +199,7 @@ static int delete_many(struct ask *a)
     bool dry = c->dry_run || !c->yes;
     buf_fmt(&path, "/v1/dead-letters?dry_run=%s%s", dry ? "true" : "false",
             c->all ? "&all=true" : "");
-    add_query(&path, c);
+    parts_add_query(&path, c, filters, FILTERS);
     buf_add_char(&path, '\0');
     int code = path.failed ? cli_usage("dead", "the filter is too long")
                            : ask_send(a, "DELETE", path.p, NULL, SPAN_NONE);

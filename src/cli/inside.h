@@ -53,7 +53,8 @@ struct cli {
         *missed, *catch_up;
     const char *catch_up_max, *grace, *reason, *from, *to;
     const char *parallel, *pool, *types, *url, *secret;
-    const char *output, *jq, *columns, *profile, *wait, *after, *timeout, *data;
+    const char *output, *jq, *columns, *profile, *wait, *after, *timeout, *data, *target,
+        *queue, *failure;
     const char *headers[CLI_MANY_MAX];
     const char *set; /* of serve, which reads it itself: here for the help */
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout,
@@ -62,7 +63,7 @@ struct cli {
     const char *by, *weight, *max_running, *burst, *ttl;
     bool quiet, json, csv, help, accept, failed, apply, since_last, force, dry_run, yes,
         troubled;
-    bool open, partial, reset, all, no_input, cancel_on_interrupt, paginate;
+    bool open, partial, reset, all, no_input, cancel_on_interrupt, paginate, held, oldest;
     /* filled by cli_open_output() */
     enum shape_form form; /* `json` is then set for every form but tables */
     struct shape *shape;
@@ -119,6 +120,7 @@ int status_run(struct cli *c);
 int top_run(struct cli *c);
 int completion_run(struct cli *c);
 int change_run(struct cli *c);
+int bulk_run(struct cli *c);
 int records_run(struct cli *c);
 int nodes_run(struct cli *c);
 int change_many_run(struct cli *c);

@@ -2,6 +2,7 @@
 #include "cli/cancel.h"
 #include "cli/events.h"
 #include "cli/evidence.h"
+#include "cli/many.h"
 #include "cli/wait.h"
 
 #include "base/text.h"
@@ -64,7 +65,7 @@ static int print_list(struct cli *c, struct client_answer *a)
         print_row(c, i.value);
     bool more = false;
     if (json_bool(json_path(root, "page.has_more"), &more) && more)
-        cli_note(c, "there are more: --limit N, or --state STATE");
+        cli_note(c, "there are more: --limit N, or a filter such as --state STATE");
     json_parser_free(&parser);
     buf_free(&a->body);
     return code;
@@ -74,13 +75,10 @@ static int list(struct cli *c, struct service *s, int64_t limit)
 {
     struct buf path = BUF(4096);
     buf_fmt(&path, "/v1/jobs?limit=%lld", (long long)limit);
-    if (c->state) {
-        buf_add_text(&path, "&state=");
-        text_add_url_escaped(&path, span_of(c->state));
-    }
+    many_add_query(&path, c);
     buf_add_char(&path, '\0');
     struct client_answer answer;
-    int code = path.failed ? cli_usage("jobs", "--state is too long")
+    int code = path.failed ? cli_usage("jobs", "the filter is too long")
                            : service_ask(s, "GET", path.p, SPAN_NONE, &answer);
     buf_free(&path);
     if (code)
@@ -265,14 +263,19 @@ enum { LIST, CREATE, SHOW, CANCEL, RETRY, LOG, REJECTED, CONFLICTS, WAIT };
 static const char *const actions[] = {"list", "create",   "show",      "cancel", "retry",
                                       "log",  "rejected", "conflicts", "wait",   NULL};
 
-/* cancel takes several, or none with a filter. */
-static int check_ids(struct cli *c, int action)
+static bool takes_filter(int action)
 {
-    size_t count = c->word_count > 2 ? c->word_count - 2 : 0;
-    bool filter = action == CANCEL && (c->state || c->site);
-    if (count && filter)
-        return cli_usage("jobs", "jobs cancel takes ids, or --state and --site, not both");
-    return filter ? EXIT_DONE : ask_jobs(c, action == CANCEL || action == WAIT);
+    return action == CANCEL || action == RETRY;
+}
+
+static int retry_all(struct cli *c, struct service *s)
+{
+    int first = EXIT_DONE;
+    for (size_t i = 2; i < c->word_count; i++) {
+        int code = retry(c, s, c->words[i]);
+        first = first ? first : code;
+    }
+    return first;
 }
 
 static int run_action(struct cli *c, struct service *s, int action, int64_t limit)
@@ -285,7 +288,7 @@ static int run_action(struct cli *c, struct service *s, int action, int64_t limi
     case CANCEL:
         return cancel_run(c, s);
     case RETRY:
-        return retry(c, s, c->words[2]);
+        return retry_all(c, s);
     case WAIT:
         return wait_for_jobs(c, s, c->words + 2, c->word_count - 2);
     case LOG:
@@ -307,7 +310,9 @@ int jobs_run(struct cli *c)
         (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > LIST_MAX))
         return cli_usage("jobs", "--limit must be 1 to %d, not '%.40s'", LIST_MAX, c->limit);
     if (action != LIST)
-        code = check_ids(c, action);
+        code = takes_filter(action) ? many_check(c) : ask_jobs(c, action == WAIT);
+    if (!code && takes_filter(action) && c->word_count < 3)
+        return many_run(c);
     if (!code && action == CANCEL)
         code = cancel_check(c);
     if (!code)

@@ -930,13 +930,13 @@ static void an_order_is_submitted_and_not_waited_for(void **state)
     /* The same jobs by a filter: seen first, then cancelled. */
     c = CALL(server_flag(), "jobs", "cancel", "--state", "scheduled", "--dry-run");
     expect_code(&c, 0);
-    assert_true(says(&c.out, id) && says(&c.err, "1 job would be cancelled"));
+    assert_true(says(&c.out, id) && says(&c.out, "1 jobs would be cancelled"));
     drop(&c);
-    EXPECT(64, "this cancels 1 job: look first with --dry-run", server_flag(), "jobs", "cancel",
-           "--state", "scheduled");
+    EXPECT(64, "this is to cancel 1 job: look first with --dry-run", server_flag(), "jobs",
+           "cancel", "--state", "scheduled");
     EXPECT(0, "no such job", server_flag(), "jobs", "cancel", "--state", "scheduled", "--site",
            "mastodon", "--yes");
-    EXPECT(0, "is cancelled; look", server_flag(), "jobs", "cancel", "--state", "scheduled",
+    EXPECT(0, "1 jobs cancelled", server_flag(), "jobs", "cancel", "--state", "scheduled",
            "--yes", "--reason", "not wanted");
     c = CALL(server_flag(), "jobs", "show", id);
     assert_true(says(&c.out, "cancelled") && says(&c.out, "not wanted"));
@@ -1120,11 +1120,12 @@ static void flags_of_an_order_are_checked(void **state)
     EXPECT(64, "jobs create does not know --csv", "jobs", "create", "posts", "@nasa", "--csv");
     EXPECT(64, "jobs create does not know --force", "jobs", "create", "posts", "@nasa",
            "--force");
-    EXPECT(64, "jobs list does not know --tenant", "jobs", "list", "--tenant", "a");
+    EXPECT(64, "jobs list does not know --pool", "jobs", "list", "--pool", "a");
     EXPECT(64, "needs a kind and a target", "jobs", "create", "posts");
-    EXPECT(64, "ids, or --state and --site, not both", "jobs", "cancel",
+    EXPECT(64, "ids, or a filter such as --state and --site, not both", "jobs", "cancel",
            "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--state", "ready");
-    EXPECT(64, "--state must be blocked", "jobs", "cancel", "--state", "dead");
+    EXPECT(64, "a filter such as --state, or --all", "jobs", "cancel");
+    EXPECT(64, "--force goes with ids", "jobs", "cancel", "--all", "--force");
 }
 
 static void mistakes_about_schedules_are_named(void **state)
@@ -1769,6 +1770,55 @@ static void following_prints_what_happens_and_ends_with_it(void **state)
     EXPECT(64, "one at a time", "jobs", "follow");
 }
 
+static void jobs_are_found_by_what_they_are_and_many_are_touched_at_once(void **state)
+{
+    (void)state;
+    char path[200];
+    struct call c;
+    for (int i = 0; i < 3; i++) {
+        c = CALL(server_flag(), "jobs", "create", "posts", "@manyone", "--tenant", "many",
+                 "--not-before", "2099-01-01", "--coalesce", "no", "-q");
+        expect_code(&c, 0);
+        drop(&c);
+    }
+    EXPECT_OUT("3\n", server_flag(), "jobs", "list", "--tenant", "many", "--jq",
+               ".data | length");
+    EXPECT_OUT("3\n", server_flag(), "jobs", "list", "--target", "manyone", "--queue",
+               "many/x/normal", "--oldest", "--jq", ".data | length");
+    EXPECT_OUT("0\n", server_flag(), "jobs", "list", "--tenant", "many", "--held", "--jq",
+               ".data | length");
+    EXPECT_OUT("3 jobs would be held", server_flag(), "jobs", "hold", "--tenant", "many",
+               "--dry-run");
+    EXPECT(64, "this is to hold 3 jobs", server_flag(), "jobs", "hold", "--tenant", "many");
+    EXPECT(0, "2 jobs held", server_flag(), "jobs", "hold", "--tenant", "many", "--limit", "2",
+           "--yes");
+    EXPECT_OUT("2\n", server_flag(), "jobs", "list", "--tenant", "many", "--held", "--jq",
+               ".data | length");
+    EXPECT(0, "2 jobs released", server_flag(), "jobs", "release", "--held", "--yes");
+    EXPECT(0, "3 jobs cancelled", server_flag(), "jobs", "cancel", "--tenant", "many", "--yes");
+    EXPECT(0, "3 jobs deleted", server_flag(), "jobs", "delete", "--tenant", "many", "--yes");
+    EXPECT(0, "no such job", server_flag(), "jobs", "list", "--tenant", "many");
+    snprintf(path, sizeof path, "%s/orders", server.folder);
+    assert_int_equal(
+        files_write(path,
+                    SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":1}\n\n"
+                         "{\"kind\":\"posts\",\"target\":\"no name\"}\n"
+                         "{\"kind\":\"profile\",\"target\":\"@esa\"}\n"),
+                    NULL),
+        E_OK);
+    c = CALL(server_flag(), "jobs", "bulk", path, "--key", "bulk-1");
+    expect_code(&c, 2);
+    assert_true(says(&c.out, "     1  202  job_") && says(&c.out, "     2  422  /target: ") &&
+                says(&c.err, "2 accepted, 1 refused"));
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "bulk", path, "--key", "bulk-1", "--jq",
+             ".results[0].replayed");
+    expect_code(&c, 2);
+    assert_true(span_is(buf_span(&c.out), "true\n"));
+    drop(&c);
+    EXPECT(66, "No such file", "jobs", "bulk", "/nonexistent/orders");
+}
+
 static void records_of_a_job_or_a_batch_come_in_any_form(void **state)
 {
     (void)state;
@@ -1933,6 +1983,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_profile_of_somebody_else_is_not_read),
         cmocka_unit_test(waiting_ends_as_the_job_does),
         cmocka_unit_test(following_prints_what_happens_and_ends_with_it),
+        cmocka_unit_test(jobs_are_found_by_what_they_are_and_many_are_touched_at_once),
         cmocka_unit_test(records_of_a_job_or_a_batch_come_in_any_form),
         cmocka_unit_test(jobs_are_held_changed_run_again_and_deleted),
         cmocka_unit_test(a_request_is_sent_as_it_is_said),

@@ -227,7 +227,7 @@ grep -qi "^Unique-Match: $first" "$WORK/head" || die "no Unique-Match: $(cat "$W
 order @practice_small ',"class":"interactive","unique":{"key":"daily","on_conflict":"reject"}' >/dev/null
 status 409 "the third with a key"
 is "$(jq -r .code "$WORK/answer")" unique_conflict "the third with a key"
-fulmar jobs cancel --state scheduled --dry-run 2>/dev/null | grep -qx "$later" || die "cancel --dry-run does not name $later"
+fulmar jobs cancel --state scheduled --dry-run 2>/dev/null | grep -q "$later" || die "cancel --dry-run does not name $later"
 fulmar jobs cancel --state scheduled --yes -q || die "cancel by state: $?"
 is "$(job_state "$later")" cancelled "cancelled by its state"
 fulmar jobs cancel "$first" -q || die "cancel: $?"
