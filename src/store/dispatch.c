@@ -36,11 +36,10 @@ bool store_is_away(const struct store *s)
     return ops_of(s)->is_away && ops_of(s)->is_away(s);
 }
 
-void store_loss(const struct store *s, struct store_loss *out)
+const struct store_loss *store_loss(const struct store *s)
 {
-    *out = (struct store_loss){0};
-    if (ops_of(s)->loss)
-        ops_of(s)->loss(s, out);
+    static const struct store_loss none;
+    return ops_of(s)->loss ? ops_of(s)->loss(s) : &none;
 }
 
 void store_clock_found(struct store *s, wall *out_at, wall *out_last)

@@ -26,7 +26,7 @@ struct store_loss {
     size_t named;         /* of the last loss: some of its jobs */
     char ids[LOSS_NAMED][32];
 };
-void store_loss(const struct store *s, struct store_loss *out);
+const struct store_loss *store_loss(const struct store *s);
 /* Of jobs that the last group accepted. Not confirmed: it took too long, nobody knows. */
 enum durability store_durability(const struct store *s, bool *out_confirmed);
 

@@ -353,8 +353,8 @@ struct store_ops {
     void (*idle)(struct store *s);
     /* Of durability.h; NULL: on the disk, always. */
     enum durability (*durability)(const struct store *s, bool *out_confirmed);
-    bool (*is_away)(const struct store *s);                      /* likewise; NULL: never */
-    void (*loss)(const struct store *s, struct store_loss *out); /* likewise; NULL: none */
+    bool (*is_away)(const struct store *s);                  /* likewise; NULL: never */
+    const struct store_loss *(*loss)(const struct store *s); /* likewise; NULL: none */
     /* Of clock.h; NULL: it has a clock of its own. */
     void (*clock_found)(struct store *s, wall *out_at, wall *out_last);
     void (*clock_tell)(struct store *s, int64_t real_ahead_ms);

@@ -250,16 +250,15 @@ static void note_spooled(struct store_thread *t, struct store_op *op)
 /* Whether the queue was found to have lost its last moments: then it is given again what it was given of late. */
 static void note_loss(struct store_thread *t)
 {
-    struct store_loss loss;
+    const struct store_loss *loss = store_loss(t->store);
     struct fault ignored = {0};
     int64_t again;
-    store_loss(t->store, &loss);
-    if (loss.count == t->lost.count) /* nobody else writes it */
+    if (loss->count == t->lost.count) /* nobody else writes it */
         return;
     if (t->spooling) /* what cannot be noted now waits for the next start */
         (void)!spooling_again(t->spooling, &again, &ignored);
     pthread_mutex_lock(&t->lock);
-    t->lost = loss;
+    t->lost = *loss;
     pthread_mutex_unlock(&t->lock);
 }
 

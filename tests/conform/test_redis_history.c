@@ -119,9 +119,7 @@ static void noticed(struct store *s)
 
 static struct store_loss loss_of(struct store *s)
 {
-    struct store_loss loss;
-    store_loss(s, &loss);
-    return loss;
+    return *store_loss(s);
 }
 
 static int64_t epoch(void)

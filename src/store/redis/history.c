@@ -133,7 +133,7 @@ err history_greet(void *ctx, struct fault *f)
     return history_check(ctx, f);
 }
 
-void redis_loss(const struct store *s, struct store_loss *out)
+const struct store_loss *redis_loss(const struct store *s)
 {
-    *out = s->history.loss;
+    return &s->history.loss;
 }

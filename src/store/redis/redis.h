@@ -35,7 +35,7 @@ MUST_USE err redis_open(struct store **out, const struct redis_config *config,
 void redis_close(struct store **s);
 /* Also walks on through the queue, a step a second at most: redis_audit(). */
 void redis_idle(struct store *s);
-void redis_loss(const struct store *s, struct store_loss *out);
+const struct store_loss *redis_loss(const struct store *s);
 bool redis_is_away(const struct store *s);
 enum durability redis_durability(const struct store *s, bool *out_confirmed);
 #define OPERATION(result, name, parameters, arguments) result redis_##name parameters;
