@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/help.h"
+#include "cli/interrupt.h"
 #include "cli/profile.h"
 
 #include "base/need.h"
@@ -422,6 +423,8 @@ int cli_main(int argc, char **argv)
         cli_say("standard output cannot be written");
         code = EXIT_IO;
     }
+    if (code == EXIT_INTERRUPTED)
+        code = interrupt_code();
     shape_free(&c.shape);
     arena_free(&c.arena);
     return code;

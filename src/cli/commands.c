@@ -532,7 +532,8 @@ static const struct exit_row exits[] = {
     {EXIT_PROTOCOL, "protocol", "what answers is not Fulmar"},
     {EXIT_NO_PERMISSION, "no_permission", "not permitted, or a login is needed"},
     {EXIT_CONFIG, "config", "the configuration is not valid"},
-    {EXIT_INTERRUPTED, "interrupted", "Ctrl-C or SIGTERM"},
+    {EXIT_INTERRUPTED, "interrupted", "Ctrl-C"},
+    {EXIT_TERMINATED, "terminated", "SIGTERM"},
 };
 /* clang-format on */
 

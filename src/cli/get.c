@@ -44,6 +44,7 @@ struct get {
     struct buf body; /* the order as JSON */
     struct wish wish;
     const char *kind, *target;
+    const char *shown; /* the target, fit for a terminal */
     char id[64];
     enum job_state state;
     int64_t have, batches, attempt, after;
@@ -65,8 +66,7 @@ static void clear_line(struct get *g)
 
 static void add_progress(struct buf *out, const struct get *g)
 {
-    buf_fmt(out, "%s  %s  %lld", cli_printable(g->cli, span_of(g->target)), g->kind,
-            (long long)g->have);
+    buf_fmt(out, "%s  %s  %lld", g->shown, g->kind, (long long)g->have);
     if (g->wish.limit)
         buf_fmt(out, "/%lld", (long long)g->wish.limit);
     buf_fmt(out, "  p%lld  %llds", (long long)g->batches,
@@ -641,6 +641,7 @@ int get_run(struct cli *c)
             "one target at a time; put a search between quotes: fulmar get search 'heat pump'");
     struct get g = {
         .cli = c, .kind = c->words[1], .target = c->words[2], .after = -1, .state = JOB_READY};
+    g.shown = cli_printable(c, span_of(g.target));
     g.on_terminal = isatty(STDERR_FILENO) && !c->quiet;
     g.began = clock_mono();
     if (!g.on_terminal)
@@ -678,6 +679,7 @@ int get_create(struct cli *c)
         return cli_usage(
             "jobs", "jobs create needs a kind and a target: fulmar jobs create posts @nasa");
     struct get g = {.cli = c, .kind = c->words[2], .target = c->words[3], .state = JOB_READY};
+    g.shown = cli_printable(c, span_of(g.target));
     int64_t wait_ms;
     int code = wish_check(&g.wish, c, "jobs");
     if (!code)

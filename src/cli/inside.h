@@ -33,6 +33,7 @@ enum exit_code {
     EXIT_NO_PERMISSION = 77,
     EXIT_CONFIG = 78,
     EXIT_INTERRUPTED = 130,
+    EXIT_TERMINATED = 143,
 };
 
 enum { CLI_WORDS_MAX = 128, CLI_FLAGS_MAX = 128, CLI_MANY_MAX = 8 };

@@ -5,13 +5,18 @@
 #include <signal.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t interrupts;
+static volatile sig_atomic_t interrupts, last;
+
+int interrupt_code(void)
+{
+    return last == SIGTERM ? EXIT_TERMINATED : EXIT_INTERRUPTED;
+}
 
 static void on_interrupt(int signum)
 {
-    (void)signum;
+    last = signum;
     if (++interrupts > 1)
-        _exit(EXIT_INTERRUPTED);
+        _exit(interrupt_code());
 }
 
 void interrupt_catch(void)

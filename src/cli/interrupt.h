@@ -6,3 +6,5 @@
 /* From now on. */
 void interrupt_catch(void);
 bool interrupted(void);
+/* The exit code of a program that was: 130 by Ctrl-C, 143 by SIGTERM. */
+int interrupt_code(void);

@@ -80,8 +80,10 @@ static int end_of_one(struct waiting *w)
     return outcome_say(w->c, w->job);
 }
 
-static int say_late(const struct waiting *w)
+static int say_late(struct waiting *w)
 {
+    if (w->c->json && look(w))
+        cli_put(w->c, buf_span(&w->answer.body));
     cli_note(w->c, "%s goes on; the time to wait is over; look: fulmar jobs show %s", w->id,
              w->id);
     return EXIT_WAIT_TIMEOUT;

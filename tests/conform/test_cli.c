@@ -652,6 +652,12 @@ static void one_interrupt_stops_following_only(void **state)
     expect_code(&c, 130);
     assert_true(says(&c.err, "goes on") && says(&c.err, "fulmar jobs cancel job_"));
     drop(&c);
+    c = begin((const char *const[]){server_flag(), "get", "posts", "@forever", NULL});
+    until_says(&c, "accepted");
+    kill(c.pid, SIGTERM);
+    end(&c);
+    expect_code(&c, 143);
+    drop(&c);
 }
 
 /* ---- jobs ---- */
@@ -1735,6 +1741,9 @@ static void waiting_ends_as_the_job_does(void **state)
     EXPECT(7, "suspended", server_flag(), "jobs", "wait", well, gone);
     EXPECT(3, "the time to wait is over", server_flag(), "jobs", "wait", gone, never,
            "--timeout", "500ms");
+    c = CALL(server_flag(), "jobs", "wait", never, "--timeout", "200ms", "--jq", ".id", "-q");
+    expect_code(&c, 3);
+    assert_string_equal(id_of(&c), never);
     EXPECT(5, "not_found", server_flag(), "jobs", "wait", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV");
     EXPECT(64, "--timeout must be a time", "jobs", "wait", well, "--timeout", "soon");
     c = begin_following((const char *const[]){server_flag(), "jobs", "wait", never,

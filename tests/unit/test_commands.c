@@ -1,6 +1,7 @@
 /* The table of commands: whole in itself, and the same as the man page and docs/reference/cli.md. */
 #include "cli/commands.h"
 
+#include "core/failure.h"
 #include "os/files.h"
 
 #include <fcntl.h>
@@ -239,6 +240,24 @@ static void the_man_page_names_everything(void **state)
     buf_free(&page);
 }
 
+/* Every code with which a job can end is in the table, and no code is there twice. */
+static void every_end_of_a_job_has_a_documented_code(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct exit_row *all = exits_all(&count);
+    for (int class = FAILURE_NONE; class < FAILURE_COUNT; class ++) {
+        bool there = false;
+        for (size_t i = 0; i < count; i++)
+            there |= all[i].code == failure_row((enum failure_class) class)->exit_code;
+        if (!there)
+            fail_msg("%s ends with a code that is not in the table",
+                     failure_name((enum failure_class) class));
+    }
+    for (size_t i = 1; i < count; i++)
+        assert_true(all[i].code > all[i - 1].code);
+}
+
 /* And the man page names no flag that there is not. */
 static void the_man_page_promises_nothing_else(void **state)
 {
@@ -266,6 +285,7 @@ int main(void)
         cmocka_unit_test(every_example_is_a_call_that_there_is),
         cmocka_unit_test(the_reference_names_everything),
         cmocka_unit_test(the_man_page_names_everything),
+        cmocka_unit_test(every_end_of_a_job_has_a_documented_code),
         cmocka_unit_test(the_man_page_promises_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
