@@ -32,6 +32,21 @@ struct api_status {
     struct store_loss lost;
 };
 
+/* What a worker does now. */
+struct api_worker {
+    int number;        /* from 1 */
+    const char *state; /* "idle", "running", …: a literal */
+    int64_t pid, jobs_served, attempt, running_ms;
+    char job[ID_TEXT]; /* empty: none */
+    char step[32];     /* where it says it is; empty: it has not said */
+    bool has_page;
+};
+struct api_browser {
+    int number;
+    const char *state;
+    int64_t pid, pages, jobs, age_ms, pss_bytes;
+};
+
 struct api_config {
     /* listening sockets, inherited: TCP and Unix; −1 none. Owned by the api from now on */
     int listeners[2];
@@ -44,6 +59,9 @@ struct api_config {
     void (*cancelled)(void *ctx, struct span job_id, bool force);
     /* Now, by the clock that such a schedule goes by; NULL: the wall's for all. */
     wall (*clock)(void *ctx, enum schedule_kind kind);
+    /* Of this node, at most so many; NULL: it has none. */
+    size_t (*workers)(void *ctx, struct api_worker *out, size_t most);
+    size_t (*browsers)(void *ctx, struct api_browser *out, size_t most);
     /* A webhook was changed, or a delivery asked for; may be NULL. */
     void (*webhook_changed)(void *ctx);
     void *ctx;

@@ -235,12 +235,18 @@ void queues_resume(struct api *a, struct request *r, struct span lane);
 void queues_close(struct api *a, struct request *r, struct span lane);
 void queues_open(struct api *a, struct request *r, struct span lane);
 void queues_unblock(struct api *a, struct request *r, struct span lane);
+void queues_metrics(struct api *a, struct request *r, struct span lane);
 void queues_purge(struct api *a, struct request *r, struct span lane);
 void breakers_list(struct api *a, struct request *r, struct span id);
 void breakers_show(struct api *a, struct request *r, struct span lane);
 void breakers_open(struct api *a, struct request *r, struct span lane);
 void breakers_close(struct api *a, struct request *r, struct span lane);
 void breakers_reset(struct api *a, struct request *r, struct span lane);
+
+/* ---- workers.c ---- */
+void workers_list(struct api *a, struct request *r, struct span id);
+void workers_show(struct api *a, struct request *r, struct span id);
+void browsers_list(struct api *a, struct request *r, struct span id);
 
 /* ---- limits.c ---- */
 void limits_show(struct api *a, struct request *r, struct span id);

@@ -113,6 +113,14 @@ static void put_settings(struct json_w *w, const char *key, const struct lane_se
             json_kv_int(w, rows[i].key, rows[i].value);
     }
     json_close(w);
+    if (s->depth == LANE_AS_CONFIGURED)
+        json_kv_null(w, "max_depth");
+    else
+        json_kv_int(w, "max_depth", s->depth);
+    json_kv_cstr(w, "overflow",
+                 s->overflow == LANE_AS_CONFIGURED
+                     ? NULL
+                     : lane_overflow_name((enum lane_overflow)s->overflow));
     json_close(w);
 }
 

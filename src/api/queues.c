@@ -15,6 +15,7 @@ enum {
     PURGE_STEPS = 50, /* of 200 jobs each, in one request */
     WEIGHT_MAX = 10000,
     RUNNING_MAX = 10000,
+    DEPTH_MAX = 10000000,
     BURST_MAX = 10000,
     EVERY_MAX_MS = 86400000,
     TTL_S = 600,
@@ -335,29 +336,32 @@ void breakers_reset(struct api *a, struct request *r, struct span lane)
 
 /* ---- settings ---- */
 
-/* A member that is given as null gives up the lane's own value. */
-static void read_setting(struct body *b, struct json object, const char *at, const char *key,
-                         int64_t min, int64_t max, int64_t *value)
+static void read_overflow(struct body *b, struct json root, int64_t *value)
 {
-    struct json v = json_get(object, span_of(key));
-    if (v.doc && json_is(v, JSON_NULL))
+    static const char *const names[] = {"refuse", "drop_last", NULL};
+    struct json v = json_get(root, SPAN("overflow"));
+    int at = -1;
+    if (json_is(v, JSON_NULL))
         *value = LANE_AS_CONFIGURED;
-    else
-        body_number(b, object, at, key, min, max, value);
+    else if (body_choice(b, root, "", "overflow", names, &at))
+        *value = at;
 }
 
 static bool read_settings(struct body *b, struct json_parser *parser, struct span text,
                           struct lane_change *out)
 {
-    static const char *const members[] = {"weight", "max_running", "rate",
-                                          "by",     "reason",      NULL};
+    static const char *const members[] = {"weight",   "max_running", "rate",   "max_depth",
+                                          "overflow", "by",          "reason", NULL};
     static const char *const rates[] = {"every_ms", "burst", NULL};
     struct lane_settings *set = &out->settings;
     struct json root;
     if (!body_read(b, parser, text, false, members, &root))
         return false;
-    read_setting(b, root, "", "weight", 1, WEIGHT_MAX, &set->weight);
-    read_setting(b, root, "", "max_running", 1, RUNNING_MAX, &set->max_active);
+    body_setting(b, root, "", "weight", 1, WEIGHT_MAX, LANE_AS_CONFIGURED, &set->weight);
+    body_setting(b, root, "", "max_running", 1, RUNNING_MAX, LANE_AS_CONFIGURED,
+                 &set->max_active);
+    body_setting(b, root, "", "max_depth", 0, DEPTH_MAX, LANE_AS_CONFIGURED, &set->depth);
+    read_overflow(b, root, &set->overflow);
     body_text(b, root, "", "by", LANE_NOTE, &out->by);
     body_text(b, root, "", "reason", LANE_NOTE, &out->why);
     struct json rate = json_get(root, SPAN("rate"));
@@ -365,8 +369,9 @@ static bool read_settings(struct body *b, struct json_parser *parser, struct spa
         set->emit_ms = set->burst = LANE_AS_CONFIGURED;
     } else if (json_is(rate, JSON_OBJECT)) {
         body_members(b, rate, "/rate", rates);
-        read_setting(b, rate, "/rate", "every_ms", 0, EVERY_MAX_MS, &set->emit_ms);
-        read_setting(b, rate, "/rate", "burst", 1, BURST_MAX, &set->burst);
+        body_setting(b, rate, "/rate", "every_ms", 0, EVERY_MAX_MS, LANE_AS_CONFIGURED,
+                     &set->emit_ms);
+        body_setting(b, rate, "/rate", "burst", 1, BURST_MAX, LANE_AS_CONFIGURED, &set->burst);
     } else if (rate.doc) {
         body_refuse(b, SPAN("/rate"), "type",
                     "must be an object such as {\"every_ms\":2000,\"burst\":1}");
@@ -379,9 +384,8 @@ static void set(struct api *a, struct request *r, struct span lane, int64_t miss
 {
     struct call *c = call_new(a, r, SPAN_NONE);
     struct order_refusal refusal = {0};
-    c->change = (struct lane_change){.act = LANE_ACT_SET,
-                                     .settings = {missing, missing, missing, missing},
-                                     .by = SPAN("api")};
+    c->change = (struct lane_change){
+        .act = LANE_ACT_SET, .settings = lane_settings_all(missing), .by = SPAN("api")};
     c->ends_jobs = true; /* settings may be what is needed on a full disk */
     if (!read_name(c, lane) || !body_is_json(r) ||
         !if_match_digest(r, "queue", c->op.arena, &c->match))
@@ -400,6 +404,95 @@ void queues_put(struct api *a, struct request *r, struct span lane)
 void queues_patch(struct api *a, struct request *r, struct span lane)
 {
     set(a, r, lane, LANE_UNCHANGED);
+}
+
+/* ---- what went through it ---- */
+
+struct measured {
+    struct span name;
+    struct lane_view lane;
+    struct meter_sums sums;
+    wall now;
+};
+
+/* On the store's own thread, which knows lanes by heart; nothing is written. */
+static err run_measure(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    struct measured *m = args;
+    m->now = now;
+    err e = store_lane(s, m->name, now, a, &m->lane, f);
+    return e ? e : store_lane_meter(s, m->name, now, &m->sums, f);
+}
+
+static void put_waits(struct json_w *w, const struct meter_sums *sums)
+{
+    json_key(w, "time_to_start_ms");
+    if (sums->p50_ms < 0) {
+        json_put_null(w);
+        return;
+    }
+    json_open(w);
+    json_kv_int(w, "p50", sums->p50_ms);
+    json_kv_int(w, "p99", sums->p99_ms);
+    json_close(w);
+}
+
+static void put_rates(struct json_w *w, const struct meter_sums *sums)
+{
+    const double minutes = METER_SLICES * METER_SLICE_MS / 60000.0;
+    json_kv_int(w, "accepted", sums->accepted);
+    json_kv_int(w, "started", sums->started);
+    json_kv_int(w, "ended", sums->ended);
+    json_key(w, "per_minute");
+    json_open(w);
+    json_key(w, "accepted");
+    json_put_real(w, (double)sums->accepted / minutes);
+    json_key(w, "started");
+    json_put_real(w, (double)sums->started / minutes);
+    json_key(w, "ended");
+    json_put_real(w, (double)sums->ended / minutes);
+    json_close(w);
+}
+
+static void on_measured(struct call *c)
+{
+    const struct measured *m = c->more;
+    if (call_failed(c))
+        return;
+    const struct lane_view *lane = &m->lane;
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "queue_metrics");
+    json_kv_text(&w, "queue", lane->name);
+    json_kv_int(&w, "window_s", METER_SLICES * METER_SLICE_MS / 1000);
+    json_kv_int(&w, "waiting", lane->blocked + lane->scheduled + lane->ready);
+    json_kv_int(&w, "ready", lane->ready);
+    json_kv_int(&w, "active", lane->active);
+    if (lane->settings.depth)
+        json_kv_int(&w, "max_depth", lane->settings.depth);
+    else
+        json_kv_null(&w, "max_depth");
+    if (lane->oldest_ready_ms)
+        json_kv_int(&w, "oldest_age_s", (m->now.ms - lane->oldest_ready_ms) / 1000);
+    else
+        json_kv_null(&w, "oldest_age_s");
+    put_rates(&w, &m->sums);
+    put_waits(&w, &m->sums);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+void queues_metrics(struct api *a, struct request *r, struct span lane)
+{
+    struct call *c = call_new(a, r, SPAN_NONE);
+    if (!read_name(c, lane))
+        return;
+    struct measured *m = arena_get(c->op.arena, sizeof *m);
+    *m = (struct measured){.name = c->kept};
+    c->more = m;
+    call_work(c, STORE_WRITE, run_measure, m, on_measured);
 }
 
 /* ---- purge ---- */

@@ -34,7 +34,8 @@ enum {
     SPOOL_ALWAYS = 2, /* of store.spool */
     ARENA_MAX = 4 * 1024 * 1024,
     BLOCKED_MAX = 512,
-    EGRESS_SILENT_MS = 2000
+    EGRESS_SILENT_MS = 2000,
+    MOST_VIEWS = 256
 };
 
 struct node {
@@ -387,6 +388,45 @@ static void status(void *ctx, struct api_status *out)
     out->site_count = sites_view(n->sites, out->sites, PACKS_MAX);
 }
 
+static size_t workers(void *ctx, struct api_worker *out, size_t most)
+{
+    const struct node *n = ctx;
+    struct worker_view *views = heap_get(MOST_VIEWS * sizeof *views);
+    size_t count = n->pool ? pool_workers(n->pool, views, MOST_VIEWS) : 0;
+    count = count < most ? count : most;
+    for (size_t i = 0; i < count; i++) {
+        const struct worker_view *v = &views[i];
+        out[i] = (struct api_worker){.number = v->number,
+                                     .state = v->state,
+                                     .pid = v->pid,
+                                     .jobs_served = v->jobs_served,
+                                     .attempt = v->attempt,
+                                     .running_ms = v->running_ms,
+                                     .has_page = v->has_page};
+        memcpy(out[i].job, v->job, sizeof out[i].job);
+        memcpy(out[i].step, v->step, sizeof out[i].step);
+    }
+    free(views);
+    return count;
+}
+
+static size_t browsers(void *ctx, struct api_browser *out, size_t most)
+{
+    const struct node *n = ctx;
+    struct browser_view views[MOST_VIEWS];
+    size_t count = browsers_view(n->browsers, views, MOST_VIEWS);
+    count = count < most ? count : most;
+    for (size_t i = 0; i < count; i++)
+        out[i] = (struct api_browser){.number = views[i].slot + 1,
+                                      .state = views[i].state,
+                                      .pid = views[i].pid,
+                                      .pages = views[i].tabs,
+                                      .jobs = views[i].jobs,
+                                      .age_ms = views[i].age_ms,
+                                      .pss_bytes = views[i].pss_bytes};
+    return count;
+}
+
 static void cancelled(void *ctx, struct span job_id, bool force)
 {
     struct node *n = ctx;
@@ -702,6 +742,8 @@ static err start_api(struct node *n, struct fault *f)
                            .packs = sites_packs(n->sites),
                            .coalesce = SETTING(s, queue, coalesce) != 0,
                            .status = status,
+                           .workers = workers,
+                           .browsers = browsers,
                            .cancelled = cancelled,
                            .clock = clock_of,
                            .webhook_changed = webhook_changed,

@@ -1152,3 +1152,23 @@ void pool_view(const struct pool *p, struct pool_view *out)
         out->stopping += st == SLOT_STOPPING || st == SLOT_ENDING;
     }
 }
+
+size_t pool_workers(const struct pool *p, struct worker_view *out, size_t most)
+{
+    size_t n = 0;
+    for (; n < most && n < (size_t)p->config.workers; n++) {
+        const struct slot *s = &p->slots[n];
+        out[n] = (struct worker_view){.number = (int)n + 1,
+                                      .state = slot_state_name(s->state),
+                                      .pid = s->pid,
+                                      .jobs_served = s->jobs_served};
+        if (!slot_has_job(s))
+            continue;
+        memcpy(out[n].job, s->lease.id, sizeof out[n].job);
+        memcpy(out[n].step, s->step, sizeof out[n].step);
+        out[n].attempt = s->lease.attempt;
+        out[n].running_ms = s->started.ms ? loop_now(p->loop).ms - s->started.ms : 0;
+        out[n].has_page = s->tab_open;
+    }
+    return n;
+}

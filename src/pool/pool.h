@@ -60,3 +60,14 @@ struct pool_view {
     int64_t starting, idle, busy, stopping;
 };
 void pool_view(const struct pool *p, struct pool_view *out);
+struct worker_view { /* one slot */
+    int number;      /* from 1 */
+    const char *state;
+    pid_t pid; /* 0: no process */
+    int64_t jobs_served;
+    char job[ID_TEXT]; /* empty: none */
+    int64_t attempt, running_ms;
+    char step[32]; /* where the worker says it is */
+    bool has_page;
+};
+size_t pool_workers(const struct pool *p, struct worker_view *out, size_t most);

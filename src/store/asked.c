@@ -11,6 +11,7 @@ enum {
     WEIGHT_MAX = 10000,
     ACTIVE_MAX = 10000,
     BURST_MAX = 10000,
+    DEPTH_MAX = 10000000,
     SESSION_BURST_MAX = 1000,
     SESSION_ACTIVE_MAX = 64,
     QUEUE_FULL_WAIT_MS = 5000,
@@ -203,6 +204,16 @@ err asked_closed(struct span lane, struct fault *f)
 {
     err e = come_later(E_CLOSED, CLOSED_WAIT_MS, f);
     return fail(f, e, "lane %.*s takes no jobs now: it was closed", SP(lane));
+}
+
+err asked_depth(struct span lane, int64_t depth, struct fault *f)
+{
+    err e = come_later(E_BUSY, QUEUE_FULL_WAIT_MS, f);
+    return fail(
+        f, e,
+        "%lld jobs wait in lane %.*s, as many as may (its max_depth); try again later, or "
+        "raise that",
+        (long long)depth, SP(lane));
 }
 
 err asked_full(int64_t ready_max, struct fault *f)
@@ -446,10 +457,13 @@ err asked_lane_change(const struct lane_change *c, wall now, struct fault *f)
         return fail(f, E_BAD_INPUT, "say why: whoever finds the lane so wants to know");
     if (c->act == LANE_ACT_SET &&
         (!in_range(set->weight, 1, WEIGHT_MAX) || !in_range(set->max_active, 1, ACTIVE_MAX) ||
-         !in_range(set->emit_ms, 0, EMIT_MAX_MS) || !in_range(set->burst, 1, BURST_MAX)))
-        return fail(f, E_BAD_INPUT,
-                    "weight, jobs at once and burst must be 1 to %d, the distance 0 to a day",
-                    ACTIVE_MAX);
+         !in_range(set->emit_ms, 0, EMIT_MAX_MS) || !in_range(set->burst, 1, BURST_MAX) ||
+         !in_range(set->depth, 0, DEPTH_MAX) || !in_range(set->overflow, 0, OVERFLOWS - 1)))
+        return fail(
+            f, E_BAD_INPUT,
+            "weight, jobs at once and burst must be 1 to %d, the distance 0 to a day, the "
+            "depth 0 to %d",
+            ACTIVE_MAX, DEPTH_MAX);
     if ((c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE) &&
         (c->until_ms <= now.ms || c->until_ms > now.ms + FORCE_MAX_MS))
         return fail(f, E_BAD_INPUT,

@@ -18,6 +18,7 @@ enum {
     PURGE_WORDS = 4 * LANE_NOTE
 };
 
+#define ACCEPT_DROPPED "its lane was full, and a job that starts before it came"
 MUST_USE err asked_filter(const struct jobs_filter *filter, struct fault *f);
 /* E_BAD_INPUT. out borrows from the arguments. */
 MUST_USE err asked_accept(const struct accept_args *args, struct lane_name *out,
@@ -39,6 +40,8 @@ int64_t asked_least(int64_t a, int64_t b);
 MUST_USE err asked_mode(enum store_mode mode, struct fault *f);
 /* No further job: E_CLOSED this lane, E_BUSY so many wait. */
 MUST_USE err asked_closed(struct span lane, struct fault *f);
+/* This lane may have no more waiting jobs: E_BUSY. */
+MUST_USE err asked_depth(struct span lane, int64_t depth, struct fault *f);
 MUST_USE err asked_full(int64_t ready_max, struct fault *f);
 /* Kinds up to `last`; of_users: the job that they are for has no posts. E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err asked_items(const struct store_item *items, size_t count, enum item_kind last,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/lane.h"
+#include "core/meter.h"
 #include "store/store.h"
 
 enum { LANE_AS_CONFIGURED = -1, LANE_NOTE = 200 };
@@ -14,7 +15,19 @@ struct lane_settings {
     int64_t max_active; /* jobs at once, 1-10000 */
     int64_t emit_ms;    /* least time between two starts; 0 no limit */
     int64_t burst;      /* starts that may come at once */
+    int64_t depth;      /* jobs that may wait; 0 any number */
+    int64_t overflow;   /* enum lane_overflow: what becomes of one more */
 };
+enum lane_overflow {
+    OVERFLOW_REFUSE,
+    OVERFLOW_DROP_LAST, /* the ready one that would start last ends as cancelled, unless that is the new one */
+    OVERFLOWS
+};
+const char *lane_overflow_name(enum lane_overflow o); /* "refuse", "drop_last" */
+static inline struct lane_settings lane_settings_all(int64_t value)
+{
+    return (struct lane_settings){value, value, value, value, value, value};
+}
 
 struct lane_note { /* who stopped it and why; empty `by`: nobody */
     struct span by, why;
@@ -52,6 +65,9 @@ MUST_USE err store_lanes(struct store *s, const struct lanes_query *q, wall now,
 /* E_NOT_FOUND. */
 MUST_USE err store_lane(struct store *s, struct span name, wall now, struct arena *a,
                         struct lane_view *out, struct fault *f);
+/* What went through it in the last ten minutes; the embedded store: since it was opened. E_NOT_FOUND. */
+MUST_USE err store_lane_meter(struct store *s, struct span name, wall now,
+                              struct meter_sums *out, struct fault *f);
 
 /* ---- limits above lanes ---- */
 enum limit_scope { LIMIT_ALL, LIMIT_TENANT, LIMIT_SITE, LIMIT_SCOPES };

@@ -26,6 +26,13 @@ const char *lane_word_name(enum lane_word w)
     return names[w];
 }
 
+const char *lane_overflow_name(enum lane_overflow o)
+{
+    static const char *const names[] = {"refuse", "drop_last"};
+    need((unsigned)o < OVERFLOWS);
+    return names[o];
+}
+
 const char *source_name(enum store_source s)
 {
     static const char *const names[] = {"own", "shared", "cache", "stale"};

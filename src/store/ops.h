@@ -169,6 +169,10 @@
         (struct store *s, struct span name, wall now, struct arena *a, struct lane_view *out, \
         struct fault *f), \
         (s, name, now, a, out, f)) \
+    OPERATION(err, lane_meter, \
+        (struct store *s, struct span name, wall now, struct meter_sums *out, \
+        struct fault *f), \
+        (s, name, now, out, f)) \
     OPERATION(err, lane_bounds, \
         (struct store *s, struct span name, wall now, struct arena *a, \
         struct lane_bounds *out, struct fault *f), \

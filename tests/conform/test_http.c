@@ -2049,6 +2049,30 @@ static void waiters_that_vanish_leave_nothing(void **state)
 
 /* ---- ids of clients, reruns, attempts ---- */
 
+static void workers_and_browsers_say_what_they_do(void **state)
+{
+    (void)state;
+    char text[256];
+    struct reply r = get("/v1/workers");
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, "\"number\":1,\"state\":\"idle\",\"pid\":77,\"jobs_served\":3,"
+                                 "\"job\":null,\"attempt\":null,\"step\":null"));
+    drop(&r);
+    r = get("/v1/workers/2");
+    assert_string_equal(member(r.body, "job", text), "job_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    assert_string_equal(member(r.body, "step", text), "goto");
+    assert_string_equal(member(r.body, "running_ms", text), "1500");
+    assert_string_equal(member(r.body, "has_page", text), "true");
+    drop(&r);
+    expect("GET", "/v1/workers/3", "", NULL, 404);
+    expect("POST", "/v1/workers", "", "{}", 405);
+    r = get("/v1/browsers");
+    assert_true(contains(r.body,
+                         "\"number\":1,\"state\":\"ready\",\"pid\":99,\"pages\":1,\"jobs\":12,"
+                         "\"age_s\":65,\"pss_bytes\":null"));
+    drop(&r);
+}
+
 static void a_client_may_choose_the_id(void **state)
 {
     (void)state;
@@ -2389,6 +2413,7 @@ int main(void)
         cmocka_unit_test(a_result_is_where_the_records_are),
         cmocka_unit_test(a_batch_is_waited_for_too),
         cmocka_unit_test(waiters_that_vanish_leave_nothing),
+        cmocka_unit_test(workers_and_browsers_say_what_they_do),
         cmocka_unit_test(a_client_may_choose_the_id),
         cmocka_unit_test(a_unique_key_holds_for_chosen_ids_too),
         cmocka_unit_test(a_job_is_run_again_as_a_new_one),

@@ -96,6 +96,38 @@ static void what_is_held_up_is_found_behind_thousands_that_are_not(void **state)
     EXPECT("POST", "/v1/queues/zz/x/normal/resume", "", 200, "paused", "false");
 }
 
+static void a_queue_has_a_depth_and_says_what_went_through_it(void **state)
+{
+    (void)state;
+    const char *path = "/v1/queues/deep/x/normal";
+    EXPECT("PATCH", path, "{\"max_depth\":2}", 200, "settings.max_depth", "2", "own.max_depth",
+           "2", "settings.overflow", "refuse", "own.overflow", "null");
+    submit("@one", ",\"tenant\":\"deep\",\"priority\":5");
+    submit("@two", ",\"tenant\":\"deep\",\"priority\":3");
+    struct answer_of a = ask("POST", "/v1/jobs",
+                             "{\"kind\":\"posts\",\"target\":\"@three\",\"tenant\":\"deep\"}");
+    assert_int_equal(a.status, 503);
+    assert_true(a.retry_after_s > 0 && contains(&a.body, "queue_full") &&
+                contains(&a.body, "deep/x/normal") && contains(&a.body, "max_depth"));
+    buf_free(&a.body);
+    EXPECT("PATCH", path, "{\"overflow\":\"drop_last\"}", 200, "settings.overflow", "drop_last",
+           "own.max_depth", "2");
+    submit("@three", ",\"tenant\":\"deep\",\"priority\":9");
+    EXPECT("GET", "/v1/jobs?tenant=deep&state=cancelled", "", 200, "page.has_more", "false");
+    a = ask("GET", "/v1/jobs?tenant=deep&state=cancelled", "");
+    assert_true(contains(&a.body, "\"target\":\"two\""));
+    buf_free(&a.body);
+    EXPECT("GET", "/v1/queues/deep/x/normal/metrics", "", 200, "object", "queue_metrics",
+           "queue", "deep/x/normal", "window_s", "600", "waiting", "2", "ready", "2", "active",
+           "0", "max_depth", "2", "accepted", "3", "started", "0", "ended", "1",
+           "time_to_start_ms", "null");
+    EXPECT("GET", "/v1/queues/deep/x/bulk/metrics", "", 404, "code", "not_found");
+    EXPECT("PATCH", path, "{\"max_depth\":null,\"overflow\":null}", 200, "settings.max_depth",
+           "0", "own.max_depth", "null", "settings.overflow", "refuse");
+    refused("PATCH", path, "{\"overflow\":\"drop\"}", 422, "/overflow", "drop_last");
+    refused("PATCH", path, "{\"max_depth\":-1}", 422, "/max_depth", "0 to");
+}
+
 static void settings_are_changed_in_part_or_wholly(void **state)
 {
     (void)state;
@@ -400,6 +432,7 @@ int main(void)
         cmocka_unit_test(modes_say_what_they_do),
         cmocka_unit_test(a_change_needs_to_know_what_it_changes),
         cmocka_unit_test(what_is_held_up_is_found_behind_thousands_that_are_not),
+        cmocka_unit_test(a_queue_has_a_depth_and_says_what_went_through_it),
     };
     return cmocka_run_group_tests(tests, start_anyhow, asked_stop);
 }

@@ -423,10 +423,9 @@ static inline void lane_act(const char *name, enum lane_act act, int64_t until_m
 
 static inline struct lane_change lane_sets(const char *name)
 {
-    return (struct lane_change){
-        .name = span_of(name),
-        .act = LANE_ACT_SET,
-        .settings = {LANE_UNCHANGED, LANE_UNCHANGED, LANE_UNCHANGED, LANE_UNCHANGED}};
+    return (struct lane_change){.name = span_of(name),
+                                .act = LANE_ACT_SET,
+                                .settings = lane_settings_all(LANE_UNCHANGED)};
 }
 
 static inline void lane_max_active(const char *name, int64_t most)

@@ -165,6 +165,31 @@ static void on_status(void *ctx, struct api_status *out)
                                .browsers_ready = 1};
 }
 
+static size_t on_workers(void *ctx, struct api_worker *out, size_t most)
+{
+    (void)ctx;
+    assert_true(most >= 2);
+    out[0] = (struct api_worker){.number = 1, .state = "idle", .pid = 77, .jobs_served = 3};
+    out[1] = (struct api_worker){.number = 2,
+                                 .state = "running",
+                                 .pid = 78,
+                                 .job = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                                 .step = "goto",
+                                 .attempt = 2,
+                                 .running_ms = 1500,
+                                 .has_page = true};
+    return 2;
+}
+
+static size_t on_browsers(void *ctx, struct api_browser *out, size_t most)
+{
+    (void)ctx;
+    assert_true(most >= 1);
+    out[0] = (struct api_browser){
+        .number = 1, .state = "ready", .pid = 99, .pages = 1, .jobs = 12, .age_ms = 65000};
+    return 1;
+}
+
 static void on_cancelled(void *ctx, struct span id, bool force)
 {
     (void)ctx;
@@ -225,6 +250,8 @@ static void start_api(struct task *t)
         .files_dir = files,
         .packs = server.packs,
         .status = on_status,
+        .workers = on_workers,
+        .browsers = on_browsers,
         .cancelled = on_cancelled,
         .clock = on_clock,
     };

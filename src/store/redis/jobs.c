@@ -92,7 +92,8 @@ err accept_refused(struct store *s, const struct reply *r, struct span id, struc
     case SAID_CLOSED:
         return asked_closed(lane, f);
     case SAID_FULL:
-        return asked_full(s->limits.ready_max, f);
+        return reply_number(r, 1) ? asked_depth(reply_text(r, 2), reply_number(r, 1), f)
+                                  : asked_full(s->limits.ready_max, f);
     case SAID_BODY:
         return asked_key_used(f);
     case SAID_TAKEN:

@@ -26,8 +26,8 @@ enum lane_part {
     LANE_BAD,
     LANE_FORCED,
     LANE_SET,
-    LANE_OWN = LANE_SET + 4,
-    LANE_WAITING = LANE_OWN + 4,
+    LANE_OWN = LANE_SET + 6,
+    LANE_WAITING = LANE_OWN + 6,
     LANE_WAITING_UNTIL,
     LANE_BY,
     LANE_WHY,
@@ -39,7 +39,9 @@ static struct lane_settings settings_at(const struct reply *r, size_t at)
     return (struct lane_settings){.weight = reply_number(r, at),
                                   .max_active = reply_number(r, at + 1),
                                   .emit_ms = reply_number(r, at + 2),
-                                  .burst = reply_number(r, at + 3)};
+                                  .burst = reply_number(r, at + 3),
+                                  .depth = reply_number(r, at + 4),
+                                  .overflow = reply_number(r, at + 5)};
 }
 
 static err keep_lane_texts(const struct reply *r, struct arena *a, struct lane_view *v,
@@ -172,6 +174,24 @@ err redis_lane(struct store *s, struct span name, wall now, struct arena *a,
     return read_lane(reply_list(&r, 1), now, a, out, f);
 }
 
+err redis_lane_meter(struct store *s, struct span name, wall now, struct meter_sums *out,
+                     struct fault *f)
+{
+    struct reply r;
+    err e = ask_lanes(s, "meter", name, 1, now, &r, f);
+    if (e)
+        return e;
+    if (said(&r) == SAID_NONE)
+        return fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(name, 0, 120)));
+    *out = (struct meter_sums){.accepted = reply_number(&r, 1),
+                               .started = reply_number(&r, 2),
+                               .ended = reply_number(&r, 3)};
+    for (int i = 0; i < METER_WAITS; i++)
+        out->waits[i] = reply_number(&r, 4 + (size_t)i);
+    meter_times(out);
+    return E_OK;
+}
+
 /* ---- limits above lanes ---- */
 
 static err read_limit(const struct reply *r, enum limit_scope scope, struct arena *a,
@@ -212,10 +232,9 @@ err redis_lane_bounds(struct store *s, struct span name, wall now, struct arena 
     err e = store_look(s, SCRIPT_LANES, &c, now, &r, f);
     if (e)
         return e;
-    const int64_t unset = LANE_AS_CONFIGURED;
     struct lane_bounds b = {.exists = reply_list(&r, 1)->count > 0,
                             .lane.settings = fresh_settings(s, parts.class),
-                            .lane.own = {unset, unset, unset, unset}};
+                            .lane.own = lane_settings_all(LANE_AS_CONFIGURED)};
     e = b.exists ? read_lane(reply_list(&r, 1), now, a, &b.lane, f) : E_OK;
     if (!e)
         e = read_limit(reply_list(&r, 2), LIMIT_ALL, a, &b.all, f);
@@ -305,8 +324,9 @@ err redis_lane_change(struct store *s, const struct lane_change *change, wall no
     call_number(&c, change->act);
     call_number(&c, change->until_ms);
     const struct lane_settings *set = &change->settings;
-    const int64_t numbers[] = {set->weight, set->max_active, set->emit_ms, set->burst};
-    for (int i = 0; i < 4; i++)
+    const int64_t numbers[] = {set->weight, set->max_active, set->emit_ms,
+                               set->burst,  set->depth,      set->overflow};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         call_number(&c, numbers[i]);
     call_text(&c, change->by);
     call_text(&c, change->why);

@@ -13,6 +13,8 @@ struct accepting {
     struct accept_reply reply;
     struct job_row live;      /* that has the unique key */
     struct job_row successor; /* that waits for it */
+    struct job_row last;      /* of a full lane: the new one takes its place */
+    bool drops;
     enum unique_decision unique;
     bool answered;          /* SQL_FROM of `from` is the result */
     int64_t from, waits_on; /* numbers of jobs */
@@ -153,10 +155,76 @@ static err check_room(struct store *s, struct fault *f)
     return full ? asked_full(s->limits.ready_max, f) : E_OK;
 }
 
+static int64_t waiting_in(const struct store_lane *l)
+{
+    const struct lane_facts *n = &l->now;
+    return n->blocked + n->scheduled + n->ready[NEEDS_NOTHING] + n->ready[NEEDS_PAGE];
+}
+
+/* Of an ended job that comes back: it drops nobody. */
+static err check_lane(struct store *s, const struct store_lane *l, struct fault *f)
+{
+    if (!l)
+        return E_OK;
+    int64_t depth = lanes_settings(s, l).depth;
+    return depth && waiting_in(l) >= depth ? asked_depth(span_of(l->name), depth, f) : E_OK;
+}
+
 err accept_check(struct store *s, const struct store_lane *lane, struct fault *f)
 {
     err e = check_open(s, lane, f);
-    return e ? e : check_room(s, f);
+    if (!e)
+        e = check_room(s, f);
+    return e ? e : check_lane(s, lane, f);
+}
+
+/* The ready job of the lane that would start last. */
+static err find_last(struct store *s, const struct store_lane *l, struct job_row *out,
+                     bool *out_found, struct fault *f)
+{
+    err e = E_OK;
+    *out_found = false;
+    for (int needs = 0; !e && needs < NEEDS_COUNT; needs++) {
+        struct job_row r;
+        struct query *q;
+        size_t n = 0;
+        e = db_ask(s->db, SQL_LANE_LAST, &q, f, DB_I(l->id), DB_I(needs));
+        if (!e)
+            e = job_rows_read(s, q, &r, 1, &n, f);
+        if (e || !n)
+            continue;
+        bool later =
+            !*out_found || r.rank > out->rank || (r.rank == out->rank && r.seq > out->seq);
+        *out = later ? r : *out;
+        *out_found = true;
+    }
+    return e;
+}
+
+static bool takes_place(const struct accepting *t, const struct store_lane *l)
+{
+    return (t->unique == UNIQUE_REPLACE && t->live.lane == l) ||
+           (t->unique == UNIQUE_REPLACE_AFTER && t->successor.lane == l);
+}
+
+/* A lane that is full takes a job only in the place of another one. */
+static err check_depth(struct store *s, struct accepting *t, wall now, struct fault *f)
+{
+    const struct accept_args *a = t->args;
+    const struct store_lane *l = lanes_find(s, a->lane);
+    if (!l || t->answered)
+        return E_OK;
+    struct lane_settings set = lanes_settings(s, l);
+    if (!set.depth || waiting_in(l) - takes_place(t, l) < set.depth)
+        return E_OK;
+    int64_t at = a->run_at_ms > 0 ? a->run_at_ms : now.ms;
+    bool ready = !a->held && !t->waits_on && !s->batching && at <= run_clock_ms(s, 0, now);
+    err e = set.overflow == OVERFLOW_DROP_LAST && ready
+                ? find_last(s, l, &t->last, &t->drops, f)
+                : E_OK;
+    t->drops = t->drops && lane_rank(at, a->prio) < t->last.rank &&
+               t->last.seq != t->live.seq && t->last.seq != t->successor.seq;
+    return e || t->drops ? e : asked_depth(a->lane, set.depth, f);
 }
 
 static struct db_arg or_null(int64_t n)
@@ -216,15 +284,18 @@ static err answer(struct store *s, const struct accepting *t, wall now, struct f
     return e;
 }
 
+/* Whose place it takes: that of equal work, and in a full lane that of the last one. */
 static err replace(struct store *s, const struct accepting *t, wall now, struct fault *f)
 {
+    const struct span why = SPAN("a newer request took its place");
+    err e = E_OK;
     if (t->unique == UNIQUE_REPLACE)
-        return job_end_waiting(s, &t->live, JOB_ON_CANCEL,
-                               SPAN("a newer request took its place"), now, f);
-    if (t->unique == UNIQUE_REPLACE_AFTER)
-        return job_end_waiting(s, &t->successor, JOB_ON_CANCEL,
-                               SPAN("a newer request took its place"), now, f);
-    return E_OK;
+        e = job_end_waiting(s, &t->live, JOB_ON_CANCEL, why, now, f);
+    else if (t->unique == UNIQUE_REPLACE_AFTER)
+        e = job_end_waiting(s, &t->successor, JOB_ON_CANCEL, why, now, f);
+    if (!e && t->drops)
+        e = job_end_waiting(s, &t->last, JOB_ON_CANCEL, SPAN(ACCEPT_DROPPED), now, f);
+    return e;
 }
 
 static err write_accept(struct store *s, struct accepting *t, wall now, struct fault *f)
@@ -244,6 +315,7 @@ static err write_accept(struct store *s, struct accepting *t, wall now, struct f
     if (e)
         return e;
     lanes_count(s, lane, a->needs, JOB_STATES, state, now.ms);
+    lanes_meter(lane, METER_ACCEPTED, 0, now.ms);
     span_copy(a->id, t->reply.id, sizeof t->reply.id);
     t->reply.state = state;
     e = write_event(s, t, state, now, f);
@@ -286,6 +358,8 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
     }
     if (!e && !t->reply.existing)
         e = check_room(s, f);
+    if (!e && !t->reply.existing)
+        e = check_depth(s, t, now, f);
     if (!e && !t->reply.existing && !t->answered)
         e = accept_check_session(s, a->site, a->pool, now, f);
     if (!e && !lanes_find(s, a->lane))

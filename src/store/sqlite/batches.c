@@ -319,8 +319,10 @@ static err add_one(struct store *s, int64_t bid, struct parallel *p,
     const struct accept_args *job = &with_row;
     with_row.after = parallel_after(p);
     err e = asked_child(job, f);
+    s->batching = true;
     if (!e)
         e = sqlite_accept(s, job, now, &reply, f);
+    s->batching = false;
     /* A job that was there before (an equal one, by its unique key) stays what it is. */
     if (!e && !span_is(job->id, reply.id))
         e = asked_child_there(span_of(reply.id), f);

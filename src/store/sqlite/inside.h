@@ -111,6 +111,7 @@ struct store {
     int64_t epoch;
     int64_t group_ms;    /* store time of the group's operations so far */
     bool limits_changed; /* in this group: mode, or limits above lanes */
+    bool batching;       /* a job of a batch is accepted: it drops nobody */
     bool accepting;      /* within sqlite_accept(): jobs that follow from it come later */
     bool tending;        /* batches.c: nobody above is about to touch a job */
     bool unsettled;      /* jobs wait for one that has ended: sqlite_reap() goes on with them */

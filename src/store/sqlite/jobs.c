@@ -318,6 +318,7 @@ err job_ended(struct store *s, const struct job_row *r, enum job_state to, wall 
 {
     int64_t count = 0;
     s->now.kept_bytes += job_is_kept(to) ? r->bytes : 0;
+    lanes_meter(r->lane, METER_ENDED, 0, now.ms);
     err e = waits_settle(s, r->seq, now, &count, f);
     return e ? e : job_follow_up(s, r->seq, now, f);
 }

@@ -54,6 +54,8 @@ struct lane_settings lanes_settings(const struct store *s, const struct store_la
                                           : c->lane_max_active,
         .emit_ms = own->emit_ms >= 0 ? own->emit_ms : c->lane_emit_ms,
         .burst = own->burst > 0 ? own->burst : c->lane_burst,
+        .depth = own->depth > 0 ? own->depth : 0,
+        .overflow = own->overflow > 0 ? own->overflow : OVERFLOW_REFUSE,
     };
 }
 
@@ -401,6 +403,14 @@ void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs,
     lanes_place(s, l, now_ms);
 }
 
+void lanes_meter(struct store_lane *l, enum meter_event event, int64_t waited_ms,
+                 int64_t now_ms)
+{
+    if (!l->meter)
+        l->meter = heap_new_of(struct meter);
+    meter_add(l->meter, event, waited_ms, now_ms);
+}
+
 void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms)
 {
     struct lane_facts *n = lanes_touch(s, l);
@@ -552,7 +562,9 @@ static void read_lane(struct query *q, struct lane_facts *n)
         .own = {.weight = db_int(q, 10),
                 .max_active = db_int(q, 11),
                 .emit_ms = db_int(q, 12),
-                .burst = db_int(q, 13)},
+                .burst = db_int(q, 13),
+                .depth = db_int(q, 16),
+                .overflow = db_int(q, 17)},
         .paused = db_int(q, 14) != 0,
         .closed = db_int(q, 15) != 0,
     };
@@ -594,8 +606,7 @@ static struct store_lane *lane_new(struct store *s, int64_t id, struct span name
     l->tenant->lanes++;
     l->site->lanes++;
     l->word = LANE_WORDS;
-    l->now.own = (struct lane_settings){LANE_AS_CONFIGURED, LANE_AS_CONFIGURED,
-                                        LANE_AS_CONFIGURED, LANE_AS_CONFIGURED};
+    l->now.own = lane_settings_all(LANE_AS_CONFIGURED);
     grow_book(b, id);
     b->by_id[id] = l;
     b->count++;
@@ -727,7 +738,8 @@ static err write_lane(struct store *s, const struct store_lane *l, struct fault 
                   DB_I(n->blocked_until_ms), DB_I(n->breaker.state), DB_I(n->breaker.fails),
                   DB_I(n->breaker.until_ms), DB_I(n->breaker.trips), DB_I(n->forced_until_ms),
                   DB_I(n->own.weight), DB_I(n->own.max_active), DB_I(n->own.emit_ms),
-                  DB_I(n->own.burst), DB_I(n->paused), DB_I(n->closed), DB_I(l->used_ms));
+                  DB_I(n->own.burst), DB_I(n->paused), DB_I(n->closed), DB_I(l->used_ms),
+                  DB_I(n->own.depth), DB_I(n->own.overflow));
 }
 
 err lanes_flush(struct store *s, struct fault *f)
@@ -787,6 +799,7 @@ static void forget(struct store *s, struct store_lane *l)
         s->lanes.last_id--;
     drop_tenant(s, l->tenant);
     drop_site(s, l->site);
+    free(l->meter);
     free(l->name);
     free(l);
 }

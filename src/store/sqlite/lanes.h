@@ -61,6 +61,7 @@ struct store_lane {
     struct span pool, operation; /* in name */
     struct lane_facts now;
     struct limit_retries retries; /* since the store was opened */
+    struct meter *meter;          /* likewise; NULL: nothing went through it */
     /* none of its sessions can be used before; INT64_MAX: nobody knows when */
     int64_t parked_until_ms;
     int64_t used_ms; /* something happened in it last; since the opening */
@@ -118,6 +119,9 @@ MUST_USE err lanes_want(struct store *s, struct span name, wall now, struct stor
 MUST_USE err lanes_quarantine_of(struct store *s, const struct store_lane *l, wall now,
                                  struct store_lane **out, struct fault *f);
 
+/* A job of the lane came, started or ended. */
+void lanes_meter(struct store_lane *l, enum meter_event event, int64_t waited_ms,
+                 int64_t now_ms);
 /* A job moves; JOB_STATES as `from`: it is new, as `to`: it is deleted. */
 void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs,
                  enum job_state from, enum job_state to, int64_t now_ms);

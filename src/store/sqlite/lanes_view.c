@@ -188,6 +188,20 @@ err sqlite_lane(struct store *s, struct span name, wall now, struct arena *a,
     return view_of(s, l, now, a, out, f);
 }
 
+err sqlite_lane_meter(struct store *s, struct span name, wall now, struct meter_sums *out,
+                      struct fault *f)
+{
+    static const struct meter none;
+    need(!s->reading);
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    const struct store_lane *l = lanes_find(s, name);
+    if (!l)
+        return fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(name, 0, 120)));
+    *out = meter_read(l->meter ? l->meter : &none, now.ms);
+    return E_OK;
+}
+
 /* ---- setting ---- */
 
 static void set_one(int64_t *own, int64_t wanted)
@@ -204,6 +218,8 @@ static void act_on(struct lane_facts *n, const struct lane_change *c, wall now)
         set_one(&n->own.max_active, c->settings.max_active);
         set_one(&n->own.emit_ms, c->settings.emit_ms);
         set_one(&n->own.burst, c->settings.burst);
+        set_one(&n->own.depth, c->settings.depth);
+        set_one(&n->own.overflow, c->settings.overflow);
         return;
     case LANE_ACT_PAUSE:
     case LANE_ACT_RESUME:
@@ -239,6 +255,7 @@ static bool is_same(const struct lane_facts *a, const struct lane_facts *b)
 {
     return a->own.weight == b->own.weight && a->own.max_active == b->own.max_active &&
            a->own.emit_ms == b->own.emit_ms && a->own.burst == b->own.burst &&
+           a->own.depth == b->own.depth && a->own.overflow == b->own.overflow &&
            a->paused == b->paused && a->closed == b->closed &&
            a->forced_until_ms == b->forced_until_ms && a->breaker.state == b->breaker.state &&
            a->breaker.fails == b->breaker.fails && a->breaker.trips == b->breaker.trips &&

@@ -247,6 +247,7 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
     lanes_count(s, lane, needs, JOB_READY, JOB_ACTIVE, now.ms);
     lanes_started(s, lane, now.ms);
     limit_started(&lane->retries, false, now.ms);
+    lanes_meter(lane, METER_STARTED, l.waited_ms, now.ms);
     struct json_w w = event_body(s, JOB_ACTIVE);
     json_kv_int(&w, "attempt", l.attempt);
     json_kv_text(&w, "worker", args->worker.p ? args->worker : SPAN(""));

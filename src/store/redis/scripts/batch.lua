@@ -31,6 +31,7 @@ local function first_refusal(jobs)
         if not a then
             return {i - 1}
         end
+        a.batch = '' -- it will be of one
         local plan, reply = M.plan(a)
         if not plan then
             return refusal(i, reply)

@@ -158,11 +158,11 @@ function M.site(name)
     return s
 end
 
--- ow oa oe ob: its own settings + 1, 0 as configured; lb: number of the job that failed last; sg: where it stands, in
+-- ow oa oe ob od oo: its own settings + 1, 0 as configured; lb: number of the job that failed last; sg: where it stands, in
 -- short, 'f' aside because of its site, '' nobody knows.
 local LANE = fields_of({
     n = 0, cl = 0, ps = 0, ta = 0, bu = 0, bs = 0, bf = 0, bt = 0, tr = 0, wf = 0, ws = 0, wb = 0, fo = 0, lb = 0,
-    ow = 0, oa = 0, oe = 0, ob = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
+    ow = 0, oa = 0, oe = 0, ob = 0, od = 0, oo = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
     sg = ''
 })
 -- nil: there is none.
@@ -307,7 +307,8 @@ function M.settings(l)
     return {weight = l.ow > 0 and l.ow - 1 or WEIGHTS[l.cl],
             active = l.oa > 0 and l.oa - 1 or l.cl == QUARANTINE and 1 or LANE_ACTIVE,
             emit = l.oe > 0 and l.oe - 1 or LANE_EMIT,
-            burst = l.ob > 0 and l.ob - 1 or LANE_BURST}
+            burst = l.ob > 0 and l.ob - 1 or LANE_BURST,
+            depth = max(l.od - 1, 0), overflow = max(l.oo - 1, 0)}
 end
 local function start_at(tat, emit, burst)
     if emit <= 0 then
@@ -320,6 +321,10 @@ local function next_tat(tat, emit)
 end
 local function ready_of(l)
     return l[0] + l[1]
+end
+-- Jobs of the lane that wait.
+function M.waiting_in(l)
+    return ready_of(l) + call('ZCARD', l.key .. ':s') + call('ZCARD', l.key .. ':b')
 end
 local function room_of(l, set)
     return (l.bs == CLOSED and set.active or 1) - l.active

@@ -161,6 +161,8 @@ do
         l.touched = true
     end
     local SLICE, SLICES = 60000, 10
+    -- The longest waits that are counted together: core/meter.c.
+    local WAITS = {10, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, 7200000}
     local function open_slice(l)
         local key, slice = l.key .. ':t', floor(now / SLICE)
         local newest = N(call('HGET', key, 'n'))
@@ -169,7 +171,11 @@ do
                 call('DEL', key)
             end
             for s = newest - SLICES + 1, min(newest, slice - SLICES) do
-                call('HDEL', key, 's' .. s, 'r' .. s)
+                local old = {'s' .. s, 'r' .. s, 'a' .. s, 'e' .. s}
+                for b = 0, #WAITS do
+                    old[#old + 1] = 'w' .. b .. ':' .. s
+                end
+                call('HDEL', key, unpack(old))
             end
             call('HSET', key, 'n', slice)
         end
@@ -202,8 +208,12 @@ do
     function M.retried(l)
         count_slice(l, 'r')
     end
+    -- One more job of the lane that came ('a') or ended ('e').
+    function M.metered(l, what)
+        count_slice(l, what)
+    end
     -- A job of the lane starts: its rate, its turn, its probe.
-    function M.started(l)
+    function M.started(l, waited)
         local set, t, s = M.settings(l), l.tenant, l.site
         t.vt = max(t.vt, l.ps)
         l.ps = l.ps + floor(STRIDE / set.weight)
@@ -215,6 +225,11 @@ do
             l.bs = HALF_OPEN
         end
         count_slice(l, 's')
+        local b = 0
+        while b < #WAITS and waited > WAITS[b + 1] do
+            b = b + 1
+        end
+        count_slice(l, 'w' .. b .. ':')
         l.touched = true
     end
 end
@@ -277,6 +292,7 @@ function M.wait_for(j, leader, how)
     call('ZADD', P .. 'wt:' .. leader.id, j.sq, j.id)
 end
 local function job_ended(j)
+    M.metered(M.lane(j.ln), 'e')
     if j.rs ~= '' then
         M.run_ended(j)
     end
@@ -649,6 +665,11 @@ local function is_full(more)
     return call('ZCARD', P .. 's:0') + call('ZCARD', P .. 's:1') + call('ZCARD', P .. 's:2') + (more or 0) >= READY_MAX
 end
 M.is_full = is_full
+-- The lane has as many waiting jobs as it may, without so many that make way.
+function M.is_deep(l, less)
+    local depth = M.settings(l).depth
+    return depth > 0 and M.waiting_in(l) - less >= depth
+end
 -- What it answers, as replay.lua does.
 function M.replay(j, reset)
     if j.st < DEAD then
@@ -664,6 +685,8 @@ function M.replay(j, reset)
         return {R_CLOSED, l.name}
     elseif is_full() then
         return {R_FULL}
+    elseif M.is_deep(l, 0) then
+        return {R_FULL, M.settings(l).depth, l.name}
     elseif f[6] ~= '' and M.sessions_usable(f[1], f[6]) == 0 then
         return {R_SESSION, f[1], f[6]}
     end

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- lane_change.lua - sets something of a lane. ARGV: name, tenant, site, class, place of the tenant, act, until, weight,
--- jobs at once, distance, burst (-2: as it is, -1: as configured), by, why, event, its body. Reply: {R_OK}, {R_LANES}
+-- jobs at once, distance, burst, depth, overflow (-2: as it is, -1: as configured), by, why, event, its body. Reply: {R_OK}, {R_LANES}
 local SET, PAUSE, RESUME, CLOSE, LANE_OPEN, BREAKER_OPEN, BREAKER_CLOSE, BREAKER_RESET, UNBLOCK = 0, 1, 2, 3, 4, 5, 6, 7, 8
 local l, act, til = M.lane(A[1]), N(A[6]), N(A[7])
 if not l and call('ZCARD', P .. 'lanes') >= LANES_MAX then
     return {R_LANES}
 end
 l = M.lane_want(A[1], {te = A[2], si = A[3], cl = N(A[4]), th = A[5]})
-local FIELDS = {'ow', 'oa', 'oe', 'ob', 'pa', 'co', 'fo', 'bs', 'bf', 'tr', 'bu'}
+local FIELDS = {'ow', 'oa', 'oe', 'ob', 'od', 'oo', 'pa', 'co', 'fo', 'bs', 'bf', 'tr', 'bu'}
 local was = {}
 for _, f in ipairs(FIELDS) do
     was[f] = l[f]
@@ -16,7 +16,7 @@ local function close_breaker()
     l.bs, l.bf, l.bt, l.tr, l.wf, l.ws, l.wb = CLOSED, 0, 0, 0, 0, 0, 0
 end
 if act == SET then
-    for i, f in ipairs({'ow', 'oa', 'oe', 'ob'}) do
+    for i, f in ipairs({'ow', 'oa', 'oe', 'ob', 'od', 'oo'}) do
         l[f] = N(A[7 + i]) ~= -2 and N(A[7 + i]) + 1 or l[f]
     end
 elseif act == PAUSE or act == RESUME then
@@ -42,10 +42,10 @@ l.touched = true
 if not same then
     local stops = act == PAUSE or act == CLOSE
     if stops then
-        call('HSET', l.key, 'nby', A[12], 'nwhy', A[13], 'nat', I(now))
+        call('HSET', l.key, 'nby', A[14], 'nwhy', A[15], 'nat', I(now))
     elseif l.pa == 0 and l.co == 0 then
         call('HDEL', l.key, 'nby', 'nwhy', 'nat')
     end
-    M.event(nil, A[14], A[15])
+    M.event(nil, A[16], A[17])
 end
 return done(R_OK)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- lanes.lua - lanes and limits as people see them.
--- ARGV: 'list', name after which, how many (at most 64); 'one', name; 'bounds', lane, tenant, site; 'limits', scope
+-- ARGV: 'list', name after which, how many (at most 64); 'one', name; 'meter', name; 'bounds', lane, tenant, site; 'limits', scope
 -- ('tenants' or 'sites'), name after which, how many. Reply: {R_OK, ...}, {R_NONE}
 local function view(name)
     local l = M.lane(name)
@@ -13,8 +13,8 @@ local function view(name)
         oldest = at and (not oldest or at < oldest) and at or oldest
     end
     return {name, call('ZCARD', l.key .. ':b'), call('ZCARD', l.key .. ':s'), ready_of(l), l.active, oldest or 0, l.pa, l.co,
-            l.bu, l.bs, l.bf, l.bt, l.tr, l.wf, l.ws, l.wb, l.fo, set.weight, set.active, set.emit, set.burst, l.ow - 1,
-            l.oa - 1, l.oe - 1, l.ob - 1, w, til, notes[1] or '', notes[2] or '', N(notes[3])}
+            l.bu, l.bs, l.bf, l.bt, l.tr, l.wf, l.ws, l.wb, l.fo, set.weight, set.active, set.emit, set.burst, set.depth,
+            set.overflow, l.ow - 1, l.oa - 1, l.oe - 1, l.ob - 1, l.od - 1, l.oo - 1, w, til, notes[1] or '', notes[2] or '', N(notes[3])}
 end
 local function tenant(name)
     local t = M.tenant(name)
@@ -32,6 +32,30 @@ local function names(key, after, most)
 end
 if A[1] == 'one' then
     return M.lane(A[2]) and {R_OK, view(A[2])} or {R_NONE}
+elseif A[1] == 'meter' then
+    -- Ten minutes of what M.metered() counted: accepted, started, ended, starts by how long they had waited.
+    if not M.lane(A[2]) then
+        return {R_NONE}
+    end
+    local flat, reply, newest = call('HGETALL', P .. 'l:' .. A[2] .. ':t'), {R_OK}, floor(now / 60000)
+    local sums = {a = 0, s = 0, e = 0}
+    for b = 0, 14 do
+        sums['w' .. b] = 0
+    end
+    for i = 1, #flat, 2 do
+        local sum, slice = string.match(flat[i], '^(w%d+):(%d+)$')
+        if not sum then
+            sum, slice = string.match(flat[i], '^([ase])(%d+)$')
+        end
+        if sums[sum or ''] and N(slice) > newest - 10 and N(slice) <= newest then
+            sums[sum] = sums[sum] + N(flat[i + 1])
+        end
+    end
+    reply[2], reply[3], reply[4] = sums.a, sums.s, sums.e
+    for b = 0, 14 do
+        reply[5 + b] = sums['w' .. b]
+    end
+    return reply
 elseif A[1] == 'bounds' then
     return {R_OK, M.lane(A[2]) and view(A[2]) or {}, all(), tenant(A[3]), site(A[4])}
 end

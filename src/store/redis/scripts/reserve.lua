@@ -159,7 +159,7 @@ end
 if j.rq ~= '' then
     call('HSET', P .. 'asked', worker .. ':' .. j.rq, id)
 end
-M.started(l)
+M.started(l, max(now - since, 0))
 call('HSET', P .. 'leased', NODE, id)
 M.event(j, 'job.started', '{"state":"active","attempt":' .. I(j.fe) .. ',"worker":' .. A[8] .. ',"waited_ms":' ..
         I(max(now - since, 0)) .. (session and ',"session":"' .. session.id .. '"' or '') .. '}')

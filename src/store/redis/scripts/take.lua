@@ -2,8 +2,8 @@
 -- a: what accept.lua is asked; besides a.after: it waits for this job, a.batch: it is of that batch.
 
 -- What is about to come in besides, while a whole batch is looked at before anything of it is written: ids, live and blocked
--- jobs by tenant and key (false: will be gone), lanes; how many jobs, how many lanes.
-local ahead = {ids = {}, live = {}, blocked = {}, lanes = {}, jobs = 0, new_lanes = 0}
+-- jobs by tenant and key (false: will be gone), lanes; how many jobs, of each lane too, how many lanes.
+local ahead = {ids = {}, live = {}, blocked = {}, lanes = {}, deep = {}, jobs = 0, new_lanes = 0}
 local function live_of(tenant, unique, blocked)
     local seen = (blocked and ahead.blocked or ahead.live)[tenant .. '\n' .. unique]
     if seen ~= nil then
@@ -15,6 +15,30 @@ local function latest_answer(work)
     local top = call('ZREVRANGE', P .. 'wa:' .. work, 0, 0)[1]
     local j = top and M.job(top)
     return j and j.st == SUCCEEDED and j or nil
+end
+local DROPPED = 'its lane was full, and a job that starts before it came'
+-- The ready job of the lane that would start last.
+local function last_of(l)
+    local last, rank
+    for n = 0, 1 do
+        local top = l[n] > 0 and call('ZREVRANGE', l.key .. ':' .. n, 0, 0, 'WITHSCORES') or {}
+        if top[1] and (not last or N(top[2]) > rank or (N(top[2]) == rank and top[1] > last)) then
+            last, rank = top[1], N(top[2])
+        end
+    end
+    return last and M.job(id_of(last))
+end
+-- A lane that is full takes a job only in the place of another one: of equal work, or of its last one; jobs of a batch drop
+-- nobody. Whether it is not taken.
+local function is_too_deep(a, plan, l)
+    local ra, less = N(a[14]) > 0 and N(a[14]) or now, plan.replaces and plan.replaces.ln == a[6] and 1 or 0
+    if not l or plan.answer or not M.is_deep(l, less - (ahead.deep[a[6]] or 0)) then
+        return false
+    end
+    if M.settings(l).overflow == 1 and not plan.leader and not a.batch and a[29] ~= '1' and ra <= now then
+        plan.drops = last_of(l)
+    end
+    return not plan.drops or plan.drops == plan.replaces or ra - N(a[10]) * AGING >= rank_of(plan.drops)
 end
 -- How the job comes in; or nil, and how accept.lua says why not, or that it is there. Writes nothing.
 function M.plan(a)
@@ -86,6 +110,8 @@ function M.plan(a)
         return plan
     elseif M.is_full(ahead.jobs) then
         return nil, {R_FULL}
+    elseif is_too_deep(a, plan, l) then
+        return nil, {R_FULL, M.settings(l).depth, l.name}
     elseif a[27] ~= '' and not plan.answer and M.sessions_usable(a[28], a[27]) == 0 then
         return nil, {R_SESSION}
     elseif not l and not ahead.lanes[lane_name] and call('ZCARD', P .. 'lanes') + ahead.new_lanes >= LANES_MAX then
@@ -101,9 +127,11 @@ function M.foresee(a, plan)
     if gone then
         (gone.st == BLOCKED and ahead.blocked or ahead.live)[key] = false
         ahead.jobs = ahead.jobs - 1
+        ahead.deep[gone.ln] = (ahead.deep[gone.ln] or 0) - 1
     end
     if not plan.answer then
         ahead.jobs = ahead.jobs + 1
+        ahead.deep[a[6]] = (ahead.deep[a[6]] or 0) + 1
         if a[21] ~= '' then
             (plan.leader and ahead.blocked or ahead.live)[key] = {id = a[1], st = plan.leader and BLOCKED or READY}
         end
@@ -113,13 +141,16 @@ function M.foresee(a, plan)
     end
 end
 function M.forget_ahead()
-    ahead = {ids = {}, live = {}, blocked = {}, lanes = {}, jobs = 0, new_lanes = 0}
+    ahead = {ids = {}, live = {}, blocked = {}, lanes = {}, deep = {}, jobs = 0, new_lanes = 0}
 end
 local function make(a, plan)
     local id, accepted = a[1], plan.accepted
     local l = M.lane_want(a[6], {te = a[2], si = a[3], cl = N(a[4]), th = a[5]})
     if plan.replaces then
         M.end_waiting(plan.replaces, CANCELLED, {'a newer request took its place', '"a newer request took its place"'})
+    end
+    if plan.drops then
+        M.end_waiting(plan.drops, CANCELLED, {DROPPED, '"' .. DROPPED .. '"'})
     end
     local j = M.job_new(id)
     j.ca, j.rv, j.li, j.co, j.pr, j.mk, j.nd, j.me = accepted or now, 1, N(a[8]), N(a[9]), N(a[10]), N(a[11]), N(a[12]), N(a[13])
@@ -133,6 +164,7 @@ local function make(a, plan)
     if plan.leader then
         M.wait_for(j, plan.leader, plan.how)
     end
+    M.metered(l, 'a')
     M.accept(j, plan.leader and BLOCKED or j.ra > now and SCHEDULED or READY, l)
     if plan.request then
         call('SET', plan.request, a[20] .. '|' .. I(now) .. '|' .. id, 'PX', M.KEY_MS)

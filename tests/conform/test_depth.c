@@ -1,0 +1,231 @@
+/* How many jobs may wait in a lane, what becomes of one more, and what went through it: the same on every store. */
+#include "../lib/scenario.h"
+
+#include "store/batches.h"
+#include "store/dead.h"
+
+#include <string.h>
+
+static void set_depth(const char *name, int64_t depth, int64_t overflow)
+{
+    struct lane_change c = lane_sets(name);
+    c.settings.depth = depth;
+    c.settings.overflow = overflow;
+    assert_int_equal(lane_change(&c), E_OK);
+}
+
+static const char *accept_prio(int prio)
+{
+    const char *id = new_id();
+    struct accept_args args = job_args(id, "x/normal");
+    args.prio = prio;
+    accept_args(&args);
+    return id;
+}
+
+static void refused(const struct accept_args *args, err why, const char *words)
+{
+    struct accept_reply reply;
+    struct span before = look();
+    assert_int_equal(try_accept(args, &reply), why);
+    if (!strstr(w->f.words, words))
+        fail_msg("\"%s\" does not say \"%s\"", w->f.words, words);
+    same_look(before, look());
+}
+
+static void a_full_lane_refuses_one_more_and_others_take_it(void **state)
+{
+    (void)state;
+    set_depth("x/normal", 3, OVERFLOW_REFUSE);
+    assert_int_equal(lane("x/normal").settings.depth, 3);
+    for (int i = 0; i < 3; i++)
+        accept_job();
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.prio = 9;
+    refused(&args, E_BUSY, "max_depth");
+    accept_in("x/bulk");
+    start_next(); /* what runs does not wait */
+    start_next();
+    accept_args(&args);
+    crash(); /* it is kept */
+    assert_int_equal(lane("x/normal").own.depth, 3);
+    set_depth("x/normal", LANE_AS_CONFIGURED, LANE_AS_CONFIGURED);
+    accept_many("x/normal", 20);
+}
+
+static void what_is_scheduled_or_blocked_waits_too(void **state)
+{
+    (void)state;
+    set_depth("x/normal", 2, OVERFLOW_REFUSE);
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.run_at_ms = w->now + HOUR;
+    accept_args(&args);
+    args = job_args(new_id(), "x/normal");
+    args.held = true;
+    accept_args(&args);
+    args = job_args(new_id(), "x/normal");
+    refused(&args, E_BUSY, "max_depth");
+}
+
+/* The one that would start last makes way, and the one that would be last itself does not come in. */
+static void the_last_makes_way_for_a_better_one(void **state)
+{
+    (void)state;
+    set_depth("x/normal", 3, OVERFLOW_DROP_LAST);
+    const char *high = accept_prio(8), *low = accept_prio(1), *middle = accept_prio(5);
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.prio = 0;
+    refused(&args, E_BUSY, "max_depth");
+    const char *urgent = accept_prio(9);
+    struct job_view v = view(low);
+    assert_int_equal(v.state, JOB_CANCELLED);
+    assert_true(span_find(v.why, SPAN("a job that starts before it")) < v.why.n);
+    assert_int_equal(lane("x/normal").ready, 3);
+    assert_string_equal(lease_next().id, urgent);
+    assert_string_equal(lease_next().id, high);
+    assert_string_equal(lease_next().id, middle);
+}
+
+/* Nobody is dropped for a job that cannot start yet. */
+static void a_job_that_waits_for_its_time_drops_nobody(void **state)
+{
+    (void)state;
+    set_depth("x/normal", 1, OVERFLOW_DROP_LAST);
+    accept_prio(0);
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.prio = 9;
+    args.run_at_ms = w->now + HOUR;
+    refused(&args, E_BUSY, "max_depth");
+    args.run_at_ms = 0;
+    args.held = true;
+    refused(&args, E_BUSY, "max_depth");
+}
+
+static void equal_work_takes_its_own_place(void **state)
+{
+    (void)state;
+    set_depth("x/normal", 1, OVERFLOW_REFUSE);
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.unique_key = SPAN("u");
+    args.on_conflict = UNIQUE_REPLACE_PENDING;
+    accept_args(&args);
+    args.id = span_of(new_id());
+    accept_args(&args);
+    assert_int_equal(lane("x/normal").ready, 1);
+    args.id = span_of(new_id());
+    args.on_conflict = UNIQUE_RETURN_EXISTING;
+    assert_true(accept_args(&args).existing); /* who asks for what is there needs no room */
+}
+
+/* A batch is taken wholly or not at all, also where it would not fit; and it drops nobody. */
+static void a_batch_fits_into_a_lane_or_does_not(void **state)
+{
+    (void)state;
+    struct accept_args jobs[3];
+    struct batch_reply reply;
+    set_depth("x/normal", 3, OVERFLOW_DROP_LAST);
+    const char *first = accept_prio(0);
+    for (int i = 0; i < 3; i++) {
+        jobs[i] = job_args(new_id(), "x/normal");
+        jobs[i].prio = 9;
+    }
+    struct batch_args args = {.id = SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+                              .tenant = SPAN("default"),
+                              .jobs = jobs,
+                              .count = 3};
+    begin();
+    assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_BUSY);
+    commit();
+    assert_int_equal(lane("x/normal").ready, 1);
+    args.count = 2;
+    begin();
+    err e = store_batch_create(w->s, &args, now(), w->a, &reply, &w->f);
+    commit();
+    assert_int_equal(e, E_OK);
+    assert_int_equal(lane("x/normal").ready, 3);
+    assert_int_equal(state_of(first), JOB_READY);
+}
+
+static void an_ended_job_does_not_come_back_into_a_full_lane(void **state)
+{
+    (void)state;
+    const char *id = accept_job();
+    cancel(id, false);
+    accept_job();
+    set_depth("x/normal", 1, OVERFLOW_DROP_LAST);
+    struct replay_args args = {.id = span_of(id)};
+    struct replay_reply reply;
+    begin();
+    assert_int_equal(store_replay(w->s, &args, now(), &reply, &w->f), E_BUSY);
+    commit();
+    assert_true(strstr(w->f.words, "x/normal") != NULL);
+}
+
+static void a_lane_is_set_only_to_what_can_be(void **state)
+{
+    (void)state;
+    struct lane_change c = lane_sets("x/normal");
+    c.settings.overflow = OVERFLOWS;
+    assert_int_equal(lane_change(&c), E_BAD_INPUT);
+    c.settings.overflow = LANE_UNCHANGED;
+    c.settings.depth = 1LL << 40;
+    assert_int_equal(lane_change(&c), E_BAD_INPUT);
+}
+
+/* ---- what went through it ---- */
+
+static struct meter_sums meter(const char *name)
+{
+    struct meter_sums sums;
+    err e = store_lane_meter(w->s, span_of(name), now(), &sums, &w->f);
+    if (e)
+        fail_msg("meter: %s", w->f.words);
+    return sums;
+}
+
+static void what_came_started_and_ended_is_counted_for_ten_minutes(void **state)
+{
+    (void)state;
+    struct meter_sums sums;
+    assert_int_equal(store_lane_meter(w->s, SPAN("x/normal"), now(), &sums, &w->f),
+                     E_NOT_FOUND);
+    for (int i = 0; i < 10; i++)
+        accept_job();
+    sums = meter("x/normal");
+    assert_int_equal(sums.accepted, 10);
+    assert_int_equal(sums.started + sums.ended, 0);
+    assert_int_equal(sums.p50_ms, -1);
+    struct lease l[5];
+    for (int i = 0; i < 5; i++) {
+        w->now += i < 4 ? 100 : 20000;
+        l[i] = start_next();
+    }
+    for (int i = 0; i < 3; i++)
+        finish(&l[i], FAILURE_NONE);
+    cancel(accept_job(), false);
+    sums = meter("x/normal");
+    assert_int_equal(sums.accepted, 11);
+    assert_int_equal(sums.started, 5);
+    assert_int_equal(sums.ended, 4);
+    assert_int_equal(sums.p50_ms, 500); /* 100, 200, 300, 400 and 20400 ms */
+    assert_int_equal(sums.p99_ms, 30000);
+    w->now += 11 * MINUTE;
+    assert_int_equal(meter("x/normal").accepted, 0);
+    accept_job();
+    assert_int_equal(meter("x/normal").accepted, 1);
+    assert_int_equal(meter("x/normal").started, 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    S(a_full_lane_refuses_one_more_and_others_take_it),
+    S(what_is_scheduled_or_blocked_waits_too),
+    S(the_last_makes_way_for_a_better_one),
+    S(a_job_that_waits_for_its_time_drops_nobody),
+    S(equal_work_takes_its_own_place),
+    S(a_batch_fits_into_a_lane_or_does_not),
+    S(an_ended_job_does_not_come_back_into_a_full_lane),
+    S(a_lane_is_set_only_to_what_can_be),
+    S(what_came_started_and_ended_is_counted_for_ten_minutes),
+};
+
+RUN_ON_ALL_STORES(tests)

@@ -1,0 +1,70 @@
+/* What went through a lane in the last ten minutes. */
+#include "core/meter.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static const int64_t T0 = 1800000000000;
+enum { MINUTE = 60000 };
+
+static void what_is_counted_is_read_for_ten_minutes(void **state)
+{
+    (void)state;
+    struct meter m = {0};
+    for (int i = 0; i < 20; i++) {
+        meter_add(&m, METER_ACCEPTED, 0, T0 + i * MINUTE);
+        meter_add(&m, METER_STARTED, 5, T0 + i * MINUTE);
+        meter_add(&m, METER_ENDED, 0, T0 + i * MINUTE);
+        struct meter_sums sums = meter_read(&m, T0 + i * MINUTE);
+        int64_t wanted = i < 10 ? i + 1 : 10;
+        assert_int_equal(sums.accepted, wanted);
+        assert_int_equal(sums.started, wanted);
+        assert_int_equal(sums.ended, wanted);
+    }
+    assert_int_equal(meter_read(&m, T0 + 24 * MINUTE).accepted, 5);
+    assert_int_equal(meter_read(&m, T0 + 40 * MINUTE).accepted, 0);
+    meter_add(&m, METER_ACCEPTED, 0, T0 + 40 * MINUTE);
+    assert_int_equal(meter_read(&m, T0 + 40 * MINUTE).accepted, 1);
+}
+
+static void times_are_the_bound_that_so_many_stay_below(void **state)
+{
+    (void)state;
+    struct meter m = {0};
+    assert_int_equal(meter_read(&m, T0).p50_ms, -1);
+    for (int i = 0; i < 98; i++)
+        meter_add(&m, METER_STARTED, i % 2 ? 40 : 3, T0);
+    meter_add(&m, METER_STARTED, 4000, T0);
+    meter_add(&m, METER_STARTED, 999999999, T0);
+    struct meter_sums sums = meter_read(&m, T0);
+    assert_int_equal(sums.p50_ms, 50);
+    assert_int_equal(sums.p99_ms, 5000);
+    assert_int_equal(meter_wait_of(0), 0);
+    assert_int_equal(meter_wait_of(10), 0);
+    assert_int_equal(meter_wait_of(11), 1);
+    assert_int_equal(meter_wait_of(INT64_MAX), METER_WAITS - 1);
+}
+
+/* A clock that was set back counts into the minute that it says, as long as that is kept. */
+static void a_clock_that_goes_back_loses_nothing_new(void **state)
+{
+    (void)state;
+    struct meter m = {0};
+    meter_add(&m, METER_ACCEPTED, 0, T0);
+    meter_add(&m, METER_ACCEPTED, 0, T0 - 3 * MINUTE);
+    meter_add(&m, METER_ACCEPTED, 0, T0 - 30 * MINUTE);
+    assert_int_equal(meter_read(&m, T0).accepted, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_counted_is_read_for_ten_minutes),
+        cmocka_unit_test(times_are_the_bound_that_so_many_stay_below),
+        cmocka_unit_test(a_clock_that_goes_back_loses_nothing_new),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
