@@ -133,7 +133,7 @@ function M.foresee(a, plan)
         ahead.jobs = ahead.jobs + 1
         ahead.deep[a[6]] = (ahead.deep[a[6]] or 0) + 1
         if a[21] ~= '' then
-            (plan.leader and ahead.blocked or ahead.live)[key] = {id = a[1], st = plan.leader and BLOCKED or READY}
+            (plan.leader and ahead.blocked or ahead.live)[key] = {id = a[1], st = plan.leader and BLOCKED or READY, ln = a[6]}
         end
     end
     if not ahead.lanes[a[6]] and not M.lane(a[6]) then
