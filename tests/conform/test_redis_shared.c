@@ -2,6 +2,7 @@
  * hand broke of a batch is put right. */
 #include "../lib/store.h"
 #include "os/files.h"
+#include "os/secret.h"
 #include "store/ticket.h"
 #include "store/webhooks.h"
 
@@ -320,6 +321,7 @@ static void a_node_without_the_key_takes_no_delivery_and_says_so(void **state)
     (void)state;
     char dir[96];
     struct webhooks_taken t;
+    struct secret_key *another = NULL;
     struct fault f = {0};
     snprintf(dir, sizeof dir, "%s/keyless", place()->server.dir);
     assert_int_equal(files_make_folder(dir, 0700, &f), E_OK);
@@ -330,6 +332,10 @@ static void a_node_without_the_key_takes_no_delivery_and_says_so(void **state)
     change_nodes();
     assert_int_not_equal(try_take(4, &t), E_OK);
     assert_true(w->f.words[0] != '\0');
+    /* It made a key of its own, before it was given that of the others. */
+    assert_int_equal(secret_key_open(&another, dir, true, &f), E_OK);
+    secret_key_close(&another);
+    assert_int_not_equal(try_take(4, &t), E_OK);
     change_nodes();
     ok(try_take(4, &t));
     assert_int_equal(t.count, 1);

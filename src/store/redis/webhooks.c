@@ -560,6 +560,17 @@ static err take_of(struct store *s, const struct hook *h, const struct webhooks_
     return e;
 }
 
+/* With the key that is here. Without it, or with another one, attempts would be used up for nothing: a node that has
+ * it takes them. */
+static err check_key(struct store *s, const struct hook *h, wall now, struct arena *a,
+                     struct fault *f)
+{
+    struct webhook_attempt nothing = {.event = SPAN(""), .body = SPAN("")};
+    memcpy(nothing.webhook, h->id, sizeof nothing.webhook);
+    err e = node_key(s, false, f);
+    return e ? e : delivery_sign(s->key, &h->secrets, now, a, &nothing, f);
+}
+
 err redis_webhooks_take(struct store *s, const struct webhooks_take_args *args, wall now,
                         struct arena *a, struct webhooks_taken *out, struct fault *f)
 {
@@ -570,9 +581,8 @@ err redis_webhooks_take(struct store *s, const struct webhooks_take_args *args, 
     *out = (struct webhooks_taken){.attempts = arena_get(a, args->most * sizeof *out->attempts),
                                    .next_ms = INT64_MAX};
     err e = read_hooks(s, now, a, hooks, &count, &last, f);
-    /* Without the key nothing can be signed: a node that has it takes them. */
-    if (!e && count)
-        e = node_key(s, false, f);
+    for (size_t i = 0; !e && i < count; i++)
+        e = check_key(s, &hooks[i], now, a, f);
     for (size_t i = 0; !e && i < count; i++)
         e = fill(s, &hooks[i], last, now, out, f);
     for (size_t i = 0; !e && i < count; i++)
