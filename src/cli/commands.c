@@ -90,6 +90,8 @@ static const struct flag flags[] = {
     {"failure", 0, "CLASS", FLAG_VALUE, AT(failure), "only jobs that ended so, or whose last attempt did: timeout, drift, ..."},
     {"held", 0, NULL, FLAG_SWITCH, AT(held), "only jobs that are held"},
     {"oldest", 0, NULL, FLAG_SWITCH, AT(oldest), "of jobs list: the oldest first"},
+    {"max-depth", 0, "N", FLAG_VALUE, AT(max_depth), "of queues set: so many jobs may wait in it, 0 any number, or default"},
+    {"overflow", 0, "refuse|drop_last|default", FLAG_VALUE, AT(overflow), "of queues set: what becomes of one more"},
     {"wait", 0, "TIME", FLAG_MAYBE, AT(wait), "until it has ended, at most --wait=TIME: then it goes on, and the exit status is 3"},
     {"timeout", 0, "TIME", FLAG_VALUE, AT(timeout), "of wait: likewise"},
     {"cancel-on-interrupt", 0, NULL, FLAG_SWITCH, AT(cancel_on_interrupt), "Ctrl-C cancels the job as well"},
@@ -151,13 +153,18 @@ static const struct command commands[] = {
 
     {"queues", "list", "", SERVED " tenant site troubled ", queues_run, "whose turn it is, and what holds them up"},
     {"queues", "show", "QUEUE", SERVED, queues_run, "one queue with its settings"},
-    {"queues", "set", "QUEUE", SERVED WHY " max-running weight every burst ", queues_run, "changes its settings"},
+    {"queues", "metrics", "QUEUE", SERVED, queues_run, "what waits, and what went through it in ten minutes"},
+    {"queues", "set", "QUEUE", SERVED WHY " max-running weight every burst max-depth overflow ", queues_run, "changes its settings"},
     {"queues", "pause", "QUEUE", SERVED WHY, queues_run, "no more starts; what runs goes on"},
     {"queues", "resume", "QUEUE", SERVED WHY, queues_run, "starts go on"},
     {"queues", "close", "QUEUE", SERVED WHY, queues_run, "takes no more jobs"},
     {"queues", "open", "QUEUE", SERVED WHY, queues_run, "takes jobs again"},
     {"queues", "unblock", "QUEUE", SERVED WHY, queues_run, "forgets that the site asked to wait"},
     {"queues", "purge", "QUEUE", SERVED WHY " dry-run yes ", queues_run, "cancels all jobs that wait in it"},
+
+    {"workers", "list", "", SERVED, hands_run, "each, and what it does now"},
+    {"workers", "show", "NUMBER", SERVED, hands_run, "one of them"},
+    {"browsers", "list", "", SERVED, hands_run, "each, with its pages and its memory"},
 
     {"limits", "show", "", SERVED, limits_run, "all limits above queues"},
     {"limits", "set", "all|tenant|site [NAME]", SERVED WHY " max-running weight every burst ", limits_run, "changes one"},
@@ -325,6 +332,7 @@ static const struct verb verbs[] = {
     {"queues", "list", "the queues of a running service: whose turn it is, and what holds them up",
      "fulmar queues list [--tenant NAME] [--site x] [--troubled]\n"
      "fulmar queues show default/x/normal\n"
+     "fulmar queues metrics default/x/normal\n"
      "fulmar queues set press/x/bulk --max-running 2 --every 5s --weight default\n"
      "fulmar queues pause default/x/normal --reason 'the site is down'\n"
      "fulmar queues resume default/x/normal\n"
@@ -333,6 +341,13 @@ static const struct verb verbs[] = {
      "A queue is TENANT/SITE/CLASS; without the tenant it is that of default. pause stops starts, and what\n"
      "runs goes on; close takes no more jobs; purge cancels those that wait; unblock forgets that the site\n"
      "asked to wait. What is default is as configured (lane.*).\n"},
+    {"workers", "list", "what does the work of a node, and what each does now",
+     "fulmar workers list\n"
+     "fulmar workers show 1\n",
+     NULL},
+    {"browsers", "list", "the browsers of a node: pages, jobs served, age, memory",
+     "fulmar browsers list\n",
+     NULL},
     {"limits", "show", "limits of all queues, of tenants and of sites; which of them wins",
      "fulmar limits show\n"
      "fulmar limits set all --max-running 8\n"

@@ -55,7 +55,7 @@ struct cli {
     const char *catch_up_max, *grace, *reason, *from, *to;
     const char *parallel, *pool, *types, *url, *secret;
     const char *output, *jq, *columns, *profile, *wait, *after, *timeout, *data, *target,
-        *queue, *failure;
+        *queue, *failure, *max_depth, *overflow;
     const char *headers[CLI_MANY_MAX];
     const char *set; /* of serve, which reads it itself: here for the help */
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout,
@@ -121,6 +121,7 @@ int status_run(struct cli *c);
 int top_run(struct cli *c);
 int completion_run(struct cli *c);
 int change_run(struct cli *c);
+int hands_run(struct cli *c);
 int bulk_run(struct cli *c);
 int records_run(struct cli *c);
 int nodes_run(struct cli *c);

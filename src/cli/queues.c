@@ -11,6 +11,7 @@ enum {
     WEIGHT_MAX = 10000,
     RUNNING_MAX = 10000,
     BURST_MAX = 10000,
+    DEPTH_MAX = 10000000,
     ANSWER_MS = 40 * 1000
 };
 static const int64_t DAY_MS = 86400000;
@@ -125,6 +126,11 @@ void lanes_put_settings(struct cli *c, struct json_w *w)
 {
     put_number(w, "weight", c->weight, false);
     put_number(w, "max_running", c->max_running, false);
+    put_number(w, "max_depth", c->max_depth, false);
+    if (c->overflow && strcmp(c->overflow, "default") == 0)
+        json_kv_null(w, "overflow");
+    else if (c->overflow)
+        json_kv_cstr(w, "overflow", c->overflow);
     if (!c->every && !c->burst)
         return;
     json_key(w, "rate");
@@ -265,6 +271,31 @@ static void show_queue(struct cli *c, struct json queue)
     buf_free(&now);
 }
 
+static void show_metrics(struct cli *c, struct json m)
+{
+    static const struct {
+        const char *name, *count, *rate;
+    } rows[] = {{"accepted", "accepted", "per_minute.accepted"},
+                {"started", "started", "per_minute.started"},
+                {"ended", "ended", "per_minute.ended"}};
+    printf("%-10s %s, the last %lld s\n", "queue", cli_printable(c, lanes_text(m, "queue")),
+           lanes_number(m, "window_s"));
+    printf("%-10s %lld (%lld ready), %lld running\n", "waiting", lanes_number(m, "waiting"),
+           lanes_number(m, "ready"), lanes_number(m, "active"));
+    if (json_is(json_get(m, SPAN("oldest_age_s")), JSON_INT))
+        printf("%-10s %lld s\n", "oldest", lanes_number(m, "oldest_age_s"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double rate = 0;
+        json_real(json_path(m, rows[i].rate), &rate);
+        printf("%-10s %lld, %.1f a minute\n", rows[i].name, lanes_number(m, rows[i].count),
+               rate);
+    }
+    if (json_is(json_get(m, SPAN("time_to_start_ms")), JSON_OBJECT))
+        printf("%-10s half within %lld ms, 99 of a hundred within %lld ms\n", "start",
+               lanes_number(m, "time_to_start_ms.p50"),
+               lanes_number(m, "time_to_start_ms.p99"));
+}
+
 /* ---- queues: changed ---- */
 
 static void say_queue(struct cli *c, struct json queue)
@@ -273,6 +304,12 @@ static void say_queue(struct cli *c, struct json queue)
     add_now(&now, queue);
     cli_note(c, "%s: %.*s", cli_printable(c, lanes_text(queue, "name")), SP(buf_span(&now)));
     buf_free(&now);
+}
+
+static bool is_overflow(const char *text)
+{
+    return strcmp(text, "refuse") == 0 || strcmp(text, "drop_last") == 0 ||
+           strcmp(text, "default") == 0;
 }
 
 static int check_settings(struct cli *c)
@@ -284,9 +321,17 @@ static int check_settings(struct cli *c)
         code = check_number("queues", "every", c->every, 0, DAY_MS, true);
     if (!code)
         code = check_number("queues", "burst", c->burst, 1, BURST_MAX, false);
-    if (!code && !c->weight && !c->max_running && !c->every && !c->burst)
+    if (!code)
+        code = check_number("queues", "max-depth", c->max_depth, 0, DEPTH_MAX, false);
+    if (!code && c->overflow && !is_overflow(c->overflow))
         code =
-            cli_usage("queues", "say what to set: --max-running, --weight, --every, --burst");
+            cli_usage("queues", "--overflow must be refuse, drop_last or default, not '%.40s'",
+                      c->overflow);
+    if (!code && !c->weight && !c->max_running && !c->every && !c->burst && !c->max_depth &&
+        !c->overflow)
+        code =
+            cli_usage("queues", "say what to set: --max-running, --weight, --every, --burst, "
+                                "--max-depth, --overflow");
     return code;
 }
 
@@ -336,9 +381,21 @@ static int purge(struct cli *c, struct service *s, const char *name)
     return code;
 }
 
-enum { Q_LIST, Q_SHOW, Q_SET, Q_PAUSE, Q_RESUME, Q_CLOSE, Q_OPEN, Q_UNBLOCK, Q_PURGE };
-static const char *const queue_actions[] = {"list",  "show", "set",     "pause", "resume",
-                                            "close", "open", "unblock", "purge", NULL};
+enum {
+    Q_LIST,
+    Q_SHOW,
+    Q_SET,
+    Q_PAUSE,
+    Q_RESUME,
+    Q_CLOSE,
+    Q_OPEN,
+    Q_UNBLOCK,
+    Q_PURGE,
+    Q_METRICS
+};
+static const char *const queue_actions[] = {"list",   "show",    "set",  "pause",
+                                            "resume", "close",   "open", "unblock",
+                                            "purge",  "metrics", NULL};
 
 static int needs_reason(const struct cli *c, const char *verb, const char *action)
 {
@@ -375,6 +432,9 @@ static int run_queues(struct cli *c, struct service *s, int action)
         return lanes_ask(c, s, "GET", plain, SPAN_NONE, show_queue);
     if (action == Q_SET)
         return lanes_ask(c, s, "PATCH", plain, lanes_body(c, lanes_put_settings), show_queue);
+    if (action == Q_METRICS)
+        return lanes_ask(c, s, "GET", queue_path(c, "/v1/queues", name, "/metrics"), SPAN_NONE,
+                         show_metrics);
     if (action == Q_PURGE)
         return purge(c, s, name);
     const char *act = arena_fmt(c->arena, "/%s", queue_actions[action]);

@@ -91,6 +91,19 @@ say "cli: a shell completes verbs, flags, ids, queues, kinds and files"
 
 expect 0 fulmar status
 has '^ok *service'
+expect 0 fulmar workers list -o jsonl --jq .state
+[ "$(grep -c . "$WORK/out")" = 2 ] || die "workers: $(cat "$WORK/out")"
+expect 0 fulmar workers show 1
+has '^served '
+expect 5 fulmar workers show 99
+expect 0 fulmar browsers list
+has '^ *1  ready'
+expect 0 fulmar queues metrics default/x/normal
+has '^ended  *[1-9]'
+expect 0 fulmar queues set default/x/normal --max-depth 500 --overflow drop_last
+expect 0 fulmar queues show default/x/normal --jq '[.own.max_depth, .own.overflow]'
+has '^\[500,"drop_last"\]$'
+expect 0 fulmar queues set default/x/normal --max-depth default --overflow default
 expect 0 fulmar nodes list --jq '.data[].state'
 has '^up$'
 expect 0 fulmar queues pause default/x/normal --reason 'to see it'
