@@ -227,7 +227,8 @@ int complete_main(int argc, char **argv)
     read_flags(&c, words, to.count);
     if (!profile_apply(&c, command_named("jobs", "list")))
         complete_call(&to);
-    fwrite(out.p, 1, out.n, stdout);
+    if (out.n)
+        fwrite(out.p, 1, out.n, stdout);
     buf_free(&out);
     arena_free(&c.arena);
     return EXIT_DONE;

@@ -47,7 +47,7 @@ void cli_put(struct cli *c, struct span json)
     if (c->broken)
         return;
     err e = shape_add(c->shape, json, &text, &f);
-    bool written = fwrite(text.p, 1, text.n, stdout) == text.n;
+    bool written = !text.n || fwrite(text.p, 1, text.n, stdout) == text.n;
     buf_free(&text);
     if (!written) {
         cli_say("standard output cannot be written");

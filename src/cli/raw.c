@@ -94,8 +94,10 @@ static void put_page(struct raw *r, struct span body)
         cli_put(r->c, body);
         return;
     }
+    if (!body.n)
+        return;
     fwrite(body.p, 1, body.n, stdout);
-    if (body.n && body.p[body.n - 1] != '\n')
+    if (body.p[body.n - 1] != '\n')
         fputc('\n', stdout);
 }
 

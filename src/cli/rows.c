@@ -227,7 +227,7 @@ static err write_line(struct rows *r, struct fault *f)
     err e = buf_end(&r->line, &text);
     if (e)
         return fail(f, e, "a record is too large to be written");
-    if (fwrite(text.p, 1, text.n, r->to) != text.n)
+    if (text.n && fwrite(text.p, 1, text.n, r->to) != text.n)
         return broken(r, "write", f);
     buf_clear(&r->line);
     return E_OK;
