@@ -1,7 +1,8 @@
 #!/bin/bash
 # Nodes on one machine share a Redis and a PostgreSQL: NODES_JOBS (200) jobs over NODES (north south), KILLS (8) times one
 # of VICTIMS (the nodes, redis, postgres) killed at random. Every job ends, records equal the truth, nothing is there
-# twice, limits hold. Among them is a batch that one node begins and the other goes on with and seals: its callbacks come
+# twice, limits hold. OUT_NODE (OUT_south, ...): programs of this node, where they are others than those of the test: an
+# earlier version beside a new one. Among them is a batch that one node begins and the other goes on with and seals: its callbacks come
 # once, and a receiver hears of it under one id, whichever node tells it.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
@@ -20,6 +21,7 @@ node_call() { # NODE ARGS…
 }
 node_is_ready() { [ "$(node_call "$1" -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
 start_node() { # NODE
+    local programs=OUT_$1
     mkdir -p "$WORK/$1"
     chmod 755 "$WORK/$1"
     cat >"$WORK/$1/fulmar.yaml" <<EOC
@@ -57,7 +59,7 @@ job:
   crash_max: 20
 EOC
     chmod 644 "$WORK/$1/fulmar.yaml"
-    "$OUT/fulmar" serve --config "$WORK/$1/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
+    "${!programs:-$OUT}/fulmar" serve --config "$WORK/$1/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
     PIDS[$1]=$!
 }
 await_node() { wait_until 40 "node $1 is ready" node_is_ready "$1"; }
