@@ -460,7 +460,7 @@ static void what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once(void
     /* Whoever had them is gone: then they go as well. */
     w->now += HOUR;
     for (int calls = 0; retain(&limits).more; calls++)
-        assert_true(calls < 30);
+        assert_true(calls < 60);
     assert_false(exists(owners[0]));
     assert_int_equal(jobs_count(), 0);
 }

@@ -46,7 +46,7 @@ local STATES = {[0] = 'blocked', 'scheduled', 'ready', 'active', 'succeeded', 'd
 local NORMAL, PAUSED, DRAINING, MAINTENANCE = 0, 1, 2, 3
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local OK, SIGN_BAD, SIGN_NONE = 0, 1, 2
-local AGING, STRIDE, EVENTS_MAX, STEP = 30000, 1048576, 100000, 64
+local AGING, STRIDE, EVENTS_MAX, STEP, WAKES = 30000, 1048576, 100000, 64, 16
 local floor, max, min = math.floor, math.max, math.min
 
 local function N(x)
@@ -511,9 +511,9 @@ function M.places()
         end
     end
 end
--- What time has opened takes its turn.
+-- What time has opened takes its turn, some at once: what is left is due still.
 function M.wake()
-    for _, turn in ipairs(call('ZRANGEBYSCORE', P .. 'waits', '-inf', now, 'LIMIT', 0, STEP)) do
+    for _, turn in ipairs(call('ZRANGEBYSCORE', P .. 'waits', '-inf', now, 'LIMIT', 0, WAKES)) do
         local l = M.lane(string.sub(turn, 11))
         if l then
             l.touched = true

@@ -1,9 +1,12 @@
 #!lua flags=allow-oom
--- reap.lua - what time does to jobs, at most 100 in a call: the caller comes again with what is left.
+-- reap.lua - what time does to jobs, at most 16 in a call, for Redis does nothing else meanwhile: the caller comes again
+-- with what is left.
 -- ARGV: part, how many of it are left. Reply: {R_OK, next part (0: all done), left, promoted, suspected, reaped, expired,
 -- forced, settled}
 -- with ends.lua, take.lua, batches.lua
-local part, left, budget = N(A[1]), N(A[2]), 100
+local FEW, MANY = 16, 100 -- jobs that move, and that are only given more time
+local part, left = N(A[1]), N(A[2])
+local budget = part == 1 and MANY or FEW
 local n = {promoted = 0, suspected = 0, reaped = 0, expired = 0, forced = 0, settled = 0}
 
 local function due(index)
@@ -106,7 +109,7 @@ local parts = {
 while part > 0 and budget > 0 do
     parts[part]()
     if left == 0 then
-        part, left = (part + 1) % 7, STEP
+        part, left, budget = (part + 1) % 7, STEP, min(budget, FEW)
     end
 end
 return done(R_OK, part, left, n.promoted, n.suspected, n.reaped, n.expired, n.forced, n.settled)

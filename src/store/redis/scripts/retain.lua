@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- retain.lua - deletes what is too old, at most 100 jobs in a call.
+-- retain.lua - deletes what is too old, at most 20 jobs in a call.
 -- ARGV: age, jobs, bytes, dead age, dead jobs (0: any). Reply: {R_OK, {deleted by limit}, whether there is more, {ids of
 -- jobs that are gone and may have something in the archive}}
 -- with ends.lua, take.lua, batches.lua
 local AGE, JOBS, BYTES, DEAD_AGE, DEAD_JOBS = 1, 2, 3, 4, 5
-local MOST, LANES, IDLE_MS, MARK_MS = 50, 20, 604800000, 31536000000
+local MOST, LOOKS, LANES, IDLE_MS, MARK_MS = 20, 80, 10, 604800000, 31536000000
 local limit, deleted, ids, more = {}, {0, 0, 0, 0, 0}, {}, 0
 for i = 1, 5 do
     limit[i] = N(A[i])
@@ -35,7 +35,7 @@ local function place_of(index)
 end
 local function delete(index)
     local rank, seen, before, whole, place = place_of(index), 0, #ids, false, nil
-    while not whole and seen < 2 * MOST and #ids < MOST do
+    while not whole and seen < LOOKS and #ids < MOST do
         local next = call('ZRANGE', P .. index, rank, rank, 'WITHSCORES')
         local j = next[1] and M.job(id_of(next[1]))
         local by = j and exceeded(j)

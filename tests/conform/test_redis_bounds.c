@@ -1,0 +1,141 @@
+/* What one script does is bounded, however much there is: Redis does nothing else meanwhile. Counted in commands, which
+ * are the same on every machine; what they take is measured by bench/queue.sh. */
+#include "../lib/scenario.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { MOST = 600 }; /* commands of one script: about 3 ms */
+
+/* ---- MONITOR: each command, in its order; those of a script say so ---- */
+
+static struct {
+    int fd;
+    char line[65536]; /* of which not all has come yet */
+    size_t n;
+    int64_t run; /* commands of the script that is running */
+    int64_t most;
+    char most_of[40];
+} monitor;
+
+static void monitor_open(const char *socket_path)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", socket_path);
+    monitor.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(monitor.fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(write(monitor.fd, "MONITOR\r\n", 9), 9);
+    assert_int_equal(read(monitor.fd, monitor.line, 5), 5); /* +OK */
+    assert_int_equal(fcntl(monitor.fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static void note_line(const char *what)
+{
+    if (!strstr(monitor.line, " lua] ")) {
+        monitor.run = 0;
+        return;
+    }
+    monitor.run++;
+    if (monitor.run <= monitor.most)
+        return;
+    monitor.most = monitor.run;
+    snprintf(monitor.most_of, sizeof monitor.most_of, "%s", what);
+}
+
+/* What has come so far, which was asked for by `what`. */
+static void note(const char *what)
+{
+    char bytes[8192];
+    ssize_t n;
+    while ((n = read(monitor.fd, bytes, sizeof bytes)) > 0)
+        for (ssize_t i = 0; i < n; i++) {
+            if (bytes[i] == '\n') {
+                monitor.line[monitor.n] = '\0';
+                note_line(what);
+                monitor.n = 0;
+            } else if (monitor.n < 200) { /* who, and which command: the rest is of no use */
+                monitor.line[monitor.n++] = bytes[i];
+            }
+        }
+    assert_true(n < 0);
+}
+
+static struct lease lease_of(int64_t number)
+{
+    struct lease l;
+    err e = reserve_as(
+        &(struct reserve_args){.needs = NEEDS_PAGE, .random = (uint64_t)number + 1}, &l);
+    assert_int_equal(e, E_OK);
+    note("reserve");
+    return l;
+}
+
+static void finish_some(int64_t count, int64_t *number)
+{
+    for (int64_t i = 0; i < count; i++) {
+        struct lease l = lease_of((*number)++);
+        finish(&l, i % 2 ? FAILURE_DRIFT : FAILURE_NONE);
+        note("finish");
+        drop_texts();
+    }
+}
+
+static void s65_what_one_script_does_is_bounded_whatever_there_is(void **state)
+{
+    (void)state;
+    const int64_t lanes = scaled(10000), jobs = scaled(100000), ended = scaled(10000),
+                  lost = scaled(10000);
+    int64_t number = 0, before;
+    w->limits.lane_max_active = 1000000;
+    reopen();
+    monitor_open(((struct redis_place *)w->place)->server.socket);
+    for (int64_t i = 0; i < lanes; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "t%lld/x%lld/normal", (long long)(i % 50),
+                 (long long)(i % 97));
+        accept_many(name, jobs / lanes);
+        note("accept");
+    }
+    finish_some(ended, &number);
+    for (int64_t i = 0; i < lost; i++)
+        (void)lease_of(number++);
+    drop_texts();
+    before = outlook().by_state[JOB_ACTIVE];
+    assert_int_equal(before, lost);
+    (void)outlook();
+    note("outlook");
+    /* all of their workers are gone at one moment */
+    w->now += HOUR;
+    for (int i = 0; i < 10000 && outlook().by_state[JOB_ACTIVE] > 0; i++) {
+        (void)reap();
+        note("reap");
+        w->now += 100;
+    }
+    assert_int_equal(outlook().by_state[JOB_ACTIVE], 0);
+    (void)outlook();
+    note("outlook of many lanes");
+    /* all that has ended is too old at one moment */
+    w->now += 100LL * 24 * HOUR;
+    struct retain_args limits = {.age_ms = 24 * HOUR, .dead_age_ms = 24 * HOUR};
+    struct retain_reply r = {.more = true};
+    for (int i = 0; i < 10000 && r.more; i++) {
+        r = retain(&limits);
+        note("retain");
+    }
+    struct outlook o = outlook();
+    assert_int_equal(o.by_state[JOB_SUCCEEDED] + o.by_state[JOB_DEAD], 0);
+    close(monitor.fd);
+    print_message("most: %lld commands, by %s\n", (long long)monitor.most, monitor.most_of);
+    assert_in_range(monitor.most, 1, MOST);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        S(s65_what_one_script_does_is_bounded_whatever_there_is),
+    };
+    scenario_maker = &store_makers[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
