@@ -1901,6 +1901,29 @@ static void jobs_are_held_changed_run_again_and_deleted(void **state)
     EXPECT(65, "not the id of a job", "jobs", "rerun", "job_1");
 }
 
+static void status_says_what_is_wrong_and_what_to_do(void **state)
+{
+    (void)state;
+    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@gone", "--wait", "-q");
+    expect_code(&c, 7);
+    drop(&c);
+    EXPECT(0, "default/x/normal: paused", server_flag(), "queues", "pause", "x/normal",
+           "--reason", "to see \x1b[31mit");
+    c = CALL(server_flag(), "status");
+    assert_true(c.code == 0 || c.code == 10); /* nobody plays workers in this test */
+    assert_true(says(&c.out, "dead jobs") && says(&c.out, "suspended, x posts"));
+    assert_true(says(&c.out, "→ fulmar dead show job_"));
+    assert_true(says(&c.out, "default/x/normal: paused") &&
+                says(&c.out, "→ fulmar queues show default/x/normal"));
+    assert_false(says(&c.out, "\x1b"));
+    drop(&c);
+    EXPECT(0, "default/x/normal", server_flag(), "queues", "resume", "x/normal");
+    EXPECT(69, "no service answers", "status", "--server", "http://127.0.0.1:1");
+    EXPECT(69, "no service answers", "top", "--server", "http://127.0.0.1:1");
+    EXPECT(64, "--every must be 200ms to 1h", "top", "--every", "1ms");
+    EXPECT(64, "too many words", "status", "now");
+}
+
 static void a_request_is_sent_as_it_is_said(void **state)
 {
     (void)state;
@@ -1995,6 +2018,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(jobs_are_found_by_what_they_are_and_many_are_touched_at_once),
         cmocka_unit_test(records_of_a_job_or_a_batch_come_in_any_form),
         cmocka_unit_test(jobs_are_held_changed_run_again_and_deleted),
+        cmocka_unit_test(status_says_what_is_wrong_and_what_to_do),
         cmocka_unit_test(a_request_is_sent_as_it_is_said),
     };
     return cmocka_run_group_tests(tests, cli_group_start, cli_group_stop);
