@@ -241,6 +241,8 @@ const char *fault_code(err e)
         return "conflict_state";
     if (e == E_BAD_INPUT)
         return "validation_failed";
+    if (e == E_TOO_BIG)
+        return "too_many";
     if (e == E_ABSENT)
         return "not_implemented";
     if (e == E_BUSY)

@@ -51,9 +51,10 @@ struct api_config {
     /* listening sockets, inherited: TCP and Unix; −1 none. Owned by the api from now on */
     int listeners[2];
     int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
-    const char *files_dir; /* where files of media lie */
-    struct packs *packs;   /* for validation; held */
-    bool coalesce;         /* equal work is done once, where an order says nothing about it */
+    int64_t waiting_max, lanes_max; /* store.ready_max, queue.lanes_max: to show them */
+    const char *files_dir;          /* where files of media lie */
+    struct packs *packs;            /* for validation; held */
+    bool coalesce; /* equal work is done once, where an order says nothing about it */
     void (*status)(void *ctx, struct api_status *out);
     /* A cancel was stored for a job that is running: the pool tells its worker now; by force it kills it. */
     void (*cancelled)(void *ctx, struct span job_id, bool force);

@@ -11,7 +11,7 @@
 #include "os/digest.h"
 #include "wire/problem.h"
 
-enum { BULK_MOST = 1000, PIECE = 100 };
+enum { PIECE = 100 };
 
 struct line { /* one order and what became of it */
     struct accept_args args;

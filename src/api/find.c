@@ -353,6 +353,7 @@ static err run_count(struct store *s, void *args, struct arena *a, wall now, str
     find.limit = EXAMPLES;
     err e = store_jobs_find(s, &find, now, a, &t->shown, f);
     find.limit = LIST_MAX;
+    find.only_count = true; /* a page goes before a reader would say what its jobs wait for */
     for (bool over = false; !e && !over;) {
         arena_reset(page);
         find.after = span_of(after);

@@ -20,7 +20,7 @@
 
 enum {
     /* memory of a connection: its head, its answer's head, a piece of body */
-    HEAD_MAX = 32 * 1024,
+    HEAD_MAX = HTTP_HEAD_MAX,
     KEEP_ALIVE_MS = 60 * 1000,   /* from an answer to the whole head of the next request */
     LINGER_MS = 5 * 1000,        /* to send an answer that came at the last moment */
     ARENA_MAX = 4 * 1024 * 1024, /* of one request */

@@ -73,7 +73,7 @@ struct span request_query_unknown(struct request *r, const char *const *known);
 void request_hold(struct request *r);
 
 /* Likewise, for so much longer than others: an answer that waits for something to happen. */
-enum { HTTP_WAIT_MOST_MS = 60 * 1000 };
+enum { HTTP_WAIT_MOST_MS = 60 * 1000, HTTP_HEAD_MAX = 32 * 1024 };
 void request_hold_long(struct request *r);
 
 struct answer {

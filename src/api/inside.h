@@ -17,6 +17,8 @@ enum {
     ANSWER_MAX = 4 * 1024 * 1024,
     PAGE_BYTES = 256 * 1024, /* of a stream's page */
     EVENT_STREAMS_MAX = 200,
+    WAITERS_MAX = 200,
+    BULK_MOST = 1000,
     REQUEST_KEY_MAX = 255,
 };
 

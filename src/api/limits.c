@@ -1,4 +1,5 @@
 /* limits.c - limits above lanes, which of them wins, and what the service as a whole does. */
+#include "api/caps.h"
 #include "api/inside.h"
 #include "api/lane_view.h"
 #include "api/terms.h"
@@ -52,6 +53,8 @@ static void on_limits(struct call *c)
     view_limit(&w, &c->op.out.limits.limits[0]);
     put_limits(&w, "tenants", LIMIT_TENANT, c);
     put_limits(&w, "sites", LIMIT_SITE, c);
+    json_key(&w, "requests");
+    caps_put(&w, c->api);
     json_close(&w);
     buf_add_char(&body, '\n');
     char tag[VIEW_TAG];

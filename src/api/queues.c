@@ -213,8 +213,7 @@ static bool site_known(const struct api *a, struct span lane)
 static err run_set(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
 {
     const struct call *c = args;
-    struct lane_view v = {.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED, LANE_AS_CONFIGURED,
-                                  LANE_AS_CONFIGURED}};
+    struct lane_view v = {.own = lane_settings_all(LANE_AS_CONFIGURED)};
     struct fault missing = {0}; /* comes into being with its settings */
     err e = store_lane(s, c->change.name, now, a, &v, &missing);
     if (e && e != E_NOT_FOUND)

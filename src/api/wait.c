@@ -7,7 +7,6 @@
 
 enum {
     WAIT_MOST_S = HTTP_WAIT_MOST_MS / 1000,
-    WAITERS_MAX = 200,
     LOOK_EVENTS = 500,
     LOOK_ARENA = 16 * 1024 * 1024,
 };

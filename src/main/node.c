@@ -738,6 +738,8 @@ static err start_api(struct node *n, struct fault *f)
                            .header_timeout_ms = SETTING(s, api, header_timeout),
                            .request_timeout_ms = SETTING(s, api, request_timeout),
                            .connections_max = most,
+                           .waiting_max = SETTING(s, store, ready_max),
+                           .lanes_max = SETTING(s, queue, lanes_max),
                            .files_dir = n->files,
                            .packs = sites_packs(n->sites),
                            .coalesce = SETTING(s, queue, coalesce) != 0,

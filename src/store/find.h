@@ -36,9 +36,11 @@ struct jobs_find {
     struct span after; /* id of the last one seen; empty: from the beginning */
     bool oldest_first; /* else the newest first */
     size_t limit;      /* 1-FIND_MOST */
+    bool only_count;   /* the jobs themselves are not wanted: the answer may be without them */
 };
 struct jobs_found {
-    struct job_view *jobs; /* in the arena */
+    struct job_view
+        *jobs; /* in the arena, which stays until the reader has finished with them */
     size_t count;
     char next[ID_TEXT]; /* not all was looked at: go on after this one; empty: it was */
 };

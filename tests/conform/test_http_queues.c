@@ -283,11 +283,29 @@ static void breakers_are_held_by_hand_for_a_time(void **state)
 
 /* ---- limits ---- */
 
+/* What is refused because it is too large or too many, with its use. */
+static void shows_every_limit(void)
+{
+    static const char *const wanted[] = {
+        "{\"name\":\"jobs_waiting\",\"unit\":\"jobs\",\"max\":100000,\"used\":",
+        "\"setting\":\"store.ready_max\",\"status\":503}",
+        "{\"name\":\"request_head\",\"unit\":\"bytes\",\"max\":32768,\"used\":null,\"setting\":null,\"status\":431}",
+        "{\"name\":\"request_body\",\"unit\":\"bytes\",\"max\":65536,\"used\":null,\"setting\":\"api.body_max\",\"status\":413}",
+        "{\"name\":\"job_text\",\"unit\":\"bytes\",\"max\":65536,\"used\":null,\"setting\":null,\"status\":422}",
+    };
+    struct answer_of a = ask("GET", "/v1/limits", "");
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (span_find(buf_span(&a.body), span_of(wanted[i])) >= a.body.n)
+            fail_msg("no %s in %.*s", wanted[i], SP(buf_span(&a.body)));
+    buf_free(&a.body);
+}
+
 static void limits_are_set_seen_and_explained(void **state)
 {
     (void)state;
     EXPECT("GET", "/v1/limits", "", 200, "object", "limits", "all.max_running", "0",
            "all.running", "0");
+    shows_every_limit();
     EXPECT("GET", "/v1/limits/effective?tenant=press&class=bulk", "", 200, "object",
            "effective_limits", "queue", "press/x/bulk", "exists", "true", "max_running.value",
            "2", "max_running.wins", "workers", "rate.wins", "null", "share.tenant_weight",

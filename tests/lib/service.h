@@ -247,6 +247,8 @@ static void start_api(struct task *t)
         .header_timeout_ms = HEADER_MS,
         .request_timeout_ms = REQUEST_MS,
         .connections_max = 8192,
+        .waiting_max = 100000,
+        .lanes_max = 200000,
         .files_dir = files,
         .packs = server.packs,
         .status = on_status,

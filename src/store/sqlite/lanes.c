@@ -968,6 +968,7 @@ void lanes_free(struct store *s)
     for (int64_t id = 1; id <= b->last_id; id++) {
         if (!b->by_id[id])
             continue;
+        free(b->by_id[id]->meter);
         free(b->by_id[id]->name);
         free(b->by_id[id]);
     }

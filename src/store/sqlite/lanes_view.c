@@ -394,8 +394,7 @@ err sqlite_lane_bounds(struct store *s, struct span name, wall now, struct arena
         .site = site_limit(map_find(&s->lanes.sites, parts.site), arena_keep(a, parts.site)),
     };
     struct store_lane none = {.class = parts.class,
-                              .now.own = {LANE_AS_CONFIGURED, LANE_AS_CONFIGURED,
-                                          LANE_AS_CONFIGURED, LANE_AS_CONFIGURED}};
+                              .now.own = lane_settings_all(LANE_AS_CONFIGURED)};
     b.lane.settings = lanes_settings(s, &none);
     b.lane.own = none.now.own;
     err e = l ? view_of(s, l, now, a, &b.lane, f) : E_OK;

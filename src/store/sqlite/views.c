@@ -246,7 +246,7 @@ err sqlite_jobs_find(struct store *s, const struct jobs_find *q, wall now, struc
     if (!found.jobs || !ids)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     e = find_ids(s, q, place, ids, &found, f);
-    if (!e)
+    if (!e && !q->only_count)
         e = show_found(s, ids, now, a, &found, f);
     if (!e)
         *out = found;
