@@ -407,12 +407,15 @@ static void draw(struct ask *a, bool terminal, mono *drawn)
         return;
     *drawn = now;
     struct json b = a->root;
-    fprintf(stderr, "%s%lld/%lld ended  %lld well  %lld dead  [%s]%s", terminal ? "\r" : "",
+    struct buf state = BUF(4096); /* not in the arena of the call: this may go on for weeks */
+    text_add_printable(&state, ask_text(b, "state"));
+    fprintf(stderr, "%s%lld/%lld ended  %lld well  %lld dead  [%.*s]%s", terminal ? "\r" : "",
             ask_number(b, "counts.total") - ask_number(b, "counts.scheduled") -
                 ask_number(b, "counts.ready") - ask_number(b, "counts.active"),
             ask_number(b, "counts.total"), ask_number(b, "counts.succeeded"),
-            ask_number(b, "counts.dead"), ask_shown(a, b, "state"), terminal ? "\x1b[K" : "\n");
+            ask_number(b, "counts.dead"), SP(buf_span(&state)), terminal ? "\x1b[K" : "\n");
     fflush(stderr);
+    buf_free(&state);
 }
 
 int batches_outcome(struct ask *a)
