@@ -217,14 +217,34 @@ static void check_store(struct status *s)
                    (long long)vitals_metric(&s->vitals, "fulmar_posts_extracted_total", ""));
 }
 
+/* Of several machines: jobs that this node took while the queue was away, and what that had lost. */
+static void check_shared(struct status *s)
+{
+    const struct vitals *v = &s->vitals;
+    long long waiting = vitals_number(v, VITAL_READY, "spool.waiting"),
+              jobs = vitals_number(v, VITAL_READY, "lost.jobs"),
+              events = vitals_number(v, VITAL_READY, "lost.events");
+    if (waiting > 0)
+        checks_add(s->checks, "spool", HEALTH_WARN,
+                   "they are handed over when the Redis is back; docs: what is lost when",
+                   "%lld of %lld jobs wait on this node's disk since %s", waiting,
+                   vitals_number(v, VITAL_READY, "spool.most"),
+                   words(s, s->vitals.all[VITAL_READY].root, "spool.oldest_at"));
+    if (events > 0)
+        checks_add(s->checks, "queue", HEALTH_WARN,
+                   "the log of the service names the jobs (queue.lost_job): order them again",
+                   "the Redis had lost %lld events, %lld jobs of this node among them", events,
+                   jobs);
+}
+
 /* ---- the verb ---- */
 
 static void check_all(struct status *s)
 {
     static void (*const steps[])(struct status * s) = {
-        check_service,  check_mode,     check_workers, check_nodes,
-        check_jobs,     check_queues,   check_dead,    check_sites,
-        check_sessions, check_webhooks, check_store,   check_operations,
+        check_service, check_mode,       check_workers, check_nodes,    check_jobs,
+        check_queues,  check_dead,       check_sites,   check_sessions, check_webhooks,
+        check_store,   check_operations, check_shared,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         steps[i](s);

@@ -160,5 +160,6 @@ for node in north south; do
     node_call $node http://fulmar/readyz?verbose | jq -e '.lost.times >= 1 and .lost.events >= 1' >/dev/null && noticed=$((noticed + 1))
 done
 [ $noticed -ge 1 ] || die "no node noticed that $lost events were lost"
+"$OUT/fulmar" status --server "unix:$WORK/north/state/fulmar.sock" 2>&1 | grep -q 'the Redis had lost [0-9]* events' || [ $noticed = 1 ] || die "fulmar status says nothing of it"
 grep -q 'queue.lost ' "$WORK/service.log" || die "nobody said what was lost"
 say "failover: $lost events were lost with the primary, $noticed nodes noticed; ready again after $took ms; all of $JOBS jobs ended once and equal the truth"

@@ -85,6 +85,8 @@ done
 [ "$(spooled waiting)" = "$JOBS" ] || die "$(spooled waiting) jobs wait, not $JOBS"
 call http://fulmar/readyz?verbose | jq -e --argjson n "$JOBS" '.spool | .waiting == $n and .most == $n and .oldest_at != null' >"$WORK/answer" ||
     die "the spool in readyz: $(call http://fulmar/readyz?verbose | jq -c .spool)"
+"$OUT/fulmar" status --server "unix:$(SOCK)" >"$WORK/answer" 2>&1
+grep -q "$JOBS of $JOBS jobs wait on this node's disk" "$WORK/answer" || die "the spool in fulmar status: $(cat "$WORK/answer")"
 grep -q 'spool.fills' "$WORK/service.log" || die "nobody said that the spool fills"
 say "spool: $JOBS jobs were taken while the Redis was away, one more was refused"
 
