@@ -31,16 +31,11 @@ struct spooling_state spooling_state(struct spooling *s)
     struct spool_view v = {0};
     if (spool_look(s->spool, &v, NULL))
         v = (struct spool_view){0};
-    return (struct spooling_state){true, v.waiting, v.handed_over, v.most, v.oldest_ms};
-}
-
-static void publish(struct spooling *s)
-{
-    struct spooling_state now = spooling_state(s);
-    metric_set(METRIC_SPOOL, 0, now.waiting);
-    metric_set(METRIC_SPOOL, 1, now.handed_over);
-    int64_t age = now.oldest_ms ? clock_wall().ms - now.oldest_ms : 0;
+    int64_t age = v.oldest_ms ? clock_wall().ms - v.oldest_ms : 0;
+    metric_set(METRIC_SPOOL, 0, v.waiting);
+    metric_set(METRIC_SPOOL, 1, v.handed_over);
     metric_set(METRIC_SPOOL_AGE, 0, age > 0 ? age : 0);
+    return (struct spooling_state){true, v.waiting, v.handed_over, v.most, v.oldest_ms};
 }
 
 err spooling_open(struct spooling **out, const struct spooling_config *config, struct fault *f)
@@ -151,9 +146,7 @@ err spooling_asked(struct spooling *s, struct span id, struct fault *f)
 
 err spooling_sync(struct spooling *s, struct fault *f)
 {
-    err e = spool_sync(s->spool, f);
-    publish(s);
-    return e;
+    return spool_sync(s->spool, f);
 }
 
 /* ---- handing over ---- */

@@ -41,7 +41,7 @@ struct spooling_state {
     int64_t waiting, handed_over, most;
     int64_t oldest_ms; /* when the first of those that wait was taken; 0: none waits */
 };
-struct spooling_state spooling_state(struct spooling *s);
+struct spooling_state spooling_state(struct spooling *s); /* also sets the gauges */
 
 /* A piece of what waits, in its order, as a group of the store's own. out_more: there is more. */
 MUST_USE err spooling_hand_over(struct spooling *s, struct store *queue, wall now,

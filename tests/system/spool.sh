@@ -87,6 +87,8 @@ call http://fulmar/readyz?verbose | jq -e --argjson n "$JOBS" '.spool | .waiting
     die "the spool in readyz: $(call http://fulmar/readyz?verbose | jq -c .spool)"
 "$OUT/fulmar" status --server "unix:$(SOCK)" >"$WORK/answer" 2>&1
 grep -q "$JOBS of $JOBS jobs wait on this node's disk" "$WORK/answer" || die "the spool in fulmar status: $(cat "$WORK/answer")"
+ages() { [ "$(call http://fulmar/metrics | sed -n 's/^fulmar_spool_oldest_ms //p')" -gt 1500 ]; }
+wait_until 20 "the oldest one ages" ages
 grep -q 'spool.fills' "$WORK/service.log" || die "nobody said that the spool fills"
 say "spool: $JOBS jobs were taken while the Redis was away, one more was refused"
 

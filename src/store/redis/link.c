@@ -418,10 +418,11 @@ static err connected(struct link *l, struct fault *f)
     if (l->c)
         return E_OK;
     if (!mono_past(l->again, clock_mono())) {
-        bool foreign =
-            l->state.down == TROUBLE_FOREIGN; /* of the others only that it is away counts */
-        err e = fail(f, E_BUSY, "%s (%s); tried again in a moment",
-                     trouble_rows[foreign ? TROUBLE_FOREIGN : TROUBLE_REFUSED].words,
+        /* What the lost one had been asked is not what is asked now. */
+        enum trouble why = l->state.down == TROUBLE_NONE || l->state.down == TROUBLE_LOST
+                               ? TROUBLE_REFUSED
+                               : l->state.down;
+        err e = fail(f, E_BUSY, "%s (%s); tried again in a moment", trouble_rows[why].words,
                      l->state.server);
         if (f && f->code == e && !f->wait_ms)
             f->wait_ms = mono_left(l->again, clock_mono());
