@@ -66,6 +66,12 @@ say "queues: a tenant with one job at once never had two, and held up nobody els
 
 runs=$(order @practice_500 ',"limit":80')
 wait_until 30 "the job runs" in_state "$runs" active
+# A worker has it, with a page of the one browser.
+has_it() { [ "$(call http://fulmar/v1/workers | jq -r --arg id "$runs" '[.data[]|select(.job==$id and .state=="running" and .pid>0 and .attempt==1)]|length')" = 1 ]; }
+wait_until 10 "a worker says that it has the job" has_it
+is "$(call http://fulmar/v1/workers | jq '.data|length')" 3 "workers"
+is "$(call http://fulmar/v1/workers/1 | jq .number)" 1 "worker 1"
+is "$(call http://fulmar/v1/browsers | jq '[.data[]|select(.pid>0)]|length')" 1 "browsers"
 fulmar queues pause x/normal --reason "the site is being moved" --by anna -q || die "pause: $?"
 stays=$(order @practice_small ',"limit":5')
 wait_job "$runs" 60
@@ -85,6 +91,16 @@ is "$(job_state "$stays")" ready "what waits in it"
 fulmar queues resume x/normal -q || die "resume: $?"
 wait_job "$stays" 30
 is "$(job_state "$stays")" succeeded "after resume"
+is "$(call http://fulmar/v1/queues/default/x/normal/metrics | jq '.window_s == 600 and .ended >= 1')" true "what went through the queue"
+# A job that is held does not start until it is released; what it is to bring may change until then.
+held=$(order @practice_small ',"limit":50,"hold":true')
+is "$(job "$held" | jq -c '[.state,.held]')" '["scheduled",true]' "a held job"
+send PATCH "/v1/jobs/$held" '{"limit":4,"priority":9}' >/dev/null
+status 200 "a change of a held job"
+send POST "/v1/jobs/$held/release" '{"reason":"looked at"}' >/dev/null
+status 200 "release"
+wait_job "$held" 30
+is "$(job "$held" | jq -c '[.state,.limit]')" '["succeeded",4]' "what was held, changed and released"
 say "queues: pause stops starts and nothing else, also over a restart"
 
 # ---- closed, purged
