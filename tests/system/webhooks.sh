@@ -39,6 +39,7 @@ webhook:
 EOF
 ALLOW="\"127.0.0.1:${PORT[well]}\", \"127.0.0.1:${PORT[ill]}\"" start_service
 fulmar() { "$OUT/fulmar" "$@" --server "unix:$(SOCK)"; }
+verify() { "$OUT/fulmar" webhooks verify "$@"; } # asks no service
 hook() { call "http://fulmar/v1/webhooks/$1" | jq -c "$2"; }
 
 # ---- made, and signed
@@ -82,7 +83,7 @@ signed() { # all that the receiver got is signed with its secret
     local line
     while read -r line; do
         jq -j .body <<<"$line" >"$WORK/body"
-        fulmar webhooks verify -q "$(jq -r .id <<<"$line")" "$(jq -r .timestamp <<<"$line")" "$(jq -r .signature <<<"$line")" \
+        verify -q "$(jq -r .id <<<"$line")" "$(jq -r .timestamp <<<"$line")" "$(jq -r .signature <<<"$line")" \
             --secret "$WORK/$1.secret" <"$WORK/body" || die "a signature is not right: $line"
     done <"$WORK/$1"
     check
@@ -96,7 +97,7 @@ jq -r .body "$WORK/well" | jq -e 'select(.type == "job.finished") | .data | .lin
     sort | uniq -c | grep -q ' 3 true$' || die "the body of job.finished: $(tail -1 "$WORK/well")"
 line=$(tail -1 "$WORK/well") code=0
 jq -j .body <<<"$line" | sed 's/succeeded/succeedee/' |
-    fulmar webhooks verify -q "$(jq -r .id <<<"$line")" "$(jq -r .timestamp <<<"$line")" "$(jq -r .signature <<<"$line")" \
+    verify -q "$(jq -r .id <<<"$line")" "$(jq -r .timestamp <<<"$line")" "$(jq -r .signature <<<"$line")" \
         --secret "$WORK/well.secret" 2>/dev/null || code=$?
 [ $code = 65 ] || die "a body that was changed: $code"
 old=$(($(date +%s) - 301)) code=0
@@ -104,7 +105,7 @@ signature=$(python3 -c 'import base64, hashlib, hmac, sys
 secret = base64.b64decode(open(sys.argv[1]).read().strip().removeprefix("whsec_"))
 print("v1," + base64.b64encode(hmac.new(secret, b"id." + sys.argv[2].encode() + b".{}", hashlib.sha256).digest()).decode())' \
     "$WORK/well.secret" "$old")
-printf '{}' | fulmar webhooks verify -q id "$old" "$signature" --secret "$WORK/well.secret" 2>"$WORK/said" || code=$?
+printf '{}' | verify -q id "$old" "$signature" --secret "$WORK/well.secret" 2>"$WORK/said" || code=$?
 [ $code = 65 ] && grep -q 'send an old one again' "$WORK/said" || die "one of five minutes ago: $code, $(cat "$WORK/said")"
 say "webhooks: two receivers got every event of three jobs, in order, signed"
 
