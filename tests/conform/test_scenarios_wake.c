@@ -322,6 +322,26 @@ static void session_cools(void)
     assert_true(has_none());
 }
 
+/* ---- in a batch ---- */
+
+static err batch_of_two(void)
+{
+    struct accept_args jobs[2] = {job_args(new_id(), "x/normal"),
+                                  job_args(new_id(), "x/normal")};
+    struct batch_args args = {.id = SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+                              .tenant = SPAN("default"),
+                              .parallel = 1,
+                              .jobs = jobs,
+                              .count = 2};
+    struct batch_reply ignored;
+    GROUPED(store_batch_create(w->s, &args, now(), w->a, &ignored, &w->f));
+}
+static void one_at_a_time(void)
+{
+    assert_int_equal(batch_of_two(), E_OK);
+    kept = start_next();
+}
+
 /* ---- what has ended ---- */
 
 static void dead(void)
@@ -405,6 +425,9 @@ static const struct cause {
     {"a session is unlocked", session_locked, session_unlocked},
     {"the job that has the session ends", session_in_use, finish_well},
     {"the session has cooled", session_cools, NULL},
+    {"a batch has room for its next job", one_at_a_time, finish_well},
+    {"a job of a full batch is cancelled by force", one_at_a_time, cancel_by_force},
+    {"a job of a full batch is lost", one_at_a_time, NULL},
     {"a dead job comes back", dead, replay_one},
     {"an operation brings dead jobs back", dead, replay_all},
     {"a newer request takes the place of one in a paused lane", replaced,

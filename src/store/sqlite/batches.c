@@ -246,12 +246,10 @@ static err count_failed(struct store *s, const struct batch *b, int64_t *out, st
 {
     struct query *q;
     err e = db_ask(s->db, SQL_BATCH_FAILED, &q, f, DB_I(b->bid), DB_I(b->stop_after));
-    if (e)
-        return e;
-    e = db_step(q, f);
     if (!e)
-        *out = db_int(q, 0) + b->gone_other;
-    db_end(q);
+        e = db_take_number(q, out, f);
+    if (!e)
+        *out += b->gone_other;
     return e;
 }
 

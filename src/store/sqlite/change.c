@@ -117,13 +117,7 @@ static err revision_of(struct store *s, const struct job_row *r, int64_t *out, s
 {
     struct query *q;
     err e = db_ask(s->db, SQL_JOB_FACTS, &q, f, DB_I(r->seq));
-    if (e)
-        return e;
-    e = db_step(q, f);
-    if (!e)
-        *out = db_int(q, 0);
-    db_end(q);
-    return e;
+    return e ? e : db_take_number(q, out, f);
 }
 
 static err may_change(struct store *s, const struct job_row *r, const struct job_change *c,

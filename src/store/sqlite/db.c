@@ -376,17 +376,22 @@ err db_keep(struct query *q, int column, struct arena *a, struct span *out, stru
     return E_OK;
 }
 
+err db_take_number(struct query *q, int64_t *out, struct fault *f)
+{
+    err e = db_step(q, f);
+    if (!e)
+        *out = db_int(q, 0);
+    db_end(q);
+    return e;
+}
+
 err db_number(struct db *d, enum sql id, int64_t *out, struct fault *f)
 {
     struct query *q;
     *out = 0;
     err e = db_ask_args(d, id, &q, f, NULL, 0);
-    if (e)
-        return e;
-    e = db_step(q, f);
     if (!e)
-        *out = db_int(q, 0);
-    db_end(q);
+        e = db_take_number(q, out, f);
     return e == E_END ? E_OK : e;
 }
 

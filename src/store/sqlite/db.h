@@ -59,7 +59,9 @@ struct span db_text(struct query *q, int column);       /* until the next step *
 /* A copy in the arena; E_TOO_BIG past its limit. NULL reads as empty. */
 MUST_USE err db_keep(struct query *q, int column, struct arena *a, struct span *out,
                      struct fault *f);
-/* The first column of the first row of a query without arguments; 0: there is none. */
+/* The first column of the first row, E_END: there is none. Ends the query. */
+MUST_USE err db_take_number(struct query *q, int64_t *out, struct fault *f);
+/* Likewise of a query without arguments; 0: there is none. */
 MUST_USE err db_number(struct db *d, enum sql id, int64_t *out, struct fault *f);
 int64_t db_changes(struct db *d);  /* rows of the last write */
 int64_t db_last_row(struct db *d); /* rowid of the last insert */

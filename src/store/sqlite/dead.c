@@ -82,13 +82,7 @@ static err count_group(struct store *s, const struct place *at,
     struct query *q;
     err e =
         db_ask(s->db, SQL_GROUP_COUNT, &q, f, GROUP_ARGS(at, filter), DB_I(DEAD_COUNT_MOST));
-    if (e)
-        return e;
-    e = db_step(q, f);
-    if (!e)
-        *out_count = db_int(q, 0);
-    db_end(q);
-    return e;
+    return e ? e : db_take_number(q, out_count, f);
 }
 
 /* E_END: the group is not what is asked for. */

@@ -401,13 +401,7 @@ static err newest_job(struct store *s, int64_t *out, struct fault *f)
 {
     struct query *q;
     err e = db_ask_args(s->db, SQL_LAST_JOB, &q, f, NULL, 0);
-    if (e)
-        return e;
-    e = db_step(q, f);
-    if (!e)
-        *out = db_int(q, 0);
-    db_end(q);
-    return e;
+    return e ? e : db_take_number(q, out, f);
 }
 
 /* The jobs it is about have numbers above first and at most last. */

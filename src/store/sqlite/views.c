@@ -105,12 +105,8 @@ static err start_of(struct store *s, struct span after, int64_t *out_seq, struct
         return E_OK;
     struct query *q;
     err e = db_ask(s->db, SQL_SEQ, &q, f, DB_T(after));
-    if (e)
-        return e;
-    e = db_step(q, f);
     if (!e)
-        *out_seq = db_int(q, 0);
-    db_end(q);
+        e = db_take_number(q, out_seq, f);
     return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s to go on after",
                              SP(span_cut(after, 0, 60)))
                       : e;
