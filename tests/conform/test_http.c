@@ -1974,6 +1974,32 @@ static void who_submits_may_wait_for_the_end(void **state)
     arena_free(&a);
 }
 
+/* It ends and is deleted while a client waits for it: the client hears that it ended, or that it is gone. */
+static void who_waits_for_a_job_that_goes_is_answered(void **state)
+{
+    (void)state;
+    char id[256], path[300], result[300], cancel[300], text[256];
+    for (int i = 0; i < 5; i++) {
+        submit("{\"kind\":\"posts\",\"target\":\"@going\",\"coalesce\":false}", id);
+        snprintf(path, sizeof path, "/v1/jobs/%s", id);
+        snprintf(result, sizeof result, "/v1/jobs/%s/result", id);
+        snprintf(cancel, sizeof cancel, "/v1/jobs/%s/cancel", id);
+        int job = send_waiting("GET", path, "Prefer: wait=30\r\n", NULL);
+        int records = send_waiting("GET", result, "Prefer: wait=30\r\n", NULL);
+        expect("POST", cancel, "", NULL, 200);
+        expect("DELETE", path, "", NULL, 204);
+        struct reply r = take(job, false);
+        assert_true(r.status == 404 || (r.status == 200 && strcmp(member(r.body, "state", text),
+                                                                  "cancelled") == 0));
+        drop(&r);
+        r = take(records, false);
+        assert_int_equal(r.status, 404);
+        drop(&r);
+        close(job);
+        close(records);
+    }
+}
+
 static void a_result_is_where_the_records_are(void **state)
 {
     (void)state;
@@ -2410,6 +2436,7 @@ int main(void)
         cmocka_unit_test(a_request_that_waits_is_answered_when_the_job_ends),
         cmocka_unit_test(a_request_that_waited_long_enough_says_how_it_is),
         cmocka_unit_test(who_submits_may_wait_for_the_end),
+        cmocka_unit_test(who_waits_for_a_job_that_goes_is_answered),
         cmocka_unit_test(a_result_is_where_the_records_are),
         cmocka_unit_test(a_batch_is_waited_for_too),
         cmocka_unit_test(waiters_that_vanish_leave_nothing),
