@@ -321,23 +321,6 @@ static void records_that_the_cursor_never_reached_are_taken_back(void **state)
 
 /* ---- S71: indexes that a hand broke ---- */
 
-static int64_t walk_once(void)
-{
-    struct audit_reply r = {0};
-    int64_t repaired = 0, walks = -1;
-    for (int step = 0; step < 10000; step++) {
-        if (redis_audit(w->s, now(), &r, &w->f))
-            fail_msg("%s", w->f.words);
-        repaired += r.repaired;
-        if (walks < 0)
-            walks = r.walks;
-        if (r.walks >= walks + 2) /* from wherever it stood: one whole walk */
-            return repaired;
-    }
-    fail_msg("the walk does not end");
-    return 0;
-}
-
 static void s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost(void **state)
 {
     (void)state;

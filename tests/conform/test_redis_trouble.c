@@ -425,6 +425,75 @@ static void s68_a_trouble_that_lasts_changes_nothing_either(void **state)
     }
 }
 
+/* ---- a script that fails half-way ---- */
+
+static void put_right(void)
+{
+    for (int i = 0; walk_once() > 0; i++)
+        assert_true(i < 5);
+}
+
+static bool broke; /* at least once in this course */
+
+static void run_broken(void)
+{
+    broke = false;
+    for (int i = 0; i < course->count; i++) {
+        if (!is_trouble(course->steps[i]()))
+            continue;
+        broke = true;
+        put_right();
+        if (is_trouble(course->steps[i]()))
+            fail_msg("step %d after what was put right: %s", i, w->f.words);
+    }
+}
+
+static bool all_have_ended(void)
+{
+    struct outlook o = outlook();
+    return o.by_state[JOB_BLOCKED] + o.by_state[JOB_SCHEDULED] + o.by_state[JOB_READY] +
+               o.by_state[JOB_ACTIVE] ==
+           0;
+}
+
+/* Whatever the queue has can be reached, and ends. */
+static void let_all_end(void)
+{
+    struct lease l;
+    for (int i = 0; !all_have_ended(); i++) {
+        if (i == 200)
+            fail_msg("not all jobs end: %.*s", SP(look()));
+        w->now += MINUTE;
+        (void)reap();
+        while (reserve(&l))
+            finish(&l, FAILURE_NONE);
+    }
+}
+
+static void s86_a_script_that_fails_half_way_leaves_what_can_be_put_right(void **state)
+{
+    (void)state;
+    int stride = scaled(10) < 10 ? 3 : 1;
+    course = courses; /* of jobs; batches are not put right yet */
+    run_undisturbed();
+    for (int at = 0; at < scripts_of_a_run; at++)
+        for (int calls = 1 + at % stride;; calls += stride) {
+            begin_anew();
+            way.way = BETWEEN_BREAKS;
+            way.calls = calls;
+            way.first = at;
+            way.times = 1;
+            run_broken();
+            way.times = 0;
+            if (!broke)
+                break; /* it has no more than so many */
+            let_all_end();
+            if (walk_once() > 0)
+                fail_msg("script %d, stopped behind %d commands: not put right at once", at,
+                         calls);
+        }
+}
+
 /* ---- a server that comes and goes ---- */
 
 /* The step again until it is no trouble any more; how long that took. */
@@ -505,6 +574,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(s68_each_trouble_at_each_script_changes_nothing_in_the_end),
         cmocka_unit_test(s68_a_trouble_that_lasts_changes_nothing_either),
+        cmocka_unit_test(s86_a_script_that_fails_half_way_leaves_what_can_be_put_right),
         cmocka_unit_test(s63_twenty_restarts_lose_nothing_and_each_is_over_in_seconds),
     };
     signal(SIGPIPE, SIG_IGN); /* as the service does */

@@ -21,6 +21,7 @@ enum between_way {
     BETWEEN_ANSWERS, /* `reply` instead of Redis, which never hears of it */
     BETWEEN_CUTS,    /* hangs up, and Redis never hears of it */
     BETWEEN_LOSES,   /* Redis does it; what it says is lost with the connection */
+    BETWEEN_BREAKS,  /* Redis does the first `calls` commands of it, and then it fails */
 };
 
 struct between_pair {
@@ -36,6 +37,7 @@ struct between {
     /* Set by the test while no call is on its way. */
     enum between_way way;
     const char *reply;
+    int calls;
     atomic_int first,
         times;          /* number of the script to strike, from 0; how many; times 0: none */
     atomic_int scripts; /* seen since the test set it to 0 */
@@ -123,10 +125,52 @@ static inline size_t between_request(const char *in, size_t n, bool *out_script)
     return (size_t)(at - in);
 }
 
+/* The whole script on its way, with a stop in it. */
+static inline bool between_break(struct between *b, struct between_pair *p, size_t n)
+{
+    static const char head[] = "redis.call, {}, {}"; /* common.lua begins with it */
+    char stop[160], start[40];
+    const char *end = p->in + n, *text, *at;
+    long words, bytes = 0;
+    at = between_number(p->in, end, &words);
+    at = between_number(at, end, &bytes) + bytes + 2; /* EVAL */
+    const char *length = at;
+    text = between_number(at, end, &bytes);
+    at = memmem(text, (size_t)bytes, head, sizeof head - 1);
+    if (!at)
+        return false;
+    int more =
+        snprintf(stop, sizeof stop,
+                 "(function(n) return function(...) n = n - 1 if n < 0 then error('stopped') "
+                 "end return redis.call(...) end end)(%d), {}, {}",
+                 b->calls) -
+        (int)(sizeof head - 1);
+    int k = snprintf(start, sizeof start, "$%ld\r\n", bytes + more);
+    return between_send(p->redis, p->in, (size_t)(length - p->in)) &&
+           between_send(p->redis, start, (size_t)k) &&
+           between_send(p->redis, text, (size_t)(at - text)) &&
+           between_send(p->redis, stop, strlen(stop)) &&
+           between_send(p->redis, at + sizeof head - 1, (size_t)(end - at) - (sizeof head - 1));
+}
+
+/* "$7\r\nEVALSHA": it names the script, and does not send it. */
+static inline bool between_names(const struct between_pair *p)
+{
+    const char *line = memchr(p->in, '\n', p->n);
+    return line && line[2] == '7';
+}
+
 /* Of a script: false when that is the end of the connection. */
 static inline bool between_script(struct between *b, struct between_pair *p, size_t n)
 {
+    static const char unknown[] = "-NOSCRIPT send it whole\r\n";
+    bool breaks =
+        b->way == BETWEEN_BREAKS && b->scripts >= b->first && b->scripts < b->first + b->times;
+    if (breaks && between_names(p))
+        return between_send(p->store, unknown, sizeof unknown - 1);
     int number = b->scripts++;
+    if (breaks)
+        return between_break(b, p, n);
     bool strikes = number >= b->first && number < b->first + b->times;
     if (strikes && b->way == BETWEEN_CUTS)
         return false;

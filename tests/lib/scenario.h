@@ -623,6 +623,26 @@ static inline void same_look(struct span before, struct span after)
     fail_msg("one has more than the other");
 }
 
+/* ---- the walk of the queue in Redis ---- */
+
+/* One whole walk, from wherever it stands; how much was put right. */
+static inline int64_t walk_once(void)
+{
+    struct audit_reply r = {0};
+    int64_t repaired = 0, walks = -1;
+    for (int step = 0; step < 10000; step++) {
+        if (redis_audit(w->s, now(), &r, &w->f))
+            fail_msg("%s", w->f.words);
+        repaired += r.repaired;
+        if (walks < 0)
+            walks = r.walks;
+        if (r.walks >= walks + 2) /* from wherever it stood: one whole walk */
+            return repaired;
+    }
+    fail_msg("the walk does not end");
+    return 0;
+}
+
 /* ---- time ---- */
 
 /* To the next instant of which the store says that something falls due, `until` at the latest; does what is

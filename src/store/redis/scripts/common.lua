@@ -277,20 +277,28 @@ end
 
 -- ---- events ----
 
+-- A script that failed half-way may have logged more than it counted: the count goes on behind that.
+local function log(...)
+    local said = redis.pcall('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', ...)
+    if type(said) == 'table' and said.err then
+        local top = call('XREVRANGE', P .. 'ev', '+', '-', 'COUNT', 1)[1]
+        meta.ev = (top and N(string.match(top[1], '^%d+')) or meta.ev) + 1
+        call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', ...)
+    end
+end
 -- Of no job: j nil; about: what else it is of.
 function M.event(j, kind, body, about)
     meta.ev = meta.ev + 1
     M.mark = j and j.id .. ' ' .. I(j.ec + 1) or (about or '') .. ' 0'
     if not j then
-        call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', 'j', about or '', 'n', 0, 'e',
-             I(now) .. '|' .. kind .. '|' .. body)
+        log('j', about or '', 'n', 0, 'e', I(now) .. '|' .. kind .. '|' .. body)
         if about then
             call('RPUSH', P .. 'e:' .. about, I(meta.ev) .. '|' .. I(now) .. '|' .. kind .. '|' .. body)
         end
         return
     end
     j.ec = j.ec + 1
-    call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', 'j', j.id, 'n', j.ec)
+    log('j', j.id, 'n', j.ec)
     -- What the first one says is in the job itself.
     if j.ec == 1 then
         j.es, j.as = meta.ev, j.st + 1
