@@ -59,9 +59,9 @@ if wants asan; then
     out/asan/tests/crash/crash stride=300 seeds=2 | tail -1
 fi
 if wants fuzz; then
-    step "each fuzz target for 3 seconds"
+    step "each fuzz target for 2 seconds"
     $make BUILD=fuzz CC=clang fuzzers
-    tests/fuzz/run.sh out/fuzz/tests/fuzz 3
+    tests/fuzz/run.sh out/fuzz/tests/fuzz 2
 fi
 if wants browser; then
     step "browser tests"
@@ -73,8 +73,8 @@ fi
 if wants system; then
     step "system tests"
     $make CC=clang BUILD=points build
-    # Every third change of the site, for the time it takes, fewer jobs on two nodes and shorter crawls; all of them: make system.
-    NODES_JOBS=100 KILLS=4 EVERY=3 CRAWL_POSTS=300 POINTS=out/points tests/system/run.sh out/release
+    # Every fifth change of the site, for the time it takes, fewer jobs on two nodes and shorter crawls; all of them: make system.
+    NODES_JOBS=80 KILLS=4 EVERY=5 CRAWL_POSTS=500 POINTS=out/points tests/system/run.sh out/release
 fi
 if wants browser && [ -x out/asan/fulmar ]; then
     step "browser tests with AddressSanitizer and UBSan"

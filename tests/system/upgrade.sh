@@ -1,10 +1,11 @@
 #!/bin/bash
 # A new version takes over: crawls that run go on where they were, and of a storm of accepts nothing is lost.
-# $1: programs; POINTS: those that were there before (another build). CRAWL_POSTS: of each crawl, 20 on a page.
+# $1: programs; POINTS: those that were there before (another build). CRAWL_POSTS: of each crawl, 20 on a page; CRAWL_AT:
+# so many each has when the other build comes. Far from the end, for the fastest must not be there yet.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 NEW=$OUT OLD=$(realpath "${POINTS:-$OUT}")
-CRAWLS=10 POSTS=${CRAWL_POSTS:-600}
+CRAWLS=10 POSTS=${CRAWL_POSTS:-600} AT=${CRAWL_AT:-40}
 start_practice
 curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d '{"latency_ms":150}'
 cat >"$WORK/extra.yaml" <<EOF
@@ -24,13 +25,13 @@ crawls=()
 for n in $(seq $CRAWLS); do
     crawls+=("$(submit posts "@practice_$((2000 + n))" "$POSTS")")
 done
-half_way() { # all of them at once
+on_their_way() { # all of them at once
     local id
     for id in "${crawls[@]}"; do
-        [ "$(job "$id" | jq -r '.counts.posts // 0')" -ge $((POSTS / 3)) ] || return 1
+        [ "$(job "$id" | jq -r '.counts.posts // 0')" -ge "$AT" ] || return 1
     done
 }
-wait_until 300 "ten crawls are on their way" half_way
+wait_until 300 "ten crawls are on their way" on_their_way
 for id in "${crawls[@]}"; do
     [ "$(job_state "$id")" = active ] || die "crawl $id ended too early to be taken over: $(job "$id" | jq -c '{state,failure,counts}')"
 done
