@@ -453,19 +453,6 @@ static int64_t keys_like(const char *pattern)
     return (int64_t)r.count;
 }
 
-static int64_t walk_once(void)
-{
-    struct audit_reply r = {0};
-    int64_t repaired = 0, walks = -1;
-    for (int step = 0; step < 10000 && (walks < 0 || r.walks < walks + 2); step++) {
-        if (redis_audit(w->s, now(), &r, &w->f))
-            fail_msg("%s", w->f.words);
-        repaired += r.repaired;
-        walks = walks < 0 ? r.walks : walks;
-    }
-    return repaired;
-}
-
 static void s71_what_a_hand_broke_of_a_schedule_is_put_right_and_it_goes_on(void **state)
 {
     (void)state;
