@@ -519,11 +519,8 @@ err redis_batch_jobs(struct store *s, const struct batch_jobs_query *q, wall now
     do {
         step = q->limit - n < JOBS_STEP ? q->limit - n : JOBS_STEP;
         e = next_jobs(s, q, behind, step, now, &r, f);
-        for (size_t i = 1; !e && i < r.count; i++) {
-            behind = reply_field(reply_list(reply_list(&r, i), 0), "sq");
-            e = job_view_of(reply_list(&r, i), a, &all[n], n ? NULL : f);
-            n += e == E_OK;
-        }
+        if (!e)
+            e = job_views_add(&r, a, all, &n, &behind, f);
     } while (!e && n < q->limit && r.count == step + 1);
     /* What fits is answered; the reader goes on after the last one. */
     if (e && !(e == E_TOO_BIG && n > 0))

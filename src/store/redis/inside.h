@@ -151,9 +151,11 @@ MUST_USE err accept_refused(struct store *s, const struct reply *r, struct span 
 /* Borrows from the text; what is not there is empty. */
 void fixed_read(struct span text, struct span out[FIXED_TEXTS]);
 
-/* What scripts say of a job, of an operation. */
-MUST_USE err job_view_of(const struct reply *r, struct arena *a, struct job_view *v,
-                         struct fault *f);
+/* The views of a reply, behind its first member, behind the n that are there; place: number of the last one. A first
+ * one that does not fit is E_TOO_BIG with words. */
+MUST_USE err job_views_add(const struct reply *r, struct arena *a, struct job_view *all,
+                           size_t *n, int64_t *place, struct fault *f);
+/* What scripts say of an operation. */
 MUST_USE err operation_view_of(const struct reply *r, struct arena *a,
                                struct operation_view *out, struct fault *f);
 /* The number of the job, which a list goes on behind. E_NOT_FOUND. */

@@ -57,7 +57,8 @@ static err keep_texts(const struct reply *r, const struct reply *fields, struct 
     return E_OK;
 }
 
-err job_view_of(const struct reply *r, struct arena *a, struct job_view *v, struct fault *f)
+static err job_view_of(const struct reply *r, struct arena *a, struct job_view *v,
+                       struct fault *f)
 {
     const struct reply *fields = reply_list(r, VIEW_FIELDS);
 #define MEMBER(name, member) .member = reply_field(fields, name),
@@ -124,6 +125,18 @@ static err next_views(struct store *s, int state, int64_t before, size_t most, w
     return store_look(s, SCRIPT_VIEW, &c, now, out, f);
 }
 
+err job_views_add(const struct reply *r, struct arena *a, struct job_view *all, size_t *n,
+                  int64_t *place, struct fault *f)
+{
+    err e = E_OK;
+    for (size_t i = 1; !e && i < r->count; i++) {
+        *place = reply_field(reply_list(reply_list(r, i), VIEW_FIELDS), "sq");
+        e = job_view_of(reply_list(r, i), a, &all[*n], *n ? NULL : f);
+        *n += e == E_OK;
+    }
+    return e;
+}
+
 err redis_jobs(struct store *s, const struct jobs_query *q, wall now, struct arena *a,
                struct job_view **out_jobs, size_t *out_count, struct fault *f)
 {
@@ -141,11 +154,8 @@ err redis_jobs(struct store *s, const struct jobs_query *q, wall now, struct are
     do {
         size_t most = q->limit - n < VIEWS_STEP ? q->limit - n : VIEWS_STEP;
         e = next_views(s, q->state, before, most, now, &r, f);
-        for (size_t i = 1; !e && i < r.count; i++) {
-            before = reply_field(reply_list(reply_list(&r, i), VIEW_FIELDS), "sq");
-            e = job_view_of(reply_list(&r, i), a, &all[n], n ? NULL : f);
-            n += e == E_OK;
-        }
+        if (!e)
+            e = job_views_add(&r, a, all, &n, &before, f);
     } while (!e && n < q->limit && r.count == VIEWS_STEP + 1);
     /* What fits is answered; the reader goes on after the last one. */
     if (e && !(e == E_TOO_BIG && n > 0))

@@ -41,6 +41,19 @@ static err check_said(const struct reply *r, struct fault *f)
     return said(r) == SAID_FULL ? delivery_room(reply_number(r, 1), f) : E_OK;
 }
 
+struct field_text {
+    const char *field;
+    struct span *to;
+};
+static err keep_texts(const struct reply *fields, const struct field_text *texts, size_t count,
+                      struct arena *a, struct fault *f)
+{
+    err e = E_OK;
+    for (size_t i = 0; !e && i < count; i++)
+        e = store_keep(a, reply_field_text(fields, texts[i].field), texts[i].to, f);
+    return e;
+}
+
 /* ---- views ---- */
 
 enum view_part { VIEW_ID, VIEW_FIELDS, VIEW_OPEN, VIEW_LAST };
@@ -66,12 +79,9 @@ static err read_view(const struct reply *r, struct arena *a, struct webhook_view
                                .updated_ms = reply_field(fields, "ua"),
                                .revision = reply_field(fields, "rv")};
     span_copy(reply_text(r, VIEW_ID), v->id, sizeof v->id);
-    err e = store_keep(a, reply_field_text(fields, "na"), &v->name, f);
-    if (!e)
-        e = store_keep(a, reply_field_text(fields, "ur"), &v->url, f);
-    if (!e)
-        e = store_keep(a, reply_field_text(fields, "ty"), &v->types, f);
-    return e ? e : store_keep(a, reply_field_text(fields, "ow"), &v->off_why, f);
+    const struct field_text texts[] = {
+        {"na", &v->name}, {"ur", &v->url}, {"ty", &v->types}, {"ow", &v->off_why}};
+    return keep_texts(fields, texts, sizeof texts / sizeof *texts, a, f);
 }
 
 static err find(struct store *s, struct span id, struct reply *out, struct fault *f)
@@ -276,12 +286,9 @@ static err read_delivery(const struct reply *r, struct arena *a, struct delivery
     v->due_ms = v->state == DELIVERY_PENDING ? reply_field(fields, "du") : 0;
     span_copy(reply_field_text(fields, "id"), v->id, sizeof v->id);
     span_copy(reply_field_text(fields, "wh"), v->webhook, sizeof v->webhook);
-    err e = store_keep(a, reply_field_text(fields, "ev"), &v->event, f);
-    if (!e)
-        e = store_keep(a, reply_field_text(fields, "su"), &v->subject, f);
-    if (!e)
-        e = store_keep(a, reply_field_text(fields, "ki"), &v->type, f);
-    return e ? e : store_keep(a, reply_field_text(fields, "wy"), &v->why, f);
+    const struct field_text texts[] = {
+        {"ev", &v->event}, {"su", &v->subject}, {"ki", &v->type}, {"wy", &v->why}};
+    return keep_texts(fields, texts, sizeof texts / sizeof *texts, a, f);
 }
 
 static err find_delivery(struct store *s, struct span id, struct reply *out, struct fault *f)
