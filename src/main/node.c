@@ -578,6 +578,7 @@ static err start_store(struct node *n, struct arena *a, const char *state_dir, s
                    .lanes_max = SETTING(s, queue, lanes_max),
                    .attempt_ms = SETTING(s, job, attempt_timeout),
                    .lease_ms = SETTING(s, job, lease),
+                   .rollback_ms = SETTING(s, store, rollback_window),
                    .evidence_age_ms = SETTING(s, evidence, age),
                    .evidence_bytes = SETTING(s, evidence, bytes),
                    .evidence_job_bytes = SETTING(s, evidence, job_bytes),

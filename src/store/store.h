@@ -73,6 +73,8 @@ struct store_limits { /* from settings; budgets of new jobs, lane defaults */
     int64_t lanes_max;                  /* 0: LANES_MAX */
     int64_t active_max;                 /* jobs at once in all lanes; 0 any number */
     int64_t lease_ms, attempt_ms;
+    int64_t
+        rollback_ms; /* so long after an upgrade the version before may come back: sqlite/upgrade.h */
     int64_t evidence_age_ms, evidence_bytes, evidence_job_bytes, evidence_job_count;
 };
 

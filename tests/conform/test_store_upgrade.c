@@ -3,6 +3,8 @@
 #include "store/dead.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/upgrade.h"
 #include "store/store.h"
 
 #include "os/files.h"
@@ -152,6 +154,14 @@ static struct job_view look(const char *id)
 {
     struct job_view v;
     fine(store_job(store, span_of(id), now, arena, &v, &fault));
+    return v;
+}
+
+static struct job_view look_closed(const char *id)
+{
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    struct job_view v = look(id);
+    store_close(&store);
     return v;
 }
 
@@ -333,6 +343,86 @@ static void s19_a_store_of_version_4_goes_on_with_every_job_as_it_was(void **sta
         6);
 }
 
+/* ---- a version to come, that takes nothing away, and then one that does ---- */
+
+static const struct schema_step TO_COME[] = {
+    {6, 7,
+     "ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"
+     "CREATE INDEX jobs_colour ON jobs(colour);",
+     true},
+    {7, 8, "ALTER TABLE jobs DROP COLUMN why;", false},
+};
+enum { WINDOW_MS = 3600000 };
+
+/* What the version to come does with the store when it starts. */
+static err start_to_come(size_t steps, wall at)
+{
+    const struct schema_plan plan = {TO_COME, steps, WINDOW_MS};
+    struct db *d = NULL;
+    err e = db_open(&d, path_of("fulmar.db"), false, &fault);
+    if (!e)
+        e = upgrade_store(d, path_of("fulmar.db"), &plan, at, &fault);
+    db_close(&d);
+    return e;
+}
+
+static void accept_one(const char *id)
+{
+    struct accept_reply reply;
+    struct accept_args order = {.id = span_of(id),
+                                .site = SPAN("x"),
+                                .kind = SPAN("posts"),
+                                .target = SPAN("nasa"),
+                                .lane = SPAN("default/x/normal"),
+                                .spec = SPAN("{}"),
+                                .prio = 5};
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    fine(store_begin(store, &fault));
+    fine(store_accept(store, &order, now, &reply, &fault));
+    fine(store_commit(store, &fault));
+    store_close(&store);
+}
+
+static void s19_the_version_before_works_on_the_same_file_until_the_window_is_over(void **state)
+{
+    (void)state;
+    const wall in_time = {now.ms + WINDOW_MS - 1}, late = {now.ms + WINDOW_MS};
+    accept_one("job_first");
+    fine(start_to_come(1, now));
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_VERSION);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), 7);
+    accept_one("job_back"); /* this Fulmar, which is the version before */
+    assert_int_equal(look_closed("job_first").state, JOB_READY);
+    fine(start_to_come(1, in_time)); /* not brought up twice */
+    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs WHERE colour='blue'"), 10);
+    accept_one("job_again");
+    fine(start_to_come(1, late));
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 7);
+    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs WHERE colour='blue'"), 11);
+    assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
+    assert_non_null(strstr(fault.words, "newer"));
+}
+
+static void what_takes_something_away_keeps_a_copy_and_ends_the_window(void **state)
+{
+    (void)state;
+    accept_one("job_first");
+    fine(start_to_come(1, now));
+    accept_one("job_back");
+    fine(start_to_come(2, now));
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 8);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), 8);
+    assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
+    char copy[64];
+    snprintf(copy, sizeof copy, "fulmar.db.version-%d", SCHEMA_VERSION);
+    assert_int_equal(ask(copy, "SELECT count(*) FROM jobs WHERE colour='blue'"), 10);
+    assert_int_equal(rename(path_of("fulmar.db"), path_of("new.db")), 0);
+    char from[128];
+    snprintf(from, sizeof from, "%s", path_of(copy));
+    assert_int_equal(rename(from, path_of("fulmar.db")), 0);
+    accept_one("job_given_back"); /* the copy is what the version before can go on with */
+}
+
 static void an_upgrade_that_cannot_be_done_leaves_the_store_as_it_was(void **state)
 {
     (void)state;
@@ -355,6 +445,8 @@ int main(void)
         T(s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one),
         T(s19_a_store_of_version_4_goes_on_with_every_job_as_it_was),
         T(s19_a_store_of_version_5_goes_on_with_its_operations),
+        T(s19_the_version_before_works_on_the_same_file_until_the_window_is_over),
+        T(what_takes_something_away_keeps_a_copy_and_ends_the_window),
         T(an_upgrade_that_cannot_be_done_leaves_the_store_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,7 @@
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
     X(SQL_USER_VERSION, "PRAGMA user_version")                                                 \
+    X(SQL_TABLES, "SELECT v,coalesce(at,0) FROM meta WHERE k='tables'")                        \
     X(SQL_EPOCH, "SELECT v FROM meta WHERE k='epoch'")                                         \
     X(SQL_EPOCH_RAISE, "UPDATE meta SET v=v+?1 WHERE k='epoch'")                               \
     X(SQL_META, "SELECT v,who,why,at FROM meta WHERE k=?1")                                    \

@@ -31,23 +31,18 @@ static char *path_in(const char *dir, const char *name)
     return path;
 }
 
-static err make_schema(struct db *d, const char *path, struct fault *f)
+static err make_schema(struct store *s, struct fault *f)
 {
+    struct schema_plan plan = upgrade_plan(s->limits.rollback_ms);
     int64_t version;
-    err e = db_number(d, SQL_USER_VERSION, &version, f);
+    err e = db_number(s->db, SQL_USER_VERSION, &version, f);
     if (e)
         return e;
-    if (version > SCHEMA_VERSION)
-        return fail(f, E_STORE,
-                    "a newer version of Fulmar made this job store; use that, or choose "
-                    "another store.path");
-    if (version == SCHEMA_VERSION)
-        return E_OK;
     if (version > 0)
-        return upgrade_store(d, path, version, f);
+        return upgrade_store(s->db, s->path, &plan, (wall){s->group_ms}, f);
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
     _Static_assert(SCHEMA_VERSION == 6, "user_version below");
-    return db_script(d, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=6; COMMIT;", f);
+    return db_script(s->db, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=6; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
@@ -58,7 +53,7 @@ static err attach(struct store *s, struct fault *f)
     if (!e)
         disk_doubt(s, false);
     if (!e)
-        e = make_schema(s->db, s->path, f);
+        e = make_schema(s, f);
     if (!e)
         e = check_file(s->db, s->path, &wholly, f);
     s->check_due = !wholly;

@@ -70,27 +70,121 @@ static err keep_copy(const char *path, int64_t version, struct fault *f)
     return db_copy(path, copy, f);
 }
 
-/* What brings a store of that version to this one. */
-static const char *script_of(int64_t version)
+static const struct schema_step STEPS[] = {
+    {3, SCHEMA_VERSION, UPGRADE_3_SQL, false}, /* makes most tables anew, as they are now */
+    {4, 5, UPGRADE_4_SQL, false},
+    {5, 6, UPGRADE_5_SQL, false},
+};
+_Static_assert(SCHEMA_VERSION == 6, "a step leads there; user_version in store.c");
+enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0], NO_SECOND_NUMBER = 6 };
+
+struct schema_plan upgrade_plan(int64_t window_ms)
 {
-    _Static_assert(SCHEMA_VERSION == 6, "user_version below");
-    if (version == 3)
-        return "BEGIN IMMEDIATE;" UPGRADE_3_SQL "PRAGMA user_version=6; COMMIT;";
-    if (version == 4)
-        return "BEGIN IMMEDIATE;" UPGRADE_4_SQL UPGRADE_5_SQL "PRAGMA user_version=6; COMMIT;";
-    if (version == 5)
-        return "BEGIN IMMEDIATE;" UPGRADE_5_SQL "PRAGMA user_version=6; COMMIT;";
+    return (struct schema_plan){STEPS, STEPS_COUNT, window_ms};
+}
+
+struct store_age {
+    int64_t version; /* that a Fulmar must know */
+    int64_t tables;  /* that are there; not less */
+    int64_t at_ms;   /* when these came; 0 with the version */
+};
+
+static err read_age(struct db *d, struct store_age *out, struct fault *f)
+{
+    struct query *q;
+    *out = (struct store_age){0};
+    err e = db_number(d, SQL_USER_VERSION, &out->version, f);
+    out->tables = out->version;
+    if (e || out->version < NO_SECOND_NUMBER)
+        return e; /* these knew one only */
+    e = db_ask_args(d, SQL_TABLES, &q, f, NULL, 0);
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e && db_int(q, 0) > out->version) {
+        out->tables = db_int(q, 0);
+        out->at_ms = db_int(q, 1);
+    }
+    db_end(q);
+    return e == E_END ? E_OK : e;
+}
+
+static const struct schema_step *step_from(const struct schema_plan *plan, int64_t version)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->steps[i].from == version)
+            return &plan->steps[i];
     return NULL;
 }
 
-err upgrade_store(struct db *d, const char *path, int64_t version, struct fault *f)
+/* The numbers after all steps from there; true when one of these takes something away. */
+static bool age_after(const struct schema_plan *plan, struct store_age *age, wall now)
 {
-    const char *script = script_of(version);
-    if (!script)
+    const struct schema_step *step;
+    bool taken = false;
+    while ((step = step_from(plan, age->tables))) {
+        age->tables = step->to;
+        age->at_ms = now.ms;
+        if (!step->alike) {
+            age->version = age->tables;
+            taken = true;
+        }
+    }
+    if (age->tables > age->version && now.ms - age->at_ms >= plan->window_ms)
+        age->version = age->tables;
+    return taken;
+}
+
+static void add_steps(const struct schema_plan *plan, const struct store_age *was,
+                      const struct store_age *is, struct buf *out)
+{
+    const struct schema_step *step;
+    char numbers[256];
+    buf_add_text(out, "BEGIN IMMEDIATE;");
+    for (int64_t at = was->tables; (step = step_from(plan, at)); at = step->to)
+        buf_add_text(out, step->sql);
+    snprintf(numbers, sizeof numbers,
+             "PRAGMA user_version=%lld;"
+             "INSERT INTO meta(k,v,at) VALUES('tables',%lld,%lld)"
+             " ON CONFLICT(k) DO UPDATE SET v=excluded.v,at=excluded.at;COMMIT;",
+             (long long)is->version, (long long)is->tables, (long long)is->at_ms);
+    buf_add_text(out, numbers);
+    buf_add_char(out, 0);
+}
+
+static err run_steps(struct db *d, const struct schema_plan *plan, const struct store_age *was,
+                     const struct store_age *is, struct fault *f)
+{
+    struct buf script = BUF(1 << 20);
+    add_steps(plan, was, is, &script);
+    err e = db_script(d, buf_span(&script).p, f);
+    buf_free(&script);
+    return e;
+}
+
+err upgrade_store(struct db *d, const char *path, const struct schema_plan *plan, wall now,
+                  struct fault *f)
+{
+    const int64_t ours = plan->steps[plan->count - 1].to;
+    struct store_age was;
+    err e = read_age(d, &was, f);
+    if (e)
+        return e;
+    if (was.version > ours)
+        return fail(f, E_STORE,
+                    "a newer version of Fulmar made this job store; use that, or choose "
+                    "another store.path");
+    if (was.tables < ours && !step_from(plan, was.tables))
         return fail(
             f, E_STORE,
             "a development version of Fulmar made this job store, which this one cannot bring "
             "up to date; move it away, or choose another store.path");
-    err e = keep_copy(path, version, f);
-    return e ? e : db_script(d, script, f);
+    if (was.tables > ours)
+        return E_OK; /* of a newer version, which left us what we know */
+    struct store_age is = was;
+    if (age_after(plan, &is, now) && (e = keep_copy(path, was.version, f)))
+        return e;
+    if (is.version == was.version && is.tables == was.tables)
+        return E_OK;
+    return run_steps(d, plan, &was, &is, f);
 }
