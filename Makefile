@@ -169,6 +169,9 @@ check: ## install what is missing, build with gcc and clang, lint, test (also wi
 soak: build ## 500 jobs one after the other: nothing grows
 	@tests/system/soak.sh $(OUT)
 
+versions: build ## this version and an earlier one (FROM: a commit; the one before the stores last changed) on one store, in turn and side by side
+	@OLD=$$(tools/earlier.sh $(FROM)) && OLD=$$OLD tests/system/versions.sh $(OUT)
+
 volume: build ## 125 250 posts of 500 accounts by capture and by dom, compared with the truth
 	@ACCOUNTS=500 STEP=1 SECONDS_MAX=7200 tests/system/volume.sh $(OUT)
 
@@ -193,4 +196,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model fixtures crash mutants fuzzers fuzz system check soak volume bench sim sim-rest install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model fixtures crash mutants fuzzers fuzz system check soak versions volume bench sim sim-rest install clean

@@ -40,7 +40,7 @@ wanted() { # of these, those of TESTS
 }
 for file in "$here"/*.sh; do
     test=$(basename "$file" .sh)
-    case " $together $alone lib run servers soak " in *" $test "*) ;; *) echo "FAIL  system/$test is in no list of run.sh" && exit 1 ;; esac
+    case " $together $alone lib run servers soak versions " in *" $test "*) ;; *) echo "FAIL  system/$test is in no list of run.sh" && exit 1 ;; esac
 done
 for test in $TESTS; do
     case " $together $alone " in *" $test "*) ;; *) echo "FAIL  there is no system/$test" && exit 1 ;; esac
