@@ -61,6 +61,7 @@ struct node {
     enum store_check check;        /* said last */
     int64_t spool_waiting, losses; /* likewise */
     char away[240];                /* why the store cannot be asked; empty: it can */
+    bool joined, waited;           /* the store was there; it was not when the node started */
     wall started;
     bool stopping, ready_said;
     struct buf hosts; /* as egress was told last */
@@ -127,6 +128,33 @@ static void say_loss(struct node *n)
                     : "order it again"));
 }
 
+static void say_findings(struct node *n)
+{
+    struct preflight_finding found[PREFLIGHT_MOST];
+    size_t count = store_thread_findings(n->store, found);
+    for (size_t i = 0; i < count; i++)
+        log_warn("store.queue", F_C("why", found[i].words));
+}
+
+/* Servers of several machines may be away when this node starts. */
+static void say_joined(struct node *n)
+{
+    char why[sizeof n->away];
+    if (n->joined)
+        return;
+    n->joined = !store_thread_away(n->store, why, sizeof why);
+    if (!n->joined && !n->waited)
+        log_warn("store.away", F_C("why", why));
+    if (n->joined && n->waited)
+        log_info("store.joined", F_C("what", "the job store is there now"));
+    n->waited = !n->joined;
+    if (!n->joined)
+        return;
+    say_findings(n);
+    if (n->presence)
+        presence_say(n->presence);
+}
+
 static void on_store(void *ctx)
 {
     struct node *n = ctx;
@@ -134,6 +162,7 @@ static void on_store(void *ctx)
     if (!n->store)
         return;
     store_thread_collect(n->store, &n->outlook, &last_event);
+    say_joined(n);
     say_check(n);
     say_spool(n);
     say_loss(n);
@@ -513,14 +542,6 @@ static void say_clock(struct node *n)
                   "the service and set it right"));
 }
 
-static void say_findings(struct node *n)
-{
-    struct preflight_finding found[PREFLIGHT_MOST];
-    size_t count = store_thread_findings(n->store, found);
-    for (size_t i = 0; i < count; i++)
-        log_warn("store.queue", F_C("why", found[i].words));
-}
-
 /* The store of several machines, as the settings have it; out->queue NULL: the embedded one. */
 static err read_shared(const struct settings *s, struct arena *a, struct shared_config *out,
                        struct fault *f)
@@ -598,12 +619,9 @@ static err start_store(struct node *n, struct arena *a, const char *state_dir, s
         .wake_ctx = n};
     n->waker = waker_new(n->loop, on_store, n, "store");
     e = store_thread_start(&n->store, &c, f);
-    if (e) /* servers that are away, or full, come back: started again, this finds them */
-        return (e == E_STORE || e == E_DISK_FULL || e == E_TIMEOUT) && shared.queue ? E_BUSY
-                                                                                    : e;
-    say_clock(n);
-    say_findings(n);
-    return E_OK;
+    if (!e)
+        say_clock(n);
+    return e;
 }
 
 static err start_browsers(struct node *n, const char *state_dir, struct fault *f)
@@ -831,11 +849,9 @@ static void finish(struct node *n)
 }
 
 /* 78: the configuration is not valid; 69: something that is needed is away, or another service is
- * here; 74: the disk or the kernel; 75: a server is away, which may come back. */
+ * here; 74: the disk or the kernel. */
 static int start_code(err e)
 {
-    if (e == E_BUSY)
-        return 75;
     if (e == E_CONFIG || e == E_BAD_SYNTAX || e == E_BAD_INPUT)
         return 78;
     return e == E_CONFLICT || e == E_NOT_FOUND ? 69 : 74;

@@ -50,7 +50,6 @@ enum {
     SILENT_STARTING = 50,
     LIFE_FD = 3, /* of an embedded service: its user's life */
     EXIT_CONFIG = 78,
-    EXIT_LATER = 75,
     EXIT_UNAVAILABLE = 69,
     EXIT_TROUBLE = 70,
     EXIT_INPUT_OUTPUT = 74,
@@ -266,9 +265,7 @@ static void note_death(struct supervisor *s, struct child *c, int status)
               F_N("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
     /* Once it has served, what kept it from starting may pass: a full disk, a lock of a child that
      * is just ending. */
-    bool later = WIFEXITED(status) &&
-                 WEXITSTATUS(status) == EXIT_LATER; /* servers that are away come back */
-    if (later || (final_code(status) && c->served)) {
+    if (final_code(status) && c->served) {
         c->start_at = mono_add(now, RESTART_LATER_MS);
         return;
     }

@@ -65,9 +65,10 @@
         (struct store *s, const struct webhook_done_args *args, wall now, \
         struct webhook_done_reply *out, struct fault *f), \
         (s, args, now, out, f))
-#define STORE_OPERATIONS(OPERATION) \
+#define STORE_GROUP_OPERATIONS(OPERATION) \
     OPERATION(err, begin, (struct store *s, struct fault *f), (s, f)) \
-    OPERATION(err, commit, (struct store *s, struct fault *f), (s, f)) \
+    OPERATION(err, commit, (struct store *s, struct fault *f), (s, f))
+#define STORE_SINGLE_OPERATIONS(OPERATION) \
     OPERATION(err, accept, \
         (struct store *s, const struct accept_args *args, wall now, struct accept_reply *out, \
         struct fault *f), \
@@ -349,6 +350,7 @@
         struct fault *f), \
         (s, now, a, out, out_count, f)) \
     STORE_WEBHOOK_OPERATIONS(OPERATION)
+#define STORE_OPERATIONS(OPERATION) STORE_GROUP_OPERATIONS(OPERATION) STORE_SINGLE_OPERATIONS(OPERATION)
 /* clang-format on */
 
 struct store_ops {

@@ -1,5 +1,8 @@
 /* shared.h - opens the store of several machines for one of them: the queue in a Redis, the records in a
- * PostgreSQL, and whoever tells this machine that another one left work to do. */
+ * PostgreSQL, and whoever tells this machine that another one left work to do.
+ *
+ * Servers that are away when a machine starts come back: until then its store is one that answers why (absent.h), and
+ * shared_join() tries again. On the store's thread but for what says otherwise. */
 #pragma once
 
 #include "store/durability.h"
@@ -23,16 +26,19 @@ struct shared_config {
     void (*wake)(void *ctx);
     void *ctx;
 };
-/* E_CONFIG: an address that cannot be read, a server that is too old, a Redis that would lose jobs; E_BUSY and
- * E_STORE: one of them cannot be reached now. */
+/* E_CONFIG: an address that cannot be read, a server that is too old, a Redis that would lose jobs. */
 MUST_USE err shared_open(struct shared **out, const struct shared_config *config,
                          const struct store_limits *limits, uint64_t seed, wall now,
                          struct fault *f);
+/* Tries again when the servers were away, and it is time to: true when they are there now, and shared_store() is
+ * another one. Whatever is wrong with them is said by the store of before, and is no reason to give up. */
+bool shared_join(struct shared *s, wall now);
 /* Closes the store as well. */
 void shared_close(struct shared **s);
-struct store *shared_store(struct shared *s); /* lives as long as this */
+struct store *
+shared_store(struct shared *s); /* lives as long as this, or until shared_join() */
 
 /* Whether this machine has room for work: otherwise it leaves the call to others. Any thread. */
 void shared_hungry(struct shared *s, bool hungry);
-/* What is wrong with the Redis, though not bad enough to refuse it. Returns how many. */
-size_t shared_findings(const struct shared *s, struct preflight_finding out[PREFLIGHT_MOST]);
+/* What is wrong with the Redis, though not bad enough to refuse it. Returns how many. Any thread. */
+size_t shared_findings(struct shared *s, struct preflight_finding out[PREFLIGHT_MOST]);

@@ -584,6 +584,13 @@ static bool was_set(struct store_thread *t, struct watch *w)
     return true;
 }
 
+/* Servers that were away when this machine started may be there now. */
+static void join(struct store_thread *t)
+{
+    if (t->shared && shared_join(t->shared, tell_time(t)))
+        t->store = shared_store(t->shared);
+}
+
 /* Runs the upkeep that is due. Returns whether the loop should hear of it. */
 static bool keep_up(struct store_thread *t, struct watch *w)
 {
@@ -591,6 +598,7 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     if (w->resting && elapsed_ms(&w->rested) < TROUBLE_MS)
         return false;
     w->resting = false;
+    join(t);
     bool due =
         w->told || was_set(t, w) || (w->sure && w->known.next_ms <= store_thread_now(t).ms);
     int64_t since_ms = elapsed_ms(&w->polled);
@@ -889,8 +897,10 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     t->config.shared = NULL; /* the caller's */
     if (!e) {
         start_time(t);
-        e = look_ahead(t, &first) ? start_readers(t, f)
-                                  : fail(f, E_STORE, "the job store cannot be read");
+        /* Servers that are away now are waited for. */
+        e = look_ahead(t, &first) || t->shared
+                ? start_readers(t, f)
+                : fail(f, E_STORE, "the job store cannot be read");
     }
     if (!e && (e = start_thread(&t->thread, thread_main, t, f)))
         stop_readers(t);
@@ -927,7 +937,7 @@ void store_thread_hungry(struct store_thread *t, bool hungry)
         shared_hungry(t->shared, hungry);
 }
 
-size_t store_thread_findings(const struct store_thread *t,
+size_t store_thread_findings(struct store_thread *t,
                              struct preflight_finding out[PREFLIGHT_MOST])
 {
     return t->shared ? shared_findings(t->shared, out) : 0;

@@ -230,7 +230,8 @@ struct store_thread_config {
     void (*wake)(void *ctx);
     void *wake_ctx;
 };
-/* Opens the store in the calling thread (so errors come back here), then starts the thread. Reap,
+/* Opens the store in the calling thread (so errors come back here), then starts the thread. Servers of several machines
+ * that are away are no error: until they are there store_thread_away() says why. Reap,
  * promotion and retention run on the thread by themselves, on time: it sleeps exactly until the
  * next due instant or the next op. */
 MUST_USE err store_thread_start(struct store_thread **out,
@@ -239,7 +240,7 @@ void store_thread_post(struct store_thread *t, struct store_op *op);
 /* Whether there is room for jobs here: of several machines those that have some are told of work. */
 void store_thread_hungry(struct store_thread *t, bool hungry);
 /* What is wrong with the servers of a store of several machines. Returns how many. */
-size_t store_thread_findings(const struct store_thread *t,
+size_t store_thread_findings(struct store_thread *t,
                              struct preflight_finding out[PREFLIGHT_MOST]);
 /* Jobs that were taken while the queue of several machines was away, after the last group. */
 struct spooling_state store_thread_spool(struct store_thread *t);

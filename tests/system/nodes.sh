@@ -287,16 +287,30 @@ is_stopped() { "$OUT/fulmar" nodes list --server "unix:$WORK/north/state/fulmar.
 wait_until 40 "north says that south stopped" is_stopped
 say "nodes: what a node that stopped had begun the other one finished"
 
-# ---- a node that starts while the Redis is away waits for it
+# ---- a node that starts while the Redis, or the PostgreSQL, is away is there, says so, and joins
 
+waits_for() { # WORDS
+    not_ready && grep -q "$1" "$WORK/answer"
+}
+joins() { # WORDS
+    kill_node north
+    : >"$WORK/service.log"
+    start_node north
+    wait_until 40 "north says that it waits for $1" waits_for "$1"
+    [ "$(order north posts @practice_30 5)" = "" ] || die "a job was taken without its servers and without a spool"
+}
+joins_again() {
+    await_node north
+    [ "$(grep -c 'child.ended' "$WORK/service.log")" = 0 ] || die "a node that waited for its servers ended"
+    id=$(order north posts @practice_30 5)
+    wait_until 60 "a job of a node that waited" eval '[ "$(node_call north "http://fulmar/v1/jobs/$id" | jq -r .state)" = succeeded ]'
+}
 kill_redis
-kill_node north
-: >"$WORK/service.log"
-start_node north
-tried_often() { [ "$(grep -c 'child.ended.*name=node.*code=75' "$WORK/service.log")" -ge 4 ]; }
-wait_until 60 "north tries again and again" tried_often
+joins Redis
 start_redis --appendfsync always
-await_node north
-id=$(order north posts @practice_30 5)
-wait_until 60 "a job of a node that waited" eval '[ "$(node_call north "http://fulmar/v1/jobs/$id" | jq -r .state)" = succeeded ]'
-say "nodes: one that started without its Redis waited for it"
+joins_again
+kill_postgres
+joins archive
+start_postgres
+joins_again
+say "nodes: one that started without its Redis, or without its PostgreSQL, said so and joined"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A node of several machines takes SPOOL_JOBS (40) jobs while the Redis is away, onto its own disk; it is killed with all its
-# processes; then the Redis and the node come back, and each job that was answered ends once, with what it was asked for.
+# processes, and started while the Redis is away still; then that comes back, and each job that was answered ends once, with
+# what it was asked for.
 # A full spool and a full disk say so.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
@@ -56,6 +57,14 @@ kill_service() {
     SERVICE_PID=""
 }
 
+take() { # N
+    code=$(order "$1" "key-$1")
+    [ "$code" = 202 ] || die "job $1 while the Redis is away: $code $(cat "$WORK/body")"
+    [ "$(header Durability)" = spooled ] || die "job $1: durability $(header Durability)"
+    ids[$1]=$(jq -r 'select(.state == "ready" and .target != null) | .id' "$WORK/body")
+    [ -n "${ids[$1]}" ] || die "job $1 was answered with $(cat "$WORK/body")"
+}
+
 start_practice
 start_redis --appendfsync always
 start_postgres
@@ -70,16 +79,22 @@ wait_job "$first"
 
 kill_redis
 declare -a ids
-for ((i = 0; i < JOBS; i++)); do
-    code=$(order $i "key-$i")
-    [ "$code" = 202 ] || die "job $i while the Redis is away: $code $(cat "$WORK/body")"
-    [ "$(header Durability)" = spooled ] || die "job $i: durability $(header Durability)"
-    ids[i]=$(jq -r 'select(.state == "ready" and .target != null) | .id' "$WORK/body")
-    [ -n "${ids[i]}" ] || die "job $i was answered with $(cat "$WORK/body")"
-done
+for ((i = 0; i < JOBS - 1; i++)); do take $i; done
 [ "$(order 3 key-3)" = 202 ] && [ "$(header Idempotency-Replayed)" = true ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] ||
     die "a repeated request while the Redis is away: $(cat "$WORK/body")"
 [ "$(order 4 key-3)" = 422 ] || die "a key with another body while the Redis is away: $(cat "$WORK/body")"
+grep -q 'spool.fills' "$WORK/service.log" || die "nobody said that the spool fills"
+
+# ---- the node is killed with all of them, and started without the Redis
+
+kill_service
+"$OUT/fulmar" serve --config "$WORK/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
+SERVICE_PID=$!
+wait_until 20 "API answers" api_up
+[ "$(call -o "$WORK/answer" -w '%{http_code}' http://fulmar/readyz)" = 503 ] && grep -q 'Redis cannot be reached' "$WORK/answer" ||
+    die "a node that started without its Redis: $(cat "$WORK/answer")"
+[ "$(order 3 key-3)" = 202 ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] || die "a repeated request at a node that started anew: $(cat "$WORK/body")"
+take $((JOBS - 1))
 [ "$(order $JOBS)" = 503 ] && grep -q "as many jobs as may wait on this node do ($JOBS)" "$WORK/body" ||
     die "a full spool: $(cat "$WORK/body")"
 [ "$(spooled waiting)" = "$JOBS" ] || die "$(spooled waiting) jobs wait, not $JOBS"
@@ -89,14 +104,12 @@ call http://fulmar/readyz?verbose | jq -e --argjson n "$JOBS" '.spool | .waiting
 grep -q "$JOBS of $JOBS jobs wait on this node's disk" "$WORK/answer" || die "the spool in fulmar status: $(cat "$WORK/answer")"
 ages() { [ "$(call http://fulmar/metrics | sed -n 's/^fulmar_spool_oldest_ms //p')" -gt 1500 ]; }
 wait_until 20 "the oldest one ages" ages
-grep -q 'spool.fills' "$WORK/service.log" || die "nobody said that the spool fills"
-say "spool: $JOBS jobs were taken while the Redis was away, one more was refused"
+say "spool: $JOBS jobs were taken while the Redis was away, also by a node that started then; one more was refused"
 
-# ---- the node is killed with all of them, and the Redis comes back
+# ---- the Redis comes back
 
-kill_service
 start_redis --appendfsync always
-start_service
+wait_until 30 "service is ready" service_ready
 all_ended() {
     local id
     for id in "${ids[@]}"; do job_ended "$id" || return 1; done

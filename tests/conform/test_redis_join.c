@@ -1,0 +1,258 @@
+/* A node of several machines that starts while one of its servers is away: it is there, says what it waits for, takes jobs
+ * onto its own disk when it may, and joins when the servers are there. */
+#include "../lib/scenario.h"
+
+#include "../lib/postgres.h"
+#include "os/clock.h"
+#include "store/thread.h"
+
+#include <string.h>
+
+static struct postgres *server;
+static struct store_thread *thread;
+static struct shared_config shared;
+static bool answered;
+
+static int start_server(void **state)
+{
+    (void)state;
+    server = postgres_start(NULL, false);
+    return 0;
+}
+
+static int stop_server(void **state)
+{
+    (void)state;
+    if (server)
+        postgres_stop(&server);
+    return 0;
+}
+
+static struct redis_server *redis(void)
+{
+    return &((struct redis_place *)w->place)->server;
+}
+
+static int set_up_node(void **state)
+{
+    if (!server)
+        return 0;
+    postgres_clear(server);
+    set_up(state);
+    store_close(&w->s);
+    shared = (struct shared_config){.queue = redis()->url,
+                                    .archive = server->url,
+                                    .name = "q",
+                                    .node = "north",
+                                    .insists = true,
+                                    .spool_most = 10};
+    return 0;
+}
+
+static int tear_down_node(void **state)
+{
+    if (!server)
+        return 0;
+    store_thread_stop(&thread);
+    open_store(); /* what tear_down() closes */
+    return tear_down(state);
+}
+
+static void wake(void *ctx)
+{
+    (void)ctx;
+}
+
+static void on_done(struct store_op *op)
+{
+    (void)op;
+    answered = true;
+}
+
+static err start_node(void)
+{
+    struct store_thread_config config = {.shared = &shared,
+                                         .state_dir = redis()->dir,
+                                         .limits = w->limits,
+                                         .seed = 7,
+                                         .now = clock_wall,
+                                         .wake = wake};
+    w->f = (struct fault){0};
+    return store_thread_start(&thread, &config, &w->f);
+}
+
+static err ask(struct store_op *op)
+{
+    struct outlook o;
+    int64_t last;
+    op->arena = w->a;
+    op->on_done = on_done;
+    answered = false;
+    store_thread_post(thread, op);
+    while (!answered) {
+        store_thread_collect(thread, &o, &last);
+        redis_nap();
+    }
+    return op->result;
+}
+
+static struct store_op accept_op(void)
+{
+    return (struct store_op){.verb = STORE_ACCEPT, .in.accept = job_args(new_id(), "x/normal")};
+}
+
+static bool is_away(char *words)
+{
+    char ignored[240];
+    return store_thread_away(thread, words ? words : ignored, 240);
+}
+
+static void joined(void)
+{
+    while (is_away(NULL))
+        redis_nap();
+}
+
+static enum job_state state_at(const char *id)
+{
+    struct store_op job = {.verb = STORE_JOB, .in.job.id = span_of(id)};
+    err e = ask(&job);
+    if (e)
+        fail_msg("%s: %s", id, job.fault.words);
+    return job.out.job.state;
+}
+
+static void without_its_redis_a_node_takes_jobs_says_why_it_waits_and_joins(void **state)
+{
+    (void)state;
+    char words[240];
+    if (!server)
+        skip();
+    redis_end(redis(), SIGKILL);
+    assert_int_equal(start_node(), E_OK);
+    assert_true(is_away(words));
+    assert_non_null(strstr(words, "Redis cannot be reached"));
+    struct store_op taken = accept_op(), again = taken, job = {.verb = STORE_JOB};
+    assert_int_equal(ask(&taken), E_OK);
+    assert_int_equal(taken.out.accept.durability, DURABILITY_SPOOLED);
+    job.in.job.id = taken.in.accept.id;
+    assert_int_equal(ask(&job), E_BUSY); /* it waits here, and is none that is not there */
+    /* The same over a restart: nobody has seen the Redis yet. */
+    store_thread_stop(&thread);
+    assert_int_equal(start_node(), E_OK);
+    again.in.accept.idempotency_key = SPAN_NONE;
+    assert_int_equal(ask(&again), E_CONFLICT);
+    assert_int_equal(store_thread_spool(thread).waiting, 1);
+    redis_start(redis());
+    joined();
+    while (store_thread_spool(thread).waiting > 0)
+        redis_nap();
+    assert_int_equal(state_at(taken.in.accept.id.p), JOB_READY);
+    struct store_op fresh = accept_op(),
+                    reserve = {
+                        .verb = STORE_RESERVE,
+                        .in.reserve = {.worker = SPAN("w"), .random = 1, .needs = NEEDS_PAGE}};
+    assert_int_equal(ask(&fresh), E_OK);
+    assert_true(fresh.out.accept.durability != DURABILITY_SPOOLED);
+    assert_int_equal(ask(&reserve), E_OK);
+    assert_string_equal(reserve.out.lease.id, taken.in.accept.id.p);
+}
+
+static void without_a_spool_a_node_refuses_jobs_until_its_redis_is_there(void **state)
+{
+    (void)state;
+    if (!server)
+        skip();
+    shared.spool_most = 0;
+    redis_end(redis(), SIGKILL);
+    assert_int_equal(start_node(), E_OK);
+    struct store_op job = accept_op();
+    assert_int_equal(ask(&job), E_BUSY);
+    assert_non_null(strstr(job.fault.words, "Redis cannot be reached"));
+    assert_true(job.fault.wait_ms > 0);
+    redis_start(redis());
+    joined();
+    assert_int_equal(ask(&job), E_OK);
+}
+
+static void one_that_stands_still_holds_up_no_start_for_ever(void **state)
+{
+    (void)state;
+    if (!server || scaled(10) < 10) /* it waits for an answer as long as a call may */
+        skip();
+    redis_signal(redis(), SIGSTOP);
+    assert_int_equal(start_node(), E_OK);
+    assert_true(is_away(NULL));
+    struct store_op job = accept_op();
+    assert_int_equal(ask(&job), E_OK);
+    assert_int_equal(job.out.accept.durability, DURABILITY_SPOOLED);
+    redis_signal(redis(), SIGCONT);
+    joined();
+    while (store_thread_spool(thread).waiting > 0)
+        redis_nap();
+    assert_int_equal(state_at(job.in.accept.id.p), JOB_READY);
+}
+
+static void without_its_archive_a_node_waits_likewise(void **state)
+{
+    (void)state;
+    char words[240];
+    if (!server)
+        skip();
+    postgres_end(server, SIGQUIT);
+    assert_int_equal(start_node(), E_OK);
+    assert_true(is_away(words));
+    assert_non_null(strstr(words, "archive"));
+    struct store_op job = accept_op();
+    assert_int_equal(ask(&job), E_OK);
+    assert_int_equal(job.out.accept.durability, DURABILITY_SPOOLED);
+    assert_true(postgres_run(server));
+    joined();
+    while (store_thread_spool(thread).waiting > 0)
+        redis_nap();
+    assert_int_equal(state_at(job.in.accept.id.p), JOB_READY);
+}
+
+static void what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later(void **state)
+{
+    (void)state;
+    char words[240];
+    const char *options[] = {"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"};
+    if (!server)
+        skip();
+    shared.insists = false;
+    redis_end(redis(), SIGTERM);
+    memcpy(redis()->options, options, sizeof options);
+    redis_start(redis());
+    assert_int_equal(start_node(), E_CONFIG);
+    assert_non_null(strstr(w->f.words, "noeviction"));
+    /* One that comes later and would lose jobs is not used, and no job is taken for it. */
+    redis_end(redis(), SIGTERM);
+    assert_int_equal(start_node(), E_OK);
+    redis_start(redis());
+    while (is_away(words) && !strstr(words, "noeviction"))
+        redis_nap();
+    struct store_op job = accept_op();
+    assert_int_equal(ask(&job), E_STORE);
+    assert_non_null(strstr(job.fault.words, "noeviction"));
+    redis_end(redis(), SIGTERM);
+    redis()->options[0] = NULL; /* somebody has put it right */
+    redis_start(redis());
+    joined();
+    assert_int_equal(ask(&job), E_OK);
+}
+
+#define N(name) cmocka_unit_test_setup_teardown(name, set_up_node, tear_down_node)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        N(without_its_redis_a_node_takes_jobs_says_why_it_waits_and_joins),
+        N(without_a_spool_a_node_refuses_jobs_until_its_redis_is_there),
+        N(one_that_stands_still_holds_up_no_start_for_ever),
+        N(without_its_archive_a_node_waits_likewise),
+        N(what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later),
+    };
+    scenario_maker = &store_makers[1];
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}
