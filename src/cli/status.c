@@ -222,6 +222,7 @@ static void check_shared(struct status *s)
 {
     const struct vitals *v = &s->vitals;
     long long waiting = vitals_number(v, VITAL_READY, "spool.waiting"),
+              aside = vitals_number(v, VITAL_READY, "spool.aside"),
               jobs = vitals_number(v, VITAL_READY, "lost.jobs"),
               events = vitals_number(v, VITAL_READY, "lost.events");
     if (waiting > 0)
@@ -230,6 +231,11 @@ static void check_shared(struct status *s)
                    "%lld of %lld jobs wait on this node's disk since %s", waiting,
                    vitals_number(v, VITAL_READY, "spool.most"),
                    words(s, s->vitals.all[VITAL_READY].root, "spool.oldest_at"));
+    if (aside > 0)
+        checks_add(
+            s->checks, "spool", HEALTH_FAIL,
+            "the log of the service names them (spool.aside): order them again; docs: what is lost when",
+            "%lld jobs on this node's disk could not be handed over", aside);
     if (events > 0)
         checks_add(s->checks, "queue", HEALTH_WARN,
                    "the log of the service names the jobs (queue.lost_job): order them again",

@@ -81,6 +81,12 @@ static const char *rate(struct top *t, int64_t before, int64_t now, int64_t per_
     return arena_fmt(t->arena, "%lld.%lld", (long long)(tenths / 10), (long long)(tenths % 10));
 }
 
+/* Of a node that shares a queue: jobs on its own disk. */
+static bool has_spooled(struct top *t)
+{
+    return of(t, "spool.waiting") || of(t, "spool.aside");
+}
+
 static void add_head(struct top *t)
 {
     char at[WHEN_TEXT];
@@ -107,6 +113,11 @@ static void add_head(struct top *t)
              rate(t, t->last.posts, t->now.posts, 1000),
              rate(t, t->last.ended, t->now.ended, 60000),
              rate(t, t->last.well, t->now.well, 60000));
+    if (has_spooled(t))
+        add_line(
+            t,
+            "spool     %5lld wait on this node's disk for the queue  %lld could not be handed over",
+            of(t, "spool.waiting"), of(t, "spool.aside"));
 }
 
 /* ---- the two lists ---- */
@@ -187,7 +198,8 @@ static void draw(struct top *t, bool keys)
     buf_clear(&t->frame);
     add_head(t);
     add_line(t, "%s", "");
-    size_t lists = t->rows > FIXED_LINES + 2 ? t->rows - FIXED_LINES : 2;
+    size_t fixed = FIXED_LINES + has_spooled(t);
+    size_t lists = t->rows > fixed + 2 ? t->rows - fixed : 2;
     if (t->helps) {
         add_help(t);
     } else {

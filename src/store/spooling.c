@@ -1,5 +1,6 @@
 #include "store/spooling.h"
 
+#include "base/log.h"
 #include "base/need.h"
 #include "core/metrics.h"
 #include "os/clock.h"
@@ -13,7 +14,7 @@ enum {
     /* What was handed over is kept at least so long: by then the queue's disk and its replicas have it. */
     KEEP_MS = 60000,
 };
-enum outcome { TAKEN, HANDED_OVER, REFUSED, KEPT, NOT_KEPT };
+enum outcome { TAKEN, HANDED_OVER, ASIDE, KEPT, NOT_KEPT };
 
 struct spooling {
     struct spool *spool;
@@ -34,8 +35,10 @@ struct spooling_state spooling_state(struct spooling *s)
     int64_t age = v.oldest_ms ? clock_wall().ms - v.oldest_ms : 0;
     metric_set(METRIC_SPOOL, 0, v.waiting);
     metric_set(METRIC_SPOOL, 1, v.handed_over);
+    metric_set(METRIC_SPOOL, 2, v.aside);
     metric_set(METRIC_SPOOL_AGE, 0, age > 0 ? age : 0);
-    return (struct spooling_state){true, v.waiting, v.handed_over, v.most, v.oldest_ms};
+    return (struct spooling_state){true,   v.waiting, v.handed_over,
+                                   v.most, v.aside,   v.oldest_ms};
 }
 
 err spooling_open(struct spooling **out, const struct spooling_config *config, struct fault *f)
@@ -135,13 +138,7 @@ err spooling_find(struct spooling *s, const struct accept_args *job, struct acce
 
 err spooling_asked(struct spooling *s, struct span id, struct fault *f)
 {
-    return spool_has(s->spool, id)
-               ? fail(
-                     f, E_BUSY,
-                     "job %.*s was accepted while the queue was away and waits on this node; it "
-                     "is handed over as soon as the queue is back",
-                     SP(span_cut(id, 0, 60)))
-               : E_OK;
+    return spool_has(s->spool, id, f);
 }
 
 err spooling_sync(struct spooling *s, struct fault *f)
@@ -179,21 +176,41 @@ static err offer(struct spooling *s, struct store *queue, struct accept_args *jo
     return e == E_CONFLICT ? E_BAD_INPUT : e; /* the id that a client chose is another job's */
 }
 
+/* For good: the queue is not the reason. */
+static bool is_of_the_entry(err e)
+{
+    return e == E_BAD_INPUT || e == E_TOO_BIG || e == E_BAD_SYNTAX;
+}
+
+/* Who was answered 202 has to be told by somebody. */
+static err set_aside(struct spooling *s, const struct spooled *entry, const struct fault *why,
+                     struct fault *f)
+{
+    err e = spool_set_aside(s->spool, entry->number, span_of(why->words), f);
+    if (e)
+        return e;
+    metric_add(METRIC_SPOOLED, ASIDE, 1);
+    log_error("spool.aside", F_S("job", entry->job.id), F_N("entry", entry->number),
+              F_C("why", why->words));
+    return E_OK;
+}
+
 /* E_END: none waits. */
 static err hand_over_one(struct spooling *s, struct store *queue, wall now, struct fault *f)
 {
     struct spooled entry;
     struct fault refusal = {0};
     arena_reset(s->own);
-    err e = spool_next(s->spool, s->own, &entry, f);
+    err e = spool_next(s->spool, s->own, &entry, &refusal);
+    if (!e) {
+        entry.job.accepted_ms = entry.at.ms;
+        e = offer(s, queue, &entry.job, now, &refusal);
+    }
+    if (is_of_the_entry(e))
+        return set_aside(s, &entry, &refusal, f);
     if (e)
-        return e;
-    entry.job.accepted_ms = entry.at.ms;
-    e = offer(s, queue, &entry.job, now, &refusal);
-    bool never = e == E_BAD_INPUT || e == E_TOO_BIG || e == E_BAD_SYNTAX;
-    if (e && !never)
-        return fail(f, e, "%s", refusal.words);
-    metric_add(METRIC_SPOOLED, never ? REFUSED : HANDED_OVER, 1);
+        return e == E_END ? e : fail(f, e, "%s", refusal.words);
+    metric_add(METRIC_SPOOLED, HANDED_OVER, 1);
     s->last = s->last > entry.number ? s->last : entry.number;
     return spool_handed_over(s->spool, entry.number, f);
 }

@@ -33,17 +33,19 @@ void spooling_keep(struct spooling *s, const struct accept_args *job, wall now);
 /* The request was answered by a job that waits here: E_OK. E_END: it was not. */
 MUST_USE err spooling_find(struct spooling *s, const struct accept_args *job,
                            struct accept_reply *out, struct fault *f);
-/* E_BUSY: the job waits here, and nobody else knows it yet. */
+/* E_BUSY: the job waits here, and nobody else knows it yet; E_STORE: it was set aside. */
 MUST_USE err spooling_asked(struct spooling *s, struct span id, struct fault *f);
 MUST_USE err spooling_sync(struct spooling *s, struct fault *f);
 struct spooling_state {
     bool on;
     int64_t waiting, handed_over, most;
+    int64_t aside;     /* could not be handed over, and are kept for a person */
     int64_t oldest_ms; /* when the first of those that wait was taken; 0: none waits */
 };
 struct spooling_state spooling_state(struct spooling *s); /* also sets the gauges */
 
-/* A piece of what waits, in its order, as a group of the store's own. out_more: there is more. */
+/* A piece of what waits, in its order, as a group of the store's own. out_more: there is more. What cannot be read, or
+ * what the queue will never take, is set aside, and logged; what is behind it goes on. */
 MUST_USE err spooling_hand_over(struct spooling *s, struct store *queue, wall now,
                                 bool *out_more, struct fault *f);
 /* The queue may have lost what it was given last. */

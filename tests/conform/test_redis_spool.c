@@ -2,6 +2,7 @@
  * the queue says meanwhile. What the queue lost: test_redis_history.c. */
 #include "../lib/scenario.h"
 
+#include "core/metrics.h"
 #include "store/spooling.h"
 
 #include <string.h>
@@ -197,6 +198,8 @@ static void a_key_is_known_where_its_job_waits_and_each_job_runs(void **state)
     assert_int_equal(take(&chosen, &reply), E_OK);
     hand_over();
     assert_int_equal(jobs_count(), 3);
+    /* Its client was answered: somebody is told. */
+    assert_int_equal(spooling_state(spool).aside, 1);
 }
 
 static void what_only_the_queue_can_say_is_not_taken_and_a_full_spool_says_so(void **state)
@@ -216,6 +219,42 @@ static void what_only_the_queue_can_say_is_not_taken_and_a_full_spool_says_so(vo
     assert_int_equal(take(&args, &reply), E_BUSY);
     assert_non_null(strstr(w->f.words, "(50)"));
     assert_int_equal(spooling_state(spool).waiting, MOST);
+}
+
+static void what_cannot_be_read_is_set_aside_and_holds_up_nobody(void **state)
+{
+    (void)state;
+    enum { JOBS = 5 };
+    const char *ids[JOBS];
+    sqlite3 *db = NULL;
+    for (int i = 0; i < JOBS; i++)
+        ids[i] = take_in("x/normal");
+    spooling_close(&spool);
+    assert_int_equal(sqlite3_open(arena_fmt(w->a, "%s/spool.db", place()->server.dir), &db),
+                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     arena_fmt(w->a,
+                               "UPDATE spool SET ticket='no ticket' WHERE id IN ('%s','%s')",
+                               ids[0], ids[2]),
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    int64_t before = metric_get(METRIC_SPOOLED, 2);
+    open_spool();
+    hand_over();
+    assert_int_equal(jobs_count(), JOBS - 2);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(exists(ids[i]), i != 0 && i != 2);
+    struct spooling_state said = spooling_state(spool);
+    assert_int_equal(said.aside, 2);
+    assert_int_equal(metric_get(METRIC_SPOOL, 2), 2);
+    assert_int_equal(metric_get(METRIC_SPOOLED, 2), before + 2);
+    /* Who asks hears of it, and not that there is none. */
+    struct fault f = {0};
+    assert_int_equal(spooling_asked(spool, span_of(ids[2]), &f), E_STORE);
+    assert_non_null(strstr(f.words, ids[2]));
+    assert_int_equal(spooling_asked(spool, span_of(ids[1]), &f), E_OK);
 }
 
 static void what_is_away_again_on_the_way_waits_on(void **state)
@@ -240,6 +279,7 @@ int main(void)
         SPOOL(what_was_accepted_comes_in_whatever_the_queue_takes_now),
         SPOOL(a_key_is_known_where_its_job_waits_and_each_job_runs),
         SPOOL(what_only_the_queue_can_say_is_not_taken_and_a_full_spool_says_so),
+        SPOOL(what_cannot_be_read_is_set_aside_and_holds_up_nobody),
         SPOOL(what_is_away_again_on_the_way_waits_on),
     };
     scenario_maker = &store_makers[1];

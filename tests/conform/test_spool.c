@@ -1,6 +1,8 @@
 /* The journal of jobs that were taken while the queue could not be reached. */
 #include "store/sqlite/spool.h"
 
+#include <sqlite3.h>
+
 #include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -88,8 +90,8 @@ static void add_jobs(int from, int to)
     }
 }
 
-/* Hands over what waits, which has to be these jobs in this order. */
-static void hand_over(int from, int to)
+/* Hands over the next ones, which have to be these jobs in this order. */
+static void hand_over_some(int from, int to)
 {
     struct spooled entry;
     for (int n = from; n < to; n++) {
@@ -105,6 +107,13 @@ static void hand_over(int from, int to)
                     span_eq(entry.job.lane, wanted.lane));
         assert_int_equal(spool_handed_over(s, entry.number, &f), E_OK);
     }
+}
+
+/* And there are no others. */
+static void hand_over(int from, int to)
+{
+    struct spooled entry;
+    hand_over_some(from, to);
     assert_int_equal(spool_next(s, a, &entry, &f), E_END);
 }
 
@@ -214,6 +223,80 @@ static void a_full_spool_refuses_and_says_so(void **state)
     assert_int_equal(add(&args, &reply), E_BUSY);
 }
 
+/* By a hand, or a disk. */
+static void damage(int n, const char *with)
+{
+    char path[96];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof path, "%s/spool.db", dir);
+    spool_close(&s);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    const char *sql = arena_fmt(a,
+                                "UPDATE spool SET ticket=%s WHERE id='job_%d';"
+                                "UPDATE spool_aside SET ticket=%s WHERE id='job_%d'",
+                                with, n, with, n);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    open_spool();
+}
+
+/* The next one is job_n, which cannot be read and makes way. */
+static void sets_aside(int n, err why)
+{
+    struct spooled entry;
+    f = (struct fault){0};
+    assert_int_equal(spool_next(s, a, &entry, &f), why);
+    assert_true(f.words[0]);
+    if (entry.job.id.n)
+        assert_true(span_eq(entry.job.id, job(n).id));
+    assert_int_equal(spool_set_aside(s, entry.number, SPAN("why"), &f), E_OK);
+}
+
+static void what_cannot_be_read_makes_way_and_is_kept(void **state)
+{
+    (void)state;
+    struct spool_view view;
+    struct spool_reply reply;
+    const char *whole =
+        "replace((SELECT ticket FROM spool WHERE id='job_3'),'\"limit\":3','\"limit\":2')";
+    add_jobs(1, 6);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    damage(2, "'{\"site\":'");
+    damage(
+        4,
+        "'{\"target\":' || hex(zeroblob(6000000)) || '}'"); /* longer than the reader's room */
+    hand_over_some(1, 2);
+    sets_aside(2, E_BAD_SYNTAX);
+    hand_over_some(3, 4);
+    sets_aside(4, E_TOO_BIG);
+    hand_over(5, 6);
+    assert_int_equal(spool_look(s, &view, &f), E_OK);
+    assert_int_equal(view.aside, 2);
+    assert_int_equal(view.waiting, 0);
+    f = (struct fault){0};
+    assert_int_equal(spool_has(s, SPAN("job_2"), &f), E_STORE);
+    assert_non_null(strstr(f.words, "job_2"));
+    assert_non_null(strstr(f.words, "why"));
+    assert_int_equal(spool_has(s, SPAN("job_3"), NULL), E_OK);
+    assert_int_equal(spool_set_aside(s, 12345, SPAN("none"), &f), E_OK); /* is not counted */
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    /* Each process tries again; one that can be read by now is handed over, behind whatever. */
+    damage(2, whole);
+    hand_over_some(2, 3);
+    sets_aside(4, E_TOO_BIG);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    assert_int_equal(spool_look(s, &view, &f), E_OK);
+    assert_int_equal(view.aside, 1);
+    /* Its id may be used again; then that is the job. */
+    struct accept_args args = job(4);
+    assert_int_equal(add(&args, &reply), E_OK);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    spool_close(&s);
+    open_spool();
+    assert_int_equal(spool_look(s, &view, &f), E_OK);
+    assert_int_equal(view.aside, 0);
+}
+
 static void what_is_too_big_is_refused_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -242,6 +325,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_request_is_one_job_while_it_waits, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_full_spool_refuses_and_says_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_makes_way_and_is_kept, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_is_too_big_is_refused_and_leaves_nothing, set_up,
                                         tear_down),
     };

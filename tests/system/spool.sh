@@ -88,6 +88,13 @@ grep -q 'spool.fills' "$WORK/service.log" || die "nobody said that the spool fil
 # ---- the node is killed with all of them, and started without the Redis
 
 kill_service
+# One of them gets damaged on the disk.
+python3 - "$WORK/state/spool.db" "${ids[5]}" <<'EOP'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+assert db.execute("UPDATE spool SET ticket = 'no ticket' WHERE id = ?", (sys.argv[2],)).rowcount == 1
+db.commit()
+EOP
 "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
 SERVICE_PID=$!
 wait_until 20 "API answers" api_up
@@ -110,6 +117,16 @@ say "spool: $JOBS jobs were taken while the Redis was away, also by a node that 
 
 start_redis --appendfsync always
 wait_until 30 "service is ready" service_ready
+is_aside() { [ "$(spooled aside)" = 1 ] && [ "$(spooled waiting)" = 0 ]; }
+wait_until 20 "the damaged one is set aside" is_aside
+grep -q "spool.aside.*job=${ids[5]}" "$WORK/service.log" || die "nobody named the job that is set aside"
+call http://fulmar/readyz?verbose | jq -e '.spool.aside == 1' >"$WORK/answer" || die "readyz says nothing of the one that is set aside"
+"$OUT/fulmar" status --server "unix:$(SOCK)" 2>&1 | grep -q "1 jobs on this node's disk could not be handed over" || die "fulmar status says nothing of it"
+"$OUT/fulmar" top --server "unix:$(SOCK)" 2>&1 | grep -q "1 could not be handed over" || die "fulmar top says nothing of it"
+[ "$(call -o "$WORK/answer" -w '%{http_code}' "http://fulmar/v1/jobs/${ids[5]}")" = 503 ] || die "asked about it: $(cat "$WORK/answer")"
+# Who orders it again, with its key, has it done.
+[ "$(order 5 key-5)" = 202 ] || die "ordered again: $(cat "$WORK/body")"
+ids[5]=$(jq -r .id "$WORK/body")
 all_ended() {
     local id
     for id in "${ids[@]}"; do job_ended "$id" || return 1; done

@@ -12,7 +12,7 @@ struct spool {
     struct buf ticket;
     int64_t most;
     struct counts {
-        int64_t waiting, handed_over;
+        int64_t waiting, handed_over, aside;
     } now, synced; /* those that are not on the disk yet included; at the last spool_sync() */
 };
 
@@ -75,9 +75,22 @@ static err count_entries(struct spool *s, struct fault *f)
     err e = one_row(s, SQL_SPOOL_COUNT, NULL, 0, &q, f);
     if (e)
         return e;
-    s->now = s->synced = (struct counts){db_int(q, 0) - db_int(q, 1), db_int(q, 1)};
+    s->now = s->synced =
+        (struct counts){db_int(q, 0) - db_int(q, 1), db_int(q, 1), db_int(q, 2)};
     db_end(q);
     return E_OK;
+}
+
+/* What was set aside is tried again by each process: the reason may have gone with the one before. */
+static err bring_back(struct spool *s, struct fault *f)
+{
+    err e = begin(s, f);
+    if (!e)
+        e = db_run_args(s->db, SQL_SPOOL_BACK, f, NULL, 0);
+    if (!e)
+        e = db_run_args(s->db, SQL_SPOOL_IS_BACK, f, NULL, 0);
+    err synced = spool_sync(s, f);
+    return e ? e : synced;
 }
 
 err spool_open(struct spool **out, const char *state_dir, int64_t most, struct fault *f)
@@ -93,6 +106,8 @@ err spool_open(struct spool **out, const char *state_dir, int64_t most, struct f
     buf_free(&path);
     if (!e)
         e = db_script(s->db, SPOOL_SQL, f);
+    if (!e)
+        e = bring_back(s, f);
     if (!e)
         e = count_entries(s, f);
     if (e) {
@@ -167,10 +182,29 @@ static bool find_entry(struct spool *s, struct span id, bool *out_waits)
     return true;
 }
 
-bool spool_has(struct spool *s, struct span id)
+static err find_aside(struct spool *s, struct span id, struct fault *f)
+{
+    struct query *q;
+    if (one_row(s, SQL_SPOOL_IS_ASIDE, DB_ARGS(DB_T(id)), &q, NULL))
+        return E_OK;
+    err e = fail(
+        f, E_STORE,
+        "job %.*s was accepted while the queue was away and could not be handed over: %.*s",
+        SP(span_cut(id, 0, 60)), SP(span_cut(db_text(q, 0), 0, 120)));
+    db_end(q);
+    return e;
+}
+
+err spool_has(struct spool *s, struct span id, struct fault *f)
 {
     bool waits = false;
-    return s->now.waiting > 0 && find_entry(s, id, &waits) && waits;
+    if (s->now.waiting > 0 && find_entry(s, id, &waits) && waits)
+        return fail(
+            f, E_BUSY,
+            "job %.*s was accepted while the queue was away and waits on this node; it is "
+            "handed over as soon as the queue is back",
+            SP(span_cut(id, 0, 60)));
+    return s->now.aside > 0 ? find_aside(s, id, f) : E_OK;
 }
 
 err spool_add(struct spool *s, const struct accept_args *job, wall now, struct spool_reply *out,
@@ -215,31 +249,29 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
 
 /* ---- handing over ---- */
 
+/* One that cannot be read has its number all the same: it has to make way. */
 err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f)
 {
     struct query *q;
-    struct spooled entry = {0};
-    struct span id, ticket, key;
+    struct span ticket;
     err e = one_row(s, SQL_SPOOL_NEXT, NULL, 0, &q, f);
     if (e)
         return e;
-    entry.number = db_int(q, 0);
-    entry.at.ms = db_int(q, 2);
+    struct accept_args job = {0};
+    struct span id = SPAN_NONE, key = SPAN_NONE;
+    *out = (struct spooled){.number = db_int(q, 0), .at.ms = db_int(q, 2)};
     e = db_keep(q, 1, a, &id, f);
     if (!e)
         e = db_keep(q, 4, a, &ticket, f);
     if (!e)
         e = db_keep(q, 5, a, &key, f);
-    if (!e && ticket_read(ticket, s->parser, a, &entry.job, NULL))
-        e = fail(f, E_STORE, "entry %lld of the spool (%.*s) cannot be read",
-                 (long long)entry.number, SP(id));
-    if (!e) {
-        entry.job.id = id;
-        entry.job.idempotency_key = key;
-        entry.job.run_at_ms = db_int(q, 3);
-        entry.job.request_hash = (uint64_t)db_int(q, 6);
-        *out = entry;
-    }
+    if (!e)
+        e = ticket_read(ticket, s->parser, a, &job, f);
+    job.id = id;
+    job.idempotency_key = key;
+    job.run_at_ms = db_int(q, 3);
+    job.request_hash = (uint64_t)db_int(q, 6);
+    out->job = job;
     db_end(q);
     return e;
 }
@@ -253,6 +285,20 @@ err spool_handed_over(struct spool *s, int64_t number, struct fault *f)
         return e;
     s->now.waiting--;
     s->now.handed_over++;
+    return E_OK;
+}
+
+err spool_set_aside(struct spool *s, int64_t number, struct span why, struct fault *f)
+{
+    err e = begin(s, f);
+    if (!e)
+        e = db_run(s->db, SQL_SPOOL_ASIDE, f, DB_I(number), DB_T(why));
+    if (!e)
+        e = db_run(s->db, SQL_SPOOL_LEAVE, f, DB_I(number));
+    if (e || !db_changes(s->db))
+        return e;
+    s->now.waiting--;
+    s->now.aside++;
     return E_OK;
 }
 
@@ -282,7 +328,7 @@ err spool_again(struct spool *s, int64_t *out_count, struct fault *f)
 err spool_look(struct spool *s, struct spool_view *out, struct fault *f)
 {
     struct query *q;
-    struct spool_view view = {s->now.waiting, s->now.handed_over, s->most, 0};
+    struct spool_view view = {s->now.waiting, s->now.handed_over, s->now.aside, s->most, 0};
     err e = one_row(s, SQL_SPOOL_OLDEST, NULL, 0, &q, f);
     if (e && e != E_END)
         return e;

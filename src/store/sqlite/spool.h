@@ -28,8 +28,9 @@ MUST_USE err spool_add(struct spool *s, const struct accept_args *job, wall now,
 /* Whether an earlier request with this key waits here; else E_END. */
 MUST_USE err spool_find(struct spool *s, const struct accept_args *job, struct spool_reply *out,
                         struct fault *f);
-/* A job of this id waits here, and was not handed over. */
-bool spool_has(struct spool *s, struct span id);
+/* Where the job of this id is here: E_BUSY it waits to be handed over; E_STORE it was set aside, the words say why; E_OK
+ * neither. */
+MUST_USE err spool_has(struct spool *s, struct span id, struct fault *f);
 /* What was added and noted so far is on the disk. On an error nothing since the last one is. */
 MUST_USE err spool_sync(struct spool *s, struct fault *f);
 
@@ -38,18 +39,21 @@ struct spooled {
     wall at; /* when it was taken */
     struct accept_args job;
 };
-/* The first one that waits to be handed over; its texts in the arena. E_END: none. An entry that cannot be
- * read is E_STORE and names its number and id. */
+/* The first one that waits to be handed over; its texts in the arena. E_END: none. E_BAD_SYNTAX, E_TOO_BIG: it
+ * cannot be read, and why; its number and job.id are there. */
 MUST_USE err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f);
 /* The queue has answered for it. */
 MUST_USE err spool_handed_over(struct spool *s, int64_t number, struct fault *f);
+/* It cannot be handed over as things are: it makes way, is kept with the reason for a person, and waits again when the
+ * file is opened the next time. */
+MUST_USE err spool_set_aside(struct spool *s, int64_t number, struct span why, struct fault *f);
 /* All that were handed over, up to that number, are safe in the queue: they go. */
 MUST_USE err spool_settle(struct spool *s, int64_t upto, struct fault *f);
 /* The queue may have lost some: all that were handed over wait again. */
 MUST_USE err spool_again(struct spool *s, int64_t *out_count, struct fault *f);
 
 struct spool_view {
-    int64_t waiting, handed_over, most;
+    int64_t waiting, handed_over, aside, most;
     int64_t oldest_ms; /* of those that wait; 0: none */
 };
 MUST_USE err spool_look(struct spool *s, struct spool_view *out, struct fault *f);
