@@ -15,9 +15,10 @@ enum {
 
 static const char *const no_query[] = {NULL};
 static const char *const ready_query[] = {"verbose", NULL};
-static const char *const jobs_query[] = {
-    "state", "site",          "kind",           "tenant", "target", "queue", "class", "failure",
-    "held",  "created_after", "created_before", "sort",   "limit",  "after", NULL};
+static const char *const jobs_query[] = {"state",  "site",          "kind",           "tenant",
+                                         "target", "queue",         "class",          "failure",
+                                         "held",   "created_after", "created_before", "sort",
+                                         "limit",  "after",         "label.*",        NULL};
 static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};

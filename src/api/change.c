@@ -62,10 +62,11 @@ static void refuse_fixed(struct body *b, struct json root)
 }
 
 static const char *const members[] = {
-    "priority",  "limit",    "not_before", "expires_s",  "deadline_s", "timeouts", "reason",
-    "site",      "kind",     "target",     "since",      "until",      "product",  "depth",
-    "media",     "fields",   "exclude",    "include",    "class",      "tenant",   "unique",
-    "max_age_s", "evidence", "strategy",   "since_last", "session",    "coalesce", NULL};
+    "priority",   "limit",   "not_before", "expires_s", "deadline_s", "timeouts",
+    "reason",     "site",    "kind",       "target",    "since",      "until",
+    "product",    "depth",   "media",      "fields",    "exclude",    "include",
+    "class",      "tenant",  "unique",     "max_age_s", "evidence",   "strategy",
+    "since_last", "session", "coalesce",   "labels",    NULL};
 
 static bool read_change(struct body *b, struct json_parser *parser, struct span text,
                         struct job_change *c)
@@ -81,6 +82,7 @@ static bool read_change(struct body *b, struct json_parser *parser, struct span 
     body_setting(b, root, "", "deadline_s", 1, TERMS_WAIT_MAX_S, 0, &deadline_s);
     read_start(b, root, c);
     read_timeouts(b, root, c);
+    order_labels(b, root, "", true, &c->labels);
     body_text(b, root, "", "reason", STORE_WHY_MAX, &c->why);
     if (deadline_s > 0 && expires_s > deadline_s)
         body_refuse(b, SPAN("/expires_s"), "range", "must not be longer than deadline_s");
@@ -101,6 +103,8 @@ static void on_changed(struct call *c)
 {
     if (c->op.result == E_CONFLICT)
         answer_problem(c->request, 409, "conflict_state", "%s", c->op.fault.words);
+    else if (c->op.result == E_TOO_BIG)
+        answer_problem(c->request, 422, "validation_failed", "%s", c->op.fault.words);
     else if (!call_failed(c))
         jobs_answer(c);
 }

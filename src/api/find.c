@@ -6,6 +6,7 @@
 
 #include "base/need.h"
 #include "base/text.h"
+#include "core/labels.h"
 #include "os/clock.h"
 #include "store/dead.h"
 
@@ -100,6 +101,30 @@ static bool query_texts(struct request *r, struct arena *a, struct jobs_filter *
     return true;
 }
 
+static const char label_prefix[] = "label.";
+
+/* ?label.team=press */
+static bool query_labels(struct request *r, struct arena *a, struct span *out)
+{
+    struct query_pair pairs[LABELS_MOST];
+    struct labels labels = {0};
+    struct buf text = BUF(LABELS_TEXT);
+    size_t count = request_query_all(r, label_prefix, pairs, LABELS_MOST);
+    bool fine = count <= LABELS_MOST;
+    for (size_t i = 0; fine && i < count; i++)
+        fine = label_name_valid(pairs[i].name) && label_value_valid(pairs[i].value) &&
+               labels_set(&labels, pairs[i].name, pairs[i].value);
+    labels_write(&labels, &text);
+    *out = arena_keep(a, buf_span(&text));
+    buf_free(&text);
+    if (!fine)
+        answer_problem(r, 400, "bad_parameter",
+                       "a label is asked for as label.NAME=VALUE, such as label.team=press; at "
+                       "most %d of them",
+                       LABELS_MOST);
+    return fine;
+}
+
 static bool query_filter(struct request *r, struct arena *a, struct jobs_filter *by)
 {
     static const char *const yes_no[] = {"false", "true", NULL};
@@ -109,7 +134,7 @@ static bool query_filter(struct request *r, struct arena *a, struct jobs_filter 
         failures[i] = failure_name((enum failure_class)i);
     *by = jobs_filter_all();
     if (!query_states(r, &by->states) || !query_texts(r, a, by) ||
-        !query_choice(r, "class", classes, &by->class) ||
+        !query_labels(r, a, &by->labels) || !query_choice(r, "class", classes, &by->class) ||
         !query_choice(r, "failure", failures, &by->failure) ||
         !query_choice(r, "held", yes_no, &held) ||
         !query_time(r, "created_after", &by->since_ms) ||
@@ -140,6 +165,10 @@ static void add_link(struct buf *out, struct request *r, const char *after)
     buf_fmt(out, "</v1/jobs?after=%s", after);
     for (size_t i = 0; kept[i]; i++)
         request_query_copy(r, kept[i], out);
+    struct query_pair pairs[LABELS_MOST];
+    size_t count = request_query_all(r, label_prefix, pairs, LABELS_MOST);
+    for (size_t i = 0; i < count; i++)
+        buf_fmt(out, "&%s%.*s=%.*s", label_prefix, SP(pairs[i].name), SP(pairs[i].raw));
     buf_add_text(out, ">; rel=\"next\"");
     buf_add_char(out, '\0');
 }
@@ -253,8 +282,8 @@ static void read_times(struct body *b, struct json filter, struct jobs_filter *b
 static void read_filter(struct body *b, struct json root, struct jobs_filter *by)
 {
     static const char *const members[] = {
-        "state", "site",    "kind", "tenant",        "target",         "queue",
-        "class", "failure", "held", "created_after", "created_before", NULL};
+        "state",   "site", "kind",          "tenant",         "target", "queue", "class",
+        "failure", "held", "created_after", "created_before", "labels", NULL};
     struct json filter;
     struct texts texts[TEXTS];
     *by = jobs_filter_all();
@@ -271,6 +300,7 @@ static void read_filter(struct body *b, struct json root, struct jobs_filter *by
     body_choice(b, filter, "/filter", "class", classes, &by->class);
     body_failure(b, filter, "/filter", "failure", &by->failure);
     body_flag(b, filter, "/filter", "held", &by->held);
+    order_labels(b, filter, "/filter", false, &by->labels);
     read_times(b, filter, by);
 }
 

@@ -273,20 +273,57 @@ void request_query_copy(struct request *r, const char *name, struct buf *out)
         buf_fmt(out, "&%s=%.*s", name, SP(value));
 }
 
-bool request_query(struct request *r, const char *name, struct span *out_value)
+static struct span unescaped(struct request *r, struct span value)
 {
-    struct span value;
-    if (!raw_query(r, name, &value))
-        return false;
     struct buf text = BUF(HEAD_MAX);
     if (!text_add_url_unescaped(&text,
                                 value)) { /* a broken escape: shown as it came, to be refused */
         buf_clear(&text);
         buf_add(&text, value);
     }
-    *out_value = arena_keep(r->arena, buf_span(&text));
+    value = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
+    return value;
+}
+
+bool request_query(struct request *r, const char *name, struct span *out_value)
+{
+    struct span value;
+    if (!raw_query(r, name, &value))
+        return false;
+    *out_value = unescaped(r, value);
     return out_value->p != NULL;
+}
+
+struct pairs {
+    struct request *request;
+    struct span prefix;
+    struct query_pair *out;
+    size_t most, count;
+};
+
+static enum MHD_Result add_pair(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                const char *value)
+{
+    (void)kind;
+    struct pairs *p = ctx;
+    struct span name = span_of(key), raw = span_of(value);
+    if (!span_starts(name, p->prefix))
+        return MHD_YES;
+    if (p->count < p->most)
+        p->out[p->count] = (struct query_pair){.name = span_cut(name, p->prefix.n, name.n),
+                                               .raw = raw,
+                                               .value = unescaped(p->request, raw)};
+    p->count++;
+    return MHD_YES;
+}
+
+size_t request_query_all(struct request *r, const char *prefix, struct query_pair *out,
+                         size_t most)
+{
+    struct pairs p = {.request = r, .prefix = span_of(prefix), .out = out, .most = most};
+    MHD_get_connection_values(r->connection->mhd, MHD_GET_ARGUMENT_KIND, add_pair, &p);
+    return p.count;
 }
 
 struct unknown {
@@ -300,9 +337,13 @@ static enum MHD_Result look_for_unknown(void *ctx, enum MHD_ValueKind kind, cons
     (void)kind;
     (void)value;
     struct unknown *u = ctx;
-    for (const char *const *k = u->known; *k; k++)
-        if (span_is(span_of(key), *k))
+    for (const char *const *k = u->known; *k; k++) {
+        struct span known = span_of(*k);
+        bool family = span_ends(known, SPAN(".*"));
+        known.n -= family;
+        if (family ? span_starts(span_of(key), known) : span_is(span_of(key), *k))
             return MHD_YES;
+    }
     u->found = span_of(key);
     return MHD_NO;
 }

@@ -66,7 +66,13 @@ struct span request_header(const struct request *r, const char *name);
 bool request_query(struct request *r, const char *name, struct span *out_value);
 /* "&name=value" as it came, when it is there. */
 void request_query_copy(struct request *r, const char *name, struct buf *out);
-/* Name of a query parameter that is not in the NULL-terminated list, or empty. */
+struct query_pair {
+    struct span name, raw, value; /* behind the prefix; as it came; decoded */
+};
+/* Parameters whose names begin with the prefix, in their order: how many there are, `most` of them in out. */
+size_t request_query_all(struct request *r, const char *prefix, struct query_pair *out,
+                         size_t most);
+/* Name of a query parameter that is not in the NULL-terminated list, or empty; "label.*" in it stands for all that begin so. */
 struct span request_query_unknown(struct request *r, const char *const *known);
 
 /* Keeps the request open until request_answer() or request_stream() comes from elsewhere. */

@@ -48,6 +48,8 @@ static void put_jobs_filter(struct json_w *w, const struct jobs_filter *by)
                  by->class < 0 ? NULL : lane_class_name((enum lane_class)by->class));
     put_class(w, "failure", by->failure);
     json_kv_bool(w, "held", by->held);
+    json_key(w, "labels");
+    json_put_raw(w, by->labels.n ? by->labels : SPAN("{}"));
     view_time(w, "created_after", by->since_ms);
     view_time(w, "created_before", by->until_ms);
 }

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/when.h"
 #include "core/evidence.h"
+#include "core/labels.h"
 #include "extract/include.h"
 #include "extract/fields.h"
 #include "os/digest.h"
@@ -29,12 +30,13 @@ struct reading {
     const char *strategy;      /* NULL: as the pack says */
     unsigned exclude, include; /* enum exclude */
     struct fields fields;      /* wanted of each record */
+    struct span labels;        /* as they are kept */
 };
 
 static const char *const members[] = {
-    "site",    "kind",       "target",  "limit",    "since",       "until",   "priority",
-    "product", "depth",      "media",   "evidence", "strategy",    "exclude", "include",
-    "fields",  "since_last", "session", "rerun_of", TERMS_MEMBERS, NULL};
+    "site",    "kind",       "target",  "limit",    "since",    "until",       "priority",
+    "product", "depth",      "media",   "evidence", "strategy", "exclude",     "include",
+    "fields",  "since_last", "session", "rerun_of", "labels",   TERMS_MEMBERS, NULL};
 
 /* Names of packs or kinds, to find the nearest one. */
 struct names {
@@ -244,6 +246,43 @@ static void read_rerun(struct reading *r, struct json body)
         body_refuse(&r->body, SPAN("/rerun_of"), "pattern", "must be the id of a job");
 }
 
+static void read_label(struct body *b, struct span pointer, const struct json_iter *i,
+                       bool with_gone, struct labels *out)
+{
+    struct span value = SPAN_NONE;
+    bool gone = with_gone && json_is(i->value, JSON_NULL);
+    if (!label_name_valid(i->key))
+        body_refuse(b, pointer, "pattern",
+                    "the name of a label is 1 to %d of A-Z, a-z, 0-9, '.', '_' and '-'",
+                    LABEL_NAME_MOST);
+    else if (!gone && (!json_text(i->value, &value) || !label_value_valid(value)))
+        body_refuse(b, pointer, "pattern",
+                    "must be a text of 1 to %d bytes without quotes, backslashes and control "
+                    "characters",
+                    LABEL_VALUE_MOST);
+    else if (!labels_set(out, i->key, gone ? SPAN_NONE : value))
+        body_refuse(b, pointer, "range", "at most %d labels", LABELS_MOST);
+}
+
+void order_labels(struct body *b, struct json object, const char *at, bool with_gone,
+                  struct span *out)
+{
+    struct json v;
+    struct labels labels = {0};
+    struct buf text = BUF(LABELS_TEXT);
+    if (!body_given(object, "labels", &v))
+        return;
+    struct span pointer = body_pointer(b, at, SPAN("labels"));
+    if (!json_is(v, JSON_OBJECT))
+        body_refuse(b, pointer, "type", "must be an object such as {\"team\": \"press\"}");
+    for (struct json_iter i = json_each(v); json_next(&i);)
+        read_label(b, body_pointer(b, arena_text(b->arena, pointer), i.key), &i, with_gone,
+                   &labels);
+    labels_write(&labels, &text);
+    *out = arena_keep(b->arena, buf_span(&text));
+    buf_free(&text);
+}
+
 static bool about_users(const struct reading *r)
 {
     return r->order->users;
@@ -378,9 +417,9 @@ static struct span spec_without(struct reading *r, struct json_parser *parser,
  * is delivered of it. An option that is not named here makes a list of its own: that loses nothing. */
 static void write_variant(struct reading *r, struct json_parser *parser)
 {
-    static const char *const same_list[] = {"limit",    "since",    "until",    "since_last",
-                                            "fields",   "strategy", "evidence", "media",
-                                            "priority", "session",  "rerun_of", NULL};
+    static const char *const same_list[] = {
+        "limit", "since",    "until",   "since_last", "fields", "strategy", "evidence",
+        "media", "priority", "session", "rerun_of",   "labels", NULL};
     r->order->variant = spec_without(r, parser, same_list);
 }
 
@@ -388,7 +427,7 @@ static void write_variant(struct reading *r, struct json_parser *parser)
  * name share results, so nobody must be able to make another order with it: a piece of SHA-256. */
 static int64_t work_of(struct reading *r, struct json_parser *parser)
 {
-    static const char *const same_records[] = {"fields", "rerun_of", NULL};
+    static const char *const same_records[] = {"fields", "rerun_of", "labels", NULL};
     const struct order *o = r->order;
     unsigned char digest[DIGEST_BYTES];
     uint64_t work = 0;
@@ -475,6 +514,10 @@ static void write_spec(struct reading *r)
     write_lists(r, &w);
     if (r->rerun_of.n)
         json_kv_text(&w, "rerun_of", r->rerun_of);
+    if (r->labels.n) { /* the last member: core/labels.h */
+        json_key(&w, "labels");
+        json_put_raw(&w, r->labels);
+    }
     json_close(&w);
     r->order->spec = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
@@ -527,6 +570,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_evidence(&r, root);
     read_session(&r, root);
     read_rerun(&r, root);
+    order_labels(&r.body, root, "", false, &r.labels);
     if (r.has_since && r.has_until && r.since.ms >= r.until.ms)
         body_refuse(&r.body, SPAN("/until"), "range", "must be later than since");
     terms_read(&r.body, root, r.since_last, &out->terms);

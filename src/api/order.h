@@ -34,5 +34,9 @@ struct order {
 MUST_USE bool order_read(struct order *out, struct order_refusal *out_refusal,
                          struct json_parser *parser, struct pack *const *packs,
                          size_t pack_count, struct span body, struct arena *a);
+/* "labels": texts by name, into `out` as core/labels.h writes them; with_gone: null takes one back. Members that are no
+ * labels are refused. Empty: there are none. */
+void order_labels(struct body *b, struct json object, const char *at, bool with_gone,
+                  struct span *out);
 /* The job that it asks for, accepted now; who makes it gives it an id. coalesce: as configured. */
 struct accept_args order_accept(const struct order *o, bool coalesce, wall now);

@@ -1,5 +1,6 @@
 #include "api/view.h"
 
+#include "core/labels.h"
 #include "core/lane.h"
 
 enum { STORED_MAX = 1024 * 1024 };
@@ -59,6 +60,18 @@ static void put_stored(struct json_w *w, const char *key, struct span text,
         json_put_raw(w, buf_span(&small));
     }
     buf_free(&small);
+}
+
+/* Labels are kept among the options, and shown beside them. */
+static void put_options(struct json_w *w, struct span spec, struct json_parser *parser)
+{
+    struct span rest, labels = labels_of(spec, &rest);
+    struct buf options = BUF(STORED_MAX);
+    buf_add(&options, rest);
+    buf_add_char(&options, '}');
+    put_stored(w, "options", labels.n ? buf_span(&options) : spec, parser);
+    put_stored(w, "labels", labels.n ? labels : SPAN("{}"), parser);
+    buf_free(&options);
 }
 
 static void put_failure(struct json_w *w, const struct job_view *job)
@@ -198,7 +211,7 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     json_kv_text(w, "target", job->target);
     json_kv_cstr(w, "records", job->counts == ITEM_USER ? "users" : "posts");
     put_terms(w, job);
-    put_stored(w, "options", job->spec, parser);
+    put_options(w, job->spec, parser);
     json_kv_cstr(w, "state", job_state_name(job->state));
     json_kv_cstr(w, "verdict",
                  job->verdict == VERDICT_NONE ? NULL : verdict_name(job->verdict));

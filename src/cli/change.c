@@ -1,6 +1,7 @@
 /* change.c - jobs that are held, released, changed, deleted and run again, and what became of their attempts. */
 #include "cli/ask.h"
 #include "cli/many.h"
+#include "cli/parts.h"
 #include "cli/wait.h"
 #include "cli/wish.h"
 
@@ -142,12 +143,16 @@ static int write_change(const struct cli *c, struct buf *out)
 {
     struct json_w w = json_w(out);
     if (!c->priority && !c->limit && !c->not_before && !c->expires && !c->deadline &&
-        !c->attempt_timeout && !c->idle_timeout)
+        !c->attempt_timeout && !c->idle_timeout && !c->labels[0])
         return cli_usage("jobs",
                          "say what to set: --priority, --limit, --not-before, --expires, "
-                         "--deadline, --attempt-timeout, --idle-timeout; none takes one back");
+                         "--deadline, --attempt-timeout, --idle-timeout; none takes one back; "
+                         "--label team=press, and team= takes it back");
     json_open(&w);
-    int code = put_number(&w, "priority", "priority", c->priority, 0, 9);
+    int code = parts_check_labels(c, "jobs", true);
+    parts_put_labels(&w, c);
+    if (!code)
+        code = put_number(&w, "priority", "priority", c->priority, 0, 9);
     if (!code)
         code = put_number(&w, "limit", "limit", c->limit, 1, ORDER_LIMIT_MAX);
     if (!code)

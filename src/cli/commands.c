@@ -89,6 +89,7 @@ static const struct flag flags[] = {
     {"queue", 0, "QUEUE", FLAG_VALUE, AT(queue), "only jobs of this queue: default/x/normal"},
     {"failure", 0, "CLASS", FLAG_VALUE, AT(failure), "only jobs that ended so, or whose last attempt did: timeout, drift, ..."},
     {"held", 0, NULL, FLAG_SWITCH, AT(held), "only jobs that are held"},
+    {"label", 0, "NAME=VALUE", FLAG_MANY, AT(labels), "a word to find the job again: team=press; jobs set: team= takes it back; with a filter: only jobs that have it; may come again"},
     {"oldest", 0, NULL, FLAG_SWITCH, AT(oldest), "of jobs list: the oldest first"},
     {"max-depth", 0, "N", FLAG_VALUE, AT(max_depth), "of queues set: so many jobs may wait in it, 0 any number, or default"},
     {"overflow", 0, "refuse|drop_last|default", FLAG_VALUE, AT(overflow), "of queues set: what becomes of one more"},
@@ -113,12 +114,12 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 #define WISH \
     " limit since until product depth priority since-last include exclude fields site evidence strategy media" \
     " pool class tenant not-before expires deadline attempt-timeout idle-timeout unique on-conflict" \
-    " max-age stale-if-error coalesce "
+    " max-age stale-if-error coalesce label "
 #define TIMES " cron timezone every adaptive wanted jitter start end "
 #define SCHEDULE WISH TIMES " overlap missed catch-up catch-up-max grace dry-run "
 #define DEAD " class site kind fingerprint since until "
 #define WHY " reason by "
-#define FILTER " state site kind tenant target queue class failure held since until "
+#define FILTER " state site kind tenant target queue class failure held since until label "
 #define MANY FILTER " all limit dry-run yes "
 #define WAIT " wait cancel-on-interrupt "
 #define CLIENT " config profile quiet no-input help "
@@ -135,7 +136,7 @@ static const struct command commands[] = {
     {"jobs", "cancel", "[JOB...]", SERVED MANY " force grace reason ", jobs_run, "ends those that wait, asks those that run to stop"},
     {"jobs", "retry", "[JOB...]", SERVED WAIT MANY " reset per-minute ", jobs_run, "one that is dead, cancelled or expired runs again"},
     {"jobs", "rerun", "JOB", SERVED WISH WAIT, change_run, "a new job that asks for the same; flags change members"},
-    {"jobs", "set", "JOB", SERVED " priority limit not-before expires deadline attempt-timeout idle-timeout reason ", change_run, "how one that waits stands in the queue"},
+    {"jobs", "set", "JOB", SERVED " priority limit not-before expires deadline attempt-timeout idle-timeout label reason ", change_run, "how one that waits stands in the queue; labels of any"},
     {"jobs", "hold", "[JOB...]", SERVED MANY " reason ", change_many_run, "they do not start until they are released"},
     {"jobs", "release", "[JOB...]", SERVED MANY " reason ", change_many_run, "they may start"},
     {"jobs", "delete", "[JOB...]", SERVED MANY, change_many_run, "ended ones go, with all that they brought"},

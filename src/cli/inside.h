@@ -36,7 +36,11 @@ enum exit_code {
     EXIT_TERMINATED = 143,
 };
 
-enum { CLI_WORDS_MAX = 128, CLI_FLAGS_MAX = 128, CLI_MANY_MAX = 8 };
+enum {
+    CLI_WORDS_MAX = 128,
+    CLI_FLAGS_MAX = 128,
+    CLI_MANY_MAX = 18 /* LABELS_MOST, one more, NULL */
+};
 
 struct cli {
     struct arena *arena;              /* until the program ends */
@@ -57,7 +61,8 @@ struct cli {
     const char *output, *jq, *columns, *profile, *wait, *after, *timeout, *data, *target,
         *queue, *failure, *max_depth, *overflow;
     const char *headers[CLI_MANY_MAX];
-    const char *set; /* of serve, which reads it itself: here for the help */
+    const char *labels[CLI_MANY_MAX]; /* NAME=VALUE */
+    const char *set;                  /* of serve, which reads it itself: here for the help */
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout,
         *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;

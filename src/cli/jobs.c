@@ -3,6 +3,7 @@
 #include "cli/events.h"
 #include "cli/evidence.h"
 #include "cli/many.h"
+#include "cli/parts.h"
 #include "cli/wait.h"
 
 #include "base/text.h"
@@ -121,6 +122,20 @@ static void print_source(struct cli *c, struct json job)
         printf("\n");
 }
 
+static void print_labels(struct cli *c, struct json job)
+{
+    struct json labels = json_get(job, SPAN("labels"));
+    if (!json_count(labels))
+        return;
+    printf("%-10s", "labels");
+    for (struct json_iter i = json_each(labels); json_next(&i);) {
+        struct span value = SPAN_NONE;
+        json_text(i.value, &value);
+        printf(" %s=%s", cli_printable(c, i.key), cli_printable(c, value));
+    }
+    printf("\n");
+}
+
 static void print_job(struct cli *c, struct json job)
 {
     print_line(c, "job", ask_text(job, "id"));
@@ -129,6 +144,7 @@ static void print_job(struct cli *c, struct json job)
     printf("%-10s %s, priority %lld\n", "queue", cli_printable(c, ask_text(job, "lane")),
            ask_number(job, "priority"));
     print_line(c, "unique", ask_text(job, "unique_key"));
+    print_labels(c, job);
     print_line(c, "state", ask_text(job, "state"));
     print_waiting(c, job);
     print_line(c, "verdict", ask_text(job, "verdict"));
@@ -309,7 +325,9 @@ int jobs_run(struct cli *c)
     if (action == LIST && c->limit &&
         (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > LIST_MAX))
         return cli_usage("jobs", "--limit must be 1 to %d, not '%.40s'", LIST_MAX, c->limit);
-    if (action != LIST)
+    if (action == LIST)
+        code = parts_check_labels(c, "jobs", false);
+    else
         code = takes_filter(action) ? many_check(c) : ask_jobs(c, action == WAIT);
     if (!code && takes_filter(action) && c->word_count < 3)
         return many_run(c);

@@ -24,7 +24,7 @@ enum { PARTS = sizeof parts / sizeof *parts };
 
 static bool has_filter(const struct cli *c)
 {
-    return c->held || parts_any(c, parts, PARTS);
+    return c->held || c->labels[0] || parts_any(c, parts, PARTS);
 }
 
 void many_add_query(struct buf *path, const struct cli *c)
@@ -32,6 +32,7 @@ void many_add_query(struct buf *path, const struct cli *c)
     parts_add_query(path, c, parts, PARTS);
     if (c->held)
         buf_add_text(path, "&held=true");
+    parts_add_labels(path, c);
     if (c->oldest)
         buf_add_text(path, "&sort=created_at");
 }
@@ -43,6 +44,7 @@ static void put_filter(struct json_w *w, const struct cli *c)
     parts_put(w, c, parts, PARTS);
     if (c->held)
         json_kv_bool(w, "held", true);
+    parts_put_labels(w, c);
     json_close(w);
 }
 
@@ -73,6 +75,9 @@ static int write_action(const struct cli *c, struct buf *out)
 int many_check(struct cli *c)
 {
     bool ids = c->word_count > 2, filter = has_filter(c);
+    int code = parts_check_labels(c, "jobs", false);
+    if (code)
+        return code;
     if (ids && (filter || c->all))
         return cli_usage("jobs",
                          "jobs %s takes ids, or a filter such as --state and --site, not both",

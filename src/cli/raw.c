@@ -167,6 +167,8 @@ static int check_call(struct raw *r)
     if (!code && (c->words[2][0] != '/' || strlen(c->words[2]) > PATH_BYTES))
         code = cli_usage("api", "the path begins with a slash: /v1/jobs, not '%.40s'",
                          c->words[2]);
+    _Static_assert((int)CLI_MANY_MAX < (int)CLIENT_HEADERS,
+                   "all of them fit, with one of our own");
     for (size_t i = 0; !code && i < CLI_MANY_MAX && c->headers[i]; i++) {
         if (!strchr(c->headers[i], ':') || strpbrk(c->headers[i], "\r\n"))
             code = cli_usage("api", "--header must be one line, 'Name: value'");

@@ -1,5 +1,7 @@
 #include "cli/wish.h"
 
+#include "cli/parts.h"
+
 #include "api/order.h"
 #include "base/text.h"
 #include "base/when.h"
@@ -93,6 +95,8 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
                          c->depth);
     int code = check_lists(c, verb);
     if (!code)
+        code = parts_check_labels(c, verb, false);
+    if (!code)
         code = terms_check(c, verb, &wish->terms);
     return code ? code : check_fields(wish, c, verb);
 }
@@ -150,6 +154,7 @@ void wish_write(const struct wish *wish, const struct cli *c, const char *kind,
     put_list(w, "fields", c->fields);
     if (c->media)
         json_kv_cstr(w, "media", c->media);
+    parts_put_labels(w, c);
     terms_put(w, c, &wish->terms);
     json_close(w);
 }

@@ -13,14 +13,16 @@ struct client;
 MUST_USE err client_open(struct client **out, struct span server, struct fault *f);
 void client_close(struct client **c);
 
+enum { CLIENT_HEADERS = 20 };
+
 struct client_request {
     const char *method; /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */
     const char *path;   /* "/v1/jobs?limit=5" */
     struct span body; /* JSON, unless headers[0] is another Content-Type; sent when not empty */
-    const char *headers[8]; /* "Name: value", NULL-terminated */
-    int64_t timeout_ms;     /* the whole answer has come by then; 0 = a stream without an end */
-    int64_t stall_ms;       /* no byte for this long ends it (E_TIMEOUT); 0 = never */
-    size_t body_max;        /* of the answer, when it is kept */
+    const char *headers[CLIENT_HEADERS]; /* "Name: value", NULL-terminated */
+    int64_t timeout_ms; /* the whole answer has come by then; 0 = a stream without an end */
+    int64_t stall_ms;   /* no byte for this long ends it (E_TIMEOUT); 0 = never */
+    size_t body_max;    /* of the answer, when it is kept */
     /* A 2xx answer is handed over piece by piece and not kept; false stops (E_CANCELLED). NULL:
      * kept. */
     bool (*on_bytes)(void *ctx, struct span bytes);

@@ -3,6 +3,7 @@
 
 #include "base/id.h"
 #include "base/need.h"
+#include "core/labels.h"
 #include "store/sessions.h"
 #include "store/ticket.h"
 
@@ -76,9 +77,21 @@ err asked_filter(const struct jobs_filter *by, struct fault *f)
     if (by->site.n >= SITE_NAME || by->kind.n >= SITE_NAME || by->target.n > TARGET_MAX ||
         by->lane.n >= LANE_NAME || by->tenant.n > LANE_WORD_MAX ||
         by->failure >= FAILURE_COUNT || by->class >= LANE_CLASSES ||
-        by->states >= 1U << JOB_STATES || by->since_ms < 0 || by->until_ms < 0)
+        by->states >= 1U << JOB_STATES || by->since_ms < 0 || by->until_ms < 0 ||
+        by->labels.n > LABELS_TEXT)
         return fail(f, E_BAD_INPUT, "the filter of jobs is not valid");
     return E_OK;
+}
+
+struct span asked_lane_filed(const struct jobs_filter *by, char out[FILED_LANE])
+{
+    snprintf(out, FILED_LANE, "%s%.*s", by->labels.n ? "+" : "", SP(by->lane));
+    return span_of(out);
+}
+
+struct span asked_lane_of(struct span filed)
+{
+    return span_cut(filed, span_starts(filed, SPAN("+")), filed.n);
 }
 
 static bool is_or_any(struct span wanted, struct span is)
@@ -95,6 +108,8 @@ bool jobs_filter_matches(const struct jobs_filter *by, const struct jobs_facts *
         return false;
     if (!is_or_any(by->lane, job->lane) || !is_or_any(by->site, job->site) ||
         !is_or_any(by->kind, job->kind) || !is_or_any(by->target, job->target))
+        return false;
+    if (by->labels.n && !labels_match(job->spec, by->labels))
         return false;
     if (!by->tenant.n && by->class < 0)
         return true;
@@ -120,7 +135,23 @@ err asked_change(const struct job_change *c, struct fault *f)
     if (c->spec.n > STORE_SPEC_MAX || c->why.n > STORE_WHY_MAX)
         return fail(f, E_BAD_INPUT, "the options may have %d bytes, and why %d", STORE_SPEC_MAX,
                     STORE_WHY_MAX);
-    return E_OK;
+    struct labels labels;
+    return labels_read(&labels, c->labels)
+               ? E_OK
+               : fail(f, E_BAD_INPUT, "the labels of a job are not valid");
+}
+
+bool asked_labels_only(const struct job_change *c)
+{
+    return c->labels.n && c->hold == HOLD_AS_IT_IS && c->prio == CHANGE_NOT &&
+           c->run_at_ms == CHANGE_NOT && c->expires_ms == CHANGE_NOT &&
+           c->deadline_ms == CHANGE_NOT && c->attempt_ms == CHANGE_NOT &&
+           c->stall_ms == CHANGE_NOT && c->limit == CHANGE_NOT;
+}
+
+err asked_labels_full(struct span id, struct fault *f)
+{
+    return fail(f, E_TOO_BIG, "job %.*s would have more than %d labels", SP(id), LABELS_MOST);
 }
 
 const char *asked_change_event(enum job_hold hold)

@@ -24,9 +24,17 @@ MUST_USE err asked_filter(const struct jobs_filter *filter, struct fault *f);
 MUST_USE err asked_accept(const struct accept_args *args, struct lane_name *out,
                           struct fault *f);
 MUST_USE err asked_change(const struct job_change *c, struct fault *f);
+/* How the lane of a filter is kept with an operation. A version before labels would not see them, and touch all jobs of the
+ * lane: it finds no lane of this name, and touches none. */
+enum { FILED_LANE = LANE_NAME + 1 };
+struct span asked_lane_filed(const struct jobs_filter *by, char out[FILED_LANE]);
+struct span asked_lane_of(struct span filed);
+/* Nothing but labels is to be changed. */
+bool asked_labels_only(const struct job_change *c);
 const char *asked_change_event(enum job_hold hold); /* "job.held" */
 /* Why a job is not changed: E_CONFLICT it does not wait, has more records than that, shares its result; E_STALE. */
 MUST_USE err asked_waits(struct span id, enum job_state state, struct fault *f);
+MUST_USE err asked_labels_full(struct span id, struct fault *f); /* E_TOO_BIG */
 MUST_USE err asked_has_more(struct span id, int64_t have, struct fault *f);
 MUST_USE err asked_shared(struct span id, struct span with, struct fault *f);
 /* Why an ended job does not go, or is none: E_CONFLICT. */

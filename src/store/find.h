@@ -12,6 +12,7 @@ struct jobs_filter {
     int failure;                            /* enum failure_class, or −1 */
     int64_t since_ms, until_ms;             /* of its acceptance, both included; 0: no bound */
     bool held;                              /* only those that somebody holds */
+    struct span labels; /* that they all have, as core/labels.h writes them */
 };
 static inline struct jobs_filter jobs_filter_all(void)
 {
@@ -23,6 +24,7 @@ struct jobs_facts {
     enum job_state state;
     enum failure_class failure;
     struct span site, kind, target, lane;
+    struct span spec; /* its options: labels are a part of them */
     int64_t created_ms;
     bool held;
 };

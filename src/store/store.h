@@ -173,7 +173,7 @@ MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall 
                           struct accept_reply *out, struct fault *f);
 
 /* ---- a job that waits is changed, held, let go ----
- * A held job may not start until it is let go. Its times go on meanwhile: it may expire, what it waits for
+ * Its labels may be changed whatever it does, also when it has ended. A held job may not start until it is let go. Its times go on meanwhile: it may expire, what it waits for
  * may end. Its run_at is STORE_HELD_MS. */
 static const int64_t STORE_HELD_MS = 9007199254740991; /* a number that every store can keep */
 enum job_hold { HOLD_AS_IT_IS, HOLD_ON, HOLD_OFF };
@@ -187,7 +187,8 @@ struct job_change {
     int64_t limit;    /* likewise; when it is given, then also: */
     struct span spec; /* the options with it */
     int64_t work;
-    struct span why; /* words for people, at most STORE_WHY_MAX bytes; may be empty */
+    struct span why;    /* words for people, at most STORE_WHY_MAX bytes; may be empty */
+    struct span labels; /* that are set, or go: core/labels.h; empty: none */
 };
 static inline struct job_change job_change_none(struct span id)
 {
@@ -202,7 +203,7 @@ static inline struct job_change job_change_none(struct span id)
                                .limit = CHANGE_NOT};
 }
 /* E_CONFLICT: it runs or has ended, has more records than that limit, or another job waits for its result (of a
- * hold, and of a limit); E_STALE: it is at another revision. What is so already is E_OK, and changes nothing. */
+ * hold, and of a limit); E_STALE: it is at another revision; E_TOO_BIG: more labels than a job may have. What is so already is E_OK, and changes nothing. */
 MUST_USE err store_change(struct store *s, const struct job_change *change, wall now,
                           struct fault *f);
 

@@ -378,6 +378,91 @@ static void a_limit_changes_with_its_options(void **state)
     assert_int_equal(accept_args(&other).state, JOB_BLOCKED);
 }
 
+/* ---- labels ---- */
+
+static void label(const char *id, const char *change_text)
+{
+    struct job_change c = change_of(id);
+    c.labels = span_of(change_text);
+    change(&c);
+}
+
+static void spec_is(const char *id, const char *spec)
+{
+    if (!span_is(view(id).spec, spec))
+        fail_msg("%.*s, not %s", SP(view(id).spec), spec);
+}
+
+/* Whatever a job does, its labels change, and nothing else of it. */
+static void labels_of_any_job_change(void **state)
+{
+    (void)state;
+    const char *id = new_id();
+    struct accept_args args = job_args(id, "x/normal");
+    args.spec = SPAN("{\"limit\":5,\"labels\":{\"team\":\"press\"}}");
+    args.limit = 5;
+    accept_args(&args);
+    label(id, "{\"desk\":\"Zürich } 1\",\"none\":null}");
+    spec_is(id, "{\"limit\":5,\"labels\":{\"desk\":\"Zürich } 1\",\"team\":\"press\"}}");
+    struct lease l = start_next();
+    label(id, "{\"desk\":null,\"run\":\"1\"}");
+    spec_is(id, "{\"limit\":5,\"labels\":{\"run\":\"1\",\"team\":\"press\"}}");
+    assert_int_equal(state_of(id), JOB_ACTIVE);
+    finish(&l, FAILURE_NONE);
+    int64_t revision = view(id).revision;
+    label(id, "{\"run\":null,\"team\":null}");
+    crash();
+    spec_is(id, "{\"limit\":5}");
+    assert_int_equal(view(id).revision, revision + 1);
+    assert_int_equal(state_of(id), JOB_SUCCEEDED);
+    assert_int_equal(events_of(id, "job.changed"), 3);
+    struct job_change c = change_of(id);
+    c.labels = SPAN("{\"a\":\"b\"}");
+    c.prio = 7;
+    refused(&c, E_CONFLICT, "is succeeded");
+}
+
+static void labels_change_with_other_things(void **state)
+{
+    (void)state;
+    const char *id = accept_job();
+    struct job_change c = change_of(id);
+    c.labels = SPAN("{\"a\":\"b\"}");
+    c.prio = 8;
+    c.limit = 7;
+    c.spec = SPAN("{\"limit\":7}");
+    c.revision = view(id).revision;
+    change(&c);
+    spec_is(id, "{\"limit\":7,\"labels\":{\"a\":\"b\"}}");
+    assert_int_equal(view(id).prio, 8);
+    assert_int_equal(view(id).limit, 7);
+    c = change_of(id);
+    c.labels = SPAN("{\"a\":null}");
+    c.revision = view(id).revision - 1;
+    refused(&c, E_STALE, "changed meanwhile");
+    c.revision = -1;
+    c.labels = SPAN("{\"a b\":\"c\"}");
+    refused(&c, E_BAD_INPUT, "labels");
+    assert_string_equal(lease_next().id, id);
+}
+
+static void a_job_has_only_so_many_labels(void **state)
+{
+    (void)state;
+    const char *id = accept_job();
+    char one[40];
+    for (int i = 0; i < 16; i++) {
+        snprintf(one, sizeof one, "{\"n%02d\":\"v\"}", i);
+        label(id, one);
+    }
+    struct job_change c = change_of(id);
+    c.labels = SPAN("{\"more\":\"v\"}");
+    refused(&c, E_TOO_BIG, "more than 16 labels");
+    label(id, "{\"more\":\"v\",\"n00\":null}");
+    label(id, "{\"n05\":\"w\"}");
+    assert_true(span_find(view(id).spec, SPAN("\"more\":\"v\"")) < view(id).spec.n);
+}
+
 /* ---- refusals ---- */
 
 static void what_does_not_wait_is_not_changed(void **state)
@@ -455,6 +540,9 @@ static const struct CMUnitTest tests[] = {
     S(a_start_is_put_off_or_brought_forward),
     S(ends_are_put_off_and_taken_back),
     S(a_limit_changes_with_its_options),
+    S(labels_of_any_job_change),
+    S(labels_change_with_other_things),
+    S(a_job_has_only_so_many_labels),
     S(what_does_not_wait_is_not_changed),
     S(a_change_may_be_of_what_was_seen_only),
     S(counts_follow_each_hold),

@@ -164,10 +164,10 @@ static struct call begin(const char *const *args)
 {
     struct call c = {
         .out = BUF(OUTPUT_MAX), .err = BUF(OUTPUT_MAX), .out_fd = spool(), .err_fd = spool()};
-    char *argv[32] = {NULL};
+    char *argv[64] = {NULL};
     int argc = 0;
     argv[argc++] = strdup("fulmar");
-    for (; args[argc - 1] && argc < 31; argc++)
+    for (; args[argc - 1] && argc < 63; argc++)
         argv[argc] = strdup(args[argc - 1]);
     fflush(NULL);
     c.pid = fork();
@@ -950,6 +950,44 @@ static void an_order_is_submitted_and_not_waited_for(void **state)
     /* All are tried; the first trouble is the code. */
     EXPECT(5, "conflict_state", server_flag(), "jobs", "cancel", "--force", id,
            "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", done_id());
+}
+
+static void jobs_are_found_by_their_labels(void **state)
+{
+    (void)state;
+    char id[64];
+    struct call c =
+        CALL(server_flag(), "jobs", "create", "posts", "@labelled", "--label", "team=press",
+             "--label", "desk=heat & pump", "--not-before", "2099-01-01");
+    expect_code(&c, 0);
+    span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
+    drop(&c);
+    EXPECT(0, "is changed", server_flag(), "jobs", "set", id, "--label", "run=7", "--label",
+           "team=");
+    c = CALL(server_flag(), "jobs", "show", id);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "labels     desk=heat & pump run=7\n"));
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "list", "--label", "desk=heat & pump", "--label", "run=7");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, id) && lines(&c.out) == 2);
+    drop(&c);
+    EXPECT(0, "no such job", server_flag(), "jobs", "list", "--label", "team=press");
+    EXPECT(0, "no such job", server_flag(), "jobs", "cancel", "--label", "team=press", "--yes");
+    EXPECT(0, "1 jobs cancelled", server_flag(), "jobs", "cancel", "--label", "run=7", "--yes");
+    EXPECT(64, "NAME=VALUE", server_flag(), "jobs", "list", "--label", "team");
+    EXPECT(64, "NAME=VALUE", server_flag(), "jobs", "create", "posts", "@a", "--label",
+           "team=");
+    EXPECT(64, "NAME=VALUE", server_flag(), "jobs", "set", id, "--label", "a b=c");
+    const char *many[2 * 17 + 6] = {server_flag(), "jobs", "create", "posts", "@a"};
+    for (int i = 0; i < 17; i++) {
+        many[5 + 2 * i] = "--label";
+        many[6 + 2 * i] = "a=b";
+    }
+    c = call(many);
+    expect_code(&c, 64);
+    assert_true(says(&c.err, "at most 16 labels"));
+    drop(&c);
 }
 
 static void an_earlier_result_will_do(void **state)
@@ -1988,6 +2026,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_interrupt_stops_following_only),
         cmocka_unit_test(jobs_are_listed_shown_cancelled_and_logged),
         cmocka_unit_test(an_order_is_submitted_and_not_waited_for),
+        cmocka_unit_test(jobs_are_found_by_their_labels),
         cmocka_unit_test(an_earlier_result_will_do),
         cmocka_unit_test(running_jobs_are_cancelled_by_force),
         cmocka_unit_test(queues_are_listed_set_and_stopped),

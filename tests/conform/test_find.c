@@ -121,6 +121,39 @@ static void states_failures_and_holds_are_found(void **state)
     finds(&by, (const char *const[]){NULL});
 }
 
+static const char *accept_with(const char *spec)
+{
+    const char *id = new_id();
+    struct accept_args args = job_args(id, "x/normal");
+    args.spec = span_of(spec);
+    accept_args(&args);
+    return id;
+}
+
+/* A label is what is written as one, whole; other options are none. */
+static void jobs_are_found_by_all_of_their_labels(void **state)
+{
+    (void)state;
+    const char *a = accept_with("{\"labels\":{\"desk\":\"a}b\",\"team\":\"press\"}}");
+    const char *b = accept_with("{\"limit\":5,\"labels\":{\"team\":\"press\"}}");
+    const char *c = accept_with("{\"product\":\"top\",\"team\":\"press\"}");
+    accept_with("{\"labels\":{\"team\":\"pressed\",\"xteam\":\"press\"}}");
+    struct jobs_filter by = jobs_filter_all();
+    by.labels = SPAN("{\"team\":\"press\"}");
+    FINDS(&by, a, b);
+    by.labels = SPAN("{\"desk\":\"a}b\",\"team\":\"press\"}");
+    FINDS(&by, a);
+    by.labels = SPAN("{\"product\":\"top\"}");
+    finds(&by, (const char *const[]){NULL});
+    struct job_change change = job_change_none(span_of(c));
+    change.labels = SPAN("{\"team\":\"press\"}");
+    begin();
+    assert_int_equal(store_change(w->s, &change, now(), &w->f), E_OK);
+    commit();
+    by.labels = change.labels;
+    FINDS(&by, a, b, c);
+}
+
 /* Through all of it in pages, none twice, none left out; also when hardly any job matches. */
 static void pages_lead_through_all_that_match(void **state)
 {
@@ -300,6 +333,30 @@ static void many_run_again_and_many_are_deleted(void **state)
     assert_int_equal(v.skipped, 2);
 }
 
+/* Those with the labels, and no others, also behind a crash. */
+static void many_are_touched_by_their_labels(void **state)
+{
+    (void)state;
+    enum { JOBS = 300 };
+    for (int i = 0; i < JOBS; i++)
+        accept_with(i % 3 ? "{}" : "{\"labels\":{\"team\":\"press\"}}");
+    struct operation_args args = operation(OPERATION_CANCEL);
+    args.jobs.states = 0xf;
+    args.jobs.labels = SPAN("{\"team\":\"press\"}");
+    struct operation_view v = start_operation(&args);
+    crash();
+    while (v.state == OPERATION_RUNNING) {
+        w->now = v.due_ms > w->now ? v.due_ms : w->now;
+        begin();
+        assert_int_equal(store_tend(w->s, now(), &w->f), E_OK);
+        commit();
+        v = look_at_operation(args.id);
+    }
+    assert_int_equal(v.done, JOBS / 3);
+    assert_true(span_eq(v.jobs.labels, args.jobs.labels));
+    assert_int_equal(outlook().by_state[JOB_READY], JOBS - JOBS / 3);
+}
+
 /* Each job once, over crashes between the pieces: what is done stays, and it goes on behind it. */
 static void an_operation_goes_on_where_it_was(void **state)
 {
@@ -369,11 +426,13 @@ static void a_filter_that_cannot_be_is_refused(void **state)
 static const struct CMUnitTest tests[] = {
     S(each_part_of_a_filter_leaves_others_out),
     S(states_failures_and_holds_are_found),
+    S(jobs_are_found_by_all_of_their_labels),
     S(pages_lead_through_all_that_match),
     S(many_are_held_and_let_go),
     S(priorities_of_many_change),
     S(many_are_cancelled_and_those_that_run_are_asked),
     S(many_run_again_and_many_are_deleted),
+    S(many_are_touched_by_their_labels),
     S(an_operation_goes_on_where_it_was),
     S(a_rate_and_a_limit_hold),
     S(a_filter_that_cannot_be_is_refused),

@@ -1147,6 +1147,19 @@ static void records_are_delivered_with_the_fields_asked_for(void **state)
     arena_free(&a);
 }
 
+/* The next page is asked for with the same labels. */
+static void a_page_leads_to_the_next_one_with_its_labels(void **state)
+{
+    (void)state;
+    char id[256];
+    for (int i = 0; i < 2; i++)
+        submit("{\"kind\":\"posts\",\"target\":\"@paged\",\"labels\":{\"paged\":\"a b\"}}", id);
+    struct reply r = get("/v1/jobs?label.paged=a%20b&limit=1");
+    struct span link = header(&r, "Link");
+    assert_true(span_find(link, SPAN("&label.paged=a%20b>")) < link.n);
+    drop(&r);
+}
+
 static void a_reader_that_does_not_read_is_cut(void **state)
 {
     (void)state;
@@ -2418,6 +2431,7 @@ int main(void)
         cmocka_unit_test(posts_come_whole_or_in_pages),
         cmocka_unit_test(options_of_a_job_are_checked_and_shown),
         cmocka_unit_test(records_are_delivered_with_the_fields_asked_for),
+        cmocka_unit_test(a_page_leads_to_the_next_one_with_its_labels),
         cmocka_unit_test(a_reader_that_does_not_read_is_cut),
         cmocka_unit_test(events_flow_and_resume_without_loss),
         cmocka_unit_test(bad_event_positions_are_refused),

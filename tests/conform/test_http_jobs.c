@@ -238,6 +238,90 @@ static void jobs_are_listed_by_what_they_are(void **state)
     EXPECT("GET", "/v1/jobs?stat=ready", "", 400, "code", "unknown_parameter");
 }
 
+/* ---- labels ---- */
+
+static void jobs_have_labels(void **state)
+{
+    (void)state;
+    char first[ID_TEXT], text[512];
+    submit(
+        ",\"tenant\":\"labelled\",\"limit\":5,\"labels\":{\"team\":\"press\",\"desk\":\"heat & "
+        "pump\"}");
+    memcpy(first, id, sizeof first);
+    EXPECT("GET", path, "", 200, "labels.team", "press", "labels.desk", "heat & pump",
+           "options", "{\"limit\":5}");
+    EXPECT("PATCH", path, "{\"labels\":{\"run\":\"7\",\"team\":null}}", 200, "labels",
+           "{\"desk\":\"heat & pump\",\"run\":\"7\"}");
+    EXPECT("PATCH", path, "{\"limit\":9,\"labels\":{\"team\":\"press\"}}", 200, "limit", "9",
+           "labels.team", "press", "labels.run", "7", "options", "{\"limit\":9}");
+    EXPECT("POST", below("/cancel"), "", 200, "state", "cancelled");
+    EXPECT("PATCH", path, "{\"labels\":{\"run\":null}}", 200, "state", "cancelled", "labels",
+           "{\"desk\":\"heat & pump\",\"team\":\"press\"}");
+    EXPECT("POST", below("/rerun"), "{\"labels\":{\"desk\":null,\"run\":\"8\"}}", 202, "labels",
+           "{\"run\":\"8\",\"team\":\"press\"}");
+    submit(",\"tenant\":\"labelled\"");
+    EXPECT("GET", path, "", 200, "labels", "{}");
+    EXPECT("GET", "/v1/jobs?tenant=labelled&label.team=press&limit=1", "", 200, "page.has_more",
+           "true");
+    EXPECT("GET", "/v1/jobs?label.desk=heat%20%26%20pump&label.team=press", "", 200,
+           "page.has_more", "false");
+    struct answer_of a = ask("GET", "/v1/jobs?label.desk=heat%20%26%20pump", "");
+    assert_true(contains(&a.body, first) && !contains(&a.body, id));
+    buf_free(&a.body);
+    EXPECT("GET", "/v1/jobs?label.=press", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/jobs?label.team=", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/jobs?labels.team=press", "", 400, "code", "unknown_parameter");
+    refused("PATCH", path, "{\"labels\":{\"a b\":\"c\"}}", 422, "/labels/a b", "the name of");
+    refused("PATCH", path, "{\"labels\":{\"a\":\"\"}}", 422, "/labels/a", "without quotes");
+    refused("PATCH", path, "{\"labels\":[]}", 422, "/labels", "must be an object");
+    for (int i = 0; i < 16; i++) {
+        snprintf(text, sizeof text, "{\"labels\":{\"n%d\":\"v\"}}", i);
+        EXPECT("PATCH", path, text, 200, NULL);
+    }
+    refused("PATCH", path, "{\"labels\":{\"more\":\"v\"}}", 422, "", "more than 16 labels");
+}
+
+/* The jobs that others make have the labels of their template. */
+static void batches_and_schedules_label_their_jobs(void **state)
+{
+    (void)state;
+    if_match = "Idempotency-Key: labelled-batch";
+    EXPECT(
+        "POST", "/v1/batches",
+        "{\"template\":{\"kind\":\"posts\",\"labels\":{\"of\":\"batch\"}},\"targets\":[\"@a1\",\"@a2\"]}",
+        202, NULL);
+    if_match = NULL;
+    EXPECT("POST", "/v1/jobs/actions",
+           "{\"action\":\"cancel\",\"filter\":{\"labels\":{\"of\":\"batch\"}}}", 202, "done",
+           "2");
+    EXPECT("POST", "/v1/schedules",
+           "{\"name\":\"labelled\",\"interval_s\":3600,\"start_at\":\"2090-01-01\","
+           "\"job\":{\"kind\":\"posts\",\"target\":\"@a3\",\"labels\":{\"of\":\"schedule\"}}}",
+           201, "spec.job.labels.of", "schedule");
+    EXPECT("POST", "/v1/schedules/labelled/trigger", "", 202, NULL);
+    EXPECT("POST", "/v1/jobs/actions",
+           "{\"action\":\"cancel\",\"filter\":{\"labels\":{\"of\":\"schedule\"}}}", 202, "done",
+           "1");
+}
+
+static void many_are_acted_on_by_their_labels(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        submit(i % 2 ? ",\"tenant\":\"acted\",\"labels\":{\"odd\":\"yes\"}"
+                     : ",\"tenant\":\"acted\"");
+    EXPECT("POST", "/v1/jobs/actions",
+           "{\"action\":\"hold\",\"filter\":{\"labels\":{\"odd\":\"yes\"}},\"dry_run\":true}",
+           200, "count", "3");
+    EXPECT(
+        "POST", "/v1/jobs/actions",
+        "{\"action\":\"cancel\",\"filter\":{\"tenant\":\"acted\",\"labels\":{\"odd\":\"yes\"}}}",
+        202, "done", "3", "filter.labels", "{\"odd\":\"yes\"}");
+    refused("POST", "/v1/jobs/actions",
+            "{\"action\":\"cancel\",\"filter\":{\"labels\":{\"odd\":null}}}", 422,
+            "/filter/labels/odd", "must be a text");
+}
+
 /* ---- many at once ---- */
 
 static void what_would_be_done_to_many_is_told_and_done(void **state)
@@ -388,6 +472,9 @@ int main(void)
         cmocka_unit_test(an_ended_job_is_deleted_with_all_of_it),
         cmocka_unit_test(a_result_that_another_job_has_stays),
         cmocka_unit_test(jobs_are_listed_by_what_they_are),
+        cmocka_unit_test(jobs_have_labels),
+        cmocka_unit_test(batches_and_schedules_label_their_jobs),
+        cmocka_unit_test(many_are_acted_on_by_their_labels),
         cmocka_unit_test(what_would_be_done_to_many_is_told_and_done),
         cmocka_unit_test(mistakes_in_an_action_are_named),
         cmocka_unit_test(many_orders_are_accepted_each_for_itself),

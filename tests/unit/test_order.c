@@ -78,6 +78,37 @@ static void marks_belong_to_a_list(void **state)
     json_parser_free(&parser);
 }
 
+/* They say nothing about the records: neither another list, nor other work. */
+static void labels_are_kept_and_make_no_other_work(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(1 << 20);
+    struct json_parser *parser = json_parser_new(1 << 20);
+    struct order o, plain;
+    struct order_refusal refusal;
+    assert_true(order_read(&plain, &refusal, parser, &pack, 1,
+                           SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\",\"limit\":5}"), a));
+    assert_true(order_read(
+        &o, &refusal, parser, &pack, 1,
+        SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\",\"labels\":{\"team\":\"press\","
+             "\"desk\":\"Zürich\"},\"limit\":5}"),
+        a));
+    assert_true(
+        span_is(o.spec, "{\"limit\":5,\"labels\":{\"desk\":\"Zürich\",\"team\":\"press\"}}"));
+    assert_true(o.work != 0 && o.work == plain.work && span_eq(o.variant, plain.variant));
+    static const char *const wrong[] = {"{\"a b\":\"c\"}", "{\"a\":\"\"}",    "{\"a\":1}",
+                                        "{\"a\":null}",    "{\"a\":\"\\n\"}", "7"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *body =
+            arena_fmt(a, "{\"kind\":\"posts\",\"target\":\"@nasa\",\"labels\":%s}", wrong[i]);
+        assert_false(order_read(&o, &refusal, parser, &pack, 1, span_of(body), a));
+        assert_int_equal(refusal.status, 422);
+        assert_true(span_starts(refusal.errors[0].pointer, SPAN("/labels")));
+    }
+    json_parser_free(&parser);
+    arena_free(&a);
+}
+
 static void what_cannot_be_brought_in_is_refused(void **state)
 {
     (void)state;
@@ -290,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_belong_to_a_list),
+        cmocka_unit_test(labels_are_kept_and_make_no_other_work),
         cmocka_unit_test(what_cannot_be_brought_in_is_refused),
         cmocka_unit_test(an_order_says_how_it_stands_in_the_queue),
         cmocka_unit_test(mistakes_in_terms_are_named),

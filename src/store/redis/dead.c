@@ -158,10 +158,12 @@ err operation_view_of(const struct reply *r, struct arena *a, struct operation_v
         struct span *to;
     } texts[] = {{"site", &out->site},          {"jk", &out->job_kind},
                  {"tenant", &out->jobs.tenant}, {"target", &out->jobs.target},
-                 {"lane", &out->jobs.lane},     {"why", &out->why}};
+                 {"lane", &out->jobs.lane},     {"why", &out->why},
+                 {"labels", &out->jobs.labels}};
     err e = E_OK;
     for (size_t i = 0; !e && i < sizeof texts / sizeof *texts; i++)
         e = store_keep(a, reply_field_text(r, texts[i].name), texts[i].to, f);
+    out->jobs.lane = asked_lane_of(out->jobs.lane);
     out->jobs.site = out->site;
     out->jobs.kind = out->job_kind;
     return e;

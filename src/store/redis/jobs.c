@@ -165,6 +165,8 @@ static err change_refused(const struct reply *r, struct span id, struct fault *f
         return asked_revision(id, reply_number(r, 1), f);
     if (why == SAID_TAKEN)
         return asked_shared(id, reply_text(r, 1), f);
+    if (why == SAID_LANES)
+        return asked_labels_full(id, f);
     return asked_waits(id, (enum job_state)reply_number(r, 1), f);
 }
 
@@ -191,6 +193,7 @@ err redis_change(struct store *s, const struct job_change *args, wall now, struc
     call_text(&c, args->why);
     call_json(s, &c, args->why);
     call_text(&c, span_of(asked_change_event(args->hold)));
+    call_text(&c, args->labels);
     e = store_write(s, SCRIPT_CHANGE, &c, now, &r, f);
     if (!e && said(&r) != SAID_OK)
         e = change_refused(&r, args->id, f);

@@ -180,6 +180,7 @@ void call_filter(struct call *c, const struct jobs_filter *by)
     call_text(c, by->kind);
     call_text(c, by->target);
     call_text(c, by->lane);
+    call_text(c, by->labels);
 }
 
 enum { FOUND_PLACE = 1, FOUND_ID, FOUND_FIRST };

@@ -43,6 +43,9 @@
     "CREATE INDEX operations_due ON operations(due) WHERE state = 0;"                          \
     "CREATE INDEX operations_batch ON operations(batch) WHERE state = 0;"                      \
     "CREATE INDEX operations_ended ON operations(finished_at) WHERE finished_at IS NOT NULL;"
+/* Since version 7. */
+#define OPERATIONS_LABELS_SQL                                                                  \
+    "ALTER TABLE operations ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
 
 #define BATCHES_SQL                                                                            \
     "CREATE TABLE batches("                                                                    \
@@ -87,7 +90,7 @@
     "  added INTEGER NOT NULL,"                                                                \
     "  PRIMARY KEY(batch, key)"                                                                \
     ") WITHOUT ROWID, STRICT;"                                                                 \
-    OPERATIONS_SQL
+    OPERATIONS_SQL OPERATIONS_LABELS_SQL
 
 /* Indexes of the columns that batches and dead letters have in `jobs`. */
 #define BATCHES_JOBS_SQL                                                                       \
@@ -102,7 +105,7 @@
     "o.oid,o.id,o.kind,o.state,coalesce(o.batch,0),o.failure,o.site,o.kind_of_job,o.fingerprint,o.since,o.until,o.reset," \
     "o.per_minute,o.cursor,o.last,o.due,o.done,o.skipped,o.created_at,o.updated_at,coalesce(o.finished_at,0),"  \
     "coalesce((SELECT b.id FROM batches b WHERE b.bid=o.batch),''),o.many,o.states,o.class,o.tenant,o.target,o.lane,o.held," \
-    "o.most,o.prio,o.why FROM operations o"
+    "o.most,o.prio,o.why,o.labels FROM operations o"
 #define SQL_CANDIDATE "seq,id,state,failure,site,kind,fingerprint,finished_at FROM jobs"
 #define SQL_GROUP_IS "failure=?1 AND site=?2 AND fingerprint=?3 AND finished_at BETWEEN ?4 AND ?5"
 
@@ -155,8 +158,8 @@
     X(SQL_CALLS_DELETE, "DELETE FROM batch_calls WHERE batch=?1")                              \
     X(SQL_ADDS_DELETE, "DELETE FROM batch_adds WHERE batch=?1")                                \
     X(SQL_OPERATION_ADD, "INSERT INTO operations(id,kind,batch,failure,site,kind_of_job,fingerprint,since,until,reset,per_minute," \
-                         "cursor,last,due,created_at,updated_at,many,states,class,tenant,target,lane,held,most,prio,why)" \
-                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?14,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)") \
+                         "cursor,last,due,created_at,updated_at,many,states,class,tenant,target,lane,held,most,prio,why,labels)" \
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?14,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25)") \
     X(SQL_OPERATION, "SELECT " SQL_OPERATION_ROW " WHERE o.id=?1")                             \
     X(SQL_OPERATIONS, "SELECT " SQL_OPERATION_ROW " WHERE o.oid<?1 ORDER BY o.oid DESC LIMIT ?2") \
     X(SQL_OPERATION_DUE, "SELECT " SQL_OPERATION_ROW " INDEXED BY operations_due WHERE o.state=0 AND o.due<=?1 ORDER BY o.due LIMIT 1") \

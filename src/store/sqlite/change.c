@@ -3,11 +3,13 @@
 
 #include "base/json.h"
 #include "base/need.h"
+#include "core/labels.h"
 
 /* What the row is to say. */
 struct changing {
     enum job_state to;
     int64_t prio, rank, run_at, over_at, deadline, limit;
+    struct buf spec; /* with other labels; empty: the options stay as they are */
 };
 
 static bool is_held(const struct job_row *r)
@@ -82,9 +84,18 @@ static err write_change(struct store *s, const struct job_row *r, const struct j
     if (!e && c->limit != CHANGE_NOT)
         e = db_run(s->db, SQL_CHANGE_WORK, f, DB_I(r->seq), DB_T(c->spec),
                    c->work ? DB_I(c->work) : DB_NULL);
+    if (!e && t->spec.n)
+        e = db_run(s->db, SQL_LABEL, f, DB_I(r->seq), DB_T(buf_span(&t->spec)), DB_I(0));
     if (!e && t->to != r->state)
         lanes_count(s, r->lane, r->needs, r->state, t->to, now.ms);
     return e;
+}
+
+static void put_labels(struct json_w *w, struct span spec)
+{
+    struct span labels = labels_of(spec, NULL);
+    json_key(w, "labels");
+    json_put_raw(w, labels.n ? labels : SPAN("{}"));
 }
 
 static err tell(struct store *s, const struct job_row *r, const struct job_change *c,
@@ -94,9 +105,45 @@ static err tell(struct store *s, const struct job_row *r, const struct job_chang
     json_kv_int(&w, "priority", t->prio);
     json_kv_int(&w, "limit", t->limit);
     json_kv_bool(&w, "held", t->run_at == STORE_HELD_MS);
+    if (t->spec.n)
+        put_labels(&w, buf_span(&t->spec));
     if (c->why.n)
         json_kv_text(&w, "why", c->why);
     return event_add_counted(s, r->id, asked_change_event(c->hold), now, &w, f);
+}
+
+/* ---- labels ---- */
+
+static err label(struct store *s, const struct job_row *r, const struct job_change *c,
+                 struct buf *out, struct fault *f)
+{
+    struct query *q;
+    if (!c->labels.n)
+        return E_OK;
+    err e = db_ask(s->db, SQL_SPEC, &q, f, DB_I(r->seq));
+    if (!e) {
+        e = db_step(q, f);
+        if (!e &&
+            labels_change(c->limit != CHANGE_NOT ? c->spec : db_text(q, 0), c->labels, out))
+            e = asked_labels_full(span_of(r->id), f);
+        db_end(q);
+    }
+    if (!e && (out->failed || out->n > STORE_SPEC_MAX))
+        e = fail(f, E_TOO_BIG, "the options may have %d bytes", STORE_SPEC_MAX);
+    return e;
+}
+
+static err label_only(struct store *s, const struct job_row *r, const struct job_change *c,
+                      struct span spec, wall now, struct fault *f)
+{
+    err e = db_run(s->db, SQL_LABEL, f, DB_I(r->seq), DB_T(spec), DB_I(1));
+    if (e)
+        return e;
+    struct json_w w = event_body(s, r->state);
+    put_labels(&w, spec);
+    if (c->why.n)
+        json_kv_text(&w, "why", c->why);
+    return event_add_counted(s, r->id, asked_change_event(HOLD_AS_IT_IS), now, &w, f);
 }
 
 /* Who waits for its result wants just this result, and soon. */
@@ -124,7 +171,8 @@ static err may_change(struct store *s, const struct job_row *r, const struct job
                       struct fault *f)
 {
     int64_t revision;
-    if (r->state >= JOB_ACTIVE)
+    bool labels = asked_labels_only(c);
+    if (!labels && r->state >= JOB_ACTIVE)
         return asked_waits(span_of(r->id), r->state, f);
     if (c->limit > 0 && c->limit < r->have)
         return asked_has_more(span_of(r->id), r->have, f);
@@ -142,7 +190,7 @@ static bool is_so(const struct job_row *r, const struct job_change *c)
     bool only = c->prio == CHANGE_NOT && c->run_at_ms == CHANGE_NOT &&
                 c->expires_ms == CHANGE_NOT && c->deadline_ms == CHANGE_NOT &&
                 c->attempt_ms == CHANGE_NOT && c->stall_ms == CHANGE_NOT &&
-                c->limit == CHANGE_NOT;
+                c->limit == CHANGE_NOT && !c->labels.n;
     return only && (c->hold == HOLD_AS_IT_IS || is_held(r) == (c->hold == HOLD_ON));
 }
 
@@ -159,9 +207,17 @@ err sqlite_change(struct store *s, const struct job_change *args, wall now, stru
     if (e || is_so(&r, args))
         return e;
     struct changing t = {.prio = given(args->prio, r.prio),
-                         .limit = given(args->limit, r.limit)};
-    set_ends(s, &r, args, &t);
-    set_start(s, &r, args, now, &t);
-    e = write_change(s, &r, args, &t, now, f);
-    return e ? e : tell(s, &r, args, &t, now, f);
+                         .limit = given(args->limit, r.limit),
+                         .spec = BUF(2 * STORE_SPEC_MAX)};
+    e = label(s, &r, args, &t.spec, f);
+    if (!e && asked_labels_only(args)) {
+        e = label_only(s, &r, args, buf_span(&t.spec), now, f);
+    } else if (!e) {
+        set_ends(s, &r, args, &t);
+        set_start(s, &r, args, now, &t);
+        e = write_change(s, &r, args, &t, now, f);
+        e = e ? e : tell(s, &r, args, &t, now, f);
+    }
+    buf_free(&t.spec);
+    return e;
 }

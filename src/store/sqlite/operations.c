@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/need.h"
+#include "core/labels.h"
 
 enum {
     PIECE_MOST = 100,   /* jobs touched at once */
@@ -29,8 +30,8 @@ struct operation {
     bool many; /* of jobs of any kind: */
     unsigned states;
     int class, prio;
-    char tenant[LANE_WORD_MAX + 1], lane[LANE_NAME], target[TARGET_MAX + 1],
-        why[STORE_WHY_MAX + 1];
+    char tenant[LANE_WORD_MAX + 1], lane[FILED_LANE], target[TARGET_MAX + 1],
+        why[STORE_WHY_MAX + 1], labels[LABELS_TEXT + 1];
     bool held;
     int64_t most;
 };
@@ -42,12 +43,13 @@ static struct jobs_filter filter_of(const struct operation *o)
                                 .site = span_of(o->site),
                                 .kind = span_of(o->job_kind),
                                 .target = span_of(o->target),
-                                .lane = span_of(o->lane),
+                                .lane = asked_lane_of(span_of(o->lane)),
                                 .class = o->class,
                                 .failure = o->failure,
                                 .since_ms = o->since,
                                 .until_ms = o->until,
-                                .held = o->held};
+                                .held = o->held,
+                                .labels = span_of(o->labels)};
 }
 
 static void read_operation(struct query *q, struct operation *o)
@@ -77,6 +79,7 @@ static void read_operation(struct query *q, struct operation *o)
     span_copy(db_text(q, 26), o->target, sizeof o->target);
     span_copy(db_text(q, 27), o->lane, sizeof o->lane);
     span_copy(db_text(q, 31), o->why, sizeof o->why);
+    span_copy(db_text(q, 32), o->labels, sizeof o->labels);
     span_copy(db_text(q, 1), o->id, sizeof o->id);
     span_copy(db_text(q, 6), o->site, sizeof o->site);
     span_copy(db_text(q, 7), o->job_kind, sizeof o->job_kind);
@@ -114,10 +117,12 @@ static err read_view(struct query *q, struct arena *a, struct operation_view *v,
         int column;
         struct span *to;
     } texts[] = {{6, &v->site},         {7, &v->job_kind},   {25, &v->jobs.tenant},
-                 {26, &v->jobs.target}, {27, &v->jobs.lane}, {31, &v->why}};
+                 {26, &v->jobs.target}, {27, &v->jobs.lane}, {31, &v->why},
+                 {32, &v->jobs.labels}};
     err e = E_OK;
     for (size_t i = 0; !e && i < sizeof texts / sizeof *texts; i++)
         e = db_keep(q, texts[i].column, a, texts[i].to, f);
+    v->jobs.lane = asked_lane_of(v->jobs.lane);
     v->jobs.site = v->site;
     v->jobs.kind = v->job_kind;
     return e;
@@ -440,6 +445,7 @@ static struct dead_filter rows_of(const struct operation_args *a, wall now)
 static err add(struct store *s, int64_t batch, const struct operation_args *a, wall now,
                struct arena *arena, struct operation_view *out, struct fault *f)
 {
+    char lane[FILED_LANE];
     const struct jobs_filter *jobs = &a->jobs;
     const struct dead_filter by = rows_of(a, now);
     int64_t first, last;
@@ -458,8 +464,9 @@ static err add(struct store *s, int64_t batch, const struct operation_args *a, w
                    DB_T(by.kind), DB_T(by.fingerprint), DB_I(by.since_ms), DB_I(by.until_ms),
                    DB_I(a->reset), DB_I(a->per_minute), DB_I(first), DB_I(last), DB_I(now.ms),
                    DB_I(a->many), DB_I(jobs->states), DB_I(a->many ? jobs->class : -1),
-                   DB_T(jobs->tenant), DB_T(jobs->target), DB_T(jobs->lane), DB_I(jobs->held),
-                   DB_I(a->most), DB_I(a->prio), DB_T(a->why));
+                   DB_T(jobs->tenant), DB_T(jobs->target), DB_T(asked_lane_filed(jobs, lane)),
+                   DB_I(jobs->held), DB_I(a->most), DB_I(a->prio), DB_T(a->why),
+                   DB_T(jobs->labels));
     if (e || !out)
         return e;
     e = find_view(s, a->id, NULL, NULL, &o, f);

@@ -25,7 +25,7 @@
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 #define SQL_FOUND                                                                              \
-    "j.seq,j.id,j.state,j.failure,j.site,j.kind,j.target,l.name,j.created_at,j.run_at"         \
+    "j.seq,j.id,j.state,j.failure,j.site,j.kind,j.target,l.name,j.created_at,j.run_at,j.spec"  \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
@@ -251,6 +251,8 @@
                   "attempt_ms=iif(?8<0,attempt_ms,?8),stall_ms=iif(?9<0,stall_ms,?9),job_limit=?10," \
                   "events=events+1,revision=revision+1 WHERE seq=?1")                          \
     X(SQL_CHANGE_WORK, "UPDATE jobs SET spec=?2,work=?3 WHERE seq=?1")                         \
+    X(SQL_SPEC, "SELECT spec FROM jobs WHERE seq=?1")                                          \
+    X(SQL_LABEL, "UPDATE jobs SET spec=?2,events=events+?3,revision=revision+?3 WHERE seq=?1") \
     X(SQL_SHARER, "SELECT id FROM jobs INDEXED BY jobs_waits WHERE waits_on IS NOT NULL AND waits_on=?1 AND waits_how=2" \
                   " ORDER BY seq LIMIT 1")                                                     \
     X(SQL_LATER, "UPDATE jobs SET run_at=?2 WHERE seq=?1")                                     \

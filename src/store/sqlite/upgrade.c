@@ -57,6 +57,9 @@
     "DELETE FROM sqlite_sequence WHERE name='operations';"                                     \
     "UPDATE sqlite_sequence SET name='operations' WHERE name='operations_5';"                  \
     "DROP TABLE operations_5;"
+
+/* Version 7: operations on jobs with labels. Version 6 finds no job for these, rather than too many: sqlite/operations.c */
+#define UPGRADE_6_SQL OPERATIONS_LABELS_SQL
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
@@ -74,8 +77,9 @@ static const struct schema_step STEPS[] = {
     {3, SCHEMA_VERSION, UPGRADE_3_SQL, false}, /* makes most tables anew, as they are now */
     {4, 5, UPGRADE_4_SQL, false},
     {5, 6, UPGRADE_5_SQL, false},
+    {6, 7, UPGRADE_6_SQL, true},
 };
-_Static_assert(SCHEMA_VERSION == 6, "a step leads there; user_version in store.c");
+_Static_assert(SCHEMA_VERSION == 7, "a step leads there; user_version in store.c");
 enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0], NO_SECOND_NUMBER = 6 };
 
 struct schema_plan upgrade_plan(int64_t window_ms)

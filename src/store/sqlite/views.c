@@ -162,6 +162,7 @@ void find_read(struct query *q, struct jobs_facts *out)
         .lane = db_text(q, 7),
         .created_ms = db_int(q, 8),
         .held = db_int(q, 9) == STORE_HELD_MS && db_int(q, 2) <= JOB_SCHEDULED,
+        .spec = db_text(q, 10),
     };
 }
 

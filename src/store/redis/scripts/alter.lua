@@ -1,10 +1,51 @@
 -- alter.lua - a job that waits is changed, held, or let go (store/sqlite/change.c), or it is said why not: part of the scripts
 -- that do so, behind ends.lua. a: what change.lua is asked. Answers as that does, and whether something was changed.
+local LABELS_MOST = 16
+-- The options with labels changed, and the labels: core/labels.h. nil: there would be too many.
+local function labelled(options, change)
+    local at, of, names = string.find(options, '"labels":{', 1, true), {}, {}
+    local rest = string.gsub(string.sub(options, 1, (at or #options) - 1), ',$', '')
+    for name, value in string.gmatch(at and string.sub(options, at + 9) or '', '"([^"]+)":("[^"]+")') do
+        of[name] = value
+    end
+    for name in string.gmatch(change, '"([^"]+)":null') do
+        of[name] = nil
+    end
+    for name, value in string.gmatch(change, '"([^"]+)":("[^"]+")') do
+        of[name] = value
+    end
+    for name in pairs(of) do
+        names[#names + 1] = name
+    end
+    if #names > LABELS_MOST then
+        return nil
+    end
+    table.sort(names)
+    for i, name in ipairs(names) do
+        names[i] = '"' .. name .. '":' .. of[name]
+    end
+    local labels = '{' .. table.concat(names, ',') .. '}'
+    rest = rest == '' and '{' or rest
+    return rest .. (#names > 0 and (rest ~= '{' and ',' or '') .. '"labels":' .. labels or '') .. '}', labels
+end
+local function set_options(j, options)
+    local parts = M.fixed(j.id)
+    parts[4] = options
+    for i, part in ipairs(parts) do
+        parts[i] = #part .. ':' .. part
+    end
+    call('SET', P .. 'p:' .. j.id, table.concat(parts))
+end
 function M.alter(a)
     local j, rev, hold, prio, run, limit = M.job(a[1]), N(a[2]), N(a[3]), N(a[4]), N(a[5]), N(a[10])
+    local options, labels, given = nil, nil, limit >= 0
+    for i = 4, 9 do
+        given = given or N(a[i]) >= 0
+    end
+    local only_labels = a[16] and a[16] ~= '' and not given and hold == 0
     if not j then
         return {R_NONE}
-    elseif j.st >= ACTIVE then
+    elseif j.st >= ACTIVE and not only_labels then
         return {R_STATE, j.st}
     elseif limit > 0 and limit < j.ha then
         return {R_FULL, j.ha}
@@ -17,11 +58,20 @@ function M.alter(a)
             return {R_TAKEN, id}
         end
     end
-    local held, given = j.ra == INF, limit >= 0
-    for i = 4, 9 do
-        given = given or N(a[i]) >= 0
+    if a[16] and a[16] ~= '' then
+        options, labels = labelled(limit >= 0 and a[11] or M.fixed(j.id)[4], a[16])
+        if not options then
+            return {R_LANES}
+        end
+        labels = ',"labels":' .. labels
     end
-    if not given and (hold == 0 or held == (hold == 1)) then
+    local held, why = j.ra == INF, a[13] ~= '' and ',"why":' .. a[14] or ''
+    if only_labels then
+        set_options(j, options)
+        j.rv = j.rv + 1
+        M.event(j, a[15], '{"state":"' .. STATES[j.st] .. '"' .. labels .. why .. '}')
+        return {R_OK}, true
+    elseif not given and not options and (hold == 0 or held == (hold == 1)) then
         return {R_OK}
     end
 
@@ -51,13 +101,10 @@ function M.alter(a)
     end
     j.ov, j.de = over, deadline
     j.am, j.sm = N(a[8]) >= 0 and N(a[8]) or j.am, N(a[9]) >= 0 and N(a[9]) or j.sm
+    if limit >= 0 or options then
+        set_options(j, options or a[11])
+    end
     if limit >= 0 then
-        local parts = M.fixed(j.id)
-        parts[4] = a[11]
-        for i, part in ipairs(parts) do
-            parts[i] = #part .. ':' .. part
-        end
-        call('SET', P .. 'p:' .. j.id, table.concat(parts))
         M.unpoint(j)
         j.li, j.wk = limit, a[12]
         M.point(j)
@@ -73,6 +120,6 @@ function M.alter(a)
         end
     end
     M.event(j, a[15], '{"state":"' .. STATES[to] .. '","priority":' .. I(j.pr) .. ',"limit":' .. I(j.li) .. ',"held":' ..
-            (holds and 'true' or 'false') .. (a[13] ~= '' and ',"why":' .. a[14] or '') .. '}')
+            (holds and 'true' or 'false') .. (labels or '') .. why .. '}')
     return {R_OK}, true
 end

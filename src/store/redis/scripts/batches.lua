@@ -97,7 +97,7 @@ local KINDS = {[0] = 'replay', 'delete', 'cancel', 'hold', 'release', 'set_prior
 local OPERATION = fields_of({
     oid = 0, kind = 0, state = 0, failure = 0, since = 0, til = 0, reset = 0, rate = 0, cursor = 0, last = 0, due = 0, done = 0,
     skipped = 0, ca = 0, ua = 0, fa = 0, many = 0, most = 0, prio = 0, states = 0, class = 0, held = 0, site = '', jk = '', fp = '',
-    ba = '', tenant = '', target = '', lane = '', why = '', whyj = ''
+    ba = '', tenant = '', target = '', lane = '', why = '', whyj = '', labels = ''
 })
 -- nil: there is none.
 function M.operation(id)

@@ -1,15 +1,26 @@
 -- find.lua - jobs by what they are (store/find.h): part of the scripts that look for many.
 -- The filter, from argument `at` on: states as bits (0: any), class, failure (-1: any), since, until (0: none), held, tenant,
--- site, kind, target, lane.
+-- site, kind, target, lane, labels.
 function M.filter(at)
     return {states = N(A[at]), class = N(A[at + 1]), failure = N(A[at + 2]), since = N(A[at + 3]), til = N(A[at + 4]),
-            held = A[at + 5] == '1', tenant = A[at + 6], site = A[at + 7], kind = A[at + 8], target = A[at + 9], lane = A[at + 10]}
+            held = A[at + 5] == '1', tenant = A[at + 6], site = A[at + 7], kind = A[at + 8], target = A[at + 9], lane = A[at + 10],
+            labels = A[at + 11]}
 end
 local function is_wanted(states, st)
     return states == 0 or floor(states / 2 ^ st) % 2 == 1
 end
 local function is_or_any(wanted, is)
     return wanted == '' or wanted == is
+end
+-- Labels are the last member of the options (core/labels.h).
+local function has_labels(options, wanted)
+    local at = wanted ~= '' and string.find(options, '"labels":{', 1, true)
+    for one in string.gmatch(wanted, '"[^"]+":"[^"]+"') do
+        if not at or not string.find(options, one, at + 9, true) then
+            return false
+        end
+    end
+    return true
 end
 function M.fits(f, j)
     if not j or not is_wanted(f.states, j.st) or (f.failure >= 0 and f.failure ~= j.fl) or j.ca < f.since or
@@ -22,11 +33,11 @@ function M.fits(f, j)
             return false
         end
     end
-    if f.site == '' and f.kind == '' and f.target == '' then
+    if f.site == '' and f.kind == '' and f.target == '' and f.labels == '' then
         return true
     end
     local p = M.fixed(j.id)
-    return is_or_any(f.site, p[1]) and is_or_any(f.kind, p[2]) and is_or_any(f.target, p[3])
+    return is_or_any(f.site, p[1]) and is_or_any(f.kind, p[2]) and is_or_any(f.target, p[3]) and has_labels(p[4], f.labels)
 end
 -- {id, number} of at most `most` jobs in these states behind `from` (-1: the beginning), by number; up: the oldest first.
 function M.next_jobs(states, from, up, most)

@@ -58,6 +58,7 @@ if verb == 'start' then
         f.many, f.most, f.prio, f.why, f.whyj = 1, N(A[14]), N(A[15]), A[16], A[17]
         f.failure, f.site, f.jk, f.since, f.til = by.failure, by.site, by.kind, by.since, by.til
         f.states, f.class, f.tenant, f.target, f.lane, f.held = by.states, by.class, by.tenant, by.target, by.lane, by.held and 1 or 0
+        f.labels, f.lane = by.labels, (by.labels ~= '' and '+' or '') .. f.lane -- asked_lane_filed()
     end
     M.operation_piece(M.operation_begin(id, f))
     return done(R_OK, M.operation_view(id))

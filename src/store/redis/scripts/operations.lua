@@ -13,7 +13,7 @@ function M.operation_view(id)
 end
 local function filter_of(o)
     return {states = o.states, class = o.class, failure = o.failure, since = o.since, til = o.til, held = o.held == 1,
-            tenant = o.tenant, site = o.site, kind = o.jk, target = o.target, lane = o.lane}
+            tenant = o.tenant, site = o.site, kind = o.jk, target = o.target, lane = string.gsub(o.lane, '^%+', ''), labels = o.labels}
 end
 local function matches(o, j)
     if o.many == 1 then
