@@ -178,9 +178,10 @@ volume: build ## 125 250 posts of 500 accounts by capture and by dom, compared w
 bench: ## figures of docs/reference/benchmarks.md
 	@bench/run.sh
 
-sim: $(OUT)/tools/simulate $(OUT)/tests/sim/sim ## the queue's proof at length: SEEDS (10 000) storms, a month by the rules, 10 million operations, two jobs wholly; SEED=n: one storm, told step by step
-	@if [ -n "$(SEED)" ]; then exec $(OUT)/tests/sim/sim seed=$(SEED) trace; fi; \
-	    $(OUT)/tests/sim/sim count=$${SEEDS:-10000} && $(MAKE) --no-print-directory sim-rest
+sim: $(OUT)/tools/simulate $(OUT)/tests/sim/sim ## the queue's proof at length: SEEDS (10 000) storms, DAYS (100) days of storms on one store, a month by the rules, 10 million operations, two jobs wholly; SEED=n STORMS=1: storms told step by step
+	@if [ -n "$(SEED)" ]; then exec $(OUT)/tests/sim/sim seed=$(SEED) storms=$${STORMS:-1} trace; fi; \
+	    $(OUT)/tests/sim/sim count=$${SEEDS:-10000} && \
+	    $(OUT)/tests/sim/sim count=$${DAYS:-100} storms=72 && $(MAKE) --no-print-directory sim-rest
 sim-rest:
 	@for seed in 1 2 3 4 5; do $(OUT)/tools/simulate seed=$$seed >$(OUT)/simulate.log || { cat $(OUT)/simulate.log; exit 1; }; tail -2 $(OUT)/simulate.log; done
 	@$(MAKE) --no-print-directory conform T=store

@@ -6,15 +6,19 @@
  * wait, and come back. After each step the promises of the queue are checked (watch.h). Then the faults
  * stop, and every job has to end. The same seed does the same again, step by step.
  *
- * sim [seed=1] [count=1] [mistake=NAME] [trace]
+ * sim [seed=1] [count=1] [storms=1] [mistake=NAME] [trace]
  *   count    so many seeds, one after another
+ *   storms   so many of each, one after the other on one store, a quiet day between two: nothing that is held (memory,
+ *            descriptors, the file) may grow. 72 are a day of faults
  *   mistake  fence, early, loss, twice, sleep: put in on purpose; exit 0 when it is found
  * Exit 1: a promise was broken; the seed, the step and the last steps are printed. */
 #include "watch.h"
 
 #include "base/text.h"
 
+#include <dirent.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,6 +38,8 @@ enum {
     STORM_MS = 20 * MINUTE, /* then the faults stop */
     ANSWER_MS = 2 * SECOND, /* a call without an answer is made again */
     POLL_MS = 5 * SECOND,
+    FULL_AFTER = 8, /* storms */
+    HELD_SLACK = 64 << 10,
 };
 static const int64_t T0 = 1800000000000;
 static const int64_t CALM_MS = 24 * 60 * (int64_t)MINUTE; /* every job ended by then */
@@ -95,8 +101,13 @@ struct node {
     struct event held[256]; /* what came while it was stopped */
     size_t held_count;
 };
+struct held { /* by this process and the store */
+    int64_t bytes, descriptors, file_bytes;
+};
 struct sim {
     uint64_t seed, random;
+    int64_t storms, stormy; /* so many; time with faults */
+    struct held first;
     int64_t now, order, steps, offset, down_until[WATCH_LANES];
     struct event events[EVENTS]; /* a heap */
     size_t event_count;
@@ -237,7 +248,7 @@ static void arrive(struct sim *s, struct message m)
 static uint64_t nature(const struct sim *s, int64_t job)
 {
     char id[ID_TEXT];
-    watch_job_id(job, id);
+    watch_job_id(&s->watch, job, id);
     return span_hash(span_of(id), s->seed) % 100;
 }
 
@@ -702,20 +713,94 @@ static bool all_over(const struct sim *s)
     return true;
 }
 
-static void play(struct sim *s)
+/* Everybody is there again, and nothing is on its way. */
+static void start_over(struct sim *s)
 {
+    s->event_count = s->inbox_count = 0;
+    s->flush_set = s->over = false;
+    s->tend_at = 0;
+    memset(s->nodes, 0, sizeof s->nodes);
+    memset(s->down_until, 0, sizeof s->down_until);
+}
+
+static void storm(struct sim *s)
+{
+    int64_t began = s->now;
     plan(s);
-    watch_open(&s->watch, store_now(s));
     look_ahead(s);
-    while (s->event_count && s->now < STORM_MS + CALM_MS && !(s->over && all_over(s))) {
+    while (s->event_count && s->now < began + STORM_MS + CALM_MS && !(s->over && all_over(s))) {
         struct event e = take(s);
         s->now = e.at;
         s->steps++;
-        s->over = s->now >= STORM_MS;
+        s->over = s->now >= began + STORM_MS;
         step(s, &e);
     }
     watch_audit(&s->watch, store_now(s), true);
-    watch_clear(&s->watch, store_now(s) + CALM_MS);
+    s->stormy += s->now - began;
+    s->now += CALM_MS;
+    watch_clear(&s->watch, store_now(s));
+}
+
+/* Of this process and the store, when nothing is left of what was there to do. */
+static struct held look_at_held(const struct sim *s)
+{
+    struct held h = {.bytes = (int64_t)mallinfo2().uordblks};
+    char path[sizeof s->dir + 16];
+    struct stat st;
+    DIR *open_now = opendir("/proc/self/fd");
+    for (; open_now && readdir(open_now);)
+        h.descriptors++;
+    if (open_now)
+        closedir(open_now);
+    snprintf(path, sizeof path, "%s/fulmar.db", s->dir);
+    h.file_bytes = stat(path, &st) ? 0 : st.st_size;
+    return h;
+}
+
+static void most(int64_t *a, int64_t b)
+{
+    *a = b > *a ? b : *a;
+}
+
+/* The same again, and again: what is held must not grow. It swings with what the store has looked at last, so that the
+ * most after the first storms is what counts. */
+static void check_held(struct sim *s, int64_t round)
+{
+    struct held now = look_at_held(s), *first = &s->first;
+    if (round < FULL_AFTER) {
+        most(&first->bytes, now.bytes);
+        most(&first->descriptors, now.descriptors);
+        most(&first->file_bytes, now.file_bytes);
+        return;
+    }
+    if (now.descriptors > first->descriptors)
+        snprintf(s->why, sizeof s->why,
+                 "%" PRId64 " descriptors after storm %" PRId64 ", %" PRId64 " before",
+                 now.descriptors, round + 1, first->descriptors);
+    else if (now.bytes > first->bytes + first->bytes / 20 + HELD_SLACK)
+        snprintf(s->why, sizeof s->why,
+                 "%" PRId64 " bytes of memory after storm %" PRId64 ", %" PRId64 " before",
+                 now.bytes, round + 1, first->bytes);
+    else if (now.file_bytes > 2 * first->file_bytes)
+        snprintf(s->why, sizeof s->why,
+                 "a file of %" PRId64 " bytes after storm %" PRId64 ", %" PRId64 " before",
+                 now.file_bytes, round + 1, first->file_bytes);
+    else
+        return;
+    longjmp(s->end, 1);
+}
+
+static void play(struct sim *s)
+{
+    watch_open(&s->watch, store_now(s));
+    for (int64_t round = 0; round < s->storms; round++) {
+        if (round) {
+            start_over(s);
+            watch_next_round(&s->watch, store_now(s));
+        }
+        storm(s);
+        check_held(s, round);
+    }
 }
 
 static void draw_limits(struct sim *s)
@@ -744,11 +829,12 @@ static void remove_dir(const char *dir)
 }
 
 /* One seed; false: a promise was broken. */
-static bool run(struct sim *s, uint64_t seed, enum watch_mistake mistake, bool trace,
-                int64_t totals[SIGHTS])
+static bool run(struct sim *s, uint64_t seed, int64_t storms, enum watch_mistake mistake,
+                bool trace, int64_t totals[SIGHTS])
 {
     memset(s, 0, sizeof *s);
     s->seed = seed;
+    s->storms = storms;
     s->random = seed * 0x9e3779b97f4a7c15u + 1;
     s->trace = trace;
     for (int i = 0; i < 4; i++)
@@ -786,8 +872,8 @@ static void tell_broken(const struct sim *s)
     for (int64_t i = from; !s->trace && i < s->line_count; i++)
         puts(s->lines[i % TRACE]);
     printf("BROKEN: %s\nseed %" PRIu64 ", step %" PRId64 ", %" PRId64
-           " ms; again with: make sim SEED=%" PRIu64 "\n",
-           s->why, s->seed, s->steps, s->now, s->seed);
+           " ms; again with: make sim SEED=%" PRIu64 " STORMS=%" PRId64 "\n",
+           s->why, s->seed, s->steps, s->now, s->seed, s->storms);
 }
 
 static double seconds(void)
@@ -801,7 +887,7 @@ static int find_mistake(struct sim *s, enum watch_mistake mistake, uint64_t seed
 {
     int64_t totals[SIGHTS] = {0};
     for (int64_t i = 0; i < count; i++) {
-        if (run(s, seed + (uint64_t)i, mistake, false, totals))
+        if (run(s, seed + (uint64_t)i, 1, mistake, false, totals))
             continue;
         printf("found with seed %" PRIu64 " at step %" PRId64 ": %s\n", s->seed, s->steps,
                s->why);
@@ -824,22 +910,23 @@ static int tell_sights(const int64_t totals[SIGHTS], int64_t count)
     return missing != 0;
 }
 
-static int simulate(struct sim *s, uint64_t seed, int64_t count, bool trace)
+static int simulate(struct sim *s, uint64_t seed, int64_t count, int64_t storms, bool trace)
 {
     int64_t totals[SIGHTS] = {0}, ignored[SIGHTS] = {0};
     double began = seconds();
     int64_t virtual_ms = 0, steps = 0;
     for (int64_t i = 0; i < count; i++) {
-        bool good = run(s, seed + (uint64_t)i, MISTAKE_NONE, trace, totals);
+        bool good = run(s, seed + (uint64_t)i, storms, MISTAKE_NONE, trace, totals);
         uint64_t hash = s->hash;
-        virtual_ms += s->now;
+        virtual_ms += s->stormy;
         steps += s->steps;
         if (!good) {
             tell_broken(s);
             return 1;
         }
-        if (i % 100 == 0 &&
-            (!run(s, seed + (uint64_t)i, MISTAKE_NONE, false, ignored) || s->hash != hash)) {
+        if (i % 100 == 0 && storms == 1 &&
+            (!run(s, seed + (uint64_t)i, storms, MISTAKE_NONE, false, ignored) ||
+             s->hash != hash)) {
             printf("seed %" PRIu64 " did not do the same again\n", s->seed);
             return 1;
         }
@@ -858,12 +945,13 @@ int main(int argc, char **argv)
                                                    "loss", "twice", "sleep"};
     static struct sim sim;
     uint64_t seed = 1;
-    int64_t count = 1;
+    int64_t count = 1, storms = 1;
     enum watch_mistake mistake = MISTAKE_NONE;
     bool trace = false;
     for (int i = 1; i < argc; i++) {
         if (sscanf(argv[i], "seed=%" SCNu64, &seed) == 1 ||
-            sscanf(argv[i], "count=%" SCNd64, &count) == 1)
+            sscanf(argv[i], "count=%" SCNd64, &count) == 1 ||
+            sscanf(argv[i], "storms=%" SCNd64, &storms) == 1)
             continue;
         if (strcmp(argv[i], "trace") == 0) {
             trace = true;
@@ -875,11 +963,11 @@ int main(int argc, char **argv)
         if (mistake == MISTAKE_NONE) {
             fprintf(
                 stderr,
-                "sim: %s is not known; [seed=N] [count=N] [mistake=fence|early|loss|twice|sleep] [trace]\n",
+                "sim: %s is not known; [seed=N] [count=N] [storms=N] [mistake=fence|early|loss|twice|sleep] [trace]\n",
                 argv[i]);
             return 2;
         }
     }
     return mistake ? find_mistake(&sim, mistake, seed, count)
-                   : simulate(&sim, seed, count, trace);
+                   : simulate(&sim, seed, count, storms, trace);
 }

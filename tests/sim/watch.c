@@ -25,15 +25,18 @@ broken(struct watch *w, const char *format, ...)
     abort();
 }
 
-void watch_job_id(int64_t job, char out[ID_TEXT])
+void watch_job_id(const struct watch *w, int64_t job, char out[ID_TEXT])
 {
-    snprintf(out, ID_TEXT, "job_%026" PRId64, job + 1);
+    snprintf(out, ID_TEXT, "job_%026" PRId64, w->round * WATCH_JOBS + job + 1);
 }
 
-static int64_t number_of(const char *id)
+static int64_t number_of(const struct watch *w, const char *id)
 {
     long long n = 0;
-    return sscanf(id, "job_%lld", &n) == 1 && n > 0 && n <= WATCH_JOBS ? n - 1 : -1;
+    if (sscanf(id, "job_%lld", &n) != 1)
+        return -1;
+    n -= w->round * WATCH_JOBS + 1;
+    return n >= 0 && n < WATCH_JOBS ? n : -1;
 }
 
 int64_t watch_batches(int64_t job)
@@ -57,7 +60,7 @@ static void look(struct watch *w, int64_t number, int64_t now, struct job_view *
 {
     char id[ID_TEXT];
     struct fault f = {0};
-    watch_job_id(number, id);
+    watch_job_id(w, number, id);
     arena_reset(w->a);
     err e = store_job(w->s, span_of(id), (wall){now}, w->a, v, &f);
     if (e)
@@ -191,7 +194,7 @@ static enum job_state state_in(struct watch *w, struct span body)
 static void on_event(struct watch *w, const struct event_view *v, int64_t now)
 {
     char id[ID_TEXT];
-    int64_t number = number_of(span_copy(v->job, id, sizeof id));
+    int64_t number = number_of(w, span_copy(v->job, id, sizeof id));
     if (v->seq != w->seen.last_event + 1)
         broken(w, "event %" PRId64 " follows %" PRId64, v->seq, w->seen.last_event);
     w->seen.last_event = v->seq;
@@ -228,7 +231,7 @@ static void hear(struct watch *w, int64_t now)
         for (size_t i = 0; i < count; i++) {
             char id[ID_TEXT];
             on_event(w, &events[i], now);
-            touched[jobs] = number_of(span_copy(events[i].job, id, sizeof id));
+            touched[jobs] = number_of(w, span_copy(events[i].job, id, sizeof id));
             jobs += touched[jobs] >= 0;
         }
         for (size_t i = 0; i < jobs; i++) {
@@ -398,13 +401,13 @@ void watch_clock(struct watch *w, int64_t before)
 err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t hash,
                  int64_t now)
 {
-    char id[ID_TEXT], key[40];
+    char id[ID_TEXT], key[48];
     struct fault f = {0};
     struct accept_reply reply;
     struct watch_job *j = job_of(w, job);
     bool existed = j->exists;
-    watch_job_id(job, id);
-    snprintf(key, sizeof key, "key-%" PRId64, job);
+    watch_job_id(w, job, id);
+    snprintf(key, sizeof key, "key-%" PRId64 "-%" PRId64, w->round, job);
     struct accept_args args = {.id = span_of(id),
                                .site = SPAN("x"),
                                .kind = SPAN("posts"),
@@ -467,7 +470,7 @@ err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_le
                e ? "has none" : "has one");
     if (e)
         return e;
-    int64_t number = number_of(l.id), fence = l.fence, batch = l.next_batch;
+    int64_t number = number_of(w, l.id), fence = l.fence, batch = l.next_batch;
     uint64_t nonce = l.nonce;
     struct watch_job *j = job_of(w, number);
     note_lane(w, j, &l);
@@ -505,7 +508,7 @@ err watch_started(struct watch *w, int64_t job, uint64_t nonce, int64_t now)
 {
     char id[ID_TEXT];
     struct fault f = {0};
-    watch_job_id(job, id);
+    watch_job_id(w, job, id);
     err e = store_started(w->s, span_of(id), nonce_of(w, job, nonce), &f);
     check_answer(w, job, nonce, e, "the start", &f);
     hear(w, now);
@@ -518,7 +521,7 @@ err watch_heartbeat(struct watch *w, int64_t job, uint64_t nonce, int64_t now, b
     struct fault f = {0};
     struct heartbeat_reply reply = {0};
     struct watch_job *j = job_of(w, job);
-    watch_job_id(job, id);
+    watch_job_id(w, job, id);
     err e =
         store_heartbeat(w->s, span_of(id), nonce_of(w, job, nonce), (wall){now}, &reply, &f);
     check_answer(w, job, nonce, e, "a heartbeat", &f);
@@ -546,7 +549,7 @@ err watch_records(struct watch *w, int64_t job, uint64_t nonce, int64_t batch, i
     int64_t as = w->mistake == MISTAKE_TWICE && j->nonce == nonce && batch < j->next_batch
                      ? j->next_batch
                      : batch;
-    watch_job_id(job, id);
+    watch_job_id(w, job, id);
     for (int i = 0; i < WATCH_BATCH; i++) {
         item_id(job, as * WATCH_BATCH + i, ids[i]);
         items[i] = (struct store_item){ITEM_POST, span_of(ids[i]), now, SPAN("{}")};
@@ -613,7 +616,7 @@ err watch_finish(struct watch *w, int64_t job, uint64_t nonce, struct watch_endi
     struct watch_job *j = job_of(w, job);
     bool current = j->nonce && j->nonce == nonce;
     bool again = !j->nonce && j->last_nonce == nonce;
-    watch_job_id(job, id);
+    watch_job_id(w, job, id);
     struct finish_args args = {.id = span_of(id),
                                .nonce = nonce_of(w, job, nonce),
                                .failure = e.failure,
@@ -640,7 +643,7 @@ err watch_cancel(struct watch *w, int64_t job, int64_t now, bool *out_active)
     struct cancel_reply reply = {0};
     struct watch_job *j = job_of(w, job);
     enum job_state before = j->state;
-    watch_job_id(job, id);
+    watch_job_id(w, job, id);
     err e =
         store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, (wall){now}, &reply, &f);
     hear(w, now);
@@ -679,7 +682,7 @@ static void audit_records(struct watch *w, int64_t number)
     struct fault f = {0};
     struct item_view *items;
     size_t count;
-    watch_job_id(number, id);
+    watch_job_id(w, number, id);
     arena_reset(w->a);
     err e = store_items(w->s, span_of(id), -1, -1, 500, 1 << 20, w->a, &items, &count, &f);
     if (e && e != E_END)
@@ -745,4 +748,13 @@ void watch_clear(struct watch *w, int64_t now)
         if (o.by_state[i])
             broken(w, "%" PRId64 " jobs are left that are %s", o.by_state[i],
                    job_state_name((enum job_state)i));
+}
+
+void watch_next_round(struct watch *w, int64_t now)
+{
+    w->round++;
+    memset(w->seen.jobs, 0, sizeof w->seen.jobs);
+    hear(w, now); /* of what was deleted */
+    w->saved = w->seen;
+    watch_ahead(w, now);
 }

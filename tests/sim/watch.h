@@ -65,6 +65,7 @@ struct watch {
     struct store_limits limits;
     const char *dir;
     uint64_t store_seed;
+    int64_t round; /* of storms on one store; each has its own jobs */
     struct watch_seen seen, saved;
     int64_t sights[SIGHTS];
     enum watch_mistake mistake;
@@ -90,7 +91,7 @@ void watch_commit(struct watch *w, int64_t now);
  * nothing any more. */
 void watch_clock(struct watch *w, int64_t before);
 
-void watch_job_id(int64_t job, char out[ID_TEXT]);
+void watch_job_id(const struct watch *w, int64_t job, char out[ID_TEXT]);
 int64_t watch_batches(int64_t job); /* that it takes to the end; 1-4 */
 err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t hash,
                  int64_t now);
@@ -118,3 +119,5 @@ int64_t watch_ahead(struct watch *w, int64_t now);
 void watch_audit(struct watch *w, int64_t now, bool all_over);
 /* Everything is deleted and nothing is left. */
 void watch_clear(struct watch *w, int64_t now);
+/* After that: the next storm on the same store, with jobs of its own. */
+void watch_next_round(struct watch *w, int64_t now);
