@@ -31,6 +31,12 @@ enum durability store_durability(const struct store *s, bool *out_confirmed)
     return ops_of(s)->durability ? ops_of(s)->durability(s, out_confirmed) : DURABILITY_FSYNC;
 }
 
+void store_together(struct store *s, struct store_op **ops, size_t n, wall now)
+{
+    if (ops_of(s)->together)
+        ops_of(s)->together(s, ops, n, now);
+}
+
 bool store_is_away(const struct store *s)
 {
     return ops_of(s)->is_away && ops_of(s)->is_away(s);

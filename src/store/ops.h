@@ -16,6 +16,7 @@
 #include "store/schedules.h"
 #include "store/sessions.h"
 #include "store/store.h"
+#include "store/together.h"
 #include "store/webhooks.h"
 
 /* clang-format off */
@@ -361,6 +362,8 @@ struct store_ops {
     enum durability (*durability)(const struct store *s, bool *out_confirmed);
     bool (*is_away)(const struct store *s);                  /* likewise; NULL: never */
     const struct store_loss *(*loss)(const struct store *s); /* likewise; NULL: none */
+    /* Of together.h; NULL: one by one costs it nothing. */
+    void (*together)(struct store *s, struct store_op **ops, size_t n, wall now);
     /* Of clock.h; NULL: it has a clock of its own. */
     void (*clock_found)(struct store *s, wall *out_at, wall *out_last);
     void (*clock_tell)(struct store *s, int64_t real_ahead_ms);

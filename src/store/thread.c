@@ -12,6 +12,7 @@
 #include "store/apply.h"
 #include "store/clock.h"
 #include "store/spooling.h"
+#include "store/together.h"
 
 #include "base/need.h"
 #include "core/metrics.h"
@@ -179,6 +180,21 @@ static void answer_all(struct store_op **ops, size_t n, err e, const struct faul
 
 /* ---- while the queue is away ---- */
 
+/* Whether its job is here already, from an earlier request: then it is answered. */
+static bool waits_here(struct store_thread *t, struct store_op *op)
+{
+    struct fault f = {0};
+    if (!t->spooling || op->verb != STORE_ACCEPT)
+        return false;
+    err waits = spooling_find(t->spooling, &op->in.accept, &op->out.accept, &f);
+    if (waits == E_END)
+        return false;
+    op->result = waits;
+    op->fault = f;
+    op->answered = true;
+    return true;
+}
+
 /* Whether this job was taken here; otherwise the answer of the queue stands. */
 static bool take_here(struct store_thread *t, struct store_op *op, wall now)
 {
@@ -187,23 +203,17 @@ static bool take_here(struct store_thread *t, struct store_op *op, wall now)
                 store_is_away(t->store);
     if (!t->spooling || !away)
         return false;
+    if (waits_here(t, op)) /* one before it in this group is the same */
+        return true;
     op->result =
         spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, &op->out.accept, &f);
     op->fault = f;
     return !op->result;
 }
 
-/* Returns whether it is in the spool, or a copy of it, now or from an earlier request. */
-static bool accept_one(struct store_thread *t, struct store_op *op, wall now)
+/* Returns whether it, or a copy of it, is in the spool now. */
+static bool keep_here(struct store_thread *t, struct store_op *op, wall now)
 {
-    err waits = t->spooling
-                    ? spooling_find(t->spooling, &op->in.accept, &op->out.accept, &op->fault)
-                    : E_END;
-    if (waits != E_END) {
-        op->result = waits;
-        return true;
-    }
-    op->result = apply_write(t->store, op, now);
     const struct accept_reply *r = &op->out.accept;
     bool keep = t->spooling && spooling_keeps(t->spooling) && !op->result && !r->replayed &&
                 !r->existing;
@@ -292,13 +302,19 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
     err e = store_begin(t->store, f);
     if (e)
         return e;
-    bool spooled = false;
+    bool spooled = false, here[GROUP_MAX];
     for (size_t i = 0; i < n; i++) {
         ops[i]->fault = (struct fault){0};
-        if (ops[i]->verb == STORE_ACCEPT)
-            spooled |= accept_one(t, ops[i], now);
-        else
+        ops[i]->answered = false;
+        here[i] = waits_here(t, ops[i]);
+        spooled |= here[i];
+    }
+    store_together(t->store, ops, n, now);
+    for (size_t i = 0; i < n; i++) {
+        if (!ops[i]->answered)
             ops[i]->result = apply_write(t->store, ops[i], now);
+        if (ops[i]->verb == STORE_ACCEPT && !here[i])
+            spooled |= keep_here(t, ops[i], now);
         note_spooled(t, ops[i]);
         fault_point_if(ops[i]->verb == STORE_RESERVE && !ops[i]->result, "store.reserve");
         fault_point_if(ops[i]->verb == STORE_COMMIT, "store.commit");

@@ -208,6 +208,7 @@ struct store_op {
     struct fault fault;
     struct store_op *next; /* the threads' */
     struct unsure *unsure; /* likewise */
+    bool answered;         /* of its group: it is done (together.h) */
 };
 
 enum { STORE_READERS_MAX = 16 };

@@ -107,6 +107,9 @@ void call_filter(struct call *c, const struct jobs_filter *by);
  * operation begins. */
 MUST_USE err store_write(struct store *s, enum script script, const struct call *c, wall now,
                          struct reply *out, struct fault *f);
+/* As store_write(), of more words than a call has. */
+MUST_USE err store_write_words(struct store *s, enum script script, const struct span *words,
+                               size_t count, wall now, struct reply *out, struct fault *f);
 MUST_USE err store_look(struct store *s, enum script script, const struct call *c, wall now,
                         struct reply *out, struct fault *f);
 static inline enum said said(const struct reply *r)
@@ -142,6 +145,19 @@ enum fixed {
 /* Puts what take.lua is asked behind the other arguments. E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err accept_put(struct store *s, struct call *c, const struct accept_args *a,
                         struct fault *f);
+/* What accept.lua answered; so many connections had been made before that was asked. */
+MUST_USE err accept_read(struct store *s, const struct accept_args *a, const struct reply *r,
+                         int64_t connections, struct accept_reply *out, struct fault *f);
+/* What reserve.lua is asked, and what it answered: E_END. */
+void reserve_put(struct store *s, struct call *c, const struct reserve_args *a);
+MUST_USE err reserve_read(struct store *s, const struct reply *r, struct arena *a,
+                          struct lease *out, struct fault *f);
+/* Likewise of finish.lua, for a job whose archive was not asked. */
+void finish_put(struct store *s, struct call *c, const struct finish_args *a);
+MUST_USE err finish_read(const struct reply *r, struct span id, struct finish_reply *out,
+                         struct fault *f);
+/* Likewise of lease.lua; what: "started", "heartbeat". */
+void speak_put(struct call *c, struct span id, uint64_t nonce, struct span what, int64_t batch);
 /* Jobs came in; so many connections had been made before that was asked. */
 void accepted_some(struct store *s, int64_t connections);
 /* Why a job may not come in, or not come back. */

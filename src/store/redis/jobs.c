@@ -126,6 +126,22 @@ void accepted_some(struct store *s, int64_t connections)
     s->doubtful = s->doubtful || link_state(s->link).connections != connections;
 }
 
+err accept_read(struct store *s, const struct accept_args *args, const struct reply *r,
+                int64_t connections, struct accept_reply *out, struct fault *f)
+{
+    if (said(r) != SAID_OK)
+        return accept_refused(s, r, args->id, args->lane, args->site, args->pool, f);
+    *out = (struct accept_reply){.replayed = reply_number(r, 2) != 0,
+                                 .existing = reply_number(r, 3) != 0,
+                                 .state = (enum job_state)reply_number(r, 4),
+                                 .source = (enum store_source)reply_number(r, 5)};
+    span_copy(reply_text(r, 1), out->id, sizeof out->id);
+    accepted_some(s, connections);
+    if (!out->replayed && !out->existing)
+        history_accepted(s, out->id);
+    return E_OK;
+}
+
 err redis_accept(struct store *s, const struct accept_args *args, wall now,
                  struct accept_reply *out, struct fault *f)
 {
@@ -137,19 +153,7 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
     err e = accept_put(s, &c, args, f);
     if (!e)
         e = store_write(s, SCRIPT_ACCEPT, &c, now, &r, f);
-    if (!e && said(&r) != SAID_OK)
-        e = accept_refused(s, &r, args->id, args->lane, args->site, args->pool, f);
-    if (e)
-        return e;
-    *out = (struct accept_reply){.replayed = reply_number(&r, 2) != 0,
-                                 .existing = reply_number(&r, 3) != 0,
-                                 .state = (enum job_state)reply_number(&r, 4),
-                                 .source = (enum store_source)reply_number(&r, 5)};
-    span_copy(reply_text(&r, 1), out->id, sizeof out->id);
-    accepted_some(s, connections);
-    if (!out->replayed && !out->existing)
-        history_accepted(s, out->id);
-    return E_OK;
+    return e ? e : accept_read(s, args, &r, connections, out, f);
 }
 
 /* ---- change ---- */

@@ -96,33 +96,29 @@ static err rewind_records(struct store *s, const struct archive_lease *lease,
                : E_OK;
 }
 
-err redis_reserve(struct store *s, const struct reserve_args *args, wall now, struct arena *a,
-                  struct lease *out, struct fault *f)
+void reserve_put(struct store *s, struct call *c, const struct reserve_args *args)
 {
-    struct reply r = {0};
-    struct call c = {0};
-    struct lease l;
-    need(s->in_group && (unsigned)args->needs < NEEDS_COUNT);
-    store_fresh(s);
-    call_text(&c, args->worker);
-    call_hex(&c, args->random ? args->random : 1);
+    call_text(c, args->worker);
+    call_hex(c, args->random ? args->random : 1);
     if (args->request)
-        call_number(&c, (int64_t)args->request);
+        call_number(c, (int64_t)args->request);
     else
-        call_text(&c, SPAN_NONE);
-    call_number(&c, args->needs);
-    call_number(&c, args->memory_bytes);
-    call_number(&c, args->time_ms);
-    call_text(&c, sites_of(s, args));
-    call_json(s, &c, args->worker);
-    err e = E_OK;
-    for (int i = 0;
-         !e && (i == 0 || (i < AGAIN_MOST && said(&r) == SAID_END && reply_number(&r, 1))); i++)
-        e = store_look(s, SCRIPT_RESERVE, &c, now, &r, f);
-    if (e || said(&r) == SAID_END)
-        return e ? e : E_END;
-    const struct reply *lease = reply_list(&r, 1);
-    e = read_lease(lease, a, &l, f);
+        call_text(c, SPAN_NONE);
+    call_number(c, args->needs);
+    call_number(c, args->memory_bytes);
+    call_number(c, args->time_ms);
+    call_text(c, sites_of(s, args));
+    call_json(s, c, args->worker);
+}
+
+err reserve_read(struct store *s, const struct reply *r, struct arena *a, struct lease *out,
+                 struct fault *f)
+{
+    struct lease l;
+    if (said(r) == SAID_END)
+        return E_END;
+    const struct reply *lease = reply_list(r, 1);
+    err e = read_lease(lease, a, &l, f);
     if (!e && reply_number(lease, LEASE_WRITING))
         e = rewind_records(s, &(struct archive_lease){span_of(l.id), l.epoch, l.fence},
                            (enum item_kind)reply_number(lease, LEASE_COUNTS), l.next_batch, f);
@@ -131,16 +127,36 @@ err redis_reserve(struct store *s, const struct reserve_args *args, wall now, st
     return e;
 }
 
+err redis_reserve(struct store *s, const struct reserve_args *args, wall now, struct arena *a,
+                  struct lease *out, struct fault *f)
+{
+    struct reply r = {0};
+    struct call c = {0};
+    need(s->in_group && (unsigned)args->needs < NEEDS_COUNT);
+    store_fresh(s);
+    reserve_put(s, &c, args);
+    err e = E_OK;
+    for (int i = 0;
+         !e && (i == 0 || (i < AGAIN_MOST && said(&r) == SAID_END && reply_number(&r, 1))); i++)
+        e = store_look(s, SCRIPT_RESERVE, &c, now, &r, f);
+    return e ? e : reserve_read(s, &r, a, out, f);
+}
+
 /* ---- started, heartbeat ---- */
+
+void speak_put(struct call *c, struct span id, uint64_t nonce, struct span what, int64_t batch)
+{
+    call_text(c, id);
+    call_hex(c, nonce);
+    call_text(c, what);
+    call_number(c, batch);
+}
 
 static err speak(struct store *s, struct span id, uint64_t nonce, struct span what,
                  int64_t batch, wall now, struct reply *out, struct fault *f)
 {
     struct call c = {0};
-    call_text(&c, id);
-    call_hex(&c, nonce);
-    call_text(&c, what);
-    call_number(&c, batch);
+    speak_put(&c, id, nonce, what, batch);
     err e = store_write(s, SCRIPT_LEASE, &c, now, out, f);
     return !e && said(out) == SAID_STALE ? fail_stale(id, f) : e;
 }
@@ -311,6 +327,26 @@ static void put_finish(struct store *s, struct call *c, const struct finish_args
     call_flag(c, (row->session_cools || row->breaker) && a->failure != FAILURE_RATE_LIMITED);
 }
 
+void finish_put(struct store *s, struct call *c, const struct finish_args *a)
+{
+    put_finish(s, c, a, false, SPAN_NONE, false);
+}
+
+err finish_read(const struct reply *r, struct span id, struct finish_reply *out,
+                struct fault *f)
+{
+    if (said(r) == SAID_STALE)
+        return fail_stale(id, f);
+    struct finish_reply reply = {.state = (enum job_state)reply_number(r, 1),
+                                 .retry_in_ms = reply_number(r, 2),
+                                 .breaker_until_ms = reply_number(r, 3)};
+    if (reply.breaker_until_ms)
+        span_copy(reply_text(r, 4), reply.lane, sizeof reply.lane);
+    span_copy(reply_text(r, 5), reply.session, sizeof reply.session);
+    *out = reply;
+    return E_OK;
+}
+
 /* What the archive is asked before the job ends. */
 static err settle_archive(struct store *s, struct span id, const struct reply *r,
                           struct span *out_posts, struct fault *f)
@@ -342,18 +378,9 @@ err redis_finish(struct store *s, const struct finish_args *args, wall now,
         need(!asked);
         e = settle_archive(s, args->id, &r, &posts, f);
     }
-    if (!e && said(&r) == SAID_STALE)
-        e = fail_stale(args->id, f);
+    if (!e)
+        e = finish_read(&r, args->id, out, f);
     if (!e && args->counts.n)
         add_fields(s, reply_text(&held, HELD_SITE), args->counts, now);
-    if (e)
-        return e;
-    struct finish_reply reply = {.state = (enum job_state)reply_number(&r, 1),
-                                 .retry_in_ms = reply_number(&r, 2),
-                                 .breaker_until_ms = reply_number(&r, 3)};
-    if (reply.breaker_until_ms)
-        span_copy(reply_text(&r, 4), reply.lane, sizeof reply.lane);
-    span_copy(reply_text(&r, 5), reply.session, sizeof reply.session);
-    *out = reply;
-    return E_OK;
+    return e;
 }

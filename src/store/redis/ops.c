@@ -8,4 +8,5 @@ const struct store_ops redis_ops = {.name = "redis",
                                     .durability = redis_durability,
                                     .is_away = redis_is_away,
                                     .loss = redis_loss,
+                                    .together = redis_together,
                                     STORE_OPERATIONS(OPERATION)};

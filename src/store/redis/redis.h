@@ -36,6 +36,7 @@ void redis_close(struct store **s);
 /* Also walks on through the queue, a step a second at most: redis_audit(). */
 void redis_idle(struct store *s);
 const struct store_loss *redis_loss(const struct store *s);
+void redis_together(struct store *s, struct store_op **ops, size_t n, wall now);
 bool redis_is_away(const struct store *s);
 enum durability redis_durability(const struct store *s, bool *out_confirmed);
 #define OPERATION(result, name, parameters, arguments) result redis_##name parameters;

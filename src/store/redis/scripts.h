@@ -15,6 +15,7 @@
     X(ACCEPT, accept) \
     X(RESERVE, reserve) \
     X(LEASE, lease) \
+    X(TURN, turn) \
     X(COMMIT, commit) \
     X(FINISH, finish) \
     X(CANCEL, cancel) \

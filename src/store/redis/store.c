@@ -76,10 +76,12 @@ void store_fresh(struct store *s)
     arena_reset(s->own);
 }
 
-static err run(struct store *s, enum script script, bool writes, const struct call *c, wall now,
-               struct reply *out, struct fault *f)
+enum { HEAD = 4 }; /* before what is of one script alone: common.lua */
+
+static err run(struct store *s, enum script script, bool writes, const struct span *words,
+               size_t count, wall now, struct reply *out, struct fault *f)
 {
-    struct span args[CALL_ARGS + 4];
+    struct span *args = arena_get(s->own, (count + HEAD) * sizeof *args);
     s->now =
         now.ms ? now : s->now; /* questions that no time is part of are of the time before */
     char at[CALL_NUMBER] = "", number[2 * CALL_NUMBER] = "";
@@ -92,8 +94,9 @@ static err run(struct store *s, enum script script, bool writes, const struct ca
     args[1] = buf_span(&s->conf);
     args[2] = span_of(number);
     args[3] = span_of(s->node);
-    memcpy(args + 4, c->args, c->count * sizeof *args);
-    err e = link_run(s->link, script, args, c->count + 4, s->own, out, f);
+    for (size_t i = 0; i < count; i++)
+        args[HEAD + i] = words[i];
+    err e = link_run(s->link, script, args, count + HEAD, s->own, out, f);
     if (!e && (out->kind != REPLY_LIST || out->count == 0))
         e = fail(f, E_STORE, "a script of the queue answered in a shape that is not ours");
     return e;
@@ -102,7 +105,13 @@ static err run(struct store *s, enum script script, bool writes, const struct ca
 err store_write(struct store *s, enum script script, const struct call *c, wall now,
                 struct reply *out, struct fault *f)
 {
-    err e = run(s, script, true, c, now, out, f);
+    return store_write_words(s, script, c->args, c->count, now, out, f);
+}
+
+err store_write_words(struct store *s, enum script script, const struct span *words,
+                      size_t count, wall now, struct reply *out, struct fault *f)
+{
+    err e = run(s, script, true, words, count, now, out, f);
     const struct reply *ended = e || !out->count ? NULL : reply_list(out, out->count - 1);
     if (!ended || ended->count != OUTCOMES + 2)
         return e;
@@ -116,7 +125,7 @@ err store_write(struct store *s, enum script script, const struct call *c, wall 
 err store_look(struct store *s, enum script script, const struct call *c, wall now,
                struct reply *out, struct fault *f)
 {
-    return run(s, script, false, c, now, out, f);
+    return run(s, script, false, c->args, c->count, now, out, f);
 }
 
 struct span reply_field_text(const struct reply *fields, const char *name)

@@ -1,5 +1,6 @@
 -- alter.lua - a job that waits is changed, held, or let go (store/sqlite/change.c), or it is said why not: part of the scripts
 -- that do so, behind ends.lua. a: what change.lua is asked. Answers as that does, and whether something was changed.
+-- late
 local LABELS_MOST = 16
 -- The options with labels changed, and the labels: core/labels.h. nil: there would be too many.
 local function labelled(options, change)

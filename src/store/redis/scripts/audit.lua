@@ -17,7 +17,7 @@ local function lane_facts(name)
         tenant, site, class = 'default', string.match(name, '^([^/]+)/([%w]+)')
     end
     local classes = {interactive = 0, normal = 1, bulk = 2, quarantine = 3}
-    local h = hash(tenant, {0, 0})
+    local h = M.hash(tenant, {0, 0})
     local half = {floor(h[1] / 2), floor(h[2] / 2) + (h[1] % 2) * 2147483648}
     M.lane_want(name, {te = tenant, si = site, cl = classes[class] or 1, th = string.format('%08x%08x', half[1], half[2])})
     M.flush() -- it is read again below, with the jobs that it has

@@ -9,7 +9,7 @@
 --   batches    all, by number        bidem   tenant and key to "hash|id"
 --   bcdue      "N:ID" of a callback that could not be made, by when it is tried again
 --   bempty     those without a job, by their last change
-do
+-- late
 local BATCH = fields_of({
     n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, te = '', na = '', ik = '', op = ''
 })
@@ -86,7 +86,7 @@ local function digits(n, count)
     return text
 end
 local function derive_id(kind, b, salt)
-    local one, two = hash(b.id, {0, salt}), hash(b.id, {1, salt})
+    local one, two = M.hash(b.id, {0, salt}), M.hash(b.id, {1, salt})
     return kind .. '_' .. digits(now, 10) .. digits(one[1], 6) .. digits(one[2], 6) .. digits(two[2], 4)
 end
 
@@ -291,5 +291,4 @@ function M.rows_close(b, rows)
     for _, j in ipairs(rows.tails) do
         call('ZADD', b.key .. ':t', j.sq, j.id)
     end
-end
 end

@@ -28,7 +28,9 @@
 --   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result
 --   nodes nd:N      who shares the queue: node.lua
 --   idem:T:K mk:X ev last                               requests; marks; the log of all events; last reply to a node
-local P, call, A, M = KEYS[1], redis.call, {}, {}
+--
+-- Lines "-- part" and "-- late" are for tools/scripts.sh: late functions of M are defined when they are asked for.
+local P, call, A, LATE, LATE_OF = KEYS[1], redis.call, {}, {}, {}
 for i = 5, #ARGV do
     A[i - 4] = ARGV[i]
 end
@@ -48,6 +50,15 @@ local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local OK, SIGN_BAD, SIGN_NONE = 0, 1, 2
 local AGING, STRIDE, EVENTS_MAX, STEP, WAKES = 30000, 1048576, 100000, 64, 16
 local floor, max, min = math.floor, math.max, math.min
+local M = setmetatable({mark = '', left = false, leases = false, woken = false, taking = false, adding_to = false, went_back = false}, {
+    __index = function(m, name)
+        local part = LATE_OF[name]
+        if part then
+            LATE[part]()
+            return rawget(m, name)
+        end
+    end
+})
 
 local function N(x)
     return tonumber(x) or 0
@@ -65,6 +76,7 @@ local SEED_HI, SEED_LO, RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURS
 local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST =
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 
+-- part
 -- ---- records that are read once and written at the end ----
 
 -- Which fields a hash has, each with what it is when it is not stored: 0 a number, '' a text.
@@ -132,6 +144,17 @@ local function server_time()
 end
 local now = ARGV[1] ~= '' and N(ARGV[1]) or server_time()
 
+-- How many jobs of a tenant or a site are active: looked at when somebody asks.
+function M.active_of(x)
+    x.active = x.active or call('SCARD', x.key .. ':a')
+    return x.active
+end
+-- Jobs of a state.
+local counts = {}
+function M.count(st)
+    counts[st] = counts[st] or call('ZCARD', P .. 's:' .. st)
+    return counts[st]
+end
 local TENANT = fields_of({ps = 0, vt = 0, we = 0, ma = 0, ln = 0, th = ''})
 local tenants, sites, lanes, jobs = {}, {}, {}, {}
 function M.tenant(name)
@@ -141,7 +164,6 @@ function M.tenant(name)
     end
     t = read(P .. 'te:' .. name, TENANT)
     t.name, t.key, t.before = name, P .. 'te:' .. name, copy(t)
-    t.active, t.awake = call('SCARD', t.key .. ':a'), call('SCARD', t.key .. ':n')
     tenants[name] = t
     return t
 end
@@ -153,7 +175,6 @@ function M.site(name)
     end
     s = read(P .. 'si:' .. name, SITE)
     s.name, s.key, s.before = name, P .. 'si:' .. name, copy(s)
-    s.active = call('SCARD', s.key .. ':a')
     sites[name] = s
     return s
 end
@@ -199,7 +220,10 @@ function M.lane_want(name, of)
     if l.tenant.ln == 0 and l.tenant.ma == 0 and l.tenant.we == 0 then
         l.tenant.ps = meta.tvt
     end
-    l.tenant.th = of.th
+    if l.tenant.th ~= of.th then -- before the lane: whoever finds that one finds it
+        call('HSET', l.tenant.key, 'th', of.th)
+        l.tenant.th, l.tenant.before.th = of.th, of.th
+    end
     l.tenant.ln, l.site.ln = l.tenant.ln + 1, l.site.ln + 1
     l.turn = string.format('%09d:%s', l.n, name)
     l.touched = true
@@ -275,6 +299,7 @@ function M.fixed(id)
     return M.texts_of(call('GET', P .. 'p:' .. id) or '')
 end
 
+-- part
 -- ---- events ----
 
 -- A script that failed half-way may have logged more than it counted: the count goes on behind that.
@@ -365,13 +390,13 @@ function M.active_max()
     return meta.amax > 0 and meta.amax or ACTIVE_MAX
 end
 function M.all_full()
-    return M.active_max() > 0 and call('ZCARD', P .. 's:3') >= M.active_max()
+    return M.active_max() > 0 and M.count(ACTIVE) >= M.active_max()
 end
 local function tenant_full(t)
-    return t.ma > 0 and t.active >= t.ma
+    return t.ma > 0 and M.active_of(t) >= t.ma
 end
 local function site_full(s)
-    return s.ma > 0 and s.active >= s.ma
+    return s.ma > 0 and M.active_of(s) >= s.ma
 end
 -- Numbers of enum waiting, and until when: 0 nobody knows.
 local WORDS
@@ -406,6 +431,7 @@ do
     WORDS = {[W_BREAKER] = 4, [W_SITE] = 3, [W_LANE] = 2, [W_LIMIT] = 2, [W_PAUSE] = 5, [W_SESSION] = 6}
 end
 
+-- part
 -- ---- where lanes stand ----
 
 local function place_tenant(t)
@@ -452,7 +478,7 @@ local function stand(l, sign, turn, wait)
     end
     if wait < INF then
         call('ZADD', P .. 'waits', wait, l.turn)
-    else
+    elseif string.sub(l.sg, -1) ~= 'w' then -- it may stand there
         call('ZREM', P .. 'waits', l.turn)
     end
     l.sg, l.tenant.touched = sign, true
@@ -482,7 +508,7 @@ local function place(l)
 end
 -- The site's cap leaves room again: as many lanes as may start something take their turn.
 local function free_site(s)
-    local room = s.ma > 0 and s.ma - s.active or STEP
+    local room = s.ma > 0 and s.ma - M.active_of(s) or STEP
     s.freed = nil
     if room <= 0 then
         return
@@ -533,6 +559,11 @@ function M.wake()
 end
 function M.flush()
     M.places()
+    for _, l in pairs(lanes) do
+        if l.meter then
+            M.write_meter(l)
+        end
+    end
     for _, t in pairs(tenants) do
         write(t.key, t, t.before, TENANT)
     end
@@ -551,21 +582,22 @@ function M.flush()
     end
 end
 
+-- part
 -- ---- jobs move ----
 
 local function lane_awakes(l)
     if ready_of(l) == 0 then
         l.ps = max(l.ps, l.tenant.vt)
-        if l.tenant.awake == 0 then
+        if call('EXISTS', l.tenant.key .. ':n') == 0 then
             l.tenant.ps, l.tenant.touched = max(l.tenant.ps, meta.tvt), true
         end
-        l.tenant.awake = l.tenant.awake + call('SADD', l.tenant.key .. ':n', l.name)
+        call('SADD', l.tenant.key .. ':n', l.name)
         call('SADD', l.site.key .. ':n', l.name)
     end
 end
 local function lane_sleeps(l)
     if ready_of(l) == 0 then
-        l.tenant.awake = l.tenant.awake - call('SREM', l.tenant.key .. ':n', l.name)
+        call('SREM', l.tenant.key .. ':n', l.name)
         call('SREM', l.site.key .. ':n', l.name)
     end
 end
@@ -590,6 +622,7 @@ end
 local function leave_state(j)
     local l = M.lane(j.ln)
     call('ZREM', P .. 's:' .. j.st, j.id)
+    counts[j.st] = nil
     if j.ba ~= '' then
         call('ZREM', P .. 'b:' .. j.ba .. ':' .. j.st, j.id)
     end
@@ -610,7 +643,7 @@ local function leave_state(j)
         call('SREM', l.key .. ':a', j.id)
         call('SREM', l.tenant.key .. ':a', j.id)
         call('SREM', l.site.key .. ':a', j.id)
-        l.active, l.tenant.active, l.site.active = l.active - 1, l.tenant.active - 1, l.site.active - 1
+        l.active, l.tenant.active, l.site.active = l.active - 1, nil, nil
         l.site.freed = l.site.freed or l.site.ma > 0
         l.tenant.touched = l.tenant.touched or l.tenant.ma > 0
         if j.sb > 0 then
@@ -632,7 +665,8 @@ end
 -- Puts it into every index of state `to`, in lane `l`; its times are set already.
 local function enter_state(j, to, l)
     j.st, j.ln = to, l.name
-    call('ZADD', P .. 's:' .. to, j.sq, j.id)
+    local more = call('ZADD', P .. 's:' .. to, j.sq, j.id)
+    counts[to] = counts[to] and counts[to] + more
     if j.ba ~= '' then
         call('ZADD', P .. 'b:' .. j.ba .. ':' .. to, j.sq, j.id)
     end
@@ -653,7 +687,7 @@ local function enter_state(j, to, l)
         call('SADD', l.key .. ':a', j.id)
         call('SADD', l.tenant.key .. ':a', j.id)
         call('SADD', l.site.key .. ':a', j.id)
-        l.active, l.tenant.active, l.site.active = l.active + 1, l.tenant.active + 1, l.site.active + 1
+        l.active, l.tenant.active, l.site.active = l.active + 1, nil, nil
         l.tenant.touched = l.tenant.touched or l.tenant.ma > 0
     else
         call('ZADD', P .. (to == DEAD and 'dead' or 'done'), j.fa, j.member)
@@ -719,7 +753,7 @@ local function done(...)
     M.flush()
     local reply = {...}
     M.ended[#M.ended + 1] = meta.ev
-    M.ended[#M.ended + 1] = M.mark or ''
+    M.ended[#M.ended + 1] = M.mark
     reply[#reply + 1] = M.ended
     if CALL ~= '' then
         call('HSET', P .. 'last', NODE, CALL .. '|' .. cmsgpack.pack(reply))

@@ -1,239 +1,258 @@
 -- ends.lua - what scripts may use that start jobs, end them or have them back: delays, breakers, endings, login sessions.
 -- Behind common.lua in those that say so.
 
+-- late
 -- ---- delays: core/retry.c in 32-bit halves ----
 
-local hash
-do
-    local band, bor, bxor, lshift, rshift = bit.band, bit.bor, bit.bxor, bit.lshift, bit.rshift
-    local TWO32 = 4294967296
+local band, bor, bxor, lshift, rshift = bit.band, bit.bor, bit.bxor, bit.lshift, bit.rshift
+local TWO32 = 4294967296
 
-    local function u32(n)
-        return n % TWO32
-    end
-    local function add64(a, b)
-        local lo = a[2] + b[2]
-        return {u32(a[1] + b[1] + floor(lo / TWO32)), u32(lo)}
-    end
-    local function xor64(a, b)
-        return {u32(bxor(a[1], b[1])), u32(bxor(a[2], b[2]))}
-    end
-    local function rotl64(a, n)
-        if n >= 32 then
-            a, n = {a[2], a[1]}, n - 32
-        end
-        if n == 0 then
-            return a
-        end
-        return {u32(bor(lshift(a[1], n), rshift(a[2], 32 - n))), u32(bor(lshift(a[2], n), rshift(a[1], 32 - n)))}
-    end
-    local function mul64(a, b)
-        local x = {a[2] % 65536, floor(a[2] / 65536), a[1] % 65536, floor(a[1] / 65536)}
-        local y = {b[2] % 65536, floor(b[2] / 65536), b[1] % 65536, floor(b[1] / 65536)}
-        local r, carry = {}, 0
-        for i = 1, 4 do
-            local sum = carry
-            for k = 1, i do
-                sum = sum + x[k] * y[i - k + 1]
-            end
-            r[i] = sum % 65536
-            carry = floor(sum / 65536)
-        end
-        return {r[4] * 65536 + r[3], r[2] * 65536 + r[1]}
-    end
-    local function sip_round(v)
-        v[1] = add64(v[1], v[2])
-        v[3] = add64(v[3], v[4])
-        v[2] = xor64(rotl64(v[2], 13), v[1])
-        v[4] = xor64(rotl64(v[4], 16), v[3])
-        v[1] = rotl64(v[1], 32)
-        v[3] = add64(v[3], v[2])
-        v[1] = add64(v[1], v[4])
-        v[2] = xor64(rotl64(v[2], 17), v[3])
-        v[4] = xor64(rotl64(v[4], 21), v[1])
-        v[3] = rotl64(v[3], 32)
-    end
-    local function word_at(s, i)
-        local b = {string.byte(s, i, i + 7)}
-        local lo = (b[1] or 0) + (b[2] or 0) * 256 + (b[3] or 0) * 65536 + (b[4] or 0) * 16777216
-        return {(b[5] or 0) + (b[6] or 0) * 256 + (b[7] or 0) * 65536 + (b[8] or 0) * 16777216, lo}
-    end
-    -- span_hash()
-    hash = function(s, seed)
-        local key = add64(mul64(seed, {0x9e3779b9, 0x7f4a7c15}), {0, 1})
-        local v = {xor64(seed, {0x736f6d65, 0x70736575}), xor64(key, {0x646f7261, 0x6e646f6d}),
-                   xor64(seed, {0x6c796765, 0x6e657261}), xor64(key, {0x74656462, 0x79746573})}
-        local whole = #s - #s % 8
-        for i = 1, whole + 1, 8 do
-            local word = word_at(s, i)
-            if i > whole then
-                word[1] = word[1] + #s % 256 * 16777216
-            end
-            v[4] = xor64(v[4], word)
-            sip_round(v)
-            v[1] = xor64(v[1], word)
-        end
-        v[3] = xor64(v[3], {0, 0xff})
-        for _ = 1, 3 do
-            sip_round(v)
-        end
-        return xor64(xor64(v[1], v[2]), xor64(v[3], v[4]))
-    end
-    local function draw(id, n, seed, most)
-        local h = hash(id, add64(seed, mul64({0, n}, {0x9e3779b9, 0x7f4a7c15})))
-        local shifted = {floor(h[1] / 536870912), u32(floor(h[2] / 536870912) + u32(h[1] * 8))}
-        h = xor64(h, shifted)
-        local m = most + 1
-        return (h[1] % m * (TWO32 % m) + h[2] % m) % m
-    end
-    -- Before the n-th try of its kind; hint: the server's own time.
-    function M.delay(id, n, hint)
-        n = min(n, 64)
-        local d, seed = RETRY_BASE, {SEED_HI, SEED_LO}
-        for _ = 2, n do
-            d = min(d * 2, RETRY_CAP)
-        end
-        d = min(d, RETRY_CAP)
-        local half = floor(d / 2)
-        local own = half + draw(id, n, seed, d - half)
-        if hint <= 0 then
-            return own
-        end
-        return max(own, hint) + draw(id, n, xor64(seed, {0xd1b54a32, 0xd192ed03}), floor(hint / 5))
-    end
+local function u32(n)
+    return n % TWO32
 end
+local function add64(a, b)
+    local lo = a[2] + b[2]
+    return {u32(a[1] + b[1] + floor(lo / TWO32)), u32(lo)}
+end
+local function xor64(a, b)
+    return {u32(bxor(a[1], b[1])), u32(bxor(a[2], b[2]))}
+end
+local function rotl64(a, n)
+    if n >= 32 then
+        a, n = {a[2], a[1]}, n - 32
+    end
+    if n == 0 then
+        return a
+    end
+    return {u32(bor(lshift(a[1], n), rshift(a[2], 32 - n))), u32(bor(lshift(a[2], n), rshift(a[1], 32 - n)))}
+end
+local function mul64(a, b)
+    local x = {a[2] % 65536, floor(a[2] / 65536), a[1] % 65536, floor(a[1] / 65536)}
+    local y = {b[2] % 65536, floor(b[2] / 65536), b[1] % 65536, floor(b[1] / 65536)}
+    local r, carry = {}, 0
+    for i = 1, 4 do
+        local sum = carry
+        for k = 1, i do
+            sum = sum + x[k] * y[i - k + 1]
+        end
+        r[i] = sum % 65536
+        carry = floor(sum / 65536)
+    end
+    return {r[4] * 65536 + r[3], r[2] * 65536 + r[1]}
+end
+local function sip_round(v)
+    v[1] = add64(v[1], v[2])
+    v[3] = add64(v[3], v[4])
+    v[2] = xor64(rotl64(v[2], 13), v[1])
+    v[4] = xor64(rotl64(v[4], 16), v[3])
+    v[1] = rotl64(v[1], 32)
+    v[3] = add64(v[3], v[2])
+    v[1] = add64(v[1], v[4])
+    v[2] = xor64(rotl64(v[2], 17), v[3])
+    v[4] = xor64(rotl64(v[4], 21), v[1])
+    v[3] = rotl64(v[3], 32)
+end
+local function word_at(s, i)
+    local b = {string.byte(s, i, i + 7)}
+    local lo = (b[1] or 0) + (b[2] or 0) * 256 + (b[3] or 0) * 65536 + (b[4] or 0) * 16777216
+    return {(b[5] or 0) + (b[6] or 0) * 256 + (b[7] or 0) * 65536 + (b[8] or 0) * 16777216, lo}
+end
+-- span_hash()
+local function hash(s, seed)
+    local key = add64(mul64(seed, {0x9e3779b9, 0x7f4a7c15}), {0, 1})
+    local v = {xor64(seed, {0x736f6d65, 0x70736575}), xor64(key, {0x646f7261, 0x6e646f6d}),
+               xor64(seed, {0x6c796765, 0x6e657261}), xor64(key, {0x74656462, 0x79746573})}
+    local whole = #s - #s % 8
+    for i = 1, whole + 1, 8 do
+        local word = word_at(s, i)
+        if i > whole then
+            word[1] = word[1] + #s % 256 * 16777216
+        end
+        v[4] = xor64(v[4], word)
+        sip_round(v)
+        v[1] = xor64(v[1], word)
+    end
+    v[3] = xor64(v[3], {0, 0xff})
+    for _ = 1, 3 do
+        sip_round(v)
+    end
+    return xor64(xor64(v[1], v[2]), xor64(v[3], v[4]))
+end
+local function draw(id, n, seed, most)
+    local h = hash(id, add64(seed, mul64({0, n}, {0x9e3779b9, 0x7f4a7c15})))
+    local shifted = {floor(h[1] / 536870912), u32(floor(h[2] / 536870912) + u32(h[1] * 8))}
+    h = xor64(h, shifted)
+    local m = most + 1
+    return (h[1] % m * (TWO32 % m) + h[2] % m) % m
+end
+-- Before the n-th try of its kind; hint: the server's own time.
+function M.delay(id, n, hint)
+    n = min(n, 64)
+    local d, seed = RETRY_BASE, {SEED_HI, SEED_LO}
+    for _ = 2, n do
+        d = min(d * 2, RETRY_CAP)
+    end
+    d = min(d, RETRY_CAP)
+    local half = floor(d / 2)
+    local own = half + draw(id, n, seed, d - half)
+    if hint <= 0 then
+        return own
+    end
+    return max(own, hint) + draw(id, n, xor64(seed, {0xd1b54a32, 0xd192ed03}), floor(hint / 5))
+end
+M.hash = hash
 
+-- late
 -- core/fingerprint.c; words: as fingerprint_words() gave them.
-local function enter_group(j, failure_name, words)
+function M.enter_group(j, failure_name, words)
     local f = M.fixed(j.id)
-    local h = hash(string.sub(f[1], 1, 64) .. '\n' .. string.sub(f[2], 1, 64) .. '\n' .. failure_name .. '\n' .. words, {0, 0})
+    local h = M.hash(string.sub(f[1], 1, 64) .. '\n' .. string.sub(f[2], 1, 64) .. '\n' .. failure_name .. '\n' .. words, {0, 0})
     j.fp = string.format('%08x%08x', h[1], h[2])
     call('ZADD', P .. 'prints', 0, group_of(j))
     call('ZADD', P .. 'pr:' .. group_of(j), j.fa, j.id)
 end
 
+-- late
 -- ---- breaker, rate, retries: core/lane.c, core/limit.c ----
 
-do
-    local function trip(l)
-        l.bs, l.bt = OPEN, now + min(10000 * 2 ^ min(l.tr, 8), 1800000)
-        l.tr = l.tr + 1
-        l.bf, l.wf, l.ws, l.wb = 0, 0, 0, 0
+local function trip(l)
+    l.bs, l.bt = OPEN, now + min(10000 * 2 ^ min(l.tr, 8), 1800000)
+    l.tr = l.tr + 1
+    l.bf, l.wf, l.ws, l.wb = 0, 0, 0, 0
+end
+local function note_window(l, bad)
+    if l.bs ~= CLOSED then
+        return
     end
-    local function note_window(l, bad)
-        if l.bs ~= CLOSED then
-            return
-        end
-        if l.ws == 0 or now - l.wf > 600000 then
-            l.wf, l.ws, l.wb = now, 0, 0
-        end
-        l.ws, l.wb = l.ws + 1, l.wb + (bad and 1 or 0)
+    if l.ws == 0 or now - l.wf > 600000 then
+        l.wf, l.ws, l.wb = now, 0, 0
     end
-    local function note(l, sign)
-        if sign == OK then
-            l.bf, l.tr = 0, 0
-            if l.bs == HALF_OPEN then
-                l.bs = CLOSED
-            end
-            note_window(l, false)
-        elseif sign == SIGN_NONE then
-            if l.bs == HALF_OPEN then
-                l.bs, l.bt = OPEN, now
-            end
-        elseif l.bs ~= OPEN then
-            l.bf = l.bf + 1
-            note_window(l, true)
-            if l.bs == HALF_OPEN or l.bf >= 5 or (l.ws >= 20 and 2 * l.wb >= l.ws) then
-                trip(l)
-            end
+    l.ws, l.wb = l.ws + 1, l.wb + (bad and 1 or 0)
+end
+local function note(l, sign)
+    if sign == OK then
+        l.bf, l.tr = 0, 0
+        if l.bs == HALF_OPEN then
+            l.bs = CLOSED
         end
-    end
-    -- What an ending says about the site. Errors in a row count when they are of different jobs; what was set by
-    -- hand stays until its time is over.
-    function M.sign(l, sign, seq)
-        if l.fo > now or (sign == SIGN_BAD and l.bs == CLOSED and l.lb == seq) then
-            return
+        note_window(l, false)
+    elseif sign == SIGN_NONE then
+        if l.bs == HALF_OPEN then
+            l.bs, l.bt = OPEN, now
         end
-        if sign ~= SIGN_NONE then
-            l.lb = sign == SIGN_BAD and seq or 0
+    elseif l.bs ~= OPEN then
+        l.bf = l.bf + 1
+        note_window(l, true)
+        if l.bs == HALF_OPEN or l.bf >= 5 or (l.ws >= 20 and 2 * l.wb >= l.ws) then
+            trip(l)
         end
-        note(l, sign)
-        l.touched = true
-    end
-    local SLICE, SLICES = 60000, 10
-    -- The longest waits that are counted together: core/meter.c.
-    local WAITS = {10, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, 7200000}
-    local function open_slice(l)
-        local key, slice = l.key .. ':t', floor(now / SLICE)
-        local newest = N(call('HGET', key, 'n'))
-        if slice > newest then
-            if slice - newest >= SLICES then
-                call('DEL', key)
-            end
-            for s = newest - SLICES + 1, min(newest, slice - SLICES) do
-                local old = {'s' .. s, 'r' .. s, 'a' .. s, 'e' .. s}
-                for b = 0, #WAITS do
-                    old[#old + 1] = 'w' .. b .. ':' .. s
-                end
-                call('HDEL', key, unpack(old))
-            end
-            call('HSET', key, 'n', slice)
-        end
-        return key, slice, max(newest, slice)
-    end
-    local function count_slice(l, what)
-        local key, slice, newest = open_slice(l)
-        if slice > newest - SLICES then
-            call('HINCRBY', key, what .. slice, 1)
-        end
-    end
-    function M.retry_at(l)
-        local fields, slice, starts, retries = {}, floor(now / SLICE), 0, 0
-        for s = slice - SLICES + 1, slice do
-            fields[#fields + 1] = 's' .. s
-            fields[#fields + 1] = 'r' .. s
-        end
-        for i, n in ipairs(call('HMGET', l.key .. ':t', unpack(fields))) do
-            if i % 2 == 1 then
-                starts = starts + N(n)
-            else
-                retries = retries + N(n)
-            end
-        end
-        if retries < RETRY_FLOOR + floor(starts * RETRY_PERCENT / 100) then
-            return now
-        end
-        return (slice + 1) * SLICE
-    end
-    function M.retried(l)
-        count_slice(l, 'r')
-    end
-    -- One more job of the lane that came ('a') or ended ('e').
-    function M.metered(l, what)
-        count_slice(l, what)
-    end
-    -- A job of the lane starts: its rate, its turn, its probe.
-    function M.started(l, waited)
-        local set, t, s = M.settings(l), l.tenant, l.site
-        t.vt = max(t.vt, l.ps)
-        l.ps = l.ps + floor(STRIDE / set.weight)
-        l.ta = next_tat(l.ta, set.emit)
-        meta.tvt = max(meta.tvt, t.ps)
-        t.ps, t.touched = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100)), true
-        s.ta = next_tat(s.ta, s.em)
-        if l.bs == OPEN and now >= l.bt then
-            l.bs = HALF_OPEN
-        end
-        count_slice(l, 's')
-        local b = 0
-        while b < #WAITS and waited > WAITS[b + 1] do
-            b = b + 1
-        end
-        count_slice(l, 'w' .. b .. ':')
-        l.touched = true
     end
 end
+-- What an ending says about the site. Errors in a row count when they are of different jobs; what was set by
+-- hand stays until its time is over.
+function M.sign(l, sign, seq)
+    if l.fo > now or (sign == SIGN_BAD and l.bs == CLOSED and l.lb == seq) then
+        return
+    end
+    if sign ~= SIGN_NONE then
+        l.lb = sign == SIGN_BAD and seq or 0
+    end
+    note(l, sign)
+    l.touched = true
+end
+-- late
+local SLICE, SLICES = 60000, 10
+-- The longest waits that are counted together: core/meter.c.
+local WAITS = {10, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, 7200000}
+local function count_slice(l, what)
+    l.meter = l.meter or {}
+    l.meter[what] = (l.meter[what] or 0) + 1
+end
+local function forget_slices(key, newest, slice)
+    if slice - newest >= SLICES then
+        call('DEL', key)
+    end
+    for s = newest - SLICES + 1, min(newest, slice - SLICES) do
+        local old = {'s' .. s, 'r' .. s, 'a' .. s, 'e' .. s}
+        for b = 0, #WAITS do
+            old[#old + 1] = 'w' .. b .. ':' .. s
+        end
+        call('HDEL', key, unpack(old))
+    end
+    call('HSET', key, 'n', slice)
+end
+-- What was counted in this script; M.flush() does so too.
+function M.write_meter(l)
+    local key, slice, fields, set = l.key .. ':t', floor(now / SLICE), {}, {}
+    for what in pairs(l.meter) do
+        fields[#fields + 1] = what .. slice
+    end
+    local was = call('HMGET', key, 'n', unpack(fields))
+    local newest = N(was[1])
+    if slice > newest then
+        forget_slices(key, newest, slice)
+    end
+    if slice > newest - SLICES then
+        local i = 1
+        for what, more in pairs(l.meter) do
+            i = i + 1
+            set[#set + 1] = what .. slice
+            set[#set + 1] = I(N(was[i]) + more)
+        end
+        call('HSET', key, unpack(set))
+    end
+    l.meter = nil
+end
+function M.retry_at(l)
+    local fields, slice, starts, retries = {}, floor(now / SLICE), 0, 0
+    if l.meter then
+        M.write_meter(l)
+    end
+    for s = slice - SLICES + 1, slice do
+        fields[#fields + 1] = 's' .. s
+        fields[#fields + 1] = 'r' .. s
+    end
+    for i, n in ipairs(call('HMGET', l.key .. ':t', unpack(fields))) do
+        if i % 2 == 1 then
+            starts = starts + N(n)
+        else
+            retries = retries + N(n)
+        end
+    end
+    if retries < RETRY_FLOOR + floor(starts * RETRY_PERCENT / 100) then
+        return now
+    end
+    return (slice + 1) * SLICE
+end
+function M.retried(l)
+    count_slice(l, 'r')
+end
+-- One more job of the lane that came ('a') or ended ('e').
+function M.metered(l, what)
+    count_slice(l, what)
+end
+-- A job of the lane starts: its rate, its turn, its probe.
+function M.started(l, waited)
+    local set, t, s = M.settings(l), l.tenant, l.site
+    t.vt = max(t.vt, l.ps)
+    l.ps = l.ps + floor(STRIDE / set.weight)
+    l.ta = next_tat(l.ta, set.emit)
+    meta.tvt = max(meta.tvt, t.ps)
+    t.ps, t.touched = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100)), true
+    s.ta = next_tat(s.ta, s.em)
+    if l.bs == OPEN and now >= l.bt then
+        l.bs = HALF_OPEN
+    end
+    count_slice(l, 's')
+    local b = 0
+    while b < #WAITS and waited > WAITS[b + 1] do
+        b = b + 1
+    end
+    count_slice(l, 'w' .. b .. ':')
+    l.touched = true
+end
 
+-- part
 -- ---- how jobs end ----
 
 local function count_ended(to, verdict)
@@ -243,13 +262,63 @@ local function count_ended(to, verdict)
     end
 end
 local WAITS_AFTER, WAITS_SHARE = 1, 2
-local SOURCES = {[0] = 'own', 'shared', 'cache', 'stale'}
-local settles = STEP -- waiting jobs that one script lets go on
-
+local function job_ended(j)
+    M.metered(M.lane(j.ln), 'e')
+    if j.rs ~= '' then
+        M.run_ended(j)
+    end
+    if j.ba ~= '' then
+        M.child_ended(j)
+    end
+    if call('EXISTS', P .. 'wt:' .. j.id) == 1 then
+        M.settle(j.id, 16)
+    end
+end
+local function texts(j, fields)
+    local set = {}
+    for k, v in pairs(fields) do
+        if v ~= '' then
+            set[#set + 1] = k
+            set[#set + 1] = v
+        end
+    end
+    if #set > 0 then
+        call('HSET', P .. 't:' .. j.id, unpack(set))
+    end
+end
+M.texts = texts
+-- late
 -- A job stays as long as another one waits for it or has its result.
 function M.is_needed(id)
     return call('EXISTS', P .. 'wt:' .. id, P .. 'sh:' .. id) > 0
 end
+-- One job needs it less. When that was the last one, retention goes back to it.
+function M.unneeded(id)
+    local j = not M.is_needed(id) and M.job(id)
+    if not j or j.st < SUCCEEDED then
+        return
+    end
+    local index = j.st == DEAD and 'dead' or 'done'
+    local place = call('HGET', P .. 'retain', index)
+    if place and N(string.match(place, '^%S+')) >= j.fa then
+        call('HSET', P .. 'retain', index, I(j.fa) .. ' ')
+    end
+    M.went_back = true
+end
+function M.stop_waiting(j)
+    if j.wt ~= '' then
+        call('ZREM', P .. 'wt:' .. j.wt, j.id)
+        M.unneeded(j.wt)
+        M.left_row(j)
+    end
+    j.wt, j.wh = '', 0
+end
+function M.wait_for(j, leader, how)
+    M.stop_waiting(j)
+    j.wt, j.wh = leader.id, how
+    call('ZADD', P .. 'wt:' .. leader.id, j.sq, j.id)
+end
+-- late
 -- How many of a sorted set stand before this place or in it, whether its member is still there or not.
 function M.rank_behind(index, score, member)
     local key = P .. index
@@ -264,47 +333,14 @@ function M.rank_behind(index, score, member)
     end
     return low
 end
--- One job needs it less. When that was the last one, retention goes back to it.
-local function unneeded(id)
-    local j = not M.is_needed(id) and M.job(id)
-    if not j or j.st < SUCCEEDED then
-        return
-    end
-    local index = j.st == DEAD and 'dead' or 'done'
-    local place = call('HGET', P .. 'retain', index)
-    if place and N(string.match(place, '^%S+')) >= j.fa then
-        call('HSET', P .. 'retain', index, I(j.fa) .. ' ')
-    end
-    M.went_back = true
-end
-
-local function stop_waiting(j)
-    if j.wt ~= '' then
-        call('ZREM', P .. 'wt:' .. j.wt, j.id)
-        unneeded(j.wt)
-        M.left_row(j)
-    end
-    j.wt, j.wh = '', 0
-end
-function M.wait_for(j, leader, how)
-    stop_waiting(j)
-    j.wt, j.wh = leader.id, how
-    call('ZADD', P .. 'wt:' .. leader.id, j.sq, j.id)
-end
-local function job_ended(j)
-    M.metered(M.lane(j.ln), 'e')
-    if j.rs ~= '' then
-        M.run_ended(j)
-    end
-    M.child_ended(j)
-    M.settle(j.id, 16)
-end
+-- late
+local SOURCES = {[0] = 'own', 'shared', 'cache', 'stale'}
 -- It had no lease; it counts as one that the store granted and ended itself.
 function M.answer(j, from, source)
     local owner, age = from.sf ~= '' and from.sf or from.id, source == 1 and 0 or now - from.fa
     unpoint(j)
     leave_state(j)
-    stop_waiting(j)
+    M.stop_waiting(j)
     j.fe, j.nk, j.ha, j.us, j.ve, j.en, j.nb = j.fe + 1, 1, from.ha, from.us, from.ve, from.en, from.nb
     j.so, j.sf, j.rg, j.fa, j.rj, j.cf, j.fi = source, owner, age, now, from.rj, from.cf, from.fi
     j.sa, j.rv = j.sa > 0 and j.sa or now, j.rv + 1
@@ -322,11 +358,12 @@ function M.answer(j, from, source)
             '","source":"' .. SOURCES[source] .. '","from_job":"' .. from.id .. '"}')
     job_ended(j)
 end
-M.verdicts = {[0] = 'none', 'complete', 'partial', 'empty_confirmed', 'sampled'}
+-- late
+local settles = STEP -- waiting jobs that one script lets go on
 local function go_on(j)
     local later = j.ra > now
     unpoint(j)
-    stop_waiting(j)
+    M.stop_waiting(j)
     j.ra, j.rk = later and j.ra or now, 0
     move(j, later and SCHEDULED or READY)
     point(j)
@@ -373,24 +410,12 @@ function M.settle(leader, most)
     return done
 end
 
-local function texts(j, fields)
-    local set = {}
-    for k, v in pairs(fields) do
-        if v ~= '' then
-            set[#set + 1] = k
-            set[#set + 1] = v
-        end
-    end
-    if #set > 0 then
-        call('HSET', P .. 't:' .. j.id, unpack(set))
-    end
-end
-M.texts = texts
+-- late
 -- The one way of a waiting job to its end. why: {text, the same as JSON}
 function M.end_waiting(j, to, why)
     unpoint(j)
     leave_state(j)
-    stop_waiting(j)
+    M.stop_waiting(j)
     j.fl, j.fa, j.cq, j.rv = to == CANCELLED and 18 or 0, now, to == CANCELLED and 1 or 0, j.rv + 1
     call('HDEL', P .. 't:' .. j.id, 'kn', 'wh')
     texts(j, {wh = why[1]})
@@ -401,10 +426,10 @@ function M.end_waiting(j, to, why)
     job_ended(j)
 end
 
+-- late
 -- Numbers of enum failure_budget, of enum job_event, and which counter takes the lease.
 local B_NONE, B_FAIL, B_CRASH, B_THROTTLE, B_RELEASE = 0, 1, 2, 3, 4
 local E_DONE, E_RETRY, E_THROTTLE, E_RELEASE, E_LOST, E_GIVE_UP, E_CANCEL = 1, 2, 3, 4, 5, 6, 7
-local MOVES = {SUCCEEDED, SCHEDULED, SCHEDULED, READY, SCHEDULED, DEAD, CANCELLED}
 local F_CRASH, F_CANCELLED = 17, 18
 local RELEASES_FREE, RELEASES_MAX = 3, 30
 -- Charges the lease to the budget and says what follows.
@@ -433,6 +458,9 @@ function M.charge(j, budget, hint, out)
         out.wait = n > RELEASES_FREE and M.delay(j.id, n - RELEASES_FREE, 0) or 0
     end
 end
+-- late
+local MOVES = {SUCCEEDED, SCHEDULED, SCHEDULED, READY, SCHEDULED, DEAD, CANCELLED}
+M.verdicts = {[0] = 'none', 'complete', 'partial', 'empty_confirmed', 'sampled'}
 local function leaving_kind(to, on)
     if to == SUCCEEDED then
         return 'job.finished'
@@ -476,12 +504,16 @@ function M.leave(j, out)
         unpoint(j)
     end
     leave_state(j)
-    M.session_release(j)
+    if j.se ~= '' then
+        M.session_release(j)
+    end
     j[out.count] = j[out.count] + 1
     j.fl, j.ve, j.en = out.failure, out.verdict or 0, out.end_reason or 0
     j.no, j.wo, j.ow, j.rq, j.le, j.su, j.sd, j.sb, j.ep = '', '', '', '', 0, 0, 0, 0, 0
     j.rv = j.rv + 1
-    call('HDEL', P .. 't:' .. j.id, 'wh', to >= SUCCEEDED and 'kn' or '')
+    if j.fe > 1 or j.mk == 2 then
+        call('HDEL', P .. 't:' .. j.id, 'wh', to >= SUCCEEDED and 'kn' or '')
+    end
     texts(j, {wh = out.why[1], re = out.report or ''})
     if to >= SUCCEEDED then
         j.fa = now
@@ -491,7 +523,7 @@ function M.leave(j, out)
     end
     enter_state(j, to, goes)
     if to == DEAD then
-        enter_group(j, out.failure == 0 and 'none' or out.failure_name, out.words or out.why[1])
+        M.enter_group(j, out.failure == 0 and 'none' or out.failure_name, out.words or out.why[1])
     end
     if to >= SUCCEEDED then
         count_ended(to, j.ve)
@@ -510,6 +542,8 @@ function M.void(j, why)
     M.sign(M.lane(j.ln), SIGN_NONE, j.sq)
     M.leave(j, {on = E_CANCEL, count = 'nv', failure = F_CANCELLED, why = why, wait = 0})
 end
+
+-- late
 -- ---- login sessions: store/sqlite/sessions.c ----
 
 local SESSION = fields_of({
@@ -600,9 +634,6 @@ function M.park(l, site, pool, til)
     call('SADD', P .. 'parked:' .. site .. ':' .. pool, l.name)
 end
 function M.session_release(j)
-    if j.se == '' then
-        return
-    end
     call('SREM', P .. 'su:' .. j.se, j.id)
     local s = M.session(j.se)
     j.se, j.cv = '', 0
@@ -658,18 +689,19 @@ function M.session_note(j, failure, about_target, against, rest_ms, why)
     return true, lost, others
 end
 
+-- late
 -- ---- ended jobs come back, or go ----
 
 -- more: that are about to come.
-local function is_full(more)
-    return call('ZCARD', P .. 's:0') + call('ZCARD', P .. 's:1') + call('ZCARD', P .. 's:2') + (more or 0) >= READY_MAX
+function M.is_full(more)
+    return M.count(BLOCKED) + M.count(SCHEDULED) + M.count(READY) + (more or 0) >= READY_MAX
 end
-M.is_full = is_full
 -- The lane has as many waiting jobs as it may, without so many that make way.
 function M.is_deep(l, less)
     local depth = M.settings(l).depth
     return depth > 0 and M.waiting_in(l) - less >= depth
 end
+-- late
 -- What it answers, as replay.lua does.
 function M.replay(j, reset)
     if j.st < DEAD then
@@ -683,7 +715,7 @@ function M.replay(j, reset)
         return {R_MODE, meta.mode}
     elseif l.co == 1 then
         return {R_CLOSED, l.name}
-    elseif is_full() then
+    elseif M.is_full() then
         return {R_FULL}
     elseif M.is_deep(l, 0) then
         return {R_FULL, M.settings(l).depth, l.name}
@@ -700,12 +732,13 @@ function M.replay(j, reset)
             (reset and 'true' or 'false') .. ',"have":' .. I(j.ha) .. '}')
     return {R_OK, was, j.ge}
 end
+-- late
 -- The job is gone at once; what the archive has of it follows.
 function M.forget(j)
     leave_state(j)
     if j.sf ~= '' then
         call('SREM', P .. 'sh:' .. j.sf, j.id)
-        unneeded(j.sf)
+        M.unneeded(j.sf)
     end
     if j.wk ~= '' then
         call('ZREM', P .. 'wa:' .. j.wk, j.id)
@@ -719,6 +752,7 @@ function M.forget(j)
     j.gone = true
 end
 
+-- late
 -- ---- runs of schedules: scripts/schedules.lua ----
 
 -- The run that the job is of has ended with it, whatever ended it; rs: "schedule number".
@@ -736,6 +770,7 @@ function M.run_ended(j)
     call('ZADD', key .. ':f', n, n)
     call('ZADD', P .. 'sdw' .. min(N(call('HGET', key, 'ki')), 1), 0, id)
 end
+-- late
 -- Its worker hears of it with its next heartbeat. why: {text, the same as JSON}
 function M.ask_to_stop(j, grace, why)
     if j.cq == 1 then

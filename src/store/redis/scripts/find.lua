@@ -1,6 +1,7 @@
 -- find.lua - jobs by what they are (store/find.h): part of the scripts that look for many.
 -- The filter, from argument `at` on: states as bits (0: any), class, failure (-1: any), since, until (0: none), held, tenant,
 -- site, kind, target, lane, labels.
+-- late
 function M.filter(at)
     return {states = N(A[at]), class = N(A[at + 1]), failure = N(A[at + 2]), since = N(A[at + 3]), til = N(A[at + 4]),
             held = A[at + 5] == '1', tenant = A[at + 6], site = A[at + 7], kind = A[at + 8], target = A[at + 9], lane = A[at + 10],

@@ -18,11 +18,11 @@ local function view(name)
 end
 local function tenant(name)
     local t = M.tenant(name)
-    return {name, t.ma, t.we > 0 and t.we or 100, 0, 1, t.active}
+    return {name, t.ma, t.we > 0 and t.we or 100, 0, 1, M.active_of(t)}
 end
 local function site(name)
     local s = M.site(name)
-    return {name, s.ma, 0, s.em, max(s.bu, 1), s.active}
+    return {name, s.ma, 0, s.em, max(s.bu, 1), M.active_of(s)}
 end
 local function all()
     return {'', M.active_max(), 0, 0, 1, call('ZCARD', P .. 's:3')}

@@ -1,7 +1,7 @@
 -- operations.lua - a piece of an operation on many jobs: part of the scripts that begin them or go on with them, behind
 -- batches.lua; where they may be of any kind (`many`), also behind find.lua and alter.lua.
 M.RUNNING, M.DONE, M.STOPPED = 0, 1, 2
-do
+-- late
 local DELETE, CANCEL, HOLD, PRIORITY = 1, 2, 3, 5
 local PIECE, LOOKS, PAUSE, BEHIND, WAIT, GRACE = 100, 200, 20, 1000, 5000, 60000
 
@@ -126,5 +126,4 @@ function M.operation_piece(o)
     end
     o.due = wait and now + WAIT or o.due > now and o.due or now + PAUSE
     M.operation_save(o, M.RUNNING)
-end
 end

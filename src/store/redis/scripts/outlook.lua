@@ -19,7 +19,7 @@ local counted
 local function site_room(s)
     local room = INF
     if s.ma > 0 then
-        room = s.ma - s.active
+        room = s.ma - M.active_of(s)
     end
     if s.em > 0 then
         local at = start_at(s.ta, s.em, s.bu)
@@ -31,7 +31,7 @@ end
 local function tenant_starts(t, needs, most)
     local n = 0
     if t.ma > 0 then
-        most = min(most, t.ma - t.active)
+        most = min(most, t.ma - M.active_of(t))
     end
     for _, turn in ipairs(call('ZRANGE', t.key .. ':' .. needs, 0, MOST - 1)) do
         if n >= most then

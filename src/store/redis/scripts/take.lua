@@ -1,6 +1,7 @@
 -- take.lua - a job comes in, or it is said why not: part of the scripts that make jobs, behind ends.lua.
 -- a: what accept.lua is asked; besides a.after: it waits for this job, a.batch: it is of that batch.
 
+-- late
 -- What is about to come in besides, while a whole batch is looked at before anything of it is written: ids, live and blocked
 -- jobs by tenant and key (false: will be gone), lanes; how many jobs, of each lane too, how many lanes.
 local ahead = {ids = {}, live = {}, blocked = {}, lanes = {}, deep = {}, jobs = 0, new_lanes = 0}

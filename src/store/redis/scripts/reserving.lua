@@ -1,0 +1,181 @@
+-- reserving.lua - a worker gets the next job that may start: part of the scripts that ask for one, behind take.lua.
+-- late
+local LOOKS = 100
+-- Of the question that is answered now: a worker's needs, what it knows; and how far the look for a job has come.
+local needs, memory, time, known, aside, held, parked, closed, session
+local looked = 0 -- in this script
+
+local function lease_of(j, since)
+    local t = (j.nb > 0 or j.mk == 2) and call('HMGET', P .. 't:' .. j.id, 'cu', 'kn') or {}
+    return {j.id, j.fe, j.no, call('GET', P .. 'p:' .. j.id) or '', t[1] or '', j.li, j.nb, j.ha, max(now - since, 0), j.fi,
+            j.mk == 2 and t[2] or '', j.am, j.sm, j.de, j.ln, M.lane(j.ln).cl, j.ep, j.wb, j.co, j.se}
+end
+-- Whose reply was lost on its way, and who asks again. leased: ids of the node's last question, a line each.
+local function leased_before(leased, nonce)
+    for id in string.gmatch(leased or '', '[^\n]+') do
+        local v = call('HMGET', P .. 'j:' .. id, 'no', 'st')
+        if v[1] == nonce and N(v[2]) == ACTIVE then
+            return M.job(id)
+        end
+    end
+end
+local function asked_before(worker, request)
+    local id = request ~= '' and call('HGET', P .. 'asked', worker .. ':' .. request)
+    local j = id and M.job(id)
+    return j and j.st == ACTIVE and j.wo == worker and j.rq == request and j or nil
+end
+-- The first of the lane by rank among those whose needs can be met.
+local function first_of(l)
+    local first, rank
+    for n = 0, needs do
+        local top = l[n] > 0 and call('ZRANGE', l.key .. ':' .. n, 0, 0, 'WITHSCORES') or {}
+        if top[1] and (not first or N(top[2]) < rank or (N(top[2]) == rank and top[1] < first)) then
+            first, rank = top[1], N(top[2])
+        end
+    end
+    return first and id_of(first)
+end
+local function fits(id)
+    if memory == 0 and time == 0 then
+        return true
+    end
+    local j = M.job(id)
+    return (memory == 0 or j.me <= memory) and (time == 0 or (j.am > 0 and j.am or ATTEMPT) <= time)
+end
+local function try_lane(l)
+    looked = looked + 1
+    if site_full(l.site) or start_at(l.site.ta, l.site.em, l.site.bu) > now then
+        held[#held + 1] = l
+        return nil
+    end
+    -- Its turn came when time had opened it; time that went back since has closed it.
+    if M.starts_now(l) == 0 then
+        l.touched, closed = true, closed + 1
+        return nil
+    end
+    local id = (known['*'] or known[l.si]) and first_of(l)
+    if id and fits(id) then
+        local f = string.find(l.name, '@', 1, true) and M.fixed(id) or {}
+        if (f[6] or '') == '' then
+            return id
+        end
+        local til
+        session, til = M.session_pick(f[1], f[6], f[7])
+        if session then
+            return id
+        end
+        M.park(l, f[1], f[6], til)
+        parked = parked + 1
+        return nil
+    end
+    aside = aside + 1
+    return nil
+end
+local function enough()
+    return looked >= LOOKS or aside >= STEP
+end
+local function try_tenant(t)
+    local at, page, l, id = 0, 16
+    repeat
+        local turns = call('ZRANGE', t.key .. ':' .. needs, at, at + page - 1)
+        for _, turn in ipairs(turns) do
+            l = M.lane(string.sub(turn, 11))
+            id = l and try_lane(l)
+            if id or enough() then
+                return l, id
+            end
+        end
+        at = at + page
+    until #turns < page
+    return nil
+end
+local function choose()
+    local at, page = 0, 16
+    repeat
+        local turns = call('ZRANGE', P .. 'tz' .. needs, at, at + page - 1)
+        for _, turn in ipairs(turns) do
+            local l, id = try_tenant(M.tenant(string.sub(turn, 18)))
+            if id or enough() then
+                return l, id
+            end
+        end
+        at = at + page
+    until #turns < page
+    return nil
+end
+-- The site has as many jobs running as it may, or its rate is used up: the lane waits for that.
+local function set_aside(l)
+    call('ZREM', l.tenant.key .. ':0', l.turn)
+    call('ZREM', l.tenant.key .. ':1', l.turn)
+    if site_full(l.site) then
+        call('ZREM', P .. 'waits', l.turn)
+        call('ZADD', l.site.key .. ':f', now, l.turn)
+    else
+        call('ZADD', P .. 'waits', start_at(l.site.ta, l.site.em, l.site.bu), l.turn)
+    end
+    call('HSET', l.key, 'sg', 'f')
+    l.sg, l.before.sg, l.tenant.touched = 'f', 'f', true
+end
+-- What is marked: the newest posts that the last one of its kind knew.
+local function give_mark(id)
+    local mark = call('HGET', P .. 't:' .. id, 'kn')
+    if not mark then
+        local f = M.fixed(id)
+        mark = call('HGET', P .. 'mk:' .. table.concat({f[1], f[2], f[3], f[5]}, '\n'), 'posts') or ''
+        call('HSET', P .. 't:' .. id, 'kn', mark)
+    end
+end
+local function start(l, id, a)
+    local j = M.job(id)
+    local since = j.ra
+    if j.mk == 2 then
+        give_mark(id)
+    end
+    j.fe, j.no, j.wo, j.ow, j.rq, j.le, j.ep = j.fe + 1, a[2], a[1], NODE, a[3], now + LEASE, meta.epoch
+    j.su, j.sd, j.pg, j.sa = 0, 0, 0, j.sa > 0 and j.sa or now
+    M.move(j, ACTIVE)
+    if session then
+        M.session_take(session, j)
+    end
+    if j.rq ~= '' then
+        call('HSET', P .. 'asked', j.wo .. ':' .. j.rq, id)
+    end
+    M.started(l, max(now - since, 0))
+    M.leases = true
+    M.event(j, 'job.started', '{"state":"active","attempt":' .. I(j.fe) .. ',"worker":' .. a[8] .. ',"waited_ms":' ..
+            I(max(now - since, 0)) .. (session and ',"session":"' .. session.id .. '"' or '') .. '}')
+    return {R_OK, lease_of(j, since)}, true
+end
+local function begin_look(a)
+    needs, memory, time, known = N(a[4]), N(a[5]), N(a[6]), {}
+    aside, held, parked, closed, session = 0, {}, 0, 0, nil
+    for site in string.gmatch(a[7], '[^\n]+') do
+        known[site] = true
+    end
+end
+-- a: what reserve.lua is asked; leased: what HGET leased NODE says. Answers as that does, and whether something was changed.
+function M.reserve(a, leased)
+    local again = leased_before(leased, a[2]) or asked_before(a[1], a[3])
+    if again then
+        return {R_OK, lease_of(again, again.ra)}, false
+    end
+    if meta.mode == PAUSED or meta.mode == MAINTENANCE or M.all_full() then
+        return {R_END, 0}, false
+    end
+    if M.woken then
+        M.places() -- as those before it in this script left them
+    else
+        M.wake()
+    end
+    M.woken = true
+    begin_look(a)
+    local l, id = choose()
+    for _, h in ipairs(held) do
+        set_aside(h)
+    end
+    if id then
+        return start(l, id, a)
+    end
+    M.leases = M.leases or #held + parked + closed > 0
+    return {R_END, looked >= LOOKS and 1 or 0}, #held + parked + closed > 0
+end

@@ -1,0 +1,17 @@
+-- speaking.lua - what a worker says while it has a job: part of the scripts that hear it. a: what lease.lua is asked.
+-- late
+function M.speak(a)
+    local j = M.held(a[1], a[2])
+    if not j then
+        return {R_STALE}, false
+    end
+    if a[3] == 'started' then
+        j.sd, j.rv = 1, j.rv + 1
+    elseif a[3] == 'heartbeat' then
+        j.le, j.su = now + LEASE, 0
+        call('ZADD', P .. 'act', j.le, j.member)
+    elseif a[3] == 'write' and N(a[4]) == j.nb then
+        j.wb = j.nb + 1
+    end
+    return {R_OK, j.cq, j.ep, j.fe, j.nb, j.ha, j.us, j.li, j.co, M.fixed(j.id)[1] or ''}, true
+end

@@ -1,0 +1,130 @@
+/* together.c - what waits at one moment, several operations in one script (accept.lua, turn.lua): the way to Redis and back,
+ * what is read and written of lanes and tenants, and with "appendfsync always" the disk, is theirs together.
+ *
+ * A script either happens or not, and is repeated under its number like any other: so its operations are done, refused,
+ * or unknown together with it; what each answers is its own. When a script fails in Redis, by foreign data of one job,
+ * nothing is answered: each of them is then asked alone. */
+#include "store/redis/inside.h"
+
+#include "store/thread.h"
+
+#include "base/need.h"
+
+enum {
+    SHARED_MOST = 16, /* in a script: Redis does nothing else meanwhile (queue.md, S65) */
+    FINISH_WORDS = 20,
+};
+
+struct shared_script {
+    enum script script;
+    struct store_op *ops[SHARED_MOST];
+    size_t n;
+    struct span *words;
+    size_t count;
+};
+
+/* Which script does it together with others; SCRIPT_COUNT: none. What asks the archive before or behind is done alone. */
+static enum script script_of(const struct store_op *op)
+{
+    if (op->answered)
+        return SCRIPT_COUNT;
+    if (op->verb == STORE_ACCEPT)
+        return SCRIPT_ACCEPT;
+    if (op->verb == STORE_FINISH)
+        return op->in.finish.counts.n ? SCRIPT_COUNT : SCRIPT_TURN;
+    return op->verb == STORE_RESERVE || op->verb == STORE_HEARTBEAT || op->verb == STORE_STARTED
+               ? SCRIPT_TURN
+               : SCRIPT_COUNT;
+}
+
+static void put_turn(struct store *s, struct call *c, const struct store_op *op)
+{
+    bool speaks = op->verb == STORE_STARTED || op->verb == STORE_HEARTBEAT;
+    call_text(c, op->verb == STORE_RESERVE ? SPAN("reserve")
+                 : speaks                  ? SPAN("speak")
+                                           : SPAN("finish"));
+    call_text(c, SPAN("")); /* how many words follow */
+    if (op->verb == STORE_RESERVE)
+        reserve_put(s, c, &op->in.reserve);
+    else if (speaks)
+        speak_put(c, op->in.lease.id, op->in.lease.nonce,
+                  op->verb == STORE_STARTED ? SPAN("started") : SPAN("heartbeat"), 0);
+    else
+        finish_put(s, c, &op->in.finish);
+    c->args[1] = span_of(arena_fmt(s->own, "%zu", c->count - 2));
+}
+
+/* Puts it behind the others. A job that may not even be asked for is answered. */
+static void put(struct store *s, struct shared_script *all, struct store_op *op)
+{
+    struct call *c = arena_get(s->own, sizeof *c);
+    memset(c, 0, sizeof *c);
+    if (all->script == SCRIPT_TURN)
+        put_turn(s, c, op);
+    else if ((op->result = accept_put(s, c, &op->in.accept, &op->fault))) {
+        op->answered = true;
+        return;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        all->words[all->count++] = c->args[i];
+    all->ops[all->n++] = op;
+}
+
+static void take(struct store *s, struct store_op *op, const struct reply *r,
+                 int64_t connections)
+{
+    struct fault *f = &op->fault;
+    op->answered = true;
+    if (op->verb == STORE_ACCEPT) {
+        op->result = accept_read(s, &op->in.accept, r, connections, &op->out.accept, f);
+    } else if (op->verb == STORE_RESERVE) {
+        op->answered =
+            said(r) != SAID_END || !reply_number(r, 1); /* else asked again at once */
+        op->result = reserve_read(s, r, op->arena, &op->out.lease, f);
+    } else if (op->verb == STORE_FINISH) {
+        op->answered = said(r) != SAID_FIRST; /* else the archive is asked first */
+        op->result = finish_read(r, op->in.finish.id, &op->out.finish, f);
+    } else {
+        op->result = said(r) == SAID_STALE ? fail_stale(op->in.lease.id, f) : E_OK;
+        if (op->verb == STORE_HEARTBEAT && !op->result)
+            op->out.heartbeat.cancel = reply_number(r, 1) != 0;
+    }
+}
+
+static void run_shared(struct store *s, const struct shared_script *all, wall now)
+{
+    struct reply r;
+    struct fault f = {0};
+    int64_t connections = link_state(s->link).connections;
+    err e = store_write_words(s, all->script, all->words, all->count, now, &r, &f);
+    if (e && link_state(s->link).trouble == TROUBLE_SCRIPT)
+        return;
+    for (size_t i = 0; i < all->n; i++) {
+        if (!e) {
+            take(s, all->ops[i], reply_list(&r, 1 + i), connections);
+            continue;
+        }
+        all->ops[i]->result = e;
+        all->ops[i]->fault = f;
+        all->ops[i]->answered = true;
+    }
+}
+
+void redis_together(struct store *s, struct store_op **ops, size_t n, wall now)
+{
+    need(s->in_group);
+    for (size_t i = 0, next; i < n; i = next) {
+        struct shared_script all = {.script = script_of(ops[i])};
+        for (next = i + 1; all.script != SCRIPT_COUNT && next < n && next - i < SHARED_MOST &&
+                           script_of(ops[next]) == all.script;)
+            next++;
+        if (next - i < 2)
+            continue;
+        store_fresh(s);
+        all.words = arena_get(s->own, (next - i) * CALL_ARGS * sizeof *all.words);
+        for (size_t k = i; k < next; k++)
+            put(s, &all, ops[k]);
+        if (all.n > 1)
+            run_shared(s, &all, now);
+    }
+}

@@ -1,0 +1,228 @@
+/* What waits at one moment and is done by one script answers what it would have answered alone, and leaves what that would
+ * have left. */
+#include "../lib/scenario.h"
+
+#include "store/apply.h"
+
+#include <string.h>
+
+enum { OPS = 40 };
+
+static struct store_op ops[OPS];
+static size_t count;
+
+static struct store_op *next_op(enum store_verb verb)
+{
+    assert_true(count < OPS);
+    ops[count] = (struct store_op){.verb = verb, .arena = w->a};
+    return &ops[count++];
+}
+
+static struct accept_args *accept_next(const char *id, const char *lane)
+{
+    struct store_op *op = next_op(STORE_ACCEPT);
+    op->in.accept = job_args(id, lane);
+    return &op->in.accept;
+}
+
+static void reserve_next(uint64_t random)
+{
+    next_op(STORE_RESERVE)->in.reserve =
+        (struct reserve_args){.worker = SPAN("w1"), .needs = NEEDS_PAGE, .random = random};
+}
+
+static void finish_next(const struct lease *l, enum failure_class failure)
+{
+    next_op(STORE_FINISH)->in.finish = finish_args_of(l, failure);
+}
+
+static void speak_next(enum store_verb verb, const struct lease *l)
+{
+    struct store_op *op = next_op(verb);
+    op->in.lease.id = span_of(l->id);
+    op->in.lease.nonce = l->nonce;
+}
+
+/* Those that wait, at once or one after the other. */
+static void run_them(bool together)
+{
+    struct store_op *all[OPS];
+    for (size_t i = 0; i < count; i++) {
+        all[i] = &ops[i];
+        ops[i].answered = false;
+        ops[i].fault = (struct fault){0};
+    }
+    begin();
+    if (together)
+        store_together(w->s, all, count, now());
+    for (size_t i = 0; i < count; i++)
+        if (!ops[i].answered)
+            ops[i].result = apply_write(w->s, &ops[i], now());
+    commit();
+}
+
+static void say_op(struct buf *b, const struct store_op *op)
+{
+    buf_fmt(b, "%s %s", err_name(op->result), op->fault.words);
+    if (op->result) {
+        buf_add_char(b, '\n');
+        return;
+    }
+    const struct accept_reply *a = &op->out.accept;
+    const struct lease *l = &op->out.lease;
+    const struct finish_reply *r = &op->out.finish;
+    if (op->verb == STORE_ACCEPT)
+        buf_fmt(b, " %s %d %d %d %d", a->id, a->replayed, a->existing, a->state, a->source);
+    else if (op->verb == STORE_RESERVE)
+        buf_fmt(b, " %s %lld %llx %.*s %.*s", l->id, (long long)l->fence,
+                (unsigned long long)l->nonce, SP(l->lane), SP(l->target));
+    else if (op->verb == STORE_FINISH)
+        buf_fmt(b, " %d %lld %lld %s", r->state, (long long)r->retry_in_ms,
+                (long long)r->breaker_until_ms, r->session);
+    else
+        buf_fmt(b, " %d", op->out.heartbeat.cancel);
+    buf_add_char(b, '\n');
+}
+
+/* What each answered, and what is there now. */
+static void say_all(struct buf *b)
+{
+    for (size_t i = 0; i < count; i++)
+        say_op(b, &ops[i]);
+    struct event_view *events;
+    size_t n;
+    assert_int_equal(store_events(w->s, 0, SPAN_NONE, 5000, w->a, &events, &n, &w->f), E_OK);
+    for (size_t i = 0; i < n; i++)
+        buf_fmt(b, "%lld %.*s %lld %.*s %.*s\n", (long long)events[i].seq, SP(events[i].job),
+                (long long)events[i].number, SP(events[i].kind), SP(events[i].body));
+    struct span seen = look();
+    buf_add(b, seen);
+    count = 0;
+}
+
+static void come_in(void)
+{
+    for (int i = 0; i < 6; i++)
+        accept_next(arena_fmt(w->ids, "job_a%d", i), i % 2 ? "x/normal" : "y/bulk")->prio = i;
+    accept_next("job_a1", "x/normal"); /* it is there */
+    struct accept_args *one = accept_next("job_k1", "x/normal"),
+                       *again = accept_next("job_k2", "x/normal"),
+                       *other = accept_next("job_k3", "x/normal");
+    one->idempotency_key = again->idempotency_key = other->idempotency_key = SPAN("key");
+    one->request_hash = again->request_hash = 7;
+    other->request_hash = 8;
+    one = accept_next("job_u1", "x/normal");
+    again = accept_next("job_u2", "x/normal");
+    other = accept_next("job_u3", "x/normal");
+    one->unique_key = again->unique_key = other->unique_key = SPAN("unique");
+    again->on_conflict = UNIQUE_REJECT;
+    other->on_conflict = UNIQUE_REPLACE_PENDING;
+    one = accept_next("job_w1", "z/normal");
+    again = accept_next("job_w2", "z/normal");
+    one->work = again->work = 99;
+    again->coalesce = true;
+    accept_next("job_l1", "not a lane");
+    for (int i = 0; i < 12; i++)
+        accept_next(arena_fmt(w->ids, "job_b%02d", i), "t/x/bulk");
+}
+
+static void the_story(bool together, struct buf *b)
+{
+    struct lease l[8];
+    come_in();
+    run_them(together);
+    say_all(b);
+    for (uint64_t i = 0; i < 6; i++)
+        reserve_next(100 + i);
+    reserve_next(102); /* asked again */
+    run_them(together);
+    for (int i = 0; i < 6; i++)
+        l[i] = ops[i].out.lease;
+    say_all(b);
+    struct lease stale = l[0];
+    stale.nonce++;
+    speak_next(STORE_STARTED, &l[0]);
+    speak_next(STORE_HEARTBEAT, &l[1]);
+    speak_next(STORE_HEARTBEAT, &stale);
+    finish_next(&l[0], FAILURE_NONE);
+    finish_next(&l[1], FAILURE_NETWORK);
+    finish_next(&l[2], FAILURE_DRIFT);
+    finish_next(&l[2], FAILURE_DRIFT); /* a second time */
+    finish_next(&stale, FAILURE_NONE);
+    reserve_next(200);
+    finish_next(&l[3], FAILURE_RATE_LIMITED);
+    reserve_next(201);
+    run_them(together);
+    say_all(b);
+    for (uint64_t i = 0; i < 30; i++)
+        reserve_next(300 + i);
+    run_them(together);
+    say_all(b);
+}
+
+static void several_at_once_answer_and_leave_what_they_would_alone(void **state)
+{
+    (void)state;
+    struct buf alone = BUF(1 << 20), together = BUF(1 << 20);
+    the_story(false, &alone);
+    struct world *own = w, *second = world_new();
+    w = second;
+    the_story(true, &together);
+    assert_int_equal(alone.failed, E_OK);
+    same_look(buf_span(&alone), buf_span(&together));
+    w = own;
+    world_free(second);
+    buf_free(&alone);
+    buf_free(&together);
+}
+
+static int64_t scripts_run(void)
+{
+    struct redis_place *p = w->place;
+    struct reply r = {0};
+    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "INFO", "commandstats", NULL), E_OK);
+    size_t at = span_find(r.text, SPAN("cmdstat_evalsha:calls="));
+    return at < r.text.n ? strtoll(r.text.p + at + 22, NULL, 10) : 0;
+}
+
+static void many_that_wait_take_few_turns(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 32; i++)
+        accept_next(arena_fmt(w->ids, "job_%02d", i), "x/normal");
+    int64_t before = scripts_run();
+    run_them(true);
+    assert_int_equal(scripts_run() - before, 2);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ops[i].result, E_OK);
+    count = 0;
+    assert_int_equal(outlook().by_state[JOB_READY], 32);
+}
+
+/* One whose key somebody else has used spoils nobody's turn. */
+static void one_of_several_that_fails_in_redis_fails_alone(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct reply r;
+    assert_int_equal(
+        link_say(p->watch, w->a, &r, &w->f, "SET", "fulmar:{q}:j:job_2", "x", NULL), E_OK);
+    for (int i = 0; i < 5; i++)
+        accept_next(arena_fmt(w->ids, "job_%d", i), "x/normal");
+    run_them(true);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ops[i].result, i == 2 ? E_STORE : E_OK);
+    count = 0;
+    assert_int_equal(outlook().by_state[JOB_READY], 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        S(several_at_once_answer_and_leave_what_they_would_alone),
+        S(many_that_wait_take_few_turns),
+        S(one_of_several_that_fails_in_redis_fails_alone),
+    };
+    scenario_maker = &store_makers[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
