@@ -224,6 +224,7 @@ static void check_shared(struct status *s)
     long long waiting = vitals_number(v, VITAL_READY, "spool.waiting"),
               aside = vitals_number(v, VITAL_READY, "spool.aside"),
               jobs = vitals_number(v, VITAL_READY, "lost.jobs"),
+              times = vitals_number(v, VITAL_READY, "lost.times"),
               events = vitals_number(v, VITAL_READY, "lost.events");
     if (waiting > 0)
         checks_add(s->checks, "spool", HEALTH_WARN,
@@ -236,7 +237,7 @@ static void check_shared(struct status *s)
             s->checks, "spool", HEALTH_FAIL,
             "the log of the service names them (spool.aside): order them again; docs: what is lost when",
             "%lld jobs on this node's disk could not be handed over", aside);
-    if (events > 0)
+    if (times > 0)
         checks_add(s->checks, "queue", HEALTH_WARN,
                    "the log of the service names the jobs (queue.lost_job): order them again",
                    "the Redis had lost %lld events, %lld jobs of this node among them", events,

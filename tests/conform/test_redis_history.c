@@ -212,15 +212,19 @@ static void s67_a_failover_that_lost_something_says_what(void **state)
     /* Leases that it knows are held; one that it never gave is nobody's, though its fence comes again. */
     assert_int_equal(heartbeat(&running, NULL), E_OK);
     assert_int_equal(heartbeat(&forgotten, NULL), E_STALE);
+    /* Who had that one may go on for its time: nothing starts before it is over, and others get another period. */
+    assert_true(has_none());
+    assert_int_equal(outlook().startable, 0);
+    assert_int_equal(outlook().next_ms, w->now + w->limits.lease_ms);
+    w->now += w->limits.lease_ms;
+    assert_int_equal(reap().suspected, 0);
     struct lease again = start_next();
     assert_string_equal(again.id, forgotten.id);
     assert_int_equal(again.fence, forgotten.fence);
     assert_int_equal(commit_batch(&forgotten, 0, 0, 3), E_STALE);
     assert_int_equal(commit_batch(&again, 0, 0, 3), E_OK);
-    /* The one whose end was lost has one more period, and then is done again: its records are there once. */
+    /* The one whose end was lost lapses, which is no fault of its, and is done again: its records are there once. */
     assert_int_equal(state_of(ended.id), JOB_ACTIVE);
-    w->now += 14000;
-    assert_int_equal(reap().suspected, 0);
     assert_int_equal(repairs_of_a_walk(), 0);
     finish(&running, FAILURE_NONE);
     finish(&again, FAILURE_NONE);
@@ -235,7 +239,179 @@ static void s67_a_failover_that_lost_something_says_what(void **state)
     }
     assert_int_equal(outlook().by_state[JOB_SUCCEEDED], JOBS);
     assert_int_equal(items_count(ended.id), 3);
+    assert_int_equal(view(ended.id).n_crash, 0);
+    assert_int_equal(view(ended.id).n_release, 1);
     assert_int_equal(loss_of(w->s).count, 1); /* it is said once */
+}
+
+static void who_spoke_since_the_loss_and_then_dies_is_charged_as_ever(void **state)
+{
+    (void)state;
+    accept_job();
+    accept_job();
+    struct lease speaks = start_next(), silent = start_next();
+    copied();
+    part();
+    accept_job();
+    fail_over();
+    noticed(w->s);
+    assert_int_equal(heartbeat(&speaks, NULL), E_OK);
+    pass(w->limits.lease_ms + 1); /* another period, as after any time in which nobody looked */
+    assert_int_equal(heartbeat(&speaks, NULL), E_OK);
+    for (int i = 0; i < 4; i++)
+        pass(w->limits.lease_ms + 1);
+    assert_int_equal(view(silent.id).n_release, 1);
+    assert_int_equal(view(silent.id).n_crash, 0);
+    assert_int_equal(view(speaks.id).n_release, 0);
+    assert_int_equal(view(speaks.id).n_crash, 1);
+    /* And so is a lease of after the loss. */
+    struct lease later = start_next();
+    int64_t crashes = view(later.id).n_crash;
+    for (int i = 0; i < 2; i++)
+        pass(w->limits.lease_ms + 1);
+    assert_int_equal(view(later.id).n_crash, crashes + 1);
+}
+
+/* Starts of these lanes that the queue allows in so many steps of so many ms. */
+static int starts_in(int steps, int64_t step_ms)
+{
+    int starts = 0;
+    for (int i = 0; i < steps; i++) {
+        pass(step_ms);
+        for (struct lease l; reserve(&l); starts++)
+            finish(&l, FAILURE_NONE);
+    }
+    return starts;
+}
+
+static void after_a_loss_a_rate_has_nothing_saved(void **state)
+{
+    (void)state;
+    enum { BURST = 4 };
+    accept_many("x/normal", 20);
+    accept_many("y/normal", 20);
+    lane_rate("x/normal", MINUTE, BURST);
+    limit_set(LIMIT_SITE, "y", LANE_UNCHANGED, MINUTE);
+    copied();
+    part();
+    int lost = 0;
+    for (struct lease l; reserve(&l); lost++)
+        finish(&l, FAILURE_NONE);
+    assert_int_equal(lost, BURST + 1);
+    fail_over();
+    noticed(w->s);
+    /* With those that were lost a rate allows no more in any time than it ever does. */
+    assert_int_equal(starts_in(59, SECOND), 0);
+    assert_int_equal(starts_in(1, SECOND), 2);
+    assert_int_equal(starts_in(59, SECOND), 0);
+    assert_int_equal(starts_in(1, SECOND), 2);
+    assert_int_equal(starts_in(60, SECOND), 2);
+    /* What is not used is saved again. */
+    pass(10 * MINUTE);
+    assert_int_equal(starts_in(1, 0), BURST + 1);
+}
+
+static void after_a_loss_a_site_that_failed_is_tried_by_one(void **state)
+{
+    (void)state;
+    accept_many("x/normal", 20);
+    accept_many("y/normal", 20);
+    for (int i = 0; i < 4; i++) {
+        struct lease l = start_next();
+        finish(&l, span_is(l.lane, "x/normal") ? FAILURE_NETWORK : FAILURE_NONE);
+    }
+    assert_int_equal(lane("x/normal").breaker.fails, 2);
+    assert_int_equal(lane("x/normal").breaker.state, BREAKER_CLOSED);
+    copied();
+    part();
+    accept_job();
+    fail_over();
+    noticed(w->s);
+    pass(w->limits.lease_ms);
+    int x = 0, y = 0;
+    struct lease probe = {0};
+    for (struct lease l; x + y < 10 && reserve(&l);) {
+        bool failed = span_is(l.lane, "x/normal");
+        x += failed;
+        y += !failed;
+        probe = failed ? l : probe;
+    }
+    assert_int_equal(x, 1);
+    assert_int_equal(y, 9);
+    finish(&probe, FAILURE_NONE);
+    assert_int_equal(lane("x/normal").breaker.state, BREAKER_CLOSED);
+    x = 0;
+    for (struct lease l; x < 2 && reserve(&l);)
+        x += span_is(l.lane, "x/normal");
+    assert_int_equal(x, 2);
+}
+
+static void a_heartbeat_is_lost(void)
+{
+    struct lease l = start_next();
+    copied();
+    part();
+    assert_int_equal(heartbeat(&l, NULL), E_OK);
+}
+
+static void a_beat_is_lost(void)
+{
+    struct node_beat beat = {.workers = 2, .version = "1", .host = "h"};
+    copied();
+    part();
+    begin();
+    assert_int_equal(store_node_beat(w->s, &beat, now(), &w->f), E_OK);
+    commit();
+}
+
+static void a_session_is_lost(void)
+{
+    struct session_add session = {.id = SPAN("ses_a"),
+                                  .site = SPAN("x"),
+                                  .pool = SPAN("main"),
+                                  .name = SPAN("a"),
+                                  .burst = 1,
+                                  .max_active = 1};
+    copied();
+    part();
+    begin();
+    assert_int_equal(store_session_add(w->s, &session, now(), &w->f), E_OK);
+    commit();
+}
+
+/* What has no event is noticed by the number of the call that did it. */
+static void noticed_without_an_event(void (*what_is_lost)(void))
+{
+    accept_job();
+    accept_job();
+    what_is_lost();
+    int64_t was = epoch();
+    fail_over();
+    noticed(w->s);
+    assert_int_equal(loss_of(w->s).count, 1);
+    assert_int_equal(loss_of(w->s).events, 0);
+    assert_int_equal(epoch(), was + 1);
+    start_next(); /* no start is among what is lost: nothing has to wait */
+    assert_int_equal(repairs_of_a_walk(), 0);
+    assert_int_equal(loss_of(w->s).count, 1);
+}
+
+static void a_lost_heartbeat_is_noticed(void **state)
+{
+    (void)state;
+    noticed_without_an_event(a_heartbeat_is_lost);
+}
+
+static void a_lost_beat_of_a_node_is_noticed(void **state)
+{
+    (void)state;
+    noticed_without_an_event(a_beat_is_lost);
+}
+
+static void a_lost_session_is_noticed(void **state)
+{
+    (void)state;
+    noticed_without_an_event(a_session_is_lost);
 }
 
 static void s66_with_a_spool_no_job_is_lost_and_none_is_doubled(void **state)
@@ -470,6 +646,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         H(s67_a_failover_that_lost_something_says_what),
+        H(who_spoke_since_the_loss_and_then_dies_is_charged_as_ever),
+        H(after_a_loss_a_rate_has_nothing_saved),
+        H(after_a_loss_a_site_that_failed_is_tried_by_one),
+        H(a_lost_heartbeat_is_noticed),
+        H(a_lost_beat_of_a_node_is_noticed),
+        H(a_lost_session_is_noticed),
         H(s66_with_a_spool_no_job_is_lost_and_none_is_doubled),
         H(several_nodes_notice_one_loss_and_the_epoch_rises_once),
         H(a_failover_that_lost_nothing_says_nothing),

@@ -89,19 +89,20 @@ err history_is(struct store *s, struct span id, struct fault *f)
 static void note_loss(struct store *s, const struct reply *r)
 {
     struct store_loss *loss = &s->history.loss;
-    const struct reply *ids = reply_list(r, 3);
+    const struct reply *ids = reply_list(r, 4);
     s->epoch = reply_number(r, 1);
     loss->count++;
-    loss->events += reply_number(r, 2);
+    loss->events += reply_number(r, 3);
     loss->jobs += (int64_t)ids->count;
     loss->named = 0;
     for (size_t i = 0; i < ids->count && loss->named < LOSS_NAMED; i++)
         span_copy(reply_text(ids, i), loss->ids[loss->named++], ID_TEXT);
     s->history.event = 0; /* until it writes the next one */
+    s->history.call = 0;
     s->history.walks = true;
     s->history.walks_before = -1;
     metric_add(METRIC_QUEUE_LOSSES, 0, 1);
-    metric_add(METRIC_QUEUE_LOST, 0, reply_number(r, 2));
+    metric_add(METRIC_QUEUE_LOST, 0, reply_number(r, 3));
     metric_add(METRIC_QUEUE_LOST, 1, (int64_t)ids->count);
 }
 
@@ -111,7 +112,7 @@ err history_check(struct store *s, struct fault *f)
     struct call c = {0};
     struct buf recent = BUF(RECENT_JOBS * (ID_TEXT + 1));
     struct link_state at = link_state(s->link);
-    char server[sizeof at.run_id + sizeof at.replication_id];
+    char server[sizeof at.run_id + sizeof at.replication_id], number[2 * CALL_NUMBER] = "";
     snprintf(server, sizeof server, "%s:%s", at.run_id, at.replication_id);
     put_recent(&s->history, &recent);
     call_text(&c, span_of(s->history.id));
@@ -119,6 +120,9 @@ err history_check(struct store *s, struct fault *f)
     call_text(&c, span_of(s->history.mark));
     call_text(&c, span_of(server));
     call_text(&c, buf_span(&recent));
+    if (s->history.call)
+        call_number_text(s, s->history.call, number);
+    call_text(&c, span_of(number));
     err e = store_look(s, SCRIPT_HISTORY, &c, (wall){0}, &r, f);
     buf_free(&recent);
     if (!e && said(&r) == SAID_NONE)

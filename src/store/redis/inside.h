@@ -15,6 +15,7 @@ struct history {
     char id[40];             /* of the store; empty: it has not used one yet */
     char mark[ID_TEXT + 24]; /* of the last event that it wrote */
     int64_t event;           /* its number; 0: none */
+    uint64_t call; /* the last one that changed something, and was answered; 0: none */
     struct recent {
         char id[ID_TEXT]; /* of a job that was accepted; empty: none */
         mono at;
@@ -103,6 +104,8 @@ void call_lane(struct call *c, const struct lane_name *lane);
 /* As find.lua reads it. */
 void call_filter(struct call *c, const struct jobs_filter *by);
 
+/* Of this process, which of its calls it is: as the queue remembers its answer. */
+void call_number_text(const struct store *s, uint64_t call, char out[2 * CALL_NUMBER]);
 /* Runs it. A writing script has a number, so that it may be asked again. The reply lives until the next
  * operation begins. */
 MUST_USE err store_write(struct store *s, enum script script, const struct call *c, wall now,

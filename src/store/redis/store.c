@@ -76,6 +76,12 @@ void store_fresh(struct store *s)
     arena_reset(s->own);
 }
 
+void call_number_text(const struct store *s, uint64_t call, char out[2 * CALL_NUMBER])
+{
+    snprintf(out, (size_t)2 * CALL_NUMBER, "%llx.%llu", (unsigned long long)s->run,
+             (unsigned long long)call);
+}
+
 enum { HEAD = 4 }; /* before what is of one script alone: common.lua */
 
 static err run(struct store *s, enum script script, bool writes, const struct span *words,
@@ -88,8 +94,7 @@ static err run(struct store *s, enum script script, bool writes, const struct sp
     if (s->config.callers_time)
         snprintf(at, sizeof at, "%lld", (long long)s->now.ms);
     if (writes)
-        snprintf(number, sizeof number, "%llx.%llu", (unsigned long long)s->run,
-                 (unsigned long long)++s->calls);
+        call_number_text(s, ++s->calls, number);
     args[0] = span_of(at);
     args[1] = buf_span(&s->conf);
     args[2] = span_of(number);
@@ -117,6 +122,7 @@ err store_write_words(struct store *s, enum script script, const struct span *wo
         return e;
     for (size_t i = 0; i < OUTCOMES; i++)
         s->ended[i] += reply_number(ended, i);
+    s->history.call = s->calls;
     s->last_event = reply_number(ended, OUTCOMES);
     history_note(s, s->last_event, reply_text(ended, OUTCOMES + 1));
     return e;

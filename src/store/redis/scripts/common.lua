@@ -123,8 +123,9 @@ local function copy(r)
     return setmetatable(c, getmetatable(r))
 end
 
+-- le: epoch that the last loss began; ll, la: the same and its time, when events were lost.
 local META = fields_of({
-    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0,
+    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0,
     id = '', lost = ''
 })
 local meta = read(P .. 'meta', META)
@@ -184,7 +185,7 @@ end
 local LANE = fields_of({
     n = 0, cl = 0, ps = 0, ta = 0, bu = 0, bs = 0, bf = 0, bt = 0, tr = 0, wf = 0, ws = 0, wb = 0, fo = 0, lb = 0,
     ow = 0, oa = 0, oe = 0, ob = 0, od = 0, oo = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
-    sg = ''
+    sg = '', le = 0
 })
 -- nil: there is none.
 function M.lane(name)
@@ -202,6 +203,10 @@ function M.lane(name)
     l.tenant, l.site = M.tenant(l.te), M.site(l.si)
     l.turn = string.format('%09d:%s', l.n, name)
     lanes[name] = l
+    -- Errors in a row that were lost may have opened its breaker: one that counts some goes on with a probe.
+    if meta.ll > l.le then
+        l.le, l.bs = meta.ll, l.bs == CLOSED and l.bf > 0 and HALF_OPEN or l.bs
+    end
     return l
 end
 -- of: tenant, site, class, place of the tenant among those whose turn is the same.
@@ -247,7 +252,7 @@ local JOB = fields_of({
     pg = 0, ge = 0, nb = 0, ha = 0, us = 0, by = 0, li = 0, co = 0, mk = 0, rj = 0, cf = 0, fi = 0, ov = 0,
     de = 0, am = 0, sm = 0, me = 0, wh = 0, so = 0, rg = 0, wb = 0, cv = 0, fl = 0, ve = 0, en = 0, rv = 0,
     sa = 0, fa = 0, es = 0, as = 0, ec = 0, hr = 0, ln = '', no = '', ow = '', wo = '', rq = '', uk = '', wk = '',
-    wt = '', sf = '', fp = '', se = '', rs = '', ba = ''
+    wt = '', sf = '', fp = '', se = '', rs = '', ba = '', he = 0
 })
 -- nil: there is none.
 function M.job(id)
@@ -343,15 +348,19 @@ function M.settings(l)
             burst = l.ob > 0 and l.ob - 1 or LANE_BURST,
             depth = max(l.od - 1, 0), overflow = max(l.oo - 1, 0)}
 end
+-- Starts that were lost had used up the rate: after a loss nothing is saved.
+local lost_at = meta.la > 0 and meta.la <= now and meta.la or -INF
 local function start_at(tat, emit, burst)
     if emit <= 0 then
         return 0
     end
-    return tat - (max(burst, 1) - 1) * emit
+    return max(tat - (max(burst, 1) - 1) * emit, lost_at + emit)
 end
-local function next_tat(tat, emit)
-    return emit > 0 and max(tat, now) + emit or tat
+local function next_tat(tat, emit, burst)
+    return emit > 0 and max(tat, now, lost_at + max(burst, 1) * emit) + emit or tat
 end
+-- Until all whose lease was lost have heard of it, or have given up by themselves, nothing starts: limits hold for them too.
+local rests_until = max(lost_at + LEASE, 0)
 local function ready_of(l)
     return l[0] + l[1]
 end
@@ -406,6 +415,8 @@ do
         local set = M.settings(l)
         if meta.mode == PAUSED or meta.mode == MAINTENANCE then
             return W_MODE, 0
+        elseif rests_until > now then
+            return W_MODE, rests_until
         elseif l.pa == 1 then
             return W_PAUSE, 0
         elseif l.bs == OPEN and l.bt > now then

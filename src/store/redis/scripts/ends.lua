@@ -236,10 +236,10 @@ function M.started(l, waited)
     local set, t, s = M.settings(l), l.tenant, l.site
     t.vt = max(t.vt, l.ps)
     l.ps = l.ps + floor(STRIDE / set.weight)
-    l.ta = next_tat(l.ta, set.emit)
+    l.ta = next_tat(l.ta, set.emit, set.burst)
     meta.tvt = max(meta.tvt, t.ps)
     t.ps, t.touched = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100)), true
-    s.ta = next_tat(s.ta, s.em)
+    s.ta = next_tat(s.ta, s.em, s.bu)
     if l.bs == OPEN and now >= l.bt then
         l.bs = HALF_OPEN
     end
@@ -604,7 +604,7 @@ function M.session_pick(site, pool, operation)
 end
 local HOUR = 3600000
 function M.session_take(s, j)
-    s.used, s.tat = now, s.emit > 0 and max(s.tat, now) + s.emit or 0
+    s.used, s.tat = now, s.emit > 0 and next_tat(s.tat, s.emit, s.burst) or 0
     M.session_write(s)
     j.se, j.cv = s.id, s.version
     call('SADD', P .. 'su:' .. s.id, j.id)

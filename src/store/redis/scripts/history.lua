@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 -- history.lua - a node is connected anew: whether this is its store, and has all that it knows of. After a loss leases are
 -- given another period, the walk begins anew, and the epoch is a higher one, so that the archive tells leases of the same
--- fence apart. All of it once for each loss, whichever node found it.
+-- fence apart; where events are among what is lost nothing starts for a lease's time, and rates begin with nothing saved. All of
+-- it once for each loss, whichever node found it.
 -- ARGV: id of the store or '', number and mark of the last event that this node wrote (0: none), which server this is, lines
--- with ids of jobs that this node accepted lately
--- Reply: {R_OK, epoch, events that are lost, {ids of jobs that are lost}}, {R_NONE} another store, or none
+-- with ids of jobs that this node accepted lately, number of the last call of this node that changed something ('': none)
+-- Reply: {R_OK, epoch, 1 something is lost, events at least, {ids of jobs that are lost}}, {R_NONE} another store, or none
 local known, mark, server = N(A[2]), A[3], A[4]
 if A[1] ~= '' and meta.id ~= A[1] then
     return {R_NONE}
@@ -21,10 +22,18 @@ local function is_there()
     local entry = call('XRANGE', P .. 'ev', at, at)[1]
     return entry and entry[2][2] .. ' ' .. entry[2][4] == mark
 end
-if is_there() then
-    return {R_OK, meta.epoch, 0, {}}
+-- What has no event is remembered by its answer. That of another process with this name says nothing.
+local function is_answered()
+    local run, n = string.match(A[6], '^(%x+)%.(%d+)$')
+    local last = run and call('HGET', P .. 'last', NODE)
+    local last_run, last_n = string.match(last or '', '^(%x+)%.(%d+)|')
+    return not run or (last_run and (last_run ~= run or N(last_n) >= N(n)))
 end
-local lost, events = {}, max(known - meta.ev, 1)
+local there = is_there()
+if there and is_answered() then
+    return {R_OK, meta.epoch, 0, 0, {}}
+end
+local lost, events = {}, there and 0 or max(known - meta.ev, 1)
 for id in string.gmatch(A[5], '[^\n]+') do
     if call('EXISTS', P .. 'j:' .. id) == 0 and not call('ZSCORE', P .. 'gone', id) then
         lost[#lost + 1] = id
@@ -32,10 +41,14 @@ for id in string.gmatch(A[5], '[^\n]+') do
 end
 if meta.lost ~= server then
     meta.epoch, meta.lost, meta.reaped = meta.epoch + 1, server, 0
+    meta.le = meta.epoch
     call('DEL', P .. 'audit:todo')
     call('HDEL', P .. 'audit', 'keys', 'index')
+end
+if events > 0 and meta.ll < meta.le then
+    meta.ll, meta.la = meta.le, now
 end
 meta.ev = max(meta.ev, known) -- readers have seen these numbers
 M.event(nil, 'queue.lost', '{"node":"' .. string.gsub(NODE, '[^%w%._-]', '') .. '","events":' .. I(events) .. ',"jobs":' .. #lost ..
         ',"epoch":' .. I(meta.epoch) .. '}')
-return done(R_OK, meta.epoch, events, lost)
+return done(R_OK, meta.epoch, 1, events, lost)

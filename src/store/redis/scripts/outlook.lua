@@ -75,7 +75,9 @@ local function site_times()
     end
 end
 local startable, light = 0, 0
-if meta.mode ~= PAUSED and meta.mode ~= MAINTENANCE then
+if rests_until > now then
+    next_at = min(next_at, rests_until)
+elseif meta.mode ~= PAUSED and meta.mode ~= MAINTENANCE then
     startable, light = all_starts(1), all_starts(0)
     next_at = min(next_at, first_of('waits'))
     site_times()

@@ -55,9 +55,12 @@ local function lapsed(j)
         n.suspected = n.suspected + 1
         return
     end
-    local words = 'the worker was not heard of in time'
+    -- How it ended may be among what a failover lost: that is no fault of its.
+    local lost = j.ep < meta.le and j.he < meta.le
+    local words = lost and 'the worker was not heard of since the queue lost its last moments' or
+                      'the worker was not heard of in time'
     local out = {failure = F_CRASH, failure_name = 'crash', why = {words, '"' .. words .. '"'}}
-    M.charge(j, j.sd == 1 and B_CRASH or B_RELEASE, 0, out)
+    M.charge(j, j.sd == 1 and not lost and B_CRASH or B_RELEASE, 0, out)
     M.sign(M.lane(j.ln), SIGN_NONE, j.sq)
     M.leave(j, out)
     n.reaped = n.reaped + 1

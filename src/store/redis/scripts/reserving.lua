@@ -159,7 +159,7 @@ function M.reserve(a, leased)
     if again then
         return {R_OK, lease_of(again, again.ra)}, false
     end
-    if meta.mode == PAUSED or meta.mode == MAINTENANCE or M.all_full() then
+    if meta.mode == PAUSED or meta.mode == MAINTENANCE or rests_until > now or M.all_full() then
         return {R_END, 0}, false
     end
     if M.woken then

@@ -9,6 +9,7 @@ function M.speak(a)
         j.sd, j.rv = 1, j.rv + 1
     elseif a[3] == 'heartbeat' then
         j.le, j.su = now + LEASE, 0
+        j.he = j.ep < meta.le and meta.le or j.he
         call('ZADD', P .. 'act', j.le, j.member)
     elseif a[3] == 'write' and N(a[4]) == j.nb then
         j.wb = j.nb + 1
