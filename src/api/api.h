@@ -36,10 +36,25 @@ struct api_status {
 struct api_worker {
     int number;        /* from 1 */
     const char *state; /* "idle", "running", …: a literal */
+    const char *hold;  /* why it takes no job: "quiet", "stopped", "scaled_in"; NULL: it does */
     int64_t pid, jobs_served, attempt, running_ms;
     char job[ID_TEXT]; /* empty: none */
     char step[32];     /* where it says it is; empty: it has not said */
     bool has_page;
+};
+struct api_worker_dump { /* what is known about one now */
+    struct api_worker worker;
+    bool alive; /* of process_state and what follows */
+    char process_state;
+    int64_t cpu_ms, threads, memory_bytes;
+    char lane[LANE_NAME];
+    int64_t batches, records, quiet_ms, unread_bytes;
+    bool for_store, for_fetch, for_media, for_pictures, stop_asked; /* what it waits for */
+};
+enum api_act { ACT_QUIET, ACT_RESUME, ACT_STOP, ACT_KILL };
+struct api_scale {
+    int64_t count, most, at_start; /* workers wanted, allowed, configured */
+    int64_t busy, runnable, desired;
 };
 struct api_browser {
     int number;
@@ -63,6 +78,12 @@ struct api_config {
     /* Of this node, at most so many; NULL: it has none. */
     size_t (*workers)(void *ctx, struct api_worker *out, size_t most);
     size_t (*browsers)(void *ctx, struct api_browser *out, size_t most);
+    /* What people want of them. E_NOT_FOUND, E_CONFLICT, E_BAD_INPUT. */
+    err (*worker_act)(void *ctx, int64_t number, enum api_act act, struct fault *f);
+    err (*worker_dump)(void *ctx, int64_t number, struct api_worker_dump *out, struct fault *f);
+    err (*workers_scale)(void *ctx, int64_t count, struct fault *f);
+    void (*workers_scale_view)(void *ctx, struct api_scale *out);
+    err (*browser_recycle)(void *ctx, int64_t number, struct fault *f);
     /* A webhook was changed, or a delivery asked for; may be NULL. */
     void (*webhook_changed)(void *ctx);
     void *ctx;

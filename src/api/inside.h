@@ -249,6 +249,14 @@ void breakers_reset(struct api *a, struct request *r, struct span lane);
 void workers_list(struct api *a, struct request *r, struct span id);
 void workers_show(struct api *a, struct request *r, struct span id);
 void browsers_list(struct api *a, struct request *r, struct span id);
+void workers_quiet(struct api *a, struct request *r, struct span id);
+void workers_resume(struct api *a, struct request *r, struct span id);
+void workers_stop(struct api *a, struct request *r, struct span id);
+void workers_kill(struct api *a, struct request *r, struct span id);
+void workers_dump(struct api *a, struct request *r, struct span id);
+void workers_scale(struct api *a, struct request *r, struct span id);
+void workers_scale_show(struct api *a, struct request *r, struct span id);
+void browsers_recycle_one(struct api *a, struct request *r, struct span id);
 
 /* ---- limits.c ---- */
 void limits_show(struct api *a, struct request *r, struct span id);

@@ -1,8 +1,11 @@
-/* workers.c - the workers and browsers of this node, and what each does now. */
+/* workers.c - the workers and browsers of this node, what each does now, and what is wanted of them. */
+#include "api/body.h"
 #include "api/inside.h"
 #include "api/view.h"
 
-enum { VIEWS_MAX = 256 };
+#include "base/log.h"
+
+enum { VIEWS_MAX = 256, REASON_MAX = 200 };
 
 static void put_number(struct json_w *w, const char *key, bool known, int64_t n)
 {
@@ -19,6 +22,7 @@ static void put_worker(struct json_w *w, const struct api_worker *v)
     json_kv_cstr(w, "object", "worker");
     json_kv_int(w, "number", v->number);
     json_kv_cstr(w, "state", v->state);
+    json_kv_cstr(w, "hold", v->hold);
     put_number(w, "pid", v->pid > 0, v->pid);
     json_kv_int(w, "jobs_served", v->jobs_served);
     json_kv_cstr(w, "job", works ? v->job : NULL);
@@ -43,17 +47,68 @@ static void put_browser(struct json_w *w, const struct api_browser *v)
     json_close(w);
 }
 
+/* ---- what there is ---- */
+
+static size_t all_workers(struct api *a, struct request *r, struct api_worker **out)
+{
+    *out = arena_get(r->arena, VIEWS_MAX * sizeof **out);
+    return a->config.workers ? a->config.workers(a->config.ctx, *out, VIEWS_MAX) : 0;
+}
+
+static size_t all_browsers(struct api *a, struct request *r, struct api_browser **out)
+{
+    *out = arena_get(r->arena, VIEWS_MAX * sizeof **out);
+    return a->config.browsers ? a->config.browsers(a->config.ctx, *out, VIEWS_MAX) : 0;
+}
+
+static void answer_list(struct request *r, struct buf *body, struct json_w *w)
+{
+    view_list_close(w, VIEWS_MAX, SPAN_NONE);
+    buf_add_char(body, '\n');
+    answer_json(r, 200, body, NULL);
+}
+
 void workers_list(struct api *a, struct request *r, struct span id)
 {
     (void)id;
-    struct api_worker *all = arena_get(r->arena, VIEWS_MAX * sizeof *all);
-    size_t n = a->config.workers ? a->config.workers(a->config.ctx, all, VIEWS_MAX) : 0;
+    struct api_worker *all;
+    size_t n = all_workers(a, r, &all);
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     view_list_open(&w);
     for (size_t i = 0; i < n; i++)
         put_worker(&w, &all[i]);
-    view_list_close(&w, VIEWS_MAX, SPAN_NONE);
+    answer_list(r, &body, &w);
+}
+
+void browsers_list(struct api *a, struct request *r, struct span id)
+{
+    (void)id;
+    struct api_browser *all;
+    size_t n = all_browsers(a, r, &all);
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    view_list_open(&w);
+    for (size_t i = 0; i < n; i++)
+        put_browser(&w, &all[i]);
+    answer_list(r, &body, &w);
+}
+
+static void answer_worker(struct api *a, struct request *r, int64_t number)
+{
+    struct api_worker *all;
+    size_t n = all_workers(a, r, &all), at = 0;
+    while (at < n && all[at].number != number)
+        at++;
+    if (at == n) {
+        answer_problem(r, 404, "not_found",
+                       "this node has no worker %lld; GET /v1/workers lists them",
+                       (long long)number);
+        return;
+    }
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    put_worker(&w, &all[at]);
     buf_add_char(&body, '\n');
     answer_json(r, 200, &body, NULL);
 }
@@ -62,36 +117,262 @@ void workers_show(struct api *a, struct request *r, struct span id)
 {
     int64_t number;
     (void)id;
-    if (!path_number(r, "workers", &number))
-        return;
-    struct api_worker *all = arena_get(r->arena, VIEWS_MAX * sizeof *all);
-    size_t n = a->config.workers ? a->config.workers(a->config.ctx, all, VIEWS_MAX) : 0;
-    for (size_t i = 0; i < n; i++) {
-        if (all[i].number != number)
-            continue;
-        struct buf body = answer_buf();
-        struct json_w w = json_w(&body);
-        put_worker(&w, &all[i]);
-        buf_add_char(&body, '\n');
-        answer_json(r, 200, &body, NULL);
-        return;
-    }
-    answer_problem(r, 404, "not_found",
-                   "this node has no worker %lld; GET /v1/workers lists them",
-                   (long long)number);
+    if (path_number(r, "workers", &number))
+        answer_worker(a, r, number);
 }
 
-void browsers_list(struct api *a, struct request *r, struct span id)
+/* ---- what is wanted of them ---- */
+
+/* False: answered. out_count may be NULL: the body has none. */
+static bool read_wish(struct api *a, struct request *r, int64_t *out_count,
+                      struct span *out_reason)
 {
-    (void)id;
-    struct api_browser *all = arena_get(r->arena, VIEWS_MAX * sizeof *all);
-    size_t n = a->config.browsers ? a->config.browsers(a->config.ctx, all, VIEWS_MAX) : 0;
+    static const char *const with[] = {"count", "reason", NULL};
+    const char *const *members = out_count ? with : with + 1;
+    struct order_refusal refusal = {0};
+    struct body b = {&refusal, r->arena};
+    struct json root, v;
+    *out_reason = SPAN_NONE;
+    if (r->body.n && !body_is_json(r))
+        return false;
+    bool fine = body_read(&b, a->json, r->body, !out_count, members, &root);
+    if (fine && out_count && !body_given(root, "count", &v))
+        body_refuse(&b, SPAN("/count"), "required", "says how many workers are wanted");
+    if (fine && out_count)
+        body_number(&b, root, "", "count", 0, VIEWS_MAX, out_count);
+    if (fine)
+        body_text(&b, root, "", "reason", REASON_MAX, out_reason);
+    fine = fine && body_fine(&b);
+    if (!fine)
+        answer_refusal(r, &refusal);
+    return fine;
+}
+
+static void answer_refused(struct request *r, err e, const struct fault *f)
+{
+    int status = e == E_NOT_FOUND ? 404 : e == E_CONFLICT ? 409 : 422;
+    const char *code = e == E_NOT_FOUND  ? "not_found"
+                       : e == E_CONFLICT ? "conflict_state"
+                                         : "validation_failed";
+    answer_problem(r, status, code, "%s", f->words);
+}
+
+/* "…/7/quiet": what stands for {word}. False: answered 404. */
+static bool number_of(struct request *r, struct span id, const char *nouns, int64_t *out)
+{
+    if (span_int(id, out) && *out >= 1)
+        return true;
+    answer_problem(r, 404, "not_found", "%s have numbers from 1", nouns);
+    return false;
+}
+
+static void act(struct api *a, struct request *r, struct span id, enum api_act what)
+{
+    static const char *const names[] = {"quiet", "resume", "stop", "kill"};
+    int64_t number;
+    struct span reason;
+    struct fault f = {0};
+    if (!number_of(r, id, "workers", &number) || !read_wish(a, r, NULL, &reason))
+        return;
+    err e = a->config.worker_act ? a->config.worker_act(a->config.ctx, number, what, &f)
+                                 : fail(&f, E_NOT_FOUND, "this node has no workers");
+    if (e) {
+        answer_refused(r, e, &f);
+        return;
+    }
+    log_info("worker.asked", F_N("number", number), F_C("to", names[what]), F_S("why", reason));
+    answer_worker(a, r, number);
+}
+
+void workers_quiet(struct api *a, struct request *r, struct span id)
+{
+    act(a, r, id, ACT_QUIET);
+}
+
+void workers_resume(struct api *a, struct request *r, struct span id)
+{
+    act(a, r, id, ACT_RESUME);
+}
+
+void workers_stop(struct api *a, struct request *r, struct span id)
+{
+    act(a, r, id, ACT_STOP);
+}
+
+void workers_kill(struct api *a, struct request *r, struct span id)
+{
+    act(a, r, id, ACT_KILL);
+}
+
+static void put_waits(struct json_w *w, const struct api_worker_dump *d)
+{
+    const struct {
+        const char *name;
+        bool is;
+    } waits[] = {{"store", d->for_store},
+                 {"fetch", d->for_fetch},
+                 {"media", d->for_media},
+                 {"pictures", d->for_pictures}};
+    json_key(w, "waits_for");
+    json_open_array(w);
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++)
+        if (waits[i].is)
+            json_put_text(w, span_of(waits[i].name));
+    json_close_array(w);
+}
+
+static void put_process(struct json_w *w, const struct api_worker_dump *d)
+{
+    const char state[] = {d->process_state, '\0'};
+    json_key(w, "process");
+    if (!d->alive) {
+        json_put_null(w);
+        return;
+    }
+    json_open(w);
+    json_kv_cstr(w, "state", state);
+    json_kv_int(w, "cpu_ms", d->cpu_ms);
+    json_kv_int(w, "threads", d->threads);
+    put_number(w, "pss_bytes", d->memory_bytes > 0, d->memory_bytes);
+    json_close(w);
+}
+
+static void put_progress(struct json_w *w, const struct api_worker_dump *d)
+{
+    json_key(w, "progress");
+    if (!d->worker.job[0]) {
+        json_put_null(w);
+        return;
+    }
+    json_open(w);
+    json_kv_cstr(w, "lane", d->lane);
+    json_kv_int(w, "batches", d->batches);
+    json_kv_int(w, "records", d->records);
+    json_kv_int(w, "silent_ms", d->quiet_ms);
+    json_kv_bool(w, "stop_asked", d->stop_asked);
+    json_close(w);
+}
+
+void workers_dump(struct api *a, struct request *r, struct span id)
+{
+    int64_t number;
+    struct span reason;
+    struct fault f = {0};
+    struct api_worker_dump *d = arena_get(r->arena, sizeof *d);
+    if (!number_of(r, id, "workers", &number) || !read_wish(a, r, NULL, &reason))
+        return;
+    err e = a->config.worker_dump ? a->config.worker_dump(a->config.ctx, number, d, &f)
+                                  : fail(&f, E_NOT_FOUND, "this node has no workers");
+    if (e) {
+        answer_refused(r, e, &f);
+        return;
+    }
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    view_list_open(&w);
-    for (size_t i = 0; i < n; i++)
-        put_browser(&w, &all[i]);
-    view_list_close(&w, VIEWS_MAX, SPAN_NONE);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "worker_dump");
+    json_key(&w, "worker");
+    put_worker(&w, &d->worker);
+    put_process(&w, d);
+    put_progress(&w, d);
+    put_waits(&w, d);
+    json_kv_int(&w, "unread_bytes", d->unread_bytes);
+    json_close(&w);
     buf_add_char(&body, '\n');
     answer_json(r, 200, &body, NULL);
+}
+
+/* ---- how many ---- */
+
+/* Which jobs would be in the way of a node that goes: who has them, and for how long. */
+static void put_leases(struct api *a, struct request *r, struct json_w *w)
+{
+    struct api_worker *all;
+    size_t n = all_workers(a, r, &all);
+    json_key(w, "leases");
+    json_open_array(w);
+    for (size_t i = 0; i < n; i++) {
+        if (!all[i].job[0])
+            continue;
+        json_open(w);
+        json_kv_int(w, "worker", all[i].number);
+        json_kv_cstr(w, "hold", all[i].hold);
+        json_kv_cstr(w, "job", all[i].job);
+        json_kv_int(w, "attempt", all[i].attempt);
+        json_kv_int(w, "running_ms", all[i].running_ms);
+        json_close(w);
+    }
+    json_close_array(w);
+}
+
+static void answer_scale(struct api *a, struct request *r)
+{
+    struct api_scale s = {0};
+    if (a->config.workers_scale_view)
+        a->config.workers_scale_view(a->config.ctx, &s);
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "scale");
+    json_kv_int(&w, "count", s.count);
+    json_kv_int(&w, "most", s.most);
+    json_kv_int(&w, "configured", s.at_start);
+    json_kv_int(&w, "busy", s.busy);
+    json_kv_int(&w, "runnable", s.runnable);
+    json_kv_int(&w, "desired", s.desired);
+    put_leases(a, r, &w);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(r, 200, &body, NULL);
+}
+
+void workers_scale_show(struct api *a, struct request *r, struct span id)
+{
+    (void)id;
+    answer_scale(a, r);
+}
+
+void workers_scale(struct api *a, struct request *r, struct span id)
+{
+    int64_t count = 0;
+    struct span reason;
+    struct fault f = {0};
+    (void)id;
+    if (!read_wish(a, r, &count, &reason))
+        return;
+    err e = a->config.workers_scale ? a->config.workers_scale(a->config.ctx, count, &f)
+                                    : fail(&f, E_CONFLICT, "this node has no workers");
+    if (e) {
+        answer_refused(r, e, &f);
+        return;
+    }
+    log_info("workers.asked", F_N("count", count), F_S("why", reason));
+    answer_scale(a, r);
+}
+
+void browsers_recycle_one(struct api *a, struct request *r, struct span id)
+{
+    int64_t number;
+    struct span reason;
+    struct fault f = {0};
+    struct api_browser *all;
+    if (!number_of(r, id, "browsers", &number) || !read_wish(a, r, NULL, &reason))
+        return;
+    err e = a->config.browser_recycle ? a->config.browser_recycle(a->config.ctx, number, &f)
+                                      : fail(&f, E_NOT_FOUND, "this node has no browsers");
+    if (e) {
+        answer_refused(r, e, &f);
+        return;
+    }
+    log_info("browser.asked", F_N("number", number), F_C("to", "recycle"), F_S("why", reason));
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    size_t n = all_browsers(a, r, &all);
+    view_list_open(&w);
+    for (size_t i = 0; i < n; i++)
+        if (all[i].number == number)
+            put_browser(&w, &all[i]);
+    view_list_close(&w, VIEWS_MAX, SPAN_NONE);
+    buf_add_char(&body, '\n');
+    answer_json(r, 202, &body, NULL);
 }

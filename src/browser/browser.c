@@ -131,6 +131,27 @@ static bool is_old(const struct browser *b, mono now)
            (c->age_max_ms > 0 && now.ms - b->started.ms >= c->age_max_ms);
 }
 
+err browsers_recycle(struct browsers *f, int64_t slot, struct fault *fault)
+{
+    bool there = false;
+    list_each(&f->all, at, after)
+    {
+        struct browser *b = LIST_OF(at, struct browser, node);
+        if (b->slot != slot || b->state > BROWSER_DRAINING)
+            continue;
+        there = true;
+        if (b->state != BROWSER_READY || b->retire)
+            continue;
+        b->worn = b->worn ? b->worn : "recycle_asked";
+        return E_OK;
+    }
+    return there ? fail(fault, E_CONFLICT, "browser %lld is not ready, or is replaced already",
+                        (long long)slot + 1)
+                 : fail(fault, E_NOT_FOUND,
+                        "this node has no browser %lld; GET /v1/browsers lists them",
+                        (long long)slot + 1);
+}
+
 /* One retires at a time, and its replacement is ready before it stops taking pages. */
 static void retire_one(struct browsers *f, mono now)
 {

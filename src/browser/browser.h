@@ -79,6 +79,10 @@ struct browser_view { /* for the API and the status page */
 };
 size_t browsers_view(const struct browsers *b, struct browser_view *out, size_t max);
 
+/* Replaced when its turn comes: a new one is ready first, and its pages stay until they are done. number: slot. E_NOT_FOUND,
+ * E_CONFLICT: it is not ready, or is replaced already. */
+MUST_USE err browsers_recycle(struct browsers *b, int64_t slot, struct fault *f);
+
 struct tab_face {
     void (*on_ready)(void *ctx, err e,
                      const char *words); /* once; E_OK, E_BROWSER_GONE, E_SHUTDOWN */

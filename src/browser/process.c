@@ -50,6 +50,32 @@ int64_t process_pss(pid_t pid)
     return process_resident(pid);
 }
 
+/* "77 (name of it) S 1 …": the 3rd word on is behind the last parenthesis. */
+bool process_facts(pid_t pid, struct process_facts *out)
+{
+    enum { STATE = 3, USER_TIME = 14, SYSTEM_TIME = 15, THREADS = 20 };
+    char path[40], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    if (!read_small(path, text, sizeof text))
+        return false;
+    const char *name_end = strrchr(text, ')');
+    struct span rest = span_of(name_end ? name_end + 2 : ""), word;
+    int64_t ticks = 0, value;
+    *out = (struct process_facts){0};
+    for (int i = STATE; i <= THREADS && span_next(&rest, ' ', &word); i++) {
+        if (i == STATE)
+            out->state = word.p[0];
+        else if ((i == USER_TIME || i == SYSTEM_TIME) && span_int(word, &value))
+            ticks += value;
+        else if (i == THREADS && span_int(word, &value))
+            out->threads = value;
+    }
+    int64_t per_second = sysconf(_SC_CLK_TCK);
+    out->cpu_ms = per_second > 0 ? ticks * 1000 / per_second : 0;
+    out->memory_bytes = process_pss(pid);
+    return out->state != 0;
+}
+
 int process_open(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */

@@ -1,4 +1,4 @@
-/* process.h - what /proc says about a browser's processes. */
+/* process.h - what /proc says about processes of node: browsers' and workers'. */
 #pragma once
 
 #include <sys/types.h>
@@ -10,6 +10,12 @@ int64_t process_resident(pid_t pid);
 /* Proportional share of memory; resident bytes where the kernel does not tell; −1 when it is
  * gone. */
 int64_t process_pss(pid_t pid);
+struct process_facts {
+    char state; /* 'R' runs, 'S' sleeps, 'D' waits for a disk, 'T' stopped, 'Z' ended */
+    int64_t cpu_ms, threads, memory_bytes;
+};
+/* False: the process is gone. */
+bool process_facts(pid_t pid, struct process_facts *out);
 /* A descriptor that becomes readable when the process ends and that can never mean another one.
  */
 int process_open(pid_t pid);

@@ -165,7 +165,14 @@ static const struct command commands[] = {
 
     {"workers", "list", "", SERVED, hands_run, "each, and what it does now"},
     {"workers", "show", "NUMBER", SERVED, hands_run, "one of them"},
+    {"workers", "quiet", "NUMBER", SERVED " reason ", hands_run, "takes no further job; the one that it has goes on"},
+    {"workers", "resume", "NUMBER", SERVED " reason ", hands_run, "takes jobs again"},
+    {"workers", "stop", "NUMBER", SERVED " reason ", hands_run, "gives its job back and has no process until it is resumed"},
+    {"workers", "kill", "NUMBER", SERVED " reason ", hands_run, "its process ends at once; its job is given back"},
+    {"workers", "dump", "NUMBER", SERVED, hands_run, "what is known about it now"},
+    {"workers", "scale", "[COUNT]", SERVED " reason wait ", hands_run, "so many of them; without a number: how many are wanted, busy, and would have work"},
     {"browsers", "list", "", SERVED, hands_run, "each, with its pages and its memory"},
+    {"browsers", "recycle", "NUMBER", SERVED " reason ", hands_run, "another one takes its place when its pages are done"},
 
     {"limits", "show", "", SERVED, limits_run, "all limits above queues"},
     {"limits", "set", "all|tenant|site [NAME]", SERVED WHY " max-running weight every burst ", limits_run, "changes one"},

@@ -1,5 +1,10 @@
-/* hands.c - the verbs workers and browsers: what does the work of a node, and what each does now. */
+/* hands.c - the verbs workers and browsers: what does the work of a node, what each does now, and what is wanted of them. */
 #include "cli/ask.h"
+#include "cli/wait.h"
+
+#include "os/clock.h"
+
+#include <poll.h>
 
 static const char *shown_ms(struct ask *a, struct json v, const char *path)
 {
@@ -15,10 +20,10 @@ static const char *shown_or_dash(struct ask *a, struct json v, const char *path)
 
 static void put_worker(struct ask *a, struct json v)
 {
-    printf("%6lld  %-10s  %7lld  %6lld  %-30s  %6s  %s\n", ask_number(v, "number"),
-           ask_shown(a, v, "state"), ask_number(v, "pid"), ask_number(v, "jobs_served"),
-           shown_or_dash(a, v, "job"), shown_ms(a, v, "running_ms"),
-           shown_or_dash(a, v, "step"));
+    printf("%6lld  %-10s  %-9s  %7lld  %6lld  %-30s  %6s  %s\n", ask_number(v, "number"),
+           ask_shown(a, v, "state"), shown_or_dash(a, v, "hold"), ask_number(v, "pid"),
+           ask_number(v, "jobs_served"), shown_or_dash(a, v, "job"),
+           shown_ms(a, v, "running_ms"), shown_or_dash(a, v, "step"));
 }
 
 static void put_browser(struct ask *a, struct json v)
@@ -35,7 +40,7 @@ static int list(struct ask *a)
 {
     static const struct ask_table workers = {
         .heading =
-            "WORKER  STATE           PID    JOBS  JOB                                FOR  STEP",
+            "WORKER  STATE       HOLD           PID    JOBS  JOB                                FOR  STEP",
         .when_empty = "no worker; fulmar status says why",
         .put_row = put_worker,
     };
@@ -48,43 +53,186 @@ static int list(struct ask *a)
                                                   : ask_list(a, "/v1/browsers", &browsers);
 }
 
-static int show_worker(struct ask *a)
+static void put_one(struct ask *a, struct json v)
 {
-    int64_t n = 0;
-    int code = cli_number("workers", "number", a->c->words[2], 1, INT32_MAX, &n);
-    if (!code)
-        code = ask_send(a, "GET", arena_fmt(a->c->arena, "/v1/workers/%lld", (long long)n),
-                        NULL, SPAN_NONE);
-    if (code)
-        return code;
-    if (a->c->json) {
-        ask_print(a);
-        return EXIT_DONE;
-    }
-    struct json v = a->root;
     printf("%-12s %lld, pid %lld\n", "worker", ask_number(v, "number"), ask_number(v, "pid"));
     ask_line(a, "state", v, "state");
+    ask_line(a, "hold", v, "hold");
     ask_line(a, "job", v, "job");
     ask_line(a, "step", v, "step");
     printf("%-12s %s\n%-12s %lld jobs\n", "running for", shown_ms(a, v, "running_ms"), "served",
            ask_number(v, "jobs_served"));
+}
+
+static int show_worker(struct ask *a, const char *number)
+{
+    int code =
+        ask_send(a, "GET", arena_fmt(a->c->arena, "/v1/workers/%s", number), NULL, SPAN_NONE);
+    if (code)
+        return code;
+    if (a->c->json)
+        ask_print(a);
+    else
+        put_one(a, a->root);
     return EXIT_DONE;
 }
 
-/* workers list, workers show N, browsers list */
+/* ---- what is wanted of one ---- */
+
+static struct span reason_of(const struct cli *c, const char *count, struct buf *out)
+{
+    struct json_w w = json_w(out);
+    json_open(&w);
+    if (count) {
+        json_key(&w, "count");
+        json_put_raw(&w, span_of(count));
+    }
+    if (c->reason)
+        json_kv_cstr(&w, "reason", c->reason);
+    json_close(&w);
+    return buf_span(out);
+}
+
+static int ask_for(struct ask *a, const char *path, const char *count)
+{
+    struct buf body = BUF(4096);
+    int code = ask_send(a, "POST", path, NULL, reason_of(a->c, count, &body));
+    buf_free(&body);
+    return code;
+}
+
+static void put_dump(struct ask *a, struct json v)
+{
+    put_one(a, json_get(v, SPAN("worker")));
+    ask_line(a, "process", v, "process.state");
+    if (json_is(json_get(v, SPAN("process")), JSON_OBJECT))
+        printf("%-12s %lld ms, %lld threads, %lld KiB\n", "cpu",
+               ask_number(v, "process.cpu_ms"), ask_number(v, "process.threads"),
+               ask_number(v, "process.pss_bytes") >> 10);
+    ask_line(a, "queue", v, "progress.lane");
+    if (json_is(json_get(v, SPAN("progress")), JSON_OBJECT))
+        printf("%-12s %lld pages, %lld records, silent for %s\n", "progress",
+               ask_number(v, "progress.batches"), ask_number(v, "progress.records"),
+               shown_ms(a, v, "progress.silent_ms"));
+    for (struct json_iter i = json_each(json_get(v, SPAN("waits_for"))); json_next(&i);) {
+        struct span name = SPAN_NONE;
+        json_text(i.value, &name);
+        printf("%-12s %s\n", "waits for", cli_printable(a->c, name));
+    }
+}
+
+static int act(struct ask *a, const char *number)
+{
+    const char *verb = a->c->action;
+    bool browser = strcmp(a->c->words[0], "browsers") == 0;
+    int code =
+        ask_for(a, arena_fmt(a->c->arena, "/v1/%s/%s/%s", a->c->words[0], number, verb), NULL);
+    if (code)
+        return code;
+    if (a->c->json)
+        ask_print(a);
+    else if (strcmp(verb, "dump") == 0)
+        put_dump(a, a->root);
+    else if (browser)
+        cli_note(a->c, "browser %s is replaced when its pages are done", number);
+    else if (strcmp(verb, "resume") == 0)
+        cli_note(a->c, "worker %s takes jobs again", number);
+    else if (strcmp(verb, "quiet") == 0)
+        cli_note(a->c, "worker %s takes no further job; again: fulmar workers resume %s",
+                 number, number);
+    else if (strcmp(verb, "stop") == 0)
+        cli_note(a->c, "worker %s gives its job back and ends; again: fulmar workers resume %s",
+                 number, number);
+    else
+        cli_note(a->c,
+                 "worker %s was killed; its job is given back, another one takes its place",
+                 number);
+    return EXIT_DONE;
+}
+
+/* ---- how many ---- */
+
+static void put_scale(struct ask *a, struct json v)
+{
+    printf("%-12s %lld of at most %lld, %lld configured\n", "workers", ask_number(v, "count"),
+           ask_number(v, "most"), ask_number(v, "configured"));
+    printf("%-12s %lld\n%-12s %lld\n%-12s %lld\n", "busy", ask_number(v, "busy"), "runnable",
+           ask_number(v, "runnable"), "desired", ask_number(v, "desired"));
+    for (struct json_iter i = json_each(json_get(v, SPAN("leases"))); json_next(&i);)
+        printf("%-12s worker %lld has %s for %s%s%s\n", "lease", ask_number(i.value, "worker"),
+               ask_shown(a, i.value, "job"), shown_ms(a, i.value, "running_ms"),
+               ask_text(i.value, "hold").n ? ", " : "", ask_shown(a, i.value, "hold"));
+}
+
+/* Until none but those that are wanted has a job. */
+static int wait_for_leases(struct ask *a, int64_t wait_ms)
+{
+    enum { LOOK_MS = 200 };
+    mono until = mono_add(clock_mono(), wait_ms);
+    for (;;) {
+        bool left = false;
+        int code = ask_send(a, "GET", "/v1/workers/scale", NULL, SPAN_NONE);
+        if (code)
+            return code;
+        for (struct json_iter i = json_each(json_get(a->root, SPAN("leases"))); json_next(&i);)
+            left = left || span_is(ask_text(i.value, "hold"), "scaled_in");
+        if (!left)
+            return EXIT_DONE;
+        if (wait_ms && mono_past(until, clock_mono()))
+            return EXIT_WAIT_TIMEOUT;
+        poll(NULL, 0, LOOK_MS);
+    }
+}
+
+static int scale(struct ask *a, const char *count, int64_t wait_ms)
+{
+    int code = count ? ask_for(a, "/v1/workers/scale", count)
+                     : ask_send(a, "GET", "/v1/workers/scale", NULL, SPAN_NONE);
+    if (!code && count && a->c->wait)
+        code = wait_for_leases(a, wait_ms);
+    if (code && code != EXIT_WAIT_TIMEOUT)
+        return code;
+    if (a->c->json)
+        ask_print(a);
+    else
+        put_scale(a, a->root);
+    return code;
+}
+
+/* ---- the verbs ---- */
+
+static int run(struct ask *a, const char *word, int64_t wait_ms)
+{
+    if (strcmp(a->c->action, "list") == 0)
+        return list(a);
+    if (strcmp(a->c->action, "scale") == 0)
+        return scale(a, word, wait_ms);
+    return strcmp(a->c->action, "show") == 0 ? show_worker(a, word) : act(a, word);
+}
+
 int hands_run(struct cli *c)
 {
     struct ask a;
-    bool shows = strcmp(c->action, "show") == 0;
-    if (c->word_count > (shows ? 3U : 2U) || (shows && c->word_count < 3))
-        return cli_usage(c->words[0], shows
-                                          ? "workers show needs the number of a worker; fulmar "
-                                            "workers list shows them"
-                                          : "too many words");
-    int code = ask_open(&a, c);
+    int64_t n = 0, wait_ms = 0;
+    const char *verb = c->words[0], *word = c->word_count > 2 ? c->words[2] : NULL;
+    bool scales = strcmp(c->action, "scale") == 0, lists = strcmp(c->action, "list") == 0;
+    if (c->word_count > (lists ? 2U : 3U))
+        return cli_usage(verb, "too many words");
+    if (!word && !lists && !scales)
+        return cli_usage(verb, "%s %s needs a number; fulmar %s list shows them", verb,
+                         c->action, verb);
+    int code = word ? cli_number(verb, scales ? "count" : "number", word, scales ? 0 : 1,
+                                 INT32_MAX, &n)
+                    : EXIT_DONE;
+    if (!code && c->wait && (!scales || !word))
+        code = cli_usage(verb, "--wait goes with workers scale COUNT");
+    if (!code)
+        code = wait_limit(c, verb, &wait_ms);
+    if (!code)
+        code = ask_open(&a, c);
     if (code)
         return code;
-    code = shows ? show_worker(&a) : list(&a);
+    code = run(&a, word, wait_ms);
     ask_close(&a);
     return code;
 }

@@ -66,6 +66,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
       "attempts to deliver an event to a webhook: it arrived; it did not, and is tried again or was the last try; deliveries that were given up")                                                 \
     X(WEBHOOK_MISSED, "fulmar_webhook_missed_events_total", METRIC_COUNTER, "", "",                                                                                                               \
       "events that retention took before a webhook could be told of them")                                                                                                                        \
+    X(WORKERS_DESIRED, "fulmar_workers_desired", METRIC_GAUGE, "", "",                                                                                                                            \
+      "workers that would have work now: busy ones, and one for each job that nothing but workers holds up; as many as there may be at most")                                                     \
     X(WORKERS, "fulmar_workers", METRIC_GAUGE, "state", "starting idle busy stopping",                                                                                                            \
       "worker processes by state")                                                                                                                                                                \
     X(WORKER_RESTARTS, "fulmar_worker_restarts_total", METRIC_COUNTER, "reason",                                                                                                                  \
@@ -78,7 +80,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(BROWSER_LAUNCHES, "fulmar_browser_launches_total", METRIC_COUNTER, "result",                                                                                                                \
       "ok failed", "browser starts")                                                                                                                                                              \
     X(BROWSER_EXITS, "fulmar_browser_exits_total", METRIC_COUNTER, "reason",                                                                                                                      \
-      "crash recycle_age recycle_jobs recycle_memory probe_failed hang shutdown",                                                                                                                 \
+      "crash recycle_age recycle_asked recycle_jobs recycle_memory probe_failed hang shutdown",                                                                                                   \
       "browser ends")                                                                                                                                                                             \
     X(BROWSER_CONTEXTS, "fulmar_browser_contexts", METRIC_GAUGE, "", "", "contexts open")                                                                                                         \
     X(RENDERER_CRASHES, "fulmar_renderer_crashes_total", METRIC_COUNTER, "", "",                                                                                                                  \

@@ -155,6 +155,8 @@ static void say_joined(struct node *n)
         presence_say(n->presence);
 }
 
+static void count_desired(const struct node *n);
+
 static void on_store(void *ctx)
 {
     struct node *n = ctx;
@@ -168,8 +170,10 @@ static void on_store(void *ctx)
     say_loss(n);
     if (n->api)
         api_new_events(n->api, last_event);
-    if (n->pool)
+    if (n->pool) {
         pool_kick(n->pool, n->outlook.startable, n->outlook.startable_light);
+        count_desired(n);
+    }
     if (n->schedules)
         schedules_told(n->schedules, &n->outlook);
     if (n->webhooks)
@@ -417,26 +421,111 @@ static void status(void *ctx, struct api_status *out)
     out->site_count = sites_view(n->sites, out->sites, PACKS_MAX);
 }
 
+static struct api_worker shown_worker(const struct worker_view *v)
+{
+    struct api_worker out = {.number = v->number,
+                             .state = v->state,
+                             .hold = v->hold,
+                             .pid = v->pid,
+                             .jobs_served = v->jobs_served,
+                             .attempt = v->attempt,
+                             .running_ms = v->running_ms,
+                             .has_page = v->has_page};
+    memcpy(out.job, v->job, sizeof out.job);
+    memcpy(out.step, v->step, sizeof out.step);
+    return out;
+}
+
 static size_t workers(void *ctx, struct api_worker *out, size_t most)
 {
     const struct node *n = ctx;
     struct worker_view *views = heap_get(MOST_VIEWS * sizeof *views);
     size_t count = n->pool ? pool_workers(n->pool, views, MOST_VIEWS) : 0;
     count = count < most ? count : most;
-    for (size_t i = 0; i < count; i++) {
-        const struct worker_view *v = &views[i];
-        out[i] = (struct api_worker){.number = v->number,
-                                     .state = v->state,
-                                     .pid = v->pid,
-                                     .jobs_served = v->jobs_served,
-                                     .attempt = v->attempt,
-                                     .running_ms = v->running_ms,
-                                     .has_page = v->has_page};
-        memcpy(out[i].job, v->job, sizeof out[i].job);
-        memcpy(out[i].step, v->step, sizeof out[i].step);
-    }
+    for (size_t i = 0; i < count; i++)
+        out[i] = shown_worker(&views[i]);
     free(views);
     return count;
+}
+
+static err worker_act(void *ctx, int64_t number, enum api_act act, struct fault *f)
+{
+    struct node *n = ctx;
+    switch (act) {
+    case ACT_QUIET:
+        return pool_wish(n->pool, number, WORKER_QUIET, f);
+    case ACT_RESUME:
+        return pool_wish(n->pool, number, WORKER_WORKS, f);
+    case ACT_STOP:
+        return pool_wish(n->pool, number, WORKER_STOPPED, f);
+    case ACT_KILL:
+        return pool_kill(n->pool, number, f);
+    }
+    bug("unknown act");
+}
+
+static err worker_dump(void *ctx, int64_t number, struct api_worker_dump *out, struct fault *f)
+{
+    struct node *n = ctx;
+    struct worker_dump d;
+    err e = pool_dump(n->pool, number, &d, f);
+    if (e)
+        return e;
+    *out = (struct api_worker_dump){.worker = shown_worker(&d.worker),
+                                    .alive = d.alive,
+                                    .process_state = d.process.state,
+                                    .cpu_ms = d.process.cpu_ms,
+                                    .threads = d.process.threads,
+                                    .memory_bytes = d.process.memory_bytes,
+                                    .batches = d.batches,
+                                    .records = d.records,
+                                    .quiet_ms = d.quiet_ms,
+                                    .unread_bytes = d.unread_bytes,
+                                    .for_store = d.for_store,
+                                    .for_fetch = d.for_fetch,
+                                    .for_media = d.for_media,
+                                    .for_pictures = d.for_pictures,
+                                    .stop_asked = d.stop_asked};
+    memcpy(out->lane, d.lane, sizeof out->lane);
+    return E_OK;
+}
+
+static err workers_scale(void *ctx, int64_t count, struct fault *f)
+{
+    struct node *n = ctx;
+    return pool_scale(n->pool, count, f);
+}
+
+/* Workers that would have work: those that have it, and one for each job that nothing but workers holds up. */
+static struct api_scale scale_of(const struct node *n)
+{
+    struct pool_view pool;
+    struct scale_view scale;
+    pool_view(n->pool, &pool);
+    pool_scale_view(n->pool, &scale);
+    int64_t busy = pool.busy + pool.stopping, all = busy + n->outlook.runnable;
+    return (struct api_scale){.count = scale.count,
+                              .most = scale.most,
+                              .at_start = scale.at_start,
+                              .busy = busy,
+                              .runnable = n->outlook.runnable,
+                              .desired = all < scale.most ? all : scale.most};
+}
+
+static void workers_scale_view(void *ctx, struct api_scale *out)
+{
+    *out = scale_of(ctx);
+}
+
+static void count_desired(const struct node *n)
+{
+    metric_set(METRIC_WORKERS_DESIRED, 0, scale_of(n).desired);
+}
+
+static err browser_recycle(void *ctx, int64_t number, struct fault *f)
+{
+    struct node *n = ctx;
+    return browsers_recycle(n->browsers, number - 1, f);
 }
 
 static size_t browsers(void *ctx, struct api_browser *out, size_t most)
@@ -667,7 +756,8 @@ static err start_pool(struct node *n, struct fault *f)
     err e = fetcher_start(&n->fetcher, n->loop, &fetch, f);
     if (e)
         return e;
-    struct pool_config c = {.workers = (int)SETTING(s, worker, count),
+    struct pool_config c = {.workers_at_start = (int)SETTING(s, worker, count),
+                            .workers = (int)SETTING(s, worker, count_max),
                             .worker_jobs_max = SETTING(s, worker, max_jobs),
                             .worker_memory_max = SETTING(s, worker, memory_max),
                             .attempt_ms = SETTING(s, job, attempt_timeout),
@@ -765,6 +855,11 @@ static err start_api(struct node *n, struct fault *f)
                            .status = status,
                            .workers = workers,
                            .browsers = browsers,
+                           .worker_act = worker_act,
+                           .worker_dump = worker_dump,
+                           .workers_scale = workers_scale,
+                           .workers_scale_view = workers_scale_view,
+                           .browser_recycle = browser_recycle,
                            .cancelled = cancelled,
                            .clock = clock_of,
                            .webhook_changed = webhook_changed,

@@ -30,6 +30,7 @@ struct slot {
     int magic, number;
     struct pool *pool;
     enum slot_state state;
+    enum worker_wish wish;
     /* the worker */
     pid_t pid;
     struct stream *stream;
@@ -75,7 +76,7 @@ struct slot {
     err watch_failed;
     bool too_big;         /* something for the worker did not fit into a frame */
     char step[STEP_SIZE]; /* where the worker says it is */
-    mono started;
+    mono started, progressed;
     struct timer *attempt, *stall, *grace, *beat;
     struct buf records; /* the RECORDS frame being committed */
     bool committing, finishing, finished, beating, starting_op;
@@ -91,6 +92,7 @@ struct pool {
     struct browsers *browsers;
     struct pool_config config;
     struct slot *slots;
+    int wanted;               /* of them: the first so many */
     struct json_parser *json; /* of what was stored with a job */
     size_t evidence_bytes;    /* on their way to the store */
     int64_t startable, light; /* as the store said last; light: those that need no page */
@@ -112,6 +114,13 @@ static inline struct slot *slot_of(void *ctx)
 }
 
 bool slot_has_job(const struct slot *s);
+/* hands.c: nobody wants a process for it; it takes further jobs. */
+bool slot_is_left(const struct slot *s);
+bool slot_takes_jobs(const struct slot *s);
+/* A worker that has ended already has no pid, though its socket may still be open. */
+void slot_kill(struct slot *s);
+/* Its job is to end: the worker is told why, and has its grace. */
+void slot_stop(struct slot *s, enum failure_class why, err told);
 /* The store itself is in trouble; no fault of the job's. */
 static inline bool slot_store_cannot(err e)
 {

@@ -78,7 +78,7 @@ bool slot_has_job(const struct slot *s)
 }
 
 /* A worker that has ended already has no pid, though its socket may still be open. */
-static void kill_worker(struct slot *s)
+void slot_kill(struct slot *s)
 {
     s->killed = true;
     if (s->pid > 0)
@@ -92,7 +92,7 @@ static void send_frame(struct slot *s, const struct frame *f)
     struct span text;
     if (buf_end(&out, &text) || stream_send(s->stream, text)) {
         log_warn("worker.not_reading", F_N("slot", s->number), F_N("pid", s->pid));
-        kill_worker(s);
+        slot_kill(s);
     }
     buf_free(&out);
 }
@@ -129,7 +129,7 @@ void slot_tell(struct slot *s, const struct frame *f)
 
 /* ---- stopping ---- */
 
-static void stop_job(struct slot *s, enum failure_class why, err told)
+void slot_stop(struct slot *s, enum failure_class why, err told)
 {
     if (s->state == SLOT_OPENING)
         s->stop_class = why; /* seen when the tab is there */
@@ -148,17 +148,17 @@ static void on_grace(void *ctx)
         return;
     log_warn("worker.killed", F_N("slot", s->number), F_N("pid", s->pid),
              F_C("job", s->lease.id));
-    kill_worker(s);
+    slot_kill(s);
 }
 
 static void on_attempt_over(void *ctx)
 {
-    stop_job(slot_of(ctx), FAILURE_TIMEOUT, E_TIMEOUT);
+    slot_stop(slot_of(ctx), FAILURE_TIMEOUT, E_TIMEOUT);
 }
 
 static void on_stall(void *ctx)
 {
-    stop_job(slot_of(ctx), FAILURE_STUCK, E_TIMEOUT);
+    slot_stop(slot_of(ctx), FAILURE_STUCK, E_TIMEOUT);
 }
 
 /* ---- heartbeat ---- */
@@ -170,9 +170,9 @@ static void on_beat_done(struct store_op *op)
     if (op->result == E_STALE && slot_has_job(s)) {
         s->lease_lost = true;
         metric_add(METRIC_JOB_STALE, 0, 1);
-        stop_job(s, FAILURE_CANCELLED, E_STALE);
+        slot_stop(s, FAILURE_CANCELLED, E_STALE);
     } else if (!op->result && op->out.heartbeat.cancel) {
-        stop_job(s, FAILURE_CANCELLED, E_CANCELLED);
+        slot_stop(s, FAILURE_CANCELLED, E_CANCELLED);
     }
     advance(s);
 }
@@ -250,7 +250,7 @@ static bool versions_agree(struct slot *s, struct span versions)
                1);
     log_error("worker.other_packs", F_N("slot", s->number), F_N("pid", s->pid),
               F_S("it_has", versions), F_S("node_has", buf_span(&s->packs->versions)));
-    kill_worker(s);
+    slot_kill(s);
     return false;
 }
 
@@ -317,7 +317,7 @@ static void on_worker_bytes(void *ctx, struct span bytes)
     if (e != E_BUSY) {
         log_error("worker.protocol", F_N("slot", s->number), F_N("pid", s->pid),
                   F_X("result", e));
-        kill_worker(s);
+        slot_kill(s);
         buf_clear(&s->in);
     }
     advance(s);
@@ -384,9 +384,9 @@ static void start_job(struct slot *s)
 /* Nothing is missing any more, unless nobody wants the job now. */
 static void opened(struct slot *s)
 {
-    if (s->pool->draining) {
+    if (s->pool->draining || s->wish == WORKER_STOPPED) {
         s->release = true;
-        job_over(s, FAILURE_CANCELLED, SPAN("the service stops"));
+        job_over(s, FAILURE_CANCELLED, SPAN("its worker stops"));
     } else if (s->stop_class) {
         job_over(s, s->stop_class, SPAN("stopped before it started"));
     } else {
@@ -505,7 +505,7 @@ static void on_tab_event(void *ctx, struct span method, struct span params)
     if (event_wanted(s, method, params))
         slot_tell(s, &(struct frame){.type = FRAME_EVENT, .t = {method, params}});
     if (s->too_big)
-        stop_job(s, FAILURE_RESOURCE, E_TOO_BIG);
+        slot_stop(s, FAILURE_RESOURCE, E_TOO_BIG);
 }
 
 static void on_tab_gone(void *ctx, err e, const char *words)
@@ -774,6 +774,7 @@ static void clean(struct slot *s)
     s->watch_call = s->picture_call = 0;
     s->watch_failed = E_OK;
     s->step[0] = '\0';
+    s->progressed = (mono){0};
     s->site.pack = NULL;
     slot_login_close(s);
     s->ending = (struct finish_args){0};
@@ -854,10 +855,11 @@ static void advance(struct slot *s)
         clean(s);
     if (s->state == SLOT_IDLE && s->worker_gone)
         worker_gone(s);
-    if (s->state == SLOT_IDLE &&
-        (p->draining || has_old_packs(s) || s->jobs_served >= p->config.worker_jobs_max))
+    if (s->state == SLOT_IDLE && (p->draining || slot_is_left(s) || has_old_packs(s) ||
+                                  s->jobs_served >= p->config.worker_jobs_max))
         retire(s);
-    if (s->state == SLOT_EMPTY && !p->draining && !s->retired && !timer_on(s->respawn))
+    if (s->state == SLOT_EMPTY && !p->draining && !slot_is_left(s) && !s->retired &&
+        !timer_on(s->respawn))
         timer_start(s->respawn,
                     p->spawn_failures
                         ? RESPAWN_MS << (p->spawn_failures > 5 ? 5 : p->spawn_failures)
@@ -896,7 +898,7 @@ static void spawn_worker(struct slot *s)
     struct pool *p = s->pool;
     struct fault f = {0};
     int pair[2];
-    if (p->draining || s->state != SLOT_EMPTY)
+    if (p->draining || slot_is_left(s) || s->state != SLOT_EMPTY)
         return;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
         timer_start(s->respawn, RESPAWN_MS);
@@ -995,12 +997,15 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
     p->store = store;
     p->browsers = browsers;
     p->config = *config;
+    if (p->config.workers < config->workers_at_start)
+        p->config.workers = config->workers_at_start;
+    p->wanted = config->workers_at_start;
     snprintf(p->body_max, sizeof p->body_max, "%lld", (long long)config->body_max * 2);
     p->packs = packs_hold(config->packs);
     p->json = json_parser_new(STORE_SPEC_MAX);
     p->rest = timer_new(l, on_rested, p, "pool.rest");
-    p->slots = heap_get((size_t)config->workers * sizeof *p->slots);
-    for (int i = 0; i < config->workers; i++) {
+    p->slots = heap_get((size_t)p->config.workers * sizeof *p->slots);
+    for (int i = 0; i < p->config.workers; i++) {
         slot_init(p, &p->slots[i], i);
         spawn_worker(&p->slots[i]);
     }
@@ -1031,7 +1036,7 @@ static void tell_hunger(const struct pool *p)
 {
     bool hungry = false;
     for (int i = 0; i < p->config.workers && !p->draining; i++)
-        hungry = hungry || p->slots[i].state == SLOT_IDLE;
+        hungry = hungry || (p->slots[i].state == SLOT_IDLE && slot_takes_jobs(&p->slots[i]));
     store_thread_hungry(p->store, hungry);
 }
 
@@ -1052,7 +1057,7 @@ void pool_kick(struct pool *p, int64_t startable, int64_t light)
     }
     for (int i = 0; i < p->config.workers && asking < startable; i++) {
         enum store_needs needs = pages < room ? NEEDS_PAGE : NEEDS_NOTHING;
-        if (p->slots[i].state != SLOT_IDLE)
+        if (p->slots[i].state != SLOT_IDLE || !slot_takes_jobs(&p->slots[i]))
             continue;
         if (needs == NEEDS_NOTHING && asking - pages >= light)
             break; /* without a page there is nothing to do */
@@ -1070,9 +1075,9 @@ void pool_cancel(struct pool *p, struct span job_id, bool force)
         if (!slot_has_job(s) || !span_is(job_id, s->lease.id))
             continue;
         s->lease_lost |= force;
-        stop_job(s, FAILURE_CANCELLED, E_CANCELLED);
+        slot_stop(s, FAILURE_CANCELLED, E_CANCELLED);
         if (force && s->state == SLOT_STOPPING)
-            kill_worker(s);
+            slot_kill(s);
     }
 }
 
@@ -1083,7 +1088,7 @@ static void release_running(void *ctx)
         struct slot *s = &p->slots[i];
         if (slot_has_job(s))
             s->release = true; /* not cancelled: it goes on after the next start */
-        stop_job(s, FAILURE_CANCELLED, E_SHUTDOWN);
+        slot_stop(s, FAILURE_CANCELLED, E_SHUTDOWN);
     }
 }
 
@@ -1139,36 +1144,4 @@ void pool_free(struct pool **pp)
     free(p->slots);
     free(p);
     *pp = NULL;
-}
-
-void pool_view(const struct pool *p, struct pool_view *out)
-{
-    *out = (struct pool_view){0};
-    for (int i = 0; i < p->config.workers; i++) {
-        enum slot_state st = p->slots[i].state;
-        out->starting += st == SLOT_EMPTY || st == SLOT_STARTING;
-        out->idle += st == SLOT_IDLE || st == SLOT_RESERVING;
-        out->busy += st == SLOT_OPENING || st == SLOT_RUNNING;
-        out->stopping += st == SLOT_STOPPING || st == SLOT_ENDING;
-    }
-}
-
-size_t pool_workers(const struct pool *p, struct worker_view *out, size_t most)
-{
-    size_t n = 0;
-    for (; n < most && n < (size_t)p->config.workers; n++) {
-        const struct slot *s = &p->slots[n];
-        out[n] = (struct worker_view){.number = (int)n + 1,
-                                      .state = slot_state_name(s->state),
-                                      .pid = s->pid,
-                                      .jobs_served = s->jobs_served};
-        if (!slot_has_job(s))
-            continue;
-        memcpy(out[n].job, s->lease.id, sizeof out[n].job);
-        memcpy(out[n].step, s->step, sizeof out[n].step);
-        out[n].attempt = s->lease.attempt;
-        out[n].running_ms = s->started.ms ? loop_now(p->loop).ms - s->started.ms : 0;
-        out[n].has_page = s->tab_open;
-    }
-    return n;
 }

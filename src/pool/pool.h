@@ -12,6 +12,7 @@
 #pragma once
 
 #include "browser/browser.h"
+#include "browser/process.h"
 #include "extract/packs.h"
 #include "loop/loop.h"
 #include "net/fetch.h"
@@ -26,7 +27,8 @@ struct pool_media { /* limits of what is fetched for a job that wants the files 
 };
 
 struct pool_config {
-    int workers;
+    int workers_at_start,
+        workers; /* workers: that there may be at most; less: as at the start */
     int64_t worker_jobs_max, worker_memory_max;
     int64_t attempt_ms, stall_ms, navigate_ms, batch_ms, grace_ms, lease_ms, body_max;
     enum evidence_keep evidence; /* of jobs that do not say */
@@ -63,7 +65,8 @@ void pool_view(const struct pool *p, struct pool_view *out);
 struct worker_view { /* one slot */
     int number;      /* from 1 */
     const char *state;
-    pid_t pid; /* 0: no process */
+    const char *hold; /* why it takes no job: "quiet", "stopped", "scaled_in"; NULL: it does */
+    pid_t pid;        /* 0: no process */
     int64_t jobs_served;
     char job[ID_TEXT]; /* empty: none */
     int64_t attempt, running_ms;
@@ -71,3 +74,36 @@ struct worker_view { /* one slot */
     bool has_page;
 };
 size_t pool_workers(const struct pool *p, struct worker_view *out, size_t most);
+
+/* ---- what people want of workers ----
+ * Until the node is started again. A worker that is not wanted any more ends the job that it has. */
+enum worker_wish {
+    WORKER_WORKS,
+    WORKER_QUIET, /* takes no further job */
+    WORKER_STOPPED, /* nor has it a process: a job under way is asked to stop and given back without blame */
+};
+/* number from 1. E_NOT_FOUND; E_CONFLICT: it cannot work, as it is scaled in. */
+MUST_USE err pool_wish(struct pool *p, int64_t number, enum worker_wish wish, struct fault *f);
+/* Its process ends now; its job is given back without blame, and another process takes its place. E_NOT_FOUND, E_CONFLICT:
+ * it has none. */
+MUST_USE err pool_kill(struct pool *p, int64_t number, struct fault *f);
+/* So many workers: the first ones. Those above end their job and then their process. E_BAD_INPUT. */
+MUST_USE err pool_scale(struct pool *p, int64_t count, struct fault *f);
+struct scale_view {
+    int count, most, at_start;
+};
+void pool_scale_view(const struct pool *p, struct scale_view *out);
+
+struct worker_dump { /* what is known about one now */
+    struct worker_view worker;
+    bool alive; /* of `process` */
+    struct process_facts process;
+    char lane[LANE_NAME];
+    int64_t batches, records; /* of its job so far */
+    int64_t quiet_ms;         /* since the job's last progress */
+    int64_t unread_bytes;     /* that it said, and that are no whole frame yet */
+    /* what node waits for */
+    bool for_store, for_fetch, for_media, for_pictures, stop_asked;
+};
+MUST_USE err pool_dump(struct pool *p, int64_t number, struct worker_dump *out,
+                       struct fault *f);

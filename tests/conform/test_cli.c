@@ -990,6 +990,34 @@ static void jobs_are_found_by_their_labels(void **state)
     drop(&c);
 }
 
+static void workers_are_told_what_is_wanted_of_them(void **state)
+{
+    (void)state;
+    EXPECT(0, "takes no further job", server_flag(), "workers", "quiet", "2", "--reason",
+           "drill");
+    assert_int_equal(server.acts[ACT_QUIET], 2);
+    EXPECT(0, "gives its job back", server_flag(), "workers", "stop", "1");
+    EXPECT(0, "was killed", server_flag(), "workers", "kill", "2");
+    EXPECT(11, "scaled in", server_flag(), "workers", "resume", "2");
+    EXPECT(5, "no worker 3", server_flag(), "workers", "quiet", "3");
+    EXPECT(0, "replaced when its pages are done", server_flag(), "browsers", "recycle", "1");
+    EXPECT(64, "needs a number", server_flag(), "workers", "quiet");
+    EXPECT(64, "--number must be", server_flag(), "workers", "quiet", "two");
+    EXPECT(64, "--wait goes with", server_flag(), "workers", "scale", "--wait");
+    EXPECT(65, "0 to 4 workers", server_flag(), "workers", "scale", "5");
+    struct call c = CALL(server_flag(), "workers", "scale", "3", "--wait=1s");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "workers      3 of at most 4, 2 configured\n") &&
+                says(&c.out, "desired      4\n") && says(&c.out, "worker 2 has job_01ARZ3"));
+    drop(&c);
+    c = CALL(server_flag(), "workers", "dump", "2");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "cpu          1200 ms, 1 threads") &&
+                says(&c.out, "progress     3 pages, 60 records") &&
+                says(&c.out, "waits for    store\n"));
+    drop(&c);
+}
+
 static void an_earlier_result_will_do(void **state)
 {
     (void)state;
@@ -2027,6 +2055,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(jobs_are_listed_shown_cancelled_and_logged),
         cmocka_unit_test(an_order_is_submitted_and_not_waited_for),
         cmocka_unit_test(jobs_are_found_by_their_labels),
+        cmocka_unit_test(workers_are_told_what_is_wanted_of_them),
         cmocka_unit_test(an_earlier_result_will_do),
         cmocka_unit_test(running_jobs_are_cancelled_by_force),
         cmocka_unit_test(queues_are_listed_set_and_stopped),

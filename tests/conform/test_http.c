@@ -2094,8 +2094,9 @@ static void workers_and_browsers_say_what_they_do(void **state)
     char text[256];
     struct reply r = get("/v1/workers");
     assert_int_equal(r.status, 200);
-    assert_true(contains(r.body, "\"number\":1,\"state\":\"idle\",\"pid\":77,\"jobs_served\":3,"
-                                 "\"job\":null,\"attempt\":null,\"step\":null"));
+    assert_true(contains(
+        r.body, "\"number\":1,\"state\":\"idle\",\"hold\":null,\"pid\":77,\"jobs_served\":3,"
+                "\"job\":null,\"attempt\":null,\"step\":null"));
     drop(&r);
     r = get("/v1/workers/2");
     assert_string_equal(member(r.body, "job", text), "job_01ARZ3NDEKTSV4RRFFQ69G5FAV");
@@ -2110,6 +2111,49 @@ static void workers_and_browsers_say_what_they_do(void **state)
                          "\"number\":1,\"state\":\"ready\",\"pid\":99,\"pages\":1,\"jobs\":12,"
                          "\"age_s\":65,\"pss_bytes\":null"));
     drop(&r);
+}
+
+static void workers_are_told_what_is_wanted_of_them(void **state)
+{
+    (void)state;
+    char text[256];
+    static const struct {
+        const char *path;
+        enum api_act act;
+    } acts[] = {{"/v1/workers/2/quiet", ACT_QUIET},
+                {"/v1/workers/1/stop", ACT_STOP},
+                {"/v1/workers/2/kill", ACT_KILL}};
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        expect("POST", acts[i].path, "", i ? "" : "{\"reason\":\"drill\"}", 200);
+        assert_int_equal(server.acts[acts[i].act], acts[i].path[12] - '0');
+    }
+    expect("POST", "/v1/workers/2/resume", "", "", 409);
+    expect("POST", "/v1/workers/3/quiet", "", "", 404);
+    expect("POST", "/v1/workers/none/quiet", "", "", 404);
+    expect("POST", "/v1/workers/2/quiet", "", "{\"reson\":\"x\"}", 400);
+    expect("GET", "/v1/workers/2/quiet", "", NULL, 405);
+    struct reply r = request("POST", "/v1/workers/2/dump", "", "");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "worker.job", text), "job_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    assert_string_equal(member(r.body, "process.cpu_ms", text), "1200");
+    assert_string_equal(member(r.body, "progress.records", text), "60");
+    assert_true(contains(r.body, "\"waits_for\":[\"store\"]"));
+    drop(&r);
+    r = request("POST", "/v1/workers/1/dump", "", "");
+    assert_true(contains(r.body, "\"process\":null,\"progress\":null"));
+    drop(&r);
+    r = request("POST", "/v1/workers/scale", "", "{\"count\":3,\"reason\":\"drill\"}");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "count", text), "3");
+    assert_string_equal(member(r.body, "desired", text), "4");
+    assert_true(contains(r.body, "\"leases\":[{\"worker\":2,\"hold\":null,\"job\":\"job_"));
+    drop(&r);
+    expect("GET", "/v1/workers/scale", "", NULL, 200);
+    expect("POST", "/v1/workers/scale", "", "{\"count\":5}", 422);
+    expect("POST", "/v1/workers/scale", "", "{\"count\":-1}", 422);
+    expect("POST", "/v1/workers/scale", "", "{}", 422);
+    expect("POST", "/v1/browsers/1/recycle", "", "", 202);
+    expect("POST", "/v1/browsers/2/recycle", "", "", 404);
 }
 
 static void a_client_may_choose_the_id(void **state)
@@ -2322,6 +2366,7 @@ static void the_description_is_what_is_served(void **state)
         static const char *const holes[][2] = {
             {"{id}", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"},
             {"{n}", "1"},
+            {"{number}", "1"},
             {"{batch}", "bat_01ARZ3NDEKTSV4RRFFQ69G5FAV"},
             {"{operation}", "opr_01ARZ3NDEKTSV4RRFFQ69G5FAV"},
             {"{tenant}", "default"},
@@ -2455,6 +2500,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_waited_for_too),
         cmocka_unit_test(waiters_that_vanish_leave_nothing),
         cmocka_unit_test(workers_and_browsers_say_what_they_do),
+        cmocka_unit_test(workers_are_told_what_is_wanted_of_them),
         cmocka_unit_test(a_client_may_choose_the_id),
         cmocka_unit_test(a_unique_key_holds_for_chosen_ids_too),
         cmocka_unit_test(a_job_is_run_again_as_a_new_one),

@@ -55,6 +55,7 @@ static struct {
     bool ready;
     void (*on_group)(void); /* on the loop, after each group of the store; may be NULL */
     int cancelled, forced;
+    int64_t acts[4], scaled; /* what was wanted of workers: the number of each */
     char cancelled_id[ID_TEXT];
     struct outlook outlook;
 } server = {
@@ -190,6 +191,65 @@ static size_t on_browsers(void *ctx, struct api_browser *out, size_t most)
     return 1;
 }
 
+static err on_worker_act(void *ctx, int64_t number, enum api_act act, struct fault *f)
+{
+    (void)ctx;
+    if (number > 2)
+        return (fail)(f, E_NOT_FOUND, "this node has no worker %lld", (long long)number);
+    if (act == ACT_RESUME)
+        return (fail)(f, E_CONFLICT, "worker %lld is scaled in", (long long)number);
+    server.acts[act] = number;
+    return E_OK;
+}
+
+static err on_worker_dump(void *ctx, int64_t number, struct api_worker_dump *out,
+                          struct fault *f)
+{
+    struct api_worker all[2];
+    if (number > 2)
+        return (fail)(f, E_NOT_FOUND, "this node has no worker %lld", (long long)number);
+    on_workers(ctx, all, 2);
+    *out = (struct api_worker_dump){.worker = all[number - 1],
+                                    .alive = number == 2,
+                                    .process_state = 'S',
+                                    .cpu_ms = 1200,
+                                    .threads = 1,
+                                    .lane = "default/x/normal",
+                                    .batches = 3,
+                                    .records = 60,
+                                    .quiet_ms = 700,
+                                    .for_store = true};
+    return E_OK;
+}
+
+static err on_scale(void *ctx, int64_t count, struct fault *f)
+{
+    (void)ctx;
+    if (count > 4)
+        return (fail)(f, E_BAD_INPUT, "0 to 4 workers may be wanted here");
+    server.scaled = count;
+    return E_OK;
+}
+
+static void on_scale_view(void *ctx, struct api_scale *out)
+{
+    (void)ctx;
+    *out = (struct api_scale){.count = server.scaled,
+                              .most = 4,
+                              .at_start = 2,
+                              .busy = 1,
+                              .runnable = 7,
+                              .desired = 4};
+}
+
+static err on_recycle(void *ctx, int64_t number, struct fault *f)
+{
+    (void)ctx;
+    return number == 1
+               ? E_OK
+               : (fail)(f, E_NOT_FOUND, "this node has no browser %lld", (long long)number);
+}
+
 static void on_cancelled(void *ctx, struct span id, bool force)
 {
     (void)ctx;
@@ -254,6 +314,11 @@ static void start_api(struct task *t)
         .status = on_status,
         .workers = on_workers,
         .browsers = on_browsers,
+        .worker_act = on_worker_act,
+        .worker_dump = on_worker_dump,
+        .workers_scale = on_scale,
+        .workers_scale_view = on_scale_view,
+        .browser_recycle = on_recycle,
         .cancelled = on_cancelled,
         .clock = on_clock,
     };

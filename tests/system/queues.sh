@@ -8,6 +8,7 @@ start_practice
 cat >"$WORK/extra.yaml" <<EOS
 worker:
   count: 3
+  count_max: 4
 browser:
   count: 1
 job:
@@ -69,7 +70,7 @@ wait_until 30 "the job runs" in_state "$runs" active
 # A worker has it, with a page of the one browser.
 has_it() { [ "$(call http://fulmar/v1/workers | jq -r --arg id "$runs" '[.data[]|select(.job==$id and .state=="running" and .pid>0 and .attempt==1)]|length')" = 1 ]; }
 wait_until 10 "a worker says that it has the job" has_it
-is "$(call http://fulmar/v1/workers | jq '.data|length')" 3 "workers"
+is "$(call http://fulmar/v1/workers | jq -r '.data|map(.hold // "works")|join(" ")')" "works works works scaled_in" "workers"
 is "$(call http://fulmar/v1/workers/1 | jq .number)" 1 "worker 1"
 is "$(call http://fulmar/v1/browsers | jq '[.data[]|select(.pid>0)]|length')" 1 "browsers"
 fulmar queues pause x/normal --reason "the site is being moved" --by anna -q || die "pause: $?"
@@ -251,5 +252,96 @@ fulmar queues resume x/interactive -q || die "resume: $?"
 quick=$(fulmar jobs create posts @practice_small --limit 9 --class interactive --unique daily -q) || die "create: $?"
 wait_job "$quick" 30
 is "$(job "$quick" | jq -r '[.state,.class,.unique_key]|join(" ")')" "succeeded interactive daily" "a key is free when its job has ended"
+say "queues: times and unique keys hold"
+
+# ---- workers: quieted, stopped, killed, fewer and more of them; no job is blamed for it
+
+panel '{"latency_ms":400}'
+worker_of() { call http://fulmar/v1/workers | jq -r --arg id "$1" '.data[]|select(.job==$id)|.number'; }
+has_worker() { [ -n "$(worker_of "$1")" ]; }
+worker() { call "http://fulmar/v1/workers/$1" | jq -r "$2"; }
+# started, failed, crashed, released
+attempts() { job "$1" | jq -r '.attempts|[.started,.failed,.crashed,.released]|map(tostring)|join(" ")'; }
+processes() { call http://fulmar/v1/workers | jq '[.data[]|select(.pid)]|length'; }
+processes_are() { [ "$(processes)" = "$1" ]; }
+works_on() { # LIMIT → ID with a worker, $n its number
+    id=$(order @practice_500 ",\"limit\":$1,\"coalesce\":false")
+    wait_until 30 "a worker has the job" has_worker "$id"
+    n=$(worker_of "$id")
+}
+works_on 81
+fulmar workers quiet "$n" --reason drill -q || die "quiet: $?"
+is "$(worker "$n" '[.hold,.job]|join(" ")')" "quiet $id" "a quiet worker keeps its job"
+wait_job "$id" 60
+is "$(job_state "$id") $(attempts "$id")" "succeeded 1 0 0 0" "the job of a quiet worker"
+served=$(worker "$n" .jobs_served)
+few=()
+for i in 1 2 3 4; do few+=("$(order @practice_small ",\"limit\":$i,\"coalesce\":false")"); done
+for id in "${few[@]}"; do wait_job "$id" 60; done
+is "$(worker "$n" '[.jobs_served,.state]|map(tostring)|join(" ")')" "$served idle" "a quiet worker after four jobs"
+fulmar workers resume "$n" -q || die "resume: $?"
+is "$(worker "$n" '.hold // "works"')" works "a resumed worker"
+
+works_on 82
+fulmar workers dump "$n" --json >"$WORK/dump" || die "dump: $?"
+is "$(jq -r --arg id "$id" '[.worker.job == $id, .process.pss_bytes > 0, .process.threads > 0, .progress.lane]|map(tostring)|join(" ")' "$WORK/dump")" \
+    "true true true default/x/normal" dump
+fulmar workers stop "$n" -q || die "stop: $?"
+no_process() { [ "$(worker "$1" '.pid // "none"')" = none ]; }
+wait_until 30 "a stopped worker has no process" no_process "$n"
+wait_job "$id" 60
+is "$(job_state "$id") $(attempts "$id")" "succeeded 2 0 0 1" "the job of a stopped worker"
+fulmar workers resume "$n" -q || die "resume: $?"
+wait_until 30 "a resumed worker has a process" processes_are 3
+
+works_on 83
+pid=$(worker "$n" .pid)
+fulmar workers kill "$n" -q || die "kill: $?"
+wait_job "$id" 60
+is "$(job_state "$id") $(attempts "$id")" "succeeded 2 0 0 1" "the job of a killed worker"
+other_process() { [ "$(worker "$1" '.pid // "none"')" != none ] && [ "$(worker "$1" .pid)" != "$2" ]; }
+wait_until 30 "another process takes its place" other_process "$n" "$pid"
+
+# Scaled in while all are busy: whoever asks hears who has what, and nobody is cut off.
+few=()
+for i in 1 2 3; do few+=("$(order @practice_500 ",\"limit\":$((83 + i)),\"coalesce\":false")"); done
+for id in "${few[@]}"; do wait_until 30 "a worker has $id" has_worker "$id"; done
+fulmar workers scale --json >"$WORK/scale" || die "scale: $?"
+is "$(jq -r '[.count,.most,.busy,(.leases|length)]|map(tostring)|join(" ")' "$WORK/scale")" "3 4 3 3" "three leases"
+fulmar workers scale 1 --wait=60s --json >"$WORK/scale" || die "scale 1: $?"
+is "$(jq -r '[.leases[]|select(.hold)]|length' "$WORK/scale")" 0 "leases of those that go"
+wait_until 30 "one worker is left" processes_are 1
+for id in "${few[@]}"; do
+    wait_job "$id" 60
+    is "$(job_state "$id") $(attempts "$id")" "succeeded 1 0 0 0" "a job of a worker that was scaled in"
+done
+# As many would have work as there is; with none there is work for all of them.
+fulmar workers scale 0 -q >/dev/null || die "scale 0: $?"
+wait_until 30 "no worker is left" processes_are 0
+few=()
+for i in 1 2 3 4 5 6; do few+=("$(order @practice_small ",\"limit\":$i,\"coalesce\":false")"); done
+desired_is() { [ "$(call http://fulmar/v1/workers/scale | jq -r '[.runnable,.desired]|join(" ")')" = "$1" ] && [ "$(metric fulmar_workers_desired)" = "${1#* }" ]; }
+wait_until 10 "six runnable jobs want four workers ($(call http://fulmar/v1/workers/scale))" desired_is "6 4"
+fulmar queues pause x/normal --reason drill -q || die "pause: $?"
+wait_until 10 "a paused queue wants none" desired_is "0 0"
+fulmar queues resume x/normal -q || die "resume: $?"
+fulmar workers scale 5 -q 2>"$WORK/said"
+is "$?" 65 "more workers than may be"
+grep -q 'worker.count_max' "$WORK/said" || die "scale 5: $(cat "$WORK/said")"
+fulmar workers scale 4 -q >/dev/null || die "scale 4: $?"
+for id in "${few[@]}"; do wait_job "$id" 60; done
+is "$(processes)" 4 "workers"
+wait_until 10 "nothing wants a worker" desired_is "0 0"
+
+# A browser is replaced while a page of it is in use.
+works_on 87
+pid=$(call http://fulmar/v1/browsers | jq '.data[0].pid')
+fulmar browsers recycle 1 -q || die "recycle: $?"
+wait_job "$id" 60
+is "$(job_state "$id") $(attempts "$id")" "succeeded 1 0 0 0" "the job of a browser that is replaced"
+other_browser() { [ "$(call http://fulmar/v1/browsers | jq --argjson pid "$pid" '[.data[]|select(.pid==$pid)]|length')" = 0 ] && service_ready; }
+wait_until 30 "another browser is there" other_browser
+wait_job "$(order @practice_small ',"limit":7,"coalesce":false')" 60
 stop_service || die "the service did not stop in order"
+say "queues: workers are quieted, stopped, killed and scaled, a browser is replaced, and no job is blamed"
 say "queues: $CHECKS checks"
