@@ -142,6 +142,7 @@ static const struct route routes[] = {
     {"/v1/sessions/{name}", "GET, HEAD", true, no_query, sessions_show, false},
     {"/v1/sessions/{name}", "DELETE", true, no_query, sessions_remove, false},
     {"/v1/sessions/{name}/cookies", "POST", true, no_query, sessions_cookies, true},
+    {"/v1/sessions/{name}/rotate", "POST", true, no_query, sessions_rotate, true},
     {"/v1/sessions/{name}/validate", "POST", true, no_query, sessions_validate, false},
     {"/v1/sessions/{name}/lock", "POST", true, no_query, sessions_lock, false},
     {"/v1/sessions/{name}/unlock", "POST", true, no_query, sessions_unlock, false},

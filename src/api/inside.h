@@ -306,6 +306,7 @@ void sessions_create(struct api *a, struct request *r, struct span id);
 void sessions_list(struct api *a, struct request *r, struct span id);
 void sessions_show(struct api *a, struct request *r, struct span name);
 void sessions_cookies(struct api *a, struct request *r, struct span name);
+void sessions_rotate(struct api *a, struct request *r, struct span name);
 void sessions_lock(struct api *a, struct request *r, struct span name);
 void sessions_unlock(struct api *a, struct request *r, struct span name);
 void sessions_validate(struct api *a, struct request *r, struct span name);

@@ -386,7 +386,7 @@ static void on_sealed(struct call *c)
     on_changed(c);
 }
 
-static void on_session_known(struct call *c)
+static void put_cookies(struct call *c, bool rotates)
 {
     struct cookies_facts facts;
     struct fault f = {0};
@@ -403,8 +403,19 @@ static void on_session_known(struct call *c)
     c->op.in.session_cookies = (struct session_cookies){.session = span_of(c->id),
                                                         .text = buf_span(&c->secret),
                                                         .count = (int64_t)facts.kept,
-                                                        .expires_ms = facts.expires_ms};
+                                                        .expires_ms = facts.expires_ms,
+                                                        .rotates = rotates};
     call_post(c, STORE_SESSION_COOKIES, on_sealed);
+}
+
+static void on_session_known(struct call *c)
+{
+    put_cookies(c, false);
+}
+
+static void on_session_to_rotate(struct call *c)
+{
+    put_cookies(c, true);
 }
 
 void sessions_cookies(struct api *a, struct request *r, struct span name)
@@ -412,6 +423,13 @@ void sessions_cookies(struct api *a, struct request *r, struct span name)
     struct call *c = call_of(a, r, name);
     if (c)
         post_show(c, on_session_known);
+}
+
+void sessions_rotate(struct api *a, struct request *r, struct span name)
+{
+    struct call *c = call_of(a, r, name);
+    if (c)
+        post_show(c, on_session_to_rotate);
 }
 
 /* ---- validate: a small job with this session alone ---- */

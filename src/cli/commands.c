@@ -230,6 +230,7 @@ static const struct command commands[] = {
     {"sessions", "add", "NAME", SERVED " pool site every burst from ", sessions_run, "one login, with its cookies"},
     {"sessions", "show", "SESSION", SERVED, sessions_run, "its facts, never its cookies"},
     {"sessions", "cookies", "SESSION", SERVED " from ", sessions_run, "new cookies for it"},
+    {"sessions", "rotate", "SESSION", SERVED " from ", sessions_run, "other cookies in the place of those that it has"},
     {"sessions", "validate", "SESSION", SERVED, sessions_run, "visits the site with it"},
     {"sessions", "lock", "SESSION", SERVED " reason ", sessions_run, "takes it out"},
     {"sessions", "unlock", "SESSION", SERVED " reason ", sessions_run, "puts it back in"},

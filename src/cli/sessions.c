@@ -176,8 +176,9 @@ static int read_cookies(struct cli *c, struct buf *out)
 static int send_cookies(struct cli *c, struct service *s, const char *name, struct buf *text)
 {
     struct client_answer answer;
-    int code = ask(s, "POST", path_of(c, name, "/cookies"), buf_span(text),
-                   "Content-Type: text/plain", &answer);
+    bool rotates = strcmp(c->action, "rotate") == 0;
+    int code = ask(s, "POST", path_of(c, name, rotates ? "/rotate" : "/cookies"),
+                   buf_span(text), "Content-Type: text/plain", &answer);
     if (code)
         return code;
     if (c->json)
@@ -370,7 +371,7 @@ static int run(struct cli *c, struct service *s, const char *action, const char 
         return list(c, s);
     if (strcmp(action, "add") == 0)
         return add(c, s, name);
-    if (strcmp(action, "cookies") == 0)
+    if (strcmp(action, "cookies") == 0 || strcmp(action, "rotate") == 0)
         return set_cookies(c, s, name);
     if (strcmp(action, "validate") == 0)
         return validate(c, s, name);

@@ -359,6 +359,18 @@ err asked_session(const struct session_add *a, struct fault *f)
     return E_OK;
 }
 
+err asked_rotation(const struct session_cookies *a, struct span print_before, const char *print,
+                   struct fault *f)
+{
+    if (!a->rotates)
+        return E_OK;
+    if (!print_before.n)
+        return fail(f, E_CONFLICT, "session %.*s has no cookies yet", SP(a->session));
+    if (span_is(print_before, print))
+        return fail(f, E_CONFLICT, "session %.*s has these cookies already", SP(a->session));
+    return E_OK;
+}
+
 /* ---- batches of jobs ---- */
 
 err asked_batch_jobs(size_t count, struct span key, struct fault *f)

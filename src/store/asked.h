@@ -88,6 +88,9 @@ err asked_operation_exists(struct span id, struct fault *f);
 MUST_USE err asked_repair(const struct repair_args *a, struct fault *f);
 MUST_USE err asked_operation(const struct operation_args *a, struct fault *f);
 MUST_USE err asked_session(const struct session_add *a, struct fault *f);
+/* Cookies of this print come to a session that has those of that one, or none. */
+MUST_USE err asked_rotation(const struct session_cookies *a, struct span print_before,
+                            const char *print, struct fault *f);
 
 MUST_USE err asked_lane_change(const struct lane_change *c, wall now, struct fault *f);
 const char *asked_lane_event(enum lane_act act); /* "lane.paused" */

@@ -53,8 +53,9 @@ struct session_cookies {
     struct span session; /* id, or its name when no other site has it */
     struct span text; /* the list that wire/cookies.h writes; sealed here, kept nowhere else */
     int64_t count, expires_ms; /* 0: never */
+    bool rotates; /* in the place of other ones: E_CONFLICT when it has none, or has these */
 };
-/* Also makes an invalid or expired one active again. E_NOT_FOUND, E_CONFLICT (two of that name), E_DENIED
+/* Also makes an invalid or expired one active again; what runs goes on with those before. E_NOT_FOUND, E_CONFLICT (two of that name), E_DENIED
  * (the key), E_BAD_INPUT. */
 MUST_USE err store_session_cookies(struct store *s, const struct session_cookies *args,
                                    wall now, struct fault *f);

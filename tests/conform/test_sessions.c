@@ -595,6 +595,37 @@ static void one_that_the_site_refuses_is_out_until_other_cookies_come(void **sta
     lease_with("anna");
 }
 
+static err rotate(const char *session, const char *text)
+{
+    struct session_cookies args = {
+        .session = span_of(session), .text = span_of(text), .count = 1, .rotates = true};
+    begin();
+    err e = store_session_cookies(w->s, &args, now(), &w->f);
+    commit();
+    return e;
+}
+
+/* Other cookies take the place of those that are there; the same ones, or none before, is said and changes nothing. */
+static void cookies_are_rotated_for_other_ones_only(void **state)
+{
+    (void)state;
+    struct session_view before, after;
+    struct session_add args = plain("anna");
+    assert_int_equal(add(&args), E_OK);
+    assert_int_equal(rotate("anna", "first"), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, "no cookies yet"));
+    assert_int_equal(cookies("anna", 0), E_OK);
+    assert_int_equal(store_session(w->s, SPAN("anna"), now(), &before, &w->f), E_OK);
+    assert_int_equal(rotate("anna", "second"), E_OK);
+    assert_int_equal(store_session(w->s, SPAN("anna"), now(), &after, &w->f), E_OK);
+    assert_string_not_equal(before.print, after.print);
+    assert_int_equal(rotate("anna", "second"), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, "these cookies already"));
+    before = after;
+    assert_int_equal(store_session(w->s, SPAN("anna"), now(), &after, &w->f), E_OK);
+    assert_int_equal(before.revision, after.revision);
+}
+
 static void cookies_that_came_meanwhile_are_not_blamed(void **state)
 {
     (void)state;
@@ -809,6 +840,7 @@ int main(void)
         PROMISE(a_session_is_shown_by_its_facts),
         PROMISE(names_are_the_site_s_own_and_pools_have_a_size),
         PROMISE(cookies_lie_sealed_on_the_disk_and_no_query_tells_them),
+        PROMISE(cookies_are_rotated_for_other_ones_only),
         PROMISE(only_the_lease_opens_the_cookies_of_its_session),
         PROMISE(without_their_key_cookies_stay_closed),
         PROMISE(the_one_that_was_used_longest_ago_is_next),

@@ -91,6 +91,10 @@ a_session_is_made_without_cookies_and_gets_them_by_a_way_that_only_takes(void **
     expect("POST", "/v1/sessions/anna/cookies", header, 200, "\"state\":\"active\"");
     expect("GET", "/v1/sessions/anna/cookies", NULL, 405, NULL);
     expect("GET", "/v1/sessions/anna", NULL, 200, "\"cookies\":2");
+    expect("POST", "/v1/sessions/anna/rotate", header, 409, "has these cookies already");
+    expect("POST", "/v1/sessions/anna/rotate", "auth_token=other; ct0=other", 200,
+           "\"state\":\"active\"");
+    expect("GET", "/v1/sessions/anna/rotate", NULL, 405, NULL);
     expect("GET", "/v1/sessions?pool=research", NULL, 200, "\"name\":\"anna\"");
     expect("GET", "/v1/sessions?pool=other", NULL, 200, "\"data\":[]");
     expect("GET", "/v1/sessions?site=mastodon", NULL, 200, "\"data\":[]");

@@ -29,6 +29,16 @@ static struct span seal_name(struct span id, int64_t version, char out[SEAL_NAME
     return (struct span){out, (size_t)n};
 }
 
+enum session_part {
+    SHOWN_ID,
+    SHOWN_FIELDS,
+    SHOWN_RESTS,
+    SHOWN_ACTIVE,
+    SHOWN_LEASES,
+    SHOWN_OPEN,
+    SHOWN_PLACE
+};
+
 /* ---- what people do ---- */
 
 err redis_session_add(struct store *s, const struct session_add *a, wall now, struct fault *f)
@@ -91,6 +101,15 @@ static err put_cookies(struct store *s, const struct session_cookies *a, struct 
     return e;
 }
 
+/* view: of the session that was found. */
+static err may_rotate(struct store *s, const struct session_cookies *a,
+                      const struct reply *view, struct fault *f)
+{
+    char print[SECRET_PRINT];
+    return asked_rotation(a, reply_field_text(reply_list(view, SHOWN_FIELDS), "print"),
+                          secret_print(s->key, a->text, print), f);
+}
+
 err redis_session_cookies(struct store *s, const struct session_cookies *a, wall now,
                           struct fault *f)
 {
@@ -104,6 +123,8 @@ err redis_session_cookies(struct store *s, const struct session_cookies *a, wall
     err e = find(s, a->session, now, &r, f);
     if (!e)
         e = node_key(s, true, f);
+    if (!e)
+        e = may_rotate(s, a, reply_list(&r, 3), f);
     if (!e)
         e = secret_seal(s->key, seal_name(reply_text(&r, 1), reply_number(&r, 2) + 1, name),
                         a->text, &sealed, f);
@@ -173,16 +194,6 @@ err redis_session_open(struct store *s, struct span job, uint64_t nonce, struct 
 }
 
 /* ---- queries ---- */
-
-enum session_part {
-    SHOWN_ID,
-    SHOWN_FIELDS,
-    SHOWN_RESTS,
-    SHOWN_ACTIVE,
-    SHOWN_LEASES,
-    SHOWN_OPEN,
-    SHOWN_PLACE
-};
 
 static void state_is(struct session_view *v, enum session_state st, struct span reason,
                      int64_t since_ms)

@@ -30,7 +30,7 @@ static struct span seal_name(struct span id, int64_t version, char out[96])
 
 struct session_row {
     int64_t sid, cookie_version;
-    char id[ID_TEXT], site[SESSION_NAME], pool[SESSION_NAME];
+    char id[ID_TEXT], site[SESSION_NAME], pool[SESSION_NAME], print[SECRET_PRINT];
 };
 
 static err find(struct store *s, struct span session, struct session_row *out, struct fault *f)
@@ -46,6 +46,7 @@ static err find(struct store *s, struct span session, struct session_row *out, s
         span_copy(db_text(q, 1), out->id, sizeof out->id);
         span_copy(db_text(q, 2), out->site, sizeof out->site);
         span_copy(db_text(q, 3), out->pool, sizeof out->pool);
+        span_copy(db_text(q, 5), out->print, sizeof out->print);
         found++;
     }
     db_end(q);
@@ -124,14 +125,15 @@ err sqlite_session_cookies(struct store *s, const struct session_cookies *a, wal
     if (!e)
         e = store_key(s, true, f);
     if (!e)
+        e = asked_rotation(a, span_of(r.print), secret_print(s->key, a->text, print), f);
+    if (!e)
         e = secret_seal(s->key, seal_name(span_of(r.id), r.cookie_version + 1, name), a->text,
                         &sealed, f);
     if (!e && buf_end(&sealed, &text))
         e = fail(f, E_TOO_BIG, "the cookies do not fit");
     if (!e)
         e = db_run(s->db, SQL_SESSION_COOKIES, f, DB_I(r.sid), DB_T(text), DB_I(a->count),
-                   DB_I(a->expires_ms), DB_T(span_of(secret_print(s->key, a->text, print))),
-                   DB_I(now.ms));
+                   DB_I(a->expires_ms), DB_T(span_of(print)), DB_I(now.ms));
     /* Limits and refusals were those of the login before. */
     if (!e)
         e = db_run(s->db, SQL_SESSION_RESTS_DELETE, f, DB_I(r.sid));

@@ -88,7 +88,7 @@
     "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid),"                           \
     "(SELECT coalesce(sum(n),0) FROM session_hours h WHERE h.session=s.sid AND h.hour>"
 #define SQL_SESSIONS_TABLE(X)                                                                  \
-    X(SQL_SESSION_FIND, "SELECT sid,id,site,pool,cookie_version FROM sessions WHERE id=?1 OR name=?1 LIMIT 2") \
+    X(SQL_SESSION_FIND, "SELECT sid,id,site,pool,cookie_version,print FROM sessions WHERE id=?1 OR name=?1 LIMIT 2") \
     X(SQL_SESSIONS_NAMED, "SELECT count(*) FROM sessions WHERE site=?1 AND name=?2 AND ?3=?3") \
     X(SQL_SESSIONS_IN_POOL, "SELECT count(*) FROM sessions WHERE site=?1 AND pool=?2 AND ?3=?3") \
     X(SQL_SESSIONS_USABLE, "SELECT count(*) FROM sessions WHERE site=?1 AND pool=?2 AND " SQL_SESSION_GOOD "?3)") \
