@@ -20,12 +20,14 @@ HARD  := -fstack-protector-strong -fstack-clash-protection -fPIE
 FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=3 $(HARD)
 FLAGS_debug   := -O0 -g
 FLAGS_points  := $(FLAGS_release) -DFULMAR_FAULT_POINTS
+# Tests of these kinds are built more often than they compute: a fifth of the time to compile, and as fast to run.
+$(addprefix $(OUT)/tests/,unit/%.o conform/%.o browser/%.o): PLAIN := -O0 -g1 -U_FORTIFY_SOURCE -Wno-frame-larger-than
 # With sanitizers gcc forgets the ranges of numbers and sees texts cut that are not.
 FLAGS_asan    := $(if $(findstring clang,$(CC)),,-Wno-format-truncation) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
                  -DFULMAR_SANITIZED=1 -DFULMAR_FAULT_POINTS
 FLAGS_tsan    := -O1 -g -fsanitize=thread -DFULMAR_SANITIZED=1
 FLAGS_cov     := -O0 -g --coverage
-FLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DFULMAR_SANITIZED=1
+FLAGS_fuzz    := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DFULMAR_SANITIZED=1
 LINK_release  := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LINK_points   := $(LINK_release)
 LINK_asan     := -fsanitize=address,undefined
@@ -37,7 +39,7 @@ PKGS   := libuv libmicrohttpd libcurl simdjson libxml-2.0 yaml-0.1 sqlite3 hired
 PKGCFL := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq -lm -lpthread
 
-COMMON  = -Isrc -D_GNU_SOURCE -DFULMAR_VERSION='"$(or $(VERSION),0.0.0)"' $(PKGCFL) $(WARN) $(FLAGS_$(BUILD)) -MMD -MP
+COMMON  = -Isrc -D_GNU_SOURCE -DFULMAR_VERSION='"$(or $(VERSION),0.0.0)"' $(PKGCFL) $(WARN) $(FLAGS_$(BUILD)) $(PLAIN) -MMD -MP
 CFLAGS  = -std=gnu17 $(CWARN) $(COMMON)
 CXXFLAGS = -std=c++17 -fno-exceptions -fno-rtti $(COMMON)
 
