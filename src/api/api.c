@@ -439,6 +439,30 @@ void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c
     store_thread_post(c->api->store, &c->op);
 }
 
+static void on_one_done(struct store_op *op)
+{
+    struct call *c = op->ctx;
+    if (--c->posted == 0)
+        on_op_done(&c->op);
+}
+
+void call_accept_all(struct call *c, struct store_op *ops, size_t n,
+                     void (*then)(struct call *c))
+{
+    need(!c->busy && n > 0);
+    c->busy = true;
+    c->then = then;
+    c->posted = n;
+    for (size_t i = 0; i < n; i++) {
+        ops[i].verb = STORE_ACCEPT;
+        ops[i].on_done = on_one_done;
+        ops[i].ctx = c;
+        ops[i].arena = c->op.arena;
+    }
+    request_hold(c->request);
+    store_thread_post_all(c->api->store, ops, n);
+}
+
 void call_work(struct call *c, enum store_verb verb,
                err (*run)(struct store *s, void *args, struct arena *a, wall now,
                           struct fault *f),

@@ -1,6 +1,6 @@
-/* bulk.c - many orders in one request, each accepted or refused by itself.
+/* bulk.c - many orders in one request, each accepted or refused by itself, as if it had come alone.
  *
- * They are accepted in pieces, each one transaction, one after the other. With an Idempotency-Key each order has a key made of
+ * They are accepted in pieces, each one group of the store, one after the other. With an Idempotency-Key each order has a key made of
  * that and its place: a request that broke off is sent again, and goes on where it was. All or nothing is what a batch is for. */
 #include "api/inside.h"
 #include "api/order.h"
@@ -27,6 +27,7 @@ struct line { /* one order and what became of it */
 struct bulk {
     struct line *lines;
     size_t count, at, end; /* the piece that is accepted now */
+    struct store_op ops[PIECE];
 };
 
 /* ---- accepting ---- */
@@ -45,19 +46,19 @@ static bool is_of_the_order(err e)
            (e == E_SESSION || err_class(e) == ERR_FINAL || err_class(e) == ERR_WAIT);
 }
 
-static err run_piece(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+/* What became of the piece; E_OK unless the store could not write it. */
+static err keep_piece(struct bulk *b, struct fault *f)
 {
-    struct bulk *b = args;
-    (void)a;
+    const struct store_op *op = b->ops;
     for (size_t i = b->at; i < b->end; i++) {
         struct line *l = &b->lines[i];
-        struct fault own = {0};
         if (l->refusal)
             continue;
-        err e = store_accept(s, &l->args, now, &l->reply, &own);
-        if (e && !is_of_the_order(e))
-            return fail(f, e, "%s", own.words);
-        keep_fault(l, e, &own);
+        if (op->result && !is_of_the_order(op->result))
+            return fail(f, op->result, "%s", op->fault.words);
+        l->reply = op->out.accept;
+        keep_fault(l, op->result, &op->fault);
+        op++;
     }
     return E_OK;
 }
@@ -103,6 +104,7 @@ static void put_accepted(struct json_w *w, const struct line *l)
         json_kv_cstr(w, "state", job_state_name(l->reply.state));
     json_kv_bool(w, "replayed", l->reply.replayed);
     json_kv_bool(w, "existing", l->reply.existing);
+    json_kv_cstr(w, "durability", jobs_durability(l->reply.durability, l->reply.confirmed));
 }
 
 static void answer(struct call *c)
@@ -141,6 +143,8 @@ static void next_piece(struct call *c);
 static void on_piece(struct call *c)
 {
     struct bulk *b = c->more;
+    c->op.fault = (struct fault){0};
+    c->op.result = keep_piece(b, &c->op.fault);
     if (call_failed(c))
         return;
     for (size_t i = b->at; i < b->end; i++) {
@@ -152,15 +156,27 @@ static void on_piece(struct call *c)
     next_piece(c);
 }
 
+/* How many of the next piece are to be asked for; 0: all are refused. */
+static size_t begin_piece(struct bulk *b)
+{
+    size_t n = 0;
+    b->end = b->count - b->at < PIECE ? b->count : b->at + PIECE;
+    for (size_t i = b->at; i < b->end; i++)
+        if (!b->lines[i].refusal)
+            b->ops[n++] = (struct store_op){.in.accept = b->lines[i].args};
+    return n;
+}
+
 static void next_piece(struct call *c)
 {
     struct bulk *b = c->more;
-    if (b->at == b->count) {
+    size_t n = 0;
+    for (; b->at < b->count && (n = begin_piece(b)) == 0; b->at = b->end)
+        ;
+    if (n > 0)
+        call_accept_all(c, b->ops, n, on_piece);
+    else
         answer(c);
-        return;
-    }
-    b->end = b->count - b->at < PIECE ? b->count : b->at + PIECE;
-    call_work(c, STORE_WRITE, run_piece, b, on_piece);
 }
 
 /* ---- reading ---- */
@@ -260,7 +276,7 @@ void bulk_create(struct api *a, struct request *r, struct span id)
     struct call *c = call_new(a, r, id);
     struct span *texts;
     struct bulk *b = arena_get(c->op.arena, sizeof *b);
-    *b = (struct bulk){0};
+    memset(b, 0, sizeof *b);
     c->more = b;
     if (!jobs_request_key(c) ||
         !(lines ? split_lines(c, &texts, &b->count) : split_list(c, &texts, &b->count)))

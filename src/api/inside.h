@@ -66,6 +66,7 @@ struct call {
     struct request *request;      /* NULL once the client is gone */
     void (*then)(struct call *c); /* the operation came back, and the client is there */
     bool busy;                    /* the operation is at the store */
+    size_t posted;                /* of call_accept_all(): not answered yet */
     struct list node;             /* in api->streams */
     struct list waits;            /* in api->waiters */
     const struct wait_face *wait;
@@ -113,6 +114,10 @@ void wait_lookout_free(struct lookout **l);
 /* ---- api.c ---- */
 struct call *call_new(struct api *a, struct request *r, struct span id);
 void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c));
+/* So many jobs at once, in the call's arena, each as of STORE_ACCEPT alone: `then` when all are answered, their results in
+ * the operations. */
+void call_accept_all(struct call *c, struct store_op *ops, size_t n,
+                     void (*then)(struct call *c));
 /* An operation of the store that has no verb: STORE_WRITE or STORE_READ. args live in the call's arena. */
 void call_work(struct call *c, enum store_verb verb,
                err (*run)(struct store *s, void *args, struct arena *a, wall now,
@@ -169,6 +174,8 @@ struct accept_problem {
 };
 struct accept_problem accept_problem(err e, bool keyed);
 /* Into c->key; false: answered 400. */
+/* As the header and the results of many orders say it. */
+const char *jobs_durability(enum durability d, bool confirmed);
 MUST_USE bool jobs_request_key(struct call *c);
 void answer_refusal(struct request *r, const struct order_refusal *refusal);
 void make_id(char out[ID_TEXT], const char *kind);

@@ -24,6 +24,11 @@ static void post_job(struct call *c, void (*then)(struct call *c))
     call_post(c, STORE_JOB, then);
 }
 
+const char *jobs_durability(enum durability d, bool confirmed)
+{
+    return confirmed ? durability_name(d) : "unconfirmed";
+}
+
 /* ---- answers about one job ---- */
 
 /* name, value, …, NULL: those that have a value. */
@@ -64,8 +69,7 @@ static void answer_created(struct call *c)
         add_header(&h, "Unique-Match", c->id);
     } else {
         add_header(&h, "Location", location);
-        add_header(&h, "Durability",
-                   c->confirmed ? durability_name(c->durability) : "unconfirmed");
+        add_header(&h, "Durability", jobs_durability(c->durability, c->confirmed));
     }
     add_header(&h, "Retry-After", made && !waited ? "1" : NULL);
     answer_job(c, made && !waited ? 202 : 200, h.list);

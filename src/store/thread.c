@@ -928,10 +928,9 @@ err store_thread_start(struct store_thread **out, const struct store_thread_conf
     return E_OK;
 }
 
-void store_thread_post(struct store_thread *t, struct store_op *op)
+static void post_locked(struct store_thread *t, struct store_op *op)
 {
     need((unsigned)op->verb < STORE_VERBS && op->on_done);
-    pthread_mutex_lock(&t->lock);
     if (t->stopped) {
         op->fault = (struct fault){0};
         op->result = fail(&op->fault, E_SHUTDOWN, "the service is stopping");
@@ -944,6 +943,18 @@ void store_thread_post(struct store_thread *t, struct store_op *op)
         ops_add(&t->waiting, op);
         pthread_cond_signal(&t->posted);
     }
+}
+
+void store_thread_post(struct store_thread *t, struct store_op *op)
+{
+    store_thread_post_all(t, op, 1);
+}
+
+void store_thread_post_all(struct store_thread *t, struct store_op *ops, size_t n)
+{
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < n; i++)
+        post_locked(t, &ops[i]);
     pthread_mutex_unlock(&t->lock);
 }
 

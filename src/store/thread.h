@@ -238,6 +238,8 @@ struct store_thread_config {
 MUST_USE err store_thread_start(struct store_thread **out,
                                 const struct store_thread_config *config, struct fault *f);
 void store_thread_post(struct store_thread *t, struct store_op *op);
+/* As one after the other; what waits is one group as a rule. */
+void store_thread_post_all(struct store_thread *t, struct store_op *ops, size_t n);
 /* Whether there is room for jobs here: of several machines those that have some are told of work. */
 void store_thread_hungry(struct store_thread *t, bool hungry);
 /* What is wrong with the servers of a store of several machines. Returns how many. */

@@ -6,7 +6,7 @@
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
-JOBS=${SPOOL_JOBS:-40}
+JOBS=${SPOOL_JOBS:-40} MANY=10 # of them in one request
 have_servers || { say "spool: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
 stop_all() {
     local code=$?
@@ -79,11 +79,31 @@ wait_job "$first"
 
 kill_redis
 declare -a ids
-for ((i = 0; i < JOBS - 1; i++)); do take $i; done
+for ((i = 0; i < JOBS - MANY; i++)); do take $i; done
 [ "$(order 3 key-3)" = 202 ] && [ "$(header Idempotency-Replayed)" = true ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] ||
     die "a repeated request while the Redis is away: $(cat "$WORK/body")"
 [ "$(order 4 key-3)" = 422 ] || die "a key with another body while the Redis is away: $(cat "$WORK/body")"
 grep -q 'spool.fills' "$WORK/service.log" || die "nobody said that the spool fills"
+
+# Many at once, each by itself; what only the queue can say is refused.
+bulk() { # FROM TO: their orders, one a line
+    local i
+    for ((i = $1; i < $2; i++)); do
+        echo "{\"kind\":\"posts\",\"target\":\"@practice_$((10 + i))\",\"limit\":$((1 + i)),\"evidence\":\"never\"}"
+    done
+}
+many() { # headers of curl; orders on standard input → the answer in $WORK/body
+    call -o "$WORK/body" -w '%{http_code}' -H 'Content-Type: application/x-ndjson' "$@" --data-binary @- http://fulmar/v1/jobs/bulk
+}
+code=$({ bulk $((JOBS - MANY)) $((JOBS - 1)); echo '{"kind":"posts","target":"@esa","unique":{"key":"u"}}'; echo '{"kind":"posts"}'; } | many -H 'Idempotency-Key: many')
+[ "$code" = 207 ] || die "many orders while the Redis is away: $code $(cat "$WORK/body")"
+[ "$(jq -c '[.accepted, .refused, ([.results[] | select(.durability == "spooled" and .status == 202)] | length), (.results[-2:] | map(.status))]' "$WORK/body")" = "[$((MANY - 1)),2,$((MANY - 1)),[503,422]]" ] ||
+    die "many orders while the Redis is away: $(cat "$WORK/body")"
+grep -q 'unique key' "$WORK/body" || die "nobody said why the order with a unique key is refused: $(cat "$WORK/body")"
+for ((i = 0; i < MANY - 1; i++)); do ids[JOBS - MANY + i]=$(jq -r ".results[$i].job" "$WORK/body"); done
+[ "$(bulk $((JOBS - MANY)) $((JOBS - 1)) | many -H 'Idempotency-Key: many')" = 207 ] &&
+    [ "$(jq -c '[.results[] | select(.replayed) | .job] | length' "$WORK/body")" = $((MANY - 1)) ] || die "repeated: $(cat "$WORK/body")"
+[ "$(spooled waiting)" = $((JOBS - 1)) ] || die "$(spooled waiting) jobs wait, not $((JOBS - 1))"
 
 # ---- the node is killed with all of them, and started without the Redis
 
