@@ -1,7 +1,9 @@
-/* queue.c - the queue in Redis, one node that asks one thing after the other: transitions a second and the time
- * of their scripts in the server; bytes of its memory for a waiting job with a target and options of 200 bytes.
+/* queue.c - the queue in Redis, one node that asks one thing after the other, and one with so many things that wait at the
+ * same moment, which it asks as its store's thread does: transitions a second, the time of the server and the
+ * commands for one; bytes of its memory for a waiting job with a target and options of 200 bytes.
  * Usage: queue URL [jobs]. The Redis is one of its own: bench/queue.sh. */
 #include "store/redis/redis.h"
+#include "store/apply.h"
 
 #include "os/clock.h"
 #include "store/redis/link.h"
@@ -9,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { JOBS = 100000, SPEC = 200 };
+enum { JOBS = 100000, SPEC = 200, AT_ONCE_MOST = 64 };
 
 static struct link *watch;
 static struct arena *texts;
@@ -54,27 +56,31 @@ static void end_part(const char *name, int64_t count, mono began)
 {
     double seconds = (double)(clock_mono().ms - began.ms) / 1000,
            used = server_cpu_us() - cpu_us;
-    double calls = says("commandstats", "cmdstat_evalsha:calls=");
     double commands = says("stats", "total_commands_processed:");
-    printf("| %s | %.0f | %.0f | %.0f |\n", name, (double)count / seconds, used / calls,
-           commands / calls);
+    printf("| %s | %.0f | %.1f | %.1f |\n", name, (double)count / seconds, used / (double)count,
+           commands / (double)count);
+}
+
+static struct accept_args job_number(int64_t i, char id[ID_TEXT])
+{
+    static char spec[SPEC + 1];
+    memset(spec, 's', SPEC);
+    snprintf(id, ID_TEXT, "job_01JD0QZ8Z8%08x00000000", (unsigned)i);
+    return (struct accept_args){.id = span_of(id),
+                                .site = SPAN("x"),
+                                .kind = SPAN("posts"),
+                                .target = SPAN("nasa"),
+                                .lane = SPAN("default/x/normal"),
+                                .spec = span_of(spec),
+                                .prio = 5};
 }
 
 static void accept_jobs(int64_t from, int64_t count)
 {
-    static char spec[SPEC + 1];
-    memset(spec, 's', SPEC);
     for (int64_t i = from; i < from + count; i++) {
         char id[ID_TEXT];
         struct accept_reply reply;
-        snprintf(id, sizeof id, "job_01JD0QZ8Z8%08x00000000", (unsigned)i);
-        struct accept_args args = {.id = span_of(id),
-                                   .site = SPAN("x"),
-                                   .kind = SPAN("posts"),
-                                   .target = SPAN("nasa"),
-                                   .lane = SPAN("default/x/normal"),
-                                   .spec = span_of(spec),
-                                   .prio = 5};
+        struct accept_args args = job_number(i, id);
         must(store_begin(store, &fault), "begin");
         must(store_accept(store, &args, clock_wall(), &reply, &fault), "accept");
         must(store_commit(store, &fault), "commit");
@@ -102,6 +108,87 @@ static void run_jobs(int64_t count)
     arena_free(&a);
 }
 
+/* ---- several at once ---- */
+
+static struct store_op ops[AT_ONCE_MOST];
+static char ids[AT_ONCE_MOST][ID_TEXT];
+
+/* A group of the store's thread. */
+static void group(size_t n)
+{
+    struct store_op *all[AT_ONCE_MOST];
+    wall now = clock_wall();
+    must(store_begin(store, &fault), "begin");
+    for (size_t i = 0; i < n; i++) {
+        all[i] = &ops[i];
+        ops[i].answered = false;
+        ops[i].fault = (struct fault){0};
+    }
+    store_together(store, all, n, now);
+    for (size_t i = 0; i < n; i++) {
+        if (!ops[i].answered)
+            ops[i].result = apply_write(store, &ops[i], now);
+        fault = ops[i].fault;
+        must(ops[i].result, "one of several");
+    }
+    must(store_commit(store, &fault), "commit");
+}
+
+static void accept_together(int64_t from, int64_t count, int64_t at_once)
+{
+    for (int64_t i = from; i < from + count; i += at_once) {
+        for (int64_t k = 0; k < at_once; k++)
+            ops[k] =
+                (struct store_op){.verb = STORE_ACCEPT, .in.accept = job_number(i + k, ids[k])};
+        group((size_t)at_once);
+    }
+}
+
+/* Workers, each of which ends its job and takes the next one. */
+static void run_together(int64_t count, int64_t at_once)
+{
+    static struct lease leases[AT_ONCE_MOST];
+    struct arena *a = arena_new(4 << 20);
+    for (int64_t i = 0; i < count; i += at_once) {
+        for (int64_t k = 0; k < at_once; k++)
+            ops[k] = (struct store_op){.verb = STORE_RESERVE,
+                                       .arena = a,
+                                       .in.reserve = {.worker = SPAN("w1"),
+                                                      .random = (uint64_t)(i + k) + 1,
+                                                      .needs = NEEDS_PAGE}};
+        group((size_t)at_once);
+        for (int64_t k = 0; k < at_once; k++) {
+            leases[k] = ops[k].out.lease;
+            ops[k] = (struct store_op){.verb = STORE_FINISH,
+                                       .in.finish = {.id = span_of(leases[k].id),
+                                                     .nonce = leases[k].nonce,
+                                                     .verdict = VERDICT_COMPLETE,
+                                                     .end = END_TERMINATE}};
+        }
+        group((size_t)at_once);
+        arena_reset(a);
+    }
+    arena_free(&a);
+}
+
+static void measure_together(int64_t from, int64_t jobs)
+{
+    static const int64_t at_once[] = {16, 64};
+    mono began;
+    char name[64];
+    for (size_t i = 0; i < 2; i++, from += jobs) {
+        begin_part();
+        began = clock_mono();
+        accept_together(from, jobs, at_once[i]);
+        snprintf(name, sizeof name, "accept, %lld at once", (long long)at_once[i]);
+        end_part(name, jobs, began);
+    }
+    begin_part();
+    began = clock_mono();
+    run_together(jobs, 64);
+    end_part("a whole job (reserve and finish), 64 at once", jobs, began);
+}
+
 int main(int argc, char **argv)
 {
     struct store_limits limits = {.ready_max = 10000000,
@@ -126,7 +213,7 @@ int main(int argc, char **argv)
     must(redis_open(&store, &config, &limits, 7, clock_wall(), &fault), "open");
     double before = says("memory", "used_memory:");
     puts(
-        "| transition | a second | µs of the server for one | commands in it |\n|---|---:|---:|---:|");
+        "| transition | a second | µs of the server for one | commands for one |\n|---|---:|---:|---:|");
     begin_part();
     mono began = clock_mono();
     accept_jobs(0, jobs);
@@ -135,7 +222,8 @@ int main(int argc, char **argv)
     begin_part();
     began = clock_mono();
     run_jobs(jobs / 10);
-    end_part("reserve and finish", jobs / 5, began);
+    end_part("a whole job (reserve and finish)", jobs / 10, began);
+    measure_together(jobs, jobs / 64 * 32);
     printf("\nbytes of Redis for a waiting job, of %lld: %.0f\n", (long long)jobs, bytes);
     store_close(&store);
     link_free(&watch);
