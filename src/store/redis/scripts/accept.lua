@@ -8,6 +8,7 @@
 -- with ends.lua, take.lua, batches.lua
 local WORDS_OF_ONE = 30
 if #A > WORDS_OF_ONE then
+    M.gather()
     local replies, some = {R_OK}, false
     for at = 1, #A, WORDS_OF_ONE do
         local reply, taken = M.take({unpack(A, at, at + WORDS_OF_ONE - 1)})

@@ -83,28 +83,30 @@ local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, 
 local function fields_of(kind)
     return {kind = kind, meta = {__index = kind}}
 end
+-- The record, whether it is there, and what it is before anything is changed.
 local function read(key, of)
-    local flat, r = call('HGETALL', key), {}
+    local flat, r, before, kinds = call('HGETALL', key), {}, {}, of.kind
     for i = 1, #flat, 2 do
-        local kind = of.kind[flat[i]]
-        if kind == 0 then
-            r[flat[i]] = N(flat[i + 1])
-        elseif kind then
-            r[flat[i]] = flat[i + 1]
+        local field, value = flat[i], flat[i + 1]
+        local kind = kinds[field]
+        if kind then
+            value = kind == 0 and N(value) or value
+            r[field], before[field] = value, value
         end
     end
-    return setmetatable(r, of.meta), #flat > 0
+    return setmetatable(r, of.meta), #flat > 0, setmetatable(before, of.meta)
 end
 local function write(key, r, before, of)
-    local set, gone = {}, {}
+    local set, gone, kinds = {}, {}, of.kind
     for f, v in pairs(r) do
-        local kind = of.kind[f]
+        local kind = kinds[f]
         if kind and v ~= before[f] then
+            before[f] = v
             if v == kind then
                 gone[#gone + 1] = f
             else
                 set[#set + 1] = f
-                set[#set + 1] = kind == 0 and I(v) or v
+                set[#set + 1] = v
             end
         end
     end
@@ -128,8 +130,7 @@ local META = fields_of({
     epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0,
     id = '', lost = ''
 })
-local meta = read(P .. 'meta', META)
-local meta_before = copy(meta)
+local meta, _, meta_before = read(P .. 'meta', META)
 
 -- ---- time ----
 
@@ -145,16 +146,79 @@ local function server_time()
 end
 local now = ARGV[1] ~= '' and N(ARGV[1]) or server_time()
 
+-- Where jobs are to be found by their state. A script of several operations writes that once, and of each index what it has
+-- become: key to {member = score, true of a set; false: it goes}. Who reads one of these calls M.write_indexes() before.
+local indexes
+function M.gather()
+    indexes = {}
+end
+local function put(key, member, score)
+    if indexes then
+        indexes[key] = indexes[key] or {}
+        indexes[key][member] = score or true
+    elseif score then
+        call('ZADD', key, score, member)
+    else
+        call('SADD', key, member)
+    end
+end
+local function take(key, member, is_set)
+    if indexes then
+        indexes[key] = indexes[key] or {}
+        indexes[key][member] = false
+        indexes[key][1] = is_set -- members are texts
+    else
+        call(is_set and 'SREM' or 'ZREM', key, member)
+    end
+end
+local function write_index(key, members)
+    local added, gone, is_set = {}, {}, members[1]
+    members[1] = nil
+    for member, score in pairs(members) do
+        if not score then
+            gone[#gone + 1] = member
+        elseif score == true then
+            is_set, added[#added + 1] = true, member
+        else
+            added[#added + 1] = score
+            added[#added + 1] = member
+        end
+    end
+    if #added > 0 then
+        call(is_set and 'SADD' or 'ZADD', key, unpack(added))
+    end
+    if #gone > 0 then
+        call(is_set and 'SREM' or 'ZREM', key, unpack(gone))
+    end
+end
+function M.write_indexes()
+    for key, members in pairs(indexes or {}) do
+        write_index(key, members)
+    end
+    indexes = indexes and {}
+end
 -- How many jobs of a tenant or a site are active: looked at when somebody asks.
 function M.active_of(x)
-    x.active = x.active or call('SCARD', x.key .. ':a')
+    if not x.active then
+        M.write_indexes()
+        x.active = call('SCARD', x.key .. ':a')
+    end
     return x.active
 end
 -- Jobs of a state.
 local counts = {}
 function M.count(st)
-    counts[st] = counts[st] or call('ZCARD', P .. 's:' .. st)
+    if not counts[st] then
+        M.write_indexes()
+        counts[st] = call('ZCARD', P .. 's:' .. st)
+    end
     return counts[st]
+end
+local function count_active(l, more)
+    l.active = l.active + more
+    for _, x in ipairs({l.tenant, l.site}) do
+        x.active = x.active and x.active + more
+    end
 end
 local TENANT = fields_of({ps = 0, vt = 0, we = 0, ma = 0, ln = 0, th = ''})
 local tenants, sites, lanes, jobs = {}, {}, {}, {}
@@ -163,8 +227,9 @@ function M.tenant(name)
     if t then
         return t
     end
-    t = read(P .. 'te:' .. name, TENANT)
-    t.name, t.key, t.before = name, P .. 'te:' .. name, copy(t)
+    local before
+    t, _, before = read(P .. 'te:' .. name, TENANT)
+    t.name, t.key, t.before = name, P .. 'te:' .. name, before
     tenants[name] = t
     return t
 end
@@ -174,8 +239,9 @@ function M.site(name)
     if s then
         return s
     end
-    s = read(P .. 'si:' .. name, SITE)
-    s.name, s.key, s.before = name, P .. 'si:' .. name, copy(s)
+    local before
+    s, _, before = read(P .. 'si:' .. name, SITE)
+    s.name, s.key, s.before = name, P .. 'si:' .. name, before
     sites[name] = s
     return s
 end
@@ -193,12 +259,12 @@ function M.lane(name)
     if l then
         return l
     end
-    local there
-    l, there = read(P .. 'l:' .. name, LANE)
+    local there, before
+    l, there, before = read(P .. 'l:' .. name, LANE)
     if not there then
         return nil
     end
-    l.name, l.key, l.before = name, P .. 'l:' .. name, copy(l)
+    l.name, l.key, l.before = name, P .. 'l:' .. name, before
     l[0], l[1], l.active = call('ZCARD', l.key .. ':0'), call('ZCARD', l.key .. ':1'), call('SCARD', l.key .. ':a')
     l.tenant, l.site = M.tenant(l.te), M.site(l.si)
     l.turn = string.format('%09d:%s', l.n, name)
@@ -260,12 +326,12 @@ function M.job(id)
     if j then
         return j
     end
-    local there
-    j, there = read(P .. 'j:' .. id, JOB)
+    local there, before
+    j, there, before = read(P .. 'j:' .. id, JOB)
     if not there then
         return nil
     end
-    j.id, j.key, j.before = id, P .. 'j:' .. id, copy(j)
+    j.id, j.key, j.before = id, P .. 'j:' .. id, before
     j.member = string.format('%012d:%s', j.sq, id)
     jobs[id] = j
     return j
@@ -515,7 +581,6 @@ local function place(l)
         l.us = l.before.us > 0 and l.before.us or l.us
     end
     write(l.key, l, l.before, LANE)
-    l.before = copy(l)
 end
 -- The site's cap leaves room again: as many lanes as may start something take their turn.
 local function free_site(s)
@@ -556,6 +621,20 @@ function M.places()
         end
     end
 end
+-- Whether nothing but this lane, its tenant and its site waits for its place.
+function M.only_touched(lane)
+    for _, l in pairs(lanes) do
+        if l.touched and l ~= lane then
+            return false
+        end
+    end
+    for _, s in pairs(sites) do
+        if s.freed then
+            return false
+        end
+    end
+    return not tenant_full(lane.tenant)
+end
 -- What time has opened takes its turn, some at once: what is left is due still.
 function M.wake()
     for _, turn in ipairs(call('ZRANGEBYSCORE', P .. 'waits', '-inf', now, 'LIMIT', 0, WAKES)) do
@@ -570,6 +649,7 @@ function M.wake()
 end
 function M.flush()
     M.places()
+    M.write_indexes()
     for _, l in pairs(lanes) do
         if l.meter then
             M.write_meter(l)
@@ -632,8 +712,8 @@ end
 -- Takes it out of every index of its state.
 local function leave_state(j)
     local l = M.lane(j.ln)
-    call('ZREM', P .. 's:' .. j.st, j.id)
-    counts[j.st] = nil
+    take(P .. 's:' .. j.st, j.id, false)
+    counts[j.st] = counts[j.st] and counts[j.st] - 1
     if j.ba ~= '' then
         call('ZREM', P .. 'b:' .. j.ba .. ':' .. j.st, j.id)
     end
@@ -650,11 +730,11 @@ local function leave_state(j)
     elseif j.st == BLOCKED then
         call('ZREM', l.key .. ':b', j.id)
     elseif j.st == ACTIVE then
-        call('ZREM', P .. 'act', j.member)
-        call('SREM', l.key .. ':a', j.id)
-        call('SREM', l.tenant.key .. ':a', j.id)
-        call('SREM', l.site.key .. ':a', j.id)
-        l.active, l.tenant.active, l.site.active = l.active - 1, nil, nil
+        take(P .. 'act', j.member, false)
+        take(l.key .. ':a', j.id, true)
+        take(l.tenant.key .. ':a', j.id, true)
+        take(l.site.key .. ':a', j.id, true)
+        count_active(l, -1)
         l.site.freed = l.site.freed or l.site.ma > 0
         l.tenant.touched = l.tenant.touched or l.tenant.ma > 0
         if j.sb > 0 then
@@ -667,8 +747,8 @@ local function leave_state(j)
         if j.st == DEAD and j.fp ~= '' then
             leave_group(j)
         end
-        call('ZREM', P .. (j.st == DEAD and 'dead' or 'done'), j.member)
-        call('SREM', l.key .. ':e', j.id)
+        take(P .. (j.st == DEAD and 'dead' or 'done'), j.member, false)
+        take(l.key .. ':e', j.id, true)
         meta.kept = meta.kept - (j.st ~= DEAD and j.by or 0)
     end
     l.us, l.touched = now, true
@@ -676,8 +756,8 @@ end
 -- Puts it into every index of state `to`, in lane `l`; its times are set already.
 local function enter_state(j, to, l)
     j.st, j.ln = to, l.name
-    local more = call('ZADD', P .. 's:' .. to, j.sq, j.id)
-    counts[to] = counts[to] and counts[to] + more
+    put(P .. 's:' .. to, j.id, j.sq)
+    counts[to] = counts[to] and counts[to] + 1
     if j.ba ~= '' then
         call('ZADD', P .. 'b:' .. j.ba .. ':' .. to, j.sq, j.id)
     end
@@ -694,15 +774,15 @@ local function enter_state(j, to, l)
     elseif to == BLOCKED then
         call('ZADD', l.key .. ':b', j.sq, j.id)
     elseif to == ACTIVE then
-        call('ZADD', P .. 'act', j.le, j.member)
-        call('SADD', l.key .. ':a', j.id)
-        call('SADD', l.tenant.key .. ':a', j.id)
-        call('SADD', l.site.key .. ':a', j.id)
-        l.active, l.tenant.active, l.site.active = l.active + 1, nil, nil
+        put(P .. 'act', j.member, j.le)
+        put(l.key .. ':a', j.id)
+        put(l.tenant.key .. ':a', j.id)
+        put(l.site.key .. ':a', j.id)
+        count_active(l, 1)
         l.tenant.touched = l.tenant.touched or l.tenant.ma > 0
     else
-        call('ZADD', P .. (to == DEAD and 'dead' or 'done'), j.fa, j.member)
-        call('SADD', l.key .. ':e', j.id)
+        put(P .. (to == DEAD and 'dead' or 'done'), j.member, j.fa)
+        put(l.key .. ':e', j.id)
         meta.kept = meta.kept + (to ~= DEAD and j.by or 0)
     end
     l.us, l.touched = now, true

@@ -10,6 +10,6 @@ if not changed then
     return reply
 end
 if reply[1] == R_OK then
-    call('HSET', P .. 'leased', NODE, reply[2][1])
+    call('HSET', P .. 'leased', NODE, reply[2][1] .. ' ' .. A[2])
 end
 return done(unpack(reply))

@@ -4,20 +4,23 @@ local LOOKS = 100
 -- Of the question that is answered now: a worker's needs, what it knows; and how far the look for a job has come.
 local needs, memory, time, known, aside, held, parked, closed, session
 local looked = 0 -- in this script
+-- Where the last one was found, when that was first in its turn: lane, needs, and score and member of the next lane and of the
+-- next tenant ('': none).
+local found
 
 local function lease_of(j, since)
     local t = (j.nb > 0 or j.mk == 2) and call('HMGET', P .. 't:' .. j.id, 'cu', 'kn') or {}
     return {j.id, j.fe, j.no, call('GET', P .. 'p:' .. j.id) or '', t[1] or '', j.li, j.nb, j.ha, max(now - since, 0), j.fi,
             j.mk == 2 and t[2] or '', j.am, j.sm, j.de, j.ln, M.lane(j.ln).cl, j.ep, j.wb, j.co, j.se}
 end
--- Whose reply was lost on its way, and who asks again. leased: ids of the node's last question, a line each.
+-- Whose reply was lost on its way, and who asks again. leased: what the node's last question brought, "id nonce" a line.
 local function leased_before(leased, nonce)
-    for id in string.gmatch(leased or '', '[^\n]+') do
-        local v = call('HMGET', P .. 'j:' .. id, 'no', 'st')
-        if v[1] == nonce and N(v[2]) == ACTIVE then
-            return M.job(id)
-        end
+    local id = leased and string.match(leased, '(%S+) ' .. nonce)
+    if leased and not id and not string.find(leased, ' ', 1, true) then
+        id = leased -- an earlier version has written it
     end
+    local j = id and M.job(id)
+    return j and j.st == ACTIVE and j.no == nonce and j or nil
 end
 local function asked_before(worker, request)
     local id = request ~= '' and call('HGET', P .. 'asked', worker .. ':' .. request)
@@ -74,34 +77,55 @@ end
 local function enough()
     return looked >= LOOKS or aside >= STEP
 end
+-- What stands behind place i of a page: score and member; '' nothing, nil when the page does not say.
+local function behind(turns, i, page)
+    if turns[2 * i + 1] then
+        return {N(turns[2 * i + 2]), turns[2 * i + 1]}
+    end
+    return i < page and '' or nil
+end
 local function try_tenant(t)
     local at, page, l, id = 0, 16
     repeat
-        local turns = call('ZRANGE', t.key .. ':' .. needs, at, at + page - 1)
-        for _, turn in ipairs(turns) do
-            l = M.lane(string.sub(turn, 11))
+        local turns = call('ZRANGE', t.key .. ':' .. needs, at, at + page - 1, 'WITHSCORES')
+        for i = 1, #turns, 2 do
+            l = M.lane(string.sub(turns[i], 11))
             id = l and try_lane(l)
             if id or enough() then
-                return l, id
+                return l, id, at + i == 1 and behind(turns, 1, page)
             end
         end
         at = at + page
-    until #turns < page
+    until #turns < 2 * page
     return nil
 end
 local function choose()
     local at, page = 0, 16
     repeat
-        local turns = call('ZRANGE', P .. 'tz' .. needs, at, at + page - 1)
-        for _, turn in ipairs(turns) do
-            local l, id = try_tenant(M.tenant(string.sub(turn, 18)))
+        local turns = call('ZRANGE', P .. 'tz' .. needs, at, at + page - 1, 'WITHSCORES')
+        for i = 1, #turns, 2 do
+            local l, id, next_lane = try_tenant(M.tenant(string.sub(turns[i], 18)))
+            local next_tenant = id and next_lane and at + i == 1 and behind(turns, 1, page)
+            found = next_tenant and {lane = l, needs = needs, next_lane = next_lane, next_tenant = next_tenant} or nil
             if id or enough() then
                 return l, id
             end
         end
         at = at + page
-    until #turns < page
+    until #turns < 2 * page
     return nil
+end
+local function is_before(score, member, other)
+    return other == '' or score < other[1] or (score == other[1] and member < other[2])
+end
+-- Whether it would be the same lane that comes next, had all that changed in this script taken its place.
+local function stays_first()
+    local l = found and found.needs == needs and found.lane
+    if not l or not is_before(l.ps, l.turn, found.next_lane) or
+        not is_before(l.tenant.ps, l.tenant.th .. ':' .. l.tenant.name, found.next_tenant) then
+        return false
+    end
+    return M.only_touched(l)
 end
 -- The site has as many jobs running as it may, or its rate is used up: the lane waits for that.
 local function set_aside(l)
@@ -153,6 +177,16 @@ local function begin_look(a)
         known[site] = true
     end
 end
+-- Everything stands where time and those before it in this script have put it.
+local function look_again()
+    held, parked, closed, session = {}, 0, 0, nil
+    if M.woken then
+        M.places()
+    else
+        M.wake()
+    end
+    M.woken = true
+end
 -- a: what reserve.lua is asked; leased: what HGET leased NODE says. Answers as that does, and whether something was changed.
 function M.reserve(a, leased)
     local again = leased_before(leased, a[2]) or asked_before(a[1], a[3])
@@ -162,14 +196,16 @@ function M.reserve(a, leased)
     if meta.mode == PAUSED or meta.mode == MAINTENANCE or rests_until > now or M.all_full() then
         return {R_END, 0}, false
     end
-    if M.woken then
-        M.places() -- as those before it in this script left them
-    else
-        M.wake()
-    end
-    M.woken = true
     begin_look(a)
-    local l, id = choose()
+    local l, id
+    if stays_first() then
+        l = found.lane
+        id = try_lane(l)
+    end
+    if not id then
+        look_again()
+        l, id = choose()
+    end
     for _, h in ipairs(held) do
         set_aside(h)
     end

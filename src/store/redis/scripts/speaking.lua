@@ -10,7 +10,7 @@ function M.speak(a)
     elseif a[3] == 'heartbeat' then
         j.le, j.su = now + LEASE, 0
         j.he = j.ep < meta.le and meta.le or j.he
-        call('ZADD', P .. 'act', j.le, j.member)
+        put(P .. 'act', j.member, j.le)
     elseif a[3] == 'write' and N(a[4]) == j.nb then
         j.wb = j.nb + 1
     end
