@@ -1,5 +1,7 @@
 #include "cli/ask.h"
 
+#include "cli/face.h"
+
 #include "base/id.h"
 
 enum { ANSWER_MS = 60 * 1000, ANSWER_MAX = 32 * 1024 * 1024 };
@@ -87,7 +89,7 @@ int ask_list(struct ask *a, const char *path, const struct ask_table *t)
     if (json_count(data) == 0)
         cli_note(a->c, "%s", t->when_empty);
     else
-        puts(t->heading);
+        printf("%s%s%s\n", face_on(stdout, COLOR_BOLD), t->heading, face_off(stdout));
     for (struct json_iter i = json_each(data); json_next(&i);)
         t->put_row(a, i.value);
     return EXIT_DONE;

@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "cli/commands.h"
+#include "cli/face.h"
 #include "cli/complete.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
@@ -33,12 +34,17 @@ static void clear_progress(void)
         fputs("\r\x1b[K", stderr);
 }
 
+static void print_name(void)
+{
+    fprintf(stderr, "%sfulmar:%s ", face_on(stderr, COLOR_RED), face_off(stderr));
+}
+
 void cli_say(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     clear_progress();
-    fputs("fulmar: ", stderr);
+    print_name();
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
     va_end(ap);
@@ -69,7 +75,10 @@ int cli_usage(const char *verb, const char *fmt, ...)
 
 char *cli_printable(struct cli *c, struct span text)
 {
+    char from_now[40];
     struct buf safe = BUF(64 * 1024);
+    if (c->relative && face_relative(text, c->now, from_now, sizeof from_now))
+        text = span_of(from_now);
     text_add_printable(&safe, span_cut(text, 0, 16 * 1024));
     char *kept = arena_text(c->arena, buf_span(&safe));
     buf_free(&safe);
@@ -154,11 +163,15 @@ static void print_detail(struct json problem, struct span detail)
 {
     bool first = true;
     for (struct json_iter i = json_each(json_get(problem, SPAN("errors"))); json_next(&i);) {
-        print_error(first ? "fulmar: " : "  ", i.value);
+        if (first)
+            print_name();
+        print_error(first ? "" : "  ", i.value);
         first = false;
     }
-    if (first)
-        print_filtered("fulmar: ", detail, "\n");
+    if (!first)
+        return;
+    print_name();
+    print_filtered("", detail, "\n");
 }
 
 int cli_problem(const struct client_answer *a)
@@ -310,6 +323,14 @@ static void set_value(struct cli *c, const struct flag *f, const char *value)
     *at = value;
 }
 
+static bool same_letters(struct span name)
+{
+    size_t same = 0;
+    while (same < name.n && name.p[same] == name.p[0])
+        same++;
+    return name.n > 1 && same == name.n;
+}
+
 /* One word that begins with '-'; *at moves on when the flag's value is the next word. */
 static int read_flag(struct cli *c, int argc, char **argv, int *at)
 {
@@ -319,15 +340,21 @@ static int read_flag(struct cli *c, int argc, char **argv, int *at)
     struct span rest = span_of(word + (is_long ? 2 : 1));
     size_t equals = is_long ? span_find_char(rest, '=') : rest.n;
     struct span name = span_cut(rest, 0, equals);
+    if (!is_long && same_letters(name)) /* -vv */
+        name.n = 1;
     const struct flag *f = flag_named(name);
+    if (f && name.n < rest.n && !is_long && f->takes != FLAG_COUNT)
+        return unknown_flag(rest);
     if (!f || is_long == (name.n == 1))
         return unknown_flag(name);
     c->used[f - flags_all(&count)] = true;
     const char *given = equals < rest.n ? rest.p + equals + 1 : NULL;
-    if (f->takes == FLAG_SWITCH && given)
+    if (flag_is_alone(f) && given)
         return cli_usage(NULL, "--%s takes no value", f->name);
     if (f->takes == FLAG_SWITCH)
         *(bool *)(void *)((char *)c + f->at) = true;
+    else if (f->takes == FLAG_COUNT)
+        *(int *)(void *)((char *)c + f->at) += (int)rest.n > 1 && !is_long ? (int)rest.n : 1;
     else if (given || f->takes == FLAG_MAYBE)
         set_value(c, f, given ? given : "");
     else if (*at + 1 >= argc)

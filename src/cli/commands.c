@@ -58,7 +58,7 @@ static const struct flag flags[] = {
     {"warc", 0, "FILE", FLAG_VALUE, AT(warc), "write them as a WARC 1.1 file; compressed when it ends with .gz"},
     {"strategy", 0, "capture|dom|fetch", FLAG_VALUE, AT(strategy), "only this way of reading the site"},
     {"json", 0, NULL, FLAG_SWITCH, AT(json), "the same as -o json; records come one a line"},
-    {"output", 'o', "table|json|jsonl|csv|plain|yaml|none", FLAG_VALUE, AT(output), "the form of what comes; plain: columns between tabs. Else a table; records that go elsewhere than to a terminal: jsonl"},
+    {"output", 'o', "table|wide|json|jsonl|csv|plain|yaml|none", FLAG_VALUE, AT(output), "the form of what comes; wide: a table with more columns; plain: columns between tabs. Else a table; records that go elsewhere than to a terminal: jsonl"},
     {"jq", 0, "EXPRESSION", FLAG_VALUE, AT(jq), "what jq makes of the JSON, texts without quotes; with -o jsonl, csv, plain of each row"},
     {"columns", 0, "NAMES", FLAG_VALUE, AT(columns), "of -o csv and -o plain, in this order: id,state,counts.posts; else all that the first rows have"},
     {"csv", 0, NULL, FLAG_SWITCH, AT(csv), "the same as -o csv"},
@@ -104,6 +104,10 @@ static const struct flag flags[] = {
     {"config", 0, "FILE", FLAG_VALUE, AT(config), "configuration; else ~/.config/fulmar/fulmar.yaml or /etc/fulmar/fulmar.yaml"},
     {"accept", 0, NULL, FLAG_SWITCH, AT(accept), "test only: what the pack reads now becomes what is expected"},
     {"set", 0, "NAME=VALUE", FLAG_VALUE, AT(set), "a setting such as api.port=8471; wins over the file; may come again"},
+    {"verbose", 'v', NULL, FLAG_COUNT, AT(verbose), "say on standard error what is asked of the service; -vv also the bodies, but for secrets"},
+    {"color", 0, "auto|always|never", FLAG_VALUE, AT(color), "auto: on a terminal, unless $NO_COLOR is set"},
+    {"time", 0, "relative|iso", FLAG_VALUE, AT(time), "how times are said in tables; else relative on a terminal, iso elsewhere"},
+    {"exit-mask", 0, NULL, FLAG_SWITCH, AT(exit_mask), "the last line on standard error has a bit for each kind of ending: 1 failed, 2 partial, 4 the site or the network, 8 blocked, 16 login, 32 input, 64 target, 128 our own"},
     {"quiet", 'q', NULL, FLAG_SWITCH, AT(quiet), "say nothing but errors"},
     {"help", 'h', NULL, FLAG_SWITCH, AT(help), "this"},
 };
@@ -121,8 +125,8 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 #define WHY " reason by "
 #define FILTER " state site kind tenant target queue class failure held since until label "
 #define MANY FILTER " all limit dry-run yes "
-#define WAIT " wait cancel-on-interrupt "
-#define CLIENT " config profile quiet no-input help "
+#define WAIT " wait cancel-on-interrupt exit-mask "
+#define CLIENT " config profile quiet verbose color time no-input help "
 #define RECORDS " csv out fields limit "
 #define LOCAL CLIENT " output json jq columns " /* says something without a service */
 #define SERVED LOCAL " server "
@@ -142,7 +146,7 @@ static const struct command commands[] = {
     {"jobs", "delete", "[JOB...]", SERVED MANY, change_many_run, "ended ones go, with all that they brought"},
     {"jobs", "bulk", "FILE", SERVED " key ", bulk_run, "orders of a file, one a line, each accepted or refused by itself"},
     {"jobs", "attempts", "JOB", SERVED, change_run, "what became of each attempt"},
-    {"jobs", "wait", "JOB...", SERVED " timeout cancel-on-interrupt ", jobs_run, "until they have ended"},
+    {"jobs", "wait", "JOB...", SERVED " timeout cancel-on-interrupt exit-mask ", jobs_run, "until they have ended"},
     {"jobs", "follow", "JOB", SERVED " after cancel-on-interrupt ", follow_run, "its events as they come, until it has ended"},
     {"jobs", "log", "JOB", SERVED, jobs_run, "its events"},
     {"jobs", "rejected", "JOB", SERVED, jobs_run, "records that failed a check"},

@@ -8,6 +8,7 @@
 
 enum flag_takes {
     FLAG_SWITCH, /* nothing */
+    FLAG_COUNT,  /* nothing; how often it came counts */
     FLAG_VALUE,  /* the next word, or what is behind '=' */
     FLAG_MAYBE,  /* only what is behind '=' */
     FLAG_MANY,   /* as FLAG_VALUE, and it may come again */
@@ -20,9 +21,14 @@ struct flag {
         *value; /* what it takes, for the help: words with | between them are all there are */
     enum flag_takes takes;
     size_t
-        at; /* in struct cli: a bool of a switch, CLI_MANY_MAX texts of FLAG_MANY, else a text */
+        at; /* in struct cli: a bool of a switch, an int of a count, CLI_MANY_MAX texts of FLAG_MANY, else a text */
     const char *help;
 };
+
+static inline bool flag_is_alone(const struct flag *f)
+{
+    return f->takes == FLAG_SWITCH || f->takes == FLAG_COUNT;
+}
 
 struct command {
     const char *verb, *action; /* action "": the verb has none */

@@ -53,7 +53,7 @@ static void read_flag_word(struct said *s, struct span word)
     struct span name = span_cut(word, is_long ? 2 : 1, word.n);
     size_t equals = span_find_char(name, '=');
     const struct flag *f = flag_named(span_cut(name, 0, equals));
-    s->pending = f && equals == name.n && f->takes != FLAG_SWITCH ? f : NULL;
+    s->pending = f && equals == name.n && !flag_is_alone(f) ? f : NULL;
 }
 
 static struct said read_words(const struct complete *to)

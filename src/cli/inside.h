@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "cli/shape.h"
+#include "base/when.h"
 #include "core/settings.h"
 #include "extract/pack.h"
 #include "net/client.h"
@@ -67,8 +68,13 @@ struct cli {
         *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;
     const char *by, *weight, *max_running, *burst, *ttl;
-    bool quiet, json, csv, help, accept, failed, apply, since_last, force, dry_run, yes,
-        troubled;
+    const char *color, *time; /* read by face_start() */
+    int verbose;              /* how often -v was given */
+    bool relative;            /* times are said as from now; */
+    wall now;                 /* from then */
+    bool wide;                /* -o wide: tables with more columns */
+    bool quiet, exit_mask, json, csv, help, accept, failed, apply, since_last, force, dry_run,
+        yes, troubled;
     bool open, partial, reset, all, no_input, cancel_on_interrupt, paginate, held, oldest;
     /* filled by cli_open_output() */
     enum shape_form form; /* `json` is then set for every form but tables */

@@ -2,6 +2,7 @@
 #include "cli/cancel.h"
 #include "cli/events.h"
 #include "cli/evidence.h"
+#include "cli/face.h"
 #include "cli/many.h"
 #include "cli/parts.h"
 #include "cli/wait.h"
@@ -34,16 +35,49 @@ static const char *outcome_of(struct cli *c, struct json job)
     return final ? class : arena_fmt(c->arena, "(%s)", class);
 }
 
+static const char *shown_time(struct cli *c, struct json job, const char *path)
+{
+    struct span text = ask_text(job, path);
+    return text.n ? cli_printable(c, text) : "-";
+}
+
+static void put_labels(struct cli *c, struct json job)
+{
+    for (struct json_iter i = json_each(json_get(job, SPAN("labels"))); json_next(&i);) {
+        struct span value = SPAN_NONE;
+        json_text(i.value, &value);
+        printf(" %s=%s", cli_printable(c, i.key), cli_printable(c, value));
+    }
+}
+
 static void print_row(struct cli *c, struct json job)
 {
     struct buf target = BUF(1024), safe = BUF(16 * 1024);
     text_add_printable(&safe, ask_text(job, "target"));
     text_add_cut(&target, buf_span(&safe), 30);
-    printf("%-31s  %-8s  %-10s  %-15s  %8lld  %.*s\n", cli_printable(c, ask_text(job, "id")),
-           cli_printable(c, ask_text(job, "kind")), cli_printable(c, ask_text(job, "state")),
-           outcome_of(c, job), records_of(job), SP(buf_span(&target)));
+    struct span state = ask_text(job, "state");
+    printf("%-31s  %-8s  %s%-10s%s  %-15s  %8lld  ", cli_printable(c, ask_text(job, "id")),
+           cli_printable(c, ask_text(job, "kind")), face_on(stdout, face_of_state(state)),
+           cli_printable(c, state), face_off(stdout), outcome_of(c, job), records_of(job));
+    if (c->wide)
+        printf("%-24s  %4lld  %-24s  %-24s  ", cli_printable(c, ask_text(job, "lane")),
+               ask_number(job, "priority"), shown_time(c, job, "created_at"),
+               shown_time(c, job, "finished_at"));
+    printf("%.*s", SP(buf_span(&target)));
+    if (c->wide)
+        put_labels(c, job);
+    printf("\n");
     buf_free(&target);
     buf_free(&safe);
+}
+
+static void print_heading(const struct cli *c)
+{
+    printf("%s%-31s  %-8s  %-10s  %-15s  %8s  ", face_on(stdout, COLOR_BOLD), "JOB", "KIND",
+           "STATE", "OUTCOME", "RECORDS");
+    if (c->wide)
+        printf("%-24s  %4s  %-24s  %-24s  ", "QUEUE", "PRIO", "ACCEPTED", "ENDED");
+    printf("TARGET%s%s\n", c->wide ? " LABELS" : "", face_off(stdout));
 }
 
 static int print_list(struct cli *c, struct client_answer *a)
@@ -60,8 +94,7 @@ static int print_list(struct cli *c, struct client_answer *a)
     if (json_count(data) == 0)
         cli_note(c, "no such job; submit one: fulmar get posts @nasa");
     else
-        printf("%-31s  %-8s  %-10s  %-15s  %8s  %s\n", "JOB", "KIND", "STATE", "OUTCOME",
-               "RECORDS", "TARGET");
+        print_heading(c);
     for (struct json_iter i = json_each(data); json_next(&i);)
         print_row(c, i.value);
     bool more = false;
@@ -128,11 +161,7 @@ static void print_labels(struct cli *c, struct json job)
     if (!json_count(labels))
         return;
     printf("%-10s", "labels");
-    for (struct json_iter i = json_each(labels); json_next(&i);) {
-        struct span value = SPAN_NONE;
-        json_text(i.value, &value);
-        printf(" %s=%s", cli_printable(c, i.key), cli_printable(c, value));
-    }
+    put_labels(c, job);
     printf("\n");
 }
 

@@ -1,3 +1,4 @@
+#include "cli/face.h"
 #include "cli/inside.h"
 
 #include "base/text.h"
@@ -11,7 +12,8 @@ static int form_of(struct cli *c)
     c->form = c->json ? SHAPE_JSON : c->csv ? SHAPE_CSV : SHAPE_TABLE;
     if ((c->json && c->csv) || (c->output && (c->json || c->csv)))
         return cli_usage(c->words[0], "--json, --csv and -o exclude each other");
-    if (c->output)
+    c->wide = c->output && strcmp(c->output, "wide") == 0;
+    if (c->output && !c->wide)
         known = shape_parse(span_of(c->output), &c->form);
     if (known)
         return EXIT_DONE;
@@ -20,7 +22,7 @@ static int form_of(struct cli *c)
         return cli_usage(c->words[0], "-o: did you mean '%s'?", near);
     return cli_usage(
         c->words[0],
-        "-o must be table, json, jsonl, csv, plain, yaml or none, not '%.40s'; a file is --out FILE",
+        "-o must be table, wide, json, jsonl, csv, plain, yaml or none, not '%.40s'; a file is --out FILE",
         c->output);
 }
 
@@ -28,6 +30,8 @@ int cli_open_output(struct cli *c)
 {
     struct fault f = {0};
     int code = form_of(c);
+    if (!code)
+        code = face_start(c);
     if (code)
         return code;
     if (c->columns && c->form != SHAPE_CSV && c->form != SHAPE_PLAIN)

@@ -1,5 +1,7 @@
 #include "cli/service.h"
 
+#include "cli/face.h"
+
 #include "base/text.h"
 #include "os/clock.h"
 #include "os/spawn.h"
@@ -55,14 +57,17 @@ static bool somebody_listens(const char *path)
     return there;
 }
 
-static int open_clients(struct service *s)
+static int open_clients(struct service *s, struct cli *c)
 {
     struct fault f = {0};
     err e = client_open(&s->client, span_of(s->shown), &f);
     if (!e)
         e = client_open(&s->second, span_of(s->shown), &f);
-    if (!e)
+    if (!e) {
+        face_watch(c, s->client);
+        face_watch(c, s->second);
         return EXIT_DONE;
+    }
     cli_say("%s", f.words);
     return cli_exit_of(e);
 }
@@ -265,7 +270,7 @@ static int embed(struct service *s, struct cli *c, const char *socket_path,
         c, "no service is running; starting one for this command (to keep one: fulmar serve)");
     int code = start(s, c);
     if (!code)
-        code = open_clients(s);
+        code = open_clients(s, c);
     if (!code)
         code = wait_ready(s, socket_path, interrupted);
     return code;
@@ -279,7 +284,7 @@ static int find(struct service *out, struct cli *c, int (*before_embed)(struct c
     const char *named = c->server ? c->server : getenv("FULMAR_SERVER");
     if (named && *named) {
         snprintf(out->shown, sizeof out->shown, "%s", named);
-        return open_clients(out);
+        return open_clients(out, c);
     }
     int code = cli_settings(c);
     if (code)
@@ -293,7 +298,7 @@ static int find(struct service *out, struct cli *c, int (*before_embed)(struct c
     }
     snprintf(out->shown, sizeof out->shown, "unix:%s", path);
     if (somebody_listens(path)) {
-        code = open_clients(out);
+        code = open_clients(out, c);
         if (code || !before_embed || !outlast(out, path, interrupted))
             return code;
         client_close(&out->client);

@@ -142,18 +142,38 @@ static int worse(int a, int b)
     return a ? a : b;
 }
 
+/* The bits of --exit-mask: every kind of ending, where the exit status is only the worst one. */
+static int bit_of(int code)
+{
+    static const struct {
+        int code, bit;
+    } bits[] = {{EXIT_DONE, 0},        {EXIT_JOB_FAILED, 1}, {EXIT_PARTIAL, 2},
+                {EXIT_DRIFT, 4},       {EXIT_EMPTY, 4},      {EXIT_TRY_LATER, 4},
+                {EXIT_UNAVAILABLE, 4}, {EXIT_BLOCKED, 8},    {EXIT_NO_PERMISSION, 16},
+                {EXIT_DATA, 32},       {EXIT_USAGE, 32},     {EXIT_NOT_FOUND, 64},
+                {EXIT_UNREACHED, 64},  {EXIT_SOFTWARE, 128}, {EXIT_IO, 128}};
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+        if (bits[i].code == code)
+            return bits[i].bit;
+    return 1;
+}
+
 int wait_for_jobs(struct cli *c, struct service *s, const char *const *ids, size_t count)
 {
     int64_t limit_ms = 0;
-    int code = wait_limit(c, c->words[0], &limit_ms);
+    int code = wait_limit(c, c->words[0], &limit_ms), mask = 0;
     struct waiting w = {.c = c, .service = s, .parser = json_parser_new(JOB_MAX)};
     if (limit_ms)
         w.deadline = mono_add(clock_mono(), limit_ms);
     interrupt_catch();
     for (size_t i = 0; i < count && !interrupted() && !w.late; i++) {
         w.id = ids[i];
-        code = worse(code, wait_for_one(&w));
+        int one = wait_for_one(&w);
+        mask |= bit_of(one);
+        code = worse(code, one);
     }
+    if (c->exit_mask)
+        fprintf(stderr, "exit-mask: %d\n", mask);
     buf_free(&w.answer.body);
     json_parser_free(&w.parser);
     return code;

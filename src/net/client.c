@@ -17,6 +17,8 @@ struct client {
     char base[300];   /* "http://localhost" or what was given, no slash at the end */
     char socket[256]; /* path of the Unix socket; empty = TCP */
     char shown[300];  /* for words */
+    void (*on_exchange)(void *ctx, const struct client_exchange *x); /* NULL: nobody watches */
+    void *exchange_ctx;
 };
 
 struct transfer {
@@ -194,6 +196,13 @@ static err drive(struct transfer *t, struct fault *f)
     }
 }
 
+void client_watch(struct client *c,
+                  void (*on_exchange)(void *ctx, const struct client_exchange *x), void *ctx)
+{
+    c->on_exchange = on_exchange;
+    c->exchange_ctx = ctx;
+}
+
 err client_send(struct client *c, const struct client_request *q, struct client_answer *out,
                 struct fault *f)
 {
@@ -207,6 +216,7 @@ err client_send(struct client *c, const struct client_request *q, struct client_
         buf_free(&url);
         return fail(f, E_TOO_BIG, "the request's path is too long");
     }
+    mono began = clock_mono();
     struct curl_slist *headers = headers_of(q);
     set_up(c, &t, url.p, headers);
     need(curl_multi_add_handle(c->multi, c->easy) == CURLM_OK);
@@ -217,5 +227,8 @@ err client_send(struct client *c, const struct client_request *q, struct client_
     curl_multi_remove_handle(c->multi, c->easy);
     curl_slist_free_all(headers);
     buf_free(&url);
+    if (c->on_exchange)
+        c->on_exchange(c->exchange_ctx,
+                       &(struct client_exchange){q, out, e, clock_mono().ms - began.ms});
     return e;
 }

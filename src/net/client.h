@@ -38,6 +38,17 @@ struct client_answer {
     char etag[40];         /* with its quotes; empty = not said */
 };
 
+/* One request and what became of it. */
+struct client_exchange {
+    const struct client_request *request;
+    const struct client_answer *answer; /* without what on_bytes took */
+    err result;
+    int64_t took_ms;
+};
+/* Called after each, until another one is given; NULL: nobody. */
+void client_watch(struct client *c,
+                  void (*on_exchange)(void *ctx, const struct client_exchange *x), void *ctx);
+
 /* E_NET: nobody answers there (words say who). E_TIMEOUT. E_PROTOCOL: not HTTP, or cut in the
  * middle. Any status is E_OK. *out is always safe to buf_free(). */
 MUST_USE err client_send(struct client *c, const struct client_request *q,

@@ -59,7 +59,7 @@ static void every_flag_is_taken_by_somebody_and_once(void **state)
             taken |= command_takes(&takers[k], &all[i]);
         if (!taken)
             fail_msg("nothing takes --%s", all[i].name);
-        assert_true((all[i].takes == FLAG_SWITCH) == !all[i].value);
+        assert_true(flag_is_alone(&all[i]) == !all[i].value);
         for (size_t k = 0; k < i; k++)
             if (strcmp(all[i].name, all[k].name) == 0 || all[i].at == all[k].at ||
                 (all[i].letter && all[i].letter == all[k].letter))

@@ -86,7 +86,7 @@ static void values_are_those_of_the_flag(void **state)
     OFFERS("json,jsonl", "jobs", "list", "--output", "js");
     OFFERS("--output=json,--output=jsonl", "jobs", "list", "--output=js");
     OFFERS("json,jsonl", "jobs", "list", "--output", "=", "js"); /* as bash splits it */
-    OFFERS("table,json,…", "jobs", "list", "--output", "=");
+    OFFERS("table,wide,json,…", "jobs", "list", "--output", "=");
     OFFERS("one-SITE", "get", "posts", "--site", "");
     OFFERS(":files", "get", "posts", "--out", "");
     OFFERS("one-TARGET", "get", "--site", "x", "posts", "");
