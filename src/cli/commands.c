@@ -26,8 +26,8 @@ static const struct flag flags[] = {
     {"missed", 0, "once|skip|catch_up", FLAG_VALUE, AT(missed), "runs that were due while the service was down; else once"},
     {"catch-up", 0, "DURATION", FLAG_VALUE, AT(catch_up), "of --missed catch_up: how far back; default 1d"},
     {"catch-up-max", 0, "N", FLAG_VALUE, AT(catch_up_max), "of --missed catch_up: how many; 1-100"},
-    {"from", 0, "DATE", FLAG_VALUE, AT(from), "of backfill, preview and replay: from when on; of sessions: the file with the cookies, else standard input"},
-    {"to", 0, "DATE", FLAG_VALUE, AT(to), "of backfill: until when; default now"},
+    {"from", 0, "DATE", FLAG_VALUE, AT(from), "of backfill, preview and replay: from when on; of sessions: the file with the cookies, else standard input; store move: the store that is moved"},
+    {"to", 0, "DATE", FLAG_VALUE, AT(to), "of backfill: until when; default now; store move: the store that is filled"},
     {"pool", 0, "POOL", FLAG_VALUE, AT(pool), "with a login of this pool of sessions; sessions: the pool, default \"default\""},
     {"failed", 0, NULL, FLAG_SWITCH, AT(failed), "all dead jobs of --class"},
     {"class", 0, "CLASS", FLAG_VALUE, AT(class), "get: interactive, normal (default) or bulk: how urgent; replay --failed: how they ended, default drift"},
@@ -46,6 +46,8 @@ static const struct flag flags[] = {
     {"grace", 0, "TIME", FLAG_VALUE, AT(grace), "jobs cancel: time a running job has to stop by itself; schedules: a run so late is not missed; both 60s unless given"},
     {"reason", 0, "TEXT", FLAG_VALUE, AT(reason), "why, for whoever finds it so"},
     {"by", 0, "NAME", FLAG_VALUE, AT(by), "who says so; else the name of the user"},
+    {"verify", 0, NULL, FLAG_SWITCH, AT(verify), "store move: only compare the two stores"},
+    {"abandon", 0, NULL, FLAG_SWITCH, AT(abandon), "store move: give up a move that is not done; what arrived is deleted"},
     {"dry-run", 0, NULL, FLAG_SWITCH, AT(dry_run), "say what would be done, and do nothing"},
     {"yes", 'y', NULL, FLAG_SWITCH, AT(yes), "do what cannot be undone without asking"},
     {"troubled", 0, NULL, FLAG_SWITCH, AT(troubled), "list: only those that something holds up"},
@@ -270,6 +272,8 @@ static const struct command commands[] = {
     {"backup", "create", "FILE", LOCAL, backup_run, "what the store holds now"},
     {"backup", "verify", "FILE", LOCAL, backup_run, "reads all of it"},
     {"backup", "restore", "FILE", LOCAL, backup_run, "makes it a store again"},
+
+    {"store", "move", "", LOCAL " from to dry-run verify abandon quiet ", store_run, "all that one store holds, into another one"},
 
     {"config", "show", "", LOCAL, config_run, "what the profile says, and where each value is from"},
     {"config", "check", "[FILE]", CLIENT, config_run, "reads it; mistakes come with line and column"},
@@ -510,6 +514,17 @@ static const struct verb verbs[] = {
      "restore: makes FILE the store of this configuration, where there is none and no service runs.\n"
      "Files of media, evidence and the key of sessions lie beside the store and are not in it.\n"
      "Ends with 11 when there is a file or a store already, 65 when FILE is damaged.\n"},
+    {"store", NULL, "move all that one store holds into another one: to several machines, and back",
+     "fulmar store move --from sqlite: --to shared --dry-run\n"
+     "fulmar store move --from sqlite:/var/lib/fulmar --to redis://queue:6379,postgresql://fulmar@archive/fulmar\n"
+     "fulmar store move --from shared --to sqlite:/var/lib/fulmar\n",
+     "A store is sqlite:FOLDER (the state directory; without FOLDER that of the configuration), or a Redis and a\n"
+     "PostgreSQL, REDIS,POSTGRESQL as in store.queue and store.archive; shared: those of the configuration, whose\n"
+     "passwords then stand in no command line. No service may use either. Both are marked until it is done;\n"
+     "interrupted by whatever, the same command goes on. At the end both are read, and counted and summed up.\n"
+     "--dry-run says what would be moved, and what cannot be. The source stays as it is, and no service starts on it\n"
+     "any more; moving it back takes that away.\n"
+     "Ends with 11 when a store is in use, or not what it has to be, 65 when something cannot be moved, or they differ.\n"},
     {"config", NULL, "check the configuration, write a sample with every setting, or look at the profile",
      "fulmar config check [FILE]\n"
      "fulmar config init [FILE]\n"

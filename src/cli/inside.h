@@ -75,6 +75,7 @@ struct cli {
     bool wide;                /* -o wide: tables with more columns */
     bool quiet, exit_mask, json, csv, help, accept, failed, apply, since_last, force, dry_run,
         yes, troubled;
+    bool verify, abandon;
     bool open, partial, reset, all, no_input, cancel_on_interrupt, paginate, held, oldest;
     /* filled by cli_open_output() */
     enum shape_form form; /* `json` is then set for every form but tables */
@@ -151,6 +152,7 @@ int limits_run(struct cli *c);
 int mode_run(struct cli *c);
 int doctor_run(struct cli *c);
 int backup_run(struct cli *c);
+int store_run(struct cli *c);
 int config_run(struct cli *c);
 int version_run(struct cli *c);
 int site_run(struct cli *c);

@@ -16,6 +16,7 @@
 #include "os/random.h"
 #include "os/spawn.h"
 #include "pool/pool.h"
+#include "store/configured.h"
 #include "store/thread.h"
 #include "upkeep/presence.h"
 #include "upkeep/schedules.h"
@@ -669,43 +670,22 @@ static err start_store(struct node *n, struct arena *a, const char *state_dir, s
     err e = read_shared(s, a, &shared, f);
     if (e)
         return e;
-    struct store_thread_config c = {
-        .state_dir = state_dir,
-        .shared = shared.queue ? &shared : NULL,
-        .limits = {.ready_max = SETTING(s, store, ready_max),
-                   .disk_floor_bytes = SETTING(s, store, disk_floor),
-                   .fail_max = SETTING(s, job, fail_max),
-                   .crash_max = SETTING(s, job, crash_max),
-                   .throttle_max = SETTING(s, job, throttle_max),
-                   .retry_base_ms = SETTING(s, job, retry_base),
-                   .retry_cap_ms = SETTING(s, job, retry_cap),
-                   .lane_max_active = SETTING(s, lane, max_active),
-                   .lane_emit_ms = SETTING(s, lane, emit),
-                   .lane_burst = SETTING(s, lane, burst),
-                   .retry_floor = SETTING(s, lane, retry_floor),
-                   .retry_percent = SETTING(s, lane, retry_share),
-                   .active_max = SETTING(s, queue, active_max),
-                   .lanes_max = SETTING(s, queue, lanes_max),
-                   .attempt_ms = SETTING(s, job, attempt_timeout),
-                   .lease_ms = SETTING(s, job, lease),
-                   .rollback_ms = SETTING(s, store, rollback_window),
-                   .evidence_age_ms = SETTING(s, evidence, age),
-                   .evidence_bytes = SETTING(s, evidence, bytes),
-                   .evidence_job_bytes = SETTING(s, evidence, job_bytes),
-                   .evidence_job_count = SETTING(s, evidence, job_count)},
-        .retain = {.age_ms = SETTING(s, store, retention),
-                   .jobs = SETTING(s, store, retention_jobs),
-                   .bytes = SETTING(s, store, retention_bytes),
-                   .dead_age_ms = SETTING(s, dead, retention),
-                   .dead_jobs = SETTING(s, dead, retention_jobs)},
-        .field_retention_ms = SETTING(s, store, field_retention),
-        .readers = (int)SETTING(s, store, readers),
-        .read_ms = SETTING(s, store, read_timeout),
-        .seed = random_u64(),
-        .now = clock_wall,
-        .elapsed = clock_mono,
-        .wake = wake_loop,
-        .wake_ctx = n};
+    struct store_thread_config c = {.state_dir = state_dir,
+                                    .shared = shared.queue ? &shared : NULL,
+                                    .limits = configured_limits(s),
+                                    .retain = {.age_ms = SETTING(s, store, retention),
+                                               .jobs = SETTING(s, store, retention_jobs),
+                                               .bytes = SETTING(s, store, retention_bytes),
+                                               .dead_age_ms = SETTING(s, dead, retention),
+                                               .dead_jobs = SETTING(s, dead, retention_jobs)},
+                                    .field_retention_ms = SETTING(s, store, field_retention),
+                                    .readers = (int)SETTING(s, store, readers),
+                                    .read_ms = SETTING(s, store, read_timeout),
+                                    .seed = random_u64(),
+                                    .now = clock_wall,
+                                    .elapsed = clock_mono,
+                                    .wake = wake_loop,
+                                    .wake_ctx = n};
     n->waker = waker_new(n->loop, on_store, n, "store");
     e = store_thread_start(&n->store, &c, f);
     if (!e)

@@ -19,6 +19,7 @@
 
 #include "store/evidence.h"
 #include "store/store.h"
+#include "store/transfer.h"
 
 struct archive;
 enum { ARCHIVE_COPY_BYTES = 64 * 1024 }; /* where both ways take as long: bench/archive.c */
@@ -136,3 +137,23 @@ MUST_USE err archive_sizes(struct archive *a, struct archive_sizes *out, struct 
 MUST_USE err archive_jobs(struct archive *a, struct span after, size_t limit,
                           struct arena *arena, struct span **out, size_t *out_count,
                           struct fault *f);
+
+/* ---- moves: the archive's kinds of store/transfer.h ---- */
+/* Which of these jobs the archive knows, and which batch it would take next of each (−1: it knows it not). */
+MUST_USE err archive_move_jobs(struct archive *a, const struct span *jobs, size_t count,
+                               int64_t *out_next_batches, struct fault *f);
+/* Rows of one job behind `after`: records by their place (below batch `bound`), pieces by number, gaps at once. Or
+ * of none: bodies and counts of fields, behind `place`. */
+struct archive_move_ask {
+    enum moved_kind kind;
+    struct span job;
+    int64_t after, bound;
+    struct moved_place place;
+};
+MUST_USE err archive_move_out(struct archive *a, const struct archive_move_ask *ask,
+                              struct arena *arena, struct moved_page *out, struct fault *f);
+/* What is there already stays. */
+MUST_USE err archive_move_in(struct archive *a, enum moved_kind kind,
+                             const struct moved_page *page, struct fault *f);
+MUST_USE err archive_move_empty(struct archive *a, bool *out, struct fault *f);
+MUST_USE err archive_move_clear(struct archive *a, struct fault *f);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -137,6 +138,40 @@ err filed_place(const char *folder, const struct file_put_args *a, const struct 
     if (!e)
         (void)unlink(tag);
     return e;
+}
+
+static err copy_bytes(int from, const char *to, struct fault *f)
+{
+    struct stat st;
+    off_t at = 0;
+    int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || fstat(from, &st)) {
+        err e = files_fault(f, "create", to);
+        if (fd >= 0)
+            close(fd);
+        return e;
+    }
+    while (at < st.st_size && sendfile(fd, from, &at, 1 << 20) > 0)
+        continue;
+    err e = at == st.st_size ? E_OK : files_fault(f, "write", to);
+    return close(fd) && !e ? files_fault(f, "write", to) : e;
+}
+
+err filed_copy(const char *folder, const char *from, const struct filed *as, struct fault *f)
+{
+    char parts[FILED_PATH], part[FILED_PATH + 48], name[48];
+    snprintf(name, sizeof name, "%.40s", as->hash);
+    snprintf(parts, sizeof parts, "%.440s/part", folder);
+    snprintf(part, sizeof part, "%s/%s", parts, name);
+    struct file_put_args args = {
+        .hash = span_of(as->hash), .part = span_of(name), .bytes = filed_size(from)};
+    int fd = open(from, O_RDONLY | O_CLOEXEC);
+    err e = fd >= 0 ? files_make_folder(parts, 0700, f) : files_fault(f, "read", from);
+    if (!e)
+        e = copy_bytes(fd, part, f);
+    if (fd >= 0)
+        close(fd);
+    return e ? e : filed_place(folder, &args, as, f);
 }
 
 /* ---- looking through the folders ---- */

@@ -22,6 +22,9 @@ err filed_none(struct span hash, struct fault *f); /* there is no such file */
  * part goes. The second time it changes nothing. E_BAD_INPUT, E_NOT_FOUND, E_DISK_FULL, E_OS. */
 MUST_USE err filed_place(const char *folder, const struct file_put_args *a,
                          const struct filed *as, struct fault *f);
+/* The same of a file that lies elsewhere, which stays there. */
+MUST_USE err filed_copy(const char *folder, const char *from, const struct filed *as,
+                        struct fault *f);
 /* Names of one of the FILED_FOLDERS: "HASH.suffix". None where there is no such folder. */
 void filed_names(const char *folder, int number, struct arena *a, char ***out_names,
                  size_t *out_count);

@@ -35,27 +35,17 @@ struct shared {
 static err check_redis(struct shared *s, bool *out_passes, struct fault *f)
 {
     const struct shared_config *c = &s->config;
-    struct link_config config = {.url = span_of(c->queue), .name = span_of(c->name)};
-    struct preflight_finding found[PREFLIGHT_MOST];
-    size_t count = 0;
-    struct link *l = NULL;
-    struct arena *a = arena_new(1 << 20);
-    err e = link_new(&l, &config, f);
-    if (!e) {
-        e = preflight_read(l, a, &s->facts, f);
-        *out_passes = trouble_rows[link_state(l).trouble].passes;
-    }
-    if (!e)
-        count = preflight_judge(&s->facts, c->durability, found);
-    for (size_t i = 0; i < count && !c->insists && !e; i++)
-        if (found[i].refuses)
-            e = fail(f, E_CONFIG, "%s; or set store.strict to false", found[i].words);
+    struct preflight p = {.url = span_of(c->queue),
+                          .name = span_of(c->name),
+                          .wanted = c->durability,
+                          .insists = c->insists};
+    err e = preflight_check(&p, f);
+    *out_passes = p.passes;
+    s->facts = p.facts;
     pthread_mutex_lock(&s->lock);
-    memcpy(s->findings, found, count * sizeof *found);
-    s->finding_count = count;
+    memcpy(s->findings, p.findings, p.finding_count * sizeof *p.findings);
+    s->finding_count = p.finding_count;
     pthread_mutex_unlock(&s->lock);
-    link_free(&l);
-    arena_free(&a);
     return e;
 }
 

@@ -153,7 +153,33 @@
     X(SQL_SCHEMA_MADE, "INSERT INTO fulmar_archive(id,version,min_reader,min_writer) VALUES(gen_random_uuid(),0,0,0) RETURNING $1::bigint") \
     X(SQL_SCHEMA_NEXT, "UPDATE fulmar_archive SET version=$1,min_reader=greatest(min_reader,$2),min_writer=greatest(min_writer,$3)")
 
-#define SQL_TABLE(X) SQL_SCHEMA_TABLE(X) SQL_RECORDS_TABLE(X) SQL_KEEP_TABLE(X) SQL_EVIDENCE_TABLE(X) SQL_FIELDS_TABLE(X)
+/* Rows of a move, out and in; what is there already stays. */
+#define SQL_MOVE_TABLE(X)                                                                      \
+    X(SQL_MOVE_JOBS, "SELECT g.n,j.next_batch FROM unnest($1::text[]) WITH ORDINALITY AS g(id,n) JOIN fulmar_jobs j ON j.id=g.id") \
+    X(SQL_OUT_RECORDS, "SELECT $1::text,r.ord,s.site,r.kind,r.id,r.created_ms,r.json FROM fulmar_jobs j JOIN fulmar_results s USING(result)" \
+        " JOIN fulmar_records r USING(result) WHERE j.id=$1 AND r.ord>$2 AND r.ord<$3 ORDER BY r.ord LIMIT $4") \
+    X(SQL_OUT_EVIDENCE, "SELECT $1::text,n,kind,attempt,batch,reason,status,at,bytes,strategy,name,url,headers,hash FROM fulmar_evidence" \
+        " WHERE job=(SELECT seq FROM fulmar_jobs WHERE id=$1) AND n>$2 AND $3::bigint>=0 ORDER BY n LIMIT $4") \
+    X(SQL_OUT_GAPS, "SELECT $1::text,kind,gap,n FROM fulmar_gaps WHERE job=(SELECT seq FROM fulmar_jobs WHERE id=$1)" \
+        " AND kind*100+gap>$2 AND $3::bigint>=0 ORDER BY kind,gap LIMIT $4")                   \
+    X(SQL_OUT_BODIES, "SELECT hash,bytes,frame FROM fulmar_bodies WHERE refs>0 AND hash>$1 ORDER BY hash LIMIT $2") \
+    X(SQL_OUT_FIELDS, "SELECT site,version,name,path,hour,n FROM fulmar_fields WHERE (site,version,name,path,hour)>($1,$2,$3,$4,$5)" \
+        " ORDER BY site,version,name,path,hour LIMIT $6")                                      \
+    X(SQL_IN_RECORDS, "WITH added AS (INSERT INTO fulmar_records(result,ord,created_ms,kind,id,json)" \
+        "  SELECT $2,g.* FROM unnest($3::bigint[],$4::bigint[],$5::bigint[],$6::text[],$7::text[]) AS g" \
+        "  ON CONFLICT DO NOTHING RETURNING kind,octet_length(json) AS bytes),"                \
+        "s AS (SELECT " SQL_SUMS " FROM added) "                                               \
+        "UPDATE fulmar_jobs j SET next_batch=greatest(j.next_batch,$8)," SQL_COUNT_BY("+") " FROM s WHERE j.seq=$1") \
+    X(SQL_IN_BODIES, "INSERT INTO fulmar_bodies(hash,bytes,stored,refs,frame) VALUES($1,$2,$3,0,$4) ON CONFLICT(hash) DO NOTHING") \
+    X(SQL_IN_EVIDENCE, "WITH added AS (INSERT INTO fulmar_evidence(job,n,kind,attempt,batch,reason,status,at,bytes,strategy,name,url,headers,hash)" \
+        " VALUES($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14) ON CONFLICT(job,n) DO NOTHING RETURNING hash)" \
+        "UPDATE fulmar_bodies SET refs=refs+1 WHERE hash IN(SELECT hash FROM added)")          \
+    X(SQL_IN_GAPS, "INSERT INTO fulmar_gaps(job,kind,gap,n) VALUES($1,$2,$3,$4) ON CONFLICT DO NOTHING") \
+    X(SQL_IN_FIELDS, "INSERT INTO fulmar_fields(site,version,name,path,hour,n) VALUES($1,$2,$3,$4,$5,$6) ON CONFLICT DO NOTHING") \
+    X(SQL_MOVE_THERE, "SELECT (EXISTS(SELECT FROM fulmar_jobs) OR EXISTS(SELECT FROM fulmar_fields) OR EXISTS(SELECT FROM fulmar_bodies)" \
+        " OR EXISTS(SELECT FROM fulmar_results))::int WHERE $1::bigint=0")
+
+#define SQL_TABLE(X) SQL_MOVE_TABLE(X) SQL_SCHEMA_TABLE(X) SQL_RECORDS_TABLE(X) SQL_KEEP_TABLE(X) SQL_EVIDENCE_TABLE(X) SQL_FIELDS_TABLE(X)
 /* clang-format on */
 
 #define SQL_ID(id, text) id,

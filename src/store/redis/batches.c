@@ -134,7 +134,7 @@ static err read_added(struct store *s, const struct reply *r, const struct accep
 /* ---- making one, adding to it ---- */
 
 /* The job of a callback, as take.lua is asked for it, its times counting from then; or why there can be none. */
-static err put_callback(struct store *s, struct call *c, struct span ticket, struct fault *f)
+err callback_put(struct store *s, struct call *c, struct span ticket, struct fault *f)
 {
     struct fault own = {0};
     struct accept_args job;
@@ -179,7 +179,7 @@ static err ask_create(struct store *s, const struct batch_args *args, struct spa
     call_hex(&c, args->request_hash);
     call_flag(&c, args->partial);
     for (int i = 0; !e && i < BATCH_CALLS; i++)
-        e = put_callback(s, &c, args->calls[i], f);
+        e = callback_put(s, &c, args->calls[i], f);
     call_text(&c, jobs);
     return e ? e : store_write(s, SCRIPT_BATCH, &c, now, out, f);
 }

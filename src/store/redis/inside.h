@@ -119,6 +119,10 @@ static inline enum said said(const struct reply *r)
 {
     return (enum said)reply_number(r, 0);
 }
+/* Without a node of its own: nothing is taken over, and nobody is greeted. */
+MUST_USE err store_of_mover(struct store **out, const struct redis_config *config,
+                            const struct store_limits *limits, struct fault *f);
+enum { STORE_SCHEMA = 1 };
 /* At the begin of each operation: forgets the replies of the one before. */
 void store_fresh(struct store *s);
 
@@ -180,6 +184,8 @@ MUST_USE err operation_view_of(const struct reply *r, struct arena *a,
 /* The number of the job, which a list goes on behind. E_NOT_FOUND. */
 MUST_USE err job_place(struct store *s, struct span id, wall now, int64_t *out,
                        struct fault *f);
+/* Ticket, packed job, and why there can be none, of a callback, behind the other arguments. */
+MUST_USE err callback_put(struct store *s, struct call *c, struct span ticket, struct fault *f);
 /* Callbacks of batches that could not be accepted before, and are due. */
 MUST_USE err callbacks_again(struct store *s, wall now, struct fault *f);
 

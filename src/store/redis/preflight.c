@@ -108,6 +108,26 @@ size_t preflight_judge(const struct preflight_facts *facts, enum durability want
     return count;
 }
 
+err preflight_check(struct preflight *p, struct fault *f)
+{
+    struct link_config config = {.url = p->url, .name = p->name};
+    struct link *l = NULL;
+    struct arena *a = arena_new(1 << 20);
+    err e = link_new(&l, &config, f);
+    if (!e) {
+        e = preflight_read(l, a, &p->facts, f);
+        p->passes = trouble_rows[link_state(l).trouble].passes;
+    }
+    if (!e)
+        p->finding_count = preflight_judge(&p->facts, p->wanted, p->findings);
+    for (size_t i = 0; !e && !p->insists && i < p->finding_count; i++)
+        if (p->findings[i].refuses)
+            e = fail(f, E_CONFIG, "%s; or set store.strict to false", p->findings[i].words);
+    link_free(&l);
+    arena_free(&a);
+    return e;
+}
+
 /* ---- how safe what was written is ---- */
 
 void durability_reach(struct link *l, const struct preflight_facts *facts,

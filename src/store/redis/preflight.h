@@ -24,6 +24,18 @@ MUST_USE err preflight_read(struct link *l, struct arena *a, struct preflight_fa
 size_t preflight_judge(const struct preflight_facts *facts, enum durability wanted,
                        struct preflight_finding out[PREFLIGHT_MOST]);
 
+/* Both of a Redis that nothing was written to yet. insists: also on one that refuses; else E_CONFIG. */
+struct preflight {
+    struct span url, name;
+    enum durability wanted;
+    bool insists;
+    struct preflight_facts facts; /* out, as what follows */
+    bool passes;                  /* what keeps it from answering does by itself */
+    struct preflight_finding findings[PREFLIGHT_MOST];
+    size_t finding_count;
+};
+MUST_USE err preflight_check(struct preflight *p, struct fault *f);
+
 struct durability_args {
     enum durability wanted;
     int64_t replicas; /* of DURABILITY_REPLICATED, 1 and more */

@@ -50,7 +50,9 @@
     X(SCHEDULE_FIRE, schedule_fire) \
     X(SCHEDULE_TRIGGER, schedule_trigger) \
     X(SCHEDULE_BACKFILL, schedule_backfill) \
-    X(SCHEDULE_ATTEND, schedule_attend)
+    X(SCHEDULE_ATTEND, schedule_attend) \
+    X(MOVE_OUT, move_out) \
+    X(MOVE_IN, move_in)
 /* clang-format on */
 
 #define SCRIPT_CONSTANT(constant, file) SCRIPT_##constant,

@@ -7,13 +7,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 
-enum {
-    SCHEMA = 1,
-    SCHEMA_LEAST = 1,
-    REPLIES_BYTES = 96 << 20,
-    CONF_NUMBERS = 17,
-    OPEN_STEPS = 100000
-};
+enum { SCHEMA_LEAST = 1, REPLIES_BYTES = 96 << 20, CONF_NUMBERS = 17, OPEN_STEPS = 100000 };
 
 /* ---- calls ---- */
 
@@ -204,7 +198,7 @@ static err take_over(struct store *s, wall now, struct fault *f)
     for (int step = 0; step < OPEN_STEPS; step++) {
         struct reply r;
         struct call c = {0};
-        call_number(&c, SCHEMA);
+        call_number(&c, STORE_SCHEMA);
         call_number(&c, SCHEMA_LEAST);
         call_text(&c, span_of(time));
         call_text(&c, span_of(member));
@@ -217,7 +211,7 @@ static err take_over(struct store *s, wall now, struct fault *f)
                 f, E_CONFIG,
                 "the queue in Redis has schema %lld, this version of Fulmar knows %d; use the version "
                 "that made it",
-                (long long)reply_number(&r, 1), SCHEMA);
+                (long long)reply_number(&r, 1), STORE_SCHEMA);
         s->epoch = reply_number(&r, 1);
         span_copy(reply_text(&r, 3), time, sizeof time);
         span_copy(reply_text(&r, 4), member, sizeof member);
@@ -237,14 +231,10 @@ static void take_config(struct store *s, const struct redis_config *config)
     span_copy(config->node.n ? config->node : SPAN("node"), s->node, sizeof s->node);
 }
 
-err redis_open(struct store **out, const struct redis_config *config,
-               const struct store_limits *limits, uint64_t seed, wall now, struct fault *f)
+static struct store *make(const struct redis_config *config, const struct store_limits *limits,
+                          uint64_t seed)
 {
     struct store *s = heap_new_of(struct store);
-    struct link_config link = {.url = config->url,
-                               .name = config->name.n ? config->name : SPAN("q"),
-                               .greet = history_greet,
-                               .ctx = s};
     s->head.ops = &redis_ops;
     s->limits = *limits;
     s->seed = seed;
@@ -254,6 +244,33 @@ err redis_open(struct store **out, const struct redis_config *config,
     s->own = arena_new(REPLIES_BYTES);
     take_config(s, config);
     write_conf(s);
+    return s;
+}
+
+err store_of_mover(struct store **out, const struct redis_config *config,
+                   const struct store_limits *limits, struct fault *f)
+{
+    struct link_config link = {.url = config->url,
+                               .name = config->name.n ? config->name : SPAN("q")};
+    struct store *s = make(config, limits, 0);
+    s->node[0] = '\0';
+    err e = link_new(&s->link, &link, f);
+    if (e) {
+        redis_close(&s);
+        return e;
+    }
+    *out = s;
+    return E_OK;
+}
+
+err redis_open(struct store **out, const struct redis_config *config,
+               const struct store_limits *limits, uint64_t seed, wall now, struct fault *f)
+{
+    struct store *s = make(config, limits, seed);
+    struct link_config link = {.url = config->url,
+                               .name = config->name.n ? config->name : SPAN("q"),
+                               .greet = history_greet,
+                               .ctx = s};
     err e = config->node.n > REDIS_NODE
                 ? fail(f, E_CONFIG, "the name of a node may have %d bytes", REDIS_NODE)
                 : link_new(&s->link, &link, f);

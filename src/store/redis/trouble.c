@@ -42,6 +42,10 @@ const struct trouble_row trouble_rows[TROUBLES] = {
     [TROUBLE_FOREIGN] = {"foreign", NULL, ACT_STOP, LINK_RESTS, false, 30000,
         "this Redis does not have the store that this node used: it was emptied, or is another one; bring that one back, "
         "or, when what was in it may be lost, remove queue.id in store.path of each node and start them again"},
+    [TROUBLE_LEFT] = {"left", "FULMARLEFT", ACT_LEAVE, LINK_KEEPS, false, 0,
+        "this store was moved elsewhere: use that one, or move it back with fulmar store move"},
+    [TROUBLE_MOVES] = {"moves", "FULMARMOVES", ACT_LEAVE, LINK_KEEPS, false, 0,
+        "a move of this store is not done: give the same fulmar store move again, or with --abandon"},
     [TROUBLE_SHAPE] = {"shape", NULL, ACT_UNKNOWN, LINK_RENEWS, false, 0,
         "what answers there is not Redis, or one that we do not know"},
 };

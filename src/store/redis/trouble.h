@@ -24,6 +24,8 @@ enum trouble {
     TROUBLE_REFUSED, /* no connection: nothing was sent */
     TROUBLE_LOST,    /* cut, or no reply in time, after something was sent */
     TROUBLE_FOREIGN, /* it does not have the store that was used before */
+    TROUBLE_LEFT,    /* the store was moved elsewhere */
+    TROUBLE_MOVES,   /* it is being moved, or filled */
     TROUBLE_SHAPE, /* it answered in a way that is not Redis's, or an error that nobody knows */
     TROUBLES
 };
@@ -35,7 +37,8 @@ enum trouble_act {
     ACT_LATER,   /* not done: the caller comes again (E_BUSY, after wait_ms) */
     ACT_FULL,    /* not done: no room (E_DISK_FULL) */
     ACT_UNKNOWN, /* perhaps done: the caller asks again with the same ids (E_STORE) */
-    ACT_STOP, /* not done, and asking again cannot help before a person has looked (E_STORE) */
+    ACT_STOP,  /* not done, and asking again cannot help before a person has looked (E_STORE) */
+    ACT_LEAVE, /* not done: the store is not to be used here any more (E_CONFLICT) */
 };
 /* What becomes of the connection. */
 enum trouble_link {

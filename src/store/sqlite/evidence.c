@@ -310,6 +310,25 @@ static err read_body(struct store *s, struct arena *a, struct evidence_view *v, 
     return v->body.p ? E_OK : fail(f, E_TOO_BIG, "the piece does not fit into the answer");
 }
 
+err evidence_frame(struct store *s, struct span hash, struct buf *out, struct fault *f)
+{
+    char path[PATH_BYTES], name[DIGEST_TEXT];
+    span_copy(hash, name, sizeof name);
+    *out = BUF(FRAME_MAX);
+    return path_of(s, name, ENDING, path)
+               ? files_read(AT_FDCWD, path, FRAME_MAX, out, f)
+               : fail(f, E_STORE, "the name of the folder is too long for evidence");
+}
+
+err evidence_frame_keep(struct store *s, struct span hash, struct span frame, struct fault *f)
+{
+    char name[DIGEST_TEXT];
+    span_copy(hash, name, sizeof name);
+    if (file_bytes(s, name) == (int64_t)frame.n || write_file(s, name, frame))
+        return E_OK;
+    return fail(f, E_DISK_FULL, "cannot write evidence in %.120s: is its disk full?", s->dir);
+}
+
 static err find_piece(struct store *s, struct span id, int64_t n, struct arena *a,
                       struct evidence_view *out, struct fault *f)
 {

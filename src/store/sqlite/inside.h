@@ -171,6 +171,10 @@ MUST_USE err operations_for_batch(struct store *s, int64_t batch,
 MUST_USE err operations_stop_for_batch(struct store *s, int64_t batch, wall now,
                                        struct fault *f);
 
+/* ---- store.c ---- */
+/* Makes the tables, or brings them up. */
+MUST_USE err store_schema(struct store *s, struct fault *f);
+
 /* ---- disk.c: lock file, free space, ballast ---- */
 MUST_USE err disk_lock(struct store *s, struct fault *f);
 /* Sets `doubted`, and notes it in the lock file for the process after this one. */
@@ -327,6 +331,11 @@ MUST_USE err items_job(struct store *s, struct span id, int64_t *out_seq, struct
 /* ---- evidence.c ---- */
 /* Takes the evidence off a job that goes, at most *rows of it, which is counted down. */
 MUST_USE err evidence_forget(struct store *s, int64_t job, int64_t *rows, struct fault *f);
+/* The bytes of such a file as they lie there; the caller frees them. */
+MUST_USE err evidence_frame(struct store *s, struct span hash, struct buf *out,
+                            struct fault *f);
+MUST_USE err evidence_frame_keep(struct store *s, struct span hash, struct span frame,
+                                 struct fault *f);
 /* ---- files.c ---- */
 MUST_USE err files_load(struct store *s, struct fault *f);
 /* Takes up to *rows files off the job. */

@@ -8,6 +8,7 @@
 #include "store/sqlite/batches_sql.h"
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/spool_sql.h"
+#include "store/sqlite/transfer_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
 #define SQL_JOB_ROW                                                                                      \
@@ -305,6 +306,7 @@
     SQL_WEBHOOKS_TABLE(X)                                                                      \
     SQL_BATCHES_TABLE(X)                                                                       \
     SQL_SPOOL_TABLE(X)                                                                         \
+    SQL_TRANSFER_TABLE(X)                                                                      \
     X(SQL_FILE_BY_HASH, "SELECT fid,hash,suffix,mime,bytes,first_seen,0 FROM files WHERE hash=?1") \
     X(SQL_FILE_BY_URL, "SELECT f.fid,f.hash,f.suffix,f.mime,f.bytes,u.at,u.status FROM file_urls u" \
                        " JOIN files f USING(fid) WHERE u.site=?1 AND u.url=?2")                \

@@ -5,6 +5,7 @@
 #include "store/sqlite/check.h"
 #include "store/sqlite/inside.h"
 #include "store/sqlite/schema.h"
+#include "store/sqlite/transfer.h"
 #include "store/sqlite/upgrade.h"
 
 #include "os/files.h"
@@ -31,7 +32,7 @@ static char *path_in(const char *dir, const char *name)
     return path;
 }
 
-static err make_schema(struct store *s, struct fault *f)
+err store_schema(struct store *s, struct fault *f)
 {
     struct schema_plan plan = upgrade_plan(s->limits.rollback_ms);
     int64_t version;
@@ -53,7 +54,9 @@ static err attach(struct store *s, struct fault *f)
     if (!e)
         disk_doubt(s, false);
     if (!e)
-        e = make_schema(s, f);
+        e = store_schema(s, f);
+    if (!e)
+        e = transfer_check(s->db, f);
     if (!e)
         e = check_file(s->db, s->path, &wholly, f);
     s->check_due = !wholly;

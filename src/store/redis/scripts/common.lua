@@ -26,7 +26,7 @@
 --   sessions snames sname:NAME pool:S:P parked:S:P      sessions by place and name; lanes that wait for a pool
 --   sd:… sdi sdw0 sdw1                                  schedules and their runs: schedules.lua
 --   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result
---   nodes nd:N      who shares the queue: node.lua
+--   nodes nd:N      who shares the queue: node.lua      move moq mof   of a move: move_in.lua, move_out.lua
 --   idem:T:K mk:X ev last                               requests; marks; the log of all events; last reply to a node
 --
 -- Lines "-- part" and "-- late" are for tools/scripts.sh: late functions of M are defined when they are asked for.
@@ -127,10 +127,14 @@ end
 
 -- le: epoch that the last loss began; ll, la: the same and its time, when events were lost.
 local META = fields_of({
-    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0,
+    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0, mv = 0,
     id = '', lost = ''
 })
 local meta, _, meta_before = read(P .. 'meta', META)
+-- A store that is moved, or was, is touched by nobody but who moves it, which has no name (store/transfer.h).
+if meta.mv > 0 and meta.mv < 4 and NODE ~= '' then
+    return redis.error_reply(meta.mv == 2 and 'FULMARLEFT this store was moved' or 'FULMARMOVES this store is moved')
+end
 
 -- ---- time ----
 

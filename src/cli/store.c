@@ -1,0 +1,298 @@
+/* store.c - fulmar store move: works on stores that no service uses. */
+#include "cli/inside.h"
+
+#include "os/clock.h"
+#include "os/random.h"
+#include "store/configured.h"
+#include "store/mover.h"
+#include "store/sqlite/transfer.h"
+#include "store/transfer_shared.h"
+
+#include <limits.h>
+
+enum { SAY_EVERY_MS = 1000 };
+
+struct moving {
+    struct cli *cli;
+    struct store_limits limits;
+    struct transfer *from, *to;
+    enum mover_act act;
+    mono said;
+    struct mover_result result;
+};
+
+/* ---- which store ---- */
+
+static err open_embedded(struct moving *m, struct span path, bool make, struct transfer **out,
+                         struct fault *f)
+{
+    char dir[PATH_MAX];
+    static const struct span file = {"/fulmar.db", sizeof "/fulmar.db" - 1};
+    if (!path.n) {
+        err e = config_state_dir(&m->cli->settings, dir, f);
+        return e ? e : transfer_sqlite(out, dir, make, &m->limits, f);
+    }
+    if (span_ends(path, file))
+        path.n -= file.n;
+    span_copy(path, dir, sizeof dir);
+    return transfer_sqlite(out, dir, make, &m->limits, f);
+}
+
+static err open_pair(struct moving *m, struct span queue, struct span archive,
+                     struct transfer **out, struct fault *f)
+{
+    const struct settings *s = &m->cli->settings;
+    struct arena *a = m->cli->arena;
+    struct transfer_shared_config config = {.queue = arena_text(a, queue),
+                                            .archive = arena_text(a, archive),
+                                            .name = arena_text(a, SETTING_S(s, store, name)),
+                                            .files_dir =
+                                                arena_text(a, SETTING_S(s, store, files)),
+                                            .insists = SETTING(s, store, strict) == 0};
+    return transfer_shared(out, &config, &m->limits, f);
+}
+
+static err open_configured(struct moving *m, struct transfer **out, struct fault *f)
+{
+    const struct settings *s = &m->cli->settings;
+    struct span queue = SETTING_S(s, store, queue), archive = SETTING_S(s, store, archive);
+    if (!queue.n || !archive.n)
+        return fail(f, E_CONFIG,
+                    "shared is the store of store.queue and store.archive: set both, or name "
+                    "another configuration with --config");
+    return open_pair(m, queue, archive, out, f);
+}
+
+/* The addresses of Sentinels have commas of their own. */
+static bool split_pair(struct span text, struct span *queue, struct span *archive)
+{
+    static const struct span schemes[] = {{",postgresql://", 14}, {",postgres://", 12}};
+    for (size_t i = 0; i < 2; i++) {
+        size_t at = span_find(text, schemes[i]);
+        if (at == text.n)
+            continue;
+        *queue = span_cut(text, 0, at);
+        *archive = span_cut(text, at + 1, text.n);
+        return true;
+    }
+    return false;
+}
+
+static err open_store(struct moving *m, const char *flag, const char *address, bool make,
+                      struct transfer **out, struct fault *f)
+{
+    struct span text = span_of(address), queue, archive;
+    if (span_is(text, "shared"))
+        return open_configured(m, out, f);
+    if (span_starts(text, SPAN("sqlite:")))
+        return open_embedded(m, span_cut(text, 7, text.n), make, out, f);
+    if (split_pair(text, &queue, &archive))
+        return open_pair(m, queue, archive, out, f);
+    return fail(f, E_BAD_INPUT,
+                "--%s is no store: sqlite:FOLDER, REDIS,POSTGRESQL (redis://queue:6379,"
+                "postgresql://fulmar@archive/fulmar), or shared",
+                flag);
+}
+
+/* ---- what is said ---- */
+
+static void on_progress(void *ctx, const char *doing, enum moved_kind kind, int64_t rows)
+{
+    struct moving *m = ctx;
+    mono now = clock_mono();
+    if (now.ms - m->said.ms < SAY_EVERY_MS)
+        return;
+    m->said = now;
+    cli_note(m->cli, "%s: %s, %lld", doing, moved_shapes[kind].words, (long long)rows);
+}
+
+static void print_kind(const struct mover_result *r, int kind)
+{
+    char from[MOVED_SUM_TEXT], to[MOVED_SUM_TEXT];
+    const struct moved_sum *a = &r->from[kind], *b = &r->to[kind];
+    printf("%-24s  %10lld  %16s", moved_shapes[kind].words, (long long)a->count,
+           moved_sum_text(a, from));
+    if (r->compared)
+        printf("  %10lld  %16s%s", (long long)b->count, moved_sum_text(b, to),
+               moved_same(a, b) ? "" : "  differs");
+    if (r->refused[kind])
+        printf("  %lld cannot be moved", (long long)r->refused[kind]);
+    printf("\n");
+}
+
+static void print_table(const struct moving *m)
+{
+    const struct mover_result *r = &m->result;
+    printf("%-24s  %10s  %16s", "", "source", "sum");
+    if (r->compared)
+        printf("  %10s  %16s", "target", "sum");
+    printf("\n");
+    for (int k = 0; k < MOVE_KINDS; k++)
+        print_kind(r, k);
+}
+
+static void put_sum(struct json_w *w, const char *name, const struct moved_sum *sum)
+{
+    char text[MOVED_SUM_TEXT];
+    json_key(w, name);
+    json_open(w);
+    json_kv_int(w, "count", sum->count);
+    json_kv_cstr(w, "sum", moved_sum_text(sum, text));
+    json_close(w);
+}
+
+static void print_json(struct moving *m)
+{
+    const struct mover_result *r = &m->result;
+    struct buf text = BUF(64 * 1024);
+    struct json_w w = json_w(&text);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "store_move");
+    json_kv_cstr(&w, "id", r->id[0] ? r->id : NULL);
+    json_kv_cstr(&w, "from", m->from->name);
+    json_kv_cstr(&w, "to", m->to ? m->to->name : NULL);
+    json_kv_bool(&w, "resumed", r->resumed);
+    json_kv_bool(&w, "already", r->already);
+    json_kv_bool(&w, "same", r->compared && r->same);
+    json_key(&w, "kinds");
+    json_open(&w);
+    for (int k = 0; k < MOVE_KINDS; k++) {
+        json_key(&w, moved_shapes[k].name);
+        json_open(&w);
+        put_sum(&w, "source", &r->from[k]);
+        if (r->compared)
+            put_sum(&w, "target", &r->to[k]);
+        if (r->refused[k])
+            json_kv_int(&w, "refused", r->refused[k]);
+        json_close(&w);
+    }
+    json_close(&w);
+    json_close(&w);
+    cli_put(m->cli, buf_span(&text));
+    buf_free(&text);
+}
+
+static bool has_rows(const struct mover_result *r)
+{
+    int64_t rows = 0;
+    for (int k = 0; k < MOVE_KINDS; k++)
+        rows += r->from[k].count + r->refused[k];
+    return r->compared || rows;
+}
+
+static void say_running(const struct moving *m)
+{
+    if (m->result.running)
+        cli_note(m->cli,
+                 "%lld jobs count as running: they are given back, and go on at their "
+                 "last page",
+                 (long long)m->result.running);
+}
+
+static void say_end(const struct moving *m, err e)
+{
+    const struct mover_result *r = &m->result;
+    if (r->already)
+        cli_note(m->cli, "%s was moved to %s before; --verify compares them", m->from->name,
+                 m->to->name);
+    else if (!e && m->act == MOVER_MOVE)
+        cli_note(m->cli, "moved to %s; no service starts on %s any more", m->to->name,
+                 m->from->name);
+    else if (!e && m->act == MOVER_VERIFY)
+        cli_note(m->cli, "%s and %s hold the same", m->from->name, m->to->name);
+    else if (!e && m->act == MOVER_LOOK)
+        cli_note(m->cli, "all of it can be moved; nothing was");
+    else if (!e)
+        cli_note(m->cli, "given up; %s may be used again", m->from->name);
+}
+
+/* ---- the verb ---- */
+
+static int exit_of(err e)
+{
+    if (e == E_CONFLICT)
+        return EXIT_CONFLICT;
+    if (e == E_DENIED)
+        return EXIT_NO_PERMISSION;
+    return e == E_STORE || e == E_BAD_INPUT ? EXIT_DATA : cli_exit_of(e);
+}
+
+static int fail_with(const struct fault *f, err e)
+{
+    cli_say("%s", f->words);
+    return exit_of(e);
+}
+
+static err open_both(struct moving *m, struct fault *f)
+{
+    err e = open_store(m, "from", m->cli->from, false, &m->from, f);
+    if (e)
+        return e;
+    bool make = m->act == MOVER_MOVE || m->act == MOVER_ABANDON;
+    e = open_store(m, "to", m->cli->to, make, &m->to, f);
+    if (e == E_NOT_FOUND && m->act == MOVER_LOOK) {
+        *f = (struct fault){0};
+        return E_OK;
+    }
+    /* What cannot be reached any more keeps nobody from using the source. */
+    if (e && e != E_BAD_INPUT && m->act == MOVER_ABANDON) {
+        cli_note(m->cli, "%s; what arrived there stays there", f->words);
+        *f = (struct fault){0};
+        return E_OK;
+    }
+    return e;
+}
+
+static int run(struct moving *m)
+{
+    struct fault f = {0};
+    struct mover_config config = {.act = m->act,
+                                  .from = m->from,
+                                  .to = m->to,
+                                  .now = clock_wall(),
+                                  .progress = on_progress,
+                                  .ctx = m};
+    random_bytes(config.random, sizeof config.random);
+    err e = mover_run(&config, &m->result, &f);
+    if (m->cli->json)
+        print_json(m);
+    else if (has_rows(&m->result))
+        print_table(m);
+    say_running(m);
+    struct span words = buf_span(&m->result.words), line;
+    while (span_next(&words, '\n', &line))
+        cli_say("%s", cli_printable(m->cli, line));
+    say_end(m, e);
+    buf_free(&m->result.words);
+    return e ? fail_with(&f, e) : EXIT_DONE;
+}
+
+static bool read_act(const struct cli *c, enum mover_act *out)
+{
+    *out = c->dry_run   ? MOVER_LOOK
+           : c->verify  ? MOVER_VERIFY
+           : c->abandon ? MOVER_ABANDON
+                        : MOVER_MOVE;
+    return c->dry_run + c->verify + c->abandon <= 1;
+}
+
+int store_run(struct cli *c)
+{
+    struct fault f = {0};
+    struct moving m = {.cli = c};
+    if (!c->from || !c->to)
+        return cli_usage("store", "say --from and --to");
+    if (!read_act(c, &m.act))
+        return cli_usage("store", "one of --dry-run, --verify and --abandon");
+    int code = cli_settings(c);
+    if (code)
+        return code;
+    m.limits = configured_limits(&c->settings);
+    err e = open_both(&m, &f);
+    code = e ? fail_with(&f, e) : run(&m);
+    if (m.from)
+        m.from->ops->close(&m.from);
+    if (m.to)
+        m.to->ops->close(&m.to);
+    return code;
+}

@@ -1,0 +1,44 @@
+/* mover.h - moves all that one store holds into another one, of whatever kind: fulmar store move. It knows nothing but
+ * store/transfer.h.
+ *
+ * Before anything is written it looks at every row, whether the other store can take it. Then both stores are marked, so
+ * that no service uses them: the source stays as it is, but for running jobs, which are given back. Rows go kind by kind,
+ * page by page, and with each page the place behind it: whoever is interrupted, by whatever, calls again with the same
+ * stores and goes on there. At the end all rows of both stores are read, and their sums compared; when they are the same the
+ * source is one that was moved, and the other one may be used. */
+#pragma once
+
+#include "store/transfer.h"
+
+enum mover_act {
+    MOVER_MOVE,
+    MOVER_LOOK,   /* only says what would be moved, and what cannot */
+    MOVER_VERIFY, /* only compares */
+    MOVER_ABANDON, /* an unfinished move: the source may be used again, what arrived is deleted */
+};
+struct mover_config {
+    enum mover_act act;
+    /* to NULL: of MOVER_LOOK, it is yet to be made; of MOVER_ABANDON, it cannot be reached */
+    struct transfer *from, *to;
+    wall now;
+    uint8_t random[10]; /* of a new move's id */
+    /* What it does, and how many rows of this kind are through. NULL: nobody wants to know. */
+    void (*progress)(void *ctx, const char *doing, enum moved_kind kind, int64_t rows);
+    void *ctx;
+};
+struct mover_result {
+    char id[ID_TEXT];
+    bool resumed; /* it went on with a move that had been interrupted */
+    bool already; /* it was done before: nothing was done */
+    /* of each kind: MOVER_LOOK: only of the source */
+    struct moved_sum from[MOVE_KINDS], to[MOVE_KINDS];
+    bool compared, same;
+    int64_t refused[MOVE_KINDS]; /* rows that the other store cannot take */
+    int64_t running;             /* jobs that are (MOVER_LOOK), to be given back */
+    struct buf
+        words; /* lines: why rows are refused, where the stores differ; the caller frees it */
+};
+/* E_CONFLICT: the stores are in use, or not what they have to be; E_BAD_INPUT: rows that cannot be moved, nothing was
+ * written; E_STORE: the stores differ, or one of them failed. */
+MUST_USE err mover_run(const struct mover_config *config, struct mover_result *out,
+                       struct fault *f);

@@ -1,0 +1,13 @@
+/* transfer.h - the embedded store as one side of a move (store/transfer.h). */
+#pragma once
+
+#include "store/sqlite/db.h"
+#include "store/store.h"
+#include "store/transfer.h"
+
+/* The store of STATE_DIR, under its lock. make: there may be none yet; else E_NOT_FOUND. E_CONFLICT: a service uses it.
+ * limits: of the source, for what it still does with jobs that were running. */
+MUST_USE err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
+                             const struct store_limits *limits, struct fault *f);
+/* E_CONFLICT: no service may use this store. */
+MUST_USE err transfer_check(struct db *d, struct fault *f);

@@ -1,0 +1,1188 @@
+/* All that an embedded store holds moves to a Redis and a PostgreSQL, and back: compared by sums, and by what the stores'
+ * own queries answer; interrupted at every step; and what is refused. */
+#include "../lib/scenario.h"
+
+#include "../lib/postgres.h"
+#include "store/batches.h"
+#include "store/mover.h"
+#include "store/schedules.h"
+#include "store/sessions.h"
+#include "store/sqlite/transfer.h"
+#include "store/ticket.h"
+#include "store/transfer_shared.h"
+#include "store/webhooks.h"
+
+static struct postgres *postgres;
+static struct redis_server redis;
+static char shared_files[96];
+
+/* ---- a store with everything in it ---- */
+
+static void ok(err e)
+{
+    if (e)
+        fail_msg("%s: %s", err_name(e), w->f.words);
+}
+
+static void put_settings(void)
+{
+    const struct limit_view limits[] = {
+        {LIMIT_ALL, SPAN(""), 50, LANE_UNCHANGED, LANE_UNCHANGED, LANE_UNCHANGED, 0},
+        {LIMIT_TENANT, SPAN("default"), 40, 7, LANE_UNCHANGED, LANE_UNCHANGED, 0},
+        {LIMIT_SITE, SPAN("x"), 30, LANE_UNCHANGED, 10, 3, 0}};
+    begin();
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        ok(store_limit_set(w->s, &limits[i], now(), &w->f));
+    commit();
+    lane_max_active("x/bulk", 3);
+    lane_rate("slow/normal", 60000, 2);
+    lane_act("x/bulk", LANE_ACT_PAUSE, 0);
+    lane_act("shaky/normal", LANE_ACT_BREAKER_OPEN, w->now + HOUR);
+}
+
+static void put_sessions(void)
+{
+    static const char *const names[] = {"anna", "bert"};
+    for (int i = 0; i < 2; i++) {
+        char *id = arena_fmt(w->ids, "ses_%026d", i + 1);
+        struct session_add args = {.id = span_of(id),
+                                   .site = SPAN("x"),
+                                   .pool = SPAN("research"),
+                                   .name = span_of(names[i]),
+                                   .emit_ms = 100,
+                                   .burst = 2,
+                                   .max_active = 2};
+        struct session_cookies cookies = {.session = span_of(id),
+                                          .text = SPAN("auth=1; Domain=x.test"),
+                                          .count = 1,
+                                          .expires_ms = w->now + 1000LL * HOUR};
+        begin();
+        ok(store_session_add(w->s, &args, now(), &w->f));
+        ok(store_session_cookies(w->s, &cookies, now(), &w->f));
+        if (i == 1)
+            ok(store_session_lock(w->s, span_of(id), true, SPAN("holidays"), now(), &w->f));
+        commit();
+    }
+}
+
+/* One of them was asked to rest. */
+static void use_session(void)
+{
+    struct lease l;
+    struct finish_reply reply;
+    struct accept_args job = job_args(new_id(), "default/x/normal@research.read");
+    job.pool = SPAN("research");
+    job.operation = SPAN("read");
+    accept_args(&job);
+    ok(reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE}, &l));
+    assert_string_equal(l.id, job.id.p);
+    struct finish_args args = finish_args_of(&l, FAILURE_RATE_LIMITED);
+    args.wait_ms = 100 * HOUR;
+    ok(try_finish(&args, &reply));
+}
+
+static struct span ticket(const char *target)
+{
+    struct accept_args job = job_args("", "x/normal");
+    struct buf text = BUF(TICKET_MAX);
+    job.id = SPAN_NONE;
+    job.target = span_of(target);
+    ok(ticket_write(&job, &text, &w->f));
+    struct span kept = arena_keep(w->ids, buf_span(&text));
+    buf_free(&text);
+    return kept;
+}
+
+/* One of which two run at once, with callbacks; one that is open; one that has ended. */
+static void put_batches(void)
+{
+    struct accept_args jobs[5];
+    struct batch_reply reply;
+    for (int b = 0; b < 3; b++) {
+        size_t count = b == 2 ? 1 : 5;
+        for (size_t i = 0; i < count; i++)
+            jobs[i] = job_args(new_id(), b == 2 ? "quick/interactive" : "x/normal");
+        struct batch_args args = {
+            .id = span_of(arena_fmt(w->ids, "bat_%026d", b + 1)),
+            .tenant = SPAN("default"),
+            .name = SPAN("mayors"),
+            .open = b == 1,
+            .parallel = b == 0 ? 2 : 0,
+            .stop_after = b == 1 ? 3 : 0,
+            .jobs = jobs,
+            .count = count,
+            .calls = {ticket("done"), b == 0 ? SPAN_NONE : ticket("well")},
+            .idempotency_key = b == 1 ? SPAN("key") : SPAN_NONE,
+            .request_hash = 0xfedcba9876543210};
+        begin();
+        ok(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f));
+        if (b == 1) {
+            jobs[0].id = span_of(new_id());
+            struct batch_add_args add = {.id = args.id,
+                                         .jobs = jobs,
+                                         .count = 1,
+                                         .idempotency_key = SPAN("more"),
+                                         .request_hash = 77};
+            ok(store_batch_add(w->s, &add, now(), w->a, &reply, &w->f));
+        }
+        commit();
+    }
+    struct lease l;
+    ok(reserve_as(
+        &(struct reserve_args){.sites = (struct span[]){SPAN("quick")}, .site_count = 1}, &l));
+    finish(&l, FAILURE_NONE);
+}
+
+static struct lease lease_of_site(const char *site)
+{
+    struct lease l;
+    struct span sites = span_of(site);
+    err e = reserve_as(
+        &(struct reserve_args){.sites = &sites, .site_count = 1, .needs = NEEDS_PAGE}, &l);
+    if (e)
+        fail_msg("no job of %s may start: %s", site, w->f.words);
+    return l;
+}
+
+static void put_schedules(void)
+{
+    struct schedule_view view;
+    struct schedule_fired fired;
+    for (int i = 0; i < 3; i++) {
+        struct schedule_put args = {.id = span_of(arena_fmt(w->ids, "sch_%026d", i + 1)),
+                                    .tenant = SPAN("default"),
+                                    .name = span_of(arena_fmt(w->ids, "every %d", i)),
+                                    .terms.rule = {.kind = SCHEDULE_INTERVAL,
+                                                   .interval_ms = HOUR,
+                                                   .jitter_ms = i * 777,
+                                                   .overlap = SCHEDULE_OVERLAP_QUEUE_ONE,
+                                                   .grace_ms = 1000},
+                                    .job = job_args("", "timed/normal"),
+                                    .job_text =
+                                        SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\"}"),
+                                    .create = true,
+                                    .slot_now = now()};
+        struct schedule_ask of = {.tenant = args.tenant,
+                                  .id = args.id,
+                                  .revision = -1,
+                                  .slot_now = now(),
+                                  .paused = true,
+                                  .by = SPAN("anna"),
+                                  .why = SPAN("no money")};
+        args.job.id = SPAN_NONE;
+        args.job.site = SPAN("timed");
+        begin();
+        ok(store_schedule_put(w->s, &args, now(), w->a, &view, &w->f));
+        if (i < 2)
+            ok(store_schedule_trigger(w->s, &of, now(), w->a, &fired, &w->f));
+        commit();
+        w->now++;
+        of.slot_now = now();
+        if (i == 0)
+            (void)lease_of_site("timed");
+        begin();
+        if (i == 0) /* it waits for the one that runs */
+            ok(store_schedule_trigger(w->s, &of, now(), w->a, &fired, &w->f));
+        if (i == 2)
+            ok(store_schedule_pause(w->s, &of, now(), w->a, &view, &w->f));
+        commit();
+    }
+}
+
+static void put_file(const struct lease *l, const char *content)
+{
+    char path[200], hash[DIGEST_TEXT];
+    const char *dir = w->place;
+    snprintf(path, sizeof path, "%s/files", dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/files/part", dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/files/part/p1", dir);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(content, file);
+    fclose(file);
+    digest_text(span_of(content), hash);
+    struct file_put_args args = {.id = span_of(l->id),
+                                 .nonce = l->nonce,
+                                 .url =
+                                     span_of(arena_fmt(w->ids, "https://m.test/%s", content)),
+                                 .part = SPAN("p1"),
+                                 .hash = span_of(hash),
+                                 .suffix = SPAN("jpg"),
+                                 .mime = SPAN("image/jpeg"),
+                                 .bytes = (int64_t)strlen(content),
+                                 .status = 200};
+    begin();
+    ok(store_file_put(w->s, &args, now(), &w->f));
+    commit();
+}
+
+static void put_evidence(const struct lease *l, const char *body)
+{
+    struct evidence_reply reply;
+    struct evidence_args args = {.id = span_of(l->id),
+                                 .nonce = l->nonce,
+                                 .kind = EVIDENCE_RESPONSE,
+                                 .status = 200,
+                                 .at_ms = w->now,
+                                 .strategy = SPAN("capture"),
+                                 .name = SPAN("page"),
+                                 .url = SPAN("https://x.test/"),
+                                 .headers = SPAN("{}"),
+                                 .body = span_of(body)};
+    struct evidence_args gap = args;
+    gap.gap = GAP_TOO_LARGE;
+    gap.gaps = 3;
+    begin();
+    ok(store_evidence_add(w->s, &args, now(), &reply, &w->f));
+    ok(store_evidence_add(w->s, &gap, now(), &reply, &w->f));
+    commit();
+}
+
+static void put_records(const struct lease *l, int64_t batch, int first)
+{
+    struct store_item items[5];
+    struct commit_reply reply;
+    for (int i = 0; i < 5; i++)
+        items[i] = (struct store_item){
+            .kind = (enum item_kind)i,
+            .id = span_of(arena_fmt(w->a, "%d", first + i)),
+            .created_ms = w->now - i,
+            .json = span_of(
+                arena_fmt(w->a, "{\"id\":\"%d\",\"text\":\"h\xc3\xa9llo\"}", first + i))};
+    struct commit_args args = {.id = span_of(l->id),
+                               .nonce = l->nonce,
+                               .batch = batch,
+                               .items = items,
+                               .count = 5,
+                               .cursor =
+                                   span_of(arena_fmt(w->a, "page %lld", (long long)batch)),
+                               .counts = SPAN("=1-a\npost.text 0 9 1\n+post.mood 3\n"),
+                               .filtered = 2};
+    begin();
+    ok(store_commit_batch(w->s, &args, now(), &reply, &w->f));
+    commit();
+}
+
+static const char *accept_for(const char *site, const char *target)
+{
+    struct accept_args args = job_args(new_id(), arena_fmt(w->ids, "%s/normal", site));
+    args.site = span_of(site);
+    args.target = span_of(target);
+    args.kind = SPAN("posts");
+    args.mark = MARK_WHEN_COMPLETE;
+    accept_args(&args);
+    return args.id.p;
+}
+
+/* One that succeeded, one that is dead, one cancelled, one expired, one that throttled, one that runs. */
+static struct lease put_ended(void)
+{
+    struct lease l;
+    accept_for("one", "well");
+    l = lease_of_site("one");
+    ok(started(&l));
+    put_records(&l, 0, 100);
+    put_records(&l, 1, 200);
+    put_evidence(&l, "what was read");
+    put_file(&l, "a picture");
+    finish(&l, FAILURE_NONE);
+    accept_for("two", "bad");
+    l = lease_of_site("two");
+    put_records(&l, 0, 300);
+    put_evidence(&l, "what was read");
+    put_file(&l, "another picture");
+    finish(&l, FAILURE_DRIFT);
+    cancel(accept_for("three", "gone"), false);
+    struct accept_args late = job_args(new_id(), "four/normal");
+    late.expires_ms = w->now + 1;
+    accept_args(&late);
+    pass(2);
+    accept_for("five", "throttled");
+    l = lease_of_site("five");
+    throttle(&l, HOUR);
+    accept_for("six", "runs");
+    l = lease_of_site("six");
+    ok(started(&l));
+    put_records(&l, 0, 400);
+    return l;
+}
+
+static void put_waiting(void)
+{
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.prio = 9;
+    args.idempotency_key = SPAN("a request");
+    args.request_hash = 0x8000000000000001;
+    args.deadline_ms = w->now + 50 * HOUR;
+    args.memory_bytes = 1 << 20;
+    args.limit = 10;
+    accept_args(&args);
+    args = job_args(new_id(), "x/normal");
+    args.run_at_ms = w->now + HOUR;
+    args.expires_ms = w->now + 20 * HOUR;
+    accept_args(&args);
+    args = job_args(new_id(), "x/normal");
+    args.held = true;
+    args.run_at_ms = w->now + 2 * HOUR;
+    accept_args(&args);
+    args = job_args(new_id(), "seven/normal");
+    args.site = SPAN("seven");
+    args.unique_key = SPAN("just one");
+    args.work = 0x7123456789abcdef;
+    accept_args(&args);
+    struct lease l = lease_of_site("seven");
+    args.id = span_of(new_id());
+    args.on_conflict = UNIQUE_RUN_AFTER_ACTIVE; /* blocked, behind it */
+    accept_args(&args);
+    args = job_args(new_id(), "seven/normal"); /* blocked, for its result */
+    args.work = 0x7123456789abcdef;
+    args.coalesce = true;
+    accept_args(&args);
+    finish(&l, FAILURE_NETWORK); /* again later */
+    args = job_args(new_id(), "eight/normal");
+    args.site = SPAN("eight");
+    args.work = 42;
+    accept_args(&args);
+    l = lease_of_site("eight");
+    put_records(&l, 0, 500);
+    finish(&l, FAILURE_NONE);
+    args.id = span_of(new_id());
+    args.max_age_ms = HOUR; /* answered by the one before */
+    accept_args(&args);
+}
+
+/* Deliveries of each state, and one that is under way. */
+static void put_webhooks(void)
+{
+    struct webhooks_taken t;
+    struct webhook_done_reply reply;
+    for (int i = 0; i < 2; i++) {
+        struct webhook_put args = {.id = span_of(arena_fmt(w->ids, "whk_%026d", i + 1)),
+                                   .name = SPAN("alarm"),
+                                   .url = SPAN("http://127.0.0.1:9/in"),
+                                   .types = SPAN("*"),
+                                   .secret = SPAN("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+                                   .enabled = i == 0};
+        begin();
+        ok(store_webhook_add(w->s, &args, now(), &w->f));
+        commit();
+    }
+    accept_for("nine", "heard");
+    accept_for("nine", "not heard");
+    accept_for("nine", "not yet");
+    begin();
+    ok(store_webhooks_take(
+        w->s, &(struct webhooks_take_args){.most = 3, .lease_ms = 60000, .at_s = 1}, now(),
+        w->a, &t, &w->f));
+    assert_int_equal(t.count, 3);
+    for (size_t i = 0; i < 2; i++)
+        ok(store_webhook_done(w->s,
+                              &(struct webhook_done_args){.did = t.attempts[i].did,
+                                                          .number = t.attempts[i].number,
+                                                          .arrived = i == 0,
+                                                          .status = i == 0 ? 200 : 500,
+                                                          .why = SPAN("so"),
+                                                          .base_ms = 1000},
+                              now(), &reply, &w->f));
+    commit();
+}
+
+static void put_operation(void)
+{
+    struct operation_view view;
+    struct operation_args args = {.id = SPAN("opr_00000000000000000000000001"),
+                                  .kind = OPERATION_PRIORITY,
+                                  .filter = {.failure = -1},
+                                  .per_minute = 1,
+                                  .many = true,
+                                  .jobs = {.failure = -1, .class = -1, .site = SPAN("x")},
+                                  .prio = 3,
+                                  .why = SPAN("a \"word\"")};
+    begin();
+    ok(store_operation_start(w->s, &args, now(), w->a, &view, &w->f));
+    args.id = SPAN("opr_00000000000000000000000002");
+    args.kind = OPERATION_REPLAY;
+    args.filter.site = SPAN("nowhere");
+    args.many = false;
+    ok(store_operation_start(w->s, &args, now(), w->a, &view, &w->f));
+    commit();
+}
+
+static struct lease fill(void)
+{
+    put_settings();
+    put_sessions();
+    use_session();
+    put_batches();
+    put_schedules();
+    struct lease runs = put_ended();
+    put_waiting();
+    put_webhooks();
+    put_operation();
+    begin();
+    ok(store_mode_set(w->s, MODE_PAUSED, SPAN("anna"), SPAN("a move"), now(), &w->f));
+    commit();
+    return runs;
+}
+
+/* ---- what the stores' own queries answer, beside jobs, lanes and events ---- */
+
+#define N(v, member) buf_fmt(b, " %s %lld", #member, (long long)(v)->member)
+#define T(v, member) buf_fmt(b, " %s %.*s", #member, SP((v)->member))
+
+static void look_at_job_facts(struct buf *b)
+{
+    struct job_view *jobs, *v;
+    size_t n = 0;
+    ok(store_jobs(w->s, &(struct jobs_query){.state = -1, .limit = 500}, now(), w->a, &jobs, &n,
+                  &w->f));
+    for (v = jobs; v < jobs + n; v++) {
+        buf_fmt(b, "job %s batch %s print %s", v->id, v->batch, v->fingerprint);
+        T(v, site), T(v, kind), T(v, target), T(v, spec), T(v, why), T(v, report);
+        T(v, unique_key), T(v, from_job), N(v, failure), N(v, verdict), N(v, end);
+        N(v, counts), N(v, limit), N(v, users), N(v, rejected), N(v, conflicts);
+        N(v, filtered), N(v, created_ms), N(v, started_ms), N(v, waiting);
+        N(v, waiting_until_ms), N(v, revision), N(v, held), N(v, prio), N(v, expires_ms);
+        N(v, deadline_ms), N(v, source), N(v, result_age_ms);
+        buf_add_char(b, '\n');
+    }
+}
+
+static void look_at_lane_facts(struct buf *b)
+{
+    struct lane_view *lanes, *v;
+    struct limit_view *limits, *l;
+    struct span next;
+    size_t n = 0;
+    ok(store_lanes(w->s, &(struct lanes_query){.limit = 500}, now(), w->a, &lanes, &n, &next,
+                   &w->f));
+    for (v = lanes; v < lanes + n; v++) {
+        buf_fmt(b, "lane");
+        T(v, name), T(v, tenant), T(v, site), T(v, pool), N(v, class), N(v, own.weight);
+        N(v, own.max_active), N(v, own.emit_ms), N(v, own.burst), N(v, own.depth);
+        N(v, own.overflow), N(v, settings.max_active), N(v, paused), N(v, closed);
+        T(v, pause.by), T(v, pause.why), N(v, pause.at_ms), N(v, oldest_ready_ms);
+        N(v, breaker.until_ms), N(v, breaker_forced_until_ms);
+        buf_add_char(b, '\n');
+    }
+    ok(store_limits(w->s, w->a, &limits, &n, &w->f));
+    for (l = limits; l < limits + n; l++)
+        if (l->max_active || l->weight || l->emit_ms) {
+            buf_fmt(b, "limit");
+            N(l, scope), T(l, name), N(l, max_active), N(l, weight), N(l, emit_ms), N(l, burst);
+            buf_add_char(b, '\n');
+        }
+}
+
+static void look_at_schedules(struct buf *b)
+{
+    struct schedules_list list;
+    struct schedule_runs runs;
+    ok(store_schedules(w->s, &(struct schedules_query){.tenant = SPAN("default"), .limit = 50},
+                       w->a, &list, &w->f));
+    for (size_t i = 0; i < list.count; i++) {
+        const struct schedule_view *v = &list.rows[i];
+        const struct schedule *r = &v->terms.rule;
+        buf_fmt(b, "schedule %s last %s", v->id, v->last_job);
+        T(v, name), T(v, terms.cron), T(v, terms.zone), T(v, ticket), T(v, job);
+        N(r, kind), N(r, interval_ms), N(r, least_ms), N(r, most_ms), N(r, posts_wanted);
+        N(r, jitter_ms), N(r, start.ms), N(r, end.ms), N(r, missed), N(r, overlap);
+        N(r, catch_up_ms), N(r, catch_up_max), N(r, grace_ms), N(v, start_given_ms);
+        N(v, paused_ms), T(v, paused_by), T(v, paused_why), N(v, last.ms), N(v, next_ms);
+        N(v, fired), N(v, skipped), N(v, missed), N(v, last_found), N(v, live), N(v, pending);
+        N(v, revision), N(v, created_ms), N(v, updated_ms);
+        ok(store_schedule_runs(w->s,
+                               &(struct schedule_runs_query){.tenant = SPAN("default"),
+                                                             .id = span_of(v->id),
+                                                             .limit = 100},
+                               w->a, &runs, &w->f));
+        for (size_t k = 0; k < runs.count; k++) {
+            const struct schedule_run *u = &runs.rows[k];
+            N(u, n), N(u, slot.ms), N(u, cause), N(u, state), N(u, why), N(u, slots);
+            N(u, at_ms), N(u, ended_ms), N(u, job_state), N(u, found);
+            if (u->state != SCHEDULE_RUN_PENDING)
+                buf_fmt(b, " job %s", u->job);
+        }
+        buf_add_char(b, '\n');
+    }
+}
+
+static void look_at_batches(struct buf *b)
+{
+    struct batch_view *all;
+    size_t n = 0;
+    bool more;
+    ok(store_batches(w->s, SPAN_NONE, 100, w->a, &all, &n, &more, &w->f));
+    for (size_t i = 0; i < n; i++) {
+        const struct batch_view *v = &all[i];
+        buf_fmt(b, "batch %s", v->id);
+        T(v, name), N(v, sealed), N(v, stopped), N(v, stop_after), N(v, parallel);
+        N(v, gone_well), N(v, gone_otherwise), N(v, created_ms), N(v, updated_ms);
+        N(v, finished_ms), N(v, revision);
+        for (int st = 0; st < JOB_STATES; st++)
+            buf_fmt(b, " %lld", (long long)v->counts[st]);
+        for (int c = 0; c < BATCH_CALLS; c++) {
+            const struct batch_call_view *k = &v->calls[c];
+            buf_fmt(b, " call %d %s", k->asked, k->job);
+            N(k, at_ms), N(k, due_ms), T(k, why);
+        }
+        buf_add_char(b, '\n');
+    }
+}
+
+static void look_at_sessions(struct buf *b)
+{
+    struct session_view *all;
+    size_t n = 0;
+    ok(store_sessions(w->s, SPAN_NONE, SPAN_NONE, now(), w->a, &all, &n, &w->f));
+    for (size_t i = 0; i < n; i++) {
+        const struct session_view *v = &all[i];
+        buf_fmt(b, "session %s %s %s %s %s %s", v->id, v->site, v->pool, v->name, v->reason,
+                v->print);
+        N(v, state), N(v, since_ms), N(v, cookie_count), N(v, expires_ms), N(v, emit_ms);
+        N(v, burst), N(v, max_active), N(v, active), N(v, used_ms);
+        N(v, last_ok_ms), N(v, leases_24h), N(v, fails), N(v, created_ms), N(v, updated_ms);
+        N(v, revision);
+        buf_fmt(b, " open %lld", v->open_ms > w->now ? (long long)v->open_ms : 0);
+        for (size_t k = 0; k < v->rest_count; k++)
+            buf_fmt(b, " rest %s %lld", v->rests[k].operation, (long long)v->rests[k].until_ms);
+        buf_add_char(b, '\n');
+    }
+}
+
+static void look_at_webhooks(struct buf *b)
+{
+    struct webhook_view *all;
+    struct delivery_view *some;
+    size_t n = 0, count = 0;
+    ok(store_webhooks(w->s, w->a, &all, &n, &w->f));
+    for (size_t i = 0; i < n; i++) {
+        const struct webhook_view *v = &all[i];
+        buf_fmt(b, "webhook %s", v->id);
+        T(v, name), T(v, url), T(v, types), T(v, off_why), N(v, enabled), N(v, off_ms);
+        N(v, old_until_ms), N(v, open), N(v, behind), N(v, fails), N(v, failing_ms);
+        N(v, rest_ms), N(v, delivered), N(v, failed), N(v, dead), N(v, missed);
+        N(v, last_ok_ms), N(v, created_ms), N(v, updated_ms), N(v, revision);
+        struct deliveries_query q = {.webhook = span_of(v->id), .state = -1, .limit = 500};
+        ok(store_deliveries(w->s, &q, w->a, &some, &count, &w->f));
+        for (size_t k = 0; k < count; k++) {
+            const struct delivery_view *d = &some[k];
+            buf_fmt(b, " delivery %s", d->id);
+            T(d, event), T(d, subject), T(d, type), T(d, why), N(d, state), N(d, seq);
+            N(d, attempts), N(d, status), N(d, at_ms), N(d, due_ms), N(d, ended_ms);
+        }
+        buf_add_char(b, '\n');
+    }
+}
+
+static void look_at_operations(struct buf *b)
+{
+    struct operation_view *all;
+    size_t n = 0;
+    ok(store_operations(w->s, SPAN_NONE, 100, w->a, &all, &n, &w->f));
+    for (size_t i = 0; i < n; i++) {
+        const struct operation_view *v = &all[i];
+        buf_fmt(b, "operation %s %s %s", v->id, v->batch, v->fingerprint);
+        N(v, kind), N(v, state), N(v, failure), T(v, site), T(v, job_kind), N(v, since_ms);
+        N(v, until_ms), N(v, per_minute), N(v, done), N(v, skipped), N(v, reset);
+        N(v, created_ms), N(v, updated_ms), N(v, finished_ms), N(v, due_ms), N(v, many);
+        N(v, most), N(v, prio), T(v, why);
+        if (v->many)
+            T(&v->jobs, site), N(&v->jobs, states), N(&v->jobs, class), N(&v->jobs, failure);
+        buf_add_char(b, '\n');
+    }
+}
+
+static void look_at_beside(struct buf *b)
+{
+    struct job_view *jobs;
+    struct evidence_list list;
+    struct evidence_view piece;
+    struct fields_view fields;
+    size_t n = 0;
+    ok(store_jobs(w->s, &(struct jobs_query){.state = -1, .limit = 500}, now(), w->a, &jobs, &n,
+                  &w->f));
+    for (size_t i = 0; i < n; i++) {
+        ok(store_evidence_list(w->s, span_of(jobs[i].id), w->a, &list, &w->f));
+        for (size_t k = 0; k < list.count; k++) {
+            ok(store_evidence_read(w->s, span_of(jobs[i].id), list.pieces[k].n, w->a, &piece,
+                                   &w->f));
+            buf_fmt(b, "piece of %s", jobs[i].id);
+            N(&piece, n), N(&piece, attempt), N(&piece, batch), N(&piece, at_ms);
+            N(&piece, bytes), N(&piece, kind), N(&piece, status), T(&piece, strategy);
+            T(&piece, name), T(&piece, url), T(&piece, headers), T(&piece, body);
+            buf_add_char(b, '\n');
+        }
+        for (size_t k = 0; k < list.gap_count; k++)
+            buf_fmt(b, "gap of %s %d %d %lld\n", jobs[i].id, (int)list.gaps[k].kind,
+                    (int)list.gaps[k].gap, (long long)list.gaps[k].count);
+    }
+    ok(store_fields(w->s, SPAN("one"), 24, now(), w->a, &fields, &w->f));
+    for (size_t i = 0; i < fields.count; i++) {
+        const struct field_view *v = &fields.fields[i];
+        T(v, name), N(v, member), N(v, now.missing), N(v, now.hits[0]), N(v, now.hits[1]);
+        N(v, first_ms);
+    }
+}
+
+static struct span look_wide(void)
+{
+    struct buf b = BUF(64 << 20);
+    look_at_job_facts(&b);
+    look_at_lane_facts(&b);
+    look_at_schedules(&b);
+    look_at_batches(&b);
+    look_at_sessions(&b);
+    look_at_webhooks(&b);
+    look_at_operations(&b);
+    look_at_beside(&b);
+    buf_add(&b, look());
+    struct span text = arena_keep(w->a, buf_span(&b));
+    buf_free(&b);
+    return text;
+}
+
+/* ---- both sides ---- */
+
+static struct transfer *embedded(const char *dir, bool make)
+{
+    struct transfer *t = NULL;
+    struct fault f = {0};
+    if (transfer_sqlite(&t, dir, make, &w->limits, &f))
+        fail_msg("%s: %s", dir, f.words);
+    return t;
+}
+
+static struct transfer *shared(void)
+{
+    struct transfer_shared_config config = {
+        .queue = redis.url, .archive = postgres->url, .name = "q", .files_dir = shared_files};
+    struct transfer *t = NULL;
+    struct fault f = {0};
+    if (transfer_shared(&t, &config, &w->limits, &f))
+        fail_msg("%s", f.words);
+    return t;
+}
+
+static err run(enum mover_act act, struct transfer *from, struct transfer *to,
+               struct mover_result *out, struct fault *f)
+{
+    struct mover_config config = {
+        .act = act, .from = from, .to = to, .now = now(), .random = {1, 2, 3}};
+    config.random[9] = (uint8_t)++w->numbers;
+    *f = (struct fault){0};
+    return mover_run(&config, out, f);
+}
+
+static void move(struct transfer *from, struct transfer *to, int64_t out_rows[MOVE_KINDS])
+{
+    struct mover_result r;
+    struct fault f;
+    err e = run(MOVER_MOVE, from, to, &r, &f);
+    if (e)
+        fail_msg("%s: %s\n%.*s", err_name(e), f.words, SP(buf_span(&r.words)));
+    assert_true(r.compared && r.same);
+    for (int k = 0; k < MOVE_KINDS; k++)
+        out_rows[k] = r.from[k].count;
+    buf_free(&r.words);
+    from->ops->close(&from);
+    to->ops->close(&to);
+}
+
+/* The store of several machines, as a service opens it. */
+static struct archive *real;
+
+static err try_open_shared(struct fault *f)
+{
+    struct archive_config archive = {.url = span_of(postgres->url)};
+    struct redis_config config = {.url = span_of(redis.url),
+                                  .records = &records_of_archive,
+                                  .files_dir = shared_files,
+                                  .callers_time = true};
+    *f = (struct fault){0};
+    ok(archive_open(&real, &archive, &w->f));
+    config.archive = real;
+    return redis_open(&w->s, &config, &w->limits, 7, now(), f);
+}
+
+static void open_shared(void)
+{
+    struct fault f;
+    if (try_open_shared(&f))
+        fail_msg("%s", f.words);
+}
+
+static void close_shared(void)
+{
+    store_close(&w->s);
+    archive_close(&real);
+}
+
+static int set_up_move(void **state)
+{
+    if (!postgres)
+        return 0;
+    set_up(state);
+    w->limits.evidence_job_count = 100;
+    reopen();
+    snprintf(shared_files, sizeof shared_files, "%s/files", redis.dir);
+    return 0;
+}
+
+static void empty_servers(void)
+{
+    struct archive_config archive = {.url = span_of(postgres->url)};
+    struct archive *a = NULL;
+    struct fault f = {0};
+    redis_end(&redis, SIGKILL);
+    redis_remove(&redis);
+    redis_make(&redis);
+    redis_start(&redis);
+    ok(archive_open(&a, &archive, &f));
+    ok(archive_move_clear(a, &f));
+    archive_close(&a);
+}
+
+static int tear_down_move(void **state)
+{
+    if (!postgres)
+        return 0;
+    empty_servers();
+    return tear_down(state);
+}
+
+/* ---- tests ---- */
+
+static void everything_moves_and_comes_back(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct finish_reply reply;
+    const char *home = w->place;
+    struct lease runs = fill();
+    reopen(); /* what ran is given back, as by any start */
+    struct span before = look_wide();
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    for (int k = 0; k < MOVE_KINDS; k++)
+        if (!rows[k])
+            fail_msg("nothing of %s was there to be moved", moved_shapes[k].words);
+    open_shared();
+    same_look(before, look_wide());
+    assert_int_equal(walk_once(), 0); /* every index is as its jobs say */
+    assert_int_equal(outlook().mode, MODE_PAUSED);
+    struct finish_args late = finish_args_of(&runs, FAILURE_NONE);
+    assert_int_equal(try_finish(&late, &reply), E_STALE); /* its lease is of another store */
+    close_shared();
+    move(shared(), embedded(home, true), rows);
+    open_store();
+    same_look(before, look_wide());
+}
+
+/* What was moved goes on: jobs run, their records lie behind those of before, and nothing of the rest is lost on the way
+ * back. */
+static void jobs_go_on_where_they_are(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct item_view *items;
+    const char *home = w->place;
+    struct lease runs = put_ended();
+    int64_t had = (int64_t)items_of(runs.id, &items);
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    open_shared();
+    struct lease l = lease_of_site("six");
+    assert_string_equal(l.id, runs.id);
+    assert_true(span_is(l.cursor, "page 0"));
+    assert_int_equal(l.next_batch, 1);
+    assert_true(l.epoch > runs.epoch);
+    put_records(&l, 1, 600);
+    finish(&l, FAILURE_NONE);
+    close_shared();
+    move(shared(), embedded(home, true), rows);
+    open_store();
+    assert_int_equal(state_of(runs.id), JOB_SUCCEEDED);
+    assert_int_equal(items_of(runs.id, &items), had + 5);
+}
+
+/* A batch that the archive has and the queue knows nothing of is not the store's. */
+static void a_half_written_batch_is_not_moved(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct item_view *items;
+    struct archive_committed committed;
+    const char *home = w->place;
+    struct lease runs = put_ended();
+    size_t had = items_of(runs.id, &items);
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    open_shared();
+    struct lease l = lease_of_site("six");
+    struct store_item item = {.id = SPAN("never"), .json = SPAN("{}")};
+    struct archive_commit commit = {.lease = {span_of(l.id), l.epoch, l.fence},
+                                    .site = SPAN("six"),
+                                    .batch = 1,
+                                    .items = &item,
+                                    .count = 1};
+    ok(archive_commit(real, &commit, now(), &committed, &w->f));
+    close_shared();
+    move(shared(), embedded(home, true), rows);
+    open_store();
+    assert_int_equal(items_of(runs.id, &items), had);
+}
+
+static void a_store_that_was_moved_is_not_used(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    struct mover_result r;
+    const char *home = w->place;
+    accept_job();
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    assert_int_equal(w->maker->open(w->place, &w->limits, now(), &w->s, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "was moved to"));
+    struct transfer *from = embedded(home, false), *to = shared();
+    assert_int_equal(run(MOVER_MOVE, from, to, &r, &f), E_OK);
+    assert_true(r.already && !r.compared);
+    buf_free(&r.words);
+    assert_int_equal(run(MOVER_VERIFY, from, to, &r, &f), E_OK);
+    assert_true(r.compared && r.same);
+    buf_free(&r.words);
+    from->ops->close(&from);
+    to->ops->close(&to);
+    move(shared(), embedded(home, true), rows);
+    assert_int_equal(try_open_shared(&f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "moved elsewhere"));
+    archive_close(&real);
+    open_store();
+    assert_int_equal(jobs_count(), 1);
+}
+
+static void a_target_with_something_in_it_is_refused(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    struct fault f = {0};
+    struct mover_result r;
+    const char *home = w->place;
+    accept_job();
+    store_close(&w->s);
+    open_shared();
+    accept_job();
+    close_shared();
+    struct transfer *from = embedded(home, false), *to = shared();
+    assert_int_equal(run(MOVER_MOVE, from, to, &r, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "is not empty"));
+    buf_free(&r.words);
+    from->ops->close(&from);
+    to->ops->close(&to);
+    open_store(); /* nothing was begun */
+    assert_int_equal(jobs_count(), 1);
+}
+
+static void a_store_in_use_is_refused(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    struct transfer *t = NULL;
+    struct fault f = {0};
+    assert_int_equal(transfer_sqlite(&t, w->place, false, &w->limits, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "stop it"));
+    store_close(&w->s);
+    w->f = (struct fault){0};
+    char nowhere[200];
+    snprintf(nowhere, sizeof nowhere, "%s/nowhere", (char *)w->place);
+    f = (struct fault){0};
+    assert_int_equal(transfer_sqlite(&t, nowhere, false, &w->limits, &f), E_NOT_FOUND);
+}
+
+/* What a target cannot take is said before anything is written. */
+static void what_cannot_be_moved_is_said_before(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    struct fault f = {0};
+    struct mover_result r;
+    struct commit_reply reply;
+    const char *home = w->place;
+    accept_job();
+    struct lease l = start_next();
+    struct store_item item = {
+        .kind = ITEM_POST, .id = SPAN("1"), .json = SPAN("{\"text\":\"\xff\"}")};
+    begin();
+    ok(store_commit_batch(
+        w->s,
+        &(struct commit_args){
+            .id = span_of(l.id), .nonce = l.nonce, .items = &item, .count = 1},
+        now(), &reply, &w->f));
+    commit();
+    store_close(&w->s);
+    struct transfer *from = embedded(home, false), *to = shared();
+    bool empty = false;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(run(i ? MOVER_MOVE : MOVER_LOOK, from, to, &r, &f), E_BAD_INPUT);
+        assert_int_equal(r.refused[MOVE_RECORDS], 1);
+        assert_non_null(strstr(r.words.p, "no UTF-8"));
+        buf_free(&r.words);
+        ok(to->ops->empty(to, &empty, &f));
+        assert_true(empty);
+    }
+    from->ops->close(&from);
+    to->ops->close(&to);
+    open_store();
+}
+
+/* ---- a difference is found, and named ---- */
+
+static void a_difference_is_named(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    struct mover_result r;
+    const char *home = w->place;
+    put_ended();
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    assert_true(postgres_do(postgres, "UPDATE fulmar_records SET json='{}' WHERE id='101'"));
+    assert_true(postgres_do(postgres, "DELETE FROM fulmar_records WHERE id='303'"));
+    struct transfer *from = embedded(home, false), *to = shared();
+    assert_int_equal(run(MOVER_VERIFY, from, to, &r, &f), E_STORE);
+    assert_false(r.same);
+    assert_int_equal(r.from[MOVE_RECORDS].count, r.to[MOVE_RECORDS].count + 1);
+    assert_true(strstr(r.words.p, "json differs") || strstr(r.words.p, "only in sqlite:"));
+    buf_free(&r.words);
+    from->ops->close(&from);
+    to->ops->close(&to);
+}
+
+/* ---- a mover that dies at every step ---- */
+
+static struct {
+    int64_t left; /* calls until it dies */
+    bool late;    /* the last one is still done */
+} fate;
+
+struct mortal {
+    struct transfer head;
+    struct transfer *real;
+};
+
+static err dies(err (*now_)(struct transfer *), struct transfer *t, struct fault *f)
+{
+    (void)now_;
+    (void)t;
+    return fate.left > 0 ? E_OK : (fail)(f, E_STORE, "killed");
+}
+
+/* Before the call, or behind it: its answer is lost. */
+#define MORTAL(t_, f_, call_)                                                                  \
+    do {                                                                                       \
+        struct transfer *real_ = ((struct mortal *)(t_))->real;                                \
+        if (fate.left-- <= 0 && !fate.late)                                                    \
+            return dies(NULL, NULL, f_);                                                       \
+        err e_ = real_->ops->call_;                                                            \
+        return e_ ? e_ : fate.left < 0 ? dies(NULL, NULL, f_) : E_OK;                          \
+    } while (0)
+
+static err mortal_mark(struct transfer *t, struct transfer_mark *out, struct fault *f)
+{
+    MORTAL(t, f, mark(real_, out, f));
+}
+static err mortal_set_mark(struct transfer *t, const struct transfer_mark *m, struct fault *f)
+{
+    MORTAL(t, f, set_mark(real_, m, f));
+}
+static err mortal_alone(struct transfer *t, struct fault *f)
+{
+    MORTAL(t, f, alone(real_, f));
+}
+static err mortal_settle(struct transfer *t, bool dry, struct fault *f)
+{
+    MORTAL(t, f, settle(real_, dry, f));
+}
+static err mortal_empty(struct transfer *t, bool *out, struct fault *f)
+{
+    MORTAL(t, f, empty(real_, out, f));
+}
+static err mortal_clear(struct transfer *t, struct fault *f)
+{
+    MORTAL(t, f, clear(real_, f));
+}
+static err mortal_out(struct transfer *t, enum moved_kind kind, const struct moved_place *place,
+                      struct arena *a, struct moved_page *out, struct fault *f)
+{
+    MORTAL(t, f, out(real_, kind, place, a, out, f));
+}
+static err mortal_in(struct transfer *t, enum moved_kind kind, const struct moved_page *page,
+                     const struct transfer_mark *mark, struct fault *f)
+{
+    MORTAL(t, f, in(real_, kind, page, mark, f));
+}
+static err mortal_takes(struct transfer *t, enum moved_kind kind, const struct moved_row *row,
+                        struct fault *f)
+{
+    struct transfer *real_ = ((struct mortal *)t)->real;
+    return real_->ops->takes(real_, kind, row, f);
+}
+static err mortal_epoch(struct transfer *t, int64_t *out, struct fault *f)
+{
+    MORTAL(t, f, epoch(real_, out, f));
+}
+static err mortal_finish(struct transfer *t, int64_t epoch, struct fault *f)
+{
+    MORTAL(t, f, finish(real_, epoch, f));
+}
+static const struct transfer_ops mortal_ops = {
+    .mark = mortal_mark,
+    .set_mark = mortal_set_mark,
+    .alone = mortal_alone,
+    .settle = mortal_settle,
+    .empty = mortal_empty,
+    .clear = mortal_clear,
+    .out = mortal_out,
+    .in = mortal_in,
+    .takes = mortal_takes,
+    .epoch = mortal_epoch,
+    .finish = mortal_finish,
+};
+
+/* A server dies as well, now and then. */
+static void kill_servers(int64_t life)
+{
+    if (life % 6 == 2) {
+        redis_end(&redis, SIGKILL);
+        redis_start(&redis);
+    }
+    if (life % 24 == 11) {
+        postgres_end(postgres, SIGQUIT);
+        assert_true(postgres_run(postgres));
+    }
+}
+
+/* Lives until so many calls are done; false: it came to the end. */
+static bool dies_after(int64_t calls, struct transfer *from, struct transfer *to)
+{
+    struct mortal a = {.head = {.ops = &mortal_ops}, .real = from},
+                  b = {.head = {.ops = &mortal_ops}, .real = to};
+    struct mover_result r;
+    struct fault f;
+    memcpy(a.head.name, from->name, sizeof a.head.name);
+    memcpy(b.head.name, to->name, sizeof b.head.name);
+    fate.left = calls;
+    fate.late = calls % 2;
+    err e = run(MOVER_MOVE, &a.head, &b.head, &r, &f);
+    if (e && !strstr(f.words, "killed"))
+        fail_msg("%s: %s\n%.*s", err_name(e), f.words, SP(buf_span(&r.words)));
+    if (!e)
+        assert_true(r.already || (r.compared && r.same));
+    buf_free(&r.words);
+    from->ops->close(&from);
+    to->ops->close(&to);
+    return e != E_OK;
+}
+
+static void whoever_is_interrupted_goes_on(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    const char *home = w->place;
+    fill();
+    reopen();
+    struct span before = look();
+    store_close(&w->s);
+    /* MOVE_STRIDE=1: at every call; else at some, other ones in each life. */
+    const char *given = getenv("MOVE_STRIDE");
+    int64_t lives = 0, stride = given && *given ? strtol(given, NULL, 10) : 5;
+    for (bool more = true; more; lives++) {
+        kill_servers(lives);
+        more = dies_after(lives * stride, embedded(home, false), shared());
+    }
+    assert_true(lives > 10);
+    open_shared();
+    same_look(before, look());
+    assert_int_equal(walk_once(), 0);
+    close_shared();
+    lives = 0;
+    for (bool more = true; more; lives++) {
+        kill_servers(lives);
+        more = dies_after(lives * stride, shared(), embedded(home, true));
+    }
+    open_store();
+    same_look(before, look());
+}
+
+/* Its stores are as they were. */
+static void a_move_is_abandoned(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    struct fault f = {0};
+    struct mover_result r;
+    const char *home = w->place;
+    fill();
+    reopen();
+    struct span before = look();
+    store_close(&w->s);
+    assert_true(dies_after(150, embedded(home, false), shared()));
+    assert_int_equal(w->maker->open(w->place, &w->limits, now(), &w->s, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "--abandon"));
+    assert_int_equal(try_open_shared(&f), E_CONFLICT);
+    archive_close(&real);
+    struct transfer *from = embedded(home, false), *to = shared();
+    bool empty = false;
+    assert_int_equal(run(MOVER_ABANDON, from, to, &r, &f), E_OK);
+    buf_free(&r.words);
+    ok(to->ops->empty(to, &empty, &f));
+    assert_true(empty);
+    from->ops->close(&from);
+    to->ops->close(&to);
+    open_store();
+    same_look(before, look());
+}
+
+int main(void)
+{
+#define M(name) cmocka_unit_test_setup_teardown(name, set_up_move, tear_down_move)
+    const struct CMUnitTest tests[] = {
+        M(everything_moves_and_comes_back),          M(jobs_go_on_where_they_are),
+        M(a_half_written_batch_is_not_moved),        M(a_store_that_was_moved_is_not_used),
+        M(a_target_with_something_in_it_is_refused), M(a_store_in_use_is_refused),
+        M(what_cannot_be_moved_is_said_before),      M(a_difference_is_named),
+        M(whoever_is_interrupted_goes_on),           M(a_move_is_abandoned),
+    };
+    scenario_maker = &store_makers[0];
+    postgres = postgres_start(NULL, false);
+    if (postgres) {
+        redis_make(&redis);
+        redis_start(&redis);
+    }
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (postgres) {
+        redis_end(&redis, SIGKILL);
+        redis_remove(&redis);
+        postgres_stop(&postgres);
+    }
+    return failed;
+}
