@@ -597,6 +597,19 @@ static bool brings_jobs(const struct route *route)
            route->run == dead_retry_job;
 }
 
+/* Only so many at once: what is not read yet lies in memory. */
+static bool take_large_body(struct api *a, struct request *r)
+{
+    if (a->bulk_count == BULK_STREAMS_MAX) {
+        answer_busy(r, 503, "too_many_streams",
+                    "other requests with as many orders are being read");
+        return false;
+    }
+    a->bulk_count++;
+    r->body_max = BULK_STREAM_BYTES;
+    return true;
+}
+
 static void on_head(void *ctx, struct request *r)
 {
     struct api *a = ctx;
@@ -621,6 +634,8 @@ static void on_head(void *ctx, struct request *r)
         answer_busy(r, 503, "draining", "the service is stopping and accepts no more jobs");
         return;
     }
+    if (route->run == bulk_create && bulk_is_stream(r) && !take_large_body(a, r))
+        return;
     r->route = route;
     r->secret = route->secret;
 }
@@ -635,9 +650,10 @@ static void on_request(void *ctx, struct request *r)
 
 static void on_gone(void *ctx, struct request *r)
 {
-    (void)ctx;
+    struct api *a = ctx;
     struct call *c = r->owner;
     r->owner = NULL;
+    a->bulk_count -= r->body_max > a->config.body_max;
     if (!c)
         return;
     events_forget(c);

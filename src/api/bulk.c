@@ -1,7 +1,10 @@
 /* bulk.c - many orders in one request, each accepted or refused by itself, as if it had come alone.
  *
  * They are accepted in pieces, each one group of the store, one after the other. With an Idempotency-Key each order has a key made of
- * that and its place: a request that broke off is sent again, and goes on where it was. All or nothing is what a batch is for. */
+ * that and its place: a request that broke off is sent again, and goes on where it was. All or nothing is what a batch is for.
+ *
+ * Lines that are asked for as lines (Accept) may be a hundred times as many: what became of each comes back while the others are
+ * accepted, and only the body and one piece are in memory. The last line sums up; an answer without it is not whole. */
 #include "api/inside.h"
 #include "api/order.h"
 
@@ -96,6 +99,11 @@ static void put_refused(struct json_w *w, const struct line *l)
     json_kv_bool(w, "retryable", p.retryable);
 }
 
+static bool is_fine(const struct line *l)
+{
+    return !l->refusal && !l->result;
+}
+
 static void put_accepted(struct json_w *w, const struct line *l)
 {
     json_kv_int(w, "status", l->reply.existing ? 200 : 202);
@@ -105,6 +113,17 @@ static void put_accepted(struct json_w *w, const struct line *l)
     json_kv_bool(w, "replayed", l->reply.replayed);
     json_kv_bool(w, "existing", l->reply.existing);
     json_kv_cstr(w, "durability", jobs_durability(l->reply.durability, l->reply.confirmed));
+}
+
+static void put_line(struct json_w *w, const struct line *l, int64_t index)
+{
+    json_open(w);
+    json_kv_int(w, "index", index);
+    if (is_fine(l))
+        put_accepted(w, l);
+    else
+        put_refused(w, l);
+    json_close(w);
 }
 
 static void answer(struct call *c)
@@ -119,16 +138,9 @@ static void answer(struct call *c)
     json_open_array(&w);
     for (size_t i = 0; i < b->count; i++) {
         const struct line *l = &b->lines[i];
-        bool fine = !l->refusal && !l->result;
-        json_open(&w);
-        json_kv_int(&w, "index", (int64_t)i);
-        if (fine)
-            put_accepted(&w, l);
-        else
-            put_refused(&w, l);
-        json_close(&w);
-        accepted += fine;
-        refused += !fine;
+        put_line(&w, l, (int64_t)i);
+        accepted += is_fine(l);
+        refused += !is_fine(l);
     }
     json_close_array(&w);
     json_kv_int(&w, "accepted", accepted);
@@ -140,6 +152,15 @@ static void answer(struct call *c)
 
 static void next_piece(struct call *c);
 
+static void count_submitted(const struct bulk *b)
+{
+    for (size_t i = b->at; i < b->end; i++) {
+        const struct line *l = &b->lines[i];
+        if (is_fine(l) && !l->reply.replayed && !l->reply.existing)
+            metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
+    }
+}
+
 static void on_piece(struct call *c)
 {
     struct bulk *b = c->more;
@@ -147,11 +168,7 @@ static void on_piece(struct call *c)
     c->op.result = keep_piece(b, &c->op.fault);
     if (call_failed(c))
         return;
-    for (size_t i = b->at; i < b->end; i++) {
-        const struct line *l = &b->lines[i];
-        if (!l->refusal && !l->result && !l->reply.replayed && !l->reply.existing)
-            metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
-    }
+    count_submitted(b);
     b->at = b->end;
     next_piece(c);
 }
@@ -268,9 +285,160 @@ static bool is_lines(struct request *r)
            span_eq_nocase(media, SPAN("application/jsonl"));
 }
 
+/* ---- as a stream ---- */
+
+struct flow {
+    struct bulk bulk; /* of the piece, from 0 on */
+    struct line lines[PIECE];
+    struct span rest; /* of the body */
+    int64_t number, accepted, refused;
+    bool over; /* the last line was fed */
+};
+
+static bool accepts_lines(struct request *r)
+{
+    struct span accepted = request_header(r, "Accept");
+    return span_find(accepted, SPAN("application/x-ndjson")) < accepted.n ||
+           span_find(accepted, SPAN("application/jsonl")) < accepted.n;
+}
+
+bool bulk_is_stream(struct request *r)
+{
+    return is_lines(r) && accepts_lines(r);
+}
+
+static int64_t count_lines(struct span rest)
+{
+    int64_t n = 0;
+    struct span line;
+    while (span_next(&rest, '\n', &line))
+        n += span_trim(line).n > 0;
+    return n;
+}
+
+static void refuse_long(struct call *c, struct line *l)
+{
+    l->refusal = arena_get(c->op.arena, sizeof *l->refusal);
+    *l->refusal = (struct order_refusal){.status = 413,
+                                         .code = "body_too_large",
+                                         .detail = SPAN("the order is larger than 64 KiB")};
+}
+
+/* The next orders of the body, PIECE at most. */
+static void take_piece(struct call *c, struct flow *flow)
+{
+    struct span text;
+    struct bulk *b = &flow->bulk;
+    b->lines = flow->lines;
+    b->at = b->count = 0;
+    memset(flow->lines, 0, sizeof flow->lines);
+    while (b->count < PIECE && span_next(&flow->rest, '\n', &text)) {
+        struct line *l = &flow->lines[b->count];
+        text = span_trim(text);
+        if (text.n > STORE_SPEC_MAX)
+            refuse_long(c, l);
+        else if (text.n)
+            read_line(c, text, (size_t)flow->number + b->count, l);
+        b->count += text.n > 0;
+    }
+}
+
+/* fault: why no further piece is accepted; NULL: all are. */
+static void put_last(struct json_w *w, const struct flow *flow, const struct call *c,
+                     bool stopped)
+{
+    json_open(w);
+    json_kv_cstr(w, "object", "bulk");
+    json_kv_int(w, "accepted", flow->accepted);
+    json_kv_int(w, "refused", flow->refused);
+    json_kv_bool(w, "complete", !stopped);
+    if (stopped) {
+        json_kv_cstr(w, "code", fault_code(c->op.result));
+        json_kv_cstr(w, "detail", err_text(c->op.result));
+    }
+    json_close(w);
+}
+
+static void feed(struct call *c, bool stopped)
+{
+    struct flow *flow = c->lines;
+    struct bulk *b = &flow->bulk;
+    struct buf out = answer_buf();
+    struct json_w w = json_w(&out);
+    struct span text;
+    for (size_t i = 0; !stopped && i < b->count; i++) {
+        w = json_w(&out);
+        put_line(&w, &b->lines[i], flow->number + (int64_t)i);
+        buf_add_char(&out, '\n');
+        flow->accepted += is_fine(&b->lines[i]);
+        flow->refused += !is_fine(&b->lines[i]);
+    }
+    flow->number += (int64_t)b->count;
+    flow->over = stopped || !span_trim(flow->rest).n;
+    if (flow->over) {
+        w = json_w(&out);
+        put_last(&w, flow, c, stopped);
+        buf_add_char(&out, '\n');
+    }
+    if (buf_end(&out, &text)) {
+        stream_fail(c->request);
+    } else {
+        stream_feed(c->request, text);
+        if (flow->over)
+            stream_end(c->request);
+    }
+    buf_free(&out);
+}
+
+static void on_flow_piece(struct call *c)
+{
+    struct flow *flow = c->lines;
+    c->op.fault = (struct fault){0};
+    c->op.result = keep_piece(&flow->bulk, &c->op.fault);
+    if (!c->op.result)
+        count_submitted(&flow->bulk);
+    feed(c, c->op.result != E_OK);
+}
+
+static void on_pull(void *ctx, struct request *r)
+{
+    (void)ctx;
+    struct call *c = r->owner;
+    struct flow *flow = c->lines;
+    arena_reset(c->op.arena);
+    take_piece(c, flow);
+    size_t n = begin_piece(&flow->bulk);
+    if (n > 0)
+        call_accept_all(c, flow->bulk.ops, n, on_flow_piece);
+    else
+        feed(c, false);
+}
+
+static void stream(struct api *a, struct request *r, struct span id)
+{
+    struct call *c = call_new(a, r, id);
+    int64_t count = count_lines(r->body);
+    if (!jobs_request_key(c))
+        return;
+    if (count < 1 || count > BULK_STREAM_MOST) {
+        answer_problem(r, 422, "validation_failed", "%lld orders; a stream may have 1 to %d",
+                       (long long)count, BULK_STREAM_MOST);
+        return;
+    }
+    struct flow *flow = heap_new_of(struct flow);
+    flow->rest = r->body;
+    c->lines = flow;
+    request_stream(r, &(struct answer){.status = 207, .type = "application/x-ndjson"},
+                   &(struct stream_face){.on_pull = on_pull});
+}
+
 void bulk_create(struct api *a, struct request *r, struct span id)
 {
     bool lines = is_lines(r);
+    if (bulk_is_stream(r)) {
+        stream(a, r, id);
+        return;
+    }
     if (!lines && !body_is_json(r))
         return;
     struct call *c = call_new(a, r, id);

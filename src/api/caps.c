@@ -52,6 +52,9 @@ void caps_put(struct json_w *w, const struct api *a)
         {"idempotency_key", "bytes", REQUEST_KEY_MAX, each, NULL, 400},
         {"unique_key", "bytes", TERMS_KEY_MAX, each, NULL, 422},
         {"bulk_jobs", "jobs", BULK_MOST, each, NULL, 422},
+        {"bulk_stream_jobs", "jobs", BULK_STREAM_MOST, each, NULL, 422},
+        {"bulk_stream_body", "bytes", BULK_STREAM_BYTES, each, NULL, 413},
+        {"bulk_streams", "streams", BULK_STREAMS_MAX, (int64_t)a->bulk_count, NULL, 503},
         {"batch_jobs", "jobs", BATCH_JOBS_MOST, each, NULL, 413},
         {"batch_jobs_at_once", "jobs", BATCH_ADD_MOST, each, NULL, 422},
     };

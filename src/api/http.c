@@ -725,7 +725,8 @@ static struct request *request_new(struct http_connection *c, const char *method
     r->method = arena_keep(r->arena, span_of(method));
     r->path = arena_keep(r->arena, span_of(url));
     r->head = span_is(r->method, "HEAD");
-    r->received = BUF((size_t)c->http->config.body_max);
+    r->body_max = c->http->config.body_max;
+    r->received = BUF((size_t)r->body_max);
     struct span id = request_header(r, "X-Request-Id");
     if (sane_id(id)) {
         r->id = arena_keep(r->arena, id);
@@ -755,6 +756,15 @@ static void request_free(struct request *r)
     free(r);
 }
 
+static void refuse_large(struct request *r)
+{
+    bool raised = r->body_max > r->http->config.body_max;
+    refuse(r, 413, "body_too_large",
+           raised ? "the body is larger than any may be"
+                  : "the body is larger than api.body_max",
+           true);
+}
+
 /* The head is whole: everything that can be refused without the body is refused here. */
 static void look_at_head(struct request *r, const char *start, const char *version)
 {
@@ -777,11 +787,10 @@ static void look_at_head(struct request *r, const char *start, const char *versi
     }
     int64_t length;
     struct span said = request_header(r, "Content-Length");
-    if (said.n && span_int(said, &length) && length > c->http->config.body_max) {
-        refuse(r, 413, "body_too_large", "the body is larger than api.body_max", true);
-        return;
-    }
     c->http->face.on_head(c->http->face.ctx, r);
+    r->received.max = (size_t)r->body_max;
+    if (!r->answered && said.n && span_int(said, &length) && length > r->body_max)
+        refuse_large(r);
 }
 
 static enum MHD_Result give_response(struct request *r)
@@ -810,7 +819,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
         buf_add(&r->received, (struct span){data, *data_size});
         *data_size = 0;
         if (r->received.failed && !r->answered)
-            refuse(r, 413, "body_too_large", "the body is larger than api.body_max", true);
+            refuse_large(r);
         return MHD_YES;
     }
     if (!r->seen && !r->answered) {

@@ -31,6 +31,7 @@ struct request {
     bool secret; /* of whoever answers: the body is wiped with the request; set in on_head */
     bool head;   /* HEAD: answered like GET, without the body */
     const void *route; /* of whoever answers; set in on_head */
+    int64_t body_max;  /* of the configuration; may be raised in on_head */
     void *owner;       /* of whoever answers: what on_gone has to clean up; NULL = nothing */
     struct http *http;
     /* below: http.c only */

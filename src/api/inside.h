@@ -19,6 +19,9 @@ enum {
     EVENT_STREAMS_MAX = 200,
     WAITERS_MAX = 200,
     BULK_MOST = 1000,
+    BULK_STREAM_MOST = 100 * 1000,
+    BULK_STREAM_BYTES = 32 * 1024 * 1024,
+    BULK_STREAMS_MAX = 4, /* at once: each has its body in memory */
     REQUEST_KEY_MAX = 255,
 };
 
@@ -32,6 +35,7 @@ struct api {
     struct json_parser *json;
     struct list streams; /* open event streams: calls */
     size_t stream_count;
+    size_t bulk_count;   /* requests with bodies of BULK_STREAM_BYTES */
     struct list waiters; /* calls with Prefer: wait */
     size_t waiter_count;
     struct lookout *lookout; /* for all of them */
@@ -343,6 +347,8 @@ void attempts_list(struct api *a, struct request *r, struct span id);
 void attempts_show(struct api *a, struct request *r, struct span id);
 
 /* ---- bulk.c ---- */
+/* Lines that are answered as lines: its body may be larger than others. */
+bool bulk_is_stream(struct request *r);
 void bulk_create(struct api *a, struct request *r, struct span id);
 
 /* ---- find.c ---- */

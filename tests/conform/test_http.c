@@ -1160,6 +1160,45 @@ static void a_page_leads_to_the_next_one_with_its_labels(void **state)
     drop(&r);
 }
 
+static int stream_status(void)
+{
+    struct reply r =
+        request("POST", "/v1/jobs/bulk",
+                "Content-Type: application/x-ndjson\r\nAccept: application/x-ndjson\r\n",
+                "{\"kind\":\"posts\",\"target\":\"@few\"}\n");
+    int status = r.status;
+    drop(&r);
+    return status;
+}
+
+static void wait_for_status(int status)
+{
+    mono deadline = mono_add(clock_mono(), ANSWER_MS);
+    while (stream_status() != status)
+        assert_false(mono_past(deadline, clock_mono()));
+}
+
+/* Their bodies lie in memory: only so many at once, and each makes room when it is gone. */
+static void only_so_many_large_bodies_are_read_at_once(void **state)
+{
+    (void)state;
+    static const char head[] =
+        "POST /v1/jobs/bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        "Accept: application/x-ndjson\r\nContent-Length: 30000000\r\n\r\n{";
+    int fds[4];
+    for (int i = 0; i < 4; i++) {
+        fds[i] = dial();
+        assert_int_equal(write(fds[i], head, sizeof head - 1), sizeof head - 1);
+    }
+    wait_for_status(503);
+    close(fds[0]);
+    wait_for_status(207);
+    for (int i = 1; i < 4; i++)
+        close(fds[i]);
+    expect("POST", "/v1/jobs/bulk",
+           "Content-Type: application/x-ndjson\r\nAccept: application/json\r\n", "{}\n", 207);
+}
+
 static void a_reader_that_does_not_read_is_cut(void **state)
 {
     (void)state;
@@ -2477,6 +2516,7 @@ int main(void)
         cmocka_unit_test(options_of_a_job_are_checked_and_shown),
         cmocka_unit_test(records_are_delivered_with_the_fields_asked_for),
         cmocka_unit_test(a_page_leads_to_the_next_one_with_its_labels),
+        cmocka_unit_test(only_so_many_large_bodies_are_read_at_once),
         cmocka_unit_test(a_reader_that_does_not_read_is_cut),
         cmocka_unit_test(events_flow_and_resume_without_loss),
         cmocka_unit_test(bad_event_positions_are_refused),

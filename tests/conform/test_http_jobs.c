@@ -461,6 +461,100 @@ static void hundreds_of_lines_are_accepted_in_pieces(void **state)
            "count", "250", "count_kind", "exact");
 }
 
+/* A line's answer begins with its number, all of them are there in their order, and the last line sums up. */
+static void check_stream(struct span body, int64_t count, int64_t refused_each, bool replayed)
+{
+    struct span line;
+    char begins[64];
+    int64_t n = 0;
+    while (span_next(&body, '\n', &line) && n < count) {
+        bool wrong = refused_each && n % refused_each == 0;
+        snprintf(begins, sizeof begins, "{\"index\":%lld,\"status\":%d,", (long long)n,
+                 wrong ? 422 : 202);
+        if (!span_starts(line, span_of(begins)))
+            fail_msg("%.*s is not %s", SP(line), begins);
+        if (!wrong && replayed)
+            assert_true(span_find(line, SPAN("\"replayed\":true")) < line.n);
+        n++;
+    }
+    assert_int_equal(n, count);
+    int64_t refused_lines = refused_each ? (count + refused_each - 1) / refused_each : 0;
+    snprintf(begins, sizeof begins, "{\"object\":\"bulk\",\"accepted\":%lld,\"refused\":%lld,",
+             (long long)(count - refused_lines), (long long)refused_lines);
+    assert_true(span_starts(line, span_of(begins)));
+    assert_true(span_find(line, SPAN("\"complete\":true")) < line.n && !body.n);
+}
+
+static struct client_answer ask_stream(struct span body, const char *accept)
+{
+    struct client_answer a;
+    struct fault f = {0};
+    struct client_request q = {
+        .method = "POST",
+        .path = "/v1/jobs/bulk",
+        .body = body,
+        .headers = {"Content-Type: application/x-ndjson", accept, "Idempotency-Key: streamed"},
+        .timeout_ms = 5 * ANSWER_MS,
+        .body_max = 8 * ANSWER_BYTES};
+    if (client_send(client, &q, &a, &f))
+        fail_msg("%s", f.words);
+    return a;
+}
+
+/* Many more than one answer could hold, and a body above api.body_max; again with its key, none is made twice. */
+static void thousands_of_lines_come_back_as_they_are_accepted(void **state)
+{
+    (void)state;
+    enum { LINES = 3000, WRONG_EACH = 700 };
+    struct buf body = BUF(8 << 20);
+    for (int i = 0; i < LINES; i++)
+        buf_fmt(&body,
+                i % WRONG_EACH
+                    ? "{\"kind\":\"posts\",\"target\":\"@s%d\",\"tenant\":\"stream\"}\n%s"
+                    : "{\"kind\":\"posts\",\"limit\":%d}\n%s",
+                i, i % 5 ? "" : "\n");
+    assert_true(body.n > 2 * 65536);
+    const char *lines = "Accept: application/x-ndjson";
+    struct client_answer a = ask_stream(buf_span(&body), lines);
+    assert_int_equal(a.status, 207);
+    check_stream(buf_span(&a.body), LINES, WRONG_EACH, false);
+    buf_free(&a.body);
+    a = ask_stream(buf_span(&body), lines);
+    check_stream(buf_span(&a.body), LINES, WRONG_EACH, true);
+    buf_free(&a.body);
+    EXPECT("POST", "/v1/jobs/actions",
+           "{\"action\":\"cancel\",\"filter\":{\"tenant\":\"stream\"},\"dry_run\":true}", 200,
+           "count", "2995");
+    a = ask_stream(buf_span(&body), "Accept: application/json");
+    assert_int_equal(a.status, 413); /* as one answer it is too much */
+    buf_free(&a.body);
+    buf_clear(&body);
+    for (int i = 0; i < 100001; i++)
+        buf_add_text(&body, "{}\n");
+    a = ask_stream(buf_span(&body), lines);
+    assert_int_equal(a.status, 422);
+    assert_true(contains(&a.body, "a stream may have 1 to 100000"));
+    buf_free(&a.body);
+    buf_clear(&body);
+    buf_add_text(&body, "\n \n");
+    a = ask_stream(buf_span(&body), lines);
+    assert_int_equal(a.status, 422);
+    buf_free(&a.body);
+    buf_clear(&body);
+    buf_add_text(&body, "{\"kind\":\"posts\",\"target\":\"");
+    for (int i = 0; i < 70000; i++)
+        buf_add_char(&body, 'a');
+    buf_add_text(&body, "\"}\n");
+    a = ask_stream(buf_span(&body), lines);
+    assert_true(contains(&a.body, "{\"index\":0,\"status\":413,\"code\":\"body_too_large\""));
+    buf_free(&a.body);
+    buf_free(&body);
+    a = (struct client_answer){.body = ask("GET", "/v1/limits", "").body};
+    assert_true(contains(
+        &a.body, "\"name\":\"bulk_streams\",\"unit\":\"streams\",\"max\":4,\"used\":0,"));
+    buf_free(&a.body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +573,7 @@ int main(void)
         cmocka_unit_test(mistakes_in_an_action_are_named),
         cmocka_unit_test(many_orders_are_accepted_each_for_itself),
         cmocka_unit_test(hundreds_of_lines_are_accepted_in_pieces),
+        cmocka_unit_test(thousands_of_lines_come_back_as_they_are_accepted),
     };
     return cmocka_run_group_tests(tests, asked_start, asked_stop);
 }
