@@ -177,18 +177,6 @@ static void too_late(struct http_connection *c)
     cut(c);
 }
 
-static void on_deadline(void *ctx)
-{
-    struct http *h = ctx;
-    mono now = clock_mono();
-    for (int p = 0; p < PHASE_FREE; p++) {
-        struct http_connection *c;
-        while ((c = first_in(h, (enum phase)p)) && mono_past(c->deadline, now))
-            too_late(c);
-    }
-    set_alarm(h);
-}
-
 /* ---- turns of the daemons ---- */
 
 static void run(struct http *h)
@@ -214,6 +202,20 @@ static void run(struct http *h)
         next = 0;
     if (next != INT64_MAX)
         timer_start(h->turn, next);
+}
+
+/* It may be us who are late: what has come is read before anybody is cut off. */
+static void on_deadline(void *ctx)
+{
+    struct http *h = ctx;
+    mono now = clock_mono();
+    run(h);
+    for (int p = 0; p < PHASE_FREE; p++) {
+        struct http_connection *c;
+        while ((c = first_in(h, (enum phase)p)) && mono_past(c->deadline, now))
+            too_late(c);
+    }
+    set_alarm(h);
 }
 
 static void on_turn(void *ctx)

@@ -419,6 +419,29 @@ static void a_trickled_head_is_cut_at_the_head_deadline(void **state)
     buf_free(&text);
 }
 
+/* The service has no time for longer than a head may take; meanwhile the rest of one comes. */
+static void send_the_rest(struct task *t)
+{
+    put(*(int *)t->ctx, SPAN("Host: localhost\r\n\r\n"));
+    mono until = mono_add(clock_mono(), HEADER_MS + 200);
+    while (!mono_past(until, clock_mono()))
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    task_done(t);
+}
+
+static void what_came_in_time_is_answered_though_the_service_was_late(void **state)
+{
+    (void)state;
+    int fd = dial();
+    put(fd, SPAN("GET /livez HTTP/1.1\r\n"));
+    expect("GET", "/livez", "", NULL, 200); /* behind it: that one has been looked at */
+    on_loop(send_the_rest, &fd);
+    struct reply r = take(fd, false);
+    assert_int_equal(r.status, 200);
+    drop(&r);
+    close(fd);
+}
+
 static void a_trickled_body_is_cut_at_the_body_deadline(void **state)
 {
     (void)state;
@@ -2492,6 +2515,7 @@ int main(void)
         cmocka_unit_test(ordinary_heads_are_not_refused),
         cmocka_unit_test(sixty_four_kilobytes_of_headers_are_431),
         cmocka_unit_test(a_trickled_head_is_cut_at_the_head_deadline),
+        cmocka_unit_test(what_came_in_time_is_answered_though_the_service_was_late),
         cmocka_unit_test(a_trickled_body_is_cut_at_the_body_deadline),
         cmocka_unit_test(a_body_over_the_limit_is_413_before_it_is_read),
         cmocka_unit_test(a_chunked_body_over_the_limit_is_413),

@@ -32,6 +32,10 @@ struct fake_redis {
     struct fake_play plays[FAKE_PLAYS];
     /* instead of INFO's answer, of the first connections; NULL as usual */
     const char *greeting[4];
+    /* Any bytes, behind the first raw_behind scripts: the answer to each, then it hangs up; NULL: none */
+    const char *raw;
+    size_t raw_count;
+    int raw_behind;
     const char *auth;    /* answer to AUTH; NULL: +OK */
     const char *primary; /* a Sentinel: answer to its question; NULL: no such master */
     /* Read by the test when the link is quiet. */
@@ -126,6 +130,10 @@ static inline bool fake_play(struct fake_redis *r, int fd, const char *word)
     r->runs++;
     if (strcmp(word, "EVAL") == 0)
         r->whole++;
+    if (r->raw && r->asked > r->raw_behind) {
+        (void)fake_write(fd, r->raw, r->raw_count);
+        return false;
+    }
     if (play->silent)
         return true;
     const char *reply = play->reply ? play->reply : ":1\r\n";

@@ -1,11 +1,12 @@
 #!/bin/bash
 # A Sentinel promotes a replica that was behind, under load: two nodes take FAILOVER_JOBS (60) jobs, a third of them while the
 # replica is cut off, then the primary is killed. With `store.spool: always` each job that was answered ends with what it was
-# asked for, none twice; the loss is noticed, the epoch rises once, and it is said.
+# asked for, none twice; the loss is noticed, the epoch rises once, and it is said. Before that the replica stands still, and who asked for
+# `store.durability: replicated` is told in time that this is not known.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
-JOBS=${FAILOVER_JOBS:-60}
+JOBS=${FAILOVER_JOBS:-60} WAIT_MS=200
 have_servers && command -v redis-sentinel >/dev/null || { say "failover: skipped: no Redis, Sentinel or PostgreSQL (make setup installs them)"; exit 0; }
 declare -A PIDS PORTS
 
@@ -27,6 +28,8 @@ store:
   archive: "$ARCHIVE"
   node: $1
   spool: always
+  durability: $([ "$1" = south ] && echo replicated || echo memory)
+  durability_wait: ${WAIT_MS}ms
   disk_floor: 1MiB
 site:
   path: $ROOT/sites
@@ -114,6 +117,25 @@ take() { # FROM TO: each is asked for until it is taken
         while ids[i]=$(order $node "$i") && [ -z "${ids[i]}" ]; do sleep 0.05; done
     done
 }
+# ---- a replica that stands still
+
+durability() { tr -d '\r' <"$WORK/head" | sed -n 's/^Durability: //Ip'; }
+waited=()
+ask() { # durability of one more job of south
+    waited+=("$(order south ${#waited[@]})")
+    [ "$(durability)" = "$1" ]
+}
+wait_until 20 "a job is replicated" ask replicated
+kill -STOP "${PIDS[second]}"
+began=$(date +%s%N)
+ask unconfirmed || die "the replica stands still, and the answer says: $(durability)"
+took=$((($(date +%s%N) - began) / 1000000))
+[ $took -lt $((WAIT_MS + 2000)) ] || die "the answer came after $took ms, $WAIT_MS were asked for"
+[ "$(says first EXISTS "fulmar:{fulmar}:j:${waited[-1]}")" = 1 ] || die "the primary does not have the job"
+kill -CONT "${PIDS[second]}"
+wait_until 20 "a job is replicated again" ask replicated
+say "failover: with a replica that stood still the answer came after $took ms and said unconfirmed"
+
 epoch() { says "$1" HGET 'fulmar:{fulmar}:meta' epoch; }
 
 take 0 $((JOBS / 3))
@@ -137,7 +159,7 @@ took=$((($(date +%s%N) - began) / 1000000))
 
 all_ended() {
     local id
-    for id in "${ids[@]}"; do
+    for id in "${ids[@]}" "${waited[@]}"; do
         [[ "$(node_call north "http://fulmar/v1/jobs/$id")" =~ '"state":"'(succeeded|dead|cancelled|expired)'","verdict"' ]] || return 1
     done
 }
@@ -153,7 +175,8 @@ for ((i = 0; i < JOBS; i++)); do
     fi
 done
 [ $bad = 0 ] || die "$bad of $JOBS jobs differ from the truth"
-[ "$(says second ZCARD 'fulmar:{fulmar}:s:4')" = "$JOBS" ] || die "$(says second ZCARD 'fulmar:{fulmar}:s:4') jobs succeeded, $JOBS were accepted"
+ALL=$((JOBS + ${#waited[@]}))
+[ "$(says second ZCARD 'fulmar:{fulmar}:s:4')" = "$ALL" ] || die "$(says second ZCARD 'fulmar:{fulmar}:s:4') jobs succeeded, $ALL were accepted"
 [ "$(epoch second)" = $((was + 1)) ] || die "the epoch was $was and is $(epoch second)"
 noticed=0
 for node in north south; do
