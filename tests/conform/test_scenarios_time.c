@@ -374,6 +374,23 @@ static void s70_a_lane_that_was_open_is_not_before_its_time(void **state)
     assert_true(reserve(&l));
 }
 
+/* And who only looks ahead hears of the instant at which it opens again. */
+static void s70_a_lane_that_time_closed_again_is_announced(void **state)
+{
+    (void)state;
+    lane_rate("x/normal", 7 * SECOND, 1);
+    accept_many("x/normal", 2);
+    start_next();
+    w->now += 7 * SECOND;
+    assert_int_equal(outlook().startable, 1);
+    w->now -= 5 * SECOND;
+    if (outlook().startable > 0)
+        assert_true(has_none()); /* this store says so when it is asked */
+    assert_int_equal(outlook().startable, 0);
+    int64_t next = outlook().next_ms;
+    assert_true(next > w->now && next <= w->now + 5 * SECOND);
+}
+
 static const struct CMUnitTest tests[] = {
     S(s38_jobs_start_at_their_times_and_nobody_polls),
     S(s39_jobs_that_fail_together_come_back_spread_out_and_the_same_way_each_time),
@@ -383,5 +400,6 @@ static const struct CMUnitTest tests[] = {
     S(s42_who_takes_the_place_of_equal_work_does_it_itself),
     S(s70_a_clock_that_is_set_revives_no_lease_ends_none_early_and_lets_no_more_start),
     S(s70_a_lane_that_was_open_is_not_before_its_time),
+    S(s70_a_lane_that_time_closed_again_is_announced),
 };
 RUN_ON_ALL_STORES(tests)

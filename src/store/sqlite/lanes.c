@@ -237,6 +237,7 @@ void lanes_place(struct store *s, struct store_lane *l, int64_t now_ms)
     int64_t starts = starts_now(l, &set, now_ms), until;
     bool used = ready_of(l) > 0 || l->now.active > 0;
     s->group_ms = now_ms;
+    s->lanes.placed_ms = later(s->lanes.placed_ms, now_ms);
     leave_places(s, l);
     if (starts > 0) {
         take_turn(l);
@@ -252,10 +253,16 @@ void lanes_place(struct store *s, struct store_lane *l, int64_t now_ms)
                starts > 0 ? ready_of(l) : 0);
 }
 
-/* What time has opened takes its turn. */
+/* What time has opened takes its turn. When it went back since a lane was given its place, what is not open any more waits
+ * again: who looks ahead then must hear of the instant at which it is. */
 static void wake(struct store *s, int64_t now_ms)
 {
     struct pq_node *n;
+    if (now_ms < s->lanes.placed_ms)
+        for (int64_t id = 1; id <= s->lanes.last_id; id++)
+            if (s->lanes.by_id[id])
+                lanes_place(s, s->lanes.by_id[id], now_ms);
+    s->lanes.placed_ms = now_ms;
     while ((n = pqueue_top(&s->lanes.waits)) && n->key <= now_ms)
         lanes_place(s, PQ_OF(n, struct store_lane, wait), now_ms);
 }

@@ -85,6 +85,7 @@ struct lane_book {
     int64_t tenant_vtime;
     struct list rated;         /* sites with a rate */
     int64_t looks;             /* of lanes_outlook() */
+    int64_t placed_ms;         /* the latest instant at which one was given its place */
     int64_t words[LANE_WORDS]; /* lanes with jobs, by what holds them up */
     int64_t runnable;          /* ready jobs of lanes that nothing holds up */
     struct lane_undo {
