@@ -1,6 +1,8 @@
 #include "api/inside.h"
 #include "api/view.h"
 
+#include "store/batches.h"
+
 #include "core/metrics.h"
 #include "store/event.h"
 #include "wire/sse.h"
@@ -217,7 +219,7 @@ void events_log(struct api *a, struct request *r, struct span id)
     call_stream_lines(c, on_log_pull);
 }
 
-/* ---- GET /v1/jobs/{id}/events: as a stream, or as a list ---- */
+/* ---- GET /v1/jobs/{id}/events, /v1/batches/{batch}/events: as a stream, or as a list ---- */
 
 static void on_listed(struct call *c)
 {
@@ -242,13 +244,13 @@ static void on_listed(struct call *c)
     answer_json(c->request, 200, &body, NULL);
 }
 
-static void on_job_to_watch(struct call *c)
+static void on_thing_to_watch(struct call *c)
 {
     if (!call_failed(c))
         open_stream(c, c->after);
 }
 
-static void on_job_to_list(struct call *c)
+static void on_thing_to_list(struct call *c)
 {
     if (call_failed(c))
         return;
@@ -258,7 +260,17 @@ static void on_job_to_list(struct call *c)
     call_post(c, STORE_EVENTS, on_listed);
 }
 
-void events_of_job(struct api *a, struct request *r, struct span id)
+static err run_find_batch(struct store *s, void *args, struct arena *a, wall now,
+                          struct fault *f)
+{
+    struct batch_view view;
+    const struct call *c = args;
+    (void)now;
+    return store_batch(s, span_of(c->id), a, &view, f);
+}
+
+/* Of a job or a batch, which must be there. */
+static void events_of(struct api *a, struct request *r, struct span id, bool batch)
 {
     int64_t after = 0, limit = EVENTS_PAGE;
     struct span accept = request_header(r, "Accept");
@@ -272,6 +284,20 @@ void events_of_job(struct api *a, struct request *r, struct span id)
     struct call *c = call_new(a, r, id);
     c->after = after;
     c->page = (size_t)limit;
+    void (*then)(struct call *) = streams ? on_thing_to_watch : on_thing_to_list;
     c->op.in.job.id = span_of(c->id);
-    call_post(c, STORE_JOB, streams ? on_job_to_watch : on_job_to_list);
+    if (batch)
+        call_work(c, STORE_READ, run_find_batch, c, then);
+    else
+        call_post(c, STORE_JOB, then);
+}
+
+void events_of_job(struct api *a, struct request *r, struct span id)
+{
+    events_of(a, r, id, false);
+}
+
+void events_of_batch(struct api *a, struct request *r, struct span id)
+{
+    events_of(a, r, id, true);
 }

@@ -370,6 +370,7 @@ void rerun_job(struct api *a, struct request *r, struct span id);
 
 /* ---- events.c ---- */
 void events_of_job(struct api *a, struct request *r, struct span id);
+void events_of_batch(struct api *a, struct request *r, struct span id);
 void events_stream(struct api *a, struct request *r, struct span id);
 void events_log(struct api *a, struct request *r, struct span id);
 void events_heartbeat(void *api); /* timer */

@@ -262,16 +262,44 @@ void jobs_submit(struct call *c, const struct order *order, struct span text)
     call_post(c, STORE_ACCEPT, on_accepted);
 }
 
-static void read_and_submit(struct call *c)
+/* What would be accepted, as it would be kept. */
+static void answer_order(struct call *c, const struct order *o)
+{
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "dry_run");
+    json_kv_cstr(&w, "action", "create");
+    json_kv_int(&w, "count", 1);
+    json_kv_cstr(&w, "count_kind", "exact");
+    json_key(&w, "job");
+    json_open(&w);
+    json_kv_text(&w, "site", o->site);
+    json_kv_text(&w, "kind", o->kind);
+    json_kv_text(&w, "target", o->target);
+    json_kv_cstr(&w, "records", o->users ? "users" : "posts");
+    json_kv_text(&w, "lane", o->lane);
+    json_kv_int(&w, "priority", o->prio);
+    json_kv_bool(&w, "needs_page", o->needs == NEEDS_PAGE);
+    view_options(&w, o->spec, c->api->json);
+    json_close(&w);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+static void read_and_submit(struct call *c, bool dry)
 {
     struct order order;
     struct order_refusal refusal;
     const struct api *a = c->api;
-    if (order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count,
-                   c->request->body, c->op.arena))
-        jobs_submit(c, &order, c->request->body);
-    else
+    if (!order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count,
+                    c->request->body, c->op.arena))
         answer_refusal(c->request, &refusal);
+    else if (dry)
+        answer_order(c, &order);
+    else
+        jobs_submit(c, &order, c->request->body);
 }
 
 bool jobs_request_key(struct call *c)
@@ -285,11 +313,12 @@ bool jobs_request_key(struct call *c)
 
 void jobs_create(struct api *a, struct request *r, struct span id)
 {
-    if (!body_is_json(r))
+    bool dry;
+    if (!body_is_json(r) || !query_dry_run(r, &dry))
         return;
     struct call *c = call_new(a, r, id);
     if (jobs_request_key(c))
-        read_and_submit(c);
+        read_and_submit(c, dry);
 }
 
 /* The store knows a PUT by a key that no header can be: there is a space in it. */
@@ -312,7 +341,7 @@ void jobs_put(struct api *a, struct request *r, struct span id)
     c->chosen = true;
     c->once = once.p != NULL;
     snprintf(c->key, sizeof c->key, "PUT %s", c->id);
-    read_and_submit(c);
+    read_and_submit(c, false);
 }
 
 /* ---- GET /v1/jobs/{id} ---- */

@@ -62,8 +62,7 @@ static void put_stored(struct json_w *w, const char *key, struct span text,
     buf_free(&small);
 }
 
-/* Labels are kept among the options, and shown beside them. */
-static void put_options(struct json_w *w, struct span spec, struct json_parser *parser)
+void view_options(struct json_w *w, struct span spec, struct json_parser *parser)
 {
     struct span rest, labels = labels_of(spec, &rest);
     struct buf options = BUF(STORED_MAX);
@@ -211,7 +210,7 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     json_kv_text(w, "target", job->target);
     json_kv_cstr(w, "records", job->counts == ITEM_USER ? "users" : "posts");
     put_terms(w, job);
-    put_options(w, job->spec, parser);
+    view_options(w, job->spec, parser);
     json_kv_cstr(w, "state", job_state_name(job->state));
     json_kv_cstr(w, "verdict",
                  job->verdict == VERDICT_NONE ? NULL : verdict_name(job->verdict));

@@ -25,3 +25,5 @@ void view_time(struct json_w *w, const char *key, int64_t ms);
  * page. */
 void view_list_open(struct json_w *w);
 void view_list_close(struct json_w *w, size_t limit, struct span next_after);
+/* The members options and labels: labels are kept among the options, and shown beside them. */
+void view_options(struct json_w *w, struct span spec, struct json_parser *parser);

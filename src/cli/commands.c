@@ -137,7 +137,7 @@ static const struct command commands[] = {
     {"get", "", "KIND TARGET", SERVED WISH " csv out cancel-on-interrupt ", get_run, "the records of one target"},
 
     {"jobs", "list", "", SERVED FILTER " limit oldest ", jobs_run, "the newest jobs"},
-    {"jobs", "create", "KIND TARGET", SERVED WISH WAIT, jobs_run, "submits what get would, prints the id, does not wait"},
+    {"jobs", "create", "KIND TARGET", SERVED WISH WAIT " dry-run ", jobs_run, "submits what get would, prints the id, does not wait"},
     {"jobs", "show", "JOB", SERVED, jobs_run, "what became of it, and what it waits for"},
     {"jobs", "cancel", "[JOB...]", SERVED MANY " force grace reason ", jobs_run, "ends those that wait, asks those that run to stop"},
     {"jobs", "retry", "[JOB...]", SERVED WAIT MANY " reset per-minute ", jobs_run, "one that is dead, cancelled or expired runs again"},

@@ -1,3 +1,4 @@
+#include "cli/ask.h"
 #include "cli/files.h"
 #include "cli/follow.h"
 #include "cli/interrupt.h"
@@ -673,6 +674,35 @@ int get_run(struct cli *c)
 }
 
 /* Submits what get would, and does not wait: words[2] and [3] are kind and target. */
+/* Nothing is made: what would be, in the words of the service. */
+static int say_order(struct get *g)
+{
+    struct client_answer answer;
+    struct json root;
+    int code =
+        service_ask(&g->service, "POST", "/v1/jobs?dry_run=true", buf_span(&g->body), &answer);
+    if (code)
+        return code;
+    if (g->cli->json) {
+        cli_put(g->cli, buf_span(&answer.body));
+    } else if (json_parse(g->parser, buf_span(&answer.body), &root, NULL)) {
+        return service_not_ours(&answer);
+    } else {
+        struct json job = json_get(root, SPAN("job"));
+        struct buf options = BUF(64 * 1024);
+        json_add_raw(&options, json_get(job, SPAN("options")));
+        printf("would be accepted: %s %s %s in %s, options %s\n",
+               cli_printable(g->cli, ask_text(job, "site")),
+               cli_printable(g->cli, ask_text(job, "kind")),
+               cli_printable(g->cli, ask_text(job, "target")),
+               cli_printable(g->cli, ask_text(job, "lane")),
+               cli_printable(g->cli, buf_span(&options)));
+        buf_free(&options);
+    }
+    buf_free(&answer.body);
+    return EXIT_DONE;
+}
+
 int get_create(struct cli *c)
 {
     if (c->word_count != 4)
@@ -693,8 +723,8 @@ int get_create(struct cli *c)
     g.parser = json_parser_new(FETCH_MAX);
     struct json_w w = json_w(&g.body);
     wish_write(&g.wish, c, g.kind, g.target, &w);
-    code = submit(&g);
-    if (!code && !c->json) {
+    code = c->dry_run ? say_order(&g) : submit(&g);
+    if (!code && !c->json && !c->dry_run) {
         printf("%s\n", g.id);
         fflush(stdout);
         cli_note(c,
@@ -704,7 +734,7 @@ int get_create(struct cli *c)
                  g.id, g.id);
     }
     const char *id = g.id;
-    if (!code && c->wait)
+    if (!code && c->wait && !c->dry_run)
         code = wait_for_jobs(c, &g.service, &id, 1);
     service_close(&g.service);
     json_parser_free(&g.parser);

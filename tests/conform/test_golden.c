@@ -219,6 +219,7 @@ static void jobs_and_what_is_done_with_them(void **state)
     (void)state;
     static const char *const lines[] = {
         "jobs list",
+        "jobs create posts @NASA --limit 5 --dry-run",
         "jobs create posts @nasa --limit 5 --not-before 2099-01-01 --label team=press",
         "jobs show {job}",
         "jobs list",

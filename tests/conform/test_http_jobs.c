@@ -78,6 +78,23 @@ static void a_job_may_be_submitted_held(void **state)
             "/hold", "");
 }
 
+/* ---- a dry run ---- */
+
+static void an_order_is_looked_at_and_not_taken(void **state)
+{
+    (void)state;
+    const char *order =
+        "{\"kind\":\"posts\",\"target\":\"@NASA\",\"tenant\":\"looked\",\"limit\":5,"
+        "\"labels\":{\"a\":\"b\"}}";
+    EXPECT("POST", "/v1/jobs?dry_run=true", order, 200, "object", "dry_run", "action", "create",
+           "job.target", "NASA", "job.lane", "looked/x/normal", "job.options", "{\"limit\":5}",
+           "job.labels.a", "b", "job.needs_page", "true");
+    EXPECT("GET", "/v1/jobs?tenant=looked", "", 200, "data", "[]");
+    refused("POST", "/v1/jobs?dry_run=true", "{\"kind\":\"posts\"}", 422, "/target", "");
+    EXPECT("POST", "/v1/jobs?dry_run=perhaps", order, 400, "code", "bad_parameter");
+    EXPECT("POST", "/v1/jobs?dry_run=false", order, 202, NULL);
+}
+
 /* ---- PATCH ---- */
 
 static void what_a_job_is_about_stays_and_how_it_stands_changes(void **state)
@@ -560,6 +577,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_held_and_let_go),
         cmocka_unit_test(a_job_may_be_submitted_held),
+        cmocka_unit_test(an_order_is_looked_at_and_not_taken),
         cmocka_unit_test(what_a_job_is_about_stays_and_how_it_stands_changes),
         cmocka_unit_test(a_change_may_be_of_what_was_seen_only),
         cmocka_unit_test(a_job_that_runs_is_not_changed),
