@@ -3,7 +3,7 @@
 # two markers. Takes about a quarter of an hour; the machine should do nothing else meanwhile.
 #
 #   bench/run.sh            all parts, then the page
-#   PARTS="jobs start" …    only these; figures of other parts measured before are kept in out/bench
+#   PARTS="jobs start" …    only these; of other parts the page keeps what it has
 #   PAGE= …                 leaves the page alone
 #
 # Parts: store archive queue extract start accept jobs scripts soak. Each has its own settings; see the head of its file.
@@ -55,7 +55,7 @@ part soak tests/system/soak.sh "$OUT"
 machine() {
     local memory_gib
     memory_gib=$(awk '/^MemTotal/ {printf "%.0f", $2 / 1048576}' /proc/meminfo)
-    echo "Measured on $(date -u +%Y-%m-%d) with Fulmar $(sed -n 's/^## \[\([0-9.]*\)\].*/\1/p' CHANGELOG.md | head -1):" \
+    echo "Fulmar $(sed -n 's/^## \[\([0-9.]*\)\].*/\1/p' CHANGELOG.md | head -1):" \
         "$(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)), $memory_gib GiB," \
         "Linux $(uname -r | cut -d- -f1), Chromium $("$CHROMIUM" --version 2>/dev/null | grep -o '[0-9][0-9.]*' | head -1)," \
         "$(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)."
@@ -76,55 +76,57 @@ rows() {
         }' | sort | cut -d' ' -f3-
 }
 of() { sed -n "s/.* $2=\([0-9.]*\).*/\1/p" "$RESULTS/$1" 2>/dev/null | tail -1; }
-missing() { [ -s "$RESULTS/$1" ] || { echo "Not measured." && echo; }; }
 block() {
-    missing "$1" || return
-    [ -s "$RESULTS/$1" ] || return
     printf '```text\n'
     cat "$RESULTS/$1"
-    printf '```\n\n'
+    printf '```\n'
+}
+jobs_table() {
+    echo '| jobs at once | program | jobs/min | median ms | p95 ms | browser CPU ms/job | own CPU ms/job | browser PSS MB | own PSS MB |'
+    echo '|---:|---|---:|---:|---:|---:|---:|---:|---:|'
+    rows "$RESULTS/jobs" "$RESULTS/scripts"
+    echo
+    grep '^puppeteer-core' "$RESULTS/scripts" 2>/dev/null | sed 's/.*/Scripts: &./'
+    grep '^skipped' "$RESULTS/scripts" 2>/dev/null | sed 's/.*/Scripts: &./'
+}
+start_table() {
+    echo "| $(of start times) starts | median ms | longest ms |"
+    echo '|---|---:|---:|'
+    echo "| until /livez answers 200 | $(of start livez_median_ms) | $(of start livez_max_ms) |"
+    echo "| until /readyz answers 200 | $(of start readyz_median_ms) | $(of start readyz_max_ms) |"
+    echo "| from SIGTERM to the end | $(of start stop_median_ms) | $(of start stop_max_ms) |"
+}
+accept_table() {
+    echo '| jobs | median ms | p95 ms | p99 ms | longest ms |'
+    echo '|---:|---:|---:|---:|---:|'
+    echo "| $(of accept jobs) | $(of accept median_ms) | $(of accept p95_ms) | $(of accept p99_ms) | $(of accept max_ms) |"
+}
+# What the page has of this section: it was not measured here.
+kept() {
+    sed -n '/^<!-- figures: begin/,/^<!-- figures: end/p' "${PAGE:-/dev/null}" 2>/dev/null |
+        awk -v title="### $1" '$0 == title { mine = 1; next } /^(###|<!--) / { mine = 0 } mine'
+}
+section() { # TITLE PART COMMAND…
+    local title=$1 part=$2
+    shift 2
+    printf '\n### %s\n\n' "$title"
+    if [ -s "$RESULTS/$part" ]; then
+        printf 'Measured on %s.\n\n' "$(date -u -r "$RESULTS/$part" +%Y-%m-%d)"
+        "$@"
+    else
+        kept "$title"
+    fi
 }
 report() {
     machine
-    printf '\n### Jobs\n\n'
-    if [ -s "$RESULTS/jobs" ] || [ -s "$RESULTS/scripts" ]; then
-        echo '| jobs at once | program | jobs/min | median ms | p95 ms | browser CPU ms/job | own CPU ms/job | browser PSS MB | own PSS MB |'
-        echo '|---:|---|---:|---:|---:|---:|---:|---:|---:|'
-        rows "$RESULTS/jobs" "$RESULTS/scripts"
-        echo
-        grep '^puppeteer-core' "$RESULTS/scripts" 2>/dev/null | sed 's/.*/Scripts: &./'
-        grep '^skipped' "$RESULTS/scripts" 2>/dev/null | sed 's/.*/Scripts: &./'
-    else
-        missing jobs
-    fi
-    printf '\n### Start and stop\n\n'
-    if [ -s "$RESULTS/start" ]; then
-        echo "| $(of start times) starts | median ms | longest ms |"
-        echo '|---|---:|---:|'
-        echo "| until /livez answers 200 | $(of start livez_median_ms) | $(of start livez_max_ms) |"
-        echo "| until /readyz answers 200 | $(of start readyz_median_ms) | $(of start readyz_max_ms) |"
-        echo "| from SIGTERM to the end | $(of start stop_median_ms) | $(of start stop_max_ms) |"
-    else
-        missing start
-    fi
-    printf '\n### From accept to worker\n\n'
-    if [ -s "$RESULTS/accept" ]; then
-        echo '| jobs | median ms | p95 ms | p99 ms | longest ms |'
-        echo '|---:|---:|---:|---:|---:|'
-        echo "| $(of accept jobs) | $(of accept median_ms) | $(of accept p95_ms) | $(of accept p99_ms) | $(of accept max_ms) |"
-    else
-        missing accept
-    fi
-    printf '\n### Durable accepts\n\n'
-    block store
-    printf '### Records into PostgreSQL\n\n'
-    block archive
-    printf '### The queue in Redis\n\n'
-    block queue
-    printf '### Extraction\n\n'
-    block extract
-    printf '### Soak\n\n'
-    block soak
+    section Jobs jobs jobs_table
+    section "Start and stop" start start_table
+    section "From accept to worker" accept accept_table
+    section "Durable accepts" store block store
+    section "Records into PostgreSQL" archive block archive
+    section "The queue in Redis" queue block queue
+    section Extraction extract block extract
+    section Soak soak block soak
 }
 report >"$RESULTS/report.md"
 
