@@ -256,7 +256,7 @@ say "queues: times and unique keys hold"
 
 # ---- workers: quieted, stopped, killed, fewer and more of them; no job is blamed for it
 
-panel '{"latency_ms":400}'
+panel '{"latency_ms":250}'
 worker_of() { call http://fulmar/v1/workers | jq -r --arg id "$1" '.data[]|select(.job==$id)|.number'; }
 has_worker() { [ -n "$(worker_of "$1")" ]; }
 worker() { call "http://fulmar/v1/workers/$1" | jq -r "$2"; }
