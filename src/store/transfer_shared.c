@@ -133,32 +133,58 @@ static size_t find_job(const struct pair *p, struct span id)
     return 0;
 }
 
+/* Rows of one job behind those of the page, as many as there is room for. */
+static err rows_of_job(struct pair *p, enum moved_kind kind, size_t i, int64_t after,
+                       struct arena *a, struct moved_page *page, bool *out_all, struct fault *f)
+{
+    struct archive_move_ask ask = {
+        .kind = kind, .job = p->jobs.ids[i], .after = after, .bound = p->jobs.next_batches[i]};
+    struct moved_page some = {.last = true};
+    err e = p->known[i] < 0 ? E_OK : archive_move_out(p->archive, &ask, a, &some, f);
+    if (e)
+        return e;
+    size_t n = some.count < MOVED_PAGE - page->count ? some.count : MOVED_PAGE - page->count;
+    if (n)
+        memcpy(page->rows + page->count, some.rows, n * sizeof *some.rows);
+    page->count += n;
+    *out_all = some.last && n == some.count;
+    return E_OK;
+}
+
+/* Where in its job the last row stands, as the archive counts it. */
+static int64_t place_in_job(enum moved_kind kind, const struct moved_row *last)
+{
+    return kind == MOVE_GAPS ? last->v[1].n * 100 + last->v[2].n : last->v[1].n;
+}
+
 static err rows_of_jobs(struct pair *p, enum moved_kind kind, const struct moved_place *place,
                         struct arena *a, struct moved_page *out, struct fault *f)
 {
     err e = read_jobs(p, place->a, f);
     if (e)
         return e;
-    size_t i = find_job(p, place->one);
     int64_t after = place->one.n ? place->b : -1;
-    *out = (struct moved_page){.next = *place};
-    for (; !e && i < p->jobs.count && !out->count; i++, after = -1) {
-        struct archive_move_ask ask = {.kind = kind,
-                                       .job = p->jobs.ids[i],
-                                       .after = after,
-                                       .bound = p->jobs.next_batches[i]};
-        if (p->known[i] >= 0)
-            e = archive_move_out(p->archive, &ask, a, out, f);
-        if (e || !out->count)
-            continue;
-        out->next = (struct moved_place){place->a, out->next.a, arena_keep(a, p->jobs.ids[i]),
-                                         SPAN("")};
-        out->last = false;
+    bool all = true;
+    size_t i = find_job(p, place->one);
+    *out = (struct moved_page){.rows = arena_get(a, MOVED_PAGE * sizeof(struct moved_row))};
+    for (; i < p->jobs.count; i++, after = -1) {
+        if (out->count >= MOVED_PAGE / 2)
+            break;
+        e = rows_of_job(p, kind, i, after, a, out, &all, f);
+        if (e || !all)
+            break;
+    }
+    if (e)
+        return e;
+    if (i < p->jobs.count) {
+        out->next = (struct moved_place){place->a, -1, arena_keep(a, p->jobs.ids[i]), SPAN("")};
+        if (!all)
+            out->next.b = place_in_job(kind, &out->rows[out->count - 1]);
         return E_OK;
     }
     out->next = (struct moved_place){p->jobs.next, 0, SPAN(""), SPAN("")};
     out->last = p->jobs.last;
-    return e;
+    return E_OK;
 }
 
 static err pair_out(struct transfer *t, enum moved_kind kind, const struct moved_place *place,

@@ -3,6 +3,7 @@
 #include "../lib/scenario.h"
 
 #include "../lib/postgres.h"
+#include "os/clock.h"
 #include "store/batches.h"
 #include "store/mover.h"
 #include "store/schedules.h"
@@ -11,6 +12,8 @@
 #include "store/ticket.h"
 #include "store/transfer_shared.h"
 #include "store/webhooks.h"
+
+#include <sys/resource.h>
 
 static struct postgres *postgres;
 static struct redis_server redis;
@@ -949,6 +952,49 @@ static void what_cannot_be_moved_is_said_before(void **state)
     open_store();
 }
 
+/* MOVE_JOBS (300) jobs with records and evidence of the same bytes: how long it takes, and how much memory. */
+static void many_jobs_move(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    const char *given = getenv("MOVE_JOBS"), *home = w->place;
+    int64_t jobs = given && *given ? strtol(given, NULL, 10) : 300, rows[MOVE_KINDS];
+    struct rusage used;
+    accept_many("x/normal", jobs / 2);
+    for (int64_t i = 0; i < jobs - jobs / 2; i++) {
+        if (i % 500 == 0)
+            begin();
+        char *id = arena_fmt(w->a, "job_%07lld", (long long)++w->numbers);
+        struct accept_args args =
+            job_args(id, arena_fmt(w->a, "t%lld/y/normal", (long long)i % 50));
+        args.site = SPAN("y");
+        accept_args(&args);
+        struct lease l = lease_of_site("y");
+        assert_int_equal(commit_batch(&l, 0, (int)(i * 7 % 1000), 4), E_OK);
+        finish(&l, FAILURE_NONE);
+        if (i % 500 == 499 || i + 1 == jobs - jobs / 2) {
+            commit();
+            drop_texts();
+        }
+    }
+    store_close(&w->s);
+    mono began = clock_mono();
+    move(embedded(home, false), shared(), rows);
+    int64_t there_ms = clock_mono().ms - began.ms;
+    assert_int_equal(rows[MOVE_JOBS], jobs);
+    assert_int_equal(rows[MOVE_RECORDS], (jobs - jobs / 2) * 4);
+    began = clock_mono();
+    move(shared(), embedded(home, true), rows);
+    getrusage(RUSAGE_SELF, &used);
+    print_message(
+        "%lld jobs, %lld records: there in %lld ms, back in %lld ms, %ld MB at most\n",
+        (long long)jobs, (long long)rows[MOVE_RECORDS], (long long)there_ms,
+        (long long)(clock_mono().ms - began.ms), used.ru_maxrss / 1024);
+    open_store();
+    assert_int_equal(outlook().by_state[JOB_READY], jobs / 2);
+}
+
 /* ---- a difference is found, and named ---- */
 
 static void a_difference_is_named(void **state)
@@ -1113,12 +1159,12 @@ static void whoever_is_interrupted_goes_on(void **state)
     store_close(&w->s);
     /* MOVE_STRIDE=1: at every call; else at some, other ones in each life. */
     const char *given = getenv("MOVE_STRIDE");
-    int64_t lives = 0, stride = given && *given ? strtol(given, NULL, 10) : 5;
+    int64_t lives = 0, stride = given && *given ? strtol(given, NULL, 10) : 9;
     for (bool more = true; more; lives++) {
         kill_servers(lives);
         more = dies_after(lives * stride, embedded(home, false), shared());
     }
-    assert_true(lives > 10);
+    assert_true(lives > 7);
     open_shared();
     same_look(before, look());
     assert_int_equal(walk_once(), 0);
@@ -1166,11 +1212,17 @@ int main(void)
 {
 #define M(name) cmocka_unit_test_setup_teardown(name, set_up_move, tear_down_move)
     const struct CMUnitTest tests[] = {
-        M(everything_moves_and_comes_back),          M(jobs_go_on_where_they_are),
-        M(a_half_written_batch_is_not_moved),        M(a_store_that_was_moved_is_not_used),
-        M(a_target_with_something_in_it_is_refused), M(a_store_in_use_is_refused),
-        M(what_cannot_be_moved_is_said_before),      M(a_difference_is_named),
-        M(whoever_is_interrupted_goes_on),           M(a_move_is_abandoned),
+        M(everything_moves_and_comes_back),
+        M(jobs_go_on_where_they_are),
+        M(a_half_written_batch_is_not_moved),
+        M(a_store_that_was_moved_is_not_used),
+        M(a_target_with_something_in_it_is_refused),
+        M(a_store_in_use_is_refused),
+        M(many_jobs_move),
+        M(what_cannot_be_moved_is_said_before),
+        M(a_difference_is_named),
+        M(whoever_is_interrupted_goes_on),
+        M(a_move_is_abandoned),
     };
     scenario_maker = &store_makers[0];
     postgres = postgres_start(NULL, false);

@@ -156,8 +156,8 @@
 /* Rows of a move, out and in; what is there already stays. */
 #define SQL_MOVE_TABLE(X)                                                                      \
     X(SQL_MOVE_JOBS, "SELECT g.n,j.next_batch FROM unnest($1::text[]) WITH ORDINALITY AS g(id,n) JOIN fulmar_jobs j ON j.id=g.id") \
-    X(SQL_OUT_RECORDS, "SELECT $1::text,r.ord,s.site,r.kind,r.id,r.created_ms,r.json FROM fulmar_jobs j JOIN fulmar_results s USING(result)" \
-        " JOIN fulmar_records r USING(result) WHERE j.id=$1 AND r.ord>$2 AND r.ord<$3 ORDER BY r.ord LIMIT $4") \
+    X(SQL_OUT_RECORDS, "SELECT $1::text,ord,(SELECT s.site FROM fulmar_results s WHERE s.result=r.result),kind,id,created_ms,json" \
+        " FROM fulmar_records r WHERE result=(SELECT result FROM fulmar_jobs WHERE id=$1) AND ord>$2 AND ord<$3 ORDER BY ord LIMIT $4") \
     X(SQL_OUT_EVIDENCE, "SELECT $1::text,n,kind,attempt,batch,reason,status,at,bytes,strategy,name,url,headers,hash FROM fulmar_evidence" \
         " WHERE job=(SELECT seq FROM fulmar_jobs WHERE id=$1) AND n>$2 AND $3::bigint>=0 ORDER BY n LIMIT $4") \
     X(SQL_OUT_GAPS, "SELECT $1::text,kind,gap,n FROM fulmar_gaps WHERE job=(SELECT seq FROM fulmar_jobs WHERE id=$1)" \

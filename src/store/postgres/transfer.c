@@ -80,14 +80,12 @@ static err keep_row(const struct pg_rows *rows, size_t n, enum moved_kind kind, 
     return e;
 }
 
-/* Behind its last row. Of jobs: where in the job. */
-static err next_place(const struct archive_move_ask *q, const struct moved_row *last,
-                      struct arena *a, struct moved_place *out)
+/* Behind its last row; of jobs the caller says where. */
+static void next_place(const struct archive_move_ask *q, const struct moved_row *last,
+                       struct arena *a, struct moved_place *out)
 {
     *out = (struct moved_place){.one = SPAN(""), .two = SPAN("")};
-    if (q->kind == MOVE_GAPS)
-        out->a = last->v[1].n * 100 + last->v[2].n;
-    else if (q->kind == MOVE_BODIES)
+    if (q->kind == MOVE_BODIES)
         out->one = last->v[0].text;
     else if (q->kind == MOVE_FIELDS) {
         out->a = last->v[4].n;
@@ -95,9 +93,7 @@ static err next_place(const struct archive_move_ask *q, const struct moved_row *
         out->one = last->v[0].text;
         out->two =
             span_of(arena_fmt(a, "%.*s\n%.*s", SP(last->v[1].text), SP(last->v[2].text)));
-    } else
-        out->a = last->v[1].n;
-    return E_OK;
+    }
 }
 
 static err give_work(struct pg *p, void *ctx, struct fault *f)
@@ -116,7 +112,7 @@ static err give_work(struct pg *p, void *ctx, struct fault *f)
         e = keep_row(rows, page->count, g->ask->kind, g->arena, &page->rows[page->count], f);
     pg_end(rows);
     if (!e && page->count)
-        e = next_place(g->ask, &page->rows[page->count - 1], g->arena, &page->next);
+        next_place(g->ask, &page->rows[page->count - 1], g->arena, &page->next);
     return e;
 }
 

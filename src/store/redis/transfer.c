@@ -109,9 +109,11 @@ static err server_now(struct queue *q, wall *out, struct fault *f)
     return e;
 }
 
-/* One that said that it stops, and then missed a beat, has stopped. */
+/* One that said that it stops, and has no job any more or then missed a beat, has stopped: what it still says is refused. */
 static bool is_there(const struct node_view *v, wall now)
 {
+    if (v->says.stopping && v->says.busy == 0)
+        return false;
     int64_t silent_ms = v->says.stopping ? NODE_BEAT_MS + 1000 : NODE_SILENT_MS;
     return now.ms - v->heard_ms <= silent_ms;
 }

@@ -305,17 +305,18 @@ end
 function out.events()
     last = false
     if pa == 0 then
-        local looks = 0
-        while #rows < most and pa == 0 and looks < 20 do
-            looks = looks + 1
-            local j = jobs_behind(N(one), 1)[1]
-            if not j then
-                pa, one = 1, ''
-            elseif events_of(j[1], true) then
-                one = I(j[2])
-            else
+        local some = jobs_behind(N(one), 20)
+        for _, j in ipairs(some) do
+            if not events_of(j[1], true) then
                 return
             end
+            one = I(j[2])
+            if #rows >= most then
+                return
+            end
+        end
+        if #some < 20 then
+            pa, one = 1, ''
         end
     elseif pa == 1 then
         events_by('batches')
@@ -353,17 +354,25 @@ function out.urls()
     last = one == ''
 end
 function out.holds()
-    local j = jobs_behind(pa, 1)[1]
-    if not j then
-        return
-    end
-    local all = scan(P .. 'jf:' .. j[1], most)
-    for i = 1, #all, 2 do
-        if all[i] ~= '' and call('ZSCORE', P .. 'mof', all[i]) then
-            add(j[1], all[i])
+    local some = jobs_behind(pa, 20)
+    last = #some < 20
+    for _, j in ipairs(some) do
+        local all = scan(P .. 'jf:' .. j[1], most)
+        for i = 1, #all, 2 do
+            if all[i] ~= '' and call('ZSCORE', P .. 'mof', all[i]) then
+                add(j[1], all[i])
+            end
+        end
+        if one ~= '' then
+            last = false
+            return
+        end
+        pa = j[2]
+        if #rows >= most then
+            last = false
+            return
         end
     end
-    pa, last = one == '' and j[2] or pa, false
 end
 function out.counters()
     if pa == 0 then
