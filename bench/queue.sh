@@ -1,9 +1,10 @@
 #!/bin/bash
-# queue.sh [OUT] [JOBS]: the queue in a Redis of its own, with an append-only file that is synced once a second: what
-# one node does, one thing after the other; scripts of as many plain commands by redis-benchmark; and another queue,
-# BullMQ, when node, npm and the package registry are there.
+# queue.sh [OUT] [JOBS]: the queue in a Redis of its own, with an append-only file that is synced once a second (SYNC=always:
+# at each turn): what one node does, one thing after the other and with many that wait at once; scripts of as many plain
+# commands by redis-benchmark, as many at once; and another queue, BullMQ, when node, npm and the package registry are
+# there. All of it in turns (TURNS), and the best of each counts: a neighbour that builds slows them all.
 set -eu
-out=${1:-out/release} jobs=${2:-100000}
+out=${1:-out/release} jobs=${2:-40000} sync=${SYNC:-everysec} turns=${TURNS:-3}
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/fulmar-bench-XXXXXX")
 server=
@@ -13,7 +14,7 @@ finish() {
 }
 trap finish EXIT
 start() {
-    redis-server --port 0 --unixsocket "$dir/redis.sock" --dir "$dir" --save "" --appendonly yes --appendfsync everysec \
+    redis-server --port 0 --unixsocket "$dir/redis.sock" --dir "$dir" --save "" --appendonly yes --appendfsync "$sync" \
         --logfile redis.log &
     server=$!
     until redis-cli -s "$dir/redis.sock" ping >/dev/null 2>&1; do kill -0 "$server"; done
@@ -24,34 +25,69 @@ stop() {
     server=
     rm -rf "$dir/appendonlydir" "$dir/redis.sock"
 }
+# Of lines "name|a second|µs|commands": for each name the best.
+best() {
+    awk -F'|' '!($1 in rate) { name[++n] = $1 }
+        !($1 in rate) || $2 > rate[$1] { rate[$1] = $2 }
+        !($1 in us) || $3 < us[$1] { us[$1] = $3 }
+        { commands[$1] = $4 }
+        END { for (i = 1; i <= n; i++) print name[i] "|" rate[name[i]] "|" us[name[i]] "|" commands[name[i]] }' "$@"
+}
 
-start
-"$out/bench/queue" "unix://$dir/redis.sock" "$jobs"
-stop
-
-echo
-echo "redis-benchmark, a script of so many HSET on hashes of their own:"
-start
-for commands in 28 39; do
-    for pipeline in 1 16; do
-        redis-benchmark -s "$dir/redis.sock" -c 1 -P $pipeline -n 20000 -r 1000000 --csv EVAL \
-            "for i = 1, $commands do redis.call('HSET', KEYS[1] .. ':' .. i, 'f', ARGV[1]) end return 1" 1 key:__rand_int__ value |
-            tail -1 | tr -d '"' | awk -F, -v c=$commands -v p=$pipeline '{printf "%d commands, %d at once: %.0f a second\n", c, p, $(NF - 6)}'
-    done
-done
-stop
-
-echo
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-    echo "BullMQ: skipped: node and npm are not installed"
-    exit 0
-fi
-mkdir "$dir/bullmq"
-cp "$here"/bullmq/* "$dir/bullmq"
-if ! (cd "$dir/bullmq" && timeout 300 npm install --no-package-lock --ignore-scripts --no-audit --no-fund) >"$dir/npm.log" 2>&1; then
+ours() {
+    start
+    "$out/bench/queue" "unix://$dir/redis.sock" "$jobs" >"$dir/said"
+    stop
+    sed -n 's/^| \(a[^|]*[^ |]\) *| *\([0-9.]*\) *| *\([0-9.]*\) *| *\([0-9.]*\) *|$/\1|\2|\3|\4/p' "$dir/said" >>"$dir/ours"
+    grep '^bytes' "$dir/said" >"$dir/bytes"
+}
+# As many HSET, on hashes of their own, as each of these has commands.
+plain() {
+    start
+    best "$dir/ours" >"$dir/rows"
+    while IFS='|' read -r name _ _ commands; do
+        pipeline=$(echo "$name" | sed -n 's/.*, \([0-9]*\) at once.*/\1/p')
+        redis-benchmark -s "$dir/redis.sock" -c 1 -P "${pipeline:-1}" -n "$((jobs / 4))" -r 1000000 --csv EVAL \
+            "for i = 1, ${commands%.*} do redis.call('HSET', KEYS[1] .. ':' .. i, 'f', ARGV[1]) end return 1" 1 key:__rand_int__ value |
+            tail -1 | tr -d '"' | awk -F, -v name="$name" '{ printf "%s|%.0f||\n", name, $(NF - 6) }' >>"$dir/plain"
+    done <"$dir/rows"
+    stop
+}
+other() {
+    start
+    (cd "$dir/bullmq" && SOCKET="$dir/redis.sock" JOBS=$((jobs / 4)) timeout 300 node bullmq.mjs) |
+        sed 's/^\(.*\): \([0-9]*\) a second$/\1|\2||/' >>"$dir/other"
+    stop
+}
+without_other() {
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        echo "BullMQ: skipped: node and npm are not installed"
+        return 0
+    fi
+    mkdir "$dir/bullmq"
+    cp "$here"/bullmq/* "$dir/bullmq"
+    (cd "$dir/bullmq" && timeout 300 npm install --no-package-lock --ignore-scripts --no-audit --no-fund) >"$dir/npm.log" 2>&1 &&
+        return 1
     tail -5 "$dir/npm.log" >&2
     echo "BullMQ: skipped: its packages could not be installed"
-    exit 0
+}
+
+skipped=$(without_other) || true
+for _ in $(seq "$turns"); do
+    ours
+    plain
+    [ -n "$skipped" ] || other
+done
+echo "| transition | a second | µs of the server for one | commands for one | so many HSET in a script, a second | of that |"
+echo "|---|---:|---:|---:|---:|---:|"
+best "$dir/ours" >"$dir/rows"
+best "$dir/plain" | paste -d'|' "$dir/rows" - |
+    awk -F'|' '{ printf "| %s | %.0f | %.0f | %.1f | %.0f | %.0f %% |\n", $1, $2, $3, $4, $6, 100 * $2 / $6 }'
+echo
+cat "$dir/bytes"
+echo
+if [ -n "$skipped" ]; then
+    echo "$skipped"
+else
+    best "$dir/other" | awk -F'|' '{ printf "%s: %.0f a second\n", $1, $2 }'
 fi
-start
-(cd "$dir/bullmq" && SOCKET="$dir/redis.sock" JOBS=20000 timeout 300 node bullmq.mjs)

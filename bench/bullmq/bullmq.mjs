@@ -1,4 +1,4 @@
-// Jobs a second of BullMQ: added one after the other, in bulks of 256, and run by workers that do nothing.
+// Jobs a second of BullMQ: added one after the other, in bulks, and run by workers that do nothing.
 // Environment: SOCKET of the Redis, JOBS.
 import { Queue, Worker } from "bullmq";
 import Redis from "ioredis";
@@ -19,17 +19,21 @@ async function timed(name, count, work) {
 await timed("BullMQ: add, one after the other", jobs, async () => {
   for (let i = 0; i < jobs; i++) await queue.add("job", data, { jobId: `a${i}` });
 });
-await timed("BullMQ: addBulk of 256", jobs, async () => {
-  for (let i = 0; i < jobs; i += 256) {
-    const bulk = [];
-    for (let k = i; k < Math.min(i + 256, jobs); k++) bulk.push({ name: "job", data, opts: { jobId: `b${k}` } });
-    await queue.addBulk(bulk);
-  }
-});
-await timed("BullMQ: a worker, 64 at once", 2 * jobs, async () => {
+const bulks = [16, 64, 256];
+for (const size of bulks)
+  await timed(`BullMQ: addBulk of ${size}`, jobs, async () => {
+    for (let i = 0; i < jobs; i += size) {
+      const bulk = [];
+      for (let k = i; k < Math.min(i + size, jobs); k++)
+        bulk.push({ name: "job", data, opts: { jobId: `b${size}.${k}` } });
+      await queue.addBulk(bulk);
+    }
+  });
+const all = (1 + bulks.length) * jobs;
+await timed("BullMQ: a worker, 64 at once", all, async () => {
   let done = 0;
   const worker = new Worker("bench", async () => {}, { connection: connect(), concurrency: 64 });
-  await new Promise((resolve) => worker.on("completed", () => ++done === 2 * jobs && resolve()));
+  await new Promise((resolve) => worker.on("completed", () => ++done === all && resolve()));
   await worker.close();
 });
 process.exit(0); // its connections stay otherwise

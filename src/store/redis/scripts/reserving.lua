@@ -15,8 +15,10 @@ local function lease_of(j, since)
 end
 -- Whose reply was lost on its way, and who asks again. leased: what the node's last question brought, "id nonce" a line.
 local function leased_before(leased, nonce)
-    local id = leased and string.match(leased, '(%S+) ' .. nonce)
-    if leased and not id and not string.find(leased, ' ', 1, true) then
+    local at, id = leased and string.find(leased, ' ' .. nonce, 1, true)
+    if at then
+        id = string.match(string.sub(leased, 1, at - 1), '[^\n]*$')
+    elseif leased and not string.find(leased, ' ', 1, true) then
         id = leased -- an earlier version has written it
     end
     local j = id and M.job(id)
