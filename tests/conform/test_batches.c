@@ -870,8 +870,8 @@ static void a_large_batch_is_cancelled_in_pieces_also_across_a_crash(void **stat
     struct operation_view v = cancel_batch(id);
     assert_int_equal(v.state, OPERATION_RUNNING);
     assert_string_equal(batch(id).operation, v.id);
-    assert_int_equal(v.done, 100);
-    for (int i = 0; i < 20; i++) {
+    assert_in_range(v.done, 1, 100); /* a piece, as large as the store's are */
+    for (int i = 0; i < 60; i++) {
         w->now += 1000;
         if (i == 4) {
             begin();

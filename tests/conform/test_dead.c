@@ -531,7 +531,7 @@ static void a_bulk_replay_goes_on_after_a_crash_and_takes_each_job_once(void **s
     const char *id = new_id("opr");
     struct operation_args args = {.id = span_of(id), .filter = {.failure = FAILURE_NETWORK}};
     struct operation_view v = start(&args);
-    assert_int_equal(v.done, 100);
+    assert_in_range(v.done, 1, 100); /* a piece, as large as the store's are */
     int64_t steps = 1, before = v.done;
     bool crashed = false;
     while (v.state == OPERATION_RUNNING) {
@@ -625,7 +625,8 @@ static void an_operation_can_be_cancelled_and_what_is_done_stays(void **state)
     make_dead(300);
     const char *id = new_id("opr");
     struct operation_args args = {.id = span_of(id), .filter = {.failure = -1}};
-    assert_int_equal(start(&args).done, 100);
+    int64_t done = start(&args).done;
+    assert_in_range(done, 1, 100);
     for (int i = 0; i < 2; i++) { /* twice is fine */
         begin();
         assert_int_equal(store_operation_cancel(w->s, span_of(id), now(), &w->f), E_OK);
@@ -634,8 +635,8 @@ static void an_operation_can_be_cancelled_and_what_is_done_stays(void **state)
     w->now += 60000;
     tend();
     assert_int_equal(operation(id).state, OPERATION_STOPPED);
-    assert_int_equal(operation(id).done, 100);
-    assert_int_equal(jobs_in(JOB_DEAD), 200);
+    assert_int_equal(operation(id).done, done);
+    assert_int_equal(jobs_in(JOB_DEAD), 300 - done);
     assert_int_equal(due(), INT64_MAX);
     begin();
     assert_int_equal(store_operation_cancel(w->s, SPAN("opr_x"), now(), &w->f), E_NOT_FOUND);

@@ -131,10 +131,69 @@ static void s65_what_one_script_does_is_bounded_whatever_there_is(void **state)
     assert_in_range(monitor.most, 1, MOST);
 }
 
+static struct operation_view operation_of(const struct operation_args *args)
+{
+    struct operation_view v;
+    begin();
+    if (store_operation_start(w->s, args, now(), w->a, &v, &w->f))
+        fail_msg("operation: %s", w->f.words);
+    commit();
+    return v;
+}
+
+/* One that touches all jobs of these states, a piece after the other. */
+static void operate(enum operation_kind kind, unsigned states, const char *what)
+{
+    struct operation_args args = {
+        .id = span_of(
+            arena_fmt(w->ids, "opr_01ARZ3NDEKTSV4RRFFQ6%06lld", (long long)++w->numbers)),
+        .kind = kind,
+        .many = true,
+        .prio = 7,
+        .why = SPAN("a test"),
+        .jobs = jobs_filter_all(),
+        .filter = {.failure = -1}};
+    args.jobs.states = states;
+    struct operation_view v = operation_of(&args);
+    note(what);
+    while (v.state == OPERATION_RUNNING) {
+        w->now = v.due_ms > w->now ? v.due_ms : w->now;
+        begin();
+        assert_int_equal(store_tend(w->s, now(), &w->f), E_OK);
+        commit();
+        note(what);
+        assert_int_equal(store_operation(w->s, args.id, w->a, &v, &w->f), E_OK);
+        drop_texts();
+    }
+    assert_true(v.done > 0);
+}
+
+static void s65_a_piece_of_an_operation_is_bounded_whatever_it_does(void **state)
+{
+    enum { WAITING = 0x7, ENDED = 0xe0 };
+    (void)state;
+    reopen();
+    memset(&monitor, 0, sizeof monitor);
+    monitor_open(((struct redis_place *)w->place)->server.socket);
+    for (int i = 0; i < 8; i++)
+        accept_many(arena_fmt(w->ids, "t%d/x%d/normal", i % 3, i), 40);
+    operate(OPERATION_PRIORITY, WAITING, "set_priority");
+    operate(OPERATION_HOLD, WAITING, "hold");
+    operate(OPERATION_RELEASE, WAITING, "release");
+    operate(OPERATION_CANCEL, WAITING, "cancel");
+    operate(OPERATION_REPLAY, ENDED, "replay");
+    operate(OPERATION_CANCEL, WAITING, "cancel");
+    operate(OPERATION_DELETE, ENDED, "delete");
+    close(monitor.fd);
+    print_message("most: %lld commands, by %s\n", (long long)monitor.most, monitor.most_of);
+    assert_in_range(monitor.most, 1, MOST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         S(s65_what_one_script_does_is_bounded_whatever_there_is),
+        S(s65_a_piece_of_an_operation_is_bounded_whatever_it_does),
     };
     scenario_maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);

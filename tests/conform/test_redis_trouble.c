@@ -587,7 +587,7 @@ static void s86_a_script_that_fails_half_way_leaves_what_can_be_put_right(void *
 {
     (void)state;
     int stride = scaled(10) < 10 ? 3 : 1;
-    for (course = courses; course < courses + 2; course++) { /* batches are not put right yet */
+    for (course = courses; course < courses + COURSES; course++) {
         run_undisturbed();
         for (int at = 0; at < scripts_of_a_run; at++)
             break_each(at, stride);

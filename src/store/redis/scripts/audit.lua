@@ -69,6 +69,13 @@ local function put_pointer(j, tenant)
     call('HSET', P .. (j.st == BLOCKED and 'uniqb' or 'uniq'), tenant .. '\n' .. j.uk, j.id)
     fixed = fixed + 1
 end
+-- Whom it waits for ended in a script that failed before it let go of those that wait: reap.lua goes on with that.
+local function check_leader(j)
+    local leader = M.job(j.wt)
+    if (not leader or leader.st >= SUCCEEDED) and call('ZADD', P .. 'unset', 0, j.wt) == 1 then
+        fixed = fixed + 1
+    end
+end
 local function check_job(id)
     local j = M.job(id)
     if not j or j.sq == 0 then
@@ -79,6 +86,9 @@ local function check_job(id)
         put(key, entry[1], entry[2])
     end
     put_pointer(j, tenant)
+    if j.st == BLOCKED then
+        check_leader(j)
+    end
     touched[j.ln] = true
 end
 local function check_lane(name)

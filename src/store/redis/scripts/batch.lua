@@ -44,6 +44,7 @@ end
 local function take_all(b, jobs, reply)
     local rows = M.rows_open(b)
     M.adding_to = b.id
+    M.gather()
     for i, a in ipairs(jobs) do
         local said, taken = {}, false
         if a then

@@ -83,18 +83,21 @@ local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, 
 local function fields_of(kind)
     return {kind = kind, meta = {__index = kind}}
 end
--- The record, whether it is there, and what it is before anything is changed.
+-- The record, whether it is there, and what it is before anything is changed. It has what is changed of its own, and else what
+-- it was: who writes it looks at no more.
 local function read(key, of)
-    local flat, r, before, kinds = call('HGETALL', key), {}, {}, of.kind
+    local flat, before, kinds = call('HGETALL', key), {}, of.kind
     for i = 1, #flat, 2 do
-        local field, value = flat[i], flat[i + 1]
+        local field = flat[i]
         local kind = kinds[field]
-        if kind then
-            value = kind == 0 and N(value) or value
-            r[field], before[field] = value, value
+        if kind == 0 then
+            before[field] = tonumber(flat[i + 1]) or 0
+        elseif kind then
+            before[field] = flat[i + 1]
         end
     end
-    return setmetatable(r, of.meta), #flat > 0, setmetatable(before, of.meta)
+    setmetatable(before, of.meta)
+    return setmetatable({}, {__index = before}), #flat > 0, before
 end
 local function write(key, r, before, of)
     local set, gone, kinds = {}, {}, of.kind

@@ -3,7 +3,7 @@
 M.RUNNING, M.DONE, M.STOPPED = 0, 1, 2
 -- late
 local DELETE, CANCEL, HOLD, PRIORITY = 1, 2, 3, 5
-local PIECE, LOOKS, PAUSE, BEHIND, WAIT, GRACE = 100, 200, 20, 1000, 5000, 60000
+local PIECE, LOOKS, PAUSE, BEHIND, WAIT, GRACE = 25, 100, 5, 1000, 5000, 60000 -- Redis does nothing else during a piece
 
 function M.operation_view(id)
     local fields = call('HGETALL', P .. 'op:' .. id)

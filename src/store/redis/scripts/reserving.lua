@@ -175,7 +175,8 @@ end
 local function begin_look(a)
     needs, memory, time, known = N(a[4]), N(a[5]), N(a[6]), {}
     aside, held, parked, closed, session = 0, {}, 0, 0, nil
-    for site in string.gmatch(a[7], '[^\n]+') do
+    known['*'] = a[7] == '*'
+    for site in string.gmatch(known['*'] and '' or a[7], '[^\n]+') do
         known[site] = true
     end
 end
