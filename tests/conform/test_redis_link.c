@@ -402,15 +402,12 @@ static void a_real_one_that_stands_still_ends_the_call_and_goes_on_later(void **
     redis_make(&real);
     redis_start(&real);
     use_url(real.url, 200);
-    assert_int_equal(run(), E_OK);
+    run_until_answered();
     redis_signal(&real, SIGSTOP);
     assert_int_equal(run(), E_STORE);
     assert_true(link_state(l).unknown);
     redis_signal(&real, SIGCONT);
-    err e = E_BUSY;
-    while ((e = run()) == E_BUSY)
-        redis_nap();
-    assert_int_equal(e, E_OK);
+    run_until_answered();
     redis_remove(&real);
 }
 

@@ -281,6 +281,30 @@ static bool is_full(const struct model *m, const struct model_rules *r)
     return r->waiting_max && waiting >= r->waiting_max;
 }
 
+static bool lane_is_full(const struct model *m, const struct model_rules *r, int64_t lane,
+                         int64_t making_way)
+{
+    int64_t depth = m->lanes[lane].depth;
+    int64_t waiting = count_in(m, lane, MODEL_READY) + count_in(m, lane, MODEL_SCHEDULED) +
+                      count_in(m, lane, MODEL_BLOCKED);
+    return depth && !r->depth_forgotten && waiting - making_way >= depth;
+}
+
+/* The ready job of the lane that would start last, when this one may have its place; NULL: it may not. */
+static struct model_job *worse_than(struct model *m, const struct model_rules *r,
+                                    const struct model_accept *a, int64_t now)
+{
+    struct model_job *last = NULL;
+    if (!m->lanes[a->lane].drops || a->waits_for || a->run_at > now)
+        return NULL;
+    for (int64_t i = 0; i < m->job_count; i++) {
+        struct model_job *j = &m->jobs[i];
+        if (j->state == MODEL_READY && j->lane == a->lane && (!last || j->rank >= last->rank))
+            last = j;
+    }
+    return last && a->run_at - a->prio * r->aging_ms < last->rank ? last : NULL;
+}
+
 struct model_reply model_accept(struct model *m, const struct model_rules *r,
                                 const struct model_accept *a, int64_t now)
 {
@@ -301,9 +325,17 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r,
     /* Who asks for what is there already needs no room. */
     if (m->job_count == MODEL_JOBS || is_full(m, r))
         return (struct model_reply){.word = MODEL_FULL};
+    struct model_job *dropped = NULL;
+    if (lane_is_full(m, r, a->lane, live && live->lane == a->lane)) {
+        dropped = worse_than(m, r, a, now);
+        if (!dropped || dropped == live)
+            return (struct model_reply){.word = MODEL_FULL};
+    }
     bear(m, a->lane);
     if (live)
         to_final(live, MODEL_CANCELLED, now);
+    if (dropped)
+        to_final(dropped, MODEL_CANCELLED, now);
     struct model_job *j = &m->jobs[m->job_count++];
     *j = (struct model_job){.id = a->id,
                             .seq = ++m->seq,
@@ -746,7 +778,7 @@ struct model_reply model_replay(struct model *m, const struct model_rules *r, in
         return (struct model_reply){.word = MODEL_TAKEN, .job = live->id};
     if (r->replay_bounded && m->draining)
         return (struct model_reply){.word = MODEL_DRAINING};
-    if (r->replay_bounded && is_full(m, r))
+    if (r->replay_bounded && (is_full(m, r) || lane_is_full(m, r, j->lane, 0)))
         return (struct model_reply){.word = MODEL_FULL};
     j->generation++;
     if (r->replay_renews) {

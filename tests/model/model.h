@@ -96,6 +96,7 @@ struct model_rules {
     bool reap_at_once;      /* the mutation: no suspect pass */
     bool throttle_is_fail;  /* the mutation: a 429 is charged to the failures */
     bool probe_forgotten; /* the mutation: a probe without verdict leaves the lane half open */
+    bool depth_forgotten; /* the mutation: a full lane takes one more */
     bool open_counts;     /* endings that come while the breaker is open count too */
     bool trips_alike;     /* every opening is as long as the first */
     /* a lease that lapsed before its worker confirmed the start is a crash too */
@@ -129,6 +130,8 @@ struct model_job {
 };
 struct model_lane {
     int64_t born, tenant, weight, max_active, emit_ms, burst, pool;
+    int64_t depth,
+        drops; /* jobs that may wait, 0 = any number; the last makes way for a better one */
     int64_t quarantine; /* lane + 1 where its jobs go that crashed; 0 none */
     int64_t tat, blocked_until, paused, pass;
     int64_t breaker, fails, until, trips, last_bad, window_from, window_seen, window_bad;

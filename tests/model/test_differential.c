@@ -90,7 +90,7 @@ static void op_accept(struct world *w), op_reserve(struct world *w),
     op_finish(struct world *w), op_reap(struct world *w), op_cancel(struct world *w),
     op_replay(struct world *w), op_retain(struct world *w), op_restart(struct world *w),
     op_wait(struct world *w), op_pause(struct world *w), op_drain(struct world *w),
-    op_cap(struct world *w), op_change(struct world *w);
+    op_cap(struct world *w), op_change(struct world *w), op_depth(struct world *w);
 static const struct op {
     const char *name;
     int weight;
@@ -112,6 +112,7 @@ static const struct op {
     {"drain", 1, op_drain},
     {"caps of tenants and of all", 1, op_cap},
     {"change, hold, let go", 4, op_change},
+    {"how many may wait in a lane", 1, op_depth},
     {"accept into a batch, blocked jobs (T3)", 0, NULL},
     {"reserve with a session", 0, NULL},
 };
@@ -281,6 +282,7 @@ static const struct mutation {
      offsetof(struct model_rules, any_active_writes), true},
     {"no suspect pass before a reap", offsetof(struct model_rules, reap_at_once), true},
     {"no amnesty after a sleep", offsetof(struct model_rules, amnesty), false},
+    {"a full lane takes one more", offsetof(struct model_rules, depth_forgotten), true},
     {"a 429 is charged to the failures", offsetof(struct model_rules, throttle_is_fail), true},
     {"a probe without verdict is forgotten", offsetof(struct model_rules, probe_forgotten),
      true},
@@ -517,6 +519,27 @@ static void op_pause(struct world *w)
     assert_int_equal(store_lane_change(w->s, &c, now(w), NULL), E_OK);
     end(w);
     w->m.lanes[lane].paused = paused;
+}
+
+/* Mostly any number: a lane that is full lets little else happen. */
+static void op_depth(struct world *w)
+{
+    int64_t lane = below(w, ASKED_LANES), depth = below(w, 3) ? 0 : 1 + below(w, 8);
+    bool drops = below(w, 2);
+    struct lane_change c = {.name = span_of(lane_names[lane]),
+                            .act = LANE_ACT_SET,
+                            .settings = lane_settings_all(LANE_UNCHANGED)};
+    if (!w->m.lanes[lane].born)
+        return;
+    c.settings.depth = depth ? depth : LANE_AS_CONFIGURED;
+    c.settings.overflow = drops ? OVERFLOW_DROP_LAST : OVERFLOW_REFUSE;
+    say(w, "lane %lld: %lld may wait%s", (long long)lane, (long long)depth,
+        drops ? ", the last makes way" : "");
+    begin(w);
+    assert_int_equal(store_lane_change(w->s, &c, now(w), NULL), E_OK);
+    end(w);
+    w->m.lanes[lane].depth = depth;
+    w->m.lanes[lane].drops = drops;
 }
 
 static void op_drain(struct world *w)

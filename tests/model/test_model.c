@@ -114,6 +114,25 @@ static void a_lane_with_sessions_waits_for_one(void **state)
     assert_int_equal(model_reserve(&m, &rules, 1, 0, 77, 1000, 500).session, 1);
 }
 
+static void a_full_lane_takes_a_better_job_in_the_place_of_its_last(void **state)
+{
+    (void)state;
+    m.lanes[0].depth = 2;
+    assert_int_equal(accept((struct model_accept){.id = 1, .prio = 5}), MODEL_OK);
+    assert_int_equal(accept((struct model_accept){.id = 2, .prio = 1}), MODEL_OK);
+    assert_int_equal(accept((struct model_accept){.id = 3, .prio = 9}), MODEL_FULL);
+    assert_int_equal(accept((struct model_accept){.id = 3, .lane = 1}), MODEL_OK);
+    m.lanes[0].drops = 1;
+    assert_int_equal(accept((struct model_accept){.id = 4, .prio = 1}), MODEL_FULL);
+    assert_int_equal(accept((struct model_accept){.id = 4, .prio = 9}), MODEL_OK);
+    assert_int_equal(model_find(&m, 2)->state, MODEL_CANCELLED);
+    assert_int_equal(model_find(&m, 1)->state, MODEL_READY);
+    rules.replay_bounded = true;
+    assert_int_equal(model_replay(&m, &rules, 2, false, 0).word, MODEL_FULL);
+    m.lanes[0].depth = 0;
+    assert_int_equal(model_replay(&m, &rules, 2, false, 0).word, MODEL_OK);
+}
+
 static void a_repeated_reserve_answers_the_same_lease(void **state)
 {
     (void)state;
@@ -280,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup(a_unique_key_ends_with_its_job, set_up),
         cmocka_unit_test_setup(a_parent_goes_on_when_the_last_child_ended, set_up),
         cmocka_unit_test_setup(a_lane_with_sessions_waits_for_one, set_up),
+        cmocka_unit_test_setup(a_full_lane_takes_a_better_job_in_the_place_of_its_last, set_up),
         cmocka_unit_test_setup(a_repeated_reserve_answers_the_same_lease, set_up),
         cmocka_unit_test_setup(caps_pauses_drain_and_quarantine_hold, set_up),
         cmocka_unit_test_setup(a_backup_fences_what_came_before, set_up),
