@@ -247,6 +247,77 @@ static void s73_what_was_seen_once_is_forgotten_and_gives_its_memory_back(void *
     assert_int_equal(lane("kept/normal").settings.max_active, 3);
 }
 
+/* A session of a pool of its own is used once, rests because the site asked for it, and is removed. */
+static void use_a_session_once(void)
+{
+    struct lease l;
+    char id[ID_TEXT], session[ID_TEXT], pool[24],
+        lane_name[64]; /* the test keeps nothing either */
+    int64_t n = ++w->numbers;
+    snprintf(id, sizeof id, "job_%07lld", (long long)n);
+    snprintf(session, sizeof session, "ses_%07lld", (long long)n);
+    snprintf(pool, sizeof pool, "p-%lld", (long long)n);
+    snprintf(lane_name, sizeof lane_name, "x/normal@%s.posts", pool);
+    struct session_add add = {.id = span_of(session),
+                              .site = SPAN("x"),
+                              .pool = span_of(pool),
+                              .name = span_of(pool),
+                              .emit_ms = MINUTE,
+                              .burst = 1,
+                              .max_active = 1};
+    struct session_cookies cookies = {
+        .session = add.id, .text = SPAN("[{\"name\":\"a\",\"value\":\"b\"}]"), .count = 1};
+    assert_int_equal(store_session_add(w->s, &add, now(), &w->f), E_OK);
+    assert_int_equal(store_session_cookies(w->s, &cookies, now(), &w->f), E_OK);
+    struct accept_args args = job_args(id, lane_name);
+    args.pool = add.pool;
+    args.operation = SPAN("posts");
+    accept_args(&args);
+    assert_true(reserve(&l));
+    assert_string_equal(l.session, session);
+    throttle(&l, MINUTE);
+    cancel(id, false);
+    assert_int_equal(store_session_remove(w->s, add.id, &w->f), E_OK);
+    drop_texts();
+}
+
+static void s73_sessions_that_were_removed_leave_nothing(void **state)
+{
+    (void)state;
+    const int64_t sessions = scaled(10000);
+    const struct retain_args limits = {.age_ms = HOUR, .dead_age_ms = HOUR};
+    int64_t after[2], kept[2];
+    for (int turn = 0; turn < 2; turn++) {
+        struct session_view *list;
+        size_t n;
+        for (int64_t i = 0; i < sessions; i++) {
+            if (!w->in_group)
+                begin();
+            use_a_session_once();
+            if (i % 100 == 99 || i + 1 == sessions)
+                commit();
+        }
+        w->now += 3LL * 24 * HOUR;
+        keep_house(&limits);
+        w->now += 8LL * 24 * HOUR;
+        keep_house(&limits);
+        assert_int_equal(lanes_count(), 0);
+        assert_int_equal(
+            store_sessions(w->s, SPAN_NONE, SPAN_NONE, now(), w->a, &list, &n, &w->f), E_OK);
+        assert_int_equal(n, 0);
+        store_idle(w->s);
+        reap();
+        after[turn] = heap_bytes();
+        kept[turn] = w->maker->bytes(w->place);
+    }
+    print_message(
+        "after %lld sessions and after twice as many: bytes in use %lld, %lld, kept %lld, %lld\n",
+        (long long)sessions, (long long)after[0], (long long)after[1], (long long)kept[0],
+        (long long)kept[1]);
+    assert_true(after[1] * 100 <= after[0] * 105);
+    assert_true(kept[1] * 100 <= kept[0] * 105);
+}
+
 static err replay_job(const char *id)
 {
     struct replay_args args = {.id = span_of(id)};
@@ -474,6 +545,7 @@ static const struct CMUnitTest tests[] = {
     S(s72_dead_jobs_have_limits_of_their_own),
     S(s72_what_another_job_needs_stays),
     S(s73_what_was_seen_once_is_forgotten_and_gives_its_memory_back),
+    S(s73_sessions_that_were_removed_leave_nothing),
     S(s73_a_lane_stays_as_long_as_one_of_its_jobs),
     S(s74_who_reads_while_jobs_are_deleted_sees_each_once_or_hears_that_it_is_gone),
     S(s78_a_start_costs_the_same_whatever_else_there_is),
