@@ -5,10 +5,12 @@
 #include "os/random.h"
 #include "store/configured.h"
 #include "store/mover.h"
+#include "store/sqlite/spool.h"
 #include "store/sqlite/transfer.h"
 #include "store/transfer_shared.h"
 
 #include <limits.h>
+#include <unistd.h>
 
 enum { SAY_EVERY_MS = 1000 };
 
@@ -92,6 +94,31 @@ static err open_store(struct moving *m, const char *flag, const char *address, b
                 "--%s is no store: sqlite:FOLDER, REDIS,POSTGRESQL (redis://queue:6379,"
                 "postgresql://fulmar@archive/fulmar), or shared",
                 flag);
+}
+
+/* Jobs that this machine took while the Redis was away, and that only it has. */
+static err check_spool(struct moving *m, struct fault *f)
+{
+    char dir[CONFIG_PATH_MAX], path[CONFIG_PATH_MAX + 16];
+    struct spool *spool = NULL;
+    struct spool_view view = {0};
+    err e = config_state_dir(&m->cli->settings, dir, f);
+    if (e)
+        return e;
+    snprintf(path, sizeof path, "%s/spool.db", dir);
+    if (access(path, F_OK) != 0)
+        return E_OK;
+    e = spool_open(&spool, dir, 1, f);
+    if (!e)
+        e = spool_look(spool, &view, f);
+    spool_close(&spool);
+    if (e || view.waiting + view.aside == 0)
+        return e;
+    return fail(
+        f, E_CONFLICT,
+        "%s holds %lld jobs that the Redis does not have yet: start the service of this "
+        "machine once, so that it hands them over",
+        path, (long long)(view.waiting + view.aside));
 }
 
 /* ---- what is said ---- */
@@ -225,7 +252,10 @@ static int fail_with(const struct fault *f, err e)
 
 static err open_both(struct moving *m, struct fault *f)
 {
+    bool embedded = span_starts(span_of(m->cli->from), SPAN("sqlite:"));
     err e = open_store(m, "from", m->cli->from, false, &m->from, f);
+    if (!e && !embedded && m->act != MOVER_ABANDON)
+        e = check_spool(m, f);
     if (e)
         return e;
     bool make = m->act == MOVER_MOVE || m->act == MOVER_ABANDON;

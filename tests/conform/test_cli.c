@@ -1338,6 +1338,63 @@ static void a_store_is_backed_up_while_it_runs_and_made_a_store_again(void **sta
     drop(&c);
 }
 
+/* Between two embedded stores, which need no servers; with those: test_move.c, tests/system/move.sh. */
+static void a_store_is_moved_and_says_how_it_ended(void **state)
+{
+    (void)state;
+    char here[256], other[256], file[256], place[256], from[300], to[300], nowhere[300];
+    snprintf(place, sizeof place, "%s/moved", server.folder);
+    snprintf(file, sizeof file, "%s/move.db", server.folder);
+    snprintf(from, sizeof from, "sqlite:%s", place);
+    snprintf(to, sizeof to, "sqlite:%s/target/fulmar.db", server.folder);
+    snprintf(nowhere, sizeof nowhere, "sqlite:%s/nowhere", server.folder);
+    write_config(here, sizeof here, "here", server.folder);
+    write_config(other, sizeof other, "other", place);
+    struct call c = CALL("backup", "create", file, "--config", here);
+    drop(&c);
+    c = CALL("backup", "restore", file, "--config", other);
+    expect_code(&c, 0);
+    drop(&c);
+    c = CALL("store", "move", "--from", from);
+    expect_code(&c, 64);
+    drop(&c);
+    c = CALL("store", "move", "--from", "mysql://a", "--to", to, "--config", other);
+    expect_code(&c, 65);
+    assert_true(says(&c.err, "--from is no store"));
+    drop(&c);
+    c = CALL("store", "move", "--from", from, "--to", "shared", "--config", other);
+    expect_code(&c, 78);
+    drop(&c);
+    c = CALL("store", "move", "--from", nowhere, "--to", to, "--config", other);
+    expect_code(&c, 66);
+    drop(&c);
+    c = CALL("store", "move", "--from", "sqlite:", "--to", to, "--config", here);
+    expect_code(&c, 11); /* the service runs there */
+    drop(&c);
+    c = CALL("store", "move", "--from", from, "--to", to, "--config", other, "--dry-run");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "nothing was"));
+    drop(&c);
+    c = CALL("store", "move", "--from", from, "--to", to, "--config", other, "--abandon");
+    expect_code(&c, 11);
+    drop(&c);
+    c = CALL("store", "move", "--from", "sqlite:", "--to", to, "--config", other, "--json");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "\"object\":\"store_move\"") && says(&c.out, "\"same\":true"));
+    drop(&c);
+    c = CALL("store", "move", "--from", from, "--to", to, "--config", other);
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "was moved to") && says(&c.err, "before"));
+    drop(&c);
+    c = CALL("store", "move", "--from", from, "--to", to, "--config", other, "--verify");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "hold the same"));
+    drop(&c);
+    c = CALL("store", "move", "--from", to, "--to", from, "--config", other);
+    expect_code(&c, 0);
+    drop(&c);
+}
+
 static void doctor_checks_this_machine(void **state)
 {
     (void)state;
@@ -1950,6 +2007,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(config_is_written_once_and_checked),
         cmocka_unit_test(site_packs_are_shown_checked_and_tried),
         cmocka_unit_test(a_store_is_backed_up_while_it_runs_and_made_a_store_again),
+        cmocka_unit_test(a_store_is_moved_and_says_how_it_ended),
         cmocka_unit_test(doctor_checks_this_machine),
         cmocka_unit_test(get_brings_its_own_service_and_takes_it_away),
         cmocka_unit_test(an_interrupt_cancels_the_job_of_an_embedded_service),

@@ -630,6 +630,40 @@ static void look_at_beside(struct buf *b)
     }
 }
 
+static void look_at_dead(struct buf *b)
+{
+    struct dead_group *groups;
+    size_t n = 0;
+    bool more;
+    struct dead_query q = {.filter = {.failure = -1}, .limit = 50};
+    ok(store_dead_groups(w->s, &q, w->a, &groups, &n, &more, &w->f));
+    assert_true(n > 0);
+    for (size_t i = 0; i < n; i++) {
+        buf_fmt(b, "dead %s", groups[i].fingerprint);
+        N(&groups[i], failure), T(&groups[i], site), T(&groups[i], kind), N(&groups[i], count);
+        N(&groups[i], first_ms), N(&groups[i], last_ms);
+        buf_add_char(b, '\n');
+    }
+}
+
+/* Nothing is made of what was asked for before. */
+static void ask_again(void)
+{
+    struct accept_reply reply = {0};
+    struct accept_args args = job_args("job_again", "x/normal");
+    args.idempotency_key = SPAN("a request");
+    args.request_hash = 0x8000000000000001;
+    ok(try_accept(&args, &reply));
+    assert_true(reply.replayed);
+    args.request_hash = 2;
+    assert_int_equal(try_accept(&args, &reply), E_BAD_INPUT);
+    args = job_args("job_again", "seven/normal");
+    args.unique_key = SPAN("just one");
+    args.on_conflict = UNIQUE_REJECT;
+    assert_int_equal(try_accept(&args, &reply), E_CONFLICT);
+    assert_false(exists("job_again"));
+}
+
 static struct span look_wide(void)
 {
     struct buf b = BUF(64 << 20);
@@ -640,6 +674,7 @@ static struct span look_wide(void)
     look_at_sessions(&b);
     look_at_webhooks(&b);
     look_at_operations(&b);
+    look_at_dead(&b);
     look_at_beside(&b);
     buf_add(&b, look());
     struct span text = arena_keep(w->a, buf_span(&b));
@@ -777,6 +812,7 @@ static void everything_moves_and_comes_back(void **state)
     open_shared();
     same_look(before, look_wide());
     assert_int_equal(walk_once(), 0); /* every index is as its jobs say */
+    ask_again();
     assert_int_equal(outlook().mode, MODE_PAUSED);
     struct finish_args late = finish_args_of(&runs, FAILURE_NONE);
     assert_int_equal(try_finish(&late, &reply), E_STALE); /* its lease is of another store */
@@ -784,6 +820,7 @@ static void everything_moves_and_comes_back(void **state)
     move(shared(), embedded(home, true), rows);
     open_store();
     same_look(before, look_wide());
+    ask_again();
 }
 
 /* What was moved goes on: jobs run, their records lie behind those of before, and nothing of the rest is lost on the way

@@ -56,6 +56,8 @@ queue:
   coalesce: false
 evidence:
   keep: always
+browser:
+  count: 1
 EOC
 write_config
 cp "$WORK/fulmar.yaml" "$WORK/one.yaml"
