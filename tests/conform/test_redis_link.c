@@ -104,7 +104,9 @@ static void each_answer_that_is_no_reply_has_its_row(void **state)
         char text[160];
         snprintf(text, sizeof text, "%s\r\n", rows[i].says);
         fake.plays[0].reply = fake.plays[1].reply = text;
-        fake.asked = fake.runs = fake.connections = 0;
+        fake.runs = 0;
+        fake.connections = 0;
+        fake.asked = 0;
         fake_listen(&fake);
         use_url(fake.url, 2000);
         err e = run();
@@ -162,7 +164,9 @@ static void a_reply_cut_at_any_byte_is_asked_for_again(void **state)
     for (int at = 1; at < (int)sizeof whole; at++) {
         fake.plays[0] = (struct fake_play){.reply = whole, .cut_after = at};
         fake.plays[1] = (struct fake_play){.reply = whole};
-        fake.asked = fake.runs = fake.connections = 0;
+        fake.runs = 0;
+        fake.connections = 0;
+        fake.asked = 0;
         fake_listen(&fake);
         use_url(fake.url, 2000);
         assert_int_equal(run(), E_OK);
