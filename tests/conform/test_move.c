@@ -174,6 +174,17 @@ static void put_schedules(void)
                                   .why = SPAN("no money")};
         args.job.id = SPAN_NONE;
         args.job.site = SPAN("timed");
+        if (i == 2) {
+            struct schedule *rule = &args.terms.rule;
+            rule->kind = SCHEDULE_ADAPTIVE;
+            rule->least_ms = 7 * MINUTE;
+            rule->most_ms = 30 * HOUR;
+            rule->posts_wanted = 21;
+            rule->missed = SCHEDULE_CATCH_UP;
+            rule->catch_up_ms = 5 * HOUR;
+            rule->catch_up_max = 3;
+            rule->end = (wall){w->now + 400LL * HOUR};
+        }
         begin();
         ok(store_schedule_put(w->s, &args, now(), w->a, &view, &w->f));
         if (i < 2)
