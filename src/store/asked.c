@@ -149,6 +149,11 @@ bool asked_labels_only(const struct job_change *c)
            c->stall_ms == CHANGE_NOT && c->limit == CHANGE_NOT;
 }
 
+err asked_options_long(struct fault *f)
+{
+    return fail(f, E_TOO_BIG, "the options may have %d bytes", STORE_SPEC_MAX);
+}
+
 err asked_labels_full(struct span id, struct fault *f)
 {
     return fail(f, E_TOO_BIG, "job %.*s would have more than %d labels", SP(id), LABELS_MOST);

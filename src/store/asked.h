@@ -34,6 +34,7 @@ bool asked_labels_only(const struct job_change *c);
 const char *asked_change_event(enum job_hold hold); /* "job.held" */
 /* Why a job is not changed: E_CONFLICT it does not wait, has more records than that, shares its result; E_STALE. */
 MUST_USE err asked_waits(struct span id, enum job_state state, struct fault *f);
+MUST_USE err asked_options_long(struct fault *f); /* E_TOO_BIG, with their labels */
 MUST_USE err asked_labels_full(struct span id, struct fault *f); /* E_TOO_BIG */
 MUST_USE err asked_has_more(struct span id, int64_t have, struct fault *f);
 MUST_USE err asked_shared(struct span id, struct span with, struct fault *f);

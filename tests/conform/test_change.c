@@ -463,6 +463,23 @@ static void a_job_has_only_so_many_labels(void **state)
     assert_true(span_find(view(id).spec, SPAN("\"more\":\"v\"")) < view(id).spec.n);
 }
 
+static void labels_fit_into_the_options(void **state)
+{
+    (void)state;
+    static char spec[STORE_SPEC_MAX + 1];
+    const char *id = new_id();
+    struct accept_args args = job_args(id, "x/normal");
+    int length =
+        snprintf(spec, sizeof spec, "{\"limit\":5,\"pad\":\"%*s\"}", STORE_SPEC_MAX - 64, "");
+    args.spec = (struct span){spec, (size_t)length};
+    accept_args(&args);
+    struct job_change c = change_of(id);
+    c.labels = SPAN("{\"team\":\"0123456789012345678901234567890123456789\"}");
+    refused(&c, E_TOO_BIG, "65536 bytes");
+    label(id, "{\"a\":\"b\"}");
+    assert_true(view(id).spec.n > STORE_SPEC_MAX - 64 && view(id).spec.n <= STORE_SPEC_MAX);
+}
+
 /* ---- refusals ---- */
 
 static void what_does_not_wait_is_not_changed(void **state)
@@ -543,6 +560,7 @@ static const struct CMUnitTest tests[] = {
     S(labels_of_any_job_change),
     S(labels_change_with_other_things),
     S(a_job_has_only_so_many_labels),
+    S(labels_fit_into_the_options),
     S(what_does_not_wait_is_not_changed),
     S(a_change_may_be_of_what_was_seen_only),
     S(counts_follow_each_hold),

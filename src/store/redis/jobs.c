@@ -171,6 +171,8 @@ static err change_refused(const struct reply *r, struct span id, struct fault *f
         return asked_shared(id, reply_text(r, 1), f);
     if (why == SAID_LANES)
         return asked_labels_full(id, f);
+    if (why == SAID_BODY)
+        return asked_options_long(f);
     return asked_waits(id, (enum job_state)reply_number(r, 1), f);
 }
 

@@ -129,7 +129,7 @@ static err label(struct store *s, const struct job_row *r, const struct job_chan
         db_end(q);
     }
     if (!e && (out->failed || out->n > STORE_SPEC_MAX))
-        e = fail(f, E_TOO_BIG, "the options may have %d bytes", STORE_SPEC_MAX);
+        e = asked_options_long(f);
     return e;
 }
 

@@ -1,7 +1,7 @@
 -- alter.lua - a job that waits is changed, held, or let go (store/sqlite/change.c), or it is said why not: part of the scripts
 -- that do so, behind ends.lua. a: what change.lua is asked. Answers as that does, and whether something was changed.
 -- late
-local LABELS_MOST = 16
+local LABELS_MOST, OPTIONS_MOST = 16, 65536 -- core/labels.h, STORE_SPEC_MAX
 -- The options with labels changed, and the labels: core/labels.h. nil: there would be too many.
 local function labelled(options, change)
     local at, of, names = string.find(options, '"labels":{', 1, true), {}, {}
@@ -63,6 +63,8 @@ function M.alter(a)
         options, labels = labelled(limit >= 0 and a[11] or M.fixed(j.id)[4], a[16])
         if not options then
             return {R_LANES}
+        elseif #options > OPTIONS_MOST then
+            return {R_BODY}
         end
         labels = ',"labels":' .. labels
     end
