@@ -607,6 +607,7 @@ static bool take_large_body(struct api *a, struct request *r)
         return false;
     }
     a->bulk_count++;
+    r->large = true;
     r->body_max = BULK_STREAM_BYTES;
     return true;
 }
@@ -654,7 +655,7 @@ static void on_gone(void *ctx, struct request *r)
     struct api *a = ctx;
     struct call *c = r->owner;
     r->owner = NULL;
-    a->bulk_count -= r->body_max > a->config.body_max;
+    a->bulk_count -= r->large;
     if (!c)
         return;
     events_forget(c);

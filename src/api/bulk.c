@@ -49,21 +49,33 @@ static bool is_of_the_order(err e)
            (e == E_SESSION || err_class(e) == ERR_FINAL || err_class(e) == ERR_WAIT);
 }
 
-/* What became of the piece; E_OK unless the store could not write it. */
+static bool is_fine(const struct line *l)
+{
+    return !l->refusal && !l->result;
+}
+
+/* Neither accepted nor refused: the store failed. */
+static bool is_untold(const struct line *l)
+{
+    return !l->refusal && l->result && !is_of_the_order(l->result);
+}
+
+/* What became of each of the piece; E_OK unless the store could not write one. */
 static err keep_piece(struct bulk *b, struct fault *f)
 {
     const struct store_op *op = b->ops;
+    err trouble = E_OK;
     for (size_t i = b->at; i < b->end; i++) {
         struct line *l = &b->lines[i];
         if (l->refusal)
             continue;
-        if (op->result && !is_of_the_order(op->result))
-            return fail(f, op->result, "%s", op->fault.words);
         l->reply = op->out.accept;
         keep_fault(l, op->result, &op->fault);
+        if (!trouble && is_untold(l))
+            trouble = fail(f, op->result, "%s", op->fault.words);
         op++;
     }
-    return E_OK;
+    return trouble;
 }
 
 /* ---- the answer ---- */
@@ -95,13 +107,8 @@ static void put_refused(struct json_w *w, const struct line *l)
     struct accept_problem p = accept_problem(l->result, l->key[0] != '\0');
     json_kv_int(w, "status", p.status);
     json_kv_cstr(w, "code", p.code);
-    json_kv_cstr(w, "detail", l->words);
-    json_kv_bool(w, "retryable", p.retryable);
-}
-
-static bool is_fine(const struct line *l)
-{
-    return !l->refusal && !l->result;
+    json_kv_cstr(w, "detail", is_untold(l) ? err_text(l->result) : l->words);
+    json_kv_bool(w, "retryable", p.retryable || is_untold(l));
 }
 
 static void put_accepted(struct json_w *w, const struct line *l)
@@ -166,9 +173,9 @@ static void on_piece(struct call *c)
     struct bulk *b = c->more;
     c->op.fault = (struct fault){0};
     c->op.result = keep_piece(b, &c->op.fault);
+    count_submitted(b);
     if (call_failed(c))
         return;
-    count_submitted(b);
     b->at = b->end;
     next_piece(c);
 }
@@ -366,12 +373,13 @@ static void feed(struct call *c, bool stopped)
     struct buf out = answer_buf();
     struct json_w w = json_w(&out);
     struct span text;
-    for (size_t i = 0; !stopped && i < b->count; i++) {
+    for (size_t i = 0; i < b->count; i++) {
+        const struct line *l = &b->lines[i];
         w = json_w(&out);
-        put_line(&w, &b->lines[i], flow->number + (int64_t)i);
+        put_line(&w, l, flow->number + (int64_t)i);
         buf_add_char(&out, '\n');
-        flow->accepted += is_fine(&b->lines[i]);
-        flow->refused += !is_fine(&b->lines[i]);
+        flow->accepted += is_fine(l);
+        flow->refused += !is_fine(l) && !is_untold(l);
     }
     flow->number += (int64_t)b->count;
     flow->over = stopped || !span_trim(flow->rest).n;
@@ -395,8 +403,7 @@ static void on_flow_piece(struct call *c)
     struct flow *flow = c->lines;
     c->op.fault = (struct fault){0};
     c->op.result = keep_piece(&flow->bulk, &c->op.fault);
-    if (!c->op.result)
-        count_submitted(&flow->bulk);
+    count_submitted(&flow->bulk);
     feed(c, c->op.result != E_OK);
 }
 

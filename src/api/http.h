@@ -32,6 +32,7 @@ struct request {
     bool head;   /* HEAD: answered like GET, without the body */
     const void *route; /* of whoever answers; set in on_head */
     int64_t body_max;  /* of the configuration; may be raised in on_head */
+    bool large;        /* of whoever answers: it counts as one with a large body */
     void *owner;       /* of whoever answers: what on_gone has to clean up; NULL = nothing */
     struct http *http;
     /* below: http.c only */

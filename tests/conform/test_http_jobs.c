@@ -1,6 +1,8 @@
 /* Jobs over HTTP: changed, held, let go, deleted; each verb and each refusal, against a real API over a real store. */
 #include "../lib/asked.h"
 
+#include <sqlite3.h>
+
 static char id[ID_TEXT], path[128];
 
 /* A new job; `path` is where it is. */
@@ -502,6 +504,8 @@ static void check_stream(struct span body, int64_t count, int64_t refused_each, 
     assert_true(span_find(line, SPAN("\"complete\":true")) < line.n && !body.n);
 }
 
+static const char *stream_key = "Idempotency-Key: streamed"; /* of the next streams */
+
 static struct client_answer ask_stream(struct span body, const char *accept)
 {
     struct client_answer a;
@@ -510,7 +514,7 @@ static struct client_answer ask_stream(struct span body, const char *accept)
         .method = "POST",
         .path = "/v1/jobs/bulk",
         .body = body,
-        .headers = {"Content-Type: application/x-ndjson", accept, "Idempotency-Key: streamed"},
+        .headers = {"Content-Type: application/x-ndjson", accept, stream_key},
         .timeout_ms = 5 * ANSWER_MS,
         .body_max = 8 * ANSWER_BYTES};
     if (client_send(client, &q, &a, &f))
@@ -572,6 +576,81 @@ static void thousands_of_lines_come_back_as_they_are_accepted(void **state)
     buf_free(&a.body);
 }
 
+static void with_the_file(const char *sql)
+{
+    char file[128];
+    sqlite3 *db;
+    snprintf(file, sizeof file, "%s/fulmar.db", server.folder);
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, ANSWER_MS);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* One order of the second piece is not taken: those around it are, and nothing behind that piece. */
+static void what_a_stream_accepted_is_said_when_the_store_cannot_go_on(void **state)
+{
+    (void)state;
+    stream_key = "Idempotency-Key: poisoned";
+    enum { LINES = 250, POISON = 150, DONE = 200 };
+    struct buf body = BUF(1 << 16);
+    struct span rest, line;
+    char begins[64];
+    with_the_file("CREATE TRIGGER poison BEFORE INSERT ON jobs WHEN NEW.target='poison'"
+                  " BEGIN SELECT RAISE(ABORT,'poison'); END");
+    for (int i = 0; i < LINES; i++)
+        buf_fmt(&body, "{\"kind\":\"posts\",\"target\":\"@%s\",\"limit\":%d}\n",
+                i == POISON ? "poison" : "sound", i + 1);
+    struct client_answer a = ask_stream(buf_span(&body), "Accept: application/x-ndjson");
+    assert_int_equal(a.status, 207);
+    rest = buf_span(&a.body);
+    for (int i = 0; i < DONE; i++) {
+        snprintf(begins, sizeof begins, "{\"index\":%d,\"status\":%d,", i,
+                 i == POISON ? 500 : 202);
+        if (!span_next(&rest, '\n', &line) || !span_starts(line, span_of(begins)))
+            fail_msg("%.*s is not %s", SP(line), begins);
+    }
+    assert_true(span_next(&rest, '\n', &line) && !rest.n);
+    assert_true(span_starts(line, SPAN("{\"object\":\"bulk\",\"accepted\":199,\"refused\":0,"
+                                       "\"complete\":false,\"code\":")));
+    with_the_file("DROP TRIGGER poison");
+    buf_free(&a.body);
+    buf_free(&body);
+}
+
+static void start_anew(struct task *t)
+{
+    api_stop(&server.api);
+    schedules_free(&server.schedules);
+    server.listeners[0] = listen_tcp(&server.port);
+    server.listeners[1] = -1;
+    start_api(t);
+}
+
+/* The most of api.body_max: every request may be as large as a stream, and streams are counted off all the same. */
+static void streams_end_where_every_body_may_be_as_large(void **state)
+{
+    (void)state;
+    struct fault f = {0};
+    char address[64];
+    struct span one = SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\",\"tenant\":\"large\"}\n");
+    stream_key = "Idempotency-Key: large";
+    server.body_max = 32 << 20;
+    on_loop(start_anew, NULL);
+    client_close(&client);
+    snprintf(address, sizeof address, "http://127.0.0.1:%d", server.port);
+    assert_int_equal(client_open(&client, span_of(address), &f), E_OK);
+    for (int i = 0; i < 9; i++) { /* more than twice as many as there may be at once */
+        struct client_answer a = ask_stream(one, "Accept: application/x-ndjson");
+        assert_int_equal(a.status, 207);
+        buf_free(&a.body);
+    }
+    struct answer_of a = ask("GET", "/v1/limits", "");
+    assert_true(contains(
+        &a.body, "\"name\":\"bulk_streams\",\"unit\":\"streams\",\"max\":4,\"used\":0,"));
+    buf_free(&a.body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -592,6 +671,8 @@ int main(void)
         cmocka_unit_test(many_orders_are_accepted_each_for_itself),
         cmocka_unit_test(hundreds_of_lines_are_accepted_in_pieces),
         cmocka_unit_test(thousands_of_lines_come_back_as_they_are_accepted),
+        cmocka_unit_test(what_a_stream_accepted_is_said_when_the_store_cannot_go_on),
+        cmocka_unit_test(streams_end_where_every_body_may_be_as_large),
     };
     return cmocka_run_group_tests(tests, asked_start, asked_stop);
 }

@@ -55,11 +55,14 @@ static struct {
     bool ready;
     void (*on_group)(void); /* on the loop, after each group of the store; may be NULL */
     int cancelled, forced;
+    int64_t body_max;        /* api.body_max */
     int64_t acts[4], scaled; /* what was wanted of workers: the number of each */
     char cancelled_id[ID_TEXT];
     struct outlook outlook;
-} server = {
-    .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ready = true};
+} server = {.lock = PTHREAD_MUTEX_INITIALIZER,
+            .changed = PTHREAD_COND_INITIALIZER,
+            .ready = true,
+            .body_max = BODY_MAX};
 
 static void on_store(void *ctx)
 {
@@ -303,7 +306,7 @@ static void start_api(struct task *t)
     snprintf(files, sizeof files, "%s/files", server.folder);
     struct api_config config = {
         .listeners = {server.listeners[0], server.listeners[1]},
-        .body_max = BODY_MAX,
+        .body_max = server.body_max,
         .header_timeout_ms = HEADER_MS,
         .request_timeout_ms = REQUEST_MS,
         .connections_max = 8192,
