@@ -275,7 +275,7 @@ s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **
 /* What version 6 brought is taken out again, which is version 5. */
 /* clang-format off */
 #define BACK_TO_5                                                                              \
-    "ALTER TABLE lanes DROP COLUMN own_depth; ALTER TABLE lanes DROP COLUMN own_overflow;"     \
+    "DROP INDEX gone_id; ALTER TABLE lanes DROP COLUMN own_depth; ALTER TABLE lanes DROP COLUMN own_overflow;"     \
     "DROP TABLE operations;"                                                                   \
     "CREATE TABLE operations(oid INTEGER PRIMARY KEY AUTOINCREMENT,id TEXT NOT NULL UNIQUE,"   \
     "kind INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),state INTEGER NOT NULL DEFAULT 0,"      \
@@ -325,7 +325,7 @@ static void s19_a_store_of_version_6_goes_on_with_its_operations(void **state)
     fine(store_open(&store, dir, &limits, 7, now, &fault));
     store_close(&store);
     run("fulmar.db",
-        "ALTER TABLE operations DROP COLUMN labels;"
+        "DROP INDEX gone_id; ALTER TABLE operations DROP COLUMN labels;"
         "INSERT INTO operations(id,kind,failure,site,kind_of_job,fingerprint,since,until,reset,per_minute,cursor,"
         "last,due,created_at,updated_at,many,states) VALUES('opr_6',1,-1,'','','',0,0,0,0,0,100,0,1,1,1,32);"
         "DELETE FROM meta WHERE k='tables'; PRAGMA user_version=6");

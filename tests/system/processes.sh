@@ -210,6 +210,36 @@ call http://fulmar/readyz | grep -q 'no browser starts.*browser.binary' || die "
 [ "$(logged browser.does_not_start)" = 1 ] || die "it says so more than once a minute"
 stop_service || die "the service did not stop in order"
 
+# ---- a browser that does not listen goes, with all that it started ----
+
+cat >"$WORK/deaf.sh" <<'EOF'
+#!/bin/sh
+trap '' TERM INT HUP
+case "$1" in child) ;; *) for i in 1 2 3; do "$0" child & done ;; esac
+while :; do sleep 0.2; done
+EOF
+chmod 755 "$WORK/deaf.sh"
+setting <<EOF
+browser:
+  binary: $WORK/deaf.sh
+  count: 1
+  start_timeout: 1s
+EOF
+deaf() { pgrep -f "sh $WORK/deaf.sh" | sort; }
+four_are_there() { [ "$(deaf | wc -l)" -ge 4 ]; }
+start_deaf=$(deaf)
+[ -z "$start_deaf" ] || die "deaf.sh runs already"
+setsid "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
+SERVICE_PID=$!
+wait_until 20 "it runs with three children" four_are_there
+first_deaf=$(deaf)
+none_of_the_first() { [ -z "$(comm -12 <(echo "$first_deaf") <(deaf))" ]; }
+wait_until 20 "all of them are gone: $(deaf | tr '\n' ' ')" none_of_the_first
+wait_until 20 "another one is started" four_are_there
+stop_service || die "the service did not stop in order"
+[ -z "$(deaf)" ] || die "left are $(deaf | tr '\n' ' ')"
+say "processes: a browser that does not listen is ended with all that it started"
+
 # ---- nothing starts ----
 
 refused() { # CODE PATTERN ARGUMENTS…

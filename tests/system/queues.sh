@@ -178,6 +178,18 @@ free_again() { [ "$(queue default/x/normal .counts.active)" = 0 ] && [ "$(call '
 wait_until 20 "the slot is free" free_again
 is "$(posts_of "$brings" | wc -l)" "$posts" "posts after a cancel by force"
 is "$(job_state "$brings")" cancelled "after a cancel by force"
+# One that does not listen, for its worker stands still: it has its place until that is gone.
+deaf=$(order @practice_710 ',"timeouts":{"attempt_s":300,"idle_s":300}')
+brings=$deaf
+wait_until 30 "it has posts" has_posts
+worker=$(call http://fulmar/v1/workers | jq -r --arg job "$deaf" '.data[] | select(.job == $job) | .pid')
+kill -STOP "$worker" || die "no worker has $deaf: $(call http://fulmar/v1/workers)"
+send POST "/v1/jobs/$deaf/cancel" '{"grace_s":1}' >/dev/null
+status 202 "cancel"
+wait_job "$deaf" 30
+is "$(job_state "$deaf")" cancelled "one that does not listen"
+wait_until 10 "its worker is gone" gone "$worker"
+wait_until 20 "the slot is free" free_again
 panel '{}'
 say "queues: by force is at once: the worker is gone, the slot free, and nothing more is written"
 

@@ -164,6 +164,7 @@ enum { SCHEMA_VERSION = 7 };
     "CREATE INDEX jobs_kept ON jobs(finished_at, bytes) WHERE finished_at IS NOT NULL AND state<>5;" \
     "CREATE INDEX jobs_dead ON jobs(finished_at) WHERE state=5;"                               \
     "CREATE TABLE gone(job INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT;" /* deleted; what it had is left */ \
+    "CREATE INDEX gone_id ON gone(id);"                                                        \
     "CREATE INDEX jobs_state ON jobs(state, seq);"                                             \
     "CREATE TABLE events("                                                                     \
     "  seq  INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \

@@ -58,8 +58,9 @@
     "UPDATE sqlite_sequence SET name='operations' WHERE name='operations_5';"                  \
     "DROP TABLE operations_5;"
 
-/* Version 7: operations on jobs with labels. Version 6 finds no job for these, rather than too many: sqlite/operations.c */
-#define UPGRADE_6_SQL OPERATIONS_LABELS_SQL
+/* Version 7: operations on jobs with labels. Version 6 finds no job for these, rather than too many: sqlite/operations.c. And
+ * an index, for a move to another store. */
+#define UPGRADE_6_SQL OPERATIONS_LABELS_SQL "CREATE INDEX gone_id ON gone(id);"
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
