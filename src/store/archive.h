@@ -157,3 +157,5 @@ MUST_USE err archive_move_in(struct archive *a, enum moved_kind kind,
                              const struct moved_page *page, struct fault *f);
 MUST_USE err archive_move_empty(struct archive *a, bool *out, struct fault *f);
 MUST_USE err archive_move_clear(struct archive *a, struct fault *f);
+/* Which archive it is: the same for as long as its tables are there. */
+struct span archive_id(const struct archive *a);

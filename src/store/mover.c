@@ -18,6 +18,7 @@ struct mover {
     struct arena *arena; /* of one page */
     struct buf row;      /* canonical form */
     bool fresh;          /* no move was begun before */
+    bool whole;          /* one was done, but for the source's mark */
 };
 
 static void tell(struct mover *m, const char *doing, enum moved_kind kind, int64_t rows)
@@ -144,10 +145,25 @@ static err judge_fresh(struct mover *m, struct fault *f)
     return empty ? E_OK : refuse(f, m->c->to, "is not empty: give one that is");
 }
 
+static err refuse_foreign(struct fault *f, const struct transfer *t,
+                          const struct transfer_mark *mark)
+{
+    return mark->foreign
+               ? refuse(f, t,
+                        "had another archive when it was moved, and the one that is given "
+                        "now holds something: give the one that it had")
+               : E_OK;
+}
+
 static err judge(struct mover *m, struct fault *f)
 {
     const struct transfer_mark *from = &m->from, *to = &m->to;
     bool same = strcmp(from->id, to->id) == 0, empty = false;
+    err e = refuse_foreign(f, m->c->from, from);
+    if (!e)
+        e = refuse_foreign(f, m->c->to, to);
+    if (e)
+        return e;
     m->fresh = from->state == TRANSFER_NONE || from->state == TRANSFER_CAME;
     if (m->fresh)
         return m->c->to ? judge_fresh(m, f) : E_OK;
@@ -158,9 +174,10 @@ static err judge(struct mover *m, struct fault *f)
         return E_OK;
     if (from->state == TRANSFER_LEFT)
         return refuse(f, m->c->from, "was moved elsewhere already");
-    if (same && (to->state == TRANSFER_ARRIVING || to->state == TRANSFER_CAME))
+    m->whole = same && to->state == TRANSFER_CAME;
+    if (m->whole || (same && to->state == TRANSFER_ARRIVING))
         return E_OK;
-    err e = m->c->to->ops->empty(m->c->to, &empty, f);
+    e = m->c->to->ops->empty(m->c->to, &empty, f);
     if (e)
         return e;
     return to->state == TRANSFER_NONE && empty
@@ -415,10 +432,19 @@ static err finish(struct mover *m, struct fault *f)
         e = to->ops->finish(to, epoch + 1, f);
     if (!e)
         e = compare(m, f);
-    if (!e && m->to.state != TRANSFER_CAME)
+    if (!e)
         e = put_mark(to, &m->to, TRANSFER_CAME, from->name, m->c->now, f);
     if (!e)
         e = put_mark(from, &m->from, TRANSFER_LEFT, to->name, m->c->now, f);
+    return e;
+}
+
+/* The target may have been used since its mark: nothing is compared any more. */
+static err end_source(struct mover *m, struct fault *f)
+{
+    memcpy(m->out->id, m->from.id, sizeof m->out->id);
+    err e = put_mark(m->c->from, &m->from, TRANSFER_LEFT, m->c->to->name, m->c->now, f);
+    m->out->already = !e;
     return e;
 }
 
@@ -428,16 +454,30 @@ static err move(struct mover *m, struct fault *f)
     m->out->resumed = !e && !m->fresh;
     if (e || m->out->already)
         return e;
+    if (m->whole)
+        return end_source(m, f);
     if (m->fresh)
         e = look(m, f);
-    if (!e && (m->fresh || m->to.state != TRANSFER_CAME))
+    if (!e)
         e = begin(m, f);
     memcpy(m->out->id, m->to.id, sizeof m->out->id);
-    if (!e && m->to.state == TRANSFER_ARRIVING)
+    if (!e)
         e = empty_target(m, f);
-    if (!e && m->to.state == TRANSFER_ARRIVING)
+    if (!e)
         e = copy_all(m, f);
     return e ? e : finish(m, f);
+}
+
+static err abandon_target(struct mover *m, struct fault *f)
+{
+    struct transfer *to = m->c->to;
+    err e = refuse_foreign(f, to, &m->to);
+    m->to.kind = -1;
+    if (!e)
+        e = to->ops->set_mark(to, &m->to, f);
+    if (!e)
+        e = to->ops->clear(to, f);
+    return e ? e : put_mark(to, &m->to, TRANSFER_NONE, "", m->c->now, f);
 }
 
 static err abandon(struct mover *m, struct fault *f)
@@ -445,16 +485,14 @@ static err abandon(struct mover *m, struct fault *f)
     struct transfer *from = m->c->from, *to = m->c->to;
     if (m->from.state != TRANSFER_LEAVING)
         return refuse(f, from, "is not being moved: there is nothing to abandon");
+    bool same = to && strcmp(m->to.id, m->from.id) == 0;
+    if (same && m->to.state == TRANSFER_CAME)
+        return refuse(
+            f, to,
+            "has all of it and may be in use: the same move again, without --abandon, "
+            "ends it");
     memcpy(m->out->id, m->from.id, sizeof m->out->id);
-    err e = E_OK;
-    if (to && m->to.state == TRANSFER_ARRIVING && strcmp(m->to.id, m->from.id) == 0) {
-        m->to.kind = -1;
-        e = to->ops->set_mark(to, &m->to, f);
-        if (!e)
-            e = to->ops->clear(to, f);
-        if (!e)
-            e = put_mark(to, &m->to, TRANSFER_NONE, "", m->c->now, f);
-    }
+    err e = same && m->to.state == TRANSFER_ARRIVING ? abandon_target(m, f) : E_OK;
     return e ? e : put_mark(from, &m->from, TRANSFER_NONE, "", m->c->now, f);
 }
 

@@ -208,7 +208,9 @@ struct transfer_mark {
     char id[ID_TEXT]; /* of the move: the same in both stores */
     char other[160];  /* where to, or where from: an address without its password */
     int64_t at_ms;
-    int kind; /* ARRIVING: what comes next; -1: it is being emptied */
+    char archive[40]; /* the one that the store had then; empty: it needs none */
+    bool foreign;     /* another one is there now, with something in it; not kept */
+    int kind;         /* ARRIVING: what comes next; -1: it is being emptied */
     int64_t a, b;
     char one[768], two[9000]; /* the place of the source behind which it goes on */
 };

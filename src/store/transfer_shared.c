@@ -34,11 +34,6 @@ static bool is_of_archive(enum moved_kind kind)
 
 /* ---- what the queue does alone ---- */
 
-static err pair_mark(struct transfer *t, struct transfer_mark *out, struct fault *f)
-{
-    return of(t)->queue->ops->mark(of(t)->queue, out, f);
-}
-
 static err pair_set_mark(struct transfer *t, const struct transfer_mark *mark, struct fault *f)
 {
     return of(t)->queue->ops->set_mark(of(t)->queue, mark, f);
@@ -60,6 +55,21 @@ static err pair_finish(struct transfer *t, int64_t epoch, struct fault *f)
 }
 
 /* ---- both ---- */
+
+/* No service has used a marked store since, so that its archive is that of the mark, or one which is yet to be filled. */
+static err pair_mark(struct transfer *t, struct transfer_mark *out, struct fault *f)
+{
+    struct pair *p = of(t);
+    bool empty = false;
+    err e = p->queue->ops->mark(p->queue, out, f);
+    if (e || out->state == TRANSFER_NONE || out->state == TRANSFER_CAME ||
+        span_is(archive_id(p->archive), out->archive))
+        return e;
+    if (out->state != TRANSFER_LEAVING)
+        e = archive_move_empty(p->archive, &empty, f);
+    out->foreign = !empty;
+    return e;
+}
 
 static err pair_empty(struct transfer *t, bool *out, struct fault *f)
 {
@@ -272,7 +282,7 @@ err transfer_shared(struct transfer **out, const struct transfer_shared_config *
     if (!e)
         e = archive_open(&p->archive, &archive, f);
     if (!e)
-        e = transfer_queue(&p->queue, &queue, limits, f);
+        e = transfer_queue(&p->queue, &queue, archive_id(p->archive), limits, f);
     if (e) {
         pair_close(&t);
         return e;

@@ -704,15 +704,20 @@ static struct transfer *embedded(const char *dir, bool make)
     return t;
 }
 
-static struct transfer *shared(void)
+static struct transfer *shared_with(const char *archive)
 {
     struct transfer_shared_config config = {
-        .queue = redis.url, .archive = postgres->url, .name = "q", .files_dir = shared_files};
+        .queue = redis.url, .archive = archive, .name = "q", .files_dir = shared_files};
     struct transfer *t = NULL;
     struct fault f = {0};
     if (transfer_shared(&t, &config, &w->limits, &f))
         fail_msg("%s", f.words);
     return t;
+}
+
+static struct transfer *shared(void)
+{
+    return shared_with(postgres->url);
 }
 
 static err run(enum mover_act act, struct transfer *from, struct transfer *to,
@@ -1256,6 +1261,105 @@ static void a_move_is_abandoned(void **state)
     same_look(before, look());
 }
 
+static err run_with(enum mover_act act, const char *home, const char *archive, struct fault *f)
+{
+    struct mover_result r;
+    struct transfer *from = embedded(home, false), *to = shared_with(archive);
+    err e = run(act, from, to, &r, f);
+    buf_free(&r.words);
+    from->ops->close(&from);
+    to->ops->close(&to);
+    return e;
+}
+
+static enum transfer_state state_of_mark(struct transfer *t)
+{
+    struct transfer_mark *mark = heap_new_of(struct transfer_mark);
+    struct fault f = {0};
+    ok(t->ops->mark(t, mark, &f));
+    enum transfer_state state = mark->state;
+    free(mark);
+    t->ops->close(&t);
+    return state;
+}
+
+/* An archive with one record, of a store that nobody here knows. */
+static struct postgres make_other_archive(void)
+{
+    struct postgres other = *postgres;
+    struct archive_config config = {.url = span_of(other.url)};
+    struct archive *a = NULL;
+    struct archive_committed committed;
+    struct store_item item = {.id = SPAN("theirs"), .json = SPAN("{}")};
+    struct archive_commit commit = {
+        .lease = {SPAN("job_theirs"), 1, 1}, .site = SPAN("x"), .items = &item, .count = 1};
+    assert_true(postgres_do(postgres, "CREATE DATABASE other"));
+    snprintf(other.url, sizeof other.url, "postgresql://fulmar@/other?host=%s", other.dir);
+    config.url = span_of(other.url);
+    ok(archive_open(&a, &config, &w->f));
+    ok(archive_commit(a, &commit, now(), &committed, &w->f));
+    archive_close(&a);
+    return other;
+}
+
+/* Only what the store had itself is replaced: a Redis that was moved, or is being filled, with the address of another
+ * store's archive is refused. */
+static void another_stores_archive_is_never_emptied(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    const char *home = w->place;
+    put_ended();
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    move(shared(), embedded(home, false), rows);
+    struct postgres other = make_other_archive();
+    assert_int_equal(state_of_mark(shared()), TRANSFER_LEFT);
+    assert_int_equal(run_with(MOVER_MOVE, home, other.url, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "another archive"));
+    assert_true(dies_after(150, embedded(home, false), shared()));
+    assert_int_equal(state_of_mark(shared()), TRANSFER_ARRIVING);
+    assert_int_equal(run_with(MOVER_MOVE, home, other.url, &f), E_CONFLICT);
+    assert_int_equal(run_with(MOVER_ABANDON, home, other.url, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "another archive"));
+    assert_int_equal(postgres_number(&other, "SELECT count(*) FROM fulmar_records"), 1);
+    assert_int_equal(run_with(MOVER_MOVE, home, postgres->url, &f), E_OK);
+    assert_true(postgres_do(postgres, "DROP DATABASE other"));
+}
+
+/* The target may be used, and was: the source does not come back. */
+static void a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    struct transfer_mark *mark = heap_new_of(struct transfer_mark);
+    const char *home = w->place;
+    put_ended();
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    struct transfer *from = embedded(home, false);
+    ok(from->ops->mark(from, mark, &f));
+    mark->state = TRANSFER_LEAVING;
+    ok(from->ops->set_mark(from, mark, &f));
+    from->ops->close(&from);
+    free(mark);
+    open_shared();
+    accept_job();
+    close_shared();
+    assert_int_equal(run_with(MOVER_ABANDON, home, postgres->url, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "without --abandon"));
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEAVING);
+    assert_int_equal(run_with(MOVER_MOVE, home, postgres->url, &f), E_OK);
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEFT);
+    assert_int_equal(state_of_mark(shared()), TRANSFER_CAME);
+}
+
 int main(void)
 {
 #define M(name) cmocka_unit_test_setup_teardown(name, set_up_move, tear_down_move)
@@ -1271,6 +1375,8 @@ int main(void)
         M(a_difference_is_named),
         M(whoever_is_interrupted_goes_on),
         M(a_move_is_abandoned),
+        M(another_stores_archive_is_never_emptied),
+        M(a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned),
     };
     scenario_maker = &store_makers[0];
     postgres = postgres_start(NULL, false);

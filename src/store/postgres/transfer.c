@@ -218,6 +218,11 @@ err archive_move_in(struct archive *a, enum moved_kind kind, const struct moved_
 
 /* ---- as a whole ---- */
 
+struct span archive_id(const struct archive *a)
+{
+    return span_of(a->schema.id);
+}
+
 static err there_work(struct pg *p, void *ctx, struct fault *f)
 {
     bool *out = ctx;

@@ -22,6 +22,7 @@ enum {
 struct queue {
     struct transfer head;
     struct store *s;
+    char archive[40];
     struct buf packed, names; /* of one call */
 };
 
@@ -43,11 +44,12 @@ static err ask(struct queue *q, enum script script, const struct call *c, struct
     return store_look(q->s, script, c, clock_wall(), out, f);
 }
 
-/* ---- the mark: "STATE ID AT PLACE…other" ---- */
+/* ---- the mark: "STATE ID AT ARCHIVE PLACE…other" ---- */
 
-static void write_mark(const struct transfer_mark *m, struct buf *out)
+static void write_mark(const struct queue *q, const struct transfer_mark *m, struct buf *out)
 {
-    buf_fmt(out, "%d %s %lld ", (int)m->state, m->id[0] ? m->id : "-", (long long)m->at_ms);
+    buf_fmt(out, "%d %s %lld %s ", (int)m->state, m->id[0] ? m->id : "-", (long long)m->at_ms,
+            q->archive);
     packed_add(out, span_of(m->other));
     transfer_place_write(m, out);
 }
@@ -63,6 +65,8 @@ static void read_mark(struct span text, struct transfer_mark *out)
         span_copy(part, out->id, sizeof out->id);
     if (span_next(&text, ' ', &part))
         (void)span_int(part, &out->at_ms);
+    if (span_next(&text, ' ', &part))
+        span_copy(part, out->archive, sizeof out->archive);
     if (!span_next(&text, ':', &part) || !span_int(part, &n) || n < 0)
         return;
     span_copy(span_cut(text, 0, (size_t)n), out->other, sizeof out->other);
@@ -89,7 +93,7 @@ static err queue_set_mark(struct transfer *t, const struct transfer_mark *mark, 
     struct call c = verb("mark");
     struct buf text = BUF(MARK_BYTES);
     store_fresh(of(t)->s);
-    write_mark(mark, &text);
+    write_mark(of(t), mark, &text);
     need(!text.failed);
     call_text(&c, buf_span(&text));
     err e = ask(of(t), SCRIPT_MOVE_IN, &c, &r, f);
@@ -537,7 +541,7 @@ static err queue_in(struct transfer *t, enum moved_kind kind, const struct moved
     struct buf text = BUF(MARK_BYTES);
     size_t at = 0;
     err e = E_OK;
-    write_mark(mark, &text);
+    write_mark(q, mark, &text);
     write_names(q, kind);
     do {
         size_t n = page->count - at < chunk_of(kind) ? page->count - at : chunk_of(kind);
@@ -607,7 +611,7 @@ static const struct transfer_ops queue_ops = {
 };
 
 err transfer_queue(struct transfer **out, const struct redis_config *config,
-                   const struct store_limits *limits, struct fault *f)
+                   struct span archive, const struct store_limits *limits, struct fault *f)
 {
     struct queue *q = heap_new_of(struct queue);
     struct transfer *t = &q->head;
@@ -616,6 +620,7 @@ err transfer_queue(struct transfer **out, const struct redis_config *config,
     t->ops = &queue_ops;
     q->packed = BUF(CHUNK_BYTES);
     q->names = BUF(4096);
+    span_copy(archive, q->archive, sizeof q->archive);
     err e = place_parse(config->url, &place, f);
     if (!e)
         snprintf(t->name, sizeof t->name, "%.*s",

@@ -4,9 +4,10 @@
 #include "store/redis/redis.h"
 #include "store/transfer.h"
 
-/* Of config: url, name, files_dir. E_CONFIG, E_STORE, E_BUSY. */
+/* Of config: url, name, files_dir. archive: which one is beside it, for its marks. E_CONFIG, E_STORE, E_BUSY. */
 MUST_USE err transfer_queue(struct transfer **out, const struct redis_config *config,
-                            const struct store_limits *limits, struct fault *f);
+                            struct span archive, const struct store_limits *limits,
+                            struct fault *f);
 /* What the archive is asked by: jobs by number, behind one. At most MOVED_PAGE; in the arena. */
 struct transfer_jobs {
     struct span *ids;
