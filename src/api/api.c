@@ -266,6 +266,8 @@ const char *fault_code(err e)
         return "queue_closed";
     if (e == E_DISK_FULL)
         return "disk_full";
+    if (e == E_MOVED)
+        return "store_moved";
     if (e == E_STORE)
         return "store_failed";
     return "internal";

@@ -929,7 +929,7 @@ static int start_code(err e)
 {
     if (e == E_CONFIG || e == E_BAD_SYNTAX || e == E_BAD_INPUT)
         return 78;
-    return e == E_CONFLICT || e == E_NOT_FOUND ? 69 : 74;
+    return e == E_CONFLICT || e == E_MOVED || e == E_NOT_FOUND ? 69 : 74;
 }
 
 int node_main(int argc, char **argv)

@@ -377,7 +377,7 @@ static void count_result(err e)
     int label = 1; /* refused */
     if (e == E_OK || e == E_END)
         label = 0;
-    else if (e == E_STORE || e == E_DISK_FULL || e == E_BUG)
+    else if (e == E_STORE || e == E_MOVED || e == E_DISK_FULL || e == E_BUG)
         label = 2;
     metric_add(METRIC_STORE_OPS, label, 1);
 }

@@ -246,7 +246,7 @@ MUST_USE err transfer_mark_place(struct transfer_mark *mark, const struct moved_
 /* What comes next, as one text; false: it is none. */
 void transfer_place_write(const struct transfer_mark *mark, struct buf *out);
 bool transfer_place_read(struct span text, struct transfer_mark *out);
-/* What a start of the service says of such a store. E_CONFLICT. */
+/* What a start of the service says of such a store. E_MOVED. */
 err transfer_refuse(enum transfer_state state, struct span other, struct fault *f);
 struct transfer { /* the first member of every kind's own */
     const struct transfer_ops *ops;

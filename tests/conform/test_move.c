@@ -909,7 +909,7 @@ static void a_store_that_was_moved_is_not_used(void **state)
     accept_job();
     store_close(&w->s);
     move(embedded(home, false), shared(), rows);
-    assert_int_equal(w->maker->open(w->place, &w->limits, now(), &w->s, &f), E_CONFLICT);
+    assert_int_equal(w->maker->open(w->place, &w->limits, now(), &w->s, &f), E_MOVED);
     assert_non_null(strstr(f.words, "was moved to"));
     struct transfer *from = embedded(home, false), *to = shared();
     assert_int_equal(run(MOVER_MOVE, from, to, &r, &f), E_OK);
@@ -921,7 +921,7 @@ static void a_store_that_was_moved_is_not_used(void **state)
     from->ops->close(&from);
     to->ops->close(&to);
     move(shared(), embedded(home, true), rows);
-    assert_int_equal(try_open_shared(&f), E_CONFLICT);
+    assert_int_equal(try_open_shared(&f), E_MOVED);
     assert_non_null(strstr(f.words, "moved elsewhere"));
     archive_close(&real);
     open_store();
@@ -1245,9 +1245,9 @@ static void a_move_is_abandoned(void **state)
     struct span before = look();
     store_close(&w->s);
     assert_true(dies_after(150, embedded(home, false), shared()));
-    assert_int_equal(w->maker->open(w->place, &w->limits, now(), &w->s, &f), E_CONFLICT);
+    assert_int_equal(w->maker->open(w->place, &w->limits, now(), &w->s, &f), E_MOVED);
     assert_non_null(strstr(f.words, "--abandon"));
-    assert_int_equal(try_open_shared(&f), E_CONFLICT);
+    assert_int_equal(try_open_shared(&f), E_MOVED);
     archive_close(&real);
     struct transfer *from = embedded(home, false), *to = shared();
     bool empty = false;

@@ -257,6 +257,33 @@ static void what_cannot_be_read_is_set_aside_and_holds_up_nobody(void **state)
     assert_int_equal(spooling_asked(spool, span_of(ids[1]), &f), E_OK);
 }
 
+static void mark_moved(const char *state)
+{
+    struct reply r;
+    struct fault f = {0};
+    if (link_say(place()->watch, w->a, &r, &f, "HSET", "fulmar:{q}:meta", "mv", state, NULL))
+        fail_msg("%s", f.words);
+}
+
+static void a_queue_that_was_moved_is_given_nothing_and_the_spool_keeps_it(void **state)
+{
+    (void)state;
+    bool more = true;
+    const char *id = take_in("x/normal");
+    struct accept_args args = job_args(new_id(), "x/normal");
+    struct accept_reply reply;
+    mark_moved("2");
+    w->f = (struct fault){0};
+    assert_int_equal(spooling_hand_over(spool, w->s, now(), &more, &w->f), E_MOVED);
+    assert_false(more);
+    assert_int_equal(spooling_state(spool).waiting, 1);
+    assert_int_equal(try_accept(&args, &reply), E_MOVED);
+    mark_moved("0");
+    hand_over();
+    assert_int_equal(state_of(id), JOB_READY);
+    assert_int_equal(jobs_count(), 1);
+}
+
 static void what_is_away_again_on_the_way_waits_on(void **state)
 {
     (void)state;
@@ -280,6 +307,7 @@ int main(void)
         SPOOL(a_key_is_known_where_its_job_waits_and_each_job_runs),
         SPOOL(what_only_the_queue_can_say_is_not_taken_and_a_full_spool_says_so),
         SPOOL(what_cannot_be_read_is_set_aside_and_holds_up_nobody),
+        SPOOL(a_queue_that_was_moved_is_given_nothing_and_the_spool_keeps_it),
         SPOOL(what_is_away_again_on_the_way_waits_on),
     };
     scenario_maker = &store_makers[1];

@@ -123,7 +123,7 @@ static err troubled(struct link *l, enum trouble t, struct span said, struct fau
     static const err codes[] = {
         [ACT_RESEND] = E_STORE,   [ACT_RESOLVE] = E_BUSY,  [ACT_LATER] = E_BUSY,
         [ACT_FULL] = E_DISK_FULL, [ACT_UNKNOWN] = E_STORE, [ACT_STOP] = E_STORE,
-        [ACT_LEAVE] = E_CONFLICT,
+        [ACT_LEAVE] = E_MOVED,
     };
     const struct trouble_row *row = &trouble_rows[t];
     bool first = f && f->code == E_OK;

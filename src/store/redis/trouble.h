@@ -38,7 +38,7 @@ enum trouble_act {
     ACT_FULL,    /* not done: no room (E_DISK_FULL) */
     ACT_UNKNOWN, /* perhaps done: the caller asks again with the same ids (E_STORE) */
     ACT_STOP,  /* not done, and asking again cannot help before a person has looked (E_STORE) */
-    ACT_LEAVE, /* not done: the store is not to be used here any more (E_CONFLICT) */
+    ACT_LEAVE, /* not done: the store is not to be used here any more (E_MOVED) */
 };
 /* What becomes of the connection. */
 enum trouble_link {

@@ -9,5 +9,5 @@
  * limits: of the source, for what it still does with jobs that were running. */
 MUST_USE err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
                              const struct store_limits *limits, struct fault *f);
-/* E_CONFLICT: no service may use this store. */
+/* E_MOVED: no service may use this store. */
 MUST_USE err transfer_check(struct db *d, struct fault *f);
