@@ -381,12 +381,17 @@ static void start_job(struct slot *s)
     store_thread_post(s->pool->store, &s->started_op);
 }
 
+static void give_back(struct slot *s)
+{
+    s->release = true;
+    job_over(s, FAILURE_CANCELLED, SPAN("its worker stops"));
+}
+
 /* Nothing is missing any more, unless nobody wants the job now. */
 static void opened(struct slot *s)
 {
     if (s->pool->draining || s->wish == WORKER_STOPPED) {
-        s->release = true;
-        job_over(s, FAILURE_CANCELLED, SPAN("its worker stops"));
+        give_back(s);
     } else if (s->stop_class) {
         job_over(s, s->stop_class, SPAN("stopped before it started"));
     } else {
@@ -643,7 +648,10 @@ static void on_reserved(struct store_op *op)
              F_N("slot", s->number), F_N("batch", s->lease.next_batch));
     move(s, SLOT_ON_JOB);
     timer_start(s->beat, s->pool->config.lease_ms / 3);
-    open_tab(s);
+    if (slot_takes_jobs(s))
+        open_tab(s);
+    else /* whoever scaled it in meanwhile saw no lease: the job must not start now */
+        give_back(s);
     advance(s);
 }
 

@@ -314,3 +314,27 @@ joins archive
 start_postgres
 joins_again
 say "nodes: one that started without its Redis, or without its PostgreSQL, said so and joined"
+
+# ---- a node that is asked for no worker while one reserves a job gives that back: who took the node away saw no lease
+
+works() { "$OUT/fulmar" workers "$@" -q --server "unix:$WORK/north/state/fulmar.sock"; }
+worker_is() { [ "$(node_call north http://fulmar/v1/workers/1 | jq -r "$1")" = "$2" ]; }
+works scale 1 --wait=20s >"$WORK/said" || die "scale 1: $?"
+works quiet 1 || die "quiet: $?"
+wait_until 30 "the worker is idle" worker_is .state idle
+id=$(order north posts @practice_31 5)
+runnable() { [ "$(node_call north http://fulmar/v1/workers/scale | jq .runnable)" = 1 ]; }
+wait_until 20 "the job may start" runnable
+kill -STOP "$REDIS_PID" # its answer comes when the worker is wanted no more
+works resume 1 || die "resume: $?"
+wait_until 4 "the worker reserves" worker_is .state reserving
+works scale 0 --wait=4s >"$WORK/said" || die "scale 0: $?"
+kill -CONT "$REDIS_PID"
+given_back() { node_call north "http://fulmar/v1/jobs/$id" | jq -e '.state != "active" and .attempts.started > 0' >"$WORK/answer"; }
+wait_until 30 "the job is not with the worker" given_back
+[ "$(node_call north "http://fulmar/v1/jobs/$id" | jq -c '[.state, .attempts.released]')" = '["ready",1]' ] ||
+    die "a job that came when no worker was wanted: $(node_call north "http://fulmar/v1/jobs/$id" | jq -c '[.state, .attempts]')"
+works scale 4 >"$WORK/said" || die "scale 4: $?"
+ends() { [ "$(node_call north "http://fulmar/v1/jobs/$id" | jq -r .state)" = succeeded ]; }
+wait_until 60 "the job ends with another worker" ends
+say "nodes: a job that came when no worker was wanted any more was given back"
