@@ -487,6 +487,38 @@ static void several_nodes_notice_one_loss_and_the_epoch_rises_once(void **state)
     store_close(&south);
 }
 
+/* A node of a version that knows neither the epoch of a loss nor its time finds it first: it leaves none. */
+static void what_an_earlier_version_found_first_is_a_loss_all_the_same(void **state)
+{
+    (void)state;
+    static const char *const unknown[] = {"le", "ll", "la", "lf"};
+    struct store *north = w->s, *south = open_at("south", NULL);
+    w->s = south;
+    accept_many("x/normal", JOBS);
+    struct lease silent = start_next();
+    copied();
+    part();
+    accept_job();
+    w->s = north;
+    accept_job();
+    fail_over();
+    noticed(north);
+    int64_t found = epoch();
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        say(&copy, "HDEL", "fulmar:{q}:meta", unknown[i]);
+    noticed(south);
+    assert_int_equal(loss_of(south).count, 1);
+    assert_int_equal(epoch(), found);
+    assert_true(has_none()); /* a start may be among what is lost */
+    assert_int_equal(outlook().next_ms, w->now + w->limits.lease_ms);
+    for (int i = 0; i < 4; i++)
+        pass(w->limits.lease_ms + 1);
+    assert_int_equal(view(silent.id).n_release, 1); /* and so may its end */
+    assert_int_equal(view(silent.id).n_crash, 0);
+    start_next();
+    store_close(&south);
+}
+
 static void a_failover_that_lost_nothing_says_nothing(void **state)
 {
     (void)state;
@@ -654,6 +686,7 @@ int main(void)
         H(a_lost_session_is_noticed),
         H(s66_with_a_spool_no_job_is_lost_and_none_is_doubled),
         H(several_nodes_notice_one_loss_and_the_epoch_rises_once),
+        H(what_an_earlier_version_found_first_is_a_loss_all_the_same),
         H(a_failover_that_lost_nothing_says_nothing),
         H(s69_another_store_or_an_emptied_one_is_not_gone_on_with),
         H(s62_a_hundred_nodes_come_back_one_after_the_other_and_take_no_job_twice),

@@ -128,10 +128,10 @@ local function copy(r)
     return setmetatable(c, getmetatable(r))
 end
 
--- le: epoch that the last loss began; ll, la: the same and its time, when events were lost.
+-- le: epoch that the last loss began, lf: the server that lost it, both by a version that knows le; ll, la: the same and its time, when events were lost.
 local META = fields_of({
     epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0, mv = 0,
-    id = '', lost = ''
+    id = '', lost = '', lf = ''
 })
 local meta, _, meta_before = read(P .. 'meta', META)
 -- A store that is moved, or was, is touched by nobody but who moves it, which has no name (store/transfer.h).

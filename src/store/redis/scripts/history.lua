@@ -41,9 +41,11 @@ for id in string.gmatch(A[5], '[^\n]+') do
 end
 if meta.lost ~= server then
     meta.epoch, meta.lost, meta.reaped = meta.epoch + 1, server, 0
-    meta.le = meta.epoch
     call('DEL', P .. 'audit:todo')
     call('HDEL', P .. 'audit', 'keys', 'index')
+end
+if meta.lf ~= server then -- also of a loss that a node of an earlier version found first
+    meta.le, meta.lf = meta.epoch, server
 end
 if events > 0 and meta.ll < meta.le then
     meta.ll, meta.la = meta.le, now
