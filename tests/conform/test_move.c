@@ -8,6 +8,7 @@
 #include "store/mover.h"
 #include "store/schedules.h"
 #include "store/sessions.h"
+#include "store/sqlite/schema.h"
 #include "store/sqlite/transfer.h"
 #include "store/ticket.h"
 #include "store/transfer_shared.h"
@@ -1360,6 +1361,76 @@ static void a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned(void **st
     assert_int_equal(state_of_mark(shared()), TRANSFER_CAME);
 }
 
+/* ---- what a version that knows nothing of moves looks at ---- */
+
+static int64_t run_on_file(const char *home, const char *sql)
+{
+    char path[200];
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    snprintf(path, sizeof path, "%s/fulmar.db", home);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
+    int64_t n = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
+    assert_int_equal(sqlite3_finalize(q), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return n;
+}
+
+static int64_t file_version(const char *home)
+{
+    return run_on_file(home, "PRAGMA user_version");
+}
+
+static int64_t queue_schema(void)
+{
+    struct link_config config = {.url = span_of(redis.url), .name = SPAN("look")};
+    struct link *l = NULL;
+    struct reply r;
+    struct fault f = {0};
+    int64_t n = 0;
+    ok(link_new(&l, &config, &f));
+    ok(link_say(l, w->a, &r, &f, "HGET", "fulmar:{q}:meta", "schema", NULL));
+    assert_true(span_int(r.text, &n));
+    link_free(&l);
+    return n;
+}
+
+/* The numbers are what the version before reads when it starts; the embedded store is in its window, in which that may. */
+static void no_version_takes_a_store_that_is_moved(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    enum { BEFORE = SCHEMA_VERSION - 1, SCHEMA = 1 };
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    const char *home = w->place;
+    put_ended();
+    store_close(&w->s);
+    w->limits.rollback_ms = 100000LL * HOUR;
+    run_on_file(home, arena_fmt(w->ids, "PRAGMA user_version=%d", BEFORE));
+    run_on_file(home, arena_fmt(w->ids, "INSERT INTO meta(k,v,at) VALUES('tables',%d,%lld)",
+                                SCHEMA_VERSION, (long long)clock_wall().ms));
+    assert_true(dies_after(150, embedded(home, false), shared()));
+    assert_true(file_version(home) > SCHEMA_VERSION + 100);
+    assert_true(queue_schema() > SCHEMA + 100);
+    assert_int_equal(w->maker->open(w->place, &w->limits, now(), &w->s, &f), E_MOVED);
+    assert_non_null(strstr(f.words, "--abandon"));
+    assert_int_equal(run_with(MOVER_ABANDON, home, postgres->url, &f), E_OK);
+    assert_int_equal(file_version(home), BEFORE);
+    assert_int_equal(queue_schema(), SCHEMA);
+    move(embedded(home, false), shared(), rows);
+    assert_true(file_version(home) > SCHEMA_VERSION + 100);
+    assert_int_equal(queue_schema(), SCHEMA);
+    move(shared(), embedded(home, false), rows);
+    assert_int_equal(file_version(home), SCHEMA_VERSION);
+    assert_true(queue_schema() > SCHEMA + 100);
+    assert_int_equal(try_open_shared(&f), E_MOVED);
+    archive_close(&real);
+    open_store();
+}
+
 int main(void)
 {
 #define M(name) cmocka_unit_test_setup_teardown(name, set_up_move, tear_down_move)
@@ -1377,6 +1448,7 @@ int main(void)
         M(a_move_is_abandoned),
         M(another_stores_archive_is_never_emptied),
         M(a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned),
+        M(no_version_takes_a_store_that_is_moved),
     };
     scenario_maker = &store_makers[0];
     postgres = postgres_start(NULL, false);

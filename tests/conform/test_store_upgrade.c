@@ -458,6 +458,33 @@ static void what_takes_something_away_keeps_a_copy_and_ends_the_window(void **st
     accept_one("job_given_back"); /* the copy is what the version before can go on with */
 }
 
+static void hold(bool held)
+{
+    struct db *d = NULL;
+    fine(db_open(&d, path_of("fulmar.db"), false, &fault));
+    fine(upgrade_hold(d, held, &fault));
+    db_close(&d);
+}
+
+/* While it is moved: its tables are brought up, and nobody may use it before it is free again. */
+static void what_no_version_may_use_stays_so_when_it_is_brought_up(void **state)
+{
+    (void)state;
+    const wall late = {now.ms + WINDOW_MS};
+    accept_one("job_first");
+    hold(true);
+    hold(true);
+    fine(start_to_come(1, now));
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_HELD);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), 8);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='version'"), SCHEMA_VERSION);
+    fine(start_to_come(1, late));
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_HELD);
+    hold(false);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 8);
+    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM meta WHERE k='version'"), 0);
+}
+
 static void an_upgrade_that_cannot_be_done_leaves_the_store_as_it_was(void **state)
 {
     (void)state;
@@ -483,6 +510,7 @@ int main(void)
         T(s19_a_store_of_version_6_goes_on_with_its_operations),
         T(s19_the_version_before_works_on_the_same_file_until_the_window_is_over),
         T(what_takes_something_away_keeps_a_copy_and_ends_the_window),
+        T(what_no_version_may_use_stays_so_when_it_is_brought_up),
         T(an_upgrade_that_cannot_be_done_leaves_the_store_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

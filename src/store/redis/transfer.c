@@ -96,6 +96,7 @@ static err queue_set_mark(struct transfer *t, const struct transfer_mark *mark, 
     write_mark(of(t), mark, &text);
     need(!text.failed);
     call_text(&c, buf_span(&text));
+    call_number(&c, STORE_SCHEMA);
     err e = ask(of(t), SCRIPT_MOVE_IN, &c, &r, f);
     buf_free(&text);
     return e;

@@ -58,7 +58,7 @@ static err look(struct db *d, const char *file, struct backup_view *out, struct 
     err e = db_number(d, SQL_USER_VERSION, &version, f);
     if (!e && version == 0)
         e = fail(f, E_STORE, "%.120s is no backup of a job store", file);
-    if (!e && version > SCHEMA_VERSION)
+    if (!e && version > SCHEMA_VERSION && version != SCHEMA_HELD)
         e = fail(f, E_STORE, "a newer version of Fulmar made %.120s; use that", file);
     if (!e)
         e = check_wholly(d, file, f);

@@ -6,7 +6,7 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 7 };
+enum { SCHEMA_VERSION = 7, SCHEMA_HELD = 1000 /* no version's: see upgrade_hold() */ };
 
 /* clang-format off */
 #define SCHEMA_SINCE_3_SQL                                                                     \

@@ -153,6 +153,9 @@
 #define SQL_TABLE(X)                                                                           \
     X(SQL_PAGE_SIZE, "PRAGMA page_size")                                                       \
     X(SQL_USER_VERSION, "PRAGMA user_version")                                                 \
+    X(SQL_VERSION_HELD, "SELECT v FROM meta WHERE k='version'")                                \
+    X(SQL_VERSION_HOLD, "INSERT INTO meta(k,v) VALUES('version',?1)")                          \
+    X(SQL_VERSION_FREE, "DELETE FROM meta WHERE k='version'")                                  \
     X(SQL_TABLES, "SELECT v,coalesce(at,0) FROM meta WHERE k='tables'")                        \
     X(SQL_EPOCH, "SELECT v FROM meta WHERE k='epoch'")                                         \
     X(SQL_EPOCH_RAISE, "UPDATE meta SET v=v+?1 WHERE k='epoch'")                               \

@@ -7,6 +7,7 @@
 #include "store/filed.h"
 #include "store/sqlite/inside.h"
 #include "store/sqlite/schema.h"
+#include "store/sqlite/upgrade.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -71,6 +72,12 @@ static err embedded_mark(struct transfer *t, struct transfer_mark *out, struct f
     return read_mark(of(t)->s.db, out, f);
 }
 
+/* Of what the mark says no other version knows: it sees the number. */
+static err hold(struct db *d, enum transfer_state state, struct fault *f)
+{
+    return upgrade_hold(d, state != TRANSFER_NONE && state != TRANSFER_CAME, f);
+}
+
 static err write_mark(struct db *d, const struct transfer_mark *mark, struct fault *f)
 {
     struct buf who = BUF(512), place = BUF(MARK_TEXT);
@@ -81,13 +88,25 @@ static err write_mark(struct db *d, const struct transfer_mark *mark, struct fau
                    DB_T(buf_span(&place)), DB_I(mark->at_ms));
     buf_free(&who);
     buf_free(&place);
+    return e ? e : hold(d, mark->state, f);
+}
+
+static err end_group(struct db *d, err e, struct fault *f)
+{
+    struct fault quiet = {0};
+    if (!e)
+        e = db_script(d, "COMMIT", f);
+    if (e && db_in_transaction(d) && db_script(d, "ROLLBACK", &quiet))
+        return E_STORE; /* nothing that the connection believes is certain: what follows fails */
     return e;
 }
 
 static err embedded_set_mark(struct transfer *t, const struct transfer_mark *mark,
                              struct fault *f)
 {
-    return write_mark(of(t)->s.db, mark, f);
+    struct db *d = of(t)->s.db;
+    err e = db_script(d, "BEGIN IMMEDIATE", f);
+    return e ? e : end_group(d, write_mark(d, mark, f), f);
 }
 
 err transfer_check(struct db *d, struct fault *f)
@@ -313,7 +332,6 @@ static err embedded_in(struct transfer *t, enum moved_kind kind, const struct mo
                        const struct transfer_mark *mark, struct fault *f)
 {
     struct embedded *x = of(t);
-    struct fault quiet = {0};
     err e = db_script(x->s.db, "BEGIN IMMEDIATE", f);
     if (e)
         return e;
@@ -321,10 +339,7 @@ static err embedded_in(struct transfer *t, enum moved_kind kind, const struct mo
         e = put_row(x, kind, &page->rows[i], f);
     if (!e)
         e = write_mark(x->s.db, mark, f);
-    if (!e)
-        e = db_script(x->s.db, "COMMIT", f);
-    if (e && db_in_transaction(x->s.db) && db_script(x->s.db, "ROLLBACK", &quiet))
-        return E_STORE; /* nothing that the connection believes is certain: what follows fails */
+    e = end_group(x->s.db, e, f);
     if (!e && db_wal_bytes(x->s.db) > LOG_MAX_BYTES)
         (void)db_checkpoint(x->s.db, false);
     return e;

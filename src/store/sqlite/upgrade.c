@@ -92,13 +92,42 @@ struct store_age {
     int64_t version; /* that a Fulmar must know */
     int64_t tables;  /* that are there; not less */
     int64_t at_ms;   /* when these came; 0 with the version */
+    bool held;       /* the version is kept beside the number that says so */
 };
+
+static err read_version(struct db *d, int64_t *out, bool *out_held, struct fault *f)
+{
+    err e = db_number(d, SQL_USER_VERSION, out, f);
+    *out_held = !e && *out == SCHEMA_HELD;
+    if (*out_held)
+        e = db_number(d, SQL_VERSION_HELD, out, f);
+    return !e && *out == 0 ? fail(f, E_STORE, "the job store has lost its version") : e;
+}
+
+static err write_version(struct db *d, int64_t version, struct fault *f)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA user_version=%lld", (long long)version);
+    return db_script(d, sql, f);
+}
+
+err upgrade_hold(struct db *d, bool held, struct fault *f)
+{
+    int64_t version = 0;
+    bool was = false;
+    err e = read_version(d, &version, &was, f);
+    if (e || held == was)
+        return e;
+    e = held ? db_run(d, SQL_VERSION_HOLD, f, DB_I(version))
+             : db_run_args(d, SQL_VERSION_FREE, f, NULL, 0);
+    return e ? e : write_version(d, held ? SCHEMA_HELD : version, f);
+}
 
 static err read_age(struct db *d, struct store_age *out, struct fault *f)
 {
     struct query *q;
     *out = (struct store_age){0};
-    err e = db_number(d, SQL_USER_VERSION, &out->version, f);
+    err e = read_version(d, &out->version, &out->held, f);
     out->tables = out->version;
     if (e || out->version < NO_SECOND_NUMBER)
         return e; /* these knew one only */
@@ -149,10 +178,11 @@ static void add_steps(const struct schema_plan *plan, const struct store_age *wa
     for (int64_t at = was->tables; (step = step_from(plan, at)); at = step->to)
         buf_add_text(out, step->sql);
     snprintf(numbers, sizeof numbers,
-             "PRAGMA user_version=%lld;"
+             "%s%lld%s;"
              "INSERT INTO meta(k,v,at) VALUES('tables',%lld,%lld)"
              " ON CONFLICT(k) DO UPDATE SET v=excluded.v,at=excluded.at;COMMIT;",
-             (long long)is->version, (long long)is->tables, (long long)is->at_ms);
+             is->held ? "UPDATE meta SET v=" : "PRAGMA user_version=", (long long)is->version,
+             is->held ? " WHERE k='version'" : "", (long long)is->tables, (long long)is->at_ms);
     buf_add_text(out, numbers);
     buf_add_char(out, 0);
 }

@@ -4,7 +4,10 @@
  * it is beyond that: the version whose tables are there. A step that takes nothing away (`alike`: columns with defaults,
  * tables, indexes) changes the second number only, so that the version before may be started on the same file again,
  * until the window is over (store.rollback_window); then the first follows. A step that does take something away
- * changes both, after a copy of the file beside it (PATH.version-N), which the version before can go on with. */
+ * changes both, after a copy of the file beside it (PATH.version-N), which the version before can go on with.
+ *
+ * A version that knows nothing of moves looks at the first number only. While no service may use the file it is SCHEMA_HELD,
+ * which is beyond all of them, and the right one is kept in `meta.version`. */
 #pragma once
 
 #include "base/when.h"
@@ -29,3 +32,5 @@ struct schema_plan upgrade_plan(int64_t window_ms);
  * Fulmar made it and this one does not know how to go on, or nobody does from there. */
 MUST_USE err upgrade_store(struct db *d, const char *path, const struct schema_plan *plan,
                            wall now, struct fault *f);
+/* Whether no version may use the file, in the caller's transaction. */
+MUST_USE err upgrade_hold(struct db *d, bool held, struct fault *f);
