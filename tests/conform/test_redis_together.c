@@ -216,12 +216,167 @@ static void one_of_several_that_fails_in_redis_fails_alone(void **state)
     assert_int_equal(outlook().by_state[JOB_READY], 4);
 }
 
+static void put_foreign(const char *key)
+{
+    struct redis_place *p = w->place;
+    struct reply r;
+    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "SET", key, "x", NULL), E_OK);
+}
+
+static void drop_key(const char *key)
+{
+    struct redis_place *p = w->place;
+    struct reply r;
+    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "DEL", key, NULL), E_OK);
+}
+
+static struct accept_args *accept_with_key(const char *id, const char *lane)
+{
+    struct accept_args *args = accept_next(id, lane);
+    args->idempotency_key = arena_keep(w->ids, span_of(id));
+    args->request_hash = 7;
+    return args;
+}
+
+/* A worker's question, alone: what it got, or E_END. */
+static err lease_alone(const char *id, uint64_t random)
+{
+    struct lease l;
+    err e = reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .random = random}, &l);
+    if (!e)
+        assert_string_equal(l.id, id);
+    return e;
+}
+
+static void what_comes_in_beside_a_lane_that_is_foreign_is_there(void **state)
+{
+    (void)state;
+    put_foreign("fulmar:{q}:l:y/bulk");
+    accept_with_key("job_a", "x/normal");
+    accept_with_key("job_b", "y/bulk");
+    run_them(true);
+    assert_int_equal(ops[0].result, E_OK);
+    assert_int_equal(ops[0].out.accept.replayed, 0);
+    assert_int_equal(ops[1].result, E_STORE);
+    count = 0;
+    assert_int_equal(outlook().by_state[JOB_READY], 1);
+    assert_int_equal(lease_alone("job_a", 1), E_OK);
+    drop_key("fulmar:{q}:l:y/bulk");
+}
+
+/* What all of them write is foreign: nothing can come in, and when that is over a request is no answer to itself. */
+static void a_key_names_no_job_that_was_not_stored(void **state)
+{
+    (void)state;
+    put_foreign("fulmar:{q}:s:2");
+    accept_with_key("job_a", "x/normal");
+    accept_with_key("job_b", "x/normal");
+    run_them(true);
+    assert_int_equal(ops[0].result, E_STORE);
+    assert_int_equal(ops[1].result, E_STORE);
+    drop_key("fulmar:{q}:s:2");
+    run_them(true);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(ops[i].result, E_OK);
+        assert_int_equal(ops[i].out.accept.replayed, 0);
+    }
+    count = 0;
+    assert_int_equal(outlook().by_state[JOB_READY], 2);
+    assert_int_equal(lease_alone("job_a", 1), E_OK); /* each once */
+    assert_int_equal(lease_alone("job_b", 2), E_OK);
+    assert_int_equal(lease_alone("", 3), E_END);
+}
+
+static void a_member_of_a_lane_without_a_job_holds_up_nobody(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct reply r;
+    accept_next("job_a", "x/normal");
+    accept_next("job_b", "y/bulk");
+    run_them(true);
+    count = 0;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "ZADD", "fulmar:{q}:l:x/normal:1",
+                                  "-1", arena_fmt(w->ids, "00000000009%d:job_gone", i), NULL),
+                         E_OK);
+    reserve_next(1);
+    reserve_next(2);
+    run_them(true);
+    assert_int_equal(ops[0].result, E_OK);
+    assert_int_equal(ops[1].result, E_OK);
+    assert_string_not_equal(ops[0].out.lease.id, ops[1].out.lease.id);
+    count = 0;
+    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "ZADD", "fulmar:{q}:l:x/normal:1",
+                              "-1", "000000000090:job_gone", NULL),
+                     E_OK);
+    accept_next("job_c", "x/normal");
+    run_them(true);
+    count = 0;
+    assert_int_equal(lease_alone("job_c", 3), E_OK);
+    assert_int_equal(lease_alone("", 4), E_END);
+}
+
+/* One job's texts are foreign: the others start, and it does when they are not any more. */
+static void a_job_that_cannot_start_takes_no_other_along(void **state)
+{
+    (void)state;
+    accept_next("job_a", "x/normal");
+    accept_next("job_b", "x/normal")->mark = 2;
+    run_them(true);
+    count = 0;
+    put_foreign("fulmar:{q}:t:job_b");
+    reserve_next(1);
+    reserve_next(2);
+    run_them(true);
+    assert_int_equal(ops[0].result, E_OK);
+    assert_string_equal(ops[0].out.lease.id, "job_a");
+    assert_int_equal(ops[1].result, E_STORE);
+    struct lease held = ops[0].out.lease;
+    count = 0;
+    assert_int_equal(heartbeat(&held, NULL), E_OK);
+    drop_key("fulmar:{q}:t:job_b");
+    assert_int_equal(lease_alone("job_b", 3), E_OK);
+}
+
+static void an_end_that_cannot_be_written_takes_no_other_along(void **state)
+{
+    (void)state;
+    struct lease l[2];
+    accept_next("job_a", "x/normal");
+    accept_next("job_b", "x/normal");
+    reserve_next(1);
+    reserve_next(2);
+    run_them(true);
+    for (int i = 0; i < 2; i++)
+        l[i] = ops[2 + i].out.lease;
+    count = 0;
+    drop_key("fulmar:{q}:t:job_b");
+    put_foreign("fulmar:{q}:t:job_b");
+    finish_next(&l[0], FAILURE_NETWORK);
+    finish_next(&l[1], FAILURE_NETWORK);
+    run_them(true);
+    assert_int_equal(ops[0].result, E_OK);
+    assert_int_equal(ops[1].result, E_STORE);
+    drop_key("fulmar:{q}:t:job_b");
+    run_them(true); /* the first one's lease is over */
+    assert_int_equal(ops[0].result, E_STALE);
+    assert_int_equal(ops[1].result, E_OK);
+    count = 0;
+    assert_int_equal(outlook().by_state[JOB_SCHEDULED], 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         S(several_at_once_answer_and_leave_what_they_would_alone),
         S(many_that_wait_take_few_turns),
         S(one_of_several_that_fails_in_redis_fails_alone),
+        S(what_comes_in_beside_a_lane_that_is_foreign_is_there),
+        S(a_key_names_no_job_that_was_not_stored),
+        S(a_member_of_a_lane_without_a_job_holds_up_nobody),
+        S(a_job_that_cannot_start_takes_no_other_along),
+        S(an_end_that_cannot_be_written_takes_no_other_along),
     };
     scenario_maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);

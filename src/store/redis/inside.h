@@ -82,6 +82,7 @@ enum said {
     SAID_LANES,
     SAID_SESSION,
     SAID_FIRST, /* the archive is to be asked first */
+    SAID_ALONE, /* of several operations: this one is to be asked alone */
 };
 
 /* Arguments of a script. */

@@ -115,6 +115,7 @@ err accept_refused(struct store *s, const struct reply *r, struct span id, struc
     case SAID_END:
     case SAID_STALE:
     case SAID_FIRST:
+    case SAID_ALONE:
         break;
     }
     return fail(f, E_STORE, "a script of the queue answered in a shape that is not ours");

@@ -137,6 +137,7 @@ static err check_repair(const struct repair_args *a, const struct reply *r, stru
     case SAID_LANES:
     case SAID_SESSION:
     case SAID_FIRST:
+    case SAID_ALONE:
         break;
     }
     return E_OK;

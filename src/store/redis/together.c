@@ -2,8 +2,9 @@
  * what is read and written of lanes and tenants, and with "appendfsync always" the disk, is theirs together.
  *
  * A script either happens or not, and is repeated under its number like any other: so its operations are done, refused,
- * or unknown together with it; what each answers is its own. When a script fails in Redis, by foreign data of one job,
- * nothing is answered: each of them is then asked alone. */
+ * or unknown together with it; what each answers is its own. One that meets foreign data under its own keys is left to be asked
+ * alone, before anything of it is written. When the script fails in Redis all the same, by foreign data under keys that
+ * all of them use, nothing is answered: each is then asked alone, and what was written before that stays (S86). */
 #include "store/redis/inside.h"
 
 #include "store/thread.h"
@@ -74,7 +75,9 @@ static void take(struct store *s, struct store_op *op, const struct reply *r,
                  int64_t connections)
 {
     struct fault *f = &op->fault;
-    op->answered = true;
+    op->answered = said(r) != SAID_ALONE;
+    if (!op->answered)
+        return;
     if (op->verb == STORE_ACCEPT) {
         op->result = accept_read(s, &op->in.accept, r, connections, &op->out.accept, f);
     } else if (op->verb == STORE_RESERVE) {

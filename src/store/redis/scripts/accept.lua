@@ -4,11 +4,11 @@
 -- max age, stale if error, pool, its site, held, when a node accepted it (0: now)
 -- Reply: {R_OK, id, replayed, existing, state, source}, {R_BODY}, {R_MODE, mode}, {R_CLOSED}, {R_STATE} the id is there,
 -- {R_TAKEN, id, state}, {R_FULL}, {R_SESSION}, {R_LANES}; of several jobs {R_OK, {reply}, ...}: each is taken or not, as if the one before
--- were there
+-- were there; {R_ALONE}: it is to be asked alone
 -- with ends.lua, take.lua, batches.lua
 local WORDS_OF_ONE = 30
 if #A > WORDS_OF_ONE then
-    M.gather()
+    M.gather(true)
     local replies, some = {R_OK}, false
     for at = 1, #A, WORDS_OF_ONE do
         local reply, taken = M.take({unpack(A, at, at + WORDS_OF_ONE - 1)})

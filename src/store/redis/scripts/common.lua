@@ -73,8 +73,8 @@ local SEED_HI, SEED_LO, RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURS
 
 -- Replies: the first is one of these, the last what ended, by outcome, the newest event, and whose that is when it is this
 -- script's.
-local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST =
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST, R_ALONE =
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 
 -- part
 -- ---- records that are read once and written at the end ----
@@ -155,9 +155,10 @@ local now = ARGV[1] ~= '' and N(ARGV[1]) or server_time()
 
 -- Where jobs are to be found by their state. A script of several operations writes that once, and of each index what it has
 -- become: key to {member = score, true of a set; false: it goes}. Who reads one of these calls M.write_indexes() before.
-local indexes
-function M.gather()
-    indexes = {}
+-- each: its operations answer by themselves, and one may be left (M.look).
+local indexes, by_itself
+function M.gather(each)
+    indexes, by_itself = {}, each
 end
 local function put(key, member, score)
     if indexes then
@@ -229,6 +230,7 @@ local function count_active(l, more)
 end
 local TENANT = fields_of({ps = 0, vt = 0, we = 0, ma = 0, ln = 0, th = ''})
 local tenants, sites, lanes, jobs = {}, {}, {}, {}
+local requests = {} -- keys of jobs that are new to what idem: keeps: written behind the jobs, so that none names a job that is not
 function M.tenant(name)
     local t = tenants[name]
     if t then
@@ -375,6 +377,33 @@ end
 -- site, kind, target, spec, variant, pool, operation
 function M.fixed(id)
     return M.texts_of(call('GET', P .. 'p:' .. id) or '')
+end
+-- What f(...) reads, which is all that is read of an operation before it writes: nothing takes back what a script wrote that
+-- fails behind that. Of several operations one that meets foreign data is left to be asked alone: nil, {R_ALONE}.
+function M.look(f, ...)
+    if not by_itself then
+        return f(...)
+    end
+    local well, found, reply = pcall(f, ...)
+    if well then
+        return found, reply
+    end
+    return nil, {R_ALONE}
+end
+-- Fails when somebody else has put something under a job's keys, or its lane's.
+function M.sound(j, texts)
+    M.lane(j.ln)
+    call('STRLEN', P .. 'p:' .. j.id)
+    call('LLEN', P .. 'e:' .. j.id)
+    if texts then
+        call('HLEN', P .. 't:' .. j.id)
+    end
+    return j
+end
+-- The job of a member of a lane's ready jobs; nil: a script that failed half-way has left that.
+function M.ready(l, n, member)
+    local j = M.job(string.sub(member, 14))
+    return j and j.st == READY and j.ln == l.name and j.nd == n and j.member == member and j or nil
 end
 
 -- part
@@ -674,6 +703,10 @@ function M.flush()
         end
     end
     write(P .. 'meta', meta, meta_before, META)
+    for key, text in pairs(requests) do
+        call('SET', key, text, 'PX', M.KEY_MS)
+    end
+    requests = {}
     -- Whoever waits for work is told, one at a time; who took some tells of what is left.
     if M.left or (M.leases and call('EXISTS', P .. 'tz1') == 1) then
         call('ZADD', P .. 'wake', 0, 'w')

@@ -32,11 +32,18 @@ local function move_mark(j, posts)
         call('ZADD', P .. 'marks', now, key)
     end
 end
+local function look_at(a)
+    local j = M.held(a[1], a[2])
+    if j then
+        return M.sound(j, true)
+    end
+    return nil, {R_STALE}
+end
 -- a: what finish.lua is asked. Answers as that does, and whether something was changed.
 function M.finish(a)
-    local j = M.held(a[1], a[2])
+    local j, reply = M.look(look_at, a)
     if not j then
-        return {R_STALE}, false
+        return reply, false
     end
     local failure, budget, overridden, verdict = N(a[3]), N(a[5]), a[6] == '1', N(a[7])
     local well = failure == 0 and not overridden

@@ -29,16 +29,23 @@ local function asked_before(worker, request)
     local j = id and M.job(id)
     return j and j.st == ACTIVE and j.wo == worker and j.rq == request and j or nil
 end
--- The first of the lane by rank among those whose needs can be met.
-local function first_of(l)
-    local first, rank
+-- The first of the lane by rank among those whose needs can be met. Members without a job go, so many at once.
+local STRAYS = 16
+local function first_of(l, strays)
+    local first, rank, at
     for n = 0, needs do
         local top = l[n] > 0 and call('ZRANGE', l.key .. ':' .. n, 0, 0, 'WITHSCORES') or {}
         if top[1] and (not first or N(top[2]) < rank or (N(top[2]) == rank and top[1] < first)) then
-            first, rank = top[1], N(top[2])
+            first, rank, at = top[1], N(top[2]), n
         end
     end
-    return first and id_of(first)
+    if not first or M.ready(l, at, first) then
+        return first and id_of(first)
+    end
+    call('ZREM', l.key .. ':' .. at, first)
+    l[at], l.touched, closed = l[at] - 1, true, closed + 1
+    lane_sleeps(l)
+    return strays > 1 and first_of(l, strays - 1) or nil
 end
 local function fits(id)
     if memory == 0 and time == 0 then
@@ -58,7 +65,7 @@ local function try_lane(l)
         l.touched, closed = true, closed + 1
         return nil
     end
-    local id = (known['*'] or known[l.si]) and first_of(l)
+    local id = (known['*'] or known[l.si]) and first_of(l, STRAYS)
     if id and fits(id) then
         local f = string.find(l.name, '@', 1, true) and M.fixed(id) or {}
         if (f[6] or '') == '' then
@@ -153,6 +160,10 @@ local function give_mark(id)
 end
 local function start(l, id, a)
     local j = M.job(id)
+    local well, reply = M.look(M.sound, j, j.nb > 0 or j.mk == 2)
+    if not well then
+        return reply, true
+    end
     local since = j.ra
     if j.mk == 2 then
         give_mark(id)

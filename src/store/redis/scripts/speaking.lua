@@ -1,9 +1,16 @@
 -- speaking.lua - what a worker says while it has a job: part of the scripts that hear it. a: what lease.lua is asked.
 -- late
-function M.speak(a)
+local function look_at(a)
     local j = M.held(a[1], a[2])
+    if j then
+        return j, M.fixed(j.id)[1] or ''
+    end
+    return nil, {R_STALE}
+end
+function M.speak(a)
+    local j, said = M.look(look_at, a)
     if not j then
-        return {R_STALE}, false
+        return said, false
     end
     if a[3] == 'started' then
         j.sd, j.rv = 1, j.rv + 1
@@ -14,5 +21,5 @@ function M.speak(a)
     elseif a[3] == 'write' and N(a[4]) == j.nb then
         j.wb = j.nb + 1
     end
-    return {R_OK, j.cq, j.ep, j.fe, j.nb, j.ha, j.us, j.li, j.co, M.fixed(j.id)[1] or ''}, true
+    return {R_OK, j.cq, j.ep, j.fe, j.nb, j.ha, j.us, j.li, j.co, said}, true
 end

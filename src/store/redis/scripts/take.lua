@@ -20,14 +20,14 @@ end
 local DROPPED = 'its lane was full, and a job that starts before it came'
 -- The ready job of the lane that would start last.
 local function last_of(l)
-    local last, rank
+    local last, rank, at
     for n = 0, 1 do
         local top = l[n] > 0 and call('ZREVRANGE', l.key .. ':' .. n, 0, 0, 'WITHSCORES') or {}
         if top[1] and (not last or N(top[2]) > rank or (N(top[2]) == rank and top[1] > last)) then
-            last, rank = top[1], N(top[2])
+            last, rank, at = top[1], N(top[2]), n
         end
     end
-    return last and M.job(id_of(last))
+    return last and M.ready(l, at, last)
 end
 -- A lane that is full takes a job only in the place of another one: of equal work, or of its last one; jobs of a batch drop
 -- nobody. Whether it is not taken.
@@ -47,7 +47,7 @@ function M.plan(a)
     local plan = {accepted = N(a[30]) > 0 and min(N(a[30]), now)} -- by a node, while this store was away: that stands
     local accepted = plan.accepted
     plan.request = a[19] ~= '' and P .. 'idem:' .. tenant .. ':' .. a[19]
-    local was = plan.request and call('GET', plan.request)
+    local was = plan.request and (requests[plan.request] or call('GET', plan.request))
     if was then
         local hash_before, at, job = string.match(was, '^(%x+)|(%d+)|(.*)$')
         if now - N(at) <= M.KEY_MS then
@@ -168,7 +168,7 @@ local function make(a, plan)
     M.metered(l, 'a')
     M.accept(j, plan.leader and BLOCKED or j.ra > now and SCHEDULED or READY, l)
     if plan.request then
-        call('SET', plan.request, a[20] .. '|' .. I(now) .. '|' .. id, 'PX', M.KEY_MS)
+        requests[plan.request] = a[20] .. '|' .. I(now) .. '|' .. id
     end
     M.event(j)
     if plan.answer then
@@ -176,9 +176,23 @@ local function make(a, plan)
     end
     return {R_OK, id, 0, 0, j.st, plan.source or 0}
 end
+-- The plan, and all besides that make() will write to.
+local function look_at(a)
+    local plan, reply = M.plan(a)
+    if not plan then
+        return nil, reply
+    elseif not M.lane(a[6]) then
+        M.tenant(a[2])
+        M.site(a[3])
+    end
+    for _, j in pairs({plan.replaces, plan.drops, plan.answer and {id = a[1], ln = a[6]}}) do
+        M.sound(j, true)
+    end
+    return plan
+end
 -- Answers as accept.lua does, and whether there is a new job; if not, nothing was written.
 function M.take(a)
-    local plan, reply = M.plan(a)
+    local plan, reply = M.look(look_at, a)
     if not plan then
         return reply, false
     end
