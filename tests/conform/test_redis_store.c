@@ -3,6 +3,7 @@
 #include "../lib/scenario.h"
 
 #include "core/retry.h"
+#include "store/dead.h"
 
 #include <string.h>
 
@@ -554,6 +555,68 @@ static void time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly(void *
     w->s = own;
 }
 
+static int64_t due_in(const char *index)
+{
+    ASK("ZCARD", arena_fmt(w->a, "fulmar:{q}:%s", index));
+    return said.number;
+}
+
+static void tend_once(void)
+{
+    begin();
+    assert_int_equal(store_tend(w->s, now(), &w->f), E_OK);
+    commit();
+}
+
+static struct operation_view cancel_labelled(const char *id)
+{
+    struct operation_view v;
+    struct operation_args args = {.id = span_of(id),
+                                  .kind = OPERATION_CANCEL,
+                                  .many = true,
+                                  .jobs = jobs_filter_all(),
+                                  .filter = {.failure = -1}};
+    args.jobs.states = 0xf;
+    args.jobs.labels = SPAN("{\"team\":\"press\"}");
+    begin();
+    assert_int_equal(store_operation_start(w->s, &args, now(), w->a, &v, &w->f), E_OK);
+    commit();
+    assert_int_equal(v.state, OPERATION_RUNNING);
+    return v;
+}
+
+/* Where a node that knows no labels looks for what is due there is nothing; what it cancels, or lets go, ends. */
+static void an_earlier_version_finds_no_operation_by_labels(void **state)
+{
+    (void)state;
+    enum { JOBS = 60 };
+    for (int i = 0; i < JOBS; i++) {
+        struct accept_args args = job_args(new_id(), "x/normal");
+        args.spec = SPAN("{\"labels\":{\"team\":\"press\"}}");
+        accept_args(&args);
+    }
+    struct operation_view v = cancel_labelled("opr_01ARZ3NDEKTSV4RRFFQ6000001");
+    int64_t done = v.done;
+    assert_int_equal(due_in("opdue"), 0);
+    assert_int_equal(due_in("oplabel"), 1);
+    assert_int_equal(outlook().next_ms, v.due_ms);
+    ASK("HSET", arena_fmt(w->a, "fulmar:{q}:op:%s", v.id), "state", "2");
+    w->now = v.due_ms;
+    tend_once();
+    assert_int_equal(due_in("oplabel"), 0);
+    assert_int_equal(outlook().by_state[JOB_READY], JOBS - done);
+    v = cancel_labelled("opr_01ARZ3NDEKTSV4RRFFQ6000002");
+    for (int i = 0; v.state == OPERATION_RUNNING; i++) {
+        assert_true(i < JOBS);
+        assert_int_equal(due_in("opdue"), 0);
+        w->now = v.due_ms;
+        tend_once();
+        assert_int_equal(store_operation(w->s, span_of(v.id), w->a, &v, &w->f), E_OK);
+    }
+    assert_int_equal(outlook().by_state[JOB_READY], 0);
+    assert_int_equal(due_in("oplabel"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -570,6 +633,7 @@ int main(void)
         S(new_events_of_a_job_cost_the_same_however_many_it_had),
         S(without_memory_nothing_comes_in_and_what_runs_ends),
         S(a_queue_of_a_newer_version_is_left_alone),
+        S(an_earlier_version_finds_no_operation_by_labels),
         S(time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly),
     };
     scenario_maker = &store_makers[1];

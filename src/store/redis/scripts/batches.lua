@@ -105,15 +105,20 @@ function M.operation(id)
     o.id, o.before = id, copy(o)
     return there and o or nil
 end
+-- Where those are that are due. A version before labels does not look at the second one: it would find no job of such an
+-- operation, and end it.
+function M.due_index(labels)
+    return P .. (labels ~= '' and 'oplabel' or 'opdue')
+end
 function M.operation_save(o, state)
     o.state, o.ua, o.fa = state, now, state ~= RUNNING and now or 0
     write(P .. 'op:' .. o.id, o, o.before, OPERATION)
     o.before = copy(o)
     if state == RUNNING then
-        call('ZADD', P .. 'opdue', o.due, o.id)
+        call('ZADD', M.due_index(o.labels), o.due, o.id)
         return
     end
-    call('ZREM', P .. 'opdue', o.id)
+    call('ZREM', M.due_index(o.labels), o.id)
     call('ZADD', P .. 'opend', now, o.id)
     local b = o.ba ~= '' and M.batch(o.ba)
     if b then

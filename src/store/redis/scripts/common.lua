@@ -18,7 +18,7 @@
 --   retain          of done and dead: time and member up to which all are needed by others
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
---   prints pr:GROUP op:ID ops opdue opend               dead jobs by what they died of; operations on many jobs
+--   prints pr:GROUP op:ID ops opdue oplabel opend       dead jobs by what they died of; operations on many jobs
 --   b:ID batches bidem bcdue bempty                     batches: batches.lua
 --   wh:ID d:N dids hooks                                webhooks and their deliveries: webhook.lua
 --   f:HASH furl files jf:ID fjobs ffree fgoing          files of media: file.lua

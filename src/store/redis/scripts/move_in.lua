@@ -137,7 +137,7 @@ function put.operations(v)
                      v.target, 'lane', v.lane, 'held', v.held, 'most', v.most, 'prio', v.prio, 'why', v.why, 'whyj', v.whyj, 'labels', v.labels})
     call('ZADD', P .. 'ops', v.number, v.id)
     if v.state == '0' then
-        call('ZADD', P .. 'opdue', v.due, v.id)
+        call('ZADD', M.due_index(v.labels), v.due, v.id)
         if v.batch ~= '' then
             call('HSET', P .. 'b:' .. v.batch, 'op', v.id)
         end

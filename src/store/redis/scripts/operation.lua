@@ -21,9 +21,18 @@ if verb == 'list' then
     end
     return reply
 elseif verb == 'tend' then
-    local due = call('ZRANGEBYSCORE', P .. 'opdue', '-inf', now, 'LIMIT', 0, 1)[1]
-    if due then
-        M.operation_piece(M.operation(due))
+    local due, at
+    for _, labels in ipairs({'', '{}'}) do
+        local first = call('ZRANGEBYSCORE', M.due_index(labels), '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)
+        if first[1] and (not due or N(first[2]) < at) then
+            due, at = first[1], N(first[2])
+        end
+    end
+    local o = due and M.operation(due)
+    if o and o.state == M.RUNNING then
+        M.operation_piece(o)
+    elseif due then -- a version that does not know that index cancelled it, or let it go
+        call('ZREM', M.due_index('{}'), due)
     end
     return done(R_OK, due and 1 or 0)
 elseif verb == 'retain' then
