@@ -366,6 +366,35 @@ static void an_end_that_cannot_be_written_takes_no_other_along(void **state)
     assert_int_equal(outlook().by_state[JOB_SCHEDULED], 2);
 }
 
+/* A batch, and behind it the end of its job, beside the ends of others. */
+static void what_a_worker_brought_before_its_end_is_kept(void **state)
+{
+    (void)state;
+    struct lease l[3];
+    for (int i = 0; i < 3; i++)
+        accept_next(arena_fmt(w->ids, "job_%d", i), "x/normal");
+    for (uint64_t i = 0; i < 3; i++)
+        reserve_next(1 + i);
+    run_them(true);
+    for (int i = 0; i < 3; i++)
+        l[i] = ops[3 + i].out.lease;
+    count = 0;
+    struct store_item item = {.kind = ITEM_POST, .id = SPAN("1"), .json = SPAN("{}")};
+    next_op(STORE_COMMIT)->in.commit = (struct commit_args){.id = span_of(l[0].id),
+                                                            .nonce = l[0].nonce,
+                                                            .items = &item,
+                                                            .count = 1,
+                                                            .cursor = SPAN("cursor")};
+    for (int i = 0; i < 3; i++)
+        finish_next(&l[i], FAILURE_NONE);
+    run_them(true);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ops[i].result, E_OK);
+    count = 0;
+    assert_int_equal(view("job_0").have, 1);
+    assert_int_equal(outlook().by_state[JOB_SUCCEEDED], 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +406,7 @@ int main(void)
         S(a_member_of_a_lane_without_a_job_holds_up_nobody),
         S(a_job_that_cannot_start_takes_no_other_along),
         S(an_end_that_cannot_be_written_takes_no_other_along),
+        S(what_a_worker_brought_before_its_end_is_kept),
     };
     scenario_maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,10 +24,34 @@ struct shared_script {
     size_t count;
 };
 
-/* Which script does it together with others; SCRIPT_COUNT: none. What asks the archive before or behind is done alone. */
-static enum script script_of(const struct store_op *op)
+/* Of which job a worker brings something by it, which only its lease allows. */
+static struct span brings_to(const struct store_op *op)
 {
-    if (op->answered)
+    if (op->verb == STORE_COMMIT)
+        return op->in.commit.id;
+    if (op->verb == STORE_EVIDENCE)
+        return op->in.evidence.id;
+    if (op->verb == STORE_FILE_TAKE)
+        return op->in.file_take.id;
+    return op->verb == STORE_FILE_PUT ? op->in.file_put.id : SPAN_NONE;
+}
+
+/* Whether what the worker brought before its end is still to be done: the end would take its lease away. */
+static bool has_more_before(struct store_op *const *ops, size_t at)
+{
+    for (size_t i = 0; ops[at]->verb == STORE_FINISH && i < at; i++) {
+        struct span id = ops[i]->answered ? SPAN_NONE : brings_to(ops[i]);
+        if (id.n && span_eq(id, ops[at]->in.finish.id))
+            return true;
+    }
+    return false;
+}
+
+/* Which script does it together with others; SCRIPT_COUNT: none. What asks the archive before or behind is done alone. */
+static enum script script_of(struct store_op *const *ops, size_t at)
+{
+    const struct store_op *op = ops[at];
+    if (op->answered || has_more_before(ops, at))
         return SCRIPT_COUNT;
     if (op->verb == STORE_ACCEPT)
         return SCRIPT_ACCEPT;
@@ -117,9 +141,9 @@ void redis_together(struct store *s, struct store_op **ops, size_t n, wall now)
 {
     need(s->in_group);
     for (size_t i = 0, next; i < n; i = next) {
-        struct shared_script all = {.script = script_of(ops[i])};
+        struct shared_script all = {.script = script_of(ops, i)};
         for (next = i + 1; all.script != SCRIPT_COUNT && next < n && next - i < SHARED_MOST &&
-                           script_of(ops[next]) == all.script;)
+                           script_of(ops, next) == all.script;)
             next++;
         if (next - i < 2)
             continue;
