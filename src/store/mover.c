@@ -177,13 +177,13 @@ static err judge(struct mover *m, struct fault *f)
     m->whole = same && to->state == TRANSFER_CAME;
     if (m->whole || (same && to->state == TRANSFER_ARRIVING))
         return E_OK;
-    e = m->c->to->ops->empty(m->c->to, &empty, f);
+    if (m->c->to && to->state == TRANSFER_NONE)
+        e = m->c->to->ops->empty(m->c->to, &empty, f);
     if (e)
         return e;
-    return to->state == TRANSFER_NONE && empty
-               ? E_OK
-               : refuse(f, m->c->from,
-                        "is being moved to another store: give that one, or --abandon");
+    return empty ? E_OK
+                 : refuse(f, m->c->from,
+                          "is being moved to another store: give that one, or --abandon");
 }
 
 static err read_marks(struct mover *m, struct fault *f)

@@ -1252,6 +1252,8 @@ static void a_move_is_abandoned(void **state)
     archive_close(&real);
     struct transfer *from = embedded(home, false), *to = shared();
     bool empty = false;
+    assert_int_equal(run(MOVER_LOOK, from, NULL, &r, &f), E_CONFLICT); /* it goes elsewhere */
+    buf_free(&r.words);
     assert_int_equal(run(MOVER_ABANDON, from, to, &r, &f), E_OK);
     buf_free(&r.words);
     ok(to->ops->empty(to, &empty, &f));
