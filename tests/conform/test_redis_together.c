@@ -3,6 +3,7 @@
 #include "../lib/scenario.h"
 
 #include "store/apply.h"
+#include "store/nodes.h"
 
 #include <string.h>
 
@@ -395,6 +396,57 @@ static void what_a_worker_brought_before_its_end_is_kept(void **state)
     assert_int_equal(outlook().by_state[JOB_SUCCEEDED], 3);
 }
 
+static struct span kept_for(const char *what, const char *node)
+{
+    struct redis_place *p = w->place;
+    struct reply r;
+    assert_int_equal(link_say(p->watch, w->ids, &r, &w->f, "HGET", what, node, NULL), E_OK);
+    return r.text;
+}
+
+static void beat_of(struct store *s)
+{
+    const struct node_beat says = {.version = "1.2.3", .host = "moss"};
+    assert_int_equal(store_begin(s, &w->f), E_OK);
+    assert_int_equal(store_node_beat(s, &says, now(), &w->f), E_OK);
+    assert_int_equal(store_commit(s, &w->f), E_OK);
+}
+
+/* What a node was answered last, in case that it asks again, goes with the node; the number of its call stays. */
+static void what_a_node_was_answered_goes_with_the_node(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct store *own = w->s, *other;
+    struct redis_config config = {.url = span_of(p->server.url),
+                                  .node = SPAN("another"),
+                                  .records = &kept_records,
+                                  .archive = p->archive,
+                                  .callers_time = true};
+    assert_int_equal(redis_open(&other, &config, &w->limits, 7, now(), &w->f), E_OK);
+    for (int i = 0; i < 4; i++)
+        accept_next(arena_fmt(w->ids, "job_%d", i), "x/normal");
+    run_them(true);
+    count = 0;
+    w->s = other;
+    beat_of(other);
+    for (uint64_t i = 0; i < 4; i++)
+        reserve_next(1 + i);
+    run_them(true);
+    count = 0;
+    w->s = own;
+    assert_true(kept_for("fulmar:{q}:last", "another").n > 100);
+    assert_true(kept_for("fulmar:{q}:leased", "another").n > 0);
+    w->now += NODE_KEPT_MS + 1;
+    beat_of(own);
+    assert_int_equal(kept_for("fulmar:{q}:leased", "another").n, 0);
+    struct span last = kept_for("fulmar:{q}:last", "another");
+    assert_true(last.n > 0 && last.n < 64 && last.p[last.n - 1] == '|');
+    beat_of(other); /* it comes back */
+    assert_true(kept_for("fulmar:{q}:last", "another").n > last.n);
+    store_close(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +459,7 @@ int main(void)
         S(a_job_that_cannot_start_takes_no_other_along),
         S(an_end_that_cannot_be_written_takes_no_other_along),
         S(what_a_worker_brought_before_its_end_is_kept),
+        S(what_a_node_was_answered_goes_with_the_node),
     };
     scenario_maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ local CALL, NODE = ARGV[3], ARGV[4]
 -- Asked again because the reply was lost on its way: the same answer. A node asks one thing after the other.
 if CALL ~= '' then
     local last = call('HGET', P .. 'last', NODE)
-    if last and string.sub(last, 1, #CALL + 1) == CALL .. '|' then
+    if last and #last > #CALL + 1 and string.sub(last, 1, #CALL + 1) == CALL .. '|' then
         return cmsgpack.unpack(string.sub(last, #CALL + 2))
     end
 end

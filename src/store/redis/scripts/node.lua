@@ -14,6 +14,12 @@ if A[1] == 'list' then
 end
 for _, name in ipairs(call('ZRANGEBYSCORE', NAMES, '-inf', now - N(A[2]), 'LIMIT', 0, STEP)) do
     call('DEL', P .. 'nd:' .. name)
+    call('HDEL', P .. 'leased', name)
+    -- Its last call keeps its number: by that a node that comes back knows that nothing is lost (history.lua).
+    local last = call('HGET', P .. 'last', name)
+    if last then
+        call('HSET', P .. 'last', name, string.match(last, '^[^|]*|'))
+    end
     call('ZREM', NAMES, name)
 end
 local row = {}
