@@ -59,9 +59,9 @@ if wants asan; then
     out/asan/tests/crash/crash stride=300 seeds=2 | tail -1
 fi
 if wants fuzz; then
-    step "each fuzz target for 2 seconds"
+    step "each fuzz target for a second"
     $make BUILD=fuzz CC=clang fuzzers
-    tests/fuzz/run.sh out/fuzz/tests/fuzz 2
+    tests/fuzz/run.sh out/fuzz/tests/fuzz 1
 fi
 if wants browser; then
     step "browser tests"
@@ -73,8 +73,9 @@ fi
 if wants system; then
     step "system tests"
     $make CC=clang BUILD=points build
-    # Every fifth change of the site, for the time it takes, fewer jobs on two nodes and shorter crawls; all of them: make system.
-    NODES_JOBS=80 KILLS=4 EVERY=5 CRAWL_POSTS=500 POINTS=out/points tests/system/run.sh out/release
+    # For the time it takes: every fifth change of the site, fewer jobs on two nodes, shorter crawls, and kills in four of
+    # the six phases of a job; all of them: make system.
+    NODES_JOBS=60 KILLS=4 EVERY=5 CRAWL_POSTS=500 PHASES="reserve open commit finish" POINTS=out/points tests/system/run.sh out/release
 fi
 if wants browser && [ -x out/asan/fulmar ]; then
     step "browser tests with AddressSanitizer and UBSan"
