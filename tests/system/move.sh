@@ -6,13 +6,7 @@ OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
 have_servers || { say "move: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
-stop_all() {
-    local code=$?
-    stop_servers
-    (exit $code)
-    finish
-}
-trap stop_all EXIT
+trap finish_with_servers EXIT
 
 stop_service() {
     kill -TERM "$SERVICE_PID"

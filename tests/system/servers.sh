@@ -52,3 +52,10 @@ stop_servers() {
     [ -z "$REDIS_PID" ] || kill_redis
     [ -z "$POSTGRES_PID" ] || kill_postgres
 }
+# For a trap: the servers go with the test, however it ends.
+finish_with_servers() {
+    local code=$?
+    stop_servers
+    (exit $code)
+    finish
+}

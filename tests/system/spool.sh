@@ -8,13 +8,7 @@ OUT=$1
 . "$(dirname "$0")/servers.sh"
 JOBS=${SPOOL_JOBS:-40} MANY=10 # of them in one request
 have_servers || { say "spool: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
-stop_all() {
-    local code=$?
-    stop_servers
-    (exit $code)
-    finish
-}
-trap stop_all EXIT
+trap finish_with_servers EXIT
 
 config() { # DISK_FLOOR
     cat >"$WORK/fulmar.yaml" <<EOC
