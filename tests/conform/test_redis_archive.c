@@ -8,28 +8,12 @@
 
 #include <string.h>
 
-static struct postgres *server;
 static struct archive *archive;
-
-static int start_server(void **state)
-{
-    (void)state;
-    server = postgres_start(NULL, false);
-    return 0;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    if (server)
-        postgres_stop(&server);
-    return 0;
-}
 
 static void open_both(void)
 {
     struct redis_place *p = w->place;
-    struct archive_config to = {.url = span_of(server->url)};
+    struct archive_config to = {.url = span_of(postgres_of_group()->url)};
     struct redis_config config = {
         .url = span_of(p->server.url), .records = &records_of_archive, .callers_time = true};
     w->f = (struct fault){0};
@@ -42,9 +26,9 @@ static void open_both(void)
 
 static int set_up_both(void **state)
 {
-    if (!server)
+    if (!postgres_of_group())
         return 0;
-    postgres_clear(server);
+    postgres_clear(postgres_of_group());
     set_up(state);
     store_close(&w->s);
     open_both();
@@ -53,7 +37,7 @@ static int set_up_both(void **state)
 
 static int tear_down_both(void **state)
 {
-    if (!server)
+    if (!postgres_of_group())
         return 0;
     store_close(&w->s);
     archive_close(&archive);
@@ -74,7 +58,7 @@ static void
 a_job_goes_on_at_its_batch_after_the_queue_died_and_has_each_record_once(void **state)
 {
     (void)state;
-    if (!server)
+    if (!postgres_of_group())
         skip();
     const char *id = accept_job();
     struct lease l = start_next();
@@ -107,7 +91,7 @@ a_job_goes_on_at_its_batch_after_the_queue_died_and_has_each_record_once(void **
 static void a_lease_of_before_writes_nothing_to_the_archive_either(void **state)
 {
     (void)state;
-    if (!server)
+    if (!postgres_of_group())
         skip();
     const char *id = accept_job();
     struct lease old = start_next();
@@ -131,7 +115,7 @@ static void a_lease_of_before_writes_nothing_to_the_archive_either(void **state)
 static void evidence_and_fields_are_those_of_the_job(void **state)
 {
     (void)state;
-    if (!server)
+    if (!postgres_of_group())
         skip();
     accept_job();
     struct lease l = start_next();
@@ -165,7 +149,7 @@ static void evidence_and_fields_are_those_of_the_job(void **state)
 static void a_dead_job_is_repaired_with_what_its_evidence_gives(void **state)
 {
     (void)state;
-    if (!server)
+    if (!postgres_of_group())
         skip();
     const char *id = accept_job();
     struct lease l = start_next();
@@ -208,7 +192,7 @@ static void a_dead_job_is_repaired_with_what_its_evidence_gives(void **state)
 static void what_is_deleted_leaves_the_archive_too_also_over_a_crash(void **state)
 {
     (void)state;
-    if (!server)
+    if (!postgres_of_group())
         skip();
     struct archive_sizes sizes;
     for (int i = 0; i < 10; i++) {
@@ -263,13 +247,13 @@ static void ask_thread(struct store_thread *t, struct store_op *op)
 static void the_thread_of_the_store_works_on_a_shared_queue(void **state)
 {
     (void)state;
-    if (!server)
+    if (!postgres_of_group())
         skip();
     struct redis_place *p = w->place;
     struct store_thread *t;
     archive_close(&archive); /* one thread uses an archive */
     struct shared_config shared = {.queue = p->server.url,
-                                   .archive = server->url,
+                                   .archive = postgres_of_group()->url,
                                    .name = "q",
                                    .node = "node",
                                    .insists = true};
@@ -316,5 +300,5 @@ int main(void)
         B(the_thread_of_the_store_works_on_a_shared_queue),
     };
     scenario_maker = &store_makers[1];
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, postgres_group_start, postgres_group_stop);
 }

@@ -8,25 +8,9 @@
 
 #include <string.h>
 
-static struct postgres *server;
 static struct store_thread *thread;
 static struct shared_config shared;
 static bool answered;
-
-static int start_server(void **state)
-{
-    (void)state;
-    server = postgres_start(NULL, false);
-    return 0;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    if (server)
-        postgres_stop(&server);
-    return 0;
-}
 
 static struct redis_server *redis(void)
 {
@@ -35,13 +19,13 @@ static struct redis_server *redis(void)
 
 static int set_up_node(void **state)
 {
-    if (!server)
+    if (!postgres_of_group())
         return 0;
-    postgres_clear(server);
+    postgres_clear(postgres_of_group());
     set_up(state);
     store_close(&w->s);
     shared = (struct shared_config){.queue = redis()->url,
-                                    .archive = server->url,
+                                    .archive = postgres_of_group()->url,
                                     .name = "q",
                                     .node = "north",
                                     .insists = true,
@@ -51,7 +35,7 @@ static int set_up_node(void **state)
 
 static int tear_down_node(void **state)
 {
-    if (!server)
+    if (!postgres_of_group())
         return 0;
     store_thread_stop(&thread);
     open_store(); /* what tear_down() closes */
@@ -126,7 +110,7 @@ static void without_its_redis_a_node_takes_jobs_says_why_it_waits_and_joins(void
 {
     (void)state;
     char words[240];
-    if (!server)
+    if (!postgres_of_group())
         skip();
     redis_end(redis(), SIGKILL);
     assert_int_equal(start_node(), E_OK);
@@ -161,7 +145,7 @@ static void without_its_redis_a_node_takes_jobs_says_why_it_waits_and_joins(void
 static void without_a_spool_a_node_refuses_jobs_until_its_redis_is_there(void **state)
 {
     (void)state;
-    if (!server)
+    if (!postgres_of_group())
         skip();
     shared.spool_most = 0;
     redis_end(redis(), SIGKILL);
@@ -178,7 +162,8 @@ static void without_a_spool_a_node_refuses_jobs_until_its_redis_is_there(void **
 static void one_that_stands_still_holds_up_no_start_for_ever(void **state)
 {
     (void)state;
-    if (!server || scaled(10) < 10) /* it waits for an answer as long as a call may */
+    if (!postgres_of_group() ||
+        scaled(10) < 10) /* it waits for an answer as long as a call may */
         skip();
     redis_signal(redis(), SIGSTOP);
     assert_int_equal(start_node(), E_OK);
@@ -197,16 +182,16 @@ static void without_its_archive_a_node_waits_likewise(void **state)
 {
     (void)state;
     char words[240];
-    if (!server)
+    if (!postgres_of_group())
         skip();
-    postgres_end(server, SIGQUIT);
+    postgres_end(postgres_of_group(), SIGQUIT);
     assert_int_equal(start_node(), E_OK);
     assert_true(is_away(words));
     assert_non_null(strstr(words, "archive"));
     struct store_op job = accept_op();
     assert_int_equal(ask(&job), E_OK);
     assert_int_equal(job.out.accept.durability, DURABILITY_SPOOLED);
-    assert_true(postgres_run(server));
+    assert_true(postgres_run(postgres_of_group()));
     joined();
     while (store_thread_spool(thread).waiting > 0)
         redis_nap();
@@ -218,7 +203,7 @@ static void what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later(
     (void)state;
     char words[240];
     const char *options[] = {"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"};
-    if (!server)
+    if (!postgres_of_group())
         skip();
     shared.insists = false;
     redis_end(redis(), SIGTERM);
@@ -254,5 +239,5 @@ int main(void)
         N(what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later),
     };
     scenario_maker = &store_makers[1];
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, postgres_group_start, postgres_group_stop);
 }

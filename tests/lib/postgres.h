@@ -242,3 +242,29 @@ static inline void postgres_clear(const struct postgres *p)
     if (!postgres_do(p, "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"))
         abort();
 }
+
+/* One for all tests of a program, as its group's set-up and tear-down; NULL: there is none on this machine. */
+static inline struct postgres **postgres_group(void)
+{
+    static struct postgres *server;
+    return &server;
+}
+
+static inline struct postgres *postgres_of_group(void)
+{
+    return *postgres_group();
+}
+
+static inline int postgres_group_start(void **state)
+{
+    (void)state;
+    *postgres_group() = postgres_start(NULL, false);
+    return 0;
+}
+
+static inline int postgres_group_stop(void **state)
+{
+    (void)state;
+    postgres_stop(postgres_group());
+    return 0;
+}
