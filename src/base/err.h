@@ -35,7 +35,7 @@
     X(E_CANCELLED, ERR_STOPPED, 409, "cancelled")                                              \
     X(E_END, ERR_STOPPED, 200, "no more data")                                                 \
     X(E_STORE, ERR_RETRY, 503, "job store failed")                                             \
-    X(E_MOVED, ERR_RETRY, 503, "the job store was moved, or is being moved")                   \
+    X(E_MOVED, ERR_BUG, 503, "the job store was moved, or is being moved")                     \
     X(E_DISK_FULL, ERR_WAIT, 507, "no space left on the disk")                                 \
     X(E_OS, ERR_RETRY, 500, "the operating system refused")                                    \
     X(E_NO_MEMORY, ERR_RETRY, 500, "memory limit reached")                                     \

@@ -414,13 +414,8 @@ static void check_user(struct doctor *d)
         checks_add(d->checks, "user", HEALTH_OK, NULL, "not root");
         return;
     }
-    struct span wanted = SETTING_S(d->settings, service, user);
-    char name[64];
-    span_copy(wanted.n                        ? wanted
-              : sandbox_user_exists("fulmar") ? SPAN("fulmar")
-                                              : SPAN("nobody"),
-              name, sizeof name);
-    if (sandbox_user_exists(name))
+    char name[CONFIG_USER_MAX];
+    if (sandbox_user_exists(config_user(d->settings, name)))
         checks_add(d->checks, "user", HEALTH_INFO, NULL, "root: the service becomes user %s",
                    name);
     else

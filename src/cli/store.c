@@ -2,7 +2,9 @@
 #include "cli/inside.h"
 
 #include "os/clock.h"
+#include "os/files.h"
 #include "os/random.h"
+#include "os/sandbox.h"
 #include "store/configured.h"
 #include "store/mover.h"
 #include "store/sqlite/spool.h"
@@ -10,6 +12,7 @@
 #include "store/transfer_shared.h"
 
 #include <limits.h>
+#include <pwd.h>
 #include <unistd.h>
 
 enum { SAY_EVERY_MS = 1000 };
@@ -25,19 +28,51 @@ struct moving {
 
 /* ---- which store ---- */
 
-static err open_embedded(struct moving *m, struct span path, bool make, struct transfer **out,
-                         struct fault *f)
+static bool is_embedded(const char *address)
 {
-    char dir[PATH_MAX];
+    return span_starts(span_of(address), SPAN("sqlite:"));
+}
+
+/* The folder of an embedded store; of any other, this machine's. */
+static err folder_of(struct moving *m, const char *address, char out[PATH_MAX], struct fault *f)
+{
     static const struct span file = {"/fulmar.db", sizeof "/fulmar.db" - 1};
-    if (!path.n) {
-        err e = config_state_dir(&m->cli->settings, dir, f);
-        return e ? e : transfer_sqlite(out, dir, make, &m->limits, f);
-    }
+    struct span path =
+        is_embedded(address) ? span_cut(span_of(address), 7, SIZE_MAX) : SPAN_NONE;
+    if (!path.n)
+        return config_state_dir(&m->cli->settings, out, f);
     if (span_ends(path, file))
         path.n -= file.n;
-    span_copy(path, dir, sizeof dir);
-    return transfer_sqlite(out, dir, make, &m->limits, f);
+    span_copy(path, out, PATH_MAX);
+    return E_OK;
+}
+
+static err open_embedded(struct moving *m, const char *address, bool make,
+                         struct transfer **out, struct fault *f)
+{
+    char dir[PATH_MAX];
+    err e = folder_of(m, address, dir, f);
+    return e ? e : transfer_sqlite(out, dir, make, &m->limits, f);
+}
+
+/* What root writes the service could not read: it becomes whom the service does, or did. */
+static err become_owner(struct moving *m, struct fault *f)
+{
+    char dir[PATH_MAX], name[CONFIG_USER_MAX];
+    bool makes = is_embedded(m->cli->to) && !is_embedded(m->cli->from) &&
+                 (m->act == MOVER_MOVE || m->act == MOVER_ABANDON);
+    err e = folder_of(m, is_embedded(m->cli->from) ? m->cli->from : m->cli->to, dir, f);
+    if (e || geteuid() != 0)
+        return e;
+    const struct passwd *user = getpwnam(config_user(&m->cli->settings, name));
+    bool there = access(dir, F_OK) == 0;
+    if (!there && !makes)
+        return E_OK;
+    if (!there && !user)
+        return fail(f, E_CONFIG, "there is no user '%s': create it or set service.user", name);
+    if (!there)
+        e = files_make_folder_of(dir, user->pw_uid, user->pw_gid, f);
+    return e ? e : sandbox_become_owner(dir, f);
 }
 
 static err open_pair(struct moving *m, struct span queue, struct span archive,
@@ -86,8 +121,8 @@ static err open_store(struct moving *m, const char *flag, const char *address, b
     struct span text = span_of(address), queue, archive;
     if (span_is(text, "shared"))
         return open_configured(m, out, f);
-    if (span_starts(text, SPAN("sqlite:")))
-        return open_embedded(m, span_cut(text, 7, text.n), make, out, f);
+    if (is_embedded(address))
+        return open_embedded(m, address, make, out, f);
     if (split_pair(text, &queue, &archive))
         return open_pair(m, queue, archive, out, f);
     return fail(f, E_BAD_INPUT,
@@ -252,9 +287,10 @@ static int fail_with(const struct fault *f, err e)
 
 static err open_both(struct moving *m, struct fault *f)
 {
-    bool embedded = span_starts(span_of(m->cli->from), SPAN("sqlite:"));
-    err e = open_store(m, "from", m->cli->from, false, &m->from, f);
-    if (!e && !embedded && m->act != MOVER_ABANDON)
+    err e = become_owner(m, f);
+    if (!e)
+        e = open_store(m, "from", m->cli->from, false, &m->from, f);
+    if (!e && !is_embedded(m->cli->from) && m->act != MOVER_ABANDON)
         e = check_spool(m, f);
     if (e)
         return e;

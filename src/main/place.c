@@ -129,39 +129,26 @@ static err listen_unix(struct place *p, struct fault *f)
     return E_OK;
 }
 
-static const char *service_user(struct place *p)
-{
-    static char name[64];
-    span_copy(SETTING_S(&p->settings, service, user), name, sizeof name);
-    if (name[0])
-        return name;
-    return sandbox_user_exists("fulmar") ? "fulmar" : "nobody";
-}
-
 /* Chromium runs as this user: as root its own sandbox would not start, and it must stay on. */
 static err find_user(struct place *p, struct passwd **out, struct fault *f)
 {
-    *out = getpwnam(service_user(p));
+    char name[CONFIG_USER_MAX];
+    *out = getpwnam(config_user(&p->settings, name));
     if (!*out)
-        return fail(f, E_CONFIG, "there is no user '%s': create it or set service.user",
-                    service_user(p));
+        return fail(f, E_CONFIG, "there is no user '%s': create it or set service.user", name);
     if ((*out)->pw_uid == 0)
         return fail(
             f, E_CONFIG,
             "service.user is '%s', which is root: Chromium must not run as root; name an unprivileged "
             "user, or leave it empty for 'fulmar' or 'nobody'",
-            service_user(p));
+            name);
     return E_OK;
 }
 
-/* Makes a folder, where there is none, of whom the service becomes. */
 static err prepare_folder(const char *path, const struct passwd *user, struct fault *f)
 {
-    struct stat st;
-    err e = files_make_folder(path, 0700, f);
-    if (e || !user || (stat(path, &st) == 0 && st.st_uid == user->pw_uid))
-        return e;
-    return chown(path, user->pw_uid, user->pw_gid) ? files_fault(f, "hand over", path) : E_OK;
+    return user ? files_make_folder_of(path, user->pw_uid, user->pw_gid, f)
+                : files_make_folder(path, 0700, f);
 }
 
 /* The state folder, and that of files which machines share. */
@@ -200,11 +187,12 @@ static err open_all(struct place *p, struct fault *f)
     if (p->sites < 0)
         return files_fault(f, "open the site packs in", p->sites_dir);
     if (geteuid() == 0) {
-        struct passwd *user = getpwnam(service_user(p));
+        char name[CONFIG_USER_MAX];
+        struct passwd *user = getpwnam(config_user(&p->settings, name));
         if (user && chown(p->socket_path, user->pw_uid, user->pw_gid))
             return files_fault(f, "hand over", p->socket_path);
-        log_info("service.user", F_C("name", service_user(p)));
-        e = sandbox_become_user(service_user(p), f);
+        log_info("service.user", F_C("name", name));
+        e = sandbox_become_user(name, f);
     }
     return e;
 }

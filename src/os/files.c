@@ -218,6 +218,15 @@ err files_make_folder(const char *path, unsigned mode, struct fault *f)
     return E_OK;
 }
 
+err files_make_folder_of(const char *path, uid_t user, gid_t group, struct fault *f)
+{
+    struct stat st;
+    err e = files_make_folder(path, 0700, f);
+    if (e || (stat(path, &st) == 0 && st.st_uid == user))
+        return e;
+    return chown(path, user, group) ? files_fault(f, "hand over", path) : E_OK;
+}
+
 /* Removes what is below; keeps the first errno in *error. */
 static void remove_below(int dirfd, int depth, int *error)
 {

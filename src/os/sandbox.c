@@ -30,6 +30,15 @@ bool sandbox_user_exists(const char *user)
     return getpwnam(user) != NULL;
 }
 
+static err give_up_root(uid_t user, gid_t group, struct fault *f)
+{
+    if (setresgid(group, group, group) != 0 || setresuid(user, user, user) != 0)
+        return fail(f, E_OS, "cannot become user %u: errno %d", (unsigned)user, errno);
+    if (user != 0 && setuid(0) == 0)
+        bug("root came back after it was given up");
+    return E_OK;
+}
+
 err sandbox_become_user(const char *user, struct fault *f)
 {
     struct passwd *who = getpwnam(user);
@@ -38,13 +47,23 @@ err sandbox_become_user(const char *user, struct fault *f)
                     user);
     if (geteuid() != 0)
         return fail(f, E_OS, "only root can become user %s", user);
-    if (initgroups(user, who->pw_gid) != 0 ||
-        setresgid(who->pw_gid, who->pw_gid, who->pw_gid) != 0 ||
-        setresuid(who->pw_uid, who->pw_uid, who->pw_uid) != 0)
+    if (initgroups(user, who->pw_gid) != 0)
         return fail(f, E_OS, "cannot become user %s: errno %d", user, errno);
-    if (who->pw_uid != 0 && setuid(0) == 0)
-        bug("root came back after it was given up");
-    return E_OK;
+    return give_up_root(who->pw_uid, who->pw_gid, f);
+}
+
+err sandbox_become_owner(const char *folder, struct fault *f)
+{
+    struct stat st;
+    if (geteuid() != 0)
+        return E_OK;
+    if (stat(folder, &st))
+        return fail(f, E_OS, "there is no folder %.200s: errno %d", folder, errno);
+    if (st.st_uid == 0)
+        return E_OK;
+    if (setgroups(0, NULL) != 0)
+        return fail(f, E_OS, "cannot leave root's groups: errno %d", errno);
+    return give_up_root(st.st_uid, st.st_gid, f);
 }
 
 err sandbox_no_new_privs(struct fault *f)

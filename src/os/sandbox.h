@@ -7,6 +7,8 @@
 
 /* Becomes `user` (name) for good; root only. Sets no_new_privs not. E_CONFIG when there is no such user. */
 MUST_USE err sandbox_become_user(const char *user, struct fault *f);
+/* Root becomes whom that folder belongs to, for good; whoever else asks, or where it is root's, stays who he is. */
+MUST_USE err sandbox_become_owner(const char *folder, struct fault *f);
 bool sandbox_user_exists(const char *user);
 /* no_new_privs + seccomp allow-list of a worker: read, write, poll, memory, time, exit. Kills the
  * process on anything else (SIGSYS). No open, no connect, no exec, no fork, no executable memory. */

@@ -1,6 +1,7 @@
 #include "upkeep/config.h"
 
 #include "os/files.h"
+#include "os/sandbox.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -210,4 +211,12 @@ err config_sites_dir(const struct settings *s, char out[CONFIG_PATH_MAX], struct
                     "no site packs beside the program; set site.path or $FULMAR_SITES to the "
                     "folder that holds x/site.yaml");
     return e;
+}
+
+const char *config_user(const struct settings *s, char out[CONFIG_USER_MAX])
+{
+    struct span wanted = SETTING_S(s, service, user);
+    if (!wanted.n)
+        wanted = sandbox_user_exists("fulmar") ? SPAN("fulmar") : SPAN("nobody");
+    return span_copy(wanted, out, CONFIG_USER_MAX);
 }

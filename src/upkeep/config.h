@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "core/settings.h"
 
-enum { CONFIG_PATH_MAX = 256 };
+enum { CONFIG_PATH_MAX = 256, CONFIG_USER_MAX = 64 };
 
 /* Reads the settings. The file is, in this order: `path` when not NULL, $FULMAR_CONFIG,
  * $XDG_CONFIG_HOME/fulmar/fulmar.yaml, ~/.config/fulmar/fulmar.yaml, /etc/fulmar/fulmar.yaml;
@@ -36,3 +36,6 @@ MUST_USE err config_socket(const struct settings *s, char out[CONFIG_PATH_MAX],
  * sites/x/site.yaml in it. E_NOT_FOUND says what was tried. */
 MUST_USE err config_sites_dir(const struct settings *s, char out[CONFIG_PATH_MAX],
                               struct fault *f);
+
+/* Whom a service that root starts becomes: service.user, else fulmar when there is such a user, else nobody. */
+const char *config_user(const struct settings *s, char out[CONFIG_USER_MAX]);

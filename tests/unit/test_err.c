@@ -53,6 +53,7 @@ static void every_error_has_a_complete_row(void **state)
     assert_string_equal(err_name(E_TIMEOUT), "E_TIMEOUT");
     assert_int_equal(err_http(E_BAD_INPUT), 422);
     assert_int_equal(err_class(E_BUG), ERR_BUG);
+    assert_int_equal(err_class(E_MOVED), ERR_BUG); /* a person has to say where it is now */
 }
 
 int main(void)
