@@ -135,20 +135,46 @@ struct row {
 #define SQL_LANES                                                                              \
     "SELECT name,lane_id,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips FROM lanes"
 
-static size_t read_rows(sqlite3 *db, const char *sql, struct row *rows, size_t most)
+static size_t read_rows(sqlite3_stmt *q, struct row *rows, size_t most)
 {
-    sqlite3_stmt *q;
     size_t n = 0;
-    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
     for (; n < most && sqlite3_step(q) == SQLITE_ROW; n++) {
         snprintf(rows[n].name, sizeof rows[n].name, "%s",
                  (const char *)sqlite3_column_text(q, 0));
         for (int i = 1; i < sqlite3_column_count(q); i++)
             rows[n].columns[i - 1] = sqlite3_column_int64(q, i);
     }
-    sqlite3_finalize(q);
+    sqlite3_reset(q);
     return n;
+}
+
+/* A connection of its own, open as long as the store is: to read the schema takes longer than all else. */
+struct watch {
+    sqlite3 *db;
+    sqlite3_stmt *jobs, *lanes;
+};
+static sqlite3_stmt *prepared(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *q;
+    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    return q;
+}
+static void watch_open(struct watch *watch, const char *dir)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/fulmar.db", dir);
+    assert_int_equal(sqlite3_open_v2(path, &watch->db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    sqlite3_db_config(watch->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    watch->jobs = prepared(watch->db, SQL_JOBS);
+    watch->lanes = prepared(watch->db, SQL_LANES);
+}
+static void watch_close(struct watch *watch)
+{
+    sqlite3_finalize(watch->jobs);
+    sqlite3_finalize(watch->lanes);
+    sqlite3_close(watch->db);
+    *watch = (struct watch){0};
 }
 
 /* Likewise of the hashes in Redis; also that each job is in the index of its state, and nowhere else. */
@@ -182,6 +208,7 @@ static const char look_script[] =
 struct world {
     void *place;
     struct store *s;
+    struct watch watch;
     struct store_limits limits;
     struct row *jobs; /* as the store has them */
     size_t job_count;
@@ -808,11 +835,17 @@ static void open_store(struct world *w)
         fail_msg("open: %s", f.words);
 }
 
+static void close_store(struct world *w)
+{
+    write_group(w);
+    watch_close(&w->watch);
+    store_close(&w->s);
+}
+
 static void op_restart(struct world *w)
 {
     say(w, "restart");
-    write_group(w);
-    store_close(&w->s);
+    close_store(w);
     open_store(w);
     model_restart(&w->m, &w->rules, w->now);
 }
@@ -821,14 +854,10 @@ static void op_restart(struct world *w)
 
 static void look_sqlite(struct world *w)
 {
-    sqlite3 *db;
-    char path[128];
-    snprintf(path, sizeof path, "%s/fulmar.db", (const char *)w->place);
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    w->job_count = read_rows(db, SQL_JOBS, w->jobs, MODEL_JOBS + 1);
-    w->lane_count = read_rows(db, SQL_LANES, w->lanes, 8);
-    sqlite3_close(db);
+    if (!w->watch.db)
+        watch_open(&w->watch, w->place);
+    w->job_count = read_rows(w->watch.jobs, w->jobs, MODEL_JOBS + 1);
+    w->lane_count = read_rows(w->watch.lanes, w->lanes, 8);
 }
 
 static size_t read_reply(const struct reply *list, size_t name, struct row *rows, size_t most)
@@ -1021,8 +1050,7 @@ static void start_episode(struct world *w, uint64_t seed, size_t without)
 
 static void end_episode(struct world *w)
 {
-    write_group(w);
-    store_close(&w->s);
+    close_store(w);
     maker->remove(w->place);
     arena_free(&w->a);
     free(w->jobs);
