@@ -9,6 +9,7 @@
 
 #include "../lib/grade.h"
 #include "../lib/chromium.h"
+#include "../lib/pack.h"
 
 enum { MESSAGES_MAX = 400, BY_HAND = 0, OWN, REAL, SYNTHETIC, FOLDERS };
 
@@ -430,13 +431,8 @@ static const char *readable(char *room, size_t size, const char *base, const cha
 static void open_all(void)
 {
     static char rooms[FOLDERS][1000];
-    struct fault f = {0};
-    const char *sites = getenv("FULMAR_SITES"), *fixtures = getenv("FULMAR_FIXTURES");
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    if (pack_open(&pack, fd, "x", &f))
-        fail_msg("%s", f.words);
-    close(fd);
+    const char *fixtures = getenv("FULMAR_FIXTURES");
+    pack = open_site("x");
     fixtures = fixtures ? fixtures : "../shared/fixtures/x";
     folders[BY_HAND] =
         readable(rooms[BY_HAND], sizeof rooms[0], "tests/data/shapes", "/dom/by-hand");

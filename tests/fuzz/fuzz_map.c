@@ -2,36 +2,12 @@
  * whether it is a thread, the rest is the answer. FULMAR_SITES names the site packs (default sites). */
 #include "base/json.h"
 #include "base/need.h"
-#include "extract/reader.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "../lib/reading.h"
 
-enum { BODY_BYTES = 1024 * 1024 };
+enum { BODY_BYTES = 4 * 1024 * 1024 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static struct pack *pack;
-static struct reader *reader;
-static struct arena *arena;
-static struct json_parser *parser;
-
-static void set_up(void)
-{
-    const char *sites = getenv("FULMAR_SITES");
-    struct fault f = {0};
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || pack_open(&pack, fd, "x", &f)) {
-        fprintf(stderr, "site pack: %s\n", fd < 0 ? "no such directory" : f.words);
-        exit(1);
-    }
-    close(fd);
-    reader = reader_new(pack, BODY_BYTES);
-    arena = arena_new(64 * 1024 * 1024);
-    parser = json_parser_new(4 * 1024 * 1024);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -45,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct reading r;
     struct json root;
     if (!pack)
-        set_up();
+        open_reading("x", BODY_BYTES);
     if (size == 0)
         return 0;
     struct span body = {(const char *)data + 1, size - 1};

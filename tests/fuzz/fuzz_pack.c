@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/pack.h"
+
 enum { FILES_MAX = 64, FILE_BYTES = 64 * 1024, NAME_BYTES = 128 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -86,10 +88,9 @@ static void remove_folder(void)
 
 static void set_up(void)
 {
-    const char *sites = getenv("FULMAR_SITES");
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || !mkdtemp(folder))
-        stop("sites");
+    int fd = open_sites();
+    if (!mkdtemp(folder))
+        stop(folder);
     folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_fd < 0 || mkdirat(folder_fd, "x", 0700) || mkdirat(folder_fd, "x/maps", 0700))
         stop(folder);

@@ -5,10 +5,7 @@
 #include "base/need.h"
 #include "extract/reader.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "../lib/pack.h"
 
 enum { BODY_BYTES = 1024 * 1024, PACKS = 3 };
 
@@ -22,17 +19,10 @@ static struct json_parser *parser;
 
 static void set_up(void)
 {
-    const char *sites = getenv("FULMAR_SITES");
-    struct fault f = {0};
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; i < PACKS; i++) {
-        if (fd < 0 || pack_open(&packs[i], fd, names[i], &f)) {
-            fprintf(stderr, "site pack: %s\n", fd < 0 ? "no such directory" : f.words);
-            exit(1);
-        }
+        packs[i] = open_site(names[i]);
         readers[i] = reader_new(packs[i], BODY_BYTES);
     }
-    close(fd);
     arena = arena_new(64 * 1024 * 1024);
     parser = json_parser_new(4 * 1024 * 1024);
 }

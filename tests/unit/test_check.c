@@ -4,13 +4,14 @@
 #include "core/drift.h"
 #include "extract/check.h"
 #include "extract/order.h"
-#include "extract/reader.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "../lib/reading.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,10 +23,6 @@
 enum { BODY_BYTES = 16 * 1024 * 1024 };
 #define COLLECTED ((wall){1786093200000})
 
-static struct pack *pack;
-static struct reader *reader;
-static struct arena *arena;
-static struct json_parser *parser;
 static struct operation list_op = {.name = {"UserTweets", 10}, .role = OP_TIMELINE};
 static const struct operation user_op = {.name = {"UserByScreenName", 16}, .role = OP_USER};
 
@@ -610,17 +607,14 @@ static void recorded_answers_pass_and_bring_no_news(void **state)
 /* The same of one answer of another source: its news, as they are told. */
 static void news_of(const char *site, const char *source, const char *path, struct buf *out)
 {
-    const char *sites = getenv("FULMAR_SITES");
     struct fault f = {0};
-    struct pack *other = NULL;
+    struct pack *other = open_site(site);
     struct buf body = BUF(BODY_BYTES);
     struct reading r;
     size_t n;
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     FILE *h = fopen(path, "rb");
-    if (!h || fd < 0 || pack_open(&other, fd, site, &f))
-        fail_msg("%s: %s", path, f.words);
-    close(fd);
+    if (!h)
+        fail_msg("%s: %m", path);
     while ((n = fread(buf_room(&body, 65536), 1, 65536, h)) > 0)
         body.n += n;
     fclose(h);
@@ -684,14 +678,9 @@ static void lists_of_other_sources_are_checked_as_they_promise(void **state)
         {"[" STATUS("1", OLD, "") "," STATUS("3", NEW, ",\"reblog\":" STATUS("2", NEW, "")) "]",
          0},
     };
-    const char *sites = getenv("FULMAR_SITES");
     struct fault f = {0};
-    struct pack *other = NULL;
+    struct pack *other = open_site("mastodon");
     struct reading r;
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || pack_open(&other, fd, "mastodon", &f))
-        fail_msg("%s", f.words);
-    close(fd);
     struct reader *own = reader_new(other, BODY_BYTES);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         arena_reset(arena);
@@ -712,27 +701,14 @@ static void lists_of_other_sources_are_checked_as_they_promise(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *sites = getenv("FULMAR_SITES");
-    struct fault f = {0};
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || pack_open(&pack, fd, "x", &f)) {
-        fprintf(stderr, "site pack: %s\n", fd < 0 ? "no such directory" : f.words);
-        return -1;
-    }
-    close(fd);
-    reader = reader_new(pack, BODY_BYTES);
-    arena = arena_new((size_t)BODY_BYTES * 4);
-    parser = json_parser_new(BODY_BYTES);
+    open_reading("x", BODY_BYTES);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    reader_free(&reader);
-    arena_free(&arena);
-    json_parser_free(&parser);
-    pack_close(&pack);
+    close_reading();
     return 0;
 }
 

@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "../lib/pack.h"
+
 enum { PAGES_MAX = 140 };
 
 /* One answer of the site, as the scripted node plays it. */
@@ -1292,21 +1294,16 @@ static int close_pack(void **state)
 
 /* ---- strategies in order ---- */
 
-static struct pack *open_named(const char *folder, const char *name)
+static struct pack *open_from(const char *folder)
 {
     struct pack *p = NULL;
     struct fault f = {0};
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
-    if (pack_open(&p, fd, name, &f))
+    if (pack_open(&p, fd, "x", &f))
         fail_msg("%s", f.words);
     close(fd);
     return p;
-}
-
-static struct pack *open_from(const char *folder)
-{
-    return open_named(folder, "x");
 }
 
 /* The pack of X with a feed behind its own API, for when that ends so. */
@@ -1532,8 +1529,7 @@ static void empty_pages_of_a_source_prove_nothing(void **state)
 {
     (void)state;
     struct pack *usual = pack;
-    const char *sites = getenv("FULMAR_SITES");
-    pack = open_named(sites ? sites : "sites", "bluesky");
+    pack = open_site("bluesky");
     JOB(.kind = "search", .target = "heat pump", .answers = search_goes_on);
     assert_int_equal(r.failure, FAILURE_NONE);
     assert_int_equal(s.have, 3);

@@ -5,13 +5,14 @@
 #include "extract/expand.h"
 #include "extract/map.h"
 #include "extract/news.h"
-#include "extract/reader.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "../lib/reading.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,10 +22,6 @@
 enum { BODY_BYTES = 8 * 1024 * 1024 };
 #define COLLECTED ((wall){1786093200000}) /* 2026-08-07T09:00:00Z */
 
-static struct pack *pack;
-static struct reader *reader;
-static struct arena *arena;
-static struct json_parser *parser;
 static struct buf body_room;
 static const struct operation timeline_op = {.name = {"UserTweets", 10}, .role = OP_TIMELINE};
 static const struct operation user_op = {.name = {"UserByScreenName", 16}, .role = OP_USER};
@@ -1251,17 +1248,7 @@ static void test_counters(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *sites = getenv("FULMAR_SITES");
-    struct fault f = {0};
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || pack_open(&pack, fd, "x", &f)) {
-        fprintf(stderr, "site pack: %s\n", fd < 0 ? "no such directory" : f.words);
-        return -1;
-    }
-    close(fd);
-    reader = reader_new(pack, BODY_BYTES);
-    arena = arena_new((size_t)BODY_BYTES * 4);
-    parser = json_parser_new(BODY_BYTES);
+    open_reading("x", BODY_BYTES);
     body_room = BUF(BODY_BYTES);
     return 0;
 }
@@ -1269,11 +1256,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    reader_free(&reader);
-    arena_free(&arena);
-    json_parser_free(&parser);
+    close_reading();
     buf_free(&body_room);
-    pack_close(&pack);
     return 0;
 }
 

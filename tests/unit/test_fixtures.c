@@ -12,6 +12,7 @@
 #include "worker/replay.h"
 
 #include "../lib/grade.h"
+#include "../lib/pack.h"
 
 static const char *fixtures; /* the root that is read */
 static struct pack *pack;
@@ -905,13 +906,7 @@ static void check_union(void)
 
 static void open_all(void)
 {
-    struct fault f = {0};
-    const char *sites = getenv("FULMAR_SITES");
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    if (pack_open(&pack, fd, "x", &f) != E_OK)
-        fail_msg("%s", f.words);
-    close(fd);
+    pack = open_site("x");
     expect_parser = json_parser_new(FILE_BYTES);
     record_parser = json_parser_new(FILE_BYTES);
 }

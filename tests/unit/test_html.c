@@ -3,7 +3,6 @@
 #include "base/json.h"
 #include "extract/format.h"
 #include "extract/map.h"
-#include "extract/reader.h"
 #include "extract/site.h"
 
 #include <stdarg.h>
@@ -12,6 +11,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "../lib/reading.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +20,6 @@
 
 enum { BODY_BYTES = 8 * 1024 * 1024 };
 #define COLLECTED ((wall){1786093200000}) /* 2026-08-07T09:00:00Z */
-
-static struct pack *pack;
-static struct reader *reader;
-static struct arena *arena;
-static struct json_parser *parser;
 
 static struct json parsed(struct span text)
 {
@@ -1214,27 +1210,14 @@ static void test_reading_limits(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *sites = getenv("FULMAR_SITES");
-    struct fault f = {0};
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || pack_open(&pack, fd, "x", &f)) {
-        fprintf(stderr, "site pack: %s\n", fd < 0 ? "no such directory" : f.words);
-        return -1;
-    }
-    close(fd);
-    reader = reader_new(pack, BODY_BYTES);
-    arena = arena_new((size_t)BODY_BYTES * 4);
-    parser = json_parser_new(BODY_BYTES);
+    open_reading("x", BODY_BYTES);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    reader_free(&reader);
-    arena_free(&arena);
-    json_parser_free(&parser);
-    pack_close(&pack);
+    close_reading();
     return 0;
 }
 

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "../lib/pack.h"
+
 static struct pack *pack;
 static struct json_parser *parser;
 static struct arena *arena;
@@ -24,14 +26,10 @@ static struct span target_host;
 static int open_pack(void **state)
 {
     (void)state;
-    struct fault f = {0};
-    const char *sites = getenv("FULMAR_SITES");
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    pack = open_site("x");
     parser = json_parser_new(65536);
     arena = arena_new(1 << 20);
-    err e = pack_open(&pack, fd, "x", &f);
-    close(fd);
-    return e ? -1 : 0;
+    return 0;
 }
 
 static int close_pack(void **state)
@@ -136,13 +134,8 @@ static void what_is_no_media_is_never_asked_for(void **state)
 
 static void open_other(const char *name)
 {
-    struct fault f = {0};
-    const char *sites = getenv("FULMAR_SITES");
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     pack_close(&pack);
-    if (pack_open(&pack, fd, name, &f))
-        fail_msg("%s", f.words);
-    close(fd);
+    pack = open_site(name);
 }
 
 /* Files of an instance lie on the host of the job's target, or on one below it, and nowhere else. */

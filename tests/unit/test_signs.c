@@ -10,6 +10,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "../lib/pack.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -523,14 +525,7 @@ static void a_limit_says_when_it_opens_again(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *sites = getenv("FULMAR_SITES");
-    struct fault f = {0};
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || pack_open(&pack, fd, "x", &f)) {
-        fprintf(stderr, "site pack: %s\n", fd < 0 ? "no such directory" : f.words);
-        return -1;
-    }
-    close(fd);
+    pack = open_site("x");
     parser = json_parser_new(BODY_BYTES);
     header_parser = json_parser_new(BODY_BYTES);
     arena = arena_new((size_t)BODY_BYTES * 4);

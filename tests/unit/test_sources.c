@@ -1,6 +1,5 @@
 /* Sites that need no browser: what their packs make of answers as the web really has them. */
 #include "base/json.h"
-#include "extract/reader.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -14,14 +13,11 @@
 
 #include <cmocka.h>
 
+#include "../lib/reading.h"
+
 enum { BODY_BYTES = 4 * 1024 * 1024 };
 
 static const wall now = {1786093200000}; /* 2026-08-07T09:00:00Z */
-
-static struct pack *pack;
-static struct reader *reader;
-static struct arena *arena;
-static struct json_parser *parser;
 
 static struct reading answer(const char *source, int status, const char *headers,
                              struct span body)
@@ -49,47 +45,31 @@ static void value_is(const struct reading *r, size_t i, const char *path, const 
     buf_free(&b);
 }
 
-static void open_site(const char *name)
-{
-    const char *sites = getenv("FULMAR_SITES");
-    struct fault f = {0};
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || pack_open(&pack, fd, name, &f))
-        fail_msg("site pack: %s", fd < 0 ? "no such directory" : f.words);
-    close(fd);
-    reader = reader_new(pack, BODY_BYTES);
-    arena = arena_new((size_t)BODY_BYTES * 4);
-    parser = json_parser_new(BODY_BYTES);
-}
-
 static int close_site(void **state)
 {
     (void)state;
-    reader_free(&reader);
-    arena_free(&arena);
-    json_parser_free(&parser);
-    pack_close(&pack);
+    close_reading();
     return 0;
 }
 
 static int open_feeds(void **state)
 {
     (void)state;
-    open_site("generic-feed");
+    open_reading("generic-feed", BODY_BYTES);
     return 0;
 }
 
 static int open_bluesky(void **state)
 {
     (void)state;
-    open_site("bluesky");
+    open_reading("bluesky", BODY_BYTES);
     return 0;
 }
 
 static int open_mastodon(void **state)
 {
     (void)state;
-    open_site("mastodon");
+    open_reading("mastodon", BODY_BYTES);
     return 0;
 }
 

@@ -8,6 +8,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "../lib/pack.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -210,12 +212,7 @@ static struct pack *pack;
 static int open_pack(void **state)
 {
     (void)state;
-    struct fault f = {0};
-    const char *sites = getenv("FULMAR_SITES");
-    int fd = open(sites ? sites : "sites", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || pack_open(&pack, fd, "x", &f))
-        fail_msg("%s", f.words);
-    close(fd);
+    pack = open_site("x");
     return 0;
 }
 
