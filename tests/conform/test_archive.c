@@ -947,7 +947,7 @@ static void play(uint64_t seed)
 {
     struct pair pairs[6] = {0};
     dice_state = seed;
-    scenario_maker = &store_makers[0];
+    maker = &store_makers[0];
     w = world_new();
     w->limits.evidence_bytes = 600;
     w->limits.evidence_job_bytes = 6000;

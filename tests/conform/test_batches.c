@@ -1266,50 +1266,41 @@ static void records_of_all_its_jobs_come_as_one_list(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_batch_is_stored_whole_or_not_at_all),
-        T(a_partial_batch_is_stored_without_what_was_refused_which_is_named),
-        T(a_refused_part_of_a_group_leaves_the_other_operations_of_it_alone),
-        T(lanes_and_limits_are_what_they_were_before_a_refused_part),
-        T(a_refused_part_of_a_group_that_is_lost_leaves_nothing),
-        T(a_batch_larger_than_the_queue_is_refused_whole),
-        T(the_same_key_gives_the_same_batch),
-        T(nonsense_is_refused),
-        T(a_batch_is_complete_with_its_last_job_and_a_success_when_all_went_well),
-        T(one_that_failed_makes_it_complete_and_no_success),
-        T(the_callback_comes_once_wherever_a_crash_falls),
-        T(a_job_that_the_reaper_ends_is_noticed_as_well_in_or_behind_a_crash),
-        T(a_callback_waits_for_a_full_queue_and_comes_once),
-        T(a_callback_that_cannot_be_made_is_told_and_harms_nothing),
-        T(a_callback_has_the_time_it_was_given_from_its_beginning),
-        T(a_callback_whose_work_is_being_done_names_the_job_that_does_it),
-        T(a_batch_whose_jobs_have_answers_already_is_complete_at_once),
-        T(a_batch_of_jobs_that_share_a_result_is_complete_with_it),
-        T(a_callback_with_a_unique_key_comes_when_nobody_else_is_at_work),
-        T(a_callback_does_not_touch_what_a_pass_of_the_reaper_is_about_to_touch),
-        T(jobs_that_retention_deletes_count_as_ended),
-        T(a_job_that_comes_back_after_the_callback_brings_no_second_one),
-        T(cancelling_ends_what_waits_tells_what_runs_and_completes),
-        T(a_large_batch_is_cancelled_in_pieces_also_across_a_crash),
-        T(an_open_batch_whose_jobs_have_ended_is_completed_by_a_cancel),
-        T(in_every_order_of_adding_ending_and_sealing_the_count_is_right),
-        T(an_addition_may_be_asked_for_again),
-        T(after_so_many_failures_the_rest_is_cancelled),
-        T(no_more_than_so_many_of_a_batch_run_at_once_whenever_they_were_added),
-        T(a_job_that_is_cancelled_while_it_waits_frees_no_place),
-        T(equal_work_within_a_batch_is_decided_before_anything_is_stored),
-        T(the_failed_jobs_of_a_batch_come_back_and_can_make_it_a_success),
-        T(a_stopped_batch_that_is_retried_counts_its_failures_from_new),
-        T(its_jobs_and_batches_come_page_by_page),
-        T(records_of_all_its_jobs_come_as_one_list),
-    };
-    int failed = 0;
-    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
-        maker = &store_makers[i];
-        print_message("store: %s\n", maker->name);
-        failed += cmocka_run_group_tests(tests, NULL, NULL);
-    }
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    T(a_batch_is_stored_whole_or_not_at_all),
+    T(a_partial_batch_is_stored_without_what_was_refused_which_is_named),
+    T(a_refused_part_of_a_group_leaves_the_other_operations_of_it_alone),
+    T(lanes_and_limits_are_what_they_were_before_a_refused_part),
+    T(a_refused_part_of_a_group_that_is_lost_leaves_nothing),
+    T(a_batch_larger_than_the_queue_is_refused_whole),
+    T(the_same_key_gives_the_same_batch),
+    T(nonsense_is_refused),
+    T(a_batch_is_complete_with_its_last_job_and_a_success_when_all_went_well),
+    T(one_that_failed_makes_it_complete_and_no_success),
+    T(the_callback_comes_once_wherever_a_crash_falls),
+    T(a_job_that_the_reaper_ends_is_noticed_as_well_in_or_behind_a_crash),
+    T(a_callback_waits_for_a_full_queue_and_comes_once),
+    T(a_callback_that_cannot_be_made_is_told_and_harms_nothing),
+    T(a_callback_has_the_time_it_was_given_from_its_beginning),
+    T(a_callback_whose_work_is_being_done_names_the_job_that_does_it),
+    T(a_batch_whose_jobs_have_answers_already_is_complete_at_once),
+    T(a_batch_of_jobs_that_share_a_result_is_complete_with_it),
+    T(a_callback_with_a_unique_key_comes_when_nobody_else_is_at_work),
+    T(a_callback_does_not_touch_what_a_pass_of_the_reaper_is_about_to_touch),
+    T(jobs_that_retention_deletes_count_as_ended),
+    T(a_job_that_comes_back_after_the_callback_brings_no_second_one),
+    T(cancelling_ends_what_waits_tells_what_runs_and_completes),
+    T(a_large_batch_is_cancelled_in_pieces_also_across_a_crash),
+    T(an_open_batch_whose_jobs_have_ended_is_completed_by_a_cancel),
+    T(in_every_order_of_adding_ending_and_sealing_the_count_is_right),
+    T(an_addition_may_be_asked_for_again),
+    T(after_so_many_failures_the_rest_is_cancelled),
+    T(no_more_than_so_many_of_a_batch_run_at_once_whenever_they_were_added),
+    T(a_job_that_is_cancelled_while_it_waits_frees_no_place),
+    T(equal_work_within_a_batch_is_decided_before_anything_is_stored),
+    T(the_failed_jobs_of_a_batch_come_back_and_can_make_it_a_success),
+    T(a_stopped_batch_that_is_retried_counts_its_failures_from_new),
+    T(its_jobs_and_batches_come_page_by_page),
+    T(records_of_all_its_jobs_come_as_one_list),
+};
+RUN_ON_ALL_STORES(tests)

@@ -744,35 +744,26 @@ static void operations_that_ended_long_ago_are_forgotten(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_dead_job_comes_back_with_its_id_records_and_cursor),
-        T(with_reset_the_list_is_read_from_its_beginning_and_nothing_is_lost_or_doubled),
-        T(each_coming_back_gives_every_budget_its_full_bound_again),
-        T(what_is_live_or_succeeded_does_not_come_back_and_nothing_changes),
-        T(a_full_queue_takes_nobody_back),
-        T(a_job_does_not_come_back_while_another_does_its_work),
-        T(a_job_that_expired_comes_back_without_its_times),
-        T(a_job_in_quarantine_comes_back_there),
-        T(what_a_job_has_counts_no_more_as_kept_when_it_comes_back),
-        T(what_takes_no_jobs_takes_nobody_back),
-        T(dead_jobs_are_grouped_by_what_they_died_of),
-        T(groups_come_page_by_page_each_once),
-        T(a_bulk_replay_goes_on_after_a_crash_and_takes_each_job_once),
-        T(a_rate_is_kept_at_every_moment_and_nothing_is_caught_up_after_a_pause),
-        T(a_job_that_dies_again_is_not_taken_twice),
-        T(an_operation_can_be_cancelled_and_what_is_done_stays),
-        T(only_what_the_filter_names_is_touched),
-        T(a_full_queue_makes_an_operation_wait_and_it_goes_on),
-        T(dead_jobs_are_deleted_by_a_filter_or_one_by_one),
-        T(operations_that_ended_long_ago_are_forgotten),
-    };
-    int failed = 0;
-    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
-        maker = &store_makers[i];
-        print_message("store: %s\n", maker->name);
-        failed += cmocka_run_group_tests(tests, NULL, NULL);
-    }
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    T(a_dead_job_comes_back_with_its_id_records_and_cursor),
+    T(with_reset_the_list_is_read_from_its_beginning_and_nothing_is_lost_or_doubled),
+    T(each_coming_back_gives_every_budget_its_full_bound_again),
+    T(what_is_live_or_succeeded_does_not_come_back_and_nothing_changes),
+    T(a_full_queue_takes_nobody_back),
+    T(a_job_does_not_come_back_while_another_does_its_work),
+    T(a_job_that_expired_comes_back_without_its_times),
+    T(a_job_in_quarantine_comes_back_there),
+    T(what_a_job_has_counts_no_more_as_kept_when_it_comes_back),
+    T(what_takes_no_jobs_takes_nobody_back),
+    T(dead_jobs_are_grouped_by_what_they_died_of),
+    T(groups_come_page_by_page_each_once),
+    T(a_bulk_replay_goes_on_after_a_crash_and_takes_each_job_once),
+    T(a_rate_is_kept_at_every_moment_and_nothing_is_caught_up_after_a_pause),
+    T(a_job_that_dies_again_is_not_taken_twice),
+    T(an_operation_can_be_cancelled_and_what_is_done_stays),
+    T(only_what_the_filter_names_is_touched),
+    T(a_full_queue_makes_an_operation_wait_and_it_goes_on),
+    T(dead_jobs_are_deleted_by_a_filter_or_one_by_one),
+    T(operations_that_ended_long_ago_are_forgotten),
+};
+RUN_ON_ALL_STORES(tests)

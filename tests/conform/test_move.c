@@ -1452,7 +1452,7 @@ int main(void)
         M(a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned),
         M(no_version_takes_a_store_that_is_moved),
     };
-    scenario_maker = &store_makers[0];
+    maker = &store_makers[0];
     postgres = postgres_start(NULL, false);
     if (postgres) {
         redis_make(&redis);

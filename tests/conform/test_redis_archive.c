@@ -299,6 +299,6 @@ int main(void)
         B(what_is_deleted_leaves_the_archive_too_also_over_a_crash),
         B(the_thread_of_the_store_works_on_a_shared_queue),
     };
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, postgres_group_start, postgres_group_stop);
 }

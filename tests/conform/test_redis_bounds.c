@@ -195,6 +195,6 @@ int main(void)
         S(s65_what_one_script_does_is_bounded_whatever_there_is),
         S(s65_a_piece_of_an_operation_is_bounded_whatever_it_does),
     };
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

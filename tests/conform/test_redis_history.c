@@ -692,6 +692,6 @@ int main(void)
         H(s62_a_hundred_nodes_come_back_one_after_the_other_and_take_no_job_twice),
         H(s64_a_node_has_two_connections_however_many_lanes_there_are),
     };
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -238,6 +238,6 @@ int main(void)
         N(without_its_archive_a_node_waits_likewise),
         N(what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later),
     };
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, postgres_group_start, postgres_group_stop);
 }

@@ -540,6 +540,6 @@ int main(void)
         S(a_deleted_schedule_leaves_no_key_behind),
         S(what_is_kept_of_a_schedule_is_bounded_in_every_key),
     };
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

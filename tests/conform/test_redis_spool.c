@@ -310,6 +310,6 @@ int main(void)
         SPOOL(a_queue_that_was_moved_is_given_nothing_and_the_spool_keeps_it),
         SPOOL(what_is_away_again_on_the_way_waits_on),
     };
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -636,6 +636,6 @@ int main(void)
         S(an_earlier_version_finds_no_operation_by_labels),
         S(time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly),
     };
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

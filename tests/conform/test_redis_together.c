@@ -461,6 +461,6 @@ int main(void)
         S(what_a_worker_brought_before_its_end_is_kept),
         S(what_a_node_was_answered_goes_with_the_node),
     };
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -678,6 +678,6 @@ int main(void)
         cmocka_unit_test(s63_twenty_restarts_lose_nothing_and_each_is_over_in_seconds),
     };
     signal(SIGPIPE, SIG_IGN); /* as the service does */
-    scenario_maker = &store_makers[1];
+    maker = &store_makers[1];
     return cmocka_run_group_tests(tests, set_up_between, tear_down_between);
 }

@@ -1145,53 +1145,44 @@ static void lists_go_by_name_a_page_at_a_time(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_schedules, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(skip_makes_up_for_no_slot_that_passed_while_the_service_was_down),
-        T(once_makes_one_run_for_all_slots_that_passed_while_the_service_was_down),
-        T(catch_up_makes_the_newest_runs_up_to_its_most),
-        T(a_slot_has_one_job_when_three_instances_fire_at_once),
-        T(a_slot_that_somebody_else_fired_is_known_by_its_id),
-        T(half_past_two_comes_once_a_day_across_both_clock_changes),
-        T(a_changed_zone_rule_neither_repeats_nor_loses_the_day),
-        T(a_clock_that_is_set_repeats_no_slot_and_stops_no_schedule),
-        T(an_interval_goes_by_elapsed_time_whatever_the_clock_says),
-        T(skip_leaves_a_slot_out_while_the_run_before_is_alive),
-        T(queue_one_keeps_one_run_until_the_one_before_has_ended),
-        T(an_end_that_comes_between_looking_and_firing_is_not_forgotten),
-        T(a_queued_run_waits_for_room_in_the_queue),
-        T(cancel_running_asks_the_one_before_to_stop),
-        T(allow_lets_runs_overlap),
-        T(the_next_run_comes_whatever_became_of_the_last),
-        T(a_renamed_schedule_goes_on_with_its_slots),
-        T(an_edit_while_a_job_waits_makes_no_second_one_and_the_next_run_is_as_edited),
-        T(a_change_of_the_interval_settles_what_is_past),
-        T(a_deleted_schedule_leaves_its_job_and_nothing_else),
-        T(a_name_is_taken_once_and_a_change_needs_the_revision_that_was_seen),
-        T(a_dry_run_says_what_would_be_and_changes_nothing),
-        T(what_passes_while_it_is_paused_is_not_missed),
-        T(a_trigger_makes_a_run_now_and_moves_no_slot),
-        T(a_backfill_makes_passed_slots_that_had_no_job),
-        T(a_backfill_that_was_refused_has_its_job_when_it_is_made_again),
-        T(an_adaptive_interval_follows_what_comes_and_keeps_its_bounds),
-        T(a_failed_run_says_nothing_about_the_rate),
-        T(a_run_that_has_its_result_at_once_has_ended),
-        T(a_slot_whose_work_another_job_does_is_known_and_holds_nothing_up),
-        T(a_slot_that_had_its_job_cancels_nobody),
-        T(a_pending_run_that_gets_no_session_holds_up_no_other_schedule),
-        T(s57_a_job_that_a_schedule_made_is_announced_and_so_is_the_next_slot),
-        T(a_full_queue_leaves_a_slot_due_and_loses_none),
-        T(a_job_that_is_not_acceptable_any_more_holds_nothing_up),
-        T(runs_are_kept_in_bounds),
-        T(what_ends_is_over_and_what_starts_later_waits),
-        T(lists_go_by_name_a_page_at_a_time),
-    };
-    int failed = 0;
-    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
-        maker = &store_makers[i];
-        print_message("store: %s\n", maker->name);
-        failed += cmocka_run_group_tests(tests, NULL, NULL);
-    }
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    T(skip_makes_up_for_no_slot_that_passed_while_the_service_was_down),
+    T(once_makes_one_run_for_all_slots_that_passed_while_the_service_was_down),
+    T(catch_up_makes_the_newest_runs_up_to_its_most),
+    T(a_slot_has_one_job_when_three_instances_fire_at_once),
+    T(a_slot_that_somebody_else_fired_is_known_by_its_id),
+    T(half_past_two_comes_once_a_day_across_both_clock_changes),
+    T(a_changed_zone_rule_neither_repeats_nor_loses_the_day),
+    T(a_clock_that_is_set_repeats_no_slot_and_stops_no_schedule),
+    T(an_interval_goes_by_elapsed_time_whatever_the_clock_says),
+    T(skip_leaves_a_slot_out_while_the_run_before_is_alive),
+    T(queue_one_keeps_one_run_until_the_one_before_has_ended),
+    T(an_end_that_comes_between_looking_and_firing_is_not_forgotten),
+    T(a_queued_run_waits_for_room_in_the_queue),
+    T(cancel_running_asks_the_one_before_to_stop),
+    T(allow_lets_runs_overlap),
+    T(the_next_run_comes_whatever_became_of_the_last),
+    T(a_renamed_schedule_goes_on_with_its_slots),
+    T(an_edit_while_a_job_waits_makes_no_second_one_and_the_next_run_is_as_edited),
+    T(a_change_of_the_interval_settles_what_is_past),
+    T(a_deleted_schedule_leaves_its_job_and_nothing_else),
+    T(a_name_is_taken_once_and_a_change_needs_the_revision_that_was_seen),
+    T(a_dry_run_says_what_would_be_and_changes_nothing),
+    T(what_passes_while_it_is_paused_is_not_missed),
+    T(a_trigger_makes_a_run_now_and_moves_no_slot),
+    T(a_backfill_makes_passed_slots_that_had_no_job),
+    T(a_backfill_that_was_refused_has_its_job_when_it_is_made_again),
+    T(an_adaptive_interval_follows_what_comes_and_keeps_its_bounds),
+    T(a_failed_run_says_nothing_about_the_rate),
+    T(a_run_that_has_its_result_at_once_has_ended),
+    T(a_slot_whose_work_another_job_does_is_known_and_holds_nothing_up),
+    T(a_slot_that_had_its_job_cancels_nobody),
+    T(a_pending_run_that_gets_no_session_holds_up_no_other_schedule),
+    T(s57_a_job_that_a_schedule_made_is_announced_and_so_is_the_next_slot),
+    T(a_full_queue_leaves_a_slot_due_and_loses_none),
+    T(a_job_that_is_not_acceptable_any_more_holds_nothing_up),
+    T(runs_are_kept_in_bounds),
+    T(what_ends_is_over_and_what_starts_later_waits),
+    T(lists_go_by_name_a_page_at_a_time),
+};
+RUN_ON_ALL_STORES(tests)

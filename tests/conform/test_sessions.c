@@ -24,7 +24,6 @@ struct world {
     struct fault f;
 };
 static struct world *w;
-static const struct store_maker *maker = store_makers;
 
 static wall now(void)
 {
@@ -833,39 +832,30 @@ the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove_itself(void
     assert_int_equal(add(&args), E_BAD_INPUT);
 }
 
-int main(void)
-{
 #define PROMISE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        PROMISE(a_session_is_shown_by_its_facts),
-        PROMISE(names_are_the_site_s_own_and_pools_have_a_size),
-        PROMISE(cookies_lie_sealed_on_the_disk_and_no_query_tells_them),
-        PROMISE(cookies_are_rotated_for_other_ones_only),
-        PROMISE(only_the_lease_opens_the_cookies_of_its_session),
-        PROMISE(without_their_key_cookies_stay_closed),
-        PROMISE(the_one_that_was_used_longest_ago_is_next),
-        PROMISE(
-            one_in_cool_down_and_one_out_of_its_budget_leave_one_start_then_the_lane_waits_and_nothing_is_charged),
-        PROMISE(a_limit_rests_the_session_for_that_operation_alone),
-        PROMISE(a_session_serves_one_job_at_a_time_unless_it_may_more),
-        PROMISE(pools_do_not_lend_to_each_other),
-        PROMISE(an_exhausted_pool_holds_up_nobody_else),
-        PROMISE(one_that_the_site_refuses_is_out_until_other_cookies_come),
-        PROMISE(cookies_that_came_meanwhile_are_not_blamed),
-        PROMISE(a_challenge_rests_it_for_everything),
-        PROMISE(a_locked_one_is_not_used_until_it_is_unlocked),
-        PROMISE(facts_about_the_target_and_our_own_troubles_are_not_the_session_s),
-        PROMISE(a_lost_worker_and_a_restart_give_it_back),
-        PROMISE(it_is_not_removed_while_a_job_uses_it),
-        PROMISE(a_group_rolled_back_leaves_no_lease),
-        PROMISE(a_long_job_may_meet_more_limits_than_its_budget_while_it_brings_something),
-        PROMISE(the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove_itself),
-    };
-    int failed = 0;
-    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
-        maker = &store_makers[i];
-        print_message("store: %s\n", maker->name);
-        failed += cmocka_run_group_tests(tests, NULL, NULL);
-    }
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    PROMISE(a_session_is_shown_by_its_facts),
+    PROMISE(names_are_the_site_s_own_and_pools_have_a_size),
+    PROMISE(cookies_lie_sealed_on_the_disk_and_no_query_tells_them),
+    PROMISE(cookies_are_rotated_for_other_ones_only),
+    PROMISE(only_the_lease_opens_the_cookies_of_its_session),
+    PROMISE(without_their_key_cookies_stay_closed),
+    PROMISE(the_one_that_was_used_longest_ago_is_next),
+    PROMISE(
+        one_in_cool_down_and_one_out_of_its_budget_leave_one_start_then_the_lane_waits_and_nothing_is_charged),
+    PROMISE(a_limit_rests_the_session_for_that_operation_alone),
+    PROMISE(a_session_serves_one_job_at_a_time_unless_it_may_more),
+    PROMISE(pools_do_not_lend_to_each_other),
+    PROMISE(an_exhausted_pool_holds_up_nobody_else),
+    PROMISE(one_that_the_site_refuses_is_out_until_other_cookies_come),
+    PROMISE(cookies_that_came_meanwhile_are_not_blamed),
+    PROMISE(a_challenge_rests_it_for_everything),
+    PROMISE(a_locked_one_is_not_used_until_it_is_unlocked),
+    PROMISE(facts_about_the_target_and_our_own_troubles_are_not_the_session_s),
+    PROMISE(a_lost_worker_and_a_restart_give_it_back),
+    PROMISE(it_is_not_removed_while_a_job_uses_it),
+    PROMISE(a_group_rolled_back_leaves_no_lease),
+    PROMISE(a_long_job_may_meet_more_limits_than_its_budget_while_it_brings_something),
+    PROMISE(the_id_of_one_is_a_pool_of_it_alone_in_which_a_refused_one_can_prove_itself),
+};
+RUN_ON_ALL_STORES(tests)

@@ -401,26 +401,17 @@ static void an_old_part_is_removed_and_a_young_one_stays(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_file_is_named_by_its_content_and_known_by_its_url),
-        T(the_same_bytes_are_kept_once),
-        T(a_file_goes_with_the_last_job_that_holds_it),
-        T(a_job_with_many_files_is_let_go_in_steps),
-        T(a_stale_lease_keeps_no_file),
-        T(what_is_no_whole_part_is_refused),
-        T(a_file_that_somebody_removed_is_fetched_again),
-        T(a_crash_leaves_no_row_without_file_and_no_file_without_row),
-        T(a_file_without_a_row_goes_when_nobody_can_be_about_to_write_it),
-        T(a_file_that_is_being_removed_is_not_taken_for_kept),
-        T(an_old_part_is_removed_and_a_young_one_stays),
-    };
-    int failed = 0;
-    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
-        maker = &store_makers[i];
-        print_message("store: %s\n", maker->name);
-        failed += cmocka_run_group_tests(tests, NULL, NULL);
-    }
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    T(a_file_is_named_by_its_content_and_known_by_its_url),
+    T(the_same_bytes_are_kept_once),
+    T(a_file_goes_with_the_last_job_that_holds_it),
+    T(a_job_with_many_files_is_let_go_in_steps),
+    T(a_stale_lease_keeps_no_file),
+    T(what_is_no_whole_part_is_refused),
+    T(a_file_that_somebody_removed_is_fetched_again),
+    T(a_crash_leaves_no_row_without_file_and_no_file_without_row),
+    T(a_file_without_a_row_goes_when_nobody_can_be_about_to_write_it),
+    T(a_file_that_is_being_removed_is_not_taken_for_kept),
+    T(an_old_part_is_removed_and_a_young_one_stays),
+};
+RUN_ON_ALL_STORES(tests)

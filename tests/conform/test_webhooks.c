@@ -631,28 +631,19 @@ static void ended_deliveries_are_kept_in_a_bounded_number(void **state)
     assert_true(n == 3 && d[0].seq < seq);
 }
 
-int main(void)
-{
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        T(events_since_it_was_made_come_signed_and_no_others),
-        T(a_job_keeps_its_order_while_others_go_on),
-        T(s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order_and_holds_nobody_up),
-        T(the_outbox_is_bounded_and_what_retention_takes_before_is_counted),
-        T(tries_follow_the_published_delays_then_the_delivery_is_dead_and_the_next_one_goes),
-        T(an_attempt_of_which_nothing_is_heard_is_made_again_and_its_late_word_counts_for_nothing),
-        T(a_receiver_says_when_and_one_that_wants_no_more_is_switched_off),
-        T(one_to_which_nothing_came_for_five_days_is_switched_off),
-        T(both_secrets_sign_while_one_takes_the_place_of_the_other),
-        T(a_replay_sends_what_is_in_the_log_once_more_under_the_same_ids),
-        T(a_ping_comes_at_once_and_removing_a_webhook_leaves_nothing),
-        T(ended_deliveries_are_kept_in_a_bounded_number),
-    };
-    int failed = 0;
-    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
-        maker = &store_makers[i];
-        print_message("store: %s\n", maker->name);
-        failed += cmocka_run_group_tests(tests, NULL, NULL);
-    }
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    T(events_since_it_was_made_come_signed_and_no_others),
+    T(a_job_keeps_its_order_while_others_go_on),
+    T(s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order_and_holds_nobody_up),
+    T(the_outbox_is_bounded_and_what_retention_takes_before_is_counted),
+    T(tries_follow_the_published_delays_then_the_delivery_is_dead_and_the_next_one_goes),
+    T(an_attempt_of_which_nothing_is_heard_is_made_again_and_its_late_word_counts_for_nothing),
+    T(a_receiver_says_when_and_one_that_wants_no_more_is_switched_off),
+    T(one_to_which_nothing_came_for_five_days_is_switched_off),
+    T(both_secrets_sign_while_one_takes_the_place_of_the_other),
+    T(a_replay_sends_what_is_in_the_log_once_more_under_the_same_ids),
+    T(a_ping_comes_at_once_and_removing_a_webhook_leaves_nothing),
+    T(ended_deliveries_are_kept_in_a_bounded_number),
+};
+RUN_ON_ALL_STORES(tests)

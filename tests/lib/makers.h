@@ -289,3 +289,22 @@ static const struct store_maker store_makers[] = {
     {"redis", redis_place_make, redis_place_open, redis_crash, redis_place_remove, redis_begun,
      redis_count_work, redis_work, redis_bytes},
 };
+
+/* The store at hand; a program runs on the first one unless it goes through them. */
+static const struct store_maker *maker = store_makers;
+
+/* main() of a program whose tests run on each store, or on the one that STORE names. */
+#define RUN_ON_ALL_STORES(tests)                                                               \
+    int main(void)                                                                             \
+    {                                                                                          \
+        int failed = 0;                                                                        \
+        for (size_t i_ = 0; i_ < sizeof store_makers / sizeof *store_makers; i_++) {           \
+            const char *only_ = getenv("STORE");                                               \
+            maker = &store_makers[i_];                                                         \
+            if (only_ && *only_ && strcmp(only_, maker->name) != 0)                            \
+                continue;                                                                      \
+            print_message("store: %s\n", maker->name);                                         \
+            failed += cmocka_run_group_tests(tests, NULL, NULL);                               \
+        }                                                                                      \
+        return failed;                                                                         \
+    }

@@ -28,7 +28,6 @@ struct world {
     struct fault f;
 };
 static struct world *w;
-static const struct store_maker *scenario_maker;
 
 /* A size of the design, or a tenth of it: SCENARIOS=full runs all at the size of the design. */
 static inline int64_t scaled(int64_t full)
@@ -66,7 +65,7 @@ static inline void crash(void)
 static inline struct world *world_new(void)
 {
     struct world *fresh = calloc(1, sizeof *fresh), *before = w;
-    fresh->maker = scenario_maker;
+    fresh->maker = maker;
     fresh->limits = (struct store_limits){
         .ready_max = 10000000,
         .fail_max = 3,
@@ -679,17 +678,3 @@ static inline int64_t below(int64_t n)
 /* ---- running ---- */
 
 #define S(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define RUN_ON_ALL_STORES(tests)                                                               \
-    int main(void)                                                                             \
-    {                                                                                          \
-        int failed = 0;                                                                        \
-        for (size_t i_ = 0; i_ < sizeof store_makers / sizeof *store_makers; i_++) {           \
-            const char *only_ = getenv("STORE");                                               \
-            scenario_maker = &store_makers[i_];                                                \
-            if (only_ && *only_ && strcmp(only_, scenario_maker->name) != 0)                   \
-                continue;                                                                      \
-            print_message("store: %s\n", scenario_maker->name);                                \
-            failed += cmocka_run_group_tests(tests, NULL, NULL);                               \
-        }                                                                                      \
-        return failed;                                                                         \
-    }

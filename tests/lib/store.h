@@ -18,7 +18,6 @@ struct world {
     struct fault f;
 };
 static struct world *w;
-static const struct store_maker *maker = store_makers;
 
 static inline wall now(void)
 {

@@ -76,7 +76,6 @@ static const struct departure {
      "it is kept: other nodes go on meanwhile", offsetof(struct model_rules, turns_stay), 0,
      false, "redis"},
 };
-static const struct store_maker *maker;
 /* Whether the row is one of the store at hand. */
 static bool is_departure(const struct departure *d)
 {
@@ -1180,21 +1179,9 @@ static void model_and_store_do_the_same(void **state)
     assert_true(stale > 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(model_and_store_do_the_same),
-        cmocka_unit_test(every_departure_is_one),
-        cmocka_unit_test(every_mutation_is_found),
-    };
-    const char *only = getenv("STORE");
-    int failed = 0;
-    for (size_t i = 0; i < sizeof store_makers / sizeof *store_makers; i++) {
-        maker = &store_makers[i];
-        if (only && *only && strcmp(only, maker->name) != 0)
-            continue;
-        printf("store: %s\n", maker->name);
-        failed += cmocka_run_group_tests(tests, NULL, NULL);
-    }
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(model_and_store_do_the_same),
+    cmocka_unit_test(every_departure_is_one),
+    cmocka_unit_test(every_mutation_is_found),
+};
+RUN_ON_ALL_STORES(tests)

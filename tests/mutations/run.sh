@@ -53,12 +53,13 @@ restore() {
     done <"$tree/touched"
 }
 found_by() { # PROGRAMS…: the first test that fails
-    local program log=$tree/run.log
+    local program name ended log=$tree/run.log
     for program in "$@"; do
-        if ! timeout "${TEST_TIMEOUT:-180}" "$tree/out/tests/$program" >"$log" 2>&1; then
-            local name
+        ended=0
+        timeout "${TEST_TIMEOUT:-180}" "$tree/out/tests/$program" >"$log" 2>&1 || ended=$?
+        if [ "$ended" -ne 0 ]; then
             name=$(grep -m1 '\[  FAILED  \]' "$log" | sed 's/.*\] //')
-            [ -n "$name" ] || name="$(grep '\[ RUN' "$log" | tail -1 | sed 's/.*\] //') (ends the program)"
+            [ -n "$name" ] || name="$(grep '\[ RUN' "$log" | tail -1 | sed 's/.*\] //') (ends the program: $ended)"
             echo "$program: $name"
             return 0
         fi
