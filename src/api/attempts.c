@@ -9,7 +9,8 @@ struct attempt {
     int64_t number, started_ms, ended_ms, waited_ms, batches, added, retry_in_ms;
     struct span worker, session, ended; /* ended: kind of its last event; empty: it runs */
     struct span failure, why, verdict;
-    bool stopping; /* it was asked to stop */
+    struct span usage, phases; /* JSON of its last event; empty: nobody measured */
+    bool stopping;             /* it was asked to stop */
 };
 
 struct attempts {
@@ -32,6 +33,15 @@ static int64_t number_of(struct json body, const char *key)
 {
     int64_t n = 0;
     return json_int(json_get(body, span_of(key)), &n) ? n : 0;
+}
+
+static struct span raw_of(struct json body, const char *key, struct arena *a)
+{
+    struct buf text = BUF(1024);
+    json_add_raw(&text, json_get(body, span_of(key)));
+    struct span kept = text.n ? arena_keep(a, buf_span(&text)) : SPAN_NONE;
+    buf_free(&text);
+    return kept;
 }
 
 static bool is_wanted(const struct attempts *t, int64_t number)
@@ -65,6 +75,8 @@ static void end(struct attempt *t, const struct event_view *e, struct json body,
     t->verdict = text_of(body, "verdict", a);
     t->why = text_of(body, "why", a);
     t->retry_in_ms = number_of(body, "retry_in_ms");
+    t->usage = raw_of(body, "usage", a);
+    t->phases = raw_of(body, "phases", a);
 }
 
 static void take_event(struct attempts *t, const struct event_view *e, struct json body,
@@ -122,6 +134,15 @@ static struct span state_of(const struct attempt *t)
     return t->ended.n ? span_cut(t->ended, sizeof "job." - 1, t->ended.n) : SPAN("active");
 }
 
+static void put_raw(struct json_w *w, const char *key, struct span text)
+{
+    json_key(w, key);
+    if (text.n)
+        json_put_raw(w, text);
+    else
+        json_put_null(w);
+}
+
 static void put_attempt(struct json_w *w, const struct attempts *of, const struct attempt *t)
 {
     json_open(w);
@@ -148,6 +169,8 @@ static void put_attempt(struct json_w *w, const struct attempts *of, const struc
         json_kv_int(w, "retry_in_ms", t->retry_in_ms);
     else
         json_kv_null(w, "retry_in_ms");
+    put_raw(w, "usage", t->usage);
+    put_raw(w, "phases", t->phases);
     json_close(w);
 }
 

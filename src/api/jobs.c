@@ -142,7 +142,9 @@ static void answer_spooled(struct call *c)
                             .held = job->held,
                             .run_at_ms = job->run_at_ms,
                             .expires_ms = job->expires_ms,
-                            .deadline_ms = job->deadline_ms};
+                            .deadline_ms = job->deadline_ms,
+                            .usage = usage_none(),
+                            .ahead = -1};
     span_copy(span_of(c->id), view.id, sizeof view.id);
     c->op.out.job = view;
     answer_created(c);

@@ -230,13 +230,20 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     view_time(w, "expires_at", job->expires_ms);
     view_time(w, "deadline_at", job->deadline_ms);
     put_waiting(w, job);
+    if (job->ahead >= 0)
+        json_kv_int(w, "queue_position", job->ahead + 1);
+    else
+        json_kv_null(w, "queue_position");
+    view_time(w, "est_start_at", job->start_ms);
     view_time(w, "started_at", job->started_ms);
     view_time(w, "finished_at", job->finished_ms);
     json_key(w, "timings");
     json_open(w);
     put_duration(w, "queued_ms", job->created_ms, job->started_ms);
     put_duration(w, "running_ms", job->started_ms, job->finished_ms);
+    usage_put_phases(w, &job->usage);
     json_close(w);
+    usage_put_sums(w, &job->usage);
     json_kv_bool(w, "cancel_requested", job->cancel_asked);
     json_kv_cstr(w, "batch", job->batch[0] ? job->batch : NULL);
     json_kv_int(w, "generation", job->generation);

@@ -104,6 +104,11 @@ MUST_USE err tab_open(struct tab **out, struct browsers *b, const struct tab_fac
  * but http, https and about:blank; its "url" must stand there once and plainly. */
 MUST_USE err tab_call(struct tab *t, uint32_t call, const char *method, struct span params_json,
                       int64_t timeout_ms);
+/* What the renderers took that are known to be the page's: those it shares with nobody. −1: none is known. */
+struct tab_cost {
+    int64_t cpu_ms, peak_pss_bytes;
+};
+struct tab_cost tab_cost(struct tab *t);
 /* Once, always, also after on_gone and after on_ready with an error. Calls that are still open
  * are forgotten: from now on only on_closed comes. */
 void tab_close(struct tab *t);

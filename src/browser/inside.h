@@ -63,6 +63,7 @@ struct renderer {
     pid_t pid;
     int fd;         /* of the process */
     uint64_t order; /* in which they were first seen */
+    int64_t cpu_ms; /* as it was looked at last */
     struct watch *watch;
     bool too_big; /* killed for its memory */
 };
@@ -85,7 +86,8 @@ struct tab {
     int calls;
     bool disposed; /* the browser said so */
     bool renderer_killed;
-    mono deadline;       /* of the state, on the way out */
+    mono deadline; /* of the state, on the way out */
+    struct tab_cost cost;
     int64_t flood_bytes; /* of events, in the window */
     mono flood_until;
 };
@@ -128,6 +130,8 @@ struct browser {
     pid_t pids[PROCESSES_MAX]; /* all but renderers: what is compared for growth */
     size_t pid_count;
     int64_t pss_bytes, pss_first;
+    int64_t
+        shared_part; /* of what its renderers share, a renderer's part in proportional memory */
     mono memory_next, growth_next, too_big_until;
     struct probe probe;
     mono last_good_probe;
@@ -196,6 +200,8 @@ void tab_free(struct tab *t);
 
 /* memory.c */
 void memory_step(struct browser *b, mono now);
+/* Looks at the renderers of the page: t->cost. */
+void memory_cost(struct browser *b, struct tab *t);
 /* Learn the processes. for_new: a new renderer belongs to the tab being prepared; then
  * tab_mapped() comes. */
 void memory_ask(struct browser *b, bool for_new);

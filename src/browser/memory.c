@@ -190,9 +190,35 @@ void memory_ask(struct browser *b, bool for_new)
         tab_mapped(b);
 }
 
+/* To ask the kernel for proportional memory takes milliseconds: what is the renderer's own is cheap to know, and its part
+ * of what renderers share is as watch_growth() found it last. */
+static void note_cost(struct renderer *r)
+{
+    struct tab_cost *cost = &r->tab->cost;
+    int64_t cpu = process_cpu_ms(r->pid), own = process_own(r->pid);
+    if (cpu > r->cpu_ms) {
+        cost->cpu_ms = (cost->cpu_ms > 0 ? cost->cpu_ms : 0) + cpu - r->cpu_ms;
+        r->cpu_ms = cpu;
+    }
+    if (own >= 0 && own + r->browser->shared_part > cost->peak_pss_bytes)
+        cost->peak_pss_bytes = own + r->browser->shared_part;
+}
+
+void memory_cost(struct browser *b, struct tab *t)
+{
+    list_each(&b->renderers, at, after)
+    {
+        struct renderer *r = LIST_OF(at, struct renderer, node);
+        if (r->tab == t)
+            note_cost(r);
+    }
+}
+
 static void watch_one(struct browser *b, struct renderer *r, mono now)
 {
     int64_t max = b->fleet->config.memory_max, bytes = process_resident(r->pid);
+    if (r->tab)
+        note_cost(r);
     if (max <= 0 || bytes <= max || r->too_big)
         return;
     log_warn("browser.page_too_big", F_N("slot", b->slot), F_N("renderer", r->pid),
@@ -218,8 +244,11 @@ static void watch_growth(struct browser *b)
     }
     list_each(&b->renderers, at, after)
     {
-        int64_t bytes = process_pss(LIST_OF(at, struct renderer, node)->pid);
+        pid_t pid = LIST_OF(at, struct renderer, node)->pid;
+        int64_t bytes = process_pss(pid), own = process_own(pid);
         all += bytes > 0 ? bytes : 0;
+        if (bytes > own && own > 0)
+            b->shared_part = bytes - own;
     }
     b->pss_bytes = sum + all;
     if (sum == 0 || b->jobs < GROWTH_JOBS)

@@ -19,18 +19,30 @@ static bool read_small(const char *path, char *text, size_t size)
     return true;
 }
 
-int64_t process_resident(pid_t pid)
+/* "1200 300 80 …" pages: all, resident, of these with a file behind them. False: it is gone. */
+static bool read_pages(pid_t pid, int64_t *out_resident, int64_t *out_shared)
 {
     char path[40], text[120];
     snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
     if (!read_small(path, text, sizeof text))
-        return -1;
-    struct span rest = span_of(text), size, resident;
-    int64_t pages;
-    if (!span_next(&rest, ' ', &size) || !span_next(&rest, ' ', &resident) ||
-        !span_int(resident, &pages))
-        return -1;
-    return pages * sysconf(_SC_PAGESIZE);
+        return false;
+    struct span rest = span_of(text), size, resident, shared;
+    return span_next(&rest, ' ', &size) && span_next(&rest, ' ', &resident) &&
+           span_next(&rest, ' ', &shared) && span_int(resident, out_resident) &&
+           span_int(shared, out_shared);
+}
+
+int64_t process_resident(pid_t pid)
+{
+    int64_t resident, shared;
+    return read_pages(pid, &resident, &shared) ? resident * sysconf(_SC_PAGESIZE) : -1;
+}
+
+int64_t process_own(pid_t pid)
+{
+    int64_t resident, shared;
+    return read_pages(pid, &resident, &shared) ? (resident - shared) * sysconf(_SC_PAGESIZE)
+                                               : -1;
 }
 
 int64_t process_pss(pid_t pid)
@@ -50,8 +62,8 @@ int64_t process_pss(pid_t pid)
     return process_resident(pid);
 }
 
-/* "77 (name of it) S 1 …": the 3rd word on is behind the last parenthesis. */
-bool process_facts(pid_t pid, struct process_facts *out)
+/* "77 (name of it) S 1 …": the 3rd word on is behind the last parenthesis. All but its memory. */
+static bool read_stat(pid_t pid, struct process_facts *out)
 {
     enum { STATE = 3, USER_TIME = 14, SYSTEM_TIME = 15, THREADS = 20 };
     char path[40], text[1024];
@@ -72,8 +84,21 @@ bool process_facts(pid_t pid, struct process_facts *out)
     }
     int64_t per_second = sysconf(_SC_CLK_TCK);
     out->cpu_ms = per_second > 0 ? ticks * 1000 / per_second : 0;
-    out->memory_bytes = process_pss(pid);
     return out->state != 0;
+}
+
+bool process_facts(pid_t pid, struct process_facts *out)
+{
+    if (!read_stat(pid, out))
+        return false;
+    out->memory_bytes = process_pss(pid);
+    return true;
+}
+
+int64_t process_cpu_ms(pid_t pid)
+{
+    struct process_facts facts;
+    return read_stat(pid, &facts) ? facts.cpu_ms : -1;
 }
 
 int process_open(pid_t pid)

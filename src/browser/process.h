@@ -5,11 +5,14 @@
 
 #include "base/span.h"
 
-/* Resident bytes; −1 when the process is gone. */
+/* Resident bytes, and how many of them no file is behind, which are its own; −1 when the process is gone. */
 int64_t process_resident(pid_t pid);
+int64_t process_own(pid_t pid);
 /* Proportional share of memory; resident bytes where the kernel does not tell; −1 when it is
  * gone. */
 int64_t process_pss(pid_t pid);
+/* Processor time so far; −1 when it is gone. */
+int64_t process_cpu_ms(pid_t pid);
 struct process_facts {
     char state; /* 'R' runs, 'S' sleeps, 'D' waits for a disk, 'T' stopped, 'Z' ended */
     int64_t cpu_ms, threads, memory_bytes;

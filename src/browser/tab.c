@@ -231,6 +231,7 @@ struct tab *tab_new(struct browser *b, const struct tab_face *face, void *ctx, b
     t->face = face;
     t->ctx = ctx;
     t->probe = probe;
+    t->cost = (struct tab_cost){-1, -1};
     list_add(&b->tabs, &t->node);
     tab_prepare_next(b);
     return t;
@@ -343,6 +344,13 @@ static void dispose(struct tab *t)
                     config->dispose_timeout_ms + KILL_WAIT_MS, on_disposed, t, 0);
     if (e)
         log_warn("browser.not_disposed", F_N("slot", t->browser->slot), F_X("result", e));
+}
+
+struct tab_cost tab_cost(struct tab *t)
+{
+    if (t->state == TAB_OPEN)
+        memory_cost(t->browser, t);
+    return t->cost;
 }
 
 void tab_close(struct tab *t)

@@ -141,6 +141,26 @@ static void print_waiting(struct cli *c, struct json job)
                until.n ? " until " : "", until.n ? cli_printable(c, until) : "");
 }
 
+static void print_place(struct cli *c, struct json job)
+{
+    struct span start = ask_text(job, "est_start_at");
+    if (json_is(json_get(job, SPAN("queue_position")), JSON_INT))
+        printf("%-10s %lld of its queue%s%s\n", "place", ask_number(job, "queue_position"),
+               start.n ? ", starts about " : "", start.n ? cli_printable(c, start) : "");
+}
+
+/* What its attempts took, as far as it was measured. */
+static void print_usage(struct json job)
+{
+    enum { MIB = 1024 * 1024 };
+    if (!json_is(json_get(job, SPAN("usage")), JSON_OBJECT))
+        return;
+    printf("%-10s %lld ms of a processor, %lld MiB at most, %lld requests, %lld KiB received\n",
+           "took", ask_number(job, "usage.cpu_ms"),
+           ask_number(job, "usage.peak_pss_bytes") / MIB, ask_number(job, "usage.requests"),
+           ask_number(job, "usage.net_bytes") / 1024);
+}
+
 /* Of a result that another job brought. */
 static void print_source(struct cli *c, struct json job)
 {
@@ -176,6 +196,7 @@ static void print_job(struct cli *c, struct json job)
     print_labels(c, job);
     print_line(c, "state", ask_text(job, "state"));
     print_waiting(c, job);
+    print_place(c, job);
     print_line(c, "verdict", ask_text(job, "verdict"));
     print_line(c, "end", ask_text(job, "end_reason"));
     print_source(c, job);
@@ -191,6 +212,7 @@ static void print_job(struct cli *c, struct json job)
         "attempts", ask_number(job, "attempts.started"), ask_number(job, "attempts.failed"),
         ask_number(job, "attempts.crashed"), ask_number(job, "attempts.throttled"),
         ask_number(job, "attempts.released"), ask_number(job, "attempts.voided"));
+    print_usage(job);
     print_line(c, "batch", ask_text(job, "batch"));
     print_line(c, "accepted", ask_text(job, "created_at"));
     print_line(c, "not before", ask_text(job, "not_before"));

@@ -84,10 +84,19 @@ struct meter_sums meter_read(const struct meter *m, int64_t now_ms)
         const struct meter_slice *s = &m->slices[n % METER_SLICES];
         sums.accepted += s->accepted;
         sums.started += s->started;
+        if (s->started && !sums.first_ms)
+            sums.first_ms = n * METER_SLICE_MS;
         sums.ended += s->ended;
         for (int i = 0; i < METER_WAITS; i++)
             sums.waits[i] += s->waits[i];
     }
     meter_times(&sums);
     return sums;
+}
+
+int64_t meter_start_ms(const struct meter_sums *sums, int64_t ahead, int64_t from_ms,
+                       int64_t now_ms)
+{
+    int64_t took = now_ms - sums->first_ms, from = from_ms > now_ms ? from_ms : now_ms;
+    return sums->started > 0 && took >= 0 ? from + ahead * took / sums->started : 0;
 }

@@ -23,9 +23,14 @@ struct meter_sums {
     int64_t accepted, started, ended;
     int64_t waits[METER_WAITS];
     int64_t p50_ms, p99_ms;
+    int64_t
+        first_ms; /* begin of the oldest minute in which something started; 0: nothing did */
 };
 struct meter_sums meter_read(const struct meter *m, int64_t now_ms);
 /* Fills in the two times from the others. */
 void meter_times(struct meter_sums *sums);
+/* When a job starts that has so many before it, at the pace since first_ms; 0: nobody knows. */
+int64_t meter_start_ms(const struct meter_sums *sums, int64_t ahead, int64_t from_ms,
+                       int64_t now_ms);
 /* Which of `waits` counts a start after this time; METER_WAITS - 1: longer than all others. */
 int meter_wait_of(int64_t waited_ms);

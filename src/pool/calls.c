@@ -189,6 +189,7 @@ static void on_fetched(void *ctx, const struct fetch_answer *a)
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
         return;
     slot_progress(s);
+    slot_meter_request(s, (int64_t)(a->head.n + a->body.n));
     answer_fetch(s, s->fetch_call, a);
 }
 

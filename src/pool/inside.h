@@ -77,6 +77,12 @@ struct slot {
     bool too_big;         /* something for the worker did not fit into a frame */
     char step[STEP_SIZE]; /* where the worker says it is */
     mono started, progressed;
+    struct slot_meter {
+        struct usage usage;
+        enum usage_part phase;
+        mono since, page_since; /* of the phase; of the page, 0: there is none */
+        int64_t cpu_before_ms;  /* of the worker, which serves one job after the other */
+    } meter;
     struct timer *attempt, *stall, *grace, *beat;
     struct buf records; /* the RECORDS frame being committed */
     bool committing, finishing, finished, beating, starting_op;
@@ -131,6 +137,14 @@ void slot_tell(struct slot *s, const struct frame *f);
 void slot_progress(struct slot *s);
 /* The one function that moves a slot on; safe to call at any time. */
 void slot_advance(struct slot *s);
+/* meter.c: a lease begins; its worker is in a step; its page is there; it asked the site without one; its page did. */
+void slot_meter_start(struct slot *s);
+void slot_meter_step(struct slot *s, struct span step);
+void slot_meter_page(struct slot *s);
+void slot_meter_request(struct slot *s, int64_t bytes);
+void slot_meter_event(struct slot *s, struct span method, struct span params);
+/* It is over: all of it, as text of core/usage.h in the arena of the job. */
+struct span slot_meter_end(struct slot *s);
 /* commit.c: FRAME_RECORDS. False: it breaks the protocol. */
 bool slot_commit(struct slot *s, const struct frame *f);
 /* media.c: FRAME_DOWNLOAD. */

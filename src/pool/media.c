@@ -165,6 +165,7 @@ static void on_downloaded(void *ctx, const struct download_answer *a)
     m->got = *a;
     slot_progress(m->slot);
     metric_add(METRIC_DOWNLOAD_BYTES, 0, a->fetched);
+    slot_meter_request(m->slot, a->fetched);
     if (a->failed == E_TOO_BIG) {
         failed(m, m->limit_class, a->status, m->limit_words);
         return;

@@ -223,6 +223,7 @@ static void on_done(struct slot *s, const struct frame *f)
 static void note_step(struct slot *s, struct span step)
 {
     span_copy(step, s->step, sizeof s->step);
+    slot_meter_step(s, step);
     log_debug("job.step", F_C("job", s->lease.id), F_C("step", s->step));
 }
 
@@ -369,6 +370,7 @@ static void start_job(struct slot *s)
 {
     fault_point("node.opened");
     move(s, SLOT_ON_TAB);
+    slot_meter_step(s, SPAN("take the job"));
     send_job(s);
     timer_start(s->attempt, attempt_ms(s));
     slot_progress(s);
@@ -410,6 +412,8 @@ static void log_in(struct slot *s)
 static void on_tab_ready(void *ctx, err e, const char *words)
 {
     struct slot *s = slot_of(ctx);
+    if (s->tab && !e)
+        slot_meter_page(s);
     if (s->state == SLOT_OPENING && !e && s->login && s->tab) {
         log_in(s);
     } else if (s->state == SLOT_OPENING && !e) {
@@ -507,6 +511,7 @@ static void on_tab_event(void *ctx, struct span method, struct span params)
     struct slot *s = slot_of(ctx);
     if (s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
         return;
+    slot_meter_event(s, method, params);
     if (event_wanted(s, method, params))
         slot_tell(s, &(struct frame){.type = FRAME_EVENT, .t = {method, params}});
     if (s->too_big)
@@ -643,6 +648,7 @@ static void on_reserved(struct store_op *op)
     s->lease = op->out.lease;
     fault_point("node.reserved");
     s->started = loop_now(s->pool->loop);
+    slot_meter_start(s);
     metric_time(METRIC_QUEUE_WAIT, s->lease.waited_ms);
     log_info("job.reserved", F_C("job", s->lease.id), F_N("attempt", s->lease.attempt),
              F_N("slot", s->number), F_N("batch", s->lease.next_batch));
@@ -744,6 +750,7 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
     s->ending.nonce = s->lease.nonce;
     s->ending.failure = failure;
     s->ending.why = why;
+    s->ending.usage = slot_meter_end(s);
     if (failure != FAILURE_NONE) {
         s->ending.verdict = VERDICT_NONE;
         metric_add(METRIC_JOB_FAILURES, (int)failure - 1, 1);

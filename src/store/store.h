@@ -18,6 +18,7 @@
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/unique.h"
+#include "core/usage.h"
 #include "core/verdict.h"
 #include "store/durability.h"
 
@@ -296,6 +297,7 @@ struct finish_args {
     struct span why;    /* words for people */
     struct span report; /* JSON: counts, timings, warnings; may be empty */
     struct span counts; /* of fields, as in struct commit_args */
+    struct span usage;  /* of this attempt, as text of core/usage.h; empty: nobody knows */
     int64_t wait_ms;    /* server's hint (429): not before this; 0 none */
     /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
     enum failure_budget budget;
@@ -439,6 +441,7 @@ enum waiting {
     WAITING_HOLD,    /* somebody to let it go */
 };
 const char *waiting_name(enum waiting w);
+enum { JOB_AHEAD_MOST = 10000 };
 struct job_view {
     char id[ID_TEXT];
     struct span site, kind, target, lane, spec, cursor, why, report;
@@ -462,6 +465,10 @@ struct job_view {
     enum store_source source;
     struct span from_job;  /* whose result it is; empty: its own */
     int64_t result_age_ms; /* when it was accepted; of SOURCE_CACHE and SOURCE_STALE */
+    struct usage usage;    /* of its attempts that have ended, as far as it was measured */
+    /* Of store_job() alone. Ready jobs that its lane has before it, when they are at most JOB_AHEAD_MOST; −1: not known.
+     * When it will start, at the pace of the lane's last ten minutes; 0: nobody knows. */
+    int64_t ahead, start_ms;
 };
 MUST_USE err store_job(struct store *s, struct span id, wall now, struct arena *a,
                        struct job_view *out, struct fault *f);

@@ -110,7 +110,7 @@ struct moved_field {
     N(users) N(bytes) N(rejected) N(conflicts) N(filtered)
 #define MOVED_JOBS_REST(N, H, T, F, P) \
     N(mark) N(has_known) T(known) N(failure) N(verdict) N(end_reason) T(why) T(report) T(batch) T(fingerprint) N(revision) \
-    N(created_at) N(started_at) N(finished_at)
+    N(created_at) N(started_at) N(finished_at) T(usage)
 #define MOVED_REQUESTS(N, H, T, F, P) T(tenant) T(key) H(hash) T(job) N(at)
 #define MOVED_RUNS(N, H, T, F, P) \
     T(schedule) N(number) N(slot) N(cause) N(state) N(why) N(slots) T(job) N(at) N(ended_at) N(job_state) N(found) N(fresh)

@@ -81,6 +81,7 @@ static void use_session(void)
     ok(reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE}, &l));
     assert_string_equal(l.id, job.id.p);
     struct finish_args args = finish_args_of(&l, FAILURE_RATE_LIMITED);
+    args.usage = SPAN("17 40000000 8000 3");
     args.wait_ms = 100 * HOUR;
     ok(try_finish(&args, &reply));
 }
@@ -460,7 +461,7 @@ static void look_at_job_facts(struct buf *b)
         N(v, counts), N(v, limit), N(v, users), N(v, rejected), N(v, conflicts);
         N(v, filtered), N(v, created_ms), N(v, started_ms), N(v, waiting);
         N(v, waiting_until_ms), N(v, revision), N(v, held), N(v, prio), N(v, expires_ms);
-        N(v, deadline_ms), N(v, source), N(v, result_age_ms);
+        N(v, deadline_ms), N(v, source), N(v, result_age_ms), N(v, usage.n[USAGE_CPU_MS]);
         buf_add_char(b, '\n');
     }
 }

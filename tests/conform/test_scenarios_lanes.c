@@ -470,6 +470,48 @@ static void s53_a_probe_that_says_nothing_is_followed_by_another(void **state)
     }
 }
 
+/* ---- where a job stands, and when it will start ---- */
+
+static const char *accept_prio(int prio)
+{
+    const char *id = new_id();
+    struct accept_args args = job_args(id, "x/normal");
+    args.prio = prio;
+    accept_args(&args);
+    return id;
+}
+
+static void a_job_that_waits_says_how_many_are_before_it_and_when_it_starts(void **state)
+{
+    (void)state;
+    const char *first = accept_prio(5), *second = accept_prio(5), *urgent = accept_prio(9);
+    struct accept_args light = job_args(new_id(), "x/normal");
+    light.needs = NEEDS_NOTHING;
+    accept_args(&light);
+    assert_int_equal(view(urgent).ahead, 0);
+    assert_int_equal(view(first).ahead, 1);
+    assert_int_equal(view(second).ahead, 2);
+    assert_int_equal(view(light.id.p).ahead, 3);
+    assert_int_equal(view(second).start_ms, 0); /* nothing has started yet: no pace */
+    struct lease l = start_next();
+    assert_string_equal(l.id, urgent);
+    assert_int_equal(view(urgent).ahead, -1);
+    finish(&l, FAILURE_NONE);
+    assert_int_equal(view(first).ahead, 0);
+    pass(120000);
+    assert_in_range(view(first).start_ms, now().ms, now().ms + 1);
+    /* one started in the two minutes, or a little more, since then */
+    assert_in_range(view(second).start_ms, now().ms + 120000, now().ms + 180001);
+    lane_act("x/normal", LANE_ACT_PAUSE, 0);
+    assert_int_equal(view(second).ahead, 1);
+    assert_int_equal(view(second).start_ms, 0); /* a person has to let it go on */
+    struct accept_args later = job_args(new_id(), "x/normal");
+    later.run_at_ms = now().ms + 5000000;
+    accept_args(&later);
+    assert_int_equal(view(later.id.p).ahead, -1);
+    assert_int_equal(view(later.id.p).start_ms, later.run_at_ms);
+}
+
 /* ---- how many lanes there may be ---- */
 
 static void one_lane_too_many_is_refused_with_the_number_and_the_way_out(void **state)
@@ -507,6 +549,7 @@ static const struct CMUnitTest tests[] = {
     S(s52_a_sick_site_is_tried_once_after_a_pause_that_doubles),
     S(s52_half_of_twenty_within_ten_minutes_opens_it_as_well),
     S(s53_a_probe_that_says_nothing_is_followed_by_another),
+    S(a_job_that_waits_says_how_many_are_before_it_and_when_it_starts),
     S(one_lane_too_many_is_refused_with_the_number_and_the_way_out),
 };
 RUN_ON_ALL_STORES(tests)

@@ -377,6 +377,60 @@ static void s30_a_job_that_kills_its_worker_dies_after_two_and_harms_no_other(vo
     assert_int_equal(v.n_crash, 2);
 }
 
+/* The last event of that kind has this in it. */
+static void expect_event(const char *id, const char *kind, const char *part)
+{
+    struct event_view *events;
+    size_t n, at = 0;
+    assert_int_equal(store_events(w->s, 0, span_of(id), 100, w->a, &events, &n, &w->f), E_OK);
+    for (size_t i = 0; i < n; i++)
+        if (span_is(events[i].kind, kind))
+            at = i + 1;
+    assert_true(at > 0);
+    struct span body = events[at - 1].body;
+    if (span_find(body, span_of(part)) == body.n)
+        fail_msg("%s is %.*s", kind, SP(body));
+}
+
+static void end_with(struct lease *l, enum failure_class failure, const char *usage)
+{
+    struct finish_reply reply;
+    struct finish_args args = finish_args_of(l, failure);
+    args.usage = span_of(usage);
+    assert_int_equal(try_finish(&args, &reply), E_OK);
+}
+
+/* Also where one says nothing, or a version before did not know some of it. */
+static void what_attempts_took_is_summed_and_stays_with_each(void **state)
+{
+    (void)state;
+    const char *id = accept_job();
+    assert_int_equal(view(id).usage.n[USAGE_CPU_MS], USAGE_UNKNOWN);
+    struct lease l = start_next();
+    end_with(&l, FAILURE_NETWORK, "100 5000 70 2 -1 9");
+    struct usage u = view(id).usage;
+    assert_int_equal(u.n[USAGE_CPU_MS], 100);
+    assert_int_equal(u.n[USAGE_CONTEXT_MS], USAGE_UNKNOWN);
+    expect_event(id, "job.retrying",
+                 "\"usage\":{\"cpu_ms\":100,\"peak_pss_bytes\":5000,\"net_bytes\":70,"
+                 "\"requests\":2,\"context_ms\":null},\"phases\":{\"opening_ms\":9,");
+    pass(3600000);
+    l = start_next();
+    give_back(&l, BUDGET_CRASH);
+    pass(3600000);
+    l = start_next();
+    end_with(&l, FAILURE_NONE, "11 4000 -1 1 300 1 2 3 4 5 6 7 8");
+    u = view(id).usage;
+    assert_int_equal(u.n[USAGE_CPU_MS], 111);
+    assert_int_equal(u.n[USAGE_PEAK_BYTES], 5000);
+    assert_int_equal(u.n[USAGE_NET_BYTES], 70);
+    assert_int_equal(u.n[USAGE_REQUESTS], 3);
+    assert_int_equal(u.n[USAGE_CONTEXT_MS], 300);
+    assert_int_equal(u.n[USAGE_OPENING], 10);
+    assert_int_equal(u.n[USAGE_WORKING], 8);
+    expect_event(id, "job.finished", "\"working_ms\":8}}");
+}
+
 static const struct CMUnitTest tests[] = {
     S(s20_a_dead_worker_costs_one_crash_and_its_job_is_back_within_a_lease_and_two_gaps),
     S(s21_a_worker_that_slept_past_its_lease_changes_nothing),
@@ -388,6 +442,7 @@ static const struct CMUnitTest tests[] = {
     S(s27_a_service_that_dies_between_lease_and_start_charges_nothing_to_the_job),
     S(s28_a_run_that_a_crash_interrupts_goes_on_at_its_batch_and_stores_each_once),
     S(s29_a_busy_job_is_not_suspected_as_long_as_somebody_speaks_for_it),
+    S(what_attempts_took_is_summed_and_stays_with_each),
     S(s30_a_job_that_kills_its_worker_dies_after_two_and_harms_no_other),
 };
 RUN_ON_ALL_STORES(tests)

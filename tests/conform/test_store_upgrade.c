@@ -267,15 +267,16 @@ s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **
             "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_3' ESCAPE '\\'"),
         0);
     /* and so does this one with a store of the version to come */
-    run("fulmar.db", "PRAGMA user_version=8");
+    run("fulmar.db", "PRAGMA user_version=9");
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
     assert_non_null(strstr(fault.words, "newer"));
 }
 
 /* What version 6 brought is taken out again, which is version 5. */
 /* clang-format off */
+#define BACK_TO_7 "ALTER TABLE jobs DROP COLUMN usage;"
 #define BACK_TO_5                                                                              \
-    "DROP INDEX gone_id; ALTER TABLE lanes DROP COLUMN own_depth; ALTER TABLE lanes DROP COLUMN own_overflow;"     \
+    BACK_TO_7 "DROP INDEX gone_id; ALTER TABLE lanes DROP COLUMN own_depth; ALTER TABLE lanes DROP COLUMN own_overflow;"     \
     "DROP TABLE operations;"                                                                   \
     "CREATE TABLE operations(oid INTEGER PRIMARY KEY AUTOINCREMENT,id TEXT NOT NULL UNIQUE,"   \
     "kind INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 2),state INTEGER NOT NULL DEFAULT 0,"      \
@@ -307,7 +308,7 @@ static void s19_a_store_of_version_5_goes_on_with_its_operations(void **state)
     fine(store_tend(store, now, &fault));
     fine(store_commit(store, &fault));
     store_close(&store);
-    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 7);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_VERSION);
     assert_int_equal(ask("fulmar.db.version-5", "PRAGMA user_version"), 5);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs"), 7); /* the dead one went */
     assert_int_equal(
@@ -324,7 +325,7 @@ static void s19_a_store_of_version_6_goes_on_with_its_operations(void **state)
     (void)state;
     fine(store_open(&store, dir, &limits, 7, now, &fault));
     store_close(&store);
-    run("fulmar.db",
+    run("fulmar.db", BACK_TO_7
         "DROP INDEX gone_id; ALTER TABLE operations DROP COLUMN labels;"
         "INSERT INTO operations(id,kind,failure,site,kind_of_job,fingerprint,since,until,reset,per_minute,cursor,"
         "last,due,created_at,updated_at,many,states) VALUES('opr_6',1,-1,'','','',0,0,0,0,0,100,0,1,1,1,32);"
@@ -347,11 +348,28 @@ static void s19_a_store_of_version_6_goes_on_with_its_operations(void **state)
     assert_true(span_is(v.jobs.lane, "default/x/normal"));
     store_close(&store);
     assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 6);
-    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), 7);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), SCHEMA_VERSION);
     assert_int_equal(ask("fulmar.db", "SELECT done FROM operations WHERE labels=''"), 1);
     /* Version 6 finds no job for what it does not understand. */
     assert_int_equal(
         ask("fulmar.db", "SELECT count(*) FROM operations o JOIN lanes l ON l.name=o.lane"), 0);
+}
+
+/* Jobs of version 7 have no usage, and what it does with them later stays without. */
+static void s19_a_store_of_version_7_goes_on_and_may_be_gone_back_to(void **state)
+{
+    (void)state;
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    store_close(&store);
+    run("fulmar.db", BACK_TO_7 "DELETE FROM meta WHERE k='tables'; PRAGMA user_version=7");
+    struct store_limits patient = limits;
+    patient.rollback_ms = 3600000;
+    fine(store_open(&store, dir, &patient, 7, now, &fault));
+    assert_int_equal(look("job_dead").usage.n[USAGE_CPU_MS], USAGE_UNKNOWN);
+    store_close(&store);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 7);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), SCHEMA_VERSION);
+    assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs WHERE usage=''"), 8);
 }
 
 /* What version 5 brought is taken out too, which is version 4. */
@@ -367,7 +385,7 @@ static void s19_a_store_of_version_4_goes_on_with_every_job_as_it_was(void **sta
     fine(store_open(&store, dir, &limits, 7, now, &fault));
     assert_int_equal(look("job_dead").state, JOB_DEAD);
     store_close(&store);
-    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 7);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_VERSION);
     assert_int_equal(ask("fulmar.db.version-4", "PRAGMA user_version"), 4);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs"), 8);
     assert_int_equal(ask("fulmar.db", "SELECT parallel FROM batches"), 0);
@@ -381,11 +399,11 @@ static void s19_a_store_of_version_4_goes_on_with_every_job_as_it_was(void **sta
 /* ---- a version to come, that takes nothing away, and then one that does ---- */
 
 static const struct schema_step TO_COME[] = {
-    {7, 8,
+    {SCHEMA_VERSION, SCHEMA_VERSION + 1,
      "ALTER TABLE jobs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"
      "CREATE INDEX jobs_colour ON jobs(colour);",
      true},
-    {8, 9, "ALTER TABLE jobs DROP COLUMN why;", false},
+    {SCHEMA_VERSION + 1, SCHEMA_VERSION + 2, "ALTER TABLE jobs DROP COLUMN why;", false},
 };
 enum { WINDOW_MS = 3600000 };
 
@@ -425,14 +443,15 @@ static void s19_the_version_before_works_on_the_same_file_until_the_window_is_ov
     accept_one("job_first");
     fine(start_to_come(1, now));
     assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_VERSION);
-    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), 8);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"),
+                     SCHEMA_VERSION + 1);
     accept_one("job_back"); /* this Fulmar, which is the version before */
     assert_int_equal(look_closed("job_first").state, JOB_READY);
     fine(start_to_come(1, in_time)); /* not brought up twice */
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs WHERE colour='blue'"), 10);
     accept_one("job_again");
     fine(start_to_come(1, late));
-    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 8);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_VERSION + 1);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs WHERE colour='blue'"), 11);
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
     assert_non_null(strstr(fault.words, "newer"));
@@ -445,8 +464,9 @@ static void what_takes_something_away_keeps_a_copy_and_ends_the_window(void **st
     fine(start_to_come(1, now));
     accept_one("job_back");
     fine(start_to_come(2, now));
-    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 9);
-    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), 9);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_VERSION + 2);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"),
+                     SCHEMA_VERSION + 2);
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
     char copy[64];
     snprintf(copy, sizeof copy, "fulmar.db.version-%d", SCHEMA_VERSION);
@@ -476,12 +496,13 @@ static void what_no_version_may_use_stays_so_when_it_is_brought_up(void **state)
     hold(true);
     fine(start_to_come(1, now));
     assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_HELD);
-    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), 8);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"),
+                     SCHEMA_VERSION + 1);
     assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='version'"), SCHEMA_VERSION);
     fine(start_to_come(1, late));
     assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_HELD);
     hold(false);
-    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 8);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_VERSION + 1);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM meta WHERE k='version'"), 0);
 }
 
@@ -508,6 +529,7 @@ int main(void)
         T(s19_a_store_of_version_4_goes_on_with_every_job_as_it_was),
         T(s19_a_store_of_version_5_goes_on_with_its_operations),
         T(s19_a_store_of_version_6_goes_on_with_its_operations),
+        T(s19_a_store_of_version_7_goes_on_and_may_be_gone_back_to),
         T(s19_the_version_before_works_on_the_same_file_until_the_window_is_over),
         T(what_takes_something_away_keeps_a_copy_and_ends_the_window),
         T(what_no_version_may_use_stays_so_when_it_is_brought_up),

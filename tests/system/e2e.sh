@@ -93,6 +93,13 @@ curl -sS --fail -K "$WORK/truth.list" || die "the truth cannot be read"
 
 bad=$(jq -c 'select(.state != "succeeded") | {id,kind,target,state,failure}' "$WORK/jobs"/*)
 [ -z "$bad" ] || die "$(wc -l <<<"$bad") of $JOBS jobs did not succeed: $(head -5 <<<"$bad")"
+# Each had a page of its own, and says what that took.
+bad=$(jq -c 'select(.usage | .requests < 2 or .net_bytes < 1000 or .context_ms < 1 or .cpu_ms < 1 or .peak_pss_bytes < 10000000 or . == null)
+             | {id,usage,timings}' "$WORK/jobs"/*)
+[ -z "$bad" ] || die "$(wc -l <<<"$bad") of $JOBS jobs took what cannot be: $(head -5 <<<"$bad")"
+bad=$(jq -c 'select(.timings.phases | .navigating_ms < 1 or .waiting_ms == null) | .timings' "$WORK/jobs"/*)
+[ -z "$bad" ] || die "phases are not told: $(head -5 <<<"$bad")"
+check
 normal_all() { # FOLDER: lines ["JOB.KIND",record], members in order
     (cd "$1" && jq -cS "$MEMBERS"'
         input_filename as $name | [$name, if $name | endswith(".user") then user else post end]' -- *) | sort

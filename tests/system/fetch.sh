@@ -271,6 +271,15 @@ wait_until 10 "the limit is seen" waits "$id"
 bluesky | table
 wait_job "$id" 30
 expect "$id" .state succeeded "after a limit"
+# What each attempt took is told by itself, and of the job together.
+call "http://fulmar/v1/jobs/$id/attempts" >"$WORK/attempts"
+jq -e '(.data | length) > 1 and all(.data[]; .usage.requests > 0 and .usage.net_bytes > 0 and .usage.peak_pss_bytes > 1000000
+       and .usage.context_ms == 0 and .usage.cpu_ms >= 0 and .phases.fetching_ms > 0)' "$WORK/attempts" >/dev/null ||
+    die "attempts took $(jq -c '[.data[] | .usage, .phases]' "$WORK/attempts")"
+[ "$(job "$id" | jq -c '[.usage.requests, .usage.net_bytes, .usage.cpu_ms, .timings.phases.fetching_ms]')" = \
+    "$(jq -c '[.data[].usage] as $u | [([$u[].requests] | add), ([$u[].net_bytes] | add), ([$u[].cpu_ms] | add),
+              ([.data[].phases.fetching_ms] | add)]' "$WORK/attempts")" ] || die "together they took $(job "$id" | jq -c .usage)"
+check
 grep -q "job.ended job=$id .*failure=rate_limited.* retry_in_ms=[1-9][0-9][0-9][0-9]" "$WORK/service.log" ||
     die "the reset time of the limit was not kept: $(grep "job=$id" "$WORK/service.log" | tail -3)"
 check

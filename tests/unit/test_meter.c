@@ -59,11 +59,29 @@ static void a_clock_that_goes_back_loses_nothing_new(void **state)
     assert_int_equal(meter_read(&m, T0).accepted, 2);
 }
 
+static void starts_to_come_are_guessed_from_those_that_were(void **state)
+{
+    (void)state;
+    struct meter m = {0};
+    struct meter_sums none = meter_read(&m, T0);
+    assert_int_equal(meter_start_ms(&none, 3, 0, T0), 0);
+    const int64_t began = T0 / MINUTE * MINUTE;
+    for (int i = 0; i < 6; i++)
+        meter_add(&m, METER_STARTED, 0, began + i * MINUTE / 3);
+    struct meter_sums sums = meter_read(&m, began + 2 * MINUTE);
+    assert_int_equal(sums.first_ms, began);
+    assert_int_equal(meter_start_ms(&sums, 0, 0, began + 2 * MINUTE), began + 2 * MINUTE);
+    assert_int_equal(meter_start_ms(&sums, 9, 0, began + 2 * MINUTE), began + 5 * MINUTE);
+    assert_int_equal(meter_start_ms(&sums, 3, began + 9 * MINUTE, began + 2 * MINUTE),
+                     began + 10 * MINUTE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_counted_is_read_for_ten_minutes),
         cmocka_unit_test(times_are_the_bound_that_so_many_stay_below),
+        cmocka_unit_test(starts_to_come_are_guessed_from_those_that_were),
         cmocka_unit_test(a_clock_that_goes_back_loses_nothing_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

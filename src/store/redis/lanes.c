@@ -188,6 +188,7 @@ err redis_lane_meter(struct store *s, struct span name, wall now, struct meter_s
                                .ended = reply_number(&r, 3)};
     for (int i = 0; i < METER_WAITS; i++)
         out->waits[i] = reply_number(&r, 4 + (size_t)i);
+    out->first_ms = reply_number(&r, 4 + METER_WAITS);
     meter_times(out);
     return E_OK;
 }

@@ -296,6 +296,21 @@ err redis_commit_batch(struct store *s, const struct commit_args *args, wall now
 
 /* ---- finish ---- */
 
+/* As it is kept, and as members of an event's body. */
+static void put_usage(struct store *s, struct call *c, struct span text)
+{
+    struct buf body = BUF(4 * USAGE_TEXT);
+    struct json_w w = json_w(&body);
+    struct usage usage = usage_read(text);
+    call_text(c, text);
+    json_open(&w);
+    usage_put(&w, &usage);
+    json_close(&w);
+    struct span members = buf_span(&body);
+    call_text(c, text.n ? arena_keep(s->own, span_cut(members, 1, members.n - 2)) : SPAN_NONE);
+    buf_free(&body);
+}
+
 static void put_finish(struct store *s, struct call *c, const struct finish_args *a,
                        bool in_step, struct span posts, bool looked)
 {
@@ -325,6 +340,7 @@ static void put_finish(struct store *s, struct call *c, const struct finish_args
     buf_free(&words);
     /* A limit is no fault of the session's, and our own troubles are none either. */
     call_flag(c, (row->session_cools || row->breaker) && a->failure != FAILURE_RATE_LIMITED);
+    put_usage(s, c, a->usage);
 }
 
 void finish_put(struct store *s, struct call *c, const struct finish_args *a)

@@ -2,6 +2,7 @@
 #include "store/redis/inside.h"
 
 #include "base/need.h"
+#include "store/start.h"
 
 enum { VIEWS_STEP = 50, EVENTS_STEP = 100, FIND_STEP = 500 /* jobs that view.lua looks at */ };
 
@@ -15,7 +16,8 @@ enum view_part {
     VIEW_REPORT,
     VIEW_WAITING,
     VIEW_UNTIL,
-    VIEW_ID
+    VIEW_ID,
+    VIEW_AHEAD
 };
 
 /* Fields of the hash j:ID that are shown, as common.lua calls them. */
@@ -76,10 +78,24 @@ static err job_view_of(const struct reply *r, struct arena *a, struct job_view *
     v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;
     if (v->held)
         v->run_at_ms = reply_field(fields, "hr");
+    v->ahead = r->count > VIEW_AHEAD ? reply_number(r, VIEW_AHEAD) : -1;
+    if (v->ahead > JOB_AHEAD_MOST)
+        v->ahead = -1;
+    start_guess(v, &(struct meter_sums){0}, (wall){0});
+    v->usage = usage_read(reply_field_text(fields, "ug"));
     span_copy(reply_text(r, VIEW_ID), v->id, sizeof v->id);
     span_copy(reply_field_text(fields, "fp"), v->fingerprint, sizeof v->fingerprint);
     span_copy(reply_field_text(fields, "ba"), v->batch, sizeof v->batch);
     return keep_texts(r, fields, a, v, f);
+}
+
+static err guess_start(struct store *s, wall now, struct job_view *v, struct fault *f)
+{
+    struct meter_sums sums;
+    err e = redis_lane_meter(s, v->lane, now, &sums, f);
+    if (!e)
+        start_guess(v, &sums, now);
+    return e == E_NOT_FOUND ? E_OK : e; /* the job was the last of its lane, and is gone */
 }
 
 err redis_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
@@ -91,10 +107,11 @@ err redis_job(struct store *s, struct span id, wall now, struct arena *a, struct
     call_text(&c, SPAN("one"));
     call_text(&c, id);
     err e = store_look(s, SCRIPT_VIEW, &c, now, &r, f);
-    if (e)
-        return e;
-    return said(&r) == SAID_NONE ? fail_no_job(id, f)
-                                 : job_view_of(reply_list(&r, 1), a, out, f);
+    if (!e && said(&r) == SAID_NONE)
+        e = fail_no_job(id, f);
+    if (!e)
+        e = job_view_of(reply_list(&r, 1), a, out, f);
+    return e || out->ahead < 0 ? e : guess_start(s, now, out, f);
 }
 
 err job_place(struct store *s, struct span id, wall now, int64_t *out, struct fault *f)

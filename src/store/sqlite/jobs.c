@@ -213,6 +213,10 @@ static struct json_w leaving_body(struct store *s, const struct job_row *r,
         json_kv_text(&w, "why", span_cut(l->why, 0, 1000));
     if (to == JOB_SCHEDULED)
         json_kv_int(&w, "retry_in_ms", l->wait_ms);
+    if (l->usage.n) {
+        struct usage usage = usage_read(l->usage);
+        usage_put(&w, &usage);
+    }
     return w;
 }
 
@@ -238,6 +242,22 @@ static err lane_after(struct store *s, const struct job_row *r, const struct lea
     return lanes_quarantine_of(s, r->lane, now, out, f);
 }
 
+/* What its attempts took, with this one: as text in out. */
+static err sum_usage(struct store *s, int64_t seq, struct span more, char out[USAGE_TEXT],
+                     struct fault *f)
+{
+    struct query *q;
+    err e = db_ask(s->db, SQL_USAGE, &q, f, DB_I(seq));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    struct usage sum = e ? usage_none() : usage_read(db_text(q, 0)), last = usage_read(more);
+    db_end(q);
+    usage_add(&sum, &last);
+    usage_write(&sum, out);
+    return e;
+}
+
 /* A released job keeps the rank it was leased with: that was the smallest of its lane, so it is in
  * front again. */
 err job_leave(struct store *s, const struct job_row *r, struct leaving *l, wall now,
@@ -259,7 +279,10 @@ err job_leave(struct store *s, const struct job_row *r, struct leaving *l, wall 
         need(job_move(&to, l->on));
     }
     int64_t run_at = to == JOB_SCHEDULED ? now.ms + l->wait_ms : now.ms;
+    char usage[USAGE_TEXT];
     err e = lane_after(s, r, l, to, now, &lane, f);
+    if (!e && l->usage.n)
+        e = sum_usage(s, r->seq, l->usage, usage, f);
     if (e)
         return e;
     e = db_run(s->db, SQL_LEAVE, f, DB_I(r->seq), DB_I(to),
@@ -268,7 +291,8 @@ err job_leave(struct store *s, const struct job_row *r, struct leaving *l, wall 
                DB_I(l->count == COUNT_RELEASE), DB_I(l->count == COUNT_OK),
                DB_I(l->count == COUNT_VOID), DB_I(l->failure), DB_I(l->verdict), DB_I(l->end),
                db_text_or_null(l->why), db_text_or_null(l->report),
-               job_is_final(to) ? DB_I(now.ms) : DB_NULL, DB_I(lane->id));
+               job_is_final(to) ? DB_I(now.ms) : DB_NULL, DB_I(lane->id),
+               l->usage.n ? DB_T(span_of(usage)) : DB_NULL);
     if (e)
         return e;
     e = sessions_release(s, r->seq, f);
@@ -363,8 +387,11 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
         return e;
     bool overridden = args->budget == BUDGET_RELEASE || args->budget == BUDGET_CRASH;
     enum failure_budget budget = overridden ? args->budget : failure_row(args->failure)->budget;
-    struct leaving l = {
-        .failure = args->failure, .end = args->end, .why = args->why, .report = args->report};
+    struct leaving l = {.failure = args->failure,
+                        .end = args->end,
+                        .why = args->why,
+                        .report = args->report,
+                        .usage = args->usage};
     int64_t hint = smaller(args->wait_ms, HINT_MAX_MS);
     if (args->failure == FAILURE_NONE && !overridden) {
         l.on = JOB_ON_DONE;

@@ -6,7 +6,7 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 7, SCHEMA_HELD = 1000 /* no version's: see upgrade_hold() */ };
+enum { SCHEMA_VERSION = 8, SCHEMA_HELD = 1000 /* no version's: see upgrade_hold() */ };
 
 /* clang-format off */
 #define SCHEMA_SINCE_3_SQL                                                                     \
@@ -132,6 +132,7 @@ enum { SCHEMA_VERSION = 7, SCHEMA_HELD = 1000 /* no version's: see upgrade_hold(
     "  batch        INTEGER," /* bid */                                                        \
     "  fingerprint  TEXT," /* of the death, of dead jobs */                                    \
     "  revision     INTEGER NOT NULL DEFAULT 1,"                                               \
+    "  usage        TEXT NOT NULL DEFAULT ''," /* of its attempts: core/usage.h */             \
     "  created_at   INTEGER NOT NULL,"                                                         \
     "  started_at   INTEGER,"                                                                  \
     "  finished_at  INTEGER,"                                                                  \

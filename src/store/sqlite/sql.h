@@ -16,13 +16,13 @@
     "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch,"          \
     "job_limit,have,users,site,crash_base,progressed,release_base,counts,mark,needs,generation,over_at," \
     "waits_on,waits_how,coalesce(work,0),deadline_at,shared_from,bytes"
-#define SQL_JOB_VIEW                                                                                                       \
-    "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason,"          \
-    "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                         \
-    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts,j.filtered," \
-    "j.n_ok,j.n_void,j.generation,j.prio,j.over_at,j.deadline_at,j.unique_key,j.source,"                                   \
-    "(SELECT o.id FROM jobs o WHERE o.seq=j.shared_from),j.result_age,"                                                    \
-    "coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),''),j.rank"                      \
+#define SQL_JOB_VIEW                                                                                                          \
+    "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason,"             \
+    "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                            \
+    "j.created_at,j.run_at,j.started_at,j.finished_at,j.cancel_req,j.revision,j.counts,j.rejected,j.conflicts,j.filtered,"    \
+    "j.n_ok,j.n_void,j.generation,j.prio,j.over_at,j.deadline_at,j.unique_key,j.source,"                                      \
+    "(SELECT o.id FROM jobs o WHERE o.seq=j.shared_from),j.result_age,"                                                       \
+    "coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),''),j.rank,j.usage,j.lane_id,j.seq" \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 #define SQL_FOUND                                                                              \
@@ -231,7 +231,10 @@
     X(SQL_LEAVE, "UPDATE jobs SET state=?2,run_at=?3,n_fail=n_fail+?4,n_crash=n_crash+?5,n_throttle=n_throttle+?6," \
                  "n_release=n_release+?7,n_ok=n_ok+?8,n_void=n_void+?9,failure=?10,verdict=?11,end_reason=?12," \
                  "why=?13,report=coalesce(?14,report),finished_at=?15,known=iif(?15 IS NULL,known,NULL),nonce=NULL,worker=NULL,request=NULL,lease_until=NULL," \
-                 "suspect=0,started=0,stop_by=NULL,lane_id=?16,events=events+1,revision=revision+1 WHERE seq=?1") \
+                 "suspect=0,started=0,stop_by=NULL,lane_id=?16,usage=coalesce(?17,usage),events=events+1,revision=revision+1 WHERE seq=?1") \
+    X(SQL_AHEAD, "SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_ready WHERE lane_id=?1 AND state=2 AND needs=?2" \
+                 " AND (rank,seq)<(?3,?4) LIMIT ?5)")                                          \
+    X(SQL_USAGE, "SELECT usage FROM jobs WHERE seq=?1")                                        \
     X(SQL_END_WAITING, "UPDATE jobs SET state=?2,failure=?3,why=?4,finished_at=?5,known=NULL,cancel_req=?6,waits_on=NULL," \
                        "waits_how=0,events=events+1,revision=revision+1 WHERE seq=?1")         \
     X(SQL_CANCEL_ACTIVE, "UPDATE jobs SET cancel_req=1,stop_by=?2,revision=revision+1 WHERE seq=?1") \

@@ -91,20 +91,20 @@
         "j.bytes,j.rejected,j.conflicts,j.filtered,j.mark,j.mark=2 AND j.known IS NOT NULL,iif(j.mark=2," \
         "coalesce(j.known,''),''),j.failure,j.verdict,j.end_reason,coalesce(j.why,''),coalesce(j.report,'')," \
         "coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),''),coalesce(j.fingerprint,''),j.revision," \
-        "j.created_at,coalesce(j.started_at,0),coalesce(j.finished_at,0),j.seq,0,'','' FROM jobs j CROSS JOIN" \
+        "j.created_at,coalesce(j.started_at,0),coalesce(j.finished_at,0),j.usage,j.seq,0,'','' FROM jobs j CROSS JOIN" \
         " lanes l ON l.lane_id=j.lane_id WHERE j.seq>?1 ORDER BY j.seq LIMIT ?5") \
     X(SQL_IN_JOBS, "INSERT INTO jobs(seq,id,tenant,site,kind,target,spec,variant,pool,operation,lane_id,job_limit,counts," \
         "state,prio,rank,run_at,over_at,deadline_at,attempt_ms,stall_ms,needs,memory,unique_key,work,waits_on," \
         "waits_how,source,shared_from,result_age,generation,events,fence,cancel_req,n_fail,n_crash,n_throttle," \
         "n_release,n_ok,n_void,max_fail,max_crash,max_throttle,fail_base,crash_base,release_base,next_batch,cursor," \
         "have,users,bytes,rejected,conflicts,filtered,mark,known,failure,verdict,end_reason,why,report,batch," \
-        "fingerprint,revision,created_at,started_at,finished_at) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,(SELECT" \
+        "fingerprint,revision,created_at,started_at,finished_at,usage) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,(SELECT" \
         " lane_id FROM lanes WHERE name=?11),?12,?13,?14,?15,CASE WHEN ?14=2 THEN ?16 WHEN ?18<>0 THEN" \
         " ?18-?15*30000 ELSE ?17-?15*30000 END,?17,nullif(?19,0),nullif(?20,0),?21,?22,?23,?24,nullif(?25,'')," \
         "nullif(?26,0),iif(?27='' AND ?28=0,NULL,?28),?29,?30,iif(?31='' AND ?32=0,NULL,?32),?33,?34,?35,?36,?37," \
         "?38,?39,?40,?41,?42,?43,?44,?45,?46,?47,?48,?49,?50,nullif(?51,''),?52,?53,?54,?55,?56,?57,?58,iif(?59," \
         "?60,NULL),?61,?62,?63,nullif(?64,''),nullif(?65,''),(SELECT bid FROM batches WHERE id=?66),nullif(?67,'')," \
-        "?68,?69,nullif(?70,0),nullif(?71,0)) ON CONFLICT(seq) DO NOTHING") \
+        "?68,?69,nullif(?70,0),nullif(?71,0),?72) ON CONFLICT(seq) DO NOTHING") \
     X(SQL_OUT_REQUESTS, "SELECT tenant,key,hash,job,at,0,0,tenant,key FROM requests WHERE (tenant,key)>(?3,?4) ORDER BY tenant,key" \
         " LIMIT ?5") \
     X(SQL_IN_REQUESTS, "INSERT INTO requests(tenant,key,hash,job,at) VALUES(?1,?2,?3,?4,?5) ON CONFLICT(tenant,key) DO NOTHING") \

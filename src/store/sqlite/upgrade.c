@@ -61,6 +61,9 @@
 /* Version 7: operations on jobs with labels. Version 6 finds no job for these, rather than too many: sqlite/operations.c. And
  * an index, for a move to another store. */
 #define UPGRADE_6_SQL OPERATIONS_LABELS_SQL "CREATE INDEX gone_id ON gone(id);"
+
+/* Version 8: what jobs took. Version 7 counts nothing of it. */
+#define UPGRADE_7_SQL "ALTER TABLE jobs ADD COLUMN usage TEXT NOT NULL DEFAULT '';"
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
@@ -79,8 +82,9 @@ static const struct schema_step STEPS[] = {
     {4, 5, UPGRADE_4_SQL, false},
     {5, 6, UPGRADE_5_SQL, false},
     {6, 7, UPGRADE_6_SQL, true},
+    {7, 8, UPGRADE_7_SQL, true},
 };
-_Static_assert(SCHEMA_VERSION == 7, "a step leads there; user_version in store.c");
+_Static_assert(SCHEMA_VERSION == 8, "a step leads there; user_version in store.c");
 enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0], NO_SECOND_NUMBER = 6 };
 
 struct schema_plan upgrade_plan(int64_t window_ms)

@@ -2,6 +2,7 @@
 #include "store/sqlite/inside.h"
 
 #include "base/need.h"
+#include "store/start.h"
 
 /* A reader knows no lanes: that part of it is filled in afterwards (reader.c). */
 void job_view_waiting(const struct store *s, wall now, struct job_view *v)
@@ -14,8 +15,12 @@ void job_view_waiting(const struct store *s, wall now, struct job_view *v)
         v->waiting = WAITING_JOB;
     bool known = v->state == JOB_READY && !s->reading;
     const struct store_lane *l = known ? lanes_find(s, v->lane) : NULL;
+    struct meter_sums sums = {0};
     if (l)
         v->waiting = lanes_waiting(s, l, now.ms, &v->waiting_until_ms);
+    if (l && l->meter && v->ahead >= 0)
+        sums = meter_read(l->meter, now.ms);
+    start_guess(v, &sums, now);
 }
 
 static err job_view_read(const struct store *s, wall now, struct query *q, struct arena *a,
@@ -53,10 +58,12 @@ static err job_view_read(const struct store *s, wall now, struct query *q, struc
         .deadline_ms = db_int(q, 37),
         .source = (enum store_source)db_int(q, 39),
         .result_age_ms = db_int(q, 41),
+        .ahead = -1,
     };
     v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;
     if (v->held)
         v->run_at_ms = db_int(q, 44) - lane_rank(0, (int)v->prio);
+    v->usage = usage_read(db_text(q, 45));
     span_copy(db_text(q, 42), v->fingerprint, sizeof v->fingerprint);
     span_copy(db_text(q, 43), v->batch, sizeof v->batch);
     span_copy(db_text(q, 0), v->id, sizeof v->id);
@@ -74,10 +81,14 @@ static err job_view_read(const struct store *s, wall now, struct query *q, struc
     return e;
 }
 
-err sqlite_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
-               struct fault *f)
+/* Where it stands among the ready jobs of its lane. */
+struct place {
+    int64_t lane, rank, seq;
+};
+
+static err read_one(struct store *s, struct span id, wall now, struct arena *a,
+                    struct job_view *out, struct place *out_place, struct fault *f)
 {
-    struct job_view v;
     struct query *q;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
@@ -86,12 +97,46 @@ err sqlite_job(struct store *s, struct span id, wall now, struct arena *a, struc
         return e;
     e = db_step(q, f);
     if (!e)
-        e = job_view_read(s, now, q, a, &v, f);
+        e = job_view_read(s, now, q, a, out, f);
     else if (e == E_END)
         e = fail(f, E_NOT_FOUND, "there is no job %.*s", SP(span_cut(id, 0, 60)));
+    if (!e)
+        *out_place = (struct place){db_int(q, 46), db_int(q, 44), db_int(q, 47)};
     db_end(q);
+    return e;
+}
+
+/* Entries of an index, and no more of them than are told. */
+static err count_ahead(struct store *s, const struct place *place, int64_t *out,
+                       struct fault *f)
+{
+    int64_t ahead = 0;
+    for (int needs = 0; needs < NEEDS_COUNT; needs++) {
+        struct query *q;
+        int64_t n = 0;
+        err e = db_ask(s->db, SQL_AHEAD, &q, f, DB_I(place->lane), DB_I(needs),
+                       DB_I(place->rank), DB_I(place->seq), DB_I(JOB_AHEAD_MOST + 1));
+        if (!e)
+            e = db_take_number(q, &n, f);
+        if (e)
+            return e;
+        ahead += n;
+    }
+    *out = ahead <= JOB_AHEAD_MOST ? ahead : -1;
+    return E_OK;
+}
+
+err sqlite_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
+               struct fault *f)
+{
+    struct job_view v;
+    struct place place;
+    err e = read_one(s, id, now, a, &v, &place, f);
+    if (!e && v.state == JOB_READY)
+        e = count_ahead(s, &place, &v.ahead, f);
     if (e)
         return e;
+    job_view_waiting(s, now, &v);
     *out = v;
     reader_unsure(s, a, out, 1);
     return E_OK;
@@ -214,15 +259,17 @@ static err show_found(struct store *s, char (*ids)[ID_TEXT], wall now, struct ar
                       struct jobs_found *out, struct fault *f)
 {
     for (size_t i = 0; i < out->count; i++) {
-        err e = sqlite_job(s, span_of(ids[i]), now, a, &out->jobs[i], i ? NULL : f);
+        struct place place;
+        err e = read_one(s, span_of(ids[i]), now, a, &out->jobs[i], &place, i ? NULL : f);
         if (e == E_TOO_BIG && i) {
             out->count = i;
             memcpy(out->next, ids[i - 1], sizeof out->next);
-            return E_OK;
+            break;
         }
         if (e)
             return e;
     }
+    reader_unsure(s, a, out->jobs, out->count);
     return E_OK;
 }
 

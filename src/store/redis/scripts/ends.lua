@@ -481,7 +481,8 @@ local function leaving_body(j, out, to)
     if out.why[1] ~= '' then
         body = body .. ',"why":' .. out.why[2]
     end
-    return body .. (to == SCHEDULED and ',"retry_in_ms":' .. I(out.wait) or '') .. '}'
+    body = body .. (to == SCHEDULED and ',"retry_in_ms":' .. I(out.wait) or '')
+    return body .. (out.usage and out.usage ~= '' and ',' .. out.usage or '') .. '}'
 end
 -- The one way out of ACTIVE. out: as M.charge() left it, with failure, failure_name, verdict, end_reason,
 -- end_name, why, report.

@@ -32,6 +32,19 @@ local function move_mark(j, posts)
         call('ZADD', P .. 'marks', now, key)
     end
 end
+-- What attempts took together: core/usage.c.
+local function usage_add(sum, more)
+    local had, all = {}, {}
+    for n in string.gmatch(sum, '%S+') do
+        had[#had + 1] = N(n)
+    end
+    for n in string.gmatch(more, '%S+') do
+        local i = #all + 1
+        local a, b = had[i] or -1, N(n)
+        all[i] = I((i == 2 or min(a, b) < 0) and max(a, b) or a + b)
+    end
+    return table.concat(all, ' ')
+end
 local function look_at(a)
     local j = M.held(a[1], a[2])
     if j then
@@ -53,7 +66,8 @@ function M.finish(a)
         return {R_FIRST, j.ep, j.fe, j.nb, behind and 1 or 0, wanted and 1 or 0, j.co}, false
     end
     local out = {failure = failure, failure_name = a[4], verdict = well and verdict or 0, end_reason = N(a[8]), end_name = a[9],
-                 why = {a[10], a[11]}, words = a[19], report = a[12], wait = 0}
+                 why = {a[10], a[11]}, words = a[19], report = a[12], usage = a[22], wait = 0}
+    j.ug = a[21] ~= '' and usage_add(j.ug, a[21]) or j.ug
     local hint = min(N(a[13]), 86400000)
     if well then
         out.on, out.count = E_DONE, 'nk'

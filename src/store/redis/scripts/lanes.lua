@@ -33,12 +33,12 @@ end
 if A[1] == 'one' then
     return M.lane(A[2]) and {R_OK, view(A[2])} or {R_NONE}
 elseif A[1] == 'meter' then
-    -- Ten minutes of what M.metered() counted: accepted, started, ended, starts by how long they had waited.
+    -- Ten minutes of what M.metered() counted: accepted, started, ended, starts by how long they had waited, since when something started.
     if not M.lane(A[2]) then
         return {R_NONE}
     end
     local flat, reply, newest = call('HGETALL', P .. 'l:' .. A[2] .. ':t'), {R_OK}, floor(now / 60000)
-    local sums = {a = 0, s = 0, e = 0}
+    local sums, first = {a = 0, s = 0, e = 0}, INF
     for b = 0, 14 do
         sums['w' .. b] = 0
     end
@@ -49,12 +49,14 @@ elseif A[1] == 'meter' then
         end
         if sums[sum or ''] and N(slice) > newest - 10 and N(slice) <= newest then
             sums[sum] = sums[sum] + N(flat[i + 1])
+            first = sum == 's' and min(first, N(slice)) or first
         end
     end
     reply[2], reply[3], reply[4] = sums.a, sums.s, sums.e
     for b = 0, 14 do
         reply[5 + b] = sums['w' .. b]
     end
+    reply[20] = sums.s > 0 and first * 60000 or 0
     return reply
 elseif A[1] == 'bounds' then
     return {R_OK, M.lane(A[2]) and view(A[2]) or {}, all(), tenant(A[3]), site(A[4])}

@@ -232,7 +232,7 @@ local function job_row(id)
         j.ra, held and j.hr or 0, j.ov, j.de, j.am, j.sm, j.nd, j.me, j.uk, j.wk, j.wt, number_of(j.wt), j.st == BLOCKED and j.wh or 0,
         j.so, j.sf, number_of(j.sf), j.rg, j.ge, j.ec, j.fe, j.cq, j.nf, j.nc, j.nt, j.nr, j.nk, j.nv, j.mf, j.mc, j.mt, j.fb, j.cb,
         j.rb, j.nb, t[1] or '', j.ha, j.us, j.by, j.rj, j.cf, j.fi, j.mk, known and 1 or 0, known or '', j.fl, j.ve, j.en, t[3] or '',
-        t[4] or '', j.ba, j.fp, j.rv, j.ca, j.sa, j.fa)
+        t[4] or '', j.ba, j.fp, j.rv, j.ca, j.sa, j.fa, j.ug)
 end
 function out.jobs()
     local some = jobs_behind(pa, most)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- turn.lua - what several workers say and ask at one moment: what is read and written once, they share.
--- ARGV of each: 'reserve', 8, what reserve.lua is asked; 'finish', 20, what finish.lua is asked; 'speak', 4, what lease.lua is asked
+-- ARGV of each: 'reserve', 8, what reserve.lua is asked; 'finish', 22, what finish.lua is asked; 'speak', 4, what lease.lua is asked
 -- Reply: {R_OK, {reply}, ...}: in their order, as those scripts answer; {R_ALONE}: nothing was done of it, it is to be asked alone
 -- with ends.lua, take.lua, batches.lua, reserving.lua, finishing.lua, speaking.lua
 M.gather(true)

@@ -3,7 +3,7 @@
 -- accepted (-1: the newest), how many (at most 50); or 'batch', id, state (-1: all), number behind which, how many (at most 50); or
 -- 'find', number behind which (-1: the beginning), how many (at most 50), whether the oldest come first, the filter.
 -- Reply: {R_OK, {job}, ...}, {R_NONE}; of 'find' {R_OK, where to go on (-1: the end), its id, {job}, ...}
--- A job: {fields and values, fixed texts, cursor, why, report, waiting, until}
+-- A job: {fields and values, fixed texts, cursor, why, report, waiting, until, id, of 'one': how many its lane has before it, or -1}
 -- with find.lua
 local function view(id)
     local fields = call('HGETALL', P .. 'j:' .. id)
@@ -23,11 +23,21 @@ local function view(id)
     end
     return {fields, call('GET', P .. 'p:' .. id) or '', t[1] or '', t[2] or '', t[3] or '', waiting, til, id}
 end
+local function ahead_of(id)
+    local j = M.job(id)
+    if j.st ~= READY then
+        return -1
+    end
+    local key, rank = P .. 'l:' .. j.ln .. ':', rank_of(j)
+    return N(call('ZRANK', key .. j.nd, j.member)) + call('ZCOUNT', key .. (1 - j.nd), '-inf', '(' .. I(rank))
+end
 if A[1] == 'one' then
     if call('EXISTS', P .. 'j:' .. A[2]) == 0 then
         return {R_NONE}
     end
-    return {R_OK, view(A[2])}
+    local v = view(A[2])
+    v[9] = ahead_of(A[2])
+    return {R_OK, v}
 end
 if A[1] == 'owner' then
     local v = call('HMGET', P .. 'j:' .. A[2], 'sq', 'sf')

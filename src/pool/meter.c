@@ -1,0 +1,77 @@
+/* meter.c - what an attempt takes: asked of /proc, of the page's renderers, and counted from what passes through node. */
+#include "pool/inside.h"
+
+#include "browser/process.h"
+#include "wire/cdp.h"
+
+/* From here on the attempt is in that phase. */
+static void enter(struct slot *s, enum usage_part phase)
+{
+    mono now = loop_now(s->pool->loop);
+    usage_count(&s->meter.usage, s->meter.phase, now.ms - s->meter.since.ms);
+    s->meter.phase = phase;
+    s->meter.since = now;
+}
+
+void slot_meter_start(struct slot *s)
+{
+    s->meter = (struct slot_meter){.usage = usage_none(),
+                                   .phase = USAGE_OPENING,
+                                   .since = loop_now(s->pool->loop),
+                                   .cpu_before_ms = s->pid > 0 ? process_cpu_ms(s->pid) : -1};
+    for (int i = USAGE_OPENING; i < USAGE_PARTS; i++)
+        s->meter.usage.n[i] = 0;
+    s->meter.usage.n[USAGE_NET_BYTES] = s->meter.usage.n[USAGE_REQUESTS] = 0;
+    s->meter.usage.n[USAGE_CONTEXT_MS] = 0;
+}
+
+void slot_meter_step(struct slot *s, struct span step)
+{
+    enter(s, usage_phase_of(step));
+}
+
+void slot_meter_page(struct slot *s)
+{
+    s->meter.page_since = loop_now(s->pool->loop);
+}
+
+void slot_meter_request(struct slot *s, int64_t bytes)
+{
+    usage_count(&s->meter.usage, USAGE_REQUESTS, 1);
+    usage_count(&s->meter.usage, USAGE_NET_BYTES, bytes);
+}
+
+void slot_meter_event(struct slot *s, struct span method, struct span params)
+{
+    int64_t bytes;
+    if (span_is(method, "Network.requestWillBeSent"))
+        usage_count(&s->meter.usage, USAGE_REQUESTS, 1);
+    else if (span_is(method, "Network.loadingFinished") &&
+             cdp_member_int(params, "encodedDataLength", &bytes))
+        usage_count(&s->meter.usage, USAGE_NET_BYTES, bytes);
+}
+
+/* What the page took is known as long as its tab is there, and the worker while it lives. */
+static void look(struct slot *s)
+{
+    struct usage *u = &s->meter.usage;
+    int64_t cpu = s->pid > 0 ? process_cpu_ms(s->pid) : -1, memory = -1;
+    struct tab_cost page = s->tab ? tab_cost(s->tab) : (struct tab_cost){-1, -1};
+    if (cpu >= s->meter.cpu_before_ms && s->meter.cpu_before_ms >= 0)
+        usage_count(u, USAGE_CPU_MS, cpu - s->meter.cpu_before_ms);
+    usage_count(u, USAGE_CPU_MS, page.cpu_ms);
+    if (s->pid > 0)
+        memory = process_pss(s->pid);
+    usage_count(u, USAGE_PEAK_BYTES, memory);
+    usage_count(u, USAGE_PEAK_BYTES, page.peak_pss_bytes);
+    if (s->meter.page_since.ms)
+        usage_count(u, USAGE_CONTEXT_MS, loop_now(s->pool->loop).ms - s->meter.page_since.ms);
+}
+
+struct span slot_meter_end(struct slot *s)
+{
+    char text[USAGE_TEXT];
+    enter(s, USAGE_WORKING);
+    look(s);
+    return arena_keep(s->arena, usage_write(&s->meter.usage, text));
+}
