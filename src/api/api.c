@@ -15,10 +15,23 @@ enum {
 
 static const char *const no_query[] = {NULL};
 static const char *const ready_query[] = {"verbose", NULL};
-static const char *const jobs_query[] = {"state",  "site",          "kind",           "tenant",
-                                         "target", "queue",         "class",          "failure",
-                                         "held",   "created_after", "created_before", "sort",
-                                         "limit",  "after",         "label.*",        NULL};
+static const char *const jobs_query[] = {"state",
+                                         "site",
+                                         "kind",
+                                         "tenant",
+                                         "target",
+                                         "queue",
+                                         "class",
+                                         "failure",
+                                         "held",
+                                         "created_after",
+                                         "created_before",
+                                         "sort",
+                                         "idempotency_key",
+                                         "limit",
+                                         "after",
+                                         "label.*",
+                                         NULL};
 static const char *const list_query[] = {"state", "limit", "after", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
@@ -202,6 +215,14 @@ void answer_json(struct request *r, int status, struct buf *body, const char *co
         .status = status, .type = "application/json; charset=utf-8", .body = text};
     send_answer(r, &a, headers);
     buf_free(body);
+}
+
+void answer_list(struct request *r, int status, struct buf *body, struct json_w *w,
+                 size_t limit, struct span next_after)
+{
+    view_list_close(w, limit, next_after);
+    buf_add_char(body, '\n');
+    answer_json(r, status, body, NULL);
 }
 
 static void send_problem(struct request *r, struct problem *p, const char *const *headers)

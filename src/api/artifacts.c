@@ -73,8 +73,7 @@ static void on_listed(struct call *c)
         return;
     }
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < list->count; i++)
         put_piece(&w, c, &list->pieces[i]);
     json_close_array(&w);

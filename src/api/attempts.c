@@ -181,15 +181,12 @@ static void on_listed(struct call *c)
     if (call_failed(c))
         return;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < t->count; i++)
         put_attempt(&w, t, &t->list[i]);
     if (t->more)
         snprintf(after, sizeof after, "%lld", (long long)t->list[t->count - 1].number);
-    view_list_close(&w, t->limit, span_of(after));
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, t->limit, span_of(after));
 }
 
 static void on_shown(struct call *c)

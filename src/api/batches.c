@@ -547,15 +547,13 @@ static void on_listed(struct call *c)
         return;
     }
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < l->count; i++) {
         put_batch(&w, &l->batches[i]);
         json_close(&w);
     }
-    view_list_close(&w, l->limit, l->more ? span_of(l->batches[l->count - 1].id) : SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, l->limit,
+                l->more ? span_of(l->batches[l->count - 1].id) : SPAN_NONE);
 }
 
 void batches_list(struct api *a, struct request *r, struct span id)
@@ -597,14 +595,11 @@ static void on_jobs(struct call *c)
     }
     size_t count = j->count < j->limit ? j->count : j->limit;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < count; i++)
         view_job(&w, &j->jobs[i], c->api->json, false);
-    view_list_close(&w, j->limit,
-                    j->count > count ? span_of(j->jobs[count - 1].id) : SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, j->limit,
+                j->count > count ? span_of(j->jobs[count - 1].id) : SPAN_NONE);
 }
 
 void batches_jobs(struct api *a, struct request *r, struct span id)

@@ -229,9 +229,8 @@ static void on_listed(struct call *c)
     }
     char after[24] = "";
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
+    struct json_w w = view_list(&body);
     size_t found = c->op.out.events.count, count = found < c->page ? found : c->page;
-    view_list_open(&w);
     for (size_t i = 0; i < count; i++) {
         event_put(&w, &c->op.out.events.events[i]);
         json_close(&w);
@@ -239,9 +238,8 @@ static void on_listed(struct call *c)
     if (count)
         snprintf(after, sizeof after, "%lld",
                  (long long)c->op.out.events.events[count - 1].seq);
-    view_list_close(&w, c->page, found > count ? span_of(after) : SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, c->page,
+                found > count ? span_of(after) : SPAN_NONE);
 }
 
 static void on_thing_to_watch(struct call *c)

@@ -182,8 +182,7 @@ static void on_listed(struct call *c)
     size_t count = l->found.count < c->page ? l->found.count : c->page;
     const char *after = l->found.count > count ? l->found.jobs[count - 1].id : l->found.next;
     struct buf body = answer_buf(), link = BUF(8192);
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < count; i++)
         view_job(&w, &l->found.jobs[i], c->api->json, false);
     view_list_close(&w, c->page, span_of(after));
@@ -195,12 +194,76 @@ static void on_listed(struct call *c)
     buf_free(&link);
 }
 
+/* ---- of a request whose answer was lost ---- */
+
+struct keyed {
+    struct span tenant, key;
+    struct job_view job;
+    bool found;
+};
+
+static err run_keyed(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    struct keyed *k = args;
+    char id[ID_TEXT];
+    err e = store_keyed(s, k->tenant, k->key, now, id, f);
+    if (!e)
+        e = store_job(s, span_of(id), now, a, &k->job, f);
+    k->found = !e;
+    if (e == E_NOT_FOUND) { /* nor is a job there that was deleted meanwhile */
+        *f = (struct fault){0};
+        return E_OK;
+    }
+    return e;
+}
+
+static void on_keyed(struct call *c)
+{
+    const struct keyed *k = c->more;
+    if (call_failed(c))
+        return;
+    struct buf body = answer_buf();
+    struct json_w w = view_list(&body);
+    if (k->found)
+        view_job(&w, &k->job, c->api->json, false);
+    answer_list(c->request, 200, &body, &w, 1, SPAN_NONE);
+}
+
+static void list_keyed(struct api *a, struct request *r, struct span id, struct span key)
+{
+    static const char *const with[] = {"idempotency_key", "tenant", NULL};
+    struct span other = request_query_unknown(r, with), tenant = SPAN("default");
+    struct call *c = call_new(a, r, id);
+    struct keyed *k = arena_get(c->op.arena, sizeof *k);
+    if (other.n) {
+        answer_problem(r, 400, "bad_parameter",
+                       "a request with that key made one job at most: with idempotency_key "
+                       "only tenant can be given, not %.*s",
+                       SP(span_cut(other, 0, 40)));
+        return;
+    }
+    (void)request_query(r, "tenant", &tenant);
+    if (!key_read(key, c->key) || !tenant.n || tenant.n > LANE_WORD_MAX) {
+        answer_problem(r, 400, "bad_parameter",
+                       "idempotency_key must be the 1 to %d visible characters of the request",
+                       REQUEST_KEY_MAX);
+        return;
+    }
+    *k = (struct keyed){.tenant = arena_keep(c->op.arena, tenant), .key = span_of(c->key)};
+    c->more = k;
+    call_work(c, STORE_READ, run_keyed, k, on_keyed);
+}
+
 void jobs_list(struct api *a, struct request *r, struct span id)
 {
     static const char *const sorts[] = {"-created_at", "created_at", NULL};
     int64_t limit = LIST_LIMIT;
-    struct span after = SPAN_NONE;
+    struct span after = SPAN_NONE, key;
     int sort = 0;
+    if (request_query(r, "idempotency_key", &key)) {
+        list_keyed(a, r, id, key);
+        return;
+    }
     if (!query_number(r, "limit", 1, LIST_MAX, &limit) ||
         !query_choice(r, "sort", sorts, &sort))
         return;

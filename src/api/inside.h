@@ -133,6 +133,9 @@ void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request
 struct buf answer_buf(void);
 /* Sends what is in the buf, which is freed; headers: name, value, …, NULL, or NULL. */
 void answer_json(struct request *r, int status, struct buf *body, const char *const *headers);
+/* The end of a list that view_list() began, and the answer. */
+void answer_list(struct request *r, int status, struct buf *body, struct json_w *w,
+                 size_t limit, struct span next_after);
 __attribute__((format(printf, 4, 5))) void
 answer_problem(struct request *r, int status, const char *code, const char *fmt, ...);
 void answer_busy(struct request *r, int status, const char *code, const char *detail);
@@ -170,6 +173,8 @@ MUST_USE bool body_is_json(struct request *r);
 /* Idempotency-Key, with or without quotes, empty when it is not there; false: not 1 to 255 visible ASCII
  * characters. */
 bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1]);
+/* Likewise of a text that is there. */
+bool key_read(struct span key, char out[REQUEST_KEY_MAX + 1]);
 /* Of an order that the store did not take; keyed: its request has a key. */
 struct accept_problem {
     int status;

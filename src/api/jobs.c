@@ -210,12 +210,8 @@ bool body_is_json(struct request *r)
     return false;
 }
 
-bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
+bool key_read(struct span key, char out[REQUEST_KEY_MAX + 1])
 {
-    struct span key = request_header(r, "Idempotency-Key");
-    out[0] = '\0';
-    if (!key.p)
-        return true;
     if (key.n >= 2 && key.p[0] == '"' && key.p[key.n - 1] == '"')
         key = span_cut(key, 1, key.n - 2);
     if (!key.n || key.n > REQUEST_KEY_MAX)
@@ -225,6 +221,13 @@ bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
             return false;
     span_copy(key, out, REQUEST_KEY_MAX + 1);
     return true;
+}
+
+bool request_key(struct request *r, char out[REQUEST_KEY_MAX + 1])
+{
+    struct span key = request_header(r, "Idempotency-Key");
+    out[0] = '\0';
+    return !key.p || key_read(key, out);
 }
 
 void answer_refusal(struct request *r, const struct order_refusal *refusal)

@@ -43,13 +43,10 @@ static void on_listed(struct call *c)
     if (call_failed(c))
         return;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < l->count; i++)
         put_node(&w, &l->nodes[i], l->now);
-    view_list_close(&w, NODES_MAX, SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, NODES_MAX, SPAN_NONE);
 }
 
 /* What nodes say is in memory, of the embedded store that of one thread: it is asked there. */

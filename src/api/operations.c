@@ -292,14 +292,11 @@ static void on_listed(struct call *c)
     }
     size_t count = l->count < l->limit ? l->count : l->limit;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < count; i++)
         put_operation(&w, &l->views[i]);
-    view_list_close(&w, l->limit,
-                    l->count > count ? span_of(l->views[count - 1].id) : SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, l->limit,
+                l->count > count ? span_of(l->views[count - 1].id) : SPAN_NONE);
 }
 
 void operations_list(struct api *a, struct request *r, struct span id)

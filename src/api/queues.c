@@ -94,22 +94,19 @@ struct lane_list {
     size_t count, limit; /* one more than limit is asked for: is there a next page? */
 };
 
-static void answer_list(struct call *c, const struct lane_list *l)
+static void answer_lanes(struct call *c, const struct lane_list *l)
 {
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
+    struct json_w w = view_list(&body);
     wall now = clock_wall();
-    view_list_open(&w);
     for (size_t i = 0; i < l->count && i < l->limit; i++) {
         if (c->breaker)
             view_breaker(&w, &l->lanes[i], now);
         else
             view_lane(&w, &l->lanes[i], now);
     }
-    view_list_close(&w, l->limit,
-                    l->count > l->limit ? l->lanes[l->limit - 1].name : SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, l->limit,
+                l->count > l->limit ? l->lanes[l->limit - 1].name : SPAN_NONE);
 }
 
 /* A piece of the walk: the store looks at so many lanes and lets others in between. */
@@ -122,7 +119,7 @@ static void on_listed(struct call *c)
     memcpy(l->lanes + l->count, c->op.out.lanes.lanes, found * sizeof *l->lanes);
     l->count += found;
     if (l->count > l->limit || !c->op.out.lanes.next.n) {
-        answer_list(c, l);
+        answer_lanes(c, l);
         return;
     }
     c->op.in.lanes.after = c->op.out.lanes.next;

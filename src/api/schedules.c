@@ -306,8 +306,7 @@ static void on_listed(struct call *c)
     const char *next =
         list->count > count ? arena_text(c->op.arena, list->rows[count - 1].name) : NULL;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < count; i++)
         put_schedule(&w, &list->rows[i], false);
     view_list_close(&w, c->page, span_of(next));
@@ -384,8 +383,7 @@ static void on_runs(struct call *c)
     snprintf(path, sizeof path, "/v1/schedules/%s/runs", asked_of(c)->name);
     const char *more = runs->count > count ? next : NULL;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < count; i++)
         put_run(&w, &runs->rows[i]);
     view_list_close(&w, c->page, span_of(more));

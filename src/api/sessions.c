@@ -304,8 +304,7 @@ static void on_listed(struct call *c)
     if (failed(c))
         return;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < c->op.out.sessions.count; i++)
         put_session(&w, &c->op.out.sessions.list[i]);
     json_close_array(&w);

@@ -23,12 +23,14 @@ char *view_digest_tag(uint64_t digest, char out[VIEW_TAG])
     return out;
 }
 
-void view_list_open(struct json_w *w)
+struct json_w view_list(struct buf *body)
 {
-    json_open(w);
-    json_kv_cstr(w, "object", "list");
-    json_key(w, "data");
-    json_open_array(w);
+    struct json_w w = json_w(body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "list");
+    json_key(&w, "data");
+    json_open_array(&w);
+    return w;
 }
 
 void view_list_close(struct json_w *w, size_t limit, struct span next_after)

@@ -22,8 +22,8 @@ char *view_digest_tag(uint64_t digest, char out[VIEW_TAG]);
 void view_time(struct json_w *w, const char *key, int64_t ms);
 
 /* {"object":"list","data":[ … ],"page":{"limit":…,"has_more":…,"next_after":…}}; no next_after: the last
- * page. */
-void view_list_open(struct json_w *w);
+ * page. What is written between the two are its rows. */
+struct json_w view_list(struct buf *body);
 void view_list_close(struct json_w *w, size_t limit, struct span next_after);
 /* The members options and labels: labels are kept among the options, and shown beside them. */
 void view_options(struct json_w *w, struct span spec, struct json_parser *parser);

@@ -445,15 +445,12 @@ static void on_listed(struct call *c)
     if (call_failed(c))
         return;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < l->count; i++) {
         put_webhook(&w, &l->hooks[i], store_thread_now(c->api->store));
         json_close(&w);
     }
-    view_list_close(&w, WEBHOOKS_MAX, SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, WEBHOOKS_MAX, SPAN_NONE);
 }
 
 void webhooks_list(struct api *a, struct request *r, struct span id)
@@ -479,14 +476,11 @@ static void on_deliveries(struct call *c)
         return;
     size_t count = l->count < l->limit ? l->count : l->limit;
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < count; i++)
         put_delivery(&w, &l->deliveries[i]);
-    view_list_close(&w, l->limit,
-                    l->count > count ? span_of(l->deliveries[count - 1].id) : SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, NULL);
+    answer_list(c->request, 200, &body, &w, l->limit,
+                l->count > count ? span_of(l->deliveries[count - 1].id) : SPAN_NONE);
 }
 
 void webhooks_deliveries(struct api *a, struct request *r, struct span id)

@@ -61,24 +61,16 @@ static size_t all_browsers(struct api *a, struct request *r, struct api_browser 
     return a->config.browsers ? a->config.browsers(a->config.ctx, *out, VIEWS_MAX) : 0;
 }
 
-static void answer_list(struct request *r, struct buf *body, struct json_w *w)
-{
-    view_list_close(w, VIEWS_MAX, SPAN_NONE);
-    buf_add_char(body, '\n');
-    answer_json(r, 200, body, NULL);
-}
-
 void workers_list(struct api *a, struct request *r, struct span id)
 {
     (void)id;
     struct api_worker *all;
     size_t n = all_workers(a, r, &all);
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < n; i++)
         put_worker(&w, &all[i]);
-    answer_list(r, &body, &w);
+    answer_list(r, 200, &body, &w, VIEWS_MAX, SPAN_NONE);
 }
 
 void browsers_list(struct api *a, struct request *r, struct span id)
@@ -87,11 +79,10 @@ void browsers_list(struct api *a, struct request *r, struct span id)
     struct api_browser *all;
     size_t n = all_browsers(a, r, &all);
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
-    view_list_open(&w);
+    struct json_w w = view_list(&body);
     for (size_t i = 0; i < n; i++)
         put_browser(&w, &all[i]);
-    answer_list(r, &body, &w);
+    answer_list(r, 200, &body, &w, VIEWS_MAX, SPAN_NONE);
 }
 
 static void answer_worker(struct api *a, struct request *r, int64_t number)
@@ -366,13 +357,10 @@ void browsers_recycle_one(struct api *a, struct request *r, struct span id)
     }
     log_info("browser.asked", F_N("number", number), F_C("to", "recycle"), F_S("why", reason));
     struct buf body = answer_buf();
-    struct json_w w = json_w(&body);
+    struct json_w w = view_list(&body);
     size_t n = all_browsers(a, r, &all);
-    view_list_open(&w);
     for (size_t i = 0; i < n; i++)
         if (all[i].number == number)
             put_browser(&w, &all[i]);
-    view_list_close(&w, VIEWS_MAX, SPAN_NONE);
-    buf_add_char(&body, '\n');
-    answer_json(r, 202, &body, NULL);
+    answer_list(r, 202, &body, &w, VIEWS_MAX, SPAN_NONE);
 }

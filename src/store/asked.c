@@ -481,6 +481,11 @@ err asked_key_used(struct fault *f)
     return fail(f, E_BAD_INPUT, "the idempotency key was used before with another request");
 }
 
+err asked_no_key(struct fault *f)
+{
+    return fail(f, E_NOT_FOUND, "no request with that key made a job lately");
+}
+
 err asked_operation_exists(struct span id, struct fault *f)
 {
     return fail(f, E_CONFLICT, "there is an operation %.*s already", SP(id));

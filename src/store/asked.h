@@ -83,6 +83,7 @@ err asked_batch_ended(struct span id, struct fault *f);
 err asked_batch_well(struct span id, struct fault *f); /* nothing to retry */
 err asked_batch_busy(struct span operation, struct fault *f);
 err asked_key_used(struct fault *f); /* with another body */
+err asked_no_key(struct fault *f);
 err asked_operation_exists(struct span id, struct fault *f);
 
 /* What of a repair does not depend on the job. */

@@ -127,6 +127,10 @@
         (struct store *s, struct span id, wall now, struct arena *a, struct job_view *out, \
         struct fault *f), \
         (s, id, now, a, out, f)) \
+    OPERATION(err, keyed, \
+        (struct store *s, struct span tenant, struct span key, wall now, char out_id[ID_TEXT], \
+        struct fault *f), \
+        (s, tenant, key, now, out_id, f)) \
     OPERATION(err, jobs, \
         (struct store *s, const struct jobs_query *q, wall now, struct arena *a, \
         struct job_view **out_jobs, size_t *out_count, struct fault *f), \

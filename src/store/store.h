@@ -472,6 +472,9 @@ struct job_view {
 };
 MUST_USE err store_job(struct store *s, struct span id, wall now, struct arena *a,
                        struct job_view *out, struct fault *f);
+/* Id of the job that a request with this key made in the last STORE_KEY_MS. E_NOT_FOUND: none did. */
+MUST_USE err store_keyed(struct store *s, struct span tenant, struct span key, wall now,
+                         char out_id[ID_TEXT], struct fault *f);
 struct jobs_query {
     int state;         /* enum job_state or -1 */
     struct span after; /* id of the last seen job; empty = from the newest */

@@ -793,6 +793,18 @@ static void a_key_makes_a_request_repeatable(void **state)
     assert_string_equal(member(r.body, "code", second), "idempotency_mismatch");
     drop(&r);
     expect("POST", "/v1/jobs", "Idempotency-Key: a b\r\n", body, 400);
+    /* Whoever lost the answer asks which job it was. */
+    r = get("/v1/jobs?idempotency_key=key-1");
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, first));
+    assert_true(contains(r.body, "\"has_more\":false"));
+    drop(&r);
+    r = get("/v1/jobs?idempotency_key=%22key-1%22&tenant=press");
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, "\"data\":[]"));
+    drop(&r);
+    expect("GET", "/v1/jobs?idempotency_key=key-1&state=ready", "", NULL, 400);
+    expect("GET", "/v1/jobs?idempotency_key=", "", NULL, 400);
 }
 
 static void cancelling_follows_the_state(void **state)

@@ -142,6 +142,32 @@ static void s06_the_same_key_gives_the_same_job_after_a_restart(void **state)
     assert_int_equal(jobs_count(), 1);
 }
 
+static void expect_keyed(const char *tenant, const char *key, const char *id)
+{
+    char found[ID_TEXT] = "";
+    w->f = (struct fault){0};
+    err e = store_keyed(w->s, span_of(tenant), span_of(key), now(), found, &w->f);
+    assert_int_equal(e, id ? E_OK : E_NOT_FOUND);
+    assert_string_equal(found, id ? id : "");
+}
+
+/* Whoever lost the answer finds the job by the key, as long as the key counts. */
+static void a_job_is_found_by_the_key_of_its_request_for_72_hours(void **state)
+{
+    (void)state;
+    const char *id = new_id();
+    struct accept_args args = job_args(id, "default/x/normal");
+    args.idempotency_key = SPAN("a key");
+    accept_args(&args);
+    expect_keyed("default", "a key", id);
+    expect_keyed("default", "a ke", NULL);
+    expect_keyed("press", "a key", NULL);
+    w->now += STORE_KEY_MS;
+    expect_keyed("default", "a key", id);
+    w->now += 1;
+    expect_keyed("default", "a key", NULL);
+}
+
 static void s09_a_draining_service_takes_nothing_and_does_all_else(void **state)
 {
     (void)state;
@@ -254,6 +280,7 @@ static const struct CMUnitTest tests[] = {
     S(s03_a_bad_job_in_a_group_of_500_leaves_no_trace),
     S(s05_fifty_equal_requests_make_one_job_and_get_one_answer),
     S(s06_the_same_key_gives_the_same_job_after_a_restart),
+    S(a_job_is_found_by_the_key_of_its_request_for_72_hours),
     S(s09_a_draining_service_takes_nothing_and_does_all_else),
     S(s10_what_is_over_its_limit_is_refused_before_anything_is_written),
 };

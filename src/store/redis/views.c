@@ -114,6 +114,24 @@ err redis_job(struct store *s, struct span id, wall now, struct arena *a, struct
     return e || out->ahead < 0 ? e : guess_start(s, now, out, f);
 }
 
+err redis_keyed(struct store *s, struct span tenant, struct span key, wall now,
+                char out_id[ID_TEXT], struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, SPAN("keyed"));
+    call_text(&c, tenant);
+    call_text(&c, key);
+    err e = store_look(s, SCRIPT_VIEW, &c, now, &r, f);
+    if (e)
+        return e;
+    if (said(&r) == SAID_NONE)
+        return asked_no_key(f);
+    span_copy(reply_text(&r, 1), out_id, ID_TEXT);
+    return E_OK;
+}
+
 err job_place(struct store *s, struct span id, wall now, int64_t *out, struct fault *f)
 {
     struct reply r;

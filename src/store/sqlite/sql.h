@@ -187,7 +187,7 @@
                      " ON CONFLICT(scope,name) DO UPDATE SET max_active=excluded.max_active,weight=excluded.weight," \
                      "emit_ms=excluded.emit_ms,burst=excluded.burst,tat_ms=excluded.tat_ms")   \
     X(SQL_LIMIT_TAT, "UPDATE limits SET tat_ms=?3 WHERE scope=?1 AND name=?2")                 \
-    X(SQL_REQUEST, "SELECT job,hash FROM requests WHERE tenant=?1 AND key=?2")                 \
+    X(SQL_REQUEST, "SELECT job,hash,at FROM requests WHERE tenant=?1 AND key=?2")              \
     X(SQL_REQUEST_ADD, "INSERT INTO requests(tenant,key,hash,job,at) VALUES(?1,?2,?3,?4,?5)")  \
     X(SQL_REQUESTS_PRUNE, "DELETE FROM requests WHERE (tenant,key) IN"                         \
                           " (SELECT tenant,key FROM requests INDEXED BY requests_age WHERE at<?1 ORDER BY at LIMIT ?2)") \

@@ -142,6 +142,24 @@ err sqlite_job(struct store *s, struct span id, wall now, struct arena *a, struc
     return E_OK;
 }
 
+err sqlite_keyed(struct store *s, struct span tenant, struct span key, wall now,
+                 char out_id[ID_TEXT], struct fault *f)
+{
+    struct query *q;
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    err e = db_ask(s->db, SQL_REQUEST, &q, f, DB_T(tenant), DB_T(key));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e && now.ms - db_int(q, 2) <= STORE_KEY_MS)
+        span_copy(db_text(q, 0), out_id, ID_TEXT);
+    else if (!e || e == E_END)
+        e = asked_no_key(f);
+    db_end(q);
+    return e;
+}
+
 /* Jobs before this number come next; all when nothing was seen yet. */
 static err start_of(struct store *s, struct span after, int64_t *out_seq, struct fault *f)
 {

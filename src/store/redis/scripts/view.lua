@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- view.lua - jobs as people see them. ARGV: 'one', id; 'owner', id: whose records it has; or 'list', state (-1: all), number before which they were
+-- view.lua - jobs as people see them. ARGV: 'one', id; 'owner', id: whose records it has; 'keyed', tenant, key: whose id it gave; or 'list', state (-1: all), number before which they were
 -- accepted (-1: the newest), how many (at most 50); or 'batch', id, state (-1: all), number behind which, how many (at most 50); or
 -- 'find', number behind which (-1: the beginning), how many (at most 50), whether the oldest come first, the filter.
 -- Reply: {R_OK, {job}, ...}, {R_NONE}; of 'find' {R_OK, where to go on (-1: the end), its id, {job}, ...}
@@ -38,6 +38,10 @@ if A[1] == 'one' then
     local v = view(A[2])
     v[9] = ahead_of(A[2])
     return {R_OK, v}
+end
+if A[1] == 'keyed' then -- not longer than M.KEY_MS of take.lua
+    local _, at, id = string.match(call('GET', P .. 'idem:' .. A[2] .. ':' .. A[3]) or '', '^(%x+)|(%d+)|(.*)$')
+    return id and now - N(at) <= 259200000 and {R_OK, id} or {R_NONE}
 end
 if A[1] == 'owner' then
     local v = call('HMGET', P .. 'j:' .. A[2], 'sq', 'sf')
