@@ -233,6 +233,11 @@ char *moved_sum_text(const struct moved_sum *sum, char out[MOVED_SUM_TEXT])
 
 /* ---- marks ---- */
 
+bool transfer_holds(enum transfer_state state)
+{
+    return state != TRANSFER_NONE && state != TRANSFER_CAME;
+}
+
 err transfer_mark_place(struct transfer_mark *mark, const struct moved_place *place,
                         struct fault *f)
 {
@@ -250,6 +255,7 @@ void transfer_place_write(const struct transfer_mark *mark, struct buf *out)
     buf_fmt(out, "%d %lld %lld ", mark->kind, (long long)mark->a, (long long)mark->b);
     put(out, span_of(mark->one));
     put(out, span_of(mark->two));
+    put(out, span_of(mark->came));
 }
 
 bool transfer_place_read(struct span text, struct transfer_mark *out)
@@ -268,6 +274,10 @@ bool transfer_place_read(struct span text, struct transfer_mark *out)
     if (!next_value(&text, &part))
         return false;
     span_copy(part, out->two, sizeof out->two);
+    if (next_value(&text, &part)) /* earlier versions end here */
+        span_copy(part, out->came, sizeof out->came);
+    else if (out->state == TRANSFER_CAME)
+        memcpy(out->came, out->id, sizeof out->came);
     return true;
 }
 

@@ -195,7 +195,7 @@ char *moved_sum_text(const struct moved_sum *sum, char out[MOVED_SUM_TEXT]);
 
 /* ---- a store that is moved, or moved into ---- */
 
-/* What a store says of a move. With LEAVING, LEFT and ARRIVING no service uses it. */
+/* What a store says of a move. */
 enum transfer_state {
     TRANSFER_NONE,
     TRANSFER_LEAVING,  /* it is being moved elsewhere */
@@ -203,10 +203,16 @@ enum transfer_state {
     TRANSFER_ARRIVING, /* it is being filled */
     TRANSFER_CAME,     /* it was filled by that move */
 };
+/* No service may use it. */
+bool transfer_holds(enum transfer_state state);
+/* What it shows then as the number of its format: beyond that of any version, since earlier ones look at nothing else. */
+enum { TRANSFER_SCHEMA = 1000 };
 struct transfer_mark {
     enum transfer_state state;
     char id[ID_TEXT]; /* of the move: the same in both stores */
-    char other[160];  /* where to, or where from: an address without its password */
+    char other[160];  /* the name of where to, or of where from */
+    char came
+        [ID_TEXT]; /* the move that filled it last, whatever became of it since; empty: none */
     int64_t at_ms;
     char archive[40]; /* the one that the store had then; empty: it needs none */
     bool foreign;     /* another one is there now, with something in it; not kept */
@@ -215,6 +221,9 @@ struct transfer_mark {
     char one[768], two[9000]; /* the place of the source behind which it goes on */
 };
 
+enum {
+    TRANSFER_NAME = 160
+}; /* of a store: its address without a password, spelled in one way */
 struct transfer;
 struct transfer_ops {
     void (*close)(struct transfer **t);
@@ -226,6 +235,7 @@ struct transfer_ops {
     /* Of a source, before it is read: running jobs are given back, what an index is needed for has one. */
     MUST_USE err (*settle)(struct transfer *t, bool dry, struct fault *f);
     MUST_USE err (*empty)(struct transfer *t, bool *out, struct fault *f);
+    /* The mark stays, at every moment. */
     MUST_USE err (*clear)(struct transfer *t, struct fault *f);
     MUST_USE err (*out)(struct transfer *t, enum moved_kind kind,
                         const struct moved_place *place, struct arena *a,
@@ -243,12 +253,12 @@ struct transfer_ops {
 /* E_TOO_BIG: cut off it would be another place. */
 MUST_USE err transfer_mark_place(struct transfer_mark *mark, const struct moved_place *place,
                                  struct fault *f);
-/* What comes next, as one text; false: it is none. */
+/* What comes next and what came, as one text; false: it is none. */
 void transfer_place_write(const struct transfer_mark *mark, struct buf *out);
 bool transfer_place_read(struct span text, struct transfer_mark *out);
 /* What a start of the service says of such a store. E_MOVED. */
 err transfer_refuse(enum transfer_state state, struct span other, struct fault *f);
 struct transfer { /* the first member of every kind's own */
     const struct transfer_ops *ops;
-    char name[160]; /* its address, without a password */
+    char name[TRANSFER_NAME];
 };

@@ -1,6 +1,10 @@
 /* The promises of store/backup.h: whole, taken at full load, made a store again that fences what came before (S18). */
 #include "store/backup.h"
+#include "store/sqlite/schema.h"
 #include "store/thread.h"
+#include "store/transfer.h"
+
+#include <sqlite3.h>
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -290,6 +294,43 @@ static void a_backup_writes_over_nothing(void **state)
     store_close(&s);
 }
 
+static void do_on_file(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Also of a store that is moved, which keeps its version beside the number that no version knows. */
+static void a_backup_of_a_newer_version_is_told_and_not_restored(void **state)
+{
+    (void)state;
+    struct backup_view view;
+    char sql[160];
+    struct store *s = open_in("store");
+    accept_one(s, "job_1");
+    store_close(&s);
+    fine(store_backup_make(path_of("store"), path_of("copy"), &view, &fault));
+    for (int version = SCHEMA_VERSION; version < SCHEMA_VERSION + 2; version++) {
+        bool knows = version == SCHEMA_VERSION;
+        fault = (struct fault){0};
+        snprintf(
+            sql, sizeof sql,
+            "PRAGMA user_version=%d; INSERT OR REPLACE INTO meta(k,v) VALUES('version',%d)",
+            TRANSFER_SCHEMA, version);
+        do_on_file(path_of("copy"), sql);
+        assert_int_equal(store_backup_check(path_of("copy"), &view, &fault),
+                         knows ? E_OK : E_STORE);
+        if (!knows)
+            assert_non_null(strstr(fault.words, "newer version"));
+    }
+    fault = (struct fault){0};
+    assert_int_equal(store_backup_restore(path_of("else"), path_of("copy"), &view, &fault),
+                     E_STORE);
+    assert_int_not_equal(access(path_of("else/fulmar.db"), F_OK), 0);
+}
+
 static void a_damaged_backup_is_told_and_not_restored(void **state)
 {
     (void)state;
@@ -329,6 +370,7 @@ int main(void)
         T(s18_a_backup_at_full_load_is_whole_and_holds_what_was_answered_before),
         T(s18_a_restored_store_knows_no_lease_from_before),
         T(a_backup_writes_over_nothing),
+        T(a_backup_of_a_newer_version_is_told_and_not_restored),
         T(a_damaged_backup_is_told_and_not_restored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "store/evidence.h"
 #include "store/lanes.h"
 #include "store/sqlite/schema.h"
+#include "store/transfer.h"
 #include "store/sqlite/upgrade.h"
 #include "store/store.h"
 
@@ -495,12 +496,12 @@ static void what_no_version_may_use_stays_so_when_it_is_brought_up(void **state)
     hold(true);
     hold(true);
     fine(start_to_come(1, now));
-    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_HELD);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), TRANSFER_SCHEMA);
     assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"),
                      SCHEMA_VERSION + 1);
     assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='version'"), SCHEMA_VERSION);
     fine(start_to_come(1, late));
-    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_HELD);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), TRANSFER_SCHEMA);
     hold(false);
     assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), SCHEMA_VERSION + 1);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM meta WHERE k='version'"), 0);

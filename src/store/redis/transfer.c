@@ -19,6 +19,8 @@ enum {
     LOOK_EVERY_MS = 500,
 };
 
+static const char USUAL_NAME[] = "fulmar"; /* of store.name, when nobody gave one */
+
 struct queue {
     struct transfer head;
     struct store *s;
@@ -93,10 +95,14 @@ static err queue_set_mark(struct transfer *t, const struct transfer_mark *mark, 
     struct call c = verb("mark");
     struct buf text = BUF(MARK_BYTES);
     store_fresh(of(t)->s);
-    write_mark(of(t), mark, &text);
+    if (mark->state == TRANSFER_NONE && !mark->came[0])
+        buf_add_char(&text, '0'); /* nothing is left to be said */
+    else
+        write_mark(of(t), mark, &text);
     need(!text.failed);
     call_text(&c, buf_span(&text));
     call_number(&c, STORE_SCHEMA);
+    call_number(&c, TRANSFER_SCHEMA);
     err e = ask(of(t), SCRIPT_MOVE_IN, &c, &r, f);
     buf_free(&text);
     return e;
@@ -228,6 +234,7 @@ static err queue_clear(struct transfer *t, struct fault *f)
         store_fresh(of(t)->s);
         call_text(&c, span_of(cursor));
         call_new_id(&c, id);
+        call_number(&c, TRANSFER_SCHEMA);
         e = ask(of(t), SCRIPT_MOVE_IN, &c, &r, f);
         if (!e)
             span_copy(reply_text(&r, 1), cursor, sizeof cursor);
@@ -611,21 +618,36 @@ static const struct transfer_ops queue_ops = {
     .finish = queue_finish,
 };
 
+/* One server has several stores, and Sentinels several servers. */
+err transfer_queue_name(const struct redis_config *config, char out[TRANSFER_NAME],
+                        struct fault *f)
+{
+    struct place place;
+    char shown[PLACE_HOST + 32];
+    char name[32] = "", database[16] = "";
+    err e = place_parse(config->url, &place, f);
+    if (e)
+        return e;
+    if (!span_is(config->name, USUAL_NAME))
+        snprintf(name, sizeof name, "#%.*s", SP(span_cut(config->name, 0, 30)));
+    if (place.database)
+        snprintf(database, sizeof database, "/%d", place.database);
+    snprintf(out, TRANSFER_NAME, "%.*s%s%.40s%s%s",
+             SP(span_cut(place_shown(&place, shown), 0, 70)), place.primary[0] ? "/" : "",
+             place.primary, database, name);
+    return E_OK;
+}
+
 err transfer_queue(struct transfer **out, const struct redis_config *config,
                    struct span archive, const struct store_limits *limits, struct fault *f)
 {
     struct queue *q = heap_new_of(struct queue);
     struct transfer *t = &q->head;
-    struct place place;
-    char shown[PLACE_HOST + 32];
     t->ops = &queue_ops;
     q->packed = BUF(CHUNK_BYTES);
     q->names = BUF(4096);
     span_copy(archive, q->archive, sizeof q->archive);
-    err e = place_parse(config->url, &place, f);
-    if (!e)
-        snprintf(t->name, sizeof t->name, "%.*s",
-                 SP(span_cut(place_shown(&place, shown), 0, 150)));
+    err e = transfer_queue_name(config, t->name, f);
     if (!e)
         e = store_of_mover(&q->s, config, limits, f);
     if (e) {

@@ -8,6 +8,9 @@
 MUST_USE err transfer_queue(struct transfer **out, const struct redis_config *config,
                             struct span archive, const struct store_limits *limits,
                             struct fault *f);
+/* As it is called once it is open. */
+MUST_USE err transfer_queue_name(const struct redis_config *config, char out[TRANSFER_NAME],
+                                 struct fault *f);
 /* What the archive is asked by: jobs by number, behind one. At most MOVED_PAGE; in the arena. */
 struct transfer_jobs {
     struct span *ids;

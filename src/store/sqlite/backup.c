@@ -4,6 +4,7 @@
 #include "store/sqlite/check.h"
 #include "store/sqlite/inside.h"
 #include "store/sqlite/schema.h"
+#include "store/sqlite/upgrade.h"
 
 #include "base/need.h"
 #include "os/files.h"
@@ -55,10 +56,13 @@ static err look(struct db *d, const char *file, struct backup_view *out, struct 
 {
     struct backup_view v = {0};
     int64_t version, pages;
+    bool held;
     err e = db_number(d, SQL_USER_VERSION, &version, f);
     if (!e && version == 0)
         e = fail(f, E_STORE, "%.120s is no backup of a job store", file);
-    if (!e && version > SCHEMA_VERSION && version != SCHEMA_HELD)
+    if (!e)
+        e = upgrade_version(d, &version, &held, f);
+    if (!e && version > SCHEMA_VERSION)
         e = fail(f, E_STORE, "a newer version of Fulmar made %.120s; use that", file);
     if (!e)
         e = check_wholly(d, file, f);

@@ -6,7 +6,7 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 8, SCHEMA_HELD = 1000 /* no version's: see upgrade_hold() */ };
+enum { SCHEMA_VERSION = 8 };
 
 /* clang-format off */
 #define SCHEMA_SINCE_3_SQL                                                                     \

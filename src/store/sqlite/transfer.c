@@ -75,7 +75,7 @@ static err embedded_mark(struct transfer *t, struct transfer_mark *out, struct f
 /* Of what the mark says no other version knows: it sees the number. */
 static err hold(struct db *d, enum transfer_state state, struct fault *f)
 {
-    return upgrade_hold(d, state != TRANSFER_NONE && state != TRANSFER_CAME, f);
+    return upgrade_hold(d, transfer_holds(state), f);
 }
 
 static err write_mark(struct db *d, const struct transfer_mark *mark, struct fault *f)
@@ -113,7 +113,7 @@ err transfer_check(struct db *d, struct fault *f)
 {
     struct transfer_mark *mark = heap_new_of(struct transfer_mark);
     err e = read_mark(d, mark, f);
-    if (!e && mark->state != TRANSFER_NONE && mark->state != TRANSFER_CAME)
+    if (!e && transfer_holds(mark->state))
         e = transfer_refuse(mark->state, span_of(mark->other), f);
     free(mark);
     return e;
@@ -173,7 +173,7 @@ static err embedded_settle(struct transfer *t, bool dry, struct fault *f)
     struct transfer_mark *mark = heap_new_of(struct transfer_mark);
     struct store *s = NULL;
     err e = read_mark(x->s.db, mark, f);
-    bool settled = e || dry || (mark->state != TRANSFER_NONE && mark->state != TRANSFER_CAME);
+    bool settled = e || dry || transfer_holds(mark->state);
     free(mark);
     if (settled)
         return e;
@@ -385,6 +385,13 @@ static const struct transfer_ops embedded_ops = {
     .finish = embedded_finish,
 };
 
+void transfer_sqlite_name(const char *state_dir, char out[TRANSFER_NAME])
+{
+    char *path = realpath(state_dir, NULL);
+    snprintf(out, TRANSFER_NAME, "sqlite:%.150s", path ? path : state_dir);
+    free(path);
+}
+
 err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
                     const struct store_limits *limits, struct fault *f)
 {
@@ -396,7 +403,6 @@ err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
     x->s.path = x->path;
     x->s.group_ms = clock_wall().ms;
     x->s.lock_fd = -1;
-    snprintf(x->head.name, sizeof x->head.name, "sqlite:%.150s", state_dir);
     int n = snprintf(x->dir, sizeof x->dir, "%s", state_dir);
     int m = snprintf(x->path, sizeof x->path, "%.1000s/fulmar.db", state_dir);
     err e = n < PATH_SIZE - 16 && m < PATH_SIZE
@@ -406,6 +412,7 @@ err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
         e = fail(f, E_NOT_FOUND, "there is no job store in %.200s", state_dir);
     if (!e && make)
         e = files_make_folder(x->dir, 0700, f);
+    transfer_sqlite_name(state_dir, x->head.name);
     if (!e)
         e = check_owner(x, f);
     if (!e)

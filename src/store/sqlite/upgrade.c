@@ -1,6 +1,7 @@
 #include "store/sqlite/upgrade.h"
 
 #include "store/sqlite/schema.h"
+#include "store/transfer.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -99,10 +100,10 @@ struct store_age {
     bool held;       /* the version is kept beside the number that says so */
 };
 
-static err read_version(struct db *d, int64_t *out, bool *out_held, struct fault *f)
+err upgrade_version(struct db *d, int64_t *out, bool *out_held, struct fault *f)
 {
     err e = db_number(d, SQL_USER_VERSION, out, f);
-    *out_held = !e && *out == SCHEMA_HELD;
+    *out_held = !e && *out == TRANSFER_SCHEMA;
     if (*out_held)
         e = db_number(d, SQL_VERSION_HELD, out, f);
     return !e && *out == 0 ? fail(f, E_STORE, "the job store has lost its version") : e;
@@ -119,19 +120,19 @@ err upgrade_hold(struct db *d, bool held, struct fault *f)
 {
     int64_t version = 0;
     bool was = false;
-    err e = read_version(d, &version, &was, f);
+    err e = upgrade_version(d, &version, &was, f);
     if (e || held == was)
         return e;
     e = held ? db_run(d, SQL_VERSION_HOLD, f, DB_I(version))
              : db_run_args(d, SQL_VERSION_FREE, f, NULL, 0);
-    return e ? e : write_version(d, held ? SCHEMA_HELD : version, f);
+    return e ? e : write_version(d, held ? TRANSFER_SCHEMA : version, f);
 }
 
 static err read_age(struct db *d, struct store_age *out, struct fault *f)
 {
     struct query *q;
     *out = (struct store_age){0};
-    err e = read_version(d, &out->version, &out->held, f);
+    err e = upgrade_version(d, &out->version, &out->held, f);
     out->tables = out->version;
     if (e || out->version < NO_SECOND_NUMBER)
         return e; /* these knew one only */

@@ -6,7 +6,7 @@
  * until the window is over (store.rollback_window); then the first follows. A step that does take something away
  * changes both, after a copy of the file beside it (PATH.version-N), which the version before can go on with.
  *
- * A version that knows nothing of moves looks at the first number only. While no service may use the file it is SCHEMA_HELD,
+ * A version that knows nothing of moves looks at the first number only. While no service may use the file it is TRANSFER_SCHEMA,
  * which is beyond all of them, and the right one is kept in `meta.version`. */
 #pragma once
 
@@ -32,5 +32,7 @@ struct schema_plan upgrade_plan(int64_t window_ms);
  * Fulmar made it and this one does not know how to go on, or nobody does from there. */
 MUST_USE err upgrade_store(struct db *d, const char *path, const struct schema_plan *plan,
                            wall now, struct fault *f);
+/* The version that a Fulmar must know, also of a file that is held. E_STORE: it has lost that. */
+MUST_USE err upgrade_version(struct db *d, int64_t *out, bool *out_held, struct fault *f);
 /* Whether no version may use the file, in the caller's transaction. */
 MUST_USE err upgrade_hold(struct db *d, bool held, struct fault *f);

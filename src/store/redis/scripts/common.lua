@@ -134,8 +134,11 @@ local META = fields_of({
     id = '', lost = '', lf = ''
 })
 local meta, _, meta_before = read(P .. 'meta', META)
--- A store that is moved, or was, is touched by nobody but who moves it, which has no name (store/transfer.h).
-if meta.mv > 0 and meta.mv < 4 and NODE ~= '' then
+-- A store that is moved, or was, is touched by nobody but who moves it, which has no name: transfer_holds() (store/transfer.h).
+function M.holds()
+    return meta.mv > 0 and meta.mv < 4
+end
+if M.holds() and NODE ~= '' then
     return redis.error_reply(meta.mv == 2 and 'FULMARLEFT this store was moved' or 'FULMARMOVES this store is moved')
 end
 

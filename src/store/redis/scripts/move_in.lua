@@ -1,6 +1,6 @@
 -- move_in.lua - rows of a move from elsewhere come in, what is there already stays (store/transfer.h); marks; a store is emptied.
 -- ARGV: 'rows', kind, names of the fields, the fields of all rows behind each other, then the mark or ''; 'mark', the mark ('': only
--- says it), schema; 'empty'; 'clear': some keys; 'release': some running jobs are given back; 'finish', epoch
+-- says it), schema, what it is while nobody may use the store; 'empty'; 'clear': some keys; 'release': some running jobs are given back; 'finish', epoch
 -- Reply: {R_OK}; of 'mark' {R_OK, state, mark, epoch}; of 'empty' {R_OK, 1 or 0}; of 'clear', 'release' {R_OK, whether that is the end}
 -- with ends.lua, take.lua, batches.lua, schedules.lua
 local KEY_MS, DAY = 259200000, 86400000
@@ -332,16 +332,21 @@ end
 local function set_mark(packed)
     local state = string.match(packed, '^%d+')
     meta.mv = N(state)
-    if state == '0' then
+    if packed == '0' then
         call('DEL', P .. 'move')
     else
         call('SET', P .. 'move', packed)
     end
 end
--- Versions that know no marks look only at this number, when they start: no service may use the store, so it is beyond all of them.
-local BEYOND = 1000
-local function set_schema(own)
-    call('HSET', P .. 'meta', 'schema', meta.mv > 0 and meta.mv < 4 and BEYOND or own)
+-- Versions that know no marks look only at this number, when they start. The right one is kept beside it; own: where there is none.
+local function set_schema(own, held)
+    local is, kept = unpack(call('HMGET', P .. 'meta', 'schema', 'hs'))
+    if M.holds() and is ~= held then
+        call('HSET', P .. 'meta', 'schema', held, 'hs', is or own)
+    elseif not M.holds() and is == held then
+        call('HSET', P .. 'meta', 'schema', kept or own)
+        call('HDEL', P .. 'meta', 'hs')
+    end
 end
 if verb == 'rows' then
     local names, v, n = {}, {}, 0
@@ -363,7 +368,7 @@ if verb == 'rows' then
 elseif verb == 'mark' then
     if A[2] ~= '' then
         set_mark(A[2])
-        set_schema(A[3])
+        set_schema(A[3], A[4])
         return done(R_OK)
     end
     return {R_OK, meta.mv, call('GET', P .. 'move') or '', meta.epoch}
@@ -381,8 +386,8 @@ elseif verb == 'clear' then
     if page[1] == '0' then
         local mark, epoch = meta.mv, meta.epoch
         call('DEL', P .. 'meta')
-        call('HSET', P .. 'meta', 'mv', mark, 'epoch', I(epoch), 'id', A[4])
-        set_schema(A[3])
+        call('HSET', P .. 'meta', 'mv', mark, 'epoch', I(epoch), 'id', A[4], 'schema', A[3])
+        set_schema(A[3], A[5])
     end
     return {R_OK, page[1]}
 elseif verb == 'release' then
