@@ -17,10 +17,15 @@
 
 enum { SAY_EVERY_MS = 1000 };
 
+struct side {
+    const char *flag, *address;
+    char name[TRANSFER_NAME]; /* empty: the address is none */
+    struct transfer *store;
+};
 struct moving {
     struct cli *cli;
     struct store_limits limits;
-    struct transfer *from, *to;
+    struct side from, to;
     enum mover_act act;
     mono said;
     struct mover_result result;
@@ -47,20 +52,21 @@ static err folder_of(struct moving *m, const char *address, char out[PATH_MAX], 
     return E_OK;
 }
 
-static err open_embedded(struct moving *m, const char *address, bool make,
-                         struct transfer **out, struct fault *f)
+static err open_embedded(struct moving *m, struct side *side, bool make, struct fault *f)
 {
     char dir[PATH_MAX];
-    err e = folder_of(m, address, dir, f);
-    return e ? e : transfer_sqlite(out, dir, make, &m->limits, f);
+    err e = folder_of(m, side->address, dir, f);
+    if (e)
+        return e;
+    transfer_sqlite_name(dir, side->name);
+    return transfer_sqlite(&side->store, dir, make, &m->limits, f);
 }
 
 /* What root writes the service could not read: it becomes whom the service does, or did. */
 static err become_owner(struct moving *m, struct fault *f)
 {
     char dir[PATH_MAX], name[CONFIG_USER_MAX];
-    bool makes = is_embedded(m->cli->to) && !is_embedded(m->cli->from) &&
-                 (m->act == MOVER_MOVE || m->act == MOVER_ABANDON);
+    bool makes = is_embedded(m->cli->to) && !is_embedded(m->cli->from) && m->act == MOVER_MOVE;
     err e = folder_of(m, is_embedded(m->cli->from) ? m->cli->from : m->cli->to, dir, f);
     if (e || geteuid() != 0)
         return e;
@@ -75,8 +81,8 @@ static err become_owner(struct moving *m, struct fault *f)
     return e ? e : sandbox_become_owner(dir, f);
 }
 
-static err open_pair(struct moving *m, struct span queue, struct span archive,
-                     struct transfer **out, struct fault *f)
+static err open_pair(struct moving *m, struct side *side, struct span queue,
+                     struct span archive, struct fault *f)
 {
     const struct settings *s = &m->cli->settings;
     struct arena *a = m->cli->arena;
@@ -86,10 +92,11 @@ static err open_pair(struct moving *m, struct span queue, struct span archive,
                                             .files_dir =
                                                 arena_text(a, SETTING_S(s, store, files)),
                                             .insists = SETTING(s, store, strict) == 0};
-    return transfer_shared(out, &config, &m->limits, f);
+    err e = transfer_shared_name(&config, side->name, f);
+    return e ? e : transfer_shared(&side->store, &config, &m->limits, f);
 }
 
-static err open_configured(struct moving *m, struct transfer **out, struct fault *f)
+static err open_configured(struct moving *m, struct side *side, struct fault *f)
 {
     const struct settings *s = &m->cli->settings;
     struct span queue = SETTING_S(s, store, queue), archive = SETTING_S(s, store, archive);
@@ -97,7 +104,7 @@ static err open_configured(struct moving *m, struct transfer **out, struct fault
         return fail(f, E_CONFIG,
                     "shared is the store of store.queue and store.archive: set both, or name "
                     "another configuration with --config");
-    return open_pair(m, queue, archive, out, f);
+    return open_pair(m, side, queue, archive, f);
 }
 
 /* The addresses of Sentinels have commas of their own. */
@@ -115,20 +122,26 @@ static bool split_pair(struct span text, struct span *queue, struct span *archiv
     return false;
 }
 
-static err open_store(struct moving *m, const char *flag, const char *address, bool make,
-                      struct transfer **out, struct fault *f)
+static err check_address(const struct side *side, struct fault *f)
 {
-    struct span text = span_of(address), queue, archive;
-    if (span_is(text, "shared"))
-        return open_configured(m, out, f);
-    if (is_embedded(address))
-        return open_embedded(m, address, make, out, f);
-    if (split_pair(text, &queue, &archive))
-        return open_pair(m, queue, archive, out, f);
+    struct span text = span_of(side->address), queue, archive;
+    if (span_is(text, "shared") || is_embedded(side->address) ||
+        split_pair(text, &queue, &archive))
+        return E_OK;
     return fail(f, E_BAD_INPUT,
                 "--%s is no store: sqlite:FOLDER, REDIS,POSTGRESQL (redis://queue:6379,"
                 "postgresql://fulmar@archive/fulmar), or shared",
-                flag);
+                side->flag);
+}
+
+static err open_store(struct moving *m, struct side *side, bool make, struct fault *f)
+{
+    struct span queue, archive;
+    if (is_embedded(side->address))
+        return open_embedded(m, side, make, f);
+    return split_pair(span_of(side->address), &queue, &archive)
+               ? open_pair(m, side, queue, archive, f)
+               : open_configured(m, side, f);
 }
 
 /* Jobs that this machine took while the Redis was away, and that only it has. */
@@ -211,8 +224,8 @@ static void print_json(struct moving *m)
     json_open(&w);
     json_kv_cstr(&w, "object", "store_move");
     json_kv_cstr(&w, "id", r->id[0] ? r->id : NULL);
-    json_kv_cstr(&w, "from", m->from->name);
-    json_kv_cstr(&w, "to", m->to ? m->to->name : NULL);
+    json_kv_cstr(&w, "from", m->from.name);
+    json_kv_cstr(&w, "to", m->to.name);
     json_kv_bool(&w, "resumed", r->resumed);
     json_kv_bool(&w, "already", r->already);
     json_kv_bool(&w, "same", r->compared && r->same);
@@ -254,18 +267,21 @@ static void say_running(const struct moving *m)
 static void say_end(const struct moving *m, err e)
 {
     const struct mover_result *r = &m->result;
+    const char *from = m->from.name, *to = m->to.name;
     if (r->already)
-        cli_note(m->cli, "%s was moved to %s before; --verify compares them", m->from->name,
-                 m->to->name);
+        cli_note(m->cli, "%s was moved to %s before; --verify compares them", from, to);
     else if (!e && m->act == MOVER_MOVE)
-        cli_note(m->cli, "moved to %s; no service starts on %s any more", m->to->name,
-                 m->from->name);
+        cli_note(m->cli, "moved to %s; no service starts on %s any more", to, from);
     else if (!e && m->act == MOVER_VERIFY)
-        cli_note(m->cli, "%s and %s hold the same", m->from->name, m->to->name);
+        cli_note(m->cli, "%s and %s hold the same", from, to);
+    else if (!e && m->act == MOVER_LOOK && r->whole)
+        cli_note(m->cli, "%s has all of it; the same move without --dry-run ends it", to);
     else if (!e && m->act == MOVER_LOOK)
         cli_note(m->cli, "all of it can be moved; nothing was");
+    else if (!e && m->from.store)
+        cli_note(m->cli, "given up; %s may be used again", from);
     else if (!e)
-        cli_note(m->cli, "given up; %s may be used again", m->from->name);
+        cli_note(m->cli, "given up; what had arrived in %s is deleted", to);
 }
 
 /* ---- the verb ---- */
@@ -285,24 +301,40 @@ static int fail_with(const struct fault *f, err e)
     return exit_of(e);
 }
 
+/* It is somewhere else, or no more: what is used, or may not be touched, is there. */
+static bool is_away(err e)
+{
+    return e == E_NOT_FOUND || e == E_STORE || e == E_BUSY || e == E_TIMEOUT || e == E_NET ||
+           e == E_OS;
+}
+
+/* A move may be given up without one of its stores; whether, the mover says. */
+static err open_side(struct moving *m, struct side *side, bool make, struct fault *f)
+{
+    err e = open_store(m, side, make, f);
+    if (!e)
+        span_copy(span_of(side->store->name), side->name, sizeof side->name);
+    if (!is_away(e) || m->act != MOVER_ABANDON)
+        return e;
+    cli_note(m->cli, "%s", f->words);
+    *f = (struct fault){0};
+    return E_OK;
+}
+
 static err open_both(struct moving *m, struct fault *f)
 {
-    err e = become_owner(m, f);
+    err e = check_address(&m->from, f);
     if (!e)
-        e = open_store(m, "from", m->cli->from, false, &m->from, f);
-    if (!e && !is_embedded(m->cli->from) && m->act != MOVER_ABANDON)
+        e = check_address(&m->to, f);
+    if (!e)
+        e = become_owner(m, f);
+    if (!e)
+        e = open_side(m, &m->from, false, f);
+    if (!e && m->from.store && !is_embedded(m->cli->from) && m->act != MOVER_ABANDON)
         e = check_spool(m, f);
-    if (e)
-        return e;
-    bool make = m->act == MOVER_MOVE || m->act == MOVER_ABANDON;
-    e = open_store(m, "to", m->cli->to, make, &m->to, f);
-    if (e == E_NOT_FOUND && m->act == MOVER_LOOK) {
-        *f = (struct fault){0};
-        return E_OK;
-    }
-    /* What cannot be reached any more keeps nobody from using the source. */
-    if (e && e != E_BAD_INPUT && m->act == MOVER_ABANDON) {
-        cli_note(m->cli, "%s; what arrived there stays there", f->words);
+    if (!e)
+        e = open_side(m, &m->to, m->act == MOVER_MOVE, f);
+    if (e == E_NOT_FOUND && m->act == MOVER_LOOK && m->from.store) {
         *f = (struct fault){0};
         return E_OK;
     }
@@ -313,8 +345,11 @@ static int run(struct moving *m)
 {
     struct fault f = {0};
     struct mover_config config = {.act = m->act,
-                                  .from = m->from,
-                                  .to = m->to,
+                                  .from = m->from.store,
+                                  .to = m->to.store,
+                                  .from_name = m->from.name,
+                                  .to_name = m->to.name,
+                                  .gone = m->cli->gone,
                                   .now = clock_wall(),
                                   .progress = on_progress,
                                   .ctx = m};
@@ -339,26 +374,29 @@ static bool read_act(const struct cli *c, enum mover_act *out)
            : c->verify  ? MOVER_VERIFY
            : c->abandon ? MOVER_ABANDON
                         : MOVER_MOVE;
-    return c->dry_run + c->verify + c->abandon <= 1;
+    return c->dry_run + c->verify + c->abandon <= 1 && (c->abandon || !c->gone);
 }
 
 int store_run(struct cli *c)
 {
     struct fault f = {0};
-    struct moving m = {.cli = c};
+    struct moving m = {.cli = c,
+                       .from = {.flag = "from", .address = c->from},
+                       .to = {.flag = "to", .address = c->to}};
     if (!c->from || !c->to)
         return cli_usage("store", "say --from and --to");
     if (!read_act(c, &m.act))
-        return cli_usage("store", "one of --dry-run, --verify and --abandon");
+        return cli_usage("store",
+                         "one of --dry-run, --verify and --abandon; --gone with --abandon");
     int code = cli_settings(c);
     if (code)
         return code;
     m.limits = configured_limits(&c->settings);
     err e = open_both(&m, &f);
     code = e ? fail_with(&f, e) : run(&m);
-    if (m.from)
-        m.from->ops->close(&m.from);
-    if (m.to)
-        m.to->ops->close(&m.to);
+    if (m.from.store)
+        m.from.store->ops->close(&m.from.store);
+    if (m.to.store)
+        m.to.store->ops->close(&m.to.store);
     return code;
 }

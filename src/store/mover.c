@@ -2,6 +2,8 @@
 
 #include "base/need.h"
 
+#include <stdarg.h>
+
 enum {
     WORDS_BYTES = 64 * 1024,
     ROW_BYTES = 64 << 20,
@@ -18,7 +20,6 @@ struct mover {
     struct arena *arena; /* of one page */
     struct buf row;      /* canonical form */
     bool fresh;          /* no move was begun before */
-    bool whole;          /* one was done, but for the source's mark */
 };
 
 static void tell(struct mover *m, const char *doing, enum moved_kind kind, int64_t rows)
@@ -120,12 +121,60 @@ static err look(struct mover *m, struct fault *f)
 
 /* ---- whether these stores may be moved ---- */
 
-static err refuse(struct fault *f, const struct transfer *t, const char *why)
+__attribute__((format(printf, 3, 4))) static err refuse(struct fault *f, const char *name,
+                                                        const char *fmt, ...)
 {
-    return fail(f, E_CONFLICT, "%.150s %s", t->name, why);
+    char why[200];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(why, sizeof why, fmt, args);
+    va_end(args);
+    return fail(f, E_CONFLICT, "%.100s %s", name, why);
 }
 
-/* Of a source that no move has begun with: what it is moved into. */
+/* Whether it is the store that a mark means, as far as names tell. */
+static bool is_named(const char *name, const char *other)
+{
+    return name && name[0] && strcmp(name, other) == 0;
+}
+
+static const char *name_of(const struct transfer *t, const char *name)
+{
+    return t ? t->name : name ? name : "";
+}
+
+static const char *from_name(const struct mover *m)
+{
+    return name_of(m->c->from, m->c->from_name);
+}
+
+static const char *to_name(const struct mover *m)
+{
+    return name_of(m->c->to, m->c->to_name);
+}
+
+/* It took the rows of this move to the last one, whatever it did since. */
+static bool has_all(const struct transfer_mark *to, const struct transfer_mark *from)
+{
+    return from->id[0] && strcmp(to->came, from->id) == 0;
+}
+
+static bool is_filled_for(const struct transfer_mark *to, const struct transfer_mark *from)
+{
+    return to->state == TRANSFER_ARRIVING && from->id[0] && strcmp(to->id, from->id) == 0;
+}
+
+static err refuse_unfinished(struct fault *f, const char *name,
+                             const struct transfer_mark *mark)
+{
+    return refuse(f, name,
+                  "has an unfinished move of its own (%s %.60s): finish that, or give it up "
+                  "with --abandon",
+                  mark->state == TRANSFER_LEAVING ? "to" : "from", mark->other);
+}
+
+/* Of a source that no move has begun with: what it is moved into. A target that was to be filled from here, by a move that did
+ * not get as far as the source's mark or was given up since, is emptied as a new one. */
 static err judge_fresh(struct mover *m, struct fault *f)
 {
     const struct transfer_mark *from = &m->from, *to = &m->to;
@@ -133,66 +182,80 @@ static err judge_fresh(struct mover *m, struct fault *f)
     err e = m->c->to->ops->empty(m->c->to, &empty, f);
     if (e)
         return e;
-    if (to->state == TRANSFER_ARRIVING && to->kind < 0 &&
-        span_is(span_of(to->other), m->c->from->name))
-        return E_OK; /* interrupted between the two marks */
+    if (to->state == TRANSFER_ARRIVING && is_named(m->c->from->name, to->other))
+        return E_OK;
     if (to->state == TRANSFER_ARRIVING || to->state == TRANSFER_LEAVING)
-        return refuse(f, m->c->to, "has an unfinished move of its own: finish or abandon that");
+        return refuse_unfinished(f, m->c->to->name, to);
     if (to->state == TRANSFER_LEFT)
-        return from->state == TRANSFER_CAME && strcmp(from->id, to->id) == 0
-                   ? E_OK /* what it holds came here, and goes back */
-                   : refuse(f, m->c->to, "was moved elsewhere, not to here: empty it first");
-    return empty ? E_OK : refuse(f, m->c->to, "is not empty: give one that is");
+        return has_all(from, to) /* what it holds came here, and goes back */
+                   ? E_OK
+                   : refuse(f, m->c->to->name,
+                            "was moved to %.60s, not to here: empty it first", to->other);
+    return empty ? E_OK : refuse(f, m->c->to->name, "is not empty: give one that is");
 }
 
 static err refuse_foreign(struct fault *f, const struct transfer *t,
                           const struct transfer_mark *mark)
 {
     return mark->foreign
-               ? refuse(f, t,
+               ? refuse(f, t->name,
                         "had another archive when it was moved, and the one that is given "
                         "now holds something: give the one that it had")
                : E_OK;
 }
 
-static err judge(struct mover *m, struct fault *f)
+static err judge_foreign(struct mover *m, struct fault *f)
 {
-    const struct transfer_mark *from = &m->from, *to = &m->to;
-    bool same = strcmp(from->id, to->id) == 0, empty = false;
-    err e = refuse_foreign(f, m->c->from, from);
-    if (!e)
-        e = refuse_foreign(f, m->c->to, to);
+    err e = refuse_foreign(f, m->c->from, &m->from);
+    return e ? e : refuse_foreign(f, m->c->to, &m->to);
+}
+
+/* Of a source that is being moved. An empty target of the same name lost what it had, mark and all. */
+static err judge_leaving(struct mover *m, struct fault *f)
+{
+    struct transfer *to = m->c->to;
+    bool empty = false;
+    m->out->whole = has_all(&m->to, &m->from);
+    if (m->out->whole || is_filled_for(&m->to, &m->from))
+        return E_OK;
+    err e = E_OK;
+    if (to && m->to.state == TRANSFER_NONE && is_named(to->name, m->from.other))
+        e = to->ops->empty(to, &empty, f);
     if (e)
         return e;
-    m->fresh = from->state == TRANSFER_NONE || from->state == TRANSFER_CAME;
+    return empty
+               ? E_OK
+               : refuse(f, m->c->from->name,
+                        "is being moved to %.80s: give that one, or give it up with --abandon",
+                        m->from.other);
+}
+
+static err judge(struct mover *m, struct fault *f)
+{
+    const struct transfer_mark *from = &m->from;
+    err e = judge_foreign(m, f);
+    if (e)
+        return e;
+    m->fresh = !transfer_holds(from->state);
     if (m->fresh)
         return m->c->to ? judge_fresh(m, f) : E_OK;
     if (from->state == TRANSFER_ARRIVING)
-        return refuse(f, m->c->from, "is not whole itself: finish or abandon that move first");
-    m->out->already = same && from->state == TRANSFER_LEFT && to->state == TRANSFER_CAME;
-    if (m->out->already)
-        return E_OK;
-    if (from->state == TRANSFER_LEFT)
-        return refuse(f, m->c->from, "was moved elsewhere already");
-    m->whole = same && to->state == TRANSFER_CAME;
-    if (m->whole || (same && to->state == TRANSFER_ARRIVING))
-        return E_OK;
-    if (m->c->to && to->state == TRANSFER_NONE)
-        e = m->c->to->ops->empty(m->c->to, &empty, f);
-    if (e)
-        return e;
-    return empty ? E_OK
-                 : refuse(f, m->c->from,
-                          "is being moved to another store: give that one, or --abandon");
+        return refuse_unfinished(f, m->c->from->name, from);
+    if (from->state == TRANSFER_LEAVING)
+        return judge_leaving(m, f);
+    m->out->already = has_all(&m->to, from);
+    return m->out->already
+               ? E_OK
+               : refuse(f, m->c->from->name, "was moved to %.80s already", from->other);
 }
 
 static err read_marks(struct mover *m, struct fault *f)
 {
     struct transfer *from = m->c->from, *to = m->c->to;
-    err e = from->ops->alone(from, f);
+    err e = from ? from->ops->alone(from, f) : E_OK;
     if (!e && to)
         e = to->ops->alone(to, f);
-    if (!e)
+    if (!e && from)
         e = from->ops->mark(from, &m->from, f);
     return e || !to ? e : to->ops->mark(to, &m->to, f);
 }
@@ -204,25 +267,34 @@ static err put_mark(struct transfer *t, struct transfer_mark *mark, enum transfe
 {
     mark->state = state;
     mark->at_ms = now.ms;
+    if (state == TRANSFER_CAME)
+        memcpy(mark->came, mark->id, sizeof mark->came);
     span_copy(span_of(other), mark->other, sizeof mark->other);
     return t->ops->set_mark(t, mark, f);
 }
 
-/* Both are marked before the first row goes. The target first: it still says where it came from, or that it is empty. */
+/* What it holds goes. */
+static err mark_arriving(struct mover *m, struct fault *f)
+{
+    m->to.kind = -1;
+    m->to.came[0] = '\0';
+    return put_mark(m->c->to, &m->to, TRANSFER_ARRIVING, m->c->from->name, m->c->now, f);
+}
+
+/* Both are marked before the first row goes. The target first: it still says where it came from, or that it is empty. A
+ * marked source is not started any more: what ran there is given back before, and what came in between behind it. */
 static err begin(struct mover *m, struct fault *f)
 {
     struct transfer *from = m->c->from, *to = m->c->to;
     err e = E_OK;
-    if (m->fresh && m->to.state != TRANSFER_ARRIVING) {
+    if (m->fresh) {
         id_make(m->to.id, "mov", m->c->now, m->c->random);
-        m->to.kind = -1;
         e = from->ops->settle(from, false, f);
         if (!e)
-            e = put_mark(to, &m->to, TRANSFER_ARRIVING, from->name, m->c->now, f);
+            e = mark_arriving(m, f);
     } else if (m->to.state == TRANSFER_NONE) {
         memcpy(m->to.id, m->from.id, sizeof m->to.id);
-        m->to.kind = -1;
-        e = put_mark(to, &m->to, TRANSFER_ARRIVING, from->name, m->c->now, f);
+        e = mark_arriving(m, f);
     }
     memcpy(m->from.id, m->to.id, sizeof m->from.id);
     if (!e && m->from.state != TRANSFER_LEAVING)
@@ -454,7 +526,7 @@ static err move(struct mover *m, struct fault *f)
     m->out->resumed = !e && !m->fresh;
     if (e || m->out->already)
         return e;
-    if (m->whole)
+    if (m->out->whole)
         return end_source(m, f);
     if (m->fresh)
         e = look(m, f);
@@ -472,7 +544,9 @@ static err abandon_target(struct mover *m, struct fault *f)
 {
     struct transfer *to = m->c->to;
     err e = refuse_foreign(f, to, &m->to);
+    memcpy(m->out->id, m->to.id, sizeof m->out->id);
     m->to.kind = -1;
+    m->to.came[0] = '\0';
     if (!e)
         e = to->ops->set_mark(to, &m->to, f);
     if (!e)
@@ -480,20 +554,56 @@ static err abandon_target(struct mover *m, struct fault *f)
     return e ? e : put_mark(to, &m->to, TRANSFER_NONE, "", m->c->now, f);
 }
 
+/* Only the target's mark tells that it is not whole. Without that, nobody but a person. */
+static err vouch(struct mover *m, struct fault *f)
+{
+    struct transfer *to = m->c->to;
+    bool empty = false;
+    err e = E_OK;
+    if (!is_named(to_name(m), m->from.other))
+        return refuse(f, m->c->from->name,
+                      "is being moved to %.80s, not to %.60s: give that one", m->from.other,
+                      to_name(m));
+    if (to && m->to.state == TRANSFER_NONE)
+        e = to->ops->empty(to, &empty, f);
+    if (e || empty || m->c->gone)
+        return e;
+    return refuse(f, m->from.other,
+                  "%s: when no service uses what was moved there, nor will, add --gone",
+                  to ? "is no longer what this move began with" : "cannot be looked at");
+}
+
+static err abandon_source(struct mover *m, struct fault *f)
+{
+    if (has_all(&m->to, &m->from))
+        return refuse(f, m->c->to->name,
+                      "has all of it and may be in use: the same move again, without "
+                      "--abandon, ends it");
+    bool filled = m->c->to && is_filled_for(&m->to, &m->from);
+    err e = filled ? abandon_target(m, f) : vouch(m, f);
+    memcpy(m->out->id, m->from.id, sizeof m->out->id);
+    return e ? e : put_mark(m->c->from, &m->from, TRANSFER_NONE, "", m->c->now, f);
+}
+
+/* Of a source that is in use, or gone for good: what was to be filled from it. */
 static err abandon(struct mover *m, struct fault *f)
 {
-    struct transfer *from = m->c->from, *to = m->c->to;
-    if (m->from.state != TRANSFER_LEAVING)
-        return refuse(f, from, "is not being moved: there is nothing to abandon");
-    bool same = to && strcmp(m->to.id, m->from.id) == 0;
-    if (same && m->to.state == TRANSFER_CAME)
-        return refuse(
-            f, to,
-            "has all of it and may be in use: the same move again, without --abandon, "
-            "ends it");
-    memcpy(m->out->id, m->from.id, sizeof m->out->id);
-    err e = same && m->to.state == TRANSFER_ARRIVING ? abandon_target(m, f) : E_OK;
-    return e ? e : put_mark(from, &m->from, TRANSFER_NONE, "", m->c->now, f);
+    if (!m->c->from && !m->c->to)
+        return fail(f, E_STORE, "neither store can be looked at: nothing was done");
+    if (m->c->from && m->from.state == TRANSFER_LEAVING)
+        return abandon_source(m, f);
+    if (m->c->from && m->from.state == TRANSFER_ARRIVING)
+        return refuse_unfinished(f, from_name(m), &m->from);
+    if (!m->c->to || m->to.state != TRANSFER_ARRIVING)
+        return refuse(f, from_name(m), "is not being moved: there is nothing to abandon");
+    if (!is_named(from_name(m), m->to.other))
+        return refuse(f, to_name(m),
+                      "is being filled from %.80s, not from %.60s: give that one", m->to.other,
+                      from_name(m));
+    if (!m->c->from && !m->c->gone)
+        return refuse(f, from_name(m),
+                      "cannot be looked at: when it is gone for good, add --gone");
+    return abandon_target(m, f);
 }
 
 static err act(struct mover *m, struct fault *f)
@@ -506,9 +616,10 @@ static err act(struct mover *m, struct fault *f)
         return move(m, f);
     case MOVER_LOOK:
         e = judge(m, f);
-        return e || m->out->already ? e : look(m, f);
+        return e || m->out->already || m->out->whole ? e : look(m, f);
     case MOVER_VERIFY:
-        return compare(m, f);
+        e = judge_foreign(m, f);
+        return e ? e : compare(m, f);
     case MOVER_ABANDON:
         return abandon(m, f);
     }

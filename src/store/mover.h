@@ -18,8 +18,12 @@ enum mover_act {
 };
 struct mover_config {
     enum mover_act act;
-    /* to NULL: of MOVER_LOOK, it is yet to be made; of MOVER_ABANDON, it cannot be reached */
+    /* to NULL: of MOVER_LOOK, it is yet to be made; either of MOVER_ABANDON: it cannot be opened */
     struct transfer *from, *to;
+    const char *from_name, *to_name; /* of one that cannot be opened: how it would be called */
+    /* Of MOVER_ABANDON: whoever gives it up vouches that the other store, of which nobody can tell what it holds, is used by no
+     * service and will not be. */
+    bool gone;
     wall now;
     uint8_t random[10]; /* of a new move's id */
     /* What it does, and how many rows of this kind are through. NULL: nobody wants to know. */
@@ -30,6 +34,7 @@ struct mover_result {
     char id[ID_TEXT];
     bool resumed; /* it went on with a move that had been interrupted */
     bool already; /* it was done before: nothing was done */
+    bool whole;   /* the target has all of it: only the source's mark is missing, or was */
     /* of each kind: MOVER_LOOK: only of the source */
     struct moved_sum from[MOVE_KINDS], to[MOVE_KINDS];
     bool compared, same;
@@ -38,7 +43,7 @@ struct mover_result {
     struct buf
         words; /* lines: why rows are refused, where the stores differ; the caller frees it */
 };
-/* E_CONFLICT: the stores are in use, or not what they have to be; E_BAD_INPUT: rows that cannot be moved, nothing was
+/* E_CONFLICT: the stores are in use, or not what they have to be, and the words say what to do; E_BAD_INPUT: rows that cannot be moved, nothing was
  * written; E_STORE: the stores differ, or one of them failed. */
 MUST_USE err mover_run(const struct mover_config *config, struct mover_result *out,
                        struct fault *f);

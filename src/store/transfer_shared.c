@@ -56,14 +56,14 @@ static err pair_finish(struct transfer *t, int64_t epoch, struct fault *f)
 
 /* ---- both ---- */
 
-/* No service has used a marked store since, so that its archive is that of the mark, or one which is yet to be filled. */
+/* No service has used a marked store since, so that its archive is that of the mark; or it has none yet, when it is to be filled
+ * and the one that is given is empty. Of a store without a mark only its jobs tell: rows_of_job(). */
 static err pair_mark(struct transfer *t, struct transfer_mark *out, struct fault *f)
 {
     struct pair *p = of(t);
     bool empty = false;
     err e = p->queue->ops->mark(p->queue, out, f);
-    if (e || out->state == TRANSFER_NONE || out->state == TRANSFER_CAME ||
-        span_is(archive_id(p->archive), out->archive))
+    if (e || !transfer_holds(out->state) || span_is(archive_id(p->archive), out->archive))
         return e;
     if (out->state != TRANSFER_LEAVING)
         e = archive_move_empty(p->archive, &empty, f);
@@ -265,6 +265,13 @@ static const struct transfer_ops pair_ops = {
     .epoch = pair_epoch,
     .finish = pair_finish,
 };
+
+err transfer_shared_name(const struct transfer_shared_config *c, char out[TRANSFER_NAME],
+                         struct fault *f)
+{
+    struct redis_config queue = {.url = span_of(c->queue), .name = span_of(c->name)};
+    return transfer_queue_name(&queue, out, f);
+}
 
 err transfer_shared(struct transfer **out, const struct transfer_shared_config *c,
                     const struct store_limits *limits, struct fault *f)

@@ -10,6 +10,9 @@ struct transfer_shared_config {
     const char *files_dir;       /* of media files; "" or NULL: none */
     bool insists;                /* also on a Redis that may lose what it was given */
 };
+/* As it is called once it is open. */
+MUST_USE err transfer_shared_name(const struct transfer_shared_config *config,
+                                  char out[TRANSFER_NAME], struct fault *f);
 /* E_CONFIG: an address, a Redis that would lose jobs, tables of a newer version; E_BUSY and E_STORE: one of them cannot be
  * reached now. */
 MUST_USE err transfer_shared(struct transfer **out, const struct transfer_shared_config *config,

@@ -1343,11 +1343,14 @@ static void a_store_is_moved_and_says_how_it_ended(void **state)
 {
     (void)state;
     char here[256], other[256], file[256], place[256], from[300], to[300], nowhere[300];
+    char target[300], busy[300];
     snprintf(place, sizeof place, "%s/moved", server.folder);
     snprintf(file, sizeof file, "%s/move.db", server.folder);
     snprintf(from, sizeof from, "sqlite:%s", place);
     snprintf(to, sizeof to, "sqlite:%s/target/fulmar.db", server.folder);
     snprintf(nowhere, sizeof nowhere, "sqlite:%s/nowhere", server.folder);
+    snprintf(target, sizeof target, "%s/target", server.folder);
+    snprintf(busy, sizeof busy, "sqlite:%s", server.folder);
     write_config(here, sizeof here, "here", server.folder);
     write_config(other, sizeof other, "other", place);
     struct call c = CALL("backup", "create", file, "--config", here);
@@ -1377,6 +1380,15 @@ static void a_store_is_moved_and_says_how_it_ended(void **state)
     drop(&c);
     c = CALL("store", "move", "--from", from, "--to", to, "--config", other, "--abandon");
     expect_code(&c, 11);
+    assert_true(says(&c.err, "nothing to abandon"));
+    drop(&c);
+    assert_int_not_equal(access(target, F_OK), 0); /* nor was it made */
+    c = CALL("store", "move", "--from", from, "--to", busy, "--config", other, "--abandon");
+    expect_code(&c, 11); /* who is at work there may have all: it is not passed over */
+    assert_true(says(&c.err, "stop it") && !says(&c.err, "abandon"));
+    drop(&c);
+    c = CALL("store", "move", "--from", from, "--to", to, "--config", other, "--gone");
+    expect_code(&c, 64);
     drop(&c);
     c = CALL("store", "move", "--from", "sqlite:", "--to", to, "--config", other, "--json");
     expect_code(&c, 0);

@@ -1364,6 +1364,229 @@ static void a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned(void **st
     assert_int_equal(state_of_mark(shared()), TRANSFER_CAME);
 }
 
+/* ---- never may both be used, and each refusal has a way out ---- */
+
+/* Without one that cannot be opened: by its name. */
+static err give_up(struct transfer *from, struct transfer *to, const char *name, bool gone,
+                   struct fault *f)
+{
+    struct mover_result r;
+    struct mover_config config = {.act = MOVER_ABANDON,
+                                  .from = from,
+                                  .to = to,
+                                  .from_name = name,
+                                  .to_name = name,
+                                  .gone = gone,
+                                  .now = now()};
+    *f = (struct fault){0};
+    err e = mover_run(&config, &r, f);
+    buf_free(&r.words);
+    if (from)
+        from->ops->close(&from);
+    if (to)
+        to->ops->close(&to);
+    return e;
+}
+
+static void name_of_store(struct transfer *t, char out[TRANSFER_NAME])
+{
+    memcpy(out, t->name, TRANSFER_NAME);
+    t->ops->close(&t);
+}
+
+static err run_between(enum mover_act act, struct transfer *from, struct transfer *to,
+                       struct mover_result *r, struct fault *f)
+{
+    err e = run(act, from, to, r, f);
+    buf_free(&r->words);
+    from->ops->close(&from);
+    to->ops->close(&to);
+    return e;
+}
+
+/* As it is when the mover died before its last mark. */
+static void take_last_mark_away(struct transfer *from)
+{
+    struct transfer_mark *mark = heap_new_of(struct transfer_mark);
+    struct fault f = {0};
+    ok(from->ops->mark(from, mark, &f));
+    mark->state = TRANSFER_LEAVING;
+    ok(from->ops->set_mark(from, mark, &f));
+    from->ops->close(&from);
+    free(mark);
+}
+
+/* Not with another target, not without one, not when the target went on elsewhere meanwhile; the same move ends it. */
+static void a_source_does_not_come_back_while_its_target_has_all(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    struct mover_result r;
+    const char *home = w->place;
+    char *third = arena_fmt(w->ids, "%s/third", home), name[TRANSFER_NAME];
+    char *typo = arena_fmt(w->ids, "%s/typo", home);
+    put_ended();
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    take_last_mark_away(embedded(home, false));
+    name_of_store(shared(), name);
+    for (int gone = 0; gone < 2; gone++) {
+        assert_int_equal(give_up(embedded(home, false), embedded(typo, true), NULL, gone, &f),
+                         E_CONFLICT);
+        assert_non_null(strstr(f.words, name)); /* which one to give */
+        assert_int_equal(give_up(embedded(home, false), NULL, typo, gone, &f), E_CONFLICT);
+        assert_non_null(strstr(f.words, name));
+    }
+    assert_int_equal(
+        run_between(MOVER_MOVE, embedded(home, false), embedded(typo, false), &r, &f),
+        E_CONFLICT); /* else there were two that have all */
+    assert_int_equal(give_up(embedded(home, false), NULL, name, false, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "--gone"));
+    ok(run_between(MOVER_LOOK, embedded(home, false), shared(), &r, &f));
+    assert_true(r.whole && r.from[MOVE_JOBS].count == 0); /* nothing is to be moved any more */
+    move(shared(), embedded(third, true), rows);
+    for (int gone = 0; gone < 2; gone++) {
+        assert_int_equal(give_up(embedded(home, false), shared(), NULL, gone, &f), E_CONFLICT);
+        assert_non_null(strstr(f.words, "without --abandon"));
+    }
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEAVING);
+    ok(run_between(MOVER_MOVE, embedded(home, false), shared(), &r, &f));
+    assert_true(r.already);
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEFT);
+    assert_int_equal(state_of_mark(embedded(third, false)), TRANSFER_CAME);
+}
+
+/* A move out of the target that was given up leaves it in use, with all that came. */
+static void a_target_in_use_keeps_what_came(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    const char *home = w->place;
+    char *third = arena_fmt(w->ids, "%s/third", home);
+    put_ended();
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    take_last_mark_away(embedded(home, false));
+    assert_true(dies_after(150, shared(), embedded(third, true)));
+    assert_int_equal(give_up(shared(), embedded(third, false), NULL, false, &f), E_OK);
+    assert_int_equal(state_of_mark(shared()), TRANSFER_NONE);
+    assert_int_equal(give_up(embedded(home, false), shared(), NULL, true, &f), E_CONFLICT);
+    assert_int_equal(run_with(MOVER_MOVE, home, postgres->url, &f), E_OK);
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEFT);
+    move(shared(), embedded(home, false), rows); /* what came from there goes back */
+    open_store();
+}
+
+/* The target cannot be looked at any more, and comes back later: it is filled anew, or given up as well. */
+static void a_move_whose_target_is_away_has_a_way_out(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    struct fault f = {0};
+    const char *home = w->place;
+    char name[TRANSFER_NAME];
+    bool empty = false;
+    put_ended();
+    store_close(&w->s);
+    name_of_store(shared(), name);
+    for (int finishes = 0; finishes < 2; finishes++) {
+        assert_true(dies_after(150, embedded(home, false), shared()));
+        assert_int_equal(give_up(embedded(home, false), NULL, name, false, &f), E_CONFLICT);
+        assert_int_equal(give_up(embedded(home, false), NULL, name, true, &f), E_OK);
+        open_store();
+        accept_job();
+        store_close(&w->s);
+        assert_int_equal(state_of_mark(shared()), TRANSFER_ARRIVING);
+        if (finishes)
+            break;
+        assert_int_equal(give_up(embedded(home, false), shared(), NULL, false, &f), E_OK);
+        struct transfer *to = shared();
+        ok(to->ops->empty(to, &empty, &f));
+        assert_true(empty);
+        assert_int_equal(state_of_mark(to), TRANSFER_NONE);
+    }
+    assert_int_equal(run_with(MOVER_MOVE, home, postgres->url, &f), E_OK);
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEFT);
+    open_shared();
+    close_shared();
+}
+
+/* The source is no more: what had arrived can be deleted, and the target used for something else. */
+static void a_target_whose_source_is_gone_has_a_way_out(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    struct fault f = {0};
+    struct mover_result r;
+    const char *home = w->place;
+    char *third = arena_fmt(w->ids, "%s/third", home), name[TRANSFER_NAME];
+    put_ended();
+    store_close(&w->s);
+    assert_true(dies_after(150, embedded(home, false), shared()));
+    name_of_store(embedded(home, false), name);
+    assert_int_equal(run_between(MOVER_MOVE, embedded(third, true), shared(), &r, &f),
+                     E_CONFLICT);
+    assert_non_null(strstr(f.words, name));
+    assert_int_equal(give_up(embedded(third, true), shared(), NULL, true, &f), E_CONFLICT);
+    assert_int_equal(give_up(NULL, shared(), name, false, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "--gone"));
+    assert_int_equal(give_up(NULL, shared(), name, true, &f), E_OK);
+    assert_int_equal(state_of_mark(shared()), TRANSFER_NONE);
+    assert_int_equal(give_up(embedded(home, false), shared(), NULL, false, &f), E_OK);
+    open_store();
+}
+
+/* Killed behind the target's mark, which says so; the source is as it was. */
+static void mark_target(const char *home)
+{
+    struct transfer *to = shared(), *from = embedded(home, false);
+    struct transfer_mark *mark = heap_new_of(struct transfer_mark);
+    struct fault f = {0};
+    ok(to->ops->mark(to, mark, &f));
+    mark->state = TRANSFER_ARRIVING;
+    snprintf(mark->id, sizeof mark->id, "mov_01ARZ3NDEKTSV4RRFFQ6000001");
+    span_copy(span_of(from->name), mark->other, sizeof mark->other);
+    mark->kind = -1;
+    ok(to->ops->set_mark(to, mark, &f));
+    free(mark);
+    from->ops->close(&from);
+    to->ops->close(&to);
+}
+
+/* It can be given up; or goes on, and what the source did meanwhile comes along, a job that ran as given back. */
+static void a_move_interrupted_between_the_marks_can_go_either_way(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    struct fault f = {0};
+    const char *home = w->place;
+    accept_job();
+    store_close(&w->s);
+    mark_target(home);
+    assert_int_equal(give_up(embedded(home, false), shared(), NULL, false, &f), E_OK);
+    assert_int_equal(state_of_mark(shared()), TRANSFER_NONE);
+    mark_target(home);
+    open_store();
+    struct lease l = start_next();
+    begin();
+    ok(store_started(w->s, span_of(l.id), l.nonce, &w->f));
+    commit();
+    store_close(&w->s);
+    assert_int_equal(run_with(MOVER_MOVE, home, postgres->url, &f), E_OK);
+    open_shared();
+    assert_int_equal(state_of(l.id), JOB_READY);
+    close_shared();
+}
+
 /* ---- what a version that knows nothing of moves looks at ---- */
 
 static int64_t run_on_file(const char *home, const char *sql)
@@ -1385,7 +1608,8 @@ static int64_t file_version(const char *home)
     return run_on_file(home, "PRAGMA user_version");
 }
 
-static int64_t queue_schema(void)
+/* set NULL: as it is. */
+static int64_t queue_schema_as(const char *set)
 {
     struct link_config config = {.url = span_of(redis.url), .name = SPAN("look")};
     struct link *l = NULL;
@@ -1393,10 +1617,17 @@ static int64_t queue_schema(void)
     struct fault f = {0};
     int64_t n = 0;
     ok(link_new(&l, &config, &f));
+    if (set)
+        ok(link_say(l, w->a, &r, &f, "HSET", "fulmar:{q}:meta", "schema", set, NULL));
     ok(link_say(l, w->a, &r, &f, "HGET", "fulmar:{q}:meta", "schema", NULL));
     assert_true(span_int(r.text, &n));
     link_free(&l);
     return n;
+}
+
+static int64_t queue_schema(void)
+{
+    return queue_schema_as(NULL);
 }
 
 /* The numbers are what the version before reads when it starts; the embedded store is in its window, in which that may. */
@@ -1426,6 +1657,12 @@ static void no_version_takes_a_store_that_is_moved(void **state)
     move(embedded(home, false), shared(), rows);
     assert_true(file_version(home) > SCHEMA_VERSION + 100);
     assert_int_equal(queue_schema(), SCHEMA);
+    (void)queue_schema_as("9"); /* its own, whatever the mover's is */
+    assert_true(dies_after(150, shared(), embedded(home, false)));
+    assert_true(queue_schema() > SCHEMA + 100);
+    assert_int_equal(give_up(shared(), embedded(home, false), NULL, false, &f), E_OK);
+    assert_int_equal(queue_schema(), 9);
+    (void)queue_schema_as("1");
     move(shared(), embedded(home, false), rows);
     assert_int_equal(file_version(home), SCHEMA_VERSION);
     assert_true(queue_schema() > SCHEMA + 100);
@@ -1451,6 +1688,11 @@ int main(void)
         M(a_move_is_abandoned),
         M(another_stores_archive_is_never_emptied),
         M(a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned),
+        M(a_source_does_not_come_back_while_its_target_has_all),
+        M(a_target_in_use_keeps_what_came),
+        M(a_move_whose_target_is_away_has_a_way_out),
+        M(a_target_whose_source_is_gone_has_a_way_out),
+        M(a_move_interrupted_between_the_marks_can_go_either_way),
         M(no_version_takes_a_store_that_is_moved),
     };
     maker = &store_makers[0];

@@ -119,7 +119,11 @@ check
 ! grep -qi '^retry-after' "$WORK/headers" || die "waiting is advised: $(cat "$WORK/headers")"
 picture >"$WORK/before"
 stop_service
-move --from shared --to "sqlite:$WORK/fresh" --abandon >"$WORK/moved" 2>"$WORK/said"
+redis COPY "fulmar:{fulmar}:move" "fulmar:{fulmar}:kept" >/dev/null
+redis SET "fulmar:{fulmar}:move" "2 mov_1 1 - 4:else-1 0 0 0:0:" >/dev/null
+move --from shared --to "sqlite:$WORK/fresh" >"$WORK/moved" 2>"$WORK/said"
+[ $? = 11 ] || die "a store that was moved is moved: $(cat "$WORK/moved" "$WORK/said")"
+redis RENAME "fulmar:{fulmar}:kept" "fulmar:{fulmar}:move" >/dev/null
 owner=$(stat -c %u "$WORK/state")
 [ "$(stat -c %u "$WORK/fresh")" = "$owner" ] || die "a folder that was made is of $(stat -c %u "$WORK/fresh"): $(cat "$WORK/moved" "$WORK/said")"
 back >"$WORK/moved" 2>"$WORK/said" || die "the move back: $(cat "$WORK/moved" "$WORK/said")"
