@@ -60,11 +60,26 @@ local M = setmetatable({mark = '', left = false, leases = false, woken = false, 
     end
 })
 
+-- The same numbers come again and again, most of all in a script of several operations, and to read or write one takes longer
+-- than to find it.
+local NUMBERS, TEXTS = setmetatable({}, {
+    __index = function(all, text)
+        local n = tonumber(text) or 0
+        all[text] = n
+        return n
+    end
+}), setmetatable({}, {
+    __index = function(all, n)
+        local text = string.format('%d', n)
+        all[n] = text
+        return text
+    end
+})
 local function N(x)
-    return tonumber(x) or 0
+    return x and NUMBERS[x] or 0
 end
 local function I(n)
-    return string.format('%.0f', n)
+    return TEXTS[n]
 end
 
 local SEED_HI, SEED_LO, RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURST, RETRY_FLOOR, RETRY_PERCENT,
@@ -91,7 +106,7 @@ local function read(key, of)
         local field = flat[i]
         local kind = kinds[field]
         if kind == 0 then
-            before[field] = tonumber(flat[i + 1]) or 0
+            before[field] = NUMBERS[flat[i + 1]]
         elseif kind then
             before[field] = flat[i + 1]
         end
@@ -109,7 +124,7 @@ local function write(key, r, before, of)
                 gone[#gone + 1] = f
             else
                 set[#set + 1] = f
-                set[#set + 1] = v
+                set[#set + 1] = kind == 0 and TEXTS[v] or v
             end
         end
     end
@@ -168,7 +183,7 @@ local function put(key, member, score)
         indexes[key] = indexes[key] or {}
         indexes[key][member] = score or true
     elseif score then
-        call('ZADD', key, score, member)
+        call('ZADD', key, TEXTS[score], member)
     else
         call('SADD', key, member)
     end
@@ -191,7 +206,7 @@ local function write_index(key, members)
         elseif score == true then
             is_set, added[#added + 1] = true, member
         else
-            added[#added + 1] = score
+            added[#added + 1] = TEXTS[score]
             added[#added + 1] = member
         end
     end
@@ -221,7 +236,7 @@ local counts = {}
 function M.count(st)
     if not counts[st] then
         M.write_indexes()
-        counts[st] = call('ZCARD', P .. 's:' .. st)
+        counts[st] = call('ZCARD', P .. 's:' .. TEXTS[st])
     end
     return counts[st]
 end
@@ -755,7 +770,7 @@ end
 -- Takes it out of every index of its state.
 local function leave_state(j)
     local l = M.lane(j.ln)
-    take(P .. 's:' .. j.st, j.id, false)
+    take(P .. 's:' .. TEXTS[j.st], j.id, false)
     counts[j.st] = counts[j.st] and counts[j.st] - 1
     if j.ba ~= '' then
         call('ZREM', P .. 'b:' .. j.ba .. ':' .. j.st, j.id)
@@ -764,7 +779,7 @@ local function leave_state(j)
         call('ZREM', P .. 'over', j.member)
     end
     if j.st == READY then
-        call('ZREM', l.key .. ':' .. j.nd, j.member)
+        call('ZREM', l.key .. ':' .. TEXTS[j.nd], j.member)
         l[j.nd] = l[j.nd] - 1
         lane_sleeps(l)
     elseif j.st == SCHEDULED then
@@ -799,7 +814,7 @@ end
 -- Puts it into every index of state `to`, in lane `l`; its times are set already.
 local function enter_state(j, to, l)
     j.st, j.ln = to, l.name
-    put(P .. 's:' .. to, j.id, j.sq)
+    put(P .. 's:' .. TEXTS[to], j.id, j.sq)
     counts[to] = counts[to] and counts[to] + 1
     if j.ba ~= '' then
         call('ZADD', P .. 'b:' .. j.ba .. ':' .. to, j.sq, j.id)
@@ -809,7 +824,7 @@ local function enter_state(j, to, l)
     end
     if to == READY then
         lane_awakes(l)
-        call('ZADD', l.key .. ':' .. j.nd, rank_of(j), j.member)
+        call('ZADD', l.key .. ':' .. TEXTS[j.nd], TEXTS[rank_of(j)], j.member)
         l[j.nd] = l[j.nd] + 1
     elseif to == SCHEDULED then
         call('ZADD', P .. 'sched', j.ra, j.member)
