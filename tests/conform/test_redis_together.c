@@ -356,6 +356,8 @@ static void an_end_that_cannot_be_written_takes_no_other_along(void **state)
     put_foreign("fulmar:{q}:t:job_b");
     finish_next(&l[0], FAILURE_NETWORK);
     finish_next(&l[1], FAILURE_NETWORK);
+    for (int i = 0; i < 2; i++) /* which is kept among the texts */
+        ops[i].in.finish.why = SPAN("no way there");
     run_them(true);
     assert_int_equal(ops[0].result, E_OK);
     assert_int_equal(ops[1].result, E_STORE);

@@ -97,6 +97,9 @@ void call_flag(struct call *c, bool flag);
 void call_hex(struct call *c, uint64_t n); /* 16 digits: what may be above 2^53 */
 /* As a JSON string, in the arena of the operation. */
 void call_json(struct store *s, struct call *c, struct span text);
+/* All of them as one, as cmsgpack.unpack() reads them, in the arena of the operation: what a script is asked several times. Each
+ * argument costs Redis as much as a command does. */
+struct span call_packed(struct store *s, const struct call *c);
 /* A text behind others, as M.texts_of() of common.lua reads them. */
 void packed_add(struct buf *out, struct span text);
 /* Lane, tenant, site, class and the tenant's place among those whose turn is the same. */

@@ -153,7 +153,8 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
     int64_t connections = link_state(s->link).connections;
     err e = accept_put(s, &c, args, f);
     if (!e)
-        e = store_write(s, SCRIPT_ACCEPT, &c, now, &r, f);
+        e = store_write_words(s, SCRIPT_ACCEPT, (struct span[]){call_packed(s, &c)}, 1, now, &r,
+                              f);
     return e ? e : accept_read(s, args, &r, connections, out, f);
 }
 

@@ -7,6 +7,8 @@
 #include "os/clock.h"
 #include "os/random.h"
 
+#include <assert.h>
+
 enum { SCHEMA_LEAST = 1, REPLIES_BYTES = 96 << 20, CONF_NUMBERS = 17, OPEN_STEPS = 100000 };
 
 /* ---- calls ---- */
@@ -49,6 +51,40 @@ void call_json(struct store *s, struct call *c, struct span text)
     buf_free(&b);
     need(kept.p);
     add(c, kept);
+}
+
+/* The head of a text in MessagePack; returns its end. */
+static char *put_text_head(char *at, size_t n)
+{
+    enum { TEXT_FIX = 0xa0, TEXT_FIX_MOST = 31, TEXT_8 = 0xd9, TEXT_16, TEXT_32 };
+    int bytes = n <= TEXT_FIX_MOST ? 0 : n <= UINT8_MAX ? 1 : n <= UINT16_MAX ? 2 : 4;
+    *at++ = (char)(bytes == 0   ? TEXT_FIX | (int)n
+                   : bytes == 1 ? TEXT_8
+                   : bytes == 2 ? TEXT_16
+                                : TEXT_32);
+    for (int i = bytes - 1; i >= 0; i--)
+        *at++ = (char)(n >> (8 * i));
+    return at;
+}
+
+struct span call_packed(struct store *s, const struct call *c)
+{
+    enum { LIST_16 = 0xdc, LIST_HEAD = 3, TEXT_HEAD_MOST = 5 };
+    size_t most = LIST_HEAD;
+    for (size_t i = 0; i < c->count; i++)
+        most += TEXT_HEAD_MOST + c->args[i].n;
+    char *text = arena_get(s->own, most), *at = text;
+    *at++ = (char)LIST_16;
+    *at++ = 0;
+    *at++ = (char)c->count;
+    static_assert(CALL_ARGS <= UINT8_MAX, "their number has one byte");
+    for (size_t i = 0; i < c->count; i++) {
+        at = put_text_head(at, c->args[i].n);
+        if (c->args[i].n)
+            memcpy(at, c->args[i].p, c->args[i].n);
+        at += c->args[i].n;
+    }
+    return (struct span){text, (size_t)(at - text)};
 }
 
 void packed_add(struct buf *out, struct span text)

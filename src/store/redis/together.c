@@ -13,15 +13,13 @@
 
 enum {
     SHARED_MOST = 16, /* in a script: Redis does nothing else meanwhile (queue.md, S65) */
-    FINISH_WORDS = 22,
 };
 
 struct shared_script {
     enum script script;
     struct store_op *ops[SHARED_MOST];
     size_t n;
-    struct span *words;
-    size_t count;
+    struct span words[SHARED_MOST];
 };
 
 /* Of which job a worker brings something by it, which only its lease allows. */
@@ -65,10 +63,6 @@ static enum script script_of(struct store_op *const *ops, size_t at)
 static void put_turn(struct store *s, struct call *c, const struct store_op *op)
 {
     bool speaks = op->verb == STORE_STARTED || op->verb == STORE_HEARTBEAT;
-    call_text(c, op->verb == STORE_RESERVE ? SPAN("reserve")
-                 : speaks                  ? SPAN("speak")
-                                           : SPAN("finish"));
-    call_text(c, SPAN("")); /* how many words follow */
     if (op->verb == STORE_RESERVE)
         reserve_put(s, c, &op->in.reserve);
     else if (speaks)
@@ -76,22 +70,22 @@ static void put_turn(struct store *s, struct call *c, const struct store_op *op)
                   op->verb == STORE_STARTED ? SPAN("started") : SPAN("heartbeat"), 0);
     else
         finish_put(s, c, &op->in.finish);
-    c->args[1] = span_of(arena_fmt(s->own, "%zu", c->count - 2));
+    call_text(c, op->verb == STORE_RESERVE ? SPAN("reserve")
+                 : speaks                  ? SPAN("speak")
+                                           : SPAN("finish"));
 }
 
 /* Puts it behind the others. A job that may not even be asked for is answered. */
 static void put(struct store *s, struct shared_script *all, struct store_op *op)
 {
-    struct call *c = arena_get(s->own, sizeof *c);
-    memset(c, 0, sizeof *c);
+    struct call c = {0};
     if (all->script == SCRIPT_TURN)
-        put_turn(s, c, op);
-    else if ((op->result = accept_put(s, c, &op->in.accept, &op->fault))) {
+        put_turn(s, &c, op);
+    else if ((op->result = accept_put(s, &c, &op->in.accept, &op->fault))) {
         op->answered = true;
         return;
     }
-    for (size_t i = 0; i < c->count; i++)
-        all->words[all->count++] = c->args[i];
+    all->words[all->n] = call_packed(s, &c);
     all->ops[all->n++] = op;
 }
 
@@ -123,7 +117,7 @@ static void run_shared(struct store *s, const struct shared_script *all, wall no
     struct reply r;
     struct fault f = {0};
     int64_t connections = link_state(s->link).connections;
-    err e = store_write_words(s, all->script, all->words, all->count, now, &r, &f);
+    err e = store_write_words(s, all->script, all->words, all->n, now, &r, &f);
     if (e && link_state(s->link).trouble == TROUBLE_SCRIPT)
         return;
     for (size_t i = 0; i < all->n; i++) {
@@ -148,7 +142,6 @@ void redis_together(struct store *s, struct store_op **ops, size_t n, wall now)
         if (next - i < 2)
             continue;
         store_fresh(s);
-        all.words = arena_get(s->own, (next - i) * CALL_ARGS * sizeof *all.words);
         for (size_t k = i; k < next; k++)
             put(s, &all, ops[k]);
         if (all.n > 1)

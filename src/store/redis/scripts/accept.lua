@@ -1,17 +1,21 @@
 -- accept.lua - takes a job, or says why not; equal requests and equal work are recognised.
--- ARGV of each of some jobs: id, tenant, site, class, place of the tenant, lane, fixed texts, limit, counts, prio, mark, needs, memory, run at,
+-- ARGV: of each of some jobs, packed: id, tenant, site, class, place of the tenant, lane, fixed texts, limit, counts, prio, mark, needs, memory, run at,
 -- waits until, deadline, attempt, stall, idempotency key, hash of the request, unique key, on conflict, work or '', coalesce,
 -- max age, stale if error, pool, its site, held, when a node accepted it (0: now)
 -- Reply: {R_OK, id, replayed, existing, state, source}, {R_BODY}, {R_MODE, mode}, {R_CLOSED}, {R_STATE} the id is there,
 -- {R_TAKEN, id, state}, {R_FULL}, {R_SESSION}, {R_LANES}; of several jobs {R_OK, {reply}, ...}: each is taken or not, as if the one before
 -- were there; {R_ALONE}: it is to be asked alone
 -- with ends.lua, take.lua, batches.lua
-local WORDS_OF_ONE = 30
-if #A > WORDS_OF_ONE then
+if #A > 1 then
+    local all, ids, replies, some = {}, {}, {R_OK}, false
+    for i, packed in ipairs(A) do
+        all[i] = cmsgpack.unpack(packed)
+        ids[i] = all[i][1]
+    end
     M.gather(true)
-    local replies, some = {R_OK}, false
-    for at = 1, #A, WORDS_OF_ONE do
-        local reply, taken = M.take({unpack(A, at, at + WORDS_OF_ONE - 1)})
+    M.note_absent(ids)
+    for _, a in ipairs(all) do
+        local reply, taken = M.take(a)
         replies[#replies + 1], some = reply, some or taken
     end
     if not some then
@@ -20,7 +24,7 @@ if #A > WORDS_OF_ONE then
     end
     return done(unpack(replies))
 end
-local reply, taken = M.take(A)
+local reply, taken = M.take(cmsgpack.unpack(A[1]))
 if not taken then
     return reply
 end

@@ -48,7 +48,7 @@ local STATES = {[0] = 'blocked', 'scheduled', 'ready', 'active', 'succeeded', 'd
 local NORMAL, PAUSED, DRAINING, MAINTENANCE = 0, 1, 2, 3
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local OK, SIGN_BAD, SIGN_NONE = 0, 1, 2
-local AGING, STRIDE, EVENTS_MAX, STEP, WAKES = 30000, 1048576, 100000, 64, 16
+local AGING, STRIDE, STEP, WAKES = 30000, 1048576, 64, 16
 local floor, max, min = math.floor, math.max, math.min
 local M = setmetatable({mark = '', left = false, leases = false, woken = false, taking = false, adding_to = false, went_back = false}, {
     __index = function(m, name)
@@ -82,9 +82,9 @@ local function I(n)
     return TEXTS[n]
 end
 
-local SEED_HI, SEED_LO, RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURST, RETRY_FLOOR, RETRY_PERCENT,
-    ACTIVE_MAX, LEASE, ATTEMPT, READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX =
-    struct.unpack('>' .. string.rep('i8', 17), ARGV[2])
+-- Behind the seed, which M.delay takes.
+local RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURST, RETRY_FLOOR, RETRY_PERCENT, ACTIVE_MAX, LEASE, ATTEMPT,
+    READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX = struct.unpack('>' .. string.rep('i8', 15), ARGV[2], 17)
 
 -- Replies: the first is one of these, the last what ended, by outcome, the newest event, and whose that is when it is this
 -- script's.
@@ -100,8 +100,8 @@ local function fields_of(kind)
 end
 -- The record, whether it is there, and what it is before anything is changed. It has what is changed of its own, and else what
 -- it was: who writes it looks at no more.
-local function read(key, of)
-    local flat, before, kinds = call('HGETALL', key), {}, of.kind
+local function read(key, of, record)
+    local flat, before, kinds = call('HGETALL', key), of.new and of.new() or {}, of.kind
     for i = 1, #flat, 2 do
         local field = flat[i]
         local kind = kinds[field]
@@ -112,27 +112,31 @@ local function read(key, of)
         end
     end
     setmetatable(before, of.meta)
-    return setmetatable({}, {__index = before}), #flat > 0, before
+    return setmetatable(record or {}, {__index = before}), #flat > 0, before
 end
+-- Words of one command, again and again: what Lua has to clear away costs more than most of what it does here.
+local set, gone = {}, {}
 local function write(key, r, before, of)
-    local set, gone, kinds = {}, {}, of.kind
+    local n, m, kinds = 0, 0, of.kind
     for f, v in pairs(r) do
         local kind = kinds[f]
         if kind and v ~= before[f] then
             before[f] = v
             if v == kind then
-                gone[#gone + 1] = f
+                m = m + 1
+                gone[m] = f
             else
-                set[#set + 1] = f
-                set[#set + 1] = kind == 0 and TEXTS[v] or v
+                set[n + 1] = f
+                n = n + 2
+                set[n] = kind == 0 and TEXTS[v] or v
             end
         end
     end
-    if #set > 0 then
-        call('HSET', key, unpack(set))
+    if n > 0 then
+        call('HSET', key, unpack(set, 1, n))
     end
-    if #gone > 0 then
-        call('HDEL', key, unpack(gone))
+    if m > 0 then
+        call('HDEL', key, unpack(gone, 1, m))
     end
 end
 local function copy(r)
@@ -174,9 +178,10 @@ local now = ARGV[1] ~= '' and N(ARGV[1]) or server_time()
 -- Where jobs are to be found by their state. A script of several operations writes that once, and of each index what it has
 -- become: key to {member = score, true of a set; false: it goes}. Who reads one of these calls M.write_indexes() before.
 -- each: its operations answer by themselves, and one may be left (M.look).
-local indexes, by_itself
+-- Likewise what is fixed of new jobs, texts by key.
+local indexes, new_texts, by_itself
 function M.gather(each)
-    indexes, by_itself = {}, each
+    indexes, new_texts, by_itself = {}, {}, each
 end
 local function put(key, member, score)
     if indexes then
@@ -198,30 +203,44 @@ local function take(key, member, is_set)
     end
 end
 local function write_index(key, members)
-    local added, gone, is_set = {}, {}, members[1]
+    local n, m, is_set = 0, 0, members[1]
     members[1] = nil
     for member, score in pairs(members) do
         if not score then
-            gone[#gone + 1] = member
+            m = m + 1
+            gone[m] = member
         elseif score == true then
-            is_set, added[#added + 1] = true, member
+            n, is_set = n + 1, true
+            set[n] = member
         else
-            added[#added + 1] = TEXTS[score]
-            added[#added + 1] = member
+            set[n + 1] = TEXTS[score]
+            n = n + 2
+            set[n] = member
         end
     end
-    if #added > 0 then
-        call(is_set and 'SADD' or 'ZADD', key, unpack(added))
+    if n > 0 then
+        call(is_set and 'SADD' or 'ZADD', key, unpack(set, 1, n))
     end
-    if #gone > 0 then
-        call(is_set and 'SREM' or 'ZREM', key, unpack(gone))
+    if m > 0 then
+        call(is_set and 'SREM' or 'ZREM', key, unpack(gone, 1, m))
     end
 end
 function M.write_indexes()
-    for key, members in pairs(indexes or {}) do
+    if not indexes then
+        return
+    end
+    local texts = {}
+    for key, text in pairs(new_texts) do
+        texts[#texts + 1] = key
+        texts[#texts + 1] = text
+    end
+    if #texts > 0 then
+        call('MSET', unpack(texts))
+    end
+    for key, members in pairs(indexes) do
         write_index(key, members)
     end
-    indexes = indexes and {}
+    indexes, new_texts = {}, {}
 end
 -- How many jobs of a tenant or a site are active: looked at when somebody asks.
 function M.active_of(x)
@@ -241,10 +260,8 @@ function M.count(st)
     return counts[st]
 end
 local function count_active(l, more)
-    l.active = l.active + more
-    for _, x in ipairs({l.tenant, l.site}) do
-        x.active = x.active and x.active + more
-    end
+    local t, s = l.tenant, l.site
+    l.active, t.active, s.active = l.active + more, t.active and t.active + more, s.active and s.active + more
 end
 local TENANT = fields_of({ps = 0, vt = 0, we = 0, ma = 0, ln = 0, th = ''})
 local tenants, sites, lanes, jobs = {}, {}, {}, {}
@@ -347,31 +364,54 @@ local JOB = fields_of({
     sa = 0, fa = 0, es = 0, as = 0, ec = 0, hr = 0, ln = '', no = '', ow = '', wo = '', rq = '', uk = '', wk = '',
     wt = '', sf = '', fp = '', se = '', rs = '', ba = '', ug = '', he = 0
 })
+-- What nearly every job has: a table grows as large as it is made, and else in six steps.
+function JOB.new()
+    return {sq = 0, st = 0, nd = 0, pr = 0, ra = 0, ca = 0, fe = 0, le = 0, ep = 0, mf = 0, mc = 0, mt = 0, li = 0, co = 0, rv = 0,
+            sa = 0, es = 0, as = 0, ec = 0, ln = '', no = '', ow = '', wo = '', rq = '', nk = 0, fa = 0, ve = 0, en = 0}
+end
 -- nil: there is none.
+local absent = {}
 function M.job(id)
     local j = jobs[id]
     if j then
         return j
+    elseif absent[id] then
+        return nil
     end
     local there, before
-    j, there, before = read(P .. 'j:' .. id, JOB)
+    local key = P .. 'j:' .. id
+    j, there, before = read(key, JOB, {id = id, key = key, before = false, member = false})
     if not there then
         return nil
     end
-    j.id, j.key, j.before = id, P .. 'j:' .. id, before
-    j.member = string.format('%012d:%s', j.sq, id)
+    j.before, j.member = before, string.format('%012d:%s', j.sq, id)
     jobs[id] = j
     return j
 end
 function M.job_new(id)
-    local j = setmetatable({}, JOB.meta)
-    j.before = copy(j)
-    j.before.st = -1
+    local j = setmetatable(JOB.new(), JOB.meta)
+    j.before = setmetatable({st = -1}, JOB.meta)
     meta.seq = meta.seq + 1
     j.id, j.key, j.sq = id, P .. 'j:' .. id, meta.seq
     j.member = string.format('%012d:%s', j.sq, id)
     jobs[id] = j
     return j
+end
+-- Asked once for all of these: whether any is there, or was.
+function M.note_absent(ids)
+    local keys = {}
+    for i, id in ipairs(ids) do
+        keys[i] = P .. 'j:' .. id
+    end
+    if call('EXISTS', unpack(keys)) > 0 then
+        return
+    end
+    for i, since in ipairs(call('ZMSCORE', P .. 'gone', unpack(ids))) do
+        absent[ids[i]] = not since or nil
+    end
+end
+function M.is_absent(id)
+    return not jobs[id] and absent[id] or not M.job(id) and not call('ZSCORE', P .. 'gone', id)
 end
 local function id_of(member)
     return string.sub(member, 14)
@@ -393,8 +433,19 @@ function M.texts_of(text)
     return parts
 end
 -- site, kind, target, spec, variant, pool, operation
+function M.fixed_text(id)
+    local key = P .. 'p:' .. id
+    return new_texts and new_texts[key] or call('GET', key) or ''
+end
 function M.fixed(id)
-    return M.texts_of(call('GET', P .. 'p:' .. id) or '')
+    return M.texts_of(M.fixed_text(id))
+end
+function M.set_fixed(id, text)
+    if new_texts then
+        new_texts[P .. 'p:' .. id] = text
+    else
+        call('SET', P .. 'p:' .. id, text)
+    end
 end
 -- What f(...) reads, which is all that is read of an operation before it writes: nothing takes back what a script wrote that
 -- fails behind that. Of several operations one that meets foreign data is left to be asked alone: nil, {R_ALONE}.
@@ -408,11 +459,14 @@ function M.look(f, ...)
     end
     return nil, {R_ALONE}
 end
--- Fails when somebody else has put something under a job's keys, or its lane's.
-function M.sound(j, texts)
+-- Fails when somebody else has put something under a job's keys, or its lane's: under its events, and where these are used, what
+-- is fixed and its long texts.
+function M.sound(j, fixed, texts)
     M.lane(j.ln)
-    call('STRLEN', P .. 'p:' .. j.id)
     call('LLEN', P .. 'e:' .. j.id)
+    if fixed then
+        j.fixed = M.fixed_text(j.id)
+    end
     if texts then
         call('HLEN', P .. 't:' .. j.id)
     end
@@ -429,11 +483,11 @@ end
 
 -- A script that failed half-way may have logged more than it counted: the count goes on behind that.
 local function log(...)
-    local said = redis.pcall('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', ...)
+    local said = redis.pcall('XADD', P .. 'ev', 'MAXLEN', '~', '100000', I(meta.ev) .. '-0', ...)
     if type(said) == 'table' and said.err then
         local top = call('XREVRANGE', P .. 'ev', '+', '-', 'COUNT', 1)[1]
         meta.ev = (top and N(string.match(top[1], '^%d+')) or meta.ev) + 1
-        call('XADD', P .. 'ev', 'MAXLEN', '~', EVENTS_MAX, I(meta.ev) .. '-0', ...)
+        call('XADD', P .. 'ev', 'MAXLEN', '~', '100000', I(meta.ev) .. '-0', ...)
     end
 end
 -- Of no job: j nil; about: what else it is of.
@@ -441,14 +495,14 @@ function M.event(j, kind, body, about)
     meta.ev = meta.ev + 1
     M.mark = j and j.id .. ' ' .. I(j.ec + 1) or (about or '') .. ' 0'
     if not j then
-        log('j', about or '', 'n', 0, 'e', I(now) .. '|' .. kind .. '|' .. body)
+        log('j', about or '', 'n', '0', 'e', I(now) .. '|' .. kind .. '|' .. body)
         if about then
             call('RPUSH', P .. 'e:' .. about, I(meta.ev) .. '|' .. I(now) .. '|' .. kind .. '|' .. body)
         end
         return
     end
     j.ec = j.ec + 1
-    log('j', j.id, 'n', j.ec)
+    log('j', j.id, 'n', TEXTS[j.ec])
     -- What the first one says is in the job itself.
     if j.ec == 1 then
         j.es, j.as = meta.ev, j.st + 1
@@ -462,11 +516,16 @@ end
 local WEIGHTS = {[0] = 800, 300, 100, 100}
 local QUARANTINE = 3
 function M.settings(l)
-    return {weight = l.ow > 0 and l.ow - 1 or WEIGHTS[l.cl],
+    if l.set then
+        return l.set
+    end
+    local set = {weight = l.ow > 0 and l.ow - 1 or WEIGHTS[l.cl],
             active = l.oa > 0 and l.oa - 1 or l.cl == QUARANTINE and 1 or LANE_ACTIVE,
             emit = l.oe > 0 and l.oe - 1 or LANE_EMIT,
             burst = l.ob > 0 and l.ob - 1 or LANE_BURST,
             depth = max(l.od - 1, 0), overflow = max(l.oo - 1, 0)}
+    l.set = indexes and set -- who changes them does nothing else
+    return set
 end
 -- Starts that were lost had used up the rate: after a loss nothing is saved.
 local lost_at = meta.la > 0 and meta.la <= now and meta.la or -INF
@@ -750,6 +809,31 @@ local function lane_sleeps(l)
         call('SREM', l.site.key .. ':n', l.name)
     end
 end
+-- A member of the ready jobs goes.
+function M.drop_ready(l, n, member)
+    local front = l.front and l.front[n]
+    take(l.key .. ':' .. TEXTS[n], member, false)
+    l[n] = l[n] - 1
+    if front and front[front.at] == member then
+        front.at = front.at + 2
+    else
+        l.front = nil
+    end
+    lane_sleeps(l)
+end
+-- The ready job that is first by rank, and its rank: read with some that follow it when a script does several things, until
+-- another one comes in.
+function M.first_ready(l, n)
+    l.front = l.front or {}
+    local front = l.front[n]
+    if not front or not front[front.at] then
+        M.write_indexes()
+        front = call('ZRANGE', l.key .. ':' .. TEXTS[n], '0', indexes and '15' or '0', 'WITHSCORES')
+        front.at = 1
+        l.front[n] = front
+    end
+    return front[front.at], N(front[front.at + 1])
+end
 -- Dead jobs of one class, site and fingerprint.
 local function group_of(j)
     return string.format('%02d', j.fl) .. '\n' .. M.fixed(j.id)[1] .. '\n' .. j.fp
@@ -779,9 +863,7 @@ local function leave_state(j)
         call('ZREM', P .. 'over', j.member)
     end
     if j.st == READY then
-        call('ZREM', l.key .. ':' .. TEXTS[j.nd], j.member)
-        l[j.nd] = l[j.nd] - 1
-        lane_sleeps(l)
+        M.drop_ready(l, j.nd, j.member)
     elseif j.st == SCHEDULED then
         call('ZREM', P .. 'sched', j.member)
         call('ZREM', l.key .. ':s', j.id)
@@ -824,8 +906,8 @@ local function enter_state(j, to, l)
     end
     if to == READY then
         lane_awakes(l)
-        call('ZADD', l.key .. ':' .. TEXTS[j.nd], TEXTS[rank_of(j)], j.member)
-        l[j.nd] = l[j.nd] + 1
+        put(l.key .. ':' .. TEXTS[j.nd], j.member, rank_of(j))
+        l[j.nd], l.front = l[j.nd] + 1, nil
     elseif to == SCHEDULED then
         call('ZADD', P .. 'sched', j.ra, j.member)
         call('ZADD', l.key .. ':s', j.sq, j.id)

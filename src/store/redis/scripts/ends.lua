@@ -88,7 +88,7 @@ end
 -- Before the n-th try of its kind; hint: the server's own time.
 function M.delay(id, n, hint)
     n = min(n, 64)
-    local d, seed = RETRY_BASE, {SEED_HI, SEED_LO}
+    local d, seed = RETRY_BASE, {struct.unpack('>i8i8', ARGV[2])}
     for _ = 2, n do
         d = min(d * 2, RETRY_CAP)
     end
@@ -262,6 +262,25 @@ local function count_ended(to, verdict)
     end
 end
 local WAITS_AFTER, WAITS_SHARE = 1, 2
+-- Of these nobody waits for one; asked once for all of them.
+local alone = {}
+function M.note_alone(ids)
+    local keys = {}
+    for i, id in ipairs(ids) do
+        keys[i] = P .. 'wt:' .. id
+    end
+    if #ids > 0 and call('EXISTS', unpack(keys)) == 0 then
+        for _, id in ipairs(ids) do
+            alone[id] = true
+        end
+    end
+end
+function M.is_awaited(id)
+    if alone[id] == nil then
+        alone[id] = call('EXISTS', P .. 'wt:' .. id) == 0
+    end
+    return not alone[id]
+end
 local function job_ended(j)
     M.metered(M.lane(j.ln), 'e')
     if j.rs ~= '' then
@@ -270,7 +289,7 @@ local function job_ended(j)
     if j.ba ~= '' then
         M.child_ended(j)
     end
-    if call('EXISTS', P .. 'wt:' .. j.id) == 1 then
+    if M.is_awaited(j.id) then
         M.settle(j.id, 16)
     end
 end
@@ -315,7 +334,7 @@ function M.stop_waiting(j)
 end
 function M.wait_for(j, leader, how)
     M.stop_waiting(j)
-    j.wt, j.wh = leader.id, how
+    j.wt, j.wh, alone[leader.id] = leader.id, how, false
     call('ZADD', P .. 'wt:' .. leader.id, j.sq, j.id)
 end
 -- late

@@ -48,7 +48,8 @@ end
 local function look_at(a)
     local j = M.held(a[1], a[2])
     if j then
-        return M.sound(j, true)
+        local fixed = a[3] ~= '0' or a[6] == '1' or j.mk > 0 or j.se ~= ''
+        return M.sound(j, fixed, a[10] ~= '' or a[12] ~= '' or j.fe > 1 or j.mk == 2 or M.is_awaited(j.id))
     end
     return nil, {R_STALE}
 end

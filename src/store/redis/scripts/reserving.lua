@@ -10,7 +10,7 @@ local found
 
 local function lease_of(j, since)
     local t = (j.nb > 0 or j.mk == 2) and call('HMGET', P .. 't:' .. j.id, 'cu', 'kn') or {}
-    return {j.id, j.fe, j.no, call('GET', P .. 'p:' .. j.id) or '', t[1] or '', j.li, j.nb, j.ha, max(now - since, 0), j.fi,
+    return {j.id, j.fe, j.no, j.fixed or M.fixed_text(j.id), t[1] or '', j.li, j.nb, j.ha, max(now - since, 0), j.fi,
             j.mk == 2 and t[2] or '', j.am, j.sm, j.de, j.ln, M.lane(j.ln).cl, j.ep, j.wb, j.co, j.se}
 end
 -- Whose reply was lost on its way, and who asks again. leased: what the node's last question brought, "id nonce" a line.
@@ -34,17 +34,19 @@ local STRAYS = 16
 local function first_of(l, strays)
     local first, rank, at
     for n = 0, needs do
-        local top = l[n] > 0 and call('ZRANGE', l.key .. ':' .. n, 0, 0, 'WITHSCORES') or {}
-        if top[1] and (not first or N(top[2]) < rank or (N(top[2]) == rank and top[1] < first)) then
-            first, rank, at = top[1], N(top[2]), n
+        local top, top_rank
+        if l[n] > 0 then
+            top, top_rank = M.first_ready(l, n)
+        end
+        if top and (not first or top_rank < rank or (top_rank == rank and top < first)) then
+            first, rank, at = top, top_rank, n
         end
     end
     if not first or M.ready(l, at, first) then
         return first and id_of(first)
     end
-    call('ZREM', l.key .. ':' .. at, first)
-    l[at], l.touched, closed = l[at] - 1, true, closed + 1
-    lane_sleeps(l)
+    M.drop_ready(l, at, first)
+    l.touched, closed = true, closed + 1
     return strays > 1 and first_of(l, strays - 1) or nil
 end
 local function fits(id)
@@ -160,7 +162,7 @@ local function give_mark(id)
 end
 local function start(l, id, a)
     local j = M.job(id)
-    local well, reply = M.look(M.sound, j, j.nb > 0 or j.mk == 2)
+    local well, reply = M.look(M.sound, j, true, j.nb > 0 or j.mk == 2)
     if not well then
         return reply, true
     end

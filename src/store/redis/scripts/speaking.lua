@@ -3,7 +3,7 @@
 local function look_at(a)
     local j = M.held(a[1], a[2])
     if j then
-        return j, M.fixed(j.id)[1] or ''
+        return j, (a[3] == 'look' or a[3] == 'write') and M.fixed(j.id)[1] or ''
     end
     return nil, {R_STALE}
 end

@@ -22,6 +22,7 @@ local DROPPED = 'its lane was full, and a job that starts before it came'
 local function last_of(l)
     local last, rank, at
     for n = 0, 1 do
+        M.write_indexes()
         local top = l[n] > 0 and call('ZREVRANGE', l.key .. ':' .. n, 0, 0, 'WITHSCORES') or {}
         if top[1] and (not last or N(top[2]) > rank or (N(top[2]) == rank and top[1] > last)) then
             last, rank, at = top[1], N(top[2]), n
@@ -62,7 +63,7 @@ function M.plan(a)
         return nil, {R_MODE, meta.mode}
     elseif not accepted and l and l.co == 1 then
         return nil, {R_CLOSED}
-    elseif ahead.ids[id] or M.job(id) or call('ZSCORE', P .. 'gone', id) then
+    elseif ahead.ids[id] or not M.is_absent(id) then
         return nil, {R_STATE}
     end
 
@@ -161,7 +162,7 @@ local function make(a, plan)
     end
     j.ov, j.de, j.am, j.sm = N(a[15]), N(a[16]), N(a[17]), N(a[18])
     j.mf, j.mc, j.mt, j.uk, j.wk, j.ba = FAIL_MAX, CRASH_MAX, THROTTLE_MAX, a[21], a[23], a.batch or ''
-    call('SET', P .. 'p:' .. id, a[7])
+    M.set_fixed(id, a[7])
     if plan.leader then
         M.wait_for(j, plan.leader, plan.how)
     end
@@ -186,7 +187,7 @@ local function look_at(a)
         M.site(a[3])
     end
     for _, j in pairs({plan.replaces, plan.drops, plan.answer and {id = a[1], ln = a[6]}}) do
-        M.sound(j, true)
+        M.sound(j, true, true)
     end
     return plan
 end
