@@ -44,6 +44,39 @@ struct model_rules model_rules_of_design(void)
     };
 }
 
+static int64_t prototype_delay(int64_t job, int64_t n, int64_t hint_ms)
+{
+    (void)job;
+    if (hint_ms)
+        return hint_ms;
+    return n < 7 ? (int64_t)1000 << (n - 1) : 60000;
+}
+
+struct model_rules model_rules_of_prototype(void)
+{
+    return (struct model_rules){
+        .fail_max = 2,
+        .crash_max = 2,
+        .throttle_max = 2,
+        .release_max = INT64_MAX / 8,
+        .lease_ms = 10,
+        .suspect_ms = 1000,
+        .aging_ms = 1000,
+        .stride = 10000,
+        .breaker_fails = 3,
+        .breaker_open_ms = 5000,
+        .breaker_open_max_ms = 5000,
+        .hint_max_ms = INT64_MAX / 8,
+        .block_max_ms = INT64_MAX / 8,
+        .delay = prototype_delay,
+        .open_counts = true,
+        .trips_alike = true,
+        .lost_is_crash = true,
+        .permanent_stands = true,
+        .released_by_time = true,
+    };
+}
+
 void model_init(struct model *m)
 {
     memset(m, 0, sizeof *m);

@@ -162,6 +162,8 @@ struct model {
 
 /* The numbers of the design (breaker 5 and 20, aging 30 s, releases 1000 …), no departures. */
 struct model_rules model_rules_of_design(void);
+/* Those of the Python prototype, which is simpler, in its smallest world. */
+struct model_rules model_rules_of_prototype(void);
 void model_init(struct model *m);
 void model_lane_add(struct model *m, struct model_lane lane);
 void model_session_add(struct model *m, struct model_session session);

@@ -528,14 +528,6 @@ static void end_world(struct run *r)
 
 /* ---- worlds ---- */
 
-static int64_t prototype_delay(int64_t job, int64_t n, int64_t hint_ms)
-{
-    (void)job;
-    if (hint_ms)
-        return hint_ms;
-    return n < 7 ? (int64_t)1000 << (n - 1) : 60000;
-}
-
 /* The rules of the prototype, so that its counts can be compared. */
 static struct setup prototype(int64_t jobs, int64_t releases_max)
 {
@@ -544,27 +536,7 @@ static struct setup prototype(int64_t jobs, int64_t releases_max)
                       .max_active = 2,
                       .releases_max = releases_max,
                       .states_max = 4000000};
-    s.rules = (struct model_rules){
-        .fail_max = 2,
-        .crash_max = 2,
-        .throttle_max = 2,
-        .release_max = INT64_MAX / 8,
-        .lease_ms = 10,
-        .suspect_ms = 1000,
-        .aging_ms = 1000,
-        .stride = 10000,
-        .breaker_fails = 3,
-        .breaker_open_ms = 5000,
-        .breaker_open_max_ms = 5000,
-        .hint_max_ms = INT64_MAX / 8,
-        .block_max_ms = INT64_MAX / 8,
-        .delay = prototype_delay,
-        .open_counts = true,
-        .trips_alike = true,
-        .lost_is_crash = true,
-        .permanent_stands = true,
-        .released_by_time = true,
-    };
+    s.rules = model_rules_of_prototype();
     return s;
 }
 
@@ -587,7 +559,7 @@ static struct setup wide(int64_t jobs, const char *name)
     s.rules.window_least = 0;
     s.rules.lease_ms = 10;
     s.rules.suspect_ms = 10;
-    s.rules.delay = prototype_delay;
+    s.rules.delay = model_rules_of_prototype().delay;
     return s;
 }
 

@@ -23,15 +23,6 @@ static struct model m;
 static struct model_rules rules;
 static int64_t seed, step;
 
-static int64_t prototype_delay(int64_t job, int64_t n, int64_t hint_ms)
-{
-    (void)job;
-    if (hint_ms)
-        return hint_ms;
-    return n < 7 ? (int64_t)1000 << (n - 1) : 60000;
-}
-
-/* Where the prototype is simpler than the design. */
 static void start_episode(int64_t number)
 {
     static const struct model_lane lanes[] = {
@@ -41,27 +32,9 @@ static void start_episode(int64_t number)
     };
     seed = number;
     step = 0;
-    rules = (struct model_rules){
-        .fail_max = 2,
-        .crash_max = 2,
-        .throttle_max = 3,
-        .release_max = INT64_MAX / 8,
-        .lease_ms = 1000,
-        .suspect_ms = 1000,
-        .aging_ms = 1000,
-        .stride = 10000,
-        .breaker_fails = 3,
-        .breaker_open_ms = 5000,
-        .breaker_open_max_ms = 5000,
-        .hint_max_ms = INT64_MAX / 8,
-        .block_max_ms = INT64_MAX / 8,
-        .delay = prototype_delay,
-        .open_counts = true,
-        .trips_alike = true,
-        .lost_is_crash = true,
-        .permanent_stands = true,
-        .released_by_time = true,
-    };
+    rules = model_rules_of_prototype();
+    rules.throttle_max = 3;
+    rules.lease_ms = 1000;
     model_init(&m);
     for (int i = 0; i < 3; i++)
         model_lane_add(&m, lanes[i]);
