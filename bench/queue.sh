@@ -41,16 +41,22 @@ ours() {
     sed -n 's/^| \(a[^|]*[^ |]\) *| *\([0-9.]*\) *| *\([0-9.]*\) *| *\([0-9.]*\) *|$/\1|\2|\3|\4/p' "$dir/said" >>"$dir/ours"
     grep '^bytes' "$dir/said" >"$dir/bytes"
 }
+benchmark() { # SCRIPTS AT ONCE, SCRIPT: how many a second
+    redis-benchmark -s "$dir/redis.sock" -c 1 -P "$1" -n "$((jobs / 4))" -r 1000000 --csv EVAL "$2" 1 key:__rand_int__ value |
+        tail -1 | tr -d '"' | awk -F, '{ printf "%.0f\n", $(NF - 6) }'
+}
 # As many HSET, on hashes of their own, as each of these has commands.
 plain() {
     start
     best "$dir/ours" >"$dir/rows"
     while IFS='|' read -r name _ _ commands; do
         pipeline=$(echo "$name" | sed -n 's/.*, \([0-9]*\) at once.*/\1/p')
-        redis-benchmark -s "$dir/redis.sock" -c 1 -P "${pipeline:-1}" -n "$((jobs / 4))" -r 1000000 --csv EVAL \
-            "for i = 1, ${commands%.*} do redis.call('HSET', KEYS[1] .. ':' .. i, 'f', ARGV[1]) end return 1" 1 key:__rand_int__ value |
-            tail -1 | tr -d '"' | awk -F, -v name="$name" '{ printf "%s|%.0f||\n", name, $(NF - 6) }' >>"$dir/plain"
+        benchmark "${pipeline:-1}" "for i = 1, ${commands%.*} do redis.call('HSET', KEYS[1] .. ':' .. i, 'f', ARGV[1]) end return 1" |
+            sed "s/^/$name|/; s/$/||/" >>"$dir/plain"
     done <"$dir/rows"
+    for pipeline in 1 64; do
+        benchmark "$pipeline" 'return 1' | sed "s/^/an empty script, $pipeline at once|/; s/$/||/" >>"$dir/empty"
+    done
     stop
 }
 other() {
@@ -86,6 +92,7 @@ best "$dir/plain" | paste -d'|' "$dir/rows" - |
 echo
 cat "$dir/bytes"
 echo
+best "$dir/empty" | awk -F'|' '{ printf "%s: %.0f a second\n", $1, $2 }'
 if [ -n "$skipped" ]; then
     echo "$skipped"
 else

@@ -17,8 +17,6 @@ job:
 EOF
 start_practice
 start_service
-fulmar() { "$OUT/fulmar" "$@" --config "$WORK/fulmar.yaml"; }
-panel() { curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "$1"; }
 batch() { call "http://fulmar/v1/batches/$1"; }
 batch_at() { batch "$1" | jq -r "$2"; }
 jobs_for() { call "http://fulmar/v1/jobs?limit=200" | jq "[.data[] | select(.target == \"$1\" and .kind == \"$2\")] | length"; }

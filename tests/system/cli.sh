@@ -4,20 +4,11 @@
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 start_practice
-cat >"$WORK/extra.yaml" <<EOF
-worker:
-  count: 2
-browser:
-  count: 1
-job:
-  retry_base: 50ms
-  retry_cap: 200ms
-EOF
+two_workers
 start_service
 FULMAR_SERVER="unix:$(SOCK)"
 export FULMAR_SERVER XDG_CONFIG_HOME="$WORK"
 fulmar() { "$OUT/fulmar" "$@"; }
-panel() { curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "$1"; }
 expect() { # CODE COMMAND…: its output is in $WORK/out and $WORK/err
     local code=$1 got
     shift

@@ -26,7 +26,6 @@ start_service
 faults=${FAULTS:-'{"latency_random_ms":80,"rate429":0.01,"rate429_s":1,"cut":0.005}'}
 curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "$faults"
 
-metric() { call http://fulmar/metrics | awk -v name="$1" 'index($1, name) == 1 {n += $2} END {print n + 0}'; }
 metric_is() { [ "$(metric "$1")" = "$2" ]; }
 fds_of_node() { find "/proc/$(role_pids node)/fd" -mindepth 1 2>/dev/null | wc -l; }
 fds_settled() { [ "$(fds_of_node)" -le $((fds_before + FDS_SLACK)) ]; }

@@ -19,8 +19,6 @@ job:
 EOF
 start_practice
 start_service
-fulmar() { "$OUT/fulmar" "$@" --config "$WORK/fulmar.yaml"; }
-panel() { curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "$1"; }
 artifacts() { call "http://fulmar/v1/jobs/$1/artifacts"; }
 count_of() { artifacts "$1" | jq "[.data[] | select(.kind == \"$2\")] | length"; }
 expect_code() { # CODE COMMAND…

@@ -59,6 +59,18 @@ EOF
     chmod 644 "$WORK/fulmar.yaml"
 }
 
+two_workers() { # one browser, and little waiting between attempts; MORE: settings behind these, as YAML
+    cat >"$WORK/extra.yaml" <<EOF
+worker:
+  count: 2
+browser:
+  count: 1
+job:
+  retry_base: 50ms
+  retry_cap: 200ms
+${1:-}
+EOF
+}
 start_service() {
     [ -f "$WORK/fulmar.yaml" ] || write_config
     "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
@@ -75,6 +87,11 @@ api_up() {
 }
 service_ready() { [ "$(call -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
 
+fulmar() { "$OUT/fulmar" "$@" --server "unix:$(SOCK)"; }
+panel() { curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "$1"; }
+metric() { call http://fulmar/metrics | awk -v name="$1" 'index($1, name) == 1 {n += $2} END {print n + 0}'; }
+logged() { grep -cF -- "$1" "$WORK/service.log"; }
+
 submit() { # KIND TARGET [LIMIT] → job id; STRATEGY: only this one
     local body
     body=$(jq -cn --arg kind "$1" --arg target "$2" --argjson limit "${3:-null}" --arg strategy "${STRATEGY:-}" \
@@ -89,6 +106,19 @@ job_state() { job "$1" | jq -r .state; }
 job_ended() { [[ "$(job "$1")" =~ '"state":"'(succeeded|dead|failed|cancelled|expired)'","verdict"' ]]; }
 job_class() { job "$1" | jq -r '.failure.class // "none"'; }
 wait_job() { wait_until "${2:-60}" "job $1 ends ($(job "$1" | jq -c '{state,failure}'))" job_ended "$1"; }
+
+# Of a script with an ask() of its own, which prints the id of a job.
+run() { # WHAT TO ASK…: sets id, waits
+    id=$(ask "$@")
+    [ -n "$id" ] || die "not accepted: $*"
+    wait_job "$id"
+    check
+}
+is() { # FILTER EXPECTED WORDS: of the job that ran last
+    local got
+    got=$(job "$id" | jq -c "$1")
+    [ "$got" = "$2" ] || die "$3: $1 is $got, not $2: $(job "$id" | jq -c '{state,verdict,end_reason,failure,counts,attempts,report}')"
+}
 
 posts_of() { call "http://fulmar/v1/jobs/$1/posts"; }
 

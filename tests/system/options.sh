@@ -4,34 +4,13 @@
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 start_practice
-cat >"$WORK/extra.yaml" <<EOF
-worker:
-  count: 2
-browser:
-  count: 1
-job:
-  retry_base: 50ms
-  retry_cap: 200ms
-EOF
+two_workers
 start_service
 
 ask() { # BODY → job id
     call -H 'Content-Type: application/json' -d "$1" http://fulmar/v1/jobs | jq -r '.id // empty'
 }
-run() { # BODY: sets id, waits
-    id=$(ask "$1")
-    [ -n "$id" ] || die "not accepted: $1"
-    wait_job "$id"
-    check
-}
-is() { # FILTER EXPECTED WORDS
-    local got
-    got=$(job "$id" | jq -c "$1")
-    [ "$got" = "$2" ] || die "$3: $1 is $got, not $2: $(job "$id" | jq -c '{state,verdict,end_reason,failure,counts,report}')"
-}
-panel() { curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "$1"; }
 truth_ids() { curl -sS "$SITE/$(truth_path "$@")" | jq -r .id; }
-fulmar() { "$OUT/fulmar" "$@" --server "unix:$(SOCK)"; }
 
 # ---- exclude
 

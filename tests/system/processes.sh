@@ -18,7 +18,6 @@ start_group() {
     wait_until 20 "API answers" api_up
     wait_until 30 "service is ready" service_ready
 }
-logged() { grep -cF -- "$1" "$WORK/service.log"; }
 ended_with() { # CODE WORDS
     local code
     wait_until 25 "$2: the service ends" gone "$SERVICE_PID"

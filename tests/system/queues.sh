@@ -18,8 +18,6 @@ job:
   retry_cap: 200ms
 EOS
 start_service
-fulmar() { "$OUT/fulmar" "$@" --server "unix:$(SOCK)"; }
-panel() { curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "$1"; }
 send() { # METHOD PATH BODY → body; the status in $WORK/status, the head in $WORK/head
     call -X "$1" -H 'Content-Type: application/json' -D "$WORK/head" -o "$WORK/answer" -w '%{http_code}' \
         -d "$3" "http://fulmar$2" >"$WORK/status"

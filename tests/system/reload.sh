@@ -11,15 +11,7 @@ curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/f
 mkdir "$WORK/sites"
 cp -R "$ROOT/sites/x" "$WORK/sites/x"
 chmod -R a+rX "$WORK/sites"
-cat >"$WORK/extra.yaml" <<EOF
-worker:
-  count: 2
-browser:
-  count: 1
-job:
-  retry_base: 50ms
-  retry_cap: 200ms
-EOF
+two_workers
 write_config
 sed -i -e "s#^  path: $ROOT/sites#  path: $WORK/sites\n  reload: 200ms#" \
     -e "s#^  base_url: .*#  base_url: [\"x=$SITE\", \"second=$SITE\"]#" "$WORK/fulmar.yaml"
@@ -35,8 +27,6 @@ set_version() { sed -i "s/^version: .*/version: $2/" "$WORK/sites/$1/site.yaml";
 read_by() { job "$1" | jq -r .report.pack.version; }
 has_posts() { [ "$(job "$1" | jq -r '.counts.posts // 0')" -ge 20 ]; }
 ended_well() { [ "$(job_state "$1")" = succeeded ] || die "$2: $(job "$1" | jq -c '{state,failure}')"; }
-metric() { call http://fulmar/metrics | awk -v name="$1" 'index($1, name) == 1 {n += $2} END {print n + 0}'; }
-logged() { grep -cF -- "$1" "$WORK/service.log"; }
 
 # ---- a better version
 

@@ -13,8 +13,6 @@ browser:
   count: 1
 EOS
 start_service
-fulmar() { "$OUT/fulmar" "$@" --config "$WORK/fulmar.yaml"; }
-panel() { curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d "$1"; }
 schedule() { call "http://fulmar/v1/schedules/$1"; }
 runs() { call "http://fulmar/v1/schedules/$1/runs?limit=200"; }
 ended_runs() { runs "$1" | jq '[.data[] | select(.state == "ended")] | length'; }

@@ -5,40 +5,17 @@ OUT=$1
 . "$(dirname "$0")/lib.sh"
 WINDOW=4
 start_practice --fault login=1 --rate-limit 3/$WINDOW
-cat >"$WORK/extra.yaml" <<EOF
-worker:
-  count: 2
-browser:
-  count: 1
-job:
-  retry_base: 50ms
-  retry_cap: 200ms
-log:
-  level: debug
-EOF
+two_workers "log: {level: debug}"
 start_service
 
-fulmar() { "$OUT/fulmar" "$@" --server "unix:$(SOCK)"; }
 cookies() { curl -sS "$SITE/panel/login?member=$1&form=$2"; } # MEMBER FORM
 member_is() { curl -sS -o /dev/null -d "{\"member\":$1,\"state\":\"$2\"}" "$SITE/panel/members"; }
-panel() { curl -sS -o /dev/null -d "$1" "$SITE/panel/faults"; }
 session() { call "http://fulmar/v1/sessions/$1" | jq -c "$2"; }
 ask() { # KIND TARGET LIMIT POOL → job id
     call -H 'Content-Type: application/json' http://fulmar/v1/jobs -d \
         "$(jq -cn --arg k "$1" --arg t "$2" --argjson l "$3" --arg p "$4" \
             '{kind:$k,target:$t,limit:$l,evidence:"always"} + (if $p != "" then {session:{pool:$p}} else {} end)')" |
         jq -r '.id // empty'
-}
-run() { # KIND TARGET LIMIT POOL: sets id, waits
-    id=$(ask "$@")
-    [ -n "$id" ] || die "not accepted: $*"
-    wait_job "$id"
-    check
-}
-is() { # FILTER EXPECTED WORDS
-    local got
-    got=$(job "$id" | jq -c "$1")
-    [ "$got" = "$2" ] || die "$3: $1 is $got, not $2: $(job "$id" | jq -c '{state,verdict,failure,counts,attempts,report}')"
 }
 has() { # NAME FILTER EXPECTED WORDS
     local got

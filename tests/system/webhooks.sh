@@ -38,7 +38,6 @@ webhook:
   retry_base: 50ms
 EOF
 ALLOW="\"127.0.0.1:${PORT[well]}\", \"127.0.0.1:${PORT[ill]}\"" start_service
-fulmar() { "$OUT/fulmar" "$@" --server "unix:$(SOCK)"; }
 verify() { "$OUT/fulmar" webhooks verify "$@"; } # asks no service
 hook() { call "http://fulmar/v1/webhooks/$1" | jq -c "$2"; }
 

@@ -6,22 +6,17 @@
 #include <stdint.h>
 
 #include "net/download.h"
-#include "net/egress.h"
 #include "os/files.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "../lib/origin.h"
 
 enum { BYTES = 100000, PIECE = 40000, NAP_US = 30000 };
 
@@ -29,32 +24,6 @@ static char content[BYTES];
 #define TAG "\"v1\""
 
 /* ---- the origin: a process per connection, an answer per path ---- */
-
-static uint16_t origin_port, other_port;
-static pid_t origin_pid;
-
-static int listen_local(uint16_t *out_port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
-    *out_port = ntohs(a.sin_port);
-    return fd;
-}
-
-static void put(int fd, const char *bytes, size_t n)
-{
-    while (n > 0) {
-        ssize_t got = send(fd, bytes, n, MSG_NOSIGNAL);
-        if (got <= 0)
-            _exit(0);
-        bytes += got;
-        n -= (size_t)got;
-    }
-}
 
 __attribute__((format(printf, 2, 3))) static void say(int fd, const char *fmt, ...)
 {
@@ -150,38 +119,13 @@ static void answer(int fd, struct span head)
         say_odd(fd, line, from);
 }
 
-static void serve(int fd)
-{
-    struct buf head = BUF(64 * 1024);
-    char byte;
-    while (!span_ends(buf_span(&head), SPAN("\r\n\r\n")) && recv(fd, &byte, 1, 0) > 0)
-        buf_add_char(&head, byte);
-    answer(fd, buf_span(&head));
-    shutdown(fd, SHUT_RDWR);
-    _exit(0);
-}
-
-static void origin_run(int listener)
-{
-    signal(SIGCHLD, SIG_IGN);
-    for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd >= 0 && fork() == 0)
-            serve(fd);
-        close(fd);
-    }
-}
-
 /* ---- the world: egress, a loop, a fetcher, a folder ---- */
 
 static struct {
-    pid_t egress;
-    int control;
     struct loop *loop;
     struct fetcher *fetcher;
     struct timer *late;
-    char allow_text[2][32], origin_text[64], folder[64], part[100], tag[110];
-    struct span allow[2];
+    char folder[64], part[100], tag[110];
 } world;
 
 static struct {
@@ -225,9 +169,9 @@ static err start(const char *path, int64_t bytes_max, int64_t timeout_ms, struct
 {
     char url[300];
     struct fault f = {0};
-    snprintf(url, sizeof url, "%s%s", world.origin_text, path);
+    snprintf(url, sizeof url, "%s%s", origin_text, path);
     struct download_request q = {.url = span_of(url),
-                                 .origin = span_of(world.origin_text),
+                                 .origin = span_of(origin_text),
                                  .folder = span_of(world.folder),
                                  .name = SPAN("a1"),
                                  .types = types,
@@ -275,7 +219,7 @@ static void leave(const char *path, int64_t bytes, const char *tag)
 {
     char text[400];
     struct fault f = {0};
-    snprintf(text, sizeof text, "%s%s\n%s\nimage/jpeg\n", world.origin_text, path, tag);
+    snprintf(text, sizeof text, "%s%s\n%s\nimage/jpeg\n", origin_text, path, tag);
     assert_int_equal(files_write(world.part, (struct span){content, (size_t)bytes}, &f), E_OK);
     assert_int_equal(files_write(world.tag, span_of(text), &f), E_OK);
 }
@@ -418,7 +362,7 @@ static void a_host_that_asks_to_wait_long_is_left_alone(void **state)
     char url[100];
     assert_int_equal(ask("/429"), E_THROTTLED);
     assert_int_equal(got.status, 429);
-    snprintf(url, sizeof url, "%s/whole", world.origin_text);
+    snprintf(url, sizeof url, "%s/whole", origin_text);
     assert_true(fetcher_turn_ms(world.fetcher, span_of(url)) > 50000);
     for (int port = 1000; port < 2000; port++) { /* and no other one */
         snprintf(url, sizeof url, "http://127.0.0.1:%d/", port);
@@ -430,29 +374,6 @@ static void a_host_that_asks_to_wait_long_is_left_alone(void **state)
 
 /* ---- set up ---- */
 
-static void start_egress(void)
-{
-    int control[2];
-    char hello[16];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
-    fflush(NULL);
-    world.egress = fork();
-    if (world.egress == 0) {
-        struct egress_config c = {.allow = world.allow,
-                                  .allow_count = 2,
-                                  .only = true,
-                                  .connect_timeout_ms = 700,
-                                  .idle_timeout_ms = 5000,
-                                  .dns = SPAN("127.0.0.1:1")};
-        close(control[0]);
-        dup2(open("/dev/null", O_WRONLY), 2);
-        _exit(egress_run(&c, control[1]));
-    }
-    close(control[1]);
-    world.control = control[0];
-    assert_true(recv(world.control, hello, sizeof hello, 0) == 5);
-}
-
 static int set_up(void **state)
 {
     (void)state;
@@ -460,27 +381,15 @@ static int set_up(void **state)
     for (size_t i = 0; i < BYTES; i++)
         content[i] = (char)(i * 31 + i / 256);
     memcpy(content, front, sizeof front - 1);
-    int listener = listen_local(&origin_port), other = listen_local(&other_port);
-    fflush(NULL);
-    origin_pid = fork();
-    if (origin_pid == 0)
-        origin_run(listener);
-    close(listener);
-    close(other);
-    snprintf(world.allow_text[0], 32, "127.0.0.1:%u", origin_port);
-    snprintf(world.allow_text[1], 32, "127.0.0.1:%u", other_port);
-    snprintf(world.origin_text, sizeof world.origin_text, "http://127.0.0.1:%u", origin_port);
-    world.allow[0] = span_of(world.allow_text[0]);
-    world.allow[1] = span_of(world.allow_text[1]);
     snprintf(world.folder, sizeof world.folder, "/tmp/fulmar-download.XXXXXX");
     if (!mkdtemp(world.folder))
         return -1;
     snprintf(world.part, sizeof world.part, "%s/a1", world.folder);
     snprintf(world.tag, sizeof world.tag, "%s/a1.tag", world.folder);
-    start_egress();
+    start_origin(NULL);
     world.loop = loop_new();
     world.late = timer_new(world.loop, on_late, NULL, "late");
-    struct fetch_config c = {.egress_fd = world.control, .interval_ms = 1, .body_max = BYTES};
+    struct fetch_config c = {.egress_fd = egress_control, .interval_ms = 1, .body_max = BYTES};
     assert_int_equal(fetcher_start(&world.fetcher, world.loop, &c, NULL), E_OK);
     fetcher_egress_hello(world.fetcher);
     return 0;
@@ -500,11 +409,7 @@ static int tear_down(void **state)
     fetcher_free(&world.fetcher);
     timer_close(&world.late);
     loop_free(&world.loop);
-    close(world.control);
-    kill(world.egress, SIGKILL);
-    kill(origin_pid, SIGKILL);
-    waitpid(world.egress, NULL, 0);
-    waitpid(origin_pid, NULL, 0);
+    end_origin();
     nftw(world.folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     return 0;
 }

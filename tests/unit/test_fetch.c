@@ -5,23 +5,20 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "net/egress.h"
 #include "net/fetch.h"
 #include "net/robots.h"
 #include "os/files.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "../lib/origin.h"
+
+/* Besides the origin, which egress lets be reached at both ports: not to go there is the client's own doing. */
+#define HOST "only.example"
 
 enum { BODY_MAX = 100 * 1024, BIG = 200 * 1024, NAP_US = 30000 };
 
@@ -49,33 +46,6 @@ static const unsigned char packed_small[] = {
 };
 
 /* ---- the origin: a process per connection ---- */
-
-static uint16_t origin_port, other_port;
-static pid_t origin_pid;
-
-static int listen_local(uint16_t *out_port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
-    *out_port = ntohs(a.sin_port);
-    return fd;
-}
-
-static void put(int fd, const void *bytes, size_t n)
-{
-    const char *p = bytes;
-    while (n > 0) {
-        ssize_t got = send(fd, p, n, MSG_NOSIGNAL);
-        if (got <= 0)
-            _exit(0);
-        p += got;
-        n -= (size_t)got;
-    }
-}
 
 static void put_text(int fd, const char *text)
 {
@@ -158,49 +128,12 @@ static void answer(int fd, struct span head)
     }
 }
 
-static void serve(int fd)
-{
-    struct buf head = BUF(64 * 1024);
-    char byte;
-    while (!span_ends(buf_span(&head), SPAN("\r\n\r\n"))) {
-        if (head.failed || recv(fd, &byte, 1, 0) <= 0)
-            break;
-        buf_add_char(&head, byte);
-        if (head.n == 1 && byte == 22) /* TLS: this origin knows none */
-            _exit(0);
-    }
-    answer(fd, buf_span(&head));
-    shutdown(fd, SHUT_RDWR);
-    _exit(0);
-}
-
-static void origin_run(int a, int b)
-{
-    struct pollfd p[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
-    signal(SIGCHLD, SIG_IGN);
-    for (;;) {
-        poll(p, 2, -1);
-        for (int i = 0; i < 2; i++) {
-            if (!(p[i].revents & POLLIN))
-                continue;
-            int fd = accept4(p[i].fd, NULL, NULL, SOCK_CLOEXEC);
-            if (fork() == 0)
-                serve(fd);
-            close(fd);
-        }
-    }
-}
-
 /* ---- the world: egress, a loop, a fetcher ---- */
 
 static struct {
-    pid_t egress;
-    int control;
     struct loop *loop;
     struct fetcher *fetcher;
     struct timer *late;
-    char allow_text[2][32], origin_text[64];
-    struct span allow[2];
 } world;
 
 static struct {
@@ -268,8 +201,8 @@ static err ask_where(const char *url, const char *origin, int64_t timeout_ms, in
 static err ask(const char *path, int64_t timeout_ms)
 {
     char url[300];
-    snprintf(url, sizeof url, "%s%s", world.origin_text, path);
-    return ask_where(url, world.origin_text, timeout_ms, 0);
+    snprintf(url, sizeof url, "%s%s", origin_text, path);
+    return ask_where(url, origin_text, timeout_ms, 0);
 }
 
 static bool body_has(const char *text)
@@ -284,38 +217,12 @@ static bool headers_have(const char *text)
 
 static void open_fetcher(int64_t interval_ms)
 {
-    struct fetch_config c = {.egress_fd = world.control,
+    struct fetch_config c = {.egress_fd = egress_control,
                              .contact = SPAN("https://example.org/bot"),
                              .interval_ms = interval_ms,
                              .body_max = BODY_MAX};
     assert_int_equal(fetcher_start(&world.fetcher, world.loop, &c, NULL), E_OK);
     fetcher_egress_hello(world.fetcher);
-}
-
-static void start_egress(void)
-{
-    int control[2];
-    char hello[16];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
-    fflush(NULL);
-    world.egress = fork();
-    if (world.egress == 0) {
-        /* It may reach the second origin too: not to go there is the client's own doing. */
-        struct span hosts[] = {SPAN("only.example")};
-        struct egress_config c = {.allow = world.allow,
-                                  .allow_count = 2,
-                                  .hosts = hosts,
-                                  .host_count = 1,
-                                  .connect_timeout_ms = 700,
-                                  .idle_timeout_ms = 5000,
-                                  .dns = SPAN("127.0.0.1:1")};
-        close(control[0]);
-        dup2(open("/dev/null", O_WRONLY), 2);
-        _exit(egress_run(&c, control[1]));
-    }
-    close(control[1]);
-    world.control = control[0];
-    assert_true(recv(world.control, hello, sizeof hello, 0) == 5);
 }
 
 /* ---- tests ---- */
@@ -422,9 +329,9 @@ static void refuses(void **state)
     (void)state;
     char url[100];
     snprintf(url, sizeof url, "http://127.0.0.1:%u/ok", other_port);
-    assert_int_equal(ask_where(url, world.origin_text, 1000, 0), E_DENIED);
+    assert_int_equal(ask_where(url, origin_text, 1000, 0), E_DENIED);
     snprintf(url, sizeof url, "http://user@127.0.0.1:%u/ok", origin_port);
-    assert_int_equal(ask_where(url, world.origin_text, 1000, 0), E_BAD_INPUT);
+    assert_int_equal(ask_where(url, origin_text, 1000, 0), E_BAD_INPUT);
     assert_int_equal(ask_where("file:///etc/passwd", "file:///", 1000, 0), E_BAD_INPUT);
     assert_int_equal(ask_where("ftp://a.example/", "ftp://a.example", 1000, 0), E_BAD_INPUT);
     /* What egress refuses: private addresses that it was not told of, ports, names unknown. */
@@ -449,11 +356,11 @@ static void keeps(void **state)
 {
     (void)state;
     char url[100], first[40];
-    snprintf(url, sizeof url, "%s/ok/kept", world.origin_text);
-    assert_int_equal(ask_where(url, world.origin_text, 1000, 60000), E_OK);
+    snprintf(url, sizeof url, "%s/ok/kept", origin_text);
+    assert_int_equal(ask_where(url, origin_text, 1000, 60000), E_OK);
     span_copy(buf_span(&got.body), first, sizeof first);
     kill(origin_pid, SIGSTOP);
-    err e = ask_where(url, world.origin_text, 300, 60000);
+    err e = ask_where(url, origin_text, 300, 60000);
     err other = ask("/ok/kept", 300); /* this one does not want what is kept */
     kill(origin_pid, SIGCONT);
     assert_int_equal(e, E_OK);
@@ -492,10 +399,10 @@ static void hosts_are_apart(void **state)
     (void)state;
     struct fetch *stuck[6];
     char never[100], other[64], url[100];
-    snprintf(never, sizeof never, "%s/never", world.origin_text);
+    snprintf(never, sizeof never, "%s/never", origin_text);
     for (size_t i = 0; i < 6; i++) {
         struct fetch_request q = {
-            .url = span_of(never), .timeout_ms = 60000, .origin = span_of(world.origin_text)};
+            .url = span_of(never), .timeout_ms = 60000, .origin = span_of(origin_text)};
         assert_int_equal(fetch_start(&stuck[i], world.fetcher, &q, on_stuck, &stuck[i], NULL),
                          E_OK);
     }
@@ -512,9 +419,9 @@ static void cancels(void **state)
     (void)state;
     struct fetch *r = NULL;
     char url[100];
-    snprintf(url, sizeof url, "%s/never", world.origin_text);
+    snprintf(url, sizeof url, "%s/never", origin_text);
     struct fetch_request q = {
-        .url = span_of(url), .timeout_ms = 3000, .origin = span_of(world.origin_text)};
+        .url = span_of(url), .timeout_ms = 3000, .origin = span_of(origin_text)};
     got.done = false;
     assert_int_equal(fetch_start(&r, world.fetcher, &q, on_done, NULL, NULL), E_OK);
     run(100);
@@ -538,23 +445,23 @@ static void egress_ends(void **state)
     struct fetch *r = NULL;
     int status;
     char url[100];
-    snprintf(url, sizeof url, "%s/never", world.origin_text);
+    snprintf(url, sizeof url, "%s/never", origin_text);
     struct fetch_request q = {
-        .url = span_of(url), .timeout_ms = 5000, .origin = span_of(world.origin_text)};
+        .url = span_of(url), .timeout_ms = 5000, .origin = span_of(origin_text)};
     got.done = false;
     assert_int_equal(fetch_start(&r, world.fetcher, &q, on_done, NULL, NULL), E_OK);
     run(100);
-    kill(world.egress, SIGKILL);
-    waitpid(world.egress, &status, 0);
+    kill(egress_pid, SIGKILL);
+    waitpid(egress_pid, &status, 0);
     run(3000);
     assert_true(got.done);
     assert_int_equal(got.failed, E_NET);
     assert_int_equal(ask("/ok", 300), E_TIMEOUT);
-    int old = world.control;
-    start_egress();
-    dup2(world.control, old);
-    close(world.control);
-    world.control = old;
+    int old = egress_control;
+    start_egress(HOST);
+    dup2(egress_control, old);
+    close(egress_control);
+    egress_control = old;
     fetcher_egress_hello(world.fetcher);
     assert_int_equal(ask("/ok", 3000), E_OK);
 }
@@ -608,23 +515,9 @@ static void robots(void **state)
 static int start_world(void **state)
 {
     (void)state;
-    int a = listen_local(&origin_port), b = listen_local(&other_port);
     got.headers = BUF(1 << 20);
     got.body = BUF(1 << 20);
-    fflush(NULL);
-    origin_pid = fork();
-    if (origin_pid == 0) {
-        setpgid(0, 0); /* its own children end with it */
-        origin_run(a, b);
-    }
-    close(a);
-    close(b);
-    snprintf(world.origin_text, sizeof world.origin_text, "http://127.0.0.1:%u", origin_port);
-    snprintf(world.allow_text[0], sizeof world.allow_text[0], "127.0.0.1:%u", origin_port);
-    snprintf(world.allow_text[1], sizeof world.allow_text[1], "127.0.0.1:%u", other_port);
-    world.allow[0] = span_of(world.allow_text[0]);
-    world.allow[1] = span_of(world.allow_text[1]);
-    start_egress();
+    start_origin(HOST);
     world.loop = loop_new();
     world.late = timer_new(world.loop, on_late, NULL, "late");
     open_fetcher(0);
@@ -637,12 +530,10 @@ static int end_world(void **state)
     fetcher_free(&world.fetcher);
     timer_close(&world.late);
     loop_free(&world.loop);
-    close(world.control);
+    end_origin();
     buf_free(&got.headers);
     buf_free(&got.body);
-    kill(-origin_pid, SIGKILL);
-    kill(origin_pid, SIGKILL);
-    return waitpid(origin_pid, NULL, 0) != origin_pid;
+    return 0;
 }
 
 int main(void)
