@@ -621,7 +621,7 @@ static bool brings_jobs(const struct route *route)
            route->run == dead_retry_job;
 }
 
-/* Only so many at once: what is not read yet lies in memory. */
+/* Only so many at once: they keep the store busy. */
 static bool take_large_body(struct api *a, struct request *r)
 {
     if (a->bulk_count == BULK_STREAMS_MAX) {
@@ -659,7 +659,8 @@ static void on_head(void *ctx, struct request *r)
         answer_busy(r, 503, "draining", "the service is stopping and accepts no more jobs");
         return;
     }
-    if (route->run == bulk_create && bulk_is_stream(r) && !take_large_body(a, r))
+    if (route->run == bulk_create && bulk_is_stream(r) &&
+        !(take_large_body(a, r) && bulk_begin(a, r)))
         return;
     r->route = route;
     r->secret = route->secret;

@@ -68,6 +68,7 @@ struct api_config {
     int64_t body_max, header_timeout_ms, request_timeout_ms, connections_max;
     int64_t waiting_max, lanes_max; /* store.ready_max, queue.lanes_max: to show them */
     const char *files_dir;          /* where files of media lie */
+    const char *state_dir;          /* for answers that wait for the end of their request */
     struct packs *packs;            /* for validation; held */
     bool coalesce; /* equal work is done once, where an order says nothing about it */
     void (*status)(void *ctx, struct api_status *out);

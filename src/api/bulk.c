@@ -3,16 +3,22 @@
  * They are accepted in pieces, each one group of the store, one after the other. With an Idempotency-Key each order has a key made of
  * that and its place: a request that broke off is sent again, and goes on where it was. All or nothing is what a batch is for.
  *
- * Lines that are asked for as lines (Accept) may be a hundred times as many: what became of each comes back while the others are
- * accepted, and only the body and one piece are in memory. The last line sums up; an answer without it is not whole. */
+ * Lines that are asked for as lines (Accept) may be a hundred times as many, and are accepted while the others are on their way: only
+ * a piece of them is in memory. HTTP/1.1 answers when the request is whole, so what became of each waits in a file without a
+ * name. A client that goes away before leaves the pieces that came accepted, and hears of none. The last line sums up; an
+ * answer without it is not whole. */
 #include "api/inside.h"
 #include "api/order.h"
 
+#include "base/log.h"
 #include "base/need.h"
 #include "core/metrics.h"
 #include "os/clock.h"
 #include "os/digest.h"
+#include "os/files.h"
 #include "wire/problem.h"
+
+#include <unistd.h>
 
 enum { PIECE = 100 };
 
@@ -294,12 +300,23 @@ static bool is_lines(struct request *r)
 
 /* ---- as a stream ---- */
 
+enum {
+    TEXT_MAX = 256 * 1024,
+    ORDER_MOST = STORE_SPEC_MAX + 1 /* what is longer is cut there, and refused */
+};
+
 struct flow {
     struct bulk bulk; /* of the piece, from 0 on */
     struct line lines[PIECE];
-    struct span rest; /* of the body */
+    struct buf
+        text; /* orders that came and are not accepted yet; stays as it is while a piece of it is */
+    size_t ends, tail; /* whole lines in it; bytes behind the last of them */
     int64_t number, accepted, refused;
-    bool over; /* the last line was fed */
+    bool whole;       /* the body has ended */
+    err stopped;      /* why no further order is accepted; E_OK: they are */
+    int answers;      /* what became of each so far; −1: it was given away */
+    int64_t answered; /* bytes of it */
+    bool lost;        /* it could not be written */
 };
 
 static bool accepts_lines(struct request *r)
@@ -314,15 +331,6 @@ bool bulk_is_stream(struct request *r)
     return is_lines(r) && accepts_lines(r);
 }
 
-static int64_t count_lines(struct span rest)
-{
-    int64_t n = 0;
-    struct span line;
-    while (span_next(&rest, '\n', &line))
-        n += span_trim(line).n > 0;
-    return n;
-}
-
 static void refuse_long(struct call *c, struct line *l)
 {
     l->refusal = arena_get(c->op.arena, sizeof *l->refusal);
@@ -331,86 +339,170 @@ static void refuse_long(struct call *c, struct line *l)
                                          .detail = SPAN("the order is larger than 64 KiB")};
 }
 
-/* The next orders of the body, PIECE at most. */
+/* ---- what comes ---- */
+
+/* A whole piece is there, or no other line would fit behind. */
+static bool has_piece(const struct flow *flow)
+{
+    return flow->ends == PIECE || flow->text.n + ORDER_MOST + 1 > TEXT_MAX;
+}
+
+/* As much as belongs to this piece. Returns how much of `bytes` that was. */
+static size_t add_text(struct flow *flow, struct span bytes)
+{
+    size_t at = 0;
+    while (at < bytes.n && !has_piece(flow)) {
+        struct span rest = span_cut(bytes, at, bytes.n);
+        size_t end = span_find_char(rest, '\n'), room = ORDER_MOST - flow->tail;
+        size_t kept = end < room ? end : room;
+        buf_add(&flow->text, span_cut(rest, 0, kept));
+        flow->tail += kept;
+        at += end;
+        if (end == rest.n)
+            break;
+        buf_add_char(&flow->text, '\n');
+        flow->ends++;
+        flow->tail = 0;
+        at++;
+    }
+    return at;
+}
+
+/* The orders of the piece, all whole lines of the text; behind the end of the body also the last. */
 static void take_piece(struct call *c, struct flow *flow)
 {
-    struct span text;
     struct bulk *b = &flow->bulk;
+    struct span line, rest = buf_span(&flow->text);
+    if (!flow->whole)
+        rest.n -= flow->tail;
     b->lines = flow->lines;
     b->at = b->count = 0;
     memset(flow->lines, 0, sizeof flow->lines);
-    while (b->count < PIECE && span_next(&flow->rest, '\n', &text)) {
+    while (b->count < PIECE && span_next(&rest, '\n', &line)) {
         struct line *l = &flow->lines[b->count];
-        text = span_trim(text);
-        if (text.n > STORE_SPEC_MAX)
+        line = span_trim(line);
+        if (!line.n)
+            continue;
+        if (flow->number + (int64_t)b->count == BULK_STREAM_MOST) {
+            flow->stopped = E_TOO_BIG;
+            break;
+        }
+        if (line.n > STORE_SPEC_MAX)
             refuse_long(c, l);
-        else if (text.n)
-            read_line(c, text, (size_t)flow->number + b->count, l);
-        b->count += text.n > 0;
+        else
+            read_line(c, line, (size_t)flow->number + b->count, l);
+        b->count++;
     }
 }
 
-/* fault: why no further piece is accepted; NULL: all are. */
-static void put_last(struct json_w *w, const struct flow *flow, const struct call *c,
-                     bool stopped)
+/* ---- what is answered ---- */
+
+static void put_last(struct json_w *w, const struct flow *flow)
 {
     json_open(w);
     json_kv_cstr(w, "object", "bulk");
     json_kv_int(w, "accepted", flow->accepted);
     json_kv_int(w, "refused", flow->refused);
-    json_kv_bool(w, "complete", !stopped);
-    if (stopped) {
-        json_kv_cstr(w, "code", fault_code(c->op.result));
-        json_kv_cstr(w, "detail", err_text(c->op.result));
+    json_kv_bool(w, "complete", !flow->stopped);
+    if (flow->stopped) {
+        json_kv_cstr(w, "code", fault_code(flow->stopped));
+        json_kv_cstr(w, "detail", err_text(flow->stopped));
     }
     json_close(w);
 }
 
-static void feed(struct call *c, bool stopped)
+/* Frees `out`. */
+static void keep_answers(struct flow *flow, struct buf *out)
 {
-    struct flow *flow = c->lines;
-    struct bulk *b = &flow->bulk;
-    struct buf out = answer_buf();
-    struct json_w w = json_w(&out);
     struct span text;
+    bool fine = !buf_end(out, &text) &&
+                pwrite(flow->answers, text.p, text.n, (off_t)flow->answered) == (ssize_t)text.n;
+    if (fine)
+        flow->answered += (int64_t)text.n;
+    else
+        flow->lost = true;
+    buf_free(out);
+}
+
+/* What became of the piece, which is over with it. */
+static void keep_lines(struct flow *flow)
+{
+    const struct bulk *b = &flow->bulk;
+    struct buf out = answer_buf();
     for (size_t i = 0; i < b->count; i++) {
         const struct line *l = &b->lines[i];
-        w = json_w(&out);
+        struct json_w w = json_w(&out);
         put_line(&w, l, flow->number + (int64_t)i);
         buf_add_char(&out, '\n');
         flow->accepted += is_fine(l);
         flow->refused += !is_fine(l) && !is_untold(l);
     }
     flow->number += (int64_t)b->count;
-    flow->over = stopped || !span_trim(flow->rest).n;
-    if (flow->over) {
-        w = json_w(&out);
-        put_last(&w, flow, c, stopped);
-        buf_add_char(&out, '\n');
+    keep_answers(flow, &out);
+    if (flow->lost && !flow->stopped)
+        flow->stopped = E_DISK_FULL;
+    buf_drop(&flow->text, flow->whole ? flow->text.n : flow->text.n - flow->tail);
+    flow->ends = 0;
+    flow->tail = flow->text.n;
+}
+
+static void answer_flow(struct call *c)
+{
+    struct flow *flow = c->lines;
+    struct buf out = BUF(1024);
+    struct json_w w = json_w(&out);
+    if (flow->number == 0 && !flow->stopped) {
+        (void)refuse_count(c->request, 0);
+        return;
     }
-    if (buf_end(&out, &text)) {
-        stream_fail(c->request);
-    } else {
-        stream_feed(c->request, text);
-        if (flow->over)
-            stream_end(c->request);
+    put_last(&w, flow);
+    buf_add_char(&out, '\n');
+    keep_answers(flow, &out);
+    if (flow->lost) {
+        answer_problem(
+            c->request, 507, "disk_full",
+            "what became of the orders could not be kept; some are accepted: send all "
+            "again with the same Idempotency-Key");
+        return;
     }
-    buf_free(&out);
+    request_answer_file(c->request,
+                        &(struct answer){.status = 207, .type = "application/x-ndjson"},
+                        flow->answers, 0, flow->answered);
+    flow->answers = -1;
+}
+
+/* ---- pieces ---- */
+
+static void accept_piece(struct call *c);
+
+static void piece_over(struct call *c)
+{
+    struct flow *flow = c->lines;
+    keep_lines(flow);
+    if (!flow->whole)
+        request_more(c->request);
+    else if (flow->text.n && !flow->stopped)
+        accept_piece(c);
+    else
+        answer_flow(c);
 }
 
 static void on_flow_piece(struct call *c)
 {
     struct flow *flow = c->lines;
-    c->op.fault = (struct fault){0};
-    c->op.result = keep_piece(&flow->bulk, &c->op.fault);
+    struct fault f = {0};
+    err e = keep_piece(&flow->bulk, &f);
+    if (e) {
+        log_error("api.failed", F_X("result", e), F_C("why", f.words),
+                  F_S("request", c->request->id));
+        flow->stopped = e;
+    }
     count_submitted(&flow->bulk);
-    feed(c, c->op.result != E_OK);
+    piece_over(c);
 }
 
-static void on_pull(void *ctx, struct request *r)
+static void accept_piece(struct call *c)
 {
-    (void)ctx;
-    struct call *c = r->owner;
     struct flow *flow = c->lines;
     arena_reset(c->op.arena);
     take_piece(c, flow);
@@ -418,32 +510,71 @@ static void on_pull(void *ctx, struct request *r)
     if (n > 0)
         call_accept_all(c, flow->bulk.ops, n, on_flow_piece);
     else
-        feed(c, false);
+        piece_over(c);
 }
 
-static void stream(struct api *a, struct request *r, struct span id)
+/* Nothing is taken while a piece is accepted. What comes behind the end is passed over: the last line says so. */
+static size_t take(struct request *r, struct span bytes)
 {
-    struct call *c = call_new(a, r, id);
-    int64_t count = count_lines(r->body);
+    struct call *c = r->owner;
+    struct flow *flow = c->lines;
+    if (c->busy)
+        return 0;
+    if (flow->stopped)
+        return bytes.n;
+    size_t n = add_text(flow, bytes);
+    if (has_piece(flow))
+        accept_piece(c);
+    return n;
+}
+
+static void end_flow(void *lines)
+{
+    struct flow *flow = lines;
+    buf_free(&flow->text);
+    if (flow->answers >= 0)
+        close(flow->answers);
+}
+
+bool bulk_begin(struct api *a, struct request *r)
+{
+    struct fault f = {0};
+    struct call *c = call_new(a, r, SPAN_NONE);
     if (!jobs_request_key(c))
-        return;
-    if (count < 1 || count > BULK_STREAM_MOST) {
-        answer_problem(r, 422, "validation_failed", "%lld orders; a stream may have 1 to %d",
-                       (long long)count, BULK_STREAM_MOST);
-        return;
-    }
+        return false;
     struct flow *flow = heap_new_of(struct flow);
-    flow->rest = r->body;
+    flow->text = BUF(TEXT_MAX);
+    flow->answers = -1;
     c->lines = flow;
-    request_stream(r, &(struct answer){.status = 207, .type = "application/x-ndjson"},
-                   &(struct stream_face){.on_pull = on_pull});
+    c->lines_end = end_flow;
+    err e = files_open_nameless(a->config.state_dir, &flow->answers, &f);
+    if (e) {
+        answer_fault(r, e, &f);
+        return false;
+    }
+    r->take = take;
+    return true;
+}
+
+/* The body has ended; the last piece of it may still be on its way. */
+static void stream(struct call *c)
+{
+    struct flow *flow = c->lines;
+    flow->whole = true;
+    request_hold(c->request);
+    if (c->busy)
+        return;
+    if (flow->text.n && !flow->stopped)
+        accept_piece(c);
+    else
+        answer_flow(c);
 }
 
 void bulk_create(struct api *a, struct request *r, struct span id)
 {
     bool lines = is_lines(r);
-    if (bulk_is_stream(r)) {
-        stream(a, r, id);
+    if (r->take) {
+        stream(r->owner);
         return;
     }
     if (!lines && !body_is_json(r))

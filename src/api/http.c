@@ -563,6 +563,14 @@ void request_hold(struct request *r)
     r->held = true;
 }
 
+void request_more(struct request *r)
+{
+    r->held = false;
+    if (!r->answered)
+        enter(r->connection, PHASE_REQUEST);
+    wake(r->connection);
+}
+
 void request_hold_long(struct request *r)
 {
     r->held = true;
@@ -804,6 +812,31 @@ static enum MHD_Result give_response(struct request *r)
     return done;
 }
 
+/* As it comes: how much of it was taken. */
+static size_t take_some(struct request *r, struct span bytes)
+{
+    size_t n = 0, more;
+    while (n < bytes.n && !r->answered && (more = r->take(r, span_cut(bytes, n, bytes.n))) > 0)
+        n += more;
+    r->taken += (int64_t)n;
+    return n;
+}
+
+/* How much is left of it, for later. Behind an answer nobody wants the rest. */
+static size_t take_body(struct request *r, struct span bytes)
+{
+    size_t left = 0;
+    if (r->answered)
+        return 0;
+    if (r->take)
+        left = bytes.n - take_some(r, bytes);
+    else
+        buf_add(&r->received, bytes);
+    if (r->received.failed || r->taken > r->body_max)
+        refuse_large(r);
+    return r->answered ? 0 : left;
+}
+
 static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const char *url,
                                  const char *method, const char *version, const char *data,
                                  size_t *data_size, void **request)
@@ -818,10 +851,11 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
         return r->response ? give_response(r) : MHD_YES;
     }
     if (*data_size) {
-        buf_add(&r->received, (struct span){data, *data_size});
-        *data_size = 0;
-        if (r->received.failed && !r->answered)
-            refuse_large(r);
+        *data_size = take_body(r, (struct span){data, *data_size});
+        if (*data_size) { /* the library looks at what is left when it goes on, and not before */
+            MHD_suspend_connection(mhd);
+            c->suspended = true;
+        }
         return MHD_YES;
     }
     if (!r->seen && !r->answered) {

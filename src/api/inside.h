@@ -21,7 +21,7 @@ enum {
     BULK_MOST = 1000,
     BULK_STREAM_MOST = 100 * 1000,
     BULK_STREAM_BYTES = 32 * 1024 * 1024,
-    BULK_STREAMS_MAX = 4, /* at once: each has its body in memory */
+    BULK_STREAMS_MAX = 4, /* at once */
     REQUEST_KEY_MAX = 255,
 };
 
@@ -354,6 +354,8 @@ void attempts_show(struct api *a, struct request *r, struct span id);
 /* ---- bulk.c ---- */
 /* Lines that are answered as lines: its body may be larger than others. */
 bool bulk_is_stream(struct request *r);
+/* Such a request begins: its body is taken as it comes. False: answered. */
+MUST_USE bool bulk_begin(struct api *a, struct request *r);
 void bulk_create(struct api *a, struct request *r, struct span id);
 
 /* ---- find.c ---- */

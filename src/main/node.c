@@ -51,6 +51,7 @@ struct node {
     struct schedules *schedules;
     struct webhooks *webhooks;
     struct presence *presence;
+    const char *state_dir;
     char files[512]; /* folder of media files */
     struct api *api;
     struct watch *control, *egress;
@@ -830,6 +831,7 @@ static err start_api(struct node *n, struct fault *f)
                            .waiting_max = SETTING(s, store, ready_max),
                            .lanes_max = SETTING(s, queue, lanes_max),
                            .files_dir = n->files,
+                           .state_dir = n->state_dir,
                            .packs = sites_packs(n->sites),
                            .coalesce = SETTING(s, queue, coalesce) != 0,
                            .status = status,
@@ -863,6 +865,7 @@ static err start_watches(struct node *n)
 static err start(struct node *n, struct arena *a, const char *state_dir, struct fault *f)
 {
     n->loop = loop_new();
+    n->state_dir = state_dir;
     err e = role_settings(a, &n->settings, f);
     role_log("node", &n->settings);
     if (!e)

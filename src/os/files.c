@@ -227,6 +227,20 @@ err files_make_folder_of(const char *path, uid_t user, gid_t group, struct fault
     return chown(path, user, group) ? files_fault(f, "hand over", path) : E_OK;
 }
 
+err files_open_nameless(const char *folder, int *out_fd, struct fault *f)
+{
+    char path[PATH_SIZE];
+    int n = snprintf(path, sizeof path, "%s/.nameless-XXXXXX", folder);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return fail(f, E_BAD_INPUT, "not a folder's path: \"%s\"", folder);
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return files_fault(f, "make a file in", folder);
+    (void)unlink(path);
+    *out_fd = fd;
+    return E_OK;
+}
+
 /* Removes what is below; keeps the first errno in *error. */
 static void remove_below(int dirfd, int depth, int *error)
 {

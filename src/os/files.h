@@ -16,6 +16,8 @@ MUST_USE err files_make_folder(const char *path, unsigned mode,
                                struct fault *f); /* with parents; fine when there */
 /* Likewise one that only its owner may enter, and root gives it to that owner. */
 MUST_USE err files_make_folder_of(const char *path, uid_t user, gid_t group, struct fault *f);
+/* A file in that folder that nobody else can find, gone with its descriptor. */
+MUST_USE err files_open_nameless(const char *folder, int *out_fd, struct fault *f);
 /* Everything below and the folder itself; does not follow links. Fine when it is not there. */
 MUST_USE err files_remove_tree(const char *path, struct fault *f);
 /* Names of the entries of a folder, without dots; the array is NULL-terminated, in the arena. */

@@ -807,6 +807,67 @@ static void a_key_makes_a_request_repeatable(void **state)
     expect("GET", "/v1/jobs?idempotency_key=", "", NULL, 400);
 }
 
+static int64_t jobs_of(const char *query)
+{
+    char path[100];
+    snprintf(path, sizeof path, "/v1/jobs?limit=200&%s", query);
+    struct reply r = get(path);
+    int64_t n = 0;
+    for (struct span rest = r.body; rest.n; n++) {
+        size_t at = span_find(rest, SPAN("\"object\":\"job\""));
+        if (at == rest.n)
+            break;
+        rest = span_cut(rest, at + 1, rest.n);
+    }
+    drop(&r);
+    return n;
+}
+
+/* Whole pieces of it. A client that says no more is cut off like any other; what it hears nothing of stays accepted, and
+ * comes back under the same key. */
+static void orders_of_a_stream_are_accepted_while_they_come(void **state)
+{
+    (void)state;
+    enum { LINES = 250, FIRST = 150, PIECE = 100 };
+    const char *headers =
+        "Content-Type: application/x-ndjson\r\nAccept: application/x-ndjson\r\n"
+        "Idempotency-Key: half\r\n";
+    struct buf body = BUF(32 * 1024), head = BUF(1024);
+    size_t first = 0;
+    for (int i = 0; i < LINES; i++) {
+        buf_fmt(&body, "{\"kind\":\"posts\",\"target\":\"@h%d\",\"tenant\":\"half\"}\n", i);
+        first = i + 1 == FIRST ? body.n : first;
+    }
+    buf_fmt(&head,
+            "POST /v1/jobs/bulk HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n",
+            headers, body.n);
+    int fd = dial();
+    put(fd, buf_span(&head));
+    put(fd, span_cut(buf_span(&body), 0, first));
+    mono late = mono_add(clock_mono(), 10000);
+    while (jobs_of("tenant=half") < PIECE && !mono_past(late, clock_mono()))
+        ;
+    char byte;
+    assert_true(readable(fd, 10000));
+    assert_true(recv(fd, &byte, 1, 0) <= 0);
+    close(fd);
+    assert_int_equal(jobs_of("tenant=half"), PIECE);
+    buf_add_char(&body, '\0');
+    struct reply r = request("POST", "/v1/jobs/bulk", headers, body.p);
+    assert_int_equal(r.status, 207);
+    struct span rest = r.body, line = SPAN_NONE;
+    for (int i = 0; i < LINES; i++) {
+        assert_true(span_next(&rest, '\n', &line));
+        assert_int_equal(span_find(line, SPAN("\"replayed\":true")) < line.n, i < PIECE);
+    }
+    assert_true(span_next(&rest, '\n', &line));
+    assert_true(span_starts(
+        line, SPAN("{\"object\":\"bulk\",\"accepted\":250,\"refused\":0,\"complete\":true}")));
+    drop(&r);
+    buf_free(&body);
+    buf_free(&head);
+}
+
 static void cancelling_follows_the_state(void **state)
 {
     (void)state;
@@ -2543,6 +2604,7 @@ int main(void)
         cmocka_unit_test(products_and_depths_are_checked),
         cmocka_unit_test(mistakes_in_a_body_are_named),
         cmocka_unit_test(a_key_makes_a_request_repeatable),
+        cmocka_unit_test(orders_of_a_stream_are_accepted_while_they_come),
         cmocka_unit_test(cancelling_follows_the_state),
         cmocka_unit_test(a_cancel_by_force_is_at_once_and_says_why),
         cmocka_unit_test(an_order_says_whose_it_is_and_when),

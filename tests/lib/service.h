@@ -313,6 +313,7 @@ static void start_api(struct task *t)
         .waiting_max = 100000,
         .lanes_max = 200000,
         .files_dir = files,
+        .state_dir = server.folder,
         .packs = server.packs,
         .status = on_status,
         .workers = on_workers,
