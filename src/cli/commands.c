@@ -49,6 +49,7 @@ static const struct flag flags[] = {
     {"verify", 0, NULL, FLAG_SWITCH, AT(verify), "store move: only compare the two stores"},
     {"abandon", 0, NULL, FLAG_SWITCH, AT(abandon), "store move: give up a move that is not done; what arrived is deleted"},
     {"gone", 0, NULL, FLAG_SWITCH, AT(gone), "store move --abandon: the other store cannot be looked at, and no service uses it, nor will"},
+    {"leave-aside", 0, NULL, FLAG_SWITCH, AT(leave_aside), "store move: jobs that were set aside in this machine's spool stay there"},
     {"dry-run", 0, NULL, FLAG_SWITCH, AT(dry_run), "say what would be done, and do nothing"},
     {"yes", 'y', NULL, FLAG_SWITCH, AT(yes), "do what cannot be undone without asking"},
     {"troubled", 0, NULL, FLAG_SWITCH, AT(troubled), "list: only those that something holds up"},
@@ -274,7 +275,7 @@ static const struct command commands[] = {
     {"backup", "verify", "FILE", LOCAL, backup_run, "reads all of it"},
     {"backup", "restore", "FILE", LOCAL, backup_run, "makes it a store again"},
 
-    {"store", "move", "", LOCAL " from to dry-run verify abandon gone quiet ", store_run, "all that one store holds, into another one"},
+    {"store", "move", "", LOCAL " from to dry-run verify abandon gone leave-aside quiet ", store_run, "all that one store holds, into another one"},
 
     {"config", "show", "", LOCAL, config_run, "what the profile says, and where each value is from"},
     {"config", "check", "[FILE]", CLIENT, config_run, "reads it; mistakes come with line and column"},

@@ -75,7 +75,7 @@ struct cli {
     bool wide;                /* -o wide: tables with more columns */
     bool quiet, exit_mask, json, csv, help, accept, failed, apply, since_last, force, dry_run,
         yes, troubled;
-    bool verify, abandon, gone;
+    bool verify, abandon, gone, leave_aside;
     bool open, partial, reset, all, no_input, cancel_on_interrupt, paginate, held, oldest;
     /* filled by cli_open_output() */
     enum shape_form form; /* `json` is then set for every form but tables */

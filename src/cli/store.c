@@ -81,17 +81,23 @@ static err become_owner(struct moving *m, struct fault *f)
     return e ? e : sandbox_become_owner(dir, f);
 }
 
-static err open_pair(struct moving *m, struct side *side, struct span queue,
-                     struct span archive, struct fault *f)
+static struct transfer_shared_config config_of(struct moving *m, struct span queue,
+                                               struct span archive)
 {
     const struct settings *s = &m->cli->settings;
     struct arena *a = m->cli->arena;
-    struct transfer_shared_config config = {.queue = arena_text(a, queue),
-                                            .archive = arena_text(a, archive),
-                                            .name = arena_text(a, SETTING_S(s, store, name)),
-                                            .files_dir =
-                                                arena_text(a, SETTING_S(s, store, files)),
-                                            .insists = SETTING(s, store, strict) == 0};
+    return (struct transfer_shared_config){.queue = arena_text(a, queue),
+                                           .archive = arena_text(a, archive),
+                                           .name = arena_text(a, SETTING_S(s, store, name)),
+                                           .files_dir =
+                                               arena_text(a, SETTING_S(s, store, files)),
+                                           .insists = SETTING(s, store, strict) == 0};
+}
+
+static err open_pair(struct moving *m, struct side *side, struct span queue,
+                     struct span archive, struct fault *f)
+{
+    struct transfer_shared_config config = config_of(m, queue, archive);
     err e = transfer_shared_name(&config, side->name, f);
     return e ? e : transfer_shared(&side->store, &config, &m->limits, f);
 }
@@ -144,29 +150,51 @@ static err open_store(struct moving *m, struct side *side, bool make, struct fau
                : open_configured(m, side, f);
 }
 
-/* Jobs that this machine took while the Redis was away, and that only it has. */
-static err check_spool(struct moving *m, struct fault *f)
+/* ---- what this machine has beside the source ---- */
+
+/* The spool is that of store.queue; of which, nobody knows when it is not set. */
+static bool is_of_spool(struct moving *m)
 {
-    char dir[CONFIG_PATH_MAX], path[CONFIG_PATH_MAX + 16];
-    struct spool *spool = NULL;
-    struct spool_view view = {0};
-    err e = config_state_dir(&m->cli->settings, dir, f);
-    if (e)
-        return e;
-    snprintf(path, sizeof path, "%s/spool.db", dir);
-    if (access(path, F_OK) != 0)
+    char name[TRANSFER_NAME];
+    struct transfer_shared_config config =
+        config_of(m, SETTING_S(&m->cli->settings, store, queue), SPAN_NONE);
+    return !is_embedded(m->cli->from) &&
+           (!config.queue[0] || transfer_shared_name(&config, name, NULL) ||
+            strcmp(name, m->from.name) == 0);
+}
+
+static err check_aside(struct moving *m, const char *dir, int64_t aside, struct fault *f)
+{
+    if (!aside)
         return E_OK;
-    e = spool_open(&spool, dir, 1, f);
+    if (!m->cli->leave_aside)
+        return fail(f, E_CONFLICT,
+                    "%.80s/spool.db holds %lld jobs that were set aside, since the Redis does "
+                    "not take them (spool.aside in the log): order them again, then add "
+                    "--leave-aside",
+                    dir, (long long)aside);
+    cli_note(m->cli, "%lld jobs that were set aside stay in %s/spool.db", (long long)aside,
+             dir);
+    return E_OK;
+}
+
+/* Jobs that this machine took while the Redis was away, and that only it has. */
+static err check_spool(void *ctx, struct fault *f)
+{
+    struct moving *m = ctx;
+    char dir[CONFIG_PATH_MAX];
+    struct spool_view view = {0};
+    if (!is_of_spool(m))
+        return E_OK;
+    err e = config_state_dir(&m->cli->settings, dir, f);
     if (!e)
-        e = spool_look(spool, &view, f);
-    spool_close(&spool);
-    if (e || view.waiting + view.aside == 0)
-        return e;
-    return fail(
-        f, E_CONFLICT,
-        "%s holds %lld jobs that the Redis does not have yet: start the service of this "
-        "machine once, so that it hands them over",
-        path, (long long)(view.waiting + view.aside));
+        e = spool_peek(dir, &view, f);
+    if (e || !view.waiting)
+        return e ? e : check_aside(m, dir, view.aside, f);
+    return fail(f, E_CONFLICT,
+                "%.80s/spool.db holds %lld jobs that the Redis does not have yet: start the "
+                "service of this machine once, with store.spool, so that it hands them over",
+                dir, (long long)view.waiting);
 }
 
 /* ---- what is said ---- */
@@ -330,8 +358,6 @@ static err open_both(struct moving *m, struct fault *f)
         e = become_owner(m, f);
     if (!e)
         e = open_side(m, &m->from, false, f);
-    if (!e && m->from.store && !is_embedded(m->cli->from) && m->act != MOVER_ABANDON)
-        e = check_spool(m, f);
     if (!e)
         e = open_side(m, &m->to, m->act == MOVER_MOVE, f);
     if (e == E_NOT_FOUND && m->act == MOVER_LOOK && m->from.store) {
@@ -351,6 +377,7 @@ static int run(struct moving *m)
                                   .to_name = m->to.name,
                                   .gone = m->cli->gone,
                                   .now = clock_wall(),
+                                  .check = check_spool,
                                   .progress = on_progress,
                                   .ctx = m};
     random_bytes(config.random, sizeof config.random);

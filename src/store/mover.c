@@ -237,6 +237,10 @@ static err judge(struct mover *m, struct fault *f)
     if (e)
         return e;
     m->fresh = !transfer_holds(from->state);
+    if (m->fresh && m->c->check)
+        e = m->c->check(m->c->ctx, f);
+    if (e)
+        return e;
     if (m->fresh)
         return m->c->to ? judge_fresh(m, f) : E_OK;
     if (from->state == TRANSFER_ARRIVING)

@@ -26,6 +26,9 @@ struct mover_config {
     bool gone;
     wall now;
     uint8_t random[10]; /* of a new move's id */
+    /* Of MOVER_MOVE and MOVER_LOOK: what else may stand in the way of the source. Asked when nobody uses the stores, before
+     * anything is written, and not of a move that was begun. NULL: nothing does. */
+    err (*check)(void *ctx, struct fault *f);
     /* What it does, and how many rows of this kind are through. NULL: nobody wants to know. */
     void (*progress)(void *ctx, const char *doing, enum moved_kind kind, int64_t rows);
     void *ctx;

@@ -297,6 +297,54 @@ static void what_cannot_be_read_makes_way_and_is_kept(void **state)
     assert_int_equal(view.aside, 0);
 }
 
+static int64_t waiting_of(const char *folder, int64_t *out_aside)
+{
+    struct spool_view view = {-1, -1, -1, -1, -1};
+    f = (struct fault){0};
+    if (spool_peek(folder, &view, &f))
+        fail_msg("%s", f.words);
+    *out_aside = view.aside;
+    return view.waiting;
+}
+
+/* A look by another process changes nothing for the one that uses it: what was set aside stays so, what is not on the disk yet is
+ * not seen, and all goes on. */
+static void a_look_from_outside_changes_nothing(void **state)
+{
+    (void)state;
+    struct spool_view view;
+    int64_t aside = -1;
+    char nowhere[96], empty[112];
+    add_jobs(1, 4);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    damage(1, "'{\"site\":'");
+    sets_aside(1, E_BAD_SYNTAX);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    assert_int_equal(waiting_of(dir, &aside), 2);
+    assert_int_equal(aside, 1);
+    add_jobs(4, 5);
+    assert_int_equal(waiting_of(dir, &aside), 2);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    assert_int_equal(waiting_of(dir, &aside), 3);
+    f = (struct fault){0};
+    assert_int_equal(spool_has(s, SPAN("job_1"), &f), E_STORE);
+    assert_int_equal(spool_look(s, &view, &f), E_OK);
+    assert_int_equal(view.waiting, 3);
+    assert_int_equal(view.aside, 1);
+    hand_over(2, 5);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    spool_close(&s);
+    assert_int_equal(waiting_of(dir, &aside), 0);
+    assert_int_equal(aside, 1);
+    snprintf(nowhere, sizeof nowhere, "%s/nowhere", dir);
+    assert_int_equal(waiting_of(nowhere, &aside), 0);
+    assert_int_equal(mkdir(nowhere, 0700), 0);
+    snprintf(empty, sizeof empty, "%s/spool.db", nowhere);
+    fclose(fopen(empty, "w")); /* its first process was killed */
+    assert_int_equal(waiting_of(nowhere, &aside), 0);
+    assert_int_equal(aside, 0);
+}
+
 static void what_is_too_big_is_refused_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -327,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_spool_refuses_and_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_read_makes_way_and_is_kept, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_look_from_outside_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_too_big_is_refused_and_leaves_nothing, set_up,
                                         tear_down),
     };

@@ -138,6 +138,11 @@ call http://fulmar/readyz?verbose | jq -e '.spool.aside == 1' >"$WORK/answer" ||
 "$OUT/fulmar" status --server "unix:$(SOCK)" 2>&1 | grep -q "1 jobs on this node's disk could not be handed over" || die "fulmar status says nothing of it"
 "$OUT/fulmar" top --server "unix:$(SOCK)" 2>&1 | grep -q "1 could not be handed over" || die "fulmar top says nothing of it"
 [ "$(call -o "$WORK/answer" -w '%{http_code}' "http://fulmar/v1/jobs/${ids[5]}")" = 503 ] || die "asked about it: $(cat "$WORK/answer")"
+# A dry run of a move is refused while the node is up, and changes nothing of what it has.
+look() { "$OUT/fulmar" store move --from shared --to "sqlite:$WORK/target" --config "$WORK/fulmar.yaml" --dry-run "$@" >"$WORK/look" 2>&1; }
+aside=${ids[5]}
+look &
+looking=$!
 # Who orders it again, with its key, has it done.
 [ "$(order 5 key-5)" = 202 ] || die "ordered again: $(cat "$WORK/body")"
 ids[5]=$(jq -r .id "$WORK/body")
@@ -157,11 +162,34 @@ all=$(($(redis ZCARD "fulmar:{fulmar}:s:4") + $(redis ZCARD "fulmar:{fulmar}:s:5
 [ "$(spooled waiting)" = 0 ] || die "$(spooled waiting) jobs still wait"
 # The queue knows their keys as well.
 [ "$(order 3 key-3)" = 202 ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] || die "a repeated request afterwards: $(cat "$WORK/body")"
+wait "$looking"
+code=$?
+[ "$code" = 11 ] && grep -q 'node only uses' "$WORK/look" || die "a dry run of a move while the node is up: $code $(cat "$WORK/look")"
+[ "$(call -o "$WORK/answer" -w '%{http_code}' "http://fulmar/v1/jobs/$aside")" = 503 ] || die "after a dry run of a move: $(cat "$WORK/answer")"
+[ "$(spooled aside)" = 1 ] || die "$(spooled aside) jobs are set aside after a dry run of a move"
 say "spool: a node that was killed with $JOBS jobs handed them over, each ended once and equals the truth"
+
+# ---- what is set aside is no end of a move
+
+stop_service
+for i in 1 2; do # it stays so, however often somebody looks
+    look
+    code=$?
+    [ "$code" = 11 ] && grep -q '1 jobs that were set aside.*--leave-aside' "$WORK/look" || die "a dry run of a move: $code $(cat "$WORK/look")"
+done
+look --leave-aside && grep -q 'set aside stay in' "$WORK/look" && grep -q 'can be moved' "$WORK/look" || die "passed over: $(cat "$WORK/look")"
+python3 - "$WORK/state/spool.db" <<'EOP'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+assert db.execute("INSERT INTO spool SELECT number,id,tenant,at,run_at,ticket,idem_key,idem_hash,0 FROM spool_aside").rowcount == 1
+db.commit()
+EOP
+look --leave-aside
+code=$?
+[ "$code" = 11 ] && grep -q '1 jobs that the Redis does not have yet' "$WORK/look" || die "one that waits is left behind: $code $(cat "$WORK/look")"
 
 # ---- no room for more
 
-stop_service
 [ "$(df -B1 --output=avail "$WORK" | tail -1)" -lt 1099511627776 ] || { say "spool: the disk is too large to be too full"; exit 0; }
 config 1024GiB
 start_service

@@ -32,12 +32,6 @@ static bool is_there(const char *path)
     return lstat(path, &st) == 0;
 }
 
-static bool never_over(void *ctx)
-{
-    (void)ctx;
-    return false;
-}
-
 static err read_jobs(struct db *d, struct backup_view *out, struct fault *f)
 {
     struct query *q;
@@ -85,10 +79,9 @@ static err look(struct db *d, const char *file, struct backup_view *out, struct 
 err store_backup_check(const char *file, struct backup_view *out, struct fault *f)
 {
     struct db *d = NULL;
-    struct db_patience for_ever = {.over = never_over};
     if (!is_there(file))
         return fail(f, E_NOT_FOUND, "there is no file %.200s", file);
-    err e = db_open_reader(&d, file, &for_ever, f);
+    err e = db_open_reader(&d, file, NULL, f);
     if (!e)
         e = look(d, file, out, f);
     db_close(&d);

@@ -200,11 +200,17 @@ static int on_progress(void *ctx)
     return d->patience.over(d->patience.ctx);
 }
 
+static bool never_over(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
 err db_open_reader(struct db **out, const char *path, const struct db_patience *patience,
                    struct fault *f)
 {
     struct db *d = heap_new_of(struct db);
-    d->patience = *patience;
+    d->patience = patience ? *patience : (struct db_patience){.over = never_over};
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     err e = sqlite3_open_v2(path, &d->handle, flags, NULL) == SQLITE_OK ? E_OK : failed(d, f);
     if (!e) {

@@ -16,7 +16,7 @@ struct query;
  * trouble. doubted: see log.h. */
 MUST_USE err db_open(struct db **out, const char *path, bool doubted, struct fault *f);
 /* Another connection to an open file, which only reads it: one thread at a time. over: asked now and then
- * while it reads; true cuts the statement off with E_TIMEOUT. It never checkpoints. */
+ * while it reads; true cuts the statement off with E_TIMEOUT; patience NULL: never. It never checkpoints. */
 struct db_patience {
     bool (*over)(void *ctx);
     void *ctx;

@@ -4,6 +4,8 @@
 #include "store/sqlite/db.h"
 #include "store/ticket.h"
 
+#include <unistd.h>
+
 enum { LOG_MOST = 16 << 20 };
 
 struct spool {
@@ -55,10 +57,10 @@ err spool_sync(struct spool *s, struct fault *f)
     return E_OK;
 }
 
-static err one_row(struct spool *s, enum sql id, const struct db_arg *args, size_t n,
+static err one_row(struct db *d, enum sql id, const struct db_arg *args, size_t n,
                    struct query **out, struct fault *f)
 {
-    err e = db_ask_args(s->db, id, out, f, args, n);
+    err e = db_ask_args(d, id, out, f, args, n);
     if (e)
         return e;
     e = db_step(*out, f);
@@ -69,14 +71,20 @@ static err one_row(struct spool *s, enum sql id, const struct db_arg *args, size
 
 /* ---- its file ---- */
 
-static err count_entries(struct spool *s, struct fault *f)
+static struct buf path_of(const char *state_dir)
+{
+    struct buf path = BUF(4096);
+    buf_fmt(&path, "%s/spool.db%c", state_dir, 0);
+    return path;
+}
+
+static err count_entries(struct db *d, struct counts *out, struct fault *f)
 {
     struct query *q;
-    err e = one_row(s, SQL_SPOOL_COUNT, NULL, 0, &q, f);
+    err e = one_row(d, SQL_SPOOL_COUNT, NULL, 0, &q, f);
     if (e)
         return e;
-    s->now = s->synced =
-        (struct counts){db_int(q, 0) - db_int(q, 1), db_int(q, 1), db_int(q, 2)};
+    *out = (struct counts){db_int(q, 0) - db_int(q, 1), db_int(q, 1), db_int(q, 2)};
     db_end(q);
     return E_OK;
 }
@@ -95,8 +103,7 @@ static err bring_back(struct spool *s, struct fault *f)
 
 err spool_open(struct spool **out, const char *state_dir, int64_t most, struct fault *f)
 {
-    struct buf path = BUF(4096);
-    buf_fmt(&path, "%s/spool.db%c", state_dir, 0);
+    struct buf path = path_of(state_dir);
     struct spool *s = heap_new_of(struct spool);
     s->parser = json_parser_new(TICKET_MAX);
     s->ticket = BUF(TICKET_MAX);
@@ -109,7 +116,8 @@ err spool_open(struct spool **out, const char *state_dir, int64_t most, struct f
     if (!e)
         e = bring_back(s, f);
     if (!e)
-        e = count_entries(s, f);
+        e = count_entries(s->db, &s->now, f);
+    s->synced = s->now;
     if (e) {
         spool_close(&s);
         return e;
@@ -140,8 +148,8 @@ static err find_request(struct spool *s, const struct accept_args *job, struct s
     struct query *q;
     if (!job->idempotency_key.n || !lane_name_parse(job->lane, &lane))
         return E_END;
-    err e = one_row(s, SQL_SPOOL_KEY, DB_ARGS(DB_T(lane.tenant), DB_T(job->idempotency_key)),
-                    &q, f);
+    err e = one_row(s->db, SQL_SPOOL_KEY,
+                    DB_ARGS(DB_T(lane.tenant), DB_T(job->idempotency_key)), &q, f);
     if (e)
         return e;
     if ((uint64_t)db_int(q, 1) != job->request_hash)
@@ -175,7 +183,7 @@ err spool_find(struct spool *s, const struct accept_args *job, struct spool_repl
 static bool find_entry(struct spool *s, struct span id, bool *out_waits)
 {
     struct query *q;
-    if (one_row(s, SQL_SPOOL_HAS, DB_ARGS(DB_T(id)), &q, NULL))
+    if (one_row(s->db, SQL_SPOOL_HAS, DB_ARGS(DB_T(id)), &q, NULL))
         return false;
     *out_waits = db_int(q, 0) == 0;
     db_end(q);
@@ -185,7 +193,7 @@ static bool find_entry(struct spool *s, struct span id, bool *out_waits)
 static err find_aside(struct spool *s, struct span id, struct fault *f)
 {
     struct query *q;
-    if (one_row(s, SQL_SPOOL_IS_ASIDE, DB_ARGS(DB_T(id)), &q, NULL))
+    if (one_row(s->db, SQL_SPOOL_IS_ASIDE, DB_ARGS(DB_T(id)), &q, NULL))
         return E_OK;
     err e = fail(
         f, E_STORE,
@@ -254,7 +262,7 @@ err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fau
 {
     struct query *q;
     struct span ticket;
-    err e = one_row(s, SQL_SPOOL_NEXT, NULL, 0, &q, f);
+    err e = one_row(s->db, SQL_SPOOL_NEXT, NULL, 0, &q, f);
     if (e)
         return e;
     struct accept_args job = {0};
@@ -329,7 +337,7 @@ err spool_look(struct spool *s, struct spool_view *out, struct fault *f)
 {
     struct query *q;
     struct spool_view view = {s->now.waiting, s->now.handed_over, s->now.aside, s->most, 0};
-    err e = one_row(s, SQL_SPOOL_OLDEST, NULL, 0, &q, f);
+    err e = one_row(s->db, SQL_SPOOL_OLDEST, NULL, 0, &q, f);
     if (e && e != E_END)
         return e;
     if (!e) {
@@ -338,4 +346,34 @@ err spool_look(struct spool *s, struct spool_view *out, struct fault *f)
     }
     *out = view;
     return E_OK;
+}
+
+/* ---- that of another process ---- */
+
+static err peek(const char *path, struct counts *out, struct fault *f)
+{
+    struct db *d = NULL;
+    int64_t tables = 0;
+    err e = db_open_reader(&d, path, NULL, f);
+    if (!e)
+        e = db_number(d, SQL_SPOOL_TABLES, &tables, f);
+    if (!e && tables == 2) /* else its first process did not get as far as these */
+        e = count_entries(d, out, f);
+    db_close(&d);
+    return e;
+}
+
+err spool_peek(const char *state_dir, struct spool_view *out, struct fault *f)
+{
+    struct buf path = path_of(state_dir);
+    struct counts is = {0};
+    err e = E_OK;
+    if (path.failed)
+        e = fail(f, E_CONFIG, "store.path is too long");
+    else if (access(path.p, F_OK) == 0)
+        e = peek(path.p, &is, f);
+    buf_free(&path);
+    if (!e)
+        *out = (struct spool_view){is.waiting, is.handed_over, is.aside, 0, 0};
+    return e;
 }

@@ -57,3 +57,6 @@ struct spool_view {
     int64_t oldest_ms; /* of those that wait; 0: none */
 };
 MUST_USE err spool_look(struct spool *s, struct spool_view *out, struct fault *f);
+/* What another process has in the spool of STATE_DIR, or left there: all 0 when there is none. Nothing is written, and what was set
+ * aside stays so. */
+MUST_USE err spool_peek(const char *state_dir, struct spool_view *out, struct fault *f);

@@ -40,6 +40,7 @@
     X(SQL_SPOOL_AGAIN, "UPDATE spool SET handed_over=0 WHERE handed_over=1")                   \
     X(SQL_SPOOL_OLDEST, "SELECT at FROM spool WHERE handed_over=0 ORDER BY number LIMIT 1")    \
     X(SQL_SPOOL_COUNT, "SELECT count(*),coalesce(sum(handed_over),0),(SELECT count(*) FROM spool_aside) FROM spool") \
+    X(SQL_SPOOL_TABLES, "SELECT count(*) FROM sqlite_master WHERE type='table' AND name IN ('spool','spool_aside')") \
     X(SQL_SPOOL_ASIDE, "INSERT OR REPLACE INTO spool_aside SELECT number,id,tenant,at,run_at,ticket,idem_key,idem_hash,?2" \
                        " FROM spool WHERE number=?1") \
     X(SQL_SPOOL_LEAVE, "DELETE FROM spool WHERE number=?1") \
