@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { OPS = 40 };
+enum { OPS = 64 };
 
 static struct store_op ops[OPS];
 static size_t count;
@@ -189,7 +189,7 @@ static int64_t scripts_run(void)
 static void many_that_wait_take_few_turns(void **state)
 {
     (void)state;
-    for (int i = 0; i < 32; i++)
+    for (int i = 0; i < OPS; i++)
         accept_next(arena_fmt(w->ids, "job_%02d", i), "x/normal");
     int64_t before = scripts_run();
     run_them(true);
@@ -197,7 +197,7 @@ static void many_that_wait_take_few_turns(void **state)
     for (size_t i = 0; i < count; i++)
         assert_int_equal(ops[i].result, E_OK);
     count = 0;
-    assert_int_equal(outlook().by_state[JOB_READY], 32);
+    assert_int_equal(outlook().by_state[JOB_READY], OPS);
 }
 
 /* One whose key somebody else has used spoils nobody's turn. */

@@ -156,6 +156,8 @@ enum fixed {
 /* Puts what take.lua is asked behind the other arguments. E_BAD_INPUT, E_TOO_BIG. */
 MUST_USE err accept_put(struct store *s, struct call *c, const struct accept_args *a,
                         struct fault *f);
+/* Those arguments as one. */
+struct span accept_packed(struct store *s, struct call *c);
 /* What accept.lua answered; so many connections had been made before that was asked. */
 MUST_USE err accept_read(struct store *s, const struct accept_args *a, const struct reply *r,
                          int64_t connections, struct accept_reply *out, struct fault *f);

@@ -50,7 +50,10 @@ static void put_accept(struct call *c, const struct accept_args *a,
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         call_number(c, numbers[i]);
     call_text(c, a->idempotency_key);
-    call_hex(c, a->request_hash);
+    if (a->idempotency_key.n)
+        call_hex(c, a->request_hash);
+    else
+        call_text(c, SPAN_NONE);
     call_text(c, a->unique_key);
     call_number(c, a->on_conflict);
     if (a->work)
@@ -61,9 +64,22 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_number(c, a->max_age_ms);
     call_number(c, a->stale_if_error_ms);
     call_text(c, a->pool);
-    call_text(c, a->site);
+    call_text(c, a->pool.n ? a->site : SPAN_NONE);
     call_flag(c, a->held);
     call_number(c, a->accepted_ms);
+}
+
+/* Most say nothing of most: what is nothing or 0 behind the last word that says something. */
+static void drop_nothing(struct call *c)
+{
+    while (c->count && (!c->args[c->count - 1].n || span_is(c->args[c->count - 1], "0")))
+        c->count--;
+}
+
+struct span accept_packed(struct store *s, struct call *c)
+{
+    drop_nothing(c);
+    return call_packed(s, c);
 }
 
 err accept_put(struct store *s, struct call *c, const struct accept_args *a, struct fault *f)
@@ -153,8 +169,8 @@ err redis_accept(struct store *s, const struct accept_args *args, wall now,
     int64_t connections = link_state(s->link).connections;
     err e = accept_put(s, &c, args, f);
     if (!e)
-        e = store_write_words(s, SCRIPT_ACCEPT, (struct span[]){call_packed(s, &c)}, 1, now, &r,
-                              f);
+        e = store_write_words(s, SCRIPT_ACCEPT, (struct span[]){accept_packed(s, &c)}, 1, now,
+                              &r, f);
     return e ? e : accept_read(s, args, &r, connections, out, f);
 }
 

@@ -12,7 +12,7 @@
 #include "base/need.h"
 
 enum {
-    SHARED_MOST = 16, /* in a script: Redis does nothing else meanwhile (queue.md, S65) */
+    SHARED_MOST = 32, /* in a script: Redis does nothing else meanwhile (queue.md, S65) */
 };
 
 struct shared_script {
@@ -85,7 +85,8 @@ static void put(struct store *s, struct shared_script *all, struct store_op *op)
         op->answered = true;
         return;
     }
-    all->words[all->n] = call_packed(s, &c);
+    all->words[all->n] =
+        all->script == SCRIPT_ACCEPT ? accept_packed(s, &c) : call_packed(s, &c);
     all->ops[all->n++] = op;
 }
 

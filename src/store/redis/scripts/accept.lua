@@ -9,7 +9,7 @@
 if #A > 1 then
     local all, ids, replies, some = {}, {}, {R_OK}, false
     for i, packed in ipairs(A) do
-        all[i] = cmsgpack.unpack(packed)
+        all[i] = M.words_of(packed)
         ids[i] = all[i][1]
     end
     M.gather(true)
@@ -24,7 +24,7 @@ if #A > 1 then
     end
     return done(unpack(replies))
 end
-local reply, taken = M.take(cmsgpack.unpack(A[1]))
+local reply, taken = M.take(M.words_of(A[1]))
 if not taken then
     return reply
 end

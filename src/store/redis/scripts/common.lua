@@ -388,13 +388,12 @@ function M.job(id)
     jobs[id] = j
     return j
 end
-function M.job_new(id)
-    local j = setmetatable(JOB.new(), JOB.meta)
-    j.before = setmetatable({st = -1}, JOB.meta)
+-- j: its id, and what else is known of it.
+function M.job_new(j)
     meta.seq = meta.seq + 1
-    j.id, j.key, j.sq = id, P .. 'j:' .. id, meta.seq
-    j.member = string.format('%012d:%s', j.sq, id)
-    jobs[id] = j
+    j.key, j.sq, j.before = P .. 'j:' .. j.id, meta.seq, setmetatable({}, JOB.meta)
+    j.member = string.format('%012d:%s', j.sq, j.id)
+    jobs[j.id] = setmetatable(j, JOB.meta)
     return j
 end
 -- Asked once for all of these: whether any is there, or was.
@@ -482,12 +481,20 @@ end
 -- ---- events ----
 
 -- A script that failed half-way may have logged more than it counted: the count goes on behind that.
+local trims = true
+local function add_event(try, ...)
+    if not trims then
+        return try('XADD', P .. 'ev', I(meta.ev) .. '-0', ...)
+    end
+    trims = false -- once a script
+    return try('XADD', P .. 'ev', 'MAXLEN', '~', '100000', I(meta.ev) .. '-0', ...)
+end
 local function log(...)
-    local said = redis.pcall('XADD', P .. 'ev', 'MAXLEN', '~', '100000', I(meta.ev) .. '-0', ...)
+    local said = add_event(redis.pcall, ...)
     if type(said) == 'table' and said.err then
         local top = call('XREVRANGE', P .. 'ev', '+', '-', 'COUNT', 1)[1]
         meta.ev = (top and N(string.match(top[1], '^%d+')) or meta.ev) + 1
-        call('XADD', P .. 'ev', 'MAXLEN', '~', '100000', I(meta.ev) .. '-0', ...)
+        add_event(call, ...)
     end
 end
 -- Of no job: j nil; about: what else it is of.
@@ -828,7 +835,7 @@ function M.first_ready(l, n)
     local front = l.front[n]
     if not front or not front[front.at] then
         M.write_indexes()
-        front = call('ZRANGE', l.key .. ':' .. TEXTS[n], '0', indexes and '15' or '0', 'WITHSCORES')
+        front = call('ZRANGE', l.key .. ':' .. TEXTS[n], '0', indexes and '31' or '0', 'WITHSCORES')
         front.at = 1
         l.front[n] = front
     end

@@ -209,7 +209,7 @@ function put.jobs(v)
     end
     local seq, l = meta.seq, M.lane(v.lane)
     local used = l.us
-    local j = M.job_new(v.id)
+    local j = M.job_new({id = v.id})
     meta.seq = max(seq, N(v.number))
     j.sq, j.member = N(v.number), string.format('%012d:%s', N(v.number), v.id)
     for field, name in pairs(NUMBERS) do

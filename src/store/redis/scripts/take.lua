@@ -122,6 +122,18 @@ function M.plan(a)
     return plan
 end
 M.KEY_MS = 259200000
+-- What accept.lua is asked for one job. The last ones that are nothing or 0 are left out; here they are nothing.
+local WORDS_OF_ONE = 30
+local nothing
+function M.words_of(packed)
+    if not nothing then
+        nothing = {__index = {}}
+        for i = 1, WORDS_OF_ONE do
+            nothing.__index[i] = ''
+        end
+    end
+    return setmetatable(cmsgpack.unpack(packed), nothing)
+end
 -- It will come in: those behind it are looked at as if it were there.
 function M.foresee(a, plan)
     local key, gone = a[2] .. '\n' .. a[21], plan.replaces
@@ -154,14 +166,14 @@ local function make(a, plan)
     if plan.drops then
         M.end_waiting(plan.drops, CANCELLED, {DROPPED, '"' .. DROPPED .. '"'})
     end
-    local j = M.job_new(id)
-    j.ca, j.rv, j.li, j.co, j.pr, j.mk, j.nd, j.me = accepted or now, 1, N(a[8]), N(a[9]), N(a[10]), N(a[11]), N(a[12]), N(a[13])
-    j.ra = N(a[14]) > 0 and N(a[14]) or accepted or now
-    if a[29] == '1' then
-        j.hr, j.ra = j.ra, INF
-    end
-    j.ov, j.de, j.am, j.sm = N(a[15]), N(a[16]), N(a[17]), N(a[18])
-    j.mf, j.mc, j.mt, j.uk, j.wk, j.ba = FAIL_MAX, CRASH_MAX, THROTTLE_MAX, a[21], a[23], a.batch or ''
+    local starts, held = N(a[14]) > 0 and N(a[14]) or accepted or now, a[29] == '1'
+    -- With all that is to come, so that the table is made once, of its size.
+    local j = M.job_new({
+        id = id, key = '', member = '', before = false, sq = 0, st = 0, ln = '', ec = 0, es = 0, as = 0, rv = 1, ca = accepted or now,
+        ra = held and INF or starts, hr = held and starts or 0, li = N(a[8]), co = N(a[9]), pr = N(a[10]), mk = N(a[11]), nd = N(a[12]),
+        me = N(a[13]), ov = N(a[15]), de = N(a[16]), am = N(a[17]), sm = N(a[18]), mf = FAIL_MAX, mc = CRASH_MAX, mt = THROTTLE_MAX,
+        uk = a[21], wk = a[23], ba = a.batch or ''
+    })
     M.set_fixed(id, a[7])
     if plan.leader then
         M.wait_for(j, plan.leader, plan.how)
