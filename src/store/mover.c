@@ -106,9 +106,12 @@ static err look(struct mover *m, struct fault *f)
 {
     const struct walk w = {.doing = "looking", .row = look_at_row};
     int64_t refused = 0;
-    err e = m->c->from->ops->settle(m->c->from, true, f);
+    struct transfer *from = m->c->from;
+    err e = from->ops->settle(from, true, f);
+    if (!e && from->ops->missing)
+        e = from->ops->missing(from, &m->out->words, &m->out->refused[MOVE_JOBS], f);
     for (int k = 0; !e && k < MOVE_KINDS; k++)
-        e = walk_kind(m, m->c->from, (enum moved_kind)k, &w, f);
+        e = walk_kind(m, from, (enum moved_kind)k, &w, f);
     for (int k = 0; k < MOVE_KINDS; k++)
         refused += m->out->refused[k];
     if (!e && refused)

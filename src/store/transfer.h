@@ -234,6 +234,10 @@ struct transfer_ops {
     MUST_USE err (*alone)(struct transfer *t, struct fault *f);
     /* Of a source, before it is read: running jobs are given back, what an index is needed for has one. */
     MUST_USE err (*settle)(struct transfer *t, bool dry, struct fault *f);
+    /* Of a source: jobs that say of themselves that they have rows, of which there are none. Adds a line about each of the first
+     * ones. NULL: there cannot be any. */
+    MUST_USE err (*missing)(struct transfer *t, struct buf *words, int64_t *out_count,
+                            struct fault *f);
     MUST_USE err (*empty)(struct transfer *t, bool *out, struct fault *f);
     /* The mark stays, at every moment. */
     MUST_USE err (*clear)(struct transfer *t, struct fault *f);

@@ -9,6 +9,8 @@
 #include "base/need.h"
 #include "base/text.h"
 
+enum { LINES_MOST = 5 };
+
 struct pair {
     struct transfer head;
     struct transfer *queue;
@@ -57,7 +59,7 @@ static err pair_finish(struct transfer *t, int64_t epoch, struct fault *f)
 /* ---- both ---- */
 
 /* No service has used a marked store since, so that its archive is that of the mark; or it has none yet, when it is to be filled
- * and the one that is given is empty. Of a store without a mark only its jobs tell: rows_of_job(). */
+ * and the one that is given is empty. Of a store without a mark only its jobs tell: pair_missing(). */
 static err pair_mark(struct transfer *t, struct transfer_mark *out, struct fault *f)
 {
     struct pair *p = of(t);
@@ -131,6 +133,30 @@ static err pair_settle(struct transfer *t, bool dry, struct fault *f)
 {
     err e = of(t)->queue->ops->settle(of(t)->queue, dry, f);
     return e || dry ? e : rewind_all(of(t), f);
+}
+
+/* The queue counts records when the archive has them. Else it is another archive, or one that lost some. */
+static err pair_missing(struct transfer *t, struct buf *words, int64_t *out_count,
+                        struct fault *f)
+{
+    struct pair *p = of(t);
+    int64_t after = 0, count = 0;
+    err e = E_OK;
+    for (bool last = false; !e && !last; last = p->jobs.last, after = p->jobs.next) {
+        e = read_jobs(p, after, f);
+        for (size_t i = 0; !e && i < p->jobs.count; i++) {
+            if (p->known[i] >= 0 || p->jobs.have[i] == 0)
+                continue;
+            if (count++ < LINES_MOST)
+                buf_fmt(
+                    words,
+                    "jobs, %.*s: its %lld records are not in this archive: give the store's "
+                    "own, or delete the job\n",
+                    SP(p->jobs.ids[i]), (long long)p->jobs.have[i]);
+        }
+    }
+    *out_count = e ? 0 : count;
+    return e;
 }
 
 /* ---- rows of jobs: place.a is the page of jobs, one the job in it, b how far it is ---- */
@@ -257,6 +283,7 @@ static const struct transfer_ops pair_ops = {
     .set_mark = pair_set_mark,
     .alone = pair_alone,
     .settle = pair_settle,
+    .missing = pair_missing,
     .empty = pair_empty,
     .clear = pair_clear,
     .out = pair_out,

@@ -1121,6 +1121,12 @@ static err mortal_settle(struct transfer *t, bool dry, struct fault *f)
 {
     MORTAL(t, f, settle(real_, dry, f));
 }
+static err mortal_missing(struct transfer *t, struct buf *words, int64_t *out, struct fault *f)
+{
+    struct transfer *real_ = ((struct mortal *)t)->real;
+    *out = 0;
+    return real_->ops->missing ? real_->ops->missing(real_, words, out, f) : E_OK;
+}
 static err mortal_empty(struct transfer *t, bool *out, struct fault *f)
 {
     MORTAL(t, f, empty(real_, out, f));
@@ -1158,6 +1164,7 @@ static const struct transfer_ops mortal_ops = {
     .set_mark = mortal_set_mark,
     .alone = mortal_alone,
     .settle = mortal_settle,
+    .missing = mortal_missing,
     .empty = mortal_empty,
     .clear = mortal_clear,
     .out = mortal_out,
@@ -1544,6 +1551,49 @@ static void a_target_whose_source_is_gone_has_a_way_out(void **state)
     open_store();
 }
 
+/* A Redis with an archive that is not its own, which is empty, or that lost a job. The right one, or deleting the job, is the way
+ * out. */
+static void records_are_not_left_behind_in_another_archive(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    struct mover_result r;
+    char *third = arena_fmt(w->ids, "%s/third", (const char *)w->place);
+    const char *home = w->place;
+    struct lease runs = put_ended();
+    store_close(&w->s);
+    move(embedded(home, false), shared(), rows);
+    assert_true(postgres_do(postgres, "CREATE DATABASE other"));
+    char *url = arena_fmt(w->ids, "postgresql://fulmar@/other?host=%s", postgres->dir);
+    for (int i = 0; i < 2; i++) {
+        struct transfer *from = shared_with(url), *to = embedded(third, true);
+        assert_int_equal(run(i ? MOVER_MOVE : MOVER_LOOK, from, to, &r, &f), E_BAD_INPUT);
+        assert_int_equal(r.refused[MOVE_JOBS], 3);
+        assert_non_null(strstr(r.words.p, "not in this archive"));
+        buf_free(&r.words);
+        from->ops->close(&from);
+        to->ops->close(&to);
+    }
+    assert_true(postgres_do(postgres, "DROP DATABASE other"));
+    assert_int_equal(state_of_mark(shared()), TRANSFER_CAME); /* nothing was begun */
+    assert_true(postgres_do(
+        postgres, arena_fmt(w->ids, "DELETE FROM fulmar_jobs WHERE id='%s'", runs.id)));
+    assert_int_equal(run_between(MOVER_MOVE, shared(), embedded(third, false), &r, &f),
+                     E_BAD_INPUT);
+    assert_int_equal(r.refused[MOVE_JOBS], 1);
+    open_shared();
+    cancel(runs.id, true);
+    begin();
+    ok(store_forget(w->s, span_of(runs.id), now(), &w->f));
+    commit();
+    close_shared();
+    move(shared(), embedded(third, false), rows);
+    assert_int_equal(rows[MOVE_RECORDS], 15);
+}
+
 /* Killed behind the target's mark, which says so; the source is as it was. */
 static void mark_target(const char *home)
 {
@@ -1692,6 +1742,7 @@ int main(void)
         M(a_target_in_use_keeps_what_came),
         M(a_move_whose_target_is_away_has_a_way_out),
         M(a_target_whose_source_is_gone_has_a_way_out),
+        M(records_are_not_left_behind_in_another_archive),
         M(a_move_interrupted_between_the_marks_can_go_either_way),
         M(no_version_takes_a_store_that_is_moved),
     };

@@ -343,7 +343,7 @@ static err queue_out(struct transfer *t, enum moved_kind kind, const struct move
 err transfer_queue_jobs(struct transfer *t, int64_t after, struct arena *a,
                         struct transfer_jobs *out, struct fault *f)
 {
-    enum { JOB_ID, JOB_BATCH, JOB_STATE, JOB_FENCE, JOB_COUNTS };
+    enum { JOB_ID, JOB_BATCH, JOB_STATE, JOB_FENCE, JOB_COUNTS, JOB_HAS };
     struct reply r;
     struct moved_place place = {.a = after};
     err e = out_of(of(t), "ids", &place, 90, &r, f);
@@ -353,6 +353,7 @@ err transfer_queue_jobs(struct transfer *t, int64_t after, struct arena *a,
     *out = (struct transfer_jobs){.ids = arena_get(a, (n + 1) * sizeof *out->ids),
                                   .next_batches = arena_get(a, (n + 1) * sizeof(int64_t)),
                                   .fences = arena_get(a, (n + 1) * sizeof(int64_t)),
+                                  .have = arena_get(a, (n + 1) * sizeof(int64_t)),
                                   .counts = arena_get(a, (n + 1) * sizeof *out->counts),
                                   .live = arena_get(a, (n + 1) * sizeof *out->live),
                                   .next = reply_number(&r, OUT_A),
@@ -363,6 +364,7 @@ err transfer_queue_jobs(struct transfer *t, int64_t after, struct arena *a,
         out->next_batches[i] = reply_number(row, JOB_BATCH);
         out->live[i] = !job_is_final((enum job_state)reply_number(row, JOB_STATE));
         out->fences[i] = reply_number(row, JOB_FENCE);
+        out->have[i] = reply_number(row, JOB_HAS);
         out->counts[i] = (enum item_kind)reply_number(row, JOB_COUNTS);
         out->count += e == E_OK;
     }

@@ -14,7 +14,7 @@ MUST_USE err transfer_queue_name(const struct redis_config *config, char out[TRA
 /* What the archive is asked by: jobs by number, behind one. At most MOVED_PAGE; in the arena. */
 struct transfer_jobs {
     struct span *ids;
-    int64_t *next_batches, *fences;
+    int64_t *next_batches, *fences, *have;
     enum item_kind *counts;
     bool *live;
     size_t count;

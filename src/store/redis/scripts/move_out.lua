@@ -381,12 +381,12 @@ function out.counters()
         pa = 1
     end
 end
--- For what only the archive has: ids, next batches and whether they run, of jobs by number.
+-- For what only the archive has: of jobs by number their ids, next batches, whether they run, and how much of their own they have.
 function out.ids()
     local some = jobs_behind(pa, most)
     for _, j in ipairs(some) do
-        local v = fields(P .. 'j:' .. j[1], 'nb', 'st', 'fe', 'co')
-        add(j[1], v[1], v[2], v[3], v[4])
+        local v = fields(P .. 'j:' .. j[1], 'nb', 'st', 'fe', 'co', 'ha', 'sf')
+        add(j[1], v[1], v[2], v[3], v[4], v[6] == '' and v[5] or 0)
         pa = j[2]
     end
     last = #some < most
