@@ -369,6 +369,100 @@ static void an_end_that_cannot_be_written_takes_no_other_along(void **state)
     assert_int_equal(outlook().by_state[JOB_SCHEDULED], 2);
 }
 
+/* What somebody hears who follows the log of all events a few at a time, each behind the last one that he heard of. */
+static void heard_of(const char *id, const char *kinds)
+{
+    struct event_view *events;
+    size_t n = 1;
+    struct buf b = BUF(4096);
+    for (int64_t after = 0; n > 0;) {
+        assert_int_equal(store_events(w->s, after, SPAN_NONE, 2, w->a, &events, &n, &w->f),
+                         E_OK);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(events[i].seq > after);
+            after = events[i].seq;
+            if (span_is(events[i].job, id))
+                buf_fmt(&b, "%.*s %lld\n", SP(events[i].kind), (long long)events[i].number);
+        }
+    }
+    assert_string_equal(arena_fmt(w->a, "%.*s", SP(buf_span(&b))), kinds);
+    buf_free(&b);
+}
+
+static void a_start_that_fails_half_way_is_no_event(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct reply r;
+    struct lease l;
+    accept_next("job_a", "x/normal");
+    run_them(true);
+    count = 0;
+    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "RENAME", "fulmar:{q}:words",
+                              "fulmar:{q}:aside", NULL),
+                     E_OK);
+    put_foreign("fulmar:{q}:words");
+    assert_int_equal(reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .random = 1}, &l),
+                     E_STORE);
+    heard_of("job_a", "job.accepted 1\n");
+    drop_key("fulmar:{q}:words");
+    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "RENAME", "fulmar:{q}:aside",
+                              "fulmar:{q}:words", NULL),
+                     E_OK);
+    assert_true(walk_once() > 0);
+    assert_int_equal(reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .random = 3}, &l),
+                     E_OK);
+    finish(&l, FAILURE_NONE);
+    heard_of("job_a", "job.accepted 1\njob.started 2\njob.finished 3\n");
+}
+
+/* A node of an earlier version logged what it did not do, and what its job did since is behind that. */
+static void the_log_shows_each_event_in_its_place_whatever_stands_before(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct reply r;
+    struct lease l;
+    accept_next("job_a", "x/normal");
+    accept_next("job_b", "y/bulk");
+    run_them(true);
+    count = 0;
+    put_foreign("fulmar:{q}:e:job_b"); /* of one job, and nobody else hears less */
+    assert_int_equal(reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .random = 1}, &l),
+                     E_OK);
+    assert_string_equal(l.id, "job_a");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "XADD", "fulmar:{q}:ev",
+                                  i ? "11-0" : "10-0", "j", "job_a", "n", "3", NULL),
+                         E_OK);
+        assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "RPUSH", "fulmar:{q}:e:job_a",
+                                  i ? "11|1|job.dead|{}" : "10|1|job.finished|{}", NULL),
+                         E_OK);
+    }
+    heard_of("job_a", "job.accepted 1\njob.started 2\n");
+    finish(&l, FAILURE_NONE);
+    heard_of("job_a", "job.accepted 1\njob.started 2\njob.finished 3\n");
+    heard_of("job_b", "job.accepted 1\n");
+    drop_key("fulmar:{q}:e:job_b");
+}
+
+/* The last thing that a script does, when all is there: nothing is denied for it. */
+static void what_is_there_is_answered_also_when_nobody_can_be_told_of_it(void **state)
+{
+    (void)state;
+    put_foreign("fulmar:{q}:wake");
+    accept_with_key("job_a", "x/normal");
+    accept_with_key("job_b", "x/normal");
+    run_them(true);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(ops[i].result, E_OK);
+        assert_int_equal(ops[i].out.accept.replayed, 0);
+    }
+    count = 0;
+    drop_key("fulmar:{q}:wake");
+    assert_int_equal(outlook().by_state[JOB_READY], 2);
+}
+
 /* A batch, and behind it the end of its job, beside the ends of others. */
 static void what_a_worker_brought_before_its_end_is_kept(void **state)
 {
@@ -460,6 +554,9 @@ int main(void)
         S(a_member_of_a_lane_without_a_job_holds_up_nobody),
         S(a_job_that_cannot_start_takes_no_other_along),
         S(an_end_that_cannot_be_written_takes_no_other_along),
+        S(a_start_that_fails_half_way_is_no_event),
+        S(the_log_shows_each_event_in_its_place_whatever_stands_before),
+        S(what_is_there_is_answered_also_when_nobody_can_be_told_of_it),
         S(what_a_worker_brought_before_its_end_is_kept),
         S(what_a_node_was_answered_goes_with_the_node),
     };

@@ -230,6 +230,8 @@ static err deliveries_came(void)
 }
 /* ---- what waits at one moment ---- */
 
+static bool asked_again; /* a step, since something was in the way */
+
 /* As the store's thread does it. The first trouble of all, or E_OK. */
 static err group(struct store_op *ops, size_t n)
 {
@@ -243,6 +245,8 @@ static err group(struct store_op *ops, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (!ops[i].answered)
             ops[i].result = apply_write(w->s, &ops[i], now());
+        if (ops[i].verb == STORE_ACCEPT && ops[i].result == E_CONFLICT && !asked_again)
+            fail_msg("%s", ops[i].fault.words); /* nobody else has these ids */
         bool trouble =
             ops[i].result == E_BUSY || ops[i].result == E_STORE || ops[i].result == E_DISK_FULL;
         if (trouble && !first) {
@@ -370,6 +374,7 @@ static void run(err *out_first)
     for (int i = 0; i < course->count; i++) {
         err e;
         for (int tries = 0; is_trouble(e = course->steps[i]()) && tries < 1000; tries++) {
+            asked_again = true;
             *out_first = *out_first ? *out_first : e;
             nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
         }
@@ -386,6 +391,7 @@ static void begin_anew(void)
 {
     struct redis_place *p = w->place;
     struct reply ignored;
+    asked_again = false;
     store_close(&w->s);
     kept_close(p->archive);
     p->archive = kept_open();
@@ -524,15 +530,81 @@ static void put_right(void)
         assert_true(i < 5);
 }
 
+/* ---- who follows the log of all events, as streams and webhooks do ---- */
+
+enum { HEARD_MOST = 500 };
+static struct heard {
+    char job[ID_TEXT], kind[48];
+    int64_t number;
+} heard[HEARD_MOST];
+static size_t heard_count;
+static int64_t heard_to;
+
+static void hear_on(void)
+{
+    struct event_view *events;
+    size_t n = 1;
+    while (n > 0) {
+        assert_int_equal(store_events(w->s, heard_to, SPAN_NONE, 3, w->a, &events, &n, &w->f),
+                         E_OK);
+        for (size_t i = 0; i < n; i++) {
+            struct heard *h = &heard[heard_count++];
+            assert_true(heard_count < HEARD_MOST);
+            assert_true(events[i].seq > heard_to);
+            heard_to = events[i].seq;
+            h->number = events[i].number;
+            span_copy(events[i].job, h->job, sizeof h->job);
+            span_copy(events[i].kind, h->kind, sizeof h->kind);
+        }
+    }
+}
+
+/* Of this job: the numbers from 1 on, each once and in order, and what the job itself says. */
+static void check_heard_of(const struct job_view *v, int at, int calls)
+{
+    struct event_view *own;
+    size_t n, k = 0;
+    static const char *const ends[] = {[JOB_SUCCEEDED] = "job.finished",
+                                       [JOB_DEAD] = "job.dead",
+                                       [JOB_CANCELLED] = "job.cancelled"};
+    assert_int_equal(store_events(w->s, 0, span_of(v->id), 5000, w->a, &own, &n, &w->f), E_OK);
+    for (size_t i = 0; i < heard_count; i++) {
+        if (strcmp(heard[i].job, v->id) != 0)
+            continue;
+        if (k == n || !span_is(own[k].kind, heard[i].kind) ||
+            own[k].number != heard[i].number || heard[i].number != (int64_t)k + 1)
+            fail_msg(
+                "script %d, stopped behind %d commands: heard of %s as its event %zu that it was %s (%lld)",
+                at, calls, v->id, k + 1, heard[i].kind, (long long)heard[i].number);
+        k++;
+    }
+    if (k != n || !n || !span_is(own[n - 1].kind, ends[v->state]))
+        fail_msg(
+            "script %d, stopped behind %d commands: heard of %zu of %zu events of %s, which is %s, the last %.*s",
+            at, calls, k, n, v->id, job_state_name(v->state), SP(own[n - 1].kind));
+}
+
+static void check_heard(int at, int calls)
+{
+    struct job_view *jobs;
+    size_t n = 0;
+    struct jobs_query q = {.state = -1, .limit = 500};
+    hear_on();
+    assert_int_equal(store_jobs(w->s, &q, now(), w->a, &jobs, &n, &w->f), E_OK);
+    for (size_t i = 0; i < n; i++)
+        check_heard_of(&jobs[i], at, calls);
+}
+
 static bool broke; /* at least once in this course */
 
 static void run_broken(void)
 {
-    broke = false;
+    broke = asked_again = false;
     for (int i = 0; i < course->count; i++) {
         if (!is_trouble(course->steps[i]()))
             continue;
-        broke = true;
+        broke = asked_again = true;
+        hear_on();
         put_right();
         if (is_trouble(course->steps[i]()))
             fail_msg("step %d after what was put right: %s", i, w->f.words);
@@ -569,6 +641,8 @@ static void break_each(int at, int stride)
 {
     for (int calls = 1 + at % stride;; calls += stride) {
         begin_anew();
+        heard_count = 0;
+        heard_to = 0;
         way.way = BETWEEN_BREAKS;
         way.calls = calls;
         way.first = at;
@@ -578,6 +652,7 @@ static void break_each(int at, int stride)
         if (!broke)
             return; /* it has no more than so many */
         let_all_end();
+        check_heard(at, calls);
         if (walk_once() > 0)
             fail_msg("script %d, stopped behind %d commands: not put right at once", at, calls);
     }

@@ -45,6 +45,7 @@ struct store {
     /* which process of the node, and which call of it: the number of a call */
     uint64_t run, calls;
     bool in_group;
+    bool broke;    /* a script of several operations, in this group: what it wrote is there */
     bool accepted; /* a job, in this group */
     bool doubtful; /* a connection was made in between: nobody knows what WAIT would speak of */
     char facts_of[48]; /* run id of the server that config.facts are of; empty: of the first */

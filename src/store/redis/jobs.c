@@ -146,6 +146,9 @@ void accepted_some(struct store *s, int64_t connections)
 err accept_read(struct store *s, const struct accept_args *args, const struct reply *r,
                 int64_t connections, struct accept_reply *out, struct fault *f)
 {
+    if (said(r) == SAID_STATE && s->broke)
+        return fail(f, E_STORE, "job %.*s is stored, and perhaps not all that belongs to it",
+                    SP(args->id));
     if (said(r) != SAID_OK)
         return accept_refused(s, r, args->id, args->lane, args->site, args->pool, f);
     *out = (struct accept_reply){.replayed = reply_number(r, 2) != 0,

@@ -345,6 +345,7 @@ err redis_begin(struct store *s, struct fault *f)
     (void)f;
     need(!s->in_group);
     s->in_group = true;
+    s->broke = false;
     return E_OK;
 }
 

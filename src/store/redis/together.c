@@ -1,10 +1,10 @@
 /* together.c - what waits at one moment, several operations in one script (accept.lua, turn.lua): the way to Redis and back,
  * what is read and written of lanes and tenants, and with "appendfsync always" the disk, is theirs together.
  *
- * A script either happens or not, and is repeated under its number like any other: so its operations are done, refused,
- * or unknown together with it; what each answers is its own. One that meets foreign data under its own keys is left to be asked
- * alone, before anything of it is written. When the script fails in Redis all the same, by foreign data under keys that
- * all of them use, nothing is answered: each is then asked alone, and what was written before that stays (S86). */
+ * A script is repeated under its number like any other: its operations are done, refused, or unknown together with it; what each
+ * answers is its own. One that meets foreign data under its own keys is left to be asked alone, before anything of it is
+ * written. When the script fails in Redis all the same, by foreign data under keys that all of them use, it has happened in part:
+ * what was written stays (S86), nothing is answered, and each is asked alone, which may find that it was done. */
 #include "store/redis/inside.h"
 
 #include "store/thread.h"
@@ -119,8 +119,10 @@ static void run_shared(struct store *s, const struct shared_script *all, wall no
     struct fault f = {0};
     int64_t connections = link_state(s->link).connections;
     err e = store_write_words(s, all->script, all->words, all->n, now, &r, &f);
-    if (e && link_state(s->link).trouble == TROUBLE_SCRIPT)
+    if (e && link_state(s->link).trouble == TROUBLE_SCRIPT) {
+        s->broke = true;
         return;
+    }
     for (size_t i = 0; i < all->n; i++) {
         if (!e) {
             take(s, all->ops[i], reply_list(&r, 1 + i), connections);

@@ -497,25 +497,46 @@ local function log(...)
         add_event(call, ...)
     end
 end
--- Of no job: j nil; about: what else it is of.
+-- What happened in this script, in its order: M.flush() logs it. A job's events are those that the job counts, so that what a
+-- script that fails half-way logged for a job that it did not write is none (events.lua).
+local happened = {}
+-- Of no job: j nil; about: what else it is of. The first of a job needs no words: what it says is in the job itself.
 function M.event(j, kind, body, about)
+    local e = {j = j, about = about or '', n = 0, says = kind and '|' .. I(now) .. '|' .. kind .. '|' .. body}
+    if j then
+        j.ec = j.ec + 1
+        e.about, e.n, e.as = j.id, j.ec, j.st + 1
+    end
+    M.mark = e.about .. ' ' .. I(e.n)
+    happened[#happened + 1] = e
+end
+local function append(e)
+    local key, packed = P .. 'e:' .. e.about, I(meta.ev) .. e.says
+    local others = call('RPUSH', key, packed) - e.n + 1
+    if e.j and others > 0 then -- of a script that failed, behind those that the job counts
+        call('LTRIM', key, 0, -others - 2)
+        call('RPUSH', key, packed)
+    end
+end
+local function write_event(e)
+    local j = e.j
     meta.ev = meta.ev + 1
-    M.mark = j and j.id .. ' ' .. I(j.ec + 1) or (about or '') .. ' 0'
     if not j then
-        log('j', about or '', 'n', '0', 'e', I(now) .. '|' .. kind .. '|' .. body)
-        if about then
-            call('RPUSH', P .. 'e:' .. about, I(meta.ev) .. '|' .. I(now) .. '|' .. kind .. '|' .. body)
-        end
-        return
-    end
-    j.ec = j.ec + 1
-    log('j', j.id, 'n', TEXTS[j.ec])
-    -- What the first one says is in the job itself.
-    if j.ec == 1 then
-        j.es, j.as = meta.ev, j.st + 1
+        log('j', e.about, 'n', '0', 'e', string.sub(e.says, 2))
     else
-        call('RPUSH', P .. 'e:' .. j.id, I(meta.ev) .. '|' .. I(now) .. '|' .. kind .. '|' .. body)
+        log('j', j.id, 'n', TEXTS[e.n])
     end
+    if e.n == 1 then
+        j.es, j.as = meta.ev, e.as
+    elseif e.about ~= '' and not (j and j.gone) then
+        append(e)
+    end
+end
+local function write_events()
+    for _, e in ipairs(happened) do
+        write_event(e)
+    end
+    happened = {}
 end
 
 -- ---- what holds a lane up ----
@@ -781,6 +802,7 @@ function M.flush()
     for _, s in pairs(sites) do
         write(s.key, s, s.before, SITE)
     end
+    write_events()
     for _, j in pairs(jobs) do
         if not j.gone then
             write(j.key, j, j.before, JOB)
@@ -791,9 +813,10 @@ function M.flush()
         call('SET', key, text, 'PX', M.KEY_MS)
     end
     requests = {}
-    -- Whoever waits for work is told, one at a time; who took some tells of what is left.
+    -- Whoever waits for work is told, one at a time; who took some tells of what is left. All is there already: whoever cannot
+    -- be told looks by himself in the end.
     if M.left or (M.leases and call('EXISTS', P .. 'tz1') == 1) then
-        call('ZADD', P .. 'wake', 0, 'w')
+        redis.pcall('ZADD', P .. 'wake', 0, 'w')
     end
 end
 
