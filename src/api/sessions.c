@@ -59,6 +59,7 @@ static void put_session(struct json_w *w, const struct session_view *v)
     put_rate(w, v);
     json_kv_int(w, "max_active", v->max_active);
     json_kv_int(w, "active", v->active);
+    json_kv_int(w, "requests_24h", v->requests_24h);
     json_kv_int(w, "leases_24h", v->leases_24h);
     json_kv_int(w, "failures_in_a_row", v->fails);
     view_time(w, "used_at", v->used_ms);

@@ -142,9 +142,11 @@ static void print_session(struct cli *c, struct json v)
     if (ask_number(v, "rate.every_ms"))
         printf("%-12s one job in %lld ms, %lld at once\n", "rate",
                ask_number(v, "rate.every_ms"), ask_number(v, "rate.burst"));
-    printf("%-12s %lld now of %lld at once, %lld in 24 hours, %lld failed in a row\n", "jobs",
-           ask_number(v, "active"), ask_number(v, "max_active"), ask_number(v, "leases_24h"),
-           ask_number(v, "failures_in_a_row"));
+    printf(
+        "%-12s %lld now of %lld at once, %lld in 24 hours (%lld requests), %lld failed in a row\n",
+        "jobs", ask_number(v, "active"), ask_number(v, "max_active"),
+        ask_number(v, "leases_24h"), ask_number(v, "requests_24h"),
+        ask_number(v, "failures_in_a_row"));
     print_line(c, "last used", ask_text(v, "used_at"));
     print_line(c, "last good", ask_text(v, "last_ok_at"));
     printf("%-12s %lld%s\n", "cookies", ask_number(v, "cookies"),

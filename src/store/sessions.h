@@ -83,6 +83,7 @@ struct session_view {
     int64_t emit_ms, burst, max_active, open_ms; /* open_ms: by its own rate */
     int64_t active;                              /* jobs that use it now */
     int64_t used_ms, last_ok_ms;
+    int64_t requests_24h;      /* that its jobs made, as far as it was measured */
     int64_t leases_24h, fails; /* fails: in a row */
     int64_t created_ms, updated_ms, revision;
 };

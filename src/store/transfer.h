@@ -85,7 +85,7 @@ struct moved_field {
     N(locked_at) T(lock_reason) N(refused_at) T(refusal) T(cookies) N(cookie_count) N(cookie_version) N(expires_at) \
     T(print) N(created_at) N(updated_at) N(revision)
 #define MOVED_RESTS(N, H, T, F, P) T(session) T(operation) N(until)
-#define MOVED_HOURS(N, H, T, F, P) T(session) N(hour) N(leases)
+#define MOVED_HOURS(N, H, T, F, P) T(session) N(hour) N(leases) N(requests)
 #define MOVED_MARKS(N, H, T, F, P) T(site) T(kind) T(target) T(variant) T(posts) N(updated_at)
 #define MOVED_BATCHES(N, H, T, F, P) \
     N(number) T(id) T(tenant) T(name) N(sealed) N(stopped) N(stop_after) N(parallel) N(gone_well) N(gone_other) \

@@ -559,7 +559,8 @@ static void look_at_sessions(struct buf *b)
                 v->print);
         N(v, state), N(v, since_ms), N(v, cookie_count), N(v, expires_ms), N(v, emit_ms);
         N(v, burst), N(v, max_active), N(v, active), N(v, used_ms);
-        N(v, last_ok_ms), N(v, leases_24h), N(v, fails), N(v, created_ms), N(v, updated_ms);
+        N(v, last_ok_ms), N(v, leases_24h), N(v, requests_24h), N(v, fails), N(v, created_ms),
+            N(v, updated_ms);
         N(v, revision);
         buf_fmt(b, " open %lld", v->open_ms > w->now ? (long long)v->open_ms : 0);
         for (size_t k = 0; k < v->rest_count; k++)

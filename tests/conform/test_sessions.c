@@ -215,7 +215,8 @@ static struct finish_reply finish(const struct lease *l, enum failure_class fail
                                .nonce = l->nonce,
                                .failure = failure,
                                .wait_ms = wait_ms,
-                               .why = SPAN("because")};
+                               .why = SPAN("because"),
+                               .usage = SPAN("1 1 1 7")};
     if (failure == FAILURE_NONE) {
         args.verdict = VERDICT_COMPLETE;
         args.end = END_TERMINATE;
@@ -423,8 +424,10 @@ static void the_one_that_was_used_longest_ago_is_next(void **state)
     assert_int_equal(v.used_ms, w->now);
     assert_int_equal(v.last_ok_ms, w->now);
     assert_int_equal(v.leases_24h, 2);
+    assert_int_equal(v.requests_24h, 14);
     w->now += 25LL * 3600 * 1000;
     assert_int_equal(view("cora").leases_24h, 0);
+    assert_int_equal(view("cora").requests_24h, 0);
 }
 
 static void

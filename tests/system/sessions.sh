@@ -42,7 +42,7 @@ is '[.state,.counts.posts]' '["succeeded",20]' "a search with a session"
 same_as_truth "$id" search 'from:ExactBay0' 20 || die "the records of a search with a session"
 anna=$(call http://fulmar/v1/sessions/anna | jq -r .id)
 [ "$(used)" = "$anna" ] || die "the session of the job: $(used)"
-has anna '[.active,.leases_24h,.failures_in_a_row,(.last_ok_at != null)]' '[0,1,0,true]' "after a job"
+has anna '[.active,.leases_24h,.failures_in_a_row,(.last_ok_at != null),.requests_24h > 1]' '[0,1,0,true,true]' "after a job"
 call "http://fulmar/v1/jobs/$id/artifacts" | jq -e '.data | length > 0' >/dev/null || die "no evidence was kept"
 run posts @practice_40 40 research
 is '[.state,.counts.posts]' '["succeeded",40]' "a whole timeline with a session"

@@ -36,7 +36,8 @@ enum session_part {
     SHOWN_ACTIVE,
     SHOWN_LEASES,
     SHOWN_OPEN,
-    SHOWN_PLACE
+    SHOWN_PLACE,
+    SHOWN_REQUESTS
 };
 
 /* ---- what people do ---- */
@@ -232,6 +233,7 @@ static void read_view(const struct reply *r, wall now, struct session_view *v)
                                .used_ms = reply_field(fields, "used"),
                                .last_ok_ms = reply_field(fields, "ok"),
                                .leases_24h = reply_number(r, SHOWN_LEASES),
+                               .requests_24h = reply_number(r, SHOWN_REQUESTS),
                                .fails = reply_field(fields, "fails"),
                                .cookie_count = reply_field(fields, "count"),
                                .expires_ms = reply_field(fields, "expires"),

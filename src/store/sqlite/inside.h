@@ -377,7 +377,7 @@ struct session_noted {
 };
 /* How the attempt ended, before the release. rest_ms: of FAILURE_RATE_LIMITED. */
 MUST_USE err sessions_note(struct store *s, int64_t job, enum failure_class failure,
-                           int64_t rest_ms, struct span why, wall now,
+                           int64_t rest_ms, struct span why, int64_t requests, wall now,
                            struct session_noted *out, struct fault *f);
 /* How many of the pool can be used now or after a rest. */
 MUST_USE err sessions_usable(struct store *s, struct span site, struct span pool, wall now,

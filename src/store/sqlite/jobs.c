@@ -402,7 +402,8 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
     }
     struct session_noted noted;
     e = sessions_note(s, r.seq, overridden ? FAILURE_CANCELLED : args->failure,
-                      hint > 0 ? hint : l.wait_ms, args->why, now, &noted, f);
+                      hint > 0 ? hint : l.wait_ms, args->why,
+                      usage_read(args->usage).n[USAGE_REQUESTS], now, &noted, f);
     if (e)
         return e;
     if (noted.held)

@@ -6,7 +6,7 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 8 };
+enum { SCHEMA_VERSION = 9 };
 
 /* clang-format off */
 #define SCHEMA_SINCE_3_SQL                                                                     \
@@ -334,10 +334,11 @@ enum { SCHEMA_VERSION = 8 };
     "  cookie_version INTEGER NOT NULL"                                                        \
     ") STRICT;"                                                                                \
     "CREATE INDEX session_leases_of ON session_leases(session);"                               \
-    "CREATE TABLE session_hours(" /* jobs it was given to, of the last day */                  \
+    "CREATE TABLE session_hours(" /* jobs it was given to, and their requests, of the last day */                  \
     "  session INTEGER NOT NULL,"                                                              \
     "  hour    INTEGER NOT NULL,"                                                              \
     "  n       INTEGER NOT NULL,"                                                              \
+    "  requests INTEGER NOT NULL DEFAULT 0,"                                                   \
     "  PRIMARY KEY(session, hour)"                                                             \
     ") WITHOUT ROWID, STRICT;"
 /* clang-format on */

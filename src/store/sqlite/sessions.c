@@ -324,7 +324,8 @@ static bool counts_against(enum failure_class failure)
 }
 
 err sessions_note(struct store *s, int64_t job, enum failure_class failure, int64_t rest_ms,
-                  struct span why, wall now, struct session_noted *out, struct fault *f)
+                  struct span why, int64_t requests, wall now, struct session_noted *out,
+                  struct fault *f)
 {
     struct lease_row l;
     struct session_noted noted = {0};
@@ -341,6 +342,9 @@ err sessions_note(struct store *s, int64_t job, enum failure_class failure, int6
         e = db_run(s->db, SQL_SESSION_OK, f, DB_I(l.session.sid), DB_I(now.ms), DB_I(l.alone));
     else if (counts_against(failure))
         e = db_run(s->db, SQL_SESSION_FAILED, f, DB_I(l.session.sid), DB_I(now.ms));
+    if (!e && requests > 0)
+        e = db_run(s->db, SQL_SESSION_ASKED, f, DB_I(l.session.sid), DB_I(now.ms / HOUR_MS),
+                   DB_I(requests));
     if (!e && failure == FAILURE_RATE_LIMITED)
         e = rest(s, l.session.sid, l.operation, now.ms + rest_ms, now, f);
     if (!e && failure == FAILURE_BLOCKED)
@@ -446,6 +450,7 @@ static void read_view(struct query *q, wall now, struct session_view *v)
         .revision = db_int(q, 21),
         .active = db_int(q, 22),
         .leases_24h = db_int(q, 23),
+        .requests_24h = db_int(q, 24),
     };
     struct limit rate = {.emit_ms = v->emit_ms, .burst = v->burst, .tat_ms = db_int(q, 7)};
     v->open_ms = v->emit_ms ? limit_open_at(&rate) : 0;

@@ -83,11 +83,12 @@
     "SELECT sid,id,used_at,tat,emit_ms,burst,max_active,"                                      \
     "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid),"                           \
     "(SELECT coalesce(max(until),0) FROM session_rests r WHERE r.session=s.sid AND r.operation IN (?3,'*')),"
-#define SQL_SESSION_SHOWN                                                                      \
+#define SQL_SESSION_SHOWN(since)                                                               \
     "sid,id,site,pool,name,emit_ms,burst,tat,max_active,used_at,last_ok_at,fails,cookie_count,expires_at,"       \
     "created_at,updated_at,locked_at,lock_reason,refused_at,refusal,print,revision,"           \
     "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid),"                           \
-    "(SELECT coalesce(sum(n),0) FROM session_hours h WHERE h.session=s.sid AND h.hour>"
+    "(SELECT coalesce(sum(n),0) FROM session_hours h WHERE h.session=s.sid AND h.hour>" since ")," \
+    "(SELECT coalesce(sum(requests),0) FROM session_hours h WHERE h.session=s.sid AND h.hour>" since ")"
 #define SQL_SESSIONS_TABLE(X)                                                                  \
     X(SQL_SESSION_FIND, "SELECT sid,id,site,pool,cookie_version,print FROM sessions WHERE id=?1 OR name=?1 LIMIT 2") \
     X(SQL_SESSIONS_NAMED, "SELECT count(*) FROM sessions WHERE site=?1 AND name=?2 AND ?3=?3") \
@@ -125,10 +126,12 @@
     X(SQL_SESSION_RESTS_OLD, "DELETE FROM session_rests WHERE session=?1 AND until<=?2")       \
     X(SQL_SESSION_RESTS_DELETE, "DELETE FROM session_rests WHERE session=?1")                  \
     X(SQL_SESSION_HOUR, "INSERT INTO session_hours(session,hour,n) VALUES(?1,?2,1) ON CONFLICT DO UPDATE SET n=n+1") \
+    X(SQL_SESSION_ASKED, "INSERT INTO session_hours(session,hour,n,requests) VALUES(?1,?2,0,?3)" \
+                         " ON CONFLICT DO UPDATE SET requests=requests+?3")                     \
     X(SQL_SESSION_HOURS_OLD, "DELETE FROM session_hours WHERE session=?1 AND hour<=?2")        \
     X(SQL_SESSION_HOURS_DELETE, "DELETE FROM session_hours WHERE session=?1")                  \
-    X(SQL_SESSION_VIEW, "SELECT " SQL_SESSION_SHOWN "?2) FROM sessions s WHERE id=?1")         \
-    X(SQL_SESSION_VIEWS, "SELECT " SQL_SESSION_SHOWN "?4) FROM sessions s WHERE site>=?1 AND site<=?2 AND (?3='' OR pool=?3)" \
+    X(SQL_SESSION_VIEW, "SELECT " SQL_SESSION_SHOWN("?2") " FROM sessions s WHERE id=?1")         \
+    X(SQL_SESSION_VIEWS, "SELECT " SQL_SESSION_SHOWN("?4") " FROM sessions s WHERE site>=?1 AND site<=?2 AND (?3='' OR pool=?3)" \
                          " ORDER BY site,pool,name")
 /* Entries of an index against rows of the table; check.c says which against which. */
 #define SQL_CHECK_TABLE(X)                                                                     \

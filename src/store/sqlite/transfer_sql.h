@@ -36,9 +36,9 @@
         " s.sid=r.session WHERE (r.session,r.operation)>(?1,?3) ORDER BY r.session,r.operation LIMIT ?5") \
     X(SQL_IN_RESTS, "INSERT INTO session_rests(session,operation,until) SELECT sid,?2,?3 FROM sessions WHERE id=?1 ON" \
         " CONFLICT(session,operation) DO NOTHING") \
-    X(SQL_OUT_HOURS, "SELECT s.id,h.hour,h.n,h.session,h.hour,'','' FROM session_hours h JOIN sessions s ON s.sid=h.session" \
+    X(SQL_OUT_HOURS, "SELECT s.id,h.hour,h.n,h.requests,h.session,h.hour,'','' FROM session_hours h JOIN sessions s ON s.sid=h.session" \
         " WHERE (h.session,h.hour)>(?1,?2) ORDER BY h.session,h.hour LIMIT ?5") \
-    X(SQL_IN_HOURS, "INSERT INTO session_hours(session,hour,n) SELECT sid,?2,?3 FROM sessions WHERE id=?1 ON CONFLICT(session," \
+    X(SQL_IN_HOURS, "INSERT INTO session_hours(session,hour,n,requests) SELECT sid,?2,?3,?4 FROM sessions WHERE id=?1 ON CONFLICT(session," \
         "hour) DO NOTHING") \
     X(SQL_OUT_MARKS, "SELECT site,kind,target,variant,posts,updated_at,mid,0,'','' FROM marks WHERE mid>?1 ORDER BY mid LIMIT ?5") \
     X(SQL_IN_MARKS, "INSERT INTO marks(site,kind,target,variant,posts,updated_at) VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(site," \

@@ -65,6 +65,9 @@
 
 /* Version 8: what jobs took. Version 7 counts nothing of it. */
 #define UPGRADE_7_SQL "ALTER TABLE jobs ADD COLUMN usage TEXT NOT NULL DEFAULT '';"
+
+/* Version 9: requests of sessions. */
+#define UPGRADE_8_SQL "ALTER TABLE session_hours ADD COLUMN requests INTEGER NOT NULL DEFAULT 0;"
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
@@ -84,8 +87,9 @@ static const struct schema_step STEPS[] = {
     {5, 6, UPGRADE_5_SQL, false},
     {6, 7, UPGRADE_6_SQL, true},
     {7, 8, UPGRADE_7_SQL, true},
+    {8, 9, UPGRADE_8_SQL, true},
 };
-_Static_assert(SCHEMA_VERSION == 8, "a step leads there; user_version in store.c");
+_Static_assert(SCHEMA_VERSION == 9, "a step leads there; user_version in store.c");
 enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0], NO_SECOND_NUMBER = 6 };
 
 struct schema_plan upgrade_plan(int64_t window_ms)

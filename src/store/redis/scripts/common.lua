@@ -22,7 +22,7 @@
 --   b:ID batches bidem bcdue bempty                     batches: batches.lua
 --   wh:ID d:N dids hooks                                webhooks and their deliveries: webhook.lua
 --   f:HASH furl files jf:ID fjobs ffree fgoing          files of media: file.lua
---   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases by hour, jobs, sealed cookies
+--   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases and requests (r…) by hour, jobs, sealed cookies
 --   sessions snames sname:NAME pool:S:P parked:S:P      sessions by place and name; lanes that wait for a pool
 --   sd:… sdi sdw0 sdw1                                  schedules and their runs: schedules.lua
 --   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result

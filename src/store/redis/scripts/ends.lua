@@ -630,9 +630,9 @@ function M.session_take(s, j)
     call('SADD', P .. 'su:' .. s.id, j.id)
     local hour = floor(now / HOUR)
     call('HINCRBY', P .. 'so:' .. s.id, hour, 1)
-    if call('HLEN', P .. 'so:' .. s.id) > 30 then
+    if call('HLEN', P .. 'so:' .. s.id) > 60 then
         for _, old in ipairs(call('HKEYS', P .. 'so:' .. s.id)) do
-            if N(old) <= hour - 24 then
+            if N(string.match(old, '%d+')) <= hour - 24 then
                 call('HDEL', P .. 'so:' .. s.id, old)
             end
         end

@@ -80,6 +80,10 @@ function M.finish(a)
         noted, lost, others = M.session_note(j, overridden and F_CANCELLED or failure, not overridden and a[14] == '1',
                                              not overridden and a[20] == '1', hint > 0 and hint or out.wait, a[10])
     end
+    local requests = string.match(a[21], '^%S+ %S+ %S+ (%d+)')
+    if noted and requests then
+        call('HINCRBY', P .. 'so:' .. j.se, 'r' .. I(floor(now / 3600000)), requests)
+    end
     -- It was the session that the site limited or refused: the job is due again at once.
     if noted then
         out.wait = out.on == E_THROTTLE and 0 or out.wait

@@ -62,7 +62,7 @@ function put.rests(v)
     call('HSET', P .. 'sr:' .. v.session, v.operation, v['until'])
 end
 function put.hours(v)
-    call('HSET', P .. 'so:' .. v.session, v.hour, v.leases)
+    call('HSET', P .. 'so:' .. v.session, v.hour, v.leases, 'r' .. v.hour, v.requests)
 end
 function put.marks(v)
     local key = P .. 'mk:' .. table.concat({v.site, v.kind, v.target, v.variant}, '\n')

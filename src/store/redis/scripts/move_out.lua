@@ -119,20 +119,31 @@ function out.sessions()
             refused > 0 and v[14] or '', call('GET', P .. 'sc:' .. id) or '', v[15], v[16], v[17], v[18], v[19], v[20], v[21])
     end)
 end
-local function of_sessions(prefix)
+-- each: of one entry of the hash, the others by name.
+local function of_sessions(prefix, each)
     by_name('sessions', 20, function(place)
-        local id = session_of(place)
+        local id, of = session_of(place), {}
         local all = call('HGETALL', P .. prefix .. id)
         for i = 1, #all, 2 do
-            add(id, all[i], all[i + 1])
+            of[all[i]] = all[i + 1]
+        end
+        for i = 1, #all, 2 do
+            each(id, all[i], all[i + 1], of)
         end
     end)
 end
 function out.rests()
-    of_sessions('sr:')
+    of_sessions('sr:', add)
 end
 function out.hours()
-    of_sessions('so:')
+    of_sessions('so:', function(id, hour, n, of)
+        local asked = string.match(hour, '^r(%d+)$')
+        if not asked then
+            add(id, hour, n, N(of['r' .. hour]))
+        elseif not of[asked] then
+            add(id, asked, 0, n)
+        end
+    end)
 end
 function out.marks()
     by_rank('marks', most, function(key, at)

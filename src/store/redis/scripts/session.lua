@@ -9,7 +9,7 @@ local function place(s)
     return s.site .. '\n' .. s.pool .. '\n' .. s.name .. '\n' .. s.id
 end
 local function view(s)
-    local fields, rests, leases = call('HGETALL', P .. 'ses:' .. s.id), {}, 0
+    local fields, rests, leases, requests = call('HGETALL', P .. 'ses:' .. s.id), {}, 0, 0
     local all = call('HGETALL', P .. 'sr:' .. s.id)
     for i = 1, #all, 2 do
         if N(all[i + 1]) > now then
@@ -19,9 +19,13 @@ local function view(s)
     table.sort(rests, function(a, b) return a[1] < b[1] end)
     all = call('HGETALL', P .. 'so:' .. s.id)
     for i = 1, #all, 2 do
-        leases = leases + (N(all[i]) > floor(now / HOUR) - 24 and N(all[i + 1]) or 0)
+        local kind, hour = string.match(all[i], '^(r?)(%d+)$')
+        if N(hour) > floor(now / HOUR) - 24 then
+            leases = leases + (kind == '' and N(all[i + 1]) or 0)
+            requests = requests + (kind == 'r' and N(all[i + 1]) or 0)
+        end
     end
-    return {s.id, fields, rests, call('SCARD', P .. 'su:' .. s.id), leases, start_at(s.tat, s.emit, s.burst), place(s)}
+    return {s.id, fields, rests, call('SCARD', P .. 'su:' .. s.id), leases, start_at(s.tat, s.emit, s.burst), place(s), requests}
 end
 if verb == 'add' then
     local s = {id = id, site = A[3], pool = A[4], name = A[5]}
