@@ -14,7 +14,10 @@
 #include "store/transfer_shared.h"
 #include "store/webhooks.h"
 
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
 
 static struct postgres *postgres;
 static struct redis_server redis;
@@ -1342,6 +1345,19 @@ static void another_stores_archive_is_never_emptied(void **state)
     assert_true(postgres_do(postgres, "DROP DATABASE other"));
 }
 
+/* As it is when the mover died before its last mark (LEAVING), or before its first row (ARRIVING). */
+static void take_back_mark(struct transfer *t, enum transfer_state state)
+{
+    struct transfer_mark *mark = heap_new_of(struct transfer_mark);
+    struct fault f = {0};
+    ok(t->ops->mark(t, mark, &f));
+    mark->state = state;
+    mark->kind = -1;
+    ok(t->ops->set_mark(t, mark, &f));
+    t->ops->close(&t);
+    free(mark);
+}
+
 /* The target may be used, and was: the source does not come back. */
 static void a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned(void **state)
 {
@@ -1350,17 +1366,11 @@ static void a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned(void **st
         skip();
     int64_t rows[MOVE_KINDS];
     struct fault f = {0};
-    struct transfer_mark *mark = heap_new_of(struct transfer_mark);
     const char *home = w->place;
     put_ended();
     store_close(&w->s);
     move(embedded(home, false), shared(), rows);
-    struct transfer *from = embedded(home, false);
-    ok(from->ops->mark(from, mark, &f));
-    mark->state = TRANSFER_LEAVING;
-    ok(from->ops->set_mark(from, mark, &f));
-    from->ops->close(&from);
-    free(mark);
+    take_back_mark(embedded(home, false), TRANSFER_LEAVING);
     open_shared();
     accept_job();
     close_shared();
@@ -1370,6 +1380,25 @@ static void a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned(void **st
     assert_int_equal(run_with(MOVER_MOVE, home, postgres->url, &f), E_OK);
     assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEFT);
     assert_int_equal(state_of_mark(shared()), TRANSFER_CAME);
+}
+
+static int64_t run_on_file(const char *home, const char *sql)
+{
+    char path[200];
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    snprintf(path, sizeof path, "%s/fulmar.db", home);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
+    int64_t n = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
+    assert_int_equal(sqlite3_finalize(q), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return n;
+}
+
+static int64_t file_version(const char *home)
+{
+    return run_on_file(home, "PRAGMA user_version");
 }
 
 /* ---- never may both be used, and each refusal has a way out ---- */
@@ -1412,18 +1441,6 @@ static err run_between(enum mover_act act, struct transfer *from, struct transfe
     return e;
 }
 
-/* As it is when the mover died before its last mark. */
-static void take_last_mark_away(struct transfer *from)
-{
-    struct transfer_mark *mark = heap_new_of(struct transfer_mark);
-    struct fault f = {0};
-    ok(from->ops->mark(from, mark, &f));
-    mark->state = TRANSFER_LEAVING;
-    ok(from->ops->set_mark(from, mark, &f));
-    from->ops->close(&from);
-    free(mark);
-}
-
 /* Not with another target, not without one, not when the target went on elsewhere meanwhile; the same move ends it. */
 static void a_source_does_not_come_back_while_its_target_has_all(void **state)
 {
@@ -1439,7 +1456,7 @@ static void a_source_does_not_come_back_while_its_target_has_all(void **state)
     put_ended();
     store_close(&w->s);
     move(embedded(home, false), shared(), rows);
-    take_last_mark_away(embedded(home, false));
+    take_back_mark(embedded(home, false), TRANSFER_LEAVING);
     name_of_store(shared(), name);
     for (int gone = 0; gone < 2; gone++) {
         assert_int_equal(give_up(embedded(home, false), embedded(typo, true), NULL, gone, &f),
@@ -1480,7 +1497,7 @@ static void a_target_in_use_keeps_what_came(void **state)
     put_ended();
     store_close(&w->s);
     move(embedded(home, false), shared(), rows);
-    take_last_mark_away(embedded(home, false));
+    take_back_mark(embedded(home, false), TRANSFER_LEAVING);
     assert_true(dies_after(150, shared(), embedded(third, true)));
     assert_int_equal(give_up(shared(), embedded(third, false), NULL, false, &f), E_OK);
     assert_int_equal(state_of_mark(shared()), TRANSFER_NONE);
@@ -1595,6 +1612,55 @@ static void records_are_not_left_behind_in_another_archive(void **state)
     assert_int_equal(rows[MOVE_RECORDS], 15);
 }
 
+/* Empties the store until it is killed. */
+static pid_t start_emptying(const char *dir)
+{
+    pid_t child = fork();
+    if (child)
+        return child;
+    struct transfer *t = NULL;
+    struct fault f = {0};
+    if (transfer_sqlite(&t, dir, false, &w->limits, &f))
+        _exit(1);
+    while (t->ops->clear(t, &f) == E_OK)
+        ;
+    _exit(1);
+}
+
+/* Wherever its mover is killed, a target that is being emptied says that it is to be filled: no service starts there, and the same
+ * move goes on. */
+static void a_target_that_is_emptied_keeps_its_mark(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    struct fault f = {0};
+    struct mover_result r;
+    struct store *s = NULL;
+    const char *home = w->place;
+    char *target = arena_fmt(w->ids, "%s/target", home);
+    put_ended();
+    store_close(&w->s);
+    assert_true(dies_after(150, embedded(home, false), embedded(target, true)));
+    take_back_mark(embedded(target, false), TRANSFER_ARRIVING);
+    for (int i = 0; i < 40; i++) {
+        int status = 0;
+        pid_t child = start_emptying(target);
+        assert_true(child > 0);
+        nanosleep(&(struct timespec){.tv_nsec = i * 777777}, NULL);
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status)); /* it did not end by itself */
+        assert_int_equal(state_of_mark(embedded(target, false)), TRANSFER_ARRIVING);
+        f = (struct fault){0};
+        assert_int_equal(w->maker->open(target, &w->limits, now(), &s, &f), E_MOVED);
+        assert_true(file_version(target) > SCHEMA_VERSION + 100);
+    }
+    if (run_between(MOVER_MOVE, embedded(home, false), embedded(target, false), &r, &f))
+        fail_msg("%s", f.words);
+    assert_true(r.same);
+}
+
 /* Killed behind the target's mark, which says so; the source is as it was. */
 static void mark_target(const char *home)
 {
@@ -1639,25 +1705,6 @@ static void a_move_interrupted_between_the_marks_can_go_either_way(void **state)
 }
 
 /* ---- what a version that knows nothing of moves looks at ---- */
-
-static int64_t run_on_file(const char *home, const char *sql)
-{
-    char path[200];
-    sqlite3 *db;
-    sqlite3_stmt *q;
-    snprintf(path, sizeof path, "%s/fulmar.db", home);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
-    int64_t n = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
-    assert_int_equal(sqlite3_finalize(q), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    return n;
-}
-
-static int64_t file_version(const char *home)
-{
-    return run_on_file(home, "PRAGMA user_version");
-}
 
 /* set NULL: as it is. */
 static int64_t queue_schema_as(const char *set)
@@ -1744,6 +1791,7 @@ int main(void)
         M(a_move_whose_target_is_away_has_a_way_out),
         M(a_target_whose_source_is_gone_has_a_way_out),
         M(records_are_not_left_behind_in_another_archive),
+        M(a_target_that_is_emptied_keeps_its_mark),
         M(a_move_interrupted_between_the_marks_can_go_either_way),
         M(no_version_takes_a_store_that_is_moved),
     };

@@ -191,21 +191,76 @@ static err embedded_empty(struct transfer *t, bool *out, struct fault *f)
     return e;
 }
 
-/* Evidence and media files stay where they lie: they are called after what is in them, and what no row names is removed
- * by the service. */
+/* ---- emptying ---- */
+
+static err remove_beside(const char *path, const char *ending, struct fault *f)
+{
+    char file[PATH_SIZE + 16];
+    snprintf(file, sizeof file, "%s%s", path, ending);
+    return unlink(file) && errno != ENOENT ? files_fault(f, "remove", file) : E_OK;
+}
+
+static err remove_log(const char *path, struct fault *f)
+{
+    err e = remove_beside(path, "-wal", f);
+    return e ? e : remove_beside(path, "-shm", f);
+}
+
+/* All is in the file itself then. */
+static err shut(struct db **d, const char *path, struct fault *f)
+{
+    bool moved = db_checkpoint(*d, true);
+    db_close(d);
+    return moved
+               ? remove_log(path, f)
+               : fail(f, E_STORE, "the log of %.150s cannot be moved into it: try again", path);
+}
+
+/* An empty store with this mark, which no service has seen. */
+static err make_empty(struct embedded *x, char *path, const struct transfer_mark *mark,
+                      struct fault *f)
+{
+    struct store *s = heap_new_of(struct store);
+    s->path = path;
+    s->limits = x->limits;
+    s->group_ms = x->s.group_ms;
+    err e = remove_beside(path, "", f);
+    if (!e)
+        e = remove_log(path, f);
+    if (!e)
+        e = db_open(&s->db, path, false, f);
+    if (!e)
+        e = store_schema(s, f);
+    if (!e)
+        e = db_script(s->db, "BEGIN IMMEDIATE", f);
+    if (!e)
+        e = end_group(s->db, write_mark(s->db, mark, f), f);
+    if (!e)
+        e = shut(&s->db, path, f);
+    db_close(&s->db);
+    free(s);
+    return e;
+}
+
+/* The empty file takes the place of the old one in one step, its mark in it: at no moment may a service start on it. Evidence and
+ * media files stay where they lie: they are called after what is in them, and what no row names is removed by the service. */
 static err embedded_clear(struct transfer *t, struct fault *f)
 {
-    static const char *const endings[] = {"", "-wal", "-shm"};
     struct embedded *x = of(t);
-    char path[PATH_SIZE + 8];
-    db_close(&x->s.db);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        snprintf(path, sizeof path, "%s%s", x->path, endings[i]);
-        if (unlink(path) && errno != ENOENT)
-            return files_fault(f, "remove", path);
-    }
-    err e = db_open(&x->s.db, x->path, false, f);
-    return e ? e : store_schema(&x->s, f);
+    struct transfer_mark *mark = heap_new_of(struct transfer_mark);
+    char fresh[PATH_SIZE + 8];
+    snprintf(fresh, sizeof fresh, "%s.new", x->path);
+    err e = read_mark(x->s.db, mark, f);
+    if (!e)
+        e = make_empty(x, fresh, mark, f);
+    free(mark);
+    if (!e)
+        e = shut(&x->s.db, x->path, f);
+    if (!e && rename(fresh, x->path) != 0)
+        e = files_fault(f, "rename to", x->path);
+    if (!e)
+        e = files_sync_folder_of(x->path, f);
+    return e ? e : db_open(&x->s.db, x->path, false, f);
 }
 
 /* ---- rows out ---- */
