@@ -9,26 +9,27 @@ enum { AGAIN_MOST = 50, WHY_SHOWN = 1000 };
 
 /* ---- reserve ---- */
 
+/* As reserving.lua puts them; what is 0 or nothing at the end is not there. */
 enum lease_part {
     LEASE_ID,
     LEASE_FENCE,
     LEASE_NONCE,
     LEASE_FIXED,
-    LEASE_CURSOR,
-    LEASE_LIMIT,
-    LEASE_BATCH,
-    LEASE_HAVE,
-    LEASE_WAITED,
-    LEASE_FILTERED,
-    LEASE_KNOWN,
-    LEASE_ATTEMPT,
-    LEASE_STALL,
-    LEASE_DEADLINE,
     LEASE_LANE,
     LEASE_CLASS,
     LEASE_EPOCH,
+    LEASE_WAITED,
+    LEASE_LIMIT,
+    LEASE_ATTEMPT,
+    LEASE_STALL,
+    LEASE_DEADLINE,
+    LEASE_BATCH,
+    LEASE_HAVE,
+    LEASE_FILTERED,
     LEASE_WRITING,
     LEASE_COUNTS,
+    LEASE_CURSOR,
+    LEASE_KNOWN,
     LEASE_SESSION
 };
 

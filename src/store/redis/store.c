@@ -27,7 +27,12 @@ void call_text(struct call *c, struct span text)
 void call_number(struct call *c, int64_t n)
 {
     char *text = c->numbers[c->count];
-    snprintf(text, CALL_NUMBER, "%lld", (long long)n);
+    if (n >= 0 && n <= 9) { /* most are */
+        text[0] = (char)('0' + n);
+        text[1] = '\0';
+    } else {
+        snprintf(text, CALL_NUMBER, "%lld", (long long)n);
+    }
     add(c, span_of(text));
 }
 

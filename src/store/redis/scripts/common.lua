@@ -420,6 +420,14 @@ function M.held(id, nonce)
     local j = M.job(id)
     return j and j.st == ACTIVE and j.no == nonce and j or nil
 end
+-- Without what is nothing at the end of a reply: each word is packed, kept and sent.
+function M.shortened(reply)
+    local n = #reply
+    while reply[n] == 0 or reply[n] == '' do
+        reply[n], n = nil, n - 1
+    end
+    return reply
+end
 -- Texts that lie behind each other, each behind its length: "5:posts4:nasa".
 function M.texts_of(text)
     local at, parts = 1, {}

@@ -3,7 +3,7 @@
 -- ARGV: id, nonce, failure, its name, budget, overridden, verdict, end, its name, why, why as JSON, report, hint,
 -- about the target, counts for the breaker, archive is in step, newest posts or '', posts were looked up, why as fingerprints see it,
 -- counts against a session, what the attempt took, the same as members of an event
--- Reply: {R_OK, state, retry in, breaker open until, lane, session that is lost}, {R_STALE}; {R_FIRST, epoch, fence, next batch, to be taken
+-- Reply, without what is 0 or nothing at its end: {R_OK, state, retry in, breaker open until, lane, session that is lost}, {R_STALE}; {R_FIRST, epoch, fence, next batch, to be taken
 -- back, posts wanted, what the job counts}: the archive is to be asked first
 -- with ends.lua, take.lua, batches.lua, finishing.lua
 local reply, changed = M.finish(A)

@@ -105,5 +105,6 @@ function M.finish(a)
     end
     j.wb = 0
     local state = M.leave(j, out)
-    return {R_OK, state, state == SCHEDULED and out.wait or 0, l.tr > trips and l.bt or 0, l.name, lost or ''}, true
+    local tripped = l.tr > trips
+    return M.shortened({R_OK, state, state == SCHEDULED and out.wait or 0, tripped and l.bt or 0, tripped and l.name or '', lost or ''}), true
 end
