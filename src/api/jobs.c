@@ -359,7 +359,12 @@ static void on_shown(struct call *c)
     }
     struct headers h = {0};
     char tag[VIEW_TAG];
-    add_header(&h, "ETag", view_tag(c->op.out.job.revision, tag));
+    view_tag(c->op.out.job.revision, tag);
+    /* Its place and what it waits for change without a change of the job. */
+    bool waits = c->op.out.job.state < JOB_ACTIVE;
+    if (!waits && answer_unchanged(c->request, tag))
+        return;
+    add_header(&h, "ETag", tag);
     answer_job(c, 200, h.list);
 }
 

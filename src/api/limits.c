@@ -209,7 +209,9 @@ static void on_mode(struct call *c)
     if (call_failed(c))
         return;
     const struct mode_view *m = &c->op.out.mode;
-    char when[WHEN_TEXT];
+    char when[WHEN_TEXT], tag[VIEW_TAG];
+    if (answer_unchanged(c->request, view_digest_tag(mode_digest(m), tag)))
+        return;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     json_open(&w);
@@ -225,9 +227,7 @@ static void on_mode(struct call *c)
     json_close(&w);
     json_close(&w);
     buf_add_char(&body, '\n');
-    char tag[VIEW_TAG];
-    answer_json(c->request, 200, &body,
-                (const char *const[]){"ETag", view_digest_tag(mode_digest(m), tag), NULL});
+    answer_json(c->request, 200, &body, (const char *const[]){"ETag", tag, NULL});
 }
 
 void mode_show(struct api *a, struct request *r, struct span id)

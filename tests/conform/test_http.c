@@ -868,6 +868,51 @@ static void orders_of_a_stream_are_accepted_while_they_come(void **state)
     buf_free(&head);
 }
 
+static void expect_with_tag(const char *path, const char *tag, int status)
+{
+    char header_line[100];
+    snprintf(header_line, sizeof header_line, "If-None-Match: %s\r\n", tag);
+    struct reply r = request("GET", path, header_line, NULL);
+    assert_int_equal(r.status, status);
+    assert_int_equal(r.body.n == 0, status == 304);
+    drop(&r);
+}
+
+static void take_tag(const char *path, char tag[64])
+{
+    struct reply r = get(path);
+    assert_int_equal(r.status, 200);
+    span_copy(header(&r, "ETag"), tag, 64);
+    assert_true(tag[0]);
+    drop(&r);
+}
+
+/* But a job that waits, whose place changes without it. */
+static void what_the_client_has_is_not_sent_again(void **state)
+{
+    (void)state;
+    char id[256], path[300], tag[64], other[64];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@tagged\",\"priority\":9}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    take_tag(path, tag);
+    expect_with_tag(path, tag, 200);
+    struct lease l = lease_of(id, a);
+    expect_with_tag(path, tag, 200);
+    take_tag(path, tag);
+    expect_with_tag(path, tag, 304);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    expect_with_tag(path, tag, 200);
+    take_tag(path, tag);
+    expect_with_tag(path, tag, 304);
+    expect_with_tag(path, "*", 304);
+    expect_with_tag(path, "\"r0\"", 200);
+    take_tag("/v1/mode", other);
+    expect_with_tag("/v1/mode", other, 304);
+    expect_with_tag("/v1/mode", tag, 200);
+    arena_free(&a);
+}
+
 static void cancelling_follows_the_state(void **state)
 {
     (void)state;
@@ -2605,6 +2650,7 @@ int main(void)
         cmocka_unit_test(mistakes_in_a_body_are_named),
         cmocka_unit_test(a_key_makes_a_request_repeatable),
         cmocka_unit_test(orders_of_a_stream_are_accepted_while_they_come),
+        cmocka_unit_test(what_the_client_has_is_not_sent_again),
         cmocka_unit_test(cancelling_follows_the_state),
         cmocka_unit_test(a_cancel_by_force_is_at_once_and_says_why),
         cmocka_unit_test(an_order_says_whose_it_is_and_when),
