@@ -228,7 +228,8 @@ bool answer_unchanged(struct request *r, const char *tag)
     struct answer a = {.status = 304};
     if (!(r->head || span_is(r->method, "GET")) || !client_has(r, tag))
         return false;
-    send_answer(r, &a, (const char *const[]){"ETag", tag, "Cache-Control", "private, no-cache", NULL});
+    send_answer(r, &a,
+                (const char *const[]){"ETag", tag, "Cache-Control", "private, no-cache", NULL});
     return true;
 }
 

@@ -6,6 +6,7 @@
  * closed. Errors are RFC 9457 problem+json. */
 #pragma once
 
+#include "browser/browser.h"
 #include "core/settings.h"
 #include "extract/packs.h"
 #include "loop/loop.h"
@@ -48,7 +49,8 @@ struct api_worker_dump { /* what is known about one now */
     char process_state;
     int64_t cpu_ms, threads, memory_bytes;
     char lane[LANE_NAME];
-    int64_t batches, records, quiet_ms, unread_bytes;
+    int64_t batches, records, quiet_ms, unread_bytes, requests, net_bytes;
+    struct tab_view page; /* state NULL: it has none */
     bool for_store, for_fetch, for_media, for_pictures, stop_asked; /* what it waits for */
 };
 enum api_act { ACT_QUIET, ACT_RESUME, ACT_STOP, ACT_KILL };

@@ -239,8 +239,31 @@ static void put_progress(struct json_w *w, const struct api_worker_dump *d)
     json_kv_cstr(w, "lane", d->lane);
     json_kv_int(w, "batches", d->batches);
     json_kv_int(w, "records", d->records);
+    json_kv_int(w, "requests", d->requests);
+    json_kv_int(w, "net_bytes", d->net_bytes);
     json_kv_int(w, "silent_ms", d->quiet_ms);
     json_kv_bool(w, "stop_asked", d->stop_asked);
+    json_close(w);
+}
+
+/* By the names that DevTools has for it. */
+static void put_page(struct json_w *w, const struct tab_view *page)
+{
+    json_key(w, "page");
+    if (!page->state) {
+        json_put_null(w);
+        return;
+    }
+    json_open(w);
+    json_kv_cstr(w, "state", page->state);
+    json_kv_int(w, "browser", page->browser);
+    json_kv_cstr(w, "context", page->context[0] ? page->context : NULL);
+    json_kv_cstr(w, "target", page->target[0] ? page->target : NULL);
+    json_kv_cstr(w, "session", page->session[0] ? page->session : NULL);
+    json_kv_int(w, "open_calls", page->open_calls);
+    json_kv_int(w, "renderers", page->renderers);
+    put_number(w, "cpu_ms", page->cost.cpu_ms >= 0, page->cost.cpu_ms);
+    put_number(w, "peak_pss_bytes", page->cost.peak_pss_bytes >= 0, page->cost.peak_pss_bytes);
     json_close(w);
 }
 
@@ -266,6 +289,7 @@ void workers_dump(struct api *a, struct request *r, struct span id)
     put_worker(&w, &d->worker);
     put_process(&w, d);
     put_progress(&w, d);
+    put_page(&w, &d->page);
     put_waits(&w, d);
     json_kv_int(&w, "unread_bytes", d->unread_bytes);
     json_close(&w);

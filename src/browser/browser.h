@@ -109,6 +109,16 @@ struct tab_cost {
     int64_t cpu_ms, peak_pss_bytes;
 };
 struct tab_cost tab_cost(struct tab *t);
+/* The page as DevTools knows it, and how it stands; for people. */
+enum { TAB_ID_SIZE = 64 };
+struct tab_view {
+    const char *state;
+    char context[TAB_ID_SIZE], target[TAB_ID_SIZE], session[TAB_ID_SIZE]; /* empty: not yet */
+    int open_calls, renderers;
+    int64_t browser; /* number of its slot, from 1 */
+    struct tab_cost cost;
+};
+void tab_look(struct tab *t, struct tab_view *out);
 /* Once, always, also after on_gone and after on_ready with an error. Calls that are still open
  * are forgotten: from now on only on_closed comes. */
 void tab_close(struct tab *t);

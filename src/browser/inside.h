@@ -16,7 +16,7 @@
 #include "os/clock.h"
 
 enum {
-    ID_SIZE = 64,
+    ID_SIZE = TAB_ID_SIZE,
     WORDS_SIZE = 160,
     TAB_CALLS_MAX = 64,
     TAB_RENDERERS_MAX = 8,

@@ -353,6 +353,23 @@ struct tab_cost tab_cost(struct tab *t)
     return t->cost;
 }
 
+void tab_look(struct tab *t, struct tab_view *out)
+{
+    static const char *const states[] = {
+        [TAB_QUEUED] = "queued",   [TAB_CONTEXT] = "context",   [TAB_TARGET] = "target",
+        [TAB_ATTACH] = "attach",   [TAB_SETUP] = "setup",       [TAB_OPEN] = "open",
+        [TAB_DISPOSE] = "dispose", [TAB_RENDERER] = "renderer", [TAB_LOST] = "lost",
+        [TAB_CLOSED] = "closed"};
+    *out = (struct tab_view){.state = states[t->state],
+                             .open_calls = t->calls,
+                             .browser = t->browser->slot + 1,
+                             .renderers = (int)memory_renderers_of(t->browser, t),
+                             .cost = tab_cost(t)};
+    memcpy(out->context, t->context, sizeof out->context);
+    memcpy(out->target, t->target, sizeof out->target);
+    memcpy(out->session, t->session, sizeof out->session);
+}
+
 void tab_close(struct tab *t)
 {
     need(t->face && !t->close_asked);

@@ -111,9 +111,13 @@ static void put_dump(struct ask *a, struct json v)
                ask_number(v, "process.pss_bytes") >> 10);
     ask_line(a, "queue", v, "progress.lane");
     if (json_is(json_get(v, SPAN("progress")), JSON_OBJECT))
-        printf("%-12s %lld pages, %lld records, silent for %s\n", "progress",
+        printf("%-12s %lld pages, %lld records, %lld requests, silent for %s\n", "progress",
                ask_number(v, "progress.batches"), ask_number(v, "progress.records"),
-               shown_ms(a, v, "progress.silent_ms"));
+               ask_number(v, "progress.requests"), shown_ms(a, v, "progress.silent_ms"));
+    if (json_is(json_get(v, SPAN("page")), JSON_OBJECT))
+        printf("%-12s %s of browser %lld, target %s, %lld commands open\n", "page",
+               shown_or_dash(a, v, "page.state"), ask_number(v, "page.browser"),
+               shown_or_dash(a, v, "page.target"), ask_number(v, "page.open_calls"));
     for (struct json_iter i = json_each(json_get(v, SPAN("waits_for"))); json_next(&i);) {
         struct span name = SPAN_NONE;
         json_text(i.value, &name);

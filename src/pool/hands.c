@@ -91,6 +91,10 @@ err pool_dump(struct pool *p, int64_t number, struct worker_dump *out, struct fa
     out->batches = s->lease.next_batch;
     out->records = s->lease.have;
     out->quiet_ms = s->progressed.ms ? now.ms - s->progressed.ms : 0;
+    out->requests = s->meter.usage.n[USAGE_REQUESTS];
+    out->net_bytes = s->meter.usage.n[USAGE_NET_BYTES];
+    if (s->tab)
+        tab_look(s->tab, &out->page);
     span_copy(s->lease.lane, out->lane, sizeof out->lane);
     return E_OK;
 }

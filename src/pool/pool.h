@@ -99,9 +99,11 @@ struct worker_dump { /* what is known about one now */
     bool alive; /* of `process` */
     struct process_facts process;
     char lane[LANE_NAME];
-    int64_t batches, records; /* of its job so far */
-    int64_t quiet_ms;         /* since the job's last progress */
-    int64_t unread_bytes;     /* that it said, and that are no whole frame yet */
+    int64_t batches, records;    /* of its job so far */
+    int64_t quiet_ms;            /* since the job's last progress */
+    int64_t requests, net_bytes; /* of the attempt so far */
+    struct tab_view page;        /* state NULL: it has none */
+    int64_t unread_bytes;        /* that it said, and that are no whole frame yet */
     /* what node waits for */
     bool for_store, for_fetch, for_media, for_pictures, stop_asked;
 };

@@ -2317,10 +2317,14 @@ static void workers_are_told_what_is_wanted_of_them(void **state)
     assert_string_equal(member(r.body, "worker.job", text), "job_01ARZ3NDEKTSV4RRFFQ69G5FAV");
     assert_string_equal(member(r.body, "process.cpu_ms", text), "1200");
     assert_string_equal(member(r.body, "progress.records", text), "60");
+    assert_string_equal(member(r.body, "progress.requests", text), "9");
+    assert_string_equal(member(r.body, "page.target", text), "T1");
+    assert_true(contains(r.body, "\"context\":null"));
+    assert_true(contains(r.body, "\"cpu_ms\":7,\"peak_pss_bytes\":null"));
     assert_true(contains(r.body, "\"waits_for\":[\"store\"]"));
     drop(&r);
     r = request("POST", "/v1/workers/1/dump", "", "");
-    assert_true(contains(r.body, "\"process\":null,\"progress\":null"));
+    assert_true(contains(r.body, "\"process\":null,\"progress\":null,\"page\":null"));
     drop(&r);
     r = request("POST", "/v1/workers/scale", "", "{\"count\":3,\"reason\":\"drill\"}");
     assert_int_equal(r.status, 200);

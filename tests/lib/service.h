@@ -221,6 +221,10 @@ static err on_worker_dump(void *ctx, int64_t number, struct api_worker_dump *out
                                     .batches = 3,
                                     .records = 60,
                                     .quiet_ms = 700,
+                                    .requests = 9,
+                                    .page = {.state = number == 2 ? "open" : NULL,
+                                             .target = "T1",
+                                             .cost = {.cpu_ms = 7, .peak_pss_bytes = -1}},
                                     .for_store = true};
     return E_OK;
 }

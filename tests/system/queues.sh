@@ -294,8 +294,8 @@ is "$(worker "$n" '.hold // "works"')" works "a resumed worker"
 
 works_on 82
 fulmar workers dump "$n" --json >"$WORK/dump" || die "dump: $?"
-is "$(jq -r --arg id "$id" '[.worker.job == $id, .process.pss_bytes > 0, .process.threads > 0, .progress.lane]|map(tostring)|join(" ")' "$WORK/dump")" \
-    "true true true default/x/normal" dump
+is "$(jq -r --arg id "$id" '[.worker.job == $id, .process.pss_bytes > 0, .process.threads > 0, .progress.lane, .page.state == "open" and .page.browser >= 1 and (.page.target | length) > 8 and .page.open_calls >= 0]|map(tostring)|join(" ")' "$WORK/dump")" \
+    "true true true default/x/normal true" dump
 fulmar workers stop "$n" -q || die "stop: $?"
 no_process() { [ "$(worker "$1" '.pid // "none"')" = none ]; }
 wait_until 30 "a stopped worker has no process" no_process "$n"
