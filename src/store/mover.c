@@ -127,12 +127,12 @@ static err look(struct mover *m, struct fault *f)
 __attribute__((format(printf, 3, 4))) static err refuse(struct fault *f, const char *name,
                                                         const char *fmt, ...)
 {
-    char why[200];
+    char why[200]; /* with a name in it, a fault's words are full */
     va_list args;
     va_start(args, fmt);
     vsnprintf(why, sizeof why, fmt, args);
     va_end(args);
-    return fail(f, E_CONFLICT, "%.100s %s", name, why);
+    return fail(f, E_CONFLICT, "%.60s %s", name, why);
 }
 
 /* Whether it is the store that a mark means, as far as names tell. */
@@ -171,7 +171,7 @@ static err refuse_unfinished(struct fault *f, const char *name,
                              const struct transfer_mark *mark)
 {
     return refuse(f, name,
-                  "has an unfinished move of its own (%s %.60s): finish that, or give it up "
+                  "has an unfinished move of its own (%s %.90s): finish that, or give it up "
                   "with --abandon",
                   mark->state == TRANSFER_LEAVING ? "to" : "from", mark->other);
 }
@@ -203,7 +203,8 @@ static err refuse_foreign(struct fault *f, const struct transfer *t,
     return mark->foreign
                ? refuse(f, t->name,
                         "had another archive when it was moved, and the one that is given "
-                        "now holds something: give the one that it had")
+                        "now holds something: give the one that it had%s",
+                        mark->state == TRANSFER_LEAVING ? "" : ", or an empty one")
                : E_OK;
 }
 
@@ -229,7 +230,7 @@ static err judge_leaving(struct mover *m, struct fault *f)
     return empty
                ? E_OK
                : refuse(f, m->c->from->name,
-                        "is being moved to %.80s: give that one, or give it up with --abandon",
+                        "is being moved to %.110s: give that one, or give it up with --abandon",
                         m->from.other);
 }
 
@@ -561,17 +562,17 @@ static err abandon_target(struct mover *m, struct fault *f)
     return e ? e : put_mark(to, &m->to, TRANSFER_NONE, "", m->c->now, f);
 }
 
-/* Only the target's mark tells that it is not whole. Without that, nobody but a person. */
+/* Only the target's mark tells that it is not whole. Without that, nobody but a person; and nobody else when it was whole, and
+ * what it had is gone. */
 static err vouch(struct mover *m, struct fault *f)
 {
     struct transfer *to = m->c->to;
-    bool empty = false;
+    bool empty = false, left = m->from.state == TRANSFER_LEFT;
     err e = E_OK;
     if (!is_named(to_name(m), m->from.other))
-        return refuse(f, m->c->from->name,
-                      "is being moved to %.80s, not to %.60s: give that one", m->from.other,
-                      to_name(m));
-    if (to && m->to.state == TRANSFER_NONE)
+        return refuse(f, m->c->from->name, "%s moved to %.110s, not to %.30s: give that one",
+                      left ? "was" : "is being", m->from.other, to_name(m));
+    if (to && !left && m->to.state == TRANSFER_NONE)
         e = to->ops->empty(to, &empty, f);
     if (e || empty || m->c->gone)
         return e;
@@ -584,8 +585,10 @@ static err abandon_source(struct mover *m, struct fault *f)
 {
     if (has_all(&m->to, &m->from))
         return refuse(f, m->c->to->name,
-                      "has all of it and may be in use: the same move again, without "
-                      "--abandon, ends it");
+                      m->from.state == TRANSFER_LEFT
+                          ? "has all of it and may be in use: move it back from there"
+                          : "has all of it and may be in use: the same move again, without "
+                            "--abandon, ends it");
     bool filled = m->c->to && is_filled_for(&m->to, &m->from);
     err e = filled ? abandon_target(m, f) : vouch(m, f);
     memcpy(m->out->id, m->from.id, sizeof m->out->id);
@@ -597,15 +600,15 @@ static err abandon(struct mover *m, struct fault *f)
 {
     if (!m->c->from && !m->c->to)
         return fail(f, E_STORE, "neither store can be looked at: nothing was done");
-    if (m->c->from && m->from.state == TRANSFER_LEAVING)
+    if (m->from.state == TRANSFER_LEAVING || m->from.state == TRANSFER_LEFT)
         return abandon_source(m, f);
-    if (m->c->from && m->from.state == TRANSFER_ARRIVING)
+    if (m->from.state == TRANSFER_ARRIVING)
         return refuse_unfinished(f, from_name(m), &m->from);
     if (!m->c->to || m->to.state != TRANSFER_ARRIVING)
         return refuse(f, from_name(m), "is not being moved: there is nothing to abandon");
     if (!is_named(from_name(m), m->to.other))
         return refuse(f, to_name(m),
-                      "is being filled from %.80s, not from %.60s: give that one", m->to.other,
+                      "is being filled from %.110s, not from %.30s: give that one", m->to.other,
                       from_name(m));
     if (!m->c->from && !m->c->gone)
         return refuse(f, from_name(m),

@@ -286,9 +286,9 @@ err transfer_refuse(enum transfer_state state, struct span other, struct fault *
     if (state == TRANSFER_LEFT)
         return fail(
             f, E_MOVED,
-            "this store was moved to %.*s: use that one (store.queue, store.archive), or "
-            "move it back with fulmar store move",
-            SP(span_cut(other, 0, 160)));
+            "this store was moved to %.*s: use that one (store.queue, store.archive), or move "
+            "it back with fulmar store move; --abandon when that is lost",
+            SP(span_cut(other, 0, 100)));
     return fail(f, E_MOVED,
                 "a move of this store (%s %.*s) is not done: give the same fulmar store move "
                 "again, or with --abandon",

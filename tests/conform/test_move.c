@@ -4,6 +4,7 @@
 
 #include "../lib/postgres.h"
 #include "os/clock.h"
+#include "os/files.h"
 #include "store/batches.h"
 #include "store/mover.h"
 #include "store/schedules.h"
@@ -1543,6 +1544,36 @@ static void a_move_whose_target_is_away_has_a_way_out(void **state)
     close_shared();
 }
 
+/* The store that it was moved to, in use since, is lost: what the source has is of before, and is had back by who vouches. */
+static void a_store_whose_target_is_lost_can_be_had_back(void **state)
+{
+    (void)state;
+    if (!postgres)
+        skip();
+    int64_t rows[MOVE_KINDS];
+    struct fault f = {0};
+    const char *home = w->place;
+    char *third = arena_fmt(w->ids, "%s/third", home), name[TRANSFER_NAME];
+    put_ended();
+    int64_t had = jobs_count();
+    store_close(&w->s);
+    move(embedded(home, false), embedded(third, true), rows);
+    for (int gone = 0; gone < 2; gone++) {
+        assert_int_equal(give_up(embedded(home, false), embedded(third, false), NULL, gone, &f),
+                         E_CONFLICT);
+        assert_non_null(strstr(f.words, "move it back"));
+    }
+    name_of_store(embedded(third, false), name);
+    ok(files_remove_tree(third, &f));
+    assert_int_equal(give_up(embedded(home, false), NULL, name, false, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "--gone"));
+    assert_int_equal(give_up(embedded(home, false), embedded(third, true), NULL, false, &f),
+                     E_CONFLICT); /* an empty one in its place says nothing of that */
+    assert_int_equal(give_up(embedded(home, false), NULL, name, true, &f), E_OK);
+    open_store();
+    assert_int_equal(jobs_count(), had);
+}
+
 /* The source is no more: what had arrived can be deleted, and the target used for something else. */
 static void a_target_whose_source_is_gone_has_a_way_out(void **state)
 {
@@ -1661,6 +1692,27 @@ static void a_target_that_is_emptied_keeps_its_mark(void **state)
     assert_true(r.same);
 }
 
+/* By its name a source is told which store it was moved to: stores that are not the same have not the same. */
+static void each_store_of_a_server_has_a_name_of_its_own(void **state)
+{
+    (void)state;
+    static const char *const stores[][3] = {
+        {"redis://:secret@queue:6379", "fulmar", "queue:6379"},
+        {"redis://queue:6379", "other", "queue:6379#other"},
+        {"redis://queue:6379/2", "other", "queue:6379/2#other"},
+        {"sentinel://:secret@a:26379,b:26379/main", "fulmar", "a:26379/main"},
+        {"sentinel://a:26379,b:26379/else", "fulmar", "a:26379/else"},
+    };
+    for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
+        struct transfer_shared_config c = {.queue = stores[i][0], .name = stores[i][1]};
+        char name[TRANSFER_NAME];
+        struct fault f = {0};
+        if (transfer_shared_name(&c, name, &f))
+            fail_msg("%s: %s", c.queue, f.words);
+        assert_string_equal(name, stores[i][2]);
+    }
+}
+
 /* Killed behind the target's mark, which says so; the source is as it was. */
 static void mark_target(const char *home)
 {
@@ -1689,7 +1741,8 @@ static void a_move_interrupted_between_the_marks_can_go_either_way(void **state)
     accept_job();
     store_close(&w->s);
     mark_target(home);
-    assert_int_equal(give_up(embedded(home, false), shared(), NULL, false, &f), E_OK);
+    char *spelled = arena_fmt(w->ids, "%s/./", home); /* otherwise, and it is the same */
+    assert_int_equal(give_up(embedded(spelled, false), shared(), NULL, false, &f), E_OK);
     assert_int_equal(state_of_mark(shared()), TRANSFER_NONE);
     mark_target(home);
     open_store();
@@ -1789,9 +1842,11 @@ int main(void)
         M(a_source_does_not_come_back_while_its_target_has_all),
         M(a_target_in_use_keeps_what_came),
         M(a_move_whose_target_is_away_has_a_way_out),
+        M(a_store_whose_target_is_lost_can_be_had_back),
         M(a_target_whose_source_is_gone_has_a_way_out),
         M(records_are_not_left_behind_in_another_archive),
         M(a_target_that_is_emptied_keeps_its_mark),
+        cmocka_unit_test(each_store_of_a_server_has_a_name_of_its_own),
         M(a_move_interrupted_between_the_marks_can_go_either_way),
         M(no_version_takes_a_store_that_is_moved),
     };

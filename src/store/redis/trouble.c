@@ -43,7 +43,7 @@ const struct trouble_row trouble_rows[TROUBLES] = {
         "this Redis does not have the store that this node used: it was emptied, or is another one; bring that one back, "
         "or, when what was in it may be lost, remove queue.id in store.path of each node and start them again"},
     [TROUBLE_LEFT] = {"left", "FULMARLEFT", ACT_LEAVE, LINK_KEEPS, false, 0,
-        "this store was moved elsewhere: use that one, or move it back with fulmar store move"},
+        "this store was moved elsewhere: use that one, or move it back with fulmar store move; --abandon when that is lost"},
     [TROUBLE_MOVES] = {"moves", "FULMARMOVES", ACT_LEAVE, LINK_KEEPS, false, 0,
         "a move of this store is not done: give the same fulmar store move again, or with --abandon"},
     [TROUBLE_SHAPE] = {"shape", NULL, ACT_UNKNOWN, LINK_RENEWS, false, 0,
