@@ -318,6 +318,30 @@ static void a_member_of_a_lane_without_a_job_holds_up_nobody(void **state)
     assert_int_equal(lease_alone("", 4), E_END);
 }
 
+/* A full lane gives the place of its last job to one that starts before it, also when a member behind has no job. */
+static void a_member_without_a_job_is_not_the_last_of_a_full_lane(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct reply r;
+    struct accept_reply ignored;
+    struct lane_change full = lane_sets("x/normal");
+    full.settings.depth = 3;
+    full.settings.overflow = OVERFLOW_DROP_LAST;
+    assert_int_equal(lane_change(&full), E_OK);
+    accept_next("job_a", "x/normal");
+    accept_next("job_b", "x/normal");
+    run_them(true);
+    count = 0;
+    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "ZADD", "fulmar:{q}:l:x/normal:1",
+                              "9007199254740991", "000000000090:job_gone", NULL),
+                     E_OK);
+    struct accept_args urgent = job_args("job_c", "x/normal");
+    urgent.prio = 9;
+    assert_int_equal(try_accept(&urgent, &ignored), E_OK);
+    assert_int_equal(state_of("job_c"), JOB_READY);
+}
+
 /* One job's texts are foreign: the others start, and it does when they are not any more. */
 static void a_job_that_cannot_start_takes_no_other_along(void **state)
 {
@@ -332,12 +356,94 @@ static void a_job_that_cannot_start_takes_no_other_along(void **state)
     run_them(true);
     assert_int_equal(ops[0].result, E_OK);
     assert_string_equal(ops[0].out.lease.id, "job_a");
-    assert_int_equal(ops[1].result, E_STORE);
+    assert_int_equal(ops[1].result, E_END);
     struct lease held = ops[0].out.lease;
     count = 0;
     assert_int_equal(heartbeat(&held, NULL), E_OK);
     drop_key("fulmar:{q}:t:job_b");
+    assert_true(walk_once() > 0);
     assert_int_equal(lease_alone("job_b", 3), E_OK);
+}
+
+/* Foreign data in the place of what is there, if anything is; and what was there back in its place. */
+static void swap(const char *key)
+{
+    struct redis_place *p = w->place;
+    struct reply r;
+    (void)!link_say(p->watch, w->a, &r, NULL, "RENAME", key, "aside", NULL);
+    put_foreign(key);
+}
+static void swap_back(const char *key)
+{
+    struct redis_place *p = w->place;
+    struct reply r;
+    drop_key(key);
+    (void)!link_say(p->watch, w->a, &r, NULL, "RENAME", "aside", key, NULL);
+}
+
+/* Nobody's turn waits for one that cannot start; it starts when it can. */
+static void others_start(const char *key)
+{
+    struct lease l;
+    accept_next("job_b", "x/normal")->mark = 2;
+    accept_next("job_a", "x/normal");
+    accept_next("job_c", "y/normal");
+    run_them(true);
+    count = 0;
+    swap(key);
+    for (uint64_t i = 0; i < 4; i++)
+        reserve_next(1 + i);
+    run_them(true);
+    assert_string_equal(ops[0].out.lease.id, "job_a");
+    assert_string_equal(ops[1].out.lease.id, "job_c");
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ops[i].result, i < 2 ? E_OK : E_END);
+    count = 0;
+    (void)walk_once();
+    assert_int_equal(walk_once(), 0);
+    assert_int_equal(reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .random = 9}, &l),
+                     E_END);
+    swap_back(key);
+    assert_true(walk_once() > 0);
+    assert_int_equal(lease_alone("job_b", 10), E_OK);
+}
+
+static bool was_said_once(const char *kind, const char *body)
+{
+    struct event_view *events;
+    size_t n, said = 0;
+    assert_int_equal(store_events(w->s, 0, SPAN_NONE, 5000, w->a, &events, &n, &w->f), E_OK);
+    for (size_t i = 0; i < n; i++)
+        said += span_is(events[i].kind, kind) && span_is(events[i].body, body);
+    return said == 1;
+}
+
+static void a_job_with_foreign_texts_stops_no_other_start(void **state)
+{
+    (void)state;
+    others_start("fulmar:{q}:t:job_b");
+    assert_true(was_said_once("queue.damaged", "{\"job\":\"job_b\"}"));
+}
+
+static void a_job_that_is_foreign_itself_stops_no_other_start(void **state)
+{
+    (void)state;
+    others_start("fulmar:{q}:j:job_b");
+    assert_true(was_said_once("queue.damaged", "{\"job\":\"job_b\"}"));
+}
+
+static void a_lane_that_is_foreign_stops_no_other_start(void **state)
+{
+    (void)state;
+    const char *lane = "fulmar:{q}:l:x/normal";
+    accept_next("job_b", "x/normal");
+    accept_next("job_c", "y/normal");
+    run_them(true);
+    count = 0;
+    swap(lane);
+    assert_int_equal(lease_alone("job_c", 1), E_OK);
+    swap_back(lane);
+    assert_int_equal(lease_alone("job_b", 2), E_OK);
 }
 
 static void an_end_that_cannot_be_written_takes_no_other_along(void **state)
@@ -392,23 +498,15 @@ static void heard_of(const char *id, const char *kinds)
 static void a_start_that_fails_half_way_is_no_event(void **state)
 {
     (void)state;
-    struct redis_place *p = w->place;
-    struct reply r;
     struct lease l;
     accept_next("job_a", "x/normal");
     run_them(true);
     count = 0;
-    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "RENAME", "fulmar:{q}:words",
-                              "fulmar:{q}:aside", NULL),
-                     E_OK);
-    put_foreign("fulmar:{q}:words");
+    swap("fulmar:{q}:words");
     assert_int_equal(reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .random = 1}, &l),
                      E_STORE);
     heard_of("job_a", "job.accepted 1\n");
-    drop_key("fulmar:{q}:words");
-    assert_int_equal(link_say(p->watch, w->a, &r, &w->f, "RENAME", "fulmar:{q}:aside",
-                              "fulmar:{q}:words", NULL),
-                     E_OK);
+    swap_back("fulmar:{q}:words");
     assert_true(walk_once() > 0);
     assert_int_equal(reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .random = 3}, &l),
                      E_OK);
@@ -552,7 +650,11 @@ int main(void)
         S(what_comes_in_beside_a_lane_that_is_foreign_is_there),
         S(a_key_names_no_job_that_was_not_stored),
         S(a_member_of_a_lane_without_a_job_holds_up_nobody),
+        S(a_member_without_a_job_is_not_the_last_of_a_full_lane),
         S(a_job_that_cannot_start_takes_no_other_along),
+        S(a_job_with_foreign_texts_stops_no_other_start),
+        S(a_job_that_is_foreign_itself_stops_no_other_start),
+        S(a_lane_that_is_foreign_stops_no_other_start),
         S(an_end_that_cannot_be_written_takes_no_other_along),
         S(a_start_that_fails_half_way_is_no_event),
         S(the_log_shows_each_event_in_its_place_whatever_stands_before),

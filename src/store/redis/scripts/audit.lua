@@ -82,6 +82,10 @@ local function check_job(id)
         return
     end
     local w, tenant = wanted(j)
+    local ready = 'l:' .. j.ln .. ':' .. j.nd
+    if w[ready] and not call('ZSCORE', P .. ready, j.member) and not pcall(M.sound, j, true, true) then
+        w[ready] = nil -- it could not start (reserving.lua)
+    end
     for key, entry in pairs(w) do
         put(key, entry[1], entry[2])
     end
@@ -150,6 +154,7 @@ local function check_pointer(key, field, id)
     call('HDEL', P .. key, field)
     fixed = fixed + 1
 end
+-- Foreign data under the keys of one of them keeps nobody from putting the others right.
 local function walk_index(key, cursor)
     local kind = call('TYPE', P .. key).ok
     local scan = ({zset = 'ZSCAN', set = 'SSCAN', hash = 'HSCAN'})[kind]
@@ -159,9 +164,9 @@ local function walk_index(key, cursor)
     local page = call(scan, P .. key, cursor, 'COUNT', PIECE)
     for i = 1, #page[2], kind == 'set' and 1 or 2 do
         if kind == 'hash' then
-            check_pointer(key, page[2][i], page[2][i + 1])
+            pcall(check_pointer, key, page[2][i], page[2][i + 1])
         else
-            check_member(key, page[2][i])
+            pcall(check_member, key, page[2][i])
         end
     end
     return page[1]
@@ -173,13 +178,13 @@ local function walk_keys(cursor)
     for _, full in ipairs(page[2]) do
         local key = string.sub(full, #P + 1)
         if string.sub(key, 1, 2) == 'j:' then
-            check_job(string.sub(key, 3))
+            pcall(check_job, string.sub(key, 3))
         elseif string.match(key, '^l:[^:]+$') then
-            check_lane(string.sub(key, 3))
+            pcall(check_lane, string.sub(key, 3))
         elseif string.match(key, '^sd:[^:]+$') then
-            check_schedule(string.sub(key, 4))
+            pcall(check_schedule, string.sub(key, 4))
         elseif string.match(key, '^b:[^:]+$') then
-            check_batch(string.sub(key, 3))
+            pcall(check_batch, string.sub(key, 3))
         elseif string.match(key, '^l:[^:]+:[01sbae]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or
             string.match(key, '^w[tk]:') or string.match(key, '^b:[^:]+:[0-7]$') then
             call('RPUSH', P .. 'audit:todo', key)
@@ -213,7 +218,7 @@ local function place_lane(l)
 end
 lanes, tenants, sites = {}, {}, {}
 for name in pairs(touched) do
-    local l = name ~= '' and M.lane(name)
+    local l = name ~= '' and M.lane_if_sound(name)
     if l then
         place_lane(l)
     end

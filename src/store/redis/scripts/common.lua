@@ -479,10 +479,10 @@ function M.sound(j, fixed, texts)
     end
     return j
 end
--- The job of a member of a lane's ready jobs; nil: a script that failed half-way has left that.
-function M.ready(l, n, member)
-    local j = M.job(string.sub(member, 14))
-    return j and j.st == READY and j.ln == l.name and j.nd == n and j.member == member and j or nil
+-- nil: there is none, or foreign data in its place.
+function M.lane_if_sound(name)
+    local well, l = pcall(M.lane, name)
+    return well and l or nil
 end
 
 -- part
@@ -787,7 +787,7 @@ end
 -- What time has opened takes its turn, some at once: what is left is due still.
 function M.wake()
     for _, turn in ipairs(call('ZRANGEBYSCORE', P .. 'waits', '-inf', now, 'LIMIT', 0, WAKES)) do
-        local l = M.lane(string.sub(turn, 11))
+        local l = M.lane_if_sound(string.sub(turn, 11))
         if l then
             l.touched = true
         else
@@ -871,6 +871,56 @@ function M.first_ready(l, n)
         l.front[n] = front
     end
     return front[front.at], N(front[front.at + 1])
+end
+local function last_ready(l, n)
+    M.write_indexes()
+    local top = call('ZREVRANGE', l.key .. ':' .. TEXTS[n], '0', '0', 'WITHSCORES')
+    return top[1], N(top[2])
+end
+-- Of all that the lane has ready for these needs, what is first by rank, or last: member, and which needs.
+local function ready_at(l, needs, last)
+    local found, rank, at
+    for n = 0, needs do
+        local top, top_rank
+        if l[n] > 0 then
+            top, top_rank = (last and last_ready or M.first_ready)(l, n)
+        end
+        if top and (not found or (top_rank < rank or (top_rank == rank and top < found)) ~= last) then
+            found, rank, at = top, top_rank, n
+        end
+    end
+    return found, at
+end
+-- The job of a member; nil: a script that failed half-way has left that. Fails when it could not start, for what is foreign
+-- under its keys.
+local function startable(l, n, member)
+    local j = M.job(id_of(member))
+    if not j or j.st ~= READY or j.ln ~= l.name or j.nd ~= n or j.member ~= member then
+        return nil
+    elseif not j.fixed then
+        M.sound(j, true, j.nb > 0 or j.mk == 2)
+    end
+    return j
+end
+local STRAYS = 16
+-- The ready job of the lane that starts first, or last, of those whose needs can be met, and how many went: members without a
+-- job, so many at once, and a job that cannot start, which the walk puts back when it can.
+function M.ready_job(l, needs, last)
+    for gone = 0, STRAYS - 1 do
+        local member, n = ready_at(l, needs, last)
+        if not member then
+            return nil, gone
+        end
+        local well, j = pcall(startable, l, n, member)
+        if well and j then
+            return j, gone
+        elseif not well then
+            M.event(nil, 'queue.damaged', '{"job":"' .. string.gsub(id_of(member), '[^%w_]', '') .. '"}')
+        end
+        M.drop_ready(l, n, member)
+        l.touched = true
+    end
+    return nil, STRAYS
 end
 -- Dead jobs of one class, site and fingerprint.
 local function group_of(j)

@@ -31,25 +31,11 @@ local function asked_before(worker, request)
     local j = id and M.job(id)
     return j and j.st == ACTIVE and j.wo == worker and j.rq == request and j or nil
 end
--- The first of the lane by rank among those whose needs can be met. Members without a job go, so many at once.
-local STRAYS = 16
-local function first_of(l, strays)
-    local first, rank, at
-    for n = 0, needs do
-        local top, top_rank
-        if l[n] > 0 then
-            top, top_rank = M.first_ready(l, n)
-        end
-        if top and (not first or top_rank < rank or (top_rank == rank and top < first)) then
-            first, rank, at = top, top_rank, n
-        end
-    end
-    if not first or M.ready(l, at, first) then
-        return first and id_of(first)
-    end
-    M.drop_ready(l, at, first)
-    l.touched, closed = true, closed + 1
-    return strays > 1 and first_of(l, strays - 1) or nil
+-- The first of the lane that could start.
+local function first_of(l)
+    local j, gone = M.ready_job(l, needs, false)
+    closed = closed + gone
+    return j and j.id
 end
 local function fits(id)
     if memory == 0 and time == 0 then
@@ -69,7 +55,7 @@ local function try_lane(l)
         l.touched, closed = true, closed + 1
         return nil
     end
-    local id = (known['*'] or known[l.si]) and first_of(l, STRAYS)
+    local id = (known['*'] or known[l.si]) and first_of(l)
     if id and fits(id) then
         local f = string.find(l.name, '@', 1, true) and M.fixed(id) or {}
         if (f[6] or '') == '' then
@@ -102,7 +88,7 @@ local function try_tenant(t)
     repeat
         local turns = call('ZRANGE', t.key .. ':' .. needs, at, at + page - 1, 'WITHSCORES')
         for i = 1, #turns, 2 do
-            l = M.lane(string.sub(turns[i], 11))
+            l = M.lane_if_sound(string.sub(turns[i], 11))
             id = l and try_lane(l)
             if id or enough() then
                 return l, id, at + i == 1 and behind(turns, 1, page)
@@ -164,10 +150,6 @@ local function give_mark(id)
 end
 local function start(l, id, a)
     local j = M.job(id)
-    local well, reply = M.look(M.sound, j, true, j.nb > 0 or j.mk == 2)
-    if not well then
-        return reply, true
-    end
     local since = j.ra
     if j.mk == 2 then
         give_mark(id)

@@ -18,18 +18,6 @@ local function latest_answer(work)
     return j and j.st == SUCCEEDED and j or nil
 end
 local DROPPED = 'its lane was full, and a job that starts before it came'
--- The ready job of the lane that would start last.
-local function last_of(l)
-    local last, rank, at
-    for n = 0, 1 do
-        M.write_indexes()
-        local top = l[n] > 0 and call('ZREVRANGE', l.key .. ':' .. n, 0, 0, 'WITHSCORES') or {}
-        if top[1] and (not last or N(top[2]) > rank or (N(top[2]) == rank and top[1] > last)) then
-            last, rank, at = top[1], N(top[2]), n
-        end
-    end
-    return last and M.ready(l, at, last)
-end
 -- A lane that is full takes a job only in the place of another one: of equal work, or of its last one; jobs of a batch drop
 -- nobody. Whether it is not taken.
 local function is_too_deep(a, plan, l)
@@ -38,7 +26,7 @@ local function is_too_deep(a, plan, l)
         return false
     end
     if M.settings(l).overflow == 1 and not plan.leader and not a.batch and a[29] ~= '1' and ra <= now then
-        plan.drops = last_of(l)
+        plan.drops = M.ready_job(l, 1, true)
     end
     return not plan.drops or plan.drops == plan.replaces or ra - N(a[10]) * AGING >= rank_of(plan.drops)
 end
