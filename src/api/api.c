@@ -14,6 +14,7 @@ enum {
 };
 
 static const char *const no_query[] = {NULL};
+static const char *const wait_query[] = {"wait_for", NULL};
 static const char *const ready_query[] = {"verbose", NULL};
 static const char *const jobs_query[] = {"state",
                                          "site",
@@ -62,7 +63,7 @@ static const struct route routes[] = {
     {"/v1/jobs", "GET, HEAD", true, jobs_query, jobs_list, false},
     {"/v1/jobs/bulk", "POST", true, no_query, bulk_create, false},
     {"/v1/jobs/actions", "POST", true, dry_query, jobs_actions, false},
-    {"/v1/jobs/{id}", "GET, HEAD", true, no_query, jobs_show, false},
+    {"/v1/jobs/{id}", "GET, HEAD", true, wait_query, jobs_show, false},
     {"/v1/jobs/{id}", "PUT", true, no_query, jobs_put, false},
     {"/v1/jobs/{id}", "PATCH", true, no_query, change_job, false},
     {"/v1/jobs/{id}", "DELETE", true, no_query, change_delete, false},

@@ -380,9 +380,21 @@ void jobs_answer_accepted(struct call *c)
     post_job(c, on_created);
 }
 
+static bool has_started(const struct call *c)
+{
+    return c->op.out.job.state >= JOB_ACTIVE;
+}
+
+static const struct wait_face started = {look_at_job, has_started, on_shown};
+
 void jobs_show(struct api *a, struct request *r, struct span id)
 {
-    wait_for(call_new(a, r, id), &shown);
+    struct span what = SPAN("end");
+    if (request_query(r, "wait_for", &what) && !span_is(what, "running") &&
+        !span_is(what, "end"))
+        answer_problem(r, 400, "bad_parameter", "wait_for must be end, or running");
+    else
+        wait_for(call_new(a, r, id), span_is(what, "running") ? &started : &shown);
 }
 
 /* ---- GET /v1/jobs/{id}/result ---- */

@@ -2077,6 +2077,28 @@ static void newest_job(char id[256])
     drop(&r);
 }
 
+static void a_request_that_waits_for_the_start_is_answered_then(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[256];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@starts\",\"priority\":9}", id);
+    snprintf(path, sizeof path, "/v1/jobs/%s?wait_for=running", id);
+    int fd = send_waiting("GET", path, "Prefer: wait=30\r\n", NULL);
+    assert_false(readable(fd, 200));
+    struct lease l = lease_of(id, a);
+    struct reply r = take(fd, false);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(member(r.body, "state", text), "active");
+    assert_true(span_is(header(&r, "Preference-Applied"), "wait=30"));
+    drop(&r);
+    close(fd);
+    finish(&l, FAILURE_NONE, VERDICT_EMPTY_CONFIRMED, "", "");
+    snprintf(path, sizeof path, "/v1/jobs/%s?wait_for=never", id);
+    expect("GET", path, "", NULL, 400);
+    arena_free(&a);
+}
+
 /* Longer than any other request may take: who waits is not late. */
 static void a_request_that_waits_is_answered_when_the_job_ends(void **state)
 {
@@ -2680,6 +2702,7 @@ int main(void)
         cmocka_unit_test(a_preview_shows_both_sides_of_a_clock_change),
         cmocka_unit_test(a_schedule_is_paused_resumed_triggered_and_filled_up),
         cmocka_unit_test(a_schedule_fires_when_it_is_due_and_hears_of_the_end),
+        cmocka_unit_test(a_request_that_waits_for_the_start_is_answered_then),
         cmocka_unit_test(a_request_that_waits_is_answered_when_the_job_ends),
         cmocka_unit_test(a_request_that_waited_long_enough_says_how_it_is),
         cmocka_unit_test(who_submits_may_wait_for_the_end),
