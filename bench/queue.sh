@@ -45,14 +45,18 @@ benchmark() { # SCRIPTS AT ONCE, SCRIPT: how many a second
     redis-benchmark -s "$dir/redis.sock" -c 1 -P "$1" -n "$((jobs / 4))" -r 1000000 --csv EVAL "$2" 1 key:__rand_int__ value |
         tail -1 | tr -d '"' | awk -F, '{ printf "%.0f\n", $(NF - 6) }'
 }
-# As many HSET, on hashes of their own, as each of these has commands.
+# As many HSET, on hashes of their own, as one of these has commands when it is alone in its script; and as many as its share
+# is of those that several have in one.
 plain() {
     start
     best "$dir/ours" >"$dir/rows"
     while IFS='|' read -r name _ _ commands; do
         pipeline=$(echo "$name" | sed -n 's/.*, \([0-9]*\) at once.*/\1/p')
-        benchmark "${pipeline:-1}" "for i = 1, ${commands%.*} do redis.call('HSET', KEYS[1] .. ':' .. i, 'f', ARGV[1]) end return 1" |
-            sed "s/^/$name|/; s/$/||/" >>"$dir/plain"
+        alone=$(awk -F'|' -v name="${name%, * at once}" '$1 == name { print $4 }' "$dir/rows")
+        for of in "alone $alone" "share $commands"; do
+            benchmark "${pipeline:-1}" "for i = 1, $(printf %.0f "${of#* }") do redis.call('HSET', KEYS[1] .. ':' .. i, 'f', ARGV[1]) end return 1" |
+                sed "s/^/$name|/; s/$/||/" >>"$dir/${of% *}"
+        done
     done <"$dir/rows"
     for pipeline in 1 64; do
         benchmark "$pipeline" 'return 1' | sed "s/^/an empty script, $pipeline at once|/; s/$/||/" >>"$dir/empty"
@@ -84,11 +88,14 @@ for _ in $(seq "$turns"); do
     plain
     [ -n "$skipped" ] || other
 done
-echo "| transition | a second | µs of the server for one | commands for one | so many HSET in a script, a second | of that |"
-echo "|---|---:|---:|---:|---:|---:|"
+echo "| transition | a second | µs of the server for one | commands for one | as many HSET as it has alone, a second | of that | as many HSET as its share, a second | of that |"
+echo "|---|---:|---:|---:|---:|---:|---:|---:|"
 best "$dir/ours" >"$dir/rows"
-best "$dir/plain" | paste -d'|' "$dir/rows" - |
-    awk -F'|' '{ printf "| %s | %.0f | %.0f | %.1f | %.0f | %.0f %% |\n", $1, $2, $3, $4, $6, 100 * $2 / $6 }'
+for of in alone share; do
+    best "$dir/$of" | cut -d'|' -f2 >"$dir/$of.rate"
+done
+paste -d'|' "$dir/rows" "$dir/alone.rate" "$dir/share.rate" |
+    awk -F'|' '{ printf "| %s | %.0f | %.0f | %.1f | %.0f | %.0f %% | %.0f | %.0f %% |\n", $1, $2, $3, $4, $5, 100 * $2 / $5, $6, 100 * $2 / $6 }'
 echo
 cat "$dir/bytes"
 echo
