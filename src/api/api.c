@@ -771,6 +771,11 @@ void api_drain(struct api *a)
     wait_end_all(a);
 }
 
+void api_mode(struct api *a, enum store_mode mode)
+{
+    http_say_mode(a->http, mode == MODE_NORMAL ? NULL : mode_name(mode));
+}
+
 void api_new_events(struct api *a, int64_t last_event)
 {
     if (last_event <= a->last_event)

@@ -96,6 +96,8 @@ MUST_USE err api_start(struct api **out, struct loop *l, struct store_thread *st
                        const struct api_config *config, struct fault *f);
 void api_use(struct api *a, struct packs *packs); /* other packs from now on */
 void api_drain(struct api *a);                    /* accepts answer 503 from now on */
+/* Likewise: while it is not normal each answer says so. */
+void api_mode(struct api *a, enum store_mode mode);
 void api_new_events(struct api *a,
                     int64_t last_event); /* after each store group: wakes event streams */
 void api_stop(struct api **a);

@@ -72,6 +72,7 @@ struct http {
     mono alarm;              /* when `deadlines` fires */
     struct list phases[PHASES];
     bool running, again;
+    const char *mode; /* NULL: as ever */
 };
 
 struct stream_state {
@@ -524,6 +525,8 @@ static void add_headers(struct MHD_Response *m, const struct request *r, const s
     MHD_add_response_header(m, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(m, "Server", "fulmar");
     char id[80];
+    if (r->http->mode)
+        MHD_add_response_header(m, "Fulmar-Mode", r->http->mode);
     MHD_add_response_header(m, "X-Request-Id", span_copy(r->id, id, sizeof id));
     for (size_t i = 0; i + 1 < sizeof a->headers / sizeof a->headers[0] && a->headers[i];
          i += 2)
@@ -545,6 +548,11 @@ static void hand_over(struct request *r, struct MHD_Response *m, int status)
         enter(r->connection, PHASE_REQUEST); /* time to take it */
     metric_add(METRIC_HTTP_REQUESTS, status / 100 - 2, 1);
     wake(r->connection);
+}
+
+void http_say_mode(struct http *h, const char *mode)
+{
+    h->mode = mode;
 }
 
 void request_answer(struct request *r, const struct answer *a)

@@ -66,6 +66,9 @@ MUST_USE err http_start(struct http **out, struct loop *l, const struct http_con
 /* Cuts every connection; on_gone comes for every open request before it returns. */
 void http_stop(struct http **h);
 
+/* Fulmar-Mode of every answer from now on; NULL: none. Stays the caller's. */
+void http_say_mode(struct http *h, const char *mode);
+
 /* Value of a header, empty when it is not there. Names without regard to case. */
 struct span request_header(const struct request *r, const char *name);
 /* Value of a query parameter, percent-decoded, in the request's arena; false when not there. */

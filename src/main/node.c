@@ -170,8 +170,10 @@ static void on_store(void *ctx)
     say_check(n);
     say_spool(n);
     say_loss(n);
-    if (n->api)
+    if (n->api) {
+        api_mode(n->api, n->outlook.mode);
         api_new_events(n->api, last_event);
+    }
     if (n->pool) {
         pool_kick(n->pool, n->outlook.startable, n->outlook.startable_light);
         count_desired(n);

@@ -913,6 +913,31 @@ static void what_the_client_has_is_not_sent_again(void **state)
     arena_free(&a);
 }
 
+/* Set by whomever, and told when the store has it. */
+static void expect_mode(const char *mode)
+{
+    mono late = mono_add(clock_mono(), 10000);
+    struct buf body = BUF(200);
+    buf_fmt(&body, "{\"mode\":\"%s\",\"reason\":\"drill\"}%c", mode, 0);
+    expect("PUT", "/v1/mode", "If-Match: *\r\n", body.p, 200);
+    buf_free(&body);
+    for (bool same = false; !same;) {
+        struct reply r = get("/livez");
+        struct span told = header(&r, "Fulmar-Mode");
+        same = span_is(told.n ? told : SPAN("normal"), mode);
+        drop(&r);
+        assert_false(mono_past(late, clock_mono()));
+    }
+}
+
+static void every_answer_says_the_mode_that_is_not_normal(void **state)
+{
+    (void)state;
+    expect_mode("paused");
+    expect_mode("maintenance");
+    expect_mode("normal");
+}
+
 static void cancelling_follows_the_state(void **state)
 {
     (void)state;
@@ -2677,6 +2702,7 @@ int main(void)
         cmocka_unit_test(a_key_makes_a_request_repeatable),
         cmocka_unit_test(orders_of_a_stream_are_accepted_while_they_come),
         cmocka_unit_test(what_the_client_has_is_not_sent_again),
+        cmocka_unit_test(every_answer_says_the_mode_that_is_not_normal),
         cmocka_unit_test(cancelling_follows_the_state),
         cmocka_unit_test(a_cancel_by_force_is_at_once_and_says_why),
         cmocka_unit_test(an_order_says_whose_it_is_and_when),

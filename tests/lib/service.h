@@ -69,8 +69,10 @@ static void on_store(void *ctx)
     (void)ctx;
     int64_t last_event;
     store_thread_collect(server.store, &server.outlook, &last_event);
-    if (server.api)
+    if (server.api) {
+        api_mode(server.api, server.outlook.mode);
         api_new_events(server.api, last_event);
+    }
     if (server.schedules)
         schedules_told(server.schedules, &server.outlook);
     if (server.on_group)
