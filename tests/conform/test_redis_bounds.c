@@ -2,6 +2,8 @@
  * are the same on every machine; what they take is measured by bench/queue.sh. */
 #include "../lib/scenario.h"
 
+#include "store/batches.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -189,11 +191,74 @@ static void s65_a_piece_of_an_operation_is_bounded_whatever_it_does(void **state
     assert_in_range(monitor.most, 1, MOST);
 }
 
+/* ---- batches ---- */
+
+static struct accept_args orders[BATCH_ADD_MOST];
+static void make_orders(const char *part, bool unique)
+{
+    for (int i = 0; i < BATCH_ADD_MOST; i++) {
+        orders[i] = job_args(arena_fmt(w->ids, "job_%s_%d", part, i), "x/bulk");
+        if (unique)
+            orders[i].unique_key = span_of(arena_fmt(w->ids, "work %s %d", part, i));
+        orders[i].on_conflict = UNIQUE_REPLACE_PENDING;
+    }
+}
+
+static void add_thousand(const char *part, struct span batch, bool first, int64_t parallel)
+{
+    struct batch_args made = {.id = batch,
+                              .open = true,
+                              .parallel = parallel,
+                              .jobs = orders,
+                              .count = BATCH_ADD_MOST,
+                              .idempotency_key = span_of(part)};
+    struct batch_add_args added = {.id = batch, .jobs = orders, .count = BATCH_ADD_MOST};
+    struct batch_reply r;
+    begin();
+    err e = first ? store_batch_create(w->s, &made, now(), w->a, &r, &w->f)
+                  : store_batch_add(w->s, &added, now(), w->a, &r, &w->f);
+    if (e)
+        fail_msg("%s: %s", part, w->f.words);
+    commit();
+    assert_int_equal(r.added, BATCH_ADD_MOST);
+    note(part);
+    drop_texts();
+}
+
+/* A thousand at once, which is the most that may come: others get their turn in between. */
+static void s65_a_batch_of_a_thousand_comes_in_short_scripts(void **state)
+{
+    (void)state;
+    reopen();
+    memset(&monitor, 0, sizeof monitor);
+    monitor_open(((struct redis_place *)w->place)->server.socket);
+    make_orders("first", true);
+    add_thousand("first", SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FA1"), true, 0);
+    make_orders("again", true); /* other jobs about other work */
+    add_thousand("again", SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FA1"), false, 0);
+    make_orders("rows", false);
+    add_thousand("rows", SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FA2"), true, 1000);
+    make_orders("more", false);
+    add_thousand("more", SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FA2"), false, 1000);
+    /* each takes the place of one that waits */
+    make_orders("first", true);
+    for (int i = 0; i < BATCH_ADD_MOST; i++)
+        orders[i].id = span_of(arena_fmt(w->ids, "job_place_%d", i));
+    add_thousand("in place", SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FA3"), true, 0);
+    assert_int_equal(outlook().by_state[JOB_READY], 3000);
+    assert_int_equal(outlook().by_state[JOB_BLOCKED], 1000);
+    assert_int_equal(outlook().by_state[JOB_CANCELLED], 1000);
+    close(monitor.fd);
+    print_message("most: %lld commands, by %s\n", (long long)monitor.most, monitor.most_of);
+    assert_in_range(monitor.most, 1, MOST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         S(s65_what_one_script_does_is_bounded_whatever_there_is),
         S(s65_a_piece_of_an_operation_is_bounded_whatever_it_does),
+        S(s65_a_batch_of_a_thousand_comes_in_short_scripts),
     };
     maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ struct between {
     enum between_way way;
     const char *reply;
     int calls;
+    void (*meanwhile)(void); /* called before script `first` goes on; NULL: nothing */
     atomic_int first,
         times;          /* number of the script to strike, from 0; how many; times 0: none */
     atomic_int scripts; /* seen since the test set it to 0 */
@@ -171,6 +172,8 @@ static inline bool between_script(struct between *b, struct between_pair *p, siz
     int number = b->scripts++;
     if (breaks)
         return between_break(b, p, n);
+    if (b->meanwhile && number == b->first)
+        b->meanwhile();
     bool strikes = number >= b->first && number < b->first + b->times;
     if (strikes && b->way == BETWEEN_CUTS)
         return false;

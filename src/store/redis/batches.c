@@ -13,16 +13,42 @@ enum {
     JOBS_STEP = 50,
     EMPTY_JOBS_MOST = 64, /* jobs without a record that one reading passes over */
     CALLS_AT_ONCE = 16,
+    ORDERS_AT_ONCE = 16,   /* that upkeep brings in */
     JOBS_BYTES = 48 << 20, /* of one call, as they are sent */
+    /* That one script takes: Redis does nothing else meanwhile. More come in pieces of so many. */
+    JOBS_AT_ONCE = 25,
+    TOKEN = ID_TEXT + CALL_NUMBER,
+    ENTERS_MOST = BATCH_ADD_MOST / JOBS_AT_ONCE + 1,
 };
 
 /* ---- jobs as one text: what take.lua is asked for each ---- */
 
-/* Jobs that cannot even be asked for, and why. */
-struct unfit {
-    err *code; /* by index; E_OK: asked for */
-    struct span *words;
+/* Jobs that come into a batch, and what becomes of them. */
+struct order {
+    const struct accept_args *jobs;
+    size_t count;
+    bool partial;
+    struct span batch, tenant, key; /* batch empty: they make one */
+    uint64_t hash;
+    char *token;   /* of their pieces, when one script does not take them all */
+    size_t staged; /* so many are */
+    /* Jobs that cannot even be asked for, by index, and why; E_OK: asked for. */
+    err *unfit;
+    struct span *unfit_words;
+    struct arena *arena;
+    struct batch_reply reply;
 };
+
+static err order_init(struct order *o, struct fault *f)
+{
+    struct arena *a = o->arena;
+    o->unfit = arena_try(a, (o->count + 1) * sizeof *o->unfit);
+    o->unfit_words = arena_try(a, (o->count + 1) * sizeof *o->unfit_words);
+    o->reply.refused = arena_try(a, (o->count + 1) * sizeof *o->reply.refused);
+    return o->unfit && o->unfit_words && o->reply.refused
+               ? E_OK
+               : fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+}
 
 /* One job; its texts are made in the arena of the operation. */
 static err pack_job(struct store *s, const struct accept_args *job, struct buf *out,
@@ -38,26 +64,26 @@ static err pack_job(struct store *s, const struct accept_args *job, struct buf *
     return e;
 }
 
-static err note_unfit(struct arena *a, struct unfit *u, size_t i, err e,
-                      const struct fault *own, struct fault *f)
+static err note_unfit(struct order *o, size_t i, err e, const struct fault *own,
+                      struct fault *f)
 {
-    u->code[i] = e;
-    return store_keep(a, span_of(own->words), &u->words[i], f);
+    o->unfit[i] = e;
+    return store_keep(o->arena, span_of(own->words), &o->unfit_words[i], f);
 }
 
-/* All of them; those that cannot be asked for are empty. */
-static err pack_jobs(struct store *s, const struct accept_args *jobs, size_t count,
-                     struct arena *a, struct unfit *unfit, struct buf *out, struct fault *f)
+/* Those from `first` to before `end`; those that cannot be asked for are empty. */
+static err pack_jobs(struct store *s, struct order *o, size_t first, size_t end,
+                     struct buf *out, struct fault *f)
 {
     struct buf one = BUF(8 * STORE_SPEC_MAX);
     err e = E_OK;
-    for (size_t i = 0; !e && i < count; i++) {
+    for (size_t i = first; !e && i < end; i++) {
         struct fault own = {0};
-        err bad = asked_child(&jobs[i], &own);
+        err bad = asked_child(&o->jobs[i], &own);
         if (!bad)
-            bad = pack_job(s, &jobs[i], &one, &own);
+            bad = pack_job(s, &o->jobs[i], &one, &own);
         if (bad)
-            e = note_unfit(a, unfit, i, bad, &own, f);
+            e = note_unfit(o, i, bad, &own, f);
         packed_add(out, bad ? SPAN("") : buf_span(&one));
     }
     buf_free(&one);
@@ -65,15 +91,6 @@ static err pack_jobs(struct store *s, const struct accept_args *jobs, size_t cou
         e = fail(f, E_TOO_BIG, "the jobs have more than %d MiB; add them in several parts",
                  JOBS_BYTES >> 20);
     return e;
-}
-
-static err make_unfit(struct arena *a, size_t count, struct unfit *out, struct fault *f)
-{
-    out->code = arena_try(a, (count + 1) * sizeof *out->code);
-    out->words = arena_try(a, (count + 1) * sizeof *out->words);
-    return out->code && out->words
-               ? E_OK
-               : fail(f, E_TOO_BIG, "the answer of the job store does not fit");
 }
 
 /* ---- what was refused ---- */
@@ -92,43 +109,37 @@ static err why_refused(struct store *s, const struct reply *said_of,
     return accept_refused(s, &reply, job->id, job->lane, job->site, job->pool, f);
 }
 
-static err read_refusal(struct store *s, const struct reply *r, const struct accept_args *jobs,
-                        size_t count, const struct unfit *unfit, struct arena *a,
-                        struct batch_reply *out, struct fault *f)
+static err read_refusal(struct store *s, const struct reply *r, struct order *o,
+                        struct fault *f)
 {
     size_t i = (size_t)reply_number(r, REFUSAL_INDEX);
     struct fault own = {0};
-    if (r->count == 0 || i >= count)
+    if (r->count == 0 || i >= o->count)
         return fail(f, E_STORE, "a script of the queue answered in a shape that is not ours");
-    if (unfit->code[i])
-        return asked_child_refused(out, i, unfit->code[i], unfit->words[i], a, f);
-    err why = why_refused(s, r, &jobs[i], &own);
+    if (o->unfit[i])
+        return asked_child_refused(&o->reply, i, o->unfit[i], o->unfit_words[i], o->arena, f);
+    err why = why_refused(s, r, &o->jobs[i], &own);
     if (f && !f->code && own.wait_ms)
         f->wait_ms = own.wait_ms;
-    return asked_child_refused(out, i, why, span_of(own.words), a, f);
+    return asked_child_refused(&o->reply, i, why, span_of(own.words), o->arena, f);
 }
 
 /* The reply of one script behind its first words: how many came in, and which did not. */
-static err read_added(struct store *s, const struct reply *r, const struct accept_args *jobs,
-                      size_t count, bool partial, const struct unfit *unfit, struct arena *a,
-                      struct batch_reply *out, struct fault *f)
+static err read_added(struct store *s, const struct reply *r, struct order *o, struct fault *f)
 {
     enum { ADDED = 2, REFUSALS };
     struct fault hint = {0};
     err e = E_OK;
-    out->added = reply_number(r, ADDED);
-    out->refused = arena_try(a, (count + 1) * sizeof *out->refused);
-    if (!out->refused)
-        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    o->reply.added = reply_number(r, ADDED);
     for (size_t i = REFUSALS; !e && i + 1 < r->count; i++)
-        e = read_refusal(s, reply_list(r, i), jobs, count, unfit, a, out, &hint);
+        e = read_refusal(s, reply_list(r, i), o, &hint);
     if (e)
         return fail(f, e, "%s", hint.words);
-    if (said(r) != SAID_END || !out->refused_count)
+    if (said(r) != SAID_END || !o->reply.refused_count)
         return E_OK;
     if (f && !f->code)
         f->wait_ms = hint.wait_ms;
-    return asked_batch_refused(out, !partial, f);
+    return asked_batch_refused(&o->reply, !o->partial, f);
 }
 
 /* ---- making one, adding to it ---- */
@@ -162,11 +173,135 @@ err callback_put(struct store *s, struct call *c, struct span ticket, struct fau
     return E_OK;
 }
 
-static err ask_create(struct store *s, const struct batch_args *args, struct span jobs,
-                      wall now, struct reply *out, struct fault *f)
+/* Why nothing of an order is even looked at; E_OK: it is, or was before. */
+static err not_begun(const struct reply *r, struct span id, struct fault *f)
+{
+    if (said(r) == SAID_NONE)
+        return asked_no_batch(id, f);
+    if (said(r) == SAID_BODY)
+        return asked_key_used(f);
+    if (said(r) == SAID_STATE)
+        return asked_batch_exists(id, f);
+    if (said(r) == SAID_CLOSED)
+        return asked_batch_sealed(id, f);
+    if (said(r) == SAID_STALE)
+        return fail(f, E_BUSY, "it took too long until all jobs were there; order them again");
+    return said(r) == SAID_FULL ? asked_batch_full(f) : E_OK;
+}
+
+static bool was_before(const struct reply *r)
+{
+    return said(r) == SAID_OK && reply_text(r, 1).n > 0;
+}
+
+static err ask_stage(struct store *s, struct order *o, size_t first, wall now,
+                     struct reply *out, struct fault *f)
 {
     struct call c = {0};
+    struct buf jobs = BUF(JOBS_BYTES);
+    size_t end = o->count - first < JOBS_AT_ONCE ? o->count : first + JOBS_AT_ONCE;
+    store_fresh(s);
+    err e = pack_jobs(s, o, first, end, &jobs, f);
+    call_text(&c, SPAN("stage"));
+    call_text(&c, span_of(o->token));
+    call_text(&c, o->batch);
+    call_flag(&c, o->partial);
+    call_text(&c, o->tenant);
+    call_text(&c, o->key);
+    call_hex(&c, o->hash);
+    call_number(&c, (int64_t)first);
+    call_text(&c, buf_span(&jobs));
+    if (!e)
+        e = store_write(s, SCRIPT_BATCH, &c, now, out, f);
+    buf_free(&jobs);
+    return e;
+}
+
+/* Puts jobs that one script does not take beside the queue, in pieces: nothing of them counts until all are there. The
+ * last reply is left in *out. */
+static err stage(struct store *s, struct order *o, wall now, struct reply *out, struct fault *f)
+{
     err e = E_OK;
+    for (size_t first = 0; !e && first < o->count; first += JOBS_AT_ONCE) {
+        e = ask_stage(s, o, first, now, out, f);
+        if (!e && was_before(out))
+            return E_OK;
+        if (!e)
+            e = not_begun(out, o->batch.n ? o->batch : span_of(o->token), f);
+        if (!e)
+            e = read_added(s, out, o, f);
+        o->staged += e ? 0 : (size_t)o->reply.added;
+    }
+    return !e && !o->staged ? asked_batch_refused(&o->reply, false, f) : e;
+}
+
+/* What is not committed goes; the walk takes what cannot be reached now. */
+static void drop_staged(struct store *s, const struct order *o, wall now)
+{
+    struct reply ignored;
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, SPAN("drop"));
+    call_text(&c, span_of(o->token));
+    err e = store_write(s, SCRIPT_BATCH_ACT, &c, now, &ignored, NULL);
+    (void)e;
+}
+
+/* Some jobs that were accepted become jobs of the queue. token empty: of those that are due first, whose token it becomes. */
+static err enter(struct store *s, char token[TOKEN], wall now, bool *out_more, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, SPAN("enter"));
+    call_text(&c, span_of(token));
+    err e = store_write(s, SCRIPT_BATCH_ACT, &c, now, &r, f);
+    if (e)
+        return e;
+    *out_more = reply_number(&r, 1) != 0;
+    span_copy(reply_text(&r, 2), token, TOKEN);
+    return E_OK;
+}
+
+/* All that belong together. */
+static err enter_all(struct store *s, char token[TOKEN], wall now, struct fault *f)
+{
+    err e = E_OK;
+    bool more = true;
+    for (int i = 0; !e && more && i < ENTERS_MOST; i++)
+        e = enter(s, token, now, &more, f);
+    return e;
+}
+
+err batches_enter(struct store *s, wall now, struct fault *f)
+{
+    char token[TOKEN] = "";
+    err e = enter_all(s, token, now, f);
+    for (int i = 1; !e && token[0] && i < ORDERS_AT_ONCE; i++) {
+        token[0] = '\0';
+        e = enter_all(s, token, now, f);
+    }
+    return e;
+}
+
+/* Behind the other arguments: the jobs, or how many of them are staged. */
+static err put_jobs(struct store *s, struct order *o, struct call *c, struct buf *jobs,
+                    struct fault *f)
+{
+    err e = o->staged ? E_OK : pack_jobs(s, o, 0, o->count, jobs, f);
+    call_text(c, buf_span(jobs));
+    call_number(c, (int64_t)o->staged);
+    call_text(c, span_of(o->token));
+    return e;
+}
+
+static err ask_create(struct store *s, const struct batch_args *args, struct order *o, wall now,
+                      struct reply *out, struct fault *f)
+{
+    struct call c = {0};
+    struct buf jobs = BUF(JOBS_BYTES);
+    err e = E_OK;
+    store_fresh(s);
     call_text(&c, SPAN("create"));
     call_text(&c, args->id);
     call_text(&c, args->tenant);
@@ -180,92 +315,128 @@ static err ask_create(struct store *s, const struct batch_args *args, struct spa
     call_flag(&c, args->partial);
     for (int i = 0; !e && i < BATCH_CALLS; i++)
         e = callback_put(s, &c, args->calls[i], f);
-    call_text(&c, jobs);
-    return e ? e : store_write(s, SCRIPT_BATCH, &c, now, out, f);
-}
-
-err redis_batch_create(struct store *s, const struct batch_args *args, wall now,
-                       struct arena *a, struct batch_reply *out, struct fault *f)
-{
-    struct batch_reply reply = {0};
-    struct reply r;
-    struct unfit unfit;
-    struct buf jobs = BUF(JOBS_BYTES);
-    need(s->in_group);
-    store_fresh(s);
-    s->now = now.ms ? now : s->now;
-    int64_t connections = link_state(s->link).connections;
-    err e = asked_batch_new(args, f);
     if (!e)
-        e = make_unfit(a, args->count, &unfit, f);
+        e = put_jobs(s, o, &c, &jobs, f);
     if (!e)
-        e = pack_jobs(s, args->jobs, args->count, a, &unfit, &jobs, f);
-    if (!e)
-        e = ask_create(s, args, buf_span(&jobs), now, &r, f);
+        e = store_write(s, SCRIPT_BATCH, &c, now, out, f);
     buf_free(&jobs);
-    if (!e && said(&r) == SAID_BODY)
-        e = asked_key_used(f);
-    if (!e && said(&r) == SAID_STATE)
-        e = asked_batch_exists(args->id, f);
-    if (e)
-        return e;
-    reply.replayed = reply_text(&r, 1).n > 0;
-    span_copy(reply.replayed ? reply_text(&r, 1) : args->id, reply.id, sizeof reply.id);
-    e = read_added(s, &r, args->jobs, args->count, args->partial, &unfit, a, &reply, f);
-    *out = reply; /* also what was refused */
-    accepted_some(s, connections);
     return e;
 }
 
-static err ask_add(struct store *s, const struct batch_add_args *args, struct span jobs,
+static err ask_add(struct store *s, const struct batch_add_args *args, struct order *o,
                    wall now, struct reply *out, struct fault *f)
 {
     struct call c = {0};
+    struct buf jobs = BUF(JOBS_BYTES);
+    store_fresh(s);
     call_text(&c, SPAN("add"));
     call_text(&c, args->id);
     call_flag(&c, args->partial);
     call_text(&c, args->idempotency_key);
     call_hex(&c, args->request_hash);
     call_number(&c, BATCH_JOBS_MOST);
-    call_text(&c, jobs);
-    err e = store_write(s, SCRIPT_BATCH, &c, now, out, f);
+    call_number(&c, (int64_t)args->count);
+    err e = put_jobs(s, o, &c, &jobs, f);
+    if (!e)
+        e = store_write(s, SCRIPT_BATCH, &c, now, out, f);
+    buf_free(&jobs);
+    return e;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    const struct batch_refusal *x = a, *y = b;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* What the script said that takes them, or lets them come. */
+static err read_order(struct store *s, struct order *o, const struct reply *r, struct span id,
+                      struct fault *f)
+{
+    err e = not_begun(r, id, f);
     if (e)
         return e;
-    if (said(out) == SAID_NONE)
-        return asked_no_batch(args->id, f);
-    if (said(out) == SAID_BODY)
-        return asked_key_used(f);
-    if (said(out) == SAID_CLOSED)
-        return asked_batch_sealed(args->id, f);
-    return said(out) == SAID_FULL ? asked_batch_full(f) : E_OK;
+    o->reply.replayed = was_before(r);
+    span_copy(o->reply.replayed && !o->batch.n ? reply_text(r, 1) : id, o->reply.id,
+              sizeof o->reply.id);
+    e = read_added(s, r, o, f);
+    qsort(o->reply.refused, o->reply.refused_count, sizeof *o->reply.refused, by_index);
+    return e;
+}
+
+/* e: of the last question, whose reply is r. */
+static err order_end(struct store *s, struct order *o, err e, const struct reply *r,
+                     struct span id, int64_t connections, wall now, struct batch_reply *out,
+                     struct fault *f)
+{
+    bool answered = !e;
+    err later = E_OK;
+    if (!e)
+        e = read_order(s, o, r, id, f);
+    *out = o->reply; /* also what was refused */
+    /* They are accepted: what does not come in now comes by the upkeep of any node. */
+    if (!e && o->staged && !o->reply.replayed)
+        later = enter_all(s, o->token, now, NULL);
+    else if (o->count > JOBS_AT_ONCE)
+        drop_staged(s, o, now);
+    (void)later;
+    if (answered)
+        accepted_some(s, connections);
+    return e;
+}
+
+err redis_batch_create(struct store *s, const struct batch_args *args, wall now,
+                       struct arena *a, struct batch_reply *out, struct fault *f)
+{
+    struct reply r = {0};
+    char token[TOKEN];
+    struct order o = {.jobs = args->jobs,
+                      .count = args->count,
+                      .partial = args->partial,
+                      .tenant = args->tenant,
+                      .key = args->idempotency_key,
+                      .hash = args->request_hash,
+                      .token = token,
+                      .arena = a};
+    need(s->in_group);
+    s->now = now.ms ? now : s->now;
+    int64_t connections = link_state(s->link).connections;
+    span_copy(args->id, token, sizeof token);
+    err e = asked_batch_new(args, f);
+    if (!e)
+        e = order_init(&o, f);
+    if (!e && o.count > JOBS_AT_ONCE)
+        e = stage(s, &o, now, &r, f);
+    if (!e && !was_before(&r))
+        e = ask_create(s, args, &o, now, &r, f);
+    return order_end(s, &o, e, &r, args->id, connections, now, out, f);
 }
 
 err redis_batch_add(struct store *s, const struct batch_add_args *args, wall now,
                     struct arena *a, struct batch_reply *out, struct fault *f)
 {
-    struct batch_reply reply = {0};
-    struct reply r;
-    struct unfit unfit;
-    struct buf jobs = BUF(JOBS_BYTES);
+    struct reply r = {0};
+    char token[TOKEN];
+    struct order o = {.jobs = args->jobs,
+                      .count = args->count,
+                      .partial = args->partial,
+                      .batch = args->id,
+                      .key = args->idempotency_key,
+                      .hash = args->request_hash,
+                      .token = token,
+                      .arena = a};
     need(s->in_group);
-    store_fresh(s);
     int64_t connections = link_state(s->link).connections;
+    snprintf(token, sizeof token, "%.*s:%016llx", SP(span_cut(args->id, 0, ID_TEXT - 1)),
+             (unsigned long long)random_u64());
     err e = asked_batch_jobs(args->count, args->idempotency_key, f);
     if (!e)
-        e = make_unfit(a, args->count, &unfit, f);
-    if (!e)
-        e = pack_jobs(s, args->jobs, args->count, a, &unfit, &jobs, f);
-    if (!e)
-        e = ask_add(s, args, buf_span(&jobs), now, &r, f);
-    buf_free(&jobs);
-    if (e)
-        return e;
-    reply.replayed = reply_text(&r, 1).n > 0;
-    span_copy(args->id, reply.id, sizeof reply.id);
-    e = read_added(s, &r, args->jobs, args->count, args->partial, &unfit, a, &reply, f);
-    *out = reply;
-    accepted_some(s, connections);
-    return e;
+        e = order_init(&o, f);
+    if (!e && o.count > JOBS_AT_ONCE)
+        e = stage(s, &o, now, &r, f);
+    if (!e && !was_before(&r))
+        e = ask_add(s, args, &o, now, &r, f);
+    return order_end(s, &o, e, &r, args->id, connections, now, out, f);
 }
 
 /* ---- seal, cancel, retry ---- */
@@ -273,10 +444,19 @@ err redis_batch_add(struct store *s, const struct batch_add_args *args, wall now
 static err act(struct store *s, struct call *c, struct span id, wall now, struct reply *out,
                struct fault *f)
 {
+    char token[TOKEN];
     err e = store_write(s, SCRIPT_BATCH_ACT, c, now, out, f);
+    for (int i = 0; !e && said(out) == SAID_COMING && i < ENTERS_MOST; i++) {
+        span_copy(reply_text(out, 1), token, sizeof token);
+        e = enter_all(s, token, now, f);
+        if (!e)
+            e = store_write(s, SCRIPT_BATCH_ACT, c, now, out, f);
+    }
     if (!e && said(out) == SAID_NONE)
         e = asked_no_batch(id, f);
-    return e;
+    return !e && said(out) == SAID_COMING
+               ? fail(f, E_BUSY, "jobs of batch %.*s are coming in still", SP(id))
+               : e;
 }
 
 err redis_batch_seal(struct store *s, struct span id, wall now, struct fault *f)
@@ -413,7 +593,7 @@ static err read_batch(const struct reply *r, struct arena *a, struct batch_view 
                       struct fault *f)
 {
     const struct reply *fields = reply_list(r, VIEW_FIELDS);
-    *out = (struct batch_view){.sealed = reply_field(fields, "se") != 0,
+    *out = (struct batch_view){.sealed = reply_field(fields, "se") || reply_field(fields, "sl"),
                                .stopped = reply_field(fields, "st") != 0,
                                .stop_after = reply_field(fields, "sa"),
                                .parallel = reply_field(fields, "pl"),
@@ -427,6 +607,7 @@ static err read_batch(const struct reply *r, struct arena *a, struct batch_view 
     span_copy(reply_field_text(fields, "op"), out->operation, sizeof out->operation);
     for (size_t i = 0; i < JOB_STATES; i++)
         out->counts[i] = reply_number(reply_list(r, VIEW_COUNTS), i);
+    out->counts[JOB_BLOCKED] += reply_field(fields, "cm"); /* accepted, and about to come in */
     err e = store_keep(a, reply_field_text(fields, "na"), &out->name, f);
     for (size_t i = 0; !e && i < BATCH_CALLS; i++)
         e = read_call(reply_list(r, VIEW_CALLS), i, a, &out->calls[i], f);

@@ -82,8 +82,9 @@ enum said {
     SAID_BODY,
     SAID_LANES,
     SAID_SESSION,
-    SAID_FIRST, /* the archive is to be asked first */
-    SAID_ALONE, /* of several operations: this one is to be asked alone */
+    SAID_FIRST,  /* the archive is to be asked first */
+    SAID_ALONE,  /* of several operations: this one is to be asked alone */
+    SAID_COMING, /* jobs that were accepted are about to come in: when they have, ask again */
 };
 
 /* Arguments of a script. */
@@ -193,6 +194,8 @@ MUST_USE err job_place(struct store *s, struct span id, wall now, int64_t *out,
                        struct fault *f);
 /* Ticket, packed job, and why there can be none, of a callback, behind the other arguments. */
 MUST_USE err callback_put(struct store *s, struct call *c, struct span ticket, struct fault *f);
+/* Jobs of batches that a node accepted and did not live to bring in. */
+MUST_USE err batches_enter(struct store *s, wall now, struct fault *f);
 /* Callbacks of batches that could not be accepted before, and are due. */
 MUST_USE err callbacks_again(struct store *s, wall now, struct fault *f);
 

@@ -127,6 +127,8 @@ err accept_refused(struct store *s, const struct reply *r, struct span id, struc
         return fail(f, E_CONFLICT, "there is a job %.*s already", SP(id));
     case SAID_NONE:
         return fail_no_job(id, f);
+    case SAID_COMING:
+        return fail(f, E_BUSY, "a batch that is coming in has a job about the same work");
     case SAID_OK:
     case SAID_END:
     case SAID_STALE:

@@ -138,6 +138,7 @@ static err check_repair(const struct repair_args *a, const struct reply *r, stru
     case SAID_SESSION:
     case SAID_FIRST:
     case SAID_ALONE:
+    case SAID_COMING:
         break;
     }
     return E_OK;

@@ -3,7 +3,7 @@
 -- member of an index is of such a job, each lane stands where it belongs. What is not so is put right, and counted.
 -- The walk is the store's, not a node's: hash audit, and audit:todo, indexes that are being walked through.
 -- Reply: {R_OK, put right in this step, in all, walks done}
--- with ends.lua, take.lua, batches.lua, schedules.lua
+-- with ends.lua, take.lua, batches.lua, batch_pieces.lua, schedules.lua
 local PIECE, fixed = 50, 0
 local touched = {}
 
@@ -97,6 +97,9 @@ local function check_job(id)
 end
 local function check_lane(name)
     touched[name] = true
+    if call('EXISTS', P .. 'bcoming') == 0 then
+        fixed = fixed + call('HDEL', P .. 'l:' .. name, 'cm')
+    end
     if not call('ZSCORE', P .. 'lanes', name) then
         call('ZADD', P .. 'lanes', 0, name)
         fixed = fixed + 1
@@ -192,6 +195,19 @@ local function walk_keys(cursor)
     end
     return page[1]
 end
+-- Of a batch whose node died before all of its jobs were there: nothing of it was accepted.
+local STAGING = 60000 -- longer than a node waits for Redis
+local function drop_staged()
+    for _, token in ipairs(call('ZRANGEBYSCORE', P .. 'bstage', '-inf', '(' .. now - STAGING, 'LIMIT', 0, PIECE)) do
+        M.batch_drop(token)
+        fixed = fixed + 1
+    end
+    if call('EXISTS', P .. 'bcoming') == 0 then -- a script that failed half-way has left what says so
+        fixed = fixed + call('DEL', P .. 'bkeys')
+        meta.cm = 0
+    end
+end
+drop_staged()
 local v = call('HMGET', P .. 'audit', 'keys', 'index', 'walks')
 local todo, walks = call('LINDEX', P .. 'audit:todo', 0), N(v[3])
 if todo then

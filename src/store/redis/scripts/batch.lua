@@ -1,46 +1,18 @@
 -- batch.lua - batches (store/batches.h). Jobs are texts behind each other, as take.lua is asked for each; an empty one was refused
 -- by the caller.
 -- ARGV: 'create', id, tenant, name, the same as JSON, sealed, stops after, so many at once, key or '', hash, partial, then of each
--- callback: ticket, its job or '', or else why there can be none, the same as JSON; jobs
--- 'add', id, partial, key or '', hash, most jobs of a batch, jobs
+-- callback: ticket, its job or '', or else why there can be none, the same as JSON; jobs, or '' and how many were staged
+-- 'add', id, partial, key or '', hash, most jobs of a batch, how many, jobs, or '', how many were staged, and the token
+-- 'stage', token, the batch or '' (a new one), partial, tenant, key or '', hash, number of the first job, jobs: batch_pieces.lua
 -- 'view', id; 'list', id behind which, how many (at most 50); 'next', id, number: the first job with this or a higher one
 -- Reply: {R_OK, '', added, {index, refusal, ...}, ..., {}}: the refused ones; nothing was written when none was added or, without
 -- partial, one refused: {R_END, '', 0, {…}, ..., {}}; {R_OK, id, added} of a key that was used; {R_BODY}, {R_STATE}, {R_NONE}, {R_CLOSED} sealed,
--- {R_FULL} too many; views {fields, {jobs by state}, {fields of callbacks}, id}; of 'next' {R_OK, number, job, whose records},
--- {R_END}
--- with ends.lua, take.lua, batches.lua
+-- {R_FULL} too many, {R_STALE} what was staged is gone; views {fields, {jobs by state}, {fields of callbacks}, id}; of 'next'
+-- {R_OK, number, job, whose records}, {R_END}
+-- with ends.lua, take.lua, batches.lua, batch_pieces.lua
 local verb, id = A[1], A[2]
 
-local function read_jobs(text)
-    local all = {}
-    for i, packed in ipairs(M.texts_of(text)) do
-        all[i] = packed ~= '' and M.texts_of(packed) or false
-    end
-    return all
-end
-local function refusal(i, reply)
-    local said = {i - 1}
-    for _, part in ipairs(reply) do
-        said[#said + 1] = part
-    end
-    return said
-end
--- The first that cannot come in; nil: all can.
-local function first_refusal(jobs)
-    for i, a in ipairs(jobs) do
-        if not a then
-            return {i - 1}
-        end
-        a.batch = '' -- it will be of one
-        local plan, reply = M.plan(a)
-        if not plan then
-            return refusal(i, reply)
-        end
-        M.foresee(a, plan)
-    end
-    M.forget_ahead()
-end
--- Whether any was taken; refused ones are put behind the reply.
+-- Takes all; refused ones are put behind the reply.
 local function take_all(b, jobs, reply)
     local rows = M.rows_open(b)
     M.adding_to = b.id
@@ -55,42 +27,47 @@ local function take_all(b, jobs, reply)
             M.rows_added(rows, M.job(a[1]))
             reply[3] = reply[3] + 1
         else
-            reply[#reply + 1] = refusal(i, said)
+            reply[#reply + 1] = M.batch_refusal(i, said)
         end
     end
     M.adding_to = nil
     M.rows_close(b, rows)
 end
-local function nobody(reply)
-    reply[1], reply[#reply + 1] = R_END, {}
-    return reply
+-- The reply when one of them may not come in, and none may without it.
+local function refused_whole(jobs, partial)
+    local reply = {R_OK, '', 0}
+    local said = #reply
+    if not partial then
+        M.batch_look(jobs, 0, true, function() end, reply)
+    end
+    return #reply > said and M.batch_nobody(reply) or nil
 end
--- Of a key that was used: the reply.
-local function asked_before(was, hash_now)
-    local hash_before, of = string.match(was, '^(%x+)|(.*)$')
-    return hash_before == hash_now and of or nil
-end
-
-local function create()
-    local tenant, key, hash_now, partial = A[3], A[9], A[10], A[11] == '1'
+-- The reply of a key that was used, or of a batch that is there.
+local function created_before(tenant, key, hash_now)
     local was = key ~= '' and call('HGET', P .. 'bidem', tenant .. '\n' .. key)
     if was then
-        local of = asked_before(was, hash_now)
+        local of = M.batch_asked_before(was, hash_now)
         return of and {R_OK, of, 0, {}} or {R_BODY}
-    elseif M.batch(id) then
-        return {R_STATE}
     end
-    local jobs, reply = read_jobs(A[20]), {R_OK, '', 0}
-    local refused = not partial and first_refusal(jobs)
-    if refused then
-        return nobody({R_END, '', 0, refused})
+end
+local function added_before(b, key, hash_now)
+    local was = key ~= '' and call('HGET', b.key .. ':a', key)
+    if was then
+        local added = M.batch_asked_before(was, hash_now)
+        return added and {R_OK, b.id, N(added), {}} or {R_BODY}
+    elseif b.se + b.sl > 0 then
+        return {R_CLOSED}
     end
-    local b = M.batch_new(id)
-    b.te, b.na, b.se, b.sa, b.pl, b.ik = tenant, A[4], N(A[6]), N(A[7]), N(A[8]), key
-    take_all(b, jobs, reply)
-    if #jobs > 0 and reply[3] == 0 then
-        return nobody(reply)
-    end
+end
+
+-- come: so many are to come; sealed when all are in.
+local function begin(b, come)
+    local sealed = N(A[6])
+    b.te, b.na, b.sa, b.pl, b.ik, b.cm = A[3], A[4], N(A[7]), N(A[8]), A[9], come
+    b.se, b.sl = come == 0 and sealed or 0, come > 0 and sealed or 0
+end
+-- Behind its jobs, or before those that are to come.
+local function finish(b, count)
     for kind = 0, 1 do
         local at = 12 + 4 * kind
         for i, field in ipairs({'t', 'p', 'b', 'j'}) do
@@ -99,41 +76,91 @@ local function create()
             end
         end
     end
-    if key ~= '' then
-        call('HSET', P .. 'bidem', tenant .. '\n' .. key, hash_now .. '|' .. id)
+    if b.ik ~= '' then
+        call('HSET', P .. 'bidem', b.te .. '\n' .. b.ik, A[10] .. '|' .. id)
     end
     M.batch_touch(b)
-    M.event(nil, 'batch.created', '{"name":' .. A[5] .. ',"jobs":' .. I(reply[3]) .. ',"sealed":' ..
-            (b.se == 1 and 'true' or 'false') .. '}', id)
+    M.event(nil, 'batch.created', '{"name":' .. A[5] .. ',"jobs":' .. I(count) .. ',"sealed":' .. (A[6] == '1' and 'true' or 'false') ..
+            '}', id)
+end
+local function create()
+    local partial, text = A[11] == '1', A[20]
+    local before = created_before(A[3], A[9], A[10])
+    if before or M.batch(id) then
+        return before or {R_STATE}
+    end
+    local b = M.batch_new(id)
+    if text == '' and N(A[21]) > 0 then
+        return M.batch_commit(id, N(A[21]), not partial, function(count)
+            begin(b, count)
+            finish(b, count)
+        end)
+    end
+    local jobs, reply = M.batch_jobs(text), {R_OK, '', 0}
+    local refused = refused_whole(jobs, partial)
+    if refused then
+        return refused
+    end
+    begin(b, 0)
+    take_all(b, jobs, reply)
+    if #jobs > 0 and reply[3] == 0 then
+        return M.batch_nobody(reply)
+    end
+    finish(b, reply[3])
     M.batch_settle(b) -- earlier results may have answered all jobs
     return done(unpack(reply))
 end
 local function add(b)
-    local partial, key, hash_now = A[3] == '1', A[4], A[5]
-    local was = key ~= '' and call('HGET', b.key .. ':a', key)
-    if was then
-        local added = asked_before(was, hash_now)
-        return added and {R_OK, id, N(added), {}} or {R_BODY}
-    elseif b.se == 1 then
-        return {R_CLOSED}
-    end
-    local jobs, reply = read_jobs(A[7]), {R_OK, '', 0}
-    if M.batch_count(b, BLOCKED, EXPIRED) + #jobs > N(A[6]) then
+    local partial, key, hash_now, text = A[3] == '1', A[4], A[5], A[8]
+    local before = added_before(b, key, hash_now)
+    if before then
+        return before
+    elseif M.batch_count(b, BLOCKED, EXPIRED) + b.cm + N(A[7]) > N(A[6]) then
         return {R_FULL}
     end
-    local refused = not partial and first_refusal(jobs)
+    local function note(count)
+        if key ~= '' then
+            call('HSET', b.key .. ':a', key, hash_now .. '|' .. I(count))
+        end
+        M.batch_touch(b)
+    end
+    if text == '' and N(A[9]) > 0 then
+        return M.batch_commit(A[10], N(A[9]), not partial, function(count)
+            b.cm = b.cm + count
+            note(count)
+        end)
+    end
+    local jobs, reply = M.batch_jobs(text), {R_OK, '', 0}
+    local refused = refused_whole(jobs, partial)
     if refused then
-        return nobody({R_END, '', 0, refused})
+        return refused
     end
     take_all(b, jobs, reply)
     if #jobs > 0 and reply[3] == 0 then
-        return nobody(reply)
+        return M.batch_nobody(reply)
     end
-    if key ~= '' then
-        call('HSET', b.key .. ':a', key, hash_now .. '|' .. I(reply[3]))
-    end
-    M.batch_touch(b)
+    note(reply[3])
     return done(unpack(reply))
+end
+local function stage()
+    local of, partial, tenant, key, hash_now = A[3], A[4] == '1', A[5], A[6], A[7]
+    local b = of ~= '' and M.batch(of)
+    if of ~= '' and not b then
+        return {R_NONE}
+    end
+    local before
+    if b then
+        before = added_before(b, key, hash_now)
+    else
+        before = created_before(tenant, key, hash_now) or M.batch(id) and {R_STATE}
+    end
+    if before then
+        return before
+    elseif N(A[8]) == 0 then -- an order of this id whose script failed half-way left nothing that is of use
+        call('ZREM', P .. 'bcoming', id)
+        M.batch_drop(id)
+    end
+    return M.batch_stage(id, A[9], N(A[8]), not partial)
 end
 
 local function view(b)
@@ -183,6 +210,8 @@ end
 
 if verb == 'create' then
     return create()
+elseif verb == 'stage' then
+    return stage()
 elseif verb == 'list' then
     return list()
 end

@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- batch_act.lua - what becomes of a batch (store/batches.h).
 -- ARGV: 'seal', id; 'cancel', id, operation; 'retry', id, operation, rate, reset;
--- 'tend': the callback that is due first; 'refused', id, callback, later, why, the same as JSON; 'retain', before
+-- 'enter', token or '': some jobs that are to come; 'drop', token: batch_pieces.lua; 'tend': the callback that is due first; 'refused', id, callback, later, why, the same as JSON; 'retain', before
 -- Reply: {R_OK, {fields and values of the operation}}; {R_NONE}, {R_STATE} nothing to do, {R_TAKEN, operation} that runs, {R_BODY}
 -- there is such an operation; of 'tend' {R_OK, 0} none, {R_OK, 1, id, callback} or, when it was refused, {R_FIRST, 1, id, callback, {how
--- take.lua says why not}, {its job}}; of 'retain' {R_OK, whether there may be more}
--- with ends.lua, take.lua, batches.lua, operations.lua
+-- take.lua says why not}, {its job}}; of 'retain' {R_OK, whether there may be more}; of 'enter' {R_OK, whether there is more, token};
+-- {R_COMING, token}: first its jobs have to be in
+-- with ends.lua, take.lua, batches.lua, operations.lua, batch_pieces.lua
 local OLD = 50
 local verb, id = A[1], A[2]
 
@@ -42,7 +43,7 @@ local function retain()
     local old = call('ZRANGEBYSCORE', P .. 'bempty', '-inf', '(' .. id, 'LIMIT', 0, OLD)
     for _, one in ipairs(old) do
         local b = M.batch(one)
-        if b and M.batch_count(b, BLOCKED, EXPIRED) == 0 then
+        if b and M.batch_count(b, BLOCKED, EXPIRED) + b.cm == 0 then
             forget(b)
         else
             call('ZREM', P .. 'bempty', one)
@@ -96,12 +97,21 @@ end
 
 if verb == 'tend' then
     return tend()
+elseif verb == 'enter' then
+    return M.batch_enter(id)
+elseif verb == 'drop' then
+    M.batch_drop(id)
+    return {R_OK}
 elseif verb == 'retain' then
     return retain()
 end
 local b = M.batch(id)
 if not b then
     return {R_NONE}
+end
+local coming = verb ~= 'refused' and M.batch_coming(b)
+if coming then
+    return {R_COMING, coming}
 elseif verb == 'refused' then
     M.call_refused(b, N(A[3]), A[4] == '1', {A[5], A[6]})
     return done(R_OK)

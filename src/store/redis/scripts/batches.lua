@@ -5,13 +5,17 @@
 --   b:ID       a batch: fields below. :0 … :7 its jobs by state, by number; :a additions, key to "hash|added"
 --   b:ID:c     its callbacks, N being 0 (complete) or 1 (success): tN the ticket, pN the job as take.lua is asked, or bN jN why there
 --              can be none, as text and as JSON; when it was announced: atN, jobN, dueN, whyN
---   b:ID:t     when only so many may run at once: the last job of each row, by number
+--   b:ID:t     when only so many may run at once: the last job of each row, by number; rw: and others, a script may have failed
 --   batches    all, by number        bidem   tenant and key to "hash|id"
 --   bcdue      "N:ID" of a callback that could not be made, by when it is tried again
 --   bempty     those without a job, by their last change
+--
+-- More jobs than one script may take are staged first, some at a time: batch_pieces.lua. Until the last of them is in, a batch has cm,
+-- how many are to come, and is not sealed (sl: it will be then): who knows neither, as an earlier version, does not complete it.
 -- late
 local BATCH = fields_of({
-    n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, te = '', na = '', ik = '', op = ''
+    n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, cm = 0, sl = 0, rw = 0, te = '', na = '', ik = '',
+    op = ''
 })
 local COMPLETE, SUCCESS = 0, 1
 local ANNOUNCED = {[COMPLETE] = 'batch.complete', [SUCCESS] = 'batch.success'}
@@ -57,7 +61,7 @@ local function live(b)
 end
 -- Without jobs it may be forgotten one day.
 local function note_empty(b)
-    if M.batch_count(b, BLOCKED, EXPIRED) == 0 then
+    if M.batch_count(b, BLOCKED, EXPIRED) + b.cm == 0 then
         call('ZADD', P .. 'bempty', b.ua, b.id)
     else
         call('ZREM', P .. 'bempty', b.id)
@@ -207,7 +211,7 @@ end
 
 -- Sealed and nothing live: complete; and nothing that did not succeed: success.
 function M.batch_settle(b)
-    if b.se == 0 or live(b) > 0 then
+    if b.se == 0 or b.cm > 0 or live(b) > 0 then
         return
     end
     if b.fa == 0 then
@@ -231,14 +235,27 @@ local function stop(b)
     M.operation_begin(id, {kind = 2, failure = -1, til = now, last = meta.seq, ba = b.id})
     M.event(nil, 'batch.stopped', '{"failures":' .. I(b.sa) .. ',"operation":"' .. id .. '"}', b.id)
 end
+local function has_failed(b)
+    return b.sa > 0 and call('ZCARD', b.key .. ':' .. DEAD) + call('ZCARD', b.key .. ':' .. EXPIRED) + b.go >= b.sa
+end
 function M.child_ended(j)
     local b = j.ba ~= '' and j.ba ~= M.adding_to and M.batch(j.ba)
     if not b then
         return
     end
-    local failed = j.st == DEAD or j.st == EXPIRED
-    if failed and b.sa > 0 and b.st == 0 and
-        call('ZCARD', b.key .. ':' .. DEAD) + call('ZCARD', b.key .. ':' .. EXPIRED) + b.go >= b.sa then
+    -- What is to come would not be cancelled: looked at again when all are in.
+    if (j.st == DEAD or j.st == EXPIRED) and b.st == 0 and b.cm == 0 and has_failed(b) then
+        stop(b)
+    end
+    M.batch_settle(b)
+end
+-- The last of those that were to come together is in.
+function M.batch_all_in(b)
+    if b.cm == 0 then
+        b.se, b.sl = max(b.se, b.sl), 0
+    end
+    M.batch_touch(b)
+    if b.cm == 0 and (has_failed(b) or b.st == 1) then -- by an earlier version, which did not know of those
         stop(b)
     end
     M.batch_settle(b)
@@ -259,41 +276,105 @@ end
 -- It waits no longer for its leader. When it was the last of its row, and the leader has not ended, that is the last one now.
 function M.left_row(j)
     local l = j.ba ~= '' and M.job(j.wt)
-    if l and l.ba == j.ba and l.st < SUCCEEDED and call('ZREM', P .. 'b:' .. j.ba .. ':t', j.id) == 1 then
-        call('ZADD', P .. 'b:' .. j.ba .. ':t', l.sq, l.id)
+    local tails = P .. 'b:' .. j.ba .. ':t'
+    if l and l.ba == j.ba and l.st < SUCCEEDED and call('ZSCORE', tails, j.id) then
+        call('ZADD', tails, l.sq, l.id)
+        call('ZREM', tails, j.id)
     end
 end
--- The last job of each row that has not ended.
-function M.rows_open(b)
-    local rows = {most = b.pl, at = 1, tails = {}}
-    for _, id in ipairs(b.pl > 0 and call('ZRANGE', b.key .. ':t', 0, b.pl - 1) or {}) do
-        local j = M.job(id)
-        if j and j.ba == b.id and j.st < SUCCEEDED then
-            rows.tails[#rows.tails + 1] = j
+local CHAIN = 100 -- longer than what one script adds to a row
+-- A script failed while it added to rows: the last one of a row is behind the one that is noted.
+local function last_behind(j, b)
+    for _ = 1, CHAIN do
+        local behind
+        for _, id in ipairs(call('ZRANGE', P .. 'wt:' .. j.id, 0, STEP - 1)) do
+            local w = M.job(id)
+            behind = behind or w and w.ba == b.id and w.st == BLOCKED and w.wt == j.id and w
         end
+        if not behind then
+            return j
+        end
+        j = behind
+    end
+    return j
+end
+-- The last job of each row that has not ended: {id, state, number}.
+local function tails_of(b)
+    local ids, tails, seen = call('ZRANGE', b.key .. ':t', 0, -1), {}, {}
+    if #ids == 0 then
+        return tails
+    elseif b.rw == 0 then
+        for st = BLOCKED, ACTIVE do
+            for i, sq in ipairs(call('ZMSCORE', P .. 's:' .. st, unpack(ids))) do
+                tails[#tails + 1] = sq and {id = ids[i], st = st, sq = N(sq)} or nil
+            end
+        end
+        return tails
+    end
+    for _, id in ipairs(ids) do
+        local j = M.job(id)
+        j = j and j.ba == b.id and j.st < SUCCEEDED and last_behind(j, b)
+        if j and not seen[j.id] then
+            seen[j.id], tails[#tails + 1] = true, {id = j.id, st = j.st, sq = j.sq}
+        end
+    end
+    return tails
+end
+-- From now on until M.rows_close() the rows are in doubt, should this script fail.
+function M.rows_open(b)
+    local rows = {of = b, most = b.pl, at = 1, tails = {}}
+    if b.pl == 0 then
+        return rows
+    end
+    rows.tails = tails_of(b)
+    if b.n > 0 then
+        call('HSET', b.key, 'rw', 1)
+        b.rw, b.before.rw = 1, 1
     end
     table.sort(rows.tails, function(x, y) return x.st < y.st or (x.st == y.st and x.sq < y.sq) end)
     return rows
 end
 function M.rows_after(rows)
-    return rows.most > 0 and #rows.tails == rows.most and rows.tails[rows.at] or nil
+    local tail = rows.most > 0 and #rows.tails >= rows.most and rows.tails[rows.at]
+    return tail and M.job(tail.id) or nil
 end
 function M.rows_added(rows, j)
     if rows.most == 0 or j.st >= SUCCEEDED then -- an earlier result answered it
         return
-    elseif #rows.tails < rows.most then
-        rows.tails[#rows.tails + 1] = j
+    end
+    call('ZADD', rows.of.key .. ':t', j.sq, j.id) -- before the job is there: M.rows_close() leaves the last of each row
+    local tail = {id = j.id, st = j.st, sq = j.sq}
+    if #rows.tails < rows.most then
+        rows.tails[#rows.tails + 1] = tail
         return
     end
-    rows.tails[rows.at] = j
-    rows.at = rows.at % rows.most + 1
+    rows.tails[rows.at] = tail
+    rows.at = rows.at % #rows.tails + 1
 end
+-- All else is written before: who fails on the way leaves more than the last ones. Of a new batch all stay, until there are others: it
+-- is there before its jobs are.
 function M.rows_close(b, rows)
     if rows.most == 0 then
         return
+    elseif b.n == 0 then
+        b.rw = 1
+        return
     end
-    call('DEL', b.key .. ':t')
-    for _, j in ipairs(rows.tails) do
-        call('ZADD', b.key .. ':t', j.sq, j.id)
+    M.flush()
+    local stays, added, gone = {}, {}, {}
+    for _, tail in ipairs(rows.tails) do
+        stays[tail.id] = true
+        added[#added + 1] = tail.sq
+        added[#added + 1] = tail.id
     end
+    if #added > 0 then
+        call('ZADD', b.key .. ':t', unpack(added))
+    end
+    for _, id in ipairs(call('ZRANGE', b.key .. ':t', 0, -1)) do
+        gone[#gone + 1] = not stays[id] and id or nil
+    end
+    if #gone > 0 then
+        call('ZREM', b.key .. ':t', unpack(gone))
+    end
+    b.rw = 0 -- M.batch_touch() writes it
 end

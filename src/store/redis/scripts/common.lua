@@ -19,7 +19,7 @@
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
 --   prints pr:GROUP op:ID ops opdue oplabel opend       dead jobs by what they died of; operations on many jobs
---   b:ID batches bidem bcdue bempty                     batches: batches.lua
+--   b:ID batches bidem bcdue bempty                     batches: batches.lua; bg:TOKEN bstage bcoming bkeys: batch_pieces.lua
 --   wh:ID d:N dids hooks                                webhooks and their deliveries: webhook.lua
 --   f:HASH furl files jf:ID fjobs ffree fgoing          files of media: file.lua
 --   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases and requests (r…) by hour, jobs, sealed cookies
@@ -88,8 +88,8 @@ local RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURST, RETRY_FLOOR, RE
 
 -- Replies: the first is one of these, the last what ended, by outcome, the newest event, and whose that is when it is this
 -- script's.
-local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST, R_ALONE =
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+local R_OK, R_END, R_STALE, R_NONE, R_STATE, R_TAKEN, R_FULL, R_MODE, R_CLOSED, R_BODY, R_LANES, R_SESSION, R_FIRST, R_ALONE, R_COMING =
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
 
 -- part
 -- ---- records that are read once and written at the end ----
@@ -147,9 +147,9 @@ local function copy(r)
     return setmetatable(c, getmetatable(r))
 end
 
--- le: epoch that the last loss began, lf: the server that lost it, both by a version that knows le; ll, la: the same and its time, when events were lost.
+-- cm, here and of a lane: jobs of batches that are to come (batch_pieces.lua), and count as waiting. le: epoch that the last loss began, lf: the server that lost it, both by a version that knows le; ll, la: the same and its time, when events were lost.
 local META = fields_of({
-    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0, mv = 0,
+    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0, mv = 0, cm = 0,
     id = '', lost = '', lf = ''
 })
 local meta, _, meta_before = read(P .. 'meta', META)
@@ -295,7 +295,7 @@ end
 local LANE = fields_of({
     n = 0, cl = 0, ps = 0, ta = 0, bu = 0, bs = 0, bf = 0, bt = 0, tr = 0, wf = 0, ws = 0, wb = 0, fo = 0, lb = 0,
     ow = 0, oa = 0, oe = 0, ob = 0, od = 0, oo = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
-    sg = '', le = 0
+    sg = '', le = 0, cm = 0
 })
 -- nil: there is none.
 function M.lane(name)
@@ -796,6 +796,23 @@ function M.wake()
     end
     M.places()
 end
+-- New ones in their order: whom a job waits for is there before it is.
+local function write_jobs()
+    local fresh = {}
+    for _, j in pairs(jobs) do
+        if j.before.st == -1 and not j.gone then
+            fresh[#fresh + 1] = j
+        elseif not j.gone then
+            write(j.key, j, j.before, JOB)
+        end
+    end
+    if #fresh > 1 then
+        table.sort(fresh, function(x, y) return x.sq < y.sq end)
+    end
+    for _, j in ipairs(fresh) do
+        write(j.key, j, j.before, JOB)
+    end
+end
 function M.flush()
     M.places()
     M.write_indexes()
@@ -811,11 +828,7 @@ function M.flush()
         write(s.key, s, s.before, SITE)
     end
     write_events()
-    for _, j in pairs(jobs) do
-        if not j.gone then
-            write(j.key, j, j.before, JOB)
-        end
-    end
+    write_jobs()
     write(P .. 'meta', meta, meta_before, META)
     for key, text in pairs(requests) do
         call('SET', key, text, 'PX', M.KEY_MS)

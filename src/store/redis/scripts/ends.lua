@@ -714,12 +714,12 @@ end
 
 -- more: that are about to come.
 function M.is_full(more)
-    return M.count(BLOCKED) + M.count(SCHEDULED) + M.count(READY) + (more or 0) >= READY_MAX
+    return M.count(BLOCKED) + M.count(SCHEDULED) + M.count(READY) + meta.cm + (more or 0) >= READY_MAX
 end
 -- The lane has as many waiting jobs as it may, without so many that make way.
 function M.is_deep(l, less)
     local depth = M.settings(l).depth
-    return depth > 0 and M.waiting_in(l) - less >= depth
+    return depth > 0 and M.waiting_in(l) + l.cm - less >= depth
 end
 -- late
 -- What it answers, as replay.lua does.

@@ -1,8 +1,9 @@
 -- move_in.lua - rows of a move from elsewhere come in, what is there already stays (store/transfer.h); marks; a store is emptied.
 -- ARGV: 'rows', kind, names of the fields, the fields of all rows behind each other, then the mark or ''; 'mark', the mark ('': only
--- says it), schema, what it is while nobody may use the store; 'empty'; 'clear': some keys; 'release': some running jobs are given back; 'finish', epoch
+-- says it), schema, what it is while nobody may use the store; 'empty'; 'clear': some keys; 'release': some running jobs are given back, and
+-- what was accepted comes in; 'finish', epoch
 -- Reply: {R_OK}; of 'mark' {R_OK, state, mark, epoch}; of 'empty' {R_OK, 1 or 0}; of 'clear', 'release' {R_OK, whether that is the end}
--- with ends.lua, take.lua, batches.lua, schedules.lua
+-- with ends.lua, take.lua, batches.lua, batch_pieces.lua, schedules.lua
 local KEY_MS, DAY = 259200000, 86400000
 local verb = A[1]
 local put = {}
@@ -391,6 +392,11 @@ elseif verb == 'clear' then
     end
     return {R_OK, page[1]}
 elseif verb == 'release' then
+    local coming = call('ZRANGE', P .. 'bcoming', 0, 0)[1]
+    if coming then -- jobs that were accepted are moved as jobs
+        M.batch_enter(coming)
+        return done(R_OK, 0)
+    end
     local leases, words = call('ZRANGE', P .. 'act', 0, 15), {'the store is moved', '"the store is moved"'}
     for _, member in ipairs(leases) do
         local j = M.job(id_of(member))

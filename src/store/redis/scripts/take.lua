@@ -1,5 +1,6 @@
 -- take.lua - a job comes in, or it is said why not: part of the scripts that make jobs, behind ends.lua.
--- a: what accept.lua is asked; besides a.after: it waits for this job, a.batch: it is of that batch.
+-- a: what accept.lua is asked; besides a.after: it waits for this job, a.batch: it is of that batch, a.coming: it was accepted with
+-- that one (batch_pieces.lua).
 
 -- late
 -- What is about to come in besides, while a whole batch is looked at before anything of it is written: ids, live and blocked
@@ -63,7 +64,12 @@ function M.plan(a)
         end
         local mode = N(a[22])
         local runs = live and live.st == ACTIVE
-        if live and mode == 1 then
+        if not a.coming and not live and call('HEXISTS', P .. 'bkeys', tenant .. '\n' .. unique) == 1 then
+            return nil, {R_COMING}
+        elseif a.coming and live and not (mode == 2 and not runs) and not (mode == 3 and runs) then
+            -- It began to run meanwhile, or an earlier version let it in: this one was accepted as well, and comes behind it.
+            a[21], plan.leader, plan.how = '', live, WAITS_AFTER
+        elseif live and mode == 1 then
             return nil, {R_TAKEN, live.id, live.st}
         elseif live and (mode == 0 or (mode == 2 and runs) or (mode == 3 and not runs)) then
             return nil, {R_OK, live.id, 0, 1, live.st, 0}

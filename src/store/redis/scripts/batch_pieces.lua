@@ -1,0 +1,351 @@
+-- batch_pieces.lua - jobs come into a batch: as many as one script may take at once, or more in pieces: part of the scripts of batches,
+-- behind batches.lua.
+--
+-- In pieces nothing of it counts until all are there and may come in:
+--   stage   some jobs are looked at and kept beside the queue, as texts; refused ones are said
+--   commit  what others may have changed since is looked at for all of them at once, in few commands; from here on they are accepted
+--   enter   some of them become jobs, in their order, whatever modes and limits say by now. Who died before does not matter:
+--           every node goes on with those that are due (bcoming)
+-- What was staged and not committed goes with the walk (audit.lua). TOKEN is the batch, or of an addition "BATCH:anything".
+--
+--   bg:TOKEN        '1' or '0', whether it counts as one that waits, and the job as text, in their order
+--   bg:TOKEN:k      of each piece, packed: {index, id, lane, whether it counts, tenant and unique key or '', on conflict} of each job
+--   bg:TOKEN:x      at: since when they are accepted; and the ids that commit refused
+--   bstage          tokens that are being staged, by the last piece         bcoming  those whose jobs come in, by when somebody goes on
+--   bkeys           tenant and unique key of jobs that are to come, to their id
+-- late
+local GO_ON = 2000 -- who has committed is about to do it
+
+-- Of a text; false: refused by the caller.
+function M.batch_jobs(text)
+    local jobs, packed = {}, M.texts_of(text)
+    for i, one in ipairs(packed) do
+        jobs[i] = one ~= '' and M.texts_of(one) or false
+    end
+    return jobs, packed
+end
+-- index: from 1; reply: as take.lua says why not
+function M.batch_refusal(index, reply)
+    local said = {index - 1}
+    for _, part in ipairs(reply) do
+        said[#said + 1] = part
+    end
+    return said
+end
+function M.batch_nobody(reply)
+    reply[1], reply[#reply + 1] = R_END, {}
+    return reply
+end
+-- Of a key that was used: what it brought; nil: another request.
+function M.batch_asked_before(was, hash_now)
+    local hash_before, brought = string.match(was, '^(%x+)|(.*)$')
+    return hash_before == hash_now and brought or nil
+end
+-- Each that may come in goes to one(index, job, plan), which those behind it are looked at with. With `whole` the first that may not
+-- ends it, and is the result.
+function M.batch_look(jobs, before, whole, one, refused)
+    for i, a in ipairs(jobs) do
+        local plan, reply
+        if a then
+            a.batch = '' -- it will be of one
+            plan, reply = M.plan(a)
+        end
+        if plan then
+            M.foresee(a, plan)
+            one(i, a, plan)
+        else
+            refused[#refused + 1] = M.batch_refusal(before + i, reply or {})
+            if whole then
+                break
+            end
+        end
+    end
+    M.forget_ahead()
+end
+
+function M.batch_stage(token, text, before, whole)
+    local jobs, packed = M.batch_jobs(text)
+    local reply, staged, known = {R_OK, '', 0}, {}, {}
+    local said = #reply
+    M.batch_look(jobs, before, whole, function(i, a, plan)
+        local counts = plan.answer and 0 or 1
+        staged[#staged + 1] = counts .. packed[i]
+        known[#known + 1] = {before + i, a[1], a[6], counts, a[21] ~= '' and a[2] .. '\n' .. a[21] or '', N(a[22])}
+    end, reply)
+    if whole and #reply > said then
+        return M.batch_nobody(reply)
+    elseif #staged > 0 then
+        call('ZADD', P .. 'bstage', now, token)
+        call('RPUSH', P .. 'bg:' .. token, unpack(staged))
+        call('RPUSH', P .. 'bg:' .. token .. ':k', cmsgpack.pack(known))
+    end
+    reply[3] = #staged
+    return done(unpack(reply))
+end
+-- Of an order that does not become a batch, or has come in.
+function M.batch_drop(token)
+    local key = P .. 'bg:' .. token
+    call('ZREM', P .. 'bstage', token)
+    if not call('ZSCORE', P .. 'bcoming', token) then
+        call('UNLINK', key, key .. ':k', key .. ':x')
+    end
+end
+
+-- ---- commit: what stage saw may have changed ----
+
+-- Which of these ids are jobs, or were.
+local function there_of(ids)
+    local there, keys = {}, {}
+    for i, id in ipairs(ids) do
+        keys[i] = P .. 'j:' .. id
+    end
+    if call('EXISTS', unpack(keys)) > 0 then -- somebody chose ids that others have
+        for i, id in ipairs(ids) do
+            there[id] = call('EXISTS', keys[i]) == 1
+        end
+    end
+    for i, at in ipairs(call('ZMSCORE', P .. 'gone', unpack(ids))) do
+        there[ids[i]] = there[ids[i]] or at and true
+    end
+    return there
+end
+-- Jobs that live with these keys: id and state, by key; a blocked one when there is no other.
+local function live_of(keys)
+    local live = {}
+    for index, states in pairs({uniqb = {BLOCKED, BLOCKED}, uniq = {SCHEDULED, ACTIVE}}) do
+        local ids, of = {}, {}
+        for i, id in ipairs(#keys > 0 and call('HMGET', P .. index, unpack(keys)) or {}) do
+            if id then
+                ids[#ids + 1], of[#of + 1] = id, keys[i]
+            end
+        end
+        for st = states[1], #ids > 0 and states[2] or -1 do
+            for i, sq in ipairs(call('ZMSCORE', P .. 's:' .. st, unpack(ids))) do
+                if sq and (st ~= BLOCKED or not live[of[i]]) then
+                    live[of[i]] = {id = ids[i], st = st}
+                end
+            end
+        end
+    end
+    return live
+end
+-- Those that have a job that is about to come in.
+local function coming_of(keys)
+    local coming = {}
+    for i, id in ipairs(#keys > 0 and call('HMGET', P .. 'bkeys', unpack(keys)) or {}) do
+        coming[keys[i]] = id and true or nil
+    end
+    return coming
+end
+-- Of each lane whether it is closed, and its depth and what room that leaves; there: whether it is.
+local function lanes_of(known)
+    local facts, names = {}, {}
+    for _, k in ipairs(known) do
+        if not facts[k[3]] then
+            facts[k[3]], names[#names + 1] = {come = 0}, k[3]
+        end
+    end
+    for i, at in ipairs(call('ZMSCORE', P .. 'lanes', unpack(names))) do
+        local lane = facts[names[i]]
+        local v = at and call('HMGET', P .. 'l:' .. names[i], 'co', 'od') or {}
+        local l = N(v[2]) > 1 and M.lane(names[i])
+        lane.there, lane.closed = at, N(v[1]) == 1
+        lane.l, lane.depth = l, l and M.settings(l).depth
+        lane.room = l and lane.depth - M.waiting_in(l) - l.cm
+    end
+    return facts
+end
+-- As take.lua says why this one may not come in, or nil; and how many make way for it, in all and in its lane.
+local function refused_now(k, at)
+    local live, lane, all, same = at.live[k[5]], at.lanes[k[3]], 0, 0
+    if meta.mode == DRAINING or meta.mode == MAINTENANCE then
+        return {R_MODE, meta.mode}
+    elseif lane.closed then
+        return {R_CLOSED}
+    elseif at.there[k[2]] then
+        return {R_STATE}
+    elseif at.coming[k[5]] then
+        return {R_COMING}
+    end
+    local mode, runs = k[6], live and live.st == ACTIVE -- core/unique.c
+    if live and mode == 1 then
+        return {R_TAKEN, live.id, live.st}
+    elseif live and (mode == 0 or (mode == 2 and runs) or (mode == 3 and not runs)) then
+        return {R_OK, live.id, 0, 1, live.st, 0}
+    elseif live and mode == 2 then
+        all, same = 1, live.ln == k[3] and 1 or 0
+    end
+    if k[4] == 1 and M.is_full(at.come - all) then
+        return {R_FULL}
+    elseif k[4] == 1 and lane.l and lane.come - same >= lane.room then
+        return {R_FULL, lane.depth, k[3]}
+    elseif not lane.there and at.lanes_there >= LANES_MAX then
+        return {R_LANES}
+    end
+    return nil, all, same
+end
+-- Those behind it are looked at as if it were there.
+local function note_accepted(k, at, all, same)
+    local lane, live = at.lanes[k[3]], at.live[k[5]]
+    at.there[k[2]] = true
+    if not lane.there then
+        lane.there, at.lanes_there = true, at.lanes_there + 1
+    end
+    if k[4] == 1 then
+        at.come, lane.come = at.come + 1 - all, lane.come + 1 - same
+        if k[5] ~= '' and not (live and live.st == ACTIVE) then -- else it waits for that one
+            at.live[k[5]] = {id = k[2], st = READY, ln = k[3]}
+        end
+    end
+end
+local function known_of(token)
+    local known = {}
+    for _, packed in ipairs(call('LRANGE', P .. 'bg:' .. token .. ':k', 0, -1)) do
+        for _, k in ipairs(cmsgpack.unpack(packed)) do
+            known[#known + 1] = k
+        end
+    end
+    return known
+end
+-- Of what was staged those that are accepted, and what they were looked at with. Refused ones go behind the reply.
+local function decide(known, whole, reply)
+    local keys, ids, accepted = {}, {}, {}
+    for i, k in ipairs(known) do
+        ids[i] = k[2]
+        keys[#keys + 1] = k[5] ~= '' and k[5] or nil
+    end
+    local at = {there = there_of(ids), live = live_of(keys), coming = coming_of(keys), lanes = lanes_of(known), come = 0,
+                lanes_there = call('ZCARD', P .. 'lanes')}
+    for _, k in ipairs(known) do
+        local why, all, same = refused_now(k, at)
+        if not why then
+            note_accepted(k, at, all, same)
+            accepted[#accepted + 1] = k
+        else
+            reply[#reply + 1] = M.batch_refusal(k[1], why)
+            if whole then
+                break
+            end
+        end
+    end
+    return accepted, at
+end
+-- Jobs of these lanes are to come: who asks for room there counts them.
+local function keep_room(accepted, at)
+    for _, k in ipairs(accepted) do
+        local l = k[4] == 1 and at.lanes[k[3]].l
+        meta.cm = meta.cm + k[4]
+        if l then
+            l.cm, l.touched = l.cm + 1, true
+        end
+    end
+end
+-- staged: how many there have to be. begin(count): makes the batch, or finds it, when there are some.
+function M.batch_commit(token, staged, whole, begin)
+    local key, known, reply = P .. 'bg:' .. token, known_of(token), {R_OK, '', 0}
+    if #known ~= staged or call('LLEN', key) ~= staged or staged == 0 then
+        return {R_STALE}
+    end
+    local accepted, at = decide(known, whole, reply)
+    if #accepted == 0 or (whole and #accepted < staged) then
+        return M.batch_nobody(reply)
+    end
+    local keys, is_in, out = {}, {}, {}
+    for _, k in ipairs(accepted) do
+        is_in[k[2]] = true
+        if k[5] ~= '' then
+            keys[#keys + 1] = k[5]
+            keys[#keys + 1] = k[2]
+        end
+    end
+    for _, k in ipairs(known) do
+        if not is_in[k[2]] then
+            out[#out + 1] = k[2]
+            out[#out + 1] = 1
+        end
+    end
+    call('ZADD', P .. 'bcoming', now + GO_ON, token)
+    call('HSET', key .. ':x', 'at', I(now), unpack(out))
+    if #keys > 0 then
+        call('HSET', P .. 'bkeys', unpack(keys))
+    end
+    keep_room(accepted, at)
+    begin(#accepted)
+    call('ZREM', P .. 'bstage', token)
+    call('UNLINK', key .. ':k')
+    reply[3] = #accepted
+    return done(unpack(reply))
+end
+
+-- ---- enter ----
+
+local ENTERING = 25 -- in one script
+-- It has come in, or is known to be there: who asks for room counts it as one that is.
+local function is_in(a, key, counts)
+    local l = M.lane(a[6])
+    meta.cm = max(meta.cm - counts, 0)
+    if counts == 1 and l and l.cm > 0 then
+        l.cm, l.touched = l.cm - 1, true
+    end
+    if key and call('HGET', P .. 'bkeys', key) == a[1] then
+        call('HDEL', P .. 'bkeys', key)
+    end
+end
+local function enter_some(b, token)
+    local key, came = P .. 'bg:' .. token, 0
+    local texts, at = call('LRANGE', key, 0, ENTERING - 1), call('HGET', key .. ':x', 'at')
+    local rows, refused = M.rows_open(b), call('HLEN', key .. ':x') > 1
+    M.adding_to = b.id
+    M.gather()
+    for _, text in ipairs(texts) do
+        local a = M.texts_of(string.sub(text, 2))
+        if not refused or call('HEXISTS', key .. ':x', a[1]) == 0 then
+            local unique = a[21] ~= '' and a[2] .. '\n' .. a[21]
+            a.batch, a.after, a.coming, a[30] = b.id, M.rows_after(rows), true, at
+            local _, taken = M.take(a) -- not taken: a script that failed half-way has left it
+            if taken then
+                M.rows_added(rows, M.job(a[1]))
+            end
+            is_in(a, unique, N(string.sub(text, 1, 1)))
+            came = came + 1
+        end
+    end
+    M.adding_to = nil
+    M.flush() -- before the texts go
+    M.rows_close(b, rows)
+    return #texts, came
+end
+-- token '': that which is due first. Whether there is more of it, and its token; '' when none is due.
+function M.batch_enter(token)
+    token = token ~= '' and token or call('ZRANGEBYSCORE', P .. 'bcoming', '-inf', now, 'LIMIT', 0, 1)[1]
+    if not token or not call('ZSCORE', P .. 'bcoming', token) then
+        return {R_OK, 0, ''}
+    end
+    local b, key, looked, came = M.batch(string.match(token, '^[^:]+')), P .. 'bg:' .. token, 0, 0
+    call('ZADD', P .. 'bcoming', now + GO_ON, token) -- also when what follows fails: others are not held up by it
+    if b then
+        looked, came = enter_some(b, token)
+        b.cm = max(b.cm - came, 0)
+        if looked == ENTERING then
+            M.batch_touch(b)
+            call('LTRIM', key, looked, -1)
+            return done(R_OK, 1, token)
+        end
+        M.batch_all_in(b)
+    else -- a script failed before it was made
+        for _, k in ipairs(known_of(token)) do
+            call('HDEL', P .. 'bkeys', k[5])
+        end
+    end
+    call('ZREM', P .. 'bcoming', token)
+    M.batch_drop(token)
+    return done(R_OK, 0, token)
+end
+-- Those of one batch that are to come.
+function M.batch_coming(b)
+    for _, token in ipairs(b.cm > 0 and call('ZRANGE', P .. 'bcoming', 0, -1) or {}) do
+        if string.match(token, '^[^:]+') == b.id then
+            return token
+        end
+    end
+end

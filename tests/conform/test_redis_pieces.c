@@ -1,0 +1,417 @@
+/* A batch of more jobs than one script takes comes in pieces. Whoever dies in between, and behind whichever piece: it is there
+ * whole, or nothing of it is and nothing stays. The node that dies is cut off from its Redis; another one looks. */
+#include "../lib/store.h"
+
+#include "../lib/between.h"
+#include "store/lanes.h"
+#include "store/redis/transfer.h"
+
+enum { JOBS = 60, PIECES = 3, COMMIT = PIECES, SCRIPTS = 2 * PIECES + 1 };
+
+static struct between way;
+static struct store *north;
+static struct accept_args orders[JOBS];
+static struct batch_reply reply;
+static struct span tidied; /* whose pieces go away */
+
+static struct redis_place *place(void)
+{
+    return w->place;
+}
+
+static void ok(err e)
+{
+    if (e)
+        fail_msg("%s: %s", err_name(e), w->f.words);
+}
+
+static void make_orders(void)
+{
+    for (int i = 0; i < JOBS; i++) {
+        orders[i] = job_args(new_id("job"));
+        orders[i].unique_key = span_of(arena_fmt(w->a, "work %d", i));
+        orders[i].on_conflict = UNIQUE_REJECT;
+    }
+}
+
+static struct batch_args args_of(void)
+{
+    make_orders();
+    return (struct batch_args){.id = span_of(new_id("bat")),
+                               .jobs = orders,
+                               .count = JOBS,
+                               .idempotency_key = SPAN("once"),
+                               .request_hash = 7};
+}
+
+static err create(const struct batch_args *args)
+{
+    begin();
+    err e = store_batch_create(w->s, args, now(), w->a, &reply, &w->f);
+    commit();
+    return e;
+}
+
+static err add(const char *batch)
+{
+    struct batch_add_args args = {.id = span_of(batch),
+                                  .jobs = orders,
+                                  .count = JOBS,
+                                  .idempotency_key = SPAN("more"),
+                                  .request_hash = 7};
+    make_orders();
+    begin();
+    err e = store_batch_add(w->s, &args, now(), w->a, &reply, &w->f);
+    commit();
+    return e;
+}
+
+static void cut_off(err e)
+{
+    assert_true(e == E_BUSY || e == E_STORE);
+}
+
+/* From here on a node speaks that dies when it has run so many scripts. */
+static void begin_dying(int behind)
+{
+    struct redis_config config = {.url = span_of(way.url),
+                                  .node = SPAN("north"),
+                                  .records = &kept_records,
+                                  .archive = place()->archive,
+                                  .state_dir = place()->server.dir,
+                                  .callers_time = true};
+    north = w->s;
+    if (redis_open(&w->s, &config, &w->limits, 7, now(), &w->f))
+        fail_msg("open: %s", w->f.words);
+    way.way = BETWEEN_CUTS;
+    way.scripts = 0;
+    way.first = behind;
+    way.times = 1000;
+}
+
+static void end_dying(void)
+{
+    store_close(&w->s);
+    w->s = north;
+    way.times = 0;
+    way.meanwhile = NULL;
+    w->f = (struct fault){0};
+}
+
+static size_t keys_of(const char *pattern)
+{
+    struct arena *a = arena_new(1 << 20);
+    struct reply r = {0};
+    ok(link_say(place()->watch, a, &r, &w->f, "KEYS", pattern, NULL));
+    size_t n = r.count;
+    arena_free(&a);
+    return n;
+}
+
+static size_t staged_keys(void)
+{
+    return keys_of("fulmar:{q}:bg:*") + keys_of("fulmar:{q}:bstage") +
+           keys_of("fulmar:{q}:bcoming") + keys_of("fulmar:{q}:bkeys");
+}
+
+static int64_t walk(void)
+{
+    struct audit_reply r;
+    ok(redis_audit(w->s, now(), &r, &w->f));
+    return r.repaired;
+}
+
+static bool is_there(const char *batch)
+{
+    struct batch_view v;
+    return store_batch(w->s, span_of(batch), w->a, &v, &w->f) == E_OK;
+}
+
+static struct batch_view batch(const char *id)
+{
+    struct batch_view v;
+    ok(store_batch(w->s, span_of(id), w->a, &v, &w->f));
+    return v;
+}
+
+static err accept_like(const char *work)
+{
+    struct accept_reply ignored;
+    struct accept_args one = job_args(new_id("job"));
+    one.unique_key = span_of(work);
+    one.on_conflict = UNIQUE_REJECT;
+    begin();
+    err e = store_accept(w->s, &one, now(), &ignored, &w->f);
+    commit();
+    return e;
+}
+
+static void ends_once(const char *id, int64_t left, int64_t all)
+{
+    struct lease l;
+    for (int64_t i = 0; i < left; i++) {
+        assert_int_equal(events_of(id, "batch.complete"), 0);
+        assert_true(reserve(&l));
+        finish(&l, FAILURE_NONE, "");
+    }
+    assert_false(reserve(&l));
+    assert_int_equal(batch(id).counts[JOB_SUCCEEDED], all);
+    assert_int_equal(events_of(id, "batch.complete"), 1);
+}
+
+/* ---- before the last piece ---- */
+
+static void of_a_node_that_dies_between_pieces_nothing_is_there_and_nothing_stays(void **state)
+{
+    for (int behind = 0; behind <= COMMIT; behind++) {
+        tear_down(state);
+        set_up(state);
+        way.to = place()->server.socket;
+        struct batch_args args = args_of();
+        int64_t last = store_last_event(w->s);
+        begin_dying(behind);
+        cut_off(create(&args));
+        end_dying();
+        assert_false(is_there(args.id.p));
+        assert_int_equal(jobs_in(-1), 0);
+        assert_int_equal(store_last_event(w->s), last);
+        tend();
+        assert_int_equal(jobs_in(-1), 0);
+        assert_int_equal(staged_keys() > 0, behind > 0);
+        assert_int_equal(walk(), 0); /* its node may be slow */
+        /* Who asks again is not told of that one, and is held up by nothing of it. */
+        const char *dead = args.id.p;
+        args = args_of();
+        ok(create(&args));
+        assert_false(reply.replayed);
+        assert_string_equal(reply.id, args.id.p);
+        assert_int_equal(jobs_in(JOB_READY), JOBS);
+        w->now += 61000;
+        assert_int_equal(walk(), behind > 0);
+        assert_int_equal(staged_keys(), 0);
+        assert_false(is_there(dead));
+        ends_once(reply.id, JOBS, JOBS);
+    }
+}
+
+static void an_addition_that_stays_unfinished_changes_nothing_of_its_batch(void **state)
+{
+    (void)state;
+    struct batch_args args = args_of();
+    args.open = true;
+    args.count = 1;
+    orders[0].unique_key = SPAN_NONE;
+    ok(create(&args));
+    int64_t revision = batch(reply.id).revision;
+    begin_dying(COMMIT);
+    cut_off(add(args.id.p));
+    end_dying();
+    assert_int_equal(batch(args.id.p).revision, revision);
+    assert_int_equal(jobs_in(-1), 1);
+    begin();
+    ok(store_batch_seal(w->s, args.id, now(), &w->f));
+    commit();
+    ends_once(args.id.p, 1, 1);
+}
+
+static void tidy_up(void)
+{
+    struct arena *a = arena_new(1 << 16);
+    struct reply r = {0};
+    struct fault f = {0};
+    const char *list = arena_fmt(a, "fulmar:{q}:bg:%.*s", SP(tidied));
+    if (link_say(place()->watch, a, &r, &f, "DEL", list, arena_fmt(a, "%s:k", list), NULL))
+        abort();
+    arena_free(&a);
+}
+
+/* Its node takes so long that another one has tidied up what was there. */
+static void what_was_tidied_away_meanwhile_is_not_accepted_in_part(void **state)
+{
+    (void)state;
+    struct batch_args args = args_of();
+    for (int before = 1; before <= COMMIT; before++) {
+        tidied = args.id;
+        begin_dying(before);
+        way.times = 0;
+        way.meanwhile = tidy_up;
+        assert_int_equal(create(&args), E_BUSY);
+        end_dying();
+        assert_int_equal(jobs_in(-1), 0);
+        assert_int_equal(staged_keys(), 0);
+    }
+    ok(create(&args));
+    assert_int_equal(jobs_in(JOB_READY), JOBS);
+}
+
+/* ---- behind it ---- */
+
+static void what_was_accepted_comes_in_though_its_node_dies_on_the_way(void **state)
+{
+    for (int behind = COMMIT + 1; behind < SCRIPTS; behind++) {
+        tear_down(state);
+        set_up(state);
+        way.to = place()->server.socket;
+        struct batch_args args = args_of();
+        begin_dying(behind);
+        ok(create(&args));
+        assert_int_equal(reply.added, JOBS);
+        end_dying();
+        assert_int_equal(jobs_in(-1), (behind - COMMIT - 1) * 25);
+        struct batch_view v = batch(args.id.p);
+        assert_true(v.sealed);
+        assert_int_equal(v.counts[JOB_BLOCKED] + v.counts[JOB_READY], JOBS);
+        /* All that are there end, and it is not complete. */
+        struct lease l;
+        int64_t ended = 0;
+        for (; reserve(&l); ended++)
+            finish(&l, FAILURE_NONE, "");
+        assert_int_equal(events_of(args.id.p, "batch.complete"), 0);
+        /* It is known by its key, and work that is to come is not taken twice. */
+        struct span id = args.id;
+        args = args_of();
+        ok(create(&args));
+        assert_true(reply.replayed);
+        assert_string_equal(reply.id, id.p);
+        assert_int_equal(accept_like("work 59"), E_BUSY);
+        tend();
+        assert_int_equal(jobs_in(-1), ended); /* its node may be at it */
+        w->now += 2001;
+        tend();
+        assert_int_equal(jobs_in(-1), JOBS);
+        assert_int_equal(accept_like("work 59"), E_CONFLICT);
+        assert_int_equal(staged_keys(), 0);
+        ends_once(id.p, JOBS - ended, JOBS);
+        assert_int_equal(walk(), 0);
+    }
+}
+
+/* One is replaced by a job of the batch, and starts before that has come in. */
+static void work_that_began_after_a_batch_was_accepted_is_waited_for(void **state)
+{
+    (void)state;
+    struct lease l, next;
+    struct batch_args args = args_of();
+    ok(accept_like("work 59"));
+    orders[59].on_conflict = UNIQUE_REPLACE_PENDING;
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
+    assert_true(reserve(&l));
+    w->now += 2001;
+    tend();
+    assert_int_equal(jobs_in(-1), JOBS + 1);
+    assert_int_equal(jobs_in(JOB_BLOCKED), 1);
+    finish(&l, FAILURE_NONE, "");
+    assert_int_equal(jobs_in(JOB_READY), JOBS);
+    while (reserve(&next))
+        finish(&next, FAILURE_NONE, "");
+    assert_int_equal(jobs_in(JOB_SUCCEEDED), JOBS + 1);
+    assert_int_equal(events_of(args.id.p, "batch.complete"), 1);
+}
+
+static void a_move_takes_along_what_was_accepted(void **state)
+{
+    (void)state;
+    struct batch_args args = args_of();
+    struct transfer *t;
+    struct redis_config config = {.url = span_of(place()->server.url)};
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
+    ok(transfer_queue(&t, &config, SPAN("postgresql:///records"), &w->limits, &w->f));
+    ok(t->ops->settle(t, false, &w->f));
+    t->ops->close(&t);
+    assert_int_equal(jobs_in(JOB_READY), JOBS);
+    assert_int_equal(staged_keys(), 0);
+}
+
+static void who_acts_on_a_batch_waits_until_its_jobs_are_in(void **state)
+{
+    (void)state;
+    struct batch_args args = args_of();
+    struct operation_view operation;
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
+    assert_int_equal(jobs_in(-1), 0);
+    begin();
+    ok(store_batch_cancel(w->s, args.id, span_of(new_id("opr")), now(), w->a, &operation,
+                          &w->f));
+    commit();
+    while (jobs_in(JOB_CANCELLED) < JOBS) {
+        w->now += 5000;
+        tend();
+    }
+    assert_int_equal(jobs_in(-1), JOBS);
+    assert_int_equal(events_of(args.id.p, "batch.complete"), 1);
+}
+
+static void set_depth(int64_t depth)
+{
+    struct lane_change c = {.name = SPAN("x/normal"),
+                            .act = LANE_ACT_SET,
+                            .settings = {LANE_UNCHANGED, LANE_UNCHANGED, LANE_UNCHANGED,
+                                         LANE_UNCHANGED, LANE_UNCHANGED, LANE_UNCHANGED},
+                            .by = SPAN("ann"),
+                            .why = SPAN("a test")};
+    c.settings.depth = depth;
+    begin();
+    ok(store_lane_change(w->s, &c, now(), &w->f));
+    commit();
+}
+
+static void jobs_that_are_to_come_count_where_room_is_asked_for(void **state)
+{
+    (void)state;
+    accept_job();
+    set_depth(JOBS);
+    struct batch_args args = args_of();
+    assert_int_equal(create(&args), E_BUSY); /* one too many */
+    assert_int_equal(jobs_in(-1), 1);
+    set_depth(JOBS + 1);
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
+    assert_int_equal(accept_like("something else"), E_BUSY);
+    w->now += 2001;
+    tend();
+    assert_int_equal(jobs_in(JOB_READY), JOBS + 1);
+    assert_int_equal(accept_like("something else"), E_BUSY);
+    struct lease l;
+    assert_true(reserve(&l));
+    ok(accept_like("something else"));
+    assert_int_equal(accept_like("yet something else"), E_BUSY);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up_between, tear_down_between)
+
+static int set_up_between(void **state)
+{
+    set_up(state);
+    between_start(&way, place()->server.socket);
+    return 0;
+}
+
+static int tear_down_between(void **state)
+{
+    between_end(&way);
+    return tear_down(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(of_a_node_that_dies_between_pieces_nothing_is_there_and_nothing_stays),
+        T(an_addition_that_stays_unfinished_changes_nothing_of_its_batch),
+        T(what_was_tidied_away_meanwhile_is_not_accepted_in_part),
+        T(what_was_accepted_comes_in_though_its_node_dies_on_the_way),
+        T(work_that_began_after_a_batch_was_accepted_is_waited_for),
+        T(a_move_takes_along_what_was_accepted),
+        T(who_acts_on_a_batch_waits_until_its_jobs_are_in),
+        T(jobs_that_are_to_come_count_where_room_is_asked_for),
+    };
+    signal(SIGPIPE, SIG_IGN); /* as the service does */
+    maker = &store_makers[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
