@@ -292,6 +292,28 @@ static void say_running(const struct moving *m)
                  (long long)m->result.running);
 }
 
+/* A node goes on with no other store than it had: what moved here is one. Its own note of that goes, those of other machines are
+ * named. */
+static void forget_id(const struct moving *m)
+{
+    char dir[CONFIG_PATH_MAX], path[CONFIG_PATH_MAX + 16];
+    struct fault f = {0};
+    if (config_state_dir(&m->cli->settings, dir, &f))
+        return;
+    snprintf(path, sizeof path, "%s/queue.id", dir);
+    if (unlink(path) == 0)
+        cli_note(m->cli, "%s is removed: this machine's service knew another store", path);
+    cli_note(m->cli,
+             "remove queue.id in store.path of every other machine that used a Redis before");
+}
+
+static void say_moved(const struct moving *m)
+{
+    cli_note(m->cli, "moved to %s; no service starts on %s any more", m->to.name, m->from.name);
+    if (strcmp(m->to.address, "shared") == 0)
+        forget_id(m);
+}
+
 static void say_end(const struct moving *m, err e)
 {
     const struct mover_result *r = &m->result;
@@ -299,7 +321,7 @@ static void say_end(const struct moving *m, err e)
     if (r->already)
         cli_note(m->cli, "%s was moved to %s before; --verify compares them", from, to);
     else if (!e && m->act == MOVER_MOVE)
-        cli_note(m->cli, "moved to %s; no service starts on %s any more", to, from);
+        say_moved(m);
     else if (!e && m->act == MOVER_VERIFY)
         cli_note(m->cli, "%s and %s hold the same", from, to);
     else if (!e && m->act == MOVER_LOOK && r->whole)

@@ -801,6 +801,7 @@ static void describe(void *ctx, struct node_beat *out)
     out->browsers = s.browsers_ready;
     out->started_ms = n->started.ms;
     out->stopping = n->stopping;
+    out->spooled = s.spool.waiting;
 }
 
 static void start_presence(struct node *n)

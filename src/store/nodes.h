@@ -24,7 +24,8 @@ struct node_beat {
     int64_t workers, busy; /* how many jobs it can run at once; of these, run now */
     int64_t browsers;      /* that answer */
     int64_t started_ms;
-    bool stopping; /* it takes no more jobs */
+    int64_t spooled; /* jobs that wait on its disk for the queue */
+    bool stopping;   /* it takes no more jobs */
 };
 
 enum node_state { NODE_UP, NODE_STOPPING, NODE_STOPPED, NODE_SILENT, NODE_STATES };

@@ -3,6 +3,8 @@
 #include "../lib/scenario.h"
 
 #include "core/metrics.h"
+#include "store/nodes.h"
+#include "store/redis/transfer.h"
 #include "store/spooling.h"
 
 #include <string.h>
@@ -298,6 +300,31 @@ static void what_is_away_again_on_the_way_waits_on(void **state)
     assert_int_equal(jobs_count(), 2);
 }
 
+/* What a node that stands still has on its disk would be left behind. */
+static void a_queue_is_not_moved_while_a_node_says_that_it_has_jobs_for_it(void **state)
+{
+    (void)state;
+    struct transfer *t;
+    struct redis_config config = {.url = span_of(place()->server.url)};
+    struct node_beat beat = {.version = "1", .host = "h", .stopping = true, .spooled = 3};
+    begin();
+    assert_int_equal(store_node_beat(w->s, &beat, now(), &w->f), E_OK);
+    commit();
+    assert_int_equal(
+        transfer_queue(&t, &config, SPAN("postgresql:///records"), &w->limits, &w->f), E_OK);
+    for (int dry = 0; dry < 2; dry++) {
+        w->f = (struct fault){0};
+        assert_int_equal(t->ops->settle(t, dry, &w->f), E_CONFLICT);
+        assert_non_null(strstr(w->f.words, "node node has 3 jobs"));
+    }
+    beat.spooled = 0;
+    begin();
+    assert_int_equal(store_node_beat(w->s, &beat, now(), &w->f), E_OK);
+    commit();
+    assert_int_equal(t->ops->settle(t, false, &w->f), E_OK);
+    t->ops->close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +335,7 @@ int main(void)
         SPOOL(what_only_the_queue_can_say_is_not_taken_and_a_full_spool_says_so),
         SPOOL(what_cannot_be_read_is_set_aside_and_holds_up_nobody),
         SPOOL(a_queue_that_was_moved_is_given_nothing_and_the_spool_keeps_it),
+        SPOOL(a_queue_is_not_moved_while_a_node_says_that_it_has_jobs_for_it),
         SPOOL(what_is_away_again_on_the_way_waits_on),
     };
     maker = &store_makers[1];

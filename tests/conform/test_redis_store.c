@@ -2,6 +2,9 @@
  * changes nothing, a broken index is mended, records never run ahead of the cursor. */
 #include "../lib/scenario.h"
 
+#include "store/thread.h"
+#include "store/together.h"
+
 #include "core/retry.h"
 #include "store/dead.h"
 
@@ -199,6 +202,60 @@ static void the_same_call_again_gives_the_same_answer_and_happens_once(void **st
     assert_int_equal(link_run(link, SCRIPT_FINISH, args, 24, w->a, &said, &w->f), E_OK);
     assert_int_equal(reply_number(&said, 0), 2);
     same_look(before, look());
+    link_free(&link);
+}
+
+/* Asked for in the words of the link when it was cut. */
+static void what_is_kept_to_answer_again_is_short_and_answers_whole(void **state)
+{
+    (void)state;
+    enum { LONG = 60000, SPEC = 3, CURSOR = 17 };
+    static char spec[LONG], cursor[4000];
+    struct accept_args job = job_args(new_id(), "x/normal");
+    struct lease l;
+    struct commit_reply ignored;
+    struct store_op asked[2] = {0}, *two[2] = {&asked[0], &asked[1]};
+    for (int i = 0; i < 2; i++) {
+        asked[i].verb = STORE_RESERVE;
+        asked[i].arena = w->a;
+        asked[i].in.reserve = (struct reserve_args){
+            .worker = SPAN("w1"), .needs = NEEDS_PAGE, .random = 7000 + (uint64_t)i};
+    }
+    memset(spec, 's', sizeof spec);
+    memset(cursor, 'c', sizeof cursor);
+    job.spec = (struct span){spec, sizeof spec};
+    accept_args(&job);
+    assert_true(reserve(&l));
+    struct commit_args brings = {
+        .id = span_of(l.id), .nonce = l.nonce, .cursor = {cursor, sizeof cursor}};
+    begin();
+    assert_int_equal(store_commit_batch(w->s, &brings, now(), &ignored, &w->f), E_OK);
+    commit();
+    finish(&l, FAILURE_NETWORK);
+    w->now += HOUR;
+    (void)reap();
+    accept_many("x/normal", 1);
+    begin();
+    store_together(w->s, two, 2, now());
+    commit();
+    assert_true(asked[0].answered && asked[1].answered);
+    assert_string_equal(asked[0].out.lease.id, l.id);
+    ASK("HGET", "fulmar:{q}:last", "node");
+    assert_in_range(said.text.n, 1, 1000);
+    char number[64], conf[17 * 8] = {0};
+    span_copy(span_cut(said.text, 0, span_find_char(said.text, '|')), number, sizeof number);
+    struct span args[4] = {SPAN(""), {conf, sizeof conf}, span_of(number), SPAN("node")};
+    struct redis_place *p = w->place;
+    struct link *link = NULL;
+    assert_int_equal(
+        link_new(&link, &(struct link_config){.url = span_of(p->server.url), .name = SPAN("q")},
+                 &w->f),
+        E_OK);
+    assert_int_equal(link_run(link, SCRIPT_TURN, args, 4, w->a, &said, &w->f), E_OK);
+    const struct reply *again = reply_list(reply_list(&said, 1), 1);
+    assert_true(span_eq(reply_text(again, 0), span_of(l.id)));
+    assert_true(span_find(reply_text(again, SPEC), job.spec) < reply_text(again, SPEC).n);
+    assert_true(span_eq(reply_text(again, CURSOR), brings.cursor));
     link_free(&link);
 }
 
@@ -624,6 +681,7 @@ int main(void)
         S(a_restart_gives_back_all_that_was_its_own_whatever_others_do_meanwhile),
         S(four_nodes_together_keep_the_rate_and_the_limits_of_a_lane),
         S(the_same_call_again_gives_the_same_answer_and_happens_once),
+        S(what_is_kept_to_answer_again_is_short_and_answers_whole),
         S(a_lease_whose_reply_was_lost_is_given_again),
         S(delays_are_those_of_the_embedded_store),
         S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),

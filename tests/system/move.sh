@@ -76,6 +76,7 @@ picture >"$WORK/before"
 stop_service
 there --dry-run >"$WORK/dry" 2>&1 || die "the dry run: $(cat "$WORK/dry")"
 grep -q '^jobs  *7 ' "$WORK/dry" || die "the dry run says: $(cat "$WORK/dry")"
+echo 0123456789abcdef0123456789abcdef >"$WORK/state/queue.id" # of a Redis that it used before
 there >/dev/null 2>&1 &
 mover=$!
 for _ in $(seq 10); do redis EXISTS "fulmar:{fulmar}:move" | grep -q 1 && break; sleep 0.01; done
@@ -83,6 +84,8 @@ for _ in $(seq 10); do redis EXISTS "fulmar:{fulmar}:move" | grep -q 1 && break;
 kill -KILL "$mover" $(tree "$mover") 2>/dev/null
 wait "$mover" 2>/dev/null
 there >"$WORK/moved" 2>"$WORK/said" || die "the move: $(cat "$WORK/moved" "$WORK/said")"
+check
+[ ! -e "$WORK/state/queue.id" ] && grep -q 'queue.id is removed' "$WORK/said" || die "queue.id: $(cat "$WORK/said")"
 there --verify >"$WORK/verified" 2>&1 || die "not the same: $(cat "$WORK/verified")"
 check
 grep -q differs "$WORK/verified" && die "not the same: $(cat "$WORK/verified")"

@@ -13,6 +13,7 @@ enum {
     NODE_STOPPING_AT,
     NODE_VERSION,
     NODE_HOST,
+    NODE_SPOOLED,
 };
 
 err redis_node_beat(struct store *s, const struct node_beat *beat, wall now, struct fault *f)
@@ -30,6 +31,7 @@ err redis_node_beat(struct store *s, const struct node_beat *beat, wall now, str
     call_flag(&c, beat->stopping);
     call_text(&c, span_of(beat->version));
     call_text(&c, span_of(beat->host));
+    call_number(&c, beat->spooled);
     return store_write(s, SCRIPT_NODE, &c, now, &r, f);
 }
 
@@ -41,7 +43,8 @@ static struct node_view read_node(const struct reply *r)
                  .workers = reply_number(r, NODE_WORKERS),
                  .busy = reply_number(r, NODE_BUSY),
                  .browsers = reply_number(r, NODE_BROWSERS),
-                 .stopping = reply_number(r, NODE_STOPPING_AT) != 0},
+                 .stopping = reply_number(r, NODE_STOPPING_AT) != 0,
+                 .spooled = reply_number(r, NODE_SPOOLED)},
     };
     span_copy(reply_text(r, NODE_NAME_AT), v.name, sizeof v.name);
     span_copy(reply_text(r, NODE_VERSION), v.says.version, sizeof v.says.version);

@@ -200,9 +200,30 @@ static err make_index(struct queue *q, struct fault *f)
     return e;
 }
 
+/* What nodes took while the Redis was away, and what they said of it last: nobody but them has that. */
+static err no_spools(struct queue *q, struct fault *f)
+{
+    struct arena *a = arena_new(4 << 20);
+    struct node_view *nodes;
+    size_t count = 0;
+    err e = redis_nodes(q->s, (wall){0}, a, &nodes, &count, f);
+    for (size_t i = 0; !e && i < count; i++)
+        if (nodes[i].says.spooled)
+            e = fail(
+                f, E_CONFLICT,
+                "node %s has %lld jobs in its spool that the Redis does not have yet: start "
+                "it once, so that it hands them over (it is forgotten a day after its last "
+                "word)",
+                nodes[i].name, (long long)nodes[i].says.spooled);
+    arena_free(&a);
+    return e;
+}
+
 static err queue_settle(struct transfer *t, bool dry, struct fault *f)
 {
-    err e = dry ? E_OK : release_all(of(t), f);
+    err e = no_spools(of(t), f);
+    if (!e && !dry)
+        e = release_all(of(t), f);
     return e ? e : make_index(of(t), f);
 }
 

@@ -35,11 +35,27 @@ for i = 5, #ARGV do
     A[i - 4] = ARGV[i]
 end
 local CALL, NODE = ARGV[3], ARGV[4]
+-- Long texts of a lease are not kept with the answer, false stands for them: the job has them.
+local TEXT, CURSOR, KNOWN = 4, 18, 19
+local function whole(lease)
+    if type(lease) ~= 'table' or lease[TEXT] ~= false then
+        return
+    end
+    local t = call('HMGET', P .. 't:' .. lease[1], 'cu', 'kn')
+    lease[TEXT] = call('GET', P .. 'p:' .. lease[1]) or ''
+    lease[CURSOR] = lease[CURSOR] == false and (t[1] or '') or lease[CURSOR]
+    lease[KNOWN] = lease[KNOWN] == false and (t[2] or '') or lease[KNOWN]
+end
 -- Asked again because the reply was lost on its way: the same answer. A node asks one thing after the other.
 if CALL ~= '' then
     local last = call('HGET', P .. 'last', NODE)
     if last and #last > #CALL + 1 and string.sub(last, 1, #CALL + 1) == CALL .. '|' then
-        return cmsgpack.unpack(string.sub(last, #CALL + 2))
+        local reply = cmsgpack.unpack(string.sub(last, #CALL + 2))
+        for _, part in ipairs(reply) do
+            whole(part)
+            whole(type(part) == 'table' and part[2])
+        end
+        return reply
     end
 end
 local INF = 9007199254740991
@@ -147,7 +163,8 @@ local function copy(r)
     return setmetatable(c, getmetatable(r))
 end
 
--- cm, here and of a lane: jobs of batches that are to come (batch_pieces.lua), and count as waiting. le: epoch that the last loss began, lf: the server that lost it, both by a version that knows le; ll, la: the same and its time, when events were lost.
+-- cm, here and of a lane: jobs of batches that are to come, and count as waiting (batch_pieces.lua).
+-- le: epoch that the last loss began, lf: the server that lost it, both by a version that knows le; ll, la: the same and its time, when events were lost.
 local META = fields_of({
     epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0, mv = 0, cm = 0,
     id = '', lost = '', lf = ''
@@ -800,7 +817,7 @@ end
 local function write_jobs()
     local fresh = {}
     for _, j in pairs(jobs) do
-        if j.before.st == -1 and not j.gone then
+        if j.before.sq == 0 and not j.gone then
             fresh[#fresh + 1] = j
         elseif not j.gone then
             write(j.key, j, j.before, JOB)
@@ -1081,6 +1098,24 @@ M.start_at, M.site_full, M.leave_state, M.enter_state, M.point, M.unpoint, M.id_
     enter_state, point, unpoint, id_of
 
 M.ended = {0, 0, 0, 0, 0, 0, 0} -- by enum outcome
+M.leased = {} -- leases that are part of the reply
+-- As it is kept, for who asks again.
+local function short(reply)
+    local texts = {}
+    for i, lease in ipairs(M.leased) do
+        texts[i] = {[TEXT] = lease[TEXT], [CURSOR] = lease[CURSOR], [KNOWN] = lease[KNOWN]}
+        for at, text in pairs(texts[i]) do
+            lease[at] = text == '' and text
+        end
+    end
+    local packed = cmsgpack.pack(reply)
+    for i, lease in ipairs(M.leased) do
+        for at, text in pairs(texts[i]) do
+            lease[at] = text
+        end
+    end
+    return packed
+end
 local function done(...)
     M.flush()
     local reply = {...}
@@ -1088,7 +1123,7 @@ local function done(...)
     M.ended[#M.ended + 1] = M.mark
     reply[#reply + 1] = M.ended
     if CALL ~= '' then
-        call('HSET', P .. 'last', NODE, CALL .. '|' .. cmsgpack.pack(reply))
+        call('HSET', P .. 'last', NODE, CALL .. '|' .. short(reply))
     end
     return reply
 end

@@ -10,10 +10,12 @@ local found
 
 local function lease_of(j, since)
     local t = (j.nb > 0 or j.mk == 2) and call('HMGET', P .. 't:' .. j.id, 'cu', 'kn') or {}
-    return M.shortened({
+    local lease = M.shortened({
         j.id, j.fe, j.no, j.fixed or M.fixed_text(j.id), j.ln, M.lane(j.ln).cl, j.ep, max(now - since, 0), j.li, -- and what few have:
         j.am, j.sm, j.de, j.nb, j.ha, j.fi, j.wb, j.co, t[1] or '', j.mk == 2 and t[2] or '', j.se
     })
+    M.leased[#M.leased + 1] = lease
+    return lease
 end
 -- Whose reply was lost on its way, and who asks again. leased: what the node's last question brought, "id nonce" a line.
 local function leased_before(leased, nonce)
