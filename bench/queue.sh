@@ -53,10 +53,13 @@ plain() {
     while IFS='|' read -r name _ _ commands; do
         pipeline=$(echo "$name" | sed -n 's/.*, \([0-9]*\) at once.*/\1/p')
         alone=$(awk -F'|' -v name="${name%, * at once}" '$1 == name { print $4 }' "$dir/rows")
-        for of in "alone $alone" "share $commands"; do
-            benchmark "${pipeline:-1}" "for i = 1, $(printf %.0f "${of#* }") do redis.call('HSET', KEYS[1] .. ':' .. i, 'f', ARGV[1]) end return 1" |
-                sed "s/^/$name|/; s/$/||/" >>"$dir/${of% *}"
+        for n in "$alone" "$commands"; do # when it is alone, once
+            [ "$n" = "$alone" ] && file=$dir/alone || file=$dir/share
+            benchmark "${pipeline:-1}" "for i = 1, $(printf %.0f "$n") do redis.call('HSET', KEYS[1] .. ':' .. i, 'f', ARGV[1]) end return 1" |
+                sed "s/^/$name|/; s/$/||/" >>"$file"
+            [ "$alone" != "$commands" ] || break
         done
+        [ "$alone" != "$commands" ] || tail -1 "$dir/alone" >>"$dir/share"
     done <"$dir/rows"
     for pipeline in 1 64; do
         benchmark "$pipeline" 'return 1' | sed "s/^/an empty script, $pipeline at once|/; s/$/||/" >>"$dir/empty"
