@@ -311,6 +311,11 @@ const char *fault_code(err e)
     return "internal";
 }
 
+err fault_told(err e, const struct fault *f)
+{
+    return e == E_BUSY && f->away ? E_STORE : e;
+}
+
 /* What a client may read of it. Words about our own troubles name files and addresses: they are for
  * the log. */
 static const char *public_words(err e, const struct fault *f, bool ours)
@@ -327,6 +332,7 @@ void answer_fault(struct request *r, err e, const struct fault *f)
         answer_problem(r, 409, "session_unavailable", "%s", f->words);
         return;
     }
+    e = fault_told(e, f);
     enum err_class class = err_class(e);
     bool ours = class != ERR_FINAL && class != ERR_WAIT;
     if (ours || e == E_DISK_FULL)

@@ -43,7 +43,7 @@ struct bulk {
 
 static void keep_fault(struct line *l, err e, const struct fault *f)
 {
-    l->result = e;
+    l->result = fault_told(e, f);
     l->wait_ms = f->wait_ms;
     snprintf(l->words, sizeof l->words, "%s", f->words);
 }
@@ -77,8 +77,10 @@ static err keep_piece(struct bulk *b, struct fault *f)
             continue;
         l->reply = op->out.accept;
         keep_fault(l, op->result, &op->fault);
-        if (!trouble && is_untold(l))
-            trouble = fail(f, op->result, "%s", op->fault.words);
+        if (!trouble && is_untold(l)) {
+            trouble = fail(f, l->result, "%s", op->fault.words);
+            f->wait_ms = l->wait_ms;
+        }
         op++;
     }
     return trouble;

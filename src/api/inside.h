@@ -146,6 +146,8 @@ void answer_busy(struct request *r, int status, const char *code, const char *de
 void answer_fault(struct request *r, err e, const struct fault *f);
 /* The code of its problem. */
 const char *fault_code(err e);
+/* What a client is told: that the store cannot be used is E_STORE, and never that the queue is full. */
+err fault_told(err e, const struct fault *f);
 /* True when the operation failed, and that was said. E_STALE: somebody else was faster, 412. */
 bool call_failed(struct call *c);
 /* Query parameter as a number in a range; false: answered 400. *value stays when it is not

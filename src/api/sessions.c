@@ -84,7 +84,8 @@ static bool failed(struct call *c)
                        "the key that seals cookies cannot be used; the log says why");
         return true;
     }
-    if (c->op.result == E_CONFLICT || c->op.result == E_BUSY)
+    err e = fault_told(c->op.result, &c->op.fault);
+    if (e == E_CONFLICT || e == E_BUSY)
         answer_problem(c->request, 409, "conflict_state", "%s", c->op.fault.words);
     else
         answer_fault(c->request, c->op.result, &c->op.fault);

@@ -71,6 +71,7 @@ const char *err_text(err e); /* "no answer in time" */
 struct fault {
     err code;
     int64_t wait_ms; /* hint: not before this many milliseconds; 0 = none */
+    bool away; /* a server of ours cannot be used: the words name it, and are for the log */
     char words[240]; /* one sentence with the way out, no newline */
 };
 

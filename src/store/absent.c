@@ -14,8 +14,10 @@ static err not_there(const struct store *s, struct fault *f)
 {
     bool first = f && !f->code;
     err e = fail(f, s->passes ? E_BUSY : E_STORE, "%s", s->why.words);
-    if (first)
+    if (first) {
         f->wait_ms = WAIT_MS;
+        f->away = true;
+    }
     return e;
 }
 

@@ -55,8 +55,9 @@ static struct {
     bool ready;
     void (*on_group)(void); /* on the loop, after each group of the store; may be NULL */
     int cancelled, forced;
-    int64_t body_max;        /* api.body_max */
-    int64_t acts[4], scaled; /* what was wanted of workers: the number of each */
+    const struct shared_config *shared; /* of several machines; NULL: the embedded store */
+    int64_t body_max;                   /* api.body_max */
+    int64_t acts[4], scaled;            /* what was wanted of workers: the number of each */
     char cancelled_id[ID_TEXT];
     struct outlook outlook;
 } server = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -358,6 +359,7 @@ static void start_store(void)
     struct fault f = {0};
     struct store_thread_config config = {
         .state_dir = server.folder,
+        .shared = server.shared,
         .limits = {.ready_max = 100000,
                    .fail_max = 5,
                    .crash_max = 2,

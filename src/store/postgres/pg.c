@@ -215,6 +215,8 @@ static err trouble(struct pg *p, const struct sqlstate_row *row, struct span sai
         hang_up(p);
     if (f && row->error == E_BUSY)
         f->wait_ms = PAUSE_FIRST_MS;
+    if (f && !f->code)
+        f->away = true;
     return fail(f, row->error, "archive %s: %s%.*s%s", p->server, row->words,
                 SP(span_cut(said, 0, 110)),
                 p->unknown ? "; it may have been done: ask again" : "");

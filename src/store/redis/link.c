@@ -138,8 +138,10 @@ static err troubled(struct link *l, enum trouble t, struct span said, struct fau
     if (t == TROUBLE_REFUSED || t == TROUBLE_CLIENTS || t == TROUBLE_SHAPE ||
         row->link == LINK_RESTS)
         pause_before_next(l, row->link == LINK_RESTS ? ACCESS_PAUSE_MS : 0);
-    if (first)
+    if (first) {
         f->wait_ms = row->wait_ms ? row->wait_ms : mono_left(l->again, clock_mono());
+        f->away = true;
+    }
     return e;
 }
 
@@ -425,8 +427,10 @@ static err connected(struct link *l, struct fault *f)
                                : l->state.down;
         err e = fail(f, E_BUSY, "%s (%s); tried again in a moment", trouble_rows[why].words,
                      l->state.server);
-        if (f && f->code == e && !f->wait_ms)
+        if (f && f->code == e && !f->wait_ms) {
             f->wait_ms = mono_left(l->again, clock_mono());
+            f->away = true;
+        }
         l->state.unknown = false;
         return e;
     }
