@@ -1405,6 +1405,21 @@ static void a_store_is_moved_and_says_how_it_ended(void **state)
     c = CALL("store", "move", "--from", to, "--to", from, "--config", other);
     expect_code(&c, 0);
     drop(&c);
+    c = CALL("store", "move", "--from", to, "--to", from, "--config", other, "--abandon",
+             "--gone");
+    expect_code(&c, 11); /* it is there */
+    assert_true(says(&c.err, "move it back"));
+    drop(&c);
+    assert_int_equal(rename(place, nowhere + strlen("sqlite:")), 0);
+    c = CALL("store", "move", "--from", to, "--to", from, "--config", other, "--abandon");
+    expect_code(&c, 11);
+    assert_true(says(&c.err, "no job store") && says(&c.err, "--gone"));
+    drop(&c);
+    c = CALL("store", "move", "--from", to, "--to", from, "--config", other, "--abandon",
+             "--gone");
+    expect_code(&c, 0);
+    assert_true(says(&c.err, "may be used again"));
+    drop(&c);
 }
 
 static void doctor_checks_this_machine(void **state)
